@@ -1,0 +1,46 @@
+/* ctx.h - the context tree: cancellation, deadline and reason travel from a parent to its children, never back.
+ *
+ * Threads: the loop only. A context is embedded in what it governs; its parent outlives it. */
+#ifndef TRIBUTARY_BASE_CTX_H
+#define TRIBUTARY_BASE_CTX_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/fault.h"
+#include "base/list.h"
+
+/*   LIVE --drain--> DRAINING --cancel--> CANCELLED
+ *     |                                      ^
+ *     +---------------cancel-----------------+        */
+enum ctx_state { CTX_LIVE, CTX_DRAINING, CTX_CANCELLED, CTX_STATE_COUNT };
+
+struct ctx;
+
+struct ctx_port {
+    /* The state moved on; ctx->state, ->why and ->deadline_ns say how. Parents before children. May end `ctx` (ctx_fini) and any child of it, nothing else
+     * of the tree. */
+    void (*changed)(struct ctx *ctx);
+};
+
+struct ctx {
+    struct ctx *parent;
+    struct list children;
+    struct list sibling;
+    const struct ctx_port *port;
+    enum ctx_state state;
+    enum fault_reason why; /* FAULT_NONE while live */
+    int64_t deadline_ns;   /* clock_mono_ns(); INT64_MAX: none. Never later than the parent's. */
+};
+
+/* `parent` NULL: a root. A child of a context that is draining or cancelled begins in that state, without a callback. */
+void ctx_init(struct ctx *ctx, struct ctx *parent, const struct ctx_port *port, int64_t deadline_ns);
+
+/* Children that are still there become cancelled first. Harmless on a context that was never linked or already ended. */
+void ctx_fini(struct ctx *ctx);
+
+/* Both are idempotent: a second call, or one after a stronger verb, changes nothing. A drain only ever brings the deadline nearer. */
+void ctx_drain(struct ctx *ctx, enum fault_reason why, int64_t deadline_ns);
+void ctx_cancel(struct ctx *ctx, enum fault_reason why);
+
+#endif

@@ -1,0 +1,46 @@
+/* log.h - one line per thing that happened, as text or JSON, to standard error. Any thread; one write() per line.
+ *
+ *   log_write(LOG_INFO, "producer.added", LOG_TEXT("producer", name), LOG_NUMBER("epoch", epoch));
+ *
+ * text:  2026-01-31T12:00:00.123456Z info  producer.added producer="web" epoch=17
+ * json:  {"time":"2026-01-31T12:00:00.123456Z","level":"info","event":"producer.added","producer":"web","epoch":17}
+ * Values are escaped: no byte of them can end a line or start a terminal sequence. */
+#ifndef TRIBUTARY_BASE_LOG_H
+#define TRIBUTARY_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
+enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
+
+struct log_field {
+    const char *name;
+    const char *text; /* NULL: bytes, and where those are NULL: number */
+    struct bytes bytes;
+    int64_t number;
+};
+
+#define LOG_TEXT(n, value) ((struct log_field){.name = (n), .text = (value)})
+#define LOG_BYTES(n, value) ((struct log_field){.name = (n), .bytes = (value)})
+#define LOG_NUMBER(n, value) ((struct log_field){.name = (n), .number = (int64_t)(value)})
+
+/* Before threads start. */
+void log_setup(enum log_level least, enum log_format format, int fd);
+bool log_wants(enum log_level level);
+void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count);
+
+#define log_write(level, event, ...)                                                                                   \
+    do {                                                                                                               \
+        if (log_wants(level)) {                                                                                        \
+            const struct log_field log_fields_[] = {__VA_ARGS__};                                                      \
+            log_fields(level, event, log_fields_, ARRAY_LEN(log_fields_));                                             \
+        }                                                                                                              \
+    } while (0)
+
+/* "debug", "info", "warn", "error", "off"; "text", "json". False: not one of them, nothing changed. */
+bool log_level_parse(const char *text, enum log_level *level_out);
+bool log_format_parse(const char *text, enum log_format *format_out);
+
+#endif

@@ -1,0 +1,85 @@
+/* chunk.h - the unit that moves: the validated bytes of one producer message's events, immutable, reference-counted, with an index of offsets.
+ *
+ * The bytes belong to a `chunk_memory`, which whoever received them provides (a slice of the transport, or one malloc), so nothing is copied on the way
+ * through. What a chunk pins is charged to the process's budget until its last reference goes.
+ *
+ * Threads: a chunk is filled in by one thread; once shared it only changes its reference count. */
+#ifndef TRIBUTARY_EVENT_CHUNK_H
+#define TRIBUTARY_EVENT_CHUNK_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "base/status.h"
+#include "event/framing.h"
+
+/* A producer's name in one epoch. Immutable and shared: it outlives the producer while anything still speaks of it. */
+struct source {
+    _Atomic uint32_t refs;
+    uint32_t name_size;
+    uint64_t epoch;
+    char name[]; /* closed by a NUL, for logs */
+};
+
+struct source *source_new(struct bytes name, uint64_t epoch); /* NULL: out of memory */
+struct source *source_retain(struct source *source);
+void source_release(struct source *source);
+OWNED_BY(source_release, struct source);
+
+static inline struct bytes source_name(const struct source *source)
+{
+    return (struct bytes){(const uint8_t *)source->name, source->name_size};
+}
+
+/* What holds a chunk's bytes. Embedded by the room that provides it; released once, by the last reference to the chunk, on any thread. */
+struct chunk_memory {
+    void (*release)(struct chunk_memory *memory);
+};
+
+struct chunk {
+    _Atomic uint32_t refs;
+    uint32_t count; /* events; at least 1 */
+    struct chunk_memory *memory;
+    const uint8_t *at; /* the first event's tag */
+    uint64_t pinned;   /* bytes charged to the budget */
+    /* Set once, before the chunk is shared. */
+    struct source *source;
+    uint64_t first_sequence;
+    int64_t observed_wall_ns;
+    int64_t observed_mono_ns;
+    uint32_t offsets[]; /* count + 1, from `at`: event i is [offsets[i], offsets[i + 1]), tag and length included */
+};
+
+/* Takes over `memory`, whose events begin at `at` and lie in one piece, as `scan` found them (scan->contiguous). `pinned`: bytes that the memory keeps alive.
+ *   ERR_NO_MEMORY  memory, or the budget, is used up; `memory` stays with the caller */
+MUST_CHECK enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan, uint64_t pinned, struct chunk **chunk_out);
+
+/* Copies events [first, last) of `from` into a chunk of their own, so that a few events do not pin a large block. Sequences, source and times go with them.
+ *   ERR_NO_MEMORY  nothing was made */
+MUST_CHECK enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out);
+
+/* Copies the events of a scanned message into memory of the chunk's own, closing the gaps: for messages that are not contiguous, and for tests.
+ *   ERR_NO_MEMORY  nothing was made */
+MUST_CHECK enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out);
+
+struct chunk *chunk_retain(struct chunk *chunk); /* any thread; cannot fail */
+void chunk_release(struct chunk *chunk);         /* any thread; the last one frees; NULL allowed */
+OWNED_BY(chunk_release, struct chunk);
+
+/* Bytes of events [first, last), tags and lengths included. */
+static inline uint32_t chunk_bytes(const struct chunk *chunk, uint32_t first, uint32_t last)
+{
+    return chunk->offsets[last] - chunk->offsets[first];
+}
+
+static inline struct bytes chunk_range(const struct chunk *chunk, uint32_t first, uint32_t last)
+{
+    return (struct bytes){chunk->at + chunk->offsets[first], chunk_bytes(chunk, first, last)};
+}
+
+/* The process's budget for what chunks pin. 0: no limit. chunk_new() and its kin refuse beyond it. */
+void chunk_budget_set(uint64_t limit_bytes);
+uint64_t chunk_budget_limit(void);
+uint64_t chunk_budget_used(void);
+
+#endif
