@@ -1,0 +1,77 @@
+/* call.h - one server call, of any shape, as one machine. It knows bytes and no domain: a method's port says what they mean.
+ *
+ *   OPEN --call_finish--> FINISHING --status landed--> ENDED
+ *     |                       | peer lost, 1 s passed     ^
+ *     +---peer lost, cut------+---------------------------+     then, when the last tag has landed, closed() and free
+ *
+ * Threads: everything on the call's wire thread. No callback is made from within a verb. */
+#ifndef TRIBUTARY_SERVER_WIRE_CALL_H
+#define TRIBUTARY_SERVER_WIRE_CALL_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/fault.h"
+#include "event/chunk.h"
+#include "server/wire/thread.h"
+
+struct call;
+struct message;
+
+/* What a method does with its calls. Every entry but `opened` may be NULL. */
+struct call_port {
+    /* A call came in: call_own() what belongs to it, then usually call_read(). */
+    void (*opened)(struct call *call, void *ctx);
+    /* One message, valid during the callback. The next comes after call_read(). */
+    void (*message)(struct call *call, struct message *message);
+    /* The peer will send no more (its half-close). */
+    void (*half_closed)(struct call *call);
+    /* What call_send() was given was accepted by the transport; ok false: it was not, and the call is about to end. */
+    void (*sent)(struct call *call, bool ok);
+    /* The peer is lost (cancel, deadline, connection): nothing more can be sent. closed() follows when the last tag has landed. */
+    void (*lost)(struct call *call);
+    /* The last callback, in every case, once: free what call_own() was given. `call` is dead afterwards. */
+    void (*closed)(struct call *call, bool ok);
+    bool unary; /* the headers go with the answer; false: they go at once */
+};
+
+/* A method and who serves it. */
+struct method {
+    const char *path; /* "/package.Service/Method" */
+    const struct call_port *port;
+    void *ctx;
+};
+
+/* Serves these methods on a thread, before it starts; `methods` must outlive it. Every other path is answered UNIMPLEMENTED. */
+MUST_CHECK enum err calls_serve(struct wire_thread *thread, const struct method *methods, size_t count);
+
+void call_own(struct call *call, void *own);
+void *call_owned(const struct call *call);
+struct wire_thread *call_thread(const struct call *call);
+const char *call_peer(const struct call *call);       /* "127.0.0.1:5000", "unix:"; valid as long as the call */
+int64_t call_deadline_ns(const struct call *call);    /* clock_mono_ns(); INT64_MAX: none */
+bool call_alive(const struct call *call);             /* neither finished nor lost */
+
+void call_read(struct call *call);                    /* asks for the next message; at most one at a time; nothing on a call that is not alive */
+/* Sends one message; at most one at a time, sent() follows. Takes the bytes out of `bytes`, which is empty afterwards. False: the call is not alive. */
+bool call_send(struct call *call, struct buf *bytes);
+bool call_send_slices(struct call *call, grpc_slice *slices, size_t count); /* takes its own references */
+/* Ends the call: NULL or FAULT_NONE is OK. A status that cannot be written within 1 s becomes a plain cancel. Only the first call of it counts. */
+void call_finish(struct call *call, const struct fault *fault);
+/* For unary: the answer and OK in one. */
+void call_answer(struct call *call, struct buf *bytes);
+/* Ends it without waiting for a peer that does not read: it sees code and message, no details. */
+void call_cut(struct call *call, const struct fault *fault);
+
+struct bytes message_bytes(const struct message *message); /* in one piece; valid during message() */
+/* The memory of the message, kept beyond message(), with what it pins; NULL: out of memory. Once per message. */
+struct chunk_memory *message_keep(struct message *message, uint64_t *pinned_out);
+
+/* The slice behind a chunk's memory, or false where it came from elsewhere. No reference is taken. */
+bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);
+
+/* Set once by server/rpc: turns a fault into the bytes of google.rpc.Status. */
+extern void (*call_fault_details)(const struct fault *fault, struct buf *details);
+
+#endif

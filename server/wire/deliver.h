@@ -1,0 +1,45 @@
+/* deliver.h - the pump of one consumer: takes from its channel, lays runs, losses and states into one EventBatch, sends it, and accounts for it when its tag lands.
+ *
+ * One message is in flight at any time. It sends at the end of the tick when the thread is idle; under load it gathers up to `linger_ns`, or until a batch is full.
+ *
+ * Threads: the call's wire thread, except deliver_wake(). */
+#ifndef TRIBUTARY_SERVER_WIRE_DELIVER_H
+#define TRIBUTARY_SERVER_WIRE_DELIVER_H
+
+#include "base/buf.h"
+#include "flow/chan.h"
+#include "server/wire/call.h"
+
+struct deliver;
+
+struct deliver_settings {
+    int64_t linger_ns;
+    int64_t heartbeat_ns;   /* 0: none */
+    int64_t write_ns;       /* a write that takes longer ends the call: NOT_READING */
+    int64_t progress_ns;    /* between two Progress */
+    uint32_t batch_events;  /* at most, in one message */
+    uint32_t batch_bytes;
+    bool states;            /* tell ProducerStatus */
+};
+
+struct deliver_port {
+    /* Appends a Progress block: called right after a take, so positions and sums belong to the batch. */
+    void (*progress)(void *ctx, struct chan *chan, struct buf *block);
+    /* The channel came to its end and everything of it was sent or accounted for: finish the call. Once. */
+    void (*ended)(void *ctx, enum chan_state how);
+};
+
+/* NULL: out of memory. The pump is the caller's; it retains nothing of the call. */
+struct deliver *deliver_new(struct call *call, const struct deliver_settings *settings, const struct deliver_port *port, void *ctx);
+/* Any thread: the chan_watch for the channel; `ctx` is the pump. */
+void deliver_wake(void *ctx);
+/* Begins. Takes its own reference to the channel. */
+void deliver_begin(struct deliver *deliver, struct chan *chan);
+/* Adds a block (Started, Closing, ...) to the next message. */
+void deliver_block(struct deliver *deliver, struct buf *block);
+void deliver_sent(struct deliver *deliver, bool ok); /* from the call's sent() */
+/* The call is lost or closed: what is in flight is CONSUMER_GONE. Nothing is sent afterwards. */
+void deliver_stop(struct deliver *deliver);
+void deliver_free(struct deliver *deliver);
+
+#endif

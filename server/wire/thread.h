@@ -1,0 +1,68 @@
+/* thread.h - a wire thread: one grpc_server, one completion queue, one thread that serves it, and all calls and connections that were given to it.
+ *
+ * A tick is: everything the queue has at hand, then what was noted for the tick's end, then waiting. Threads: wire_post() may be called from any; everything else
+ * belongs to the wire thread itself, unless it says otherwise. */
+#ifndef TRIBUTARY_SERVER_WIRE_THREAD_H
+#define TRIBUTARY_SERVER_WIRE_THREAD_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/status.h"
+#include "loop/loop.h"
+
+#include <grpc/grpc.h>
+
+struct wire_thread;
+
+/* A batch in flight: its address is the tag. Each start lands once, on the call's wire thread. */
+struct wire_op {
+    void (*done)(struct wire_op *op, bool ok);
+};
+
+struct wire_timer {
+    struct heap_node node;
+    void (*fired)(struct wire_timer *timer, int64_t now_ns);
+};
+
+/* Something to do at the end of the tick; noted once however often it is asked for. */
+struct wire_ready {
+    struct list link; /* list_init() before the first use */
+    void (*tick_ended)(struct wire_ready *ready, int64_t now_ns);
+};
+
+struct wire_settings {
+    uint32_t max_message_bytes;  /* what the core refuses itself: our limit + 64 KiB */
+    uint32_t max_calls_per_connection;
+    uint64_t resource_quota_bytes;
+};
+
+MUST_CHECK struct status wire_thread_new(const struct wire_settings *settings, unsigned number, struct wire_thread **thread_out);
+MUST_CHECK struct status wire_thread_start(struct wire_thread *thread);
+
+/* Any thread. Shuts the server down: no new calls or connections; `cancel` ends the calls that are left, at once. Idempotent. */
+void wire_thread_shutdown(struct wire_thread *thread, bool cancel);
+/* Waits until the server is down and the thread has ended: after wire_thread_shutdown(). */
+void wire_thread_join(struct wire_thread *thread);
+void wire_thread_free(struct wire_thread *thread);
+
+grpc_server *wire_thread_server(struct wire_thread *thread);
+grpc_completion_queue *wire_thread_queue(struct wire_thread *thread);
+
+/* Any thread; never blocks. Runs `task` on the wire thread. Posting order of one thread is kept. */
+void wire_post(struct wire_thread *thread, struct task *task);
+bool wire_is_mine(const struct wire_thread *thread); /* any thread */
+
+/* (Re)arms a timer for `at_ns` (clock_mono_ns()). INT64_MAX disarms. */
+void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns);
+
+void wire_at_tick_end(struct wire_thread *thread, struct wire_ready *ready);
+
+/* True while the thread has more work than waiting: then gathering pays. */
+bool wire_busy(const struct wire_thread *thread);
+/* The thread's clock_mono_ns(), read once per turn. */
+int64_t wire_now(const struct wire_thread *thread);
+
+#endif

@@ -1,0 +1,150 @@
+/* hub.h - where every producer's inlet meets every consumer's channel: the one owner of producers and subscriptions.
+ *
+ * Control (open, subscribe, finish, drain, list) runs on the loop. Data does not: inlet_offer() runs on any thread, under the inlet's own lock, which orders
+ * a source's sequence numbers and its pushes alike. The loop changes an inlet's outlets under that same lock, so nobody ever reads a stale route, and a producer's
+ * end comes after its last chunk.
+ *
+ * Lock order: hub names, then inlet, then channel. */
+#ifndef TRIBUTARY_HUB_HUB_H
+#define TRIBUTARY_HUB_HUB_H
+
+#include "base/base.h"
+#include "base/ctx.h"
+#include "base/fault.h"
+#include "base/status.h"
+#include "event/chunk.h"
+#include "event/selector.h"
+#include "flow/chan.h"
+#include "loop/loop.h"
+
+struct hub;
+struct inlet;
+struct subscription;
+
+/* Numbers as in the API's enum ProducerState. */
+enum producer_state { PRODUCER_IDLE = 1, PRODUCER_ACTIVE = 3, PRODUCER_BLOCKED = 4, PRODUCER_REMOVED = 8 };
+
+/* Numbers as in the API's enum ClosingReason. */
+enum closing { CLOSING_SERVER_DRAINING = 1, CLOSING_FINISHED = 2, CLOSING_DISCONNECTED = 3 };
+
+struct hub_limits {
+    uint32_t producers_most;
+    uint32_t subscriptions_most;
+    int64_t transient_forget_ns; /* after the last call of a transient producer ended */
+};
+
+MUST_CHECK struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out);
+void hub_free(struct hub *hub); /* loop; after every subscription ended and every inlet was released by its calls */
+
+/* ---- producers ---- */
+
+/* Any thread. The inlet of this name with a call counted on it, or NULL: then ask hub_inlet_open() on the loop. */
+struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *peer);
+
+/* Loop. Finds or makes a transient producer, with a call counted on it. `name` must have passed name_check(). */
+MUST_CHECK enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer, struct inlet **inlet_out, struct fault *fault);
+
+/* Any thread. The call that found or opened the inlet has ended. */
+void inlet_leave(struct inlet *inlet);
+
+struct offer {
+    uint64_t epoch, first_sequence, last_sequence;
+    uint32_t matched; /* subscriptions that wanted at least one of the events */
+};
+
+/* Any thread. Numbers the chunk's events and pushes them to every channel that wants them; the chunk stays the caller's to release. It must be new: its source and
+ * sequences are set here.
+ *   ERR_OK      every channel took it or applied its policy
+ *   ERR_AGAIN   the same, but some hold part of it outside: stall->over() follows; offer nothing more from this call until then
+ *   ERR_CLOSED  the hub is draining: nothing was taken */
+MUST_CHECK enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *stall, struct offer *offer_out);
+
+/* Any thread. Must follow each ERR_AGAIN, from stall->over(). */
+void inlet_unblocked(struct inlet *inlet);
+
+/* ---- subscriptions: the loop only ---- */
+
+/* What a subscription tells whoever serves it; called on the loop. */
+struct subscription_port {
+    /* A gentle end began: no more will be put into the channel; what waits may still be delivered until `deadline_ns` (clock_mono_ns()). */
+    void (*closing)(void *ctx, enum closing reason, int64_t deadline_ns);
+    /* A hard end: the channel is closed. End the call with this fault, then hub_unsubscribe(). */
+    void (*cut)(void *ctx, const struct fault *fault);
+};
+
+struct resume_point { /* where an earlier stream stood; decoded from a resume token */
+    struct bytes source;
+    uint64_t epoch, sequence;
+};
+
+struct subscription_wish {
+    struct filter *filter; /* the subscription's from a successful call on */
+    struct chan_limits limits;
+    struct chan_watch watch;
+    struct bytes name; /* for people; may be empty */
+    const char *peer;
+    const struct resume_point *resume; /* NULL: live */
+    size_t resume_count;
+    uint64_t resume_time_ns; /* when the token was made, clock_epoch_ns() of then; sources that began later are a gap from 1 */
+    const struct subscription_port *port;
+    void *ctx;
+};
+
+struct subscription_facts {
+    char id[32];
+    uint32_t producers_matched;
+    struct chan *chan; /* the caller's own reference */
+};
+
+/* FAULT_NONE: *facts_out is filled in; hub_unsubscribe() must follow in the end. Otherwise TOO_MANY_SUBSCRIPTIONS, MEMORY_BUDGET or DRAINING; nothing was taken over. */
+MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish *wish, struct subscription **subscription_out,
+                                           struct subscription_facts *facts_out, struct fault *fault);
+
+/* The stream is over, however it ended: `why` NONE for a gentle end. What still waits is dropped as CONSUMER_GONE. Frees the subscription. */
+void hub_unsubscribe(struct subscription *subscription, enum fault_reason why);
+
+/* FAULT_NONE, or SUBSCRIPTION_NOT_FOUND. A drain that is under way only gets a nearer deadline. */
+MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns, struct fault *fault);
+MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason, struct fault *fault);
+
+/* ---- the whole ---- */
+
+/* Loop. Refuses new producers, events and subscriptions, then drains every subscription until `drain_ns` from now. `emptied` is called once (loop) when the last
+ * subscription is gone. */
+void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx);
+bool hub_draining(const struct hub *hub); /* any thread */
+
+/* ---- looking: the loop only; what is pointed to is valid during the call ---- */
+
+struct producer_view {
+    struct bytes name;
+    enum producer_state state;
+    uint64_t epoch, last_sequence;
+    struct tally published;
+    uint32_t open_calls, blocked_calls, subscriptions;
+    int64_t last_event_wall_ns;
+    const char *peer;
+};
+
+struct subscription_view {
+    const char *id;
+    struct bytes name;
+    const char *peer;
+    int64_t started_wall_ns;
+    const struct chan_limits *limits;
+    void *ctx; /* as in the wish */
+    struct chan *chan;
+    uint32_t producers_matched;
+    bool draining;
+};
+
+/* In the order of names, those after `after` (empty: from the start) that match `pattern` (empty: all), at most `most`. Returns true when more follow. */
+bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t most, void (*each)(void *ctx, const struct producer_view *view), void *ctx);
+MUST_CHECK enum fault_reason hub_producer(struct hub *hub, struct bytes name, void (*each)(void *ctx, const struct producer_view *view), void *ctx,
+                                          struct fault *fault);
+/* In the order of ids. */
+bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t most, void (*each)(void *ctx, const struct subscription_view *view), void *ctx);
+MUST_CHECK enum fault_reason hub_subscription(struct hub *hub, struct bytes id, void (*each)(void *ctx, const struct subscription_view *view), void *ctx,
+                                              struct fault *fault);
+
+#endif
