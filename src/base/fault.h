@@ -58,11 +58,12 @@ const char *fault_text(enum fault_reason reason);        /* one sentence; static
 enum fault_code fault_code(enum fault_reason reason);
 const char *fault_code_name(enum fault_code code); /* "INVALID_ARGUMENT"; static */
 
-/* "events[3].topic: value "..." is too long: at most 256 bytes". Returns the length written, cut to `room` with a closing NUL. */
+/* field: text: bound (got value), such as `events[3].topic: a value is too long: at most 256 bytes (got "aaaa"...)`; what is empty is left out.
+ * Returns the length written, cut to `room` with a closing NUL. */
 size_t fault_message(const struct fault *fault, char *text, size_t room);
 
 /* Writes `value` quoted, with everything outside printable ASCII escaped (\n, \xNN), from at most `most` bytes of it, then "..." where it was
- * cut. `room` of 4 * most + 6 always suffices. Returns the length. */
+ * cut. `room` of 4 * most + 6 always suffices; with less, less is shown, and under 6 nothing. Returns the length. */
 size_t quote_bytes(struct bytes value, size_t most, char *text, size_t room);
 
 #endif

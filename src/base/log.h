@@ -4,7 +4,8 @@
  *
  * text:  2026-01-31T12:00:00.123456Z info  producer.added producer="web" epoch=17
  * json:  {"time":"2026-01-31T12:00:00.123456Z","level":"info","event":"producer.added","producer":"web","epoch":17}
- * Values are escaped: no byte of them can end a line or start a terminal sequence. */
+ * Values are escaped: no byte of them can end a line or start a terminal sequence. Text shows everything outside printable ASCII as \xNN; JSON is valid
+ * UTF-8 whatever comes in, with U+FFFD in place of each byte that is not. */
 #ifndef TRIBUTARY_BASE_LOG_H
 #define TRIBUTARY_BASE_LOG_H
 
@@ -16,17 +17,21 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
 enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
 
 struct log_field {
-    const char *name;
-    const char *text; /* NULL: bytes, and where those are NULL: number */
-    struct bytes bytes;
+    const char *name; /* a constant of ours: written as it is */
+    enum log_kind { LOG_KIND_TEXT, LOG_KIND_BYTES, LOG_KIND_NUMBER } kind;
     int64_t number;
+    struct bytes bytes;
+    const char *text; /* NULL is written as an empty text */
 };
 
-#define LOG_TEXT(n, value) ((struct log_field){.name = (n), .text = (value)})
-#define LOG_BYTES(n, value) ((struct log_field){.name = (n), .bytes = (value)})
-#define LOG_NUMBER(n, value) ((struct log_field){.name = (n), .number = (int64_t)(value)})
+#define LOG_TEXT(n, value) ((struct log_field){.name = (n), .kind = LOG_KIND_TEXT, .text = (value)})
+#define LOG_BYTES(n, value) ((struct log_field){.name = (n), .kind = LOG_KIND_BYTES, .bytes = (value)})
+#define LOG_NUMBER(n, value) ((struct log_field){.name = (n), .kind = LOG_KIND_NUMBER, .number = (int64_t)(value)})
 
-/* Before threads start. */
+/* A line is at most this long, its end included; what does not fit is left out, and the line ends in cut=true. */
+#define LOG_LINE_MOST 8192u
+
+/* Before threads start. Until then: LOG_INFO and above, as text, to standard error. */
 void log_setup(enum log_level least, enum log_format format, int fd);
 bool log_wants(enum log_level level);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count);

@@ -32,6 +32,9 @@ void map_remove(struct map *map, struct map_node *node);            /* must be i
 /* Walks all nodes in no order: start with NULL; NULL ends. The map must not change meanwhile. */
 struct map_node *map_next(const struct map *map, struct map_node *node);
 
-uint64_t map_hash(struct bytes key);
+uint64_t map_hash(struct bytes key); /* any thread */
+
+/* SipHash with one round per word and three at the end, as map_hash() uses it. */
+uint64_t siphash13(const uint64_t key[2], struct bytes bytes);
 
 #endif

@@ -1,0 +1,92 @@
+/* buf.c - growth by doubling. */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM_LEAST 64u
+
+static bool reserve(struct buf *buf, size_t size)
+{
+    size_t room = MAX_OF(buf->room, ROOM_LEAST);
+    uint8_t *at;
+
+    if (buf->broken || size > SIZE_MAX / 2 || buf->size > SIZE_MAX / 2 - size) {
+        buf->broken = true;
+        return false;
+    }
+    if (buf->at && buf->size + size <= buf->room)
+        return true;
+    while (room < buf->size + size)
+        room *= 2;
+    at = realloc(buf->at, room);
+    if (!at) {
+        buf->broken = true;
+        return false;
+    }
+    buf->at = at;
+    buf->room = room;
+    return true;
+}
+
+void buf_fini(struct buf *buf)
+{
+    free(buf->at);
+    *buf = (struct buf){0};
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->size = 0;
+    buf->broken = false;
+}
+
+uint8_t *buf_extend(struct buf *buf, size_t size)
+{
+    uint8_t *at;
+
+    if (!reserve(buf, size))
+        return NULL;
+    at = buf->at + buf->size;
+    buf->size += size;
+    return at;
+}
+
+void buf_bytes(struct buf *buf, const void *bytes, size_t size)
+{
+    uint8_t *at = buf_extend(buf, size);
+
+    if (at && size > 0)
+        memcpy(at, bytes, size);
+}
+
+void buf_byte(struct buf *buf, uint8_t byte)
+{
+    buf_bytes(buf, &byte, 1);
+}
+
+void buf_text(struct buf *buf, const char *text)
+{
+    buf_bytes(buf, text, strlen(text));
+}
+
+void buf_format(struct buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    int size;
+
+    va_start(args, format);
+    va_copy(again, args);
+    size = vsnprintf(NULL, 0, format, args);
+    /* vsnprintf() closes with a NUL of its own: room for it, though it is not counted. */
+    if (size < 0 || !reserve(buf, (size_t)size + 1)) {
+        buf->broken = true;
+    } else {
+        vsnprintf((char *)buf->at + buf->size, (size_t)size + 1, format, again);
+        buf->size += (size_t)size;
+    }
+    va_end(again);
+    va_end(args);
+}

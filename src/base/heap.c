@@ -1,0 +1,98 @@
+/* heap.c - a binary heap of pointers: the parent of place n is place n / 2. Places are 1-based, so `nodes[place - 1]`. */
+#include "base/heap.h"
+
+#include <stdlib.h>
+
+#define ROOM_LEAST 16u
+
+static struct heap_node *at(const struct heap *heap, size_t place)
+{
+    return heap->nodes[place - 1];
+}
+
+static void seat(struct heap *heap, size_t place, struct heap_node *node)
+{
+    heap->nodes[place - 1] = node;
+    node->place = place;
+}
+
+static void rise(struct heap *heap, struct heap_node *node)
+{
+    size_t place = node->place;
+
+    while (place > 1 && at(heap, place / 2)->key > node->key) {
+        seat(heap, place, at(heap, place / 2));
+        place /= 2;
+    }
+    seat(heap, place, node);
+}
+
+static void sink(struct heap *heap, struct heap_node *node)
+{
+    size_t place = node->place;
+
+    while (place <= heap->count / 2) {
+        size_t child = place * 2;
+
+        if (child < heap->count && at(heap, child + 1)->key < at(heap, child)->key)
+            child++;
+        if (at(heap, child)->key >= node->key)
+            break;
+        seat(heap, place, at(heap, child));
+        place = child;
+    }
+    seat(heap, place, node);
+}
+
+static enum err grow(struct heap *heap)
+{
+    size_t room = MAX_OF(heap->room * 2, ROOM_LEAST);
+    struct heap_node **nodes = reallocarray(heap->nodes, room, sizeof(struct heap_node *));
+
+    if (!nodes)
+        return ERR_NO_MEMORY;
+    heap->nodes = nodes;
+    heap->room = room;
+    return ERR_OK;
+}
+
+void heap_fini(struct heap *heap)
+{
+    for (size_t place = 1; place <= heap->count; place++)
+        at(heap, place)->place = 0;
+    free(heap->nodes);
+    *heap = (struct heap){0};
+}
+
+enum err heap_set(struct heap *heap, struct heap_node *node, int64_t key)
+{
+    if (node->place == 0) {
+        if (heap->count == heap->room && grow(heap) != ERR_OK)
+            return ERR_NO_MEMORY;
+        heap->count++;
+        seat(heap, heap->count, node);
+    }
+    CHECK(at(heap, node->place) == node);
+    node->key = key;
+    rise(heap, node);
+    sink(heap, node);
+    return ERR_OK;
+}
+
+void heap_remove(struct heap *heap, struct heap_node *node)
+{
+    struct heap_node *last;
+    size_t place = node->place;
+
+    if (place == 0)
+        return;
+    CHECK(place <= heap->count && at(heap, place) == node);
+    last = at(heap, heap->count);
+    heap->count--;
+    node->place = 0;
+    if (last == node)
+        return;
+    seat(heap, place, last);
+    rise(heap, last);
+    sink(heap, last);
+}

@@ -1,0 +1,237 @@
+/* log.c - a line is built on the stack and leaves in one write().
+ *
+ * DESIGN: the line's last bytes are kept back, so that whatever was begun can be closed: a text that does not fit ends early with its
+ * quote, the fields after it are left out, and the line ends in `cut=true`. So a line is whole in its format however long its values are.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define TAIL_MOST 32u /* a closing quote, the mark of a cut, the end of the line */
+
+static struct {
+    enum log_level least;
+    enum log_format format;
+    int fd;
+} setup = {LOG_INFO, LOG_AS_TEXT, STDERR_FILENO};
+
+static const char *const level_names[] = {
+    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", [LOG_OFF] = "off",
+};
+
+static const char *const format_names[] = {[LOG_AS_TEXT] = "text", [LOG_AS_JSON] = "json"};
+
+struct line {
+    size_t size;
+    bool cut;
+    char at[LOG_LINE_MOST];
+};
+
+/* All of it or nothing; nothing once something was cut. */
+static bool put(struct line *line, const char *text, size_t size)
+{
+    if (line->cut || size > LOG_LINE_MOST - TAIL_MOST - line->size) {
+        line->cut = true;
+        return false;
+    }
+    memcpy(line->at + line->size, text, size);
+    line->size += size;
+    return true;
+}
+
+/* What closes something that was begun: always fits. */
+static void close_with(struct line *line, const char *text)
+{
+    size_t size = strlen(text);
+
+    CHECK(size <= LOG_LINE_MOST - line->size);
+    memcpy(line->at + line->size, text, size);
+    line->size += size;
+}
+
+/* The bytes of the UTF-8 character at `at`, its code in *code_out; 0: there is no valid one. */
+static size_t character(const uint8_t *at, size_t size, uint32_t *code_out)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : at[0] < 0xF5 ? 4 : 0;
+    uint32_t code = length == 1 ? at[0] : at[0] & (0x7Fu >> length);
+
+    if (length == 0 || length > size)
+        return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((at[i] & 0xC0u) != 0x80u)
+            return 0;
+        code = code << 6 | (at[i] & 0x3Fu);
+    }
+    if (code < least[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+        return 0;
+    *code_out = code;
+    return length;
+}
+
+/* C0, DEL and C1 can steer a terminal; U+2028 and U+2029 end a line for some readers. */
+static bool hidden(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
+}
+
+static void put_json(struct line *line, struct bytes value)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < value.size && fits;) {
+        char piece[8];
+        uint32_t code = 0xFFFD;
+        size_t length = character(value.at + i, value.size - i, &code);
+
+        if (length == 0 || hidden(code))
+            fits = put(line, piece, (size_t)snprintf(piece, sizeof(piece), "\\u%04x", (unsigned)code));
+        else if (code == '"' || code == '\\')
+            fits = put(line, (char[2]){'\\', (char)code}, 2);
+        else
+            fits = put(line, (const char *)value.at + i, length);
+        i += MAX_OF(length, 1u);
+    }
+}
+
+static void put_text(struct line *line, struct bytes value)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < value.size && fits; i++) {
+        static const char short_form[256] = {['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['"'] = '"', ['\\'] = '\\'};
+        char piece[8];
+        uint8_t byte = value.at[i];
+
+        if (short_form[byte])
+            fits = put(line, (char[2]){'\\', short_form[byte]}, 2);
+        else if (byte < 0x20 || byte > 0x7E)
+            fits = put(line, piece, (size_t)snprintf(piece, sizeof(piece), "\\x%02x", byte));
+        else
+            fits = put(line, (const char *)&value.at[i], 1);
+    }
+}
+
+static struct bytes bytes_of(const char *text)
+{
+    return text ? (struct bytes){(const uint8_t *)text, strlen(text)} : (struct bytes){0};
+}
+
+static void put_value(struct line *line, const struct log_field *field)
+{
+    struct bytes value = field->kind == LOG_KIND_TEXT ? bytes_of(field->text) : field->bytes;
+
+    if (setup.format == LOG_AS_JSON)
+        put_json(line, value);
+    else
+        put_text(line, value);
+    close_with(line, "\"");
+}
+
+static void put_field(struct line *line, const struct log_field *field)
+{
+    char head[256];
+    bool json = setup.format == LOG_AS_JSON;
+    bool number = field->kind == LOG_KIND_NUMBER;
+    int size;
+
+    if (number)
+        size = snprintf(head, sizeof(head), json ? ",\"%s\":%" PRId64 : " %s=%" PRId64, field->name, field->number);
+    else
+        size = snprintf(head, sizeof(head), json ? ",\"%s\":\"" : " %s=\"", field->name);
+    CHECK(size > 0 && (size_t)size < sizeof(head));
+    if (put(line, head, (size_t)size) && !number)
+        put_value(line, field);
+}
+
+static void put_head(struct line *line, enum log_level level, const char *event)
+{
+    char when[40], head[64];
+    int64_t now_ns = clock_wall_ns();
+    time_t seconds = (time_t)(now_ns / NS_PER_S);
+    bool json = setup.format == LOG_AS_JSON;
+    struct tm utc;
+    int size;
+
+    CHECK(gmtime_r(&seconds, &utc));
+    CHECK(strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc) > 0);
+    size = snprintf(head, sizeof(head), json ? "{\"time\":\"%s.%06dZ\"" : "%s.%06dZ", when, (int)(now_ns % NS_PER_S / NS_PER_US));
+    put(line, head, (size_t)size);
+    size = snprintf(head, sizeof(head), json ? ",\"level\":\"%s\",\"event\":\"" : " %-5s ", level_names[level]);
+    put(line, head, (size_t)size);
+    if (json) {
+        put_json(line, bytes_of(event));
+        close_with(line, "\"");
+    } else {
+        put_text(line, bytes_of(event));
+    }
+}
+
+void log_setup(enum log_level least, enum log_format format, int fd)
+{
+    setup.least = least;
+    setup.format = format;
+    setup.fd = fd;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level >= setup.least && level != LOG_OFF;
+}
+
+void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+{
+    bool json = setup.format == LOG_AS_JSON;
+    struct line line;
+    int before = errno;
+
+    line.size = 0;
+    line.cut = false;
+    if (!log_wants(level))
+        return;
+    put_head(&line, level, event);
+    for (size_t i = 0; i < count && !line.cut; i++)
+        put_field(&line, &fields[i]);
+    if (line.cut)
+        close_with(&line, json ? ",\"cut\":true" : " cut=true");
+    close_with(&line, json ? "}\n" : "\n");
+    /* A reader that is gone or slow costs log lines, never the server: nothing is tried twice but an interrupted write. */
+    while (write(setup.fd, line.at, line.size) < 0 && errno == EINTR)
+        continue;
+    errno = before;
+}
+
+static int index_of(const char *text, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (int)i;
+    return -1;
+}
+
+bool log_level_parse(const char *text, enum log_level *level_out)
+{
+    int found = index_of(text, level_names, ARRAY_LEN(level_names));
+
+    if (found < 0)
+        return false;
+    *level_out = (enum log_level)found;
+    return true;
+}
+
+bool log_format_parse(const char *text, enum log_format *format_out)
+{
+    int found = index_of(text, format_names, ARRAY_LEN(format_names));
+
+    if (found < 0)
+        return false;
+    *format_out = (enum log_format)found;
+    return true;
+}

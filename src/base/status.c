@@ -1,0 +1,31 @@
+/* status.c - names of errors, and the end of a process that broke a promise of its own. */
+#include "base/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+const char *err_name(enum err err)
+{
+    static const char *const names[ERR_COUNT] = {
+        [ERR_OK] = "OK",           [ERR_AGAIN] = "AGAIN",         [ERR_FULL] = "FULL",
+        [ERR_CLOSED] = "CLOSED",   [ERR_CANCELLED] = "CANCELLED", [ERR_DEADLINE] = "DEADLINE",
+        [ERR_INVALID] = "INVALID", [ERR_NOT_FOUND] = "NOT_FOUND", [ERR_NO_MEMORY] = "NO_MEMORY",
+        [ERR_IO] = "IO",
+    };
+
+    return (unsigned)err < ERR_COUNT ? names[err] : "UNKNOWN";
+}
+
+void check_failed(const char *condition, const char *file, int line)
+{
+    char text[512];
+    int size = snprintf(text, sizeof(text) - 1, "%s:%d: broken promise: %s", file, line, condition);
+    size_t end = size < 0 ? 0 : MIN_OF((size_t)size, sizeof(text) - 2);
+
+    /* Not through the log: whatever broke may hold its state. */
+    text[end] = '\n';
+    if (write(STDERR_FILENO, text, end + 1) < 0)
+        abort(); /* nobody listens; the end is the same */
+    abort();
+}
