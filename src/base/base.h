@@ -15,23 +15,23 @@
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
 /* The structure that embeds `member` at `pointer`. */
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* A local that owns: `OWNED(chunk_release) struct chunk *chunk = NULL;` calls chunk_release(chunk) at the end of its scope.
  * Needs OWNED_BY(chunk_release, struct chunk) once at file level, in the header that declares the function. */
 #define OWNED(release) __attribute__((cleanup(release##_owned)))
-#define OWNED_BY(release, type)                                                                                        \
-    static inline void release##_owned(type **owned)                                                                   \
-    {                                                                                                                  \
-        release(*owned);                                                                                               \
-    }                                                                                                                  \
+#define OWNED_BY(release, type)                                                                                                            \
+    static inline void release##_owned(type **owned)                                                                                       \
+    {                                                                                                                                      \
+        release(*owned);                                                                                                                   \
+    }                                                                                                                                      \
     struct owned_by_needs_a_semicolon
 
 /* Always on, in every build: a broken promise of ours ends the process where it is found. */
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (__builtin_expect(!(condition), 0))                                                                         \
-            check_failed(#condition, __FILE__, __LINE__);                                                              \
+#define CHECK(condition)                                                                                                                   \
+    do {                                                                                                                                   \
+        if (__builtin_expect(!(condition), 0))                                                                                             \
+            check_failed(#condition, __FILE__, __LINE__);                                                                                  \
     } while (0)
 
 NORETURN void check_failed(const char *condition, const char *file, int line);

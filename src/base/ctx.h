@@ -18,8 +18,8 @@ enum ctx_state { CTX_LIVE, CTX_DRAINING, CTX_CANCELLED, CTX_STATE_COUNT };
 struct ctx;
 
 struct ctx_port {
-    /* The state moved on; ctx->state, ->why and ->deadline_ns say how. Parents before children. May end `ctx` (ctx_fini) and any child of it, nothing else
-     * of the tree. */
+    /* The state moved on; ctx->state, ->why and ->deadline_ns say how. Parents before children. May end `ctx` (ctx_fini) and any child of
+     * it, nothing else of the tree. */
     void (*changed)(struct ctx *ctx);
 };
 
@@ -37,13 +37,13 @@ struct ctx {
 /* `parent` NULL: a root. A child of a context that is draining or cancelled begins in that state, without a callback. */
 void ctx_init(struct ctx *ctx, struct ctx *parent, const struct ctx_port *port, int64_t deadline_ns);
 
-/* Children that are still there become cancelled first, for its reason or FAULT_CANCELLED, and are told; then they have no parent. `ctx` itself is not told.
- * Harmless on a context that is all zero or already ended. */
+/* Children that are still there become cancelled first, for its reason or FAULT_CANCELLED, and are told; then they have no parent. `ctx`
+ * itself is not told. Harmless on a context that is all zero or already ended. */
 void ctx_fini(struct ctx *ctx);
 
-/* Both are idempotent: a second call, or one after a stronger verb, changes nothing and tells nobody. A drain only ever brings the deadline nearer; where it
- * does so on a context that drains already, that one is told again. All of the subtree has moved before the first callback; a context that moves further before
- * it was told is told once. */
+/* Both are idempotent: a second call, or one after a stronger verb, changes nothing and tells nobody. A drain only ever brings the deadline
+ * nearer; where it does so on a context that drains already, that one is told again. All of the subtree has moved before the first
+ * callback; a context that moves further before it was told is told once. */
 void ctx_drain(struct ctx *ctx, enum fault_reason why, int64_t deadline_ns);
 void ctx_cancel(struct ctx *ctx, enum fault_reason why);
 

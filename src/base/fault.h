@@ -38,14 +38,14 @@ enum fault_code {
 
 struct fault {
     enum fault_reason reason;
-    char field[96];  /* a path such as events[3].headers["a"]; empty: no field */
-    char value[272]; /* quoted and escaped, from at most 64 bytes of input; empty: no value */
-    char bound[96];  /* such as "at most 256 bytes"; empty: the reason's text says it all */
+    char field[96];   /* a path such as events[3].headers["a"]; empty: no field */
+    char value[272];  /* quoted and escaped, from at most 64 bytes of input; empty: no value */
+    char bound[96];   /* such as "at most 256 bytes"; empty: the reason's text says it all */
     int64_t retry_ns; /* when trying again makes sense; 0: not said */
 };
 
-/* Each sets the whole of *fault and returns its reason, so a caller can `return fault_set(...)`. `field` and `bound` are formats' results or
- * static text, copied and cut to fit. */
+/* Each sets the whole of *fault and returns its reason, so a caller can `return fault_set(...)`. `field` and `bound` are formats' results
+ * or static text, copied and cut to fit. */
 enum fault_reason fault_set(struct fault *fault, enum fault_reason reason, const char *field, const char *bound);
 enum fault_reason fault_bytes(struct fault *fault, enum fault_reason reason, const char *field, struct bytes value, const char *bound);
 enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, const char *field, uint64_t value, const char *bound);
@@ -58,12 +58,12 @@ const char *fault_text(enum fault_reason reason);        /* one sentence; static
 enum fault_code fault_code(enum fault_reason reason);
 const char *fault_code_name(enum fault_code code); /* "INVALID_ARGUMENT"; static */
 
-/* field: text: bound (got value), such as `events[3].topic: a value is too long: at most 256 bytes (got "aaaa"...)`; what is empty is left out.
- * Returns the length written, cut to `room` with a closing NUL. */
+/* field: text: bound (got value), such as `events[3].topic: a value is too long: at most 256 bytes (got "aaaa"...)`; what is empty is left
+ * out. Returns the length written, cut to `room` with a closing NUL. */
 size_t fault_message(const struct fault *fault, char *text, size_t room);
 
-/* Writes `value` quoted, with everything outside printable ASCII escaped (\n, \xNN), from at most `most` bytes of it, then "..." where it was
- * cut. `room` of 4 * most + 6 always suffices; with less, less is shown, and under 6 nothing. Returns the length. */
+/* Writes `value` quoted, with everything outside printable ASCII escaped (\n, \xNN), from at most `most` bytes of it, then "..." where it
+ * was cut. `room` of 4 * most + 6 always suffices; with less, less is shown, and under 6 nothing. Returns the length. */
 size_t quote_bytes(struct bytes value, size_t most, char *text, size_t room);
 
 #endif

@@ -1,4 +1,5 @@
-/* heap.h - what is smallest first: timers by their moment, sources by what they hold. Nodes are embedded; one thread, or the caller's lock. */
+/* heap.h - what is smallest first: timers by their moment, sources by what they hold. Nodes are embedded; one thread, or the caller's lock.
+ */
 #ifndef TRIBUTARY_BASE_HEAP_H
 #define TRIBUTARY_BASE_HEAP_H
 

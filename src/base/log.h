@@ -4,8 +4,8 @@
  *
  * text:  2026-01-31T12:00:00.123456Z info  producer.added producer="web" epoch=17
  * json:  {"time":"2026-01-31T12:00:00.123456Z","level":"info","event":"producer.added","producer":"web","epoch":17}
- * Values are escaped: no byte of them can end a line or start a terminal sequence. Text shows everything outside printable ASCII as \xNN; JSON is valid
- * UTF-8 whatever comes in, with U+FFFD in place of each byte that is not. */
+ * Values are escaped: no byte of them can end a line or start a terminal sequence. Text shows everything outside printable ASCII as \xNN;
+ * JSON is valid UTF-8 whatever comes in, with U+FFFD in place of each byte that is not. */
 #ifndef TRIBUTARY_BASE_LOG_H
 #define TRIBUTARY_BASE_LOG_H
 
@@ -36,12 +36,12 @@ void log_setup(enum log_level least, enum log_format format, int fd);
 bool log_wants(enum log_level level);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 
-#define log_write(level, event, ...)                                                                                   \
-    do {                                                                                                               \
-        if (log_wants(level)) {                                                                                        \
-            const struct log_field log_fields_[] = {__VA_ARGS__};                                                      \
-            log_fields(level, event, log_fields_, ARRAY_LEN(log_fields_));                                             \
-        }                                                                                                              \
+#define log_write(level, event, ...)                                                                                                       \
+    do {                                                                                                                                   \
+        if (log_wants(level)) {                                                                                                            \
+            const struct log_field log_fields_[] = {__VA_ARGS__};                                                                          \
+            log_fields(level, event, log_fields_, ARRAY_LEN(log_fields_));                                                                 \
+        }                                                                                                                                  \
     } while (0)
 
 /* "debug", "info", "warn", "error", "off"; "text", "json". False: not one of them, nothing changed. */

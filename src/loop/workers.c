@@ -1,0 +1,140 @@
+/* workers.c - a bounded queue served by a few threads; answers go through the loop's mailbox. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "loop/loop.h"
+
+struct workers {
+    struct loop *loop; /* constant */
+    unsigned jobs_most;
+
+    /* Any thread, under lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a job waits, or `closing` */
+    struct job *first;
+    struct job *last;
+    unsigned waiting;
+    bool closing;
+
+    /* The owner's. */
+    unsigned thread_count;
+    pthread_t threads[];
+};
+
+static void landed(struct task *task)
+{
+    struct job *job = container_of(task, struct job, task);
+
+    job->done(job);
+}
+
+/* The next job, waiting for one; NULL: closing, and all is done. */
+static struct job *next_job(struct workers *workers)
+{
+    struct job *job;
+
+    pthread_mutex_lock(&workers->lock);
+    while (!workers->first && !workers->closing)
+        pthread_cond_wait(&workers->changed, &workers->lock);
+    job = workers->first;
+    if (job) {
+        workers->first = job->next;
+        if (!workers->first)
+            workers->last = NULL;
+        workers->waiting--;
+    }
+    pthread_mutex_unlock(&workers->lock);
+    return job;
+}
+
+static void *work(void *argument)
+{
+    struct workers *workers = argument;
+    struct job *job;
+
+    while ((job = next_job(workers))) {
+        job->run(job);
+        job->task.run = landed;
+        loop_post(workers->loop, &job->task);
+    }
+    return NULL;
+}
+
+void workers_free(struct workers *workers)
+{
+    if (!workers)
+        return;
+    pthread_mutex_lock(&workers->lock);
+    workers->closing = true;
+    pthread_cond_broadcast(&workers->changed);
+    pthread_mutex_unlock(&workers->lock);
+    for (unsigned i = 0; i < workers->thread_count; i++)
+        CHECK(pthread_join(workers->threads[i], NULL) == 0);
+    pthread_cond_destroy(&workers->changed);
+    pthread_mutex_destroy(&workers->lock);
+    free(workers);
+}
+
+/* Starts the threads with signals blocked, so that they reach the loop's thread; only what a thread does to itself stays. Returns 0 or an
+ * errno. */
+static int start(struct workers *workers, unsigned threads)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    sigset_t blocked, before;
+    int failed = 0;
+
+    sigfillset(&blocked);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        sigdelset(&blocked, own[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    while (workers->thread_count < threads && !failed) {
+        failed = pthread_create(&workers->threads[workers->thread_count], NULL, work, workers);
+        if (!failed)
+            workers->thread_count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+struct status workers_new(struct loop *loop, unsigned threads, unsigned jobs_most, struct workers **workers_out)
+{
+    struct workers *workers = calloc(1, sizeof(*workers) + threads * sizeof(pthread_t));
+    int failed;
+
+    CHECK(threads > 0 && jobs_most > 0);
+    if (!workers)
+        return (struct status){ERR_NO_MEMORY, 0, "allocate workers"};
+    workers->loop = loop;
+    workers->jobs_most = jobs_most;
+    pthread_mutex_init(&workers->lock, NULL);
+    pthread_cond_init(&workers->changed, NULL);
+    failed = start(workers, threads);
+    if (failed) {
+        workers_free(workers);
+        return (struct status){ERR_IO, failed, "start a worker thread"};
+    }
+    *workers_out = workers;
+    return STATUS_OK;
+}
+
+enum err workers_take(struct workers *workers, struct job *job)
+{
+    enum err err = ERR_FULL;
+
+    pthread_mutex_lock(&workers->lock);
+    CHECK(!workers->closing);
+    if (workers->waiting < workers->jobs_most) {
+        job->next = NULL;
+        if (workers->last)
+            workers->last->next = job;
+        else
+            workers->first = job;
+        workers->last = job;
+        workers->waiting++;
+        pthread_cond_signal(&workers->changed);
+        err = ERR_OK;
+    }
+    pthread_mutex_unlock(&workers->lock);
+    return err;
+}
