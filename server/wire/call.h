@@ -59,6 +59,9 @@ bool call_send(struct call *call, struct buf *bytes);
 bool call_send_slices(struct call *call, grpc_slice *slices, size_t count); /* takes its own references */
 /* Ends the call: NULL or FAULT_NONE is OK. A status that cannot be written within 1 s becomes a plain cancel. Only the first call of it counts. */
 void call_finish(struct call *call, const struct fault *fault);
+/* Keeps the call's memory, and its closed() callback back, while work for it is elsewhere (the loop). Verbs on a call that was lost meanwhile do nothing. */
+void call_hold(struct call *call);
+void call_drop(struct call *call); /* the last line of the holder: the call may be freed */
 /* For unary: the answer and OK in one. */
 void call_answer(struct call *call, struct buf *bytes);
 /* Ends it without waiting for a peer that does not read: it sees code and message, no details. */

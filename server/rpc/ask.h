@@ -1,0 +1,94 @@
+/* ask.h - how a service answers: decode strictly, carry to the loop, answer on the call's own thread. For the files of this room.
+ *
+ * Threads: each function says. */
+#ifndef TRIBUTARY_SERVER_RPC_ASK_H
+#define TRIBUTARY_SERVER_RPC_ASK_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "loop/loop.h"
+#include "server/rpc/rpc.h"
+#include "server/wire/call.h"
+
+/* The room's own view of its state; services keep theirs in their own files. */
+struct rpc {
+    struct loop *loop;
+    struct hub *hub;
+    struct rpc_settings settings;
+    int64_t started_wall_ns;
+    struct method *methods;
+    size_t method_count;
+    struct health *health;
+    struct reflection *reflection;
+};
+
+/* Unpacks a request: first a scan of its form by the message's descriptor (groups, field numbers, wire types, lengths, UTF-8, NUL, depth: the rules of framing.h), then protobuf-c with an
+ * allocator that stops at 8 times the input + 64 KiB. FAULT_NONE: *message_out is to be freed with decoded_free(). Any thread. */
+MUST_CHECK enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type, ProtobufCMessage **message_out, struct fault *fault);
+void decoded_free(ProtobufCMessage *message); /* NULL allowed */
+
+/* Packs any message, appended. Any thread. */
+void encode(const ProtobufCMessage *message, struct buf *bytes);
+
+/* A Duration to nanoseconds. Absent (NULL): `otherwise`. FAULT_NONE, or BAD_DURATION / OUT_OF_BOUNDS naming field, value and bound: `least` and `most` bound what is not 0; 0 is
+ * allowed where `zero` is. */
+struct duration_rule {
+    const char *field;
+    int64_t otherwise_ns, least_ns, most_ns;
+    bool zero;
+};
+MUST_CHECK enum fault_reason decode_duration(const ProtobufCMessage *duration, const struct duration_rule *rule, int64_t *ns_out, struct fault *fault);
+
+/* A unary question on its way: decoded on the wire thread, answered on the loop, sent on the wire thread. */
+struct ask {
+    struct rpc *rpc;
+    struct call *call;
+    struct task task;
+    ProtobufCMessage *request;
+    struct buf answer;
+    struct fault fault; /* reason NONE: `answer` is sent */
+    void (*on_loop)(struct ask *ask); /* sets `answer` or `fault` */
+};
+
+/* A method that is a unary question: its port is ask_port, its ctx one of these. */
+struct question {
+    struct rpc *rpc;
+    const ProtobufCMessageDescriptor *type;
+    void (*on_loop)(struct ask *ask);
+};
+extern const struct call_port ask_port;
+
+/* google.rpc.Status for a fault, with ErrorInfo and what else says more; at most 2 KiB. Any thread. */
+void fault_details(const struct fault *fault, struct buf *details);
+
+/* Each service's rows, appended to rpc->methods (rpc_new makes the room). ERR_NO_MEMORY otherwise. */
+MUST_CHECK enum err publisher_serve(struct rpc *rpc);
+MUST_CHECK enum err subscriber_serve(struct rpc *rpc);
+MUST_CHECK enum err admin_serve(struct rpc *rpc);
+MUST_CHECK enum err health_serve(struct rpc *rpc);
+MUST_CHECK enum err reflection_serve(struct rpc *rpc);
+void health_free(struct rpc *rpc);
+void reflection_free(struct rpc *rpc);
+/* Adds one row. `path` must be static. */
+MUST_CHECK enum err rpc_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx);
+
+/* What a SubscribeRequest means, checked against every bound. */
+struct wish {
+    struct subscription_wish hub; /* filter is owned by the wish until it is taken */
+    int64_t linger_ns, heartbeat_ns;
+    uint32_t batch_events, batch_bytes;
+    bool states;
+    struct resume_point *resume; /* what hub.resume points at; sources point into the request */
+};
+/* `request` must outlive the wish (names and resume points point into it). */
+MUST_CHECK enum fault_reason wish_read(const ProtobufCMessage *request, struct wish *wish_out, struct fault *fault);
+void wish_fini(struct wish *wish);
+void settings_write(const struct wish *wish, struct buf *block); /* Started.settings: a serialized Settings message */
+
+/* Resume tokens: opaque to consumers, checked with a checksum when they come back. token_write walks the channel's positions (at most 64 KiB). */
+void token_write(struct chan *chan, struct buf *token);
+MUST_CHECK enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *time_out, struct fault *fault);
+
+#endif
