@@ -1,7 +1,8 @@
-/* chunk.h - the unit that moves: the validated bytes of one producer message's events, immutable, reference-counted, with an index of offsets.
+/* chunk.h - the unit that moves: the validated bytes of one producer message's events, immutable, reference-counted, with an index of
+ * offsets.
  *
- * The bytes belong to a `chunk_memory`, which whoever received them provides (a slice of the transport, or one malloc), so nothing is copied on the way
- * through. What a chunk pins is charged to the process's budget until its last reference goes.
+ * The bytes belong to a `chunk_memory`, which whoever received them provides (a slice of the transport, or one malloc), so nothing is
+ * copied on the way through. What a chunk pins is charged to the process's budget until its last reference goes.
  *
  * Threads: a chunk is filled in by one thread; once shared it only changes its reference count. */
 #ifndef TRIBUTARY_EVENT_CHUNK_H
@@ -41,7 +42,7 @@ struct chunk {
     uint32_t count; /* events; at least 1 */
     struct chunk_memory *memory;
     const uint8_t *at; /* the first event's tag */
-    uint64_t pinned;   /* bytes charged to the budget */
+    uint64_t pinned;   /* bytes charged to the budget: the memory's, and the chunk's own */
     /* Set once, before the chunk is shared. */
     struct source *source;
     uint64_t first_sequence;
@@ -50,15 +51,22 @@ struct chunk {
     uint32_t offsets[]; /* count + 1, from `at`: event i is [offsets[i], offsets[i + 1]), tag and length included */
 };
 
-/* Takes over `memory`, whose events begin at `at` and lie in one piece, as `scan` found them (scan->contiguous). `pinned`: bytes that the memory keeps alive.
+/* Takes over `memory`, whose events begin at `at` and lie in one piece, as `scan` found them (scan->contiguous). `pinned`: bytes that the
+ * memory keeps alive; the chunk's own struct and offsets are charged on top.
+ *
  *   ERR_NO_MEMORY  memory, or the budget, is used up; `memory` stays with the caller */
-MUST_CHECK enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan, uint64_t pinned, struct chunk **chunk_out);
+MUST_CHECK enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan, uint64_t pinned,
+                              struct chunk **chunk_out);
 
-/* Copies events [first, last) of `from` into a chunk of their own, so that a few events do not pin a large block. Sequences, source and times go with them.
+/* Copies events [first, last) of `from` into a chunk of their own, so that a few events do not pin a large block. Sequences, source and
+ * times go with them.
+ *
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out);
 
-/* Copies the events of a scanned message into memory of the chunk's own, closing the gaps: for messages that are not contiguous, and for tests.
+/* Copies the events of a scanned message into memory of the chunk's own, closing the gaps: for messages that are not contiguous, and for
+ * tests.
+ *
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out);
 

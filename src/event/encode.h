@@ -1,5 +1,5 @@
-/* encode.h - the little that the server adds around events: headers of runs, and in-band notices of fixed shape. Everything is a block of an
- * EventBatch (field tag and length included), and blocks may be laid end to end. Nothing here reads an event. */
+/* encode.h - the little that the server adds around events: headers of runs, and in-band notices of fixed shape. Everything is a block of
+ * an EventBatch (field tag and length included), and blocks may be laid end to end. Nothing here reads an event. */
 #ifndef TRIBUTARY_EVENT_ENCODE_H
 #define TRIBUTARY_EVENT_ENCODE_H
 
@@ -21,7 +21,8 @@ struct run_head {
 /* Room that run_head_write() needs at most, without `sequences`. */
 #define RUN_HEAD_MOST (64 + 3 + 256)
 
-/* Bytes that the head takes, and the head itself: field `runs` of EventBatch up to where the events begin. The events' bytes must follow at once. */
+/* Bytes that the head takes, and the head itself: field `runs` of EventBatch up to where the events begin. The events' bytes must follow at
+ * once. */
 size_t run_head_size(const struct run_head *head);
 size_t run_head_write(const struct run_head *head, uint8_t *at);
 

@@ -1,9 +1,10 @@
 /* framing.h - bytes from the wire become events, or a fault with a name. One pass, no allocation per event.
  *
- * Scans any message that carries `repeated Event events = 1`. What is accepted here decodes with every protobuf decoder we know (protobuf-c, Python,
- * Go, C++), so one producer's bad event can never end a consumer's stream. Refused: groups; field number 0 or above 2^29-1; a tag over 5 bytes; a varint over 10
- * bytes or above 64 bits; a wrong wire type on a known field, map entries included; lengths past their container; NUL or invalid UTF-8 in strings. Unknown
- * fields pass, and are checked for the same form (their content is opaque). A repeated scalar or map key: the last wins.
+ * Scans any message that carries `repeated Event events = 1`. What is accepted here decodes with every protobuf decoder we know
+ * (protobuf-c, Python, Go, C++), so one producer's bad event can never end a consumer's stream. Refused: groups; field number 0 or above
+ * 2^29-1; a tag or a length over 5 bytes; a varint over 10 bytes or above 64 bits; a wrong wire type on a known field, map entries
+ * included; an outer field that comes with two wire types; lengths past their container; NUL or invalid UTF-8 in strings. Unknown fields
+ * pass, and are checked for the same form (their content is opaque). A repeated scalar or map key: the last wins.
  *
  * Threads: any; a scan belongs to one thread at a time. */
 #ifndef TRIBUTARY_EVENT_FRAMING_H
@@ -14,9 +15,7 @@
 #include "base/base.h"
 #include "base/fault.h"
 #include "base/status.h"
-
-/* Protobuf's wire types; groups (3, 4) are refused. */
-enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
+#include "event/primitives.h"
 
 struct framing_limits {
     uint32_t event_bytes;  /* one event, without its tag and length */
@@ -41,9 +40,10 @@ struct framing_field {
 #define FRAMING_FIELDS 16 /* outer fields 2 to 15 are reported, higher ones pass unread */
 
 struct framing_scan {
-    /* Event i, tag and length included, is [offsets[i], offsets[i + 1]) of the message when `contiguous`. Otherwise it begins at offsets[i] and ends at ends[i]. */
+    /* Event i, tag and length included, is [offsets[i], offsets[i + 1]) of the message when `contiguous`. Otherwise it begins at offsets[i]
+     * and ends at ends[i]. */
     uint32_t *offsets; /* count + 1 entries where contiguous; valid until the next scan */
-    uint32_t *ends;
+    uint32_t *ends;    /* NULL until a message needs it */
     size_t room;
     uint32_t count;
     uint32_t events_bytes; /* all events with their tags and lengths */
@@ -53,9 +53,10 @@ struct framing_scan {
 
 void framing_fini(struct framing_scan *scan); /* a zeroed scan is ready for use */
 
-/* Scans a whole message. FAULT_NONE: *scan is filled in. Otherwise *fault says what, where (`events[3].headers["a"]`) and which bound, and *scan holds nothing.
- * Memory that runs out is FAULT_MEMORY_BUDGET. */
-MUST_CHECK enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message, const struct framing_limits *limits, struct fault *fault);
+/* Scans a whole message. FAULT_NONE: *scan is filled in. Otherwise *fault says what, where (`events[3].headers["a"]`) and which bound, and
+ * *scan holds nothing. Memory that runs out is FAULT_MEMORY_BUDGET. */
+MUST_CHECK enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message, const struct framing_limits *limits,
+                                          struct fault *fault);
 
 /* What a selector, an index or a printer wants to know of one event. Empty where the event does not say. */
 struct event_view {
@@ -69,18 +70,5 @@ void event_view(struct bytes event, struct event_view *view_out);
 
 /* The value of a header; the last one wins. False: the event does not carry it. */
 bool event_header(const struct event_view *view, struct bytes name, struct bytes *value_out);
-
-/* Protobuf's smallest pieces, for encoders and tests. */
-size_t varint_size(uint64_t value);
-size_t varint_write(uint8_t *at, uint64_t value); /* returns the bytes written, at most 10 */
-/* Returns the bytes read; 0 where it is past the end, over 10 bytes or above 64 bits. */
-size_t varint_read(const uint8_t *at, const uint8_t *end, uint64_t *value_out);
-
-/* Whole, valid UTF-8 (RFC 3629: no surrogates, nothing overlong) without NUL. */
-bool utf8_valid(struct bytes text);
-
-/* The rule for names: 1 to `most` bytes of printable UTF-8, without control characters (C0, DEL, C1, U+2028, U+2029).
- * FAULT_NONE, or EMPTY, TOO_LONG, BAD_UTF8, BAD_NAME with `field` in *fault. */
-enum fault_reason name_check(struct bytes name, const char *field, size_t most, struct fault *fault);
 
 #endif

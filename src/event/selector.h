@@ -1,5 +1,5 @@
-/* selector.h - which events a consumer wants: selectors OR, their set fields AND, excludes win. One glob everywhere: `*` any run of characters, `?` one
- * character (not byte); everything else stands for itself.
+/* selector.h - which events a consumer wants: selectors OR, their set fields AND, excludes win. One glob everywhere: `*` any run of
+ * characters, `?` one character (not byte); everything else stands for itself.
  *
  * Threads: a filter is built by one thread; afterwards it does not change and any thread may ask it. */
 #ifndef TRIBUTARY_EVENT_SELECTOR_H
@@ -31,8 +31,9 @@ struct selector {
 
 struct filter;
 
-/* Copies everything. FAULT_NONE, or *fault names what is wrong (`selectors`: EMPTY, TOO_MANY; `selectors[2].topic`: TOO_LONG, BAD_UTF8; an empty pattern in a
- * list: EMPTY; a selector with no field set: EMPTY, "set producer: \"*\" for everything"); then *filter_out is untouched. */
+/* Copies everything. FAULT_NONE, or *fault names what is wrong (`selectors`: EMPTY, TOO_MANY; `selectors[2].topic`: TOO_LONG, BAD_UTF8; an
+ * empty pattern in a list: EMPTY; a selector with no field set: EMPTY, "set producer: \"*\" for everything"); then *filter_out is
+ * untouched. */
 MUST_CHECK enum fault_reason filter_new(const struct selector *selectors, size_t selector_count, const struct selector *excludes,
                                         size_t exclude_count, struct filter **filter_out, struct fault *fault);
 void filter_free(struct filter *filter); /* NULL allowed */

@@ -1,0 +1,185 @@
+/* chunk.c - chunks, their sources, and the budget for what chunks pin.
+ *
+ * A chunk is one allocation: the struct, its offsets, and, where it owns its bytes, the bytes behind them. */
+#include "event/chunk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+
+static _Atomic uint64_t budget_limit;
+static _Atomic uint64_t budget_used;
+
+void chunk_budget_set(uint64_t limit_bytes)
+{
+    atomic_store_explicit(&budget_limit, limit_bytes, memory_order_relaxed);
+}
+
+uint64_t chunk_budget_limit(void)
+{
+    return atomic_load_explicit(&budget_limit, memory_order_relaxed);
+}
+
+uint64_t chunk_budget_used(void)
+{
+    return atomic_load_explicit(&budget_used, memory_order_relaxed);
+}
+
+/* Taken whole or not at all: a large request that fails leaves no trace that could make a small one beside it fail too. */
+static bool budget_take(uint64_t size)
+{
+    uint64_t limit = chunk_budget_limit();
+    uint64_t used = chunk_budget_used();
+
+    do {
+        if (limit > 0 && (size > limit || used > limit - size))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget_used, &used, used + size, memory_order_relaxed, memory_order_relaxed));
+    count_add(COUNT_LIVE_CHUNK_BYTES, (int64_t)size);
+    return true;
+}
+
+static void budget_return(uint64_t size)
+{
+    atomic_fetch_sub_explicit(&budget_used, size, memory_order_relaxed);
+    count_add(COUNT_LIVE_CHUNK_BYTES, -(int64_t)size);
+}
+
+struct source *source_new(struct bytes name, uint64_t epoch)
+{
+    struct source *source = malloc(sizeof *source + name.size + 1);
+
+    if (source == NULL)
+        return NULL;
+    CHECK(name.size <= UINT32_MAX);
+    atomic_init(&source->refs, 1);
+    source->name_size = (uint32_t)name.size;
+    source->epoch = epoch;
+    if (name.size > 0)
+        memcpy(source->name, name.at, name.size);
+    source->name[name.size] = '\0';
+    return source;
+}
+
+struct source *source_retain(struct source *source)
+{
+    atomic_fetch_add_explicit(&source->refs, 1, memory_order_relaxed);
+    return source;
+}
+
+void source_release(struct source *source)
+{
+    if (source != NULL && atomic_fetch_sub_explicit(&source->refs, 1, memory_order_acq_rel) == 1)
+        free(source);
+}
+
+/* The bytes lie behind the offsets and go with the chunk. */
+static void release_nothing(struct chunk_memory *memory)
+{
+    (void)memory;
+}
+
+static struct chunk_memory within = {.release = release_nothing};
+
+/* A chunk with room for its offsets and for `inside` bytes behind them, charged with both and with `pinned`. NULL: memory or budget used
+ * up. */
+static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned)
+{
+    size_t head = sizeof(struct chunk) + ((size_t)count + 1) * sizeof(uint32_t);
+    struct chunk *chunk;
+
+    CHECK(count > 0);
+    pinned += head + inside;
+    if (!budget_take(pinned))
+        return NULL;
+    chunk = malloc(head + inside);
+    if (chunk == NULL) {
+        budget_return(pinned);
+        return NULL;
+    }
+    memset(chunk, 0, sizeof *chunk);
+    atomic_init(&chunk->refs, 1);
+    chunk->count = count;
+    chunk->memory = &within;
+    chunk->at = (uint8_t *)chunk + head;
+    chunk->pinned = pinned;
+    count_add(COUNT_LIVE_CHUNKS, 1);
+    return chunk;
+}
+
+enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan, uint64_t pinned,
+                   struct chunk **chunk_out)
+{
+    struct chunk *chunk;
+    uint32_t first;
+
+    CHECK(scan->contiguous);
+    chunk = chunk_make(scan->count, 0, pinned);
+    if (chunk == NULL)
+        return ERR_NO_MEMORY;
+    chunk->memory = memory;
+    chunk->at = at;
+    first = scan->offsets[0];
+    for (uint32_t i = 0; i <= scan->count; i++)
+        chunk->offsets[i] = scan->offsets[i] - first;
+    *chunk_out = chunk;
+    return ERR_OK;
+}
+
+enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out)
+{
+    struct chunk *chunk;
+    uint32_t start;
+
+    CHECK(first < last && last <= from->count);
+    chunk = chunk_make(last - first, chunk_bytes(from, first, last), 0);
+    if (chunk == NULL)
+        return ERR_NO_MEMORY;
+    start = from->offsets[first];
+    for (uint32_t i = 0; i <= last - first; i++)
+        chunk->offsets[i] = from->offsets[first + i] - start;
+    memcpy((uint8_t *)chunk->at, from->at + start, chunk_bytes(from, first, last));
+    chunk->source = from->source != NULL ? source_retain(from->source) : NULL;
+    chunk->first_sequence = from->first_sequence + first;
+    chunk->observed_wall_ns = from->observed_wall_ns;
+    chunk->observed_mono_ns = from->observed_mono_ns;
+    *chunk_out = chunk;
+    return ERR_OK;
+}
+
+enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out)
+{
+    struct chunk *chunk = chunk_make(scan->count, scan->events_bytes, 0);
+    uint32_t offset = 0;
+
+    if (chunk == NULL)
+        return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < scan->count; i++) {
+        uint32_t end = scan->contiguous ? scan->offsets[i + 1] : scan->ends[i];
+        uint32_t size = end - scan->offsets[i];
+        memcpy((uint8_t *)chunk->at + offset, message.at + scan->offsets[i], size);
+        chunk->offsets[i] = offset;
+        offset += size;
+    }
+    chunk->offsets[scan->count] = offset;
+    *chunk_out = chunk;
+    return ERR_OK;
+}
+
+struct chunk *chunk_retain(struct chunk *chunk)
+{
+    atomic_fetch_add_explicit(&chunk->refs, 1, memory_order_relaxed);
+    return chunk;
+}
+
+void chunk_release(struct chunk *chunk)
+{
+    if (chunk == NULL || atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    budget_return(chunk->pinned);
+    count_add(COUNT_LIVE_CHUNKS, -1);
+    source_release(chunk->source);
+    chunk->memory->release(chunk->memory);
+    free(chunk);
+}
