@@ -1,0 +1,324 @@
+/* test_ctx.c - verbs travel down, tell each once, and survive callbacks that end what they were told about. */
+#include "base/ctx.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "base/counters.h"
+
+#define NEVER INT64_MAX
+#define TOLD_MOST 64
+
+/* A context with a story: what changed() saw, and what it is to do. */
+struct node {
+    struct ctx ctx;
+    int id;
+    bool frees_itself;
+    struct node *ends_too; /* ended and freed by the callback */
+    struct ctx *cancels;   /* cancelled by the callback */
+    struct node *begins;   /* made a child of this one by the callback */
+};
+
+static struct {
+    int id;
+    enum ctx_state state;
+    enum fault_reason why;
+    int64_t deadline_ns;
+} told[TOLD_MOST];
+static int told_count;
+
+static void node_free(struct node *node);
+
+static void changed(struct ctx *ctx)
+{
+    struct node *node = container_of(ctx, struct node, ctx);
+    static const struct ctx_port port = {changed};
+
+    cr_assert_lt(told_count, TOLD_MOST);
+    told[told_count].id = node->id;
+    told[told_count].state = ctx->state;
+    told[told_count].why = ctx->why;
+    told[told_count++].deadline_ns = ctx->deadline_ns;
+    if (node->begins)
+        ctx_init(&node->begins->ctx, ctx, &port, NEVER);
+    if (node->cancels)
+        ctx_cancel(node->cancels, FAULT_TOO_SLOW);
+    if (node->ends_too)
+        node_free(node->ends_too);
+    if (node->frees_itself)
+        node_free(node);
+}
+
+static const struct ctx_port port = {changed};
+
+static struct node *node_new(struct node *parent, int id, int64_t deadline_ns)
+{
+    struct node *node = calloc(1, sizeof(*node));
+
+    node->id = id;
+    ctx_init(&node->ctx, parent ? &parent->ctx : NULL, &port, deadline_ns);
+    return node;
+}
+
+static void node_free(struct node *node)
+{
+    ctx_fini(&node->ctx);
+    free(node);
+}
+
+static int times_told(int id)
+{
+    int times = 0;
+
+    for (int i = 0; i < told_count; i++)
+        times += told[i].id == id;
+    return times;
+}
+
+static void check_told(int at, int id, enum ctx_state state, enum fault_reason why)
+{
+    cr_assert_gt(told_count, at);
+    cr_assert_eq(told[at].id, id, "callback %d went to %d", at, told[at].id);
+    cr_assert_eq(told[at].state, state);
+    cr_assert_eq(told[at].why, why);
+}
+
+/* 1 with children 2 and 3; 2 with child 4. */
+struct tree {
+    struct node *n1, *n2, *n3, *n4;
+};
+
+static struct tree tree_new(void)
+{
+    struct tree tree;
+
+    tree.n1 = node_new(NULL, 1, NEVER);
+    tree.n2 = node_new(tree.n1, 2, 1000);
+    tree.n3 = node_new(tree.n1, 3, NEVER);
+    tree.n4 = node_new(tree.n2, 4, NEVER);
+    return tree;
+}
+
+static void tree_free(const struct tree *tree)
+{
+    node_free(tree->n4);
+    node_free(tree->n3);
+    node_free(tree->n2);
+    node_free(tree->n1);
+    cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
+}
+
+Test(ctx, a_deadline_is_never_later_than_the_parents)
+{
+    struct tree tree = tree_new();
+
+    cr_assert_eq(tree.n1->ctx.deadline_ns, NEVER);
+    cr_assert_eq(tree.n2->ctx.deadline_ns, 1000);
+    cr_assert_eq(tree.n4->ctx.deadline_ns, 1000);
+    cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 4);
+    tree_free(&tree);
+    cr_assert_eq(told_count, 0, "an ending without children tells nobody");
+}
+
+Test(ctx, cancel_goes_down_parents_first_and_never_up)
+{
+    struct tree tree = tree_new();
+
+    ctx_cancel(&tree.n2->ctx, FAULT_KICKED);
+    cr_assert_eq(told_count, 2);
+    check_told(0, 2, CTX_CANCELLED, FAULT_KICKED);
+    check_told(1, 4, CTX_CANCELLED, FAULT_KICKED);
+    cr_assert_eq(tree.n1->ctx.state, CTX_LIVE);
+    cr_assert_eq(tree.n3->ctx.state, CTX_LIVE);
+
+    ctx_cancel(&tree.n1->ctx, FAULT_DRAINING);
+    cr_assert_eq(told_count, 4);
+    check_told(2, 1, CTX_CANCELLED, FAULT_DRAINING);
+    check_told(3, 3, CTX_CANCELLED, FAULT_DRAINING);
+    cr_assert_eq(tree.n4->ctx.why, FAULT_KICKED, "the first reason stays");
+    tree_free(&tree);
+}
+
+Test(ctx, a_verb_that_changes_nothing_tells_nobody)
+{
+    struct tree tree = tree_new();
+
+    ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 500);
+    cr_assert_eq(told_count, 4);
+    ctx_drain(&tree.n1->ctx, FAULT_KICKED, 500);
+    ctx_drain(&tree.n1->ctx, FAULT_KICKED, 900);
+    cr_assert_eq(told_count, 4);
+    cr_assert_eq(tree.n1->ctx.why, FAULT_DRAINING);
+    ctx_cancel(&tree.n1->ctx, FAULT_DEADLINE);
+    cr_assert_eq(told_count, 8);
+    ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
+    ctx_drain(&tree.n1->ctx, FAULT_KICKED, 1);
+    cr_assert_eq(told_count, 8);
+    cr_assert_eq(tree.n1->ctx.deadline_ns, 500, "a stronger verb came before");
+    cr_assert_eq(tree.n1->ctx.why, FAULT_DEADLINE);
+    tree_free(&tree);
+}
+
+Test(ctx, a_drain_only_brings_deadlines_nearer)
+{
+    struct tree tree = tree_new();
+
+    ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 2000);
+    cr_assert_eq(tree.n1->ctx.deadline_ns, 2000);
+    cr_assert_eq(tree.n2->ctx.deadline_ns, 1000);
+    cr_assert_eq(tree.n3->ctx.deadline_ns, 2000);
+    cr_assert_eq(told_count, 4);
+
+    ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 1500);
+    cr_assert_eq(told_count, 6, "1 and 3 came nearer and are told again, 2 and 4 were nearer already");
+    cr_assert_eq(told[4].id, 1);
+    cr_assert_eq(told[4].deadline_ns, 1500);
+    cr_assert_eq(told[5].id, 3);
+    cr_assert_eq(tree.n4->ctx.deadline_ns, 1000);
+    tree_free(&tree);
+}
+
+Test(ctx, a_parents_drain_hurries_a_child_that_drains_already)
+{
+    struct tree tree = tree_new();
+
+    ctx_drain(&tree.n3->ctx, FAULT_KICKED, 5000);
+    ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 3000);
+    cr_assert_eq(tree.n3->ctx.deadline_ns, 3000);
+    cr_assert_eq(tree.n3->ctx.why, FAULT_KICKED);
+    cr_assert_eq(times_told(3), 2);
+    tree_free(&tree);
+}
+
+Test(ctx, a_child_begins_as_its_parent_is_without_a_callback)
+{
+    struct tree tree = tree_new();
+    struct node *late;
+
+    ctx_drain(&tree.n2->ctx, FAULT_DRAINING, 700);
+    late = node_new(tree.n2, 5, NEVER);
+    cr_assert_eq(late->ctx.state, CTX_DRAINING);
+    cr_assert_eq(late->ctx.why, FAULT_DRAINING);
+    cr_assert_eq(late->ctx.deadline_ns, 700);
+    node_free(late);
+    ctx_cancel(&tree.n2->ctx, FAULT_KICKED);
+    late = node_new(tree.n2, 6, NEVER);
+    cr_assert_eq(late->ctx.state, CTX_CANCELLED);
+    cr_assert_eq(late->ctx.why, FAULT_KICKED);
+    node_free(late);
+    cr_assert_eq(times_told(5) + times_told(6), 0);
+    tree_free(&tree);
+}
+
+Test(ctx, ending_cancels_and_tells_what_is_still_below)
+{
+    struct tree tree = tree_new();
+
+    ctx_fini(&tree.n2->ctx);
+    cr_assert_eq(told_count, 1);
+    check_told(0, 4, CTX_CANCELLED, FAULT_CANCELLED);
+    cr_assert_null(tree.n4->ctx.parent);
+    ctx_fini(&tree.n2->ctx);
+    ctx_cancel(&tree.n2->ctx, FAULT_KICKED);
+    ctx_drain(&tree.n2->ctx, FAULT_KICKED, 1);
+    ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
+    cr_assert_eq(times_told(2), 0, "an ended context is told nothing");
+    tree_free(&tree);
+}
+
+Test(ctx, ending_a_draining_context_passes_its_reason_on)
+{
+    struct node *parent = node_new(NULL, 1, NEVER);
+    struct node *child = node_new(parent, 2, NEVER);
+
+    ctx_drain(&parent->ctx, FAULT_DRAINING, 10);
+    told_count = 0;
+    node_free(parent);
+    cr_assert_eq(told_count, 1);
+    check_told(0, 2, CTX_CANCELLED, FAULT_DRAINING);
+    node_free(child);
+}
+
+Test(ctx, one_that_never_began_may_end)
+{
+    struct ctx zero = {0};
+
+    ctx_fini(&zero);
+    ctx_cancel(&zero, FAULT_KICKED);
+    ctx_drain(&zero, FAULT_KICKED, 1);
+    cr_assert_eq(zero.state, CTX_LIVE);
+    cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
+}
+
+Test(ctx, callbacks_may_free_every_context_as_it_is_told)
+{
+    struct tree tree = tree_new();
+
+    tree.n1->frees_itself = tree.n2->frees_itself = tree.n3->frees_itself = tree.n4->frees_itself = true;
+    ctx_cancel(&tree.n1->ctx, FAULT_DRAINING);
+    cr_assert_eq(told_count, 4);
+    check_told(0, 1, CTX_CANCELLED, FAULT_DRAINING);
+    for (int id = 2; id <= 4; id++)
+        cr_assert_eq(times_told(id), 1);
+    cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
+}
+
+Test(ctx, a_callback_may_free_itself_and_a_child_that_was_not_told_yet)
+{
+    struct tree tree = tree_new();
+
+    tree.n2->ends_too = tree.n4;
+    tree.n2->frees_itself = true;
+    ctx_cancel(&tree.n1->ctx, FAULT_DRAINING);
+    cr_assert_eq(times_told(4), 0, "it had ended before its turn came");
+    cr_assert_eq(times_told(3), 1, "the walk goes on behind it");
+    node_free(tree.n3);
+    node_free(tree.n1);
+    cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
+}
+
+Test(ctx, ending_within_a_drain_tells_the_untold_children_once_and_as_cancelled)
+{
+    struct tree tree = tree_new();
+
+    tree.n2->frees_itself = true;
+    ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 500);
+    cr_assert_eq(times_told(4), 1);
+    for (int i = 0; i < told_count; i++)
+        if (told[i].id == 4)
+            cr_assert_eq(told[i].state, CTX_CANCELLED);
+    cr_assert_eq(tree.n3->ctx.state, CTX_DRAINING);
+    cr_assert_eq(times_told(3), 1);
+    node_free(tree.n4);
+    node_free(tree.n3);
+    node_free(tree.n1);
+    cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
+}
+
+Test(ctx, a_verb_within_a_callback_takes_over_those_it_moves_further)
+{
+    struct tree tree = tree_new();
+
+    tree.n1->cancels = &tree.n2->ctx;
+    ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 500);
+    cr_assert_eq(told_count, 4);
+    check_told(0, 1, CTX_DRAINING, FAULT_DRAINING);
+    check_told(1, 2, CTX_CANCELLED, FAULT_TOO_SLOW);
+    check_told(2, 4, CTX_CANCELLED, FAULT_TOO_SLOW);
+    check_told(3, 3, CTX_DRAINING, FAULT_DRAINING);
+    tree_free(&tree);
+}
+
+Test(ctx, a_child_begun_by_a_callback_shares_the_state_and_is_not_told)
+{
+    struct tree tree = tree_new();
+    struct node *late = calloc(1, sizeof(*late));
+
+    late->id = 5;
+    tree.n2->begins = late;
+    ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
+    cr_assert_eq(late->ctx.state, CTX_CANCELLED);
+    cr_assert_eq(times_told(5), 0);
+    node_free(late);
+    tree_free(&tree);
+}

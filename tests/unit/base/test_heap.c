@@ -1,0 +1,90 @@
+/* test_heap.c - smallest first, compared with a plain search on random work. */
+#include "base/heap.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#define NODES 300
+
+static void well_formed(const struct heap *heap)
+{
+    for (size_t place = 1; place <= heap->count; place++) {
+        cr_assert_eq(heap->nodes[place - 1]->place, place);
+        if (place > 1)
+            cr_assert_leq(heap->nodes[place / 2 - 1]->key, heap->nodes[place - 1]->key);
+    }
+}
+
+Test(heap, an_empty_one_has_no_first)
+{
+    struct heap heap = {0};
+    struct heap_node node = {0};
+
+    cr_assert_null(heap_first(&heap));
+    heap_remove(&heap, &node);
+    heap_fini(&heap);
+}
+
+Test(heap, gives_back_in_order_of_keys)
+{
+    struct heap heap = {0};
+    struct heap_node nodes[5] = {0};
+    static const int64_t keys[5] = {3, INT64_MIN, 7, INT64_MAX, 3};
+    int64_t before = INT64_MIN;
+
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(heap_set(&heap, &nodes[i], keys[i]), ERR_OK);
+    cr_assert_eq(heap_first(&heap), &nodes[1]);
+    for (int i = 0; i < 5; i++) {
+        struct heap_node *first = heap_first(&heap);
+
+        cr_assert_geq(first->key, before);
+        before = first->key;
+        heap_remove(&heap, first);
+        cr_assert_not(heap_holds(first));
+    }
+    cr_assert_eq(heap.count, 0u);
+    heap_fini(&heap);
+}
+
+Test(heap, setting_again_moves_up_and_down)
+{
+    struct heap heap = {0};
+    struct heap_node nodes[3] = {0};
+
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(heap_set(&heap, &nodes[i], i), ERR_OK);
+    cr_assert_eq(heap_set(&heap, &nodes[2], -1), ERR_OK);
+    cr_assert_eq(heap_first(&heap), &nodes[2]);
+    cr_assert_eq(heap_set(&heap, &nodes[2], 9), ERR_OK);
+    cr_assert_eq(heap_first(&heap), &nodes[0]);
+    cr_assert_eq(heap.count, 3u);
+    heap_fini(&heap);
+    cr_assert_not(heap_holds(&nodes[1]), "the end of the heap lets its nodes go");
+}
+
+Test(heap, agrees_with_a_plain_search)
+{
+    struct heap heap = {0};
+    struct heap_node nodes[NODES] = {0};
+
+    srand(1);
+    for (int round = 0; round < 20000; round++) {
+        struct heap_node *node = &nodes[rand() % NODES];
+        struct heap_node *least = NULL;
+
+        if (rand() % 3 == 0)
+            heap_remove(&heap, node);
+        else
+            cr_assert_eq(heap_set(&heap, node, rand() % 1000 - 500), ERR_OK);
+        for (int i = 0; i < NODES; i++)
+            if (heap_holds(&nodes[i]) && (!least || nodes[i].key < least->key))
+                least = &nodes[i];
+        cr_assert_eq(least == NULL, heap_first(&heap) == NULL);
+        if (least)
+            cr_assert_eq(heap_first(&heap)->key, least->key);
+        if (round % 500 == 0)
+            well_formed(&heap);
+    }
+    heap_fini(&heap);
+}

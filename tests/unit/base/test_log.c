@@ -1,0 +1,251 @@
+/* test_log.c - lines are whole whatever is in them. */
+#include "base/log.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int ends[2];
+static char got[4 * LOG_LINE_MOST];
+
+static void open_pipe(void)
+{
+    cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
+}
+
+static void close_pipe(void)
+{
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* What was written since the last call. */
+static const char *written(void)
+{
+    ssize_t size = read(ends[0], got, sizeof(got) - 1);
+
+    got[size > 0 ? size : 0] = '\0';
+    return got;
+}
+
+static json_t *parsed(void)
+{
+    json_error_t error;
+    json_t *line;
+
+    written();
+    cr_assert_gt(strlen(got), 1u);
+    cr_assert_eq(strchr(got, '\n'), got + strlen(got) - 1, "one line");
+    line = json_loads(got, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    cr_assert_not_null(line, "%s in %s", error.text, got);
+    return line;
+}
+
+static struct bytes bytes_of(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+TestSuite(log, .init = open_pipe, .fini = close_pipe);
+
+Test(log, text_shows_time_level_event_and_fields)
+{
+    const char *line;
+
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    log_write(LOG_INFO, "producer.added", LOG_TEXT("producer", "web"), LOG_NUMBER("epoch", -17), LOG_BYTES("key", bytes_of("k")));
+    line = written();
+    cr_assert_eq(strlen(line), strlen("2026-01-31T12:00:00.123456Z info  producer.added producer=\"web\" epoch=-17 key=\"k\"\n"));
+    cr_assert_eq(line[10], 'T');
+    cr_assert_eq(line[19], '.');
+    cr_assert_eq(line[26], 'Z');
+    cr_assert_str_eq(line + 27, " info  producer.added producer=\"web\" epoch=-17 key=\"k\"\n");
+}
+
+Test(log, json_shows_the_same)
+{
+    json_t *line;
+
+    log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
+    log_write(LOG_WARN, "producer.added", LOG_TEXT("producer", "web"), LOG_NUMBER("epoch", INT64_MIN), LOG_BYTES("key", bytes_of("k")));
+    line = parsed();
+    cr_assert_eq(json_string_length(json_object_get(line, "time")), 27u);
+    cr_assert_str_eq(json_string_value(json_object_get(line, "level")), "warn");
+    cr_assert_str_eq(json_string_value(json_object_get(line, "event")), "producer.added");
+    cr_assert_str_eq(json_string_value(json_object_get(line, "producer")), "web");
+    cr_assert_eq(json_integer_value(json_object_get(line, "epoch")), INT64_MIN);
+    cr_assert_str_eq(json_string_value(json_object_get(line, "key")), "k");
+    json_decref(line);
+}
+
+Test(log, an_event_needs_no_fields)
+{
+    json_t *line;
+
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    log_write(LOG_ERROR, "stopped");
+    cr_assert_str_eq(written() + 27, " error stopped\n");
+    log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
+    log_write(LOG_ERROR, "stopped");
+    line = parsed();
+    cr_assert_eq(json_object_size(line), 3u);
+    json_decref(line);
+}
+
+Test(log, nothing_under_the_least_level_is_written)
+{
+    int evaluated = 0;
+
+    log_setup(LOG_WARN, LOG_AS_TEXT, ends[1]);
+    log_write(LOG_INFO, "quiet", LOG_NUMBER("n", ++evaluated));
+    cr_assert_str_eq(written(), "");
+    cr_assert_eq(evaluated, 0, "fields cost nothing when nobody wants them");
+    log_write(LOG_WARN, "loud", LOG_NUMBER("n", ++evaluated));
+    cr_assert_str_eq(written() + 27, " warn  loud n=1\n");
+    log_fields(LOG_INFO, "quiet", NULL, 0);
+    cr_assert_str_eq(written(), "");
+    log_setup(LOG_OFF, LOG_AS_TEXT, ends[1]);
+    cr_assert_not(log_wants(LOG_ERROR));
+    cr_assert_not(log_wants(LOG_OFF));
+}
+
+Test(log, a_missing_text_is_an_empty_one)
+{
+    const char *none = NULL;
+
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    log_write(LOG_INFO, "e", LOG_TEXT("t", none), LOG_BYTES("b", (struct bytes){0}), LOG_NUMBER("n", 0));
+    cr_assert_str_eq(written() + 27, " info  e t=\"\" b=\"\" n=0\n");
+}
+
+Test(log, text_escapes_what_could_end_a_line_or_steer_a_terminal)
+{
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){(const uint8_t *)"a\"b\\c\n\r\t\0\x1b[0m\x7f\xc2\x9b\xff", 17})));
+    cr_assert_str_eq(written() + 27, " info  e v=\"a\\\"b\\\\c\\n\\r\\t\\x00\\x1b[0m\\x7f\\xc2\\x9b\\xff\"\n");
+}
+
+Test(log, json_keeps_valid_utf8_and_escapes_the_rest)
+{
+    log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
+    log_write(LOG_INFO, "e", LOG_TEXT("v", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \"\\\n\x7f\xc2\x9b\xe2\x80\xa8"));
+    cr_assert_not_null(strstr(written(), "\"v\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \\\"\\\\\\u000a\\u007f\\u009b\\u2028\"}\n"), "%s",
+                       got);
+}
+
+Test(log, json_replaces_each_byte_that_is_not_utf8)
+{
+    /* A lone continuation, overlong forms, a surrogate, above U+10FFFF, a byte that never occurs, and a character that stops short. */
+    static const struct {
+        const char *value;
+        const char *shown;
+    } cases[] = {
+        {"\x80", "\\ufffd"},
+        {"\xc0\xaf", "\\ufffd\\ufffd"},
+        {"\xe0\x80\x80", "\\ufffd\\ufffd\\ufffd"},
+        {"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"},
+        {"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+        {"\xff", "\\ufffd"},
+        {"\xe2\x82", "\\ufffd\\ufffd"},
+        {"\xe2\x82x", "\\ufffd\\ufffdx"},
+        {"\xed\x9f\xbf", "\xed\x9f\xbf"},
+        {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
+    };
+
+    log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char expected[64];
+
+        snprintf(expected, sizeof(expected), "\"v\":\"%s\"}\n", cases[i].shown);
+        log_write(LOG_INFO, "e", LOG_TEXT("v", cases[i].value));
+        cr_assert_not_null(strstr(written(), expected), "case %zu: %s", i, got);
+    }
+}
+
+Test(log, any_bytes_make_a_whole_line)
+{
+    uint8_t value[600];
+
+    srand(1);
+    for (int round = 0; round < 2000; round++) {
+        size_t size = (size_t)(rand() % (int)sizeof(value));
+        bool json = round % 2 == 0;
+
+        for (size_t i = 0; i < size; i++)
+            value[i] = (uint8_t)(rand() % 4 ? rand() : 0xe0 | rand());
+        log_setup(LOG_INFO, json ? LOG_AS_JSON : LOG_AS_TEXT, ends[1]);
+        log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){value, size})), LOG_NUMBER("n", round));
+        if (json) {
+            json_t *line = parsed();
+
+            cr_assert_eq(json_integer_value(json_object_get(line, "n")), round);
+            json_decref(line);
+        } else {
+            written();
+            for (size_t i = 0; i + 1 < strlen(got); i++)
+                cr_assert(got[i] >= 0x20 && got[i] <= 0x7e);
+            cr_assert_eq(got[strlen(got) - 1], '\n');
+        }
+    }
+}
+
+Test(log, a_line_that_is_too_long_is_cut_and_says_so)
+{
+    static uint8_t value[LOG_LINE_MOST];
+
+    /* Around the bound, one byte after the other, with characters of one, two and four output bytes. */
+    for (size_t size = LOG_LINE_MOST - 200; size < LOG_LINE_MOST; size++) {
+        json_t *line;
+        size_t shown;
+
+        memset(value, 'v', size);
+        log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
+        log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){value, size})), LOG_NUMBER("n", 1), LOG_TEXT("w", "ww"));
+        line = parsed();
+        cr_assert_leq(strlen(got), LOG_LINE_MOST);
+        shown = json_string_length(json_object_get(line, "v"));
+        cr_assert(shown == size || json_is_true(json_object_get(line, "cut")));
+        cr_assert_eq(json_object_get(line, "cut") == NULL, json_string_length(json_object_get(line, "w")) == 2, "whole, or marked");
+        json_decref(line);
+
+        memset(value, 0x80 | (int)(size & 1), size);
+        log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+        log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){value, size})));
+        written();
+        cr_assert_leq(strlen(got), LOG_LINE_MOST);
+        cr_assert_str_eq(got + strlen(got) - strlen("\" cut=true\n"), "\" cut=true\n");
+    }
+}
+
+Test(log, writing_leaves_errno_alone_even_when_nobody_reads)
+{
+    int closed = dup(ends[1]);
+
+    close(closed);
+    log_setup(LOG_INFO, LOG_AS_TEXT, closed);
+    errno = ENOENT;
+    log_write(LOG_INFO, "e");
+    cr_assert_eq(errno, ENOENT);
+}
+
+Test(log, levels_and_formats_are_parsed_by_their_names)
+{
+    enum log_level level = LOG_DEBUG;
+    enum log_format format = LOG_AS_TEXT;
+
+    cr_assert(log_level_parse("error", &level));
+    cr_assert_eq(level, LOG_ERROR);
+    cr_assert(log_level_parse("off", &level));
+    cr_assert_eq(level, LOG_OFF);
+    cr_assert_not(log_level_parse("Info", &level));
+    cr_assert_not(log_level_parse("", &level));
+    cr_assert_eq(level, LOG_OFF);
+    cr_assert(log_format_parse("json", &format));
+    cr_assert_eq(format, LOG_AS_JSON);
+    cr_assert_not(log_format_parse("xml", &format));
+    cr_assert_eq(format, LOG_AS_JSON);
+}
