@@ -1,12 +1,12 @@
 /* chan.h - the channel: the bounded queue of one subscription, and the only place where data crosses threads.
  *
- * Putters are producers' calls, on any thread; the taker is the consumer's own thread. An entry is (chunk, first, last), so a policy can take part of a
- * chunk. Bounds count what waits; one batch may be in flight beside it. At all times, in events and in bytes,
+ * Putters are producers' calls, on any thread; the taker is the consumer's own thread. An entry is (chunk, first, last), so a policy can
+ * take part of a chunk. Bounds count what waits; one batch may be in flight beside it. At all times, in events and in bytes,
  *
  *     accepted = delivered + dropped + queued          (queued = waiting + in flight)
  *
- * A `feed` is one source's share of a channel: its own order, its own sums and losses. Every wait of a putter is bounded: a stall lasts at most
- * `block_timeout_ns`; then the channel latches into its fallback until it is half empty.
+ * A `feed` is one source's share of a channel: its own order, its own sums and losses. Every wait of a putter is bounded: a stall lasts at
+ * most `block_timeout_ns`; then the channel latches into its fallback until it is half empty.
  *
  * Threads: any, under the channel's own lock, unless a function says otherwise. Callbacks are made with that lock released. */
 #ifndef TRIBUTARY_FLOW_CHAN_H
@@ -47,8 +47,10 @@ struct chan_limits {
 };
 
 struct chan_watch {
-    /* Any thread; possibly under a lock of the putter's, so it may only note the fact. Called once after each chan_take() (and once at first), when there is something to
-     * look at: an entry, a loss to report, a stall to time, or the channel's end. */
+    /* Any thread; possibly under a lock of the putter's, so it may only note the fact. Called once after each chan_take() (and once at
+     * first), when there is something to look at: an entry, a loss or a state to report. Besides, whenever a stall begins that must be
+     * timed and whenever the state changes, even when it was called before: the taker may be waiting for its peer. Not called from within
+     * chan_take(). */
     void (*readable)(void *ctx);
     void *ctx;
 };
@@ -57,8 +59,10 @@ struct chan_watch {
  * Protocol: stall_begin(); chan_put() to each channel; stall_end(). */
 struct stall {
     _Atomic uint32_t waiting;
-    struct stall *next;                /* the channel's own, between lock and callback */
-    void (*over)(struct stall *stall); /* any thread; exactly once, when the last channel took what it had refused, after stall_end() said AGAIN */
+    struct stall *next; /* the channel's own, between lock and callback */
+    /* Any thread; exactly once, when the last channel took what it had refused, where stall_end() says AGAIN. The stall may be gone after
+     * it. */
+    void (*over)(struct stall *stall);
 };
 
 void stall_begin(struct stall *stall);
@@ -73,17 +77,19 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch 
 struct chan *chan_retain(struct chan *chan);
 void chan_release(struct chan *chan); /* the last reference closes it and frees it and its feeds */
 
-/* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of memory.
- * A feed carries the source's latest state (numbers as in the API's enum ProducerState) to the consumer: chan_states() tells each change once, latest only.
- * feed_close() sets the state (REMOVED, ENDED) that is told after the feed's last entry was taken and its losses told; then the feed is freed. */
+/* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of
+ * memory. A feed carries the source's latest state (numbers as in the API's enum ProducerState) to the consumer: chan_states() tells each
+ * change once, latest only. feed_close() sets the state (REMOVED, ENDED) that is told after the feed's last entry was taken and its losses
+ * told; then the feed is freed. */
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state);
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state);
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state);
 
 /* Offers events [first, last) of `chunk`, first < last; retains the chunk for what it keeps. Puts to one feed come one after another.
  *   ERR_OK      taken, in part or in whole dropped by the policy: all of it is accounted for
- *   ERR_AGAIN   part of it waits outside (BLOCK): it will be taken, or fall to the fallback, without further calls; `stall` is told
- *   ERR_CLOSED  drained, closed, or broken by DISCONNECT; nothing was taken and nothing counted (the put that breaks a channel counts as OK) */
+ *   ERR_AGAIN   part of it waits outside (BLOCK) and is taken later, or falls to the fallback, without further calls; `stall` is told
+ *   ERR_CLOSED  drained, closed, or broken by DISCONNECT: nothing was taken or counted (the put that breaks a channel counts as OK)
+ * `stall` may be NULL where nobody needs to know. */
 MUST_CHECK enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall);
 
 /* Says that everything of the feed up to `sequence` was put, or filtered out before. After the puts; the putter's order. */
@@ -98,14 +104,14 @@ struct take {
         struct chunk *chunk; /* a reference */
         struct feed *feed;
         uint32_t first, last;
-    } *entries;
+    } * entries;
     uint32_t count, room;
     uint32_t events;
     uint64_t bytes;
 };
 
-/* Moves what waits, oldest first, into an empty *take: at most `most_events` and `most_bytes` (a single larger event goes alone). Drops what is too old.
- * Taker only. Returns true when more waits. Memory that runs out leaves the take shorter. */
+/* Moves what waits, oldest first, into an empty *take: at most `most_events` and `most_bytes` (a single larger event goes alone). Drops
+ * what is too old. Taker only. Returns true when more waits. Memory that runs out leaves the take shorter. */
 bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint64_t most_bytes, int64_t now_ns);
 
 /* Ends the flight: delivered, or dropped for `reason`. Empties *take, releases its chunks. Taker only. */
@@ -113,16 +119,20 @@ void chan_delivered(struct chan *chan, struct take *take);
 void chan_lost(struct chan *chan, struct take *take, enum loss reason);
 void take_fini(struct take *take); /* frees the array of an empty take */
 
-/* Calls `each` for every loss not yet told, at most `most`, and forgets them. Call it after chan_take() and send it in the same batch: then a source's loss never comes
- * later than its next event. Taker only; `each` runs under the lock and may only write it down. Returns how many. */
+/* Calls `each` for every loss not yet told, at most `most`, and forgets them. Call it after chan_take() and send it in the same batch: then
+ * a source's loss never comes later than its next event. Taker only; `each` runs under the lock and may only write it down. Returns how
+ * many. */
 uint32_t chan_losses(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct lost_note *note), void *ctx);
 
-/* Calls `each` for feeds whose position moved since it was last told (all: for every feed with a position), at most `most`. A position says: everything up to here was taken, filtered out
- * or reported lost. Feeds that were left out for `most` come next time. Taker only; under the lock. */
-uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
+/* Calls `each` for feeds whose position moved since it was last told (all: for every feed with a position), at most `most`. A position
+ * says: everything up to here was taken, filtered out or reported lost. Feeds that were left out for `most` come next time. Taker only;
+ * under the lock. */
+uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)(void *ctx, const struct source *source, uint64_t sequence),
+                        void *ctx);
 
-/* Calls `each` (NULL: nobody wants to know) for feeds whose state changed since it was told, at most `most`; a closed feed that is empty and has no loss left to tell is
- * freed afterwards. Call it after chan_losses() and send it in the same batch. A feed's first state counts as a change. Taker only; under the lock. */
+/* Calls `each` (NULL: nobody wants to know) for feeds whose state changed since it was told, at most `most`; a closed feed that is empty
+ * and has no loss left to tell is freed afterwards. Call it after chan_losses() and send it in the same batch. A feed's first state counts
+ * as a change. Taker only; under the lock. */
 uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct source *source, uint32_t state), void *ctx);
 
 /* When the present stall latches, clock_mono_ns(); INT64_MAX: no stall. chan_tick() latches it when `now_ns` is past that. Taker only. */
@@ -130,7 +140,8 @@ int64_t chan_stall_until(struct chan *chan);
 void chan_tick(struct chan *chan, int64_t now_ns);
 
 /* OPEN -> DRAINING -> CLOSED, OPEN -> BROKEN -> CLOSED; never back. Draining and broken channels still give what waits.
- * chan_drain() lets in what was parked, whatever the bounds say. chan_close() drops what waits, for `reason`; what is in flight stays the taker's. Both end all stalls. */
+ * chan_drain() lets in what was parked, whatever the bounds say. chan_close() drops what waits and what was parked, for `reason`; what is
+ * in flight stays the taker's. Both end all stalls. */
 enum chan_state { CHAN_OPEN, CHAN_DRAINING, CHAN_BROKEN, CHAN_CLOSED, CHAN_STATE_COUNT };
 enum chan_state chan_state(struct chan *chan);
 void chan_drain(struct chan *chan);

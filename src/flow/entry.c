@@ -1,0 +1,172 @@
+/* entry.c - the channel's entries, and the lines at which events are counted. */
+#include <stdlib.h>
+
+#include "base/counters.h"
+#include "flow/chan_internal.h"
+
+/* A channel that is used little stays small. */
+#define SLAB_FIRST 16
+#define SLAB_NEXT 64
+
+static bool grow(struct chan *chan)
+{
+    uint32_t count = chan->slabs ? SLAB_NEXT : SLAB_FIRST;
+    struct slab *slab = malloc(sizeof(*slab) + count * sizeof(slab->entries[0]));
+
+    if (!slab)
+        return false;
+    slab->next = chan->slabs;
+    chan->slabs = slab;
+    for (uint32_t i = count; i-- > 0;) {
+        slab->entries[i].in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
+        chan->free_entries = &slab->entries[i];
+    }
+    chan->entries_room += count;
+    return true;
+}
+
+struct entry *entry_new(struct chan *chan)
+{
+    struct entry *entry;
+
+    if (!chan->free_entries && !grow(chan))
+        return NULL;
+    entry = chan->free_entries;
+    chan->free_entries = entry->in_chan.next ? container_of(entry->in_chan.next, struct entry, in_chan) : NULL;
+    chan->entries_used++;
+    return entry;
+}
+
+void entry_free(struct chan *chan, struct entry *entry)
+{
+    entry->in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
+    chan->free_entries = entry;
+    chan->entries_used--;
+}
+
+uint32_t range_prefix(const struct range *range, uint64_t bytes)
+{
+    uint32_t low = range->first, high = range->last;
+
+    if (range_bytes(range) <= bytes)
+        return range->last - range->first;
+    /* Events [first, low) fit, [first, high) do not. */
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (chunk_bytes(range->chunk, range->first, middle) <= bytes)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low - range->first;
+}
+
+/* Of events that were accepted before, and that the caller took out of where they stood. */
+void chan_count_dropped(struct chan *chan, const struct range *range, enum loss reason)
+{
+    uint32_t events = range->last - range->first, bytes = range_bytes(range);
+
+    tally_add(&chan->dropped[reason], events, bytes);
+    tally_add(&range->feed->dropped, events, bytes);
+    count_add(COUNT_EVENTS_DROPPED, events);
+    feed_lost(chan, range, reason);
+}
+
+static void count_accepted(struct chan *chan, const struct range *range)
+{
+    uint32_t events = range->last - range->first, bytes = range_bytes(range);
+
+    tally_add(&chan->accepted, events, bytes);
+    tally_add(&range->feed->accepted, events, bytes);
+}
+
+/* Accepts the range and drops it in one step. */
+void chan_refuse(struct chan *chan, const struct range *range, enum loss reason)
+{
+    count_accepted(chan, range);
+    chan_count_dropped(chan, range, reason);
+}
+
+/* Accepts the range as the last that waits, whatever the bounds say. Without memory for an entry it falls, for LOSS_BUDGET. */
+void chan_wait(struct chan *chan, const struct range *range)
+{
+    uint32_t events = range->last - range->first, bytes = range_bytes(range);
+    struct feed *feed = range->feed;
+    struct entry *entry = entry_new(chan);
+
+    if (!entry) {
+        chan_refuse(chan, range, LOSS_BUDGET);
+        return;
+    }
+    count_accepted(chan, range);
+    entry->range = *range;
+    entry->stall = NULL;
+    chunk_retain(range->chunk);
+    feed->refs++;
+    list_append(&chan->waiting_entries, &entry->in_chan);
+    list_append(&feed->waiting_entries, &entry->in_feed);
+    tally_add(&chan->waiting, events, bytes);
+    tally_add(&feed->waiting, events, bytes);
+    if (chan->weighs && -(int64_t)feed->waiting.bytes < feed->weight.key)
+        CHECK(heap_set(&chan->heaviest, &feed->weight, -(int64_t)feed->waiting.bytes) == ERR_OK);
+    chan_ring(chan);
+}
+
+/* Drops the first `events` of an entry that waits; with the last of them the entry goes. */
+void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum loss reason)
+{
+    struct range range = entry->range;
+
+    range.last = range.first + events;
+    entry->range.first = range.last;
+    tally_sub(&chan->waiting, events, range_bytes(&range));
+    tally_sub(&range.feed->waiting, events, range_bytes(&range));
+    chan_count_dropped(chan, &range, reason);
+    feed_moved(chan, range.feed);
+    if (entry->range.first < entry->range.last)
+        return;
+    list_remove(&entry->in_chan);
+    list_remove(&entry->in_feed);
+    entry_free(chan, entry);
+    feed_changed(chan, range.feed);
+    range_release(chan, &range);
+}
+
+bool chan_expired(const struct chan *chan, const struct entry *entry, int64_t now_ns)
+{
+    return chan->limits.max_age_ns > 0 && now_ns - entry->range.chunk->observed_mono_ns > chan->limits.max_age_ns;
+}
+
+static void stall_less(struct chan *chan, struct stall *stall)
+{
+    if (!stall || atomic_fetch_sub_explicit(&stall->waiting, 1, memory_order_acq_rel) != 1)
+        return;
+    stall->next = chan->after->over;
+    chan->after->over = stall;
+}
+
+/* Takes a parked entry out; its references are the caller's. What becomes of the range is decided before the lock is released, so its
+ * putter may go on. */
+struct range chan_unpark(struct chan *chan, struct entry *entry)
+{
+    struct range range = entry->range;
+
+    list_remove(&entry->in_chan);
+    list_remove(&entry->in_feed);
+    chan->parked_count--;
+    tally_sub(&chan->parked, range.last - range.first, range_bytes(&range));
+    if (chan->parked_count == 0)
+        chan->stall_until_ns = INT64_MAX;
+    feed_moved(chan, range.feed);
+    stall_less(chan, entry->stall);
+    entry_free(chan, entry);
+    return range;
+}
+
+/* Gives back the chunk and the feed that an entry held. */
+void range_release(struct chan *chan, const struct range *range)
+{
+    chan_bury(chan, range->chunk);
+    feed_release(chan, range->feed);
+}
