@@ -119,7 +119,7 @@ static inline uint32_t range_bytes(const struct range *range)
     return chunk_bytes(range->chunk, range->first, range->last);
 }
 
-/* chan.c */
+/* life.c */
 void chan_enter(struct chan *chan, struct after *after); /* locks */
 void chan_leave(struct chan *chan);                      /* unlocks, and does what was put down */
 void chan_ring(struct chan *chan);                       /* there is something to look at */

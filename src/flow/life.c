@@ -1,4 +1,4 @@
-/* chan.c - the channel's life: making and freeing it, its lock, its feeds, its states. Putting is in put.c, taking in take.c, telling in
+/* life.c - the channel's life: making and freeing it, its lock, its feeds, its states. Putting is in put.c, taking in take.c, telling in
  * tell.c.
  *
  *   OPEN --drain--> DRAINING --close--> CLOSED
