@@ -29,8 +29,11 @@ struct call_port {
     void (*half_closed)(struct call *call);
     /* What call_send() was given was accepted by the transport; ok false: it was not, and the call is about to end. */
     void (*sent)(struct call *call, bool ok);
-    /* The peer is lost (cancel, deadline, connection): nothing more can be sent. closed() follows when the last tag has landed. */
+    /* The peer is lost (cancel, deadline, connection), or call_cut() ended it: nothing more can be sent. Not after call_finish(). closed() follows when the last
+     * tag has landed. */
     void (*lost)(struct call *call);
+    /* The server is draining: finish soon. */
+    void (*draining)(struct call *call);
     /* The last callback, in every case, once: free what call_own() was given. `call` is dead afterwards. */
     void (*closed)(struct call *call, bool ok);
     bool unary; /* the headers go with the answer; false: they go at once */
@@ -43,8 +46,11 @@ struct method {
     void *ctx;
 };
 
-/* Serves these methods on a thread, before it starts; `methods` must outlive it. Every other path is answered UNIMPLEMENTED. */
+/* Serves these methods on a thread, between wire_thread_new() and wire_thread_start(); `methods` must outlive it. Every other path is answered UNIMPLEMENTED. */
 MUST_CHECK enum err calls_serve(struct wire_thread *thread, const struct method *methods, size_t count);
+
+/* Any thread. Tells every live call of the thread, now and those that come later, that the server is draining. */
+void calls_drain(struct wire_thread *thread);
 
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
@@ -68,8 +74,8 @@ void call_answer(struct call *call, struct buf *bytes);
 void call_cut(struct call *call, const struct fault *fault);
 
 struct bytes message_bytes(const struct message *message); /* in one piece; valid during message() */
-/* The memory of the message, kept beyond message(), with what it pins; NULL: out of memory. Once per message. */
-struct chunk_memory *message_keep(struct message *message, uint64_t *pinned_out);
+/* The message's memory, kept beyond message(): where its bytes are from then on, and what they pin; NULL: out of memory. Once per message. */
+struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out);
 
 /* The slice behind a chunk's memory, or false where it came from elsewhere. No reference is taken. */
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);

@@ -1,8 +1,8 @@
 /* listener.h - how connections reach the core: our own accept loop in front of it.
  *
- * Plaintext only (loopback, unix socket). A thread of its own accepts, refuses beyond the limits, waits for the HTTP/2 preface (24 bytes, peeked, within
- * `preface_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to one of the wire threads, in turn. The core gives no notice when a connection closes, so the listener
- * keeps a table of descriptors and looks again (by inode) when it counts. */
+ * Plaintext only (loopback, unix socket). A thread of its own accepts, refuses beyond the limits, waits for the HTTP/2 preface (24 bytes,
+ * peeked, within `preface_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to one of the wire threads, in turn. The core
+ * gives no notice when a connection closes, so the listener keeps a table of descriptors and looks again (by inode) when it counts. */
 #ifndef TRIBUTARY_SERVER_WIRE_LISTENER_H
 #define TRIBUTARY_SERVER_WIRE_LISTENER_H
 
@@ -27,14 +27,16 @@ struct listener_port {
     void *ctx;
 };
 
-MUST_CHECK struct status listener_new(const struct listener_settings *settings, const struct listener_port *port, struct listener **listener_out);
+MUST_CHECK struct status listener_new(const struct listener_settings *settings, const struct listener_port *port,
+                                      struct listener **listener_out);
 
-/* Binds and listens: "HOST:PORT", "[V6]:PORT" or "unix:PATH" (a stale socket file is replaced, a live one is not; mode 0600). Port 0: the kernel chooses.
- * Before listener_start(). */
+/* Binds and listens: "HOST:PORT", "[V6]:PORT" or "unix:PATH" (a stale socket file is replaced, a live one is not; mode 0600). Port 0: the
+ * kernel chooses. Before listener_start(). */
 MUST_CHECK struct status listener_add(struct listener *listener, const char *address);
 size_t listener_count(const struct listener *listener);
 const char *listener_address(const struct listener *listener, size_t number); /* as bound, the port filled in */
-/* Whether an address (as for listener_add) can be reached from this machine only: a loopback address or a unix socket. False for what does not parse, too. */
+/* Whether an address (as for listener_add) can be reached from this machine only: a loopback address or a unix socket. False for what does
+ * not parse, too. */
 bool listener_is_local(const char *address);
 
 MUST_CHECK struct status listener_start(struct listener *listener);

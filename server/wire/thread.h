@@ -15,7 +15,11 @@
 
 #include <grpc/grpc.h>
 
+struct framing_scan;
 struct wire_thread;
+
+/* The largest buffer that the core reads into: what a kept message may pin. */
+#define WIRE_READ_MOST (256 * 1024)
 
 /* A batch in flight: its address is the tag. Each start lands once, on the call's wire thread. */
 struct wire_op {
@@ -40,7 +44,8 @@ struct wire_settings {
 };
 
 MUST_CHECK struct status wire_thread_new(const struct wire_settings *settings, unsigned number, struct wire_thread **thread_out);
-MUST_CHECK struct status wire_thread_start(struct wire_thread *thread);
+/* `down` is called on the wire thread, as its last act, when everything of it has ended. */
+MUST_CHECK struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *ctx), void *ctx);
 
 /* Any thread. Shuts the server down: no new calls or connections; `cancel` ends the calls that are left, at once. Idempotent. */
 void wire_thread_shutdown(struct wire_thread *thread, bool cancel);
@@ -48,8 +53,23 @@ void wire_thread_shutdown(struct wire_thread *thread, bool cancel);
 void wire_thread_join(struct wire_thread *thread);
 void wire_thread_free(struct wire_thread *thread);
 
+/* Any thread. Takes over a connected socket: its calls will be served here. */
+void wire_thread_adopt(struct wire_thread *thread, int fd);
+
 grpc_server *wire_thread_server(struct wire_thread *thread);
 grpc_completion_queue *wire_thread_queue(struct wire_thread *thread);
+/* What the calls of this thread share: call.c's own. */
+struct calls;
+void calls_accept(struct wire_thread *thread); /* begin to ask for calls */
+void calls_refuse(struct wire_thread *thread); /* ask for no more */
+void calls_free(struct calls *calls);
+struct calls *wire_thread_calls(struct wire_thread *thread);
+void wire_thread_set_calls(struct wire_thread *thread, struct calls *calls);
+/* Scratch memory for scanning one message. */
+struct framing_scan *wire_scan(struct wire_thread *thread);
+/* Who is at the other end of a descriptor: set once, before the thread starts. */
+void wire_thread_peers(struct wire_thread *thread, void (*peer)(void *ctx, int fd, char *text, size_t room), void *ctx);
+void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t room);
 
 /* Any thread; never blocks. Runs `task` on the wire thread. Posting order of one thread is kept. */
 void wire_post(struct wire_thread *thread, struct task *task);

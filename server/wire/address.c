@@ -1,0 +1,294 @@
+/* address.c - parsing, binding and printing of addresses. */
+#include "server/wire/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+#define UNIX_PREFIX "unix:"
+
+/* HOST:PORT in its parts. */
+struct place {
+    char host[256];
+    uint16_t port;
+    bool bracketed; /* [V6] */
+};
+
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un local;
+    struct sockaddr_storage room;
+};
+
+static struct status failed(const char *what)
+{
+    return (struct status){.code = ERR_IO, .sys = errno, .what = what};
+}
+
+static struct status malformed(const char *what)
+{
+    return (struct status){.code = ERR_INVALID, .what = what};
+}
+
+static bool port_parse(const char *text, uint16_t *port_out)
+{
+    size_t length = strlen(text);
+    unsigned long port;
+
+    if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
+        return false;
+    port = strtoul(text, NULL, 10);
+    if (port > UINT16_MAX)
+        return false;
+    *port_out = (uint16_t)port;
+    return true;
+}
+
+static bool place_parse(const char *text, struct place *place)
+{
+    const char *colon = strrchr(text, ':');
+    const char *host = text;
+    size_t length;
+
+    if (colon == NULL || !port_parse(colon + 1, &place->port))
+        return false;
+    length = (size_t)(colon - text);
+    place->bracketed = length > 0 && text[0] == '[';
+    if (place->bracketed) {
+        if (length < 3 || text[length - 1] != ']')
+            return false;
+        host++;
+        length -= 2;
+    }
+    if (length == 0 || length >= sizeof(place->host) || (!place->bracketed && memchr(host, ':', length) != NULL))
+        return false;
+    memcpy(place->host, host, length);
+    place->host[length] = '\0';
+    return true;
+}
+
+/* The socket address of a literal or of `localhost`; its size, or 0 for a name. */
+static socklen_t place_literal(const struct place *place, union any_address *address)
+{
+    const char *host = !place->bracketed && strcasecmp(place->host, "localhost") == 0 ? "127.0.0.1" : place->host;
+
+    memset(address, 0, sizeof(*address));
+    if (place->bracketed && inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
+        address->v6.sin6_family = AF_INET6;
+        address->v6.sin6_port = htons(place->port);
+        return sizeof(address->v6);
+    }
+    if (!place->bracketed && inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(place->port);
+        return sizeof(address->v4);
+    }
+    return 0;
+}
+
+/* NULL: not a socket file's address. */
+static const char *unix_path(const char *text)
+{
+    return strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0 ? text + strlen(UNIX_PREFIX) : NULL;
+}
+
+static bool unix_path_fits(const char *path)
+{
+    return path[0] != '\0' && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
+bool address_is_local(const char *text)
+{
+    const char *path = unix_path(text);
+    union any_address address;
+    struct place place;
+
+    if (path != NULL)
+        return unix_path_fits(path);
+    if (!place_parse(text, &place) || place_literal(&place, &address) == 0)
+        return false;
+    if (address.any.sa_family == AF_INET)
+        return (ntohl(address.v4.sin_addr.s_addr) >> 24) == 127;
+    if (IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr))
+        return address.v6.sin6_addr.s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
+}
+
+/* Makes way for a new socket file: removes one that nobody listens at any more. A live one, and what is no socket, stays. */
+static struct status unix_make_way(const union any_address *address)
+{
+    struct stat there;
+    int probe, answer;
+
+    if (lstat(address->local.sun_path, &there) != 0)
+        return errno == ENOENT ? STATUS_OK : failed("looking for an old socket file");
+    if (!S_ISSOCK(there.st_mode))
+        return (struct status){.code = ERR_IO, .sys = EEXIST, .what = "something that is no socket is at this path"};
+    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0)
+        return failed("opening a socket");
+    answer = connect(probe, &address->any, sizeof(address->local)) == 0 ? 0 : errno;
+    close(probe);
+    /* Only a refusal says that nobody is there; a full backlog (EAGAIN) is a sign of life. */
+    if (answer != ECONNREFUSED)
+        return (struct status){.code = ERR_IO, .sys = EADDRINUSE, .what = "a server listens at this path"};
+    if (unlink(address->local.sun_path) != 0 && errno != ENOENT)
+        return failed("removing an old socket file");
+    return STATUS_OK;
+}
+
+static struct status bind_and_listen(const union any_address *address, socklen_t size, int *fd_out)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    struct status status;
+
+    if (fd < 0)
+        return failed("opening a socket");
+    if (address->any.sa_family == AF_UNIX) {
+        /* The mode of an unbound socket becomes the mode of its file: there is no moment in which others could connect. */
+        if (fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
+            status = failed("setting the socket's mode");
+            goto refused;
+        }
+    } else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
+        status = failed("setting a socket option");
+        goto refused;
+    }
+    if (bind(fd, &address->any, size) != 0) {
+        status = failed("binding the address");
+        goto refused;
+    }
+    if (listen(fd, BACKLOG) != 0) {
+        status = failed("listening");
+        goto refused;
+    }
+    *fd_out = fd;
+    return STATUS_OK;
+refused:
+    close(fd);
+    return status;
+}
+
+static struct status listen_unix(const char *path, int *fd_out)
+{
+    union any_address address = {.local = {.sun_family = AF_UNIX}};
+    struct status status;
+
+    if (!unix_path_fits(path))
+        return malformed("a socket's path has 1 to 107 bytes");
+    memcpy(address.local.sun_path, path, strlen(path) + 1);
+    status = unix_make_way(&address);
+    return status.code != ERR_OK ? status : bind_and_listen(&address, sizeof(address.local), fd_out);
+}
+
+/* A name stands for its first address that can be bound. */
+static struct status listen_name(const struct place *place, int *fd_out)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct status status = {.code = ERR_INVALID, .what = "the name is not known"};
+    struct addrinfo *found = NULL;
+    char port[8];
+
+    snprintf(port, sizeof(port), "%u", place->port);
+    if (getaddrinfo(place->host, port, &hints, &found) != 0)
+        return status;
+    for (const struct addrinfo *one = found; one != NULL && status.code != ERR_OK; one = one->ai_next) {
+        union any_address address;
+
+        if (one->ai_addrlen > sizeof(address))
+            continue;
+        memcpy(&address, one->ai_addr, one->ai_addrlen);
+        status = bind_and_listen(&address, one->ai_addrlen, fd_out);
+    }
+    freeaddrinfo(found);
+    return status;
+}
+
+struct status address_listen(const char *text, int *fd_out)
+{
+    const char *path = unix_path(text);
+    union any_address address;
+    struct place place;
+    socklen_t size;
+
+    if (path != NULL)
+        return listen_unix(path, fd_out);
+    if (!place_parse(text, &place))
+        return malformed("an address is HOST:PORT, [V6]:PORT or unix:PATH");
+    size = place_literal(&place, &address);
+    if (size > 0)
+        return bind_and_listen(&address, size, fd_out);
+    if (place.bracketed)
+        return malformed("what is in brackets is no IPv6 address");
+    return listen_name(&place, fd_out);
+}
+
+uint64_t address_file(const char *text)
+{
+    const char *path = unix_path(text);
+    struct stat there;
+
+    return path != NULL && lstat(path, &there) == 0 && S_ISSOCK(there.st_mode) ? there.st_ino : 0;
+}
+
+void address_unlink(const char *text, uint64_t inode)
+{
+    if (inode != 0 && address_file(text) == inode)
+        unlink(unix_path(text));
+}
+
+static void print(const union any_address *address, char *text, size_t room)
+{
+    char host[INET6_ADDRSTRLEN];
+
+    if (address->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
+        snprintf(text, room, "%s:%u", host, ntohs(address->v4.sin_port));
+    } else if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr)) {
+        inet_ntop(AF_INET, &address->v6.sin6_addr.s6_addr[12], host, sizeof(host));
+        snprintf(text, room, "%s:%u", host, ntohs(address->v6.sin6_port));
+    } else if (address->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
+        snprintf(text, room, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+    } else {
+        snprintf(text, room, "unknown");
+    }
+}
+
+void address_bound(int fd, char *text, size_t room)
+{
+    union any_address address = {0};
+    socklen_t size = sizeof(address);
+
+    if (getsockname(fd, &address.any, &size) == 0 && address.any.sa_family == AF_UNIX)
+        snprintf(text, room, UNIX_PREFIX "%s", address.local.sun_path);
+    else
+        print(&address, text, room);
+}
+
+void address_peer(int fd, char *text, size_t room)
+{
+    union any_address address = {0};
+    socklen_t size = sizeof(address);
+    struct ucred who;
+    socklen_t who_size = sizeof(who);
+
+    if (getpeername(fd, &address.any, &size) == 0 && address.any.sa_family == AF_UNIX &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_size) == 0)
+        snprintf(text, room, UNIX_PREFIX "pid=%d,uid=%u", who.pid, who.uid);
+    else
+        print(&address, text, room);
+}

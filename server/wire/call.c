@@ -1,0 +1,488 @@
+/* call.c - the call machine: every batch of every server call starts and lands here.
+ *
+ * DESIGN
+ * A call lives until its last tag has landed and its last hold is dropped; `pins` counts both. RECV_CLOSE_ON_SERVER is started first and lands last: it is
+ * the end of the call. A RECV_MESSAGE that lands without a buffer is a half-close only if it is ok and the core does not say that it failed; everything else
+ * without a buffer is a loss of the peer, of which RECV_CLOSE tells. */
+#include "server/wire/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/map.h"
+#include "server/wire/memory.h"
+
+/* Calls that the core may hand over before we ask again. */
+#define SLOTS 128
+
+/* A peer that does not take its status in this time loses the details: plain cancel. */
+#define STATUS_MOST_NS NS_PER_S
+
+enum call_state { OPEN, FINISHING, CUT, ENDED, STATE_COUNT };
+
+static const unsigned allowed[STATE_COUNT] = {
+    [OPEN] = BIT(FINISHING) | BIT(CUT) | BIT(ENDED),
+    [FINISHING] = BIT(CUT) | BIT(ENDED),
+    [CUT] = BIT(ENDED),
+    [ENDED] = 0,
+};
+
+struct call {
+    struct wire_thread *thread;
+    const struct call_port *port;
+    void *own;
+    grpc_call *core;
+    struct list live; /* in calls->live */
+    enum call_state state;
+    unsigned pins; /* tags in flight, and holds */
+    bool headers_sent, reading, sending, answered_ok, told_lost;
+    int cancelled;
+    grpc_byte_buffer *received;
+    struct wire_op closed, read, sent, status;
+    struct wire_timer status_limit;
+    struct fault fault; /* what the status says */
+    int64_t deadline_ns;
+    char peer[96];
+};
+
+/* A place into which the core puts the next call. */
+struct slot {
+    struct wire_op op;
+    struct calls *calls;
+    grpc_call *core;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+};
+
+struct method_node {
+    struct map_node node;
+    const struct method *method;
+};
+
+struct calls {
+    struct wire_thread *thread;
+    struct map methods;
+    struct method_node *nodes;
+    struct list live;
+    struct task drain;
+    bool draining, refusing;
+    struct slot slots[SLOTS];
+};
+
+void (*call_fault_details)(const struct fault *fault, struct buf *details);
+
+static void move(struct call *call, enum call_state to)
+{
+    CHECK(allowed[call->state] & BIT(to));
+    call->state = to;
+}
+
+/* Starts a batch; where the core refuses, no tag will come. */
+static void start(struct call *call, const grpc_op *ops, size_t count, struct wire_op *op)
+{
+    grpc_call_error error = grpc_call_start_batch(call->core, ops, count, op, NULL);
+
+    CHECK(error == GRPC_CALL_OK);
+    call->pins++;
+}
+
+static void unpin(struct call *call)
+{
+    if (--call->pins > 0)
+        return;
+    CHECK(call->state == ENDED);
+    if (call->port->closed)
+        call->port->closed(call, call->answered_ok && !call->cancelled);
+    wire_timer_set(call->thread, &call->status_limit, INT64_MAX);
+    list_remove(&call->live);
+    grpc_call_unref(call->core);
+    count_add(COUNT_LIVE_CALLS, -1);
+    free(call);
+}
+
+static void tell_lost(struct call *call)
+{
+    if (call->told_lost)
+        return;
+    call->told_lost = true;
+    if (call->port->lost)
+        call->port->lost(call);
+}
+
+static void on_closed(struct wire_op *op, bool ok)
+{
+    struct call *call = container_of(op, struct call, closed);
+    enum call_state before = call->state;
+
+    (void)ok; /* RECV_CLOSE_ON_SERVER always lands ok */
+    move(call, ENDED);
+    if (before == OPEN || before == CUT)
+        tell_lost(call);
+    unpin(call);
+}
+
+static void on_read(struct wire_op *op, bool ok)
+{
+    struct call *call = container_of(op, struct call, read);
+    grpc_byte_buffer *received = call->received;
+
+    call->reading = false;
+    call->received = NULL;
+    if (received && call->state == OPEN) {
+        struct message message = {.buffer = received};
+        count_add(COUNT_MESSAGES_IN, 1);
+        if (call->port->message)
+            call->port->message(call, &message);
+        message_fini(&message);
+    } else if (!received && ok && call->state == OPEN && !grpc_call_failed_before_recv_message(call->core)) {
+        if (call->port->half_closed)
+            call->port->half_closed(call);
+    }
+    if (received)
+        grpc_byte_buffer_destroy(received);
+    unpin(call);
+}
+
+static void on_sent(struct wire_op *op, bool ok)
+{
+    struct call *call = container_of(op, struct call, sent);
+
+    call->sending = false;
+    if (call->port->sent)
+        call->port->sent(call, ok);
+    unpin(call);
+}
+
+static void on_status(struct wire_op *op, bool ok)
+{
+    struct call *call = container_of(op, struct call, status);
+
+    call->answered_ok = ok;
+    wire_timer_set(call->thread, &call->status_limit, INT64_MAX);
+    unpin(call);
+}
+
+static void on_status_limit(struct wire_timer *timer, int64_t now_ns)
+{
+    struct call *call = container_of(timer, struct call, status_limit);
+
+    (void)now_ns;
+    if (call->state == FINISHING)
+        call_cut(call, &call->fault);
+}
+
+static int64_t as_mono_ns(gpr_timespec at)
+{
+    if (gpr_time_cmp(at, gpr_inf_future(at.clock_type)) == 0)
+        return INT64_MAX;
+    gpr_timespec mono = gpr_convert_clock_type(at, GPR_CLOCK_MONOTONIC);
+    return mono.tv_sec * NS_PER_S + mono.tv_nsec;
+}
+
+/* The core says "fd:N" of an adopted connection; our table knows who that is. */
+static void name_peer(struct call *call)
+{
+    char *said = grpc_call_get_peer(call->core);
+    int fd = -1;
+
+    if (said && sscanf(said, "fd:%d", &fd) == 1)
+        wire_thread_peer(call->thread, fd, call->peer, sizeof(call->peer));
+    else
+        snprintf(call->peer, sizeof(call->peer), "%s", said ? said : "");
+    gpr_free(said);
+}
+
+static const struct method *find(const struct calls *calls, grpc_slice path)
+{
+    const struct map_node *node = map_find(&calls->methods, (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)});
+
+    return node ? container_of(node, struct method_node, node)->method : NULL;
+}
+
+static void refuse_unserved(struct call *call, grpc_slice path)
+{
+    struct fault fault;
+
+    fault_bytes(&fault, FAULT_METHOD_NOT_SERVED, "method", (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)}, "");
+    call_finish(call, &fault);
+}
+
+static const struct call_port unserved = {.unary = true};
+
+static void open_call(struct calls *calls, const struct slot *slot)
+{
+    struct call *call = calloc(1, sizeof(*call));
+
+    if (!call) {
+        grpc_call_unref(slot->core);
+        return;
+    }
+    const struct method *method = find(calls, slot->details.method);
+    *call = (struct call){.thread = calls->thread,
+                          .port = method ? method->port : &unserved,
+                          .core = slot->core,
+                          .closed.done = on_closed,
+                          .read.done = on_read,
+                          .sent.done = on_sent,
+                          .status.done = on_status,
+                          .status_limit.fired = on_status_limit,
+                          .deadline_ns = as_mono_ns(slot->details.deadline)};
+    count_add(COUNT_LIVE_CALLS, 1);
+    count_add(COUNT_CALLS, 1);
+    list_append(&calls->live, &call->live);
+    name_peer(call);
+    start(call, &(grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &call->cancelled}, 1, &call->closed);
+    call_hold(call);
+    if (!method)
+        refuse_unserved(call, slot->details.method);
+    else if (method->port->opened)
+        method->port->opened(call, method->ctx);
+    if (calls->draining && call->port->draining && call->state == OPEN)
+        call->port->draining(call);
+    call_drop(call);
+}
+
+static void ask(struct slot *slot)
+{
+    struct calls *calls = slot->calls;
+
+    slot->core = NULL;
+    grpc_call_details_init(&slot->details);
+    grpc_metadata_array_init(&slot->metadata);
+    grpc_call_error error = grpc_server_request_call(wire_thread_server(calls->thread), &slot->core, &slot->details, &slot->metadata,
+                                                     wire_thread_queue(calls->thread), wire_thread_queue(calls->thread), &slot->op);
+    CHECK(error == GRPC_CALL_OK);
+}
+
+static void on_asked(struct wire_op *op, bool ok)
+{
+    struct slot *slot = container_of(op, struct slot, op);
+
+    if (ok && slot->core)
+        open_call(slot->calls, slot);
+    grpc_call_details_destroy(&slot->details);
+    grpc_metadata_array_destroy(&slot->metadata);
+    if (ok && !slot->calls->refusing)
+        ask(slot);
+}
+
+static void do_drain(struct task *task)
+{
+    struct calls *calls = container_of(task, struct calls, drain);
+
+    calls->draining = true;
+    list_each(node, safe, &calls->live)
+    {
+        struct call *call = container_of(node, struct call, live);
+        if (call->state == OPEN && call->port->draining)
+            call->port->draining(call);
+    }
+}
+
+enum err calls_serve(struct wire_thread *thread, const struct method *methods, size_t count)
+{
+    struct calls *calls = calloc(1, sizeof(*calls));
+    struct method_node *nodes = calloc(count + 1, sizeof(*nodes));
+
+    if (!calls || !nodes) {
+        free(calls);
+        free(nodes);
+        return ERR_NO_MEMORY;
+    }
+    *calls = (struct calls){.thread = thread, .nodes = nodes, .drain.run = do_drain};
+    list_init(&calls->live);
+    map_init(&calls->methods);
+    wire_thread_set_calls(thread, calls);
+    for (size_t i = 0; i < count; i++) {
+        nodes[i].method = &methods[i];
+        nodes[i].node.key = (struct bytes){(const uint8_t *)methods[i].path, strlen(methods[i].path)};
+        enum err err = map_add(&calls->methods, &nodes[i].node);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+void calls_accept(struct wire_thread *thread)
+{
+    struct calls *calls = wire_thread_calls(thread);
+
+    for (size_t i = 0; i < SLOTS; i++) {
+        calls->slots[i].op.done = on_asked;
+        calls->slots[i].calls = calls;
+        ask(&calls->slots[i]);
+    }
+}
+
+void calls_refuse(struct wire_thread *thread)
+{
+    wire_thread_calls(thread)->refusing = true;
+}
+
+void calls_free(struct calls *calls)
+{
+    if (!calls)
+        return;
+    map_fini(&calls->methods);
+    free(calls->nodes);
+    free(calls);
+}
+
+void calls_drain(struct wire_thread *thread)
+{
+    wire_post(thread, &wire_thread_calls(thread)->drain);
+}
+
+void call_own(struct call *call, void *own)
+{
+    call->own = own;
+}
+
+void *call_owned(const struct call *call)
+{
+    return call->own;
+}
+
+struct wire_thread *call_thread(const struct call *call)
+{
+    return call->thread;
+}
+
+const char *call_peer(const struct call *call)
+{
+    return call->peer;
+}
+
+int64_t call_deadline_ns(const struct call *call)
+{
+    return call->deadline_ns;
+}
+
+bool call_alive(const struct call *call)
+{
+    return call->state == OPEN;
+}
+
+void call_hold(struct call *call)
+{
+    call->pins++;
+}
+
+void call_drop(struct call *call)
+{
+    unpin(call);
+}
+
+void call_read(struct call *call)
+{
+    grpc_op ops[2] = {{.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &call->received}};
+    size_t count = 1;
+
+    if (call->state != OPEN)
+        return;
+    CHECK(!call->reading);
+    call->reading = true;
+    if (!call->headers_sent && !call->port->unary) {
+        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+        call->headers_sent = true;
+    }
+    start(call, ops, count, &call->read);
+}
+
+bool call_send_slices(struct call *call, grpc_slice *slices, size_t slice_count)
+{
+    grpc_op ops[2];
+    size_t count = 0;
+
+    if (call->state != OPEN)
+        return false;
+    CHECK(!call->sending);
+    call->sending = true;
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(slices, slice_count);
+    if (!call->headers_sent)
+        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    call->headers_sent = true;
+    ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer};
+    start(call, ops, count, &call->sent);
+    grpc_byte_buffer_destroy(buffer);
+    count_add(COUNT_MESSAGES_OUT, 1);
+    return true;
+}
+
+bool call_send(struct call *call, struct buf *bytes)
+{
+    grpc_slice slice = wire_slice_of(bytes);
+    bool sent = call_send_slices(call, &slice, 1);
+
+    grpc_slice_unref(slice);
+    return sent;
+}
+
+/* Sends the status, and before it what is given. */
+static void finish(struct call *call, const struct fault *fault, grpc_byte_buffer *answer)
+{
+    OWNED(buf_fini) struct buf details = {0};
+    char text[600];
+    grpc_op ops[3];
+    size_t count = 0;
+    grpc_metadata trailer = {.key = grpc_slice_from_static_string("grpc-status-details-bin")};
+    size_t length = fault->reason ? fault_message(fault, text, sizeof(text)) : 0;
+    grpc_slice message = grpc_slice_from_copied_buffer(text, length);
+
+    if (fault->reason && call_fault_details)
+        call_fault_details(fault, &details);
+    trailer.value = grpc_slice_from_copied_buffer((const char *)details.at, details.size);
+    if (!call->headers_sent)
+        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    call->headers_sent = true;
+    if (answer)
+        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = answer};
+    ops[count++] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+                             .data.send_status_from_server = {.status = (grpc_status_code)fault_code(fault->reason),
+                                                              .status_details = &message,
+                                                              .trailing_metadata_count = details.size > 0 ? 1 : 0,
+                                                              .trailing_metadata = &trailer}};
+    call->fault = *fault;
+    move(call, FINISHING);
+    start(call, ops, count, &call->status);
+    wire_timer_set(call->thread, &call->status_limit, clock_mono_ns() + STATUS_MOST_NS);
+    grpc_slice_unref(trailer.value);
+    grpc_slice_unref(message);
+}
+
+void call_finish(struct call *call, const struct fault *fault)
+{
+    static const struct fault none;
+
+    if (call->state == OPEN)
+        finish(call, fault ? fault : &none, NULL);
+}
+
+void call_answer(struct call *call, struct buf *bytes)
+{
+    static const struct fault none;
+    grpc_slice slice = wire_slice_of(bytes);
+
+    if (call->state == OPEN) {
+        grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+        finish(call, &none, buffer);
+        grpc_byte_buffer_destroy(buffer);
+    }
+    grpc_slice_unref(slice);
+}
+
+void call_cut(struct call *call, const struct fault *fault)
+{
+    char text[600];
+
+    if (call->state != OPEN && call->state != FINISHING)
+        return;
+    if (call->state == FINISHING)
+        call->told_lost = true; /* its owner said goodbye already */
+    move(call, CUT);
+    fault_message(fault, text, sizeof(text));
+    grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(fault->reason), fault->reason ? text : "the status was not read", NULL);
+}

@@ -1,0 +1,261 @@
+/* deliver.c - the pump: when to send, and the accounting around one message in flight. What goes into the message is batch.c's matter. */
+#include "server/wire/deliver.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "server/wire/batch.h"
+
+/* Losses, states and positions in one message at most; the rest comes with the next. */
+#define NOTES_MOST 1000
+
+struct deliver {
+    struct call *call;
+    struct wire_thread *thread;
+    struct deliver_settings settings;
+    const struct deliver_port *port;
+    void *ctx;
+    /* Any thread. */
+    _Atomic bool woken; /* a look is on its way; set once per look */
+    struct task wake;
+    /* Wire thread only. */
+    struct chan *chan;
+    struct take take;
+    struct buf notes;  /* blocks for the next message */
+    struct wire_ready ready;
+    struct wire_timer timer;
+    int64_t waiting_since_ns; /* INT64_MAX: nothing is known to wait */
+    int64_t sent_at_ns;
+    int64_t told_at_ns; /* the last Progress */
+    bool in_flight, moved, stopped, ended, freed;
+};
+
+static void write_lost(void *ctx, const struct lost_note *note)
+{
+    lost_write(ctx, note);
+}
+
+static void write_state(void *ctx, const struct source *source, uint32_t state)
+{
+    status_write(ctx, source, state, 0, NULL);
+}
+
+/* Everything that goes in front of the runs. Returns false when more was left out. */
+static bool gather_notes(struct deliver *deliver, int64_t now_ns, bool heartbeat)
+{
+    struct buf *notes = &deliver->notes;
+    uint32_t lost = chan_losses(deliver->chan, NOTES_MOST, write_lost, notes);
+    uint32_t states = chan_states(deliver->chan, NOTES_MOST, deliver->settings.states ? write_state : NULL, notes);
+
+    deliver->moved = deliver->moved || lost > 0 || deliver->take.count > 0;
+    if (heartbeat || (deliver->moved && now_ns - deliver->told_at_ns >= deliver->settings.progress_ns)) {
+        deliver->port->progress(deliver->ctx, deliver->chan, notes);
+        deliver->told_at_ns = now_ns;
+        deliver->moved = false;
+    }
+    return lost < NOTES_MOST && states < NOTES_MOST;
+}
+
+/* Lays out and sends what there is. Returns false when there was nothing to send. */
+static bool send(struct deliver *deliver, int64_t now_ns)
+{
+    bool heartbeat = deliver->settings.heartbeat_ns > 0 && now_ns - deliver->sent_at_ns >= deliver->settings.heartbeat_ns;
+    bool more = chan_take(deliver->chan, &deliver->take, deliver->settings.batch_events, deliver->settings.batch_bytes, now_ns);
+
+    more = !gather_notes(deliver, now_ns, heartbeat) || more;
+    deliver->waiting_since_ns = more ? now_ns : INT64_MAX;
+    if (deliver->take.count == 0 && deliver->notes.size == 0 && !heartbeat)
+        return false;
+    bool sent = batch_send(deliver->call, &deliver->notes, &deliver->take);
+    if (!sent) {
+        chan_lost(deliver->chan, &deliver->take, LOSS_CONSUMER_GONE);
+        return true;
+    }
+    deliver->in_flight = true;
+    deliver->sent_at_ns = now_ns;
+    return true;
+}
+
+static bool holds_for_linger(const struct deliver *deliver, int64_t now_ns)
+{
+    if (!wire_busy(deliver->thread) || deliver->notes.size > 0)
+        return false;
+    if (deliver->waiting_since_ns == INT64_MAX || now_ns - deliver->waiting_since_ns >= deliver->settings.linger_ns)
+        return false;
+    return !chan_presses(deliver->chan, deliver->settings.batch_events, deliver->settings.batch_bytes);
+}
+
+static void end(struct deliver *deliver, enum chan_state how)
+{
+    deliver->ended = true;
+    wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
+    deliver->port->ended(deliver->ctx, how);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void arm(struct deliver *deliver)
+{
+    int64_t at_ns = chan_stall_until(deliver->chan);
+
+    if (deliver->in_flight) {
+        at_ns = earlier(at_ns, deliver->sent_at_ns + deliver->settings.write_ns);
+    } else {
+        if (deliver->waiting_since_ns != INT64_MAX)
+            at_ns = earlier(at_ns, deliver->waiting_since_ns + deliver->settings.linger_ns);
+        if (deliver->settings.heartbeat_ns > 0)
+            at_ns = earlier(at_ns, deliver->sent_at_ns + deliver->settings.heartbeat_ns);
+        if (deliver->moved)
+            at_ns = earlier(at_ns, deliver->told_at_ns + deliver->settings.progress_ns);
+    }
+    wire_timer_set(deliver->thread, &deliver->timer, at_ns);
+}
+
+/* The one place that decides: send, wait, or end. */
+static void look(struct deliver *deliver, int64_t now_ns)
+{
+    if (deliver->stopped || deliver->ended)
+        return;
+    enum chan_state state = chan_state(deliver->chan);
+    chan_tick(deliver->chan, now_ns);
+    if (deliver->in_flight && now_ns - deliver->sent_at_ns >= deliver->settings.write_ns) {
+        struct fault fault;
+        fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(deliver->settings.write_ns / NS_PER_MS), "ms without progress");
+        call_cut(deliver->call, &fault);
+        return;
+    }
+    if (!deliver->in_flight) {
+        if (state == CHAN_BROKEN) {
+            end(deliver, state);
+            return;
+        }
+        bool hold = state == CHAN_OPEN && holds_for_linger(deliver, now_ns);
+        if (!hold && !send(deliver, now_ns) && (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(deliver->chan)))) {
+            end(deliver, state);
+            return;
+        }
+    }
+    arm(deliver);
+}
+
+static void on_tick_end(struct wire_ready *ready, int64_t now_ns)
+{
+    struct deliver *deliver = container_of(ready, struct deliver, ready);
+
+    if (atomic_exchange(&deliver->woken, false) && deliver->waiting_since_ns == INT64_MAX)
+        deliver->waiting_since_ns = now_ns;
+    look(deliver, now_ns);
+}
+
+static void on_timer(struct wire_timer *timer, int64_t now_ns)
+{
+    look(container_of(timer, struct deliver, timer), now_ns);
+}
+
+static void dispose(struct deliver *deliver)
+{
+    wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
+    list_remove(&deliver->ready.link);
+    chan_release(deliver->chan);
+    take_fini(&deliver->take);
+    buf_fini(&deliver->notes);
+    free(deliver);
+}
+
+static void on_wake(struct task *task)
+{
+    struct deliver *deliver = container_of(task, struct deliver, wake);
+
+    if (deliver->freed)
+        dispose(deliver);
+    else
+        wire_at_tick_end(deliver->thread, &deliver->ready);
+}
+
+struct deliver *deliver_new(struct call *call, const struct deliver_settings *settings, const struct deliver_port *port, void *ctx)
+{
+    struct deliver *deliver = calloc(1, sizeof(*deliver));
+
+    if (!deliver)
+        return NULL;
+    deliver->call = call;
+    deliver->thread = call_thread(call);
+    deliver->settings = *settings;
+    deliver->port = port;
+    deliver->ctx = ctx;
+    deliver->wake.run = on_wake;
+    list_init(&deliver->ready.link);
+    deliver->ready.tick_ended = on_tick_end;
+    deliver->timer.fired = on_timer;
+    deliver->waiting_since_ns = INT64_MAX;
+    deliver->stopped = true;
+    return deliver;
+}
+
+/* On the pump's own thread the look waits for the end of the tick; from another thread it is posted. */
+void deliver_wake(void *ctx)
+{
+    struct deliver *deliver = ctx;
+
+    if (atomic_exchange(&deliver->woken, true))
+        return;
+    if (wire_is_mine(deliver->thread))
+        wire_at_tick_end(deliver->thread, &deliver->ready);
+    else
+        wire_post(deliver->thread, &deliver->wake);
+}
+
+void deliver_begin(struct deliver *deliver, struct chan *chan)
+{
+    deliver->chan = chan_retain(chan);
+    deliver->stopped = false;
+    deliver->sent_at_ns = clock_mono_ns();
+    deliver->told_at_ns = deliver->sent_at_ns;
+    wire_at_tick_end(deliver->thread, &deliver->ready);
+}
+
+void deliver_block(struct deliver *deliver, struct buf *block)
+{
+    buf_bytes(&deliver->notes, block->at, block->size);
+    wire_at_tick_end(deliver->thread, &deliver->ready);
+}
+
+void deliver_sent(struct deliver *deliver, bool ok)
+{
+    if (!deliver->in_flight)
+        return;
+    deliver->in_flight = false;
+    if (ok && !deliver->stopped) {
+        count_add(COUNT_EVENTS_OUT, deliver->take.events);
+        count_add(COUNT_BYTES_OUT, (int64_t)deliver->take.bytes);
+        chan_delivered(deliver->chan, &deliver->take);
+    } else {
+        chan_lost(deliver->chan, &deliver->take, LOSS_CONSUMER_GONE);
+    }
+    wire_at_tick_end(deliver->thread, &deliver->ready);
+}
+
+void deliver_stop(struct deliver *deliver)
+{
+    deliver->stopped = true;
+    wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
+}
+
+/* A wake that was posted is still on its way: then its task disposes. The channel's putters must be gone. */
+void deliver_free(struct deliver *deliver)
+{
+    if (!deliver)
+        return;
+    CHECK(!deliver->in_flight);
+    deliver->stopped = true;
+    deliver->freed = true;
+    bool on_its_way = atomic_exchange(&deliver->woken, true) && list_empty(&deliver->ready.link);
+    if (!on_its_way)
+        dispose(deliver);
+}

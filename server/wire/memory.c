@@ -1,0 +1,105 @@
+/* memory.c - how a received message becomes the memory of a chunk: by reference where it lies in one piece and is large, copied once where not. */
+#include "server/wire/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/byte_buffer_reader.h>
+
+/* A message smaller than this does not keep the core's read buffer alive (WIRE_READ_MOST at most): it is copied. */
+#define KEEP_FROM_BYTES (WIRE_READ_MOST / 4)
+
+struct slice_memory {
+    struct chunk_memory memory;
+    grpc_slice slice;
+};
+
+static void release_slice(struct chunk_memory *memory)
+{
+    struct slice_memory *held = container_of(memory, struct slice_memory, memory);
+
+    grpc_slice_unref(held->slice);
+    free(held);
+}
+
+static grpc_slice copy_of(grpc_byte_buffer *buffer)
+{
+    const grpc_slice_buffer *from = &buffer->data.raw.slice_buffer;
+    grpc_slice whole = grpc_slice_malloc(from->length);
+    uint8_t *to = GRPC_SLICE_START_PTR(whole);
+
+    for (size_t i = 0; i < from->count; i++) {
+        size_t size = GRPC_SLICE_LENGTH(from->slices[i]);
+        memcpy(to, GRPC_SLICE_START_PTR(from->slices[i]), size);
+        to += size;
+    }
+    return whole;
+}
+
+/* Compression is switched off in the core, so a message is always raw. */
+static void gather(struct message *message)
+{
+    const grpc_slice_buffer *from = &message->buffer->data.raw.slice_buffer;
+
+    if (message->is_whole)
+        return;
+    message->is_whole = true;
+    message->is_copy = from->count != 1;
+    message->whole = message->is_copy ? copy_of(message->buffer) : grpc_slice_ref(from->slices[0]);
+}
+
+struct bytes message_bytes(const struct message *message)
+{
+    gather((struct message *)(uintptr_t)message);
+    return (struct bytes){GRPC_SLICE_START_PTR(message->whole), GRPC_SLICE_LENGTH(message->whole)};
+}
+
+struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out)
+{
+    struct slice_memory *held = malloc(sizeof(*held));
+
+    if (!held)
+        return NULL;
+    gather(message);
+    size_t size = GRPC_SLICE_LENGTH(message->whole);
+    bool kept = !message->is_copy && size >= KEEP_FROM_BYTES;
+    held->memory.release = release_slice;
+    if (kept || (message->is_copy && message->whole.refcount)) {
+        held->slice = grpc_slice_ref(message->whole);
+    } else {
+        held->slice = grpc_slice_malloc_large(size);
+        memcpy(GRPC_SLICE_START_PTR(held->slice), GRPC_SLICE_START_PTR(message->whole), size);
+    }
+    *bytes_out = (struct bytes){GRPC_SLICE_START_PTR(held->slice), size};
+    *pinned_out = kept ? MAX_OF(size, (size_t)WIRE_READ_MOST) : size;
+    return &held->memory;
+}
+
+void message_fini(struct message *message)
+{
+    if (message->is_whole)
+        grpc_slice_unref(message->whole);
+    message->is_whole = false;
+}
+
+bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out)
+{
+    if (memory->release != release_slice)
+        return false;
+    *slice_out = container_of(memory, struct slice_memory, memory)->slice;
+    return true;
+}
+
+static void free_bytes(void *bytes)
+{
+    free(bytes);
+}
+
+grpc_slice wire_slice_of(struct buf *bytes)
+{
+    grpc_slice slice = bytes->size > 0 ? grpc_slice_new(bytes->at, bytes->size, free_bytes) : grpc_empty_slice();
+
+    if (bytes->size > 0)
+        *bytes = (struct buf){0};
+    return slice;
+}

@@ -1,0 +1,427 @@
+/* thread.c - one wire thread: queue, timers, inbox, and what is done at the end of a tick. */
+#include "server/wire/thread.h"
+
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "event/framing.h"
+#include "server/wire/call.h"
+
+/* A tick takes at most so many completions, so that what they produced leaves soon. */
+#define TICK_COMPLETIONS 16
+
+/* How busy the thread is, is measured over windows of this length, from its processor time. */
+#define BUSY_WINDOW_NS NS_PER_MS
+#define BUSY_ABOVE_PERCENT 70
+
+struct wire_thread {
+    grpc_server *server;
+    grpc_completion_queue *queue;
+    pthread_t thread;
+    bool started;
+    void (*down)(void *ctx);
+    void *down_ctx;
+    void (*peer)(void *ctx, int fd, char *text, size_t room);
+    void *peer_ctx;
+    /* The way in for other threads: an empty batch on a call that goes nowhere posts `woken`. */
+    grpc_channel *lame;
+    grpc_call *waker;
+    struct wire_op woken;
+    struct task *_Atomic inbox;
+    _Atomic bool waking;
+    _Atomic bool shutting;
+    _Atomic bool cancelling;
+    struct task shutdown;
+    struct task cancel;
+    /* Wire thread only. */
+    struct calls *calls;
+    struct framing_scan scan;
+    struct heap timers;
+    struct list ready;
+    struct wire_op shut;
+    bool is_down;
+    int64_t now_ns;
+    int64_t window_began_ns;
+    int64_t window_cpu_ns;
+    int busy_percent;
+};
+
+struct adoption {
+    struct task task;
+    struct wire_thread *thread;
+    int fd;
+};
+
+static _Thread_local const struct wire_thread *mine;
+
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec spent;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return spent.tv_sec * NS_PER_S + spent.tv_nsec;
+}
+
+static void measure_busy(struct wire_thread *thread)
+{
+    int64_t wall = thread->now_ns - thread->window_began_ns;
+
+    if (wall < BUSY_WINDOW_NS)
+        return;
+    int64_t cpu = thread_cpu_ns();
+    int share = (int)((cpu - thread->window_cpu_ns) * 100 / wall);
+    thread->busy_percent = (thread->busy_percent + share) / 2;
+    thread->window_began_ns = thread->now_ns;
+    thread->window_cpu_ns = cpu;
+}
+
+static gpr_timespec as_timespec(int64_t at_ns)
+{
+    if (at_ns == INT64_MAX)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    return (gpr_timespec){.tv_sec = at_ns / NS_PER_S, .tv_nsec = (int32_t)(at_ns % NS_PER_S), .clock_type = GPR_CLOCK_MONOTONIC};
+}
+
+static void run_inbox(struct wire_thread *thread)
+{
+    struct task *newest = atomic_exchange_explicit(&thread->inbox, NULL, memory_order_acquire);
+    struct task *oldest = NULL;
+
+    while (newest) {
+        struct task *next = atomic_load_explicit(&newest->next, memory_order_relaxed);
+        atomic_store_explicit(&newest->next, oldest, memory_order_relaxed);
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct task *task = oldest;
+        oldest = atomic_load_explicit(&task->next, memory_order_relaxed);
+        task->run(task);
+    }
+}
+
+static void on_woken(struct wire_op *op, bool ok)
+{
+    struct wire_thread *thread = container_of(op, struct wire_thread, woken);
+
+    (void)ok; /* an empty batch has no outcome of its own */
+    atomic_store(&thread->waking, false);
+    run_inbox(thread);
+}
+
+static void on_shut(struct wire_op *op, bool ok)
+{
+    (void)ok;
+    container_of(op, struct wire_thread, shut)->is_down = true;
+}
+
+static void fire_timers(struct wire_thread *thread)
+{
+    for (;;) {
+        struct heap_node *first = heap_first(&thread->timers);
+        if (!first || first->key > thread->now_ns)
+            return;
+        struct wire_timer *timer = container_of(first, struct wire_timer, node);
+        heap_remove(&thread->timers, first);
+        timer->fired(timer, thread->now_ns);
+    }
+}
+
+static void end_tick(struct wire_thread *thread)
+{
+    struct list due;
+
+    list_init(&due);
+    while (!list_empty(&thread->ready)) {
+        struct list *link = list_first(&thread->ready);
+        list_remove(link);
+        list_append(&due, link);
+    }
+    while (!list_empty(&due)) {
+        struct list *link = list_first(&due);
+        list_remove(link);
+        struct wire_ready *ready = container_of(link, struct wire_ready, link);
+        ready->tick_ended(ready, thread->now_ns);
+    }
+}
+
+static int64_t wait_until(const struct wire_thread *thread)
+{
+    if (!list_empty(&thread->ready) || atomic_load_explicit(&thread->inbox, memory_order_relaxed))
+        return 0;
+    const struct heap_node *first = heap_first(&thread->timers);
+    return first ? first->key : INT64_MAX;
+}
+
+static void turn(struct wire_thread *thread)
+{
+    grpc_event event = grpc_completion_queue_next(thread->queue, as_timespec(wait_until(thread)), NULL);
+
+    thread->now_ns = clock_mono_ns();
+    for (int left = TICK_COMPLETIONS; event.type == GRPC_OP_COMPLETE; left--) {
+        struct wire_op *op = event.tag;
+        op->done(op, event.success != 0);
+        if (left == 0)
+            break;
+        event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
+    }
+    run_inbox(thread);
+    fire_timers(thread);
+    measure_busy(thread);
+    end_tick(thread);
+}
+
+/* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came too late. */
+static void drain_queue(struct wire_thread *thread)
+{
+    while (atomic_load(&thread->waking))
+        turn(thread);
+    grpc_call_unref(thread->waker);
+    grpc_channel_destroy(thread->lame);
+    grpc_completion_queue_shutdown(thread->queue);
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(thread->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return;
+        struct wire_op *op = event.tag;
+        op->done(op, event.success != 0);
+    }
+}
+
+static void *serve(void *arg)
+{
+    struct wire_thread *thread = arg;
+
+    mine = thread;
+    thread->now_ns = clock_mono_ns();
+    thread->window_began_ns = thread->now_ns;
+    thread->window_cpu_ns = thread_cpu_ns();
+    while (!thread->is_down)
+        turn(thread);
+    thread->down(thread->down_ctx);
+    return NULL;
+}
+
+static void do_shutdown(struct task *task)
+{
+    struct wire_thread *thread = container_of(task, struct wire_thread, shutdown);
+
+    calls_refuse(thread);
+    grpc_server_shutdown_and_notify(thread->server, thread->queue, &thread->shut);
+}
+
+static void do_cancel(struct task *task)
+{
+    grpc_server_cancel_all_calls(container_of(task, struct wire_thread, cancel)->server);
+}
+
+static void do_adopt(struct task *task)
+{
+    struct adoption *adoption = container_of(task, struct adoption, task);
+
+    if (atomic_load(&adoption->thread->shutting)) {
+        close(adoption->fd);
+    } else {
+        grpc_server_credentials *insecure = grpc_insecure_server_credentials_create();
+        grpc_server_add_channel_from_fd(adoption->thread->server, adoption->fd, insecure);
+        grpc_server_credentials_release(insecure);
+    }
+    free(adoption);
+}
+
+static grpc_server *make_server(const struct wire_settings *settings)
+{
+    grpc_resource_quota *quota = grpc_resource_quota_create("wire");
+
+    grpc_resource_quota_resize(quota, settings->resource_quota_bytes);
+    grpc_arg args[] = {
+#define NUMBER(name, number) {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)(name), .value.integer = (int)(number)}
+        NUMBER(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        NUMBER(GRPC_ARG_MAX_CONCURRENT_STREAMS, settings->max_calls_per_connection),
+        NUMBER(GRPC_ARG_MAX_METADATA_SIZE, 8192),
+        NUMBER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, settings->max_message_bytes),
+        NUMBER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
+        NUMBER(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+        NUMBER(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        NUMBER(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 256 * 1024),
+        NUMBER(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 256 * 1024),
+        NUMBER(GRPC_ARG_TCP_READ_CHUNK_SIZE, 16 * 1024),
+        NUMBER(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, WIRE_READ_MOST),
+        NUMBER(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5000),
+        NUMBER(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 300000),
+        NUMBER(GRPC_ARG_KEEPALIVE_TIME_MS, 15000),
+        NUMBER(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000),
+        NUMBER(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        NUMBER(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000),
+        NUMBER(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2),
+        NUMBER(GRPC_ARG_ENABLE_CHANNELZ, 0),
+#undef NUMBER
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
+    };
+    grpc_server *server = grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args}, NULL);
+    grpc_resource_quota_unref(quota);
+    return server;
+}
+
+struct status wire_thread_new(const struct wire_settings *settings, unsigned number, struct wire_thread **thread_out)
+{
+    struct wire_thread *thread = calloc(1, sizeof(*thread));
+
+    (void)number;
+    if (!thread)
+        return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
+    list_init(&thread->ready);
+    thread->woken.done = on_woken;
+    thread->shut.done = on_shut;
+    thread->shutdown.run = do_shutdown;
+    thread->cancel.run = do_cancel;
+    thread->queue = grpc_completion_queue_create_for_next(NULL);
+    thread->server = make_server(settings);
+    grpc_server_register_completion_queue(thread->server, thread->queue, NULL);
+    thread->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
+    thread->waker = grpc_channel_create_call(thread->lame, NULL, GRPC_PROPAGATE_DEFAULTS, thread->queue, grpc_slice_from_static_string("/wake"),
+                                             NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    *thread_out = thread;
+    return STATUS_OK;
+}
+
+struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *ctx), void *ctx)
+{
+    thread->down = down;
+    thread->down_ctx = ctx;
+    grpc_server_start(thread->server);
+    calls_accept(thread);
+    int failed = pthread_create(&thread->thread, NULL, serve, thread);
+    if (failed)
+        return (struct status){ERR_IO, failed, "start a wire thread"};
+    thread->started = true;
+    return STATUS_OK;
+}
+
+void wire_thread_shutdown(struct wire_thread *thread, bool cancel)
+{
+    if (!atomic_exchange(&thread->shutting, true))
+        wire_post(thread, &thread->shutdown);
+    if (cancel && !atomic_exchange(&thread->cancelling, true))
+        wire_post(thread, &thread->cancel);
+}
+
+void wire_thread_join(struct wire_thread *thread)
+{
+    if (thread->started)
+        CHECK(pthread_join(thread->thread, NULL) == 0);
+    thread->started = false;
+}
+
+void wire_thread_free(struct wire_thread *thread)
+{
+    if (!thread)
+        return;
+    drain_queue(thread);
+    grpc_server_destroy(thread->server);
+    grpc_completion_queue_destroy(thread->queue);
+    calls_free(thread->calls);
+    framing_fini(&thread->scan);
+    heap_fini(&thread->timers);
+    free(thread);
+}
+
+void wire_thread_adopt(struct wire_thread *thread, int fd)
+{
+    struct adoption *adoption = calloc(1, sizeof(*adoption));
+
+    if (!adoption) {
+        close(fd);
+        return;
+    }
+    *adoption = (struct adoption){.task = {.run = do_adopt}, .thread = thread, .fd = fd};
+    wire_post(thread, &adoption->task);
+}
+
+grpc_server *wire_thread_server(struct wire_thread *thread)
+{
+    return thread->server;
+}
+
+grpc_completion_queue *wire_thread_queue(struct wire_thread *thread)
+{
+    return thread->queue;
+}
+
+struct calls *wire_thread_calls(struct wire_thread *thread)
+{
+    return thread->calls;
+}
+
+void wire_thread_set_calls(struct wire_thread *thread, struct calls *calls)
+{
+    thread->calls = calls;
+}
+
+struct framing_scan *wire_scan(struct wire_thread *thread)
+{
+    return &thread->scan;
+}
+
+void wire_thread_peers(struct wire_thread *thread, void (*peer)(void *ctx, int fd, char *text, size_t room), void *ctx)
+{
+    thread->peer = peer;
+    thread->peer_ctx = ctx;
+}
+
+void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t room)
+{
+    text[0] = '\0';
+    if (thread->peer)
+        thread->peer(thread->peer_ctx, fd, text, room);
+}
+
+void wire_post(struct wire_thread *thread, struct task *task)
+{
+    struct task *newest = atomic_load_explicit(&thread->inbox, memory_order_relaxed);
+
+    do {
+        atomic_store_explicit(&task->next, newest, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(&thread->inbox, &newest, task, memory_order_seq_cst, memory_order_relaxed));
+    if (wire_is_mine(thread) || atomic_exchange(&thread->waking, true))
+        return;
+    CHECK(grpc_call_start_batch(thread->waker, NULL, 0, &thread->woken, NULL) == GRPC_CALL_OK);
+}
+
+bool wire_is_mine(const struct wire_thread *thread)
+{
+    return mine == thread;
+}
+
+void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns)
+{
+    if (at_ns == INT64_MAX)
+        heap_remove(&thread->timers, &timer->node);
+    else
+        CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
+}
+
+void wire_at_tick_end(struct wire_thread *thread, struct wire_ready *ready)
+{
+    if (list_empty(&ready->link))
+        list_append(&thread->ready, &ready->link);
+}
+
+bool wire_busy(const struct wire_thread *thread)
+{
+    return thread->busy_percent > BUSY_ABOVE_PERCENT;
+}
+
+int64_t wire_now(const struct wire_thread *thread)
+{
+    return thread->now_ns;
+}
