@@ -32,7 +32,6 @@ static void node_free(struct node *node);
 static void changed(struct ctx *ctx)
 {
     struct node *node = container_of(ctx, struct node, ctx);
-    static const struct ctx_port port = {changed};
 
     cr_assert_lt(told_count, TOLD_MOST);
     told[told_count].id = node->id;
@@ -40,7 +39,7 @@ static void changed(struct ctx *ctx)
     told[told_count].why = ctx->why;
     told[told_count++].deadline_ns = ctx->deadline_ns;
     if (node->begins)
-        ctx_init(&node->begins->ctx, ctx, &port, NEVER);
+        ctx_init(&node->begins->ctx, ctx, ctx->port, NEVER);
     if (node->cancels)
         ctx_cancel(node->cancels, FAULT_TOO_SLOW);
     if (node->ends_too)
