@@ -1,12 +1,9 @@
-/* listener.c - the accept loop: limits, preface, hand-over.
+/* listener.c - the accept loop and its limits.
  *
- * DESIGN. One thread, one epoll set. In it are the doors (listening sockets), the sockets whose preface is awaited, and an eventfd that
- * says stop.
- *   - A socket that waits for its preface is watched edge-triggered: half a preface must not wake the thread again and again. Each waits
- *     equally long, so the list of them is in order of their deadlines, and the oldest gives way where there are too many.
- *   - accept() without a free descriptor leaves the connection in the backlog and the door readable: a level-triggered loop would spin, an
- *     edge-triggered one would sleep for good. So one spare descriptor is kept: closed, the connection accepted and closed with it, and
- * opened again. Where even that fails, the doors are left alone for a moment. */
+ * DESIGN. One thread, one epoll set. In it are the doors (listening sockets), the sockets in the lobby, and an eventfd that says stop.
+ * accept() without a free descriptor leaves the connection in the backlog and the door readable: a level-triggered loop would spin, an
+ * edge-triggered one would sleep for good. So one spare descriptor is kept: closed, the connection accepted and closed with it, and opened
+ * again. Where even that fails, the doors are left alone for a moment. */
 #include "server/wire/listener.h"
 
 #include <errno.h>
@@ -15,9 +12,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -25,31 +20,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/counters.h"
-#include "base/list.h"
-#include "base/log.h"
 #include "server/wire/address.h"
+#include "server/wire/lobby.h"
 #include "server/wire/seats.h"
 
 #define DOORS_MOST 16u
-#define PENDING_MOST 1024u
+#define GUESTS_MOST 1024u
 #define ACCEPTS_PER_TURN 64 /* then prefaces and deadlines get their turn */
 #define EVENTS_PER_TURN 64
 #define PAUSE_NS (100 * NS_PER_MS)  /* without any descriptor */
 #define RECOUNT_NS (10 * NS_PER_MS) /* between two looks at all seats while full */
-#define TELL_NS NS_PER_S            /* between two log lines about refusals */
 
-static const char preface[24] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/* What an epoll event is about: a door's number, the eventfd, or the address of a connection (which is above both). */
+/* What an epoll event is about: a door's number, the eventfd, or the address of a guest in the lobby (which is above both). */
 #define ABOUT_STOP ((uint64_t)DOORS_MOST)
-
-struct connection {
-    struct list link; /* in `pending`, until the preface is here */
-    int fd;
-    int64_t deadline_ns;
-    char peer[ADDRESS_ROOM];
-};
 
 struct door {
     int fd;
@@ -59,7 +42,6 @@ struct door {
 
 struct listener {
     struct listener_settings settings;
-    struct listener_port port;
     struct door doors[DOORS_MOST];
     size_t door_count;
     int epoll;
@@ -70,14 +52,9 @@ struct listener {
 
     /* Listener thread only. */
     int spare;
-    struct list pending;
-    size_t pending_count;
+    struct lobby lobby;
     int64_t paused_until_ns; /* 0: the doors are open */
     int64_t recounted_ns;
-    uint64_t untold; /* refusals since the last log line */
-    int64_t tell_at_ns;
-    const char *refused_why;
-    char refused_peer[ADDRESS_ROOM];
 };
 
 static struct status failed(const char *what)
@@ -95,91 +72,13 @@ void listener_peer(struct listener *listener, int fd, char *text, size_t room)
     seats_peer(listener->seats, fd, text, room);
 }
 
-/* At most one line a second, with the number of refusals since the last and the latest of them. */
-static void tell(struct listener *listener, int64_t now_ns)
-{
-    if (listener->untold == 0 || now_ns < listener->tell_at_ns)
-        return;
-    log_write(LOG_WARN, "connection.refused", LOG_TEXT("reason", listener->refused_why), LOG_TEXT("peer", listener->refused_peer),
-              LOG_NUMBER("count", listener->untold));
-    listener->untold = 0;
-    listener->tell_at_ns = now_ns + TELL_NS;
-}
-
-static void refused(struct listener *listener, const char *why, const char *peer, int64_t now_ns)
-{
-    count_add(COUNT_CONNECTIONS_REFUSED, 1);
-    listener->untold++;
-    listener->refused_why = why;
-    snprintf(listener->refused_peer, sizeof(listener->refused_peer), "%s", peer);
-    tell(listener, now_ns);
-}
-
-/* Ends a connection that never was given away. `why` NULL: nobody's fault, the listener stops. */
-static void turn_away(struct listener *listener, struct connection *connection, const char *why, int64_t now_ns)
-{
-    list_remove(&connection->link);
-    listener->pending_count--;
-    close(connection->fd);
-    if (why != NULL)
-        refused(listener, why, connection->peer, now_ns);
-    free(connection);
-}
-
-static void give_away(struct listener *listener, struct connection *connection, int64_t now_ns)
-{
-    int fd = connection->fd;
-
-    if (!seats_take(listener->seats, fd, connection->peer)) {
-        turn_away(listener, connection, "memory", now_ns);
-        return;
-    }
-    /* Out of the set before it changes hands: as long as anybody holds the socket, the kernel would go on reporting it. */
-    epoll_ctl(listener->epoll, EPOLL_CTL_DEL, fd, NULL);
-    count_add(COUNT_CONNECTIONS, 1);
-    log_write(LOG_DEBUG, "connection.accepted", LOG_TEXT("peer", connection->peer), LOG_NUMBER("fd", fd));
-    list_remove(&connection->link);
-    listener->pending_count--;
-    free(connection);
-    listener->port.connected(listener->port.ctx, fd);
-}
-
-/* Something arrived, or the peer hung up. */
-static void look_at_preface(struct listener *listener, struct connection *connection, bool hung_up, int64_t now_ns)
-{
-    char seen[sizeof(preface)];
-    ssize_t size = recv(connection->fd, seen, sizeof(seen), MSG_PEEK | MSG_DONTWAIT);
-
-    if (size < 0 && (errno == EAGAIN || errno == EINTR) && !hung_up)
-        return;
-    if (size <= 0)
-        turn_away(listener, connection, "no_preface", now_ns);
-    else if (memcmp(seen, preface, (size_t)size) != 0)
-        turn_away(listener, connection, "not_http2", now_ns);
-    else if ((size_t)size == sizeof(preface))
-        give_away(listener, connection, now_ns);
-    else if (hung_up)
-        turn_away(listener, connection, "no_preface", now_ns);
-}
-
-static void end_overdue(struct listener *listener, int64_t now_ns)
-{
-    list_each(node, next, &listener->pending) {
-        struct connection *connection = container_of(node, struct connection, link);
-
-        if (connection->deadline_ns > now_ns)
-            break;
-        turn_away(listener, connection, "no_preface", now_ns);
-    }
-}
-
 /* How many more connections the limit allows beside those that were given away; those that wait for their preface share it. */
 static uint32_t places_left(struct listener *listener, int64_t now_ns)
 {
     uint32_t most = listener->settings.connections_most;
     uint32_t known = seats_known(listener->seats);
 
-    if (known + listener->pending_count >= most && now_ns - listener->recounted_ns >= RECOUNT_NS) {
+    if (known + listener->lobby.count >= most && now_ns - listener->recounted_ns >= RECOUNT_NS) {
         known = seats_count(listener->seats);
         listener->recounted_ns = now_ns;
     }
@@ -205,28 +104,7 @@ static void socket_options(const struct listener *listener, int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
-/* Takes a socket in until its preface is here. False: no memory or no room in the epoll set; it is still the caller's. */
-static bool await_preface(struct listener *listener, int fd, const char *peer, int64_t now_ns)
-{
-    struct connection *connection = calloc(1, sizeof(*connection));
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
-
-    if (connection == NULL)
-        return false;
-    event.data.u64 = (uintptr_t)connection;
-    if (epoll_ctl(listener->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
-        free(connection);
-        return false;
-    }
-    connection->fd = fd;
-    connection->deadline_ns = now_ns + listener->settings.preface_ns;
-    snprintf(connection->peer, sizeof(connection->peer), "%s", peer);
-    list_append(&listener->pending, &connection->link);
-    listener->pending_count++;
-    return true;
-}
-
-/* Those that say nothing give way to those that come: they can fill the waiting room, but not keep it. */
+/* Those that say nothing give way to those that come: they can fill the lobby, but not keep it. */
 static void admit(struct listener *listener, int fd, int64_t now_ns)
 {
     uint32_t places = places_left(listener, now_ns);
@@ -239,15 +117,15 @@ static void admit(struct listener *listener, int fd, int64_t now_ns)
     } else if (places == 0) {
         why = "connections_most";
     } else {
-        if (listener->pending_count >= MIN_OF(places, PENDING_MOST))
-            turn_away(listener, container_of(list_first(&listener->pending), struct connection, link), "too_many_waiting", now_ns);
+        if (listener->lobby.count >= MIN_OF(places, GUESTS_MOST))
+            lobby_end_oldest(&listener->lobby, now_ns);
         socket_options(listener, fd);
-        if (await_preface(listener, fd, peer, now_ns))
+        if (lobby_enter(&listener->lobby, fd, peer, now_ns))
             return;
         why = "memory";
     }
+    lobby_refused(&listener->lobby, why, peer, now_ns);
     close(fd);
-    refused(listener, why, peer, now_ns);
 }
 
 static void doors_watch(struct listener *listener, uint32_t events)
@@ -259,6 +137,17 @@ static void doors_watch(struct listener *listener, uint32_t events)
     }
 }
 
+static void pause_doors(struct listener *listener, int64_t now_ns)
+{
+    listener->paused_until_ns = now_ns + PAUSE_NS;
+    doors_watch(listener, 0);
+}
+
+static int spare_open(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* No descriptor is free: uses the spare one to take the next connection off the backlog and close it. */
 static void refuse_with_spare(struct listener *listener, const struct door *door, int64_t now_ns)
 {
@@ -267,18 +156,14 @@ static void refuse_with_spare(struct listener *listener, const struct door *door
     if (listener->spare >= 0) {
         close(listener->spare);
         fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0)
+        if (fd >= 0) {
+            lobby_refused(&listener->lobby, "descriptors", "unknown", now_ns);
             close(fd);
-        listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    } else {
-        listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        }
     }
-    if (fd >= 0) {
-        refused(listener, "descriptors", "unknown", now_ns);
-        return;
-    }
-    listener->paused_until_ns = now_ns + PAUSE_NS;
-    doors_watch(listener, 0);
+    listener->spare = spare_open();
+    if (fd < 0)
+        pause_doors(listener, now_ns);
 }
 
 /* False: enough for this turn. */
@@ -299,8 +184,7 @@ static bool accept_one(struct listener *listener, const struct door *door, int64
         return listener->paused_until_ns == 0;
     case ENOBUFS:
     case ENOMEM:
-        listener->paused_until_ns = now_ns + PAUSE_NS;
-        doors_watch(listener, 0);
+        pause_doors(listener, now_ns);
         return false;
     default:
         return true; /* that connection failed before it was accepted, or a signal came; the next may be fine */
@@ -318,33 +202,28 @@ static void open_again(struct listener *listener, int64_t now_ns)
 /* How long epoll may wait, in milliseconds, rounded up: never a moment too early, or the thread would spin through the rest. */
 static int patience_ms(const struct listener *listener)
 {
-    const struct list *oldest = list_first(&listener->pending);
-    int64_t until_ns = INT64_MAX;
+    int64_t until_ns = lobby_next_ns(&listener->lobby);
     int64_t left_ns;
 
-    if (oldest != NULL)
-        until_ns = container_of(oldest, const struct connection, link)->deadline_ns;
     if (listener->paused_until_ns != 0)
         until_ns = MIN_OF(until_ns, listener->paused_until_ns);
-    if (listener->untold > 0)
-        until_ns = MIN_OF(until_ns, listener->tell_at_ns);
     if (until_ns == INT64_MAX)
         return -1;
     left_ns = until_ns - clock_mono_ns();
     return left_ns <= 0 ? 0 : (int)MIN_OF((left_ns + NS_PER_MS - 1) / NS_PER_MS, 60000);
 }
 
-/* Connections first: an accept may turn the oldest one away, and its event must not be looked at after that. False: stop. */
+/* The lobby first: an accept may turn the oldest one away, and its event must not be looked at after that. False: stop. */
 static bool turn(struct listener *listener, const struct epoll_event *events, int count, int64_t now_ns)
 {
     for (int i = 0; i < count; i++) {
         if (events[i].data.u64 == ABOUT_STOP)
             return false;
         if (events[i].data.u64 > ABOUT_STOP)
-            look_at_preface(listener, (struct connection *)(uintptr_t)events[i].data.u64,
-                            (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0, now_ns);
+            lobby_look(&listener->lobby, (struct guest *)(uintptr_t)events[i].data.u64,
+                       (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0, now_ns);
     }
-    end_overdue(listener, now_ns);
+    lobby_end_overdue(&listener->lobby, now_ns);
     open_again(listener, now_ns);
     for (int i = 0; i < count; i++) {
         if (events[i].data.u64 >= DOORS_MOST)
@@ -354,7 +233,7 @@ static bool turn(struct listener *listener, const struct epoll_event *events, in
                 break;
         }
     }
-    tell(listener, now_ns);
+    lobby_tell(&listener->lobby, now_ns);
     return true;
 }
 
@@ -367,26 +246,21 @@ static void *run(void *ctx)
     do {
         count = epoll_wait(listener->epoll, events, EVENTS_PER_TURN, patience_ms(listener));
     } while (turn(listener, events, MAX_OF(count, 0), clock_mono_ns()));
-    list_each(node, next, &listener->pending) {
-        turn_away(listener, container_of(node, struct connection, link), NULL, 0);
-    }
-    tell(listener, INT64_MAX);
     return NULL;
 }
 
 struct status listener_new(const struct listener_settings *settings, const struct listener_port *port, struct listener **listener_out)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
+    const struct lobby_port onward = {.ready = port->connected, .ctx = port->ctx};
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = ABOUT_STOP};
     struct status status;
 
     if (listener == NULL)
         return (struct status){.code = ERR_NO_MEMORY, .what = "opening a listener"};
     listener->settings = *settings;
-    listener->port = *port;
-    list_init(&listener->pending);
     listener->seats = seats_new();
-    listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    listener->spare = spare_open();
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     listener->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (listener->seats == NULL || listener->spare < 0 || listener->stop < 0 || listener->epoll < 0 ||
@@ -395,6 +269,7 @@ struct status listener_new(const struct listener_settings *settings, const struc
         listener_free(listener);
         return status;
     }
+    lobby_init(&listener->lobby, listener->epoll, settings->preface_ns, &onward, listener->seats);
     *listener_out = listener;
     return STATUS_OK;
 }
@@ -461,6 +336,7 @@ void listener_stop(struct listener *listener)
         (void)eventfd_write(listener->stop, 1);
         pthread_join(listener->thread, NULL);
         listener->running = false;
+        lobby_fini(&listener->lobby);
     }
     for (; listener->door_count > 0; listener->door_count--) {
         struct door *door = &listener->doors[listener->door_count - 1];
