@@ -1,0 +1,140 @@
+"""The base of all cases: a daemon per class, and a look at it after every test.
+
+After each test the live.* counters must be back where they were when the daemon had just started, and at the end of the class the daemon must
+exit with 0 on SIGTERM, without a sanitizer's report. So a test that leaves something behind in the server fails by itself."""
+import contextlib
+import os
+import sys
+import unittest
+
+import grpc
+
+from . import daemon
+from .client import Consumer, Publishing, connect, publish
+from .daemon import Daemon, eventually
+from .protos import Fault, v1
+
+
+class Case(unittest.TestCase):
+    maxDiff = 4000
+    # More arguments for this class's daemon, and for how long it remembers transient producers.
+    arguments = ()
+    listen = ("127.0.0.1:0",)
+    forget = "2s"
+    # False: each test starts its daemons itself.
+    shared_daemon = True
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.shared_daemon:
+            cls.daemon = Daemon("--transient-forget", cls.forget, *cls.arguments, listen=cls.listen)
+            cls.live_at_start = cls.daemon.live()
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.shared_daemon:
+            try:
+                if not cls._slow_forget():
+                    cls._expect_released(cls.live_at_start.keys())
+            finally:
+                cls.daemon.stop()
+
+    @classmethod
+    def _slow_forget(cls):
+        return cls.forget not in ("0s", "2s") and not cls.forget.endswith("ms")
+
+    @classmethod
+    def _expect_released(cls, names):
+        def left():
+            live = cls.daemon.live()
+            return {name: (live[name], cls.live_at_start[name]) for name in names if live[name] != cls.live_at_start[name]}
+
+        try:
+            eventually(lambda: not left(), "what the test used is released")
+        except AssertionError:
+            raise AssertionError(f"still alive in the server (now, at the start): {left()}") from None
+
+    def setUp(self):
+        if self.shared_daemon:
+            # Runs after every cleanup that the test registered: cleanups are made in reverse order.
+            self.addCleanup(self._look_after)
+
+    def _look_after(self):
+        self.assertIsNone(self.daemon.process.poll(), f"the daemon died:\n{self.daemon.stderr()[-6000:]}")
+        # Producers are remembered for a while; the end of the class looks for them.
+        self._expect_released(self.live_at_start.keys() - {"live.producers", "live.contexts"})
+
+    def channel(self, address=None, **options):
+        """A connection of its own, closed at the end of the test."""
+        channel = connect(address or self.daemon.address, **options)
+        self.addCleanup(channel.close)
+        return channel
+
+    def consumer(self, request=None, channel=None, **options):
+        consumer = Consumer(channel or self.channel(), request, **options)
+        self.addCleanup(consumer.cancel)
+        return consumer
+
+    def publishing(self, producer="", channel=None, **options):
+        stream = Publishing(channel or self.channel(), producer, **options)
+        self.addCleanup(stream.cancel)
+        return stream
+
+    def publish(self, producer, events, channel=None):
+        return publish(channel or self.daemon.channel, producer, events)
+
+    def start_daemon(self, *arguments, **options):
+        """A daemon for one test; the test stops it, or it is killed."""
+        started = Daemon(*arguments, **options)
+        self.addCleanup(started.kill)
+        return started
+
+    @contextlib.contextmanager
+    def assertFault(self, code, reason=None, field=None, says=()):
+        """The call inside fails with this code, and with the details that every error of ours carries."""
+        holder = {}
+        try:
+            yield holder
+        except grpc.RpcError as error:
+            fault = holder["fault"] = Fault(error)
+        else:
+            self.fail(f"expected {code.name} {reason or ''}, but the call was answered")
+        self.check_fault(fault, code, reason, field, says)
+
+    def check_fault(self, fault, code, reason=None, field=None, says=()):
+        self.assertIsNotNone(fault, f"expected {code.name} {reason or ''}, but it ended with OK")
+        self.assertEqual(fault.code, code, str(fault))
+        if reason is not None:
+            self.assertEqual(fault.reason, reason, str(fault))
+            self.assertEqual(fault.domain, "tributary", str(fault))
+            self.assertEqual(fault.status.code, code.value[0], "the details repeat the code")
+            self.assertEqual(fault.status.message, fault.message, "the details repeat the message")
+            self.assertLessEqual(len(fault.details_bytes), 2048)
+        if field is not None:
+            self.assertIn(field, fault.message)
+            self.assertEqual(fault.fields, [field], str(fault))
+        for part in says:
+            self.assertIn(part, fault.message)
+
+    def check_sums(self, subscription):
+        """accepted = delivered + dropped + queued, in events and in bytes, in sum, per reason and per source."""
+        for unit in ("events", "bytes"):
+            def of(tally):
+                return getattr(tally, unit)
+
+            what = f"{unit} of {subscription}"[:1500]
+            self.assertEqual(of(subscription.accepted), of(subscription.delivered) + of(subscription.dropped) + of(subscription.queued), what)
+            self.assertEqual(of(subscription.dropped), sum(of(loss.lost) for loss in subscription.losses), what)
+            for source in subscription.sources:
+                self.assertEqual(of(source.accepted), of(source.delivered) + of(source.dropped) + of(source.queued), what)
+
+
+def main():
+    """Each module is a program: `test_x.py [unittest's arguments]`."""
+    folder = os.environ.get("TRIBUTARY_BIN", "")
+    if not os.access(os.path.join(folder, "tributaryd"), os.X_OK):
+        sys.exit(f"TRIBUTARY_BIN={folder!r} holds no tributaryd: build it first, or name another folder")
+    unittest.main(module="__main__", verbosity=2)
+
+
+__all__ = ["Case", "main", "daemon", "eventually", "v1"]

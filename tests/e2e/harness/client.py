@@ -1,0 +1,262 @@
+"""Producers and consumers as our users write them: on Python's gRPC, from our .proto files."""
+import queue
+import threading
+import time
+
+import grpc
+
+from .daemon import PATIENCE
+from .protos import v1, duration, Fault
+
+EVERYTHING = [v1.Selector(producer="*")]
+
+
+def connect(address, **options):
+    """A connection of its own: Python would otherwise share one between channels to the same address."""
+    options.setdefault("use_local_subchannel_pool", 1)
+    options.setdefault("max_receive_message_length", 8 << 20)
+    return grpc.insecure_channel(address, options=[(f"grpc.{name}", value) for name, value in options.items()])
+
+
+def event(number=0, size=0, **fields):
+    """An event whose data says its number, padded to `size` bytes."""
+    return v1.Event(data=b"%d " % number + b"." * (size - len(b"%d " % number)), **fields)
+
+
+def number_of(data):
+    return int(data.split(b" ", 1)[0])
+
+
+def subscribe_request(selectors=EVERYTHING, overflow=0, max_events=0, max_bytes=0, block_timeout=None, fallback=0, max_age=None, **fields):
+    buffer = v1.Buffer(max_events=max_events, max_bytes=max_bytes, overflow=overflow, fallback=fallback)
+    if block_timeout is not None:
+        buffer.block_timeout.CopyFrom(duration(block_timeout))
+    if max_age is not None:
+        buffer.max_age.CopyFrom(duration(max_age))
+    for name in ("linger", "heartbeat_interval"):
+        if isinstance(fields.get(name), (int, float)):
+            fields[name] = duration(fields[name])
+    return v1.SubscribeRequest(selectors=selectors, buffer=buffer, **fields)
+
+
+class Ledger:
+    """What a consumer knows after applying batches: every event once, every loss counted, order proven per source.
+
+    A source's events must rise strictly within an epoch, and a loss must come before what was published after it."""
+
+    def __init__(self, keep=True):
+        self.keep = keep
+        self.events = []  # (source, epoch, sequence, Event)
+        self.lost = []  # Lost
+        self.states = []  # ProducerStatus
+        self.progress = None
+        self.closing = None
+        self.delivered = self.delivered_bytes = self.batches = self.heartbeats = 0
+        self.positions = {}  # (source, epoch) -> [first sequence known, last sequence known, events delivered, events lost]
+
+    def apply(self, batch):
+        self.batches += 1
+        if batch.ByteSize() == 0:
+            self.heartbeats += 1
+        for lost in batch.lost:
+            self._apply_lost(lost)
+        for run in batch.runs:
+            self._apply_run(run)
+        self.states += batch.producers
+        if batch.HasField("progress"):
+            self.progress = batch.progress
+        if batch.HasField("closing"):
+            self.closing = batch.closing
+
+    def _position(self, source, epoch, first):
+        return self.positions.setdefault((source, epoch), [first, first - 1, 0, 0])
+
+    def _apply_lost(self, lost):
+        self.lost.append(lost)
+        if lost.reason == v1.LOSS_REASON_RESUME_GAP:
+            return
+        position = self._position(lost.source, lost.epoch, lost.first_sequence)
+        position[0] = min(position[0], lost.first_sequence)
+        position[3] += lost.count
+
+    def _apply_run(self, run):
+        assert run.events, "a run holds at least one event"
+        assert not run.sequences or len(run.sequences) == len(run.events), "sequences, where set, name each event"
+        position = self._position(run.source, run.epoch, run.first_sequence)
+        for offset, each in enumerate(run.events):
+            sequence = run.sequences[offset] if run.sequences else run.first_sequence + offset
+            assert sequence > position[1], f"{run.source}: sequence {sequence} after {position[1]}"
+            position[1] = sequence
+            position[2] += 1
+            self.delivered += 1
+            if self.keep:
+                self.events.append((run.source, run.epoch, sequence, each))
+
+    def numbers(self, source):
+        """The numbers in the data of a source's events, in the order of arrival."""
+        return [number_of(each.data) for name, _, _, each in self.events if name == source]
+
+    def lost_count(self, reason=None, source=None):
+        return sum(lost.count for lost in self.lost if reason in (None, lost.reason) and source in (None, lost.source))
+
+
+class Consumer:
+    """One Subscribe, read by a thread of its own into a Ledger, while it is not held."""
+
+    def __init__(self, channel, request=None, keep=True, timeout=None, on_batch=None):
+        self.ledger = Ledger(keep)
+        self.started = None
+        self.fault = None  # how it ended, where not with OK
+        self.ended = False
+        self._on_batch = on_batch
+        self._failed = None
+        self._changed = threading.Condition()
+        self._may_read = threading.Event()
+        self._may_read.set()
+        self.call = v1.stub("Subscriber", channel).Subscribe(request or subscribe_request(), timeout=timeout)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        self.wait(lambda: self.started or self.ended, "the stream's first message")
+        if self.fault and not self.started:
+            raise AssertionError(f"Subscribe ended before Started: {self.fault}")
+
+    @property
+    def id(self):
+        return self.started.subscription_id
+
+    def _read(self):
+        fault = None
+        try:
+            for batch in self.call:
+                with self._changed:
+                    if batch.HasField("started"):
+                        assert self.started is None and self.ledger.batches == 0, "Started comes once, first"
+                        self.started = batch.started
+                    self.ledger.apply(batch)
+                    self._changed.notify_all()
+                if self._on_batch:
+                    self._on_batch(batch)
+                self._may_read.wait()
+        except grpc.RpcError as error:
+            fault = Fault(error)
+        except Exception as error:  # told to whoever waits
+            self._failed = error
+            self.call.cancel()
+        with self._changed:
+            self.fault, self.ended = fault, True
+            self._changed.notify_all()
+
+    def hold(self):
+        """Stops reading: what comes now waits in this process's HTTP/2 window and then in the server."""
+        self._may_read.clear()
+
+    def resume(self):
+        self._may_read.set()
+
+    def wait(self, question, what, patience=PATIENCE):
+        until = time.monotonic() + patience
+        with self._changed:
+            while not question():
+                if self._failed:
+                    raise AssertionError(f"while waiting for {what}: {self._failed}") from self._failed
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"did not happen within {patience:g} s: {what}; delivered {self.ledger.delivered}, "
+                                         f"lost {self.ledger.lost_count()}, ended {self.ended} {self.fault or ''}")
+                self._changed.wait(left)
+        if self._failed:
+            raise AssertionError(str(self._failed)) from self._failed
+
+    def wait_events(self, count, patience=PATIENCE):
+        self.wait(lambda: self.ledger.delivered >= count or self.ended, f"{count} events delivered", patience)
+        if self.ledger.delivered < count:
+            raise AssertionError(f"the stream ended with {self.ledger.delivered} of {count} events: {self.fault}")
+
+    def wait_accounted(self, count, patience=PATIENCE):
+        """Until delivered and lost make `count` together."""
+        self.wait(lambda: self.ledger.delivered + self.ledger.lost_count() >= count, f"{count} events accounted for", patience)
+
+    def wait_end(self, patience=PATIENCE):
+        self.wait(lambda: self.ended, "the stream ends", patience)
+        self._thread.join(patience)
+        return self.fault
+
+    def cancel(self):
+        self.resume()
+        self.call.cancel()
+        return self.wait_end()
+
+
+class Publishing:
+    """One PublishStream: send() gives it a batch, answers are read by gRPC's own thread."""
+
+    def __init__(self, channel, producer="", timeout=None):
+        self._producer, self._outbox = producer, queue.SimpleQueue()
+        self.sent = 0
+        self.answers = []
+        self.refused = []
+        self.confirmed = 0
+        self.fault = None
+        self.ended = False
+        self._changed = threading.Condition()
+        self.call = v1.stub("Publisher", channel).PublishStream(iter(self._outbox.get, None), timeout=timeout)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        fault = None
+        try:
+            for answer in self.call:
+                with self._changed:
+                    assert answer.confirmed_batch >= self.confirmed, "confirmations never go back"
+                    self.answers.append(answer)
+                    self.refused += answer.refused
+                    self.confirmed = answer.confirmed_batch
+                    self._changed.notify_all()
+        except grpc.RpcError as error:
+            fault = Fault(error)
+        with self._changed:
+            self.fault, self.ended = fault, True
+            self._changed.notify_all()
+
+    def send(self, events, producer=None):
+        name = producer if producer is not None else (self._producer if self.sent == 0 else "")
+        self._outbox.put(v1.PublishStreamRequest(events=events, producer=name))
+        self.sent += 1
+
+    def wait(self, question, what, patience=PATIENCE):
+        until = time.monotonic() + patience
+        with self._changed:
+            while not question():
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"did not happen within {patience:g} s: {what}; {self.confirmed} of {self.sent} confirmed, "
+                                         f"ended {self.ended} {self.fault or ''}")
+                self._changed.wait(left)
+
+    def wait_confirmed(self, batches=None, patience=PATIENCE):
+        wanted = self.sent if batches is None else batches
+        self.wait(lambda: self.confirmed >= wanted or self.ended, f"batch {wanted} confirmed", patience)
+        if self.confirmed < wanted:
+            raise AssertionError(f"the stream ended with {self.confirmed} of {wanted} batches confirmed: {self.fault or 'OK'}")
+
+    def half_close(self):
+        self._outbox.put(None)
+
+    def finish(self, patience=PATIENCE):
+        """Half-closes; everything must be confirmed and the end be OK."""
+        self.half_close()
+        self.wait(lambda: self.ended, "the publishing stream ends", patience)
+        if self.fault:
+            raise AssertionError(f"PublishStream ended badly: {self.fault}")
+        if self.confirmed != self.sent:
+            raise AssertionError(f"{self.confirmed} of {self.sent} batches confirmed")
+
+    def cancel(self):
+        self.call.cancel()
+        self._outbox.put(None)
+        self.wait(lambda: self.ended, "the publishing stream ends")
+
+
+def publish(channel, producer, events, timeout=PATIENCE):
+    return v1.stub("Publisher", channel).Publish(v1.PublishRequest(producer=producer, events=events), timeout=timeout)
