@@ -7,7 +7,6 @@
 #include "base/status.h"
 #include "event/framing.h"
 
-#define VARINT_MOST 10u
 #define FIXED64_MOST 9u /* tag and value; every field number here is below 16, so a tag is one byte */
 
 /* Field numbers of event.proto. */
@@ -87,14 +86,14 @@ static uint8_t *put_open(uint8_t *at, uint32_t number, size_t size)
 
 void field_varint(struct buf *buf, uint32_t number, uint64_t value)
 {
-    uint8_t piece[2 * VARINT_MOST];
+    uint8_t piece[2 * VARINT_BYTES_MOST];
 
     buf_bytes(buf, piece, (size_t)(put_varint(piece, number, value) - piece));
 }
 
 void field_fixed64(struct buf *buf, uint32_t number, uint64_t value)
 {
-    uint8_t piece[VARINT_MOST + sizeof value];
+    uint8_t piece[VARINT_BYTES_MOST + sizeof value];
 
     buf_bytes(buf, piece, (size_t)(put_fixed64(piece, number, value) - piece));
 }
@@ -102,7 +101,7 @@ void field_fixed64(struct buf *buf, uint32_t number, uint64_t value)
 /* Tag and length of a field whose content the caller writes next. */
 static void field_open(struct buf *buf, uint32_t number, size_t size)
 {
-    uint8_t piece[2 * VARINT_MOST];
+    uint8_t piece[2 * VARINT_BYTES_MOST];
 
     buf_bytes(buf, piece, (size_t)(put_open(piece, number, size) - piece));
 }
@@ -163,7 +162,7 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
 }
 
 /* Tag and length of the run, of its name, of `sequences`; three words; the attempt. */
-_Static_assert(RUN_HEAD_MOST >= (1 + VARINT_MOST) + (1 + 2 + 256) + (1 + VARINT_MOST) + 3 * FIXED64_MOST + (1 + 5), "a head must fit");
+_Static_assert(RUN_HEAD_MOST >= (1 + VARINT_BYTES_MOST) + (1 + 2 + 256) + (1 + VARINT_BYTES_MOST) + 3 * FIXED64_MOST + (1 + 5), "a head must fit");
 
 void lost_write(struct buf *buf, const struct lost_note *note)
 {

@@ -1,0 +1,195 @@
+/* test_chunk.c - chunks own, share and give back: bytes, sources, budget. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "event/primitives.h"
+#include "lib/events.h"
+
+static struct framing_scan scan;
+static struct buf message;
+
+static void end(void)
+{
+    framing_fini(&scan);
+    buf_fini(&message);
+    cr_expect_eq(chunk_budget_used(), 0);
+    cr_expect_eq(count_get(COUNT_LIVE_CHUNKS), 0);
+    cr_expect_eq(count_get(COUNT_LIVE_CHUNK_BYTES), 0);
+}
+
+TestSuite(chunk, .fini = end);
+TestSuite(budget, .fini = end);
+
+static void fill(uint32_t count, bool gaps)
+{
+    struct fault fault;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (gaps)
+            put_field(&message, 2, text_of("gap"));
+        put_event(&message, &(struct event_view){.topic = text_of("t"), .time_unix_nano = i + 1}, NULL, 0);
+    }
+    cr_assert_eq(framing_scan(&scan, (struct bytes){message.at, message.size}, &framing_defaults, &fault), FAULT_NONE);
+}
+
+static uint64_t number_of(const struct chunk *chunk, uint32_t i)
+{
+    struct event_view view;
+
+    event_view(chunk_range(chunk, i, i + 1), &view);
+    return view.time_unix_nano;
+}
+
+struct lent {
+    struct chunk_memory memory;
+    int released;
+};
+
+static void give_back(struct chunk_memory *memory)
+{
+    container_of(memory, struct lent, memory)->released++;
+}
+
+Test(chunk, keeps_the_memory_until_its_last_reference)
+{
+    struct lent lent = {.memory = {give_back}};
+    struct chunk *chunk;
+
+    put_field(&message, 2, text_of("in front of the events"));
+    fill(5, false);
+    cr_assert_eq(chunk_new(&lent.memory, message.at + scan.offsets[0], &scan, message.size, &chunk), ERR_OK);
+    cr_assert_eq(chunk->count, 5);
+    cr_assert_eq(chunk->offsets[0], 0);
+    cr_assert_eq(chunk_bytes(chunk, 0, 5), scan.events_bytes);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_assert_eq(number_of(chunk, i), i + 1);
+    cr_assert_eq(chunk_retain(chunk), chunk);
+    chunk_release(chunk);
+    cr_assert_eq(lent.released, 0);
+    chunk_release(chunk);
+    cr_assert_eq(lent.released, 1);
+    chunk_release(NULL);
+}
+
+Test(chunk, copies_a_message_with_gaps_into_one_piece)
+{
+    OWNED(chunk_release) struct chunk *chunk = NULL;
+
+    fill(100, true);
+    cr_assert_not(scan.contiguous);
+    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    memset(message.at, 0, message.size); /* the chunk does not look there any more */
+    cr_assert_eq(chunk->count, 100);
+    cr_assert_eq(chunk_range(chunk, 0, 100).size, scan.events_bytes);
+    for (uint32_t i = 0; i < 100; i++)
+        cr_assert_eq(number_of(chunk, i), i + 1);
+}
+
+Test(chunk, copies_a_contiguous_message_as_well)
+{
+    OWNED(chunk_release) struct chunk *chunk = NULL;
+
+    put_field(&message, 2, text_of("web"));
+    fill(3, false);
+    cr_assert(scan.contiguous);
+    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    cr_assert_eq(number_of(chunk, 2), 3);
+}
+
+Test(chunk, copies_a_range_with_source_sequence_and_times)
+{
+    struct source *source = source_new(text_of("web"), 17);
+    struct chunk *chunk = NULL;
+    struct chunk *part = NULL;
+
+    fill(10, false);
+    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    chunk->source = source; /* the chunk's own reference */
+    chunk->first_sequence = 100;
+    chunk->observed_wall_ns = 5;
+    chunk->observed_mono_ns = 6;
+    cr_assert_eq(chunk_copy(chunk, 3, 7, &part), ERR_OK);
+    cr_assert_eq(atomic_load(&source->refs), 2);
+    chunk_release(chunk);
+    cr_assert_eq(atomic_load(&source->refs), 1);
+    cr_assert_eq(part->count, 4);
+    cr_assert_eq(part->first_sequence, 103);
+    cr_assert_eq(part->observed_wall_ns, 5);
+    cr_assert_eq(part->observed_mono_ns, 6);
+    cr_assert_eq(part->source->epoch, 17);
+    for (uint32_t i = 0; i < 4; i++)
+        cr_assert_eq(number_of(part, i), i + 4);
+    chunk_release(part);
+}
+
+Test(chunk, of_one_event_can_be_copied_at_either_end)
+{
+    OWNED(chunk_release) struct chunk *chunk = sample_chunk(4, "t", 10);
+    OWNED(chunk_release) struct chunk *first = NULL;
+    OWNED(chunk_release) struct chunk *last = NULL;
+
+    cr_assert_eq(chunk_copy(chunk, 0, 1, &first), ERR_OK);
+    cr_assert_eq(chunk_copy(chunk, 3, 4, &last), ERR_OK);
+    cr_assert_eq(first->count, 1);
+    cr_assert_eq(memcmp(first->at, chunk->at, chunk_bytes(chunk, 0, 1)), 0);
+    cr_assert_eq(memcmp(last->at, chunk_range(chunk, 3, 4).at, chunk_bytes(chunk, 3, 4)), 0);
+}
+
+Test(chunk, source_knows_its_name_and_closes_it)
+{
+    OWNED(source_release) struct source *source = source_new((struct bytes){(const uint8_t *)"webx", 3}, 9);
+    OWNED(source_release) struct source *nameless = source_new((struct bytes){NULL, 0}, 0);
+
+    cr_assert_str_eq(source->name, "web");
+    cr_assert_eq(source_name(source).size, 3);
+    cr_assert_str_eq(nameless->name, "");
+}
+
+Test(budget, is_charged_with_the_memory_and_the_chunk_itself)
+{
+    struct lent lent = {.memory = {give_back}};
+    struct chunk *chunk;
+
+    fill(5, false);
+    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 1000, &chunk), ERR_OK);
+    cr_assert_eq(chunk->pinned, 1000 + sizeof *chunk + 6 * sizeof(uint32_t));
+    cr_assert_eq(chunk_budget_used(), chunk->pinned);
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), (int64_t)chunk->pinned);
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 1);
+    chunk_release(chunk);
+    cr_assert_eq(chunk_budget_used(), 0);
+}
+
+Test(budget, refuses_what_would_go_beyond_it_and_leaves_the_memory_with_the_caller)
+{
+    struct lent lent = {.memory = {give_back}};
+    struct chunk *first;
+    struct chunk *second = NULL;
+    uint64_t each = 1000 + sizeof(struct chunk) + 6 * sizeof(uint32_t);
+
+    fill(5, false);
+    chunk_budget_set(2 * each - 1);
+    cr_assert_eq(chunk_budget_limit(), 2 * each - 1);
+    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 1000, &first), ERR_OK);
+    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 1000, &second), ERR_NO_MEMORY);
+    cr_assert_null(second);
+    cr_assert_eq(lent.released, 0);
+    cr_assert_eq(chunk_budget_used(), each, "the refused one left no trace");
+    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 999, &second), ERR_OK, "exactly the limit");
+    cr_assert_eq(chunk_budget_used(), chunk_budget_limit());
+    chunk_release(first);
+    chunk_release(second);
+    cr_assert_eq(lent.released, 2);
+}
+
+Test(budget, holds_for_copies_too)
+{
+    OWNED(chunk_release) struct chunk *chunk = sample_chunk(4, "t", 100);
+    OWNED(chunk_release) struct chunk *copy = NULL;
+
+    chunk_budget_set(chunk_budget_used() + 100);
+    cr_assert_eq(chunk_copy(chunk, 0, 4, &copy), ERR_NO_MEMORY);
+    chunk_budget_set(0);
+    cr_assert_eq(chunk_copy(chunk, 0, 4, &copy), ERR_OK, "0 is no limit");
+}
