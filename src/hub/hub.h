@@ -1,8 +1,8 @@
 /* hub.h - where every producer's inlet meets every consumer's channel: the one owner of producers and subscriptions.
  *
- * Control (open, subscribe, finish, drain, list) runs on the loop. Data does not: inlet_offer() runs on any thread, under the inlet's own lock, which orders
- * a source's sequence numbers and its pushes alike. The loop changes an inlet's outlets under that same lock, so nobody ever reads a stale route, and a producer's
- * end comes after its last chunk.
+ * Control (open, subscribe, finish, drain, list) runs on the loop. Data does not: inlet_offer() runs on any thread, under the inlet's own
+ * lock, which orders a source's sequence numbers and its pushes alike. The loop changes an inlet's outlets under that same lock, so nobody
+ * ever reads a stale route, and a producer's end comes after its last chunk.
  *
  * Lock order: hub names, then inlet, then channel. */
 #ifndef TRIBUTARY_HUB_HUB_H
@@ -42,7 +42,8 @@ void hub_free(struct hub *hub); /* loop; after every subscription ended and ever
 struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *peer);
 
 /* Loop. Finds or makes a transient producer, with a call counted on it. `name` must have passed name_check(). */
-MUST_CHECK enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer, struct inlet **inlet_out, struct fault *fault);
+MUST_CHECK enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer, struct inlet **inlet_out,
+                                            struct fault *fault);
 
 /* Any thread. The call that found or opened the inlet has ended. */
 void inlet_leave(struct inlet *inlet);
@@ -52,8 +53,9 @@ struct offer {
     uint32_t matched; /* subscriptions that wanted at least one of the events */
 };
 
-/* Any thread. Numbers the chunk's events and pushes them to every channel that wants them; the chunk stays the caller's to release. It must be new: its source and
- * sequences are set here.
+/* Any thread. Numbers the chunk's events and pushes them to every channel that wants them; the chunk stays the caller's to release. It must
+ * be new: its source and sequences are set here. *offer_out is filled in unless ERR_CLOSED.
+ *
  *   ERR_OK      every channel took it or applied its policy
  *   ERR_AGAIN   the same, but some hold part of it outside: stall->over() follows; offer nothing more from this call until then
  *   ERR_CLOSED  the hub is draining: nothing was taken */
@@ -64,11 +66,13 @@ void inlet_unblocked(struct inlet *inlet);
 
 /* ---- subscriptions: the loop only ---- */
 
-/* What a subscription tells whoever serves it; called on the loop. */
+/* What a subscription tells whoever serves it; called on the loop, each at most once, and just before the channel drains or closes: whoever
+ * finds it at its end without having heard of either yet will hear. hub_unsubscribe() may be called from within. */
 struct subscription_port {
-    /* A gentle end began: no more will be put into the channel; what waits may still be delivered until `deadline_ns` (clock_mono_ns()). */
+    /* A gentle end began: no more will be put into the channel; what waits may still be delivered until `deadline_ns` (clock_mono_ns()).
+     * Then the channel is closed, and the rest is DRAIN_CUT. A nearer deadline that comes later is not told. */
     void (*closing)(void *ctx, enum closing reason, int64_t deadline_ns);
-    /* A hard end: the channel is closed. End the call with this fault, then hub_unsubscribe(). */
+    /* A hard end: end the call with this fault, then hub_unsubscribe(). */
     void (*cut)(void *ctx, const struct fault *fault);
 };
 
@@ -96,11 +100,12 @@ struct subscription_facts {
     struct chan *chan; /* the caller's own reference */
 };
 
-/* FAULT_NONE: *facts_out is filled in; hub_unsubscribe() must follow in the end. Otherwise TOO_MANY_SUBSCRIPTIONS, MEMORY_BUDGET or DRAINING; nothing was taken over. */
+/* FAULT_NONE: *facts_out is filled in; hub_unsubscribe() must follow in the end. Otherwise TOO_MANY_SUBSCRIPTIONS, MEMORY_BUDGET or
+ * DRAINING; nothing was taken over. */
 MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish *wish, struct subscription **subscription_out,
                                            struct subscription_facts *facts_out, struct fault *fault);
 
-/* The stream is over, however it ended: `why` NONE for a gentle end. What still waits is dropped as CONSUMER_GONE. Frees the subscription. */
+/* The stream is over, however it ended: `why` NONE for a gentle end. What still waits is dropped as CONSUMER_GONE. Frees it. */
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason why);
 
 /* FAULT_NONE, or SUBSCRIPTION_NOT_FOUND. A drain that is under way only gets a nearer deadline. */
@@ -109,8 +114,8 @@ MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, st
 
 /* ---- the whole ---- */
 
-/* Loop. Refuses new producers, events and subscriptions, then drains every subscription until `drain_ns` from now. `emptied` is called once (loop) when the last
- * subscription is gone. */
+/* Loop. Refuses new producers, events and subscriptions, then drains every subscription until `drain_ns` from now. `emptied` is called once
+ * (loop) when the last subscription is gone: from within, where there is none. A second drain only brings the deadline nearer. */
 void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx);
 bool hub_draining(const struct hub *hub); /* any thread */
 
@@ -138,13 +143,17 @@ struct subscription_view {
     bool draining;
 };
 
-/* In the order of names, those after `after` (empty: from the start) that match `pattern` (empty: all), at most `most`. Returns true when more follow. */
-bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t most, void (*each)(void *ctx, const struct producer_view *view), void *ctx);
-MUST_CHECK enum fault_reason hub_producer(struct hub *hub, struct bytes name, void (*each)(void *ctx, const struct producer_view *view), void *ctx,
-                                          struct fault *fault);
+/* In the order of names, those after `after` (empty: from the start) that match `pattern` (empty: all), at most `most`. Returns true when
+ * more follow. */
+bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t most,
+                   void (*each)(void *ctx, const struct producer_view *view), void *ctx);
+MUST_CHECK enum fault_reason hub_producer(struct hub *hub, struct bytes name, void (*each)(void *ctx, const struct producer_view *view),
+                                          void *ctx, struct fault *fault);
 /* In the order of ids. */
-bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t most, void (*each)(void *ctx, const struct subscription_view *view), void *ctx);
-MUST_CHECK enum fault_reason hub_subscription(struct hub *hub, struct bytes id, void (*each)(void *ctx, const struct subscription_view *view), void *ctx,
+bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t most, void (*each)(void *ctx, const struct subscription_view *view),
+                       void *ctx);
+MUST_CHECK enum fault_reason hub_subscription(struct hub *hub, struct bytes id,
+                                              void (*each)(void *ctx, const struct subscription_view *view), void *ctx,
                                               struct fault *fault);
 
 #endif

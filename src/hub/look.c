@@ -1,0 +1,150 @@
+/* look.c - what is there: producers in the order of their names, subscriptions in the order of their ids, a page at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub/hub_internal.h"
+
+/* As bytes, whole: a name that another one begins with comes first. */
+static int compare(struct bytes a, struct bytes b)
+{
+    size_t size = MIN_OF(a.size, b.size);
+    int order = size > 0 ? memcmp(a.at, b.at, size) : 0;
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static int compare_inlets(const void *a, const void *b)
+{
+    return compare((*(struct inlet *const *)a)->name.key, (*(struct inlet *const *)b)->name.key);
+}
+
+static void sort(struct hub *hub)
+{
+    struct map_node *node = NULL;
+    size_t count = 0;
+
+    if (hub->sorted || hub->inlets.count == 0)
+        return;
+    while ((node = map_next(&hub->inlets, node)))
+        hub->by_name[count++] = container_of(node, struct inlet, name);
+    qsort(hub->by_name, count, sizeof(struct inlet *), compare_inlets);
+    hub->sorted = true;
+}
+
+/* The place of the first producer whose name comes after `name`. */
+static size_t first_after(const struct hub *hub, struct bytes name)
+{
+    size_t low = 0, high = hub->inlets.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare(hub->by_name[middle]->name.key, name) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void show_producer(struct inlet *inlet, void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+{
+    int32_t blocked = atomic_load_explicit(&inlet->blocked, memory_order_relaxed);
+    struct producer_view view = {
+        .name = inlet->name.key, .epoch = inlet->source->epoch, .blocked_calls = blocked > 0 ? (uint32_t)blocked : 0};
+    char peer[PEER_ROOM];
+
+    pthread_mutex_lock(&inlet->hub->names);
+    view.open_calls = inlet->open_calls;
+    peer_copy(peer, inlet->peer);
+    pthread_mutex_unlock(&inlet->hub->names);
+    view.peer = peer;
+
+    pthread_mutex_lock(&inlet->lock);
+    view.last_sequence = inlet->last_sequence;
+    view.published = inlet->published;
+    view.subscriptions = inlet->outlet_count;
+    view.last_event_wall_ns = inlet->last_event_wall_ns;
+    pthread_mutex_unlock(&inlet->lock);
+
+    if (view.blocked_calls > 0)
+        view.state = PRODUCER_BLOCKED;
+    else
+        view.state = view.open_calls > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
+    each(ctx, &view);
+}
+
+bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t most,
+                   void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+{
+    uint32_t shown = 0;
+
+    sort(hub);
+    for (size_t at = first_after(hub, after); at < hub->inlets.count; at++) {
+        struct inlet *inlet = hub->by_name[at];
+
+        if (pattern.size > 0 && !glob_match(pattern, inlet->name.key))
+            continue;
+        if (shown == most)
+            return true;
+        show_producer(inlet, each, ctx);
+        shown++;
+    }
+    return false;
+}
+
+enum fault_reason hub_producer(struct hub *hub, struct bytes name, void (*each)(void *ctx, const struct producer_view *view), void *ctx,
+                               struct fault *fault)
+{
+    struct map_node *node = map_find(&hub->inlets, name);
+
+    if (!node)
+        return fault_bytes(fault, FAULT_PRODUCER_NOT_FOUND, "name", name, NULL);
+    show_producer(container_of(node, struct inlet, name), each, ctx);
+    return FAULT_NONE;
+}
+
+static void show_subscription(const struct subscription *subscription, void (*each)(void *ctx, const struct subscription_view *view),
+                              void *ctx)
+{
+    struct subscription_view view = {.id = subscription->id_text,
+                                     .name = {subscription->name, subscription->name_size},
+                                     .peer = subscription->peer,
+                                     .started_wall_ns = subscription->started_wall_ns,
+                                     .limits = &subscription->limits,
+                                     .ctx = subscription->port_ctx,
+                                     .chan = subscription->chan,
+                                     .producers_matched = subscription->outlet_count,
+                                     .draining = subscription->draining};
+
+    each(ctx, &view);
+}
+
+bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t most, void (*each)(void *ctx, const struct subscription_view *view),
+                       void *ctx)
+{
+    uint32_t shown = 0;
+
+    list_each(node, safe, &hub->subscriptions) {
+        struct subscription *subscription = container_of(node, struct subscription, link);
+
+        if (compare(subscription->id.key, after) <= 0)
+            continue;
+        if (shown == most)
+            return true;
+        show_subscription(subscription, each, ctx);
+        shown++;
+    }
+    return false;
+}
+
+enum fault_reason hub_subscription(struct hub *hub, struct bytes id, void (*each)(void *ctx, const struct subscription_view *view),
+                                   void *ctx, struct fault *fault)
+{
+    struct subscription *subscription = subscription_find(hub, id, fault);
+
+    if (!subscription)
+        return FAULT_SUBSCRIPTION_NOT_FOUND;
+    show_subscription(subscription, each, ctx);
+    return FAULT_NONE;
+}

@@ -1,0 +1,272 @@
+/* subscription.c - one consumer's wish, from its beginning to its end.
+ *
+ *   LIVE --finish, hub drains--> DRAINING --cut--> CANCELLED          (the states of its context)
+ *
+ * DRAINING: out of every route, the channel drains; at the deadline it is closed, and what still waits there is a loss of the drain's.
+ * Whoever serves it sees the channel end. CANCELLED: out of every route, the channel closed, the server of it told to end the call with a
+ * fault. In each of them the subscription stays known until hub_unsubscribe(). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "hub/hub_internal.h"
+
+static const char *const closing_names[] = {
+    [CLOSING_SERVER_DRAINING] = "SERVER_DRAINING",
+    [CLOSING_FINISHED] = "FINISHED",
+    [CLOSING_DISCONNECTED] = "DISCONNECTED",
+};
+
+static void detach_all(struct subscription *subscription)
+{
+    struct list *node;
+
+    while ((node = list_first(&subscription->outlets)))
+        outlet_detach(container_of(node, struct outlet, link));
+}
+
+static void deadline_passed(struct timer *timer)
+{
+    chan_close(container_of(timer, struct subscription, deadline)->chan, LOSS_DRAIN_CUT);
+}
+
+/* False: the drain's deadline is now, or cannot be waited for. */
+static bool set_deadline(struct subscription *subscription)
+{
+    int64_t delay_ns = subscription->ctx.deadline_ns - clock_mono_ns();
+
+    timer_stop(&subscription->deadline);
+    return delay_ns > 0 && timer_start(subscription->hub->loop, &subscription->deadline, delay_ns) == ERR_OK;
+}
+
+/* A gentle end, or a nearer deadline for one. The port comes before the channel moves, so that nobody finds it at its end without having
+ * been told why. It may end the subscription: nothing of that is used afterwards. */
+static void drain(struct subscription *subscription)
+{
+    struct chan *chan = chan_retain(subscription->chan);
+    bool told = subscription->draining;
+    bool timed;
+
+    subscription->draining = true;
+    if (subscription->closing == 0)
+        subscription->closing = CLOSING_SERVER_DRAINING;
+    detach_all(subscription);
+    timed = set_deadline(subscription);
+    if (!told) {
+        log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
+                  LOG_TEXT("why", closing_names[subscription->closing]));
+        subscription->port->closing(subscription->port_ctx, subscription->closing, subscription->ctx.deadline_ns);
+    }
+    chan_drain(chan);
+    if (!timed)
+        chan_close(chan, LOSS_DRAIN_CUT);
+    chan_release(chan);
+}
+
+/* A hard end. As above: first the port, then the channel. */
+static void cut(struct subscription *subscription)
+{
+    struct chan *chan = chan_retain(subscription->chan);
+    struct fault fault = subscription->fault;
+
+    if (fault.reason == FAULT_NONE)
+        fault_set(&fault, subscription->ctx.why, NULL, NULL);
+    timer_stop(&subscription->deadline);
+    detach_all(subscription);
+    subscription->port->cut(subscription->port_ctx, &fault);
+    chan_close(chan, LOSS_CONSUMER_GONE);
+    chan_release(chan);
+}
+
+static void changed(struct ctx *ctx)
+{
+    switch (ctx->state) {
+    case CTX_DRAINING:
+        drain(container_of(ctx, struct subscription, ctx));
+        break;
+    case CTX_CANCELLED:
+        cut(container_of(ctx, struct subscription, ctx));
+        break;
+    case CTX_LIVE:
+    case CTX_STATE_COUNT:
+        break; /* no context moves there */
+    }
+}
+
+static const struct ctx_port ctx_port = {changed};
+
+static void subscription_free(struct subscription *subscription)
+{
+    if (!subscription)
+        return;
+    detach_all(subscription);
+    chan_release(subscription->chan);
+    filter_free(subscription->filter);
+    free(subscription);
+}
+OWNED_BY(subscription_free, struct subscription);
+
+/* Without a filter yet, and not yet known to the hub. NULL: out of memory. */
+static struct subscription *subscription_new(struct hub *hub, const struct subscription_wish *wish)
+{
+    struct subscription *subscription = calloc(1, sizeof(*subscription) + wish->name.size);
+
+    if (!subscription)
+        return NULL;
+    list_init(&subscription->link);
+    list_init(&subscription->outlets);
+    subscription->chan = chan_new(&wish->limits, &wish->watch);
+    if (!subscription->chan) {
+        free(subscription);
+        return NULL;
+    }
+    subscription->hub = hub;
+    subscription->limits = wish->limits;
+    subscription->port = wish->port;
+    subscription->port_ctx = wish->ctx;
+    subscription->deadline.fired = deadline_passed;
+    subscription->started_wall_ns = clock_wall_ns();
+    /* An epoch rises within the process and from one process to the next, so ids sort by their beginning. */
+    snprintf(subscription->id_text, sizeof(subscription->id_text), "s%016" PRIx64, clock_epoch_ns());
+    subscription->id.key = (struct bytes){(const uint8_t *)subscription->id_text, strlen(subscription->id_text)};
+    peer_copy(subscription->peer, wish->peer);
+    subscription->name_size = wish->name.size;
+    if (wish->name.size > 0)
+        memcpy(subscription->name, wish->name.at, wish->name.size);
+    return subscription;
+}
+
+static enum err join(struct subscription *subscription, struct inlet *inlet, const struct resume *resume)
+{
+    struct filter_part part = filter_producer(subscription->filter, inlet->name.key, NULL, 0);
+
+    return part.answer == FILTER_NONE ? ERR_OK : outlet_open(inlet, subscription, &part, resume);
+}
+
+static enum err join_all(struct subscription *subscription, const struct subscription_wish *wish)
+{
+    OWNED(resume_free) struct resume *resume = NULL;
+    struct map_node *node = NULL;
+
+    if (wish->resume && !(resume = resume_new(wish->resume, wish->resume_count)))
+        return ERR_NO_MEMORY;
+    while ((node = map_next(&subscription->hub->inlets, node)))
+        if (join(subscription, container_of(node, struct inlet, name), resume) != ERR_OK)
+            return ERR_NO_MEMORY;
+    return resume ? resume_gone(resume, subscription) : ERR_OK;
+}
+
+enum err subscriptions_join(struct hub *hub, struct inlet *inlet)
+{
+    list_each(node, safe, &hub->subscriptions) {
+        struct subscription *subscription = container_of(node, struct subscription, link);
+
+        if (subscription->ctx.state == CTX_LIVE && join(subscription, inlet, NULL) != ERR_OK)
+            return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
+enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish *wish, struct subscription **subscription_out,
+                                struct subscription_facts *facts_out, struct fault *fault)
+{
+    OWNED(subscription_free) struct subscription *subscription = NULL;
+    char bound[32];
+
+    if (hub_draining(hub))
+        return fault_set(fault, FAULT_DRAINING, NULL, NULL);
+    if (hub->ids.count >= hub->limits.subscriptions_most) {
+        snprintf(bound, sizeof(bound), "at most %u", hub->limits.subscriptions_most);
+        return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
+    }
+    subscription = subscription_new(hub, wish);
+    if (!subscription)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    subscription->filter = wish->filter;
+    if (join_all(subscription, wish) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
+        subscription->filter = NULL; /* refused: it stays the caller's */
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    }
+    list_append(&hub->subscriptions, &subscription->link);
+    ctx_init(&subscription->ctx, &hub->ctx, &ctx_port, INT64_MAX);
+    count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
+    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text), LOG_BYTES("name", wish->name),
+              LOG_TEXT("peer", subscription->peer), LOG_NUMBER("producers", subscription->outlet_count));
+    memcpy(facts_out->id, subscription->id_text, sizeof(facts_out->id));
+    facts_out->producers_matched = subscription->outlet_count;
+    facts_out->chan = chan_retain(subscription->chan);
+    *subscription_out = subscription;
+    subscription = NULL;
+    return FAULT_NONE;
+}
+
+static void log_ended(struct subscription *subscription, enum fault_reason why)
+{
+    struct chan_sums sums;
+    const char *text = fault_reason_name(why);
+
+    if (why == FAULT_NONE)
+        text = subscription->closing != 0 ? closing_names[subscription->closing] : "ENDED";
+    chan_sums(subscription->chan, &sums);
+    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text),
+              LOG_BYTES("name", ((struct bytes){subscription->name, subscription->name_size})), LOG_TEXT("peer", subscription->peer),
+              LOG_TEXT("why", text), LOG_NUMBER("accepted", sums.accepted.events), LOG_NUMBER("delivered", sums.delivered.events),
+              LOG_NUMBER("dropped", chan_dropped(&sums).events), LOG_NUMBER("queued", sums.queued.events));
+}
+
+void hub_unsubscribe(struct subscription *subscription, enum fault_reason why)
+{
+    struct hub *hub = subscription->hub;
+
+    timer_stop(&subscription->deadline);
+    detach_all(subscription);
+    chan_close(subscription->chan, LOSS_CONSUMER_GONE);
+    log_ended(subscription, why);
+    ctx_fini(&subscription->ctx);
+    map_remove(&hub->ids, &subscription->id);
+    list_remove(&subscription->link);
+    subscription_free(subscription);
+    count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
+    hub_subscription_gone(hub);
+}
+
+struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault)
+{
+    struct map_node *node = map_find(&hub->ids, id);
+
+    if (node)
+        return container_of(node, struct subscription, id);
+    fault_bytes(fault, FAULT_SUBSCRIPTION_NOT_FOUND, "subscription_id", id, NULL);
+    return NULL;
+}
+
+enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns, struct fault *fault)
+{
+    struct subscription *subscription = subscription_find(hub, id, fault);
+    int64_t now_ns = clock_mono_ns();
+
+    if (!subscription)
+        return FAULT_SUBSCRIPTION_NOT_FOUND;
+    if (subscription->closing == 0)
+        subscription->closing = reason;
+    ctx_drain(&subscription->ctx, FAULT_CANCELLED, drain_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + drain_ns);
+    return FAULT_NONE;
+}
+
+enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason, struct fault *fault)
+{
+    struct subscription *subscription = subscription_find(hub, id, fault);
+    char quoted[sizeof(fault->bound)] = "";
+
+    if (!subscription)
+        return FAULT_SUBSCRIPTION_NOT_FOUND;
+    if (reason.size > 0)
+        quote_bytes(reason, reason.size, quoted, sizeof(quoted));
+    fault_set(&subscription->fault, FAULT_KICKED, NULL, quoted);
+    ctx_cancel(&subscription->ctx, FAULT_KICKED);
+    return FAULT_NONE;
+}
