@@ -1,21 +1,28 @@
 # room(NAME FLOOR n SOURCES ... [USES room ...] [LIBS target ...] [VENDOR header-prefix ...])
 #   One folder, one purpose, one static library. A room may use rooms on lower floors only: an upward or sideways link does not configure.
-# program(NAME SOURCES ... USES ... LIBS ...)
+# program(NAME SOURCES ... USES ... LIBS ... [VENDOR header-prefix ...])
 #   An executable; it stands on floor 100.
-# Each room is written down in build/rooms.txt, from which `ctest -R floors` checks every #include.
+# Each of them is written down in build/rooms.txt, from which `ctest -R floors` checks every #include.
 
 set_property(GLOBAL PROPERTY ROOMS "")
 
 function(check_floor name floor)
   foreach(used IN LISTS ARGN)
     get_property(below GLOBAL PROPERTY ROOM_FLOOR_${used})
-    if(below STREQUAL "")
+    if("${below}" STREQUAL "")
       message(FATAL_ERROR "room ${name}: uses ${used}, which is no room yet (rooms are added from the lowest floor up)")
     endif()
     if(NOT below LESS floor)
       message(FATAL_ERROR "room ${name} (floor ${floor}) may not use ${used} (floor ${below}): links point down")
     endif()
   endforeach()
+endfunction()
+
+# Notes a room for build/rooms.txt: floor, then vendor headers.
+function(note_room)
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  string(JOIN " " line ${folder} ${ARGN})
+  set_property(GLOBAL APPEND_STRING PROPERTY ROOMS "${line}\n")
 endfunction()
 
 function(room name)
@@ -25,16 +32,16 @@ function(room name)
   endif()
   check_floor(${name} ${ROOM_FLOOR} ${ROOM_USES})
   set_property(GLOBAL PROPERTY ROOM_FLOOR_${name} ${ROOM_FLOOR})
-  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
-  set_property(GLOBAL APPEND_STRING PROPERTY ROOMS "${folder} ${ROOM_FLOOR} ${ROOM_VENDOR}\n")
+  note_room(${ROOM_FLOOR} ${ROOM_VENDOR})
   add_library(${name} STATIC ${ROOM_SOURCES})
   target_compile_options(${name} PRIVATE ${TRIBUTARY_WARNINGS})
   target_link_libraries(${name} PUBLIC ${ROOM_USES} ${ROOM_LIBS})
 endfunction()
 
 function(program name)
-  cmake_parse_arguments(PROGRAM "" "" "SOURCES;USES;LIBS" ${ARGN})
+  cmake_parse_arguments(PROGRAM "" "" "SOURCES;USES;LIBS;VENDOR" ${ARGN})
   check_floor(${name} 100 ${PROGRAM_USES})
+  note_room(100 ${PROGRAM_VENDOR})
   add_executable(${name} ${PROGRAM_SOURCES})
   target_compile_options(${name} PRIVATE ${TRIBUTARY_WARNINGS})
   target_link_libraries(${name} PRIVATE ${PROGRAM_USES} ${PROGRAM_LIBS})
