@@ -1,0 +1,75 @@
+/* batch.c - the memory of one message. */
+#include "client/lib/batch.h"
+
+#include <stdlib.h>
+
+#include "client/lib/encode.h"
+
+#define FIELD_PRODUCER 2u
+
+struct batch *batch_new(struct tributary_bytes producer, size_t room)
+{
+    struct batch *batch = calloc(1, sizeof(*batch));
+    const size_t head_size = text_field_size(producer);
+
+    if (batch == NULL)
+        return NULL;
+    batch->room = MAX_OF(room, head_size + 256);
+    batch->at = malloc(batch->room);
+    if (batch->at == NULL) {
+        free(batch);
+        return NULL;
+    }
+    list_init(&batch->node);
+    atomic_init(&batch->refs, 1);
+    text_field_write(batch->at, FIELD_PRODUCER, producer);
+    batch->head_size = head_size;
+    batch->size = head_size;
+    return batch;
+}
+
+void batch_release(struct batch *batch)
+{
+    if (batch == NULL || atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(batch->at);
+    free(batch);
+}
+
+static bool grow(struct batch *batch, size_t least)
+{
+    const size_t room = MAX_OF(batch->room * 2, least);
+    uint8_t *at = realloc(batch->at, room);
+
+    if (at == NULL)
+        return false;
+    batch->at = at;
+    batch->room = room;
+    return true;
+}
+
+bool batch_add(struct batch *batch, const struct tributary_event *event, size_t size)
+{
+    const size_t whole = batch->size + event_field_size(size);
+
+    if (whole > batch->room && !grow(batch, whole))
+        return false;
+
+    const uint8_t *end = event_field_write(batch->at + batch->size, event, size);
+
+    CHECK((size_t)(end - batch->at) == whole);
+    batch->size = whole;
+    batch->events++;
+    return true;
+}
+
+static void let_go(void *batch)
+{
+    batch_release(batch);
+}
+
+grpc_slice batch_slice(struct batch *batch)
+{
+    atomic_fetch_add_explicit(&batch->refs, 1, memory_order_relaxed);
+    return grpc_slice_new_with_user_data(batch->at, batch->size, let_go, batch);
+}

@@ -1,0 +1,253 @@
+/* decode.c - runs and events: the part of an EventBatch that there is much of. Notices are in decode_notice.c.
+ *
+ * DESIGN. A message is walked once to check its outer form and to note which kinds of fields it holds, then once per kind that is there, in
+ * the order in which they apply. A run is walked twice: first for its header, which may stand anywhere among the events, then for them. */
+#include "client/lib/decode.h"
+
+#include <stdlib.h>
+
+#include "client/lib/decode_notice.h"
+#include "client/lib/wire.h"
+
+#define MALFORMED "a malformed message"
+
+enum { BATCH_RUNS = 1, BATCH_LOST, BATCH_PRODUCERS, BATCH_PROGRESS, BATCH_CLOSING, BATCH_STARTED, BATCH_KINDS };
+
+/* A run without its events. */
+struct run {
+    struct tributary_bytes body;
+    struct tributary_delivery head;
+    uint64_t first_sequence;
+    size_t events;
+    size_t sequences; /* entries in the decoder's scratch; 0: consecutive */
+};
+
+void decoder_fini(struct decoder *decoder)
+{
+    free(decoder->headers);
+    free(decoder->sequences);
+    *decoder = (struct decoder){0};
+}
+
+static bool add_header(struct decoder *decoder, struct tributary_event *event, struct tributary_bytes entry)
+{
+    struct tributary_header header = {{NULL, 0}, {NULL, 0}};
+    struct cursor cursor = wire_within(entry);
+    struct wire_field field;
+
+    while (cursor.at != cursor.end) {
+        if (!wire_next(&cursor, &field))
+            return false;
+        if (wire_tag(&field) == WIRE_TAG(1, WIRE_LEN))
+            header.name = field.bytes;
+        else if (wire_tag(&field) == WIRE_TAG(2, WIRE_LEN))
+            header.value = field.bytes;
+    }
+    if (event->header_count == decoder->headers_room) {
+        const size_t room = MAX_OF(decoder->headers_room * 2, 8);
+        struct tributary_header *headers = NULL;
+
+        if (decoder->headers_room >= DECODE_HEADERS_MOST || (headers = realloc(decoder->headers, room * sizeof(*headers))) == NULL)
+            return false;
+        decoder->headers = headers;
+        decoder->headers_room = room;
+    }
+    decoder->headers[event->header_count++] = header;
+    event->headers = decoder->headers;
+    return true;
+}
+
+static bool read_event(struct decoder *decoder, struct tributary_bytes body, struct tributary_event *event)
+{
+    struct cursor cursor = wire_within(body);
+    struct wire_field field;
+
+    *event = (struct tributary_event){0};
+    while (cursor.at != cursor.end) {
+        if (!wire_next(&cursor, &field))
+            return false;
+        switch (wire_tag(&field)) {
+        case WIRE_TAG(1, WIRE_LEN):
+            event->id = field.bytes;
+            break;
+        case WIRE_TAG(2, WIRE_LEN):
+            event->topic = field.bytes;
+            break;
+        case WIRE_TAG(3, WIRE_LEN):
+            event->key = field.bytes;
+            break;
+        case WIRE_TAG(4, WIRE_LEN):
+            event->type = field.bytes;
+            break;
+        case WIRE_TAG(5, WIRE_LEN):
+            event->content_type = field.bytes;
+            break;
+        case WIRE_TAG(6, WIRE_LEN):
+            if (!add_header(decoder, event, field.bytes))
+                return false;
+            break;
+        case WIRE_TAG(7, WIRE_FIXED64):
+            event->time_unix_nano = field.value;
+            break;
+        case WIRE_TAG(8, WIRE_LEN):
+            event->data = field.bytes;
+            break;
+        case WIRE_TAG(9, WIRE_FIXED64):
+            event->expires_unix_nano = field.value;
+            break;
+        case WIRE_TAG(10, WIRE_FIXED64):
+            event->deliver_after_unix_nano = field.value;
+            break;
+        default:
+            if (field.number <= 10) /* a known field of another type */
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Packed or not, as every decoder must take both. */
+static bool add_sequences(struct decoder *decoder, struct run *run, const struct wire_field *field)
+{
+    struct cursor cursor = wire_within(field->bytes);
+    const size_t more = field->type == WIRE_LEN ? field->bytes.size / 8 : 1;
+
+    if (field->type == WIRE_LEN && field->bytes.size % 8 != 0)
+        return false;
+    if (run->sequences + more > decoder->sequences_room) {
+        const size_t room = MAX_OF(decoder->sequences_room * 2, run->sequences + more);
+        uint64_t *sequences = realloc(decoder->sequences, room * sizeof(*sequences));
+
+        if (sequences == NULL)
+            return false;
+        decoder->sequences = sequences;
+        decoder->sequences_room = room;
+    }
+    if (field->type == WIRE_FIXED64)
+        decoder->sequences[run->sequences++] = field->value;
+    for (size_t i = 0; field->type == WIRE_LEN && i < more; i++)
+        wire_fixed(&cursor, 8, &decoder->sequences[run->sequences++]);
+    return true;
+}
+
+static bool read_run_head(struct decoder *decoder, struct run *run)
+{
+    struct cursor cursor = wire_within(run->body);
+    struct wire_field field;
+
+    while (cursor.at != cursor.end) {
+        if (!wire_next(&cursor, &field))
+            return false;
+        switch (wire_tag(&field)) {
+        case WIRE_TAG(1, WIRE_LEN):
+            run->events++;
+            break;
+        case WIRE_TAG(2, WIRE_LEN):
+            run->head.source = field.bytes;
+            break;
+        case WIRE_TAG(3, WIRE_FIXED64):
+            run->head.epoch = field.value;
+            break;
+        case WIRE_TAG(4, WIRE_FIXED64):
+            run->first_sequence = field.value;
+            break;
+        case WIRE_TAG(5, WIRE_FIXED64):
+            run->head.observed_time_unix_nano = field.value;
+            break;
+        case WIRE_TAG(6, WIRE_VARINT):
+            run->head.attempt = (uint32_t)field.value;
+            break;
+        case WIRE_TAG(7, WIRE_FIXED64):
+        case WIRE_TAG(7, WIRE_LEN):
+            if (!add_sequences(decoder, run, &field))
+                return false;
+            break;
+        default:
+            if (field.number <= 7)
+                return false;
+        }
+    }
+    return run->sequences == 0 || run->sequences == run->events;
+}
+
+static const char *deliver_run(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch)
+{
+    struct run run = {.body = body};
+    struct cursor cursor = wire_within(body);
+    struct wire_field field;
+
+    if (!read_run_head(decoder, &run))
+        return "a malformed run";
+    for (size_t i = 0; i < run.events && !decoder->stop;) {
+        if (!wire_next(&cursor, &field))
+            return "a malformed run";
+        if (field.number != 1)
+            continue;
+        if (!read_event(decoder, field.bytes, &run.head.event))
+            return "a malformed event";
+        run.head.sequence = run.sequences > 0 ? decoder->sequences[i] : run.first_sequence + i;
+        decoder->events++;
+        i++;
+        if (watch->event != NULL)
+            watch->event(watch->ctx, &run.head);
+    }
+    return NULL;
+}
+
+static const char *apply(struct decoder *decoder, uint32_t kind, struct tributary_bytes body, const struct tributary_watch *watch)
+{
+    switch (kind) {
+    case BATCH_STARTED:
+        return decode_started(decoder, body, watch);
+    case BATCH_LOST:
+        return decode_lost(body, watch);
+    case BATCH_RUNS:
+        return deliver_run(decoder, body, watch);
+    case BATCH_PRODUCERS:
+        return decode_status(body, watch);
+    case BATCH_PROGRESS:
+        return decode_progress(decoder, body, watch);
+    default:
+        return decode_closing(decoder, body, watch);
+    }
+}
+
+static const char *apply_kind(struct decoder *decoder, uint32_t kind, struct bytes message, const struct tributary_watch *watch)
+{
+    struct cursor cursor = wire_within((struct tributary_bytes){message.at, message.size});
+    const char *fault = NULL;
+    struct wire_field field;
+
+    while (cursor.at != cursor.end && fault == NULL && !decoder->stop) {
+        if (!wire_next(&cursor, &field))
+            return MALFORMED;
+        if (field.number == kind)
+            fault = apply(decoder, kind, field.bytes, watch);
+    }
+    return fault;
+}
+
+const char *decode_batch(struct decoder *decoder, struct bytes message, const struct tributary_watch *watch)
+{
+    static const uint32_t order[] = {BATCH_STARTED, BATCH_LOST, BATCH_RUNS, BATCH_PRODUCERS, BATCH_PROGRESS, BATCH_CLOSING};
+    struct cursor cursor = wire_within((struct tributary_bytes){message.at, message.size});
+    const char *fault = NULL;
+    struct wire_field field;
+    uint32_t present = 0;
+
+    decoder->stop = false;
+    decoder->has_started = false;
+    decoder->resume_token = (struct tributary_bytes){NULL, 0};
+    decoder->events = 0;
+    while (cursor.at != cursor.end) {
+        if (!wire_next(&cursor, &field) || (field.number < BATCH_KINDS && field.type != WIRE_LEN))
+            return MALFORMED;
+        if (field.number < BATCH_KINDS)
+            present |= BIT(field.number);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(order) && fault == NULL && !decoder->stop; i++) {
+        if ((present & BIT(order[i])) != 0)
+            fault = apply_kind(decoder, order[i], message, watch);
+    }
+    return fault;
+}

@@ -1,0 +1,170 @@
+/* encode.c - measuring, checking and writing events. */
+#include "client/lib/encode.h"
+
+#include <string.h>
+
+#include "event/primitives.h"
+
+#define FIXED64_FIELD_SIZE 9u
+
+enum {
+    FIELD_ID = 1,
+    FIELD_TOPIC,
+    FIELD_KEY,
+    FIELD_TYPE,
+    FIELD_CONTENT_TYPE,
+    FIELD_HEADERS,
+    FIELD_TIME,
+    FIELD_DATA,
+    FIELD_EXPIRES,
+    FIELD_DELIVER_AFTER
+};
+
+static struct bytes inner(struct tributary_bytes text)
+{
+    return (struct bytes){text.at, text.size};
+}
+
+static const char *text_fault(struct tributary_bytes text, const char *too_long, const char *bad)
+{
+    if (text.size == 0)
+        return NULL;
+    if (text.size > NAME_BYTES_MOST)
+        return too_long;
+    return utf8_valid(inner(text)) ? NULL : bad;
+}
+
+static const char *label_fault(struct tributary_bytes text, const char *too_long, const char *bad)
+{
+    if (text.size == 0)
+        return NULL;
+    if (text.size > NAME_BYTES_MOST)
+        return too_long;
+    return text_printable(inner(text)) == FAULT_NONE ? NULL : bad;
+}
+
+static const char *headers_fault(const struct tributary_event *event)
+{
+    if (event->header_count > HEADERS_MOST)
+        return "headers: more than 64";
+    for (size_t i = 0; i < event->header_count; i++) {
+        const struct tributary_header *header = &event->headers[i];
+
+        if (header->name.size == 0 || header->name.size > NAME_BYTES_MOST)
+            return "headers: a name is empty or over 256 bytes";
+        if (header->value.size > VALUE_BYTES_MOST)
+            return "headers: a value is over 8192 bytes";
+        if (!utf8_valid(inner(header->name)) || (header->value.size > 0 && !utf8_valid(inner(header->value))))
+            return "headers: not valid UTF-8, or holds a NUL";
+    }
+    return NULL;
+}
+
+const char *event_fault(const struct tributary_event *event)
+{
+    const char *fault = text_fault(event->id, "id: over 256 bytes", "id: not valid UTF-8, or holds a NUL");
+
+    if (fault == NULL)
+        fault = label_fault(event->topic, "topic: over 256 bytes", "topic: not printable UTF-8");
+    if (fault == NULL)
+        fault = text_fault(event->key, "key: over 256 bytes", "key: not valid UTF-8, or holds a NUL");
+    if (fault == NULL)
+        fault = label_fault(event->type, "type: over 256 bytes", "type: not printable UTF-8");
+    if (fault == NULL)
+        fault = text_fault(event->content_type, "content_type: over 256 bytes", "content_type: not valid UTF-8, or holds a NUL");
+    if (fault == NULL && event->header_count > 0)
+        fault = headers_fault(event);
+    if (fault == NULL && (event->data.size > EVENT_BYTES_MOST || event_size(event) > EVENT_BYTES_MOST))
+        fault = "the event is over 1 MiB";
+    return fault;
+}
+
+/* Up to 5 bytes: lengths only. */
+static inline size_t length_size(size_t size)
+{
+    return size < 0x80 ? 1 : varint_size(size);
+}
+
+static inline uint8_t *length_write(uint8_t *at, size_t size)
+{
+    if (size < 0x80) {
+        *at = (uint8_t)size;
+        return at + 1;
+    }
+    return at + varint_write(at, size);
+}
+
+size_t text_field_size(struct tributary_bytes text)
+{
+    return text.size == 0 ? 0 : 1 + length_size(text.size) + text.size;
+}
+
+uint8_t *text_field_write(uint8_t *at, uint32_t number, struct tributary_bytes text)
+{
+    if (text.size == 0)
+        return at;
+    *at = (uint8_t)(number << 3 | WIRE_LEN);
+    at = length_write(at + 1, text.size);
+    memcpy(at, text.at, text.size);
+    return at + text.size;
+}
+
+static size_t header_size(const struct tributary_header *header)
+{
+    return text_field_size(header->name) + text_field_size(header->value);
+}
+
+static size_t moment_size(uint64_t moment_ns)
+{
+    return moment_ns == 0 ? 0 : FIXED64_FIELD_SIZE;
+}
+
+size_t event_size(const struct tributary_event *event)
+{
+    size_t size = text_field_size(event->id) + text_field_size(event->topic) + text_field_size(event->key) + text_field_size(event->type) +
+                  text_field_size(event->content_type) + text_field_size(event->data) + moment_size(event->time_unix_nano) +
+                  moment_size(event->expires_unix_nano) + moment_size(event->deliver_after_unix_nano);
+
+    for (size_t i = 0; i < event->header_count; i++) {
+        const size_t entry = header_size(&event->headers[i]);
+
+        size += 1 + length_size(entry) + entry;
+    }
+    return size;
+}
+
+size_t event_field_size(size_t size)
+{
+    return 1 + length_size(size) + size;
+}
+
+static uint8_t *moment_write(uint8_t *at, uint32_t number, uint64_t moment_ns)
+{
+    if (moment_ns == 0)
+        return at;
+    *at++ = (uint8_t)(number << 3 | WIRE_FIXED64);
+    for (unsigned i = 0; i < 8; i++)
+        *at++ = (uint8_t)(moment_ns >> (8 * i));
+    return at;
+}
+
+uint8_t *event_field_write(uint8_t *at, const struct tributary_event *event, size_t size)
+{
+    *at = 1 << 3 | WIRE_LEN;
+    at = length_write(at + 1, size);
+    at = text_field_write(at, FIELD_ID, event->id);
+    at = text_field_write(at, FIELD_TOPIC, event->topic);
+    at = text_field_write(at, FIELD_KEY, event->key);
+    at = text_field_write(at, FIELD_TYPE, event->type);
+    at = text_field_write(at, FIELD_CONTENT_TYPE, event->content_type);
+    for (size_t i = 0; i < event->header_count; i++) {
+        *at = FIELD_HEADERS << 3 | WIRE_LEN;
+        at = length_write(at + 1, header_size(&event->headers[i]));
+        at = text_field_write(at, 1, event->headers[i].name);
+        at = text_field_write(at, 2, event->headers[i].value);
+    }
+    at = moment_write(at, FIELD_TIME, event->time_unix_nano);
+    at = text_field_write(at, FIELD_DATA, event->data);
+    at = moment_write(at, FIELD_EXPIRES, event->expires_unix_nano);
+    return moment_write(at, FIELD_DELIVER_AFTER, event->deliver_after_unix_nano);
+}

@@ -1,0 +1,29 @@
+/* encode.h - an event becomes bytes: no object per event, one pass to measure, one to write. Any thread. */
+#ifndef TRIBUTARY_CLIENT_ENCODE_H
+#define TRIBUTARY_CLIENT_ENCODE_H
+
+#include "base/base.h"
+#include "client/lib/event.h"
+
+#define EVENT_BYTES_MOST (1u << 20)
+#define NAME_BYTES_MOST 256u
+#define VALUE_BYTES_MOST 8192u
+#define HEADERS_MOST 64u
+
+/* The bound that the event breaks, in words; NULL: none. Static text. */
+const char *event_fault(const struct tributary_event *event);
+
+/* The event without its tag and length. Meaningful only where event_fault() is NULL. */
+size_t event_size(const struct tributary_event *event);
+
+/* The same as field 1 of a message: with tag and length. */
+size_t event_field_size(size_t event_size);
+
+/* Writes field 1; `size` is event_size(). Returns where it ends. */
+uint8_t *event_field_write(uint8_t *at, const struct tributary_event *event, size_t size);
+
+/* Field `number` (1 to 15), as the name says; returns where it ends. */
+uint8_t *text_field_write(uint8_t *at, uint32_t number, struct tributary_bytes text);
+size_t text_field_size(struct tributary_bytes text); /* 0 where it is empty, as it is left out */
+
+#endif

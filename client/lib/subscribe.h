@@ -1,0 +1,143 @@
+/* subscribe.h - one merged stream of many producers. Part of <tributary/tributary.h>.
+ *
+ * A subscriber keeps its stream: when the connection is lost, it connects again, with growing pauses, from the newest resume token. The
+ * server then says through lost() what passed meanwhile. A stream that is silent for three heartbeats counts as lost. */
+#ifndef TRIBUTARY_SUBSCRIBE_H
+#define TRIBUTARY_SUBSCRIBE_H
+
+struct tributary_subscriber;
+
+/* The fields that are set must all match; an unset field matches everything. Patterns are globs: `*` any run of characters, `?` one. */
+struct tributary_selector {
+    const char *producer;
+    const char *topic;
+    const char *const *keys; /* one of them must match; at most 64, as in each list */
+    size_t key_count;
+    const char *const *types; /* one of them must match */
+    size_t type_count;
+    const char *const (*headers)[2]; /* { name, pattern for the value }: all of them must match */
+    size_t header_count;
+};
+
+enum tributary_overflow {
+    TRIBUTARY_OVERFLOW_DEFAULT = 0, /* DROP_OLDEST */
+    TRIBUTARY_OVERFLOW_BLOCK = 1,   /* hold producers back, for at most `block_timeout_ns` */
+    TRIBUTARY_OVERFLOW_DROP_OLDEST = 2,
+    TRIBUTARY_OVERFLOW_DROP_NEWEST = 3,
+    TRIBUTARY_OVERFLOW_DISCONNECT = 4
+};
+
+/* The settings in force, defaults filled in. Durations: 0 is none. */
+struct tributary_settings {
+    uint32_t max_events;
+    uint64_t max_bytes;
+    int64_t max_age_ns;
+    enum tributary_overflow overflow;
+    int64_t block_timeout_ns;
+    enum tributary_overflow fallback;
+    int64_t linger_ns;
+    uint32_t max_batch_events;
+    uint32_t max_batch_bytes;
+    int64_t heartbeat_ns;
+};
+
+struct tributary_started {
+    struct tributary_bytes subscription_id;
+    struct tributary_settings settings;
+    uint32_t producers_matched;
+    bool resumed; /* the stream continues an earlier one of this subscriber */
+};
+
+/* Events of one source that will not be delivered. */
+struct tributary_lost {
+    struct tributary_bytes source;
+    uint64_t epoch, count, bytes;
+    uint64_t first_sequence, last_sequence; /* the hull: events within it may have been delivered */
+    int reason;                             /* LossReason of event.proto; tributary_loss_name() names it */
+    bool count_unknown;                     /* the source began a new epoch meanwhile: `count` says nothing */
+};
+
+struct tributary_producer_status {
+    struct tributary_bytes source;
+    uint64_t epoch;
+    int state;                /* ProducerState of event.proto; tributary_state_name() names it */
+    enum tributary_code code; /* why, where it has a cause; OK: none */
+    struct tributary_bytes message;
+};
+
+struct tributary_progress {
+    uint64_t delivered, lost; /* events, since this stream began */
+    struct tributary_bytes resume_token;
+};
+
+struct tributary_closing {
+    int reason; /* ClosingReason of event.proto; tributary_closing_name() names it */
+    uint64_t deadline_unix_nano;
+};
+
+/* Client thread; each may be NULL. Views are valid during the call. Within a message the order is the one here, down to `closing`.
+ * After tributary_subscriber_cancel() from one of them, only `ended` follows. */
+struct tributary_watch {
+    void (*started)(void *ctx, const struct tributary_started *started); /* once per stream: again after a reconnect */
+    void (*lost)(void *ctx, const struct tributary_lost *lost);
+    void (*event)(void *ctx, const struct tributary_delivery *delivery);
+    void (*status)(void *ctx, const struct tributary_producer_status *status);
+    void (*progress)(void *ctx, const struct tributary_progress *progress);
+    void (*closing)(void *ctx, const struct tributary_closing *closing);
+    /* The stream was lost; it is tried again after `retry_ns`. */
+    void (*interrupted)(void *ctx, const struct tributary_status *why, int64_t retry_ns);
+    /* Once, and last. OK: finished. CANCELLED: cancelled here, or by an operator. Otherwise the error that ended it for good. */
+    void (*ended)(void *ctx, const struct tributary_status *status);
+    void *ctx;
+};
+
+/* Zeroes are the server's defaults. A duration of TRIBUTARY_NONE is an explicit 0. Bounds: see subscriber.proto. */
+struct tributary_subscriber_options {
+    const char *name;                           /* for people: shown among the subscriptions */
+    const struct tributary_selector *selectors; /* at most 64; none: everything */
+    size_t selector_count;
+    const struct tributary_selector *exclude; /* wins over `selectors` */
+    size_t exclude_count;
+    uint32_t max_events; /* events that may wait at the server */
+    uint64_t max_bytes;  /* bytes, likewise */
+    int64_t max_age_ns;
+    enum tributary_overflow overflow;
+    int64_t block_timeout_ns;
+    enum tributary_overflow fallback;
+    int64_t linger_ns;
+    uint32_t max_batch_events;
+    uint32_t max_batch_bytes;
+    int64_t heartbeat_ns;                /* 0: 10 s. TRIBUTARY_NONE: no heartbeats, so a silent stream is never given up */
+    struct tributary_bytes resume_token; /* where an earlier stream stood; empty: with what is published from now on */
+    bool no_statuses;                    /* no status() for producers */
+    bool no_reconnect;                   /* the first loss of the connection ends it, with UNAVAILABLE */
+};
+
+/* Begins. Everything in `options` and `watch` is copied.
+ *   TRIBUTARY_INVALID_ARGUMENT    a duration is negative, or a list has over 64 entries; the server checks the rest and answers by ended()
+ *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
+enum tributary_code tributary_subscribe(struct tributary *client, const struct tributary_subscriber_options *options,
+                                        const struct tributary_watch *watch, struct tributary_subscriber **subscriber_out,
+                                        struct tributary_status *status);
+
+/* Ends gently: the server delivers what waits, for at most `drain_ns` (0: 5 s; TRIBUTARY_NONE: nothing more), then ended() says OK.
+ * With no stream at the moment, ended() says CANCELLED at once. Does not wait; a second call changes nothing. */
+void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns);
+
+/* Ends at once: ended() says CANCELLED. Does not wait; a second call changes nothing. */
+void tributary_subscriber_cancel(struct tributary_subscriber *subscriber);
+
+/* Waits until ended() has returned, and says what it said. Never from a callback.
+ *   TRIBUTARY_DEADLINE_EXCEEDED with status->reason "STILL_RUNNING": it has not ended, `status` says only that */
+enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns, struct tributary_status *status);
+
+/* Cancels where it has not ended, and waits until its last callback has returned. Never from a callback. NULL is allowed. */
+void tributary_subscriber_free(struct tributary_subscriber *subscriber);
+
+/* "OVERFLOW_OLDEST", "ACTIVE", "SERVER_DRAINING"; static; "UNKNOWN" for a value this library does not know. */
+const char *tributary_loss_name(int reason);
+const char *tributary_state_name(int state);
+const char *tributary_closing_name(int reason);
+const char *tributary_overflow_name(int overflow);
+
+#endif
