@@ -1,0 +1,222 @@
+/* rig.c - see rig.h. */
+#include "rig.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "lib/chunks.h"
+
+static const char *const reasons[LOSS_COUNT] = {"?", "OLDEST", "NEWEST", "COALESCED", "EXPIRED", "TIMEOUT", "CUT", "BUDGET", "GAP", "GONE"};
+
+PRINTF_LIKE(2, 3) static void say(struct rig *rig, const char *format, ...)
+{
+    size_t used = strlen(rig->text);
+    va_list args;
+
+    va_start(args, format);
+    if (used > 0)
+        used += (size_t)snprintf(rig->text + used, sizeof(rig->text) - used, " ");
+    vsnprintf(rig->text + used, sizeof(rig->text) - used, format, args);
+    va_end(args);
+}
+
+static void rang(void *ctx)
+{
+    struct rig *rig = ctx;
+
+    rig->rings++;
+}
+
+void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
+{
+    struct chan_watch watch = {.readable = rang, .ctx = rig};
+
+    *rig = (struct rig){.count = feeds, .observed_ns = clock_mono_ns()};
+    rig->chan = chan_new(limits, &watch);
+    cr_assert(rig->chan && feeds <= RIG_FEEDS);
+    for (uint32_t i = 0; i < feeds; i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+
+        rig->sources[i] = source_named(name, i + 1);
+        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1);
+        cr_assert(rig->feeds[i]);
+        rig->next[i] = 1;
+    }
+    cr_assert_eq(chan_states(rig->chan, UINT32_MAX, NULL, NULL), feeds, "a feed's first state is a change");
+    cr_assert_not(chan_take(rig->chan, &rig->take, 1, 1, 0), "nothing waits in a new channel");
+    rig->rings = 0;
+}
+
+void rig_close(struct rig *rig)
+{
+    chan_lost(rig->chan, &rig->take, LOSS_CONSUMER_GONE);
+    take_fini(&rig->take);
+    for (uint32_t i = 0; i < rig->count; i++) {
+        if (rig->feeds[i])
+            feed_close(rig->chan, rig->feeds[i], 0);
+        source_release(rig->sources[i]);
+    }
+    chan_release(rig->chan);
+    if (count_get(COUNT_LIVE_CHANNELS) == 0)
+        cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0, "the last channel gave back every chunk");
+}
+
+static enum err put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size, struct stall *stall)
+{
+    struct chunk *chunk = chunk_even(rig->sources[feed], rig->next[feed], rig->observed_ns, events, size);
+    enum err err = chan_put(rig->chan, rig->feeds[feed], chunk, 0, events, stall);
+
+    chunk_release(chunk);
+    rig->next[feed] += events;
+    return err;
+}
+
+enum err rig_put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size)
+{
+    return put(rig, feed, events, size, NULL);
+}
+
+static void over(struct stall *stall)
+{
+    container_of(stall, struct waiter, stall)->over++;
+}
+
+enum err rig_put_waiting(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size, struct waiter *waiter)
+{
+    enum err put_err, err;
+
+    waiter->over = 0;
+    waiter->stall.over = over;
+    stall_begin(&waiter->stall);
+    put_err = put(rig, feed, events, size, &waiter->stall);
+    err = stall_end(&waiter->stall);
+    cr_assert_eq(err, put_err == ERR_AGAIN ? ERR_AGAIN : ERR_OK);
+    cr_assert_eq(waiter->over, 0, "nobody but this thread could have let it in");
+    return put_err;
+}
+
+const char *rig_taken(struct rig *rig)
+{
+    uint64_t bytes = 0;
+    uint32_t events = 0;
+
+    rig->text[0] = '\0';
+    for (uint32_t i = 0; i < rig->take.count; i++) {
+        const struct take_entry *entry = &rig->take.entries[i];
+        uint64_t base = entry->chunk->first_sequence;
+
+        if (entry->last - entry->first == 1)
+            say(rig, "%s%llu", entry->chunk->source->name, (unsigned long long)(base + entry->first));
+        else
+            say(rig, "%s%llu-%llu", entry->chunk->source->name, (unsigned long long)(base + entry->first),
+                (unsigned long long)(base + entry->last - 1));
+        events += entry->last - entry->first;
+        bytes += chunk_bytes(entry->chunk, entry->first, entry->last);
+    }
+    cr_assert_eq(events, rig->take.events);
+    cr_assert_eq(bytes, rig->take.bytes);
+    return rig->text;
+}
+
+const char *rig_take(struct rig *rig, uint32_t most_events)
+{
+    (void)chan_take(rig->chan, &rig->take, most_events, UINT64_MAX, clock_mono_ns());
+    return rig_taken(rig);
+}
+
+const char *rig_deliver(struct rig *rig, uint32_t most_events)
+{
+    rig_take(rig, most_events);
+    chan_delivered(rig->chan, &rig->take);
+    return rig->text;
+}
+
+static void say_loss(void *ctx, const struct lost_note *note)
+{
+    say(ctx, "%s:%s %llu-%llu x%llu%s", note->source->name, reasons[note->reason], (unsigned long long)note->first_sequence,
+        (unsigned long long)note->last_sequence, (unsigned long long)note->count, note->count_unknown ? "+" : "");
+}
+
+const char *rig_losses(struct rig *rig, uint32_t most)
+{
+    rig->text[0] = '\0';
+    (void)chan_losses(rig->chan, most, say_loss, rig);
+    return rig->text;
+}
+
+static void say_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    say(ctx, "%s=%llu", source->name, (unsigned long long)sequence);
+}
+
+const char *rig_positions(struct rig *rig, bool all, uint32_t most)
+{
+    rig->text[0] = '\0';
+    (void)chan_positions(rig->chan, all, most, say_position, rig);
+    return rig->text;
+}
+
+static void say_state(void *ctx, const struct source *source, uint32_t state)
+{
+    say(ctx, "%s is %u", source->name, state);
+}
+
+const char *rig_states(struct rig *rig, uint32_t most)
+{
+    rig->text[0] = '\0';
+    (void)chan_states(rig->chan, most, say_state, rig);
+    return rig->text;
+}
+
+void rig_feed_close(struct rig *rig, uint32_t feed, uint32_t state)
+{
+    feed_close(rig->chan, rig->feeds[feed], state);
+    rig->feeds[feed] = NULL;
+}
+
+static void add(struct tally *to, struct tally from)
+{
+    to->events += from.events;
+    to->bytes += from.bytes;
+}
+
+static void add_feed(void *ctx, const struct feed_sums *sums)
+{
+    struct feed_sums *all = ctx;
+
+    cr_assert_eq(sums->accepted.events, sums->delivered.events + sums->dropped.events + sums->queued.events);
+    cr_assert_eq(sums->accepted.bytes, sums->delivered.bytes + sums->dropped.bytes + sums->queued.bytes);
+    add(&all->accepted, sums->accepted);
+    add(&all->delivered, sums->delivered);
+    add(&all->dropped, sums->dropped);
+    add(&all->queued, sums->queued);
+}
+
+static void same(struct tally a, struct tally b)
+{
+    cr_assert_eq(a.events, b.events);
+    cr_assert_eq(a.bytes, b.bytes);
+}
+
+struct chan_sums rig_balance(struct rig *rig)
+{
+    struct feed_sums feeds = {0};
+    struct chan_sums sums;
+    struct tally out;
+
+    chan_sums(rig->chan, &sums);
+    chan_feeds(rig->chan, UINT32_MAX, add_feed, &feeds);
+    out = chan_dropped(&sums);
+    same(feeds.dropped, out);
+    add(&out, sums.delivered);
+    add(&out, sums.queued);
+    same(sums.accepted, out);
+    same(feeds.accepted, sums.accepted);
+    same(feeds.delivered, sums.delivered);
+    same(feeds.queued, sums.queued);
+    return sums;
+}

@@ -1,0 +1,132 @@
+/* test_chan_life.c - states, closing, releasing, and what a channel costs. */
+#include <criterion/criterion.h>
+#include <malloc.h>
+
+#include "base/counters.h"
+#include "lib/chunks.h"
+#include "rig.h"
+
+static const struct chan_limits roomy = {.max_events = 100000, .max_bytes = 1 << 30, .overflow = OVERFLOW_DROP_OLDEST};
+
+Test(chan_life, a_drained_channel_gives_what_waits_and_takes_no_more)
+{
+    struct rig rig;
+
+    rig_open(&rig, &roomy, 1);
+    cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
+    chan_drain(rig.chan);
+    cr_assert_eq(rig.rings, 2, "the taker hears of it even where it was told of an entry");
+    cr_assert_eq(chan_state(rig.chan), CHAN_DRAINING);
+    cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_CLOSED);
+    chan_drain(rig.chan);
+    cr_assert_eq(rig.rings, 2, "once is enough");
+    cr_assert_str_eq(rig_deliver(&rig, 9), "a1-3");
+    cr_assert(chan_idle(rig.chan));
+    cr_assert_eq(rig_balance(&rig).accepted.events, 3);
+    rig_close(&rig);
+}
+
+Test(chan_life, a_closed_channel_drops_what_waits_and_stays_closed)
+{
+    struct rig rig;
+
+    rig_open(&rig, &roomy, 1);
+    cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
+    rig_take(&rig, 1);
+    chan_close(rig.chan, LOSS_DRAIN_CUT);
+    cr_assert_eq(chan_state(rig.chan), CHAN_CLOSED);
+    cr_assert_eq(rig.rings, 2);
+    chan_close(rig.chan, LOSS_CONSUMER_GONE);
+    chan_drain(rig.chan);
+    cr_assert_eq(chan_state(rig.chan), CHAN_CLOSED);
+    cr_assert_eq(rig.rings, 2);
+    cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_CLOSED);
+    chan_delivered(rig.chan, &rig.take);
+    cr_assert_eq(rig_balance(&rig).delivered.events, 1, "what was in flight was the taker's");
+    cr_assert_eq(rig_balance(&rig).dropped[LOSS_DRAIN_CUT].events, 2);
+    cr_assert_str_eq(rig_deliver(&rig, 9), "");
+    rig_close(&rig);
+}
+
+Test(chan_life, a_drained_channel_can_be_closed)
+{
+    struct rig rig;
+
+    rig_open(&rig, &roomy, 1);
+    cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
+    chan_drain(rig.chan);
+    chan_close(rig.chan, LOSS_DRAIN_CUT);
+    cr_assert_eq(chan_state(rig.chan), CHAN_CLOSED);
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:CUT 1-3 x3");
+    rig_close(&rig);
+}
+
+Test(chan_life, the_last_reference_frees_it_with_its_feeds_and_entries)
+{
+    struct rig rig;
+
+    rig_open(&rig, &roomy, 2);
+    cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 1, 3, 10), ERR_OK);
+    feed_gap(rig.chan, rig.feeds[0], 1, 2, false);
+    rig_feed_close(&rig, 1, 8);
+    chan_release(chan_retain(rig.chan));
+    cr_assert_eq(count_get(COUNT_LIVE_CHANNELS), 1);
+    rig.feeds[0] = NULL;
+    rig_close(&rig);
+    cr_assert_eq(count_get(COUNT_LIVE_CHANNELS), 0);
+    chan_release(NULL);
+}
+
+Test(chan_life, every_dropped_event_is_counted_for_the_process)
+{
+    struct chan_limits bounds = {.max_events = 1, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
+    int64_t before = count_get(COUNT_EVENTS_DROPPED);
+    struct rig rig;
+
+    rig_open(&rig, &bounds, 1);
+    cr_assert_eq(rig_put(&rig, 0, 5, 10), ERR_OK);
+    cr_assert_eq(count_get(COUNT_EVENTS_DROPPED) - before, 4);
+    rig_close(&rig);
+    cr_assert_eq(count_get(COUNT_EVENTS_DROPPED) - before, 5);
+}
+
+#if !defined(__SANITIZE_ADDRESS__)
+Test(chan_life, an_idle_channel_costs_less_than_a_kibibyte)
+{
+    struct chan_watch watch = {0};
+    size_t before = mallinfo2().uordblks;
+    struct chan *chan = chan_new(&roomy, &watch);
+
+    cr_assert_lt(mallinfo2().uordblks - before, 1024);
+    chan_release(chan);
+}
+
+Test(chan_life, entries_are_used_again_and_given_back_after_a_flood)
+{
+    struct rig rig;
+    size_t before, steady;
+
+    rig_open(&rig, &roomy, 1);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+    rig_deliver(&rig, 100);
+    before = mallinfo2().uordblks;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < 20; i++)
+            cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+        rig_take(&rig, 100);
+        chan_delivered(rig.chan, &rig.take);
+    }
+    steady = mallinfo2().uordblks;
+    cr_assert_eq(steady, before);
+    for (int i = 0; i < 50000; i++)
+        cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+    cr_assert_gt(mallinfo2().uordblks, before + 50000 * 64);
+    while (chan_take(rig.chan, &rig.take, 100, UINT64_MAX, 0))
+        chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.take);
+    cr_assert_lt(mallinfo2().uordblks, before + 10000);
+    rig_close(&rig);
+}
+#endif

@@ -1,0 +1,252 @@
+/* test_chan_tell.c - losses, positions, states and sums: what is said about the events that are not in the batch. */
+#include <criterion/criterion.h>
+
+#include "rig.h"
+
+static const struct chan_limits newest = {.max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
+static const struct chan_limits oldest = {.max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_OLDEST};
+static const struct chan_limits block = {
+    .max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_OLDEST, .block_timeout_ns = FOR_EVER};
+
+Test(chan_tell, a_loss_is_told_once_with_its_hull_and_exact_count)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 1);
+    cr_assert_eq(rig_put(&rig, 0, 5, 10), ERR_OK);
+    cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
+    cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 5-8 x3", "6 was taken");
+    cr_assert_str_eq(rig_losses(&rig, 9), "");
+    rig_close(&rig);
+}
+
+Test(chan_tell, each_reason_is_told_by_itself)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 2);
+    cr_assert_eq(rig_put(&rig, 0, 5, 10), ERR_OK);
+    feed_gap(rig.chan, rig.feeds[0], 100, 199, false);
+    feed_gap(rig.chan, rig.feeds[1], 0, 0, true);
+    rig_take(&rig, 2);
+    chan_lost(rig.chan, &rig.take, LOSS_DRAIN_CUT);
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 5-5 x1 a:CUT 1-2 x2 a:GAP 100-199 x100 b:GAP 0-0 x0+");
+    cr_assert_eq(rig_balance(&rig).accepted.events, 5, "a gap is in no sum");
+    rig_close(&rig);
+}
+
+Test(chan_tell, losses_over_the_bound_come_next_time)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 3);
+    for (uint32_t feed = 0; feed < 3; feed++)
+        cr_assert_eq(rig_put(&rig, feed, 5, 10), ERR_OK);
+    feed_gap(rig.chan, rig.feeds[0], 100, 199, false);
+    cr_assert_str_eq(rig_losses(&rig, 0), "");
+    cr_assert_str_eq(rig_losses(&rig, 1), "a:NEWEST 5-5 x1");
+    cr_assert_str_eq(rig_losses(&rig, 2), "a:GAP 100-199 x100 b:NEWEST 1-5 x5");
+    cr_assert_str_eq(rig_losses(&rig, 2), "c:NEWEST 1-5 x5");
+    cr_assert_str_eq(rig_losses(&rig, 2), "");
+    rig_close(&rig);
+}
+
+Test(chan_tell, whoever_is_in_the_batch_tells_its_losses_first)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 3);
+    cr_assert_eq(rig_put(&rig, 2, 3, 10), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 2, 1, 10), ERR_OK);
+    cr_assert_str_eq(rig_take(&rig, 3), "c1-3");
+    cr_assert_str_eq(rig_losses(&rig, 1), "c:NEWEST 4-4 x1", "a loss comes no later than the next event of its source");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_consumer_that_is_gone_is_told_nothing)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 1);
+    cr_assert_eq(rig_put(&rig, 0, 4, 10), ERR_OK);
+    rig_take(&rig, 2);
+    chan_close(rig.chan, LOSS_CONSUMER_GONE);
+    chan_lost(rig.chan, &rig.take, LOSS_CONSUMER_GONE);
+    cr_assert_str_eq(rig_losses(&rig, 9), "");
+    cr_assert_eq(rig_balance(&rig).dropped[LOSS_CONSUMER_GONE].events, 4, "but it is counted");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_position_stops_before_what_waits)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 2);
+    cr_assert_str_eq(rig_positions(&rig, true, 9), "", "nothing came yet");
+    cr_assert_eq(rig_put(&rig, 0, 4, 10), ERR_OK);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "");
+    rig_take(&rig, 3);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=3", "in flight is taken");
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "", "told once");
+    chan_delivered(rig.chan, &rig.take);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "");
+    rig_deliver(&rig, 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=4");
+    cr_assert_str_eq(rig_positions(&rig, true, 9), "a=4", "all: also who did not move");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_position_passes_over_what_was_filtered_out)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 1);
+    feed_routed(rig.feeds[0], 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=9");
+    feed_routed(rig.feeds[0], 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "");
+    rig.next[0] = 15;
+    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=14", "they would have come before it");
+    feed_routed(rig.feeds[0], 20);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "", "16 waits");
+    rig_deliver(&rig, 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=20");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_position_stops_before_what_is_parked)
+{
+    struct rig rig;
+
+    rig_open(&rig, &block, 1);
+    cr_assert_eq(rig_put(&rig, 0, 4, 500), ERR_AGAIN);
+    feed_routed(rig.feeds[0], 10);
+    rig_deliver(&rig, 1);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=1");
+    cr_assert_str_eq(rig_deliver(&rig, 9), "a2 a3");
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=3", "4 was let in just now");
+    rig_deliver(&rig, 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=10");
+    rig.next[0] = 11;
+    cr_assert_eq(rig_put(&rig, 0, 4, 500), ERR_AGAIN);
+    chan_drain(rig.chan);
+    rig_deliver(&rig, 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=14");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_position_waits_for_its_losses_to_be_told)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 1);
+    cr_assert_eq(rig_put(&rig, 0, 6, 10), ERR_OK);
+    rig_deliver(&rig, 9);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "", "1 and 2 are lost and nobody said so");
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 1-2 x2");
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=6");
+    rig_close(&rig);
+}
+
+Test(chan_tell, positions_over_the_bound_come_next_time)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 3);
+    for (uint32_t feed = 0; feed < 3; feed++)
+        feed_routed(rig.feeds[feed], feed + 1);
+    cr_assert_str_eq(rig_positions(&rig, false, 2), "a=1 b=2");
+    cr_assert_str_eq(rig_positions(&rig, false, 2), "c=3");
+    cr_assert_str_eq(rig_positions(&rig, true, 2), "a=1 b=2");
+    cr_assert_str_eq(rig_positions(&rig, true, 2), "c=3 a=1");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_state_is_told_once_and_only_the_latest)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 2);
+    cr_assert_str_eq(rig_states(&rig, 9), "");
+    feed_state(rig.chan, rig.feeds[0], 3);
+    feed_state(rig.chan, rig.feeds[0], 4);
+    feed_state(rig.chan, rig.feeds[1], 5);
+    cr_assert_str_eq(rig_states(&rig, 1), "a is 4");
+    cr_assert_str_eq(rig_states(&rig, 1), "b is 5");
+    feed_state(rig.chan, rig.feeds[0], 3);
+    feed_state(rig.chan, rig.feeds[0], 4);
+    cr_assert_str_eq(rig_states(&rig, 9), "", "back to what the consumer knows");
+    rig_close(&rig);
+}
+
+Test(chan_tell, the_last_state_comes_after_the_last_event_and_loss)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 2);
+    cr_assert_eq(rig_put(&rig, 0, 6, 10), ERR_OK);
+    feed_state(rig.chan, rig.feeds[0], 3);
+    rig_feed_close(&rig, 0, 8);
+    cr_assert_str_eq(rig_states(&rig, 9), "");
+    rig_take(&rig, 9);
+    cr_assert_str_eq(rig_states(&rig, 9), "", "its loss was not told yet");
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 1-2 x2");
+    cr_assert_str_eq(rig_states(&rig, 9), "a is 8");
+    chan_lost(rig.chan, &rig.take, LOSS_DRAIN_CUT);
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:CUT 3-6 x4", "a flight that fails later is still told");
+    cr_assert_str_eq(rig_states(&rig, 9), "");
+    rig_close(&rig);
+}
+
+Test(chan_tell, the_last_state_of_a_parked_feed_comes_when_all_was_taken)
+{
+    struct rig rig;
+
+    rig_open(&rig, &block, 1);
+    cr_assert_eq(rig_put(&rig, 0, 6, 10), ERR_AGAIN);
+    rig_feed_close(&rig, 0, 8);
+    cr_assert_str_eq(rig_deliver(&rig, 9), "a1-4");
+    cr_assert_str_eq(rig_states(&rig, 9), "");
+    cr_assert_str_eq(rig_deliver(&rig, 9), "a5-6");
+    cr_assert_str_eq(rig_states(&rig, 9), "a is 8");
+    rig_close(&rig);
+}
+
+static void count_feed(void *ctx, const struct feed_sums *sums)
+{
+    (void)sums;
+    (*(uint32_t *)ctx)++;
+}
+
+Test(chan_tell, a_closed_feed_goes_when_all_was_said)
+{
+    uint32_t feeds = 0;
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 3);
+    rig_feed_close(&rig, 0, 8);
+    chan_feeds(rig.chan, 9, count_feed, &feeds);
+    cr_assert_eq(feeds, 3);
+    cr_assert_eq(chan_states(rig.chan, 9, NULL, NULL), 1);
+    feeds = 0;
+    chan_feeds(rig.chan, 9, count_feed, &feeds);
+    cr_assert_eq(feeds, 2);
+    feeds = 0;
+    chan_feeds(rig.chan, 1, count_feed, &feeds);
+    cr_assert_eq(feeds, 1, "at most as many as asked for");
+    rig_close(&rig);
+}
+
+Test(chan_tell, all_reasons_together_are_the_sum_of_each)
+{
+    struct chan_sums sums = {0};
+
+    for (uint32_t i = 0; i < LOSS_COUNT; i++)
+        sums.dropped[i] = (struct tally){i, 10 * i};
+    cr_assert_eq(chan_dropped(&sums).events, 55);
+    cr_assert_eq(chan_dropped(&sums).bytes, 550);
+}
