@@ -11,6 +11,21 @@
 
 static uint64_t epochs[THREADS][EPOCHS];
 
+/* The linker sends the room's clock_gettime() here, so that the wall clock can be set back. */
+static time_t set_back_s;
+
+int __real_clock_gettime(clockid_t which, struct timespec *now);
+int __wrap_clock_gettime(clockid_t which, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t which, struct timespec *now)
+{
+    int failed = __real_clock_gettime(which, now);
+
+    if (which == CLOCK_REALTIME)
+        now->tv_sec -= set_back_s;
+    return failed;
+}
+
 static void *draw(void *row)
 {
     uint64_t *at = row;
@@ -72,4 +87,18 @@ Test(clock, an_epoch_is_near_the_wall_clock)
 
     cr_assert_geq(epoch_ns, now_ns);
     cr_assert_lt(epoch_ns, now_ns + 60 * NS_PER_S);
+}
+
+Test(clock, epochs_rise_though_the_wall_clock_is_set_back)
+{
+    uint64_t before = clock_epoch_ns();
+
+    set_back_s = 3600;
+    cr_assert_lt(clock_wall_ns(), (int64_t)before);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t epoch = clock_epoch_ns();
+
+        cr_assert_gt(epoch, before);
+        before = epoch;
+    }
 }

@@ -24,6 +24,7 @@ static struct {
     enum ctx_state state;
     enum fault_reason why;
     int64_t deadline_ns;
+    bool had_parent;
 } told[TOLD_MOST];
 static int told_count;
 
@@ -37,6 +38,7 @@ static void changed(struct ctx *ctx)
     told[told_count].id = node->id;
     told[told_count].state = ctx->state;
     told[told_count].why = ctx->why;
+    told[told_count].had_parent = ctx->parent != NULL;
     told[told_count++].deadline_ns = ctx->deadline_ns;
     if (node->begins)
         ctx_init(&node->begins->ctx, ctx, ctx->port, NEVER);
@@ -292,6 +294,21 @@ Test(ctx, ending_within_a_drain_tells_the_untold_children_once_and_as_cancelled)
     node_free(tree.n3);
     node_free(tree.n1);
     cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
+}
+
+Test(ctx, children_are_told_before_their_parents_ending_returns)
+{
+    struct tree tree = tree_new();
+
+    tree.n2->frees_itself = true;
+    ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
+    cr_assert_eq(times_told(4), 1);
+    check_told(2, 4, CTX_CANCELLED, FAULT_KICKED);
+    cr_assert(told[2].had_parent, "2 was still whole when 4 was told");
+    cr_assert_null(tree.n4->ctx.parent);
+    node_free(tree.n4);
+    node_free(tree.n3);
+    node_free(tree.n1);
 }
 
 Test(ctx, a_verb_within_a_callback_takes_over_those_it_moves_further)

@@ -127,12 +127,14 @@ Test(fault, quoting_and_messages_keep_to_any_room)
     fault_bytes(&fault, FAULT_BAD_UTF8, "key", (struct bytes){worst, sizeof(worst)}, "some bound");
     for (size_t room = 0; room < 200; room++) {
         char *text = malloc(room + 1); /* its end is watched by the sanitizer */
+        const char *end = room > 2 + 4 * sizeof(worst) + 3 ? "\"" : "\"...";
         size_t size;
 
         text[room] = 'z';
         size = quote_bytes((struct bytes){worst, sizeof(worst)}, sizeof(worst), text, room);
         cr_assert(size == 0 || (size < room && strlen(text) == size && text[0] == '"'));
         cr_assert(size > 0 || room < 6);
+        cr_assert(size == 0 || strcmp(text + size - strlen(end), end) == 0, "%s", text);
         size = fault_message(&fault, text, room);
         cr_assert(room == 0 || (size < room && strlen(text) == size));
         cr_assert_eq(text[room], 'z');
