@@ -268,7 +268,8 @@ void mutate(struct dice *dice, struct buf *buf)
             buf->at[place] = (uint8_t)(buf->at[place] + 1);
             break;
         case 3:
-            cut = MIN_OF(buf->size - place, 1 + dice_roll(dice, 4));
+            cut = 1 + dice_roll(dice, 4);
+            cut = MIN_OF(cut, buf->size - place);
             memmove(buf->at + place, buf->at + place + cut, buf->size - place - cut);
             buf->size -= cut;
             break;
