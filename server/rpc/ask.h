@@ -12,6 +12,15 @@
 #include "server/rpc/rpc.h"
 #include "server/wire/call.h"
 
+/* A method that is a unary question: its port is ask_port, its ctx one of these. */
+struct ask;
+struct question {
+    struct rpc *rpc;
+    const ProtobufCMessageDescriptor *type;
+    void (*on_loop)(struct ask *ask);
+};
+extern const struct call_port ask_port;
+
 /* The room's own view of its state; services keep theirs in their own files. */
 struct rpc {
     struct loop *loop;
@@ -20,26 +29,31 @@ struct rpc {
     int64_t started_wall_ns;
     struct method *methods;
     size_t method_count;
+    struct kept *kept; /* what rpc_question() made */
     struct health *health;
     struct reflection *reflection;
+    struct question finish; /* Subscriber.Finish */
 };
 
-/* Unpacks a request: first a scan of its form by the message's descriptor (groups, field numbers, wire types, lengths, UTF-8, NUL, depth: the rules of framing.h), then protobuf-c with an
- * allocator that stops at 8 times the input + 64 KiB. FAULT_NONE: *message_out is to be freed with decoded_free(). Any thread. */
-MUST_CHECK enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type, ProtobufCMessage **message_out, struct fault *fault);
+/* Unpacks a request: first a scan of its form by the message's descriptor (groups, field numbers, wire types, lengths, UTF-8, NUL, depth:
+ * the rules of framing.h), then protobuf-c with an allocator that stops at 8 times the input + 64 KiB. FAULT_NONE: *message_out is to be
+ * freed with decoded_free(). Any thread. */
+MUST_CHECK enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type, ProtobufCMessage **message_out,
+                                    struct fault *fault);
 void decoded_free(ProtobufCMessage *message); /* NULL allowed */
 
 /* Packs any message, appended. Any thread. */
 void encode(const ProtobufCMessage *message, struct buf *bytes);
 
-/* A Duration to nanoseconds. Absent (NULL): `otherwise`. FAULT_NONE, or BAD_DURATION / OUT_OF_BOUNDS naming field, value and bound: `least` and `most` bound what is not 0; 0 is
- * allowed where `zero` is. */
+/* A Duration to nanoseconds. Absent (NULL): `otherwise`. FAULT_NONE, or BAD_DURATION / OUT_OF_BOUNDS naming field, value and bound: `least`
+ * and `most` bound what is not 0; 0 is allowed where `zero` is. */
 struct duration_rule {
     const char *field;
     int64_t otherwise_ns, least_ns, most_ns;
     bool zero;
 };
-MUST_CHECK enum fault_reason decode_duration(const ProtobufCMessage *duration, const struct duration_rule *rule, int64_t *ns_out, struct fault *fault);
+MUST_CHECK enum fault_reason decode_duration(const ProtobufCMessage *duration, const struct duration_rule *rule, int64_t *ns_out,
+                                             struct fault *fault);
 
 /* A unary question on its way: decoded on the wire thread, answered on the loop, sent on the wire thread. */
 struct ask {
@@ -48,17 +62,13 @@ struct ask {
     struct task task;
     ProtobufCMessage *request;
     struct buf answer;
-    struct fault fault; /* reason NONE: `answer` is sent */
+    struct fault fault;               /* reason NONE: `answer` is sent */
     void (*on_loop)(struct ask *ask); /* sets `answer` or `fault` */
 };
 
-/* A method that is a unary question: its port is ask_port, its ctx one of these. */
-struct question {
-    struct rpc *rpc;
-    const ProtobufCMessageDescriptor *type;
-    void (*on_loop)(struct ask *ask);
-};
-extern const struct call_port ask_port;
+/* Adds a unary method; the room keeps its question. */
+MUST_CHECK enum err rpc_question(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type,
+                                 void (*on_loop)(struct ask *ask));
 
 /* google.rpc.Status for a fault, with ErrorInfo and what else says more; at most 2 KiB. Any thread. */
 void fault_details(const struct fault *fault, struct buf *details);
@@ -73,6 +83,9 @@ void health_free(struct rpc *rpc);
 void reflection_free(struct rpc *rpc);
 /* Adds one row. `path` must be static. */
 MUST_CHECK enum err rpc_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx);
+/* The names of the services that have rows, each once: start with *at 0; false ends. Any thread, once the room is made. */
+bool rpc_service_next(const struct rpc *rpc, size_t *at, struct bytes *name_out);
+bool rpc_serves(const struct rpc *rpc, struct bytes service);
 
 /* What a SubscribeRequest means, checked against every bound. */
 struct wish {
@@ -87,8 +100,20 @@ MUST_CHECK enum fault_reason wish_read(const ProtobufCMessage *request, struct w
 void wish_fini(struct wish *wish);
 void settings_write(const struct wish *wish, struct buf *block); /* Started.settings: a serialized Settings message */
 
-/* Resume tokens: opaque to consumers, checked with a checksum when they come back. token_write walks the channel's positions (at most 64 KiB). */
+/* The serialized Settings of a subscription, by the `ctx` of its subscription_view. Loop. */
+void subscriber_settings(void *ctx, struct buf *settings);
+
+/* Resume tokens: opaque to consumers, checked with a checksum when they come back. token_write walks the channel's positions (at most 64
+ * KiB). */
 void token_write(struct chan *chan, struct buf *token);
-MUST_CHECK enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *time_out, struct fault *fault);
+/* FAULT_NONE: *points_out is to be freed; it is not NULL, and its sources point into the token. Otherwise BAD_TOKEN. */
+MUST_CHECK enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *time_out,
+                                        struct fault *fault);
+
+/* Page tokens: the name after which the next page begins, as text. `list` tells one list's tokens from another's. */
+#define PAGE_NAME_MOST 256u
+void page_write(char list, struct bytes name, struct buf *token);
+/* `name` has room for PAGE_NAME_MOST bytes. An empty token is the first page: size 0. Otherwise BAD_TOKEN, with field `page_token`. */
+MUST_CHECK enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out, struct fault *fault);
 
 #endif

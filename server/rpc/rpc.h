@@ -16,7 +16,7 @@ struct rpc;
 struct rpc_settings {
     struct framing_limits framing;
     bool reflection;
-    int64_t write_ns;          /* a consumer that does not read for so long is ended */
+    int64_t write_ns; /* a consumer that does not read for so long is ended */
     uint32_t calls_per_connection_most;
     uint32_t connections_most;
     const char *version;

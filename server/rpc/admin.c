@@ -1,0 +1,364 @@
+/* admin.c - seeing and steering: what the hub knows, as messages. Everything here runs on the loop, so what it sees is one moment. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "event/encode.h"
+#include "event/selector.h"
+#include "server/rpc/ask.h"
+#include "tributary/v1/admin.pb-c.h"
+
+#define PAGE_OTHERWISE 100u
+#define PAGE_MOST 1000u
+#define PAGE_BYTES_MOST (1u << 20) /* clients take 4 MiB by default, and one entry with its sources may be a third of a MiB */
+#define SOURCES_MOST 1000u
+#define NAME_BYTES_MOST 256u
+#define PRODUCERS 'p'
+#define SUBSCRIPTIONS 's'
+
+enum page_field { PAGE_ENTRY = 1, PAGE_NEXT = 2 };
+enum subscription_field { SUBSCRIPTION_SETTINGS = 5, SUBSCRIPTION_SOURCES = 11 };
+
+static const struct duration_rule deadline = {"deadline", 5 * NS_PER_S, 1, 3600 * NS_PER_S, true};
+
+static struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* A name as a text: names hold no NUL, and are no longer than this. */
+struct name {
+    char text[NAME_BYTES_MOST + 1];
+};
+
+static char *name_copy(struct name *name, struct bytes bytes)
+{
+    size_t size = MIN_OF(bytes.size, NAME_BYTES_MOST);
+
+    if (size > 0)
+        memcpy(name->text, bytes.at, size);
+    name->text[size] = '\0';
+    return name->text;
+}
+
+static Tributary__V1__Tally *tally_fill(Tributary__V1__Tally *message, struct tally tally)
+{
+    tributary__v1__tally__init(message);
+    message->events = tally.events;
+    message->bytes = tally.bytes;
+    return message;
+}
+
+static void producer_write(const struct producer_view *view, struct buf *answer)
+{
+    Tributary__V1__Producer producer = TRIBUTARY__V1__PRODUCER__INIT;
+    Tributary__V1__Tally published;
+    struct name name;
+
+    producer.name = name_copy(&name, view->name);
+    producer.kind = TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
+    producer.state = (Tributary__V1__ProducerState)view->state;
+    producer.epoch = view->epoch;
+    producer.last_sequence = view->last_sequence;
+    producer.published = tally_fill(&published, view->published);
+    producer.open_calls = view->open_calls;
+    producer.blocked_calls = view->blocked_calls;
+    producer.subscriptions = view->subscriptions;
+    producer.last_event_unix_nano = (uint64_t)view->last_event_wall_ns;
+    producer.peer = (char *)(view->peer ? view->peer : "");
+    encode(&producer.base, answer);
+}
+
+/* Under the channel's lock: only writes it down. */
+static void source_write(void *ctx, const struct feed_sums *sums)
+{
+    Tributary__V1__Subscription__LossOfSource message = TRIBUTARY__V1__SUBSCRIPTION__LOSS_OF_SOURCE__INIT;
+    Tributary__V1__Tally accepted, delivered, dropped, queued;
+    struct buf *answer = ctx;
+    struct buf source = {0};
+    struct name name;
+
+    message.source = name_copy(&name, source_name(sums->source));
+    message.epoch = sums->source->epoch;
+    message.accepted = tally_fill(&accepted, sums->accepted);
+    message.delivered = tally_fill(&delivered, sums->delivered);
+    message.dropped = tally_fill(&dropped, sums->dropped);
+    message.queued = tally_fill(&queued, sums->queued);
+    encode(&message.base, &source);
+    field_bytes_always(answer, SUBSCRIPTION_SOURCES, (struct bytes){source.at, source.size});
+    answer->broken |= source.broken;
+    buf_fini(&source);
+}
+
+/* Each reason that took something. */
+struct losses {
+    Tributary__V1__Subscription__LossOfReason messages[LOSS_COUNT];
+    Tributary__V1__Subscription__LossOfReason *pointers[LOSS_COUNT];
+    Tributary__V1__Tally tallies[LOSS_COUNT];
+    size_t count;
+};
+
+static void losses_fill(struct losses *losses, const struct chan_sums *sums)
+{
+    losses->count = 0;
+    for (size_t i = 0; i < LOSS_COUNT; i++) {
+        Tributary__V1__Subscription__LossOfReason *message = &losses->messages[losses->count];
+
+        if (sums->dropped[i].events == 0 && sums->dropped[i].bytes == 0)
+            continue;
+        tributary__v1__subscription__loss_of_reason__init(message);
+        message->reason = (Tributary__V1__LossReason)i;
+        message->lost = tally_fill(&losses->tallies[losses->count], sums->dropped[i]);
+        losses->pointers[losses->count++] = message;
+    }
+}
+
+/* Repeated and embedded fields may stand anywhere, so what others write is laid behind what is packed here. */
+static void subscription_write(const struct subscription_view *view, bool sources, struct buf *answer)
+{
+    Tributary__V1__Subscription subscription = TRIBUTARY__V1__SUBSCRIPTION__INIT;
+    Tributary__V1__Tally accepted, delivered, dropped, queued;
+    struct losses losses;
+    struct chan_sums sums;
+    struct buf settings = {0};
+    struct name name;
+
+    chan_sums(view->chan, &sums);
+    losses_fill(&losses, &sums);
+    subscription.id = (char *)view->id;
+    subscription.name = name_copy(&name, view->name);
+    subscription.peer = (char *)(view->peer ? view->peer : "");
+    subscription.started_unix_nano = (uint64_t)view->started_wall_ns;
+    subscription.accepted = tally_fill(&accepted, sums.accepted);
+    subscription.delivered = tally_fill(&delivered, sums.delivered);
+    subscription.dropped = tally_fill(&dropped, chan_dropped(&sums));
+    subscription.queued = tally_fill(&queued, sums.queued);
+    subscription.n_losses = losses.count;
+    subscription.losses = losses.pointers;
+    subscription.producers_matched = view->producers_matched;
+    subscription.stalled = sums.stalled;
+    subscription.latched = sums.latched;
+    subscription.draining = view->draining;
+    encode(&subscription.base, answer);
+    subscriber_settings(view->ctx, &settings);
+    field_bytes_always(answer, SUBSCRIPTION_SETTINGS, (struct bytes){settings.at, settings.size});
+    answer->broken |= settings.broken;
+    buf_fini(&settings);
+    if (sources)
+        chan_feeds(view->chan, SOURCES_MOST, source_write, answer);
+}
+
+/* A page being written. What does not fit is the next page's. */
+struct page {
+    struct buf *answer;
+    bool sources;
+    bool full;
+    bool skipped;                 /* an entry did not fit any more */
+    uint8_t last[PAGE_NAME_MOST]; /* the name of the last entry */
+    size_t last_size;
+};
+
+/* Both answers have their entries in field 1 and the next page's token in field 2. */
+static void page_add(struct page *page, struct bytes name, struct buf *entry)
+{
+    CHECK(name.size <= sizeof page->last);
+    field_bytes_always(page->answer, PAGE_ENTRY, (struct bytes){entry->at, entry->size});
+    page->answer->broken |= entry->broken;
+    memcpy(page->last, name.at, name.size);
+    page->last_size = name.size;
+    page->full = page->answer->size >= PAGE_BYTES_MOST;
+}
+
+static void page_end(struct page *page, char list, bool more)
+{
+    struct buf token = {0};
+
+    if ((more || page->skipped) && page->last_size > 0)
+        page_write(list, (struct bytes){page->last, page->last_size}, &token);
+    field_bytes(page->answer, PAGE_NEXT, (struct bytes){token.at, token.size});
+    page->answer->broken |= token.broken;
+    buf_fini(&token);
+}
+
+static enum fault_reason page_size_read(uint32_t asked, uint32_t *size_out, struct fault *fault)
+{
+    if (asked > PAGE_MOST)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", asked, "at most 1000");
+    *size_out = asked > 0 ? asked : PAGE_OTHERWISE;
+    return FAULT_NONE;
+}
+
+static void producer_add(void *ctx, const struct producer_view *view)
+{
+    struct page *page = ctx;
+    struct buf entry = {0};
+
+    page->skipped |= page->full;
+    if (page->full)
+        return;
+    producer_write(view, &entry);
+    page_add(page, view->name, &entry);
+    buf_fini(&entry);
+}
+
+static void list_producers(struct ask *ask)
+{
+    const Tributary__V1__ListProducersRequest *request = (const Tributary__V1__ListProducersRequest *)(void *)ask->request;
+    struct bytes pattern = text_bytes(request->pattern);
+    struct page page = {.answer = &ask->answer};
+    uint8_t after[PAGE_NAME_MOST];
+    size_t after_size = 0;
+    uint32_t size = 0;
+    bool more;
+
+    if (pattern.size > PATTERN_BYTES_MOST)
+        fault_bytes(&ask->fault, FAULT_TOO_LONG, "pattern", pattern, "at most 256 bytes");
+    if (ask->fault.reason || page_size_read(request->page_size, &size, &ask->fault) ||
+        page_read(PRODUCERS, request->page_token, after, &after_size, &ask->fault))
+        return;
+    more = hub_producers(ask->rpc->hub, pattern, (struct bytes){after, after_size}, size, producer_add, &page);
+    page_end(&page, PRODUCERS, more);
+}
+
+static void producer_answer(void *ctx, const struct producer_view *view)
+{
+    producer_write(view, ctx);
+}
+
+static void get_producer(struct ask *ask)
+{
+    const Tributary__V1__GetProducerRequest *request = (const Tributary__V1__GetProducerRequest *)(void *)ask->request;
+    struct bytes name = text_bytes(request->name);
+
+    if (name_check(name, "name", NAME_BYTES_MOST, &ask->fault) ||
+        hub_producer(ask->rpc->hub, name, producer_answer, &ask->answer, &ask->fault))
+        buf_clear(&ask->answer); /* ask->fault says why */
+}
+
+static void subscription_add(void *ctx, const struct subscription_view *view)
+{
+    struct page *page = ctx;
+    struct buf entry = {0};
+
+    page->skipped |= page->full;
+    if (page->full)
+        return;
+    subscription_write(view, page->sources, &entry);
+    page_add(page, text_bytes(view->id), &entry);
+    buf_fini(&entry);
+}
+
+static void list_subscriptions(struct ask *ask)
+{
+    const Tributary__V1__ListSubscriptionsRequest *request = (const Tributary__V1__ListSubscriptionsRequest *)(void *)ask->request;
+    struct page page = {.answer = &ask->answer, .sources = request->sources};
+    uint8_t after[PAGE_NAME_MOST];
+    size_t after_size = 0;
+    uint32_t size = 0;
+    bool more;
+
+    if (page_size_read(request->page_size, &size, &ask->fault) ||
+        page_read(SUBSCRIPTIONS, request->page_token, after, &after_size, &ask->fault))
+        return;
+    more = hub_subscriptions(ask->rpc->hub, (struct bytes){after, after_size}, size, subscription_add, &page);
+    page_end(&page, SUBSCRIPTIONS, more);
+}
+
+static void subscription_answer(void *ctx, const struct subscription_view *view)
+{
+    subscription_write(view, false, ctx);
+}
+
+/* Answers the subscription as it was before. */
+static void disconnect(struct ask *ask)
+{
+    const Tributary__V1__DisconnectRequest *request = (const Tributary__V1__DisconnectRequest *)(void *)ask->request;
+    struct bytes id = text_bytes(request->subscription_id);
+    struct bytes reason = text_bytes(request->reason);
+    struct fault *fault = &ask->fault;
+    int64_t drain_ns;
+
+    if (name_check(id, "subscription_id", NAME_BYTES_MOST, fault))
+        return;
+    if (reason.size > 0 && name_check(reason, "reason", NAME_BYTES_MOST, fault))
+        return;
+    if (decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, fault))
+        return;
+    if (hub_subscription(ask->rpc->hub, id, subscription_answer, &ask->answer, fault))
+        return;
+    if (request->drain ? hub_finish(ask->rpc->hub, id, CLOSING_DISCONNECTED, drain_ns, fault)
+                       : hub_disconnect(ask->rpc->hub, id, reason, fault))
+        buf_clear(&ask->answer); /* *fault says why */
+}
+
+/* The counters as messages. The listener counts connections only when it is asked, so that one is asked now. */
+struct counts {
+    Tributary__V1__Info__Counter messages[COUNTER_COUNT];
+    Tributary__V1__Info__Counter *pointers[COUNTER_COUNT];
+};
+
+static void counts_fill(struct counts *counts, const struct rpc_settings *settings)
+{
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        Tributary__V1__Info__Counter *message = &counts->messages[i];
+
+        tributary__v1__info__counter__init(message);
+        message->name = (char *)counter_name((enum counter)i);
+        message->value = count_get((enum counter)i);
+        counts->pointers[i] = message;
+    }
+    if (settings->connections)
+        counts->messages[COUNT_LIVE_CONNECTIONS].value = settings->connections(settings->ctx);
+}
+
+static void get_info(struct ask *ask)
+{
+    const struct rpc_settings *settings = &ask->rpc->settings;
+    Tributary__V1__Info info = TRIBUTARY__V1__INFO__INIT;
+    struct counts counts;
+
+    counts_fill(&counts, settings);
+    info.version = (char *)settings->version;
+    info.grpc_version = (char *)grpc_version_string();
+    info.started_unix_nano = (uint64_t)ask->rpc->started_wall_ns;
+    info.n_listening = settings->listening_count;
+    info.listening = (char **)settings->listening;
+    info.pid = (uint32_t)getpid();
+    info.max_event_bytes = settings->framing.event_bytes;
+    info.max_batch_bytes = settings->framing.batch_bytes;
+    info.max_batch_events = settings->framing.batch_events;
+    info.max_calls_per_connection = settings->calls_per_connection_most;
+    info.max_connections = settings->connections_most;
+    info.memory_limit_bytes = chunk_budget_limit();
+    info.memory_used_bytes = chunk_budget_used();
+    info.draining = hub_draining(ask->rpc->hub);
+    info.n_counters = COUNTER_COUNT;
+    info.counters = counts.pointers;
+    encode(&info.base, &ask->answer);
+}
+
+enum err admin_serve(struct rpc *rpc)
+{
+    static const struct {
+        const char *path;
+        const ProtobufCMessageDescriptor *type;
+        void (*on_loop)(struct ask *ask);
+    } methods[] = {
+        {"/tributary.v1.Admin/ListProducers", &tributary__v1__list_producers_request__descriptor, list_producers},
+        {"/tributary.v1.Admin/GetProducer", &tributary__v1__get_producer_request__descriptor, get_producer},
+        {"/tributary.v1.Admin/ListSubscriptions", &tributary__v1__list_subscriptions_request__descriptor, list_subscriptions},
+        {"/tributary.v1.Admin/Disconnect", &tributary__v1__disconnect_request__descriptor, disconnect},
+        {"/tributary.v1.Admin/GetInfo", &tributary__v1__get_info_request__descriptor, get_info},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        enum err err = rpc_question(rpc, methods[i].path, methods[i].type, methods[i].on_loop);
+
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,285 @@
+/* decode.c - requests are read strictly: first their form, by the message's descriptor, then protobuf-c under a budget of memory.
+ *
+ * What the scan accepts, every decoder accepts, and reads alike: protobuf-c alone would cut a string at a NUL, take an unknown enum value
+ * for granted, and allocate without a bound. */
+#include "server/rpc/ask.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "event/field.h"
+#include "google/protobuf/duration.pb-c.h"
+
+#define DEPTH_MOST 32u
+#define BUDGET_TIMES 8u
+#define BUDGET_LEAST (64u * 1024u)
+#define DURATION_SECONDS_MOST INT64_C(315576000000) /* 10 000 years: protobuf's own bound */
+
+static enum wire_type wire_type_of(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+        return WIRE_FIXED32;
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return WIRE_FIXED64;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_BYTES:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return WIRE_LEN;
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_BOOL:
+    case PROTOBUF_C_TYPE_ENUM:
+        return WIRE_VARINT;
+    }
+    return WIRE_VARINT;
+}
+
+/* An enum travels as a varint of its sign-extended value, so it is compared in 64 bits: a decoder that looked at 32 would take 2^32 + 1
+ * for 1. */
+static bool enum_knows(const ProtobufCEnumDescriptor *type, int64_t value)
+{
+    for (unsigned i = 0; i < type->n_values; i++) {
+        if (type->values[i].value == value)
+            return true;
+    }
+    return false;
+}
+
+static enum fault_reason scalar_check(const ProtobufCFieldDescriptor *known, uint64_t value, struct fault *fault)
+{
+    if (known->type == PROTOBUF_C_TYPE_ENUM && !enum_knows(known->descriptor, (int64_t)value)) {
+        fault_set(fault, FAULT_UNKNOWN_ENUM, "", "");
+        snprintf(fault->value, sizeof fault->value, "%" PRId64, (int64_t)value);
+        return fault->reason;
+    }
+    if (known->type == PROTOBUF_C_TYPE_UINT32 && value > UINT32_MAX)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "", value, "at most 4294967295");
+    return FAULT_NONE;
+}
+
+/* A repeated scalar may come packed: values end to end, without tags. */
+static enum fault_reason packed_check(const ProtobufCFieldDescriptor *known, enum wire_type type, struct bytes packed, struct fault *fault)
+{
+    const uint8_t *at = packed.at;
+    const uint8_t *end = packed.at + packed.size;
+
+    if (type != WIRE_VARINT && packed.size % (type == WIRE_FIXED32 ? 4u : 8u) != 0)
+        return fault_set(fault, FAULT_BAD_LENGTH, "", "packed values must fill their length");
+    while (type == WIRE_VARINT && at < end) {
+        enum fault_reason reason;
+        uint64_t value;
+        size_t size = varint_read(at, end, &value);
+
+        if (size == 0)
+            return fault_set(fault, FAULT_BAD_VARINT, "", "");
+        reason = scalar_check(known, value, fault);
+        if (reason)
+            return reason;
+        at += size;
+    }
+    return FAULT_NONE;
+}
+
+/* How often a field occurs in bytes that were read without a fault: the index of the next one, for the fault's path. */
+static size_t occurrences(const uint8_t *at, const uint8_t *end, uint32_t number)
+{
+    size_t count = 0;
+
+    while (at < end) {
+        struct field field = {0};
+
+        if (field_read(&at, end, &field))
+            break;
+        count += field.number == number;
+    }
+    return count;
+}
+
+static void place(struct fault *fault, const ProtobufCFieldDescriptor *known, const uint8_t *begin, const uint8_t *from)
+{
+    const char *dot = fault->field[0] ? "." : "";
+    char prefix[sizeof fault->field];
+
+    if (known->label == PROTOBUF_C_LABEL_REPEATED)
+        snprintf(prefix, sizeof prefix, "%s[%zu]%s", known->name, occurrences(begin, from, known->id), dot);
+    else
+        snprintf(prefix, sizeof prefix, "%s%s", known->name, dot);
+    fault_within(fault, prefix);
+}
+
+static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels, struct fault *fault);
+
+static enum fault_reason field_check(const ProtobufCFieldDescriptor *known, const struct field *field, unsigned levels, struct fault *fault)
+{
+    enum wire_type type = wire_type_of(known->type);
+
+    if (field->type == WIRE_LEN && type != WIRE_LEN && known->label == PROTOBUF_C_LABEL_REPEATED)
+        return packed_check(known, type, field->bytes, fault);
+    if (field->type != type)
+        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "", "");
+    if (known->type == PROTOBUF_C_TYPE_STRING && !utf8_valid(field->bytes))
+        return fault_bytes(fault, FAULT_BAD_UTF8, "", field->bytes, "");
+    if (known->type == PROTOBUF_C_TYPE_MESSAGE)
+        return scan(field->bytes, known->descriptor, levels - 1, fault);
+    if (type == WIRE_VARINT)
+        return scalar_check(known, field->value, fault);
+    return FAULT_NONE;
+}
+
+/* `levels`: how deep messages may still nest, this one included. */
+static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels, struct fault *fault)
+{
+    const uint8_t *at = bytes.at;
+    const uint8_t *end = bytes.at + bytes.size;
+
+    if (levels == 0)
+        return fault_set(fault, FAULT_TOO_DEEP, "", "at most 32 levels");
+    while (at < end) {
+        const ProtobufCFieldDescriptor *known;
+        struct field field = {0};
+        const uint8_t *from = at;
+        enum fault_reason reason = field_read(&at, end, &field);
+
+        if (reason)
+            fault_set(fault, reason, "", "");
+        known = field.number > 0 ? protobuf_c_message_descriptor_get_field(type, field.number) : NULL;
+        if (known && !reason)
+            reason = field_check(known, &field, levels, fault);
+        if (reason) {
+            if (known)
+                place(fault, known, bytes.at, from);
+            return reason;
+        }
+    }
+    return FAULT_NONE;
+}
+
+/* What one request may still take. Only what is held at the same time counts. */
+struct budget {
+    size_t left;
+    bool refused;
+};
+
+static void *budget_alloc(void *data, size_t size)
+{
+    struct budget *budget = data;
+    void *memory = size <= budget->left ? malloc(MAX_OF(size, 1u)) : NULL;
+
+    if (!memory) {
+        budget->refused = true;
+        return NULL;
+    }
+    budget->left -= MIN_OF(budget->left, malloc_usable_size(memory));
+    return memory;
+}
+
+static void budget_free(void *data, void *memory)
+{
+    struct budget *budget = data;
+
+    if (!memory)
+        return;
+    budget->left += malloc_usable_size(memory);
+    free(memory);
+}
+
+enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type, ProtobufCMessage **message_out, struct fault *fault)
+{
+    struct budget budget = {.left = BUDGET_TIMES * bytes.size + BUDGET_LEAST};
+    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+    enum fault_reason reason = scan(bytes, type, DEPTH_MOST, fault);
+    ProtobufCMessage *message;
+
+    if (reason)
+        return reason;
+    message = protobuf_c_message_unpack(type, &allocator, bytes.size, bytes.at);
+    if (!message && budget.refused)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "", "a request may take 8 times its size + 64 KiB once it is decoded");
+    if (!message)
+        return fault_set(fault, FAULT_MALFORMED, "", "");
+    *message_out = message;
+    return FAULT_NONE;
+}
+
+void decoded_free(ProtobufCMessage *message)
+{
+    /* The budget's memory is malloc()'s, which is what protobuf-c frees by itself. */
+    if (message)
+        protobuf_c_message_free_unpacked(message, NULL);
+}
+
+void encode(const ProtobufCMessage *message, struct buf *bytes)
+{
+    uint8_t *at = buf_extend(bytes, protobuf_c_message_get_packed_size(message));
+
+    if (at)
+        protobuf_c_message_pack(message, at);
+}
+
+/* The largest unit that says it exactly: "24 h", "500 us". */
+static void duration_text(int64_t ns, char *text, size_t room)
+{
+    static const struct {
+        int64_t ns;
+        const char *name;
+    } units[] = {{3600 * NS_PER_S, "h"}, {60 * NS_PER_S, "min"}, {NS_PER_S, "s"}, {NS_PER_MS, "ms"}, {NS_PER_US, "us"}, {1, "ns"}};
+    size_t i = 0;
+
+    while (ns % units[i].ns != 0)
+        i++;
+    snprintf(text, room, "%" PRId64 " %s", ns / units[i].ns, units[i].name);
+}
+
+static enum fault_reason duration_refuse(const Google__Protobuf__Duration *duration, const struct duration_rule *rule,
+                                         enum fault_reason reason, struct fault *fault)
+{
+    bool negative = duration->seconds < 0 || duration->nanos < 0;
+    uint64_t seconds = duration->seconds < 0 ? 0 - (uint64_t)duration->seconds : (uint64_t)duration->seconds;
+    uint32_t nanos = duration->nanos < 0 ? 0 - (uint32_t)duration->nanos : (uint32_t)duration->nanos;
+    char least[32];
+    char most[32];
+    char bound[96];
+
+    duration_text(rule->least_ns, least, sizeof least);
+    duration_text(rule->most_ns, most, sizeof most);
+    if (rule->least_ns <= 1)
+        snprintf(bound, sizeof bound, "at most %s", most);
+    else
+        snprintf(bound, sizeof bound, "%s%s to %s", rule->zero ? "0, or " : "", least, most);
+    fault_set(fault, reason, rule->field,
+              reason == FAULT_BAD_DURATION ? "seconds and nanos of one sign, not negative, nanos below 10^9" : bound);
+    snprintf(fault->value, sizeof fault->value, "%s%" PRIu64 ".%09" PRIu32 " s", negative ? "-" : "", seconds, nanos);
+    return reason;
+}
+
+enum fault_reason decode_duration(const ProtobufCMessage *message, const struct duration_rule *rule, int64_t *ns_out, struct fault *fault)
+{
+    const Google__Protobuf__Duration *duration = (const Google__Protobuf__Duration *)(const void *)message;
+    int64_t ns;
+
+    if (!duration) {
+        *ns_out = rule->otherwise_ns;
+        return FAULT_NONE;
+    }
+    if (duration->seconds < 0 || duration->nanos < 0 || duration->nanos >= NS_PER_S || duration->seconds > DURATION_SECONDS_MOST)
+        return duration_refuse(duration, rule, FAULT_BAD_DURATION, fault);
+    if (duration->seconds > rule->most_ns / NS_PER_S)
+        return duration_refuse(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
+    ns = duration->seconds * NS_PER_S + duration->nanos;
+    if (ns > rule->most_ns || (ns == 0 && !rule->zero) || (ns > 0 && ns < rule->least_ns))
+        return duration_refuse(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
+    *ns_out = ns;
+    return FAULT_NONE;
+}

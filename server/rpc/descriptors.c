@@ -1,0 +1,358 @@
+/* descriptors.c - walks the descriptor set once and keeps a map of full names. protobuf-c has no reflection of its own, and
+ * descriptor.proto is read here by its field numbers: they are as fixed as protobuf itself. */
+#include "server/rpc/descriptors.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "event/field.h"
+
+/* No tool makes this array: the assembler takes the file in. TRIBUTARY_DESCRIPTORS is its path. */
+__asm__(".pushsection .rodata\n"
+        ".balign 8\n"
+        "descriptors_begin:\n"
+        ".incbin \"" TRIBUTARY_DESCRIPTORS "\"\n"
+        "descriptors_end:\n"
+        ".byte 0\n"
+        ".popsection\n");
+extern const uint8_t descriptors_begin[] __attribute__((visibility("hidden")));
+extern const uint8_t descriptors_end[] __attribute__((visibility("hidden")));
+
+#define NAME_BYTES_MOST 512u
+#define NESTED_MOST 16u
+
+enum set_field { SET_FILE = 1 };
+enum file_field { FILE_NAME = 1, FILE_PACKAGE = 2, FILE_DEPENDENCY = 3, FILE_MESSAGE = 4, FILE_ENUM = 5, FILE_SERVICE = 6 };
+enum declared_field { DECLARED_NAME = 1 }; /* messages, fields, oneofs, enums, values, services and methods alike */
+enum message_field { MESSAGE_FIELD = 2, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, MESSAGE_ONEOF = 8 };
+enum enum_field { ENUM_VALUE = 2 };
+enum service_field { SERVICE_METHOD = 2 };
+
+struct symbol {
+    struct map_node node;
+    struct symbol *next; /* of all, for the end */
+    size_t file;
+    bool message;
+    char name[];
+};
+
+struct file {
+    struct bytes proto;
+    struct bytes name;
+    bool *needs; /* of the files before it, which ones, directly or not */
+};
+
+struct descriptors {
+    struct map symbols;
+    struct symbol *first;
+    struct file *files;
+    size_t file_count;
+};
+
+struct bytes descriptors_embedded(void)
+{
+    return (struct bytes){descriptors_begin, (size_t)(descriptors_end - descriptors_begin)};
+}
+
+static bool same(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+}
+
+/* Finds the next field `number` (of any number: 0) that holds bytes, from *at on. False: there is none, or what follows is no message. */
+static bool next(const uint8_t **at, const uint8_t *end, uint32_t number, struct field *field)
+{
+    while (*at < end) {
+        if (field_read(at, end, field))
+            return false;
+        if (field->type == WIRE_LEN && (number == 0 || field->number == number))
+            return true;
+    }
+    return false;
+}
+
+static bool well_formed(struct bytes message)
+{
+    const uint8_t *at = message.at;
+    const uint8_t *end = message.at + message.size;
+    struct field field;
+
+    while (at < end) {
+        if (field_read(&at, end, &field))
+            return false;
+    }
+    return true;
+}
+
+static struct bytes text_field(struct bytes message, uint32_t number)
+{
+    const uint8_t *at = message.at;
+    struct field field;
+
+    return next(&at, message.at + message.size, number, &field) ? field.bytes : (struct bytes){0};
+}
+
+/* A full name being built: "package.Outer" grows to "package.Outer.Inner" and shrinks again. */
+struct path {
+    char text[NAME_BYTES_MOST];
+    size_t size;
+};
+
+static enum err path_add(struct path *path, struct bytes name)
+{
+    size_t dot = path->size > 0;
+
+    if (name.size == 0 || name.size > sizeof path->text - path->size - dot)
+        return ERR_INVALID;
+    if (dot)
+        path->text[path->size++] = '.';
+    memcpy(path->text + path->size, name.at, name.size);
+    path->size += name.size;
+    return ERR_OK;
+}
+
+static enum err symbol_add(struct descriptors *descriptors, const struct path *path, size_t file, bool message)
+{
+    struct symbol *symbol = malloc(sizeof *symbol + path->size);
+    enum err err;
+
+    if (!symbol)
+        return ERR_NO_MEMORY;
+    memcpy(symbol->name, path->text, path->size);
+    symbol->node.key = (struct bytes){(const uint8_t *)symbol->name, path->size};
+    symbol->file = file;
+    symbol->message = message;
+    err = map_find(&descriptors->symbols, symbol->node.key) ? ERR_INVALID : map_add(&descriptors->symbols, &symbol->node);
+    if (err) {
+        free(symbol);
+        return err;
+    }
+    symbol->next = descriptors->first;
+    descriptors->first = symbol;
+    return ERR_OK;
+}
+
+/* What is declared where: names, and what has names of its own within. An enum's values stand beside the enum, as in C++. */
+struct walk {
+    struct descriptors *descriptors;
+    size_t file;
+    struct path path;
+};
+
+static enum err declare(struct walk *walk, struct bytes declared, bool message)
+{
+    enum err err = path_add(&walk->path, text_field(declared, DECLARED_NAME));
+
+    return err ? err : symbol_add(walk->descriptors, &walk->path, walk->file, message);
+}
+
+/* Things that hold nothing further: each field `number` of `holder`. */
+static enum err declare_leaves(struct walk *walk, struct bytes holder, uint32_t number)
+{
+    size_t size = walk->path.size;
+    const uint8_t *at = holder.at;
+    enum err err = ERR_OK;
+    struct field field;
+
+    while (!err && next(&at, holder.at + holder.size, number, &field)) {
+        err = declare(walk, field.bytes, false);
+        walk->path.size = size;
+    }
+    return err;
+}
+
+static enum err declare_enum(struct walk *walk, struct bytes declared)
+{
+    size_t size = walk->path.size;
+    enum err err = declare(walk, declared, false);
+
+    walk->path.size = size;
+    return err ? err : declare_leaves(walk, declared, ENUM_VALUE);
+}
+
+static enum err declare_service(struct walk *walk, struct bytes declared)
+{
+    size_t size = walk->path.size;
+    enum err err = declare(walk, declared, false);
+
+    if (!err)
+        err = declare_leaves(walk, declared, SERVICE_METHOD);
+    walk->path.size = size;
+    return err;
+}
+
+static enum err declare_message(struct walk *walk, struct bytes declared, unsigned levels)
+{
+    size_t size = walk->path.size;
+    const uint8_t *at = declared.at;
+    struct field field;
+    enum err err = levels > 0 ? declare(walk, declared, true) : ERR_INVALID;
+
+    if (!err)
+        err = declare_leaves(walk, declared, MESSAGE_FIELD);
+    if (!err)
+        err = declare_leaves(walk, declared, MESSAGE_ONEOF);
+    while (!err && next(&at, declared.at + declared.size, 0, &field)) {
+        if (field.number == MESSAGE_NESTED)
+            err = declare_message(walk, field.bytes, levels - 1);
+        else if (field.number == MESSAGE_ENUM)
+            err = declare_enum(walk, field.bytes);
+    }
+    walk->path.size = size;
+    return err;
+}
+
+static enum err declare_file(struct descriptors *descriptors, size_t file)
+{
+    struct walk walk = {.descriptors = descriptors, .file = file};
+    struct bytes proto = descriptors->files[file].proto;
+    struct bytes package = text_field(proto, FILE_PACKAGE);
+    const uint8_t *at = proto.at;
+    enum err err = package.size > 0 ? path_add(&walk.path, package) : ERR_OK;
+    struct field field;
+
+    while (!err && next(&at, proto.at + proto.size, 0, &field)) {
+        if (field.number == FILE_MESSAGE)
+            err = declare_message(&walk, field.bytes, NESTED_MOST);
+        else if (field.number == FILE_ENUM)
+            err = declare_enum(&walk, field.bytes);
+        else if (field.number == FILE_SERVICE)
+            err = declare_service(&walk, field.bytes);
+    }
+    return err;
+}
+
+static size_t count_fields(struct bytes message, uint32_t number)
+{
+    const uint8_t *at = message.at;
+    struct field field;
+    size_t count = 0;
+
+    while (next(&at, message.at + message.size, number, &field))
+        count++;
+    return count;
+}
+
+/* A set lists every file after what it imports, so what those need is known already. */
+static enum err find_needs(struct descriptors *descriptors, size_t number)
+{
+    struct file *file = &descriptors->files[number];
+    const uint8_t *at = file->proto.at;
+    struct field field;
+    size_t need;
+
+    file->needs = calloc(number + 1, sizeof *file->needs);
+    if (!file->needs)
+        return ERR_NO_MEMORY;
+    while (next(&at, file->proto.at + file->proto.size, FILE_DEPENDENCY, &field)) {
+        if (!descriptors_file(descriptors, field.bytes, &need) || need >= number)
+            return ERR_INVALID;
+        file->needs[need] = true;
+        for (size_t i = 0; i < need; i++)
+            file->needs[i] |= descriptors->files[need].needs[i];
+    }
+    return ERR_OK;
+}
+
+static enum err fill(struct descriptors *descriptors, struct bytes set)
+{
+    const uint8_t *at = set.at;
+    enum err err = well_formed(set) ? ERR_OK : ERR_INVALID;
+    struct field field;
+
+    descriptors->files = calloc(count_fields(set, SET_FILE) + 1, sizeof *descriptors->files);
+    if (!descriptors->files)
+        return ERR_NO_MEMORY;
+    while (!err && next(&at, set.at + set.size, SET_FILE, &field)) {
+        struct file *file = &descriptors->files[descriptors->file_count++];
+
+        *file = (struct file){.proto = field.bytes, .name = text_field(field.bytes, FILE_NAME)};
+        err = well_formed(field.bytes) && file->name.size > 0 ? ERR_OK : ERR_INVALID;
+    }
+    for (size_t i = 0; !err && i < descriptors->file_count; i++) {
+        err = find_needs(descriptors, i);
+        if (!err)
+            err = declare_file(descriptors, i);
+    }
+    return err;
+}
+
+enum err descriptors_new(struct bytes set, struct descriptors **descriptors_out)
+{
+    struct descriptors *descriptors = calloc(1, sizeof *descriptors);
+    enum err err;
+
+    if (!descriptors)
+        return ERR_NO_MEMORY;
+    map_init(&descriptors->symbols);
+    err = fill(descriptors, set);
+    if (err) {
+        descriptors_free(descriptors);
+        return err;
+    }
+    *descriptors_out = descriptors;
+    return ERR_OK;
+}
+
+void descriptors_free(struct descriptors *descriptors)
+{
+    if (!descriptors)
+        return;
+    while (descriptors->first) {
+        struct symbol *symbol = descriptors->first;
+
+        descriptors->first = symbol->next;
+        free(symbol);
+    }
+    map_fini(&descriptors->symbols);
+    for (size_t i = 0; i < descriptors->file_count; i++)
+        free(descriptors->files[i].needs);
+    free(descriptors->files);
+    free(descriptors);
+}
+
+bool descriptors_file(const struct descriptors *descriptors, struct bytes name, size_t *file_out)
+{
+    for (size_t i = 0; i < descriptors->file_count; i++) {
+        if (same(descriptors->files[i].name, name)) {
+            *file_out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct symbol *find(const struct descriptors *descriptors, struct bytes name)
+{
+    struct map_node *node = map_find(&descriptors->symbols, name);
+
+    return node ? container_of(node, struct symbol, node) : NULL;
+}
+
+bool descriptors_symbol(const struct descriptors *descriptors, struct bytes name, size_t *file_out)
+{
+    const struct symbol *symbol = find(descriptors, name);
+
+    if (!symbol)
+        return false;
+    *file_out = symbol->file;
+    return true;
+}
+
+bool descriptors_is_message(const struct descriptors *descriptors, struct bytes name)
+{
+    const struct symbol *symbol = find(descriptors, name);
+
+    return symbol && symbol->message;
+}
+
+void descriptors_needs(const struct descriptors *descriptors, size_t file, void (*each)(void *ctx, struct bytes proto), void *ctx)
+{
+    for (size_t i = 0; i < file; i++) {
+        if (descriptors->files[file].needs[i])
+            each(ctx, descriptors->files[i].proto);
+    }
+    each(ctx, descriptors->files[file].proto);
+}

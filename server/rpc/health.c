@@ -1,0 +1,277 @@
+/* health.c - what load balancers and orchestrators ask. All services of this process serve, or none does: the state is one word.
+ *
+ * A watcher has one send in flight at most and is told the latest state when that landed, so it may miss a state but never the last. Check
+ * and List go through the loop, so their answer also says that the loop is alive. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "event/encode.h"
+#include "health/v1/health.pb-c.h"
+#include "server/rpc/ask.h"
+
+enum serving {
+    SERVING_UNTOLD = 0,
+    SERVING = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING,
+    SERVING_NOT = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING,
+    SERVING_UNKNOWN = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN,
+};
+enum list_field { LIST_STATUSES = 1, ENTRY_NAME = 1, ENTRY_STATE = 2 };
+
+struct health {
+    struct rpc *rpc;
+    _Atomic bool not_serving;
+    pthread_mutex_t lock;
+    /* Any thread, under lock. */
+    struct list watchers;
+};
+
+struct watcher {
+    struct health *health;
+    _Atomic uint32_t refs; /* its call's, and its task's while that is posted */
+    struct task task;
+    /* Any thread, under health->lock. */
+    struct list link;
+    struct wire_thread *thread;
+    /* Its wire thread only. */
+    struct call *call; /* NULL once that is closed */
+    bool asked;
+    bool known;
+    bool sending;
+    bool draining;
+    enum serving told;
+};
+
+static struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static enum serving state(const struct rpc *rpc)
+{
+    return atomic_load(&rpc->health->not_serving) ? SERVING_NOT : SERVING;
+}
+
+static bool known(const struct rpc *rpc, struct bytes service)
+{
+    return service.size == 0 || rpc_serves(rpc, service);
+}
+
+static void write_state(struct buf *answer, enum serving state)
+{
+    Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+
+    response.status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)state;
+    encode(&response.base, answer);
+}
+
+static void check(struct ask *ask)
+{
+    const Grpc__Health__V1__HealthCheckRequest *request = (const Grpc__Health__V1__HealthCheckRequest *)(void *)ask->request;
+    struct bytes service = text_bytes(request->service);
+
+    if (known(ask->rpc, service))
+        write_state(&ask->answer, state(ask->rpc));
+    else
+        fault_bytes(&ask->fault, FAULT_SERVICE_NOT_FOUND, "service", service, "");
+}
+
+static void list_entry(struct buf *answer, struct bytes name, enum serving state)
+{
+    struct buf entry = {0};
+    struct buf value = {0};
+
+    write_state(&value, state);
+    field_bytes(&entry, ENTRY_NAME, name);
+    field_bytes_always(&entry, ENTRY_STATE, (struct bytes){value.at, value.size});
+    field_bytes_always(answer, LIST_STATUSES, (struct bytes){entry.at, entry.size});
+    answer->broken |= entry.broken || value.broken;
+    buf_fini(&value);
+    buf_fini(&entry);
+}
+
+static void list(struct ask *ask)
+{
+    struct bytes name = {0};
+    size_t at = 0;
+
+    do
+        list_entry(&ask->answer, name, state(ask->rpc));
+    while (rpc_service_next(ask->rpc, &at, &name));
+}
+
+static void end(struct call *call, enum fault_reason reason)
+{
+    struct fault fault;
+
+    fault_set(&fault, reason, "", "");
+    call_finish(call, &fault);
+}
+
+static void watcher_release(struct watcher *watcher)
+{
+    if (atomic_fetch_sub(&watcher->refs, 1) == 1)
+        free(watcher);
+}
+
+/* Its wire thread. Sends what is new; a stream that is draining ends when there is nothing new. */
+static void tell(struct watcher *watcher)
+{
+    enum serving now;
+    struct buf answer = {0};
+
+    if (!watcher->call || !watcher->asked || watcher->sending)
+        return;
+    now = !watcher->known ? SERVING_UNKNOWN : watcher->draining ? SERVING_NOT : state(watcher->health->rpc);
+    if (now != watcher->told) {
+        write_state(&answer, now);
+        if (answer.broken) {
+            end(watcher->call, FAULT_MEMORY_BUDGET);
+        } else {
+            watcher->told = now;
+            watcher->sending = call_send(watcher->call, &answer);
+        }
+        buf_fini(&answer);
+    } else if (watcher->draining) {
+        end(watcher->call, FAULT_DRAINING);
+    }
+}
+
+/* Its wire thread: the state has changed. */
+static void changed(struct task *task)
+{
+    struct watcher *watcher = container_of(task, struct watcher, task);
+
+    tell(watcher);
+    watcher_release(watcher);
+}
+
+static void opened(struct call *call, void *ctx)
+{
+    struct watcher *watcher = calloc(1, sizeof *watcher);
+
+    if (!watcher) {
+        end(call, FAULT_MEMORY_BUDGET);
+        return;
+    }
+    watcher->health = ctx;
+    watcher->refs = 1;
+    watcher->task.run = changed;
+    watcher->thread = call_thread(call);
+    watcher->call = call;
+    list_init(&watcher->link);
+    call_own(call, watcher);
+    call_read(call);
+}
+
+/* In the list first, then the state is read: a change in between is told twice to nobody, and missed by nobody. */
+static void message(struct call *call, struct message *message)
+{
+    struct watcher *watcher = call_owned(call);
+    struct health *health = watcher->health;
+    ProtobufCMessage *request = NULL;
+    struct fault fault;
+
+    if (decode(message_bytes(message), &grpc__health__v1__health_check_request__descriptor, &request, &fault)) {
+        call_finish(call, &fault);
+        return;
+    }
+    watcher->asked = true;
+    watcher->known = known(health->rpc, text_bytes(((Grpc__Health__V1__HealthCheckRequest *)(void *)request)->service));
+    decoded_free(request);
+    pthread_mutex_lock(&health->lock);
+    list_append(&health->watchers, &watcher->link);
+    pthread_mutex_unlock(&health->lock);
+    tell(watcher);
+}
+
+static void half_closed(struct call *call)
+{
+    end(call, FAULT_NO_MESSAGE);
+}
+
+static void sent(struct call *call, bool ok)
+{
+    struct watcher *watcher = call_owned(call);
+
+    watcher->sending = false;
+    if (ok)
+        tell(watcher);
+}
+
+static void draining(struct call *call)
+{
+    struct watcher *watcher = call_owned(call);
+
+    if (!watcher)
+        return;
+    watcher->draining = true;
+    if (watcher->asked)
+        tell(watcher);
+    else
+        end(call, FAULT_DRAINING);
+}
+
+static void closed(struct call *call, bool ok)
+{
+    struct watcher *watcher = call_owned(call);
+
+    (void)ok; /* nothing is kept of how it ended */
+    if (!watcher)
+        return;
+    pthread_mutex_lock(&watcher->health->lock);
+    list_remove(&watcher->link);
+    pthread_mutex_unlock(&watcher->health->lock);
+    watcher->call = NULL;
+    watcher_release(watcher);
+}
+
+static const struct call_port watch_port = {
+    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .draining = draining, .closed = closed};
+
+/* The state changes once, so each watcher's task is posted once. */
+void rpc_not_serving(struct rpc *rpc)
+{
+    struct health *health = rpc->health;
+
+    if (atomic_exchange(&health->not_serving, true))
+        return;
+    pthread_mutex_lock(&health->lock);
+    list_each(link, safe, &health->watchers) {
+        struct watcher *watcher = container_of(link, struct watcher, link);
+
+        atomic_fetch_add(&watcher->refs, 1);
+        wire_post(watcher->thread, &watcher->task);
+    }
+    pthread_mutex_unlock(&health->lock);
+}
+
+enum err health_serve(struct rpc *rpc)
+{
+    struct health *health = calloc(1, sizeof *health);
+    enum err err;
+
+    if (!health)
+        return ERR_NO_MEMORY;
+    health->rpc = rpc;
+    pthread_mutex_init(&health->lock, NULL);
+    list_init(&health->watchers);
+    rpc->health = health;
+    err = rpc_question(rpc, "/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor, check);
+    if (!err)
+        err = rpc_question(rpc, "/grpc.health.v1.Health/List", &grpc__health__v1__health_list_request__descriptor, list);
+    if (!err)
+        err = rpc_method(rpc, "/grpc.health.v1.Health/Watch", &watch_port, health);
+    return err;
+}
+
+void health_free(struct rpc *rpc)
+{
+    if (!rpc->health)
+        return;
+    pthread_mutex_destroy(&rpc->health->lock);
+    free(rpc->health);
+    rpc->health = NULL;
+}

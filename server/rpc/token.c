@@ -1,0 +1,210 @@
+/* token.c - what clients carry for us and bring back: where a stream stood, and where a page ended.
+ *
+ * Both are opaque, and close with a checksum under a fixed key, so that damage and mix-ups are noticed. It is no secret: a forged token can
+ * only say where a stream stood, which its owner may say anyway. A token of one server can be read by another.
+ *
+ *   resume token   'R' version=1 time:8 { name_size:varint name epoch:8 sequence:varint }... checksum:8
+ *   page token     base64url of: 'P' list name checksum:8                                    (numbers are little-endian) */
+#include "server/rpc/ask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+
+#define TOKEN_MOST (64u * 1024u)
+#define TOKEN_HEAD 10u
+#define CHECKSUM 8u
+#define POSITION_LEAST (1u + 1u + 8u + 1u)
+#define NAME_BYTES_MOST 256u
+
+static void number_put(struct buf *buf, uint64_t number)
+{
+    uint8_t *at = buf_extend(buf, 8);
+
+    for (unsigned i = 0; at && i < 8; i++)
+        at[i] = (uint8_t)(number >> (8 * i));
+}
+
+static uint64_t number_at(const uint8_t *at)
+{
+    uint64_t number = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        number |= (uint64_t)at[i] << (8 * i);
+    return number;
+}
+
+static uint64_t checksum(const uint8_t *at, size_t size)
+{
+    static const uint64_t key[2] = {UINT64_C(0x7472696275746172), UINT64_C(0x792e746f6b656e31)};
+
+    return siphash13(key, (struct bytes){at, size});
+}
+
+static void varint_put(struct buf *buf, uint64_t value)
+{
+    uint8_t bytes[10];
+
+    buf_bytes(buf, bytes, varint_write(bytes, value));
+}
+
+/* A token being written: `begin` is where it begins in a buffer that may hold something before. */
+struct writing {
+    struct buf *token;
+    size_t begin;
+};
+
+/* Under the channel's lock: only writes it down. A position that does not fit is left out; a shorter one after it may still fit. */
+static void position_put(void *ctx, const struct source *source, uint64_t sequence)
+{
+    struct writing *writing = ctx;
+    struct bytes name = source_name(source);
+    size_t size = varint_size(name.size) + name.size + 8 + varint_size(sequence);
+
+    if (writing->token->size - writing->begin + size + CHECKSUM > TOKEN_MOST)
+        return;
+    varint_put(writing->token, name.size);
+    buf_bytes(writing->token, name.at, name.size);
+    number_put(writing->token, source->epoch);
+    varint_put(writing->token, sequence);
+}
+
+void token_write(struct chan *chan, struct buf *token)
+{
+    struct writing writing = {token, token->size};
+
+    buf_bytes(token, "R\1", 2);
+    number_put(token, clock_epoch_ns());
+    chan_positions(chan, true, UINT32_MAX, position_put, &writing);
+    if (!token->broken)
+        number_put(token, checksum(token->at + writing.begin, token->size - writing.begin));
+}
+
+/* Reads the position at *at; false: it is not whole. */
+static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_point *point)
+{
+    struct fault unused;
+    uint64_t size;
+    size_t read = varint_read(*at, end, &size);
+
+    if (read == 0 || size > NAME_BYTES_MOST || (size_t)(end - *at) - read < size + 8)
+        return false;
+    *at += read;
+    point->source = (struct bytes){*at, (size_t)size};
+    *at += size;
+    point->epoch = number_at(*at);
+    *at += 8;
+    read = varint_read(*at, end, &point->sequence);
+    *at += read;
+    return read > 0 && !name_check(point->source, "", NAME_BYTES_MOST, &unused);
+}
+
+enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *time_out,
+                             struct fault *fault)
+{
+    static const char field[] = "start.resume";
+    struct resume_point *points;
+    const uint8_t *at, *end;
+    size_t count = 0;
+
+    if (token.size > TOKEN_MOST)
+        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
+    if (token.size < TOKEN_HEAD + CHECKSUM || memcmp(token.at, "R\1", 2) != 0)
+        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "a resume token of Progress or Closing");
+    end = token.at + token.size - CHECKSUM;
+    if (number_at(end) != checksum(token.at, token.size - CHECKSUM))
+        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "the checksum must match");
+    /* One more than can be there, so that a token without positions is not NULL. */
+    points = calloc((token.size - TOKEN_HEAD - CHECKSUM) / POSITION_LEAST + 1, sizeof *points);
+    if (!points)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    for (at = token.at + TOKEN_HEAD; at < end; count++) {
+        if (!position_get(&at, end, &points[count])) {
+            free(points);
+            return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "positions must be whole");
+        }
+    }
+    *points_out = points;
+    *count_out = count;
+    *time_out = number_at(token.at + 2);
+    return FAULT_NONE;
+}
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* RFC 4648, section 5, without padding. */
+static void base64_put(struct buf *buf, const uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i < size; i += 3) {
+        size_t count = MIN_OF(size - i, 3u);
+        uint32_t group = (uint32_t)at[i] << 16;
+
+        if (count > 1)
+            group |= (uint32_t)at[i + 1] << 8;
+        if (count > 2)
+            group |= at[i + 2];
+        for (unsigned j = 0; j <= count; j++)
+            buf_byte(buf, (uint8_t)digits[group >> (18 - 6 * j) & 63]);
+    }
+}
+
+/* False: not base64url, or it does not fit. Bits that stand for nothing must be 0, so each content has one text. */
+static bool base64_get(const char *text, uint8_t *at, size_t room, size_t *size_out)
+{
+    uint32_t group = 0;
+    unsigned bits = 0;
+    size_t size = 0;
+
+    for (; *text; text++) {
+        const char *digit = strchr(digits, *text);
+
+        if (!digit)
+            return false;
+        group = (group << 6 | (uint32_t)(digit - digits)) & 0xFFFF;
+        bits += 6;
+        if (bits < 8)
+            continue;
+        if (size == room)
+            return false;
+        bits -= 8;
+        at[size++] = (uint8_t)(group >> bits);
+    }
+    *size_out = size;
+    return bits < 6 && (group & (BIT(bits) - 1)) == 0;
+}
+
+void page_write(char list, struct bytes name, struct buf *token)
+{
+    struct buf plain = {0};
+
+    buf_byte(&plain, 'P');
+    buf_byte(&plain, (uint8_t)list);
+    buf_bytes(&plain, name.at, name.size);
+    if (!plain.broken)
+        number_put(&plain, checksum(plain.at, plain.size));
+    if (plain.broken)
+        token->broken = true;
+    else
+        base64_put(token, plain.at, plain.size);
+    buf_fini(&plain);
+}
+
+enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out, struct fault *fault)
+{
+    uint8_t plain[2 + PAGE_NAME_MOST + CHECKSUM];
+    size_t size;
+
+    if (!token[0]) {
+        *size_out = 0;
+        return FAULT_NONE;
+    }
+    if (!base64_get(token, plain, sizeof plain, &size) || size <= 2 + CHECKSUM || plain[0] != 'P' || plain[1] != (uint8_t)list ||
+        number_at(plain + size - CHECKSUM) != checksum(plain, size - CHECKSUM))
+        return fault_bytes(fault, FAULT_BAD_TOKEN, "page_token", (struct bytes){(const uint8_t *)token, strlen(token)},
+                           "the next_page_token of an earlier answer of this list");
+    *size_out = size - 2 - CHECKSUM;
+    memcpy(name, plain + 2, *size_out);
+    return FAULT_NONE;
+}
