@@ -15,6 +15,8 @@
 #include "base/map.h"
 #include "server/wire/memory.h"
 
+#include <grpc/support/alloc.h>
+
 /* Calls that the core may hand over before we ask again. */
 #define SLOTS 128
 

@@ -71,7 +71,10 @@ static bool send(struct deliver *deliver, int64_t now_ns)
         return false;
     bool sent = batch_send(deliver->call, &deliver->notes, &deliver->take);
     if (!sent) {
+        struct fault fault;
         chan_lost(deliver->chan, &deliver->take, LOSS_CONSUMER_GONE);
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        call_cut(deliver->call, &fault);
         return true;
     }
     deliver->in_flight = true;
@@ -245,6 +248,11 @@ void deliver_stop(struct deliver *deliver)
 {
     deliver->stopped = true;
     wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
+}
+
+bool deliver_in_flight(const struct deliver *deliver)
+{
+    return deliver->in_flight;
 }
 
 /* A wake that was posted is still on its way: then its task disposes. The channel's putters must be gone. */

@@ -40,6 +40,8 @@ void deliver_block(struct deliver *deliver, struct buf *block);
 void deliver_sent(struct deliver *deliver, bool ok); /* from the call's sent() */
 /* The call is lost or closed: what is in flight is CONSUMER_GONE. Nothing is sent afterwards. */
 void deliver_stop(struct deliver *deliver);
+bool deliver_in_flight(const struct deliver *deliver);
+/* Nothing may be in flight, and the channel must have no putters any more (after hub_unsubscribe()). NULL allowed. */
 void deliver_free(struct deliver *deliver);
 
 #endif

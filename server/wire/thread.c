@@ -272,11 +272,10 @@ static grpc_server *make_server(const struct wire_settings *settings)
     return server;
 }
 
-struct status wire_thread_new(const struct wire_settings *settings, unsigned number, struct wire_thread **thread_out)
+struct status wire_thread_new(const struct wire_settings *settings, struct wire_thread **thread_out)
 {
     struct wire_thread *thread = calloc(1, sizeof(*thread));
 
-    (void)number;
     if (!thread)
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
     list_init(&thread->ready);

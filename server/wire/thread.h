@@ -43,7 +43,7 @@ struct wire_settings {
     uint64_t resource_quota_bytes;
 };
 
-MUST_CHECK struct status wire_thread_new(const struct wire_settings *settings, unsigned number, struct wire_thread **thread_out);
+MUST_CHECK struct status wire_thread_new(const struct wire_settings *settings, struct wire_thread **thread_out);
 /* `down` is called on the wire thread, as its last act, when everything of it has ended. */
 MUST_CHECK struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *ctx), void *ctx);
 

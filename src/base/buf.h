@@ -16,6 +16,10 @@ struct buf {
 };
 
 void buf_fini(struct buf *buf);
+static inline void buf_fini_owned(struct buf *buf) /* for OWNED(buf_fini) on a struct buf */
+{
+    buf_fini(buf);
+}
 void buf_clear(struct buf *buf); /* keeps the memory */
 
 /* `size` bytes to be written by the caller, already counted; NULL when memory ran out. Valid until the next write. */

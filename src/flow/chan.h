@@ -148,6 +148,9 @@ void chan_drain(struct chan *chan);
 void chan_close(struct chan *chan, enum loss reason);
 bool chan_idle(struct chan *chan); /* nothing waits, is parked, or is in flight */
 
+/* True when waiting longer would cost: a whole batch waits, or a quarter of what the channel may hold. */
+bool chan_presses(struct chan *chan, uint32_t batch_events, uint64_t batch_bytes);
+
 struct tally {
     uint64_t events, bytes;
 };

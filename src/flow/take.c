@@ -142,3 +142,12 @@ void take_fini(struct take *take)
     free(take->entries);
     *take = (struct take){0};
 }
+
+bool chan_presses(struct chan *chan, uint32_t batch_events, uint64_t batch_bytes)
+{
+    pthread_mutex_lock(&chan->lock);
+    bool presses = chan->waiting.events >= MIN_OF(batch_events, chan->limits.max_events / 4) ||
+                   chan->waiting.bytes >= MIN_OF(batch_bytes, chan->limits.max_bytes / 4);
+    pthread_mutex_unlock(&chan->lock);
+    return presses;
+}

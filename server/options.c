@@ -1,0 +1,300 @@
+/* options.c - the daemon's command line, from one table. */
+#include "server/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "server/wire/listener.h"
+
+#define DEFAULT_LISTEN "127.0.0.1:7227"
+
+enum kind { FLAG, TEXT, LISTEN, NUMBER, BYTES, DURATION, LEVEL, FORMAT, ON_OFF, HELP, VERSION, ERRORS };
+
+struct option {
+    const char *name, *value, *help;
+    enum kind kind;
+    size_t at; /* of the field in struct options */
+    int64_t otherwise, least, most;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+#define MIB (INT64_C(1) << 20)
+
+static const struct option table[] = {
+    {"listen", "ADDRESS", "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")", LISTEN, 0, 0, 0, 0},
+    {"insecure-listen", NULL,
+     "allow --listen on an address that other machines reach: no encryption, no authentication; whoever reaches the port can read, publish and stop the service", FLAG,
+     FIELD(insecure_listen), 0, 0, 0},
+    {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves", TEXT, FIELD(ready_file), 0, 0, 0},
+    {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", LEVEL, FIELD(log_level), LOG_INFO, 0, 0},
+    {"log-format", "FORMAT", "text or json (default text)", FORMAT, FIELD(log_format), LOG_AS_TEXT, 0, 0},
+    {"wire-threads", "N", "threads that move data; one is fastest on few cores", NUMBER, FIELD(wire_threads), 1, 1, 64},
+    {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused", BYTES, FIELD(memory_limit_bytes), 1024 * MIB, MIB,
+     INT64_C(1) << 40},
+    {"max-connections", "N", "connections at a time", NUMBER, FIELD(connections_most), 10000, 1, 1000000},
+    {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(subscriptions_most), 100000, 1, 10000000},
+    {"max-producers", "N", "producers known at a time", NUMBER, FIELD(producers_most), 100000, 1, 10000000},
+    {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(event_bytes_most), MIB, 64, 64 * MIB},
+    {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(batch_bytes_most), MIB, 64, 64 * MIB},
+    {"transient-forget", "DURATION", "forget a publishing producer so long after its last call", DURATION, FIELD(transient_forget_ns), 60 * NS_PER_S, NS_PER_MS,
+     86400 * NS_PER_S},
+    {"drain-timeout", "DURATION", "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", DURATION, FIELD(drain_ns), 10 * NS_PER_S, NS_PER_MS,
+     3600 * NS_PER_S},
+    {"write-timeout", "DURATION", "end a consumer that does not read for so long", DURATION, FIELD(write_ns), 10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
+    {"reflection", "on|off", "server reflection (default: on where every address is local)", ON_OFF, FIELD(reflection), 0, 0, 0},
+    {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, 0, 0, 0, 0},
+    {"version", NULL, "print the version and exit", VERSION, 0, 0, 0, 0},
+    {"help", NULL, "print this and exit", HELP, 0, 0, 0, 0},
+};
+
+static void *field(struct options *options, const struct option *option)
+{
+    return (char *)options + option->at;
+}
+
+static void print_duration(FILE *out, int64_t ns)
+{
+    if (ns % NS_PER_S == 0)
+        fprintf(out, "%" PRId64 "s", ns / NS_PER_S);
+    else
+        fprintf(out, "%" PRId64 "ms", ns / NS_PER_MS);
+}
+
+static void print_bytes(FILE *out, int64_t bytes)
+{
+    if (bytes % MIB == 0)
+        fprintf(out, "%" PRId64 "M", bytes / MIB);
+    else
+        fprintf(out, "%" PRId64, bytes);
+}
+
+static void print_quantity(FILE *out, enum kind kind, int64_t quantity)
+{
+    if (kind == DURATION)
+        print_duration(out, quantity);
+    else if (kind == BYTES)
+        print_bytes(out, quantity);
+    else
+        fprintf(out, "%" PRId64, quantity);
+}
+
+static bool has_bounds(const struct option *option)
+{
+    return option->kind == NUMBER || option->kind == BYTES || option->kind == DURATION;
+}
+
+static void print_bounds(FILE *out, const struct option *option)
+{
+    print_quantity(out, option->kind, option->least);
+    fputs(" to ", out);
+    print_quantity(out, option->kind, option->most);
+}
+
+static void print_help(FILE *out)
+{
+    fputs("tributaryd - gRPC fan-in: many producers in, one merged stream out for every consumer\n\nUsage: tributaryd [OPTION ...]\n\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        char left[64];
+        snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
+        fprintf(out, "  %-28s %s", left, table[i].help);
+        if (has_bounds(&table[i])) {
+            fputs(" (default ", out);
+            print_quantity(out, table[i].kind, table[i].otherwise);
+            fputs("; ", out);
+            print_bounds(out, &table[i]);
+            fputs(")", out);
+        }
+        fputs("\n", out);
+    }
+    fputs("\nA duration is a number with ms, s, m or h; bytes are a number with nothing, K, M or G.\n"
+          "Exit status: 0 after a drain, 1 when it could not serve or was forced, 2 for a wrong command line.\n\n"
+          "Examples:\n"
+          "  tributaryd                                    serve on " DEFAULT_LISTEN "\n"
+          "  tributaryd --listen unix:/run/tributary.sock  serve on a unix socket only\n"
+          "  tributaryd --listen 127.0.0.1:0 --ready-file /tmp/address --log-format json\n",
+          out);
+}
+
+static void print_errors(FILE *out)
+{
+    for (int reason = FAULT_NONE + 1; reason < FAULT_COUNT; reason++)
+        fprintf(out, "%-24s %-20s %s\n", fault_reason_name((enum fault_reason)reason), fault_code_name(fault_code((enum fault_reason)reason)),
+                fault_text((enum fault_reason)reason));
+}
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static const struct unit duration_units[] = {{"ms", NS_PER_MS}, {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}, {NULL, 0}};
+static const struct unit byte_units[] = {{"", 1}, {"K", 1024}, {"M", MIB}, {"G", 1024 * MIB}, {NULL, 0}};
+static const struct unit number_units[] = {{"", 1}, {NULL, 0}};
+
+static const struct unit *units_of(enum kind kind)
+{
+    if (kind == DURATION)
+        return duration_units;
+    return kind == BYTES ? byte_units : number_units;
+}
+
+static bool parse_quantity(const char *text, const struct option *option, int64_t *quantity_out)
+{
+    char *end;
+
+    errno = 0;
+    int64_t number = strtoll(text, &end, 10);
+    if (errno || end == text || number < 0)
+        return false;
+    for (const struct unit *unit = units_of(option->kind); unit->name; unit++) {
+        if (strcmp(end, unit->name) != 0)
+            continue;
+        if (number > INT64_MAX / unit->factor)
+            return false;
+        *quantity_out = number * unit->factor;
+        return *quantity_out >= option->least && *quantity_out <= option->most;
+    }
+    return false;
+}
+
+static bool set_listen(struct options *options, const char *value)
+{
+    if (options->listen_count == LISTEN_MOST)
+        return false;
+    options->listen[options->listen_count++] = value;
+    return true;
+}
+
+static bool set_on_off(struct options *options, const char *value)
+{
+    options->reflection_set = true;
+    options->reflection = strcmp(value, "on") == 0;
+    return options->reflection || strcmp(value, "off") == 0;
+}
+
+static bool set(struct options *options, const struct option *option, const char *value)
+{
+    switch (option->kind) {
+    case FLAG:
+        *(bool *)field(options, option) = true;
+        return true;
+    case TEXT:
+        *(const char **)field(options, option) = value;
+        return true;
+    case LISTEN:
+        return set_listen(options, value);
+    case NUMBER:
+    case BYTES:
+    case DURATION:
+        return parse_quantity(value, option, field(options, option));
+    case LEVEL:
+        return log_level_parse(value, field(options, option));
+    case FORMAT:
+        return log_format_parse(value, field(options, option));
+    case ON_OFF:
+        return set_on_off(options, value);
+    case HELP:
+    case VERSION:
+    case ERRORS:
+        return true;
+    }
+    return false;
+}
+
+/* "--name", "--name=value"; *value_out NULL: none was joined. */
+static const struct option *find(const char *argument, const char **value_out)
+{
+    if (strncmp(argument, "--", 2) != 0)
+        return NULL;
+    const char *name = argument + 2;
+    size_t length = strcspn(name, "=");
+    *value_out = name[length] == '=' ? name + length + 1 : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static void set_defaults(struct options *options)
+{
+    *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AS_TEXT};
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (has_bounds(&table[i]))
+            *(int64_t *)field(options, &table[i]) = table[i].otherwise;
+}
+
+static enum options_outcome print_and_stop(enum kind kind, FILE *out)
+{
+    if (kind == HELP)
+        print_help(out);
+    else if (kind == VERSION)
+        fputs("tributaryd " TRIBUTARY_VERSION "\n", out);
+    else
+        print_errors(out);
+    return OPTIONS_DONE;
+}
+
+/* What needs the whole command line: defaults that depend on it, and what is not safe. */
+static enum options_outcome settle(struct options *options, FILE *err)
+{
+    bool local = true;
+
+    if (options->listen_count == 0)
+        options->listen[options->listen_count++] = DEFAULT_LISTEN;
+    for (size_t i = 0; i < options->listen_count; i++) {
+        if (listener_is_local(options->listen[i]))
+            continue;
+        local = false;
+        if (!options->insecure_listen) {
+            fprintf(err,
+                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the connection is plaintext: whoever reaches the port can read, "
+                    "publish and stop the service. Say --insecure-listen if that is meant.\n",
+                    options->listen[i]);
+            return OPTIONS_WRONG;
+        }
+    }
+    if (!options->reflection_set)
+        options->reflection = local;
+    return OPTIONS_RUN;
+}
+
+static void explain(const struct option *option, const char *value, FILE *err)
+{
+    fprintf(err, "tributaryd: --%s %s: not valid: %s", option->name, value, option->help);
+    if (has_bounds(option)) {
+        fputs(" (", err);
+        print_bounds(err, option);
+        fputs(")", err);
+    }
+    fputs("\n", err);
+}
+
+enum options_outcome options_read(int argc, char **argv, struct options *options_out, FILE *out, FILE *err)
+{
+    set_defaults(options_out);
+    for (int i = 1; i < argc; i++) {
+        const char *value = NULL;
+        const struct option *option = find(argv[i], &value);
+        if (!option || (!option->value && value)) {
+            fprintf(err, "tributaryd: %s: no such option; see tributaryd --help\n", argv[i]);
+            return OPTIONS_WRONG;
+        }
+        if (option->kind == HELP || option->kind == VERSION || option->kind == ERRORS)
+            return print_and_stop(option->kind, out);
+        if (option->value && !value)
+            value = i + 1 < argc ? argv[++i] : NULL;
+        if (option->value && !value) {
+            fprintf(err, "tributaryd: --%s needs a value: %s\n", option->name, option->help);
+            return OPTIONS_WRONG;
+        }
+        if (!set(options_out, option, value)) {
+            explain(option, value, err);
+            return OPTIONS_WRONG;
+        }
+    }
+    return settle(options_out, err);
+}

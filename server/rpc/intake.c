@@ -1,0 +1,198 @@
+/* intake.c - scan, find the producer (or have the loop make it), offer, and wait where a channel blocks.
+ *
+ *   message --scan--> inlet known --offer--> dealt
+ *                 |        ^          \--blocked, stall over--> dealt
+ *                 \--loop--/                                                  */
+#include "server/rpc/intake.h"
+
+#include <string.h>
+
+#include "base/counters.h"
+#include "server/rpc/ask.h"
+
+/* Field numbers of PublishRequest and PublishStreamRequest. */
+enum { FIELD_PRODUCER = 2, FIELD_CONFIRM = 3 };
+
+/* Values of Confirm that are served. */
+enum { CONFIRM_MOST = 1 };
+
+static const char anonymous[] = "anonymous";
+
+static void deal(struct intake *intake, enum fault_reason reason)
+{
+    if (reason)
+        count_add(COUNT_REFUSED_BATCHES, 1);
+    intake->dealt(intake, reason);
+}
+
+static enum fault_reason check_confirm(const struct framing_field *confirm, struct fault *fault)
+{
+    if (!confirm->present)
+        return FAULT_NONE;
+    if (confirm->type != WIRE_VARINT)
+        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "confirm", "an enum is a varint");
+    if (confirm->number > CONFIRM_MOST)
+        return fault_number(fault, FAULT_UNKNOWN_ENUM, "confirm", confirm->number, "CONFIRM_RECEIVED (1), or unspecified (0)");
+    return FAULT_NONE;
+}
+
+/* The first batch names the producer; a later one may only name it again. */
+static enum fault_reason check_producer(struct intake *intake, const struct framing_field *producer, struct fault *fault)
+{
+    struct bytes name = {(const uint8_t *)anonymous, sizeof(anonymous) - 1};
+
+    if (producer->present && producer->type != WIRE_LEN)
+        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "producer", "a string is length-delimited");
+    if (producer->present && producer->bytes.size > 0) {
+        enum fault_reason reason = name_check(producer->bytes, "producer", sizeof(intake->name), fault);
+        if (reason)
+            return reason;
+        name = producer->bytes;
+    } else if (intake->name_size > 0) {
+        return FAULT_NONE;
+    }
+    if (intake->name_size > 0 && (name.size != intake->name_size || memcmp(name.at, intake->name, name.size) != 0))
+        return fault_bytes(fault, FAULT_PRODUCER_CHANGED, "producer", name, "empty, or the name that the stream began with");
+    memcpy(intake->name, name.at, name.size);
+    intake->name_size = (uint32_t)name.size;
+    return FAULT_NONE;
+}
+
+/* The chunk keeps the message's memory where it can, and copies where the events do not lie in one piece. */
+static enum fault_reason make_chunk(struct intake *intake, struct message *message, const struct framing_scan *scan)
+{
+    struct bytes bytes = message_bytes(message);
+    uint64_t pinned = 0;
+
+    if (!scan->contiguous) {
+        if (chunk_of(bytes, scan, &intake->chunk) == ERR_OK)
+            return FAULT_NONE;
+    } else {
+        struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
+        if (memory && chunk_new(memory, bytes.at + scan->offsets[0], scan, pinned, &intake->chunk) == ERR_OK)
+            return FAULT_NONE;
+        if (memory)
+            memory->release(memory);
+    }
+    return fault_number(&intake->fault, FAULT_MEMORY_BUDGET, "events", chunk_budget_used(), "bytes wait already");
+}
+
+static void stall_over(struct stall *stall)
+{
+    struct intake *intake = container_of(stall, struct intake, stall);
+
+    wire_post(call_thread(intake->call), &intake->task);
+}
+
+static void on_unblocked(struct task *task)
+{
+    struct intake *intake = container_of(task, struct intake, task);
+    struct call *call = intake->call;
+
+    intake->blocked = false;
+    inlet_unblocked(intake->inlet);
+    deal(intake, FAULT_NONE);
+    call_drop(call);
+}
+
+static void offer(struct intake *intake)
+{
+    OWNED(chunk_release) struct chunk *chunk = intake->chunk;
+
+    intake->chunk = NULL;
+    intake->task.run = on_unblocked;
+    intake->blocked = true;
+    call_hold(intake->call);
+    enum err err = inlet_offer(intake->inlet, chunk, &intake->stall, &intake->offer);
+    if (err == ERR_AGAIN)
+        return;
+    intake->blocked = false;
+    deal(intake, err ? fault_set(&intake->fault, FAULT_DRAINING, "", "") : FAULT_NONE);
+    call_drop(intake->call);
+}
+
+/* Wire thread, back from the loop. */
+static void on_opened(struct task *task)
+{
+    struct intake *intake = container_of(task, struct intake, task);
+    struct call *call = intake->call;
+
+    if (intake->inlet) {
+        offer(intake);
+    } else {
+        chunk_release(intake->chunk);
+        intake->chunk = NULL;
+        deal(intake, intake->fault.reason);
+    }
+    call_drop(call);
+}
+
+/* Loop. */
+static void open_inlet(struct task *task)
+{
+    struct intake *intake = container_of(task, struct intake, task);
+    struct bytes name = {intake->name, intake->name_size};
+
+    if (hub_inlet_open(intake->rpc->hub, name, call_peer(intake->call), &intake->inlet, &intake->fault))
+        intake->inlet = NULL;
+    intake->task.run = on_opened;
+    wire_post(call_thread(intake->call), &intake->task);
+}
+
+static void find_inlet_and_offer(struct intake *intake)
+{
+    struct bytes name = {intake->name, intake->name_size};
+
+    if (!intake->inlet)
+        intake->inlet = hub_inlet_find(intake->rpc->hub, name, call_peer(intake->call));
+    if (intake->inlet) {
+        offer(intake);
+        return;
+    }
+    call_hold(intake->call);
+    intake->task.run = open_inlet;
+    loop_post(intake->rpc->loop, &intake->task);
+}
+
+static enum fault_reason read_message(struct intake *intake, struct message *message, const struct framing_scan *scan)
+{
+    enum fault_reason reason = check_confirm(&scan->fields[FIELD_CONFIRM], &intake->fault);
+
+    if (!reason && (scan->count > 0 || scan->fields[FIELD_PRODUCER].present))
+        reason = check_producer(intake, &scan->fields[FIELD_PRODUCER], &intake->fault);
+    if (!reason && scan->count > 0)
+        reason = make_chunk(intake, message, scan);
+    return reason;
+}
+
+void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void (*dealt)(struct intake *intake, enum fault_reason reason))
+{
+    memset(intake, 0, sizeof(*intake));
+    intake->rpc = rpc;
+    intake->call = call;
+    intake->dealt = dealt;
+    intake->stall.over = stall_over;
+}
+
+void intake_message(struct intake *intake, struct message *message)
+{
+    struct framing_scan *scan = wire_scan(call_thread(intake->call));
+    enum fault_reason reason = framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
+
+    if (!reason)
+        reason = read_message(intake, message, scan);
+    if (reason || scan->count == 0) {
+        deal(intake, reason);
+        return;
+    }
+    find_inlet_and_offer(intake);
+}
+
+void intake_fini(struct intake *intake)
+{
+    chunk_release(intake->chunk);
+    if (intake->inlet)
+        inlet_leave(intake->inlet);
+    intake->chunk = NULL;
+    intake->inlet = NULL;
+}

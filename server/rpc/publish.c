@@ -1,0 +1,97 @@
+/* publish.c - Publisher.Publish: one batch, one answer. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "event/encode.h"
+#include "server/rpc/ask.h"
+#include "server/rpc/intake.h"
+#include "server/rpc/publisher.h"
+
+/* A blocked call is answered this long before its deadline: its events are in the server's hands already. */
+#define BEFORE_DEADLINE_NS (5 * NS_PER_MS)
+
+struct publish {
+    struct intake intake;
+    struct wire_timer deadline;
+};
+
+/* PublishResponse */
+static void answer(struct publish *publish)
+{
+    const struct offer *offer = &publish->intake.offer;
+    struct buf bytes = {0};
+
+    field_fixed64(&bytes, 1, offer->first_sequence);
+    field_fixed64(&bytes, 2, offer->last_sequence);
+    field_varint(&bytes, 3, offer->matched);
+    field_fixed64(&bytes, 4, offer->epoch);
+    call_answer(publish->intake.call, &bytes);
+    buf_fini(&bytes);
+}
+
+static void dealt(struct intake *intake, enum fault_reason reason)
+{
+    struct publish *publish = container_of(intake, struct publish, intake);
+
+    wire_timer_set(call_thread(intake->call), &publish->deadline, INT64_MAX);
+    if (reason)
+        call_finish(intake->call, &intake->fault);
+    else
+        answer(publish);
+}
+
+static void on_deadline(struct wire_timer *timer, int64_t now_ns)
+{
+    struct publish *publish = container_of(timer, struct publish, deadline);
+
+    (void)now_ns;
+    if (publish->intake.blocked)
+        answer(publish);
+}
+
+static void opened(struct call *call, void *ctx)
+{
+    struct publish *publish = calloc(1, sizeof(*publish));
+    struct fault fault;
+
+    if (!publish) {
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        call_finish(call, &fault);
+        return;
+    }
+    intake_init(&publish->intake, ctx, call, dealt);
+    publish->deadline.fired = on_deadline;
+    call_own(call, publish);
+    call_read(call);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    struct publish *publish = call_owned(call);
+
+    intake_message(&publish->intake, message);
+    if (call_alive(call) && call_deadline_ns(call) != INT64_MAX)
+        wire_timer_set(call_thread(call), &publish->deadline, call_deadline_ns(call) - BEFORE_DEADLINE_NS);
+}
+
+static void half_closed(struct call *call)
+{
+    struct fault fault;
+
+    fault_set(&fault, FAULT_NO_MESSAGE, "", "");
+    call_finish(call, &fault);
+}
+
+static void closed(struct call *call, bool ok)
+{
+    struct publish *publish = call_owned(call);
+
+    (void)ok;
+    if (!publish)
+        return;
+    wire_timer_set(call_thread(call), &publish->deadline, INT64_MAX);
+    intake_fini(&publish->intake);
+    free(publish);
+}
+
+const struct call_port publish_port = {.opened = opened, .message = message, .half_closed = half_closed, .closed = closed, .unary = true};

@@ -1,0 +1,207 @@
+/* publish_stream.c - Publisher.PublishStream: many batches in, cumulative answers out.
+ *
+ *   READING --message--> DEALING --dealt--> READING --half-close, drain, refusals unread--> ...
+ *
+ * A batch is read only when the one before was dealt with: a blocking channel holds the stream back. Answers are gathered: one is in flight at a time, and
+ * under load at most one leaves in ANSWER_EVERY_NS. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "event/encode.h"
+#include "server/rpc/ask.h"
+#include "server/rpc/intake.h"
+#include "server/rpc/publisher.h"
+
+#define ANSWER_EVERY_NS (500 * NS_PER_US)
+
+/* Refusals that may wait for a peer that does not read its answers; beyond, its batches are not read. */
+#define REFUSALS_MOST 1024
+
+struct publish_stream {
+    struct intake intake;
+    uint64_t batch;     /* messages received */
+    uint64_t confirmed; /* dealt with */
+    uint64_t told;
+    uint64_t last_sequence, epoch;
+    struct buf refused; /* PublishStreamResponse.refused, encoded */
+    uint32_t refusals;
+    bool sending, reading, half_closed, draining;
+    int64_t answered_at_ns;
+    struct wire_ready ready;
+    struct wire_timer later;
+};
+
+static struct wire_thread *thread_of(const struct publish_stream *stream)
+{
+    return call_thread(stream->intake.call);
+}
+
+static void read_next(struct publish_stream *stream)
+{
+    bool wanted = !stream->half_closed && !stream->draining && stream->refusals < REFUSALS_MOST;
+
+    if (wanted && !stream->reading && stream->confirmed == stream->batch && call_alive(stream->intake.call)) {
+        stream->reading = true;
+        call_read(stream->intake.call);
+    }
+}
+
+static void note_refusal(struct publish_stream *stream, const struct fault *fault)
+{
+    OWNED(buf_fini) struct buf refused = {0};
+    const char *name = fault_reason_name(fault->reason);
+    char text[600];
+    size_t length = fault_message(fault, text, sizeof(text));
+
+    field_varint(&refused, 1, stream->batch);
+    field_varint(&refused, 2, fault_code(fault->reason));
+    field_bytes(&refused, 3, (struct bytes){(const uint8_t *)text, length});
+    field_bytes(&refused, 4, (struct bytes){(const uint8_t *)name, strlen(name)});
+    field_bytes_always(&stream->refused, 2, (struct bytes){refused.at, refused.size});
+    stream->refusals++;
+}
+
+/* PublishStreamResponse */
+static void answer(struct publish_stream *stream, int64_t now_ns)
+{
+    struct buf bytes = {0};
+
+    field_varint(&bytes, 1, stream->confirmed);
+    buf_bytes(&bytes, stream->refused.at, stream->refused.size);
+    field_fixed64(&bytes, 3, stream->last_sequence);
+    field_fixed64(&bytes, 4, stream->epoch);
+    buf_clear(&stream->refused);
+    stream->refusals = 0;
+    stream->told = stream->confirmed;
+    stream->answered_at_ns = now_ns;
+    stream->sending = call_send(stream->intake.call, &bytes);
+    buf_fini(&bytes);
+}
+
+/* The one place that decides: answer, wait, or finish. */
+static void look(struct publish_stream *stream, int64_t now_ns)
+{
+    bool ending = stream->half_closed || stream->draining;
+
+    if (!call_alive(stream->intake.call) || stream->sending)
+        return;
+    if (stream->told < stream->confirmed) {
+        int64_t due_ns = stream->answered_at_ns + ANSWER_EVERY_NS;
+        if (!ending && wire_busy(thread_of(stream)) && now_ns < due_ns)
+            wire_timer_set(thread_of(stream), &stream->later, due_ns);
+        else
+            answer(stream, now_ns);
+    } else if (ending && stream->confirmed == stream->batch) {
+        struct fault fault = {0};
+        if (!stream->half_closed)
+            fault_set(&fault, FAULT_DRAINING, "", "");
+        call_finish(stream->intake.call, &fault);
+        return;
+    }
+    read_next(stream);
+}
+
+static void on_tick_end(struct wire_ready *ready, int64_t now_ns)
+{
+    look(container_of(ready, struct publish_stream, ready), now_ns);
+}
+
+static void on_later(struct wire_timer *timer, int64_t now_ns)
+{
+    look(container_of(timer, struct publish_stream, later), now_ns);
+}
+
+static void dealt(struct intake *intake, enum fault_reason reason)
+{
+    struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
+
+    if (reason == FAULT_DRAINING) {
+        stream->batch--; /* never taken: the drain's status says so */
+        stream->draining = true;
+    } else if (reason) {
+        note_refusal(stream, &intake->fault);
+    } else if (intake->offer.epoch > 0) {
+        stream->last_sequence = intake->offer.last_sequence;
+        stream->epoch = intake->offer.epoch;
+    }
+    stream->confirmed = stream->batch;
+    read_next(stream);
+    wire_at_tick_end(thread_of(stream), &stream->ready);
+}
+
+static void opened(struct call *call, void *ctx)
+{
+    struct publish_stream *stream = calloc(1, sizeof(*stream));
+    struct fault fault;
+
+    if (!stream) {
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        call_finish(call, &fault);
+        return;
+    }
+    intake_init(&stream->intake, ctx, call, dealt);
+    list_init(&stream->ready.link);
+    stream->ready.tick_ended = on_tick_end;
+    stream->later.fired = on_later;
+    call_own(call, stream);
+    read_next(stream);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    struct publish_stream *stream = call_owned(call);
+
+    stream->reading = false;
+    stream->batch++;
+    intake_message(&stream->intake, message);
+}
+
+static void half_closed(struct call *call)
+{
+    struct publish_stream *stream = call_owned(call);
+
+    stream->reading = false;
+    stream->half_closed = true;
+    wire_at_tick_end(call_thread(call), &stream->ready);
+}
+
+static void sent(struct call *call, bool ok)
+{
+    struct publish_stream *stream = call_owned(call);
+
+    (void)ok; /* where it failed the call is about to end */
+    stream->sending = false;
+    wire_at_tick_end(call_thread(call), &stream->ready);
+}
+
+static void draining(struct call *call)
+{
+    struct publish_stream *stream = call_owned(call);
+
+    if (!stream)
+        return;
+    stream->draining = true;
+    wire_at_tick_end(call_thread(call), &stream->ready);
+}
+
+static void closed(struct call *call, bool ok)
+{
+    struct publish_stream *stream = call_owned(call);
+
+    (void)ok;
+    if (!stream)
+        return;
+    wire_timer_set(call_thread(call), &stream->later, INT64_MAX);
+    list_remove(&stream->ready.link);
+    buf_fini(&stream->refused);
+    intake_fini(&stream->intake);
+    free(stream);
+}
+
+const struct call_port publish_stream_port = {.opened = opened,
+                                              .message = message,
+                                              .half_closed = half_closed,
+                                              .sent = sent,
+                                              .draining = draining,
+                                              .closed = closed};

@@ -1,0 +1,372 @@
+/* subscriber.c - Subscriber.Subscribe: a wish, a subscription in the hub, and a pump on the call; and Finish beside it.
+ *
+ *   ASKING --subscribed--> LIVE --ended, cut, lost; nothing in flight--> LEAVING --unsubscribed--> GONE
+ *      \--refused------------------------------------------------------------------------------------^
+ *
+ * What the loop says (closing, cut) is posted to the call's wire thread before the answer to the leave, so it never comes too late. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "event/encode.h"
+#include "server/rpc/ask.h"
+#include "server/wire/deliver.h"
+#include "tributary/v1/subscriber.pb-c.h"
+
+/* At most one Progress in this time. */
+#define PROGRESS_EVERY_NS NS_PER_S
+
+/* Positions in one Progress at most. */
+#define POSITIONS_MOST 1000
+
+/* Fields of EventBatch, Progress, Closing, Started. */
+enum { BATCH_PROGRESS = 4, BATCH_CLOSING = 5, BATCH_STARTED = 6 };
+enum { PROGRESS_TOKEN = 2, PROGRESS_DELIVERED = 3, PROGRESS_LOST = 4 };
+enum { CLOSING_REASON = 1, CLOSING_DEADLINE = 2, CLOSING_TOKEN = 3 };
+enum { STARTED_ID = 1, STARTED_SETTINGS = 2, STARTED_MATCHED = 3 };
+
+struct subscriber {
+    struct rpc *rpc;
+    struct call *call;
+    enum { ASKING, LIVE, LEAVING, GONE } state;
+    bool ending; /* leave as soon as nothing is in flight */
+    enum fault_reason why;
+    ProtobufCMessage *request;
+    struct wish wish;
+    struct deliver *deliver;
+    struct subscription *subscription;
+    struct subscription_facts facts;
+    struct fault fault; /* why it was refused */
+    struct task task;
+    /* Notices of the loop, each posted at most once. */
+    struct task closing_notice, cut_notice;
+    enum closing closing;
+    int64_t closing_deadline_ns;
+    struct fault cut;
+};
+
+static void on_left(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, task);
+
+    subscriber->state = GONE;
+    call_drop(subscriber->call);
+}
+
+/* Loop. */
+static void unsubscribe(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, task);
+
+    hub_unsubscribe(subscriber->subscription, subscriber->why);
+    subscriber->task.run = on_left;
+    wire_post(call_thread(subscriber->call), &subscriber->task);
+}
+
+static void leave_when_landed(struct subscriber *subscriber)
+{
+    if (subscriber->state != LIVE || !subscriber->ending || deliver_in_flight(subscriber->deliver))
+        return;
+    subscriber->state = LEAVING;
+    deliver_stop(subscriber->deliver);
+    call_hold(subscriber->call);
+    subscriber->task.run = unsubscribe;
+    loop_post(subscriber->rpc->loop, &subscriber->task);
+}
+
+/* Only the first reason counts. */
+static void begin_end(struct subscriber *subscriber, enum fault_reason why)
+{
+    if (!subscriber->ending)
+        subscriber->why = why;
+    subscriber->ending = true;
+    leave_when_landed(subscriber);
+}
+
+static void write_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    position_write(ctx, source, sequence);
+}
+
+static void write_token(struct chan *chan, struct buf *block, uint32_t field)
+{
+    OWNED(buf_fini) struct buf token = {0};
+
+    token_write(chan, &token);
+    field_bytes(block, field, (struct bytes){token.at, token.size});
+}
+
+static void progress(void *ctx, struct chan *chan, struct buf *block)
+{
+    OWNED(buf_fini) struct buf body = {0};
+    struct chan_sums sums;
+
+    (void)ctx;
+    chan_sums(chan, &sums);
+    chan_positions(chan, false, POSITIONS_MOST, write_position, &body);
+    write_token(chan, &body, PROGRESS_TOKEN);
+    field_varint(&body, PROGRESS_DELIVERED, sums.delivered.events);
+    field_varint(&body, PROGRESS_LOST, chan_dropped(&sums).events);
+    field_bytes_always(block, BATCH_PROGRESS, (struct bytes){body.at, body.size});
+}
+
+static enum fault_reason too_slow(struct subscriber *subscriber, struct fault *fault)
+{
+    struct chan_sums sums;
+    char bound[96];
+
+    chan_sums(subscriber->facts.chan, &sums);
+    snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost", subscriber->wish.hub.limits.max_events,
+             subscriber->wish.hub.limits.max_bytes);
+    return fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&sums).events + sums.queued.events, bound);
+}
+
+static void ended(void *ctx, enum chan_state how)
+{
+    struct subscriber *subscriber = ctx;
+    struct fault fault = {0};
+
+    if (how == CHAN_BROKEN)
+        too_slow(subscriber, &fault);
+    else if (subscriber->closing == CLOSING_SERVER_DRAINING)
+        fault_set(&fault, FAULT_DRAINING, "", "");
+    call_finish(subscriber->call, &fault);
+    begin_end(subscriber, fault.reason);
+}
+
+static const struct deliver_port deliver_port = {.progress = progress, .ended = ended};
+
+static void on_closing(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, closing_notice);
+    OWNED(buf_fini) struct buf body = {0};
+    OWNED(buf_fini) struct buf block = {0};
+    int64_t deadline_ns = clock_wall_ns() + subscriber->closing_deadline_ns - clock_mono_ns();
+
+    if (subscriber->state != LIVE || subscriber->ending)
+        return;
+    field_varint(&body, CLOSING_REASON, subscriber->closing);
+    field_fixed64(&body, CLOSING_DEADLINE, (uint64_t)deadline_ns);
+    write_token(subscriber->facts.chan, &body, CLOSING_TOKEN);
+    field_bytes_always(&block, BATCH_CLOSING, (struct bytes){body.at, body.size});
+    deliver_block(subscriber->deliver, &block);
+}
+
+/* Loop. */
+static void closing(void *ctx, enum closing reason, int64_t deadline_ns)
+{
+    struct subscriber *subscriber = ctx;
+
+    subscriber->closing = reason;
+    subscriber->closing_deadline_ns = deadline_ns;
+    subscriber->closing_notice.run = on_closing;
+    wire_post(call_thread(subscriber->call), &subscriber->closing_notice);
+}
+
+static void on_cut(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, cut_notice);
+
+    if (subscriber->state != LIVE || subscriber->ending)
+        return;
+    deliver_stop(subscriber->deliver);
+    call_finish(subscriber->call, &subscriber->cut);
+    begin_end(subscriber, subscriber->cut.reason);
+}
+
+/* Loop. */
+static void cut(void *ctx, const struct fault *fault)
+{
+    struct subscriber *subscriber = ctx;
+
+    subscriber->cut = *fault;
+    subscriber->cut_notice.run = on_cut;
+    wire_post(call_thread(subscriber->call), &subscriber->cut_notice);
+}
+
+static const struct subscription_port subscription_port = {.closing = closing, .cut = cut};
+
+static void write_started(struct subscriber *subscriber, struct buf *block)
+{
+    OWNED(buf_fini) struct buf body = {0};
+    OWNED(buf_fini) struct buf settings = {0};
+    const char *id = subscriber->facts.id;
+
+    settings_write(&subscriber->wish, &settings);
+    field_bytes(&body, STARTED_ID, (struct bytes){(const uint8_t *)id, strlen(id)});
+    field_bytes_always(&body, STARTED_SETTINGS, (struct bytes){settings.at, settings.size});
+    field_varint(&body, STARTED_MATCHED, subscriber->facts.producers_matched);
+    field_bytes_always(block, BATCH_STARTED, (struct bytes){body.at, body.size});
+}
+
+/* Wire thread, back from the loop. */
+static void on_subscribed(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, task);
+    struct call *call = subscriber->call;
+    OWNED(buf_fini) struct buf block = {0};
+
+    decoded_free(subscriber->request);
+    subscriber->request = NULL;
+    if (!subscriber->subscription) {
+        subscriber->state = GONE;
+        call_finish(call, &subscriber->fault);
+    } else {
+        subscriber->state = LIVE;
+        deliver_begin(subscriber->deliver, subscriber->facts.chan);
+        write_started(subscriber, &block);
+        deliver_block(subscriber->deliver, &block);
+        if (!call_alive(call))
+            begin_end(subscriber, FAULT_CANCELLED);
+    }
+    call_drop(call);
+}
+
+/* Loop. */
+static void subscribe(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, task);
+
+    if (hub_subscribe(subscriber->rpc->hub, &subscriber->wish.hub, &subscriber->subscription, &subscriber->facts, &subscriber->fault))
+        subscriber->subscription = NULL;
+    else
+        subscriber->wish.hub.filter = NULL; /* the subscription's from now on */
+    subscriber->task.run = on_subscribed;
+    wire_post(call_thread(subscriber->call), &subscriber->task);
+}
+
+static void refuse(struct subscriber *subscriber, const struct fault *fault)
+{
+    subscriber->state = GONE;
+    call_finish(subscriber->call, fault);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    struct subscriber *subscriber = call_owned(call);
+    struct wish *wish = &subscriber->wish;
+    struct fault fault;
+
+    if (decode(message_bytes(message), &tributary__v1__subscribe_request__descriptor, &subscriber->request, &fault) ||
+        wish_read(subscriber->request, wish, &fault)) {
+        refuse(subscriber, &fault);
+        return;
+    }
+    struct deliver_settings settings = {.linger_ns = wish->linger_ns,
+                                        .heartbeat_ns = wish->heartbeat_ns,
+                                        .write_ns = subscriber->rpc->settings.write_ns,
+                                        .progress_ns = PROGRESS_EVERY_NS,
+                                        .batch_events = wish->batch_events,
+                                        .batch_bytes = wish->batch_bytes,
+                                        .states = wish->states};
+    subscriber->deliver = deliver_new(call, &settings, &deliver_port, subscriber);
+    if (!subscriber->deliver) {
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        refuse(subscriber, &fault);
+        return;
+    }
+    wish->hub.watch = (struct chan_watch){.readable = deliver_wake, .ctx = subscriber->deliver};
+    wish->hub.peer = call_peer(call);
+    wish->hub.port = &subscription_port;
+    wish->hub.ctx = subscriber;
+    call_hold(call);
+    subscriber->task.run = subscribe;
+    loop_post(subscriber->rpc->loop, &subscriber->task);
+}
+
+static void opened(struct call *call, void *ctx)
+{
+    struct subscriber *subscriber = calloc(1, sizeof(*subscriber));
+    struct fault fault;
+
+    if (!subscriber) {
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        call_finish(call, &fault);
+        return;
+    }
+    subscriber->rpc = ctx;
+    subscriber->call = call;
+    call_own(call, subscriber);
+    call_read(call);
+}
+
+static void half_closed(struct call *call)
+{
+    struct fault fault;
+
+    fault_set(&fault, FAULT_NO_MESSAGE, "", "");
+    refuse(call_owned(call), &fault);
+}
+
+static void sent(struct call *call, bool ok)
+{
+    struct subscriber *subscriber = call_owned(call);
+
+    deliver_sent(subscriber->deliver, ok);
+    leave_when_landed(subscriber);
+}
+
+/* Where the hub still answers, on_subscribed() finds the call dead. */
+static void lost(struct call *call)
+{
+    struct subscriber *subscriber = call_owned(call);
+
+    if (subscriber && subscriber->state == LIVE) {
+        deliver_stop(subscriber->deliver);
+        begin_end(subscriber, FAULT_CANCELLED);
+    }
+}
+
+static void closed(struct call *call, bool ok)
+{
+    struct subscriber *subscriber = call_owned(call);
+
+    (void)ok;
+    if (!subscriber)
+        return;
+    deliver_free(subscriber->deliver);
+    chan_release(subscriber->facts.chan);
+    wish_fini(&subscriber->wish);
+    decoded_free(subscriber->request);
+    free(subscriber);
+}
+
+static const struct call_port subscribe_port = {.opened = opened,
+                                                .message = message,
+                                                .half_closed = half_closed,
+                                                .sent = sent,
+                                                .lost = lost,
+                                                .closed = closed};
+
+void subscriber_settings(void *ctx, struct buf *settings)
+{
+    const struct subscriber *subscriber = ctx;
+
+    settings_write(&subscriber->wish, settings);
+}
+
+static void finish_on_loop(struct ask *ask)
+{
+    static const struct duration_rule rule = {
+        .field = "drain", .otherwise_ns = 5 * NS_PER_S, .least_ns = NS_PER_MS, .most_ns = 3600 * NS_PER_S, .zero = true};
+    const Tributary__V1__FinishRequest *request = (const Tributary__V1__FinishRequest *)(const void *)ask->request;
+    struct bytes id = {(const uint8_t *)request->subscription_id, strlen(request->subscription_id)};
+    int64_t drain_ns;
+
+    if (decode_duration(request->drain ? &request->drain->base : NULL, &rule, &drain_ns, &ask->fault))
+        return;
+    if (hub_finish(ask->rpc->hub, id, CLOSING_FINISHED, drain_ns, &ask->fault))
+        return;
+    Tributary__V1__FinishResponse response = TRIBUTARY__V1__FINISH_RESPONSE__INIT;
+    encode(&response.base, &ask->answer);
+}
+
+enum err subscriber_serve(struct rpc *rpc)
+{
+    enum err err = rpc_method(rpc, "/tributary.v1.Subscriber/Subscribe", &subscribe_port, rpc);
+
+    rpc->finish = (struct question){rpc, &tributary__v1__finish_request__descriptor, finish_on_loop};
+    return err ? err : rpc_method(rpc, "/tributary.v1.Subscriber/Finish", &ask_port, &rpc->finish);
+}

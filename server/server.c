@@ -1,0 +1,215 @@
+/* server.c - the wiring: every part is made here, in order, and ends in the opposite order. */
+#include "server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "event/chunk.h"
+#include "server/wire/call.h"
+#include "server/wire/wire.h"
+
+/* The core's own limit is above ours, so that ours answers. */
+#define CORE_ABOVE_OURS_BYTES (64u * 1024u)
+
+#define CALLS_PER_CONNECTION 1000
+#define RESOURCE_QUOTA_BYTES (UINT64_C(512) << 20)
+#define SPARE_DESCRIPTORS 64
+#define PREFACE_NS (5 * NS_PER_S)
+#define USER_TIMEOUT_NS (20 * NS_PER_S)
+
+static void connected(void *ctx, int fd)
+{
+    struct server *server = ctx;
+    size_t turn = atomic_fetch_add_explicit(&server->next_strand, 1, memory_order_relaxed);
+
+    wire_thread_adopt(server->strands[turn % server->strand_count].thread, fd);
+}
+
+static void name_peer(void *ctx, int fd, char *text, size_t room)
+{
+    struct server *server = ctx;
+
+    listener_peer(server->listener, fd, text, room);
+}
+
+static uint32_t count_connections(void *ctx)
+{
+    struct server *server = ctx;
+
+    return listener_connections(server->listener);
+}
+
+static struct status make_listener(struct server *server)
+{
+    struct listener_settings settings = {.connections_most = (uint32_t)server->options.connections_most,
+                                         .spare_descriptors = SPARE_DESCRIPTORS,
+                                         .preface_ns = PREFACE_NS,
+                                         .user_timeout_ns = USER_TIMEOUT_NS};
+    struct status status = listener_new(&settings, &(struct listener_port){.connected = connected, .ctx = server}, &server->listener);
+
+    for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
+        status = listener_add(server->listener, server->options.listen[i]);
+        if (status.code)
+            log_write(LOG_ERROR, "server.listen_failed", LOG_TEXT("address", server->options.listen[i]), LOG_TEXT("step", status.what),
+                      LOG_TEXT("why", strerror(status.sys)));
+        else
+            server->addresses[i] = listener_address(server->listener, i);
+    }
+    return status;
+}
+
+static struct status make_engine(struct server *server)
+{
+    const struct options *options = &server->options;
+    struct hub_limits limits = {.producers_most = (uint32_t)options->producers_most,
+                                .subscriptions_most = (uint32_t)options->subscriptions_most,
+                                .transient_forget_ns = options->transient_forget_ns};
+    struct rpc_settings settings = {.framing = framing_defaults,
+                                    .reflection = options->reflection,
+                                    .write_ns = options->write_ns,
+                                    .calls_per_connection_most = CALLS_PER_CONNECTION,
+                                    .connections_most = (uint32_t)options->connections_most,
+                                    .version = TRIBUTARY_VERSION,
+                                    .listening = server->addresses,
+                                    .listening_count = options->listen_count,
+                                    .connections = count_connections,
+                                    .ctx = server};
+
+    settings.framing.event_bytes = (uint32_t)options->event_bytes_most;
+    settings.framing.batch_bytes = (uint32_t)options->batch_bytes_most;
+    chunk_budget_set((uint64_t)options->memory_limit_bytes);
+    struct status status = hub_new(server->loop, &limits, &server->hub);
+    return status.code ? status : rpc_new(server->loop, server->hub, &settings, &server->rpc);
+}
+
+static struct status start_strand(struct server *server, struct strand *strand)
+{
+    struct wire_settings settings = {.max_message_bytes = (uint32_t)server->options.batch_bytes_most + CORE_ABOVE_OURS_BYTES,
+                                     .max_calls_per_connection = CALLS_PER_CONNECTION,
+                                     .resource_quota_bytes = RESOURCE_QUOTA_BYTES};
+    size_t count;
+    const struct method *methods = rpc_methods(server->rpc, &count);
+    struct status status = wire_thread_new(&settings, &strand->thread);
+
+    strand->server = server;
+    if (status.code)
+        return status;
+    server->strand_count++;
+    wire_thread_peers(strand->thread, name_peer, server);
+    if (calls_serve(strand->thread, methods, count))
+        return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
+    status = wire_thread_start(strand->thread, shutdown_strand_down, strand);
+    if (!status.code)
+        server->strands_up++;
+    return status;
+}
+
+static struct status start_strands(struct server *server)
+{
+    size_t count = (size_t)server->options.wire_threads;
+
+    server->strands = calloc(count, sizeof(*server->strands));
+    if (!server->strands)
+        return (struct status){ERR_NO_MEMORY, 0, "make the wire threads"};
+    for (size_t i = 0; i < count; i++) {
+        struct status status = start_strand(server, &server->strands[i]);
+        if (status.code)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* Appears whole or not at all: whoever waits for the file may read it at once. */
+static struct status write_ready_file(const struct server *server)
+{
+    const char *path = server->options.ready_file;
+    char draft[4096];
+
+    if (!path)
+        return STATUS_OK;
+    snprintf(draft, sizeof(draft), "%s.new", path);
+    FILE *file = fopen(draft, "w");
+    if (!file)
+        return (struct status){ERR_IO, errno, "open the ready file"};
+    for (size_t i = 0; i < server->options.listen_count; i++)
+        fprintf(file, "%s\n", server->addresses[i]);
+    if (fclose(file) != 0 || rename(draft, path) != 0)
+        return (struct status){ERR_IO, errno, "write the ready file"};
+    return STATUS_OK;
+}
+
+static struct status start_all(struct server *server)
+{
+    struct status status = loop_new(&server->loop);
+
+    if (!status.code)
+        status = make_listener(server);
+    if (!status.code)
+        status = make_engine(server);
+    if (!status.code)
+        status = start_strands(server);
+    if (!status.code)
+        status = listener_start(server->listener);
+    if (!status.code && (loop_signal(server->loop, SIGTERM, shutdown_signal, server) || loop_signal(server->loop, SIGINT, shutdown_signal, server)))
+        status = (struct status){ERR_FULL, 0, "watch the signals"};
+    if (!status.code)
+        status = write_ready_file(server);
+    return status;
+}
+
+struct status server_start(struct server *server, const struct options *options)
+{
+    sigset_t operator_signals;
+
+    *server = (struct server){.options = *options};
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&operator_signals);
+    sigaddset(&operator_signals, SIGTERM);
+    sigaddset(&operator_signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &operator_signals, NULL); /* in every thread that is made from here on */
+    wire_init();
+    struct status status = start_all(server);
+    pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
+    if (status.code) {
+        log_write(LOG_ERROR, "server.failed", LOG_TEXT("step", status.what), LOG_TEXT("why", status.sys ? strerror(status.sys) : err_name(status.code)));
+        return status;
+    }
+    for (size_t i = 0; i < options->listen_count; i++)
+        log_write(LOG_INFO, "server.listening", LOG_TEXT("address", server->addresses[i]));
+    return STATUS_OK;
+}
+
+int server_run(struct server *server)
+{
+    loop_run(server->loop);
+    log_write(LOG_INFO, "server.stopped", LOG_NUMBER("forced", server->forced), LOG_NUMBER("events_in", count_get(COUNT_EVENTS_IN)),
+              LOG_NUMBER("events_out", count_get(COUNT_EVENTS_OUT)), LOG_NUMBER("events_dropped", count_get(COUNT_EVENTS_DROPPED)));
+    return server->forced ? 1 : 0;
+}
+
+void server_free(struct server *server)
+{
+    if (server->listener)
+        listener_stop(server->listener);
+    for (size_t i = 0; i < server->strand_count; i++)
+        wire_thread_shutdown(server->strands[i].thread, true);
+    for (size_t i = 0; i < server->strand_count; i++)
+        wire_thread_join(server->strands[i].thread);
+    for (size_t i = 0; i < server->strand_count; i++)
+        wire_thread_free(server->strands[i].thread);
+    free(server->strands);
+    rpc_free(server->rpc);
+    if (server->hub)
+        hub_free(server->hub);
+    listener_free(server->listener);
+    if (server->loop)
+        loop_free(server->loop);
+    wire_fini();
+}
