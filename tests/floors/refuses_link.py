@@ -29,7 +29,7 @@ write_rooms()
 
 
 def configured(rooms):
-    """`rooms`: name -> what stands behind it in room(), each in a folder of its name. (exit status, what CMake said in one line, rooms.txt)"""
+    """`rooms`: name -> what room() is told of it, each in a folder of its name. (exit status, what CMake said in one line, rooms.txt)"""
     with tempfile.TemporaryDirectory() as root:
         with open(os.path.join(root, "CMakeLists.txt"), "w", encoding="utf-8") as file:
             file.write(PROJECT % (ROOMS, "\n".join(f"add_subdirectory({name})" for name in rooms)))
