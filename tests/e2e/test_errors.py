@@ -81,7 +81,7 @@ class EventBounds(Case):
                 self.take(events=[event(1)], confirm=bad)
 
 
-class SmallLimits(Case):
+class Values(Case):
     """A value is shown quoted, escaped, and cut to 64 bytes; its whole is at most 2 KiB of details."""
 
     def test_values_are_escaped_and_cut(self):
