@@ -25,26 +25,29 @@ struct option {
 #define MIB (INT64_C(1) << 20)
 
 static const struct option table[] = {
-    {"listen", "ADDRESS", "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")", LISTEN, 0, 0, 0, 0},
+    {"listen", "ADDRESS", "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")", LISTEN,
+     0, 0, 0, 0},
     {"insecure-listen", NULL,
-     "allow --listen on an address that other machines reach: no encryption, no authentication; whoever reaches the port can read, publish and stop the service", FLAG,
-     FIELD(insecure_listen), 0, 0, 0},
+     "allow --listen on an address that other machines reach: no encryption, no authentication; whoever reaches the port can read, publish "
+     "and stop the service",
+     FLAG, FIELD(insecure_listen), 0, 0, 0},
     {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves", TEXT, FIELD(ready_file), 0, 0, 0},
     {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", LEVEL, FIELD(log_level), LOG_INFO, 0, 0},
     {"log-format", "FORMAT", "text or json (default text)", FORMAT, FIELD(log_format), LOG_AS_TEXT, 0, 0},
     {"wire-threads", "N", "threads that move data; one is fastest on few cores", NUMBER, FIELD(wire_threads), 1, 1, 64},
-    {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused", BYTES, FIELD(memory_limit_bytes), 1024 * MIB, MIB,
-     INT64_C(1) << 40},
+    {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused", BYTES, FIELD(memory_limit_bytes),
+     1024 * MIB, MIB, INT64_C(1) << 40},
     {"max-connections", "N", "connections at a time", NUMBER, FIELD(connections_most), 10000, 1, 1000000},
     {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(subscriptions_most), 100000, 1, 10000000},
     {"max-producers", "N", "producers known at a time", NUMBER, FIELD(producers_most), 100000, 1, 10000000},
     {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(event_bytes_most), MIB, 64, 64 * MIB},
     {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(batch_bytes_most), MIB, 64, 64 * MIB},
-    {"transient-forget", "DURATION", "forget a publishing producer so long after its last call", DURATION, FIELD(transient_forget_ns), 60 * NS_PER_S, NS_PER_MS,
-     86400 * NS_PER_S},
-    {"drain-timeout", "DURATION", "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", DURATION, FIELD(drain_ns), 10 * NS_PER_S, NS_PER_MS,
+    {"transient-forget", "DURATION", "forget a publishing producer so long after its last call", DURATION, FIELD(transient_forget_ns),
+     60 * NS_PER_S, NS_PER_MS, 86400 * NS_PER_S},
+    {"drain-timeout", "DURATION", "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", DURATION, FIELD(drain_ns),
+     10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
+    {"write-timeout", "DURATION", "end a consumer that does not read for so long", DURATION, FIELD(write_ns), 10 * NS_PER_S, NS_PER_MS,
      3600 * NS_PER_S},
-    {"write-timeout", "DURATION", "end a consumer that does not read for so long", DURATION, FIELD(write_ns), 10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
     {"reflection", "on|off", "server reflection (default: on where every address is local)", ON_OFF, FIELD(reflection), 0, 0, 0},
     {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, 0, 0, 0, 0},
     {"version", NULL, "print the version and exit", VERSION, 0, 0, 0, 0},
@@ -96,7 +99,8 @@ static void print_bounds(FILE *out, const struct option *option)
 
 static void print_help(FILE *out)
 {
-    fputs("tributaryd - gRPC fan-in: many producers in, one merged stream out for every consumer\n\nUsage: tributaryd [OPTION ...]\n\n", out);
+    fputs("tributaryd - gRPC fan-in: many producers in, one merged stream out for every consumer\n\nUsage: tributaryd [OPTION ...]\n\n",
+          out);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         char left[64];
         snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
@@ -122,8 +126,8 @@ static void print_help(FILE *out)
 static void print_errors(FILE *out)
 {
     for (int reason = FAULT_NONE + 1; reason < FAULT_COUNT; reason++)
-        fprintf(out, "%-24s %-20s %s\n", fault_reason_name((enum fault_reason)reason), fault_code_name(fault_code((enum fault_reason)reason)),
-                fault_text((enum fault_reason)reason));
+        fprintf(out, "%-24s %-20s %s\n", fault_reason_name((enum fault_reason)reason),
+                fault_code_name(fault_code((enum fault_reason)reason)), fault_text((enum fault_reason)reason));
 }
 
 struct unit {
@@ -251,7 +255,8 @@ static enum options_outcome settle(struct options *options, FILE *err)
         local = false;
         if (!options->insecure_listen) {
             fprintf(err,
-                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the connection is plaintext: whoever reaches the port can read, "
+                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the connection is plaintext: whoever "
+                    "reaches the port can read, "
                     "publish and stop the service. Say --insecure-listen if that is meant.\n",
                     options->listen[i]);
             return OPTIONS_WRONG;

@@ -1,4 +1,5 @@
-/* options.h - what the command line says, checked against its bounds. One table gives the options, their defaults, their bounds and the help text. */
+/* options.h - what the command line says, checked against its bounds. One table gives the options, their defaults, their bounds and the
+ * help text. */
 #ifndef TRIBUTARY_SERVER_OPTIONS_H
 #define TRIBUTARY_SERVER_OPTIONS_H
 
@@ -32,7 +33,8 @@ struct options {
 
 enum options_outcome { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 
-/* Reads the arguments. OPTIONS_DONE: help, version or the error table was printed to `out`. OPTIONS_WRONG: what is wrong was printed to `err`: option, value and bound. */
+/* Reads the arguments. OPTIONS_DONE: help, version or the error table was printed to `out`. OPTIONS_WRONG: what is wrong was printed to
+ * `err`: option, value and bound. */
 MUST_CHECK enum options_outcome options_read(int argc, char **argv, struct options *options_out, FILE *out, FILE *err);
 
 #endif

@@ -12,7 +12,6 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "event/chunk.h"
-#include "server/wire/call.h"
 #include "server/wire/wire.h"
 
 /* The core's own limit is above ours, so that ours answers. */
@@ -157,7 +156,8 @@ static struct status start_all(struct server *server)
         status = start_strands(server);
     if (!status.code)
         status = listener_start(server->listener);
-    if (!status.code && (loop_signal(server->loop, SIGTERM, shutdown_signal, server) || loop_signal(server->loop, SIGINT, shutdown_signal, server)))
+    if (!status.code &&
+        (loop_signal(server->loop, SIGTERM, shutdown_signal, server) || loop_signal(server->loop, SIGINT, shutdown_signal, server)))
         status = (struct status){ERR_FULL, 0, "watch the signals"};
     if (!status.code)
         status = write_ready_file(server);
@@ -178,7 +178,8 @@ struct status server_start(struct server *server, const struct options *options)
     struct status status = start_all(server);
     pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
     if (status.code) {
-        log_write(LOG_ERROR, "server.failed", LOG_TEXT("step", status.what), LOG_TEXT("why", status.sys ? strerror(status.sys) : err_name(status.code)));
+        log_write(LOG_ERROR, "server.failed", LOG_TEXT("step", status.what),
+                  LOG_TEXT("why", status.sys ? strerror(status.sys) : err_name(status.code)));
         return status;
     }
     for (size_t i = 0; i < options->listen_count; i++)

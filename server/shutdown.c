@@ -1,7 +1,7 @@
 /* shutdown.c - how the daemon ends: the only place that waits, and each wait has its limit.
  *
- * Health says NOT_SERVING, the listening sockets close, publishers are told, every channel is flushed until the drain's deadline; then the connections get
- * CLOSE_MOST_NS to go, and what is left is cancelled. */
+ * Health says NOT_SERVING, the listening sockets close, publishers are told, every channel is flushed until the drain's deadline; then the
+ * connections get CLOSE_MOST_NS to go, and what is left is cancelled. */
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"

@@ -2,6 +2,7 @@
  *
  * The ask belongs to neither thread but travels: it holds the call, and goes from task to task until the last one frees it. */
 #include "server/rpc/ask.h"
+#include "server/wire/message.h"
 
 #include <stdlib.h>
 

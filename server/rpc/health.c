@@ -11,6 +11,7 @@
 #include "event/encode.h"
 #include "health/v1/health.pb-c.h"
 #include "server/rpc/ask.h"
+#include "server/wire/message.h"
 
 enum serving {
     SERVING_UNTOLD = 0,

@@ -9,6 +9,7 @@
 
 #include "base/counters.h"
 #include "server/rpc/ask.h"
+#include "server/wire/message.h"
 
 /* Field numbers of PublishRequest and PublishStreamRequest. */
 enum { FIELD_PRODUCER = 2, FIELD_CONFIRM = 3 };

@@ -28,8 +28,8 @@ struct intake {
 
 void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void (*dealt)(struct intake *intake, enum fault_reason reason));
 
-/* Takes one PublishRequest or PublishStreamRequest (their fields are the same). dealt() is called once for it, now or later; until then the call is held where
- * needed and no other message may be given. A message without events is dealt with at once, offering nothing. */
+/* Takes one PublishRequest or PublishStreamRequest (their fields are the same). dealt() is called once for it, now or later; until then the
+ * call is held where needed and no other message may be given. A message without events is dealt with at once, offering nothing. */
 void intake_message(struct intake *intake, struct message *message);
 
 /* The call has ended: leaves the producer. */

@@ -2,8 +2,8 @@
  *
  *   READING --message--> DEALING --dealt--> READING --half-close, drain, refusals unread--> ...
  *
- * A batch is read only when the one before was dealt with: a blocking channel holds the stream back. Answers are gathered: one is in flight at a time, and
- * under load at most one leaves in ANSWER_EVERY_NS. */
+ * A batch is read only when the one before was dealt with: a blocking channel holds the stream back. Answers are gathered: one is in flight
+ * at a time, and under load at most one leaves in ANSWER_EVERY_NS. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,9 +199,5 @@ static void closed(struct call *call, bool ok)
     free(stream);
 }
 
-const struct call_port publish_stream_port = {.opened = opened,
-                                              .message = message,
-                                              .half_closed = half_closed,
-                                              .sent = sent,
-                                              .draining = draining,
-                                              .closed = closed};
+const struct call_port publish_stream_port = {
+    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .draining = draining, .closed = closed};

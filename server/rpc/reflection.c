@@ -9,6 +9,7 @@
 #include "reflection/v1/reflection.pb-c.h"
 #include "server/rpc/ask.h"
 #include "server/rpc/descriptors.h"
+#include "server/wire/message.h"
 
 enum response_field {
     RESPONSE_HOST = 1,

@@ -14,6 +14,7 @@
 #include "server/rpc/ask.h"
 #include "server/wire/deliver.h"
 #include "tributary/v1/subscriber.pb-c.h"
+#include "server/wire/message.h"
 
 /* At most one Progress in this time. */
 #define PROGRESS_EVERY_NS NS_PER_S
@@ -333,12 +334,8 @@ static void closed(struct call *call, bool ok)
     free(subscriber);
 }
 
-static const struct call_port subscribe_port = {.opened = opened,
-                                                .message = message,
-                                                .half_closed = half_closed,
-                                                .sent = sent,
-                                                .lost = lost,
-                                                .closed = closed};
+static const struct call_port subscribe_port = {
+    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .closed = closed};
 
 void subscriber_settings(void *ctx, struct buf *settings)
 {

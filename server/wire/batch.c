@@ -1,11 +1,12 @@
-/* batch.c - lays a batch out as slices: what is small in one staging block, what is large by reference. Two passes: the first counts, the second writes. */
+/* batch.c - lays a batch out as slices: what is small in one staging block, what is large by reference. Two passes: the first counts, the
+ * second writes. */
 #include "server/wire/batch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/encode.h"
-#include "server/wire/memory.h"
+#include "server/wire/message.h"
 
 /* Events of an entry below this are cheaper copied than referenced. */
 #define COPY_BELOW_BYTES 1024

@@ -8,8 +8,9 @@
 #include "flow/chan.h"
 #include "server/wire/call.h"
 
-/* Lays out `notes` (empty afterwards) and what was taken, and sends it. Small chunks are copied into one piece with their heads, large ones go by reference, entries of
- * one source that follow each other become one run. The take stays the caller's. False: the call is not alive, or memory ran out. */
+/* Lays out `notes` (empty afterwards) and what was taken, and sends it. Small chunks are copied into one piece with their heads, large ones
+ * go by reference, entries of one source that follow each other become one run. The take stays the caller's. False: the call is not alive,
+ * or memory ran out. */
 bool batch_send(struct call *call, struct buf *notes, const struct take *take);
 
 #endif

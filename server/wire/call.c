@@ -1,9 +1,9 @@
 /* call.c - the call machine: every batch of every server call starts and lands here.
  *
  * DESIGN
- * A call lives until its last tag has landed and its last hold is dropped; `pins` counts both. RECV_CLOSE_ON_SERVER is started first and lands last: it is
- * the end of the call. A RECV_MESSAGE that lands without a buffer is a half-close only if it is ok and the core does not say that it failed; everything else
- * without a buffer is a loss of the peer, of which RECV_CLOSE tells. */
+ * A call lives until its last tag has landed and its last hold is dropped; `pins` counts both. RECV_CLOSE_ON_SERVER is started first and
+ * lands last: it is the end of the call. A RECV_MESSAGE that lands without a buffer is a half-close only if it is ok and the core does not
+ * say that it failed; everything else without a buffer is a loss of the peer, of which RECV_CLOSE tells. */
 #include "server/wire/call.h"
 
 #include <stdio.h>
@@ -12,13 +12,9 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "base/map.h"
-#include "server/wire/memory.h"
+#include "server/wire/message.h"
 
 #include <grpc/support/alloc.h>
-
-/* Calls that the core may hand over before we ask again. */
-#define SLOTS 128
 
 /* A peer that does not take its status in this time loses the details: plain cancel. */
 #define STATUS_MOST_NS NS_PER_S
@@ -37,7 +33,7 @@ struct call {
     const struct call_port *port;
     void *own;
     grpc_call *core;
-    struct list live; /* in calls->live */
+    struct list live;
     enum call_state state;
     unsigned pins; /* tags in flight, and holds */
     bool headers_sent, reading, sending, answered_ok, told_lost;
@@ -48,30 +44,6 @@ struct call {
     struct fault fault; /* what the status says */
     int64_t deadline_ns;
     char peer[96];
-};
-
-/* A place into which the core puts the next call. */
-struct slot {
-    struct wire_op op;
-    struct calls *calls;
-    grpc_call *core;
-    grpc_call_details details;
-    grpc_metadata_array metadata;
-};
-
-struct method_node {
-    struct map_node node;
-    const struct method *method;
-};
-
-struct calls {
-    struct wire_thread *thread;
-    struct map methods;
-    struct method_node *nodes;
-    struct list live;
-    struct task drain;
-    bool draining, refusing;
-    struct slot slots[SLOTS];
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
@@ -197,13 +169,6 @@ static void name_peer(struct call *call)
     gpr_free(said);
 }
 
-static const struct method *find(const struct calls *calls, grpc_slice path)
-{
-    const struct map_node *node = map_find(&calls->methods, (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)});
-
-    return node ? container_of(node, struct method_node, node)->method : NULL;
-}
-
 static void refuse_unserved(struct call *call, grpc_slice path)
 {
     struct fault fault;
@@ -214,128 +179,46 @@ static void refuse_unserved(struct call *call, grpc_slice path)
 
 static const struct call_port unserved = {.unary = true};
 
-static void open_call(struct calls *calls, const struct slot *slot)
+void call_open(struct wire_thread *thread, struct list *live, const struct method *method, grpc_call *core,
+               const grpc_call_details *details, bool draining)
 {
     struct call *call = calloc(1, sizeof(*call));
 
     if (!call) {
-        grpc_call_unref(slot->core);
+        grpc_call_unref(core);
         return;
     }
-    const struct method *method = find(calls, slot->details.method);
-    *call = (struct call){.thread = calls->thread,
+    *call = (struct call){.thread = thread,
                           .port = method ? method->port : &unserved,
-                          .core = slot->core,
+                          .core = core,
                           .closed.done = on_closed,
                           .read.done = on_read,
                           .sent.done = on_sent,
                           .status.done = on_status,
                           .status_limit.fired = on_status_limit,
-                          .deadline_ns = as_mono_ns(slot->details.deadline)};
+                          .deadline_ns = as_mono_ns(details->deadline)};
     count_add(COUNT_LIVE_CALLS, 1);
     count_add(COUNT_CALLS, 1);
-    list_append(&calls->live, &call->live);
+    list_append(live, &call->live);
     name_peer(call);
     start(call, &(grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &call->cancelled}, 1, &call->closed);
     call_hold(call);
     if (!method)
-        refuse_unserved(call, slot->details.method);
+        refuse_unserved(call, details->method);
     else if (method->port->opened)
         method->port->opened(call, method->ctx);
-    if (calls->draining && call->port->draining && call->state == OPEN)
+    if (draining && call->port->draining && call->state == OPEN)
         call->port->draining(call);
     call_drop(call);
 }
 
-static void ask(struct slot *slot)
+void call_tell_draining(struct list *live)
 {
-    struct calls *calls = slot->calls;
-
-    slot->core = NULL;
-    grpc_call_details_init(&slot->details);
-    grpc_metadata_array_init(&slot->metadata);
-    grpc_call_error error = grpc_server_request_call(wire_thread_server(calls->thread), &slot->core, &slot->details, &slot->metadata,
-                                                     wire_thread_queue(calls->thread), wire_thread_queue(calls->thread), &slot->op);
-    CHECK(error == GRPC_CALL_OK);
-}
-
-static void on_asked(struct wire_op *op, bool ok)
-{
-    struct slot *slot = container_of(op, struct slot, op);
-
-    if (ok && slot->core)
-        open_call(slot->calls, slot);
-    grpc_call_details_destroy(&slot->details);
-    grpc_metadata_array_destroy(&slot->metadata);
-    if (ok && !slot->calls->refusing)
-        ask(slot);
-}
-
-static void do_drain(struct task *task)
-{
-    struct calls *calls = container_of(task, struct calls, drain);
-
-    calls->draining = true;
-    list_each(node, safe, &calls->live)
-    {
+    list_each(node, safe, live) {
         struct call *call = container_of(node, struct call, live);
         if (call->state == OPEN && call->port->draining)
             call->port->draining(call);
     }
-}
-
-enum err calls_serve(struct wire_thread *thread, const struct method *methods, size_t count)
-{
-    struct calls *calls = calloc(1, sizeof(*calls));
-    struct method_node *nodes = calloc(count + 1, sizeof(*nodes));
-
-    if (!calls || !nodes) {
-        free(calls);
-        free(nodes);
-        return ERR_NO_MEMORY;
-    }
-    *calls = (struct calls){.thread = thread, .nodes = nodes, .drain.run = do_drain};
-    list_init(&calls->live);
-    map_init(&calls->methods);
-    wire_thread_set_calls(thread, calls);
-    for (size_t i = 0; i < count; i++) {
-        nodes[i].method = &methods[i];
-        nodes[i].node.key = (struct bytes){(const uint8_t *)methods[i].path, strlen(methods[i].path)};
-        enum err err = map_add(&calls->methods, &nodes[i].node);
-        if (err)
-            return err;
-    }
-    return ERR_OK;
-}
-
-void calls_accept(struct wire_thread *thread)
-{
-    struct calls *calls = wire_thread_calls(thread);
-
-    for (size_t i = 0; i < SLOTS; i++) {
-        calls->slots[i].op.done = on_asked;
-        calls->slots[i].calls = calls;
-        ask(&calls->slots[i]);
-    }
-}
-
-void calls_refuse(struct wire_thread *thread)
-{
-    wire_thread_calls(thread)->refusing = true;
-}
-
-void calls_free(struct calls *calls)
-{
-    if (!calls)
-        return;
-    map_fini(&calls->methods);
-    free(calls->nodes);
-    free(calls);
-}
-
-void calls_drain(struct wire_thread *thread)
-{
-    wire_post(thread, &wire_thread_calls(thread)->drain);
 }
 
 void call_own(struct call *call, void *own)
@@ -486,5 +369,6 @@ void call_cut(struct call *call, const struct fault *fault)
         call->told_lost = true; /* its owner said goodbye already */
     move(call, CUT);
     fault_message(fault, text, sizeof(text));
-    grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(fault->reason), fault->reason ? text : "the status was not read", NULL);
+    grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(fault->reason), fault->reason ? text : "the status was not read",
+                                 NULL);
 }

@@ -13,11 +13,10 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/fault.h"
-#include "event/chunk.h"
 #include "server/wire/thread.h"
 
 struct call;
-struct message;
+struct message; /* message.h */
 
 /* What a method does with its calls. Every entry but `opened` may be NULL. */
 struct call_port {
@@ -29,8 +28,8 @@ struct call_port {
     void (*half_closed)(struct call *call);
     /* What call_send() was given was accepted by the transport; ok false: it was not, and the call is about to end. */
     void (*sent)(struct call *call, bool ok);
-    /* The peer is lost (cancel, deadline, connection), or call_cut() ended it: nothing more can be sent. Not after call_finish(). closed() follows when the last
-     * tag has landed. */
+    /* The peer is lost (cancel, deadline, connection), or call_cut() ended it: nothing more can be sent. Not after call_finish(). closed()
+     * follows when the last tag has landed. */
     void (*lost)(struct call *call);
     /* The server is draining: finish soon. */
     void (*draining)(struct call *call);
@@ -46,26 +45,23 @@ struct method {
     void *ctx;
 };
 
-/* Serves these methods on a thread, between wire_thread_new() and wire_thread_start(); `methods` must outlive it. Every other path is answered UNIMPLEMENTED. */
-MUST_CHECK enum err calls_serve(struct wire_thread *thread, const struct method *methods, size_t count);
-
-/* Any thread. Tells every live call of the thread, now and those that come later, that the server is draining. */
-void calls_drain(struct wire_thread *thread);
-
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
 struct wire_thread *call_thread(const struct call *call);
-const char *call_peer(const struct call *call);       /* "127.0.0.1:5000", "unix:"; valid as long as the call */
-int64_t call_deadline_ns(const struct call *call);    /* clock_mono_ns(); INT64_MAX: none */
-bool call_alive(const struct call *call);             /* neither finished nor lost */
+const char *call_peer(const struct call *call);    /* "127.0.0.1:5000", "unix:"; valid as long as the call */
+int64_t call_deadline_ns(const struct call *call); /* clock_mono_ns(); INT64_MAX: none */
+bool call_alive(const struct call *call);          /* neither finished nor lost */
 
-void call_read(struct call *call);                    /* asks for the next message; at most one at a time; nothing on a call that is not alive */
-/* Sends one message; at most one at a time, sent() follows. Takes the bytes out of `bytes`, which is empty afterwards. False: the call is not alive. */
+void call_read(struct call *call); /* asks for the next message; at most one at a time; nothing on a call that is not alive */
+/* Sends one message; at most one at a time, sent() follows. Takes the bytes out of `bytes`, which is empty afterwards. False: the call is
+ * not alive. */
 bool call_send(struct call *call, struct buf *bytes);
 bool call_send_slices(struct call *call, grpc_slice *slices, size_t count); /* takes its own references */
-/* Ends the call: NULL or FAULT_NONE is OK. A status that cannot be written within 1 s becomes a plain cancel. Only the first call of it counts. */
+/* Ends the call: NULL or FAULT_NONE is OK. A status that cannot be written within 1 s becomes a plain cancel. Only the first call of it
+ * counts. */
 void call_finish(struct call *call, const struct fault *fault);
-/* Keeps the call's memory, and its closed() callback back, while work for it is elsewhere (the loop). Verbs on a call that was lost meanwhile do nothing. */
+/* Keeps the call's memory, and its closed() callback back, while work for it is elsewhere (the loop). Verbs on a call that was lost
+ * meanwhile do nothing. */
 void call_hold(struct call *call);
 void call_drop(struct call *call); /* the last line of the holder: the call may be freed */
 /* For unary: the answer and OK in one. */
@@ -73,12 +69,11 @@ void call_answer(struct call *call, struct buf *bytes);
 /* Ends it without waiting for a peer that does not read: it sees code and message, no details. */
 void call_cut(struct call *call, const struct fault *fault);
 
-struct bytes message_bytes(const struct message *message); /* in one piece; valid during message() */
-/* The message's memory, kept beyond message(): where its bytes are from then on, and what they pin; NULL: out of memory. Once per message. */
-struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out);
-
-/* The slice behind a chunk's memory, or false where it came from elsewhere. No reference is taken. */
-bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);
+/* For calls.c: a call that the core handed over, on `thread`; `live` is the list that it stands in while it lives. `method` NULL: not
+ * served. Takes over `core`. */
+void call_open(struct wire_thread *thread, struct list *live, const struct method *method, grpc_call *core,
+               const grpc_call_details *details, bool draining);
+void call_tell_draining(struct list *live);
 
 /* Set once by server/rpc: turns a fault into the bytes of google.rpc.Status. */
 extern void (*call_fault_details)(const struct fault *fault, struct buf *details);

@@ -24,7 +24,7 @@ struct deliver {
     /* Wire thread only. */
     struct chan *chan;
     struct take take;
-    struct buf notes;  /* blocks for the next message */
+    struct buf notes; /* blocks for the next message */
     struct wire_ready ready;
     struct wire_timer timer;
     int64_t waiting_since_ns; /* INT64_MAX: nothing is known to wait */

@@ -1,6 +1,8 @@
-/* deliver.h - the pump of one consumer: takes from its channel, lays runs, losses and states into one EventBatch, sends it, and accounts for it when its tag lands.
+/* deliver.h - the pump of one consumer: takes from its channel, lays runs, losses and states into one EventBatch, sends it, and accounts
+ * for it when its tag lands.
  *
- * One message is in flight at any time. It sends at the end of the tick when the thread is idle; under load it gathers up to `linger_ns`, or until a batch is full.
+ * One message is in flight at any time. It sends at the end of the tick when the thread is idle; under load it gathers up to `linger_ns`,
+ * or until a batch is full.
  *
  * Threads: the call's wire thread, except deliver_wake(). */
 #ifndef TRIBUTARY_SERVER_WIRE_DELIVER_H
@@ -14,12 +16,12 @@ struct deliver;
 
 struct deliver_settings {
     int64_t linger_ns;
-    int64_t heartbeat_ns;   /* 0: none */
-    int64_t write_ns;       /* a write that takes longer ends the call: NOT_READING */
-    int64_t progress_ns;    /* between two Progress */
-    uint32_t batch_events;  /* at most, in one message */
+    int64_t heartbeat_ns;  /* 0: none */
+    int64_t write_ns;      /* a write that takes longer ends the call: NOT_READING */
+    int64_t progress_ns;   /* between two Progress */
+    uint32_t batch_events; /* at most, in one message */
     uint32_t batch_bytes;
-    bool states;            /* tell ProducerStatus */
+    bool states; /* tell ProducerStatus */
 };
 
 struct deliver_port {

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/framing.h"
-#include "server/wire/call.h"
+#include "server/wire/message.h"
 
 /* A tick takes at most so many completions, so that what they produced leaves soon. */
 #define TICK_COMPLETIONS 16
@@ -41,7 +41,7 @@ struct wire_thread {
     struct task shutdown;
     struct task cancel;
     /* Wire thread only. */
-    struct calls *calls;
+    struct wire_tenant *tenant;
     struct framing_scan scan;
     struct heap timers;
     struct list ready;
@@ -213,7 +213,8 @@ static void do_shutdown(struct task *task)
 {
     struct wire_thread *thread = container_of(task, struct wire_thread, shutdown);
 
-    calls_refuse(thread);
+    if (thread->tenant)
+        thread->tenant->refuse(thread->tenant);
     grpc_server_shutdown_and_notify(thread->server, thread->queue, &thread->shut);
 }
 
@@ -287,8 +288,8 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
     thread->server = make_server(settings);
     grpc_server_register_completion_queue(thread->server, thread->queue, NULL);
     thread->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
-    thread->waker = grpc_channel_create_call(thread->lame, NULL, GRPC_PROPAGATE_DEFAULTS, thread->queue, grpc_slice_from_static_string("/wake"),
-                                             NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    thread->waker = grpc_channel_create_call(thread->lame, NULL, GRPC_PROPAGATE_DEFAULTS, thread->queue,
+                                             grpc_slice_from_static_string("/wake"), NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     *thread_out = thread;
     return STATUS_OK;
 }
@@ -298,7 +299,7 @@ struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *c
     thread->down = down;
     thread->down_ctx = ctx;
     grpc_server_start(thread->server);
-    calls_accept(thread);
+    thread->tenant->accept(thread->tenant);
     int failed = pthread_create(&thread->thread, NULL, serve, thread);
     if (failed)
         return (struct status){ERR_IO, failed, "start a wire thread"};
@@ -328,7 +329,8 @@ void wire_thread_free(struct wire_thread *thread)
     drain_queue(thread);
     grpc_server_destroy(thread->server);
     grpc_completion_queue_destroy(thread->queue);
-    calls_free(thread->calls);
+    if (thread->tenant)
+        thread->tenant->free(thread->tenant);
     framing_fini(&thread->scan);
     heap_fini(&thread->timers);
     free(thread);
@@ -356,14 +358,14 @@ grpc_completion_queue *wire_thread_queue(struct wire_thread *thread)
     return thread->queue;
 }
 
-struct calls *wire_thread_calls(struct wire_thread *thread)
+void wire_thread_set_tenant(struct wire_thread *thread, struct wire_tenant *tenant)
 {
-    return thread->calls;
+    thread->tenant = tenant;
 }
 
-void wire_thread_set_calls(struct wire_thread *thread, struct calls *calls)
+struct wire_tenant *wire_thread_tenant(struct wire_thread *thread)
 {
-    thread->calls = calls;
+    return thread->tenant;
 }
 
 struct framing_scan *wire_scan(struct wire_thread *thread)

@@ -1,7 +1,8 @@
-/* thread.h - a wire thread: one grpc_server, one completion queue, one thread that serves it, and all calls and connections that were given to it.
+/* thread.h - a wire thread: one grpc_server, one completion queue, one thread that serves it, and all calls and connections that were given
+ * to it.
  *
- * A tick is: everything the queue has at hand, then what was noted for the tick's end, then waiting. Threads: wire_post() may be called from any; everything else
- * belongs to the wire thread itself, unless it says otherwise. */
+ * A tick is: everything the queue has at hand, then what was noted for the tick's end, then waiting. Threads: wire_post() may be called
+ * from any; everything else belongs to the wire thread itself, unless it says otherwise. */
 #ifndef TRIBUTARY_SERVER_WIRE_THREAD_H
 #define TRIBUTARY_SERVER_WIRE_THREAD_H
 
@@ -17,9 +18,6 @@
 
 struct framing_scan;
 struct wire_thread;
-
-/* The largest buffer that the core reads into: what a kept message may pin. */
-#define WIRE_READ_MOST (256 * 1024)
 
 /* A batch in flight: its address is the tag. Each start lands once, on the call's wire thread. */
 struct wire_op {
@@ -37,8 +35,15 @@ struct wire_ready {
     void (*tick_ended)(struct wire_ready *ready, int64_t now_ns);
 };
 
+/* What a thread asks of whoever takes calls from its server (calls.c): all on the wire thread, but for `free`. */
+struct wire_tenant {
+    void (*accept)(struct wire_tenant *tenant); /* the server has started: ask for calls */
+    void (*refuse)(struct wire_tenant *tenant); /* the server shuts down: ask for no more */
+    void (*free)(struct wire_tenant *tenant);   /* the thread has ended */
+};
+
 struct wire_settings {
-    uint32_t max_message_bytes;  /* what the core refuses itself: our limit + 64 KiB */
+    uint32_t max_message_bytes; /* what the core refuses itself: our limit + 64 KiB */
     uint32_t max_calls_per_connection;
     uint64_t resource_quota_bytes;
 };
@@ -58,13 +63,9 @@ void wire_thread_adopt(struct wire_thread *thread, int fd);
 
 grpc_server *wire_thread_server(struct wire_thread *thread);
 grpc_completion_queue *wire_thread_queue(struct wire_thread *thread);
-/* What the calls of this thread share: call.c's own. */
-struct calls;
-void calls_accept(struct wire_thread *thread); /* begin to ask for calls */
-void calls_refuse(struct wire_thread *thread); /* ask for no more */
-void calls_free(struct calls *calls);
-struct calls *wire_thread_calls(struct wire_thread *thread);
-void wire_thread_set_calls(struct wire_thread *thread, struct calls *calls);
+/* Who fills the server with calls; set before the thread starts, freed with it. */
+void wire_thread_set_tenant(struct wire_thread *thread, struct wire_tenant *tenant);
+struct wire_tenant *wire_thread_tenant(struct wire_thread *thread);
 /* Scratch memory for scanning one message. */
 struct framing_scan *wire_scan(struct wire_thread *thread);
 /* Who is at the other end of a descriptor: set once, before the thread starts. */

@@ -1,5 +1,6 @@
-/* memory.c - how a received message becomes the memory of a chunk: by reference where it lies in one piece and is large, copied once where not. */
-#include "server/wire/memory.h"
+/* message.c - how a received message becomes the memory of a chunk: by reference where it lies in one piece and is large, copied once where
+ * not. */
+#include "server/wire/message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +49,9 @@ static void gather(struct message *message)
     message->whole = message->is_copy ? copy_of(message->buffer) : grpc_slice_ref(from->slices[0]);
 }
 
-struct bytes message_bytes(const struct message *message)
+struct bytes message_bytes(struct message *message)
 {
-    gather((struct message *)(uintptr_t)message);
+    gather(message);
     return (struct bytes){GRPC_SLICE_START_PTR(message->whole), GRPC_SLICE_LENGTH(message->whole)};
 }
 
