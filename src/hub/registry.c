@@ -289,6 +289,7 @@ void hub_free(struct hub *hub)
 
         next = map_next(&hub->inlets, node);
         CHECK(inlet->open_calls == 0);
+        heap_remove(&hub->idle, &inlet->idle);
         forget(inlet);
     }
     ctx_fini(&hub->ctx);

@@ -1,0 +1,291 @@
+/* test_hub_routing.c - who gets what: merging, filters, runs, and what a channel that holds back does to the others. */
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "base/counters.h"
+#include "seam/bench.h"
+
+Test(hub_routing, two_producers_merge_into_one_stream)
+{
+    struct bench bench;
+    struct consumer consumer;
+    struct offer offer;
+
+    bench_open(&bench);
+    consumer_join(&consumer, &bench, wish_of(NULL));
+    cr_assert_eq(consumer.facts.producers_matched, 0);
+    offer = publish(&bench, "web", 3, "t");
+    cr_assert_eq(offer.first_sequence, 1);
+    cr_assert_eq(offer.last_sequence, 3);
+    cr_assert_eq(offer.matched, 1);
+    publish(&bench, "api", 2, "t");
+    publish(&bench, "web", 1, "t");
+    cr_assert_str_eq(consumer_read(&consumer), "web 1-3, api 1-2, web 4-4, web is ACTIVE, api is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&consumer), "");
+    consumer_leave(&consumer);
+    bench_close(&bench);
+}
+
+Test(hub_routing, a_subscription_begins_with_what_is_published_after_it)
+{
+    struct bench bench;
+    struct consumer early, late;
+
+    bench_open(&bench);
+    consumer_join(&early, &bench, wish_of(NULL));
+    publish(&bench, "web", 2, "t");
+    consumer_join(&late, &bench, wish_of(NULL));
+    cr_assert_eq(late.facts.producers_matched, 1);
+    cr_assert_eq(publish(&bench, "web", 2, "t").matched, 2);
+    cr_assert_str_eq(consumer_read(&early), "web 1-2, web 3-4, web is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&late), "web 3-4, web is ACTIVE\n");
+    consumer_leave(&early);
+    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 1, "who left gets nothing");
+    cr_assert_str_eq(consumer_read(&late), "web 5-5\n");
+    consumer_leave(&late);
+    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);
+    bench_close(&bench);
+}
+
+Test(hub_routing, filters_choose_events_and_excludes_win)
+{
+    struct bench bench;
+    struct consumer some, but, other, none;
+    struct subscription_wish wish;
+    struct putter putter;
+
+    bench_open(&bench);
+    consumer_join(&some, &bench, wish_of("a"));
+    wish = wish_of(NULL);
+    filter_free(wish.filter);
+    wish.filter = filter_of("*", NULL, "a");
+    consumer_join(&but, &bench, wish);
+    wish.filter = filter_of("api", NULL, NULL);
+    consumer_join(&other, &bench, wish);
+    consumer_join(&none, &bench, wish_of("z"));
+
+    putter_open(&putter, &bench, "web");
+    cr_assert_eq(putter_put(&putter, chunk_of_letters("aabcaab", 8)), ERR_OK);
+    cr_assert_eq(putter.offer.matched, 2, "nobody is counted who took nothing");
+    putter_leave(&putter);
+    cr_assert_str_eq(consumer_read(&some), "web 1-2, web 5-6, web is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&but), "web 3-4, web 7-7, web is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&other), "");
+    cr_assert_str_eq(consumer_read(&none), "web is ACTIVE\n");
+    consumer_leave(&some);
+    consumer_leave(&but);
+    consumer_leave(&other);
+    consumer_leave(&none);
+    bench_close(&bench);
+}
+
+Test(hub_routing, runs_are_joined_across_the_blocks_in_which_events_are_read)
+{
+    struct bench bench;
+    struct consumer all, runs;
+    struct putter putter;
+    char topics[201];
+
+    /* 64 events are read at a time: runs end on, before and after those borders. */
+    memset(topics, 'a', 200);
+    topics[200] = '\0';
+    topics[63] = topics[129] = topics[191] = topics[199] = 'b';
+    bench_open(&bench);
+    consumer_join(&runs, &bench, wish_of("a"));
+    consumer_join(&all, &bench, wish_of("?"));
+    putter_open(&putter, &bench, "web");
+    cr_assert_eq(putter_put(&putter, chunk_of_letters(topics, 8)), ERR_OK);
+    cr_assert_eq(putter.offer.matched, 2);
+    putter_leave(&putter);
+    cr_assert_str_eq(consumer_read(&runs), "web 1-63, web 65-129, web 131-191, web 193-199, web is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&all), "web 1-200, web is ACTIVE\n");
+    consumer_leave(&runs);
+    consumer_leave(&all);
+    bench_close(&bench);
+}
+
+static bool first_is(struct consumer *consumer, const struct chunk *chunk)
+{
+    bool same;
+
+    cr_assert(!chan_take(consumer->chan, &consumer->take, 1024, 1 << 20, clock_mono_ns()));
+    cr_assert_eq(consumer->take.count, 1);
+    same = consumer->take.entries[0].chunk == chunk;
+    chan_delivered(consumer->chan, &consumer->take);
+    return same;
+}
+
+Test(hub_routing, small_runs_of_a_large_chunk_are_copied_and_others_are_not)
+{
+    static const struct {
+        const char *topics;
+        size_t data_size;
+        bool copied;
+        const char *why;
+    } cases[] = {
+        {"abbbbbbb", 100, true, "an eighth, and small"},
+        {"abbbbbbb", 1100, false, "large enough to be worth a reference"},
+        {"aabbbb", 100, false, "a third: it pins little"},
+        {"aaaa", 100, false, "all of it"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bench bench;
+        struct consumer consumer;
+        struct putter putter;
+        struct chunk *chunk = chunk_of_letters(cases[i].topics, cases[i].data_size);
+
+        bench_open(&bench);
+        consumer_join(&consumer, &bench, wish_of("a"));
+        putter_open(&putter, &bench, "web");
+        cr_assert_eq(putter_put(&putter, chunk_retain(chunk)), ERR_OK);
+        putter_leave(&putter);
+        cr_assert_eq(first_is(&consumer, chunk), !cases[i].copied, "%s", cases[i].why);
+        consumer_leave(&consumer);
+        chunk_release(chunk);
+        bench_close(&bench);
+    }
+}
+
+static void copy_view(void *ctx, const struct producer_view *view)
+{
+    *(struct producer_view *)ctx = *view;
+}
+
+static struct producer_view producer(struct bench *bench, const char *name)
+{
+    struct producer_view view = {0};
+    struct fault fault;
+
+    cr_assert_eq(hub_producer(bench->hub, text_of(name), copy_view, &view, &fault), FAULT_NONE);
+    return view;
+}
+
+Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
+{
+    struct bench bench;
+    struct consumer slow, fast;
+    struct subscription_wish wish;
+    struct putter web, api;
+
+    bench_open(&bench);
+    wish = wish_of(NULL);
+    wish.limits = (struct chan_limits){.max_events = 1,
+                                       .max_bytes = 4u << 20,
+                                       .overflow = OVERFLOW_BLOCK,
+                                       .fallback = OVERFLOW_DROP_NEWEST,
+                                       .block_timeout_ns = 3600 * NS_PER_S};
+    consumer_join(&slow, &bench, wish);
+    consumer_join(&fast, &bench, wish_of(NULL));
+    putter_open(&web, &bench, "web");
+    putter_open(&api, &bench, "api");
+
+    cr_assert_eq(putter_put(&web, sample_chunk(3, "t", 8)), ERR_AGAIN);
+    cr_assert_eq(web.over, 0);
+    cr_assert_eq(producer(&bench, "web").state, PRODUCER_BLOCKED);
+    cr_assert_eq(producer(&bench, "web").blocked_calls, 1);
+    cr_assert_eq(producer(&bench, "api").state, PRODUCER_ACTIVE);
+    cr_assert_eq(putter_put(&api, sample_chunk(1, "t", 8)), ERR_AGAIN, "it waits behind");
+    cr_assert_str_eq(consumer_read(&fast), "web 1-3, api 1-1, web is ACTIVE, api is ACTIVE\n");
+
+    cr_assert_str_eq(consumer_read(&slow), "web 1-1, web is ACTIVE, api is ACTIVE\nweb 2-2\nweb 3-3\napi 1-1\n");
+    cr_assert_eq(web.over, 1);
+    cr_assert_eq(api.over, 1);
+    cr_assert_eq(producer(&bench, "web").blocked_calls, 0);
+    cr_assert_eq(producer(&bench, "web").state, PRODUCER_ACTIVE);
+    putter_leave(&web);
+    putter_leave(&api);
+    cr_assert_eq(producer(&bench, "web").state, PRODUCER_IDLE);
+    consumer_leave(&slow);
+    consumer_leave(&fast);
+    bench_close(&bench);
+}
+
+Test(hub_routing, a_consumer_that_leaves_lets_go_of_whom_it_held)
+{
+    struct bench bench;
+    struct consumer slow;
+    struct subscription_wish wish = wish_of(NULL);
+    struct putter web;
+
+    wish.limits.max_events = 1;
+    wish.limits.overflow = OVERFLOW_BLOCK;
+    wish.limits.block_timeout_ns = 3600 * NS_PER_S;
+    bench_open(&bench);
+    consumer_join(&slow, &bench, wish);
+    putter_open(&web, &bench, "web");
+    cr_assert_eq(putter_put(&web, sample_chunk(2, "t", 8)), ERR_AGAIN);
+    consumer_leave(&slow);
+    cr_assert_eq(web.over, 1);
+    cr_assert_eq(producer(&bench, "web").blocked_calls, 0);
+    putter_leave(&web);
+    bench_close(&bench);
+}
+
+Test(hub_routing, a_channel_that_broke_takes_and_counts_nothing_more)
+{
+    struct bench bench;
+    struct consumer strict;
+    struct subscription_wish wish = wish_of(NULL);
+
+    wish.limits.max_events = 2;
+    wish.limits.overflow = OVERFLOW_DISCONNECT;
+    bench_open(&bench);
+    consumer_join(&strict, &bench, wish);
+    cr_assert_eq(publish(&bench, "web", 3, "t").matched, 1);
+    cr_assert_eq(chan_state(strict.chan), CHAN_BROKEN);
+    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);
+    cr_assert_str_eq(consumer_read(&strict), "lost web 1 3-3 NEWEST, web 1-2, web is ACTIVE\n");
+    consumer_leave(&strict);
+    bench_close(&bench);
+}
+
+Test(hub_routing, offers_are_counted_once_however_many_take_them)
+{
+    struct bench bench;
+    struct consumer a, b;
+    struct producer_view view;
+    int64_t before_ns = clock_wall_ns();
+
+    bench_open(&bench);
+    consumer_join(&a, &bench, wish_of(NULL));
+    consumer_join(&b, &bench, wish_of("other"));
+    publish(&bench, "web", 3, "t");
+    publish(&bench, "web", 2, "t");
+    cr_assert_eq(count_get(COUNT_MESSAGES_IN), 2);
+    cr_assert_eq(count_get(COUNT_EVENTS_IN), 5);
+    view = producer(&bench, "web");
+    cr_assert_eq((uint64_t)count_get(COUNT_BYTES_IN), view.published.bytes);
+    cr_assert_eq(view.published.events, 5);
+    cr_assert_eq(view.last_sequence, 5);
+    cr_assert_eq(view.subscriptions, 2);
+    cr_assert_geq(view.last_event_wall_ns, before_ns);
+    consumer_leave(&a);
+    consumer_leave(&b);
+    bench_close(&bench);
+}
+
+static void on_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    (void)source;
+    *(uint64_t *)ctx = sequence;
+}
+
+Test(hub_routing, positions_pass_over_what_was_filtered_out)
+{
+    struct bench bench;
+    struct consumer consumer;
+    uint64_t position = 0;
+
+    bench_open(&bench);
+    publish(&bench, "web", 5, "a");
+    consumer_join(&consumer, &bench, wish_of("a"));
+    cr_assert_eq(chan_positions(consumer.chan, true, 10, on_position, &position), 1);
+    cr_assert_eq(position, 5, "a live subscription stands where it joined");
+    publish(&bench, "web", 5, "b");
+    cr_assert_eq(chan_positions(consumer.chan, false, 10, on_position, &position), 1);
+    cr_assert_eq(position, 10);
+    consumer_leave(&consumer);
+    bench_close(&bench);
+}
