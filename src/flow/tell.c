@@ -12,6 +12,8 @@ static bool is_told(const struct untold *untold)
  * same. */
 static struct untold *untold_of(struct feed *feed, uint32_t reason)
 {
+    if (feed->untold_others && !is_told(&feed->untold_others[reason]))
+        return &feed->untold_others[reason];
     if (is_told(&feed->untold))
         feed->untold.reason = reason;
     if (feed->untold.reason == reason)
@@ -122,15 +124,19 @@ uint32_t chan_losses(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
     chan_enter(chan, &after);
     list_each(node, safe, &chan->losses) {
         struct feed *feed = container_of(node, struct feed, in_losses);
-        uint32_t at = 0;
+        bool left = false;
 
-        for (; at < LOSS_COUNT && told < most; at++)
-            if (record(feed, at))
+        if (told == most)
+            break;
+        for (uint32_t at = 0; at < LOSS_COUNT; at++) {
+            if (told < most && record(feed, at))
                 told += tell(feed, record(feed, at), each, ctx);
-        if (at < LOSS_COUNT)
-            break; /* there may be more of this feed */
-        list_remove(&feed->in_losses);
+            left |= record(feed, at) && !is_told(record(feed, at));
+        }
         feed_moved(chan, feed);
+        if (left)
+            break;
+        list_remove(&feed->in_losses);
         feed_changed(chan, feed);
         feed_release(chan, feed);
     }

@@ -4,24 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void release_nothing(struct chunk_memory *memory)
+{
+    (void)memory;
+}
+
+static struct chunk_memory nothing = {.release = release_nothing};
+static const uint8_t nowhere;
+
 struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns, uint32_t count, const uint32_t *sizes)
 {
     struct framing_scan scan = {.count = count, .contiguous = true};
     struct chunk *chunk = NULL;
-    uint8_t *message;
 
     scan.offsets = calloc(count + 1, sizeof(*scan.offsets));
     CHECK(scan.offsets);
     for (uint32_t i = 0; i < count; i++)
         scan.offsets[i + 1] = scan.offsets[i] + sizes[i];
     scan.events_bytes = scan.offsets[count];
-    message = calloc(1, scan.events_bytes);
-    CHECK(message);
-    CHECK(chunk_of((struct bytes){message, scan.events_bytes}, &scan, &chunk) == ERR_OK);
+    CHECK(chunk_new(&nothing, &nowhere, &scan, 0, &chunk) == ERR_OK);
     chunk->source = source_retain(source);
     chunk->first_sequence = first_sequence;
     chunk->observed_mono_ns = observed_mono_ns;
-    free(message);
     free(scan.offsets);
     return chunk;
 }

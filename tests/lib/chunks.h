@@ -1,4 +1,4 @@
-/* chunks.h - chunks for tests that move them and never read them: sizes and sequences, no content. */
+/* chunks.h - chunks for tests that move them and never read them: sizes and sequences, and no bytes behind them. */
 #ifndef TRIBUTARY_TESTS_LIB_CHUNKS_H
 #define TRIBUTARY_TESTS_LIB_CHUNKS_H
 

@@ -1,0 +1,53 @@
+/* model.h - the channel once more, slow and plain: single events in arrays, every rule by the letter. The test compares the two after each
+ * step. */
+#ifndef TRIBUTARY_TESTS_FLOW_MODEL_H
+#define TRIBUTARY_TESTS_FLOW_MODEL_H
+
+#include "flow/chan.h"
+
+#define MODEL_FEEDS 8
+#define MODEL_MOST 4096
+
+struct model_event {
+    uint32_t feed, size, put; /* put: the number of the put it came with */
+    uint64_t sequence;
+    bool old; /* older than max_age */
+};
+
+struct model_line {
+    struct model_event events[MODEL_MOST];
+    uint32_t count;
+};
+
+struct model_feed {
+    struct tally accepted, delivered, dropped;
+    struct lost_note untold[LOSS_COUNT];
+    uint64_t routed, told;
+    uint32_t state, state_told;
+    bool closed, gone;
+};
+
+struct model {
+    struct chan_limits limits;
+    enum chan_state state;
+    bool latched;
+    struct model_line waiting, parked, flying;
+    struct tally accepted, delivered;
+    struct tally dropped[LOSS_COUNT];
+    struct model_feed feeds[MODEL_FEEDS];
+};
+
+struct tally model_line_tally(const struct model_line *line, uint32_t feed); /* MODEL_FEEDS: of all feeds */
+bool model_is_parked(const struct model *model, uint32_t put);
+
+enum err model_put(struct model *model, const struct model_event *events, uint32_t count);
+bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes);
+void model_land(struct model *model, enum loss reason); /* 0: delivered */
+void model_latch(struct model *model);                  /* the stall's time is over */
+void model_drain(struct model *model);
+void model_close(struct model *model, enum loss reason);
+void model_gap(struct model *model, uint32_t feed, uint64_t first, uint64_t last);
+uint64_t model_position(const struct model *model, uint32_t feed);
+bool model_has_more(const struct model *model, uint32_t feed); /* events or losses that the last state must wait for */
+
+#endif

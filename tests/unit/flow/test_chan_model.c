@@ -1,0 +1,371 @@
+/* test_chan_model.c - random schedules, compared with a plain model after every step.
+ *
+ * A failure names its seed; TRIBUTARY_SEED=<it> runs that one alone. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "lib/chunks.h"
+#include "model.h"
+
+#define SEEDS 3000
+#define STEPS 120
+#define PUTS_MOST STEPS
+#define EVENTS_MOST 16
+#define HOUR_NS (3600 * NS_PER_S)
+
+struct waiter {
+    struct stall stall;
+    uint32_t over;
+    bool waits; /* stall_end() said AGAIN */
+};
+
+struct trial {
+    uint64_t seed, random;
+    unsigned step;
+    const char *did; /* the present step */
+    struct chan *chan;
+    struct feed *feeds[MODEL_FEEDS];
+    struct source *sources[MODEL_FEEDS];
+    uint64_t next[MODEL_FEEDS];
+    uint32_t feed_count;
+    struct waiter waiters[PUTS_MOST];
+    uint32_t puts;
+    struct take take;
+    bool more; /* the last take said so */
+    uint32_t rings;
+    uint32_t told; /* notes of the present call */
+    struct model model;
+};
+
+#define HOLDS(trial, condition)                                                                                                            \
+    cr_assert(condition, "seed %llu, step %u (%s): %s", (unsigned long long)(trial)->seed, (trial)->step, (trial)->did, #condition)
+
+/* splitmix64 */
+static uint32_t roll(struct trial *trial, uint32_t sides)
+{
+    uint64_t z = trial->random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ (z >> 31)) % sides);
+}
+
+static void rang(void *ctx)
+{
+    struct trial *trial = ctx;
+
+    trial->rings++;
+}
+
+static void over(struct stall *stall)
+{
+    container_of(stall, struct waiter, stall)->over++;
+}
+
+static bool same(struct tally a, struct tally b)
+{
+    return a.events == b.events && a.bytes == b.bytes;
+}
+
+static struct tally sum(struct tally a, struct tally b)
+{
+    return (struct tally){a.events + b.events, a.bytes + b.bytes};
+}
+
+static void compare_feed(void *ctx, const struct feed_sums *sums)
+{
+    struct trial *trial = ctx;
+    uint32_t feed = (uint32_t)sums->source->epoch;
+    const struct model_feed *model = &trial->model.feeds[feed];
+
+    trial->told++;
+    HOLDS(trial, same(sums->accepted, model->accepted));
+    HOLDS(trial, same(sums->delivered, model->delivered));
+    HOLDS(trial, same(sums->dropped, model->dropped));
+    HOLDS(trial, same(sums->queued, sum(model_line_tally(&trial->model.waiting, feed), model_line_tally(&trial->model.flying, feed))));
+    HOLDS(trial, same(sums->accepted, sum(sum(sums->delivered, sums->dropped), sums->queued)));
+}
+
+static void compare(struct trial *trial)
+{
+    const struct model *model = &trial->model;
+    struct chan_sums sums;
+    uint32_t at_least = 0;
+
+    chan_sums(trial->chan, &sums);
+    HOLDS(trial, same(sums.accepted, sum(sum(sums.delivered, chan_dropped(&sums)), sums.queued)));
+    HOLDS(trial, same(sums.accepted, model->accepted));
+    HOLDS(trial, same(sums.delivered, model->delivered));
+    HOLDS(trial, same(sums.queued, sum(model_line_tally(&model->waiting, MODEL_FEEDS), model_line_tally(&model->flying, MODEL_FEEDS))));
+    for (int i = 0; i < LOSS_COUNT; i++)
+        HOLDS(trial, same(sums.dropped[i], model->dropped[i]));
+    HOLDS(trial, sums.latched == model->latched);
+    HOLDS(trial, sums.stalled == (model->parked.count > 0));
+    HOLDS(trial, (chan_stall_until(trial->chan) < INT64_MAX) == sums.stalled);
+    HOLDS(trial, chan_state(trial->chan) == model->state);
+    HOLDS(trial, chan_idle(trial->chan) == (model->waiting.count + model->parked.count + model->flying.count == 0));
+    HOLDS(trial, trial->more || model->waiting.count == 0 || trial->rings > 0);
+    for (uint32_t i = 0; i < trial->puts; i++) {
+        const struct waiter *waiter = &trial->waiters[i];
+
+        HOLDS(trial, waiter->over == (waiter->waits && !model_is_parked(model, i) ? 1 : 0));
+    }
+    trial->told = 0;
+    chan_feeds(trial->chan, UINT32_MAX, compare_feed, trial);
+    for (uint32_t i = 0; i < trial->feed_count; i++)
+        at_least += !model->feeds[i].gone;
+    HOLDS(trial, trial->told >= at_least);
+}
+
+static void put(struct trial *trial)
+{
+    /* Each feed counts in a prime of its own, so that no two ever hold equally much: then DROP_OLDEST has no choice. */
+    static const uint32_t unit[MODEL_FEEDS] = {1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049};
+    uint32_t feed = roll(trial, trial->feed_count), count = 1 + roll(trial, roll(trial, 3) ? 4 : EVENTS_MOST), sizes[EVENTS_MOST];
+    uint32_t number = trial->puts, first = roll(trial, 4) ? 0 : roll(trial, count), last = first + 1 + roll(trial, count - first);
+    bool old = roll(trial, 4) == 0;
+    struct waiter *waiter = &trial->waiters[number];
+    struct model_event events[EVENTS_MOST];
+    struct chunk *chunk;
+    enum err err;
+
+    trial->did = "put";
+    if (!trial->feeds[feed])
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        sizes[i] = unit[feed] * (1 + roll(trial, roll(trial, 20) ? 20 : 60));
+        events[i] = (struct model_event){.feed = feed, .size = sizes[i], .put = number, .sequence = trial->next[feed] + i, .old = old};
+    }
+    chunk = chunk_sized(trial->sources[feed], trial->next[feed], clock_mono_ns() - (old ? 2 * HOUR_NS : 0), count, sizes);
+    waiter->stall.over = over;
+    stall_begin(&waiter->stall);
+    err = chan_put(trial->chan, trial->feeds[feed], chunk, first, last, &waiter->stall);
+    waiter->waits = stall_end(&waiter->stall) == ERR_AGAIN;
+    HOLDS(trial, waiter->waits == (err == ERR_AGAIN));
+    trial->puts++;
+    trial->next[feed] += count;
+    chunk_release(chunk);
+    HOLDS(trial, model_put(&trial->model, events + first, last - first) == err);
+    if (roll(trial, 2)) {
+        /* What was left out of the chunk's end, and perhaps more, was filtered out. */
+        trial->next[feed] += roll(trial, 3);
+        feed_routed(trial->feeds[feed], trial->next[feed] - 1);
+        trial->model.feeds[feed].routed = trial->next[feed] - 1;
+    }
+}
+
+static void take(struct trial *trial)
+{
+    uint32_t most_events = 1 + roll(trial, 12), at = 0;
+    uint64_t most_bytes = 1 + roll(trial, 200000);
+    const struct model_line *flying = &trial->model.flying;
+
+    trial->did = "take";
+    if (trial->take.count > 0)
+        return;
+    trial->more = chan_take(trial->chan, &trial->take, most_events, most_bytes, clock_mono_ns());
+    trial->rings = 0;
+    HOLDS(trial, model_take(&trial->model, most_events, most_bytes) == trial->more);
+    HOLDS(trial, trial->take.events == flying->count);
+    HOLDS(trial, trial->take.bytes == model_line_tally(flying, MODEL_FEEDS).bytes);
+    for (uint32_t i = 0; i < trial->take.count; i++)
+        for (uint32_t k = trial->take.entries[i].first; k < trial->take.entries[i].last; k++, at++) {
+            HOLDS(trial, trial->take.entries[i].chunk->source->epoch == flying->events[at].feed);
+            HOLDS(trial, trial->take.entries[i].chunk->first_sequence + k == flying->events[at].sequence);
+        }
+    HOLDS(trial, at == flying->count);
+}
+
+static void land(struct trial *trial)
+{
+    enum loss reason = roll(trial, 5) ? (enum loss)0 : roll(trial, 2) ? LOSS_DRAIN_CUT : LOSS_CONSUMER_GONE;
+
+    trial->did = "land";
+    if (reason == 0)
+        chan_delivered(trial->chan, &trial->take);
+    else
+        chan_lost(trial->chan, &trial->take, reason);
+    HOLDS(trial, trial->take.count == 0 && trial->take.events == 0 && trial->take.bytes == 0);
+    model_land(&trial->model, reason);
+}
+
+static void tick(struct trial *trial)
+{
+    bool late = roll(trial, 2);
+
+    trial->did = late ? "late tick" : "tick";
+    chan_tick(trial->chan, clock_mono_ns() + (late ? 2 * HOUR_NS : 0));
+    if (late)
+        model_latch(&trial->model);
+}
+
+static void compare_loss(void *ctx, const struct lost_note *note)
+{
+    struct trial *trial = ctx;
+    struct lost_note *model = &trial->model.feeds[note->source->epoch].untold[note->reason];
+
+    trial->told++;
+    HOLDS(trial, note->count > 0 && note->count == model->count);
+    HOLDS(trial, note->bytes == model->bytes);
+    HOLDS(trial, note->first_sequence == model->first_sequence);
+    HOLDS(trial, note->last_sequence == model->last_sequence);
+    *model = (struct lost_note){0};
+}
+
+static void losses(struct trial *trial)
+{
+    uint32_t most = roll(trial, 3) ? UINT32_MAX : roll(trial, 4), told;
+
+    trial->did = "losses";
+    trial->told = 0;
+    told = chan_losses(trial->chan, most, compare_loss, trial);
+    HOLDS(trial, told == trial->told && told <= most);
+    for (uint32_t i = 0; i < trial->feed_count && told < most; i++)
+        for (uint32_t reason = 0; reason < LOSS_COUNT; reason++)
+            HOLDS(trial, trial->model.feeds[i].untold[reason].count == 0);
+}
+
+static void compare_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    struct trial *trial = ctx;
+    uint32_t feed = (uint32_t)source->epoch;
+
+    trial->told++;
+    HOLDS(trial, sequence == MAX_OF(model_position(&trial->model, feed), trial->model.feeds[feed].told));
+    trial->model.feeds[feed].told = sequence;
+}
+
+static void positions(struct trial *trial)
+{
+    uint32_t most = roll(trial, 3) ? UINT32_MAX : roll(trial, 4), told;
+    bool all = roll(trial, 4) == 0;
+
+    trial->did = all ? "all positions" : "positions";
+    trial->told = 0;
+    told = chan_positions(trial->chan, all, most, compare_position, trial);
+    HOLDS(trial, told == trial->told && told <= most);
+    for (uint32_t i = 0; i < trial->feed_count && told < most; i++)
+        HOLDS(trial, trial->model.feeds[i].gone || model_position(&trial->model, i) <= trial->model.feeds[i].told);
+}
+
+static void compare_state(void *ctx, const struct source *source, uint32_t state)
+{
+    struct trial *trial = ctx;
+    struct model_feed *model = &trial->model.feeds[source->epoch];
+
+    trial->told++;
+    HOLDS(trial, !model->gone && state == model->state && state != model->state_told);
+    HOLDS(trial, !model->closed || !model_has_more(&trial->model, (uint32_t)source->epoch));
+    model->state_told = state;
+}
+
+static void states(struct trial *trial)
+{
+    uint32_t told;
+
+    trial->did = "states";
+    trial->told = 0;
+    told = chan_states(trial->chan, UINT32_MAX, compare_state, trial);
+    HOLDS(trial, told == trial->told);
+    for (uint32_t i = 0; i < trial->feed_count; i++) {
+        struct model_feed *model = &trial->model.feeds[i];
+
+        model->gone |= model->closed && !model_has_more(&trial->model, i);
+        HOLDS(trial, model->state == model->state_told || (model->closed && !model->gone));
+    }
+}
+
+static void control(struct trial *trial)
+{
+    uint32_t feed = roll(trial, trial->feed_count), what = roll(trial, 12);
+    enum loss reason = roll(trial, 2) ? LOSS_CONSUMER_GONE : LOSS_DRAIN_CUT;
+    struct model_feed *model = &trial->model.feeds[feed];
+
+    trial->did = "control";
+    if (what < 4 && trial->feeds[feed]) {
+        model->state = 1 + roll(trial, 3);
+        feed_state(trial->chan, trial->feeds[feed], model->state);
+    } else if (what < 7 && trial->feeds[feed]) {
+        feed_gap(trial->chan, trial->feeds[feed], 1000, 1000 + what, false);
+        model_gap(&trial->model, feed, 1000, 1000 + what);
+    } else if (what < 9 && trial->feeds[feed]) {
+        feed_close(trial->chan, trial->feeds[feed], 9);
+        trial->feeds[feed] = NULL;
+        model->state = 9;
+        model->closed = true;
+    } else if (what == 10 && roll(trial, 3) == 0) {
+        trial->did = "drain";
+        chan_drain(trial->chan);
+        model_drain(&trial->model);
+    } else if (what == 11 && roll(trial, 6) == 0) {
+        trial->did = "close";
+        chan_close(trial->chan, reason);
+        model_close(&trial->model, reason);
+    }
+}
+
+static struct chan_limits draw_limits(struct trial *trial)
+{
+    static const int64_t timeouts[] = {HOUR_NS, HOUR_NS, HOUR_NS, 0};
+
+    return (struct chan_limits){.max_events = 1 + roll(trial, roll(trial, 4) ? 24 : 2),
+                                .max_bytes = 1 + roll(trial, roll(trial, 3) ? 400000 : 30000),
+                                .max_age_ns = roll(trial, 2) ? HOUR_NS : 0,
+                                .overflow = (enum overflow)(OVERFLOW_BLOCK + (roll(trial, 2) ? 0 : roll(trial, 4))),
+                                .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(trial, 3)),
+                                .block_timeout_ns = timeouts[roll(trial, 4)]};
+}
+
+static void begin(struct trial *trial, uint64_t seed)
+{
+    struct chan_watch watch = {.readable = rang, .ctx = trial};
+
+    *trial = (struct trial){.seed = seed, .random = seed, .did = "begin"};
+    trial->model.limits = draw_limits(trial);
+    trial->chan = chan_new(&trial->model.limits, &watch);
+    trial->feed_count = 1 + roll(trial, MODEL_FEEDS);
+    for (uint32_t i = 0; i < trial->feed_count; i++) {
+        trial->sources[i] = source_named("source", i);
+        trial->feeds[i] = feed_open(trial->chan, trial->sources[i], 1);
+        trial->model.feeds[i].state = 1;
+        trial->next[i] = 1;
+    }
+}
+
+static void end(struct trial *trial)
+{
+    chan_lost(trial->chan, &trial->take, LOSS_CONSUMER_GONE);
+    take_fini(&trial->take);
+    chan_release(trial->chan);
+    for (uint32_t i = 0; i < trial->feed_count; i++)
+        source_release(trial->sources[i]);
+    trial->did = "release";
+    for (uint32_t i = 0; i < trial->puts; i++)
+        HOLDS(trial, trial->waiters[i].over == (trial->waiters[i].waits ? 1 : 0));
+}
+
+static void run(uint64_t seed)
+{
+    static void (*const steps[])(struct trial *) = {put, put, put, put, take, take, land, land, tick, losses, positions, states, control};
+    static struct trial trial;
+
+    begin(&trial, seed);
+    for (trial.step = 0; trial.step < STEPS; trial.step++) {
+        steps[roll(&trial, ARRAY_LEN(steps))](&trial);
+        compare(&trial);
+    }
+    end(&trial);
+}
+
+Test(chan_model, random_schedules_agree_with_the_model)
+{
+    const char *seed = getenv("TRIBUTARY_SEED");
+
+    if (seed) {
+        run(strtoull(seed, NULL, 0));
+        return;
+    }
+    for (uint64_t i = 1; i <= SEEDS; i++)
+        run(i);
+}
