@@ -162,7 +162,8 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
 }
 
 /* Tag and length of the run, of its name, of `sequences`; three words; the attempt. */
-_Static_assert(RUN_HEAD_MOST >= (1 + VARINT_BYTES_MOST) + (1 + 2 + 256) + (1 + VARINT_BYTES_MOST) + 3 * FIXED64_MOST + (1 + 5), "a head must fit");
+_Static_assert(RUN_HEAD_MOST >= (1 + VARINT_BYTES_MOST) + (1 + 2 + 256) + (1 + VARINT_BYTES_MOST) + 3 * FIXED64_MOST + (1 + 5),
+               "a head must fit");
 
 void lost_write(struct buf *buf, const struct lost_note *note)
 {

@@ -27,7 +27,7 @@ enum fault_reason text_printable(struct bytes text);
 
 #define VARINT_BYTES_MOST 10u
 
-/* Reads a varint of at most `most` bytes that carry at most `bits` bits, and moves *at past it.
+/* Reads a varint of at most `most` bytes that carry at most `bits` bits (more than most - 1 bytes hold), and moves *at past it.
  * FAULT_NONE; BAD_VARINT where the end comes first; `beyond` where it is longer or larger. */
 enum fault_reason varint_bounded(const uint8_t **at, const uint8_t *end, unsigned most, unsigned bits, enum fault_reason beyond,
                                  uint64_t *value_out);

@@ -1,0 +1,197 @@
+/* fuzz_selector.c - any selectors at all: what filter_new() takes answers as a plain reading of them does, and the glob agrees with the
+ * naive one.
+ *
+ * The input is a list of texts, each behind a byte that holds its size (low five bits) and a choice (high three). The first eight make the
+ * producer, its label and an event; the rest make selectors, the choice saying which field a text becomes. */
+#include <string.h>
+
+#include "event/selector.h"
+#include "lib/events.h"
+#include "lib/glob_naive.h"
+
+#define MOST 4u
+
+enum choice { CHOICE_PRODUCER, CHOICE_TOPIC, CHOICE_KEY, CHOICE_TYPE, CHOICE_HEADER, CHOICE_LABEL, CHOICE_NEXT, CHOICE_EXCLUDE };
+
+struct piece {
+    struct bytes text;
+    enum choice choice;
+};
+
+/* A selector with room for its lists. */
+struct draft {
+    struct selector selector;
+    struct bytes keys[MOST], types[MOST];
+    struct pair headers[MOST], labels[MOST];
+};
+
+static struct piece next(struct bytes *input)
+{
+    struct piece piece = {.choice = CHOICE_NEXT};
+    size_t size;
+
+    if (input->size == 0)
+        return piece;
+    piece.choice = (enum choice)(input->at[0] >> 5);
+    size = input->at[0] & 31u;
+    *input = glob_rest(*input, 1);
+    size = MIN_OF(size, input->size);
+    piece.text = (struct bytes){input->at, size};
+    *input = glob_rest(*input, size);
+    return piece;
+}
+
+static struct pair pair_of(struct bytes name, struct bytes *input)
+{
+    return (struct pair){name, next(input).text};
+}
+
+static void add(struct draft *draft, const struct piece *piece, struct bytes *input)
+{
+    struct selector *selector = &draft->selector;
+
+    switch (piece->choice) {
+    case CHOICE_PRODUCER:
+        selector->producer = piece->text;
+        break;
+    case CHOICE_TOPIC:
+        selector->topic = piece->text;
+        break;
+    case CHOICE_KEY:
+        if (selector->key_count < MOST)
+            draft->keys[selector->key_count++] = piece->text;
+        break;
+    case CHOICE_TYPE:
+        if (selector->type_count < MOST)
+            draft->types[selector->type_count++] = piece->text;
+        break;
+    case CHOICE_HEADER:
+        if (selector->header_count < MOST)
+            draft->headers[selector->header_count++] = pair_of(piece->text, input);
+        break;
+    case CHOICE_LABEL:
+        if (selector->label_count < MOST)
+            draft->labels[selector->label_count++] = pair_of(piece->text, input);
+        break;
+    case CHOICE_NEXT:
+    case CHOICE_EXCLUDE:
+        break;
+    }
+}
+
+static bool unset_or_matches(struct bytes pattern, struct bytes text)
+{
+    return pattern.size == 0 || glob_match(pattern, text);
+}
+
+static bool one_of(const struct bytes *patterns, uint32_t count, struct bytes text)
+{
+    bool any = count == 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        any = any || glob_match(patterns[i], text);
+    return any;
+}
+
+/* Every wanted pair must be there; where a name comes twice among `carried`, the last counts. */
+static bool every(const struct pair *wanted, uint32_t count, const struct pair *carried, size_t carried_count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        bool found = false;
+        for (size_t j = 0; j < carried_count; j++) {
+            if (carried[j].name.size == wanted[i].name.size && memcmp(carried[j].name.at, wanted[i].name.at, wanted[i].name.size) == 0)
+                found = glob_match(wanted[i].value, carried[j].value);
+        }
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+struct situation {
+    struct bytes producer;
+    struct pair labels[1];
+    struct pair headers[1];
+    struct event_view event;
+};
+
+static bool plainly(const struct selector *selectors, size_t count, const struct situation *now)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct selector *selector = &selectors[i];
+        if (unset_or_matches(selector->producer, now->producer) && unset_or_matches(selector->topic, now->event.topic) &&
+            one_of(selector->keys, selector->key_count, now->event.key) && one_of(selector->types, selector->type_count, now->event.type) &&
+            every(selector->headers, selector->header_count, now->headers, 1) &&
+            every(selector->labels, selector->label_count, now->labels, 1))
+            return true;
+    }
+    return false;
+}
+
+static void globs_agree(struct bytes pattern, struct bytes text)
+{
+    size_t stars = 0;
+
+    for (size_t i = 0; i < pattern.size; i++)
+        stars += pattern.at[i] == '*';
+    bool match = glob_match(pattern, text);
+    if (stars <= 6 && utf8_valid(pattern) && utf8_valid(text))
+        CHECK(match == glob_naive(pattern, text));
+}
+
+static void ask(const struct filter *filter, const struct selector *lists[2], const size_t counts[2], const struct situation *now)
+{
+    struct filter_part part = filter_producer(filter, now->producer, now->labels, 1);
+    struct buf message = {0};
+    struct event_view view;
+    bool answer;
+
+    put_event(&message, &now->event, now->headers, 1);
+    event_view((struct bytes){message.at, message.size}, &view);
+    answer = part.answer == FILTER_ALL || (part.answer == FILTER_ASK && filter_event(filter, &part, &view));
+    CHECK(answer == (plainly(lists[0], counts[0], now) && !plainly(lists[1], counts[1], now)));
+    buf_fini(&message);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes input = {data, size};
+    struct draft drafts[2][MOST] = {{{.keys = {{NULL, 0}}}}};
+    struct selector selectors[2][MOST];
+    const struct selector *lists[2] = {selectors[0], selectors[1]};
+    size_t counts[2] = {1, 0};
+    struct situation now = {.producer = next(&input).text};
+    struct filter *filter = NULL;
+    struct fault fault;
+    size_t list = 0;
+
+    now.labels[0] = pair_of(next(&input).text, &input);
+    now.headers[0] = pair_of(next(&input).text, &input);
+    now.event.topic = next(&input).text;
+    now.event.key = next(&input).text;
+    now.event.type = next(&input).text;
+    globs_agree(now.labels[0].name, now.labels[0].value);
+    while (input.size > 0) {
+        struct piece piece = next(&input);
+        if (piece.choice >= CHOICE_NEXT) {
+            list = piece.choice == CHOICE_EXCLUDE ? 1 : 0;
+            counts[list] += counts[list] < MOST;
+            continue;
+        }
+        globs_agree(piece.text, now.event.topic);
+        add(&drafts[list][counts[list] - 1], &piece, &input);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < counts[i]; j++) {
+            selectors[i][j] = drafts[i][j].selector;
+            selectors[i][j].keys = drafts[i][j].keys;
+            selectors[i][j].types = drafts[i][j].types;
+            selectors[i][j].headers = drafts[i][j].headers;
+            selectors[i][j].labels = drafts[i][j].labels;
+        }
+    }
+    if (filter_new(selectors[0], counts[0], selectors[1], counts[1], &filter, &fault) == FAULT_NONE)
+        ask(filter, lists, counts, &now);
+    filter_free(filter);
+    return 0;
+}
