@@ -107,7 +107,6 @@ static void on_read(struct wire_op *op, bool ok)
     call->received = NULL;
     if (received && call->state == OPEN) {
         struct message message = {.buffer = received};
-        count_add(COUNT_MESSAGES_IN, 1);
         if (call->port->message)
             call->port->message(call, &message);
         message_fini(&message);
@@ -293,7 +292,6 @@ bool call_send_slices(struct call *call, grpc_slice *slices, size_t slice_count)
     ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer};
     start(call, ops, count, &call->sent);
     grpc_byte_buffer_destroy(buffer);
-    count_add(COUNT_MESSAGES_OUT, 1);
     return true;
 }
 

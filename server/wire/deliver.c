@@ -77,6 +77,7 @@ static bool send(struct deliver *deliver, int64_t now_ns)
         call_cut(deliver->call, &fault);
         return true;
     }
+    count_add(COUNT_MESSAGES_OUT, 1);
     deliver->in_flight = true;
     deliver->sent_at_ns = now_ns;
     return true;
