@@ -107,6 +107,14 @@ static size_t occurrences(const uint8_t *at, const uint8_t *end, uint32_t number
     return count;
 }
 
+/* Protobuf would merge the two. No encoder writes them; the second one ends the scan, so all this looking back costs little. */
+static enum fault_reason once_check(const ProtobufCFieldDescriptor *known, const uint8_t *begin, const uint8_t *from, struct fault *fault)
+{
+    if (known->type != PROTOBUF_C_TYPE_MESSAGE || known->label == PROTOBUF_C_LABEL_REPEATED || occurrences(begin, from, known->id) == 0)
+        return FAULT_NONE;
+    return fault_set(fault, FAULT_MALFORMED, "", "an embedded message may come once");
+}
+
 static void place(struct fault *fault, const ProtobufCFieldDescriptor *known, const uint8_t *begin, const uint8_t *from)
 {
     const char *dot = fault->field[0] ? "." : "";
@@ -155,6 +163,8 @@ static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescript
         if (reason)
             fault_set(fault, reason, "", "");
         known = field.number > 0 ? protobuf_c_message_descriptor_get_field(type, field.number) : NULL;
+        if (known && !reason)
+            reason = once_check(known, bytes.at, from, fault);
         if (known && !reason)
             reason = field_check(known, &field, levels, fault);
         if (reason) {

@@ -1,0 +1,175 @@
+/* test_descriptors.c - the index of what the .proto files declare, over the set that is built in and over sets that are wrong. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/events.h"
+#include "server/rpc/descriptors.h"
+
+static struct descriptors *built_in(void)
+{
+    struct descriptors *descriptors = NULL;
+
+    cr_assert_eq(descriptors_new(descriptors_embedded(), &descriptors), ERR_OK);
+    return descriptors;
+}
+
+static size_t file_named(const struct descriptors *descriptors, const char *name)
+{
+    size_t file = 999;
+
+    cr_assert(descriptors_file(descriptors, text_of(name), &file), "%s", name);
+    return file;
+}
+
+Test(descriptors, every_kind_of_symbol_is_found_in_its_file)
+{
+    static const struct {
+        const char *symbol, *file;
+    } known[] = {
+        {"tributary.v1.Publisher", "tributary/v1/publisher.proto"},
+        {"tributary.v1.Publisher.Publish", "tributary/v1/publisher.proto"},
+        {"tributary.v1.Event", "tributary/v1/event.proto"},
+        {"tributary.v1.Event.topic", "tributary/v1/event.proto"},
+        {"tributary.v1.Event.HeadersEntry", "tributary/v1/event.proto"},
+        {"tributary.v1.Subscription.LossOfSource", "tributary/v1/admin.proto"},
+        {"tributary.v1.Subscription.LossOfSource.epoch", "tributary/v1/admin.proto"},
+        {"tributary.v1.Overflow", "tributary/v1/event.proto"},
+        {"tributary.v1.OVERFLOW_BLOCK", "tributary/v1/event.proto"},
+        {"tributary.v1.Producer.Kind", "tributary/v1/admin.proto"},
+        {"tributary.v1.Producer.TRANSIENT", "tributary/v1/admin.proto"},
+        {"tributary.v1.Start.at", "tributary/v1/subscriber.proto"},
+        {"grpc.health.v1.Health.Watch", "grpc/health/v1/health.proto"},
+        {"grpc.reflection.v1alpha.ServerReflection", "grpc/reflection/v1alpha/reflection.proto"},
+        {"google.rpc.ErrorInfo", "google/rpc/error_details.proto"},
+        {"google.protobuf.Duration", "google/protobuf/duration.proto"},
+    };
+    struct descriptors *descriptors = built_in();
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        size_t file = 999;
+
+        cr_expect(descriptors_symbol(descriptors, text_of(known[i].symbol), &file), "%s", known[i].symbol);
+        cr_expect_eq(file, file_named(descriptors, known[i].file), "%s", known[i].symbol);
+    }
+    descriptors_free(descriptors);
+}
+
+Test(descriptors, what_is_not_declared_is_not_found)
+{
+    static const char *const unknown[] = {
+        "",
+        "tributary",
+        "tributary.v1",
+        "tributary.v1.",
+        ".tributary.v1.Event",
+        "tributary.v1.event",
+        "Event",
+        "tributary.v1.Event.topic.x",
+        "tributary.v1.Overflow.OVERFLOW_BLOCK",
+    };
+    struct descriptors *descriptors = built_in();
+    size_t file = 7;
+
+    for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
+        cr_expect_not(descriptors_symbol(descriptors, text_of(unknown[i]), &file), "%s", unknown[i]);
+    cr_expect_not(descriptors_file(descriptors, text_of("tributary/v1/none.proto"), &file));
+    cr_expect_not(descriptors_file(descriptors, text_of(""), &file));
+    cr_expect_eq(file, 7);
+    descriptors_free(descriptors);
+}
+
+Test(descriptors, only_messages_are_messages)
+{
+    struct descriptors *descriptors = built_in();
+
+    cr_expect(descriptors_is_message(descriptors, text_of("tributary.v1.Event")));
+    cr_expect(descriptors_is_message(descriptors, text_of("tributary.v1.Selector.Pair")));
+    cr_expect_not(descriptors_is_message(descriptors, text_of("tributary.v1.Publisher")));
+    cr_expect_not(descriptors_is_message(descriptors, text_of("tributary.v1.Overflow")));
+    cr_expect_not(descriptors_is_message(descriptors, text_of("tributary.v1.Event.topic")));
+    descriptors_free(descriptors);
+}
+
+/* Files as they come, by the name in their first field. */
+struct seen {
+    char names[16][64];
+    size_t count;
+};
+
+static void see(void *ctx, struct bytes proto)
+{
+    struct seen *seen = ctx;
+
+    cr_assert_lt(seen->count, 16);
+    cr_assert_eq(proto.at[0], 0x0a);
+    memcpy(seen->names[seen->count], proto.at + 2, proto.at[1]);
+    seen->names[seen->count++][proto.at[1]] = '\0';
+}
+
+Test(descriptors, a_file_comes_with_all_that_it_needs_before_it)
+{
+    struct descriptors *descriptors = built_in();
+    struct seen alone = {0};
+    struct seen admin = {0};
+
+    descriptors_needs(descriptors, file_named(descriptors, "tributary/v1/event.proto"), see, &alone);
+    cr_assert_eq(alone.count, 1);
+    cr_expect_str_eq(alone.names[0], "tributary/v1/event.proto");
+    descriptors_needs(descriptors, file_named(descriptors, "tributary/v1/admin.proto"), see, &admin);
+    cr_assert_eq(admin.count, 3);
+    cr_expect_str_eq(admin.names[2], "tributary/v1/admin.proto");
+    cr_expect((strcmp(admin.names[0], "google/protobuf/duration.proto") == 0) !=
+              (strcmp(admin.names[1], "google/protobuf/duration.proto") == 0));
+    cr_expect((strcmp(admin.names[0], "tributary/v1/event.proto") == 0) != (strcmp(admin.names[1], "tributary/v1/event.proto") == 0));
+    descriptors_free(descriptors);
+}
+
+static void add_file(struct buf *set, const char *name, const char *need)
+{
+    struct buf file = {0};
+
+    put_field(&file, 1, text_of(name));
+    if (need)
+        put_field(&file, 3, text_of(need));
+    put_field(set, 1, (struct bytes){file.at, file.size});
+    buf_fini(&file);
+}
+
+Test(descriptors, needs_are_followed_through_and_each_comes_once)
+{
+    struct descriptors *descriptors = NULL;
+    struct buf set = {0};
+    struct seen seen = {0};
+
+    add_file(&set, "a", NULL);
+    add_file(&set, "other", "a");
+    add_file(&set, "b", "a");
+    add_file(&set, "c", "b");
+    cr_assert_eq(descriptors_new((struct bytes){set.at, set.size}, &descriptors), ERR_OK);
+    descriptors_needs(descriptors, file_named(descriptors, "c"), see, &seen);
+    cr_assert_eq(seen.count, 3);
+    cr_expect_str_eq(seen.names[0], "a");
+    cr_expect_str_eq(seen.names[1], "b");
+    cr_expect_str_eq(seen.names[2], "c");
+    descriptors_free(descriptors);
+    buf_fini(&set);
+}
+
+Test(descriptors, a_set_that_is_wrong_is_refused)
+{
+    struct descriptors *descriptors = NULL;
+    struct bytes whole = descriptors_embedded();
+    struct buf set = {0};
+
+    add_file(&set, "b", "a");
+    add_file(&set, "a", NULL);
+    cr_expect_eq(descriptors_new((struct bytes){set.at, set.size}, &descriptors), ERR_INVALID, "a need must come first");
+    buf_clear(&set);
+    add_file(&set, "", NULL);
+    cr_expect_eq(descriptors_new((struct bytes){set.at, set.size}, &descriptors), ERR_INVALID, "a file without a name");
+    buf_fini(&set);
+    for (size_t cut = 1; cut < 2000; cut += 7)
+        cr_expect_eq(descriptors_new((struct bytes){whole.at, whole.size - cut}, &descriptors), ERR_INVALID, "cut by %zu", cut);
+    cr_expect_null(descriptors);
+}

@@ -1,0 +1,210 @@
+/* test_token.c - tokens come back as they went, and nothing else does. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "lib/chunks.h"
+#include "lib/events.h"
+#include "server/rpc/ask.h"
+
+#define SOURCES 3
+
+static void readable(void *ctx)
+{
+    (void)ctx; /* nobody takes */
+}
+
+static struct chan *chan_fresh(void)
+{
+    struct chan_limits limits = {.max_events = 8, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_OLDEST};
+
+    return chan_new(&limits, &(struct chan_watch){.readable = readable});
+}
+
+/* A channel with `count` sources, named by the prefix and its number, source i of epoch 1000 + i at sequence i + 1, taken. */
+static struct chan *chan_at(unsigned count, const char *prefix)
+{
+    struct chan *chan = chan_fresh();
+
+    for (unsigned i = 0; i < count; i++) {
+        char name[257];
+        struct source *source;
+        struct feed *feed;
+
+        snprintf(name, sizeof name, "%s%u", prefix, i);
+        source = source_named(name, 1000 + i);
+        feed = feed_open(chan, source, 3);
+        feed_routed(feed, i + 1);
+        source_release(source);
+    }
+    return chan;
+}
+
+Test(token, positions_come_back_as_they_went)
+{
+    struct chan *chan = chan_at(SOURCES, "source-");
+    struct buf token = {0};
+    struct resume_point *points = NULL;
+    struct fault fault;
+    uint64_t before = clock_epoch_ns();
+    uint64_t time;
+    size_t count;
+
+    buf_text(&token, "in front"); /* a token is appended */
+    token_write(chan, &token);
+    cr_assert_eq(token_read((struct bytes){token.at + 8, token.size - 8}, &points, &count, &time, &fault), FAULT_NONE);
+    cr_assert_eq(count, SOURCES);
+    cr_expect_gt(time, before);
+    cr_expect_lt(time, clock_epoch_ns());
+    for (size_t i = 0; i < count; i++) {
+        unsigned number = (unsigned)(points[i].epoch - 1000);
+        char name[32];
+
+        snprintf(name, sizeof name, "source-%u", number);
+        cr_expect_eq(points[i].sequence, number + 1);
+        cr_expect_eq(points[i].source.size, strlen(name));
+        cr_expect_eq(memcmp(points[i].source.at, name, strlen(name)), 0);
+    }
+    free(points);
+    buf_fini(&token);
+    chan_release(chan);
+}
+
+Test(token, damage_of_any_bit_and_any_cut_is_refused)
+{
+    struct chan *chan = chan_at(SOURCES, "source-");
+    struct resume_point *points = NULL;
+    struct buf token = {0};
+    struct fault fault;
+    uint64_t time;
+    size_t count;
+
+    token_write(chan, &token);
+    for (size_t i = 0; i < 8 * token.size; i++) {
+        token.at[i / 8] ^= (uint8_t)BIT(i % 8);
+        cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &time, &fault), FAULT_BAD_TOKEN, "bit %zu", i);
+        cr_assert_str_eq(fault.field, "start.resume");
+        token.at[i / 8] ^= (uint8_t)BIT(i % 8);
+    }
+    for (size_t size = 0; size < token.size; size++)
+        cr_assert_eq(token_read((struct bytes){token.at, size}, &points, &count, &time, &fault), FAULT_BAD_TOKEN, "cut to %zu", size);
+    buf_byte(&token, 0);
+    cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &time, &fault), FAULT_BAD_TOKEN, "one byte too many");
+    cr_expect_null(points);
+    buf_fini(&token);
+    chan_release(chan);
+}
+
+Test(token, a_token_is_at_most_64_kib_and_then_still_whole)
+{
+    struct chan *chan = chan_at(1000, "a source with a name that is long enough for a thousand of them not to fit in a token ..... ");
+    struct resume_point *points = NULL;
+    struct buf token = {0};
+    struct fault fault;
+    uint64_t time;
+    size_t count;
+
+    token_write(chan, &token);
+    cr_expect_leq(token.size, 65536);
+    cr_expect_gt(token.size, 65536 - 128, "as many as fit");
+    cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &time, &fault), FAULT_NONE);
+    cr_expect_gt(count, 500);
+    cr_expect_lt(count, 1000);
+    free(points);
+    buf_fini(&token);
+    chan_release(chan);
+
+    struct buf large = {0};
+
+    memset(buf_extend(&large, 65537), 'R', 65537);
+    cr_expect_eq(token_read((struct bytes){large.at, large.size}, &points, &count, &time, &fault), FAULT_BAD_TOKEN);
+    cr_expect_str_eq(fault.bound, "at most 65536 bytes");
+    buf_fini(&large);
+}
+
+Test(token, random_bytes_are_refused)
+{
+    struct dice dice = dice_new("token");
+
+    for (int i = 0; i < 10000; i++) {
+        uint8_t bytes[64];
+        size_t size = (size_t)dice_roll(&dice, sizeof bytes + 1);
+        struct resume_point *points;
+        struct fault fault;
+        uint64_t time;
+        size_t count;
+
+        for (size_t j = 0; j < size; j++)
+            bytes[j] = (uint8_t)dice_roll(&dice, 256);
+        if (size > 2)
+            memcpy(bytes, "R\1", 2);
+        cr_assert_eq(token_read((struct bytes){bytes, size}, &points, &count, &time, &fault), FAULT_BAD_TOKEN);
+    }
+}
+
+static const char *text(struct buf *buf)
+{
+    buf_byte(buf, 0);
+    return (const char *)buf->at;
+}
+
+Test(page, names_of_every_length_come_back)
+{
+    uint8_t name[PAGE_NAME_MOST];
+    uint8_t back[PAGE_NAME_MOST];
+
+    for (size_t i = 0; i < sizeof name; i++)
+        name[i] = (uint8_t)(i * 7 + 1);
+    for (size_t size = 1; size <= sizeof name; size++) {
+        struct buf token = {0};
+        struct fault fault;
+        size_t got = 0;
+
+        page_write('p', (struct bytes){name, size}, &token);
+        cr_assert_eq(page_read('p', text(&token), back, &got, &fault), FAULT_NONE);
+        cr_assert_eq(got, size);
+        cr_assert_eq(memcmp(name, back, size), 0);
+        cr_assert_eq(strspn((char *)token.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), token.size - 1);
+        buf_fini(&token);
+    }
+}
+
+Test(page, an_empty_token_is_the_first_page)
+{
+    uint8_t back[PAGE_NAME_MOST];
+    struct fault fault;
+    size_t size = 7;
+
+    cr_assert_eq(page_read('p', "", back, &size, &fault), FAULT_NONE);
+    cr_expect_eq(size, 0);
+}
+
+Test(page, damage_another_list_and_what_is_no_token_are_refused)
+{
+    static const char *const bad[] = {"x", "A", "====", "a b", "UHA", "\xff\xff\xff\xff"};
+    uint8_t back[PAGE_NAME_MOST];
+    struct buf token = {0};
+    struct buf large = {0};
+    struct fault fault;
+    size_t size;
+
+    page_write('p', text_of("web-1"), &token);
+    (void)text(&token);
+    cr_expect_eq(page_read('s', (char *)token.at, back, &size, &fault), FAULT_BAD_TOKEN, "a token of another list");
+    cr_expect_str_eq(fault.field, "page_token");
+    for (size_t i = 0; token.at[i]; i++) {
+        uint8_t was = token.at[i];
+
+        token.at[i] = was == 'A' ? 'B' : 'A';
+        cr_expect_eq(page_read('p', (char *)token.at, back, &size, &fault), FAULT_BAD_TOKEN, "damaged at %zu", i);
+        token.at[i] = was;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        cr_expect_eq(page_read('p', bad[i], back, &size, &fault), FAULT_BAD_TOKEN, "%s", bad[i]);
+    memset(buf_extend(&large, 5000), 'A', 5000);
+    cr_expect_eq(page_read('p', text(&large), back, &size, &fault), FAULT_BAD_TOKEN, "too large");
+    buf_fini(&large);
+    buf_fini(&token);
+}
