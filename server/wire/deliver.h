@@ -27,6 +27,10 @@ struct deliver_settings {
 struct deliver_port {
     /* Appends a Progress block: called right after a take, so positions and sums belong to the batch. */
     void (*progress)(void *ctx, struct chan *chan, struct buf *block);
+    /* A mark of the channel was passed: append what stands for it. */
+    void (*marked)(void *ctx, uint32_t mark, struct buf *block);
+    /* limit_events were delivered: finish the call. Once; ended() does not follow. */
+    void (*limit)(void *ctx);
     /* The channel came to its end and everything of it was sent or accounted for: finish the call. Once. */
     void (*ended)(void *ctx, enum chan_state how);
 };
@@ -35,6 +39,8 @@ struct deliver_port {
 struct deliver *deliver_new(struct call *call, const struct deliver_settings *settings, const struct deliver_port *port, void *ctx);
 /* Any thread: the chan_watch for the channel; `ctx` is the pump. */
 void deliver_wake(void *ctx);
+/* More may be sent: both rise, and with the first call the stream is bounded; a kind that was never given is not. */
+void deliver_credit(struct deliver *deliver, uint64_t events, uint64_t bytes);
 /* Begins. Takes its own reference to the channel. */
 void deliver_begin(struct deliver *deliver, struct chan *chan);
 /* Adds a block (Started, Closing, ...) to the next message. */

@@ -21,7 +21,15 @@
 #include "event/encode.h"
 
 /* Numbers as in the API's enum Overflow. */
-enum overflow { OVERFLOW_BLOCK = 1, OVERFLOW_DROP_OLDEST = 2, OVERFLOW_DROP_NEWEST = 3, OVERFLOW_DISCONNECT = 4, OVERFLOW_COUNT };
+enum overflow {
+    OVERFLOW_BY_FEED = 0, /* paced feeds BLOCK, shared ones DROP_OLDEST */
+    OVERFLOW_BLOCK = 1,
+    OVERFLOW_DROP_OLDEST = 2,
+    OVERFLOW_DROP_NEWEST = 3,
+    OVERFLOW_DISCONNECT = 4,
+    OVERFLOW_LATEST_PER_KEY = 5,
+    OVERFLOW_COUNT
+};
 
 /* Numbers as in the API's enum LossReason. */
 enum loss {
@@ -77,13 +85,32 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch 
 struct chan *chan_retain(struct chan *chan);
 void chan_release(struct chan *chan); /* the last reference closes it and frees it and its feeds */
 
-/* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of
- * memory. A feed carries the source's latest state (numbers as in the API's enum ProducerState) to the consumer: chan_states() tells each
- * change once, latest only. feed_close() sets the state (REMOVED, ENDED) that is told after the feed's last entry was taken and its losses
- * told; then the feed is freed. */
-struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state);
+/* How the producer behind a *paced* feed is held back: it cannot wait in a stall, since other channels' events come down the same call; it is asked to pause. */
+struct feed_pace {
+    /* True: part of what was put is parked (BLOCK), send no more. False: nothing is parked any more. Any thread, alternating, no lock of the channel held; may only note
+     * the fact. Not called after feed_close() returned. */
+    void (*pace)(void *ctx, bool pause);
+    void *ctx;
+};
+
+/* What a paced feed may still put after it was asked to pause; beyond it, what it has parked and what comes fall to the fallback. */
+#define FEED_RESERVE_EVENTS 1024u
+#define FEED_RESERVE_BYTES (256u * 1024u)
+
+/* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of memory.
+ * `pace` NULL: a shared feed, whose putters wait in stalls (timed by block_timeout_ns). Otherwise it is copied: chan_put() is given no stall, and what a BLOCK refuses is
+ * parked untimed, within the reserve.
+ * A feed carries the source's latest state (numbers as in the API's enum ProducerState) to the consumer: chan_states() tells each change once, latest only.
+ * feed_close() sets the state (REMOVED, ENDED) and the cause (`code` 0: none; `message` is copied, cut at 256 bytes, NULL allowed) that are told after the
+ * feed's last entry was taken and its losses told; then the feed is freed. What is parked of it stays and is let in as room comes. */
+struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace);
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state);
-void feed_close(struct chan *chan, struct feed *feed, uint32_t state);
+void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message);
+
+/* A line drawn behind everything that was put so far. chan_marked() returns the latest mark (a number above 0 that rises) whose line was passed by chan_take(), or by drops, and
+ * forgets it; 0: none. Ring and order as for losses: call it before chan_take() of the same batch, so that the mark stands before what came after it. */
+void chan_mark(struct chan *chan, uint32_t mark);
+uint32_t chan_marked(struct chan *chan);
 
 /* Offers events [first, last) of `chunk`, first < last; retains the chunk for what it keeps. Puts to one feed come one after another.
  *   ERR_OK      taken, in part or in whole dropped by the policy: all of it is accounted for
@@ -133,7 +160,7 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)
 /* Calls `each` (NULL: nobody wants to know) for feeds whose state changed since it was told, at most `most`; a closed feed that is empty
  * and has no loss left to tell is freed afterwards. Call it after chan_losses() and send it in the same batch. A feed's first state counts
  * as a change. Taker only; under the lock. */
-uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct source *source, uint32_t state), void *ctx);
+
 
 /* When the present stall latches, clock_mono_ns(); INT64_MAX: no stall. chan_tick() latches it when `now_ns` is past that. Taker only. */
 int64_t chan_stall_until(struct chan *chan);

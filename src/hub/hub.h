@@ -22,10 +22,14 @@ struct inlet;
 struct subscription;
 
 /* Numbers as in the API's enum ProducerState. */
-enum producer_state { PRODUCER_IDLE = 1, PRODUCER_ACTIVE = 3, PRODUCER_BLOCKED = 4, PRODUCER_REMOVED = 8 };
+enum producer_state { PRODUCER_IDLE = 1, PRODUCER_ACTIVE = 3, PRODUCER_BLOCKED = 4, PRODUCER_DRAINING = 6, PRODUCER_ENDED = 7, PRODUCER_REMOVED = 8 };
 
 /* Numbers as in the API's enum ClosingReason. */
-enum closing { CLOSING_SERVER_DRAINING = 1, CLOSING_FINISHED = 2, CLOSING_DISCONNECTED = 3 };
+enum closing { CLOSING_SERVER_DRAINING = 1, CLOSING_FINISHED = 2, CLOSING_DISCONNECTED = 3, CLOSING_ALL_ENDED = 4 };
+
+/* What is kept of each shared producer for `start.last`. */
+#define HISTORY_EVENTS 1024u
+#define HISTORY_BYTES (1024u * 1024u)
 
 struct hub_limits {
     uint32_t producers_most;
@@ -64,6 +68,69 @@ MUST_CHECK enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct
 /* Any thread. Must follow each ERR_AGAIN, from stall->over(). */
 void inlet_unblocked(struct inlet *inlet);
 
+/* ---- sessions: producers that dialled in ---- */
+
+struct session;
+
+enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2 };
+
+struct session_wish {
+    struct bytes name; /* must have passed name_check() */
+    const struct pair *labels; /* copied */
+    size_t label_count;
+    const struct bytes *topics; /* copied */
+    size_t topic_count;
+    enum session_mode mode;
+    bool reject_duplicate; /* otherwise REPLACE */
+    bool start_first;      /* otherwise STOP_FIRST: until the older session has ended (1 s at most) nothing is started and the name is the older one's */
+    const char *peer;
+    const struct session_port *port;
+    void *ctx;
+};
+
+struct activation_wish {
+    uint64_t activation;
+    struct bytes request;  /* valid during the call */
+    int64_t deadline_ns;   /* clock_mono_ns(); INT64_MAX: none */
+    const char *subscription_id;
+};
+
+/* What a session is told. All but `pace` on the loop, in order; `pace` on any thread, for an activation between its start and its end. */
+struct session_port {
+    void (*welcome)(void *ctx, uint64_t epoch); /* registered, and the name is its own: first of all */
+    void (*start)(void *ctx, const struct activation_wish *wish);
+    /* End it by `deadline_ns` (session_end()), or it is cut; `deadline_ns` 0: it is cut already. Once per activation, never after its end. */
+    void (*stop)(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns);
+    void (*pace)(void *ctx, uint64_t activation, bool pause);
+    /* A gentle end of the session began (why: REPLACED, REMOVED, DRAINING); all its activations are stopped, each told apart. */
+    void (*closing)(void *ctx, enum fault_reason why, int64_t deadline_ns);
+    /* The session is over: end the call with this fault, then hub_unregister(). Once. After the last activation has ended, or was cut. */
+    void (*cut)(void *ctx, const struct fault *fault);
+};
+
+/* Loop. FAULT_NONE: hub_unregister() must follow in the end. NAME_TAKEN, TOO_MANY_PRODUCERS, MEMORY_BUDGET, DRAINING: nothing was registered. A transient producer of this name
+ * is replaced at once: its inlet is removed, its next call is refused with NAME_TAKEN while the session lives. */
+MUST_CHECK enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish, struct session **session_out, struct fault *fault);
+
+/* Loop. The call has ended, however: what it published stays queued, its activations have ended (`why` NONE: with OK). Frees the session when its last offer returned. */
+void hub_unregister(struct session *session, enum fault_reason why);
+
+/* Any thread; until hub_unregister(). Offers to the shared inlet (activation 0, with a stall as inlet_offer()), or to one activation (`stall` NULL: it never waits).
+ *   ERR_OK, ERR_AGAIN  as inlet_offer()
+ *   ERR_CLOSED     the activation was cut or has ended, or the hub drains: the events were dropped (counted), which is no error of the producer's
+ *   ERR_NOT_FOUND  it was never started
+ *   ERR_INVALID    activation 0 in mode PER_CONSUMER, or another one in mode SHARED */
+MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk, struct stall *stall, struct offer *offer_out);
+void session_unblocked(struct session *session); /* as inlet_unblocked(); any thread */
+
+/* Loop. The producer says that an activation has ended, asked or unasked; after its last offer. `code` 0: complete. Unknown or ended already: nothing. */
+void session_end(struct session *session, uint64_t activation, uint32_t code, const char *message);
+
+/* Loop. Removes a producer of any kind: drain_ns 0 cancels. FAULT_NONE: `each` was called with what it was; or PRODUCER_NOT_FOUND, and nothing changed. */
+struct producer_view;
+MUST_CHECK enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns, void (*each)(void *ctx, const struct producer_view *view),
+                                        void *ctx, struct fault *fault);
+
 /* ---- subscriptions: the loop only ---- */
 
 /* What a subscription tells whoever serves it; called on the loop, each at most once, and just before the channel drains or closes: whoever
@@ -87,6 +154,10 @@ struct subscription_wish {
     struct chan_watch watch;
     struct bytes name; /* for people; may be empty */
     const char *peer;
+    struct bytes request;      /* copied: every activation gets it */
+    int64_t deadline_ns;       /* clock_mono_ns(), the consumer's own; INT64_MAX: none. Passed to activations */
+    uint32_t last;             /* start with so many matching events of each shared producer's history; 0: live */
+    bool end_when_all_ended;   /* drain when every activation has ended and at least one producer had matched */
     const struct resume_point *resume; /* NULL: live */
     size_t resume_count;
     uint64_t resume_time_ns; /* when the token was made, clock_epoch_ns() of then; sources that began later are a gap from 1 */
@@ -112,6 +183,10 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason why);
 MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns, struct fault *fault);
 MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason, struct fault *fault);
 
+/* Loop. New selectors for a live subscription: takes over `filter`. What waits stays; chan_mark(revision) follows it. Returns the revision (1 for the first). Producers that no
+ * longer match are stopped, new ones are started, those that match still go on undisturbed. After an end began: nothing changes, 0, and `filter` stays the caller's. */
+uint32_t hub_select(struct subscription *subscription, struct filter *filter);
+
 /* ---- the whole ---- */
 
 /* Loop. Refuses new producers, events and subscriptions, then drains every subscription until `drain_ns` from now. `emptied` is called once
@@ -129,6 +204,14 @@ struct producer_view {
     uint32_t open_calls, blocked_calls, subscriptions;
     int64_t last_event_wall_ns;
     const char *peer;
+    /* Sessions; zero for others. */
+    bool is_session, per_consumer;
+    const struct pair *labels;
+    size_t label_count;
+    const struct bytes *topics;
+    size_t topic_count;
+    uint32_t activations, paused_activations;
+    uint64_t cut_activations;
 };
 
 struct subscription_view {
