@@ -21,7 +21,8 @@ struct deliver_settings {
     int64_t progress_ns;   /* between two Progress */
     uint32_t batch_events; /* at most, in one message */
     uint32_t batch_bytes;
-    bool states; /* tell ProducerStatus */
+    bool states;           /* tell ProducerStatus */
+    uint64_t limit_events; /* end after so many were delivered; 0: no limit */
 };
 
 struct deliver_port {

@@ -162,6 +162,16 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)
  * as a change. Taker only; under the lock. */
 
 
+/* Calls `each` (NULL: nobody wants to know) for feeds whose state changed since it was told, at most `most`; a closed feed that is empty
+ * and has no loss left to tell is freed afterwards. Call it after chan_losses() and send it in the same batch. A feed's first state counts
+ * as a change. Taker only; under the lock. */
+struct feed_change {
+    const struct source *source; /* as all of it: valid during the call */
+    uint32_t state, code;
+    const char *message; /* never NULL */
+};
+uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct feed_change *change), void *ctx);
+
 /* When the present stall latches, clock_mono_ns(); INT64_MAX: no stall. chan_tick() latches it when `now_ns` is past that. Taker only. */
 int64_t chan_stall_until(struct chan *chan);
 void chan_tick(struct chan *chan, int64_t now_ns);
