@@ -350,9 +350,9 @@ bool descriptors_is_message(const struct descriptors *descriptors, struct bytes 
 
 void descriptors_needs(const struct descriptors *descriptors, size_t file, void (*each)(void *ctx, struct bytes proto), void *ctx)
 {
-    for (size_t i = 0; i < file; i++) {
+    each(ctx, descriptors->files[file].proto);
+    for (size_t i = file; i-- > 0;) {
         if (descriptors->files[file].needs[i])
             each(ctx, descriptors->files[i].proto);
     }
-    each(ctx, descriptors->files[file].proto);
 }

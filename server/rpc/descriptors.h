@@ -26,8 +26,8 @@ bool descriptors_file(const struct descriptors *descriptors, struct bytes name, 
 bool descriptors_symbol(const struct descriptors *descriptors, struct bytes name, size_t *file_out);
 bool descriptors_is_message(const struct descriptors *descriptors, struct bytes name);
 
-/* Calls `each` with the serialized FileDescriptorProto of a file and of everything it needs, each once; needs come before what needs them.
- */
+/* Calls `each` with the serialized FileDescriptorProto of a file, then with those of everything it needs, each once; what needs others
+ * comes before them. */
 void descriptors_needs(const struct descriptors *descriptors, size_t file, void (*each)(void *ctx, struct bytes proto), void *ctx);
 
 #endif

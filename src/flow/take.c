@@ -145,9 +145,14 @@ void take_fini(struct take *take)
 
 bool chan_presses(struct chan *chan, uint32_t batch_events, uint64_t batch_bytes)
 {
-    pthread_mutex_lock(&chan->lock);
-    bool presses = chan->waiting.events >= MIN_OF(batch_events, chan->limits.max_events / 4) ||
-                   chan->waiting.bytes >= MIN_OF(batch_bytes, chan->limits.max_bytes / 4);
-    pthread_mutex_unlock(&chan->lock);
+    const struct chan_limits *limits = &chan->limits;
+    const struct tally *waiting = &chan->waiting;
+    struct after after;
+    bool presses;
+
+    chan_enter(chan, &after);
+    presses = waiting->events > 0 && (waiting->events >= MIN_OF(batch_events, limits->max_events / 4) ||
+                                      waiting->bytes >= MIN_OF(batch_bytes, limits->max_bytes / 4));
+    chan_leave(chan);
     return presses;
 }

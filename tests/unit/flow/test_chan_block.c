@@ -115,6 +115,22 @@ Test(chan_block, bytes_hold_back_as_events_do)
     rig_close(&rig);
 }
 
+Test(chan_block, twenty_of_forty_bytes_is_half)
+{
+    struct chan_limits bounds = {
+        .max_events = 100, .max_bytes = 40, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_NEWEST, .block_timeout_ns = FOR_EVER};
+    struct waiter waiter;
+    struct rig rig;
+
+    rig_open(&rig, &bounds, 1);
+    cr_assert_eq(rig_put_waiting(&rig, 0, 5, 10, &waiter), ERR_AGAIN);
+    cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
+    cr_assert_eq(waiter.over, 0);
+    cr_assert_str_eq(rig_deliver(&rig, 1), "a2");
+    cr_assert_eq(waiter.over, 1);
+    rig_close(&rig);
+}
+
 Test(chan_block, a_stall_lasts_until_its_time_and_then_latches)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_OLDEST, NS_PER_S);

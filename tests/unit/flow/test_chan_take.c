@@ -195,3 +195,25 @@ Test(chan_take, a_chunk_lives_until_its_last_event_has_landed)
     chunk_release(chunk);
     rig_close(&rig);
 }
+
+Test(chan_take, a_whole_batch_or_a_quarter_of_the_channel_presses)
+{
+    static const struct chan_limits tiny = {.max_events = 1, .max_bytes = 1, .overflow = OVERFLOW_DROP_NEWEST};
+    struct rig rig;
+
+    rig_open(&rig, &roomy, 1);
+    cr_assert_eq(rig_put(&rig, 0, 9, 10), ERR_OK);
+    cr_assert_not(chan_presses(rig.chan, 10, 91));
+    cr_assert(chan_presses(rig.chan, 9, 91));
+    cr_assert(chan_presses(rig.chan, 10, 90));
+    cr_assert_eq(rig_put(&rig, 0, 240, 10), ERR_OK);
+    cr_assert_not(chan_presses(rig.chan, 1000, 1 << 20));
+    cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+    cr_assert(chan_presses(rig.chan, 1000, 1 << 20));
+    rig_close(&rig);
+    rig_open(&rig, &tiny, 1);
+    cr_assert_not(chan_presses(rig.chan, 1, 1), "nothing waits");
+    cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+    cr_assert(chan_presses(rig.chan, 1000, 1000));
+    rig_close(&rig);
+}

@@ -1,0 +1,330 @@
+/* stress_chan.c - three putters, one taker and one who looks, on one channel: any policy, any ending. Order, losses and sums must come out
+ * exact.
+ *
+ * For ThreadSanitizer. A failure names its seed; TRIBUTARY_SEED=<it> runs that round alone. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "flow/chan.h"
+#include "lib/chunks.h"
+
+#define ROUNDS 300
+#define PUTTERS 3
+#define PUTS 150
+#define EVENTS_MOST 20
+
+struct flag {
+    pthread_mutex_t lock;
+    pthread_cond_t raised;
+    bool up;
+};
+
+struct putter {
+    struct round *round;
+    struct source *source;
+    struct feed *feed;
+    struct stall stall;
+    struct flag over;
+    uint64_t random;
+    uint64_t accepted;                    /* events of puts that were not refused */
+    uint64_t delivered, lost, last_taken; /* the taker's */
+    pthread_t thread;
+};
+
+struct round {
+    uint64_t seed, random;
+    struct chan_limits limits;
+    struct chan *chan;
+    struct putter putters[PUTTERS];
+    struct flag readable;
+    _Atomic uint32_t putting; /* putters that are not done */
+    uint64_t reasons[LOSS_COUNT];
+};
+
+#define HOLDS(round, condition)                                                                                                            \
+    do {                                                                                                                                   \
+        if (!(condition)) {                                                                                                                \
+            fprintf(stderr, "stress_chan: seed %llu, line %d: %s\n", (unsigned long long)(round)->seed, __LINE__, #condition);             \
+            abort();                                                                                                                       \
+        }                                                                                                                                  \
+    } while (0)
+
+/* splitmix64 */
+static uint32_t roll(uint64_t *random, uint32_t sides)
+{
+    uint64_t z = *random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ (z >> 31)) % sides);
+}
+
+static void flag_init(struct flag *flag)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&flag->lock, NULL);
+    pthread_cond_init(&flag->raised, &attr);
+    pthread_condattr_destroy(&attr);
+    flag->up = false;
+}
+
+static void flag_fini(struct flag *flag)
+{
+    pthread_cond_destroy(&flag->raised);
+    pthread_mutex_destroy(&flag->lock);
+}
+
+static void flag_raise(struct flag *flag)
+{
+    pthread_mutex_lock(&flag->lock);
+    flag->up = true;
+    pthread_cond_signal(&flag->raised);
+    pthread_mutex_unlock(&flag->lock);
+}
+
+/* Waits until it is up, and lowers it; false: it is past `until_ns`. */
+static bool flag_await(struct flag *flag, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    bool up;
+    int failed = 0;
+
+    pthread_mutex_lock(&flag->lock);
+    while (!flag->up && failed == 0)
+        failed = until_ns == INT64_MAX ? pthread_cond_wait(&flag->raised, &flag->lock)
+                                       : pthread_cond_timedwait(&flag->raised, &flag->lock, &until);
+    up = flag->up;
+    flag->up = false;
+    pthread_mutex_unlock(&flag->lock);
+    return up;
+}
+
+static void on_readable(void *ctx)
+{
+    struct round *round = ctx;
+
+    flag_raise(&round->readable);
+}
+
+static void on_over(struct stall *stall)
+{
+    flag_raise(&container_of(stall, struct putter, stall)->over);
+}
+
+static void *put_all(void *ctx)
+{
+    struct putter *putter = ctx;
+    struct round *round = putter->round;
+    uint64_t next = 1;
+    enum err err = ERR_OK;
+
+    putter->stall.over = on_over;
+    for (int i = 0; i < PUTS && err != ERR_CLOSED; i++) {
+        uint32_t count = 1 + roll(&putter->random, EVENTS_MOST);
+        struct chunk *chunk = chunk_even(putter->source, next, clock_mono_ns(), count, 1 + roll(&putter->random, 50));
+
+        stall_begin(&putter->stall);
+        err = chan_put(round->chan, putter->feed, chunk, 0, count, &putter->stall);
+        if (stall_end(&putter->stall) == ERR_AGAIN)
+            HOLDS(round, flag_await(&putter->over, clock_mono_ns() + 60 * NS_PER_S));
+        if (err != ERR_CLOSED)
+            putter->accepted += count;
+        next += count + roll(&putter->random, 2);
+        feed_routed(putter->feed, next - 1);
+        chunk_release(chunk);
+    }
+    feed_close(round->chan, putter->feed, 9);
+    if (atomic_fetch_sub(&round->putting, 1) > 1)
+        return NULL;
+    chan_drain(round->chan);
+    if (chan_state(round->chan) == CHAN_BROKEN)
+        chan_close(round->chan, LOSS_CONSUMER_GONE);
+    return NULL;
+}
+
+static struct putter *putter_of(struct round *round, const struct source *source)
+{
+    return &round->putters[source->epoch];
+}
+
+static void on_loss(void *ctx, const struct lost_note *note)
+{
+    struct round *round = ctx;
+
+    putter_of(round, note->source)->lost += note->count;
+    round->reasons[note->reason] += note->count;
+}
+
+static void on_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    struct round *round = ctx;
+
+    HOLDS(round, sequence >= putter_of(round, source)->last_taken);
+}
+
+static void on_state(void *ctx, const struct source *source, uint32_t state)
+{
+    struct round *round = ctx;
+
+    HOLDS(round, source->epoch < PUTTERS && (state == 1 || state == 9));
+}
+
+static void check_order(struct round *round, const struct take *take)
+{
+    for (uint32_t i = 0; i < take->count; i++) {
+        const struct take_entry *entry = &take->entries[i];
+        struct putter *putter = putter_of(round, entry->chunk->source);
+
+        HOLDS(round, entry->chunk->first_sequence + entry->first > putter->last_taken);
+        putter->last_taken = entry->chunk->first_sequence + entry->last - 1;
+    }
+}
+
+static void land(struct round *round, struct take *take)
+{
+    bool lost = roll(&round->random, 20) == 0;
+
+    for (uint32_t i = 0; i < take->count; i++) {
+        const struct take_entry *entry = &take->entries[i];
+
+        if (!lost)
+            putter_of(round, entry->chunk->source)->delivered += entry->last - entry->first;
+    }
+    if (lost)
+        chan_lost(round->chan, take, LOSS_DRAIN_CUT);
+    else
+        chan_delivered(round->chan, take);
+}
+
+static void *take_all(void *ctx)
+{
+    struct round *round = ctx;
+    struct take take = {0};
+    bool more = true;
+
+    while (chan_state(round->chan) == CHAN_OPEN || chan_state(round->chan) == CHAN_BROKEN || !chan_idle(round->chan)) {
+        if (!more || roll(&round->random, 8) == 0)
+            if (!flag_await(&round->readable, MIN_OF(chan_stall_until(round->chan), clock_mono_ns() + NS_PER_MS)))
+                chan_tick(round->chan, clock_mono_ns());
+        more = chan_take(round->chan, &take, 1 + roll(&round->random, 40), 1 + roll(&round->random, 2000), clock_mono_ns());
+        check_order(round, &take);
+        chan_losses(round->chan, UINT32_MAX, on_loss, round);
+        chan_positions(round->chan, false, UINT32_MAX, on_position, round);
+        chan_states(round->chan, UINT32_MAX, on_state, round);
+        land(round, &take);
+    }
+    chan_losses(round->chan, UINT32_MAX, on_loss, round);
+    chan_states(round->chan, UINT32_MAX, on_state, round);
+    take_fini(&take);
+    return NULL;
+}
+
+static bool balanced(const struct chan_sums *sums)
+{
+    struct tally dropped = chan_dropped(sums);
+
+    return sums->accepted.events == sums->delivered.events + dropped.events + sums->queued.events &&
+           sums->accepted.bytes == sums->delivered.bytes + dropped.bytes + sums->queued.bytes;
+}
+
+static void begin(struct round *round, uint64_t seed)
+{
+    static const int64_t timeouts[] = {0, NS_PER_MS / 10, 50 * NS_PER_MS, INT64_MAX};
+    struct chan_watch watch = {.readable = on_readable, .ctx = round};
+
+    *round = (struct round){.seed = seed, .random = seed, .putting = PUTTERS};
+    round->limits =
+        (struct chan_limits){.max_events = 1 + roll(&round->random, 60),
+                             .max_bytes = 1 + roll(&round->random, 3000),
+                             .max_age_ns = roll(&round->random, 3) ? 0 : NS_PER_MS / 5,
+                             .overflow = (enum overflow)(OVERFLOW_BLOCK + (roll(&round->random, 2) ? 0 : roll(&round->random, 4))),
+                             .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(&round->random, 3)),
+                             .block_timeout_ns = timeouts[roll(&round->random, 4)]};
+    round->chan = chan_new(&round->limits, &watch);
+    HOLDS(round, round->chan);
+    flag_init(&round->readable);
+    for (uint32_t i = 0; i < PUTTERS; i++) {
+        struct putter *putter = &round->putters[i];
+
+        putter->round = round;
+        putter->random = seed * PUTTERS + i;
+        putter->source = source_named("putter", i);
+        putter->feed = feed_open(round->chan, putter->source, 1);
+        HOLDS(round, putter->feed);
+        flag_init(&putter->over);
+    }
+}
+
+static void check_end(struct round *round)
+{
+    struct chan_sums sums;
+    uint64_t accepted = 0, delivered = 0, lost = 0;
+
+    chan_sums(round->chan, &sums);
+    HOLDS(round, balanced(&sums) && sums.queued.events == 0 && !sums.stalled);
+    for (uint32_t i = 0; i < PUTTERS; i++) {
+        accepted += round->putters[i].accepted;
+        delivered += round->putters[i].delivered;
+        lost += round->putters[i].lost;
+    }
+    HOLDS(round, sums.accepted.events == accepted);
+    HOLDS(round, sums.delivered.events == delivered);
+    HOLDS(round, chan_dropped(&sums).events == lost + sums.dropped[LOSS_CONSUMER_GONE].events);
+    for (int i = 0; i < LOSS_COUNT; i++)
+        HOLDS(round, i == LOSS_CONSUMER_GONE || sums.dropped[i].events == round->reasons[i]);
+}
+
+static void end(struct round *round)
+{
+    chan_release(round->chan);
+    flag_fini(&round->readable);
+    for (uint32_t i = 0; i < PUTTERS; i++) {
+        source_release(round->putters[i].source);
+        flag_fini(&round->putters[i].over);
+    }
+    HOLDS(round, count_get(COUNT_LIVE_CHUNKS) == 0 && count_get(COUNT_LIVE_CHANNELS) == 0);
+}
+
+static void run(uint64_t seed)
+{
+    struct round round;
+    struct chan_sums sums;
+    pthread_t taker;
+    uint64_t patience;
+
+    begin(&round, seed);
+    patience = roll(&round.random, 4) ? UINT64_MAX : roll(&round.random, 2000);
+    HOLDS(&round, pthread_create(&taker, NULL, take_all, &round) == 0);
+    for (uint32_t i = 0; i < PUTTERS; i++)
+        HOLDS(&round, pthread_create(&round.putters[i].thread, NULL, put_all, &round.putters[i]) == 0);
+    /* The sums hold at any moment; and now and then somebody ends it all too early. */
+    do {
+        chan_sums(round.chan, &sums);
+        HOLDS(&round, balanced(&sums));
+        if (sums.accepted.events > patience)
+            chan_close(round.chan, seed % 2 ? LOSS_CONSUMER_GONE : LOSS_DRAIN_CUT);
+    } while (atomic_load(&round.putting) > 0);
+    for (uint32_t i = 0; i < PUTTERS; i++)
+        pthread_join(round.putters[i].thread, NULL);
+    pthread_join(taker, NULL);
+    check_end(&round);
+    end(&round);
+}
+
+int main(void)
+{
+    const char *seed = getenv("TRIBUTARY_SEED");
+
+    if (seed)
+        run(strtoull(seed, NULL, 0));
+    else
+        for (uint64_t i = 1; i <= ROUNDS; i++)
+            run(i);
+    return 0;
+}
