@@ -2,7 +2,7 @@
 #ifndef TRIBUTARY_CLIENT_DECODE_NOTICE_H
 #define TRIBUTARY_CLIENT_DECODE_NOTICE_H
 
-#include "client/lib/decode.h"
+#include "client/lib/decoder.h"
 
 const char *decode_started(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch);
 const char *decode_lost(struct tributary_bytes body, const struct tributary_watch *watch);

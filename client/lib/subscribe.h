@@ -76,7 +76,7 @@ struct tributary_closing {
 };
 
 /* Client thread; each may be NULL. Views are valid during the call. Within a message the order is the one here, down to `closing`.
- * After tributary_subscriber_cancel() from one of them, only `ended` follows. */
+ * After tributary_subscriber_cancel() from one of them, only `applied` and `ended` follow. */
 struct tributary_watch {
     void (*started)(void *ctx, const struct tributary_started *started); /* once per stream: again after a reconnect */
     void (*lost)(void *ctx, const struct tributary_lost *lost);
@@ -84,6 +84,8 @@ struct tributary_watch {
     void (*status)(void *ctx, const struct tributary_producer_status *status);
     void (*progress)(void *ctx, const struct tributary_progress *progress);
     void (*closing)(void *ctx, const struct tributary_closing *closing);
+    /* Everything in one message was applied: a good moment to flush or to commit. A heartbeat applies nothing, and says so too. */
+    void (*applied)(void *ctx);
     /* The stream was lost; it is tried again after `retry_ns`. */
     void (*interrupted)(void *ctx, const struct tributary_status *why, int64_t retry_ns);
     /* Once, and last. OK: finished. CANCELLED: cancelled here, or by an operator. Otherwise the error that ended it for good. */

@@ -1,4 +1,4 @@
-/* subscriber.h - the inside of a subscriber: subscribe.c (what any thread may call) and subscribe_stream.c (the wire: client thread). */
+/* subscriber.h - the inside of a subscriber: subscriber.c (what any thread may call) and subscriber_stream.c (the wire: client thread). */
 #ifndef TRIBUTARY_CLIENT_SUBSCRIBER_H
 #define TRIBUTARY_CLIENT_SUBSCRIBER_H
 

@@ -107,7 +107,7 @@ void subscriber_settings(void *ctx, struct buf *settings);
  * KiB). */
 void token_write(struct chan *chan, struct buf *token);
 /* FAULT_NONE: *points_out is to be freed; it is not NULL, and its sources point into the token. Otherwise BAD_TOKEN. */
-MUST_CHECK enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *time_out,
+MUST_CHECK enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *left_out_out,
                                         struct fault *fault);
 
 /* Page tokens: the name after which the next page begins, as text. `list` tells one list's tokens from another's. */

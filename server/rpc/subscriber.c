@@ -43,9 +43,10 @@ struct subscriber {
     struct task task;
     /* Notices of the loop, each posted at most once. */
     struct task closing_notice, cut_notice;
-    enum closing closing;
+    enum closing closing; /* the loop's until its notice has landed; so are those below */
     int64_t closing_deadline_ns;
     struct fault cut;
+    bool told_why; /* the closing notice has landed */
 };
 
 static void on_left(struct task *task)
@@ -124,17 +125,21 @@ static enum fault_reason too_slow(struct subscriber *subscriber, struct fault *f
     return fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&sums).events + sums.queued.events, bound);
 }
 
-static void ended(void *ctx, enum chan_state how)
+/* The channel's end may be seen before the loop's word on it has landed: closing, or a cut, which finishes the call itself. */
+static bool ended(void *ctx, enum chan_state how)
 {
     struct subscriber *subscriber = ctx;
     struct fault fault = {0};
 
     if (how == CHAN_BROKEN)
         too_slow(subscriber, &fault);
+    else if (!subscriber->told_why)
+        return false;
     else if (subscriber->closing == CLOSING_SERVER_DRAINING)
         fault_set(&fault, FAULT_DRAINING, "", "");
     call_finish(subscriber->call, &fault);
     begin_end(subscriber, fault.reason);
+    return true;
 }
 
 static const struct deliver_port deliver_port = {.progress = progress, .ended = ended};
@@ -148,6 +153,7 @@ static void on_closing(struct task *task)
 
     if (subscriber->state != LIVE || subscriber->ending)
         return;
+    subscriber->told_why = true;
     field_varint(&body, CLOSING_REASON, subscriber->closing);
     field_fixed64(&body, CLOSING_DEADLINE, (uint64_t)deadline_ns);
     write_token(subscriber->facts.chan, &body, CLOSING_TOKEN);

@@ -3,14 +3,13 @@
  * Both are opaque, and close with a checksum under a fixed key, so that damage and mix-ups are noticed. It is no secret: a forged token can
  * only say where a stream stood, which its owner may say anyway. A token of one server can be read by another.
  *
- *   resume token   'R' version=1 time:8 { name_size:varint name epoch:8 sequence:varint }... checksum:8
+ *   resume token   'R' version=1 left_out:8 { name_size:varint name epoch:8 sequence:varint }... checksum:8
  *   page token     base64url of: 'P' list name checksum:8                                    (numbers are little-endian) */
 #include "server/rpc/ask.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/map.h"
 
 #define TOKEN_MOST (64u * 1024u)
@@ -19,12 +18,18 @@
 #define POSITION_LEAST (1u + 1u + 8u + 1u)
 #define NAME_BYTES_MOST 256u
 
+static void number_write(uint8_t *at, uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (uint8_t)(number >> (8 * i));
+}
+
 static void number_put(struct buf *buf, uint64_t number)
 {
     uint8_t *at = buf_extend(buf, 8);
 
-    for (unsigned i = 0; at && i < 8; i++)
-        at[i] = (uint8_t)(number >> (8 * i));
+    if (at)
+        number_write(at, number);
 }
 
 static uint64_t number_at(const uint8_t *at)
@@ -54,6 +59,7 @@ static void varint_put(struct buf *buf, uint64_t value)
 struct writing {
     struct buf *token;
     size_t begin;
+    uint64_t left_out;
 };
 
 /* Under the channel's lock: only writes it down. A position that does not fit is left out; a shorter one after it may still fit. */
@@ -63,8 +69,10 @@ static void position_put(void *ctx, const struct source *source, uint64_t sequen
     struct bytes name = source_name(source);
     size_t size = varint_size(name.size) + name.size + 8 + varint_size(sequence);
 
-    if (writing->token->size - writing->begin + size + CHECKSUM > TOKEN_MOST)
+    if (writing->token->size - writing->begin + size + CHECKSUM > TOKEN_MOST) {
+        writing->left_out++;
         return;
+    }
     varint_put(writing->token, name.size);
     buf_bytes(writing->token, name.at, name.size);
     number_put(writing->token, source->epoch);
@@ -73,13 +81,15 @@ static void position_put(void *ctx, const struct source *source, uint64_t sequen
 
 void token_write(struct chan *chan, struct buf *token)
 {
-    struct writing writing = {token, token->size};
+    struct writing writing = {.token = token, .begin = token->size};
 
     buf_bytes(token, "R\1", 2);
-    number_put(token, clock_epoch_ns());
+    number_put(token, 0);
     chan_positions(chan, true, UINT32_MAX, position_put, &writing);
-    if (!token->broken)
-        number_put(token, checksum(token->at + writing.begin, token->size - writing.begin));
+    if (token->broken)
+        return;
+    number_write(token->at + writing.begin + 2, writing.left_out);
+    number_put(token, checksum(token->at + writing.begin, token->size - writing.begin));
 }
 
 /* Reads the position at *at; false: it is not whole. */
@@ -101,7 +111,7 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
     return read > 0 && !name_check(point->source, "", NAME_BYTES_MOST, &unused);
 }
 
-enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *time_out,
+enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *left_out_out,
                              struct fault *fault)
 {
     static const char field[] = "start.resume";
@@ -128,7 +138,7 @@ enum fault_reason token_read(struct bytes token, struct resume_point **points_ou
     }
     *points_out = points;
     *count_out = count;
-    *time_out = number_at(token.at + 2);
+    *left_out_out = number_at(token.at + 2);
     return FAULT_NONE;
 }
 

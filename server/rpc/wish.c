@@ -192,7 +192,7 @@ static enum fault_reason start_read(const Tributary__V1__Start *start, struct wi
     if (!start || start->at_case != TRIBUTARY__V1__START__AT_RESUME)
         return FAULT_NONE;
     reason = token_read((struct bytes){start->resume.data, start->resume.len}, &wish->resume, &wish->hub.resume_count,
-                        &wish->hub.resume_time_ns, fault);
+                        &wish->hub.resume_left_out, fault);
     if (!reason)
         wish->hub.resume = wish->resume;
     return reason;

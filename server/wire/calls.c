@@ -82,6 +82,11 @@ static void refuse_calls(struct wire_tenant *tenant)
     container_of(tenant, struct calls, tenant)->refusing = true;
 }
 
+static bool no_calls(struct wire_tenant *tenant)
+{
+    return list_empty(&container_of(tenant, struct calls, tenant)->live);
+}
+
 static void free_calls(struct wire_tenant *tenant)
 {
     struct calls *calls = container_of(tenant, struct calls, tenant);
@@ -109,7 +114,7 @@ enum err calls_serve(struct wire_thread *thread, const struct method *methods, s
         free(nodes);
         return ERR_NO_MEMORY;
     }
-    calls->tenant = (struct wire_tenant){.accept = accept_calls, .refuse = refuse_calls, .free = free_calls};
+    calls->tenant = (struct wire_tenant){.accept = accept_calls, .refuse = refuse_calls, .empty = no_calls, .free = free_calls};
     calls->thread = thread;
     calls->nodes = nodes;
     calls->drain.run = on_drain;

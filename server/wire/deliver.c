@@ -48,7 +48,6 @@ static bool gather_notes(struct deliver *deliver, int64_t now_ns, bool heartbeat
 {
     struct buf *notes = &deliver->notes;
     uint32_t lost = chan_losses(deliver->chan, NOTES_MOST, write_lost, notes);
-    uint32_t states = chan_states(deliver->chan, NOTES_MOST, deliver->settings.states ? write_state : NULL, notes);
 
     deliver->moved = deliver->moved || lost > 0 || deliver->take.count > 0;
     if (heartbeat || (deliver->moved && now_ns - deliver->told_at_ns >= deliver->settings.progress_ns)) {
@@ -56,6 +55,8 @@ static bool gather_notes(struct deliver *deliver, int64_t now_ns, bool heartbeat
         deliver->told_at_ns = now_ns;
         deliver->moved = false;
     }
+    /* After the positions: a closed feed is gone once its last state is told. */
+    uint32_t states = chan_states(deliver->chan, NOTES_MOST, deliver->settings.states ? write_state : NULL, notes);
     return lost < NOTES_MOST && states < NOTES_MOST;
 }
 
@@ -94,9 +95,8 @@ static bool holds_for_linger(const struct deliver *deliver, int64_t now_ns)
 
 static void end(struct deliver *deliver, enum chan_state how)
 {
-    deliver->ended = true;
     wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
-    deliver->port->ended(deliver->ctx, how);
+    deliver->ended = deliver->port->ended(deliver->ctx, how);
 }
 
 static int64_t earlier(int64_t a, int64_t b)

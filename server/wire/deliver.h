@@ -28,12 +28,11 @@ struct deliver_settings {
 struct deliver_port {
     /* Appends a Progress block: called right after a take, so positions and sums belong to the batch. */
     void (*progress)(void *ctx, struct chan *chan, struct buf *block);
-    /* A mark of the channel was passed: append what stands for it. */
-    void (*marked)(void *ctx, uint32_t mark, struct buf *block);
     /* limit_events were delivered: finish the call. Once; ended() does not follow. */
     void (*limit)(void *ctx);
-    /* The channel came to its end and everything of it was sent or accounted for: finish the call. Once. */
-    void (*ended)(void *ctx, enum chan_state how);
+    /* The channel came to its end and everything of it was sent or accounted for: finish the call. False: the reason is not known yet; it
+     * is asked again after the next deliver_block(). */
+    bool (*ended)(void *ctx, enum chan_state how);
 };
 
 /* NULL: out of memory. The pump is the caller's; it retains nothing of the call. */

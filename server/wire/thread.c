@@ -203,7 +203,8 @@ static void *serve(void *arg)
     thread->now_ns = clock_mono_ns();
     thread->window_began_ns = thread->now_ns;
     thread->window_cpu_ns = thread_cpu_ns();
-    while (!thread->is_down)
+    /* The server may be down while the last tags of calls land, and while the loop still holds some. */
+    while (!thread->is_down || !thread->tenant->empty(thread->tenant))
         turn(thread);
     thread->down(thread->down_ctx);
     return NULL;

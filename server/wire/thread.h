@@ -39,6 +39,7 @@ struct wire_ready {
 struct wire_tenant {
     void (*accept)(struct wire_tenant *tenant); /* the server has started: ask for calls */
     void (*refuse)(struct wire_tenant *tenant); /* the server shuts down: ask for no more */
+    bool (*empty)(struct wire_tenant *tenant);  /* no call is left; the thread does not end before */
     void (*free)(struct wire_tenant *tenant);   /* the thread has ended */
 };
 

@@ -160,7 +160,7 @@ struct subscription_wish {
     bool end_when_all_ended;   /* drain when every activation has ended and at least one producer had matched */
     const struct resume_point *resume; /* NULL: live */
     size_t resume_count;
-    uint64_t resume_time_ns; /* when the token was made, clock_epoch_ns() of then; sources that began later are a gap from 1 */
+    uint64_t resume_left_out; /* sources that the token had no room for: whoever is not in it may be one of them */
     const struct subscription_port *port;
     void *ctx;
 };

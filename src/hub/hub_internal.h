@@ -122,7 +122,7 @@ struct subscription {
 struct resume;
 
 /* NULL: out of memory. Points into the wish. */
-struct resume *resume_new(const struct resume_point *points, size_t count);
+struct resume *resume_new(const struct resume_point *points, size_t count, bool whole);
 void resume_free(struct resume *resume); /* NULL allowed */
 OWNED_BY(resume_free, struct resume);
 /* Tells what this subscription missed of a source that it joins now, whose last event so far was `last_sequence`. Under the inlet's lock.

@@ -15,9 +15,10 @@ struct resume {
     struct map map;
     struct place *places;
     size_t count;
+    bool whole; /* every source that had published is in it */
 };
 
-struct resume *resume_new(const struct resume_point *points, size_t count)
+struct resume *resume_new(const struct resume_point *points, size_t count, bool whole)
 {
     OWNED(resume_free) struct resume *resume = calloc(1, sizeof(*resume));
     struct resume *made;
@@ -25,6 +26,7 @@ struct resume *resume_new(const struct resume_point *points, size_t count)
     if (!resume)
         return NULL;
     map_init(&resume->map);
+    resume->whole = whole;
     resume->places = calloc(MAX_OF(count, 1u), sizeof(*resume->places));
     if (!resume->places)
         return NULL;
@@ -69,11 +71,12 @@ void resume_joined(const struct resume *resume, const struct outlet *outlet, str
     if (point && point->epoch != source->epoch) {
         feed_gap(outlet->chan, outlet->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
-        /* A source that is not in the token had published nothing then: it began later, or was silent. */
+        /* A source that is not in a whole token had published nothing then: it began later, or was silent. */
         uint64_t stood = point ? point->sequence : 0;
+        bool unknown = outlet->part.answer == FILTER_ASK || (!point && !resume->whole);
 
         if (stood < last_sequence)
-            feed_gap(outlet->chan, outlet->feed, stood + 1, last_sequence, outlet->part.answer == FILTER_ASK);
+            feed_gap(outlet->chan, outlet->feed, stood + 1, last_sequence, unknown);
     }
 }
 

@@ -152,7 +152,7 @@ static enum err join_all(struct subscription *subscription, const struct subscri
     OWNED(resume_free) struct resume *resume = NULL;
     struct map_node *node = NULL;
 
-    if (wish->resume && !(resume = resume_new(wish->resume, wish->resume_count)))
+    if (wish->resume && !(resume = resume_new(wish->resume, wish->resume_count, wish->resume_left_out == 0)))
         return ERR_NO_MEMORY;
     while ((node = map_next(&subscription->hub->inlets, node)))
         if (join(subscription, container_of(node, struct inlet, name), resume) != ERR_OK)

@@ -1,4 +1,4 @@
-/* subscribe_stream.c - the wire of a subscriber: opens its stream, reads it, watches over it, comes back after a loss. Client thread. */
+/* subscriber_stream.c - the wire of a subscriber: opens its stream, reads it, watches over it, comes back after a loss. Client thread. */
 #include "client/lib/subscriber.h"
 
 #include <string.h>
@@ -160,6 +160,8 @@ static void on_message(struct stream *stream, struct bytes message)
     if (subscriber->decoder.has_started)
         on_started(subscriber);
     keep_token(subscriber);
+    if (subscriber->watch.applied != NULL)
+        subscriber->watch.applied(subscriber->watch.ctx);
     subscriber->last_message_ns = clock_mono_ns();
     if (fault != NULL)
         stream_cancel(stream, TRIBUTARY_INTERNAL, fault);

@@ -1,4 +1,4 @@
-/* admin.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows it in our own structures, whose texts lie
+/* questions.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows it in our own structures, whose texts lie
  * in the unpacked message. */
 #include "client/lib/unary.h"
 

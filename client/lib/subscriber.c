@@ -1,4 +1,4 @@
-/* subscribe.c - what any thread may ask of a subscriber: begin, finish, cancel, wait, free. */
+/* subscriber.c - what any thread may ask of a subscriber: begin, finish, cancel, wait, free. */
 #include "client/lib/subscriber.h"
 
 #include <stdlib.h>

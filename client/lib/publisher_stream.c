@@ -1,6 +1,6 @@
-/* publish_stream.c - the wire of a publisher: sends one message at a time, counts confirmations, comes back after a loss. Client thread.
+/* publisher_stream.c - the wire of a publisher: sends one message at a time, counts confirmations, comes back after a loss. Client thread.
  *
- * DESIGN. A batch is in exactly one place: filled or queued (publish.c), in `sent` (on this stream, not confirmed), or in `again` (sent on
+ * DESIGN. A batch is in exactly one place: filled or queued (publisher.c), in `sent` (on this stream, not confirmed), or in `again` (sent on
  * a stream that was lost). Every ending of a batch goes through publisher_settle(), once. Within a place batches stand in the order of
  * their events, `again` before `queued` before the one being filled, so order survives a reconnect. */
 #include "client/lib/publisher.h"

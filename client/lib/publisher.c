@@ -1,4 +1,4 @@
-/* publish.c - the queue of a publisher: events go in on any thread, messages come out on the client thread. */
+/* publisher.c - the queue of a publisher: events go in on any thread, messages come out on the client thread. */
 #include "client/lib/publisher.h"
 
 #include <stdlib.h>

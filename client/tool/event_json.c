@@ -1,0 +1,236 @@
+/* event_json.c - events to and from JSON. */
+#include "client/tool/event_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/tool/value.h"
+#include "event/primitives.h"
+
+static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_write(struct buf *buf, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+
+    for (size_t i = 0; i < size; i += 3) {
+        const size_t left = size - i;
+        const uint32_t group = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) | (left > 2 ? (uint32_t)at[i + 2] : 0);
+        const char out[4] = {base64_letters[group >> 18], base64_letters[group >> 12 & 63],
+                             left > 1 ? base64_letters[group >> 6 & 63] : '=', left > 2 ? base64_letters[group & 63] : '='};
+
+        buf_bytes(buf, out, sizeof(out));
+    }
+}
+
+static int base64_value(char letter)
+{
+    const char *at = letter != '\0' ? strchr(base64_letters, letter) : NULL;
+
+    return at != NULL ? (int)(at - base64_letters) : -1;
+}
+
+bool base64_read(struct buf *buf, const char *text, size_t size)
+{
+    if (size % 4 != 0)
+        return false;
+    for (size_t i = 0; i < size; i += 4) {
+        const bool last = i + 4 == size;
+        const size_t padding = last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2 : 1) : 0;
+        uint32_t group = 0;
+
+        for (size_t j = 0; j < 4; j++) {
+            const int value = j >= 4 - padding ? 0 : base64_value(text[i + j]);
+
+            if (value < 0)
+                return false;
+            group = group << 6 | (uint32_t)value;
+        }
+        if ((padding == 2 && (group & 0xffff) != 0) || (padding == 1 && (group & 0xff) != 0))
+            return false;
+        for (size_t j = 0; j < 3 - padding; j++)
+            buf_byte(buf, (uint8_t)(group >> (16 - 8 * j)));
+    }
+    return !buf->broken;
+}
+
+/* False: it could not be added. Empty texts are left out. */
+static bool put_text(json_t *object, const char *name, struct tributary_bytes text)
+{
+    return text.size == 0 || json_object_set_new(object, name, json_stringn(text.at, text.size)) == 0;
+}
+
+static bool put_moment(json_t *object, const char *name, uint64_t unix_nano)
+{
+    char text[MOMENT_ROOM];
+
+    if (unix_nano == 0)
+        return true;
+    moment_text(unix_nano, text);
+    return json_object_set_new(object, name, json_string(text)) == 0;
+}
+
+static bool put_headers(json_t *object, const struct tributary_event *event)
+{
+    json_t *headers = NULL;
+    bool done = true;
+
+    if (event->header_count == 0)
+        return true;
+    headers = json_object();
+    for (size_t i = 0; i < event->header_count && done; i++) {
+        const struct tributary_header *header = &event->headers[i];
+        json_t *value = json_stringn(header->value.size > 0 ? header->value.at : "", header->value.size);
+
+        done = json_object_setn_new(headers, header->name.at, header->name.size, value) == 0;
+    }
+    return json_object_set_new(object, "headers", headers) == 0 && done;
+}
+
+static bool put_data(json_t *object, struct tributary_bytes data)
+{
+    struct buf text = {0};
+    bool done = false;
+
+    if (data.size == 0)
+        return true;
+    if (utf8_valid((struct bytes){data.at, data.size}))
+        return json_object_set_new(object, "data", json_stringn(data.at, data.size)) == 0;
+    base64_write(&text, data.at, data.size);
+    done = !text.broken && json_object_set_new(object, "data_base64", json_stringn((const char *)text.at, text.size)) == 0;
+    buf_fini(&text);
+    return done;
+}
+
+static bool put_number(json_t *object, const char *name, uint64_t number)
+{
+    return json_object_set_new(object, name, json_integer((json_int_t)number)) == 0;
+}
+
+json_t *event_to_json(const struct tributary_delivery *delivery)
+{
+    const struct tributary_event *event = &delivery->event;
+    json_t *object = json_object();
+    char epoch[24];
+    bool done = object != NULL;
+
+    snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)delivery->epoch);
+    done = done && put_text(object, "producer", delivery->source) && put_number(object, "sequence", delivery->sequence) &&
+           put_text(object, "epoch", tributary_text(epoch)) && put_moment(object, "time", event->time_unix_nano) &&
+           put_moment(object, "observed", delivery->observed_time_unix_nano);
+    if (delivery->attempt > 0)
+        done = done && put_number(object, "attempt", delivery->attempt);
+    done = done && put_text(object, "id", event->id) && put_text(object, "topic", event->topic) && put_text(object, "key", event->key) &&
+           put_text(object, "type", event->type) && put_text(object, "content_type", event->content_type) && put_headers(object, event) &&
+           put_moment(object, "expires", event->expires_unix_nano) && put_moment(object, "deliver_after", event->deliver_after_unix_nano) &&
+           put_data(object, event->data);
+    if (done)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static bool fail(struct json_event *parsed, const char *name, const char *what)
+{
+    snprintf(parsed->fault, sizeof(parsed->fault), "\"%s\" %s", name, what);
+    return false;
+}
+
+static struct tributary_bytes text_of(const json_t *string)
+{
+    return (struct tributary_bytes){json_string_value(string), json_string_length(string)};
+}
+
+static bool get_text(struct json_event *parsed, const char *name, struct tributary_bytes *text_out)
+{
+    const json_t *value = json_object_get(parsed->json, name);
+
+    if (value == NULL || json_is_null(value))
+        return true;
+    if (!json_is_string(value))
+        return fail(parsed, name, "is not a string");
+    *text_out = text_of(value);
+    return true;
+}
+
+static bool get_moment(struct json_event *parsed, const char *name, uint64_t *unix_nano_out)
+{
+    const json_t *value = json_object_get(parsed->json, name);
+
+    if (value == NULL || json_is_null(value))
+        return true;
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *unix_nano_out = (uint64_t)json_integer_value(value);
+        return true;
+    }
+    if (!json_is_string(value) || !moment_parse(json_string_value(value), unix_nano_out))
+        return fail(parsed, name, "is neither an RFC 3339 moment nor nanoseconds since 1970");
+    return true;
+}
+
+static bool get_headers(struct json_event *parsed)
+{
+    json_t *headers = json_object_get(parsed->json, "headers");
+    const char *name = NULL;
+    json_t *value = NULL;
+    size_t count = 0;
+
+    if (headers == NULL || json_is_null(headers))
+        return true;
+    if (!json_is_object(headers))
+        return fail(parsed, "headers", "is not an object");
+    parsed->headers = calloc(json_object_size(headers) + 1, sizeof(*parsed->headers));
+    if (parsed->headers == NULL)
+        return fail(parsed, "headers", "do not fit into memory");
+    json_object_foreach(headers, name, value) {
+        if (!json_is_string(value))
+            return fail(parsed, "headers", "holds a value that is not a string");
+        parsed->headers[count++] = (struct tributary_header){tributary_text(name), text_of(value)};
+    }
+    parsed->event.headers = parsed->headers;
+    parsed->event.header_count = count;
+    return true;
+}
+
+static bool get_data(struct json_event *parsed)
+{
+    const json_t *base64 = json_object_get(parsed->json, "data_base64");
+
+    if (base64 == NULL || json_is_null(base64))
+        return get_text(parsed, "data", &parsed->event.data);
+    if (json_object_get(parsed->json, "data") != NULL)
+        return fail(parsed, "data_base64", "comes together with \"data\"");
+    if (!json_is_string(base64) || !base64_read(&parsed->data, json_string_value(base64), json_string_length(base64)))
+        return fail(parsed, "data_base64", "is not base64");
+    parsed->event.data = (struct tributary_bytes){parsed->data.at, parsed->data.size};
+    return true;
+}
+
+bool json_event_read(struct json_event *parsed, const char *line, size_t size)
+{
+    struct tributary_event *event = &parsed->event;
+    json_error_t error;
+
+    json_event_fini(parsed);
+    parsed->json = json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+    if (parsed->json == NULL) {
+        snprintf(parsed->fault, sizeof(parsed->fault), "%.120s (column %d)", error.text, error.column);
+        return false;
+    }
+    if (!json_is_object(parsed->json)) {
+        snprintf(parsed->fault, sizeof(parsed->fault), "not a JSON object");
+        return false;
+    }
+    return get_text(parsed, "id", &event->id) && get_text(parsed, "topic", &event->topic) && get_text(parsed, "key", &event->key) &&
+           get_text(parsed, "type", &event->type) && get_text(parsed, "content_type", &event->content_type) && get_headers(parsed) &&
+           get_moment(parsed, "time", &event->time_unix_nano) && get_moment(parsed, "expires", &event->expires_unix_nano) &&
+           get_moment(parsed, "deliver_after", &event->deliver_after_unix_nano) && get_data(parsed);
+}
+
+void json_event_fini(struct json_event *parsed)
+{
+    json_decref(parsed->json);
+    free(parsed->headers);
+    buf_fini(&parsed->data);
+    *parsed = (struct json_event){0};
+}

@@ -1,0 +1,16 @@
+/* exits.h - the exit codes of the tool. They are stable: scripts rely on them. */
+#ifndef TRIBUTARY_TOOL_EXITS_H
+#define TRIBUTARY_TOOL_EXITS_H
+
+enum exit_code {
+    EXITS_OK = 0,
+    EXITS_ERROR = 1,       /* something failed: a file, a command, a refused event */
+    EXITS_USAGE = 2,       /* the command line is at fault; nothing was done */
+    EXITS_UNAVAILABLE = 3, /* the server cannot be reached, or is going away */
+    EXITS_NOT_FOUND = 4,   /* no such producer, subscription or service */
+    EXITS_LOSS = 5,        /* sub --fail-on-loss: the server reported lost events */
+    EXITS_DEADLINE = 6,    /* --max-time passed, or the server did not answer in time */
+    EXITS_GRPC = 64,       /* plus the gRPC code, for every other answer of the server */
+};
+
+#endif

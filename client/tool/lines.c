@@ -1,0 +1,50 @@
+/* lines.c - splitting at newlines. A carriage return before a newline stays: it is the writer's. */
+#include "client/tool/lines.h"
+
+#include <string.h>
+
+static bool give_rest(struct lines *lines)
+{
+    const bool more = lines->line(lines->ctx, (const char *)lines->rest.at, lines->rest.size);
+
+    buf_clear(&lines->rest);
+    return more;
+}
+
+bool lines_add(struct lines *lines, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        const char *newline = memchr(bytes, '\n', size);
+        const size_t length = newline != NULL ? (size_t)(newline - bytes) : size;
+        const size_t room = LINE_BYTES_MOST - lines->rest.size;
+        const size_t part = length < room ? length : room;
+
+        if (newline != NULL && part == length && lines->rest.size == 0) {
+            if (!lines->line(lines->ctx, bytes, length))
+                return false;
+        } else {
+            buf_bytes(&lines->rest, bytes, part);
+            if (lines->rest.broken)
+                return false;
+            if ((part < length || newline != NULL) && !give_rest(lines))
+                return false;
+        }
+        bytes += part;
+        size -= part;
+        if (part == length && newline != NULL) {
+            bytes++;
+            size--;
+        }
+    }
+    return true;
+}
+
+bool lines_end(struct lines *lines)
+{
+    return lines->rest.size == 0 || give_rest(lines);
+}
+
+void lines_fini(struct lines *lines)
+{
+    buf_fini(&lines->rest);
+}

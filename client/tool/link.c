@@ -1,0 +1,97 @@
+/* link.c - connecting, and telling people what went wrong. */
+#include "client/tool/link.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/clock.h"
+#include "client/tool/exits.h"
+
+#define RPC_HEADERS_MOST 16
+#define CONNECT_DEFAULT_NS (10 * NS_PER_S)
+
+const char *link_target(const struct common *common)
+{
+    const char *target = common->server != NULL ? common->server : getenv("TRIBUTARY_SERVER");
+
+    return target != NULL && target[0] != '\0' ? target : TRIBUTARY_DEFAULT_TARGET;
+}
+
+int link_exit_code(enum tributary_code code)
+{
+    switch (code) {
+    case TRIBUTARY_OK:
+        return EXITS_OK;
+    case TRIBUTARY_UNAVAILABLE:
+        return EXITS_UNAVAILABLE;
+    case TRIBUTARY_NOT_FOUND:
+        return EXITS_NOT_FOUND;
+    case TRIBUTARY_DEADLINE_EXCEEDED:
+        return EXITS_DEADLINE;
+    default:
+        return EXITS_GRPC + (int)code;
+    }
+}
+
+int link_failed(const char *doing, const struct tributary_status *status)
+{
+    fprintf(stderr, "tributary: %s: %s: %s%s%s%s\n", doing, tributary_code_name(status->code), status->message,
+            status->reason[0] != '\0' ? " (" : "", status->reason, status->reason[0] != '\0' ? ")" : "");
+    return link_exit_code(status->code);
+}
+
+/* "name: value", or "name=value"; the name becomes lower case, in `names`. */
+static bool split_header(const char *text, char *name, size_t room, struct tributary_header *header)
+{
+    const size_t size = strcspn(text, ":=");
+    const char *value = text + size;
+
+    if (size == 0 || size >= room || *value == '\0')
+        return false;
+    for (size_t i = 0; i < size; i++)
+        name[i] = (char)tolower((unsigned char)text[i]);
+    name[size] = '\0';
+    for (value++; *value == ' '; value++)
+        continue;
+    header->name = (struct tributary_bytes){name, size};
+    header->value = tributary_text(value);
+    return true;
+}
+
+int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out)
+{
+    const int64_t connect_ns = common->connect_timeout_ns > 0 ? common->connect_timeout_ns : CONNECT_DEFAULT_NS;
+    struct tributary_header headers[RPC_HEADERS_MOST];
+    char names[RPC_HEADERS_MOST][128];
+    const struct tributary_options options = {
+        .target = link_target(common),
+        .name = "tributary-tool",
+        .connect_timeout_ns = connect_ns,
+        .metadata = headers,
+        .metadata_count = common->rpc_headers.count,
+    };
+    struct tributary *client = NULL;
+    struct tributary_status status;
+    bool serving = false;
+
+    if (common->rpc_headers.count > RPC_HEADERS_MOST)
+        return cli_wrong(verb, "--rpc-header: at most %d", RPC_HEADERS_MOST);
+    for (size_t i = 0; i < common->rpc_headers.count; i++) {
+        if (!split_header(common->rpc_headers.items[i], names[i], sizeof(names[i]), &headers[i]))
+            return cli_wrong(verb, "--rpc-header: '%s' is not 'NAME: VALUE'", common->rpc_headers.items[i]);
+    }
+    if (tributary_connect(&options, &client, &status) != TRIBUTARY_OK)
+        return cli_wrong(verb, "%s", status.message);
+
+    const enum tributary_code code = tributary_check(client, NULL, connect_ns, &serving, &status);
+
+    if (code != TRIBUTARY_OK && code != TRIBUTARY_UNIMPLEMENTED) {
+        fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common), status.message);
+        tributary_free(client);
+        return code == TRIBUTARY_DEADLINE_EXCEEDED ? EXITS_UNAVAILABLE : link_exit_code(code);
+    }
+    *client_out = client;
+    return EXITS_OK;
+}

@@ -1,0 +1,18 @@
+/* link.h - from the common options to a client that has reached its server. */
+#ifndef TRIBUTARY_TOOL_LINK_H
+#define TRIBUTARY_TOOL_LINK_H
+
+#include "client/lib/tributary.h"
+#include "client/tool/cli.h"
+
+/* Connects and asks whether the server is there. The exit code; where it is not EXITS_OK, standard error says why and nothing is open. */
+int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out);
+
+/* The address in use, for people. */
+const char *link_target(const struct common *common);
+
+/* Says on standard error what the server answered, after `doing`; returns the exit code for it. */
+int link_failed(const char *doing, const struct tributary_status *status);
+int link_exit_code(enum tributary_code code);
+
+#endif

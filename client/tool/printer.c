@@ -1,0 +1,161 @@
+/* printer.c - an event as text, JSON or bytes. */
+#include "client/tool/printer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/tool/event_json.h"
+#include "event/primitives.h"
+
+#define FLUSH_BYTES 65536u
+#define WIDTH_LEAST 8u
+#define WIDTH_MOST 28u
+
+void printer_init(struct printer *printer, enum printer_form form, int fd)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    *printer = (struct printer){.form = form, .fd = fd, .source_width = WIDTH_LEAST, .second = -1};
+    printer->colours = isatty(fd) && (no_color == NULL || no_color[0] == '\0');
+}
+
+void printer_fini(struct printer *printer)
+{
+    buf_fini(&printer->out);
+}
+
+bool printer_flush(struct printer *printer)
+{
+    size_t done = 0;
+
+    while (done < printer->out.size && printer->error == 0) {
+        const ssize_t size = write(printer->fd, printer->out.at + done, printer->out.size - done);
+
+        if (size > 0)
+            done += (size_t)size;
+        else if (size < 0 && errno != EINTR)
+            printer->error = errno;
+    }
+    buf_clear(&printer->out);
+    return printer->error == 0;
+}
+
+/* The bytes of one printable character at `at`; 0: it is to be escaped. */
+static size_t printable(const uint8_t *at, size_t left)
+{
+    const size_t size = *at < 0x80 ? 1 : *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : *at >= 0xc2 ? 2 : 0;
+
+    if (*at == '\t')
+        return 1;
+    if (size == 0 || size > left || text_printable((struct bytes){at, size}) != FAULT_NONE)
+        return 0;
+    return size;
+}
+
+void escape_text(struct buf *buf, struct tributary_bytes text)
+{
+    const uint8_t *at = text.at;
+    size_t plain = 0; /* where what is not yet written begins */
+    size_t i = 0;
+
+    while (i < text.size) {
+        const size_t size = at[i] >= 0x20 && at[i] < 0x7f ? 1 : printable(at + i, text.size - i);
+
+        if (size > 0) {
+            i += size;
+            continue;
+        }
+        buf_bytes(buf, at + plain, i - plain);
+        if (at[i] == '\n')
+            buf_text(buf, "\\n");
+        else if (at[i] == '\r')
+            buf_text(buf, "\\r");
+        else
+            buf_format(buf, "\\x%02x", at[i]);
+        plain = ++i;
+    }
+    if (text.size > plain)
+        buf_bytes(buf, at + plain, text.size - plain);
+}
+
+/* Characters, as terminals count most of them. */
+static unsigned width_of(struct tributary_bytes text)
+{
+    const uint8_t *at = text.at;
+    unsigned width = 0;
+
+    for (size_t i = 0; i < text.size; i++)
+        width += (at[i] & 0xc0) != 0x80;
+    return width;
+}
+
+static void put_time(struct printer *printer, uint64_t unix_nano)
+{
+    const time_t second = (time_t)(unix_nano / NS_PER_S);
+    struct tm local;
+
+    if (second != printer->second) {
+        localtime_r(&second, &local);
+        strftime(printer->clock, sizeof(printer->clock), "%H:%M:%S", &local);
+        printer->second = second;
+    }
+    buf_format(&printer->out, "%s.%03u  ", printer->clock, (unsigned)(unix_nano / NS_PER_MS % 1000));
+}
+
+static void put_source(struct printer *printer, struct tributary_bytes source)
+{
+    static const char *const colours[] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[31m",
+                                          "\033[96m", "\033[93m", "\033[92m", "\033[95m", "\033[94m", "\033[91m"};
+    const uint8_t *at = source.at;
+    const unsigned width = width_of(source);
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < source.size; i++)
+        hash = (hash ^ at[i]) * 16777619u;
+    if (width > printer->source_width && width <= WIDTH_MOST)
+        printer->source_width = width;
+    if (printer->colours)
+        buf_text(&printer->out, colours[hash % ARRAY_LEN(colours)]);
+    escape_text(&printer->out, source);
+    if (printer->colours)
+        buf_text(&printer->out, "\033[0m");
+    buf_format(&printer->out, "%*s", width < printer->source_width ? (int)(printer->source_width - width) : 0, "");
+}
+
+static void put_text(struct printer *printer, const struct tributary_delivery *delivery)
+{
+    const uint64_t said = delivery->event.time_unix_nano;
+
+    put_time(printer, said != 0 ? said : delivery->observed_time_unix_nano);
+    put_source(printer, delivery->source);
+    buf_format(&printer->out, "  %7llu  ", (unsigned long long)delivery->sequence);
+    escape_text(&printer->out, delivery->event.data);
+}
+
+static void put_json(struct printer *printer, const struct tributary_delivery *delivery)
+{
+    json_t *object = event_to_json(delivery);
+    char *text = object != NULL ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
+
+    buf_text(&printer->out, text != NULL ? text : "{\"error\":\"an event that is no valid UTF-8\"}");
+    free(text);
+    json_decref(object);
+}
+
+void printer_event(struct printer *printer, const struct tributary_delivery *delivery)
+{
+    if (printer->form == PRINTER_TEXT)
+        put_text(printer, delivery);
+    else if (printer->form == PRINTER_RAW && delivery->event.data.size > 0)
+        buf_bytes(&printer->out, delivery->event.data.at, delivery->event.data.size);
+    else if (printer->form == PRINTER_JSON || printer->form == PRINTER_JSONL)
+        put_json(printer, delivery);
+    buf_byte(&printer->out, '\n');
+    if (printer->out.broken)
+        printer->error = ENOMEM;
+    if (printer->out.size >= FLUSH_BYTES)
+        printer_flush(printer);
+}

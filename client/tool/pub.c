@@ -1,0 +1,286 @@
+/* pub.c - `tributary pub`: lines become events. Where lines come from (standard input, a file that grows, a command) is in pub_source.c. */
+#include "client/tool/pub_source.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/tool/event_json.h"
+#include "client/tool/exits.h"
+#include "client/tool/link.h"
+#include "client/tool/value.h"
+#include "client/tool/verbs.h"
+
+#define HEADERS_MOST 64
+#define PATIENCE_NS (200 * NS_PER_MS) /* between looks at the signals while the queue is full */
+#define DRAIN_NS (5 * NS_PER_S)       /* for what is not confirmed, after a signal */
+#define FAULTS_SHOWN 10
+
+struct settings {
+    struct common common;
+    const char *producer, *topic, *key, *type, *content_type;
+    struct text_list headers;
+    struct source_wish source;
+    bool jsonl, quiet;
+    int64_t for_ns;
+};
+
+struct pub {
+    const struct settings *settings;
+    struct stop stop;
+    struct tributary_publisher *publisher;
+    struct tributary_event template; /* what the options say of every event */
+    struct tributary_header headers[HEADERS_MOST];
+    struct json_event parsed;
+    uint64_t lines, bad;
+    enum tributary_code failed;
+    _Atomic int refused_code; /* the last one; written by the client thread */
+};
+
+static void on_refused(void *ctx, const struct tributary_refused *refused)
+{
+    struct pub *pub = ctx;
+
+    atomic_store(&pub->refused_code, (int)refused->code);
+    fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 " were refused: %s: %s\n", refused->first_event, refused->last_event,
+            tributary_code_name(refused->code), refused->message);
+}
+
+static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+{
+    const struct pub *pub = ctx;
+
+    if (!pub->settings->quiet)
+        fprintf(stderr, "tributary: not connected: %s; trying again in %" PRId64 " ms\n", why->message, retry_ns / NS_PER_MS);
+}
+
+static void bad_line(struct pub *pub, const char *fault)
+{
+    pub->bad++;
+    if (pub->bad <= FAULTS_SHOWN)
+        fprintf(stderr, "tributary: line %" PRIu64 ": %s%s\n", pub->lines, fault,
+                pub->bad == FAULTS_SHOWN ? " (further ones are only counted)" : "");
+}
+
+/* False: no more, since the publisher failed or somebody wants us to stop. */
+static bool publish(struct pub *pub, const struct tributary_event *event)
+{
+    enum tributary_code code = tributary_publish(pub->publisher, event);
+
+    while (code == TRIBUTARY_DEADLINE_EXCEEDED) {
+        stop_wait(&pub->stop, -1, 0);
+        if (stop_asked(&pub->stop))
+            return false;
+        code = tributary_publish(pub->publisher, event);
+    }
+    if (code == TRIBUTARY_INVALID_ARGUMENT && tributary_event_fault(event)[0] != '\0')
+        bad_line(pub, tributary_event_fault(event));
+    else if (code != TRIBUTARY_OK)
+        pub->failed = code;
+    return pub->failed == TRIBUTARY_OK;
+}
+
+static struct tributary_bytes either(struct tributary_bytes said, struct tributary_bytes otherwise)
+{
+    return said.size > 0 ? said : otherwise;
+}
+
+static bool on_json_line(struct pub *pub, const char *line, size_t size)
+{
+    struct tributary_event *event = &pub->parsed.event;
+    const struct tributary_event *template = &pub->template;
+
+    if (!json_event_read(&pub->parsed, line, size)) {
+        bad_line(pub, pub->parsed.fault);
+        return true;
+    }
+    event->topic = either(event->topic, template->topic);
+    event->key = either(event->key, template->key);
+    event->type = either(event->type, template->type);
+    event->content_type = either(event->content_type, template->content_type);
+    if (event->header_count == 0) {
+        event->headers = template->headers;
+        event->header_count = template->header_count;
+    }
+    return publish(pub, event);
+}
+
+static bool on_line(void *ctx, const char *line, size_t size)
+{
+    struct pub *pub = ctx;
+
+    pub->lines++;
+    if (pub->settings->jsonl)
+        return size == 0 || on_json_line(pub, line, size);
+    pub->template.data = (struct tributary_bytes){line, size};
+    pub->template.time_unix_nano = (uint64_t)clock_wall_ns();
+    return publish(pub, &pub->template);
+}
+
+static int prepare(const struct verb *verb, struct pub *pub)
+{
+    const struct settings *settings = pub->settings;
+    struct tributary_event *template = &pub->template;
+
+    template->topic = tributary_text(settings->topic);
+    template->key = tributary_text(settings->key);
+    template->type = tributary_text(settings->type);
+    template->content_type = tributary_text(settings->content_type);
+    template->headers = pub->headers;
+    if (settings->headers.count > HEADERS_MOST)
+        return cli_wrong(verb, "--header: at most %d", HEADERS_MOST);
+    for (size_t i = 0; i < settings->headers.count; i++) {
+        const char *text = settings->headers.items[i];
+        const size_t size = strcspn(text, "=");
+
+        if (size == 0 || text[size] == '\0')
+            return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", text);
+        pub->headers[template->header_count++] = (struct tributary_header){{text, size}, tributary_text(text + size + 1)};
+    }
+    if (tributary_event_fault(template)[0] != '\0')
+        return cli_wrong(verb, "%s", tributary_event_fault(template));
+    if (settings->source.follow != NULL && settings->source.exec != NULL)
+        return cli_wrong(verb, "--follow and --exec exclude each other");
+    return EXITS_OK;
+}
+
+/* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. */
+static void flush(struct pub *pub)
+{
+    const unsigned asked = pub->stop.signals;
+    const int64_t until_ns = stop_asked(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
+
+    while (tributary_flush(pub->publisher, PATIENCE_NS) != TRIBUTARY_OK) {
+        stop_wait(&pub->stop, -1, 0);
+        if (clock_mono_ns() >= until_ns || pub->stop.signals > asked)
+            return;
+    }
+}
+
+static void summarize(const struct pub *pub, const struct tributary_published *figures, int64_t took_ns)
+{
+    const char *name = pub->settings->producer != NULL ? pub->settings->producer : "anonymous";
+    const uint64_t left = figures->accepted - figures->confirmed - figures->refused;
+    char size[32];
+    char took[32];
+
+    bytes_text(figures->bytes, size, sizeof(size));
+    duration_text(took_ns, took, sizeof(took));
+    fprintf(stderr, "published %" PRIu64 " event%s (%s) as %s in %s: %" PRIu64 " confirmed, %" PRIu64 " refused, %" PRIu64 " not confirmed",
+            figures->accepted, figures->accepted == 1 ? "" : "s", size, name, took, figures->confirmed, figures->refused, left);
+    if (pub->bad > 0)
+        fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
+    fprintf(stderr, "\n");
+}
+
+static int verdict(const struct pub *pub, const struct tributary_published *figures, int source_result)
+{
+    const int refused = atomic_load(&pub->refused_code);
+    const int64_t max_ns = pub->settings->common.max_time_ns;
+
+    if (pub->failed != TRIBUTARY_OK && refused == 0)
+        return link_exit_code(pub->failed);
+    if (refused == TRIBUTARY_UNAVAILABLE)
+        return EXITS_UNAVAILABLE;
+    if (refused != 0 || pub->bad > 0 || figures->confirmed + figures->refused < figures->accepted)
+        return EXITS_ERROR;
+    if (max_ns > 0 && max_ns == pub->settings->for_ns && stop_asked(&pub->stop) && pub->stop.signals == 0)
+        return EXITS_DEADLINE;
+    return source_result;
+}
+
+static int publish_all(struct pub *pub, struct tributary *client)
+{
+    const struct tributary_publisher_options options = {
+        .producer = pub->settings->producer,
+        .wait_timeout_ns = PATIENCE_NS,
+        .refused = on_refused,
+        .interrupted = on_interrupted,
+        .ctx = pub,
+    };
+    struct tributary_published figures = {0};
+    struct tributary_status status;
+    const int64_t began_ns = clock_mono_ns();
+    int result = EXITS_OK;
+
+    if (tributary_publisher_new(client, &options, &pub->publisher, &status) != TRIBUTARY_OK)
+        return link_failed("publishing", &status);
+
+    struct lines lines = {.line = on_line, .ctx = pub};
+
+    result = source_run(&pub->settings->source, &lines, &pub->stop);
+    flush(pub);
+    tributary_publisher_figures(pub->publisher, &figures);
+    if (!pub->settings->quiet)
+        summarize(pub, &figures, clock_mono_ns() - began_ns);
+    result = verdict(pub, &figures, result);
+    tributary_publisher_free(pub->publisher);
+    lines_fini(&lines);
+    json_event_fini(&pub->parsed);
+    return result;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct settings settings = {.source.lines = 10};
+    struct pub pub = {.settings = &settings};
+    struct text_list arguments = {0};
+    struct tributary *client = NULL;
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        if (settings.common.max_time_ns > 0 && (settings.for_ns == 0 || settings.common.max_time_ns < settings.for_ns))
+            settings.for_ns = settings.common.max_time_ns;
+        result = prepare(verb, &pub);
+        if (result == EXITS_OK && !stop_init(&pub.stop, settings.for_ns))
+            result = EXITS_ERROR;
+        if (result == EXITS_OK && (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
+            result = publish_all(&pub, client);
+        tributary_free(client);
+    }
+    cli_forget(verb, &settings, &arguments);
+    return result;
+}
+
+#define AT(member) offsetof(struct settings, member)
+static const struct option options[] = {
+    {'p', "producer", OPTION_TEXT, "NAME", AT(producer), "publish under this name (default: the server's choice, anonymous)"},
+    {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
+    {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
+    {0, "type", OPTION_TEXT, "TYPE", AT(type), "their kind, such as order.created"},
+    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type), "the media type of the data, such as text/plain"},
+    {'H', "header", OPTION_LIST, "NAME=VALUE", AT(headers), "a header of every event; may be repeated"},
+    {'f', "follow", OPTION_TEXT, "FILE", AT(source.follow), "read FILE as it grows, over rotation and truncation, like tail -F"},
+    {0, "lines", OPTION_NUMBER, "N", AT(source.lines), "with --follow: begin with the last N lines (default: 10)"},
+    {0, "from-start", OPTION_FLAG, "", AT(source.from_start), "with --follow: begin with the whole file"},
+    {'e', "exec", OPTION_TEXT, "COMMAND", AT(source.exec), "run COMMAND and publish the lines that it prints, until it ends"},
+    {0, "jsonl", OPTION_FLAG, "", AT(jsonl), "each line is an event in JSON, as 'sub -o jsonl' writes it"},
+    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s"},
+    {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no summary and no notices on standard error"},
+};
+
+static const struct example examples[] = {
+    {"vmstat 1 | tributary pub --producer vmstat", "every line of a command is an event"},
+    {"tributary pub --producer vmstat --exec 'vmstat 1'", "the same, and the command ends with us"},
+    {"tributary pub --producer dpkg --follow /var/log/dpkg.log", "a log file, from its last ten lines on"},
+    {"tributary sub -o jsonl web | tributary pub -s other:7227 --jsonl --producer web", "copy a producer's events to another server"},
+    {"echo hello | tributary pub -t greetings -H lang=en", "one event with a topic and a header"},
+};
+
+const struct verb verb_pub = {
+    .name = "pub",
+    .arguments = "",
+    .summary = "publish lines as events",
+    .text = "Reads lines from standard input, from a file or from a command, and publishes each as one event. A line is the event's data, "
+            "and the\n"
+            "event's time is now. After a lost connection, events that were not confirmed are sent again, so they may come twice.\n"
+            "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", \"epoch\", \"observed\" and "
+            "\"attempt\" are not read.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .examples = examples,
+    .example_count = sizeof(examples) / sizeof(examples[0]),
+    .run = run,
+};

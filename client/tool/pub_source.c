@@ -1,0 +1,93 @@
+/* pub_source.c - standard input, a file that is followed, a command that prints. */
+#include "client/tool/pub_source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/tool/exits.h"
+#include "client/tool/follow.h"
+#include "client/tool/spawn.h"
+
+#define BLOCK 65536
+#define LOOK_AGAIN_NS NS_PER_S /* where changes are not told, as on network file systems */
+
+/* Until the end of `fd`. *ended_out: it came. */
+static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_out)
+{
+    char block[BLOCK];
+
+    *ended_out = false;
+    while (!stop_asked(stop)) {
+        if (!stop_wait(stop, fd, INT64_MAX))
+            continue;
+
+        const ssize_t size = read(fd, block, sizeof(block));
+
+        if (size < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (size < 0) {
+            fprintf(stderr, "tributary: reading: %s\n", strerror(errno));
+            return EXITS_ERROR;
+        }
+        *ended_out = size == 0;
+        if (size == 0 || !lines_add(lines, block, (size_t)size))
+            break;
+    }
+    lines_end(lines);
+    return EXITS_OK;
+}
+
+static int run_command(const char *command, struct lines *lines, struct stop *stop)
+{
+    struct spawn spawn = {0};
+    const int error = spawn_start(&spawn, command);
+    bool ended = false;
+    int result = EXITS_OK;
+
+    if (error != 0) {
+        fprintf(stderr, "tributary: %s: %s\n", command, strerror(error));
+        return EXITS_ERROR;
+    }
+    result = read_all(spawn.fd, lines, stop, &ended);
+    if (!ended) {
+        spawn_stop(&spawn);
+        return result;
+    }
+
+    const int code = spawn_wait(&spawn);
+
+    if (code != 0)
+        fprintf(stderr, "tributary: the command ended with exit code %d\n", code);
+    return code != 0 ? EXITS_ERROR : result;
+}
+
+static int follow_file(const struct source_wish *wish, struct lines *lines, struct stop *stop)
+{
+    struct follow follow;
+    bool wanted = true;
+
+    follow_open(&follow, wish->follow, wish->from_start ? UINT64_MAX : wish->lines);
+    if (follow.was_missing)
+        fprintf(stderr, "tributary: %s is not there: waiting for it\n", wish->follow);
+    while (wanted && !stop_asked(stop)) {
+        wanted = follow_read(&follow, lines);
+        if (wanted && stop_wait(stop, follow.notify_fd, LOOK_AGAIN_NS))
+            follow_noticed(&follow);
+    }
+    follow_close(&follow);
+    return EXITS_OK;
+}
+
+int source_run(const struct source_wish *wish, struct lines *lines, struct stop *stop)
+{
+    bool ended = false;
+
+    if (wish->follow != NULL)
+        return follow_file(wish, lines, stop);
+    if (wish->exec != NULL)
+        return run_command(wish->exec, lines, stop);
+    return read_all(STDIN_FILENO, lines, stop, &ended);
+}

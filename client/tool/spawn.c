@@ -1,0 +1,122 @@
+/* spawn.c - posix_spawn, never fork: this process has threads and descriptors that a child must not see. */
+#include "client/tool/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define PATIENCE_NS NS_PER_S
+
+extern char **environ;
+
+static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions, int output)
+{
+    sigset_t none;
+    sigset_t usual;
+    int error = 0;
+
+    sigemptyset(&none);
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
+    sigaddset(&usual, SIGINT);
+    sigaddset(&usual, SIGTERM);
+    error = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (error == 0)
+        error = posix_spawnattr_setsigmask(attributes, &none);
+    if (error == 0)
+        error = posix_spawnattr_setsigdefault(attributes, &usual);
+    if (error == 0)
+        error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
+    if (error == 0)
+        error = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+    return error;
+}
+
+int spawn_start(struct spawn *spawn, const char *command)
+{
+    const char *const words[] = {"sh", "-c", command, NULL};
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t actions;
+    int ends[2];
+    int error = 0;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return errno;
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_init(&actions);
+    error = prepare(&attributes, &actions, ends[1]);
+    if (error == 0)
+        error = posix_spawn(&spawn->pid, "/bin/sh", &actions, &attributes, (char *const *)(uintptr_t)words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(ends[1]);
+    if (error != 0) {
+        close(ends[0]);
+        spawn->pid = 0;
+        return error;
+    }
+    spawn->fd = ends[0];
+    fcntl(spawn->fd, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* True: it has ended, and *code_out says how. */
+static bool reaped(struct spawn *spawn, int64_t until_ns, int *code_out)
+{
+    const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
+    int how = 0;
+    pid_t pid = 0;
+
+    while ((pid = waitpid(spawn->pid, &how, WNOHANG)) == 0 || (pid < 0 && errno == EINTR)) {
+        if (clock_mono_ns() >= until_ns)
+            return false;
+        nanosleep(&pause, NULL); /* there is no descriptor for a child's end on every kernel we run on */
+    }
+    *code_out = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+    return true;
+}
+
+static int end(struct spawn *spawn)
+{
+    int code = 0;
+
+    kill(-spawn->pid, SIGTERM);
+    if (!reaped(spawn, clock_mono_ns() + PATIENCE_NS, &code)) {
+        kill(-spawn->pid, SIGKILL);
+        reaped(spawn, INT64_MAX, &code);
+    }
+    return code;
+}
+
+static void forget(struct spawn *spawn)
+{
+    close(spawn->fd);
+    *spawn = (struct spawn){0};
+}
+
+int spawn_wait(struct spawn *spawn)
+{
+    int code = 0;
+
+    if (!reaped(spawn, clock_mono_ns() + PATIENCE_NS, &code))
+        code = end(spawn);
+    forget(spawn);
+    return code;
+}
+
+void spawn_stop(struct spawn *spawn)
+{
+    if (spawn->pid == 0)
+        return;
+    end(spawn);
+    forget(spawn);
+}

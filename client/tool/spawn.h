@@ -1,0 +1,22 @@
+/* spawn.h - a command whose standard output is read. It runs in a process group of its own, which is ended with us. */
+#ifndef TRIBUTARY_TOOL_SPAWN_H
+#define TRIBUTARY_TOOL_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct spawn {
+    pid_t pid; /* 0: none */
+    int fd;    /* its standard output */
+};
+
+/* Runs `command` with /bin/sh. 0, or an errno. */
+int spawn_start(struct spawn *spawn, const char *command);
+
+/* Waits for a command that closed its output; a second later it is told to end. Its exit code; 128 + signal. */
+int spawn_wait(struct spawn *spawn);
+
+/* Tells the whole group to end, and waits: SIGTERM, after a second SIGKILL. Harmless where nothing runs. */
+void spawn_stop(struct spawn *spawn);
+
+#endif

@@ -1,0 +1,144 @@
+/* status.c - `tributary status`. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/tool/exits.h"
+#include "client/tool/link.h"
+#include "client/tool/table.h"
+#include "client/tool/value.h"
+#include "client/tool/verbs.h"
+
+enum { FORM_TEXT, FORM_JSON };
+
+struct settings {
+    struct common common;
+    unsigned output;
+    bool counters;
+};
+
+struct view {
+    const struct settings *settings;
+    const char *health;
+};
+
+static void print_json(const struct view *view, const struct tributary_info *info)
+{
+    json_t *object = json_object();
+    json_t *listening = json_array();
+    json_t *counters = json_object();
+
+    table_put_text(object, "health", view->health);
+    table_put_text(object, "version", info->version);
+    table_put_text(object, "grpc_version", info->grpc_version);
+    table_put_moment(object, "started", info->started_unix_nano);
+    for (size_t i = 0; i < info->listening_count; i++)
+        json_array_append_new(listening, json_string(info->listening[i]));
+    json_object_set_new(object, "listening", listening);
+    table_put_number(object, "pid", info->pid);
+    table_put_number(object, "max_event_bytes", info->max_event_bytes);
+    table_put_number(object, "max_batch_bytes", info->max_batch_bytes);
+    table_put_number(object, "max_batch_events", info->max_batch_events);
+    table_put_number(object, "max_calls_per_connection", info->max_calls_per_connection);
+    table_put_number(object, "max_connections", info->max_connections);
+    table_put_number(object, "memory_limit_bytes", info->memory_limit_bytes);
+    table_put_number(object, "memory_used_bytes", info->memory_used_bytes);
+    json_object_set_new(object, "draining", json_boolean(info->draining));
+    for (size_t i = 0; i < info->counter_count; i++)
+        json_object_set_new(counters, info->counters[i].name, json_integer(info->counters[i].value));
+    json_object_set_new(object, "counters", counters);
+    table_print_json(object);
+}
+
+static int64_t counter(const struct tributary_info *info, const char *name)
+{
+    for (size_t i = 0; i < info->counter_count; i++) {
+        if (strcmp(info->counters[i].name, name) == 0)
+            return info->counters[i].value;
+    }
+    return 0;
+}
+
+static void print_text(const struct view *view, const struct tributary_info *info)
+{
+    char age[40];
+    char used[32];
+    char limit[32];
+
+    duration_text(MAX_OF(clock_wall_ns() - (int64_t)info->started_unix_nano, 0), age, sizeof(age));
+    bytes_text(info->memory_used_bytes, used, sizeof(used));
+    bytes_text(info->memory_limit_bytes, limit, sizeof(limit));
+    printf("server         %s, %s\n", link_target(&view->settings->common), view->health);
+    printf("version        %s, gRPC %s\n", info->version, info->grpc_version);
+    printf("up             %s, process %u\n", age, info->pid);
+    for (size_t i = 0; i < info->listening_count; i++)
+        printf("%-14s %s\n", i == 0 ? "listening" : "", info->listening[i]);
+    printf("producers      %" PRId64 "\nsubscriptions  %" PRId64 "\nconnections    %" PRId64 "\n", counter(info, "live.producers"),
+           counter(info, "live.subscriptions"), counter(info, "live.connections"));
+    printf("events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n", counter(info, "events.in"), counter(info, "events.out"),
+           counter(info, "events.dropped"));
+    printf("memory         %s of %s\n", used, limit);
+    for (size_t i = 0; view->settings->counters && i < info->counter_count; i++)
+        printf("%-28s %12" PRId64 "\n", info->counters[i].name, info->counters[i].value);
+}
+
+static void on_info(void *ctx, const struct tributary_info *info)
+{
+    const struct view *view = ctx;
+
+    if (view->settings->output == FORM_JSON)
+        print_json(view, info);
+    else
+        print_text(view, info);
+}
+
+static int show(const struct settings *settings, struct tributary *client)
+{
+    struct view view = {.settings = settings, .health = "serving"};
+    struct tributary_status status;
+    bool serving = false;
+
+    if (tributary_check(client, NULL, settings->common.max_time_ns, &serving, &status) != TRIBUTARY_OK)
+        view.health = "health unknown";
+    else if (!serving)
+        view.health = "not serving";
+    if (tributary_info(client, settings->common.max_time_ns, on_info, &view, &status) != TRIBUTARY_OK)
+        return link_failed("asking the server", &status);
+    return serving ? EXITS_OK : EXITS_UNAVAILABLE;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct settings settings = {.output = FORM_TEXT};
+    struct text_list arguments = {0};
+    struct tributary *client = NULL;
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) && (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
+        result = show(&settings, client);
+    tributary_free(client);
+    cli_forget(verb, &settings, &arguments);
+    return result;
+}
+
+static const struct option options[] = {
+    {'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output), "for people, or one JSON object (default: text)"},
+    {0, "counters", OPTION_FLAG, "", offsetof(struct settings, counters), "with all counters of the server"},
+};
+
+static const struct example examples[] = {
+    {"tributary status", "is it there, since when, and what does it do"},
+    {"tributary status -s unix:/run/tributary.sock -o json | jq .counters", "the counters of another server"},
+};
+
+const struct verb verb_status = {
+    .name = "status",
+    .arguments = "",
+    .summary = "show the health, version and sums of the server",
+    .text = "The exit code is 3 where the server cannot be reached, and where it is not serving, as while it drains.",
+    .options = options,
+    .option_count = 2,
+    .examples = examples,
+    .example_count = 2,
+    .run = run,
+};

@@ -1,0 +1,173 @@
+/* sub.c - `tributary sub`: one merged stream on standard output, notices on standard error. What arrives is handled in sub_stream.c. */
+#include "client/tool/sub_stream.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/tool/exits.h"
+#include "client/tool/link.h"
+#include "client/tool/verbs.h"
+#include "client/tool/wish.h"
+
+#define NOT_GIVEN UINT32_MAX
+
+struct settings {
+    struct common common;
+    struct wish_lists lists;
+    const char *name;
+    unsigned overflow, fallback, output;
+    uint64_t buffer_events, buffer_bytes, batch_events, batch_bytes;
+    int64_t max_age_ns, block_timeout_ns, linger_ns, heartbeat_ns, for_ns;
+    uint64_t count;
+    bool fail_on_loss, ledger, quiet, no_reconnect;
+};
+
+/* An option that was not given stays the server's default; one that says 0 is an explicit none. */
+static int64_t duration(int64_t given_ns)
+{
+    return given_ns < 0 ? 0 : given_ns == 0 ? TRIBUTARY_NONE : given_ns;
+}
+
+static int fill(const struct verb *verb, const struct settings *settings, const struct wish *wish,
+                struct tributary_subscriber_options *options)
+{
+    if (settings->buffer_events > UINT32_MAX || settings->batch_events > UINT32_MAX || settings->batch_bytes > UINT32_MAX)
+        return cli_wrong(verb, "a number is far too large");
+    *options = (struct tributary_subscriber_options){
+        .name = settings->name,
+        .selectors = wish->selectors,
+        .selector_count = wish->selector_count,
+        .exclude = wish->excludes,
+        .exclude_count = wish->exclude_count,
+        .max_events = (uint32_t)settings->buffer_events,
+        .max_bytes = settings->buffer_bytes,
+        .max_age_ns = duration(settings->max_age_ns),
+        .overflow = (enum tributary_overflow)(settings->overflow == NOT_GIVEN ? 0 : settings->overflow + 1),
+        .block_timeout_ns = duration(settings->block_timeout_ns),
+        .fallback = (enum tributary_overflow)(settings->fallback == NOT_GIVEN ? 0 : settings->fallback + 2),
+        .linger_ns = duration(settings->linger_ns),
+        .max_batch_events = (uint32_t)settings->batch_events,
+        .max_batch_bytes = (uint32_t)settings->batch_bytes,
+        .heartbeat_ns = duration(settings->heartbeat_ns),
+        .no_statuses = settings->quiet,
+        .no_reconnect = settings->no_reconnect,
+    };
+    return EXITS_OK;
+}
+
+static int subscribe(const struct verb *verb, const struct settings *settings, const struct wish *wish, struct sub *sub)
+{
+    struct tributary_subscriber_options options;
+    struct tributary *client = NULL;
+    int result = fill(verb, settings, wish, &options);
+
+    if (result == EXITS_OK)
+        result = link_open(verb, &settings->common, &client);
+    if (result == EXITS_OK)
+        result = sub_run(sub, client, &options);
+    tributary_free(client);
+    return result;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct settings settings = {
+        .overflow = NOT_GIVEN, .fallback = NOT_GIVEN, .max_age_ns = -1, .block_timeout_ns = -1, .linger_ns = -1, .heartbeat_ns = -1};
+    struct text_list arguments = {0};
+    struct wish wish = {.selector_count = 0};
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        struct text_list named = settings.lists.producers;
+        const char *fault = NULL;
+
+        if (named.count > 0 && arguments.count > 0)
+            fault = "name producers as arguments or by --producer, not both";
+        if (arguments.count > 0)
+            settings.lists.producers = arguments;
+        if (fault == NULL)
+            fault = wish_build(&wish, &settings.lists);
+
+        struct sub sub = {.count = settings.count,
+                          .fail_on_loss = settings.fail_on_loss,
+                          .with_ledger = settings.ledger,
+                          .quiet = settings.quiet,
+                          .max_time_ns = settings.common.max_time_ns};
+
+        if (fault != NULL) {
+            result = cli_wrong(verb, "%s", fault);
+        } else if (!stop_init(&sub.stop, settings.for_ns)) {
+            result = EXITS_ERROR;
+        } else {
+            printer_init(&sub.printer, (enum printer_form)settings.output, STDOUT_FILENO);
+            result = subscribe(verb, &settings, &wish, &sub);
+            printer_fini(&sub.printer);
+            stop_fini(&sub.stop);
+        }
+        settings.lists.producers = named;
+    }
+    wish_fini(&wish);
+    cli_forget(verb, &settings, &arguments);
+    return result;
+}
+
+#define AT(member) offsetof(struct settings, member)
+static const struct option options[] = {
+    {'p', "producer", OPTION_LIST, "PATTERN", AT(lists.producers), "events of these producers; may be repeated, as may the next four"},
+    {'t', "topic", OPTION_LIST, "PATTERN", AT(lists.topics), "events about these topics"},
+    {'k', "key", OPTION_LIST, "PATTERN", AT(lists.keys), "events with one of these keys"},
+    {0, "type", OPTION_LIST, "PATTERN", AT(lists.types), "events of one of these types"},
+    {'H', "header", OPTION_LIST, "NAME=PATTERN", AT(lists.headers), "events that carry all of these headers"},
+    {0, "exclude-producer", OPTION_LIST, "PATTERN", AT(lists.exclude_producers), "but not these"},
+    {0, "exclude-topic", OPTION_LIST, "PATTERN", AT(lists.exclude_topics), "nor these"},
+    {0, "exclude-key", OPTION_LIST, "PATTERN", AT(lists.exclude_keys), "nor these"},
+    {0, "exclude-type", OPTION_LIST, "PATTERN", AT(lists.exclude_types), "nor these"},
+    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect", AT(overflow),
+     "what a full channel does (default: drop-oldest)"},
+    {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", AT(fallback), "with block: what happens after --block-timeout"},
+    {0, "buffer-events", OPTION_NUMBER, "N", AT(buffer_events), "events that may wait at the server (default: 1024)"},
+    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes), "bytes that may wait there, such as 64MiB (default: 4MiB)"},
+    {0, "max-age", OPTION_DURATION, "DURATION", AT(max_age_ns), "events that waited longer are dropped (default: none)"},
+    {0, "block-timeout", OPTION_DURATION, "DURATION", AT(block_timeout_ns),
+     "with block: how long producers may be held back (default: 100ms)"},
+    {0, "linger", OPTION_DURATION, "DURATION", AT(linger_ns), "how long events may be gathered under load (default: 0.5ms)"},
+    {0, "max-batch-events", OPTION_NUMBER, "N", AT(batch_events), "events in one message (default: 4096)"},
+    {0, "max-batch-bytes", OPTION_BYTES, "BYTES", AT(batch_bytes), "bytes in one message (default: 256KiB)"},
+    {0, "heartbeat", OPTION_DURATION, "DURATION", AT(heartbeat_ns),
+     "a sign of life after this long; three missing ones are a loss (default: 10s)"},
+    {0, "name", OPTION_TEXT, "NAME", AT(name), "shown by 'tributary subs ls'"},
+    {'n', "count", OPTION_NUMBER, "N", AT(count), "stop after N events"},
+    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s, and deliver what waits"},
+    {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", AT(output), "how events are printed (default: text)"},
+    {0, "fail-on-loss", OPTION_FLAG, "", AT(fail_on_loss), "exit code 5 where events were lost"},
+    {0, "ledger", OPTION_FLAG, "", AT(ledger), "at the end, a table on standard error: published, delivered, dropped"},
+    {0, "no-reconnect", OPTION_FLAG, "", AT(no_reconnect), "end when the connection is lost"},
+    {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no notices on standard error"},
+};
+
+static const struct example examples[] = {
+    {"tributary sub", "everything from everybody"},
+    {"tributary sub 'web-*' --exclude-topic debug", "all producers whose names begin with web-, without debug"},
+    {"tributary sub -t orders --type 'order.*' -o jsonl | jq .data", "by topic and type, for another program"},
+    {"tributary sub --overflow block --fail-on-loss -n 1000 web", "a thousand events without a gap, or exit code 5"},
+    {"tributary sub --for 10s --ledger", "ten seconds, and the sums"},
+};
+
+const struct verb verb_sub = {
+    .name = "sub",
+    .arguments = "[PRODUCER...]",
+    .arguments_most = WISH_SELECTORS_MOST,
+    .summary = "print one merged stream of events",
+    .text = "Prints the events of all producers whose names match one of the patterns: '*' is any run of characters, '?' is one. Without\n"
+            "patterns and options it prints everything. Text is: time, producer, sequence, data. Notices (lost events, the state of "
+            "producers, a\n"
+            "stream that closes) go to standard error. After a lost connection the stream goes on where it stood, and what was missed is "
+            "reported.\n"
+            "SIGINT and SIGTERM end it gently: what waits at the server is still printed. In the ledger, a filter counts as not delivered.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .examples = examples,
+    .example_count = sizeof(examples) / sizeof(examples[0]),
+    .run = run,
+};

@@ -1,0 +1,213 @@
+/* sub_stream.c - what arrives is printed; what ends it is waited for. Callbacks run on the client thread, sub_run() on the main one. */
+#include "client/tool/sub_stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/tool/exits.h"
+#include "client/tool/link.h"
+#include "client/tool/value.h"
+
+static void enough(struct sub *sub)
+{
+    sub->is_enough = true;
+    stop_ring(&sub->stop);
+}
+
+static void on_event(void *ctx, const struct tributary_delivery *delivery)
+{
+    struct sub *sub = ctx;
+
+    if (sub->is_enough)
+        return;
+    printer_event(&sub->printer, delivery);
+    if (sub->with_ledger)
+        ledger_delivered(&sub->ledger, delivery);
+    sub->printed++;
+    if (sub->printer.error != 0 || sub->printed == sub->count)
+        enough(sub);
+}
+
+static void on_applied(void *ctx)
+{
+    struct sub *sub = ctx;
+
+    if (sub->printer.out.size > 0 && !printer_flush(&sub->printer))
+        enough(sub);
+}
+
+static void on_lost(void *ctx, const struct tributary_lost *lost)
+{
+    struct sub *sub = ctx;
+    struct buf source = {0};
+    char size[32];
+
+    if (sub->is_enough)
+        return;
+    atomic_store(&sub->lost, true);
+    if (sub->with_ledger)
+        ledger_lost(&sub->ledger, lost);
+    if (sub->quiet)
+        return;
+    escape_text(&source, lost->source);
+    bytes_text(lost->bytes, size, sizeof(size));
+    if (lost->count_unknown)
+        fprintf(stderr, "tributary: lost events of %.*s: %s, nobody can say how many\n", (int)source.size, (const char *)source.at,
+                tributary_loss_name(lost->reason));
+    else
+        fprintf(stderr, "tributary: lost %" PRIu64 " event%s of %.*s (%s): %s, within sequences %" PRIu64 " to %" PRIu64 "\n", lost->count,
+                lost->count == 1 ? "" : "s", (int)source.size, (const char *)source.at, size, tributary_loss_name(lost->reason),
+                lost->first_sequence, lost->last_sequence);
+    buf_fini(&source);
+}
+
+static void on_status(void *ctx, const struct tributary_producer_status *status)
+{
+    struct sub *sub = ctx;
+    struct buf text = {0};
+
+    if (sub->quiet || sub->is_enough)
+        return;
+    escape_text(&text, status->source);
+    buf_format(&text, " is %s", tributary_state_name(status->state));
+    if (status->code != TRIBUTARY_OK) {
+        buf_format(&text, ": %s: ", tributary_code_name(status->code));
+        escape_text(&text, status->message);
+    }
+    fprintf(stderr, "tributary: %.*s\n", (int)text.size, (const char *)text.at);
+    buf_fini(&text);
+}
+
+static void on_closing(void *ctx, const struct tributary_closing *closing)
+{
+    const struct sub *sub = ctx;
+
+    if (!sub->quiet)
+        fprintf(stderr, "tributary: the stream is closing: %s\n", tributary_closing_name(closing->reason));
+}
+
+static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+{
+    const struct sub *sub = ctx;
+
+    if (!sub->quiet)
+        fprintf(stderr, "tributary: the stream was lost: %s; trying again in %" PRId64 " ms\n", why->message, retry_ns / NS_PER_MS);
+}
+
+static void on_ended(void *ctx, const struct tributary_status *status)
+{
+    struct sub *sub = ctx;
+
+    (void)status; /* tributary_subscriber_wait() says it again */
+    printer_flush(&sub->printer);
+    atomic_store(&sub->ended, true);
+    stop_ring(&sub->stop);
+}
+
+/* Why the main thread stopped waiting. */
+enum reason { STILL, STREAM_ENDED, ENOUGH, ASKED, TIME_OVER };
+
+static enum reason wait_for_end(struct sub *sub, int64_t over_ns)
+{
+    enum reason reason = STILL;
+
+    while (reason == STILL) {
+        const int64_t now_ns = clock_mono_ns();
+
+        sub->stop.rung = false;
+        if (!stop_asked(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended))
+            stop_wait(&sub->stop, -1, over_ns == INT64_MAX ? INT64_MAX : over_ns - now_ns);
+        if (atomic_load(&sub->ended))
+            reason = STREAM_ENDED;
+        else if (sub->stop.rung)
+            reason = ENOUGH;
+        else if (stop_asked(&sub->stop))
+            reason = ASKED;
+        else if (clock_mono_ns() >= over_ns)
+            reason = TIME_OVER;
+    }
+    return reason;
+}
+
+/* Gently; a second signal ends it at once, a third the process, since a reader of ours may be stuck. */
+static void finish(struct sub *sub, struct tributary *client)
+{
+    const unsigned asked = sub->stop.signals;
+
+    if (sub->with_ledger)
+        ledger_ask(&sub->ledger, client);
+    tributary_subscriber_finish(sub->subscriber, 0);
+    while (!atomic_load(&sub->ended)) {
+        stop_wait(&sub->stop, -1, INT64_MAX);
+        if (sub->stop.signals > asked)
+            tributary_subscriber_cancel(sub->subscriber);
+        if (sub->stop.signals > asked + 1)
+            _exit(EXITS_ERROR);
+    }
+}
+
+static int verdict(const struct sub *sub, enum reason reason, const struct tributary_status *status)
+{
+    const int error = sub->printer.error;
+
+    if (error != 0 && error != EPIPE) {
+        fprintf(stderr, "tributary: writing: %s\n", strerror(error));
+        return EXITS_ERROR;
+    }
+    if (reason == TIME_OVER)
+        return EXITS_DEADLINE;
+    if (reason == STREAM_ENDED && status->code != TRIBUTARY_OK)
+        return link_failed("the stream ended", status);
+    if (reason == ASKED && status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED)
+        return link_failed("finishing", status);
+    return atomic_load(&sub->lost) && sub->fail_on_loss ? EXITS_LOSS : EXITS_OK;
+}
+
+static int run_stream(struct sub *sub, struct tributary *client)
+{
+    const int64_t over_ns = sub->max_time_ns > 0 ? clock_mono_ns() + sub->max_time_ns : INT64_MAX;
+    struct tributary_subscriber *subscriber = sub->subscriber;
+    const enum reason reason = wait_for_end(sub, over_ns);
+    struct tributary_status status;
+
+    if (reason == ASKED)
+        finish(sub, client);
+    else if (reason == ENOUGH && sub->with_ledger)
+        ledger_ask(&sub->ledger, client);
+    tributary_subscriber_cancel(subscriber);
+    tributary_subscriber_wait(subscriber, TRIBUTARY_FOREVER, &status);
+    tributary_subscriber_free(subscriber);
+    if (sub->with_ledger)
+        ledger_print(&sub->ledger, stderr);
+    return verdict(sub, reason, &status);
+}
+
+int sub_run(struct sub *sub, struct tributary *client, const struct tributary_subscriber_options *options)
+{
+    const struct tributary_watch watch = {
+        .event = on_event,
+        .lost = on_lost,
+        .status = on_status,
+        .closing = on_closing,
+        .applied = on_applied,
+        .interrupted = on_interrupted,
+        .ended = on_ended,
+        .ctx = sub,
+    };
+    struct tributary_subscriber *subscriber = NULL;
+    struct tributary_status status;
+    int result = EXITS_OK;
+
+    ledger_init(&sub->ledger);
+    if (tributary_subscribe(client, options, &watch, &subscriber, &status) == TRIBUTARY_OK) {
+        sub->subscriber = subscriber;
+        result = run_stream(sub, client);
+    } else {
+        result = link_failed("subscribing", &status);
+    }
+    ledger_fini(&sub->ledger);
+    return result;
+}

@@ -1,0 +1,31 @@
+/* sub_stream.h - the life of one `tributary sub`. */
+#ifndef TRIBUTARY_TOOL_SUB_STREAM_H
+#define TRIBUTARY_TOOL_SUB_STREAM_H
+
+#include <stdatomic.h>
+
+#include "client/tool/ledger.h"
+#include "client/tool/printer.h"
+#include "client/tool/stop.h"
+
+struct sub {
+    /* Set by the caller. */
+    uint64_t count; /* 0: no end */
+    bool fail_on_loss, with_ledger, quiet;
+    int64_t max_time_ns; /* 0: none */
+    struct stop stop;
+    struct printer printer; /* client thread, while it runs */
+
+    /* Its own. */
+    struct ledger ledger;
+    struct tributary_subscriber *subscriber; /* main thread */
+    uint64_t printed;                        /* client thread */
+    bool is_enough;                          /* client thread: --count is reached, or nobody reads any more */
+    _Atomic bool lost;
+    _Atomic bool ended;
+};
+
+/* Prints until it ends; returns the exit code. */
+int sub_run(struct sub *sub, struct tributary *client, const struct tributary_subscriber_options *options);
+
+#endif

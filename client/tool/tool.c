@@ -1,0 +1,58 @@
+/* tool.c - finds the verb and runs it. */
+#include "client/tool/verbs.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/tool/exits.h"
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-help") == 0;
+}
+
+static bool is_version(const char *word)
+{
+    return strcmp(word, "--version") == 0 || strcmp(word, "-version") == 0;
+}
+
+static int unknown(int argc, char **argv)
+{
+    fprintf(stderr, "tributary: there is no verb '%s%s%s'\nTry 'tributary help'.\n", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    return EXITS_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    int words = 0;
+    const struct verb *verb = verb_find(argc, argv, &words);
+
+    if (argc == 0)
+        help_all(stdout);
+    else if (verb != NULL)
+        help_verb(stdout, verb);
+    else
+        return unknown(argc, argv);
+    return EXITS_OK;
+}
+
+int tool_run(int argc, char **argv)
+{
+    const struct verb *verb = NULL;
+    int words = 0;
+
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away shows as a failed write */
+    if (argc == 0) {
+        help_all(stderr);
+        return EXITS_USAGE;
+    }
+    if (is_help(argv[0]))
+        return help(argc - 1, argv + 1);
+    if (is_version(argv[0]))
+        return verb_version.run(&verb_version, 0, argv);
+    verb = verb_find(argc, argv, &words);
+    if (verb == NULL)
+        return unknown(argc, argv);
+    return verb->run(verb, argc - words, argv + words);
+}

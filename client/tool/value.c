@@ -1,0 +1,225 @@
+/* value.c - reading and writing durations, sizes and moments. */
+#include "client/tool/value.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/clock.h"
+
+struct unit {
+    const char *name;
+    uint64_t size;
+};
+
+bool number_parse(const char *text, uint64_t *number_out)
+{
+    uint64_t number = 0;
+
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        const uint64_t digit = (uint64_t)(*text - '0');
+
+        if (*text < '0' || *text > '9' || number > (UINT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *number_out = number;
+    return true;
+}
+
+/* One decimal number of at most 9 decimals, as billionths in `*whole` and `*billionths`. Returns where it ends; NULL: none. */
+static const char *decimal(const char *at, uint64_t *whole_out, uint64_t *billionths_out)
+{
+    uint64_t whole = 0;
+    uint64_t part = 0;
+    uint64_t scale = UINT64_C(1000000000);
+
+    if (!isdigit((unsigned char)*at))
+        return NULL;
+    for (; isdigit((unsigned char)*at); at++) {
+        if (whole > UINT64_MAX / 20)
+            return NULL;
+        whole = whole * 10 + (uint64_t)(*at - '0');
+    }
+    if (*at == '.') {
+        at++;
+        if (!isdigit((unsigned char)*at))
+            return NULL;
+        for (; isdigit((unsigned char)*at); at++) {
+            scale /= 10;
+            part += (uint64_t)(*at - '0') * scale;
+        }
+    }
+    *whole_out = whole;
+    *billionths_out = part;
+    return at;
+}
+
+/* The longest unit that `at` begins with. */
+static const struct unit *unit_at(const char *at, const struct unit *units, size_t count)
+{
+    const struct unit *found = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(at, units[i].name, strlen(units[i].name)) == 0 && (found == NULL || strlen(units[i].name) > strlen(found->name)))
+            found = &units[i];
+    }
+    return found;
+}
+
+bool duration_parse(const char *text, int64_t *ns_out)
+{
+    static const struct unit units[] = {
+        {"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"m", UINT64_C(60000000000)}, {"h", UINT64_C(3600000000000)}};
+    uint64_t sum = 0;
+    uint64_t whole = 0;
+    uint64_t part = 0;
+    const char *at = text;
+
+    do {
+        const struct unit *unit = &units[3];
+
+        at = decimal(at, &whole, &part);
+        if (at == NULL)
+            return false;
+        if (*at != '\0' || sum != 0) {
+            unit = unit_at(at, units, ARRAY_LEN(units));
+            if (unit == NULL)
+                return false;
+            at += strlen(unit->name);
+        }
+        if (whole > (uint64_t)INT64_MAX / unit->size)
+            return false;
+        sum += whole * unit->size + (uint64_t)((double)part * (double)unit->size / 1e9);
+        if (sum > (uint64_t)INT64_MAX)
+            return false;
+    } while (*at != '\0');
+    *ns_out = (int64_t)sum;
+    return true;
+}
+
+bool bytes_parse(const char *text, uint64_t *bytes_out)
+{
+    static const char *const endings[] = {"", "B", "iB"};
+    static const char letters[] = "KMG";
+    uint64_t whole = 0;
+    uint64_t part = 0;
+    unsigned shift = 0;
+    const char *at = decimal(text, &whole, &part);
+    const char *letter = NULL;
+
+    if (at == NULL)
+        return false;
+    letter = *at != '\0' ? strchr(letters, toupper((unsigned char)*at)) : NULL;
+    if (letter != NULL) {
+        shift = 10 * (unsigned)(letter - letters + 1);
+        at++;
+    }
+    if (whole > UINT64_MAX >> shift || (part != 0 && shift == 0))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+        if (strcmp(at, endings[i]) == 0 && (i < 2 || shift > 0)) {
+            *bytes_out = (whole << shift) + ((part << shift) / 1000000000 & (shift > 0 ? UINT64_MAX : 0));
+            return true;
+        }
+    }
+    return false;
+}
+
+void moment_text(uint64_t unix_nano, char text[MOMENT_ROOM])
+{
+    const time_t seconds = (time_t)(unix_nano / NS_PER_S);
+    struct tm utc;
+    size_t size = 0;
+
+    gmtime_r(&seconds, &utc);
+    size = strftime(text, MOMENT_ROOM, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + size, MOMENT_ROOM - size, ".%09" PRIu64 "Z", unix_nano % NS_PER_S);
+}
+
+/* "Z", "+hh:mm" or "-hh:mm", to the end. */
+static bool offset_parse(const char *at, int64_t *seconds_out)
+{
+    unsigned hours = 0;
+    unsigned minutes = 0;
+    int size = 0;
+
+    *seconds_out = 0;
+    if (strcmp(at, "Z") == 0 || strcmp(at, "z") == 0)
+        return true;
+    if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2u:%2u%n", &hours, &minutes, &size) != 2 || size != 5 || at[6] != '\0')
+        return false;
+    *seconds_out = (int64_t)(hours * 3600 + minutes * 60) * (*at == '-' ? -1 : 1);
+    return hours < 24 && minutes < 60;
+}
+
+bool moment_parse(const char *text, uint64_t *unix_nano_out)
+{
+    struct tm utc = {0};
+    const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+    uint64_t whole = 0;
+    uint64_t part = 0;
+    int64_t offset = 0;
+
+    if (at == NULL)
+        return number_parse(text, unix_nano_out);
+    if (*at == '.') {
+        char fraction[16] = "0.";
+        size_t size = 0;
+
+        for (at++; isdigit((unsigned char)*at) && size < 9; at++)
+            fraction[2 + size++] = *at;
+        while (isdigit((unsigned char)*at))
+            at++;
+        if (decimal(fraction, &whole, &part) == NULL)
+            return false;
+    }
+    if (!offset_parse(at, &offset))
+        return false;
+
+    const int64_t seconds = (int64_t)timegm(&utc) - offset;
+
+    if (seconds < 0 || (uint64_t)seconds > (UINT64_MAX - part) / NS_PER_S)
+        return false;
+    *unix_nano_out = (uint64_t)seconds * NS_PER_S + part;
+    return true;
+}
+
+void duration_text(int64_t ns, char *text, size_t room)
+{
+    const int64_t seconds = ns / NS_PER_S;
+
+    if (ns < NS_PER_S)
+        snprintf(text, room, "%.3g ms", (double)ns / 1e6);
+    else if (ns < 10 * NS_PER_S)
+        snprintf(text, room, "%.3g s", (double)ns / 1e9);
+    else if (seconds < 120)
+        snprintf(text, room, "%" PRId64 " s", seconds);
+    else if (seconds < 3600)
+        snprintf(text, room, "%" PRId64 " min", seconds / 60);
+    else if (seconds < 86400)
+        snprintf(text, room, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
+    else
+        snprintf(text, room, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
+}
+
+void bytes_text(uint64_t bytes, char *text, size_t room)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    if (bytes < 1024) {
+        snprintf(text, room, "%" PRIu64 " B", bytes);
+        return;
+    }
+    for (value /= 1024; value >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
+        value /= 1024;
+    snprintf(text, room, "%.1f %s", value, units[unit]);
+}

@@ -1,0 +1,28 @@
+/* verbs.h - the verbs of the tool: each is a table in the file of its name. */
+#ifndef TRIBUTARY_TOOL_VERBS_H
+#define TRIBUTARY_TOOL_VERBS_H
+
+#include "client/tool/cli.h"
+
+extern const struct verb verb_pub;           /* pub.c */
+extern const struct verb verb_sub;           /* sub.c */
+extern const struct verb verb_status;        /* status.c */
+extern const struct verb verb_producers_ls;  /* producers.c */
+extern const struct verb verb_producers_get; /* producers.c */
+extern const struct verb verb_subs_ls;       /* subs.c */
+extern const struct verb verb_subs_kick;     /* subs.c */
+extern const struct verb verb_version;       /* version.c */
+
+/* All of them, for help and manual pages. */
+const struct verb *const *verbs_all(size_t *count_out);
+
+/* The verb that the words begin with, and how many words its name has. NULL: there is none. */
+const struct verb *verb_find(int argc, char **argv, int *words_out);
+
+/* The overview. */
+void help_all(FILE *out);
+
+/* Everything: reads the words, runs the verb. Returns the exit code. */
+int tool_run(int argc, char **argv);
+
+#endif
