@@ -85,10 +85,11 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch 
 struct chan *chan_retain(struct chan *chan);
 void chan_release(struct chan *chan); /* the last reference closes it and frees it and its feeds */
 
-/* How the producer behind a *paced* feed is held back: it cannot wait in a stall, since other channels' events come down the same call; it is asked to pause. */
+/* How the producer behind a *paced* feed is held back: it cannot wait in a stall, since other channels' events come down the same call; it
+ * is asked to pause. */
 struct feed_pace {
-    /* True: part of what was put is parked (BLOCK), send no more. False: nothing is parked any more. Any thread, alternating, no lock of the channel held; may only note
-     * the fact. Not called after feed_close() returned. */
+    /* True: part of what was put is parked (BLOCK), send no more. False: nothing is parked any more. Any thread, alternating, no lock of
+     * the channel held; may only note the fact. Not called after feed_close() returned. */
     void (*pace)(void *ctx, bool pause);
     void *ctx;
 };
@@ -97,18 +98,19 @@ struct feed_pace {
 #define FEED_RESERVE_EVENTS 1024u
 #define FEED_RESERVE_BYTES (256u * 1024u)
 
-/* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of memory.
- * `pace` NULL: a shared feed, whose putters wait in stalls (timed by block_timeout_ns). Otherwise it is copied: chan_put() is given no stall, and what a BLOCK refuses is
- * parked untimed, within the reserve.
- * A feed carries the source's latest state (numbers as in the API's enum ProducerState) to the consumer: chan_states() tells each change once, latest only.
- * feed_close() sets the state (REMOVED, ENDED) and the cause (`code` 0: none; `message` is copied, cut at 256 bytes, NULL allowed) that are told after the
- * feed's last entry was taken and its losses told; then the feed is freed. What is parked of it stays and is let in as room comes. */
+/* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of
+ * memory. `pace` NULL: a shared feed, whose putters wait in stalls (timed by block_timeout_ns). Otherwise it is copied: chan_put() is given
+ * no stall, and what a BLOCK refuses is parked untimed, within the reserve. A feed carries the source's latest state (numbers as in the
+ * API's enum ProducerState) to the consumer: chan_states() tells each change once, latest only. feed_close() sets the state (REMOVED,
+ * ENDED) and the cause (`code` 0: none; `message` is copied, cut at 256 bytes, NULL allowed) that are told after the feed's last entry was
+ * taken and its losses told; then the feed is freed. What is parked of it stays and is let in as room comes. */
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace);
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state);
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message);
 
-/* A line drawn behind everything that was put so far. chan_marked() returns the latest mark (a number above 0 that rises) whose line was passed by chan_take(), or by drops, and
- * forgets it; 0: none. Ring and order as for losses: call it before chan_take() of the same batch, so that the mark stands before what came after it. */
+/* A line drawn behind everything that was put so far. chan_marked() returns the latest mark (a number above 0 that rises) whose line was
+ * passed by chan_take(), or by drops, and forgets it; 0: none. Ring and order as for losses: call it before chan_take() of the same batch,
+ * so that the mark stands before what came after it. */
 void chan_mark(struct chan *chan, uint32_t mark);
 uint32_t chan_marked(struct chan *chan);
 
@@ -141,6 +143,9 @@ struct take {
  * what is too old. Taker only. Returns true when more waits. Memory that runs out leaves the take shorter. */
 bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint64_t most_bytes, int64_t now_ns);
 
+/* The size of the event that chan_take() would take first; 0: nothing waits. Taker only. */
+uint32_t chan_next_bytes(struct chan *chan);
+
 /* Ends the flight: delivered, or dropped for `reason`. Empties *take, releases its chunks. Taker only. */
 void chan_delivered(struct chan *chan, struct take *take);
 void chan_lost(struct chan *chan, struct take *take, enum loss reason);
@@ -156,11 +161,6 @@ uint32_t chan_losses(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
  * under the lock. */
 uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)(void *ctx, const struct source *source, uint64_t sequence),
                         void *ctx);
-
-/* Calls `each` (NULL: nobody wants to know) for feeds whose state changed since it was told, at most `most`; a closed feed that is empty
- * and has no loss left to tell is freed afterwards. Call it after chan_losses() and send it in the same batch. A feed's first state counts
- * as a change. Taker only; under the lock. */
-
 
 /* Calls `each` (NULL: nobody wants to know) for feeds whose state changed since it was told, at most `most`; a closed feed that is empty
  * and has no loss left to tell is freed afterwards. Call it after chan_losses() and send it in the same batch. A feed's first state counts

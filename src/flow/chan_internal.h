@@ -24,6 +24,7 @@ struct range {
     struct chunk *chunk;
     struct feed *feed;
     uint32_t first, last;
+    uint32_t line; /* the number of the line that it came after */
 };
 
 struct entry {
@@ -61,6 +62,10 @@ struct feed {
     struct list in_states; /* its state changed; once it is closed: nothing but that is left to tell */
     uint32_t state, state_told;
     bool closed, ended; /* ended: the last state was told, the opener's reference is gone */
+    uint32_t code;      /* with `message`: the cause of the end */
+    char *message;      /* NULL: none */
+    struct feed_pace pace;
+    bool paced;
     struct list waiting_entries, parked_entries;
     struct tally accepted, delivered, dropped, waiting, flying;
     struct untold untold;         /* the first reason that came up; nearly always the only one */
@@ -100,6 +105,10 @@ struct chan {
     struct entry *free_entries;
     struct slab *slabs;
     uint32_t entries_used, entries_room;
+    uint32_t line;   /* how many lines were drawn */
+    uint32_t older;  /* entries from before the last line */
+    uint32_t mark;   /* of the last line, until it is passed; 0: none */
+    uint32_t marked; /* of a line that was passed, until that is told; 0: none */
 };
 
 static inline void tally_add(struct tally *tally, uint64_t events, uint64_t bytes)
@@ -147,5 +156,6 @@ void chan_settle(struct chan *chan); /* after anything left: where half is empty
 void feed_lost(struct chan *chan, const struct range *range, enum loss reason);
 void feed_moved(struct chan *chan, struct feed *feed);
 void feed_changed(struct chan *chan, struct feed *feed); /* its state, or what a closed feed still had to give */
+bool chan_line_passed(struct chan *chan);                /* there is a mark to tell */
 
 #endif

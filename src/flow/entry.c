@@ -39,6 +39,7 @@ struct entry *entry_new(struct chan *chan)
 
 void entry_free(struct chan *chan, struct entry *entry)
 {
+    chan->older -= entry->range.line != chan->line;
     entry->in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
     chan->free_entries = entry;
     chan->entries_used--;
@@ -102,6 +103,7 @@ void chan_wait(struct chan *chan, const struct range *range)
     count_accepted(chan, range);
     entry->range = *range;
     entry->stall = NULL;
+    chan->older += range->line != chan->line;
     chunk_retain(range->chunk);
     feed->refs++;
     list_append(&chan->waiting_entries, &entry->in_chan);

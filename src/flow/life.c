@@ -5,12 +5,15 @@
  *     |---break---> BROKEN ----close------^
  *     `-------------close-----------------'        */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/counters.h"
 #include "flow/chan_internal.h"
 
 /* No state was told yet. */
 #define STATE_NONE UINT32_MAX
+
+#define MESSAGE_BYTES_MOST 256
 
 /* Above this many, entries are given back whenever none of them is in use. */
 #define ENTRIES_KEPT 1024
@@ -56,6 +59,7 @@ void chan_leave(struct chan *chan)
 {
     struct after *after = chan->after;
 
+    (void)chan_line_passed(chan);
     if (chan->entries_used == 0 && chan->entries_room > ENTRIES_KEPT) {
         after->slabs = chan->slabs;
         chan->slabs = NULL;
@@ -114,6 +118,7 @@ static void feed_free(struct chan *chan, struct feed *feed)
     heap_remove(&chan->heaviest, &feed->weight);
     source_release(feed->source);
     free(feed->untold_others);
+    free(feed->message);
     free(feed);
 }
 
@@ -148,8 +153,8 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch 
     struct chan *chan = calloc(1, sizeof(*chan));
 
     CHECK(limits->max_events > 0 && limits->max_bytes > 0 && limits->max_age_ns >= 0 && limits->block_timeout_ns >= 0);
-    CHECK(limits->overflow >= OVERFLOW_BLOCK && limits->overflow < OVERFLOW_COUNT);
-    CHECK(limits->overflow != OVERFLOW_BLOCK || (limits->fallback > OVERFLOW_BLOCK && limits->fallback < OVERFLOW_COUNT));
+    CHECK(limits->overflow < OVERFLOW_COUNT);
+    CHECK(limits->overflow > OVERFLOW_BLOCK || (limits->fallback > OVERFLOW_BLOCK && limits->fallback < OVERFLOW_LATEST_PER_KEY));
     if (!chan)
         return NULL;
     if (pthread_mutex_init(&chan->lock, NULL) != 0) {
@@ -159,8 +164,9 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch 
     atomic_init(&chan->refs, 1);
     chan->limits = *limits;
     chan->watch = *watch;
-    chan->weighs =
-        limits->overflow == OVERFLOW_DROP_OLDEST || (limits->overflow == OVERFLOW_BLOCK && limits->fallback == OVERFLOW_DROP_OLDEST);
+    chan->weighs = limits->overflow == OVERFLOW_BY_FEED || limits->overflow == OVERFLOW_DROP_OLDEST ||
+                   limits->overflow == OVERFLOW_LATEST_PER_KEY ||
+                   (limits->overflow == OVERFLOW_BLOCK && limits->fallback == OVERFLOW_DROP_OLDEST);
     chan->armed = true;
     chan->stall_until_ns = INT64_MAX;
     list_init(&chan->waiting_entries);
@@ -199,7 +205,7 @@ void chan_release(struct chan *chan)
     count_add(COUNT_LIVE_CHANNELS, -1);
 }
 
-struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state)
+struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace)
 {
     struct feed *feed = calloc(1, sizeof(*feed));
     struct after after;
@@ -215,6 +221,9 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state)
     list_init(&feed->in_states);
     feed->state = state;
     feed->state_told = STATE_NONE;
+    feed->paced = pace != NULL;
+    if (pace)
+        feed->pace = *pace;
     list_init(&feed->waiting_entries);
     list_init(&feed->parked_entries);
     chan_enter(chan, &after);
@@ -243,12 +252,26 @@ void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
     chan_leave(chan);
 }
 
-void feed_close(struct chan *chan, struct feed *feed, uint32_t state)
+/* The first `most` bytes at most, cut between characters: the consumer gets it as text. NULL where there is nothing or no memory for it. */
+static char *text_cut(const char *text, size_t most)
 {
+    size_t size = text ? strnlen(text, most + 1) : 0;
+
+    if (size > most)
+        for (size = most; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
+            size--;
+    return size > 0 ? strndup(text, size) : NULL;
+}
+
+void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
+{
+    char *text = text_cut(message, MESSAGE_BYTES_MOST);
     struct after after;
 
     chan_enter(chan, &after);
     feed->state = state;
+    feed->code = code;
+    feed->message = text;
     feed->closed = true;
     feed_changed(chan, feed);
     chan_leave(chan);

@@ -185,6 +185,7 @@ static bool park(struct chan *chan, const struct range *range, struct stall *sta
     }
     entry->range = *range;
     entry->stall = stall;
+    chan->older += range->line != chan->line;
     chunk_retain(range->chunk);
     range->feed->refs++;
     list_append(&chan->parked_entries, &entry->in_chan);
@@ -236,7 +237,7 @@ static void expire(struct chan *chan)
 
 enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall)
 {
-    struct range range = {chunk, feed, first, last};
+    struct range range = {chunk, feed, first, last, 0};
     struct after after;
     enum err err = ERR_OK;
 
@@ -246,14 +247,15 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
         chan_leave(chan);
         return ERR_CLOSED;
     }
+    range.line = chan->line;
     if (chan->limits.max_age_ns > 0)
         expire(chan);
     feed->routed = MAX_OF(feed->routed, chunk->first_sequence + last - 1);
     feed_moved(chan, feed);
-    if (chan->limits.overflow == OVERFLOW_BLOCK)
+    if (chan->limits.overflow == OVERFLOW_BLOCK || (chan->limits.overflow == OVERFLOW_BY_FEED && feed->paced))
         err = block(chan, range, stall);
     else
-        apply(chan, chan->limits.overflow, range);
+        apply(chan, chan->limits.overflow == OVERFLOW_BY_FEED ? OVERFLOW_DROP_OLDEST : chan->limits.overflow, range);
     chan_leave(chan);
     return err;
 }

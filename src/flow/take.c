@@ -74,7 +74,8 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
 
     CHECK(take->count == 0 && most_events > 0 && most_bytes > 0);
     chan_enter(chan, &after);
-    while ((node = list_first(&chan->waiting_entries))) {
+    /* Not past a line that was passed, until that is told. */
+    while (!chan_line_passed(chan) && (node = list_first(&chan->waiting_entries))) {
         struct entry *entry = container_of(node, struct entry, in_chan);
         uint32_t count;
 
@@ -89,11 +90,27 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
     }
     if (chan->latched || chan->parked_count > 0)
         chan_settle(chan);
-    more = chan->waiting.events > 0;
+    more = chan->waiting.events > 0 || chan_line_passed(chan);
     chan->armed = true;
     after.ring = false; /* the taker is looking right now */
     chan_leave(chan);
     return more;
+}
+
+uint32_t chan_next_bytes(struct chan *chan)
+{
+    struct after after;
+    struct list *node;
+    uint32_t bytes = 0;
+
+    chan_enter(chan, &after);
+    if ((node = list_first(&chan->waiting_entries))) {
+        const struct range *range = &container_of(node, struct entry, in_chan)->range;
+
+        bytes = chunk_bytes(range->chunk, range->first, range->first + 1);
+    }
+    chan_leave(chan);
+    return bytes;
 }
 
 /* Takes the batch apart. `reason` 0: it was delivered. */
@@ -104,7 +121,7 @@ static void land(struct chan *chan, struct take *take, enum loss reason)
     chan_enter(chan, &after);
     for (uint32_t i = 0; i < take->count; i++) {
         const struct take_entry *entry = &take->entries[i];
-        struct range range = {entry->chunk, entry->feed, entry->first, entry->last};
+        struct range range = {entry->chunk, entry->feed, entry->first, entry->last, 0};
         uint32_t events = range.last - range.first, bytes = range_bytes(&range);
 
         tally_sub(&chan->flying, events, bytes);

@@ -200,7 +200,7 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)
     return told;
 }
 
-uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct source *source, uint32_t state), void *ctx)
+uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct feed_change *change), void *ctx)
 {
     struct after after;
     uint32_t told = 0;
@@ -217,7 +217,7 @@ uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
         if (feed->state != feed->state_told) {
             feed->state_told = feed->state;
             if (each)
-                each(ctx, feed->source, feed->state);
+                each(ctx, &(struct feed_change){feed->source, feed->state, feed->code, feed->message ? feed->message : ""});
             told++;
         }
         if (feed->closed) {
@@ -227,6 +227,40 @@ uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
     }
     chan_leave(chan);
     return told;
+}
+
+bool chan_line_passed(struct chan *chan)
+{
+    if (chan->mark > 0 && chan->older == 0) {
+        chan->marked = chan->mark;
+        chan->mark = 0;
+        chan_ring(chan);
+    }
+    return chan->marked > 0;
+}
+
+void chan_mark(struct chan *chan, uint32_t mark)
+{
+    struct after after;
+
+    CHECK(mark > 0);
+    chan_enter(chan, &after);
+    chan->line++;
+    chan->older = chan->entries_used;
+    chan->mark = mark;
+    chan_leave(chan);
+}
+
+uint32_t chan_marked(struct chan *chan)
+{
+    struct after after;
+    uint32_t marked;
+
+    chan_enter(chan, &after);
+    marked = chan_line_passed(chan) ? chan->marked : 0;
+    chan->marked = 0;
+    chan_leave(chan);
+    return marked;
 }
 
 struct tally chan_dropped(const struct chan_sums *sums)

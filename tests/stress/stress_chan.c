@@ -139,7 +139,7 @@ static void *put_all(void *ctx)
         feed_routed(putter->feed, next - 1);
         chunk_release(chunk);
     }
-    feed_close(round->chan, putter->feed, 9);
+    feed_close(round->chan, putter->feed, 9, 0, NULL);
     if (atomic_fetch_sub(&round->putting, 1) > 1)
         return NULL;
     chan_drain(round->chan);
@@ -168,11 +168,11 @@ static void on_position(void *ctx, const struct source *source, uint64_t sequenc
     HOLDS(round, sequence >= putter_of(round, source)->last_taken);
 }
 
-static void on_state(void *ctx, const struct source *source, uint32_t state)
+static void on_state(void *ctx, const struct feed_change *change)
 {
     struct round *round = ctx;
 
-    HOLDS(round, source->epoch < PUTTERS && (state == 1 || state == 9));
+    HOLDS(round, change->source->epoch < PUTTERS && (change->state == 1 || change->state == 9));
 }
 
 static void check_order(struct round *round, const struct take *take)
@@ -255,7 +255,7 @@ static void begin(struct round *round, uint64_t seed)
         putter->round = round;
         putter->random = seed * PUTTERS + i;
         putter->source = source_named("putter", i);
-        putter->feed = feed_open(round->chan, putter->source, 1);
+        putter->feed = feed_open(round->chan, putter->source, 1, NULL);
         HOLDS(round, putter->feed);
         flag_init(&putter->over);
     }

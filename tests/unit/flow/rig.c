@@ -42,7 +42,7 @@ void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
         char name[2] = {(char)('a' + i), '\0'};
 
         rig->sources[i] = source_named(name, i + 1);
-        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1);
+        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1, NULL);
         cr_assert(rig->feeds[i]);
         rig->next[i] = 1;
     }
@@ -57,7 +57,7 @@ void rig_close(struct rig *rig)
     take_fini(&rig->take);
     for (uint32_t i = 0; i < rig->count; i++) {
         if (rig->feeds[i])
-            feed_close(rig->chan, rig->feeds[i], 0);
+            feed_close(rig->chan, rig->feeds[i], 0, 0, NULL);
         source_release(rig->sources[i]);
     }
     chan_release(rig->chan);
@@ -160,9 +160,12 @@ const char *rig_positions(struct rig *rig, bool all, uint32_t most)
     return rig->text;
 }
 
-static void say_state(void *ctx, const struct source *source, uint32_t state)
+static void say_state(void *ctx, const struct feed_change *change)
 {
-    say(ctx, "%s is %u", source->name, state);
+    if (change->code > 0)
+        say(ctx, "%s is %u for %u: %s", change->source->name, change->state, change->code, change->message);
+    else
+        say(ctx, "%s is %u", change->source->name, change->state);
 }
 
 const char *rig_states(struct rig *rig, uint32_t most)
@@ -174,7 +177,7 @@ const char *rig_states(struct rig *rig, uint32_t most)
 
 void rig_feed_close(struct rig *rig, uint32_t feed, uint32_t state)
 {
-    feed_close(rig->chan, rig->feeds[feed], state);
+    feed_close(rig->chan, rig->feeds[feed], state, 0, NULL);
     rig->feeds[feed] = NULL;
 }
 

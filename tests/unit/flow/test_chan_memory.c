@@ -52,7 +52,7 @@ Test(chan_memory, nothing_is_made_without_it)
     rig_open(&rig, &newest, 1);
     exhausted = true;
     cr_assert_null(chan_new(&newest, &watch));
-    cr_assert_null(feed_open(rig.chan, rig.sources[0], 1));
+    cr_assert_null(feed_open(rig.chan, rig.sources[0], 1, NULL));
     exhausted = false;
     rig_close(&rig);
 }

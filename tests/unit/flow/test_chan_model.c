@@ -249,14 +249,15 @@ static void positions(struct trial *trial)
         HOLDS(trial, trial->model.feeds[i].gone || model_position(&trial->model, i) <= trial->model.feeds[i].told);
 }
 
-static void compare_state(void *ctx, const struct source *source, uint32_t state)
+static void compare_state(void *ctx, const struct feed_change *change)
 {
     struct trial *trial = ctx;
-    struct model_feed *model = &trial->model.feeds[source->epoch];
+    uint32_t feed = (uint32_t)change->source->epoch, state = change->state;
+    struct model_feed *model = &trial->model.feeds[feed];
 
     trial->told++;
     HOLDS(trial, !model->gone && state == model->state && state != model->state_told);
-    HOLDS(trial, !model->closed || !model_has_more(&trial->model, (uint32_t)source->epoch));
+    HOLDS(trial, !model->closed || !model_has_more(&trial->model, feed));
     model->state_told = state;
 }
 
@@ -290,7 +291,7 @@ static void control(struct trial *trial)
         feed_gap(trial->chan, trial->feeds[feed], 1000, 1000 + what, false);
         model_gap(&trial->model, feed, 1000, 1000 + what);
     } else if (what < 9 && trial->feeds[feed]) {
-        feed_close(trial->chan, trial->feeds[feed], 9);
+        feed_close(trial->chan, trial->feeds[feed], 9, 0, NULL);
         trial->feeds[feed] = NULL;
         model->state = 9;
         model->closed = true;
@@ -327,7 +328,7 @@ static void begin(struct trial *trial, uint64_t seed)
     trial->feed_count = 1 + roll(trial, MODEL_FEEDS);
     for (uint32_t i = 0; i < trial->feed_count; i++) {
         trial->sources[i] = source_named("source", i);
-        trial->feeds[i] = feed_open(trial->chan, trial->sources[i], 1);
+        trial->feeds[i] = feed_open(trial->chan, trial->sources[i], 1, NULL);
         trial->model.feeds[i].state = 1;
         trial->next[i] = 1;
     }
