@@ -76,6 +76,8 @@ void fault_details(const struct fault *fault, struct buf *details);
 /* Each service's rows, appended to rpc->methods (rpc_new makes the room). ERR_NO_MEMORY otherwise. */
 MUST_CHECK enum err publisher_serve(struct rpc *rpc);
 MUST_CHECK enum err subscriber_serve(struct rpc *rpc);
+MUST_CHECK enum err consume_serve(struct rpc *rpc);
+MUST_CHECK enum err register_serve(struct rpc *rpc);
 MUST_CHECK enum err admin_serve(struct rpc *rpc);
 MUST_CHECK enum err health_serve(struct rpc *rpc);
 MUST_CHECK enum err reflection_serve(struct rpc *rpc);
@@ -93,12 +95,15 @@ struct wish {
     int64_t linger_ns, heartbeat_ns;
     uint32_t batch_events, batch_bytes;
     bool states;
+    uint64_t limit_events; /* 0: no limit */
     struct resume_point *resume; /* what hub.resume points at; sources point into the request */
 };
 /* `request` must outlive the wish (names and resume points point into it). */
 MUST_CHECK enum fault_reason wish_read(const ProtobufCMessage *request, struct wish *wish_out, struct fault *fault);
 void wish_fini(struct wish *wish);
-void settings_write(const struct wish *wish, struct buf *block); /* Started.settings: a serialized Settings message */
+void settings_write(const struct wish *wish, uint32_t revision, struct buf *block); /* a serialized Settings message */
+/* The selectors of a ConsumeRequest.Select as a filter. */
+MUST_CHECK enum fault_reason select_read(const ProtobufCMessage *select, struct filter **filter_out, struct fault *fault);
 
 /* The serialized Settings of a subscription, by the `ctx` of its subscription_view. Loop. */
 void subscriber_settings(void *ctx, struct buf *settings);

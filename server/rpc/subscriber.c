@@ -1,4 +1,4 @@
-/* subscriber.c - Subscriber.Subscribe: a wish, a subscription in the hub, and a pump on the call; and Finish beside it.
+/* subscriber.c - one consumer's stream, for Subscribe and Consume alike: a wish, a subscription in the hub, and a pump on the call; and Finish beside it.
  *
  *   ASKING --subscribed--> LIVE --ended, cut, lost; nothing in flight--> LEAVING --unsubscribed--> GONE
  *      \--refused------------------------------------------------------------------------------------^
@@ -11,10 +11,9 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
-#include "server/rpc/ask.h"
-#include "server/wire/deliver.h"
-#include "tributary/v1/subscriber.pb-c.h"
+#include "server/rpc/subscriber.h"
 #include "server/wire/message.h"
+#include "tributary/v1/subscriber.pb-c.h"
 
 /* At most one Progress in this time. */
 #define PROGRESS_EVERY_NS NS_PER_S
@@ -22,38 +21,19 @@
 /* Positions in one Progress at most. */
 #define POSITIONS_MOST 1000
 
-/* Fields of EventBatch, Progress, Closing, Started. */
-enum { BATCH_PROGRESS = 4, BATCH_CLOSING = 5, BATCH_STARTED = 6 };
+/* Fields of Progress, Closing, Started. */
 enum { PROGRESS_TOKEN = 2, PROGRESS_DELIVERED = 3, PROGRESS_LOST = 4 };
 enum { CLOSING_REASON = 1, CLOSING_DEADLINE = 2, CLOSING_TOKEN = 3 };
 enum { STARTED_ID = 1, STARTED_SETTINGS = 2, STARTED_MATCHED = 3 };
 
-struct subscriber {
-    struct rpc *rpc;
-    struct call *call;
-    enum { ASKING, LIVE, LEAVING, GONE } state;
-    bool ending; /* leave as soon as nothing is in flight */
-    enum fault_reason why;
-    ProtobufCMessage *request;
-    struct wish wish;
-    struct deliver *deliver;
-    struct subscription *subscription;
-    struct subscription_facts facts;
-    struct fault fault; /* why it was refused */
-    struct task task;
-    /* Notices of the loop, each posted at most once. */
-    struct task closing_notice, cut_notice;
-    enum closing closing; /* the loop's until its notice has landed; so are those below */
-    int64_t closing_deadline_ns;
-    struct fault cut;
-    bool told_why; /* the closing notice has landed */
-};
+const struct duration_rule drain_rule = {
+    .field = "drain", .otherwise_ns = DRAIN_DEFAULT_NS, .least_ns = NS_PER_MS, .most_ns = 3600 * NS_PER_S, .zero = true};
 
 static void on_left(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
-    subscriber->state = GONE;
+    subscriber->state = SUBSCRIBER_GONE;
     call_drop(subscriber->call);
 }
 
@@ -69,9 +49,9 @@ static void unsubscribe(struct task *task)
 
 static void leave_when_landed(struct subscriber *subscriber)
 {
-    if (subscriber->state != LIVE || !subscriber->ending || deliver_in_flight(subscriber->deliver))
+    if (subscriber->state != SUBSCRIBER_LIVE || !subscriber->ending || deliver_in_flight(subscriber->deliver))
         return;
-    subscriber->state = LEAVING;
+    subscriber->state = SUBSCRIBER_LEAVING;
     deliver_stop(subscriber->deliver);
     call_hold(subscriber->call);
     subscriber->task.run = unsubscribe;
@@ -142,7 +122,24 @@ static bool ended(void *ctx, enum chan_state how)
     return true;
 }
 
-static const struct deliver_port deliver_port = {.progress = progress, .ended = ended};
+static void marked(void *ctx, uint32_t mark, struct buf *block)
+{
+    struct subscriber *subscriber = ctx;
+    OWNED(buf_fini) struct buf settings = {0};
+
+    settings_write(&subscriber->wish, mark, &settings);
+    field_bytes_always(block, BATCH_SETTINGS, (struct bytes){settings.at, settings.size});
+}
+
+static void limit(void *ctx)
+{
+    struct subscriber *subscriber = ctx;
+
+    call_finish(subscriber->call, NULL);
+    begin_end(subscriber, FAULT_NONE);
+}
+
+static const struct deliver_port deliver_port = {.progress = progress, .marked = marked, .limit = limit, .ended = ended};
 
 static void on_closing(struct task *task)
 {
@@ -151,7 +148,7 @@ static void on_closing(struct task *task)
     OWNED(buf_fini) struct buf block = {0};
     int64_t deadline_ns = clock_wall_ns() + subscriber->closing_deadline_ns - clock_mono_ns();
 
-    if (subscriber->state != LIVE || subscriber->ending)
+    if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
     subscriber->told_why = true;
     field_varint(&body, CLOSING_REASON, subscriber->closing);
@@ -176,7 +173,7 @@ static void on_cut(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, cut_notice);
 
-    if (subscriber->state != LIVE || subscriber->ending)
+    if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
     deliver_stop(subscriber->deliver);
     call_finish(subscriber->call, &subscriber->cut);
@@ -201,7 +198,7 @@ static void write_started(struct subscriber *subscriber, struct buf *block)
     OWNED(buf_fini) struct buf settings = {0};
     const char *id = subscriber->facts.id;
 
-    settings_write(&subscriber->wish, &settings);
+    settings_write(&subscriber->wish, 0, &settings);
     field_bytes(&body, STARTED_ID, (struct bytes){(const uint8_t *)id, strlen(id)});
     field_bytes_always(&body, STARTED_SETTINGS, (struct bytes){settings.at, settings.size});
     field_varint(&body, STARTED_MATCHED, subscriber->facts.producers_matched);
@@ -218,15 +215,17 @@ static void on_subscribed(struct task *task)
     decoded_free(subscriber->request);
     subscriber->request = NULL;
     if (!subscriber->subscription) {
-        subscriber->state = GONE;
+        subscriber->state = SUBSCRIBER_GONE;
         call_finish(call, &subscriber->fault);
     } else {
-        subscriber->state = LIVE;
+        subscriber->state = SUBSCRIBER_LIVE;
         deliver_begin(subscriber->deliver, subscriber->facts.chan);
         write_started(subscriber, &block);
         deliver_block(subscriber->deliver, &block);
         if (!call_alive(call))
             begin_end(subscriber, FAULT_CANCELLED);
+        else if (subscriber->begun)
+            subscriber->begun(subscriber);
     }
     call_drop(call);
 }
@@ -244,21 +243,24 @@ static void subscribe(struct task *task)
     wire_post(call_thread(subscriber->call), &subscriber->task);
 }
 
-static void refuse(struct subscriber *subscriber, const struct fault *fault)
+void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)
 {
-    subscriber->state = GONE;
     call_finish(subscriber->call, fault);
+    if (subscriber->state == SUBSCRIBER_LIVE)
+        begin_end(subscriber, fault->reason);
+    else if (!subscriber->deliver)
+        subscriber->state = SUBSCRIBER_GONE;
 }
 
-static void message(struct call *call, struct message *message)
+void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *request, ProtobufCMessage *owner)
 {
-    struct subscriber *subscriber = call_owned(call);
     struct wish *wish = &subscriber->wish;
+    struct call *call = subscriber->call;
     struct fault fault;
 
-    if (decode(message_bytes(message), &tributary__v1__subscribe_request__descriptor, &subscriber->request, &fault) ||
-        wish_read(subscriber->request, wish, &fault)) {
-        refuse(subscriber, &fault);
+    subscriber->request = owner;
+    if (wish_read(request, wish, &fault)) {
+        subscriber_refuse(subscriber, &fault);
         return;
     }
     struct deliver_settings settings = {.linger_ns = wish->linger_ns,
@@ -267,20 +269,56 @@ static void message(struct call *call, struct message *message)
                                         .progress_ns = PROGRESS_EVERY_NS,
                                         .batch_events = wish->batch_events,
                                         .batch_bytes = wish->batch_bytes,
-                                        .states = wish->states};
+                                        .states = wish->states,
+                                        .limit_events = wish->limit_events};
     subscriber->deliver = deliver_new(call, &settings, &deliver_port, subscriber);
     if (!subscriber->deliver) {
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
-        refuse(subscriber, &fault);
+        subscriber_refuse(subscriber, &fault);
         return;
     }
     wish->hub.watch = (struct chan_watch){.readable = deliver_wake, .ctx = subscriber->deliver};
     wish->hub.peer = call_peer(call);
+    wish->hub.deadline_ns = call_deadline_ns(call);
     wish->hub.port = &subscription_port;
     wish->hub.ctx = subscriber;
     call_hold(call);
     subscriber->task.run = subscribe;
     loop_post(subscriber->rpc->loop, &subscriber->task);
+}
+
+void subscriber_sent(struct subscriber *subscriber, bool ok)
+{
+    deliver_sent(subscriber->deliver, ok);
+    leave_when_landed(subscriber);
+}
+
+/* Where the hub still answers, on_subscribed() finds the call dead. */
+void subscriber_lost(struct subscriber *subscriber)
+{
+    if (subscriber->state == SUBSCRIBER_LIVE) {
+        deliver_stop(subscriber->deliver);
+        begin_end(subscriber, FAULT_CANCELLED);
+    }
+}
+
+void subscriber_fini(struct subscriber *subscriber)
+{
+    deliver_free(subscriber->deliver);
+    chan_release(subscriber->facts.chan);
+    wish_fini(&subscriber->wish);
+    decoded_free(subscriber->request);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    ProtobufCMessage *request;
+    struct fault fault;
+
+    if (decode(message_bytes(message), &tributary__v1__subscribe_request__descriptor, &request, &fault))
+        subscriber_refuse(call_owned(call), &fault);
+    else
+        subscriber_begin(call_owned(call), request, request);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -304,26 +342,18 @@ static void half_closed(struct call *call)
     struct fault fault;
 
     fault_set(&fault, FAULT_NO_MESSAGE, "", "");
-    refuse(call_owned(call), &fault);
+    subscriber_refuse(call_owned(call), &fault);
 }
 
 static void sent(struct call *call, bool ok)
 {
-    struct subscriber *subscriber = call_owned(call);
-
-    deliver_sent(subscriber->deliver, ok);
-    leave_when_landed(subscriber);
+    subscriber_sent(call_owned(call), ok);
 }
 
-/* Where the hub still answers, on_subscribed() finds the call dead. */
 static void lost(struct call *call)
 {
-    struct subscriber *subscriber = call_owned(call);
-
-    if (subscriber && subscriber->state == LIVE) {
-        deliver_stop(subscriber->deliver);
-        begin_end(subscriber, FAULT_CANCELLED);
-    }
+    if (call_owned(call))
+        subscriber_lost(call_owned(call));
 }
 
 static void closed(struct call *call, bool ok)
@@ -331,12 +361,8 @@ static void closed(struct call *call, bool ok)
     struct subscriber *subscriber = call_owned(call);
 
     (void)ok;
-    if (!subscriber)
-        return;
-    deliver_free(subscriber->deliver);
-    chan_release(subscriber->facts.chan);
-    wish_fini(&subscriber->wish);
-    decoded_free(subscriber->request);
+    if (subscriber)
+        subscriber_fini(subscriber);
     free(subscriber);
 }
 
@@ -347,18 +373,16 @@ void subscriber_settings(void *ctx, struct buf *settings)
 {
     const struct subscriber *subscriber = ctx;
 
-    settings_write(&subscriber->wish, settings);
+    settings_write(&subscriber->wish, 0, settings);
 }
 
 static void finish_on_loop(struct ask *ask)
 {
-    static const struct duration_rule rule = {
-        .field = "drain", .otherwise_ns = 5 * NS_PER_S, .least_ns = NS_PER_MS, .most_ns = 3600 * NS_PER_S, .zero = true};
     const Tributary__V1__FinishRequest *request = (const Tributary__V1__FinishRequest *)(const void *)ask->request;
     struct bytes id = {(const uint8_t *)request->subscription_id, strlen(request->subscription_id)};
     int64_t drain_ns;
 
-    if (decode_duration(request->drain ? &request->drain->base : NULL, &rule, &drain_ns, &ask->fault))
+    if (decode_duration(request->drain ? &request->drain->base : NULL, &drain_rule, &drain_ns, &ask->fault))
         return;
     if (hub_finish(ask->rpc->hub, id, CLOSING_FINISHED, drain_ns, &ask->fault))
         return;

@@ -142,10 +142,22 @@ static enum fault_reason filter_read(const Tributary__V1__SubscribeRequest *requ
     return reason;
 }
 
-/* The numbers are the API's; unknown ones, LATEST_PER_KEY among them, were refused by decode(). */
-static enum overflow overflow_of(Tributary__V1__Overflow overflow)
+enum fault_reason select_read(const ProtobufCMessage *message, struct filter **filter_out, struct fault *fault)
 {
-    return overflow == TRIBUTARY__V1__OVERFLOW__OVERFLOW_UNSPECIFIED ? OVERFLOW_DROP_OLDEST : (enum overflow)overflow;
+    const Tributary__V1__ConsumeRequest__Select *select = (const Tributary__V1__ConsumeRequest__Select *)(const void *)message;
+    Tributary__V1__SubscribeRequest request = TRIBUTARY__V1__SUBSCRIBE_REQUEST__INIT;
+
+    request.n_selectors = select->n_selectors;
+    request.selectors = select->selectors;
+    request.n_exclude = select->n_exclude;
+    request.exclude = select->exclude;
+    return filter_read(&request, filter_out, fault);
+}
+
+/* The numbers are the API's; unknown ones were refused by decode(). */
+static enum overflow overflow_of(Tributary__V1__Overflow overflow, enum overflow otherwise)
+{
+    return overflow == TRIBUTARY__V1__OVERFLOW__OVERFLOW_UNSPECIFIED ? otherwise : (enum overflow)overflow;
 }
 
 static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct chan_limits *limits, struct fault *fault)
@@ -164,10 +176,10 @@ static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct
         reason = decode_duration((const ProtobufCMessage *)buffer->block_timeout, &block_timeout, &limits->block_timeout_ns, fault);
     if (reason)
         return reason;
-    limits->overflow = overflow_of(buffer->overflow);
-    limits->fallback = overflow_of(buffer->fallback);
-    if (limits->fallback == OVERFLOW_BLOCK)
-        return fault_bytes(fault, FAULT_OUT_OF_BOUNDS, "buffer.fallback", text_bytes("OVERFLOW_BLOCK"),
+    limits->overflow = overflow_of(buffer->overflow, OVERFLOW_BY_FEED);
+    limits->fallback = overflow_of(buffer->fallback, OVERFLOW_DROP_OLDEST);
+    if (limits->fallback == OVERFLOW_BLOCK || limits->fallback == OVERFLOW_LATEST_PER_KEY)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "buffer.fallback", limits->fallback,
                            "DROP_OLDEST, DROP_NEWEST or DISCONNECT");
     return FAULT_NONE;
 }
@@ -189,7 +201,14 @@ static enum fault_reason start_read(const Tributary__V1__Start *start, struct wi
 {
     enum fault_reason reason;
 
-    if (!start || start->at_case != TRIBUTARY__V1__START__AT_RESUME)
+    if (!start)
+        return FAULT_NONE;
+    if (start->at_case == TRIBUTARY__V1__START__AT_LAST) {
+        if (start->last > HISTORY_EVENTS)
+            return fault_number(fault, FAULT_OUT_OF_BOUNDS, "start.last", start->last, "at most 1024");
+        wish->hub.last = start->last;
+    }
+    if (start->at_case != TRIBUTARY__V1__START__AT_RESUME)
         return FAULT_NONE;
     reason = token_read((struct bytes){start->resume.data, start->resume.len}, &wish->resume, &wish->hub.resume_count,
                         &wish->hub.resume_left_out, fault);
@@ -202,6 +221,9 @@ static enum fault_reason words_read(const Tributary__V1__SubscribeRequest *reque
 {
     if (request->request.len > REQUEST_BYTES_MOST)
         return fault_number(fault, FAULT_TOO_LONG, "request", request->request.len, "at most 65536 bytes");
+    wish->hub.request = (struct bytes){request->request.data, request->request.len};
+    wish->hub.end_when_all_ended = request->end_when == TRIBUTARY__V1__END_WHEN__END_WHEN_ALL_ENDED;
+    wish->limit_events = request->limit_events;
     wish->states = request->notices != TRIBUTARY__V1__NOTICES__NOTICES_NONE;
     wish->hub.name = text_bytes(request->name);
     return wish->hub.name.size > 0 ? name_check(wish->hub.name, "name", NAME_BYTES_MOST, fault) : FAULT_NONE;
@@ -236,7 +258,7 @@ void wish_fini(struct wish *wish)
     *wish = (struct wish){0};
 }
 
-void settings_write(const struct wish *wish, struct buf *block)
+void settings_write(const struct wish *wish, uint32_t revision, struct buf *block)
 {
     Tributary__V1__Settings settings = TRIBUTARY__V1__SETTINGS__INIT;
     const struct chan_limits *limits = &wish->hub.limits;
@@ -251,5 +273,6 @@ void settings_write(const struct wish *wish, struct buf *block)
     settings.max_batch_events = wish->batch_events;
     settings.max_batch_bytes = wish->batch_bytes;
     settings.heartbeat_interval_nanos = (uint64_t)wish->heartbeat_ns;
+    settings.revision = revision;
     encode(&settings.base, block);
 }

@@ -31,6 +31,9 @@ struct deliver {
     int64_t sent_at_ns;
     int64_t told_at_ns; /* the last Progress */
     bool in_flight, moved, stopped, ended, freed;
+    uint64_t taken;         /* events, in all */
+    struct tally credit;    /* what may still be taken */
+    bool credits_events, credits_bytes;
 };
 
 static void write_lost(void *ctx, const struct lost_note *note)
@@ -38,9 +41,9 @@ static void write_lost(void *ctx, const struct lost_note *note)
     lost_write(ctx, note);
 }
 
-static void write_state(void *ctx, const struct source *source, uint32_t state)
+static void write_state(void *ctx, const struct feed_change *change)
 {
-    status_write(ctx, source, state, 0, NULL);
+    status_write(ctx, change->source, change->state, change->code, change->message);
 }
 
 /* Everything that goes in front of the runs. Returns false when more was left out. */
@@ -60,12 +63,48 @@ static bool gather_notes(struct deliver *deliver, int64_t now_ns, bool heartbeat
     return lost < NOTES_MOST && states < NOTES_MOST;
 }
 
+/* How many events the batch may take: the least of what a batch holds, what the credit allows and what is left of the limit. */
+static uint32_t may_take(const struct deliver *deliver)
+{
+    uint64_t most = deliver->settings.batch_events;
+
+    if (deliver->settings.limit_events > 0)
+        most = MIN_OF(most, deliver->settings.limit_events - deliver->taken);
+    if (deliver->credits_events)
+        most = MIN_OF(most, deliver->credit.events);
+    if (deliver->credits_bytes && deliver->credit.bytes < chan_next_bytes(deliver->chan))
+        most = 0;
+    return (uint32_t)most;
+}
+
+/* Takes a batch. Returns true when more could be taken right away. */
+static bool take(struct deliver *deliver, int64_t now_ns)
+{
+    uint32_t most = may_take(deliver);
+    uint64_t most_bytes = deliver->settings.batch_bytes;
+
+    if (most == 0)
+        return false;
+    if (deliver->credits_bytes)
+        most_bytes = MIN_OF(most_bytes, MAX_OF(deliver->credit.bytes, 1u));
+    bool more = chan_take(deliver->chan, &deliver->take, most, most_bytes, now_ns);
+    deliver->taken += deliver->take.events;
+    if (deliver->credits_events)
+        deliver->credit.events -= deliver->take.events;
+    if (deliver->credits_bytes)
+        deliver->credit.bytes -= MIN_OF(deliver->take.bytes, deliver->credit.bytes);
+    return more && may_take(deliver) > 0;
+}
+
 /* Lays out and sends what there is. Returns false when there was nothing to send. */
 static bool send(struct deliver *deliver, int64_t now_ns)
 {
     bool heartbeat = deliver->settings.heartbeat_ns > 0 && now_ns - deliver->sent_at_ns >= deliver->settings.heartbeat_ns;
-    bool more = chan_take(deliver->chan, &deliver->take, deliver->settings.batch_events, deliver->settings.batch_bytes, now_ns);
+    uint32_t mark = chan_marked(deliver->chan);
 
+    if (mark > 0)
+        deliver->port->marked(deliver->ctx, mark, &deliver->notes);
+    bool more = take(deliver, now_ns);
     more = !gather_notes(deliver, now_ns, heartbeat) || more;
     deliver->waiting_since_ns = more ? now_ns : INT64_MAX;
     if (deliver->take.count == 0 && deliver->notes.size == 0 && !heartbeat)
@@ -135,6 +174,12 @@ static void look(struct deliver *deliver, int64_t now_ns)
         return;
     }
     if (!deliver->in_flight) {
+        if (deliver->settings.limit_events > 0 && deliver->taken >= deliver->settings.limit_events) {
+            deliver->ended = true;
+            wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
+            deliver->port->limit(deliver->ctx);
+            return;
+        }
         if (state == CHAN_BROKEN) {
             end(deliver, state);
             return;
@@ -215,6 +260,15 @@ void deliver_wake(void *ctx)
         wire_post(deliver->thread, &deliver->wake);
 }
 
+void deliver_credit(struct deliver *deliver, uint64_t events, uint64_t bytes)
+{
+    deliver->credits_events = deliver->credits_events || events > 0 || bytes == 0;
+    deliver->credits_bytes = deliver->credits_bytes || bytes > 0;
+    deliver->credit.events += MIN_OF(events, UINT64_MAX - deliver->credit.events);
+    deliver->credit.bytes += MIN_OF(bytes, UINT64_MAX - deliver->credit.bytes);
+    wire_at_tick_end(deliver->thread, &deliver->ready);
+}
+
 void deliver_begin(struct deliver *deliver, struct chan *chan)
 {
     deliver->chan = chan_retain(chan);
@@ -228,6 +282,11 @@ void deliver_block(struct deliver *deliver, struct buf *block)
 {
     buf_bytes(&deliver->notes, block->at, block->size);
     wire_at_tick_end(deliver->thread, &deliver->ready);
+}
+
+size_t deliver_backlog(const struct deliver *deliver)
+{
+    return deliver->notes.size;
 }
 
 void deliver_sent(struct deliver *deliver, bool ok)

@@ -28,6 +28,8 @@ struct deliver_settings {
 struct deliver_port {
     /* Appends a Progress block: called right after a take, so positions and sums belong to the batch. */
     void (*progress)(void *ctx, struct chan *chan, struct buf *block);
+    /* A mark of the channel was passed: append what stands for it. */
+    void (*marked)(void *ctx, uint32_t mark, struct buf *block);
     /* limit_events were delivered: finish the call. Once; ended() does not follow. */
     void (*limit)(void *ctx);
     /* The channel came to its end and everything of it was sent or accounted for: finish the call. False: the reason is not known yet; it
@@ -45,6 +47,7 @@ void deliver_credit(struct deliver *deliver, uint64_t events, uint64_t bytes);
 void deliver_begin(struct deliver *deliver, struct chan *chan);
 /* Adds a block (Started, Closing, ...) to the next message. */
 void deliver_block(struct deliver *deliver, struct buf *block);
+size_t deliver_backlog(const struct deliver *deliver); /* bytes of blocks that wait */
 void deliver_sent(struct deliver *deliver, bool ok); /* from the call's sent() */
 /* The call is lost or closed: what is in flight is CONSUMER_GONE. Nothing is sent afterwards. */
 void deliver_stop(struct deliver *deliver);

@@ -1,0 +1,280 @@
+/* consume.c - Subscriber.Consume: the same stream, steered from within.
+ *
+ *   first message: init --> begun --> credit | select | drain | ack, nack, extend, one after another --> half-close: drain
+ *
+ * One step is read at a time; what needs the loop (select, drain) holds the call until it is back. A step that cannot be followed is answered in-band. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "event/encode.h"
+#include "server/rpc/subscriber.h"
+#include "server/wire/message.h"
+#include "tributary/v1/subscriber.pb-c.h"
+
+/* Answers that may wait for a consumer that does not read; beyond, its steps are not read. */
+#define BACKLOG_MOST (64u * 1024u)
+
+/* Fields of AckResult. */
+enum { RESULT_REQUEST = 1, RESULT_CODE = 2, RESULT_MESSAGE = 3, RESULT_REASON = 4 };
+
+struct consume {
+    struct subscriber subscriber;
+    uint64_t steps; /* messages received */
+    bool reading, away, half_closed;
+    /* What the loop is asked. */
+    struct task task;
+    struct filter *filter;
+    int64_t drain_ns;
+    struct fault fault;
+};
+
+typedef void step(struct consume *consume, const Tributary__V1__ConsumeRequest *request);
+
+static struct consume *consume_of(struct call *call)
+{
+    return container_of((struct subscriber *)call_owned(call), struct consume, subscriber);
+}
+
+static void read_next(struct consume *consume)
+{
+    const struct subscriber *subscriber = &consume->subscriber;
+
+    if (consume->reading || consume->away || consume->half_closed || !call_alive(subscriber->call))
+        return;
+    if (subscriber->deliver && deliver_backlog(subscriber->deliver) > BACKLOG_MOST)
+        return;
+    consume->reading = true;
+    call_read(subscriber->call);
+}
+
+static void answer(struct consume *consume, const struct fault *fault)
+{
+    OWNED(buf_fini) struct buf body = {0};
+    OWNED(buf_fini) struct buf block = {0};
+    const char *reason = fault_reason_name(fault->reason);
+    char text[600];
+    size_t length = fault_message(fault, text, sizeof(text));
+
+    field_varint(&body, RESULT_REQUEST, consume->steps);
+    field_varint(&body, RESULT_CODE, fault_code(fault->reason));
+    field_bytes(&body, RESULT_MESSAGE, (struct bytes){(const uint8_t *)text, length});
+    field_bytes(&body, RESULT_REASON, (struct bytes){(const uint8_t *)reason, strlen(reason)});
+    field_bytes_always(&block, BATCH_ACK_RESULTS, (struct bytes){body.at, body.size});
+    deliver_block(consume->subscriber.deliver, &block);
+}
+
+static void on_back(struct task *task)
+{
+    struct consume *consume = container_of(task, struct consume, task);
+    struct call *call = consume->subscriber.call;
+
+    consume->away = false;
+    filter_free(consume->filter);
+    consume->filter = NULL;
+    if (consume->fault.reason && call_alive(call))
+        answer(consume, &consume->fault);
+    read_next(consume);
+    call_drop(call);
+}
+
+static void come_back(struct consume *consume)
+{
+    consume->task.run = on_back;
+    wire_post(call_thread(consume->subscriber.call), &consume->task);
+}
+
+/* Loop. The subscription lives: its end is posted later than this. */
+static void select_on_loop(struct task *task)
+{
+    struct consume *consume = container_of(task, struct consume, task);
+
+    if (hub_select(consume->subscriber.subscription, consume->filter) > 0)
+        consume->filter = NULL;
+    else
+        fault_set(&consume->fault, FAULT_DRAINING, "select", "the stream is ending");
+    come_back(consume);
+}
+
+/* Loop. */
+static void drain_on_loop(struct task *task)
+{
+    struct consume *consume = container_of(task, struct consume, task);
+    const char *id = consume->subscriber.facts.id;
+
+    if (hub_finish(consume->subscriber.rpc->hub, (struct bytes){(const uint8_t *)id, strlen(id)}, CLOSING_FINISHED, consume->drain_ns,
+                   &consume->fault))
+        consume->fault.reason = FAULT_NONE; /* it has ended by itself meanwhile */
+    come_back(consume);
+}
+
+static void go_to_loop(struct consume *consume, void (*run)(struct task *task))
+{
+    if (consume->subscriber.state != SUBSCRIBER_LIVE)
+        return;
+    consume->fault = (struct fault){0};
+    consume->away = true;
+    call_hold(consume->subscriber.call);
+    consume->task.run = run;
+    loop_post(consume->subscriber.rpc->loop, &consume->task);
+}
+
+static void step_again(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
+{
+    struct fault fault;
+
+    (void)request;
+    fault_set(&fault, FAULT_NO_INIT, "", "");
+    answer(consume, &fault);
+}
+
+static void step_credit(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
+{
+    deliver_credit(consume->subscriber.deliver, request->credit->events, request->credit->bytes);
+}
+
+static void step_ack(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
+{
+    struct fault fault;
+
+    (void)request;
+    fault_set(&fault, FAULT_NOT_DURABLE, "", "");
+    answer(consume, &fault);
+}
+
+static void step_select(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
+{
+    struct fault fault;
+
+    if (select_read(&request->select->base, &consume->filter, &fault))
+        answer(consume, &fault);
+    else
+        go_to_loop(consume, select_on_loop);
+}
+
+static void step_drain(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
+{
+    const ProtobufCMessage *deadline = request->drain->deadline ? &request->drain->deadline->base : NULL;
+    struct fault fault;
+
+    if (decode_duration(deadline, &drain_rule, &consume->drain_ns, &fault))
+        answer(consume, &fault);
+    else
+        go_to_loop(consume, drain_on_loop);
+}
+
+static step *const steps[] = {
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_again,     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_CREDIT] = step_credit,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_ACK] = step_ack,        [TRIBUTARY__V1__CONSUME_REQUEST__STEP_NACK] = step_ack,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_EXTEND] = step_ack,     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_SELECT] = step_select,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_DRAIN] = step_drain,
+};
+
+static void begun(struct subscriber *subscriber)
+{
+    read_next(container_of(subscriber, struct consume, subscriber));
+}
+
+/* The first message. Takes over `request`. */
+static void begin(struct consume *consume, Tributary__V1__ConsumeRequest *request)
+{
+    struct fault fault;
+
+    if (request->step_case == TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT) {
+        subscriber_begin(&consume->subscriber, &request->init->base, &request->base);
+        return;
+    }
+    decoded_free(&request->base);
+    fault_set(&fault, FAULT_NO_INIT, "init", "");
+    subscriber_refuse(&consume->subscriber, &fault);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    struct consume *consume = consume_of(call);
+    ProtobufCMessage *decoded;
+    struct fault fault;
+
+    consume->reading = false;
+    consume->steps++;
+    if (decode(message_bytes(message), &tributary__v1__consume_request__descriptor, &decoded, &fault)) {
+        subscriber_refuse(&consume->subscriber, &fault);
+        return;
+    }
+    Tributary__V1__ConsumeRequest *request = (Tributary__V1__ConsumeRequest *)(void *)decoded;
+    if (consume->steps == 1) {
+        begin(consume, request);
+        return;
+    }
+    if ((size_t)request->step_case < ARRAY_LEN(steps) && steps[request->step_case])
+        steps[request->step_case](consume, request);
+    decoded_free(decoded);
+    read_next(consume);
+}
+
+static void half_closed(struct call *call)
+{
+    struct consume *consume = consume_of(call);
+    struct fault fault;
+
+    consume->reading = false;
+    consume->half_closed = true;
+    if (consume->steps == 0) {
+        fault_set(&fault, FAULT_NO_MESSAGE, "", "");
+        subscriber_refuse(&consume->subscriber, &fault);
+        return;
+    }
+    consume->drain_ns = DRAIN_DEFAULT_NS;
+    go_to_loop(consume, drain_on_loop);
+}
+
+static void opened(struct call *call, void *ctx)
+{
+    struct consume *consume = calloc(1, sizeof(*consume));
+    struct fault fault;
+
+    if (!consume) {
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        call_finish(call, &fault);
+        return;
+    }
+    consume->subscriber.rpc = ctx;
+    consume->subscriber.call = call;
+    consume->subscriber.begun = begun;
+    call_own(call, &consume->subscriber);
+    read_next(consume);
+}
+
+static void sent(struct call *call, bool ok)
+{
+    struct consume *consume = consume_of(call);
+
+    subscriber_sent(&consume->subscriber, ok);
+    if (consume->subscriber.state == SUBSCRIBER_LIVE)
+        read_next(consume);
+}
+
+static void lost(struct call *call)
+{
+    if (call_owned(call))
+        subscriber_lost(call_owned(call));
+}
+
+static void closed(struct call *call, bool ok)
+{
+    (void)ok;
+    if (!call_owned(call))
+        return;
+    struct consume *consume = consume_of(call);
+    subscriber_fini(&consume->subscriber);
+    filter_free(consume->filter);
+    free(consume);
+}
+
+static const struct call_port consume_port = {
+    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .closed = closed};
+
+enum err consume_serve(struct rpc *rpc)
+{
+    return rpc_method(rpc, "/tributary.v1.Subscriber/Consume", &consume_port, rpc);
+}
