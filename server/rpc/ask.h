@@ -95,7 +95,7 @@ struct wish {
     int64_t linger_ns, heartbeat_ns;
     uint32_t batch_events, batch_bytes;
     bool states;
-    uint64_t limit_events; /* 0: no limit */
+    uint64_t limit_events;       /* 0: no limit */
     struct resume_point *resume; /* what hub.resume points at; sources point into the request */
 };
 /* `request` must outlive the wish (names and resume points point into it). */

@@ -2,7 +2,8 @@
  *
  *   first message: init --> begun --> credit | select | drain | ack, nack, extend, one after another --> half-close: drain
  *
- * One step is read at a time; what needs the loop (select, drain) holds the call until it is back. A step that cannot be followed is answered in-band. */
+ * One step is read at a time; what needs the loop (select, drain) holds the call until it is back. A step that cannot be followed is
+ * answered in-band. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,9 +165,9 @@ static void step_drain(struct consume *consume, const Tributary__V1__ConsumeRequ
 }
 
 static step *const steps[] = {
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_again,     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_CREDIT] = step_credit,
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_ACK] = step_ack,        [TRIBUTARY__V1__CONSUME_REQUEST__STEP_NACK] = step_ack,
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_EXTEND] = step_ack,     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_SELECT] = step_select,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_again,  [TRIBUTARY__V1__CONSUME_REQUEST__STEP_CREDIT] = step_credit,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_ACK] = step_ack,     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_NACK] = step_ack,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_EXTEND] = step_ack,  [TRIBUTARY__V1__CONSUME_REQUEST__STEP_SELECT] = step_select,
     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_DRAIN] = step_drain,
 };
 

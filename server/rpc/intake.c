@@ -59,23 +59,22 @@ static enum fault_reason check_producer(struct intake *intake, const struct fram
     return FAULT_NONE;
 }
 
-/* The chunk keeps the message's memory where it can, and copies where the events do not lie in one piece. */
-static enum fault_reason make_chunk(struct intake *intake, struct message *message, const struct framing_scan *scan)
+enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan, struct chunk **chunk_out, struct fault *fault)
 {
     struct bytes bytes = message_bytes(message);
     uint64_t pinned = 0;
 
     if (!scan->contiguous) {
-        if (chunk_of(bytes, scan, &intake->chunk) == ERR_OK)
+        if (chunk_of(bytes, scan, chunk_out) == ERR_OK)
             return FAULT_NONE;
     } else {
         struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
-        if (memory && chunk_new(memory, bytes.at + scan->offsets[0], scan, pinned, &intake->chunk) == ERR_OK)
+        if (memory && chunk_new(memory, bytes.at + scan->offsets[0], scan, pinned, chunk_out) == ERR_OK)
             return FAULT_NONE;
         if (memory)
             memory->release(memory);
     }
-    return fault_number(&intake->fault, FAULT_MEMORY_BUDGET, "events", chunk_budget_used(), "bytes wait already");
+    return fault_number(fault, FAULT_MEMORY_BUDGET, "events", chunk_budget_used(), "bytes wait already");
 }
 
 static void stall_over(struct stall *stall)
@@ -162,7 +161,7 @@ static enum fault_reason read_message(struct intake *intake, struct message *mes
     if (!reason && (scan->count > 0 || scan->fields[FIELD_PRODUCER].present))
         reason = check_producer(intake, &scan->fields[FIELD_PRODUCER], &intake->fault);
     if (!reason && scan->count > 0)
-        reason = make_chunk(intake, message, scan);
+        reason = chunk_of_message(message, scan, &intake->chunk, &intake->fault);
     return reason;
 }
 

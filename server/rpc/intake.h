@@ -32,6 +32,11 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void
  * call is held where needed and no other message may be given. A message without events is dealt with at once, offering nothing. */
 void intake_message(struct intake *intake, struct message *message);
 
+/* A chunk of a scanned message: keeps the message's memory where it can, and copies where the events do not lie in one piece. FAULT_NONE,
+ * or MEMORY_BUDGET. */
+MUST_CHECK enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan, struct chunk **chunk_out,
+                                              struct fault *fault);
+
 /* The call has ended: leaves the producer. */
 void intake_fini(struct intake *intake);
 

@@ -72,7 +72,8 @@ bool rpc_serves(const struct rpc *rpc, struct bytes service)
 
 static enum err serve(struct rpc *rpc)
 {
-    enum err (*const services[])(struct rpc *) = {publisher_serve, subscriber_serve, admin_serve, health_serve};
+    enum err (*const services[])(struct rpc *) = {publisher_serve, register_serve, subscriber_serve,
+                                                  consume_serve,   admin_serve,    health_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);

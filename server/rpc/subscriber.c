@@ -1,4 +1,5 @@
-/* subscriber.c - one consumer's stream, for Subscribe and Consume alike: a wish, a subscription in the hub, and a pump on the call; and Finish beside it.
+/* subscriber.c - one consumer's stream, for Subscribe and Consume alike: a wish, a subscription in the hub, and a pump on the call; and
+ * Finish beside it.
  *
  *   ASKING --subscribed--> LIVE --ended, cut, lost; nothing in flight--> LEAVING --unsubscribed--> GONE
  *      \--refused------------------------------------------------------------------------------------^

@@ -36,7 +36,8 @@ struct subscriber {
     bool told_why; /* the closing notice has landed */
 };
 
-/* Begins with a decoded SubscribeRequest, which lies within `owner` (or is it); takes over `owner`. A request that is not valid finishes the call. */
+/* Begins with a decoded SubscribeRequest, which lies within `owner` (or is it); takes over `owner`. A request that is not valid finishes
+ * the call. */
 void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *request, ProtobufCMessage *owner);
 /* Finishes the call with a fault, in whatever state it is. */
 void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault);

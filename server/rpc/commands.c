@@ -1,0 +1,211 @@
+/* commands.c - the way down of a session. */
+#include "server/rpc/commands.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "event/encode.h"
+#include "flow/chan.h"
+
+/* Commands that wait for a session that does not read: beyond, it is cut. */
+#define WAITING_MOST (16u << 20)
+
+/* RegisterResponse, Command, and the fields of each. */
+enum { RESPONSE_COMMANDS = 1 };
+enum { WELCOME = 1, START = 2, STOP = 3, PAUSE = 4, RESUME = 5, CONFIRM = 6, CLOSING = 7 };
+enum { WELCOME_EPOCH = 1, WELCOME_RESERVE_EVENTS = 2, WELCOME_RESERVE_BYTES = 3 };
+enum { START_ACTIVATION = 1, START_REQUEST = 2, START_DEADLINE = 3, START_SUBSCRIPTION = 4 };
+enum { STOP_ACTIVATION = 1, STOP_REASON = 2, STOP_DEADLINE = 3 };
+enum { PACE_ACTIVATION = 1, CONFIRM_MESSAGE = 1 };
+enum { CLOSING_WHY = 1, CLOSING_AT = 2 };
+
+static void wake(struct commands *commands)
+{
+    struct wire_thread *thread = call_thread(commands->call);
+
+    if (atomic_exchange(&commands->woken, true))
+        return;
+    if (wire_is_mine(thread))
+        wire_at_tick_end(thread, &commands->ready);
+    else
+        wire_post(thread, &commands->wake);
+}
+
+/* One command: field `kind` of a Command with this body. */
+static void append(struct buf *to, uint32_t kind, const struct buf *body)
+{
+    OWNED(buf_fini) struct buf command = {0};
+
+    field_bytes_always(&command, kind, (struct bytes){body->at, body->size});
+    field_bytes_always(to, RESPONSE_COMMANDS, (struct bytes){command.at, command.size});
+}
+
+static void command(struct commands *commands, uint32_t kind, const struct buf *body)
+{
+    pthread_mutex_lock(&commands->lock);
+    append(&commands->waiting, kind, body);
+    pthread_mutex_unlock(&commands->lock);
+    wake(commands);
+}
+
+static void field_text(struct buf *buf, uint32_t number, const char *text)
+{
+    field_bytes(buf, number, (struct bytes){(const uint8_t *)text, strlen(text)});
+}
+
+static uint64_t wall_of(int64_t mono_ns)
+{
+    return mono_ns == INT64_MAX || mono_ns <= 0 ? 0 : (uint64_t)(clock_wall_ns() + mono_ns - clock_mono_ns());
+}
+
+static void cut(struct commands *commands)
+{
+    struct fault fault;
+
+    fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(commands->write_ns / NS_PER_MS), "ms without progress");
+    call_cut(commands->call, &fault);
+}
+
+static void flush(struct commands *commands, int64_t now_ns)
+{
+    OWNED(buf_fini) struct buf bytes = {0};
+
+    if (commands->in_flight || commands->stopped)
+        return;
+    pthread_mutex_lock(&commands->lock);
+    bytes = commands->waiting;
+    commands->waiting = (struct buf){0};
+    pthread_mutex_unlock(&commands->lock);
+    if (commands->confirmed > commands->told) {
+        OWNED(buf_fini) struct buf body = {0};
+        field_varint(&body, CONFIRM_MESSAGE, commands->confirmed);
+        append(&bytes, CONFIRM, &body);
+        commands->told = commands->confirmed;
+    }
+    if (bytes.broken) {
+        cut(commands);
+        return;
+    }
+    if (bytes.size == 0)
+        return;
+    commands->in_flight = call_send(commands->call, &bytes);
+    commands->sent_at_ns = now_ns;
+    wire_timer_set(call_thread(commands->call), &commands->limit, now_ns + commands->write_ns);
+}
+
+static void on_tick_end(struct wire_ready *ready, int64_t now_ns)
+{
+    struct commands *commands = container_of(ready, struct commands, ready);
+
+    atomic_store(&commands->woken, false);
+    pthread_mutex_lock(&commands->lock);
+    bool too_much = commands->waiting.size > WAITING_MOST;
+    pthread_mutex_unlock(&commands->lock);
+    if (too_much && !commands->stopped)
+        cut(commands);
+    else
+        flush(commands, now_ns);
+}
+
+static void on_wake(struct task *task)
+{
+    struct commands *commands = container_of(task, struct commands, wake);
+
+    wire_at_tick_end(call_thread(commands->call), &commands->ready);
+}
+
+static void on_limit(struct wire_timer *timer, int64_t now_ns)
+{
+    struct commands *commands = container_of(timer, struct commands, limit);
+
+    (void)now_ns;
+    if (commands->in_flight && !commands->stopped)
+        cut(commands);
+}
+
+void commands_init(struct commands *commands, struct call *call, int64_t write_ns)
+{
+    commands->call = call;
+    commands->write_ns = write_ns;
+    CHECK(pthread_mutex_init(&commands->lock, NULL) == 0);
+    commands->wake.run = on_wake;
+    list_init(&commands->ready.link);
+    commands->ready.tick_ended = on_tick_end;
+    commands->limit.fired = on_limit;
+}
+
+void commands_fini(struct commands *commands)
+{
+    wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
+    list_remove(&commands->ready.link);
+    buf_fini(&commands->waiting);
+    pthread_mutex_destroy(&commands->lock);
+}
+
+void command_welcome(struct commands *commands, uint64_t epoch)
+{
+    OWNED(buf_fini) struct buf body = {0};
+
+    field_fixed64(&body, WELCOME_EPOCH, epoch);
+    field_varint(&body, WELCOME_RESERVE_EVENTS, FEED_RESERVE_EVENTS);
+    field_varint(&body, WELCOME_RESERVE_BYTES, FEED_RESERVE_BYTES);
+    command(commands, WELCOME, &body);
+}
+
+void command_start(struct commands *commands, const struct activation_wish *wish)
+{
+    OWNED(buf_fini) struct buf body = {0};
+
+    field_varint(&body, START_ACTIVATION, wish->activation);
+    field_bytes(&body, START_REQUEST, wish->request);
+    field_fixed64(&body, START_DEADLINE, wall_of(wish->deadline_ns));
+    field_text(&body, START_SUBSCRIPTION, wish->subscription_id);
+    command(commands, START, &body);
+}
+
+void command_stop(struct commands *commands, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+{
+    OWNED(buf_fini) struct buf body = {0};
+
+    field_varint(&body, STOP_ACTIVATION, activation);
+    field_text(&body, STOP_REASON, fault_reason_name(why));
+    field_fixed64(&body, STOP_DEADLINE, wall_of(deadline_ns));
+    command(commands, STOP, &body);
+}
+
+void command_pace(struct commands *commands, uint64_t activation, bool pause)
+{
+    OWNED(buf_fini) struct buf body = {0};
+
+    field_varint(&body, PACE_ACTIVATION, activation);
+    command(commands, pause ? PAUSE : RESUME, &body);
+}
+
+void command_closing(struct commands *commands, enum fault_reason why, int64_t deadline_ns)
+{
+    OWNED(buf_fini) struct buf body = {0};
+
+    field_text(&body, CLOSING_WHY, fault_reason_name(why));
+    field_fixed64(&body, CLOSING_AT, wall_of(deadline_ns));
+    command(commands, CLOSING, &body);
+}
+
+void commands_confirm(struct commands *commands, uint64_t message)
+{
+    commands->confirmed = message;
+    wire_at_tick_end(call_thread(commands->call), &commands->ready);
+}
+
+void commands_sent(struct commands *commands, bool ok)
+{
+    (void)ok; /* where it failed the call is about to end */
+    commands->in_flight = false;
+    wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
+    wire_at_tick_end(call_thread(commands->call), &commands->ready);
+}
+
+void commands_stop(struct commands *commands)
+{
+    commands->stopped = true;
+    wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
+}

@@ -1,0 +1,102 @@
+/* hello.c - every bound of Hello, in one place. */
+#include "server/rpc/hello.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/rpc/ask.h"
+#include "tributary/v1/publisher.pb-c.h"
+
+#define NAME_BYTES_MOST 256u
+#define LABELS_MOST 64u
+#define TOPICS_MOST 64u
+
+static struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static enum fault_reason read_labels(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
+{
+    char field[32];
+
+    if (from->n_labels > LABELS_MOST)
+        return fault_number(fault, FAULT_TOO_MANY, "labels", from->n_labels, "at most 64");
+    hello->labels = calloc(from->n_labels + 1, sizeof(*hello->labels));
+    if (!hello->labels)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    for (size_t i = 0; i < from->n_labels; i++) {
+        struct pair label = {text_bytes(from->labels[i]->key), text_bytes(from->labels[i]->value)};
+        snprintf(field, sizeof(field), "labels[%zu]", i);
+        enum fault_reason reason = name_check(label.name, field, NAME_BYTES_MOST, fault);
+        if (reason)
+            return reason;
+        if (label.value.size > NAME_BYTES_MOST)
+            return fault_bytes(fault, FAULT_TOO_LONG, field, label.value, "at most 256 bytes");
+        hello->labels[i] = label;
+    }
+    hello->wish.labels = hello->labels;
+    hello->wish.label_count = from->n_labels;
+    return FAULT_NONE;
+}
+
+static enum fault_reason read_topics(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
+{
+    char field[32];
+
+    if (from->n_topics > TOPICS_MOST)
+        return fault_number(fault, FAULT_TOO_MANY, "topics", from->n_topics, "at most 64");
+    hello->topics = calloc(from->n_topics + 1, sizeof(*hello->topics));
+    if (!hello->topics)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    for (size_t i = 0; i < from->n_topics; i++) {
+        hello->topics[i] = text_bytes(from->topics[i]);
+        snprintf(field, sizeof(field), "topics[%zu]", i);
+        enum fault_reason reason = name_check(hello->topics[i], field, NAME_BYTES_MOST, fault);
+        if (reason)
+            return reason;
+    }
+    hello->wish.topics = hello->topics;
+    hello->wish.topic_count = from->n_topics;
+    return FAULT_NONE;
+}
+
+static enum fault_reason read_all(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
+{
+    struct session_wish *wish = &hello->wish;
+    enum fault_reason reason;
+
+    wish->name = text_bytes(from->name);
+    wish->mode = from->mode == TRIBUTARY__V1__HELLO__MODE__PER_CONSUMER ? SESSION_PER_CONSUMER : SESSION_SHARED;
+    wish->reject_duplicate = from->on_duplicate == TRIBUTARY__V1__HELLO__ON_DUPLICATE__REJECT;
+    wish->start_first = from->handover == TRIBUTARY__V1__HELLO__HANDOVER__START_FIRST;
+    reason = name_check(wish->name, "name", NAME_BYTES_MOST, fault);
+    if (!reason)
+        reason = read_labels(from, hello, fault);
+    return reason ? reason : read_topics(from, hello, fault);
+}
+
+enum fault_reason hello_read(struct bytes bytes, struct hello *hello_out, struct fault *fault)
+{
+    struct hello hello = {0};
+    enum fault_reason reason = decode(bytes, &tributary__v1__hello__descriptor, &hello.message, fault);
+
+    if (!reason)
+        reason = read_all((const Tributary__V1__Hello *)(const void *)hello.message, &hello, fault);
+    if (reason) {
+        fault_within(fault, "hello.");
+        hello_fini(&hello);
+        return reason;
+    }
+    *hello_out = hello;
+    return FAULT_NONE;
+}
+
+void hello_fini(struct hello *hello)
+{
+    free(hello->labels);
+    free(hello->topics);
+    decoded_free(hello->message);
+    *hello = (struct hello){0};
+}

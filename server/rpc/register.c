@@ -1,0 +1,420 @@
+/* register.c - Publisher.Register: a producer session on one call.
+ *
+ *   HELLO --hello--> REGISTERING --registered--> LIVE --half-close, cut, lost--> LEAVING --unregistered--> GONE
+ *      \--refused--------\-----------------------------------------------------------------------------------^
+ *
+ * One message is read at a time: its events are offered, then its end is carried to the loop, then it is confirmed. A shared session waits
+ * where a channel blocks; one per consumer never does, since the call carries other consumers' events too. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "server/rpc/ask.h"
+#include "server/rpc/commands.h"
+#include "server/rpc/hello.h"
+#include "server/rpc/intake.h"
+#include "server/wire/message.h"
+#include "tributary/v1/publisher.pb-c.h"
+
+/* Fields of RegisterRequest. */
+enum { FIELD_ACTIVATION = 2, FIELD_HELLO = 3, FIELD_END = 4 };
+
+#define END_MESSAGE_MOST 1024u
+
+struct registration {
+    struct rpc *rpc;
+    struct call *call;
+    enum { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
+    enum fault_reason why;
+    bool ending, away, blocked, reading, welcomed;
+    struct commands commands;
+    struct hello hello; /* until it is registered */
+    struct session *session;
+    uint64_t messages;     /* received */
+    ProtobufCMessage *end; /* of the message at hand */
+    struct stall stall;
+    struct task task; /* goes to the loop and comes back */
+    struct task unblocked_task, welcome_task, cut_task;
+    struct fault fault; /* why it was not registered */
+    struct fault cut;   /* the loop's until its notice has landed */
+};
+
+static void on_left(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, task);
+
+    registration->state = GONE;
+    call_drop(registration->call);
+}
+
+/* Loop. */
+static void unregister(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, task);
+
+    hub_unregister(registration->session, registration->why);
+    registration->task.run = on_left;
+    wire_post(call_thread(registration->call), &registration->task);
+}
+
+static void leave_when_back(struct registration *registration)
+{
+    if (registration->state != LIVE || !registration->ending || registration->away)
+        return;
+    registration->state = LEAVING;
+    commands_stop(&registration->commands);
+    call_hold(registration->call);
+    registration->task.run = unregister;
+    loop_post(registration->rpc->loop, &registration->task);
+}
+
+static void begin_end(struct registration *registration, enum fault_reason why)
+{
+    if (!registration->ending)
+        registration->why = why;
+    registration->ending = true;
+    leave_when_back(registration);
+}
+
+static void refuse(struct registration *registration, const struct fault *fault)
+{
+    count_add(COUNT_REFUSED_BATCHES, 1);
+    call_finish(registration->call, fault);
+    begin_end(registration, fault->reason);
+}
+
+static void read_next(struct registration *registration)
+{
+    if (registration->reading || registration->ending || !call_alive(registration->call))
+        return;
+    registration->reading = true;
+    call_read(registration->call);
+}
+
+static void dealt(struct registration *registration)
+{
+    decoded_free(registration->end);
+    registration->end = NULL;
+    commands_confirm(&registration->commands, registration->messages);
+    read_next(registration);
+}
+
+static void on_ended(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, task);
+    struct call *call = registration->call;
+
+    registration->away = false;
+    dealt(registration);
+    leave_when_back(registration);
+    call_drop(call);
+}
+
+/* Loop. */
+static void end_on_loop(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, task);
+    const Tributary__V1__RegisterRequest__End *end = (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
+
+    session_end(registration->session, end->activation, (uint32_t)end->code, end->message);
+    registration->task.run = on_ended;
+    wire_post(call_thread(registration->call), &registration->task);
+}
+
+/* The message's events are in the hub: what is left of it is its end. */
+static void offered(struct registration *registration)
+{
+    if (!registration->end || registration->state != LIVE) {
+        dealt(registration);
+        return;
+    }
+    registration->away = true;
+    call_hold(registration->call);
+    registration->task.run = end_on_loop;
+    loop_post(registration->rpc->loop, &registration->task);
+}
+
+static void on_unblocked(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, unblocked_task);
+    struct call *call = registration->call;
+
+    registration->blocked = false;
+    session_unblocked(registration->session);
+    offered(registration);
+    call_drop(call);
+}
+
+static void stall_over(struct stall *stall)
+{
+    struct registration *registration = container_of(stall, struct registration, stall);
+
+    wire_post(call_thread(registration->call), &registration->unblocked_task);
+}
+
+static void offer(struct registration *registration, uint64_t activation, struct chunk *chunk)
+{
+    struct offer unused;
+    struct fault fault;
+
+    registration->blocked = true;
+    call_hold(registration->call);
+    enum err err = session_offer(registration->session, activation, chunk, activation == 0 ? &registration->stall : NULL, &unused);
+    if (err == ERR_AGAIN)
+        return;
+    registration->blocked = false;
+    if (err == ERR_NOT_FOUND || err == ERR_INVALID) {
+        fault_number(&fault, FAULT_ACTIVATION_UNKNOWN, "activation", activation, "0 for a shared session, else one that was started");
+        refuse(registration, &fault);
+    } else {
+        offered(registration);
+    }
+    call_drop(registration->call);
+}
+
+static enum fault_reason read_end(struct registration *registration, const struct framing_field *field, struct fault *fault)
+{
+    enum fault_reason reason;
+
+    if (!field->present)
+        return FAULT_NONE;
+    if (field->type != WIRE_LEN)
+        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "end", "a message is length-delimited");
+    reason = decode(field->bytes, &tributary__v1__register_request__end__descriptor, &registration->end, fault);
+    if (reason) {
+        fault_within(fault, "end.");
+        return reason;
+    }
+    const Tributary__V1__RegisterRequest__End *end = (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
+    if (end->code < 0 || end->code > CODE_UNAUTHENTICATED)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "end.code", (uint64_t)end->code, "0 to 16");
+    if (strlen(end->message) > END_MESSAGE_MOST)
+        return fault_number(fault, FAULT_TOO_LONG, "end.message", strlen(end->message), "at most 1024 bytes");
+    return FAULT_NONE;
+}
+
+static enum fault_reason read_activation(const struct framing_field *field, uint64_t *activation_out, struct fault *fault)
+{
+    if (field->present && field->type != WIRE_VARINT)
+        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "activation", "a number is a varint");
+    *activation_out = field->present ? field->number : 0;
+    return FAULT_NONE;
+}
+
+static void take_message(struct registration *registration, struct message *message, const struct framing_scan *scan)
+{
+    OWNED(chunk_release) struct chunk *chunk = NULL;
+    uint64_t activation;
+    struct fault fault;
+    enum fault_reason reason = FAULT_NONE;
+
+    if (scan->fields[FIELD_HELLO].present)
+        reason = fault_set(&fault, FAULT_NO_HELLO, "hello", "");
+    if (!reason)
+        reason = read_activation(&scan->fields[FIELD_ACTIVATION], &activation, &fault);
+    if (!reason)
+        reason = read_end(registration, &scan->fields[FIELD_END], &fault);
+    if (!reason && scan->count > 0)
+        reason = chunk_of_message(message, scan, &chunk, &fault);
+    if (reason)
+        refuse(registration, &fault);
+    else if (chunk)
+        offer(registration, activation, chunk);
+    else
+        offered(registration);
+}
+
+/* Wire thread, back from the loop. */
+static void on_registered(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, task);
+    struct call *call = registration->call;
+
+    hello_fini(&registration->hello);
+    if (!registration->session) {
+        registration->state = GONE;
+        call_finish(call, &registration->fault);
+    } else {
+        registration->state = LIVE;
+        commands_confirm(&registration->commands, registration->messages);
+        if (!call_alive(call))
+            begin_end(registration, FAULT_CANCELLED);
+        else if (registration->welcomed)
+            read_next(registration);
+    }
+    call_drop(call);
+}
+
+/* The port: all of it on the loop, but for pace. */
+static void on_welcomed(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, welcome_task);
+
+    registration->welcomed = true;
+    if (registration->state == LIVE)
+        read_next(registration);
+}
+
+static void welcome(void *ctx, uint64_t epoch)
+{
+    struct registration *registration = ctx;
+
+    command_welcome(&registration->commands, epoch);
+    wire_post(call_thread(registration->call), &registration->welcome_task);
+}
+
+static void start(void *ctx, const struct activation_wish *wish)
+{
+    command_start(&((struct registration *)ctx)->commands, wish);
+}
+
+static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+{
+    command_stop(&((struct registration *)ctx)->commands, activation, why, deadline_ns);
+}
+
+static void pace(void *ctx, uint64_t activation, bool pause)
+{
+    command_pace(&((struct registration *)ctx)->commands, activation, pause);
+}
+
+static void closing(void *ctx, enum fault_reason why, int64_t deadline_ns)
+{
+    command_closing(&((struct registration *)ctx)->commands, why, deadline_ns);
+}
+
+static void on_cut(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, cut_task);
+
+    call_finish(registration->call, &registration->cut);
+    begin_end(registration, registration->cut.reason);
+}
+
+static void cut(void *ctx, const struct fault *fault)
+{
+    struct registration *registration = ctx;
+
+    registration->cut = *fault;
+    wire_post(call_thread(registration->call), &registration->cut_task);
+}
+
+static const struct session_port session_port = {
+    .welcome = welcome, .start = start, .stop = stop, .pace = pace, .closing = closing, .cut = cut};
+
+/* Loop. */
+static void register_on_loop(struct task *task)
+{
+    struct registration *registration = container_of(task, struct registration, task);
+
+    if (hub_register(registration->rpc->hub, &registration->hello.wish, &registration->session, &registration->fault))
+        registration->session = NULL;
+    registration->task.run = on_registered;
+    wire_post(call_thread(registration->call), &registration->task);
+}
+
+static void take_hello(struct registration *registration, const struct framing_scan *scan)
+{
+    const struct framing_field *hello = &scan->fields[FIELD_HELLO];
+    struct fault fault;
+
+    if (!hello->present || hello->type != WIRE_LEN || scan->count > 0) {
+        fault_set(&fault, FAULT_NO_HELLO, scan->count > 0 ? "events" : "hello", scan->count > 0 ? "events come after it" : "");
+        refuse(registration, &fault);
+        return;
+    }
+    if (hello_read(hello->bytes, &registration->hello, &fault)) {
+        refuse(registration, &fault);
+        return;
+    }
+    registration->hello.wish.peer = call_peer(registration->call);
+    registration->hello.wish.port = &session_port;
+    registration->hello.wish.ctx = registration;
+    registration->state = REGISTERING;
+    call_hold(registration->call);
+    registration->task.run = register_on_loop;
+    loop_post(registration->rpc->loop, &registration->task);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    struct registration *registration = call_owned(call);
+    struct framing_scan *scan = wire_scan(call_thread(call));
+    struct fault fault;
+
+    registration->reading = false;
+    registration->messages++;
+    if (framing_scan(scan, message_bytes(message), &registration->rpc->settings.framing, &fault))
+        refuse(registration, &fault);
+    else if (registration->state == HELLO)
+        take_hello(registration, scan);
+    else if (registration->state == LIVE)
+        take_message(registration, message, scan);
+}
+
+static void half_closed(struct call *call)
+{
+    struct registration *registration = call_owned(call);
+    struct fault fault = {0};
+
+    registration->reading = false;
+    if (registration->state == HELLO)
+        fault_set(&fault, FAULT_NO_HELLO, "hello", "");
+    call_finish(call, &fault);
+    begin_end(registration, FAULT_NONE);
+}
+
+static void opened(struct call *call, void *ctx)
+{
+    struct registration *registration = calloc(1, sizeof(*registration));
+    struct fault fault;
+
+    if (!registration) {
+        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+        call_finish(call, &fault);
+        return;
+    }
+    registration->rpc = ctx;
+    registration->call = call;
+    registration->stall.over = stall_over;
+    registration->unblocked_task.run = on_unblocked;
+    registration->welcome_task.run = on_welcomed;
+    registration->cut_task.run = on_cut;
+    commands_init(&registration->commands, call, registration->rpc->settings.write_ns);
+    call_own(call, registration);
+    read_next(registration);
+}
+
+static void sent(struct call *call, bool ok)
+{
+    commands_sent(&((struct registration *)call_owned(call))->commands, ok);
+}
+
+static void lost(struct call *call)
+{
+    struct registration *registration = call_owned(call);
+
+    if (registration)
+        begin_end(registration, FAULT_CANCELLED);
+}
+
+static void closed(struct call *call, bool ok)
+{
+    struct registration *registration = call_owned(call);
+
+    (void)ok;
+    if (!registration)
+        return;
+    commands_fini(&registration->commands);
+    hello_fini(&registration->hello);
+    decoded_free(registration->end);
+    free(registration);
+}
+
+static const struct call_port register_port = {
+    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .closed = closed};
+
+enum err register_serve(struct rpc *rpc)
+{
+    return rpc_method(rpc, "/tributary.v1.Publisher/Register", &register_port, rpc);
+}
