@@ -16,6 +16,7 @@
 #define PAGE_BYTES_MOST (1u << 20) /* clients take 4 MiB by default, and one entry with its sources may be a third of a MiB */
 #define SOURCES_MOST 1000u
 #define NAME_BYTES_MOST 256u
+#define REASON_BYTES_MOST 256u
 #define PRODUCERS 'p'
 #define SUBSCRIPTIONS 's'
 
@@ -267,15 +268,26 @@ static void list_subscriptions(struct ask *ask)
     page_end(&page, SUBSCRIPTIONS, more);
 }
 
-static void subscription_answer(void *ctx, const struct subscription_view *view)
+/* A subscription that is being ended: as it is now, and already draining where it shall drain. */
+struct leaver {
+    struct buf *answer;
+    bool drain;
+};
+
+static void leaver_write(void *ctx, const struct subscription_view *view)
 {
-    subscription_write(view, false, ctx);
+    struct leaver *leaver = ctx;
+    struct subscription_view now = *view;
+
+    now.draining |= leaver->drain;
+    subscription_write(&now, false, leaver->answer);
 }
 
-/* Answers the subscription as it was before. */
+/* The answer is written first: a subscription may be gone once it is told to go. */
 static void disconnect(struct ask *ask)
 {
     const Tributary__V1__DisconnectRequest *request = (const Tributary__V1__DisconnectRequest *)(void *)ask->request;
+    struct leaver leaver = {&ask->answer, request->drain};
     struct bytes id = text_bytes(request->subscription_id);
     struct bytes reason = text_bytes(request->reason);
     struct fault *fault = &ask->fault;
@@ -283,11 +295,13 @@ static void disconnect(struct ask *ask)
 
     if (name_check(id, "subscription_id", NAME_BYTES_MOST, fault))
         return;
-    if (reason.size > 0 && name_check(reason, "reason", NAME_BYTES_MOST, fault))
+    if (reason.size > REASON_BYTES_MOST) {
+        fault_bytes(fault, FAULT_TOO_LONG, "reason", reason, "at most 256 bytes");
         return;
+    }
     if (decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, fault))
         return;
-    if (hub_subscription(ask->rpc->hub, id, subscription_answer, &ask->answer, fault))
+    if (hub_subscription(ask->rpc->hub, id, leaver_write, &leaver, fault))
         return;
     if (request->drain ? hub_finish(ask->rpc->hub, id, CLOSING_DISCONNECTED, drain_ns, fault)
                        : hub_disconnect(ask->rpc->hub, id, reason, fault))
