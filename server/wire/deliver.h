@@ -25,7 +25,7 @@ struct deliver_settings {
 };
 
 struct deliver_port {
-    /* Appends a Progress block: called right after a take, so positions and sums belong to the batch. */
+    /* Appends a Progress block, where something moved: called right after a take, so positions and sums belong to the batch. */
     void (*progress)(void *ctx, struct chan *chan, struct buf *block);
     /* The channel came to its end and everything of it was sent or accounted for: finish the call. False: the reason is not known yet; it
      * is asked again after the next deliver_block(). */
