@@ -16,6 +16,7 @@
 #define PAGE_BYTES_MOST (1u << 20) /* clients take 4 MiB by default, and one entry with its sources may be a third of a MiB */
 #define SOURCES_MOST 1000u
 #define NAME_BYTES_MOST 256u
+#define REASON_BYTES_MOST 256u
 #define PRODUCERS 'p'
 #define SUBSCRIPTIONS 's'
 
@@ -52,14 +53,78 @@ static Tributary__V1__Tally *tally_fill(Tributary__V1__Tally *message, struct ta
     return message;
 }
 
+/* Labels and topics as texts, which protobuf-c wants closed by a NUL: one block holds the bytes. */
+struct words {
+    Tributary__V1__Producer__LabelsEntry *entries, **labels;
+    char **topics;
+    char *bytes, *end;
+};
+
+static void words_fini(struct words *words)
+{
+    free(words->entries);
+    free(words->labels);
+    free(words->topics);
+    free(words->bytes);
+}
+
+static char *word_copy(struct words *words, struct bytes from)
+{
+    char *word = words->end;
+
+    if (from.size > 0)
+        memcpy(word, from.at, from.size);
+    word[from.size] = '\0';
+    words->end += from.size + 1;
+    return word;
+}
+
+static size_t words_size(const struct producer_view *view)
+{
+    size_t size = 1;
+
+    for (size_t i = 0; i < view->label_count; i++)
+        size += view->labels[i].name.size + view->labels[i].value.size + 2;
+    for (size_t i = 0; i < view->topic_count; i++)
+        size += view->topics[i].size + 1;
+    return size;
+}
+
+static bool words_fill(struct words *words, const struct producer_view *view)
+{
+    words->entries = calloc(view->label_count + 1, sizeof(*words->entries));
+    words->labels = calloc(view->label_count + 1, sizeof(*words->labels));
+    words->topics = calloc(view->topic_count + 1, sizeof(*words->topics));
+    words->bytes = malloc(words_size(view));
+    words->end = words->bytes;
+    if (!words->entries || !words->labels || !words->topics || !words->bytes) {
+        words_fini(words);
+        return false;
+    }
+    for (size_t i = 0; i < view->label_count; i++) {
+        tributary__v1__producer__labels_entry__init(&words->entries[i]);
+        words->entries[i].key = word_copy(words, view->labels[i].name);
+        words->entries[i].value = word_copy(words, view->labels[i].value);
+        words->labels[i] = &words->entries[i];
+    }
+    for (size_t i = 0; i < view->topic_count; i++)
+        words->topics[i] = word_copy(words, view->topics[i]);
+    return true;
+}
+
 static void producer_write(const struct producer_view *view, struct buf *answer)
 {
     Tributary__V1__Producer producer = TRIBUTARY__V1__PRODUCER__INIT;
     Tributary__V1__Tally published;
+    struct words words;
     struct name name;
 
+    if (!words_fill(&words, view)) {
+        answer->broken = true;
+        return;
+    }
     producer.name = name_copy(&name, view->name);
-    producer.kind = TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
+    producer.kind = view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
     producer.state = (Tributary__V1__ProducerState)view->state;
     producer.epoch = view->epoch;
     producer.last_sequence = view->last_sequence;
@@ -69,7 +134,16 @@ static void producer_write(const struct producer_view *view, struct buf *answer)
     producer.subscriptions = view->subscriptions;
     producer.last_event_unix_nano = (uint64_t)view->last_event_wall_ns;
     producer.peer = (char *)(view->peer ? view->peer : "");
+    producer.n_labels = view->label_count;
+    producer.labels = words.labels;
+    producer.n_topics = view->topic_count;
+    producer.topics = words.topics;
+    producer.per_consumer = view->per_consumer;
+    producer.activations = view->activations;
+    producer.paused_activations = view->paused_activations;
+    producer.cut_activations = view->cut_activations;
     encode(&producer.base, answer);
+    words_fini(&words);
 }
 
 /* Under the channel's lock: only writes it down. */
@@ -238,6 +312,21 @@ static void get_producer(struct ask *ask)
         buf_clear(&ask->answer); /* ask->fault says why */
 }
 
+static void remove_producer(struct ask *ask)
+{
+    const Tributary__V1__RemoveProducerRequest *request = (const Tributary__V1__RemoveProducerRequest *)(void *)ask->request;
+    struct bytes name = text_bytes(request->name);
+    int64_t drain_ns;
+
+    if (name_check(name, "name", NAME_BYTES_MOST, &ask->fault) ||
+        decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, &ask->fault))
+        return;
+    if (request->mode == TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL)
+        drain_ns = 0;
+    if (hub_remove(ask->rpc->hub, name, drain_ns, producer_answer, &ask->answer, &ask->fault))
+        buf_clear(&ask->answer); /* ask->fault says why */
+}
+
 static void subscription_add(void *ctx, const struct subscription_view *view)
 {
     struct page *page = ctx;
@@ -267,15 +356,26 @@ static void list_subscriptions(struct ask *ask)
     page_end(&page, SUBSCRIPTIONS, more);
 }
 
-static void subscription_answer(void *ctx, const struct subscription_view *view)
+/* A subscription that is being ended: as it is now, and already draining where it shall drain. */
+struct leaver {
+    struct buf *answer;
+    bool drain;
+};
+
+static void leaver_write(void *ctx, const struct subscription_view *view)
 {
-    subscription_write(view, false, ctx);
+    struct leaver *leaver = ctx;
+    struct subscription_view now = *view;
+
+    now.draining |= leaver->drain;
+    subscription_write(&now, false, leaver->answer);
 }
 
-/* Answers the subscription as it was before. */
+/* The answer is written first: a subscription may be gone once it is told to go. */
 static void disconnect(struct ask *ask)
 {
     const Tributary__V1__DisconnectRequest *request = (const Tributary__V1__DisconnectRequest *)(void *)ask->request;
+    struct leaver leaver = {&ask->answer, request->drain};
     struct bytes id = text_bytes(request->subscription_id);
     struct bytes reason = text_bytes(request->reason);
     struct fault *fault = &ask->fault;
@@ -283,11 +383,13 @@ static void disconnect(struct ask *ask)
 
     if (name_check(id, "subscription_id", NAME_BYTES_MOST, fault))
         return;
-    if (reason.size > 0 && name_check(reason, "reason", NAME_BYTES_MOST, fault))
+    if (reason.size > REASON_BYTES_MOST) {
+        fault_bytes(fault, FAULT_TOO_LONG, "reason", reason, "at most 256 bytes");
         return;
+    }
     if (decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, fault))
         return;
-    if (hub_subscription(ask->rpc->hub, id, subscription_answer, &ask->answer, fault))
+    if (hub_subscription(ask->rpc->hub, id, leaver_write, &leaver, fault))
         return;
     if (request->drain ? hub_finish(ask->rpc->hub, id, CLOSING_DISCONNECTED, drain_ns, fault)
                        : hub_disconnect(ask->rpc->hub, id, reason, fault))
@@ -349,6 +451,7 @@ enum err admin_serve(struct rpc *rpc)
     } methods[] = {
         {"/tributary.v1.Admin/ListProducers", &tributary__v1__list_producers_request__descriptor, list_producers},
         {"/tributary.v1.Admin/GetProducer", &tributary__v1__get_producer_request__descriptor, get_producer},
+        {"/tributary.v1.Admin/RemoveProducer", &tributary__v1__remove_producer_request__descriptor, remove_producer},
         {"/tributary.v1.Admin/ListSubscriptions", &tributary__v1__list_subscriptions_request__descriptor, list_subscriptions},
         {"/tributary.v1.Admin/Disconnect", &tributary__v1__disconnect_request__descriptor, disconnect},
         {"/tributary.v1.Admin/GetInfo", &tributary__v1__get_info_request__descriptor, get_info},

@@ -116,6 +116,10 @@ static void dealt(struct intake *intake, enum fault_reason reason)
 {
     struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
 
+    if (reason && stream->batch == 1 && intake->name_size == 0 && strcmp(intake->fault.field, "producer") == 0) {
+        call_finish(intake->call, &intake->fault); /* nobody to publish as */
+        return;
+    }
     if (reason == FAULT_DRAINING) {
         stream->batch--; /* never taken: the drain's status says so */
         stream->draining = true;

@@ -81,17 +81,23 @@ static void write_token(struct chan *chan, struct buf *block, uint32_t field)
     field_bytes(block, field, (struct bytes){token.at, token.size});
 }
 
+/* Where nothing has moved, nothing is said: a heartbeat stays empty. */
 static void progress(void *ctx, struct chan *chan, struct buf *block)
 {
+    struct subscriber *subscriber = ctx;
     OWNED(buf_fini) struct buf body = {0};
     struct chan_sums sums;
 
-    (void)ctx;
     chan_sums(chan, &sums);
-    chan_positions(chan, false, POSITIONS_MOST, write_position, &body);
+    uint64_t lost = chan_dropped(&sums).events;
+    uint32_t moved = chan_positions(chan, false, POSITIONS_MOST, write_position, &body);
+    if (moved == 0 && sums.delivered.events == subscriber->told_delivered && lost == subscriber->told_lost)
+        return;
+    subscriber->told_delivered = sums.delivered.events;
+    subscriber->told_lost = lost;
     write_token(chan, &body, PROGRESS_TOKEN);
     field_varint(&body, PROGRESS_DELIVERED, sums.delivered.events);
-    field_varint(&body, PROGRESS_LOST, chan_dropped(&sums).events);
+    field_varint(&body, PROGRESS_LOST, lost);
     field_bytes_always(block, BATCH_PROGRESS, (struct bytes){body.at, body.size});
 }
 

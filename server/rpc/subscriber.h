@@ -34,6 +34,7 @@ struct subscriber {
     int64_t closing_deadline_ns;
     struct fault cut;
     bool told_why; /* the closing notice has landed */
+    uint64_t told_delivered, told_lost;
 };
 
 /* Begins with a decoded SubscribeRequest, which lies within `owner` (or is it); takes over `owner`. A request that is not valid finishes

@@ -367,6 +367,8 @@ void call_cut(struct call *call, const struct fault *fault)
         call->told_lost = true; /* its owner said goodbye already */
     move(call, CUT);
     fault_message(fault, text, sizeof(text));
-    grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(fault->reason), fault->reason ? text : "the status was not read",
-                                 NULL);
+    if (fault->reason)
+        grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(fault->reason), text, NULL);
+    else /* an OK would reach the peer, and ahead of messages that it did not read */
+        grpc_call_cancel_with_status(call->core, GRPC_STATUS_CANCELLED, "the status was not read", NULL);
 }

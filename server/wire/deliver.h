@@ -26,7 +26,7 @@ struct deliver_settings {
 };
 
 struct deliver_port {
-    /* Appends a Progress block: called right after a take, so positions and sums belong to the batch. */
+    /* Appends a Progress block, where something moved: called right after a take, so positions and sums belong to the batch. */
     void (*progress)(void *ctx, struct chan *chan, struct buf *block);
     /* A mark of the channel was passed: append what stands for it. */
     void (*marked)(void *ctx, uint32_t mark, struct buf *block);

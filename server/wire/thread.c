@@ -89,20 +89,21 @@ static gpr_timespec as_timespec(int64_t at_ns)
     return (gpr_timespec){.tv_sec = at_ns / NS_PER_S, .tv_nsec = (int32_t)(at_ns % NS_PER_S), .clock_type = GPR_CLOCK_MONOTONIC};
 }
 
+/* Takes all that is there and turns it round: the inbox holds the newest first. */
 static void run_inbox(struct wire_thread *thread)
 {
     struct task *newest = atomic_exchange_explicit(&thread->inbox, NULL, memory_order_acquire);
     struct task *oldest = NULL;
 
     while (newest) {
-        struct task *next = atomic_load_explicit(&newest->next, memory_order_relaxed);
-        atomic_store_explicit(&newest->next, oldest, memory_order_relaxed);
+        struct task *next = newest->next;
+        newest->next = oldest;
         oldest = newest;
         newest = next;
     }
     while (oldest) {
         struct task *task = oldest;
-        oldest = atomic_load_explicit(&task->next, memory_order_relaxed);
+        oldest = task->next;
         task->run(task);
     }
 }
@@ -392,7 +393,7 @@ void wire_post(struct wire_thread *thread, struct task *task)
     struct task *newest = atomic_load_explicit(&thread->inbox, memory_order_relaxed);
 
     do {
-        atomic_store_explicit(&task->next, newest, memory_order_relaxed);
+        task->next = newest;
     } while (!atomic_compare_exchange_weak_explicit(&thread->inbox, &newest, task, memory_order_seq_cst, memory_order_relaxed));
     if (wire_is_mine(thread) || atomic_exchange(&thread->waking, true))
         return;

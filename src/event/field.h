@@ -1,4 +1,4 @@
-/* field.h - how one field of protobuf is read: shared by the scan and the view, of use to nobody outside this room.
+/* field.h - how one field of protobuf is read: shared by the scan and the view, for this room and for strict decoders above.
  *
  * The common case is laid out inline: a tag of one byte, a length of one or two. Whatever is rarer is a call. Threads: any. */
 #ifndef TRIBUTARY_EVENT_FIELD_H

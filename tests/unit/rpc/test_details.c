@@ -61,7 +61,7 @@ Test(details, every_reason_has_error_info_and_what_its_code_calls_for)
 
         fault_number(&fault, reason, "field.path", 17, "at most 16");
         status = details_of(&fault, &size);
-        cr_expect_eq(status->code, code);
+        cr_expect_eq((enum fault_code)status->code, code);
         info = (Google__Rpc__ErrorInfo *)(void *)detail(status, &google__rpc__error_info__descriptor);
         cr_assert_not_null(info);
         cr_expect_str_eq(info->reason, fault_reason_name(reason));

@@ -89,7 +89,7 @@ Test(token, damage_of_any_bit_and_any_cut_is_refused)
     for (size_t size = 0; size < token.size; size++)
         cr_assert_eq(token_read((struct bytes){token.at, size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN, "cut to %zu", size);
     buf_byte(&token, 0);
-    cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN, "one byte too many");
+    cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN, "too long");
     cr_expect_null(points);
     buf_fini(&token);
     chan_release(chan);
