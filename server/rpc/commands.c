@@ -23,11 +23,9 @@ static void wake(struct commands *commands)
 {
     struct wire_thread *thread = call_thread(commands->call);
 
-    if (atomic_exchange(&commands->woken, true))
-        return;
     if (wire_is_mine(thread))
         wire_at_tick_end(thread, &commands->ready);
-    else
+    else if (!atomic_exchange(&commands->posted, true))
         wire_post(thread, &commands->wake);
 }
 
@@ -97,7 +95,6 @@ static void on_tick_end(struct wire_ready *ready, int64_t now_ns)
 {
     struct commands *commands = container_of(ready, struct commands, ready);
 
-    atomic_store(&commands->woken, false);
     pthread_mutex_lock(&commands->lock);
     bool too_much = commands->waiting.size > WAITING_MOST;
     pthread_mutex_unlock(&commands->lock);
@@ -111,6 +108,7 @@ static void on_wake(struct task *task)
 {
     struct commands *commands = container_of(task, struct commands, wake);
 
+    atomic_store(&commands->posted, false);
     wire_at_tick_end(call_thread(commands->call), &commands->ready);
 }
 

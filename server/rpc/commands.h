@@ -21,7 +21,7 @@ struct commands {
     pthread_mutex_t lock;
     struct buf waiting;
     /* Any thread. */
-    _Atomic bool woken;
+    _Atomic bool posted; /* `wake` is on its way */
     struct task wake;
     /* Wire thread only. */
     struct wire_ready ready;
