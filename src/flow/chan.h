@@ -6,7 +6,8 @@
  *     accepted = delivered + dropped + queued          (queued = waiting + in flight)
  *
  * A `feed` is one source's share of a channel: its own order, its own sums and losses. Every wait of a putter is bounded: a stall lasts at
- * most `block_timeout_ns`; then the channel latches into its fallback until it is half empty.
+ * most `block_timeout_ns`; then the channel latches into its fallback until it is half empty. Paced feeds never wait: they are asked to
+ * pause, and what they may put meanwhile is bounded.
  *
  * Threads: any, under the channel's own lock, unless a function says otherwise. Callbacks are made with that lock released. */
 #ifndef TRIBUTARY_FLOW_CHAN_H
@@ -27,7 +28,7 @@ enum overflow {
     OVERFLOW_DROP_OLDEST = 2,
     OVERFLOW_DROP_NEWEST = 3,
     OVERFLOW_DISCONNECT = 4,
-    OVERFLOW_LATEST_PER_KEY = 5,
+    OVERFLOW_LATEST_PER_KEY = 5, /* one waiting event for each (source, topic, key); none without a key is dropped for it */
     OVERFLOW_COUNT
 };
 
@@ -50,8 +51,8 @@ struct chan_limits {
     uint64_t max_bytes;  /* at least 1; one event over it is still taken when nothing else waits */
     int64_t max_age_ns;  /* from the chunk's observed_mono_ns; 0: no bound */
     enum overflow overflow;
-    enum overflow fallback;   /* with OVERFLOW_BLOCK: what a latched channel does */
-    int64_t block_timeout_ns; /* with OVERFLOW_BLOCK; 0: latches at once */
+    enum overflow fallback;   /* with BLOCK and BY_FEED, for what is held no longer: DROP_OLDEST, DROP_NEWEST or DISCONNECT */
+    int64_t block_timeout_ns; /* with BLOCK, for shared feeds; 0: latches at once */
 };
 
 struct chan_watch {
@@ -88,35 +89,42 @@ void chan_release(struct chan *chan); /* the last reference closes it and frees 
 /* How the producer behind a *paced* feed is held back: it cannot wait in a stall, since other channels' events come down the same call; it
  * is asked to pause. */
 struct feed_pace {
-    /* True: part of what was put is parked (BLOCK), send no more. False: nothing is parked any more. Any thread, alternating, no lock of
-     * the channel held; may only note the fact. Not called after feed_close() returned. */
+    /* True: part of what was put is parked (BLOCK), send no more. False: nothing is parked any more. Any thread, one call at a time,
+     * alternating, with no lock of the channel held. It may only note the fact, and take no lock under which the channel is called.
+     * None begins after chan_close(); none goes on once feed_close() returned, which waits for the one that is being made. */
     void (*pace)(void *ctx, bool pause);
     void *ctx;
 };
 
-/* What a paced feed may still put after it was asked to pause; beyond it, what it has parked and what comes fall to the fallback. */
+/* What a paced feed may still put after it was asked to pause, behind what opened the pause. Beyond it, what it has parked and what comes
+ * fall to the fallback, for the fallback's own reasons. */
 #define FEED_RESERVE_EVENTS 1024u
 #define FEED_RESERVE_BYTES (256u * 1024u)
 
 /* Opens the share of one source; retains it. The caller must hold the channel, and may not use the feed after feed_close(). NULL: out of
  * memory. `pace` NULL: a shared feed, whose putters wait in stalls (timed by block_timeout_ns). Otherwise it is copied: chan_put() is given
- * no stall, and what a BLOCK refuses is parked untimed, within the reserve. A feed carries the source's latest state (numbers as in the
- * API's enum ProducerState) to the consumer: chan_states() tells each change once, latest only. feed_close() sets the state (REMOVED,
- * ENDED) and the cause (`code` 0: none; `message` is copied, cut at 256 bytes, NULL allowed) that are told after the feed's last entry was
- * taken and its losses told; then the feed is freed. What is parked of it stays and is let in as room comes. */
+ * no stall, and what a BLOCK refuses is parked untimed, within the reserve; a latch of the channel does not touch it.
+ *
+ * A feed carries the source's latest state (numbers as in the API's enum ProducerState) to the consumer: chan_states() tells each change
+ * once, latest only. feed_close() sets the state (REMOVED, ENDED) and the cause (`code` 0: none; `message` is copied, cut at 256 bytes,
+ * NULL allowed) that are told after the feed's last entry was taken and its losses told; then the feed is freed. What is parked of it stays
+ * and is let in as room comes. */
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace);
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state);
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message);
 
-/* A line drawn behind everything that was put so far. chan_marked() returns the latest mark (a number above 0 that rises) whose line was
- * passed by chan_take(), or by drops, and forgets it; 0: none. Ring and order as for losses: call it before chan_take() of the same batch,
- * so that the mark stands before what came after it. */
+/* Draws a line behind everything that was put so far. chan_marked() returns the `mark` (above 0) of the latest line once nothing from
+ * before it waits or is parked, and forgets it; 0: none. A later line replaces one that was not passed yet. Call chan_marked() before
+ * chan_take() and tell it in the same batch: a take ends at a line that is passed, so the mark stands behind the last that came before the
+ * line and before the first that came after it. (Where shared feeds do not wait for paced ones that are parked, some of what they put after
+ * the line may come before it.) */
 void chan_mark(struct chan *chan, uint32_t mark);
-uint32_t chan_marked(struct chan *chan);
+uint32_t chan_marked(struct chan *chan); /* taker only */
 
 /* Offers events [first, last) of `chunk`, first < last; retains the chunk for what it keeps. Puts to one feed come one after another.
  *   ERR_OK      taken, in part or in whole dropped by the policy: all of it is accounted for
- *   ERR_AGAIN   part of it waits outside (BLOCK) and is taken later, or falls to the fallback, without further calls; `stall` is told
+ *   ERR_AGAIN   part of it waits outside (BLOCK) and is taken later, or falls to the fallback, without further calls; `stall` is told,
+ *               or pace() was asked for a pause
  *   ERR_CLOSED  drained, closed, or broken by DISCONNECT: nothing was taken or counted (the put that breaks a channel counts as OK)
  * `stall` may be NULL where nobody needs to know. */
 MUST_CHECK enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall);
@@ -140,10 +148,10 @@ struct take {
 };
 
 /* Moves what waits, oldest first, into an empty *take: at most `most_events` and `most_bytes` (a single larger event goes alone). Drops
- * what is too old. Taker only. Returns true when more waits. Memory that runs out leaves the take shorter. */
+ * what is too old. Taker only. Returns true when more waits, or a mark. Memory that runs out leaves the take shorter. */
 bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint64_t most_bytes, int64_t now_ns);
 
-/* The size of the event that chan_take() would take first; 0: nothing waits. Taker only. */
+/* The size of the event that chan_take() would take first; 0: nothing waits. Drops what is too old. Taker only. */
 uint32_t chan_next_bytes(struct chan *chan);
 
 /* Ends the flight: delivered, or dropped for `reason`. Empties *take, releases its chunks. Taker only. */
@@ -194,7 +202,8 @@ struct tally {
 struct chan_sums {
     struct tally accepted, delivered, queued;
     struct tally dropped[LOSS_COUNT]; /* by reason */
-    bool stalled, latched;
+    bool stalled;                     /* a shared feed has something parked */
+    bool latched;
 };
 struct tally chan_dropped(const struct chan_sums *sums); /* all reasons together */
 void chan_sums(struct chan *chan, struct chan_sums *sums_out);

@@ -2,11 +2,24 @@
  *
  * DESIGN
  * Two FIFOs: `waiting` (within the bounds) and `parked` (what BLOCK holds outside of them). An entry stands in one of them, and in the same
- * one of its feed, so the oldest of a feed is found as fast as the oldest of all. While anything is parked, everything that comes is parked
+ * one of its feed, so the oldest of a feed is found as fast as the oldest of all. While anything is parked, whatever BLOCK rules is parked
  * behind it, so a feed's waiting events are always older than its parked ones.
  *
- * Events are counted when they cross a line, and only there: chan_wait() accepts and queues, chan_refuse() accepts and drops, chan_drop()
- * drops what was queued, chan_take() and its ends move between waiting, flight and delivered. Parked ranges are in no sum until they cross.
+ * Events are counted when they cross a line, and only there: chan_wait() and chan_admit() accept and queue, chan_refuse() accepts and
+ * drops, chan_drop() drops what was queued, chan_take() and its ends move between waiting, flight and delivered. Parked ranges are in no
+ * sum until they cross.
+ *
+ * What is parked of shared feeds is timed together: a stall begins with the first and ends with the last of them, and if it lasts too long
+ * they all fall to the fallback (the channel latches). What is parked of paced feeds is not timed and not moved by a latch; instead its
+ * producer is asked to pause, and what it may have parked is bounded for each feed. Both are let in, in their order, when half is empty.
+ * While shared feeds are dropped from or latched the channel may never be half empty; so that nobody starves, paced ranges are let in on
+ * their behalf as well: chan_share() where DROP_OLDEST trims, chan_let_in() before others take room.
+ *
+ * A producer is asked to pause while anything of its feed is parked. One thread at a time asks: who finds that something is to be said, and
+ * that nobody is saying it (`announcing`), says it once it left the lock, and looks again until there is nothing more to say. So the calls
+ * alternate, and feed_close() can wait for the one that is being made.
+ *
+ * A line (chan_mark) is a number that entries bear from then on; `older` counts the entries that bear another one.
  *
  * What must not happen under the lock (callbacks, releasing memory) is put down in `struct after` and done by chan_leave().
  *
@@ -30,8 +43,12 @@ struct range {
 struct entry {
     struct list in_chan; /* while it is free: `next` alone, the next free one */
     struct list in_feed;
-    struct range range;  /* holds its chunk and its feed */
-    struct stall *stall; /* parked only: who is told when it is let in; NULL: nobody */
+    struct range range; /* holds its chunk and its feed */
+    union {
+        struct stall *stall;      /* parked: who is told when it is let in; NULL: nobody */
+        struct entry *next_alike; /* under a key: the next one in its slot */
+    };
+    uint32_t hash; /* under a key: of it; 0: stands under none */
 };
 
 /* Entries are made by the slab, so that a put seldom allocates. */
@@ -51,6 +68,8 @@ struct feed {
     /* Never changes. */
     struct chan *chan;
     struct source *source;
+    struct feed_pace pace;
+    bool paced;
     /* Under the channel's lock. `routed` is written by the putter alone, who may therefore read it without. */
     uint32_t refs; /* the opener, each entry, each entry in flight, losses to tell */
     uint64_t routed;
@@ -64,10 +83,13 @@ struct feed {
     bool closed, ended; /* ended: the last state was told, the opener's reference is gone */
     uint32_t code;      /* with `message`: the cause of the end */
     char *message;      /* NULL: none */
-    struct feed_pace pace;
-    bool paced;
     struct list waiting_entries, parked_entries;
-    struct tally accepted, delivered, dropped, waiting, flying;
+    struct tally accepted, delivered, dropped, waiting, flying, parked;
+    struct tally parked_most; /* paced: what opened the pause, and the reserve */
+    bool paused;              /* the last that was said to the producer */
+    bool announcing;          /* a thread is saying it, or will once it left the lock */
+    bool muted;               /* nothing more may be said */
+    struct feed *next_to_pace;
     struct untold untold;         /* the first reason that came up; nearly always the only one */
     struct untold *untold_others; /* by reason; NULL until a second one comes up */
 };
@@ -77,7 +99,9 @@ struct feed {
 /* What is done once the lock is released. */
 struct after {
     struct stall *over;
+    struct feed *to_pace;
     struct slab *slabs;
+    void *slots;
     bool ring;
     uint32_t dead_count;
     struct chunk *dead[DEAD_MOST];
@@ -93,15 +117,18 @@ struct chan {
     pthread_mutex_t lock;
     struct after *after; /* of who holds the lock */
     enum chan_state state;
-    bool armed;   /* readable() was not called since the last take */
-    bool latched; /* with BLOCK: the fallback rules */
-    int64_t stall_until_ns;
+    bool armed;             /* readable() was not called since the last take */
+    bool latched;           /* with BLOCK: the fallback rules */
+    int64_t stall_until_ns; /* INT64_MAX: no shared feed has anything parked */
     struct list waiting_entries, parked_entries;
-    uint32_t parked_count;
+    uint32_t stalled_count; /* parked entries of shared feeds, */
+    uint64_t stalled_bytes; /* and their bytes */
     struct tally accepted, delivered, waiting, flying, parked;
     struct tally dropped[LOSS_COUNT];
     struct list feeds, losses, moved, states;
-    struct heap heaviest; /* keys are minus the bytes that wait, or lower: they are put right when they come first */
+    pthread_cond_t announced; /* a muted feed is not announcing any more */
+    struct keys *keys;        /* with LATEST_PER_KEY */
+    struct heap heaviest;     /* keys are minus the bytes that wait, or lower: they are put right when they come first */
     struct entry *free_entries;
     struct slab *slabs;
     uint32_t entries_used, entries_room;
@@ -135,22 +162,47 @@ void chan_ring(struct chan *chan);                       /* there is something t
 void chan_ring_anyway(struct chan *chan);                /* even where the taker was told already: it may be waiting for its peer */
 void chan_break(struct chan *chan);                      /* OPEN -> BROKEN */
 void chan_bury(struct chan *chan, struct chunk *chunk);  /* gives up a reference */
-void feed_release(struct chan *chan, struct feed *feed); /* the last one frees it */
+
+/* feed.c */
+void feed_free(struct chan *chan, struct feed *feed);
+void feed_release(struct chan *chan, struct feed *feed);  /* the last one frees it */
+void feed_pace(struct chan *chan, struct feed *feed);     /* after what it has parked changed */
+void feed_announce(struct chan *chan, struct feed *feed); /* without the lock; the feed may be gone after it */
 
 /* entry.c: see there for the sums. */
-struct entry *entry_new(struct chan *chan); /* NULL: out of memory */
+struct entry *entry_new(struct chan *chan, const struct range *range); /* NULL: out of memory */
 void entry_free(struct chan *chan, struct entry *entry);
 uint32_t range_prefix(const struct range *range, uint64_t bytes); /* how many of its first events take at most `bytes` */
+struct range range_cut(struct range *range, uint32_t count);
 void chan_count_dropped(struct chan *chan, const struct range *range, enum loss reason);
-void chan_wait(struct chan *chan, const struct range *range);
+struct entry *chan_wait(struct chan *chan, const struct range *range);
 void chan_refuse(struct chan *chan, const struct range *range, enum loss reason);
 void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum loss reason);
 bool chan_expired(const struct chan *chan, const struct entry *entry, int64_t now_ns);
+void chan_admit(struct chan *chan, struct entry *entry, uint32_t count);
 struct range chan_unpark(struct chan *chan, struct entry *entry);
 void range_release(struct chan *chan, const struct range *range);
 
 /* put.c */
+uint32_t chan_fitting(const struct chan *chan, const struct range *range);
+struct feed *chan_heaviest(struct chan *chan);
+bool chan_trim(struct chan *chan, enum loss reason);
+bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *range, enum loss reason, bool free);
+enum loss chan_reason(enum overflow overflow);
+void chan_expire(struct chan *chan);
+
+/* park.c */
+enum err chan_block(struct chan *chan, struct range range, struct stall *stall);
+enum err chan_hold(struct chan *chan, struct range range);
+void chan_share(struct chan *chan, enum loss reason);
 void chan_settle(struct chan *chan); /* after anything left: where half is empty, unlatches and lets parked ranges in */
+
+/* keys.c */
+struct keys *keys_new(void); /* NULL: out of memory */
+void keys_free(struct keys *keys);
+void keys_remove(struct keys *keys, struct entry *entry); /* it stands under a key */
+void *keys_shrink(struct keys *keys);                     /* nothing stands under any: gives back what a flood took, to be freed; or NULL */
+void chan_put_latest(struct chan *chan, const struct range *range);
 
 /* tell.c */
 void feed_lost(struct chan *chan, const struct range *range, enum loss reason);

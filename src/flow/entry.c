@@ -25,7 +25,8 @@ static bool grow(struct chan *chan)
     return true;
 }
 
-struct entry *entry_new(struct chan *chan)
+/* Holds the range's chunk and feed. */
+struct entry *entry_new(struct chan *chan, const struct range *range)
 {
     struct entry *entry;
 
@@ -34,15 +35,34 @@ struct entry *entry_new(struct chan *chan)
     entry = chan->free_entries;
     chan->free_entries = entry->in_chan.next ? container_of(entry->in_chan.next, struct entry, in_chan) : NULL;
     chan->entries_used++;
+    chan->older += range->line != chan->line;
+    entry->range = *range;
+    entry->stall = NULL;
+    entry->hash = 0;
+    chunk_retain(range->chunk);
+    range->feed->refs++;
     return entry;
 }
 
+/* What it held is the caller's. */
 void entry_free(struct chan *chan, struct entry *entry)
 {
+    if (entry->hash != 0)
+        keys_remove(chan->keys, entry);
     chan->older -= entry->range.line != chan->line;
     entry->in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
     chan->free_entries = entry;
     chan->entries_used--;
+}
+
+/* Cuts the first `count` events off the range. */
+struct range range_cut(struct range *range, uint32_t count)
+{
+    struct range head = *range;
+
+    head.last = head.first + count;
+    range->first = head.last;
+    return head;
 }
 
 uint32_t range_prefix(const struct range *range, uint64_t bytes)
@@ -89,23 +109,13 @@ void chan_refuse(struct chan *chan, const struct range *range, enum loss reason)
     chan_count_dropped(chan, range, reason);
 }
 
-/* Accepts the range as the last that waits, whatever the bounds say. Without memory for an entry it falls, for LOSS_BUDGET. */
-void chan_wait(struct chan *chan, const struct range *range)
+/* Accepts the entry as the last that waits. */
+static void line_up(struct chan *chan, struct entry *entry)
 {
-    uint32_t events = range->last - range->first, bytes = range_bytes(range);
-    struct feed *feed = range->feed;
-    struct entry *entry = entry_new(chan);
+    uint32_t events = entry->range.last - entry->range.first, bytes = range_bytes(&entry->range);
+    struct feed *feed = entry->range.feed;
 
-    if (!entry) {
-        chan_refuse(chan, range, LOSS_BUDGET);
-        return;
-    }
-    count_accepted(chan, range);
-    entry->range = *range;
-    entry->stall = NULL;
-    chan->older += range->line != chan->line;
-    chunk_retain(range->chunk);
-    feed->refs++;
+    count_accepted(chan, &entry->range);
     list_append(&chan->waiting_entries, &entry->in_chan);
     list_append(&feed->waiting_entries, &entry->in_feed);
     tally_add(&chan->waiting, events, bytes);
@@ -113,6 +123,18 @@ void chan_wait(struct chan *chan, const struct range *range)
     if (chan->weighs && -(int64_t)feed->waiting.bytes < feed->weight.key)
         CHECK(heap_set(&chan->heaviest, &feed->weight, -(int64_t)feed->waiting.bytes) == ERR_OK);
     chan_ring(chan);
+}
+
+/* Accepts the range as the last that waits, whatever the bounds say. Without memory for an entry it falls, for LOSS_BUDGET: NULL. */
+struct entry *chan_wait(struct chan *chan, const struct range *range)
+{
+    struct entry *entry = entry_new(chan, range);
+
+    if (entry)
+        line_up(chan, entry);
+    else
+        chan_refuse(chan, range, LOSS_BUDGET);
+    return entry;
 }
 
 /* Drops the first `events` of an entry that waits; with the last of them the entry goes. */
@@ -148,20 +170,53 @@ static void stall_less(struct chan *chan, struct stall *stall)
     chan->after->over = stall;
 }
 
-/* Takes a parked entry out; its references are the caller's. What becomes of the range is decided before the lock is released, so its
- * putter may go on. */
+static void parked_less(struct chan *chan, const struct range *range)
+{
+    uint32_t events = range->last - range->first, bytes = range_bytes(range);
+
+    tally_sub(&chan->parked, events, bytes);
+    tally_sub(&range->feed->parked, events, bytes);
+    if (!range->feed->paced)
+        chan->stalled_bytes -= bytes;
+}
+
+/* What becomes of the range is decided before the lock is released, so its putter may go on. */
+static void step_out(struct chan *chan, struct entry *entry)
+{
+    struct feed *feed = entry->range.feed;
+
+    list_remove(&entry->in_chan);
+    list_remove(&entry->in_feed);
+    parked_less(chan, &entry->range);
+    if (!feed->paced && --chan->stalled_count == 0)
+        chan->stall_until_ns = INT64_MAX;
+    stall_less(chan, entry->stall);
+    entry->stall = NULL;
+    feed_moved(chan, feed);
+    feed_pace(chan, feed);
+}
+
+/* Lets the first `count` events of a parked entry in, whatever the bounds say; with the last of them the entry itself. */
+void chan_admit(struct chan *chan, struct entry *entry, uint32_t count)
+{
+    struct range head = entry->range;
+
+    if (count == head.last - head.first) {
+        step_out(chan, entry);
+        line_up(chan, entry);
+        return;
+    }
+    head = range_cut(&entry->range, count);
+    parked_less(chan, &head);
+    (void)chan_wait(chan, &head);
+}
+
+/* Takes a parked entry out; its references are the caller's. */
 struct range chan_unpark(struct chan *chan, struct entry *entry)
 {
     struct range range = entry->range;
 
-    list_remove(&entry->in_chan);
-    list_remove(&entry->in_feed);
-    chan->parked_count--;
-    tally_sub(&chan->parked, range.last - range.first, range_bytes(&range));
-    if (chan->parked_count == 0)
-        chan->stall_until_ns = INT64_MAX;
-    feed_moved(chan, range.feed);
-    stall_less(chan, entry->stall);
+    step_out(chan, entry);
     entry_free(chan, entry);
     return range;
 }

@@ -1,19 +1,13 @@
-/* life.c - the channel's life: making and freeing it, its lock, its feeds, its states. Putting is in put.c, taking in take.c, telling in
- * tell.c.
+/* life.c - the channel's life: making and freeing it, its lock, its states. Its feeds are in feed.c; putting is in put.c, taking in take.c,
+ * telling in tell.c.
  *
  *   OPEN --drain--> DRAINING --close--> CLOSED
  *     |---break---> BROKEN ----close------^
  *     `-------------close-----------------'        */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/counters.h"
 #include "flow/chan_internal.h"
-
-/* No state was told yet. */
-#define STATE_NONE UINT32_MAX
-
-#define MESSAGE_BYTES_MOST 256
 
 /* Above this many, entries are given back whenever none of them is in use. */
 #define ENTRIES_KEPT 1024
@@ -48,7 +42,9 @@ static void free_slabs(struct slab *slab)
 void chan_enter(struct chan *chan, struct after *after)
 {
     after->over = NULL;
+    after->to_pace = NULL;
     after->slabs = NULL;
+    after->slots = NULL;
     after->ring = false;
     after->dead_count = 0;
     pthread_mutex_lock(&chan->lock);
@@ -65,10 +61,18 @@ void chan_leave(struct chan *chan)
         chan->slabs = NULL;
         chan->free_entries = NULL;
         chan->entries_room = 0;
+        if (chan->keys)
+            after->slots = keys_shrink(chan->keys);
     }
     chan->after = NULL;
     pthread_mutex_unlock(&chan->lock);
 
+    while (after->to_pace) {
+        struct feed *feed = after->to_pace;
+
+        after->to_pace = feed->next_to_pace;
+        feed_announce(chan, feed);
+    }
     while (after->over) {
         struct stall *stall = after->over;
 
@@ -80,6 +84,7 @@ void chan_leave(struct chan *chan)
     for (uint32_t i = 0; i < after->dead_count; i++)
         chunk_release(after->dead[i]);
     free_slabs(after->slabs);
+    free(after->slots);
 }
 
 void chan_ring_anyway(struct chan *chan)
@@ -109,26 +114,6 @@ void chan_bury(struct chan *chan, struct chunk *chunk)
         chunk_release(chunk);
 }
 
-static void feed_free(struct chan *chan, struct feed *feed)
-{
-    list_remove(&feed->in_chan);
-    list_remove(&feed->in_losses);
-    list_remove(&feed->in_moved);
-    list_remove(&feed->in_states);
-    heap_remove(&chan->heaviest, &feed->weight);
-    source_release(feed->source);
-    free(feed->untold_others);
-    free(feed->message);
-    free(feed);
-}
-
-void feed_release(struct chan *chan, struct feed *feed)
-{
-    CHECK(feed->refs > 0);
-    if (--feed->refs == 0)
-        feed_free(chan, feed);
-}
-
 /* Everything that waits or is parked falls, for `reason`. */
 static void drop_all(struct chan *chan, enum loss reason)
 {
@@ -148,25 +133,63 @@ static void drop_all(struct chan *chan, enum loss reason)
     chan->latched = false;
 }
 
+/* Whether DROP_OLDEST may come up. */
+static bool may_trim(const struct chan_limits *limits)
+{
+    switch (limits->overflow) {
+    case OVERFLOW_BY_FEED:
+    case OVERFLOW_DROP_OLDEST:
+    case OVERFLOW_LATEST_PER_KEY:
+        return true;
+    case OVERFLOW_BLOCK:
+        return limits->fallback == OVERFLOW_DROP_OLDEST;
+    case OVERFLOW_DROP_NEWEST:
+    case OVERFLOW_DISCONNECT:
+    case OVERFLOW_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void check_limits(const struct chan_limits *limits)
+{
+    CHECK(limits->max_events > 0 && limits->max_bytes > 0 && limits->max_age_ns >= 0 && limits->block_timeout_ns >= 0);
+    CHECK(limits->overflow < OVERFLOW_COUNT);
+    CHECK(limits->overflow > OVERFLOW_BLOCK || (limits->fallback > OVERFLOW_BLOCK && limits->fallback < OVERFLOW_LATEST_PER_KEY));
+}
+
+/* What may fail; then nothing of it is left. */
+static bool equip(struct chan *chan)
+{
+    if (chan->limits.overflow == OVERFLOW_LATEST_PER_KEY && !(chan->keys = keys_new()))
+        return false;
+    if (pthread_mutex_init(&chan->lock, NULL) != 0) {
+        keys_free(chan->keys);
+        return false;
+    }
+    if (pthread_cond_init(&chan->announced, NULL) != 0) {
+        pthread_mutex_destroy(&chan->lock);
+        keys_free(chan->keys);
+        return false;
+    }
+    return true;
+}
+
 struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch *watch)
 {
     struct chan *chan = calloc(1, sizeof(*chan));
 
-    CHECK(limits->max_events > 0 && limits->max_bytes > 0 && limits->max_age_ns >= 0 && limits->block_timeout_ns >= 0);
-    CHECK(limits->overflow < OVERFLOW_COUNT);
-    CHECK(limits->overflow > OVERFLOW_BLOCK || (limits->fallback > OVERFLOW_BLOCK && limits->fallback < OVERFLOW_LATEST_PER_KEY));
+    check_limits(limits);
     if (!chan)
         return NULL;
-    if (pthread_mutex_init(&chan->lock, NULL) != 0) {
+    chan->limits = *limits;
+    chan->watch = *watch;
+    if (!equip(chan)) {
         free(chan);
         return NULL;
     }
     atomic_init(&chan->refs, 1);
-    chan->limits = *limits;
-    chan->watch = *watch;
-    chan->weighs = limits->overflow == OVERFLOW_BY_FEED || limits->overflow == OVERFLOW_DROP_OLDEST ||
-                   limits->overflow == OVERFLOW_LATEST_PER_KEY ||
-                   (limits->overflow == OVERFLOW_BLOCK && limits->fallback == OVERFLOW_DROP_OLDEST);
+    chan->weighs = may_trim(limits);
     chan->armed = true;
     chan->stall_until_ns = INT64_MAX;
     list_init(&chan->waiting_entries);
@@ -193,6 +216,7 @@ void chan_release(struct chan *chan)
         return;
     chan_enter(chan, &after);
     CHECK(chan->flying.events == 0);
+    (void)move(chan, CHAN_CLOSED);
     drop_all(chan, LOSS_CONSUMER_GONE);
     list_each(node, safe, &chan->feeds)
         feed_free(chan, container_of(node, struct feed, in_chan));
@@ -200,93 +224,11 @@ void chan_release(struct chan *chan)
     chan_leave(chan);
     heap_fini(&chan->heaviest);
     free_slabs(chan->slabs);
+    keys_free(chan->keys);
+    pthread_cond_destroy(&chan->announced);
     pthread_mutex_destroy(&chan->lock);
     free(chan);
     count_add(COUNT_LIVE_CHANNELS, -1);
-}
-
-struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace)
-{
-    struct feed *feed = calloc(1, sizeof(*feed));
-    struct after after;
-    enum err err = ERR_OK;
-
-    if (!feed)
-        return NULL;
-    feed->chan = chan;
-    feed->refs = 1;
-    list_init(&feed->in_chan);
-    list_init(&feed->in_losses);
-    list_init(&feed->in_moved);
-    list_init(&feed->in_states);
-    feed->state = state;
-    feed->state_told = STATE_NONE;
-    feed->paced = pace != NULL;
-    if (pace)
-        feed->pace = *pace;
-    list_init(&feed->waiting_entries);
-    list_init(&feed->parked_entries);
-    chan_enter(chan, &after);
-    if (chan->weighs)
-        err = heap_set(&chan->heaviest, &feed->weight, 0);
-    if (err == ERR_OK) {
-        feed->source = source_retain(source);
-        list_append(&chan->feeds, &feed->in_chan);
-        feed_changed(chan, feed);
-    }
-    chan_leave(chan);
-    if (err != ERR_OK) {
-        free(feed);
-        return NULL;
-    }
-    return feed;
-}
-
-void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
-{
-    struct after after;
-
-    chan_enter(chan, &after);
-    feed->state = state;
-    feed_changed(chan, feed);
-    chan_leave(chan);
-}
-
-/* The first `most` bytes at most, cut between characters: the consumer gets it as text. NULL where there is nothing or no memory for it. */
-static char *text_cut(const char *text, size_t most)
-{
-    size_t size = text ? strnlen(text, most + 1) : 0;
-
-    if (size > most)
-        for (size = most; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
-            size--;
-    return size > 0 ? strndup(text, size) : NULL;
-}
-
-void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
-{
-    char *text = text_cut(message, MESSAGE_BYTES_MOST);
-    struct after after;
-
-    chan_enter(chan, &after);
-    feed->state = state;
-    feed->code = code;
-    feed->message = text;
-    feed->closed = true;
-    feed_changed(chan, feed);
-    chan_leave(chan);
-}
-
-void feed_routed(struct feed *feed, uint64_t sequence)
-{
-    struct after after;
-
-    if (sequence <= feed->routed)
-        return;
-    chan_enter(feed->chan, &after);
-    feed->routed = sequence;
-    feed_moved(feed->chan, feed);
-    chan_leave(feed->chan);
 }
 
 enum chan_state chan_state(struct chan *chan)
@@ -308,10 +250,9 @@ void chan_drain(struct chan *chan)
     chan_enter(chan, &after);
     if (move(chan, CHAN_DRAINING)) {
         while ((node = list_first(&chan->parked_entries))) {
-            struct range range = chan_unpark(chan, container_of(node, struct entry, in_chan));
+            struct entry *entry = container_of(node, struct entry, in_chan);
 
-            chan_wait(chan, &range);
-            range_release(chan, &range);
+            chan_admit(chan, entry, entry->range.last - entry->range.first);
         }
         chan->latched = false;
     }

@@ -88,7 +88,7 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
             break;
         board(chan, entry, count, take);
     }
-    if (chan->latched || chan->parked_count > 0)
+    if (chan->latched || !list_empty(&chan->parked_entries))
         chan_settle(chan);
     more = chan->waiting.events > 0 || chan_line_passed(chan);
     chan->armed = true;
@@ -104,6 +104,8 @@ uint32_t chan_next_bytes(struct chan *chan)
     uint32_t bytes = 0;
 
     chan_enter(chan, &after);
+    if (chan->limits.max_age_ns > 0)
+        chan_expire(chan);
     if ((node = list_first(&chan->waiting_entries))) {
         const struct range *range = &container_of(node, struct entry, in_chan)->range;
 

@@ -229,6 +229,7 @@ uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
     return told;
 }
 
+/* Whether a mark waits to be told; the present line is looked at first. */
 bool chan_line_passed(struct chan *chan)
 {
     if (chan->mark > 0 && chan->older == 0) {
@@ -257,7 +258,7 @@ uint32_t chan_marked(struct chan *chan)
     uint32_t marked;
 
     chan_enter(chan, &after);
-    marked = chan_line_passed(chan) ? chan->marked : 0;
+    marked = chan->marked;
     chan->marked = 0;
     chan_leave(chan);
     return marked;
@@ -287,7 +288,7 @@ void chan_sums(struct chan *chan, struct chan_sums *sums_out)
     sums_out->queued = both(chan->waiting, chan->flying);
     for (int i = 0; i < LOSS_COUNT; i++)
         sums_out->dropped[i] = chan->dropped[i];
-    sums_out->stalled = chan->parked_count > 0;
+    sums_out->stalled = chan->stalled_count > 0;
     sums_out->latched = chan->latched;
     chan_leave(chan);
 }

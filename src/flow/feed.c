@@ -1,0 +1,151 @@
+/* feed.c - one source's share of a channel: its life, and how the producer behind a paced one is asked to pause. What is told of it is in
+ * tell.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow/chan_internal.h"
+
+/* No state was told yet. */
+#define STATE_NONE UINT32_MAX
+
+#define MESSAGE_BYTES_MOST 256
+
+void feed_free(struct chan *chan, struct feed *feed)
+{
+    list_remove(&feed->in_chan);
+    list_remove(&feed->in_losses);
+    list_remove(&feed->in_moved);
+    list_remove(&feed->in_states);
+    heap_remove(&chan->heaviest, &feed->weight);
+    source_release(feed->source);
+    free(feed->untold_others);
+    free(feed->message);
+    free(feed);
+}
+
+void feed_release(struct chan *chan, struct feed *feed)
+{
+    CHECK(feed->refs > 0);
+    if (--feed->refs == 0)
+        feed_free(chan, feed);
+}
+
+/* What its producer believes is not so. A closed channel says nothing: there is no more to send it. */
+static bool is_astray(const struct chan *chan, const struct feed *feed)
+{
+    return feed->paused == list_empty(&feed->parked_entries) && !feed->muted && chan->state != CHAN_CLOSED;
+}
+
+void feed_pace(struct chan *chan, struct feed *feed)
+{
+    if (!feed->paced || feed->announcing || !is_astray(chan, feed))
+        return;
+    feed->announcing = true;
+    feed->next_to_pace = chan->after->to_pace;
+    chan->after->to_pace = feed;
+}
+
+void feed_announce(struct chan *chan, struct feed *feed)
+{
+    pthread_mutex_lock(&chan->lock);
+    while (is_astray(chan, feed)) {
+        bool pause = !feed->paused;
+
+        feed->paused = pause;
+        pthread_mutex_unlock(&chan->lock);
+        feed->pace.pace(feed->pace.ctx, pause);
+        pthread_mutex_lock(&chan->lock);
+    }
+    feed->announcing = false;
+    if (feed->muted)
+        pthread_cond_broadcast(&chan->announced);
+    pthread_mutex_unlock(&chan->lock);
+}
+
+struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace)
+{
+    struct feed *feed = calloc(1, sizeof(*feed));
+    struct after after;
+    enum err err = ERR_OK;
+
+    if (!feed)
+        return NULL;
+    feed->chan = chan;
+    feed->refs = 1;
+    list_init(&feed->in_chan);
+    list_init(&feed->in_losses);
+    list_init(&feed->in_moved);
+    list_init(&feed->in_states);
+    feed->state = state;
+    feed->state_told = STATE_NONE;
+    feed->paced = pace != NULL;
+    if (pace)
+        feed->pace = *pace;
+    list_init(&feed->waiting_entries);
+    list_init(&feed->parked_entries);
+    chan_enter(chan, &after);
+    if (chan->weighs)
+        err = heap_set(&chan->heaviest, &feed->weight, 0);
+    if (err == ERR_OK) {
+        feed->source = source_retain(source);
+        list_append(&chan->feeds, &feed->in_chan);
+        feed_changed(chan, feed);
+    }
+    chan_leave(chan);
+    if (err != ERR_OK) {
+        free(feed);
+        return NULL;
+    }
+    return feed;
+}
+
+void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
+{
+    struct after after;
+
+    chan_enter(chan, &after);
+    feed->state = state;
+    feed_changed(chan, feed);
+    chan_leave(chan);
+}
+
+/* At most `most` bytes of it, cut between characters: the consumer gets it as text. NULL where there is nothing, or no memory for it. */
+static char *text_cut(const char *text, size_t most)
+{
+    size_t size = text ? strnlen(text, most + 1) : 0;
+
+    if (size > most)
+        for (size = most; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
+            size--;
+    return size > 0 ? strndup(text, size) : NULL;
+}
+
+void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
+{
+    char *text = text_cut(message, MESSAGE_BYTES_MOST);
+    struct after after;
+
+    chan_enter(chan, &after);
+    feed->muted = true;
+    while (feed->announcing)
+        pthread_cond_wait(&chan->announced, &chan->lock);
+    chan->after = &after; /* others were here meanwhile */
+    feed->state = state;
+    feed->code = code;
+    feed->message = text;
+    feed->closed = true;
+    feed_changed(chan, feed);
+    chan_leave(chan);
+}
+
+void feed_routed(struct feed *feed, uint64_t sequence)
+{
+    struct after after;
+
+    if (sequence <= feed->routed)
+        return;
+    chan_enter(feed->chan, &after);
+    feed->routed = sequence;
+    feed_moved(feed->chan, feed);
+    chan_leave(feed->chan);
+}

@@ -1,0 +1,240 @@
+/* park.c - BLOCK: who is held back, for how long, and how they are let in. The design is in chan_internal.h. */
+#include "base/clock.h"
+#include "flow/chan_internal.h"
+
+/* Shared feeds may park so much together. Each putter waits with one message, so only many of them at once come here. */
+#define PARKED_MOST 1024
+#define PARKED_BYTES_LEAST (UINT64_C(1) << 20)
+
+void stall_begin(struct stall *stall)
+{
+    /* One for the putter itself, so that nobody is last before stall_end(). */
+    atomic_store_explicit(&stall->waiting, 1, memory_order_relaxed);
+}
+
+enum err stall_end(struct stall *stall)
+{
+    return atomic_fetch_sub_explicit(&stall->waiting, 1, memory_order_acq_rel) == 1 ? ERR_OK : ERR_AGAIN;
+}
+
+static struct entry *first_parked(const struct chan *chan)
+{
+    struct list *node = list_first(&chan->parked_entries);
+
+    return node ? container_of(node, struct entry, in_chan) : NULL;
+}
+
+static bool half_empty(const struct chan *chan)
+{
+    return chan->waiting.events <= chan->limits.max_events / 2 && chan->waiting.bytes <= chan->limits.max_bytes / 2;
+}
+
+/* As much of a parked entry as there is room for. Returns true when nothing of it stays outside. */
+static bool let_in(struct chan *chan, struct entry *entry)
+{
+    for (;;) {
+        uint32_t all = entry->range.last - entry->range.first, count = chan_fitting(chan, &entry->range);
+
+        if (count > 0)
+            chan_admit(chan, entry, count);
+        if (count == 0 || count == all)
+            return count == all;
+    }
+}
+
+/* The same, for all of them in their order. */
+static bool let_all_in(struct chan *chan)
+{
+    struct entry *entry;
+
+    while ((entry = first_parked(chan)))
+        if (!let_in(chan, entry))
+            return false;
+    return true;
+}
+
+void chan_settle(struct chan *chan)
+{
+    if (!half_empty(chan))
+        return;
+    chan->latched = false;
+    (void)let_all_in(chan);
+}
+
+/* Where DROP_OLDEST trims, the channel stays full, and half may never be empty: whoever is parked would starve. So the first of them is let
+ * in by half of what its feed weighs less than the heaviest, who loses as much and is the heavier one still: again and again, until they
+ * weigh the same. What is let in is never what falls for it. An event that is heavier than that waits until half is empty. */
+void chan_share(struct chan *chan, enum loss reason)
+{
+    struct entry *entry;
+
+    while ((entry = first_parked(chan))) {
+        const struct feed *feed = entry->range.feed;
+        uint64_t most = chan_heaviest(chan)->waiting.bytes;
+        uint32_t count = range_prefix(&entry->range, (most - feed->waiting.bytes) / 2);
+
+        if (!feed->paced || count == 0)
+            return;
+        chan_admit(chan, entry, count);
+        (void)chan_trim(chan, reason);
+    }
+}
+
+/* The fallback takes over for shared feeds: whoever of them is parked goes first. Paced ones stay, or use the room that came before. */
+static void latch(struct chan *chan)
+{
+    bool free = true, trimmed = false;
+
+    chan->latched = true;
+    list_each(node, safe, &chan->parked_entries) {
+        struct entry *entry = container_of(node, struct entry, in_chan);
+        struct range range;
+
+        if (entry->range.feed->paced) {
+            free = free && let_in(chan, entry);
+            continue;
+        }
+        range = chan_unpark(chan, entry);
+        trimmed |= chan_apply(chan, chan->limits.fallback, &range, LOSS_BLOCK_TIMEOUT, free);
+        range_release(chan, &range);
+    }
+    if (trimmed)
+        chan_share(chan, LOSS_BLOCK_TIMEOUT);
+}
+
+static int64_t later(int64_t now_ns, int64_t by_ns)
+{
+    return by_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + by_ns;
+}
+
+static void stalled_more(struct chan *chan, const struct range *range)
+{
+    chan->stalled_bytes += range_bytes(range);
+    if (chan->stalled_count++ > 0)
+        return;
+    /* The taker must time it, even while its peer does not read. */
+    chan->stall_until_ns = later(clock_mono_ns(), chan->limits.block_timeout_ns);
+    chan_ring_anyway(chan);
+}
+
+/* ERR_AGAIN; or ERR_OK where there is no memory for it, and it fell. */
+static enum err park(struct chan *chan, const struct range *range, struct stall *stall)
+{
+    struct entry *entry = entry_new(chan, range);
+    struct feed *feed = range->feed;
+
+    if (!entry) {
+        chan_refuse(chan, range, LOSS_BUDGET);
+        return ERR_OK;
+    }
+    entry->stall = stall;
+    if (stall)
+        atomic_fetch_add_explicit(&stall->waiting, 1, memory_order_relaxed);
+    list_append(&chan->parked_entries, &entry->in_chan);
+    list_append(&feed->parked_entries, &entry->in_feed);
+    tally_add(&chan->parked, range->last - range->first, range_bytes(range));
+    tally_add(&feed->parked, range->last - range->first, range_bytes(range));
+    if (feed->paced)
+        feed_pace(chan, feed);
+    else
+        stalled_more(chan, range);
+    return ERR_AGAIN;
+}
+
+/* Takes what there is room for, unless that would overtake somebody who is parked. Returns true when that was all. */
+static bool take_fitting(struct chan *chan, struct range *range)
+{
+    struct range head = range_cut(range, list_empty(&chan->parked_entries) ? chan_fitting(chan, range) : 0);
+
+    if (head.first < head.last)
+        (void)chan_wait(chan, &head);
+    return range->first == range->last;
+}
+
+static bool stall_full(const struct chan *chan, const struct range *range)
+{
+    return chan->stalled_count >= PARKED_MOST ||
+           chan->stalled_bytes + range_bytes(range) > MAX_OF(chan->limits.max_bytes, PARKED_BYTES_LEAST);
+}
+
+/* BLOCK and a shared feed. */
+enum err chan_block(struct chan *chan, struct range range, struct stall *stall)
+{
+    bool free;
+
+    if (!chan->latched) {
+        if (take_fitting(chan, &range))
+            return ERR_OK;
+        if (chan->limits.block_timeout_ns > 0 && !stall_full(chan, &range))
+            return park(chan, &range, stall);
+        latch(chan);
+    }
+    free = let_all_in(chan);
+    if (chan_apply(chan, chan->limits.fallback, &range, LOSS_BLOCK_TIMEOUT, free))
+        chan_share(chan, LOSS_BLOCK_TIMEOUT);
+    return ERR_OK;
+}
+
+/* What opens the pause is parked, however much it is: its producer was not asked yet. */
+static bool within_reserve(struct feed *feed, const struct range *range)
+{
+    uint32_t events = range->last - range->first, bytes = range_bytes(range);
+
+    if (feed->parked.events == 0)
+        feed->parked_most = (struct tally){events + FEED_RESERVE_EVENTS, (uint64_t)bytes + FEED_RESERVE_BYTES};
+    return feed->parked.events + events <= feed->parked_most.events && feed->parked.bytes + bytes <= feed->parked_most.bytes;
+}
+
+/* Everything that the feed has parked, then the range, falls to the fallback. */
+static void spill(struct chan *chan, const struct range *range)
+{
+    enum overflow fallback = chan->limits.fallback;
+    enum loss reason = chan_reason(fallback);
+    struct feed *feed = range->feed;
+    bool free = chan->parked.events == feed->parked.events, trimmed = false;
+    struct list *node;
+
+    while ((node = list_first(&feed->parked_entries))) {
+        struct range parked = chan_unpark(chan, container_of(node, struct entry, in_feed));
+
+        trimmed |= chan_apply(chan, fallback, &parked, reason, free);
+        range_release(chan, &parked);
+    }
+    trimmed |= chan_apply(chan, fallback, range, reason, free);
+    if (trimmed)
+        chan_share(chan, reason);
+}
+
+/* BLOCK and a paced feed. */
+enum err chan_hold(struct chan *chan, struct range range)
+{
+    if (take_fitting(chan, &range))
+        return ERR_OK;
+    if (within_reserve(range.feed, &range))
+        return park(chan, &range, NULL);
+    spill(chan, &range);
+    return ERR_OK;
+}
+
+int64_t chan_stall_until(struct chan *chan)
+{
+    struct after after;
+    int64_t until_ns;
+
+    chan_enter(chan, &after);
+    until_ns = chan->stall_until_ns;
+    chan_leave(chan);
+    return until_ns;
+}
+
+void chan_tick(struct chan *chan, int64_t now_ns)
+{
+    struct after after;
+
+    chan_enter(chan, &after);
+    if (chan->stalled_count > 0 && now_ns >= chan->stall_until_ns) {
+        latch(chan);
+        chan_settle(chan);
+    }
+    chan_leave(chan);
+}
