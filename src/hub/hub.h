@@ -4,7 +4,7 @@
  * lock, which orders a source's sequence numbers and its pushes alike. The loop changes an inlet's outlets under that same lock, so nobody
  * ever reads a stale route, and a producer's end comes after its last chunk.
  *
- * Lock order: hub names, then inlet, then channel. */
+ * Lock order: hub names, then session, then inlet, then channel. */
 #ifndef TRIBUTARY_HUB_HUB_H
 #define TRIBUTARY_HUB_HUB_H
 
@@ -22,7 +22,14 @@ struct inlet;
 struct subscription;
 
 /* Numbers as in the API's enum ProducerState. */
-enum producer_state { PRODUCER_IDLE = 1, PRODUCER_ACTIVE = 3, PRODUCER_BLOCKED = 4, PRODUCER_DRAINING = 6, PRODUCER_ENDED = 7, PRODUCER_REMOVED = 8 };
+enum producer_state {
+    PRODUCER_IDLE = 1,
+    PRODUCER_ACTIVE = 3,
+    PRODUCER_BLOCKED = 4,
+    PRODUCER_DRAINING = 6,
+    PRODUCER_ENDED = 7,
+    PRODUCER_REMOVED = 8
+};
 
 /* Numbers as in the API's enum ClosingReason. */
 enum closing { CLOSING_SERVER_DRAINING = 1, CLOSING_FINISHED = 2, CLOSING_DISCONNECTED = 3, CLOSING_ALL_ENDED = 4 };
@@ -38,7 +45,7 @@ struct hub_limits {
 };
 
 MUST_CHECK struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out);
-void hub_free(struct hub *hub); /* loop; after every subscription ended and every inlet was released by its calls */
+void hub_free(struct hub *hub); /* loop; after every subscription and session ended and every inlet was left by its calls */
 
 /* ---- producers ---- */
 
@@ -58,11 +65,13 @@ struct offer {
 };
 
 /* Any thread. Numbers the chunk's events and pushes them to every channel that wants them; the chunk stays the caller's to release. It must
- * be new: its source and sequences are set here. *offer_out is filled in unless ERR_CLOSED.
+ * be new: its source and sequences are set here. *offer_out is filled in with OK and AGAIN.
  *
- *   ERR_OK      every channel took it or applied its policy
- *   ERR_AGAIN   the same, but some hold part of it outside: stall->over() follows; offer nothing more from this call until then
- *   ERR_CLOSED  the hub is draining: nothing was taken */
+ *   ERR_OK         every channel took it or applied its policy
+ *   ERR_AGAIN      the same, but some hold part of it outside: stall->over() follows; offer nothing more from this call until then
+ *   ERR_CLOSED     the hub is draining: nothing was taken
+ *   ERR_NOT_FOUND  the producer was removed, or a session took its name: nothing was taken. Leave this inlet, and find or open it again
+ *                  with the same chunk: it comes back in a new epoch, or is refused with NAME_TAKEN */
 MUST_CHECK enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *stall, struct offer *offer_out);
 
 /* Any thread. Must follow each ERR_AGAIN, from stall->over(). */
@@ -75,14 +84,14 @@ struct session;
 enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2 };
 
 struct session_wish {
-    struct bytes name; /* must have passed name_check() */
+    struct bytes name;         /* must have passed name_check() */
     const struct pair *labels; /* copied */
     size_t label_count;
     const struct bytes *topics; /* copied */
     size_t topic_count;
     enum session_mode mode;
     bool reject_duplicate; /* otherwise REPLACE */
-    bool start_first;      /* otherwise STOP_FIRST: until the older session has ended (1 s at most) nothing is started and the name is the older one's */
+    bool start_first;      /* otherwise STOP_FIRST: until the older session has ended, or was cut after 1 s, this one waits */
     const char *peer;
     const struct session_port *port;
     void *ctx;
@@ -90,54 +99,71 @@ struct session_wish {
 
 struct activation_wish {
     uint64_t activation;
-    struct bytes request;  /* valid during the call */
-    int64_t deadline_ns;   /* clock_mono_ns(); INT64_MAX: none */
+    struct bytes request; /* valid during the call */
+    int64_t deadline_ns;  /* clock_mono_ns(); INT64_MAX: none */
     const char *subscription_id;
 };
 
-/* What a session is told. All but `pace` on the loop, in order; `pace` on any thread, for an activation between its start and its end. */
+/* What a session is told. All but `pace` on the loop, in order; `pace` on any thread, for an activation between its start and its end. Only
+ * session_end() and hub_unregister() of the same session may be called from within, and not from within `pace`, which may only note the
+ * fact. After hub_unregister() nothing is told. */
 struct session_port {
     void (*welcome)(void *ctx, uint64_t epoch); /* registered, and the name is its own: first of all */
     void (*start)(void *ctx, const struct activation_wish *wish);
-    /* End it by `deadline_ns` (session_end()), or it is cut; `deadline_ns` 0: it is cut already. Once per activation, never after its end. */
+    /* End it by `deadline_ns` (session_end()), or it is cut; `deadline_ns` 0: it is cut already. At most once per activation, never after
+     * its end. A later, harder end of an activation that was told to stop is not told. */
     void (*stop)(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns);
     void (*pace)(void *ctx, uint64_t activation, bool pause);
-    /* A gentle end of the session began (why: REPLACED, REMOVED, DRAINING); all its activations are stopped, each told apart. */
+    /* A gentle end of the session began (why: REPLACED, REMOVED, DRAINING); all its activations are stopped, each told apart, before or
+     * after this. In mode PER_CONSUMER it is over when they have ended. */
     void (*closing)(void *ctx, enum fault_reason why, int64_t deadline_ns);
     /* The session is over: end the call with this fault, then hub_unregister(). Once. After the last activation has ended, or was cut. */
     void (*cut)(void *ctx, const struct fault *fault);
 };
 
-/* Loop. FAULT_NONE: hub_unregister() must follow in the end. NAME_TAKEN, TOO_MANY_PRODUCERS, MEMORY_BUDGET, DRAINING: nothing was registered. A transient producer of this name
- * is replaced at once: its inlet is removed, its next call is refused with NAME_TAKEN while the session lives. */
-MUST_CHECK enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish, struct session **session_out, struct fault *fault);
+/* Loop. FAULT_NONE: hub_unregister() must follow in the end. NAME_TAKEN, TOO_MANY_PRODUCERS, MEMORY_BUDGET, DRAINING: nothing was
+ * registered. A transient producer of this name is replaced at once: its inlet is removed, its next call is refused with NAME_TAKEN while
+ * the session lives. */
+MUST_CHECK enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish, struct session **session_out,
+                                          struct fault *fault);
 
-/* Loop. The call has ended, however: what it published stays queued, its activations have ended (`why` NONE: with OK). Frees the session when its last offer returned. */
+/* Loop. The call has ended, however: what it published stays queued, its activations have ended: with OK where `why` is NONE, otherwise
+ * with UNAVAILABLE. Frees the session when its last offer has returned and its last stall is over. */
 void hub_unregister(struct session *session, enum fault_reason why);
 
-/* Any thread; until hub_unregister(). Offers to the shared inlet (activation 0, with a stall as inlet_offer()), or to one activation (`stall` NULL: it never waits).
- *   ERR_OK, ERR_AGAIN  as inlet_offer()
- *   ERR_CLOSED     the activation was cut or has ended, or the hub drains: the events were dropped (counted), which is no error of the producer's
+/* Any thread; until hub_unregister(). Offers to the shared inlet (activation 0, with a stall as inlet_offer()), or to one activation
+ * (`stall` NULL: it never waits).
+ *
+ *   ERR_OK         as inlet_offer()
+ *   ERR_AGAIN      as inlet_offer(): session_unblocked() must follow
+ *   ERR_CLOSED     the activation was cut or has ended, the session is over, was not welcomed yet, or the hub drains: the events were
+ *                  dropped (counted), which is no error of the producer's
  *   ERR_NOT_FOUND  it was never started
  *   ERR_INVALID    activation 0 in mode PER_CONSUMER, or another one in mode SHARED */
-MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk, struct stall *stall, struct offer *offer_out);
-void session_unblocked(struct session *session); /* as inlet_unblocked(); any thread */
+MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk, struct stall *stall,
+                                  struct offer *offer_out);
+void session_unblocked(struct session *session); /* as inlet_unblocked(), also after hub_unregister(); any thread */
 
-/* Loop. The producer says that an activation has ended, asked or unasked; after its last offer. `code` 0: complete. Unknown or ended already: nothing. */
+/* Loop. The producer says that an activation has ended, asked or unasked; after its last offer. `code` 0: complete. Otherwise it failed:
+ * while consumer and session go on it is started again, as another activation, after a second and then after up to 30 (but for
+ * `end_when_all_ended`: there a failure is an end). Unknown or ended already: nothing. */
 void session_end(struct session *session, uint64_t activation, uint32_t code, const char *message);
 
-/* Loop. Removes a producer of any kind: drain_ns 0 cancels. FAULT_NONE: `each` was called with what it was; or PRODUCER_NOT_FOUND, and nothing changed. */
+/* Loop. Removes a producer of any kind; its name is free at once, and who waits for it is removed too. A session ends within `drain_ns`, or
+ * is cut (0: at once); a transient producer goes at once, and comes back with its next batch. FAULT_NONE: `each` was called with what it
+ * was; or PRODUCER_NOT_FOUND, and nothing changed. */
 struct producer_view;
-MUST_CHECK enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns, void (*each)(void *ctx, const struct producer_view *view),
-                                        void *ctx, struct fault *fault);
+MUST_CHECK enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns,
+                                        void (*each)(void *ctx, const struct producer_view *view), void *ctx, struct fault *fault);
 
 /* ---- subscriptions: the loop only ---- */
 
 /* What a subscription tells whoever serves it; called on the loop, each at most once, and just before the channel drains or closes: whoever
  * finds it at its end without having heard of either yet will hear. hub_unsubscribe() may be called from within. */
 struct subscription_port {
-    /* A gentle end began: no more will be put into the channel; what waits may still be delivered until `deadline_ns` (clock_mono_ns()).
-     * Then the channel is closed, and the rest is DRAIN_CUT. A nearer deadline that comes later is not told. */
+    /* A gentle end began: nothing of shared producers will be put into the channel any more; what waits, and what activations still send
+     * until they have ended, may be delivered until `deadline_ns` (clock_mono_ns()). Then the channel is closed, and the rest is DRAIN_CUT.
+     * A nearer deadline that comes later is not told. */
     void (*closing)(void *ctx, enum closing reason, int64_t deadline_ns);
     /* A hard end: end the call with this fault, then hub_unsubscribe(). */
     void (*cut)(void *ctx, const struct fault *fault);
@@ -154,10 +180,10 @@ struct subscription_wish {
     struct chan_watch watch;
     struct bytes name; /* for people; may be empty */
     const char *peer;
-    struct bytes request;      /* copied: every activation gets it */
-    int64_t deadline_ns;       /* clock_mono_ns(), the consumer's own; INT64_MAX: none. Passed to activations */
-    uint32_t last;             /* start with so many matching events of each shared producer's history; 0: live */
-    bool end_when_all_ended;   /* drain when every activation has ended and at least one producer had matched */
+    struct bytes request;              /* copied: every activation gets it */
+    int64_t deadline_ns;               /* clock_mono_ns(), the consumer's own; 0 or INT64_MAX: none. Passed to activations */
+    uint32_t last;                     /* start with so many matching events of each shared producer's history; 0: live */
+    bool end_when_all_ended;           /* drain when an activation had begun and each has ended; shared producers do not count */
     const struct resume_point *resume; /* NULL: live */
     size_t resume_count;
     uint64_t resume_left_out; /* sources that the token had no room for: whoever is not in it may be one of them */
@@ -183,14 +209,17 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason why);
 MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns, struct fault *fault);
 MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason, struct fault *fault);
 
-/* Loop. New selectors for a live subscription: takes over `filter`. What waits stays; chan_mark(revision) follows it. Returns the revision (1 for the first). Producers that no
- * longer match are stopped, new ones are started, those that match still go on undisturbed. After an end began: nothing changes, 0, and `filter` stays the caller's. */
+/* Loop. New selectors for a live subscription: takes over `filter`. What waits stays; chan_mark(revision) stands exactly between what was
+ * routed under the old filter and under the new. Returns the revision (1 for the first). Producers that match still go on undisturbed,
+ * activations that ended meanwhile are not started again; new ones join live; of those that no longer match the feed ends (ENDED), and an
+ * activation is stopped at once. After an end began, or without memory: nothing changes, 0, and `filter` stays the caller's. */
 uint32_t hub_select(struct subscription *subscription, struct filter *filter);
 
 /* ---- the whole ---- */
 
-/* Loop. Refuses new producers, events and subscriptions, then drains every subscription until `drain_ns` from now. `emptied` is called once
- * (loop) when the last subscription is gone: from within, where there is none. A second drain only brings the deadline nearer. */
+/* Loop. Refuses new producers, subscriptions, and events of shared producers, then drains every subscription, its activations with it, and
+ * every session until `drain_ns` from now. When the last subscription is gone the sessions that are left are cut, and then `emptied` is
+ * called once (loop): from within, where there is none. A second drain only brings the deadline nearer. */
 void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx);
 bool hub_draining(const struct hub *hub); /* any thread */
 

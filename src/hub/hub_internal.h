@@ -1,20 +1,18 @@
 /* hub_internal.h - what the files of this room share: who holds what, under which lock.
  *
- *   hub ──names──▶ inlet ──outlets──▶ outlet ◀──outlets── subscription ◀──order, ids── hub
+ *   hub ──names──▶ producer ──inlet──▶ outlet ◀──outlets── subscription ◀──order, ids── hub
+ *                     ▲                                        │
+ *                  session ◀───────── activation ──────────────┘
  *
- * An outlet is one (producer, subscription) pair: the route that the inlet walks, and the loop's handle to take it out again. An inlet
- * lives until it is forgotten, which needs that no call is open on it; so whoever has a call counted may use it without a lock on the
- * names. */
+ * A producer stands in the map of names: a transient one until it is forgotten, which needs that no call is open on it; a session's until
+ * it ends, or gives its name up to another one. So whoever has a call counted may use the producer without a lock on the names. */
 #ifndef TRIBUTARY_HUB_HUB_INTERNAL_H
 #define TRIBUTARY_HUB_HUB_INTERNAL_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "base/heap.h"
-#include "base/list.h"
 #include "base/map.h"
 #include "hub/hub.h"
+#include "hub/inlet.h"
 
 #define PEER_ROOM 96u /* with the closing NUL; a longer address is cut */
 
@@ -25,72 +23,51 @@ struct hub {
 
     /* The loop changes the map under `names` and may walk it without; others look under `names`. */
     pthread_mutex_t names;
-    struct map inlets;
+    struct map producers;
 
     /* Any thread, under `names`. */
-    struct list left; /* inlets without a call that the loop does not watch yet */
+    struct list left; /* producers without a call that the loop does not watch yet */
     bool task_posted;
 
     /* Loop only. */
     struct task task; /* takes over `left` */
     bool freed;       /* hub_free() found the task posted: the task frees the rest */
-    struct heap idle; /* inlets to look at, by when the earliest moment to forget them comes */
+    struct heap idle; /* producers to look at, by when the earliest moment to forget them comes */
     struct timer forget;
-    struct inlet **by_name; /* room for every inlet; in order where `sorted` */
+    struct producer **by_name; /* room for every producer; in order where `sorted` */
     size_t by_name_room;
     bool sorted;
+    bool keeps_history; /* a subscription asked for it */
+    uint64_t stamp;     /* the latest walk that marks what it saw */
     struct ctx ctx;
     struct list subscriptions; /* in the order of their beginning, which is that of their ids */
     struct map ids;
+    struct list sessions; /* until they are unregistered */
+    struct heap due;      /* activations that stop or wait to be started again, by when that is over */
+    struct timer due_timer;
+    uint64_t dice;
     void (*emptied)(void *ctx);
     void *emptied_ctx;
 };
 
-struct inlet {
+struct producer {
     struct hub *hub;
-    struct source *source;
-    struct map_node name; /* the loop's, under the hub's `names` */
+    struct session *session; /* NULL: transient */
+    struct map_node name;    /* the loop's, under the hub's `names` */
+    struct inlet inlet;      /* of a session in mode PER_CONSUMER: never open */
 
     /* Any thread, under the hub's `names`. */
     uint32_t open_calls;
     bool watched;     /* in hub->idle or hub->left */
+    bool removed;     /* no longer in the map: the last call frees it */
     int64_t left_ns;  /* when the last call ended */
     struct list left; /* in hub->left */
     char peer[PEER_ROOM];
 
-    /* Any thread, under `lock`. */
-    pthread_mutex_t lock;
-    bool closed; /* the hub drains */
-    uint64_t last_sequence;
-    struct outlet **outlets;
-    uint32_t outlet_count, outlet_room;
-    uint32_t asking; /* outlets that look at each event */
-    struct tally published;
-    int64_t last_event_wall_ns;
-
-    /* Any thread. Below zero for a moment where a stall is over before its offer has returned. */
-    _Atomic int32_t blocked;
-
     /* Loop only. */
     struct heap_node idle;
-};
-
-struct outlet {
-    /* Constant, but for the place. */
-    struct chan *chan; /* the subscription's reference: it takes its outlets out before it lets go */
-    struct feed *feed;
-    const struct filter *filter;
-    struct filter_part part;
-
-    /* Under the inlet's lock. */
-    uint32_t place;                /* in inlet->outlets */
-    uint32_t run_first, run_after; /* while a chunk is routed: the run that may still grow; empty where they are equal */
-    bool took;                     /* while a chunk is routed: something was put */
-
-    /* Loop only. */
-    struct inlet *inlet;
-    struct subscription *subscription;
-    struct list link; /* in subscription->outlets */
+    bool named;     /* it is in the map */
+    uint64_t stamp; /* the last walk that saw it */
 };
 
 /* The loop only. */
@@ -104,8 +81,15 @@ struct subscription {
     struct chan_limits limits;
     const struct subscription_port *port;
     void *port_ctx;
-    struct list outlets;
+    struct list outlets; /* to shared producers */
     uint32_t outlet_count;
+    struct list activations;
+    uint32_t activation_count;
+    uint32_t cut_activations; /* did not stop in time */
+    bool ends_with_activations;
+    bool begun;    /* an activation was there under the present filter */
+    uint32_t held; /* above 0: whoever holds it calls subscription_settle() later */
+    uint32_t revision;
     struct timer deadline;
     bool draining;        /* the port was told */
     enum closing closing; /* why; 0: not so far */
@@ -113,15 +97,15 @@ struct subscription {
     int64_t started_wall_ns;
     char id_text[32];
     char peer[PEER_ROOM];
-    size_t name_size;
-    uint8_t name[];
+    struct bytes request, name; /* in `texts` */
+    uint8_t texts[];
 };
 
 /* ---- resume.c: an earlier stream's positions, by name ---- */
 
 struct resume;
 
-/* NULL: out of memory. Points into the wish. */
+/* NULL: out of memory. Points into the wish. `whole`: every source that had published is in it. */
 struct resume *resume_new(const struct resume_point *points, size_t count, bool whole);
 void resume_free(struct resume *resume); /* NULL allowed */
 OWNED_BY(resume_free, struct resume);
@@ -132,30 +116,54 @@ void resume_joined(const struct resume *resume, const struct outlet *outlet, str
  *   ERR_NO_MEMORY  not all of them were told */
 MUST_CHECK enum err resume_gone(const struct resume *resume, const struct subscription *subscription);
 
-/* ---- inlet.c ---- */
+/* ---- join.c: who wants whom ---- */
 
-/* A new inlet with no call, not yet in the map. NULL: out of memory. */
-struct inlet *inlet_new(struct hub *hub, struct bytes name);
-void inlet_free(struct inlet *inlet);  /* without outlets */
-void inlet_close(struct inlet *inlet); /* offers are refused from now on */
+/* What the filter leaves to ask of this producer's events. */
+struct filter_part producer_part(const struct producer *producer, const struct filter *filter);
+bool producer_joinable(const struct producer *producer); /* it may get new consumers */
 
-/* Joins a producer and a subscription that wants it; `resume` NULL: live.
+/* Joins a producer and a subscription that wants it. An activation is only made: it is appended to `made`, and activations_begin() starts
+ * it.
  *   ERR_NO_MEMORY  nothing changed */
-MUST_CHECK enum err outlet_open(struct inlet *inlet, struct subscription *subscription, const struct filter_part *part,
-                                const struct resume *resume);
-void outlet_detach(struct outlet *outlet); /* takes it out of the route; the feed stays with the channel, in the state it is in */
-void outlet_remove(struct outlet *outlet); /* the same for a producer that is gone: the feed ends as REMOVED */
-
-/* ---- subscription.c ---- */
+MUST_CHECK enum err join(struct producer *producer, struct subscription *subscription, const struct since *since, struct list *made);
 
 /* Joins a new producer and every subscription that wants it.
  *   ERR_NO_MEMORY  some were joined: the caller takes them out again */
-MUST_CHECK enum err subscriptions_join(struct hub *hub, struct inlet *inlet);
+MUST_CHECK enum err join_subscriptions(struct producer *producer, struct list *made);
+/* Joins a new subscription and every producer that it wants. ERR_NO_MEMORY: some were joined. */
+MUST_CHECK enum err join_producers(struct subscription *subscription, const struct since *since, struct list *made);
+
+/* An outlet of a shared producer: made, with room in the route, and not in there yet (NULL: out of memory); then among its subscription's.
+ */
+struct outlet *outlet_new(struct producer *producer, struct subscription *subscription, const struct filter_part *part);
+void outlet_attach(struct outlet *outlet);
+void outlet_close(struct outlet *outlet, uint32_t state, uint32_t code, const char *message); /* and frees it */
+void outlets_close(struct producer *producer, uint32_t state, uint32_t code, const char *message);
+void outlets_detach(struct subscription *subscription); /* its feeds stay with the channel, in the state they are in */
+
+/* ---- subscription.c ---- */
 
 /* NULL: *fault says SUBSCRIPTION_NOT_FOUND. */
 struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault);
+/* An activation has ended: where it was the last one, that may be what the channel's drain, or the subscription's end, waits for. The
+ * subscription may be gone afterwards. */
+void subscription_settle(struct subscription *subscription);
 
 /* ---- registry.c ---- */
+
+/* A new producer with an open inlet, not yet in the map. ERR_NO_MEMORY: nothing is there to be ended. */
+MUST_CHECK enum err producer_init(struct producer *producer, struct hub *hub, struct bytes name, const char *peer);
+void producer_fini(struct producer *producer);
+struct producer *producer_find(struct hub *hub, struct bytes name); /* loop; NULL: nobody has it */
+
+/* FAULT_NONE: there is room for one more name. */
+MUST_CHECK enum fault_reason registry_reserve(struct hub *hub, struct fault *fault);
+/* From now on it is found. After registry_reserve(), or when another name has just gone: then it cannot fail. */
+MUST_CHECK enum err producer_publish(struct producer *producer, uint32_t open_calls);
+void producer_unpublish(struct producer *producer);                /* nothing where it has no name (any more) */
+void transient_remove(struct producer *producer, const char *why); /* its calls find it removed, and must find their producer again */
+
+void history_begin(struct hub *hub); /* every shared producer keeps one from now on */
 
 void hub_subscription_gone(struct hub *hub); /* a subscription was freed; the hub may be freed by this: last line of the caller */
 

@@ -1,14 +1,16 @@
-/* inlet.c - a producer's way in: numbers what it publishes and pushes it to every channel that wants it.
+/* inlet.c - a source's way in: numbers what it publishes and pushes it to every channel that wants it.
  *
  * Whoever wants everything of a producer gets the whole chunk by reference, without a look at its events: that is the fast path, and it is
- * the reason why outlets without a wish for this producer are not in the route at all. The others are asked event by event, and get maximal
+ * the reason why outlets without a wish for this source are not in the route at all. The others are asked event by event, and get maximal
  * runs. */
-#include "hub/hub_internal.h"
+#include "hub/inlet.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "hub/hub_internal.h"
 
 /* Events are read for the filters in blocks of so many, once for all outlets that ask. */
 #define BLOCK_EVENTS 64u
@@ -98,16 +100,16 @@ static uint32_t route(struct inlet *inlet, struct chunk *chunk, struct stall *st
     return matched;
 }
 
-enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *stall, struct offer *offer_out)
+enum err inlet_offer_locked(struct inlet *inlet, struct chunk *chunk, struct stall *stall, struct offer *offer_out)
 {
     uint32_t bytes = chunk_bytes(chunk, 0, chunk->count);
-    enum err err;
+    enum inlet_state state = inlet->state;
+    enum err err = ERR_OK;
 
     CHECK(!chunk->source);
-    pthread_mutex_lock(&inlet->lock);
-    if (inlet->closed) {
+    if (state != INLET_OPEN) {
         pthread_mutex_unlock(&inlet->lock);
-        return ERR_CLOSED;
+        return state == INLET_REMOVED ? ERR_NOT_FOUND : ERR_CLOSED;
     }
     chunk->source = source_retain(inlet->source);
     chunk->first_sequence = inlet->last_sequence + 1;
@@ -117,12 +119,16 @@ enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *sta
     inlet->last_event_wall_ns = chunk->observed_wall_ns;
     inlet->published.events += chunk->count;
     inlet->published.bytes += bytes;
+    if (inlet->history)
+        history_add(inlet->history, chunk);
 
-    stall_begin(stall);
+    if (stall)
+        stall_begin(stall);
     *offer_out =
         (struct offer){.epoch = inlet->source->epoch, .first_sequence = chunk->first_sequence, .last_sequence = inlet->last_sequence};
     offer_out->matched = route(inlet, chunk, stall);
-    err = stall_end(stall);
+    if (stall)
+        err = stall_end(stall);
     if (err == ERR_AGAIN)
         atomic_fetch_add_explicit(&inlet->blocked, 1, memory_order_relaxed);
     pthread_mutex_unlock(&inlet->lock);
@@ -133,119 +139,139 @@ enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *sta
     return err;
 }
 
+enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *stall, struct offer *offer_out)
+{
+    pthread_mutex_lock(&inlet->lock);
+    return inlet_offer_locked(inlet, chunk, stall, offer_out);
+}
+
 void inlet_unblocked(struct inlet *inlet)
 {
     atomic_fetch_sub_explicit(&inlet->blocked, 1, memory_order_relaxed);
 }
 
-void inlet_close(struct inlet *inlet)
+enum err inlet_init(struct inlet *inlet, struct bytes name, enum inlet_state state)
+{
+    struct source *source = source_new(name, clock_epoch_ns());
+
+    if (!source)
+        return ERR_NO_MEMORY;
+    *inlet = (struct inlet){.source = source, .state = state, .outlets = inlet->first, .outlet_room = ARRAY_LEN(inlet->first)};
+    CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);
+    return ERR_OK;
+}
+
+void inlet_fini(struct inlet *inlet)
+{
+    CHECK(inlet->outlet_count == 0);
+    if (inlet->outlets != inlet->first)
+        free(inlet->outlets);
+    history_free(inlet->history);
+    source_release(inlet->source);
+    pthread_mutex_destroy(&inlet->lock);
+}
+
+void inlet_move(struct inlet *inlet, enum inlet_state state)
 {
     pthread_mutex_lock(&inlet->lock);
-    inlet->closed = true;
+    if (inlet->state != INLET_REMOVED)
+        inlet->state = state;
     pthread_mutex_unlock(&inlet->lock);
 }
 
-struct inlet *inlet_new(struct hub *hub, struct bytes name)
-{
-    struct inlet *inlet = calloc(1, sizeof(*inlet));
+/* ---- outlets ---- */
 
-    if (!inlet)
-        return NULL;
-    inlet->source = source_new(name, clock_epoch_ns());
-    if (!inlet->source) {
-        free(inlet);
-        return NULL;
-    }
-    inlet->hub = hub;
-    inlet->name.key = source_name(inlet->source);
-    list_init(&inlet->left);
-    CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);
-    return inlet;
+enum err inlet_reserve(struct inlet *inlet)
+{
+    uint32_t room = MAX_OF(inlet->outlet_room * 2, 4u);
+    struct outlet **outlets, **before = inlet->outlets;
+
+    if (inlet->outlet_count < inlet->outlet_room)
+        return ERR_OK;
+    outlets = calloc(room, sizeof(struct outlet *));
+    if (!outlets)
+        return ERR_NO_MEMORY;
+    memcpy(outlets, before, inlet->outlet_count * sizeof(struct outlet *));
+    pthread_mutex_lock(&inlet->lock);
+    inlet->outlets = outlets;
+    inlet->outlet_room = room;
+    pthread_mutex_unlock(&inlet->lock);
+    if (before != inlet->first)
+        free(before);
+    return ERR_OK;
 }
 
-void inlet_free(struct inlet *inlet)
+enum err outlet_init(struct outlet *outlet, struct inlet *inlet, struct subscription *subscription, const struct filter_part *part,
+                     const struct feed_pace *pace)
 {
-    CHECK(inlet->outlet_count == 0 && !heap_holds(&inlet->idle));
-    free(inlet->outlets);
-    source_release(inlet->source);
-    pthread_mutex_destroy(&inlet->lock);
-    free(inlet);
+    struct feed *feed = feed_open(subscription->chan, inlet->source, PRODUCER_ACTIVE, pace);
+
+    if (!feed)
+        return ERR_NO_MEMORY;
+    *outlet = (struct outlet){.chan = subscription->chan,
+                              .feed = feed,
+                              .inlet = inlet,
+                              .filter = subscription->filter,
+                              .part = *part,
+                              .subscription = subscription};
+    list_init(&outlet->link);
+    return ERR_OK;
 }
 
-/* Under the inlet's lock. */
-static enum err add(struct inlet *inlet, struct outlet *outlet)
+void outlet_place(struct outlet *outlet)
 {
-    if (inlet->outlet_count == inlet->outlet_room) {
-        uint32_t room = MAX_OF(inlet->outlet_room * 2, 4u);
-        struct outlet **outlets = reallocarray(inlet->outlets, room, sizeof(struct outlet *));
+    struct inlet *inlet = outlet->inlet;
 
-        if (!outlets)
-            return ERR_NO_MEMORY;
-        inlet->outlets = outlets;
-        inlet->outlet_room = room;
-    }
+    CHECK(!outlet->placed && inlet->outlet_count < inlet->outlet_room);
+    outlet->placed = true;
     outlet->place = inlet->outlet_count;
     inlet->outlets[inlet->outlet_count++] = outlet;
     inlet->asking += outlet->part.answer == FILTER_ASK;
-    return ERR_OK;
+    feed_routed(outlet->feed, inlet->last_sequence);
 }
 
-enum err outlet_open(struct inlet *inlet, struct subscription *subscription, const struct filter_part *part, const struct resume *resume)
-{
-    struct outlet *outlet = calloc(1, sizeof(*outlet));
-    enum err err;
-
-    if (!outlet)
-        return ERR_NO_MEMORY;
-    *outlet = (struct outlet){
-        .chan = subscription->chan, .filter = subscription->filter, .part = *part, .inlet = inlet, .subscription = subscription};
-    outlet->feed = feed_open(outlet->chan, inlet->source, PRODUCER_ACTIVE);
-    if (!outlet->feed) {
-        free(outlet);
-        return ERR_NO_MEMORY;
-    }
-    pthread_mutex_lock(&inlet->lock);
-    err = add(inlet, outlet);
-    if (err == ERR_OK) {
-        /* Under the same lock as the puts, so that what was missed ends exactly where the first put begins. */
-        if (resume)
-            resume_joined(resume, outlet, inlet->source, inlet->last_sequence);
-        feed_routed(outlet->feed, inlet->last_sequence);
-    }
-    pthread_mutex_unlock(&inlet->lock);
-    if (err != ERR_OK) {
-        feed_close(outlet->chan, outlet->feed, PRODUCER_REMOVED);
-        free(outlet);
-        return err;
-    }
-    list_append(&subscription->outlets, &outlet->link);
-    subscription->outlet_count++;
-    count_add(COUNT_LIVE_OUTLETS, 1);
-    return ERR_OK;
-}
-
-void outlet_detach(struct outlet *outlet)
+void outlet_take_out(struct outlet *outlet)
 {
     struct inlet *inlet = outlet->inlet;
     struct outlet *last;
 
-    pthread_mutex_lock(&inlet->lock);
+    if (!outlet->placed)
+        return;
+    outlet->placed = false;
     last = inlet->outlets[--inlet->outlet_count];
     inlet->outlets[outlet->place] = last;
     last->place = outlet->place;
     inlet->asking -= outlet->part.answer == FILTER_ASK;
-    pthread_mutex_unlock(&inlet->lock);
-    list_remove(&outlet->link);
-    outlet->subscription->outlet_count--;
-    free(outlet);
-    count_add(COUNT_LIVE_OUTLETS, -1);
 }
 
-void outlet_remove(struct outlet *outlet)
+void outlet_ask(struct outlet *outlet, const struct filter *filter, const struct filter_part *part)
 {
-    struct chan *chan = outlet->chan;
-    struct feed *feed = outlet->feed;
+    if (outlet->placed) {
+        outlet->inlet->asking -= outlet->part.answer == FILTER_ASK;
+        outlet->inlet->asking += part->answer == FILTER_ASK;
+    }
+    outlet->filter = filter;
+    outlet->part = *part;
+}
 
-    outlet_detach(outlet);
-    feed_close(chan, feed, PRODUCER_REMOVED);
+void outlet_enter(struct outlet *outlet, const struct since *since)
+{
+    struct inlet *inlet = outlet->inlet;
+
+    /* Under the same lock as the puts, so that what was missed ends exactly where the first put begins. */
+    pthread_mutex_lock(&inlet->lock);
+    if (since && since->resume)
+        resume_joined(since->resume, outlet, inlet->source, inlet->last_sequence);
+    if (since && inlet->history)
+        history_put(inlet->history, outlet, since->last);
+    outlet_place(outlet);
+    pthread_mutex_unlock(&inlet->lock);
+}
+
+/* Whoever offers holds the lock: when this returns, nobody puts through the outlet any more. */
+void outlet_leave(struct outlet *outlet)
+{
+    pthread_mutex_lock(&outlet->inlet->lock);
+    outlet_take_out(outlet);
+    pthread_mutex_unlock(&outlet->inlet->lock);
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hub/hub_internal.h"
+#include "hub/session.h"
 
 /* As bytes, whole: a name that another one begins with comes first. */
 static int compare(struct bytes a, struct bytes b)
@@ -13,9 +13,9 @@ static int compare(struct bytes a, struct bytes b)
     return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-static int compare_inlets(const void *a, const void *b)
+static int compare_producers(const void *a, const void *b)
 {
-    return compare((*(struct inlet *const *)a)->name.key, (*(struct inlet *const *)b)->name.key);
+    return compare((*(struct producer *const *)a)->name.key, (*(struct producer *const *)b)->name.key);
 }
 
 static void sort(struct hub *hub)
@@ -23,18 +23,18 @@ static void sort(struct hub *hub)
     struct map_node *node = NULL;
     size_t count = 0;
 
-    if (hub->sorted || hub->inlets.count == 0)
+    if (hub->sorted || hub->producers.count == 0)
         return;
-    while ((node = map_next(&hub->inlets, node)))
-        hub->by_name[count++] = container_of(node, struct inlet, name);
-    qsort(hub->by_name, count, sizeof(struct inlet *), compare_inlets);
+    while ((node = map_next(&hub->producers, node)))
+        hub->by_name[count++] = container_of(node, struct producer, name);
+    qsort(hub->by_name, count, sizeof(struct producer *), compare_producers);
     hub->sorted = true;
 }
 
 /* The place of the first producer whose name comes after `name`. */
 static size_t first_after(const struct hub *hub, struct bytes name)
 {
-    size_t low = 0, high = hub->inlets.count;
+    size_t low = 0, high = hub->producers.count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -47,17 +47,50 @@ static size_t first_after(const struct hub *hub, struct bytes name)
     return low;
 }
 
-static void show_producer(struct inlet *inlet, void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+/* What only sessions have. */
+static void view_session(struct session *session, struct producer_view *view)
 {
+    int32_t paused = atomic_load_explicit(&session->paused, memory_order_relaxed);
+
+    view->is_session = true;
+    view->per_consumer = session->mode == SESSION_PER_CONSUMER;
+    view->labels = session->labels;
+    view->label_count = session->label_count;
+    view->topics = session->topics;
+    view->topic_count = session->topic_count;
+    view->paused_activations = paused > 0 ? (uint32_t)paused : 0;
+    view->cut_activations = session->cut_activations;
+    if (!view->per_consumer)
+        return;
+    pthread_mutex_lock(&session->lock);
+    view->activations = session->told_count;
+    view->subscriptions = session->told_count;
+    view->published = session->published;
+    view->last_event_wall_ns = session->last_event_wall_ns;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static enum producer_state state_of(const struct producer *producer, const struct producer_view *view)
+{
+    if (producer->session && producer->session->state == SESSION_CLOSING)
+        return PRODUCER_DRAINING;
+    if (view->blocked_calls > 0)
+        return PRODUCER_BLOCKED;
+    return view->open_calls > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
+}
+
+static void show_producer(struct producer *producer, void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+{
+    struct inlet *inlet = &producer->inlet;
     int32_t blocked = atomic_load_explicit(&inlet->blocked, memory_order_relaxed);
     struct producer_view view = {
-        .name = inlet->name.key, .epoch = inlet->source->epoch, .blocked_calls = blocked > 0 ? (uint32_t)blocked : 0};
+        .name = producer->name.key, .epoch = inlet->source->epoch, .blocked_calls = blocked > 0 ? (uint32_t)blocked : 0};
     char peer[PEER_ROOM];
 
-    pthread_mutex_lock(&inlet->hub->names);
-    view.open_calls = inlet->open_calls;
-    peer_copy(peer, inlet->peer);
-    pthread_mutex_unlock(&inlet->hub->names);
+    pthread_mutex_lock(&producer->hub->names);
+    view.open_calls = producer->open_calls;
+    peer_copy(peer, producer->peer);
+    pthread_mutex_unlock(&producer->hub->names);
     view.peer = peer;
 
     pthread_mutex_lock(&inlet->lock);
@@ -67,10 +100,9 @@ static void show_producer(struct inlet *inlet, void (*each)(void *ctx, const str
     view.last_event_wall_ns = inlet->last_event_wall_ns;
     pthread_mutex_unlock(&inlet->lock);
 
-    if (view.blocked_calls > 0)
-        view.state = PRODUCER_BLOCKED;
-    else
-        view.state = view.open_calls > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
+    if (producer->session)
+        view_session(producer->session, &view);
+    view.state = state_of(producer, &view);
     each(ctx, &view);
 }
 
@@ -80,14 +112,14 @@ bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, ui
     uint32_t shown = 0;
 
     sort(hub);
-    for (size_t at = first_after(hub, after); at < hub->inlets.count; at++) {
-        struct inlet *inlet = hub->by_name[at];
+    for (size_t at = first_after(hub, after); at < hub->producers.count; at++) {
+        struct producer *producer = hub->by_name[at];
 
-        if (pattern.size > 0 && !glob_match(pattern, inlet->name.key))
+        if (pattern.size > 0 && !glob_match(pattern, producer->name.key))
             continue;
         if (shown == most)
             return true;
-        show_producer(inlet, each, ctx);
+        show_producer(producer, each, ctx);
         shown++;
     }
     return false;
@@ -96,11 +128,11 @@ bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, ui
 enum fault_reason hub_producer(struct hub *hub, struct bytes name, void (*each)(void *ctx, const struct producer_view *view), void *ctx,
                                struct fault *fault)
 {
-    struct map_node *node = map_find(&hub->inlets, name);
+    struct producer *producer = producer_find(hub, name);
 
-    if (!node)
+    if (!producer)
         return fault_bytes(fault, FAULT_PRODUCER_NOT_FOUND, "name", name, NULL);
-    show_producer(container_of(node, struct inlet, name), each, ctx);
+    show_producer(producer, each, ctx);
     return FAULT_NONE;
 }
 
@@ -108,13 +140,13 @@ static void show_subscription(const struct subscription *subscription, void (*ea
                               void *ctx)
 {
     struct subscription_view view = {.id = subscription->id_text,
-                                     .name = {subscription->name, subscription->name_size},
+                                     .name = subscription->name,
                                      .peer = subscription->peer,
                                      .started_wall_ns = subscription->started_wall_ns,
                                      .limits = &subscription->limits,
                                      .ctx = subscription->port_ctx,
                                      .chan = subscription->chan,
-                                     .producers_matched = subscription->outlet_count,
+                                     .producers_matched = subscription->outlet_count + subscription->activation_count,
                                      .draining = subscription->draining};
 
     each(ctx, &view);

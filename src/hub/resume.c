@@ -33,13 +33,15 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
     for (size_t i = 0; i < count; i++) {
         struct place *place = &resume->places[resume->count];
 
-        /* A token may know several epochs of a source. They rise, so the latest says where it stood. */
+        /* A token may know several epochs of a source. They rise, so the latest says where it stood; and
+         * the later of two places in one epoch, where it was asked for again. */
         struct map_node *known = map_find(&resume->map, points[i].source);
 
         if (known) {
             struct place *other = container_of(known, struct place, node);
 
-            if (points[i].epoch > other->point->epoch)
+            if (points[i].epoch > other->point->epoch ||
+                (points[i].epoch == other->point->epoch && points[i].sequence > other->point->sequence))
                 other->point = &points[i];
             continue;
         }
@@ -87,17 +89,17 @@ enum err resume_gone(const struct resume *resume, const struct subscription *sub
         OWNED(source_release) struct source *source = NULL;
         struct feed *feed;
 
-        if (map_find(&subscription->hub->inlets, point->source) ||
+        if (map_find(&subscription->hub->producers, point->source) ||
             filter_producer(subscription->filter, point->source, NULL, 0).answer == FILTER_NONE)
             continue;
         source = source_new(point->source, point->epoch);
         if (!source)
             return ERR_NO_MEMORY;
-        feed = feed_open(subscription->chan, source, PRODUCER_REMOVED);
+        feed = feed_open(subscription->chan, source, PRODUCER_REMOVED, NULL);
         if (!feed)
             return ERR_NO_MEMORY;
         feed_gap(subscription->chan, feed, 0, 0, true);
-        feed_close(subscription->chan, feed, PRODUCER_REMOVED);
+        feed_close(subscription->chan, feed, PRODUCER_REMOVED, 0, NULL);
     }
     return ERR_OK;
 }

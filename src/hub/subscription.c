@@ -1,10 +1,11 @@
 /* subscription.c - one consumer's wish, from its beginning to its end.
  *
- *   LIVE --finish, hub drains--> DRAINING --cut--> CANCELLED          (the states of its context)
+ *   LIVE --finish, all ended, hub drains--> DRAINING --cut--> CANCELLED          (the states of its context)
  *
- * DRAINING: out of every route, the channel drains; at the deadline it is closed, and what still waits there is a loss of the drain's.
- * Whoever serves it sees the channel end. CANCELLED: out of every route, the channel closed, the server of it told to end the call with a
- * fault. In each of them the subscription stays known until hub_unsubscribe(). */
+ * DRAINING: out of the routes of shared producers; its activations were told to stop, and what they still send comes in until they have
+ * ended; then the channel drains. At the deadline they are cut, the channel is closed, and what still waits there is a loss of the drain's.
+ * Whoever serves it sees the channel end. CANCELLED: out of every route, all activations ended, the channel closed, the server of it told
+ * to end the call with a fault. In each of them the subscription stays known until hub_unsubscribe(). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,25 +14,49 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
-#include "hub/hub_internal.h"
+#include "hub/session.h"
+
+/* A stream that ends by itself is in no hurry: as long as a drain may last. */
+#define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
 
 static const char *const closing_names[] = {
     [CLOSING_SERVER_DRAINING] = "SERVER_DRAINING",
     [CLOSING_FINISHED] = "FINISHED",
     [CLOSING_DISCONNECTED] = "DISCONNECTED",
+    [CLOSING_ALL_ENDED] = "ALL_ENDED",
 };
 
-static void detach_all(struct subscription *subscription)
+static int64_t from_now(int64_t wait_ns)
+{
+    int64_t now_ns = clock_mono_ns();
+
+    return wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
+}
+
+static void end_activations(struct subscription *subscription, const struct ending *ending)
 {
     struct list *node;
 
-    while ((node = list_first(&subscription->outlets)))
-        outlet_detach(container_of(node, struct outlet, link));
+    subscription->held++;
+    while ((node = list_first(&subscription->activations)))
+        activation_end(container_of(node, struct activation, in_subscription), ending);
+    subscription->held--;
+}
+
+/* Those that did not stop in time are cut and named. */
+static void cut_activations(struct subscription *subscription)
+{
+    const struct ending ending = {.why = subscription->ctx.why, .state = PRODUCER_ENDED, .tell = true, .cut = true};
+
+    end_activations(subscription, &ending);
 }
 
 static void deadline_passed(struct timer *timer)
 {
-    chan_close(container_of(timer, struct subscription, deadline)->chan, LOSS_DRAIN_CUT);
+    struct subscription *subscription = container_of(timer, struct subscription, deadline);
+
+    cut_activations(subscription);
+    chan_close(subscription->chan, LOSS_DRAIN_CUT);
 }
 
 /* False: the drain's deadline is now, or cannot be waited for. */
@@ -49,25 +74,51 @@ static void drain(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
     bool told = subscription->draining;
-    bool timed;
+    bool timed, waits;
 
     subscription->draining = true;
     if (subscription->closing == 0)
         subscription->closing = CLOSING_SERVER_DRAINING;
-    detach_all(subscription);
+    outlets_detach(subscription);
     timed = set_deadline(subscription);
+    if (!timed)
+        cut_activations(subscription);
+    waits = subscription->activation_count > 0;
     if (!told) {
         log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
                   LOG_TEXT("why", closing_names[subscription->closing]));
         subscription->port->closing(subscription->port_ctx, subscription->closing, subscription->ctx.deadline_ns);
     }
-    chan_drain(chan);
+    if (!waits)
+        chan_drain(chan);
     if (!timed)
         chan_close(chan, LOSS_DRAIN_CUT);
     chan_release(chan);
 }
 
-/* A hard end. As above: first the port, then the channel. */
+void subscription_settle(struct subscription *subscription)
+{
+    if (subscription->held > 0 || subscription->activation_count > 0)
+        return;
+    switch (subscription->ctx.state) {
+    case CTX_LIVE:
+        if (!subscription->ends_with_activations || !subscription->begun)
+            break;
+        subscription->closing = CLOSING_ALL_ENDED;
+        ctx_drain(&subscription->ctx, FAULT_FINISHED, from_now(ALL_ENDED_DRAIN_NS));
+        break;
+    case CTX_DRAINING:
+        /* Not before the port was told, where it is still to come. */
+        if (subscription->draining)
+            chan_drain(subscription->chan);
+        break;
+    case CTX_CANCELLED:
+    case CTX_STATE_COUNT:
+        break;
+    }
+}
+
+/* A hard end. As above: first the port, then the channel; the activations hear of it next, through their contexts. */
 static void cut(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
@@ -76,7 +127,7 @@ static void cut(struct subscription *subscription)
     if (fault.reason == FAULT_NONE)
         fault_set(&fault, subscription->ctx.why, NULL, NULL);
     timer_stop(&subscription->deadline);
-    detach_all(subscription);
+    outlets_detach(subscription);
     subscription->port->cut(subscription->port_ctx, &fault);
     chan_close(chan, LOSS_CONSUMER_GONE);
     chan_release(chan);
@@ -103,22 +154,32 @@ static void subscription_free(struct subscription *subscription)
 {
     if (!subscription)
         return;
-    detach_all(subscription);
+    subscription->held++;
+    outlets_detach(subscription);
+    ctx_fini(&subscription->ctx);
     chan_release(subscription->chan);
     filter_free(subscription->filter);
     free(subscription);
 }
 OWNED_BY(subscription_free, struct subscription);
 
+static struct bytes copy_text(uint8_t *at, struct bytes text)
+{
+    if (text.size > 0)
+        memcpy(at, text.at, text.size);
+    return (struct bytes){at, text.size};
+}
+
 /* Without a filter yet, and not yet known to the hub. NULL: out of memory. */
 static struct subscription *subscription_new(struct hub *hub, const struct subscription_wish *wish)
 {
-    struct subscription *subscription = calloc(1, sizeof(*subscription) + wish->name.size);
+    struct subscription *subscription = calloc(1, sizeof(*subscription) + wish->name.size + wish->request.size);
 
     if (!subscription)
         return NULL;
     list_init(&subscription->link);
     list_init(&subscription->outlets);
+    list_init(&subscription->activations);
     subscription->chan = chan_new(&wish->limits, &wish->watch);
     if (!subscription->chan) {
         free(subscription);
@@ -128,55 +189,51 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     subscription->limits = wish->limits;
     subscription->port = wish->port;
     subscription->port_ctx = wish->ctx;
+    subscription->ends_with_activations = wish->end_when_all_ended;
     subscription->deadline.fired = deadline_passed;
     subscription->started_wall_ns = clock_wall_ns();
     /* An epoch rises within the process and from one process to the next, so ids sort by their beginning. */
     snprintf(subscription->id_text, sizeof(subscription->id_text), "s%016" PRIx64, clock_epoch_ns());
     subscription->id.key = (struct bytes){(const uint8_t *)subscription->id_text, strlen(subscription->id_text)};
     peer_copy(subscription->peer, wish->peer);
-    subscription->name_size = wish->name.size;
-    if (wish->name.size > 0)
-        memcpy(subscription->name, wish->name.at, wish->name.size);
+    subscription->name = copy_text(subscription->texts, wish->name);
+    subscription->request = copy_text(subscription->texts + wish->name.size, wish->request);
+    ctx_init(&subscription->ctx, &hub->ctx, &ctx_port, wish->deadline_ns > 0 ? wish->deadline_ns : INT64_MAX);
     return subscription;
 }
 
-static enum err join(struct subscription *subscription, struct inlet *inlet, const struct resume *resume)
-{
-    struct filter_part part = filter_producer(subscription->filter, inlet->name.key, NULL, 0);
-
-    return part.answer == FILTER_NONE ? ERR_OK : outlet_open(inlet, subscription, &part, resume);
-}
-
-static enum err join_all(struct subscription *subscription, const struct subscription_wish *wish)
+static enum err join_all(struct subscription *subscription, const struct subscription_wish *wish, struct list *made)
 {
     OWNED(resume_free) struct resume *resume = NULL;
-    struct map_node *node = NULL;
+    struct since since = {.last = wish->last};
 
     if (wish->resume && !(resume = resume_new(wish->resume, wish->resume_count, wish->resume_left_out == 0)))
         return ERR_NO_MEMORY;
-    while ((node = map_next(&subscription->hub->inlets, node)))
-        if (join(subscription, container_of(node, struct inlet, name), resume) != ERR_OK)
-            return ERR_NO_MEMORY;
+    if (wish->last > 0)
+        history_begin(subscription->hub);
+    since.resume = resume;
+    if (join_producers(subscription, &since, made) != ERR_OK)
+        return ERR_NO_MEMORY;
     return resume ? resume_gone(resume, subscription) : ERR_OK;
 }
 
-enum err subscriptions_join(struct hub *hub, struct inlet *inlet)
+/* Everything is in its place: the activations may begin, and end. */
+static void begin(struct subscription *subscription, struct list *made)
 {
-    list_each(node, safe, &hub->subscriptions) {
-        struct subscription *subscription = container_of(node, struct subscription, link);
-
-        if (subscription->ctx.state == CTX_LIVE && join(subscription, inlet, NULL) != ERR_OK)
-            return ERR_NO_MEMORY;
-    }
-    return ERR_OK;
+    subscription->held++;
+    activations_begin(made);
+    subscription->held--;
+    subscription_settle(subscription);
 }
 
 enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish *wish, struct subscription **subscription_out,
                                 struct subscription_facts *facts_out, struct fault *fault)
 {
     OWNED(subscription_free) struct subscription *subscription = NULL;
+    struct list made;
     char bound[32];
 
+    list_init(&made);
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
     if (hub->ids.count >= hub->limits.subscriptions_most) {
@@ -187,20 +244,20 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish 
     if (!subscription)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     subscription->filter = wish->filter;
-    if (join_all(subscription, wish) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
+    if (join_all(subscription, wish, &made) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
     list_append(&hub->subscriptions, &subscription->link);
-    ctx_init(&subscription->ctx, &hub->ctx, &ctx_port, INT64_MAX);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
-    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text), LOG_BYTES("name", wish->name),
-              LOG_TEXT("peer", subscription->peer), LOG_NUMBER("producers", subscription->outlet_count));
     memcpy(facts_out->id, subscription->id_text, sizeof(facts_out->id));
-    facts_out->producers_matched = subscription->outlet_count;
+    facts_out->producers_matched = subscription->outlet_count + subscription->activation_count;
     facts_out->chan = chan_retain(subscription->chan);
+    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text), LOG_BYTES("name", wish->name),
+              LOG_TEXT("peer", subscription->peer), LOG_NUMBER("producers", facts_out->producers_matched));
     *subscription_out = subscription;
     subscription = NULL;
+    begin(*subscription_out, &made);
     return FAULT_NONE;
 }
 
@@ -212,21 +269,23 @@ static void log_ended(struct subscription *subscription, enum fault_reason why)
     if (why == FAULT_NONE)
         text = subscription->closing != 0 ? closing_names[subscription->closing] : "ENDED";
     chan_sums(subscription->chan, &sums);
-    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text),
-              LOG_BYTES("name", ((struct bytes){subscription->name, subscription->name_size})), LOG_TEXT("peer", subscription->peer),
-              LOG_TEXT("why", text), LOG_NUMBER("accepted", sums.accepted.events), LOG_NUMBER("delivered", sums.delivered.events),
-              LOG_NUMBER("dropped", chan_dropped(&sums).events), LOG_NUMBER("queued", sums.queued.events));
+    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text), LOG_BYTES("name", subscription->name),
+              LOG_TEXT("peer", subscription->peer), LOG_TEXT("why", text), LOG_NUMBER("accepted", sums.accepted.events),
+              LOG_NUMBER("delivered", sums.delivered.events), LOG_NUMBER("dropped", chan_dropped(&sums).events),
+              LOG_NUMBER("queued", sums.queued.events), LOG_NUMBER("cut", subscription->cut_activations));
 }
 
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason why)
 {
+    const struct ending ending = {.why = why != FAULT_NONE ? why : FAULT_FINISHED, .state = PRODUCER_ENDED, .tell = true};
     struct hub *hub = subscription->hub;
 
+    subscription->held++; /* nothing is settled any more */
     timer_stop(&subscription->deadline);
-    detach_all(subscription);
+    outlets_detach(subscription);
+    end_activations(subscription, &ending);
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     log_ended(subscription, why);
-    ctx_fini(&subscription->ctx);
     map_remove(&hub->ids, &subscription->id);
     list_remove(&subscription->link);
     subscription_free(subscription);
@@ -247,13 +306,12 @@ struct subscription *subscription_find(struct hub *hub, struct bytes id, struct 
 enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns, struct fault *fault)
 {
     struct subscription *subscription = subscription_find(hub, id, fault);
-    int64_t now_ns = clock_mono_ns();
 
     if (!subscription)
         return FAULT_SUBSCRIPTION_NOT_FOUND;
     if (subscription->closing == 0)
         subscription->closing = reason;
-    ctx_drain(&subscription->ctx, FAULT_CANCELLED, drain_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + drain_ns);
+    ctx_drain(&subscription->ctx, reason == CLOSING_DISCONNECTED ? FAULT_KICKED : FAULT_FINISHED, from_now(drain_ns));
     return FAULT_NONE;
 }
 

@@ -1,0 +1,463 @@
+/* activation.c - one (session, subscription) pair: the producer is asked for this consumer, and what it answers reaches nobody else.
+ *
+ *   STARTING --start told--> ACTIVE --stop told--> STOPPING --end, deadline--> ENDED
+ *      |  ^                   |  | `--failed--> RETRYING                         ^
+ *      |  `--backoff over-----+--+----------------'  |                           |
+ *      `----------------------+-----end, cut, gone---+---------------------------'
+ *
+ * Each start is a number of its own, with an inlet, an epoch and a feed of its own. What moves it travels down the tree of contexts
+ * (server, subscription, activation) or comes from its session; changed() decides about the former, activation_end() ends it for all. */
+#include "hub/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+
+#define SLOTS_LEAST 8u
+
+/* Supervised retry of an activation that failed: the first wait, doubled up to the last; from the start again after a life of so long. */
+#define RETRY_FIRST_NS NS_PER_S
+#define RETRY_MOST_NS (30 * NS_PER_S)
+#define RETRY_FORGIVEN_NS (60 * NS_PER_S)
+
+static const unsigned allowed[ACTIVATION_STATE_COUNT] = {
+    [ACTIVATION_STARTING] = BIT(ACTIVATION_ACTIVE) | BIT(ACTIVATION_ENDED),
+    [ACTIVATION_ACTIVE] = BIT(ACTIVATION_STOPPING) | BIT(ACTIVATION_RETRYING) | BIT(ACTIVATION_ENDED),
+    [ACTIVATION_STOPPING] = BIT(ACTIVATION_ENDED),
+    [ACTIVATION_RETRYING] = BIT(ACTIVATION_STARTING) | BIT(ACTIVATION_ENDED),
+    [ACTIVATION_ENDED] = 0,
+};
+
+static void move(struct activation *activation, enum activation_state state)
+{
+    CHECK(allowed[activation->state] & BIT(state));
+    activation->state = state;
+}
+
+/* ---- the session's table: under its lock ---- */
+
+static struct activation **slot_of(const struct session *session, uint64_t number)
+{
+    return &session->slots[number & (session->slot_count - 1)];
+}
+
+/* Without memory the chains get longer. */
+static void table_grow(struct session *session)
+{
+    uint32_t before = session->slot_count;
+    struct activation **slots, **old = session->slots;
+
+    if (session->told_count < before)
+        return;
+    slots = calloc(MAX_OF(before * 2, SLOTS_LEAST), sizeof(struct activation *));
+    if (!slots)
+        return;
+    session->slots = slots;
+    session->slot_count = MAX_OF(before * 2, SLOTS_LEAST);
+    for (uint32_t i = 0; i < before; i++) {
+        struct activation *next;
+
+        for (struct activation *one = old[i]; one; one = next) {
+            next = one->next;
+            one->next = *slot_of(session, one->number);
+            *slot_of(session, one->number) = one;
+        }
+    }
+    free(old);
+}
+
+struct activation *activation_find(const struct session *session, uint64_t number)
+{
+    struct activation *one = session->slot_count > 0 ? *slot_of(session, number) : NULL;
+
+    while (one && one->number != number)
+        one = one->next;
+    return one;
+}
+
+/* Gives it the next number. False: there is no memory for a table at all. */
+static bool table_add(struct activation *activation)
+{
+    struct session *session = activation->session;
+    bool added;
+
+    pthread_mutex_lock(&session->lock);
+    table_grow(session);
+    added = session->slot_count > 0;
+    if (added) {
+        activation->number = ++session->last_number;
+        activation->next = *slot_of(session, activation->number);
+        *slot_of(session, activation->number) = activation;
+        session->told_count++;
+    }
+    pthread_mutex_unlock(&session->lock);
+    return added;
+}
+
+static void table_remove(struct activation *activation)
+{
+    struct session *session = activation->session;
+    struct activation **link;
+
+    pthread_mutex_lock(&session->lock);
+    link = slot_of(session, activation->number);
+    while (*link != activation)
+        link = &(*link)->next;
+    *link = activation->next;
+    session->told_count--;
+    pthread_mutex_unlock(&session->lock);
+    count_add(COUNT_LIVE_ACTIVATIONS, -1);
+}
+
+/* ---- its way in ---- */
+
+/* Any thread, under locks of the putter's. */
+static void paced(void *ctx, bool pause)
+{
+    struct activation *activation = ctx;
+    struct session *session = activation->session;
+
+    atomic_store(&activation->paused, pause);
+    atomic_fetch_add(&session->paused, pause ? 1 : -1);
+    session->port->pace(session->port_ctx, activation->number, pause);
+}
+
+static enum err open_way(struct activation *activation, const struct filter_part *part, const struct since *since)
+{
+    const struct feed_pace pace = {paced, activation};
+    struct inlet *inlet = &activation->inlet;
+
+    if (inlet_init(inlet, source_name(activation->session->producer.inlet.source), INLET_OPEN) != ERR_OK)
+        return ERR_NO_MEMORY;
+    if (outlet_init(&activation->outlet, inlet, activation->subscription, part, &pace) != ERR_OK) {
+        inlet_fini(inlet);
+        return ERR_NO_MEMORY;
+    }
+    outlet_enter(&activation->outlet, since);
+    activation->open = true;
+    count_add(COUNT_LIVE_OUTLETS, 1);
+    return ERR_OK;
+}
+
+/* After the session's table no longer has it: leaving the route waits for an offer that still runs. */
+static void close_way(struct activation *activation, const struct ending *ending)
+{
+    if (!activation->open)
+        return;
+    outlet_leave(&activation->outlet);
+    feed_close(activation->outlet.chan, activation->outlet.feed, ending->state, ending->code, ending->message);
+    if (atomic_exchange(&activation->paused, false))
+        atomic_fetch_sub(&activation->session->paused, 1);
+    inlet_fini(&activation->inlet);
+    activation->open = false;
+    count_add(COUNT_LIVE_OUTLETS, -1);
+}
+
+/* ---- ends ---- */
+
+static void log_end(const struct activation *activation, const struct ending *ending, bool was_cut)
+{
+    const struct session *session = activation->session;
+    const struct inlet *inlet = &activation->inlet;
+
+    if (was_cut)
+        log_write(LOG_WARN, "activation.cut", LOG_BYTES("producer", source_name(inlet->source)),
+                  LOG_TEXT("subscription", activation->subscription->id_text), LOG_NUMBER("activation", activation->number),
+                  LOG_TEXT("peer", session->producer.peer));
+    log_write(LOG_INFO, "activation.ended", LOG_BYTES("producer", source_name(inlet->source)),
+              LOG_TEXT("subscription", activation->subscription->id_text), LOG_NUMBER("activation", activation->number),
+              LOG_TEXT("why", ending->why != FAULT_NONE ? fault_reason_name(ending->why) : "ENDED"),
+              LOG_TEXT("code", fault_code_name((enum fault_code)ending->code)), LOG_NUMBER("events", inlet->published.events),
+              LOG_NUMBER("bytes", inlet->published.bytes));
+}
+
+/* The end of what was started: its number is given up, its way closed, its end written down. */
+static void finish(struct activation *activation, const struct ending *ending)
+{
+    bool was_cut = ending->cut && activation->state == ACTIVATION_STOPPING;
+    struct ending final = *ending;
+    char text[512];
+
+    if (was_cut) {
+        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time and was cut", activation->inlet.source->name);
+        final.code = CODE_DEADLINE_EXCEEDED;
+        final.message = text;
+        activation->session->cut_activations++;
+        activation->subscription->cut_activations++;
+    }
+    table_remove(activation);
+    outlet_leave(&activation->outlet);
+    log_end(activation, &final, was_cut);
+    close_way(activation, &final);
+}
+
+static void unhook(struct activation *activation)
+{
+    struct hub *hub = activation->subscription->hub;
+
+    heap_remove(&hub->due, &activation->due);
+    ctx_fini(&activation->ctx);
+    list_remove(&activation->in_session);
+    list_remove(&activation->in_subscription);
+    activation->subscription->activation_count--;
+}
+
+void activation_end(struct activation *activation, const struct ending *ending)
+{
+    OWNED(session_release) struct session *session = session_retain(activation->session);
+    struct subscription *subscription = activation->subscription;
+    uint64_t number = activation->number;
+    bool untold = activation->state == ACTIVATION_ACTIVE;
+
+    /* Nobody may end it from within the port. */
+    subscription->held++;
+    if (untold || activation->state == ACTIVATION_STOPPING)
+        finish(activation, ending);
+    else
+        close_way(activation, ending);
+    move(activation, ACTIVATION_ENDED);
+    unhook(activation);
+    free(activation);
+    if (untold && ending->tell)
+        session->port->stop(session->port_ctx, number, ending->why, 0);
+    session_settle(session);
+    subscription->held--;
+    subscription_settle(subscription);
+}
+
+/* ---- stopping ---- */
+
+/* Sets the timer to the earliest moment. Where that fails, the next activation that waits for one tries again. */
+static void arm(struct hub *hub)
+{
+    struct heap_node *first = heap_first(&hub->due);
+
+    if (!first)
+        timer_stop(&hub->due_timer);
+    else if (timer_start(hub->loop, &hub->due_timer, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
+        log_write(LOG_WARN, "activations.not_timed", LOG_TEXT("why", "out of memory"));
+}
+
+static enum err set_due(struct activation *activation, int64_t at_ns)
+{
+    struct hub *hub = activation->subscription->hub;
+    enum err err = heap_set(&hub->due, &activation->due, at_ns);
+
+    if (err == ERR_OK && heap_first(&hub->due) == &activation->due)
+        arm(hub);
+    return err;
+}
+
+static void tell_stop(struct activation *activation)
+{
+    struct session *session = activation->session;
+
+    move(activation, ACTIVATION_STOPPING);
+    list_remove(&activation->in_session);
+    list_append(&session->stopping, &activation->in_session);
+    log_write(LOG_INFO, "activation.stopping", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+              LOG_TEXT("subscription", activation->subscription->id_text), LOG_NUMBER("activation", activation->number),
+              LOG_TEXT("why", fault_reason_name(activation->ctx.why)));
+    session->port->stop(session->port_ctx, activation->number, activation->ctx.why, activation->ctx.deadline_ns);
+}
+
+/* A gentle end, or a nearer deadline for one. */
+static void stop(struct activation *activation)
+{
+    const struct ending at_once = {.why = activation->ctx.why, .state = PRODUCER_ENDED, .tell = true};
+    int64_t deadline_ns = activation->ctx.deadline_ns;
+
+    switch (activation->state) {
+    case ACTIVATION_STARTING:
+    case ACTIVATION_RETRYING:
+        activation_end(activation, &at_once);
+        break;
+    case ACTIVATION_ACTIVE:
+        if (deadline_ns <= clock_mono_ns() || set_due(activation, deadline_ns) != ERR_OK)
+            activation_end(activation, &at_once);
+        else
+            tell_stop(activation);
+        break;
+    case ACTIVATION_STOPPING:
+        CHECK(set_due(activation, deadline_ns) == ERR_OK); /* it is in: nothing is allocated */
+        break;
+    case ACTIVATION_ENDED:
+    case ACTIVATION_STATE_COUNT:
+        break; /* it is freed by then */
+    }
+}
+
+static void changed(struct ctx *ctx)
+{
+    struct activation *activation = container_of(ctx, struct activation, ctx);
+    const struct ending ending = {.why = ctx->why, .state = PRODUCER_ENDED, .tell = true};
+
+    switch (ctx->state) {
+    case CTX_DRAINING:
+        stop(activation);
+        break;
+    case CTX_CANCELLED:
+        activation_end(activation, &ending);
+        break;
+    case CTX_LIVE:
+    case CTX_STATE_COUNT:
+        break; /* no context moves there */
+    }
+}
+
+static const struct ctx_port ctx_port = {changed};
+
+/* ---- beginnings ---- */
+
+struct activation *activation_new(struct session *session, struct subscription *subscription, const struct filter_part *part,
+                                  const struct since *since)
+{
+    struct activation *activation = calloc(1, sizeof(*activation));
+
+    if (!activation)
+        return NULL;
+    activation->session = session;
+    activation->subscription = subscription;
+    if (open_way(activation, part, since) != ERR_OK) {
+        free(activation);
+        return NULL;
+    }
+    list_append(&session->active, &activation->in_session);
+    list_init(&activation->in_subscription);
+    subscription->activation_count++;
+    ctx_init(&activation->ctx, &subscription->ctx, &ctx_port, INT64_MAX);
+    return activation;
+}
+
+static void begin(struct activation *activation)
+{
+    OWNED(session_release) struct session *session = session_retain(activation->session);
+    struct subscription *subscription = activation->subscription;
+    struct activation_wish wish = {
+        .request = subscription->request, .deadline_ns = activation->ctx.deadline_ns, .subscription_id = subscription->id_text};
+    const struct ending failed = {.why = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
+
+    if (!table_add(activation)) {
+        activation_end(activation, &failed);
+        return;
+    }
+    move(activation, ACTIVATION_ACTIVE);
+    activation->started_ns = clock_mono_ns();
+    subscription->begun = true;
+    wish.activation = activation->number;
+    count_add(COUNT_LIVE_ACTIVATIONS, 1);
+    log_write(LOG_INFO, "activation.started", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+              LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->number),
+              LOG_NUMBER("epoch", activation->inlet.source->epoch));
+    session->port->start(session->port_ctx, &wish);
+}
+
+void activations_begin(struct list *made)
+{
+    struct list *node;
+
+    while ((node = list_first(made))) {
+        struct activation *activation = container_of(node, struct activation, in_subscription);
+
+        list_remove(node);
+        list_append(&activation->subscription->activations, node);
+        begin(activation);
+    }
+}
+
+/* ---- retry ---- */
+
+static uint64_t roll(struct hub *hub, uint64_t sides)
+{
+    uint64_t word = hub->dice += UINT64_C(0x9e3779b97f4a7c15);
+
+    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (word ^ (word >> 31)) % sides;
+}
+
+static void retry_later(struct activation *activation)
+{
+    const struct ending failed = {.why = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED};
+    int64_t wait_ns = RETRY_FIRST_NS;
+
+    for (uint8_t i = 0; i < activation->failures && wait_ns < RETRY_MOST_NS; i++)
+        wait_ns *= 2;
+    wait_ns = MIN_OF(wait_ns, RETRY_MOST_NS);
+    if (activation->failures < UINT8_MAX)
+        activation->failures++;
+    /* Up to a quarter less, so that those who failed together do not come back together. */
+    wait_ns -= (int64_t)roll(activation->subscription->hub, (uint64_t)wait_ns / 4);
+    if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK)
+        activation_end(activation, &failed);
+}
+
+static void retry(struct activation *activation)
+{
+    struct filter_part part = producer_part(&activation->session->producer, activation->subscription->filter);
+
+    if (open_way(activation, &part, NULL) != ERR_OK) {
+        retry_later(activation);
+        return;
+    }
+    move(activation, ACTIVATION_STARTING);
+    begin(activation);
+}
+
+static bool is_retried(const struct activation *activation, uint32_t code)
+{
+    return code != CODE_OK && activation->state == ACTIVATION_ACTIVE && activation->ctx.state == CTX_LIVE &&
+           activation->session->state == SESSION_LIVE && !activation->subscription->ends_with_activations;
+}
+
+void activation_told_end(struct activation *activation, uint32_t code, const char *message)
+{
+    const struct ending ending = {.state = PRODUCER_ENDED, .code = code, .message = message};
+
+    if (!is_retried(activation, code)) {
+        activation_end(activation, &ending);
+        return;
+    }
+    if (clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
+        activation->failures = 0;
+    finish(activation, &ending);
+    move(activation, ACTIVATION_RETRYING);
+    retry_later(activation);
+}
+
+/* ---- moments ---- */
+
+static void come_due(struct activation *activation)
+{
+    const struct ending ending = {.why = activation->ctx.why, .state = PRODUCER_ENDED, .cut = true};
+
+    switch (activation->state) {
+    case ACTIVATION_STOPPING:
+        activation_end(activation, &ending);
+        break;
+    case ACTIVATION_RETRYING:
+        retry(activation);
+        break;
+    case ACTIVATION_STARTING:
+    case ACTIVATION_ACTIVE:
+    case ACTIVATION_ENDED:
+    case ACTIVATION_STATE_COUNT:
+        break; /* nothing of them is in the heap */
+    }
+}
+
+void activations_due(struct timer *timer)
+{
+    struct hub *hub = container_of(timer, struct hub, due_timer);
+    int64_t now_ns = clock_mono_ns();
+    struct heap_node *first;
+
+    while ((first = heap_first(&hub->due)) && first->key <= now_ns) {
+        heap_remove(&hub->due, first);
+        come_due(container_of(first, struct activation, due));
+    }
+    arm(hub);
+}

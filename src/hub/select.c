@@ -1,0 +1,192 @@
+/* select.c - new selectors for a live subscription.
+ *
+ * DESIGN: the mark must stand behind every event that was routed under the old filter and before every one under the new, whatever producer
+ * it came from. Each event is routed under its inlet's lock, so all that is allocated is made first; then the locks of all inlets that the
+ * subscription has or gets are taken together, the routes changed, the mark drawn, and the locks let go. That holds up these producers for
+ * some 100 ns for each of them together: a millisecond with ten thousand. Only the loop takes more than one of these locks, so their order
+ * does not matter.
+ *
+ * So that the mark means what it says, nothing may come after it that only the old filter wanted: activations that are not wanted any more
+ * are not drained, but stopped at once. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "hub/session.h"
+
+struct change {
+    struct outlet *outlet;
+    struct filter_part part;
+    enum { KEEP, GO, COME } what;
+};
+
+struct plan {
+    struct change *changes;
+    size_t count;
+    struct list made;  /* activations to begin */
+    struct list going; /* activations to end */
+};
+
+static void add(struct plan *plan, struct outlet *outlet, const struct filter_part *part, bool comes)
+{
+    struct change *change = &plan->changes[plan->count++];
+
+    *change = (struct change){.outlet = outlet, .part = *part, .what = comes ? COME : KEEP};
+    if (part->answer == FILTER_NONE)
+        change->what = GO;
+}
+
+/* What the subscription has of each producer: kept, or gone. */
+static void plan_present(struct plan *plan, struct subscription *subscription)
+{
+    list_each(node, safe, &subscription->outlets) {
+        struct outlet *outlet = container_of(node, struct outlet, link);
+        struct filter_part part = producer_part(outlet->producer, subscription->filter);
+
+        outlet->producer->stamp = subscription->hub->stamp;
+        add(plan, outlet, &part, false);
+    }
+    list_each(other, next, &subscription->activations) {
+        struct activation *activation = container_of(other, struct activation, in_subscription);
+        struct producer *producer = &activation->session->producer;
+        struct filter_part part = producer_part(producer, subscription->filter);
+
+        producer->stamp = subscription->hub->stamp;
+        if (activation->open)
+            add(plan, &activation->outlet, &part, false);
+        if (part.answer == FILTER_NONE) {
+            list_remove(other);
+            list_append(&plan->going, other);
+        }
+    }
+}
+
+/* Whether the producer had its activation under the old filter already: then that has ended, and is not begun again. */
+static bool was_asked(const struct producer *producer, const struct filter *old)
+{
+    return producer->session && producer->session->mode == SESSION_PER_CONSUMER && producer_part(producer, old).answer != FILTER_NONE;
+}
+
+static enum err plan_new(struct plan *plan, struct subscription *subscription, const struct filter *old)
+{
+    struct map_node *node = NULL;
+
+    while ((node = map_next(&subscription->hub->producers, node))) {
+        struct producer *producer = container_of(node, struct producer, name);
+        struct filter_part part = producer_part(producer, subscription->filter);
+        struct outlet *outlet;
+
+        if (part.answer == FILTER_NONE || producer->stamp == subscription->hub->stamp || !producer_joinable(producer) ||
+            was_asked(producer, old))
+            continue;
+        if (producer->session && producer->session->mode == SESSION_PER_CONSUMER) {
+            if (join(producer, subscription, NULL, &plan->made) != ERR_OK)
+                return ERR_NO_MEMORY;
+            continue;
+        }
+        outlet = outlet_new(producer, subscription, &part);
+        if (!outlet)
+            return ERR_NO_MEMORY;
+        add(plan, outlet, &part, true);
+    }
+    return ERR_OK;
+}
+
+/* Nothing was changed yet, but for what is taken back here. */
+static void plan_undo(struct plan *plan, struct subscription *subscription)
+{
+    const struct ending never = {.state = PRODUCER_ENDED};
+    struct list *node;
+
+    while ((node = list_first(&plan->made)))
+        activation_end(container_of(node, struct activation, in_subscription), &never);
+    while ((node = list_first(&plan->going))) {
+        list_remove(node);
+        list_append(&subscription->activations, node);
+    }
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->changes[i].what == COME) {
+            feed_close(plan->changes[i].outlet->chan, plan->changes[i].outlet->feed, PRODUCER_ENDED, 0, NULL);
+            free(plan->changes[i].outlet);
+        }
+}
+
+static void change_routes(const struct plan *plan, const struct filter *filter, struct chan *chan, uint32_t mark)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        pthread_mutex_lock(&plan->changes[i].outlet->inlet->lock);
+    for (size_t i = 0; i < plan->count; i++) {
+        struct change *change = &plan->changes[i];
+
+        if (change->what == KEEP)
+            outlet_ask(change->outlet, filter, &change->part);
+        else if (change->what == GO)
+            outlet_take_out(change->outlet);
+        else
+            outlet_place(change->outlet);
+    }
+    chan_mark(chan, mark);
+    for (size_t i = 0; i < plan->count; i++)
+        pthread_mutex_unlock(&plan->changes[i].outlet->inlet->lock);
+}
+
+/* The lists of the loop's follow the routes. Shared producers first: nobody is told of them, so nothing of the plan can go meanwhile. */
+static void settle_outlets(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct outlet *outlet = plan->changes[i].outlet;
+
+        if (plan->changes[i].what == COME)
+            outlet_attach(outlet);
+        else if (plan->changes[i].what == GO && outlet->producer)
+            outlet_close(outlet, PRODUCER_ENDED, 0, NULL);
+    }
+}
+
+static void settle_activations(struct plan *plan, struct subscription *subscription)
+{
+    const struct ending unwanted = {.why = FAULT_FINISHED, .state = PRODUCER_ENDED, .tell = true};
+    struct list *node;
+
+    while ((node = list_first(&plan->going)))
+        activation_end(container_of(node, struct activation, in_subscription), &unwanted);
+    /* Where none is left, those of the new filter are still to come. */
+    subscription->begun = subscription->activation_count > 0;
+    activations_begin(&plan->made);
+}
+
+uint32_t hub_select(struct subscription *subscription, struct filter *filter)
+{
+    struct hub *hub = subscription->hub;
+    struct filter *old = subscription->filter;
+    struct plan plan = {.count = 0};
+    uint32_t revision = subscription->revision + 1;
+
+    if (subscription->ctx.state != CTX_LIVE)
+        return 0;
+    plan.changes = calloc(subscription->outlet_count + subscription->activation_count + hub->producers.count + 1, sizeof(struct change));
+    if (!plan.changes)
+        return 0;
+    list_init(&plan.made);
+    list_init(&plan.going);
+    hub->stamp++;
+    subscription->held++;
+    subscription->filter = filter;
+    plan_present(&plan, subscription);
+    if (plan_new(&plan, subscription, old) == ERR_OK) {
+        subscription->revision = revision;
+        change_routes(&plan, filter, subscription->chan, revision);
+        log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("revision", revision));
+        settle_outlets(&plan);
+        filter_free(old);
+        settle_activations(&plan, subscription);
+    } else {
+        plan_undo(&plan, subscription);
+        subscription->filter = old;
+        revision = 0;
+    }
+    free(plan.changes);
+    subscription->held--;
+    subscription_settle(subscription);
+    return revision;
+}
