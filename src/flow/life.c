@@ -128,6 +128,7 @@ static void drop_all(struct chan *chan, enum loss reason)
         struct range range = chan_unpark(chan, container_of(node, struct entry, in_chan));
 
         chan_refuse(chan, &range, reason);
+        feed_changed(chan, range.feed);
         range_release(chan, &range);
     }
     chan->latched = false;

@@ -63,7 +63,7 @@ void chan_settle(struct chan *chan)
 
 /* Where DROP_OLDEST trims, the channel stays full, and half may never be empty: whoever is parked would starve. So the first of them is let
  * in by half of what its feed weighs less than the heaviest, who loses as much and is the heavier one still: again and again, until they
- * weigh the same. What is let in is never what falls for it. An event that is heavier than that waits until half is empty. */
+ * weigh the same. An event that is heavier than that waits until half is empty. */
 void chan_share(struct chan *chan, enum loss reason)
 {
     struct entry *entry;

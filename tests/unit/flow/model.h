@@ -10,6 +10,8 @@
 
 struct model_event {
     uint32_t feed, size, put; /* put: the number of the put it came with */
+    uint32_t key;             /* 0: none */
+    uint32_t line;            /* how many lines were drawn before it came */
     uint64_t sequence;
     bool old; /* older than max_age */
 };
@@ -24,13 +26,15 @@ struct model_feed {
     struct lost_note untold[LOSS_COUNT];
     uint64_t routed, told;
     uint32_t state, state_told;
-    bool closed, gone;
+    bool closed, gone, paced;
+    struct tally parked_most; /* paced: how much it may have parked, since it opened the pause */
 };
 
 struct model {
     struct chan_limits limits;
     enum chan_state state;
     bool latched;
+    uint32_t line, mark, marked;
     struct model_line waiting, parked, flying;
     struct tally accepted, delivered;
     struct tally dropped[LOSS_COUNT];
@@ -39,15 +43,29 @@ struct model {
 
 struct tally model_line_tally(const struct model_line *line, uint32_t feed); /* MODEL_FEEDS: of all feeds */
 bool model_is_parked(const struct model *model, uint32_t put);
+bool model_is_stalled(const struct model *model); /* a shared feed has something parked */
 
 enum err model_put(struct model *model, const struct model_event *events, uint32_t count);
 bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes);
 void model_land(struct model *model, enum loss reason); /* 0: delivered */
 void model_latch(struct model *model);                  /* the stall's time is over */
 void model_drain(struct model *model);
+void model_mark(struct model *model, uint32_t mark);
+void model_line(struct model *model);     /* after every step */
+uint32_t model_next(struct model *model); /* the size of what comes first */
 void model_close(struct model *model, enum loss reason);
 void model_gap(struct model *model, uint32_t feed, uint64_t first, uint64_t last);
 uint64_t model_position(const struct model *model, uint32_t feed);
 bool model_has_more(const struct model *model, uint32_t feed); /* events or losses that the last state must wait for */
+
+/* For each other. */
+struct tally *model_plus(struct tally *tally, uint64_t events, uint64_t bytes);
+void model_append(struct model_line *line, const struct model_event *event);
+struct model_event model_pull(struct model_line *line, uint32_t at);
+void model_accept(struct model *model, const struct model_event *event);
+void model_admit(struct model *model, struct model_event event);
+void model_drop(struct model *model, struct model_event event, enum loss reason);
+void model_settle(struct model *model);
+void model_expire(struct model *model);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "keyed.h"
 #include "lib/chunks.h"
 #include "model.h"
 
@@ -20,6 +21,11 @@ struct waiter {
     bool waits; /* stall_end() said AGAIN */
 };
 
+struct pacer {
+    struct trial *trial;
+    bool paused;
+};
+
 struct trial {
     uint64_t seed, random;
     unsigned step;
@@ -30,11 +36,13 @@ struct trial {
     uint64_t next[MODEL_FEEDS];
     uint32_t feed_count;
     struct waiter waiters[PUTS_MOST];
+    struct pacer pacers[MODEL_FEEDS];
     uint32_t puts;
     struct take take;
     bool more; /* the last take said so */
     uint32_t rings;
     uint32_t told; /* notes of the present call */
+    uint32_t mark; /* the last that was drawn */
     struct model model;
 };
 
@@ -61,6 +69,14 @@ static void rang(void *ctx)
 static void over(struct stall *stall)
 {
     container_of(stall, struct waiter, stall)->over++;
+}
+
+static void pace(void *ctx, bool pause)
+{
+    struct pacer *pacer = ctx;
+
+    HOLDS(pacer->trial, pacer->paused != pause);
+    pacer->paused = pause;
 }
 
 static bool same(struct tally a, struct tally b)
@@ -93,6 +109,7 @@ static void compare(struct trial *trial)
     struct chan_sums sums;
     uint32_t at_least = 0;
 
+    model_line(&trial->model);
     chan_sums(trial->chan, &sums);
     HOLDS(trial, same(sums.accepted, sum(sum(sums.delivered, chan_dropped(&sums)), sums.queued)));
     HOLDS(trial, same(sums.accepted, model->accepted));
@@ -101,11 +118,11 @@ static void compare(struct trial *trial)
     for (int i = 0; i < LOSS_COUNT; i++)
         HOLDS(trial, same(sums.dropped[i], model->dropped[i]));
     HOLDS(trial, sums.latched == model->latched);
-    HOLDS(trial, sums.stalled == (model->parked.count > 0));
+    HOLDS(trial, sums.stalled == model_is_stalled(model));
     HOLDS(trial, (chan_stall_until(trial->chan) < INT64_MAX) == sums.stalled);
     HOLDS(trial, chan_state(trial->chan) == model->state);
     HOLDS(trial, chan_idle(trial->chan) == (model->waiting.count + model->parked.count + model->flying.count == 0));
-    HOLDS(trial, trial->more || model->waiting.count == 0 || trial->rings > 0);
+    HOLDS(trial, trial->more || (model->waiting.count == 0 && model->marked == 0) || trial->rings > 0);
     for (uint32_t i = 0; i < trial->puts; i++) {
         const struct waiter *waiter = &trial->waiters[i];
 
@@ -113,19 +130,70 @@ static void compare(struct trial *trial)
     }
     trial->told = 0;
     chan_feeds(trial->chan, UINT32_MAX, compare_feed, trial);
-    for (uint32_t i = 0; i < trial->feed_count; i++)
+    for (uint32_t i = 0; i < trial->feed_count; i++) {
+        bool parked = model->feeds[i].paced && model_line_tally(&model->parked, i).events > 0;
+
         at_least += !model->feeds[i].gone;
+        if (trial->feeds[i] && model->state != CHAN_CLOSED)
+            HOLDS(trial, trial->pacers[i].paused == parked);
+    }
     HOLDS(trial, trial->told >= at_least);
+}
+
+/* Key 0 is none; each topic has three keys, and there are three topics. */
+static struct keyed_event keyed(uint32_t key, uint32_t size)
+{
+    static const char *const names[] = {"x", "y", "z"};
+
+    return (struct keyed_event){.topic = names[key % 3], .key = key > 0 ? names[key / 3 % 3] : NULL, .size = size};
+}
+
+static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t count, struct model_event *events)
+{
+    /* Each feed counts in a prime of its own, so that no two ever hold equally much: then DROP_OLDEST has no choice. */
+    static const uint32_t unit[MODEL_FEEDS] = {1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049};
+    bool old = roll(trial, 4) == 0, has_keys = trial->model.limits.overflow == OVERFLOW_LATEST_PER_KEY;
+    int64_t observed_ns = clock_mono_ns() - (old ? 2 * HOUR_NS : 0);
+    struct keyed_event real[EVENTS_MOST];
+    uint32_t sizes[EVENTS_MOST];
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t size = unit[feed] * (1 + roll(trial, roll(trial, 20) ? 20 : 60)), key = has_keys ? roll(trial, 10) : 0;
+
+        events[i] = (struct model_event){.feed = feed,
+                                         .size = size,
+                                         .put = trial->puts,
+                                         .key = key,
+                                         .line = trial->model.line,
+                                         .sequence = trial->next[feed] + i,
+                                         .old = old};
+        sizes[i] = size;
+        real[i] = keyed(key, size);
+    }
+    if (has_keys)
+        return chunk_keyed(trial->sources[feed], trial->next[feed], observed_ns, count, real);
+    return chunk_sized(trial->sources[feed], trial->next[feed], observed_ns, count, sizes);
+}
+
+static enum err put_chunk(struct trial *trial, uint32_t feed, struct chunk *chunk, uint32_t first, uint32_t last)
+{
+    struct waiter *waiter = &trial->waiters[trial->puts];
+    enum err err;
+
+    if (trial->model.feeds[feed].paced)
+        return chan_put(trial->chan, trial->feeds[feed], chunk, first, last, NULL);
+    waiter->stall.over = over;
+    stall_begin(&waiter->stall);
+    err = chan_put(trial->chan, trial->feeds[feed], chunk, first, last, &waiter->stall);
+    waiter->waits = stall_end(&waiter->stall) == ERR_AGAIN;
+    HOLDS(trial, waiter->waits == (err == ERR_AGAIN));
+    return err;
 }
 
 static void put(struct trial *trial)
 {
-    /* Each feed counts in a prime of its own, so that no two ever hold equally much: then DROP_OLDEST has no choice. */
-    static const uint32_t unit[MODEL_FEEDS] = {1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049};
-    uint32_t feed = roll(trial, trial->feed_count), count = 1 + roll(trial, roll(trial, 3) ? 4 : EVENTS_MOST), sizes[EVENTS_MOST];
-    uint32_t number = trial->puts, first = roll(trial, 4) ? 0 : roll(trial, count), last = first + 1 + roll(trial, count - first);
-    bool old = roll(trial, 4) == 0;
-    struct waiter *waiter = &trial->waiters[number];
+    uint32_t feed = roll(trial, trial->feed_count), count = 1 + roll(trial, roll(trial, 3) ? 4 : EVENTS_MOST);
+    uint32_t first = roll(trial, 4) ? 0 : roll(trial, count), last = first + 1 + roll(trial, count - first);
     struct model_event events[EVENTS_MOST];
     struct chunk *chunk;
     enum err err;
@@ -133,25 +201,29 @@ static void put(struct trial *trial)
     trial->did = "put";
     if (!trial->feeds[feed])
         return;
-    for (uint32_t i = 0; i < count; i++) {
-        sizes[i] = unit[feed] * (1 + roll(trial, roll(trial, 20) ? 20 : 60));
-        events[i] = (struct model_event){.feed = feed, .size = sizes[i], .put = number, .sequence = trial->next[feed] + i, .old = old};
-    }
-    chunk = chunk_sized(trial->sources[feed], trial->next[feed], clock_mono_ns() - (old ? 2 * HOUR_NS : 0), count, sizes);
-    waiter->stall.over = over;
-    stall_begin(&waiter->stall);
-    err = chan_put(trial->chan, trial->feeds[feed], chunk, first, last, &waiter->stall);
-    waiter->waits = stall_end(&waiter->stall) == ERR_AGAIN;
-    HOLDS(trial, waiter->waits == (err == ERR_AGAIN));
+    chunk = draw_chunk(trial, feed, count, events);
+    err = put_chunk(trial, feed, chunk, first, last);
+    chunk_release(chunk);
     trial->puts++;
     trial->next[feed] += count;
-    chunk_release(chunk);
     HOLDS(trial, model_put(&trial->model, events + first, last - first) == err);
     if (roll(trial, 2)) {
         /* What was left out of the chunk's end, and perhaps more, was filtered out. */
         trial->next[feed] += roll(trial, 3);
         feed_routed(trial->feeds[feed], trial->next[feed] - 1);
         trial->model.feeds[feed].routed = trial->next[feed] - 1;
+    }
+}
+
+static void mark(struct trial *trial)
+{
+    trial->did = "mark";
+    if (roll(trial, 2)) {
+        chan_mark(trial->chan, ++trial->mark);
+        model_mark(&trial->model, trial->mark);
+    } else {
+        HOLDS(trial, chan_marked(trial->chan) == trial->model.marked);
+        trial->model.marked = 0;
     }
 }
 
@@ -164,6 +236,13 @@ static void take(struct trial *trial)
     trial->did = "take";
     if (trial->take.count > 0)
         return;
+    if (roll(trial, 4) == 0)
+        HOLDS(trial, chan_next_bytes(trial->chan) == model_next(&trial->model));
+    model_line(&trial->model);
+    if (roll(trial, 4) > 0) {
+        HOLDS(trial, chan_marked(trial->chan) == trial->model.marked);
+        trial->model.marked = 0;
+    }
     trial->more = chan_take(trial->chan, &trial->take, most_events, most_bytes, clock_mono_ns());
     trial->rings = 0;
     HOLDS(trial, model_take(&trial->model, most_events, most_bytes) == trial->more);
@@ -313,7 +392,7 @@ static struct chan_limits draw_limits(struct trial *trial)
     return (struct chan_limits){.max_events = 1 + roll(trial, roll(trial, 4) ? 24 : 2),
                                 .max_bytes = 1 + roll(trial, roll(trial, 3) ? 400000 : 30000),
                                 .max_age_ns = roll(trial, 2) ? HOUR_NS : 0,
-                                .overflow = (enum overflow)(OVERFLOW_BLOCK + (roll(trial, 2) ? 0 : roll(trial, 4))),
+                                .overflow = roll(trial, 2) ? OVERFLOW_BLOCK : (enum overflow)roll(trial, OVERFLOW_COUNT),
                                 .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(trial, 3)),
                                 .block_timeout_ns = timeouts[roll(trial, 4)]};
 }
@@ -328,7 +407,10 @@ static void begin(struct trial *trial, uint64_t seed)
     trial->feed_count = 1 + roll(trial, MODEL_FEEDS);
     for (uint32_t i = 0; i < trial->feed_count; i++) {
         trial->sources[i] = source_named("source", i);
-        trial->feeds[i] = feed_open(trial->chan, trial->sources[i], 1, NULL);
+        trial->pacers[i].trial = trial;
+        trial->model.feeds[i].paced = roll(trial, 2);
+        trial->feeds[i] =
+            feed_open(trial->chan, trial->sources[i], 1, trial->model.feeds[i].paced ? &(struct feed_pace){pace, &trial->pacers[i]} : NULL);
         trial->model.feeds[i].state = 1;
         trial->next[i] = 1;
     }
@@ -348,7 +430,8 @@ static void end(struct trial *trial)
 
 static void run(uint64_t seed)
 {
-    static void (*const steps[])(struct trial *) = {put, put, put, put, take, take, land, land, tick, losses, positions, states, control};
+    static void (*const steps[])(struct trial *) = {put,  put,  put,    put,       take,   take,    land,
+                                                    land, tick, losses, positions, states, control, mark};
     static struct trial trial;
 
     begin(&trial, seed);
