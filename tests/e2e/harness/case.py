@@ -13,6 +13,7 @@ from . import daemon
 from .client import Consumer, Publishing, connect, publish
 from .daemon import Daemon, eventually
 from .protos import Fault, v1
+from .rawh2 import Connection
 
 
 class Case(unittest.TestCase):
@@ -79,6 +80,12 @@ class Case(unittest.TestCase):
         stream = Publishing(channel or self.channel(), producer, **options)
         self.addCleanup(stream.cancel)
         return stream
+
+    def raw(self, address=None, **options):
+        """A connection written by hand, closed at the end of the test."""
+        connection = Connection(address or self.daemon.address, **options)
+        self.addCleanup(connection.close)
+        return connection
 
     def publish(self, producer, events, channel=None):
         return publish(channel or self.daemon.channel, producer, events)
