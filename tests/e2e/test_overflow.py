@@ -8,7 +8,6 @@ from harness.case import Case, main
 from harness.client import event, subscribe_request
 from harness.daemon import eventually
 from harness.protos import duration, v1
-from harness.stalled import Stalled
 
 CODE = grpc.StatusCode
 BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT
@@ -16,11 +15,6 @@ BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, 
 
 class Overflow(Case):
     arguments = ("--write-timeout", "120s")
-
-    def stalled(self, **options):
-        consumer = Stalled(self.daemon.address, subscribe_request(**options))
-        self.addCleanup(consumer.cancel)
-        return consumer
 
     def fill(self, consumer, name="p", count=500, size=200):
         """Publishes one event per message until `count` are taken; what the stalled consumer has, waits, or lost is known then."""
@@ -168,8 +162,7 @@ class Overflow(Case):
 
     def test_a_peer_that_does_not_read_is_ended_after_the_write_timeout(self):
         daemon = self.start_daemon("--write-timeout", "1s")
-        consumer = Stalled(daemon.address, subscribe_request(overflow=NEWEST, max_events=100))
-        self.addCleanup(consumer.cancel)
+        consumer = self.stalled(daemon.address, overflow=NEWEST, max_events=100)
         for number in range(50):
             v1.stub("Publisher", daemon.channel).Publish(v1.PublishRequest(producer="p", events=[event(number, size=1000)]))
         eventually(lambda: not daemon.subscriptions(), "the stalled consumer is ended")

@@ -10,10 +10,11 @@ import unittest
 import grpc
 
 from . import daemon
-from .client import Consumer, Publishing, connect, publish
+from .client import Consumer, Publishing, connect, publish, subscribe_request
 from .daemon import Daemon, eventually
 from .protos import Fault, v1
 from .rawh2 import Connection
+from .stalled import Stalled
 
 
 class Case(unittest.TestCase):
@@ -73,6 +74,12 @@ class Case(unittest.TestCase):
 
     def consumer(self, request=None, channel=None, **options):
         consumer = Consumer(channel or self.channel(), request, **options)
+        self.addCleanup(consumer.cancel)
+        return consumer
+
+    def stalled(self, address=None, **options):
+        """A consumer that does not read until it is told to."""
+        consumer = Stalled(address or self.daemon.address, subscribe_request(**options))
         self.addCleanup(consumer.cancel)
         return consumer
 

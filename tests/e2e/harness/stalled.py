@@ -10,11 +10,16 @@ WINDOW = 1000
 
 class Stalled:
     def __init__(self, address, request, window=WINDOW):
+        request.notices = v1.NOTICES_NONE  # or the first message would grow with the producers
         self.connection = Connection(address, window=window, replenish=False)
         self.stream = self.connection.call("/tributary.v1.Subscriber/Subscribe", request.SerializeToString())
         self.ledger = Ledger()
         self._read = 0
-        self.connection.wait(lambda: self.stream.messages() or self.stream.ended, "Started")
+        try:
+            self.connection.wait(lambda: self.stream.messages() or self.stream.ended, "Started")
+        except AssertionError:
+            self.connection.close()
+            raise
         self.id = self._new_batches()[0].started.subscription_id
 
     def _new_batches(self):
