@@ -19,9 +19,10 @@ struct deliver {
     const struct deliver_port *port;
     void *ctx;
     /* Any thread. */
-    _Atomic bool woken; /* a look is on its way; set once per look */
+    _Atomic bool posted; /* `wake` is on its way: it may neither be posted again nor freed */
     struct task wake;
     /* Wire thread only. */
+    bool woken; /* since the last look */
     struct chan *chan;
     struct take take;
     struct buf notes; /* blocks for the next message */
@@ -197,8 +198,9 @@ static void on_tick_end(struct wire_ready *ready, int64_t now_ns)
 {
     struct deliver *deliver = container_of(ready, struct deliver, ready);
 
-    if (atomic_exchange(&deliver->woken, false) && deliver->waiting_since_ns == INT64_MAX)
+    if (deliver->woken && deliver->waiting_since_ns == INT64_MAX)
         deliver->waiting_since_ns = now_ns;
+    deliver->woken = false;
     look(deliver, now_ns);
 }
 
@@ -221,10 +223,13 @@ static void on_wake(struct task *task)
 {
     struct deliver *deliver = container_of(task, struct deliver, wake);
 
-    if (deliver->freed)
+    if (deliver->freed) {
         dispose(deliver);
-    else
-        wire_at_tick_end(deliver->thread, &deliver->ready);
+        return;
+    }
+    atomic_store(&deliver->posted, false);
+    deliver->woken = true;
+    wire_at_tick_end(deliver->thread, &deliver->ready);
 }
 
 struct deliver *deliver_new(struct call *call, const struct deliver_settings *settings, const struct deliver_port *port, void *ctx)
@@ -252,12 +257,12 @@ void deliver_wake(void *ctx)
 {
     struct deliver *deliver = ctx;
 
-    if (atomic_exchange(&deliver->woken, true))
-        return;
-    if (wire_is_mine(deliver->thread))
+    if (wire_is_mine(deliver->thread)) {
+        deliver->woken = true;
         wire_at_tick_end(deliver->thread, &deliver->ready);
-    else
+    } else if (!atomic_exchange(&deliver->posted, true)) {
         wire_post(deliver->thread, &deliver->wake);
+    }
 }
 
 void deliver_credit(struct deliver *deliver, uint64_t events, uint64_t bytes)
@@ -323,7 +328,6 @@ void deliver_free(struct deliver *deliver)
     CHECK(!deliver->in_flight);
     deliver->stopped = true;
     deliver->freed = true;
-    bool on_its_way = atomic_exchange(&deliver->woken, true) && list_empty(&deliver->ready.link);
-    if (!on_its_way)
+    if (!atomic_exchange(&deliver->posted, true))
         dispose(deliver);
 }

@@ -179,10 +179,11 @@ static void turn(struct wire_thread *thread)
     end_tick(thread);
 }
 
-/* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came too late. */
+/* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came too late (the thread's own last tasks
+ * without a wake-up). */
 static void drain_queue(struct wire_thread *thread)
 {
-    while (atomic_load(&thread->waking))
+    while (atomic_load(&thread->waking) || atomic_load(&thread->inbox))
         turn(thread);
     grpc_call_unref(thread->waker);
     grpc_channel_destroy(thread->lame);

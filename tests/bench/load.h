@@ -9,7 +9,10 @@
 #include "base/base.h"
 #include "lib/h2/h2.h"
 
-enum { LOAD_PUBLISHERS_MOST = 64, LOAD_PAYLOAD_LEAST = 24, LOAD_NAME_BYTES = 16 };
+enum { LOAD_PUBLISHERS_MOST = 64, LOAD_PAYLOAD_LEAST = 24, LOAD_NAME_BYTES = 32 };
+
+/* A producer's name: our process, so that no earlier run's sequences go on, and the publisher's number. */
+#define LOAD_NAME "load%d.%u"
 
 struct load_plan {
     const char *server;

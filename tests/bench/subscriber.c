@@ -2,8 +2,10 @@
 #include "bench/load.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "event/framing.h"
 
@@ -40,16 +42,17 @@ static void check_event(struct subscriber *subscriber, struct bytes event, uint6
     subscriber->next[source]++;
 }
 
-/* "p12" -> 12; LOAD_PUBLISHERS_MOST for any other name. */
+/* LOAD_PUBLISHERS_MOST where it is none of ours. */
 static uint64_t source_number(struct bytes name)
 {
-    uint64_t number = 0;
+    char text[LOAD_NAME_BYTES] = {0};
+    int process = 0;
+    unsigned number = 0;
 
-    if (name.size < 2 || name.at[0] != 'p')
+    memcpy(text, name.at, MIN_OF(name.size, sizeof(text) - 1));
+    if (sscanf(text, LOAD_NAME, &process, &number) != 2 || process != getpid() || number >= LOAD_PUBLISHERS_MOST)
         return LOAD_PUBLISHERS_MOST;
-    for (size_t i = 1; i < name.size && number < LOAD_PUBLISHERS_MOST; i++)
-        number = 10 * number + (uint64_t)(name.at[i] - '0');
-    return MIN_OF(number, (uint64_t)LOAD_PUBLISHERS_MOST);
+    return number;
 }
 
 /* Fields come in any order, so the header is read in a first walk: it skips each event by its length. */

@@ -85,7 +85,7 @@ class Values(Case):
     """A value is shown quoted, escaped, and cut to 64 bytes; its whole is at most 2 KiB of details."""
 
     def test_values_are_escaped_and_cut(self):
-        cases = [("a\nb\x1b", r'"a\nb\x1b"'), ("\t" * 300, '"' + r"\t" * 64 + '"...'), ('say "hi" \\', r'\"hi\" \\'), ("smile 😀\x01", r"\xf0\x9f\x98\x80")]
+        cases = [("a\nb\x1b", r'"a\nb\x1b"'), ("\t" * 300, '"' + r"\t" * 64 + '"...'), ('say "hi" \\\x01', r'\"hi\" \\\x01'), ("smile 😀\x01", r"\xf0\x9f\x98\x80")]
         for name, shown in cases:
             with self.subTest(name=name[:20]):
                 with self.assertFault(INVALID, field="producer", says=[shown]) as held:
@@ -93,7 +93,7 @@ class Values(Case):
                 self.assertTrue(held["fault"].message.isascii() and held["fault"].message.isprintable())
 
     def test_what_is_not_found_is_quoted_too(self):
-        for name, shown in (("no\u2028body", r"\xe2\x80\xa8"), ("  \t\r\n ", r'"  \t\r\n "'), ("😀", r'"\xf0\x9f\x98\x80"'), ("100%", '"100%"')):
+        for name, shown in (("no body", '"no body"'), ("  ", '"  "'), ("😀", r'"\xf0\x9f\x98\x80"'), ("100%41", '"100%41"'), ('"', r'"\""')):
             with self.assertFault(CODE.NOT_FOUND, "PRODUCER_NOT_FOUND", says=[shown]) as held:
                 self.daemon.admin().GetProducer(v1.GetProducerRequest(name=name))
             self.assertIn("google.rpc.ErrorInfo", held["fault"].parts)
@@ -134,7 +134,7 @@ class Malformed(Case):
         raw = {service: v1.stub(service, channel, raw=True) for service in ("Publisher", "Subscriber", "Admin")}
         for number in range(1, 21):
             bad = b"\x0a\xff"
-            with self.assertFault(INVALID, "BAD_LENGTH"):
+            with self.assertFault(INVALID, "BAD_VARINT"):
                 raw["Publisher"].Publish(bad)
             with self.assertFault(INVALID):
                 list(raw["Subscriber"].Subscribe(bad))

@@ -10,9 +10,11 @@ import unittest
 import grpc
 
 from . import daemon
-from .client import Consumer, Publishing, connect, publish
+from .client import Consumer, Publishing, connect, publish, subscribe_request
 from .daemon import Daemon, eventually
 from .protos import Fault, v1
+from .rawh2 import Connection
+from .stalled import Stalled
 
 
 class Case(unittest.TestCase):
@@ -75,10 +77,22 @@ class Case(unittest.TestCase):
         self.addCleanup(consumer.cancel)
         return consumer
 
+    def stalled(self, address=None, **options):
+        """A consumer that does not read until it is told to."""
+        consumer = Stalled(address or self.daemon.address, subscribe_request(**options))
+        self.addCleanup(consumer.cancel)
+        return consumer
+
     def publishing(self, producer="", channel=None, **options):
         stream = Publishing(channel or self.channel(), producer, **options)
         self.addCleanup(stream.cancel)
         return stream
+
+    def raw(self, address=None, **options):
+        """A connection written by hand, closed at the end of the test."""
+        connection = Connection(address or self.daemon.address, **options)
+        self.addCleanup(connection.close)
+        return connection
 
     def publish(self, producer, events, channel=None):
         return publish(channel or self.daemon.channel, producer, events)

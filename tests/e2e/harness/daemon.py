@@ -13,7 +13,7 @@ import grpc
 from .protos import v1
 
 # How long to wait for what should happen at once. Generous: the machine may be busy and the build instrumented.
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("TRIBUTARY_PATIENCE", "30"))
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|check failed")
 
 
@@ -102,6 +102,19 @@ class Daemon:
             if each.id == subscription_id:
                 return each
         return None
+
+    def producer(self, name):
+        """None where it is not known."""
+        try:
+            return self.admin().GetProducer(v1.GetProducerRequest(name=name), timeout=PATIENCE)
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+            return None
+
+    def blocked(self, name):
+        producer = self.producer(name)
+        return producer is not None and producer.blocked_calls > 0
 
     def stderr(self):
         return self.errors.read_text(errors="replace")

@@ -32,8 +32,7 @@ struct h2_port {
 /* A socket connected to "HOST:PORT" (numbers) or "unix:PATH" that does not block; -1, with errno. */
 int h2_dial(const char *address);
 
-/* Connects likewise "HOST:PORT" (numbers) or "unix:PATH" and notes preface, settings and windows for the first flush. NULL, with errno,
- * when it cannot. */
+/* Connects likewise, and notes preface, settings and windows for the first flush. NULL, with errno, when it cannot. */
 struct h2 *h2_connect(const char *address, const struct h2_port *port);
 void h2_free(struct h2 *h2); /* closes; NULL allowed */
 int h2_fd(const struct h2 *h2);

@@ -1,0 +1,54 @@
+"""A consumer that does not read: its HTTP/2 window is closed, so what is sent to it stays in the server, down to the byte."""
+from .client import Ledger
+from .daemon import PATIENCE, eventually
+from .protos import v1
+from .rawh2 import Connection
+
+# Room for the first message, Started, and not much else.
+WINDOW = 1000
+
+
+class Stalled:
+    def __init__(self, address, request, window=WINDOW):
+        request.notices = v1.NOTICES_NONE  # or the first message would grow with the producers
+        self.connection = Connection(address, window=window, replenish=False)
+        self.stream = self.connection.call("/tributary.v1.Subscriber/Subscribe", request.SerializeToString())
+        self.ledger = Ledger()
+        self._read = 0
+        try:
+            self.connection.wait(lambda: self.stream.messages() or self.stream.ended, "Started")
+        except AssertionError:
+            self.connection.close()
+            raise
+        self.id = self._new_batches()[0].started.subscription_id
+
+    def _new_batches(self):
+        batches = [v1.EventBatch.FromString(each) for each in self.stream.messages()[self._read:]]
+        self._read += len(batches)
+        for batch in batches:
+            self.ledger.apply(batch)
+        return batches
+
+    def read(self):
+        """Reads from now on, as fast as it comes."""
+        self.connection.replenish = True
+        self.stream.grant(1 << 24)
+
+    def wait_accounted(self, count, patience=PATIENCE):
+        def accounted():
+            with self.connection._changed:
+                self._new_batches()
+            return self.ledger.delivered + self.ledger.lost_count() >= count or self.stream.ended
+
+        eventually(accounted, f"{count} events accounted for", patience)
+        if self.ledger.delivered + self.ledger.lost_count() < count:
+            raise AssertionError(f"the stream ended with {self.ledger.delivered} delivered and {self.ledger.lost_count()} lost of {count}: "
+                                 f"{self.stream.status} {self.stream.status_message}")
+
+    def wait_end(self, patience=PATIENCE):
+        self.stream.wait_end(patience)
+        self._new_batches()
+
+    def cancel(self):
+        """Leaves for good; safe to repeat."""
+        self.connection.close()

@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""A small server for trying the client against: every published event goes to every subscriber.
+
+Usage: fake_server.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
+
+It knows what the client must cope with, by the producer's name: `refuse-...` refuses every batch, `lose-...` ends the call with
+UNAVAILABLE after each third batch, unconfirmed. A subscription named `silent` gets one batch and then nothing at all.
+"""
+import os, queue, shutil, subprocess, sys, tempfile, threading, time
+from concurrent import futures
+
+import grpc
+
+folder = sys.argv[1]
+out = tempfile.mkdtemp(prefix="fake-")
+files = [os.path.join(at, f) for at, _, names in os.walk(folder) for f in names if f.endswith(".proto")]
+subprocess.check_call([sys.executable, "-m", "grpc_tools.protoc", "-I", folder, "-I", "/usr/include", "--python_out=" + out,
+                       "--grpc_python_out=" + out] + [f for f in files if "/tributary/" in f or "/health/" in f])
+sys.path.insert(0, out)
+from tributary.v1 import admin_pb2, admin_pb2_grpc, event_pb2, publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
+shutil.rmtree(out)
+
+health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {
+    "Check": grpc.unary_unary_rpc_method_handler(lambda request, context: b"\x08\x01")})
+
+
+class Hub:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.subscribers = {}
+        self.producers = {}
+        self.epoch = time.time_ns()
+
+    def publish(self, name, events):
+        with self.lock:
+            first = self.producers.get(name, 0) + 1
+            self.producers[name] = first + len(events) - 1
+            run = event_pb2.Run(events=events, source=name, epoch=self.epoch, first_sequence=first, observed_time_unix_nano=time.time_ns())
+            batch = event_pb2.EventBatch(runs=[run], progress=event_pb2.Progress(resume_token=b"%d" % first, delivered=first))
+            for each in self.subscribers.values():
+                each.put(batch)
+            return self.producers[name]
+
+
+hub = Hub()
+
+
+class Publisher(publisher_pb2_grpc.PublisherServicer):
+    def PublishStream(self, requests, context):
+        name, number = "", 0
+        for request in requests:
+            number += 1
+            name = name or request.producer or "anonymous"
+            answer = publisher_pb2.PublishStreamResponse(confirmed_batch=number, epoch=hub.epoch)
+            if name.startswith("refuse"):
+                answer.refused.add(batch=number, code=3, message="no", reason="EVENT_TOO_LARGE")
+            elif name.startswith("lose") and number == 3:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "lost on purpose")
+            else:
+                answer.last_sequence = hub.publish(name, request.events)
+            yield answer
+
+
+class Subscriber(subscriber_pb2_grpc.SubscriberServicer):
+    def Subscribe(self, request, context):
+        if not request.selectors:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "selectors: a value is missing")
+        mine, name = queue.Queue(), "s%d" % time.time_ns()
+        with hub.lock:
+            hub.subscribers[name] = mine
+        context.add_callback(lambda: mine.put(None))
+        beat = request.heartbeat_interval.ToNanoseconds() or 10**10
+        settings = event_pb2.Settings(max_events=request.buffer.max_events or 1024, heartbeat_interval_nanos=beat)
+        yield event_pb2.EventBatch(started=event_pb2.Started(subscription_id=name, settings=settings))
+        try:
+            while True:
+                try:
+                    batch = mine.get(timeout=None if request.name == "silent" else beat / 1e9)
+                except queue.Empty:
+                    batch = event_pb2.EventBatch()
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            with hub.lock:
+                hub.subscribers.pop(name, None)
+
+    def Finish(self, request, context):
+        with hub.lock:
+            mine = hub.subscribers.get(request.subscription_id)
+        if mine is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such subscription")
+        mine.put(event_pb2.EventBatch(closing=event_pb2.Closing(reason=2)))
+        mine.put(None)
+        return subscriber_pb2.FinishResponse()
+
+
+class Admin(admin_pb2_grpc.AdminServicer):
+    def ListProducers(self, request, context):
+        answer = admin_pb2.ListProducersResponse()
+        for name, last in sorted(hub.producers.items()):
+            answer.producers.add(name=name, kind=1, state=3, epoch=hub.epoch, last_sequence=last)
+        return answer
+
+    def GetProducer(self, request, context):
+        if request.name not in hub.producers:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such producer")
+        return admin_pb2.Producer(name=request.name, kind=1, state=3, epoch=hub.epoch, last_sequence=hub.producers[request.name])
+
+    def ListSubscriptions(self, request, context):
+        answer = admin_pb2.ListSubscriptionsResponse()
+        for name in sorted(hub.subscribers):
+            answer.subscriptions.add(id=name, name="x")
+        return answer
+
+    def GetInfo(self, request, context):
+        return admin_pb2.Info(version="fake", grpc_version=grpc.__version__, started_unix_nano=hub.epoch, pid=os.getpid())
+
+
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))
+publisher_pb2_grpc.add_PublisherServicer_to_server(Publisher(), server)
+subscriber_pb2_grpc.add_SubscriberServicer_to_server(Subscriber(), server)
+admin_pb2_grpc.add_AdminServicer_to_server(Admin(), server)
+server.add_generic_rpc_handlers((health,))
+port = server.add_insecure_port(sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1:0")
+server.start()
+os.write(1, b"%d\n" % port)  # in one piece, whatever PYTHONUNBUFFERED says
+server.wait_for_termination()

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""The program `tributary` as a person runs it, against fake_server.py.
+
+Usage: tool_live.py PROGRAM FAKE_SERVER PROTO_FOLDER
+"""
+import json, os, signal, subprocess, sys, tempfile, time, unittest
+
+PROGRAM, FAKE, PROTOS = sys.argv[1:4]
+DEADLINE = 20
+
+
+class Tool(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = subprocess.Popen(["/usr/bin/python3", FAKE, PROTOS], stdout=subprocess.PIPE, text=True)
+        cls.environment = dict(os.environ, TRIBUTARY_SERVER="127.0.0.1:" + cls.server.stdout.readline().strip(), TZ="UTC")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.kill()
+        cls.server.communicate()
+
+    def start(self, *words, **more):
+        return subprocess.Popen([PROGRAM, *words], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **more)
+
+    def run_tool(self, *words, input=b"", code=0):
+        process = self.start(*words)
+        out, err = process.communicate(input, timeout=DEADLINE)
+        self.assertEqual(process.returncode, code, (words, out, err))
+        return out.decode(), err.decode()
+
+    def await_subscriptions(self, count):
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until:
+            if len(self.run_tool("subs", "ls", "-o", "json")[0].splitlines()) == count:
+                return
+        self.fail("%d subscriptions did not come about" % count)
+
+    def subscribe(self, *words):
+        process = self.start("sub", *words)
+        self.await_subscriptions(1)
+        return process
+
+    def end(self, process, code=0):
+        out, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, code, (out, err))
+        return out.decode(), err.decode()
+
+    def test_lines_of_standard_input_are_printed(self):
+        sub = self.subscribe("-n", "3")
+        _, err = self.run_tool("pub", "-p", "web", "-t", "x", input=b"one\ntwo\n\x1b[2Jthree")
+        self.assertIn("3 confirmed, 0 refused", err)
+        out, _ = self.end(sub)
+        rows = [line.split(None, 3) for line in out.splitlines()]
+        self.assertEqual([row[1] for row in rows], ["web"] * 3)
+        self.assertEqual([row[3] for row in rows], ["one", "two", "\\x1b[2Jthree"])
+
+    def test_jsonl_copies_an_event_unchanged(self):
+        event = {"id": "i", "topic": "t", "key": "k", "type": "y", "content_type": "text/plain", "headers": {"a": "ä", "b": ""},
+                 "time": "2026-01-31T12:00:00.000000001Z", "expires": "2030-01-01T00:00:00.000000000Z",
+                 "deliver_after": "2027-01-01T00:00:00.999999999Z", "data_base64": "AP8="}
+        copies = []
+        line = json.dumps(event).encode()
+        for name in ("first", "second"):
+            sub = self.subscribe("-n", "1", "-o", "jsonl", "-q")
+            self.run_tool("pub", "--jsonl", "-p", name, input=line)
+            line = self.end(sub)[0].encode()
+            copies.append({k: v for k, v in json.loads(line).items() if k not in ("producer", "sequence", "epoch", "observed")})
+        self.assertEqual(copies, [event, event])
+
+    def test_a_bad_line_is_named_and_the_others_are_published(self):
+        _, err = self.run_tool("pub", "--jsonl", "-p", "b", input=b'{"data":"x"}\n{"data":1}\n{"topic":"\\n"}\n\n{}\n', code=1)
+        self.assertIn('line 2: "data" is not a string', err)
+        self.assertIn("line 3: topic: not printable UTF-8", err)
+        self.assertIn("2 confirmed", err)
+        self.assertIn("2 lines were not taken", err)
+
+    def test_a_command_is_published_and_ends_with_us(self):
+        _, err = self.run_tool("pub", "-p", "cmd", "--exec", "echo one; echo two; exit 3", code=1)
+        self.assertIn("2 confirmed", err)
+        self.assertIn("exit code 3", err)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "pid")
+            pub = self.start("pub", "-p", "cmd", "--exec", "echo $$ > %s; while :; do echo x; sleep 0.01; done" % path)
+            until = time.monotonic() + DEADLINE
+            while not (os.path.exists(path) and os.path.getsize(path)) and time.monotonic() < until:
+                time.sleep(0.01)
+            pid = int(open(path).read())
+            pub.send_signal(signal.SIGTERM)
+            self.end(pub)
+            with self.assertRaises(ProcessLookupError):
+                os.kill(pid, 0)
+
+    def test_a_file_is_followed_over_a_rotation(self):
+        sub = self.subscribe("-n", "5", "-o", "raw")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "log")
+            open(path, "w").write("".join("%d\n" % i for i in range(20)))
+            pub = self.start("pub", "-p", "log", "--follow", path, "--lines", "2")
+            self.await_event("log", 2)
+            os.rename(path, path + ".1")
+            open(path, "w").write("new\n")
+            self.await_event("log", 3)
+            open(path, "a").write("more\nlast\n")
+            out, _ = self.end(sub)
+            self.assertEqual(out, "18\n19\nnew\nmore\nlast\n")
+            pub.send_signal(signal.SIGINT)
+            self.end(pub)
+
+    def await_event(self, producer, sequence):
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until:
+            answer = self.start("producers", "get", producer, "-o", "json").communicate(timeout=DEADLINE)[0]
+            if answer and json.loads(answer)["last_sequence"] >= sequence:
+                return
+        self.fail("%s did not publish event %d" % (producer, sequence))
+
+    def test_a_signal_ends_a_subscription_gently(self):
+        sub = self.subscribe("--ledger")
+        self.run_tool("pub", "-p", "gentle", input=b"a\nb\n")
+        sub.send_signal(signal.SIGINT)
+        out, err = self.end(sub)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertIn("the stream is closing: FINISHED", err)
+        self.assertRegex(err, r"gentle +2 +2 +0\n")
+
+    def test_a_reader_that_goes_away_is_no_error(self):
+        sub = self.subscribe("-o", "raw")
+        sub.stdout.close()
+        self.run_tool("pub", "-p", "pipe", input=b"x\n")
+        self.assertEqual(sub.wait(DEADLINE), 0)
+        self.assertEqual(sub.stderr.read(), b"")
+        sub.stderr.close()
+        sub.stdin.close()
+
+    def test_time_ends_what_it_should(self):
+        self.run_tool("sub", "--for", "0.2s")
+        self.run_tool("sub", "--max-time", "0.2", code=6)
+        self.run_tool("pub", "--for", "0.2s", "--exec", "sleep 60")
+
+    def test_exit_codes_and_messages(self):
+        self.assertIn("cannot reach", self.run_tool("status", "-s", "127.0.0.1:1", code=3)[1])
+        self.assertIn("no such producer", self.run_tool("producers", "get", "nobody", code=4)[1])
+        self.assertIn("no option", self.run_tool("sub", "--nonsense", code=2)[1])
+        self.assertIn("no verb", self.run_tool("nonsense", code=2)[1])
+        self.assertIn("UNIMPLEMENTED", self.run_tool("subs", "kick", "x", code=64 + 12)[1])
+        self.assertIn("refused", self.run_tool("pub", "-p", "refuse-x", input=b"x\n", code=1)[1])
+        self.run_tool("pub", "--follow", "a", "--exec", "b", code=2)
+        self.run_tool(code=2)
+
+    def test_help_version_and_status(self):
+        self.assertIn("Exit codes", self.run_tool("help")[0])
+        self.assertIn("Examples", self.run_tool("help", "producers", "ls")[0])
+        self.assertEqual(self.run_tool("sub", "--help")[0], self.run_tool("help", "sub")[0])
+        self.assertRegex(self.run_tool("version")[0], r"^tributary \d+\.\d+\.\d+\n$")
+        self.assertIn("serving", self.run_tool("status", "-plaintext", "-connect-timeout", "5")[0])
+        self.assertEqual(json.loads(self.run_tool("status", "-o", "json")[0])["version"], "fake")
+
+
+unittest.main(argv=sys.argv[:1])

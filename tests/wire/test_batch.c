@@ -1,0 +1,327 @@
+/* test_batch.c - what of a batch goes by reference, what is copied, and when its memory is let go. Bytes that are changed while their
+ * message waits for its peer arrive changed where they went by reference, and as they were where they were copied. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/framing.h"
+#include "lib/chunks.h"
+#include "lib/events.h"
+#include "pump_rig.h"
+#include "server/wire/batch.h"
+#include "tributary/v1/event.pb-c.h"
+
+/* Events of this size and above go by reference, tag and length included. */
+#define REFERRED_FROM 1024
+#define MANY 100
+
+static struct record record = {.mute = true};
+static const struct method methods[] = {{"/test.Stream/Talk", &stream_port, &record}};
+static struct house house;
+static struct client client;
+static struct source *source;
+
+/* A message of ours as it would be received: in one piece, large, and watched. */
+struct memory {
+    uint8_t *at;
+    _Atomic bool gone;
+};
+
+static void let_go(void *ctx)
+{
+    struct memory *memory = ctx;
+
+    CHECK(!memory->gone);
+    free(memory->at);
+    memory->gone = true;
+}
+
+static void put_sized(struct buf *message, size_t size)
+{
+    /* Tag, length (2 bytes for 128 to 16383), tag, length, data. */
+    uint8_t data[4096];
+
+    memset(data, 'd', sizeof(data));
+    put_event(message, &(struct event_view){.data = {data, size - 6}}, NULL, 0);
+}
+
+/* One chunk: MANY events of `size` bytes each, and so many more that its message is large. Memory NULL: the chunk's own. */
+static struct chunk *chunk_with(struct memory *memory, size_t size)
+{
+    OWNED(buf_fini) struct buf message = {0};
+    struct framing_scan scan = {0};
+    struct fault fault;
+    struct chunk *chunk;
+    struct bytes bytes;
+    uint64_t pinned;
+
+    for (int i = 0; i < MANY; i++)
+        put_sized(&message, size);
+    cr_assert_eq(message.size, MANY * size);
+    while (message.size < 2 * WIRE_READ_MOST)
+        put_sized(&message, 4096);
+    cr_assert_eq(framing_scan(&scan, (struct bytes){message.at, message.size}, &framing_defaults, &fault), FAULT_NONE);
+    if (memory) {
+        memory->at = malloc(message.size);
+        memory->gone = false;
+        memcpy(memory->at, message.at, message.size);
+        grpc_slice slice = grpc_slice_new_with_user_data(memory->at, message.size, let_go, memory);
+        struct message received = {.buffer = grpc_raw_byte_buffer_create(&slice, 1)};
+        grpc_slice_unref(slice);
+        struct chunk_memory *kept = message_keep(&received, &bytes, &pinned);
+        message_fini(&received);
+        grpc_byte_buffer_destroy(received.buffer);
+        cr_assert_eq(bytes.at, memory->at);
+        cr_assert_eq(chunk_new(kept, bytes.at, &scan, pinned, &chunk), ERR_OK);
+    } else {
+        cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    }
+    framing_fini(&scan);
+    chunk->source = source_retain(source);
+    chunk->first_sequence = 1;
+    return chunk;
+}
+
+static void open_house(void)
+{
+    house_open(&house, methods, ARRAY_LEN(methods));
+    source = source_named("s", 1);
+    client_open(&client, &house, "/test.Stream/Talk");
+    house_until(&house, record.opened == 1);
+}
+
+static void close_house(void)
+{
+    client_close(&client);
+    house_until(&house, record.closed == 1);
+    source_release(source);
+    house_close(&house);
+}
+
+TestSuite(batch, .init = open_house, .fini = close_house);
+
+struct sending {
+    struct take take;
+    struct buf notes;
+    bool sent;
+};
+
+static void act_send_batch(void *ctx)
+{
+    struct sending *sending = ctx;
+
+    sending->sent = batch_send(record.call, &sending->notes, &sending->take);
+}
+
+static void send(struct take_entry *entries, uint32_t count)
+{
+    struct sending sending = {.take = {.entries = entries, .count = count, .room = count}};
+
+    house_run(&house, act_send_batch, &sending);
+    cr_assert(sending.sent);
+}
+
+/* The window is full: what is sent next stays where it is. */
+static void fill_the_window(struct chunk *filler, struct take_entry *entry_out)
+{
+    *entry_out = (struct take_entry){.chunk = filler, .first = MANY, .last = filler->count};
+}
+
+static Tributary__V1__EventBatch *read_batch(void)
+{
+    OWNED(buf_fini) struct buf bytes = {0};
+
+    cr_assert(client_read(&client, &bytes));
+    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, bytes.size, bytes.at);
+    cr_assert(batch);
+    return batch;
+}
+
+/* Sends a chunk that fills the window, then events [0, count) of another, changes the latter, and says whether the change arrived. */
+static bool goes_by_reference(size_t size, uint32_t count)
+{
+    struct memory filling, memory;
+    struct chunk *filler = chunk_with(&filling, 200), *chunk = chunk_with(&memory, size);
+    struct take_entry entries[2] = {{0}, {.chunk = chunk, .first = 0, .last = count}};
+    bool changed;
+
+    filler->first_sequence = 100000; /* does not become one run with the other */
+    fill_the_window(filler, &entries[0]);
+    send(entries, 2);
+    cr_assert_eq(record.sent, 0, "it waits for its peer");
+    cr_assert_not(filling.gone);
+    memory.at[size * count - 1] = 'X'; /* the last byte of the last event's data */
+    Tributary__V1__EventBatch *batch = read_batch();
+    house_until(&house, record.sent == 1);
+    cr_assert_eq(batch->n_runs, 2);
+    cr_assert_eq(batch->runs[1]->n_events, count);
+    const ProtobufCBinaryData *data = &batch->runs[1]->events[count - 1]->data;
+    cr_assert_eq(data->len, size - 6);
+    cr_assert(data->data[data->len - 1] == 'X' || data->data[data->len - 1] == 'd');
+    changed = data->data[data->len - 1] == 'X';
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
+    chunk_release(filler);
+    chunk_release(chunk);
+    house_until(&house, filling.gone && memory.gone);
+    return changed;
+}
+
+Test(batch, an_entry_below_a_kibibyte_is_copied)
+{
+    cr_assert_not(goes_by_reference(REFERRED_FROM - 1, 1));
+}
+
+Test(batch, an_entry_of_a_kibibyte_goes_by_reference)
+{
+    cr_assert(goes_by_reference(REFERRED_FROM, 1));
+}
+
+Test(batch, an_entry_of_small_events_is_measured_as_a_whole)
+{
+    cr_assert(goes_by_reference(256, 4));
+}
+
+Test(batch, an_entry_of_three_small_events_is_copied)
+{
+    cr_assert_not(goes_by_reference(256, 3));
+}
+
+Test(batch, memory_that_went_by_reference_lives_until_it_was_sent)
+{
+    struct memory memory;
+    struct chunk *chunk = chunk_with(&memory, 200);
+    struct take_entry entry;
+
+    fill_the_window(chunk, &entry);
+    send(&entry, 1);
+    chunk_release(chunk);
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
+    house_watch(&house, 20 * NS_PER_MS);
+    cr_assert_not(memory.gone, "the transport holds it");
+    tributary__v1__event_batch__free_unpacked(read_batch(), NULL);
+    house_until(&house, memory.gone);
+}
+
+Test(batch, memory_that_went_by_reference_is_let_go_when_the_call_is_lost)
+{
+    struct memory memory;
+    struct chunk *chunk = chunk_with(&memory, 200);
+    struct take_entry entry;
+
+    fill_the_window(chunk, &entry);
+    send(&entry, 1);
+    chunk_release(chunk);
+    client_cancel(&client);
+    house_until(&house, memory.gone);
+    house_until(&house, record.unsent == 1);
+}
+
+Test(batch, memory_that_was_copied_is_let_go_with_its_chunk)
+{
+    struct memory memory;
+    struct chunk *chunk = chunk_with(&memory, 200), *filler = chunk_with(NULL, 200);
+    struct take_entry entries[2] = {{0}, {.chunk = chunk, .first = 2, .last = 5}};
+
+    fill_the_window(filler, &entries[0]);
+    send(entries, 2);
+    chunk_release(chunk);
+    cr_assert(memory.gone);
+    chunk_release(filler);
+    tributary__v1__event_batch__free_unpacked(read_batch(), NULL);
+}
+
+Test(batch, memory_of_a_chunks_own_is_copied)
+{
+    struct chunk *chunk = chunk_with(NULL, 200);
+    struct take_entry entry;
+
+    fill_the_window(chunk, &entry);
+    send(&entry, 1);
+    chunk_release(chunk);
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
+    Tributary__V1__EventBatch *batch = read_batch();
+    cr_assert_gt(batch->runs[0]->n_events, 50);
+    cr_assert_eq(batch->runs[0]->events[50]->data.data[0], 'd');
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
+}
+
+Test(batch, copies_and_references_alternate_within_a_run)
+{
+    struct memory memory;
+    struct chunk *chunk = chunk_with(&memory, 200);
+    struct take_entry entries[] = {{.chunk = chunk, .first = 0, .last = 1},
+                                   {.chunk = chunk, .first = 1, .last = 90},
+                                   {.chunk = chunk, .first = 90, .last = 91},
+                                   {.chunk = chunk, .first = 91, .last = 92},
+                                   {.chunk = chunk, .first = 92, .last = chunk->count - 1},
+                                   {.chunk = chunk, .first = chunk->count - 1, .last = chunk->count}};
+
+    send(entries, ARRAY_LEN(entries));
+    Tributary__V1__EventBatch *batch = read_batch();
+    cr_assert_eq(batch->n_runs, 1, "they follow each other");
+    cr_assert_eq(batch->runs[0]->n_events, chunk->count);
+    cr_assert_eq(batch->runs[0]->first_sequence, 1);
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        const ProtobufCBinaryData *data = &batch->runs[0]->events[i]->data;
+        cr_assert_eq(data->len, (i < MANY ? 200u : 4096u) - 6);
+        for (size_t at = 0; at < data->len; at++)
+            cr_assert_eq(data->data[at], 'd');
+    }
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
+    chunk_release(chunk);
+    house_until(&house, memory.gone);
+}
+
+Test(batch, nothing_at_all_is_an_empty_message)
+{
+    OWNED(buf_fini) struct buf bytes = {0};
+
+    send(NULL, 0);
+    cr_assert(client_read(&client, &bytes));
+    cr_assert_eq(bytes.size, 0);
+}
+
+Test(batch, notes_stand_in_front_and_are_taken)
+{
+    struct chunk *chunk = chunk_with(NULL, 200);
+    struct take_entry entry = {.chunk = chunk, .first = 3, .last = 4};
+    struct sending sending = {.take = {.entries = &entry, .count = 1, .room = 1}};
+    OWNED(buf_fini) struct buf bytes = {0};
+
+    buf_text(&sending.notes, "notes");
+    house_run(&house, act_send_batch, &sending);
+    cr_assert(sending.sent);
+    cr_assert_eq(sending.notes.size, 0);
+    cr_assert(client_read(&client, &bytes));
+    cr_assert_eq(memcmp(bytes.at, "notes\x0a", 6), 0);
+    cr_assert_gt(bytes.size, 205);
+    chunk_release(chunk);
+    buf_fini(&sending.notes);
+}
+
+Test(batch, broken_notes_are_not_sent)
+{
+    struct sending sending = {.notes = {.broken = true}};
+
+    house_run(&house, act_send_batch, &sending);
+    cr_assert_not(sending.sent);
+    cr_assert_eq(count_get(COUNT_MESSAGES_OUT), 0);
+}
+
+Test(batch, is_not_sent_on_a_lost_call)
+{
+    struct memory memory;
+    struct chunk *chunk = chunk_with(&memory, 2000);
+    struct take_entry entry = {.chunk = chunk, .first = 0, .last = chunk->count};
+    struct sending sending = {.take = {.entries = &entry, .count = 1, .room = 1}};
+
+    house_run(&house, act_hold, &record);
+    client_cancel(&client);
+    house_until(&house, record.lost == 1);
+    buf_text(&sending.notes, "notes");
+    house_run(&house, act_send_batch, &sending);
+    cr_assert_not(sending.sent);
+    chunk_release(chunk);
+    cr_assert(memory.gone);
+    buf_fini(&sending.notes);
+    house_run(&house, act_drop, &record);
+}

@@ -1,0 +1,294 @@
+/* test_message.c - a received message as the memory of a chunk: what is kept by reference, what is copied, and what it pins. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/framing.h"
+#include "lib/events.h"
+#include "server/wire/wire.h"
+#include "wire_fixture.h"
+
+/* From here on a message in one piece is kept by reference. */
+#define KEPT_FROM (64 * 1024)
+
+/* Memory that says when it is let go. */
+struct piece {
+    uint8_t *at;
+    bool gone;
+};
+
+static void let_go(void *ctx)
+{
+    struct piece *piece = ctx;
+
+    CHECK(!piece->gone);
+    piece->gone = true;
+    memset(piece->at, 0xdd, 8);
+    free(piece->at);
+}
+
+static grpc_slice slice_of(struct piece *piece, size_t size, uint8_t fill)
+{
+    piece->at = malloc(size + 8);
+    piece->gone = false;
+    memset(piece->at, fill, size + 8);
+    return grpc_slice_new_with_user_data(piece->at, size, let_go, piece);
+}
+
+/* Takes the slices over. */
+static struct message message_of(grpc_slice *slices, size_t count)
+{
+    struct message message = {.buffer = grpc_raw_byte_buffer_create(slices, count)};
+
+    for (size_t i = 0; i < count; i++)
+        grpc_slice_unref(slices[i]);
+    return message;
+}
+
+/* What the call machine does after the callback. */
+static void end(struct message *message)
+{
+    message_fini(message);
+    grpc_byte_buffer_destroy(message->buffer);
+}
+
+static void init(void)
+{
+    wire_init();
+}
+
+TestSuite(message, .init = init);
+
+Test(message, in_one_piece_is_read_where_it_lies)
+{
+    struct piece piece;
+    grpc_slice slice = slice_of(&piece, 100, 'a');
+    struct message message = message_of(&slice, 1);
+    struct bytes bytes = message_bytes(&message);
+
+    cr_assert_eq(bytes.at, piece.at);
+    cr_assert_eq(bytes.size, 100);
+    cr_assert_eq(message_bytes(&message).at, bytes.at);
+    cr_assert_not(piece.gone);
+    end(&message);
+    cr_assert(piece.gone);
+}
+
+Test(message, that_nobody_reads_is_let_go)
+{
+    struct piece piece;
+    grpc_slice slice = slice_of(&piece, 100, 'a');
+    struct message message = message_of(&slice, 1);
+
+    end(&message);
+    cr_assert(piece.gone);
+}
+
+Test(message, in_pieces_is_put_together)
+{
+    struct piece pieces[3];
+    grpc_slice slices[] = {slice_of(&pieces[0], 1, 'a'), slice_of(&pieces[1], 1000, 'b'), slice_of(&pieces[2], 2, 'c')};
+    struct message message = message_of(slices, 3);
+    struct bytes bytes = message_bytes(&message);
+
+    cr_assert_eq(bytes.size, 1003);
+    cr_assert_eq(bytes.at[0], 'a');
+    for (size_t i = 1; i <= 1000; i++)
+        cr_assert_eq(bytes.at[i], 'b');
+    cr_assert_eq(memcmp(bytes.at + 1001, "cc", 2), 0);
+    end(&message);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert(pieces[i].gone);
+}
+
+Test(message, may_be_empty)
+{
+    struct message message = message_of(NULL, 0);
+    uint64_t pinned = 1;
+    struct bytes bytes;
+
+    cr_assert_eq(message_bytes(&message).size, 0);
+    struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
+    cr_assert(memory);
+    cr_assert_eq(bytes.size, 0);
+    cr_assert_eq(pinned, 0);
+    end(&message);
+    memory->release(memory);
+}
+
+Test(message, large_and_in_one_piece_is_kept_by_reference)
+{
+    struct piece piece;
+    grpc_slice slice = slice_of(&piece, KEPT_FROM, 'a'), held;
+    struct message message = message_of(&slice, 1);
+    uint64_t pinned;
+    struct bytes bytes;
+    struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
+
+    cr_assert(memory);
+    cr_assert_eq(bytes.at, piece.at);
+    cr_assert_eq(bytes.size, KEPT_FROM);
+    cr_assert_eq(pinned, WIRE_READ_MOST, "it may keep a whole read buffer alive");
+    end(&message);
+    cr_assert_not(piece.gone);
+    cr_assert(wire_memory_slice(memory, &held));
+    cr_assert_eq(GRPC_SLICE_START_PTR(held), bytes.at);
+    memory->release(memory);
+    cr_assert(piece.gone);
+}
+
+Test(message, larger_than_any_read_buffer_pins_itself)
+{
+    struct piece piece;
+    grpc_slice slice = slice_of(&piece, WIRE_READ_MOST + 1, 'a');
+    struct message message = message_of(&slice, 1);
+    uint64_t pinned;
+    struct bytes bytes;
+    struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
+
+    cr_assert_eq(bytes.at, piece.at);
+    cr_assert_eq(pinned, WIRE_READ_MOST + 1);
+    end(&message);
+    memory->release(memory);
+    cr_assert(piece.gone);
+}
+
+Test(message, a_small_one_is_copied_so_that_it_pins_no_more_than_itself)
+{
+    static const size_t sizes[] = {1, 23, 24, 1000, KEPT_FROM - 1};
+
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct piece piece;
+        grpc_slice slice = slice_of(&piece, sizes[i], 'x');
+        struct message message = message_of(&slice, 1);
+        uint64_t pinned;
+        struct bytes bytes;
+
+        cr_assert_eq(message_bytes(&message).at, piece.at);
+        struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
+        cr_assert_neq(bytes.at, piece.at);
+        cr_assert_eq(bytes.size, sizes[i]);
+        cr_assert_eq(pinned, sizes[i]);
+        end(&message);
+        cr_assert(piece.gone, "%zu bytes", sizes[i]);
+        cr_assert_eq(bytes.at[0], 'x');
+        cr_assert_eq(bytes.at[sizes[i] - 1], 'x');
+        memory->release(memory);
+    }
+}
+
+Test(message, in_pieces_is_copied_once_however_it_is_asked)
+{
+    static const size_t sizes[] = {1, 20, 500, KEPT_FROM, WIRE_READ_MOST};
+
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct piece pieces[2];
+        grpc_slice slices[] = {slice_of(&pieces[0], sizes[i], 'y'), slice_of(&pieces[1], 1, 'z')};
+        struct message message = message_of(slices, 2);
+        struct bytes read = message_bytes(&message), kept;
+        uint64_t pinned;
+        struct chunk_memory *memory = message_keep(&message, &kept, &pinned);
+
+        cr_assert_eq(pinned, sizes[i] + 1);
+        if (sizes[i] >= 500)
+            cr_assert_eq(kept.at, read.at, "not a second time");
+        end(&message);
+        cr_assert(pieces[0].gone && pieces[1].gone);
+        cr_assert_eq(kept.size, sizes[i] + 1);
+        cr_assert_eq(kept.at[sizes[i] - 1], 'y');
+        cr_assert_eq(kept.at[sizes[i]], 'z');
+        memory->release(memory);
+    }
+}
+
+static void release_nothing(struct chunk_memory *memory)
+{
+    (void)memory;
+}
+
+Test(message, memory_of_others_has_no_slice)
+{
+    struct chunk_memory foreign = {.release = release_nothing};
+    grpc_slice slice = grpc_empty_slice();
+
+    cr_assert_not(wire_memory_slice(&foreign, &slice));
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
+}
+
+Test(message, a_buffers_bytes_become_a_slice_without_a_copy)
+{
+    struct buf bytes = {0};
+    const uint8_t *at;
+    grpc_slice slice = wire_slice_of(&bytes);
+
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
+    grpc_slice_unref(slice);
+    buf_text(&bytes, "a text that is longer than what a slice holds within itself");
+    at = bytes.at;
+    slice = wire_slice_of(&bytes);
+    cr_assert_eq(GRPC_SLICE_START_PTR(slice), at);
+    cr_assert_null(bytes.at);
+    cr_assert_eq(bytes.size, 0);
+    grpc_slice_unref(slice);
+    buf_bytes(&bytes, "room without content", 20);
+    buf_clear(&bytes);
+    slice = wire_slice_of(&bytes);
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
+    cr_assert_not_null(bytes.at, "it stays the buffer's");
+    buf_fini(&bytes);
+}
+
+static struct chunk *kept;
+
+static void keep_as_chunk(struct call *call, struct message *message, struct record *record)
+{
+    struct framing_scan *scan = wire_scan(call_thread(call));
+    struct fault fault;
+    struct bytes bytes;
+    uint64_t pinned;
+
+    (void)record;
+    CHECK(framing_scan(scan, message_bytes(message), &framing_defaults, &fault) == FAULT_NONE);
+    struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
+    CHECK(memory);
+    CHECK(chunk_new(memory, bytes.at + scan->offsets[0], scan, pinned, &kept) == ERR_OK);
+    CHECK(kept->pinned >= pinned && kept->pinned < pinned + 4096);
+}
+
+/* What came over a connection, in whatever pieces: it outlives its callback, its call and its connection, and is charged until it goes. */
+Test(message, from_a_peer_is_charged_until_its_chunk_goes)
+{
+    static const size_t sizes[] = {10, 5000, 70000, 300000, 900000};
+    static struct record record;
+    const struct method methods[] = {{"/test.Unary/Ask", &unary_port, &record}};
+    struct house house;
+    uint8_t *data = malloc(900000);
+
+    memset(data, 'd', 900000);
+    record.stops = true;
+    record.on_message = keep_as_chunk;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        OWNED(buf_fini) struct buf message = {0};
+        struct client client;
+        struct event_view view;
+
+        house_open(&house, methods, 1);
+        put_event(&message, &(struct event_view){.topic = text_of("kept"), .data = {data, sizes[i]}}, NULL, 0);
+        client_open(&client, &house, "/test.Unary/Ask");
+        cr_assert(client_send(&client, message.at, message.size));
+        house_until(&house, record.messages == (int)i + 1);
+        cr_assert_geq(chunk_budget_used(), sizes[i]);
+        cr_assert_eq(chunk_budget_used(), kept->pinned);
+        cr_assert_leq(kept->pinned, MAX_OF(sizes[i] + 4096, (size_t)WIRE_READ_MOST + 4096));
+        client_close(&client);
+        house_until(&house, record.closed == (int)i + 1);
+        grpc_channel_destroy(house.channel);
+        house.channel = NULL;
+        event_view(chunk_range(kept, 0, 1), &view);
+        cr_assert_eq(view.data.size, sizes[i]);
+        cr_assert_eq(memcmp(view.data.at, data, sizes[i]), 0);
+        chunk_release(kept);
+        cr_assert_eq(chunk_budget_used(), 0);
+        house_close(&house);
+    }
+    free(data);
+}
