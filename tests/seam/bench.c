@@ -26,8 +26,9 @@ void bench_open(struct bench *bench)
 
 void bench_close(struct bench *bench)
 {
-    static const enum counter live[] = {COUNT_LIVE_CHUNKS,        COUNT_LIVE_CHUNK_BYTES, COUNT_LIVE_CONTEXTS, COUNT_LIVE_PRODUCERS,
-                                        COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_OUTLETS,     COUNT_LIVE_CHANNELS};
+    static const enum counter live[] = {COUNT_LIVE_CHUNKS,    COUNT_LIVE_CHUNK_BYTES,   COUNT_LIVE_CONTEXTS,
+                                        COUNT_LIVE_PRODUCERS, COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_OUTLETS,
+                                        COUNT_LIVE_SESSIONS,  COUNT_LIVE_ACTIVATIONS,   COUNT_LIVE_CHANNELS};
 
     hub_free(bench->hub);
     loop_free(bench->loop);
@@ -233,13 +234,27 @@ static void on_loss(void *ctx, const struct lost_note *note)
     consumer->epoch = note->source->epoch;
 }
 
-static void on_state(void *ctx, const struct source *source, uint32_t state)
+static const char *state_name(uint32_t state)
+{
+    switch (state) {
+    case PRODUCER_ENDED:
+        return "ENDED";
+    case PRODUCER_REMOVED:
+        return "REMOVED";
+    default:
+        return "ACTIVE";
+    }
+}
+
+static void on_state(void *ctx, const struct feed_change *change)
 {
     struct consumer *consumer = ctx;
 
     comma(&consumer->states);
-    buf_format(&consumer->states, "%s is %s", source->name, state == PRODUCER_REMOVED ? "REMOVED" : "ACTIVE");
-    consumer->epoch = source->epoch;
+    buf_format(&consumer->states, "%s is %s", change->source->name, state_name(change->state));
+    if (change->code != 0)
+        buf_format(&consumer->states, " with %s: %s", fault_code_name((enum fault_code)change->code), change->message);
+    consumer->epoch = change->source->epoch;
 }
 
 static void on_entry(struct consumer *consumer, const struct take_entry *entry)
