@@ -12,8 +12,9 @@
  * What is parked of shared feeds is timed together: a stall begins with the first and ends with the last of them, and if it lasts too long
  * they all fall to the fallback (the channel latches). What is parked of paced feeds is not timed and not moved by a latch; instead its
  * producer is asked to pause, and what it may have parked is bounded for each feed. Both are let in, in their order, when half is empty.
- * While shared feeds are dropped from or latched the channel may never be half empty; so that nobody starves, paced ranges are let in on
- * their behalf as well: chan_share() where DROP_OLDEST trims, chan_let_in() before others take room.
+ * While shared feeds are dropped from, the channel may never be half empty. So that neither kind starves the other, paced ranges get half
+ * of the room that takes make where DROP_OLDEST trims (chan_share), and whatever room there is before another range of a latched feed uses
+ * it.
  *
  * A producer is asked to pause while anything of its feed is parked. One thread at a time asks: who finds that something is to be said, and
  * that nobody is saying it (`announcing`), says it once it left the lock, and looks again until there is nothing more to say. So the calls
@@ -128,6 +129,7 @@ struct chan {
     struct list feeds, losses, moved, states;
     pthread_cond_t announced; /* a muted feed is not announcing any more */
     struct keys *keys;        /* with LATEST_PER_KEY */
+    uint64_t due_bytes;       /* half of what was taken while somebody was parked, less what was let in for it: see chan_share() */
     struct heap heaviest;     /* keys are minus the bytes that wait, or lower: they are put right when they come first */
     struct entry *free_entries;
     struct slab *slabs;

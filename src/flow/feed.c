@@ -113,11 +113,13 @@ void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
 static char *text_cut(const char *text, size_t most)
 {
     size_t size = text ? strnlen(text, most + 1) : 0;
+    char *head;
 
     if (size > most)
         for (size = most; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
             size--;
-    return size > 0 ? strndup(text, size) : NULL;
+    head = size > 0 ? calloc(1, size + 1) : NULL;
+    return head ? memcpy(head, text, size) : NULL;
 }
 
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)

@@ -61,29 +61,32 @@ void chan_settle(struct chan *chan)
     (void)let_all_in(chan);
 }
 
-/* Where DROP_OLDEST trims, the channel stays full, and half may never be empty: whoever is parked would starve. So the first of them is let
- * in by half of what its feed weighs less than the heaviest, who loses as much and is the heavier one still: again and again, until they
- * weigh the same. An event that is heavier than that waits until half is empty. */
+/* Where DROP_OLDEST trims, the channel stays full, and half may never be empty: whoever is parked would starve. So who is parked first is
+ * let in, and the heaviest loses as much. But no more than half of what is taken, or those who are dropped from would starve: what they put
+ * never lives to be the oldest while there is always something older. And no more than half of what the feed weighs less than the heaviest,
+ * or it would be the next to lose. An event that is heavier than that waits until half is empty. */
 void chan_share(struct chan *chan, enum loss reason)
 {
     struct entry *entry;
 
     while ((entry = first_parked(chan))) {
         const struct feed *feed = entry->range.feed;
-        uint64_t most = chan_heaviest(chan)->waiting.bytes;
-        uint32_t count = range_prefix(&entry->range, (most - feed->waiting.bytes) / 2);
+        uint64_t most = MIN_OF(chan->due_bytes, (chan_heaviest(chan)->waiting.bytes - feed->waiting.bytes) / 2);
+        uint32_t count = range_prefix(&entry->range, most);
 
         if (!feed->paced || count == 0)
             return;
+        chan->due_bytes -= chunk_bytes(entry->range.chunk, entry->range.first, entry->range.first + count);
         chan_admit(chan, entry, count);
         (void)chan_trim(chan, reason);
     }
 }
 
-/* The fallback takes over for shared feeds: whoever of them is parked goes first. Paced ones stay, or use the room that came before. */
+/* The fallback takes over for shared feeds: whoever of them is parked goes first. Paced ones stay, or use the room there is in their turn.
+ */
 static void latch(struct chan *chan)
 {
-    bool free = true, trimmed = false;
+    bool drops_oldest = chan->limits.fallback == OVERFLOW_DROP_OLDEST, free = true, trimmed = false;
 
     chan->latched = true;
     list_each(node, safe, &chan->parked_entries) {
@@ -91,7 +94,7 @@ static void latch(struct chan *chan)
         struct range range;
 
         if (entry->range.feed->paced) {
-            free = free && let_in(chan, entry);
+            free = free && !drops_oldest && let_in(chan, entry);
             continue;
         }
         range = chan_unpark(chan, entry);
@@ -169,7 +172,7 @@ enum err chan_block(struct chan *chan, struct range range, struct stall *stall)
             return park(chan, &range, stall);
         latch(chan);
     }
-    free = let_all_in(chan);
+    free = chan->limits.fallback != OVERFLOW_DROP_OLDEST && let_all_in(chan);
     if (chan_apply(chan, chan->limits.fallback, &range, LOSS_BLOCK_TIMEOUT, free))
         chan_share(chan, LOSS_BLOCK_TIMEOUT);
     return ERR_OK;

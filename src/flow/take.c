@@ -88,6 +88,7 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
             break;
         board(chan, entry, count, take);
     }
+    chan->due_bytes = list_empty(&chan->parked_entries) ? 0 : MIN_OF(chan->due_bytes + take->bytes / 2, chan->limits.max_bytes);
     if (chan->latched || !list_empty(&chan->parked_entries))
         chan_settle(chan);
     more = chan->waiting.events > 0 || chan_line_passed(chan);

@@ -123,6 +123,7 @@ bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes)
         model_append(&model->flying, event);
         model_pull(&model->waiting, 0);
     }
+    model->due = model->parked.count > 0 ? MIN_OF(model->due + bytes / 2, model->limits.max_bytes) : 0;
     model_settle(model);
     model_line(model);
     return model->waiting.count > 0 || model->marked > 0;

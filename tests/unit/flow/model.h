@@ -35,6 +35,7 @@ struct model {
     enum chan_state state;
     bool latched;
     uint32_t line, mark, marked;
+    uint64_t due; /* bytes */
     struct model_line waiting, parked, flying;
     struct tally accepted, delivered;
     struct tally dropped[LOSS_COUNT];

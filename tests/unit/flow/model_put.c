@@ -107,18 +107,20 @@ static bool trim(struct model *model, enum loss reason)
     }
 }
 
-/* Who is parked first comes in until its feed weighs half way to what the heaviest does. */
+/* Who is parked first comes in until its feed weighs half way to what the heaviest does, or all that is due was let in. */
 static void share(struct model *model, enum loss reason)
 {
     while (model->parked.count > 0 && model->feeds[model->parked.events[0].feed].paced) {
         uint64_t most = model_line_tally(&model->waiting, heaviest(model)).bytes;
         uint64_t mine = model_line_tally(&model->waiting, model->parked.events[0].feed).bytes;
+        uint64_t least = MIN_OF(model->due, (most - mine) / 2);
         uint32_t most_count = group(model, 0), count = 0;
 
-        while (count < most_count && bytes_of(model->parked.events, count + 1) <= (most - mine) / 2)
+        while (count < most_count && bytes_of(model->parked.events, count + 1) <= least)
             count++;
         if (count == 0)
             return;
+        model->due -= bytes_of(model->parked.events, count);
         while (count-- > 0)
             model_admit(model, model_pull(&model->parked, 0));
         (void)trim(model, reason);
@@ -171,7 +173,7 @@ static void latch(struct model *model)
         if (!model->feeds[model->parked.events[at].feed].paced) {
             trimmed |= fall(model, at, LOSS_BLOCK_TIMEOUT, free);
         } else {
-            free = free && let_in(model, at);
+            free = free && model->limits.fallback != OVERFLOW_DROP_OLDEST && let_in(model, at);
             if (!free)
                 at += group(model, at);
         }
@@ -206,7 +208,7 @@ static enum err block(struct model *model, const struct model_event *events, uin
         }
         latch(model);
     }
-    free = let_all_in(model);
+    free = model->limits.fallback != OVERFLOW_DROP_OLDEST && let_all_in(model);
     if (apply(model, model->limits.fallback, &events[i], count - i, LOSS_BLOCK_TIMEOUT, free))
         share(model, LOSS_BLOCK_TIMEOUT);
     return ERR_OK;

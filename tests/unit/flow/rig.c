@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "keyed.h"
 #include "lib/chunks.h"
 
 static const char *const reasons[LOSS_COUNT] = {"?", "OLDEST", "NEWEST", "COALESCED", "EXPIRED", "TIMEOUT", "CUT", "BUDGET", "GAP", "GONE"};
@@ -31,8 +32,32 @@ static void rang(void *ctx)
     rig->rings++;
 }
 
+static void pace(void *ctx, bool pause)
+{
+    struct rig_pacer *pacer = ctx;
+    size_t used = strlen(pacer->rig->paces);
+
+    cr_assert(pacer->paused != pause && !pacer->muted, "%s: nobody says the same twice, or anything after the end", pacer->name);
+    pacer->paused = pause;
+    snprintf(pacer->rig->paces + used, sizeof(pacer->rig->paces) - used, "%s%s %s", used > 0 ? " " : "", pacer->name,
+             pause ? "stops" : "goes");
+}
+
+const char *rig_paces(struct rig *rig)
+{
+    strcpy(rig->text, rig->paces);
+    rig->paces[0] = '\0';
+    return rig->text;
+}
+
 void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
 {
+    rig_open_paced(rig, limits, feeds, 0);
+}
+
+void rig_open_paced(struct rig *rig, const struct chan_limits *limits, uint32_t shared, uint32_t paced)
+{
+    uint32_t feeds = shared + paced;
     struct chan_watch watch = {.readable = rang, .ctx = rig};
 
     *rig = (struct rig){.count = feeds, .observed_ns = clock_mono_ns()};
@@ -42,7 +67,8 @@ void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
         char name[2] = {(char)('a' + i), '\0'};
 
         rig->sources[i] = source_named(name, i + 1);
-        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1, NULL);
+        rig->pacers[i] = (struct rig_pacer){.rig = rig, .name = rig->sources[i]->name};
+        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1, i < shared ? NULL : &(struct feed_pace){pace, &rig->pacers[i]});
         cr_assert(rig->feeds[i]);
         rig->next[i] = 1;
     }
@@ -78,6 +104,24 @@ static enum err put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t si
 enum err rig_put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size)
 {
     return put(rig, feed, events, size, NULL);
+}
+
+enum err rig_put_keys(struct rig *rig, uint32_t feed, const char *keys)
+{
+    struct keyed_event events[64];
+    struct chunk *chunk;
+    char text[512], *rest = text;
+    uint32_t count = 0;
+    enum err err;
+
+    snprintf(text, sizeof(text), "%s", keys);
+    for (char *key; (key = strsep(&rest, " "));)
+        events[count++] = (struct keyed_event){.topic = "t", .key = strcmp(key, "-") == 0 ? NULL : key};
+    chunk = chunk_keyed(rig->sources[feed], rig->next[feed], rig->observed_ns, count, events);
+    err = chan_put(rig->chan, rig->feeds[feed], chunk, 0, count, NULL);
+    chunk_release(chunk);
+    rig->next[feed] += count;
+    return err;
 }
 
 static void over(struct stall *stall)
@@ -178,6 +222,7 @@ const char *rig_states(struct rig *rig, uint32_t most)
 void rig_feed_close(struct rig *rig, uint32_t feed, uint32_t state)
 {
     feed_close(rig->chan, rig->feeds[feed], state, 0, NULL);
+    rig->pacers[feed].muted = true;
     rig->feeds[feed] = NULL;
 }
 

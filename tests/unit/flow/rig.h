@@ -7,6 +7,12 @@
 #define RIG_FEEDS 10
 #define FOR_EVER INT64_MAX
 
+struct rig_pacer { /* of a paced feed */
+    struct rig *rig;
+    const char *name;
+    bool paused, muted;
+};
+
 struct rig {
     struct chan *chan;
     struct source *sources[RIG_FEEDS];
@@ -15,6 +21,8 @@ struct rig {
     uint32_t count;
     int64_t observed_ns; /* of chunks to come; at first now */
     struct take take;
+    struct rig_pacer pacers[RIG_FEEDS];
+    char paces[1024]; /* what producers were asked for since the last rig_paces() */
     uint32_t rings;
     char text[4096]; /* the last answer */
 };
@@ -25,10 +33,14 @@ struct waiter {
 };
 
 void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds);
+void rig_open_paced(struct rig *rig, const struct chan_limits *limits, uint32_t shared, uint32_t paced); /* in this order */
 void rig_close(struct rig *rig); /* checks that nothing is left behind */
 
 /* One chunk of `events` events of `size` bytes into feed number `feed`. */
 enum err rig_put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size);
+
+/* Events of topic `t` with these keys, "k1 k2 - k1"; `-` is none. Their sizes as they come. */
+enum err rig_put_keys(struct rig *rig, uint32_t feed, const char *keys);
 
 /* The same as a putter who may have to wait: the whole protocol. */
 enum err rig_put_waiting(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size, struct waiter *waiter);
@@ -42,6 +54,7 @@ const char *rig_losses(struct rig *rig, uint32_t most);
 const char *rig_positions(struct rig *rig, bool all, uint32_t most);
 const char *rig_states(struct rig *rig, uint32_t most);
 void rig_feed_close(struct rig *rig, uint32_t feed, uint32_t state);
+const char *rig_paces(struct rig *rig); /* "b stops c stops b goes"; each must alternate */
 
 /* Checks the equation, and that the feeds' sums add up to the channel's (none may have gone). Returns the channel's sums. */
 struct chan_sums rig_balance(struct rig *rig);

@@ -1,7 +1,9 @@
 /* test_chan_memory.c - the channel when memory runs out: nothing is lost uncounted. The linker puts these in front of the allocator. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "keyed.h"
 #include "lib/chunks.h"
 #include "rig.h"
 
@@ -35,6 +37,7 @@ void *__wrap_reallocarray(void *at, size_t count, size_t size)
 static const struct chan_limits newest = {.max_events = 100, .max_bytes = 10000, .overflow = OVERFLOW_DROP_NEWEST};
 static const struct chan_limits block = {
     .max_events = 16, .max_bytes = 10000, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_OLDEST, .block_timeout_ns = FOR_EVER};
+static const struct chan_limits latest = {.max_events = 64, .max_bytes = 10000, .overflow = OVERFLOW_LATEST_PER_KEY};
 
 /* A chunk of 40 events, for a channel that has its first sixteen entries. */
 static struct chunk *sample(struct rig *rig)
@@ -52,6 +55,7 @@ Test(chan_memory, nothing_is_made_without_it)
     rig_open(&rig, &newest, 1);
     exhausted = true;
     cr_assert_null(chan_new(&newest, &watch));
+    cr_assert_null(chan_new(&latest, &watch));
     cr_assert_null(feed_open(rig.chan, rig.sources[0], 1, NULL));
     exhausted = false;
     rig_close(&rig);
@@ -92,6 +96,113 @@ Test(chan_memory, who_cannot_be_parked_does_not_wait)
     cr_assert_str_eq(rig_losses(&rig, 9), "a:BUDGET 18-21 x4");
     cr_assert_not(rig_balance(&rig).stalled);
     chunk_release(chunk);
+    rig_close(&rig);
+}
+
+Test(chan_memory, a_paced_feed_that_cannot_be_parked_is_not_asked_to_pause)
+{
+    struct chunk *chunk;
+    struct rig rig;
+
+    rig_open_paced(&rig, &block, 0, 1);
+    chunk = sample(&rig);
+    for (uint32_t i = 0; i < 16; i++)
+        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
+    exhausted = true;
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, NULL), ERR_OK);
+    exhausted = false;
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:BUDGET 18-21 x4");
+    cr_assert_str_eq(rig_paces(&rig), "");
+    chunk_release(chunk);
+    rig_balance(&rig);
+    rig_close(&rig);
+}
+
+Test(chan_memory, a_parked_range_comes_in_without_it)
+{
+    struct rig rig;
+
+    rig_open_paced(&rig, &block, 0, 1);
+    for (uint32_t i = 0; i < 15; i++)
+        cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_AGAIN, "sixteen entries wait, the seventeenth is parked");
+    rig_take(&rig, 8);
+    exhausted = true;
+    cr_assert_str_eq(rig_paces(&rig), "a stops a goes");
+    chan_drain(rig.chan);
+    exhausted = false;
+    cr_assert_eq(rig_balance(&rig).dropped[LOSS_BUDGET].events, 0);
+    rig_close(&rig);
+}
+
+Test(chan_memory, without_it_the_older_of_a_key_makes_room_for_the_newer)
+{
+    struct keyed_event events[40];
+    char keys[40][4];
+    struct chunk *chunk;
+    struct rig rig;
+
+    rig_open(&rig, &latest, 1);
+    cr_assert_eq(rig_put_keys(&rig, 0, "-"), ERR_OK);
+    rig_deliver(&rig, 1);
+    for (uint32_t i = 0; i < 40; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%u", i % 20);
+        events[i] = (struct keyed_event){.topic = "t", .key = keys[i]};
+    }
+    chunk = chunk_keyed(rig.sources[0], 2, 0, 40, events);
+    exhausted = true;
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 16, NULL), ERR_OK, "sixteen have an entry");
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 20, 36, NULL), ERR_OK, "and so have those who follow them");
+    exhausted = false;
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:COALESCED 2-17 x16");
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, NULL), ERR_OK);
+    exhausted = true;
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 36, 40, NULL), ERR_OK);
+    exhausted = false;
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:COALESCED 18-21 x4");
+    rig_deliver(&rig, 99);
+    cr_assert_eq(rig_balance(&rig).delivered.events, 21);
+    chunk_release(chunk);
+    rig_close(&rig);
+}
+
+Test(chan_memory, keys_are_found_where_their_table_could_not_grow)
+{
+    struct keyed_event events[64];
+    char keys[64][4];
+    struct chunk *chunk;
+    struct rig rig;
+
+    rig_open(&rig, &latest, 1);
+    for (uint32_t i = 0; i < 64; i++)
+        cr_assert_eq(rig_put_keys(&rig, 0, "-"), ERR_OK);
+    rig_deliver(&rig, 99);
+    for (uint32_t i = 0; i < 64; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%u", i);
+        events[i] = (struct keyed_event){.topic = "t", .key = keys[i]};
+    }
+    chunk = chunk_keyed(rig.sources[0], 65, 0, 64, events);
+    exhausted = true;
+    for (int round = 0; round < 2; round++)
+        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK, "64 entries are there, and 16 slots");
+    exhausted = false;
+    cr_assert_eq(rig_balance(&rig).dropped[LOSS_COALESCED].events, 64);
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK);
+    cr_assert_eq(rig_balance(&rig).dropped[LOSS_COALESCED].events, 128);
+    chunk_release(chunk);
+    rig_close(&rig);
+}
+
+Test(chan_memory, a_feed_ends_without_its_message)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 1);
+    exhausted = true;
+    feed_close(rig.chan, rig.feeds[0], 7, 5, "a reason");
+    exhausted = false;
+    rig.feeds[0] = NULL;
+    cr_assert_str_eq(rig_states(&rig, 9), "a is 7 for 5: ");
     rig_close(&rig);
 }
 

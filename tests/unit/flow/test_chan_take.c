@@ -20,6 +20,29 @@ Test(chan_take, takes_the_oldest_first_across_feeds)
     rig_close(&rig);
 }
 
+Test(chan_take, the_size_of_the_next_event_can_be_asked)
+{
+    struct chan_limits bounds = roomy;
+    struct rig rig;
+
+    bounds.max_age_ns = NS_PER_S;
+    rig_open(&rig, &bounds, 1);
+    cr_assert_eq(chan_next_bytes(rig.chan), 0);
+    rig.observed_ns -= 2 * NS_PER_S;
+    cr_assert_eq(rig_put(&rig, 0, 2, 70), ERR_OK);
+    rig.observed_ns += 2 * NS_PER_S;
+    cr_assert_eq(rig_put(&rig, 0, 2, 30), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 0, 1, 50), ERR_OK);
+    cr_assert_eq(chan_next_bytes(rig.chan), 30, "one event, not the whole entry, and none that is too old");
+    rig_deliver(&rig, 1);
+    cr_assert_eq(chan_next_bytes(rig.chan), 30);
+    rig_deliver(&rig, 1);
+    cr_assert_eq(chan_next_bytes(rig.chan), 50);
+    rig_deliver(&rig, 1);
+    cr_assert_eq(chan_next_bytes(rig.chan), 0);
+    rig_close(&rig);
+}
+
 Test(chan_take, holds_its_bound_of_events)
 {
     struct rig rig;

@@ -1,5 +1,6 @@
 /* test_chan_tell.c - losses, positions, states and sums: what is said about the events that are not in the batch. */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "rig.h"
 
@@ -214,6 +215,48 @@ Test(chan_tell, the_last_state_of_a_parked_feed_comes_when_all_was_taken)
     cr_assert_str_eq(rig_deliver(&rig, 9), "a5-6");
     cr_assert_str_eq(rig_states(&rig, 9), "a is 8");
     rig_close(&rig);
+}
+
+Test(chan_tell, the_cause_of_an_end_is_told_with_the_last_state)
+{
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 2);
+    feed_close(rig.chan, rig.feeds[0], 7, 5, "no such table");
+    feed_close(rig.chan, rig.feeds[1], 7, 0, NULL);
+    rig.feeds[0] = rig.feeds[1] = NULL;
+    cr_assert_str_eq(rig_states(&rig, 9), "a is 7 for 5: no such table b is 7");
+    rig_close(&rig);
+}
+
+static const char *told_message(const char *message)
+{
+    static char text[512];
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 1);
+    feed_close(rig.chan, rig.feeds[0], 7, 5, message);
+    rig.feeds[0] = NULL;
+    strcpy(text, rig_states(&rig, 9));
+    rig_close(&rig);
+    return text + strlen("a is 7 for 5: ");
+}
+
+Test(chan_tell, a_long_cause_is_cut_at_256_bytes_and_between_characters)
+{
+    char message[300] = "";
+
+    cr_assert_str_eq(told_message(NULL), "");
+    memset(message, 'x', 256);
+    cr_assert_str_eq(told_message(message), message, "exactly as much as is told");
+    message[256] = 'y';
+    cr_assert_eq(strlen(told_message(message)), 256);
+    memcpy(message + 254, "\xe2\x82\xac", 4);
+    cr_assert_eq(strlen(told_message(message)), 254, "no half of a character");
+    memcpy(message + 253, "\xe2\x82\xac", 4);
+    cr_assert_eq(strlen(told_message(message)), 256, "all of it");
+    memset(message, 0x80, 299);
+    cr_assert_str_eq(told_message(message), "", "this is no text");
 }
 
 static void count_feed(void *ctx, const struct feed_sums *sums)
