@@ -69,6 +69,25 @@ unsigned bench_logged(struct bench *bench, const char *event)
     return count;
 }
 
+bool bench_says(struct bench *bench, const char *event, const char *word)
+{
+    off_t size = lseek(bench->log, 0, SEEK_END);
+    char *text = calloc(1, (size_t)size + 1);
+    char *rest = text, *line;
+    bool found = false;
+
+    CHECK(text && pread(bench->log, text, (size_t)size, 0) == size);
+    while (!found && (line = strsep(&rest, "\n")))
+        found = strstr(line, event) && strstr(line, word);
+    free(text);
+    return found;
+}
+
+void bench_copy_view(void *ctx, const struct producer_view *view)
+{
+    *(struct producer_view *)ctx = *view;
+}
+
 void bench_emptied(void *ctx)
 {
     ((struct bench *)ctx)->emptied++;

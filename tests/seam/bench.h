@@ -24,8 +24,10 @@ void bench_open(struct bench *bench);
 void bench_close(struct bench *bench); /* checks that nothing of the engine is left alive */
 /* Turns the loop until `done(ctx)`; false after 5 s. */
 bool bench_until(struct bench *bench, bool (*done)(void *ctx), void *ctx);
-unsigned bench_logged(struct bench *bench, const char *event); /* how many lines so far tell of it */
-void bench_emptied(void *bench);                               /* for hub_drain(): counts */
+unsigned bench_logged(struct bench *bench, const char *event);             /* how many lines so far tell of it */
+bool bench_says(struct bench *bench, const char *event, const char *word); /* a line that tells of it has this word in it */
+void bench_copy_view(void *ctx, const struct producer_view *view); /* for looking: into a view, whose pointers are valid for a while */
+void bench_emptied(void *bench);                                   /* for hub_drain(): counts */
 
 /* A call that publishes. */
 struct putter {

@@ -15,17 +15,12 @@ static struct subscription_wish asking(const char *request)
     return wish;
 }
 
-static void copy_view(void *ctx, const struct producer_view *view)
-{
-    *(struct producer_view *)ctx = *view;
-}
-
 static enum fault_reason remove_producer(struct bench *bench, const char *name, int64_t drain_ns)
 {
     struct producer_view view;
     struct fault fault;
 
-    return hub_remove(bench->hub, text_of(name), drain_ns, copy_view, &view, &fault);
+    return hub_remove(bench->hub, text_of(name), drain_ns, bench_copy_view, &view, &fault);
 }
 
 static bool is_known(struct bench *bench, const char *name)
@@ -33,7 +28,7 @@ static bool is_known(struct bench *bench, const char *name)
     struct producer_view view;
     struct fault fault;
 
-    return hub_producer(bench->hub, text_of(name), copy_view, &view, &fault) == FAULT_NONE;
+    return hub_producer(bench->hub, text_of(name), bench_copy_view, &view, &fault) == FAULT_NONE;
 }
 
 /* Whether the consumer reads this, among other things: producers that were there before it are joined in no order. */
@@ -218,7 +213,7 @@ Test(sessions, A11_removing_a_name_that_nobody_has_changes_nothing)
 
     bench_open(&bench);
     actor_join(&actor, &bench, actor_wish("web", SESSION_SHARED));
-    cr_assert_eq(hub_remove(bench.hub, text_of("we"), 0, copy_view, &view, &fault), FAULT_PRODUCER_NOT_FOUND);
+    cr_assert_eq(hub_remove(bench.hub, text_of("we"), 0, bench_copy_view, &view, &fault), FAULT_PRODUCER_NOT_FOUND);
     cr_assert_str_eq(fault.value, "\"we\"");
     cr_assert(is_known(&bench, "web"));
     cr_assert_eq(actor_put(&actor, 0, 1), ERR_OK);
@@ -444,7 +439,7 @@ Test(sessions, X5_a_shared_producer_is_one_for_all_and_a_private_one_is_asked_by
     cr_assert_eq(shared.offer.matched, 100);
     cr_assert_eq(actor_put(&private, 50, 1), ERR_OK);
     cr_assert_eq(private.offer.matched, 1);
-    cr_assert_eq(hub_producer(bench.hub, text_of("private"), copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_producer(bench.hub, text_of("private"), bench_copy_view, &view, &fault), FAULT_NONE);
     cr_assert(view.is_session && view.per_consumer && view.activations == 100 && view.published.events == 1);
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++) {
         consumer_read(&consumers[i]);
@@ -485,7 +480,7 @@ Test(sessions, labels_choose_and_are_shown)
     consumer_join(&consumer, &bench, wanted);
     cr_assert_eq(consumer.facts.producers_matched, 1);
     cr_assert_str_eq(consumer_read(&consumer), "web is ACTIVE\n");
-    cr_assert_eq(hub_producer(bench.hub, text_of("web"), copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_producer(bench.hub, text_of("web"), bench_copy_view, &view, &fault), FAULT_NONE);
     cr_assert(view.is_session && !view.per_consumer && view.label_count == 1 && view.topic_count == 1);
     cr_assert_eq(view.state, PRODUCER_ACTIVE);
     cr_assert(view.labels[0].value.size == 5 && memcmp(view.labels[0].value.at, "north", 5) == 0);
@@ -560,17 +555,17 @@ Test(sessions, an_activation_is_paused_and_nobody_waits_for_it)
     actor_heard(&web);
     cr_assert_eq(actor_put(&web, 1, 6), ERR_OK);
     cr_assert_str_eq(actor_heard(&web), "pause 1");
-    cr_assert_eq(hub_producer(bench.hub, text_of("web"), copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_producer(bench.hub, text_of("web"), bench_copy_view, &view, &fault), FAULT_NONE);
     cr_assert_eq(view.paused_activations, 1);
     cr_assert_eq(actor_put(&web, 2, 6), ERR_OK);
     cr_assert_str_eq(consumer_read(&fast), "web 1-6, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&slow), "web 1-4, web is ACTIVE\nweb 5-6\n", "nothing is lost");
     cr_assert_str_eq(actor_heard(&web), "resume 1");
-    cr_assert_eq(hub_producer(bench.hub, text_of("web"), copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_producer(bench.hub, text_of("web"), bench_copy_view, &view, &fault), FAULT_NONE);
     cr_assert_eq(view.paused_activations, 0);
     cr_assert_eq(actor_put(&web, 1, 6), ERR_OK);
     consumer_leave(&slow);
-    cr_assert_eq(hub_producer(bench.hub, text_of("web"), copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_producer(bench.hub, text_of("web"), bench_copy_view, &view, &fault), FAULT_NONE);
     cr_assert_eq(view.paused_activations, 0, "one that ended is not paused");
     consumer_leave(&fast);
     actor_fini(&web);
