@@ -15,9 +15,15 @@ struct tributary_tally {
     uint64_t bytes;
 };
 
+struct tributary_label {
+    const char *name;
+    const char *value;
+};
+
 struct tributary_producer {
     const char *name;
     const char *peer; /* the address of the last caller */
+    bool is_session;  /* it registered; otherwise it only publishes, and is forgotten 60 s after its last call */
     int state;        /* tributary_state_name() names it */
     uint64_t epoch;
     uint64_t last_sequence;
@@ -26,6 +32,15 @@ struct tributary_producer {
     uint32_t blocked_calls;        /* those of them that a blocking channel holds back */
     uint32_t subscriptions;        /* that match */
     uint64_t last_event_unix_nano; /* 0: never */
+    /* Of a session. */
+    const struct tributary_label *labels;
+    size_t label_count;
+    const char *const *topics;
+    size_t topic_count;
+    bool per_consumer;           /* it is asked for each consumer apart */
+    uint32_t activations;        /* that have not ended */
+    uint32_t paused_activations; /* those of them that a channel holds back */
+    uint64_t cut_activations;    /* that had to be cut at a drain's deadline */
 };
 
 /* What a subscription lost, by reason; and its sums by source. accepted = delivered + dropped + queued. */
@@ -95,6 +110,20 @@ enum tributary_code tributary_producers(struct tributary *client, const struct t
 /* One producer: `each` is called once, or not at all where the answer is an error, such as NOT_FOUND. `pattern` is its name. */
 enum tributary_code tributary_producer_get(struct tributary *client, const struct tributary_producers_query *query,
                                            struct tributary_status *status);
+
+/* Removes a producer: gently, for at most `drain_ns` (0: 5 s), or with `cancel` at once. Its name is free; a session's program is told, and
+ * does not come back by itself. `each` (NULL allowed) is given the producer as it was.
+ *   TRIBUTARY_NOT_FOUND  no such producer; nothing changed */
+struct tributary_removal {
+    const char *name;
+    bool cancel;
+    int64_t drain_ns;
+    int64_t timeout_ns;
+    void (*each)(void *ctx, const struct tributary_producer *producer);
+    void *ctx;
+};
+enum tributary_code tributary_producer_remove(struct tributary *client, const struct tributary_removal *removal,
+                                              struct tributary_status *status);
 
 /* Subscriptions in the order of their beginning, page by page. */
 struct tributary_subscriptions_query {

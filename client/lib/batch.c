@@ -2,15 +2,15 @@
 #include "client/lib/batch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/lib/encode.h"
 
 #define FIELD_PRODUCER 2u
 
-struct batch *batch_new(struct tributary_bytes producer, size_t room)
+static struct batch *make(size_t head_size, size_t room)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
-    const size_t head_size = text_field_size(producer);
 
     if (batch == NULL)
         return NULL;
@@ -22,9 +22,26 @@ struct batch *batch_new(struct tributary_bytes producer, size_t room)
     }
     list_init(&batch->node);
     atomic_init(&batch->refs, 1);
-    text_field_write(batch->at, FIELD_PRODUCER, producer);
     batch->head_size = head_size;
     batch->size = head_size;
+    return batch;
+}
+
+struct batch *batch_new(struct tributary_bytes producer, size_t room)
+{
+    struct batch *batch = make(text_field_size(producer), room);
+
+    if (batch != NULL)
+        text_field_write(batch->at, FIELD_PRODUCER, producer);
+    return batch;
+}
+
+struct batch *batch_new_after(struct tributary_bytes head, size_t room)
+{
+    struct batch *batch = make(head.size, room);
+
+    if (batch != NULL && head.size > 0)
+        memcpy(batch->at, head.at, head.size);
     return batch;
 }
 

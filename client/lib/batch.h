@@ -13,6 +13,8 @@
 #include "base/list.h"
 #include "client/lib/event.h"
 
+struct lane;
+
 struct batch {
     struct list node;
     _Atomic uint32_t refs;
@@ -23,10 +25,14 @@ struct batch {
     uint64_t first_event; /* counted in the publisher, from 1 */
     uint64_t number;      /* in the stream that carries it, from 1 */
     int64_t born_ns;      /* clock_mono_ns() of its first event */
+    struct lane *lane;    /* of a session: where it belongs; NULL otherwise */
 };
 
 /* Empty but for the producer's name. `room` is a guess. NULL: out of memory. */
 struct batch *batch_new(struct tributary_bytes producer, size_t room);
+
+/* The same with any fields, already encoded, before the events. */
+struct batch *batch_new_after(struct tributary_bytes head, size_t room);
 void batch_release(struct batch *batch); /* any thread; NULL allowed */
 
 /* `size` is event_size(). False: out of memory, and nothing changed. */

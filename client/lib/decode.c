@@ -7,11 +7,22 @@
 #include <stdlib.h>
 
 #include "client/lib/decode_notice.h"
+#include "client/lib/encode.h"
 #include "client/lib/wire.h"
 
 #define MALFORMED "a malformed message"
 
-enum { BATCH_RUNS = 1, BATCH_LOST, BATCH_PRODUCERS, BATCH_PROGRESS, BATCH_CLOSING, BATCH_STARTED, BATCH_KINDS };
+enum {
+    BATCH_RUNS = 1,
+    BATCH_LOST,
+    BATCH_PRODUCERS,
+    BATCH_PROGRESS,
+    BATCH_CLOSING,
+    BATCH_STARTED,
+    BATCH_ANSWERS,
+    BATCH_SETTINGS,
+    BATCH_KINDS
+};
 
 /* A run without its events. */
 struct run {
@@ -187,6 +198,7 @@ static const char *deliver_run(struct decoder *decoder, struct tributary_bytes b
             return "a malformed event";
         run.head.sequence = run.sequences > 0 ? decoder->sequences[i] : run.first_sequence + i;
         decoder->events++;
+        decoder->bytes += event_field_size(field.bytes.size);
         i++;
         if (watch->event != NULL)
             watch->event(watch->ctx, &run.head);
@@ -199,6 +211,10 @@ static const char *apply(struct decoder *decoder, uint32_t kind, struct tributar
     switch (kind) {
     case BATCH_STARTED:
         return decode_started(decoder, body, watch);
+    case BATCH_SETTINGS:
+        return decode_settings(decoder, body, watch);
+    case BATCH_ANSWERS:
+        return decode_answer(decoder, body, watch);
     case BATCH_LOST:
         return decode_lost(body, watch);
     case BATCH_RUNS:
@@ -229,7 +245,8 @@ static const char *apply_kind(struct decoder *decoder, uint32_t kind, struct byt
 
 const char *decode_batch(struct decoder *decoder, struct bytes message, const struct tributary_watch *watch)
 {
-    static const uint32_t order[] = {BATCH_STARTED, BATCH_LOST, BATCH_RUNS, BATCH_PRODUCERS, BATCH_PROGRESS, BATCH_CLOSING};
+    static const uint32_t order[] = {BATCH_STARTED, BATCH_SETTINGS,  BATCH_ANSWERS,  BATCH_LOST,
+                                     BATCH_RUNS,    BATCH_PRODUCERS, BATCH_PROGRESS, BATCH_CLOSING};
     struct cursor cursor = wire_within((struct tributary_bytes){message.at, message.size});
     const char *fault = NULL;
     struct wire_field field;
@@ -239,6 +256,9 @@ const char *decode_batch(struct decoder *decoder, struct bytes message, const st
     decoder->has_started = false;
     decoder->resume_token = (struct tributary_bytes){NULL, 0};
     decoder->events = 0;
+    decoder->bytes = 0;
+    decoder->has_settings = false;
+    decoder->answered = 0;
     while (cursor.at != cursor.end) {
         if (!wire_next(&cursor, &field) || (field.number < BATCH_KINDS && field.type != WIRE_LEN))
             return MALFORMED;

@@ -1,4 +1,4 @@
-/* decode_notice.c - Started, Lost, ProducerStatus, Progress and Closing, and the names of what they say. */
+/* decode_notice.c - Started, Settings, AckResult, Lost, ProducerStatus, Progress and Closing, and the names of what they say. */
 #include "client/lib/decode_notice.h"
 
 #include "client/lib/wire.h"
@@ -39,8 +39,8 @@ static int64_t duration(uint64_t nanos)
 
 static bool read_settings(struct tributary_bytes body, struct tributary_settings *settings)
 {
-    uint64_t v[11] = {0};
-    struct slot slots[10];
+    uint64_t v[12] = {0};
+    struct slot slots[11];
 
     for (uint32_t i = 0; i < ARRAY_LEN(slots); i++)
         slots[i] = (struct slot){WIRE_TAG(i + 1, WIRE_VARINT), &v[i + 1], NULL};
@@ -57,6 +57,7 @@ static bool read_settings(struct tributary_bytes body, struct tributary_settings
         .max_batch_events = (uint32_t)v[8],
         .max_batch_bytes = (uint32_t)v[9],
         .heartbeat_ns = duration(v[10]),
+        .revision = (uint32_t)v[11],
     };
     return true;
 }
@@ -79,6 +80,38 @@ const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
     decoder->has_started = true;
     if (watch->started != NULL)
         watch->started(watch->ctx, started);
+    return NULL;
+}
+
+const char *decode_settings(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch)
+{
+    struct tributary_settings settings;
+
+    if (!read_settings(body, &settings))
+        return "malformed settings";
+    decoder->has_settings = true;
+    if (watch->settings != NULL)
+        watch->settings(watch->ctx, &settings);
+    return NULL;
+}
+
+const char *decode_answer(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch)
+{
+    struct tributary_answer answer = {.request = 0};
+    uint64_t code = 0;
+    const struct slot slots[] = {
+        {WIRE_TAG(1, WIRE_VARINT), &answer.request, NULL},
+        {WIRE_TAG(2, WIRE_VARINT), &code, NULL},
+        {WIRE_TAG(3, WIRE_LEN), NULL, &answer.message},
+        {WIRE_TAG(4, WIRE_LEN), NULL, &answer.reason},
+    };
+
+    if (!read_slots(body, slots, ARRAY_LEN(slots)))
+        return "a malformed answer";
+    answer.code = (enum tributary_code)code;
+    decoder->answered = MAX_OF(decoder->answered, answer.request);
+    if (watch->answered != NULL)
+        watch->answered(watch->ctx, &answer);
     return NULL;
 }
 
@@ -196,14 +229,14 @@ const char *tributary_state_name(int state)
 
 const char *tributary_closing_name(int reason)
 {
-    static const char *const names[] = {"UNSPECIFIED", "SERVER_DRAINING", "FINISHED", "DISCONNECTED"};
+    static const char *const names[] = {"UNSPECIFIED", "SERVER_DRAINING", "FINISHED", "DISCONNECTED", "ALL_ENDED"};
 
     return name_of(names, ARRAY_LEN(names), reason);
 }
 
 const char *tributary_overflow_name(int overflow)
 {
-    static const char *const names[] = {"DEFAULT", "BLOCK", "DROP_OLDEST", "DROP_NEWEST", "DISCONNECT"};
+    static const char *const names[] = {"DEFAULT", "BLOCK", "DROP_OLDEST", "DROP_NEWEST", "DISCONNECT", "LATEST_PER_KEY"};
 
     return name_of(names, ARRAY_LEN(names), overflow);
 }

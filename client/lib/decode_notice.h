@@ -5,6 +5,8 @@
 #include "client/lib/decoder.h"
 
 const char *decode_started(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch);
+const char *decode_settings(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch);
+const char *decode_answer(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch);
 const char *decode_lost(struct tributary_bytes body, const struct tributary_watch *watch);
 const char *decode_status(struct tributary_bytes body, const struct tributary_watch *watch);
 const char *decode_progress(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch);

@@ -23,7 +23,9 @@ struct decoder {
     bool has_started;
     struct tributary_started started;
     struct tributary_bytes resume_token; /* of Closing, else of Progress; empty: none came */
-    uint64_t events;                     /* delivered by this message */
+    uint64_t events, bytes;              /* delivered by this message */
+    bool has_settings;                   /* new selectors are in force */
+    uint64_t answered;                   /* the newest step that was not followed; 0: none */
 };
 
 #endif

@@ -1,5 +1,5 @@
-/* questions.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows it in our own structures, whose texts lie
- * in the unpacked message. */
+/* questions.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows it in our own structures, whose texts
+ * lie in the unpacked message. */
 #include "client/lib/unary.h"
 
 #include <stdlib.h>
@@ -47,11 +47,21 @@ static struct tributary_tally tally(const Tributary__V1__Tally *from)
     return from == NULL ? (struct tributary_tally){0, 0} : (struct tributary_tally){from->events, from->bytes};
 }
 
-static void show_producer(const struct tributary_producers_query *query, const Tributary__V1__Producer *from)
+/* False: out of memory. */
+static bool show_producer(void (*each)(void *ctx, const struct tributary_producer *producer), void *ctx,
+                          const Tributary__V1__Producer *from)
 {
+    struct tributary_label *labels = calloc(from->n_labels + 1, sizeof(*labels));
+
+    if (labels == NULL)
+        return false;
+    for (size_t i = 0; i < from->n_labels; i++)
+        labels[i] = (struct tributary_label){from->labels[i]->key, from->labels[i]->value};
+
     const struct tributary_producer producer = {
         .name = from->name,
         .peer = from->peer,
+        .is_session = from->kind == TRIBUTARY__V1__PRODUCER__KIND__SESSION,
         .state = (int)from->state,
         .epoch = from->epoch,
         .last_sequence = from->last_sequence,
@@ -60,9 +70,19 @@ static void show_producer(const struct tributary_producers_query *query, const T
         .blocked_calls = from->blocked_calls,
         .subscriptions = from->subscriptions,
         .last_event_unix_nano = from->last_event_unix_nano,
+        .labels = labels,
+        .label_count = from->n_labels,
+        .topics = (const char *const *)from->topics,
+        .topic_count = from->n_topics,
+        .per_consumer = from->per_consumer != 0,
+        .activations = from->activations,
+        .paused_activations = from->paused_activations,
+        .cut_activations = from->cut_activations,
     };
 
-    query->each(query->ctx, &producer);
+    each(ctx, &producer);
+    free(labels);
+    return true;
 }
 
 static struct tributary_settings settings(const Tributary__V1__Settings *from)
@@ -80,6 +100,7 @@ static struct tributary_settings settings(const Tributary__V1__Settings *from)
         .max_batch_events = from->max_batch_events,
         .max_batch_bytes = from->max_batch_bytes,
         .heartbeat_ns = (int64_t)MIN_OF(from->heartbeat_interval_nanos, (uint64_t)INT64_MAX),
+        .revision = from->revision,
     };
 }
 
@@ -176,8 +197,10 @@ enum tributary_code tributary_producers(struct tributary *client, const struct t
         answer = (void *)ask(client, &question, &request.base, &tributary__v1__list_producers_response__descriptor, status);
         if (answer == NULL)
             break;
-        for (size_t i = 0; i < answer->n_producers; i++)
-            show_producer(query, answer->producers[i]);
+        for (size_t i = 0; i < answer->n_producers; i++) {
+            if (!show_producer(query->each, query->ctx, answer->producers[i]))
+                status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+        }
         more = turn_page(&token, answer->next_page_token, &pages);
         protobuf_c_message_free_unpacked(&answer->base, NULL);
     }
@@ -197,7 +220,35 @@ enum tributary_code tributary_producer_get(struct tributary *client, const struc
     request.name = text(query->pattern);
     answer = (void *)ask(client, &question, &request.base, &tributary__v1__producer__descriptor, status);
     if (answer != NULL) {
-        show_producer(query, answer);
+        if (!show_producer(query->each, query->ctx, answer))
+            status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+        protobuf_c_message_free_unpacked(&answer->base, NULL);
+    }
+    return status->code;
+}
+
+enum tributary_code tributary_producer_remove(struct tributary *client, const struct tributary_removal *removal,
+                                              struct tributary_status *status)
+{
+    const struct question question = {"/tributary.v1.Admin/RemoveProducer", removal->timeout_ns};
+    Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
+    Tributary__V1__RemoveProducerRequest request = TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__INIT;
+    struct tributary_status own;
+    Tributary__V1__Producer *answer = NULL;
+
+    status = status != NULL ? status : &own;
+    request.name = text(removal->name);
+    request.mode =
+        removal->cancel ? TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL : TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__DRAIN;
+    if (removal->drain_ns > 0 && !removal->cancel) {
+        duration.seconds = removal->drain_ns / NS_PER_S;
+        duration.nanos = (int32_t)(removal->drain_ns % NS_PER_S);
+        request.deadline = &duration;
+    }
+    answer = (void *)ask(client, &question, &request.base, &tributary__v1__producer__descriptor, status);
+    if (answer != NULL) {
+        if (removal->each != NULL && !show_producer(removal->each, removal->ctx, answer))
+            status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         protobuf_c_message_free_unpacked(&answer->base, NULL);
     }
     return status->code;

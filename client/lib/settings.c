@@ -7,6 +7,9 @@
 #include "event/primitives.h"
 
 #define LIST_MOST 64u
+#define REQUEST_MOST 65536u
+#define NOTICES_NONE 2u
+#define END_WHEN_ALL_ENDED 2u
 
 static void put_tag(struct buf *buf, uint32_t number, uint32_t type)
 {
@@ -20,7 +23,7 @@ static void put_varint(struct buf *buf, uint64_t value)
     buf_bytes(buf, bytes, varint_write(bytes, value));
 }
 
-static void put_number(struct buf *buf, uint32_t number, uint64_t value)
+void settings_write_number(struct buf *buf, uint32_t number, uint64_t value)
 {
     if (value == 0)
         return;
@@ -62,17 +65,29 @@ void settings_write_duration(struct buf *buf, uint32_t number, int64_t duration_
     if (duration_ns == 0)
         return;
     if (duration_ns > 0) {
-        put_number(&inner, 1, (uint64_t)(duration_ns / NS_PER_S));
-        put_number(&inner, 2, (uint64_t)(duration_ns % NS_PER_S));
+        settings_write_number(&inner, 1, (uint64_t)(duration_ns / NS_PER_S));
+        settings_write_number(&inner, 2, (uint64_t)(duration_ns % NS_PER_S));
     }
     put_message(buf, number, &inner);
+}
+
+static void put_pairs(struct buf *buf, uint32_t number, const char *const (*pairs)[2], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct buf pair = {0};
+
+        put_text(&pair, 1, pairs[i][0]);
+        put_text(&pair, 2, pairs[i][1]);
+        put_message(buf, number, &pair);
+    }
 }
 
 static const char *put_selector(struct buf *request, uint32_t number, const struct tributary_selector *selector)
 {
     struct buf inner = {0};
 
-    if (selector->key_count > LIST_MOST || selector->type_count > LIST_MOST || selector->header_count > LIST_MOST)
+    if (selector->key_count > LIST_MOST || selector->type_count > LIST_MOST || selector->header_count > LIST_MOST ||
+        selector->label_count > LIST_MOST)
         return "a selector's list has over 64 entries";
     put_text(&inner, 1, selector->producer);
     put_text(&inner, 2, selector->topic);
@@ -80,13 +95,8 @@ static const char *put_selector(struct buf *request, uint32_t number, const stru
         put_bytes(&inner, 3, selector->keys[i], strlen(selector->keys[i]));
     for (size_t i = 0; i < selector->type_count; i++)
         put_bytes(&inner, 4, selector->types[i], strlen(selector->types[i]));
-    for (size_t i = 0; i < selector->header_count; i++) {
-        struct buf pair = {0};
-
-        put_text(&pair, 1, selector->headers[i][0]);
-        put_text(&pair, 2, selector->headers[i][1]);
-        put_message(&inner, 5, &pair);
-    }
+    put_pairs(&inner, 5, selector->headers, selector->header_count);
+    put_pairs(&inner, 6, selector->labels, selector->label_count);
     put_message(request, number, &inner);
     return NULL;
 }
@@ -104,21 +114,27 @@ static void put_buffer(struct buf *request, const struct tributary_subscriber_op
 {
     struct buf inner = {0};
 
-    put_number(&inner, 1, options->max_events);
-    put_number(&inner, 2, options->max_bytes);
+    settings_write_number(&inner, 1, options->max_events);
+    settings_write_number(&inner, 2, options->max_bytes);
     settings_write_duration(&inner, 3, options->max_age_ns);
-    put_number(&inner, 4, (uint64_t)options->overflow);
+    settings_write_number(&inner, 4, (uint64_t)options->overflow);
     settings_write_duration(&inner, 5, options->block_timeout_ns);
-    put_number(&inner, 6, (uint64_t)options->fallback);
+    settings_write_number(&inner, 6, (uint64_t)options->fallback);
     put_message(request, 4, &inner);
 }
 
-const char *settings_write(const struct tributary_subscriber_options *options, struct buf *request)
+const char *settings_write_selectors(const struct tributary_selection *selection, struct buf *request)
 {
     static const struct tributary_selector everything = {.producer = "*"};
-    const bool none = options->selector_count == 0;
+    const bool none = selection->selector_count == 0;
+    const char *fault = put_selectors(request, 1, none ? &everything : selection->selectors, none ? 1 : selection->selector_count);
+
+    return fault != NULL ? fault : put_selectors(request, 2, selection->exclude, selection->exclude_count);
+}
+
+static const char *fault_of(const struct tributary_subscriber_options *options)
+{
     const int64_t durations[] = {options->max_age_ns, options->block_timeout_ns, options->linger_ns, options->heartbeat_ns};
-    const char *fault = NULL;
 
     for (size_t i = 0; i < ARRAY_LEN(durations); i++) {
         if (durations[i] < TRIBUTARY_NONE)
@@ -126,19 +142,55 @@ const char *settings_write(const struct tributary_subscriber_options *options, s
     }
     if (options->resume_token.size > RESUME_TOKEN_MOST)
         return "resume_token: over 64 KiB";
-    fault = put_selectors(request, 1, none ? &everything : options->selectors, none ? 1 : options->selector_count);
-    if (fault == NULL)
-        fault = put_selectors(request, 2, options->exclude, options->exclude_count);
+    if (options->request.size > REQUEST_MOST)
+        return "request: over 64 KiB";
+    if (options->start_last > 0 && options->resume_token.size > 0)
+        return "start_last and resume_token exclude each other";
+    if (!options->consume && (options->credit_events > 0 || options->credit_bytes > 0 || options->credit_by_hand))
+        return "credit: only with consume";
+    return NULL;
+}
+
+const char *settings_write_rest(const struct tributary_subscriber_options *options, struct buf *request)
+{
+    const char *fault = fault_of(options);
+
     if (fault != NULL)
         return fault;
+    if (options->request.size > 0)
+        put_bytes(request, 3, options->request.at, options->request.size);
     put_buffer(request, options);
     settings_write_duration(request, 5, options->linger_ns);
-    put_number(request, 6, options->max_batch_events);
-    put_number(request, 7, options->max_batch_bytes);
+    settings_write_number(request, 6, options->max_batch_events);
+    settings_write_number(request, 7, options->max_batch_bytes);
     settings_write_duration(request, 9, options->heartbeat_ns);
-    put_number(request, 10, options->no_statuses ? 2 : 0);
+    settings_write_number(request, 10, options->no_statuses ? NOTICES_NONE : 0);
     put_text(request, 11, options->name);
+    settings_write_number(request, 12, options->end_when_all_ended ? END_WHEN_ALL_ENDED : 0);
     return NULL;
+}
+
+const char *settings_write(const struct tributary_subscriber_options *options, struct buf *request)
+{
+    const struct tributary_selection selection = {options->selectors, options->selector_count, options->exclude, options->exclude_count};
+    const char *fault = settings_write_selectors(&selection, request);
+
+    return fault != NULL ? fault : settings_write_rest(options, request);
+}
+
+void settings_write_limit(struct buf *request, uint64_t events)
+{
+    settings_write_number(request, 13, events);
+}
+
+void settings_write_last(struct buf *request, uint32_t events)
+{
+    struct buf inner = {0};
+
+    if (events == 0)
+        return;
+    settings_write_number(&inner, 2, events);
+    put_message(request, 8, &inner);
 }
 
 void settings_write_resume(struct buf *request, struct bytes token)

@@ -1,7 +1,9 @@
 /* subscribe.h - one merged stream of many producers. Part of <tributary/tributary.h>.
  *
  * A subscriber keeps its stream: when the connection is lost, it connects again, with growing pauses, from the newest resume token. The
- * server then says through lost() what passed meanwhile. A stream that is silent for three heartbeats counts as lost. */
+ * server then says through lost() what passed meanwhile. A stream that is silent for three heartbeats counts as lost.
+ *
+ * With `consume` the same stream can be steered: credit bounds what is on its way, new selectors replace the old ones. */
 #ifndef TRIBUTARY_SUBSCRIBE_H
 #define TRIBUTARY_SUBSCRIBE_H
 
@@ -17,14 +19,17 @@ struct tributary_selector {
     size_t type_count;
     const char *const (*headers)[2]; /* { name, pattern for the value }: all of them must match */
     size_t header_count;
+    const char *const (*labels)[2]; /* of the producer, likewise */
+    size_t label_count;
 };
 
 enum tributary_overflow {
-    TRIBUTARY_OVERFLOW_DEFAULT = 0, /* DROP_OLDEST */
+    TRIBUTARY_OVERFLOW_DEFAULT = 0, /* DROP_OLDEST; BLOCK for producers that are asked per consumer */
     TRIBUTARY_OVERFLOW_BLOCK = 1,   /* hold producers back, for at most `block_timeout_ns` */
     TRIBUTARY_OVERFLOW_DROP_OLDEST = 2,
     TRIBUTARY_OVERFLOW_DROP_NEWEST = 3,
-    TRIBUTARY_OVERFLOW_DISCONNECT = 4
+    TRIBUTARY_OVERFLOW_DISCONNECT = 4,
+    TRIBUTARY_OVERFLOW_LATEST_PER_KEY = 5 /* keep the newest waiting event of each source, topic and key */
 };
 
 /* The settings in force, defaults filled in. Durations: 0 is none. */
@@ -39,6 +44,7 @@ struct tributary_settings {
     uint32_t max_batch_events;
     uint32_t max_batch_bytes;
     int64_t heartbeat_ns;
+    uint32_t revision; /* rises with each tributary_subscriber_select() that was followed; 0 at the start of a stream */
 };
 
 struct tributary_started {
@@ -75,10 +81,20 @@ struct tributary_closing {
     uint64_t deadline_unix_nano;
 };
 
+/* A step of a consuming subscriber that the server did not follow, such as bad selectors. The stream goes on. */
+struct tributary_answer {
+    uint64_t request; /* the number of the message in the stream, counted from 1 */
+    enum tributary_code code;
+    struct tributary_bytes message;
+    struct tributary_bytes reason; /* as in ErrorInfo.reason */
+};
+
 /* Client thread; each may be NULL. Views are valid during the call. Within a message the order is the one here, down to `closing`.
  * After tributary_subscriber_cancel() from one of them, only `applied` and `ended` follow. */
 struct tributary_watch {
-    void (*started)(void *ctx, const struct tributary_started *started); /* once per stream: again after a reconnect */
+    void (*started)(void *ctx, const struct tributary_started *started);    /* once per stream: again after a reconnect */
+    void (*settings)(void *ctx, const struct tributary_settings *settings); /* new selectors: in force from here on */
+    void (*answered)(void *ctx, const struct tributary_answer *answer);
     void (*lost)(void *ctx, const struct tributary_lost *lost);
     void (*event)(void *ctx, const struct tributary_delivery *delivery);
     void (*status)(void *ctx, const struct tributary_producer_status *status);
@@ -112,7 +128,15 @@ struct tributary_subscriber_options {
     int64_t heartbeat_ns;                /* 0: 10 s. TRIBUTARY_NONE: no heartbeats, so a silent stream is never given up */
     struct tributary_bytes resume_token; /* where an earlier stream stood; empty: with what is published from now on */
     bool no_statuses;                    /* no status() for producers */
-    bool no_reconnect;                   /* the first loss of the connection ends it, with UNAVAILABLE */
+    struct tributary_bytes request;      /* handed unchanged to each producer that is asked per consumer; at most 64 KiB */
+    uint32_t start_last;     /* begin with the last so many events of each shared producer; at most 1024; not with a resume token */
+    bool end_when_all_ended; /* OK when at least one producer was asked and all have ended: for finite answers */
+    uint64_t limit_events;   /* OK after so many events, over reconnects; 0: no limit */
+    bool consume;            /* may be steered: credit and tributary_subscriber_select() */
+    uint64_t credit_events;  /* with `consume`: events that may be on their way; 0: no bound */
+    uint64_t credit_bytes;   /* bytes, likewise: an event larger than this is never sent */
+    bool credit_by_hand;     /* both are granted once, and then by tributary_subscriber_credit(); otherwise as events are handled */
+    bool no_reconnect;       /* the first loss of the connection ends it, with UNAVAILABLE */
 };
 
 /* Begins. Everything in `options` and `watch` is copied.
@@ -121,6 +145,24 @@ struct tributary_subscriber_options {
 enum tributary_code tributary_subscribe(struct tributary *client, const struct tributary_subscriber_options *options,
                                         const struct tributary_watch *watch, struct tributary_subscriber **subscriber_out,
                                         struct tributary_status *status);
+
+/* With `consume` and `credit_by_hand`: so much more may be sent; 0 adds nothing. What was granted and not used is granted again after a
+ * reconnect. Does not wait.
+ *   TRIBUTARY_FAILED_PRECONDITION  the subscriber does not take credit by hand; nothing changed */
+enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber, uint64_t events, uint64_t bytes);
+
+/* With `consume`: these replace the old ones; none: everything. What waits at the server stays; settings() follows the last event of the
+ * old ones, or answered() says what is wrong with these. Does not wait; of several in a row only the last may be told.
+ *   TRIBUTARY_FAILED_PRECONDITION  the subscriber does not consume; nothing changed
+ *   TRIBUTARY_INVALID_ARGUMENT     a list has over 64 entries; nothing changed
+ *   TRIBUTARY_RESOURCE_EXHAUSTED   no memory; nothing changed */
+struct tributary_selection {
+    const struct tributary_selector *selectors;
+    size_t selector_count;
+    const struct tributary_selector *exclude;
+    size_t exclude_count;
+};
+enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber, const struct tributary_selection *selection);
 
 /* Ends gently: the server delivers what waits, for at most `drain_ns` (0: 5 s; TRIBUTARY_NONE: nothing more), then ended() says OK.
  * With no stream at the moment, ended() says CANCELLED at once. Does not wait; a second call changes nothing. */

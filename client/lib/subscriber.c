@@ -10,6 +10,8 @@
 static void forget(struct tributary_subscriber *subscriber)
 {
     buf_fini(&subscriber->request);
+    buf_fini(&subscriber->selectors);
+    consume_fini(&subscriber->consume);
     buf_fini(&subscriber->token);
     buf_fini(&subscriber->id);
     decoder_fini(&subscriber->decoder);
@@ -25,11 +27,15 @@ enum tributary_code tributary_subscribe(struct tributary *client, const struct t
     if (subscriber == NULL)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
 
-    const char *fault = settings_write(options, &subscriber->request);
+    const struct tributary_selection selection = {options->selectors, options->selector_count, options->exclude, options->exclude_count};
+    const char *fault = settings_write_selectors(&selection, &subscriber->selectors);
+
+    if (fault == NULL)
+        fault = settings_write_rest(options, &subscriber->request);
 
     if (options->resume_token.size > 0 && fault == NULL)
         buf_bytes(&subscriber->token, options->resume_token.at, options->resume_token.size);
-    if (fault != NULL || subscriber->request.broken || subscriber->token.broken) {
+    if (fault != NULL || subscriber->request.broken || subscriber->selectors.broken || subscriber->token.broken) {
         forget(subscriber);
         return fault != NULL ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
                              : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
@@ -37,6 +43,11 @@ enum tributary_code tributary_subscribe(struct tributary *client, const struct t
     subscriber->client = client;
     subscriber->watch = *watch;
     subscriber->no_reconnect = options->no_reconnect;
+    subscriber->start_last = options->start_last;
+    subscriber->limit_events = options->limit_events;
+    subscriber->consume.on = options->consume;
+    subscriber->consume.events = credit_of(options->credit_events, options->credit_by_hand);
+    subscriber->consume.bytes = credit_of(options->credit_bytes, options->credit_by_hand);
     CHECK(pthread_mutex_init(&subscriber->lock, NULL) == 0);
     cond_init(&subscriber->changed);
     subscriber_stream_init(subscriber);

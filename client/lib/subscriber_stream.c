@@ -7,6 +7,7 @@
 #include "client/lib/status.h"
 
 #define METHOD "/tributary.v1.Subscriber/Subscribe"
+#define CONSUME_METHOD "/tributary.v1.Subscriber/Consume"
 #define FINISH_METHOD "/tributary.v1.Subscriber/Finish"
 #define HEARTBEATS_MISSED 3
 #define DRAIN_DEFAULT_NS (5 * NS_PER_S)
@@ -35,18 +36,43 @@ static grpc_slice slice_of(struct buf *buf)
     return slice;
 }
 
+/* A start with the last events is for the first stream only: a later one goes on where that stood. */
+static void write_request(const struct tributary_subscriber *subscriber, struct buf *request)
+{
+    buf_bytes(request, subscriber->selectors.at, subscriber->selectors.size);
+    buf_bytes(request, subscriber->request.at, subscriber->request.size);
+    if (subscriber->token.size > 0)
+        settings_write_resume(request, (struct bytes){subscriber->token.at, subscriber->token.size});
+    else if (!subscriber->was_live)
+        settings_write_last(request, subscriber->start_last);
+    if (subscriber->limit_events > 0)
+        settings_write_limit(request, subscriber->limit_events - subscriber->delivered);
+}
+
+/* The limit was reached and only the server's word for it is missing. */
+static bool has_all(const struct tributary_subscriber *subscriber)
+{
+    return subscriber->limit_events > 0 && subscriber->delivered >= subscriber->limit_events;
+}
+
 static void open_stream(struct tributary_subscriber *subscriber)
 {
+    struct stream_opening opening = {.method = CONSUME_METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
     struct buf whole = {0};
 
-    buf_bytes(&whole, subscriber->request.at, subscriber->request.size);
-    settings_write_resume(&whole, (struct bytes){subscriber->token.at, subscriber->token.size});
+    write_request(subscriber, &whole);
     subscriber->decoder.resumed = subscriber->token_is_ours && subscriber->token.size > 0;
+    client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + subscriber->client->connect_timeout_ns);
+    if (subscriber->consume.on) {
+        stream_open(&subscriber->stream, &opening);
+        consume_open(subscriber, &whole);
+        return;
+    }
 
     grpc_slice request = slice_of(&whole);
-    const struct stream_opening opening = {.method = METHOD, .first = &request, .deadline_ns = INT64_MAX, .wait_for_connection = true};
 
-    client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + subscriber->client->connect_timeout_ns);
+    opening.method = METHOD;
+    opening.first = &request;
     stream_open(&subscriber->stream, &opening);
     grpc_slice_unref(request);
 }
@@ -107,6 +133,11 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     subscriber->last = *status;
     timer_stop(&subscriber->retry);
     timer_stop(&subscriber->silence);
+    consume_lost(subscriber);
+    if (again && has_all(subscriber)) {
+        status_set(&subscriber->last, TRIBUTARY_OK, "");
+        again = false;
+    }
     if (token_was_refused(subscriber)) {
         buf_clear(&subscriber->token);
         again = true;
@@ -128,6 +159,7 @@ static void on_started(struct tributary_subscriber *subscriber)
     move(subscriber, SUBSCRIBER_LIVE);
     timer_stop(&subscriber->retry);
     subscriber->attempt = 0;
+    subscriber->was_live = true;
     buf_clear(&subscriber->id);
     buf_bytes(&subscriber->id, started->subscription_id.at, started->subscription_id.size);
     subscriber->silence_ns = 0;
@@ -162,9 +194,17 @@ static void on_message(struct stream *stream, struct bytes message)
     keep_token(subscriber);
     if (subscriber->watch.applied != NULL)
         subscriber->watch.applied(subscriber->watch.ctx);
+    subscriber->delivered += subscriber->decoder.events;
+    consume_heard(subscriber);
     subscriber->last_message_ns = clock_mono_ns();
     if (fault != NULL)
         stream_cancel(stream, TRIBUTARY_INTERNAL, fault);
+}
+
+static void on_sent(struct stream *stream, bool ok)
+{
+    if (ok)
+        consume_pump(container_of(stream, struct tributary_subscriber, stream));
 }
 
 static void on_silence(struct timer *timer)
@@ -218,6 +258,10 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
     }
     move(subscriber, SUBSCRIBER_FINISHING);
     client_timer(subscriber->client, &subscriber->retry, moment_ns);
+    if (subscriber->consume.on) {
+        consume_pump(subscriber);
+        return;
+    }
     settings_write_text(&request, 1, (struct bytes){subscriber->id.at, subscriber->id.size});
     settings_write_duration(&request, 2, drain_ns);
 
@@ -251,13 +295,17 @@ static void on_work(struct post *post)
     pthread_mutex_lock(&subscriber->lock);
 
     const bool wants_cancel = subscriber->wants_cancel;
+    const bool wants_finish = subscriber->wants_finish;
     const int64_t drain_ns = subscriber->drain_ns;
 
     pthread_mutex_unlock(&subscriber->lock);
-    if (wants_cancel)
+    if (wants_cancel) {
         cancel(subscriber);
-    else
+        return;
+    }
+    if (wants_finish)
         finish(subscriber, drain_ns);
+    consume_pump(subscriber);
 }
 
 static void on_free(struct post *post)
@@ -276,7 +324,7 @@ static void on_free(struct post *post)
 
 void subscriber_stream_init(struct tributary_subscriber *subscriber)
 {
-    static const struct stream_port port = {.received = on_message, .ended = on_ended};
+    static const struct stream_port port = {.sent = on_sent, .received = on_message, .ended = on_ended};
     static const struct stream_port finish_port = {.ended = on_finish_answered};
 
     stream_init(&subscriber->stream, subscriber->client, &port);

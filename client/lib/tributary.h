@@ -1,4 +1,5 @@
-/* tributary.h - the C client of tributary: publish events, subscribe to many producers as one stream, ask the server.
+/* tributary.h - the C client of tributary: publish events, register as a producer, subscribe to many producers as one stream, ask the
+ * server.
  *
  *   struct tributary *client = NULL;
  *   struct tributary_status status;
@@ -81,12 +82,13 @@ struct tributary;
 enum tributary_code tributary_connect(const struct tributary_options *options, struct tributary **client_out,
                                       struct tributary_status *status);
 
-/* Ends the client, its connection and its thread. Its publishers and subscribers must have been freed before, and no call may be
+/* Ends the client, its connection and its thread. Its publishers, sessions and subscribers must have been freed before, and no call may be
  * running. Waits for the thread; never call it from a callback. NULL is allowed. */
 void tributary_free(struct tributary *client);
 
 #include "admin.h"
 #include "publish.h"
+#include "session.h"
 #include "subscribe.h"
 
 #ifdef __cplusplus
