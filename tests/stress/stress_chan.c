@@ -1,18 +1,20 @@
-/* stress_chan.c - three putters, one taker and one who looks, on one channel: any policy, any ending. Order, losses and sums must come out
- * exact.
+/* stress_chan.c - four putters, some of them paced, one taker and one who looks, on one channel: any policy, any ending. Order, losses and
+ * sums must come out exact; nobody is asked to pause twice, or after its feed was closed.
  *
  * For ThreadSanitizer. A failure names its seed; TRIBUTARY_SEED=<it> runs that round alone. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "flow/chan.h"
 #include "lib/chunks.h"
+#include "lib/events.h"
 
 #define ROUNDS 300
-#define PUTTERS 3
+#define PUTTERS 4
 #define PUTS 150
 #define EVENTS_MOST 20
 
@@ -27,7 +29,12 @@ struct putter {
     struct source *source;
     struct feed *feed;
     struct stall stall;
-    struct flag over;
+    struct flag over; /* paced: may go on */
+    bool paced;
+    bool paused, closed;      /* paced: of whoever calls on_pace(), one at a time; closed once feed_close() returned */
+    _Atomic bool stops;       /* paced: for the putter */
+    uint64_t marks[PUTS + 1]; /* what was put before each */
+    uint64_t line;            /* the taker's: of the last mark that was told */
     uint64_t random;
     uint64_t accepted;                    /* events of puts that were not refused */
     uint64_t delivered, lost, last_taken; /* the taker's */
@@ -117,6 +124,56 @@ static void on_over(struct stall *stall)
     flag_raise(&container_of(stall, struct putter, stall)->over);
 }
 
+static void on_pace(void *ctx, bool pause)
+{
+    struct putter *putter = ctx;
+
+    HOLDS(putter->round, putter->paused != pause && !putter->closed);
+    putter->paused = pause;
+    atomic_store(&putter->stops, pause);
+    if (!pause)
+        flag_raise(&putter->over);
+}
+
+static struct chunk *draw_chunk(struct putter *putter, uint64_t first_sequence)
+{
+    uint32_t count = 1 + roll(&putter->random, EVENTS_MOST), size = 1 + roll(&putter->random, 50);
+    struct chunk *chunk;
+
+    if (putter->round->limits.overflow != OVERFLOW_LATEST_PER_KEY)
+        return chunk_even(putter->source, first_sequence, clock_mono_ns(), count, size);
+    chunk = sample_chunk(count, "t", size);
+    chunk->source = source_retain(putter->source);
+    chunk->first_sequence = first_sequence;
+    chunk->observed_mono_ns = clock_mono_ns();
+    return chunk;
+}
+
+/* Some producers pause when they are asked to, for a while; others do not care. */
+static enum err put_paced(struct putter *putter, struct chunk *chunk)
+{
+    if (atomic_load(&putter->stops) && roll(&putter->random, 4))
+        (void)flag_await(&putter->over, clock_mono_ns() + NS_PER_MS);
+    return chan_put(putter->round->chan, putter->feed, chunk, 0, chunk->count, NULL);
+}
+
+static enum err put_waiting(struct putter *putter, struct chunk *chunk)
+{
+    enum err err;
+
+    stall_begin(&putter->stall);
+    err = chan_put(putter->round->chan, putter->feed, chunk, 0, chunk->count, &putter->stall);
+    if (stall_end(&putter->stall) == ERR_AGAIN)
+        HOLDS(putter->round, flag_await(&putter->over, clock_mono_ns() + 60 * NS_PER_S));
+    return err;
+}
+
+static void draw_line(struct putter *putter, uint32_t number, uint64_t sequence)
+{
+    putter->marks[number] = sequence;
+    chan_mark(putter->round->chan, number * PUTTERS + (uint32_t)putter->source->epoch);
+}
+
 static void *put_all(void *ctx)
 {
     struct putter *putter = ctx;
@@ -126,20 +183,20 @@ static void *put_all(void *ctx)
 
     putter->stall.over = on_over;
     for (int i = 0; i < PUTS && err != ERR_CLOSED; i++) {
-        uint32_t count = 1 + roll(&putter->random, EVENTS_MOST);
-        struct chunk *chunk = chunk_even(putter->source, next, clock_mono_ns(), count, 1 + roll(&putter->random, 50));
+        struct chunk *chunk = draw_chunk(putter, next);
+        uint32_t count = chunk->count;
 
-        stall_begin(&putter->stall);
-        err = chan_put(round->chan, putter->feed, chunk, 0, count, &putter->stall);
-        if (stall_end(&putter->stall) == ERR_AGAIN)
-            HOLDS(round, flag_await(&putter->over, clock_mono_ns() + 60 * NS_PER_S));
+        err = putter->paced ? put_paced(putter, chunk) : put_waiting(putter, chunk);
         if (err != ERR_CLOSED)
             putter->accepted += count;
         next += count + roll(&putter->random, 2);
         feed_routed(putter->feed, next - 1);
         chunk_release(chunk);
+        if (roll(&putter->random, 8) == 0)
+            draw_line(putter, (uint32_t)i + 1, next - 1);
     }
-    feed_close(round->chan, putter->feed, 9, 0, NULL);
+    feed_close(round->chan, putter->feed, 9, 5, "done");
+    putter->closed = true;
     if (atomic_fetch_sub(&round->putting, 1) > 1)
         return NULL;
     chan_drain(round->chan);
@@ -172,7 +229,7 @@ static void on_state(void *ctx, const struct feed_change *change)
 {
     struct round *round = ctx;
 
-    HOLDS(round, change->source->epoch < PUTTERS && (change->state == 1 || change->state == 9));
+    HOLDS(round, change->source->epoch < PUTTERS && (change->state == 1 || (change->state == 9 && strcmp(change->message, "done") == 0)));
 }
 
 static void check_order(struct round *round, const struct take *take)
@@ -181,9 +238,17 @@ static void check_order(struct round *round, const struct take *take)
         const struct take_entry *entry = &take->entries[i];
         struct putter *putter = putter_of(round, entry->chunk->source);
 
-        HOLDS(round, entry->chunk->first_sequence + entry->first > putter->last_taken);
+        HOLDS(round, entry->chunk->first_sequence + entry->first > MAX_OF(putter->last_taken, putter->line));
         putter->last_taken = entry->chunk->first_sequence + entry->last - 1;
     }
+}
+
+static void check_mark(struct round *round)
+{
+    uint32_t mark = chan_marked(round->chan);
+
+    if (mark > 0)
+        round->putters[mark % PUTTERS].line = round->putters[mark % PUTTERS].marks[mark / PUTTERS];
 }
 
 static void land(struct round *round, struct take *take)
@@ -212,6 +277,7 @@ static void *take_all(void *ctx)
         if (!more || roll(&round->random, 8) == 0)
             if (!flag_await(&round->readable, MIN_OF(chan_stall_until(round->chan), clock_mono_ns() + NS_PER_MS)))
                 chan_tick(round->chan, clock_mono_ns());
+        check_mark(round);
         more = chan_take(round->chan, &take, 1 + roll(&round->random, 40), 1 + roll(&round->random, 2000), clock_mono_ns());
         check_order(round, &take);
         chan_losses(round->chan, UINT32_MAX, on_loss, round);
@@ -239,13 +305,13 @@ static void begin(struct round *round, uint64_t seed)
     struct chan_watch watch = {.readable = on_readable, .ctx = round};
 
     *round = (struct round){.seed = seed, .random = seed, .putting = PUTTERS};
-    round->limits =
-        (struct chan_limits){.max_events = 1 + roll(&round->random, 60),
-                             .max_bytes = 1 + roll(&round->random, 3000),
-                             .max_age_ns = roll(&round->random, 3) ? 0 : NS_PER_MS / 5,
-                             .overflow = (enum overflow)(OVERFLOW_BLOCK + (roll(&round->random, 2) ? 0 : roll(&round->random, 4))),
-                             .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(&round->random, 3)),
-                             .block_timeout_ns = timeouts[roll(&round->random, 4)]};
+    round->limits = (struct chan_limits){
+        .max_events = 1 + roll(&round->random, 60),
+        .max_bytes = 1 + roll(&round->random, 3000),
+        .max_age_ns = roll(&round->random, 3) ? 0 : NS_PER_MS / 5,
+        .overflow = (enum overflow)(roll(&round->random, 2) ? roll(&round->random, 2) : roll(&round->random, OVERFLOW_COUNT)),
+        .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(&round->random, 3)),
+        .block_timeout_ns = timeouts[roll(&round->random, 4)]};
     round->chan = chan_new(&round->limits, &watch);
     HOLDS(round, round->chan);
     flag_init(&round->readable);
@@ -255,7 +321,8 @@ static void begin(struct round *round, uint64_t seed)
         putter->round = round;
         putter->random = seed * PUTTERS + i;
         putter->source = source_named("putter", i);
-        putter->feed = feed_open(round->chan, putter->source, 1, NULL);
+        putter->paced = roll(&round->random, 2);
+        putter->feed = feed_open(round->chan, putter->source, 1, putter->paced ? &(struct feed_pace){on_pace, putter} : NULL);
         HOLDS(round, putter->feed);
         flag_init(&putter->over);
     }
