@@ -1,5 +1,5 @@
-/* questions.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows it in our own structures, whose texts lie
- * in the unpacked message. */
+/* questions.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows it in our own structures, whose texts
+ * lie in the unpacked message. */
 #include "client/lib/unary.h"
 
 #include <stdlib.h>
