@@ -4,6 +4,7 @@
 #include "live.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void every_event_arrives_once_and_in_order(void)
@@ -181,6 +182,8 @@ static void what_is_out_of_bounds_is_refused_at_once(void)
                                                 {.connect_timeout_ns = 1},
                                                 {.keepalive_ns = 1},
                                                 {.backoff_cap_ns = 1},
+                                                {.window_bytes = 65535},
+                                                {.window_bytes = (16 << 20) + 1},
                                                 {.metadata = &bad, .metadata_count = 1}};
     struct tributary_status status;
 
@@ -238,6 +241,24 @@ static void many_threads_may_share_a_publisher(void)
     tributary_free(client);
 }
 
+/* The server takes 100 calls on a connection and lets further ones wait. */
+static void more_calls_than_a_connection_takes_open_another(void)
+{
+    enum { MANY = 150 };
+    struct tributary *client = live_client(live_target);
+    struct received *received = calloc(MANY, sizeof(*received));
+    struct tributary_subscriber *subscribers[MANY];
+
+    for (int i = 0; i < MANY; i++)
+        subscribers[i] = live_subscribe(client, &received[i], "many");
+    for (int i = 0; i < MANY; i++)
+        live_await(&received[i], &received[i].started, 1);
+    for (int i = 0; i < MANY; i++)
+        tributary_subscriber_free(subscribers[i]);
+    tributary_free(client);
+    free(received);
+}
+
 static uint64_t counted;
 
 static void count_producer(void *ctx, const struct tributary_producer *producer)
@@ -275,6 +296,7 @@ int main(int argc, char **argv)
         {"a_silent_stream_is_lost_after_three_heartbeats", a_silent_stream_is_lost_after_three_heartbeats},
         {"a_cancel_from_a_callback_is_the_last_word", a_cancel_from_a_callback_is_the_last_word},
         {"many_threads_may_share_a_publisher", many_threads_may_share_a_publisher},
+        {"more_calls_than_a_connection_takes_open_another", more_calls_than_a_connection_takes_open_another},
         {"a_server_that_comes_back_is_found_again", a_server_that_comes_back_is_found_again},
         {"the_server_answers_questions", the_server_answers_questions},
         {"without_a_server_everything_ends_in_time", without_a_server_everything_ends_in_time},
