@@ -8,7 +8,7 @@
 #ifndef TRIBUTARY_ADMIN_H
 #define TRIBUTARY_ADMIN_H
 
-#include "subscribe.h"
+#include "notice.h"
 
 struct tributary_tally {
     uint64_t events;

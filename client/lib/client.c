@@ -1,7 +1,6 @@
 /* client.c - connecting: the channel, the completion queue and the thread that serves it. */
 #include "client/lib/client.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -11,9 +10,12 @@
 #include <grpc/support/alloc.h>
 
 #include "client/lib/backoff.h"
+#include "client/lib/connection.h"
 #include "client/lib/status.h"
 
-#define RECEIVE_BYTES_MOST (16 << 20)
+#define WINDOW_BYTES_LEAST (64u << 10)
+#define WINDOW_BYTES_USUAL (256u << 10)
+#define WINDOW_BYTES_MOST (16u << 20)
 
 const char *tributary_version(void)
 {
@@ -192,49 +194,6 @@ static bool settle(int64_t asked_ns, int64_t least_ns, int64_t usual_ns, int64_t
     return *chosen_out >= least_ns && *chosen_out <= 86400 * NS_PER_S;
 }
 
-static grpc_arg number(const char *key, int64_t value)
-{
-    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = (int)value};
-}
-
-/* Our own pauses lie above the core's: the core's stay shorter than ours, so that a call which waits for the connection gets it soon. */
-static grpc_channel *channel_open(const struct tributary *client, const struct tributary_options *options, int64_t ping_ns, int64_t pong_ns)
-{
-    char agent[128];
-    const char *target = options->target != NULL ? options->target : TRIBUTARY_DEFAULT_TARGET;
-    const int64_t connect_ms = client->connect_timeout_ns / NS_PER_MS;
-    const int64_t cap_ms = MAX_OF(client->backoff_cap_ns / NS_PER_MS, 100);
-    size_t count = 0;
-    grpc_arg args[16];
-
-    snprintf(agent, sizeof(agent), "tributary-c/%s%s%.64s", TRIBUTARY_VERSION, options->name != NULL ? " " : "",
-             options->name != NULL ? options->name : "");
-    args[count++] =
-        (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)GRPC_ARG_PRIMARY_USER_AGENT_STRING, .value.string = agent};
-    args[count++] = number(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, MAX_OF(client->backoff_base_ns / NS_PER_MS, 100));
-    args[count++] = number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms);
-    args[count++] = number(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, cap_ms);
-    args[count++] = number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RECEIVE_BYTES_MOST);
-    args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 20);
-    args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
-    args[count++] = number(GRPC_ARG_ENABLE_RETRIES, 0);
-    args[count++] = number(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    args[count++] = number(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    if (ping_ns != TRIBUTARY_NONE) {
-        args[count++] = number(GRPC_ARG_KEEPALIVE_TIME_MS, ping_ns / NS_PER_MS);
-        args[count++] = number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, pong_ns / NS_PER_MS);
-        args[count++] = number(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-    }
-
-    const grpc_channel_args all = {.num_args = count, .args = args};
-    grpc_channel_credentials *plain = grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(target, plain, &all);
-
-    grpc_channel_credentials_release(plain);
-    return channel;
-}
-
 static bool copy_metadata(struct tributary *client, const struct tributary_options *options)
 {
     if (options->metadata_count > METADATA_MOST)
@@ -263,8 +222,7 @@ static void destroy(struct tributary *client)
         grpc_call_unref(client->bell);
     if (client->lame != NULL)
         grpc_channel_destroy(client->lame);
-    if (client->channel != NULL)
-        grpc_channel_destroy(client->channel);
+    connections_fini(&client->connections);
     if (client->queue != NULL)
         grpc_completion_queue_destroy(client->queue);
     pthread_mutex_destroy(&client->lock);
@@ -279,8 +237,10 @@ static void drain_queue(grpc_completion_queue *queue)
         continue;
 }
 
-static const char *bad_option(struct tributary *client, const struct tributary_options *options, int64_t *ping_out, int64_t *pong_out)
+static const char *bad_option(struct tributary *client, const struct tributary_options *options)
 {
+    struct connections *connections = &client->connections;
+
     if (!settle(options->connect_timeout_ns, 100 * NS_PER_MS, 10 * NS_PER_S, &client->connect_timeout_ns))
         return "connect_timeout_ns: from 100 ms to 24 h";
     if (!settle(options->backoff_base_ns, NS_PER_MS, 100 * NS_PER_MS, &client->backoff_base_ns))
@@ -288,11 +248,14 @@ static const char *bad_option(struct tributary *client, const struct tributary_o
     if (!settle(options->backoff_cap_ns, client->backoff_base_ns, MAX_OF(10 * NS_PER_S, client->backoff_base_ns), &client->backoff_cap_ns))
         return "backoff_cap_ns: from backoff_base_ns to 24 h";
     if (options->keepalive_ns == TRIBUTARY_NONE)
-        *ping_out = TRIBUTARY_NONE;
-    else if (!settle(options->keepalive_ns, 10 * NS_PER_S, 15 * NS_PER_S, ping_out))
+        connections->ping_ns = TRIBUTARY_NONE;
+    else if (!settle(options->keepalive_ns, 10 * NS_PER_S, 15 * NS_PER_S, &connections->ping_ns))
         return "keepalive_ns: from 10 s to 24 h";
-    if (!settle(options->keepalive_timeout_ns, NS_PER_MS, 5 * NS_PER_S, pong_out))
+    if (!settle(options->keepalive_timeout_ns, NS_PER_MS, 5 * NS_PER_S, &connections->pong_ns))
         return "keepalive_timeout_ns: from 1 ms to 24 h";
+    connections->window_bytes = options->window_bytes == 0 ? WINDOW_BYTES_USUAL : options->window_bytes;
+    if (connections->window_bytes < WINDOW_BYTES_LEAST || connections->window_bytes > WINDOW_BYTES_MOST)
+        return "window_bytes: from 64 KiB to 16 MiB";
     if (!copy_metadata(client, options))
         return "metadata: at most 16 lower-case names with printable ASCII values, none of them binary";
     return NULL;
@@ -313,8 +276,6 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
                                       struct tributary_status *status)
 {
     struct tributary *client = calloc(1, sizeof(*client));
-    int64_t ping_ns = 0;
-    int64_t pong_ns = 0;
 
     if (client == NULL)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
@@ -327,15 +288,18 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
         client->random = (uint64_t)clock_mono_ns();
     client->random |= 1;
 
-    const char *fault = bad_option(client, options, &ping_ns, &pong_ns);
+    const char *fault = bad_option(client, options);
 
     if (fault != NULL) {
         destroy(client);
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
     }
     client->queue = grpc_completion_queue_create_for_next(NULL);
-    client->channel = channel_open(client, options, ping_ns, pong_ns);
-    if (client->channel == NULL || !open_bell(client) || pthread_create(&client->thread, NULL, serve, client) != 0) {
+    client->connections.connect_ms = client->connect_timeout_ns / NS_PER_MS;
+    client->connections.backoff_base_ms = MAX_OF(client->backoff_base_ns / NS_PER_MS, 100);
+    client->connections.backoff_cap_ms = MAX_OF(client->backoff_cap_ns / NS_PER_MS, 100);
+    if (!connections_init(&client->connections, options) || !open_bell(client) ||
+        pthread_create(&client->thread, NULL, serve, client) != 0) {
         drain_queue(client->queue);
         destroy(client);
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "no memory or no thread for a connection");

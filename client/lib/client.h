@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/list.h"
+#include "client/lib/connection.h"
 #include "client/lib/tributary.h"
 
 #define METADATA_MOST 16u
@@ -38,7 +39,7 @@ struct post {
 
 struct tributary {
     /* Set once, before the thread starts. */
-    grpc_channel *channel;
+    struct connections connections; /* client thread only, once it runs */
     grpc_completion_queue *queue;
     grpc_channel *lame; /* an empty batch on a call of it brings the thread to its posts */
     grpc_call *bell;

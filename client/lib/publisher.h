@@ -1,4 +1,5 @@
-/* publisher.h - the inside of a publisher, shared by publisher.c (the queue: any thread) and publisher_stream.c (the wire: client thread). */
+/* publisher.h - the inside of a publisher, shared by publisher.c (the queue: any thread) and publisher_stream.c (the wire: client
+ * thread). */
 #ifndef TRIBUTARY_CLIENT_PUBLISHER_H
 #define TRIBUTARY_CLIENT_PUBLISHER_H
 

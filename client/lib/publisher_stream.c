@@ -1,7 +1,7 @@
 /* publisher_stream.c - the wire of a publisher: sends one message at a time, counts confirmations, comes back after a loss. Client thread.
  *
- * DESIGN. A batch is in exactly one place: filled or queued (publisher.c), in `sent` (on this stream, not confirmed), or in `again` (sent on
- * a stream that was lost). Every ending of a batch goes through publisher_settle(), once. Within a place batches stand in the order of
+ * DESIGN. A batch is in exactly one place: filled or queued (publisher.c), in `sent` (on this stream, not confirmed), or in `again` (sent
+ * on a stream that was lost). Every ending of a batch goes through publisher_settle(), once. Within a place batches stand in the order of
  * their events, `again` before `queued` before the one being filled, so order survives a reconnect. */
 #include "client/lib/publisher.h"
 
@@ -263,8 +263,13 @@ static void on_end(struct post *post)
         close_down(publisher);
         return;
     }
+    pthread_mutex_lock(&publisher->lock);
+
+    const bool all_settled = publisher->held_events == 0;
+
+    pthread_mutex_unlock(&publisher->lock);
     move(publisher, PUBLISHER_CLOSING);
-    if (publisher->stream.state == STREAM_OPEN && publisher->held_events == 0 && !publisher->stream.is_sending) {
+    if (publisher->stream.state == STREAM_OPEN && all_settled && !publisher->stream.is_sending) {
         stream_half_close(&publisher->stream);
         client_timer(publisher->client, &publisher->retry, clock_mono_ns() + GOODBYE_NS);
     } else {

@@ -22,6 +22,7 @@ static void let_go(struct stream *stream)
     grpc_metadata_array_destroy(&stream->trailers);
     grpc_call_unref(stream->call);
     stream->call = NULL;
+    connections_give(&stream->client->connections, stream->connection);
     stream->state = STREAM_CLOSED;
     stream->port->ended(stream, &status);
 }
@@ -148,7 +149,8 @@ void stream_open(struct stream *stream, const struct stream_opening *opening)
                                 {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &stream->incoming}};
 
     CHECK(stream->state == STREAM_CLOSED);
-    stream->call = grpc_channel_create_call(stream->client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->client->queue,
+    stream->connection = connections_take(&stream->client->connections);
+    stream->call = grpc_channel_create_call(stream->connection->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->client->queue,
                                             grpc_slice_from_static_string(opening->method), NULL, deadline, NULL);
     CHECK(stream->call != NULL);
     stream->state = STREAM_OPEN;

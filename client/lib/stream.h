@@ -27,6 +27,7 @@ struct stream {
     struct tributary *client;
     const struct stream_port *port;
     enum stream_state state;
+    struct connection *connection;
     grpc_call *call;
     unsigned in_flight; /* operations that have not landed */
     struct op opened, sending, reading, finishing;

@@ -62,19 +62,21 @@ const char *tributary_code_name(enum tributary_code code); /* "INVALID_ARGUMENT"
 const char *tributary_version(void);                       /* of this library, such as "0.1.0"; static */
 
 struct tributary_options {
-    const char *target;                      /* "host:port" or "unix:/path"; NULL: TRIBUTARY_DEFAULT_TARGET */
-    const char *name;                        /* what this program calls itself, in the user agent; NULL: nothing */
-    int64_t connect_timeout_ns;              /* how long one attempt to connect may take; 0: 10 s; at least 100 ms */
-    int64_t backoff_base_ns;                 /* the first pause before connecting again; 0: 100 ms; at least 1 ms */
-    int64_t backoff_cap_ns;                  /* pauses double up to this; each is shortened at random by up to a half; 0: 10 s */
-    int64_t keepalive_ns;                    /* a ping after this long without a byte; 0: 15 s; TRIBUTARY_NONE: no pings; at least 10 s */
-    int64_t keepalive_timeout_ns;            /* the connection is dead when a ping is not answered for this long; 0: 5 s */
+    const char *target;           /* "host:port" or "unix:/path"; NULL: TRIBUTARY_DEFAULT_TARGET */
+    const char *name;             /* what this program calls itself, in the user agent; NULL: nothing */
+    int64_t connect_timeout_ns;   /* how long one attempt to connect may take; 0: 10 s; at least 100 ms */
+    int64_t backoff_base_ns;      /* the first pause before connecting again; 0: 100 ms; at least 1 ms */
+    int64_t backoff_cap_ns;       /* pauses double up to this; each is shortened at random by up to a half; 0: 10 s */
+    int64_t keepalive_ns;         /* a ping after this long without a byte; 0: 15 s; TRIBUTARY_NONE: no pings; at least 10 s */
+    int64_t keepalive_timeout_ns; /* the connection is dead when a ping is not answered for this long; 0: 5 s */
+    uint32_t window_bytes;        /* per stream, what may be on its way to us unread; 0: 256 KiB; 64 KiB to 16 MiB. More is faster over long
+                                     distances; less is told of losses earlier, since the server cannot take back what is on its way */
     const struct tributary_header *metadata; /* sent with every call: lower-case names, printable ASCII values; copied */
     size_t metadata_count;                   /* at most 16 */
 };
 
-/* A client: one connection, kept or made again as long as anything needs it. Connects when the first call is made, so an address that
- * does not answer is not an error here: ask tributary_check() where it should be.
+/* A client: a connection, kept or made again as long as anything needs it; another one for every 100 calls at a time. Connects when the
+ * first call is made, so an address that does not answer is not an error here: ask tributary_check() where it should be.
  *   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds; `status` names it
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory, or no thread
  * `status` may be NULL, here and everywhere. */

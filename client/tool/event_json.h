@@ -1,7 +1,8 @@
 /* event_json.h - an event as JSON, and back: what `sub -o jsonl` writes, `pub --jsonl` reads as the same event.
  *
- *   {"producer":"web","sequence":7,"epoch":"1700000000000000000","time":"2026-01-31T12:00:00.123456789Z","observed":"...","id":"a","topic":"t",
- *    "key":"k","type":"y","content_type":"text/plain","headers":{"a":"b"},"expires":"...","deliver_after":"...","data":"hello"}
+ *   {"producer":"web","sequence":7,"epoch":"1700000000000000000","time":"2026-01-31T12:00:00.123456789Z","observed":"...",
+ *    "id":"a","topic":"t","key":"k","type":"y","content_type":"text/plain","headers":{"a":"b"},"expires":"...",
+ *    "deliver_after":"...","data":"hello"}
  *
  * What an event does not say is left out. Data that is not valid UTF-8 comes as "data_base64". "producer", "sequence", "epoch",
  * "observed" and "attempt" are the server's words: they are not read back. */

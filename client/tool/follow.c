@@ -20,11 +20,11 @@
 static bool open_file(struct follow *follow)
 {
     struct stat now;
-    const int fd = open(follow->path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(follow->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
         return false;
-    if (fstat(fd, &now) != 0) {
+    if (fstat(fd, &now) != 0 || !S_ISREG(now.st_mode)) {
         close(fd);
         return false;
     }

@@ -42,7 +42,6 @@ static void on_row(void *ctx, const struct tributary_producer *producer)
 {
     struct listing *listing = ctx;
     char age[40];
-    char size[32];
 
     if (listing->form == FORM_JSON) {
         print_json(producer);
@@ -52,9 +51,9 @@ static void on_row(void *ctx, const struct tributary_producer *producer)
         printf("%-28s %-9s %12s %10s %6s %8s %6s  %s\n", "producer", "state", "sequence", "published", "calls", "blocked", "subs",
                "last event");
     table_age(producer->last_event_unix_nano, age, sizeof(age));
-    bytes_text(producer->published.bytes, size, sizeof(size));
-    printf("%-28s %-9s %12" PRIu64 " %10s %6u %8u %6u  %s\n", producer->name, tributary_state_name(producer->state),
-           producer->last_sequence, size, producer->open_calls, producer->blocked_calls, producer->subscriptions, age);
+    printf("%-28s %-9s %12" PRIu64 " %12" PRIu64 " %6u %8u %6u  %s\n", producer->name, tributary_state_name(producer->state),
+           producer->last_sequence, producer->published.events, producer->open_calls, producer->blocked_calls, producer->subscriptions,
+           age);
 }
 
 static void on_one(void *ctx, const struct tributary_producer *producer)

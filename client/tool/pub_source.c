@@ -71,7 +71,7 @@ static int follow_file(const struct source_wish *wish, struct lines *lines, stru
 
     follow_open(&follow, wish->follow, wish->from_start ? UINT64_MAX : wish->lines);
     if (follow.was_missing)
-        fprintf(stderr, "tributary: %s is not there: waiting for it\n", wish->follow);
+        fprintf(stderr, "tributary: %s is no file that can be read: waiting for it\n", wish->follow);
     while (wanted && !stop_asked(stop)) {
         wanted = follow_read(&follow, lines);
         if (wanted && stop_wait(stop, follow.notify_fd, LOOK_AGAIN_NS))

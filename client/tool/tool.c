@@ -3,8 +3,10 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "client/tool/exits.h"
 
 static bool is_help(const char *word)
@@ -37,11 +39,28 @@ static int help(int argc, char **argv)
     return EXITS_OK;
 }
 
+/* -s VALUE before the verb, for those who think of the server first. Returns the words it took. */
+static int take_server(int argc, char **argv)
+{
+    static const char *const names[] = {"-s", "--server", "-server"};
+
+    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(names); i++) {
+        if (strcmp(argv[0], names[i]) == 0) {
+            setenv("TRIBUTARY_SERVER", argv[1], 1);
+            return 2;
+        }
+    }
+    return 0;
+}
+
 int tool_run(int argc, char **argv)
 {
     const struct verb *verb = NULL;
+    const int taken = take_server(argc, argv);
     int words = 0;
 
+    argc -= taken;
+    argv += taken;
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away shows as a failed write */
     if (argc == 0) {
         help_all(stderr);

@@ -144,12 +144,16 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void arm(struct deliver *deliver)
+/* While it holds for linger, only that counts: a heartbeat or Progress that is due meanwhile goes with what is held. A timer for it would
+ * lie in the past, and fire without end. */
+static void arm(struct deliver *deliver, bool holds)
 {
     int64_t at_ns = chan_stall_until(deliver->chan);
 
     if (deliver->in_flight) {
         at_ns = earlier(at_ns, deliver->sent_at_ns + deliver->settings.write_ns);
+    } else if (holds) {
+        at_ns = earlier(at_ns, deliver->waiting_since_ns + deliver->settings.linger_ns);
     } else {
         if (deliver->waiting_since_ns != INT64_MAX)
             at_ns = earlier(at_ns, deliver->waiting_since_ns + deliver->settings.linger_ns);
@@ -174,6 +178,7 @@ static void look(struct deliver *deliver, int64_t now_ns)
         call_cut(deliver->call, &fault);
         return;
     }
+    bool holds = false;
     if (!deliver->in_flight) {
         if (deliver->settings.limit_events > 0 && deliver->taken >= deliver->settings.limit_events) {
             deliver->ended = true;
@@ -185,13 +190,13 @@ static void look(struct deliver *deliver, int64_t now_ns)
             end(deliver, state);
             return;
         }
-        bool hold = state == CHAN_OPEN && holds_for_linger(deliver, now_ns);
-        if (!hold && !send(deliver, now_ns) && (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(deliver->chan)))) {
+        holds = state == CHAN_OPEN && holds_for_linger(deliver, now_ns);
+        if (!holds && !send(deliver, now_ns) && (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(deliver->chan)))) {
             end(deliver, state);
             return;
         }
     }
-    arm(deliver);
+    arm(deliver, holds);
 }
 
 static void on_tick_end(struct wire_ready *ready, int64_t now_ns)

@@ -38,7 +38,7 @@ def configured(rooms):
             with open(os.path.join(root, name, "CMakeLists.txt"), "w", encoding="utf-8") as file:
                 file.write(f"room({name} SOURCES none.c {rest})\n")
         build = os.path.join(root, "build")
-        run = subprocess.run([CMAKE, "-S", root, "-B", build], capture_output=True, text=True, check=False)
+        run = subprocess.run([CMAKE, "-S", root, "-B", build, "-G", "Ninja"], capture_output=True, text=True, check=False)
         written = ""
         if os.path.exists(os.path.join(build, "rooms.txt")):
             with open(os.path.join(build, "rooms.txt"), encoding="utf-8") as file:

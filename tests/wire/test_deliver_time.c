@@ -148,6 +148,26 @@ Test(deliver_time, a_busy_thread_gathers)
     }
 }
 
+/* A heartbeat and a Progress that fall due while it lingers may not make the thread turn around its timers. */
+Test(deliver_time, what_falls_due_meanwhile_waits_for_the_linger)
+{
+    rig_open(&rig, NULL, 1);
+    rig.settings.linger_ns = 300 * NS_PER_MS;
+    rig.settings.heartbeat_ns = 50 * NS_PER_MS;
+    rig.settings.progress_ns = 50 * NS_PER_MS;
+    rig_subscribe(&rig);
+    make_busy();
+    for (int i = 0; i < 5; i++) {
+        uint32_t events = 0;
+        cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+        while (events == 0) {
+            cr_assert_not_null(rig_read(&rig));
+            events = rig.events;
+        }
+    }
+    stop_burning();
+}
+
 Test(deliver_time, a_full_batch_does_not_wait)
 {
     begin_with_linger(3600 * NS_PER_S, 10);

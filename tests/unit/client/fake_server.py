@@ -117,7 +117,7 @@ class Admin(admin_pb2_grpc.AdminServicer):
         return admin_pb2.Info(version="fake", grpc_version=grpc.__version__, started_unix_nano=hub.epoch, pid=os.getpid())
 
 
-server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=300), options=[("grpc.max_concurrent_streams", 100)])
 publisher_pb2_grpc.add_PublisherServicer_to_server(Publisher(), server)
 subscriber_pb2_grpc.add_SubscriberServicer_to_server(Subscriber(), server)
 admin_pb2_grpc.add_AdminServicer_to_server(Admin(), server)

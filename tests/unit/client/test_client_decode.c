@@ -344,13 +344,7 @@ Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_
 
 Test(client_decode, groups_and_lengths_beyond_the_end_are_refused)
 {
-    static const char *const bad[] = {"\x0b",
-                                      "\x0a\x05"
-                                      "abc",
-                                      "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-                                      "\x00",
-                                      "\x08\x01",
-                                      "\x0a"};
+    static const char *const bad[] = {"\x0b", "\x0a\x05xyz", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x00", "\x08\x01", "\x0a"};
     static const size_t sizes[] = {1, 5, 11, 1, 2, 1};
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

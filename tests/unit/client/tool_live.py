@@ -141,6 +141,7 @@ class Tool(unittest.TestCase):
 
     def test_exit_codes_and_messages(self):
         self.assertIn("cannot reach", self.run_tool("status", "-s", "127.0.0.1:1", code=3)[1])
+        self.assertIn("cannot reach", self.run_tool("-s", "127.0.0.1:1", "status", code=3)[1])
         self.assertIn("no such producer", self.run_tool("producers", "get", "nobody", code=4)[1])
         self.assertIn("no option", self.run_tool("sub", "--nonsense", code=2)[1])
         self.assertIn("no verb", self.run_tool("nonsense", code=2)[1])

@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+"""What README.md shows is true: its programs work as pasted, its table has every option, and what it says is installed is installed."""
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import tempfile
+import unittest
+
+from harness.case import Case, main
+from harness.daemon import PATIENCE, binary, eventually, instrumented
+from harness.protos import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def programs():
+    """The Python programs by name: each begins with a comment that says which file it is."""
+    return {re.match(r"# (\w+\.py) ", text).group(1): text for text in blocks("python")}
+
+
+class Python(Case):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory(prefix="tributary-readme-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        command = next(line for line in README.splitlines() if "grpc_tools.protoc" in line)
+        subprocess.run(command.replace("/tmp/try", shlex.quote(folder.name)), shell=True, cwd=ROOT, check=True, timeout=PATIENCE)
+        for name, text in programs().items():
+            (self.folder / name).write_text(text)
+
+    def start(self, name):
+        process = subprocess.Popen(["/usr/bin/python3", "-B", name], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=os.environ | {"TRIBUTARY_SERVER": self.daemon.address})
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def output(self, process):
+        output, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0, errors)
+        return output
+
+    def test_the_consumer_prints_what_the_producer_publishes(self):
+        consumer = self.start("consumer.py")
+        eventually(self.daemon.subscriptions, "the consumer has subscribed")
+        confirmed = self.output(self.start("producer.py"))
+        self.assertIn("up to batch 10;", confirmed)
+        self.assertIn("sequence 10", confirmed)
+        self.assertNotIn("refused", confirmed)
+        lines = self.output(consumer).splitlines()
+        self.assertEqual([line.split()[:4] for line in lines], [["clock", str(number), "tick", str(number)] for number in range(1, 11)])
+
+    def test_the_programs_are_short(self):
+        self.assertEqual(sorted(programs()), ["consumer.py", "producer.py"])
+        for name, text in programs().items():
+            self.assertLessEqual(len(text.splitlines()), 20, name)
+
+
+class Installed(Case):
+    FILES = """bin/tributaryd bin/tributary include/tributary/tributary.h lib/systemd/system/tributaryd.service share/doc/tributary/README.md
+        share/doc/tributary/LICENSE share/tributary/proto/tributary/v1/event.proto share/tributary/proto/tributary/v1/publisher.proto
+        share/tributary/proto/tributary/v1/subscriber.proto share/tributary/proto/tributary/v1/admin.proto""".split()
+
+    @unittest.skipIf(instrumented(), "a program that links the library would need the sanitizer, too")
+    def test_the_c_program_builds_from_what_is_installed_anywhere_and_runs(self):
+        with tempfile.TemporaryDirectory(prefix="tributary-prefix-") as folder:
+            prefix = pathlib.Path(folder)
+            subprocess.run(["cmake", "--install", pathlib.Path(binary()).parents[1], "--prefix", prefix], stdout=subprocess.DEVNULL, check=True,
+                           timeout=PATIENCE)
+            self.assertEqual([path for path in self.FILES if not (prefix / path).exists()], [])
+            (prefix / "hello.c").write_text(blocks("c")[0])
+            command = next(line for line in README.splitlines() if line.startswith("cc hello.c"))
+            packages = ":".join(str(found.parent) for found in prefix.rglob("tributary.pc"))
+            ran = subprocess.run(command, shell=True, cwd=prefix, capture_output=True, text=True, timeout=4 * PATIENCE,
+                                 env=os.environ | {"PKG_CONFIG_PATH": packages, "TRIBUTARY_SERVER": self.daemon.address})
+        self.assertEqual((ran.returncode, ran.stdout), (0, "OK\n"), ran.stderr)
+
+
+class Words(unittest.TestCase):
+    def test_every_option_of_the_daemon_stands_in_the_table_and_no_other(self):
+        said = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+        options = set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE)) - {"--help", "--version", "--errors"}
+        self.assertEqual(set(re.findall(r"^\| `(--[a-z-]+)", README, re.MULTILINE)), options)
+
+    def test_every_path_that_is_named_exists(self):
+        for text in (README, (ROOT / "ARCHITECTURE.md").read_text()):
+            for path in re.findall(r"`((?:src|server|client|tests|deploy|proto|cmake)/[A-Za-z0-9_./-]*)`", text):
+                self.assertTrue((ROOT / path).exists(), path)
+
+
+if __name__ == "__main__":
+    main()

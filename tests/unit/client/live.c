@@ -1,0 +1,178 @@
+/* live.c - the helpers of the live cases. */
+#include "live.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+const char *live_fake;
+const char *live_protos;
+char live_target[64];
+static pid_t server;
+
+void live_start(const char *address)
+{
+    const char *const words[] = {"/usr/bin/python3", live_fake, live_protos, address, NULL};
+    posix_spawn_file_actions_t actions;
+    char port[16] = "";
+    int ends[2];
+
+    CHECK(pipe(ends) == 0);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    CHECK(posix_spawn(&server, "/usr/bin/python3", &actions, NULL, (char *const *)(uintptr_t)words, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    CHECK(read(ends[0], port, sizeof(port) - 1) > 0);
+    close(ends[0]);
+    port[strcspn(port, "\n")] = '\0';
+    CHECK(atoi(port) > 0);
+    snprintf(live_target, sizeof(live_target), "127.0.0.1:%s", port);
+}
+
+void live_stop(void)
+{
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+}
+
+struct tributary *live_client(const char *to)
+{
+    const struct tributary_options options = {.target = to,
+                                              .name = "test",
+                                              .backoff_base_ns = 20 * NS_PER_MS,
+                                              .backoff_cap_ns = 100 * NS_PER_MS,
+                                              .connect_timeout_ns = 300 * NS_PER_MS};
+    struct tributary *client = NULL;
+    struct tributary_status status;
+
+    CHECK(tributary_connect(&options, &client, &status) == TRIBUTARY_OK);
+    return client;
+}
+
+static void on_started(void *ctx, const struct tributary_started *started)
+{
+    struct received *received = ctx;
+    bool serving = false;
+
+    received->from_callback = tributary_check(received->client, NULL, NS_PER_S, &serving, NULL);
+    pthread_mutex_lock(&received->lock);
+    received->started++;
+    received->resumed += started->resumed;
+    pthread_cond_broadcast(&received->changed);
+    pthread_mutex_unlock(&received->lock);
+}
+
+static void on_event(void *ctx, const struct tributary_delivery *delivery)
+{
+    struct received *received = ctx;
+    char text[16];
+
+    snprintf(text, sizeof(text), "%.*s", (int)delivery->event.data.size, (const char *)delivery->event.data.at);
+    pthread_mutex_lock(&received->lock);
+    if (received->events < RECEIVED_MOST)
+        received->numbers[received->events] = atoi(text);
+    received->events++;
+    pthread_cond_broadcast(&received->changed);
+    pthread_mutex_unlock(&received->lock);
+    if (received->to_cancel != NULL)
+        tributary_subscriber_cancel(received->to_cancel);
+}
+
+static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+{
+    struct received *received = ctx;
+
+    CHECK(retry_ns >= 10 * NS_PER_MS && retry_ns <= 100 * NS_PER_MS);
+    pthread_mutex_lock(&received->lock);
+    received->interrupted++;
+    snprintf(received->why, sizeof(received->why), "%s", why->message);
+    pthread_cond_broadcast(&received->changed);
+    pthread_mutex_unlock(&received->lock);
+}
+
+static void on_ended(void *ctx, const struct tributary_status *status)
+{
+    struct received *received = ctx;
+
+    pthread_mutex_lock(&received->lock);
+    received->ended++;
+    received->final = *status;
+    pthread_cond_broadcast(&received->changed);
+    pthread_mutex_unlock(&received->lock);
+}
+
+struct tributary_subscriber *live_subscribe(struct tributary *client, struct received *received, const char *name)
+{
+    const struct tributary_subscriber_options options = {.name = name, .heartbeat_ns = 200 * NS_PER_MS};
+    const struct tributary_watch watch = {
+        .started = on_started, .event = on_event, .interrupted = on_interrupted, .ended = on_ended, .ctx = received};
+    struct tributary_subscriber *subscriber = NULL;
+
+    memset(received, 0, sizeof(*received));
+    pthread_mutex_init(&received->lock, NULL);
+    pthread_cond_init(&received->changed, NULL);
+    received->client = client;
+    CHECK(tributary_subscribe(client, &options, &watch, &subscriber, NULL) == TRIBUTARY_OK);
+    return subscriber;
+}
+
+void live_await(struct received *received, const uint64_t *figure, uint64_t least)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_NS / NS_PER_S;
+    pthread_mutex_lock(&received->lock);
+    while (*figure < least)
+        CHECK(pthread_cond_timedwait(&received->changed, &received->lock, &until) == 0);
+    pthread_mutex_unlock(&received->lock);
+}
+
+void live_await_number(struct received *received, int number)
+{
+    uint64_t least = 1;
+
+    live_await(received, &received->events, least);
+    while (received->numbers[received->events - 1] != number)
+        live_await(received, &received->events, ++least);
+}
+
+void live_refused(void *ctx, const struct tributary_refused *refused)
+{
+    struct refusals *refusals = ctx;
+
+    atomic_fetch_add(&refusals->events, refused->last_event - refused->first_event + 1);
+    atomic_store(&refusals->code, (int)refused->code);
+}
+
+struct tributary_publisher *live_publisher(struct tributary *client, const struct tributary_publisher_options *options)
+{
+    struct tributary_publisher *publisher = NULL;
+
+    CHECK(tributary_publisher_new(client, options, &publisher, NULL) == TRIBUTARY_OK);
+    return publisher;
+}
+
+enum tributary_code live_publish(struct tributary_publisher *publisher, int number)
+{
+    char text[16];
+    const int size = snprintf(text, sizeof(text), "%d", number);
+
+    return tributary_publish(publisher, &(struct tributary_event){.data = {text, (size_t)size}});
+}
+
+void live_expect_sums(struct tributary_publisher *publisher, uint64_t accepted, uint64_t confirmed, uint64_t refused)
+{
+    struct tributary_published figures;
+
+    tributary_publisher_figures(publisher, &figures);
+    CHECK(figures.accepted == accepted && figures.confirmed == confirmed && figures.refused == refused);
+}
