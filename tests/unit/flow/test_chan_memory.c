@@ -13,25 +13,31 @@ void *__real_realloc(void *at, size_t size);
 void *__real_reallocarray(void *at, size_t count, size_t size);
 
 static bool exhausted;
+static uint32_t allowed; /* so many more, then it is exhausted */
+
+static bool refuses(void)
+{
+    return exhausted && (allowed == 0 || allowed-- == 0);
+}
 
 void *__wrap_malloc(size_t size)
 {
-    return exhausted ? NULL : __real_malloc(size);
+    return refuses() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return exhausted ? NULL : __real_calloc(count, size);
+    return refuses() ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *at, size_t size)
 {
-    return exhausted ? NULL : __real_realloc(at, size);
+    return refuses() ? NULL : __real_realloc(at, size);
 }
 
 void *__wrap_reallocarray(void *at, size_t count, size_t size)
 {
-    return exhausted ? NULL : __real_reallocarray(at, count, size);
+    return refuses() ? NULL : __real_reallocarray(at, count, size);
 }
 
 static const struct chan_limits newest = {.max_events = 100, .max_bytes = 10000, .overflow = OVERFLOW_DROP_NEWEST};
@@ -50,15 +56,20 @@ static struct chunk *sample(struct rig *rig)
 Test(chan_memory, nothing_is_made_without_it)
 {
     struct chan_watch watch = {0};
-    struct rig rig;
+    struct chan *chan = chan_new(&block, &watch);
+    struct source *source = source_named("a", 1);
 
-    rig_open(&rig, &newest, 1);
     exhausted = true;
-    cr_assert_null(chan_new(&newest, &watch));
-    cr_assert_null(chan_new(&latest, &watch));
-    cr_assert_null(feed_open(rig.chan, rig.sources[0], 1, NULL));
+    for (uint32_t i = 0; i < 2; i++) {
+        cr_assert(i == 1 || !chan_new(&newest, &watch));
+        allowed = i;
+        cr_assert_null(chan_new(&latest, &watch));
+        allowed = i;
+        cr_assert_null(feed_open(chan, source, 1, NULL));
+    }
     exhausted = false;
-    rig_close(&rig);
+    source_release(source);
+    chan_release(chan);
 }
 
 Test(chan_memory, an_event_without_an_entry_is_dropped_for_the_budget)
