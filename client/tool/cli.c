@@ -111,6 +111,7 @@ static bool store(const struct reading *reading, const struct option *option, co
     case OPTION_BYTES:
         return bytes_parse(value, place);
     case OPTION_DURATION:
+    case OPTION_EVERY:
         return duration_parse(value, place);
     case OPTION_CHOICE:
         return choose(option->value, value, place);
@@ -120,9 +121,22 @@ static bool store(const struct reading *reading, const struct option *option, co
     return false;
 }
 
+/* The next word is the value of an OPTION_EVERY where it is a duration. */
+static int take_every(struct reading *reading, const struct option *option)
+{
+    int64_t *const place = (int64_t *)(void *)(reading->settings + option->offset);
+
+    *place = EVERY_DEFAULT_NS;
+    if (reading->next < reading->argc && duration_parse(reading->argv[reading->next], place))
+        reading->next++;
+    return EXITS_OK;
+}
+
 /* `value` NULL: it is the next word. */
 static int take(struct reading *reading, const struct option *option, const char *value)
 {
+    if (option->kind == OPTION_EVERY && value == NULL)
+        return take_every(reading, option);
     if (takes_value(option) && value == NULL) {
         if (reading->next >= reading->argc)
             return cli_wrong(reading->verb, "--%s needs a value: %s", option->name, option->value);

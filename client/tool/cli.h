@@ -15,9 +15,12 @@ enum option_kind {
     OPTION_NUMBER,   /* uint64_t */
     OPTION_BYTES,    /* uint64_t: 4096, 64KiB, 4MiB */
     OPTION_DURATION, /* int64_t, nanoseconds: 10, 1.5s, 500ms, 1m30s; a bare number counts seconds */
+    OPTION_EVERY,    /* the same, and the value may be left out: then it is EVERY_DEFAULT_NS */
     OPTION_CHOICE,   /* unsigned: the place in `value`, whose words are divided by '|' */
     OPTION_IGNORED,  /* nothing: a flag taken for the sake of other tools' habits */
 };
+
+#define EVERY_DEFAULT_NS INT64_C(2000000000)
 
 struct text_list {
     const char **items; /* the texts are the command line's */

@@ -9,13 +9,11 @@
 
 #define COLUMN 34
 
-static const struct verb *const verbs[] = {&verb_pub,           &verb_sub,     &verb_status,    &verb_producers_ls,
-                                           &verb_producers_get, &verb_subs_ls, &verb_subs_kick, &verb_version};
+static const struct verb *const verbs[] = {&verb_pub,          &verb_sub,           &verb_serve,        &verb_status,
+                                           &verb_producers_ls, &verb_producers_get, &verb_producers_rm, &verb_producers_drain,
+                                           &verb_subs_ls,      &verb_subs_kick,     &verb_completion,   &verb_version};
 
-static const struct {
-    int code;
-    const char *meaning;
-} exit_codes[] = {
+static const struct exit_meaning exit_codes[] = {
     {EXITS_OK, "done; also when the reader of standard output went away"},
     {EXITS_ERROR, "something failed: a file, a command, a refused event"},
     {EXITS_USAGE, "the command line is at fault; nothing was done"},
@@ -29,6 +27,12 @@ const struct verb *const *verbs_all(size_t *count_out)
 {
     *count_out = ARRAY_LEN(verbs);
     return verbs;
+}
+
+const struct exit_meaning *exits_all(size_t *count_out)
+{
+    *count_out = ARRAY_LEN(exit_codes);
+    return exit_codes;
 }
 
 static void print_option(FILE *out, const struct option *option)

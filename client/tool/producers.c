@@ -1,17 +1,21 @@
 /* producers.c - `tributary producers ls` and `tributary producers get`. */
-#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
-#include "client/tool/table.h"
-#include "client/tool/value.h"
+#include "client/tool/producers_show.h"
+#include "client/tool/stop.h"
 #include "client/tool/verbs.h"
+
+#define CLEAR "\033[H\033[2J"
 
 enum { FORM_TEXT, FORM_JSON };
 
 struct settings {
     struct common common;
     unsigned output;
+    int64_t every_ns; /* 0: once */
 };
 
 struct listing {
@@ -19,60 +23,27 @@ struct listing {
     uint64_t count;
 };
 
-static void print_json(const struct tributary_producer *producer)
-{
-    json_t *object = json_object();
-    char epoch[24];
-
-    snprintf(epoch, sizeof(epoch), "%" PRIu64, producer->epoch);
-    table_put_text(object, "name", producer->name);
-    table_put_text(object, "state", tributary_state_name(producer->state));
-    table_put_text(object, "epoch", epoch);
-    table_put_number(object, "last_sequence", producer->last_sequence);
-    table_put_tally(object, "published", producer->published);
-    table_put_number(object, "open_calls", producer->open_calls);
-    table_put_number(object, "blocked_calls", producer->blocked_calls);
-    table_put_number(object, "subscriptions", producer->subscriptions);
-    table_put_moment(object, "last_event", producer->last_event_unix_nano);
-    table_put_text(object, "peer", producer->peer);
-    table_print_json(object);
-}
-
 static void on_row(void *ctx, const struct tributary_producer *producer)
 {
     struct listing *listing = ctx;
-    char age[40];
 
     if (listing->form == FORM_JSON) {
-        print_json(producer);
+        producer_show_json(producer);
         return;
     }
     if (listing->count++ == 0)
-        printf("%-28s %-9s %12s %10s %6s %8s %6s  %s\n", "producer", "state", "sequence", "published", "calls", "blocked", "subs",
-               "last event");
-    table_age(producer->last_event_unix_nano, age, sizeof(age));
-    printf("%-28s %-9s %12" PRIu64 " %12" PRIu64 " %6u %8u %6u  %s\n", producer->name, tributary_state_name(producer->state),
-           producer->last_sequence, producer->published.events, producer->open_calls, producer->blocked_calls, producer->subscriptions,
-           age);
+        producer_show_head();
+    producer_show_row(producer);
 }
 
 static void on_one(void *ctx, const struct tributary_producer *producer)
 {
     const struct listing *listing = ctx;
-    char age[40];
-    char size[32];
 
-    if (listing->form == FORM_JSON) {
-        print_json(producer);
-        return;
-    }
-    table_age(producer->last_event_unix_nano, age, sizeof(age));
-    bytes_text(producer->published.bytes, size, sizeof(size));
-    printf("name           %s\nstate          %s\nepoch          %" PRIu64 "\nlast sequence  %" PRIu64 "\n", producer->name,
-           tributary_state_name(producer->state), producer->epoch, producer->last_sequence);
-    printf("published      %" PRIu64
-           " events, %s\nopen calls     %u, of which %u blocked\nsubscriptions  %u\nlast event     %s\npeer           %s\n",
-           producer->published.events, size, producer->open_calls, producer->blocked_calls, producer->subscriptions, age, producer->peer);
+    if (listing->form == FORM_JSON)
+        producer_show_json(producer);
+    else
+        producer_show_whole(producer);
 }
 
 static int list(const struct settings *settings, struct tributary *client, const char *pattern)
@@ -89,6 +60,26 @@ static int list(const struct settings *settings, struct tributary *client, const
     return EXITS_OK;
 }
 
+/* Again and again, until somebody asks to stop or nobody reads any more. A terminal is drawn anew; anything else is appended to. */
+static int watch(const struct settings *settings, struct tributary *client, const char *pattern, struct stop *stop)
+{
+    const bool draws = isatty(STDOUT_FILENO) != 0 && settings->output == FORM_TEXT;
+    bool first = true;
+
+    while (!stop_asked(stop)) {
+        if (draws)
+            fputs(CLEAR, stdout);
+        else if (!first && settings->output == FORM_TEXT)
+            putchar('\n');
+        list(settings, client, pattern);
+        if (fflush(stdout) != 0)
+            return EXITS_OK;
+        first = false;
+        stop_wait(stop, -1, settings->every_ns);
+    }
+    return EXITS_OK;
+}
+
 static int get(const struct settings *settings, struct tributary *client, const char *name)
 {
     struct listing listing = {.form = settings->output};
@@ -101,35 +92,67 @@ static int get(const struct settings *settings, struct tributary *client, const 
     return EXITS_OK;
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run_list(const struct verb *verb, int argc, char **argv)
 {
-    const bool one = verb == &verb_producers_get;
+    struct settings settings = {.output = FORM_TEXT};
+    struct text_list arguments = {0};
+    struct tributary *client = NULL;
+    struct stop stop = {.signal_fd = -1, .bell_fd = -1};
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        const char *pattern = arguments.count > 0 ? arguments.items[0] : NULL;
+
+        if (settings.every_ns > 0 && !stop_init(&stop, 0))
+            result = EXITS_ERROR;
+        if (result == EXITS_OK)
+            result = link_open(verb, &settings.common, &client);
+        if (result == EXITS_OK)
+            result = settings.every_ns > 0 ? watch(&settings, client, pattern, &stop) : list(&settings, client, pattern);
+        tributary_free(client);
+        stop_fini(&stop);
+    }
+    cli_forget(verb, &settings, &arguments);
+    return result;
+}
+
+static int run_get(const struct verb *verb, int argc, char **argv)
+{
     struct settings settings = {.output = FORM_TEXT};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const char *name = arguments.count > 0 ? arguments.items[0] : NULL;
-
-        if (one && name == NULL)
+        if (arguments.count == 0)
             result = cli_wrong(verb, "the producer's name is missing");
         else
             result = link_open(verb, &settings.common, &client);
         if (result == EXITS_OK)
-            result = one ? get(&settings, client, name) : list(&settings, client, name);
+            result = get(&settings, client, arguments.items[0]);
         tributary_free(client);
     }
     cli_forget(verb, &settings, &arguments);
     return result;
 }
 
-static const struct option options[] = {
-    {'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output), "a table, or one JSON object per line (default: text)"},
+#define OUTPUT                                                                                                                             \
+    {                                                                                                                                      \
+        'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output),                                                      \
+            "a table, or one JSON object per line (default: text)"                                                                         \
+    }
+
+static const struct option list_options[] = {
+    OUTPUT,
+    {'w', "watch", OPTION_EVERY, "[INTERVAL]", offsetof(struct settings, every_ns),
+     "list again after each INTERVAL (2s), until stopped; a terminal is drawn anew"},
 };
+
+static const struct option get_options[] = {OUTPUT};
 
 static const struct example list_examples[] = {
     {"tributary producers ls", "all of them"},
+    {"tributary producers ls --watch 1s", "all of them, again every second"},
     {"tributary producers ls 'web-*' -o json | jq .published.events", "some of them, for another program"},
 };
 
@@ -140,12 +163,15 @@ const struct verb verb_producers_ls = {
     .arguments = "[PATTERN]",
     .arguments_most = 1,
     .summary = "list producers",
-    .text = "Lists the producers whose names match the pattern, in the order of their names.",
-    .options = options,
-    .option_count = 1,
+    .text =
+        "Lists the producers whose names match the pattern, in the order of their names. A producer is transient (it publishes, and is\n"
+        "forgotten a minute after its last call) or a session (it registered, for as long as it is connected). A session is shared, or is\n"
+        "asked for each consumer apart: then its activations are counted, those that are held back in brackets.",
+    .options = list_options,
+    .option_count = sizeof(list_options) / sizeof(list_options[0]),
     .examples = list_examples,
-    .example_count = 2,
-    .run = run,
+    .example_count = sizeof(list_examples) / sizeof(list_examples[0]),
+    .run = run_list,
 };
 
 const struct verb verb_producers_get = {
@@ -154,9 +180,9 @@ const struct verb verb_producers_get = {
     .arguments_most = 1,
     .summary = "show one producer",
     .text = "",
-    .options = options,
-    .option_count = 1,
+    .options = get_options,
+    .option_count = sizeof(get_options) / sizeof(get_options[0]),
     .examples = get_examples,
     .example_count = 1,
-    .run = run,
+    .run = run_get,
 };

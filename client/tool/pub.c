@@ -1,27 +1,27 @@
-/* pub.c - `tributary pub`: lines become events. Where lines come from (standard input, a file that grows, a command) is in pub_source.c. */
+/* pub.c - `tributary pub`: lines become events. Where lines come from (standard input, a file that grows, a command) is in
+ * pub_source.c, where events go (a publisher, a session) in outlet.c. */
+#include "client/tool/outlet.h"
 #include "client/tool/pub_source.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "client/tool/event_json.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/registration.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
-#define HEADERS_MOST 64
-#define PATIENCE_NS (200 * NS_PER_MS) /* between looks at the signals while the queue is full */
-#define DRAIN_NS (5 * NS_PER_S)       /* for what is not confirmed, after a signal */
+#define DRAIN_NS (5 * NS_PER_S) /* for what is not confirmed, after a signal */
 #define FAULTS_SHOWN 10
 
 struct settings {
     struct common common;
     const char *producer, *topic, *key, *type, *content_type;
     struct text_list headers;
+    struct registration_wish registration;
     struct source_wish source;
     bool jsonl, quiet;
     int64_t for_ns;
@@ -30,31 +30,14 @@ struct settings {
 struct pub {
     const struct settings *settings;
     struct stop stop;
-    struct tributary_publisher *publisher;
+    struct outlet outlet;
+    struct tributary_session_options registration;
     struct tributary_event template; /* what the options say of every event */
-    struct tributary_header headers[HEADERS_MOST];
+    struct tributary_header headers[PAIRS_MOST], labels[PAIRS_MOST];
     struct json_event parsed;
     uint64_t lines, bad;
     enum tributary_code failed;
-    _Atomic int refused_code; /* the last one; written by the client thread */
 };
-
-static void on_refused(void *ctx, const struct tributary_refused *refused)
-{
-    struct pub *pub = ctx;
-
-    atomic_store(&pub->refused_code, (int)refused->code);
-    fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 " were refused: %s: %s\n", refused->first_event, refused->last_event,
-            tributary_code_name(refused->code), refused->message);
-}
-
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
-{
-    const struct pub *pub = ctx;
-
-    if (!pub->settings->quiet)
-        fprintf(stderr, "tributary: not connected: %s; trying again in %" PRId64 " ms\n", why->message, retry_ns / NS_PER_MS);
-}
 
 static void bad_line(struct pub *pub, const char *fault)
 {
@@ -67,13 +50,13 @@ static void bad_line(struct pub *pub, const char *fault)
 /* False: no more, since the publisher failed or somebody wants us to stop. */
 static bool publish(struct pub *pub, const struct tributary_event *event)
 {
-    enum tributary_code code = tributary_publish(pub->publisher, event);
+    enum tributary_code code = outlet_publish(&pub->outlet, event);
 
     while (code == TRIBUTARY_DEADLINE_EXCEEDED) {
         stop_wait(&pub->stop, -1, 0);
         if (stop_asked(&pub->stop))
             return false;
-        code = tributary_publish(pub->publisher, event);
+        code = outlet_publish(&pub->outlet, event);
     }
     if (code == TRIBUTARY_INVALID_ARGUMENT && tributary_event_fault(event)[0] != '\0')
         bad_line(pub, tributary_event_fault(event));
@@ -119,31 +102,35 @@ static bool on_line(void *ctx, const char *line, size_t size)
     return publish(pub, &pub->template);
 }
 
+static bool is_chosen(const struct registration_wish *wish)
+{
+    return wish->on_duplicate != REGISTRATION_DEFAULT || wish->handover != REGISTRATION_DEFAULT;
+}
+
 static int prepare(const struct verb *verb, struct pub *pub)
 {
     const struct settings *settings = pub->settings;
     struct tributary_event *template = &pub->template;
+    const char *wrong = NULL;
 
     template->topic = tributary_text(settings->topic);
     template->key = tributary_text(settings->key);
     template->type = tributary_text(settings->type);
     template->content_type = tributary_text(settings->content_type);
     template->headers = pub->headers;
-    if (settings->headers.count > HEADERS_MOST)
-        return cli_wrong(verb, "--header: at most %d", HEADERS_MOST);
-    for (size_t i = 0; i < settings->headers.count; i++) {
-        const char *text = settings->headers.items[i];
-        const size_t size = strcspn(text, "=");
-
-        if (size == 0 || text[size] == '\0')
-            return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", text);
-        pub->headers[template->header_count++] = (struct tributary_header){{text, size}, tributary_text(text + size + 1)};
-    }
+    if (!pairs_read(&settings->headers, pub->headers, &template->header_count, &wrong))
+        return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", wrong);
     if (tributary_event_fault(template)[0] != '\0')
         return cli_wrong(verb, "%s", tributary_event_fault(template));
     if (settings->source.follow != NULL && settings->source.exec != NULL)
         return cli_wrong(verb, "--follow and --exec exclude each other");
-    return EXITS_OK;
+    if (settings->registration.name == NULL && (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
+        return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
+    if (settings->registration.name != NULL && settings->producer != NULL)
+        return cli_wrong(verb, "--producer and --name exclude each other");
+    pub->registration.topics = &settings->topic;
+    pub->registration.topic_count = settings->topic != NULL;
+    return registration_fill(verb, &settings->registration, pub->labels, &pub->registration);
 }
 
 /* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. */
@@ -152,39 +139,48 @@ static void flush(struct pub *pub)
     const unsigned asked = pub->stop.signals;
     const int64_t until_ns = stop_asked(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
 
-    while (tributary_flush(pub->publisher, PATIENCE_NS) != TRIBUTARY_OK) {
+    while (!outlet_flush(&pub->outlet)) {
         stop_wait(&pub->stop, -1, 0);
         if (clock_mono_ns() >= until_ns || pub->stop.signals > asked)
             return;
     }
 }
 
-static void summarize(const struct pub *pub, const struct tributary_published *figures, int64_t took_ns)
+static const char *name_of(const struct settings *settings)
 {
-    const char *name = pub->settings->producer != NULL ? pub->settings->producer : "anonymous";
-    const uint64_t left = figures->accepted - figures->confirmed - figures->refused;
+    const char *name = settings->registration.name != NULL ? settings->registration.name : settings->producer;
+
+    return name != NULL ? name : "anonymous";
+}
+
+static void summarize(const struct pub *pub, const struct outlet_sums *sums, int64_t took_ns)
+{
+    const uint64_t left = sums->accepted - sums->confirmed - sums->refused;
     char size[32];
     char took[32];
 
-    bytes_text(figures->bytes, size, sizeof(size));
+    bytes_text(sums->bytes, size, sizeof(size));
     duration_text(took_ns, took, sizeof(took));
     fprintf(stderr, "published %" PRIu64 " event%s (%s) as %s in %s: %" PRIu64 " confirmed, %" PRIu64 " refused, %" PRIu64 " not confirmed",
-            figures->accepted, figures->accepted == 1 ? "" : "s", size, name, took, figures->confirmed, figures->refused, left);
+            sums->accepted, sums->accepted == 1 ? "" : "s", size, name_of(pub->settings), took, sums->confirmed, sums->refused, left);
     if (pub->bad > 0)
         fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
     fprintf(stderr, "\n");
 }
 
-static int verdict(const struct pub *pub, const struct tributary_published *figures, int source_result)
+static int verdict(const struct pub *pub, const struct outlet_sums *sums, int source_result)
 {
-    const int refused = atomic_load(&pub->refused_code);
+    const int refused = atomic_load(&pub->outlet.refused_code);
+    const int ended = atomic_load(&pub->outlet.ended_code);
     const int64_t max_ns = pub->settings->common.max_time_ns;
 
+    if (ended != 0)
+        return link_exit_code((enum tributary_code)ended);
     if (pub->failed != TRIBUTARY_OK && refused == 0)
         return link_exit_code(pub->failed);
     if (refused == TRIBUTARY_UNAVAILABLE)
         return EXITS_UNAVAILABLE;
-    if (refused != 0 || pub->bad > 0 || figures->confirmed + figures->refused < figures->accepted)
+    if (refused != 0 || pub->bad > 0 || sums->confirmed < sums->accepted)
         return EXITS_ERROR;
     if (max_ns > 0 && max_ns == pub->settings->for_ns && stop_asked(&pub->stop) && pub->stop.signals == 0)
         return EXITS_DEADLINE;
@@ -193,30 +189,26 @@ static int verdict(const struct pub *pub, const struct tributary_published *figu
 
 static int publish_all(struct pub *pub, struct tributary *client)
 {
-    const struct tributary_publisher_options options = {
-        .producer = pub->settings->producer,
-        .wait_timeout_ns = PATIENCE_NS,
-        .refused = on_refused,
-        .interrupted = on_interrupted,
-        .ctx = pub,
-    };
-    struct tributary_published figures = {0};
+    const struct tributary_session_options *registration = pub->settings->registration.name != NULL ? &pub->registration : NULL;
+    struct outlet_sums sums = {0};
     struct tributary_status status;
     const int64_t began_ns = clock_mono_ns();
     int result = EXITS_OK;
 
-    if (tributary_publisher_new(client, &options, &pub->publisher, &status) != TRIBUTARY_OK)
+    pub->outlet.quiet = pub->settings->quiet;
+    pub->outlet.stop = &pub->stop;
+    if (outlet_open(&pub->outlet, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
         return link_failed("publishing", &status);
 
     struct lines lines = {.line = on_line, .ctx = pub};
 
     result = source_run(&pub->settings->source, &lines, &pub->stop);
     flush(pub);
-    tributary_publisher_figures(pub->publisher, &figures);
+    outlet_sums(&pub->outlet, &sums);
     if (!pub->settings->quiet)
-        summarize(pub, &figures, clock_mono_ns() - began_ns);
-    result = verdict(pub, &figures, result);
-    tributary_publisher_free(pub->publisher);
+        summarize(pub, &sums, clock_mono_ns() - began_ns);
+    outlet_close(&pub->outlet);
+    result = verdict(pub, &sums, result);
     lines_fini(&lines);
     json_event_fini(&pub->parsed);
     return result;
@@ -224,7 +216,8 @@ static int publish_all(struct pub *pub, struct tributary *client)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.source.lines = 10};
+    struct settings settings = {.source.lines = 10,
+                                .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT}};
     struct pub pub = {.settings = &settings};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
@@ -247,6 +240,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
     {'p', "producer", OPTION_TEXT, "NAME", AT(producer), "publish under this name (default: the server's choice, anonymous)"},
+    {0, "name", OPTION_TEXT, "NAME", AT(registration.name), "register a session of this name instead: it lives as long as we do"},
+    REGISTRATION_OPTIONS(AT(registration)),
     {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
     {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
     {0, "type", OPTION_TEXT, "TYPE", AT(type), "their kind, such as order.created"},
@@ -266,6 +261,7 @@ static const struct example examples[] = {
     {"tributary pub --producer vmstat --exec 'vmstat 1'", "the same, and the command ends with us"},
     {"tributary pub --producer dpkg --follow /var/log/dpkg.log", "a log file, from its last ten lines on"},
     {"tributary sub -o jsonl web | tributary pub -s other:7227 --jsonl --producer web", "copy a producer's events to another server"},
+    {"tributary pub --name web --label zone=eu --follow /var/log/web.log", "the same as a session, which selectors may ask for by label"},
     {"echo hello | tributary pub -t greetings -H lang=en", "one event with a topic and a header"},
 };
 
@@ -273,11 +269,14 @@ const struct verb verb_pub = {
     .name = "pub",
     .arguments = "",
     .summary = "publish lines as events",
-    .text = "Reads lines from standard input, from a file or from a command, and publishes each as one event. A line is the event's data, "
-            "and the\n"
-            "event's time is now. After a lost connection, events that were not confirmed are sent again, so they may come twice.\n"
-            "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", \"epoch\", \"observed\" and "
-            "\"attempt\" are not read.",
+    .text =
+        "Reads lines from standard input, from a file or from a command, and publishes each as one event. A line is the event's data, "
+        "and the\n"
+        "event's time is now. After a lost connection, events that were not confirmed are sent again, so they may come twice.\n"
+        "With --name it registers a session: the name is its own for as long as it runs, and the session ends with exit code 64 plus the\n"
+        "gRPC code where another one takes the name (ABORTED) or an operator removes it (FAILED_PRECONDITION).\n"
+        "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", \"epoch\", \"observed\" and "
+        "\"attempt\" are not read.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@
 
 extern char **environ;
 
-static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions, int output)
+/* `input` -1: nothing to read. */
+static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions, int input, int output)
 {
     sigset_t none;
     sigset_t usual;
@@ -32,8 +34,10 @@ static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *ac
         error = posix_spawnattr_setsigmask(attributes, &none);
     if (error == 0)
         error = posix_spawnattr_setsigdefault(attributes, &usual);
-    if (error == 0)
+    if (error == 0 && input < 0)
         error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (error == 0 && input >= 0)
+        error = posix_spawn_file_actions_adddup2(actions, input, STDIN_FILENO);
     if (error == 0)
         error = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
     if (error == 0)
@@ -41,7 +45,7 @@ static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *ac
     return error;
 }
 
-int spawn_start(struct spawn *spawn, const char *command)
+static int start(struct spawn *spawn, const char *command, int input)
 {
     const char *const words[] = {"sh", "-c", command, NULL};
     posix_spawnattr_t attributes;
@@ -53,7 +57,7 @@ int spawn_start(struct spawn *spawn, const char *command)
         return errno;
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_init(&actions);
-    error = prepare(&attributes, &actions, ends[1]);
+    error = prepare(&attributes, &actions, input, ends[1]);
     if (error == 0)
         error = posix_spawn(&spawn->pid, "/bin/sh", &actions, &attributes, (char *const *)(uintptr_t)words, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -67,6 +71,62 @@ int spawn_start(struct spawn *spawn, const char *command)
     spawn->fd = ends[0];
     fcntl(spawn->fd, F_SETFL, O_NONBLOCK);
     return 0;
+}
+
+int spawn_start(struct spawn *spawn, const char *command)
+{
+    return start(spawn, command, -1);
+}
+
+/* A file without a name holds them, however slowly they are read. -1: errno says why. */
+static int file_of(const void *bytes, size_t size)
+{
+    const int fd = memfd_create("request", MFD_CLOEXEC);
+    size_t done = 0;
+
+    while (fd >= 0 && done < size) {
+        const ssize_t written = pwrite(fd, (const char *)bytes + done, size - done, (off_t)done);
+
+        if (written < 0 && errno != EINTR) {
+            const int error = errno;
+
+            close(fd);
+            errno = error;
+            return -1;
+        }
+        done += written > 0 ? (size_t)written : 0;
+    }
+    return fd;
+}
+
+int spawn_start_with(struct spawn *spawn, const char *command, const void *input, size_t size)
+{
+    const int fd = file_of(input, size);
+    int error = 0;
+
+    if (fd < 0)
+        return errno;
+    error = start(spawn, command, fd);
+    close(fd);
+    return error;
+}
+
+void spawn_signal(const struct spawn *spawn, int signal)
+{
+    if (spawn->pid > 0)
+        kill(-spawn->pid, signal);
+}
+
+bool spawn_reap(struct spawn *spawn, int *status_out)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (spawn->pid == 0 || waitid(P_PID, (id_t)spawn->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return false;
+    kill(-spawn->pid, SIGTERM); /* while the number of the group is still its own */
+    waitpid(spawn->pid, status_out, 0);
+    spawn->pid = 0;
+    return true;
 }
 
 /* True: it has ended, and *code_out says how. */

@@ -42,9 +42,15 @@ void stop_ring(struct stop *stop)
     (void)written; /* a full counter is a bell that rings already */
 }
 
+void stop_end(struct stop *stop)
+{
+    atomic_store(&stop->over, true);
+    stop_ring(stop);
+}
+
 bool stop_asked(const struct stop *stop)
 {
-    return stop->signals > 0 || clock_mono_ns() >= stop->until_ns;
+    return stop->signals > 0 || atomic_load(&stop->over) || clock_mono_ns() >= stop->until_ns;
 }
 
 static void read_signals(struct stop *stop)

@@ -1,16 +1,20 @@
 /* sub.c - `tributary sub`: one merged stream on standard output, notices on standard error. What arrives is handled in sub_stream.c. */
 #include "client/tool/sub_stream.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/value.h"
 #include "client/tool/verbs.h"
 #include "client/tool/wish.h"
 
 #define NOT_GIVEN UINT32_MAX
+#define REQUEST_MOST 65536u
 
 struct settings {
     struct common common;
@@ -19,7 +23,9 @@ struct settings {
     unsigned overflow, fallback, output;
     uint64_t buffer_events, buffer_bytes, batch_events, batch_bytes;
     int64_t max_age_ns, block_timeout_ns, linger_ns, heartbeat_ns, for_ns;
-    uint64_t count;
+    uint64_t count, last, credit;
+    const char *request, *until;
+    bool consume;
     bool fail_on_loss, ledger, quiet, no_reconnect;
 };
 
@@ -29,10 +35,55 @@ static int64_t duration(int64_t given_ns)
     return given_ns < 0 ? 0 : given_ns == 0 ? TRIBUTARY_NONE : given_ns;
 }
 
+/* The whole file, which must not be larger than a request may be. */
+static int read_file(const struct verb *verb, const char *path, struct buf *request)
+{
+    const int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = 1;
+
+    while (fd >= 0 && size > 0 && request->size <= REQUEST_MOST) {
+        char block[4096];
+
+        size = read(fd, block, sizeof(block));
+        if (size > 0)
+            buf_bytes(request, block, (size_t)size);
+    }
+    if (fd < 0 || size < 0) {
+        fprintf(stderr, "tributary: %s: %s\n", path, strerror(errno));
+        return EXITS_ERROR;
+    }
+    if (fd != STDIN_FILENO)
+        close(fd);
+    return request->size > REQUEST_MOST ? cli_wrong(verb, "--request: '%s' is over 64 KiB", path) : EXITS_OK;
+}
+
+/* TEXT, or @FILE. */
+static int read_request(const struct verb *verb, const char *wish, struct buf *request)
+{
+    if (wish == NULL)
+        return EXITS_OK;
+    if (wish[0] == '@')
+        return read_file(verb, wish + 1, request);
+    buf_text(request, wish);
+    return EXITS_OK;
+}
+
+/* "ended", or how many events. */
+static int read_until(const struct verb *verb, const char *wish, struct tributary_subscriber_options *options)
+{
+    if (wish == NULL)
+        return EXITS_OK;
+    options->end_when_all_ended = strcmp(wish, "ended") == 0;
+    if (!options->end_when_all_ended && (!number_parse(wish, &options->limit_events) || options->limit_events == 0))
+        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", wish);
+    return EXITS_OK;
+}
+
 static int fill(const struct verb *verb, const struct settings *settings, const struct wish *wish,
                 struct tributary_subscriber_options *options)
 {
-    if (settings->buffer_events > UINT32_MAX || settings->batch_events > UINT32_MAX || settings->batch_bytes > UINT32_MAX)
+    if (settings->buffer_events > UINT32_MAX || settings->batch_events > UINT32_MAX || settings->batch_bytes > UINT32_MAX ||
+        settings->last > UINT32_MAX)
         return cli_wrong(verb, "a number is far too large");
     *options = (struct tributary_subscriber_options){
         .name = settings->name,
@@ -52,21 +103,29 @@ static int fill(const struct verb *verb, const struct settings *settings, const 
         .heartbeat_ns = duration(settings->heartbeat_ns),
         .no_statuses = settings->quiet,
         .no_reconnect = settings->no_reconnect,
+        .start_last = (uint32_t)settings->last,
+        .consume = settings->consume || settings->credit > 0,
+        .credit_events = settings->credit,
     };
-    return EXITS_OK;
+    return read_until(verb, settings->until, options);
 }
 
 static int subscribe(const struct verb *verb, const struct settings *settings, const struct wish *wish, struct sub *sub)
 {
     struct tributary_subscriber_options options;
     struct tributary *client = NULL;
+    struct buf request = {0};
     int result = fill(verb, settings, wish, &options);
 
+    if (result == EXITS_OK)
+        result = read_request(verb, settings->request, &request);
+    options.request = (struct tributary_bytes){request.at, request.size};
     if (result == EXITS_OK)
         result = link_open(verb, &settings->common, &client);
     if (result == EXITS_OK)
         result = sub_run(sub, client, &options);
     tributary_free(client);
+    buf_fini(&request);
     return result;
 }
 
@@ -114,17 +173,18 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'p', "producer", OPTION_LIST, "PATTERN", AT(lists.producers), "events of these producers; may be repeated, as may the next four"},
+    {'p', "producer", OPTION_LIST, "PATTERN", AT(lists.producers), "events of these producers; may be repeated, as may the next five"},
     {'t', "topic", OPTION_LIST, "PATTERN", AT(lists.topics), "events about these topics"},
     {'k', "key", OPTION_LIST, "PATTERN", AT(lists.keys), "events with one of these keys"},
     {0, "type", OPTION_LIST, "PATTERN", AT(lists.types), "events of one of these types"},
     {'H', "header", OPTION_LIST, "NAME=PATTERN", AT(lists.headers), "events that carry all of these headers"},
+    {'l', "label", OPTION_LIST, "NAME=PATTERN", AT(lists.labels), "events of sessions that carry all of these labels"},
     {0, "exclude-producer", OPTION_LIST, "PATTERN", AT(lists.exclude_producers), "but not these"},
     {0, "exclude-topic", OPTION_LIST, "PATTERN", AT(lists.exclude_topics), "nor these"},
     {0, "exclude-key", OPTION_LIST, "PATTERN", AT(lists.exclude_keys), "nor these"},
     {0, "exclude-type", OPTION_LIST, "PATTERN", AT(lists.exclude_types), "nor these"},
-    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect", AT(overflow),
-     "what a full channel does (default: drop-oldest)"},
+    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
+     "what a full channel does (default: drop-oldest; block for producers that are asked per consumer)"},
     {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", AT(fallback), "with block: what happens after --block-timeout"},
     {0, "buffer-events", OPTION_NUMBER, "N", AT(buffer_events), "events that may wait at the server (default: 1024)"},
     {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes), "bytes that may wait there, such as 64MiB (default: 4MiB)"},
@@ -137,6 +197,12 @@ static const struct option options[] = {
     {0, "heartbeat", OPTION_DURATION, "DURATION", AT(heartbeat_ns),
      "a sign of life after this long; three missing ones are a loss (default: 10s)"},
     {0, "name", OPTION_TEXT, "NAME", AT(name), "shown by 'tributary subs ls'"},
+    {'r', "request", OPTION_TEXT, "TEXT|@FILE", AT(request),
+     "what to hand to each producer that is asked per consumer; @-: standard input"},
+    {0, "until", OPTION_TEXT, "ended|N", AT(until), "end when every producer that was asked has ended, or after N events"},
+    {0, "last", OPTION_NUMBER, "N", AT(last), "begin with the last N events of each shared producer (at most 1024)"},
+    {0, "consume", OPTION_FLAG, "", AT(consume), "call Consume instead of Subscribe"},
+    {0, "credit", OPTION_NUMBER, "N", AT(credit), "with Consume: at most N events on their way to us"},
     {'n', "count", OPTION_NUMBER, "N", AT(count), "stop after N events"},
     {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s, and deliver what waits"},
     {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", AT(output), "how events are printed (default: text)"},
@@ -152,6 +218,8 @@ static const struct example examples[] = {
     {"tributary sub -t orders --type 'order.*' -o jsonl | jq .data", "by topic and type, for another program"},
     {"tributary sub --overflow block --fail-on-loss -n 1000 web", "a thousand events without a gap, or exit code 5"},
     {"tributary sub --for 10s --ledger", "ten seconds, and the sums"},
+    {"tributary sub -o raw --request error --until ended grep", "the whole answer of a producer that is asked (see 'help serve')"},
+    {"tributary sub -l zone=eu --overflow latest-per-key --last 1", "the newest value of every key, of the sessions with this label"},
 };
 
 const struct verb verb_sub = {

@@ -89,6 +89,15 @@ static void on_closing(void *ctx, const struct tributary_closing *closing)
         fprintf(stderr, "tributary: the stream is closing: %s\n", tributary_closing_name(closing->reason));
 }
 
+static void on_answered(void *ctx, const struct tributary_answer *answer)
+{
+    const struct sub *sub = ctx;
+
+    if (!sub->quiet)
+        fprintf(stderr, "tributary: the server did not follow: %s: %.*s\n", tributary_code_name(answer->code), (int)answer->message.size,
+                (const char *)answer->message.at);
+}
+
 static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
 {
     const struct sub *sub = ctx;
@@ -192,6 +201,7 @@ int sub_run(struct sub *sub, struct tributary *client, const struct tributary_su
         .lost = on_lost,
         .status = on_status,
         .closing = on_closing,
+        .answered = on_answered,
         .applied = on_applied,
         .interrupted = on_interrupted,
         .ended = on_ended,

@@ -32,6 +32,8 @@ static int help(int argc, char **argv)
 
     if (argc == 0)
         help_all(stdout);
+    else if (argc == 1 && strcmp(argv[0], "--man") == 0)
+        help_man(stdout);
     else if (verb != NULL)
         help_verb(stdout, verb);
     else

@@ -6,22 +6,22 @@
 
 #include "base/base.h"
 
-static const char *cut_headers(struct wish *wish, const struct text_list *headers)
+static const char *cut(struct wish *wish, const struct text_list *list, const char *pairs[][2])
 {
-    if (headers->count > WISH_SELECTORS_MOST)
-        return "--header: at most 64";
-    for (size_t i = 0; i < headers->count; i++) {
-        char *text = strdup(headers->items[i]);
+    if (list->count > WISH_SELECTORS_MOST)
+        return "--header, --label: at most 64 of each";
+    for (size_t i = 0; i < list->count; i++) {
+        char *text = strdup(list->items[i]);
         char *equals = text != NULL ? strchr(text, '=') : NULL;
 
         if (text == NULL)
             return "out of memory";
         wish->texts[wish->text_count++] = text;
         if (equals == NULL || equals == text)
-            return "--header: NAME=PATTERN is needed";
+            return "--header, --label: NAME=PATTERN is needed";
         *equals = '\0';
-        wish->pairs[i][0] = text;
-        wish->pairs[i][1] = equals + 1;
+        pairs[i][0] = text;
+        pairs[i][1] = equals + 1;
     }
     return NULL;
 }
@@ -37,8 +37,10 @@ static const char *add(struct wish *wish, const struct wish_lists *lists, const 
         .key_count = lists->keys.count,
         .types = lists->types.items,
         .type_count = lists->types.count,
-        .headers = (const char *const(*)[2])wish->pairs,
+        .headers = (const char *const(*)[2])wish->headers,
         .header_count = lists->headers.count,
+        .labels = (const char *const(*)[2])wish->labels,
+        .label_count = lists->labels.count,
     };
     return NULL;
 }
@@ -49,7 +51,9 @@ static const char *build_selectors(struct wish *wish, const struct wish_lists *l
     const size_t topics = MAX_OF(lists->topics.count, 1);
     const char *fault = NULL;
 
-    if (lists->producers.count + lists->topics.count + lists->keys.count + lists->types.count + lists->headers.count == 0)
+    if (lists->producers.count + lists->topics.count + lists->keys.count + lists->types.count + lists->headers.count +
+            lists->labels.count ==
+        0)
         return NULL;
     for (size_t p = 0; p < producers; p++) {
         for (size_t t = 0; t < topics && fault == NULL; t++)
@@ -87,7 +91,9 @@ const char *wish_build(struct wish *wish, const struct wish_lists *lists)
     const char *fault = NULL;
 
     *wish = (struct wish){.selector_count = 0};
-    fault = cut_headers(wish, &lists->headers);
+    fault = cut(wish, &lists->headers, wish->headers);
+    if (fault == NULL)
+        fault = cut(wish, &lists->labels, wish->labels);
     if (fault == NULL)
         fault = build_selectors(wish, lists);
     return fault != NULL ? fault : build_excludes(wish, lists);

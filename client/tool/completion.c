@@ -1,0 +1,150 @@
+/* completion.c - `tributary completion`: what a shell needs to complete command lines, written from the tables of the verbs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/tool/exits.h"
+#include "client/tool/verbs.h"
+
+static bool has_value(const struct option *option)
+{
+    return option->kind != OPTION_FLAG && option->kind != OPTION_IGNORED && option->kind != OPTION_EVERY;
+}
+
+static void put_names(const struct option *option, const char *between)
+{
+    printf("--%s", option->name);
+    if (option->letter != 0)
+        printf("%s-%c", between, option->letter);
+}
+
+/* What may stand after an option. */
+static void put_value(const struct option *option)
+{
+    if (!has_value(option))
+        return;
+    printf("            ");
+    put_names(option, "|");
+    if (option->kind == OPTION_CHOICE)
+        printf(") words='%s' ;;\n", option->value);
+    else
+        printf(") files=%s ;;\n", strstr(option->value, "FILE") != NULL ? "yes" : "no");
+}
+
+static void put_options(const struct option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        putchar(' ');
+        put_names(&options[i], " ");
+    }
+}
+
+static void put_verb(const struct verb *verb)
+{
+    printf("    '%s')\n        options='", verb->name);
+    put_options(verb->options, verb->option_count);
+    put_options(common_options, common_option_count);
+    printf("'\n        case $before in\n");
+    for (size_t i = 0; i < verb->option_count; i++)
+        put_value(&verb->options[i]);
+    for (size_t i = 0; i < common_option_count; i++)
+        put_value(&common_options[i]);
+    printf("        esac ;;\n");
+}
+
+/* The first words of all verbs, or the second words of those that begin with `first`. */
+static void put_words(const char *first)
+{
+    size_t count = 0;
+    const struct verb *const *verbs = verbs_all(&count);
+    const char *last = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = verbs[i]->name;
+        const size_t size = strcspn(name, " ");
+
+        if (first != NULL && strncmp(name, first, size) == 0 && first[size] == '\0' && name[size] == ' ')
+            printf(" %s", name + size + 1);
+        if (first == NULL && (strncmp(name, last, size) != 0 || last[size] != ' '))
+            printf(" %.*s", (int)size, name);
+        last = name;
+    }
+}
+
+static void put_bash(void)
+{
+    size_t count = 0;
+    const struct verb *const *verbs = verbs_all(&count);
+
+    printf("# Completion of command lines of tributary. Written by 'tributary completion bash'.\n"
+           "_tributary() {\n"
+           "    local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} at=1 verb= options= words= files=\n"
+           "    [ \"${COMP_WORDS[1]}\" = help ] && [ \"$COMP_CWORD\" -gt 1 ] && at=2\n"
+           "    verb=${COMP_WORDS[at]}\n"
+           "    COMPREPLY=()\n"
+           "    if [ \"$COMP_CWORD\" -le \"$at\" ]; then\n"
+           "        COMPREPLY=($(compgen -W 'help");
+    put_words(NULL);
+    printf("' -- \"$now\"))\n        return\n    fi\n    case $verb in\n    producers) words='");
+    put_words("producers");
+    printf("' ;;\n    subs) words='");
+    put_words("subs");
+    printf("' ;;\n    completion) words='bash zsh' ;;\n    esac\n"
+           "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ]; then\n"
+           "        COMPREPLY=($(compgen -W \"$words\" -- \"$now\"))\n        return\n    fi\n"
+           "    case $verb in producers | subs) verb=\"$verb ${COMP_WORDS[at+1]}\" ;; esac\n"
+           "    words=\n"
+           "    case $verb in\n");
+    for (size_t i = 0; i < count; i++)
+        put_verb(verbs[i]);
+    printf("    esac\n"
+           "    if [ -n \"$words\" ]; then\n"
+           "        COMPREPLY=($(compgen -W \"${words//|/ }\" -- \"$now\"))\n"
+           "    elif [ \"$files\" = yes ]; then\n"
+           "        COMPREPLY=($(compgen -f -- \"$now\"))\n"
+           "    elif [ -z \"$files\" ]; then\n"
+           "        COMPREPLY=($(compgen -W \"$options\" -- \"$now\"))\n"
+           "    fi\n"
+           "}\n"
+           "complete -F _tributary tributary\n");
+}
+
+/* zsh reads completions of bash. */
+static void put_zsh(void)
+{
+    printf("#compdef tributary\nautoload -U +X bashcompinit && bashcompinit\n");
+    put_bash();
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct common settings = {.help = false};
+    struct text_list arguments = {0};
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        if (arguments.count == 1 && strcmp(arguments.items[0], "bash") == 0)
+            put_bash();
+        else if (arguments.count == 1 && strcmp(arguments.items[0], "zsh") == 0)
+            put_zsh();
+        else
+            result = cli_wrong(verb, "which shell: bash or zsh?");
+    }
+    cli_forget(verb, &settings, &arguments);
+    return result;
+}
+
+static const struct example examples[] = {
+    {"source <(tributary completion bash)", "in this shell, from now on"},
+    {"tributary completion zsh > \"${fpath[1]}/_tributary\"", "for zsh, once and for all"},
+};
+
+const struct verb verb_completion = {
+    .name = "completion",
+    .arguments = "bash|zsh",
+    .arguments_most = 1,
+    .summary = "print the completion of command lines for a shell",
+    .text = "An installed tributary brings it along; this is for one that is not installed.",
+    .examples = examples,
+    .example_count = sizeof(examples) / sizeof(examples[0]),
+    .run = run,
+};

@@ -1,0 +1,122 @@
+/* producers_show.c - what the server knows of a producer, on standard output. */
+#include "client/tool/producers_show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "client/tool/printer.h"
+#include "client/tool/table.h"
+#include "client/tool/value.h"
+
+static const char *kind_of(const struct tributary_producer *producer)
+{
+    return producer->is_session ? "session" : "transient";
+}
+
+static const char *mode_of(const struct tributary_producer *producer)
+{
+    return !producer->is_session ? "-" : producer->per_consumer ? "per-consumer" : "shared";
+}
+
+/* "a=b, c=d", escaped. */
+static void put_labels(struct buf *buf, const struct tributary_producer *producer)
+{
+    for (size_t i = 0; i < producer->label_count; i++) {
+        buf_text(buf, i > 0 ? ", " : "");
+        escape_text(buf, tributary_text(producer->labels[i].name));
+        buf_text(buf, "=");
+        escape_text(buf, tributary_text(producer->labels[i].value));
+    }
+}
+
+static json_t *session_of(const struct tributary_producer *producer)
+{
+    json_t *object = json_object();
+    json_t *labels = json_object();
+    json_t *topics = json_array();
+
+    table_put_text(object, "mode", mode_of(producer));
+    for (size_t i = 0; i < producer->label_count; i++)
+        table_put_text(labels, producer->labels[i].name, producer->labels[i].value);
+    for (size_t i = 0; i < producer->topic_count; i++)
+        json_array_append_new(topics, json_string(producer->topics[i]));
+    json_object_set_new(object, "labels", labels);
+    json_object_set_new(object, "topics", topics);
+    table_put_number(object, "activations", producer->activations);
+    table_put_number(object, "paused_activations", producer->paused_activations);
+    table_put_number(object, "cut_activations", producer->cut_activations);
+    return object;
+}
+
+void producer_show_json(const struct tributary_producer *producer)
+{
+    json_t *object = json_object();
+    char epoch[24];
+
+    snprintf(epoch, sizeof(epoch), "%" PRIu64, producer->epoch);
+    table_put_text(object, "name", producer->name);
+    table_put_text(object, "kind", kind_of(producer));
+    table_put_text(object, "state", tributary_state_name(producer->state));
+    table_put_text(object, "epoch", epoch);
+    table_put_number(object, "last_sequence", producer->last_sequence);
+    table_put_tally(object, "published", producer->published);
+    table_put_number(object, "open_calls", producer->open_calls);
+    table_put_number(object, "blocked_calls", producer->blocked_calls);
+    table_put_number(object, "subscriptions", producer->subscriptions);
+    table_put_moment(object, "last_event", producer->last_event_unix_nano);
+    table_put_text(object, "peer", producer->peer);
+    if (producer->is_session)
+        json_object_set_new(object, "session", session_of(producer));
+    table_print_json(object);
+}
+
+void producer_show_head(void)
+{
+    printf("%-28s %-9s %-12s %-9s %12s %10s %6s %8s %6s %12s  %-14s %s\n", "producer", "kind", "mode", "state", "sequence", "published",
+           "calls", "blocked", "subs", "activations", "last event", "labels");
+}
+
+void producer_show_row(const struct tributary_producer *producer)
+{
+    struct buf labels = {0};
+    char activations[40] = "-";
+    char age[40];
+    char size[32];
+
+    if (producer->per_consumer)
+        snprintf(activations, sizeof(activations), producer->paused_activations > 0 ? "%u (%u)" : "%u", producer->activations,
+                 producer->paused_activations);
+    table_age(producer->last_event_unix_nano, age, sizeof(age));
+    bytes_text(producer->published.bytes, size, sizeof(size));
+    put_labels(&labels, producer);
+    printf("%-28s %-9s %-12s %-9s %12" PRIu64 " %10s %6u %8u %6u %12s  %-14s %.*s\n", producer->name, kind_of(producer), mode_of(producer),
+           tributary_state_name(producer->state), producer->last_sequence, size, producer->open_calls, producer->blocked_calls,
+           producer->subscriptions, activations, age, (int)labels.size, (const char *)labels.at);
+    buf_fini(&labels);
+}
+
+void producer_show_whole(const struct tributary_producer *producer)
+{
+    struct buf labels = {0};
+    char age[40];
+    char size[32];
+
+    table_age(producer->last_event_unix_nano, age, sizeof(age));
+    bytes_text(producer->published.bytes, size, sizeof(size));
+    printf("name           %s\nkind           %s\nstate          %s\nepoch          %" PRIu64 "\nlast sequence  %" PRIu64 "\n",
+           producer->name, kind_of(producer), tributary_state_name(producer->state), producer->epoch, producer->last_sequence);
+    printf("published      %" PRIu64
+           " events, %s\nopen calls     %u, of which %u blocked\nsubscriptions  %u\nlast event     %s\npeer           %s\n",
+           producer->published.events, size, producer->open_calls, producer->blocked_calls, producer->subscriptions, age, producer->peer);
+    if (!producer->is_session)
+        return;
+    put_labels(&labels, producer);
+    printf("mode           %s\nlabels         %.*s\n", mode_of(producer), (int)labels.size, (const char *)labels.at);
+    for (size_t i = 0; i < producer->topic_count; i++)
+        printf("%s%s", i == 0 ? "topics         " : ", ", producer->topics[i]);
+    printf("%s", producer->topic_count > 0 ? "\n" : "");
+    if (producer->per_consumer)
+        printf("activations    %u, of which %u paused; %" PRIu64 " had to be cut\n", producer->activations, producer->paused_activations,
+               producer->cut_activations);
+    buf_fini(&labels);
+}

@@ -1,0 +1,53 @@
+/* serve_jobs.h - the commands of `tributary serve`: one for each activation.
+ *
+ * Threads: the functions of struct tributary_session_watch run on the client thread and leave orders; everything else is the main thread's.
+ */
+#ifndef TRIBUTARY_TOOL_SERVE_JOBS_H
+#define TRIBUTARY_TOOL_SERVE_JOBS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "client/lib/tributary.h"
+#include "client/tool/stop.h"
+
+#define JOBS_MOST 4096u
+
+struct serve {
+    /* Set by the caller. */
+    const char *command;
+    const char *name;
+    uint64_t jobs_most;
+    bool quiet;
+    struct tributary_event template; /* what the options say of every event */
+    struct stop stop;
+
+    /* Its own. Main thread only. */
+    struct tributary_session *session;
+    struct list jobs;
+    int epoll_fd, child_fd;
+    uint64_t commands, events;
+    bool leaving; /* everything is being stopped */
+
+    /* Any thread, under lock. */
+    pthread_mutex_t lock;
+    struct list orders;
+
+    /* Any thread. */
+    _Atomic uint64_t live; /* activations that were accepted and whose command has not ended */
+    _Atomic bool ended;    /* the session has */
+    _Atomic int ended_code;
+};
+
+/* Blocks SIGCHLD: before other threads begin. False: errno says why. */
+bool serve_init(struct serve *serve);
+void serve_fini(struct serve *serve);
+
+/* The callbacks; `ctx` is the serve. */
+struct tributary_session_watch serve_watch(struct serve *serve);
+
+/* Until somebody asks to stop, or the session ends; then every command has ended, too. */
+void serve_run(struct serve *serve);
+
+#endif
