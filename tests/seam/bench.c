@@ -308,6 +308,10 @@ const char *consumer_read(struct consumer *consumer)
 
     buf_clear(&consumer->transcript);
     while (more) {
+        uint32_t mark = chan_marked(consumer->chan);
+
+        if (mark > 0)
+            buf_format(&consumer->transcript, "mark %u\n", mark);
         more = chan_take(consumer->chan, &consumer->take, 4096, 256 << 10, clock_mono_ns());
         for (uint32_t i = 0; i < consumer->take.count; i++)
             on_entry(consumer, &consumer->take.entries[i]);

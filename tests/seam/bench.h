@@ -68,8 +68,9 @@ struct subscription_wish wish_of(const char *topic);
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic);
 enum fault_reason consumer_try(struct consumer *consumer, struct bench *bench, struct subscription_wish wish);
 void consumer_join(struct consumer *consumer, struct bench *bench, struct subscription_wish wish);
-/* Takes all there is and says what it was, a batch in a line: `lost NAME COUNT FIRST-LAST REASON`, `NAME FIRST-LAST`, `NAME is STATE`, with
- * commas; a count that is not known is `?`. Valid until the next call. */
+/* Takes all there is and says what it was, a batch in a line: `lost NAME COUNT FIRST-LAST REASON`, `NAME FIRST-LAST`, `NAME is STATE` or
+ * `NAME is STATE with CODE: MESSAGE`, with commas; `mark N` in a line of its own; a count that is not known is `?`. Valid until the next
+ * call. */
 const char *consumer_read(struct consumer *consumer);
 /* Unsubscribes and checks the sums. Idempotent, also after the consumer left by itself. */
 void consumer_leave(struct consumer *consumer);
