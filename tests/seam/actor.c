@@ -116,7 +116,9 @@ enum fault_reason actor_try(struct actor *actor, struct bench *bench, struct ses
 {
     struct actor bidden = *actor;
 
+    buf_clear(&bidden.heard);
     *actor = (struct actor){.bench = bench,
+                            .heard = bidden.heard,
                             .stall = {.over = over},
                             .ends_at_start = bidden.ends_at_start,
                             .ends_at_stop = bidden.ends_at_stop,

@@ -35,7 +35,7 @@ const char *actor_heard(struct actor *actor);
 enum err actor_put(struct actor *actor, uint64_t activation, uint32_t count);
 enum err actor_put_topics(struct actor *actor, uint64_t activation, const char *topics); /* as chunk_of_letters() */
 void actor_end(struct actor *actor, uint64_t activation, enum fault_code code, const char *message);
-void actor_leave(struct actor *actor, enum fault_reason why); /* idempotent; what it heard can still be asked for */
+void actor_leave(struct actor *actor, enum fault_reason why); /* idempotent; what it heard can still be asked for, until it joins again */
 void actor_fini(struct actor *actor);                         /* leaves, where it has not */
 
 #endif

@@ -91,20 +91,23 @@ Test(activation_ends, A6_a_hard_cancel_tells_both_at_once_and_drops_the_rest)
 {
     struct scene scene;
     struct chan_sums sums;
+    struct chan *chan;
 
     scene_open(&scene, asking("q"));
     cr_assert_eq(actor_put(&scene.web, 1, 2), ERR_OK);
-    hub_unsubscribe(scene.consumer.subscription, FAULT_DEADLINE);
-    scene.consumer.subscription = NULL;
+    chan = chan_retain(scene.consumer.chan);
+    scene.consumer.cuts = 1;
+    scene.consumer.fault.reason = FAULT_DEADLINE;
+    consumer_leave(&scene.consumer);
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 DEADLINE now");
     cr_assert_str_eq(actor_heard(&scene.api), "stop 1 DEADLINE now");
-    chan_sums(scene.consumer.chan, &sums);
+    chan_sums(chan, &sums);
     cr_assert_eq(sums.dropped[LOSS_CONSUMER_GONE].events, 2);
     cr_assert_eq(actor_put(&scene.web, 1, 3), ERR_CLOSED);
     actor_end(&scene.web, 1, CODE_CANCELLED, "late");
     cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 0);
     cr_assert_eq(count_get(COUNT_EVENTS_UNWANTED), 3);
-    chan_release(scene.consumer.chan);
+    chan_release(chan);
     scene_close(&scene);
 }
 
