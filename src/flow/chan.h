@@ -115,9 +115,9 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
 
 /* Draws a line behind everything that was put so far. chan_marked() returns the `mark` (above 0) of the latest line once nothing from
  * before it waits or is parked, and forgets it; 0: none. A later line replaces one that was not passed yet. Call chan_marked() before
- * chan_take() and tell it in the same batch: a take ends at a line that is passed, so the mark stands behind the last that came before the
- * line and before the first that came after it. (Where shared feeds do not wait for paced ones that are parked, some of what they put after
- * the line may come before it.) */
+ * chan_take() and tell it in the same batch: a take ends at a line that is passed, and the next one gives nothing where a line was passed
+ * since chan_marked(), so the mark stands behind the last that came before the line and before the first that came after it. (Where shared
+ * feeds do not wait for paced ones that are parked, some of what they put after the line may come before it.) */
 void chan_mark(struct chan *chan, uint32_t mark);
 uint32_t chan_marked(struct chan *chan); /* taker only */
 

@@ -138,6 +138,7 @@ struct chan {
     uint32_t older;  /* entries from before the last line */
     uint32_t mark;   /* of the last line, until it is passed; 0: none */
     uint32_t marked; /* of a line that was passed, until that is told; 0: none */
+    bool at_line;    /* it was passed, and no take has ended for it yet */
 };
 
 static inline void tally_add(struct tally *tally, uint64_t events, uint64_t bytes)
@@ -210,6 +211,6 @@ void chan_put_latest(struct chan *chan, const struct range *range);
 void feed_lost(struct chan *chan, const struct range *range, enum loss reason);
 void feed_moved(struct chan *chan, struct feed *feed);
 void feed_changed(struct chan *chan, struct feed *feed); /* its state, or what a closed feed still had to give */
-bool chan_line_passed(struct chan *chan);                /* there is a mark to tell */
+bool chan_at_line(struct chan *chan);                    /* a line was passed for which no take has ended yet */
 
 #endif

@@ -55,7 +55,7 @@ void chan_leave(struct chan *chan)
 {
     struct after *after = chan->after;
 
-    (void)chan_line_passed(chan);
+    (void)chan_at_line(chan);
     if (chan->entries_used == 0 && chan->entries_room > ENTRIES_KEPT) {
         after->slabs = chan->slabs;
         chan->slabs = NULL;

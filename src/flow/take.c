@@ -74,8 +74,7 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
 
     CHECK(take->count == 0 && most_events > 0 && most_bytes > 0);
     chan_enter(chan, &after);
-    /* Not past a line that was passed, until that is told. */
-    while (!chan_line_passed(chan) && (node = list_first(&chan->waiting_entries))) {
+    while (!chan_at_line(chan) && (node = list_first(&chan->waiting_entries))) {
         struct entry *entry = container_of(node, struct entry, in_chan);
         uint32_t count;
 
@@ -91,7 +90,8 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
     chan->due_bytes = list_empty(&chan->parked_entries) ? 0 : MIN_OF(chan->due_bytes + take->bytes / 2, chan->limits.max_bytes);
     if (chan->latched || !list_empty(&chan->parked_entries))
         chan_settle(chan);
-    more = chan->waiting.events > 0 || chan_line_passed(chan);
+    more = chan->waiting.events > 0 || chan_at_line(chan);
+    chan->at_line = false;
     chan->armed = true;
     after.ring = false; /* the taker is looking right now */
     chan_leave(chan);

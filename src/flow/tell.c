@@ -229,15 +229,16 @@ uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
     return told;
 }
 
-/* Whether a mark waits to be told; the present line is looked at first. */
-bool chan_line_passed(struct chan *chan)
+/* Looks whether the present line is passed. True while a mark is there for which no take has ended yet. */
+bool chan_at_line(struct chan *chan)
 {
     if (chan->mark > 0 && chan->older == 0) {
         chan->marked = chan->mark;
         chan->mark = 0;
+        chan->at_line = true;
         chan_ring(chan);
     }
-    return chan->marked > 0;
+    return chan->at_line;
 }
 
 void chan_mark(struct chan *chan, uint32_t mark)
@@ -260,6 +261,7 @@ uint32_t chan_marked(struct chan *chan)
     chan_enter(chan, &after);
     marked = chan->marked;
     chan->marked = 0;
+    chan->at_line = false;
     chan_leave(chan);
     return marked;
 }

@@ -81,6 +81,15 @@ bool model_is_stalled(const struct model *model)
     return false;
 }
 
+uint32_t model_marked(struct model *model)
+{
+    uint32_t marked = model->marked;
+
+    model->marked = 0;
+    model->at_line = false;
+    return marked;
+}
+
 void model_mark(struct model *model, uint32_t mark)
 {
     model->line++;
@@ -95,8 +104,10 @@ void model_line(struct model *model)
         for (uint32_t k = 0; k < lines[i]->count; k++)
             if (lines[i]->events[k].line < model->line)
                 return;
-    if (model->mark > 0)
+    if (model->mark > 0) {
         model->marked = model->mark;
+        model->at_line = true;
+    }
     model->mark = 0;
 }
 
@@ -109,8 +120,9 @@ uint32_t model_next(struct model *model)
 bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes)
 {
     uint64_t bytes = 0;
+    bool at_line;
 
-    for (model_line(model); model->waiting.count > 0 && model->marked == 0; model_line(model)) {
+    for (model_line(model); model->waiting.count > 0 && !model->at_line; model_line(model)) {
         struct model_event *event = &model->waiting.events[0];
 
         if (model->limits.max_age_ns > 0 && event->old) {
@@ -126,7 +138,9 @@ bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes)
     model->due = model->parked.count > 0 ? MIN_OF(model->due + bytes / 2, model->limits.max_bytes) : 0;
     model_settle(model);
     model_line(model);
-    return model->waiting.count > 0 || model->marked > 0;
+    at_line = model->at_line;
+    model->at_line = false;
+    return model->waiting.count > 0 || at_line;
 }
 
 void model_land(struct model *model, enum loss reason)

@@ -35,6 +35,7 @@ struct model {
     enum chan_state state;
     bool latched;
     uint32_t line, mark, marked;
+    bool at_line;
     uint64_t due; /* bytes */
     struct model_line waiting, parked, flying;
     struct tally accepted, delivered;
@@ -52,6 +53,7 @@ void model_land(struct model *model, enum loss reason); /* 0: delivered */
 void model_latch(struct model *model);                  /* the stall's time is over */
 void model_drain(struct model *model);
 void model_mark(struct model *model, uint32_t mark);
+uint32_t model_marked(struct model *model);
 void model_line(struct model *model);     /* after every step */
 uint32_t model_next(struct model *model); /* the size of what comes first */
 void model_close(struct model *model, enum loss reason);

@@ -37,9 +37,42 @@ Test(chan_marks, a_take_ends_at_the_line_and_the_mark_comes_before_the_next)
     cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0), "more waits");
     cr_assert_str_eq(rig_taken(&rig), "a2", "the rest came after the line");
     chan_delivered(rig.chan, &rig.take);
-    cr_assert_str_eq(rig_deliver(&rig, 99), "", "not before the mark is told");
     cr_assert_eq(chan_marked(rig.chan), 1);
     cr_assert_str_eq(rig_deliver(&rig, 99), "b1-2");
+    rig_close(&rig);
+}
+
+Test(chan_marks, a_line_that_is_passed_just_before_a_take_is_told_first)
+{
+    struct rig rig;
+
+    rig_open(&rig, &newest, 1);
+    cr_assert_eq(chan_marked(rig.chan), 0);
+    chan_mark(rig.chan, 1);
+    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
+    cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0));
+    cr_assert_eq(rig.take.events, 0, "the taker did not know");
+    cr_assert_eq(chan_marked(rig.chan), 1);
+    cr_assert_str_eq(rig_deliver(&rig, 99), "a1-2");
+    rig_close(&rig);
+}
+
+Test(chan_marks, a_taker_who_does_not_care_is_not_held_up)
+{
+    struct rig rig;
+    int takes = 1;
+
+    rig_open(&rig, &newest, 1);
+    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
+    chan_mark(rig.chan, 1);
+    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
+    while (chan_take(rig.chan, &rig.take, 99, 9999, 0)) {
+        chan_delivered(rig.chan, &rig.take);
+        takes++;
+    }
+    cr_assert_eq(takes, 2);
+    cr_assert_str_eq(rig_taken(&rig), "a3-4");
+    cr_assert_eq(chan_marked(rig.chan), 1, "it may still ask");
     rig_close(&rig);
 }
 

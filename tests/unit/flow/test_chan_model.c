@@ -122,7 +122,7 @@ static void compare(struct trial *trial)
     HOLDS(trial, (chan_stall_until(trial->chan) < INT64_MAX) == sums.stalled);
     HOLDS(trial, chan_state(trial->chan) == model->state);
     HOLDS(trial, chan_idle(trial->chan) == (model->waiting.count + model->parked.count + model->flying.count == 0));
-    HOLDS(trial, trial->more || (model->waiting.count == 0 && model->marked == 0) || trial->rings > 0);
+    HOLDS(trial, trial->more || (model->waiting.count == 0 && !model->at_line) || trial->rings > 0);
     for (uint32_t i = 0; i < trial->puts; i++) {
         const struct waiter *waiter = &trial->waiters[i];
 
@@ -222,8 +222,7 @@ static void mark(struct trial *trial)
         chan_mark(trial->chan, ++trial->mark);
         model_mark(&trial->model, trial->mark);
     } else {
-        HOLDS(trial, chan_marked(trial->chan) == trial->model.marked);
-        trial->model.marked = 0;
+        HOLDS(trial, chan_marked(trial->chan) == model_marked(&trial->model));
     }
 }
 
@@ -239,10 +238,8 @@ static void take(struct trial *trial)
     if (roll(trial, 4) == 0)
         HOLDS(trial, chan_next_bytes(trial->chan) == model_next(&trial->model));
     model_line(&trial->model);
-    if (roll(trial, 4) > 0) {
-        HOLDS(trial, chan_marked(trial->chan) == trial->model.marked);
-        trial->model.marked = 0;
-    }
+    if (roll(trial, 4) > 0)
+        HOLDS(trial, chan_marked(trial->chan) == model_marked(&trial->model));
     trial->more = chan_take(trial->chan, &trial->take, most_events, most_bytes, clock_mono_ns());
     trial->rings = 0;
     HOLDS(trial, model_take(&trial->model, most_events, most_bytes) == trial->more);
