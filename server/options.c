@@ -12,7 +12,7 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:7227"
 
-enum kind { FLAG, TEXT, LISTEN, NUMBER, BYTES, DURATION, LEVEL, FORMAT, ON_OFF, HELP, VERSION, ERRORS };
+enum kind { FLAG, TEXT, LISTEN, NUMBER, BYTES, DURATION, LEVEL, FORMAT, ON_OFF, HELP, VERSION, ERRORS, MAN };
 
 struct option {
     const char *name, *value, *help;
@@ -52,6 +52,16 @@ static const struct option table[] = {
     {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, 0, 0, 0, 0},
     {"version", NULL, "print the version and exit", VERSION, 0, 0, 0, 0},
     {"help", NULL, "print this and exit", HELP, 0, 0, 0, 0},
+    {"man", NULL, NULL, MAN, 0, 0, 0, 0}, /* for the build: no help, so it is shown nowhere */
+};
+
+#define UNITS "A duration is a number with ms, s, m or h; bytes are a number with nothing, K, M or G."
+#define EXITS "0 after a drain, 1 when it could not serve or was forced, 2 for a wrong command line."
+
+static const char *const examples[][2] = {
+    {"tributaryd", "serve on " DEFAULT_LISTEN},
+    {"tributaryd --listen unix:/run/tributary.sock", "serve on a unix socket only"},
+    {"tributaryd --listen 127.0.0.1:0 --ready-file /tmp/address --log-format json", "serve at any port, and say where"},
 };
 
 static void *field(struct options *options, const struct option *option)
@@ -101,7 +111,7 @@ static void print_help(FILE *out)
 {
     fputs("tributaryd - gRPC fan-in: many producers in, one merged stream out for every consumer\n\nUsage: tributaryd [OPTION ...]\n\n",
           out);
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(table) && table[i].help; i++) {
         char left[64];
         snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
         fprintf(out, "  %-28s %s", left, table[i].help);
@@ -114,13 +124,66 @@ static void print_help(FILE *out)
         }
         fputs("\n", out);
     }
-    fputs("\nA duration is a number with ms, s, m or h; bytes are a number with nothing, K, M or G.\n"
-          "Exit status: 0 after a drain, 1 when it could not serve or was forced, 2 for a wrong command line.\n\n"
-          "Examples:\n"
-          "  tributaryd                                    serve on " DEFAULT_LISTEN "\n"
-          "  tributaryd --listen unix:/run/tributary.sock  serve on a unix socket only\n"
-          "  tributaryd --listen 127.0.0.1:0 --ready-file /tmp/address --log-format json\n",
+    fputs("\n" UNITS "\nExit status: " EXITS "\n\nExamples:\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++)
+        fprintf(out, "  %-45s %s\n", examples[i][0], examples[i][1]);
+}
+
+/* Text for roff: a dash is one, and nothing of it is an escape. */
+static void print_roff(FILE *out, const char *text)
+{
+    for (const char *at = text; *at; at++) {
+        if (*at == '-' || *at == '\\')
+            fputs(*at == '-' ? "\\-" : "\\e", out);
+        else
+            fputc(*at, out);
+    }
+}
+
+static void print_man_option(FILE *out, const struct option *option)
+{
+    fputs(".TP\n\\fB\\-\\-", out);
+    print_roff(out, option->name);
+    fputs("\\fR", out);
+    if (option->value) {
+        fputs(" \\fI", out);
+        print_roff(out, option->value);
+        fputs("\\fR", out);
+    }
+    fputs("\n", out);
+    print_roff(out, option->help);
+    if (has_bounds(option)) {
+        fputs(" (default ", out);
+        print_quantity(out, option->kind, option->otherwise);
+        fputs("; ", out);
+        print_bounds(out, option);
+        fputs(")", out);
+    }
+    fputs("\n", out);
+}
+
+/* tributaryd(8). */
+static void print_man(FILE *out)
+{
+    fputs(".TH TRIBUTARYD 8 \"\" \"tributary " TRIBUTARY_VERSION "\" \"System Administration\"\n"
+          ".SH NAME\ntributaryd \\- gRPC fan\\-in server: many producers, one merged stream for every consumer\n"
+          ".SH SYNOPSIS\n\\fBtributaryd\\fR [\\fIOPTION\\fR...]\n"
+          ".SH DESCRIPTION\nTakes the events of many producers and gives every consumer one stream of those that it asked for. It runs in the\n"
+          "foreground and logs to standard error. SIGTERM and SIGINT drain it: what waits is delivered, then it ends; a second\n"
+          "signal ends it at once. The program \\fBtributary\\fR(1) publishes, subscribes, shows and steers.\n"
+          ".PP\n" UNITS "\n.SH OPTIONS\n",
           out);
+    for (size_t i = 0; i < ARRAY_LEN(table) && table[i].help; i++)
+        print_man_option(out, &table[i]);
+    fputs(".SH EXIT STATUS\n" EXITS "\n.SH EXAMPLES\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
+        fputs(".TP\n\\fB", out);
+        print_roff(out, examples[i][0]);
+        fputs("\\fR\n", out);
+        print_roff(out, examples[i][1]);
+        fputs("\n", out);
+    }
+    fputs(".SH SEE ALSO\n\\fBtributary\\fR(1)\n", out);
 }
 
 static void print_errors(FILE *out)
@@ -204,6 +267,7 @@ static bool set(struct options *options, const struct option *option, const char
     case HELP:
     case VERSION:
     case ERRORS:
+    case MAN:
         return true;
     }
     return false;
@@ -237,6 +301,8 @@ static enum options_outcome print_and_stop(enum kind kind, FILE *out)
         print_help(out);
     else if (kind == VERSION)
         fputs("tributaryd " TRIBUTARY_VERSION "\n", out);
+    else if (kind == MAN)
+        print_man(out);
     else
         print_errors(out);
     return OPTIONS_DONE;
@@ -288,7 +354,7 @@ enum options_outcome options_read(int argc, char **argv, struct options *options
             fprintf(err, "tributaryd: %s: no such option; see tributaryd --help\n", argv[i]);
             return OPTIONS_WRONG;
         }
-        if (option->kind == HELP || option->kind == VERSION || option->kind == ERRORS)
+        if (option->kind == HELP || option->kind == VERSION || option->kind == ERRORS || option->kind == MAN)
             return print_and_stop(option->kind, out);
         if (option->value && !value)
             value = i + 1 < argc ? argv[++i] : NULL;

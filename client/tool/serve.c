@@ -117,7 +117,7 @@ static const struct option options[] = {
 };
 
 static const struct example examples[] = {
-    {"tributary serve --name grep --exec 'read -r word; grep -h \"$word\" /var/log/*.log'",
+    {"tributary serve --name grep --exec 'read -r word; grep -h -- \"$word\" /var/log/*.log; true'",
      "every consumer searches the logs of this machine"},
     {"tributary sub --request error --until ended", "asks all who answer, and ends when they did"},
     {"tributary serve --name clock --label zone=eu --exec 'while date; do sleep 1; done'", "an answer without an end"},
