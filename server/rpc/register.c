@@ -236,11 +236,10 @@ static void on_registered(struct task *task)
         call_finish(call, &registration->fault);
     } else {
         registration->state = LIVE;
-        commands_confirm(&registration->commands, registration->messages);
         if (!call_alive(call))
             begin_end(registration, FAULT_CANCELLED);
         else if (registration->welcomed)
-            read_next(registration);
+            dealt(registration);
     }
     call_drop(call);
 }
@@ -252,7 +251,7 @@ static void on_welcomed(struct task *task)
 
     registration->welcomed = true;
     if (registration->state == LIVE)
-        read_next(registration);
+        dealt(registration); /* hello; nothing was read behind it */
 }
 
 static void welcome(void *ctx, uint64_t epoch)
