@@ -1,0 +1,592 @@
+#!/usr/bin/python3
+"""Producer sessions (Register): hello and its bounds, shared events, replacing, removing, the ways a session ends, and what the log says."""
+import time
+
+import grpc
+
+from harness.case import Case, main
+from harness.client import event, number_of, subscribe_request
+from harness.daemon import PATIENCE, eventually
+from harness.protos import v1
+from harness.sessions import PAIR, PER_CONSUMER, REJECT, SHARED, START_FIRST, END, WithSessions, of
+
+CODE = grpc.StatusCode
+CANCEL = v1.RemoveProducerRequest.CANCEL
+
+
+class Hellos(WithSessions, Case):
+    def refused(self, *requests):
+        """What a Register with these messages ends with. Bytes are sent as they are."""
+        raw = [each if isinstance(each, bytes) else each.SerializeToString() for each in requests]
+        list(v1.stub("Publisher", self.daemon.channel, raw=True).Register(iter(raw), timeout=PATIENCE))
+
+    def refused_hello(self, code, reason, field, **hello):
+        with self.assertFault(code, reason, field):
+            self.refused(v1.RegisterRequest(hello=v1.Hello(**hello)))
+
+    def test_welcome_names_the_epoch_and_the_reserve(self):
+        began = time.time_ns()
+        session = self.session("w")
+        self.assertEqual((session.welcome.reserve_events, session.welcome.reserve_bytes), (1024, 256 << 10))
+        self.assertLess(abs(session.welcome.epoch - began), 300 * 10**9, "the epoch is the server's clock")
+        session.wait_confirmed()
+        self.assertEqual(session.confirmed, 1, "hello counts as a message")
+        self.assertGreater(self.session("x").welcome.epoch, session.welcome.epoch)
+
+    def test_A18_names_of_hello(self):
+        for name in ("a\x01b", "line\nbreak", "\t", "del\x7f", "c1\x9f", "sep\u2028"):
+            with self.subTest(name=name):
+                self.refused_hello(CODE.INVALID_ARGUMENT, "BAD_NAME", "hello.name", name=name)
+        for name in ("x" * 257, "x" * 4096, "ä" * 129):
+            with self.subTest(name=name[:4], size=len(name)):
+                self.refused_hello(CODE.INVALID_ARGUMENT, "TOO_LONG", "hello.name", name=name)
+        self.refused_hello(CODE.INVALID_ARGUMENT, "EMPTY", "hello.name", name="")
+        for name in ("x" * 256, "ä" * 128, "y", " ", "*"):
+            with self.subTest(name=name[:4], size=len(name)):
+                self.session(name).finish()
+        self.assertEqual([producer.name for producer in self.daemon.admin().ListProducers(v1.ListProducersRequest()).producers], [])
+
+    def test_A18_labels_and_topics_of_hello(self):
+        good, bad = CODE.INVALID_ARGUMENT, "hello.labels[0]"
+        for label, reason in (({"": "v"}, "EMPTY"), ({"a\x01": "v"}, "BAD_NAME"), ({"n" * 257: "v"}, "TOO_LONG"), ({"n" * 4096: "v"}, "TOO_LONG"),
+                              ({"n": "v" * 257}, "TOO_LONG"), ({"n": "v" * 4096}, "TOO_LONG")):
+            with self.subTest(label=str(label)[:30]):
+                self.refused_hello(good, reason, bad, name="p", labels=label)
+        self.refused_hello(good, "TOO_MANY", "hello.labels", name="p", labels={f"n{n}": "" for n in range(65)})
+        for topic, reason in (("", "EMPTY"), ("a\nb", "BAD_NAME"), ("t" * 257, "TOO_LONG")):
+            with self.subTest(topic=topic[:4]):
+                self.refused_hello(good, reason, "hello.topics[1]", name="p", topics=["fine", topic])
+        self.refused_hello(good, "TOO_MANY", "hello.topics", name="p", topics=["t"] * 65)
+
+        labels = {"n" * 256: "v" * 256, "empty": "", **{f"n{n}": "v" for n in range(62)}}
+        self.session("edges", labels=labels, topics=["t" * 256] + ["u"] * 63)
+        seen = self.daemon.producer("edges")
+        self.assertEqual((dict(seen.labels), list(seen.topics)), (labels, ["t" * 256] + ["u"] * 63))
+
+    def test_unknown_modes_are_refused(self):
+        for field in ("mode", "on_duplicate", "handover"):
+            with self.subTest(field=field):
+                self.refused_hello(CODE.INVALID_ARGUMENT, "UNKNOWN_ENUM", f"hello.{field}", name="p", **{field: 3})
+
+    def test_hello_comes_first_and_once(self):
+        hello = v1.RegisterRequest(hello=v1.Hello(name="once"))
+        for requests, field in (([], "hello"), ([v1.RegisterRequest()], "hello"), ([v1.RegisterRequest(events=[event(1)])], "hello"),
+                                ([v1.RegisterRequest(hello=v1.Hello(name="once"), events=[event(1)])], "events"), ([hello, hello], "hello")):
+            with self.subTest(requests=len(requests), field=field):
+                with self.assertFault(CODE.INVALID_ARGUMENT, "NO_HELLO") as held:
+                    self.refused(*requests)
+                self.assertIn(field, held["fault"].message)
+        self.assertIsNone(self.daemon.producer("once"))
+
+    def test_a_malformed_message_ends_the_session_only(self):
+        """Other calls on the same connection go on, and what came before it was taken."""
+        hello = v1.RegisterRequest(hello=v1.Hello(name="bad"))
+        first = v1.RegisterRequest(events=[event(1)])
+        channel = self.daemon.channel
+        other, consumer = self.session("other", channel=channel), self.consumer(channel=channel)
+        worse = [
+            (b"\xff\xff\xff", None), (b"\x0a\x7f", "BAD_LENGTH"), (b"\x0b\x0c", "GROUP"), (b"\x12\x00", "WRONG_WIRE_TYPE"),
+            (b"\x20\x01", "WRONG_WIRE_TYPE"), (b"\x22\x02\x08\xff", None), (b"\x22\x03\x1a\x01\xff", "BAD_UTF8"),
+            (v1.RegisterRequest(end=END(code=17)), "OUT_OF_BOUNDS"), (v1.RegisterRequest(end=END(code=-1)), "OUT_OF_BOUNDS"),
+            (v1.RegisterRequest(end=END(message="m" * 1025)), "TOO_LONG"), (v1.RegisterRequest(events=[v1.Event(topic="a\x01")]), "BAD_NAME"),
+        ]
+        for number, (bad, reason) in enumerate(worse, 1):
+            with self.subTest(bad=str(bad)[:40]):
+                with self.assertFault(CODE.INVALID_ARGUMENT, reason):
+                    self.refused(hello, first, bad)
+                consumer.wait_events(number)
+        other.send(0, [event(2)])
+        consumer.wait_events(len(worse) + 1)
+        self.assertEqual(consumer.ledger.numbers("other"), [2])
+        eventually(lambda: self.daemon.producer("bad") is None, "the name is free")
+
+    def test_events_for_an_activation_that_cannot_be_are_refused(self):
+        shared, asked = self.session("shared"), self.asked("asked")
+        shared.send(1, [event(1)])
+        self.check_fault(shared.wait_end(), CODE.INVALID_ARGUMENT, "ACTIVATION_UNKNOWN", "activation")
+        asked.send(0, [event(1)])
+        self.check_fault(asked.wait_end(), CODE.INVALID_ARGUMENT, "ACTIVATION_UNKNOWN", "activation")
+
+    def test_an_end_of_an_unknown_activation_changes_nothing(self):
+        session = self.asked("p")
+        session.end(7)
+        session.end(0, code=5, message="m" * 1024)
+        session.wait_confirmed()
+        consumer = self.consumer()
+        self.assertEqual(session.start_of(consumer), 1)
+
+    def test_too_many_producers(self):
+        daemon = self.start_daemon("--max-producers", "2")
+        channel = self.channel(daemon.address)
+        one, _ = self.session("1", channel=channel), self.session("2", channel=channel)
+        third = self.session("3", channel=channel, welcomed=False)
+        self.check_fault(third.wait_end(), CODE.RESOURCE_EXHAUSTED, "TOO_MANY_PRODUCERS")
+        one.finish()
+        eventually(lambda: daemon.producer("1") is None, "there is room again")
+        self.session("3", channel=channel)
+        daemon.stop()
+
+
+class Shared(WithSessions, Case):
+    def test_A3_two_sessions_merge(self):
+        consumer = self.consumer()
+        self.session("one").send(0, [event(1)])
+        self.session("two").send(0, [event(2)])
+        consumer.wait_events(2)
+        self.assertEqual((consumer.ledger.numbers("one"), consumer.ledger.numbers("two")), ([1], [2]))
+
+    def test_labels_are_selected_and_shown(self):
+        eu = self.session("eu", labels={"zone": "eu", "tier": "1"}, topics=["a", "b"])
+        us = self.session("us", labels={"zone": "us"})
+        wish = subscribe_request([v1.Selector(labels=[PAIR(name="zone", value="e*")])])
+        consumer, tiers = self.consumer(wish), self.consumer(subscribe_request([v1.Selector(labels=[PAIR(name="tier", value="*")])]))
+        everybody = self.consumer()
+        self.assertEqual((consumer.started.producers_matched, everybody.started.producers_matched), (1, 2))
+        for session in (us, eu):
+            session.send(0, [event(1)])
+        self.publish("transient", [event(1)])
+        everybody.wait_events(3)
+        for one in (consumer, tiers):
+            one.wait_events(1)
+            self.assertEqual([each[0] for each in one.ledger.events], ["eu"], "transient producers carry no labels")
+        seen = self.daemon.producer("eu")
+        self.assertEqual((seen.kind, dict(seen.labels), list(seen.topics)), (v1.Producer.SESSION, {"zone": "eu", "tier": "1"}, ["a", "b"]))
+        self.assertEqual((seen.per_consumer, seen.subscriptions, seen.published.events, seen.last_sequence), (False, 3, 1, 1))
+        self.assertEqual(seen.epoch, eu.welcome.epoch)
+        self.assertTrue(seen.peer.startswith("127.0.0.1:"), seen.peer)
+
+    def test_a_half_close_ends_the_session_and_what_it_sent_is_delivered(self):
+        consumer = self.held_back()
+        session = self.session("p")
+        for number in range(50):
+            session.send(0, [event(number)])
+        session.finish()
+        eventually(lambda: self.daemon.producer("p") is None, "the session is gone")
+        consumer.credit(events=1000)
+        consumer.wait_events(50)
+        self.assertEqual(consumer.ledger.numbers("p"), list(range(50)))
+        gone = self.state_of(consumer, "p", v1.PRODUCER_STATE_REMOVED)
+        self.assertEqual((gone.epoch, gone.error.code), (session.welcome.epoch, 0))
+
+    def test_a_lost_session_is_told_with_its_cause(self):
+        consumer = self.consumer()
+        session = self.session("p")
+        session.send(0, [event(1)])
+        session.wait_confirmed()
+        session.cancel()
+        lost = self.state_of(consumer, "p", v1.PRODUCER_STATE_ENDED)
+        self.assertEqual((lost.error.code, lost.error.message), (CODE.UNAVAILABLE.value[0], "the producer was lost"))
+        self.assertEqual(consumer.ledger.numbers("p"), [1])
+        self.session("p").send(0, [event(2)])
+        consumer.wait_events(2)
+        self.assertEqual(len({each[1] for each in consumer.ledger.events}), 2, "it comes back in a new epoch")
+
+    def test_A17_fifo_from_64_sessions_to_16_consumers(self):
+        sessions, each = 64, 96
+
+        def check(batch):
+            for run in batch.runs:
+                for offset, one in enumerate(run.events):
+                    assert number_of(one.data) + 1 == run.first_sequence + offset, (run.source, run.first_sequence, offset, one.data)
+
+        channels = [self.channel() for _ in range(4)]
+        wish = subscribe_request(max_events=1 << 20, max_bytes=64 << 20, notices=v1.NOTICES_NONE)
+        consumers = [self.consumer(wish, channel=channels[n % 4], keep=False, on_batch=check) for n in range(16)]
+        producers = [self.session(f"fifo {n}", channel=channels[n % 4]) for n in range(sessions)]
+        for number in range(0, each, 4):
+            for session in producers:
+                session.send(0, [event(number + offset) for offset in range(4)])
+        for session in producers:
+            session.finish(2 * PATIENCE)
+        for consumer in consumers:
+            consumer.wait_events(sessions * each, 2 * PATIENCE)
+            self.assertEqual({(position[2], position[3]) for position in consumer.ledger.positions.values()}, {(each, 0)})
+            self.assertEqual(len(consumer.ledger.positions), sessions)
+
+    def test_A22_a_flooding_session_loses_and_nine_quiet_ones_do_not(self):
+        consumer = self.held_back(subscribe_request(overflow=v1.OVERFLOW_DROP_OLDEST, max_events=1000, max_bytes=1 << 20))
+        flooder, quiet = self.session("flooder"), [self.session(f"quiet {n}") for n in range(9)]
+        for number in range(50):
+            for session in quiet:
+                session.send(0, [event(number, size=100)])
+            flooder.send(0, [event(number * 80 + offset, size=100) for offset in range(80)])
+        for session in quiet + [flooder]:
+            session.finish()
+        self.check_sums(self.daemon.subscription(consumer.id, sources=True))
+        consumer.credit(events=1 << 30)
+        consumer.wait_accounted(50 * 80 + 9 * 50)
+        for n in range(9):
+            self.assertEqual(consumer.ledger.numbers(f"quiet {n}"), list(range(50)))
+        self.assertEqual({(lost.source, lost.reason) for lost in consumer.ledger.lost}, {("flooder", v1.LOSS_REASON_OVERFLOW_OLDEST)})
+
+    def test_a_blocking_consumer_holds_a_shared_session_back(self):
+        consumer = self.held_back(subscribe_request(overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=4))
+        session = self.session("p")
+        for number in range(50):
+            session.send(0, [event(number)])
+        eventually(lambda: self.daemon.blocked("p"), "the session is held")
+        self.assertLess(session.confirmed, 10)
+        self.assertEqual(self.daemon.producer("p").state, v1.PRODUCER_STATE_BLOCKED)
+        consumer.credit(events=1000)
+        consumer.wait_events(50)
+        session.wait_confirmed()
+        self.assertEqual((consumer.ledger.numbers("p"), consumer.ledger.lost), (list(range(50)), []))
+
+
+class Replacing(WithSessions, Case):
+    """A10."""
+
+    def test_A10_REJECT(self):
+        first = self.session("p")
+        second = self.session("p", on_duplicate=REJECT, welcomed=False)
+        self.check_fault(second.wait_end(), CODE.ALREADY_EXISTS, "NAME_TAKEN", says=["hello.name", '"p"'])
+        consumer = self.consumer()
+        first.send(0, [event(1)])
+        consumer.wait_events(1)
+        first.finish()
+        eventually(lambda: self.daemon.producer("p") is None, "the name is free")
+        self.session("p", on_duplicate=REJECT)
+
+    def check_replaced(self, session):
+        self.assertEqual(session.closing.reason, "REPLACED")
+        self.check_fault(session.wait_end(), CODE.ABORTED, "REPLACED")
+
+    def test_A10_STOP_FIRST_waits_for_the_older_one(self):
+        old = self.asked("p", obedient=False)
+        consumer = self.consumer()
+        activation = old.start_of(consumer)
+        old.send(activation, [event(1)])
+        new = self.asked("p", welcomed=False)
+        old.wait(lambda: old.closing, "it is told to close")
+        stop = old.wait_stop(activation)
+        self.assertEqual(stop.reason, "REPLACED")
+        left = stop.deadline_unix_nano - time.time_ns()
+        self.assertTrue(-PATIENCE * 10**9 < left <= 10**9, f"at most a second is left, not {left / 1e9:.3f}")
+        self.assertIsNone(new.welcome)
+        old.end(activation, events=[event(2)])
+        self.check_replaced(old)
+        self.assertNotEqual(new.start_of(consumer), 0)
+        new.send(new.start_of(consumer), [event(3)])
+        consumer.wait_events(3)
+        self.assertEqual(consumer.ledger.numbers("p"), [1, 2, 3], "what the older one said at last came before the newer one")
+        self.assertGreater(new.welcome.epoch, old.welcome.epoch)
+
+    def test_A10_STOP_FIRST_cuts_who_does_not_go_within_a_second(self):
+        old = self.asked("p", obedient=False)
+        consumer = self.consumer()
+        old.start_of(consumer)
+        began = time.monotonic()
+        new = self.asked("p")
+        self.assertGreater(time.monotonic() - began, 0.95, "the older one was given its second")
+        self.check_replaced(old)
+        new.send(new.start_of(consumer), [event(1)])
+        consumer.wait_events(1)
+        cut = [each for each in consumer.ledger.states if each.error.code]
+        self.assertEqual([(each.source, each.error.code) for each in cut], [("p", CODE.DEADLINE_EXCEEDED.value[0])])
+        self.assertEqual(len(self.daemon.log("activation.cut")), 1)
+
+    def test_A10_START_FIRST_leaves_no_gap(self):
+        old = self.asked("p", obedient=False)
+        consumer = self.consumer()
+        activation = old.start_of(consumer)
+        new = self.asked("p", handover=START_FIRST)
+        self.assertIsNone(old.fault, "the older one is still there")
+        old.wait_stop(activation)
+        fresh = new.start_of(consumer)
+        late = self.consumer()
+        new.start_of(late)
+        self.assertEqual(len(old.starts), 1, "new consumers get only the new one")
+        new.send(fresh, [event(10)])
+        old.end(activation, events=[event(1)])
+        consumer.wait_events(2)
+        self.check_replaced(old)
+        self.assertEqual(sorted(consumer.ledger.numbers("p")), [1, 10], "both spoke for a moment")
+        self.assertEqual(late.ledger.numbers("p"), [])
+
+    def test_A10_shared_sessions_hand_over(self):
+        for handover in (0, START_FIRST):
+            with self.subTest(handover=handover):
+                consumer = self.consumer()
+                old = self.session("p")
+                old.send(0, [event(1)])
+                new = self.session("p", handover=handover, welcomed=False)
+                old.wait(lambda: old.closing, "it is told to close")
+                old.send(0, [event(2)])
+                old.half_close()
+                old.wait_end()
+                new.wait_welcome()
+                new.send(0, [event(3)])
+                consumer.wait_events(3)
+                self.assertEqual(sorted(consumer.ledger.numbers("p")), [1, 2, 3])
+                self.assertEqual(len({each[1] for each in consumer.ledger.events}), 2)
+                new.finish()
+
+    def test_A10_whoever_waits_can_be_replaced_and_can_leave(self):
+        old = self.asked("p", obedient=False)
+        consumer = self.consumer()
+        activation = old.start_of(consumer)
+        waiting, left = self.asked("p", welcomed=False), self.asked("q")
+        old.wait(lambda: old.closing, "the first one waits")
+        last = self.asked("p", welcomed=False)
+        self.check_fault(waiting.wait_end(), CODE.ABORTED, "REPLACED")
+        self.assertIsNone(waiting.welcome)
+        left.finish()
+        old.end(activation)
+        last.wait_welcome()
+        self.assertEqual(last.start_of(consumer), 1)
+
+    def test_A10_a_session_takes_the_name_of_a_transient_producer(self):
+        consumer = self.consumer()
+        self.publish("p", [event(1)])
+        session = self.session("p")
+        with self.assertFault(CODE.ALREADY_EXISTS, "NAME_TAKEN"):
+            self.publish("p", [event(2)])
+        session.send(0, [event(3)])
+        consumer.wait_events(2)
+        session.finish()
+        eventually(lambda: self.daemon.producer("p") is None, "the name is free")
+        self.publish("p", [event(4)])
+        consumer.wait_events(3)
+        self.assertEqual(consumer.ledger.numbers("p"), [1, 3, 4])
+
+
+class Removing(WithSessions, Case):
+    """A7, A8, A11, A15."""
+
+    def test_A11_an_unknown_one_is_not_found_and_nothing_changes(self):
+        session, consumer = self.asked("here"), self.consumer()
+        activation = session.start_of(consumer)
+        before = [(each.name, each.epoch, each.state) for each in self.daemon.admin().ListProducers(v1.ListProducersRequest()).producers]
+        for mode in (0, CANCEL):
+            with self.assertFault(CODE.NOT_FOUND, "PRODUCER_NOT_FOUND", says=['"her?"']):
+                self.remove("her?", mode)
+        with self.assertFault(CODE.INVALID_ARGUMENT, "UNKNOWN_ENUM", "mode"):
+            self.remove("here", 3)
+        with self.assertFault(CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "deadline"):
+            self.remove("here", seconds=3601)
+        after = [(each.name, each.epoch, each.state) for each in self.daemon.admin().ListProducers(v1.ListProducersRequest()).producers]
+        self.assertEqual(after, before)
+        session.send(activation, [event(1)])
+        consumer.wait_events(1)
+        self.assertEqual((session.closing, session.stops), (None, {}))
+
+    def test_A7_A8_drain_stops_its_activations_and_it_does_not_return(self):
+        session, other = self.asked("p", obedient=False), self.asked("other")
+        consumer = self.consumer()
+        activation = session.start_of(consumer)
+        answer = self.remove("p", seconds=60)
+        self.assertEqual((answer.name, answer.activations, answer.per_consumer), ("p", 1, True))
+        stop = session.wait_stop(activation)
+        self.assertEqual((stop.reason, session.closing.reason), ("REMOVED", "REMOVED"))
+        self.assertGreater(stop.deadline_unix_nano, time.time_ns() + 20 * 10**9)
+        late = self.consumer()
+        self.assertEqual(other.start_of(late), 2)
+        self.assertEqual(len(session.starts), 1, "a new consumer does not activate it")
+        self.assertIsNone(self.daemon.producer("p"), "its name is free at once")
+        self.session("p", on_duplicate=REJECT)
+        session.end(activation, events=[event(1)])
+        self.check_fault(session.wait_end(), CODE.FAILED_PRECONDITION, "REMOVED")
+        consumer.wait_events(1)
+        other.send(other.start_of(consumer), [event(2)])
+        consumer.wait_events(2)
+        self.assertFalse(consumer.ended, "the consumer's stream stays open")
+
+    def test_A7_cancel_cuts_at_once_and_what_is_queued_is_delivered(self):
+        session, consumer = self.asked("p", obedient=False), self.held_back()
+        activation = session.start_of(consumer)
+        session.send(activation, [event(number) for number in range(20)])
+        session.wait_confirmed()
+        self.remove("p", CANCEL)
+        self.check_fault(session.wait_end(), CODE.FAILED_PRECONDITION, "REMOVED")
+        if activation in session.stops:
+            self.assertEqual(session.stops[activation].deadline_unix_nano, 0)
+        consumer.credit(events=100)
+        consumer.wait_events(20)
+        self.state_of(consumer, "p", v1.PRODUCER_STATE_REMOVED)
+        self.assertEqual((consumer.ledger.numbers("p"), consumer.ledger.lost), (list(range(20)), []))
+
+    def test_A15_only_the_removed_one_stops(self):
+        consumer = self.held_back(subscribe_request(max_events=10000))
+        removed, cut, stays = (self.session(name) for name in ("removed", "cut", "stays"))
+        for number in range(50):
+            for session in (removed, cut, stays):
+                session.send(0, [event(number)])
+        for session in (removed, cut, stays):
+            session.wait_confirmed()
+        self.remove("removed", seconds=30)
+        self.remove("cut", CANCEL)
+        removed.wait(lambda: removed.closing, "it is told to close")
+        removed.send(0, [event(50)])
+        removed.half_close()
+        removed.wait_end()
+        self.check_fault(cut.wait_end(), CODE.FAILED_PRECONDITION, "REMOVED")
+        stays.send(0, [event(50)])
+        stays.wait_confirmed()
+        consumer.credit(events=1000)
+        consumer.wait_events(152)
+        for name, count in (("removed", 51), ("cut", 50), ("stays", 51)):
+            self.assertEqual(consumer.ledger.numbers(name), list(range(count)), f"{name}: what was queued is delivered")
+        for name in ("removed", "cut"):
+            self.state_of(consumer, name, v1.PRODUCER_STATE_REMOVED)
+
+    def test_a_session_that_ignores_its_removal_is_cut_at_the_deadline(self):
+        session, consumer = self.asked("stubborn", obedient=False), self.consumer()
+        session.start_of(consumer)
+        shared = self.session("shared stubborn")
+        began = time.monotonic()
+        self.remove("stubborn", seconds=0.4)
+        self.remove("shared stubborn", seconds=0.4)
+        for each in (session, shared):
+            self.check_fault(each.wait_end(), CODE.FAILED_PRECONDITION, "REMOVED")
+        self.assertGreaterEqual(time.monotonic() - began, 0.38)
+        eventually(lambda: [each for each in consumer.ledger.states if each.error.code == CODE.DEADLINE_EXCEEDED.value[0]], "the cut is told")
+        cut = [line for line in self.daemon.log("activation.cut") if line["producer"] == "stubborn"]
+        self.assertEqual([line["subscription"] for line in cut], [consumer.id])
+
+    def test_a_transient_producer_is_forgotten_and_comes_back(self):
+        consumer = self.consumer()
+        first = self.publish("t", [event(1)])
+        self.assertEqual(self.remove("t").kind, v1.Producer.TRANSIENT)
+        self.assertIsNone(self.daemon.producer("t"))
+        second = self.publish("t", [event(2)])
+        self.assertGreater(second.epoch, first.epoch)
+        consumer.wait_events(2)
+
+
+class Stubborn(WithSessions, Case):
+    arguments = ("--write-timeout", "1s")
+
+    def test_A9_a_session_that_never_reads_holds_up_nobody_and_is_cut(self):
+        deaf = self.raw(window=0, replenish=False).request("/tributary.v1.Publisher/Register")
+        hello = v1.RegisterRequest(hello=v1.Hello(name="deaf", mode=PER_CONSUMER)).SerializeToString()
+        deaf.send(len(hello).to_bytes(5, "big") + hello)
+        eventually(lambda: self.daemon.producer("deaf"), "it is registered")
+        silent, good = self.asked("silent", obedient=False), self.asked("good")
+        consumers = [self.consumer() for _ in range(10)]
+        for consumer in consumers:
+            good.send(good.start_of(consumer), [event(1)])
+        for consumer in consumers:
+            consumer.wait_events(1)
+        deaf.wait_end()
+        self.assertEqual(deaf.status, CODE.RESOURCE_EXHAUSTED.value[0], deaf.status_message)
+        self.assertIn("did not read", deaf.status_message)
+        lost = self.state_of(consumers[0], "deaf", v1.PRODUCER_STATE_ENDED)
+        self.assertEqual(lost.error.code, CODE.UNAVAILABLE.value[0])
+        for consumer in consumers[5:]:
+            consumer.cancel()
+        for consumer in consumers[:5]:
+            good.send(good.start_of(consumer), [event(2)])
+        for consumer in consumers[:5]:
+            consumer.wait_events(2)
+        self.assertEqual(len(silent.live), 5)
+
+
+class Log(WithSessions, Case):
+    def lines(self, event_name, **fields):
+        return [line for line in self.daemon.log(event_name) if all(line.get(name) == value for name, value in fields.items())]
+
+    def test_A25_one_line_per_change(self):
+        session, shared = self.asked("a25"), self.session("a25 shared")
+        consumer = self.consuming(subscribe_request(of("a25*")))
+        activation = session.start_of(consumer)
+        session.send(activation, [event(1), event(2)])
+        consumer.wait_events(2)
+        consumer.half_close()
+        self.assertIsNone(consumer.wait_end())
+        second = self.consumer(subscribe_request(of("a25*")))
+        session.end(session.start_of(second))
+        session.wait_confirmed()
+        second.cancel()
+        self.remove("a25")
+        session.wait_end()
+        shared.finish()
+        eventually(lambda: len(self.lines("subscription.ended")) == 2 and len(self.lines("producer.removed")) == 2, "everything is written down")
+        for name, count in (("producer.added", 2), ("producer.closing", 1), ("producer.removed", 2), ("subscription.added", 2),
+                            ("subscription.draining", 1), ("activation.started", 2), ("activation.stopping", 1), ("activation.ended", 2)):
+            self.assertEqual(len(self.lines(name)), count, f"{name}: {self.daemon.log(name)}")
+        added, removed = self.lines("producer.added", producer="a25")[0], self.lines("producer.removed", producer="a25")[0]
+        self.assertEqual((added["mode"], added["epoch"], removed["epoch"]), ("PER_CONSUMER", session.welcome.epoch, session.welcome.epoch))
+        self.assertEqual((removed["why"], removed["events"]), ("REMOVED", 2))
+        ended = self.lines("activation.ended", subscription=consumer.id)[0]
+        self.assertEqual((ended["why"], ended["code"], ended["events"], ended["activation"]), ("ENDED", "OK", 2, activation))
+        self.assertEqual(self.lines("activation.stopping")[0]["why"], "FINISHED")
+        self.assertEqual(self.lines("activation.ended", subscription=second.id)[0]["why"], "ENDED")
+        self.assertEqual(self.lines("subscription.ended", subscription=consumer.id)[0]["delivered"], 2)
+
+
+class Draining(WithSessions, Case):
+    """The whole server drains, its sessions with it."""
+    shared_daemon = False
+
+    def begin(self, seconds, obedient=True):
+        self.daemon = self.start_daemon("--drain-timeout", seconds)
+        channel = self.channel(self.daemon.address)
+        session = self.asked("p", channel=channel, obedient=obedient)
+        return channel, session, self.session("s", channel=channel), self.consumer(channel=channel)
+
+    def exits(self):
+        self.assertEqual(self.daemon.wait(), 0)
+        self.assertNotRegex(self.daemon.stderr(), "Sanitizer|runtime error|check failed")
+
+    def test_everybody_is_told_and_last_words_are_delivered(self):
+        channel, session, shared, consumer = self.begin("30s", obedient=False)
+        activation = session.start_of(consumer)
+        shared.send(0, [event(1)])
+        shared.wait_confirmed()
+        self.daemon.terminate()
+        stop = session.wait_stop(activation)
+        self.assertEqual((stop.reason, session.closing.reason), ("DRAINING", "DRAINING"))
+        self.assertGreater(stop.deadline_unix_nano, time.time_ns())
+        shared.wait(lambda: shared.closing, "the shared one is told")
+        consumer.wait(lambda: consumer.ledger.closing, "the consumer is told")
+        self.assertEqual(consumer.ledger.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
+        session.end(activation, events=[event(2)])
+        self.check_fault(consumer.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+        for each in (session, shared):
+            self.check_fault(each.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+        self.assertEqual((consumer.ledger.numbers("s"), consumer.ledger.numbers("p")), ([1], [2]))
+        self.assertEqual(consumer.ledger.lost, [])
+        self.exits()
+
+    def test_a_session_that_ignores_it_is_cut_and_named(self):
+        _, session, shared, consumer = self.begin("700ms", obedient=False)
+        session.start_of(consumer)
+        began = time.monotonic()
+        self.daemon.terminate()
+        self.check_fault(consumer.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+        for each in (session, shared):
+            fault = each.wait_end()
+            self.assertEqual(fault.code, CODE.UNAVAILABLE, str(fault))
+        self.assertGreaterEqual(time.monotonic() - began, 0.65)
+        cut = [each for each in consumer.ledger.states if each.error.code == CODE.DEADLINE_EXCEEDED.value[0]]
+        self.assertEqual([each.source for each in cut], ["p"], consumer.ledger.states)
+        self.exits()
+        self.assertEqual([line["producer"] for line in self.daemon.log("activation.cut")], ["p"])
+
+    def test_nothing_new_is_let_in_meanwhile(self):
+        channel, session, _, consumer = self.begin("30s", obedient=False)
+        activation = session.start_of(consumer)
+        self.daemon.terminate()
+        session.wait_stop(activation)
+        late = self.session("late", SHARED, channel=channel, welcomed=False)
+        fault = late.wait_end()
+        self.assertEqual(fault.code, CODE.UNAVAILABLE, str(fault))
+        self.assertIsNone(late.welcome)
+        session.end(activation)
+        consumer.wait_end()
+        self.exits()
+
+    def test_sessions_without_consumers_are_no_reason_to_wait(self):
+        self.daemon = self.start_daemon("--drain-timeout", "60s")
+        channel = self.channel(self.daemon.address)
+        sessions = [self.session(f"s{n}", mode, channel=channel) for n, mode in enumerate((SHARED, PER_CONSUMER))]
+        began = time.monotonic()
+        self.daemon.terminate()
+        for session in sessions:
+            self.check_fault(session.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+        self.exits()
+        self.assertLess(time.monotonic() - began, 30)
+
+
+if __name__ == "__main__":
+    main()
