@@ -223,9 +223,9 @@ void activation_end(struct activation *activation, const struct ending *ending)
     free(activation);
     if (untold && ending->tell)
         session->port->stop(session->port_ctx, number, ending->why, 0);
-    session_settle(session);
     subscription->held--;
     subscription_settle(subscription);
+    session_settle(session);
 }
 
 /* ---- stopping ---- */

@@ -1,7 +1,7 @@
 /* history.c - the latest chunks of a shared source.
  *
  * Whole chunks are kept, in a ring: as few of the latest as hold HISTORY_EVENTS events, fewer where they pin more than HISTORY_BYTES. The
- * newest is always kept, however large: without it the rest would have a hole. */
+ * newest is always kept, however large: without it the rest would have a hole. Beyond half of the process's budget nothing is kept. */
 #include <stdlib.h>
 
 #include "hub/inlet.h"
@@ -67,8 +67,21 @@ static bool make_room(struct history *history)
     return history->count < history->room;
 }
 
+/* History is a comfort: it gives way long before the budget refuses what is published. */
+static bool crowded(void)
+{
+    uint64_t limit = chunk_budget_limit();
+
+    return limit > 0 && chunk_budget_used() > limit / 2;
+}
+
 void history_add(struct history *history, struct chunk *chunk)
 {
+    if (crowded()) {
+        while (history->count > 0)
+            drop_oldest(history);
+        return;
+    }
     while (history->count > 0 &&
            (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS || history->pinned + chunk->pinned > HISTORY_BYTES))
         drop_oldest(history);

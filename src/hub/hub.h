@@ -34,7 +34,8 @@ enum producer_state {
 /* Numbers as in the API's enum ClosingReason. */
 enum closing { CLOSING_SERVER_DRAINING = 1, CLOSING_FINISHED = 2, CLOSING_DISCONNECTED = 3, CLOSING_ALL_ENDED = 4 };
 
-/* What is kept of each shared producer for `start.last`. */
+/* What is kept of each shared producer for `start.last`, from the first subscription on that asks for it: keeping it costs each offer some
+ * 100 ns beside its 250, so a server where nobody asks does not pay. Nothing is kept beyond half of the process's budget for chunks. */
 #define HISTORY_EVENTS 1024u
 #define HISTORY_BYTES (1024u * 1024u)
 
