@@ -168,7 +168,8 @@ static void print_man(FILE *out)
     fputs(".TH TRIBUTARYD 8 \"\" \"tributary " TRIBUTARY_VERSION "\" \"System Administration\"\n"
           ".SH NAME\ntributaryd \\- gRPC fan\\-in server: many producers, one merged stream for every consumer\n"
           ".SH SYNOPSIS\n\\fBtributaryd\\fR [\\fIOPTION\\fR...]\n"
-          ".SH DESCRIPTION\nTakes the events of many producers and gives every consumer one stream of those that it asked for. It runs in the\n"
+          ".SH DESCRIPTION\nTakes the events of many producers and gives every consumer one stream of those that it asked for. It runs in "
+          "the\n"
           "foreground and logs to standard error. SIGTERM and SIGINT drain it: what waits is delivered, then it ends; a second\n"
           "signal ends it at once. The program \\fBtributary\\fR(1) publishes, subscribes, shows and steers.\n"
           ".PP\n" UNITS "\n.SH OPTIONS\n",
