@@ -188,6 +188,12 @@ void intake_message(struct intake *intake, struct message *message)
     find_inlet_and_offer(intake);
 }
 
+void intake_give_up(struct intake *intake)
+{
+    if (intake->blocked)
+        inlet_give_up(intake->inlet, &intake->stall);
+}
+
 void intake_fini(struct intake *intake)
 {
     chunk_release(intake->chunk);

@@ -32,6 +32,9 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void
  * call is held where needed and no other message may be given. A message without events is dealt with at once, offering nothing. */
 void intake_message(struct intake *intake, struct message *message);
 
+/* Where a channel blocks: the chunk falls to its fallback, and dealt() follows soon. Otherwise nothing. */
+void intake_give_up(struct intake *intake);
+
 /* A chunk of a scanned message: keeps the message's memory where it can, and copies where the events do not lie in one piece. FAULT_NONE,
  * or MEMORY_BUDGET. */
 MUST_CHECK enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan, struct chunk **chunk_out,

@@ -7,7 +7,7 @@
 #include "server/rpc/intake.h"
 #include "server/rpc/publisher.h"
 
-/* A blocked call is answered this long before its deadline: its events are in the server's hands already. */
+/* A blocked call gives up, and is answered, this long before its deadline. */
 #define BEFORE_DEADLINE_NS (5 * NS_PER_MS)
 
 struct publish {
@@ -45,8 +45,7 @@ static void on_deadline(struct wire_timer *timer, int64_t now_ns)
     struct publish *publish = container_of(timer, struct publish, deadline);
 
     (void)now_ns;
-    if (publish->intake.blocked)
-        answer(publish);
+    intake_give_up(&publish->intake);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -82,6 +81,14 @@ static void half_closed(struct call *call)
     call_finish(call, &fault);
 }
 
+static void lost(struct call *call)
+{
+    struct publish *publish = call_owned(call);
+
+    if (publish)
+        intake_give_up(&publish->intake);
+}
+
 static void closed(struct call *call, bool ok)
 {
     struct publish *publish = call_owned(call);
@@ -94,4 +101,5 @@ static void closed(struct call *call, bool ok)
     free(publish);
 }
 
-const struct call_port publish_port = {.opened = opened, .message = message, .half_closed = half_closed, .closed = closed, .unary = true};
+const struct call_port publish_port = {
+    .opened = opened, .message = message, .half_closed = half_closed, .lost = lost, .closed = closed, .unary = true};

@@ -179,6 +179,14 @@ static void sent(struct call *call, bool ok)
     wire_at_tick_end(call_thread(call), &stream->ready);
 }
 
+static void lost(struct call *call)
+{
+    struct publish_stream *stream = call_owned(call);
+
+    if (stream)
+        intake_give_up(&stream->intake);
+}
+
 static void draining(struct call *call)
 {
     struct publish_stream *stream = call_owned(call);
@@ -204,4 +212,4 @@ static void closed(struct call *call, bool ok)
 }
 
 const struct call_port publish_stream_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .draining = draining, .closed = closed};
+    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .draining = draining, .closed = closed};

@@ -73,6 +73,8 @@ static void begin_end(struct registration *registration, enum fault_reason why)
     if (!registration->ending)
         registration->why = why;
     registration->ending = true;
+    if (registration->blocked && registration->state == LIVE)
+        session_give_up(registration->session, &registration->stall);
     leave_when_back(registration);
 }
 

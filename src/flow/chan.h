@@ -129,6 +129,10 @@ uint32_t chan_marked(struct chan *chan); /* taker only */
  * `stall` may be NULL where nobody needs to know. */
 MUST_CHECK enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall);
 
+/* The putter waits no longer: what this stall has parked here falls to the fallback (BLOCK_TIMEOUT), and before it what the feed parked
+ * earlier. Any thread; nothing where it has nothing here. stall->over() follows as ever. */
+void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stall);
+
 /* Says that everything of the feed up to `sequence` was put, or filtered out before. After the puts; the putter's order. */
 void feed_routed(struct feed *feed, uint64_t sequence);
 

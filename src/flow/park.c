@@ -188,22 +188,33 @@ static bool within_reserve(struct feed *feed, const struct range *range)
     return feed->parked.events + events <= feed->parked_most.events && feed->parked.bytes + bytes <= feed->parked_most.bytes;
 }
 
+/* What the feed has parked up to `last`, which is one of them, falls to the fallback. Returns true when that trimmed. */
+static bool spill_up_to(struct chan *chan, struct feed *feed, const struct entry *last, enum loss reason)
+{
+    bool free = chan->parked.events == feed->parked.events, trimmed = false, more = true;
+
+    while (more) {
+        struct entry *entry = container_of(list_first(&feed->parked_entries), struct entry, in_feed);
+        struct range range;
+
+        more = entry != last;
+        range = chan_unpark(chan, entry);
+        trimmed |= chan_apply(chan, chan->limits.fallback, &range, reason, free);
+        range_release(chan, &range);
+    }
+    return trimmed;
+}
+
 /* Everything that the feed has parked, then the range, falls to the fallback. */
 static void spill(struct chan *chan, const struct range *range)
 {
-    enum overflow fallback = chan->limits.fallback;
-    enum loss reason = chan_reason(fallback);
+    enum loss reason = chan_reason(chan->limits.fallback);
     struct feed *feed = range->feed;
     bool free = chan->parked.events == feed->parked.events, trimmed = false;
-    struct list *node;
 
-    while ((node = list_first(&feed->parked_entries))) {
-        struct range parked = chan_unpark(chan, container_of(node, struct entry, in_feed));
-
-        trimmed |= chan_apply(chan, fallback, &parked, reason, free);
-        range_release(chan, &parked);
-    }
-    trimmed |= chan_apply(chan, fallback, range, reason, free);
+    if (!list_empty(&feed->parked_entries))
+        trimmed = spill_up_to(chan, feed, container_of(feed->parked_entries.prev, struct entry, in_feed), reason);
+    trimmed |= chan_apply(chan, chan->limits.fallback, range, reason, free);
     if (trimmed)
         chan_share(chan, reason);
 }
@@ -217,6 +228,23 @@ enum err chan_hold(struct chan *chan, struct range range)
         return park(chan, &range, NULL);
     spill(chan, &range);
     return ERR_OK;
+}
+
+void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stall)
+{
+    const struct entry *last = NULL;
+    struct after after;
+
+    chan_enter(chan, &after);
+    list_each(node, safe, &feed->parked_entries) {
+        const struct entry *entry = container_of(node, struct entry, in_feed);
+
+        if (entry->stall == stall)
+            last = entry;
+    }
+    if (last && spill_up_to(chan, feed, last, LOSS_BLOCK_TIMEOUT))
+        chan_share(chan, LOSS_BLOCK_TIMEOUT);
+    chan_leave(chan);
 }
 
 int64_t chan_stall_until(struct chan *chan)

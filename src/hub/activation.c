@@ -221,7 +221,7 @@ void activation_end(struct activation *activation, const struct ending *ending)
     move(activation, ACTIVATION_ENDED);
     unhook(activation);
     free(activation);
-    if (untold && ending->tell)
+    if (untold && ending->tell && !session->left)
         session->port->stop(session->port_ctx, number, ending->why, 0);
     subscription->held--;
     subscription_settle(subscription);

@@ -75,6 +75,10 @@ struct offer {
  *                  with the same chunk: it comes back in a new epoch, or is refused with NAME_TAKEN */
 MUST_CHECK enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *stall, struct offer *offer_out);
 
+/* Any thread. Whoever offered waits no longer (its deadline, or it left): what the stall still holds falls to each channel's fallback.
+ * over() follows, or is being called. */
+void inlet_give_up(struct inlet *inlet, const struct stall *stall);
+
 /* Any thread. Must follow each ERR_AGAIN, from stall->over(). */
 void inlet_unblocked(struct inlet *inlet);
 
@@ -143,6 +147,7 @@ void hub_unregister(struct session *session, enum fault_reason why);
  *   ERR_INVALID    activation 0 in mode PER_CONSUMER, or another one in mode SHARED */
 MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk, struct stall *stall,
                                   struct offer *offer_out);
+void session_give_up(struct session *session, const struct stall *stall); /* as inlet_give_up(); until hub_unregister() */
 void session_unblocked(struct session *session); /* as inlet_unblocked(), also after hub_unregister(); any thread */
 
 /* Loop. The producer says that an activation has ended, asked or unasked; after its last offer. `code` 0: complete. Otherwise it failed:

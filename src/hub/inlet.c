@@ -145,6 +145,14 @@ enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct stall *sta
     return inlet_offer_locked(inlet, chunk, stall, offer_out);
 }
 
+void inlet_give_up(struct inlet *inlet, const struct stall *stall)
+{
+    pthread_mutex_lock(&inlet->lock);
+    for (uint32_t i = 0; i < inlet->outlet_count; i++)
+        chan_give_up(inlet->outlets[i]->chan, inlet->outlets[i]->feed, stall);
+    pthread_mutex_unlock(&inlet->lock);
+}
+
 void inlet_unblocked(struct inlet *inlet)
 {
     atomic_fetch_sub_explicit(&inlet->blocked, 1, memory_order_relaxed);

@@ -217,7 +217,7 @@ void session_over(struct session *session, const struct ending *ending, bool tel
                   LOG_TEXT("why", ending->why != FAULT_NONE ? fault_reason_name(ending->why) : "ENDED"),
                   LOG_NUMBER("events", inlet->published.events + session->published.events),
                   LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes), LOG_NUMBER("cut", session->cut_activations));
-    if (tell) {
+    if (tell && !session->left) {
         fault_set(&fault, ending->why, NULL, NULL);
         session->port->cut(session->port_ctx, &fault);
     }
@@ -392,6 +392,7 @@ void hub_unregister(struct session *session, enum fault_reason why)
         ending.message = "the producer was lost";
     }
     list_remove(&session->link);
+    session->left = true;
     if (session->state != SESSION_GONE)
         session_over(session, &ending, false);
     session_release(session);
@@ -442,6 +443,11 @@ enum err session_offer(struct session *session, uint64_t activation, struct chun
     if ((activation == 0) != (session->mode == SESSION_SHARED))
         return ERR_INVALID;
     return activation == 0 ? offer_shared(session, chunk, stall, offer_out) : offer_activation(session, activation, chunk, offer_out);
+}
+
+void session_give_up(struct session *session, const struct stall *stall)
+{
+    inlet_give_up(&session->producer.inlet, stall);
 }
 
 void session_unblocked(struct session *session)

@@ -39,6 +39,7 @@ struct session {
     struct list link;            /* in hub->sessions */
     struct session *successor;   /* waits for the name */
     struct session *predecessor; /* has the name that this one waits for */
+    bool left;                   /* unregistered: the port is told nothing any more */
     enum fault_reason why;       /* of its end */
     int64_t deadline_ns;
     struct timer deadline;
