@@ -35,7 +35,7 @@ class Interop(Case):
         stream.finish()
 
     def test_cancel_after_begin(self):
-        stream = self.publishing("cancel after begin")
+        stream = self.publishing("cancel after begin", channel=self.ready_channel())
         stream.cancel()
         self.assertEqual(stream.fault.code, CODE.CANCELLED)
 

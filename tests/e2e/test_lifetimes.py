@@ -41,7 +41,7 @@ class Cancelling(Case):
         self.assertLess(p99, 100 * SLOWER)
 
     def test_row_20_a_thousand_cancels_at_once_leave_nothing(self):
-        channels = [self.channel() for _ in range(4)]
+        channels = [self.ready_channel() for _ in range(4)]
         stub = [v1.stub("Subscriber", channel) for channel in channels]
         for _ in range(5):
             calls = [stub[n % 4].Subscribe(subscribe_request()) for n in range(200)]
