@@ -201,6 +201,8 @@ void server_free(struct server *server)
         listener_stop(server->listener);
     for (size_t i = 0; i < server->strand_count; i++)
         wire_thread_shutdown(server->strands[i].thread, true);
+    if (server->strands_up > 0)
+        loop_run(server->loop); /* calls may still wait for an answer of the loop */
     for (size_t i = 0; i < server->strand_count; i++)
         wire_thread_join(server->strands[i].thread);
     for (size_t i = 0; i < server->strand_count; i++)
@@ -212,5 +214,6 @@ void server_free(struct server *server)
     listener_free(server->listener);
     if (server->loop)
         loop_free(server->loop);
-    wire_fini();
+    if (!server->forced)
+        wire_fini(); /* it may wait for a write of the core's: whoever forces an end does not */
 }

@@ -10,6 +10,9 @@
 /* A subscription that was cut at the deadline may still take so long to say goodbye. */
 #define GOODBYE_NS (2 * NS_PER_S)
 #define CLOSE_MOST_NS (500 * NS_PER_MS)
+/* Calls that were cancelled may take so long to say so; then their sockets are shut down, since the core would wait for a peer that does
+ * not read. */
+#define CUT_MOST_NS (500 * NS_PER_MS)
 
 static const unsigned allowed[SERVER_STATE_COUNT] = {
     [SERVER_SERVING] = BIT(SERVER_DRAINING),
@@ -33,25 +36,31 @@ static void shut_threads(struct server *server, bool cancel)
         wire_thread_shutdown(server->strands[i].thread, cancel);
 }
 
+static void on_limit(struct timer *timer);
+
+/* Time is up `ns` from now: what the state is then says for whom. */
+static void limit(struct server *server, int64_t ns)
+{
+    server->limit.fired = on_limit;
+    if (timer_start(server->loop, &server->limit, ns))
+        on_limit(&server->limit);
+}
+
 static void cut(struct server *server)
 {
     if (!move(server, SERVER_CUTTING))
         return;
-    timer_stop(&server->limit);
     shut_threads(server, true);
+    limit(server, CUT_MOST_NS);
 }
 
 static void on_limit(struct timer *timer)
 {
     struct server *server = container_of(timer, struct server, limit);
 
-    cut(server);
-}
-
-static void limit(struct server *server, int64_t ns)
-{
-    server->limit.fired = on_limit;
-    if (timer_start(server->loop, &server->limit, ns))
+    if (server->state == SERVER_CUTTING)
+        listener_cut(server->listener);
+    else
         cut(server);
 }
 
@@ -97,8 +106,8 @@ static void on_strand_down(struct task *task)
     if (--server->strands_up > 0)
         return;
     timer_stop(&server->limit);
-    if (!move(server, SERVER_STOPPED))
-        return; /* it never served */
+    if (server->state != SERVER_SERVING) /* otherwise it never served: server_free() waits */
+        CHECK(move(server, SERVER_STOPPED));
     loop_stop(server->loop);
 }
 

@@ -12,6 +12,9 @@
 /* Losses, states and positions in one message at most; the rest comes with the next. */
 #define NOTES_MOST 1000
 
+/* A channel that was closed may tell its last losses if the write in flight lands within this time. */
+#define LAST_WRITE_NS NS_PER_S
+
 struct deliver {
     struct call *call;
     struct wire_thread *thread;
@@ -30,7 +33,8 @@ struct deliver {
     struct wire_timer timer;
     int64_t waiting_since_ns; /* INT64_MAX: nothing is known to wait */
     int64_t sent_at_ns;
-    int64_t told_at_ns; /* the last Progress */
+    int64_t closed_at_ns; /* when the channel was found closed; INT64_MAX: not yet */
+    int64_t told_at_ns;   /* the last Progress */
     bool in_flight, moved, stopped, ended, freed;
     uint64_t taken;         /* events, in all */
     struct tally credit;    /* what may still be taken */
@@ -152,6 +156,8 @@ static void arm(struct deliver *deliver, bool holds)
 
     if (deliver->in_flight) {
         at_ns = earlier(at_ns, deliver->sent_at_ns + deliver->settings.write_ns);
+        if (deliver->closed_at_ns != INT64_MAX)
+            at_ns = earlier(at_ns, deliver->closed_at_ns + LAST_WRITE_NS);
     } else if (holds) {
         at_ns = earlier(at_ns, deliver->waiting_since_ns + deliver->settings.linger_ns);
     } else {
@@ -178,16 +184,19 @@ static void look(struct deliver *deliver, int64_t now_ns)
         call_cut(deliver->call, &fault);
         return;
     }
+    if (state == CHAN_CLOSED && deliver->closed_at_ns == INT64_MAX)
+        deliver->closed_at_ns = now_ns;
+    if (state == CHAN_BROKEN ||
+        (deliver->in_flight && deliver->closed_at_ns != INT64_MAX && now_ns - deliver->closed_at_ns >= LAST_WRITE_NS)) {
+        end(deliver, state);
+        return;
+    }
     bool holds = false;
     if (!deliver->in_flight) {
         if (deliver->settings.limit_events > 0 && deliver->taken >= deliver->settings.limit_events) {
             deliver->ended = true;
             wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
             deliver->port->limit(deliver->ctx);
-            return;
-        }
-        if (state == CHAN_BROKEN) {
-            end(deliver, state);
             return;
         }
         holds = state == CHAN_OPEN && holds_for_linger(deliver, now_ns);
@@ -253,6 +262,7 @@ struct deliver *deliver_new(struct call *call, const struct deliver_settings *se
     deliver->ready.tick_ended = on_tick_end;
     deliver->timer.fired = on_timer;
     deliver->waiting_since_ns = INT64_MAX;
+    deliver->closed_at_ns = INT64_MAX;
     deliver->stopped = true;
     return deliver;
 }

@@ -67,6 +67,11 @@ uint32_t listener_connections(struct listener *listener)
     return seats_count(listener->seats);
 }
 
+void listener_cut(struct listener *listener)
+{
+    seats_cut(listener->seats);
+}
+
 void listener_peer(struct listener *listener, int fd, char *text, size_t room)
 {
     seats_peer(listener->seats, fd, text, room);

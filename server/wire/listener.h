@@ -45,6 +45,8 @@ void listener_free(struct listener *listener);
 
 /* Any thread. Writes who is at the other end of a descriptor that was given away: "127.0.0.1:5000", "unix:pid=7,uid=0", "unknown". */
 void listener_peer(struct listener *listener, int fd, char *text, size_t room);
+/* Any thread. Shuts down every connection that was given away and still lives; the core then closes them. */
+void listener_cut(struct listener *listener);
 uint32_t listener_connections(struct listener *listener); /* any thread; looks again */
 
 #endif

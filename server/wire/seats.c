@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/counters.h"
@@ -127,6 +128,16 @@ uint32_t seats_count(struct seats *seats)
     taken = seats->taken;
     pthread_mutex_unlock(&seats->lock);
     return taken;
+}
+
+void seats_cut(struct seats *seats)
+{
+    pthread_mutex_lock(&seats->lock);
+    for (size_t i = 0; i < seats->room; i++) {
+        if (seats->by_fd[i] != NULL && lives(seats->by_fd[i], (int)i))
+            shutdown((int)i, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&seats->lock);
 }
 
 void seats_peer(struct seats *seats, int fd, char *text, size_t room)

@@ -20,6 +20,9 @@ bool seats_take(struct seats *seats, int fd, const char *peer);
 uint32_t seats_known(struct seats *seats); /* at least as many as live: nobody looked again */
 uint32_t seats_count(struct seats *seats); /* looks again, at every one */
 
+/* Shuts every live connection down, both ways: whoever waits to write to a peer that does not read finds it gone. */
+void seats_cut(struct seats *seats);
+
 /* Writes the peer of a live connection, or "unknown". */
 void seats_peer(struct seats *seats, int fd, char *text, size_t room);
 

@@ -35,7 +35,7 @@ class Interop(Case):
         stream.finish()
 
     def test_cancel_after_begin(self):
-        stream = self.publishing("cancel after begin")
+        stream = self.publishing("cancel after begin", channel=self.ready_channel())
         stream.cancel()
         self.assertEqual(stream.fault.code, CODE.CANCELLED)
 
@@ -80,7 +80,7 @@ class Interop(Case):
     def test_a_consumer_that_accepts_compression_gets_none(self):
         stream = self.raw().call("/tributary.v1.Admin/GetInfo", b"", {"grpc-accept-encoding": "gzip, deflate, identity"})
         stream.wait_end()
-        self.assertEqual((stream.status, stream.body[0]), (0, 0))
+        self.assertEqual((stream.status, stream.compressed), (0, [0]))
 
     def test_metadata_passes_or_is_ignored(self):
         metadata = (("x-empty", ""), ("x-bin", b"\x00\xff\x01"), ("x-long", "v" * 4000), ("x-twice", "1"), ("x-twice", "2"), ("user-agent", "odd/1"))
@@ -129,15 +129,16 @@ class ByHand(Case):
         for content_type in ("application/grpc", "application/grpc+proto", "application/grpc;x=1"):
             self.assertEqual(self.info({"content-type": content_type}).status, 0, content_type)
 
-    def test_odd_requests_leave_the_connection_alive(self):
+    def test_odd_requests_harm_nobody_else(self):
+        """The core ends the whole connection for some of them; others never notice."""
         for headers in ({"content-type": "text/html"}, {"te": None}, {":authority": ""}, {"grpc-timeout": "soon"}, {"grpc-timeout": "-1S"},
                         {"grpc-encoding": "snappy"}, {"x-odd-bin": "not base64!"}):
             with self.subTest(headers=headers):
-                stream = self.connection.request("/tributary.v1.Admin/GetInfo", headers)
+                odd = self.raw()
+                stream = odd.request("/tributary.v1.Admin/GetInfo", headers)
                 stream.send(message(b""), end=True)
-                self.connection.wait(lambda: stream.ended or stream.reset is not None or self.connection.closed, "some end")
-                if self.connection.closed:
-                    self.connection = self.raw()
+                odd.wait(lambda: stream.ended or stream.reset is not None or odd.closed, "some end")
+                odd.close()
         self.assertEqual(self.info().status, 0)
 
     def test_a_message_in_many_small_frames(self):
@@ -148,7 +149,7 @@ class ByHand(Case):
         stream.send(b"", end=True)
         stream.wait_end()
         self.assertEqual(stream.status, 0)
-        self.assertEqual(v1.PublishResponse.FromString(stream.messages()[0]).last_sequence, 20)
+        self.assertEqual(v1.PublishResponse.FromString(stream.messages[0]).last_sequence, 20)
 
     def test_many_messages_in_one_frame(self):
         stream = self.connection.request("/tributary.v1.Publisher/PublishStream")
@@ -156,7 +157,7 @@ class ByHand(Case):
         stream.send(b"".join(batches), end=True)
         stream.wait_end()
         self.assertEqual(stream.status, 0)
-        answers = [v1.PublishStreamResponse.FromString(each) for each in stream.messages()]
+        answers = [v1.PublishStreamResponse.FromString(each) for each in stream.messages]
         self.assertEqual((answers[-1].confirmed_batch, answers[-1].last_sequence), (50, 50))
 
     def test_a_unary_call_with_two_messages(self):

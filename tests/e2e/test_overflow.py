@@ -87,16 +87,16 @@ class Overflow(Case):
     def test_a_publish_waits_at_most_its_own_deadline(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=3600, max_events=1)
         stub = v1.stub("Publisher", self.channel())
-        began = time.monotonic()
-        for number in range(60):
+        took = []
+        while len(took) < 60 and sum(seconds > 0.3 for seconds in took) < 3:
+            began = time.monotonic()
             try:
-                stub.Publish(v1.PublishRequest(producer="in a hurry", events=[event(number, size=1000)]), timeout=0.5)
-            except grpc.RpcError as error:
+                stub.Publish(v1.PublishRequest(producer="in a hurry", events=[event(len(took), size=1000)]), timeout=0.5)
+            except grpc.RpcError as error:  # the answer comes just before the deadline; on a busy machine it may be late
                 self.assertEqual(error.code(), CODE.DEADLINE_EXCEEDED)
-                break
-        else:
-            self.fail("nothing ever waited")
-        self.assertLess(time.monotonic() - began, 20)
+            took.append(time.monotonic() - began)
+        self.assertEqual(sum(seconds > 0.3 for seconds in took), 3, "each waited, once the channel was full")
+        self.assertLess(max(took), 5)
         self.check_sums(self.daemon.subscription(consumer.id, sources=True))
 
     def test_block_with_no_timeout_falls_back_at_once(self):

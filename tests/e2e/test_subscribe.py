@@ -71,9 +71,9 @@ class Settings(Case):
             ("selectors[0].keys", [SELECT(keys=["k"] * 64)], [SELECT(keys=["k"] * 65)], "TOO_MANY"),
             ("selectors[0].keys[0]", [SELECT(keys=["k" * 256])], [SELECT(keys=["k" * 257])], "TOO_LONG"),
             ("selectors[0].types[1]", [SELECT(types=["t", "t" * 256])], [SELECT(types=["t", "t" * 257])], "TOO_LONG"),
-            ("selectors[0].headers", [SELECT(headers=[pair(name="n")] * 64)], [SELECT(headers=[pair(name="n")] * 65)], "TOO_MANY"),
-            ("selectors[0].headers[0].name", [SELECT(headers=[pair(name="n")])], [SELECT(headers=[pair(value="v")])], "EMPTY"),
-            ("selectors[0].labels", [SELECT(labels=[pair(name="n")] * 64)], [SELECT(labels=[pair(name="n")] * 65)], "TOO_MANY"),
+            ("selectors[0].headers", [SELECT(headers=[pair(name="n", value="*")] * 64)], [SELECT(headers=[pair(name="n", value="*")] * 65)], "TOO_MANY"),
+            ("selectors[0].headers[0].name", [SELECT(headers=[pair(name="n", value="*")])], [SELECT(headers=[pair(value="*")])], "EMPTY"),
+            ("selectors[0].labels", [SELECT(labels=[pair(name="n", value="*")] * 64)], [SELECT(labels=[pair(name="n", value="*")] * 65)], "TOO_MANY"),
         ]
         for field, edge, beyond, reason in edges:
             with self.subTest(field=field):

@@ -106,7 +106,7 @@ void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
     for (uint32_t i = 0; i < feeds; i++) {
         char name[2] = {(char)('a' + i), '\0'};
         rig->sources[i] = source_named(name, i + 1);
-        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 3);
+        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 3, NULL);
         rig->next[i] = 1;
     }
 }
@@ -123,7 +123,7 @@ void rig_close(struct rig *rig)
     rig_over(rig);
     for (uint32_t i = 0; i < RIG_FEEDS; i++) {
         if (rig->feeds[i])
-            feed_close(rig->chan, rig->feeds[i], 0);
+            feed_close(rig->chan, rig->feeds[i], 0, 0, NULL);
         source_release(rig->sources[i]);
     }
     chan_release(rig->chan);

@@ -161,7 +161,7 @@ Test(deliver, states_are_told_to_who_asks)
     cr_assert_str_eq(rig_read(&rig), "a is 1");
     rig_stuff(&rig);
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
-    feed_close(rig.chan, rig.feeds[0], 8);
+    feed_close(rig.chan, rig.feeds[0], 8, 0, NULL);
     rig.feeds[0] = NULL;
     cr_assert_str_eq(rig_read(&rig), "a1");
     cr_assert_str_eq(rig_read(&rig), "a2; a is 8", "not before its last event");
@@ -175,7 +175,7 @@ Test(deliver, states_are_not_told_to_who_does_not_ask)
     feed_state(rig.chan, rig.feeds[0], 1);
     cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_OK);
     cr_assert_str_eq(rig_read(&rig), "b1");
-    feed_close(rig.chan, rig.feeds[0], 8);
+    feed_close(rig.chan, rig.feeds[0], 8, 0, NULL);
     rig.feeds[0] = NULL;
     cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_OK);
     cr_assert_str_eq(rig_read(&rig), "b2");
@@ -201,12 +201,12 @@ Test(deliver, a_thousand_states_in_a_message_and_the_rest_in_the_next)
     rig.settings.states = true;
     crowd = source_named("z", 26);
     for (size_t i = 0; i < ARRAY_LEN(feeds); i++)
-        feeds[i] = feed_open(rig.chan, crowd, 3);
+        feeds[i] = feed_open(rig.chan, crowd, 3, NULL);
     rig_subscribe(&rig);
     cr_assert_eq(count_states(rig_read(&rig)), 1000);
     cr_assert_eq(count_states(rig_read(&rig)), 1);
     for (size_t i = 0; i < ARRAY_LEN(feeds); i++)
-        feed_close(rig.chan, feeds[i], 3);
+        feed_close(rig.chan, feeds[i], 3, 0, NULL);
     source_release(crowd);
 }
 

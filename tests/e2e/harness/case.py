@@ -72,6 +72,12 @@ class Case(unittest.TestCase):
         self.addCleanup(channel.close)
         return channel
 
+    def ready_channel(self):
+        """A connection that is there already. (Python's gRPC keeps one for ever whose only call was cancelled while it connected.)"""
+        channel = self.channel()
+        v1.stub("Admin", channel).GetInfo(v1.GetInfoRequest(), timeout=daemon.PATIENCE)
+        return channel
+
     def consumer(self, request=None, channel=None, **options):
         consumer = Consumer(channel or self.channel(), request, **options)
         self.addCleanup(consumer.cancel)

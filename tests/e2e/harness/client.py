@@ -52,7 +52,7 @@ class Ledger:
         self.progress = None
         self.closing = None
         self.delivered = self.delivered_bytes = self.batches = self.heartbeats = 0
-        self.positions = {}  # (source, epoch) -> [first sequence known, last sequence known, events delivered, events lost]
+        self.positions = {}  # (source, epoch) -> [first sequence known, last sequence delivered, events delivered, events lost]
 
     def apply(self, batch):
         self.batches += 1
@@ -69,7 +69,7 @@ class Ledger:
             self.closing = batch.closing
 
     def _position(self, source, epoch, first):
-        return self.positions.setdefault((source, epoch), [first, first - 1, 0, 0])
+        return self.positions.setdefault((source, epoch), [first, 0, 0, 0])
 
     def _apply_lost(self, lost):
         self.lost.append(lost)
@@ -83,6 +83,13 @@ class Ledger:
         assert run.events, "a run holds at least one event"
         assert not run.sequences or len(run.sequences) == len(run.events), "sequences, where set, name each event"
         position = self._position(run.source, run.epoch, run.first_sequence)
+        position[0] = min(position[0], run.first_sequence)  # a loss behind these events may have been told before them
+        if not self.keep and not run.sequences:
+            assert run.first_sequence > position[1], f"{run.source}: sequence {run.first_sequence} after {position[1]}"
+            position[1] = run.first_sequence + len(run.events) - 1
+            position[2] += len(run.events)
+            self.delivered += len(run.events)
+            return
         for offset, each in enumerate(run.events):
             sequence = run.sequences[offset] if run.sequences else run.first_sequence + offset
             assert sequence > position[1], f"{run.source}: sequence {sequence} after {position[1]}"
@@ -158,19 +165,25 @@ class Consumer:
         with self._changed:
             while not question():
                 if self._failed:
-                    raise AssertionError(f"while waiting for {what}: {self._failed}") from self._failed
+                    raise AssertionError(f"while waiting for {what}: {self._failed}; settings {self.started.settings if self.started else None}") from self._failed
                 left = until - time.monotonic()
                 if left <= 0:
                     raise AssertionError(f"did not happen within {patience:g} s: {what}; delivered {self.ledger.delivered}, "
                                          f"lost {self.ledger.lost_count()}, ended {self.ended} {self.fault or ''}")
                 self._changed.wait(left)
         if self._failed:
-            raise AssertionError(str(self._failed)) from self._failed
+            raise AssertionError(f"{self._failed}; settings {self.started.settings if self.started else None}") from self._failed
 
     def wait_events(self, count, patience=PATIENCE):
         self.wait(lambda: self.ledger.delivered >= count or self.ended, f"{count} events delivered", patience)
         if self.ledger.delivered < count:
             raise AssertionError(f"the stream ended with {self.ledger.delivered} of {count} events: {self.fault}")
+
+    def complete(self, counts):
+        """The ledger must hold, for each source of `counts`, exactly so many events of one epoch, from sequence 1 on, none lost."""
+        found = {source: position for (source, _), position in self.ledger.positions.items()}
+        wanted = {source: [1, count, count, 0] for source, count in counts.items()}
+        assert found == wanted, f"positions (first, last, delivered, lost): {found}, not {wanted}"
 
     def wait_accounted(self, count, patience=PATIENCE):
         """Until delivered and lost make `count` together."""

@@ -16,14 +16,14 @@ class Stalled:
         self.ledger = Ledger()
         self._read = 0
         try:
-            self.connection.wait(lambda: self.stream.messages() or self.stream.ended, "Started")
+            self.connection.wait(lambda: self.stream.messages or self.stream.ended, "Started")
         except AssertionError:
             self.connection.close()
             raise
         self.id = self._new_batches()[0].started.subscription_id
 
     def _new_batches(self):
-        batches = [v1.EventBatch.FromString(each) for each in self.stream.messages()[self._read:]]
+        batches = [v1.EventBatch.FromString(each) for each in self.stream.messages[self._read:]]
         self._read += len(batches)
         for batch in batches:
             self.ledger.apply(batch)

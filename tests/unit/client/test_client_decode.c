@@ -161,7 +161,15 @@ static size_t whole_batch(uint8_t *at)
     started.subscription_id = text[6];
     started.settings = &settings;
     started.producers_matched = 3;
-    batch = (Tributary__V1__EventBatch){batch.base, 2, runs, 1, losts, 1, statuses, &progress, &closing, &started};
+    batch.n_runs = 2;
+    batch.runs = runs;
+    batch.n_lost = 1;
+    batch.lost = losts;
+    batch.n_producers = 1;
+    batch.producers = statuses;
+    batch.progress = &progress;
+    batch.closing = &closing;
+    batch.started = &started;
     return tributary__v1__event_batch__pack(&batch, at);
 }
 

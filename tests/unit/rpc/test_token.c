@@ -35,7 +35,7 @@ static struct chan *chan_at(unsigned count, const char *prefix)
 
         snprintf(name, sizeof name, "%s%u", prefix, i);
         source = source_named(name, 1000 + i);
-        feed = feed_open(chan, source, 3);
+        feed = feed_open(chan, source, 3, NULL);
         feed_routed(feed, i + 1);
         source_release(source);
     }

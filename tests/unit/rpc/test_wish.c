@@ -367,7 +367,7 @@ Test(wish, settings_say_what_is_in_force)
     Tributary__V1__Settings *settings;
 
     taken(request_new(), &wish);
-    settings_write(&wish, &block);
+    settings_write(&wish, 0, &block);
     settings = tributary__v1__settings__unpack(NULL, block.size, block.at);
     cr_assert_not_null(settings);
     cr_expect_eq(settings->max_events, 1024);

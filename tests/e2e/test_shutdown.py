@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+"""X7: SIGTERM under load. Everybody is told, what was confirmed is delivered, the daemon exits with 0 in time; a second SIGTERM forces."""
+import time
+
+import grpc
+
+from harness.case import Case, main
+from harness.client import Consumer, Publishing, connect, event, publish, subscribe_request
+from harness.daemon import PATIENCE, eventually
+from harness.protos import v1
+
+CODE = grpc.StatusCode
+REQUEST = dict(max_events=1 << 20, max_bytes=64 << 20, overflow=v1.OVERFLOW_BLOCK, block_timeout=60)
+
+
+class Draining(Case):
+    shared_daemon = False
+
+    def connect(self, daemon):
+        channel = connect(daemon.address)
+        self.addCleanup(channel.close)
+        return channel
+
+    def test_X7_sigterm_under_load(self):
+        daemon = self.start_daemon("--drain-timeout", "20s")
+        consumers = [Consumer(self.connect(daemon), subscribe_request(**REQUEST), keep=False) for _ in range(4)]
+        channel = self.connect(daemon)
+        streams = [Publishing(channel, f"p{n}") for n in range(8)]
+        number = 0
+        while number < 200 or min(stream.confirmed for stream in streams) < 50:
+            for stream in streams:
+                stream.send([event(number), event(number)])
+            number += 1
+        began = time.monotonic()
+        daemon.terminate()
+        while not all(stream.ended for stream in streams) and time.monotonic() - began < PATIENCE:
+            for stream in streams:
+                stream.send([event(number), event(number)])
+            number += 1
+            time.sleep(0.001)
+
+        for consumer in consumers:
+            fault = consumer.wait_end()
+            self.assertIsNotNone(consumer.ledger.closing, "Closing came before the end")
+            self.assertEqual(consumer.ledger.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
+            self.assertGreater(consumer.ledger.closing.deadline_unix_nano, 0)
+            self.assertTrue(consumer.ledger.closing.resume_token)
+            self.check_fault(fault, CODE.UNAVAILABLE, "DRAINING")
+            self.assertIn("google.rpc.RetryInfo", fault.parts)
+        for stream in streams:
+            self.check_fault(stream.fault, CODE.UNAVAILABLE)
+        self.assertEqual(daemon.wait(), 0)
+        self.assertLess(time.monotonic() - began, 20 + 10)
+        self.confirmed_is_delivered(streams, consumers)
+
+    def confirmed_is_delivered(self, streams, consumers):
+        for number, stream in enumerate(streams):
+            confirmed = max(answer.last_sequence for answer in stream.answers)
+            self.assertGreater(confirmed, 0)
+            for consumer in consumers:
+                (_, last, delivered, lost), = [position for (source, _), position in consumer.ledger.positions.items() if source == f"p{number}"]
+                self.assertEqual((last, lost), (delivered, 0), "from 1 on, nothing is missing")
+                self.assertGreaterEqual(delivered, confirmed)
+
+    def test_X7_an_idle_daemon_stops_at_once(self):
+        daemon = self.start_daemon()
+        consumer = Consumer(self.connect(daemon))
+        began = time.monotonic()
+        daemon.terminate()
+        self.check_fault(consumer.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+        self.assertEqual(daemon.wait(), 0)
+        self.assertLess(time.monotonic() - began, 5)
+
+    def test_X7_what_is_queued_is_delivered_before_the_end(self):
+        daemon = self.start_daemon("--drain-timeout", "20s", "--write-timeout", "60s")
+        consumer = self.stalled(daemon.address, **REQUEST)
+        for number in range(200):
+            publish(daemon.channel, "queued", [event(number, size=500)])
+        daemon.terminate()
+        eventually(lambda: daemon.log("server.draining"), "the drain has begun")
+        consumer.read()
+        consumer.wait_accounted(200)
+        consumer.wait_end()
+        self.assertEqual((consumer.ledger.numbers("queued"), consumer.ledger.lost), (list(range(200)), []))
+        self.assertEqual(consumer.ledger.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
+        self.assertEqual(consumer.stream.status, CODE.UNAVAILABLE.value[0])
+        daemon.close_channel()
+        consumer.cancel()
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_X7_a_consumer_that_does_not_read_is_cut_at_the_deadline(self):
+        daemon = self.start_daemon("--drain-timeout", "1s", "--write-timeout", "60s")
+        self.stalled(daemon.address, **REQUEST)
+        for number in range(200):
+            publish(daemon.channel, "stuck", [event(number, size=500)])
+        daemon.close_channel()
+        began = time.monotonic()
+        daemon.terminate()
+        self.assertEqual(daemon.wait(), 0)
+        self.assertLess(time.monotonic() - began, 1 + 5)
+
+    def test_X7_a_second_sigterm_forces(self):
+        daemon = self.start_daemon("--drain-timeout", "600s", "--write-timeout", "600s")
+        self.stalled(daemon.address, **REQUEST)
+        for number in range(200):
+            publish(daemon.channel, "stuck", [event(number, size=500)])
+        daemon.close_channel()
+        daemon.terminate()
+        eventually(lambda: daemon.log("server.draining"), "the drain has begun")
+        self.assertIsNone(daemon.process.poll(), "it waits for the consumer")
+        began = time.monotonic()
+        daemon.terminate()
+        self.assertIn(daemon.wait(), (0, 1))
+        self.assertLess(time.monotonic() - began, 5)
+
+    def test_X7_nothing_new_begins_while_draining(self):
+        daemon = self.start_daemon("--drain-timeout", "600s", "--write-timeout", "600s")
+        self.stalled(daemon.address, **REQUEST)
+        channel = self.connect(daemon)
+        stub = v1.stub("Publisher", channel)
+        for number in range(200):
+            stub.Publish(v1.PublishRequest(producer="stuck", events=[event(number, size=500)]))
+        daemon.terminate()
+        eventually(lambda: daemon.log("server.draining"), "the drain has begun")
+        for call in (lambda: stub.Publish(v1.PublishRequest(producer="late", events=[event(1)]), timeout=PATIENCE),
+                     lambda: list(v1.stub("Subscriber", channel).Subscribe(subscribe_request(), timeout=PATIENCE)),
+                     lambda: v1.stub("Admin", connect(daemon.address)).GetInfo(v1.GetInfoRequest(), timeout=PATIENCE)):
+            with self.assertRaises(grpc.RpcError) as held:
+                call()
+            self.assertEqual(held.exception.code(), CODE.UNAVAILABLE)
+        daemon.close_channel()
+        channel.close()
+        daemon.terminate()
+        daemon.wait()
+
+
+if __name__ == "__main__":
+    main()
