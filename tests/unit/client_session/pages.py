@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+"""Help, manual pages and completions come out of the same tables: every option of every verb stands in each of them.
+
+Usage: pages.py TRIBUTARY TRIBUTARYD
+"""
+import re, shutil, subprocess, sys, unittest
+
+TOOL, DAEMON = sys.argv[1:3]
+
+
+def run(*words, input=None):
+    done = subprocess.run(words, input=input, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, (words, done)
+    return done.stdout
+
+
+def options_in(text):
+    """{name: letter} of an option list."""
+    return {m[2]: m[1] for m in re.findall(r"^ +((?:-(\w), )?--([\w-]+))", text, re.M)}
+
+
+def verbs():
+    return re.findall(r"^  ([a-z]+(?: [a-z]+)?) +[a-z]", run(TOOL, "help").split("Exit codes")[0], re.M)
+
+
+def plain(roff):
+    """Without escapes and fonts."""
+    return re.sub(r"\\f.", "", roff.replace("\\-", "-").replace("\\(aq", "'").replace("\\e", "\\"))
+
+
+class Pages(unittest.TestCase):
+    def test_the_overview_names_the_verbs(self):
+        self.assertEqual(set(verbs()), {"pub", "sub", "serve", "status", "producers ls", "producers get", "producers rm", "producers drain",
+                                        "subs ls", "subs kick", "completion", "version"})
+
+    def test_every_option_of_every_verb_is_in_the_manual(self):
+        page = plain(run(TOOL, "help", "--man"))
+        for verb in verbs():
+            part = page.split(".SS tributary %s\n" % verb)[1].split("\n.S")[0]
+            help_text = run(TOOL, "help", *verb.split())
+            own = options_in(help_text.split("Options of every verb:")[0])
+            for name, letter in own.items():
+                head = "-%s, --%s" % (letter, name) if letter else "--%s" % name
+                self.assertRegex(part, r"(?m)^%s( |$)" % re.escape(head), verb)
+            for example in re.findall(r"(?m)^  (tributary .*|.* tributary .*)$", help_text.split("Examples:")[1]):
+                if not example.strip().startswith("#"):
+                    self.assertIn(example.strip(), part)
+        common = page.split(".SH OPTIONS OF EVERY VERB")[1].split(".SH VERBS")[0]
+        for name in options_in(run(TOOL, "help", "pub").split("Options of every verb:")[1]):
+            self.assertIn("--" + name, common)
+
+    def test_every_option_of_the_daemon_is_in_its_manual(self):
+        text, page = run(DAEMON, "--help"), plain(run(DAEMON, "--man"))
+        found = options_in(text)
+        self.assertIn("listen", found)
+        self.assertNotIn("man", found)
+        for name in found:
+            self.assertRegex(page, r"(?m)^--%s( |$)" % name)
+
+    @unittest.skipUnless(shutil.which("groff"), "groff is not there")
+    def test_the_manuals_are_clean_roff(self):
+        for page in (run(TOOL, "help", "--man"), run(DAEMON, "--man")):
+            done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertNotRegex(done.stdout, r"\\f|\\\(|\\-")
+
+    def complete(self, *words, shell="bash"):
+        script = run(TOOL, "completion", "bash")
+        given = " ".join("'%s'" % word for word in words)
+        return run("bash", "-c", script + "\nCOMP_WORDS=(tributary %s); COMP_CWORD=%d; _tributary; echo \"${COMPREPLY[@]}\"" %
+                   (given, len(words))).split()
+
+    def test_every_option_of_every_verb_is_completed(self):
+        for verb in verbs():
+            found = set(self.complete(*verb.split(), "-"))
+            for name, letter in options_in(run(TOOL, "help", *verb.split())).items():
+                self.assertIn("--" + name, found, verb)
+                if letter:
+                    self.assertIn("-" + letter, found, verb)
+
+    def test_verbs_choices_and_files_are_completed(self):
+        self.assertEqual(self.complete("s"), ["sub", "serve", "status", "subs"])
+        self.assertEqual(set(self.complete("")), {verb.split()[0] for verb in verbs()} | {"help"})
+        self.assertEqual(self.complete("producers", ""), ["ls", "get", "rm", "drain"])
+        self.assertEqual(self.complete("help", "subs", "k"), ["kick"])
+        self.assertEqual(self.complete("sub", "--overflow", "d"), ["drop-oldest", "drop-newest", "disconnect"])
+        self.assertEqual(self.complete("pub", "--follow", "/etc/passw"), [f for f in ["/etc/passwd"]])
+        self.assertEqual(self.complete("sub", "--server", ""), [])
+        self.assertEqual(self.complete("completion", ""), ["bash", "zsh"])
+
+    def test_zsh_gets_the_same_in_its_own_dress(self):
+        zsh, bash = run(TOOL, "completion", "zsh"), run(TOOL, "completion", "bash")
+        self.assertTrue(zsh.startswith("#compdef tributary\n") and zsh.endswith(bash))
+        self.assertNotEqual(subprocess.run([TOOL, "completion", "fish"], capture_output=True).returncode, 0)
+
+
+unittest.main(argv=sys.argv[:1])
