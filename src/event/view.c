@@ -85,7 +85,7 @@ bool event_header(const struct event_view *view, struct bytes name, struct bytes
             if (part.number < ENTRY_FIELDS)
                 parts[part.number] = part.bytes;
         }
-        if (parts[ENTRY_KEY].size == name.size && memcmp(parts[ENTRY_KEY].at, name.at, name.size) == 0) {
+        if (parts[ENTRY_KEY].size == name.size && (name.size == 0 || memcmp(parts[ENTRY_KEY].at, name.at, name.size) == 0)) {
             found = parts[ENTRY_VALUE];
             carried = true;
         }

@@ -12,16 +12,24 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
 enum { WARM_UP_MS = 500, PATIENCE_MS = 20000 };
+
+/* A connection and what epoll watches it for. */
+struct watched {
+    struct h2 *h2;
+    bool out; /* for room to write, too: only while output is pending, or waiting would not wait */
+};
 
 struct bench {
     struct load load;
     int epoll;
     struct publisher *publishers[LOAD_PUBLISHERS_MOST];
     struct subscriber *subscriber;
+    struct watched watched[LOAD_PUBLISHERS_MOST + 1]; /* the publishers', and last the subscriber's */
 };
 
 /* One end of the measured time. */
@@ -71,13 +79,28 @@ static struct reading read_off(const struct bench *bench, int pid)
                             .own_ns = own_cpu_ns()};
 }
 
-/* Waits for EPOLLOUT only while output is pending. */
-static void watch(struct bench *bench, struct h2 *h2, int operation)
+static void watch(struct bench *bench, struct watched *watched, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN | (h2_pending(h2) ? EPOLLOUT : 0u), .data.ptr = h2};
+    struct epoll_event event = {.events = EPOLLIN | (watched->out ? EPOLLOUT : 0u), .data.ptr = watched->h2};
 
-    if (epoll_ctl(bench->epoll, operation, h2_fd(h2), &event) != 0)
+    if (epoll_ctl(bench->epoll, operation, h2_fd(watched->h2), &event) != 0)
         load_fail(&bench->load, "epoll_ctl: %s", strerror(errno));
+}
+
+static void watch_new(struct bench *bench, uint32_t place, struct h2 *h2)
+{
+    bench->watched[place] = (struct watched){.h2 = h2};
+    watch(bench, &bench->watched[place], EPOLL_CTL_ADD);
+}
+
+static void watch_again(struct bench *bench, uint32_t place)
+{
+    struct watched *watched = &bench->watched[place];
+
+    if (watched->out == h2_pending(watched->h2))
+        return;
+    watched->out = !watched->out;
+    watch(bench, watched, EPOLL_CTL_MOD);
 }
 
 /* One turn: reads what came, then lets everybody publish. */
@@ -91,15 +114,14 @@ static void turn(struct bench *bench, bool publish)
         if (events[i].events & ~(uint32_t)EPOLLOUT && !h2_read(h2))
             load_fail(&bench->load, "a connection is lost");
     }
-    for (uint32_t i = 0; i < bench->load.plan.publishers && publish && !bench->load.failure[0]; i++) {
-        struct h2 *h2 = publisher_connection(bench->publishers[i]);
-        bool pending = h2_pending(h2);
+    uint32_t publishers = bench->load.plan.publishers;
+    for (uint32_t i = 0; i < publishers && publish && !bench->load.failure[0]; i++) {
         publisher_publish(bench->publishers[i]);
-        if (pending != h2_pending(h2))
-            watch(bench, h2, EPOLL_CTL_MOD);
+        watch_again(bench, i);
     }
     if (!h2_flush(subscriber_connection(bench->subscriber)))
         load_fail(&bench->load, "the subscriber's connection is lost");
+    watch_again(bench, publishers);
 }
 
 static bool published_all(const struct bench *bench)
@@ -139,12 +161,12 @@ static bool connect_all(struct bench *bench)
     bench->subscriber = subscriber_new(&bench->load);
     if (!bench->subscriber)
         return false;
-    watch(bench, subscriber_connection(bench->subscriber), EPOLL_CTL_ADD);
+    watch_new(bench, bench->load.plan.publishers, subscriber_connection(bench->subscriber));
     for (uint32_t i = 0; i < bench->load.plan.publishers; i++) {
         bench->publishers[i] = publisher_new(&bench->load, i);
         if (!bench->publishers[i])
             return false;
-        watch(bench, publisher_connection(bench->publishers[i]), EPOLL_CTL_ADD);
+        watch_new(bench, i, publisher_connection(bench->publishers[i]));
     }
     return true;
 }
@@ -198,6 +220,7 @@ int main(int argc, char **argv)
     struct load_plan *plan = &bench.load.plan;
     int pid = 0, seconds = 5;
 
+    bench.load.process = getpid();
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 's':

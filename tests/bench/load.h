@@ -26,6 +26,7 @@ struct load_plan {
 struct load {
     struct load_plan plan;
     uint64_t published, received;
+    int process;   /* in the producers' names */
     bool stopping; /* publish no more */
     char failure[512];
 };

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "event/framing.h"
@@ -93,7 +92,7 @@ static bool lay_out(struct publisher *publisher)
 static void introduce(struct publisher *publisher)
 {
     char name[LOAD_NAME_BYTES];
-    int size = snprintf(name, sizeof(name), LOAD_NAME, getpid(), publisher->number);
+    int size = snprintf(name, sizeof(name), LOAD_NAME, publisher->load->process, publisher->number);
     size_t whole = PREFIX_BYTES + 2 + (size_t)size;
 
     if (h2_room(publisher->h2, publisher->stream) < whole)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "event/framing.h"
 
@@ -43,14 +42,14 @@ static void check_event(struct subscriber *subscriber, struct bytes event, uint6
 }
 
 /* LOAD_PUBLISHERS_MOST where it is none of ours. */
-static uint64_t source_number(struct bytes name)
+static uint64_t source_number(const struct load *load, struct bytes name)
 {
     char text[LOAD_NAME_BYTES] = {0};
     int process = 0;
     unsigned number = 0;
 
     memcpy(text, name.at, MIN_OF(name.size, sizeof(text) - 1));
-    if (sscanf(text, LOAD_NAME, &process, &number) != 2 || process != getpid() || number >= LOAD_PUBLISHERS_MOST)
+    if (sscanf(text, LOAD_NAME, &process, &number) != 2 || process != load->process || number >= LOAD_PUBLISHERS_MOST)
         return LOAD_PUBLISHERS_MOST;
     return number;
 }
@@ -71,7 +70,7 @@ static void check_run(struct subscriber *subscriber, struct bytes run)
         if (tag == RUN_FIRST)
             first = number;
     }
-    uint64_t source = source_number(source_name);
+    uint64_t source = source_number(subscriber->load, source_name);
     if (source >= subscriber->load->plan.publishers || holes || !walk.at) {
         load_fail(subscriber->load, "a run of nobody, with holes, or malformed: \"%.*s\"", (int)source_name.size,
                   (const char *)source_name.at);
