@@ -16,6 +16,9 @@
 /* Answers that may wait for a consumer that does not read; beyond, its steps are not read. */
 #define BACKLOG_MOST (64u * 1024u)
 
+static const struct duration_rule drain_step_rule = {
+    .field = "drain.deadline", .otherwise_ns = DRAIN_DEFAULT_NS, .least_ns = NS_PER_MS, .most_ns = DRAIN_MOST_NS, .zero = true};
+
 /* Fields of AckResult. */
 enum { RESULT_REQUEST = 1, RESULT_CODE = 2, RESULT_MESSAGE = 3, RESULT_REASON = 4 };
 
@@ -147,10 +150,12 @@ static void step_select(struct consume *consume, const Tributary__V1__ConsumeReq
 {
     struct fault fault;
 
-    if (select_read(&request->select->base, &consume->filter, &fault))
+    if (select_read(&request->select->base, &consume->filter, &fault)) {
+        fault_within(&fault, "select.");
         answer(consume, &fault);
-    else
+    } else {
         go_to_loop(consume, select_on_loop);
+    }
 }
 
 static void step_drain(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
@@ -158,7 +163,7 @@ static void step_drain(struct consume *consume, const Tributary__V1__ConsumeRequ
     const ProtobufCMessage *deadline = request->drain->deadline ? &request->drain->deadline->base : NULL;
     struct fault fault;
 
-    if (decode_duration(deadline, &drain_rule, &consume->drain_ns, &fault))
+    if (decode_duration(deadline, &drain_step_rule, &consume->drain_ns, &fault))
         answer(consume, &fault);
     else
         go_to_loop(consume, drain_on_loop);
@@ -242,6 +247,7 @@ static void opened(struct call *call, void *ctx)
     consume->subscriber.rpc = ctx;
     consume->subscriber.call = call;
     consume->subscriber.begun = begun;
+    consume->subscriber.within = "init.";
     call_own(call, &consume->subscriber);
     read_next(consume);
 }

@@ -27,8 +27,8 @@ enum { PROGRESS_TOKEN = 2, PROGRESS_DELIVERED = 3, PROGRESS_LOST = 4 };
 enum { CLOSING_REASON = 1, CLOSING_DEADLINE = 2, CLOSING_TOKEN = 3 };
 enum { STARTED_ID = 1, STARTED_SETTINGS = 2, STARTED_MATCHED = 3 };
 
-const struct duration_rule drain_rule = {
-    .field = "drain", .otherwise_ns = DRAIN_DEFAULT_NS, .least_ns = NS_PER_MS, .most_ns = 3600 * NS_PER_S, .zero = true};
+static const struct duration_rule drain_rule = {
+    .field = "drain", .otherwise_ns = DRAIN_DEFAULT_NS, .least_ns = NS_PER_MS, .most_ns = DRAIN_MOST_NS, .zero = true};
 
 static void on_left(struct task *task)
 {
@@ -267,6 +267,8 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *req
 
     subscriber->request = owner;
     if (wish_read(request, wish, &fault)) {
+        if (subscriber->within)
+            fault_within(&fault, subscriber->within);
         subscriber_refuse(subscriber, &fault);
         return;
     }

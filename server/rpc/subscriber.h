@@ -12,7 +12,7 @@ enum { BATCH_PROGRESS = 4, BATCH_CLOSING = 5, BATCH_STARTED = 6, BATCH_ACK_RESUL
 
 /* Where no deadline is given. */
 #define DRAIN_DEFAULT_NS (5 * NS_PER_S)
-extern const struct duration_rule drain_rule;
+#define DRAIN_MOST_NS (3600 * NS_PER_S)
 
 struct subscriber {
     struct rpc *rpc;
@@ -28,6 +28,7 @@ struct subscriber {
     struct fault fault; /* why it was refused */
     struct task task;
     void (*begun)(struct subscriber *subscriber); /* it is LIVE, its Started is on the way; NULL: nobody asks */
+    const char *within;                           /* where the request lies in its message, such as "init."; NULL: it is the message */
     /* Notices of the loop, each posted at most once. */
     struct task closing_notice, cut_notice;
     enum closing closing; /* the loop's until its notice has landed; so are those below */
