@@ -1,0 +1,566 @@
+#!/usr/bin/python3
+"""Activations: each consumer's request reaches each producer, and every way a call can end comes back down to it."""
+import time
+
+import grpc
+
+from harness.case import Case, main
+from harness.client import event, subscribe_request
+from harness.daemon import PATIENCE, eventually
+from harness.protos import v1
+from harness.sessions import WithSessions, drain_step, of
+
+CODE = grpc.StatusCode
+BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT
+ENDED, ACTIVE, REMOVED = v1.PRODUCER_STATE_ENDED, v1.PRODUCER_STATE_ACTIVE, v1.PRODUCER_STATE_REMOVED
+RESERVE = 1024
+
+
+class Beginning(WithSessions, Case):
+    def test_A1_without_a_consumer_nothing_is_started(self):
+        session, witness = self.asked("p"), self.session("witness")
+        consumer = self.consumer(subscribe_request(of("witness")))
+        witness.send(0, [event(1)])
+        consumer.wait_events(1)
+        self.assertEqual((session.starts, self.daemon.producer("p").activations), ({}, 0))
+        self.assertEqual(self.daemon.producer("p").state, v1.PRODUCER_STATE_IDLE)
+
+    def test_A2_producer_then_consumer_started_once_with_its_request(self):
+        session = self.asked("p")
+        request = bytes(range(256)) * 4
+        consumer = self.consumer(subscribe_request(request=request))
+        activation = session.start_of(consumer)
+        self.assertEqual((session.starts[activation].request, session.starts[activation].deadline_unix_nano), (request, 0))
+        session.send(activation, [event(1)])
+        consumer.wait_events(1)
+        self.assertEqual(len(session.starts), 1)
+        self.assertEqual((consumer.started.producers_matched, self.daemon.producer("p").activations), (1, 1))
+        self.state_of(consumer, "p", ACTIVE)
+
+    def test_A2_a_request_of_64_KiB_and_none_at_all_pass_unchanged(self):
+        session = self.asked("p")
+        for request in (b"", b"r" * 65536):
+            consumer = self.consumer(subscribe_request(request=request))
+            self.assertEqual(session.starts[session.start_of(consumer)].request, request)
+
+    def test_A3_both_answers_arrive_in_the_one_stream(self):
+        sessions = [self.asked(name) for name in ("one", "two")]
+        consumer = self.consumer()
+        for number, session in enumerate(sessions):
+            session.send(session.start_of(consumer), [event(number)])
+        consumer.wait_events(2)
+        self.assertEqual((consumer.ledger.numbers("one"), consumer.ledger.numbers("two")), ([0], [1]))
+
+    def test_A4_consumer_first_then_producer(self):
+        consumer = self.consumer(subscribe_request(request=b"question"))
+        session = self.asked("p")
+        activation = session.start_of(consumer)
+        self.assertEqual((session.starts[activation].request, len(session.starts)), (b"question", 1))
+        session.send(activation, [event(1)])
+        consumer.wait_events(1)
+
+    def test_A5_cancelled_consumer_then_producer(self):
+        gone, stays = self.consumer(), self.consumer()
+        gone.cancel()
+        eventually(lambda: self.daemon.subscription(gone.id) is None, "it is gone")
+        session = self.asked("p")
+        session.start_of(stays)
+        self.assertEqual([start.subscription_id for start in session.starts.values()], [stays.id])
+
+    def test_only_matching_producers_are_asked(self):
+        eu, us = self.asked("eu", labels={"zone": "eu"}), self.asked("us", labels={"zone": "us"})
+        consumer = self.consumer(subscribe_request(of("*"), exclude=of("u?")))
+        eu.start_of(consumer)
+        self.consumer(subscribe_request(of("nobody")))
+        both = self.consumer()
+        us.start_of(both)
+        self.assertEqual((len(eu.starts), len(us.starts)), (2, 1))
+
+    def test_an_activation_has_its_own_epoch_and_its_own_sequence(self):
+        session = self.asked("p")
+        consumers = [self.consumer() for _ in range(3)]
+        for number, consumer in enumerate(consumers):
+            activation = session.start_of(consumer)
+            session.send(activation, [event(n) for n in range(number + 1)])
+            session.send(activation, [event(number + 1)])
+        for number, consumer in enumerate(consumers):
+            consumer.wait_events(number + 2)
+            self.assertEqual([each[2] for each in consumer.ledger.events], list(range(1, number + 3)))
+        self.assertEqual(len({consumer.ledger.events[0][1] for consumer in consumers}), 3)
+        self.assertEqual(self.daemon.producer("p").published.events, 2 + 3 + 4)
+
+    def test_what_one_activation_is_answered_reaches_nobody_else_and_is_filtered(self):
+        session = self.asked("p")
+        mine = self.consumer(subscribe_request([v1.Selector(producer="p", topic="mine")]))
+        other = self.consumer()
+        session.send(session.start_of(mine), [event(1, topic="mine"), event(2, topic="not"), event(3, topic="mine")])
+        session.send(session.start_of(other), [event(4)])
+        mine.wait_events(2)
+        other.wait_events(1)
+        self.assertEqual((mine.ledger.numbers("p"), other.ledger.numbers("p")), ([1, 3], [4]))
+
+    def test_a_deadline_passes_to_the_start_and_its_end_to_the_stop(self):
+        session = self.asked("p")
+        consumer = self.consumer(timeout=PATIENCE)
+        start = session.starts[session.start_of(consumer)]
+        self.assertLess(abs(start.deadline_unix_nano / 1e9 - time.time() - PATIENCE), PATIENCE / 2)
+        # Long enough to be started before it passes, however busy the machine.
+        short = self.consumer(timeout=2)
+        activation = session.start_of(short)
+        self.assertEqual(short.wait_end().code, CODE.DEADLINE_EXCEEDED)
+        stop = session.wait_stop(activation)
+        self.assertIn(stop.reason, ("DEADLINE", "CANCELLED"), "the caller's reset may be quicker than our own clock")
+        self.assertEqual(stop.deadline_unix_nano, 0)
+
+    def test_X5_100_consumers_are_100_activations_or_one_shared_stream(self):
+        asked, shared = self.asked("asked"), self.session("shared")
+        channels = [self.channel() for _ in range(4)]
+        consumers = [self.consumer(subscribe_request(request=b"q%d" % n), channel=channels[n % 4]) for n in range(100)]
+        asked.wait_starts(100)
+        self.assertEqual({start.subscription_id: start.request for start in asked.starts.values()},
+                         {consumer.id: b"q%d" % n for n, consumer in enumerate(consumers)})
+        self.assertEqual((self.daemon.producer("asked").activations, len(asked.starts)), (100, 100))
+        shared.send(0, [event(7)])
+        for activation in asked.starts:
+            asked.send(activation, [event(activation)])
+        for consumer in consumers:
+            consumer.wait_events(2)
+            self.assertEqual(consumer.ledger.numbers("asked"), [asked.start_of(consumer)])
+        seen = self.daemon.producer("shared")
+        self.assertEqual((shared.starts, seen.activations, seen.subscriptions, seen.published.events), ({}, 0, 100, 1))
+
+
+class Ending(WithSessions, Case):
+    def pair(self, consumer):
+        one, two = self.asked("one", obedient=False), self.asked("two", obedient=False)
+        activations = one.start_of(consumer), two.start_of(consumer)
+        for session, activation in zip((one, two), activations):
+            session.send(activation, [event(0), event(1)])
+        consumer.wait_events(4)
+        return one, two, activations
+
+    def ends_gently(self, how, reason, closing, seconds):
+        """A6 and A14: both are told, what they still send is delivered, and the stream closes with OK after both have ended."""
+        consumer = self.consuming()
+        one, two, (first, second) = self.pair(consumer)
+        how(consumer)
+        for session, activation in ((one, first), (two, second)):
+            stop = session.wait_stop(activation)
+            self.assertEqual(stop.reason, reason)
+            left = stop.deadline_unix_nano / 1e9 - time.time()
+            self.assertTrue(seconds - PATIENCE < left <= seconds + 0.5, f"{left} s are left of {seconds}")
+        consumer.wait(lambda: consumer.ledger.closing, "closing is told")
+        self.assertEqual(consumer.ledger.closing.reason, closing)
+        one.end(first, events=[event(2)])
+        one.wait_confirmed()
+        seen = self.daemon.subscription(consumer.id)
+        self.assertTrue(seen.draining and not consumer.ended, "the second one has not ended")
+        two.send(second, [event(2)])
+        two.end(second, events=[event(3)])
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual((consumer.ledger.numbers("one"), consumer.ledger.numbers("two")), ([0, 1, 2], [0, 1, 2, 3]))
+        self.assertEqual(consumer.ledger.lost, [])
+        two.send(second, [event(4)])
+        two.wait_confirmed()
+
+    def test_A6_half_close(self):
+        self.ends_gently(lambda consumer: consumer.half_close(), "FINISHED", v1.CLOSING_REASON_FINISHED, 5)
+
+    def test_A6_drain_step(self):
+        self.ends_gently(lambda consumer: consumer.drain(40), "FINISHED", v1.CLOSING_REASON_FINISHED, 40)
+
+    def test_A6_finish(self):
+        def finish(consumer):
+            v1.stub("Subscriber", self.daemon.channel).Finish(v1.FinishRequest(subscription_id=consumer.id), timeout=PATIENCE)
+
+        self.ends_gently(finish, "FINISHED", v1.CLOSING_REASON_FINISHED, 5)
+
+    def test_A6_disconnect_with_drain(self):
+        self.ends_gently(lambda consumer: self.disconnect(consumer, drain=True, seconds=30), "KICKED", v1.CLOSING_REASON_DISCONNECTED, 30)
+
+    def test_A6_a_hard_cancel_tells_both_at_once_and_the_rest_is_CONSUMER_GONE(self):
+        consumer = self.held_back()
+        one, two = self.asked("one"), self.asked("two")
+        activations = one.start_of(consumer), two.start_of(consumer)
+        for session, activation in zip((one, two), activations):
+            session.send(activation, [event(n) for n in range(10)])
+            session.wait_confirmed()
+        consumer.credit(events=3)
+        consumer.wait_events(3)
+        unwanted = self.daemon.counters()["events.unwanted"]
+        consumer.cancel()
+        for session, activation in zip((one, two), activations):
+            stop = session.wait_stop(activation)
+            self.assertEqual((stop.reason, stop.deadline_unix_nano), ("CANCELLED", 0))
+            session.send(activation, [event(99)], end=None)
+            session.end(activation)
+            session.wait_confirmed()
+        self.assertEqual(self.daemon.counters()["events.unwanted"], unwanted + 2, "dropped, counted, and no error")
+        ended = eventually(lambda: [line for line in self.daemon.log("subscription.ended") if line["subscription"] == consumer.id], "it is logged")
+        self.assertEqual([(line["why"], line["accepted"], line["queued"]) for line in ended], [("CANCELLED", 20, 0)])
+        self.assertEqual((ended[0]["delivered"], ended[0]["dropped"]), (3, 17))
+
+    def test_a_kick_tells_its_reason(self):
+        session, consumer = self.asked("p"), self.consumer()
+        activation = session.start_of(consumer)
+        self.disconnect(consumer)
+        self.check_fault(consumer.wait_end(), CODE.CANCELLED, "KICKED")
+        stop = session.wait_stop(activation)
+        self.assertEqual((stop.reason, stop.deadline_unix_nano), ("KICKED", 0))
+
+    def test_a_lost_connection_of_a_consumer_stops_its_activations(self):
+        session, stays = self.asked("p"), self.consumer()
+        raw = self.raw()
+        stream = raw.call("/tributary.v1.Subscriber/Subscribe", subscribe_request(request=b"raw").SerializeToString())
+        activations = session.wait_starts(2)
+        self.assertIsNone(stream.status)
+        raw.close(abort=True)
+        self.assertEqual(session.wait_stop(activations[1]).reason, "CANCELLED")
+        session.send(session.start_of(stays), [event(1)])
+        stays.wait_events(1)
+
+    def test_A14_nothing_of_a_shared_producer_comes_after_the_drain_began(self):
+        asked, shared = self.asked("asked", obedient=False), self.session("shared")
+        consumer = self.held_back(subscribe_request(max_events=10000))
+        activation = asked.start_of(consumer)
+        for number in range(30):
+            shared.send(0, [event(number)])
+            asked.send(activation, [event(number)])
+        shared.wait_confirmed()
+        asked.wait_confirmed()
+        consumer.drain(60)
+        asked.wait_stop(activation)
+        shared.send(0, [event(1000)])
+        shared.wait_confirmed()
+        asked.end(activation, events=[event(30)])
+        consumer.credit(events=1000)
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual((consumer.ledger.numbers("shared"), consumer.ledger.numbers("asked")), (list(range(30)), list(range(31))))
+
+    def test_A20_who_ignores_stop_is_cut_at_the_deadline_and_named(self):
+        for how in ("drain", "finish"):
+            with self.subTest(how=how):
+                deaf, good = self.asked("deaf", obedient=False), self.asked("good")
+                consumer = self.consuming()
+                activation = deaf.start_of(consumer)
+                good.start_of(consumer)
+                before = len(self.daemon.log("activation.cut"))
+                began = time.monotonic()
+                if how == "drain":
+                    consumer.drain(0.5)
+                else:
+                    request = v1.FinishRequest(subscription_id=consumer.id, drain=drain_step(0.5).drain.deadline)
+                    v1.stub("Subscriber", self.daemon.channel).Finish(request, timeout=PATIENCE)
+                deaf.wait_stop(activation)
+                deaf.send(activation, [event(1)])
+                consumer.wait_events(1)
+                self.assertIsNone(consumer.wait_end())
+                self.assertGreaterEqual(time.monotonic() - began, 0.48)
+                cut = [each for each in consumer.ledger.states if each.source == "deaf" and each.error.code]
+                self.assertEqual([(each.state, each.error.code) for each in cut], [(ENDED, CODE.DEADLINE_EXCEEDED.value[0])])
+                self.assertIn("did not stop in time", cut[0].error.message)
+                self.assertEqual([each.error.code for each in consumer.ledger.states if each.source == "good"][-1], 0)
+                lines = self.daemon.log("activation.cut")[before:]
+                self.assertEqual([(line["producer"], line["subscription"], line["activation"]) for line in lines], [("deaf", consumer.id, activation)])
+                self.assertEqual(self.daemon.producer("deaf").cut_activations, 1)
+                deaf.send(activation, [event(2)])
+                again = self.consumer()
+                deaf.send(deaf.start_of(again), [event(3)])
+                again.wait_events(1)
+                again.cancel()
+                deaf.finish()
+                good.finish()
+
+    def test_a_drain_of_zero_cuts_at_once(self):
+        session, consumer = self.asked("p", obedient=False), self.consuming()
+        session.start_of(consumer)
+        consumer.drain(0)
+        self.assertIsNone(consumer.wait_end())
+        eventually(lambda: self.daemon.producer("p").activations == 0, "nothing is left of it")
+
+    def test_a_nearer_deadline_hurries_a_drain(self):
+        session, consumer = self.asked("p", obedient=False), self.consuming()
+        activation = session.start_of(consumer)
+        consumer.drain(3000)
+        session.wait_stop(activation)
+        consumer.drain(0.3)
+        self.assertIsNone(consumer.wait_end())
+
+    def test_A13_who_ends_with_OK_is_not_started_again_and_the_stream_stays(self):
+        """While one that failed comes back twice (0.75 s, then 1.5 s at least), the one that ended does not."""
+        done, fails = self.asked("done"), self.asked("fails")
+        consumer = self.consumer()
+        done.end(done.start_of(consumer), events=[event(1)])
+        began = time.monotonic()
+        fails.end(fails.start_of(consumer), code=14, message="not now", events=[event(1)])
+        failed = self.state_of(consumer, "fails", ENDED)
+        self.assertEqual((failed.error.code, failed.error.message), (14, "not now"))
+        fails.wait_starts(2)
+        self.state_of(consumer, "fails", ACTIVE)
+        first = time.monotonic() - began
+        second_activation = max(fails.starts)
+        self.assertEqual(fails.starts[second_activation].subscription_id, consumer.id)
+        fails.end(second_activation, code=13)
+        began = time.monotonic()
+        fails.wait_starts(3)
+        second = time.monotonic() - began
+        self.assertGreaterEqual(first, 0.7)
+        self.assertGreaterEqual(second, 1.4, "it waits longer each time")
+        fails.send(max(fails.starts), [event(2)])
+        consumer.wait_events(3)
+        self.assertEqual(len(done.starts), 1)
+        ended = self.state_of(consumer, "done", ENDED)
+        self.assertEqual(ended.error.code, 0)
+        self.assertEqual(consumer.ledger.numbers("fails"), [1, 2])
+        self.assertEqual(len({each[1] for each in consumer.ledger.events if each[0] == "fails"}), 2, "each attempt is an epoch of its own")
+
+    def test_A13_a_retry_ends_with_its_consumer_or_its_session(self):
+        session, consumer, other = self.asked("p"), self.consumer(), self.consumer()
+        session.end(session.start_of(consumer), code=14)
+        session.end(session.start_of(other), code=14)
+        session.wait_confirmed()
+        consumer.cancel()
+        session.wait_starts(3)
+        self.assertEqual([start.subscription_id for start in session.starts.values()][2:], [other.id])
+        session.end(3, code=14)
+        session.wait_confirmed()
+        session.finish()
+        eventually(lambda: self.daemon.live()["live.activations"] == 0, "no activation is left")
+
+    def test_an_end_asked_or_unasked_with_events_behind_it(self):
+        """What comes for an activation after its end is dropped and counted; the session goes on."""
+        session, consumer = self.asked("p"), self.consumer()
+        activation = session.start_of(consumer)
+        unwanted = self.daemon.counters()["events.unwanted"]
+        session.end(activation, events=[event(1)])
+        session.send(activation, [event(2), event(3)])
+        session.end(activation, code=14)
+        session.wait_confirmed()
+        self.state_of(consumer, "p", ENDED)
+        self.assertEqual(consumer.ledger.numbers("p"), [1])
+        self.assertEqual(self.daemon.counters()["events.unwanted"], unwanted + 2)
+        self.assertEqual((session.fault, session.ended), (None, False))
+
+    def test_the_longest_message_of_an_end_reaches_the_consumer_cut(self):
+        session, consumer = self.asked("p"), self.consumer(subscribe_request(end_when=v1.END_WHEN_ALL_ENDED))
+        session.end(session.start_of(consumer), code=16, message="m" * 1024)
+        self.assertIsNone(consumer.wait_end())
+        error = [each.error for each in consumer.ledger.states if each.error.code][0]
+        self.assertEqual((error.code, error.message), (16, "m" * 256))
+
+    def test_a_lost_session_fails_its_activations_and_its_return_starts_them(self):
+        consumer = self.consumer(subscribe_request(request=b"again"))
+        session = self.asked("p")
+        session.send(session.start_of(consumer), [event(1)])
+        consumer.wait_events(1)
+        session.cancel()
+        self.assertEqual(self.state_of(consumer, "p", ENDED).error.code, CODE.UNAVAILABLE.value[0])
+        back = self.asked("p")
+        activation = back.start_of(consumer)
+        self.assertEqual(back.starts[activation].request, b"again")
+        back.send(activation, [event(2)])
+        consumer.wait_events(2)
+
+    def test_A24_ALL_ENDED_closes_with_OK_after_the_last(self):
+        sessions = [self.asked(f"p{n}") for n in range(3)]
+        self.session("shared")  # shared producers do not count
+        consumer = self.consumer(subscribe_request(end_when=v1.END_WHEN_ALL_ENDED))
+        for number, session in enumerate(sessions):
+            self.assertFalse(consumer.ended)
+            session.send(session.start_of(consumer), [event(0)])
+            session.end(session.start_of(consumer), code=5 if number == 1 else 0, message="no such row" if number == 1 else "", events=[event(1)])
+            session.wait_confirmed()
+        self.assertIsNone(consumer.wait_end())
+        for number in range(3):
+            self.assertEqual(consumer.ledger.numbers(f"p{number}"), [0, 1])
+        errors = {each.source: (each.error.code, each.error.message) for each in consumer.ledger.states if each.state == ENDED}
+        self.assertEqual(errors, {"p0": (0, ""), "p1": (5, "no such row"), "p2": (0, "")})
+        self.assertEqual(len(sessions[1].starts), 1, "a failure is an end, too")
+
+    def test_A24_ALL_ENDED_waits_for_the_first_producer(self):
+        consumer = self.consumer(subscribe_request(end_when=v1.END_WHEN_ALL_ENDED))
+        session = self.asked("p")
+        session.end(session.start_of(consumer), events=[event(1)])
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual(consumer.ledger.numbers("p"), [1])
+
+    def test_A24_a_removed_or_lost_producer_has_ended_too(self):
+        for how in ("removed", "lost"):
+            with self.subTest(how=how):
+                session = self.asked("p")
+                consumer = self.consumer(subscribe_request(end_when=v1.END_WHEN_ALL_ENDED))
+                session.send(session.start_of(consumer), [event(1)])
+                session.wait_confirmed()
+                if how == "removed":
+                    self.remove("p")
+                else:
+                    session.cancel()
+                self.assertIsNone(consumer.wait_end())
+                self.assertEqual(consumer.ledger.numbers("p"), [1])
+                session.cancel()
+                eventually(lambda: self.daemon.producer("p") is None, "its name is free")
+
+    def test_A24_limit_events_closes_after_exactly_so_many(self):
+        session = self.asked("p", obedient=False)
+        for limit in (1, 7):
+            consumer = self.consumer(subscribe_request(limit_events=limit))
+            activation = session.start_of(consumer)
+            for number in range(20):
+                session.send(activation, [event(number)])
+            self.assertIsNone(consumer.wait_end())
+            self.assertEqual(consumer.ledger.numbers("p"), list(range(limit)))
+            self.assertEqual(session.wait_stop(activation).reason, "FINISHED")
+
+
+class Pacing(WithSessions, Case):
+    """A12, A19: one activation is held back, the others on the same call are not."""
+
+    def until_paused(self, session, activation, first=0, most=100):
+        """Sends one event after another until it is asked to pause, as a good producer would; how many it sent."""
+        number = first
+        while activation not in session.paused and number < most:
+            session.send(activation, [event(number)])
+            number += 1
+            session.wait_confirmed()
+        return number
+
+    def test_A19_max_events_1_with_BLOCK(self):
+        session = self.asked("p")
+        consumer = self.held_back(subscribe_request(overflow=BLOCK, max_events=1))
+        activation = session.start_of(consumer)
+        sent = self.until_paused(session, activation)
+        self.assertLessEqual(sent, 4, "one waits, and one more opened the pause; a pause may cross a confirmation")
+        seen = self.daemon.producer("p")
+        self.assertEqual((seen.paused_activations, seen.activations), (1, 1))
+        while sent < 100:
+            consumer.credit(events=1)
+            consumer.wait(lambda: consumer.ledger.delivered >= 1, "it goes on")
+            session.wait(lambda: activation not in session.paused or consumer.ledger.delivered >= sent, "it may go on")
+            sent = self.until_paused(session, activation, sent)
+        consumer.credit(events=1000)
+        consumer.wait_events(100)
+        session.wait(lambda: not session.paused, "it is resumed")
+        self.assertEqual((consumer.ledger.numbers("p"), consumer.ledger.lost), (list(range(100)), []))
+        self.assertGreater(session.pauses, 1)
+        self.assertEqual(self.daemon.producer("p").paused_activations, 0)
+
+    def test_the_reserve_is_kept_whole_and_beyond_it_the_fallback_applies(self):
+        for beyond in (0, 300):
+            with self.subTest(beyond=beyond):
+                session = self.asked("p")
+                consumer = self.held_back(subscribe_request(overflow=BLOCK, max_events=4, block_timeout=0.1))
+                activation = session.start_of(consumer)
+                sent = self.until_paused(session, activation)
+                session.wait(lambda: activation in session.paused, "it is asked to pause")
+                for number in range(sent, sent + RESERVE + beyond):
+                    session.send(activation, [event(number)])
+                session.wait_confirmed()
+                sent += RESERVE + beyond
+                self.check_sums(self.daemon.subscription(consumer.id, sources=True))
+                consumer.credit(events=1 << 20)
+                consumer.wait_accounted(sent)
+                lost = consumer.ledger.lost_count()
+                if beyond == 0:
+                    self.assertLessEqual(lost, 4, "only what crossed the pause can be over the reserve")
+                else:
+                    self.assertTrue(0 < lost < sent, f"{lost} of {sent} are lost")
+                self.assertLessEqual({each.reason for each in consumer.ledger.lost}, {v1.LOSS_REASON_BLOCK_TIMEOUT, v1.LOSS_REASON_OVERFLOW_OLDEST})
+                session.wait(lambda: not session.paused, "it is resumed")
+                session.send(activation, [event(sent)])
+                consumer.wait(lambda: consumer.ledger.numbers("p")[-1] == sent, "it goes on as before")
+                consumer.cancel()
+                session.finish()
+
+    def test_the_default_policy_pauses_activations_and_drops_of_shared_producers(self):
+        asked, shared = self.asked("asked"), self.session("shared")
+        consumer = self.held_back(subscribe_request(max_events=8))
+        activation = asked.start_of(consumer)
+        sent = self.until_paused(asked, activation)
+        asked.wait(lambda: activation in asked.paused, "the activation is held")
+        for number in range(100):
+            shared.send(0, [event(number)])
+        shared.wait_confirmed()
+        self.assertFalse(self.daemon.blocked("shared"))
+        consumer.credit(events=1 << 20)
+        consumer.wait_accounted(sent + 100)
+        # DROP_OLDEST takes from whoever holds the most bytes, be it the activation; what is parked outside is not touched.
+        self.assertLessEqual({each.reason for each in consumer.ledger.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
+        self.assertEqual(consumer.ledger.numbers("asked")[-1], sent - 1)
+        self.assertEqual(consumer.ledger.numbers("shared")[-1], 99)
+
+    def test_A12_one_stalled_consumer_among_many_activations_of_a_session(self):
+        """Each policy: while one stands still, the others on the same call get everything, in order, and are never asked to pause."""
+        for policy in (BLOCK, OLDEST, NEWEST, DISCONNECT):
+            with self.subTest(policy=v1.enum_name("Overflow", policy)):
+                session = self.asked("p")
+                stuck = self.held_back(subscribe_request(overflow=policy, max_events=16))
+                others = [self.consumer(subscribe_request(overflow=BLOCK, max_events=4096)) for _ in range(10)]
+                slow = session.start_of(stuck)
+                activations = [session.start_of(consumer) for consumer in others]
+                for number in range(0, 600, 3):
+                    batch = [event(number + offset, size=100) for offset in range(3)]
+                    for activation in [slow] + activations:
+                        if activation not in session.paused:
+                            session.send(activation, batch)
+                for consumer in others:
+                    consumer.wait_events(600)
+                    self.assertEqual((consumer.ledger.numbers("p"), consumer.ledger.lost), (list(range(600)), []))
+                session.wait_confirmed()
+                held = {message.activation for kind, message, _ in session.commands if kind == "pause"}
+                self.assertEqual(held, {slow} if policy == BLOCK else set())
+                if policy == DISCONNECT:
+                    self.check_fault(stuck.wait_end(), CODE.RESOURCE_EXHAUSTED, "TOO_SLOW")
+                    session.wait_stop(slow)
+                else:
+                    seen = self.daemon.subscription(stuck.id, sources=True)
+                    self.check_sums(seen)
+                    self.assertEqual(seen.dropped.events == 0, policy == BLOCK)
+                stuck.cancel()
+                for consumer in others:
+                    consumer.cancel()
+                session.finish()
+
+    def test_A12_a_consumer_that_does_not_read_its_socket_disturbs_no_other_activation(self):
+        session = self.asked("p")
+        stuck = self.stalled(max_events=4)
+        slow = session.wait_starts(1)[0]
+        other = self.consumer()
+        activation = session.start_of(other)
+        for number in range(400):
+            for each in (slow, activation):
+                if each not in session.paused:
+                    session.send(each, [event(number, size=500)])
+        other.wait_events(400)
+        self.assertEqual((other.ledger.numbers("p"), other.ledger.lost), (list(range(400)), []))
+        stuck.cancel()
+        session.wait_stop(slow)
+
+    def test_a_pause_ends_with_its_activation(self):
+        session = self.asked("p")
+        for how in ("cancel", "end", "drain"):
+            with self.subTest(how=how):
+                consumer = self.held_back(subscribe_request(overflow=BLOCK, max_events=1))
+                activation = session.start_of(consumer)
+                sent = self.until_paused(session, activation)
+                session.wait(lambda: activation in session.paused, "it is held")
+                if how == "cancel":
+                    consumer.cancel()
+                elif how == "end":
+                    session.end(activation, events=[event(sent)])
+                    session.wait_confirmed()
+                    consumer.credit(events=1000)
+                    consumer.wait_events(sent + 1)
+                    self.assertEqual(consumer.ledger.numbers("p"), list(range(sent + 1)))
+                else:
+                    consumer.drain(60)
+                    session.wait_stop(activation)
+                    consumer.credit(events=1000)
+                    self.assertIsNone(consumer.wait_end())
+                    self.assertEqual(consumer.ledger.numbers("p"), list(range(sent)))
+                eventually(lambda: self.daemon.producer("p").paused_activations == 0, "nothing is paused any more")
+                consumer.cancel()
+                session.paused.discard(activation)
+
+
+if __name__ == "__main__":
+    main()

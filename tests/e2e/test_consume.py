@@ -1,0 +1,560 @@
+#!/usr/bin/python3
+"""Consume: credit, new selectors, drain, answers in-band, limits, history and the newest value of each key."""
+import threading
+
+import grpc
+
+from harness.case import Case, main
+from harness.client import EVERYTHING, event, number_of, subscribe_request
+from harness.daemon import PATIENCE, eventually
+from harness.protos import v1
+from harness.sessions import ACK, CREDIT, DRAIN, SELECT, STEP, PAIR, WithSessions, drain_step, of
+
+CODE = grpc.StatusCode
+
+
+def size_of(each):
+    """Of one event on the wire: its tag, its length, itself."""
+    length = each.ByteSize()
+    return 2 + (length > 127) + (length > 16383) + length
+
+
+class Beginning(WithSessions, Case):
+    def refused(self, *requests):
+        raw = [each if isinstance(each, bytes) else each.SerializeToString() for each in requests]
+        list(v1.stub("Subscriber", self.daemon.channel, raw=True).Consume(iter(raw), timeout=PATIENCE))
+
+    def test_init_comes_first(self):
+        for first in (STEP(), STEP(credit=CREDIT(events=1)), STEP(ack=ACK()), STEP(select=SELECT(selectors=EVERYTHING)), drain_step()):
+            with self.subTest(first=first.WhichOneof("step")):
+                with self.assertFault(CODE.INVALID_ARGUMENT, "NO_INIT", "init"):
+                    self.refused(first)
+        with self.assertFault(CODE.INVALID_ARGUMENT, "NO_MESSAGE"):
+            self.refused()
+
+    def test_a_bad_init_is_refused_as_Subscribe_refuses_it(self):
+        with self.assertFault(CODE.INVALID_ARGUMENT, "EMPTY", "init.selectors"):
+            self.refused(STEP(init=v1.SubscribeRequest()))
+        with self.assertFault(CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "init.start.last"):
+            self.refused(STEP(init=subscribe_request(start=v1.Start(last=1025))))
+        with self.assertFault(CODE.INVALID_ARGUMENT, "UNKNOWN_ENUM", "init.end_when"):
+            self.refused(STEP(init=subscribe_request(end_when=3)))
+        with self.assertFault(CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "init.buffer.fallback"):
+            self.refused(STEP(init=subscribe_request(overflow=v1.OVERFLOW_BLOCK, fallback=v1.OVERFLOW_LATEST_PER_KEY)))
+
+    def test_a_malformed_step_ends_the_stream_and_nothing_else(self):
+        good = STEP(init=subscribe_request())
+        other = self.consuming(channel=self.daemon.channel)
+        for bad in (b"\xff\xff\xff", b"\x12\x02\x08", b"\x0b\x0c", b"\x10\x01", b"\x32\x04\x0a\x02\x0a\x7f"):
+            with self.subTest(bad=bad):
+                with self.assertFault(CODE.INVALID_ARGUMENT):
+                    self.refused(good, bad)
+                with self.assertFault(CODE.INVALID_ARGUMENT):
+                    self.refused(bad)
+        self.publish("p", [event(1)])
+        other.wait_events(1)
+        self.assertEqual(len(self.daemon.subscriptions()), 1)
+
+    def test_everything_that_Subscribe_does(self):
+        consumer = self.consuming(subscribe_request(name="mine", max_events=7))
+        self.assertEqual((consumer.started.settings.max_events, consumer.started.settings.revision), (7, 0))
+        self.assertEqual(self.daemon.subscription(consumer.id).name, "mine")
+        for number in range(100):
+            self.publish("p", [event(number)])
+            consumer.wait_events(number + 1)
+        self.assertEqual(consumer.ledger.numbers("p"), list(range(100)))
+
+    def test_a_half_close_right_behind_init_drains(self):
+        call = v1.stub("Subscriber", self.daemon.channel).Consume(iter([STEP(init=subscribe_request())]), timeout=PATIENCE)
+        batches = list(call)
+        self.assertTrue(batches[0].HasField("started"))
+        self.assertEqual([batch.closing.reason for batch in batches if batch.HasField("closing")], [v1.CLOSING_REASON_FINISHED])
+
+    def test_steps_sent_together_with_init_are_followed_in_their_order(self):
+        steps = [STEP(credit=CREDIT(events=2)), STEP(ack=ACK()), STEP(select=SELECT(selectors=of("q"))), STEP(nack=ACK())]
+        consumer = self.consuming(subscribe_request(of("p")), steps=steps)
+        consumer.wait_answer(5)
+        consumer.wait_revision(1)
+        self.assertEqual([each.request for each in consumer.ledger.answers], [3, 5])
+        self.publish("p", [event(1)])
+        self.publish("q", [event(n) for n in range(5)])
+        consumer.wait_events(2)
+        self.assertEqual([each[0] for each in consumer.ledger.events], ["q", "q"])
+
+
+class Answers(WithSessions, Case):
+    def check_answer(self, consumer, number, code, reason, *says):
+        answer = consumer.wait_answer(number)
+        self.assertEqual((answer.code, answer.reason), (code.value[0], reason), str(answer))
+        for part in says:
+            self.assertIn(part, answer.message)
+
+    def test_acks_know_no_live_topic_and_the_stream_goes_on(self):
+        consumer = self.consuming()
+        position = v1.Position(source="p", epoch=1, sequence=1)
+        for kind in ("ack", "nack", "extend"):
+            number = consumer.step(STEP(**{kind: ACK(positions=[position])}))
+            self.check_answer(consumer, number, CODE.FAILED_PRECONDITION, "NOT_DURABLE")
+        self.publish("p", [event(1)])
+        consumer.wait_events(1)
+        self.assertEqual([each.request for each in consumer.ledger.answers], [2, 3, 4])
+
+    def test_a_second_init_is_answered_in_band(self):
+        consumer = self.consuming(subscribe_request(of("p")))
+        self.check_answer(consumer, consumer.step(STEP(init=subscribe_request(of("q")))), CODE.INVALID_ARGUMENT, "NO_INIT")
+        self.publish("q", [event(0)])
+        self.publish("p", [event(1)])
+        consumer.wait_events(1)
+        self.assertEqual(consumer.ledger.numbers("p"), [1])
+
+    def test_selects_and_drains_that_cannot_be_followed(self):
+        consumer = self.consuming(subscribe_request(of("p")))
+        check = self.check_answer
+        check(consumer, consumer.select([]), CODE.INVALID_ARGUMENT, "EMPTY", "select.selectors")
+        check(consumer, consumer.select([v1.Selector(topic="t" * 257)]), CODE.INVALID_ARGUMENT, "TOO_LONG", "select.selectors[0].topic")
+        check(consumer, consumer.select(of("p"), exclude=[v1.Selector(keys=["k"] * 65)]), CODE.INVALID_ARGUMENT, "TOO_MANY", "select.exclude[0].keys")
+        check(consumer, consumer.drain(3601), CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "drain.deadline")
+        check(consumer, consumer.drain(-1), CODE.INVALID_ARGUMENT, "BAD_DURATION", "drain.deadline")
+        self.assertFalse(consumer.ledger.revisions)
+        self.publish("p", [event(1)])
+        consumer.wait_events(1)
+
+    def test_a_select_while_the_stream_ends_is_refused(self):
+        session, consumer = self.asked("p", obedient=False), self.consuming()
+        activation = session.start_of(consumer)
+        consumer.drain(60)
+        self.check_answer(consumer, consumer.select(of("q")), CODE.UNAVAILABLE, "DRAINING")
+        session.end(activation)
+        self.assertIsNone(consumer.wait_end())
+
+    def test_many_answers_are_bounded_by_reading_and_none_is_lost(self):
+        consumer = self.consuming()
+        consumer.hold()
+        numbers = [consumer.step(STEP(ack=ACK())) for _ in range(3000)]
+        consumer.resume()
+        consumer.wait(lambda: len(consumer.ledger.answers) >= 3000, "every step is answered")
+        self.assertEqual([each.request for each in consumer.ledger.answers], numbers)
+
+
+class Credit(WithSessions, Case):
+    def test_never_one_event_beyond(self):
+        granted, delivered = [0], [0]
+
+        def check(batch):
+            delivered[0] += sum(len(run.events) for run in batch.runs)
+            assert delivered[0] <= granted[0], f"{delivered[0]} delivered, {granted[0]} granted"
+
+        consumer = self.held_back(subscribe_request(max_events=10000), on_batch=check)
+        session = self.session("p")
+        for number in range(0, 1000, 10):
+            session.send(0, [event(number + offset) for offset in range(10)])
+        session.wait_confirmed()
+        for grant in (1, 1, 2, 7, 10, 11, 100, 3, 865):
+            seen = self.daemon.subscription(consumer.id)
+            self.assertEqual((seen.accepted.events, seen.delivered.events), (1000, granted[0]))
+            granted[0] += grant
+            consumer.credit(events=grant)
+            consumer.wait_events(granted[0])
+            eventually(lambda: self.daemon.subscription(consumer.id).delivered.events == granted[0], "all that was granted is delivered")
+        self.assertEqual(granted, [1000])
+        self.assertEqual((consumer.ledger.numbers("p"), consumer.ledger.lost), (list(range(1000)), []))
+
+    def test_never_one_byte_beyond(self):
+        events = [event(number, size=10 + number * 7 % 500) for number in range(200)]
+        consumer = self.held_back(subscribe_request(max_events=10000))
+        self.publish("p", events)
+        granted, had = 0, 0
+        sizes = [size_of(each) for each in events]
+        while had < len(events):
+            granted += 997
+            consumer.credit(size=997)
+            # The first grant of bytes adds to a credit of no events at all.
+            if granted == 997:
+                consumer.credit(events=10000)
+            wanted = max(n for n in range(len(events) + 1) if sum(sizes[:n]) <= granted)
+            consumer.wait_events(wanted)
+            had = wanted
+            delivered = eventually(lambda: self.is_settled(consumer, wanted), "what was granted is delivered")
+            self.assertEqual((delivered.events, delivered.bytes), (wanted, sum(sizes[:wanted])))
+        self.assertEqual(consumer.ledger.numbers("p"), list(range(200)))
+
+    def is_settled(self, consumer, count):
+        delivered = self.daemon.subscription(consumer.id).delivered
+        return delivered if delivered.events >= count else None
+
+    def test_bytes_alone_leave_events_unlimited_and_the_other_way_round(self):
+        events = [event(number, size=100) for number in range(50)]
+        by_bytes = self.consuming(steps=[STEP(credit=CREDIT(bytes=10 * size_of(events[0])))])
+        by_events = self.consuming(steps=[STEP(credit=CREDIT(events=20))])
+        by_bytes.wait_answer(by_bytes.step(STEP(ack=ACK())))  # what came before it has been read
+        by_events.wait_answer(by_events.step(STEP(ack=ACK())))
+        self.publish("p", events)
+        for consumer, count in ((by_bytes, 10), (by_events, 20)):
+            consumer.wait_events(count)
+            self.assertEqual(eventually(lambda: self.is_settled(consumer, count), "it is delivered").events, count)
+        by_bytes.credit(size=1 << 40)
+        by_events.credit(events=1 << 40)
+        for consumer in (by_bytes, by_events):
+            consumer.wait_events(50)
+
+    def test_losses_answers_states_and_closing_need_no_credit(self):
+        session = self.asked("s", obedient=True)
+        consumer = self.held_back(subscribe_request(of("*"), overflow=v1.OVERFLOW_DROP_OLDEST, max_events=5, heartbeat_interval=0))
+        session.start_of(consumer)
+        for number in range(0, 60, 20):
+            self.publish("p", [event(number + offset) for offset in range(20)])
+            consumer.wait(lambda: consumer.ledger.lost_count() == 15 + number, "the loss is told")
+        consumer.wait_answer(consumer.step(STEP(ack=ACK())))
+        self.state_of(consumer, "p", v1.PRODUCER_STATE_ACTIVE)
+        consumer.drain(0.3)
+        consumer.wait(lambda: consumer.ledger.closing, "closing is told")
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual((consumer.ledger.delivered, consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT)), (0, 5))
+
+    def test_the_largest_grants_add_up_without_running_over(self):
+        consumer = self.consuming()
+        for _ in range(3):
+            consumer.credit(events=2**64 - 1, size=2**64 - 1)
+        self.publish("p", [event(number) for number in range(100)])
+        consumer.wait_events(100)
+
+    def test_credit_under_load_from_many(self):
+        """Grants come while events do; the order holds and nothing is lost that BLOCK may keep."""
+        consumer = self.held_back(subscribe_request(overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=64))
+        sessions = [self.session(f"p{n}") for n in range(8)]
+        for number in range(200):
+            for session in sessions:
+                session.send(0, [event(number)])
+        while consumer.ledger.delivered < 1600:
+            granted = consumer.ledger.delivered + 97
+            consumer.credit(events=97)
+            consumer.wait_events(min(granted, 1600), 2 * PATIENCE)
+        for n in range(8):
+            self.assertEqual(consumer.ledger.numbers(f"p{n}"), list(range(200)))
+        self.assertEqual(consumer.ledger.lost, [])
+
+
+class Selecting(WithSessions, Case):
+    def test_settings_follow_with_the_revision(self):
+        consumer = self.consuming(subscribe_request(of("a"), max_events=77))
+        for revision, name in enumerate(("b", "c", "a"), 1):
+            consumer.select(of(name))
+            settings, before = consumer.wait_revision(revision)
+            self.assertEqual((settings.max_events, before), (77, revision - 1))
+            for each in ("a", "b", "c"):
+                self.publish(each, [event(revision)])
+            consumer.wait_events(revision)
+        self.assertEqual([each[0] for each in consumer.ledger.events], ["b", "c", "a"])
+        self.state_of(consumer, "c", v1.PRODUCER_STATE_ENDED)
+        self.state_of(consumer, "a", v1.PRODUCER_STATE_ACTIVE)
+
+    def test_what_waits_stays_and_the_mark_stands_behind_it(self):
+        consumer = self.held_back(subscribe_request([v1.Selector(topic="old")], max_events=1000))
+        self.publish("p", [event(number, topic="old") for number in range(10)])
+        consumer.select([v1.Selector(topic="new")])
+        eventually(lambda: [line for line in self.daemon.log("subscription.selected") if line["subscription"] == consumer.id], "it is in force")
+        self.publish("p", [event(number, topic="old" if number % 2 else "new") for number in range(10, 20)])
+        self.assertEqual(consumer.ledger.revisions, [], "the mark waits behind what waits")
+        consumer.credit(events=1000)
+        consumer.wait_events(15)
+        self.assertEqual(consumer.wait_revision(1)[1], 10)
+        self.assertEqual(consumer.ledger.numbers("p"), list(range(10)) + list(range(10, 20, 2)))
+
+    def test_activations_follow_the_selectors(self):
+        one, two, both = self.asked("one"), self.asked("two"), self.asked("both")
+        consumer = self.consuming(subscribe_request([v1.Selector(producer="one"), v1.Selector(producer="both")], request=b"r"))
+        first, stays = one.start_of(consumer), both.start_of(consumer)
+        consumer.select([v1.Selector(producer="two"), v1.Selector(producer="both")])
+        stop = one.wait_stop(first)
+        self.assertEqual((stop.reason, stop.deadline_unix_nano), ("FINISHED", 0))
+        second = two.start_of(consumer)
+        self.assertEqual(two.starts[second].request, b"r")
+        both.send(stays, [event(1)])
+        two.send(second, [event(2)])
+        one.send(first, [event(3)])
+        consumer.wait_events(2)
+        self.assertEqual(({each[0] for each in consumer.ledger.events}, both.stops), ({"both", "two"}, {}))
+        self.state_of(consumer, "one", v1.PRODUCER_STATE_ENDED)
+        consumer.select(of("one"))
+        again = one.wait_starts(2)[1]
+        one.send(again, [event(4)])
+        consumer.wait_events(3)
+
+    def test_labels_and_excludes_are_selected_too(self):
+        self.session("eu", labels={"zone": "eu"}), self.session("us", labels={"zone": "us"})
+        consumer = self.consuming()
+        consumer.select([v1.Selector(labels=[PAIR(name="zone", value="*")])], exclude=[v1.Selector(labels=[PAIR(name="zone", value="us")])])
+        consumer.wait_revision(1)
+        self.state_of(consumer, "us", v1.PRODUCER_STATE_ENDED)
+        eventually(lambda: self.daemon.producer("eu").subscriptions == 1 and self.daemon.producer("us").subscriptions == 0, "only eu is routed")
+
+    def test_nothing_old_after_the_mark_and_nothing_new_missed_under_load(self):
+        """Each producer's events alternate between two topics. Around each mark, one topic's run without a hole ends where the other's
+        begins: a hole wider than the turn itself would be an event missed, an overlap one too many."""
+        topics, rounds = ("a", "b"), 40
+        consumer = self.consuming(subscribe_request([v1.Selector(topic="a")], overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=512,
+                                                   notices=v1.NOTICES_NONE))
+        stop = threading.Event()
+        sessions = [self.session(f"p{n}") for n in range(4)]
+
+        def publish(session):
+            number = 0
+            while not stop.is_set():
+                for _ in range(10):
+                    session.send(0, [event(number + offset, topic=topics[(number + offset) % 2]) for offset in range(7)])
+                    number += 7
+                session.wait_confirmed()
+
+        threads = [threading.Thread(target=publish, args=(session,), daemon=True) for session in sessions]
+        for thread in threads:
+            thread.start()
+        try:
+            for revision in range(1, rounds + 1):
+                consumer.select([v1.Selector(topic=topics[revision % 2])])
+                _, before = consumer.wait_revision(revision)
+                consumer.wait_events(before + 50)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+        self.assertEqual([settings.revision for settings, _ in consumer.ledger.revisions], list(range(1, rounds + 1)))
+        self.check_turns(consumer, topics)
+
+    def check_turns(self, consumer, topics):
+        marks = [before for _, before in consumer.ledger.revisions] + [consumer.ledger.delivered]
+        last, first, turns = {}, 0, 0
+        for revision, mark in enumerate(marks):
+            seen = {}
+            for source, _, sequence, each in consumer.ledger.events[first:mark]:
+                self.assertEqual(each.topic, topics[revision % 2], f"{source} {sequence} came under revision {revision}")
+                if source in seen:
+                    self.assertEqual(sequence, seen[source] + 2, f"{source} under revision {revision}")
+                elif source in last and last[source][0] == revision - 1:
+                    self.assertIn(sequence - last[source][1], (1, 3), f"{source} at the turn to revision {revision}")
+                    turns += 1
+                seen[source] = sequence
+            last.update({source: (revision, sequence) for source, sequence in seen.items()})
+            first = mark
+        self.assertGreater(turns, 40, "the load was there when the selectors changed")
+        self.assertEqual(consumer.ledger.lost, [])
+
+
+class Limits(WithSessions, Case):
+    def test_limit_events_is_exact_and_ends_with_OK(self):
+        for limit in (1, 100, 4097):
+            with self.subTest(limit=limit):
+                subscribed = self.consumer(subscribe_request(limit_events=limit, max_events=10000))
+                consumed = self.consuming(subscribe_request(limit_events=limit, max_events=10000))
+                self.publish("p", [event(number) for number in range(5000)])
+                for consumer in (subscribed, consumed):
+                    self.assertIsNone(consumer.wait_end())
+                    self.assertEqual(consumer.ledger.numbers("p"), list(range(limit)))
+
+    def test_limit_and_credit_hold_together(self):
+        consumer = self.consuming(subscribe_request(limit_events=10), steps=[STEP(credit=CREDIT(events=4))])
+        consumer.wait_answer(consumer.step(STEP(ack=ACK())))
+        self.publish("p", [event(number) for number in range(50)])
+        consumer.wait_events(4)
+        consumer.credit(events=5)
+        consumer.wait_events(9)
+        self.assertFalse(consumer.ended)
+        consumer.credit(events=5)
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual(consumer.ledger.numbers("p"), list(range(10)))
+
+
+class Drains(WithSessions, Case):
+    def test_what_waits_is_delivered_in_time_and_cut_after(self):
+        for seconds, delivered in ((60, 20), (0, 0)):
+            with self.subTest(seconds=seconds):
+                consumer = self.held_back()
+                self.publish("p", [event(number) for number in range(20)])
+                consumer.step(STEP(drain=DRAIN(deadline=drain_step(seconds).drain.deadline)))
+                consumer.wait(lambda: consumer.ledger.closing, "closing is told")
+                consumer.credit(events=1000)
+                self.assertIsNone(consumer.wait_end())
+                self.assertEqual((consumer.ledger.delivered, consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT)), (delivered, 20 - delivered))
+
+    def test_draining_twice_and_half_closing_after_it_is_once(self):
+        consumer = self.held_back()
+        self.publish("p", [event(1)])
+        for _ in range(3):
+            consumer.drain(60)
+        consumer.wait_answer(consumer.step(STEP(ack=ACK())))
+        consumer.half_close()
+        eventually(lambda: self.daemon.subscription(consumer.id) is None, "without credit the half-close's deadline cuts it", 2 * PATIENCE)
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual(consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT), 1)
+
+
+class History(WithSessions, Case):
+    def setUp(self):
+        super().setUp()
+        self.consumer(subscribe_request(of("nobody"), start=v1.Start(last=1)))  # history is kept once somebody has asked for it
+
+    def last(self, count, selectors=EVERYTHING, **fields):
+        return self.consumer(subscribe_request(selectors, start=v1.Start(last=count), **fields))
+
+    def test_exactly_the_newest_n_then_live(self):
+        session = self.session("exact")
+        for number in range(0, 60, 3):
+            session.send(0, [event(number + offset) for offset in range(3)])
+        session.wait_confirmed()
+        consumers = {count: self.last(count, of("exact")) for count in (1, 2, 3, 10, 59, 60, 61, 1024)}
+        session.send(0, [event(60)])
+        for count, consumer in consumers.items():
+            have = min(count, 60)
+            consumer.wait_events(have + 1)
+            self.assertEqual(consumer.ledger.numbers("exact"), list(range(60 - have, 61)), f"last {count}")
+            self.assertEqual(consumer.ledger.events[0][2], 60 - have + 1, "under their own sequence numbers")
+
+    def test_of_each_producer_transient_ones_too_and_only_what_matches(self):
+        for name in ("h1", "h2"):
+            self.publish(name, [event(number, topic="odd" if number % 2 else "even") for number in range(50)])
+        consumer = self.last(5, [v1.Selector(producer="h?", topic="odd")])
+        consumer.wait_events(10)
+        for name in ("h1", "h2"):
+            self.assertEqual(consumer.ledger.numbers(name), [41, 43, 45, 47, 49])
+
+    def test_at_most_1024_are_kept(self):
+        session = self.session("many")
+        for number in range(0, 3000, 100):
+            session.send(0, [event(number + offset) for offset in range(100)])
+        session.wait_confirmed()
+        consumer = self.last(1024, of("many"), max_events=5000)
+        session.send(0, [event(3000)])
+        consumer.wait_events(1025)
+        self.assertEqual(consumer.ledger.numbers("many"), list(range(3000 - 1024, 3001)))
+
+    def test_a_megabyte_is_kept_and_no_more_than_that(self):
+        session = self.session("big")
+        for number in range(40):
+            session.send(0, [event(number, size=100_000)])
+        session.wait_confirmed()
+        consumer = self.last(1024, of("big"))
+        session.send(0, [event(40, size=10)])
+        consumer.wait(lambda: 40 in consumer.ledger.numbers("big"), "the live one comes")
+        numbers = consumer.ledger.numbers("big")
+        self.assertEqual(numbers, list(range(numbers[0], 41)))
+        self.assertTrue(8 <= len(numbers) - 1 <= 11, f"{len(numbers) - 1} of 100 kB each are kept")
+
+    def test_limit_events_and_last_answer_a_question_at_once(self):
+        self.publish("state", [event(number) for number in range(9)])
+        consumer = self.last(3, of("state"), limit_events=3)
+        self.assertIsNone(consumer.wait_end())
+        self.assertEqual(consumer.ledger.numbers("state"), [6, 7, 8])
+
+    def test_per_consumer_activations_have_no_history(self):
+        session = self.asked("asked")
+        first = self.consumer(subscribe_request(of("asked")))
+        session.send(session.start_of(first), [event(1)])
+        first.wait_events(1)
+        second = self.last(10, of("asked"))
+        session.send(session.start_of(second), [event(2)])
+        second.wait_events(1)
+        self.assertEqual(second.ledger.numbers("asked"), [2])
+
+    def test_no_double_and_none_missed_at_the_seam_under_load(self):
+        sessions, stop = [self.session(f"seam {n}") for n in range(3)], threading.Event()
+
+        def publish(session):
+            number = 0
+            while not stop.is_set():
+                for _ in range(5):
+                    session.send(0, [event(number + offset) for offset in range(3)])
+                    number += 3
+                session.wait_confirmed()
+
+        threads = [threading.Thread(target=publish, args=(session,), daemon=True) for session in sessions]
+        for thread in threads:
+            thread.start()
+        try:
+            for attempt in range(40):
+                before = {session.name: self.daemon.producer(session.name).last_sequence for session in sessions}
+                consumer = self.last(20, of("seam *"), max_events=1 << 20, max_bytes=64 << 20)
+                after = {session.name: self.daemon.producer(session.name).last_sequence for session in sessions}
+                consumer.wait(lambda: all(len(consumer.ledger.numbers(name)) >= 25 for name in before), "each goes on live")
+                consumer.cancel()
+                for name in before:
+                    sequences = [each[2] for each in consumer.ledger.events if each[0] == name]
+                    self.assertEqual(sequences, list(range(sequences[0], sequences[0] + len(sequences))), f"{name}, attempt {attempt}")
+                    self.assertEqual(consumer.ledger.numbers(name)[0] + 1, sequences[0])
+                    self.assertTrue(max(before[name] - 19, 1) <= sequences[0] <= max(after[name] - 19, 1), (before, sequences[0], after))
+                self.assertEqual(consumer.ledger.lost, [])
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+
+
+class LatestPerKey(WithSessions, Case):
+    def wish(self, **fields):
+        return subscribe_request(overflow=v1.OVERFLOW_LATEST_PER_KEY, **fields)
+
+    def test_the_newest_value_wins_and_the_older_ones_are_COALESCED(self):
+        consumer = self.held_back(self.wish())
+        for number in range(100):
+            self.publish("p", [event(number, key=f"k{number % 5}")])
+        seen = self.daemon.subscription(consumer.id, sources=True)
+        self.check_sums(seen)
+        self.assertEqual((seen.accepted.events, seen.queued.events, seen.dropped.events), (100, 5, 95))
+        self.assertEqual([each.reason for each in seen.losses if each.lost.events], [v1.LOSS_REASON_COALESCED])
+        consumer.credit(events=100)
+        consumer.wait_accounted(100)
+        self.assertEqual(consumer.ledger.numbers("p"), [95, 96, 97, 98, 99])
+        self.assertEqual({each.reason for each in consumer.ledger.lost}, {v1.LOSS_REASON_COALESCED})
+        self.assertEqual(consumer.started.settings.overflow, v1.OVERFLOW_LATEST_PER_KEY)
+
+    def test_a_key_is_one_of_its_source_and_topic_and_the_empty_one_never_merges(self):
+        consumer = self.held_back(self.wish())
+        for name in ("p", "q"):
+            for number in range(4):
+                self.publish(name, [event(number * 10 + offset, topic=topic, key="k") for offset, topic in enumerate(("t", "u", ""))])
+                self.publish(name, [event(1000 + number)])
+        consumer.credit(events=1000)
+        consumer.wait_accounted(2 * 16)
+        for name in ("p", "q"):
+            self.assertEqual(consumer.ledger.numbers(name), [1000, 1001, 1002, 30, 31, 32, 1003])
+            self.assertEqual(consumer.ledger.lost_count(source=name), 9)
+
+    def test_a_new_value_goes_to_the_tail(self):
+        consumer = self.held_back(self.wish())
+        self.publish("p", [event(0, key="a"), event(1, key="b"), event(2, key="a"), event(3, key="c"), event(4, key="b")])
+        consumer.credit(events=10)
+        consumer.wait_accounted(5)
+        self.assertEqual(consumer.ledger.numbers("p"), [2, 3, 4])
+
+    def test_distinct_keys_over_the_bounds_are_dropped_oldest(self):
+        consumer = self.held_back(self.wish(max_events=10))
+        self.publish("p", [event(number, key=f"k{number}") for number in range(30)])
+        consumer.credit(events=100)
+        consumer.wait_accounted(30)
+        self.assertEqual(consumer.ledger.numbers("p"), list(range(20, 30)))
+        self.assertEqual({each.reason for each in consumer.ledger.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
+
+    def test_of_activations_too_and_they_are_never_paused(self):
+        session, consumer = self.asked("p"), self.held_back(self.wish(max_events=4))
+        activation = session.start_of(consumer)
+        for number in range(300):
+            session.send(activation, [event(number, key="k%d" % (number % 3))])
+        session.wait_confirmed()
+        consumer.credit(events=100)
+        consumer.wait_accounted(300)
+        self.assertEqual((consumer.ledger.numbers("p"), session.pauses), ([297, 298, 299], 0))
+
+    def test_a_reader_that_keeps_up_sees_the_last_value_of_every_key(self):
+        consumer = self.consumer(self.wish(max_events=64))
+        sessions = [self.session(f"p{n}") for n in range(4)]
+        for number in range(0, 2000, 5):
+            for session in sessions:
+                session.send(0, [event(number + offset, key=f"k{(number + offset) % 10}") for offset in range(5)])
+        consumer.wait_accounted(4 * 2000)
+        for n in range(4):
+            newest = {each.key: number_of(each.data) for source, _, _, each in consumer.ledger.events if source == f"p{n}"}
+            self.assertEqual(newest, {f"k{key}": 1990 + key for key in range(10)})
+            numbers = consumer.ledger.numbers(f"p{n}")
+            self.assertEqual(numbers, sorted(numbers))
+
+
+if __name__ == "__main__":
+    main()
