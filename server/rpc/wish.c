@@ -179,7 +179,9 @@ static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct
     limits->overflow = overflow_of(buffer->overflow, OVERFLOW_BY_FEED);
     limits->fallback = overflow_of(buffer->fallback, OVERFLOW_DROP_OLDEST);
     if (limits->fallback == OVERFLOW_BLOCK || limits->fallback == OVERFLOW_LATEST_PER_KEY)
-        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "buffer.fallback", limits->fallback, "DROP_OLDEST, DROP_NEWEST or DISCONNECT");
+        return fault_bytes(fault, FAULT_OUT_OF_BOUNDS, "buffer.fallback",
+                           text_bytes(limits->fallback == OVERFLOW_BLOCK ? "OVERFLOW_BLOCK" : "OVERFLOW_LATEST_PER_KEY"),
+                           "DROP_OLDEST, DROP_NEWEST or DISCONNECT");
     return FAULT_NONE;
 }
 

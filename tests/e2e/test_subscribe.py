@@ -15,7 +15,7 @@ class Settings(Case):
     def test_started_comes_first_with_the_defaults_filled_in(self):
         settings = self.consumer().started.settings
         self.assertEqual((settings.max_events, settings.max_bytes), (1024, 4 << 20))
-        self.assertEqual((settings.overflow, settings.max_age_nanos), (v1.OVERFLOW_DROP_OLDEST, 0))
+        self.assertEqual((settings.overflow, settings.max_age_nanos), (v1.OVERFLOW_UNSPECIFIED, 0), "by producer: shared ones drop their oldest")
         self.assertEqual((settings.linger_nanos, settings.heartbeat_interval_nanos), (500_000, 10 * 10**9))
         self.assertEqual((settings.max_batch_events, settings.max_batch_bytes), (4096, 256 << 10))
 

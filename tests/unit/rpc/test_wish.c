@@ -65,7 +65,7 @@ Test(wish, what_is_not_said_has_the_documented_default)
     cr_expect_eq(wish.hub.limits.max_events, 1024);
     cr_expect_eq(wish.hub.limits.max_bytes, 4 << 20);
     cr_expect_eq(wish.hub.limits.max_age_ns, 0);
-    cr_expect_eq(wish.hub.limits.overflow, OVERFLOW_DROP_OLDEST);
+    cr_expect_eq(wish.hub.limits.overflow, OVERFLOW_BY_FEED);
     cr_expect_eq(wish.hub.limits.fallback, OVERFLOW_DROP_OLDEST);
     cr_expect_eq(wish.hub.limits.block_timeout_ns, 100 * NS_PER_MS);
     cr_expect_eq(wish.linger_ns, 500 * NS_PER_US);
@@ -174,16 +174,17 @@ Test(wish, durations_are_taken_within_their_bounds_and_refused_beyond_them)
 
 Test(wish, every_policy_is_read_and_a_fallback_may_not_block)
 {
-    for (unsigned overflow = 0; overflow <= 4; overflow++) {
+    for (unsigned overflow = 0; overflow <= 5; overflow++) {
         struct request *request = request_new();
         struct wish wish;
 
         request->message.buffer = &request->buffer;
         request->buffer.overflow = (Tributary__V1__Overflow)overflow;
-        request->buffer.fallback = overflow == 1 ? TRIBUTARY__V1__OVERFLOW__OVERFLOW_DROP_NEWEST : (Tributary__V1__Overflow)overflow;
+        bool falls = overflow != OVERFLOW_BLOCK && overflow != OVERFLOW_LATEST_PER_KEY;
+        request->buffer.fallback = falls ? (Tributary__V1__Overflow)overflow : TRIBUTARY__V1__OVERFLOW__OVERFLOW_DROP_NEWEST;
         taken(request, &wish);
-        cr_expect_eq(wish.hub.limits.overflow, overflow > 0 ? overflow : OVERFLOW_DROP_OLDEST);
-        cr_expect_eq(wish.hub.limits.fallback, overflow == 1 ? OVERFLOW_DROP_NEWEST : overflow > 0 ? overflow : OVERFLOW_DROP_OLDEST);
+        cr_expect_eq(wish.hub.limits.overflow, overflow);
+        cr_expect_eq(wish.hub.limits.fallback, !falls ? OVERFLOW_DROP_NEWEST : overflow > 0 ? overflow : OVERFLOW_DROP_OLDEST);
         wish_fini(&wish);
     }
     struct request *request = request_new();
@@ -191,6 +192,11 @@ Test(wish, every_policy_is_read_and_a_fallback_may_not_block)
     request->message.buffer = &request->buffer;
     request->buffer.fallback = TRIBUTARY__V1__OVERFLOW__OVERFLOW_BLOCK;
     refused(request, FAULT_OUT_OF_BOUNDS, "buffer.fallback", "\"OVERFLOW_BLOCK\"");
+
+    request = request_new();
+    request->message.buffer = &request->buffer;
+    request->buffer.fallback = TRIBUTARY__V1__OVERFLOW__OVERFLOW_LATEST_PER_KEY;
+    refused(request, FAULT_OUT_OF_BOUNDS, "buffer.fallback", "\"OVERFLOW_LATEST_PER_KEY\"");
 }
 
 Test(wish, a_name_is_printable_and_at_most_256_bytes)
@@ -367,13 +373,14 @@ Test(wish, settings_say_what_is_in_force)
     Tributary__V1__Settings *settings;
 
     taken(request_new(), &wish);
-    settings_write(&wish, 0, &block);
+    settings_write(&wish, 7, &block);
     settings = tributary__v1__settings__unpack(NULL, block.size, block.at);
     cr_assert_not_null(settings);
     cr_expect_eq(settings->max_events, 1024);
     cr_expect_eq(settings->max_bytes, 4 << 20);
     cr_expect_eq(settings->max_age_nanos, 0);
-    cr_expect_eq(settings->overflow, TRIBUTARY__V1__OVERFLOW__OVERFLOW_DROP_OLDEST);
+    cr_expect_eq(settings->overflow, TRIBUTARY__V1__OVERFLOW__OVERFLOW_UNSPECIFIED, "by producer");
+    cr_expect_eq(settings->revision, 7);
     cr_expect_eq(settings->block_timeout_nanos, 100000000);
     cr_expect_eq(settings->fallback, TRIBUTARY__V1__OVERFLOW__OVERFLOW_DROP_OLDEST);
     cr_expect_eq(settings->linger_nanos, 500000);
