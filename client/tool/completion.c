@@ -89,7 +89,7 @@ static void put_bash(void)
     printf("' ;;\n    subs) words='");
     put_words("subs");
     printf("' ;;\n    completion) words='bash zsh' ;;\n    esac\n"
-           "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ]; then\n"
+           "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ] && [ \"${now#-}\" = \"$now\" ]; then\n"
            "        COMPREPLY=($(compgen -W \"$words\" -- \"$now\"))\n        return\n    fi\n"
            "    case $verb in producers | subs) verb=\"$verb ${COMP_WORDS[at+1]}\" ;; esac\n"
            "    words=\n"
