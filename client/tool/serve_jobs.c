@@ -19,10 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "client/tool/lines.h"
-#include "client/tool/link.h"
 #include "client/tool/spawn.h"
 
 #define BLOCK 65536
@@ -31,15 +29,6 @@
 #define FINISH_NS (5 * NS_PER_S) /* for the session to end */
 #define EVENTS_AT_ONCE 64
 #define BLOCKS_AT_ONCE 16
-
-enum order_kind { ORDER_START, ORDER_STOP, ORDER_CUT, ORDER_PAUSE, ORDER_RESUME, ORDER_ROOM };
-
-struct order {
-    struct list node;
-    enum order_kind kind;
-    uint64_t activation;
-    struct buf request;
-};
 
 struct job {
     struct list node;
@@ -55,119 +44,6 @@ struct job {
     int64_t due_ns; /* when the next signal is due; INT64_MAX: none */
     int next_signal;
 };
-
-/* ---- orders: client thread ---- */
-
-static void leave_order(struct serve *serve, enum order_kind kind, uint64_t activation, struct tributary_bytes request)
-{
-    struct order *order = calloc(1, sizeof(*order));
-
-    if (order != NULL && request.size > 0)
-        buf_bytes(&order->request, request.at, request.size);
-    if (order == NULL || order->request.broken) {
-        fprintf(stderr, "tributary: out of memory\n");
-        _exit(EXIT_FAILURE); /* an order that is lost would leave a command behind */
-    }
-    order->kind = kind;
-    order->activation = activation;
-    pthread_mutex_lock(&serve->lock);
-    list_append(&serve->orders, &order->node);
-    pthread_mutex_unlock(&serve->lock);
-    stop_ring(&serve->stop);
-}
-
-static void simple_order(struct serve *serve, enum order_kind kind, uint64_t activation)
-{
-    leave_order(serve, kind, activation, (struct tributary_bytes){NULL, 0});
-}
-
-static void on_start(void *ctx, const struct tributary_activation *activation)
-{
-    struct serve *serve = ctx;
-
-    if (atomic_load(&serve->live) >= serve->jobs_most) {
-        tributary_session_end(serve->session, activation->activation, TRIBUTARY_RESOURCE_EXHAUSTED, "too many activations at a time");
-        return;
-    }
-    atomic_fetch_add(&serve->live, 1);
-    leave_order(serve, ORDER_START, activation->activation, activation->request);
-}
-
-static void on_stop(void *ctx, uint64_t activation, const char *reason, uint64_t deadline_unix_nano)
-{
-    (void)reason; /* it ends in any case */
-    simple_order(ctx, deadline_unix_nano == 0 ? ORDER_CUT : ORDER_STOP, activation);
-}
-
-static void on_paused(void *ctx, uint64_t activation)
-{
-    simple_order(ctx, ORDER_PAUSE, activation);
-}
-
-static void on_resumed(void *ctx, uint64_t activation)
-{
-    simple_order(ctx, ORDER_RESUME, activation);
-}
-
-static void on_room(void *ctx, uint64_t activation)
-{
-    simple_order(ctx, ORDER_ROOM, activation);
-}
-
-static void on_registered(void *ctx, uint64_t epoch)
-{
-    const struct serve *serve = ctx;
-
-    (void)epoch;
-    if (!serve->quiet)
-        fprintf(stderr, "tributary: registered as %s\n", serve->name);
-}
-
-static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nano)
-{
-    const struct serve *serve = ctx;
-
-    (void)deadline_unix_nano; /* each activation is told apart */
-    if (!serve->quiet)
-        fprintf(stderr, "tributary: the registration is closing: %s\n", reason);
-}
-
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
-{
-    const struct serve *serve = ctx;
-
-    if (!serve->quiet)
-        fprintf(stderr, "tributary: not registered: %s; trying again in %" PRId64 " ms\n", why->message, retry_ns / NS_PER_MS);
-}
-
-static void on_ended(void *ctx, const struct tributary_status *status)
-{
-    struct serve *serve = ctx;
-
-    if (status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED)
-        link_failed("the registration ended", status);
-    atomic_store(&serve->ended_code, (int)status->code);
-    atomic_store(&serve->ended, true);
-    stop_end(&serve->stop);
-}
-
-struct tributary_session_watch serve_watch(struct serve *serve)
-{
-    return (struct tributary_session_watch){
-        .registered = on_registered,
-        .start = on_start,
-        .stop = on_stop,
-        .paused = on_paused,
-        .resumed = on_resumed,
-        .room = on_room,
-        .closing = on_closing,
-        .interrupted = on_interrupted,
-        .ended = on_ended,
-        .ctx = serve,
-    };
-}
-
-/* ---- jobs: main thread ---- */
 
 /* Waits for its output, or does not, as it should be now. */
 static void listen_to(struct serve *serve, struct job *job)
@@ -346,19 +222,9 @@ static void obey(struct serve *serve, const struct order *order)
 
 static void obey_all(struct serve *serve)
 {
-    for (;;) {
-        struct list *node = NULL;
+    struct order *order = NULL;
 
-        pthread_mutex_lock(&serve->lock);
-        node = list_first(&serve->orders);
-        if (node != NULL)
-            list_remove(node);
-        pthread_mutex_unlock(&serve->lock);
-        if (node == NULL)
-            return;
-
-        struct order *order = container_of(node, struct order, node);
-
+    while ((order = serve_next_order(serve)) != NULL) {
         obey(serve, order);
         buf_fini(&order->request);
         free(order);

@@ -1,4 +1,4 @@
-/* serve_jobs.h - the commands of `tributary serve`: one for each activation.
+/* serve_jobs.h - the commands of `tributary serve`, one for each activation (serve_jobs.c), and what they are told (serve_orders.c).
  *
  * Threads: the functions of struct tributary_session_watch run on the client thread and leave orders; everything else is the main thread's.
  */
@@ -8,11 +8,22 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "client/lib/tributary.h"
 #include "client/tool/stop.h"
 
 #define JOBS_MOST 4096u
+
+/* What an activation's command is to do; ROOM: its queue is not full any more. */
+enum order_kind { ORDER_START, ORDER_STOP, ORDER_CUT, ORDER_PAUSE, ORDER_RESUME, ORDER_ROOM };
+
+struct order {
+    struct list node;
+    enum order_kind kind;
+    uint64_t activation;
+    struct buf request;
+};
 
 struct serve {
     /* Set by the caller. */
@@ -46,6 +57,9 @@ void serve_fini(struct serve *serve);
 
 /* The callbacks; `ctx` is the serve. */
 struct tributary_session_watch serve_watch(struct serve *serve);
+
+/* The oldest order, which is the caller's to free; NULL: none. */
+struct order *serve_next_order(struct serve *serve);
 
 /* Until somebody asks to stop, or the session ends; then every command has ended, too. */
 void serve_run(struct serve *serve);
