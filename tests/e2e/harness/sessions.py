@@ -36,7 +36,7 @@ class Session:
     its activations as they are; an obedient one ends each that it is told to stop."""
 
     def __init__(self, channel, name, mode=SHARED, obedient=True, on_start=None, on_stop=None, timeout=None, welcomed=True, **hello):
-        self.name, self._obedient, self._on_start, self._on_stop = name, obedient, on_start, on_stop
+        self.name, self.mode, self._obedient, self._on_start, self._on_stop = name, mode, obedient, on_start, on_stop
         self.commands = []  # (kind, message, time.monotonic())
         self.welcome = self.closing = None
         self.starts, self.stops = {}, {}  # activation -> Start, Stop
