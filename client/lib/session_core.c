@@ -1,4 +1,4 @@
-/* session.c - what any thread may ask of a session: emit, end, flush, finish, cancel, wait, free. */
+/* session_core.c - what any thread may ask of a session: emit, end, flush, finish, cancel, wait, free. */
 #include "client/lib/lanes.h"
 
 #include <stdlib.h>
