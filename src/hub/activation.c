@@ -212,8 +212,6 @@ void activation_end(struct activation *activation, const struct ending *ending)
     uint64_t number = activation->number;
     bool untold = activation->state == ACTIVATION_ACTIVE;
 
-    /* Nobody may end it from within the port. */
-    subscription->held++;
     if (untold || activation->state == ACTIVATION_STOPPING)
         finish(activation, ending);
     else
@@ -221,10 +219,10 @@ void activation_end(struct activation *activation, const struct ending *ending)
     move(activation, ACTIVATION_ENDED);
     unhook(activation);
     free(activation);
+    /* Before anything that may bring another activation: what ends with this one does so whatever follows. */
+    subscription_settle(subscription);
     if (untold && ending->tell && !session->left)
         session->port->stop(session->port_ctx, number, ending->why, 0);
-    subscription->held--;
-    subscription_settle(subscription);
     session_settle(session);
 }
 

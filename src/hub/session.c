@@ -167,7 +167,7 @@ static void go_live(struct session *session, struct list *made)
 /* The older session is over: the next one has the name, or nobody. */
 static void pass_name(struct session *session)
 {
-    const struct ending no_memory = {.why = FAULT_MEMORY_BUDGET};
+    struct ending refused = {.why = FAULT_MEMORY_BUDGET};
     struct session *successor = session->successor;
     struct list made;
 
@@ -176,8 +176,10 @@ static void pass_name(struct session *session)
         return;
     session->successor = NULL;
     successor->predecessor = NULL;
-    if (prepare(successor, &made) != ERR_OK) {
-        session_over(successor, &no_memory, true);
+    if (hub_draining(session->producer.hub))
+        refused.why = FAULT_DRAINING;
+    if (refused.why == FAULT_DRAINING || prepare(successor, &made) != ERR_OK) {
+        session_over(successor, &refused, true);
         return;
     }
     CHECK(producer_publish(&successor->producer, 1) == ERR_OK); /* another name has just gone */

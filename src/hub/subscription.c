@@ -280,14 +280,14 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason why)
     const struct ending ending = {.why = why != FAULT_NONE ? why : FAULT_FINISHED, .state = PRODUCER_ENDED, .tell = true};
     struct hub *hub = subscription->hub;
 
-    subscription->held++; /* nothing is settled any more */
+    subscription->held++;             /* nothing is settled any more */
+    list_remove(&subscription->link); /* and nobody joins it: an end below may be another session's beginning */
     timer_stop(&subscription->deadline);
     outlets_detach(subscription);
     end_activations(subscription, &ending);
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     log_ended(subscription, why);
     map_remove(&hub->ids, &subscription->id);
-    list_remove(&subscription->link);
     subscription_free(subscription);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
     hub_subscription_gone(hub);

@@ -53,7 +53,7 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t 
 {
     struct actor *actor = ctx;
 
-    CHECK(actor->cuts == 0);
+    CHECK(actor->session && actor->cuts == 0);
     actor->stops++;
     hear(actor, "stop");
     buf_format(&actor->heard, " %" PRIu64 " %s", activation, fault_reason_name(why));
@@ -77,7 +77,7 @@ static void closing(void *ctx, enum fault_reason why, int64_t deadline_ns)
 {
     struct actor *actor = ctx;
 
-    CHECK(actor->closings++ == 0 && actor->welcomes == 1);
+    CHECK(actor->session && actor->closings++ == 0 && actor->welcomes == 1);
     hear(actor, "closing ");
     buf_text(&actor->heard, fault_reason_name(why));
     hear_when(actor, deadline_ns);
@@ -89,7 +89,7 @@ static void cut(void *ctx, const struct fault *fault)
 {
     struct actor *actor = ctx;
 
-    CHECK(actor->cuts++ == 0);
+    CHECK(actor->session && actor->cuts++ == 0);
     actor->fault = *fault;
     hear(actor, "cut ");
     buf_text(&actor->heard, fault_reason_name(fault->reason));
