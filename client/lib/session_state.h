@@ -1,4 +1,4 @@
-/* session_state.h - the inside of a session: session.c (what any thread may call), lanes.c (queues), session_stream.c (the wire),
+/* session_state.h - the inside of a session: session_core.c (what any thread may call), lanes.c (queues), session_stream.c (the wire),
  * session_commands.c (what the server says), session_words.c (what we say, and what an end means). */
 #ifndef TRIBUTARY_CLIENT_SESSION_STATE_H
 #define TRIBUTARY_CLIENT_SESSION_STATE_H
