@@ -1,4 +1,4 @@
-/* inlet.c - a source's way in: numbers what it publishes and pushes it to every channel that wants it.
+/* route.c - a source's way in: numbers what it publishes and pushes it to every channel that wants it.
  *
  * Whoever wants everything of a producer gets the whole chunk by reference, without a look at its events: that is the fast path, and it is
  * the reason why outlets without a wish for this source are not in the route at all. The others are asked event by event, and get maximal
