@@ -206,7 +206,7 @@ static enum fault_reason read_activation(const struct framing_field *field, uint
 static void take_message(struct registration *registration, struct message *message, const struct framing_scan *scan)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
-    uint64_t activation;
+    uint64_t activation = 0;
     struct fault fault;
     enum fault_reason reason = FAULT_NONE;
 

@@ -36,8 +36,8 @@ struct deliver {
     int64_t closed_at_ns; /* when the channel was found closed; INT64_MAX: not yet */
     int64_t told_at_ns;   /* the last Progress */
     bool in_flight, moved, stopped, ended, freed;
-    uint64_t taken;         /* events, in all */
-    struct tally credit;    /* what may still be taken */
+    struct tally taken;  /* since the beginning */
+    struct tally credit; /* how much may be, since the beginning */
     bool credits_events, credits_bytes;
 };
 
@@ -68,16 +68,21 @@ static bool gather_notes(struct deliver *deliver, int64_t now_ns, bool heartbeat
     return lost < NOTES_MOST && states < NOTES_MOST;
 }
 
+static uint64_t left_of(uint64_t most, uint64_t taken)
+{
+    return most > taken ? most - taken : 0;
+}
+
 /* How many events the batch may take: the least of what a batch holds, what the credit allows and what is left of the limit. */
 static uint32_t may_take(const struct deliver *deliver)
 {
     uint64_t most = deliver->settings.batch_events;
 
     if (deliver->settings.limit_events > 0)
-        most = MIN_OF(most, deliver->settings.limit_events - deliver->taken);
+        most = MIN_OF(most, left_of(deliver->settings.limit_events, deliver->taken.events));
     if (deliver->credits_events)
-        most = MIN_OF(most, deliver->credit.events);
-    if (deliver->credits_bytes && deliver->credit.bytes < chan_next_bytes(deliver->chan))
+        most = MIN_OF(most, left_of(deliver->credit.events, deliver->taken.events));
+    if (deliver->credits_bytes && left_of(deliver->credit.bytes, deliver->taken.bytes) < chan_next_bytes(deliver->chan))
         most = 0;
     return (uint32_t)most;
 }
@@ -91,13 +96,10 @@ static bool take(struct deliver *deliver, int64_t now_ns)
     if (most == 0)
         return false;
     if (deliver->credits_bytes)
-        most_bytes = MIN_OF(most_bytes, MAX_OF(deliver->credit.bytes, 1u));
+        most_bytes = MIN_OF(most_bytes, MAX_OF(left_of(deliver->credit.bytes, deliver->taken.bytes), 1u));
     bool more = chan_take(deliver->chan, &deliver->take, most, most_bytes, now_ns);
-    deliver->taken += deliver->take.events;
-    if (deliver->credits_events)
-        deliver->credit.events -= deliver->take.events;
-    if (deliver->credits_bytes)
-        deliver->credit.bytes -= MIN_OF(deliver->take.bytes, deliver->credit.bytes);
+    deliver->taken.events += deliver->take.events;
+    deliver->taken.bytes += deliver->take.bytes;
     return more && may_take(deliver) > 0;
 }
 
@@ -193,7 +195,7 @@ static void look(struct deliver *deliver, int64_t now_ns)
     }
     bool holds = false;
     if (!deliver->in_flight) {
-        if (deliver->settings.limit_events > 0 && deliver->taken >= deliver->settings.limit_events) {
+        if (deliver->settings.limit_events > 0 && deliver->taken.events >= deliver->settings.limit_events) {
             deliver->ended = true;
             wire_timer_set(deliver->thread, &deliver->timer, INT64_MAX);
             deliver->port->limit(deliver->ctx);

@@ -41,14 +41,14 @@ struct deliver_port {
 struct deliver *deliver_new(struct call *call, const struct deliver_settings *settings, const struct deliver_port *port, void *ctx);
 /* Any thread: the chan_watch for the channel; `ctx` is the pump. */
 void deliver_wake(void *ctx);
-/* More may be sent: both rise, and with the first call the stream is bounded; a kind that was never given is not. */
+/* More may be sent: both rise, and with the first call the stream is bounded, from its beginning on; a kind that was never given is not. */
 void deliver_credit(struct deliver *deliver, uint64_t events, uint64_t bytes);
 /* Begins. Takes its own reference to the channel. */
 void deliver_begin(struct deliver *deliver, struct chan *chan);
 /* Adds a block (Started, Closing, ...) to the next message. */
 void deliver_block(struct deliver *deliver, struct buf *block);
 size_t deliver_backlog(const struct deliver *deliver); /* bytes of blocks that wait */
-void deliver_sent(struct deliver *deliver, bool ok); /* from the call's sent() */
+void deliver_sent(struct deliver *deliver, bool ok);   /* from the call's sent() */
 /* The call is lost or closed: what is in flight is CONSUMER_GONE. Nothing is sent afterwards. */
 void deliver_stop(struct deliver *deliver);
 bool deliver_in_flight(const struct deliver *deliver);
