@@ -19,7 +19,7 @@
 
 /* A local that owns: `OWNED(chunk_release) struct chunk *chunk = NULL;` calls chunk_release(chunk) at the end of its scope.
  * Needs OWNED_BY(chunk_release, struct chunk) once at file level, in the header that declares the function. */
-#define OWNED(release) __attribute__((cleanup(release##_owned)))
+#define OWNED(release) __attribute__((cleanup(release##_owned), unused)) /* some are only held */
 #define OWNED_BY(release, type)                                                                                                            \
     static inline void release##_owned(type **owned)                                                                                       \
     {                                                                                                                                      \
