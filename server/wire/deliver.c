@@ -93,8 +93,10 @@ static bool take(struct deliver *deliver, int64_t now_ns)
     uint32_t most = may_take(deliver);
     uint64_t most_bytes = deliver->settings.batch_bytes;
 
-    if (most == 0)
+    if (most == 0) {
+        chan_pass(deliver->chan);
         return false;
+    }
     if (deliver->credits_bytes)
         most_bytes = MIN_OF(most_bytes, MAX_OF(left_of(deliver->credit.bytes, deliver->taken.bytes), 1u));
     bool more = chan_take(deliver->chan, &deliver->take, most, most_bytes, now_ns);

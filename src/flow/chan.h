@@ -155,6 +155,9 @@ struct take {
  * what is too old. Taker only. Returns true when more waits, or a mark. Memory that runs out leaves the take shorter. */
 bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint64_t most_bytes, int64_t now_ns);
 
+/* In place of a take, where nothing may be taken: readable() is called again for what comes next. Taker only. */
+void chan_pass(struct chan *chan);
+
 /* The size of the event that chan_take() would take first; 0: nothing waits. Drops what is too old. Taker only. */
 uint32_t chan_next_bytes(struct chan *chan);
 

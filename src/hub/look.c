@@ -76,7 +76,7 @@ static enum producer_state state_of(const struct producer *producer, const struc
         return PRODUCER_DRAINING;
     if (view->blocked_calls > 0)
         return PRODUCER_BLOCKED;
-    return view->open_calls > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
+    return view->open_calls > 0 && (!view->per_consumer || view->activations > 0) ? PRODUCER_ACTIVE : PRODUCER_IDLE;
 }
 
 static void show_producer(struct producer *producer, void (*each)(void *ctx, const struct producer_view *view), void *ctx)
