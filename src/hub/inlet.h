@@ -6,7 +6,7 @@
  * producer has one inlet with an outlet per subscription; an activation has an inlet of its own with one outlet.
  *
  * Only the loop adds and removes outlets, under the inlet's lock; so the loop may read the route without it. Only the loop ever holds more
- * than one inlet's lock, so these need no order among themselves. */
+ * than one inlet's lock (select.c), in the order of their addresses. */
 #ifndef TRIBUTARY_HUB_INLET_H
 #define TRIBUTARY_HUB_INLET_H
 
