@@ -16,8 +16,6 @@
 #include "base/counters.h"
 #include "base/log.h"
 
-#define SLOTS_LEAST 8u
-
 /* Supervised retry of an activation that failed: the first wait, doubled up to the last; from the start again after a life of so long. */
 #define RETRY_FIRST_NS NS_PER_S
 #define RETRY_MOST_NS (30 * NS_PER_S)
@@ -35,81 +33,6 @@ static void move(struct activation *activation, enum activation_state state)
 {
     CHECK(allowed[activation->state] & BIT(state));
     activation->state = state;
-}
-
-/* ---- the session's table: under its lock ---- */
-
-static struct activation **slot_of(const struct session *session, uint64_t number)
-{
-    return &session->slots[number & (session->slot_count - 1)];
-}
-
-/* Without memory the chains get longer. */
-static void table_grow(struct session *session)
-{
-    uint32_t before = session->slot_count;
-    struct activation **slots, **old = session->slots;
-
-    if (session->told_count < before)
-        return;
-    slots = calloc(MAX_OF(before * 2, SLOTS_LEAST), sizeof(struct activation *));
-    if (!slots)
-        return;
-    session->slots = slots;
-    session->slot_count = MAX_OF(before * 2, SLOTS_LEAST);
-    for (uint32_t i = 0; i < before; i++) {
-        struct activation *next;
-
-        for (struct activation *one = old[i]; one; one = next) {
-            next = one->next;
-            one->next = *slot_of(session, one->number);
-            *slot_of(session, one->number) = one;
-        }
-    }
-    free(old);
-}
-
-struct activation *activation_find(const struct session *session, uint64_t number)
-{
-    struct activation *one = session->slot_count > 0 ? *slot_of(session, number) : NULL;
-
-    while (one && one->number != number)
-        one = one->next;
-    return one;
-}
-
-/* Gives it the next number. False: there is no memory for a table at all. */
-static bool table_add(struct activation *activation)
-{
-    struct session *session = activation->session;
-    bool added;
-
-    pthread_mutex_lock(&session->lock);
-    table_grow(session);
-    added = session->slot_count > 0;
-    if (added) {
-        activation->number = ++session->last_number;
-        activation->next = *slot_of(session, activation->number);
-        *slot_of(session, activation->number) = activation;
-        session->told_count++;
-    }
-    pthread_mutex_unlock(&session->lock);
-    return added;
-}
-
-static void table_remove(struct activation *activation)
-{
-    struct session *session = activation->session;
-    struct activation **link;
-
-    pthread_mutex_lock(&session->lock);
-    link = slot_of(session, activation->number);
-    while (*link != activation)
-        link = &(*link)->next;
-    *link = activation->next;
-    session->told_count--;
-    pthread_mutex_unlock(&session->lock);
-    count_add(COUNT_LIVE_ACTIVATIONS, -1);
 }
 
 /* ---- its way in ---- */
@@ -188,7 +111,7 @@ static void finish(struct activation *activation, const struct ending *ending)
         activation->session->cut_activations++;
         activation->subscription->cut_activations++;
     }
-    table_remove(activation);
+    number_take(activation);
     outlet_leave(&activation->outlet);
     log_end(activation, &final, was_cut);
     close_way(activation, &final);
@@ -338,7 +261,7 @@ static void begin(struct activation *activation)
         .request = subscription->request, .deadline_ns = activation->ctx.deadline_ns, .subscription_id = subscription->id_text};
     const struct ending failed = {.why = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 
-    if (!table_add(activation)) {
+    if (!number_give(activation)) {
         activation_end(activation, &failed);
         return;
     }

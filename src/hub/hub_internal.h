@@ -9,6 +9,7 @@
 #ifndef TRIBUTARY_HUB_HUB_INTERNAL_H
 #define TRIBUTARY_HUB_HUB_INTERNAL_H
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/map.h"
 #include "hub/hub.h"
@@ -101,6 +102,13 @@ struct subscription {
     uint8_t texts[];
 };
 
+static inline int64_t from_now(int64_t wait_ns)
+{
+    int64_t now_ns = clock_mono_ns();
+
+    return wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
+}
+
 /* ---- resume.c: an earlier stream's positions, by name ---- */
 
 struct resume;
@@ -160,13 +168,19 @@ struct producer *producer_find(struct hub *hub, struct bytes name); /* loop; NUL
 MUST_CHECK enum fault_reason registry_reserve(struct hub *hub, struct fault *fault);
 /* From now on it is found. After registry_reserve(), or when another name has just gone: then it cannot fail. */
 MUST_CHECK enum err producer_publish(struct producer *producer, uint32_t open_calls);
-void producer_unpublish(struct producer *producer);                /* nothing where it has no name (any more) */
-void transient_remove(struct producer *producer, const char *why); /* its calls find it removed, and must find their producer again */
+void producer_unpublish(struct producer *producer);        /* nothing where it has no name (any more) */
+void producer_unpublish_locked(struct producer *producer); /* the same under the hub's `names`; it has one */
 
 void history_begin(struct hub *hub); /* every shared producer keeps one from now on */
 
 void hub_subscription_gone(struct hub *hub); /* a subscription was freed; the hub may be freed by this: last line of the caller */
 
 void peer_copy(char peer[PEER_ROOM], const char *from); /* NULL is empty */
+
+/* ---- transient.c ---- */
+
+void transients_init(struct hub *hub);
+void transient_remove(struct producer *producer, const char *why); /* its calls find it removed, and must find their producer again */
+void transient_forget(struct producer *producer);                  /* at the hub's end: no call is open on it */
 
 #endif

@@ -1,4 +1,5 @@
-/* session.c - producers that dialled in: who has the name, how it is handed over, and how a session ends.
+/* session.c - producers that dialled in: how a session begins and ends. Who has the name, and how it is handed over, is in handover.c; what
+ * it publishes in numbers.c.
  *
  *   WAITING --the name is its own--> LIVE --replaced, removed, hub drains--> CLOSING --deadline, all ended--> GONE
  *      |                              |                                                                       ^
@@ -14,9 +15,6 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
-
-/* An older session has so long to end before it is cut. */
-#define HANDOVER_NS NS_PER_S
 
 static const unsigned allowed[SESSION_STATE_COUNT] = {
     [SESSION_WAITING] = BIT(SESSION_LIVE) | BIT(SESSION_GONE),
@@ -34,13 +32,6 @@ static void move(struct session *session, enum session_state state)
 static struct bytes name_of(const struct session *session)
 {
     return source_name(session->producer.inlet.source);
-}
-
-static int64_t from_now(int64_t wait_ns)
-{
-    int64_t now_ns = clock_mono_ns();
-
-    return wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
 }
 
 /* ---- making and freeing ---- */
@@ -95,10 +86,8 @@ void session_release(struct session *session)
         session_free(session);
 }
 
-static void deadline_passed(struct timer *timer);
-
 /* Waiting, and known to nobody. NULL: out of memory. */
-static struct session *session_new(struct hub *hub, const struct session_wish *wish)
+struct session *session_new(struct hub *hub, const struct session_wish *wish)
 {
     struct session *session = calloc(1, sizeof(*session));
 
@@ -115,7 +104,6 @@ static struct session *session_new(struct hub *hub, const struct session_wish *w
     session->port = wish->port;
     session->port_ctx = wish->ctx;
     session->state = SESSION_WAITING;
-    session->deadline.fired = deadline_passed;
     session->deadline_ns = INT64_MAX;
     atomic_init(&session->refs, 1);
     CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
@@ -139,7 +127,7 @@ static void unmake(struct list *made)
 }
 
 /* Joins everybody who wants it, without telling anybody. ERR_NO_MEMORY: nothing changed. */
-static enum err prepare(struct session *session, struct list *made)
+enum err session_prepare(struct session *session, struct list *made)
 {
     list_init(made);
     if (join_subscriptions(&session->producer, made) == ERR_OK)
@@ -150,7 +138,7 @@ static enum err prepare(struct session *session, struct list *made)
 }
 
 /* It has the name now. The routes are there already: who publishes from now on reaches everybody. */
-static void go_live(struct session *session, struct list *made)
+void session_go_live(struct session *session, struct list *made)
 {
     OWNED(session_release) struct session *held = session_retain(session);
 
@@ -178,12 +166,12 @@ static void pass_name(struct session *session)
     successor->predecessor = NULL;
     if (hub_draining(session->producer.hub))
         refused.why = FAULT_DRAINING;
-    if (refused.why == FAULT_DRAINING || prepare(successor, &made) != ERR_OK) {
+    if (refused.why == FAULT_DRAINING || session_prepare(successor, &made) != ERR_OK) {
         session_over(successor, &refused, true);
         return;
     }
     CHECK(producer_publish(&successor->producer, 1) == ERR_OK); /* another name has just gone */
-    go_live(successor, &made);
+    session_go_live(successor, &made);
 }
 
 /* ---- the end ---- */
@@ -249,6 +237,7 @@ static bool set_deadline(struct session *session, int64_t deadline_ns)
     int64_t delay_ns = deadline_ns - clock_mono_ns();
 
     session->deadline_ns = deadline_ns;
+    session->deadline.fired = deadline_passed;
     timer_stop(&session->deadline);
     return delay_ns > 0 && timer_start(session->producer.hub->loop, &session->deadline, delay_ns) == ERR_OK;
 }
@@ -294,97 +283,6 @@ void session_close(struct session *session, enum fault_reason why, int64_t deadl
     session_settle(session);
 }
 
-/* ---- names: taken, handed over, removed ---- */
-
-static void drop_successor(struct session *session, enum fault_reason why)
-{
-    const struct ending ending = {.why = why, .state = PRODUCER_REMOVED};
-
-    if (session->successor)
-        session_over(session->successor, &ending, true);
-}
-
-/* STOP_FIRST: the older one keeps the name until it is over. */
-static void wait_for(struct session *session, struct session *older)
-{
-    OWNED(session_release) struct session *held = session_retain(older);
-
-    drop_successor(older, FAULT_REPLACED);
-    older->successor = session;
-    session->predecessor = older;
-    if (older->state == SESSION_LIVE)
-        session_close(older, FAULT_REPLACED, from_now(HANDOVER_NS));
-}
-
-/* Takes the name of whoever has it, at once. A session ends as replaced then. */
-static void take_name(struct session *session, struct producer *holder, struct list *made)
-{
-    OWNED(session_release) struct session *older = holder && holder->session ? session_retain(holder->session) : NULL;
-
-    if (older) {
-        drop_successor(older, FAULT_REPLACED);
-        producer_unpublish(&older->producer);
-    } else if (holder) {
-        transient_remove(holder, "REPLACED");
-    }
-    /* Another name has just gone, or there is room: see registry_reserve(). */
-    CHECK(producer_publish(&session->producer, 1) == ERR_OK);
-    go_live(session, made);
-    if (older && older->state == SESSION_LIVE)
-        session_close(older, FAULT_REPLACED, from_now(HANDOVER_NS));
-}
-
-static void log_replaced(const struct session *session, const struct session *older, bool start_first)
-{
-    log_write(LOG_INFO, "producer.replaced", LOG_BYTES("producer", name_of(session)),
-              LOG_NUMBER("epoch", older->producer.inlet.source->epoch), LOG_TEXT("peer", session->producer.peer),
-              LOG_TEXT("handover", start_first ? "START_FIRST" : "STOP_FIRST"));
-}
-
-enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish, struct session **session_out, struct fault *fault)
-{
-    struct producer *holder = producer_find(hub, wish->name);
-    struct session *older = holder ? holder->session : NULL;
-    struct session *session;
-    struct list made;
-
-    if (hub_draining(hub))
-        return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (older && wish->reject_duplicate)
-        return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", wish->name, NULL);
-    if (!holder && registry_reserve(hub, fault) != FAULT_NONE)
-        return fault->reason;
-    session = session_new(hub, wish);
-    list_init(&made);
-    if (session && (!older || wish->start_first) && prepare(session, &made) != ERR_OK) {
-        session_release(session);
-        session = NULL;
-    }
-    if (!session)
-        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
-    list_append(&hub->sessions, &session->link);
-    *session_out = session;
-    if (older)
-        log_replaced(session, older, wish->start_first);
-    if (older && !wish->start_first)
-        wait_for(session, older);
-    else
-        take_name(session, holder, &made);
-    return FAULT_NONE;
-}
-
-void session_remove(struct session *session, int64_t drain_ns)
-{
-    const struct ending ending = {.why = FAULT_REMOVED, .state = PRODUCER_REMOVED, .tell = true};
-
-    drop_successor(session, FAULT_REMOVED);
-    producer_unpublish(&session->producer);
-    if (drain_ns > 0)
-        session_close(session, FAULT_REMOVED, from_now(drain_ns));
-    else
-        session_over(session, &ending, true);
-}
-
 void hub_unregister(struct session *session, enum fault_reason why)
 {
     struct ending ending = {.why = why, .state = PRODUCER_ENDED};
@@ -398,75 +296,6 @@ void hub_unregister(struct session *session, enum fault_reason why)
     if (session->state != SESSION_GONE)
         session_over(session, &ending, false);
     session_release(session);
-}
-
-/* ---- what comes in, and its end ---- */
-
-static enum err drop(const struct chunk *chunk)
-{
-    count_add(COUNT_EVENTS_UNWANTED, chunk->count);
-    return ERR_CLOSED;
-}
-
-static enum err offer_shared(struct session *session, struct chunk *chunk, struct stall *stall, struct offer *offer_out)
-{
-    enum err err = inlet_offer(&session->producer.inlet, chunk, stall, offer_out);
-
-    if (err == ERR_AGAIN)
-        session_retain(session); /* until session_unblocked() */
-    return err == ERR_CLOSED || err == ERR_NOT_FOUND ? drop(chunk) : err;
-}
-
-static enum err offer_activation(struct session *session, uint64_t number, struct chunk *chunk, struct offer *offer_out)
-{
-    struct activation *activation;
-    uint64_t last_number;
-
-    pthread_mutex_lock(&session->lock);
-    activation = activation_find(session, number);
-    last_number = session->last_number;
-    if (!activation) {
-        pthread_mutex_unlock(&session->lock);
-        return number > last_number ? ERR_NOT_FOUND : drop(chunk);
-    }
-    session->published.events += chunk->count;
-    session->published.bytes += chunk_bytes(chunk, 0, chunk->count);
-    session->last_event_wall_ns = clock_wall_ns();
-    /* Hand over hand: from here on the loop waits for this lock before it frees the activation. */
-    pthread_mutex_lock(&activation->inlet.lock);
-    pthread_mutex_unlock(&session->lock);
-    return inlet_offer_locked(&activation->inlet, chunk, NULL, offer_out);
-}
-
-enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk, struct stall *stall, struct offer *offer_out)
-{
-    OWNED(session_release) struct session *held = session_retain(session);
-
-    if ((activation == 0) != (session->mode == SESSION_SHARED))
-        return ERR_INVALID;
-    return activation == 0 ? offer_shared(session, chunk, stall, offer_out) : offer_activation(session, activation, chunk, offer_out);
-}
-
-void session_give_up(struct session *session, const struct stall *stall)
-{
-    inlet_give_up(&session->producer.inlet, stall);
-}
-
-void session_unblocked(struct session *session)
-{
-    inlet_unblocked(&session->producer.inlet);
-    session_release(session);
-}
-
-void session_end(struct session *session, uint64_t number, uint32_t code, const char *message)
-{
-    struct activation *activation;
-
-    pthread_mutex_lock(&session->lock);
-    activation = activation_find(session, number);
-    pthread_mutex_unlock(&session->lock);
-    if (activation)
-        activation_told_end(activation, code, message);
 }
 
 /* ---- the whole ---- */

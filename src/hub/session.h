@@ -89,6 +89,13 @@ OWNED_BY(session_release, struct session);
 
 /* ---- session.c ---- */
 
+/* Waiting, and known to nobody. NULL: out of memory. */
+struct session *session_new(struct hub *hub, const struct session_wish *wish);
+/* Joins everybody who wants it, without telling anybody: activations that are to begin are put into *made_out. ERR_NO_MEMORY: nothing
+ * changed. */
+MUST_CHECK enum err session_prepare(struct session *session, struct list *made_out);
+void session_go_live(struct session *session, struct list *made); /* after both, and after its name was published */
+
 /* No more activations are there: a closing one is over then. */
 void session_settle(struct session *session);
 /* A gentle end, or a nearer deadline for one. */
@@ -96,11 +103,18 @@ void session_close(struct session *session, enum fault_reason why, int64_t deadl
 /* The end: nothing more is taken from it, its name goes on to who waits for it. `tell`: the port hears of it (cut). */
 struct ending;
 void session_over(struct session *session, const struct ending *ending, bool tell);
-/* hub_remove() of a session. */
-void session_remove(struct session *session, int64_t drain_ns);
 
 void sessions_drain(struct hub *hub, int64_t deadline_ns);
 void sessions_cut(struct hub *hub); /* nobody is left to publish for */
+
+/* ---- handover.c ---- */
+
+void session_remove(struct session *session, int64_t drain_ns); /* hub_remove() of a session */
+
+/* ---- numbers.c ---- */
+
+bool number_give(struct activation *activation); /* the next one; offers find it from now on. False: out of memory */
+void number_take(struct activation *activation); /* no offer finds it any more; one that runs still holds the inlet's lock */
 
 /* ---- activation.c ---- */
 
@@ -121,8 +135,6 @@ void activations_begin(struct list *made);
 /* Ends it and frees it; session and subscription are settled, and may be gone afterwards where nobody holds them. */
 void activation_end(struct activation *activation, const struct ending *ending);
 
-/* Under the session's lock. NULL: it has ended, or was never told. */
-struct activation *activation_find(const struct session *session, uint64_t number);
 /* The producer says that it has ended. */
 void activation_told_end(struct activation *activation, uint32_t code, const char *message);
 void activations_due(struct timer *timer); /* hub->due_timer */

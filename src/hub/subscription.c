@@ -26,13 +26,6 @@ static const char *const closing_names[] = {
     [CLOSING_ALL_ENDED] = "ALL_ENDED",
 };
 
-static int64_t from_now(int64_t wait_ns)
-{
-    int64_t now_ns = clock_mono_ns();
-
-    return wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
-}
-
 static void end_activations(struct subscription *subscription, const struct ending *ending)
 {
     struct list *node;

@@ -175,7 +175,7 @@ static void step_offer(struct world *world)
 static void never_over(struct stall *stall)
 {
     (void)stall;
-    CHECK(!"nobody blocks shared producers here");
+    CHECK(false); /* nobody blocks shared producers here */
 }
 
 static void step_offer_shared(struct world *world)
@@ -186,13 +186,13 @@ static void step_offer_shared(struct world *world)
     struct world_session *session = s >= 0 ? &world->sessions[s] : NULL;
     struct offer offer;
     char topics[8];
-    int life;
+    unsigned life;
 
     if (!session)
         return;
     some_topics(world, topics);
     chunk = chunk_of_letters(topics, roll(world, 20));
-    life = world->model.sessions[s].life;
+    life = (unsigned)world->model.sessions[s].life;
     if (world->model.draining || (life != S_LIVE && life != S_CLOSING)) {
         CHECK(session_offer(session->session, 0, chunk, &stall, &offer) == ERR_CLOSED);
         return;

@@ -44,7 +44,7 @@ static int consumer_of(const struct world *world, const char *id)
     for (int c = 0; c < CONSUMERS; c++)
         if (world->consumers[c].subscription && strcmp(world->consumers[c].facts.id, id) == 0)
             return c;
-    CHECK(!"an activation for nobody");
+    CHECK(false); /* an activation for nobody */
     return -1;
 }
 

@@ -1,0 +1,252 @@
+/* transient.c - producers that are known as long as somebody publishes, and a while longer.
+ *
+ * DESIGN (forgetting): a transient producer is forgotten some time after its last call ended, and calls end on any thread, often one per
+ * message. So an ending call only notes the time. The loop keeps every inlet without a call in a heap, under the earliest moment when it
+ * may go, and looks again at that moment: used meanwhile, it is put back for later; in use, it leaves the heap, and the call that leaves it
+ * last brings it back with a post. A producer that publishes with a call per message thus costs the loop one look per forgetting time, not
+ * one per call. */
+#include "hub/hub_internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+static void log_removed(const struct producer *producer, const char *why)
+{
+    const struct inlet *inlet = &producer->inlet;
+
+    log_write(LOG_INFO, "producer.removed", LOG_BYTES("producer", source_name(inlet->source)), LOG_NUMBER("epoch", inlet->source->epoch),
+              LOG_TEXT("why", why), LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes),
+              LOG_NUMBER("subscriptions", inlet->outlet_count));
+}
+
+static void transient_free(struct producer *producer)
+{
+    producer_fini(producer);
+    free(producer);
+}
+
+void transient_remove(struct producer *producer, const char *why)
+{
+    struct hub *hub = producer->hub;
+
+    pthread_mutex_lock(&hub->names);
+    producer_unpublish_locked(producer);
+    heap_remove(&hub->idle, &producer->idle);
+    list_remove(&producer->left);
+    producer->removed = true;
+    producer->open_calls++; /* for as long as this takes */
+    pthread_mutex_unlock(&hub->names);
+    inlet_move(&producer->inlet, INLET_REMOVED);
+    log_removed(producer, why);
+    outlets_close(producer, PRODUCER_REMOVED, 0, NULL);
+    inlet_leave(&producer->inlet);
+}
+
+/* ---- forgetting ---- */
+
+static int64_t forget_at_ns(const struct producer *producer)
+{
+    int64_t forget_ns = producer->hub->limits.transient_forget_ns;
+
+    return producer->left_ns > INT64_MAX - forget_ns ? INT64_MAX : producer->left_ns + forget_ns;
+}
+
+/* Takes a producer that nobody can find any more out of every route. */
+static void forget(struct producer *producer)
+{
+    log_removed(producer, "FORGOTTEN");
+    outlets_close(producer, PRODUCER_REMOVED, 0, NULL);
+    transient_free(producer);
+}
+
+/* Sets the timer to the earliest look. Where that fails, the next producer that falls idle tries again. */
+static void arm(struct hub *hub)
+{
+    struct heap_node *first = heap_first(&hub->idle);
+
+    if (!first)
+        timer_stop(&hub->forget);
+    else if (timer_start(hub->loop, &hub->forget, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
+        log_write(LOG_WARN, "producers.not_forgotten", LOG_TEXT("why", "out of memory"));
+}
+
+/* Decides about one producer whose moment may have come. Returns true when it is to be forgotten: then it is out of the map. */
+static bool look(struct hub *hub, struct producer *producer, int64_t now_ns)
+{
+    bool gone = false;
+
+    pthread_mutex_lock(&hub->names);
+    if (producer->open_calls > 0) {
+        heap_remove(&hub->idle, &producer->idle);
+        producer->watched = false;
+    } else if (forget_at_ns(producer) > now_ns) {
+        CHECK(heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) == ERR_OK); /* it is in: nothing is allocated */
+    } else {
+        heap_remove(&hub->idle, &producer->idle);
+        producer_unpublish_locked(producer);
+        gone = true;
+    }
+    pthread_mutex_unlock(&hub->names);
+    return gone;
+}
+
+static void forget_due(struct timer *timer)
+{
+    struct hub *hub = container_of(timer, struct hub, forget);
+    int64_t now_ns = clock_mono_ns();
+    struct heap_node *first;
+
+    while ((first = heap_first(&hub->idle)) && first->key <= now_ns) {
+        struct producer *producer = container_of(first, struct producer, idle);
+
+        if (look(hub, producer, now_ns))
+            forget(producer);
+    }
+    arm(hub);
+}
+
+/* Loop: producers that fell idle are watched from now on. */
+static void watch_left(struct task *task)
+{
+    struct hub *hub = container_of(task, struct hub, task);
+    struct list *node;
+
+    if (hub->freed) {
+        free(hub);
+        return;
+    }
+    pthread_mutex_lock(&hub->names);
+    hub->task_posted = false;
+    while ((node = list_first(&hub->left))) {
+        struct producer *producer = container_of(node, struct producer, left);
+
+        list_remove(node);
+        /* Unwatched, it comes back with its next call; until then it only takes its place. */
+        if (heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) != ERR_OK)
+            producer->watched = false;
+    }
+    pthread_mutex_unlock(&hub->names);
+    arm(hub);
+}
+
+/* ---- calls that publish ---- */
+
+struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *peer)
+{
+    struct producer *producer = NULL;
+    struct map_node *node;
+
+    pthread_mutex_lock(&hub->names);
+    node = map_find(&hub->producers, name);
+    if (node)
+        producer = container_of(node, struct producer, name);
+    if (producer && producer->session)
+        producer = NULL;
+    if (producer) {
+        producer->open_calls++;
+        peer_copy(producer->peer, peer);
+    }
+    pthread_mutex_unlock(&hub->names);
+    return producer ? &producer->inlet : NULL;
+}
+
+/* Under `names`: the loop watches it from now on. */
+static void watch(struct producer *producer)
+{
+    struct hub *hub = producer->hub;
+
+    producer->left_ns = clock_mono_ns();
+    if (producer->watched)
+        return;
+    producer->watched = true;
+    list_append(&hub->left, &producer->left);
+    if (hub->task_posted)
+        return;
+    hub->task_posted = true;
+    loop_post(hub->loop, &hub->task);
+}
+
+void inlet_leave(struct inlet *inlet)
+{
+    struct producer *producer = container_of(inlet, struct producer, inlet);
+    struct hub *hub = producer->hub;
+    bool last;
+
+    pthread_mutex_lock(&hub->names);
+    CHECK(producer->open_calls > 0);
+    last = --producer->open_calls == 0;
+    if (last && !producer->removed)
+        watch(producer);
+    last = last && producer->removed;
+    pthread_mutex_unlock(&hub->names);
+    if (last)
+        transient_free(producer);
+}
+
+static struct producer *transient_new(struct hub *hub, struct bytes name, const char *peer)
+{
+    struct producer *producer = calloc(1, sizeof(*producer));
+
+    if (producer && producer_init(producer, hub, name, peer) != ERR_OK) {
+        free(producer);
+        return NULL;
+    }
+    return producer;
+}
+
+/* First the routes, then the name: who finds it can publish at once, and everybody gets it. A transient producer makes no activations. */
+static enum err introduce(struct producer *producer)
+{
+    struct list none;
+
+    list_init(&none);
+    if (join_subscriptions(producer, &none) == ERR_OK && producer_publish(producer, 1) == ERR_OK)
+        return ERR_OK;
+    outlets_close(producer, PRODUCER_REMOVED, 0, NULL);
+    return ERR_NO_MEMORY;
+}
+
+enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer, struct inlet **inlet_out, struct fault *fault)
+{
+    struct inlet *inlet = hub_inlet_find(hub, name, peer);
+    struct producer *producer;
+
+    if (inlet) {
+        *inlet_out = inlet;
+        return FAULT_NONE;
+    }
+    if (hub_draining(hub))
+        return fault_set(fault, FAULT_DRAINING, NULL, NULL);
+    if (producer_find(hub, name))
+        return fault_bytes(fault, FAULT_NAME_TAKEN, "producer", name, "a registered session has it");
+    if (registry_reserve(hub, fault) != FAULT_NONE)
+        return fault->reason;
+    producer = transient_new(hub, name, peer);
+    if (producer && introduce(producer) != ERR_OK) {
+        transient_free(producer);
+        producer = NULL;
+    }
+    if (!producer)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name), LOG_NUMBER("epoch", producer->inlet.source->epoch),
+              LOG_TEXT("peer", peer), LOG_NUMBER("subscriptions", producer->inlet.outlet_count));
+    *inlet_out = &producer->inlet;
+    return FAULT_NONE;
+}
+
+void transients_init(struct hub *hub)
+{
+    list_init(&hub->left);
+    hub->task.run = watch_left;
+    hub->forget.fired = forget_due;
+}
+
+void transient_forget(struct producer *producer)
+{
+    CHECK(producer->open_calls == 0);
+    heap_remove(&producer->hub->idle, &producer->idle);
+    producer_unpublish(producer);
+    forget(producer);
+}

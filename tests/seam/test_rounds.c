@@ -1,0 +1,121 @@
+/* test_rounds.c - A16: producers are added and removed over and over with 100 consumers: memory stays flat, and a round costs what it cost.
+ * And how much memory an activation takes.
+ *
+ *   test_rounds           2 000 rounds
+ *   test_rounds 100000    as many as that */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/counters.h"
+#include "base/log.h"
+#include "seam/actor.h"
+#include "seam/virtual.h"
+
+#define CONSUMERS 100
+#define SLACK_BYTES (128u << 10)    /* what malloc keeps at hand; the least leak of 16 bytes a consumer and round is 3 MB */
+#define ACTIVATION_BYTES_MOST 1536u /* with its feed */
+
+static struct bench bench;
+static struct consumer consumers[CONSUMERS];
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0); /* the real one: the other stands still */
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void read_all(void)
+{
+    for (size_t i = 0; i < CONSUMERS; i++)
+        consumer_read(&consumers[i]);
+}
+
+/* A private and a shared session and a transient producer come, say something and go: by leaving, by removal, replaced, one after another.
+ */
+static void one_round(unsigned number)
+{
+    struct actor private = {0}, newer = {0}, shared = {0};
+    struct session_wish wish = actor_wish("private", SESSION_PER_CONSUMER);
+    struct producer_view view;
+    struct fault fault;
+
+    actor_join(&private, &bench, wish);
+    actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
+    CHECK(private.starts == CONSUMERS && actor_put(&private, 1 + number % CONSUMERS, 1) == ERR_OK && actor_put(&shared, 0, 1) == ERR_OK);
+    publish(&bench, "transient", 1, "t");
+    if (number % 3 == 0) {
+        wish.start_first = true;
+        actor_join(&newer, &bench, wish);
+        actor_leave(&private, FAULT_NONE);
+    } else if (number % 3 == 1) {
+        CHECK(hub_remove(bench.hub, text_of("private"), 0, bench_copy_view, &view, &fault) == FAULT_NONE);
+    }
+    CHECK(hub_remove(bench.hub, text_of("transient"), 0, bench_copy_view, &view, &fault) == FAULT_NONE);
+    actor_fini(&private);
+    actor_fini(&newer);
+    actor_fini(&shared);
+    read_all();
+    loop_turn(bench.loop);
+    CHECK(count_get(COUNT_LIVE_ACTIVATIONS) == 0 && count_get(COUNT_LIVE_OUTLETS) == 0 && count_get(COUNT_LIVE_CHUNKS) == 0);
+}
+
+static void rounds(unsigned count)
+{
+    size_t before = 0, after;
+    double first = 0, last = 0, at = seconds();
+
+    for (unsigned i = 0; i < count; i++) {
+        one_round(i);
+        if (i == count / 4) {
+            before = mallinfo2().uordblks;
+            first = seconds() - at;
+        }
+        if (i == count - 1 - count / 4)
+            at = seconds();
+    }
+    last = seconds() - at;
+    after = mallinfo2().uordblks;
+    printf("%u rounds: %.0f us each at first, %.0f us at last; %zu bytes in use, then %zu\n", count, first / (count / 4) * 1e6,
+           last / (count / 4) * 1e6, before, after);
+    fflush(stdout);
+    CHECK(after <= before + SLACK_BYTES);
+    CHECK(last < 4 * first); /* a machine that is busy elsewhere is excused */
+}
+
+static void activations(void)
+{
+    static struct actor actors[50];
+    size_t before = mallinfo2().uordblks, each;
+    char name[16];
+
+    for (size_t i = 0; i < ARRAY_LEN(actors); i++) {
+        snprintf(name, sizeof(name), "producer/%zu", i);
+        actor_join(&actors[i], &bench, actor_wish(name, SESSION_PER_CONSUMER));
+        buf_fini(&actors[i].heard);
+    }
+    each = (mallinfo2().uordblks - before) / (ARRAY_LEN(actors) * CONSUMERS);
+    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(actors) * CONSUMERS, each); /* 0: a sanitizer's malloc does not say */
+    CHECK(each <= ACTIVATION_BYTES_MOST);
+    for (size_t i = 0; i < ARRAY_LEN(actors); i++)
+        actor_fini(&actors[i]);
+}
+
+int main(int argc, char **argv)
+{
+    bench_limits.producers_most = 100;
+    bench_limits.subscriptions_most = CONSUMERS;
+    bench_open(&bench);
+    log_setup(LOG_OFF, LOG_AS_TEXT, 2);
+    for (size_t i = 0; i < CONSUMERS; i++)
+        consumer_join(&consumers[i], &bench, wish_of(NULL));
+    rounds(argc > 1 ? (unsigned)atoi(argv[1]) : 2000);
+    activations();
+    for (size_t i = 0; i < CONSUMERS; i++)
+        consumer_leave(&consumers[i]);
+    bench_close(&bench);
+    return 0;
+}
