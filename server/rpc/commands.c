@@ -202,6 +202,14 @@ void commands_sent(struct commands *commands, bool ok)
     wire_at_tick_end(call_thread(commands->call), &commands->ready);
 }
 
+bool commands_told_all(struct commands *commands)
+{
+    pthread_mutex_lock(&commands->lock);
+    bool waits = commands->waiting.size > 0 || commands->waiting.broken;
+    pthread_mutex_unlock(&commands->lock);
+    return !waits && !commands->in_flight && commands->told == commands->confirmed;
+}
+
 void commands_stop(struct commands *commands)
 {
     commands->stopped = true;

@@ -45,6 +45,7 @@ void command_closing(struct commands *commands, enum fault_reason why, int64_t d
 /* Wire thread. */
 void commands_confirm(struct commands *commands, uint64_t message); /* up to this message all was dealt with */
 void commands_sent(struct commands *commands, bool ok);             /* from the call's sent() */
+bool commands_told_all(struct commands *commands);                  /* nothing waits, nothing is on its way */
 void commands_stop(struct commands *commands);                      /* the call is lost or finished: nothing is sent any more */
 
 #endif

@@ -26,7 +26,7 @@ struct registration {
     struct call *call;
     enum { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
     enum fault_reason why;
-    bool ending, away, blocked, reading, welcomed;
+    bool ending, away, blocked, reading, welcomed, half_closed;
     struct commands commands;
     struct hello hello; /* until it is registered */
     struct session *session;
@@ -62,7 +62,8 @@ static void leave_when_back(struct registration *registration)
     if (registration->state != LIVE || !registration->ending || registration->away)
         return;
     registration->state = LEAVING;
-    commands_stop(&registration->commands);
+    if (!registration->half_closed)
+        commands_stop(&registration->commands);
     call_hold(registration->call);
     registration->task.run = unregister;
     loop_post(registration->rpc->loop, &registration->task);
@@ -76,6 +77,15 @@ static void begin_end(struct registration *registration, enum fault_reason why)
     if (registration->blocked && registration->state == LIVE)
         session_give_up(registration->session, &registration->stall);
     leave_when_back(registration);
+}
+
+/* After a half-close: its last message is confirmed before OK says that it is over. */
+static void finish_when_told(struct registration *registration)
+{
+    if (!registration->half_closed || !commands_told_all(&registration->commands))
+        return;
+    commands_stop(&registration->commands);
+    call_finish(registration->call, NULL);
 }
 
 static void refuse(struct registration *registration, const struct fault *fault)
@@ -289,6 +299,7 @@ static void on_cut(struct task *task)
     struct registration *registration = container_of(task, struct registration, cut_task);
 
     call_finish(registration->call, &registration->cut);
+    commands_stop(&registration->commands);
     begin_end(registration, registration->cut.reason);
 }
 
@@ -356,13 +367,16 @@ static void message(struct call *call, struct message *message)
 static void half_closed(struct call *call)
 {
     struct registration *registration = call_owned(call);
-    struct fault fault = {0};
+    struct fault fault;
 
     registration->reading = false;
-    if (registration->state == HELLO)
+    if (registration->state == HELLO) {
         fault_set(&fault, FAULT_NO_HELLO, "hello", "");
-    call_finish(call, &fault);
+        call_finish(call, &fault);
+    }
+    registration->half_closed = !registration->ending;
     begin_end(registration, FAULT_NONE);
+    finish_when_told(registration);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -388,15 +402,20 @@ static void opened(struct call *call, void *ctx)
 
 static void sent(struct call *call, bool ok)
 {
-    commands_sent(&((struct registration *)call_owned(call))->commands, ok);
+    struct registration *registration = call_owned(call);
+
+    commands_sent(&registration->commands, ok);
+    finish_when_told(registration);
 }
 
 static void lost(struct call *call)
 {
     struct registration *registration = call_owned(call);
 
-    if (registration)
-        begin_end(registration, FAULT_CANCELLED);
+    if (!registration)
+        return;
+    commands_stop(&registration->commands);
+    begin_end(registration, FAULT_CANCELLED);
 }
 
 static void closed(struct call *call, bool ok)
