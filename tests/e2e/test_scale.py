@@ -102,13 +102,22 @@ class Cancelling(WithSessions, Case):
     def quantiles(self, took):
         return statistics.median(took) * 1e3, statistics.quantiles(took, n=100)[98] * 1e3
 
+    @staticmethod
+    def asked_with(session, request):
+        """The activation for this request: the load beside it is asked, too."""
+        def found():
+            return [each.activation for each in session.starts.values() if each.request == request]
+
+        session.wait(found, "it is started")
+        return found()[0]
+
     def measure(self, what):
         """The times from cancel to stop, in turns with a call there and back: how busy this machine is."""
         session, channel, stops, turns = self.asked("p"), self.channel(), [], []
         stub, info = v1.stub("Subscriber", channel), v1.stub("Admin", self.channel())
         for number in range(self.cancels):
-            call = stub.Subscribe(subscribe_request(notices=v1.NOTICES_NONE))
-            activation = session.wait_starts(number + 1)[-1]
+            call = stub.Subscribe(subscribe_request(of("p"), request=b"%d" % number, notices=v1.NOTICES_NONE))
+            activation = self.asked_with(session, b"%d" % number)
             began = time.monotonic()
             call.cancel()
             session.wait_stop(activation)

@@ -219,6 +219,24 @@ class Shared(WithSessions, Case):
             self.assertEqual(consumer.ledger.numbers(f"quiet {n}"), list(range(50)))
         self.assertEqual({(lost.source, lost.reason) for lost in consumer.ledger.lost}, {("flooder", v1.LOSS_REASON_OVERFLOW_OLDEST)})
 
+    def test_A12_a_stalled_consumer_slows_no_other_of_a_shared_session(self):
+        for policy in (v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT, v1.OVERFLOW_LATEST_PER_KEY):
+            with self.subTest(policy=v1.enum_name("Overflow", policy)):
+                stuck = self.held_back(subscribe_request(overflow=policy, max_events=16, block_timeout=0.1))
+                other = self.consumer(subscribe_request(max_events=1 << 16, overflow=v1.OVERFLOW_BLOCK, block_timeout=30))
+                session = self.session("p")
+                for number in range(0, 2000, 4):
+                    session.send(0, [event(number + offset, size=200) for offset in range(4)])
+                session.finish()
+                other.wait_events(2000)
+                self.assertEqual((other.ledger.numbers("p"), other.ledger.lost), (list(range(2000)), []))
+                if policy == v1.OVERFLOW_DISCONNECT:
+                    self.check_fault(stuck.wait_end(), CODE.RESOURCE_EXHAUSTED, "TOO_SLOW")
+                else:
+                    self.check_sums(self.daemon.subscription(stuck.id, sources=True))
+                stuck.cancel()
+                other.cancel()
+
     def test_a_blocking_consumer_holds_a_shared_session_back(self):
         consumer = self.held_back(subscribe_request(overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=4))
         session = self.session("p")

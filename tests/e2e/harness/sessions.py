@@ -194,11 +194,13 @@ class Session:
         return self.fault
 
     def finish(self, patience=PATIENCE):
-        """Half-closes; it must end with OK."""
+        """Half-closes; everything must be confirmed and the end be OK."""
         self.half_close()
         fault = self.wait_end(patience)
         if fault:
             raise AssertionError(f"session {self.name!r} ended badly: {fault}")
+        if self.confirmed != self.sent:
+            raise AssertionError(f"session {self.name!r}: {self.confirmed} of {self.sent} messages confirmed")
 
     def cancel(self):
         self.call.cancel()
@@ -292,7 +294,9 @@ class WithSessions:
 
     def held_back(self, request=None, **options):
         """A consumer that reads, but grants nothing: what comes for it stays in the server, down to the event."""
-        return self.consuming(request, steps=[STEP(credit=CREDIT())], **options)
+        consumer = self.consuming(request, steps=[STEP(credit=CREDIT()), STEP(ack=ACK())], **options)
+        consumer.wait_answer(3)  # an ack is answered: so the credit before it has been read
+        return consumer
 
     def remove(self, name, mode=v1.RemoveProducerRequest.DRAIN, seconds=None):
         request = v1.RemoveProducerRequest(name=name, mode=mode)
