@@ -93,10 +93,12 @@ static enum err drop(const struct chunk *chunk)
 
 static enum err offer_shared(struct session *session, struct chunk *chunk, struct stall *stall, struct offer *offer_out)
 {
-    enum err err = inlet_offer(&session->producer.inlet, chunk, stall, offer_out);
+    enum err err;
 
-    if (err == ERR_AGAIN)
-        session_retain(session); /* until session_unblocked() */
+    session_retain(session); /* until session_unblocked(), which may come before this returns */
+    err = inlet_offer(&session->producer.inlet, chunk, stall, offer_out);
+    if (err != ERR_AGAIN)
+        session_release(session);
     return err == ERR_CLOSED || err == ERR_NOT_FOUND ? drop(chunk) : err;
 }
 
