@@ -15,6 +15,7 @@ struct options {
     const char *listen[LISTEN_MOST];
     size_t listen_count;
     bool insecure_listen;
+    bool keeps_history;
     const char *ready_file;
     enum log_level log_level;
     enum log_format log_format;

@@ -69,6 +69,7 @@ static struct status make_engine(struct server *server)
     const struct options *options = &server->options;
     struct hub_limits limits = {.producers_most = (uint32_t)options->producers_most,
                                 .subscriptions_most = (uint32_t)options->subscriptions_most,
+                                .keeps_history = options->keeps_history,
                                 .transient_forget_ns = options->transient_forget_ns};
     struct rpc_settings settings = {.framing = framing_defaults,
                                     .reflection = options->reflection,

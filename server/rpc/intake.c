@@ -95,15 +95,28 @@ static void on_unblocked(struct task *task)
     call_drop(call);
 }
 
+static void find_inlet_and_offer(struct intake *intake);
+
 static void offer(struct intake *intake)
 {
-    OWNED(chunk_release) struct chunk *chunk = intake->chunk;
+    struct chunk *chunk = intake->chunk;
 
     intake->chunk = NULL;
     intake->task.run = on_unblocked;
     intake->blocked = true;
     call_hold(intake->call);
     enum err err = inlet_offer(intake->inlet, chunk, &intake->stall, &intake->offer);
+    if (err == ERR_NOT_FOUND) {
+        /* The producer was removed: this call makes it anew, or hears who has its name. */
+        inlet_leave(intake->inlet);
+        intake->inlet = NULL;
+        intake->blocked = false;
+        intake->chunk = chunk;
+        find_inlet_and_offer(intake);
+        call_drop(intake->call);
+        return;
+    }
+    chunk_release(chunk);
     if (err == ERR_AGAIN)
         return;
     intake->blocked = false;

@@ -42,6 +42,7 @@ enum closing { CLOSING_SERVER_DRAINING = 1, CLOSING_FINISHED = 2, CLOSING_DISCON
 struct hub_limits {
     uint32_t producers_most;
     uint32_t subscriptions_most;
+    bool keeps_history;          /* from the start; otherwise from the first subscription on that asks for `last` */
     int64_t transient_forget_ns; /* after the last call of a transient producer ended */
 };
 

@@ -188,6 +188,7 @@ struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     hub->loop = loop;
     hub->limits = *limits;
+    hub->keeps_history = limits->keeps_history;
     CHECK(limits->transient_forget_ns >= 0);
     CHECK(pthread_mutex_init(&hub->names, NULL) == 0);
     map_init(&hub->producers);
