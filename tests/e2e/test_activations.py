@@ -73,7 +73,7 @@ class Beginning(WithSessions, Case):
         eu.start_of(consumer)
         self.consumer(subscribe_request(of("nobody")))
         both = self.consumer()
-        us.start_of(both)
+        us.start_of(both), eu.start_of(both)
         self.assertEqual((len(eu.starts), len(us.starts)), (2, 1))
 
     def test_an_activation_has_its_own_epoch_and_its_own_sequence(self):
@@ -261,7 +261,8 @@ class Ending(WithSessions, Case):
                 self.assertIn("did not stop in time", cut[0].error.message)
                 self.assertEqual([each.error.code for each in consumer.ledger.states if each.source == "good"][-1], 0)
                 lines = self.daemon.log("activation.cut")[before:]
-                self.assertEqual([(line["producer"], line["subscription"], line["activation"]) for line in lines], [("deaf", consumer.id, activation)])
+                self.assertEqual([tuple(line[name] for name in ("producer", "subscription", "activation")) for line in lines],
+                                 [("deaf", consumer.id, activation)])
                 self.assertEqual(self.daemon.producer("deaf").cut_activations, 1)
                 deaf.send(activation, [event(2)])
                 again = self.consumer()
