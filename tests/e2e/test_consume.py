@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Consume: credit, new selectors, drain, answers in-band, limits, history and the newest value of each key."""
+"""Consume: credit, new selectors, drain, answers in-band, limits."""
 import threading
 
 import grpc
 
 from harness.case import Case, main
-from harness.client import EVERYTHING, event, number_of, subscribe_request
+from harness.client import EVERYTHING, event, subscribe_request
 from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
 from harness.sessions import ACK, CREDIT, DRAIN, SELECT, STEP, PAIR, WithSessions, drain_step, of
@@ -392,175 +392,6 @@ class Drains(WithSessions, Case):
         eventually(lambda: self.daemon.subscription(consumer.id) is None, "without credit the half-close's deadline cuts it", 2 * PATIENCE)
         self.assertIsNone(consumer.wait_end())
         self.assertEqual(consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT), 1)
-
-
-class History(WithSessions, Case):
-    def setUp(self):
-        super().setUp()
-        self.consumer(subscribe_request(of("nobody"), start=v1.Start(last=1)))  # history is kept once somebody has asked for it
-
-    def last(self, count, selectors=EVERYTHING, **fields):
-        return self.consumer(subscribe_request(selectors, start=v1.Start(last=count), **fields))
-
-    def test_exactly_the_newest_n_then_live(self):
-        session = self.session("exact")
-        for number in range(0, 60, 3):
-            session.send(0, [event(number + offset) for offset in range(3)])
-        session.wait_confirmed()
-        consumers = {count: self.last(count, of("exact")) for count in (1, 2, 3, 10, 59, 60, 61, 1024)}
-        session.send(0, [event(60)])
-        for count, consumer in consumers.items():
-            have = min(count, 60)
-            consumer.wait_events(have + 1)
-            self.assertEqual(consumer.ledger.numbers("exact"), list(range(60 - have, 61)), f"last {count}")
-            self.assertEqual(consumer.ledger.events[0][2], 60 - have + 1, "under their own sequence numbers")
-
-    def test_of_each_producer_transient_ones_too_and_only_what_matches(self):
-        for name in ("h1", "h2"):
-            self.publish(name, [event(number, topic="odd" if number % 2 else "even") for number in range(50)])
-        consumer = self.last(5, [v1.Selector(producer="h?", topic="odd")])
-        consumer.wait_events(10)
-        for name in ("h1", "h2"):
-            self.assertEqual(consumer.ledger.numbers(name), [41, 43, 45, 47, 49])
-
-    def test_at_most_1024_are_kept(self):
-        session = self.session("many")
-        for number in range(0, 3000, 100):
-            session.send(0, [event(number + offset) for offset in range(100)])
-        session.wait_confirmed()
-        consumer = self.last(1024, of("many"), max_events=5000)
-        session.send(0, [event(3000)])
-        consumer.wait_events(1025)
-        self.assertEqual(consumer.ledger.numbers("many"), list(range(3000 - 1024, 3001)))
-
-    def test_a_megabyte_is_kept_and_no_more_than_that(self):
-        session = self.session("big")
-        for number in range(40):
-            session.send(0, [event(number, size=100_000)])
-        session.wait_confirmed()
-        consumer = self.last(1024, of("big"))
-        session.send(0, [event(40, size=10)])
-        consumer.wait(lambda: 40 in consumer.ledger.numbers("big"), "the live one comes")
-        numbers = consumer.ledger.numbers("big")
-        self.assertEqual(numbers, list(range(numbers[0], 41)))
-        self.assertTrue(8 <= len(numbers) - 1 <= 11, f"{len(numbers) - 1} of 100 kB each are kept")
-
-    def test_limit_events_and_last_answer_a_question_at_once(self):
-        self.publish("state", [event(number) for number in range(9)])
-        consumer = self.last(3, of("state"), limit_events=3)
-        self.assertIsNone(consumer.wait_end())
-        self.assertEqual(consumer.ledger.numbers("state"), [6, 7, 8])
-
-    def test_per_consumer_activations_have_no_history(self):
-        session = self.asked("asked")
-        first = self.consumer(subscribe_request(of("asked")))
-        session.send(session.start_of(first), [event(1)])
-        first.wait_events(1)
-        second = self.last(10, of("asked"))
-        session.send(session.start_of(second), [event(2)])
-        second.wait_events(1)
-        self.assertEqual(second.ledger.numbers("asked"), [2])
-
-    def test_no_double_and_none_missed_at_the_seam_under_load(self):
-        sessions, stop = [self.session(f"seam {n}") for n in range(3)], threading.Event()
-
-        def publish(session):
-            number = 0
-            while not stop.is_set():
-                for _ in range(5):
-                    session.send(0, [event(number + offset) for offset in range(3)])
-                    number += 3
-                session.wait_confirmed()
-
-        threads = [threading.Thread(target=publish, args=(session,), daemon=True) for session in sessions]
-        for thread in threads:
-            thread.start()
-        try:
-            for attempt in range(40):
-                before = {session.name: self.daemon.producer(session.name).last_sequence for session in sessions}
-                consumer = self.last(20, of("seam *"), max_events=1 << 20, max_bytes=64 << 20)
-                after = {session.name: self.daemon.producer(session.name).last_sequence for session in sessions}
-                consumer.wait(lambda: all(len(consumer.ledger.numbers(name)) >= 25 for name in before), "each goes on live")
-                consumer.cancel()
-                for name in before:
-                    sequences = [each[2] for each in consumer.ledger.events if each[0] == name]
-                    self.assertEqual(sequences, list(range(sequences[0], sequences[0] + len(sequences))), f"{name}, attempt {attempt}")
-                    self.assertEqual(consumer.ledger.numbers(name)[0] + 1, sequences[0])
-                    self.assertTrue(max(before[name] - 19, 1) <= sequences[0] <= max(after[name] - 19, 1), (before, sequences[0], after))
-                self.assertEqual(consumer.ledger.lost, [])
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(PATIENCE)
-
-
-class LatestPerKey(WithSessions, Case):
-    def wish(self, **fields):
-        return subscribe_request(overflow=v1.OVERFLOW_LATEST_PER_KEY, **fields)
-
-    def test_the_newest_value_wins_and_the_older_ones_are_COALESCED(self):
-        consumer = self.held_back(self.wish())
-        for number in range(100):
-            self.publish("p", [event(number, key=f"k{number % 5}")])
-        seen = self.daemon.subscription(consumer.id, sources=True)
-        self.check_sums(seen)
-        self.assertEqual((seen.accepted.events, seen.queued.events, seen.dropped.events), (100, 5, 95))
-        self.assertEqual([each.reason for each in seen.losses if each.lost.events], [v1.LOSS_REASON_COALESCED])
-        consumer.credit(events=100)
-        consumer.wait_accounted(100)
-        self.assertEqual(consumer.ledger.numbers("p"), [95, 96, 97, 98, 99])
-        self.assertEqual({each.reason for each in consumer.ledger.lost}, {v1.LOSS_REASON_COALESCED})
-        self.assertEqual(consumer.started.settings.overflow, v1.OVERFLOW_LATEST_PER_KEY)
-
-    def test_a_key_is_one_of_its_source_and_topic_and_the_empty_one_never_merges(self):
-        consumer = self.held_back(self.wish())
-        for name in ("p", "q"):
-            for number in range(4):
-                self.publish(name, [event(number * 10 + offset, topic=topic, key="k") for offset, topic in enumerate(("t", "u", ""))])
-                self.publish(name, [event(1000 + number)])
-        consumer.credit(events=1000)
-        consumer.wait_accounted(2 * 16)
-        for name in ("p", "q"):
-            self.assertEqual(consumer.ledger.numbers(name), [1000, 1001, 1002, 30, 31, 32, 1003])
-            self.assertEqual(consumer.ledger.lost_count(source=name), 9)
-
-    def test_a_new_value_goes_to_the_tail(self):
-        consumer = self.held_back(self.wish())
-        self.publish("p", [event(0, key="a"), event(1, key="b"), event(2, key="a"), event(3, key="c"), event(4, key="b")])
-        consumer.credit(events=10)
-        consumer.wait_accounted(5)
-        self.assertEqual(consumer.ledger.numbers("p"), [2, 3, 4])
-
-    def test_distinct_keys_over_the_bounds_are_dropped_oldest(self):
-        consumer = self.held_back(self.wish(max_events=10))
-        self.publish("p", [event(number, key=f"k{number}") for number in range(30)])
-        consumer.credit(events=100)
-        consumer.wait_accounted(30)
-        self.assertEqual(consumer.ledger.numbers("p"), list(range(20, 30)))
-        self.assertEqual({each.reason for each in consumer.ledger.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
-
-    def test_of_activations_too_and_they_are_never_paused(self):
-        session, consumer = self.asked("p"), self.held_back(self.wish(max_events=4))
-        activation = session.start_of(consumer)
-        for number in range(300):
-            session.send(activation, [event(number, key="k%d" % (number % 3))])
-        session.wait_confirmed()
-        consumer.credit(events=100)
-        consumer.wait_accounted(300)
-        self.assertEqual((consumer.ledger.numbers("p"), session.pauses), ([297, 298, 299], 0))
-
-    def test_a_reader_that_keeps_up_sees_the_last_value_of_every_key(self):
-        consumer = self.consumer(self.wish(max_events=64))
-        sessions = [self.session(f"p{n}") for n in range(4)]
-        for number in range(0, 2000, 5):
-            for session in sessions:
-                session.send(0, [event(number + offset, key=f"k{(number + offset) % 10}") for offset in range(5)])
-        consumer.wait_accounted(4 * 2000)
-        for n in range(4):
-            newest = {each.key: number_of(each.data) for source, _, _, each in consumer.ledger.events if source == f"p{n}"}
-            self.assertEqual(newest, {f"k{key}": 1990 + key for key in range(10)})
-            numbers = consumer.ledger.numbers(f"p{n}")
-            self.assertEqual(numbers, sorted(numbers))
 
 
 if __name__ == "__main__":

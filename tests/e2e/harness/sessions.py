@@ -5,12 +5,12 @@ import time
 
 import grpc
 
-from .client import Consumer, Ledger, connect, subscribe_request
+from .client import Consumer, Ledger, subscribe_request
 from .daemon import PATIENCE
 from .protos import Fault, duration, message_class, v1
 
 SHARED, PER_CONSUMER = v1.Hello.SHARED, v1.Hello.PER_CONSUMER
-REPLACE, REJECT = v1.Hello.REPLACE, v1.Hello.REJECT
+REJECT = v1.Hello.REJECT
 STOP_FIRST, START_FIRST = v1.Hello.STOP_FIRST, v1.Hello.START_FIRST
 STEP, END = v1.ConsumeRequest, message_class("tributary.v1.RegisterRequest.End")
 ACK, CREDIT, DRAIN, SELECT = (message_class(f"tributary.v1.ConsumeRequest.{name}") for name in ("Ack", "Credit", "Drain", "Select"))
@@ -326,6 +326,3 @@ class WithSessions:
 def data_of(consumer, source):
     """The payloads of one source, in the order of their arrival."""
     return [each.data for name, _, _, each in consumer.ledger.events if name == source]
-
-
-__all__ = ["Consuming", "PAIR", "PER_CONSUMER", "SHARED", "Session", "Steered", "WithSessions", "connect", "data_of", "drain_step", "of"]
