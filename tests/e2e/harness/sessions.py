@@ -321,8 +321,3 @@ class WithSessions:
 
         consumer.wait(question, f"{source} is told as {v1.enum_name('ProducerState', state)}", patience)
         return latest()
-
-
-def data_of(consumer, source):
-    """The payloads of one source, in the order of their arrival."""
-    return [each.data for name, _, _, each in consumer.ledger.events if name == source]
