@@ -17,9 +17,17 @@ struct registration_wish {
 
 /* Rows for a verb's table; `at` is the offset of a struct registration_wish in its settings. */
 #define REGISTRATION_OPTIONS(at)                                                                                                           \
-    {0, "label", OPTION_LIST, "NAME=VALUE", (at) + offsetof(struct registration_wish, labels),                                             \
+    {0,                                                                                                                                    \
+     "label",                                                                                                                              \
+     OPTION_LIST,                                                                                                                          \
+     "NAME=VALUE",                                                                                                                         \
+     (at) + offsetof(struct registration_wish, labels),                                                                                    \
      "a label of the session, which selectors may ask for; may be repeated"},                                                              \
-        {0, "on-duplicate", OPTION_CHOICE, "replace|reject", (at) + offsetof(struct registration_wish, on_duplicate),                      \
+        {0,                                                                                                                                \
+         "on-duplicate",                                                                                                                   \
+         OPTION_CHOICE,                                                                                                                    \
+         "replace|reject",                                                                                                                 \
+         (at) + offsetof(struct registration_wish, on_duplicate),                                                                          \
          "where a session has the name: take it, or fail (default: replace)"},                                                             \
     {                                                                                                                                      \
         0, "handover", OPTION_CHOICE, "stop-first|start-first", (at) + offsetof(struct registration_wish, handover),                       \

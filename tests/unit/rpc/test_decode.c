@@ -52,7 +52,7 @@ Test(decode, refuses_what_is_malformed_and_says_where)
                "a\0b"),
          FAULT_BAD_UTF8, "name"}, /* protobuf-c would cut it here */
         {BYTES("\x50\x03"), FAULT_UNKNOWN_ENUM, "notices"},
-        {BYTES("\x50\x81\x80\x80\x80\x10"), FAULT_UNKNOWN_ENUM, "notices"},           /* 2^32 + 1 is not 1 */
+        {BYTES("\x50\x81\x80\x80\x80\x10"), FAULT_UNKNOWN_ENUM, "notices"}, /* 2^32 + 1 is not 1 */
         {BYTES("\x22\x02\x20\x06"), FAULT_UNKNOWN_ENUM, "buffer.overflow"},
         {BYTES("\x30\x80\x80\x80\x80\x10"), FAULT_OUT_OF_BOUNDS, "max_batch_events"}, /* 2^32 is not 0 */
         {BYTES("\x0a\x02\x12\x05"), FAULT_BAD_LENGTH, "selectors[0].topic"},
