@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/producers_show.h"
@@ -60,10 +61,13 @@ static int list(const struct settings *settings, struct tributary *client, const
     return EXITS_OK;
 }
 
-/* Again and again, until somebody asks to stop or nobody reads any more. A terminal is drawn anew; anything else is appended to. */
+/* Again and again, until somebody asks to stop, --max-time is over or nobody reads any more. A terminal is drawn anew; anything else is
+ * appended to. */
 static int watch(const struct settings *settings, struct tributary *client, const char *pattern, struct stop *stop)
 {
     const bool draws = isatty(STDOUT_FILENO) != 0 && settings->output == FORM_TEXT;
+    const int64_t max_ns = settings->common.max_time_ns;
+    const int64_t until_ns = max_ns > 0 ? clock_mono_ns() + max_ns : INT64_MAX;
     bool first = true;
 
     while (!stop_asked(stop)) {
@@ -75,7 +79,9 @@ static int watch(const struct settings *settings, struct tributary *client, cons
         if (fflush(stdout) != 0)
             return EXITS_OK;
         first = false;
-        stop_wait(stop, -1, settings->every_ns);
+        if (clock_mono_ns() >= until_ns)
+            return EXITS_DEADLINE;
+        stop_wait(stop, -1, MIN_OF(settings->every_ns, until_ns - clock_mono_ns()));
     }
     return EXITS_OK;
 }
