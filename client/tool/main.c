@@ -1,7 +1,17 @@
 /* main.c - the program `tributary`. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "client/tool/exits.h"
 #include "client/tool/verbs.h"
 
+/* Output that was lost is a failure, unless it was the reader who left. */
 int main(int argc, char **argv)
 {
-    return tool_run(argc - 1, argv + 1);
+    const int result = tool_run(argc - 1, argv + 1);
+    int lost = 0;
+
+    if (fflush(stdout) != 0)
+        lost = errno;
+    return lost != 0 && lost != EPIPE && result == EXITS_OK ? EXITS_ERROR : result;
 }

@@ -96,8 +96,10 @@ static bool emit(struct serve *serve, struct job *job, const char *line, size_t 
         serve->events++;
     else if (code == TRIBUTARY_RESOURCE_EXHAUSTED)
         job->full = true;
-    else
+    else {
         give_up(serve, job);
+        terminate(job); /* nobody will stop a command that nobody hears */
+    }
     return code == TRIBUTARY_OK;
 }
 
@@ -310,6 +312,7 @@ static void read_all(struct serve *serve)
 static void ask_all(struct serve *serve)
 {
     serve->leaving = true;
+    serve->leave_ns = clock_mono_ns() + FINISH_NS;
     list_each(node, safe, &serve->jobs) {
         struct job *job = container_of(node, struct job, node);
 
@@ -317,6 +320,17 @@ static void ask_all(struct serve *serve)
         job->paused = false;
         terminate(job);
         listen_to(serve, job);
+    }
+}
+
+/* A consumer that holds its activation back does not hold up the end. */
+static void give_up_all(struct serve *serve)
+{
+    list_each(node, safe, &serve->jobs) {
+        struct job *job = container_of(node, struct job, node);
+
+        if (!job->over)
+            give_up(serve, job);
     }
 }
 
@@ -352,6 +366,8 @@ void serve_run(struct serve *serve)
     for (;;) {
         int64_t next_ns = INT64_MAX;
 
+        if (serve->leaving && (serve->stop.signals > 1 || clock_mono_ns() >= serve->leave_ns))
+            give_up_all(serve);
         obey_all(serve);
         next_ns = settle_all(serve);
         if (stop_asked(&serve->stop) && !serve->leaving)
@@ -363,6 +379,8 @@ void serve_run(struct serve *serve)
                 spawn_signal(&container_of(node, struct job, node)->spawn, SIGKILL);
         }
         signals = serve->stop.signals;
+        if (serve->leaving && clock_mono_ns() < serve->leave_ns)
+            next_ns = MIN_OF(next_ns, serve->leave_ns);
         stop_wait(&serve->stop, serve->epoll_fd, next_ns == INT64_MAX ? INT64_MAX : MAX_OF(next_ns - clock_mono_ns(), 0));
         read_all(serve);
     }

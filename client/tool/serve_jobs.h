@@ -39,7 +39,8 @@ struct serve {
     struct list jobs;
     int epoll_fd, child_fd;
     uint64_t commands, events;
-    bool leaving; /* everything is being stopped */
+    bool leaving;     /* everything is being stopped */
+    int64_t leave_ns; /* then: what is not sent by this moment is nobody's */
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
