@@ -43,7 +43,7 @@ struct server {
     bool forced;
 };
 
-/* Makes and starts everything; what failed is logged. On failure nothing runs and server_free() has been done. */
+/* Makes and starts everything; what failed is logged. On failure, too, server_free() must follow. */
 MUST_CHECK struct status server_start(struct server *server, const struct options *options);
 /* Serves until a signal ended it. Returns the exit status. */
 int server_run(struct server *server);

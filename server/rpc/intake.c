@@ -117,8 +117,11 @@ static void offer(struct intake *intake)
         return;
     }
     chunk_release(chunk);
-    if (err == ERR_AGAIN)
+    if (err == ERR_AGAIN) {
+        if (!call_alive(intake->call))
+            intake_give_up(intake); /* it was lost before there was anything to give up */
         return;
+    }
     intake->blocked = false;
     deal(intake, err ? fault_set(&intake->fault, FAULT_DRAINING, "", "") : FAULT_NONE);
     call_drop(intake->call);

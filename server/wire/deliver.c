@@ -124,6 +124,7 @@ static bool send(struct deliver *deliver, int64_t now_ns)
         chan_lost(deliver->chan, &deliver->take, LOSS_CONSUMER_GONE);
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
         call_cut(deliver->call, &fault);
+        deliver_stop(deliver); /* lost() follows; until then a timer would lie in the past */
         return true;
     }
     count_add(COUNT_MESSAGES_OUT, 1);
@@ -154,7 +155,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 /* While it holds for linger, only that counts: a heartbeat or Progress that is due meanwhile goes with what is held. A timer for it would
  * lie in the past, and fire without end. */
-static void arm(struct deliver *deliver, bool holds)
+static void arm(struct deliver *deliver, bool holds, int64_t now_ns)
 {
     int64_t at_ns = chan_stall_until(deliver->chan);
 
@@ -172,7 +173,7 @@ static void arm(struct deliver *deliver, bool holds)
         if (deliver->moved)
             at_ns = earlier(at_ns, deliver->told_at_ns + deliver->settings.progress_ns);
     }
-    wire_timer_set(deliver->thread, &deliver->timer, at_ns);
+    wire_timer_set(deliver->thread, &deliver->timer, MAX_OF(at_ns, now_ns + 1)); /* never twice in one turn */
 }
 
 /* The one place that decides: send, wait, or end. */
@@ -186,6 +187,7 @@ static void look(struct deliver *deliver, int64_t now_ns)
         struct fault fault;
         fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(deliver->settings.write_ns / NS_PER_MS), "ms without progress");
         call_cut(deliver->call, &fault);
+        deliver_stop(deliver);
         return;
     }
     if (state == CHAN_CLOSED && deliver->closed_at_ns == INT64_MAX)
@@ -209,7 +211,8 @@ static void look(struct deliver *deliver, int64_t now_ns)
             return;
         }
     }
-    arm(deliver, holds);
+    if (!deliver->stopped)
+        arm(deliver, holds, now_ns);
 }
 
 static void on_tick_end(struct wire_ready *ready, int64_t now_ns)

@@ -124,6 +124,14 @@ enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_n
     return FAULT_NONE;
 }
 
+static void keep(struct inlet *inlet)
+{
+    pthread_mutex_lock(&inlet->lock);
+    if (!inlet->history)
+        inlet->history = history_new();
+    pthread_mutex_unlock(&inlet->lock);
+}
+
 void history_begin(struct hub *hub)
 {
     struct map_node *node = NULL;
@@ -131,13 +139,11 @@ void history_begin(struct hub *hub)
     if (hub->keeps_history)
         return;
     hub->keeps_history = true;
-    while ((node = map_next(&hub->producers, node))) {
-        struct inlet *inlet = &container_of(node, struct producer, name)->inlet;
-
-        pthread_mutex_lock(&inlet->lock);
-        inlet->history = history_new();
-        pthread_mutex_unlock(&inlet->lock);
-    }
+    while ((node = map_next(&hub->producers, node)))
+        keep(&container_of(node, struct producer, name)->inlet);
+    /* Those that wait for a name are not in the map. */
+    list_each(one, safe, &hub->sessions)
+        keep(&container_of(one, struct session, link)->producer.inlet);
 }
 
 /* ---- the whole ---- */
