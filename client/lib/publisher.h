@@ -46,6 +46,7 @@ struct tributary_publisher {
     uint32_t attempt;      /* since the last confirmation */
     uint64_t batch_number; /* the last one sent on this stream */
     bool connected;        /* this stream carried a message */
+    int64_t lost_ns;       /* when such a stream was lost; 0: none was */
     bool loaded;           /* the last message was well filled */
 
     struct post work;

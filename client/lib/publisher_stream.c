@@ -53,7 +53,7 @@ static void refuse_all(struct tributary_publisher *publisher, const struct tribu
         refuse(publisher, batch, why);
 }
 
-/* Batches older than `give_up_ns` go; they stand in the order of their age. */
+/* Batches that have been without a connection for `give_up_ns` go; they stand in the order of their age. */
 static void refuse_expired(struct tributary_publisher *publisher)
 {
     const struct tributary_refused why = {TRIBUTARY_UNAVAILABLE, "", "given up: no connection for too long", 0, 0};
@@ -63,10 +63,10 @@ static void refuse_expired(struct tributary_publisher *publisher)
 
     if (limit_ns < 0)
         return;
-    while ((batch = first_of(&publisher->again)) != NULL && now_ns - batch->born_ns >= limit_ns)
+    while ((batch = first_of(&publisher->again)) != NULL && now_ns - MAX_OF(batch->born_ns, publisher->lost_ns) >= limit_ns)
         refuse(publisher, batch, &why);
     while (list_empty(&publisher->again) && (batch = publisher_take_any(publisher)) != NULL) {
-        if (now_ns - batch->born_ns >= limit_ns)
+        if (now_ns - MAX_OF(batch->born_ns, publisher->lost_ns) >= limit_ns)
             refuse(publisher, batch, &why);
         else
             list_append(&publisher->again, &batch->node);
@@ -200,6 +200,9 @@ static void pause_sending(struct tributary_publisher *publisher, const struct tr
     const int64_t pause_ns = client_pause_ns(publisher->client, publisher->attempt++);
 
     move(publisher, PUBLISHER_PAUSED);
+    if (publisher->connected)
+        publisher->lost_ns = clock_mono_ns();
+    publisher->connected = false;
     pthread_mutex_lock(&publisher->lock);
     publisher->figures.reconnects++;
     pthread_mutex_unlock(&publisher->lock);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/registration.h"
@@ -44,6 +45,15 @@ static int prepare(const struct verb *verb, const struct settings *settings, str
     return EXITS_OK;
 }
 
+/* It was --max-time that ended it, and not --for, a signal, or the server. */
+static bool max_time_is_over(const struct settings *settings, const struct serve *serve)
+{
+    const int64_t max_ns = settings->common.max_time_ns;
+
+    return max_ns > 0 && (settings->for_ns == 0 || max_ns < settings->for_ns) && serve->stop.signals == 0 &&
+           clock_mono_ns() >= serve->stop.until_ns;
+}
+
 static int serve_all(const struct verb *verb, const struct settings *settings, struct serve *serve, struct tributary *client)
 {
     const struct tributary_session_watch watch = serve_watch(serve);
@@ -70,6 +80,8 @@ static int serve_all(const struct verb *verb, const struct settings *settings, s
         fprintf(stderr, "served %" PRIu64 " activation%s with %" PRIu64 " event%s as %s\n", serve->commands,
                 serve->commands == 1 ? "" : "s", serve->events, serve->events == 1 ? "" : "s", serve->name);
     ended = atomic_load(&serve->ended_code);
+    if ((ended == TRIBUTARY_OK || ended == TRIBUTARY_CANCELLED) && max_time_is_over(settings, serve))
+        return EXITS_DEADLINE;
     return ended == TRIBUTARY_CANCELLED ? EXITS_OK : link_exit_code((enum tributary_code)ended);
 }
 
