@@ -120,7 +120,9 @@ class Serve(Case):
         self.assertIn("ended by signal 9", line)
 
     def test_a_consumer_that_leaves_ends_its_command_and_what_that_started(self):
-        self.serve("echo $$ > %s; trap 'echo asked > %s; exit 0' TERM; sleep 60 & echo $! > %s; echo up; wait" %
+        # A signal between the shell's fork and its exec would be lost: "up" comes when the child is a sleep.
+        self.serve("echo $$ > %s; trap 'echo asked > %s; exit 0' TERM; sleep 60 & echo $! > %s; "
+                   "while [ \"$(cat /proc/$!/comm)\" != sleep ]; do :; done; echo up; wait" %
                    (self.path("pid"), self.path("asked"), self.path("child")))
         sub = self.start("sub", "-n", "1", "-o", "raw")
         self.assertEqual(self.end(sub)[0], "up\n")
