@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/framing.h"
-#include "server/wire/message.h"
+#include "server/wire/core.h"
 
 /* A tick takes at most so many completions, so that what they produced leaves soon. */
 #define TICK_COMPLETIONS 16
@@ -240,42 +240,6 @@ static void do_adopt(struct task *task)
     free(adoption);
 }
 
-static grpc_server *make_server(const struct wire_settings *settings)
-{
-    grpc_resource_quota *quota = grpc_resource_quota_create("wire");
-
-    grpc_resource_quota_resize(quota, settings->resource_quota_bytes);
-    grpc_arg args[] = {
-#define NUMBER(name, number) {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)(name), .value.integer = (int)(number)}
-        NUMBER(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        NUMBER(GRPC_ARG_MAX_CONCURRENT_STREAMS, settings->max_calls_per_connection),
-        NUMBER(GRPC_ARG_MAX_METADATA_SIZE, 8192),
-        NUMBER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, settings->max_message_bytes),
-        NUMBER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
-        NUMBER(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
-        NUMBER(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        NUMBER(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 256 * 1024),
-        NUMBER(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 256 * 1024),
-        NUMBER(GRPC_ARG_TCP_READ_CHUNK_SIZE, 16 * 1024),
-        NUMBER(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, WIRE_READ_MOST),
-        NUMBER(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5000),
-        NUMBER(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 300000),
-        NUMBER(GRPC_ARG_KEEPALIVE_TIME_MS, 15000),
-        NUMBER(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000),
-        NUMBER(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-        NUMBER(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000),
-        NUMBER(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2),
-        NUMBER(GRPC_ARG_ENABLE_CHANNELZ, 0),
-#undef NUMBER
-        {.type = GRPC_ARG_POINTER,
-         .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
-         .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
-    };
-    grpc_server *server = grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args}, NULL);
-    grpc_resource_quota_unref(quota);
-    return server;
-}
-
 struct status wire_thread_new(const struct wire_settings *settings, struct wire_thread **thread_out)
 {
     struct wire_thread *thread = calloc(1, sizeof(*thread));
@@ -288,7 +252,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
     thread->shutdown.run = do_shutdown;
     thread->cancel.run = do_cancel;
     thread->queue = grpc_completion_queue_create_for_next(NULL);
-    thread->server = make_server(settings);
+    thread->server = core_server(settings);
     grpc_server_register_completion_queue(thread->server, thread->queue, NULL);
     thread->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
     thread->waker = grpc_channel_create_call(thread->lame, NULL, GRPC_PROPAGATE_DEFAULTS, thread->queue,

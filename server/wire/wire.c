@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "server/wire/core.h"
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
@@ -19,6 +20,7 @@ void wire_init(void)
 {
     gpr_set_log_function(write_core_line);
     gpr_set_log_verbosity(log_wants(LOG_DEBUG) ? GPR_LOG_SEVERITY_INFO : GPR_LOG_SEVERITY_ERROR);
+    core_quicken();
     grpc_init();
 }
 

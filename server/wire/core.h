@@ -1,0 +1,16 @@
+/* core.h - what is asked of the gRPC core, and of what lies under it. */
+#ifndef TRIBUTARY_SERVER_WIRE_CORE_H
+#define TRIBUTARY_SERVER_WIRE_CORE_H
+
+#include <grpc/grpc.h>
+
+#include "server/wire/thread.h"
+
+/* Debian builds Abseil, whose mutexes the core uses, with its deadlock detector on: each lock is looked up in a graph. Switches that off,
+ * for the process; where Abseil does not offer it, nothing happens. Once, before the first server is made. */
+void core_quicken(void);
+
+/* A server with our arguments and limits, not started. The caller destroys it. */
+grpc_server *core_server(const struct wire_settings *settings);
+
+#endif
