@@ -60,6 +60,11 @@ static const struct option *find(const struct verb *verb, const char *name, size
     return option != NULL ? option : find_in(common_options, common_option_count, name, size, letter);
 }
 
+bool cli_is_replaced(const struct verb *verb, const struct option *common_option)
+{
+    return find_in(verb->options, verb->option_count, common_option->name, strlen(common_option->name), 0) != NULL;
+}
+
 static bool takes_value(const struct option *option)
 {
     return option->kind != OPTION_FLAG && option->kind != OPTION_IGNORED;
@@ -108,6 +113,8 @@ static bool store(const struct reading *reading, const struct option *option, co
         return list_add(place, value);
     case OPTION_NUMBER:
         return number_parse(value, place);
+    case OPTION_COUNT:
+        return count_parse(value, place);
     case OPTION_BYTES:
         return bytes_parse(value, place);
     case OPTION_DURATION:

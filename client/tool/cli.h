@@ -13,6 +13,7 @@ enum option_kind {
     OPTION_TEXT,     /* const char * */
     OPTION_LIST,     /* struct text_list: may be given several times */
     OPTION_NUMBER,   /* uint64_t */
+    OPTION_COUNT,    /* uint64_t: 4096, 20k, 1.5M */
     OPTION_BYTES,    /* uint64_t: 4096, 64KiB, 4MiB */
     OPTION_DURATION, /* int64_t, nanoseconds: 10, 1.5s, 500ms, 1m30s; a bare number counts seconds */
     OPTION_EVERY,    /* the same, and the value may be left out: then it is EVERY_DEFAULT_NS */
@@ -64,6 +65,9 @@ struct common {
 };
 extern const struct option common_options[];
 extern const size_t common_option_count;
+
+/* The verb has an option of the same name, which says something else and wins. */
+bool cli_is_replaced(const struct verb *verb, const struct option *common_option);
 
 /* Reads a command line into `settings`, whose first member is a `struct common`, and the words that are no options into `arguments`.
  * False: *exit_out says what to exit with, and everything was said: help on standard output, or what is wrong on standard error. */

@@ -70,6 +70,31 @@ static void put_words(const char *first)
     }
 }
 
+/* The first words that second ones follow, each with `between` behind it but for the last, or as a row that lists the second ones. */
+static void put_groups(const char *between)
+{
+    size_t count = 0;
+    const struct verb *const *verbs = verbs_all(&count);
+    char last[64] = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = verbs[i]->name;
+        char first[sizeof(last)];
+
+        snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, " "), name);
+        if (strchr(name, ' ') == NULL || strcmp(first, last) == 0)
+            continue;
+        if (between != NULL) {
+            printf("%s%s", last[0] != '\0' ? between : "", first);
+        } else {
+            printf("    %s) words='", first);
+            put_words(first);
+            printf("' ;;\n");
+        }
+        snprintf(last, sizeof(last), "%s", first);
+    }
+}
+
 static void put_bash(void)
 {
     size_t count = 0;
@@ -84,14 +109,14 @@ static void put_bash(void)
            "    if [ \"$COMP_CWORD\" -le \"$at\" ]; then\n"
            "        COMPREPLY=($(compgen -W 'help");
     put_words(NULL);
-    printf("' -- \"$now\"))\n        return\n    fi\n    case $verb in\n    producers) words='");
-    put_words("producers");
-    printf("' ;;\n    subs) words='");
-    put_words("subs");
-    printf("' ;;\n    completion) words='bash zsh' ;;\n    esac\n"
+    printf("' -- \"$now\"))\n        return\n    fi\n    case $verb in\n");
+    put_groups(NULL);
+    printf("    completion) words='bash zsh' ;;\n    esac\n"
            "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ] && [ \"${now#-}\" = \"$now\" ]; then\n"
            "        COMPREPLY=($(compgen -W \"$words\" -- \"$now\"))\n        return\n    fi\n"
-           "    case $verb in producers | subs) verb=\"$verb ${COMP_WORDS[at+1]}\" ;; esac\n"
+           "    case $verb in ");
+    put_groups(" | ");
+    printf(") verb=\"$verb ${COMP_WORDS[at+1]}\" ;; esac\n"
            "    words=\n"
            "    case $verb in\n");
     for (size_t i = 0; i < count; i++)

@@ -11,7 +11,8 @@
 
 static const struct verb *const verbs[] = {&verb_pub,          &verb_sub,           &verb_serve,        &verb_status,
                                            &verb_producers_ls, &verb_producers_get, &verb_producers_rm, &verb_producers_drain,
-                                           &verb_subs_ls,      &verb_subs_kick,     &verb_completion,   &verb_version};
+                                           &verb_subs_ls,      &verb_subs_kick,     &verb_bench_pub,    &verb_bench_sub,
+                                           &verb_completion,   &verb_version};
 
 static const struct exit_meaning exit_codes[] = {
     {EXITS_OK, "done; also when the reader of standard output went away"},
@@ -19,7 +20,7 @@ static const struct exit_meaning exit_codes[] = {
     {EXITS_USAGE, "the command line is at fault; nothing was done"},
     {EXITS_UNAVAILABLE, "the server cannot be reached, or is going away"},
     {EXITS_NOT_FOUND, "no such producer, subscription or service"},
-    {EXITS_LOSS, "sub --fail-on-loss: events were lost"},
+    {EXITS_LOSS, "sub --fail-on-loss, bench: events were lost, or came out of order"},
     {EXITS_DEADLINE, "--max-time passed, or there was no answer in time"},
 };
 
@@ -62,8 +63,10 @@ void help_verb(FILE *out, const struct verb *verb)
     for (size_t i = 0; i < verb->option_count; i++)
         print_option(out, &verb->options[i]);
     fprintf(out, "\nOptions of every verb:\n");
-    for (size_t i = 0; i < common_option_count; i++)
-        print_option(out, &common_options[i]);
+    for (size_t i = 0; i < common_option_count; i++) {
+        if (!cli_is_replaced(verb, &common_options[i]))
+            print_option(out, &common_options[i]);
+    }
     if (verb->example_count > 0)
         fprintf(out, "\nExamples:\n");
     for (size_t i = 0; i < verb->example_count; i++)

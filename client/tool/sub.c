@@ -173,16 +173,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'p', "producer", OPTION_LIST, "PATTERN", AT(lists.producers), "events of these producers; may be repeated, as may the next five"},
-    {'t', "topic", OPTION_LIST, "PATTERN", AT(lists.topics), "events about these topics"},
-    {'k', "key", OPTION_LIST, "PATTERN", AT(lists.keys), "events with one of these keys"},
-    {0, "type", OPTION_LIST, "PATTERN", AT(lists.types), "events of one of these types"},
-    {'H', "header", OPTION_LIST, "NAME=PATTERN", AT(lists.headers), "events that carry all of these headers"},
-    {'l', "label", OPTION_LIST, "NAME=PATTERN", AT(lists.labels), "events of sessions that carry all of these labels"},
-    {0, "exclude-producer", OPTION_LIST, "PATTERN", AT(lists.exclude_producers), "but not these"},
-    {0, "exclude-topic", OPTION_LIST, "PATTERN", AT(lists.exclude_topics), "nor these"},
-    {0, "exclude-key", OPTION_LIST, "PATTERN", AT(lists.exclude_keys), "nor these"},
-    {0, "exclude-type", OPTION_LIST, "PATTERN", AT(lists.exclude_types), "nor these"},
+    WISH_OPTIONS(AT(lists)),
     {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
      "what a full channel does (default: drop-oldest; block for producers that are asked per consumer)"},
     {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", AT(fallback), "with block: what happens after --block-timeout"},

@@ -47,7 +47,7 @@ void table_put_moment(json_t *object, const char *name, uint64_t unix_nano)
 
 void table_print_json(json_t *object)
 {
-    char *text = json_dumps(object, JSON_COMPACT);
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
     if (text != NULL)
         puts(text);

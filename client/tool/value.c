@@ -104,6 +104,21 @@ bool duration_parse(const char *text, int64_t *ns_out)
     return true;
 }
 
+bool count_parse(const char *text, uint64_t *count_out)
+{
+    static const struct unit units[] = {{"k", 1000}, {"K", 1000}, {"M", 1000000}, {"G", 1000000000}};
+    uint64_t whole = 0;
+    uint64_t part = 0;
+    const char *at = decimal(text, &whole, &part);
+    const struct unit *unit = at != NULL ? unit_at(at, units, ARRAY_LEN(units)) : NULL;
+    const uint64_t size = unit != NULL ? unit->size : 1;
+
+    if (at == NULL || at[unit != NULL ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 || whole > UINT64_MAX / size - 1)
+        return false;
+    *count_out = whole * size + part * size / NS_PER_S;
+    return true;
+}
+
 bool bytes_parse(const char *text, uint64_t *bytes_out)
 {
     static const char *const endings[] = {"", "B", "iB"};

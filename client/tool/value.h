@@ -12,6 +12,9 @@ bool duration_parse(const char *text, int64_t *ns_out);
 /* "4096", "64KiB", "4M": units K, M, G, with or without "iB" or "B", all of 1024. False: not one, or above 64 bits. */
 bool bytes_parse(const char *text, uint64_t *bytes_out);
 
+/* "4096", "20k", "1.5M": units k (or K), M, G, of 1000. False: not one, no whole number, or above 64 bits. */
+bool count_parse(const char *text, uint64_t *count_out);
+
 /* Digits only. */
 bool number_parse(const char *text, uint64_t *number_out);
 

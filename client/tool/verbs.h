@@ -14,6 +14,8 @@ extern const struct verb verb_producers_rm;    /* producers_rm.c */
 extern const struct verb verb_producers_drain; /* producers_rm.c */
 extern const struct verb verb_subs_ls;         /* subs.c */
 extern const struct verb verb_subs_kick;       /* subs.c */
+extern const struct verb verb_bench_pub;       /* bench_pub.c */
+extern const struct verb verb_bench_sub;       /* bench_sub.c */
 extern const struct verb verb_completion;      /* completion.c */
 extern const struct verb verb_version;         /* version.c */
 

@@ -12,6 +12,23 @@ struct wish_lists {
     struct text_list exclude_producers, exclude_topics, exclude_keys, exclude_types;
 };
 
+/* Rows for a verb's table; `at` is the offset of a struct wish_lists in its settings. */
+#define WISH_ROW(at, letter, name, value, list, help)                                                                                      \
+    {                                                                                                                                      \
+        letter, name, OPTION_LIST, value, (at) + offsetof(struct wish_lists, list), help                                                   \
+    }
+#define WISH_OPTIONS(at)                                                                                                                   \
+    WISH_ROW(at, 'p', "producer", "PATTERN", producers, "events of these producers; may be repeated, as may the next five"),               \
+        WISH_ROW(at, 't', "topic", "PATTERN", topics, "events about these topics"),                                                        \
+        WISH_ROW(at, 'k', "key", "PATTERN", keys, "events with one of these keys"),                                                        \
+        WISH_ROW(at, 0, "type", "PATTERN", types, "events of one of these types"),                                                         \
+        WISH_ROW(at, 'H', "header", "NAME=PATTERN", headers, "events that carry all of these headers"),                                    \
+        WISH_ROW(at, 'l', "label", "NAME=PATTERN", labels, "events of sessions that carry all of these labels"),                           \
+        WISH_ROW(at, 0, "exclude-producer", "PATTERN", exclude_producers, "but not these"),                                                \
+        WISH_ROW(at, 0, "exclude-topic", "PATTERN", exclude_topics, "nor these"),                                                          \
+        WISH_ROW(at, 0, "exclude-key", "PATTERN", exclude_keys, "nor these"),                                                              \
+        WISH_ROW(at, 0, "exclude-type", "PATTERN", exclude_types, "nor these")
+
 struct wish {
     struct tributary_selector selectors[WISH_SELECTORS_MOST];
     size_t selector_count; /* 0: everything */

@@ -1,0 +1,231 @@
+/* bench_check.c - two books are kept: of each source the next sequence, of each producer of each run the next number. Events
+ * of one source come in runs, so a name is compared with the latest one before it is looked up. */
+#include "client/tool/bench_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/tool/bench_mark.h"
+
+#define GAPS_MOST 16u /* of one producer that are remembered; what fills an older one counts as a duplicate */
+
+struct gap {
+    uint64_t first, end; /* numbers from `first` on, without `end` */
+};
+
+struct origin {
+    struct map_node node;
+    struct origin_key {
+        uint64_t run;
+        uint64_t producer;
+    } key;
+    uint64_t next;
+    struct gap gaps[GAPS_MOST];
+    size_t gap_count;
+};
+
+struct check_source {
+    struct map_node node;
+    struct origin *origin; /* of its latest mark */
+    uint64_t epoch;
+    uint64_t next; /* sequence; 0: any */
+    char name[];
+};
+
+void check_init(struct check *check)
+{
+    check->host = mark_host();
+    map_init(&check->sources);
+    map_init(&check->origins);
+}
+
+void check_fini(struct check *check)
+{
+    struct map_node *node = NULL;
+
+    while ((node = map_next(&check->sources, NULL)) != NULL) {
+        map_remove(&check->sources, node);
+        free(container_of(node, struct check_source, node));
+    }
+    while ((node = map_next(&check->origins, NULL)) != NULL) {
+        map_remove(&check->origins, node);
+        free(container_of(node, struct origin, node));
+    }
+    map_fini(&check->sources);
+    map_fini(&check->origins);
+}
+
+static bool is_named(const struct check_source *source, struct tributary_bytes name)
+{
+    return source != NULL && source->node.key.size == name.size && (name.size == 0 || memcmp(source->name, name.at, name.size) == 0);
+}
+
+/* NULL: out of memory, or one too many. */
+static struct check_source *find_source(struct check *check, struct tributary_bytes name)
+{
+    struct map_node *node = map_find(&check->sources, (struct bytes){name.at, name.size});
+    struct check_source *source = NULL;
+
+    if (node != NULL)
+        return container_of(node, struct check_source, node);
+    if (check->sources.count >= CHECK_NAMES_MOST || (source = calloc(1, sizeof(*source) + name.size)) == NULL)
+        return NULL;
+    if (name.size > 0)
+        memcpy(source->name, name.at, name.size);
+    source->node.key = (struct bytes){(const uint8_t *)source->name, name.size};
+    if (map_add(&check->sources, &source->node) == ERR_OK)
+        return source;
+    free(source);
+    return NULL;
+}
+
+/* Where the run is older than the subscription, the numbers before its first one are none of ours. */
+static void expect(struct check *check, struct origin *origin, const struct mark *mark)
+{
+    check->sums.producers++;
+    if ((int64_t)mark->run < check->since_wall_ns) {
+        check->sums.before += mark->number;
+        origin->next = mark->number;
+    }
+}
+
+static struct origin *find_origin(struct check *check, const struct mark *mark)
+{
+    const struct origin_key key = {mark->run, mark->producer};
+    struct map_node *node = map_find(&check->origins, (struct bytes){(const uint8_t *)&key, sizeof(key)});
+    struct origin *origin = NULL;
+
+    if (node != NULL)
+        return container_of(node, struct origin, node);
+    if (check->origins.count >= CHECK_NAMES_MOST || (origin = calloc(1, sizeof(*origin))) == NULL)
+        return NULL;
+    origin->key = key;
+    origin->node.key = (struct bytes){(const uint8_t *)&origin->key, sizeof(origin->key)};
+    if (map_add(&check->origins, &origin->node) == ERR_OK) {
+        expect(check, origin, mark);
+        return origin;
+    }
+    free(origin);
+    return NULL;
+}
+
+static void check_sequence(struct check *check, struct check_source *source, const struct tributary_delivery *delivery)
+{
+    const uint64_t sequence = delivery->sequence;
+
+    if (delivery->epoch > source->epoch) {
+        source->epoch = delivery->epoch;
+        source->next = 0;
+    }
+    if (delivery->epoch < source->epoch || sequence < source->next) {
+        check->sums.disorder++;
+        return;
+    }
+    if (sequence > source->next && source->next > 0) {
+        check->sums.sequence_holes++;
+        check->sums.sequence_missing += sequence - source->next;
+    }
+    source->next = sequence + 1;
+}
+
+static void open_gap(struct check *check, struct origin *origin, uint64_t end)
+{
+    check->sums.holes++;
+    check->sums.missing += end - origin->next;
+    if (origin->gap_count == GAPS_MOST)
+        memmove(origin->gaps, origin->gaps + 1, --origin->gap_count * sizeof(origin->gaps[0]));
+    origin->gaps[origin->gap_count++] = (struct gap){origin->next, end};
+}
+
+/* A number that is lower than expected: it fills a gap, or came before. */
+static void check_late(struct check *check, struct origin *origin, uint64_t number)
+{
+    for (size_t i = 0; i < origin->gap_count; i++) {
+        struct gap *gap = &origin->gaps[i];
+        const struct gap rest = {number + 1, gap->end};
+
+        if (number < gap->first || number >= gap->end)
+            continue;
+        gap->end = number;
+        if (rest.first < rest.end && gap->first == gap->end)
+            *gap = rest;
+        else if (rest.first < rest.end && origin->gap_count < GAPS_MOST)
+            origin->gaps[origin->gap_count++] = rest;
+        check->sums.missing--;
+        check->sums.disorder++;
+        return;
+    }
+    check->sums.duplicates++;
+}
+
+static void check_number(struct check *check, struct origin *origin, uint64_t number)
+{
+    if (number == origin->next) {
+        origin->next++;
+        return;
+    }
+    if (number < origin->next) {
+        check_late(check, origin, number);
+        return;
+    }
+    open_gap(check, origin, number);
+    origin->next = number + 1;
+}
+
+void check_event(struct check *check, const struct tributary_delivery *delivery, int64_t now_ns)
+{
+    struct mark mark;
+
+    check->sums.events++;
+    check->sums.bytes += delivery->event.data.size;
+    if (!is_named(check->source, delivery->source))
+        check->source = find_source(check, delivery->source);
+
+    struct check_source *source = check->source;
+
+    if (source != NULL && !check->no_sequences)
+        check_sequence(check, source, delivery);
+    if (source == NULL || !mark_read(delivery->event.data, &mark)) {
+        check->sums.unchecked++;
+        return;
+    }
+    if (source->origin == NULL || source->origin->key.run != mark.run || source->origin->key.producer != mark.producer)
+        source->origin = find_origin(check, &mark);
+    if (source->origin == NULL) {
+        check->sums.unchecked++;
+        return;
+    }
+    check_number(check, source->origin, mark.number);
+    if (mark.host == check->host)
+        histogram_add(&check->latency, now_ns - mark.time_ns);
+}
+
+void check_lost(struct check *check, const struct tributary_lost *lost)
+{
+    check->sums.lost += lost->count;
+    check->sums.lost_bytes += lost->bytes;
+    check->sums.lost_unknown |= lost->count_unknown;
+}
+
+void check_sums_add(struct check_sums *into, const struct check_sums *other)
+{
+    into->events += other->events;
+    into->bytes += other->bytes;
+    into->unchecked += other->unchecked;
+    into->producers += other->producers;
+    into->before += other->before;
+    into->holes += other->holes;
+    into->missing += other->missing;
+    into->disorder += other->disorder;
+    into->duplicates += other->duplicates;
+    into->sequence_holes += other->sequence_holes;
+    into->sequence_missing += other->sequence_missing;
+    into->lost += other->lost;
+    into->lost_bytes += other->lost_bytes;
+    into->lost_unknown |= other->lost_unknown;
+}
+
+bool check_failed_by(const struct check_sums *sums)
+{
+    return sums->holes + sums->disorder + sums->sequence_holes + sums->lost > 0 || sums->lost_unknown;
+}

@@ -1,0 +1,410 @@
+/* bench_sub.c - `tributary bench sub`: subscribers that check everything, and how fast that was. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/tool/bench_report.h"
+#include "client/tool/bench_subscriber.h"
+#include "client/tool/exits.h"
+#include "client/tool/link.h"
+#include "client/tool/table.h"
+#include "client/tool/verbs.h"
+#include "client/tool/wish.h"
+
+#define SUBSCRIBERS_MOST 1000u
+#define START_NS (10 * NS_PER_S) /* until all have subscribed */
+#define USUAL_PRODUCERS "bench-*"
+
+struct settings {
+    struct common common;
+    struct report_wish report;
+    struct wish_lists lists;
+    uint64_t subscribers, events, buffer_events, buffer_bytes;
+    int64_t block_timeout_ns, idle_ns;
+    unsigned overflow;
+    const char *ready_file;
+};
+
+struct bench {
+    const struct settings *settings;
+    struct stop stop;
+    struct bench_crowd crowd;
+    uint32_t count;
+    struct bench_subscriber *subscribers;
+    int64_t cpu_ended_ns;
+};
+
+/* Why it ended. */
+enum reason { STILL, REACHED, ASKED, IDLE, TIME_OVER, NOT_STARTED, READY_FAILED };
+
+static int check_settings(const struct verb *verb, const struct settings *settings)
+{
+    if (settings->subscribers < 1 || settings->subscribers > SUBSCRIBERS_MOST)
+        return cli_wrong(verb, "--subscribers: %" PRIu64 " is not from 1 to %u", settings->subscribers, SUBSCRIBERS_MOST);
+    if (settings->buffer_events < 1 || settings->buffer_events > UINT32_MAX)
+        return cli_wrong(verb, "--buffer-events: %" PRIu64 " is not from 1 to %u", settings->buffer_events, UINT32_MAX);
+    return EXITS_OK;
+}
+
+/* A filter within a producer's events makes holes in its sequences. */
+static bool filters_within(const struct wish_lists *lists)
+{
+    return lists->topics.count + lists->keys.count + lists->types.count + lists->headers.count + lists->exclude_topics.count +
+               lists->exclude_keys.count + lists->exclude_types.count >
+           0;
+}
+
+struct sight {
+    uint64_t events, bytes, faults;
+};
+
+static struct sight look(const struct bench *bench)
+{
+    struct sight sight = {0};
+
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct bench_subscriber *subscriber = &bench->subscribers[i];
+
+        sight.events += atomic_load_explicit(&subscriber->events, memory_order_relaxed);
+        sight.bytes += atomic_load_explicit(&subscriber->bytes, memory_order_relaxed);
+        sight.faults += atomic_load_explicit(&subscriber->faults, memory_order_relaxed);
+    }
+    return sight;
+}
+
+static bool any_failed(const struct bench *bench)
+{
+    for (uint32_t i = 0; i < bench->count; i++) {
+        if (atomic_load(&bench->subscribers[i].failed))
+            return true;
+    }
+    return false;
+}
+
+/* So that a script knows when it may begin to publish. */
+static enum reason say_ready(const struct bench *bench)
+{
+    const char *path = bench->settings->ready_file;
+    FILE *file = NULL;
+    bool written = false;
+
+    if (!bench->settings->report.quiet)
+        fprintf(stderr, "tributary: subscribed\n");
+    if (path == NULL)
+        return STILL;
+    file = fopen(path, "we");
+    if (file != NULL) {
+        written = fprintf(file, "subscribed %u\n", bench->count) > 0;
+        written = fclose(file) == 0 && written;
+    }
+    if (!written)
+        fprintf(stderr, "tributary: %s: %s\n", path, strerror(errno));
+    return written ? STILL : READY_FAILED;
+}
+
+static enum reason wait_for_start(struct bench *bench)
+{
+    const int64_t until_ns = clock_mono_ns() + START_NS;
+
+    while (atomic_load(&bench->crowd.started) < bench->count) {
+        if (any_failed(bench))
+            return REACHED;
+        if (stop_asked(&bench->stop))
+            return ASKED;
+        if (clock_mono_ns() >= until_ns)
+            return NOT_STARTED;
+        stop_wait(&bench->stop, -1, MAX_OF(until_ns - clock_mono_ns(), 0));
+    }
+    return say_ready(bench);
+}
+
+static enum reason receive_all(struct bench *bench)
+{
+    const struct settings *settings = bench->settings;
+    struct progress progress;
+    int64_t moved_ns = 0;
+    uint64_t seen = 0;
+
+    if (settings->common.max_time_ns > 0 && settings->common.max_time_ns < INT64_MAX - clock_mono_ns())
+        bench->stop.until_ns = clock_mono_ns() + settings->common.max_time_ns;
+    progress_begin(&progress, &settings->report, "received");
+    for (;;) {
+        const struct sight sight = look(bench);
+        const int64_t now_ns = clock_mono_ns();
+        char more[64] = "";
+
+        if (sight.events > seen)
+            moved_ns = now_ns;
+        seen = sight.events;
+        if (sight.faults > 0)
+            snprintf(more, sizeof(more), "  %" PRIu64 " faults", sight.faults);
+        progress_tell(&progress, sight.events, sight.bytes, more);
+        if (atomic_load(&bench->crowd.done) == bench->count || any_failed(bench))
+            return REACHED;
+        if (stop_asked(&bench->stop))
+            return bench->stop.signals > 0 ? ASKED : TIME_OVER;
+        if (settings->idle_ns > 0 && seen > 0 && now_ns - moved_ns >= settings->idle_ns)
+            return IDLE;
+        stop_wait(&bench->stop, -1, MIN_OF(progress_left_ns(&progress), settings->idle_ns > 0 ? settings->idle_ns / 4 + 1 : INT64_MAX));
+    }
+}
+
+static struct yield yield_of(const struct bench_subscriber *subscriber)
+{
+    return (struct yield){.events = subscriber->check.sums.events,
+                          .bytes = subscriber->check.sums.bytes,
+                          .messages = subscriber->messages,
+                          .took_ns = subscriber->last_ns - subscriber->first_ns};
+}
+
+/* From the first event that came to anybody to the last one. */
+static struct yield yield_of_all(const struct bench *bench)
+{
+    struct yield all = {.cpu_ns = bench->crowd.begun ? bench->cpu_ended_ns - bench->crowd.cpu_began_ns : 0};
+    int64_t first_ns = INT64_MAX;
+    int64_t last_ns = 0;
+
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct bench_subscriber *subscriber = &bench->subscribers[i];
+        const struct yield one = yield_of(subscriber);
+
+        all.events += one.events;
+        all.bytes += one.bytes;
+        all.messages += one.messages;
+        if (subscriber->first_ns != 0) {
+            first_ns = MIN_OF(first_ns, subscriber->first_ns);
+            last_ns = MAX_OF(last_ns, subscriber->last_ns);
+        }
+    }
+    all.took_ns = MAX_OF(last_ns - first_ns, 0);
+    return all;
+}
+
+static json_t *subscribers_json(const struct bench *bench)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct bench_subscriber *subscriber = &bench->subscribers[i];
+        const struct yield one = yield_of(subscriber);
+        json_t *object = json_object();
+
+        yield_put_rates(object, &one);
+        report_put_sums(object, &subscriber->check.sums);
+        table_put_number(object, "reconnects", atomic_load(&subscriber->reconnects));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+static void print_json(const struct bench *bench, const struct check_sums *sums, const struct histogram *latency)
+{
+    const struct yield all = yield_of_all(bench);
+    json_t *object = json_object();
+    uint64_t reconnects = 0;
+
+    for (uint32_t i = 0; i < bench->count; i++)
+        reconnects += atomic_load(&bench->subscribers[i].reconnects);
+    table_put_text(object, "bench", "sub");
+    table_put_number(object, "subscribers", bench->count);
+    yield_put_json(object, &all);
+    report_put_sums(object, sums);
+    table_put_number(object, "reconnects", reconnects);
+    report_put_latency(object, latency, false);
+    json_object_set_new(object, "per_subscriber", subscribers_json(bench));
+    table_print_json(object);
+}
+
+static void print_text(const struct bench *bench, const struct check_sums *sums, const struct histogram *latency)
+{
+    const struct yield all = yield_of_all(bench);
+
+    printf("subscribers    %u\n", bench->count);
+    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers / bench->count,
+           sums->producers / bench->count == 1 ? "" : "s");
+    yield_print(&all);
+    for (uint32_t i = 0; i < bench->count && bench->count > 1; i++) {
+        const struct yield one = yield_of(&bench->subscribers[i]);
+
+        yield_print_line(&one, i);
+    }
+    report_print_latency(latency);
+    report_print_sums(sums);
+}
+
+static int verdict(const struct bench *bench, enum reason reason, const struct check_sums *sums)
+{
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct bench_subscriber *subscriber = &bench->subscribers[i];
+
+        if (atomic_load(&subscriber->failed))
+            return link_failed("the stream ended", &subscriber->status);
+    }
+    if (reason == READY_FAILED)
+        return EXITS_ERROR;
+    if (reason == NOT_STARTED) {
+        fprintf(stderr, "tributary: only %u of %u subscribers could subscribe within %" PRId64 " s\n", atomic_load(&bench->crowd.started),
+                bench->count, START_NS / NS_PER_S);
+        return EXITS_UNAVAILABLE;
+    }
+    if (check_failed_by(sums))
+        return EXITS_LOSS;
+    if ((reason == TIME_OVER || reason == IDLE) && sums->events < bench->crowd.goal * bench->count)
+        return EXITS_DEADLINE;
+    return EXITS_OK;
+}
+
+static int measure(struct bench *bench)
+{
+    struct check_sums sums = {0};
+    struct histogram *latency = calloc(1, sizeof(*latency));
+    enum reason reason = wait_for_start(bench);
+    int result = EXITS_ERROR;
+
+    if (latency == NULL)
+        return EXITS_ERROR;
+    if (reason == STILL)
+        reason = receive_all(bench);
+    bench->cpu_ended_ns = report_cpu_ns();
+    for (uint32_t i = 0; i < bench->count; i++) {
+        bench_subscriber_end(&bench->subscribers[i]);
+        check_sums_add(&sums, &bench->subscribers[i].check.sums);
+        histogram_merge(latency, &bench->subscribers[i].check.latency);
+    }
+    if (bench->settings->report.json)
+        print_json(bench, &sums, latency);
+    else
+        print_text(bench, &sums, latency);
+    result = verdict(bench, reason, &sums);
+    free(latency);
+    return result;
+}
+
+static int open_all(const struct verb *verb, struct bench *bench, const struct wish *wish)
+{
+    const struct settings *settings = bench->settings;
+    const struct tributary_subscriber_options options = {
+        .name = "bench",
+        .selectors = wish->selectors,
+        .selector_count = wish->selector_count,
+        .exclude = wish->excludes,
+        .exclude_count = wish->exclude_count,
+        .max_events = (uint32_t)settings->buffer_events,
+        .max_bytes = settings->buffer_bytes,
+        .overflow = (enum tributary_overflow)(settings->overflow + 1),
+        .block_timeout_ns = settings->block_timeout_ns == 0 ? TRIBUTARY_NONE : settings->block_timeout_ns,
+        .no_statuses = true,
+    };
+    int result = EXITS_OK;
+
+    for (uint32_t i = 0; i < bench->count && result == EXITS_OK; i++) {
+        struct bench_subscriber *subscriber = &bench->subscribers[i];
+        struct tributary *client = NULL;
+
+        result = link_open(verb, &settings->common, &client);
+        if (result != EXITS_OK)
+            break;
+        subscriber->crowd = &bench->crowd;
+        subscriber->number = i;
+        subscriber->check.no_sequences = filters_within(&settings->lists);
+        result = link_exit_code(bench_subscriber_open(subscriber, client, &options));
+    }
+    return result;
+}
+
+static int run_bench(const struct verb *verb, const struct settings *settings, const struct wish *wish)
+{
+    struct bench bench = {.settings = settings,
+                          .crowd = {.goal = settings->events, .quiet = settings->report.quiet, .stop = &bench.stop},
+                          .count = (uint32_t)settings->subscribers};
+    int result = EXITS_ERROR;
+
+    bench.subscribers = calloc(bench.count, sizeof(*bench.subscribers));
+    if (stop_init(&bench.stop, 0) && bench.subscribers != NULL) {
+        result = open_all(verb, &bench, wish);
+        if (result == EXITS_OK)
+            result = measure(&bench);
+        for (uint32_t i = 0; i < bench.count; i++)
+            bench_subscriber_close(&bench.subscribers[i]);
+    }
+    stop_fini(&bench.stop);
+    free(bench.subscribers);
+    return result;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    static const char *usual[] = {USUAL_PRODUCERS};
+    struct settings settings = {.subscribers = 1, .buffer_events = 65536, .buffer_bytes = 64u << 20, .block_timeout_ns = 10 * NS_PER_S};
+    struct text_list arguments = {0};
+    struct wish wish = {.selector_count = 0};
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        struct text_list named = settings.lists.producers;
+        const char *fault = NULL;
+
+        if (named.count > 0 && arguments.count > 0)
+            fault = "name producers as arguments or by --producer, not both";
+        if (arguments.count > 0)
+            settings.lists.producers = arguments;
+        else if (named.count == 0)
+            settings.lists.producers = (struct text_list){usual, 1};
+        if (fault == NULL)
+            fault = wish_build(&wish, &settings.lists);
+        result = fault != NULL ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
+        if (result == EXITS_OK)
+            result = run_bench(verb, &settings, &wish);
+        settings.lists.producers = named;
+    }
+    wish_fini(&wish);
+    cli_forget(verb, &settings, &arguments);
+    return result;
+}
+
+#define AT(member) offsetof(struct settings, member)
+static const struct option options[] = {
+    {0, "subscribers", OPTION_COUNT, "N", AT(subscribers), "subscribers, each with a connection of its own (default: 1)"},
+    {'n', "events", OPTION_COUNT, "N", AT(events), "end when every subscriber got so many, such as 10M (default: no end)"},
+    {0, "max-time", OPTION_DURATION, "DURATION", AT(common.max_time_ns),
+     "end after this long, from when all have subscribed; exit code 6 where --events did not come"},
+    {0, "idle", OPTION_DURATION, "DURATION", AT(idle_ns), "end when nothing came for this long, once something came"},
+    {0, "ready-file", OPTION_TEXT, "FILE", AT(ready_file), "write a line there when all have subscribed: then is the time to publish"},
+    WISH_OPTIONS(AT(lists)),
+    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
+     "what a full channel does (default: block)"},
+    {0, "block-timeout", OPTION_DURATION, "DURATION", AT(block_timeout_ns),
+     "with block: how long producers may be held back (default: 10s)"},
+    {0, "buffer-events", OPTION_COUNT, "N", AT(buffer_events), "events that may wait at the server (default: 65536)"},
+    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes), "bytes that may wait there (default: 64MiB)"},
+    REPORT_OPTIONS(AT(report)),
+};
+
+static const struct example examples[] = {
+    {"tributary bench sub", "what 'bench pub' publishes, until Ctrl-C"},
+    {"tributary bench sub -n 10M --ready-file ready & tributary bench pub -n 10M", "ten million events, each of them checked"},
+    {"tributary bench sub --subscribers 8 --idle 2s", "eight connections, each of which gets all of it, until it is over"},
+    {"tributary bench sub --overflow drop-oldest --buffer-events 1024 --json", "how much a small channel loses"},
+};
+
+const struct verb verb_bench_sub = {
+    .name = "bench sub",
+    .arguments = "[PRODUCER...]",
+    .arguments_most = WISH_SELECTORS_MOST,
+    .summary = "receive what 'bench pub' publishes, check and measure it",
+    .text =
+        "Subscribes to the producers that match one of the patterns (default: " USUAL_PRODUCERS
+        ") and checks the mark of every event: its number\n"
+        "within its producer, its sequence, and the losses that the server reports. A hole, an event out of order or a loss is exit code "
+        "5.\n"
+        "With a filter by topic, key, type or header sequences have holes, so only numbers are checked.\n"
+        "The rate counts from the first event to the last. Latencies are from a mark's time to the event's arrival here, of publishers on\n"
+        "this machine only; without a --rate of the publisher they say how long queues are, not how fast the way is.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .examples = examples,
+    .example_count = sizeof(examples) / sizeof(examples[0]),
+    .run = run,
+};

@@ -1,0 +1,148 @@
+/* bench_subscriber.c - callbacks, all on the client thread. What they do counts in every figure: the clock is read once per message and
+ * once in 64 events, and what other threads may look at is written once per message. */
+#include "client/tool/bench_subscriber.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "client/tool/bench_report.h"
+#include "client/tool/link.h"
+
+#define CLOCK_EVERY 64u /* events of a message */
+
+static void done(struct bench_subscriber *subscriber)
+{
+    if (subscriber->is_done)
+        return;
+    subscriber->is_done = true;
+    atomic_fetch_add(&subscriber->crowd->done, 1);
+    stop_ring(subscriber->crowd->stop);
+}
+
+static void is_enough(struct bench_subscriber *subscriber)
+{
+    const struct check_sums *sums = &subscriber->check.sums;
+    const uint64_t goal = subscriber->crowd->goal;
+
+    if (goal > 0 && sums->events + sums->lost >= goal)
+        done(subscriber);
+}
+
+static void on_started(void *ctx, const struct tributary_started *started)
+{
+    struct bench_subscriber *subscriber = ctx;
+
+    (void)started;
+    if (subscriber->has_started)
+        return;
+    subscriber->has_started = true;
+    subscriber->check.since_wall_ns = clock_wall_ns();
+    atomic_fetch_add(&subscriber->crowd->started, 1);
+    stop_ring(subscriber->crowd->stop);
+}
+
+static void look_at_clock(struct bench_subscriber *subscriber)
+{
+    subscriber->now_ns = clock_mono_ns();
+    if (subscriber->first_ns != 0)
+        return;
+    subscriber->first_ns = subscriber->now_ns;
+    if (!atomic_exchange(&subscriber->crowd->begun, true))
+        subscriber->crowd->cpu_began_ns = report_cpu_ns();
+}
+
+static void on_event(void *ctx, const struct tributary_delivery *delivery)
+{
+    struct bench_subscriber *subscriber = ctx;
+
+    if (subscriber->is_done)
+        return;
+    if (subscriber->in_message++ % CLOCK_EVERY == 0)
+        look_at_clock(subscriber);
+    check_event(&subscriber->check, delivery, subscriber->now_ns);
+    is_enough(subscriber);
+}
+
+static void on_lost(void *ctx, const struct tributary_lost *lost)
+{
+    struct bench_subscriber *subscriber = ctx;
+
+    if (subscriber->is_done)
+        return;
+    if (subscriber->check.sums.lost == 0 && !subscriber->crowd->quiet)
+        fprintf(stderr, "tributary: subscriber %u: lost %" PRIu64 " events: %s (further losses are only counted)\n", subscriber->number,
+                lost->count, tributary_loss_name(lost->reason));
+    check_lost(&subscriber->check, lost);
+    is_enough(subscriber);
+}
+
+static void on_applied(void *ctx)
+{
+    struct bench_subscriber *subscriber = ctx;
+    const struct check_sums *sums = &subscriber->check.sums;
+
+    atomic_store_explicit(&subscriber->faults, sums->lost + sums->holes + sums->sequence_holes + sums->disorder, memory_order_relaxed);
+    if (subscriber->in_message == 0)
+        return;
+    subscriber->messages++;
+    subscriber->in_message = 0;
+    subscriber->last_ns = subscriber->now_ns;
+    atomic_store_explicit(&subscriber->events, sums->events, memory_order_relaxed);
+    atomic_store_explicit(&subscriber->bytes, sums->bytes, memory_order_relaxed);
+}
+
+static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+{
+    struct bench_subscriber *subscriber = ctx;
+
+    atomic_fetch_add(&subscriber->reconnects, 1);
+    if (!subscriber->crowd->quiet)
+        fprintf(stderr, "tributary: subscriber %u: the stream was lost: %s; trying again in %" PRId64 " ms\n", subscriber->number,
+                why->message, retry_ns / NS_PER_MS);
+}
+
+static void on_ended(void *ctx, const struct tributary_status *status)
+{
+    struct bench_subscriber *subscriber = ctx;
+
+    subscriber->status = *status;
+    atomic_store(&subscriber->failed, status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED);
+    done(subscriber);
+}
+
+enum tributary_code bench_subscriber_open(struct bench_subscriber *subscriber, struct tributary *client,
+                                          const struct tributary_subscriber_options *options)
+{
+    const struct tributary_watch watch = {
+        .started = on_started,
+        .event = on_event,
+        .lost = on_lost,
+        .applied = on_applied,
+        .interrupted = on_interrupted,
+        .ended = on_ended,
+        .ctx = subscriber,
+    };
+    struct tributary_status status;
+
+    subscriber->client = client;
+    check_init(&subscriber->check);
+    if (tributary_subscribe(client, options, &watch, &subscriber->subscriber, &status) != TRIBUTARY_OK)
+        link_failed("subscribing", &status);
+    return status.code;
+}
+
+void bench_subscriber_end(struct bench_subscriber *subscriber)
+{
+    tributary_subscriber_free(subscriber->subscriber);
+    subscriber->subscriber = NULL;
+}
+
+void bench_subscriber_close(struct bench_subscriber *subscriber)
+{
+    bench_subscriber_end(subscriber);
+    tributary_free(subscriber->client);
+    subscriber->client = NULL;
+    if (subscriber->crowd != NULL)
+        check_fini(&subscriber->check);
+}
