@@ -196,7 +196,7 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
         return;
     }
     check_number(check, source->origin, mark.number);
-    if (mark.host == check->host)
+    if (mark.host == check->host && mark.time_ns >= check->latency_from_ns)
         histogram_add(&check->latency, now_ns - mark.time_ns);
 }
 

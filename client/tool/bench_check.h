@@ -24,8 +24,9 @@ struct check_sums {
 
 struct check {
     /* Set by the caller. */
-    bool no_sequences;     /* a filter makes holes in them: they are not checked */
-    int64_t since_wall_ns; /* runs that began later are expected from their first event on */
+    bool no_sequences;       /* a filter makes holes in them: they are not checked */
+    int64_t latency_from_ns; /* marks of an earlier moment do not count in `latency` */
+    int64_t since_wall_ns;   /* runs that began later are expected from their first event on */
 
     /* Its own. */
     uint16_t host;

@@ -69,9 +69,9 @@ int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number)
     return plan->began_ns + (int64_t)(turn * 1e9 / (double)plan->rate);
 }
 
-static bool is_over(const struct bench_plan *plan)
+static bool is_over(const struct bench_plan *plan, int64_t now_ns)
 {
-    return atomic_load_explicit(&plan->stopping, memory_order_relaxed) || clock_mono_ns() >= plan->until_ns;
+    return atomic_load_explicit(&plan->stopping, memory_order_relaxed) || now_ns >= plan->until_ns;
 }
 
 /* False: the end came first. */
@@ -83,7 +83,7 @@ static bool wait_until(const struct bench_plan *plan, int64_t due_ns)
         const int64_t to_ns = MIN_OF(due_ns, now_ns + PATIENCE_NS);
         const struct timespec to = {to_ns / NS_PER_S, to_ns % NS_PER_S};
 
-        if (is_over(plan))
+        if (is_over(plan, now_ns))
             return false;
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &to, NULL);
     }
@@ -96,12 +96,13 @@ static bool prepare(struct bench_publisher *publisher, uint64_t number)
     const struct bench_plan *plan = publisher->plan;
 
     if (number % LOOK_EVERY == 0) {
-        if (is_over(plan))
+        publisher->mark.time_ns = clock_mono_ns();
+        if (is_over(plan, publisher->mark.time_ns))
             return false;
         atomic_store_explicit(&publisher->published, number, memory_order_relaxed);
-        publisher->mark.time_ns = clock_mono_ns();
     }
     if (plan->rate > 0) {
+        atomic_store_explicit(&publisher->published, number, memory_order_relaxed);
         publisher->mark.time_ns = bench_due_ns(publisher, number);
         if (!wait_until(plan, publisher->mark.time_ns))
             return false;
@@ -115,7 +116,7 @@ static bool publish(struct bench_publisher *publisher, const struct tributary_ev
 {
     enum tributary_code code = tributary_publish(publisher->publisher, event);
 
-    while (code == TRIBUTARY_DEADLINE_EXCEEDED && !is_over(publisher->plan))
+    while (code == TRIBUTARY_DEADLINE_EXCEEDED && !is_over(publisher->plan, clock_mono_ns()))
         code = tributary_publish(publisher->publisher, event);
     if (code != TRIBUTARY_OK && code != TRIBUTARY_DEADLINE_EXCEEDED)
         publisher->failed = code;

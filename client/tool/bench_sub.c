@@ -14,7 +14,6 @@
 #include "client/tool/wish.h"
 
 #define SUBSCRIBERS_MOST 1000u
-#define START_NS (10 * NS_PER_S) /* until all have subscribed */
 #define USUAL_PRODUCERS "bench-*"
 
 struct settings {
@@ -31,13 +30,12 @@ struct bench {
     const struct settings *settings;
     struct stop stop;
     struct bench_crowd crowd;
-    uint32_t count;
     struct bench_subscriber *subscribers;
     int64_t cpu_ended_ns;
 };
 
 /* Why it ended. */
-enum reason { STILL, REACHED, ASKED, IDLE, TIME_OVER, NOT_STARTED, READY_FAILED };
+enum reason { REACHED, ASKED, IDLE, TIME_OVER, NOT_STARTED, NOT_TOLD };
 
 static int check_settings(const struct verb *verb, const struct settings *settings)
 {
@@ -64,7 +62,7 @@ static struct sight look(const struct bench *bench)
 {
     struct sight sight = {0};
 
-    for (uint32_t i = 0; i < bench->count; i++) {
+    for (uint32_t i = 0; i < bench->crowd.count; i++) {
         const struct bench_subscriber *subscriber = &bench->subscribers[i];
 
         sight.events += atomic_load_explicit(&subscriber->events, memory_order_relaxed);
@@ -74,17 +72,8 @@ static struct sight look(const struct bench *bench)
     return sight;
 }
 
-static bool any_failed(const struct bench *bench)
-{
-    for (uint32_t i = 0; i < bench->count; i++) {
-        if (atomic_load(&bench->subscribers[i].failed))
-            return true;
-    }
-    return false;
-}
-
 /* So that a script knows when it may begin to publish. */
-static enum reason say_ready(const struct bench *bench)
+static bool say_ready(const struct bench *bench)
 {
     const char *path = bench->settings->ready_file;
     FILE *file = NULL;
@@ -93,31 +82,15 @@ static enum reason say_ready(const struct bench *bench)
     if (!bench->settings->report.quiet)
         fprintf(stderr, "tributary: subscribed\n");
     if (path == NULL)
-        return STILL;
+        return true;
     file = fopen(path, "we");
     if (file != NULL) {
-        written = fprintf(file, "subscribed %u\n", bench->count) > 0;
+        written = fprintf(file, "subscribed %u\n", bench->crowd.count) > 0;
         written = fclose(file) == 0 && written;
     }
     if (!written)
         fprintf(stderr, "tributary: %s: %s\n", path, strerror(errno));
-    return written ? STILL : READY_FAILED;
-}
-
-static enum reason wait_for_start(struct bench *bench)
-{
-    const int64_t until_ns = clock_mono_ns() + START_NS;
-
-    while (atomic_load(&bench->crowd.started) < bench->count) {
-        if (any_failed(bench))
-            return REACHED;
-        if (stop_asked(&bench->stop))
-            return ASKED;
-        if (clock_mono_ns() >= until_ns)
-            return NOT_STARTED;
-        stop_wait(&bench->stop, -1, MAX_OF(until_ns - clock_mono_ns(), 0));
-    }
-    return say_ready(bench);
+    return written;
 }
 
 static enum reason receive_all(struct bench *bench)
@@ -141,7 +114,7 @@ static enum reason receive_all(struct bench *bench)
         if (sight.faults > 0)
             snprintf(more, sizeof(more), "  %" PRIu64 " faults", sight.faults);
         progress_tell(&progress, sight.events, sight.bytes, more);
-        if (atomic_load(&bench->crowd.done) == bench->count || any_failed(bench))
+        if (atomic_load(&bench->crowd.done) == bench->crowd.count || atomic_load(&bench->crowd.failed) > 0)
             return REACHED;
         if (stop_asked(&bench->stop))
             return bench->stop.signals > 0 ? ASKED : TIME_OVER;
@@ -166,7 +139,7 @@ static struct yield yield_of_all(const struct bench *bench)
     int64_t first_ns = INT64_MAX;
     int64_t last_ns = 0;
 
-    for (uint32_t i = 0; i < bench->count; i++) {
+    for (uint32_t i = 0; i < bench->crowd.count; i++) {
         const struct bench_subscriber *subscriber = &bench->subscribers[i];
         const struct yield one = yield_of(subscriber);
 
@@ -186,7 +159,7 @@ static json_t *subscribers_json(const struct bench *bench)
 {
     json_t *array = json_array();
 
-    for (uint32_t i = 0; i < bench->count; i++) {
+    for (uint32_t i = 0; i < bench->crowd.count; i++) {
         const struct bench_subscriber *subscriber = &bench->subscribers[i];
         const struct yield one = yield_of(subscriber);
         json_t *object = json_object();
@@ -205,10 +178,10 @@ static void print_json(const struct bench *bench, const struct check_sums *sums,
     json_t *object = json_object();
     uint64_t reconnects = 0;
 
-    for (uint32_t i = 0; i < bench->count; i++)
+    for (uint32_t i = 0; i < bench->crowd.count; i++)
         reconnects += atomic_load(&bench->subscribers[i].reconnects);
     table_put_text(object, "bench", "sub");
-    table_put_number(object, "subscribers", bench->count);
+    table_put_number(object, "subscribers", bench->crowd.count);
     yield_put_json(object, &all);
     report_put_sums(object, sums);
     table_put_number(object, "reconnects", reconnects);
@@ -221,11 +194,11 @@ static void print_text(const struct bench *bench, const struct check_sums *sums,
 {
     const struct yield all = yield_of_all(bench);
 
-    printf("subscribers    %u\n", bench->count);
-    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers / bench->count,
-           sums->producers / bench->count == 1 ? "" : "s");
+    printf("subscribers    %u\n", bench->crowd.count);
+    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers / bench->crowd.count,
+           sums->producers / bench->crowd.count == 1 ? "" : "s");
     yield_print(&all);
-    for (uint32_t i = 0; i < bench->count && bench->count > 1; i++) {
+    for (uint32_t i = 0; i < bench->crowd.count && bench->crowd.count > 1; i++) {
         const struct yield one = yield_of(&bench->subscribers[i]);
 
         yield_print_line(&one, i);
@@ -236,22 +209,15 @@ static void print_text(const struct bench *bench, const struct check_sums *sums,
 
 static int verdict(const struct bench *bench, enum reason reason, const struct check_sums *sums)
 {
-    for (uint32_t i = 0; i < bench->count; i++) {
-        const struct bench_subscriber *subscriber = &bench->subscribers[i];
+    const int result = bench_crowd_verdict(&bench->crowd, bench->subscribers);
 
-        if (atomic_load(&subscriber->failed))
-            return link_failed("the stream ended", &subscriber->status);
-    }
-    if (reason == READY_FAILED)
+    if (result != EXITS_OK)
+        return result;
+    if (reason == NOT_TOLD)
         return EXITS_ERROR;
-    if (reason == NOT_STARTED) {
-        fprintf(stderr, "tributary: only %u of %u subscribers could subscribe within %" PRId64 " s\n", atomic_load(&bench->crowd.started),
-                bench->count, START_NS / NS_PER_S);
-        return EXITS_UNAVAILABLE;
-    }
     if (check_failed_by(sums))
         return EXITS_LOSS;
-    if ((reason == TIME_OVER || reason == IDLE) && sums->events < bench->crowd.goal * bench->count)
+    if ((reason == TIME_OVER || reason == IDLE) && sums->events < bench->crowd.goal * bench->crowd.count)
         return EXITS_DEADLINE;
     return EXITS_OK;
 }
@@ -260,15 +226,15 @@ static int measure(struct bench *bench)
 {
     struct check_sums sums = {0};
     struct histogram *latency = calloc(1, sizeof(*latency));
-    enum reason reason = wait_for_start(bench);
+    enum reason reason = NOT_STARTED;
     int result = EXITS_ERROR;
 
     if (latency == NULL)
         return EXITS_ERROR;
-    if (reason == STILL)
-        reason = receive_all(bench);
+    if (bench_crowd_wait(&bench->crowd))
+        reason = say_ready(bench) ? receive_all(bench) : NOT_TOLD;
     bench->cpu_ended_ns = report_cpu_ns();
-    for (uint32_t i = 0; i < bench->count; i++) {
+    for (uint32_t i = 0; i < bench->crowd.count; i++) {
         bench_subscriber_end(&bench->subscribers[i]);
         check_sums_add(&sums, &bench->subscribers[i].check.sums);
         histogram_merge(latency, &bench->subscribers[i].check.latency);
@@ -299,7 +265,7 @@ static int open_all(const struct verb *verb, struct bench *bench, const struct w
     };
     int result = EXITS_OK;
 
-    for (uint32_t i = 0; i < bench->count && result == EXITS_OK; i++) {
+    for (uint32_t i = 0; i < bench->crowd.count && result == EXITS_OK; i++) {
         struct bench_subscriber *subscriber = &bench->subscribers[i];
         struct tributary *client = NULL;
 
@@ -316,17 +282,18 @@ static int open_all(const struct verb *verb, struct bench *bench, const struct w
 
 static int run_bench(const struct verb *verb, const struct settings *settings, const struct wish *wish)
 {
-    struct bench bench = {.settings = settings,
-                          .crowd = {.goal = settings->events, .quiet = settings->report.quiet, .stop = &bench.stop},
-                          .count = (uint32_t)settings->subscribers};
+    struct bench bench = {
+        .settings = settings,
+        .crowd = {
+            .count = (uint32_t)settings->subscribers, .goal = settings->events, .quiet = settings->report.quiet, .stop = &bench.stop}};
     int result = EXITS_ERROR;
 
-    bench.subscribers = calloc(bench.count, sizeof(*bench.subscribers));
+    bench.subscribers = calloc(bench.crowd.count, sizeof(*bench.subscribers));
     if (stop_init(&bench.stop, 0) && bench.subscribers != NULL) {
         result = open_all(verb, &bench, wish);
         if (result == EXITS_OK)
             result = measure(&bench);
-        for (uint32_t i = 0; i < bench.count; i++)
+        for (uint32_t i = 0; i < bench.crowd.count; i++)
             bench_subscriber_close(&bench.subscribers[i]);
     }
     stop_fini(&bench.stop);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "client/tool/bench_report.h"
+#include "client/tool/exits.h"
 #include "client/tool/link.h"
 
 #define CLOCK_EVERY 64u /* events of a message */
@@ -102,12 +103,18 @@ static void on_interrupted(void *ctx, const struct tributary_status *why, int64_
                 why->message, retry_ns / NS_PER_MS);
 }
 
+static bool has_failed(const struct bench_subscriber *subscriber)
+{
+    return subscriber->status.code != TRIBUTARY_OK && subscriber->status.code != TRIBUTARY_CANCELLED;
+}
+
 static void on_ended(void *ctx, const struct tributary_status *status)
 {
     struct bench_subscriber *subscriber = ctx;
 
     subscriber->status = *status;
-    atomic_store(&subscriber->failed, status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED);
+    if (has_failed(subscriber))
+        atomic_fetch_add(&subscriber->crowd->failed, 1);
     done(subscriber);
 }
 
@@ -145,4 +152,33 @@ void bench_subscriber_close(struct bench_subscriber *subscriber)
     subscriber->client = NULL;
     if (subscriber->crowd != NULL)
         check_fini(&subscriber->check);
+}
+
+bool bench_crowd_wait(struct bench_crowd *crowd)
+{
+    const int64_t until_ns = clock_mono_ns() + BENCH_START_NS;
+
+    while (atomic_load(&crowd->started) < crowd->count) {
+        const int64_t left_ns = until_ns - clock_mono_ns();
+
+        if (left_ns <= 0 || atomic_load(&crowd->failed) > 0 || stop_asked(crowd->stop))
+            return false;
+        stop_wait(crowd->stop, -1, left_ns);
+    }
+    return true;
+}
+
+int bench_crowd_verdict(const struct bench_crowd *crowd, const struct bench_subscriber *subscribers)
+{
+    const uint32_t started = atomic_load(&crowd->started);
+
+    for (uint32_t i = 0; i < crowd->count; i++) {
+        if (has_failed(&subscribers[i]))
+            return link_failed("the stream ended", &subscribers[i].status);
+    }
+    if (started == crowd->count || crowd->stop->signals > 0)
+        return EXITS_OK;
+    fprintf(stderr, "tributary: only %u of %u subscribers could subscribe within %" PRId64 " s\n", started, crowd->count,
+            BENCH_START_NS / NS_PER_S);
+    return EXITS_UNAVAILABLE;
 }

@@ -9,11 +9,13 @@
 
 /* What all subscribers of a run share. */
 struct bench_crowd {
-    uint64_t goal; /* events of each subscriber, lost ones included; 0: no end */
+    uint32_t count; /* subscribers */
+    uint64_t goal;  /* events of each subscriber, lost ones included; 0: no end */
     bool quiet;
     struct stop *stop;        /* rung when something below changes */
     _Atomic uint32_t started; /* subscribers that have subscribed */
     _Atomic uint32_t done;    /* that have reached the goal, or ended */
+    _Atomic uint32_t failed;  /* that ended by themselves, not with OK */
     _Atomic bool begun;       /* somebody got an event */
     int64_t cpu_began_ns;     /* report_cpu_ns() then */
 };
@@ -36,7 +38,6 @@ struct bench_subscriber {
     /* Any thread: as of the latest message. */
     _Atomic uint64_t events, bytes, faults;
     _Atomic uint32_t reconnects;
-    _Atomic bool failed; /* it ended by itself, not with OK */
 };
 
 /* Takes the client over, and subscribes; `check` of the subscriber says what is not to be checked. On failure standard error says why, and
@@ -48,5 +49,14 @@ enum tributary_code bench_subscriber_open(struct bench_subscriber *subscriber, s
 void bench_subscriber_end(struct bench_subscriber *subscriber);
 
 void bench_subscriber_close(struct bench_subscriber *subscriber);
+
+/* How long subscribing may take. */
+#define BENCH_START_NS INT64_C(10000000000)
+
+/* Main thread. Waits until all have subscribed, one has failed, somebody asks to stop, or BENCH_START_NS passed. True: all have. */
+bool bench_crowd_wait(struct bench_crowd *crowd);
+
+/* Main thread, when all have ended: why one of them failed, on standard error. The exit code; EXITS_OK where none has. */
+int bench_crowd_verdict(const struct bench_crowd *crowd, const struct bench_subscriber *subscribers);
 
 #endif

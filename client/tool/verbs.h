@@ -16,6 +16,7 @@ extern const struct verb verb_subs_ls;         /* subs.c */
 extern const struct verb verb_subs_kick;       /* subs.c */
 extern const struct verb verb_bench_pub;       /* bench_pub.c */
 extern const struct verb verb_bench_sub;       /* bench_sub.c */
+extern const struct verb verb_bench_latency;   /* bench_latency.c */
 extern const struct verb verb_completion;      /* completion.c */
 extern const struct verb verb_version;         /* version.c */
 

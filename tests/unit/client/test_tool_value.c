@@ -63,6 +63,36 @@ Test(tool_value, sizes_are_read_with_and_without_units)
     }
 }
 
+Test(tool_value, counts_are_read_with_and_without_units)
+{
+    static const struct sample samples[] = {{"0", 0},
+                                            {"4096", 4096},
+                                            {"20k", 20000},
+                                            {"20K", 20000},
+                                            {"10M", 10000000},
+                                            {"1.5M", 1500000},
+                                            {"2G", 2000000000},
+                                            {"0.001k", 1},
+                                            {"1.5", -1},
+                                            {"0.0001k", -1},
+                                            {"k", -1},
+                                            {"", -1},
+                                            {"1kB", -1},
+                                            {"1 k", -1},
+                                            {"-1", -1},
+                                            {"9223372036854775807", INT64_MAX},
+                                            {"99999999999G", -1}};
+
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        uint64_t value = 0;
+        const bool read = count_parse(samples[i].text, &value);
+
+        cr_assert_eq(read, samples[i].value >= 0, "'%s'", samples[i].text);
+        if (read)
+            cr_assert_eq(value, (uint64_t)samples[i].value, "'%s'", samples[i].text);
+    }
+}
+
 Test(tool_value, numbers_are_digits_up_to_64_bits)
 {
     uint64_t number = 0;

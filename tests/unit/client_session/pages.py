@@ -31,7 +31,7 @@ def plain(roff):
 class Pages(unittest.TestCase):
     def test_the_overview_names_the_verbs(self):
         self.assertEqual(set(verbs()), {"pub", "sub", "serve", "status", "producers ls", "producers get", "producers rm", "producers drain",
-                                        "subs ls", "subs kick", "bench pub", "bench sub", "completion", "version"})
+                                        "subs ls", "subs kick", "bench pub", "bench sub", "bench latency", "completion", "version"})
 
     def test_every_option_of_every_verb_is_in_the_manual(self):
         page = plain(run(TOOL, "help", "--man"))
@@ -83,7 +83,7 @@ class Pages(unittest.TestCase):
         self.assertEqual(set(self.complete("")), {verb.split()[0] for verb in verbs()} | {"help"})
         self.assertEqual(self.complete("producers", ""), ["ls", "get", "rm", "drain"])
         self.assertEqual(self.complete("help", "subs", "k"), ["kick"])
-        self.assertEqual(self.complete("bench", ""), ["pub", "sub"])
+        self.assertEqual(self.complete("bench", ""), ["pub", "sub", "latency"])
         self.assertEqual(self.complete("sub", "--overflow", "d"), ["drop-oldest", "drop-newest", "disconnect"])
         self.assertEqual(self.complete("pub", "--follow", __file__[:-1]), [__file__])
         self.assertEqual(self.complete("sub", "--server", ""), [])

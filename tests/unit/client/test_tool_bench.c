@@ -1,0 +1,292 @@
+/* test_tool_bench.c - the parts of a bench that must not flatter: marks, the histogram, the check, the schedule. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "client/tool/bench_check.h"
+#include "client/tool/bench_mark.h"
+#include "client/tool/bench_publisher.h"
+
+/* A checker, and the event that it is given next. */
+struct rig {
+    struct check check;
+    uint8_t payload[MARK_BYTES + 8];
+    struct mark mark;
+    struct tributary_delivery delivery;
+    int64_t now_ns;
+};
+
+static struct rig *rig_new(void)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+
+    cr_assert(rig != NULL);
+    check_init(&rig->check);
+    rig->mark = (struct mark){.host = rig->check.host, .run = 1000};
+    rig->delivery = (struct tributary_delivery){.source = tributary_text("a"), .epoch = 7, .sequence = 1};
+    rig->delivery.event.data = (struct tributary_bytes){rig->payload, sizeof(rig->payload)};
+    return rig;
+}
+
+static void rig_free(struct rig *rig)
+{
+    check_fini(&rig->check);
+    free(rig);
+}
+
+/* The event with this number, under the next sequence. */
+static void number(struct rig *rig, uint64_t number)
+{
+    rig->mark.number = number;
+    mark_write(rig->payload, &rig->mark);
+    check_event(&rig->check, &rig->delivery, rig->now_ns);
+    rig->delivery.sequence++;
+}
+
+Test(tool_bench, a_mark_is_read_back_and_nothing_else_is_one)
+{
+    const struct mark mark = {.producer = 65535, .host = 4711, .run = UINT64_MAX - 1, .number = 1u << 31, .time_ns = INT64_MAX - 3};
+    uint8_t payload[MARK_BYTES];
+    struct mark read = {0};
+
+    mark_write(payload, &mark);
+    cr_assert_arr_eq(payload, "trbm\xff\xff\x67\x12", 8);
+    cr_assert(mark_read((struct tributary_bytes){payload, MARK_BYTES}, &read));
+    cr_assert_eq(read.producer, mark.producer);
+    cr_assert_eq(read.host, mark.host);
+    cr_assert_eq(read.run, mark.run);
+    cr_assert_eq(read.number, mark.number);
+    cr_assert_eq(read.time_ns, mark.time_ns);
+    cr_assert_not(mark_read((struct tributary_bytes){payload, MARK_BYTES - 1}, &read));
+    for (size_t i = 0; i < 4; i++) {
+        payload[i] ^= 1;
+        cr_assert_not(mark_read((struct tributary_bytes){payload, MARK_BYTES}, &read), "byte %zu", i);
+        payload[i] ^= 1;
+    }
+    cr_assert_eq(mark_host(), mark_host());
+    cr_assert_neq(mark_run() >> 16, 0);
+}
+
+Test(tool_bench, every_duration_falls_into_the_slot_that_holds_it)
+{
+    uint64_t end = 0;
+
+    for (size_t slot = 0; slot < HISTOGRAM_SLOTS; slot++) {
+        uint64_t least = 0;
+        uint64_t most = 0;
+
+        histogram_bounds(slot, &least, &most);
+        cr_assert_eq(least, end, "slot %zu begins where the one before ends", slot);
+        cr_assert_eq(histogram_slot(least), slot);
+        cr_assert_eq(histogram_slot(most), slot);
+        cr_assert_leq((double)(most - least), (double)least / 64, "slot %zu is narrow", slot);
+        end = most + 1;
+    }
+    cr_assert_eq(end, UINT64_C(1) << HISTOGRAM_BITS);
+}
+
+Test(tool_bench, percentiles_are_rounded_up_by_at_most_a_64th)
+{
+    struct histogram *histogram = calloc(2, sizeof(*histogram));
+
+    cr_assert_eq(histogram_at(histogram, 0.5), 0, "an empty one");
+    for (int64_t i = 1; i <= 1000; i++)
+        histogram_add(&histogram[i % 2], i * 1000);
+    histogram_merge(&histogram[0], &histogram[1]);
+    cr_assert_eq(histogram->count, 1000);
+    cr_assert_eq(histogram->most, 1000000);
+    cr_assert_eq(histogram_at(histogram, 1), 1000000);
+    for (int percent = 1; percent < 100; percent++) {
+        const uint64_t at = histogram_at(histogram, percent / 100.0);
+
+        cr_assert_geq(at, (uint64_t)percent * 10000, "p%d", percent);
+        cr_assert_leq((double)at, percent * 10000.0 * 65 / 64, "p%d", percent);
+    }
+    histogram_add(histogram, -5);
+    cr_assert_eq(histogram->slots[0], 1);
+    histogram_add(histogram, INT64_MAX);
+    cr_assert_eq(histogram_at(histogram, 1), (UINT64_C(1) << HISTOGRAM_BITS) - 1);
+    free(histogram);
+}
+
+Test(tool_bench, what_comes_in_order_is_no_fault)
+{
+    struct rig *rig = rig_new();
+    const struct check_sums *sums = &rig->check.sums;
+
+    rig->now_ns = 5000;
+    rig->mark.time_ns = 2000;
+    for (uint64_t i = 0; i < 100; i++) {
+        rig->mark.producer = (uint16_t)(i % 2); /* two producers under one name */
+        number(rig, i / 2);
+    }
+    cr_assert_eq(sums->events, 100);
+    cr_assert_eq(sums->bytes, 100 * (MARK_BYTES + 8));
+    cr_assert_eq(sums->producers, 2);
+    cr_assert_eq(sums->duplicates + sums->unchecked + sums->before, 0);
+    cr_assert_not(check_failed_by(sums));
+    cr_assert_eq(rig->check.latency.count, 100);
+    cr_assert_eq(rig->check.latency.most, 3000);
+    rig_free(rig);
+}
+
+Test(tool_bench, a_hole_is_counted_and_what_fills_it_came_too_late)
+{
+    struct rig *rig = rig_new();
+    const struct check_sums *sums = &rig->check.sums;
+
+    number(rig, 0);
+    number(rig, 5);
+    cr_assert_eq(sums->holes, 1);
+    cr_assert_eq(sums->missing, 4);
+    number(rig, 2);
+    cr_assert_eq(sums->disorder, 1);
+    cr_assert_eq(sums->missing, 3);
+    number(rig, 4);
+    number(rig, 1);
+    number(rig, 3);
+    cr_assert_eq(sums->disorder, 4);
+    cr_assert_eq(sums->missing, 0);
+    number(rig, 3);
+    number(rig, 0);
+    cr_assert_eq(sums->duplicates, 2);
+    cr_assert_eq(sums->disorder, 4);
+    number(rig, 6);
+    cr_assert_eq(sums->holes, 1);
+    cr_assert(check_failed_by(sums));
+    rig_free(rig);
+}
+
+Test(tool_bench, more_holes_than_are_remembered_are_still_counted)
+{
+    struct rig *rig = rig_new();
+
+    for (uint64_t i = 1; i <= 100; i++)
+        number(rig, i * 2);
+    cr_assert_eq(rig->check.sums.holes, 100);
+    cr_assert_eq(rig->check.sums.missing, 101);
+    rig_free(rig);
+}
+
+Test(tool_bench, an_older_run_may_be_met_in_its_middle_and_a_newer_one_may_not)
+{
+    struct rig *rig = rig_new();
+    const struct check_sums *sums = &rig->check.sums;
+
+    rig->check.since_wall_ns = 1001;
+    number(rig, 50);
+    number(rig, 51);
+    cr_assert_eq(sums->before, 50);
+    cr_assert_not(check_failed_by(sums));
+    rig->mark.run = 1001;
+    number(rig, 1);
+    cr_assert_eq(sums->holes, 1);
+    cr_assert_eq(sums->missing, 1);
+    rig_free(rig);
+}
+
+Test(tool_bench, sequences_are_checked_by_source_and_life)
+{
+    struct rig *rig = rig_new();
+    const struct check_sums *sums = &rig->check.sums;
+
+    rig->delivery.sequence = 10;
+    number(rig, 0);
+    rig->delivery.sequence = 13;
+    number(rig, 1);
+    cr_assert_eq(sums->sequence_holes, 1);
+    cr_assert_eq(sums->sequence_missing, 2);
+    rig->delivery.epoch++;
+    rig->delivery.sequence = 1;
+    number(rig, 2);
+    cr_assert_eq(sums->sequence_holes, 1, "a new life begins anew");
+    rig->delivery.source = tributary_text("b");
+    rig->delivery.sequence = 500;
+    rig->mark.producer = 1;
+    number(rig, 0);
+    cr_assert_eq(sums->sequence_holes, 1, "another source has its own");
+    cr_assert_eq(sums->disorder, 0);
+    rig->delivery.sequence = 500;
+    number(rig, 1);
+    cr_assert_eq(sums->disorder, 1);
+    rig->delivery.sequence = 900;
+    rig->delivery.epoch--;
+    number(rig, 2);
+    cr_assert_eq(sums->disorder, 2, "a late word of an earlier life");
+    rig_free(rig);
+}
+
+Test(tool_bench, with_a_filter_sequences_may_have_holes)
+{
+    struct rig *rig = rig_new();
+
+    rig->check.no_sequences = true;
+    number(rig, 0);
+    rig->delivery.sequence = 13;
+    number(rig, 1);
+    cr_assert_not(check_failed_by(&rig->check.sums));
+    rig_free(rig);
+}
+
+Test(tool_bench, what_carries_no_mark_counts_and_is_not_checked)
+{
+    struct rig *rig = rig_new();
+
+    rig->delivery.event.data = tributary_text("hello");
+    check_event(&rig->check, &rig->delivery, 0);
+    cr_assert_eq(rig->check.sums.events, 1);
+    cr_assert_eq(rig->check.sums.unchecked, 1);
+    cr_assert_eq(rig->check.latency.count, 0);
+    rig_free(rig);
+}
+
+Test(tool_bench, latencies_of_other_machines_and_of_the_warm_up_are_left_out)
+{
+    struct rig *rig = rig_new();
+
+    rig->check.latency_from_ns = 100;
+    rig->mark.time_ns = 99;
+    number(rig, 0);
+    rig->mark.time_ns = 100;
+    rig->mark.host++;
+    number(rig, 1);
+    cr_assert_eq(rig->check.latency.count, 0);
+    rig->mark.host--;
+    number(rig, 2);
+    cr_assert_eq(rig->check.latency.count, 1);
+    cr_assert_not(check_failed_by(&rig->check.sums));
+    rig_free(rig);
+}
+
+Test(tool_bench, a_loss_that_the_server_tells_is_a_fault)
+{
+    struct rig *rig = rig_new();
+    struct check_sums both = {0};
+
+    check_lost(&rig->check, &(struct tributary_lost){.count = 3, .bytes = 30});
+    cr_assert(check_failed_by(&rig->check.sums));
+    check_sums_add(&both, &rig->check.sums);
+    check_sums_add(&both, &rig->check.sums);
+    cr_assert_eq(both.lost, 6);
+    cr_assert_eq(both.lost_bytes, 60);
+    cr_assert(check_failed_by(&(struct check_sums){.lost_unknown = true}));
+    rig_free(rig);
+}
+
+Test(tool_bench, events_are_shared_out_and_publishers_take_turns)
+{
+    struct bench_plan plan = {.publishers = 3, .events = 8, .rate = 3000, .began_ns = 50};
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct bench_publisher publisher = {.plan = &plan, .number = i};
+
+        sum += bench_share(&plan, i);
+        cr_assert_eq(bench_due_ns(&publisher, 0), 50 + (int64_t)(i * 1e9 / 3000));
+        cr_assert_eq(bench_due_ns(&publisher, 3000), bench_due_ns(&publisher, 0) + 3000000000);
+    }
+    cr_assert_eq(sum, 8);
+    plan.events = 0;
+    cr_assert_eq(bench_share(&plan, 0), UINT64_MAX);
+}
