@@ -14,6 +14,9 @@
 /* Field numbers of PublishRequest and PublishStreamRequest. */
 enum { FIELD_PRODUCER = 2, FIELD_CONFIRM = 3 };
 
+/* A message up to this size may share a chunk, of at most so many events and bytes. */
+enum { JOIN_BELOW_BYTES = 4096, JOINT_EVENTS = 128, JOINT_BYTES = 16 << 10 };
+
 /* Values of Confirm that are served. */
 enum { CONFIRM_MOST = 1 };
 
@@ -170,14 +173,15 @@ static void find_inlet_and_offer(struct intake *intake)
     loop_post(intake->rpc->loop, &intake->task);
 }
 
-static enum fault_reason read_message(struct intake *intake, struct message *message, const struct framing_scan *scan)
+/* Everything that can be wrong with a message itself. */
+static enum fault_reason check_message(struct intake *intake, struct message *message, struct framing_scan *scan)
 {
-    enum fault_reason reason = check_confirm(&scan->fields[FIELD_CONFIRM], &intake->fault);
+    enum fault_reason reason = framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
 
+    if (!reason)
+        reason = check_confirm(&scan->fields[FIELD_CONFIRM], &intake->fault);
     if (!reason && (scan->count > 0 || scan->fields[FIELD_PRODUCER].present))
         reason = check_producer(intake, &scan->fields[FIELD_PRODUCER], &intake->fault);
-    if (!reason && scan->count > 0)
-        reason = chunk_of_message(message, scan, &intake->chunk, &intake->fault);
     return reason;
 }
 
@@ -193,15 +197,35 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void
 void intake_message(struct intake *intake, struct message *message)
 {
     struct framing_scan *scan = wire_scan(call_thread(intake->call));
-    enum fault_reason reason = framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
+    enum fault_reason reason = check_message(intake, message, scan);
 
-    if (!reason)
-        reason = read_message(intake, message, scan);
+    if (!reason && scan->count > 0)
+        reason = chunk_of_message(message, scan, &intake->chunk, &intake->fault);
     if (reason || scan->count == 0) {
         deal(intake, reason);
         return;
     }
     find_inlet_and_offer(intake);
+}
+
+bool intake_join(struct intake *intake, struct message *message)
+{
+    struct framing_scan *scan = wire_scan(call_thread(intake->call));
+
+    if (!intake->inlet || message_size(message) >= JOIN_BELOW_BYTES)
+        return false;
+    if (check_message(intake, message, scan) || scan->count == 0)
+        return false;
+    if (!intake->joint)
+        intake->joint = chunk_begin(JOINT_EVENTS, JOINT_BYTES);
+    return intake->joint && chunk_add(intake->joint, message_bytes(message), scan);
+}
+
+void intake_offer_joint(struct intake *intake)
+{
+    intake->chunk = chunk_end(intake->joint);
+    intake->joint = NULL;
+    offer(intake);
 }
 
 void intake_give_up(struct intake *intake)
@@ -213,8 +237,10 @@ void intake_give_up(struct intake *intake)
 void intake_fini(struct intake *intake)
 {
     chunk_release(intake->chunk);
+    chunk_release(intake->joint);
     if (intake->inlet)
         inlet_leave(intake->inlet);
     intake->chunk = NULL;
+    intake->joint = NULL;
     intake->inlet = NULL;
 }

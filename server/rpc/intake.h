@@ -15,6 +15,7 @@ struct intake {
     struct call *call;
     struct inlet *inlet; /* NULL until a chunk came */
     struct chunk *chunk; /* scanned and not yet offered */
+    struct chunk *joint; /* of messages that were joined and not yet offered */
     struct offer offer;  /* of the last chunk that was taken */
     struct fault fault;  /* why the last one was not */
     /* The chunk was dealt with: FAULT_NONE, or the reason; `offer` or `fault` say the rest. Possibly from within intake_message(). */
@@ -31,6 +32,13 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void
 /* Takes one PublishRequest or PublishStreamRequest (their fields are the same). dealt() is called once for it, now or later; until then the
  * call is held where needed and no other message may be given. A message without events is dealt with at once, offering nothing. */
 void intake_message(struct intake *intake, struct message *message);
+
+/* Under load, small messages of one call share a chunk: its events, of one message after the other, are offered by intake_offer_joint().
+ * False: the message is not one to be joined, or there is no room; nothing was taken, and intake_message() says what it is. There must be
+ * nothing to be dealt with. */
+MUST_CHECK bool intake_join(struct intake *intake, struct message *message);
+/* Offers what was joined; dealt() is called once for all of it, as for one message. */
+void intake_offer_joint(struct intake *intake);
 
 /* Where a channel blocks: the chunk falls to its fallback, and dealt() follows soon. Otherwise nothing. */
 void intake_give_up(struct intake *intake);

@@ -2,8 +2,10 @@
  *
  *   READING --message--> DEALING --dealt--> READING --half-close, drain, refusals unread--> ...
  *
- * A batch is read only when the one before was dealt with: a blocking channel holds the stream back. Answers are gathered: one is in flight
- * at a time, and under load at most one leaves in ANSWER_EVERY_NS. */
+ * A batch is read only when the one before was dealt with: a blocking channel holds the stream back. Under load, small batches are joined
+ * instead, and read on; what was joined is offered when the tick ends, or before something that cannot be joined. If that blocks, the one
+ * batch that may still arrive is held. Answers are gathered: one is in flight at a time, and under load at most one leaves in
+ * ANSWER_EVERY_NS. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@
 #include "server/rpc/ask.h"
 #include "server/rpc/intake.h"
 #include "server/rpc/publisher.h"
+#include "server/wire/message.h"
 
 #define ANSWER_EVERY_NS (500 * NS_PER_US)
 
@@ -20,15 +23,17 @@
 
 struct publish_stream {
     struct intake intake;
-    uint64_t batch;     /* messages received */
+    uint64_t batch;     /* messages received: those dealt with, then those joined, then the one that is being dealt with or held */
     uint64_t confirmed; /* dealt with */
+    uint64_t joined;    /* after those: they share a chunk */
     uint64_t told;
+    struct message held; /* came while what was joined is being dealt with */
     uint64_t last_sequence, epoch;
     struct buf refused; /* PublishStreamResponse.refused, encoded */
     uint32_t refusals;
-    bool sending, reading, half_closed, draining;
+    bool sending, reading, dealing, half_closed, draining;
     int64_t answered_at_ns;
-    struct wire_ready ready;
+    struct wire_ready joint, ready;
     struct wire_timer later;
 };
 
@@ -41,20 +46,21 @@ static void read_next(struct publish_stream *stream)
 {
     bool wanted = !stream->half_closed && !stream->draining && stream->refusals < REFUSALS_MOST;
 
-    if (wanted && !stream->reading && stream->confirmed == stream->batch && call_alive(stream->intake.call)) {
+    if (wanted && !stream->reading && !stream->dealing && stream->confirmed + stream->joined == stream->batch &&
+        call_alive(stream->intake.call)) {
         stream->reading = true;
         call_read(stream->intake.call);
     }
 }
 
-static void note_refusal(struct publish_stream *stream, const struct fault *fault)
+static void note_refusal(struct publish_stream *stream, uint64_t batch, const struct fault *fault)
 {
     OWNED(buf_fini) struct buf refused = {0};
     const char *name = fault_reason_name(fault->reason);
     char text[600];
     size_t length = fault_message(fault, text, sizeof(text));
 
-    field_varint(&refused, 1, stream->batch);
+    field_varint(&refused, 1, batch);
     field_varint(&refused, 2, fault_code(fault->reason));
     field_bytes(&refused, 3, (struct bytes){(const uint8_t *)text, length});
     field_bytes(&refused, 4, (struct bytes){(const uint8_t *)name, strlen(name)});
@@ -112,26 +118,81 @@ static void on_later(struct wire_timer *timer, int64_t now_ns)
     look(container_of(timer, struct publish_stream, later), now_ns);
 }
 
+static void offer_joint(struct publish_stream *stream)
+{
+    stream->dealing = true;
+    intake_offer_joint(&stream->intake);
+}
+
+static void take_message(struct publish_stream *stream, struct message *message)
+{
+    for (;;) {
+        if (wire_busy(thread_of(stream)) && intake_join(&stream->intake, message)) {
+            stream->joined++;
+            wire_before_tick_end(thread_of(stream), &stream->joint);
+            read_next(stream);
+            return;
+        }
+        if (stream->joined == 0)
+            break;
+        offer_joint(stream);
+        if (stream->dealing) {
+            stream->held = message_move(message);
+            return;
+        }
+        if (stream->draining)
+            return;
+    }
+    stream->dealing = true;
+    intake_message(&stream->intake, message);
+}
+
+/* For the batches from the first that was not dealt with: they share what became of them. */
+static void settle(struct publish_stream *stream, uint64_t count, enum fault_reason reason)
+{
+    const struct intake *intake = &stream->intake;
+
+    for (uint64_t i = 1; reason && i <= count; i++)
+        note_refusal(stream, stream->confirmed + i, &intake->fault);
+    if (!reason && intake->offer.epoch > 0) {
+        stream->last_sequence = intake->offer.last_sequence;
+        stream->epoch = intake->offer.epoch;
+    }
+    stream->confirmed += count;
+}
+
 static void dealt(struct intake *intake, enum fault_reason reason)
 {
     struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
+    uint64_t count = MAX_OF(stream->joined, 1u);
 
     if (reason && stream->batch == 1 && intake->name_size == 0 && strcmp(intake->fault.field, "producer") == 0) {
         call_finish(intake->call, &intake->fault); /* nobody to publish as */
         return;
     }
+    stream->dealing = false;
+    stream->joined = 0;
     if (reason == FAULT_DRAINING) {
-        stream->batch--; /* never taken: the drain's status says so */
+        stream->batch = stream->confirmed; /* never taken: the drain's status says so */
         stream->draining = true;
-    } else if (reason) {
-        note_refusal(stream, &intake->fault);
-    } else if (intake->offer.epoch > 0) {
-        stream->last_sequence = intake->offer.last_sequence;
-        stream->epoch = intake->offer.epoch;
+    } else {
+        settle(stream, count, reason);
     }
-    stream->confirmed = stream->batch;
-    read_next(stream);
     wire_at_tick_end(thread_of(stream), &stream->ready);
+    struct message held = message_move(&stream->held);
+    if (held.buffer && !stream->draining && call_alive(intake->call))
+        take_message(stream, &held);
+    message_fini(&held);
+    read_next(stream);
+}
+
+static void on_joint(struct wire_ready *ready, int64_t now_ns)
+{
+    struct publish_stream *stream = container_of(ready, struct publish_stream, joint);
+
+    (void)now_ns;
+    if (stream->joined > 0 && !stream->dealing)
+        offer_joint(stream);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -145,6 +206,8 @@ static void opened(struct call *call, void *ctx)
         return;
     }
     intake_init(&stream->intake, ctx, call, dealt);
+    list_init(&stream->joint.link);
+    stream->joint.tick_ended = on_joint;
     list_init(&stream->ready.link);
     stream->ready.tick_ended = on_tick_end;
     stream->later.fired = on_later;
@@ -158,7 +221,10 @@ static void message(struct call *call, struct message *message)
 
     stream->reading = false;
     stream->batch++;
-    intake_message(&stream->intake, message);
+    if (stream->dealing)
+        stream->held = message_move(message);
+    else
+        take_message(stream, message);
 }
 
 static void half_closed(struct call *call)
@@ -183,8 +249,11 @@ static void lost(struct call *call)
 {
     struct publish_stream *stream = call_owned(call);
 
-    if (stream)
-        intake_give_up(&stream->intake);
+    if (!stream)
+        return;
+    if (stream->joined > 0 && !stream->dealing)
+        offer_joint(stream); /* it came whole before the call was lost */
+    intake_give_up(&stream->intake);
 }
 
 static void draining(struct call *call)
@@ -205,7 +274,9 @@ static void closed(struct call *call, bool ok)
     if (!stream)
         return;
     wire_timer_set(call_thread(call), &stream->later, INT64_MAX);
+    list_remove(&stream->joint.link);
     list_remove(&stream->ready.link);
+    message_fini(&stream->held);
     buf_fini(&stream->refused);
     intake_fini(&stream->intake);
     free(stream);

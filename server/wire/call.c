@@ -105,17 +105,15 @@ static void on_read(struct wire_op *op, bool ok)
 
     call->reading = false;
     call->received = NULL;
-    if (received && call->state == OPEN) {
+    if (received) {
         struct message message = {.buffer = received};
-        if (call->port->message)
+        if (call->state == OPEN && call->port->message)
             call->port->message(call, &message);
         message_fini(&message);
-    } else if (!received && ok && call->state == OPEN && !grpc_call_failed_before_recv_message(call->core)) {
+    } else if (ok && call->state == OPEN && !grpc_call_failed_before_recv_message(call->core)) {
         if (call->port->half_closed)
             call->port->half_closed(call);
     }
-    if (received)
-        grpc_byte_buffer_destroy(received);
     unpin(call);
 }
 

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include "base/base.h"
 #include "server/wire/message.h"
 
 void core_quicken(void)

@@ -49,6 +49,11 @@ static void gather(struct message *message)
     message->whole = message->is_copy ? copy_of(message->buffer) : grpc_slice_ref(from->slices[0]);
 }
 
+size_t message_size(const struct message *message)
+{
+    return message->buffer->data.raw.slice_buffer.length;
+}
+
 struct bytes message_bytes(struct message *message)
 {
     gather(message);
@@ -76,11 +81,21 @@ struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_o
     return &held->memory;
 }
 
+struct message message_move(struct message *message)
+{
+    struct message moved = *message;
+
+    *message = (struct message){0};
+    return moved;
+}
+
 void message_fini(struct message *message)
 {
     if (message->is_whole)
         grpc_slice_unref(message->whole);
-    message->is_whole = false;
+    if (message->buffer)
+        grpc_byte_buffer_destroy(message->buffer);
+    *message = (struct message){0};
 }
 
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out)

@@ -13,7 +13,7 @@
 /* The largest buffer that the core reads into: what a kept message may pin. */
 #define WIRE_READ_MOST (256 * 1024)
 
-/* Valid during the callback that gives it. */
+/* Valid during the callback that gives it, unless it is moved. */
 struct message {
     grpc_byte_buffer *buffer;
     grpc_slice whole;
@@ -21,11 +21,14 @@ struct message {
     bool is_copy;  /* `whole` is memory of our own */
 };
 
+size_t message_size(const struct message *message);
 struct bytes message_bytes(struct message *message); /* in one piece; as valid as the message */
 /* The message's memory, kept beyond the callback: where its bytes are from then on, and what they pin; NULL: out of memory. Once per
  * message. */
 struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out);
-void message_fini(struct message *message);
+/* Takes the message out of its callback: it is the caller's, to be given up by message_fini(). */
+struct message message_move(struct message *message);
+void message_fini(struct message *message); /* a zeroed or moved one is allowed */
 
 /* The slice behind a chunk's memory, or false where it came from elsewhere. No reference is taken. */
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);

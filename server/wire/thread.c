@@ -12,10 +12,9 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/framing.h"
-#include "server/wire/core.h"
 
 /* A tick takes at most so many completions, so that what they produced leaves soon. */
-#define TICK_COMPLETIONS 16
+#define TICK_COMPLETIONS 32
 
 /* How busy the thread is, is measured over windows of this length, from its processor time. */
 #define BUSY_WINDOW_NS NS_PER_MS
@@ -44,7 +43,7 @@ struct wire_thread {
     struct wire_tenant *tenant;
     struct framing_scan scan;
     struct heap timers;
-    struct list ready;
+    struct list early, ready; /* what is to be done when the tick ends */
     struct wire_op shut;
     bool is_down;
     int64_t now_ns;
@@ -135,13 +134,13 @@ static void fire_timers(struct wire_thread *thread)
     }
 }
 
-static void end_tick(struct wire_thread *thread)
+static void do_noted(struct wire_thread *thread, struct list *noted)
 {
     struct list due;
 
     list_init(&due);
-    while (!list_empty(&thread->ready)) {
-        struct list *link = list_first(&thread->ready);
+    while (!list_empty(noted)) {
+        struct list *link = list_first(noted);
         list_remove(link);
         list_append(&due, link);
     }
@@ -155,7 +154,7 @@ static void end_tick(struct wire_thread *thread)
 
 static int64_t wait_until(const struct wire_thread *thread)
 {
-    if (!list_empty(&thread->ready) || atomic_load_explicit(&thread->inbox, memory_order_relaxed))
+    if (!list_empty(&thread->early) || !list_empty(&thread->ready) || atomic_load_explicit(&thread->inbox, memory_order_relaxed))
         return 0;
     const struct heap_node *first = heap_first(&thread->timers);
     return first ? first->key : INT64_MAX;
@@ -176,7 +175,8 @@ static void turn(struct wire_thread *thread)
     run_inbox(thread);
     fire_timers(thread);
     measure_busy(thread);
-    end_tick(thread);
+    do_noted(thread, &thread->early);
+    do_noted(thread, &thread->ready);
 }
 
 /* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came too late (the thread's own last tasks
@@ -246,6 +246,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
 
     if (!thread)
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
+    list_init(&thread->early);
     list_init(&thread->ready);
     thread->woken.done = on_woken;
     thread->shut.done = on_shut;
@@ -382,6 +383,12 @@ void wire_at_tick_end(struct wire_thread *thread, struct wire_ready *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->ready, &ready->link);
+}
+
+void wire_before_tick_end(struct wire_thread *thread, struct wire_ready *ready)
+{
+    if (list_empty(&ready->link))
+        list_append(&thread->early, &ready->link);
 }
 
 bool wire_busy(const struct wire_thread *thread)

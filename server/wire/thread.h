@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/status.h"
 #include "loop/loop.h"
+#include "server/wire/core.h"
 
 #include <grpc/grpc.h>
 
@@ -41,12 +42,6 @@ struct wire_tenant {
     void (*refuse)(struct wire_tenant *tenant); /* the server shuts down: ask for no more */
     bool (*empty)(struct wire_tenant *tenant);  /* no call is left; the thread does not end before */
     void (*free)(struct wire_tenant *tenant);   /* the thread has ended */
-};
-
-struct wire_settings {
-    uint32_t max_message_bytes; /* what the core refuses itself: our limit + 64 KiB */
-    uint32_t max_calls_per_connection;
-    uint64_t resource_quota_bytes;
 };
 
 MUST_CHECK struct status wire_thread_new(const struct wire_settings *settings, struct wire_thread **thread_out);
@@ -81,6 +76,8 @@ bool wire_is_mine(const struct wire_thread *thread); /* any thread */
 void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns);
 
 void wire_at_tick_end(struct wire_thread *thread, struct wire_ready *ready);
+/* The same, ahead of all those: for what they may still take along. */
+void wire_before_tick_end(struct wire_thread *thread, struct wire_ready *ready);
 
 /* True while the thread has more work than waiting: then gathering pays. */
 bool wire_busy(const struct wire_thread *thread);

@@ -89,7 +89,6 @@ static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned
     size_t head = sizeof(struct chunk) + ((size_t)count + 1) * sizeof(uint32_t);
     struct chunk *chunk;
 
-    CHECK(count > 0);
     pinned += head + inside;
     if (!budget_take(pinned))
         return NULL;
@@ -114,7 +113,7 @@ enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct 
     struct chunk *chunk;
     uint32_t first;
 
-    CHECK(scan->contiguous);
+    CHECK(scan->contiguous && scan->count > 0);
     chunk = chunk_make(scan->count, 0, pinned);
     if (chunk == NULL)
         return ERR_NO_MEMORY;
@@ -148,23 +147,80 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
     return ERR_OK;
 }
 
-enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out)
+/* Room of a chunk with its bytes inside: behind the head, as far as was charged. */
+static uint32_t offsets_room(const struct chunk *chunk)
 {
-    struct chunk *chunk = chunk_make(scan->count, scan->events_bytes, 0);
-    uint32_t offset = 0;
+    return (uint32_t)((const uint32_t *)(const void *)chunk->at - chunk->offsets) - 1;
+}
 
-    if (chunk == NULL)
-        return ERR_NO_MEMORY;
+static uint32_t bytes_room(const struct chunk *chunk)
+{
+    return (uint32_t)(chunk->pinned - (uint64_t)(chunk->at - (const uint8_t *)chunk));
+}
+
+static void append(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
+{
+    uint32_t offset = chunk->offsets[chunk->count];
+
+    if (scan->contiguous)
+        memcpy((uint8_t *)chunk->at + offset, message.at + scan->offsets[0], scan->events_bytes);
     for (uint32_t i = 0; i < scan->count; i++) {
         uint32_t end = scan->contiguous ? scan->offsets[i + 1] : scan->ends[i];
         uint32_t size = end - scan->offsets[i];
-        memcpy((uint8_t *)chunk->at + offset, message.at + scan->offsets[i], size);
-        chunk->offsets[i] = offset;
+        if (!scan->contiguous)
+            memcpy((uint8_t *)chunk->at + offset, message.at + scan->offsets[i], size);
         offset += size;
+        chunk->offsets[++chunk->count] = offset;
     }
-    chunk->offsets[scan->count] = offset;
+}
+
+enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out)
+{
+    struct chunk *chunk = chunk_make(scan->count, scan->events_bytes, 0);
+
+    CHECK(scan->count > 0);
+    if (chunk == NULL)
+        return ERR_NO_MEMORY;
+    chunk->count = 0;
+    chunk->offsets[0] = 0;
+    append(chunk, message, scan);
     *chunk_out = chunk;
     return ERR_OK;
+}
+
+struct chunk *chunk_begin(uint32_t events, uint32_t bytes)
+{
+    struct chunk *chunk = chunk_make(events, bytes, 0);
+
+    if (chunk != NULL) {
+        chunk->count = 0;
+        chunk->offsets[0] = 0;
+    }
+    return chunk;
+}
+
+bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
+{
+    if (scan->count > offsets_room(chunk) - chunk->count || scan->events_bytes > bytes_room(chunk) - chunk->offsets[chunk->count])
+        return false;
+    append(chunk, message, scan);
+    return true;
+}
+
+struct chunk *chunk_end(struct chunk *chunk)
+{
+    size_t head = (size_t)(chunk->at - (const uint8_t *)chunk);
+    uint64_t unused = bytes_room(chunk) - chunk->offsets[chunk->count];
+    struct chunk *shrunk;
+
+    CHECK(chunk->count > 0);
+    shrunk = realloc(chunk, head + chunk->offsets[chunk->count]);
+    if (shrunk == NULL)
+        return chunk;
+    shrunk->at = (const uint8_t *)shrunk + head;
+    shrunk->pinned -= unused;
+    budget_return(unused);
+    return shrunk;
 }
 
 struct chunk *chunk_retain(struct chunk *chunk)

@@ -70,6 +70,14 @@ MUST_CHECK enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out);
 
+/* For several small messages in a row: a chunk with room for `events` events in `bytes` bytes, tags and lengths included, that is filled
+ * before it is shared. NULL: memory, or the budget, is used up. An unfinished one can be released like any other. */
+struct chunk *chunk_begin(uint32_t events, uint32_t bytes);
+/* Copies the events of a scanned message behind those that are there. False where they do not fit: then nothing changed. */
+MUST_CHECK bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan);
+/* Gives back the room that was not used. There must be an event in it. Returns the chunk, which may have moved. */
+struct chunk *chunk_end(struct chunk *chunk);
+
 struct chunk *chunk_retain(struct chunk *chunk); /* any thread; cannot fail */
 void chunk_release(struct chunk *chunk);         /* any thread; the last one frees; NULL allowed */
 OWNED_BY(chunk_release, struct chunk);

@@ -69,7 +69,6 @@ static struct chunk *chunk_with(struct memory *memory, size_t size)
         grpc_slice_unref(slice);
         struct chunk_memory *kept = message_keep(&received, &bytes, &pinned);
         message_fini(&received);
-        grpc_byte_buffer_destroy(received.buffer);
         cr_assert_eq(bytes.at, memory->at);
         cr_assert_eq(chunk_new(kept, bytes.at, &scan, pinned, &chunk), ERR_OK);
     } else {

@@ -48,7 +48,6 @@ static struct message message_of(grpc_slice *slices, size_t count)
 static void end(struct message *message)
 {
     message_fini(message);
-    grpc_byte_buffer_destroy(message->buffer);
 }
 
 static void init(void)

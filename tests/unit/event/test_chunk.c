@@ -146,6 +146,46 @@ Test(chunk, source_knows_its_name_and_closes_it)
     cr_assert_str_eq(nameless->name, "");
 }
 
+Test(chunk, of_several_messages_holds_their_events_in_order)
+{
+    struct chunk *chunk = chunk_begin(6, 1000);
+
+    fill(3, false);
+    cr_assert(chunk_add(chunk, (struct bytes){message.at, message.size}, &scan));
+    buf_clear(&message);
+    fill(2, true);
+    cr_assert(chunk_add(chunk, (struct bytes){message.at, message.size}, &scan));
+    uint64_t before = chunk_budget_used();
+    chunk = chunk_end(chunk);
+    cr_assert_eq(chunk->count, 5);
+    cr_assert_eq(chunk_budget_used(), chunk->pinned);
+    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5), "the room that was not used went back");
+    for (uint32_t i = 0; i < 5; i++)
+        cr_assert_eq(number_of(chunk, i), (i < 3 ? i : i - 3) + 1);
+    chunk_release(chunk);
+}
+
+Test(chunk, takes_no_message_that_does_not_fit_and_stays_as_it_was)
+{
+    fill(2, false);
+    uint32_t bytes = scan.events_bytes;
+    struct chunk *few = chunk_begin(3, 10 * bytes), *narrow = chunk_begin(100, 2 * bytes - 1), *exact = chunk_begin(4, 2 * bytes);
+
+    cr_assert(chunk_add(few, (struct bytes){message.at, message.size}, &scan));
+    cr_assert_not(chunk_add(few, (struct bytes){message.at, message.size}, &scan));
+    cr_assert(chunk_add(narrow, (struct bytes){message.at, message.size}, &scan));
+    cr_assert_not(chunk_add(narrow, (struct bytes){message.at, message.size}, &scan));
+    cr_assert(chunk_add(exact, (struct bytes){message.at, message.size}, &scan));
+    cr_assert(chunk_add(exact, (struct bytes){message.at, message.size}, &scan));
+    cr_assert_eq(few->count, 2);
+    cr_assert_eq(number_of(few, 1), 2);
+    chunk_release(few);
+    chunk_release(narrow);
+    exact = chunk_end(exact);
+    cr_assert_eq(number_of(exact, 3), 2);
+    chunk_release(exact);
+}
+
 Test(budget, is_charged_with_the_memory_and_the_chunk_itself)
 {
     struct lent lent = {.memory = {give_back}};
