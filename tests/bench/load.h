@@ -1,79 +1,77 @@
-/* load.h - the load generator: publishers and a subscriber that share one thread, so what is in flight is known without asking anybody.
+/* load.h - the load generator: what its three processes share, and what a protocol must be able to do.
  *
- * Every payload carries its time, its producer and its number; the subscriber checks every sequence number and every payload. */
+ * One process holds all producers, one all consumers, each with a single thread on epoll; the parent waits, reads the accounts and prints.
+ * They meet in one shared mapping. Each field there has one writer, named beside it. */
 #ifndef TRIBUTARY_TESTS_LOAD_H
 #define TRIBUTARY_TESTS_LOAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/base.h"
-#include "lib/h2/h2.h"
-
-enum { LOAD_PUBLISHERS_MOST = 64, LOAD_PAYLOAD_LEAST = 24, LOAD_NAME_BYTES = 32 };
-
-/* A producer's name: our process, so that no earlier run's sequences go on, and the publisher's number. */
-#define LOAD_NAME "load%d.%u"
-
-struct load_plan {
-    const char *server;
-    uint32_t publishers;
-    uint32_t per_message;    /* events */
-    uint32_t payload_bytes;  /* at least LOAD_PAYLOAD_LEAST */
-    uint32_t in_flight_most; /* events published and not yet received */
-};
-
-/* What both sides know. The first failure stays; a run with one is no result. */
-struct load {
-    struct load_plan plan;
-    uint64_t published, received;
-    int process;   /* in the producers' names */
-    bool stopping; /* publish no more */
-    char failure[512];
-};
-
-void load_fail(struct load *load, const char *text, ...) PRINTF_LIKE(2, 3);
+#include "bench/histogram.h"
+#include "bench/plan.h"
 
 /* The head of every payload; the rest is filler. */
-struct load_mark {
-    uint64_t time_ns;
-    uint64_t producer;
-    uint64_t number; /* from 0; the sequence is number + 1 */
+struct mark {
+    uint64_t time_ns; /* open loop: when it was due; closed loop: when it was written */
+    uint64_t who;     /* mark_who() */
+};
+#define MARK_NUMBER_BITS 48
+
+/* The producer and its event's number, from 0; where the server counts, the event's sequence is number + 1. */
+static inline uint64_t mark_who(uint64_t producer, uint64_t number)
+{
+    return producer << MARK_NUMBER_BITS | number;
+}
+
+enum phase { PHASE_CONNECT, PHASE_WARM_UP, PHASE_MEASURE, PHASE_STOP, PHASE_END };
+enum side { SIDE_PRODUCERS = 1, SIDE_CONSUMERS = 2 }; /* bits */
+
+/* What one consumer has received. On a cache line of its own. */
+struct tally {
+    _Alignas(64) _Atomic uint64_t events;
+    _Atomic uint64_t messages;
 };
 
-/* ---- a publisher: one connection, one PublishStream ---- */
+struct load {
+    struct plan plan;                                /* settled before anybody else is there */
+    int bell_producers, bell_consumers, bell_parent; /* eventfds */
 
-struct publisher;
-struct publisher *publisher_new(struct load *load, uint32_t number); /* NULL, with load->failure, when it cannot connect */
-void publisher_free(struct publisher *publisher);
-struct h2 *publisher_connection(struct publisher *publisher);
-void publisher_publish(struct publisher *publisher); /* as many messages as bounds and windows allow; half-closes when stopping */
-bool publisher_done(const struct publisher *publisher);
+    /* Parent. */
+    _Atomic int phase;
+    _Atomic int64_t begin_ns, end_ns; /* of the measured time; 0: not yet */
 
-/* ---- the subscriber: one connection, one Subscribe to everything ---- */
+    /* Producers. */
+    _Alignas(64) _Atomic uint64_t published;
+    uint64_t published_by[PLAN_PRODUCERS_MOST]; /* valid once SIDE_PRODUCERS is in `finished` */
+    struct histogram late;                      /* open loop: from when a message was due to its write */
 
-struct subscriber;
-struct subscriber *subscriber_new(struct load *load);
-void subscriber_free(struct subscriber *subscriber);
-struct h2 *subscriber_connection(struct subscriber *subscriber);
-bool subscriber_started(const struct subscriber *subscriber);
-uint64_t subscriber_bytes(const struct subscriber *subscriber); /* of messages received */
-uint64_t subscriber_messages(const struct subscriber *subscriber);
+    /* Consumers. */
+    _Alignas(64) _Atomic uint64_t landed; /* events that every consumer that reads has; with a filter: that the one who wants them has */
+    struct histogram latency;
 
-/* ---- gRPC's framing of messages, gathered from pieces ---- */
+    /* Both. `wanted`: the producers wait until so much has landed; 0: they do not. */
+    _Alignas(64) _Atomic uint64_t wanted;
+    _Atomic unsigned ready, finished; /* sides */
+    _Atomic int failed;               /* 0 no, 1 being written, 2 `failure` is there */
+    char failure[512];
 
-struct gather {
-    uint8_t *bytes;
-    size_t size, room;
+    struct tally tallies[]; /* one for each consumer; consumers */
 };
-void gather_fini(struct gather *gather);
-/* Adds a piece; calls `each` for every message that is whole now. False: out of memory, or a compressed message. */
-MUST_CHECK bool gather_add(struct gather *gather, struct bytes piece, void (*each)(void *ctx, struct bytes message), void *ctx);
 
-/* Walks the fields of a protobuf message: number and wire type into *tag_out, a length-delimited value into *value_out, any other into
- * *number_out. False at the end; `at` NULL then means malformed. */
-struct walk {
-    const uint8_t *at, *end;
-};
-bool walk_next(struct walk *walk, uint64_t *tag_out, uint64_t *number_out, struct bytes *value_out);
+/* Notes the first failure, for the parent to tell; a run with one is no result. Any process. */
+void load_fail(struct load *load, const char *text, ...) PRINTF_LIKE(2, 3);
+static inline bool load_failed(struct load *load)
+{
+    return atomic_load_explicit(&load->failed, memory_order_relaxed) != 0;
+}
+void load_ring(int bell);
+/* Tells the parent that a side is ready, or has finished. */
+void load_tell(struct load *load, _Atomic unsigned *which, enum side side);
+
+/* The two child processes; each returns its exit status. */
+int producers_run(struct load *load);
+int consumers_run(struct load *load);
 
 #endif

@@ -1,10 +1,11 @@
 /* h2.h - one HTTP/2 connection of a client, framed by hand: cheaper than the server it loads, and free to do what no gRPC library would.
  *
- * The socket does not block. Output gathers in one buffer until h2_flush(); input is handed on where it lies in the read buffer. PING and
- * SETTINGS are answered; received bytes are given back to the windows in large steps. Headers are written as HPACK literals and read with
- * nghttp2's inflater.
+ * The socket does not block. Output gathers in one buffer, which grows as needed, until h2_flush(). Input is handed on where it lies in a
+ * buffer that all connections of the process share; DATA comes piece by piece, without waiting for the end of its frame. PING and SETTINGS
+ * are answered; received bytes are given back to the windows in large steps. Headers are written as HPACK literals and read with nghttp2's
+ * inflater. An idle connection holds some 8 KiB.
  *
- * Threads: one. */
+ * Threads: one for each process. */
 #ifndef TRIBUTARY_TESTS_H2_H
 #define TRIBUTARY_TESTS_H2_H
 
@@ -12,7 +13,7 @@
 
 #include "base/base.h"
 
-enum { H2_STREAMS_MOST = 16, H2_OUTPUT_BYTES = 256 << 10, H2_INPUT_BYTES = 1 << 20, H2_WINDOW_BYTES = 16 << 20 };
+enum { H2_STREAMS_MOST = 4, H2_OUTPUT_BYTES = 512 << 10, H2_INPUT_BYTES = 256 << 10, H2_FRAME_BYTES = 1 << 20, H2_WINDOW_BYTES = 16 << 20 };
 
 struct h2;
 
@@ -49,6 +50,7 @@ void h2_reset(struct h2 *h2, uint32_t stream);
 /* Each is false when the connection is lost; every open stream has then ended with -1. */
 MUST_CHECK bool h2_flush(struct h2 *h2); /* writes what it can */
 MUST_CHECK bool h2_read(struct h2 *h2);  /* reads once, calls the port for what came */
+bool h2_more(const struct h2 *h2);       /* the last read filled its buffer: there may be more */
 bool h2_pending(const struct h2 *h2);    /* output waits for the socket */
 
 #endif

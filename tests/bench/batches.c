@@ -1,0 +1,289 @@
+/* batches.c - walking batches and runs.
+ *
+ * DESIGN. take() is called with what is there and takes tokens: gRPC's prefix, a field of the batch (of a run only its head), a field of
+ * the run. Most bytes are events, which checker_row() takes many at a time. Everything else goes through field_read(), whatever its order.
+ */
+#include "bench/batches.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/fields.h"
+
+enum { BATCH_RUNS = TAG_LEN(1), BATCH_LOST = TAG_LEN(2), BATCH_CLOSING = TAG_LEN(5), BATCH_STARTED = TAG_LEN(6) };
+enum {
+    RUN_EVENTS = TAG_LEN(1),
+    RUN_SOURCE = TAG_LEN(2),
+    RUN_FIRST = TAG_FIXED64(4),
+    RUN_SEQUENCES = TAG_LEN(7),
+    RUN_SEQUENCE = TAG_FIXED64(7)
+};
+enum { EVENT_TOPIC = 2, EVENT_KEY = 3, EVENT_TYPE = 4, EVENT_DATA = 8, BATCH_EVENTS = 1 };
+
+void batches_init(struct batches *batches, struct checker *checker)
+{
+    *batches = (struct batches){.checker = checker, .producer = PLAN_PRODUCERS_MOST};
+    batches->name_size = (size_t)snprintf(batches->name, sizeof(batches->name), "load%d.", checker->load->plan.run);
+}
+
+void batches_fini(struct batches *batches)
+{
+    feed_fini(&batches->feed);
+}
+
+int batches_digits(const struct plan *plan)
+{
+    return snprintf(NULL, 0, "%u", plan->consumers - 1);
+}
+
+void batches_label(const struct plan *plan, uint32_t label, bool pattern, char *text, size_t room)
+{
+    if (plan->filter == FILTER_TOPIC)
+        snprintf(text, room, "t/%0*u/%s", batches_digits(plan), label, pattern ? "*" : "x");
+    else
+        snprintf(text, room, "k%0*u", batches_digits(plan), label);
+}
+
+size_t batches_event_head(const struct plan *plan, uint32_t label, uint8_t *at, size_t *digits_out)
+{
+    static const unsigned fields[] = {[FILTER_KEY] = EVENT_KEY, [FILTER_TYPE] = EVENT_TYPE, [FILTER_TOPIC] = EVENT_TOPIC};
+    uint8_t inner[64], *end = inner;
+    char text[32];
+
+    if (plan->filter != FILTER_NONE) {
+        batches_label(plan, label, false, text, sizeof(text));
+        end = put_text(end, fields[plan->filter], text);
+    }
+    size_t digits = plan->filter == FILTER_TOPIC ? 4 : 3; /* behind tag, length and "t/" or "k" */
+    end = put_head(end, EVENT_DATA, plan->payload_bytes);
+    uint8_t *body = put_head(at, BATCH_EVENTS, (size_t)(end - inner) + plan->payload_bytes);
+    memcpy(body, inner, (size_t)(end - inner));
+    if (digits_out)
+        *digits_out = (size_t)(body - at) + digits;
+    return (size_t)(body - at) + (size_t)(end - inner);
+}
+
+static size_t wrong(struct batches *batches, const char *what)
+{
+    load_fail(batches->checker->load, "consumer %u: %s", batches->checker->number, what);
+    return FEED_BAD;
+}
+
+/* PLAN_PRODUCERS_MOST where it is none of ours. */
+static uint32_t producer_of(const struct batches *batches, struct bytes name)
+{
+    uint32_t number = 0;
+    size_t at = batches->name_size;
+
+    if (name.size <= at || name.size > at + 4 || memcmp(name.at, batches->name, at) != 0)
+        return PLAN_PRODUCERS_MOST;
+    for (; at < name.size && name.at[at] >= '0' && name.at[at] <= '9'; at++)
+        number = number * 10 + (uint32_t)(name.at[at] - '0');
+    return at == name.size && number < batches->checker->load->plan.producers ? number : PLAN_PRODUCERS_MOST;
+}
+
+/* ---- a run ---- */
+
+/* One field of the run's header, or any other. */
+static bool note_header(struct batches *batches, uint64_t tag, uint64_t number, struct bytes value)
+{
+    uint32_t producer = batches->producer;
+    uint64_t first = batches->first_sequence;
+
+    if (tag == RUN_SOURCE)
+        producer = producer_of(batches, value);
+    if (tag == RUN_FIRST)
+        first = number;
+    if (batches->begun)
+        return producer == batches->producer && first == batches->first_sequence;
+    batches->producer = producer;
+    batches->first_sequence = first;
+    return tag != RUN_SOURCE || producer != PLAN_PRODUCERS_MOST;
+}
+
+/* Before its first event or sequence: the header must be known. `rest` is the run from here on, as much as is there. */
+static size_t begin_events(struct batches *batches, struct bytes rest)
+{
+    struct checker *checker = batches->checker;
+
+    if (batches->producer == PLAN_PRODUCERS_MOST || !batches->first_sequence) {
+        struct walk walk = {rest.at, rest.at + batches->run_left};
+        uint64_t tag, number;
+        struct bytes value;
+        if (rest.size < batches->run_left)
+            return 0; /* it stands behind the events: all of the run is needed */
+        while (walk_next(&walk, &tag, &number, &value))
+            if (!note_header(batches, tag, number, value))
+                return wrong(batches, "a run of nobody");
+        if (!walk.at || batches->producer == PLAN_PRODUCERS_MOST)
+            return wrong(batches, "a run is malformed, or of nobody");
+    }
+    batches->first = checker->next[batches->producer];
+    if (batches->first_sequence != batches->first + 1) {
+        load_fail(checker->load, "consumer %u, producer %u: sequence %llu is due, not %llu", checker->number, batches->producer,
+                  (unsigned long long)batches->first + 1, (unsigned long long)batches->first_sequence);
+        return FEED_BAD;
+    }
+    batches->begun = true;
+    batches->events_before = checker->events;
+    return 1;
+}
+
+/* Sequences are checked against the numbers that were due when the run began. */
+static bool check_sequences(struct batches *batches, struct bytes packed)
+{
+    const uint64_t stride = batches->checker->stride;
+
+    for (; packed.size >= sizeof(uint64_t); packed.at += sizeof(uint64_t), packed.size -= sizeof(uint64_t)) {
+        uint64_t sequence;
+        memcpy(&sequence, packed.at, sizeof(sequence));
+        if (sequence != batches->first + batches->sequences++ * stride + 1)
+            return false;
+    }
+    return packed.size == 0;
+}
+
+/* An event that does not have the usual shape. */
+static void check_event(struct batches *batches, struct bytes event)
+{
+    struct walk walk = {event.at, event.at + event.size};
+    uint64_t tag, number;
+    struct bytes value, payload = {0};
+
+    while (walk_next(&walk, &tag, &number, &value))
+        if (tag == TAG_LEN(EVENT_DATA))
+            payload = value;
+    checker_event(batches->checker, batches->producer, payload);
+}
+
+static bool end_run(struct batches *batches)
+{
+    uint64_t events = batches->checker->events - batches->events_before;
+    bool holes = batches->checker->stride > 1 && events > 1;
+
+    batches->in_run = false;
+    return batches->begun && (batches->sequences == events || (!batches->sequences && !holes));
+}
+
+/* One field of a run that is not the usual kind of event. Returns the bytes taken; 0: it is not whole. */
+static size_t take_field(struct batches *batches, struct bytes run)
+{
+    uint64_t tag = 0, number = 0;
+    struct bytes value = {0};
+    size_t size = field_read(run.at, run.at + run.size, &tag, &number, &value);
+    bool content = tag == RUN_EVENTS || tag == RUN_SEQUENCES || tag == RUN_SEQUENCE;
+
+    if (!size)
+        return run.size < batches->run_left ? 0 : wrong(batches, "a run is malformed");
+    if (content && !batches->begun) {
+        size_t begun = begin_events(batches, run);
+        if (begun != 1)
+            return begun;
+    }
+    if (tag == RUN_EVENTS)
+        check_event(batches, value);
+    else if (tag == RUN_SEQUENCES && !check_sequences(batches, value))
+        return wrong(batches, "a run lists other sequences than its events have");
+    else if (tag == RUN_SEQUENCE && !check_sequences(batches, (struct bytes){(const uint8_t *)&number, sizeof(number)}))
+        return wrong(batches, "a run lists another sequence than its event has");
+    else if (!content && !note_header(batches, tag, number, value))
+        return wrong(batches, "a run of nobody, or of two");
+    return size;
+}
+
+static size_t take_run(struct batches *batches, struct bytes input)
+{
+    struct bytes run = {input.at, MIN_OF(input.size, batches->run_left)};
+    size_t taken = 0;
+
+    if (batches->begun)
+        taken = (size_t)(checker_row(batches->checker, batches->producer, run.at, run.at + run.size) - run.at);
+    if (!taken)
+        taken = take_field(batches, run);
+    if (taken == FEED_BAD)
+        return FEED_BAD;
+    batches->run_left -= taken;
+    if (!batches->run_left && !end_run(batches))
+        return wrong(batches, "a run has no events, or events with holes that it does not list");
+    return taken;
+}
+
+/* ---- a batch ---- */
+
+static void begin_run(struct batches *batches, size_t size)
+{
+    batches->in_run = true;
+    batches->run_left = size;
+    batches->producer = PLAN_PRODUCERS_MOST;
+    batches->first_sequence = 0;
+    batches->begun = false;
+    batches->sequences = 0;
+    batches->events_before = batches->checker->events;
+}
+
+/* The head of a run, or any other field as a whole. Returns the bytes taken; 0: not whole. */
+static size_t take_batch_field(struct batches *batches, struct bytes input)
+{
+    struct bytes batch = {input.at, MIN_OF(input.size, batches->message_left)}, value;
+    const uint8_t *end = batch.at + batch.size;
+    uint64_t tag = 0, number = 0;
+    size_t size = varint_read(batch.at, end, &tag);
+
+    if (size && tag == BATCH_RUNS) {
+        size_t length = varint_read(batch.at + size, end, &number);
+        size = length ? size + length : 0;
+        if (size && (!number || number > batches->message_left - size))
+            return wrong(batches, "a run is empty, or longer than its message");
+    } else {
+        size = field_read(batch.at, end, &tag, &number, &value);
+    }
+    if (!size)
+        return batch.size < batches->message_left ? 0 : wrong(batches, "a message is malformed");
+    if (tag == BATCH_LOST)
+        return wrong(batches, "was told of a loss");
+    if (tag == BATCH_CLOSING)
+        return wrong(batches, "was told of a closing");
+    batches->started |= tag == BATCH_STARTED;
+    batches->message_left -= size;
+    if (tag == BATCH_RUNS) {
+        begin_run(batches, number);
+        batches->message_left -= number;
+    }
+    return size;
+}
+
+static size_t take_prefix(struct batches *batches, struct bytes input)
+{
+    if (input.size < GRPC_PREFIX_BYTES)
+        return 0;
+    if (input.at[0])
+        return wrong(batches, "a message is compressed");
+    batches->message_left = (size_t)input.at[1] << 24 | (size_t)input.at[2] << 16 | (size_t)input.at[3] << 8 | input.at[4];
+    batches->checker->messages++;
+    return GRPC_PREFIX_BYTES;
+}
+
+static size_t take(void *ctx, struct bytes input)
+{
+    struct batches *batches = ctx;
+    size_t at = 0;
+
+    while (at < input.size) {
+        struct bytes rest = {input.at + at, input.size - at};
+        size_t taken = batches->in_run         ? take_run(batches, rest)
+                       : batches->message_left ? take_batch_field(batches, rest)
+                                               : take_prefix(batches, rest);
+        if (taken == FEED_BAD)
+            return FEED_BAD;
+        if (!taken)
+            break;
+        at += taken;
+    }
+    return at;
+}
+
+void batches_add(struct batches *batches, struct bytes piece)
+{
+    if (!feed_add(&batches->feed, piece, take, batches) && !load_failed(batches->checker->load))
+        wrong(batches, "no memory for what came");
+}

@@ -1,0 +1,77 @@
+/* link.c - sockets, and the buffers on either side of them. */
+#include "bench/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/h2/h2.h"
+
+enum { FIRST_ROOM = 4096 };
+
+bool link_open(struct link *link, const char *address)
+{
+    *link = (struct link){.fd = h2_dial(address)};
+    return link->fd >= 0;
+}
+
+void link_close(struct link *link)
+{
+    if (link->fd >= 0)
+        close(link->fd);
+    free(link->out);
+    feed_fini(&link->feed);
+    *link = (struct link){.fd = -1};
+}
+
+uint8_t *link_reserve(struct link *link, size_t size)
+{
+    if (link->size + size > LINK_OUTPUT_BYTES)
+        return NULL;
+    if (link->first + link->size + size > link->room) {
+        size_t room = MAX_OF(link->room, (size_t)FIRST_ROOM);
+        while (room < link->size + size)
+            room *= 2;
+        uint8_t *out = room > link->room ? realloc(link->out, room) : link->out;
+        if (!out)
+            return NULL;
+        memmove(out, out + link->first, link->size);
+        link->out = out;
+        link->room = room;
+        link->first = 0;
+    }
+    uint8_t *at = link->out + link->first + link->size;
+    link->size += size;
+    return at;
+}
+
+bool link_flush(struct link *link)
+{
+    while (link->size) {
+        ssize_t sent = send(link->fd, link->out + link->first, link->size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return errno == EAGAIN;
+        link->first += (size_t)sent;
+        link->size -= (size_t)sent;
+    }
+    link->first = 0;
+    return true;
+}
+
+enum link_state link_read(struct link *link, feed_take *take, void *ctx)
+{
+    static uint8_t input[LINK_INPUT_BYTES];
+    ssize_t got = recv(link->fd, input, sizeof(input), 0);
+
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? LINK_DRAINED : LINK_LOST;
+    if (got == 0)
+        return LINK_ENDED;
+    if (!feed_add(&link->feed, (struct bytes){input, (size_t)got}, take, ctx))
+        return LINK_MALFORMED;
+    return (size_t)got < sizeof(input) ? LINK_DRAINED : LINK_MORE;
+}

@@ -1,0 +1,249 @@
+/* plan.c - the generator's command line. */
+#include "bench/plan.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench/protocol.h"
+
+const char plan_usage[] =
+    "load - publishes to a server and receives from it, and checks every event\n"
+    "\n"
+    "Usage: load --server ADDRESS [OPTION ...]\n"
+    "\n"
+    "  --protocol NAME     tributary or raw (the relay) (default tributary)\n"
+    "  --server ADDRESS    HOST:PORT in numbers, or unix:PATH\n"
+    "  --pid PID           the server's process, for its CPU time and memory\n"
+    "  --producers N       connections that publish (default 4; 1 to 1024)\n"
+    "  --consumers N       connections that receive everything (default 1; 1 to 1024, with --idle 10000)\n"
+    "  --per-message N     events in a message in (default 64)\n"
+    "  --payload BYTES     of each event (default 128; at least 16; a message has at most 128 KiB)\n"
+    "  --in-flight N       closed loop: events published and not yet received by the slowest, at most (default 32768)\n"
+    "  --rate N            open loop: events per second over all producers, evenly spread (default: closed loop)\n"
+    "  --warm-up-ms MS     before the measured time (default 500)\n"
+    "  --seconds S         the measured time (default 5)\n"
+    "  --filter WHAT       none, key, type or topic: each consumer wants its share (default none; tributary)\n"
+    "  --overflow WHAT     block, drop-oldest, drop-newest, disconnect or latest-per-key (default block; tributary)\n"
+    "  --stall N           the last N consumers stop reading when the measured time begins (default 0)\n"
+    "  --idle              connect everybody, publish nothing\n"
+    "\n"
+    "Prints one JSON object. Exit status: 1 when an event was lost, repeated or out of order, or a connection ended; 2 for a wrong command "
+    "line.\n";
+
+/* Words that an option takes, in the order of their numbers. */
+static const char *const filters[] = {"none", "key", "type", "topic", NULL};
+static const char *const overflows[] = {"", "block", "drop-oldest", "drop-newest", "disconnect", "latest-per-key", NULL};
+
+struct reader {
+    struct plan plan;
+    char *wrong;
+    size_t room;
+};
+
+static void refuse(struct reader *reader, const char *option, const char *value, const char *bound)
+{
+    if (!reader->wrong[0])
+        snprintf(reader->wrong, reader->room, "%s \"%s\": %s", option, value, bound);
+}
+
+static uint32_t count(struct reader *reader, const char *option, uint32_t least, uint32_t most)
+{
+    char *end, bound[64];
+    errno = 0;
+    unsigned long value = strtoul(optarg, &end, 10);
+
+    if (errno || *end || end == optarg || optarg[0] == '-' || value < least || value > most) {
+        snprintf(bound, sizeof(bound), "must be %u to %u", least, most);
+        refuse(reader, option, optarg, bound);
+    }
+    return (uint32_t)value;
+}
+
+static double decimal(struct reader *reader, const char *option, double least, double most)
+{
+    char *end, bound[64];
+    double value = strtod(optarg, &end);
+
+    if (*end || end == optarg || !isfinite(value) || value < least || value > most) {
+        snprintf(bound, sizeof(bound), "must be %g to %g", least, most);
+        refuse(reader, option, optarg, bound);
+        return least;
+    }
+    return value;
+}
+
+static int word(struct reader *reader, const char *option, const char *const *words)
+{
+    for (int i = 0; words[i]; i++)
+        if (words[i][0] && !strcmp(words[i], optarg))
+            return i;
+    refuse(reader, option, optarg, "no such word");
+    return 0;
+}
+
+static const struct protocol *protocol(struct reader *reader)
+{
+    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_raw};
+
+    for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+        if (!strcmp(protocols[i]->name, optarg))
+            return protocols[i];
+    refuse(reader, "--protocol", optarg, "no such protocol");
+    return NULL;
+}
+
+enum choice {
+    SERVER,
+    PROTOCOL,
+    PID,
+    PRODUCERS,
+    CONSUMERS,
+    PER_MESSAGE,
+    PAYLOAD,
+    IN_FLIGHT,
+    RATE,
+    WARM_UP,
+    SECONDS,
+    FILTER,
+    OVERFLOW,
+    STALL,
+    IDLE
+};
+
+static const struct option options[] = {
+    {"server", 1, NULL, SERVER},
+    {"protocol", 1, NULL, PROTOCOL},
+    {"pid", 1, NULL, PID},
+    {"producers", 1, NULL, PRODUCERS},
+    {"consumers", 1, NULL, CONSUMERS},
+    {"per-message", 1, NULL, PER_MESSAGE},
+    {"payload", 1, NULL, PAYLOAD},
+    {"in-flight", 1, NULL, IN_FLIGHT},
+    {"rate", 1, NULL, RATE},
+    {"warm-up-ms", 1, NULL, WARM_UP},
+    {"seconds", 1, NULL, SECONDS},
+    {"filter", 1, NULL, FILTER},
+    {"overflow", 1, NULL, OVERFLOW},
+    {"stall", 1, NULL, STALL},
+    {"idle", 0, NULL, IDLE},
+    {NULL, 0, NULL, 0},
+};
+
+static void read_option(struct reader *reader, enum choice choice)
+{
+    struct plan *plan = &reader->plan;
+
+    switch (choice) {
+    case SERVER:
+        plan->server = optarg;
+        break;
+    case PROTOCOL:
+        plan->protocol = protocol(reader);
+        break;
+    case PID:
+        plan->server_pid = (int)count(reader, "--pid", 1, 1u << 30);
+        break;
+    case PRODUCERS:
+        plan->producers = count(reader, "--producers", 1, PLAN_PRODUCERS_MOST);
+        break;
+    case CONSUMERS:
+        plan->consumers = count(reader, "--consumers", 1, PLAN_IDLE_MOST);
+        break;
+    case PER_MESSAGE:
+        plan->per_message = count(reader, "--per-message", 1, PLAN_ROUND_EVENTS);
+        break;
+    case PAYLOAD:
+        plan->payload_bytes = count(reader, "--payload", PLAN_PAYLOAD_LEAST, PLAN_MESSAGE_MOST);
+        break;
+    case IN_FLIGHT:
+        plan->in_flight = count(reader, "--in-flight", 1, 1u << 30);
+        break;
+    case RATE:
+        plan->rate = decimal(reader, "--rate", 1, 1e9);
+        break;
+    case WARM_UP:
+        plan->warm_up_ms = count(reader, "--warm-up-ms", 0, 600000);
+        break;
+    case SECONDS:
+        plan->measure_ns = (int64_t)(decimal(reader, "--seconds", 0.01, 86400) * 1e9);
+        break;
+    case FILTER:
+        plan->filter = (enum filter)word(reader, "--filter", filters);
+        break;
+    case OVERFLOW:
+        plan->overflow = (enum overflow)word(reader, "--overflow", overflows);
+        break;
+    case STALL:
+        plan->stalled = count(reader, "--stall", 0, PLAN_CONSUMERS_MOST);
+        break;
+    case IDLE:
+        plan->idle = true;
+        break;
+    }
+}
+
+/* What each option allows, but not all of them together. */
+static const char *clash(const struct plan *plan)
+{
+    bool tributary = plan->protocol == &protocol_tributary;
+
+    if (!plan->server)
+        return "--server is needed";
+    if (plan->consumers > PLAN_CONSUMERS_MOST && !plan->idle)
+        return "--consumers above 1024 needs --idle";
+    if ((uint64_t)plan->per_message * plan->payload_bytes > PLAN_MESSAGE_MOST)
+        return "--per-message times --payload: must be at most 131072";
+    if (plan->in_flight < plan->per_message)
+        return "--in-flight: must hold a message";
+    if (plan->stalled >= plan->consumers)
+        return "--stall: one consumer must read";
+    if (plan->stalled && plan->filter != FILTER_NONE)
+        return "--stall and --filter exclude each other";
+    if (!tributary && (plan->filter != FILTER_NONE || plan->overflow != OVERFLOW_BLOCK))
+        return "--filter and --overflow are for the protocol tributary";
+    if (plan->rate > 0 && plan->idle)
+        return "--rate and --idle exclude each other";
+    return NULL;
+}
+
+bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t room)
+{
+    struct reader reader = {.plan = {.protocol = &protocol_tributary,
+                                     .run = getpid(),
+                                     .producers = 4,
+                                     .consumers = 1,
+                                     .per_message = 64,
+                                     .payload_bytes = 128,
+                                     .in_flight = 32768,
+                                     .warm_up_ms = 500,
+                                     .measure_ns = 5 * NS_PER_S,
+                                     .overflow = OVERFLOW_BLOCK},
+                            .wrong = wrong,
+                            .room = room};
+
+    wrong[0] = 0;
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1 && !wrong[0];) {
+        if (option == '?')
+            refuse(&reader, "option", argv[optind - 1], "not known, or without its value");
+        else
+            read_option(&reader, (enum choice)option);
+    }
+    if (!wrong[0] && optind < argc)
+        refuse(&reader, "argument", argv[optind], "not expected");
+    if (!wrong[0] && !reader.plan.protocol->packs)
+        reader.plan.per_message = 1;
+    const char *clashing = wrong[0] ? NULL : clash(&reader.plan);
+    if (clashing)
+        snprintf(wrong, room, "%s", clashing);
+    if (wrong[0])
+        return false;
+    *plan_out = reader.plan;
+    return true;
+}

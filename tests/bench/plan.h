@@ -1,0 +1,51 @@
+/* plan.h - what one run of the generator does: its command line. */
+#ifndef TRIBUTARY_TESTS_PLAN_H
+#define TRIBUTARY_TESTS_PLAN_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+
+enum {
+    PLAN_PRODUCERS_MOST = 1024,
+    PLAN_CONSUMERS_MOST = 1024,
+    PLAN_IDLE_MOST = 10000,
+    PLAN_PAYLOAD_LEAST = 16, /* a mark */
+    PLAN_MESSAGE_MOST = 128 << 10,
+    PLAN_ROUND_EVENTS = 256 /* in one write of a producer, in the closed loop */
+};
+
+enum filter { FILTER_NONE, FILTER_KEY, FILTER_TYPE, FILTER_TOPIC };
+enum overflow {
+    OVERFLOW_BLOCK = 1,
+    OVERFLOW_DROP_OLDEST,
+    OVERFLOW_DROP_NEWEST,
+    OVERFLOW_DISCONNECT,
+    OVERFLOW_LATEST_PER_KEY
+}; /* as the API */
+
+struct protocol;
+
+struct plan {
+    const struct protocol *protocol;
+    const char *server; /* HOST:PORT or unix:PATH */
+    int server_pid;
+    int run; /* our process: tells one run's names from another's */
+    uint32_t producers, consumers;
+    uint32_t per_message;   /* events */
+    uint32_t payload_bytes; /* of each event */
+    uint32_t in_flight;     /* closed loop: events published and not yet landed, at most */
+    double rate;            /* open loop: events per second over all producers; 0: closed loop */
+    uint32_t warm_up_ms;
+    int64_t measure_ns;
+    enum filter filter;
+    enum overflow overflow;
+    uint32_t stalled; /* so many of the last consumers stop reading when the measured time begins */
+    bool idle;
+};
+
+/* Reads the command line. False: *plan_out is untouched, and what is wrong stands in `wrong`. */
+MUST_CHECK bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t room);
+extern const char plan_usage[];
+
+#endif

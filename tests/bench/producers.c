@@ -1,0 +1,275 @@
+/* producers.c - the process that publishes: every producer's connection on one epoll, edge-triggered.
+ *
+ * DESIGN. Closed loop: each producer in turn writes up to PLAN_ROUND_EVENTS while the bound on events in flight allows; when it does not,
+ * the process sleeps until the consumers ring, which they do when an eighth of the bound is free again. Open loop: message j is due at j
+ * times the interval, from producer j modulo their number; the process sleeps until then, never spins, and what is due is written at once.
+ * A message that the connection does not take waits, and so do those behind it: its time stays the one at which it was due. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench/protocol.h"
+
+enum { EVENTS_MOST = 64, TURN_MS = 100, LANDED_STEPS = 8 };
+
+struct publishing {
+    struct load *load;
+    const struct protocol *protocol;
+    int epoll;
+    struct producer **producers;
+    uint32_t connected, ready;
+    uint32_t turn_of; /* who publishes next */
+    uint64_t published;
+    bool finishing, told;
+    /* Open loop. */
+    int64_t origin_ns; /* when message 0 was due */
+    double interval_ns;
+    uint64_t due; /* the next message */
+};
+
+/* Writes the marks, and the labels that a filter asks for. */
+static void stamp(struct producer *producer, uint8_t *at, int64_t time_ns)
+{
+    const struct layout *layout = &producer->layout;
+    const struct plan *plan = &producer->load->plan;
+    struct mark mark = {.time_ns = (uint64_t)time_ns};
+
+    memcpy(at, layout->bytes, layout->size);
+    at += layout->first_mark;
+    for (uint32_t i = 0; i < plan->per_message; i++, at += layout->mark_step) {
+        uint64_t label = layout->label_digits ? producer->next % plan->consumers : 0;
+        mark.who = mark_who(producer->number, producer->next++);
+        memcpy(at, &mark, sizeof(mark));
+        for (size_t digit = layout->label_digits; digit-- > 0; label /= 10)
+            at[(ptrdiff_t)digit - (ptrdiff_t)layout->label_before] = (uint8_t)('0' + label % 10);
+    }
+}
+
+/* One message, if there is room for it. */
+static bool put(struct publishing *publishing, struct producer *producer, int64_t time_ns)
+{
+    uint8_t *at = publishing->protocol->producer_room(producer);
+
+    if (!at)
+        return false;
+    stamp(producer, at, time_ns);
+    publishing->published += publishing->load->plan.per_message;
+    return true;
+}
+
+static void tell_published(struct publishing *publishing)
+{
+    atomic_store_explicit(&publishing->load->published, publishing->published, memory_order_relaxed);
+}
+
+/* ---- closed loop ---- */
+
+static bool may_publish(const struct publishing *publishing)
+{
+    const struct plan *plan = &publishing->load->plan;
+    uint64_t landed = atomic_load_explicit(&publishing->load->landed, memory_order_relaxed);
+
+    return publishing->published + plan->per_message <= landed + plan->in_flight;
+}
+
+/* Asks to be rung when a step of the bound is free; true when there is room by now, so nobody will ring. */
+static bool ask_for_room(struct publishing *publishing)
+{
+    struct load *load = publishing->load;
+    uint64_t step = MAX_OF(load->plan.in_flight / LANDED_STEPS, load->plan.per_message);
+    uint64_t wanted = publishing->published + step - load->plan.in_flight; /* above 0, since a message was too many */
+
+    atomic_store(&load->wanted, wanted);
+    if (atomic_load(&load->landed) < wanted)
+        return false;
+    atomic_store(&load->wanted, 0);
+    return true;
+}
+
+/* A round of one producer. */
+static bool publish_some(struct publishing *publishing, struct producer *producer)
+{
+    const struct plan *plan = &publishing->load->plan;
+    uint32_t events = 0;
+
+    while (events + plan->per_message <= PLAN_ROUND_EVENTS && may_publish(publishing) && put(publishing, producer, clock_mono_ns()))
+        events += plan->per_message;
+    if (events) {
+        tell_published(publishing);
+        publishing->protocol->producer_flush(producer);
+    }
+    return events > 0;
+}
+
+/* A round of all; returns how long the next wait may be. */
+static int64_t publish_closed(struct publishing *publishing)
+{
+    uint32_t producers = publishing->load->plan.producers;
+    bool moved = false;
+
+    for (uint32_t i = 0; i < producers && !load_failed(publishing->load); i++) {
+        if (!may_publish(publishing))
+            return ask_for_room(publishing) ? 0 : TURN_MS * NS_PER_MS;
+        struct producer *producer = publishing->producers[publishing->turn_of];
+        publishing->turn_of = (publishing->turn_of + 1) % producers;
+        if (!producer->pending)
+            moved |= publish_some(publishing, producer);
+    }
+    return moved ? 0 : TURN_MS * NS_PER_MS;
+}
+
+/* ---- open loop ---- */
+
+static int64_t due_ns(const struct publishing *publishing)
+{
+    return publishing->origin_ns + (int64_t)((double)publishing->due * publishing->interval_ns);
+}
+
+static void note_late(struct load *load, int64_t due, int64_t now_ns)
+{
+    int64_t begin_ns = atomic_load_explicit(&load->begin_ns, memory_order_relaxed);
+
+    if (begin_ns && due >= begin_ns)
+        histogram_add(&load->late, (uint64_t)MAX_OF(now_ns - due, INT64_C(0)), 1);
+}
+
+/* Everything that is due, at most one message from each producer before it is written. */
+static int64_t publish_open(struct publishing *publishing)
+{
+    uint32_t producers = publishing->load->plan.producers, first = (uint32_t)(publishing->due % producers), count = 0;
+    int64_t now_ns = clock_mono_ns();
+
+    while (count < producers && due_ns(publishing) <= now_ns) {
+        struct producer *producer = publishing->producers[publishing->due % producers];
+        if (!put(publishing, producer, due_ns(publishing)))
+            break;
+        note_late(publishing->load, due_ns(publishing), now_ns);
+        publishing->due++;
+        count++;
+    }
+    if (count)
+        tell_published(publishing);
+    for (uint32_t i = 0; i < count; i++)
+        publishing->protocol->producer_flush(publishing->producers[(first + i) % producers]);
+    int64_t wait_ns = due_ns(publishing) - clock_mono_ns();
+    if (wait_ns > 0)
+        return wait_ns;
+    return count ? 0 : NS_PER_MS; /* the connection takes nothing: it says when it does */
+}
+
+static void begin_open(struct publishing *publishing)
+{
+    const struct plan *plan = &publishing->load->plan;
+
+    publishing->interval_ns = 1e9 * plan->per_message / plan->rate;
+    publishing->origin_ns = clock_mono_ns();
+}
+
+/* ---- the loop ---- */
+
+static void on_producer(struct publishing *publishing, struct producer *producer, uint32_t events)
+{
+    bool ready = producer->ready;
+
+    if (events & ~(uint32_t)EPOLLOUT)
+        publishing->protocol->producer_read(producer);
+    publishing->protocol->producer_flush(producer);
+    publishing->ready += !ready && producer->ready;
+}
+
+static void turn(struct publishing *publishing, int64_t wait_ns)
+{
+    struct epoll_event events[EVENTS_MOST];
+    struct load *load = publishing->load;
+    struct timespec wait = {.tv_sec = wait_ns / NS_PER_S, .tv_nsec = wait_ns % NS_PER_S};
+    int count = epoll_pwait2(publishing->epoll, events, EVENTS_MOST, &wait, NULL);
+
+    for (int i = 0; i < count && !load_failed(load); i++) {
+        uint64_t rung;
+        if (events[i].data.ptr)
+            on_producer(publishing, events[i].data.ptr, events[i].events);
+        else if (read(load->bell_producers, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+            load_fail(load, "eventfd: %s", strerror(errno));
+    }
+}
+
+static void connect_all(struct publishing *publishing)
+{
+    struct load *load = publishing->load;
+
+    for (; publishing->connected < load->plan.producers && !load_failed(load); publishing->connected++) {
+        struct producer *producer = publishing->protocol->producer_new(load, publishing->connected);
+        if (!producer)
+            return;
+        publishing->producers[publishing->connected] = producer;
+        publishing->ready += producer->ready;
+        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | (uint32_t)EPOLLET, .data.ptr = producer};
+        if (epoll_ctl(publishing->epoll, EPOLL_CTL_ADD, producer->fd, &event) != 0)
+            load_fail(load, "epoll_ctl: %s", strerror(errno));
+        publishing->protocol->producer_flush(producer);
+        turn(publishing, 0);
+    }
+}
+
+/* Every producer says that it ends, once; then they are waited for. */
+static void finish(struct publishing *publishing)
+{
+    struct load *load = publishing->load;
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < load->plan.producers; i++) {
+        struct producer *producer = publishing->producers[i];
+        load->published_by[i] = producer->next;
+        if (!publishing->finishing)
+            publishing->protocol->producer_finish(producer);
+        done += producer->done;
+    }
+    publishing->finishing = true;
+    if (done == load->plan.producers && !publishing->told) {
+        publishing->told = true;
+        load_tell(load, &load->finished, SIDE_PRODUCERS);
+    }
+}
+
+static void work(struct publishing *publishing)
+{
+    struct load *load = publishing->load;
+    bool told = false;
+
+    for (int phase; !load_failed(load) && (phase = atomic_load(&load->phase)) != PHASE_END;) {
+        int64_t wait_ns = TURN_MS * NS_PER_MS;
+        if (!told && publishing->ready == load->plan.producers)
+            told = true, load_tell(load, &load->ready, SIDE_PRODUCERS);
+        if (phase == PHASE_STOP)
+            finish(publishing);
+        else if (phase != PHASE_CONNECT && load->plan.rate > 0 && !publishing->origin_ns)
+            begin_open(publishing);
+        if (phase == PHASE_WARM_UP || phase == PHASE_MEASURE)
+            wait_ns = load->plan.rate > 0 ? publish_open(publishing) : publish_closed(publishing);
+        turn(publishing, wait_ns);
+    }
+}
+
+int producers_run(struct load *load)
+{
+    struct publishing publishing = {.load = load, .protocol = load->plan.protocol};
+    struct epoll_event bell = {.events = EPOLLIN};
+
+    prctl(PR_SET_TIMERSLACK, 1UL); /* a due message must not wait for company */
+    publishing.epoll = epoll_create1(EPOLL_CLOEXEC);
+    publishing.producers = calloc(load->plan.producers, sizeof(struct producer *));
+    if (publishing.producers && publishing.epoll >= 0 && epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, load->bell_producers, &bell) == 0)
+        connect_all(&publishing);
+    else
+        load_fail(load, "producers: %s", strerror(errno));
+    work(&publishing);
+    for (uint32_t i = 0; i < publishing.connected; i++)
+        publishing.protocol->producer_free(publishing.producers[i]);
+    free(publishing.producers);
+    close(publishing.epoll);
+    return load_failed(load) ? 1 : 0;
+}

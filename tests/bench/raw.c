@@ -1,0 +1,228 @@
+/* raw.c - the relay's protocol: frames of events that are nothing but payload.
+ *
+ * A connection begins with one byte, 'P' or 'C'. A frame is its length, four bytes with the least first, and so many bytes. The relay
+ * greets a consumer with an empty frame, and closes a producer's connection when it has taken everything of it. */
+#include "bench/protocol.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "bench/link.h"
+
+enum { HEAD_BYTES = 4 };
+
+struct raw_producer {
+    struct producer base;
+    struct link link;
+    bool half_closed;
+};
+
+struct raw_consumer {
+    struct consumer base;
+    struct link link;
+    uint32_t left; /* of a frame */
+};
+
+static struct raw_producer *raw_of(struct producer *producer)
+{
+    return container_of(producer, struct raw_producer, base);
+}
+
+/* ---- producer ---- */
+
+static void producer_free(struct producer *producer)
+{
+    link_close(&raw_of(producer)->link);
+    free(producer->layout.bytes);
+    free(raw_of(producer));
+}
+
+static bool lay_out(struct producer *producer)
+{
+    const struct plan *plan = &producer->load->plan;
+    uint32_t size = plan->per_message * plan->payload_bytes, head = htole32(size);
+
+    producer->layout = (struct layout){
+        .bytes = malloc(HEAD_BYTES + size), .size = HEAD_BYTES + size, .first_mark = HEAD_BYTES, .mark_step = plan->payload_bytes};
+    if (!producer->layout.bytes)
+        return false;
+    memset(producer->layout.bytes, '.', producer->layout.size);
+    memcpy(producer->layout.bytes, &head, sizeof(head));
+    return true;
+}
+
+/* Says who it is. */
+static bool greet(struct link *link, char role)
+{
+    uint8_t *at = link_reserve(link, 1);
+
+    if (at)
+        *at = (uint8_t)role;
+    return at;
+}
+
+static struct producer *producer_new(struct load *load, uint32_t number)
+{
+    struct raw_producer *raw = calloc(1, sizeof(*raw));
+
+    if (!raw)
+        return NULL;
+    raw->base = (struct producer){.load = load, .number = number, .ready = true};
+    if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'P') || !lay_out(&raw->base)) {
+        load_fail(load, "producer %u: %s: %s", number, load->plan.server, strerror(errno));
+        producer_free(&raw->base);
+        return NULL;
+    }
+    raw->base.fd = raw->link.fd;
+    return &raw->base;
+}
+
+static uint8_t *producer_room(struct producer *producer)
+{
+    return link_reserve(&raw_of(producer)->link, producer->layout.size);
+}
+
+static void producer_flush(struct producer *producer)
+{
+    struct raw_producer *raw = raw_of(producer);
+
+    if (!link_flush(&raw->link))
+        load_fail(producer->load, "producer %u: the connection is lost: %s", producer->number, strerror(errno));
+    producer->pending = link_pending(&raw->link);
+    if (producer->finishing && !producer->pending && !raw->half_closed)
+        raw->half_closed = shutdown(producer->fd, SHUT_WR) == 0;
+}
+
+static void producer_finish(struct producer *producer)
+{
+    producer->finishing = true;
+    producer_flush(producer);
+}
+
+static size_t take_nothing(void *ctx, struct bytes input)
+{
+    (void)ctx;
+    return input.size ? FEED_BAD : 0; /* a relay says nothing to producers */
+}
+
+static void producer_read(struct producer *producer)
+{
+    struct raw_producer *raw = raw_of(producer);
+    enum link_state state = producer->done ? LINK_DRAINED : link_read(&raw->link, take_nothing, NULL);
+
+    if (state == LINK_ENDED && raw->half_closed)
+        producer->done = true;
+    else if (state != LINK_DRAINED)
+        load_fail(producer->load, "producer %u: the connection is lost", producer->number);
+}
+
+/* ---- consumer ---- */
+
+static void consumer_free(struct consumer *consumer)
+{
+    struct raw_consumer *raw = container_of(consumer, struct raw_consumer, base);
+
+    link_close(&raw->link);
+    checker_fini(&consumer->checker);
+    free(raw);
+}
+
+static struct consumer *consumer_new(struct load *load, uint32_t number)
+{
+    struct raw_consumer *raw = calloc(1, sizeof(*raw));
+    const struct shape shape = {.step = load->plan.payload_bytes};
+
+    if (!raw)
+        return NULL;
+    if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'C') || !checker_init(&raw->base.checker, load, number, &shape)) {
+        load_fail(load, "consumer %u: %s: %s", number, load->plan.server, strerror(errno));
+        consumer_free(&raw->base);
+        return NULL;
+    }
+    raw->base.fd = raw->link.fd;
+    return &raw->base;
+}
+
+/* The events of a frame, as many as are there. Returns the bytes taken. */
+static size_t take_events(struct raw_consumer *raw, struct bytes input)
+{
+    struct checker *checker = &raw->base.checker;
+    size_t step = checker->shape.step, whole = MIN_OF(input.size, (size_t)raw->left) / step * step;
+
+    if (!whole)
+        return 0;
+    uint32_t producer = checker_producer(checker, input.at);
+    if (producer == PLAN_PRODUCERS_MOST)
+        return FEED_BAD;
+    const uint8_t *end = input.at + whole, *at = checker_row(checker, producer, input.at, end);
+    if (at != end)
+        checker_event(checker, producer, (struct bytes){at, step}); /* says what is wrong */
+    raw->left -= (uint32_t)whole;
+    return whole;
+}
+
+static size_t take(void *ctx, struct bytes input)
+{
+    struct raw_consumer *raw = ctx;
+    size_t at = 0;
+
+    for (;;) {
+        struct bytes rest = {input.at + at, input.size - at};
+        if (raw->left) {
+            size_t taken = take_events(raw, rest);
+            if (taken == FEED_BAD)
+                return FEED_BAD;
+            if (!taken)
+                return at;
+            at += taken;
+            continue;
+        }
+        if (rest.size < HEAD_BYTES)
+            return at;
+        memcpy(&raw->left, rest.at, HEAD_BYTES);
+        raw->left = le32toh(raw->left);
+        at += HEAD_BYTES;
+        if (raw->left % raw->base.checker.shape.step)
+            return FEED_BAD;
+        raw->base.started = true;
+        raw->base.checker.messages += raw->left > 0;
+    }
+}
+
+static void consumer_read(struct consumer *consumer)
+{
+    struct raw_consumer *raw = container_of(consumer, struct raw_consumer, base);
+    enum link_state state = link_read(&raw->link, take, raw);
+
+    if (state == LINK_MALFORMED)
+        load_fail(consumer->checker.load, "consumer %u: a frame makes no sense", consumer->checker.number);
+    else if (state == LINK_ENDED || state == LINK_LOST)
+        load_fail(consumer->checker.load, "consumer %u: the connection is lost", consumer->checker.number);
+}
+
+static void consumer_flush(struct consumer *consumer)
+{
+    struct raw_consumer *raw = container_of(consumer, struct raw_consumer, base);
+
+    if (!link_flush(&raw->link))
+        load_fail(consumer->checker.load, "consumer %u: the connection is lost: %s", consumer->checker.number, strerror(errno));
+    consumer->pending = link_pending(&raw->link);
+}
+
+const struct protocol protocol_raw = {
+    .name = "raw",
+    .packs = true,
+    .producer_new = producer_new,
+    .producer_read = producer_read,
+    .producer_room = producer_room,
+    .producer_flush = producer_flush,
+    .producer_finish = producer_finish,
+    .producer_free = producer_free,
+    .consumer_new = consumer_new,
+    .consumer_read = consumer_read,
+    .consumer_flush = consumer_flush,
+    .consumer_free = consumer_free,
+};

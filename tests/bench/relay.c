@@ -1,0 +1,388 @@
+/* relay.c - frames in, the same frames out to everybody: what a server could do at most that had nothing else to do.
+ *
+ *   relay --listen HOST:PORT --ready-file FILE
+ *
+ * A connection begins with a byte: 'P' sends frames (a length of four bytes, least first, and so many bytes), 'C' receives those of all
+ * producers, whole, after an empty one that says it is seen.
+ *
+ * DESIGN. One thread, edge-triggered epoll. A turn reads up to TURN_BYTES from the producers that have something, each into a slab, walks
+ * the lengths, and puts the whole frames on every consumer's queue by reference; then each consumer that can take anything is written to
+ * at once. So what is copied out is still in the cache. While any consumer has more than WAITING_MOST queued, no producer is read. */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "bench/relay_queue.h"
+
+enum { TURN_BYTES = 256 << 10, WAITING_MOST = 4 << 20, FRAME_MOST = SLAB_BYTES / 2, HEAD_BYTES = 4, EVENTS_MOST = 64 };
+
+enum role { ROLE_LISTENER, ROLE_SIGNAL, ROLE_UNKNOWN, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_CLOSED };
+
+struct peer {
+    int fd;
+    enum role role;
+    struct list link; /* ready, consumers or closed */
+    /* Producer: [taken, filled) of the slab is a frame that has begun. */
+    struct slab *slab;
+    size_t taken, filled;
+    bool ending; /* it has closed its side: no further event will come, so it is read to the end */
+    /* Consumer. */
+    struct queue queue;
+    bool full; /* the socket takes no more for now */
+};
+
+struct relay {
+    int epoll;
+    struct peer listener, signals;
+    struct list ready;     /* producers that may have something to read */
+    struct list consumers; /* all of them */
+    struct list idle;      /* everybody else */
+    struct list closed;    /* freed at the end of the turn, when no event names them any more */
+    bool held, stopping;   /* held: a consumer has too much */
+};
+
+static struct peer *peer_of(struct list *link)
+{
+    return container_of(link, struct peer, link);
+}
+
+static void move_to(struct peer *peer, struct list *list)
+{
+    list_remove(&peer->link);
+    list_append(list, &peer->link);
+}
+
+static void close_peer(struct relay *relay, struct peer *peer)
+{
+    if (peer->role == ROLE_CLOSED)
+        return;
+    peer->role = ROLE_CLOSED;
+    close(peer->fd);
+    slab_release(peer->slab);
+    queue_fini(&peer->queue);
+    move_to(peer, &relay->closed);
+}
+
+static void free_all(struct list *list)
+{
+    list_each(node, safe, list) {
+        list_remove(node);
+        free(peer_of(node));
+    }
+}
+
+/* ---- reading producers ---- */
+
+/* Room for the rest of the frame that has begun, and more: a slab of the producer's own, from its beginning where nobody reads it. */
+static bool make_room(struct peer *peer)
+{
+    size_t begun = peer->filled - peer->taken;
+    struct slab *fresh = peer->slab;
+
+    if (fresh && peer->filled <= SLAB_BYTES / 2)
+        return true;
+    if (!fresh || fresh->references > 1)
+        fresh = slab_new();
+    if (!fresh)
+        return false;
+    if (begun)
+        memmove(fresh->bytes, peer->slab->bytes + peer->taken, begun);
+    if (fresh != peer->slab)
+        slab_release(peer->slab);
+    peer->slab = fresh;
+    peer->taken = 0;
+    peer->filled = begun;
+    return true;
+}
+
+/* The end of the last frame that is whole; SIZE_MAX: a length makes no sense. */
+static size_t whole_frames(const struct peer *peer)
+{
+    size_t at = peer->taken;
+
+    while (peer->filled - at >= HEAD_BYTES) {
+        uint32_t size;
+        memcpy(&size, peer->slab->bytes + at, sizeof(size));
+        size = le32toh(size);
+        if (!size || size > FRAME_MOST - HEAD_BYTES)
+            return SIZE_MAX;
+        if (peer->filled - at - HEAD_BYTES < size)
+            break;
+        at += HEAD_BYTES + size;
+    }
+    return at;
+}
+
+static void forward(struct relay *relay, struct slab *slab, struct bytes frames)
+{
+    list_each(node, safe, &relay->consumers) {
+        struct peer *consumer = peer_of(node);
+        if (!queue_add(&consumer->queue, slab, frames))
+            close_peer(relay, consumer);
+        else
+            relay->held |= consumer->queue.bytes > WAITING_MOST;
+    }
+}
+
+/* Reads once; returns how many bytes. What it leaves unread keeps the producer ready. */
+static size_t read_producer(struct relay *relay, struct peer *peer)
+{
+    if (!make_room(peer)) {
+        close_peer(relay, peer);
+        return 0;
+    }
+    size_t room = SLAB_BYTES - peer->filled;
+    ssize_t got = recv(peer->fd, peer->slab->bytes + peer->filled, room, 0);
+    if (got < 0 && errno == EINTR)
+        return 0;
+    if (got == 0 || (got < 0 && errno != EAGAIN)) {
+        close_peer(relay, peer);
+        return 0;
+    }
+    if (got < 0 || (got < (ssize_t)room && !peer->ending))
+        move_to(peer, &relay->idle);
+    if (got < 0)
+        return 0;
+    peer->filled += (size_t)got;
+    size_t end = whole_frames(peer);
+    if (end == SIZE_MAX) {
+        close_peer(relay, peer);
+        return 0;
+    }
+    if (end > peer->taken)
+        forward(relay, peer->slab, (struct bytes){peer->slab->bytes + peer->taken, end - peer->taken});
+    peer->taken = end;
+    if (peer->taken == peer->filled) {
+        slab_release(peer->slab);
+        peer->slab = NULL;
+        peer->taken = peer->filled = 0;
+    }
+    return (size_t)got;
+}
+
+static void read_producers(struct relay *relay)
+{
+    for (size_t bytes = 0; bytes < TURN_BYTES && !relay->held && !list_empty(&relay->ready);) {
+        struct peer *peer = peer_of(list_first(&relay->ready));
+        move_to(peer, &relay->ready); /* behind the others */
+        bytes += read_producer(relay, peer);
+    }
+}
+
+/* ---- writing consumers ---- */
+
+static void write_consumers(struct relay *relay)
+{
+    bool held = false;
+
+    list_each(node, safe, &relay->consumers) {
+        struct peer *peer = peer_of(node);
+        if (!peer->queue.count)
+            continue;
+        enum queue_state state = peer->full ? QUEUE_WAITS : queue_write(&peer->queue, peer->fd);
+        peer->full = state == QUEUE_WAITS;
+        held |= peer->queue.bytes > WAITING_MOST;
+        if (state == QUEUE_LOST)
+            close_peer(relay, peer);
+    }
+    relay->held = held;
+}
+
+/* ---- peers come and go ---- */
+
+static void accept_all(struct relay *relay)
+{
+    for (int fd; (fd = accept4(relay->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+        struct peer *peer = calloc(1, sizeof(*peer));
+        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | (uint32_t)EPOLLET, .data.ptr = peer};
+        int yes = 1;
+        if (!peer) {
+            close(fd);
+            continue;
+        }
+        *peer = (struct peer){.fd = fd, .role = ROLE_UNKNOWN};
+        list_init(&peer->link);
+        list_append(&relay->idle, &peer->link);
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+        if (epoll_ctl(relay->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+            close_peer(relay, peer);
+    }
+}
+
+/* The first byte says what a peer is. */
+static void meet(struct relay *relay, struct peer *peer, uint32_t events)
+{
+    static const uint8_t welcome[HEAD_BYTES];
+    char role = 0;
+    ssize_t got = recv(peer->fd, &role, 1, 0);
+
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (got == 1 && role == 'P') {
+        peer->role = ROLE_PRODUCER;
+        peer->ending = (events & EPOLLRDHUP) != 0;
+        move_to(peer, &relay->ready);
+    } else if (got == 1 && role == 'C' && send(peer->fd, welcome, sizeof(welcome), MSG_NOSIGNAL) == sizeof(welcome)) {
+        peer->role = ROLE_CONSUMER;
+        move_to(peer, &relay->consumers);
+    } else {
+        close_peer(relay, peer);
+    }
+}
+
+static void on_event(struct relay *relay, struct peer *peer, uint32_t events)
+{
+    bool read = events & ~(uint32_t)EPOLLOUT;
+
+    switch (peer->role) {
+    case ROLE_LISTENER:
+        accept_all(relay);
+        break;
+    case ROLE_SIGNAL:
+        relay->stopping = true;
+        break;
+    case ROLE_UNKNOWN:
+        if (read)
+            meet(relay, peer, events);
+        break;
+    case ROLE_PRODUCER:
+        peer->ending |= (events & EPOLLRDHUP) != 0;
+        if (read)
+            move_to(peer, &relay->ready);
+        break;
+    case ROLE_CONSUMER: /* says nothing more, but may leave */
+        if (events & EPOLLOUT)
+            peer->full = false;
+        if (read)
+            close_peer(relay, peer);
+        break;
+    case ROLE_CLOSED:
+        break;
+    }
+}
+
+static void turn(struct relay *relay)
+{
+    struct epoll_event events[EVENTS_MOST];
+    bool more = !relay->held && !list_empty(&relay->ready);
+    int count = epoll_wait(relay->epoll, events, EVENTS_MOST, more ? 0 : -1);
+
+    for (int i = 0; i < count; i++)
+        on_event(relay, events[i].data.ptr, events[i].events);
+    read_producers(relay);
+    write_consumers(relay);
+    free_all(&relay->closed);
+}
+
+/* ---- the program ---- */
+
+static bool listen_at(struct relay *relay, const char *address, char *bound, size_t room)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t size = sizeof(at);
+    char host[64] = {0};
+    const char *colon = strrchr(address, ':');
+    int yes = 1;
+
+    errno = EINVAL;
+    if (!colon || (size_t)(colon - address) >= sizeof(host))
+        return false;
+    memcpy(host, address, (size_t)(colon - address));
+    at.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    if (inet_pton(AF_INET, host, &at.sin_addr) != 1)
+        return false;
+    relay->listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (relay->listener.fd < 0 || setsockopt(relay->listener.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        bind(relay->listener.fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(relay->listener.fd, SOMAXCONN) != 0 ||
+        getsockname(relay->listener.fd, (struct sockaddr *)&at, &size) != 0)
+        return false;
+    snprintf(bound, room, "%s:%u\n", host, ntohs(at.sin_port));
+    return true;
+}
+
+/* Whole or not there, so that who waits for it never reads half of it. */
+static bool write_ready(const char *path, const char *bound)
+{
+    char beside[4096];
+
+    if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    FILE *file = fopen(beside, "we");
+    bool wrote = file && fputs(bound, file) >= 0;
+    return file && fclose(file) == 0 && wrote && rename(beside, path) == 0;
+}
+
+static bool watch(struct relay *relay, struct peer *peer, enum role role)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
+
+    peer->role = role;
+    return peer->fd >= 0 && epoll_ctl(relay->epoll, EPOLL_CTL_ADD, peer->fd, &event) == 0;
+}
+
+static bool prepare(struct relay *relay, const char *address, const char *ready_file)
+{
+    char bound[96];
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    relay->epoll = epoll_create1(EPOLL_CLOEXEC);
+    relay->signals.fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    return relay->epoll >= 0 && listen_at(relay, address, bound, sizeof(bound)) && watch(relay, &relay->listener, ROLE_LISTENER) &&
+           watch(relay, &relay->signals, ROLE_SIGNAL) && (!ready_file || write_ready(ready_file, bound));
+}
+
+static void close_all(struct relay *relay, struct list *list)
+{
+    list_each(node, safe, list)
+        close_peer(relay, peer_of(node));
+}
+
+int main(int argc, char **argv)
+{
+    static struct relay relay;
+    const char *address = "127.0.0.1:0", *ready_file = NULL;
+
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 < argc && !strcmp(argv[i], "--listen")) {
+            address = argv[i + 1];
+        } else if (i + 1 < argc && !strcmp(argv[i], "--ready-file")) {
+            ready_file = argv[i + 1];
+        } else {
+            fprintf(stderr, "relay: %s: usage: relay [--listen HOST:PORT] [--ready-file FILE]\n", argv[i]);
+            return 2;
+        }
+    }
+    list_init(&relay.ready);
+    list_init(&relay.consumers);
+    list_init(&relay.idle);
+    list_init(&relay.closed);
+    if (!prepare(&relay, address, ready_file)) {
+        fprintf(stderr, "relay: %s: %s\n", address, strerror(errno));
+        return 1;
+    }
+    while (!relay.stopping)
+        turn(&relay);
+    close_all(&relay, &relay.ready);
+    close_all(&relay, &relay.consumers);
+    close_all(&relay, &relay.idle);
+    free_all(&relay.closed);
+    slab_forget_spent();
+    return 0;
+}

@@ -1,0 +1,238 @@
+/* h2_read.c - what a server sends, frame by frame. */
+#include "lib/h2/h2_parts.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Where every connection reads: what was kept of the last frame, then what comes. */
+static uint8_t input[HEAD_BYTES + CONTROL_MOST + H2_INPUT_BYTES];
+
+static uint32_t load32(const uint8_t *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return ntohl(value);
+}
+
+static void stream_ended(struct h2 *h2, struct stream *stream)
+{
+    struct h2_end end = stream->end;
+    uint32_t number = stream->number;
+
+    stream->number = 0;
+    h2->port.ended(h2->port.ctx, number, &end);
+}
+
+bool h2_lose(struct h2 *h2)
+{
+    h2->lost = true;
+    for (int i = 0; i < H2_STREAMS_MOST; i++) {
+        if (h2->streams[i].number) {
+            h2->streams[i].end.status = -1;
+            stream_ended(h2, &h2->streams[i]);
+        }
+    }
+    return false;
+}
+
+static void note_header(struct h2_end *end, const nghttp2_nv *header)
+{
+    if (header->namelen == 11 && !memcmp(header->name, "grpc-status", 11)) {
+        char text[8] = {0};
+        memcpy(text, header->value, MIN_OF(header->valuelen, sizeof(text) - 1));
+        end->status = atoi(text);
+    }
+    if (header->namelen == 12 && !memcmp(header->name, "grpc-message", 12)) {
+        size_t size = MIN_OF(header->valuelen, sizeof(end->message) - 1);
+        memcpy(end->message, header->value, size);
+        end->message[size] = 0;
+    }
+}
+
+/* Every header block must pass the inflater, whoever it is for: its table is the connection's. */
+static bool header_block(struct h2 *h2, const struct frame *frame, struct stream *stream)
+{
+    struct h2_end nobody;
+    const uint8_t *at = frame->at, *end = frame->at + frame->size;
+
+    if (!(frame->flags & FLAG_END_HEADERS) || frame->flags & (FLAG_PADDED | FLAG_PRIORITY))
+        return false; /* gRPC servers send neither; a generator need not know them */
+    for (;;) {
+        nghttp2_nv header;
+        int flags = 0;
+        ssize_t used = nghttp2_hd_inflate_hd2(h2->inflater, &header, &flags, at, (size_t)(end - at), 1);
+        if (used < 0)
+            return false;
+        at += used;
+        if (flags & NGHTTP2_HD_INFLATE_EMIT)
+            note_header(stream ? &stream->end : &nobody, &header);
+        if (flags & NGHTTP2_HD_INFLATE_FINAL)
+            break;
+    }
+    nghttp2_hd_inflate_end_headers(h2->inflater);
+    return true;
+}
+
+static void settings(struct h2 *h2, const struct frame *frame)
+{
+    for (uint32_t at = 0; at + 6 <= frame->size; at += 6) {
+        uint32_t value = load32(frame->at + at + 2);
+        if (frame->at[at + 1] == SETTING_MAX_FRAME_SIZE)
+            h2->frame_size = value;
+        if (frame->at[at + 1] != SETTING_INITIAL_WINDOW_SIZE)
+            continue;
+        for (int i = 0; i < H2_STREAMS_MOST; i++)
+            h2->streams[i].send_window += (int64_t)value - h2->first_send_window;
+        h2->first_send_window = value;
+    }
+    h2_frame_begin(h2, FRAME_SETTINGS, FLAG_ACK, 0, 0);
+}
+
+/* A piece of a DATA frame. Received bytes go back to the windows by the quarter window, not by the frame. */
+static void data(struct h2 *h2, struct stream *stream, const uint8_t *at, uint32_t size)
+{
+    h2->unreturned += size;
+    if (h2->unreturned >= H2_WINDOW_BYTES / 4) {
+        h2_window_update(h2, 0, h2->unreturned);
+        h2->unreturned = 0;
+    }
+    if (!stream)
+        return;
+    stream->unreturned += size;
+    if (stream->unreturned >= H2_WINDOW_BYTES / 4) {
+        h2_window_update(h2, stream->number, stream->unreturned);
+        stream->unreturned = 0;
+    }
+    if (size)
+        h2->port.data(h2->port.ctx, stream->number, (struct bytes){at, size});
+}
+
+/* What is there of the DATA frame that has begun; returns how much. */
+static size_t data_goes_on(struct h2 *h2, const uint8_t *at, size_t size)
+{
+    uint32_t piece = (uint32_t)MIN_OF(size, (size_t)h2->data.size);
+
+    h2->data.size -= piece;
+    data(h2, h2_stream_find(h2, h2->data.stream), at, piece);
+    if (!h2->data.size) {
+        struct stream *stream = h2_stream_find(h2, h2->data.stream);
+        if (stream && h2->data.flags & FLAG_END_STREAM)
+            stream_ended(h2, stream);
+        h2->in_data = false;
+    }
+    return piece;
+}
+
+/* A whole frame that is no DATA. */
+static bool dispatch(struct h2 *h2, const struct frame *frame)
+{
+    struct stream *stream = h2_stream_find(h2, frame->stream);
+
+    switch (frame->kind) {
+    case FRAME_HEADERS:
+        if (!header_block(h2, frame, stream))
+            return false;
+        if (stream && frame->flags & FLAG_END_STREAM)
+            stream_ended(h2, stream);
+        return true;
+    case FRAME_RST_STREAM:
+        if (stream)
+            stream_ended(h2, stream);
+        return true;
+    case FRAME_SETTINGS:
+        if (!(frame->flags & FLAG_ACK))
+            settings(h2, frame);
+        return true;
+    case FRAME_PING:
+        if (!(frame->flags & FLAG_ACK) && frame->size == 8)
+            memcpy(h2_frame_begin(h2, FRAME_PING, FLAG_ACK, 0, 8), frame->at, 8);
+        return true;
+    case FRAME_WINDOW_UPDATE:
+        if (frame->size != 4)
+            return false;
+        if (stream)
+            stream->send_window += load32(frame->at);
+        else if (!frame->stream)
+            h2->send_window += load32(frame->at);
+        return true;
+    case FRAME_CONTINUATION:
+        return false;
+    default: /* GOAWAY ends no call by itself; what is unknown is to be ignored */
+        return true;
+    }
+}
+
+/* Takes the frames that are whole, and the beginning of a DATA frame. Returns the bytes taken; SIZE_MAX where they make no sense. */
+static size_t take_frames(struct h2 *h2, const uint8_t *at, size_t size)
+{
+    size_t taken = 0;
+
+    for (;;) {
+        const uint8_t *head = at + taken;
+        size_t left = size - taken;
+        if (h2->in_data) {
+            if (!left && h2->data.size)
+                return taken;
+            taken += data_goes_on(h2, head, left);
+            continue;
+        }
+        if (left < HEAD_BYTES)
+            return taken;
+        struct frame frame = {.size = load32(head) >> 8, .kind = head[3], .flags = head[4], .stream = load32(head + 5) & 0x7fffffff};
+        frame.at = head + HEAD_BYTES;
+        bool is_data = frame.kind == FRAME_DATA;
+        if (frame.size > (is_data ? (uint32_t)H2_FRAME_BYTES : (uint32_t)CONTROL_MOST) || (is_data && frame.flags & FLAG_PADDED))
+            return SIZE_MAX;
+        if (!is_data && left < HEAD_BYTES + frame.size)
+            return taken;
+        taken += HEAD_BYTES;
+        h2->in_data = is_data;
+        if (is_data)
+            h2->data = frame;
+        else if (dispatch(h2, &frame))
+            taken += frame.size;
+        else
+            return SIZE_MAX;
+    }
+}
+
+/* Keeps the beginning of a frame for the next read. */
+static bool keep(struct h2 *h2, const uint8_t *at, size_t size)
+{
+    if (size && !h2->kept)
+        h2->kept = malloc(HEAD_BYTES + CONTROL_MOST);
+    if (size && !h2->kept)
+        return false;
+    if (size)
+        memcpy(h2->kept, at, size);
+    h2->kept_size = size;
+    return true;
+}
+
+bool h2_read(struct h2 *h2)
+{
+    if (h2->lost)
+        return false;
+    ssize_t got = recv(h2->fd, input + h2->kept_size, H2_INPUT_BYTES, 0);
+    h2->more = got == H2_INPUT_BYTES;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    if (got <= 0)
+        return h2_lose(h2);
+    if (h2->kept_size)
+        memcpy(input, h2->kept, h2->kept_size);
+    size_t size = h2->kept_size + (size_t)got;
+    size_t taken = take_frames(h2, input, size);
+    if (taken == SIZE_MAX || !keep(h2, input + taken, size - taken))
+        return h2_lose(h2);
+    return true;
+}
+
+bool h2_more(const struct h2 *h2)
+{
+    return h2->more && !h2->lost;
+}
