@@ -195,8 +195,8 @@ static void print_text(const struct bench *bench, const struct check_sums *sums,
     const struct yield all = yield_of_all(bench);
 
     printf("subscribers    %u\n", bench->crowd.count);
-    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers,
-           sums->producers == 1 ? "" : "s");
+    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers / bench->crowd.count,
+           sums->producers / bench->crowd.count == 1 ? "" : "s");
     yield_print(&all);
     for (uint32_t i = 0; i < bench->crowd.count && bench->crowd.count > 1; i++) {
         const struct yield one = yield_of(&bench->subscribers[i]);
