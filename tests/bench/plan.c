@@ -17,12 +17,12 @@ const char plan_usage[] =
     "\n"
     "Usage: load --server ADDRESS [OPTION ...]\n"
     "\n"
-    "  --protocol NAME     tributary or raw (the relay) (default tributary)\n"
+    "  --protocol NAME     tributary, raw (the relay), nats or redis (publish and subscribe) (default tributary)\n"
     "  --server ADDRESS    HOST:PORT in numbers, or unix:PATH\n"
     "  --pid PID           the server's process, for its CPU time and memory\n"
     "  --producers N       connections that publish (default 4; 1 to 1024)\n"
     "  --consumers N       connections that receive everything (default 1; 1 to 1024, with --idle 10000)\n"
-    "  --per-message N     events in a message in (default 64)\n"
+    "  --per-message N     events in a message in (default 64; with nats and redis always 1: they know no more)\n"
     "  --payload BYTES     of each event (default 128; at least 16; a message has at most 128 KiB)\n"
     "  --in-flight N       closed loop: events published and not yet received by the slowest, at most (default 32768)\n"
     "  --rate N            open loop: events per second over all producers, evenly spread (default: closed loop)\n"
@@ -89,7 +89,7 @@ static int word(struct reader *reader, const char *option, const char *const *wo
 
 static const struct protocol *protocol(struct reader *reader)
 {
-    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_raw};
+    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_raw, &protocol_nats, &protocol_redis};
 
     for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
         if (!strcmp(protocols[i]->name, optarg))

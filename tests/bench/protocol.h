@@ -36,7 +36,8 @@ struct consumer {
 
 struct protocol {
     const char *name;
-    bool packs; /* several events in one message; otherwise one, whatever the plan says */
+    bool packs;                    /* several events in one message; otherwise one, whatever the plan says */
+    const struct dialect *dialect; /* pubsub.c */
 
     /* Connects, lays out its message, and notes what is to be said first. NULL: failed. */
     struct producer *(*producer_new)(struct load *load, uint32_t number);
@@ -57,6 +58,6 @@ struct protocol {
     void (*consumer_free)(struct consumer *consumer);
 };
 
-extern const struct protocol protocol_tributary, protocol_raw;
+extern const struct protocol protocol_tributary, protocol_raw, protocol_nats, protocol_redis;
 
 #endif
