@@ -25,6 +25,7 @@ struct settings {
     struct report_wish report;
     uint64_t rate, size;
     int64_t warmup_ns;
+    int64_t most_ns; /* after that */
 };
 
 struct bench {
@@ -43,8 +44,8 @@ static int check_settings(const struct verb *verb, const struct settings *settin
         return cli_wrong(verb, "--rate: %" PRIu64 " is not from 1 to %" PRIu64 " events per second", settings->rate, RATE_MOST);
     if (settings->size < MARK_BYTES || settings->size > SIZE_MOST)
         return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES, SIZE_MOST);
-    if (settings->common.max_time_ns < 1 || settings->common.max_time_ns > TIME_MOST_NS)
-        return cli_wrong(verb, "--max-time: %" PRId64 " ns is not from 1 ns to 24 h", settings->common.max_time_ns);
+    if (settings->most_ns < 1 || settings->most_ns > TIME_MOST_NS)
+        return cli_wrong(verb, "--max-time: %" PRId64 " ns is not from 1 ns to 24 h", settings->most_ns);
     if (settings->warmup_ns > TIME_MOST_NS)
         return cli_wrong(verb, "--warmup: %" PRId64 " ns is over 24 h", settings->warmup_ns);
     return EXITS_OK;
@@ -129,7 +130,7 @@ static int measure(struct bench *bench)
 
     if (bench_crowd_wait(&bench->crowd)) {
         bench->plan.began_ns = clock_mono_ns();
-        bench->plan.until_ns = bench->plan.began_ns + settings->warmup_ns + settings->common.max_time_ns;
+        bench->plan.until_ns = bench->plan.began_ns + settings->warmup_ns + settings->most_ns;
         subscriber->check.latency_from_ns = bench->plan.began_ns + settings->warmup_ns; /* no event comes before the thread starts */
         started = bench_publisher_start(&bench->publisher);
         exchange(bench);
@@ -213,7 +214,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.common.max_time_ns = TIME_USUAL_NS, .rate = 1000, .size = 128, .warmup_ns = WARMUP_USUAL_NS};
+    struct settings settings = {.most_ns = TIME_USUAL_NS, .rate = 1000, .size = 128, .warmup_ns = WARMUP_USUAL_NS};
     struct text_list arguments = {0};
     int result = EXITS_OK;
 
@@ -229,7 +230,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
     {0, "rate", OPTION_COUNT, "N", AT(rate), "events per second (default: 1000)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(common.max_time_ns), "how long to measure (default: 10s)"},
+    {0, "max-time", OPTION_DURATION, "DURATION", AT(most_ns), "how long to measure (default: 10s)"},
     {0, "warmup", OPTION_DURATION, "DURATION", AT(warmup_ns), "how long to publish before that (default: 1s)"},
     {0, "size", OPTION_BYTES, "BYTES", AT(size), "bytes of payload of each event, at least 32 (default: 128)"},
     REPORT_OPTIONS(AT(report)),

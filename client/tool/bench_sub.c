@@ -22,6 +22,7 @@ struct settings {
     struct wish_lists lists;
     uint64_t subscribers, events, buffer_events, buffer_bytes;
     int64_t block_timeout_ns, idle_ns;
+    int64_t most_ns; /* from when all have subscribed */
     unsigned overflow;
     const char *ready_file;
 };
@@ -100,8 +101,8 @@ static enum reason receive_all(struct bench *bench)
     int64_t moved_ns = 0;
     uint64_t seen = 0;
 
-    if (settings->common.max_time_ns > 0 && settings->common.max_time_ns < INT64_MAX - clock_mono_ns())
-        bench->stop.until_ns = clock_mono_ns() + settings->common.max_time_ns;
+    if (settings->most_ns > 0 && settings->most_ns < INT64_MAX - clock_mono_ns())
+        bench->stop.until_ns = clock_mono_ns() + settings->most_ns;
     progress_begin(&progress, &settings->report, "received");
     for (;;) {
         const struct sight sight = look(bench);
@@ -335,7 +336,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 static const struct option options[] = {
     {0, "subscribers", OPTION_COUNT, "N", AT(subscribers), "subscribers, each with a connection of its own (default: 1)"},
     {'n', "events", OPTION_COUNT, "N", AT(events), "end when every subscriber got so many, such as 10M (default: no end)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(common.max_time_ns),
+    {0, "max-time", OPTION_DURATION, "DURATION", AT(most_ns),
      "end after this long, from when all have subscribed; exit code 6 where --events did not come"},
     {0, "idle", OPTION_DURATION, "DURATION", AT(idle_ns), "end when nothing came for this long, once something came"},
     {0, "ready-file", OPTION_TEXT, "FILE", AT(ready_file), "write a line there when all have subscribed: then is the time to publish"},

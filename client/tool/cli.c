@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "client/tool/exits.h"
 #include "client/tool/value.h"
 
@@ -189,7 +190,8 @@ static int take_word(struct reading *reading, const char *word)
 bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, struct text_list *arguments, int *exit_out)
 {
     struct reading reading = {.verb = verb, .settings = settings, .argc = argc, .argv = argv};
-    const struct common *common = settings;
+    struct common *common = settings;
+    const int64_t now_ns = clock_mono_ns();
     bool only_arguments = false;
     int result = EXITS_OK;
 
@@ -206,6 +208,7 @@ bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, s
             result = EXITS_ERROR;
     }
     *exit_out = result;
+    common->over_ns = common->max_time_ns > 0 && common->max_time_ns < INT64_MAX - now_ns ? now_ns + common->max_time_ns : INT64_MAX;
     if (result == EXITS_OK && common->help)
         help_verb(stdout, verb);
     return result == EXITS_OK && !common->help;

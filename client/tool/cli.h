@@ -61,6 +61,7 @@ struct common {
     const char *server;
     int64_t connect_timeout_ns; /* 0: not given */
     int64_t max_time_ns;        /* 0: none */
+    int64_t over_ns;            /* clock_mono_ns() when that is over, counted from cli_parse(); INT64_MAX: never */
     struct text_list rpc_headers;
 };
 extern const struct option common_options[];

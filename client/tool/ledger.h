@@ -25,7 +25,7 @@ void ledger_fini(struct ledger *ledger);
 void ledger_delivered(struct ledger *ledger, const struct tributary_delivery *delivery);
 void ledger_lost(struct ledger *ledger, const struct tributary_lost *lost);
 
-/* Asks the server how far each producer is. Waits; not from a callback. */
+/* Asks the server how far each producer is. Waits for at most 2 s; not from a callback of `client`. */
 void ledger_ask(struct ledger *ledger, struct tributary *client);
 
 /* The table. */

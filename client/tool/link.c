@@ -60,21 +60,28 @@ static bool split_header(const char *text, char *name, size_t room, struct tribu
     return true;
 }
 
-int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out)
+int64_t link_left_ns(const struct common *common)
 {
-    const int64_t connect_ns = common->connect_timeout_ns > 0 ? common->connect_timeout_ns : CONNECT_DEFAULT_NS;
+    return common->over_ns == INT64_MAX ? 0 : MAX_OF(common->over_ns - clock_mono_ns(), 1);
+}
+
+static int64_t connect_ns(const struct common *common)
+{
+    return common->connect_timeout_ns > 0 ? common->connect_timeout_ns : CONNECT_DEFAULT_NS;
+}
+
+int link_connect(const struct verb *verb, const struct common *common, struct tributary **client_out)
+{
     struct tributary_header headers[RPC_HEADERS_MOST];
     char names[RPC_HEADERS_MOST][128];
     const struct tributary_options options = {
         .target = link_target(common),
         .name = "tributary-tool",
-        .connect_timeout_ns = connect_ns,
+        .connect_timeout_ns = connect_ns(common),
         .metadata = headers,
         .metadata_count = common->rpc_headers.count,
     };
-    struct tributary *client = NULL;
     struct tributary_status status;
-    bool serving = false;
 
     if (common->rpc_headers.count > RPC_HEADERS_MOST)
         return cli_wrong(verb, "--rpc-header: at most %d", RPC_HEADERS_MOST);
@@ -82,15 +89,33 @@ int link_open(const struct verb *verb, const struct common *common, struct tribu
         if (!split_header(common->rpc_headers.items[i], names[i], sizeof(names[i]), &headers[i]))
             return cli_wrong(verb, "--rpc-header: '%s' is not 'NAME: VALUE'", common->rpc_headers.items[i]);
     }
-    if (tributary_connect(&options, &client, &status) != TRIBUTARY_OK)
+    if (tributary_connect(&options, client_out, &status) != TRIBUTARY_OK)
         return cli_wrong(verb, "%s", status.message);
+    return EXITS_OK;
+}
 
-    const enum tributary_code code = tributary_check(client, NULL, connect_ns, &serving, &status);
+int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out)
+{
+    struct tributary *client = NULL;
+    struct tributary_status status;
+    bool serving = false;
+    int result = link_connect(verb, common, &client);
+
+    if (result != EXITS_OK)
+        return result;
+
+    const int64_t left_ns = link_left_ns(common);
+    const int64_t wait_ns = left_ns > 0 ? MIN_OF(left_ns, connect_ns(common)) : connect_ns(common);
+    const enum tributary_code code = tributary_check(client, NULL, wait_ns, &serving, &status);
 
     if (code != TRIBUTARY_OK && code != TRIBUTARY_UNIMPLEMENTED) {
-        fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common), status.message);
+        const bool is_over = clock_mono_ns() >= common->over_ns;
+
+        fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common), is_over ? "--max-time is over" : status.message);
         tributary_free(client);
-        return code == TRIBUTARY_DEADLINE_EXCEEDED ? EXITS_UNAVAILABLE : link_exit_code(code);
+        if (code == TRIBUTARY_DEADLINE_EXCEEDED)
+            return is_over ? EXITS_DEADLINE : EXITS_UNAVAILABLE;
+        return link_exit_code(code);
     }
     *client_out = client;
     return EXITS_OK;

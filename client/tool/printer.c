@@ -2,8 +2,12 @@
 #include "client/tool/printer.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,14 +21,45 @@
 void printer_init(struct printer *printer, enum printer_form form, int fd)
 {
     const char *no_color = getenv("NO_COLOR");
+    struct stat about;
 
-    *printer = (struct printer){.form = form, .fd = fd, .source_width = WIDTH_LEAST, .second = -1};
+    *printer = (struct printer){.form = form,
+                                .fd = fd,
+                                .is_file = fstat(fd, &about) != 0 || S_ISREG(about.st_mode),
+                                .halt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+                                .source_width = WIDTH_LEAST,
+                                .second = -1};
     printer->colours = isatty(fd) && (no_color == NULL || no_color[0] == '\0');
 }
 
 void printer_fini(struct printer *printer)
 {
     buf_fini(&printer->out);
+    if (printer->halt_fd >= 0)
+        close(printer->halt_fd);
+}
+
+void printer_halt(struct printer *printer)
+{
+    const uint64_t one = 1;
+    const ssize_t size = write(printer->halt_fd, &one, sizeof(one));
+
+    (void)size; /* nobody reads it, so the first write is enough */
+}
+
+/* A reader that stands still is waited for here, since a write that waits could not be halted. True: PIPE_BUF bytes have room, or the
+ * write will say what is wrong. */
+static bool has_room(struct printer *printer)
+{
+    struct pollfd fds[2] = {{.fd = printer->fd, .events = POLLOUT}, {.fd = printer->halt_fd, .events = POLLIN}};
+
+    if (printer->is_file || poll(fds, 1, 0) != 0)
+        return true;
+    atomic_store(&printer->waiting, true);
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        continue;
+    atomic_store(&printer->waiting, false);
+    return fds[0].revents != 0;
 }
 
 bool printer_flush(struct printer *printer)
@@ -32,12 +67,20 @@ bool printer_flush(struct printer *printer)
     size_t done = 0;
 
     while (done < printer->out.size && printer->error == 0) {
-        const ssize_t size = write(printer->fd, printer->out.at + done, printer->out.size - done);
+        const size_t left = printer->out.size - done;
+        ssize_t size = 0;
 
-        if (size > 0)
+        if (!has_room(printer)) {
+            printer->error = ECANCELED;
+            break;
+        }
+        size = write(printer->fd, printer->out.at + done, printer->is_file ? left : MIN_OF(left, PIPE_BUF));
+        if (size > 0) {
             done += (size_t)size;
-        else if (size < 0 && errno != EINTR)
+            atomic_fetch_add_explicit(&printer->written, (uint64_t)size, memory_order_relaxed);
+        } else if (size < 0 && errno != EINTR) {
             printer->error = errno;
+        }
     }
     buf_clear(&printer->out);
     return printer->error == 0;

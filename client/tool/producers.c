@@ -51,7 +51,7 @@ static int list(const struct settings *settings, struct tributary *client, const
 {
     struct listing listing = {.form = settings->output};
     const struct tributary_producers_query query = {
-        .pattern = pattern, .timeout_ns = settings->common.max_time_ns, .each = on_row, .ctx = &listing};
+        .pattern = pattern, .timeout_ns = link_left_ns(&settings->common), .each = on_row, .ctx = &listing};
     struct tributary_status status;
 
     if (tributary_producers(client, &query, &status) != TRIBUTARY_OK)
@@ -66,8 +66,7 @@ static int list(const struct settings *settings, struct tributary *client, const
 static int watch(const struct settings *settings, struct tributary *client, const char *pattern, struct stop *stop)
 {
     const bool draws = isatty(STDOUT_FILENO) != 0 && settings->output == FORM_TEXT;
-    const int64_t max_ns = settings->common.max_time_ns;
-    const int64_t until_ns = max_ns > 0 ? clock_mono_ns() + max_ns : INT64_MAX;
+    const int64_t until_ns = settings->common.over_ns;
     bool first = true;
 
     while (!stop_asked(stop)) {
@@ -90,7 +89,7 @@ static int get(const struct settings *settings, struct tributary *client, const 
 {
     struct listing listing = {.form = settings->output};
     const struct tributary_producers_query query = {
-        .pattern = name, .timeout_ns = settings->common.max_time_ns, .each = on_one, .ctx = &listing};
+        .pattern = name, .timeout_ns = link_left_ns(&settings->common), .each = on_one, .ctx = &listing};
     struct tributary_status status;
 
     if (tributary_producer_get(client, &query, &status) != TRIBUTARY_OK)

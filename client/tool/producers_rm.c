@@ -45,12 +45,12 @@ static int64_t drain_of(const struct settings *settings)
 static int remove_one(const struct settings *settings, struct tributary *client, const char *name, struct seen *before)
 {
     const bool cancel = settings->cancel || drain_of(settings) == 0;
-    const int64_t max_ns = settings->common.max_time_ns;
+    const int64_t left_ns = link_left_ns(&settings->common);
     const struct tributary_removal removal = {
         .name = name,
         .cancel = cancel,
         .drain_ns = cancel ? 0 : drain_of(settings),
-        .timeout_ns = max_ns > 0 ? max_ns : drain_of(settings) + ANSWER_NS,
+        .timeout_ns = left_ns > 0 ? left_ns : drain_of(settings) + ANSWER_NS,
         .each = on_seen,
         .ctx = before,
     };

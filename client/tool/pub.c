@@ -36,6 +36,7 @@ struct pub {
     struct tributary_header headers[PAIRS_MOST], labels[PAIRS_MOST];
     struct json_event parsed;
     uint64_t lines, bad;
+    bool was_cut; /* the input went on */
     enum tributary_code failed;
 };
 
@@ -133,11 +134,12 @@ static int prepare(const struct verb *verb, struct pub *pub)
     return registration_fill(verb, &settings->registration, pub->labels, &pub->registration);
 }
 
-/* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. */
+/* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. What was sent last has a moment in any case. */
 static void flush(struct pub *pub)
 {
     const unsigned asked = pub->stop.signals;
-    const int64_t until_ns = stop_asked(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
+    const int64_t drain_ns = stop_asked(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
+    const int64_t until_ns = MIN_OF(drain_ns, pub->settings->common.over_ns);
 
     while (!outlet_flush(&pub->outlet)) {
         stop_wait(&pub->stop, -1, 0);
@@ -172,7 +174,7 @@ static int verdict(const struct pub *pub, const struct outlet_sums *sums, int so
 {
     const int refused = atomic_load(&pub->outlet.refused_code);
     const int ended = atomic_load(&pub->outlet.ended_code);
-    const int64_t max_ns = pub->settings->common.max_time_ns;
+    const bool is_over = pub->stop.signals == 0 && clock_mono_ns() >= pub->settings->common.over_ns;
 
     if (ended != 0)
         return link_exit_code((enum tributary_code)ended);
@@ -180,11 +182,11 @@ static int verdict(const struct pub *pub, const struct outlet_sums *sums, int so
         return link_exit_code(pub->failed);
     if (refused == TRIBUTARY_UNAVAILABLE)
         return EXITS_UNAVAILABLE;
-    if (refused != 0 || pub->bad > 0 || sums->confirmed < sums->accepted)
+    if (sums->refused > 0 || pub->bad > 0)
         return EXITS_ERROR;
-    if (max_ns > 0 && max_ns == pub->settings->for_ns && stop_asked(&pub->stop) && pub->stop.signals == 0)
+    if (is_over && (pub->was_cut || sums->confirmed < sums->accepted))
         return EXITS_DEADLINE;
-    return source_result;
+    return refused != 0 || sums->confirmed < sums->accepted ? EXITS_ERROR : source_result;
 }
 
 static int publish_all(struct pub *pub, struct tributary *client)
@@ -203,6 +205,7 @@ static int publish_all(struct pub *pub, struct tributary *client)
     struct lines lines = {.line = on_line, .ctx = pub};
 
     result = source_run(&pub->settings->source, &lines, &pub->stop);
+    pub->was_cut = stop_asked(&pub->stop);
     flush(pub);
     outlet_sums(&pub->outlet, &sums);
     if (!pub->settings->quiet)

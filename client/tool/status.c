@@ -98,11 +98,11 @@ static int show(const struct settings *settings, struct tributary *client)
     struct tributary_status status;
     bool serving = false;
 
-    if (tributary_check(client, NULL, settings->common.max_time_ns, &serving, &status) != TRIBUTARY_OK)
+    if (tributary_check(client, NULL, link_left_ns(&settings->common), &serving, &status) != TRIBUTARY_OK)
         view.health = "health unknown";
     else if (!serving)
         view.health = "not serving";
-    if (tributary_info(client, settings->common.max_time_ns, on_info, &view, &status) != TRIBUTARY_OK)
+    if (tributary_info(client, link_left_ns(&settings->common), on_info, &view, &status) != TRIBUTARY_OK)
         return link_failed("asking the server", &status);
     return serving ? EXITS_OK : EXITS_UNAVAILABLE;
 }

@@ -11,6 +11,9 @@
 #include "client/tool/link.h"
 #include "client/tool/value.h"
 
+#define LOOK_NS (100 * NS_PER_MS)
+#define READER_NS (5 * NS_PER_S) /* how long a reader may stand still after a signal */
+
 static void enough(struct sub *sub)
 {
     sub->is_enough = true;
@@ -119,8 +122,9 @@ static void on_ended(void *ctx, const struct tributary_status *status)
 /* Why the main thread stopped waiting. */
 enum reason { STILL, STREAM_ENDED, ENOUGH, ASKED, TIME_OVER };
 
-static enum reason wait_for_end(struct sub *sub, int64_t over_ns)
+static enum reason wait_for_end(struct sub *sub)
 {
+    const int64_t over_ns = sub->over_ns;
     enum reason reason = STILL;
 
     while (reason == STILL) {
@@ -141,18 +145,27 @@ static enum reason wait_for_end(struct sub *sub, int64_t over_ns)
     return reason;
 }
 
-/* Gently; a second signal ends it at once, a third the process, since a reader of ours may be stuck. */
-static void finish(struct sub *sub, struct tributary *client)
+/* Until the stream has ended. It cannot while a reader of ours stands still, who is given up after `patience_ns`, when --max-time is
+ * over, or at a further signal, which also ends the stream at once. A third signal ends the process. */
+static void wait_for_last(struct sub *sub, int64_t patience_ns)
 {
     const unsigned asked = sub->stop.signals;
+    int64_t moved_ns = clock_mono_ns();
+    uint64_t written = atomic_load(&sub->printer.written);
 
-    if (sub->with_ledger)
-        ledger_ask(&sub->ledger, client);
-    tributary_subscriber_finish(sub->subscriber, 0);
     while (!atomic_load(&sub->ended)) {
-        stop_wait(&sub->stop, -1, INT64_MAX);
+        stop_wait(&sub->stop, -1, LOOK_NS);
+
+        const int64_t now_ns = clock_mono_ns();
+        const uint64_t now = atomic_load(&sub->printer.written);
+
+        if (now != written || !atomic_load(&sub->printer.waiting))
+            moved_ns = now_ns;
+        written = now;
         if (sub->stop.signals > asked)
             tributary_subscriber_cancel(sub->subscriber);
+        if (sub->stop.signals > asked || now_ns >= sub->over_ns || now_ns - moved_ns >= patience_ns)
+            printer_halt(&sub->printer);
         if (sub->stop.signals > asked + 1)
             _exit(EXITS_ERROR);
     }
@@ -162,12 +175,16 @@ static int verdict(const struct sub *sub, enum reason reason, const struct tribu
 {
     const int error = sub->printer.error;
 
+    if (reason == TIME_OVER)
+        return EXITS_DEADLINE;
+    if (error == ECANCELED) {
+        fprintf(stderr, "tributary: standard output was not read: what was left is not printed\n");
+        return clock_mono_ns() >= sub->over_ns ? EXITS_DEADLINE : EXITS_ERROR;
+    }
     if (error != 0 && error != EPIPE) {
         fprintf(stderr, "tributary: writing: %s\n", strerror(error));
         return EXITS_ERROR;
     }
-    if (reason == TIME_OVER)
-        return EXITS_DEADLINE;
     if (reason == STREAM_ENDED && status->code != TRIBUTARY_OK)
         return link_failed("the stream ended", status);
     if (reason == ASKED && status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED)
@@ -175,18 +192,19 @@ static int verdict(const struct sub *sub, enum reason reason, const struct tribu
     return atomic_load(&sub->lost) && sub->fail_on_loss ? EXITS_LOSS : EXITS_OK;
 }
 
-static int run_stream(struct sub *sub, struct tributary *client)
+static int run_stream(struct sub *sub, struct tributary *asker)
 {
-    const int64_t over_ns = sub->max_time_ns > 0 ? clock_mono_ns() + sub->max_time_ns : INT64_MAX;
     struct tributary_subscriber *subscriber = sub->subscriber;
-    const enum reason reason = wait_for_end(sub, over_ns);
+    const enum reason reason = wait_for_end(sub);
     struct tributary_status status;
 
+    if (sub->with_ledger && (reason == ASKED || reason == ENOUGH))
+        ledger_ask(&sub->ledger, asker);
     if (reason == ASKED)
-        finish(sub, client);
-    else if (reason == ENOUGH && sub->with_ledger)
-        ledger_ask(&sub->ledger, client);
-    tributary_subscriber_cancel(subscriber);
+        tributary_subscriber_finish(subscriber, 0);
+    else
+        tributary_subscriber_cancel(subscriber);
+    wait_for_last(sub, reason == ASKED ? READER_NS : INT64_MAX);
     tributary_subscriber_wait(subscriber, TRIBUTARY_FOREVER, &status);
     tributary_subscriber_free(subscriber);
     if (sub->with_ledger)
@@ -194,7 +212,7 @@ static int run_stream(struct sub *sub, struct tributary *client)
     return verdict(sub, reason, &status);
 }
 
-int sub_run(struct sub *sub, struct tributary *client, const struct tributary_subscriber_options *options)
+int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker, const struct tributary_subscriber_options *options)
 {
     const struct tributary_watch watch = {
         .event = on_event,
@@ -214,7 +232,7 @@ int sub_run(struct sub *sub, struct tributary *client, const struct tributary_su
     ledger_init(&sub->ledger);
     if (tributary_subscribe(client, options, &watch, &subscriber, &status) == TRIBUTARY_OK) {
         sub->subscriber = subscriber;
-        result = run_stream(sub, client);
+        result = run_stream(sub, asker);
     } else {
         result = link_failed("subscribing", &status);
     }

@@ -12,7 +12,7 @@ struct sub {
     /* Set by the caller. */
     uint64_t count; /* 0: no end */
     bool fail_on_loss, with_ledger, quiet;
-    int64_t max_time_ns; /* 0: none */
+    int64_t over_ns; /* when --max-time is over; INT64_MAX: never */
     struct stop stop;
     struct printer printer; /* client thread, while it runs */
 
@@ -25,7 +25,8 @@ struct sub {
     _Atomic bool ended;
 };
 
-/* Prints until it ends; returns the exit code. */
-int sub_run(struct sub *sub, struct tributary *client, const struct tributary_subscriber_options *options);
+/* Prints until it ends; returns the exit code. `asker`, a client of its own, asks for the ledger: the thread of `client` may wait for a
+ * reader then. */
+int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker, const struct tributary_subscriber_options *options);
 
 #endif

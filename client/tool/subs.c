@@ -128,7 +128,7 @@ static int run_list(const struct verb *verb, int argc, char **argv)
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result) && (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
         const struct tributary_subscriptions_query query = {
-            .sources = settings.sources, .timeout_ns = settings.common.max_time_ns, .each = on_row, .ctx = &listing};
+            .sources = settings.sources, .timeout_ns = link_left_ns(&settings.common), .each = on_row, .ctx = &listing};
 
         if (tributary_subscriptions(client, &query, &status) != TRIBUTARY_OK)
             result = link_failed("listing subscriptions", &status);
@@ -162,7 +162,7 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
             .drain_ns = settings.deadline_ns < 0    ? 0
                         : settings.deadline_ns == 0 ? TRIBUTARY_NONE
                                                     : settings.deadline_ns,
-            .timeout_ns = settings.common.max_time_ns,
+            .timeout_ns = link_left_ns(&settings.common),
         };
 
         if (tributary_kick(client, &kick, &status) != TRIBUTARY_OK)

@@ -4,7 +4,7 @@
 Usage: fake_server.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
 
 It knows what the client must cope with, by the producer's name: `refuse-...` refuses every batch, `lose-...` ends the call with
-UNAVAILABLE after each third batch, unconfirmed. A subscription named `silent` gets one batch and then nothing at all.
+UNAVAILABLE after each third batch, unconfirmed, `hold-...` confirms none. A subscription named `silent` gets one batch and then nothing at all.
 """
 import os, queue, shutil, subprocess, sys, tempfile, threading, time
 from concurrent import futures
@@ -51,6 +51,8 @@ class Publisher(publisher_pb2_grpc.PublisherServicer):
         for request in requests:
             number += 1
             name = name or request.producer or "anonymous"
+            if name.startswith("hold"):
+                continue
             answer = publisher_pb2.PublishStreamResponse(confirmed_batch=number, epoch=hub.epoch)
             if name.startswith("refuse"):
                 answer.refused.add(batch=number, code=3, message="no", reason="EVENT_TOO_LARGE")

@@ -1,12 +1,16 @@
 /* test_tool_print.c - events on the screen: aligned, and with nothing in them that could steer it. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "client/tool/printer.h"
 
 static void expect_escaped(const char *text, size_t size, const char *escaped)
@@ -81,6 +85,38 @@ Test(tool_print, a_column_of_sources_grows_with_the_widest)
     printer_event(&printer, &(struct tributary_delivery){.source = tributary_text("a-name-that-is-far-too-long-for-any-column-of-ours")});
     cr_assert_eq(printer.source_width, 18, "it does not push the others away");
     printer_fini(&printer);
+}
+
+static void *halt(void *argument)
+{
+    struct printer *printer = argument;
+    const int64_t until_ns = clock_mono_ns() + 10 * NS_PER_S;
+
+    while (!atomic_load(&printer->waiting) && clock_mono_ns() < until_ns)
+        sched_yield();
+    printer_halt(printer);
+    return NULL;
+}
+
+Test(tool_print, a_reader_that_stands_still_is_given_up)
+{
+    const struct tributary_delivery delivery = {.event = {.data = tributary_text("0123456789abcde")}};
+    struct printer printer;
+    pthread_t thread;
+    int ends[2];
+
+    cr_assert_eq(pipe(ends), 0);
+    printer_init(&printer, PRINTER_RAW, ends[1]);
+    cr_assert_eq(pthread_create(&thread, NULL, halt, &printer), 0);
+    while (printer.error == 0)
+        printer_event(&printer, &delivery);
+    cr_assert_eq(printer.error, ECANCELED);
+    cr_assert_not(printer_flush(&printer));
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(atomic_load(&printer.written), 65536, "what the pipe holds was written");
+    printer_fini(&printer);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 Test(tool_print, a_reader_that_went_away_is_noticed)

@@ -3,7 +3,7 @@
 
 Usage: tool_live.py PROGRAM FAKE_SERVER PROTO_FOLDER
 """
-import json, os, signal, subprocess, sys, tempfile, time, unittest
+import array, fcntl, json, os, signal, socket, subprocess, sys, tempfile, termios, time, unittest
 
 PROGRAM, FAKE, PROTOS = sys.argv[1:4]
 DEADLINE = 20
@@ -138,6 +138,68 @@ class Tool(unittest.TestCase):
         self.run_tool("sub", "--for", "0.2s")
         self.run_tool("sub", "--max-time", "0.2", code=6)
         self.run_tool("pub", "--for", "0.2s", "--exec", "sleep 60")
+
+    def test_max_time_bounds_the_wait_for_confirmations(self):
+        began = time.monotonic()
+        _, err = self.run_tool("pub", "-p", "hold-x", "--max-time", "0.5", input=b"a\nb\n", code=6)
+        self.assertIn("0 confirmed, 0 refused, 2 not confirmed", err)
+        self.assertLess(time.monotonic() - began, DEADLINE / 2)
+
+    def test_max_time_bounds_the_connect(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            address = "127.0.0.1:%d" % silent.getsockname()[1]
+            for words in (["pub"], ["sub"], ["status"], ["producers", "ls"], ["serve", "--name", "x", "--exec", "true"]):
+                began = time.monotonic()
+                self.assertIn("--max-time is over", self.run_tool(*words, "-s", address, "--max-time", "0.3", code=6)[1])
+                self.assertLess(time.monotonic() - began, DEADLINE / 4, words)
+            self.assertIn("cannot reach", self.run_tool("sub", "-s", address, "--connect-timeout", "0.3", "--max-time", "1m", code=3)[1])
+
+    def stuck(self, *words):
+        """A subscription whose output fills a pipe that nobody reads."""
+        sub = self.subscribe("-o", "raw", *words)
+        self.run_tool("pub", "-p", "flood", input=b"".join(b"%0100d\n" % i for i in range(5000)))
+        waits = array.array("i", [0])
+        until = time.monotonic() + DEADLINE
+        while waits[0] < 60000 and time.monotonic() < until:
+            fcntl.ioctl(sub.stdout, termios.FIONREAD, waits)
+            time.sleep(0.01)
+        self.assertGreaterEqual(waits[0], 60000)
+        return sub
+
+    def stops(self, sub, code, patience):
+        """It ends, though its output is read only afterwards."""
+        self.assertEqual(sub.wait(patience), code)
+        out, err = self.end(sub, code)
+        lines = out.split("\n")
+        self.assertEqual([int(line) for line in lines[:-1]], list(range(len(lines) - 1)), "what is printed is whole")
+        return err
+
+    def test_a_reader_that_stands_still_cannot_hold_a_subscription(self):
+        sub = self.stuck("--ledger")
+        sub.send_signal(signal.SIGTERM)
+        err = self.stops(sub, 1, DEADLINE)
+        self.assertIn("standard output was not read", err)
+        self.assertRegex(err, r"flood +5000 ")
+
+    def test_a_second_signal_does_not_wait_for_a_reader(self):
+        sub = self.stuck()
+        sub.send_signal(signal.SIGINT)
+        time.sleep(0.3)  # signals that wait together are one
+        sub.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        self.stops(sub, 1, DEADLINE)
+        self.assertLess(time.monotonic() - began, 4, "less than what the first one grants")
+
+    def test_max_time_does_not_wait_for_a_reader(self):
+        sub = self.stuck("--max-time", "2")
+        self.stops(sub, 6, DEADLINE)
+
+    def test_a_reader_that_goes_on_gets_all_of_it(self):
+        sub = self.stuck("-n", "5000")
+        out, _ = self.end(sub)
+        self.assertEqual(out.count("\n"), 5000)
 
     def test_exit_codes_and_messages(self):
         self.assertIn("cannot reach", self.run_tool("status", "-s", "127.0.0.1:1", code=3)[1])
