@@ -15,7 +15,7 @@ from harness import campaign, compare, figures, report, store, targets, workload
 
 def run_of(rate=1000, cpu=0.5, **more):
     """What the generator prints, as far as the metrics ask for it."""
-    return {"seconds": 4.0, "published": 4000, "delivered": 4000, "consumers": 1, "events_per_s": rate, "published_per_s": rate,
+    return {"protocol": "tributary", "seconds": 4.0, "published": 4000, "delivered": 4000, "consumers": 1, "events_per_s": rate, "published_per_s": rate,
             "server_cpu_s_per_M": cpu, "producer_cpu_s_per_M": 0.02, "consumer_cpu_s_per_M": 0.03, "rss_bytes": 30 << 20,
             "rss_before_bytes": 10 << 20, "foreign_cpu_share": 0.0, "steal_share": 0.0,
             "latency_us": {"p50": 60, "p90": 70, "p99": 100, "p999": 900, "max": 2000}, "consumer_delivered": [4000], **more}
@@ -78,7 +78,8 @@ class Figures(unittest.TestCase):
         result = result_of("W5 200x200", tributary=[run_of(consumers=200, rss_bytes=(20 << 20) + 199 * 45 * 1024)], with_one_consumer=[one])
         self.assertEqual(figures.summary("per_added", result, "tributary").median, 45)
         self.assertIsNone(figures.summary("per_added", result, "with one consumer"))
-        self.assertIsNone(figures.summary("per_added", result, "nats"))
+        result = result_of("W5 200x200", nats=[run_of(protocol="nats", consumers=200)], with_one_consumer=[one])
+        self.assertIsNone(figures.summary("per_added", result, "nats"), "another server's memory is no base")
 
     def test_the_others_get_what_the_worst_of_them_got_of_what_was_to_be_sent(self):
         sent = 20000 * 4
@@ -259,7 +260,7 @@ class Files(unittest.TestCase):
             again = store.read(path)
         self.assertEqual(again.results[0], result)
         text = "\n".join(report.whole(again))
-        for said in ("W7 1x8 key", "0.50", "1 dropped", "nats: not installed", "a processor, 2 cores"):
+        for said in ("W7 1x8 key", "0.50", "1 dropped", "not installed", "a processor, 2 cores"):
             self.assertIn(said, text)
         self.assertIn("| 1x8 | key |", "\n".join(report.whole(again, markdown=True)))
 

@@ -114,9 +114,9 @@ def per_consumer(run, base, row):
 
 
 def per_added(run, base, row):
-    """What a consumer costs where many producers are connected: those themselves are in both runs."""
+    """What a consumer costs where many producers are connected: those themselves are in both runs, of the same server."""
     del row
-    added = run["consumers"] - base["consumers"] if base else 0
+    added = run["consumers"] - base["consumers"] if base and run["protocol"] == base["protocol"] else 0
     if not added or run.get("rss_bytes") is None or base.get("rss_bytes") is None:
         return None
     return (run["rss_bytes"] - base["rss_bytes"]) / added / KIB

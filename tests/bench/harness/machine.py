@@ -48,6 +48,12 @@ def said(command):
     return answer.stdout.strip().splitlines()[0] if answer.stdout.strip() else None
 
 
+def number_in(text):
+    """The version that stands somewhere in what a program says of itself."""
+    found = re.search(r"\d+(\.\d+)+", text or "")
+    return found.group() if found else text
+
+
 def versions(root, binaries, peers):
     found = {
         "tributary": said(["git", "-C", root, "describe", "--always", "--dirty", "--tags"]) or said([f"{binaries}/tributaryd", "--version"]),
@@ -55,7 +61,7 @@ def versions(root, binaries, peers):
     }
     for peer in servers.PROGRAMS:
         if peer in peers and servers.installed(peer):
-            found[peer] = said([servers.installed(peer), "--version"])
+            found[peer] = number_in(said([servers.installed(peer), "--version"]))
     return found
 
 

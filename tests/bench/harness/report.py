@@ -5,12 +5,13 @@ COLUMN_GAP = "  "
 
 
 def table(headers, rows, markdown=False):
-    """Lines. The first two columns are names and stand left; numbers stand right."""
+    """Lines. The first two columns are names, the last one may be words: they stand left; numbers stand right."""
     if markdown:
         return [f"| {' | '.join(cells)} |" for cells in (headers, ["---"] * len(headers), *rows)]
     widths = [max(len(cells[i]) for cells in (headers, *rows)) for i in range(len(headers))]
-    return [COLUMN_GAP.join(cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths))).rstrip()
-            for cells in (headers, *rows)]
+    left = (0, 1, len(headers) - 1)
+    return [COLUMN_GAP.join(cell.ljust(width) if i in left else cell.rjust(width)
+                            for i, (cell, width) in enumerate(zip(cells, widths))).rstrip() for cells in (headers, *rows)]
 
 
 def mark_of(result, contestant):
@@ -27,13 +28,14 @@ def cells_of(workload, result, contestant):
 
 
 def rows_of(workload, results, absent):
+    nothing = ["-"] * (len(workload.columns) + 1)  # and no runs
     for result in results:
         if result.left_out:
-            yield [result.row.name, f"not measured: {result.left_out}"] + [""] * (len(workload.columns) + 2)
+            yield [result.row.name, "-", *nothing, f"not measured: {result.left_out}"]
             continue
         for contestant in result.row.contestants:
             if contestant.name in absent:
-                yield [result.row.name, f"{contestant.name}: {absent[contestant.name]}"] + [""] * (len(workload.columns) + 2)
+                yield [result.row.name, contestant.name, *nothing, absent[contestant.name]]
             elif result.rounds(contestant.name):
                 yield cells_of(workload, result, contestant)
 
