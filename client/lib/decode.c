@@ -1,13 +1,14 @@
 /* decode.c - runs and events: the part of an EventBatch that there is much of. Notices are in decode_notice.c.
  *
  * DESIGN. A message is walked once to check its outer form and to note which kinds of fields it holds, then once per kind that is there, in
- * the order in which they apply. A run is walked twice: first for its header, which may stand anywhere among the events, then for them. */
+ * the order in which they apply. A run is walked twice: first for its header, which may stand anywhere among the events, then for them.
+ * What a message has much of, events and their texts, is taken by take(); wire_next() reads the rest, and what is unusual. */
 #include "client/lib/decode.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "client/lib/decode_notice.h"
-#include "client/lib/encode.h"
 #include "client/lib/wire.h"
 
 #define MALFORMED "a malformed message"
@@ -24,6 +25,10 @@ enum {
     BATCH_KINDS
 };
 
+enum { RUN_EVENTS = 1 };
+
+#define EVENT_TAG WIRE_TAG(RUN_EVENTS, WIRE_LEN)
+
 /* A run without its events. */
 struct run {
     struct tributary_bytes body;
@@ -38,6 +43,33 @@ void decoder_fini(struct decoder *decoder)
     free(decoder->headers);
     free(decoder->sequences);
     *decoder = (struct decoder){0};
+}
+
+/* The bytes of the next field, where that is `tag` (of one byte, WIRE_LEN) with up to 16 KiB, as nearly everything is that there is much
+ * of. False: it is something else, or malformed; nothing was read, and wire_next() will say. */
+static inline bool take(struct cursor *cursor, uint8_t tag, struct tributary_bytes *bytes_out)
+{
+    const uint8_t *at = cursor->at;
+    const uint8_t *end = cursor->end;
+    size_t size = 0;
+
+    if (end - at < 3 || at[0] != tag)
+        return false;
+    if (at[1] < 0x80) {
+        size = at[1];
+        at += 2;
+    } else if (at[2] < 0x80) {
+        size = (at[1] & 0x7fu) | (size_t)at[2] << 7;
+        at += 3;
+    } else {
+        return false;
+    }
+    if (size > (size_t)(end - at))
+        return false;
+    bytes_out->at = at;
+    bytes_out->size = size;
+    cursor->at = at + size;
+    return true;
 }
 
 static bool add_header(struct decoder *decoder, struct tributary_event *event, struct tributary_bytes entry)
@@ -68,53 +100,77 @@ static bool add_header(struct decoder *decoder, struct tributary_event *event, s
     return true;
 }
 
-static bool read_event(struct decoder *decoder, struct tributary_bytes body, struct tributary_event *event)
+#define TEXTS (BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(8))
+
+/* The place of one of TEXTS. */
+static inline struct tributary_bytes *text_at(struct tributary_event *event, uint32_t number)
 {
-    struct cursor cursor = wire_within(body);
+    static const uint8_t places[] = {
+        [1] = offsetof(struct tributary_event, id),           [2] = offsetof(struct tributary_event, topic),
+        [3] = offsetof(struct tributary_event, key),          [4] = offsetof(struct tributary_event, type),
+        [5] = offsetof(struct tributary_event, content_type), [8] = offsetof(struct tributary_event, data),
+    };
+
+    return (struct tributary_bytes *)(void *)((uint8_t *)event + places[number]);
+}
+
+/* Texts, as long as they follow each other; the cursor stops at anything else. */
+static inline void take_texts(struct cursor *cursor, struct tributary_event *event)
+{
+    while (cursor->at != cursor->end) {
+        const uint8_t tag = *cursor->at;
+
+        if ((tag & 7) != WIRE_LEN || (TEXTS & BIT(tag >> 3)) == 0 || !take(cursor, tag, text_at(event, tag >> 3)))
+            return;
+    }
+}
+
+/* One field that take_texts() left. */
+static bool read_field(struct decoder *decoder, struct cursor *cursor, struct tributary_event *event)
+{
     struct wire_field field;
 
-    *event = (struct tributary_event){0};
-    while (cursor.at != cursor.end) {
-        if (!wire_next(&cursor, &field))
-            return false;
-        switch (wire_tag(&field)) {
-        case WIRE_TAG(1, WIRE_LEN):
-            event->id = field.bytes;
-            break;
-        case WIRE_TAG(2, WIRE_LEN):
-            event->topic = field.bytes;
-            break;
-        case WIRE_TAG(3, WIRE_LEN):
-            event->key = field.bytes;
-            break;
-        case WIRE_TAG(4, WIRE_LEN):
-            event->type = field.bytes;
-            break;
-        case WIRE_TAG(5, WIRE_LEN):
-            event->content_type = field.bytes;
-            break;
-        case WIRE_TAG(6, WIRE_LEN):
-            if (!add_header(decoder, event, field.bytes))
-                return false;
-            break;
-        case WIRE_TAG(7, WIRE_FIXED64):
-            event->time_unix_nano = field.value;
-            break;
-        case WIRE_TAG(8, WIRE_LEN):
-            event->data = field.bytes;
-            break;
-        case WIRE_TAG(9, WIRE_FIXED64):
-            event->expires_unix_nano = field.value;
-            break;
-        case WIRE_TAG(10, WIRE_FIXED64):
-            event->deliver_after_unix_nano = field.value;
-            break;
-        default:
-            if (field.number <= 10) /* a known field of another type */
-                return false;
-        }
+    if (!wire_next(cursor, &field))
+        return false;
+    switch (wire_tag(&field)) {
+    case WIRE_TAG(1, WIRE_LEN):
+    case WIRE_TAG(2, WIRE_LEN):
+    case WIRE_TAG(3, WIRE_LEN):
+    case WIRE_TAG(4, WIRE_LEN):
+    case WIRE_TAG(5, WIRE_LEN):
+    case WIRE_TAG(8, WIRE_LEN):
+        *text_at(event, field.number) = field.bytes;
+        return true;
+    case WIRE_TAG(6, WIRE_LEN):
+        return add_header(decoder, event, field.bytes);
+    case WIRE_TAG(7, WIRE_FIXED64):
+        event->time_unix_nano = field.value;
+        return true;
+    case WIRE_TAG(9, WIRE_FIXED64):
+        event->expires_unix_nano = field.value;
+        return true;
+    case WIRE_TAG(10, WIRE_FIXED64):
+        event->deliver_after_unix_nano = field.value;
+        return true;
+    default:
+        return field.number > 10; /* otherwise a known field of another type */
     }
-    return true;
+}
+
+/* Begins with a copy of an empty event: for zeroes compilers write `rep stos`, which takes as long as all of the rest. */
+static inline bool read_event(struct decoder *decoder, struct tributary_bytes body, struct tributary_event *event)
+{
+    static const struct tributary_event empty;
+    struct cursor cursor = wire_within(body);
+
+    *event = empty;
+    for (;;) {
+        take_texts(&cursor, event);
+        if (cursor.at == cursor.end)
+            return true;
+        if (!read_field(decoder, &cursor, event))
+            return false;
+    }
 }
 
 /* Packed or not, as every decoder must take both. */
@@ -144,13 +200,18 @@ static bool add_sequences(struct decoder *decoder, struct run *run, const struct
 static bool read_run_head(struct decoder *decoder, struct run *run)
 {
     struct cursor cursor = wire_within(run->body);
+    struct tributary_bytes event;
     struct wire_field field;
 
-    while (cursor.at != cursor.end) {
+    for (;;) {
+        while (take(&cursor, EVENT_TAG, &event))
+            run->events++;
+        if (cursor.at == cursor.end)
+            break;
         if (!wire_next(&cursor, &field))
             return false;
         switch (wire_tag(&field)) {
-        case WIRE_TAG(1, WIRE_LEN):
+        case EVENT_TAG:
             run->events++;
             break;
         case WIRE_TAG(2, WIRE_LEN):
@@ -181,25 +242,37 @@ static bool read_run_head(struct decoder *decoder, struct run *run)
     return run->sequences == 0 || run->sequences == run->events;
 }
 
+/* The next event of a run whose head was read, so there is one, in one piece. Adds its size, tag and length included, to *bytes. */
+static inline struct tributary_bytes next_event(struct cursor *cursor, uint64_t *bytes)
+{
+    for (;;) {
+        const uint8_t *begin = cursor->at;
+        struct tributary_bytes event = {NULL, 0};
+        struct wire_field field = {.number = RUN_EVENTS};
+
+        if (!take(cursor, EVENT_TAG, &event)) {
+            CHECK(wire_next(cursor, &field));
+            event = field.bytes;
+        }
+        if (field.number == RUN_EVENTS) {
+            *bytes += (size_t)(cursor->at - begin);
+            return event;
+        }
+    }
+}
+
 static const char *deliver_run(struct decoder *decoder, struct tributary_bytes body, const struct tributary_watch *watch)
 {
     struct run run = {.body = body};
     struct cursor cursor = wire_within(body);
-    struct wire_field field;
 
     if (!read_run_head(decoder, &run))
         return "a malformed run";
-    for (size_t i = 0; i < run.events && !decoder->stop;) {
-        if (!wire_next(&cursor, &field))
-            return "a malformed run";
-        if (field.number != 1)
-            continue;
-        if (!read_event(decoder, field.bytes, &run.head.event))
+    for (size_t i = 0; i < run.events && !decoder->stop; i++) {
+        if (!read_event(decoder, next_event(&cursor, &decoder->bytes), &run.head.event))
             return "a malformed event";
         run.head.sequence = run.sequences > 0 ? decoder->sequences[i] : run.first_sequence + i;
         decoder->events++;
-        decoder->bytes += event_field_size(field.bytes.size);
-        i++;
         if (watch->event != NULL)
             watch->event(watch->ctx, &run.head);
     }

@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_CLIENT_WIRE_H
 #define TRIBUTARY_CLIENT_WIRE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -22,33 +23,38 @@ struct wire_field {
     struct tributary_bytes bytes; /* of WIRE_LEN */
 };
 
+/* Up to two bytes here: tags, and lengths below 16 KiB. */
 static inline bool wire_varint(struct cursor *cursor, uint64_t *value_out)
 {
-    size_t size = 1;
+    const uint8_t *at = cursor->at;
+    const size_t left = (size_t)(cursor->end - at);
+    size_t size = 0;
 
-    if (cursor->at == cursor->end)
-        return false;
-    if (*cursor->at < 0x80) {
-        *value_out = *cursor->at;
-    } else {
-        size = varint_read(cursor->at, cursor->end, value_out);
-        if (size == 0)
-            return false;
+    if (left > 0 && at[0] < 0x80) {
+        *value_out = at[0];
+        cursor->at = at + 1;
+        return true;
     }
-    cursor->at += size;
-    return true;
+    if (left > 1 && at[1] < 0x80) {
+        *value_out = (at[0] & 0x7fu) | (uint64_t)at[1] << 7;
+        cursor->at = at + 2;
+        return true;
+    }
+    size = varint_read(at, cursor->end, value_out);
+    cursor->at = at + size;
+    return size > 0;
 }
 
+/* Little-endian, of 4 or 8 bytes. */
 static inline bool wire_fixed(struct cursor *cursor, size_t size, uint64_t *value_out)
 {
-    uint64_t value = 0;
+    uint64_t little = 0;
 
     if ((size_t)(cursor->end - cursor->at) < size)
         return false;
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)cursor->at[i] << (8 * i);
+    memcpy(&little, cursor->at, size);
     cursor->at += size;
-    *value_out = value;
+    *value_out = le64toh(little);
     return true;
 }
 

@@ -324,6 +324,49 @@ Test(client_decode, sequences_may_be_unpacked_and_must_be_as_many_as_events)
     buf_fini(&message);
 }
 
+static void note_size(void *ctx, const struct tributary_delivery *delivery)
+{
+    size_t *sizes = ctx;
+
+    sizes[delivery->sequence] = delivery->event.data.size;
+}
+
+/* Lengths of one, two and three bytes are read in different ways, as is what stands at the end. Between the events stands a field of the
+ * run, which is no part of their size. */
+Test(client_decode, events_of_every_size_are_read_and_counted)
+{
+    static const size_t wanted[] = {0, 1, 2, 123, 124, 125, 126, 127, 128, 129, 16379, 16380, 16381, 16383, 16384, 70000, 0};
+    const struct bytes zeroes = {calloc(1, 70000), 70000};
+    size_t sizes[ARRAY_LEN(wanted)];
+    struct buf content = {0};
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        const size_t before = content.size;
+        struct buf event = {0};
+
+        memset(sizes, 0xff, sizeof(sizes));
+        if (wanted[i] > 0)
+            put_field(&event, 8, (struct bytes){zeroes.at, wanted[i]});
+        put_field(&content, 1, (struct bytes){event.at, event.size});
+        bytes += content.size - before;
+
+        struct buf message = run_of(&content);
+        struct decoder decoder = {0};
+        const struct tributary_watch watch = {.event = note_size, .ctx = sizes};
+
+        cr_assert_null(decode_batch(&decoder, (struct bytes){message.at, message.size}, &watch));
+        cr_assert_arr_eq(sizes, wanted, (i + 1) * sizeof(sizes[0]));
+        cr_assert_eq(decoder.events, i + 1);
+        cr_assert_eq(decoder.bytes, bytes);
+        put_field(&content, 2, text_of("p"));
+        buf_fini(&message);
+        buf_fini(&event);
+    }
+    buf_fini(&content);
+    free((void *)(uintptr_t)zeroes.at);
+}
+
 Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_passes)
 {
     struct buf event = {0};
