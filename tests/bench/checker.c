@@ -128,3 +128,24 @@ uint32_t checker_producer(const struct checker *checker, const uint8_t *payload)
     uint64_t producer = mark.who >> MARK_NUMBER_BITS;
     return producer < checker->load->plan.producers ? (uint32_t)producer : PLAN_PRODUCERS_MOST;
 }
+
+size_t checker_messages(struct checker *checker, struct bytes input)
+{
+    uint64_t before = checker->events;
+
+    if (input.size < checker->shape.step)
+        return 0;
+    const uint8_t *payload = input.at + checker->shape.head_size;
+    uint32_t producer = checker_producer(checker, payload);
+    if (producer == PLAN_PRODUCERS_MOST) {
+        load_fail(checker->load, "consumer %u: a message of no producer of ours", checker->number);
+        return SIZE_MAX;
+    }
+    const uint8_t *at = checker_row(checker, producer, input.at, input.at + input.size);
+    if (at == input.at) {
+        checker_event(checker, producer, (struct bytes){payload, checker->load->plan.payload_bytes}); /* says what is wrong */
+        return SIZE_MAX;
+    }
+    checker->messages += checker->events - before;
+    return (size_t)(at - input.at);
+}

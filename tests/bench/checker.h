@@ -42,6 +42,10 @@ const uint8_t *checker_row(struct checker *checker, uint32_t producer, const uin
 /* One payload, said to be of `producer` (below plan.producers). Tells load_fail() where it is not the one that is due. */
 void checker_event(struct checker *checker, uint32_t producer, struct bytes payload);
 
+/* Messages that hold one event each and have the shape, payload and all, of one producer, as many as follow each other. Returns the bytes
+ * taken; 0: not one is whole; SIZE_MAX: it is nobody's, or not the one that is due. */
+size_t checker_messages(struct checker *checker, struct bytes input);
+
 /* The producer that a payload names; PLAN_PRODUCERS_MOST where there is no such. `payload` holds a mark. */
 uint32_t checker_producer(const struct checker *checker, const uint8_t *payload);
 

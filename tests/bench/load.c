@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "bench/report.h"
 
-enum { PATIENCE_S = 20, LOOK_MS = 5, CHILDREN = 2 };
+enum { LOOK_MS = 5, REAP_MS = 20000, CHILDREN = 2 };
 
 struct child {
     const char *name;
@@ -60,7 +60,7 @@ static void reap(struct run *run, struct child *child)
 
     if (child->process <= 0)
         return;
-    if (child->handle < 0 || poll(&ended, 1, PATIENCE_S * 1000) != 1)
+    if (child->handle < 0 || poll(&ended, 1, REAP_MS) != 1)
         kill(child->process, SIGKILL);
     if (waitpid(child->process, &status, 0) == child->process && status != 0)
         load_fail(run->load, "%s ended with %s %d", child->name, WIFSIGNALED(status) ? "signal" : "status",
@@ -138,7 +138,7 @@ static uint64_t progress(const struct load *load)
     return tallied + atomic_load_explicit(&load->published, memory_order_relaxed) + atomic_load(&load->ready);
 }
 
-/* Waits for the question, or for the time (`until_ns` 0: none), or until nothing has moved for PATIENCE_S. */
+/* Waits for the question, or for the time (`until_ns` 0: none), or until nothing has moved for the plan's patience. */
 static bool await(struct run *run, bool (*question)(const struct load *load), int64_t until_ns, const char *what)
 {
     struct load *load = run->load;
@@ -151,8 +151,8 @@ static bool await(struct run *run, bool (*question)(const struct load *load), in
             return true;
         if (progress(load) != seen || load->plan.idle)
             seen = progress(load), moved_ns = now_ns;
-        if (now_ns - moved_ns > PATIENCE_S * NS_PER_S)
-            load_fail(load, "%s: nothing has moved for %d s (published %llu, received %llu)", what, PATIENCE_S,
+        if (now_ns - moved_ns > load->plan.patience_s * NS_PER_S)
+            load_fail(load, "%s: nothing has moved for %u s (published %llu, received %llu)", what, load->plan.patience_s,
                       (unsigned long long)atomic_load(&load->published), (unsigned long long)delivered(load));
         look(run, (int)MIN_OF((left_ns + NS_PER_MS - 1) / NS_PER_MS, INT64_C(1000)));
     }

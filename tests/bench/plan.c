@@ -32,6 +32,7 @@ const char plan_usage[] =
     "  --overflow WHAT     block, drop-oldest, drop-newest, disconnect or latest-per-key (default block; tributary)\n"
     "  --stall N           the last N consumers stop reading when the measured time begins (default 0)\n"
     "  --idle              connect everybody, publish nothing\n"
+    "  --patience S        give up when nothing has moved for so long (default 20)\n"
     "\n"
     "Prints one JSON object. Exit status: 1 when an event was lost, repeated or out of order, or a connection ended; 2 for a wrong command "
     "line.\n";
@@ -113,7 +114,8 @@ enum choice {
     FILTER,
     OVERFLOW,
     STALL,
-    IDLE
+    IDLE,
+    PATIENCE
 };
 
 static const struct option options[] = {
@@ -132,6 +134,7 @@ static const struct option options[] = {
     {"overflow", 1, NULL, OVERFLOW},
     {"stall", 1, NULL, STALL},
     {"idle", 0, NULL, IDLE},
+    {"patience", 1, NULL, PATIENCE},
     {NULL, 0, NULL, 0},
 };
 
@@ -185,6 +188,9 @@ static void read_option(struct reader *reader, enum choice choice)
     case IDLE:
         plan->idle = true;
         break;
+    case PATIENCE:
+        plan->patience_s = count(reader, "--patience", 1, 600);
+        break;
     }
 }
 
@@ -223,7 +229,8 @@ bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t
                                      .in_flight = 32768,
                                      .warm_up_ms = 500,
                                      .measure_ns = 5 * NS_PER_S,
-                                     .overflow = OVERFLOW_BLOCK},
+                                     .overflow = OVERFLOW_BLOCK,
+                                     .patience_s = 20},
                             .wrong = wrong,
                             .room = room};
 

@@ -42,6 +42,7 @@ struct plan {
     enum overflow overflow;
     uint32_t stalled; /* so many of the last consumers stop reading when the measured time begins */
     bool idle;
+    uint32_t patience_s; /* when nothing has moved for so long, the run has failed */
 };
 
 /* Reads the command line. False: *plan_out is untouched, and what is wrong stands in `wrong`. */

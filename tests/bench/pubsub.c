@@ -339,26 +339,6 @@ static bool on_consumer_line(struct text_consumer *text, struct bytes line)
     return false;
 }
 
-/* Events of one producer, as many as follow each other. Returns the bytes taken; 0: none is whole. */
-static size_t take_row(struct checker *checker, struct bytes input)
-{
-    uint64_t before = checker->events;
-
-    if (input.size < checker->shape.step)
-        return 0;
-    const uint8_t *payload = input.at + checker->shape.head_size;
-    uint32_t producer = checker_producer(checker, payload);
-    if (producer == PLAN_PRODUCERS_MOST)
-        return FEED_BAD;
-    const uint8_t *at = checker_row(checker, producer, input.at, input.at + input.size);
-    if (at == input.at) {
-        checker_event(checker, producer, (struct bytes){payload, checker->load->plan.payload_bytes}); /* says what is wrong */
-        at += checker->shape.step;
-    }
-    checker->messages += checker->events - before;
-    return (size_t)(at - input.at);
-}
-
 static size_t take(void *ctx, struct bytes input)
 {
     struct text_consumer *text = ctx;
@@ -369,7 +349,7 @@ static size_t take(void *ctx, struct bytes input)
         struct bytes rest = {input.at + at, input.size - at};
         size_t taken = 0;
         if (rest.size && !memcmp(rest.at, checker->shape.head, MIN_OF(rest.size, checker->shape.head_size))) {
-            taken = take_row(checker, rest);
+            taken = checker_messages(checker, rest);
         } else {
             struct bytes line = line_in(rest);
             taken = line.size;

@@ -133,10 +133,16 @@ static void consumer_free(struct consumer *consumer)
 static struct consumer *consumer_new(struct load *load, uint32_t number)
 {
     struct raw_consumer *raw = calloc(1, sizeof(*raw));
-    const struct shape shape = {.step = load->plan.payload_bytes};
+    struct shape shape = {.step = load->plan.payload_bytes};
+    uint32_t head = htole32(load->plan.payload_bytes);
 
     if (!raw)
         return NULL;
+    if (load->plan.per_message == 1) { /* whole frames look alike */
+        memcpy(shape.head, &head, sizeof(head));
+        shape.head_size = sizeof(head);
+        shape.step += sizeof(head);
+    }
     if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'C') || !checker_init(&raw->base.checker, load, number, &shape)) {
         load_fail(load, "consumer %u: %s: %s", number, load->plan.server, strerror(errno));
         consumer_free(&raw->base);
@@ -164,6 +170,26 @@ static size_t take_events(struct raw_consumer *raw, struct bytes input)
     return whole;
 }
 
+/* A frame's length, or the frame with it where frames are messages of one event. */
+static size_t take_frame(struct raw_consumer *raw, struct bytes input)
+{
+    const struct plan *plan = &raw->base.checker.load->plan;
+    uint32_t size;
+
+    if (input.size < HEAD_BYTES)
+        return 0;
+    memcpy(&size, input.at, HEAD_BYTES);
+    size = le32toh(size);
+    raw->base.started = true; /* an empty frame is the welcome */
+    if (size && size != plan->per_message * plan->payload_bytes)
+        return FEED_BAD;
+    if (size && plan->per_message == 1)
+        return checker_messages(&raw->base.checker, input);
+    raw->left = size;
+    raw->base.checker.messages += size > 0;
+    return HEAD_BYTES;
+}
+
 static size_t take(void *ctx, struct bytes input)
 {
     struct raw_consumer *raw = ctx;
@@ -171,24 +197,12 @@ static size_t take(void *ctx, struct bytes input)
 
     for (;;) {
         struct bytes rest = {input.at + at, input.size - at};
-        if (raw->left) {
-            size_t taken = take_events(raw, rest);
-            if (taken == FEED_BAD)
-                return FEED_BAD;
-            if (!taken)
-                return at;
-            at += taken;
-            continue;
-        }
-        if (rest.size < HEAD_BYTES)
-            return at;
-        memcpy(&raw->left, rest.at, HEAD_BYTES);
-        raw->left = le32toh(raw->left);
-        at += HEAD_BYTES;
-        if (raw->left % raw->base.checker.shape.step)
+        size_t taken = raw->left ? take_events(raw, rest) : take_frame(raw, rest);
+        if (taken == FEED_BAD)
             return FEED_BAD;
-        raw->base.started = true;
-        raw->base.checker.messages += raw->left > 0;
+        if (!taken)
+            return at;
+        at += taken;
     }
 }
 

@@ -25,7 +25,7 @@
 #include "base/list.h"
 #include "bench/relay_queue.h"
 
-enum { TURN_BYTES = 256 << 10, WAITING_MOST = 4 << 20, FRAME_MOST = SLAB_BYTES / 2, HEAD_BYTES = 4, EVENTS_MOST = 64 };
+enum { TURN_BYTES = 256 << 10, WAITING_MOST = 4 << 20, FRAME_MOST = SLAB_BYTES / 2 + 4, HEAD_BYTES = 4, EVENTS_MOST = 64 };
 
 enum role { ROLE_LISTENER, ROLE_SIGNAL, ROLE_UNKNOWN, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_CLOSED };
 
@@ -90,7 +90,7 @@ static bool make_room(struct peer *peer)
     size_t begun = peer->filled - peer->taken;
     struct slab *fresh = peer->slab;
 
-    if (fresh && peer->filled <= SLAB_BYTES / 2)
+    if (fresh && (peer->filled <= SLAB_BYTES / 2 || !peer->taken))
         return true;
     if (!fresh || fresh->references > 1)
         fresh = slab_new();

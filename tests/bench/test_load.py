@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""test_load - the load generator against the relay, the daemon, and relays that lose, repeat and mix up.
+
+  TRIBUTARY_BIN=build/dev/bin tests/bench/test_load.py -v [Class.test_name]
+"""
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+BIN = pathlib.Path(os.environ.get("TRIBUTARY_BIN", "build/dev/bin"))
+PATIENCE = 60
+SHORT = ["--seconds", "0.3", "--warm-up-ms", "50"]
+
+
+@contextlib.contextmanager
+def server(program, *options):
+    """A server of ours on a port that the kernel chooses: (address, pid)."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready = pathlib.Path(folder) / "ready"
+        process = subprocess.Popen([BIN / program, "--listen", "127.0.0.1:0", "--ready-file", ready, *options])
+        try:
+            until = time.monotonic() + PATIENCE
+            while not ready.exists() or not ready.read_text().endswith("\n"):
+                if process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"{program} does not serve")
+                time.sleep(0.01)
+            yield ready.read_text().split()[0], process.pid
+        finally:
+            process.terminate()
+            status = process.wait(PATIENCE)
+        if status != 0:
+            raise RuntimeError(f"{program} ended with {status}")
+
+
+def load(address, *options, protocol="raw", pid=None):
+    command = [BIN / "load", "--protocol", protocol, "--server", address, *SHORT, *(["--pid", str(pid)] if pid else []), *options]
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=PATIENCE)
+
+
+class Case(unittest.TestCase):
+    def figures(self, result):
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return json.loads(result.stdout)
+
+    def check(self, figures, consumers):
+        self.assertEqual(sum(figures["consumer_delivered"]), figures["delivered"])
+        self.assertEqual(len(figures["consumer_delivered"]), consumers)
+        self.assertGreater(min(figures["consumer_delivered"]), 0)
+        self.assertGreater(figures["latency_us"]["p50"], 0)
+        self.assertGreaterEqual(figures["latency_us"]["p99"], figures["latency_us"]["p50"])
+        self.assertGreaterEqual(figures["latency_us"]["max"], figures["latency_us"]["p99"])
+        self.assertGreater(figures["server_cpu_s_per_M"], 0)
+        self.assertGreater(figures["rss_bytes"], 0)
+
+
+class Relay(Case):
+    def test_everybody_gets_everything(self):
+        with server("relay") as (address, pid):
+            for producers, consumers, more in ((1, 1, []), (3, 2, []), (2, 4, ["--per-message", 1]), (2, 2, ["--payload", 16]),
+                                               (1, 2, ["--payload", 32768, "--per-message", 4])):
+                with self.subTest(producers=producers, consumers=consumers, more=more):
+                    self.check(self.figures(load(address, "--producers", producers, "--consumers", consumers, *more, pid=pid)), consumers)
+
+    def test_an_open_loop_keeps_its_rate(self):
+        with server("relay") as (address, pid):
+            figures = self.figures(load(address, "--producers", 3, "--consumers", 2, "--rate", 4000, "--per-message", 1, "--seconds", 1, pid=pid))
+        self.check(figures, 2)
+        self.assertAlmostEqual(figures["published_per_s"], 4000, delta=1000)
+
+    def test_a_frame_without_sense_ends_its_producer_alone(self):
+        with server("relay") as (address, pid):
+            host, port = address.split(":")
+            for wrong in (struct.pack("<I", 0), struct.pack("<I", 1 << 30)):
+                with socket.create_connection((host, int(port)), PATIENCE) as peer:
+                    peer.sendall(b"P" + wrong)
+                    self.assertEqual(peer.recv(1), b"")
+            with socket.create_connection((host, int(port)), PATIENCE) as peer:
+                peer.sendall(b"X")
+                self.assertEqual(peer.recv(1), b"")
+            self.check(self.figures(load(address, pid=pid)), 1)
+
+
+class Daemon(Case):
+    def test_everybody_gets_everything(self):
+        with server("tributaryd", "--log-level", "error") as (address, pid):
+            for producers, consumers, more in ((1, 1, []), (3, 2, []), (2, 4, ["--per-message", 1]), (2, 2, ["--payload", 2000]),
+                                               (2, 1, ["--payload", 16, "--rate", 5000, "--per-message", 1])):
+                with self.subTest(producers=producers, consumers=consumers, more=more):
+                    figures = self.figures(load(address, "--producers", producers, "--consumers", consumers, *more, protocol="tributary", pid=pid))
+                    self.check(figures, consumers)
+
+    def test_each_gets_its_share_through_a_filter(self):
+        with server("tributaryd", "--log-level", "error") as (address, pid):
+            for what in ("key", "type", "topic"):
+                with self.subTest(filter=what):
+                    figures = self.figures(load(address, "--producers", 2, "--consumers", 3, "--filter", what, protocol="tributary", pid=pid))
+                    self.check(figures, 3)
+                    self.assertLess(figures["delivered"], 2 * figures["published"])
+
+    def test_who_stalls_holds_nobody_back(self):
+        with server("tributaryd", "--log-level", "error") as (address, pid):
+            figures = self.figures(load(address, "--consumers", 3, "--stall", 1, "--overflow", "drop-oldest", "--rate", 5000, "--per-message", 1,
+                                        protocol="tributary", pid=pid))
+        self.assertGreater(min(figures["consumer_delivered"][:2]), 500)
+        self.assertLess(figures["consumer_delivered"][2], 500)
+
+    def test_idle_consumers_are_counted_in_memory(self):
+        with server("tributaryd", "--log-level", "error") as (address, pid):
+            figures = self.figures(load(address, "--idle", "--producers", 5, "--consumers", 40, protocol="tributary", pid=pid))
+        self.assertEqual(figures["delivered"], 0)
+        self.assertIsNone(figures["latency_us"]["p50"])
+        self.assertGreater(figures["rss_bytes"], figures["rss_before_bytes"])
+
+
+class Faulty:
+    """A relay for one producer and one consumer that passes the frames on through `fault(number, frame)`, which returns a list of frames."""
+
+    def __init__(self, fault):
+        self.fault = fault
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(PATIENCE)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self.address
+
+    def __exit__(self, *_):
+        self.thread.join(PATIENCE)
+        self.listener.close()
+
+    def serve(self):
+        with contextlib.ExitStack() as stack:
+            peers = {}
+            while len(peers) < 2:
+                peer = stack.enter_context(self.listener.accept()[0])
+                peer.settimeout(PATIENCE)
+                peers[peer.recv(1)] = peer
+                if b"C" in peers and len(peers) == 1 or peer is peers.get(b"C"):
+                    peer.sendall(bytes(4))
+            with contextlib.suppress(OSError, struct.error), peers[b"P"].makefile("rb") as frames:
+                self.relay(frames, peers[b"C"])
+            peers[b"P"].close()
+            with contextlib.suppress(OSError):
+                peers[b"C"].recv(1)
+
+    def relay(self, frames, consumer):
+        number = 0
+        while True:
+            head = frames.read(4)
+            frame = head + frames.read(struct.unpack("<I", head)[0])
+            for out in self.fault(number, frame):
+                consumer.sendall(out)
+            number += 1
+
+
+class Faults(Case):
+    """`load` must end with 1 and say what is wrong."""
+
+    OPTIONS = ["--producers", 1, "--per-message", 2, "--payload", 64, "--in-flight", 256]
+
+    def fails(self, fault, *words, options=()):
+        with Faulty(fault) as address:
+            result = load(address, *self.OPTIONS, *options)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_it_notices_a_lost_frame(self):
+        self.fails(lambda number, frame: [] if number == 9 else [frame], "number 18 is due, not number 20")
+
+    def test_it_notices_a_lost_frame_of_one_event(self):
+        self.fails(lambda number, frame: [] if number == 9 else [frame], "number 9 is due, not number 10", options=("--per-message", 1))
+
+    def test_it_notices_a_frame_that_comes_twice(self):
+        self.fails(lambda number, frame: [frame] * (2 if number == 9 else 1), "number 20 is due, not number 18")
+
+    def test_it_notices_two_frames_that_change_places(self):
+        held = []
+
+        def swap(number, frame):
+            if number == 9:
+                held.append(frame)
+                return []
+            return [frame, *held] if number == 10 else [frame]
+
+        self.fails(swap, "number 18 is due, not number 20")
+
+    def test_it_notices_a_changed_payload(self):
+        self.fails(lambda number, frame: [frame[:12] + b"\xff" + frame[13:] if number == 9 else frame], "number 18 is due")
+
+    def test_it_notices_a_last_frame_that_never_comes(self):
+        """Nothing is out of order: only the count tells."""
+        self.fails(lambda number, frame: [frame] if number < 100 else [], "waiting for the rest: nothing has moved for 1 s",
+                   options=("--rate", 1000, "--patience", 1))
+
+    def test_it_notices_a_server_that_is_not_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            address = "127.0.0.1:%d" % probe.getsockname()[1]
+        result = load(address)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("refused", result.stderr)
+
+    def test_a_wrong_command_line_is_2(self):
+        result = load("127.0.0.1:1", "--payload", "3")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('--payload "3": must be 16 to 131072', result.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
