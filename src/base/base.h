@@ -8,6 +8,7 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define NORETURN __attribute__((noreturn))
+#define NOINLINE __attribute__((noinline)) /* what is seldom done, and would crowd what is done often */
 
 #define BIT(n) (1u << (unsigned)(n))
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))

@@ -6,52 +6,51 @@
 #define TAG_BYTES_MOST 5u
 #define LENGTH_BYTES_MOST 5u /* protobuf-c and C++ read no longer ones, however small the value */
 
-enum fault_reason tag_read_long(const uint8_t **at, const uint8_t *end, uint32_t *tag_out)
+static struct piece fault_of(enum fault_reason reason)
 {
-    uint64_t value;
-    enum fault_reason reason = varint_bounded(at, end, TAG_BYTES_MOST, 32, FAULT_BAD_TAG, &value);
-
-    if (reason == FAULT_NONE)
-        *tag_out = (uint32_t)value;
-    return reason;
+    return (struct piece){NULL, reason};
 }
 
-enum fault_reason length_read_long(const uint8_t **at, const uint8_t *end, size_t *size_out)
+static struct piece varint_piece(const uint8_t *at, const uint8_t *end, unsigned most, unsigned bits, enum fault_reason beyond)
 {
-    uint64_t value;
-    enum fault_reason reason = varint_bounded(at, end, LENGTH_BYTES_MOST, 31, FAULT_BAD_LENGTH, &value);
+    struct piece piece = {at, 0};
+    enum fault_reason reason = varint_bounded(&piece.next, end, most, bits, beyond, &piece.value);
 
-    if (reason == FAULT_NONE)
-        *size_out = (size_t)value;
-    return reason;
+    return reason == FAULT_NONE ? piece : fault_of(reason);
 }
 
-enum fault_reason scalar_read(const uint8_t **at, const uint8_t *end, struct field *field)
+struct piece tag_read_long(const uint8_t *at, const uint8_t *end)
+{
+    return varint_piece(at, end, TAG_BYTES_MOST, 32, FAULT_BAD_TAG);
+}
+
+struct piece length_read_long(const uint8_t *at, const uint8_t *end)
+{
+    return varint_piece(at, end, LENGTH_BYTES_MOST, 31, FAULT_BAD_LENGTH);
+}
+
+struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type type)
 {
     uint64_t wide;
     uint32_t narrow;
 
-    switch ((unsigned)field->type) {
+    switch ((unsigned)type) {
     case WIRE_FIXED64:
-        if ((size_t)(end - *at) < sizeof wide)
-            return FAULT_BAD_LENGTH;
-        memcpy(&wide, *at, sizeof wide);
-        *at += sizeof wide;
-        field->value = le64toh(wide);
-        return FAULT_NONE;
+        if ((size_t)(end - at) < sizeof wide)
+            return fault_of(FAULT_BAD_LENGTH);
+        memcpy(&wide, at, sizeof wide);
+        return (struct piece){at + sizeof wide, le64toh(wide)};
     case WIRE_FIXED32:
-        if ((size_t)(end - *at) < sizeof narrow)
-            return FAULT_BAD_LENGTH;
-        memcpy(&narrow, *at, sizeof narrow);
-        *at += sizeof narrow;
-        field->value = le32toh(narrow);
-        return FAULT_NONE;
+        if ((size_t)(end - at) < sizeof narrow)
+            return fault_of(FAULT_BAD_LENGTH);
+        memcpy(&narrow, at, sizeof narrow);
+        return (struct piece){at + sizeof narrow, le32toh(narrow)};
     case WIRE_VARINT:
-        return varint_bounded(at, end, VARINT_BYTES_MOST, 64, FAULT_BAD_VARINT, &field->value);
+        return varint_piece(at, end, VARINT_BYTES_MOST, 64, FAULT_BAD_VARINT);
     case 3:
     case 4:
-        return FAULT_GROUP;
+        return fault_of(FAULT_GROUP);
     default:
-        return FAULT_MALFORMED;
+        return fault_of(FAULT_MALFORMED);
     }
 }

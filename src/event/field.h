@@ -36,44 +36,88 @@ struct field {
     struct bytes bytes; /* where type is WIRE_LEN */
 };
 
-/* The rare shapes: a tag of several bytes, a length of three to five, every value without a length. Each moves *at past what it read. */
-enum fault_reason tag_read_long(const uint8_t **at, const uint8_t *end, uint32_t *tag_out);
-enum fault_reason length_read_long(const uint8_t **at, const uint8_t *end, size_t *size_out);
-enum fault_reason scalar_read(const uint8_t **at, const uint8_t *end, struct field *field);
+/* What was read of a field in a rarer shape, and where it ends. `next` NULL: nothing, and `value` is the reason. */
+struct piece {
+    const uint8_t *next;
+    uint64_t value;
+};
+
+/* The rare shapes: a tag of several bytes, a length of three to five, every value without a length. What they read comes back in registers;
+ * so nothing has its address taken where the common case is laid out, and all of it may stay in registers. */
+struct piece tag_read_long(const uint8_t *at, const uint8_t *end);
+struct piece length_read_long(const uint8_t *at, const uint8_t *end);
+struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type type);
+
+/* Reads the length at *at and the content behind it, and moves *at past both. FAULT_NONE, BAD_VARINT or BAD_LENGTH. */
+static inline enum fault_reason content_read(const uint8_t **at, const uint8_t *end, struct bytes *content)
+{
+    const uint8_t *next = *at;
+    size_t size;
+
+    if (LIKELY(end - next >= 2 && next[0] < 0x80)) {
+        size = next[0];
+        next += 1;
+    } else if (LIKELY(end - next >= 2 && next[1] < 0x80)) {
+        size = (next[0] & 0x7fu) | (size_t)next[1] << 7;
+        next += 2;
+    } else {
+        struct piece length = length_read_long(next, end);
+        if (length.next == NULL)
+            return (enum fault_reason)length.value;
+        next = length.next;
+        size = length.value;
+    }
+    if (!LIKELY(size <= (size_t)(end - next)))
+        return FAULT_BAD_LENGTH;
+    *content = (struct bytes){next, size};
+    *at = next + size;
+    return FAULT_NONE;
+}
 
 /* Reads the field at *at, which is before `end`, and moves *at past it.
  * FAULT_NONE, or BAD_TAG, BAD_VARINT, BAD_LENGTH, GROUP, MALFORMED; then *at means nothing. */
 static inline enum fault_reason field_read(const uint8_t **at, const uint8_t *end, struct field *field)
 {
-    enum fault_reason reason;
-    uint32_t tag = **at;
-    size_t size;
+    const uint8_t *next = *at;
+    uint32_t tag = *next;
+    struct piece piece;
 
-    if (LIKELY(tag < 0x80))
-        *at += 1;
-    else if ((reason = tag_read_long(at, end, &tag)) != FAULT_NONE)
-        return reason;
+    if (LIKELY(tag < 0x80)) {
+        next += 1;
+    } else {
+        piece = tag_read_long(next, end);
+        if (piece.next == NULL)
+            return (enum fault_reason)piece.value;
+        next = piece.next;
+        tag = (uint32_t)piece.value;
+    }
     field->number = tag >> 3;
     field->type = (enum wire_type)(tag & 7);
     if (!LIKELY(field->number > 0))
         return FAULT_BAD_TAG;
-    if (!LIKELY(field->type == WIRE_LEN))
-        return scalar_read(at, end, field);
-
-    if (LIKELY(end - *at >= 2 && (*at)[0] < 0x80)) {
-        size = (*at)[0];
-        *at += 1;
-    } else if (LIKELY(end - *at >= 2 && (*at)[1] < 0x80)) {
-        size = ((*at)[0] & 0x7fu) | (size_t)(*at)[1] << 7;
-        *at += 2;
-    } else if ((reason = length_read_long(at, end, &size)) != FAULT_NONE) {
-        return reason;
+    if (LIKELY(field->type == WIRE_LEN)) {
+        *at = next;
+        return content_read(at, end, &field->bytes);
     }
-    if (!LIKELY(size <= (size_t)(end - *at)))
-        return FAULT_BAD_LENGTH;
-    field->bytes = (struct bytes){*at, size};
-    *at += size;
+    piece = scalar_read(next, end, field->type);
+    if (piece.next == NULL)
+        return (enum fault_reason)piece.value;
+    field->value = piece.value;
+    *at = piece.next;
     return FAULT_NONE;
+}
+
+/* One to seven bytes of a text as a word; some of them come twice, and where there are less than four the rest are spaces. */
+static inline uint64_t few_bytes(struct bytes text)
+{
+    uint32_t head, tail;
+
+    if (text.size < sizeof head)
+        return UINT64_C(0x2020202020000000) | (uint64_t)text.at[0] | (uint64_t)text.at[text.size / 2] << 8 |
+               (uint64_t)text.at[text.size - 1] << 16;
+    memcpy(&head, text.at, sizeof head);
+    memcpy(&tail, text.at + text.size - sizeof tail, sizeof tail);
+    return head | (uint64_t)tail << 32;
 }
 
 /* Whether a text is ASCII from space to tilde throughout: valid UTF-8 without NUL or control characters, eight bytes at a time. */
@@ -92,12 +136,10 @@ static inline bool text_plain(struct bytes text)
         odd |= word | (word - spaces) | (word + ones);
     }
     if (i < text.size) {
-        word = spaces;
-        if (text.size >= sizeof word)
+        if (LIKELY(text.size >= sizeof word))
             memcpy(&word, text.at + text.size - sizeof word, sizeof word); /* some of them for the second time */
         else
-            for (size_t j = 0; i < text.size; i++, j += 8)
-                word = (word & ~(UINT64_C(0xff) << j)) | (uint64_t)text.at[i] << j;
+            word = few_bytes(text);
         odd |= word | (word - spaces) | (word + ones);
     }
     return (odd & highs) == 0;

@@ -17,7 +17,14 @@
 #define FIRST_ROOM 128u
 #define PATH_BYTES sizeof(((struct fault *)0)->field)
 
-enum rule { RULE_OPAQUE, RULE_TEXT, RULE_PRINTABLE, RULE_HEADER };
+enum rule {
+    RULE_RARE, /* whatever stands there is read with care */
+    RULE_WORD, /* eight bytes that are not looked at; from here on a length and its content */
+    RULE_OPAQUE,
+    RULE_TEXT,
+    RULE_PRINTABLE,
+    RULE_HEADER
+};
 
 static const struct known {
     uint8_t type; /* enum wire_type */
@@ -30,11 +37,23 @@ static const struct known {
     [EVENT_TYPE] = {WIRE_LEN, RULE_PRINTABLE, "type"},
     [EVENT_CONTENT_TYPE] = {WIRE_LEN, RULE_TEXT, "content_type"},
     [EVENT_HEADERS] = {WIRE_LEN, RULE_HEADER, "headers"},
-    [EVENT_TIME] = {WIRE_FIXED64, RULE_OPAQUE, "time_unix_nano"},
+    [EVENT_TIME] = {WIRE_FIXED64, RULE_WORD, "time_unix_nano"},
     [EVENT_DATA] = {WIRE_LEN, RULE_OPAQUE, "data"},
-    [EVENT_EXPIRES] = {WIRE_FIXED64, RULE_OPAQUE, "expires_unix_nano"},
-    [EVENT_DELIVER_AFTER] = {WIRE_FIXED64, RULE_OPAQUE, "deliver_after_unix_nano"},
+    [EVENT_EXPIRES] = {WIRE_FIXED64, RULE_WORD, "expires_unix_nano"},
+    [EVENT_DELIVER_AFTER] = {WIRE_FIXED64, RULE_WORD, "deliver_after_unix_nano"},
 };
+
+/* The same by a tag of one byte, with the right wire type; every other byte is RULE_RARE. */
+static const uint8_t rules[256] = {
+    [EVENT_ID << 3 | WIRE_LEN] = RULE_TEXT,           [EVENT_TOPIC << 3 | WIRE_LEN] = RULE_PRINTABLE,
+    [EVENT_KEY << 3 | WIRE_LEN] = RULE_TEXT,          [EVENT_TYPE << 3 | WIRE_LEN] = RULE_PRINTABLE,
+    [EVENT_CONTENT_TYPE << 3 | WIRE_LEN] = RULE_TEXT, [EVENT_HEADERS << 3 | WIRE_LEN] = RULE_HEADER,
+    [EVENT_TIME << 3 | WIRE_FIXED64] = RULE_WORD,     [EVENT_DATA << 3 | WIRE_LEN] = RULE_OPAQUE,
+    [EVENT_EXPIRES << 3 | WIRE_FIXED64] = RULE_WORD,  [EVENT_DELIVER_AFTER << 3 | WIRE_FIXED64] = RULE_WORD,
+};
+
+#define EVENTS_TAG (1u << 3 | WIRE_LEN) /* field 1 of the message */
+#define WORD_BYTES 8
 
 const struct framing_limits framing_defaults = {
     .event_bytes = 1u << 20,
@@ -50,9 +69,13 @@ struct cursor {
     const struct framing_limits *limits;
     struct fault *fault;
     uint32_t event;
+    /* What read_rare() and read_outer() read, and where it ends: kept here, since where the common case is laid out nothing has its address
+     * taken, so that all of it may stay in registers. */
+    const uint8_t *next;
+    struct field field;
 };
 
-static enum fault_reason refuse_event(const struct cursor *cursor, enum fault_reason reason)
+static NOINLINE enum fault_reason refuse_event(const struct cursor *cursor, enum fault_reason reason)
 {
     char path[PATH_BYTES];
 
@@ -61,8 +84,8 @@ static enum fault_reason refuse_event(const struct cursor *cursor, enum fault_re
 }
 
 /* `value` 0 is not shown. */
-static enum fault_reason refuse_bound(struct fault *fault, enum fault_reason reason, const char *path, uint64_t value, uint32_t most,
-                                      const char *unit)
+static NOINLINE enum fault_reason refuse_bound(struct fault *fault, enum fault_reason reason, const char *path, uint64_t value,
+                                               uint32_t most, const char *unit)
 {
     char bound[48];
 
@@ -70,7 +93,7 @@ static enum fault_reason refuse_bound(struct fault *fault, enum fault_reason rea
     return value > 0 ? fault_number(fault, reason, path, value, bound) : fault_set(fault, reason, path, bound);
 }
 
-static enum fault_reason refuse_event_size(const struct cursor *cursor, size_t size)
+static NOINLINE enum fault_reason refuse_event_size(const struct cursor *cursor, size_t size)
 {
     char path[PATH_BYTES];
 
@@ -78,7 +101,7 @@ static enum fault_reason refuse_event_size(const struct cursor *cursor, size_t s
     return refuse_bound(cursor->fault, FAULT_EVENT_TOO_LARGE, path, size, cursor->limits->event_bytes, "bytes");
 }
 
-static enum fault_reason refuse_headers(const struct cursor *cursor)
+static NOINLINE enum fault_reason refuse_headers(const struct cursor *cursor)
 {
     char path[PATH_BYTES];
 
@@ -97,7 +120,7 @@ static enum fault_reason refuse_text(const struct cursor *cursor, enum fault_rea
     return fault_bytes(cursor->fault, reason, path, value, bound);
 }
 
-static enum fault_reason refuse_field(const struct cursor *cursor, enum fault_reason reason, uint32_t number, struct bytes value)
+static NOINLINE enum fault_reason refuse_field(const struct cursor *cursor, enum fault_reason reason, uint32_t number, struct bytes value)
 {
     char path[PATH_BYTES];
 
@@ -112,7 +135,7 @@ static struct bytes entry_key(struct bytes entry)
 {
     const uint8_t *at = entry.at;
     struct bytes key = {NULL, 0};
-    struct field field;
+    struct field field = {.number = 0};
 
     while (at < entry.at + entry.size && field_read(&at, entry.at + entry.size, &field) == FAULT_NONE) {
         if (field.number == ENTRY_KEY && field.type == WIRE_LEN)
@@ -121,7 +144,8 @@ static struct bytes entry_key(struct bytes entry)
     return key;
 }
 
-static enum fault_reason refuse_value(const struct cursor *cursor, enum fault_reason reason, struct bytes entry, struct bytes value)
+static NOINLINE enum fault_reason refuse_value(const struct cursor *cursor, enum fault_reason reason, struct bytes entry,
+                                               struct bytes value)
 {
     struct bytes key = entry_key(entry);
     char path[PATH_BYTES];
@@ -134,16 +158,19 @@ static enum fault_reason refuse_value(const struct cursor *cursor, enum fault_re
     return refuse_text(cursor, reason, path, value, cursor->limits->value_bytes);
 }
 
+static NOINLINE enum fault_reason odd_text_check(struct bytes text, bool printable)
+{
+    if (printable)
+        return text_printable(text);
+    return utf8_valid(text) ? FAULT_NONE : FAULT_BAD_UTF8;
+}
+
 /* Every string passes here: length first, since it costs nothing. */
 static inline enum fault_reason text_check(struct bytes text, size_t most, bool printable)
 {
     if (!LIKELY(text.size <= most))
         return FAULT_TOO_LONG;
-    if (LIKELY(text_plain(text)))
-        return FAULT_NONE;
-    if (printable)
-        return text_printable(text);
-    return utf8_valid(text) ? FAULT_NONE : FAULT_BAD_UTF8;
+    return LIKELY(text_plain(text)) ? FAULT_NONE : odd_text_check(text, printable);
 }
 
 static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes entry)
@@ -154,57 +181,85 @@ static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes en
     const struct bytes none = {NULL, 0};
     size_t key_size = 0;
     enum fault_reason reason;
-    struct field field;
+    struct field field = {.number = 0};
 
     while (at < end) {
         reason = field_read(&at, end, &field);
         if (reason == FAULT_NONE && field.number < ENTRY_FIELDS && field.type != WIRE_LEN)
             reason = FAULT_WRONG_WIRE_TYPE;
-        if (reason != FAULT_NONE)
+        if (!LIKELY(reason == FAULT_NONE))
             return refuse_field(cursor, reason, EVENT_HEADERS, none);
         if (field.number == ENTRY_KEY) {
             key_size = field.bytes.size;
             reason = text_check(field.bytes, limits->name_bytes, false);
-            if (reason != FAULT_NONE)
+            if (!LIKELY(reason == FAULT_NONE))
                 return refuse_field(cursor, reason, EVENT_HEADERS, field.bytes);
         } else if (field.number == ENTRY_VALUE) {
             reason = text_check(field.bytes, limits->value_bytes, false);
-            if (reason != FAULT_NONE)
+            if (!LIKELY(reason == FAULT_NONE))
                 return refuse_value(cursor, reason, entry, field.bytes);
         }
     }
-    return key_size > 0 ? FAULT_NONE : refuse_field(cursor, FAULT_EMPTY, EVENT_HEADERS, none);
+    return LIKELY(key_size > 0) ? FAULT_NONE : refuse_field(cursor, FAULT_EMPTY, EVENT_HEADERS, none);
 }
 
-static enum fault_reason scan_event(const struct cursor *cursor, struct bytes event)
+/* A field of an event that is unknown, wrong, or right but written at length: into cursor->field. */
+static NOINLINE enum fault_reason read_rare(struct cursor *cursor, const uint8_t *at, const uint8_t *end)
 {
-    const struct framing_limits *limits = cursor->limits;
+    struct field *field = &cursor->field;
+    enum fault_reason reason;
+
+    cursor->next = at;
+    reason = field_read(&cursor->next, end, field);
+    if (reason != FAULT_NONE)
+        return refuse_event(cursor, reason);
+    if (field->number < EVENT_FIELDS && field->type != known[field->number].type)
+        return refuse_field(cursor, FAULT_WRONG_WIRE_TYPE, field->number, (struct bytes){NULL, 0});
+    return FAULT_NONE;
+}
+
+static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes event)
+{
     const uint8_t *at = event.at;
     const uint8_t *end = event.at + event.size;
     uint32_t headers = 0;
-    enum fault_reason reason;
-    struct field field;
 
     while (at < end) {
-        reason = field_read(&at, end, &field);
-        if (!LIKELY(reason == FAULT_NONE))
-            return refuse_event(cursor, reason);
-        if (field.number >= EVENT_FIELDS)
-            continue;
-        if (!LIKELY(field.type == known[field.number].type))
-            return refuse_field(cursor, FAULT_WRONG_WIRE_TYPE, field.number, (struct bytes){NULL, 0});
-        if (known[field.number].rule == RULE_OPAQUE)
-            continue;
-        if (field.number != EVENT_HEADERS) {
-            reason = text_check(field.bytes, limits->name_bytes, known[field.number].rule == RULE_PRINTABLE);
+        uint32_t number = *at >> 3;
+        enum rule rule = rules[*at];
+        enum fault_reason reason;
+        struct bytes content;
+
+        if (LIKELY(rule >= RULE_OPAQUE)) {
+            at++;
+            reason = content_read(&at, end, &content);
             if (!LIKELY(reason == FAULT_NONE))
-                return refuse_field(cursor, reason, field.number, field.bytes);
+                return refuse_event(cursor, reason);
+        } else if (LIKELY(rule == RULE_WORD && end - at > WORD_BYTES)) {
+            at += 1 + WORD_BYTES;
+            continue;
+        } else {
+            reason = read_rare(cursor, at, end);
+            if (reason != FAULT_NONE)
+                return reason;
+            at = cursor->next;
+            number = cursor->field.number;
+            if (number >= EVENT_FIELDS)
+                continue;
+            rule = known[number].rule;
+            content = cursor->field.bytes;
+        }
+        if (rule <= RULE_OPAQUE)
+            continue;
+        if (rule != RULE_HEADER) {
+            reason = text_check(content, cursor->limits->name_bytes, rule == RULE_PRINTABLE);
+            if (!LIKELY(reason == FAULT_NONE))
+                return refuse_field(cursor, reason, number, content);
             continue;
         }
-        if (!LIKELY(headers < limits->headers))
+        if (!LIKELY(headers++ < cursor->limits->headers))
             return refuse_headers(cursor);
-        headers++;
-        reason = scan_entry(cursor, field.bytes);
+        reason = scan_entry(cursor, content);
         if (!LIKELY(reason == FAULT_NONE))
             return reason;
     }
@@ -257,7 +312,6 @@ static inline bool note_event(struct framing_scan *scan, uint32_t start, uint32_
     scan->offsets[index] = start;
     scan->offsets[index + 1] = end; /* the next event's start, unless there is a gap */
     scan->count = index + 1;
-    scan->events_bytes += end - start;
     return true;
 }
 
@@ -274,6 +328,7 @@ static enum fault_reason note_field(struct framing_scan *scan, const struct fiel
         snprintf(path, sizeof path, "field %u", field->number);
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, path, "one wire type for all its occurrences");
     }
+    scan->noted |= BIT(field->number);
     *kept = (struct framing_field){.present = true, .type = field->type};
     if (field->type == WIRE_LEN)
         kept->bytes = field->bytes;
@@ -282,32 +337,50 @@ static enum fault_reason note_field(struct framing_scan *scan, const struct fiel
     return FAULT_NONE;
 }
 
+/* A field of the message that is not an event, or one that is written at length: that is in cursor->field. */
+static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct cursor *cursor, const uint8_t *at, const uint8_t *end)
+{
+    struct field *field = &cursor->field;
+    enum fault_reason reason;
+
+    cursor->next = at;
+    reason = field_read(&cursor->next, end, field);
+    if (reason != FAULT_NONE)
+        return *at >> 3 == 1 ? refuse_event(cursor, reason) : fault_set(cursor->fault, reason, "", "");
+    if (field->number != 1)
+        return note_field(scan, field, cursor->fault);
+    return field->type == WIRE_LEN ? FAULT_NONE : refuse_event(cursor, FAULT_WRONG_WIRE_TYPE);
+}
+
 static enum fault_reason scan_message(struct framing_scan *scan, struct bytes message, struct cursor *cursor)
 {
     const uint8_t *at = message.at;
     const uint8_t *end = message.at + message.size;
-    const uint8_t *start;
     enum fault_reason reason;
-    struct field field;
 
     while (at < end) {
-        start = at;
-        reason = field_read(&at, end, &field);
-        if (!LIKELY(reason == FAULT_NONE))
-            return *start >> 3 == 1 ? refuse_event(cursor, reason) : fault_set(cursor->fault, reason, "", "");
-        if (!LIKELY(field.number == 1)) {
-            reason = note_field(scan, &field, cursor->fault);
+        const uint8_t *start = at;
+        struct bytes event;
+
+        if (LIKELY(*at == EVENTS_TAG)) {
+            at++;
+            reason = content_read(&at, end, &event);
+            if (!LIKELY(reason == FAULT_NONE))
+                return refuse_event(cursor, reason);
+        } else {
+            reason = read_outer(scan, cursor, at, end);
             if (reason != FAULT_NONE)
                 return reason;
-            continue;
+            at = cursor->next;
+            if (cursor->field.number != 1)
+                continue;
+            event = cursor->field.bytes;
         }
-        if (!LIKELY(field.type == WIRE_LEN))
-            return refuse_event(cursor, FAULT_WRONG_WIRE_TYPE);
         if (!LIKELY(cursor->event < cursor->limits->batch_events))
             return refuse_bound(cursor->fault, FAULT_TOO_MANY_EVENTS, "events", 0, cursor->limits->batch_events, "events");
-        if (!LIKELY(field.bytes.size <= cursor->limits->event_bytes))
-            return refuse_event_size(cursor, field.bytes.size);
-        reason = scan_event(cursor, field.bytes);
+        if (!LIKELY(event.size <= cursor->limits->event_bytes))
+            return refuse_event_size(cursor, event.size);
+        reason = scan_event(cursor, event);
         if (!LIKELY(reason == FAULT_NONE))
             return reason;
         if (!LIKELY(note_event(scan, (uint32_t)(start - message.at), (uint32_t)(at - message.at))))
@@ -317,12 +390,24 @@ static enum fault_reason scan_message(struct framing_scan *scan, struct bytes me
     return FAULT_NONE;
 }
 
+static uint32_t events_bytes(const struct framing_scan *scan)
+{
+    uint32_t bytes = 0;
+
+    if (scan->contiguous)
+        return scan->count > 0 ? scan->offsets[scan->count] - scan->offsets[0] : 0;
+    for (uint32_t i = 0; i < scan->count; i++)
+        bytes += scan->ends[i] - scan->offsets[i];
+    return bytes;
+}
+
 static void empty(struct framing_scan *scan)
 {
     scan->count = 0;
     scan->events_bytes = 0;
     scan->contiguous = true;
-    memset(scan->fields, 0, sizeof scan->fields);
+    for (; scan->noted != 0; scan->noted &= scan->noted - 1)
+        scan->fields[__builtin_ctz(scan->noted)] = (struct framing_field){.present = false};
 }
 
 void framing_fini(struct framing_scan *scan)
@@ -347,5 +432,7 @@ enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message, 
         reason = scan_message(scan, message, &cursor);
     if (reason != FAULT_NONE)
         empty(scan);
+    else
+        scan->events_bytes = events_bytes(scan);
     return reason;
 }

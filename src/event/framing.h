@@ -48,6 +48,7 @@ struct framing_scan {
     uint32_t count;
     uint32_t events_bytes; /* all events with their tags and lengths */
     bool contiguous;       /* nothing stands between the first event and the last */
+    uint32_t noted;        /* the scan's own: which of `fields` are present */
     struct framing_field fields[FRAMING_FIELDS];
 };
 

@@ -1,6 +1,7 @@
 /* primitives.c - varints, and the rules for text. */
 #include "event/primitives.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,65 +51,99 @@ size_t varint_read(const uint8_t *at, const uint8_t *end, uint64_t *value_out)
     return varint_bounded(&next, end, VARINT_BYTES_MOST, 64, FAULT_BAD_VARINT, value_out) == FAULT_NONE ? (size_t)(next - at) : 0;
 }
 
-/* Reads the character of two to four bytes at `at` as RFC 3629 has it. Returns its bytes; 0: none stands there. */
-static size_t rune_read(const uint8_t *at, size_t left, uint32_t *rune_out)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* below it, a shorter form exists */
-    size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-    uint32_t rune = at[0] & (0x7fu >> size);
+/* What a look at a text found. */
+enum { SAW_BAD = 1, SAW_CONTROL = 2 };
 
-    if (at[0] < 0xc2 || at[0] > 0xf4 || left < size)
-        return 0;
-    for (size_t i = 1; i < size; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        rune = rune << 6 | (at[i] & 0x3fu);
+/* The eight bytes at `at`, the first of them lowest. Behind the end there are zeros. */
+static inline uint64_t eight_bytes(const struct bytes *text, size_t at)
+{
+    size_t left = text->size - at;
+    uint64_t word = 0;
+
+    if (left >= sizeof word) {
+        memcpy(&word, text->at + at, sizeof word);
+        return le64toh(word);
     }
-    if (rune < least[size] || rune > 0x10ffff || (rune >= 0xd800 && rune <= 0xdfff))
-        return 0;
-    *rune_out = rune;
+    if (text->size >= sizeof word) { /* with some from before, which are shifted out */
+        memcpy(&word, text->at + text->size - sizeof word, sizeof word);
+        return le64toh(word) >> 8 * (sizeof word - left);
+    }
+    for (size_t i = 0; i < left; i++)
+        word |= (uint64_t)text->at[at + i] << (8 * i);
+    return word;
+}
+
+/* Bytes of the character that `word` begins with, which has two to four, as RFC 3629 has it; 0: none stands there. Leads and continuations
+ * are told by their upper bits, all at once; what is left is whether the value has a shorter form, is a surrogate, or is too large, which
+ * lead and second byte show. */
+static inline size_t rune_size(uint32_t word, unsigned *saw)
+{
+    if ((word & 0xc0e0) == 0x80c0) {
+        if ((word & 0x1e) == 0)
+            return 0; /* below U+0080 */
+        if ((word & 0xe0ff) == 0x80c2)
+            *saw |= SAW_CONTROL; /* C1 */
+        return 2;
+    }
+    if ((word & 0xc0c0f0) == 0x8080e0) {
+        uint32_t value = word & 0x200f; /* the lead's bits, and the highest of the second byte */
+
+        if (value == 0 || value == 0x200d)
+            return 0; /* below U+0800, or a surrogate */
+        if ((word & 0xfeffff) == 0xa880e2)
+            *saw |= SAW_CONTROL; /* U+2028 and U+2029 */
+        return 3;
+    }
+    if ((word & 0xc0c0c0f8) == 0x808080f0) {
+        uint32_t value = (word & 7) << 2 | (word >> 12 & 3); /* in units of 64 Ki */
+
+        return value >= 1 && value <= 16 ? 4 : 0;
+    }
+    return 0;
+}
+
+/* How many bytes of ASCII `word` begins with, which has one at least: up to the first other one, and at most `left`. */
+static inline size_t ascii_size(uint64_t word, size_t left, unsigned *saw)
+{
+    const uint64_t highs = UINT64_C(0x8080808080808080), spaces = UINT64_C(0x2020202020202020), ones = UINT64_C(0x0101010101010101);
+    uint64_t others = word & highs;
+    size_t size = others == 0 ? sizeof word : (size_t)__builtin_ctzll(others) / 8;
+
+    size = MIN_OF(size, left);
+    if (size < sizeof word)
+        word = (word & ((UINT64_C(1) << 8 * size) - 1)) | spaces << 8 * size;
+    /* A byte below space borrows into its high bit, and DEL carries into it. */
+    if ((((word - spaces) | (word + ones)) & highs) != 0)
+        *saw |= ((word - ones) & highs) != 0 ? SAW_BAD : SAW_CONTROL;
     return size;
+}
+
+/* One pass over all of it. */
+static unsigned look(struct bytes text)
+{
+    unsigned saw = 0;
+
+    for (size_t at = 0; at < text.size;) {
+        uint64_t word = eight_bytes(&text, at);
+        size_t size = (word & 0x80) == 0 ? ascii_size(word, text.size - at, &saw) : rune_size((uint32_t)word, &saw);
+
+        if (size == 0)
+            return SAW_BAD;
+        at += size;
+    }
+    return saw;
 }
 
 bool utf8_valid(struct bytes text)
 {
-    const uint64_t highs = UINT64_C(0x8080808080808080);
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word;
-    uint32_t rune;
-
-    for (size_t i = 0; i < text.size;) {
-        if (text.size - i >= sizeof word) {
-            memcpy(&word, text.at + i, sizeof word);
-            if (((word | (word - ones)) & highs) == 0) { /* eight of ASCII, and no NUL among them, which would borrow */
-                i += sizeof word;
-                continue;
-            }
-        }
-        size_t size = text.at[i] == 0 ? 0 : text.at[i] < 0x80 ? 1 : rune_read(text.at + i, text.size - i, &rune);
-        if (size == 0)
-            return false;
-        i += size;
-    }
-    return true;
-}
-
-static bool is_control(uint32_t rune)
-{
-    return rune < 0x20 || (rune >= 0x7f && rune <= 0x9f) || rune == 0x2028 || rune == 0x2029;
+    return (look(text) & SAW_BAD) == 0;
 }
 
 enum fault_reason text_printable(struct bytes text)
 {
-    if (!utf8_valid(text))
-        return FAULT_BAD_UTF8;
-    for (size_t i = 0; i < text.size;) {
-        uint32_t rune = text.at[i];
-        i += rune < 0x80 ? 1 : rune_read(text.at + i, text.size - i, &rune);
-        if (is_control(rune))
-            return FAULT_BAD_NAME;
-    }
-    return FAULT_NONE;
+    unsigned saw = look(text);
+
+    return saw & SAW_BAD ? FAULT_BAD_UTF8 : saw & SAW_CONTROL ? FAULT_BAD_NAME : FAULT_NONE;
 }
 
 enum fault_reason name_check(struct bytes name, const char *field, size_t most, struct fault *fault)

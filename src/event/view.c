@@ -26,46 +26,34 @@ static inline bool next(struct bytes body, const uint8_t **at, struct field *fie
     return true;
 }
 
+/* Where in a view the content of a field stands. */
+static const uint8_t places[EVENT_FIELDS] = {
+    [EVENT_ID] = offsetof(struct event_view, id),
+    [EVENT_TOPIC] = offsetof(struct event_view, topic),
+    [EVENT_KEY] = offsetof(struct event_view, key),
+    [EVENT_TYPE] = offsetof(struct event_view, type),
+    [EVENT_CONTENT_TYPE] = offsetof(struct event_view, content_type),
+    [EVENT_TIME] = offsetof(struct event_view, time_unix_nano),
+    [EVENT_DATA] = offsetof(struct event_view, data),
+    [EVENT_EXPIRES] = offsetof(struct event_view, expires_unix_nano),
+    [EVENT_DELIVER_AFTER] = offsetof(struct event_view, deliver_after_unix_nano),
+};
+
 void event_view(struct bytes event, struct event_view *view_out)
 {
-    struct event_view view = {.body = body_of(event)};
-    const uint8_t *at = view.body.at;
-    struct field field;
+    struct bytes body = body_of(event);
+    const uint8_t *at = body.at;
+    struct field field = {.number = 0};
 
-    while (next(view.body, &at, &field)) {
-        switch (field.number) {
-        case EVENT_ID:
-            view.id = field.bytes;
-            break;
-        case EVENT_TOPIC:
-            view.topic = field.bytes;
-            break;
-        case EVENT_KEY:
-            view.key = field.bytes;
-            break;
-        case EVENT_TYPE:
-            view.type = field.bytes;
-            break;
-        case EVENT_CONTENT_TYPE:
-            view.content_type = field.bytes;
-            break;
-        case EVENT_TIME:
-            view.time_unix_nano = field.value;
-            break;
-        case EVENT_DATA:
-            view.data = field.bytes;
-            break;
-        case EVENT_EXPIRES:
-            view.expires_unix_nano = field.value;
-            break;
-        case EVENT_DELIVER_AFTER:
-            view.deliver_after_unix_nano = field.value;
-            break;
-        default: /* headers, on demand; and what we do not know */
-            break;
-        }
+    *view_out = (struct event_view){.body = body};
+    while (next(body, &at, &field)) {
+        if (field.number >= EVENT_FIELDS || field.number == EVENT_HEADERS)
+            continue; /* headers on demand; and what we do not know */
+        if (field.type == WIRE_LEN)
+            memcpy((char *)view_out + places[field.number], &field.bytes, sizeof field.bytes);
+        else
+            memcpy((char *)view_out + places[field.number], &field.value, sizeof field.value);
     }
-    *view_out = view;
 }
 
 bool event_header(const struct event_view *view, struct bytes name, struct bytes *value_out)
@@ -73,8 +61,8 @@ bool event_header(const struct event_view *view, struct bytes name, struct bytes
     const uint8_t *at = view->body.at;
     struct bytes found = {NULL, 0};
     bool carried = false;
-    struct field entry;
-    struct field part;
+    struct field entry = {.number = 0};
+    struct field part = {.number = 0};
 
     while (next(view->body, &at, &entry)) {
         if (entry.number != EVENT_HEADERS)

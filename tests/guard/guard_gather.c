@@ -72,8 +72,6 @@ static void keep_round(void)
 static void settle_keep(void)
 {
     CHECK(scene.kept == scene.shape.messages);
-    for (uint32_t i = 0; i < scene.shape.messages; i++)
-        grpc_byte_buffer_destroy(scene.received[i]);
 }
 
 static void close_keep(void)
@@ -129,7 +127,6 @@ static struct chunk *chunk_received(uint32_t number)
     CHECK(framing_scan(&scene.scan, message_bytes(&message), &framing_defaults, &fault) == FAULT_NONE);
     CHECK(chunk_of_message(&message, &scene.scan, &chunk, &fault) == FAULT_NONE);
     message_fini(&message);
-    grpc_byte_buffer_destroy(message.buffer);
     return chunk;
 }
 
