@@ -65,7 +65,7 @@ void feed_announce(struct chan *chan, struct feed *feed)
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace)
 {
     struct feed *feed = calloc(1, sizeof(*feed));
-    struct after after;
+    SCRATCH struct after after;
     enum err err = ERR_OK;
 
     if (!feed)
@@ -101,7 +101,7 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
 
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     feed->state = state;
@@ -125,7 +125,7 @@ static char *text_cut(const char *text, size_t most)
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
 {
     char *text = text_cut(message, MESSAGE_BYTES_MOST);
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     feed->muted = true;
@@ -142,7 +142,7 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
 
 void feed_routed(struct feed *feed, uint64_t sequence)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     if (sequence <= feed->routed)
         return;

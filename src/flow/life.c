@@ -211,7 +211,7 @@ struct chan *chan_retain(struct chan *chan)
 
 void chan_release(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     if (!chan || atomic_fetch_sub_explicit(&chan->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -234,7 +234,7 @@ void chan_release(struct chan *chan)
 
 enum chan_state chan_state(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
     enum chan_state state;
 
     chan_enter(chan, &after);
@@ -245,7 +245,7 @@ enum chan_state chan_state(struct chan *chan)
 
 void chan_drain(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
     struct list *node;
 
     chan_enter(chan, &after);
@@ -262,7 +262,7 @@ void chan_drain(struct chan *chan)
 
 void chan_close(struct chan *chan, enum loss reason)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     if (move(chan, CHAN_CLOSED))
@@ -272,7 +272,7 @@ void chan_close(struct chan *chan, enum loss reason)
 
 bool chan_idle(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
     bool idle;
 
     chan_enter(chan, &after);

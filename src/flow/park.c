@@ -233,7 +233,7 @@ enum err chan_hold(struct chan *chan, struct range range)
 void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stall)
 {
     const struct entry *last = NULL;
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     list_each(node, safe, &feed->parked_entries) {
@@ -249,7 +249,7 @@ void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stal
 
 int64_t chan_stall_until(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
     int64_t until_ns;
 
     chan_enter(chan, &after);
@@ -260,7 +260,7 @@ int64_t chan_stall_until(struct chan *chan)
 
 void chan_tick(struct chan *chan, int64_t now_ns)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     if (chan->stalled_count > 0 && now_ns >= chan->stall_until_ns) {

@@ -139,7 +139,7 @@ static enum err take_in(struct chan *chan, const struct range *range, struct sta
 enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall)
 {
     struct range range = {chunk, feed, first, last, 0};
-    struct after after;
+    SCRATCH struct after after;
     enum err err;
 
     CHECK(first < last && last <= chunk->count);

@@ -68,7 +68,7 @@ static uint32_t boarding(const struct entry *entry, const struct take *take, uin
 
 bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint64_t most_bytes, int64_t now_ns)
 {
-    struct after after;
+    SCRATCH struct after after;
     struct list *node;
     bool more;
 
@@ -100,7 +100,7 @@ bool chan_take(struct chan *chan, struct take *take, uint32_t most_events, uint6
 
 uint32_t chan_next_bytes(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
     struct list *node;
     uint32_t bytes = 0;
 
@@ -119,7 +119,7 @@ uint32_t chan_next_bytes(struct chan *chan)
 /* Takes the batch apart. `reason` 0: it was delivered. */
 static void land(struct chan *chan, struct take *take, enum loss reason)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     for (uint32_t i = 0; i < take->count; i++) {
@@ -167,7 +167,7 @@ bool chan_presses(struct chan *chan, uint32_t batch_events, uint64_t batch_bytes
 {
     const struct chan_limits *limits = &chan->limits;
     const struct tally *waiting = &chan->waiting;
-    struct after after;
+    SCRATCH struct after after;
     bool presses;
 
     chan_enter(chan, &after);

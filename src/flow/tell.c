@@ -64,7 +64,7 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
                           .last_sequence = last,
                           .reason = LOSS_RESUME_GAP,
                           .count_unknown = count_unknown};
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     note(chan, feed, &loss);
@@ -118,7 +118,7 @@ static struct untold *record(struct feed *feed, uint32_t at)
 
 uint32_t chan_losses(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct lost_note *note), void *ctx)
 {
-    struct after after;
+    SCRATCH struct after after;
     uint32_t told = 0;
 
     chan_enter(chan, &after);
@@ -174,7 +174,7 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)
                         void *ctx)
 {
     struct list *head = all ? &chan->feeds : &chan->moved;
-    struct after after;
+    SCRATCH struct after after;
     uint32_t told = 0;
 
     chan_enter(chan, &after);
@@ -202,7 +202,7 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)
 
 uint32_t chan_states(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct feed_change *change), void *ctx)
 {
-    struct after after;
+    SCRATCH struct after after;
     uint32_t told = 0;
 
     chan_enter(chan, &after);
@@ -243,7 +243,7 @@ bool chan_at_line(struct chan *chan)
 
 void chan_mark(struct chan *chan, uint32_t mark)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     CHECK(mark > 0);
     chan_enter(chan, &after);
@@ -255,7 +255,7 @@ void chan_mark(struct chan *chan, uint32_t mark)
 
 uint32_t chan_marked(struct chan *chan)
 {
-    struct after after;
+    SCRATCH struct after after;
     uint32_t marked;
 
     chan_enter(chan, &after);
@@ -282,7 +282,7 @@ static struct tally both(struct tally a, struct tally b)
 
 void chan_sums(struct chan *chan, struct chan_sums *sums_out)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     sums_out->accepted = chan->accepted;
@@ -297,7 +297,7 @@ void chan_sums(struct chan *chan, struct chan_sums *sums_out)
 
 void chan_feeds(struct chan *chan, uint32_t most, void (*each)(void *ctx, const struct feed_sums *sums), void *ctx)
 {
-    struct after after;
+    SCRATCH struct after after;
 
     chan_enter(chan, &after);
     list_each(node, safe, &chan->feeds) {

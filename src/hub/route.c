@@ -60,7 +60,7 @@ static void ask(struct outlet *outlet, struct chunk *chunk, const struct event_v
 
 static void route_asking(struct inlet *inlet, struct chunk *chunk, struct stall *stall)
 {
-    struct event_view views[BLOCK_EVENTS];
+    SCRATCH struct event_view views[BLOCK_EVENTS];
 
     for (uint32_t i = 0; i < inlet->outlet_count; i++) {
         inlet->outlets[i]->run_first = 0;
