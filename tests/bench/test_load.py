@@ -76,6 +76,29 @@ class Relay(Case):
         self.check(figures, 2)
         self.assertAlmostEqual(figures["published_per_s"], 4000, delta=1000)
 
+    def test_a_consumer_that_does_not_read_holds_the_producer_back_and_loses_nothing(self):
+        frame = struct.pack("<I", 65532) + bytes(65532)
+        with server("relay") as (address, pid), contextlib.ExitStack() as stack:
+            host, port = address.split(":")
+            consumer, producer = (stack.enter_context(socket.create_connection((host, int(port)), PATIENCE)) for _ in range(2))
+            consumer.sendall(b"C")
+            self.assertEqual(consumer.recv(4, socket.MSG_WAITALL), bytes(4))
+            producer.sendall(b"P")
+            producer.settimeout(1)
+            sent = 0
+            with self.assertRaises(TimeoutError):
+                while sent < 1 << 30:
+                    sent += producer.send(frame[sent % len(frame):])
+            self.assertLess(sent, 128 << 20, "queue and socket buffers are bounded")
+            whole = sent // len(frame) * len(frame)
+            received = 0
+            while received < whole:
+                received += len(consumer.recv(1 << 20))
+            consumer.settimeout(0.1)
+            with self.assertRaises(TimeoutError):
+                received += len(consumer.recv(1 << 20))
+            self.assertEqual(received, whole)
+
     def test_a_frame_without_sense_ends_its_producer_alone(self):
         with server("relay") as (address, pid):
             host, port = address.split(":")
