@@ -165,10 +165,10 @@ static void turn(struct wire_thread *thread)
     grpc_event event = grpc_completion_queue_next(thread->queue, as_timespec(wait_until(thread)), NULL);
 
     thread->now_ns = clock_mono_ns();
-    for (int left = TICK_COMPLETIONS; event.type == GRPC_OP_COMPLETE; left--) {
+    for (int left = wire_busy(thread) ? TICK_COMPLETIONS : 1; event.type == GRPC_OP_COMPLETE;) {
         struct wire_op *op = event.tag;
         op->done(op, event.success != 0);
-        if (left == 0)
+        if (--left == 0)
             break;
         event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
     }
