@@ -85,13 +85,18 @@ static void answer(struct publish_stream *stream, int64_t now_ns)
     buf_fini(&bytes);
 }
 
-/* The one place that decides: answer, wait, or finish. */
+/* The one place that decides: answer, wait, or finish; and read on. Reading makes the core write a window update, so on a thread with
+ * little to do it comes last. */
 static void look(struct publish_stream *stream, int64_t now_ns)
 {
     bool ending = stream->half_closed || stream->draining;
 
-    if (!call_alive(stream->intake.call) || stream->sending)
+    if (!call_alive(stream->intake.call))
         return;
+    if (stream->sending) {
+        read_next(stream);
+        return;
+    }
     if (stream->told < stream->confirmed) {
         int64_t due_ns = stream->answered_at_ns + ANSWER_EVERY_NS;
         if (!ending && wire_busy(thread_of(stream)) && now_ns < due_ns)
@@ -183,7 +188,8 @@ static void dealt(struct intake *intake, enum fault_reason reason)
     if (held.buffer && !stream->draining && call_alive(intake->call))
         take_message(stream, &held);
     message_fini(&held);
-    read_next(stream);
+    if (wire_busy(thread_of(stream)))
+        read_next(stream);
 }
 
 static void on_joint(struct wire_ready *ready, int64_t now_ns)
