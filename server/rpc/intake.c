@@ -25,7 +25,7 @@ static const char anonymous[] = "anonymous";
 static void deal(struct intake *intake, enum fault_reason reason)
 {
     if (reason)
-        count_add(COUNT_REFUSED_BATCHES, 1);
+        count_add(COUNT_REFUSED_BATCHES, intake->messages);
     intake->dealt(intake, reason);
 }
 
@@ -120,6 +120,8 @@ static void offer(struct intake *intake)
         return;
     }
     chunk_release(chunk);
+    if (err == ERR_OK || err == ERR_AGAIN)
+        count_add(COUNT_MESSAGES_IN, intake->messages);
     if (err == ERR_AGAIN) {
         if (!call_alive(intake->call))
             intake_give_up(intake); /* it was lost before there was anything to give up */
@@ -199,6 +201,7 @@ void intake_message(struct intake *intake, struct message *message)
     struct framing_scan *scan = wire_scan(call_thread(intake->call));
     enum fault_reason reason = check_message(intake, message, scan);
 
+    intake->messages = 1;
     if (!reason && scan->count > 0)
         reason = chunk_of_message(message, scan, &intake->chunk, &intake->fault);
     if (reason || scan->count == 0) {
@@ -214,11 +217,16 @@ bool intake_join(struct intake *intake, struct message *message)
 
     if (!intake->inlet || message_size(message) >= JOIN_BELOW_BYTES)
         return false;
-    if (check_message(intake, message, scan) || scan->count == 0)
+    if (check_message(intake, message, scan) || scan->count == 0 || scan->count > JOINT_EVENTS)
         return false;
-    if (!intake->joint)
+    if (!intake->joint) {
         intake->joint = chunk_begin(JOINT_EVENTS, JOINT_BYTES);
-    return intake->joint && chunk_add(intake->joint, message_bytes(message), scan);
+        intake->messages = 0;
+    }
+    if (!intake->joint || !chunk_add(intake->joint, message_bytes(message), scan))
+        return false; /* one that was begun is not empty: the first message fits */
+    intake->messages++;
+    return true;
 }
 
 void intake_offer_joint(struct intake *intake)

@@ -20,7 +20,8 @@ struct intake {
     struct fault fault;  /* why the last one was not */
     /* The chunk was dealt with: FAULT_NONE, or the reason; `offer` or `fault` say the rest. Possibly from within intake_message(). */
     void (*dealt)(struct intake *intake, enum fault_reason reason);
-    bool blocked; /* the hub took the chunk, and a channel holds part of it outside: dealt() follows */
+    uint32_t messages; /* that the chunk, or the joint, is made of */
+    bool blocked;      /* the hub took the chunk, and a channel holds part of it outside: dealt() follows */
     uint32_t name_size;
     uint8_t name[256];
     struct task task;

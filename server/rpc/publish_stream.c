@@ -145,8 +145,8 @@ static void take_message(struct publish_stream *stream, struct message *message)
             stream->held = message_move(message);
             return;
         }
-        if (stream->draining)
-            return;
+        if (stream->batch == stream->confirmed)
+            return; /* the hub drains: nothing of it was taken, this message neither */
     }
     stream->dealing = true;
     intake_message(&stream->intake, message);
@@ -178,14 +178,14 @@ static void dealt(struct intake *intake, enum fault_reason reason)
     stream->dealing = false;
     stream->joined = 0;
     if (reason == FAULT_DRAINING) {
-        stream->batch = stream->confirmed; /* never taken: the drain's status says so */
+        stream->batch = stream->confirmed; /* never taken, nor what is held: the drain's status says so */
         stream->draining = true;
     } else {
         settle(stream, count, reason);
     }
     wire_at_tick_end(thread_of(stream), &stream->ready);
     struct message held = message_move(&stream->held);
-    if (held.buffer && !stream->draining && call_alive(intake->call))
+    if (held.buffer && reason != FAULT_DRAINING && call_alive(intake->call))
         take_message(stream, &held);
     message_fini(&held);
     if (wire_busy(thread_of(stream)))

@@ -172,6 +172,8 @@ static void offer(struct registration *registration, uint64_t activation, struct
     registration->blocked = true;
     call_hold(registration->call);
     enum err err = session_offer(registration->session, activation, chunk, activation == 0 ? &registration->stall : NULL, &unused);
+    if (err == ERR_OK || err == ERR_AGAIN)
+        count_add(COUNT_MESSAGES_IN, 1);
     if (err == ERR_AGAIN)
         return;
     registration->blocked = false;

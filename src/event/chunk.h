@@ -1,5 +1,5 @@
-/* chunk.h - the unit that moves: the validated bytes of one producer message's events, immutable, reference-counted, with an index of
- * offsets.
+/* chunk.h - the unit that moves: the validated bytes of the events of one message, or of several in a row from one producer: immutable,
+ * reference-counted, with an index of offsets.
  *
  * The bytes belong to a `chunk_memory`, which whoever received them provides (a slice of the transport, or one malloc), so nothing is
  * copied on the way through. What a chunk pins is charged to the process's budget until its last reference goes.

@@ -133,7 +133,7 @@ enum err inlet_offer_locked(struct inlet *inlet, struct chunk *chunk, struct sta
         atomic_fetch_add_explicit(&inlet->blocked, 1, memory_order_relaxed);
     pthread_mutex_unlock(&inlet->lock);
 
-    count_add(COUNT_MESSAGES_IN, 1);
+    count_add(COUNT_CHUNKS_IN, 1);
     count_add(COUNT_EVENTS_IN, chunk->count);
     count_add(COUNT_BYTES_IN, bytes);
     return err;

@@ -253,7 +253,7 @@ Test(hub_routing, offers_are_counted_once_however_many_take_them)
     consumer_join(&b, &bench, wish_of("other"));
     publish(&bench, "web", 3, "t");
     publish(&bench, "web", 2, "t");
-    cr_assert_eq(count_get(COUNT_MESSAGES_IN), 2);
+    cr_assert_eq(count_get(COUNT_CHUNKS_IN), 2);
     cr_assert_eq(count_get(COUNT_EVENTS_IN), 5);
     view = producer(&bench, "web");
     cr_assert_eq((uint64_t)count_get(COUNT_BYTES_IN), view.published.bytes);
