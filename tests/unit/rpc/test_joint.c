@@ -26,8 +26,10 @@ Test(joint, is_not_made_while_the_thread_is_idle)
     desk_open(&desk, false);
     desk.thread.busy = false;
     desk_say(&desk, "a");
+    cr_expect_str_eq(desk_read(&desk), "a", "it waits for nothing");
+    desk_tick(&desk);
     desk_say(&desk, "b");
-    cr_expect_str_eq(desk_read(&desk), "ab");
+    cr_expect_str_eq(desk_read(&desk), "b");
     desk_counted(3, 3, 0);
     desk_close(&desk, FAULT_NONE);
 }
@@ -37,11 +39,31 @@ Test(joint, is_offered_first_when_the_thread_falls_idle_in_between)
     desk_open(&desk, false);
     desk_say_each(&desk, "ab");
     desk.thread.busy = false;
-    desk_say_each(&desk, "cd");
-    cr_expect_str_eq(desk_read(&desk), "abcd");
+    desk_say(&desk, "c");
+    cr_expect_str_eq(desk_read(&desk), "abc");
     desk_tick(&desk);
+    desk_say(&desk, "d");
+    desk_tick(&desk);
+    cr_expect_str_eq(desk_read(&desk), "d");
     cr_expect_eq(desk.confirmed, 5);
     desk_counted(5, 4, 0);
+    desk_close(&desk, FAULT_NONE);
+}
+
+Test(joint, or_none_an_idle_stream_is_read_on_though_its_peer_is_deaf)
+{
+    desk_open(&desk, false);
+    desk.thread.busy = false;
+    desk.deaf = true;
+    for (int i = 0; i < 5; i++) {
+        desk_say(&desk, "a");
+        desk_tick(&desk);
+    }
+    cr_expect_str_eq(desk_read(&desk), "aaaaa");
+    cr_expect_eq(desk.confirmed, 2, "one answer is in flight");
+    desk.deaf = false;
+    desk_settle(&desk);
+    cr_expect_eq(desk.confirmed, 6);
     desk_close(&desk, FAULT_NONE);
 }
 
