@@ -324,7 +324,8 @@ void desk_open(struct desk *desk, bool blocks)
 
 void desk_close(struct desk *desk, enum fault_reason status)
 {
-    if (desk->call.state == DESK_OPEN && desk->call.reading)
+    desk_settle(desk);
+    if (desk->call.state == DESK_OPEN)
         desk_half_close(desk);
     desk_settle(desk);
     cr_assert_eq(desk->call.state, DESK_CLOSED, "the call has not ended");
