@@ -1,9 +1,8 @@
 /* encode.c - measuring, checking and writing events. */
 #include "client/lib/encode.h"
 
+#include <endian.h>
 #include <string.h>
-
-#include "event/primitives.h"
 
 #define FIXED64_FIELD_SIZE 9u
 
@@ -23,6 +22,77 @@ enum {
 static struct bytes inner(struct tributary_bytes text)
 {
     return (struct bytes){text.at, text.size};
+}
+
+static inline size_t field_size(size_t size)
+{
+    return size == 0 ? 0 : 1 + length_size(size) + size;
+}
+
+static inline uint8_t *length_write(uint8_t *at, size_t size)
+{
+    if (size < 1u << 7) {
+        *at = (uint8_t)size;
+        return at + 1;
+    }
+    if (size < 1u << 14) {
+        at[0] = (uint8_t)(size | 0x80);
+        at[1] = (uint8_t)(size >> 7);
+        return at + 2;
+    }
+    return at + varint_write(at, size);
+}
+
+static inline uint8_t *put(uint8_t *at, uint32_t number, struct tributary_bytes text)
+{
+    if (text.size == 0)
+        return at;
+    *at = (uint8_t)(number << 3 | WIRE_LEN);
+    at = length_write(at + 1, text.size);
+    memcpy(at, text.at, text.size);
+    return at + text.size;
+}
+
+static inline uint8_t *put_moment(uint8_t *at, uint32_t number, uint64_t moment_ns)
+{
+    const uint64_t little = htole64(moment_ns);
+
+    if (moment_ns == 0)
+        return at;
+    *at = (uint8_t)(number << 3 | WIRE_FIXED64);
+    memcpy(at + 1, &little, sizeof(little));
+    return at + FIXED64_FIELD_SIZE;
+}
+
+size_t text_field_size(struct tributary_bytes text)
+{
+    return field_size(text.size);
+}
+
+uint8_t *text_field_write(uint8_t *at, uint32_t number, struct tributary_bytes text)
+{
+    return put(at, number, text);
+}
+
+static inline size_t header_size(const struct tributary_header *header)
+{
+    return field_size(header->name.size) + field_size(header->value.size);
+}
+
+static inline size_t moment_size(uint64_t moment_ns)
+{
+    return moment_ns == 0 ? 0 : FIXED64_FIELD_SIZE;
+}
+
+static inline size_t measure(const struct tributary_event *event)
+{
+    size_t size = field_size(event->id.size) + field_size(event->topic.size) + field_size(event->key.size) + field_size(event->type.size) +
+                  field_size(event->content_type.size) + field_size(event->data.size) + moment_size(event->time_unix_nano) +
+                  moment_size(event->expires_unix_nano) + moment_size(event->deliver_after_unix_nano);
+
+    for (size_t i = 0; i < event->header_count; i++)
+        size += event_field_size(header_size(&event->headers[i]));
+    return size;
 }
 
 static const char *text_fault(struct tributary_bytes text, const char *too_long, const char *bad)
@@ -60,9 +130,10 @@ static const char *headers_fault(const struct tributary_event *event)
     return NULL;
 }
 
-const char *event_fault(const struct tributary_event *event)
+const char *event_check(const struct tributary_event *event, size_t *size_out)
 {
     const char *fault = text_fault(event->id, "id: over 256 bytes", "id: not valid UTF-8, or holds a NUL");
+    size_t size = 0;
 
     if (fault == NULL)
         fault = label_fault(event->topic, "topic: over 256 bytes", "topic: not printable UTF-8");
@@ -74,97 +145,36 @@ const char *event_fault(const struct tributary_event *event)
         fault = text_fault(event->content_type, "content_type: over 256 bytes", "content_type: not valid UTF-8, or holds a NUL");
     if (fault == NULL && event->header_count > 0)
         fault = headers_fault(event);
-    if (fault == NULL && (event->data.size > EVENT_BYTES_MOST || event_size(event) > EVENT_BYTES_MOST))
-        fault = "the event is over 1 MiB";
-    return fault;
-}
-
-/* Up to 5 bytes: lengths only. */
-static inline size_t length_size(size_t size)
-{
-    return size < 0x80 ? 1 : varint_size(size);
-}
-
-static inline uint8_t *length_write(uint8_t *at, size_t size)
-{
-    if (size < 0x80) {
-        *at = (uint8_t)size;
-        return at + 1;
-    }
-    return at + varint_write(at, size);
-}
-
-size_t text_field_size(struct tributary_bytes text)
-{
-    return text.size == 0 ? 0 : 1 + length_size(text.size) + text.size;
-}
-
-uint8_t *text_field_write(uint8_t *at, uint32_t number, struct tributary_bytes text)
-{
-    if (text.size == 0)
-        return at;
-    *at = (uint8_t)(number << 3 | WIRE_LEN);
-    at = length_write(at + 1, text.size);
-    memcpy(at, text.at, text.size);
-    return at + text.size;
-}
-
-static size_t header_size(const struct tributary_header *header)
-{
-    return text_field_size(header->name) + text_field_size(header->value);
-}
-
-static size_t moment_size(uint64_t moment_ns)
-{
-    return moment_ns == 0 ? 0 : FIXED64_FIELD_SIZE;
+    if (fault != NULL)
+        return fault;
+    if (event->data.size > EVENT_BYTES_MOST || (size = measure(event)) > EVENT_BYTES_MOST)
+        return "the event is over 1 MiB";
+    *size_out = size;
+    return NULL;
 }
 
 size_t event_size(const struct tributary_event *event)
 {
-    size_t size = text_field_size(event->id) + text_field_size(event->topic) + text_field_size(event->key) + text_field_size(event->type) +
-                  text_field_size(event->content_type) + text_field_size(event->data) + moment_size(event->time_unix_nano) +
-                  moment_size(event->expires_unix_nano) + moment_size(event->deliver_after_unix_nano);
-
-    for (size_t i = 0; i < event->header_count; i++) {
-        const size_t entry = header_size(&event->headers[i]);
-
-        size += 1 + length_size(entry) + entry;
-    }
-    return size;
-}
-
-size_t event_field_size(size_t size)
-{
-    return 1 + length_size(size) + size;
-}
-
-static uint8_t *moment_write(uint8_t *at, uint32_t number, uint64_t moment_ns)
-{
-    if (moment_ns == 0)
-        return at;
-    *at++ = (uint8_t)(number << 3 | WIRE_FIXED64);
-    for (unsigned i = 0; i < 8; i++)
-        *at++ = (uint8_t)(moment_ns >> (8 * i));
-    return at;
+    return measure(event);
 }
 
 uint8_t *event_field_write(uint8_t *at, const struct tributary_event *event, size_t size)
 {
     *at = 1 << 3 | WIRE_LEN;
     at = length_write(at + 1, size);
-    at = text_field_write(at, FIELD_ID, event->id);
-    at = text_field_write(at, FIELD_TOPIC, event->topic);
-    at = text_field_write(at, FIELD_KEY, event->key);
-    at = text_field_write(at, FIELD_TYPE, event->type);
-    at = text_field_write(at, FIELD_CONTENT_TYPE, event->content_type);
+    at = put(at, FIELD_ID, event->id);
+    at = put(at, FIELD_TOPIC, event->topic);
+    at = put(at, FIELD_KEY, event->key);
+    at = put(at, FIELD_TYPE, event->type);
+    at = put(at, FIELD_CONTENT_TYPE, event->content_type);
     for (size_t i = 0; i < event->header_count; i++) {
         *at = FIELD_HEADERS << 3 | WIRE_LEN;
         at = length_write(at + 1, header_size(&event->headers[i]));
-        at = text_field_write(at, 1, event->headers[i].name);
-        at = text_field_write(at, 2, event->headers[i].value);
+        at = put(at, 1, event->headers[i].name);
+        at = put(at, 2, event->headers[i].value);
     }
-    at = moment_write(at, FIELD_TIME, event->time_unix_nano);
-    at = text_field_write(at, FIELD_DATA, event->data);
-    at = moment_write(at, FIELD_EXPIRES, event->expires_unix_nano);
-    return moment_write(at, FIELD_DELIVER_AFTER, event->deliver_after_unix_nano);
+    at = put_moment(at, FIELD_TIME, event->time_unix_nano);
+    at = put(at, FIELD_DATA, event->data);
+    at = put_moment(at, FIELD_EXPIRES, event->expires_unix_nano);
+    return put_moment(at, FIELD_DELIVER_AFTER, event->deliver_after_unix_nano);
 }

@@ -12,7 +12,8 @@
 
 const char *tributary_event_fault(const struct tributary_event *event)
 {
-    const char *fault = event_fault(event);
+    size_t size = 0;
+    const char *fault = event_check(event, &size);
 
     return fault != NULL ? fault : "";
 }
@@ -100,12 +101,12 @@ static bool must_wake(struct tributary_publisher *publisher)
 enum tributary_code tributary_publish(struct tributary_publisher *publisher, const struct tributary_event *event)
 {
     enum tributary_code code = TRIBUTARY_OK;
+    size_t size = 0;
     bool wake = false;
 
-    if (event_fault(event) != NULL)
+    if (event_check(event, &size) != NULL)
         return TRIBUTARY_INVALID_ARGUMENT;
 
-    const size_t size = event_size(event);
     const size_t field_size = event_field_size(size);
 
     if (publisher->head_size + field_size > BATCH_BYTES_MOST)

@@ -110,12 +110,12 @@ enum tributary_code tributary_session_emit(struct tributary_session *session, ui
 {
     enum tributary_code code = TRIBUTARY_OK;
     struct lane *lane = NULL;
+    size_t size = 0;
     bool wake = false;
 
-    if (event_fault(event) != NULL)
+    if (event_check(event, &size) != NULL)
         return TRIBUTARY_INVALID_ARGUMENT;
 
-    const size_t size = event_size(event);
     const size_t field_size = event_field_size(size);
 
     if (LANE_HEAD_MOST + field_size > MESSAGE_BYTES_MOST)
