@@ -25,6 +25,15 @@ static bool is_full(const struct tributary_publisher *publisher, size_t size)
     return publisher->held_events >= publisher->options.queue_events || publisher->held_bytes + size > publisher->options.queue_bytes;
 }
 
+/* Who waits for room is woken when an eighth of the queue is free: for many events at once, rather than by each confirmation. */
+static bool has_room(const struct tributary_publisher *publisher)
+{
+    const uint32_t events = publisher->options.queue_events;
+    const size_t bytes = publisher->options.queue_bytes;
+
+    return publisher->held_events < events && publisher->held_events <= events - events / 8 && publisher->held_bytes <= bytes - bytes / 8;
+}
+
 /* Under the lock, which it gives up while it waits. */
 static enum tributary_code wait_for_room(struct tributary_publisher *publisher, size_t size)
 {
@@ -36,10 +45,10 @@ static enum tributary_code wait_for_room(struct tributary_publisher *publisher, 
         return TRIBUTARY_RESOURCE_EXHAUSTED;
     if (client_is_here(publisher->client))
         return TRIBUTARY_FAILED_PRECONDITION;
-    publisher->waiting++;
+    publisher->held_back++;
     while (in_time && publisher->failed == TRIBUTARY_OK && is_full(publisher, size))
-        in_time = cond_wait_until(&publisher->changed, &publisher->lock, moment_ns);
-    publisher->waiting--;
+        in_time = cond_wait_until(&publisher->room, &publisher->lock, moment_ns);
+    publisher->held_back--;
     if (publisher->failed != TRIBUTARY_OK)
         return publisher->failed;
     return is_full(publisher, size) ? TRIBUTARY_DEADLINE_EXCEEDED : TRIBUTARY_OK;
@@ -185,6 +194,8 @@ void publisher_settle(struct tributary_publisher *publisher, struct batch *batch
         publisher->figures.refused += batch->events;
     if (publisher->waiting > 0)
         pthread_cond_broadcast(&publisher->changed);
+    if (publisher->held_back > 0 && has_room(publisher))
+        pthread_cond_broadcast(&publisher->room);
     pthread_mutex_unlock(&publisher->lock);
     list_remove(&batch->node);
     batch_release(batch);
@@ -266,6 +277,7 @@ enum tributary_code tributary_publisher_new(struct tributary *client, const stru
     publisher->wake = WAKE_FIRST;
     CHECK(pthread_mutex_init(&publisher->lock, NULL) == 0);
     cond_init(&publisher->changed);
+    cond_init(&publisher->room);
     list_init(&publisher->queued);
     publisher_stream_init(publisher);
     atomic_fetch_add(&client->users, 1);
@@ -287,6 +299,7 @@ void tributary_publisher_free(struct tributary_publisher *publisher)
     while (!publisher->ended)
         cond_wait_until(&publisher->changed, &publisher->lock, INT64_MAX);
     pthread_mutex_unlock(&publisher->lock);
+    pthread_cond_destroy(&publisher->room);
     pthread_cond_destroy(&publisher->changed);
     pthread_mutex_destroy(&publisher->lock);
     free((char *)(uintptr_t)publisher->options.producer);

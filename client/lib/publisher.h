@@ -56,6 +56,8 @@ struct tributary_publisher {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* something was settled, or it ended */
     uint32_t waiting;       /* threads that wait on it */
+    pthread_cond_t room;    /* a full queue has room again, or it failed */
+    uint32_t held_back;     /* threads that wait for that */
     struct list queued;     /* full */
     struct batch *filling;  /* NULL: none */
     size_t room_guess;      /* for the next one */

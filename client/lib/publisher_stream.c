@@ -191,6 +191,7 @@ static void fail(struct tributary_publisher *publisher, const struct tributary_s
     move(publisher, PUBLISHER_FAILED);
     pthread_mutex_lock(&publisher->lock);
     publisher->failed = status->code;
+    pthread_cond_broadcast(&publisher->room);
     pthread_mutex_unlock(&publisher->lock);
     refuse_all(publisher, &why);
 }

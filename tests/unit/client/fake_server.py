@@ -58,6 +58,9 @@ class Publisher(publisher_pb2_grpc.PublisherServicer):
                 answer.refused.add(batch=number, code=3, message="no", reason="EVENT_TOO_LARGE")
             elif name.startswith("lose") and number == 3:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "lost on purpose")
+            elif name == "never" and number == 3:
+                time.sleep(0.1)
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "never again")
             else:
                 answer.last_sequence = hub.publish(name, request.events)
             yield answer

@@ -215,12 +215,13 @@ static void *publish_many(void *argument)
     return NULL;
 }
 
-static void many_threads_may_share_a_publisher(void)
+static void publish_from_a_crowd(uint32_t queue_events)
 {
+    const struct tributary_publisher_options options = {.producer = "crowd", .queue_events = queue_events};
     struct tributary *client = live_client(live_target);
     static struct received received;
     struct tributary_subscriber *subscriber = live_subscribe(client, &received, "crowd");
-    struct tributary_publisher *publisher = live_publisher(client, &(struct tributary_publisher_options){.producer = "crowd"});
+    struct tributary_publisher *publisher = live_publisher(client, &options);
     struct crowd crowd[4];
     pthread_t threads[4];
     int next[4] = {0};
@@ -238,6 +239,38 @@ static void many_threads_may_share_a_publisher(void)
         CHECK(received.numbers[i] % 10000 == next[received.numbers[i] / 10000]++);
     tributary_subscriber_free(subscriber);
     tributary_publisher_free(publisher);
+    tributary_free(client);
+}
+
+static void many_threads_may_share_a_publisher(void)
+{
+    publish_from_a_crowd(0);
+}
+
+/* All but one of them wait most of the time, and none of them for ever. */
+static void many_threads_may_wait_for_room(void)
+{
+    publish_from_a_crowd(1000);
+}
+
+/* The one bound is less than a message, the other a single event. */
+static void who_waits_hears_that_the_publisher_failed(void)
+{
+    struct tributary *client = live_client(live_target);
+
+    for (uint32_t queue_events = 1; queue_events <= 9; queue_events += 8) {
+        const struct tributary_publisher_options options = {.producer = "never", .queue_events = queue_events, .batch_events = 1};
+        struct tributary_publisher *publisher = live_publisher(client, &options);
+        enum tributary_code code = TRIBUTARY_OK;
+        struct tributary_published figures;
+
+        for (int i = 0; i < 100 && code == TRIBUTARY_OK; i++)
+            code = live_publish(publisher, i);
+        CHECK(code == TRIBUTARY_INVALID_ARGUMENT);
+        tributary_publisher_figures(publisher, &figures);
+        CHECK(figures.confirmed == 2 && figures.accepted >= 3 && figures.accepted <= 2 + queue_events);
+        tributary_publisher_free(publisher);
+    }
     tributary_free(client);
 }
 
@@ -296,6 +329,8 @@ int main(int argc, char **argv)
         {"a_silent_stream_is_lost_after_three_heartbeats", a_silent_stream_is_lost_after_three_heartbeats},
         {"a_cancel_from_a_callback_is_the_last_word", a_cancel_from_a_callback_is_the_last_word},
         {"many_threads_may_share_a_publisher", many_threads_may_share_a_publisher},
+        {"many_threads_may_wait_for_room", many_threads_may_wait_for_room},
+        {"who_waits_hears_that_the_publisher_failed", who_waits_hears_that_the_publisher_failed},
         {"more_calls_than_a_connection_takes_open_another", more_calls_than_a_connection_takes_open_another},
         {"a_server_that_comes_back_is_found_again", a_server_that_comes_back_is_found_again},
         {"the_server_answers_questions", the_server_answers_questions},
