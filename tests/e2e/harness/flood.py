@@ -20,11 +20,18 @@ HEAD = plain(0)[:-9]
 
 
 class Windowed(Connection):
-    """A connection that keeps to the server's windows."""
+    """A connection that keeps to the server's windows. When the server has closed it, what arrived before is still read to its end."""
 
     def __init__(self, address):
         self.room, self._initial, self._largest, self._rooms = 65535, 65535, 16384, {}
+        self._mute = False
         super().__init__(address, window=1 << 20)
+
+    def send(self, data):
+        try:
+            super().send(data)
+        except OSError:
+            self._mute = True
 
     def _frame(self, kind, flags, number, payload):
         if kind == SETTINGS and not flags & ACK:
@@ -42,7 +49,7 @@ class Windowed(Connection):
         with self._changed:
             while True:
                 room = min(self.room, self._initial + self._rooms.get(stream.number, 0), self._largest, most)
-                if self.closed or stream.ended or stream.reset is not None or gives_up():
+                if self._mute or self.closed or stream.ended or stream.reset is not None or gives_up():
                     return 0
                 if room > 0:
                     break
@@ -83,17 +90,14 @@ class Flood:
         return b"".join(parts)
 
     def _write(self):
-        try:
-            while self.written != self._count:
-                if self._ending.is_set():
-                    self._count = self.written + BLOCK
-                last = self.written + BLOCK if self._count is None else min(self.written + BLOCK, self._count)
-                data, end = self._encoded(self.written, last), last == self._count and self._half_close
-                if not self.connection.pour(self.stream, data, end, self._stopping.is_set):
-                    return
-                self.written = last
-        except OSError:
-            pass  # the server has gone; its answers say how far it came
+        while self.written != self._count:
+            if self._ending.is_set():
+                self._count = self.written + BLOCK
+            last = self.written + BLOCK if self._count is None else min(self.written + BLOCK, self._count)
+            data, end = self._encoded(self.written, last), last == self._count and self._half_close
+            if not self.connection.pour(self.stream, data, end, self._stopping.is_set):
+                return  # its answers say how far it came
+            self.written = last
 
     def finish(self):
         """Half-closes behind the next block. How many messages it was."""
