@@ -154,6 +154,17 @@ class Shared(WithSessions, Case):
         self.assertEqual(seen.epoch, eu.welcome.epoch)
         self.assertTrue(seen.peer.startswith("127.0.0.1:"), seen.peer)
 
+    def test_messages_that_bring_events_are_counted(self):
+        before = self.daemon.counters()
+        session = self.session("counted")
+        for number in range(3):
+            session.send(0, [event(number), event(number)])
+        session.send(0, [])
+        session.wait_confirmed()
+        after = self.daemon.counters()
+        self.assertEqual([after[name] - before[name] for name in ("messages.in", "chunks.in", "events.in")], [3, 3, 6])
+        session.finish()
+
     def test_a_half_close_ends_the_session_and_what_it_sent_is_delivered(self):
         consumer = self.held_back()
         session = self.session("p")
