@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/sockios.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
@@ -43,6 +47,7 @@ struct call {
     struct wire_timer status_limit;
     struct fault fault; /* what the status says */
     int64_t deadline_ns;
+    int fd; /* of the connection, which the core owns; -1: not known */
     char peer[96];
 };
 
@@ -159,10 +164,10 @@ static int64_t as_mono_ns(gpr_timespec at)
 static void name_peer(struct call *call)
 {
     char *said = grpc_call_get_peer(call->core);
-    int fd = -1;
 
-    if (said && sscanf(said, "fd:%d", &fd) == 1)
-        wire_thread_peer(call->thread, fd, call->peer, sizeof(call->peer));
+    call->fd = -1;
+    if (said && sscanf(said, "fd:%d", &call->fd) == 1)
+        wire_thread_peer(call->thread, call->fd, call->peer, sizeof(call->peer));
     else
         snprintf(call->peer, sizeof(call->peer), "%s", said ? said : "");
     gpr_free(said);
@@ -302,6 +307,20 @@ bool call_send(struct call *call, struct buf *bytes)
 
     grpc_slice_unref(slice);
     return sent;
+}
+
+/* The connection may be lost and its descriptor another's before the call hears of it: then this is an answer about nothing. */
+size_t call_room(const struct call *call, size_t *unread_out)
+{
+    int unread = 0, buffer = 0;
+    socklen_t size = sizeof(buffer);
+
+    *unread_out = 0;
+    if (call->fd < 0 || ioctl(call->fd, SIOCOUTQ, &unread) != 0 || getsockopt(call->fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0)
+        return SIZE_MAX;
+    int room = buffer - buffer / 8 - unread; /* the kernel counts what it needs around the bytes, too */
+    *unread_out = (size_t)unread;
+    return room < buffer / 4 ? 0 : (size_t)room;
 }
 
 /* Sends the status, and before it what is given. */

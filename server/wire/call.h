@@ -56,6 +56,9 @@ void call_read(struct call *call); /* asks for the next message; at most one at 
 /* Sends one message; at most one at a time, sent() follows. Takes the bytes out of `bytes`, which is empty afterwards. False: the call is
  * not alive. */
 bool call_send(struct call *call, struct buf *bytes);
+/* Bytes that the call's connection takes now without waiting for its peer; 0 where less than a quarter of its socket's buffer is free;
+ * SIZE_MAX where that is not known. *unread_out: bytes of the connection that the peer's system has not taken yet. */
+size_t call_room(const struct call *call, size_t *unread_out);
 bool call_send_slices(struct call *call, grpc_slice *slices, size_t count); /* takes its own references */
 /* Ends the call: NULL or FAULT_NONE is OK. A status that cannot be written within 1 s becomes a plain cancel. Only the first call of it
  * counts. */

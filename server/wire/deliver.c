@@ -1,4 +1,10 @@
-/* deliver.c - the pump: when to send, and the accounting around one message in flight. What goes into the message is batch.c's matter. */
+/* deliver.c - the pump: when to send, and the accounting around one message in flight. What goes into the message is batch.c's matter.
+ *
+ * DESIGN
+ * A message is sent only where the socket has room for it, and what has no room stays in the channel, under its bounds and its policy. The
+ * core would take it, but a write that it cannot finish makes it poll from a second thread for as long as that lasts, and both threads then
+ * hand every connection's work to one another: one consumer that does not read would make all the others dearer. Nobody tells when there is
+ * room again, so the pump looks by itself, soon at first and then ever more seldom. */
 #include "server/wire/deliver.h"
 
 #include <stdatomic.h>
@@ -14,6 +20,10 @@
 
 /* A channel that was closed may tell its last losses if the write in flight lands within this time. */
 #define LAST_WRITE_NS NS_PER_S
+
+/* How often a connection without room is looked at: after an eighth of the time that it had none, within these bounds. */
+#define LOOK_AGAIN_LEAST_NS NS_PER_MS
+#define LOOK_AGAIN_MOST_NS (100 * NS_PER_MS)
 
 struct deliver {
     struct call *call;
@@ -33,8 +43,10 @@ struct deliver {
     struct wire_timer timer;
     int64_t waiting_since_ns; /* INT64_MAX: nothing is known to wait */
     int64_t sent_at_ns;
-    int64_t closed_at_ns; /* when the channel was found closed; INT64_MAX: not yet */
-    int64_t told_at_ns;   /* the last Progress */
+    int64_t clogged_since_ns; /* the connection has no room, and its peer took nothing since; INT64_MAX: it has */
+    size_t unread, room;      /* bytes of the connection: not taken by its peer; that it takes now */
+    int64_t closed_at_ns;     /* when the channel was found closed; INT64_MAX: not yet */
+    int64_t told_at_ns;       /* the last Progress */
     bool in_flight, moved, stopped, ended, freed;
     struct tally taken;  /* since the beginning */
     struct tally credit; /* how much may be, since the beginning */
@@ -99,6 +111,7 @@ static bool take(struct deliver *deliver, int64_t now_ns)
     }
     if (deliver->credits_bytes)
         most_bytes = MIN_OF(most_bytes, MAX_OF(left_of(deliver->credit.bytes, deliver->taken.bytes), 1u));
+    most_bytes = MIN_OF(most_bytes, MAX_OF(deliver->room, 1u));
     bool more = chan_take(deliver->chan, &deliver->take, most, most_bytes, now_ns);
     deliver->taken.events += deliver->take.events;
     deliver->taken.bytes += deliver->take.bytes;
@@ -133,6 +146,46 @@ static bool send(struct deliver *deliver, int64_t now_ns)
     return true;
 }
 
+static bool is_clogged(const struct deliver *deliver)
+{
+    return deliver->clogged_since_ns != INT64_MAX;
+}
+
+/* Where something is to be sent: looks whether it can be. */
+static void look_for_room(struct deliver *deliver, int64_t now_ns)
+{
+    size_t unread = 0;
+
+    deliver->room = SIZE_MAX;
+    if (deliver->waiting_since_ns != INT64_MAX || deliver->notes.size > 0 || is_clogged(deliver))
+        deliver->room = call_room(deliver->call, &unread);
+    if (deliver->room > 0)
+        deliver->clogged_since_ns = INT64_MAX;
+    else if (!is_clogged(deliver) || unread < deliver->unread)
+        deliver->clogged_since_ns = now_ns;
+    deliver->unread = unread;
+}
+
+/* The peer does not take what is written, or to be written, since then; INT64_MAX: it does. */
+static int64_t stuck_since(const struct deliver *deliver)
+{
+    return deliver->in_flight ? deliver->sent_at_ns : deliver->clogged_since_ns;
+}
+
+static bool stuck_for(const struct deliver *deliver, int64_t ns, int64_t now_ns)
+{
+    int64_t since_ns = stuck_since(deliver);
+
+    return since_ns != INT64_MAX && now_ns - since_ns >= ns;
+}
+
+static int64_t look_again_at(const struct deliver *deliver, int64_t now_ns)
+{
+    int64_t pause_ns = MAX_OF((now_ns - deliver->clogged_since_ns) / 8, LOOK_AGAIN_LEAST_NS);
+
+    return now_ns + MIN_OF(pause_ns, LOOK_AGAIN_MOST_NS);
+}
+
 static bool holds_for_linger(const struct deliver *deliver, int64_t now_ns)
 {
     if (!wire_busy(deliver->thread) || deliver->notes.size > 0)
@@ -159,10 +212,12 @@ static void arm(struct deliver *deliver, bool holds, int64_t now_ns)
 {
     int64_t at_ns = chan_stall_until(deliver->chan);
 
-    if (deliver->in_flight) {
-        at_ns = earlier(at_ns, deliver->sent_at_ns + deliver->settings.write_ns);
+    if (stuck_since(deliver) != INT64_MAX) {
+        at_ns = earlier(at_ns, stuck_since(deliver) + deliver->settings.write_ns);
         if (deliver->closed_at_ns != INT64_MAX)
             at_ns = earlier(at_ns, deliver->closed_at_ns + LAST_WRITE_NS);
+        if (!deliver->in_flight)
+            at_ns = earlier(at_ns, look_again_at(deliver, now_ns));
     } else if (holds) {
         at_ns = earlier(at_ns, deliver->waiting_since_ns + deliver->settings.linger_ns);
     } else {
@@ -183,7 +238,7 @@ static void look(struct deliver *deliver, int64_t now_ns)
         return;
     enum chan_state state = chan_state(deliver->chan);
     chan_tick(deliver->chan, now_ns);
-    if (deliver->in_flight && now_ns - deliver->sent_at_ns >= deliver->settings.write_ns) {
+    if (stuck_for(deliver, deliver->settings.write_ns, now_ns)) {
         struct fault fault;
         fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(deliver->settings.write_ns / NS_PER_MS), "ms without progress");
         call_cut(deliver->call, &fault);
@@ -193,7 +248,7 @@ static void look(struct deliver *deliver, int64_t now_ns)
     if (state == CHAN_CLOSED && deliver->closed_at_ns == INT64_MAX)
         deliver->closed_at_ns = now_ns;
     if (state == CHAN_BROKEN ||
-        (deliver->in_flight && deliver->closed_at_ns != INT64_MAX && now_ns - deliver->closed_at_ns >= LAST_WRITE_NS)) {
+        (stuck_since(deliver) != INT64_MAX && deliver->closed_at_ns != INT64_MAX && now_ns - deliver->closed_at_ns >= LAST_WRITE_NS)) {
         end(deliver, state);
         return;
     }
@@ -206,7 +261,10 @@ static void look(struct deliver *deliver, int64_t now_ns)
             return;
         }
         holds = state == CHAN_OPEN && holds_for_linger(deliver, now_ns);
-        if (!holds && !send(deliver, now_ns) && (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(deliver->chan)))) {
+        if (!holds)
+            look_for_room(deliver, now_ns);
+        if (!holds && !is_clogged(deliver) && !send(deliver, now_ns) &&
+            (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(deliver->chan)))) {
             end(deliver, state);
             return;
         }
@@ -269,6 +327,7 @@ struct deliver *deliver_new(struct call *call, const struct deliver_settings *se
     deliver->ready.tick_ended = on_tick_end;
     deliver->timer.fired = on_timer;
     deliver->waiting_since_ns = INT64_MAX;
+    deliver->clogged_since_ns = INT64_MAX;
     deliver->closed_at_ns = INT64_MAX;
     deliver->stopped = true;
     return deliver;

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Rows 15, 16 and 17 of the reliability scorecard: slow consumers, floods, fairness."""
+import os
 import statistics
+import struct
 import time
 
 from harness.case import Case, main
@@ -8,6 +10,7 @@ from harness.client import event, subscribe_request
 from harness.daemon import PATIENCE, eventually, instrumented
 from harness.peer import Peer
 from harness.protos import v1
+from harness.rawh2 import WINDOW_UPDATE, frame
 
 BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT
 MESSAGES, PACKED = 300, 64
@@ -72,6 +75,48 @@ class SlowConsumer(Case):
 
     def test_row_15_disconnect(self):
         self.row_15(DISCONNECT)
+
+
+class Threads(Case):
+    """A write that the core cannot finish makes it poll from a thread of its executor, beside ours, and both get slower: so no write is begun
+    that the socket has no room for."""
+    arguments = ("--write-timeout", "300s")
+
+    def helpers_ran_ms(self):
+        ran = 0
+        for task in os.listdir(f"/proc/{self.daemon.pid}/task"):
+            with open(f"/proc/{self.daemon.pid}/task/{task}/comm", encoding="ascii") as comm:
+                if not comm.read().startswith("default-exec"):
+                    continue
+            with open(f"/proc/{self.daemon.pid}/task/{task}/schedstat", encoding="ascii") as schedstat:
+                ran += int(schedstat.read().split()[0])
+        return ran / 1e6
+
+    def test_a_consumer_that_leaves_its_socket_full_keeps_no_other_thread_busy(self):
+        stuck = self.raw(window=1 << 30, read=False)
+        stuck.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 30)))
+        stuck.call("/tributary.v1.Subscriber/Subscribe", subscribe_request(overflow=OLDEST, max_events=512).SerializeToString())
+        eventually(self.daemon.subscriptions, "it has subscribed")
+        reading = self.consumer(subscribe_request(overflow=BLOCK, block_timeout=60), keep=False)
+        stream = self.publishing("threads")
+        sent = 0
+
+        def send(count):
+            nonlocal sent
+            sent += count
+            for _ in range(count):
+                stream.send([event(0, size=20_000)])
+            reading.wait_events(sent, 4 * PATIENCE)
+
+        def overruns():
+            send(100)
+            return any(each.dropped.events > 0 for each in self.daemon.subscriptions())
+
+        eventually(overruns, "the socket is full, and the channel behind it")
+        before = self.helpers_ran_ms()
+        send(1500)
+        self.assertLess(self.helpers_ran_ms() - before, 10)
+        stream.finish()
 
 
 class Flood(Case):

@@ -40,7 +40,7 @@ Test(deliver, what_waited_comes_in_one_message)
     cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
     cr_assert_eq(rig_put(&rig, 1, 1, 0), ERR_OK);
     cr_assert_eq(rig_put(&rig, 0, 2, 2000), ERR_OK);
-    cr_assert_eq(rig_put(&rig, 2, 70, 20000), ERR_OK);
+    cr_assert_eq(rig_put(&rig, 2, 70, 2000), ERR_OK);
     rig_subscribe(&rig);
     cr_assert_str_eq(rig_read(&rig), "started; a1-3; b1; a4-5; c1-70");
 }
