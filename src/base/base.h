@@ -2,8 +2,10 @@
 #ifndef TRIBUTARY_BASE_BASE_H
 #define TRIBUTARY_BASE_BASE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
@@ -52,5 +54,27 @@ struct bytes {
     const uint8_t *at;
     size_t size;
 };
+
+/* Names are short: comparing them should not be a call. */
+static inline bool bytes_same(struct bytes a, struct bytes b)
+{
+    uint64_t words[4];
+
+    if (a.size != b.size)
+        return false;
+    if (a.size > 2 * sizeof(words[0]))
+        return memcmp(a.at, b.at, a.size) == 0;
+    if (a.size >= sizeof(words[0])) { /* first and last eight, which may overlap */
+        memcpy(&words[0], a.at, sizeof(words[0]));
+        memcpy(&words[1], b.at, sizeof(words[0]));
+        memcpy(&words[2], a.at + a.size - sizeof(words[0]), sizeof(words[0]));
+        memcpy(&words[3], b.at + a.size - sizeof(words[0]), sizeof(words[0]));
+        return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
+    }
+    for (size_t i = 0; i < a.size; i++)
+        if (a.at[i] != b.at[i])
+            return false;
+    return true;
+}
 
 #endif

@@ -42,6 +42,12 @@ struct piece {
     uint64_t value;
 };
 
+/* Why a piece has no end; never FAULT_NONE. */
+static inline enum fault_reason piece_fault(struct piece piece)
+{
+    return piece.value != FAULT_NONE ? (enum fault_reason)piece.value : FAULT_MALFORMED;
+}
+
 /* The rare shapes: a tag of several bytes, a length of three to five, every value without a length. What they read comes back in registers;
  * so nothing has its address taken where the common case is laid out, and all of it may stay in registers. */
 struct piece tag_read_long(const uint8_t *at, const uint8_t *end);
@@ -63,7 +69,7 @@ static inline enum fault_reason content_read(const uint8_t **at, const uint8_t *
     } else {
         struct piece length = length_read_long(next, end);
         if (length.next == NULL)
-            return (enum fault_reason)length.value;
+            return piece_fault(length);
         next = length.next;
         size = length.value;
     }
@@ -87,7 +93,7 @@ static inline enum fault_reason field_read(const uint8_t **at, const uint8_t *en
     } else {
         piece = tag_read_long(next, end);
         if (piece.next == NULL)
-            return (enum fault_reason)piece.value;
+            return piece_fault(piece);
         next = piece.next;
         tag = (uint32_t)piece.value;
     }
@@ -101,7 +107,7 @@ static inline enum fault_reason field_read(const uint8_t **at, const uint8_t *en
     }
     piece = scalar_read(next, end, field->type);
     if (piece.next == NULL)
-        return (enum fault_reason)piece.value;
+        return piece_fault(piece);
     field->value = piece.value;
     *at = piece.next;
     return FAULT_NONE;

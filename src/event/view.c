@@ -49,10 +49,11 @@ void event_view(struct bytes event, struct event_view *view_out)
     while (next(body, &at, &field)) {
         if (field.number >= EVENT_FIELDS || field.number == EVENT_HEADERS)
             continue; /* headers on demand; and what we do not know */
+        void *place = (char *)view_out + places[field.number];
         if (field.type == WIRE_LEN)
-            memcpy((char *)view_out + places[field.number], &field.bytes, sizeof field.bytes);
+            *(struct bytes *)place = field.bytes;
         else
-            memcpy((char *)view_out + places[field.number], &field.value, sizeof field.value);
+            *(uint64_t *)place = field.value;
     }
 }
 

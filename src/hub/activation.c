@@ -74,6 +74,7 @@ static void close_way(struct activation *activation, const struct ending *ending
     feed_close(activation->outlet.chan, activation->outlet.feed, ending->state, ending->code, ending->message);
     if (atomic_exchange(&activation->paused, false))
         atomic_fetch_sub(&activation->session->paused, 1);
+    outlet_fini(&activation->outlet);
     inlet_fini(&activation->inlet);
     activation->open = false;
     count_add(COUNT_LIVE_OUTLETS, -1);

@@ -4,6 +4,7 @@
  * newest is always kept, however large: without it the rest would have a hole. Beyond half of the process's budget nothing is kept. */
 #include <stdlib.h>
 
+#include "event/glance.h"
 #include "hub/inlet.h"
 
 #define ROOM_LEAST 16u
@@ -98,7 +99,7 @@ static bool wanted(const struct outlet *outlet, const struct chunk *chunk, uint3
 
     if (outlet->part.answer == FILTER_ALL)
         return true;
-    event_view(chunk_range(chunk, event, event + 1), &view);
+    event_glance(chunk_range(chunk, event, event + 1), &view);
     return filter_event(outlet->filter, &outlet->part, &view);
 }
 

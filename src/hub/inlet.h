@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "event/sieve.h"
 #include "hub/hub.h"
 
 struct history;
@@ -34,7 +35,8 @@ struct inlet {
     pthread_mutex_t lock;
     enum inlet_state state;
     uint32_t outlet_count, outlet_room;
-    uint32_t asking;         /* outlets that look at each event */
+    uint32_t asking;         /* outlets that do not want every event, */
+    struct sieve *sieve;     /* and where they sit; NULL until there is one */
     struct outlet **outlets; /* `first` until more than one is there */
     struct outlet *first[1];
     uint64_t last_sequence;
@@ -55,10 +57,14 @@ struct outlet {
     /* Under the inlet's lock. */
     const struct filter *filter;
     struct filter_part part;
-    bool placed;                   /* it is in the route */
-    bool took;                     /* while a chunk is routed: something was put */
-    uint32_t place;                /* in inlet->outlets */
-    uint32_t run_first, run_after; /* while a chunk is routed: the run that may still grow; empty where they are equal */
+    struct sieve_seat *seat; /* where it asks; NULL: it wants everything */
+    bool placed;             /* it is in the route */
+    uint32_t place;          /* in inlet->outlets */
+    uint64_t took;           /* the first sequence of the last chunk of which it took something */
+    /* While a chunk is routed: what was picked for it, see pick.c. */
+    struct outlet *next_picked;
+    uint32_t first_run, last_run;
+    bool picked;
 
     /* Loop only; of shared producers. */
     struct producer *producer;
@@ -79,6 +85,13 @@ MUST_CHECK enum err inlet_offer_locked(struct inlet *inlet, struct chunk *chunk,
 MUST_CHECK enum err outlet_init(struct outlet *outlet, struct inlet *inlet, struct subscription *subscription,
                                 const struct filter_part *part, const struct feed_pace *pace);
 
+void outlet_fini(struct outlet *outlet); /* out of the route; the feed stays */
+
+/* What an outlet needs to be asked, which outlet_init() makes for its first filter: *seat_out, NULL where `part` leaves nothing to ask.
+ *   ERR_NO_MEMORY  nothing was made */
+MUST_CHECK enum err inlet_seat(struct inlet *inlet, struct outlet *outlet, const struct filter *filter, const struct filter_part *part,
+                               struct sieve_seat **seat_out);
+
 /* What a subscription wants of the time before it joined. */
 struct since {
     const struct resume *resume; /* NULL: nothing */
@@ -93,7 +106,13 @@ void outlet_leave(struct outlet *outlet);                            /* out of t
 /* The same under the inlet's lock, for who changes several inlets at one moment. */
 void outlet_place(struct outlet *outlet);
 void outlet_take_out(struct outlet *outlet);
-void outlet_ask(struct outlet *outlet, const struct filter *filter, const struct filter_part *part); /* another filter from now on */
+/* Another filter from now on, with a seat of inlet_seat(). Returns the seat it had, to be freed. */
+struct sieve_seat *outlet_ask(struct outlet *outlet, const struct filter *filter, const struct filter_part *part, struct sieve_seat *seat);
+
+/* ---- pick.c: what the filters want of a chunk ---- */
+
+/* Puts to each outlet that asks what it wants of the chunk. Returns how many of them took something. Under the inlet's lock. */
+uint32_t pick_events(struct inlet *inlet, struct chunk *chunk, struct stall *stall);
 
 /* ---- history.c: the latest chunks of a shared source, for `start.last` ---- */
 

@@ -101,6 +101,7 @@ void outlet_close(struct outlet *outlet, uint32_t state, uint32_t code, const ch
 {
     detach(outlet);
     feed_close(outlet->chan, outlet->feed, state, code, message);
+    outlet_fini(outlet);
     free(outlet);
 }
 
@@ -120,6 +121,7 @@ void outlets_detach(struct subscription *subscription)
         struct outlet *outlet = container_of(node, struct outlet, link);
 
         detach(outlet);
+        outlet_fini(outlet);
         free(outlet);
     }
 }

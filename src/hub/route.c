@@ -1,8 +1,7 @@
 /* route.c - a source's way in: numbers what it publishes and pushes it to every channel that wants it.
  *
  * Whoever wants everything of a producer gets the whole chunk by reference, without a look at its events: that is the fast path, and it is
- * the reason why outlets without a wish for this source are not in the route at all. The others are asked event by event, and get maximal
- * runs. */
+ * the reason why outlets without a wish for this source are not in the route at all. What the others want is picked in pick.c. */
 #include "hub/inlet.h"
 
 #include <stdlib.h>
@@ -12,90 +11,18 @@
 #include "base/counters.h"
 #include "hub/hub_internal.h"
 
-/* Events are read for the filters in blocks of so many, once for all outlets that ask. */
-#define BLOCK_EVENTS 64u
-
-/* A run smaller than this is copied where its chunk pins more than so many times its bytes. */
-#define COPY_BYTES_MOST 1024u
-#define COPY_PINNED_TIMES 4u
-
-static void put(struct outlet *outlet, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall)
-{
-    if (chan_put(outlet->chan, outlet->feed, chunk, first, last, stall) != ERR_CLOSED)
-        outlet->took = true;
-}
-
-/* Puts the open run, which then is empty. */
-static void put_run(struct outlet *outlet, struct chunk *chunk, struct stall *stall)
-{
-    OWNED(chunk_release) struct chunk *copy = NULL;
-    uint32_t first = outlet->run_first, last = outlet->run_after;
-    uint32_t bytes;
-
-    if (first == last)
-        return;
-    outlet->run_first = last;
-    bytes = chunk_bytes(chunk, first, last);
-    /* Without memory for a copy, the reference does as well: it only pins more. */
-    if (bytes < COPY_BYTES_MOST && chunk->pinned > (uint64_t)bytes * COPY_PINNED_TIMES && chunk_copy(chunk, first, last, &copy) == ERR_OK)
-        put(outlet, copy, 0, last - first, stall);
-    else
-        put(outlet, chunk, first, last, stall);
-}
-
-/* Lets the open run grow by each event that matches, and puts it at each one that does not follow it. */
-static void ask(struct outlet *outlet, struct chunk *chunk, const struct event_view *views, uint32_t first, uint32_t count,
-                struct stall *stall)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (!filter_event(outlet->filter, &outlet->part, &views[i]))
-            continue;
-        if (outlet->run_after != first + i) {
-            put_run(outlet, chunk, stall);
-            outlet->run_first = first + i;
-        }
-        outlet->run_after = first + i + 1;
-    }
-}
-
-static void route_asking(struct inlet *inlet, struct chunk *chunk, struct stall *stall)
-{
-    SCRATCH struct event_view views[BLOCK_EVENTS];
-
-    for (uint32_t i = 0; i < inlet->outlet_count; i++) {
-        inlet->outlets[i]->run_first = 0;
-        inlet->outlets[i]->run_after = 0;
-    }
-    for (uint32_t first = 0; first < chunk->count; first += BLOCK_EVENTS) {
-        uint32_t count = MIN_OF(chunk->count - first, BLOCK_EVENTS);
-
-        for (uint32_t i = 0; i < count; i++)
-            event_view(chunk_range(chunk, first + i, first + i + 1), &views[i]);
-        for (uint32_t i = 0; i < inlet->outlet_count; i++)
-            if (inlet->outlets[i]->part.answer == FILTER_ASK)
-                ask(inlet->outlets[i], chunk, views, first, count, stall);
-    }
-    for (uint32_t i = 0; i < inlet->outlet_count; i++)
-        put_run(inlet->outlets[i], chunk, stall);
-}
-
 /* Returns how many outlets took at least one event. */
 static uint32_t route(struct inlet *inlet, struct chunk *chunk, struct stall *stall)
 {
-    uint32_t matched = 0;
+    uint32_t matched = inlet->asking > 0 ? pick_events(inlet, chunk, stall) : 0;
 
     for (uint32_t i = 0; i < inlet->outlet_count; i++) {
         struct outlet *outlet = inlet->outlets[i];
 
-        outlet->took = false;
         if (outlet->part.answer == FILTER_ALL)
-            put(outlet, chunk, 0, chunk->count, stall);
-    }
-    if (inlet->asking > 0)
-        route_asking(inlet, chunk, stall);
-    for (uint32_t i = 0; i < inlet->outlet_count; i++) {
-        feed_routed(inlet->outlets[i]->feed, inlet->last_sequence);
-        matched += inlet->outlets[i]->took;
+            matched += chan_put(outlet->chan, outlet->feed, chunk, 0, chunk->count, stall) != ERR_CLOSED;
+        else
+            feed_routed(outlet->feed, inlet->last_sequence);
     }
     return matched;
 }
@@ -175,6 +102,7 @@ void inlet_fini(struct inlet *inlet)
     if (inlet->outlets != inlet->first)
         free(inlet->outlets);
     history_free(inlet->history);
+    sieve_free(inlet->sieve);
     source_release(inlet->source);
     pthread_mutex_destroy(&inlet->lock);
 }
@@ -209,21 +137,71 @@ enum err inlet_reserve(struct inlet *inlet)
     return ERR_OK;
 }
 
+enum err inlet_seat(struct inlet *inlet, struct outlet *outlet, const struct filter *filter, const struct filter_part *part,
+                    struct sieve_seat **seat_out)
+{
+    struct sieve_seat *seat = NULL;
+    struct sieve *sieve;
+
+    if (part->answer == FILTER_ASK && !inlet->sieve) {
+        sieve = sieve_new();
+        if (!sieve)
+            return ERR_NO_MEMORY;
+        pthread_mutex_lock(&inlet->lock);
+        inlet->sieve = sieve;
+        pthread_mutex_unlock(&inlet->lock);
+    }
+    if (part->answer == FILTER_ASK && !(seat = sieve_seat_new(filter, part, outlet)))
+        return ERR_NO_MEMORY;
+    *seat_out = seat;
+    return ERR_OK;
+}
+
 enum err outlet_init(struct outlet *outlet, struct inlet *inlet, struct subscription *subscription, const struct filter_part *part,
                      const struct feed_pace *pace)
 {
-    struct feed *feed = feed_open(subscription->chan, inlet->source, PRODUCER_ACTIVE, pace);
+    struct sieve_seat *seat;
+    struct feed *feed;
 
-    if (!feed)
+    if (inlet_seat(inlet, outlet, subscription->filter, part, &seat) != ERR_OK)
         return ERR_NO_MEMORY;
+    feed = feed_open(subscription->chan, inlet->source, PRODUCER_ACTIVE, pace);
+    if (!feed) {
+        sieve_seat_free(seat);
+        return ERR_NO_MEMORY;
+    }
     *outlet = (struct outlet){.chan = subscription->chan,
                               .feed = feed,
                               .inlet = inlet,
                               .filter = subscription->filter,
                               .part = *part,
+                              .seat = seat,
                               .subscription = subscription};
     list_init(&outlet->link);
     return ERR_OK;
+}
+
+void outlet_fini(struct outlet *outlet)
+{
+    CHECK(!outlet->placed);
+    sieve_seat_free(outlet->seat);
+    outlet->seat = NULL;
+}
+
+static void sit(struct outlet *outlet)
+{
+    if (!outlet->seat)
+        return;
+    sieve_sit(outlet->inlet->sieve, outlet->seat);
+    outlet->inlet->asking++;
+}
+
+static void rise(struct outlet *outlet)
+{
+    if (!outlet->seat)
+        return;
+    sieve_rise(outlet->inlet->sieve, outlet->seat);
+    outlet->inlet->asking--;
 }
 
 void outlet_place(struct outlet *outlet)
@@ -234,7 +212,7 @@ void outlet_place(struct outlet *outlet)
     outlet->placed = true;
     outlet->place = inlet->outlet_count;
     inlet->outlets[inlet->outlet_count++] = outlet;
-    inlet->asking += outlet->part.answer == FILTER_ASK;
+    sit(outlet);
     feed_routed(outlet->feed, inlet->last_sequence);
 }
 
@@ -249,17 +227,21 @@ void outlet_take_out(struct outlet *outlet)
     last = inlet->outlets[--inlet->outlet_count];
     inlet->outlets[outlet->place] = last;
     last->place = outlet->place;
-    inlet->asking -= outlet->part.answer == FILTER_ASK;
+    rise(outlet);
 }
 
-void outlet_ask(struct outlet *outlet, const struct filter *filter, const struct filter_part *part)
+struct sieve_seat *outlet_ask(struct outlet *outlet, const struct filter *filter, const struct filter_part *part, struct sieve_seat *seat)
 {
-    if (outlet->placed) {
-        outlet->inlet->asking -= outlet->part.answer == FILTER_ASK;
-        outlet->inlet->asking += part->answer == FILTER_ASK;
-    }
+    struct sieve_seat *before = outlet->seat;
+
+    if (outlet->placed)
+        rise(outlet);
     outlet->filter = filter;
     outlet->part = *part;
+    outlet->seat = seat;
+    if (outlet->placed)
+        sit(outlet);
+    return before;
 }
 
 void outlet_enter(struct outlet *outlet, const struct since *since)

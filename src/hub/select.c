@@ -15,6 +15,7 @@
 struct change {
     struct outlet *outlet;
     struct filter_part part;
+    struct sieve_seat *seat; /* KEEP: the new one before the change, the old one after it */
     enum { KEEP, GO, COME } what;
 };
 
@@ -25,24 +26,31 @@ struct plan {
     struct list going; /* activations to end */
 };
 
-static void add(struct plan *plan, struct outlet *outlet, const struct filter_part *part, bool comes)
+static void add_new(struct plan *plan, struct outlet *outlet, const struct filter_part *part)
 {
-    struct change *change = &plan->changes[plan->count++];
+    plan->changes[plan->count++] = (struct change){.outlet = outlet, .part = *part, .what = COME};
+}
 
-    *change = (struct change){.outlet = outlet, .part = *part, .what = comes ? COME : KEEP};
-    if (part->answer == FILTER_NONE)
-        change->what = GO;
+static enum err add_present(struct plan *plan, struct outlet *outlet, const struct filter *filter, const struct filter_part *part)
+{
+    struct change change = {.outlet = outlet, .part = *part, .what = part->answer == FILTER_NONE ? GO : KEEP};
+
+    if (inlet_seat(outlet->inlet, outlet, filter, part, &change.seat) != ERR_OK)
+        return ERR_NO_MEMORY;
+    plan->changes[plan->count++] = change;
+    return ERR_OK;
 }
 
 /* What the subscription has of each producer: kept, or gone. */
-static void plan_present(struct plan *plan, struct subscription *subscription)
+static enum err plan_present(struct plan *plan, struct subscription *subscription)
 {
     list_each(node, safe, &subscription->outlets) {
         struct outlet *outlet = container_of(node, struct outlet, link);
         struct filter_part part = producer_part(outlet->producer, subscription->filter);
 
         outlet->producer->stamp = subscription->hub->stamp;
-        add(plan, outlet, &part, false);
+        if (add_present(plan, outlet, subscription->filter, &part) != ERR_OK)
+            return ERR_NO_MEMORY;
     }
     list_each(other, next, &subscription->activations) {
         struct activation *activation = container_of(other, struct activation, in_subscription);
@@ -50,13 +58,14 @@ static void plan_present(struct plan *plan, struct subscription *subscription)
         struct filter_part part = producer_part(producer, subscription->filter);
 
         producer->stamp = subscription->hub->stamp;
-        if (activation->open)
-            add(plan, &activation->outlet, &part, false);
+        if (activation->open && add_present(plan, &activation->outlet, subscription->filter, &part) != ERR_OK)
+            return ERR_NO_MEMORY;
         if (part.answer == FILTER_NONE) {
             list_remove(other);
             list_append(&plan->going, other);
         }
     }
+    return ERR_OK;
 }
 
 /* Whether the producer had its activation under the old filter already: then that has ended, and is not begun again. */
@@ -85,7 +94,7 @@ static enum err plan_new(struct plan *plan, struct subscription *subscription, c
         outlet = outlet_new(producer, subscription, &part);
         if (!outlet)
             return ERR_NO_MEMORY;
-        add(plan, outlet, &part, true);
+        add_new(plan, outlet, &part);
     }
     return ERR_OK;
 }
@@ -102,11 +111,14 @@ static void plan_undo(struct plan *plan, struct subscription *subscription)
         list_remove(node);
         list_append(&subscription->activations, node);
     }
-    for (size_t i = 0; i < plan->count; i++)
+    for (size_t i = 0; i < plan->count; i++) {
+        sieve_seat_free(plan->changes[i].seat);
         if (plan->changes[i].what == COME) {
             feed_close(plan->changes[i].outlet->chan, plan->changes[i].outlet->feed, PRODUCER_ENDED, 0, NULL);
+            outlet_fini(plan->changes[i].outlet);
             free(plan->changes[i].outlet);
         }
+    }
 }
 
 /* Only the loop takes more than one of these locks, so any order would do; this one can be seen to be right. */
@@ -126,7 +138,7 @@ static void change_routes(const struct plan *plan, const struct filter *filter, 
         struct change *change = &plan->changes[i];
 
         if (change->what == KEEP)
-            outlet_ask(change->outlet, filter, &change->part);
+            change->seat = outlet_ask(change->outlet, filter, &change->part, change->seat);
         else if (change->what == GO)
             outlet_take_out(change->outlet);
         else
@@ -143,6 +155,7 @@ static void settle_outlets(const struct plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         struct outlet *outlet = plan->changes[i].outlet;
 
+        sieve_seat_free(plan->changes[i].seat);
         if (plan->changes[i].what == COME)
             outlet_attach(outlet);
         else if (plan->changes[i].what == GO && outlet->producer)
@@ -179,8 +192,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
     hub->stamp++;
     subscription->held++;
     subscription->filter = filter;
-    plan_present(&plan, subscription);
-    if (plan_new(&plan, subscription, old) == ERR_OK) {
+    if (plan_present(&plan, subscription) == ERR_OK && plan_new(&plan, subscription, old) == ERR_OK) {
         subscription->revision = revision;
         change_routes(&plan, filter, subscription->chan, revision);
         log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("revision", revision));

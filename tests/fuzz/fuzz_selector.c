@@ -1,11 +1,11 @@
-/* fuzz_selector.c - any selectors at all: what filter_new() takes answers as a plain reading of them does, and the glob agrees with the
- * naive one.
+/* fuzz_selector.c - any selectors at all: what filter_new() takes answers as a plain reading of them does, so does the sieve, and the glob
+ * agrees with the naive one.
  *
  * The input is a list of texts, each behind a byte that holds its size (low five bits) and a choice (high three). The first eight make the
  * producer, its label and an event; the rest make selectors, the choice saying which field a text becomes. */
 #include <string.h>
 
-#include "event/selector.h"
+#include "event/sieve.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
 
@@ -139,6 +139,38 @@ static void globs_agree(struct bytes pattern, struct bytes text)
         CHECK(match == glob_naive(pattern, text));
 }
 
+/* How many want it: whoever is hit, and those who ask the same. */
+static size_t count_hits(struct sieve *sieve, struct bytes event)
+{
+    size_t count = 0;
+
+    for (struct sieve_seat *hit = sieve_event(sieve, event); hit != NULL; hit = hit->next_hit) {
+        count++;
+        for (struct list *node = hit->alike.next; node != &hit->alike; node = node->next)
+            count++;
+    }
+    return count;
+}
+
+/* Two of them sit down, and rise. */
+static void sift(const struct filter *filter, const struct filter_part *part, struct bytes event, bool answer)
+{
+    struct sieve *sieve = sieve_new();
+    struct sieve_seat *seats[2];
+
+    for (size_t i = 0; i < ARRAY_LEN(seats); i++) {
+        seats[i] = sieve_seat_new(filter, part, NULL);
+        sieve_sit(sieve, seats[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(seats); i++) {
+        CHECK(count_hits(sieve, event) == (answer ? ARRAY_LEN(seats) - i : 0));
+        sieve_rise(sieve, seats[i]);
+        sieve_seat_free(seats[i]);
+    }
+    CHECK(count_hits(sieve, event) == 0);
+    sieve_free(sieve);
+}
+
 static void ask(const struct filter *filter, const struct selector *lists[2], const size_t counts[2], const struct situation *now)
 {
     struct filter_part part = filter_producer(filter, now->producer, now->labels, 1);
@@ -150,6 +182,8 @@ static void ask(const struct filter *filter, const struct selector *lists[2], co
     event_view((struct bytes){message.at, message.size}, &view);
     answer = part.answer == FILTER_ALL || (part.answer == FILTER_ASK && filter_event(filter, &part, &view));
     CHECK(answer == (plainly(lists[0], counts[0], now) && !plainly(lists[1], counts[1], now)));
+    if (part.answer == FILTER_ASK)
+        sift(filter, &part, (struct bytes){message.at, message.size}, answer);
     buf_fini(&message);
 }
 

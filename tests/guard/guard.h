@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "flow/chan.h"
 
-#define GUARD_OUTLETS_MOST 8u
+#define GUARD_OUTLETS_MOST 256u
 #define GUARD_SOURCES_MOST 8u
 #define GUARD_MESSAGES_MOST 64u
 
@@ -24,7 +24,7 @@
 /* What stands in an event beside its 128 bytes of data. */
 enum guard_text {
     GUARD_DATA,     /* nothing */
-    GUARD_KEYED,    /* topic and key, one of eight in turn */
+    GUARD_KEYED,    /* topic and key, one of eight in turn, or of as many as there are outlets */
     GUARD_DISTINCT, /* topic, and a key that no other event of the round has */
     GUARD_ENVELOPE, /* every field, two headers; ASCII */
     GUARD_WIDE      /* the same, with characters of two to four bytes in each text */

@@ -17,6 +17,7 @@ static const struct guard_case cases[] = {
     {"offer-1-to-8", &route_work, {ONE, .outlets = 8}},
     {"offer-64-to-8-by-key", &route_work, {MANY, GUARD_KEYED, .outlets = 8, .filter = GUARD_BY_KEY}},
     {"offer-64-to-8-by-topic", &route_work, {MANY, GUARD_KEYED, .outlets = 8, .filter = GUARD_BY_TOPIC}},
+    {"offer-64-to-256-by-key", &route_work, {MANY, GUARD_KEYED, .outlets = 256, .filter = GUARD_BY_KEY}},
     {"offer-1-to-8-by-key", &route_work, {ONE, GUARD_KEYED, .outlets = 8, .filter = GUARD_BY_KEY}},
     {"offer-1-to-8-by-topic", &route_work, {ONE, GUARD_KEYED, .outlets = 8, .filter = GUARD_BY_TOPIC}},
 

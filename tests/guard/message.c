@@ -56,6 +56,8 @@ static void put_whole(struct buf *message, bool wide)
 
 void guard_message(const struct guard_shape *shape, uint32_t number, struct buf *message)
 {
+    uint32_t kinds = MAX_OF(KINDS, shape->outlets);
+
     CHECK(message->size == 0);
     for (uint32_t i = number * shape->events; i < (number + 1) * shape->events; i++)
         switch (shape->text) {
@@ -63,10 +65,10 @@ void guard_message(const struct guard_shape *shape, uint32_t number, struct buf 
             put_data(message, &(struct event_view){0}, NULL, 0);
             break;
         case GUARD_KEYED:
-            put_keyed(message, i % KINDS, i % KINDS);
+            put_keyed(message, i % kinds, i % kinds);
             break;
         case GUARD_DISTINCT:
-            put_keyed(message, i % KINDS, i);
+            put_keyed(message, i % kinds, i);
             break;
         case GUARD_ENVELOPE:
         case GUARD_WIDE:

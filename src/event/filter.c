@@ -1,0 +1,158 @@
+/* filter.c - asks a filter: the glob, what it leaves of a producer, and whether it wants an event. */
+#include <string.h>
+
+#include "event/filter_internal.h"
+
+/* Bytes of the character at `at`: a lead byte and what belongs to it. Stray bytes are characters of their own. */
+static size_t character(const uint8_t *at, size_t left)
+{
+    size_t most = at[0] < 0xc0 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    size_t size = 1;
+
+    while (size < most && size < left && (at[size] & 0xc0) == 0x80)
+        size++;
+    return size;
+}
+
+/* When something does not match, only the last star needs another try, one character further: an earlier star has nothing to gain, since
+ * what stands between the two was found as early as it can be. So the cost is bounded by the product of the sizes. */
+bool glob_match(struct bytes pattern, struct bytes text)
+{
+    size_t p = 0;
+    size_t t = 0;
+    size_t after_star = 0; /* 0: no star yet */
+    size_t retry = 0;
+
+    while (t < text.size) {
+        uint8_t wanted = p < pattern.size ? pattern.at[p] : 0;
+        if (p < pattern.size && wanted == '*') {
+            after_star = ++p;
+            retry = t;
+            if (p == pattern.size)
+                return true;
+        } else if (p < pattern.size && wanted == '?') {
+            p++;
+            t += character(text.at + t, text.size - t);
+        } else if (p < pattern.size && wanted == text.at[t]) {
+            p++;
+            t++;
+        } else if (after_star > 0) {
+            p = after_star;
+            retry += character(text.at + retry, text.size - retry);
+            t = retry;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size && pattern.at[p] == '*')
+        p++;
+    return p == pattern.size;
+}
+
+/* What is unset has no address. */
+static inline struct bytes behind(struct bytes text, size_t size)
+{
+    return size > 0 ? (struct bytes){text.at + size, text.size - size} : text;
+}
+
+static inline bool begins(const struct pattern *pattern, struct bytes text)
+{
+    return text.size >= pattern->prefix &&
+           bytes_same((struct bytes){text.at, pattern->prefix}, (struct bytes){pattern->text.at, pattern->prefix});
+}
+
+static inline bool matches(const struct pattern *pattern, struct bytes text)
+{
+    switch (pattern->kind) {
+    case PATTERN_ANY:
+        return true;
+    case PATTERN_EXACT:
+        return bytes_same(pattern->text, text);
+    case PATTERN_PREFIX:
+        return begins(pattern, text);
+    case PATTERN_GLOB:
+        return begins(pattern, text) && glob_match(behind(pattern->text, pattern->prefix), behind(text, pattern->prefix));
+    }
+    return false;
+}
+
+/* Where a label comes twice, the last one wins. */
+static bool carries(const struct wanted *wanted, const struct pair *labels, size_t label_count)
+{
+    for (size_t i = label_count; i > 0; i--) {
+        if (bytes_same(wanted->name, labels[i - 1].name))
+            return matches(&wanted->value, labels[i - 1].value);
+    }
+    return false;
+}
+
+static bool allows_producer(const struct rule *rule, struct bytes name, const struct pair *labels, size_t label_count)
+{
+    if (!matches(&rule->producer, name))
+        return false;
+    for (uint32_t i = 0; i < rule->labels.count; i++) {
+        if (!carries(&rule->labels.list[i], labels, label_count))
+            return false;
+    }
+    return true;
+}
+
+struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels, size_t label_count)
+{
+    struct filter_part part = {.answer = FILTER_NONE};
+    const struct rule *excludes = filter->rules + filter->selector_count;
+    bool all = false;
+
+    for (uint32_t i = 0; i < filter->exclude_count; i++) {
+        if (!allows_producer(&excludes[i], name, labels, label_count))
+            continue;
+        if (!excludes[i].asks)
+            return (struct filter_part){.answer = FILTER_NONE};
+        part.excludes |= UINT64_C(1) << i;
+    }
+    for (uint32_t i = 0; i < filter->selector_count; i++) {
+        if (!allows_producer(&filter->rules[i], name, labels, label_count))
+            continue;
+        part.selectors |= UINT64_C(1) << i;
+        all = all || !filter->rules[i].asks;
+    }
+    if (part.selectors != 0)
+        part.answer = all && part.excludes == 0 ? FILTER_ALL : FILTER_ASK;
+    return part;
+}
+
+static bool any_matches(const struct patterns *patterns, struct bytes text)
+{
+    for (uint32_t i = 0; i < patterns->count; i++) {
+        if (matches(&patterns->list[i], text))
+            return true;
+    }
+    return patterns->count == 0;
+}
+
+static bool wants(const struct rule *rule, const struct event_view *view)
+{
+    struct bytes value;
+
+    if (!matches(&rule->topic, view->topic) || !any_matches(&rule->keys, view->key) || !any_matches(&rule->types, view->type))
+        return false;
+    for (uint32_t i = 0; i < rule->headers.count; i++) {
+        if (!event_header(view, rule->headers.list[i].name, &value) || !matches(&rule->headers.list[i].value, value))
+            return false;
+    }
+    return true;
+}
+
+static bool one_wants(const struct rule *rules, uint64_t mask, const struct event_view *view)
+{
+    for (; mask != 0; mask &= mask - 1) {
+        if (wants(&rules[__builtin_ctzll(mask)], view))
+            return true;
+    }
+    return false;
+}
+
+bool filter_event(const struct filter *filter, const struct filter_part *part, const struct event_view *view)
+{
+    return one_wants(filter->rules, part->selectors, view) && !one_wants(filter->rules + filter->selector_count, part->excludes, view);
+}
