@@ -44,7 +44,8 @@ struct deliver {
     int64_t waiting_since_ns; /* INT64_MAX: nothing is known to wait */
     int64_t sent_at_ns;
     int64_t clogged_since_ns; /* the connection has no room, and its peer took nothing since; INT64_MAX: it has */
-    size_t unread, room;      /* bytes of the connection: not taken by its peer; that it takes now */
+    size_t unread, room;      /* bytes of the connection, when it was last asked: not taken by its peer; that it takes */
+    uint64_t sent_unasked;    /* bytes that it was given since */
     int64_t closed_at_ns;     /* when the channel was found closed; INT64_MAX: not yet */
     int64_t told_at_ns;       /* the last Progress */
     bool in_flight, moved, stopped, ended, freed;
@@ -131,6 +132,7 @@ static bool send(struct deliver *deliver, int64_t now_ns)
     deliver->waiting_since_ns = more ? now_ns : INT64_MAX;
     if (deliver->take.count == 0 && deliver->notes.size == 0 && !heartbeat)
         return false;
+    deliver->sent_unasked += deliver->notes.size + deliver->take.bytes;
     bool sent = batch_send(deliver->call, &deliver->notes, &deliver->take);
     if (!sent) {
         struct fault fault;
@@ -151,14 +153,15 @@ static bool is_clogged(const struct deliver *deliver)
     return deliver->clogged_since_ns != INT64_MAX;
 }
 
-/* Where something is to be sent: looks whether it can be. */
+/* Looks whether something can be sent. What was sent since the last time must have been little beside the room there was. */
 static void look_for_room(struct deliver *deliver, int64_t now_ns)
 {
     size_t unread = 0;
 
-    deliver->room = SIZE_MAX;
-    if (deliver->waiting_since_ns != INT64_MAX || deliver->notes.size > 0 || is_clogged(deliver))
-        deliver->room = call_room(deliver->call, &unread);
+    if (deliver->sent_unasked < deliver->room / 8)
+        return;
+    deliver->sent_unasked = 0;
+    deliver->room = call_room(deliver->call, &unread);
     if (deliver->room > 0)
         deliver->clogged_since_ns = INT64_MAX;
     else if (!is_clogged(deliver) || unread < deliver->unread)
