@@ -226,6 +226,7 @@ static void destroy(struct tributary *client)
     if (client->queue != NULL)
         grpc_completion_queue_destroy(client->queue);
     pthread_mutex_destroy(&client->lock);
+    buf_fini(&client->whole);
     free(client);
     grpc_shutdown();
 }

@@ -11,6 +11,7 @@
 #include <grpc/grpc.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "client/lib/connection.h"
@@ -53,6 +54,7 @@ struct tributary {
     struct list timers;
     int64_t next_timer_ns; /* not later than the first timer */
     uint64_t random;
+    struct buf whole; /* a message that came in pieces, while it is read */
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;

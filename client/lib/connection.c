@@ -12,6 +12,10 @@
 
 #define RECEIVE_BYTES_MOST (16 << 20)
 
+/* What is read lies in blocks of this size, each filled before the next one: so most messages lie in one piece, and the allocator, which
+ * gives smaller ones back to the system and asks for them again, keeps it. What is not filled yet is not in memory. */
+#define READ_BLOCK_BYTES (1 << 20)
+
 static grpc_arg number(const char *key, int64_t value)
 {
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = (int)value};
@@ -25,7 +29,7 @@ static grpc_arg text(const char *key, char *value)
 /* Two channels with equal settings would share a connection, but for a pool of subchannels of their own. */
 static grpc_channel *channel_open(struct connections *connections)
 {
-    grpc_arg args[16];
+    grpc_arg args[20];
     size_t count = 0;
 
     args[count++] = text(GRPC_ARG_PRIMARY_USER_AGENT_STRING, connections->agent);
@@ -35,6 +39,8 @@ static grpc_channel *channel_open(struct connections *connections)
     args[count++] = number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RECEIVE_BYTES_MOST);
     args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, connections->window_bytes);
+    args[count++] = number(GRPC_ARG_TCP_READ_CHUNK_SIZE, READ_BLOCK_BYTES);
+    args[count++] = number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, READ_BLOCK_BYTES);
     args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
     args[count++] = number(GRPC_ARG_ENABLE_RETRIES, 0);
     args[count++] = number(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

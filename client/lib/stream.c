@@ -7,10 +7,11 @@
 
 #include <string.h>
 
-#include <grpc/byte_buffer_reader.h>
-#include <grpc/support/alloc.h>
+#include <grpc/byte_buffer.h>
 
 #include "client/lib/status.h"
+
+#define WHOLE_KEPT (2u << 20) /* bytes kept for putting messages together */
 
 static void let_go(struct stream *stream)
 {
@@ -64,22 +65,33 @@ static void on_half_closed_or_sent(struct op *op, bool ok)
     landed(stream);
 }
 
-/* A message in one piece is read where it lies; in several it is copied together once. */
-static void deliver(struct stream *stream, grpc_byte_buffer *buffer)
+/* A message in one piece is read where it lies; in several it is put together in memory that is kept, as one follows the other. */
+static bool gather(const grpc_slice_buffer *slices, struct buf *whole, struct bytes *message_out)
 {
-    const grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
-    grpc_slice whole = grpc_empty_slice();
-    grpc_byte_buffer_reader reader;
-
-    if (slices->count == 1) {
-        whole = grpc_slice_ref(slices->slices[0]);
-    } else if (slices->count > 1 && grpc_byte_buffer_reader_init(&reader, buffer) != 0) {
-        whole = grpc_byte_buffer_reader_readall(&reader);
-        grpc_byte_buffer_reader_destroy(&reader);
+    if (slices->count <= 1) {
+        if (slices->count == 1)
+            *message_out = (struct bytes){GRPC_SLICE_START_PTR(slices->slices[0]), GRPC_SLICE_LENGTH(slices->slices[0])};
+        return true;
     }
-    if (stream->port->received != NULL)
-        stream->port->received(stream, (struct bytes){GRPC_SLICE_START_PTR(whole), GRPC_SLICE_LENGTH(whole)});
-    grpc_slice_unref(whole);
+    for (size_t i = 0; i < slices->count; i++)
+        buf_bytes(whole, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
+    *message_out = (struct bytes){whole->at, whole->size};
+    return !whole->broken;
+}
+
+static void deliver(struct stream *stream, const grpc_byte_buffer *buffer)
+{
+    struct buf *whole = &stream->client->whole;
+    struct bytes message = {NULL, 0};
+
+    if (!gather(&buffer->data.raw.slice_buffer, whole, &message))
+        stream_cancel(stream, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    else if (stream->port->received != NULL)
+        stream->port->received(stream, message);
+    if (whole->room > WHOLE_KEPT)
+        buf_fini(whole);
+    else
+        buf_clear(whole);
 }
 
 static void on_read(struct op *op, bool ok)

@@ -47,7 +47,7 @@ hub = Hub()
 
 class Publisher(publisher_pb2_grpc.PublisherServicer):
     def PublishStream(self, requests, context):
-        name, number = "", 0
+        name, number, heap = "", 0, []
         for request in requests:
             number += 1
             name = name or request.producer or "anonymous"
@@ -61,8 +61,11 @@ class Publisher(publisher_pb2_grpc.PublisherServicer):
             elif name == "never" and number == 3:
                 time.sleep(0.1)
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, "never again")
+            elif name.startswith("heap") and number % 3 != 0:
+                heap += request.events
             else:
-                answer.last_sequence = hub.publish(name, request.events)
+                answer.last_sequence = hub.publish(name, heap + list(request.events))
+                heap = []
             yield answer
 
 

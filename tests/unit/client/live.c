@@ -75,6 +75,8 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     struct received *received = ctx;
     char text[16];
 
+    if (received->check != NULL)
+        received->check(delivery);
     snprintf(text, sizeof(text), "%.*s", (int)delivery->event.data.size, (const char *)delivery->event.data.at);
     pthread_mutex_lock(&received->lock);
     if (received->events < RECEIVED_MOST)

@@ -28,6 +28,7 @@ struct received {
     struct tributary_status final;
     enum tributary_code from_callback;
     struct tributary_subscriber *to_cancel;
+    void (*check)(const struct tributary_delivery *delivery); /* NULL: none */
 };
 
 struct refusals {

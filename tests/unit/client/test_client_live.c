@@ -292,6 +292,46 @@ static void more_calls_than_a_connection_takes_open_another(void)
     free(received);
 }
 
+enum { LARGE_BYTES = (1 << 20) - 100 };
+
+static uint8_t large_byte(uint64_t number, size_t i)
+{
+    return (uint8_t)(number * 31 + i * 7 + (i >> 12));
+}
+
+static void expect_large(const struct tributary_delivery *delivery)
+{
+    const struct tributary_bytes data = delivery->event.data;
+
+    CHECK(data.size == LARGE_BYTES);
+    for (size_t i = 0; i < data.size; i++)
+        CHECK(((const uint8_t *)data.at)[i] == large_byte(delivery->sequence, i));
+}
+
+/* The core reads messages of three megabytes in many pieces. */
+static void a_large_message_arrives_whole(void)
+{
+    struct tributary *client = live_client(live_target);
+    static struct received received;
+    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "large");
+    struct tributary_publisher *publisher = live_publisher(client, &(struct tributary_publisher_options){.producer = "heap-large"});
+    uint8_t *large = malloc(LARGE_BYTES);
+
+    live_await(&received, &received.started, 1);
+    received.check = expect_large;
+    for (uint64_t number = 1; number <= 9; number++) {
+        for (size_t i = 0; i < LARGE_BYTES; i++)
+            large[i] = large_byte(number, i);
+        CHECK(tributary_publish(publisher, &(struct tributary_event){.data = {large, LARGE_BYTES}}) == TRIBUTARY_OK);
+    }
+    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
+    live_await(&received, &received.events, 9);
+    tributary_subscriber_free(subscriber);
+    tributary_publisher_free(publisher);
+    tributary_free(client);
+    free(large);
+}
+
 static uint64_t counted;
 
 static void count_producer(void *ctx, const struct tributary_producer *producer)
@@ -328,6 +368,7 @@ int main(int argc, char **argv)
         {"a_lost_call_loses_nothing", a_lost_call_loses_nothing},
         {"a_silent_stream_is_lost_after_three_heartbeats", a_silent_stream_is_lost_after_three_heartbeats},
         {"a_cancel_from_a_callback_is_the_last_word", a_cancel_from_a_callback_is_the_last_word},
+        {"a_large_message_arrives_whole", a_large_message_arrives_whole},
         {"many_threads_may_share_a_publisher", many_threads_may_share_a_publisher},
         {"many_threads_may_wait_for_room", many_threads_may_wait_for_room},
         {"who_waits_hears_that_the_publisher_failed", who_waits_hears_that_the_publisher_failed},
