@@ -67,13 +67,15 @@ struct tributary_session {
     /* Client thread only. */
     enum session_state state;
     struct stream stream;
-    struct timer retry;  /* PAUSED: the next attempt. OPENING: how long to wait for a beginning. LEAVING: for the end. */
+    struct timer
+        retry; /* PAUSED: the next attempt. OPENING: how long to wait for a beginning. LEAVING: for what waits, then for the end. */
     struct timer linger; /* also for stops whose deadline is near */
     struct list sent;    /* not confirmed on this stream */
     uint32_t attempt;
     uint64_t message_number; /* the last one sent on this stream, hello included */
     bool said_hello;         /* hello left: there is a connection */
     bool half_closed;
+    bool cut;       /* LEAVING: the time for what waits is over */
     bool finishing; /* we want to end, as against: the server wants us to */
     enum session_closing closing;
     struct tributary_status last; /* how the stream ended */

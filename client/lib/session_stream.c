@@ -263,6 +263,27 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
         end(session);
 }
 
+/* Under the lock. */
+static void clear_lanes(struct tributary_session *session)
+{
+    list_each(node, safe, &session->lanes)
+        lane_clear(session, container_of(node, struct lane, link));
+}
+
+/* The time for what waits is over, such as where an activation is paused: only the status may still come. Where the server wants us to
+ * leave, it knows its own deadline, and shared events wait for the next registration. */
+static void cut(struct tributary_session *session)
+{
+    session->cut = true;
+    if (session->finishing) {
+        pthread_mutex_lock(&session->lock);
+        clear_lanes(session);
+        pthread_mutex_unlock(&session->lock);
+    }
+    client_timer(session->client, &session->retry, clock_mono_ns() + GOODBYE_NS);
+    session_pump(session);
+}
+
 static void on_retry(struct timer *timer)
 {
     struct tributary_session *session = container_of(timer, struct tributary_session, retry);
@@ -273,6 +294,8 @@ static void on_retry(struct timer *timer)
     } else if (session->state == SESSION_OPENING) {
         stream_cancel(&session->stream, TRIBUTARY_UNAVAILABLE,
                       session->said_hello ? "the server did not welcome the session in time" : "the server cannot be reached");
+    } else if (session->state == SESSION_LEAVING && !session->cut) {
+        cut(session);
     } else {
         stream_cancel(&session->stream, TRIBUTARY_DEADLINE_EXCEEDED, "the registration did not end in time");
     }
@@ -298,7 +321,8 @@ void session_close_gently(struct tributary_session *session, int64_t patience_ns
 {
     if (session->state == SESSION_LIVE)
         move(session, SESSION_LEAVING);
-    client_timer(session->client, &session->retry, until_ns(MAX_OF(patience_ns, 0) + GOODBYE_NS));
+    session->cut = false;
+    client_timer(session->client, &session->retry, until_ns(MAX_OF(patience_ns, 0)));
     session_pump(session);
 }
 
@@ -313,10 +337,8 @@ static void finish(struct tributary_session *session, int64_t drain_ns)
     session->finishing = true;
     pthread_mutex_lock(&session->lock);
     session->sealed = TRIBUTARY_CANCELLED;
-    list_each(node, safe, &session->lanes) {
-        if (drain_ns < 0)
-            lane_clear(session, container_of(node, struct lane, link));
-    }
+    if (drain_ns < 0)
+        clear_lanes(session);
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     session_close_gently(session, drain_ns == 0 ? DRAIN_DEFAULT_NS : MIN_OF(MAX_OF(drain_ns, 0), 86400 * NS_PER_S));

@@ -204,6 +204,16 @@ def scene_pause(inbox, context, count):
     expect(inbox.next() is None, "nothing after the end")
 
 
+def scene_stuck(inbox, context, count):
+    """Paused and never resumed: what waits is given up in time, and the end comes by itself."""
+    yield start(1)
+    inbox.next()
+    yield command(pause=R.Pause(activation=1))
+    yield confirm(2)
+    message = inbox.next()
+    expect(message is None, "nothing more of a paused activation: %s" % message)
+
+
 def scene_full(inbox, context, count):
     """Paused from the beginning: the client's queue must fill; room comes with the first confirmation."""
     yield publisher_pb2.RegisterResponse(commands=[

@@ -334,6 +334,34 @@ static void a_paused_activation_waits_and_others_go_on(void)
     tributary_free(client);
 }
 
+/* Once with events that wait, once with its end behind them: the server never takes either. */
+static void a_paused_activation_does_not_hold_the_end_up(void)
+{
+    struct tributary *client = client_new();
+
+    for (int ended = 0; ended < 2; ended++) {
+        struct told told = {.when_started = say_the_first};
+        const struct tributary_session_options options = {
+            .name = "stuck", .mode = TRIBUTARY_MODE_PER_CONSUMER, .batch_events = 1, .linger_ns = TRIBUTARY_NONE};
+        struct tributary_session *session = open_session(client, &told, &options);
+        const int64_t drain_ns = 300 * NS_PER_MS;
+        int64_t began_ns = 0;
+
+        await(&told, &told.paused, 1);
+        for (int i = 1; i < 10; i++)
+            CHECK(emit(session, 1, i) == TRIBUTARY_OK);
+        if (ended != 0)
+            CHECK(tributary_session_end(session, 1, TRIBUTARY_OK, NULL) == TRIBUTARY_OK);
+        began_ns = clock_mono_ns();
+        tributary_session_finish(session, drain_ns);
+        expect_end(session, TRIBUTARY_OK);
+        CHECK(clock_mono_ns() - began_ns >= drain_ns && clock_mono_ns() - began_ns < drain_ns + 3 * NS_PER_S);
+        expect_sums(session, 10, 1, 9);
+        tributary_session_free(session);
+    }
+    tributary_free(client);
+}
+
 static void a_full_queue_says_so_and_when_there_is_room(void)
 {
     struct tributary *client = client_new();
@@ -624,6 +652,7 @@ int main(int argc, char **argv)
         TEST(nothing_is_lost_while_the_server_goes_away),
         TEST(who_is_refused_for_a_while_comes_back_unless_told_not_to),
         TEST(a_paused_activation_waits_and_others_go_on),
+        TEST(a_paused_activation_does_not_hold_the_end_up),
         TEST(a_full_queue_says_so_and_when_there_is_room),
         TEST(a_blocking_emit_is_released_by_the_end_of_its_activation),
         TEST(a_stop_cuts_at_once_or_leaves_time_to_end),
