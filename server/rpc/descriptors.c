@@ -77,7 +77,7 @@ static bool well_formed(struct bytes message)
 {
     const uint8_t *at = message.at;
     const uint8_t *end = message.at + message.size;
-    struct field field;
+    struct field field = {0};
 
     while (at < end) {
         if (field_read(&at, end, &field))
@@ -89,7 +89,7 @@ static bool well_formed(struct bytes message)
 static struct bytes text_field(struct bytes message, uint32_t number)
 {
     const uint8_t *at = message.at;
-    struct field field;
+    struct field field = {0};
 
     return next(&at, message.at + message.size, number, &field) ? field.bytes : (struct bytes){0};
 }
@@ -154,7 +154,7 @@ static enum err declare_leaves(struct walk *walk, struct bytes holder, uint32_t 
     size_t size = walk->path.size;
     const uint8_t *at = holder.at;
     enum err err = ERR_OK;
-    struct field field;
+    struct field field = {0};
 
     while (!err && next(&at, holder.at + holder.size, number, &field)) {
         err = declare(walk, field.bytes, false);
@@ -187,7 +187,7 @@ static enum err declare_message(struct walk *walk, struct bytes declared, unsign
 {
     size_t size = walk->path.size;
     const uint8_t *at = declared.at;
-    struct field field;
+    struct field field = {0};
     enum err err = levels > 0 ? declare(walk, declared, true) : ERR_INVALID;
 
     if (!err)
@@ -211,7 +211,7 @@ static enum err declare_file(struct descriptors *descriptors, size_t file)
     struct bytes package = text_field(proto, FILE_PACKAGE);
     const uint8_t *at = proto.at;
     enum err err = package.size > 0 ? path_add(&walk.path, package) : ERR_OK;
-    struct field field;
+    struct field field = {0};
 
     while (!err && next(&at, proto.at + proto.size, 0, &field)) {
         if (field.number == FILE_MESSAGE)
@@ -227,7 +227,7 @@ static enum err declare_file(struct descriptors *descriptors, size_t file)
 static size_t count_fields(struct bytes message, uint32_t number)
 {
     const uint8_t *at = message.at;
-    struct field field;
+    struct field field = {0};
     size_t count = 0;
 
     while (next(&at, message.at + message.size, number, &field))
@@ -240,7 +240,7 @@ static enum err find_needs(struct descriptors *descriptors, size_t number)
 {
     struct file *file = &descriptors->files[number];
     const uint8_t *at = file->proto.at;
-    struct field field;
+    struct field field = {0};
     size_t need;
 
     file->needs = calloc(number + 1, sizeof *file->needs);
@@ -260,7 +260,7 @@ static enum err fill(struct descriptors *descriptors, struct bytes set)
 {
     const uint8_t *at = set.at;
     enum err err = well_formed(set) ? ERR_OK : ERR_INVALID;
-    struct field field;
+    struct field field = {0};
 
     descriptors->files = calloc(count_fields(set, SET_FILE) + 1, sizeof *descriptors->files);
     if (!descriptors->files)
