@@ -47,7 +47,7 @@ struct call {
     struct wire_timer status_limit;
     struct fault fault; /* what the status says */
     int64_t deadline_ns;
-    int fd; /* of the connection, which the core owns; -1: not known */
+    int fd; /* of the TCP connection, which the core owns; -1: not known, or of another kind */
     char peer[96];
 };
 
@@ -170,6 +170,8 @@ static void name_peer(struct call *call)
         wire_thread_peer(call->thread, call->fd, call->peer, sizeof(call->peer));
     else
         snprintf(call->peer, sizeof(call->peer), "%s", said ? said : "");
+    if (strncmp(call->peer, "unix:", 5) == 0)
+        call->fd = -1;
     gpr_free(said);
 }
 
@@ -309,7 +311,9 @@ bool call_send(struct call *call, struct buf *bytes)
     return sent;
 }
 
-/* The connection may be lost and its descriptor another's before the call hears of it: then this is an answer about nothing. */
+/* Local sockets are not asked: theirs is a small buffer, emptied many times in the millisecond after which it could be asked again.
+ *
+ * The connection may be lost and its descriptor another's before the call hears of it: then this is an answer about nothing. */
 size_t call_room(const struct call *call, size_t *unread_out)
 {
     int unread = 0, buffer = 0;
