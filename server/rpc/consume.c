@@ -30,7 +30,7 @@ struct consume {
     struct task task;
     struct filter *filter;
     int64_t drain_ns;
-    struct fault fault;
+    bool too_late; /* for the selection: the stream was ending */
 };
 
 typedef void step(struct consume *consume, const Tributary__V1__ConsumeRequest *request);
@@ -72,12 +72,15 @@ static void on_back(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
     struct call *call = consume->subscriber.call;
+    struct fault fault;
 
     consume->away = false;
     filter_free(consume->filter);
     consume->filter = NULL;
-    if (consume->fault.reason && call_alive(call))
-        answer(consume, &consume->fault);
+    if (consume->too_late && call_alive(call)) {
+        fault_set(&fault, FAULT_DRAINING, "select", "the stream is ending");
+        answer(consume, &fault);
+    }
     read_next(consume);
     call_drop(call);
 }
@@ -96,7 +99,7 @@ static void select_on_loop(struct task *task)
     if (hub_select(consume->subscriber.subscription, consume->filter) > 0)
         consume->filter = NULL;
     else
-        fault_set(&consume->fault, FAULT_DRAINING, "select", "the stream is ending");
+        consume->too_late = true;
     come_back(consume);
 }
 
@@ -105,10 +108,11 @@ static void drain_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
     const char *id = consume->subscriber.facts.id;
+    struct fault unsaid;
 
     if (hub_finish(consume->subscriber.rpc->hub, (struct bytes){(const uint8_t *)id, strlen(id)}, CLOSING_FINISHED, consume->drain_ns,
-                   &consume->fault))
-        consume->fault.reason = FAULT_NONE; /* it has ended by itself meanwhile */
+                   &unsaid))
+        unsaid.reason = FAULT_NONE; /* it has ended by itself meanwhile */
     come_back(consume);
 }
 
@@ -116,7 +120,7 @@ static void go_to_loop(struct consume *consume, void (*run)(struct task *task))
 {
     if (consume->subscriber.state != SUBSCRIBER_LIVE)
         return;
-    consume->fault = (struct fault){0};
+    consume->too_late = false;
     consume->away = true;
     call_hold(consume->subscriber.call);
     consume->task.run = run;

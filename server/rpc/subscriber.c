@@ -183,8 +183,8 @@ static void on_cut(struct task *task)
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
     deliver_stop(subscriber->deliver);
-    call_finish(subscriber->call, &subscriber->cut);
-    begin_end(subscriber, subscriber->cut.reason);
+    call_finish(subscriber->call, &subscriber->fault);
+    begin_end(subscriber, subscriber->fault.reason);
 }
 
 /* Loop. */
@@ -192,7 +192,7 @@ static void cut(void *ctx, const struct fault *fault)
 {
     struct subscriber *subscriber = ctx;
 
-    subscriber->cut = *fault;
+    subscriber->fault = *fault;
     subscriber->cut_notice.run = on_cut;
     wire_post(call_thread(subscriber->call), &subscriber->cut_notice);
 }

@@ -25,7 +25,7 @@ struct subscriber {
     struct deliver *deliver;
     struct subscription *subscription;
     struct subscription_facts facts;
-    struct fault fault; /* why it was refused */
+    struct fault fault; /* why it was refused; of one that was not: why the loop cut it, for the notice below */
     struct task task;
     void (*begun)(struct subscriber *subscriber); /* it is LIVE, its Started is on the way; NULL: nobody asks */
     const char *within;                           /* where the request lies in its message, such as "init."; NULL: it is the message */
@@ -33,7 +33,6 @@ struct subscriber {
     struct task closing_notice, cut_notice;
     enum closing closing; /* the loop's until its notice has landed; so are those below */
     int64_t closing_deadline_ns;
-    struct fault cut;
     bool told_why; /* the closing notice has landed */
     uint64_t told_delivered, told_lost;
 };

@@ -11,6 +11,9 @@
 /* Events of an entry below this are cheaper copied than referenced. */
 #define COPY_BELOW_BYTES 1024
 
+/* What is told of hundreds of producers at once takes room that each consumer would keep for the next time. */
+#define NOTES_KEPT_BYTES 256
+
 /* Entries [begin, end) of a take that become one run. */
 struct run {
     uint32_t begin, end;
@@ -131,7 +134,7 @@ bool batch_send(struct call *call, struct buf *notes, const struct take *take)
     }
     layout.staging = grpc_slice_malloc_large(size);
     stage(&layout, notes->at, notes->size);
-    buf_clear(notes);
+    buf_rest(notes, NOTES_KEPT_BYTES);
     for (uint32_t i = 0; i < take->count;) {
         struct run run = run_at(take, i);
         lay_run(&layout, take, &run);

@@ -45,7 +45,9 @@ struct call {
     grpc_byte_buffer *received;
     struct wire_op closed, read, sent, status;
     struct wire_timer status_limit;
-    struct fault fault; /* what the status says */
+    /* What the status says, once it is under way. */
+    enum fault_reason reason;
+    char *said; /* NULL: no more than the reason's own text */
     int64_t deadline_ns;
     int fd; /* of the TCP connection, which the core owns; -1: not known, or of another kind */
     char peer[96];
@@ -79,6 +81,7 @@ static void unpin(struct call *call)
     list_remove(&call->live);
     grpc_call_unref(call->core);
     count_add(COUNT_LIVE_CALLS, -1);
+    free(call->said);
     free(call);
 }
 
@@ -141,13 +144,29 @@ static void on_status(struct wire_op *op, bool ok)
     unpin(call);
 }
 
+static void cut(struct call *call, enum fault_reason reason, const char *text)
+{
+    move(call, CUT);
+    if (reason)
+        grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(reason), text, NULL);
+    else /* an OK would reach the peer, and ahead of messages that it did not read */
+        grpc_call_cancel_with_status(call->core, GRPC_STATUS_CANCELLED, "the status was not read", NULL);
+}
+
+/* Its owner said goodbye already. */
+static void cut_finishing(struct call *call, enum fault_reason reason, const char *text)
+{
+    call->told_lost = true;
+    cut(call, reason, text);
+}
+
 static void on_status_limit(struct wire_timer *timer, int64_t now_ns)
 {
     struct call *call = container_of(timer, struct call, status_limit);
 
     (void)now_ns;
     if (call->state == FINISHING)
-        call_cut(call, &call->fault);
+        cut_finishing(call, call->reason, call->said ? call->said : fault_text(call->reason));
 }
 
 /* INT64_MAX: none, or so far away that nobody will see it. */
@@ -351,7 +370,8 @@ static void finish(struct call *call, const struct fault *fault, grpc_byte_buffe
                                                               .status_details = &message,
                                                               .trailing_metadata_count = details.size > 0 ? 1 : 0,
                                                               .trailing_metadata = &trailer}};
-    call->fault = *fault;
+    call->reason = fault->reason;
+    call->said = length > 0 ? strdup(text) : NULL;
     move(call, FINISHING);
     start(call, ops, count, &call->status);
     wire_timer_set(call->thread, &call->status_limit, clock_mono_ns() + STATUS_MOST_NS);
@@ -386,12 +406,9 @@ void call_cut(struct call *call, const struct fault *fault)
 
     if (call->state != OPEN && call->state != FINISHING)
         return;
-    if (call->state == FINISHING)
-        call->told_lost = true; /* its owner said goodbye already */
-    move(call, CUT);
     fault_message(fault, text, sizeof(text));
-    if (fault->reason)
-        grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(fault->reason), text, NULL);
-    else /* an OK would reach the peer, and ahead of messages that it did not read */
-        grpc_call_cancel_with_status(call->core, GRPC_STATUS_CANCELLED, "the status was not read", NULL);
+    if (call->state == FINISHING)
+        cut_finishing(call, fault->reason, text);
+    else
+        cut(call, fault->reason, text);
 }

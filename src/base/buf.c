@@ -43,6 +43,13 @@ void buf_clear(struct buf *buf)
     buf->broken = false;
 }
 
+void buf_rest(struct buf *buf, size_t kept)
+{
+    if (buf->room > kept)
+        buf_fini(buf);
+    buf_clear(buf);
+}
+
 uint8_t *buf_extend(struct buf *buf, size_t size)
 {
     uint8_t *at;

@@ -20,7 +20,8 @@ static inline void buf_fini_owned(struct buf *buf) /* for OWNED(buf_fini) on a s
 {
     buf_fini(buf);
 }
-void buf_clear(struct buf *buf); /* keeps the memory */
+void buf_clear(struct buf *buf);             /* keeps the memory */
+void buf_rest(struct buf *buf, size_t kept); /* the same, but no more than `kept` bytes of it */
 
 /* `size` bytes to be written by the caller, already counted; NULL when memory ran out. Valid until the next write. */
 uint8_t *buf_extend(struct buf *buf, size_t size);

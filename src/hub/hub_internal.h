@@ -92,13 +92,13 @@ struct subscription {
     uint32_t held; /* above 0: whoever holds it calls subscription_settle() later */
     uint32_t revision;
     struct timer deadline;
-    bool draining;        /* the port was told */
-    enum closing closing; /* why; 0: not so far */
-    struct fault fault;   /* what a hard end will say, where more than its reason is known */
+    bool draining;             /* the port was told */
+    enum closing closing;      /* why; 0: not so far */
+    const struct fault *fault; /* what a hard end that comes now says, where more than its reason is known */
     int64_t started_wall_ns;
     char id_text[32];
-    char peer[PEER_ROOM];
-    struct bytes request, name; /* in `texts` */
+    const char *peer; /* in `texts`, as the following */
+    struct bytes request, name;
     uint8_t texts[];
 };
 

@@ -115,10 +115,13 @@ void subscription_settle(struct subscription *subscription)
 static void cut(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
-    struct fault fault = subscription->fault;
+    struct fault fault;
 
-    if (fault.reason == FAULT_NONE)
+    if (subscription->fault)
+        fault = *subscription->fault;
+    else
         fault_set(&fault, subscription->ctx.why, NULL, NULL);
+    subscription->fault = NULL;
     timer_stop(&subscription->deadline);
     outlets_detach(subscription);
     subscription->port->cut(subscription->port_ctx, &fault);
@@ -166,7 +169,8 @@ static struct bytes copy_text(uint8_t *at, struct bytes text)
 /* Without a filter yet, and not yet known to the hub. NULL: out of memory. */
 static struct subscription *subscription_new(struct hub *hub, const struct subscription_wish *wish)
 {
-    struct subscription *subscription = calloc(1, sizeof(*subscription) + wish->name.size + wish->request.size);
+    const struct bytes peer = {(const uint8_t *)wish->peer, wish->peer ? strnlen(wish->peer, PEER_ROOM - 1) : 0};
+    struct subscription *subscription = calloc(1, sizeof(*subscription) + wish->name.size + wish->request.size + peer.size + 1);
 
     if (!subscription)
         return NULL;
@@ -188,9 +192,9 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     /* An epoch rises within the process and from one process to the next, so ids sort by their beginning. */
     snprintf(subscription->id_text, sizeof(subscription->id_text), "s%016" PRIx64, clock_epoch_ns());
     subscription->id.key = (struct bytes){(const uint8_t *)subscription->id_text, strlen(subscription->id_text)};
-    peer_copy(subscription->peer, wish->peer);
     subscription->name = copy_text(subscription->texts, wish->name);
     subscription->request = copy_text(subscription->texts + wish->name.size, wish->request);
+    subscription->peer = (const char *)copy_text(subscription->texts + wish->name.size + wish->request.size, peer).at;
     ctx_init(&subscription->ctx, &hub->ctx, &ctx_port, wish->deadline_ns > 0 ? wish->deadline_ns : INT64_MAX);
     return subscription;
 }
@@ -312,12 +316,16 @@ enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes 
 {
     struct subscription *subscription = subscription_find(hub, id, fault);
     char quoted[sizeof(fault->bound)] = "";
+    struct fault said;
 
     if (!subscription)
         return FAULT_SUBSCRIPTION_NOT_FOUND;
     if (reason.size > 0)
         quote_bytes(reason, reason.size, quoted, sizeof(quoted));
-    fault_set(&subscription->fault, FAULT_KICKED, NULL, quoted);
-    ctx_cancel(&subscription->ctx, FAULT_KICKED);
+    if (subscription->ctx.state == CTX_CANCELLED)
+        return FAULT_NONE;
+    fault_set(&said, FAULT_KICKED, NULL, quoted);
+    subscription->fault = &said;
+    ctx_cancel(&subscription->ctx, FAULT_KICKED); /* it may be gone after this */
     return FAULT_NONE;
 }

@@ -82,6 +82,28 @@ Test(buf, clearing_keeps_the_memory)
     buf_fini(&buf);
 }
 
+Test(buf, at_rest_it_keeps_no_more_than_it_is_told)
+{
+    struct buf buf = {0};
+    uint8_t *at;
+
+    buf_text(&buf, "little");
+    at = buf.at;
+    buf_rest(&buf, 100);
+    buf_text(&buf, "again");
+    cr_assert_eq(buf.at, at);
+    cr_assert_not_null(buf_extend(&buf, 200));
+    buf_rest(&buf, 100);
+    cr_assert_null(buf.at);
+    cr_assert_eq(buf.size + buf.room, 0u);
+    cr_assert_null(buf_extend(&buf, SIZE_MAX));
+    buf_rest(&buf, 100);
+    cr_assert_not(buf.broken);
+    buf_text(&buf, "again");
+    cr_assert_eq(buf.size, 5u);
+    buf_fini(&buf);
+}
+
 Test(buf, a_failed_growth_breaks_it_until_cleared)
 {
     struct buf buf = {0};
