@@ -133,8 +133,10 @@ MUST_CHECK enum err chan_put(struct chan *chan, struct feed *feed, struct chunk 
  * earlier. Any thread; nothing where it has nothing here. stall->over() follows as ever. */
 void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stall);
 
-/* Says that everything of the feed up to `sequence` was put, or filtered out before. After the puts; the putter's order. */
-void feed_routed(struct feed *feed, uint64_t sequence);
+/* From now on everything of the feed up to *routed was put, or filtered out before: whoever puts writes it (release) after the puts. So a
+ * feed for which nothing is left to put costs its putter nothing. It is read until another one, or NULL, is given: then what it said last
+ * holds. The putter's order. */
+void feed_follow(struct feed *feed, const _Atomic uint64_t *routed);
 
 /* Accounts for events that this consumer missed before it came (a resume gap): reported, never part of the sums. */
 void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);

@@ -71,14 +71,14 @@ struct feed {
     struct source *source;
     struct feed_pace pace;
     bool paced;
-    /* Under the channel's lock. `routed` is written by the putter alone, who may therefore read it without. */
-    uint32_t refs; /* the opener, each entry, each entry in flight, losses to tell */
-    uint64_t routed;
-    uint64_t told; /* the last position told */
+    /* Under the channel's lock. */
+    uint32_t refs;                   /* the opener, each entry, each entry in flight, losses to tell */
+    uint64_t routed;                 /* up to here everything was put or filtered out, */
+    const _Atomic uint64_t *follows; /* and up to what stands there, as its putter says; NULL: it says nothing */
+    uint64_t told;                   /* the last position told */
     struct heap_node weight;
     struct list in_chan;
     struct list in_losses; /* has something untold */
-    struct list in_moved;  /* its position may have moved */
     struct list in_states; /* its state changed; once it is closed: nothing but that is left to tell */
     uint32_t state, state_told;
     bool closed, ended; /* ended: the last state was told, the opener's reference is gone */
@@ -126,7 +126,7 @@ struct chan {
     uint64_t stalled_bytes; /* and their bytes */
     struct tally accepted, delivered, waiting, flying, parked;
     struct tally dropped[LOSS_COUNT];
-    struct list feeds, losses, moved, states;
+    struct list feeds, losses, states;
     pthread_cond_t announced; /* a muted feed is not announcing any more */
     struct keys *keys;        /* with LATEST_PER_KEY */
     uint64_t due_bytes;       /* half of what was taken while somebody was parked, less what was let in for it: see chan_share() */
@@ -172,6 +172,13 @@ void feed_release(struct chan *chan, struct feed *feed);  /* the last one frees 
 void feed_pace(struct chan *chan, struct feed *feed);     /* after what it has parked changed */
 void feed_announce(struct chan *chan, struct feed *feed); /* without the lock; the feed may be gone after it */
 
+/* Everything up to here was put or filtered out. What the putter says was put before it said so; since puts take the lock, whoever holds it
+ * and reads this has seen them. */
+static inline uint64_t feed_routed(const struct feed *feed)
+{
+    return feed->follows ? MAX_OF(feed->routed, atomic_load_explicit(feed->follows, memory_order_acquire)) : feed->routed;
+}
+
 /* entry.c: see there for the sums. */
 struct entry *entry_new(struct chan *chan, const struct range *range); /* NULL: out of memory */
 void entry_free(struct chan *chan, struct entry *entry);
@@ -209,7 +216,6 @@ void chan_put_latest(struct chan *chan, const struct range *range);
 
 /* tell.c */
 void feed_lost(struct chan *chan, const struct range *range, enum loss reason);
-void feed_moved(struct chan *chan, struct feed *feed);
 void feed_changed(struct chan *chan, struct feed *feed); /* its state, or what a closed feed still had to give */
 bool chan_at_line(struct chan *chan);                    /* a line was passed for which no take has ended yet */
 

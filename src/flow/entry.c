@@ -147,7 +147,6 @@ void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum los
     tally_sub(&chan->waiting, events, range_bytes(&range));
     tally_sub(&range.feed->waiting, events, range_bytes(&range));
     chan_count_dropped(chan, &range, reason);
-    feed_moved(chan, range.feed);
     if (entry->range.first < entry->range.last)
         return;
     list_remove(&entry->in_chan);
@@ -192,7 +191,6 @@ static void step_out(struct chan *chan, struct entry *entry)
         chan->stall_until_ns = INT64_MAX;
     stall_less(chan, entry->stall);
     entry->stall = NULL;
-    feed_moved(chan, feed);
     feed_pace(chan, feed);
 }
 

@@ -14,7 +14,6 @@ void feed_free(struct chan *chan, struct feed *feed)
 {
     list_remove(&feed->in_chan);
     list_remove(&feed->in_losses);
-    list_remove(&feed->in_moved);
     list_remove(&feed->in_states);
     heap_remove(&chan->heaviest, &feed->weight);
     source_release(feed->source);
@@ -74,7 +73,6 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
     feed->refs = 1;
     list_init(&feed->in_chan);
     list_init(&feed->in_losses);
-    list_init(&feed->in_moved);
     list_init(&feed->in_states);
     feed->state = state;
     feed->state_told = STATE_NONE;
@@ -140,14 +138,12 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
     chan_leave(chan);
 }
 
-void feed_routed(struct feed *feed, uint64_t sequence)
+void feed_follow(struct feed *feed, const _Atomic uint64_t *routed)
 {
     SCRATCH struct after after;
 
-    if (sequence <= feed->routed)
-        return;
     chan_enter(feed->chan, &after);
-    feed->routed = sequence;
-    feed_moved(feed->chan, feed);
+    feed->routed = feed_routed(feed);
+    feed->follows = routed;
     chan_leave(feed->chan);
 }

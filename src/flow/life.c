@@ -197,7 +197,6 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_watch 
     list_init(&chan->parked_entries);
     list_init(&chan->feeds);
     list_init(&chan->losses);
-    list_init(&chan->moved);
     list_init(&chan->states);
     count_add(COUNT_LIVE_CHANNELS, 1);
     return chan;

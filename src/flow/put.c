@@ -153,7 +153,6 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
         chan_expire(chan);
     range.line = chan->line;
     feed->routed = MAX_OF(feed->routed, chunk->first_sequence + last - 1);
-    feed_moved(chan, feed);
     err = take_in(chan, &range, stall);
     if (chan->latched || !list_empty(&chan->parked_entries))
         chan_settle(chan);

@@ -42,7 +42,6 @@ static void board(struct chan *chan, struct entry *entry, uint32_t count, struct
     tally_sub(&range.feed->waiting, count, bytes);
     tally_add(&chan->flying, count, bytes);
     tally_add(&range.feed->flying, count, bytes);
-    feed_moved(chan, range.feed);
     if (!list_empty(&range.feed->in_losses)) {
         /* Its loss may not come later than its events: to the front. */
         list_remove(&range.feed->in_losses);

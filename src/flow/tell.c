@@ -71,12 +71,6 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
     chan_leave(chan);
 }
 
-void feed_moved(struct chan *chan, struct feed *feed)
-{
-    if (list_empty(&feed->in_moved))
-        list_append(&chan->moved, &feed->in_moved);
-}
-
 static bool has_more(const struct feed *feed)
 {
     return !list_empty(&feed->waiting_entries) || !list_empty(&feed->parked_entries) || !list_empty(&feed->in_losses);
@@ -133,7 +127,6 @@ uint32_t chan_losses(struct chan *chan, uint32_t most, void (*each)(void *ctx, c
                 told += tell(feed, record(feed, at), each, ctx);
             left |= record(feed, at) && !is_told(record(feed, at));
         }
-        feed_moved(chan, feed);
         if (left)
             break;
         list_remove(&feed->in_losses);
@@ -155,13 +148,13 @@ static uint64_t before(struct list *node)
 static uint64_t position(struct feed *feed)
 {
     struct list *oldest = list_first(&feed->waiting_entries);
-    uint64_t sequence = feed->routed;
+    uint64_t sequence = feed_routed(feed);
 
     if (!oldest)
         oldest = list_first(&feed->parked_entries);
     if (oldest)
         sequence = before(oldest);
-    for (uint32_t i = 0; i < LOSS_COUNT; i++) {
+    for (uint32_t i = 0; i < LOSS_COUNT && !list_empty(&feed->in_losses); i++) {
         const struct untold *untold = record(feed, i);
 
         if (untold && !is_told(untold) && untold->first_sequence > 0)
@@ -173,25 +166,23 @@ static uint64_t position(struct feed *feed)
 uint32_t chan_positions(struct chan *chan, bool all, uint32_t most, void (*each)(void *ctx, const struct source *source, uint64_t sequence),
                         void *ctx)
 {
-    struct list *head = all ? &chan->feeds : &chan->moved;
+    struct list *head = &chan->feeds;
     SCRATCH struct after after;
     uint32_t told = 0;
 
     chan_enter(chan, &after);
     list_each(node, safe, head) {
-        struct feed *feed = all ? container_of(node, struct feed, in_chan) : container_of(node, struct feed, in_moved);
-        uint64_t sequence;
+        struct feed *feed = container_of(node, struct feed, in_chan);
+        uint64_t sequence = MAX_OF(position(feed), feed->told);
 
+        if (sequence == 0 || (!all && sequence == feed->told))
+            continue;
         if (told == most) {
             /* The ring begins here next time. */
             list_remove(head);
             list_append(node, head);
             break;
         }
-        sequence = MAX_OF(position(feed), feed->told);
-        list_remove(&feed->in_moved);
-        if (sequence == 0 || (!all && sequence == feed->told))
-            continue;
         feed->told = sequence;
         each(ctx, feed->source, sequence);
         told++;

@@ -40,6 +40,7 @@ struct inlet {
     struct outlet **outlets; /* `first` until more than one is there */
     struct outlet *first[1];
     uint64_t last_sequence;
+    _Atomic uint64_t routed; /* up to here everything was put; channels read it */
     struct tally published;
     int64_t last_event_wall_ns;
     struct history *history; /* NULL: none is kept */

@@ -21,9 +21,8 @@ static uint32_t route(struct inlet *inlet, struct chunk *chunk, struct stall *st
 
         if (outlet->part.answer == FILTER_ALL)
             matched += chan_put(outlet->chan, outlet->feed, chunk, 0, chunk->count, stall) != ERR_CLOSED;
-        else
-            feed_routed(outlet->feed, inlet->last_sequence);
     }
+    atomic_store_explicit(&inlet->routed, inlet->last_sequence, memory_order_release);
     return matched;
 }
 
@@ -213,7 +212,7 @@ void outlet_place(struct outlet *outlet)
     outlet->place = inlet->outlet_count;
     inlet->outlets[inlet->outlet_count++] = outlet;
     sit(outlet);
-    feed_routed(outlet->feed, inlet->last_sequence);
+    feed_follow(outlet->feed, &inlet->routed);
 }
 
 void outlet_take_out(struct outlet *outlet)
@@ -228,6 +227,7 @@ void outlet_take_out(struct outlet *outlet)
     inlet->outlets[outlet->place] = last;
     last->place = outlet->place;
     rise(outlet);
+    feed_follow(outlet->feed, NULL);
 }
 
 struct sieve_seat *outlet_ask(struct outlet *outlet, const struct filter *filter, const struct filter_part *part, struct sieve_seat *seat)

@@ -28,6 +28,7 @@ struct putter {
     struct round *round;
     struct source *source;
     struct feed *feed;
+    _Atomic uint64_t routed; /* what the feed follows */
     struct stall stall;
     struct flag over; /* paced: may go on */
     bool paced;
@@ -190,7 +191,7 @@ static void *put_all(void *ctx)
         if (err != ERR_CLOSED)
             putter->accepted += count;
         next += count + roll(&putter->random, 2);
-        feed_routed(putter->feed, next - 1);
+        atomic_store_explicit(&putter->routed, next - 1, memory_order_release);
         chunk_release(chunk);
         if (roll(&putter->random, 8) == 0)
             draw_line(putter, (uint32_t)i + 1, next - 1);
@@ -324,6 +325,7 @@ static void begin(struct round *round, uint64_t seed)
         putter->paced = roll(&round->random, 2);
         putter->feed = feed_open(round->chan, putter->source, 1, putter->paced ? &(struct feed_pace){on_pace, putter} : NULL);
         HOLDS(round, putter->feed);
+        feed_follow(putter->feed, &putter->routed);
         flag_init(&putter->over);
     }
 }

@@ -70,6 +70,7 @@ void rig_open_paced(struct rig *rig, const struct chan_limits *limits, uint32_t 
         rig->pacers[i] = (struct rig_pacer){.rig = rig, .name = rig->sources[i]->name};
         rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1, i < shared ? NULL : &(struct feed_pace){pace, &rig->pacers[i]});
         cr_assert(rig->feeds[i]);
+        feed_follow(rig->feeds[i], &rig->routed[i]);
         rig->next[i] = 1;
     }
     cr_assert_eq(chan_states(rig->chan, UINT32_MAX, NULL, NULL), feeds, "a feed's first state is a change");

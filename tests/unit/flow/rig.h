@@ -16,8 +16,9 @@ struct rig_pacer { /* of a paced feed */
 struct rig {
     struct chan *chan;
     struct source *sources[RIG_FEEDS];
-    struct feed *feeds[RIG_FEEDS]; /* NULL: closed */
-    uint64_t next[RIG_FEEDS];      /* the next sequence */
+    struct feed *feeds[RIG_FEEDS];      /* NULL: closed */
+    uint64_t next[RIG_FEEDS];           /* the next sequence */
+    _Atomic uint64_t routed[RIG_FEEDS]; /* what the feeds follow */
     uint32_t count;
     int64_t observed_ns; /* of chunks to come; at first now */
     struct take take;

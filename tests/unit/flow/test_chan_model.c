@@ -34,6 +34,7 @@ struct trial {
     struct feed *feeds[MODEL_FEEDS];
     struct source *sources[MODEL_FEEDS];
     uint64_t next[MODEL_FEEDS];
+    _Atomic uint64_t routed[MODEL_FEEDS];
     uint32_t feed_count;
     struct waiter waiters[PUTS_MOST];
     struct pacer pacers[MODEL_FEEDS];
@@ -210,7 +211,7 @@ static void put(struct trial *trial)
     if (roll(trial, 2)) {
         /* What was left out of the chunk's end, and perhaps more, was filtered out. */
         trial->next[feed] += roll(trial, 3);
-        feed_routed(trial->feeds[feed], trial->next[feed] - 1);
+        trial->routed[feed] = trial->next[feed] - 1;
         trial->model.feeds[feed].routed = trial->next[feed] - 1;
     }
 }
@@ -408,6 +409,7 @@ static void begin(struct trial *trial, uint64_t seed)
         trial->model.feeds[i].paced = roll(trial, 2);
         trial->feeds[i] =
             feed_open(trial->chan, trial->sources[i], 1, trial->model.feeds[i].paced ? &(struct feed_pace){pace, &trial->pacers[i]} : NULL);
+        feed_follow(trial->feeds[i], &trial->routed[i]);
         trial->model.feeds[i].state = 1;
         trial->next[i] = 1;
     }

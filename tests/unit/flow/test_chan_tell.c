@@ -105,17 +105,34 @@ Test(chan_tell, a_position_passes_over_what_was_filtered_out)
     struct rig rig;
 
     rig_open(&rig, &oldest, 1);
-    feed_routed(rig.feeds[0], 9);
+    rig.routed[0] = 9;
     cr_assert_str_eq(rig_positions(&rig, false, 9), "a=9");
-    feed_routed(rig.feeds[0], 9);
+    rig.routed[0] = 9;
     cr_assert_str_eq(rig_positions(&rig, false, 9), "");
     rig.next[0] = 15;
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
     cr_assert_str_eq(rig_positions(&rig, false, 9), "a=14", "they would have come before it");
-    feed_routed(rig.feeds[0], 20);
+    rig.routed[0] = 20;
     cr_assert_str_eq(rig_positions(&rig, false, 9), "", "16 waits");
     rig_deliver(&rig, 9);
     cr_assert_str_eq(rig_positions(&rig, false, 9), "a=20");
+    rig_close(&rig);
+}
+
+Test(chan_tell, a_position_stays_where_it_was_when_it_follows_nothing_more)
+{
+    _Atomic uint64_t other = 30;
+    struct rig rig;
+
+    rig_open(&rig, &oldest, 1);
+    rig.routed[0] = 9;
+    feed_follow(rig.feeds[0], NULL);
+    rig.routed[0] = 12;
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=9");
+    feed_follow(rig.feeds[0], &other);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "a=30");
+    feed_follow(rig.feeds[0], &rig.routed[0]);
+    cr_assert_str_eq(rig_positions(&rig, false, 9), "", "it never goes back");
     rig_close(&rig);
 }
 
@@ -125,7 +142,7 @@ Test(chan_tell, a_position_stops_before_what_is_parked)
 
     rig_open(&rig, &block, 1);
     cr_assert_eq(rig_put(&rig, 0, 4, 500), ERR_AGAIN);
-    feed_routed(rig.feeds[0], 10);
+    rig.routed[0] = 10;
     rig_deliver(&rig, 1);
     cr_assert_str_eq(rig_positions(&rig, false, 9), "a=1");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a2 a3");
@@ -159,11 +176,11 @@ Test(chan_tell, positions_over_the_bound_come_next_time)
 
     rig_open(&rig, &oldest, 3);
     for (uint32_t feed = 0; feed < 3; feed++)
-        feed_routed(rig.feeds[feed], feed + 1);
+        rig.routed[feed] = feed + 1;
     cr_assert_str_eq(rig_positions(&rig, false, 2), "a=1 b=2");
     cr_assert_str_eq(rig_positions(&rig, false, 2), "c=3");
-    cr_assert_str_eq(rig_positions(&rig, true, 2), "a=1 b=2");
     cr_assert_str_eq(rig_positions(&rig, true, 2), "c=3 a=1");
+    cr_assert_str_eq(rig_positions(&rig, true, 2), "b=2 c=3");
     rig_close(&rig);
 }
 

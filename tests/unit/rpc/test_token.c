@@ -27,6 +27,7 @@ static struct chan *chan_fresh(void)
 static struct chan *chan_at(unsigned count, const char *prefix)
 {
     struct chan *chan = chan_fresh();
+    _Atomic uint64_t routed;
 
     for (unsigned i = 0; i < count; i++) {
         char name[257];
@@ -36,7 +37,9 @@ static struct chan *chan_at(unsigned count, const char *prefix)
         snprintf(name, sizeof name, "%s%u", prefix, i);
         source = source_named(name, 1000 + i);
         feed = feed_open(chan, source, 3, NULL);
-        feed_routed(feed, i + 1);
+        routed = i + 1;
+        feed_follow(feed, &routed);
+        feed_follow(feed, NULL);
         source_release(source);
     }
     return chan;
