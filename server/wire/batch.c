@@ -30,12 +30,14 @@ struct layout {
 
 static uint64_t first_sequence(const struct take_entry *entry)
 {
-    return entry->chunk->first_sequence + entry->first;
+    return chunk_sequence(entry->chunk, entry->first);
 }
 
+/* Whether both are one run. Where a filter left events out, the run lists its sequences, and ends with its chunk. */
 static bool follows(const struct take_entry *before, const struct take_entry *entry)
 {
-    return entry->chunk->source == before->chunk->source && first_sequence(entry) == before->chunk->first_sequence + before->last;
+    return entry->chunk->source == before->chunk->source && !before->chunk->sequences && !entry->chunk->sequences &&
+           first_sequence(entry) == before->chunk->first_sequence + before->last;
 }
 
 static uint32_t entry_bytes(const struct take_entry *entry)
@@ -51,6 +53,10 @@ static struct run run_at(const struct take *take, uint32_t begin)
 
     run.head = (struct run_head){
         .source = first->chunk->source, .first_sequence = first_sequence(first), .observed_wall_ns = first->chunk->observed_wall_ns};
+    if (first->chunk->sequences) {
+        run.head.sequences = first->chunk->sequences + first->first;
+        run.head.count = first->last - first->first;
+    }
     do {
         run.head.events_bytes += entry_bytes(&take->entries[run.end]);
         run.end++;

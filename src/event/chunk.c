@@ -126,23 +126,61 @@ enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct 
     return ERR_OK;
 }
 
-enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out)
+/* Whose the events are and when they came: part of a chunk has it from the whole. */
+static void inherit(struct chunk *chunk, const struct chunk *from, uint32_t first)
 {
-    struct chunk *chunk;
-    uint32_t start;
-
-    CHECK(first < last && last <= from->count);
-    chunk = chunk_make(last - first, chunk_bytes(from, first, last), 0);
-    if (chunk == NULL)
-        return ERR_NO_MEMORY;
-    start = from->offsets[first];
-    for (uint32_t i = 0; i <= last - first; i++)
-        chunk->offsets[i] = from->offsets[first + i] - start;
-    memcpy((uint8_t *)chunk->at, from->at + start, chunk_bytes(from, first, last));
     chunk->source = from->source != NULL ? source_retain(from->source) : NULL;
-    chunk->first_sequence = from->first_sequence + first;
+    chunk->first_sequence = chunk_sequence(from, first);
     chunk->observed_wall_ns = from->observed_wall_ns;
     chunk->observed_mono_ns = from->observed_mono_ns;
+}
+
+struct chunk *chunk_picked(uint32_t events, uint32_t bytes)
+{
+    size_t head = sizeof(struct chunk) + ((size_t)events + 1) * sizeof(uint32_t);
+    uint32_t unaligned = (uint32_t)(-head % sizeof(uint64_t));
+    uint32_t listed = unaligned + events * (uint32_t)sizeof(uint64_t);
+    struct chunk *chunk = chunk_make(events, listed + bytes, 0);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->sequences = (const uint64_t *)(const void *)(chunk->at + unaligned);
+    chunk->at += listed;
+    chunk->count = 0;
+    chunk->offsets[0] = 0;
+    return chunk;
+}
+
+void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, uint32_t last)
+{
+    uint32_t end = chunk->offsets[chunk->count];
+
+    if (chunk->count == 0)
+        inherit(chunk, from, first);
+    memcpy((uint8_t *)chunk->at + end, from->at + from->offsets[first], chunk_bytes(from, first, last));
+    for (uint32_t i = first; i < last; i++) {
+        ((uint64_t *)(uintptr_t)chunk->sequences)[chunk->count++] = chunk_sequence(from, i);
+        chunk->offsets[chunk->count] = end + chunk_bytes(from, first, i + 1);
+    }
+}
+
+enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out)
+{
+    uint32_t bytes = chunk_bytes(from, first, last);
+    struct chunk *chunk;
+
+    CHECK(first < last && last <= from->count);
+    chunk = from->sequences != NULL && last - first > 1 ? chunk_picked(last - first, bytes) : chunk_make(last - first, bytes, 0);
+    if (chunk == NULL)
+        return ERR_NO_MEMORY;
+    if (chunk->sequences != NULL) {
+        chunk_pick(chunk, from, first, last);
+    } else {
+        for (uint32_t i = 0; i <= last - first; i++)
+            chunk->offsets[i] = from->offsets[first + i] - from->offsets[first];
+        memcpy((uint8_t *)chunk->at, from->at + from->offsets[first], bytes);
+        inherit(chunk, from, first);
+    }
     *chunk_out = chunk;
     return ERR_OK;
 }

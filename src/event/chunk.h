@@ -46,6 +46,7 @@ struct chunk {
     /* Set once, before the chunk is shared. */
     struct source *source;
     uint64_t first_sequence;
+    const uint64_t *sequences; /* where events were left out: of each that is there; NULL: they follow each other */
     int64_t observed_wall_ns;
     int64_t observed_mono_ns;
     uint32_t offsets[]; /* count + 1, from `at`: event i is [offsets[i], offsets[i + 1]), tag and length included */
@@ -63,6 +64,12 @@ MUST_CHECK enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, co
  *
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out);
+
+/* For events out of one chunk, with their sequences: a chunk with room for `events` of them (at least 1) in `bytes` bytes, which
+ * chunk_pick() fills before it is shared. NULL: memory, or the budget, is used up. */
+struct chunk *chunk_picked(uint32_t events, uint32_t bytes);
+/* Copies events [first, last) of `from` behind those that are there; they come later in it, and there is room. */
+void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, uint32_t last);
 
 /* Copies the events of a scanned message into memory of the chunk's own, closing the gaps: for messages that are not contiguous, and for
  * tests.
@@ -91,6 +98,11 @@ static inline uint32_t chunk_bytes(const struct chunk *chunk, uint32_t first, ui
 static inline struct bytes chunk_range(const struct chunk *chunk, uint32_t first, uint32_t last)
 {
     return (struct bytes){chunk->at + chunk->offsets[first], chunk_bytes(chunk, first, last)};
+}
+
+static inline uint64_t chunk_sequence(const struct chunk *chunk, uint32_t event)
+{
+    return chunk->sequences != NULL ? chunk->sequences[event] : chunk->first_sequence + event;
 }
 
 /* The process's budget for what chunks pin. 0: no limit. chunk_new() and its kin refuse beyond it. */

@@ -152,7 +152,7 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
     if (chan->limits.max_age_ns > 0)
         chan_expire(chan);
     range.line = chan->line;
-    feed->routed = MAX_OF(feed->routed, chunk->first_sequence + last - 1);
+    feed->routed = MAX_OF(feed->routed, chunk_sequence(chunk, last - 1));
     err = take_in(chan, &range, stall);
     if (chan->latched || !list_empty(&chan->parked_entries))
         chan_settle(chan);

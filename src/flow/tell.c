@@ -46,11 +46,10 @@ static void note(struct chan *chan, struct feed *feed, const struct untold *loss
 /* A consumer that is gone is told nothing. */
 void feed_lost(struct chan *chan, const struct range *range, enum loss reason)
 {
-    uint64_t base = range->chunk->first_sequence;
     struct untold loss = {.count = range->last - range->first,
                           .bytes = range_bytes(range),
-                          .first_sequence = base + range->first,
-                          .last_sequence = base + range->last - 1,
+                          .first_sequence = chunk_sequence(range->chunk, range->first),
+                          .last_sequence = chunk_sequence(range->chunk, range->last - 1),
                           .reason = reason};
 
     if (reason != LOSS_CONSUMER_GONE)
@@ -141,7 +140,7 @@ static uint64_t before(struct list *node)
 {
     const struct range *range = &container_of(node, struct entry, in_feed)->range;
 
-    return range->chunk->first_sequence + range->first - 1;
+    return chunk_sequence(range->chunk, range->first) - 1;
 }
 
 /* Up to where everything was taken, filtered out or told as lost. */

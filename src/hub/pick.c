@@ -2,7 +2,10 @@
  *
  * Event by event the sieve says who wants it. What is picked for an outlet is kept as runs of events that follow each other, in room for
  * RUNS_MOST of them all together, on the stack; where that is used up everything is put, and picking goes on. So a chunk costs
- * what is wanted of it, and outlets that want nothing cost nothing. */
+ * what is wanted of it, and outlets that want nothing cost nothing.
+ *
+ * An outlet gets its runs in few puts: large runs by reference, each by itself, and small ones that come after each other as one chunk,
+ * which holds copies of their events and lists their sequences. */
 #include "hub/inlet.h"
 
 /* Runs that are kept before they are put. */
@@ -36,11 +39,16 @@ static void put(struct picks *picks, struct outlet *outlet, struct chunk *chunk,
     picks->matched++;
 }
 
+static uint32_t run_bytes(const struct picks *picks, const struct run *run)
+{
+    return chunk_bytes(picks->chunk, run->first, run->last);
+}
+
 static void put_run(struct picks *picks, struct outlet *outlet, const struct run *run)
 {
     OWNED(chunk_release) struct chunk *copy = NULL;
     struct chunk *chunk = picks->chunk;
-    uint32_t bytes = chunk_bytes(chunk, run->first, run->last);
+    uint32_t bytes = run_bytes(picks, run);
 
     /* Without memory for a copy, the reference does as well: it only pins more. */
     if (bytes < COPY_BYTES_MOST && chunk->pinned > (uint64_t)bytes * COPY_PINNED_TIMES &&
@@ -50,13 +58,55 @@ static void put_run(struct picks *picks, struct outlet *outlet, const struct run
         put(picks, outlet, chunk, run->first, run->last);
 }
 
-static void put_all(struct picks *picks)
+/* Small runs that come after each other, from `at` up to `end`: as one chunk, for what a put costs is not worth it for each. */
+static void put_together(struct picks *picks, struct outlet *outlet, uint32_t at, uint32_t end)
 {
-    for (struct outlet *outlet = picks->outlets; outlet; outlet = outlet->next_picked) {
-        outlet->picked = false;
-        for (uint32_t at = outlet->first_run; at != RUN_NONE; at = picks->runs[at].next)
+    OWNED(chunk_release) struct chunk *together = NULL;
+    uint32_t events = 0, bytes = 0;
+
+    for (uint32_t i = at; i != end; i = picks->runs[i].next) {
+        events += picks->runs[i].last - picks->runs[i].first;
+        bytes += run_bytes(picks, &picks->runs[i]);
+    }
+    together = picks->runs[at].next != end ? chunk_picked(events, bytes) : NULL;
+    for (; at != end; at = picks->runs[at].next) {
+        if (together)
+            chunk_pick(together, picks->chunk, picks->runs[at].first, picks->runs[at].last);
+        else
             put_run(picks, outlet, &picks->runs[at]);
     }
+    if (together)
+        put(picks, outlet, together, 0, together->count);
+}
+
+static void put_picked(struct picks *picks, struct outlet *outlet)
+{
+    uint32_t at = outlet->first_run;
+
+    outlet->picked = false;
+    if (at == outlet->last_run) {
+        put_run(picks, outlet, &picks->runs[at]);
+        return;
+    }
+    while (at != RUN_NONE) {
+        uint32_t end = at;
+
+        while (end != RUN_NONE && run_bytes(picks, &picks->runs[end]) < COPY_BYTES_MOST)
+            end = picks->runs[end].next;
+        if (end != at) {
+            put_together(picks, outlet, at, end);
+        } else {
+            put_run(picks, outlet, &picks->runs[at]);
+            end = picks->runs[at].next;
+        }
+        at = end;
+    }
+}
+
+static void put_all(struct picks *picks)
+{
+    for (struct outlet *outlet = picks->outlets; outlet; outlet = outlet->next_picked)
+        put_picked(picks, outlet);
     picks->outlets = NULL;
     picks->used = 0;
 }

@@ -40,6 +40,7 @@ struct guard_shape {
     enum overflow overflow;
     bool paced;
     uint32_t sources; /* in turn, message by message */
+    bool picked;      /* each chunk as a filter leaves it: copied, with a list of its sequences */
 };
 
 struct guard_work {

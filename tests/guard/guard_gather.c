@@ -130,6 +130,17 @@ static struct chunk *chunk_received(uint32_t number)
     return chunk;
 }
 
+static struct chunk *pick_all(struct chunk *chunk)
+{
+    struct chunk *picked = chunk_picked(chunk->count, chunk_bytes(chunk, 0, chunk->count));
+
+    CHECK(picked);
+    for (uint32_t i = 0; i < chunk->count; i++)
+        chunk_pick(picked, chunk, i, i + 1);
+    chunk_release(chunk);
+    return picked;
+}
+
 static void ready_gather(void)
 {
     scene.sent_bytes = 0;
@@ -143,6 +154,8 @@ static void ready_gather(void)
         chunk->observed_wall_ns = INT64_C(1800000000123456789);
         chunk->observed_mono_ns = clock_mono_ns();
         scene.next[place] += chunk->count;
+        if (scene.shape.picked)
+            chunk = pick_all(chunk);
         scene.waiting_bytes += chunk_bytes(chunk, 0, chunk->count);
         CHECK(chan_put(scene.chan, scene.feeds[place], chunk, 0, chunk->count, NULL) == ERR_OK);
         chunk_release(chunk);
@@ -199,6 +212,7 @@ static const struct guard_case cases[] = {
     {"chunk-1", &keep_work, {.messages = 64, .events = 1}},
     {"gather-64", &gather_work, {.messages = 16, .events = 64, .sources = 1}},
     {"gather-64-of-4", &gather_work, {.messages = 16, .events = 64, .sources = 4}},
+    {"gather-8-picked", &gather_work, {.messages = 16, .events = 8, .sources = 1, .picked = true}},
     {"gather-1", &gather_work, {.messages = 64, .events = 1, .sources = 1}},
     {"gather-1-of-4", &gather_work, {.messages = 64, .events = 1, .sources = 4}},
 };

@@ -276,13 +276,19 @@ static void on_state(void *ctx, const struct feed_change *change)
     consumer->epoch = change->source->epoch;
 }
 
+/* Events that follow each other are one run, whether they came in one entry with others or not. */
 static void on_entry(struct consumer *consumer, const struct take_entry *entry)
 {
     const struct chunk *chunk = entry->chunk;
 
-    comma(&consumer->runs);
-    buf_format(&consumer->runs, "%s %llu-%llu", chunk->source->name, (unsigned long long)(chunk->first_sequence + entry->first),
-               (unsigned long long)(chunk->first_sequence + entry->last - 1));
+    for (uint32_t first = entry->first, last; first < entry->last; first = last) {
+        last = first + 1;
+        while (last < entry->last && chunk_sequence(chunk, last) == chunk_sequence(chunk, last - 1) + 1)
+            last++;
+        comma(&consumer->runs);
+        buf_format(&consumer->runs, "%s %llu-%llu", chunk->source->name, (unsigned long long)chunk_sequence(chunk, first),
+                   (unsigned long long)chunk_sequence(chunk, last - 1));
+    }
     consumer->epoch = chunk->source->epoch;
 }
 

@@ -1,6 +1,8 @@
 /* test_hub_routing.c - who gets what: merging, filters, runs, and what a channel that holds back does to the others. */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/counters.h"
@@ -80,14 +82,13 @@ Test(hub_routing, filters_choose_events_and_excludes_win)
     bench_close(&bench);
 }
 
-Test(hub_routing, runs_are_joined_across_the_blocks_in_which_events_are_read)
+Test(hub_routing, events_that_follow_each_other_are_one_run)
 {
     struct bench bench;
     struct consumer all, runs;
     struct putter putter;
     char topics[201];
 
-    /* 64 events are read at a time: runs end on, before and after those borders. */
     memset(topics, 'a', 200);
     topics[200] = '\0';
     topics[63] = topics[129] = topics[191] = topics[199] = 'b';
@@ -102,6 +103,95 @@ Test(hub_routing, runs_are_joined_across_the_blocks_in_which_events_are_read)
     cr_assert_str_eq(consumer_read(&all), "web 1-200, web is ACTIVE\n");
     consumer_leave(&runs);
     consumer_leave(&all);
+    bench_close(&bench);
+}
+
+/* Every other event for each of two: more runs than are kept at once. `memory`: there is some for copies. */
+static void alternate(uint32_t count, bool memory)
+{
+    char *topics = calloc(1, count + 1);
+    struct consumer odd, even;
+    struct bench bench;
+    struct chunk *chunk;
+    struct putter putter;
+
+    for (uint32_t i = 0; i < count; i++)
+        topics[i] = i % 2 == 0 ? 'a' : 'b';
+    bench_open(&bench);
+    consumer_join(&odd, &bench, wish_of("a"));
+    consumer_join(&even, &bench, wish_of("b"));
+    putter_open(&putter, &bench, "web");
+    chunk = chunk_of_letters(topics, 8);
+    if (!memory)
+        chunk_budget_set(chunk_budget_used());
+    cr_assert_eq(putter_put(&putter, chunk), ERR_OK);
+    chunk_budget_set(0);
+    cr_assert_eq(putter.offer.matched, 2, "however often something was put");
+    for (uint32_t i = 0; i < count;) {
+        struct consumer *consumer = i % 2 == 0 ? &odd : &even;
+
+        if (consumer->take.count == 0)
+            chan_take(consumer->chan, &consumer->take, 1, 1 << 20, clock_mono_ns());
+        cr_assert_eq(consumer->take.events, 1);
+        cr_assert_eq(chunk_sequence(consumer->take.entries[0].chunk, consumer->take.entries[0].first), ++i);
+        chan_delivered(consumer->chan, &consumer->take);
+    }
+    cr_assert(chan_idle(odd.chan) && chan_idle(even.chan));
+    putter_leave(&putter);
+    consumer_leave(&odd);
+    consumer_leave(&even);
+    bench_close(&bench);
+    free(topics);
+}
+
+Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept)
+{
+    alternate(3, true);
+    alternate(1024, true);
+    alternate(1025, true);
+    alternate(1900, true);
+}
+
+Test(hub_routing, runs_come_one_by_one_where_there_is_no_memory_to_put_them_together)
+{
+    alternate(1900, false);
+}
+
+/* The entries of the channel, as "first-last" of each. */
+static const char *entries_of(struct consumer *consumer)
+{
+    static char text[256];
+    size_t size = 0;
+
+    chan_take(consumer->chan, &consumer->take, 1024, 1 << 20, clock_mono_ns());
+    for (uint32_t i = 0; i < consumer->take.count; i++) {
+        const struct take_entry *entry = &consumer->take.entries[i];
+
+        size +=
+            (size_t)snprintf(text + size, sizeof(text) - size, " %llu-%llu", (unsigned long long)chunk_sequence(entry->chunk, entry->first),
+                             (unsigned long long)chunk_sequence(entry->chunk, entry->last - 1));
+    }
+    chan_delivered(consumer->chan, &consumer->take);
+    return text;
+}
+
+Test(hub_routing, small_runs_come_together_and_large_ones_by_themselves)
+{
+    struct consumer consumer;
+    struct bench bench;
+    struct putter putter;
+
+    bench_open(&bench);
+    consumer_join(&consumer, &bench, wish_of("a"));
+    putter_open(&putter, &bench, "web");
+    cr_assert_eq(putter_put(&putter, chunk_of_letters("abababaaabaabababaaab", 400)), ERR_OK);
+    cr_assert_str_eq(entries_of(&consumer), " 1-5 7-9 11-16 18-20", "three events are over 1 KiB, two are not");
+    cr_assert_eq(putter_put(&putter, chunk_of_letters("babbab", 400)), ERR_OK);
+    cr_assert_str_eq(entries_of(&consumer), " 23-26");
+    cr_assert_eq(putter_put(&putter, chunk_of_letters("aaabbbaaa", 400)), ERR_OK);
+    cr_assert_str_eq(entries_of(&consumer), " 28-30 34-36");
+    putter_leave(&putter);
+    consumer_leave(&consumer);
     bench_close(&bench);
 }
 

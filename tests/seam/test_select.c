@@ -117,7 +117,7 @@ Test(select, the_mark_stands_between_what_either_filter_wanted)
         cr_assert_eq(chan_marked(consumer.chan), i == 2, "two events before the mark, two behind it");
         cr_assert_eq(chan_take(consumer.chan, &consumer.take, 1, 1 << 20, clock_mono_ns()), i < 3);
         cr_assert_eq(consumer.take.events, 1);
-        cr_assert_eq(consumer.take.entries[0].chunk->first_sequence + consumer.take.entries[0].first, sequences[i]);
+        cr_assert_eq(chunk_sequence(consumer.take.entries[0].chunk, consumer.take.entries[0].first), sequences[i]);
         chan_delivered(consumer.chan, &consumer.take);
     }
     consumer_leave(&consumer);

@@ -188,14 +188,16 @@ static bool serve_batch(struct seat *seat)
 
     for (uint32_t i = 0; i < seat->take.count; i++) {
         const struct take_entry *entry = &seat->take.entries[i];
-        uint64_t first = entry->chunk->first_sequence + entry->first;
-        uint64_t last = entry->chunk->first_sequence + entry->last - 1;
         struct heard *heard = hear(seat, entry->chunk->source);
 
-        CHECK(first > heard->last_event);
-        heard->last_event = last;
-        stretch(heard, first, last, last - first + 1);
-        seat->taken += last - first + 1;
+        for (uint32_t event = entry->first; event < entry->last; event++) {
+            uint64_t sequence = chunk_sequence(entry->chunk, event);
+
+            CHECK(sequence > heard->last_event);
+            heard->last_event = sequence;
+            stretch(heard, sequence, sequence, 1);
+            seat->taken++;
+        }
     }
     chan_losses(seat->chan, 1000, on_loss, seat);
     chan_states(seat->chan, 1000, NULL, NULL);

@@ -390,12 +390,12 @@ static bool serve_batch(struct seat *seat)
     more = chan_take(seat->chan, &seat->take, 1 + (uint32_t)dice_roll(&seat->dice, 300), 1 << 16, clock_mono_ns());
     for (uint32_t i = 0; i < seat->take.count; i++) {
         const struct take_entry *entry = &seat->take.entries[i];
-        uint64_t first = entry->chunk->first_sequence + entry->first;
+        uint64_t first = chunk_sequence(entry->chunk, entry->first);
         struct heard *heard = hear(seat, entry->chunk->source->epoch);
 
         CHECK(first > heard->last);
         CHECK(seat->selects || seat->loses || heard->last == 0 || first == heard->last + 1);
-        heard->last = first + (entry->last - entry->first) - 1;
+        heard->last = chunk_sequence(entry->chunk, entry->last - 1);
         seat->taken += entry->last - entry->first;
         if (seat->selects)
             check_topics(seat, entry);

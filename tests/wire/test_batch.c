@@ -270,6 +270,45 @@ Test(batch, copies_and_references_alternate_within_a_run)
     house_until(&house, memory.gone);
 }
 
+/* Every third event of the chunk. */
+static struct chunk *thirds_of(const struct chunk *chunk)
+{
+    struct chunk *picked = chunk_picked((chunk->count + 2) / 3, chunk_bytes(chunk, 0, chunk->count));
+
+    cr_assert(picked);
+    for (uint32_t i = 0; i < chunk->count; i += 3)
+        chunk_pick(picked, chunk, i, i + 1);
+    return picked;
+}
+
+Test(batch, events_with_holes_between_them_are_a_run_that_lists_their_sequences)
+{
+    struct chunk *chunk = chunk_with(NULL, 200);
+    struct chunk *picked = thirds_of(chunk);
+    struct take_entry entries[] = {{.chunk = picked, .first = 1, .last = 5},
+                                   {.chunk = picked, .first = 5, .last = 6},
+                                   {.chunk = chunk, .first = 16, .last = 18},
+                                   {.chunk = chunk, .first = 18, .last = 19}};
+    const uint32_t counts[] = {4, 1, 3};
+    uint64_t sequence = 4;
+
+    send(entries, ARRAY_LEN(entries));
+    Tributary__V1__EventBatch *batch = read_batch();
+    cr_assert_eq(batch->n_runs, ARRAY_LEN(counts), "what lists its sequences is a run by itself");
+    for (size_t i = 0; i < batch->n_runs; i++) {
+        const Tributary__V1__Run *run = batch->runs[i];
+        cr_assert_eq(run->n_events, counts[i]);
+        cr_assert_eq(run->first_sequence, sequence);
+        cr_assert_eq(run->n_sequences, i < 2 ? counts[i] : 0);
+        for (size_t at = 0; at < run->n_sequences; at++, sequence += 3)
+            cr_assert_eq(run->sequences[at], sequence);
+        sequence = i == 1 ? 17 : sequence;
+    }
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
+    chunk_release(chunk);
+    chunk_release(picked);
+}
+
 Test(batch, nothing_at_all_is_an_empty_message)
 {
     OWNED(buf_fini) struct buf bytes = {0};

@@ -414,7 +414,7 @@ void world_read(struct world_consumer *consumer, uint32_t most)
         const struct take_entry *entry = &consumer->take.entries[i];
 
         for (uint32_t event = entry->first; event < entry->last; event++)
-            read_event(consumer, entry->chunk->source->epoch, entry->chunk->first_sequence + event);
+            read_event(consumer, entry->chunk->source->epoch, chunk_sequence(entry->chunk, event));
     }
     chan_states(chan, 1000, NULL, NULL);
     check_sums(chan);

@@ -123,6 +123,79 @@ Test(chunk, copies_a_range_with_source_sequence_and_times)
     chunk_release(part);
 }
 
+/* Events 2, 3, 6 and 9 of ten, from sequence 100 on. */
+static struct chunk *picked_of_ten(void)
+{
+    OWNED(chunk_release) struct chunk *chunk = NULL;
+    struct chunk *picked;
+
+    fill(10, false);
+    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    chunk->source = source_new(text_of("web"), 17);
+    chunk->first_sequence = 100;
+    chunk->observed_wall_ns = 5;
+    chunk->observed_mono_ns = 6;
+    picked = chunk_picked(4, chunk_bytes(chunk, 2, 4) + chunk_bytes(chunk, 6, 7) + chunk_bytes(chunk, 9, 10));
+    cr_assert(picked);
+    chunk_pick(picked, chunk, 2, 4);
+    chunk_pick(picked, chunk, 6, 7);
+    chunk_pick(picked, chunk, 9, 10);
+    return picked;
+}
+
+static void is_picked(const struct chunk *chunk, uint32_t event, uint32_t number)
+{
+    cr_assert_eq(number_of(chunk, event), number + 1);
+    cr_assert_eq(chunk_sequence(chunk, event), 100 + number);
+}
+
+Test(chunk, of_picked_events_keeps_their_sequences)
+{
+    struct chunk *picked = picked_of_ten();
+
+    cr_assert_eq(picked->count, 4);
+    cr_assert_eq(picked->first_sequence, 102);
+    is_picked(picked, 0, 2);
+    is_picked(picked, 1, 3);
+    is_picked(picked, 2, 6);
+    is_picked(picked, 3, 9);
+    cr_assert_eq(picked->source->epoch, 17);
+    cr_assert_eq(atomic_load(&picked->source->refs), 1, "the whole chunk is gone");
+    cr_assert_eq(picked->observed_wall_ns, 5);
+    cr_assert_eq(picked->observed_mono_ns, 6);
+    cr_assert_eq(chunk_budget_used(), picked->pinned);
+    chunk_release(picked);
+    cr_assert_eq(chunk_budget_used(), 0);
+}
+
+Test(chunk, of_picked_events_can_be_copied_in_part)
+{
+    struct chunk *picked = picked_of_ten();
+    struct chunk *one = NULL;
+    struct chunk *two = NULL;
+
+    cr_assert_eq(chunk_copy(picked, 2, 3, &one), ERR_OK);
+    cr_assert_eq(chunk_copy(picked, 1, 3, &two), ERR_OK);
+    chunk_release(picked);
+    cr_assert_eq(one->count, 1);
+    cr_assert_eq(one->sequences, NULL, "a single event needs no list");
+    is_picked(one, 0, 6);
+    cr_assert_eq(two->count, 2);
+    is_picked(two, 0, 3);
+    is_picked(two, 1, 6);
+    cr_assert_eq(two->first_sequence, 103);
+    chunk_release(one);
+    chunk_release(two);
+}
+
+Test(chunk, of_picked_events_is_refused_beyond_the_budget)
+{
+    chunk_budget_set(100);
+    cr_assert_eq(chunk_picked(4, 100), NULL);
+    cr_assert_eq(chunk_budget_used(), 0);
+    chunk_budget_set(0);
+}
+
 Test(chunk, of_one_event_can_be_copied_at_either_end)
 {
     OWNED(chunk_release) struct chunk *chunk = sample_chunk(4, "t", 10);

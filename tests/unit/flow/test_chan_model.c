@@ -149,6 +149,27 @@ static struct keyed_event keyed(uint32_t key, uint32_t size)
     return (struct keyed_event){.topic = names[key % 3], .key = key > 0 ? names[key / 3 % 3] : NULL, .size = size};
 }
 
+/* As a filter leaves it: every other event of a chunk that has them all. */
+static struct chunk *with_holes(struct source *source, uint64_t first_sequence, int64_t observed_ns, uint32_t count,
+                                const struct keyed_event *events)
+{
+    struct keyed_event all[2 * EVENTS_MOST];
+    OWNED(chunk_release) struct chunk *whole = NULL;
+    struct chunk *picked;
+    uint32_t bytes = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        all[2 * i] = events[i];
+        all[2 * i + 1] = keyed(0, 0);
+        bytes += events[i].size;
+    }
+    whole = chunk_keyed(source, first_sequence, observed_ns, 2 * count, all);
+    picked = chunk_picked(count, bytes);
+    for (uint32_t i = 0; i < count; i++)
+        chunk_pick(picked, whole, 2 * i, 2 * i + 1);
+    return picked;
+}
+
 static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t count, struct model_event *events)
 {
     /* Each feed counts in a prime of its own, so that no two ever hold equally much: then DROP_OLDEST has no choice. */
@@ -156,7 +177,7 @@ static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t cou
     bool old = roll(trial, 4) == 0, has_keys = trial->model.limits.overflow == OVERFLOW_LATEST_PER_KEY;
     int64_t observed_ns = clock_mono_ns() - (old ? 2 * HOUR_NS : 0);
     struct keyed_event real[EVENTS_MOST];
-    uint32_t sizes[EVENTS_MOST];
+    uint32_t sizes[EVENTS_MOST], step = 1 + (roll(trial, 4) == 0);
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t size = unit[feed] * (1 + roll(trial, roll(trial, 20) ? 20 : 60)), key = has_keys ? roll(trial, 10) : 0;
@@ -166,11 +187,13 @@ static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t cou
                                          .put = trial->puts,
                                          .key = key,
                                          .line = trial->model.line,
-                                         .sequence = trial->next[feed] + i,
+                                         .sequence = trial->next[feed] + i * step,
                                          .old = old};
         sizes[i] = size;
         real[i] = keyed(key, size);
     }
+    if (step > 1)
+        return with_holes(trial->sources[feed], trial->next[feed], observed_ns, count, real);
     if (has_keys)
         return chunk_keyed(trial->sources[feed], trial->next[feed], observed_ns, count, real);
     return chunk_sized(trial->sources[feed], trial->next[feed], observed_ns, count, sizes);
@@ -206,7 +229,7 @@ static void put(struct trial *trial)
     err = put_chunk(trial, feed, chunk, first, last);
     chunk_release(chunk);
     trial->puts++;
-    trial->next[feed] += count;
+    trial->next[feed] = events[count - 1].sequence + 1;
     HOLDS(trial, model_put(&trial->model, events + first, last - first) == err);
     if (roll(trial, 2)) {
         /* What was left out of the chunk's end, and perhaps more, was filtered out. */
@@ -249,7 +272,7 @@ static void take(struct trial *trial)
     for (uint32_t i = 0; i < trial->take.count; i++)
         for (uint32_t k = trial->take.entries[i].first; k < trial->take.entries[i].last; k++, at++) {
             HOLDS(trial, trial->take.entries[i].chunk->source->epoch == flying->events[at].feed);
-            HOLDS(trial, trial->take.entries[i].chunk->first_sequence + k == flying->events[at].sequence);
+            HOLDS(trial, chunk_sequence(trial->take.entries[i].chunk, k) == flying->events[at].sequence);
         }
     HOLDS(trial, at == flying->count);
 }
