@@ -212,7 +212,7 @@ void check_sums_add(struct check_sums *into, const struct check_sums *other)
     into->events += other->events;
     into->bytes += other->bytes;
     into->unchecked += other->unchecked;
-    into->producers += other->producers;
+    into->producers = MAX_OF(into->producers, other->producers);
     into->before += other->before;
     into->holes += other->holes;
     into->missing += other->missing;

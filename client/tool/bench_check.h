@@ -44,6 +44,7 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
 
 void check_lost(struct check *check, const struct tributary_lost *lost);
 
+/* `producers` of both is that of the one that saw more. */
 void check_sums_add(struct check_sums *into, const struct check_sums *other);
 
 /* A hole, a disorder or a loss. */

@@ -194,10 +194,10 @@ static void print_json(const struct bench *bench, const struct check_sums *sums,
 static void print_text(const struct bench *bench, const struct check_sums *sums, const struct histogram *latency)
 {
     const struct yield all = yield_of_all(bench);
-    const uint64_t producers = sums->producers / MAX_OF(bench->crowd.count, 1u);
 
     printf("subscribers    %u\n", bench->crowd.count);
-    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, producers, producers == 1 ? "" : "s");
+    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers,
+           sums->producers == 1 ? "" : "s");
     yield_print(&all);
     for (uint32_t i = 0; i < bench->crowd.count && bench->crowd.count > 1; i++) {
         const struct yield one = yield_of(&bench->subscribers[i]);
