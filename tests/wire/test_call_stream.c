@@ -109,11 +109,13 @@ Test(stream, one_may_talk_on_after_the_others_half_close)
 Test(stream, a_cancel_is_a_loss_and_never_a_half_close)
 {
     for (int round = 1; round <= 200; round++) {
+        int before = record.opened; /* a call that is cancelled at once may never get here */
+
         client_open(&client, &house, PATH);
         for (int i = 0; i < round % 4; i++)
             cr_assert(client_say(&client, "something"));
         if (round % 2)
-            house_until(&house, record.opened == round);
+            house_until(&house, record.opened > before);
         if (round % 3 == 0)
             client_begin_send(&client, "still on its way", 16);
         client_cancel(&client);
