@@ -182,7 +182,7 @@ class Notices(Case):
         self.assertEqual((quiet.ledger.heartbeats, quiet.ledger.batches), (0, 1))
 
     def test_progress_tells_positions_and_totals(self):
-        consumer = self.consumer(subscribe_request([SELECT(topic="a")]))
+        consumer = self.consumer(subscribe_request([SELECT(producer="p", topic="a")]))
         answer = self.publish("p", [event(n, topic="a" if n < 3 else "b") for n in range(5)])
 
         def told():
