@@ -311,21 +311,11 @@ static int run(const struct verb *verb, int argc, char **argv)
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        struct text_list named = settings.lists.producers;
-        const char *fault = NULL;
+        const char *fault = wish_build_with(&wish, &settings.lists, arguments, (struct text_list){usual, 1});
 
-        if (named.count > 0 && arguments.count > 0)
-            fault = "name producers as arguments or by --producer, not both";
-        if (arguments.count > 0)
-            settings.lists.producers = arguments;
-        else if (named.count == 0)
-            settings.lists.producers = (struct text_list){usual, 1};
-        if (fault == NULL)
-            fault = wish_build(&wish, &settings.lists);
         result = fault != NULL ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
         if (result == EXITS_OK)
             result = run_bench(verb, &settings, &wish);
-        settings.lists.producers = named;
     }
     wish_fini(&wish);
     cli_forget(verb, &settings, &arguments);

@@ -142,16 +142,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        struct text_list named = settings.lists.producers;
-        const char *fault = NULL;
-
-        if (named.count > 0 && arguments.count > 0)
-            fault = "name producers as arguments or by --producer, not both";
-        if (arguments.count > 0)
-            settings.lists.producers = arguments;
-        if (fault == NULL)
-            fault = wish_build(&wish, &settings.lists);
-
+        const char *fault = wish_build_with(&wish, &settings.lists, arguments, (struct text_list){0});
         struct sub sub = {.count = settings.count,
                           .fail_on_loss = settings.fail_on_loss,
                           .with_ledger = settings.ledger,
@@ -168,7 +159,6 @@ static int run(const struct verb *verb, int argc, char **argv)
             printer_fini(&sub.printer);
             stop_fini(&sub.stop);
         }
-        settings.lists.producers = named;
     }
     wish_fini(&wish);
     cli_forget(verb, &settings, &arguments);

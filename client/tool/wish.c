@@ -99,6 +99,19 @@ const char *wish_build(struct wish *wish, const struct wish_lists *lists)
     return fault != NULL ? fault : build_excludes(wish, lists);
 }
 
+const char *wish_build_with(struct wish *wish, const struct wish_lists *lists, struct text_list arguments, struct text_list usual)
+{
+    struct wish_lists chosen = *lists;
+
+    if (lists->producers.count > 0 && arguments.count > 0)
+        return "name producers as arguments or by --producer, not both";
+    if (arguments.count > 0)
+        chosen.producers = arguments;
+    else if (lists->producers.count == 0)
+        chosen.producers = usual;
+    return wish_build(wish, &chosen);
+}
+
 void wish_fini(struct wish *wish)
 {
     for (size_t i = 0; i < wish->text_count; i++)

@@ -43,6 +43,10 @@ struct wish {
 /* One selector for each producer and topic, each with all keys, types, headers and labels; one exclude for each thing to leave out. It
  * points into `lists`. NULL, or what is wrong with them, as static text. Call wish_fini() in both cases. */
 const char *wish_build(struct wish *wish, const struct wish_lists *lists);
+
+/* The same for a verb that takes producers as arguments, too: one of both. Where neither names any, they are `usual`, which may be empty.
+ */
+const char *wish_build_with(struct wish *wish, const struct wish_lists *lists, struct text_list arguments, struct text_list usual);
 void wish_fini(struct wish *wish);
 
 #endif
