@@ -39,7 +39,7 @@ struct peer {
     bool ending; /* it has closed its side: no further event will come, so it is read to the end */
     /* Consumer. */
     struct queue queue;
-    bool full; /* the socket takes no more for now */
+    bool full; /* the socket takes no more until epoll says so */
 };
 
 struct relay {
