@@ -18,9 +18,13 @@ function(check_floor name floor)
   endforeach()
 endfunction()
 
-# Notes a room for build/rooms.txt: floor, then vendor headers.
+# Notes a room for build/rooms.txt: floor, then vendor headers. note_folder() names another folder than the current one.
 function(note_room)
-  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  note_folder(${CMAKE_CURRENT_SOURCE_DIR} ${ARGN})
+endfunction()
+
+function(note_folder path)
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${path})
   string(JOIN " " line ${folder} ${ARGN})
   set_property(GLOBAL APPEND_STRING PROPERTY ROOMS "${line}\n")
 endfunction()

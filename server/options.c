@@ -18,40 +18,49 @@ struct option {
     const char *name, *value, *help;
     enum kind kind;
     size_t at; /* of the field in struct options */
-    int64_t otherwise, least, most;
+    int64_t default_value, min, max;
 };
 
 #define FIELD(name) offsetof(struct options, name)
 #define MIB (INT64_C(1) << 20)
 
 static const struct option table[] = {
-    {"listen", "ADDRESS", "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")", LISTEN,
-     0, 0, 0, 0},
+    {"listen", "ADDRESS",
+     "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")",
+     LISTEN, 0, 0, 0, 0},
     {"insecure-listen", NULL,
-     "allow --listen on an address that other machines reach: no encryption, no authentication; whoever reaches the port can read, publish "
+     "allow --listen on an address that other machines reach: no encryption, no authentication; whoever "
+     "reaches the port can read, publish "
      "and stop the service",
      FLAG, FIELD(insecure_listen), 0, 0, 0},
-    {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves", TEXT, FIELD(ready_file), 0, 0, 0},
-    {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", LEVEL, FIELD(log_level), LOG_INFO, 0, 0},
+    {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves", TEXT,
+     FIELD(ready_file), 0, 0, 0},
+    {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", LEVEL, FIELD(log_level),
+     LOG_INFO, 0, 0},
     {"log-format", "FORMAT", "text or json (default text)", FORMAT, FIELD(log_format), LOG_AS_TEXT, 0, 0},
-    {"wire-threads", "N", "threads that move data; one is fastest on few cores", NUMBER, FIELD(wire_threads), 1, 1, 64},
-    {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused", BYTES, FIELD(memory_limit_bytes),
-     1024 * MIB, MIB, INT64_C(1) << 40},
-    {"max-connections", "N", "connections at a time", NUMBER, FIELD(connections_most), 10000, 1, 1000000},
-    {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(subscriptions_most), 100000, 1, 10000000},
-    {"max-producers", "N", "producers known at a time", NUMBER, FIELD(producers_most), 100000, 1, 10000000},
-    {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(event_bytes_most), MIB, 64, 64 * MIB},
-    {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(batch_bytes_most), MIB, 64, 64 * MIB},
-    {"transient-forget", "DURATION", "forget a publishing producer so long after its last call", DURATION, FIELD(transient_forget_ns),
-     60 * NS_PER_S, NS_PER_MS, 86400 * NS_PER_S},
+    {"wire-threads", "N", "threads that move data; one is fastest on few cores", NUMBER, FIELD(wire_threads),
+     1, 1, 64},
+    {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused", BYTES,
+     FIELD(memory_limit_bytes), 1024 * MIB, MIB, INT64_C(1) << 40},
+    {"max-connections", "N", "connections at a time", NUMBER, FIELD(max_connections), 10000, 1, 1000000},
+    {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(max_subscriptions), 100000, 1,
+     10000000},
+    {"max-producers", "N", "producers known at a time", NUMBER, FIELD(max_producers), 100000, 1, 10000000},
+    {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(max_event_bytes), MIB, 64, 64 * MIB},
+    {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(max_batch_bytes), MIB, 64, 64 * MIB},
+    {"transient-forget", "DURATION", "forget a publishing producer so long after its last call", DURATION,
+     FIELD(transient_forget_ns), 60 * NS_PER_S, NS_PER_MS, 86400 * NS_PER_S},
     {"history", NULL,
-     "keep the last events of every shared producer from the start (default: from the first subscription on that asks for them)", FLAG,
-     FIELD(keeps_history), 0, 0, 0},
-    {"drain-timeout", "DURATION", "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", DURATION, FIELD(drain_ns),
-     10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
-    {"write-timeout", "DURATION", "end a consumer that does not read for so long", DURATION, FIELD(write_ns), 10 * NS_PER_S, NS_PER_MS,
-     3600 * NS_PER_S},
-    {"reflection", "on|off", "server reflection (default: on where every address is local)", ON_OFF, FIELD(reflection), 0, 0, 0},
+     "keep the last events of every shared producer from the start (default: from the first subscription on "
+     "that asks for them)",
+     FLAG, FIELD(history), 0, 0, 0},
+    {"drain-timeout", "DURATION",
+     "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", DURATION,
+     FIELD(drain_timeout_ns), 10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
+    {"write-timeout", "DURATION", "end a consumer that does not read for so long", DURATION,
+     FIELD(write_timeout_ns), 10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
+    {"reflection", "on|off", "server reflection (default: on where every address is local)", ON_OFF,
+     FIELD(reflection), 0, 0, 0},
     {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, 0, 0, 0, 0},
     {"version", NULL, "print the version and exit", VERSION, 0, 0, 0, 0},
     {"help", NULL, "print this and exit", HELP, 0, 0, 0, 0},
@@ -64,7 +73,8 @@ static const struct option table[] = {
 static const char *const examples[][2] = {
     {"tributaryd", "serve on " DEFAULT_LISTEN},
     {"tributaryd --listen unix:/run/tributary.sock", "serve on a unix socket only"},
-    {"tributaryd --listen 127.0.0.1:0 --ready-file /tmp/address --log-format json", "serve at any port, and say where"},
+    {"tributaryd --listen 127.0.0.1:0 --ready-file /tmp/address --log-format json",
+     "serve at any port, and say where"},
 };
 
 static void *field(struct options *options, const struct option *option)
@@ -105,22 +115,24 @@ static bool has_bounds(const struct option *option)
 
 static void print_bounds(FILE *out, const struct option *option)
 {
-    print_quantity(out, option->kind, option->least);
+    print_quantity(out, option->kind, option->min);
     fputs(" to ", out);
-    print_quantity(out, option->kind, option->most);
+    print_quantity(out, option->kind, option->max);
 }
 
 static void print_help(FILE *out)
 {
-    fputs("tributaryd - gRPC fan-in: many producers in, one merged stream out for every consumer\n\nUsage: tributaryd [OPTION ...]\n\n",
+    fputs("tributaryd - gRPC fan-in: many producers in, one merged stream out for every consumer\n\nUsage: "
+          "tributaryd [OPTION ...]\n\n",
           out);
     for (size_t i = 0; i < ARRAY_LEN(table) && table[i].help; i++) {
         char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
+        snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].value ? " " : "",
+                 table[i].value ? table[i].value : "");
         fprintf(out, "  %-28s %s", left, table[i].help);
         if (has_bounds(&table[i])) {
             fputs(" (default ", out);
-            print_quantity(out, table[i].kind, table[i].otherwise);
+            print_quantity(out, table[i].kind, table[i].default_value);
             fputs("; ", out);
             print_bounds(out, &table[i]);
             fputs(")", out);
@@ -157,7 +169,7 @@ static void print_man_option(FILE *out, const struct option *option)
     print_roff(out, option->help);
     if (has_bounds(option)) {
         fputs(" (default ", out);
-        print_quantity(out, option->kind, option->otherwise);
+        print_quantity(out, option->kind, option->default_value);
         fputs("; ", out);
         print_bounds(out, option);
         fputs(")", out);
@@ -168,15 +180,19 @@ static void print_man_option(FILE *out, const struct option *option)
 /* tributaryd(8). */
 static void print_man(FILE *out)
 {
-    fputs(".TH TRIBUTARYD 8 \"\" \"tributary " TRIBUTARY_VERSION "\" \"System Administration\"\n"
-          ".SH NAME\ntributaryd \\- gRPC fan\\-in server: many producers, one merged stream for every consumer\n"
-          ".SH SYNOPSIS\n\\fBtributaryd\\fR [\\fIOPTION\\fR...]\n"
-          ".SH DESCRIPTION\nTakes the events of many producers and gives every consumer one stream of those that it asked for. It runs in "
-          "the\n"
-          "foreground and logs to standard error. SIGTERM and SIGINT drain it: what waits is delivered, then it ends; a second\n"
-          "signal ends it at once. The program \\fBtributary\\fR(1) publishes, subscribes, shows and steers.\n"
-          ".PP\n" UNITS "\n.SH OPTIONS\n",
-          out);
+    fputs(
+        ".TH TRIBUTARYD 8 \"\" \"tributary " TRIBUTARY_VERSION "\" \"System Administration\"\n"
+        ".SH NAME\ntributaryd \\- gRPC fan\\-in server: many producers, one merged stream for every "
+        "consumer\n"
+        ".SH SYNOPSIS\n\\fBtributaryd\\fR [\\fIOPTION\\fR...]\n"
+        ".SH DESCRIPTION\nTakes the events of many producers and gives every consumer one stream of those "
+        "that it asked for. It runs in "
+        "the\n"
+        "foreground and logs to standard error. SIGTERM and SIGINT drain it: what waits is delivered, then "
+        "it ends; a second\n"
+        "signal ends it at once. The program \\fBtributary\\fR(1) publishes, subscribes, shows and steers.\n"
+        ".PP\n" UNITS "\n.SH OPTIONS\n",
+        out);
     for (size_t i = 0; i < ARRAY_LEN(table) && table[i].help; i++)
         print_man_option(out, &table[i]);
     fputs(".SH EXIT STATUS\n" EXITS "\n.SH EXAMPLES\n", out);
@@ -194,7 +210,8 @@ static void print_errors(FILE *out)
 {
     for (int reason = FAULT_NONE + 1; reason < FAULT_COUNT; reason++)
         fprintf(out, "%-24s %-20s %s\n", fault_reason_name((enum fault_reason)reason),
-                fault_code_name(fault_code((enum fault_reason)reason)), fault_text((enum fault_reason)reason));
+                fault_code_name(fault_code((enum fault_reason)reason)),
+                fault_text((enum fault_reason)reason));
 }
 
 struct unit {
@@ -202,7 +219,8 @@ struct unit {
     int64_t factor;
 };
 
-static const struct unit duration_units[] = {{"ms", NS_PER_MS}, {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}, {NULL, 0}};
+static const struct unit duration_units[] = {
+    {"ms", NS_PER_MS}, {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}, {NULL, 0}};
 static const struct unit byte_units[] = {{"", 1}, {"K", 1024}, {"M", MIB}, {"G", 1024 * MIB}, {NULL, 0}};
 static const struct unit number_units[] = {{"", 1}, {NULL, 0}};
 
@@ -227,14 +245,14 @@ static bool parse_quantity(const char *text, const struct option *option, int64_
         if (number > INT64_MAX / unit->factor)
             return false;
         *quantity_out = number * unit->factor;
-        return *quantity_out >= option->least && *quantity_out <= option->most;
+        return *quantity_out >= option->min && *quantity_out <= option->max;
     }
     return false;
 }
 
 static bool set_listen(struct options *options, const char *value)
 {
-    if (options->listen_count == LISTEN_MOST)
+    if (options->listen_count == MAX_LISTEN)
         return false;
     options->listen[options->listen_count++] = value;
     return true;
@@ -296,7 +314,7 @@ static void set_defaults(struct options *options)
     *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AS_TEXT};
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (has_bounds(&table[i]))
-            *(int64_t *)field(options, &table[i]) = table[i].otherwise;
+            *(int64_t *)field(options, &table[i]) = table[i].default_value;
 }
 
 static enum options_outcome print_and_stop(enum kind kind, FILE *out)
@@ -313,7 +331,7 @@ static enum options_outcome print_and_stop(enum kind kind, FILE *out)
 }
 
 /* What needs the whole command line: defaults that depend on it, and what is not safe. */
-static enum options_outcome settle(struct options *options, FILE *err)
+static enum options_outcome apply_defaults(struct options *options, FILE *err)
 {
     bool local = true;
 
@@ -325,7 +343,8 @@ static enum options_outcome settle(struct options *options, FILE *err)
         local = false;
         if (!options->insecure_listen) {
             fprintf(err,
-                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the connection is plaintext: whoever "
+                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the "
+                    "connection is plaintext: whoever "
                     "reaches the port can read, "
                     "publish and stop the service. Say --insecure-listen if that is meant.\n",
                     options->listen[i]);
@@ -371,5 +390,5 @@ enum options_outcome options_read(int argc, char **argv, struct options *options
             return OPTIONS_WRONG;
         }
     }
-    return settle(options_out, err);
+    return apply_defaults(options_out, err);
 }

@@ -26,16 +26,16 @@
 static void connected(void *ctx, int fd)
 {
     struct server *server = ctx;
-    size_t turn = atomic_fetch_add_explicit(&server->next_strand, 1, memory_order_relaxed);
+    size_t turn = atomic_fetch_add_explicit(&server->next_worker, 1, memory_order_relaxed);
 
-    wire_thread_adopt(server->strands[turn % server->strand_count].thread, fd);
+    wire_thread_adopt(server->workers[turn % server->worker_count].thread, fd);
 }
 
-static void name_peer(void *ctx, int fd, char *text, size_t room)
+static void name_peer(void *ctx, int fd, char *text, size_t capacity)
 {
     struct server *server = ctx;
 
-    listener_peer(server->listener, fd, text, room);
+    listener_peer(server->listener, fd, text, capacity);
 }
 
 static uint32_t count_connections(void *ctx)
@@ -47,17 +47,18 @@ static uint32_t count_connections(void *ctx)
 
 static struct status make_listener(struct server *server)
 {
-    struct listener_settings settings = {.connections_most = (uint32_t)server->options.connections_most,
+    struct listener_settings settings = {.max_connections = (uint32_t)server->options.max_connections,
                                          .spare_descriptors = SPARE_DESCRIPTORS,
                                          .preface_ns = PREFACE_NS,
                                          .user_timeout_ns = USER_TIMEOUT_NS};
-    struct status status = listener_new(&settings, &(struct listener_port){.connected = connected, .ctx = server}, &server->listener);
+    struct status status = listener_new(
+        &settings, &(struct listener_port){.connected = connected, .ctx = server}, &server->listener);
 
     for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
         status = listener_add(server->listener, server->options.listen[i]);
         if (status.code)
-            log_write(LOG_ERROR, "server.listen_failed", LOG_TEXT("address", server->options.listen[i]), LOG_TEXT("step", status.what),
-                      LOG_TEXT("why", strerror(status.sys)));
+            log_write(LOG_ERROR, "server.listen_failed", LOG_TEXT("address", server->options.listen[i]),
+                      LOG_TEXT("step", status.what), LOG_TEXT("reason", strerror(status.sys)));
         else
             server->addresses[i] = listener_address(server->listener, i);
     }
@@ -67,59 +68,60 @@ static struct status make_listener(struct server *server)
 static struct status make_engine(struct server *server)
 {
     const struct options *options = &server->options;
-    struct hub_limits limits = {.producers_most = (uint32_t)options->producers_most,
-                                .subscriptions_most = (uint32_t)options->subscriptions_most,
-                                .keeps_history = options->keeps_history,
+    struct hub_limits limits = {.max_producers = (uint32_t)options->max_producers,
+                                .max_subscriptions = (uint32_t)options->max_subscriptions,
+                                .history = options->history,
                                 .transient_forget_ns = options->transient_forget_ns};
     struct rpc_settings settings = {.framing = framing_defaults,
                                     .reflection = options->reflection,
-                                    .write_ns = options->write_ns,
-                                    .calls_per_connection_most = CALLS_PER_CONNECTION,
-                                    .connections_most = (uint32_t)options->connections_most,
+                                    .write_timeout_ns = options->write_timeout_ns,
+                                    .max_calls_per_connection = CALLS_PER_CONNECTION,
+                                    .max_connections = (uint32_t)options->max_connections,
                                     .version = TRIBUTARY_VERSION,
                                     .listening = server->addresses,
                                     .listening_count = options->listen_count,
                                     .connections = count_connections,
                                     .ctx = server};
 
-    settings.framing.event_bytes = (uint32_t)options->event_bytes_most;
-    settings.framing.batch_bytes = (uint32_t)options->batch_bytes_most;
+    settings.framing.event_bytes = (uint32_t)options->max_event_bytes;
+    settings.framing.batch_bytes = (uint32_t)options->max_batch_bytes;
     chunk_budget_set((uint64_t)options->memory_limit_bytes);
     struct status status = hub_new(server->loop, &limits, &server->hub);
     return status.code ? status : rpc_new(server->loop, server->hub, &settings, &server->rpc);
 }
 
-static struct status start_strand(struct server *server, struct strand *strand)
+static struct status start_wire_worker(struct server *server, struct wire_worker *worker)
 {
-    struct wire_settings settings = {.max_message_bytes = (uint32_t)server->options.batch_bytes_most + CORE_ABOVE_OURS_BYTES,
+    struct wire_settings settings = {.max_message_bytes =
+                                         (uint32_t)server->options.max_batch_bytes + CORE_ABOVE_OURS_BYTES,
                                      .max_calls_per_connection = CALLS_PER_CONNECTION,
                                      .resource_quota_bytes = RESOURCE_QUOTA_BYTES};
     size_t count;
     const struct method *methods = rpc_methods(server->rpc, &count);
-    struct status status = wire_thread_new(&settings, &strand->thread);
+    struct status status = wire_thread_new(&settings, &worker->thread);
 
-    strand->server = server;
+    worker->server = server;
     if (status.code)
         return status;
-    server->strand_count++;
-    wire_thread_peers(strand->thread, name_peer, server);
-    if (calls_serve(strand->thread, methods, count))
+    server->worker_count++;
+    wire_thread_peers(worker->thread, name_peer, server);
+    if (calls_serve(worker->thread, methods, count))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
-    status = wire_thread_start(strand->thread, shutdown_strand_down, strand);
+    status = wire_thread_start(worker->thread, shutdown_wire_worker_down, worker);
     if (!status.code)
-        server->strands_up++;
+        server->workers_up++;
     return status;
 }
 
-static struct status start_strands(struct server *server)
+static struct status start_wire_workers(struct server *server)
 {
     size_t count = (size_t)server->options.wire_threads;
 
-    server->strands = calloc(count, sizeof(*server->strands));
-    if (!server->strands)
+    server->workers = calloc(count, sizeof(*server->workers));
+    if (!server->workers)
         return (struct status){ERR_NO_MEMORY, 0, "make the wire threads"};
     for (size_t i = 0; i < count; i++) {
-        struct status status = start_strand(server, &server->strands[i]);
+        struct status status = start_wire_worker(server, &server->workers[i]);
         if (status.code)
             return status;
     }
@@ -154,11 +156,11 @@ static struct status start_all(struct server *server)
     if (!status.code)
         status = make_engine(server);
     if (!status.code)
-        status = start_strands(server);
+        status = start_wire_workers(server);
     if (!status.code)
         status = listener_start(server->listener);
-    if (!status.code &&
-        (loop_signal(server->loop, SIGTERM, shutdown_signal, server) || loop_signal(server->loop, SIGINT, shutdown_signal, server)))
+    if (!status.code && (loop_signal(server->loop, SIGTERM, shutdown_signal, server) ||
+                         loop_signal(server->loop, SIGINT, shutdown_signal, server)))
         status = (struct status){ERR_FULL, 0, "watch the signals"};
     if (!status.code)
         status = write_ready_file(server);
@@ -180,7 +182,7 @@ struct status server_start(struct server *server, const struct options *options)
     pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
     if (status.code) {
         log_write(LOG_ERROR, "server.failed", LOG_TEXT("step", status.what),
-                  LOG_TEXT("why", status.sys ? strerror(status.sys) : err_name(status.code)));
+                  LOG_TEXT("reason", status.sys ? strerror(status.sys) : err_name(status.code)));
         return status;
     }
     for (size_t i = 0; i < options->listen_count; i++)
@@ -191,8 +193,10 @@ struct status server_start(struct server *server, const struct options *options)
 int server_run(struct server *server)
 {
     loop_run(server->loop);
-    log_write(LOG_INFO, "server.stopped", LOG_NUMBER("forced", server->forced), LOG_NUMBER("events_in", count_get(COUNT_EVENTS_IN)),
-              LOG_NUMBER("events_out", count_get(COUNT_EVENTS_OUT)), LOG_NUMBER("events_dropped", count_get(COUNT_EVENTS_DROPPED)));
+    log_write(LOG_INFO, "server.stopped", LOG_NUMBER("forced", server->forced),
+              LOG_NUMBER("events_in", count_get(COUNT_EVENTS_IN)),
+              LOG_NUMBER("events_out", count_get(COUNT_EVENTS_OUT)),
+              LOG_NUMBER("events_dropped", count_get(COUNT_EVENTS_DROPPED)));
     return server->forced ? 1 : 0;
 }
 
@@ -200,15 +204,15 @@ void server_free(struct server *server)
 {
     if (server->listener)
         listener_stop(server->listener);
-    for (size_t i = 0; i < server->strand_count; i++)
-        wire_thread_shutdown(server->strands[i].thread, true);
-    if (server->strands_up > 0)
+    for (size_t i = 0; i < server->worker_count; i++)
+        wire_thread_shutdown(server->workers[i].thread, true);
+    if (server->workers_up > 0)
         loop_run(server->loop); /* calls may still wait for an answer of the loop */
-    for (size_t i = 0; i < server->strand_count; i++)
-        wire_thread_join(server->strands[i].thread);
-    for (size_t i = 0; i < server->strand_count; i++)
-        wire_thread_free(server->strands[i].thread);
-    free(server->strands);
+    for (size_t i = 0; i < server->worker_count; i++)
+        wire_thread_join(server->workers[i].thread);
+    for (size_t i = 0; i < server->worker_count; i++)
+        wire_thread_free(server->workers[i].thread);
+    free(server->workers);
     rpc_free(server->rpc);
     if (server->hub)
         hub_free(server->hub);

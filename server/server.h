@@ -15,7 +15,7 @@
 struct server;
 
 /* One wire thread and the news of its end. */
-struct strand {
+struct wire_worker {
     struct server *server;
     struct wire_thread *thread;
     struct task down;
@@ -24,7 +24,14 @@ struct strand {
 /*   SERVING --signal--> DRAINING --emptied--> CLOSING --all threads down--> STOPPED
  *                          |  time up, second signal  |
  *                          +--------> CUTTING <-------+  --all threads down--> STOPPED       */
-enum server_state { SERVER_SERVING, SERVER_DRAINING, SERVER_CLOSING, SERVER_CUTTING, SERVER_STOPPED, SERVER_STATE_COUNT };
+enum server_state {
+    SERVER_SERVING,
+    SERVER_DRAINING,
+    SERVER_CLOSING,
+    SERVER_ABORTING,
+    SERVER_STOPPED,
+    SERVER_STATE_COUNT
+};
 
 struct server {
     struct options options;
@@ -32,18 +39,19 @@ struct server {
     struct hub *hub;
     struct rpc *rpc;
     struct listener *listener;
-    const char *addresses[LISTEN_MOST];
-    struct strand *strands;
-    size_t strand_count;
-    _Atomic size_t next_strand; /* the listener's: connections go in turn */
+    const char *addresses[MAX_LISTEN];
+    struct wire_worker *workers;
+    size_t worker_count;
+    _Atomic size_t next_worker; /* the listener's: connections go in turn */
     /* shutdown.c */
     enum server_state state;
     struct timer limit;
-    size_t strands_up;
+    size_t workers_up;
     bool forced;
 };
 
-/* Makes and starts everything; what failed is logged. On failure, too, server_free() must follow. */
+/* Makes and starts everything; what failed is logged. On failure, too, server_free() must
+ * follow. */
 MUST_CHECK struct status server_start(struct server *server, const struct options *options);
 /* Serves until a signal ended it. Returns the exit status. */
 int server_run(struct server *server);
@@ -51,6 +59,6 @@ void server_free(struct server *server);
 
 /* shutdown.c: the signals of the operator, and the news of strands. */
 void shutdown_signal(void *ctx, int signal);
-void shutdown_strand_down(void *ctx); /* wire thread; ctx is the strand */
+void shutdown_wire_worker_down(void *ctx); /* wire thread; ctx is the strand */
 
 #endif

@@ -1,7 +1,8 @@
 /* shutdown.c - how the daemon ends: the only place that waits, and each wait has its limit.
  *
- * Health says NOT_SERVING, the listening sockets close, publishers are told, every channel is flushed until the drain's deadline; then the
- * connections get CLOSE_MOST_NS to go, and what is left is cancelled. */
+ * Health says NOT_SERVING, the listening sockets close, publishers are told, every channel is
+ * flushed until the drain's deadline; then the connections get MAX_CLOSE_NS to go, and what is left
+ * is cancelled. */
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
@@ -9,16 +10,16 @@
 
 /* A subscription that was cut at the deadline may still take so long to say goodbye. */
 #define GOODBYE_NS (2 * NS_PER_S)
-#define CLOSE_MOST_NS (500 * NS_PER_MS)
-/* Calls that were cancelled may take so long to say so; then their sockets are shut down, since the core would wait for a peer that does
- * not read. */
-#define CUT_MOST_NS (500 * NS_PER_MS)
+#define MAX_CLOSE_NS (500 * NS_PER_MS)
+/* Calls that were cancelled may take so long to say so; then their sockets are shut down, since the
+ * core would wait for a peer that does not read. */
+#define MAX_ABORT_NS (500 * NS_PER_MS)
 
 static const unsigned allowed[SERVER_STATE_COUNT] = {
     [SERVER_SERVING] = BIT(SERVER_DRAINING),
-    [SERVER_DRAINING] = BIT(SERVER_CLOSING) | BIT(SERVER_CUTTING),
-    [SERVER_CLOSING] = BIT(SERVER_CUTTING) | BIT(SERVER_STOPPED),
-    [SERVER_CUTTING] = BIT(SERVER_STOPPED),
+    [SERVER_DRAINING] = BIT(SERVER_CLOSING) | BIT(SERVER_ABORTING),
+    [SERVER_CLOSING] = BIT(SERVER_ABORTING) | BIT(SERVER_STOPPED),
+    [SERVER_ABORTING] = BIT(SERVER_STOPPED),
     [SERVER_STOPPED] = 0,
 };
 
@@ -32,8 +33,8 @@ static bool move(struct server *server, enum server_state to)
 
 static void shut_threads(struct server *server, bool cancel)
 {
-    for (size_t i = 0; i < server->strand_count; i++)
-        wire_thread_shutdown(server->strands[i].thread, cancel);
+    for (size_t i = 0; i < server->worker_count; i++)
+        wire_thread_shutdown(server->workers[i].thread, cancel);
 }
 
 static void on_limit(struct timer *timer);
@@ -46,22 +47,22 @@ static void limit(struct server *server, int64_t ns)
         on_limit(&server->limit);
 }
 
-static void cut(struct server *server)
+static void abort_call(struct server *server)
 {
-    if (!move(server, SERVER_CUTTING))
+    if (!move(server, SERVER_ABORTING))
         return;
     shut_threads(server, true);
-    limit(server, CUT_MOST_NS);
+    limit(server, MAX_ABORT_NS);
 }
 
 static void on_limit(struct timer *timer)
 {
     struct server *server = container_of(timer, struct server, limit);
 
-    if (server->state == SERVER_CUTTING)
-        listener_cut(server->listener);
+    if (server->state == SERVER_ABORTING)
+        listener_shutdown_connections(server->listener);
     else
-        cut(server);
+        abort_call(server);
 }
 
 static void on_emptied(void *ctx)
@@ -71,19 +72,21 @@ static void on_emptied(void *ctx)
     if (!move(server, SERVER_CLOSING))
         return;
     shut_threads(server, false);
-    limit(server, CLOSE_MOST_NS);
+    limit(server, MAX_CLOSE_NS);
 }
 
 static void drain(struct server *server)
 {
-    log_write(LOG_INFO, "server.draining", LOG_NUMBER("timeout_ms", server->options.drain_ns / NS_PER_MS),
-              LOG_NUMBER("subscriptions", count_get(COUNT_LIVE_SUBSCRIPTIONS)), LOG_NUMBER("producers", count_get(COUNT_LIVE_PRODUCERS)));
+    log_write(LOG_INFO, "server.draining",
+              LOG_NUMBER("timeout_ms", server->options.drain_timeout_ns / NS_PER_MS),
+              LOG_NUMBER("subscriptions", count_get(COUNT_LIVE_SUBSCRIPTIONS)),
+              LOG_NUMBER("producers", count_get(COUNT_LIVE_PRODUCERS)));
     rpc_not_serving(server->rpc);
     listener_stop(server->listener);
-    limit(server, server->options.drain_ns + GOODBYE_NS);
-    hub_drain(server->hub, server->options.drain_ns, on_emptied, server);
-    for (size_t i = 0; i < server->strand_count; i++)
-        calls_drain(server->strands[i].thread);
+    limit(server, server->options.drain_timeout_ns + GOODBYE_NS);
+    hub_drain(server->hub, server->options.drain_timeout_ns, on_emptied, server);
+    for (size_t i = 0; i < server->worker_count; i++)
+        calls_drain(server->workers[i].thread);
 }
 
 void shutdown_signal(void *ctx, int signal)
@@ -96,14 +99,14 @@ void shutdown_signal(void *ctx, int signal)
         return;
     }
     server->forced = true;
-    cut(server);
+    abort_call(server);
 }
 
-static void on_strand_down(struct task *task)
+static void on_wire_worker_down(struct task *task)
 {
-    struct server *server = container_of(task, struct strand, down)->server;
+    struct server *server = container_of(task, struct wire_worker, down)->server;
 
-    if (--server->strands_up > 0)
+    if (--server->workers_up > 0)
         return;
     timer_stop(&server->limit);
     if (server->state != SERVER_SERVING) /* otherwise it never served: server_free() waits */
@@ -111,10 +114,10 @@ static void on_strand_down(struct task *task)
     loop_stop(server->loop);
 }
 
-void shutdown_strand_down(void *ctx)
+void shutdown_wire_worker_down(void *ctx)
 {
-    struct strand *strand = ctx;
+    struct wire_worker *worker = ctx;
 
-    strand->down.run = on_strand_down;
-    loop_post(strand->server->loop, &strand->down);
+    worker->down.run = on_wire_worker_down;
+    loop_post(worker->server->loop, &worker->down);
 }

@@ -1,5 +1,6 @@
-/* bench_check.c - two books are kept: of each source the next sequence, of each producer of each run the next number. Events
- * of one source come in runs, so a name is compared with the latest one before it is looked up. */
+/* bench_check.c - two books are kept: of each source the next sequence, of each producer of each
+ * run the next number. Events of one source come in runs, so a name is compared with the latest one
+ * before it is looked up. */
 #include "client/tool/bench_check.h"
 
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 
 #include "client/tool/bench_mark.h"
 
-#define GAPS_MOST 16u /* of one producer that are remembered; what fills an older one counts as a duplicate */
+#define MAX_GAPS 16u /* of one producer that are remembered; what fills an older one counts as a duplicate */
 
 struct gap {
     uint64_t first, end; /* numbers from `first` on, without `end` */
@@ -20,7 +21,7 @@ struct origin {
         uint64_t producer;
     } key;
     uint64_t next;
-    struct gap gaps[GAPS_MOST];
+    struct gap gaps[MAX_GAPS];
     size_t gap_count;
 };
 
@@ -57,21 +58,22 @@ void check_fini(struct check *check)
 
 static bool is_named(const struct check_source *source, struct tributary_bytes name)
 {
-    return source != NULL && source->node.key.size == name.size && (name.size == 0 || memcmp(source->name, name.at, name.size) == 0);
+    return source != NULL && source->node.key.size == name.size &&
+           (name.size == 0 || memcmp(source->name, name.data, name.size) == 0);
 }
 
 /* NULL: out of memory, or one too many. */
 static struct check_source *find_source(struct check *check, struct tributary_bytes name)
 {
-    struct map_node *node = map_find(&check->sources, (struct bytes){name.at, name.size});
+    struct map_node *node = map_find(&check->sources, (struct bytes){name.data, name.size});
     struct check_source *source = NULL;
 
     if (node != NULL)
         return container_of(node, struct check_source, node);
-    if (check->sources.count >= CHECK_NAMES_MOST || (source = calloc(1, sizeof(*source) + name.size)) == NULL)
+    if (check->sources.count >= MAX_CHECK_NAMES || (source = calloc(1, sizeof(*source) + name.size)) == NULL)
         return NULL;
     if (name.size > 0)
-        memcpy(source->name, name.at, name.size);
+        memcpy(source->name, name.data, name.size);
     source->node.key = (struct bytes){(const uint8_t *)source->name, name.size};
     if (map_add(&check->sources, &source->node) == ERR_OK)
         return source;
@@ -79,12 +81,13 @@ static struct check_source *find_source(struct check *check, struct tributary_by
     return NULL;
 }
 
-/* Where the run is older than the subscription, the numbers before its first one are none of ours. */
+/* Where the run is older than the subscription, the numbers before its first one are none of
+ * ours. */
 static void expect(struct check *check, struct origin *origin, const struct mark *mark)
 {
-    check->sums.producers++;
+    check->stats.producers++;
     if ((int64_t)mark->run < check->since_wall_ns) {
-        check->sums.before += mark->number;
+        check->stats.before += mark->number;
         origin->next = mark->number;
     }
 }
@@ -97,7 +100,7 @@ static struct origin *find_origin(struct check *check, const struct mark *mark)
 
     if (node != NULL)
         return container_of(node, struct origin, node);
-    if (check->origins.count >= CHECK_NAMES_MOST || (origin = calloc(1, sizeof(*origin))) == NULL)
+    if (check->origins.count >= MAX_CHECK_NAMES || (origin = calloc(1, sizeof(*origin))) == NULL)
         return NULL;
     origin->key = key;
     origin->node.key = (struct bytes){(const uint8_t *)&origin->key, sizeof(origin->key)};
@@ -109,7 +112,8 @@ static struct origin *find_origin(struct check *check, const struct mark *mark)
     return NULL;
 }
 
-static void check_sequence(struct check *check, struct check_source *source, const struct tributary_delivery *delivery)
+static void check_sequence(struct check *check, struct check_source *source,
+                           const struct tributary_delivery *delivery)
 {
     const uint64_t sequence = delivery->sequence;
 
@@ -118,21 +122,21 @@ static void check_sequence(struct check *check, struct check_source *source, con
         source->next = 0;
     }
     if (delivery->epoch < source->epoch || sequence < source->next) {
-        check->sums.disorder++;
+        check->stats.disorder++;
         return;
     }
     if (sequence > source->next && source->next > 0) {
-        check->sums.sequence_holes++;
-        check->sums.sequence_missing += sequence - source->next;
+        check->stats.sequence_holes++;
+        check->stats.sequence_missing += sequence - source->next;
     }
     source->next = sequence + 1;
 }
 
 static void open_gap(struct check *check, struct origin *origin, uint64_t end)
 {
-    check->sums.holes++;
-    check->sums.missing += end - origin->next;
-    if (origin->gap_count == GAPS_MOST)
+    check->stats.holes++;
+    check->stats.missing += end - origin->next;
+    if (origin->gap_count == MAX_GAPS)
         memmove(origin->gaps, origin->gaps + 1, --origin->gap_count * sizeof(origin->gaps[0]));
     origin->gaps[origin->gap_count++] = (struct gap){origin->next, end};
 }
@@ -149,13 +153,13 @@ static void check_late(struct check *check, struct origin *origin, uint64_t numb
         gap->end = number;
         if (rest.first < rest.end && gap->first == gap->end)
             *gap = rest;
-        else if (rest.first < rest.end && origin->gap_count < GAPS_MOST)
+        else if (rest.first < rest.end && origin->gap_count < MAX_GAPS)
             origin->gaps[origin->gap_count++] = rest;
-        check->sums.missing--;
-        check->sums.disorder++;
+        check->stats.missing--;
+        check->stats.disorder++;
         return;
     }
-    check->sums.duplicates++;
+    check->stats.duplicates++;
 }
 
 static void check_number(struct check *check, struct origin *origin, uint64_t number)
@@ -176,8 +180,8 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
 {
     struct mark mark;
 
-    check->sums.events++;
-    check->sums.bytes += delivery->event.data.size;
+    check->stats.events++;
+    check->stats.bytes += delivery->event.data.size;
     if (!is_named(check->source, delivery->source))
         check->source = find_source(check, delivery->source);
 
@@ -186,13 +190,14 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
     if (source != NULL && !check->no_sequences)
         check_sequence(check, source, delivery);
     if (source == NULL || !mark_read(delivery->event.data, &mark)) {
-        check->sums.unchecked++;
+        check->stats.unchecked++;
         return;
     }
-    if (source->origin == NULL || source->origin->key.run != mark.run || source->origin->key.producer != mark.producer)
+    if (source->origin == NULL || source->origin->key.run != mark.run ||
+        source->origin->key.producer != mark.producer)
         source->origin = find_origin(check, &mark);
     if (source->origin == NULL) {
-        check->sums.unchecked++;
+        check->stats.unchecked++;
         return;
     }
     check_number(check, source->origin, mark.number);
@@ -202,12 +207,12 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
 
 void check_lost(struct check *check, const struct tributary_lost *lost)
 {
-    check->sums.lost += lost->count;
-    check->sums.lost_bytes += lost->bytes;
-    check->sums.lost_unknown |= lost->count_unknown;
+    check->stats.lost += lost->count;
+    check->stats.lost_bytes += lost->bytes;
+    check->stats.lost_unknown |= lost->count_unknown;
 }
 
-void check_sums_add(struct check_sums *into, const struct check_sums *other)
+void check_stats_add(struct check_stats *into, const struct check_stats *other)
 {
     into->events += other->events;
     into->bytes += other->bytes;
@@ -225,7 +230,7 @@ void check_sums_add(struct check_sums *into, const struct check_sums *other)
     into->lost_unknown |= other->lost_unknown;
 }
 
-bool check_failed_by(const struct check_sums *sums)
+bool check_failed_by(const struct check_stats *stats)
 {
-    return sums->holes + sums->disorder + sums->sequence_holes + sums->lost > 0 || sums->lost_unknown;
+    return stats->holes + stats->disorder + stats->sequence_holes + stats->lost > 0 || stats->lost_unknown;
 }

@@ -1,18 +1,20 @@
-/* bench_check.h - believes nothing: every payload of a bench is checked for its number, every event for its sequence. One thread. */
+/* bench_check.h - believes nothing: every payload of a bench is checked for its number, every event
+ * for its sequence. One thread. */
 #ifndef TRIBUTARY_TOOL_BENCH_CHECK_H
 #define TRIBUTARY_TOOL_BENCH_CHECK_H
 
 #include "base/map.h"
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/bench_histogram.h"
 
-#define CHECK_NAMES_MOST 65536u /* producers that are told apart, and sources */
+#define MAX_CHECK_NAMES 65536u /* producers that are told apart, and sources */
 
-struct check_sums {
-    uint64_t events, bytes;    /* of everything that came; bytes of payload */
-    uint64_t unchecked;        /* events without a mark, or of a producer too many */
-    uint64_t producers;        /* of marks: pairs of run and producer */
-    uint64_t before;           /* numbers of runs older than the subscription that stand before the first one that came */
+struct check_stats {
+    uint64_t events, bytes; /* of everything that came; bytes of payload */
+    uint64_t unchecked;     /* events without a mark, or of a producer too many */
+    uint64_t producers;     /* of marks: pairs of run and producer */
+    /* numbers of runs older than the subscription that stand before the first one that came */
+    uint64_t before;
     uint64_t holes, missing;   /* gaps in a producer's numbers; how many events are missing in them */
     uint64_t disorder;         /* events that came behind a later one, by number or by sequence */
     uint64_t duplicates;       /* numbers that came before */
@@ -30,7 +32,7 @@ struct check {
 
     /* Its own. */
     uint16_t host;
-    struct check_sums sums;
+    struct check_stats stats;
     struct histogram latency; /* of marks of this machine */
     struct map sources, origins;
     struct check_source *source; /* of the latest event; NULL: none */
@@ -45,9 +47,9 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
 void check_lost(struct check *check, const struct tributary_lost *lost);
 
 /* `producers` of both is that of the one that saw more. */
-void check_sums_add(struct check_sums *into, const struct check_sums *other);
+void check_stats_add(struct check_stats *into, const struct check_stats *other);
 
 /* A hole, a disorder or a loss. */
-bool check_failed_by(const struct check_sums *sums);
+bool check_failed_by(const struct check_stats *stats);
 
 #endif

@@ -1,4 +1,5 @@
-/* bench_histogram.h - how often each duration was seen, from 1 ns to 73 minutes, to within 1.6 %. One thread; of a fixed size. */
+/* bench_histogram.h - how often each duration was seen, from 1 ns to 73 minutes, to within 1.6 %.
+ * One thread; of a fixed size. */
 #ifndef TRIBUTARY_TOOL_BENCH_HISTOGRAM_H
 #define TRIBUTARY_TOOL_BENCH_HISTOGRAM_H
 
@@ -8,12 +9,12 @@
 #define HISTOGRAM_BITS 42u /* values of so many bits; larger ones count as the largest */
 #define HISTOGRAM_SLOTS 2368u
 
-/* DESIGN. Each power of two is cut into 64 slots of equal width: the slot is the value's upper seven bits, and how far they were shifted.
- */
+/* DESIGN. Each power of two is cut into 64 slots of equal width: the slot is the value's upper
+ * seven bits, and how far they were shifted. */
 struct histogram {
     uint64_t slots[HISTOGRAM_SLOTS];
     uint64_t count;
-    uint64_t most; /* exactly */
+    uint64_t max; /* exactly */
 };
 
 static inline size_t histogram_slot(uint64_t value)
@@ -26,21 +27,22 @@ static inline size_t histogram_slot(uint64_t value)
 /* A value below 0 counts as 0. */
 static inline void histogram_add(struct histogram *histogram, int64_t value)
 {
-    const uint64_t most = (UINT64_C(1) << HISTOGRAM_BITS) - 1;
-    const uint64_t seen = value < 0 ? 0 : (uint64_t)value > most ? most : (uint64_t)value;
+    const uint64_t max = (UINT64_C(1) << HISTOGRAM_BITS) - 1;
+    const uint64_t seen = value < 0 ? 0 : (uint64_t)value > max ? max : (uint64_t)value;
 
     histogram->slots[histogram_slot(seen)]++;
     histogram->count++;
-    if (seen > histogram->most)
-        histogram->most = seen;
+    if (seen > histogram->max)
+        histogram->max = seen;
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *other);
 
 /* The least and the greatest value of a slot. */
-void histogram_bounds(size_t slot, uint64_t *least_out, uint64_t *most_out);
+void histogram_bounds(size_t slot, uint64_t *min_out, uint64_t *max_out);
 
-/* The value that `share` (0 to 1) of all values do not exceed, rounded up to the end of its slot; 0 where there is none. */
+/* The value that `share` (0 to 1) of all values do not exceed, rounded up to the end of its slot; 0
+ * where there is none. */
 uint64_t histogram_at(const struct histogram *histogram, double share);
 
 #endif

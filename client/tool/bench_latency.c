@@ -1,4 +1,5 @@
-/* bench_latency.c - `tributary bench latency`: how long an event takes from a publisher to a subscriber, at a steady rate. */
+/* bench_latency.c - `tributary bench latency`: how long an event takes from a publisher to a
+ * subscriber, at a steady rate. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -11,10 +12,10 @@
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
 
-#define SIZE_MOST 1000000u
-#define RATE_MOST UINT64_C(1000000)
+#define MAX_SIZE 1000000u
+#define MAX_RATE UINT64_C(1000000)
 #define TIME_USUAL_NS (10 * NS_PER_S)
-#define TIME_MOST_NS (86400 * NS_PER_S)
+#define MAX_TIME_NS (86400 * NS_PER_S)
 #define WARMUP_USUAL_NS NS_PER_S
 #define STEP_NS (100 * NS_PER_MS)
 #define PATIENCE_NS (5 * NS_PER_S) /* for the last events, once nothing moves any more */
@@ -22,10 +23,10 @@
 
 struct settings {
     struct common common;
-    struct report_wish report;
+    struct report_params report;
     uint64_t rate, size;
     int64_t warmup_ns;
-    int64_t most_ns; /* after that */
+    int64_t max_ns; /* after that */
 };
 
 struct bench {
@@ -40,13 +41,15 @@ struct bench {
 
 static int check_settings(const struct verb *verb, const struct settings *settings)
 {
-    if (settings->rate < 1 || settings->rate > RATE_MOST)
-        return cli_wrong(verb, "--rate: %" PRIu64 " is not from 1 to %" PRIu64 " events per second", settings->rate, RATE_MOST);
-    if (settings->size < MARK_BYTES || settings->size > SIZE_MOST)
-        return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES, SIZE_MOST);
-    if (settings->most_ns < 1 || settings->most_ns > TIME_MOST_NS)
-        return cli_wrong(verb, "--max-time: %" PRId64 " ns is not from 1 ns to 24 h", settings->most_ns);
-    if (settings->warmup_ns > TIME_MOST_NS)
+    if (settings->rate < 1 || settings->rate > MAX_RATE)
+        return cli_wrong(verb, "--rate: %" PRIu64 " is not from 1 to %" PRIu64 " events per second",
+                         settings->rate, MAX_RATE);
+    if (settings->size < MARK_BYTES || settings->size > MAX_SIZE)
+        return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES,
+                         MAX_SIZE);
+    if (settings->max_ns < 1 || settings->max_ns > MAX_TIME_NS)
+        return cli_wrong(verb, "--max-time: %" PRId64 " ns is not from 1 ns to 24 h", settings->max_ns);
+    if (settings->warmup_ns > MAX_TIME_NS)
         return cli_wrong(verb, "--warmup: %" PRId64 " ns is over 24 h", settings->warmup_ns);
     return EXITS_OK;
 }
@@ -68,12 +71,13 @@ static void exchange(struct bench *bench)
         if (now > received || !published)
             moved_ns = now_ns;
         received = now;
-        progress_tell(&progress, now, now * bench->plan.size, NULL);
-        if (stop_asked(&bench->stop))
+        progress_report(&progress, now, now * bench->plan.size, NULL);
+        if (stop_requested(&bench->stop))
             atomic_store(&bench->plan.stopping, true);
         if (published && now >= atomic_load(&publisher->published))
             return;
-        if (atomic_load(&bench->crowd.failed) > 0 || bench->stop.signals > 1 || now_ns - moved_ns >= PATIENCE_NS)
+        if (atomic_load(&bench->crowd.failed) > 0 || bench->stop.signals > 1 ||
+            now_ns - moved_ns >= PATIENCE_NS)
             return;
         stop_wait(&bench->stop, -1, MIN_OF(progress_left_ns(&progress), STEP_NS));
     }
@@ -90,7 +94,7 @@ static void print_json(const struct bench *bench, const struct yield *yield, uin
     yield_put_json(object, yield);
     table_put_number(object, "published", atomic_load(&bench->publisher.published));
     table_put_number(object, "not_received", missing);
-    report_put_sums(object, &check->sums);
+    report_put_stats(object, &check->stats);
     report_put_latency(object, &check->latency, true);
     table_print_json(object);
 }
@@ -100,10 +104,10 @@ static void print_text(const struct bench *bench, const struct yield *yield, uin
     const struct check *check = &bench->subscriber.check;
 
     printf("events         %" PRIu64 " published, %" PRIu64 " received, %" PRIu64 " after the warm-up\n",
-           atomic_load(&bench->publisher.published), check->sums.events, check->latency.count);
+           atomic_load(&bench->publisher.published), check->stats.events, check->latency.count);
     yield_print(yield);
     report_print_latency(&check->latency);
-    report_print_sums(&check->sums);
+    report_print_stats(&check->stats);
     if (missing > 0)
         printf("MISSING        %" PRIu64 " events that were published and did not come\n", missing);
 }
@@ -118,7 +122,7 @@ static int verdict(const struct bench *bench, uint64_t missing)
         return link_exit_code(bench->publisher.failed);
     if (atomic_load(&bench->publisher.refused_code) != 0)
         return EXITS_ERROR;
-    return missing > 0 || check_failed_by(&bench->subscriber.check.sums) ? EXITS_LOSS : EXITS_OK;
+    return missing > 0 || check_failed_by(&bench->subscriber.check.stats) ? EXITS_LOSS : EXITS_OK;
 }
 
 static int measure(struct bench *bench)
@@ -130,8 +134,9 @@ static int measure(struct bench *bench)
 
     if (bench_crowd_wait(&bench->crowd)) {
         bench->plan.began_ns = clock_mono_ns();
-        bench->plan.until_ns = bench->plan.began_ns + settings->warmup_ns + settings->most_ns;
-        subscriber->check.latency_from_ns = bench->plan.began_ns + settings->warmup_ns; /* no event comes before the thread starts */
+        bench->plan.until_ns = bench->plan.began_ns + settings->warmup_ns + settings->max_ns;
+        /* no event comes before the thread starts */
+        subscriber->check.latency_from_ns = bench->plan.began_ns + settings->warmup_ns;
         started = bench_publisher_start(&bench->publisher);
         exchange(bench);
         atomic_store(&bench->plan.stopping, true);
@@ -141,9 +146,9 @@ static int measure(struct bench *bench)
     bench_subscriber_end(subscriber);
 
     const uint64_t published = atomic_load(&bench->publisher.published);
-    const uint64_t missing = published - MIN_OF(published, subscriber->check.sums.events);
-    const struct yield yield = {.events = subscriber->check.sums.events,
-                                .bytes = subscriber->check.sums.bytes,
+    const uint64_t missing = published - MIN_OF(published, subscriber->check.stats.events);
+    const struct yield yield = {.events = subscriber->check.stats.events,
+                                .bytes = subscriber->check.stats.bytes,
                                 .messages = subscriber->messages,
                                 .took_ns = subscriber->last_ns - subscriber->first_ns,
                                 .cpu_ns = bench->cpu_ns};
@@ -199,7 +204,8 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
                                       .quiet = settings->report.quiet,
                                       .stop = &bench->stop};
     bench->crowd = (struct bench_crowd){.count = 1, .quiet = settings->report.quiet, .stop = &bench->stop};
-    snprintf(name, sizeof(name), "bench-latency-%" PRIx64, bench->plan.run); /* its own, so that several may run at once */
+    /* its own, so that several may run at once */
+    snprintf(name, sizeof(name), "bench-latency-%" PRIx64, bench->plan.run);
     if (stop_init(&bench->stop, 0)) {
         result = open_both(verb, bench, name);
         if (result == EXITS_OK)
@@ -214,7 +220,8 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.most_ns = TIME_USUAL_NS, .rate = 1000, .size = 128, .warmup_ns = WARMUP_USUAL_NS};
+    struct settings settings = {
+        .max_ns = TIME_USUAL_NS, .rate = 1000, .size = 128, .warmup_ns = WARMUP_USUAL_NS};
     struct text_list arguments = {0};
     int result = EXITS_OK;
 
@@ -230,26 +237,31 @@ static int run(const struct verb *verb, int argc, char **argv)
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
     {0, "rate", OPTION_COUNT, "N", AT(rate), "events per second (default: 1000)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(most_ns), "how long to measure (default: 10s)"},
-    {0, "warmup", OPTION_DURATION, "DURATION", AT(warmup_ns), "how long to publish before that (default: 1s)"},
-    {0, "size", OPTION_BYTES, "BYTES", AT(size), "bytes of payload of each event, at least 32 (default: 128)"},
+    {0, "max-time", OPTION_DURATION, "DURATION", AT(max_ns), "how long to measure (default: 10s)"},
+    {0, "warmup", OPTION_DURATION, "DURATION", AT(warmup_ns),
+     "how long to publish before that (default: 1s)"},
+    {0, "size", OPTION_BYTES, "BYTES", AT(size),
+     "bytes of payload of each event, at least 32 (default: 128)"},
     REPORT_OPTIONS(AT(report)),
 };
 
 static const struct example examples[] = {
     {"tributary bench latency", "a thousand events a second, for ten seconds"},
-    {"tributary bench latency --rate 20k --max-time 1m --json | jq .latency_us.p99", "under more load, for another program"},
+    {"tributary bench latency --rate 20k --max-time 1m --json | jq .latency_us.p99",
+     "under more load, for another program"},
 };
 
 const struct verb verb_bench_latency = {
     .name = "bench latency",
     .arguments = "",
     .summary = "measure how long an event takes",
-    .text =
-        "Publishes single events at a steady rate on one connection and receives them on another, both in this process. Each event has a\n"
-        "moment at which it is due, and its latency counts from there, so that whatever delays it counts, this machine's own scheduling\n"
-        "included. Events of the warm-up are checked like the others, but not timed. With --json, \"histogram\" says how often each\n"
-        "duration was seen, in slots of at most 1.6 %, in microseconds.",
+    .text = "Publishes single events at a steady rate on one connection and receives them on another, both "
+            "in this process. Each event has a\n"
+            "moment at which it is due, and its latency counts from there, so that whatever delays it "
+            "counts, this machine's own scheduling\n"
+            "included. Events of the warm-up are checked like the others, but not timed. With --json, "
+            "\"histogram\" says how often each\n"
+            "duration was seen, in slots of at most 1.6 %, in microseconds.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -1,6 +1,8 @@
-/* bench_mark.h - what the first bytes of a bench's payload say: who sent it, in which run, as which number, and when. Any thread.
+/* bench_mark.h - what the first bytes of a bench's payload say: who sent it, in which run, as which
+ * number, and when. Any thread.
  *
- * The moment is on CLOCK_MONOTONIC, which all processes of one machine share and no other machine does: `host` tells whose it is. */
+ * The moment is on CLOCK_MONOTONIC, which all processes of one machine share and no other machine
+ * does: `host` tells whose it is. */
 #ifndef TRIBUTARY_TOOL_BENCH_MARK_H
 #define TRIBUTARY_TOOL_BENCH_MARK_H
 
@@ -9,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "client/lib/event.h"
+#include "tributary/event.h"
 
 #define MARK_BYTES 32u
 #define MARK_MAGIC UINT32_C(0x6d627274) /* "trbm" in the payload */
@@ -22,10 +24,12 @@ struct mark {
     int64_t time_ns;   /* clock_mono_ns() */
 };
 
-/* A number for one run: the time of its beginning, clock_wall_ns(), but for the last 16 bits, which are random. */
+/* A number for one run: the time of its beginning, clock_wall_ns(), but for the last 16 bits, which
+ * are random. */
 uint64_t mark_run(void);
 
-/* A number that processes of one machine share until it is started anew; two machines have the same one once in 65536 times. */
+/* A number that processes of one machine share until it is started anew; two machines have the same
+ * one once in 65536 times. */
 uint16_t mark_host(void);
 
 /* All in little endian: magic, producer, host, run, number, time. */
@@ -48,7 +52,7 @@ static inline bool mark_read(struct tributary_bytes payload, struct mark *mark_o
 
     if (payload.size < MARK_BYTES)
         return false;
-    memcpy(words, payload.at, sizeof(words));
+    memcpy(words, payload.data, sizeof(words));
     words[0] = le64toh(words[0]);
     mark_out->producer = (uint16_t)(words[0] >> 32);
     mark_out->host = (uint16_t)(words[0] >> 48);

@@ -1,4 +1,5 @@
-/* bench_pub.c - `tributary bench pub`: publishers that publish single events, and how fast that was. */
+/* bench_pub.c - `tributary bench pub`: publishers that publish single events, and how fast that
+ * was. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,10 @@
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
 
-#define PUBLISHERS_MOST 1000u
-#define PREFIX_MOST 200u
-#define SIZE_MOST 1000000u
-#define RATE_MOST UINT64_C(1000000000)
+#define MAX_PUBLISHERS 1000u
+#define MAX_PREFIX 200u
+#define MAX_SIZE 1000000u
+#define MAX_RATE UINT64_C(1000000000)
 #define TIME_USUAL_NS (10 * NS_PER_S)
 #define FLUSH_STEP_NS (100 * NS_PER_MS)
 #define FLUSH_IDLE_NS (10 * NS_PER_S) /* after so long without a confirmation, no further one is waited for */
@@ -22,9 +23,9 @@
 
 struct settings {
     struct common common;
-    struct report_wish report;
+    struct report_params report;
     uint64_t publishers, events, size, rate;
-    int64_t most_ns; /* from when all are connected */
+    int64_t max_ns; /* from when all are connected */
     const char *prefix, *topic, *key;
 };
 
@@ -40,16 +41,21 @@ struct bench {
 
 static int check_settings(const struct verb *verb, const struct settings *settings)
 {
-    const struct tributary_event event = {.topic = tributary_text(settings->topic), .key = tributary_text(settings->key)};
+    const struct tributary_event event = {.topic = tributary_text(settings->topic),
+                                          .key = tributary_text(settings->key)};
 
-    if (settings->publishers < 1 || settings->publishers > PUBLISHERS_MOST)
-        return cli_wrong(verb, "--publishers: %" PRIu64 " is not from 1 to %u", settings->publishers, PUBLISHERS_MOST);
-    if (settings->size < MARK_BYTES || settings->size > SIZE_MOST)
-        return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES, SIZE_MOST);
-    if (settings->rate > RATE_MOST)
-        return cli_wrong(verb, "--rate: %" PRIu64 " is over %" PRIu64 " events per second", settings->rate, RATE_MOST);
-    if (strlen(settings->prefix) > PREFIX_MOST)
-        return cli_wrong(verb, "--producer-prefix: %zu bytes are over %u", strlen(settings->prefix), PREFIX_MOST);
+    if (settings->publishers < 1 || settings->publishers > MAX_PUBLISHERS)
+        return cli_wrong(verb, "--publishers: %" PRIu64 " is not from 1 to %u", settings->publishers,
+                         MAX_PUBLISHERS);
+    if (settings->size < MARK_BYTES || settings->size > MAX_SIZE)
+        return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES,
+                         MAX_SIZE);
+    if (settings->rate > MAX_RATE)
+        return cli_wrong(verb, "--rate: %" PRIu64 " is over %" PRIu64 " events per second", settings->rate,
+                         MAX_RATE);
+    if (strlen(settings->prefix) > MAX_PREFIX)
+        return cli_wrong(verb, "--producer-prefix: %zu bytes are over %u", strlen(settings->prefix),
+                         MAX_PREFIX);
     if (tributary_event_fault(&event)[0] != '\0')
         return cli_wrong(verb, "--%s", tributary_event_fault(&event));
     return EXITS_OK;
@@ -64,7 +70,7 @@ static uint64_t published(const struct bench *bench)
     return sum;
 }
 
-static struct tributary_published figures(const struct bench *bench)
+static struct tributary_published stats(const struct bench *bench)
 {
     struct tributary_published sum = {0};
     struct tributary_published one;
@@ -72,7 +78,7 @@ static struct tributary_published figures(const struct bench *bench)
     for (uint32_t i = 0; i < bench->plan.publishers; i++) {
         if (bench->publishers[i].publisher == NULL)
             continue;
-        tributary_publisher_figures(bench->publishers[i].publisher, &one);
+        tributary_publisher_stats(bench->publishers[i].publisher, &one);
         sum.accepted += one.accepted;
         sum.confirmed += one.confirmed;
         sum.refused += one.refused;
@@ -90,12 +96,12 @@ static void publish_all(struct bench *bench)
     progress_begin(&progress, &bench->settings->report, "published");
     while (atomic_load(&bench->plan.running) > 0) {
         stop_wait(&bench->stop, -1, progress_left_ns(&progress));
-        if (stop_asked(&bench->stop))
+        if (stop_requested(&bench->stop))
             atomic_store(&bench->plan.stopping, true);
 
         const uint64_t events = published(bench);
 
-        progress_tell(&progress, events, events * bench->plan.size, NULL);
+        progress_report(&progress, events, events * bench->plan.size, NULL);
     }
     bench->asked = bench->stop.signals > 0;
 }
@@ -110,7 +116,7 @@ static void flush_all(struct bench *bench)
 
     for (uint32_t i = 0; i < bench->plan.publishers;) {
         const int64_t now_ns = clock_mono_ns();
-        const struct tributary_published sum = figures(bench);
+        const struct tributary_published sum = stats(bench);
 
         if (sum.confirmed + sum.refused > settled)
             moved_ns = now_ns;
@@ -131,7 +137,7 @@ static json_t *publishers_json(const struct bench *bench)
         struct tributary_published one;
         json_t *object = json_object();
 
-        tributary_publisher_figures(bench->publishers[i].publisher, &one);
+        tributary_publisher_stats(bench->publishers[i].publisher, &one);
         table_put_number(object, "accepted", one.accepted);
         table_put_number(object, "confirmed", one.confirmed);
         table_put_number(object, "refused", one.refused);
@@ -170,8 +176,9 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
         return;
     }
     printf("publishers     %u, %u bytes of payload\n", bench->plan.publishers, bench->plan.size);
-    printf("events         %" PRIu64 " accepted, %" PRIu64 " confirmed, %" PRIu64 " refused, %" PRIu64 " not confirmed\n", sum->accepted,
-           sum->confirmed, sum->refused, left);
+    printf("events         %" PRIu64 " accepted, %" PRIu64 " confirmed, %" PRIu64 " refused, %" PRIu64
+           " not confirmed\n",
+           sum->accepted, sum->confirmed, sum->refused, left);
     yield_print(&yield);
     printf("flush          %.3f s, from the last event to its confirmation\n", (double)flush_ns / 1e9);
 }
@@ -198,12 +205,12 @@ static int measure(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
     struct bench_plan *plan = &bench->plan;
-    const int64_t most_ns = settings->most_ns > 0 ? settings->most_ns : settings->events > 0 ? 0 : TIME_USUAL_NS;
+    const int64_t max_ns = settings->max_ns > 0 ? settings->max_ns : settings->events > 0 ? 0 : TIME_USUAL_NS;
     bool started = true;
 
     bench->cpu_began_ns = report_cpu_ns();
     plan->began_ns = clock_mono_ns();
-    plan->until_ns = most_ns > 0 && most_ns < INT64_MAX - plan->began_ns ? plan->began_ns + most_ns : INT64_MAX;
+    plan->until_ns = max_ns > 0 && max_ns < INT64_MAX - plan->began_ns ? plan->began_ns + max_ns : INT64_MAX;
     for (uint32_t i = 0; i < plan->publishers && started; i++)
         started = bench_publisher_start(&bench->publishers[i]);
     atomic_store(&plan->stopping, !started);
@@ -217,7 +224,7 @@ static int measure(struct bench *bench)
     bench->flushed_ns = clock_mono_ns();
     bench->cpu_ns = report_cpu_ns() - bench->cpu_began_ns;
 
-    const struct tributary_published sum = figures(bench);
+    const struct tributary_published sum = stats(bench);
 
     summarize(bench, &sum);
     if (!started)
@@ -233,7 +240,7 @@ static int open_all(const struct verb *verb, struct bench *bench)
     for (uint32_t i = 0; i < bench->plan.publishers && result == EXITS_OK; i++) {
         struct bench_publisher *publisher = &bench->publishers[i];
         struct tributary *client = NULL;
-        char name[PREFIX_MOST + 16];
+        char name[MAX_PREFIX + 16];
 
         snprintf(name, sizeof(name), "%s%u", settings->prefix, i);
         publisher->plan = &bench->plan;
@@ -290,13 +297,19 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {0, "publishers", OPTION_COUNT, "N", AT(publishers), "publishers, each with a connection and a thread of its own (default: 4)"},
-    {'n', "events", OPTION_COUNT, "N", AT(events), "events of all publishers together, such as 10M (default: no end)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(most_ns),
-     "publish for at most this long; exit code 6 where --events were not reached (default: 10s without --events)"},
-    {0, "size", OPTION_BYTES, "BYTES", AT(size), "bytes of payload of each event, at least 32 (default: 128)"},
-    {0, "rate", OPTION_COUNT, "N", AT(rate), "events per second of all publishers together (default: 0, as fast as it goes)"},
-    {0, "producer-prefix", OPTION_TEXT, "TEXT", AT(prefix), "producers are called by this and a number (default: bench-)"},
+    {0, "publishers", OPTION_COUNT, "N", AT(publishers),
+     "publishers, each with a connection and a thread of its own (default: 4)"},
+    {'n', "events", OPTION_COUNT, "N", AT(events),
+     "events of all publishers together, such as 10M (default: no end)"},
+    {0, "max-time", OPTION_DURATION, "DURATION", AT(max_ns),
+     "publish for at most this long; exit code 6 where --events were not reached (default: 10s without "
+     "--events)"},
+    {0, "size", OPTION_BYTES, "BYTES", AT(size),
+     "bytes of payload of each event, at least 32 (default: 128)"},
+    {0, "rate", OPTION_COUNT, "N", AT(rate),
+     "events per second of all publishers together (default: 0, as fast as it goes)"},
+    {0, "producer-prefix", OPTION_TEXT, "TEXT", AT(prefix),
+     "producers are called by this and a number (default: bench-)"},
     {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
     {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
     REPORT_OPTIONS(AT(report)),
@@ -304,7 +317,8 @@ static const struct option options[] = {
 
 static const struct example examples[] = {
     {"tributary bench pub", "how fast four publishers are, in ten seconds"},
-    {"tributary bench sub -n 10M & tributary bench pub -n 10M", "and a subscriber that gets all of it (see 'help bench sub')"},
+    {"tributary bench sub -n 10M & tributary bench pub -n 10M",
+     "and a subscriber that gets all of it (see 'help bench sub')"},
     {"tributary bench pub --publishers 100 --rate 20k --size 1KiB --max-time 1m", "an even load"},
     {"tributary bench pub --json | jq .events_per_second", "for another program"},
 };
@@ -313,12 +327,15 @@ const struct verb verb_bench_pub = {
     .name = "bench pub",
     .arguments = "",
     .summary = "publish as fast as it goes, and measure it",
-    .text =
-        "Each publisher has a connection of its own and publishes single events through the C library, which packs them into messages.\n"
-        "The first 32 bytes of each payload are a mark: run, producer, number and time, which 'bench sub' checks. The time is that of\n"
-        "CLOCK_MONOTONIC, read once in 16 events; with --rate, when the event was due.\n"
-        "The rate counts confirmed events, from the start to the last confirmation. A server confirms an event when it took it, whether\n"
-        "or not anybody subscribes; a subscriber that blocks holds publishers back. SIGINT and SIGTERM end it, with the summary.",
+    .text = "Each publisher has a connection of its own and publishes single events through the C library, "
+            "which packs them into messages.\n"
+            "The first 32 bytes of each payload are a mark: run, producer, number and time, which 'bench "
+            "sub' checks. The time is that of\n"
+            "CLOCK_MONOTONIC, read once in 16 events; with --rate, when the event was due.\n"
+            "The rate counts confirmed events, from the start to the last confirmation. A server confirms an "
+            "event when it took it, whether\n"
+            "or not anybody subscribes; a subscriber that blocks holds publishers back. SIGINT and SIGTERM "
+            "end it, with the summary.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -1,5 +1,6 @@
-/* bench_publisher.c - the loop that publishes. What it does besides tributary_publish() counts in every figure: it allocates nothing, and
- * reads the clock once in 16 events, or once per event that is waited for. */
+/* bench_publisher.c - the loop that publishes. What it does besides tributary_publish() counts in
+ * every figure: it allocates nothing, and reads the clock once in 16 events, or once per event that
+ * is waited for. */
 #include "client/tool/bench_publisher.h"
 
 #include <inttypes.h>
@@ -12,7 +13,7 @@
 #include "client/tool/link.h"
 
 #define PATIENCE_NS (100 * NS_PER_MS) /* how long one wait lasts before it looks whether to stop */
-#define LOOK_EVERY 16u                /* events */
+#define POLL_EVERY 16u                /* events */
 #define REFUSED_SHOWN 3u
 
 static void on_refused(void *ctx, const struct tributary_refused *refused)
@@ -21,28 +22,34 @@ static void on_refused(void *ctx, const struct tributary_refused *refused)
 
     atomic_store(&publisher->refused_code, (int)refused->code);
     if (atomic_fetch_add(&publisher->refused_seen, 1) < REFUSED_SHOWN)
-        fprintf(stderr, "tributary: publisher %u: events %" PRIu64 " to %" PRIu64 " were refused: %s: %s\n", publisher->number,
-                refused->first_event, refused->last_event, tributary_code_name(refused->code), refused->message);
+        fprintf(stderr, "tributary: publisher %u: events %" PRIu64 " to %" PRIu64 " were refused: %s: %s\n",
+                publisher->number, refused->first_event, refused->last_event,
+                tributary_code_name(refused->code), refused->message);
 }
 
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     const struct bench_publisher *publisher = ctx;
 
     if (!publisher->plan->quiet)
-        fprintf(stderr, "tributary: publisher %u: not connected: %s; trying again in %" PRId64 " ms\n", publisher->number, why->message,
-                retry_ns / NS_PER_MS);
+        fprintf(stderr, "tributary: publisher %u: not connected: %s; trying again in %" PRId64 " ms\n",
+                publisher->number, status->message, retry_ns / NS_PER_MS);
 }
 
-enum tributary_code bench_publisher_open(struct bench_publisher *publisher, struct tributary *client, const char *name)
+enum tributary_code bench_publisher_open(struct bench_publisher *publisher, struct tributary *client,
+                                         const char *name)
 {
     const struct bench_plan *plan = publisher->plan;
-    const struct tributary_publisher_options options = {
-        .producer = name, .wait_timeout_ns = PATIENCE_NS, .refused = on_refused, .interrupted = on_interrupted, .ctx = publisher};
+    const struct tributary_publisher_options options = {.producer = name,
+                                                        .wait_timeout_ns = PATIENCE_NS,
+                                                        .refused = on_refused,
+                                                        .interrupted = on_interrupted,
+                                                        .ctx = publisher};
     struct tributary_status status = {TRIBUTARY_RESOURCE_EXHAUSTED, "", "out of memory"};
 
     publisher->client = client;
-    publisher->mark = (struct mark){.producer = (uint16_t)publisher->number, .host = mark_host(), .run = plan->run};
+    publisher->mark =
+        (struct mark){.producer = (uint16_t)publisher->number, .host = mark_host(), .run = plan->run};
     publisher->payload = malloc(plan->size);
     if (publisher->payload != NULL) {
         memset(publisher->payload, '.', plan->size);
@@ -90,12 +97,13 @@ static bool wait_until(const struct bench_plan *plan, int64_t due_ns)
     return due_ns < plan->until_ns;
 }
 
-/* False: no more. With a rate the mark says when the event was due, so that a delay of ours counts as the delay that it is. */
+/* False: no more. With a rate the mark says when the event was due, so that a delay of ours counts
+ * as the delay that it is. */
 static bool prepare(struct bench_publisher *publisher, uint64_t number)
 {
     const struct bench_plan *plan = publisher->plan;
 
-    if (number % LOOK_EVERY == 0) {
+    if (number % POLL_EVERY == 0) {
         publisher->mark.time_ns = clock_mono_ns();
         if (is_over(plan, publisher->mark.time_ns))
             return false;

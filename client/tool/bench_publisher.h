@@ -1,15 +1,17 @@
-/* bench_publisher.h - one publisher of a bench: a connection, a thread that publishes single events as fast as it may. */
+/* bench_publisher.h - one publisher of a bench: a connection, a thread that publishes single events
+ * as fast as it may. */
 #ifndef TRIBUTARY_TOOL_BENCH_PUBLISHER_H
 #define TRIBUTARY_TOOL_BENCH_PUBLISHER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/bench_mark.h"
 #include "client/tool/stop.h"
 
-/* What all publishers of a run share. Written before the first thread starts, but for the last two. */
+/* What all publishers of a run share. Written before the first thread starts, but for the last
+ * two. */
 struct bench_plan {
     uint32_t publishers;
     uint64_t events;              /* all together; 0: no end */
@@ -46,9 +48,10 @@ struct bench_publisher {
     _Atomic uint32_t refused_seen; /* reports of them */
 };
 
-/* Takes the client over. `name` is the producer's. On failure standard error says why, and bench_publisher_close() is called all the same.
- */
-enum tributary_code bench_publisher_open(struct bench_publisher *publisher, struct tributary *client, const char *name);
+/* Takes the client over. `name` is the producer's. On failure standard error says why, and
+ * bench_publisher_close() is called all the same. */
+enum tributary_code bench_publisher_open(struct bench_publisher *publisher, struct tributary *client,
+                                         const char *name);
 
 /* Starts the thread. False: there is none. */
 bool bench_publisher_start(struct bench_publisher *publisher);

@@ -42,12 +42,14 @@ static double ratio(double part, double whole)
     return whole > 0 ? part / whole : 0;
 }
 
-void progress_begin(struct progress *progress, const struct report_wish *wish, const char *what)
+void progress_begin(struct progress *progress, const struct report_params *params, const char *what)
 {
     const int64_t now_ns = clock_mono_ns();
 
-    *progress = (struct progress){
-        .on = !wish->quiet && (wish->progress || isatty(STDERR_FILENO) == 1), .what = what, .began_ns = now_ns, .last_ns = now_ns};
+    *progress = (struct progress){.on = !params->quiet && (params->progress || isatty(STDERR_FILENO) == 1),
+                                  .what = what,
+                                  .began_ns = now_ns,
+                                  .last_ns = now_ns};
 }
 
 int64_t progress_left_ns(const struct progress *progress)
@@ -55,7 +57,7 @@ int64_t progress_left_ns(const struct progress *progress)
     return MAX_OF(progress->last_ns + PROGRESS_NS - clock_mono_ns(), 0);
 }
 
-void progress_tell(struct progress *progress, uint64_t events, uint64_t bytes, const char *more)
+void progress_report(struct progress *progress, uint64_t events, uint64_t bytes, const char *more)
 {
     const int64_t now_ns = clock_mono_ns();
     const double rate = per_second(events - progress->last_events, now_ns - progress->last_ns);
@@ -63,8 +65,9 @@ void progress_tell(struct progress *progress, uint64_t events, uint64_t bytes, c
     if (now_ns < progress->last_ns + PROGRESS_NS)
         return;
     if (progress->on)
-        fprintf(stderr, "%7.1f s  %s %" PRIu64 " events  %.0f/s  %.1f MB/s%s\n", seconds(now_ns - progress->began_ns), progress->what,
-                events, rate, rate * ratio((double)bytes, (double)events) / 1e6, more != NULL ? more : "");
+        fprintf(stderr, "%7.1f s  %s %" PRIu64 " events  %.0f/s  %.1f MB/s%s\n",
+                seconds(now_ns - progress->began_ns), progress->what, events, rate,
+                rate * ratio((double)bytes, (double)events) / 1e6, more != NULL ? more : "");
     progress->last_ns = now_ns;
     progress->last_events = events;
 }
@@ -89,38 +92,41 @@ void yield_put_json(json_t *object, const struct yield *yield)
 {
     yield_put_rates(object, yield);
     report_put_real(object, "cpu_seconds", seconds(yield->cpu_ns));
-    report_put_real(object, "cpu_seconds_per_million", ratio(seconds(yield->cpu_ns), (double)yield->events / 1e6));
+    report_put_real(object, "cpu_seconds_per_million",
+                    ratio(seconds(yield->cpu_ns), (double)yield->events / 1e6));
 }
 
 void yield_print(const struct yield *yield)
 {
-    printf("rate           %.0f events/s, %.1f MB/s of payload, in %.3f s\n", per_second(yield->events, yield->took_ns),
-           per_second(yield->bytes, yield->took_ns) / 1e6, seconds(yield->took_ns));
-    printf("messages       %" PRIu64 ", of %.1f events each\n", yield->messages, ratio((double)yield->events, (double)yield->messages));
+    printf("rate           %.0f events/s, %.1f MB/s of payload, in %.3f s\n",
+           per_second(yield->events, yield->took_ns), per_second(yield->bytes, yield->took_ns) / 1e6,
+           seconds(yield->took_ns));
+    printf("messages       %" PRIu64 ", of %.1f events each\n", yield->messages,
+           ratio((double)yield->events, (double)yield->messages));
     printf("processor      %.3f s here, %.3f s per million events\n", seconds(yield->cpu_ns),
            ratio(seconds(yield->cpu_ns), (double)yield->events / 1e6));
 }
 
 void yield_print_line(const struct yield *yield, uint32_t number)
 {
-    printf("  %-12u %" PRIu64 " events, %.0f/s, in %.3f s\n", number, yield->events, per_second(yield->events, yield->took_ns),
-           seconds(yield->took_ns));
+    printf("  %-12u %" PRIu64 " events, %.0f/s, in %.3f s\n", number, yield->events,
+           per_second(yield->events, yield->took_ns), seconds(yield->took_ns));
 }
 
 static void put_slots(json_t *object, const struct histogram *latency)
 {
     json_t *slots = json_array();
-    uint64_t least = 0;
-    uint64_t most = 0;
+    uint64_t min = 0;
+    uint64_t max = 0;
 
     for (size_t i = 0; i < HISTOGRAM_SLOTS; i++) {
         if (latency->slots[i] == 0)
             continue;
-        histogram_bounds(i, &least, &most);
+        histogram_bounds(i, &min, &max);
         json_t *slot = json_object();
 
-        report_put_real(slot, "from", (double)least / 1e3);
-        report_put_real(slot, "to", (double)(most + 1) / 1e3);
+        report_put_real(slot, "from", (double)min / 1e3);
+        report_put_real(slot, "to", (double)(max + 1) / 1e3);
         table_put_number(slot, "count", latency->slots[i]);
         json_array_append_new(slots, slot);
     }
@@ -133,8 +139,9 @@ void report_put_latency(json_t *object, const struct histogram *latency, bool sl
 
     table_put_number(inner, "count", latency->count);
     for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
-        report_put_real(inner, percentiles[i].name, (double)histogram_at(latency, percentiles[i].share) / 1e3);
-    report_put_real(inner, "max", (double)latency->most / 1e3);
+        report_put_real(inner, percentiles[i].name,
+                        (double)histogram_at(latency, percentiles[i].share) / 1e3);
+    report_put_real(inner, "max", (double)latency->max / 1e3);
     if (slots)
         put_slots(inner, latency);
     json_object_set_new(object, "latency_us", inner);
@@ -148,23 +155,24 @@ void report_print_latency(const struct histogram *latency)
     }
     printf("latency        ");
     for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
-        printf("%s %.1f us, ", percentiles[i].title, (double)histogram_at(latency, percentiles[i].share) / 1e3);
-    printf("max %.1f us\n", (double)latency->most / 1e3);
+        printf("%s %.1f us, ", percentiles[i].title,
+               (double)histogram_at(latency, percentiles[i].share) / 1e3);
+    printf("max %.1f us\n", (double)latency->max / 1e3);
 }
 
-void report_put_sums(json_t *object, const struct check_sums *sums)
+void report_put_stats(json_t *object, const struct check_stats *stats)
 {
-    table_put_number(object, "producers", sums->producers);
-    table_put_number(object, "unchecked", sums->unchecked);
-    table_put_number(object, "before", sums->before);
-    table_put_number(object, "holes", sums->holes);
-    table_put_number(object, "missing", sums->missing);
-    table_put_number(object, "sequence_holes", sums->sequence_holes);
-    table_put_number(object, "sequence_missing", sums->sequence_missing);
-    table_put_number(object, "disorder", sums->disorder);
-    table_put_number(object, "duplicates", sums->duplicates);
-    table_put_number(object, "lost", sums->lost);
-    json_object_set_new(object, "lost_unknown", json_boolean(sums->lost_unknown));
+    table_put_number(object, "producers", stats->producers);
+    table_put_number(object, "unchecked", stats->unchecked);
+    table_put_number(object, "before", stats->before);
+    table_put_number(object, "holes", stats->holes);
+    table_put_number(object, "missing", stats->missing);
+    table_put_number(object, "sequence_holes", stats->sequence_holes);
+    table_put_number(object, "sequence_missing", stats->sequence_missing);
+    table_put_number(object, "disorder", stats->disorder);
+    table_put_number(object, "duplicates", stats->duplicates);
+    table_put_number(object, "lost", stats->lost);
+    json_object_set_new(object, "lost_unknown", json_boolean(stats->lost_unknown));
 }
 
 static void print_count(const char *title, uint64_t count, const char *what)
@@ -173,18 +181,19 @@ static void print_count(const char *title, uint64_t count, const char *what)
         printf("%-14s %" PRIu64 " %s\n", title, count, what);
 }
 
-void report_print_sums(const struct check_sums *sums)
+void report_print_stats(const struct check_stats *stats)
 {
-    print_count("before", sums->before, "events of producers that had begun before we subscribed");
-    print_count("unchecked", sums->unchecked, "events that carry no mark of a bench");
-    print_count("duplicates", sums->duplicates, "events that came before, as they may after a lost connection");
-    print_count("LOST", sums->lost, "events, as the server says");
-    if (sums->lost_unknown)
+    print_count("before", stats->before, "events of producers that had begun before we subscribed");
+    print_count("unchecked", stats->unchecked, "events that carry no mark of a bench");
+    print_count("duplicates", stats->duplicates,
+                "events that came before, as they may after a lost connection");
+    print_count("LOST", stats->lost, "events, as the server says");
+    if (stats->lost_unknown)
         printf("LOST           events that nobody could count\n");
-    print_count("HOLES", sums->holes, "gaps in the numbers of a producer");
-    print_count("MISSING", sums->missing, "events in these gaps");
-    print_count("HOLES", sums->sequence_holes, "gaps in the sequences of a source");
-    print_count("DISORDER", sums->disorder, "events that came behind a later one");
-    if (!check_failed_by(sums))
+    print_count("HOLES", stats->holes, "gaps in the numbers of a producer");
+    print_count("MISSING", stats->missing, "events in these gaps");
+    print_count("HOLES", stats->sequence_holes, "gaps in the sequences of a source");
+    print_count("DISORDER", stats->disorder, "events that came behind a later one");
+    if (!check_failed_by(stats))
         printf("order          no hole, no disorder, nothing lost\n");
 }

@@ -11,18 +11,18 @@
 #include "client/tool/link.h"
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
-#include "client/tool/wish.h"
+#include "client/tool/selection.h"
 
-#define SUBSCRIBERS_MOST 1000u
+#define MAX_SUBSCRIBERS 1000u
 #define USUAL_PRODUCERS "bench-*"
 
 struct settings {
     struct common common;
-    struct report_wish report;
-    struct wish_lists lists;
+    struct report_params report;
+    struct selection_lists lists;
     uint64_t subscribers, events, buffer_events, buffer_bytes;
     int64_t block_timeout_ns, idle_ns;
-    int64_t most_ns; /* from when all have subscribed */
+    int64_t max_ns; /* from when all have subscribed */
     unsigned overflow;
     const char *ready_file;
 };
@@ -40,18 +40,20 @@ enum reason { REACHED, ASKED, IDLE, TIME_OVER, NOT_STARTED, NOT_TOLD };
 
 static int check_settings(const struct verb *verb, const struct settings *settings)
 {
-    if (settings->subscribers < 1 || settings->subscribers > SUBSCRIBERS_MOST)
-        return cli_wrong(verb, "--subscribers: %" PRIu64 " is not from 1 to %u", settings->subscribers, SUBSCRIBERS_MOST);
+    if (settings->subscribers < 1 || settings->subscribers > MAX_SUBSCRIBERS)
+        return cli_wrong(verb, "--subscribers: %" PRIu64 " is not from 1 to %u", settings->subscribers,
+                         MAX_SUBSCRIBERS);
     if (settings->buffer_events < 1 || settings->buffer_events > UINT32_MAX)
-        return cli_wrong(verb, "--buffer-events: %" PRIu64 " is not from 1 to %u", settings->buffer_events, UINT32_MAX);
+        return cli_wrong(verb, "--buffer-events: %" PRIu64 " is not from 1 to %u", settings->buffer_events,
+                         UINT32_MAX);
     return EXITS_OK;
 }
 
 /* A filter within a producer's events makes holes in its sequences. */
-static bool filters_within(const struct wish_lists *lists)
+static bool filters_within(const struct selection_lists *lists)
 {
-    return lists->topics.count + lists->keys.count + lists->types.count + lists->headers.count + lists->exclude_topics.count +
-               lists->exclude_keys.count + lists->exclude_types.count >
+    return lists->topics.count + lists->keys.count + lists->types.count + lists->headers.count +
+               lists->exclude_topics.count + lists->exclude_keys.count + lists->exclude_types.count >
            0;
 }
 
@@ -59,7 +61,7 @@ struct sight {
     uint64_t events, bytes, faults;
 };
 
-static struct sight look(const struct bench *bench)
+static struct sight observe(const struct bench *bench)
 {
     struct sight sight = {0};
 
@@ -74,7 +76,7 @@ static struct sight look(const struct bench *bench)
 }
 
 /* So that a script knows when it may begin to publish. */
-static bool say_ready(const struct bench *bench)
+static bool write_ready_file(const struct bench *bench)
 {
     const char *path = bench->settings->ready_file;
     FILE *file = NULL;
@@ -101,11 +103,11 @@ static enum reason receive_all(struct bench *bench)
     int64_t moved_ns = 0;
     uint64_t seen = 0;
 
-    if (settings->most_ns > 0 && settings->most_ns < INT64_MAX - clock_mono_ns())
-        bench->stop.until_ns = clock_mono_ns() + settings->most_ns;
+    if (settings->max_ns > 0 && settings->max_ns < INT64_MAX - clock_mono_ns())
+        bench->stop.until_ns = clock_mono_ns() + settings->max_ns;
     progress_begin(&progress, &settings->report, "received");
     for (;;) {
-        const struct sight sight = look(bench);
+        const struct sight sight = observe(bench);
         const int64_t now_ns = clock_mono_ns();
         char more[64] = "";
 
@@ -114,21 +116,23 @@ static enum reason receive_all(struct bench *bench)
         seen = sight.events;
         if (sight.faults > 0)
             snprintf(more, sizeof(more), "  %" PRIu64 " faults", sight.faults);
-        progress_tell(&progress, sight.events, sight.bytes, more);
+        progress_report(&progress, sight.events, sight.bytes, more);
         if (atomic_load(&bench->crowd.done) == bench->crowd.count || atomic_load(&bench->crowd.failed) > 0)
             return REACHED;
-        if (stop_asked(&bench->stop))
+        if (stop_requested(&bench->stop))
             return bench->stop.signals > 0 ? ASKED : TIME_OVER;
         if (settings->idle_ns > 0 && seen > 0 && now_ns - moved_ns >= settings->idle_ns)
             return IDLE;
-        stop_wait(&bench->stop, -1, MIN_OF(progress_left_ns(&progress), settings->idle_ns > 0 ? settings->idle_ns / 4 + 1 : INT64_MAX));
+        stop_wait(&bench->stop, -1,
+                  MIN_OF(progress_left_ns(&progress),
+                         settings->idle_ns > 0 ? settings->idle_ns / 4 + 1 : INT64_MAX));
     }
 }
 
 static struct yield yield_of(const struct bench_subscriber *subscriber)
 {
-    return (struct yield){.events = subscriber->check.sums.events,
-                          .bytes = subscriber->check.sums.bytes,
+    return (struct yield){.events = subscriber->check.stats.events,
+                          .bytes = subscriber->check.stats.bytes,
                           .messages = subscriber->messages,
                           .took_ns = subscriber->last_ns - subscriber->first_ns};
 }
@@ -166,14 +170,15 @@ static json_t *subscribers_json(const struct bench *bench)
         json_t *object = json_object();
 
         yield_put_rates(object, &one);
-        report_put_sums(object, &subscriber->check.sums);
+        report_put_stats(object, &subscriber->check.stats);
         table_put_number(object, "reconnects", atomic_load(&subscriber->reconnects));
         json_array_append_new(array, object);
     }
     return array;
 }
 
-static void print_json(const struct bench *bench, const struct check_sums *sums, const struct histogram *latency)
+static void print_json(const struct bench *bench, const struct check_stats *stats,
+                       const struct histogram *latency)
 {
     const struct yield all = yield_of_all(bench);
     json_t *object = json_object();
@@ -184,20 +189,21 @@ static void print_json(const struct bench *bench, const struct check_sums *sums,
     table_put_text(object, "bench", "sub");
     table_put_number(object, "subscribers", bench->crowd.count);
     yield_put_json(object, &all);
-    report_put_sums(object, sums);
+    report_put_stats(object, stats);
     table_put_number(object, "reconnects", reconnects);
     report_put_latency(object, latency, false);
     json_object_set_new(object, "per_subscriber", subscribers_json(bench));
     table_print_json(object);
 }
 
-static void print_text(const struct bench *bench, const struct check_sums *sums, const struct histogram *latency)
+static void print_text(const struct bench *bench, const struct check_stats *stats,
+                       const struct histogram *latency)
 {
     const struct yield all = yield_of_all(bench);
 
     printf("subscribers    %u\n", bench->crowd.count);
-    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", sums->events, sums->producers,
-           sums->producers == 1 ? "" : "s");
+    printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", stats->events,
+           stats->producers, stats->producers == 1 ? "" : "s");
     yield_print(&all);
     for (uint32_t i = 0; i < bench->crowd.count && bench->crowd.count > 1; i++) {
         const struct yield one = yield_of(&bench->subscribers[i]);
@@ -205,10 +211,10 @@ static void print_text(const struct bench *bench, const struct check_sums *sums,
         yield_print_line(&one, i);
     }
     report_print_latency(latency);
-    report_print_sums(sums);
+    report_print_stats(stats);
 }
 
-static int verdict(const struct bench *bench, enum reason reason, const struct check_sums *sums)
+static int verdict(const struct bench *bench, enum reason reason, const struct check_stats *stats)
 {
     const int result = bench_crowd_verdict(&bench->crowd, bench->subscribers);
 
@@ -216,16 +222,16 @@ static int verdict(const struct bench *bench, enum reason reason, const struct c
         return result;
     if (reason == NOT_TOLD)
         return EXITS_ERROR;
-    if (check_failed_by(sums))
+    if (check_failed_by(stats))
         return EXITS_LOSS;
-    if ((reason == TIME_OVER || reason == IDLE) && sums->events < bench->crowd.goal * bench->crowd.count)
+    if ((reason == TIME_OVER || reason == IDLE) && stats->events < bench->crowd.goal * bench->crowd.count)
         return EXITS_DEADLINE;
     return EXITS_OK;
 }
 
 static int measure(struct bench *bench)
 {
-    struct check_sums sums = {0};
+    struct check_stats stats = {0};
     struct histogram *latency = calloc(1, sizeof(*latency));
     enum reason reason = NOT_STARTED;
     int result = EXITS_ERROR;
@@ -233,31 +239,31 @@ static int measure(struct bench *bench)
     if (latency == NULL)
         return EXITS_ERROR;
     if (bench_crowd_wait(&bench->crowd))
-        reason = say_ready(bench) ? receive_all(bench) : NOT_TOLD;
+        reason = write_ready_file(bench) ? receive_all(bench) : NOT_TOLD;
     bench->cpu_ended_ns = report_cpu_ns();
     for (uint32_t i = 0; i < bench->crowd.count; i++) {
         bench_subscriber_end(&bench->subscribers[i]);
-        check_sums_add(&sums, &bench->subscribers[i].check.sums);
+        check_stats_add(&stats, &bench->subscribers[i].check.stats);
         histogram_merge(latency, &bench->subscribers[i].check.latency);
     }
     if (bench->settings->report.json)
-        print_json(bench, &sums, latency);
+        print_json(bench, &stats, latency);
     else
-        print_text(bench, &sums, latency);
-    result = verdict(bench, reason, &sums);
+        print_text(bench, &stats, latency);
+    result = verdict(bench, reason, &stats);
     free(latency);
     return result;
 }
 
-static int open_all(const struct verb *verb, struct bench *bench, const struct wish *wish)
+static int open_all(const struct verb *verb, struct bench *bench, const struct selection *selection)
 {
     const struct settings *settings = bench->settings;
     const struct tributary_subscriber_options options = {
         .name = "bench",
-        .selectors = wish->selectors,
-        .selector_count = wish->selector_count,
-        .exclude = wish->excludes,
-        .exclude_count = wish->exclude_count,
+        .selectors = selection->selectors,
+        .selector_count = selection->selector_count,
+        .exclude = selection->excludes,
+        .exclude_count = selection->exclude_count,
         .max_events = (uint32_t)settings->buffer_events,
         .max_bytes = settings->buffer_bytes,
         .overflow = (enum tributary_overflow)(settings->overflow + 1),
@@ -281,17 +287,19 @@ static int open_all(const struct verb *verb, struct bench *bench, const struct w
     return result;
 }
 
-static int run_bench(const struct verb *verb, const struct settings *settings, const struct wish *wish)
+static int run_bench(const struct verb *verb, const struct settings *settings,
+                     const struct selection *selection)
 {
-    struct bench bench = {
-        .settings = settings,
-        .crowd = {
-            .count = (uint32_t)settings->subscribers, .goal = settings->events, .quiet = settings->report.quiet, .stop = &bench.stop}};
+    struct bench bench = {.settings = settings,
+                          .crowd = {.count = (uint32_t)settings->subscribers,
+                                    .goal = settings->events,
+                                    .quiet = settings->report.quiet,
+                                    .stop = &bench.stop}};
     int result = EXITS_ERROR;
 
     bench.subscribers = calloc(bench.crowd.count, sizeof(*bench.subscribers));
     if (stop_init(&bench.stop, 0) && bench.subscribers != NULL) {
-        result = open_all(verb, &bench, wish);
+        result = open_all(verb, &bench, selection);
         if (result == EXITS_OK)
             result = measure(&bench);
         for (uint32_t i = 0; i < bench.crowd.count; i++)
@@ -305,61 +313,76 @@ static int run_bench(const struct verb *verb, const struct settings *settings, c
 static int run(const struct verb *verb, int argc, char **argv)
 {
     static const char *usual[] = {USUAL_PRODUCERS};
-    struct settings settings = {.subscribers = 1, .buffer_events = 65536, .buffer_bytes = 64u << 20, .block_timeout_ns = 10 * NS_PER_S};
+    struct settings settings = {.subscribers = 1,
+                                .buffer_events = 65536,
+                                .buffer_bytes = 64u << 20,
+                                .block_timeout_ns = 10 * NS_PER_S};
     struct text_list arguments = {0};
-    struct wish wish = {.selector_count = 0};
+    struct selection selection = {.selector_count = 0};
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const char *fault = wish_build_with(&wish, &settings.lists, arguments, (struct text_list){usual, 1});
+        const char *fault =
+            selection_build_with(&selection, &settings.lists, arguments, (struct text_list){usual, 1});
 
         result = fault != NULL ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
         if (result == EXITS_OK)
-            result = run_bench(verb, &settings, &wish);
+            result = run_bench(verb, &settings, &selection);
     }
-    wish_fini(&wish);
+    selection_fini(&selection);
     cli_forget(verb, &settings, &arguments);
     return result;
 }
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {0, "subscribers", OPTION_COUNT, "N", AT(subscribers), "subscribers, each with a connection of its own (default: 1)"},
-    {'n', "events", OPTION_COUNT, "N", AT(events), "end when every subscriber got so many, such as 10M (default: no end)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(most_ns),
+    {0, "subscribers", OPTION_COUNT, "N", AT(subscribers),
+     "subscribers, each with a connection of its own (default: 1)"},
+    {'n', "events", OPTION_COUNT, "N", AT(events),
+     "end when every subscriber got so many, such as 10M (default: no end)"},
+    {0, "max-time", OPTION_DURATION, "DURATION", AT(max_ns),
      "end after this long, from when all have subscribed; exit code 6 where --events did not come"},
-    {0, "idle", OPTION_DURATION, "DURATION", AT(idle_ns), "end when nothing came for this long, once something came"},
-    {0, "ready-file", OPTION_TEXT, "FILE", AT(ready_file), "write a line there when all have subscribed: then is the time to publish"},
-    WISH_OPTIONS(AT(lists)),
+    {0, "idle", OPTION_DURATION, "DURATION", AT(idle_ns),
+     "end when nothing came for this long, once something came"},
+    {0, "ready-file", OPTION_TEXT, "FILE", AT(ready_file),
+     "write a line there when all have subscribed: then is the time to publish"},
+    SELECTION_OPTIONS(AT(lists)),
     {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
      "what a full channel does (default: block)"},
     {0, "block-timeout", OPTION_DURATION, "DURATION", AT(block_timeout_ns),
      "with block: how long producers may be held back (default: 10s)"},
-    {0, "buffer-events", OPTION_COUNT, "N", AT(buffer_events), "events that may wait at the server (default: 65536)"},
-    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes), "bytes that may wait there (default: 64MiB)"},
+    {0, "buffer-events", OPTION_COUNT, "N", AT(buffer_events),
+     "events that may wait at the server (default: 65536)"},
+    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes),
+     "bytes that may wait there (default: 64MiB)"},
     REPORT_OPTIONS(AT(report)),
 };
 
 static const struct example examples[] = {
     {"tributary bench sub", "what 'bench pub' publishes, until Ctrl-C"},
-    {"tributary bench sub -n 10M --ready-file ready & tributary bench pub -n 10M", "ten million events, each of them checked"},
-    {"tributary bench sub --subscribers 8 --idle 2s", "eight connections, each of which gets all of it, until it is over"},
-    {"tributary bench sub --overflow drop-oldest --buffer-events 1024 --json", "how much a small channel loses"},
+    {"tributary bench sub -n 10M --ready-file ready & tributary bench pub -n 10M",
+     "ten million events, each of them checked"},
+    {"tributary bench sub --subscribers 8 --idle 2s",
+     "eight connections, each of which gets all of it, until it is over"},
+    {"tributary bench sub --overflow drop-oldest --buffer-events 1024 --json",
+     "how much a small channel loses"},
 };
 
 const struct verb verb_bench_sub = {
     .name = "bench sub",
     .arguments = "[PRODUCER...]",
-    .arguments_most = WISH_SELECTORS_MOST,
+    .max_arguments = MAX_SELECTION_SELECTORS,
     .summary = "receive what 'bench pub' publishes, check and measure it",
-    .text =
-        "Subscribes to the producers that match one of the patterns (default: " USUAL_PRODUCERS
-        ") and checks the mark of every event: its number\n"
-        "within its producer, its sequence, and the losses that the server reports. A hole, an event out of order or a loss is exit code "
-        "5.\n"
-        "With a filter by topic, key, type or header sequences have holes, so only numbers are checked.\n"
-        "The rate counts from the first event to the last. Latencies are from a mark's time to the event's arrival here, of publishers on\n"
-        "this machine only; without a --rate of the publisher they say how long queues are, not how fast the way is.",
+    .text = "Subscribes to the producers that match one of the patterns (default: " USUAL_PRODUCERS
+            ") and checks the mark of every event: its number\n"
+            "within its producer, its sequence, and the losses that the server reports. A hole, an event out "
+            "of order or a loss is exit code "
+            "5.\n"
+            "With a filter by topic, key, type or header sequences have holes, so only numbers are checked.\n"
+            "The rate counts from the first event to the last. Latencies are from a mark's time to the "
+            "event's arrival here, of publishers on\n"
+            "this machine only; without a --rate of the publisher they say how long queues are, not how fast "
+            "the way is.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -1,5 +1,6 @@
-/* bench_subscriber.c - callbacks, all on the client thread. What they do counts in every figure: the clock is read once per message and
- * once in 64 events, and what other threads may look at is written once per message. */
+/* bench_subscriber.c - callbacks, all on the client thread. What they do counts in every figure:
+ * the clock is read once per message and once in 64 events, and what other threads may look at is
+ * written once per message. */
 #include "client/tool/bench_subscriber.h"
 
 #include <inttypes.h>
@@ -23,10 +24,10 @@ static void done(struct bench_subscriber *subscriber)
 
 static void is_enough(struct bench_subscriber *subscriber)
 {
-    const struct check_sums *sums = &subscriber->check.sums;
+    const struct check_stats *stats = &subscriber->check.stats;
     const uint64_t goal = subscriber->crowd->goal;
 
-    if (goal > 0 && sums->events + sums->lost >= goal)
+    if (goal > 0 && stats->events + stats->lost >= goal)
         done(subscriber);
 }
 
@@ -43,7 +44,7 @@ static void on_started(void *ctx, const struct tributary_started *started)
     stop_ring(subscriber->crowd->stop);
 }
 
-static void look_at_clock(struct bench_subscriber *subscriber)
+static void read_clock(struct bench_subscriber *subscriber)
 {
     subscriber->now_ns = clock_mono_ns();
     if (subscriber->first_ns != 0)
@@ -60,7 +61,7 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     if (subscriber->is_done)
         return;
     if (subscriber->in_message++ % CLOCK_EVERY == 0)
-        look_at_clock(subscriber);
+        read_clock(subscriber);
     check_event(&subscriber->check, delivery, subscriber->now_ns);
     is_enough(subscriber);
 }
@@ -71,9 +72,10 @@ static void on_lost(void *ctx, const struct tributary_lost *lost)
 
     if (subscriber->is_done)
         return;
-    if (subscriber->check.sums.lost == 0 && !subscriber->crowd->quiet)
-        fprintf(stderr, "tributary: subscriber %u: lost %" PRIu64 " events: %s (further losses are only counted)\n", subscriber->number,
-                lost->count, tributary_loss_name(lost->reason));
+    if (subscriber->check.stats.lost == 0 && !subscriber->crowd->quiet)
+        fprintf(stderr,
+                "tributary: subscriber %u: lost %" PRIu64 " events: %s (further losses are only counted)\n",
+                subscriber->number, lost->count, tributary_loss_name(lost->reason));
     check_lost(&subscriber->check, lost);
     is_enough(subscriber);
 }
@@ -81,26 +83,28 @@ static void on_lost(void *ctx, const struct tributary_lost *lost)
 static void on_applied(void *ctx)
 {
     struct bench_subscriber *subscriber = ctx;
-    const struct check_sums *sums = &subscriber->check.sums;
+    const struct check_stats *stats = &subscriber->check.stats;
 
-    atomic_store_explicit(&subscriber->faults, sums->lost + sums->holes + sums->sequence_holes + sums->disorder, memory_order_relaxed);
+    atomic_store_explicit(&subscriber->faults,
+                          stats->lost + stats->holes + stats->sequence_holes + stats->disorder,
+                          memory_order_relaxed);
     if (subscriber->in_message == 0)
         return;
     subscriber->messages++;
     subscriber->in_message = 0;
     subscriber->last_ns = subscriber->now_ns;
-    atomic_store_explicit(&subscriber->events, sums->events, memory_order_relaxed);
-    atomic_store_explicit(&subscriber->bytes, sums->bytes, memory_order_relaxed);
+    atomic_store_explicit(&subscriber->events, stats->events, memory_order_relaxed);
+    atomic_store_explicit(&subscriber->bytes, stats->bytes, memory_order_relaxed);
 }
 
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     struct bench_subscriber *subscriber = ctx;
 
     atomic_fetch_add(&subscriber->reconnects, 1);
     if (!subscriber->crowd->quiet)
-        fprintf(stderr, "tributary: subscriber %u: the stream was lost: %s; trying again in %" PRId64 " ms\n", subscriber->number,
-                why->message, retry_ns / NS_PER_MS);
+        fprintf(stderr, "tributary: subscriber %u: the stream was lost: %s; trying again in %" PRId64 " ms\n",
+                subscriber->number, status->message, retry_ns / NS_PER_MS);
 }
 
 static bool has_failed(const struct bench_subscriber *subscriber)
@@ -121,7 +125,7 @@ static void on_ended(void *ctx, const struct tributary_status *status)
 enum tributary_code bench_subscriber_open(struct bench_subscriber *subscriber, struct tributary *client,
                                           const struct tributary_subscriber_options *options)
 {
-    const struct tributary_watch watch = {
+    const struct tributary_subscriber_callbacks callbacks = {
         .started = on_started,
         .event = on_event,
         .lost = on_lost,
@@ -134,7 +138,7 @@ enum tributary_code bench_subscriber_open(struct bench_subscriber *subscriber, s
 
     subscriber->client = client;
     check_init(&subscriber->check);
-    if (tributary_subscribe(client, options, &watch, &subscriber->subscriber, &status) != TRIBUTARY_OK)
+    if (tributary_subscribe(client, options, &callbacks, &subscriber->subscriber, &status) != TRIBUTARY_OK)
         link_failed("subscribing", &status);
     return status.code;
 }
@@ -161,7 +165,7 @@ bool bench_crowd_wait(struct bench_crowd *crowd)
     while (atomic_load(&crowd->started) < crowd->count) {
         const int64_t left_ns = until_ns - clock_mono_ns();
 
-        if (left_ns <= 0 || atomic_load(&crowd->failed) > 0 || stop_asked(crowd->stop))
+        if (left_ns <= 0 || atomic_load(&crowd->failed) > 0 || stop_requested(crowd->stop))
             return false;
         stop_wait(crowd->stop, -1, left_ns);
     }
@@ -178,7 +182,7 @@ int bench_crowd_verdict(const struct bench_crowd *crowd, const struct bench_subs
     }
     if (started == crowd->count || crowd->stop->signals > 0)
         return EXITS_OK;
-    fprintf(stderr, "tributary: only %u of %u subscribers could subscribe within %" PRId64 " s\n", started, crowd->count,
-            BENCH_START_NS / NS_PER_S);
+    fprintf(stderr, "tributary: only %u of %u subscribers could subscribe within %" PRId64 " s\n", started,
+            crowd->count, BENCH_START_NS / NS_PER_S);
     return EXITS_UNAVAILABLE;
 }

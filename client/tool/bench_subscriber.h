@@ -1,4 +1,5 @@
-/* bench_subscriber.h - one subscriber of a bench: a connection of its own, whose thread checks and counts what comes. */
+/* bench_subscriber.h - one subscriber of a bench: a connection of its own, whose thread checks and
+ * counts what comes. */
 #ifndef TRIBUTARY_TOOL_BENCH_SUBSCRIBER_H
 #define TRIBUTARY_TOOL_BENCH_SUBSCRIBER_H
 
@@ -40,8 +41,8 @@ struct bench_subscriber {
     _Atomic uint32_t reconnects;
 };
 
-/* Takes the client over, and subscribes; `check` of the subscriber says what is not to be checked. On failure standard error says why, and
- * bench_subscriber_close() is called all the same. */
+/* Takes the client over, and subscribes; `check` of the subscriber says what is not to be checked.
+ * On failure standard error says why, and bench_subscriber_close() is called all the same. */
 enum tributary_code bench_subscriber_open(struct bench_subscriber *subscriber, struct tributary *client,
                                           const struct tributary_subscriber_options *options);
 
@@ -53,10 +54,12 @@ void bench_subscriber_close(struct bench_subscriber *subscriber);
 /* How long subscribing may take. */
 #define BENCH_START_NS INT64_C(10000000000)
 
-/* Main thread. Waits until all have subscribed, one has failed, somebody asks to stop, or BENCH_START_NS passed. True: all have. */
+/* Main thread. Waits until all have subscribed, one has failed, somebody asks to stop, or
+ * BENCH_START_NS passed. True: all have. */
 bool bench_crowd_wait(struct bench_crowd *crowd);
 
-/* Main thread, when all have ended: why one of them failed, on standard error. The exit code; EXITS_OK where none has. */
+/* Main thread, when all have ended: why one of them failed, on standard error. The exit code;
+ * EXITS_OK where none has. */
 int bench_crowd_verdict(const struct bench_crowd *crowd, const struct bench_subscriber *subscribers);
 
 #endif

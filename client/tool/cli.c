@@ -15,8 +15,10 @@ const struct option common_options[] = {
      "the server (default: $TRIBUTARY_SERVER, else 127.0.0.1:7227)"},
     {0, "connect-timeout", OPTION_DURATION, "DURATION", offsetof(struct common, connect_timeout_ns),
      "how long one attempt to connect may take (default: 10s)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", offsetof(struct common, max_time_ns), "give up after this long, with exit code 6"},
-    {0, "rpc-header", OPTION_LIST, "'NAME: VALUE'", offsetof(struct common, rpc_headers), "metadata for every call; may be repeated"},
+    {0, "max-time", OPTION_DURATION, "DURATION", offsetof(struct common, max_time_ns),
+     "give up after this long, with exit code 6"},
+    {0, "rpc-header", OPTION_LIST, "'NAME: VALUE'", offsetof(struct common, rpc_headers),
+     "metadata for every call; may be repeated"},
     {0, "plaintext", OPTION_IGNORED, "", 0, "taken and ignored: connections are in plain text"},
     {'h', "help", OPTION_FLAG, "", offsetof(struct common, help), "this text"},
 };
@@ -43,7 +45,8 @@ int cli_wrong(const struct verb *verb, const char *format, ...)
     return EXITS_USAGE;
 }
 
-static const struct option *find_in(const struct option *options, size_t count, const char *name, size_t size, char letter)
+static const struct option *find_in(const struct option *options, size_t count, const char *name, size_t size,
+                                    char letter)
 {
     for (size_t i = 0; i < count; i++) {
         if (name != NULL && strlen(options[i].name) == size && strncmp(options[i].name, name, size) == 0)
@@ -63,7 +66,8 @@ static const struct option *find(const struct verb *verb, const char *name, size
 
 bool cli_is_replaced(const struct verb *verb, const struct option *common_option)
 {
-    return find_in(verb->options, verb->option_count, common_option->name, strlen(common_option->name), 0) != NULL;
+    return find_in(verb->options, verb->option_count, common_option->name, strlen(common_option->name), 0) !=
+           NULL;
 }
 
 static bool takes_value(const struct option *option)
@@ -187,7 +191,8 @@ static int take_word(struct reading *reading, const char *word)
     return take_letters(reading, name);
 }
 
-bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, struct text_list *arguments, int *exit_out)
+bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, struct text_list *arguments,
+               int *exit_out)
 {
     struct reading reading = {.verb = verb, .settings = settings, .argc = argc, .argv = argv};
     struct common *common = settings;
@@ -202,13 +207,15 @@ bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, s
             only_arguments = true;
         else if (!only_arguments && word[0] == '-' && word[1] != '\0')
             result = take_word(&reading, word);
-        else if (arguments->count >= verb->arguments_most)
+        else if (arguments->count >= verb->max_arguments)
             result = cli_wrong(verb, "'%s' is one word too many", word);
         else if (!list_add(arguments, word))
             result = EXITS_ERROR;
     }
     *exit_out = result;
-    common->over_ns = common->max_time_ns > 0 && common->max_time_ns < INT64_MAX - now_ns ? now_ns + common->max_time_ns : INT64_MAX;
+    common->over_ns = common->max_time_ns > 0 && common->max_time_ns < INT64_MAX - now_ns
+                          ? now_ns + common->max_time_ns
+                          : INT64_MAX;
     if (result == EXITS_OK && common->help)
         help_verb(stdout, verb);
     return result == EXITS_OK && !common->help;

@@ -1,4 +1,5 @@
-/* cli.h - command lines as data: a verb is a table of options, from which its command line is read and its help is written. */
+/* cli.h - command lines as data: a verb is a table of options, from which its command line is read
+ * and its help is written. */
 #ifndef TRIBUTARY_TOOL_CLI_H
 #define TRIBUTARY_TOOL_CLI_H
 
@@ -45,14 +46,15 @@ struct example {
 struct verb {
     const char *name;      /* "pub", "producers ls" */
     const char *arguments; /* "[PRODUCER...]", or empty */
-    size_t arguments_most;
+    size_t max_arguments;
     const char *summary; /* one line, without a stop */
     const char *text;    /* paragraphs */
     const struct option *options;
     size_t option_count;
     const struct example *examples;
     size_t example_count;
-    int (*run)(const struct verb *verb, int argc, char **argv); /* argv[0] is the first word after the verb; returns the exit code */
+    /* argv[0] is the first word after the verb; returns the exit code */
+    int (*run)(const struct verb *verb, int argc, char **argv);
 };
 
 /* What every verb that talks to a server takes: the first member of its settings. */
@@ -61,7 +63,8 @@ struct common {
     const char *server;
     int64_t connect_timeout_ns; /* 0: not given */
     int64_t max_time_ns;        /* 0: none */
-    int64_t over_ns;            /* clock_mono_ns() when that is over, counted from cli_parse(); INT64_MAX: never */
+    /* clock_mono_ns() when that is over, counted from cli_parse(); INT64_MAX: never */
+    int64_t over_ns;
     struct text_list rpc_headers;
 };
 extern const struct option common_options[];
@@ -70,14 +73,17 @@ extern const size_t common_option_count;
 /* The verb has an option of the same name, which says something else and wins. */
 bool cli_is_replaced(const struct verb *verb, const struct option *common_option);
 
-/* Reads a command line into `settings`, whose first member is a `struct common`, and the words that are no options into `arguments`.
- * False: *exit_out says what to exit with, and everything was said: help on standard output, or what is wrong on standard error. */
-bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, struct text_list *arguments, int *exit_out);
+/* Reads a command line into `settings`, whose first member is a `struct common`, and the words that
+ * are no options into `arguments`. False: *exit_out says what to exit with, and everything was
+ * said: help on standard output, or what is wrong on standard error. */
+bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, struct text_list *arguments,
+               int *exit_out);
 
 /* Frees the lists. */
 void cli_forget(const struct verb *verb, void *settings, struct text_list *arguments);
 
-/* Says on standard error what is wrong with the command line, and where to read more. Returns EXITS_USAGE. */
+/* Says on standard error what is wrong with the command line, and where to read more. Returns
+ * EXITS_USAGE. */
 int cli_wrong(const struct verb *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The whole help of one verb. */

@@ -1,4 +1,5 @@
-/* completion.c - `tributary completion`: what a shell needs to complete command lines, written from the tables of the verbs. */
+/* completion.c - `tributary completion`: what a shell needs to complete command lines, written from
+ * the tables of the verbs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -70,7 +71,8 @@ static void put_words(const char *first)
     }
 }
 
-/* The first words that second ones follow, each with `between` behind it but for the last, or as a row that lists the second ones. */
+/* The first words that second ones follow, each with `between` behind it but for the last, or as a
+ * row that lists the second ones. */
 static void put_groups(const char *between)
 {
     size_t count = 0;
@@ -102,7 +104,8 @@ static void put_bash(void)
 
     printf("# Completion of command lines of tributary. Written by 'tributary completion bash'.\n"
            "_tributary() {\n"
-           "    local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} at=1 verb= options= words= files=\n"
+           "    local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} at=1 verb= options= "
+           "words= files=\n"
            "    [ \"${COMP_WORDS[1]}\" = help ] && [ \"$COMP_CWORD\" -gt 1 ] && at=2\n"
            "    verb=${COMP_WORDS[at]}\n"
            "    COMPREPLY=()\n"
@@ -112,7 +115,8 @@ static void put_bash(void)
     printf("' -- \"$now\"))\n        return\n    fi\n    case $verb in\n");
     put_groups(NULL);
     printf("    completion) words='bash zsh' ;;\n    esac\n"
-           "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ] && [ \"${now#-}\" = \"$now\" ]; then\n"
+           "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ] && [ \"${now#-}\" = \"$now\" ]; "
+           "then\n"
            "        COMPREPLY=($(compgen -W \"$words\" -- \"$now\"))\n        return\n    fi\n"
            "    case $verb in ");
     put_groups(" | ");
@@ -166,7 +170,7 @@ static const struct example examples[] = {
 const struct verb verb_completion = {
     .name = "completion",
     .arguments = "bash|zsh",
-    .arguments_most = 1,
+    .max_arguments = 1,
     .summary = "print the completion of command lines for a shell",
     .text = "An installed tributary brings it along; this is for one that is not installed.",
     .examples = examples,

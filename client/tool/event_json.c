@@ -15,9 +15,11 @@ void base64_write(struct buf *buf, const void *bytes, size_t size)
 
     for (size_t i = 0; i < size; i += 3) {
         const size_t left = size - i;
-        const uint32_t group = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) | (left > 2 ? (uint32_t)at[i + 2] : 0);
+        const uint32_t group = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) |
+                               (left > 2 ? (uint32_t)at[i + 2] : 0);
         const char out[4] = {base64_letters[group >> 18], base64_letters[group >> 12 & 63],
-                             left > 1 ? base64_letters[group >> 6 & 63] : '=', left > 2 ? base64_letters[group & 63] : '='};
+                             left > 1 ? base64_letters[group >> 6 & 63] : '=',
+                             left > 2 ? base64_letters[group & 63] : '='};
 
         buf_bytes(buf, out, sizeof(out));
     }
@@ -57,12 +59,12 @@ bool base64_read(struct buf *buf, const char *text, size_t size)
 /* False: it could not be added. Empty texts are left out. */
 static bool put_text(json_t *object, const char *name, struct tributary_bytes text)
 {
-    return text.size == 0 || json_object_set_new(object, name, json_stringn(text.at, text.size)) == 0;
+    return text.size == 0 || json_object_set_new(object, name, json_stringn(text.data, text.size)) == 0;
 }
 
 static bool put_moment(json_t *object, const char *name, uint64_t unix_nano)
 {
-    char text[MOMENT_ROOM];
+    char text[MOMENT_CAPACITY];
 
     if (unix_nano == 0)
         return true;
@@ -80,9 +82,9 @@ static bool put_headers(json_t *object, const struct tributary_event *event)
     headers = json_object();
     for (size_t i = 0; i < event->header_count && done; i++) {
         const struct tributary_header *header = &event->headers[i];
-        json_t *value = json_stringn(header->value.size > 0 ? header->value.at : "", header->value.size);
+        json_t *value = json_stringn(header->value.size > 0 ? header->value.data : "", header->value.size);
 
-        done = json_object_setn_new(headers, header->name.at, header->name.size, value) == 0;
+        done = json_object_setn_new(headers, header->name.data, header->name.size, value) == 0;
     }
     return json_object_set_new(object, "headers", headers) == 0 && done;
 }
@@ -94,10 +96,11 @@ static bool put_data(json_t *object, struct tributary_bytes data)
 
     if (data.size == 0)
         return true;
-    if (utf8_valid((struct bytes){data.at, data.size}))
-        return json_object_set_new(object, "data", json_stringn(data.at, data.size)) == 0;
-    base64_write(&text, data.at, data.size);
-    done = !text.broken && json_object_set_new(object, "data_base64", json_stringn((const char *)text.at, text.size)) == 0;
+    if (utf8_valid((struct bytes){data.data, data.size}))
+        return json_object_set_new(object, "data", json_stringn(data.data, data.size)) == 0;
+    base64_write(&text, data.data, data.size);
+    done = !text.broken &&
+           json_object_set_new(object, "data_base64", json_stringn((const char *)text.data, text.size)) == 0;
     buf_fini(&text);
     return done;
 }
@@ -115,14 +118,18 @@ json_t *event_to_json(const struct tributary_delivery *delivery)
     bool done = object != NULL;
 
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)delivery->epoch);
-    done = done && put_text(object, "producer", delivery->source) && put_number(object, "sequence", delivery->sequence) &&
-           put_text(object, "epoch", tributary_text(epoch)) && put_moment(object, "time", event->time_unix_nano) &&
+    done = done && put_text(object, "producer", delivery->source) &&
+           put_number(object, "sequence", delivery->sequence) &&
+           put_text(object, "epoch", tributary_text(epoch)) &&
+           put_moment(object, "time", event->time_unix_nano) &&
            put_moment(object, "observed", delivery->observed_time_unix_nano);
     if (delivery->attempt > 0)
         done = done && put_number(object, "attempt", delivery->attempt);
-    done = done && put_text(object, "id", event->id) && put_text(object, "topic", event->topic) && put_text(object, "key", event->key) &&
-           put_text(object, "type", event->type) && put_text(object, "content_type", event->content_type) && put_headers(object, event) &&
-           put_moment(object, "expires", event->expires_unix_nano) && put_moment(object, "deliver_after", event->deliver_after_unix_nano) &&
+    done = done && put_text(object, "id", event->id) && put_text(object, "topic", event->topic) &&
+           put_text(object, "key", event->key) && put_text(object, "type", event->type) &&
+           put_text(object, "content_type", event->content_type) && put_headers(object, event) &&
+           put_moment(object, "expires", event->expires_unix_nano) &&
+           put_moment(object, "deliver_after", event->deliver_after_unix_nano) &&
            put_data(object, event->data);
     if (done)
         return object;
@@ -200,9 +207,10 @@ static bool get_data(struct json_event *parsed)
         return get_text(parsed, "data", &parsed->event.data);
     if (json_object_get(parsed->json, "data") != NULL)
         return fail(parsed, "data_base64", "comes together with \"data\"");
-    if (!json_is_string(base64) || !base64_read(&parsed->data, json_string_value(base64), json_string_length(base64)))
+    if (!json_is_string(base64) ||
+        !base64_read(&parsed->data, json_string_value(base64), json_string_length(base64)))
         return fail(parsed, "data_base64", "is not base64");
-    parsed->event.data = (struct tributary_bytes){parsed->data.at, parsed->data.size};
+    parsed->event.data = (struct tributary_bytes){parsed->data.data, parsed->data.size};
     return true;
 }
 
@@ -221,9 +229,11 @@ bool json_event_read(struct json_event *parsed, const char *line, size_t size)
         snprintf(parsed->fault, sizeof(parsed->fault), "not a JSON object");
         return false;
     }
-    return get_text(parsed, "id", &event->id) && get_text(parsed, "topic", &event->topic) && get_text(parsed, "key", &event->key) &&
-           get_text(parsed, "type", &event->type) && get_text(parsed, "content_type", &event->content_type) && get_headers(parsed) &&
-           get_moment(parsed, "time", &event->time_unix_nano) && get_moment(parsed, "expires", &event->expires_unix_nano) &&
+    return get_text(parsed, "id", &event->id) && get_text(parsed, "topic", &event->topic) &&
+           get_text(parsed, "key", &event->key) && get_text(parsed, "type", &event->type) &&
+           get_text(parsed, "content_type", &event->content_type) && get_headers(parsed) &&
+           get_moment(parsed, "time", &event->time_unix_nano) &&
+           get_moment(parsed, "expires", &event->expires_unix_nano) &&
            get_moment(parsed, "deliver_after", &event->deliver_after_unix_nano) && get_data(parsed);
 }
 

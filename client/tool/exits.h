@@ -8,9 +8,11 @@ enum exit_code {
     EXITS_USAGE = 2,       /* the command line is at fault; nothing was done */
     EXITS_UNAVAILABLE = 3, /* the server cannot be reached, or is going away */
     EXITS_NOT_FOUND = 4,   /* no such producer, subscription or service */
-    EXITS_LOSS = 5,        /* sub --fail-on-loss, bench: the server reported lost events, or what came had holes or was out of order */
-    EXITS_DEADLINE = 6,    /* --max-time passed, or the server did not answer in time */
-    EXITS_GRPC = 64,       /* plus the gRPC code, for every other answer of the server */
+    /* sub --fail-on-loss, bench: the server reported lost events, or what came had holes or was out
+       of order */
+    EXITS_LOSS = 5,
+    EXITS_DEADLINE = 6, /* --max-time passed, or the server did not answer in time */
+    EXITS_GRPC = 64,    /* plus the gRPC code, for every other answer of the server */
 };
 
 #endif

@@ -1,7 +1,8 @@
 /* follow.c - following a file by name.
  *
- * DESIGN. At the end of the open file its name is looked up again: another file under it means rotation (the old one was read to its end,
- * so it is left), a shorter one means truncation (reading starts over). A line without newline before either is complete as it is. */
+ * DESIGN. At the end of the open file its name is looked up again: another file under it means
+ * rotation (the old one was read to its end, so it is left), a shorter one means truncation
+ * (reading starts over). A line without newline before either is complete as it is. */
 #include "client/tool/follow.h"
 
 #include <errno.h>
@@ -75,7 +76,8 @@ void follow_open(struct follow *follow, const char *path, uint64_t last_lines)
 
     *follow = (struct follow){.path = path, .fd = -1, .notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
     if (follow->notify_fd >= 0 && copy != NULL)
-        inotify_add_watch(follow->notify_fd, dirname(copy), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE);
+        inotify_add_watch(follow->notify_fd, dirname(copy),
+                          IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE);
     free(copy);
     follow->was_missing = !open_file(follow);
     if (!follow->was_missing)
@@ -113,7 +115,7 @@ static bool read_open(struct follow *follow, struct lines *lines)
 }
 
 /* What the name says now. True: there may be more to read. */
-static bool look_again(struct follow *follow, struct lines *lines, bool *more_out)
+static bool recheck(struct follow *follow, struct lines *lines, bool *more_out)
 {
     struct stat now;
     const bool there = stat(follow->path, &now) == 0;
@@ -123,7 +125,8 @@ static bool look_again(struct follow *follow, struct lines *lines, bool *more_ou
     if (follow->fd < 0) {
         *more_out = there && open_file(follow);
     } else if (there && (now.st_dev != follow->dev || now.st_ino != follow->ino)) {
-        wanted = read_open(follow, lines) && lines_end(lines); /* what was written between our read and the look */
+        /* what was written between our read and the look */
+        wanted = read_open(follow, lines) && lines_end(lines);
         close_file(follow);
         follow->rotations++;
         *more_out = open_file(follow);
@@ -141,7 +144,7 @@ bool follow_read(struct follow *follow, struct lines *lines)
     bool more = true;
 
     while (more) {
-        if (!read_open(follow, lines) || !look_again(follow, lines, &more))
+        if (!read_open(follow, lines) || !recheck(follow, lines, &more))
             return false;
     }
     return true;

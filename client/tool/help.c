@@ -4,15 +4,15 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/exits.h"
 
 #define COLUMN 34
 
-static const struct verb *const verbs[] = {&verb_pub,           &verb_sub,           &verb_serve,        &verb_status,
-                                           &verb_producers_ls,  &verb_producers_get, &verb_producers_rm, &verb_producers_drain,
-                                           &verb_subs_ls,       &verb_subs_kick,     &verb_bench_pub,    &verb_bench_sub,
-                                           &verb_bench_latency, &verb_completion,    &verb_version};
+static const struct verb *const verbs[] = {
+    &verb_pub,           &verb_sub,          &verb_serve,           &verb_status,     &verb_producers_ls,
+    &verb_producers_get, &verb_producers_rm, &verb_producers_drain, &verb_subs_ls,    &verb_subs_kick,
+    &verb_bench_pub,     &verb_bench_sub,    &verb_bench_latency,   &verb_completion, &verb_version};
 
 static const struct exit_meaning exit_codes[] = {
     {EXITS_OK, "done; also when the reader of standard output went away"},
@@ -43,9 +43,11 @@ static void print_option(FILE *out, const struct option *option)
     int size = 0;
 
     if (option->letter != 0)
-        size = snprintf(left, sizeof(left), "  -%c, --%s%s%s", option->letter, option->name, has_value ? " " : "", option->value);
+        size = snprintf(left, sizeof(left), "  -%c, --%s%s%s", option->letter, option->name,
+                        has_value ? " " : "", option->value);
     else
-        size = snprintf(left, sizeof(left), "      --%s%s%s", option->name, has_value ? " " : "", option->value);
+        size =
+            snprintf(left, sizeof(left), "      --%s%s%s", option->name, has_value ? " " : "", option->value);
     if (size >= COLUMN)
         fprintf(out, "%s\n%*s%s\n", left, COLUMN, "", option->help);
     else
@@ -54,8 +56,8 @@ static void print_option(FILE *out, const struct option *option)
 
 void help_verb(FILE *out, const struct verb *verb)
 {
-    fprintf(out, "tributary %s - %s\n\nUsage: tributary %s [OPTION...]%s%s\n", verb->name, verb->summary, verb->name,
-            verb->arguments[0] != '\0' ? " " : "", verb->arguments);
+    fprintf(out, "tributary %s - %s\n\nUsage: tributary %s [OPTION...]%s%s\n", verb->name, verb->summary,
+            verb->name, verb->arguments[0] != '\0' ? " " : "", verb->arguments);
     if (verb->text[0] != '\0')
         fprintf(out, "\n%s\n", verb->text);
     if (verb->option_count > 0)
@@ -82,10 +84,11 @@ void help_all(FILE *out)
     fprintf(out, "  %-16s%s\n\nExit codes:\n", "help VERB", "everything about one verb, with examples");
     for (size_t i = 0; i < ARRAY_LEN(exit_codes); i++)
         fprintf(out, "  %-4d%s\n", exit_codes[i].code, exit_codes[i].meaning);
-    fprintf(out, "  64+ the gRPC code of any other answer of the server, added to 64\n"
-                 "\nEnvironment:\n"
-                 "  TRIBUTARY_SERVER  the server, where -s is not given (default " TRIBUTARY_DEFAULT_TARGET ")\n"
-                 "  NO_COLOR          no colours, also on a terminal\n");
+    fprintf(out,
+            "  64+ the gRPC code of any other answer of the server, added to 64\n"
+            "\nEnvironment:\n"
+            "  TRIBUTARY_SERVER  the server, where -s is not given (default " TRIBUTARY_DEFAULT_TARGET ")\n"
+            "  NO_COLOR          no colours, also on a terminal\n");
 }
 
 const struct verb *verb_find(int argc, char **argv, int *words_out)

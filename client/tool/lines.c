@@ -5,7 +5,7 @@
 
 static bool give_rest(struct lines *lines)
 {
-    const bool more = lines->line(lines->ctx, (const char *)lines->rest.at, lines->rest.size);
+    const bool more = lines->line(lines->ctx, (const char *)lines->rest.data, lines->rest.size);
 
     buf_clear(&lines->rest);
     return more;
@@ -16,8 +16,8 @@ bool lines_add(struct lines *lines, const char *bytes, size_t size)
     while (size > 0) {
         const char *newline = memchr(bytes, '\n', size);
         const size_t length = newline != NULL ? (size_t)(newline - bytes) : size;
-        const size_t room = LINE_BYTES_MOST - lines->rest.size;
-        const size_t part = length < room ? length : room;
+        const size_t capacity = MAX_LINE_BYTES - lines->rest.size;
+        const size_t part = length < capacity ? length : capacity;
 
         if (newline != NULL && part == length && lines->rest.size == 0) {
             if (!lines->line(lines->ctx, bytes, length))

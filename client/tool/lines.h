@@ -1,4 +1,5 @@
-/* lines.h - bytes become lines. A line longer than LINE_BYTES_MOST comes in pieces, so that nothing grows without a bound. */
+/* lines.h - bytes become lines. A line longer than MAX_LINE_BYTES comes in pieces, so that nothing
+ * grows without a bound. */
 #ifndef TRIBUTARY_TOOL_LINES_H
 #define TRIBUTARY_TOOL_LINES_H
 
@@ -7,7 +8,7 @@
 
 #include "base/buf.h"
 
-#define LINE_BYTES_MOST (1000u * 1024u) /* below an event's bound, with room for its other fields */
+#define MAX_LINE_BYTES (1000u * 1024u) /* below an event's bound, with room for its other fields */
 
 struct lines {
     bool (*line)(void *ctx, const char *line, size_t size); /* without its newline; false: take no more */

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "client/tool/exits.h"
 
-#define RPC_HEADERS_MOST 16
+#define MAX_RPC_HEADERS 16
 #define CONNECT_DEFAULT_NS (10 * NS_PER_S)
 
 const char *link_target(const struct common *common)
@@ -37,18 +37,19 @@ int link_exit_code(enum tributary_code code)
 
 int link_failed(const char *doing, const struct tributary_status *status)
 {
-    fprintf(stderr, "tributary: %s: %s: %s%s%s%s\n", doing, tributary_code_name(status->code), status->message,
-            status->reason[0] != '\0' ? " (" : "", status->reason, status->reason[0] != '\0' ? ")" : "");
+    fprintf(stderr, "tributary: %s: %s: %s%s%s%s\n", doing, tributary_code_name(status->code),
+            status->message, status->reason[0] != '\0' ? " (" : "", status->reason,
+            status->reason[0] != '\0' ? ")" : "");
     return link_exit_code(status->code);
 }
 
 /* "name: value", or "name=value"; the name becomes lower case, in `names`. */
-static bool split_header(const char *text, char *name, size_t room, struct tributary_header *header)
+static bool split_header(const char *text, char *name, size_t capacity, struct tributary_header *header)
 {
     const size_t size = strcspn(text, ":=");
     const char *value = text + size;
 
-    if (size == 0 || size >= room || *value == '\0')
+    if (size == 0 || size >= capacity || *value == '\0')
         return false;
     for (size_t i = 0; i < size; i++)
         name[i] = (char)tolower((unsigned char)text[i]);
@@ -72,8 +73,8 @@ static int64_t connect_ns(const struct common *common)
 
 int link_connect(const struct verb *verb, const struct common *common, struct tributary **client_out)
 {
-    struct tributary_header headers[RPC_HEADERS_MOST];
-    char names[RPC_HEADERS_MOST][128];
+    struct tributary_header headers[MAX_RPC_HEADERS];
+    char names[MAX_RPC_HEADERS][128];
     const struct tributary_options options = {
         .target = link_target(common),
         .name = "tributary-tool",
@@ -83,8 +84,8 @@ int link_connect(const struct verb *verb, const struct common *common, struct tr
     };
     struct tributary_status status;
 
-    if (common->rpc_headers.count > RPC_HEADERS_MOST)
-        return cli_wrong(verb, "--rpc-header: at most %d", RPC_HEADERS_MOST);
+    if (common->rpc_headers.count > MAX_RPC_HEADERS)
+        return cli_wrong(verb, "--rpc-header: at most %d", MAX_RPC_HEADERS);
     for (size_t i = 0; i < common->rpc_headers.count; i++) {
         if (!split_header(common->rpc_headers.items[i], names[i], sizeof(names[i]), &headers[i]))
             return cli_wrong(verb, "--rpc-header: '%s' is not 'NAME: VALUE'", common->rpc_headers.items[i]);
@@ -111,7 +112,8 @@ int link_open(const struct verb *verb, const struct common *common, struct tribu
     if (code != TRIBUTARY_OK && code != TRIBUTARY_UNIMPLEMENTED) {
         const bool is_over = clock_mono_ns() >= common->over_ns;
 
-        fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common), is_over ? "--max-time is over" : status.message);
+        fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common),
+                is_over ? "--max-time is over" : status.message);
         tributary_free(client);
         if (code == TRIBUTARY_DEADLINE_EXCEEDED)
             return is_over ? EXITS_DEADLINE : EXITS_UNAVAILABLE;

@@ -2,7 +2,7 @@
 #ifndef TRIBUTARY_TOOL_LINK_H
 #define TRIBUTARY_TOOL_LINK_H
 
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/cli.h"
 
 /* Connects and asks whether the server is there, within --connect-timeout and --max-time. The exit code; where it is not EXITS_OK, standard
@@ -12,7 +12,8 @@ int link_open(const struct verb *verb, const struct common *common, struct tribu
 /* The same without asking. */
 int link_connect(const struct verb *verb, const struct common *common, struct tributary **client_out);
 
-/* What --max-time leaves for a question to the server: at least 1 ns; 0, the usual time, where it was not given. */
+/* What --max-time leaves for a question to the server: at least 1 ns; 0, the usual time, where it was not given.
+ */
 int64_t link_left_ns(const struct common *common);
 
 /* The address in use, for people. */

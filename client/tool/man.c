@@ -1,11 +1,12 @@
 /* man.c - tributary(1), written from the tables of the verbs. */
 #include <string.h>
 
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/exits.h"
 #include "client/tool/verbs.h"
 
-/* Text for roff: nothing of it is a request or an escape. `breaks`: a new line of the text is one of the page. */
+/* Text for roff: nothing of it is a request or an escape. `breaks`: a new line of the text is one
+ * of the page. */
 static void put(FILE *out, const char *text, bool breaks)
 {
     bool at_start = true;
@@ -92,7 +93,8 @@ static void put_exits(FILE *out)
         fprintf(out, ".TP\n\\fB%d\\fR\n", all[i].code);
         put_line(out, all[i].meaning);
     }
-    fprintf(out, ".TP\n\\fB%d\\fR and above\nthe gRPC code of any other answer of the server, added to %d\n", EXITS_GRPC + 1, EXITS_GRPC);
+    fprintf(out, ".TP\n\\fB%d\\fR and above\nthe gRPC code of any other answer of the server, added to %d\n",
+            EXITS_GRPC + 1, EXITS_GRPC);
 }
 
 void help_man(FILE *out)
@@ -101,23 +103,28 @@ void help_man(FILE *out)
     const struct verb *const *verbs = verbs_all(&count);
 
     fprintf(out, ".TH TRIBUTARY 1 \"\" \"tributary %s\" \"User Commands\"\n", tributary_version());
-    fputs(
-        ".SH NAME\ntributary \\- publish to and subscribe from a tributary server\n"
-        ".SH SYNOPSIS\n\\fBtributary\\fR \\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
-        ".SH DESCRIPTION\nPublishes lines as events, prints many producers as one stream, answers consumers by running commands, and shows "
-        "and steers what\nthe server \\fBtributaryd\\fR(8) does.\n"
-        ".PP\nLong options are taken with one dash or two, and with their value as the next word or after \\(oq=\\(cq. Durations are such\n"
-        "as 10, 1.5s, 500ms or 1m30s, where a bare number counts seconds. Sizes are such as 4096, 64KiB or 4MiB.\n"
-        ".SH OPTIONS OF EVERY VERB\n",
-        out);
+    fputs(".SH NAME\ntributary \\- publish to and subscribe from a tributary server\n"
+          ".SH SYNOPSIS\n\\fBtributary\\fR \\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
+          ".SH DESCRIPTION\nPublishes lines as events, prints many producers as one stream, answers "
+          "consumers by running commands, and shows "
+          "and steers what\nthe server \\fBtributaryd\\fR(8) does.\n"
+          ".PP\nLong options are taken with one dash or two, and with their value as the next word or after "
+          "\\(oq=\\(cq. Durations are such\n"
+          "as 10, 1.5s, 500ms or 1m30s, where a bare number counts seconds. Sizes are such as 4096, 64KiB or "
+          "4MiB.\n"
+          ".SH OPTIONS OF EVERY VERB\n",
+          out);
     for (size_t i = 0; i < common_option_count; i++)
         put_option(out, &common_options[i]);
     fputs(".SH VERBS\n", out);
     for (size_t i = 0; i < count; i++)
         put_verb(out, verbs[i]);
-    fputs(".SS tributary help\n\\fBtributary help\\fR [\\fIVERB\\fR]\n.PP\nEverything about one verb, or the list of verbs.\n", out);
+    fputs(".SS tributary help\n\\fBtributary help\\fR [\\fIVERB\\fR]\n.PP\nEverything about one verb, or the "
+          "list of verbs.\n",
+          out);
     put_exits(out);
-    fputs(".SH ENVIRONMENT\n.TP\n\\fBTRIBUTARY_SERVER\\fR\nthe server, where \\fB\\-s\\fR is not given (default " TRIBUTARY_DEFAULT_TARGET
+    fputs(".SH ENVIRONMENT\n.TP\n\\fBTRIBUTARY_SERVER\\fR\nthe server, where \\fB\\-s\\fR is not given "
+          "(default " TRIBUTARY_DEFAULT_TARGET
           ")\n.TP\n\\fBNO_COLOR\\fR\nno colours, also on a terminal\n.SH SEE ALSO\n\\fBtributaryd\\fR(8)\n",
           out);
 }

@@ -15,8 +15,8 @@
 #include "event/primitives.h"
 
 #define FLUSH_BYTES 65536u
-#define WIDTH_LEAST 8u
-#define WIDTH_MOST 28u
+#define MIN_WIDTH 8u
+#define MAX_WIDTH 28u
 
 void printer_init(struct printer *printer, enum printer_form form, int fd)
 {
@@ -27,7 +27,7 @@ void printer_init(struct printer *printer, enum printer_form form, int fd)
                                 .fd = fd,
                                 .is_file = fstat(fd, &about) != 0 || S_ISREG(about.st_mode),
                                 .halt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
-                                .source_width = WIDTH_LEAST,
+                                .source_width = MIN_WIDTH,
                                 .second = -1};
     printer->colours = isatty(fd) && (no_color == NULL || no_color[0] == '\0');
 }
@@ -47,11 +47,12 @@ void printer_halt(struct printer *printer)
     (void)size; /* nobody reads it, so the first write is enough */
 }
 
-/* A reader that stands still is waited for here, since a write that waits could not be halted. True: PIPE_BUF bytes have room, or the
- * write will say what is wrong. */
-static bool has_room(struct printer *printer)
+/* A reader that stands still is waited for here, since a write that waits could not be halted.
+ * True: PIPE_BUF bytes have room, or the write will say what is wrong. */
+static bool has_space(struct printer *printer)
 {
-    struct pollfd fds[2] = {{.fd = printer->fd, .events = POLLOUT}, {.fd = printer->halt_fd, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = printer->fd, .events = POLLOUT},
+                            {.fd = printer->halt_fd, .events = POLLIN}};
 
     if (printer->is_file || poll(fds, 1, 0) != 0)
         return true;
@@ -70,11 +71,11 @@ bool printer_flush(struct printer *printer)
         const size_t left = printer->out.size - done;
         ssize_t size = 0;
 
-        if (!has_room(printer)) {
+        if (!has_space(printer)) {
             printer->error = ECANCELED;
             break;
         }
-        size = write(printer->fd, printer->out.at + done, printer->is_file ? left : MIN_OF(left, PIPE_BUF));
+        size = write(printer->fd, printer->out.data + done, printer->is_file ? left : MIN_OF(left, PIPE_BUF));
         if (size > 0) {
             done += (size_t)size;
             atomic_fetch_add_explicit(&printer->written, (uint64_t)size, memory_order_relaxed);
@@ -100,7 +101,7 @@ static size_t printable(const uint8_t *at, size_t left)
 
 void escape_text(struct buf *buf, struct tributary_bytes text)
 {
-    const uint8_t *at = text.at;
+    const uint8_t *at = text.data;
     size_t plain = 0; /* where what is not yet written begins */
     size_t i = 0;
 
@@ -127,7 +128,7 @@ void escape_text(struct buf *buf, struct tributary_bytes text)
 /* Characters, as terminals count most of them. */
 static unsigned width_of(struct tributary_bytes text)
 {
-    const uint8_t *at = text.at;
+    const uint8_t *at = text.data;
     unsigned width = 0;
 
     for (size_t i = 0; i < text.size; i++)
@@ -150,22 +151,24 @@ static void put_time(struct printer *printer, uint64_t unix_nano)
 
 static void put_source(struct printer *printer, struct tributary_bytes source)
 {
-    static const char *const colours[] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[31m",
-                                          "\033[96m", "\033[93m", "\033[92m", "\033[95m", "\033[94m", "\033[91m"};
-    const uint8_t *at = source.at;
+    static const char *const colours[] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m",
+                                          "\033[34m", "\033[31m", "\033[96m", "\033[93m",
+                                          "\033[92m", "\033[95m", "\033[94m", "\033[91m"};
+    const uint8_t *at = source.data;
     const unsigned width = width_of(source);
     uint32_t hash = 2166136261u;
 
     for (size_t i = 0; i < source.size; i++)
         hash = (hash ^ at[i]) * 16777619u;
-    if (width > printer->source_width && width <= WIDTH_MOST)
+    if (width > printer->source_width && width <= MAX_WIDTH)
         printer->source_width = width;
     if (printer->colours)
         buf_text(&printer->out, colours[hash % ARRAY_LEN(colours)]);
     escape_text(&printer->out, source);
     if (printer->colours)
         buf_text(&printer->out, "\033[0m");
-    buf_format(&printer->out, "%*s", width < printer->source_width ? (int)(printer->source_width - width) : 0, "");
+    buf_format(&printer->out, "%*s", width < printer->source_width ? (int)(printer->source_width - width) : 0,
+               "");
 }
 
 static void put_text(struct printer *printer, const struct tributary_delivery *delivery)
@@ -181,7 +184,9 @@ static void put_text(struct printer *printer, const struct tributary_delivery *d
 static void put_json(struct printer *printer, const struct tributary_delivery *delivery)
 {
     json_t *object = event_to_json(delivery);
-    char *text = object != NULL ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
+    char *text = object != NULL
+                     ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT)
+                     : NULL;
 
     buf_text(&printer->out, text != NULL ? text : "{\"error\":\"an event that is no valid UTF-8\"}");
     free(text);
@@ -193,7 +198,7 @@ void printer_event(struct printer *printer, const struct tributary_delivery *del
     if (printer->form == PRINTER_TEXT)
         put_text(printer, delivery);
     else if (printer->form == PRINTER_RAW && delivery->event.data.size > 0)
-        buf_bytes(&printer->out, delivery->event.data.at, delivery->event.data.size);
+        buf_bytes(&printer->out, delivery->event.data.data, delivery->event.data.size);
     else if (printer->form == PRINTER_JSON || printer->form == PRINTER_JSONL)
         put_json(printer, delivery);
     buf_byte(&printer->out, '\n');

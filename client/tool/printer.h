@@ -1,4 +1,5 @@
-/* printer.h - events on standard output, in one of four ways. One thread at a time, but for what says otherwise. */
+/* printer.h - events on standard output, in one of four ways. One thread at a time, but for what
+ * says otherwise. */
 #ifndef TRIBUTARY_TOOL_PRINTER_H
 #define TRIBUTARY_TOOL_PRINTER_H
 
@@ -7,7 +8,7 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 
 enum printer_form {
     PRINTER_TEXT,  /* time, source, sequence, text: aligned */
@@ -46,7 +47,8 @@ bool printer_flush(struct printer *printer);
 /* Any thread: no longer waits for a reader. What he has no room for fails with ECANCELED. */
 void printer_halt(struct printer *printer);
 
-/* Appends `text` with everything that is not printable escaped, so that no byte of it can begin a line or steer a terminal. Tabs stay. */
+/* Appends `text` with everything that is not printable escaped, so that no byte of it can begin a
+ * line or steer a terminal. Tabs stay. */
 void escape_text(struct buf *buf, struct tributary_bytes text);
 
 #endif

@@ -63,13 +63,14 @@ static int list(const struct settings *settings, struct tributary *client, const
 
 /* Again and again, until somebody asks to stop, --max-time is over or nobody reads any more. A terminal is drawn anew; anything else is
  * appended to. */
-static int watch(const struct settings *settings, struct tributary *client, const char *pattern, struct stop *stop)
+static int watch(const struct settings *settings, struct tributary *client, const char *pattern,
+                 struct stop *stop)
 {
     const bool draws = isatty(STDOUT_FILENO) != 0 && settings->output == FORM_TEXT;
     const int64_t until_ns = settings->common.over_ns;
     bool first = true;
 
-    while (!stop_asked(stop)) {
+    while (!stop_requested(stop)) {
         if (draws)
             fputs(CLEAR, stdout);
         else if (!first && settings->output == FORM_TEXT)
@@ -102,7 +103,7 @@ static int run_list(const struct verb *verb, int argc, char **argv)
     struct settings settings = {.output = FORM_TEXT};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
-    struct stop stop = {.signal_fd = -1, .bell_fd = -1};
+    struct stop stop = {.signal_fd = -1, .wakeup_fd = -1};
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
@@ -113,7 +114,8 @@ static int run_list(const struct verb *verb, int argc, char **argv)
         if (result == EXITS_OK)
             result = link_open(verb, &settings.common, &client);
         if (result == EXITS_OK)
-            result = settings.every_ns > 0 ? watch(&settings, client, pattern, &stop) : list(&settings, client, pattern);
+            result = settings.every_ns > 0 ? watch(&settings, client, pattern, &stop)
+                                           : list(&settings, client, pattern);
         tributary_free(client);
         stop_fini(&stop);
     }
@@ -141,10 +143,10 @@ static int run_get(const struct verb *verb, int argc, char **argv)
     return result;
 }
 
-#define OUTPUT                                                                                                                             \
-    {                                                                                                                                      \
-        'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output),                                                      \
-            "a table, or one JSON object per line (default: text)"                                                                         \
+#define OUTPUT                                                                                               \
+    {                                                                                                        \
+        'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output),                        \
+            "a table, or one JSON object per line (default: text)"                                           \
     }
 
 static const struct option list_options[] = {
@@ -161,17 +163,20 @@ static const struct example list_examples[] = {
     {"tributary producers ls 'web-*' -o json | jq .published.events", "some of them, for another program"},
 };
 
-static const struct example get_examples[] = {{"tributary producers get web", "one of them; exit code 4 where there is none"}};
+static const struct example get_examples[] = {
+    {"tributary producers get web", "one of them; exit code 4 where there is none"}};
 
 const struct verb verb_producers_ls = {
     .name = "producers ls",
     .arguments = "[PATTERN]",
-    .arguments_most = 1,
+    .max_arguments = 1,
     .summary = "list producers",
-    .text =
-        "Lists the producers whose names match the pattern, in the order of their names. A producer is transient (it publishes, and is\n"
-        "forgotten a minute after its last call) or a session (it registered, for as long as it is connected). A session is shared, or is\n"
-        "asked for each consumer apart: then its activations are counted, those that are held back in brackets.",
+    .text = "Lists the producers whose names match the pattern, in the order of their names. A producer is "
+            "transient (it publishes, and is\n"
+            "forgotten a minute after its last call) or a session (it registered, for as long as it is "
+            "connected). A session is shared, or is\n"
+            "asked for each consumer apart: then its activations are counted, those that are held back in "
+            "brackets.",
     .options = list_options,
     .option_count = sizeof(list_options) / sizeof(list_options[0]),
     .examples = list_examples,
@@ -182,7 +187,7 @@ const struct verb verb_producers_ls = {
 const struct verb verb_producers_get = {
     .name = "producers get",
     .arguments = "NAME",
-    .arguments_most = 1,
+    .max_arguments = 1,
     .summary = "show one producer",
     .text = "",
     .options = get_options,

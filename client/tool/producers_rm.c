@@ -8,7 +8,7 @@
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
-#define NAMES_MOST 64
+#define MAX_NAMES 64
 #define DRAIN_DEFAULT_NS (5 * NS_PER_S)
 #define ANSWER_NS (10 * NS_PER_S)
 #define NOT_GIVEN INT64_C(-1)
@@ -42,7 +42,8 @@ static int64_t drain_of(const struct settings *settings)
     return settings->drain_ns == NOT_GIVEN ? DRAIN_DEFAULT_NS : settings->drain_ns;
 }
 
-static int remove_one(const struct settings *settings, struct tributary *client, const char *name, struct seen *before)
+static int remove_one(const struct settings *settings, struct tributary *client, const char *name,
+                      struct seen *before)
 {
     const bool cancel = settings->cancel || drain_of(settings) == 0;
     const int64_t left_ns = link_left_ns(&settings->common);
@@ -61,7 +62,8 @@ static int remove_one(const struct settings *settings, struct tributary *client,
     return EXITS_OK;
 }
 
-/* The name is free at once, so nobody can be asked for the end: what is told is what was set in motion. */
+/* The name is free at once, so nobody can be asked for the end: what is told is what was set in
+ * motion. */
 static int drain_one(const struct settings *settings, struct tributary *client, const char *name)
 {
     struct seen before = {0};
@@ -71,9 +73,11 @@ static int drain_one(const struct settings *settings, struct tributary *client, 
     if (result != EXITS_OK)
         return result;
     duration_text(drain_of(settings), within, sizeof(within));
-    printf("%s is removed: %" PRIu64 " event%s published", name, before.events, before.events == 1 ? "" : "s");
+    printf("%s is removed: %" PRIu64 " event%s published", name, before.events,
+           before.events == 1 ? "" : "s");
     if (before.per_consumer)
-        printf("; %u activation%s told to end within %s, or be cut", before.activations, before.activations == 1 ? "" : "s", within);
+        printf("; %u activation%s told to end within %s, or be cut", before.activations,
+               before.activations == 1 ? "" : "s", within);
     putchar('\n');
     return EXITS_OK;
 }
@@ -109,12 +113,14 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option rm_options[] = {
-    {0, "drain", OPTION_DURATION, "DURATION", AT(drain_ns), "how long it may take to end what it does (default: 5s)"},
+    {0, "drain", OPTION_DURATION, "DURATION", AT(drain_ns),
+     "how long it may take to end what it does (default: 5s)"},
     {0, "cancel", OPTION_FLAG, "", AT(cancel), "at once: nothing more is taken from it"},
 };
 
 static const struct option drain_options[] = {
-    {0, "drain", OPTION_DURATION, "DURATION", AT(drain_ns), "how long it may take to end what it does (default: 5s)"},
+    {0, "drain", OPTION_DURATION, "DURATION", AT(drain_ns),
+     "how long it may take to end what it does (default: 5s)"},
 };
 
 static const struct example rm_examples[] = {
@@ -122,16 +128,17 @@ static const struct example rm_examples[] = {
     {"tributary producers rm --cancel web", "what is queued is delivered, nothing more is taken"},
 };
 
-static const struct example drain_examples[] = {{"tributary producers drain --drain 30s web", "half a minute to end gently"}};
+static const struct example drain_examples[] = {
+    {"tributary producers drain --drain 30s web", "half a minute to end gently"}};
 
 const struct verb verb_producers_rm = {
     .name = "producers rm",
     .arguments = "NAME...",
-    .arguments_most = NAMES_MOST,
+    .max_arguments = MAX_NAMES,
     .summary = "remove producers",
-    .text =
-        "A session is told to end; the program that registered it does not register again. A transient producer is forgotten, and comes\n"
-        "back with its next call. What was queued for consumers is still delivered.",
+    .text = "A session is told to end; the program that registered it does not register again. A transient "
+            "producer is forgotten, and comes\n"
+            "back with its next call. What was queued for consumers is still delivered.",
     .options = rm_options,
     .option_count = sizeof(rm_options) / sizeof(rm_options[0]),
     .examples = rm_examples,
@@ -142,11 +149,12 @@ const struct verb verb_producers_rm = {
 const struct verb verb_producers_drain = {
     .name = "producers drain",
     .arguments = "NAME...",
-    .arguments_most = NAMES_MOST,
+    .max_arguments = MAX_NAMES,
     .summary = "remove producers gently, and say what was told to end",
-    .text = "As 'producers rm --drain', and says how many activations were told to end. One that has to be cut is named to its consumer, "
+    .text = "As 'producers rm --drain', and says how many activations were told to end. One that has to be "
+            "cut is named to its consumer, "
             "and in the\n"
-            "server's log (activation.cut).",
+            "server's log (activation.expired).",
     .options = drain_options,
     .option_count = sizeof(drain_options) / sizeof(drain_options[0]),
     .examples = drain_examples,

@@ -44,7 +44,7 @@ static json_t *session_of(const struct tributary_producer *producer)
     json_object_set_new(object, "topics", topics);
     table_put_number(object, "activations", producer->activations);
     table_put_number(object, "paused_activations", producer->paused_activations);
-    table_put_number(object, "cut_activations", producer->cut_activations);
+    table_put_number(object, "expired_activations", producer->expired_activations);
     return object;
 }
 
@@ -59,7 +59,7 @@ void producer_show_json(const struct tributary_producer *producer)
     table_put_text(object, "state", tributary_state_name(producer->state));
     table_put_text(object, "epoch", epoch);
     table_put_number(object, "last_sequence", producer->last_sequence);
-    table_put_tally(object, "published", producer->published);
+    table_put_totals(object, "published", producer->published);
     table_put_number(object, "open_calls", producer->open_calls);
     table_put_number(object, "blocked_calls", producer->blocked_calls);
     table_put_number(object, "subscriptions", producer->subscriptions);
@@ -72,8 +72,9 @@ void producer_show_json(const struct tributary_producer *producer)
 
 void producer_show_head(void)
 {
-    printf("%-28s %-9s %-12s %-9s %12s %10s %6s %8s %6s %12s  %-14s %s\n", "producer", "kind", "mode", "state", "sequence", "published",
-           "calls", "blocked", "subs", "activations", "last event", "labels");
+    printf("%-28s %-9s %-12s %-9s %12s %10s %6s %8s %6s %12s  %-14s %s\n", "producer", "kind", "mode",
+           "state", "sequence", "published", "calls", "blocked", "subs", "activations", "last event",
+           "labels");
 }
 
 void producer_show_row(const struct tributary_producer *producer)
@@ -84,14 +85,15 @@ void producer_show_row(const struct tributary_producer *producer)
     char size[32];
 
     if (producer->per_consumer)
-        snprintf(activations, sizeof(activations), producer->paused_activations > 0 ? "%u (%u)" : "%u", producer->activations,
-                 producer->paused_activations);
+        snprintf(activations, sizeof(activations), producer->paused_activations > 0 ? "%u (%u)" : "%u",
+                 producer->activations, producer->paused_activations);
     table_age(producer->last_event_unix_nano, age, sizeof(age));
     bytes_text(producer->published.bytes, size, sizeof(size));
     put_labels(&labels, producer);
-    printf("%-28s %-9s %-12s %-9s %12" PRIu64 " %10s %6u %8u %6u %12s  %-14s %.*s\n", producer->name, kind_of(producer), mode_of(producer),
-           tributary_state_name(producer->state), producer->last_sequence, size, producer->open_calls, producer->blocked_calls,
-           producer->subscriptions, activations, age, (int)labels.size, (const char *)labels.at);
+    printf("%-28s %-9s %-12s %-9s %12" PRIu64 " %10s %6u %8u %6u %12s  %-14s %.*s\n", producer->name,
+           kind_of(producer), mode_of(producer), tributary_state_name(producer->state),
+           producer->last_sequence, size, producer->open_calls, producer->blocked_calls,
+           producer->subscriptions, activations, age, (int)labels.size, (const char *)labels.data);
     buf_fini(&labels);
 }
 
@@ -103,20 +105,24 @@ void producer_show_whole(const struct tributary_producer *producer)
 
     table_age(producer->last_event_unix_nano, age, sizeof(age));
     bytes_text(producer->published.bytes, size, sizeof(size));
-    printf("name           %s\nkind           %s\nstate          %s\nepoch          %" PRIu64 "\nlast sequence  %" PRIu64 "\n",
-           producer->name, kind_of(producer), tributary_state_name(producer->state), producer->epoch, producer->last_sequence);
-    printf("published      %" PRIu64
-           " events, %s\nopen calls     %u, of which %u blocked\nsubscriptions  %u\nlast event     %s\npeer           %s\n",
-           producer->published.events, size, producer->open_calls, producer->blocked_calls, producer->subscriptions, age, producer->peer);
+    printf("name           %s\nkind           %s\nstate          %s\nepoch          %" PRIu64
+           "\nlast sequence  %" PRIu64 "\n",
+           producer->name, kind_of(producer), tributary_state_name(producer->state), producer->epoch,
+           producer->last_sequence);
+    printf("published      %" PRIu64 " events, %s\nopen calls     %u, of which %u blocked\nsubscriptions  "
+                                     "%u\nlast event     %s\npeer           %s\n",
+           producer->published.events, size, producer->open_calls, producer->blocked_calls,
+           producer->subscriptions, age, producer->peer);
     if (!producer->is_session)
         return;
     put_labels(&labels, producer);
-    printf("mode           %s\nlabels         %.*s\n", mode_of(producer), (int)labels.size, (const char *)labels.at);
+    printf("mode           %s\nlabels         %.*s\n", mode_of(producer), (int)labels.size,
+           (const char *)labels.data);
     for (size_t i = 0; i < producer->topic_count; i++)
         printf("%s%s", i == 0 ? "topics         " : ", ", producer->topics[i]);
     printf("%s", producer->topic_count > 0 ? "\n" : "");
     if (producer->per_consumer)
-        printf("activations    %u, of which %u paused; %" PRIu64 " had to be cut\n", producer->activations, producer->paused_activations,
-               producer->cut_activations);
+        printf("activations    %u, of which %u paused; %" PRIu64 " had to be cut\n", producer->activations,
+               producer->paused_activations, producer->expired_activations);
     buf_fini(&labels);
 }

@@ -2,7 +2,7 @@
 #ifndef TRIBUTARY_TOOL_PRODUCERS_SHOW_H
 #define TRIBUTARY_TOOL_PRODUCERS_SHOW_H
 
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 
 void producer_show_head(void);
 void producer_show_row(const struct tributary_producer *producer);

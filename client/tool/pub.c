@@ -1,6 +1,6 @@
-/* pub.c - `tributary pub`: lines become events. Where lines come from (standard input, a file that grows, a command) is in
- * pub_source.c, where events go (a publisher, a session) in outlet.c. */
-#include "client/tool/outlet.h"
+/* pub.c - `tributary pub`: lines become events. Where lines come from (standard input, a file that
+ * grows, a command) is in pub_source.c, where events go (a publisher, a session) in sink.c. */
+#include "client/tool/sink.h"
 #include "client/tool/pub_source.h"
 
 #include <inttypes.h>
@@ -21,8 +21,8 @@ struct settings {
     struct common common;
     const char *producer, *topic, *key, *type, *content_type;
     struct text_list headers;
-    struct registration_wish registration;
-    struct source_wish source;
+    struct registration_params registration;
+    struct source_params source;
     bool jsonl, quiet;
     int64_t for_ns;
 };
@@ -30,10 +30,10 @@ struct settings {
 struct pub {
     const struct settings *settings;
     struct stop stop;
-    struct outlet outlet;
+    struct sink sink;
     struct tributary_session_options registration;
     struct tributary_event template; /* what the options say of every event */
-    struct tributary_header headers[PAIRS_MOST], labels[PAIRS_MOST];
+    struct tributary_header headers[MAX_PAIRS], labels[MAX_PAIRS];
     struct json_event parsed;
     uint64_t lines, bad;
     bool was_cut; /* the input went on */
@@ -51,13 +51,13 @@ static void bad_line(struct pub *pub, const char *fault)
 /* False: no more, since the publisher failed or somebody wants us to stop. */
 static bool publish(struct pub *pub, const struct tributary_event *event)
 {
-    enum tributary_code code = outlet_publish(&pub->outlet, event);
+    enum tributary_code code = sink_publish(&pub->sink, event);
 
     while (code == TRIBUTARY_DEADLINE_EXCEEDED) {
         stop_wait(&pub->stop, -1, 0);
-        if (stop_asked(&pub->stop))
+        if (stop_requested(&pub->stop))
             return false;
-        code = outlet_publish(&pub->outlet, event);
+        code = sink_publish(&pub->sink, event);
     }
     if (code == TRIBUTARY_INVALID_ARGUMENT && tributary_event_fault(event)[0] != '\0')
         bad_line(pub, tributary_event_fault(event));
@@ -66,9 +66,9 @@ static bool publish(struct pub *pub, const struct tributary_event *event)
     return pub->failed == TRIBUTARY_OK;
 }
 
-static struct tributary_bytes either(struct tributary_bytes said, struct tributary_bytes otherwise)
+static struct tributary_bytes either(struct tributary_bytes said, struct tributary_bytes default_value)
 {
-    return said.size > 0 ? said : otherwise;
+    return said.size > 0 ? said : default_value;
 }
 
 static bool on_json_line(struct pub *pub, const char *line, size_t size)
@@ -103,9 +103,9 @@ static bool on_line(void *ctx, const char *line, size_t size)
     return publish(pub, &pub->template);
 }
 
-static bool is_chosen(const struct registration_wish *wish)
+static bool is_chosen(const struct registration_params *params)
 {
-    return wish->on_duplicate != REGISTRATION_DEFAULT || wish->handover != REGISTRATION_DEFAULT;
+    return params->on_duplicate != REGISTRATION_DEFAULT || params->handover != REGISTRATION_DEFAULT;
 }
 
 static int prepare(const struct verb *verb, struct pub *pub)
@@ -125,7 +125,8 @@ static int prepare(const struct verb *verb, struct pub *pub)
         return cli_wrong(verb, "%s", tributary_event_fault(template));
     if (settings->source.follow != NULL && settings->source.exec != NULL)
         return cli_wrong(verb, "--follow and --exec exclude each other");
-    if (settings->registration.name == NULL && (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
+    if (settings->registration.name == NULL &&
+        (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
     if (settings->registration.name != NULL && settings->producer != NULL)
         return cli_wrong(verb, "--producer and --name exclude each other");
@@ -134,14 +135,15 @@ static int prepare(const struct verb *verb, struct pub *pub)
     return registration_fill(verb, &settings->registration, pub->labels, &pub->registration);
 }
 
-/* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. What was sent last has a moment in any case. */
+/* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. What
+ * was sent last has a moment in any case. */
 static void flush(struct pub *pub)
 {
     const unsigned asked = pub->stop.signals;
-    const int64_t drain_ns = stop_asked(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
+    const int64_t drain_ns = stop_requested(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
     const int64_t until_ns = MIN_OF(drain_ns, pub->settings->common.over_ns);
 
-    while (!outlet_flush(&pub->outlet)) {
+    while (!sink_flush(&pub->sink)) {
         stop_wait(&pub->stop, -1, 0);
         if (clock_mono_ns() >= until_ns || pub->stop.signals > asked)
             return;
@@ -155,25 +157,28 @@ static const char *name_of(const struct settings *settings)
     return name != NULL ? name : "anonymous";
 }
 
-static void summarize(const struct pub *pub, const struct outlet_sums *sums, int64_t took_ns)
+static void summarize(const struct pub *pub, const struct sink_stats *stats, int64_t took_ns)
 {
-    const uint64_t left = sums->accepted - sums->confirmed - sums->refused;
+    const uint64_t left = stats->accepted - stats->confirmed - stats->refused;
     char size[32];
     char took[32];
 
-    bytes_text(sums->bytes, size, sizeof(size));
+    bytes_text(stats->bytes, size, sizeof(size));
     duration_text(took_ns, took, sizeof(took));
-    fprintf(stderr, "published %" PRIu64 " event%s (%s) as %s in %s: %" PRIu64 " confirmed, %" PRIu64 " refused, %" PRIu64 " not confirmed",
-            sums->accepted, sums->accepted == 1 ? "" : "s", size, name_of(pub->settings), took, sums->confirmed, sums->refused, left);
+    fprintf(stderr,
+            "published %" PRIu64 " event%s (%s) as %s in %s: %" PRIu64 " confirmed, %" PRIu64
+            " refused, %" PRIu64 " not confirmed",
+            stats->accepted, stats->accepted == 1 ? "" : "s", size, name_of(pub->settings), took,
+            stats->confirmed, stats->refused, left);
     if (pub->bad > 0)
         fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
     fprintf(stderr, "\n");
 }
 
-static int verdict(const struct pub *pub, const struct outlet_sums *sums, int source_result)
+static int verdict(const struct pub *pub, const struct sink_stats *stats, int source_result)
 {
-    const int refused = atomic_load(&pub->outlet.refused_code);
-    const int ended = atomic_load(&pub->outlet.ended_code);
+    const int refused = atomic_load(&pub->sink.refused_code);
+    const int ended = atomic_load(&pub->sink.ended_code);
     const bool is_over = pub->stop.signals == 0 && clock_mono_ns() >= pub->settings->common.over_ns;
 
     if (ended != 0)
@@ -182,36 +187,37 @@ static int verdict(const struct pub *pub, const struct outlet_sums *sums, int so
         return link_exit_code(pub->failed);
     if (refused == TRIBUTARY_UNAVAILABLE)
         return EXITS_UNAVAILABLE;
-    if (sums->refused > 0 || pub->bad > 0)
+    if (stats->refused > 0 || pub->bad > 0)
         return EXITS_ERROR;
-    if (is_over && (pub->was_cut || sums->confirmed < sums->accepted))
+    if (is_over && (pub->was_cut || stats->confirmed < stats->accepted))
         return EXITS_DEADLINE;
-    return refused != 0 || sums->confirmed < sums->accepted ? EXITS_ERROR : source_result;
+    return refused != 0 || stats->confirmed < stats->accepted ? EXITS_ERROR : source_result;
 }
 
 static int publish_all(struct pub *pub, struct tributary *client)
 {
-    const struct tributary_session_options *registration = pub->settings->registration.name != NULL ? &pub->registration : NULL;
-    struct outlet_sums sums = {0};
+    const struct tributary_session_options *registration =
+        pub->settings->registration.name != NULL ? &pub->registration : NULL;
+    struct sink_stats stats = {0};
     struct tributary_status status;
     const int64_t began_ns = clock_mono_ns();
     int result = EXITS_OK;
 
-    pub->outlet.quiet = pub->settings->quiet;
-    pub->outlet.stop = &pub->stop;
-    if (outlet_open(&pub->outlet, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
+    pub->sink.quiet = pub->settings->quiet;
+    pub->sink.stop = &pub->stop;
+    if (sink_open(&pub->sink, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
         return link_failed("publishing", &status);
 
     struct lines lines = {.line = on_line, .ctx = pub};
 
     result = source_run(&pub->settings->source, &lines, &pub->stop);
-    pub->was_cut = stop_asked(&pub->stop);
+    pub->was_cut = stop_requested(&pub->stop);
     flush(pub);
-    outlet_sums(&pub->outlet, &sums);
+    sink_stats(&pub->sink, &stats);
     if (!pub->settings->quiet)
-        summarize(pub, &sums, clock_mono_ns() - began_ns);
-    outlet_close(&pub->outlet);
-    result = verdict(pub, &sums, result);
+        summarize(pub, &stats, clock_mono_ns() - began_ns);
+    sink_close(&pub->sink);
+    result = verdict(pub, &stats, result);
     lines_fini(&lines);
     json_event_fini(&pub->parsed);
     return result;
@@ -219,15 +225,17 @@ static int publish_all(struct pub *pub, struct tributary *client)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.source.lines = 10,
-                                .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT}};
+    struct settings settings = {
+        .source.lines = 10,
+        .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT}};
     struct pub pub = {.settings = &settings};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (settings.common.max_time_ns > 0 && (settings.for_ns == 0 || settings.common.max_time_ns < settings.for_ns))
+        if (settings.common.max_time_ns > 0 &&
+            (settings.for_ns == 0 || settings.common.max_time_ns < settings.for_ns))
             settings.for_ns = settings.common.max_time_ns;
         result = prepare(verb, &pub);
         if (result == EXITS_OK && !stop_init(&pub.stop, settings.for_ns))
@@ -242,18 +250,24 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'p', "producer", OPTION_TEXT, "NAME", AT(producer), "publish under this name (default: the server's choice, anonymous)"},
-    {0, "name", OPTION_TEXT, "NAME", AT(registration.name), "register a session of this name instead: it lives as long as we do"},
+    {'p', "producer", OPTION_TEXT, "NAME", AT(producer),
+     "publish under this name (default: the server's choice, anonymous)"},
+    {0, "name", OPTION_TEXT, "NAME", AT(registration.name),
+     "register a session of this name instead: it lives as long as we do"},
     REGISTRATION_OPTIONS(AT(registration)),
     {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
     {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
     {0, "type", OPTION_TEXT, "TYPE", AT(type), "their kind, such as order.created"},
-    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type), "the media type of the data, such as text/plain"},
+    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type),
+     "the media type of the data, such as text/plain"},
     {'H', "header", OPTION_LIST, "NAME=VALUE", AT(headers), "a header of every event; may be repeated"},
-    {'f', "follow", OPTION_TEXT, "FILE", AT(source.follow), "read FILE as it grows, over rotation and truncation, like tail -F"},
-    {0, "lines", OPTION_NUMBER, "N", AT(source.lines), "with --follow: begin with the last N lines (default: 10)"},
+    {'f', "follow", OPTION_TEXT, "FILE", AT(source.follow),
+     "read FILE as it grows, over rotation and truncation, like tail -F"},
+    {0, "lines", OPTION_NUMBER, "N", AT(source.lines),
+     "with --follow: begin with the last N lines (default: 10)"},
     {0, "from-start", OPTION_FLAG, "", AT(source.from_start), "with --follow: begin with the whole file"},
-    {'e', "exec", OPTION_TEXT, "COMMAND", AT(source.exec), "run COMMAND and publish the lines that it prints, until it ends"},
+    {'e', "exec", OPTION_TEXT, "COMMAND", AT(source.exec),
+     "run COMMAND and publish the lines that it prints, until it ends"},
     {0, "jsonl", OPTION_FLAG, "", AT(jsonl), "each line is an event in JSON, as 'sub -o jsonl' writes it"},
     {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s"},
     {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no summary and no notices on standard error"},
@@ -263,8 +277,10 @@ static const struct example examples[] = {
     {"vmstat 1 | tributary pub --producer vmstat", "every line of a command is an event"},
     {"tributary pub --producer vmstat --exec 'vmstat 1'", "the same, and the command ends with us"},
     {"tributary pub --producer dpkg --follow /var/log/dpkg.log", "a log file, from its last ten lines on"},
-    {"tributary sub -o jsonl web | tributary pub -s other:7227 --jsonl --producer web", "copy a producer's events to another server"},
-    {"tributary pub --name web --label zone=eu --follow /var/log/web.log", "the same as a session, which selectors may ask for by label"},
+    {"tributary sub -o jsonl web | tributary pub -s other:7227 --jsonl --producer web",
+     "copy a producer's events to another server"},
+    {"tributary pub --name web --label zone=eu --follow /var/log/web.log",
+     "the same as a session, which selectors may ask for by label"},
     {"echo hello | tributary pub -t greetings -H lang=en", "one event with a topic and a header"},
 };
 
@@ -272,14 +288,18 @@ const struct verb verb_pub = {
     .name = "pub",
     .arguments = "",
     .summary = "publish lines as events",
-    .text =
-        "Reads lines from standard input, from a file or from a command, and publishes each as one event. A line is the event's data, "
-        "and the\n"
-        "event's time is now. After a lost connection, events that were not confirmed are sent again, so they may come twice.\n"
-        "With --name it registers a session: the name is its own for as long as it runs, and the session ends with exit code 64 plus the\n"
-        "gRPC code where another one takes the name (ABORTED) or an operator removes it (FAILED_PRECONDITION).\n"
-        "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", \"epoch\", \"observed\" and "
-        "\"attempt\" are not read.",
+    .text = "Reads lines from standard input, from a file or from a command, and publishes each as one "
+            "event. A line is the event's data, "
+            "and the\n"
+            "event's time is now. After a lost connection, events that were not confirmed are sent again, so "
+            "they may come twice.\n"
+            "With --name it registers a session: the name is its own for as long as it runs, and the session "
+            "ends with exit code 64 plus the\n"
+            "gRPC code where another one takes the name (ABORTED) or an operator removes it "
+            "(FAILED_PRECONDITION).\n"
+            "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", "
+            "\"epoch\", \"observed\" and "
+            "\"attempt\" are not read.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

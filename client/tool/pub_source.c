@@ -12,7 +12,7 @@
 #include "client/tool/spawn.h"
 
 #define BLOCK 65536
-#define LOOK_AGAIN_NS NS_PER_S /* where changes are not told, as on network file systems */
+#define RECHECK_NS NS_PER_S /* where changes are not told, as on network file systems */
 
 /* Until the end of `fd`. *ended_out: it came. */
 static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_out)
@@ -20,7 +20,7 @@ static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_
     char block[BLOCK];
 
     *ended_out = false;
-    while (!stop_asked(stop)) {
+    while (!stop_requested(stop)) {
         if (!stop_wait(stop, fd, INT64_MAX))
             continue;
 
@@ -64,30 +64,30 @@ static int run_command(const char *command, struct lines *lines, struct stop *st
     return code != 0 ? EXITS_ERROR : result;
 }
 
-static int follow_file(const struct source_wish *wish, struct lines *lines, struct stop *stop)
+static int follow_file(const struct source_params *params, struct lines *lines, struct stop *stop)
 {
     struct follow follow;
     bool wanted = true;
 
-    follow_open(&follow, wish->follow, wish->from_start ? UINT64_MAX : wish->lines);
+    follow_open(&follow, params->follow, params->from_start ? UINT64_MAX : params->lines);
     if (follow.was_missing)
-        fprintf(stderr, "tributary: %s is no file that can be read: waiting for it\n", wish->follow);
-    while (wanted && !stop_asked(stop)) {
+        fprintf(stderr, "tributary: %s is no file that can be read: waiting for it\n", params->follow);
+    while (wanted && !stop_requested(stop)) {
         wanted = follow_read(&follow, lines);
-        if (wanted && stop_wait(stop, follow.notify_fd, LOOK_AGAIN_NS))
+        if (wanted && stop_wait(stop, follow.notify_fd, RECHECK_NS))
             follow_noticed(&follow);
     }
     follow_close(&follow);
     return EXITS_OK;
 }
 
-int source_run(const struct source_wish *wish, struct lines *lines, struct stop *stop)
+int source_run(const struct source_params *params, struct lines *lines, struct stop *stop)
 {
     bool ended = false;
 
-    if (wish->follow != NULL)
-        return follow_file(wish, lines, stop);
-    if (wish->exec != NULL)
-        return run_command(wish->exec, lines, stop);
+    if (params->follow != NULL)
+        return follow_file(params, lines, stop);
+    if (params->exec != NULL)
+        return run_command(params->exec, lines, stop);
     return read_all(STDIN_FILENO, lines, stop, &ended);
 }

@@ -6,14 +6,15 @@
 #include "client/tool/stop.h"
 
 /* With neither `follow` nor `exec`: standard input. */
-struct source_wish {
+struct source_params {
     const char *follow;
     const char *exec;
     uint64_t lines;
     bool from_start;
 };
 
-/* Feeds `lines` until the source ends, the receiver wants no more, or `stop` is asked for. Returns the exit code. */
-int source_run(const struct source_wish *wish, struct lines *lines, struct stop *stop);
+/* Feeds `lines` until the source ends, the receiver wants no more, or `stop` is asked for. Returns
+ * the exit code. */
+int source_run(const struct source_params *params, struct lines *lines, struct stop *stop);
 
 #endif

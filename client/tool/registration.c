@@ -5,10 +5,11 @@
 
 #include "client/tool/exits.h"
 
-bool pairs_read(const struct text_list *list, struct tributary_header pairs[PAIRS_MOST], size_t *count_out, const char **wrong_out)
+bool pairs_read(const struct text_list *list, struct tributary_header pairs[MAX_PAIRS], size_t *count_out,
+                const char **wrong_out)
 {
     *wrong_out = "over 64 of them";
-    if (list->count > PAIRS_MOST)
+    if (list->count > MAX_PAIRS)
         return false;
     for (size_t i = 0; i < list->count; i++) {
         const char *text = list->items[i];
@@ -23,16 +24,18 @@ bool pairs_read(const struct text_list *list, struct tributary_header pairs[PAIR
     return true;
 }
 
-int registration_fill(const struct verb *verb, const struct registration_wish *wish, struct tributary_header labels[PAIRS_MOST],
-                      struct tributary_session_options *options)
+int registration_fill(const struct verb *verb, const struct registration_params *params,
+                      struct tributary_header labels[MAX_PAIRS], struct tributary_session_options *options)
 {
     const char *wrong = NULL;
 
-    if (!pairs_read(&wish->labels, labels, &options->label_count, &wrong))
+    if (!pairs_read(&params->labels, labels, &options->label_count, &wrong))
         return cli_wrong(verb, "--label: '%s' is not NAME=VALUE", wrong);
-    options->name = wish->name;
+    options->name = params->name;
     options->labels = labels;
-    options->on_duplicate = (enum tributary_on_duplicate)(wish->on_duplicate == REGISTRATION_DEFAULT ? 0 : wish->on_duplicate + 1);
-    options->handover = (enum tributary_handover)(wish->handover == REGISTRATION_DEFAULT ? 0 : wish->handover + 1);
+    options->on_duplicate = (enum tributary_on_duplicate)(
+        params->on_duplicate == REGISTRATION_DEFAULT ? 0 : params->on_duplicate + 1);
+    options->handover =
+        (enum tributary_handover)(params->handover == REGISTRATION_DEFAULT ? 0 : params->handover + 1);
     return EXITS_OK;
 }

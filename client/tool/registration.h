@@ -2,43 +2,46 @@
 #ifndef TRIBUTARY_TOOL_REGISTRATION_H
 #define TRIBUTARY_TOOL_REGISTRATION_H
 
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/cli.h"
 
-#define PAIRS_MOST 64u
+#define MAX_PAIRS 64u
 
 /* The values of the options. */
-struct registration_wish {
+struct registration_params {
     const char *name;
     struct text_list labels;
     unsigned on_duplicate, handover; /* REGISTRATION_DEFAULT: not given */
 };
 #define REGISTRATION_DEFAULT UINT32_MAX
 
-/* Rows for a verb's table; `at` is the offset of a struct registration_wish in its settings. */
-#define REGISTRATION_OPTIONS(at)                                                                                                           \
-    {0,                                                                                                                                    \
-     "label",                                                                                                                              \
-     OPTION_LIST,                                                                                                                          \
-     "NAME=VALUE",                                                                                                                         \
-     (at) + offsetof(struct registration_wish, labels),                                                                                    \
-     "a label of the session, which selectors may ask for; may be repeated"},                                                              \
-        {0,                                                                                                                                \
-         "on-duplicate",                                                                                                                   \
-         OPTION_CHOICE,                                                                                                                    \
-         "replace|reject",                                                                                                                 \
-         (at) + offsetof(struct registration_wish, on_duplicate),                                                                          \
-         "where a session has the name: take it, or fail (default: replace)"},                                                             \
-    {                                                                                                                                      \
-        0, "handover", OPTION_CHOICE, "stop-first|start-first", (at) + offsetof(struct registration_wish, handover),                       \
-            "when replacing: whether the older session ends before this one starts (default: stop-first)"                                  \
+/* Rows for a verb's table; `at` is the offset of a struct registration_params in its settings. */
+#define REGISTRATION_OPTIONS(at)                                                                             \
+    {0,                                                                                                      \
+     "label",                                                                                                \
+     OPTION_LIST,                                                                                            \
+     "NAME=VALUE",                                                                                           \
+     (at) + offsetof(struct registration_params, labels),                                                    \
+     "a label of the session, which selectors may ask for; may be repeated"},                                \
+        {0,                                                                                                  \
+         "on-duplicate",                                                                                     \
+         OPTION_CHOICE,                                                                                      \
+         "replace|reject",                                                                                   \
+         (at) + offsetof(struct registration_params, on_duplicate),                                          \
+         "where a session has the name: take it, or fail (default: replace)"},                               \
+    {                                                                                                        \
+        0, "handover", OPTION_CHOICE, "stop-first|start-first",                                              \
+            (at) + offsetof(struct registration_params, handover),                                           \
+            "when replacing: whether the older session ends before this one starts (default: stop-first)"    \
     }
 
 /* Cuts NAME=VALUE. False: *wrong_out is the one that is none, or there are too many. */
-bool pairs_read(const struct text_list *list, struct tributary_header pairs[PAIRS_MOST], size_t *count_out, const char **wrong_out);
+bool pairs_read(const struct text_list *list, struct tributary_header pairs[MAX_PAIRS], size_t *count_out,
+                const char **wrong_out);
 
-/* Fills in name, labels and the two choices; `labels` must outlive the registration. EXITS_OK, or what cli_wrong() says. */
-int registration_fill(const struct verb *verb, const struct registration_wish *wish, struct tributary_header labels[PAIRS_MOST],
-                      struct tributary_session_options *options);
+/* Fills in name, labels and the two choices; `labels` must outlive the registration. EXITS_OK, or
+ * what cli_wrong() says. */
+int registration_fill(const struct verb *verb, const struct registration_params *params,
+                      struct tributary_header labels[MAX_PAIRS], struct tributary_session_options *options);
 
 #endif

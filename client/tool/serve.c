@@ -1,4 +1,5 @@
-/* serve.c - `tributary serve`: a producer that is asked for each consumer apart and answers by running a command. */
+/* serve.c - `tributary serve`: a producer that is asked for each consumer apart and answers by
+ * running a command. */
 #include "client/tool/serve_jobs.h"
 
 #include <inttypes.h>
@@ -17,9 +18,9 @@
 
 struct settings {
     struct common common;
-    struct registration_wish registration;
+    struct registration_params registration;
     const char *command, *topic, *key, *type, *content_type;
-    uint64_t jobs_most;
+    uint64_t max_jobs;
     int64_t for_ns;
     bool quiet;
 };
@@ -30,11 +31,11 @@ static int prepare(const struct verb *verb, const struct settings *settings, str
 
     if (settings->registration.name == NULL || settings->command == NULL)
         return cli_wrong(verb, "--name and --exec are needed");
-    if (settings->jobs_most < 1 || settings->jobs_most > JOBS_MOST)
-        return cli_wrong(verb, "--max-activations: from 1 to %u", JOBS_MOST);
+    if (settings->max_jobs < 1 || settings->max_jobs > MAX_JOBS)
+        return cli_wrong(verb, "--max-activations: from 1 to %u", MAX_JOBS);
     serve->command = settings->command;
     serve->name = settings->registration.name;
-    serve->jobs_most = settings->jobs_most;
+    serve->max_jobs = settings->max_jobs;
     serve->quiet = settings->quiet;
     template->topic = tributary_text(settings->topic);
     template->key = tributary_text(settings->key);
@@ -54,10 +55,11 @@ static bool max_time_is_over(const struct settings *settings, const struct serve
            clock_mono_ns() >= serve->stop.until_ns;
 }
 
-static int serve_all(const struct verb *verb, const struct settings *settings, struct serve *serve, struct tributary *client)
+static int serve_all(const struct verb *verb, const struct settings *settings, struct serve *serve,
+                     struct tributary *client)
 {
-    const struct tributary_session_watch watch = serve_watch(serve);
-    struct tributary_header labels[PAIRS_MOST];
+    const struct tributary_session_callbacks callbacks = serve_watch(serve);
+    struct tributary_header labels[MAX_PAIRS];
     struct tributary_session_options options = {
         .topics = &settings->topic,
         .topic_count = settings->topic != NULL,
@@ -72,7 +74,7 @@ static int serve_all(const struct verb *verb, const struct settings *settings, s
 
     if (result != EXITS_OK)
         return result;
-    if (tributary_register(client, &options, &watch, &serve->session, &status) != TRIBUTARY_OK)
+    if (tributary_register(client, &options, &callbacks, &serve->session, &status) != TRIBUTARY_OK)
         return link_failed("registering", &status);
     serve_run(serve);
     tributary_session_free(serve->session);
@@ -87,8 +89,9 @@ static int serve_all(const struct verb *verb, const struct settings *settings, s
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT},
-                                .jobs_most = JOBS_DEFAULT};
+    struct settings settings = {
+        .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT},
+        .max_jobs = JOBS_DEFAULT};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;
@@ -96,7 +99,8 @@ static int run(const struct verb *verb, int argc, char **argv)
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
         struct serve serve = {.child_fd = -1};
         const int64_t max_ns = settings.common.max_time_ns;
-        const int64_t for_ns = max_ns > 0 && (settings.for_ns == 0 || max_ns < settings.for_ns) ? max_ns : settings.for_ns;
+        const int64_t for_ns =
+            max_ns > 0 && (settings.for_ns == 0 || max_ns < settings.for_ns) ? max_ns : settings.for_ns;
 
         result = prepare(verb, &settings, &serve);
         if (result == EXITS_OK && (!stop_init(&serve.stop, for_ns) || !serve_init(&serve)))
@@ -116,13 +120,15 @@ static int run(const struct verb *verb, int argc, char **argv)
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
     {0, "name", OPTION_TEXT, "NAME", AT(registration.name), "register under this name (needed)"},
-    {'e', "exec", OPTION_TEXT, "COMMAND", AT(command), "what to run for each consumer, with /bin/sh (needed)"},
+    {'e', "exec", OPTION_TEXT, "COMMAND", AT(command),
+     "what to run for each consumer, with /bin/sh (needed)"},
     REGISTRATION_OPTIONS(AT(registration)),
     {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
     {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
     {0, "type", OPTION_TEXT, "TYPE", AT(type), "their kind, such as order.created"},
-    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type), "the media type of the data, such as text/plain"},
-    {0, "max-activations", OPTION_NUMBER, "N", AT(jobs_most),
+    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type),
+     "the media type of the data, such as text/plain"},
+    {0, "max-activations", OPTION_NUMBER, "N", AT(max_jobs),
      "commands at a time; further consumers get RESOURCE_EXHAUSTED (default: 256)"},
     {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s"},
     {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no summary and no notices on standard error"},
@@ -132,21 +138,26 @@ static const struct example examples[] = {
     {"tributary serve --name grep --exec 'read -r word; grep -h -- \"$word\" /var/log/*.log; true'",
      "every consumer searches the logs of this machine"},
     {"tributary sub --request error --until ended", "asks all who answer, and ends when they did"},
-    {"tributary serve --name clock --label zone=eu --exec 'while date; do sleep 1; done'", "an answer without an end"},
+    {"tributary serve --name clock --label zone=eu --exec 'while date; do sleep 1; done'",
+     "an answer without an end"},
 };
 
 const struct verb verb_serve = {
     .name = "serve",
     .arguments = "",
     .summary = "answer each consumer by running a command",
-    .text = "Registers a session that is asked for each consumer apart. For each of them the command runs once: the consumer's request is "
-            "on its\n"
-            "standard input, and each line that it prints becomes an event that reaches this consumer only. Exit status 0 says that the "
-            "answer is\n"
-            "complete; any other one reaches the consumer as UNKNOWN, and the server asks again after a while.\n"
-            "When the consumer is behind, the command's output is not read, so that it waits. When the consumer leaves, the command gets "
-            "SIGTERM,\n"
-            "and SIGKILL 2 s later.",
+    .text =
+        "Registers a session that is asked for each consumer apart. For each of them the command runs once: "
+        "the consumer's request is "
+        "on its\n"
+        "standard input, and each line that it prints becomes an event that reaches this consumer only. Exit "
+        "status 0 says that the "
+        "answer is\n"
+        "complete; any other one reaches the consumer as UNKNOWN, and the server asks again after a while.\n"
+        "When the consumer is behind, the command's output is not read, so that it waits. When the consumer "
+        "leaves, the command gets "
+        "SIGTERM,\n"
+        "and SIGKILL 2 s later.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

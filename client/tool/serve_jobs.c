@@ -1,11 +1,13 @@
-/* serve_jobs.c - commands that answer: what they print becomes events, how they end becomes the end of their activation.
+/* serve_jobs.c - commands that answer: what they print becomes events, how they end becomes the end
+ * of their activation.
  *
  *   RUNNING --stop--> ASKED (SIGTERM; what it printed is sent) --2 s--> SIGKILL
  *      |                |
  *      +--cut, lost-----+--> OVER (SIGTERM; what it prints is nobody's)
  *
- * A job is freed when its process was reaped and everything that it printed was taken over, or is nobody's. A command whose output is not
- * read, since its activation is paused or its queue is full, waits by itself: the pipe is full. */
+ * A job is freed when its process was reaped and everything that it printed was taken over, or is
+ * nobody's. A command whose output is not read, since its activation is paused or its queue is
+ * full, waits by itself: the pipe is full. */
 #include "client/tool/serve_jobs.h"
 
 #include <errno.h>
@@ -109,21 +111,21 @@ static void send_lines(struct serve *serve, struct job *job)
     size_t at = 0;
 
     while (at < job->rest.size) {
-        const char *line = (const char *)job->rest.at + at;
+        const char *line = (const char *)job->rest.data + at;
         const size_t left = job->rest.size - at;
         const char *newline = memchr(line, '\n', left);
         size_t size = newline != NULL ? (size_t)(newline - line) : left;
 
-        if (newline == NULL && !job->closed && left < LINE_BYTES_MOST)
+        if (newline == NULL && !job->closed && left < MAX_LINE_BYTES)
             break;
-        size = MIN_OF(size, (size_t)LINE_BYTES_MOST);
+        size = MIN_OF(size, (size_t)MAX_LINE_BYTES);
         if (!emit(serve, job, line, size))
             break;
         at += size + (newline == line + size ? 1 : 0);
     }
     if (job->over || at == 0)
         return;
-    memmove(job->rest.at, job->rest.at + at, job->rest.size - at);
+    memmove(job->rest.data, job->rest.data + at, job->rest.size - at);
     job->rest.size -= at;
 }
 
@@ -172,13 +174,16 @@ static void start_job(struct serve *serve, const struct order *order)
     int error = ENOMEM;
 
     if (job != NULL)
-        error = serve->leaving ? ECANCELED : spawn_start_with(&job->spawn, serve->command, order->request.at, order->request.size);
+        error = serve->leaving
+                    ? ECANCELED
+                    : spawn_start_with(&job->spawn, serve->command, order->request.data, order->request.size);
     if (error != 0) {
         free(job);
         atomic_fetch_sub(&serve->live, 1);
         if (!serve->leaving)
             fprintf(stderr, "tributary: %s: %s\n", serve->command, strerror(error));
-        tributary_session_end(serve->session, order->activation, serve->leaving ? TRIBUTARY_CANCELLED : TRIBUTARY_UNKNOWN, strerror(error));
+        tributary_session_end(serve->session, order->activation,
+                              serve->leaving ? TRIBUTARY_CANCELLED : TRIBUTARY_UNKNOWN, strerror(error));
         return;
     }
     job->activation = order->activation;
@@ -188,7 +193,7 @@ static void start_job(struct serve *serve, const struct order *order)
     listen_to(serve, job);
 }
 
-static void obey(struct serve *serve, const struct order *order)
+static void handle_order(struct serve *serve, const struct order *order)
 {
     struct job *job = order->kind != ORDER_START ? job_find(serve, order->activation) : NULL;
 
@@ -204,7 +209,7 @@ static void obey(struct serve *serve, const struct order *order)
         job->paused = false;
         terminate(job);
         break;
-    case ORDER_CUT:
+    case ORDER_EXPIRED:
         give_up(serve, job);
         terminate(job);
         break;
@@ -222,12 +227,12 @@ static void obey(struct serve *serve, const struct order *order)
     listen_to(serve, job);
 }
 
-static void obey_all(struct serve *serve)
+static void handle_orders(struct serve *serve)
 {
     struct order *order = NULL;
 
     while ((order = serve_next_order(serve)) != NULL) {
-        obey(serve, order);
+        handle_order(serve, order);
         buf_fini(&order->request);
         free(order);
     }
@@ -238,7 +243,8 @@ static void report_end(struct serve *serve, const struct job *job)
 {
     const bool signalled = WIFSIGNALED(job->status);
     const int number = signalled ? WTERMSIG(job->status) : WEXITSTATUS(job->status);
-    const bool by_us = job->asked && (signalled ? number == SIGTERM || number == SIGKILL : number == 128 + SIGTERM);
+    const bool by_us =
+        job->asked && (signalled ? number == SIGTERM || number == SIGKILL : number == 128 + SIGTERM);
     char message[64];
 
     if (number == 0 || by_us) {
@@ -252,7 +258,7 @@ static void report_end(struct serve *serve, const struct job *job)
 }
 
 /* True: it was freed. */
-static bool settle(struct serve *serve, struct job *job, int64_t now_ns)
+static bool reap(struct serve *serve, struct job *job, int64_t now_ns)
 {
     if (!job->reaped && job->due_ns <= now_ns) {
         spawn_signal(&job->spawn, job->next_signal);
@@ -276,7 +282,7 @@ static bool settle(struct serve *serve, struct job *job, int64_t now_ns)
 }
 
 /* When a signal is due next. */
-static int64_t settle_all(struct serve *serve)
+static int64_t reap_all(struct serve *serve)
 {
     const int64_t now_ns = clock_mono_ns();
     int64_t next_ns = INT64_MAX;
@@ -284,7 +290,7 @@ static int64_t settle_all(struct serve *serve)
     list_each(node, safe, &serve->jobs) {
         struct job *job = container_of(node, struct job, node);
 
-        if (!settle(serve, job, now_ns) && !job->reaped)
+        if (!reap(serve, job, now_ns) && !job->reaped)
             next_ns = MIN_OF(next_ns, job->due_ns);
     }
     return next_ns;
@@ -309,7 +315,7 @@ static void read_all(struct serve *serve)
     }
 }
 
-static void ask_all(struct serve *serve)
+static void stop_all(struct serve *serve)
 {
     serve->leaving = true;
     serve->leave_ns = clock_mono_ns() + FINISH_NS;
@@ -347,7 +353,8 @@ bool serve_init(struct serve *serve)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     serve->child_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     serve->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    return serve->child_fd >= 0 && serve->epoll_fd >= 0 && epoll_ctl(serve->epoll_fd, EPOLL_CTL_ADD, serve->child_fd, &event) == 0;
+    return serve->child_fd >= 0 && serve->epoll_fd >= 0 &&
+           epoll_ctl(serve->epoll_fd, EPOLL_CTL_ADD, serve->child_fd, &event) == 0;
 }
 
 void serve_fini(struct serve *serve)
@@ -368,10 +375,10 @@ void serve_run(struct serve *serve)
 
         if (serve->leaving && (serve->stop.signals > 1 || clock_mono_ns() >= serve->leave_ns))
             give_up_all(serve);
-        obey_all(serve);
-        next_ns = settle_all(serve);
-        if (stop_asked(&serve->stop) && !serve->leaving)
-            ask_all(serve);
+        handle_orders(serve);
+        next_ns = reap_all(serve);
+        if (stop_requested(&serve->stop) && !serve->leaving)
+            stop_all(serve);
         if (serve->leaving && list_empty(&serve->jobs))
             break;
         if (serve->stop.signals > 1 && signals <= 1) { /* somebody insists */
@@ -381,12 +388,13 @@ void serve_run(struct serve *serve)
         signals = serve->stop.signals;
         if (serve->leaving && clock_mono_ns() < serve->leave_ns)
             next_ns = MIN_OF(next_ns, serve->leave_ns);
-        stop_wait(&serve->stop, serve->epoll_fd, next_ns == INT64_MAX ? INT64_MAX : MAX_OF(next_ns - clock_mono_ns(), 0));
+        stop_wait(&serve->stop, serve->epoll_fd,
+                  next_ns == INT64_MAX ? INT64_MAX : MAX_OF(next_ns - clock_mono_ns(), 0));
         read_all(serve);
     }
     tributary_session_finish(serve->session, FINISH_NS);
     tributary_session_wait(serve->session, FINISH_NS, NULL);
     tributary_session_cancel(serve->session);
     tributary_session_wait(serve->session, TRIBUTARY_FOREVER, NULL);
-    obey_all(serve);
+    handle_orders(serve);
 }

@@ -1,7 +1,8 @@
-/* serve_jobs.h - the commands of `tributary serve`, one for each activation (serve_jobs.c), and what they are told (serve_orders.c).
+/* serve_jobs.h - the commands of `tributary serve`, one for each activation (serve_jobs.c), and
+ * what they are told (serve_orders.c).
  *
- * Threads: the functions of struct tributary_session_watch run on the client thread and leave orders; everything else is the main thread's.
- */
+ * Threads: the functions of struct tributary_session_callbacks run on the client thread and leave
+ * orders; everything else is the main thread's. */
 #ifndef TRIBUTARY_TOOL_SERVE_JOBS_H
 #define TRIBUTARY_TOOL_SERVE_JOBS_H
 
@@ -10,13 +11,13 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/stop.h"
 
-#define JOBS_MOST 4096u
+#define MAX_JOBS 4096u
 
 /* What an activation's command is to do; ROOM: its queue is not full any more. */
-enum order_kind { ORDER_START, ORDER_STOP, ORDER_CUT, ORDER_PAUSE, ORDER_RESUME, ORDER_ROOM };
+enum order_kind { ORDER_START, ORDER_STOP, ORDER_EXPIRED, ORDER_PAUSE, ORDER_RESUME, ORDER_ROOM };
 
 struct order {
     struct list node;
@@ -29,7 +30,7 @@ struct serve {
     /* Set by the caller. */
     const char *command;
     const char *name;
-    uint64_t jobs_most;
+    uint64_t max_jobs;
     bool quiet;
     struct tributary_event template; /* what the options say of every event */
     struct stop stop;
@@ -57,7 +58,7 @@ bool serve_init(struct serve *serve);
 void serve_fini(struct serve *serve);
 
 /* The callbacks; `ctx` is the serve. */
-struct tributary_session_watch serve_watch(struct serve *serve);
+struct tributary_session_callbacks serve_watch(struct serve *serve);
 
 /* The oldest order, which is the caller's to free; NULL: none. */
 struct order *serve_next_order(struct serve *serve);

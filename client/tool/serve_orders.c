@@ -1,4 +1,5 @@
-/* serve_orders.c - what the session of `tributary serve` says, on the client thread, as orders for the main thread. */
+/* serve_orders.c - what the session of `tributary serve` says, on the client thread, as orders for
+ * the main thread. */
 #include "client/tool/serve_jobs.h"
 
 #include <inttypes.h>
@@ -9,12 +10,13 @@
 #include "base/clock.h"
 #include "client/tool/link.h"
 
-static void leave_order(struct serve *serve, enum order_kind kind, uint64_t activation, struct tributary_bytes request)
+static void leave_order(struct serve *serve, enum order_kind kind, uint64_t activation,
+                        struct tributary_bytes request)
 {
     struct order *order = calloc(1, sizeof(*order));
 
     if (order != NULL && request.size > 0)
-        buf_bytes(&order->request, request.at, request.size);
+        buf_bytes(&order->request, request.data, request.size);
     if (order == NULL || order->request.broken) {
         fprintf(stderr, "tributary: out of memory\n");
         _exit(EXIT_FAILURE); /* an order that is lost would leave a command behind */
@@ -36,8 +38,9 @@ static void on_start(void *ctx, const struct tributary_activation *activation)
 {
     struct serve *serve = ctx;
 
-    if (atomic_load(&serve->live) >= serve->jobs_most) {
-        tributary_session_end(serve->session, activation->activation, TRIBUTARY_RESOURCE_EXHAUSTED, "too many activations at a time");
+    if (atomic_load(&serve->live) >= serve->max_jobs) {
+        tributary_session_end(serve->session, activation->activation, TRIBUTARY_RESOURCE_EXHAUSTED,
+                              "too many activations at a time");
         return;
     }
     atomic_fetch_add(&serve->live, 1);
@@ -47,7 +50,7 @@ static void on_start(void *ctx, const struct tributary_activation *activation)
 static void on_stop(void *ctx, uint64_t activation, const char *reason, uint64_t deadline_unix_nano)
 {
     (void)reason; /* it ends in any case */
-    simple_order(ctx, deadline_unix_nano == 0 ? ORDER_CUT : ORDER_STOP, activation);
+    simple_order(ctx, deadline_unix_nano == 0 ? ORDER_EXPIRED : ORDER_STOP, activation);
 }
 
 static void on_paused(void *ctx, uint64_t activation)
@@ -83,12 +86,13 @@ static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nan
         fprintf(stderr, "tributary: the registration is closing: %s\n", reason);
 }
 
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     const struct serve *serve = ctx;
 
     if (!serve->quiet)
-        fprintf(stderr, "tributary: not registered: %s; trying again in %" PRId64 " ms\n", why->message, retry_ns / NS_PER_MS);
+        fprintf(stderr, "tributary: not registered: %s; trying again in %" PRId64 " ms\n", status->message,
+                retry_ns / NS_PER_MS);
 }
 
 static void on_ended(void *ctx, const struct tributary_status *status)
@@ -102,15 +106,15 @@ static void on_ended(void *ctx, const struct tributary_status *status)
     stop_end(&serve->stop);
 }
 
-struct tributary_session_watch serve_watch(struct serve *serve)
+struct tributary_session_callbacks serve_watch(struct serve *serve)
 {
-    return (struct tributary_session_watch){
+    return (struct tributary_session_callbacks){
         .registered = on_registered,
         .start = on_start,
         .stop = on_stop,
         .paused = on_paused,
         .resumed = on_resumed,
-        .room = on_room,
+        .writable = on_room,
         .closing = on_closing,
         .interrupted = on_interrupted,
         .ended = on_ended,

@@ -1,4 +1,5 @@
-/* spawn.c - posix_spawn, never fork: this process has threads and descriptors that a child must not see. */
+/* spawn.c - posix_spawn, never fork: this process has threads and descriptors that a child must not
+ * see. */
 #include "client/tool/spawn.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *ac
     sigaddset(&usual, SIGPIPE);
     sigaddset(&usual, SIGINT);
     sigaddset(&usual, SIGTERM);
-    error = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    error = posix_spawnattr_setflags(attributes,
+                                     POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (error == 0)
         error = posix_spawnattr_setsigmask(attributes, &none);
     if (error == 0)
@@ -59,7 +61,8 @@ static int start(struct spawn *spawn, const char *command, int input)
     posix_spawn_file_actions_init(&actions);
     error = prepare(&attributes, &actions, input, ends[1]);
     if (error == 0)
-        error = posix_spawn(&spawn->pid, "/bin/sh", &actions, &attributes, (char *const *)(uintptr_t)words, environ);
+        error = posix_spawn(&spawn->pid, "/bin/sh", &actions, &attributes, (char *const *)(uintptr_t)words,
+                            environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     close(ends[1]);
@@ -121,7 +124,8 @@ bool spawn_reap(struct spawn *spawn, int *status_out)
 {
     siginfo_t info = {.si_pid = 0};
 
-    if (spawn->pid == 0 || waitid(P_PID, (id_t)spawn->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    if (spawn->pid == 0 || waitid(P_PID, (id_t)spawn->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0)
         return false;
     kill(-spawn->pid, SIGTERM); /* while the number of the group is still its own */
     waitpid(spawn->pid, status_out, 0);

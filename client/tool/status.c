@@ -73,10 +73,11 @@ static void print_text(const struct view *view, const struct tributary_info *inf
     printf("up             %s, process %u\n", age, info->pid);
     for (size_t i = 0; i < info->listening_count; i++)
         printf("%-14s %s\n", i == 0 ? "listening" : "", info->listening[i]);
-    printf("producers      %" PRId64 "\nsubscriptions  %" PRId64 "\nconnections    %" PRId64 "\n", counter(info, "live.producers"),
-           counter(info, "live.subscriptions"), counter(info, "live.connections"));
-    printf("events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n", counter(info, "events.in"), counter(info, "events.out"),
-           counter(info, "events.dropped"));
+    printf("producers      %" PRId64 "\nsubscriptions  %" PRId64 "\nconnections    %" PRId64 "\n",
+           counter(info, "live.producers"), counter(info, "live.subscriptions"),
+           counter(info, "live.connections"));
+    printf("events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n",
+           counter(info, "events.in"), counter(info, "events.out"), counter(info, "events.dropped"));
     printf("memory         %s of %s\n", used, limit);
     for (size_t i = 0; view->settings->counters && i < info->counter_count; i++)
         printf("%-28s %12" PRId64 "\n", info->counters[i].name, info->counters[i].value);
@@ -114,7 +115,8 @@ static int run(const struct verb *verb, int argc, char **argv)
     struct tributary *client = NULL;
     int result = EXITS_OK;
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) && (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) &&
+        (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
         result = show(&settings, client);
     tributary_free(client);
     cli_forget(verb, &settings, &arguments);
@@ -122,7 +124,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 }
 
 static const struct option options[] = {
-    {'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output), "for people, or one JSON object (default: text)"},
+    {'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output),
+     "for people, or one JSON object (default: text)"},
     {0, "counters", OPTION_FLAG, "", offsetof(struct settings, counters), "with all counters of the server"},
 };
 
@@ -135,7 +138,8 @@ const struct verb verb_status = {
     .name = "status",
     .arguments = "",
     .summary = "show the health, version and sums of the server",
-    .text = "The exit code is 3 where the server cannot be reached, and where it is not serving, as while it drains.",
+    .text = "The exit code is 3 where the server cannot be reached, and where it is not serving, as while it "
+            "drains.",
     .options = options,
     .option_count = 2,
     .examples = examples,

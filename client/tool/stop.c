@@ -21,23 +21,23 @@ bool stop_init(struct stop *stop, int64_t for_ns)
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     *stop = (struct stop){.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-                          .bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+                          .wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                           .until_ns = for_ns > 0 ? clock_mono_ns() + for_ns : INT64_MAX};
-    return stop->signal_fd >= 0 && stop->bell_fd >= 0;
+    return stop->signal_fd >= 0 && stop->wakeup_fd >= 0;
 }
 
 void stop_fini(struct stop *stop)
 {
     if (stop->signal_fd >= 0)
         close(stop->signal_fd);
-    if (stop->bell_fd >= 0)
-        close(stop->bell_fd);
+    if (stop->wakeup_fd >= 0)
+        close(stop->wakeup_fd);
 }
 
 void stop_ring(struct stop *stop)
 {
     const uint64_t one = 1;
-    const ssize_t written = write(stop->bell_fd, &one, sizeof(one));
+    const ssize_t written = write(stop->wakeup_fd, &one, sizeof(one));
 
     (void)written; /* a full counter is a bell that rings already */
 }
@@ -48,7 +48,7 @@ void stop_end(struct stop *stop)
     stop_ring(stop);
 }
 
-bool stop_asked(const struct stop *stop)
+bool stop_requested(const struct stop *stop)
 {
     return stop->signals > 0 || atomic_load(&stop->over) || clock_mono_ns() >= stop->until_ns;
 }
@@ -61,21 +61,24 @@ static void read_signals(struct stop *stop)
         stop->signals++;
 }
 
-bool stop_wait(struct stop *stop, int fd, int64_t most_ns)
+bool stop_wait(struct stop *stop, int fd, int64_t max_ns)
 {
-    struct pollfd fds[3] = {
-        {.fd = stop->signal_fd, .events = POLLIN}, {.fd = stop->bell_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    struct pollfd fds[3] = {{.fd = stop->signal_fd, .events = POLLIN},
+                            {.fd = stop->wakeup_fd, .events = POLLIN},
+                            {.fd = fd, .events = POLLIN}};
     const int64_t now_ns = clock_mono_ns();
-    const int64_t left_ns = stop->until_ns > now_ns ? stop->until_ns - now_ns : INT64_MAX; /* once reached, it ends no further wait */
-    const int64_t wait_ns = MIN_OF(left_ns, most_ns);
-    const int64_t wait_ms = wait_ns == INT64_MAX ? -1 : MIN_OF((wait_ns + NS_PER_MS - 1) / NS_PER_MS, INT64_C(1000000000));
+    /* once reached, it ends no further wait */
+    const int64_t left_ns = stop->until_ns > now_ns ? stop->until_ns - now_ns : INT64_MAX;
+    const int64_t wait_ns = MIN_OF(left_ns, max_ns);
+    const int64_t wait_ms =
+        wait_ns == INT64_MAX ? -1 : MIN_OF((wait_ns + NS_PER_MS - 1) / NS_PER_MS, INT64_C(1000000000));
     uint64_t count = 0;
 
     if (poll(fds, 3, (int)wait_ms) < 0 && errno != EINTR)
         return false;
     if (fds[0].revents != 0)
         read_signals(stop);
-    if (fds[1].revents != 0 && read(stop->bell_fd, &count, sizeof(count)) == sizeof(count))
+    if (fds[1].revents != 0 && read(stop->wakeup_fd, &count, sizeof(count)) == sizeof(count))
         stop->rung = true;
     return fds[2].revents != 0;
 }

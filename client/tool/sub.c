@@ -1,4 +1,5 @@
-/* sub.c - `tributary sub`: one merged stream on standard output, notices on standard error. What arrives is handled in sub_stream.c. */
+/* sub.c - `tributary sub`: one merged stream on standard output, notices on standard error. What
+ * arrives is handled in sub_stream.c. */
 #include "client/tool/sub_stream.h"
 
 #include <errno.h>
@@ -11,14 +12,14 @@
 #include "client/tool/link.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
-#include "client/tool/wish.h"
+#include "client/tool/selection.h"
 
 #define NOT_GIVEN UINT32_MAX
-#define REQUEST_MOST 65536u
+#define MAX_REQUEST 65536u
 
 struct settings {
     struct common common;
-    struct wish_lists lists;
+    struct selection_lists lists;
     const char *name;
     unsigned overflow, fallback, output;
     uint64_t buffer_events, buffer_bytes, batch_events, batch_bytes;
@@ -26,7 +27,7 @@ struct settings {
     uint64_t count, last, credit;
     const char *request, *until;
     bool consume;
-    bool fail_on_loss, ledger, quiet, no_reconnect;
+    bool fail_on_loss, totals, quiet, no_reconnect;
 };
 
 /* An option that was not given stays the server's default; one that says 0 is an explicit none. */
@@ -41,7 +42,7 @@ static int read_file(const struct verb *verb, const char *path, struct buf *requ
     const int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     ssize_t size = 1;
 
-    while (fd >= 0 && size > 0 && request->size <= REQUEST_MOST) {
+    while (fd >= 0 && size > 0 && request->size <= MAX_REQUEST) {
         char block[4096];
 
         size = read(fd, block, sizeof(block));
@@ -54,43 +55,45 @@ static int read_file(const struct verb *verb, const char *path, struct buf *requ
     }
     if (fd != STDIN_FILENO)
         close(fd);
-    return request->size > REQUEST_MOST ? cli_wrong(verb, "--request: '%s' is over 64 KiB", path) : EXITS_OK;
+    return request->size > MAX_REQUEST ? cli_wrong(verb, "--request: '%s' is over 64 KiB", path) : EXITS_OK;
 }
 
 /* TEXT, or @FILE. */
-static int read_request(const struct verb *verb, const char *wish, struct buf *request)
+static int read_request(const struct verb *verb, const char *selection, struct buf *request)
 {
-    if (wish == NULL)
+    if (selection == NULL)
         return EXITS_OK;
-    if (wish[0] == '@')
-        return read_file(verb, wish + 1, request);
-    buf_text(request, wish);
+    if (selection[0] == '@')
+        return read_file(verb, selection + 1, request);
+    buf_text(request, selection);
     return EXITS_OK;
 }
 
 /* "ended", or how many events. */
-static int read_until(const struct verb *verb, const char *wish, struct tributary_subscriber_options *options)
+static int read_until(const struct verb *verb, const char *selection,
+                      struct tributary_subscriber_options *options)
 {
-    if (wish == NULL)
+    if (selection == NULL)
         return EXITS_OK;
-    options->end_when_all_ended = strcmp(wish, "ended") == 0;
-    if (!options->end_when_all_ended && (!number_parse(wish, &options->limit_events) || options->limit_events == 0))
-        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", wish);
+    options->end_when_all_ended = strcmp(selection, "ended") == 0;
+    if (!options->end_when_all_ended &&
+        (!number_parse(selection, &options->limit_events) || options->limit_events == 0))
+        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", selection);
     return EXITS_OK;
 }
 
-static int fill(const struct verb *verb, const struct settings *settings, const struct wish *wish,
+static int fill(const struct verb *verb, const struct settings *settings, const struct selection *selection,
                 struct tributary_subscriber_options *options)
 {
-    if (settings->buffer_events > UINT32_MAX || settings->batch_events > UINT32_MAX || settings->batch_bytes > UINT32_MAX ||
-        settings->last > UINT32_MAX)
+    if (settings->buffer_events > UINT32_MAX || settings->batch_events > UINT32_MAX ||
+        settings->batch_bytes > UINT32_MAX || settings->last > UINT32_MAX)
         return cli_wrong(verb, "a number is far too large");
     *options = (struct tributary_subscriber_options){
         .name = settings->name,
-        .selectors = wish->selectors,
-        .selector_count = wish->selector_count,
-        .exclude = wish->excludes,
-        .exclude_count = wish->exclude_count,
+        .selectors = selection->selectors,
+        .selector_count = selection->selector_count,
+        .exclude = selection->excludes,
+        .exclude_count = selection->exclude_count,
         .max_events = (uint32_t)settings->buffer_events,
         .max_bytes = settings->buffer_bytes,
         .max_age_ns = duration(settings->max_age_ns),
@@ -110,20 +113,21 @@ static int fill(const struct verb *verb, const struct settings *settings, const 
     return read_until(verb, settings->until, options);
 }
 
-static int subscribe(const struct verb *verb, const struct settings *settings, const struct wish *wish, struct sub *sub)
+static int subscribe(const struct verb *verb, const struct settings *settings,
+                     const struct selection *selection, struct sub *sub)
 {
     struct tributary_subscriber_options options;
     struct tributary *client = NULL;
     struct tributary *asker = NULL;
     struct buf request = {0};
-    int result = fill(verb, settings, wish, &options);
+    int result = fill(verb, settings, selection, &options);
 
     if (result == EXITS_OK)
         result = read_request(verb, settings->request, &request);
-    options.request = (struct tributary_bytes){request.at, request.size};
+    options.request = (struct tributary_bytes){request.data, request.size};
     if (result == EXITS_OK)
         result = link_open(verb, &settings->common, &client);
-    if (result == EXITS_OK && sub->with_ledger)
+    if (result == EXITS_OK && sub->with_totals)
         result = link_connect(verb, &settings->common, &asker);
     if (result == EXITS_OK)
         result = sub_run(sub, client, asker, &options);
@@ -135,17 +139,22 @@ static int subscribe(const struct verb *verb, const struct settings *settings, c
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {
-        .overflow = NOT_GIVEN, .fallback = NOT_GIVEN, .max_age_ns = -1, .block_timeout_ns = -1, .linger_ns = -1, .heartbeat_ns = -1};
+    struct settings settings = {.overflow = NOT_GIVEN,
+                                .fallback = NOT_GIVEN,
+                                .max_age_ns = -1,
+                                .block_timeout_ns = -1,
+                                .linger_ns = -1,
+                                .heartbeat_ns = -1};
     struct text_list arguments = {0};
-    struct wish wish = {.selector_count = 0};
+    struct selection selection = {.selector_count = 0};
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const char *fault = wish_build_with(&wish, &settings.lists, arguments, (struct text_list){0});
+        const char *fault =
+            selection_build_with(&selection, &settings.lists, arguments, (struct text_list){0});
         struct sub sub = {.count = settings.count,
                           .fail_on_loss = settings.fail_on_loss,
-                          .with_ledger = settings.ledger,
+                          .with_totals = settings.totals,
                           .quiet = settings.quiet,
                           .over_ns = settings.common.over_ns};
 
@@ -155,28 +164,33 @@ static int run(const struct verb *verb, int argc, char **argv)
             result = EXITS_ERROR;
         } else {
             printer_init(&sub.printer, (enum printer_form)settings.output, STDOUT_FILENO);
-            result = subscribe(verb, &settings, &wish, &sub);
+            result = subscribe(verb, &settings, &selection, &sub);
             printer_fini(&sub.printer);
             stop_fini(&sub.stop);
         }
     }
-    wish_fini(&wish);
+    selection_fini(&selection);
     cli_forget(verb, &settings, &arguments);
     return result;
 }
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    WISH_OPTIONS(AT(lists)),
+    SELECTION_OPTIONS(AT(lists)),
     {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
      "what a full channel does (default: drop-oldest; block for producers that are asked per consumer)"},
-    {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", AT(fallback), "with block: what happens after --block-timeout"},
-    {0, "buffer-events", OPTION_NUMBER, "N", AT(buffer_events), "events that may wait at the server (default: 1024)"},
-    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes), "bytes that may wait there, such as 64MiB (default: 4MiB)"},
-    {0, "max-age", OPTION_DURATION, "DURATION", AT(max_age_ns), "events that waited longer are dropped (default: none)"},
+    {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", AT(fallback),
+     "with block: what happens after --block-timeout"},
+    {0, "buffer-events", OPTION_NUMBER, "N", AT(buffer_events),
+     "events that may wait at the server (default: 1024)"},
+    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes),
+     "bytes that may wait there, such as 64MiB (default: 4MiB)"},
+    {0, "max-age", OPTION_DURATION, "DURATION", AT(max_age_ns),
+     "events that waited longer are dropped (default: none)"},
     {0, "block-timeout", OPTION_DURATION, "DURATION", AT(block_timeout_ns),
      "with block: how long producers may be held back (default: 100ms)"},
-    {0, "linger", OPTION_DURATION, "DURATION", AT(linger_ns), "how long events may be gathered under load (default: 0.5ms)"},
+    {0, "linger", OPTION_DURATION, "DURATION", AT(linger_ns),
+     "how long events may be gathered under load (default: 0.5ms)"},
     {0, "max-batch-events", OPTION_NUMBER, "N", AT(batch_events), "events in one message (default: 4096)"},
     {0, "max-batch-bytes", OPTION_BYTES, "BYTES", AT(batch_bytes), "bytes in one message (default: 256KiB)"},
     {0, "heartbeat", OPTION_DURATION, "DURATION", AT(heartbeat_ns),
@@ -184,40 +198,54 @@ static const struct option options[] = {
     {0, "name", OPTION_TEXT, "NAME", AT(name), "shown by 'tributary subs ls'"},
     {'r', "request", OPTION_TEXT, "TEXT|@FILE", AT(request),
      "what to hand to each producer that is asked per consumer; @-: standard input"},
-    {0, "until", OPTION_TEXT, "ended|N", AT(until), "end when every producer that was asked has ended, or after N events"},
-    {0, "last", OPTION_NUMBER, "N", AT(last), "begin with the last N events of each shared producer (at most 1024)"},
+    {0, "until", OPTION_TEXT, "ended|N", AT(until),
+     "end when every producer that was asked has ended, or after N events"},
+    {0, "last", OPTION_NUMBER, "N", AT(last),
+     "begin with the last N events of each shared producer (at most 1024)"},
     {0, "consume", OPTION_FLAG, "", AT(consume), "call Consume instead of Subscribe"},
     {0, "credit", OPTION_NUMBER, "N", AT(credit), "with Consume: at most N events on their way to us"},
     {'n', "count", OPTION_NUMBER, "N", AT(count), "stop after N events"},
-    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s, and deliver what waits"},
-    {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", AT(output), "how events are printed (default: text)"},
+    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns),
+     "stop after this long, such as 10s, and deliver what waits"},
+    {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", AT(output),
+     "how events are printed (default: text)"},
     {0, "fail-on-loss", OPTION_FLAG, "", AT(fail_on_loss), "exit code 5 where events were lost"},
-    {0, "ledger", OPTION_FLAG, "", AT(ledger), "at the end, a table on standard error: published, delivered, dropped"},
+    {0, "ledger", OPTION_FLAG, "", AT(totals),
+     "at the end, a table on standard error: published, delivered, dropped"},
     {0, "no-reconnect", OPTION_FLAG, "", AT(no_reconnect), "end when the connection is lost"},
     {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no notices on standard error"},
 };
 
 static const struct example examples[] = {
     {"tributary sub", "everything from everybody"},
-    {"tributary sub 'web-*' --exclude-topic debug", "all producers whose names begin with web-, without debug"},
-    {"tributary sub -t orders --type 'order.*' -o jsonl | jq .data", "by topic and type, for another program"},
-    {"tributary sub --overflow block --fail-on-loss -n 1000 web", "a thousand events without a gap, or exit code 5"},
+    {"tributary sub 'web-*' --exclude-topic debug",
+     "all producers whose names begin with web-, without debug"},
+    {"tributary sub -t orders --type 'order.*' -o jsonl | jq .data",
+     "by topic and type, for another program"},
+    {"tributary sub --overflow block --fail-on-loss -n 1000 web",
+     "a thousand events without a gap, or exit code 5"},
     {"tributary sub --for 10s --ledger", "ten seconds, and the sums"},
-    {"tributary sub -o raw --request error --until ended grep", "the whole answer of a producer that is asked (see 'help serve')"},
-    {"tributary sub -l zone=eu --overflow latest-per-key --last 1", "the newest value of every key, of the sessions with this label"},
+    {"tributary sub -o raw --request error --until ended grep",
+     "the whole answer of a producer that is asked (see 'help serve')"},
+    {"tributary sub -l zone=eu --overflow latest-per-key --last 1",
+     "the newest value of every key, of the sessions with this label"},
 };
 
 const struct verb verb_sub = {
     .name = "sub",
     .arguments = "[PRODUCER...]",
-    .arguments_most = WISH_SELECTORS_MOST,
+    .max_arguments = MAX_SELECTION_SELECTORS,
     .summary = "print one merged stream of events",
-    .text = "Prints the events of all producers whose names match one of the patterns: '*' is any run of characters, '?' is one. Without\n"
-            "patterns and options it prints everything. Text is: time, producer, sequence, data. Notices (lost events, the state of "
+    .text = "Prints the events of all producers whose names match one of the patterns: '*' is any run of "
+            "characters, '?' is one. Without\n"
+            "patterns and options it prints everything. Text is: time, producer, sequence, data. Notices "
+            "(lost events, the state of "
             "producers, a\n"
-            "stream that closes) go to standard error. After a lost connection the stream goes on where it stood, and what was missed is "
+            "stream that closes) go to standard error. After a lost connection the stream goes on where it "
+            "stood, and what was missed is "
             "reported.\n"
-            "SIGINT and SIGTERM end it gently: what waits at the server is still printed, unless our reader then takes nothing for 5 s "
+            "SIGINT and SIGTERM end it gently: what waits at the server is still printed, unless our reader "
+            "then takes nothing for 5 s "
             "(exit code\n"
             "1); a second one ends it at once. In the ledger, a filter counts as not delivered.",
     .options = options,

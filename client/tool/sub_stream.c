@@ -1,4 +1,5 @@
-/* sub_stream.c - what arrives is printed; what ends it is waited for. Callbacks run on the client thread, sub_run() on the main one. */
+/* sub_stream.c - what arrives is printed; what ends it is waited for. Callbacks run on the client
+ * thread, sub_run() on the main one. */
 #include "client/tool/sub_stream.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include "client/tool/link.h"
 #include "client/tool/value.h"
 
-#define LOOK_NS (100 * NS_PER_MS)
+#define POLL_NS (100 * NS_PER_MS)
 #define READER_NS (5 * NS_PER_S) /* how long a reader may stand still after a signal */
 
 static void enough(struct sub *sub)
@@ -27,8 +28,8 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     if (sub->is_enough)
         return;
     printer_event(&sub->printer, delivery);
-    if (sub->with_ledger)
-        ledger_delivered(&sub->ledger, delivery);
+    if (sub->with_totals)
+        source_totals_delivered(&sub->totals, delivery);
     sub->printed++;
     if (sub->printer.error != 0 || sub->printed == sub->count)
         enough(sub);
@@ -51,19 +52,21 @@ static void on_lost(void *ctx, const struct tributary_lost *lost)
     if (sub->is_enough)
         return;
     atomic_store(&sub->lost, true);
-    if (sub->with_ledger)
-        ledger_lost(&sub->ledger, lost);
+    if (sub->with_totals)
+        source_totals_lost(&sub->totals, lost);
     if (sub->quiet)
         return;
     escape_text(&source, lost->source);
     bytes_text(lost->bytes, size, sizeof(size));
     if (lost->count_unknown)
-        fprintf(stderr, "tributary: lost events of %.*s: %s, nobody can say how many\n", (int)source.size, (const char *)source.at,
-                tributary_loss_name(lost->reason));
+        fprintf(stderr, "tributary: lost events of %.*s: %s, nobody can say how many\n", (int)source.size,
+                (const char *)source.data, tributary_loss_name(lost->reason));
     else
-        fprintf(stderr, "tributary: lost %" PRIu64 " event%s of %.*s (%s): %s, within sequences %" PRIu64 " to %" PRIu64 "\n", lost->count,
-                lost->count == 1 ? "" : "s", (int)source.size, (const char *)source.at, size, tributary_loss_name(lost->reason),
-                lost->first_sequence, lost->last_sequence);
+        fprintf(stderr,
+                "tributary: lost %" PRIu64 " event%s of %.*s (%s): %s, within sequences %" PRIu64
+                " to %" PRIu64 "\n",
+                lost->count, lost->count == 1 ? "" : "s", (int)source.size, (const char *)source.data, size,
+                tributary_loss_name(lost->reason), lost->first_sequence, lost->last_sequence);
     buf_fini(&source);
 }
 
@@ -80,7 +83,7 @@ static void on_status(void *ctx, const struct tributary_producer_status *status)
         buf_format(&text, ": %s: ", tributary_code_name(status->code));
         escape_text(&text, status->message);
     }
-    fprintf(stderr, "tributary: %.*s\n", (int)text.size, (const char *)text.at);
+    fprintf(stderr, "tributary: %.*s\n", (int)text.size, (const char *)text.data);
     buf_fini(&text);
 }
 
@@ -97,16 +100,17 @@ static void on_answered(void *ctx, const struct tributary_answer *answer)
     const struct sub *sub = ctx;
 
     if (!sub->quiet)
-        fprintf(stderr, "tributary: the server did not follow: %s: %.*s\n", tributary_code_name(answer->code), (int)answer->message.size,
-                (const char *)answer->message.at);
+        fprintf(stderr, "tributary: the server did not follow: %s: %.*s\n", tributary_code_name(answer->code),
+                (int)answer->message.size, (const char *)answer->message.data);
 }
 
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     const struct sub *sub = ctx;
 
     if (!sub->quiet)
-        fprintf(stderr, "tributary: the stream was lost: %s; trying again in %" PRId64 " ms\n", why->message, retry_ns / NS_PER_MS);
+        fprintf(stderr, "tributary: the stream was lost: %s; trying again in %" PRId64 " ms\n",
+                status->message, retry_ns / NS_PER_MS);
 }
 
 static void on_ended(void *ctx, const struct tributary_status *status)
@@ -131,13 +135,13 @@ static enum reason wait_for_end(struct sub *sub)
         const int64_t now_ns = clock_mono_ns();
 
         sub->stop.rung = false;
-        if (!stop_asked(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended))
+        if (!stop_requested(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended))
             stop_wait(&sub->stop, -1, over_ns == INT64_MAX ? INT64_MAX : over_ns - now_ns);
         if (atomic_load(&sub->ended))
             reason = STREAM_ENDED;
         else if (sub->stop.rung)
             reason = ENOUGH;
-        else if (stop_asked(&sub->stop))
+        else if (stop_requested(&sub->stop))
             reason = ASKED;
         else if (clock_mono_ns() >= over_ns)
             reason = TIME_OVER;
@@ -146,7 +150,8 @@ static enum reason wait_for_end(struct sub *sub)
 }
 
 /* Until the stream has ended. It cannot while a reader of ours stands still, who is given up after `patience_ns`, when --max-time is
- * over, or at a further signal, which also ends the stream at once. A third signal ends the process. */
+ * over, or at a further signal, which also ends the stream at once. A third signal ends the
+ * process. */
 static void wait_for_last(struct sub *sub, int64_t patience_ns)
 {
     const unsigned asked = sub->stop.signals;
@@ -154,7 +159,7 @@ static void wait_for_last(struct sub *sub, int64_t patience_ns)
     uint64_t written = atomic_load(&sub->printer.written);
 
     while (!atomic_load(&sub->ended)) {
-        stop_wait(&sub->stop, -1, LOOK_NS);
+        stop_wait(&sub->stop, -1, POLL_NS);
 
         const int64_t now_ns = clock_mono_ns();
         const uint64_t now = atomic_load(&sub->printer.written);
@@ -198,8 +203,8 @@ static int run_stream(struct sub *sub, struct tributary *asker)
     const enum reason reason = wait_for_end(sub);
     struct tributary_status status;
 
-    if (sub->with_ledger && (reason == ASKED || reason == ENOUGH))
-        ledger_ask(&sub->ledger, asker);
+    if (sub->with_totals && (reason == ASKED || reason == ENOUGH))
+        source_totals_fetch(&sub->totals, asker);
     if (reason == ASKED)
         tributary_subscriber_finish(subscriber, 0);
     else
@@ -207,14 +212,15 @@ static int run_stream(struct sub *sub, struct tributary *asker)
     wait_for_last(sub, reason == ASKED ? READER_NS : INT64_MAX);
     tributary_subscriber_wait(subscriber, TRIBUTARY_FOREVER, &status);
     tributary_subscriber_free(subscriber);
-    if (sub->with_ledger)
-        ledger_print(&sub->ledger, stderr);
+    if (sub->with_totals)
+        source_totals_print(&sub->totals, stderr);
     return verdict(sub, reason, &status);
 }
 
-int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker, const struct tributary_subscriber_options *options)
+int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker,
+            const struct tributary_subscriber_options *options)
 {
-    const struct tributary_watch watch = {
+    const struct tributary_subscriber_callbacks callbacks = {
         .event = on_event,
         .lost = on_lost,
         .status = on_status,
@@ -229,13 +235,13 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker, 
     struct tributary_status status;
     int result = EXITS_OK;
 
-    ledger_init(&sub->ledger);
-    if (tributary_subscribe(client, options, &watch, &subscriber, &status) == TRIBUTARY_OK) {
+    source_totals_init(&sub->totals);
+    if (tributary_subscribe(client, options, &callbacks, &subscriber, &status) == TRIBUTARY_OK) {
         sub->subscriber = subscriber;
         result = run_stream(sub, asker);
     } else {
         result = link_failed("subscribing", &status);
     }
-    ledger_fini(&sub->ledger);
+    source_totals_fini(&sub->totals);
     return result;
 }

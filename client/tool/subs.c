@@ -28,15 +28,15 @@ struct listing {
     uint64_t count;
 };
 
-static json_t *sums(struct tributary_tally accepted, struct tributary_tally delivered, struct tributary_tally dropped,
-                    struct tributary_tally queued)
+static json_t *stats(struct tributary_totals accepted, struct tributary_totals delivered,
+                     struct tributary_totals dropped, struct tributary_totals queued)
 {
     json_t *object = json_object();
 
-    table_put_tally(object, "accepted", accepted);
-    table_put_tally(object, "delivered", delivered);
-    table_put_tally(object, "dropped", dropped);
-    table_put_tally(object, "queued", queued);
+    table_put_totals(object, "accepted", accepted);
+    table_put_totals(object, "delivered", delivered);
+    table_put_totals(object, "dropped", dropped);
+    table_put_totals(object, "queued", queued);
     return object;
 }
 
@@ -68,28 +68,34 @@ static void print_json(const struct tributary_subscription *subscription)
     table_put_text(object, "peer", subscription->peer);
     table_put_moment(object, "started", subscription->started_unix_nano);
     json_object_set_new(object, "settings", settings_of(&subscription->settings));
-    json_object_set_new(object, "sums", sums(subscription->accepted, subscription->delivered, subscription->dropped, subscription->queued));
+    json_object_set_new(
+        object, "sums",
+        stats(subscription->accepted, subscription->delivered, subscription->dropped, subscription->queued));
     for (size_t i = 0; i < subscription->loss_count; i++)
-        table_put_tally(losses, tributary_loss_name(subscription->losses[i].reason), subscription->losses[i].lost);
+        table_put_totals(losses, tributary_loss_name(subscription->losses[i].reason),
+                         subscription->losses[i].lost);
     json_object_set_new(object, "losses", losses);
     for (size_t i = 0; i < subscription->source_count; i++) {
         const struct tributary_share *share = &subscription->sources[i];
-        json_t *source = sums(share->accepted, share->delivered, share->dropped, share->queued);
+        json_t *source = stats(share->accepted, share->delivered, share->dropped, share->queued);
 
         table_put_text(source, "source", share->source);
         json_array_append_new(sources, source);
     }
     json_object_set_new(object, "sources", sources);
     table_put_number(object, "producers_matched", subscription->producers_matched);
-    json_object_set_new(object, "stalled", json_boolean(subscription->stalled));
-    json_object_set_new(object, "latched", json_boolean(subscription->latched));
+    json_object_set_new(object, "blocked", json_boolean(subscription->blocked));
+    json_object_set_new(object, "fallback_active", json_boolean(subscription->fallback_active));
     json_object_set_new(object, "draining", json_boolean(subscription->draining));
     table_print_json(object);
 }
 
 static const char *condition(const struct tributary_subscription *subscription)
 {
-    return subscription->draining ? "draining" : subscription->latched ? "latched" : subscription->stalled ? "stalled" : "flowing";
+    return subscription->draining          ? "draining"
+           : subscription->fallback_active ? "fallback_active"
+           : subscription->blocked         ? "blocked"
+                                           : "flowing";
 }
 
 static void on_row(void *ctx, const struct tributary_subscription *subscription)
@@ -101,19 +107,21 @@ static void on_row(void *ctx, const struct tributary_subscription *subscription)
         return;
     }
     if (listing->count++ == 0)
-        printf("%-24s %-16s %-11s %-9s %12s %12s %10s %8s  %s\n", "subscription", "name", "overflow", "state", "accepted", "delivered",
-               "dropped", "queued", "peer");
-    printf("%-24s %-16s %-11s %-9s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "  %s\n", subscription->id,
-           subscription->name[0] != '\0' ? subscription->name : "-", tributary_overflow_name((int)subscription->settings.overflow),
-           condition(subscription), subscription->accepted.events, subscription->delivered.events, subscription->dropped.events,
+        printf("%-24s %-16s %-11s %-9s %12s %12s %10s %8s  %s\n", "subscription", "name", "overflow", "state",
+               "accepted", "delivered", "dropped", "queued", "peer");
+    printf("%-24s %-16s %-11s %-9s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "  %s\n",
+           subscription->id, subscription->name[0] != '\0' ? subscription->name : "-",
+           tributary_overflow_name((int)subscription->settings.overflow), condition(subscription),
+           subscription->accepted.events, subscription->delivered.events, subscription->dropped.events,
            subscription->queued.events, subscription->peer);
     for (size_t i = 0; i < subscription->loss_count; i++)
-        printf("  lost %" PRIu64 " by %s\n", subscription->losses[i].lost.events, tributary_loss_name(subscription->losses[i].reason));
+        printf("  lost %" PRIu64 " by %s\n", subscription->losses[i].lost.events,
+               tributary_loss_name(subscription->losses[i].reason));
     for (size_t i = 0; i < subscription->source_count; i++) {
         const struct tributary_share *share = &subscription->sources[i];
 
-        printf("  from %-48s %21" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "\n", share->source, share->accepted.events,
-               share->delivered.events, share->dropped.events, share->queued.events);
+        printf("  from %-48s %21" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "\n", share->source,
+               share->accepted.events, share->delivered.events, share->dropped.events, share->queued.events);
     }
 }
 
@@ -126,9 +134,12 @@ static int run_list(const struct verb *verb, int argc, char **argv)
     struct tributary_status status;
     int result = EXITS_OK;
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) && (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
-        const struct tributary_subscriptions_query query = {
-            .sources = settings.sources, .timeout_ns = link_left_ns(&settings.common), .each = on_row, .ctx = &listing};
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) &&
+        (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
+        const struct tributary_subscriptions_query query = {.sources = settings.sources,
+                                                            .timeout_ns = link_left_ns(&settings.common),
+                                                            .each = on_row,
+                                                            .ctx = &listing};
 
         if (tributary_subscriptions(client, &query, &status) != TRIBUTARY_OK)
             result = link_failed("listing subscriptions", &status);
@@ -175,7 +186,8 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
 
 #define LIST_AT(member) offsetof(struct list_settings, member)
 static const struct option list_options[] = {
-    {'o', "output", OPTION_CHOICE, "text|json", LIST_AT(output), "a table, or one JSON object per line (default: text)"},
+    {'o', "output", OPTION_CHOICE, "text|json", LIST_AT(output),
+     "a table, or one JSON object per line (default: text)"},
     {0, "sources", OPTION_FLAG, "", LIST_AT(sources), "with the sums of every producer"},
 };
 
@@ -183,7 +195,8 @@ static const struct option list_options[] = {
 static const struct option kick_options[] = {
     {'r', "reason", OPTION_TEXT, "TEXT", KICK_AT(reason), "what its consumer is told"},
     {0, "drain", OPTION_FLAG, "", KICK_AT(drain), "deliver what waits first"},
-    {0, "deadline", OPTION_DURATION, "DURATION", KICK_AT(deadline_ns), "with --drain: for at most this long (default: 5s)"},
+    {0, "deadline", OPTION_DURATION, "DURATION", KICK_AT(deadline_ns),
+     "with --drain: for at most this long (default: 5s)"},
 };
 
 static const struct example list_examples[] = {
@@ -211,7 +224,7 @@ const struct verb verb_subs_ls = {
 const struct verb verb_subs_kick = {
     .name = "subs kick",
     .arguments = "SUBSCRIPTION...",
-    .arguments_most = 100,
+    .max_arguments = 100,
     .summary = "end subscriptions",
     .text = "",
     .options = kick_options,

@@ -15,7 +15,7 @@ void table_put_text(json_t *object, const char *name, const char *text)
 
     if (string == NULL) {
         escape_text(&escaped, tributary_text(text));
-        string = json_stringn((const char *)escaped.at, escaped.size);
+        string = json_stringn((const char *)escaped.data, escaped.size);
         buf_fini(&escaped);
     }
     json_object_set_new(object, name, string);
@@ -26,18 +26,18 @@ void table_put_number(json_t *object, const char *name, uint64_t number)
     json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
-void table_put_tally(json_t *object, const char *name, struct tributary_tally tally)
+void table_put_totals(json_t *object, const char *name, struct tributary_totals totals)
 {
     json_t *inner = json_object();
 
-    table_put_number(inner, "events", tally.events);
-    table_put_number(inner, "bytes", tally.bytes);
+    table_put_number(inner, "events", totals.events);
+    table_put_number(inner, "bytes", totals.bytes);
     json_object_set_new(object, name, inner);
 }
 
 void table_put_moment(json_t *object, const char *name, uint64_t unix_nano)
 {
-    char text[MOMENT_ROOM];
+    char text[MOMENT_CAPACITY];
 
     if (unix_nano == 0)
         return;
@@ -55,15 +55,15 @@ void table_print_json(json_t *object)
     json_decref(object);
 }
 
-void table_age(uint64_t unix_nano, char *text, size_t room)
+void table_age(uint64_t unix_nano, char *text, size_t capacity)
 {
     const int64_t age_ns = clock_wall_ns() - (int64_t)unix_nano;
     char age[32];
 
     if (unix_nano == 0) {
-        snprintf(text, room, "never");
+        snprintf(text, capacity, "never");
         return;
     }
     duration_text(MAX_OF(age_ns, 0), age, sizeof(age));
-    snprintf(text, room, "%s ago", age);
+    snprintf(text, capacity, "%s ago", age);
 }

@@ -11,7 +11,8 @@
 
 static bool is_help(const char *word)
 {
-    return strcmp(word, "help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-help") == 0;
+    return strcmp(word, "help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 ||
+           strcmp(word, "-help") == 0;
 }
 
 static bool is_version(const char *word)
@@ -21,7 +22,8 @@ static bool is_version(const char *word)
 
 static int unknown(int argc, char **argv)
 {
-    fprintf(stderr, "tributary: there is no verb '%s%s%s'\nTry 'tributary help'.\n", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    fprintf(stderr, "tributary: there is no verb '%s%s%s'\nTry 'tributary help'.\n", argv[0],
+            argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     return EXITS_USAGE;
 }
 

@@ -33,7 +33,8 @@ bool number_parse(const char *text, uint64_t *number_out)
     return true;
 }
 
-/* One decimal number of at most 9 decimals, as billionths in `*whole` and `*billionths`. Returns where it ends; NULL: none. */
+/* One decimal number of at most 9 decimals, as billionths in `*whole` and `*billionths`. Returns
+ * where it ends; NULL: none. */
 static const char *decimal(const char *at, uint64_t *whole_out, uint64_t *billionths_out)
 {
     uint64_t whole = 0;
@@ -67,7 +68,8 @@ static const struct unit *unit_at(const char *at, const struct unit *units, size
     const struct unit *found = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        if (strncmp(at, units[i].name, strlen(units[i].name)) == 0 && (found == NULL || strlen(units[i].name) > strlen(found->name)))
+        if (strncmp(at, units[i].name, strlen(units[i].name)) == 0 &&
+            (found == NULL || strlen(units[i].name) > strlen(found->name)))
             found = &units[i];
     }
     return found;
@@ -75,8 +77,12 @@ static const struct unit *unit_at(const char *at, const struct unit *units, size
 
 bool duration_parse(const char *text, int64_t *ns_out)
 {
-    static const struct unit units[] = {
-        {"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"m", UINT64_C(60000000000)}, {"h", UINT64_C(3600000000000)}};
+    static const struct unit units[] = {{"ns", 1},
+                                        {"us", 1000},
+                                        {"ms", 1000000},
+                                        {"s", 1000000000},
+                                        {"m", UINT64_C(60000000000)},
+                                        {"h", UINT64_C(3600000000000)}};
     uint64_t sum = 0;
     uint64_t whole = 0;
     uint64_t part = 0;
@@ -113,7 +119,8 @@ bool count_parse(const char *text, uint64_t *count_out)
     const struct unit *unit = at != NULL ? unit_at(at, units, ARRAY_LEN(units)) : NULL;
     const uint64_t size = unit != NULL ? unit->size : 1;
 
-    if (at == NULL || at[unit != NULL ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 || whole > UINT64_MAX / size - 1)
+    if (at == NULL || at[unit != NULL ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 ||
+        whole > UINT64_MAX / size - 1)
         return false;
     *count_out = whole * size + part * size / NS_PER_S;
     return true;
@@ -147,15 +154,15 @@ bool bytes_parse(const char *text, uint64_t *bytes_out)
     return false;
 }
 
-void moment_text(uint64_t unix_nano, char text[MOMENT_ROOM])
+void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY])
 {
     const time_t seconds = (time_t)(unix_nano / NS_PER_S);
     struct tm utc;
     size_t size = 0;
 
     gmtime_r(&seconds, &utc);
-    size = strftime(text, MOMENT_ROOM, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + size, MOMENT_ROOM - size, ".%09" PRIu64 "Z", unix_nano % NS_PER_S);
+    size = strftime(text, MOMENT_CAPACITY, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + size, MOMENT_CAPACITY - size, ".%09" PRIu64 "Z", unix_nano % NS_PER_S);
 }
 
 /* "Z", "+hh:mm" or "-hh:mm", to the end. */
@@ -168,7 +175,8 @@ static bool offset_parse(const char *at, int64_t *seconds_out)
     *seconds_out = 0;
     if (strcmp(at, "Z") == 0 || strcmp(at, "z") == 0)
         return true;
-    if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2u:%2u%n", &hours, &minutes, &size) != 2 || size != 5 || at[6] != '\0')
+    if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2u:%2u%n", &hours, &minutes, &size) != 2 ||
+        size != 5 || at[6] != '\0')
         return false;
     *seconds_out = (int64_t)(hours * 3600 + minutes * 60) * (*at == '-' ? -1 : 1);
     return hours < 24 && minutes < 60;
@@ -206,35 +214,35 @@ bool moment_parse(const char *text, uint64_t *unix_nano_out)
     return true;
 }
 
-void duration_text(int64_t ns, char *text, size_t room)
+void duration_text(int64_t ns, char *text, size_t capacity)
 {
     const int64_t seconds = ns / NS_PER_S;
 
     if (ns < NS_PER_S)
-        snprintf(text, room, "%.3g ms", (double)ns / 1e6);
+        snprintf(text, capacity, "%.3g ms", (double)ns / 1e6);
     else if (ns < 10 * NS_PER_S)
-        snprintf(text, room, "%.3g s", (double)ns / 1e9);
+        snprintf(text, capacity, "%.3g s", (double)ns / 1e9);
     else if (seconds < 120)
-        snprintf(text, room, "%" PRId64 " s", seconds);
+        snprintf(text, capacity, "%" PRId64 " s", seconds);
     else if (seconds < 3600)
-        snprintf(text, room, "%" PRId64 " min", seconds / 60);
+        snprintf(text, capacity, "%" PRId64 " min", seconds / 60);
     else if (seconds < 86400)
-        snprintf(text, room, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
+        snprintf(text, capacity, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
     else
-        snprintf(text, room, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
+        snprintf(text, capacity, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
 }
 
-void bytes_text(uint64_t bytes, char *text, size_t room)
+void bytes_text(uint64_t bytes, char *text, size_t capacity)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
     double value = (double)bytes;
     size_t unit = 0;
 
     if (bytes < 1024) {
-        snprintf(text, room, "%" PRIu64 " B", bytes);
+        snprintf(text, capacity, "%" PRIu64 " B", bytes);
         return;
     }
     for (value /= 1024; value >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
         value /= 1024;
-    snprintf(text, room, "%.1f %s", value, units[unit]);
+    snprintf(text, capacity, "%.1f %s", value, units[unit]);
 }

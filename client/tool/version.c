@@ -1,7 +1,7 @@
 /* version.c - `tributary version`. */
 #include <stdio.h>
 
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 #include "client/tool/exits.h"
 #include "client/tool/verbs.h"
 

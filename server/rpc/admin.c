@@ -1,4 +1,5 @@
-/* admin.c - seeing and steering: lists, pages and verbs. Everything here runs on the loop, so what it sees is one moment. */
+/* admin.c - seeing and steering: lists, pages and verbs. Everything here runs on the loop, so what
+ * it sees is one moment. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,16 +8,17 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/encode.h"
-#include "event/selector.h"
-#include "server/rpc/ask.h"
+#include "event/filter.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/rpc/views.h"
 #include "tributary/v1/admin.pb-c.h"
 
-#define PAGE_OTHERWISE 100u
-#define PAGE_MOST 1000u
-#define PAGE_BYTES_MOST (1u << 20) /* clients take 4 MiB by default, and one entry with its sources may be a third of a MiB */
-#define NAME_BYTES_MOST 256u
-#define REASON_BYTES_MOST 256u
+#define DEFAULT_PAGE 100u
+#define MAX_PAGE 1000u
+#define MAX_PAGE_BYTES                                                                                       \
+    (1u << 20) /* clients take 4 MiB by default, and one entry with its sources may be a third of a MiB */
+#define MAX_NAME_BYTES 256u
+#define MAX_REASON_BYTES 256u
 #define PRODUCERS 'p'
 #define SUBSCRIPTIONS 's'
 
@@ -34,8 +36,8 @@ struct page {
     struct buf *answer;
     bool sources;
     bool full;
-    bool skipped;                 /* an entry did not fit any more */
-    uint8_t last[PAGE_NAME_MOST]; /* the name of the last entry */
+    bool skipped;                /* an entry did not fit any more */
+    uint8_t last[MAX_PAGE_NAME]; /* the name of the last entry */
     size_t last_size;
 };
 
@@ -43,11 +45,11 @@ struct page {
 static void page_add(struct page *page, struct bytes name, struct buf *entry)
 {
     CHECK(name.size <= sizeof page->last);
-    field_bytes_always(page->answer, PAGE_ENTRY, (struct bytes){entry->at, entry->size});
+    field_bytes_always(page->answer, PAGE_ENTRY, (struct bytes){entry->data, entry->size});
     page->answer->broken |= entry->broken;
-    memcpy(page->last, name.at, name.size);
+    memcpy(page->last, name.data, name.size);
     page->last_size = name.size;
-    page->full = page->answer->size >= PAGE_BYTES_MOST;
+    page->full = page->answer->size >= MAX_PAGE_BYTES;
 }
 
 static void page_end(struct page *page, char list, bool more)
@@ -56,16 +58,16 @@ static void page_end(struct page *page, char list, bool more)
 
     if ((more || page->skipped) && page->last_size > 0)
         page_write(list, (struct bytes){page->last, page->last_size}, &token);
-    field_bytes(page->answer, PAGE_NEXT, (struct bytes){token.at, token.size});
+    field_bytes(page->answer, PAGE_NEXT, (struct bytes){token.data, token.size});
     page->answer->broken |= token.broken;
     buf_fini(&token);
 }
 
 static enum fault_reason page_size_read(uint32_t asked, uint32_t *size_out, struct fault *fault)
 {
-    if (asked > PAGE_MOST)
+    if (asked > MAX_PAGE)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", asked, "at most 1000");
-    *size_out = asked > 0 ? asked : PAGE_OTHERWISE;
+    *size_out = asked > 0 ? asked : DEFAULT_PAGE;
     return FAULT_NONE;
 }
 
@@ -82,22 +84,24 @@ static void producer_add(void *ctx, const struct producer_view *view)
     buf_fini(&entry);
 }
 
-static void list_producers(struct ask *ask)
+static void list_producers(struct unary_call *unary)
 {
-    const Tributary__V1__ListProducersRequest *request = (const Tributary__V1__ListProducersRequest *)(void *)ask->request;
+    const Tributary__V1__ListProducersRequest *request =
+        (const Tributary__V1__ListProducersRequest *)(void *)unary->request;
     struct bytes pattern = text_bytes(request->pattern);
-    struct page page = {.answer = &ask->answer};
-    uint8_t after[PAGE_NAME_MOST];
+    struct page page = {.answer = &unary->answer};
+    uint8_t after[MAX_PAGE_NAME];
     size_t after_size = 0;
     uint32_t size = 0;
     bool more;
 
-    if (pattern.size > PATTERN_BYTES_MOST)
-        fault_bytes(&ask->fault, FAULT_TOO_LONG, "pattern", pattern, "at most 256 bytes");
-    if (ask->fault.reason || page_size_read(request->page_size, &size, &ask->fault) ||
-        page_read(PRODUCERS, request->page_token, after, &after_size, &ask->fault))
+    if (pattern.size > MAX_PATTERN_BYTES)
+        fault_bytes(&unary->fault, FAULT_TOO_LONG, "pattern", pattern, "at most 256 bytes");
+    if (unary->fault.reason || page_size_read(request->page_size, &size, &unary->fault) ||
+        page_read(PRODUCERS, request->page_token, after, &after_size, &unary->fault))
         return;
-    more = hub_producers(ask->rpc->hub, pattern, (struct bytes){after, after_size}, size, producer_add, &page);
+    more =
+        hub_producers(unary->rpc->hub, pattern, (struct bytes){after, after_size}, size, producer_add, &page);
     page_end(&page, PRODUCERS, more);
 }
 
@@ -106,29 +110,31 @@ static void producer_answer(void *ctx, const struct producer_view *view)
     producer_write(view, ctx);
 }
 
-static void get_producer(struct ask *ask)
+static void get_producer(struct unary_call *unary)
 {
-    const Tributary__V1__GetProducerRequest *request = (const Tributary__V1__GetProducerRequest *)(void *)ask->request;
+    const Tributary__V1__GetProducerRequest *request =
+        (const Tributary__V1__GetProducerRequest *)(void *)unary->request;
     struct bytes name = text_bytes(request->name);
 
-    if (name_check(name, "name", NAME_BYTES_MOST, &ask->fault) ||
-        hub_producer(ask->rpc->hub, name, producer_answer, &ask->answer, &ask->fault))
-        buf_clear(&ask->answer); /* ask->fault says why */
+    if (name_check(name, "name", MAX_NAME_BYTES, &unary->fault) ||
+        hub_producer(unary->rpc->hub, name, producer_answer, &unary->answer, &unary->fault))
+        buf_clear(&unary->answer); /* ask->fault says why */
 }
 
-static void remove_producer(struct ask *ask)
+static void remove_producer(struct unary_call *unary)
 {
-    const Tributary__V1__RemoveProducerRequest *request = (const Tributary__V1__RemoveProducerRequest *)(void *)ask->request;
+    const Tributary__V1__RemoveProducerRequest *request =
+        (const Tributary__V1__RemoveProducerRequest *)(void *)unary->request;
     struct bytes name = text_bytes(request->name);
     int64_t drain_ns;
 
-    if (name_check(name, "name", NAME_BYTES_MOST, &ask->fault) ||
-        decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, &ask->fault))
+    if (name_check(name, "name", MAX_NAME_BYTES, &unary->fault) ||
+        decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, &unary->fault))
         return;
     if (request->mode == TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL)
         drain_ns = 0;
-    if (hub_remove(ask->rpc->hub, name, drain_ns, producer_answer, &ask->answer, &ask->fault))
-        buf_clear(&ask->answer); /* ask->fault says why */
+    if (hub_remove(unary->rpc->hub, name, drain_ns, producer_answer, &unary->answer, &unary->fault))
+        buf_clear(&unary->answer); /* ask->fault says why */
 }
 
 static void subscription_add(void *ctx, const struct subscription_view *view)
@@ -144,19 +150,21 @@ static void subscription_add(void *ctx, const struct subscription_view *view)
     buf_fini(&entry);
 }
 
-static void list_subscriptions(struct ask *ask)
+static void list_subscriptions(struct unary_call *unary)
 {
-    const Tributary__V1__ListSubscriptionsRequest *request = (const Tributary__V1__ListSubscriptionsRequest *)(void *)ask->request;
-    struct page page = {.answer = &ask->answer, .sources = request->sources};
-    uint8_t after[PAGE_NAME_MOST];
+    const Tributary__V1__ListSubscriptionsRequest *request =
+        (const Tributary__V1__ListSubscriptionsRequest *)(void *)unary->request;
+    struct page page = {.answer = &unary->answer, .sources = request->sources};
+    uint8_t after[MAX_PAGE_NAME];
     size_t after_size = 0;
     uint32_t size = 0;
     bool more;
 
-    if (page_size_read(request->page_size, &size, &ask->fault) ||
-        page_read(SUBSCRIPTIONS, request->page_token, after, &after_size, &ask->fault))
+    if (page_size_read(request->page_size, &size, &unary->fault) ||
+        page_read(SUBSCRIPTIONS, request->page_token, after, &after_size, &unary->fault))
         return;
-    more = hub_subscriptions(ask->rpc->hub, (struct bytes){after, after_size}, size, subscription_add, &page);
+    more =
+        hub_subscriptions(unary->rpc->hub, (struct bytes){after, after_size}, size, subscription_add, &page);
     page_end(&page, SUBSCRIPTIONS, more);
 }
 
@@ -176,31 +184,33 @@ static void leaver_write(void *ctx, const struct subscription_view *view)
 }
 
 /* The answer is written first: a subscription may be gone once it is told to go. */
-static void disconnect(struct ask *ask)
+static void disconnect(struct unary_call *unary)
 {
-    const Tributary__V1__DisconnectRequest *request = (const Tributary__V1__DisconnectRequest *)(void *)ask->request;
-    struct leaver leaver = {&ask->answer, request->drain};
+    const Tributary__V1__DisconnectRequest *request =
+        (const Tributary__V1__DisconnectRequest *)(void *)unary->request;
+    struct leaver leaver = {&unary->answer, request->drain};
     struct bytes id = text_bytes(request->subscription_id);
     struct bytes reason = text_bytes(request->reason);
-    struct fault *fault = &ask->fault;
+    struct fault *fault = &unary->fault;
     int64_t drain_ns;
 
-    if (name_check(id, "subscription_id", NAME_BYTES_MOST, fault))
+    if (name_check(id, "subscription_id", MAX_NAME_BYTES, fault))
         return;
-    if (reason.size > REASON_BYTES_MOST) {
+    if (reason.size > MAX_REASON_BYTES) {
         fault_bytes(fault, FAULT_TOO_LONG, "reason", reason, "at most 256 bytes");
         return;
     }
     if (decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, fault))
         return;
-    if (hub_subscription(ask->rpc->hub, id, leaver_write, &leaver, fault))
+    if (hub_subscription(unary->rpc->hub, id, leaver_write, &leaver, fault))
         return;
-    if (request->drain ? hub_finish(ask->rpc->hub, id, CLOSING_DISCONNECTED, drain_ns, fault)
-                       : hub_disconnect(ask->rpc->hub, id, reason, fault))
-        buf_clear(&ask->answer); /* *fault says why */
+    if (request->drain ? hub_finish(unary->rpc->hub, id, CLOSING_DISCONNECTED, drain_ns, fault)
+                       : hub_disconnect(unary->rpc->hub, id, reason, fault))
+        buf_clear(&unary->answer); /* *fault says why */
 }
 
-/* The counters as messages. The listener counts connections only when it is asked, so that one is asked now. */
+/* The counters as messages. The listener counts connections only when it is asked, so that one is
+ * asked now. */
 struct counts {
     Tributary__V1__Info__Counter messages[COUNTER_COUNT];
     Tributary__V1__Info__Counter *pointers[COUNTER_COUNT];
@@ -220,30 +230,30 @@ static void counts_fill(struct counts *counts, const struct rpc_settings *settin
         counts->messages[COUNT_LIVE_CONNECTIONS].value = settings->connections(settings->ctx);
 }
 
-static void get_info(struct ask *ask)
+static void get_info(struct unary_call *unary)
 {
-    const struct rpc_settings *settings = &ask->rpc->settings;
+    const struct rpc_settings *settings = &unary->rpc->settings;
     Tributary__V1__Info info = TRIBUTARY__V1__INFO__INIT;
     struct counts counts;
 
     counts_fill(&counts, settings);
     info.version = (char *)settings->version;
     info.grpc_version = (char *)grpc_version_string();
-    info.started_unix_nano = (uint64_t)ask->rpc->started_wall_ns;
+    info.started_unix_nano = (uint64_t)unary->rpc->started_wall_ns;
     info.n_listening = settings->listening_count;
     info.listening = (char **)settings->listening;
     info.pid = (uint32_t)getpid();
     info.max_event_bytes = settings->framing.event_bytes;
     info.max_batch_bytes = settings->framing.batch_bytes;
     info.max_batch_events = settings->framing.batch_events;
-    info.max_calls_per_connection = settings->calls_per_connection_most;
-    info.max_connections = settings->connections_most;
+    info.max_calls_per_connection = settings->max_calls_per_connection;
+    info.max_connections = settings->max_connections;
     info.memory_limit_bytes = chunk_budget_limit();
     info.memory_used_bytes = chunk_budget_used();
-    info.draining = hub_draining(ask->rpc->hub);
+    info.draining = hub_draining(unary->rpc->hub);
     info.n_counters = COUNTER_COUNT;
     info.counters = counts.pointers;
-    encode(&info.base, &ask->answer);
+    encode(&info.base, &unary->answer);
 }
 
 enum err admin_serve(struct rpc *rpc)
@@ -251,18 +261,21 @@ enum err admin_serve(struct rpc *rpc)
     static const struct {
         const char *path;
         const ProtobufCMessageDescriptor *type;
-        void (*on_loop)(struct ask *ask);
+        void (*on_loop)(struct unary_call *unary);
     } methods[] = {
-        {"/tributary.v1.Admin/ListProducers", &tributary__v1__list_producers_request__descriptor, list_producers},
+        {"/tributary.v1.Admin/ListProducers", &tributary__v1__list_producers_request__descriptor,
+         list_producers},
         {"/tributary.v1.Admin/GetProducer", &tributary__v1__get_producer_request__descriptor, get_producer},
-        {"/tributary.v1.Admin/RemoveProducer", &tributary__v1__remove_producer_request__descriptor, remove_producer},
-        {"/tributary.v1.Admin/ListSubscriptions", &tributary__v1__list_subscriptions_request__descriptor, list_subscriptions},
+        {"/tributary.v1.Admin/RemoveProducer", &tributary__v1__remove_producer_request__descriptor,
+         remove_producer},
+        {"/tributary.v1.Admin/ListSubscriptions", &tributary__v1__list_subscriptions_request__descriptor,
+         list_subscriptions},
         {"/tributary.v1.Admin/Disconnect", &tributary__v1__disconnect_request__descriptor, disconnect},
         {"/tributary.v1.Admin/GetInfo", &tributary__v1__get_info_request__descriptor, get_info},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        enum err err = rpc_question(rpc, methods[i].path, methods[i].type, methods[i].on_loop);
+        enum err err = rpc_add_unary(rpc, methods[i].path, methods[i].type, methods[i].on_loop);
 
         if (err)
             return err;

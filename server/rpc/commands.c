@@ -8,7 +8,7 @@
 #include "flow/chan.h"
 
 /* Commands that wait for a session that does not read: beyond, it is cut. */
-#define WAITING_MOST (16u << 20)
+#define MAX_WAITING (16u << 20)
 
 /* RegisterResponse, Command, and the fields of each. */
 enum { RESPONSE_COMMANDS = 1 };
@@ -16,15 +16,15 @@ enum { WELCOME = 1, START = 2, STOP = 3, PAUSE = 4, RESUME = 5, CONFIRM = 6, CLO
 enum { WELCOME_EPOCH = 1, WELCOME_RESERVE_EVENTS = 2, WELCOME_RESERVE_BYTES = 3 };
 enum { START_ACTIVATION = 1, START_REQUEST = 2, START_DEADLINE = 3, START_SUBSCRIPTION = 4 };
 enum { STOP_ACTIVATION = 1, STOP_REASON = 2, STOP_DEADLINE = 3 };
-enum { PACE_ACTIVATION = 1, CONFIRM_MESSAGE = 1 };
-enum { CLOSING_WHY = 1, CLOSING_AT = 2 };
+enum { PAUSE_ACTIVATION = 1, CONFIRM_MESSAGE = 1 };
+enum { CLOSING_REASON = 1, CLOSING_AT = 2 };
 
 static void wake(struct commands *commands)
 {
     struct wire_thread *thread = call_thread(commands->call);
 
     if (wire_is_mine(thread))
-        wire_at_tick_end(thread, &commands->ready);
+        wire_post_poll(thread, &commands->ready);
     else if (!atomic_exchange(&commands->posted, true))
         wire_post(thread, &commands->wake);
 }
@@ -34,8 +34,8 @@ static void append(struct buf *to, uint32_t kind, const struct buf *body)
 {
     OWNED(buf_fini) struct buf command = {0};
 
-    field_bytes_always(&command, kind, (struct bytes){body->at, body->size});
-    field_bytes_always(to, RESPONSE_COMMANDS, (struct bytes){command.at, command.size});
+    field_bytes_always(&command, kind, (struct bytes){body->data, body->size});
+    field_bytes_always(to, RESPONSE_COMMANDS, (struct bytes){command.data, command.size});
 }
 
 static void command(struct commands *commands, uint32_t kind, const struct buf *body)
@@ -56,12 +56,13 @@ static uint64_t wall_of(int64_t mono_ns)
     return mono_ns == INT64_MAX || mono_ns <= 0 ? 0 : (uint64_t)(clock_wall_ns() + mono_ns - clock_mono_ns());
 }
 
-static void cut(struct commands *commands)
+static void abort_call(struct commands *commands)
 {
     struct fault fault;
 
-    fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(commands->write_ns / NS_PER_MS), "ms without progress");
-    call_cut(commands->call, &fault);
+    fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(commands->write_timeout_ns / NS_PER_MS),
+                 "ms without progress");
+    call_abort(commands->call, &fault);
 }
 
 static void flush(struct commands *commands, int64_t now_ns)
@@ -74,32 +75,32 @@ static void flush(struct commands *commands, int64_t now_ns)
     bytes = commands->waiting;
     commands->waiting = (struct buf){0};
     pthread_mutex_unlock(&commands->lock);
-    if (commands->confirmed > commands->told) {
+    if (commands->confirmed > commands->reported) {
         OWNED(buf_fini) struct buf body = {0};
         field_varint(&body, CONFIRM_MESSAGE, commands->confirmed);
         append(&bytes, CONFIRM, &body);
-        commands->told = commands->confirmed;
+        commands->reported = commands->confirmed;
     }
     if (bytes.broken) {
-        cut(commands);
+        abort_call(commands);
         return;
     }
     if (bytes.size == 0)
         return;
     commands->in_flight = call_send(commands->call, &bytes);
     commands->sent_at_ns = now_ns;
-    wire_timer_set(call_thread(commands->call), &commands->limit, now_ns + commands->write_ns);
+    wire_timer_set(call_thread(commands->call), &commands->limit, now_ns + commands->write_timeout_ns);
 }
 
-static void on_tick_end(struct wire_ready *ready, int64_t now_ns)
+static void on_tick_end(struct post_poll_hook *ready, int64_t now_ns)
 {
     struct commands *commands = container_of(ready, struct commands, ready);
 
     pthread_mutex_lock(&commands->lock);
-    bool too_much = commands->waiting.size > WAITING_MOST;
+    bool too_much = commands->waiting.size > MAX_WAITING;
     pthread_mutex_unlock(&commands->lock);
     if (too_much && !commands->stopped)
-        cut(commands);
+        abort_call(commands);
     else
         flush(commands, now_ns);
 }
@@ -109,7 +110,7 @@ static void on_wake(struct task *task)
     struct commands *commands = container_of(task, struct commands, wake);
 
     atomic_store(&commands->posted, false);
-    wire_at_tick_end(call_thread(commands->call), &commands->ready);
+    wire_post_poll(call_thread(commands->call), &commands->ready);
 }
 
 static void on_limit(struct wire_timer *timer, int64_t now_ns)
@@ -118,17 +119,17 @@ static void on_limit(struct wire_timer *timer, int64_t now_ns)
 
     (void)now_ns;
     if (commands->in_flight && !commands->stopped)
-        cut(commands);
+        abort_call(commands);
 }
 
-void commands_init(struct commands *commands, struct call *call, int64_t write_ns)
+void commands_init(struct commands *commands, struct call *call, int64_t write_timeout_ns)
 {
     commands->call = call;
-    commands->write_ns = write_ns;
+    commands->write_timeout_ns = write_timeout_ns;
     CHECK(pthread_mutex_init(&commands->lock, NULL) == 0);
     commands->wake.run = on_wake;
     list_init(&commands->ready.link);
-    commands->ready.tick_ended = on_tick_end;
+    commands->ready.post_poll = on_tick_end;
     commands->limit.fired = on_limit;
 }
 
@@ -150,40 +151,41 @@ void command_welcome(struct commands *commands, uint64_t epoch)
     command(commands, WELCOME, &body);
 }
 
-void command_start(struct commands *commands, const struct activation_wish *wish)
+void command_start(struct commands *commands, const struct activation_params *params)
 {
     OWNED(buf_fini) struct buf body = {0};
 
-    field_varint(&body, START_ACTIVATION, wish->activation);
-    field_bytes(&body, START_REQUEST, wish->request);
-    field_fixed64(&body, START_DEADLINE, wall_of(wish->deadline_ns));
-    field_text(&body, START_SUBSCRIPTION, wish->subscription_id);
+    field_varint(&body, START_ACTIVATION, params->activation);
+    field_bytes(&body, START_REQUEST, params->request);
+    field_fixed64(&body, START_DEADLINE, wall_of(params->deadline_ns));
+    field_text(&body, START_SUBSCRIPTION, params->subscription_id);
     command(commands, START, &body);
 }
 
-void command_stop(struct commands *commands, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+void command_stop(struct commands *commands, uint64_t activation, enum fault_reason reason,
+                  int64_t deadline_ns)
 {
     OWNED(buf_fini) struct buf body = {0};
 
     field_varint(&body, STOP_ACTIVATION, activation);
-    field_text(&body, STOP_REASON, fault_reason_name(why));
+    field_text(&body, STOP_REASON, fault_reason_name(reason));
     field_fixed64(&body, STOP_DEADLINE, wall_of(deadline_ns));
     command(commands, STOP, &body);
 }
 
-void command_pace(struct commands *commands, uint64_t activation, bool pause)
+void command_pause(struct commands *commands, uint64_t activation, bool pause)
 {
     OWNED(buf_fini) struct buf body = {0};
 
-    field_varint(&body, PACE_ACTIVATION, activation);
+    field_varint(&body, PAUSE_ACTIVATION, activation);
     command(commands, pause ? PAUSE : RESUME, &body);
 }
 
-void command_closing(struct commands *commands, enum fault_reason why, int64_t deadline_ns)
+void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns)
 {
     OWNED(buf_fini) struct buf body = {0};
 
-    field_text(&body, CLOSING_WHY, fault_reason_name(why));
+    field_text(&body, CLOSING_REASON, fault_reason_name(reason));
     field_fixed64(&body, CLOSING_AT, wall_of(deadline_ns));
     command(commands, CLOSING, &body);
 }
@@ -191,7 +193,7 @@ void command_closing(struct commands *commands, enum fault_reason why, int64_t d
 void commands_confirm(struct commands *commands, uint64_t message)
 {
     commands->confirmed = message;
-    wire_at_tick_end(call_thread(commands->call), &commands->ready);
+    wire_post_poll(call_thread(commands->call), &commands->ready);
 }
 
 void commands_sent(struct commands *commands, bool ok)
@@ -199,15 +201,15 @@ void commands_sent(struct commands *commands, bool ok)
     (void)ok; /* where it failed the call is about to end */
     commands->in_flight = false;
     wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
-    wire_at_tick_end(call_thread(commands->call), &commands->ready);
+    wire_post_poll(call_thread(commands->call), &commands->ready);
 }
 
-bool commands_told_all(struct commands *commands)
+bool commands_all_sent(struct commands *commands)
 {
     pthread_mutex_lock(&commands->lock);
     bool waits = commands->waiting.size > 0 || commands->waiting.broken;
     pthread_mutex_unlock(&commands->lock);
-    return !waits && !commands->in_flight && commands->told == commands->confirmed;
+    return !waits && !commands->in_flight && commands->reported == commands->confirmed;
 }
 
 void commands_stop(struct commands *commands)

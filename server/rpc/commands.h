@@ -1,6 +1,8 @@
-/* commands.h - what a session is told: RegisterResponse, command by command. For the files of this room.
+/* commands.h - what a session is told: RegisterResponse, command by command. For the files of this
+ * room.
  *
- * Commands come from the loop and from channels on any thread; they leave in that order, gathered, one message in flight.
+ * Commands come from the loop and from channels on any thread; they leave in that order, gathered,
+ * one message in flight.
  *
  * Threads: each function says. */
 #ifndef TRIBUTARY_SERVER_RPC_COMMANDS_H
@@ -16,7 +18,7 @@
 
 struct commands {
     struct call *call;
-    int64_t write_ns;
+    int64_t write_timeout_ns;
     /* Any thread, under the lock. */
     pthread_mutex_t lock;
     struct buf waiting;
@@ -24,28 +26,32 @@ struct commands {
     _Atomic bool posted; /* `wake` is on its way */
     struct task wake;
     /* Wire thread only. */
-    struct wire_ready ready;
+    struct post_poll_hook ready;
     struct wire_timer limit;
-    uint64_t confirmed, told; /* messages of the session that were dealt with */
+    uint64_t confirmed, reported; /* messages of the session that were dealt with */
     int64_t sent_at_ns;
     bool in_flight, stopped;
 };
 
-void commands_init(struct commands *commands, struct call *call, int64_t write_ns);
-/* Wire thread, in a task that was posted after the last command: then no wake is on its way any more. */
+void commands_init(struct commands *commands, struct call *call, int64_t write_timeout_ns);
+/* Wire thread, in a task that was posted after the last command: then no wake is on its way any
+ * more. */
 void commands_fini(struct commands *commands);
 
 /* Any thread. */
 void command_welcome(struct commands *commands, uint64_t epoch);
-void command_start(struct commands *commands, const struct activation_wish *wish);
-void command_stop(struct commands *commands, uint64_t activation, enum fault_reason why, int64_t deadline_ns);
-void command_pace(struct commands *commands, uint64_t activation, bool pause);
-void command_closing(struct commands *commands, enum fault_reason why, int64_t deadline_ns);
+void command_start(struct commands *commands, const struct activation_params *params);
+void command_stop(struct commands *commands, uint64_t activation, enum fault_reason reason,
+                  int64_t deadline_ns);
+void command_pause(struct commands *commands, uint64_t activation, bool pause);
+void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns);
 
 /* Wire thread. */
-void commands_confirm(struct commands *commands, uint64_t message); /* up to this message all was dealt with */
-void commands_sent(struct commands *commands, bool ok);             /* from the call's sent() */
-bool commands_told_all(struct commands *commands);                  /* nothing waits, nothing is on its way */
-void commands_stop(struct commands *commands);                      /* the call is lost or finished: nothing is sent any more */
+/* up to this message all was dealt with */
+void commands_confirm(struct commands *commands, uint64_t message);
+void commands_sent(struct commands *commands, bool ok); /* from the call's sent() */
+bool commands_all_sent(struct commands *commands);      /* nothing waits, nothing is on its way */
+/* the call is lost or finished: nothing is sent any more */
+void commands_stop(struct commands *commands);
 
 #endif

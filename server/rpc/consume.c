@@ -2,8 +2,8 @@
  *
  *   first message: init --> begun --> credit | select | drain | ack, nack, extend, one after another --> half-close: drain
  *
- * One step is read at a time; what needs the loop (select, drain) holds the call until it is back. A step that cannot be followed is
- * answered in-band. */
+ * One step is read at a time; what needs the loop (select, drain) holds the call until it is back.
+ * A step that cannot be followed is answered in-band. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +14,13 @@
 #include "tributary/v1/subscriber.pb-c.h"
 
 /* Answers that may wait for a consumer that does not read; beyond, its steps are not read. */
-#define BACKLOG_MOST (64u * 1024u)
+#define MAX_BACKLOG (64u * 1024u)
 
-static const struct duration_rule drain_step_rule = {
-    .field = "drain.deadline", .otherwise_ns = DRAIN_DEFAULT_NS, .least_ns = NS_PER_MS, .most_ns = DRAIN_MOST_NS, .zero = true};
+static const struct duration_rule drain_step_rule = {.field = "drain.deadline",
+                                                     .default_ns = DRAIN_DEFAULT_NS,
+                                                     .min_ns = NS_PER_MS,
+                                                     .max_ns = MAX_DRAIN_NS,
+                                                     .zero = true};
 
 /* Fields of AckResult. */
 enum { RESULT_REQUEST = 1, RESULT_CODE = 2, RESULT_MESSAGE = 3, RESULT_REASON = 4 };
@@ -46,7 +49,7 @@ static void read_next(struct consume *consume)
 
     if (consume->reading || consume->away || consume->half_closed || !call_alive(subscriber->call))
         return;
-    if (subscriber->deliver && deliver_backlog(subscriber->deliver) > BACKLOG_MOST)
+    if (subscriber->sender && sender_backlog(subscriber->sender) > MAX_BACKLOG)
         return;
     consume->reading = true;
     call_read(subscriber->call);
@@ -64,8 +67,8 @@ static void answer(struct consume *consume, const struct fault *fault)
     field_varint(&body, RESULT_CODE, fault_code(fault->reason));
     field_bytes(&body, RESULT_MESSAGE, (struct bytes){(const uint8_t *)text, length});
     field_bytes(&body, RESULT_REASON, (struct bytes){(const uint8_t *)reason, strlen(reason)});
-    field_bytes_always(&block, BATCH_ACK_RESULTS, (struct bytes){body.at, body.size});
-    deliver_block(consume->subscriber.deliver, &block);
+    field_bytes_always(&block, BATCH_ACK_RESULTS, (struct bytes){body.data, body.size});
+    sender_block(consume->subscriber.sender, &block);
 }
 
 static void on_back(struct task *task)
@@ -107,11 +110,11 @@ static void select_on_loop(struct task *task)
 static void drain_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
-    const char *id = consume->subscriber.facts.id;
+    const char *id = consume->subscriber.result.id;
     struct fault unsaid;
 
-    if (hub_finish(consume->subscriber.rpc->hub, (struct bytes){(const uint8_t *)id, strlen(id)}, CLOSING_FINISHED, consume->drain_ns,
-                   &unsaid))
+    if (hub_finish(consume->subscriber.rpc->hub, (struct bytes){(const uint8_t *)id, strlen(id)},
+                   CLOSING_FINISHED, consume->drain_ns, &unsaid))
         unsaid.reason = FAULT_NONE; /* it has ended by itself meanwhile */
     come_back(consume);
 }
@@ -138,7 +141,7 @@ static void step_again(struct consume *consume, const Tributary__V1__ConsumeRequ
 
 static void step_credit(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
 {
-    deliver_credit(consume->subscriber.deliver, request->credit->events, request->credit->bytes);
+    sender_credit(consume->subscriber.sender, request->credit->events, request->credit->bytes);
 }
 
 static void step_ack(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
@@ -174,9 +177,12 @@ static void step_drain(struct consume *consume, const Tributary__V1__ConsumeRequ
 }
 
 static step *const steps[] = {
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_again,  [TRIBUTARY__V1__CONSUME_REQUEST__STEP_CREDIT] = step_credit,
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_ACK] = step_ack,     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_NACK] = step_ack,
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_EXTEND] = step_ack,  [TRIBUTARY__V1__CONSUME_REQUEST__STEP_SELECT] = step_select,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_again,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_CREDIT] = step_credit,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_ACK] = step_ack,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_NACK] = step_ack,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_EXTEND] = step_ack,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_SELECT] = step_select,
     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_DRAIN] = step_drain,
 };
 
@@ -282,8 +288,12 @@ static void closed(struct call *call, bool ok)
     free(consume);
 }
 
-static const struct call_port consume_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .closed = closed};
+static const struct call_port consume_port = {.opened = opened,
+                                              .message = message,
+                                              .half_closed = half_closed,
+                                              .sent = sent,
+                                              .lost = lost,
+                                              .closed = closed};
 
 enum err consume_serve(struct rpc *rpc)
 {

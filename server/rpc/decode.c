@@ -1,8 +1,9 @@
-/* decode.c - requests are read strictly: first their form, by the message's descriptor, then protobuf-c under a budget of memory.
+/* decode.c - requests are read strictly: first their form, by the message's descriptor, then
+ * protobuf-c under a budget of memory.
  *
- * What the scan accepts, every decoder accepts, and reads alike: protobuf-c alone would cut a string at a NUL, take an unknown enum value
- * for granted, and allocate without a bound. */
-#include "server/rpc/ask.h"
+ * What the scan accepts, every decoder accepts, and reads alike: protobuf-c alone would cut a
+ * string at a NUL, take an unknown enum value for granted, and allocate without a bound. */
+#include "server/rpc/rpc_internal.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -13,10 +14,10 @@
 #include "event/field.h"
 #include "google/protobuf/duration.pb-c.h"
 
-#define DEPTH_MOST 32u
+#define MAX_DEPTH 32u
 #define BUDGET_TIMES 8u
-#define BUDGET_LEAST (64u * 1024u)
-#define DURATION_SECONDS_MOST INT64_C(315576000000) /* 10 000 years: protobuf's own bound */
+#define MIN_BUDGET (64u * 1024u)
+#define MAX_DURATION_SECONDS INT64_C(315576000000) /* 10 000 years: protobuf's own bound */
 
 static enum wire_type wire_type_of(ProtobufCType type)
 {
@@ -46,8 +47,8 @@ static enum wire_type wire_type_of(ProtobufCType type)
     return WIRE_VARINT;
 }
 
-/* An enum travels as a varint of its sign-extended value, so it is compared in 64 bits: a decoder that looked at 32 would take 2^32 + 1
- * for 1. */
+/* An enum travels as a varint of its sign-extended value, so it is compared in 64 bits: a decoder
+ * that looked at 32 would take 2^32 + 1 for 1. */
 static bool enum_knows(const ProtobufCEnumDescriptor *type, int64_t value)
 {
     for (unsigned i = 0; i < type->n_values; i++) {
@@ -57,7 +58,8 @@ static bool enum_knows(const ProtobufCEnumDescriptor *type, int64_t value)
     return false;
 }
 
-static enum fault_reason scalar_check(const ProtobufCFieldDescriptor *known, uint64_t value, struct fault *fault)
+static enum fault_reason scalar_check(const ProtobufCFieldDescriptor *known, uint64_t value,
+                                      struct fault *fault)
 {
     if (known->type == PROTOBUF_C_TYPE_ENUM && !enum_knows(known->descriptor, (int64_t)value)) {
         fault_set(fault, FAULT_UNKNOWN_ENUM, "", "");
@@ -70,10 +72,11 @@ static enum fault_reason scalar_check(const ProtobufCFieldDescriptor *known, uin
 }
 
 /* A repeated scalar may come packed: values end to end, without tags. */
-static enum fault_reason packed_check(const ProtobufCFieldDescriptor *known, enum wire_type type, struct bytes packed, struct fault *fault)
+static enum fault_reason packed_check(const ProtobufCFieldDescriptor *known, enum wire_type type,
+                                      struct bytes packed, struct fault *fault)
 {
-    const uint8_t *at = packed.at;
-    const uint8_t *end = packed.at + packed.size;
+    const uint8_t *at = packed.data;
+    const uint8_t *end = packed.data + packed.size;
 
     if (type != WIRE_VARINT && packed.size % (type == WIRE_FIXED32 ? 4u : 8u) != 0)
         return fault_set(fault, FAULT_BAD_LENGTH, "", "packed values must fill their length");
@@ -92,7 +95,8 @@ static enum fault_reason packed_check(const ProtobufCFieldDescriptor *known, enu
     return FAULT_NONE;
 }
 
-/* How often a field occurs in bytes that were read without a fault: the index of the next one, for the fault's path. */
+/* How often a field occurs in bytes that were read without a fault: the index of the next one, for
+ * the fault's path. */
 static size_t occurrences(const uint8_t *at, const uint8_t *end, uint32_t number)
 {
     size_t count = 0;
@@ -107,15 +111,19 @@ static size_t occurrences(const uint8_t *at, const uint8_t *end, uint32_t number
     return count;
 }
 
-/* Protobuf would merge the two. No encoder writes them; the second one ends the scan, so all this looking back costs little. */
-static enum fault_reason once_check(const ProtobufCFieldDescriptor *known, const uint8_t *begin, const uint8_t *from, struct fault *fault)
+/* Protobuf would merge the two. No encoder writes them; the second one ends the scan, so all this
+ * looking back costs little. */
+static enum fault_reason once_check(const ProtobufCFieldDescriptor *known, const uint8_t *begin,
+                                    const uint8_t *from, struct fault *fault)
 {
-    if (known->type != PROTOBUF_C_TYPE_MESSAGE || known->label == PROTOBUF_C_LABEL_REPEATED || occurrences(begin, from, known->id) == 0)
+    if (known->type != PROTOBUF_C_TYPE_MESSAGE || known->label == PROTOBUF_C_LABEL_REPEATED ||
+        occurrences(begin, from, known->id) == 0)
         return FAULT_NONE;
     return fault_set(fault, FAULT_MALFORMED, "", "an embedded message may come once");
 }
 
-static void place(struct fault *fault, const ProtobufCFieldDescriptor *known, const uint8_t *begin, const uint8_t *from)
+static void place(struct fault *fault, const ProtobufCFieldDescriptor *known, const uint8_t *begin,
+                  const uint8_t *from)
 {
     const char *dot = fault->field[0] ? "." : "";
     char prefix[sizeof fault->field];
@@ -127,9 +135,11 @@ static void place(struct fault *fault, const ProtobufCFieldDescriptor *known, co
     fault_within(fault, prefix);
 }
 
-static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels, struct fault *fault);
+static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels,
+                              struct fault *fault);
 
-static enum fault_reason field_check(const ProtobufCFieldDescriptor *known, const struct field *field, unsigned levels, struct fault *fault)
+static enum fault_reason field_check(const ProtobufCFieldDescriptor *known, const struct field *field,
+                                     unsigned levels, struct fault *fault)
 {
     enum wire_type type = wire_type_of(known->type);
 
@@ -147,10 +157,11 @@ static enum fault_reason field_check(const ProtobufCFieldDescriptor *known, cons
 }
 
 /* `levels`: how deep messages may still nest, this one included. */
-static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels, struct fault *fault)
+static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels,
+                              struct fault *fault)
 {
-    const uint8_t *at = bytes.at;
-    const uint8_t *end = bytes.at + bytes.size;
+    const uint8_t *at = bytes.data;
+    const uint8_t *end = bytes.data + bytes.size;
 
     if (levels == 0)
         return fault_set(fault, FAULT_TOO_DEEP, "", "at most 32 levels");
@@ -164,12 +175,12 @@ static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescript
             fault_set(fault, reason, "", "");
         known = field.number > 0 ? protobuf_c_message_descriptor_get_field(type, field.number) : NULL;
         if (known && !reason)
-            reason = once_check(known, bytes.at, from, fault);
+            reason = once_check(known, bytes.data, from, fault);
         if (known && !reason)
             reason = field_check(known, &field, levels, fault);
         if (reason) {
             if (known)
-                place(fault, known, bytes.at, from);
+                place(fault, known, bytes.data, from);
             return reason;
         }
     }
@@ -205,18 +216,20 @@ static void budget_free(void *data, void *memory)
     free(memory);
 }
 
-enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type, ProtobufCMessage **message_out, struct fault *fault)
+enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type,
+                         ProtobufCMessage **message_out, struct fault *fault)
 {
-    struct budget budget = {.left = BUDGET_TIMES * bytes.size + BUDGET_LEAST};
+    struct budget budget = {.left = BUDGET_TIMES * bytes.size + MIN_BUDGET};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
-    enum fault_reason reason = scan(bytes, type, DEPTH_MOST, fault);
+    enum fault_reason reason = scan(bytes, type, MAX_DEPTH, fault);
     ProtobufCMessage *message;
 
     if (reason)
         return reason;
-    message = protobuf_c_message_unpack(type, &allocator, bytes.size, bytes.at);
+    message = protobuf_c_message_unpack(type, &allocator, bytes.size, bytes.data);
     if (!message && budget.refused)
-        return fault_set(fault, FAULT_MEMORY_BUDGET, "", "a request may take 8 times its size + 64 KiB once it is decoded");
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "",
+                         "a request may take 8 times its size + 64 KiB once it is decoded");
     if (!message)
         return fault_set(fault, FAULT_MALFORMED, "", "");
     *message_out = message;
@@ -239,56 +252,62 @@ void encode(const ProtobufCMessage *message, struct buf *bytes)
 }
 
 /* The largest unit that says it exactly: "24 h", "500 us". */
-static void duration_text(int64_t ns, char *text, size_t room)
+static void duration_text(int64_t ns, char *text, size_t capacity)
 {
     static const struct {
         int64_t ns;
         const char *name;
-    } units[] = {{3600 * NS_PER_S, "h"}, {60 * NS_PER_S, "min"}, {NS_PER_S, "s"}, {NS_PER_MS, "ms"}, {NS_PER_US, "us"}, {1, "ns"}};
+    } units[] = {{3600 * NS_PER_S, "h"}, {60 * NS_PER_S, "min"}, {NS_PER_S, "s"},
+                 {NS_PER_MS, "ms"},      {NS_PER_US, "us"},      {1, "ns"}};
     size_t i = 0;
 
     while (ns % units[i].ns != 0)
         i++;
-    snprintf(text, room, "%" PRId64 " %s", ns / units[i].ns, units[i].name);
+    snprintf(text, capacity, "%" PRId64 " %s", ns / units[i].ns, units[i].name);
 }
 
-static enum fault_reason duration_refuse(const Google__Protobuf__Duration *duration, const struct duration_rule *rule,
-                                         enum fault_reason reason, struct fault *fault)
+static enum fault_reason duration_refuse(const Google__Protobuf__Duration *duration,
+                                         const struct duration_rule *rule, enum fault_reason reason,
+                                         struct fault *fault)
 {
     bool negative = duration->seconds < 0 || duration->nanos < 0;
     uint64_t seconds = duration->seconds < 0 ? 0 - (uint64_t)duration->seconds : (uint64_t)duration->seconds;
     uint32_t nanos = duration->nanos < 0 ? 0 - (uint32_t)duration->nanos : (uint32_t)duration->nanos;
-    char least[32];
-    char most[32];
+    char min[32];
+    char max[32];
     char bound[96];
 
-    duration_text(rule->least_ns, least, sizeof least);
-    duration_text(rule->most_ns, most, sizeof most);
-    if (rule->least_ns <= 1)
-        snprintf(bound, sizeof bound, "at most %s", most);
+    duration_text(rule->min_ns, min, sizeof min);
+    duration_text(rule->max_ns, max, sizeof max);
+    if (rule->min_ns <= 1)
+        snprintf(bound, sizeof bound, "at most %s", max);
     else
-        snprintf(bound, sizeof bound, "%s%s to %s", rule->zero ? "0, or " : "", least, most);
+        snprintf(bound, sizeof bound, "%s%s to %s", rule->zero ? "0, or " : "", min, max);
     fault_set(fault, reason, rule->field,
-              reason == FAULT_BAD_DURATION ? "seconds and nanos of one sign, not negative, nanos below 10^9" : bound);
-    snprintf(fault->value, sizeof fault->value, "%s%" PRIu64 ".%09" PRIu32 " s", negative ? "-" : "", seconds, nanos);
+              reason == FAULT_BAD_DURATION ? "seconds and nanos of one sign, not negative, nanos below 10^9"
+                                           : bound);
+    snprintf(fault->value, sizeof fault->value, "%s%" PRIu64 ".%09" PRIu32 " s", negative ? "-" : "", seconds,
+             nanos);
     return reason;
 }
 
-enum fault_reason decode_duration(const ProtobufCMessage *message, const struct duration_rule *rule, int64_t *ns_out, struct fault *fault)
+enum fault_reason decode_duration(const ProtobufCMessage *message, const struct duration_rule *rule,
+                                  int64_t *ns_out, struct fault *fault)
 {
     const Google__Protobuf__Duration *duration = (const Google__Protobuf__Duration *)(const void *)message;
     int64_t ns;
 
     if (!duration) {
-        *ns_out = rule->otherwise_ns;
+        *ns_out = rule->default_ns;
         return FAULT_NONE;
     }
-    if (duration->seconds < 0 || duration->nanos < 0 || duration->nanos >= NS_PER_S || duration->seconds > DURATION_SECONDS_MOST)
+    if (duration->seconds < 0 || duration->nanos < 0 || duration->nanos >= NS_PER_S ||
+        duration->seconds > MAX_DURATION_SECONDS)
         return duration_refuse(duration, rule, FAULT_BAD_DURATION, fault);
-    if (duration->seconds > rule->most_ns / NS_PER_S)
+    if (duration->seconds > rule->max_ns / NS_PER_S)
         return duration_refuse(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
     ns = duration->seconds * NS_PER_S + duration->nanos;
-    if (ns > rule->most_ns || (ns == 0 && !rule->zero) || (ns > 0 && ns < rule->least_ns))
+    if (ns > rule->max_ns || (ns == 0 && !rule->zero) || (ns > 0 && ns < rule->min_ns))
         return duration_refuse(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
     *ns_out = ns;
     return FAULT_NONE;

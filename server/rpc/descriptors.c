@@ -1,5 +1,6 @@
-/* descriptors.c - walks the descriptor set once and keeps a map of full names. protobuf-c has no reflection of its own, and
- * descriptor.proto is read here by its field numbers: they are as fixed as protobuf itself. */
+/* descriptors.c - walks the descriptor set once and keeps a map of full names. protobuf-c has no
+ * reflection of its own, and descriptor.proto is read here by its field numbers: they are as fixed
+ * as protobuf itself. */
 #include "server/rpc/descriptors.h"
 
 #include <stdint.h>
@@ -20,12 +21,20 @@ __asm__(".pushsection .rodata\n"
 extern const uint8_t descriptors_begin[] __attribute__((visibility("hidden")));
 extern const uint8_t descriptors_end[] __attribute__((visibility("hidden")));
 
-#define NAME_BYTES_MOST 512u
-#define NESTED_MOST 16u
+#define MAX_NAME_BYTES 512u
+#define MAX_NESTED 16u
 
 enum set_field { SET_FILE = 1 };
-enum file_field { FILE_NAME = 1, FILE_PACKAGE = 2, FILE_DEPENDENCY = 3, FILE_MESSAGE = 4, FILE_ENUM = 5, FILE_SERVICE = 6 };
-enum declared_field { DECLARED_NAME = 1 }; /* messages, fields, oneofs, enums, values, services and methods alike */
+enum file_field {
+    FILE_NAME = 1,
+    FILE_PACKAGE = 2,
+    FILE_DEPENDENCY = 3,
+    FILE_MESSAGE = 4,
+    FILE_ENUM = 5,
+    FILE_SERVICE = 6
+};
+/* messages, fields, oneofs, enums, values, services and methods alike */
+enum declared_field { DECLARED_NAME = 1 };
 enum message_field { MESSAGE_FIELD = 2, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, MESSAGE_ONEOF = 8 };
 enum enum_field { ENUM_VALUE = 2 };
 enum service_field { SERVICE_METHOD = 2 };
@@ -58,10 +67,11 @@ struct bytes descriptors_embedded(void)
 
 static bool same(struct bytes a, struct bytes b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* Finds the next field `number` (of any number: 0) that holds bytes, from *at on. False: there is none, or what follows is no message. */
+/* Finds the next field `number` (of any number: 0) that holds bytes, from *at on. False: there is
+ * none, or what follows is no message. */
 static bool next(const uint8_t **at, const uint8_t *end, uint32_t number, struct field *field)
 {
     while (*at < end) {
@@ -75,8 +85,8 @@ static bool next(const uint8_t **at, const uint8_t *end, uint32_t number, struct
 
 static bool well_formed(struct bytes message)
 {
-    const uint8_t *at = message.at;
-    const uint8_t *end = message.at + message.size;
+    const uint8_t *at = message.data;
+    const uint8_t *end = message.data + message.size;
     struct field field = {0};
 
     while (at < end) {
@@ -88,15 +98,15 @@ static bool well_formed(struct bytes message)
 
 static struct bytes text_field(struct bytes message, uint32_t number)
 {
-    const uint8_t *at = message.at;
+    const uint8_t *at = message.data;
     struct field field = {0};
 
-    return next(&at, message.at + message.size, number, &field) ? field.bytes : (struct bytes){0};
+    return next(&at, message.data + message.size, number, &field) ? field.bytes : (struct bytes){0};
 }
 
 /* A full name being built: "package.Outer" grows to "package.Outer.Inner" and shrinks again. */
 struct path {
-    char text[NAME_BYTES_MOST];
+    char text[MAX_NAME_BYTES];
     size_t size;
 };
 
@@ -108,12 +118,13 @@ static enum err path_add(struct path *path, struct bytes name)
         return ERR_INVALID;
     if (dot)
         path->text[path->size++] = '.';
-    memcpy(path->text + path->size, name.at, name.size);
+    memcpy(path->text + path->size, name.data, name.size);
     path->size += name.size;
     return ERR_OK;
 }
 
-static enum err symbol_add(struct descriptors *descriptors, const struct path *path, size_t file, bool message)
+static enum err symbol_add(struct descriptors *descriptors, const struct path *path, size_t file,
+                           bool message)
 {
     struct symbol *symbol = malloc(sizeof *symbol + path->size);
     enum err err;
@@ -124,7 +135,8 @@ static enum err symbol_add(struct descriptors *descriptors, const struct path *p
     symbol->node.key = (struct bytes){(const uint8_t *)symbol->name, path->size};
     symbol->file = file;
     symbol->message = message;
-    err = map_find(&descriptors->symbols, symbol->node.key) ? ERR_INVALID : map_add(&descriptors->symbols, &symbol->node);
+    err = map_find(&descriptors->symbols, symbol->node.key) ? ERR_INVALID
+                                                            : map_add(&descriptors->symbols, &symbol->node);
     if (err) {
         free(symbol);
         return err;
@@ -134,7 +146,8 @@ static enum err symbol_add(struct descriptors *descriptors, const struct path *p
     return ERR_OK;
 }
 
-/* What is declared where: names, and what has names of its own within. An enum's values stand beside the enum, as in C++. */
+/* What is declared where: names, and what has names of its own within. An enum's values stand
+ * beside the enum, as in C++. */
 struct walk {
     struct descriptors *descriptors;
     size_t file;
@@ -152,11 +165,11 @@ static enum err declare(struct walk *walk, struct bytes declared, bool message)
 static enum err declare_leaves(struct walk *walk, struct bytes holder, uint32_t number)
 {
     size_t size = walk->path.size;
-    const uint8_t *at = holder.at;
+    const uint8_t *at = holder.data;
     enum err err = ERR_OK;
     struct field field = {0};
 
-    while (!err && next(&at, holder.at + holder.size, number, &field)) {
+    while (!err && next(&at, holder.data + holder.size, number, &field)) {
         err = declare(walk, field.bytes, false);
         walk->path.size = size;
     }
@@ -186,7 +199,7 @@ static enum err declare_service(struct walk *walk, struct bytes declared)
 static enum err declare_message(struct walk *walk, struct bytes declared, unsigned levels)
 {
     size_t size = walk->path.size;
-    const uint8_t *at = declared.at;
+    const uint8_t *at = declared.data;
     struct field field = {0};
     enum err err = levels > 0 ? declare(walk, declared, true) : ERR_INVALID;
 
@@ -194,7 +207,7 @@ static enum err declare_message(struct walk *walk, struct bytes declared, unsign
         err = declare_leaves(walk, declared, MESSAGE_FIELD);
     if (!err)
         err = declare_leaves(walk, declared, MESSAGE_ONEOF);
-    while (!err && next(&at, declared.at + declared.size, 0, &field)) {
+    while (!err && next(&at, declared.data + declared.size, 0, &field)) {
         if (field.number == MESSAGE_NESTED)
             err = declare_message(walk, field.bytes, levels - 1);
         else if (field.number == MESSAGE_ENUM)
@@ -209,13 +222,13 @@ static enum err declare_file(struct descriptors *descriptors, size_t file)
     struct walk walk = {.descriptors = descriptors, .file = file};
     struct bytes proto = descriptors->files[file].proto;
     struct bytes package = text_field(proto, FILE_PACKAGE);
-    const uint8_t *at = proto.at;
+    const uint8_t *at = proto.data;
     enum err err = package.size > 0 ? path_add(&walk.path, package) : ERR_OK;
     struct field field = {0};
 
-    while (!err && next(&at, proto.at + proto.size, 0, &field)) {
+    while (!err && next(&at, proto.data + proto.size, 0, &field)) {
         if (field.number == FILE_MESSAGE)
-            err = declare_message(&walk, field.bytes, NESTED_MOST);
+            err = declare_message(&walk, field.bytes, MAX_NESTED);
         else if (field.number == FILE_ENUM)
             err = declare_enum(&walk, field.bytes);
         else if (field.number == FILE_SERVICE)
@@ -226,11 +239,11 @@ static enum err declare_file(struct descriptors *descriptors, size_t file)
 
 static size_t count_fields(struct bytes message, uint32_t number)
 {
-    const uint8_t *at = message.at;
+    const uint8_t *at = message.data;
     struct field field = {0};
     size_t count = 0;
 
-    while (next(&at, message.at + message.size, number, &field))
+    while (next(&at, message.data + message.size, number, &field))
         count++;
     return count;
 }
@@ -239,14 +252,14 @@ static size_t count_fields(struct bytes message, uint32_t number)
 static enum err find_needs(struct descriptors *descriptors, size_t number)
 {
     struct file *file = &descriptors->files[number];
-    const uint8_t *at = file->proto.at;
+    const uint8_t *at = file->proto.data;
     struct field field = {0};
     size_t need;
 
     file->needs = calloc(number + 1, sizeof *file->needs);
     if (!file->needs)
         return ERR_NO_MEMORY;
-    while (next(&at, file->proto.at + file->proto.size, FILE_DEPENDENCY, &field)) {
+    while (next(&at, file->proto.data + file->proto.size, FILE_DEPENDENCY, &field)) {
         if (!descriptors_file(descriptors, field.bytes, &need) || need >= number)
             return ERR_INVALID;
         file->needs[need] = true;
@@ -258,14 +271,14 @@ static enum err find_needs(struct descriptors *descriptors, size_t number)
 
 static enum err fill(struct descriptors *descriptors, struct bytes set)
 {
-    const uint8_t *at = set.at;
+    const uint8_t *at = set.data;
     enum err err = well_formed(set) ? ERR_OK : ERR_INVALID;
     struct field field = {0};
 
     descriptors->files = calloc(count_fields(set, SET_FILE) + 1, sizeof *descriptors->files);
     if (!descriptors->files)
         return ERR_NO_MEMORY;
-    while (!err && next(&at, set.at + set.size, SET_FILE, &field)) {
+    while (!err && next(&at, set.data + set.size, SET_FILE, &field)) {
         struct file *file = &descriptors->files[descriptors->file_count++];
 
         *file = (struct file){.proto = field.bytes, .name = text_field(field.bytes, FILE_NAME)};
@@ -348,7 +361,8 @@ bool descriptors_is_message(const struct descriptors *descriptors, struct bytes 
     return symbol && symbol->message;
 }
 
-void descriptors_needs(const struct descriptors *descriptors, size_t file, void (*each)(void *ctx, struct bytes proto), void *ctx)
+void descriptors_needs(const struct descriptors *descriptors, size_t file,
+                       void (*each)(void *ctx, struct bytes proto), void *ctx)
 {
     each(ctx, descriptors->files[file].proto);
     for (size_t i = file; i-- > 0;) {

@@ -1,4 +1,5 @@
-/* descriptors.h - the .proto files of this program, as protoc described them, and an index of what they declare. For reflection.
+/* descriptors.h - the .proto files of this program, as protoc described them, and an index of what
+ * they declare. For reflection.
  *
  * Threads: made by one; afterwards it does not change and any thread may ask it. */
 #ifndef TRIBUTARY_SERVER_RPC_DESCRIPTORS_H
@@ -14,7 +15,8 @@ struct descriptors;
 /* The FileDescriptorSet that was embedded when this program was built. */
 struct bytes descriptors_embedded(void);
 
-/* Indexes a serialized FileDescriptorSet, which must outlive the index: packages' services, methods, messages (nested ones too), fields,
+/* Indexes a serialized FileDescriptorSet, which must outlive the index: packages' services,
+ * methods, messages (nested ones too), fields,
  * oneofs, enums and enum values, by their full names. ERR_INVALID    it is no such set, or names a file that is not in it ERR_NO_MEMORY
  * nothing was made */
 MUST_CHECK enum err descriptors_new(struct bytes set, struct descriptors **descriptors_out);
@@ -26,8 +28,9 @@ bool descriptors_file(const struct descriptors *descriptors, struct bytes name, 
 bool descriptors_symbol(const struct descriptors *descriptors, struct bytes name, size_t *file_out);
 bool descriptors_is_message(const struct descriptors *descriptors, struct bytes name);
 
-/* Calls `each` with the serialized FileDescriptorProto of a file, then with those of everything it needs, each once; what needs others
- * comes before them. */
-void descriptors_needs(const struct descriptors *descriptors, size_t file, void (*each)(void *ctx, struct bytes proto), void *ctx);
+/* Calls `each` with the serialized FileDescriptorProto of a file, then with those of everything it
+ * needs, each once; what needs others comes before them. */
+void descriptors_needs(const struct descriptors *descriptors, size_t file,
+                       void (*each)(void *ctx, struct bytes proto), void *ctx);
 
 #endif

@@ -1,5 +1,5 @@
 /* details.c - a fault as google.rpc.Status: what programs read where people read the message. */
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 
 #include <string.h>
 
@@ -7,15 +7,16 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 
-#define DETAILS_MOST 2048u /* trailers are limited to 8 KiB by many peers, and are not the only thing in them */
-#define PARTS_MOST 4u
+#define MAX_DETAILS                                                                                          \
+    2048u /* trailers are limited to 8 KiB by many peers, and are not the only thing in them */
+#define MAX_PARTS 4u
 #define TYPE_PREFIX "type.googleapis.com/"
 
 /* The details that go with one fault, the most important first. */
 struct parts {
-    Google__Protobuf__Any any[PARTS_MOST];
-    struct buf bytes[PARTS_MOST];
-    char urls[PARTS_MOST][64];
+    Google__Protobuf__Any any[MAX_PARTS];
+    struct buf bytes[MAX_PARTS];
+    char urls[MAX_PARTS][64];
     size_t count;
 };
 
@@ -24,7 +25,7 @@ static void add(struct parts *parts, const ProtobufCMessage *message)
     size_t i = parts->count;
     size_t prefix = strlen(TYPE_PREFIX);
 
-    CHECK(i < PARTS_MOST && prefix + strlen(message->descriptor->name) < sizeof parts->urls[i]);
+    CHECK(i < MAX_PARTS && prefix + strlen(message->descriptor->name) < sizeof parts->urls[i]);
     encode(message, &parts->bytes[i]);
     if (parts->bytes[i].broken)
         return; /* the fault itself matters more than this detail of it */
@@ -32,7 +33,7 @@ static void add(struct parts *parts, const ProtobufCMessage *message)
     strcpy(parts->urls[i] + prefix, message->descriptor->name);
     google__protobuf__any__init(&parts->any[i]);
     parts->any[i].type_url = parts->urls[i];
-    parts->any[i].value = (ProtobufCBinaryData){parts->bytes[i].size, parts->bytes[i].at};
+    parts->any[i].value = (ProtobufCBinaryData){parts->bytes[i].size, parts->bytes[i].data};
     parts->count++;
 }
 
@@ -147,7 +148,7 @@ static void add_retry_info(struct parts *parts, int64_t retry_ns)
 void fault_details(const struct fault *fault, struct buf *details)
 {
     Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
-    Google__Protobuf__Any *any[PARTS_MOST];
+    Google__Protobuf__Any *any[MAX_PARTS];
     struct parts parts = {0};
     enum fault_code code = fault_code(fault->reason);
     int64_t retry_ns = fault->reason == FAULT_DRAINING && fault->retry_ns <= 0 ? NS_PER_S : fault->retry_ns;
@@ -170,9 +171,9 @@ void fault_details(const struct fault *fault, struct buf *details)
     status.message = message;
     status.n_details = parts.count;
     status.details = any;
-    while (status.n_details > 1 && protobuf_c_message_get_packed_size(&status.base) > DETAILS_MOST)
+    while (status.n_details > 1 && protobuf_c_message_get_packed_size(&status.base) > MAX_DETAILS)
         status.n_details--;
     encode(&status.base, details);
-    for (size_t i = 0; i < PARTS_MOST; i++)
+    for (size_t i = 0; i < MAX_PARTS; i++)
         buf_fini(&parts.bytes[i]);
 }

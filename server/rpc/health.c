@@ -1,7 +1,9 @@
-/* health.c - what load balancers and orchestrators ask. All services of this process serve, or none does: the state is one word.
+/* health.c - what load balancers and orchestrators ask. All services of this process serve, or none
+ * does: the state is one word.
  *
- * A watcher has one send in flight at most and is told the latest state when that landed, so it may miss a state but never the last. Check
- * and List go through the loop, so their answer also says that the loop is alive. */
+ * A watcher has one send in flight at most and is told the latest state when that landed, so it may
+ * miss a state but never the last. Check and List go through the loop, so their answer also says
+ * that the loop is alive. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,11 +12,11 @@
 #include "base/list.h"
 #include "event/encode.h"
 #include "health/v1/health.pb-c.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
 
 enum serving {
-    SERVING_UNTOLD = 0,
+    SERVING_UNREPORTED = 0,
     SERVING = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING,
     SERVING_NOT = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING,
     SERVING_UNKNOWN = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN,
@@ -42,7 +44,7 @@ struct watcher {
     bool known;
     bool sending;
     bool draining;
-    enum serving told;
+    enum serving reported;
 };
 
 static struct bytes text_bytes(const char *text)
@@ -68,15 +70,16 @@ static void write_state(struct buf *answer, enum serving state)
     encode(&response.base, answer);
 }
 
-static void check(struct ask *ask)
+static void check(struct unary_call *unary)
 {
-    const Grpc__Health__V1__HealthCheckRequest *request = (const Grpc__Health__V1__HealthCheckRequest *)(void *)ask->request;
+    const Grpc__Health__V1__HealthCheckRequest *request =
+        (const Grpc__Health__V1__HealthCheckRequest *)(void *)unary->request;
     struct bytes service = text_bytes(request->service);
 
-    if (known(ask->rpc, service))
-        write_state(&ask->answer, state(ask->rpc));
+    if (known(unary->rpc, service))
+        write_state(&unary->answer, state(unary->rpc));
     else
-        fault_bytes(&ask->fault, FAULT_SERVICE_NOT_FOUND, "service", service, "");
+        fault_bytes(&unary->fault, FAULT_SERVICE_NOT_FOUND, "service", service, "");
 }
 
 static void list_entry(struct buf *answer, struct bytes name, enum serving state)
@@ -86,21 +89,21 @@ static void list_entry(struct buf *answer, struct bytes name, enum serving state
 
     write_state(&value, state);
     field_bytes(&entry, ENTRY_NAME, name);
-    field_bytes_always(&entry, ENTRY_STATE, (struct bytes){value.at, value.size});
-    field_bytes_always(answer, LIST_STATUSES, (struct bytes){entry.at, entry.size});
+    field_bytes_always(&entry, ENTRY_STATE, (struct bytes){value.data, value.size});
+    field_bytes_always(answer, LIST_STATUSES, (struct bytes){entry.data, entry.size});
     answer->broken |= entry.broken || value.broken;
     buf_fini(&value);
     buf_fini(&entry);
 }
 
-static void list(struct ask *ask)
+static void list(struct unary_call *unary)
 {
     struct bytes name = {0};
     size_t at = 0;
 
     do
-        list_entry(&ask->answer, name, state(ask->rpc));
-    while (rpc_service_next(ask->rpc, &at, &name));
+        list_entry(&unary->answer, name, state(unary->rpc));
+    while (rpc_service_next(unary->rpc, &at, &name));
 }
 
 static void end(struct call *call, enum fault_reason reason)
@@ -118,7 +121,7 @@ static void watcher_release(struct watcher *watcher)
 }
 
 /* Its wire thread. Sends what is new; a stream that is draining ends when there is nothing new. */
-static void tell(struct watcher *watcher)
+static void notify(struct watcher *watcher)
 {
     enum serving now;
     struct buf answer = {0};
@@ -126,12 +129,12 @@ static void tell(struct watcher *watcher)
     if (!watcher->call || !watcher->asked || watcher->sending)
         return;
     now = !watcher->known ? SERVING_UNKNOWN : watcher->draining ? SERVING_NOT : state(watcher->health->rpc);
-    if (now != watcher->told) {
+    if (now != watcher->reported) {
         write_state(&answer, now);
         if (answer.broken) {
             end(watcher->call, FAULT_MEMORY_BUDGET);
         } else {
-            watcher->told = now;
+            watcher->reported = now;
             watcher->sending = call_send(watcher->call, &answer);
         }
         buf_fini(&answer);
@@ -145,7 +148,7 @@ static void changed(struct task *task)
 {
     struct watcher *watcher = container_of(task, struct watcher, task);
 
-    tell(watcher);
+    notify(watcher);
     watcher_release(watcher);
 }
 
@@ -167,7 +170,8 @@ static void opened(struct call *call, void *ctx)
     call_read(call);
 }
 
-/* In the list first, then the state is read: a change in between is told twice to nobody, and missed by nobody. */
+/* In the list first, then the state is read: a change in between is told twice to nobody, and
+ * missed by nobody. */
 static void message(struct call *call, struct message *message)
 {
     struct watcher *watcher = call_owned(call);
@@ -175,17 +179,19 @@ static void message(struct call *call, struct message *message)
     ProtobufCMessage *request = NULL;
     struct fault fault;
 
-    if (decode(message_bytes(message), &grpc__health__v1__health_check_request__descriptor, &request, &fault)) {
+    if (decode(message_bytes(message), &grpc__health__v1__health_check_request__descriptor, &request,
+               &fault)) {
         call_finish(call, &fault);
         return;
     }
     watcher->asked = true;
-    watcher->known = known(health->rpc, text_bytes(((Grpc__Health__V1__HealthCheckRequest *)(void *)request)->service));
+    watcher->known =
+        known(health->rpc, text_bytes(((Grpc__Health__V1__HealthCheckRequest *)(void *)request)->service));
     decoded_free(request);
     pthread_mutex_lock(&health->lock);
     list_append(&health->watchers, &watcher->link);
     pthread_mutex_unlock(&health->lock);
-    tell(watcher);
+    notify(watcher);
 }
 
 static void half_closed(struct call *call)
@@ -199,7 +205,7 @@ static void sent(struct call *call, bool ok)
 
     watcher->sending = false;
     if (ok)
-        tell(watcher);
+        notify(watcher);
 }
 
 static void draining(struct call *call)
@@ -210,7 +216,7 @@ static void draining(struct call *call)
         return;
     watcher->draining = true;
     if (watcher->asked)
-        tell(watcher);
+        notify(watcher);
     else
         end(call, FAULT_DRAINING);
 }
@@ -229,8 +235,12 @@ static void closed(struct call *call, bool ok)
     watcher_release(watcher);
 }
 
-static const struct call_port watch_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .draining = draining, .closed = closed};
+static const struct call_port watch_port = {.opened = opened,
+                                            .message = message,
+                                            .half_closed = half_closed,
+                                            .sent = sent,
+                                            .draining = draining,
+                                            .closed = closed};
 
 /* The state changes once, so each watcher's task is posted once. */
 void rpc_not_serving(struct rpc *rpc)
@@ -260,9 +270,11 @@ enum err health_serve(struct rpc *rpc)
     pthread_mutex_init(&health->lock, NULL);
     list_init(&health->watchers);
     rpc->health = health;
-    err = rpc_question(rpc, "/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor, check);
+    err = rpc_add_unary(rpc, "/grpc.health.v1.Health/Check",
+                        &grpc__health__v1__health_check_request__descriptor, check);
     if (!err)
-        err = rpc_question(rpc, "/grpc.health.v1.Health/List", &grpc__health__v1__health_list_request__descriptor, list);
+        err = rpc_add_unary(rpc, "/grpc.health.v1.Health/List",
+                            &grpc__health__v1__health_list_request__descriptor, list);
     if (!err)
         err = rpc_method(rpc, "/grpc.health.v1.Health/Watch", &watch_port, health);
     return err;

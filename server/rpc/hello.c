@@ -5,23 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "tributary/v1/publisher.pb-c.h"
 
-#define NAME_BYTES_MOST 256u
-#define LABELS_MOST 64u
-#define TOPICS_MOST 64u
+#define MAX_NAME_BYTES 256u
+#define MAX_LABELS 64u
+#define MAX_TOPICS 64u
 
 static struct bytes text_bytes(const char *text)
 {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-static enum fault_reason read_labels(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
+static enum fault_reason read_labels(const Tributary__V1__Hello *from, struct hello *hello,
+                                     struct fault *fault)
 {
     char field[32];
 
-    if (from->n_labels > LABELS_MOST)
+    if (from->n_labels > MAX_LABELS)
         return fault_number(fault, FAULT_TOO_MANY, "labels", from->n_labels, "at most 64");
     hello->labels = calloc(from->n_labels + 1, sizeof(*hello->labels));
     if (!hello->labels)
@@ -29,23 +30,24 @@ static enum fault_reason read_labels(const Tributary__V1__Hello *from, struct he
     for (size_t i = 0; i < from->n_labels; i++) {
         struct pair label = {text_bytes(from->labels[i]->key), text_bytes(from->labels[i]->value)};
         snprintf(field, sizeof(field), "labels[%zu]", i);
-        enum fault_reason reason = name_check(label.name, field, NAME_BYTES_MOST, fault);
+        enum fault_reason reason = name_check(label.name, field, MAX_NAME_BYTES, fault);
         if (reason)
             return reason;
-        if (label.value.size > NAME_BYTES_MOST)
+        if (label.value.size > MAX_NAME_BYTES)
             return fault_bytes(fault, FAULT_TOO_LONG, field, label.value, "at most 256 bytes");
         hello->labels[i] = label;
     }
-    hello->wish.labels = hello->labels;
-    hello->wish.label_count = from->n_labels;
+    hello->params.labels = hello->labels;
+    hello->params.label_count = from->n_labels;
     return FAULT_NONE;
 }
 
-static enum fault_reason read_topics(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
+static enum fault_reason read_topics(const Tributary__V1__Hello *from, struct hello *hello,
+                                     struct fault *fault)
 {
     char field[32];
 
-    if (from->n_topics > TOPICS_MOST)
+    if (from->n_topics > MAX_TOPICS)
         return fault_number(fault, FAULT_TOO_MANY, "topics", from->n_topics, "at most 64");
     hello->topics = calloc(from->n_topics + 1, sizeof(*hello->topics));
     if (!hello->topics)
@@ -53,25 +55,26 @@ static enum fault_reason read_topics(const Tributary__V1__Hello *from, struct he
     for (size_t i = 0; i < from->n_topics; i++) {
         hello->topics[i] = text_bytes(from->topics[i]);
         snprintf(field, sizeof(field), "topics[%zu]", i);
-        enum fault_reason reason = name_check(hello->topics[i], field, NAME_BYTES_MOST, fault);
+        enum fault_reason reason = name_check(hello->topics[i], field, MAX_NAME_BYTES, fault);
         if (reason)
             return reason;
     }
-    hello->wish.topics = hello->topics;
-    hello->wish.topic_count = from->n_topics;
+    hello->params.topics = hello->topics;
+    hello->params.topic_count = from->n_topics;
     return FAULT_NONE;
 }
 
 static enum fault_reason read_all(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
 {
-    struct session_wish *wish = &hello->wish;
+    struct session_params *params = &hello->params;
     enum fault_reason reason;
 
-    wish->name = text_bytes(from->name);
-    wish->mode = from->mode == TRIBUTARY__V1__HELLO__MODE__PER_CONSUMER ? SESSION_PER_CONSUMER : SESSION_SHARED;
-    wish->reject_duplicate = from->on_duplicate == TRIBUTARY__V1__HELLO__ON_DUPLICATE__REJECT;
-    wish->start_first = from->handover == TRIBUTARY__V1__HELLO__HANDOVER__START_FIRST;
-    reason = name_check(wish->name, "name", NAME_BYTES_MOST, fault);
+    params->name = text_bytes(from->name);
+    params->mode =
+        from->mode == TRIBUTARY__V1__HELLO__MODE__PER_CONSUMER ? SESSION_PER_CONSUMER : SESSION_SHARED;
+    params->reject_duplicate = from->on_duplicate == TRIBUTARY__V1__HELLO__ON_DUPLICATE__REJECT;
+    params->start_first = from->handover == TRIBUTARY__V1__HELLO__HANDOVER__START_FIRST;
+    reason = name_check(params->name, "name", MAX_NAME_BYTES, fault);
     if (!reason)
         reason = read_labels(from, hello, fault);
     return reason ? reason : read_topics(from, hello, fault);

@@ -10,10 +10,11 @@ struct hello {
     ProtobufCMessage *message; /* what the wish points into */
     struct pair *labels;
     struct bytes *topics;
-    struct session_wish wish; /* but for peer, port and ctx */
+    struct session_params params; /* but for peer, port and ctx */
 };
 
-/* Decodes and checks. FAULT_NONE: hello_fini() must follow. Otherwise the fault names `hello.name` and the like; nothing is kept. */
+/* Decodes and checks. FAULT_NONE: hello_fini() must follow. Otherwise the fault names `hello.name`
+ * and the like; nothing is kept. */
 MUST_CHECK enum fault_reason hello_read(struct bytes bytes, struct hello *hello_out, struct fault *fault);
 void hello_fini(struct hello *hello);
 

@@ -1,24 +1,25 @@
-/* intake.c - scan, find the producer (or have the loop make it), offer, and wait where a channel blocks.
+/* intake.c - scan, find the producer (or have the loop make it), offer, and wait where a channel
+ * blocks.
  *
  *   message --scan--> inlet known --offer--> dealt
  *                 |        ^          \--blocked, stall over--> dealt
- *                 \--loop--/                                                  */
+ *                 \--loop--/ */
 #include "server/rpc/intake.h"
 
 #include <string.h>
 
 #include "base/counters.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
 
 /* Field numbers of PublishRequest and PublishStreamRequest. */
 enum { FIELD_PRODUCER = 2, FIELD_CONFIRM = 3 };
 
 /* A message up to this size may share a chunk, of at most so many events and bytes. */
-enum { JOIN_BELOW_BYTES = 4096, JOINT_EVENTS = 128, JOINT_BYTES = 16 << 10 };
+enum { COALESCE_BELOW_BYTES = 4096, COALESCED_EVENTS = 128, COALESCED_BYTES = 16 << 10 };
 
 /* Values of Confirm that are served. */
-enum { CONFIRM_MOST = 1 };
+enum { MAX_CONFIRM = 1 };
 
 static const char anonymous[] = "anonymous";
 
@@ -35,13 +36,15 @@ static enum fault_reason check_confirm(const struct framing_field *confirm, stru
         return FAULT_NONE;
     if (confirm->type != WIRE_VARINT)
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "confirm", "an enum is a varint");
-    if (confirm->number > CONFIRM_MOST)
-        return fault_number(fault, FAULT_UNKNOWN_ENUM, "confirm", confirm->number, "CONFIRM_RECEIVED (1), or unspecified (0)");
+    if (confirm->number > MAX_CONFIRM)
+        return fault_number(fault, FAULT_UNKNOWN_ENUM, "confirm", confirm->number,
+                            "CONFIRM_RECEIVED (1), or unspecified (0)");
     return FAULT_NONE;
 }
 
 /* The first batch names the producer; a later one may only name it again. */
-static enum fault_reason check_producer(struct intake *intake, const struct framing_field *producer, struct fault *fault)
+static enum fault_reason check_producer(struct intake *intake, const struct framing_field *producer,
+                                        struct fault *fault)
 {
     struct bytes name = {(const uint8_t *)anonymous, sizeof(anonymous) - 1};
 
@@ -55,14 +58,17 @@ static enum fault_reason check_producer(struct intake *intake, const struct fram
     } else if (intake->name_size > 0) {
         return FAULT_NONE;
     }
-    if (intake->name_size > 0 && (name.size != intake->name_size || memcmp(name.at, intake->name, name.size) != 0))
-        return fault_bytes(fault, FAULT_PRODUCER_CHANGED, "producer", name, "empty, or the name that the stream began with");
-    memcpy(intake->name, name.at, name.size);
+    if (intake->name_size > 0 &&
+        (name.size != intake->name_size || memcmp(name.data, intake->name, name.size) != 0))
+        return fault_bytes(fault, FAULT_PRODUCER_CHANGED, "producer", name,
+                           "empty, or the name that the stream began with");
+    memcpy(intake->name, name.data, name.size);
     intake->name_size = (uint32_t)name.size;
     return FAULT_NONE;
 }
 
-enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan, struct chunk **chunk_out, struct fault *fault)
+enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan,
+                                   struct chunk **chunk_out, struct fault *fault)
 {
     struct bytes bytes = message_bytes(message);
     uint64_t pinned = 0;
@@ -72,7 +78,7 @@ enum fault_reason chunk_of_message(struct message *message, const struct framing
             return FAULT_NONE;
     } else {
         struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
-        if (memory && chunk_new(memory, bytes.at + scan->offsets[0], scan, pinned, chunk_out) == ERR_OK)
+        if (memory && chunk_new(memory, bytes.data + scan->offsets[0], scan, pinned, chunk_out) == ERR_OK)
             return FAULT_NONE;
         if (memory)
             memory->release(memory);
@@ -80,9 +86,9 @@ enum fault_reason chunk_of_message(struct message *message, const struct framing
     return fault_number(fault, FAULT_MEMORY_BUDGET, "events", chunk_budget_used(), "bytes wait already");
 }
 
-static void stall_over(struct stall *stall)
+static void on_put_done(struct put_waiter *waiter)
 {
-    struct intake *intake = container_of(stall, struct intake, stall);
+    struct intake *intake = container_of(waiter, struct intake, waiter);
 
     wire_post(call_thread(intake->call), &intake->task);
 }
@@ -108,7 +114,7 @@ static void offer(struct intake *intake)
     intake->task.run = on_unblocked;
     intake->blocked = true;
     call_hold(intake->call);
-    enum err err = inlet_offer(intake->inlet, chunk, &intake->stall, &intake->offer);
+    enum err err = inlet_offer(intake->inlet, chunk, &intake->waiter, &intake->offer);
     if (err == ERR_NOT_FOUND) {
         /* The producer was removed: this call makes it anew, or hears who has its name. */
         inlet_leave(intake->inlet);
@@ -176,9 +182,11 @@ static void find_inlet_and_offer(struct intake *intake)
 }
 
 /* Everything that can be wrong with a message itself. */
-static enum fault_reason check_message(struct intake *intake, struct message *message, struct framing_scan *scan)
+static enum fault_reason check_message(struct intake *intake, struct message *message,
+                                       struct framing_scan *scan)
 {
-    enum fault_reason reason = framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
+    enum fault_reason reason =
+        framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
 
     if (!reason)
         reason = check_confirm(&scan->fields[FIELD_CONFIRM], &intake->fault);
@@ -187,13 +195,14 @@ static enum fault_reason check_message(struct intake *intake, struct message *me
     return reason;
 }
 
-void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, void (*dealt)(struct intake *intake, enum fault_reason reason))
+void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
+                 void (*dealt)(struct intake *intake, enum fault_reason reason))
 {
     memset(intake, 0, sizeof(*intake));
     intake->rpc = rpc;
     intake->call = call;
     intake->dealt = dealt;
-    intake->stall.over = stall_over;
+    intake->waiter.over = on_put_done;
 }
 
 void intake_message(struct intake *intake, struct message *message)
@@ -211,44 +220,44 @@ void intake_message(struct intake *intake, struct message *message)
     find_inlet_and_offer(intake);
 }
 
-bool intake_join(struct intake *intake, struct message *message)
+bool intake_coalesce(struct intake *intake, struct message *message)
 {
     struct framing_scan *scan = wire_scan(call_thread(intake->call));
 
-    if (!intake->inlet || message_size(message) >= JOIN_BELOW_BYTES)
+    if (!intake->inlet || message_size(message) >= COALESCE_BELOW_BYTES)
         return false;
-    if (check_message(intake, message, scan) || scan->count == 0 || scan->count > JOINT_EVENTS)
+    if (check_message(intake, message, scan) || scan->count == 0 || scan->count > COALESCED_EVENTS)
         return false;
-    if (!intake->joint) {
-        intake->joint = chunk_begin(JOINT_EVENTS, JOINT_BYTES);
+    if (!intake->coalesced) {
+        intake->coalesced = chunk_begin(COALESCED_EVENTS, COALESCED_BYTES);
         intake->messages = 0;
     }
-    if (!intake->joint || !chunk_add(intake->joint, message_bytes(message), scan))
+    if (!intake->coalesced || !chunk_add(intake->coalesced, message_bytes(message), scan))
         return false; /* one that was begun is not empty: the first message fits */
     intake->messages++;
     return true;
 }
 
-void intake_offer_joint(struct intake *intake)
+void intake_offer_coalesced(struct intake *intake)
 {
-    intake->chunk = chunk_end(intake->joint);
-    intake->joint = NULL;
+    intake->chunk = chunk_end(intake->coalesced);
+    intake->coalesced = NULL;
     offer(intake);
 }
 
 void intake_give_up(struct intake *intake)
 {
     if (intake->blocked)
-        inlet_give_up(intake->inlet, &intake->stall);
+        inlet_give_up(intake->inlet, &intake->waiter);
 }
 
 void intake_fini(struct intake *intake)
 {
     chunk_release(intake->chunk);
-    chunk_release(intake->joint);
+    chunk_release(intake->coalesced);
     if (intake->inlet)
         inlet_leave(intake->inlet);
     intake->chunk = NULL;
-    intake->joint = NULL;
+    intake->coalesced = NULL;
     intake->inlet = NULL;
 }

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/rpc/intake.h"
 #include "server/rpc/publisher.h"
 
@@ -101,5 +101,9 @@ static void closed(struct call *call, bool ok)
     free(publish);
 }
 
-const struct call_port publish_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .lost = lost, .closed = closed, .unary = true};
+const struct call_port publish_port = {.opened = opened,
+                                       .message = message,
+                                       .half_closed = half_closed,
+                                       .lost = lost,
+                                       .closed = closed,
+                                       .unary = true};

@@ -1,7 +1,7 @@
 /* publisher.c - the rows of tributary.v1.Publisher. */
 #include "server/rpc/publisher.h"
 
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 
 enum err publisher_serve(struct rpc *rpc)
 {

@@ -1,13 +1,14 @@
-/* reflection.c - server reflection, v1 and v1alpha: the same messages under two names, so one implementation and two rows.
+/* reflection.c - server reflection, v1 and v1alpha: the same messages under two names, so one
+ * implementation and two rows.
  *
- * Everything is known when the program is built, so a wire thread answers by itself. One request is in hand at a time: the next is read
- * when the answer was sent. */
+ * Everything is known when the program is built, so a wire thread answers by itself. One request is
+ * in hand at a time: the next is read when the answer was sent. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/encode.h"
 #include "reflection/v1/reflection.pb-c.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/rpc/descriptors.h"
 #include "server/wire/message.h"
 
@@ -24,7 +25,7 @@ enum extensions_field { EXTENSIONS_BASE_TYPE = 1 };
 enum services_field { SERVICES_SERVICE = 1, SERVICE_NAME = 1 };
 enum error_field { ERROR_CODE = 1, ERROR_MESSAGE = 2 };
 
-#define NAME_SHOWN_MOST 64u
+#define MAX_NAME_SHOWN 64u
 
 struct reflection {
     const struct rpc *rpc;
@@ -43,17 +44,17 @@ static struct bytes text_bytes(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-static void say_error(struct buf *answer, enum fault_code code, const char *what, struct bytes name)
+static void reply_error(struct buf *answer, enum fault_code code, const char *what, struct bytes name)
 {
-    char quoted[4 * NAME_SHOWN_MOST + 6];
+    char quoted[4 * MAX_NAME_SHOWN + 6];
     struct buf error = {0};
     struct buf message = {0};
 
-    quote_bytes(name, NAME_SHOWN_MOST, quoted, sizeof quoted);
+    quote_bytes(name, MAX_NAME_SHOWN, quoted, sizeof quoted);
     buf_format(&message, "%s: %s", what, quoted);
     field_varint(&error, ERROR_CODE, code);
-    field_bytes(&error, ERROR_MESSAGE, (struct bytes){message.at, message.size});
-    field_bytes_always(answer, RESPONSE_ERROR, (struct bytes){error.at, error.size});
+    field_bytes(&error, ERROR_MESSAGE, (struct bytes){message.data, message.size});
+    field_bytes_always(answer, RESPONSE_ERROR, (struct bytes){error.data, error.size});
     answer->broken |= error.broken || message.broken;
     buf_fini(&message);
     buf_fini(&error);
@@ -64,17 +65,17 @@ static void add_file(void *ctx, struct bytes proto)
     field_bytes_always(ctx, FILES_PROTO, proto);
 }
 
-static void say_file(const struct reflection *reflection, struct buf *answer, size_t file)
+static void reply_file(const struct reflection *reflection, struct buf *answer, size_t file)
 {
     struct buf files = {0};
 
     descriptors_needs(reflection->descriptors, file, add_file, &files);
-    field_bytes_always(answer, RESPONSE_FILES, (struct bytes){files.at, files.size});
+    field_bytes_always(answer, RESPONSE_FILES, (struct bytes){files.data, files.size});
     answer->broken |= files.broken;
     buf_fini(&files);
 }
 
-static void say_services(const struct reflection *reflection, struct buf *answer)
+static void reply_services(const struct reflection *reflection, struct buf *answer)
 {
     struct buf services = {0};
     struct bytes name;
@@ -83,59 +84,64 @@ static void say_services(const struct reflection *reflection, struct buf *answer
         struct buf service = {0};
 
         field_bytes(&service, SERVICE_NAME, name);
-        field_bytes_always(&services, SERVICES_SERVICE, (struct bytes){service.at, service.size});
+        field_bytes_always(&services, SERVICES_SERVICE, (struct bytes){service.data, service.size});
         services.broken |= service.broken;
         buf_fini(&service);
     }
-    field_bytes_always(answer, RESPONSE_SERVICES, (struct bytes){services.at, services.size});
+    field_bytes_always(answer, RESPONSE_SERVICES, (struct bytes){services.data, services.size});
     answer->broken |= services.broken;
     buf_fini(&services);
 }
 
 /* There are no extensions here, which is an answer for a type that is known. */
-static void say_extensions(struct buf *answer, struct bytes type)
+static void reply_extensions(struct buf *answer, struct bytes type)
 {
     struct buf extensions = {0};
 
     field_bytes(&extensions, EXTENSIONS_BASE_TYPE, type);
-    field_bytes_always(answer, RESPONSE_EXTENSIONS, (struct bytes){extensions.at, extensions.size});
+    field_bytes_always(answer, RESPONSE_EXTENSIONS, (struct bytes){extensions.data, extensions.size});
     answer->broken |= extensions.broken;
     buf_fini(&extensions);
 }
 
-static void say(const struct reflection *reflection, const Grpc__Reflection__V1__ServerReflectionRequest *request, struct buf *answer)
+static void reply(const struct reflection *reflection,
+                  const Grpc__Reflection__V1__ServerReflectionRequest *request, struct buf *answer)
 {
     const struct descriptors *descriptors = reflection->descriptors;
     struct bytes name = {0};
     size_t file;
 
-    if (request->message_request_case == GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES) {
-        say_services(reflection, answer);
-    } else if (request->message_request_case == GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME) {
+    if (request->message_request_case ==
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES) {
+        reply_services(reflection, answer);
+    } else if (request->message_request_case ==
+               GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME) {
         name = text_bytes(request->file_by_filename);
         if (descriptors_file(descriptors, name, &file))
-            say_file(reflection, answer, file);
+            reply_file(reflection, answer, file);
         else
-            say_error(answer, CODE_NOT_FOUND, "no such file", name);
-    } else if (request->message_request_case == GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL) {
+            reply_error(answer, CODE_NOT_FOUND, "no such file", name);
+    } else if (request->message_request_case ==
+               GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL) {
         name = text_bytes(request->file_containing_symbol);
         if (descriptors_symbol(descriptors, name, &file))
-            say_file(reflection, answer, file);
+            reply_file(reflection, answer, file);
         else
-            say_error(answer, CODE_NOT_FOUND, "no such symbol", name);
-    } else if (request->message_request_case ==
-               GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE) {
+            reply_error(answer, CODE_NOT_FOUND, "no such symbol", name);
+    } else if (
+        request->message_request_case ==
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE) {
         name = text_bytes(request->all_extension_numbers_of_type);
         if (descriptors_is_message(descriptors, name))
-            say_extensions(answer, name);
+            reply_extensions(answer, name);
         else
-            say_error(answer, CODE_NOT_FOUND, "no such message type", name);
+            reply_error(answer, CODE_NOT_FOUND, "no such message type", name);
     } else if (request->message_request_case ==
                GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION) {
         name = text_bytes(request->file_containing_extension->containing_type);
-        say_error(answer, CODE_NOT_FOUND, "no extensions of this type", name);
+        reply_error(answer, CODE_NOT_FOUND, "no extensions of this type", name);
     } else {
-        say_error(answer, CODE_INVALID_ARGUMENT, "a request must ask for something", name);
+        reply_error(answer, CODE_INVALID_ARGUMENT, "a request must ask for something", name);
     }
 }
 
@@ -172,9 +178,10 @@ static void message(struct call *call, struct message *message)
         call_finish(call, &fault);
         return;
     }
-    field_bytes(&answer, RESPONSE_HOST, text_bytes(((Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request)->host));
+    field_bytes(&answer, RESPONSE_HOST,
+                text_bytes(((Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request)->host));
     field_bytes_always(&answer, RESPONSE_REQUEST, bytes);
-    say(viewer->reflection, (Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request, &answer);
+    reply(viewer->reflection, (Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request, &answer);
     decoded_free(request);
     if (answer.broken)
         end(call, FAULT_MEMORY_BUDGET);
@@ -194,7 +201,8 @@ static void sent(struct call *call, bool ok)
         call_read(call);
 }
 
-/* Nothing is being sent: a half-close is seen in place of a message, and those are asked for when the answer before is gone. */
+/* Nothing is being sent: a half-close is seen in place of a message, and those are asked for when
+ * the answer before is gone. */
 static void half_closed(struct call *call)
 {
     call_finish(call, NULL);
@@ -217,8 +225,12 @@ static void closed(struct call *call, bool ok)
     free(call_owned(call));
 }
 
-static const struct call_port reflection_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .draining = draining, .closed = closed};
+static const struct call_port reflection_port = {.opened = opened,
+                                                 .message = message,
+                                                 .half_closed = half_closed,
+                                                 .sent = sent,
+                                                 .draining = draining,
+                                                 .closed = closed};
 
 enum err reflection_serve(struct rpc *rpc)
 {
@@ -231,9 +243,11 @@ enum err reflection_serve(struct rpc *rpc)
     rpc->reflection = reflection;
     err = descriptors_new(descriptors_embedded(), &reflection->descriptors);
     if (!err)
-        err = rpc_method(rpc, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &reflection_port, reflection);
+        err = rpc_method(rpc, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &reflection_port,
+                         reflection);
     if (!err)
-        err = rpc_method(rpc, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &reflection_port, reflection);
+        err = rpc_method(rpc, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                         &reflection_port, reflection);
     return err;
 }
 

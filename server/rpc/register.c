@@ -3,13 +3,14 @@
  *   HELLO --hello--> REGISTERING --registered--> LIVE --half-close, cut, lost--> LEAVING --unregistered--> GONE
  *      \--refused--------\-----------------------------------------------------------------------------------^
  *
- * One message is read at a time: its events are offered, then its end is carried to the loop, then it is confirmed. A shared session waits
- * where a channel blocks; one per consumer never does, since the call carries other consumers' events too. */
+ * One message is read at a time: its events are offered, then its end is carried to the loop, then
+ * it is confirmed. A shared session waits where a channel blocks; one per consumer never does,
+ * since the call carries other consumers' events too. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/counters.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/rpc/commands.h"
 #include "server/rpc/hello.h"
 #include "server/rpc/intake.h"
@@ -19,24 +20,24 @@
 /* Fields of RegisterRequest. */
 enum { FIELD_ACTIVATION = 2, FIELD_HELLO = 3, FIELD_END = 4 };
 
-#define END_MESSAGE_MOST 1024u
+#define MAX_END_MESSAGE 1024u
 
 struct registration {
     struct rpc *rpc;
     struct call *call;
     enum { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
-    enum fault_reason why;
+    enum fault_reason reason;
     bool ending, away, blocked, reading, welcomed, half_closed;
     struct commands commands;
     struct hello hello; /* until it is registered */
     struct session *session;
     uint64_t messages;     /* received */
     ProtobufCMessage *end; /* of the message at hand */
-    struct stall stall;
+    struct put_waiter waiter;
     struct task task; /* goes to the loop and comes back */
-    struct task unblocked_task, welcome_task, cut_task;
-    struct fault fault; /* why it was not registered */
-    struct fault cut;   /* the loop's until its notice has landed */
+    struct task unblocked_task, welcome_task, abort_task;
+    struct fault fault;      /* why it was not registered */
+    struct fault abort_call; /* the loop's until its notice has landed */
 };
 
 static void on_left(struct task *task)
@@ -52,7 +53,7 @@ static void unregister(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, task);
 
-    hub_unregister(registration->session, registration->why);
+    hub_unregister(registration->session, registration->reason);
     registration->task.run = on_left;
     wire_post(call_thread(registration->call), &registration->task);
 }
@@ -69,20 +70,20 @@ static void leave_when_back(struct registration *registration)
     loop_post(registration->rpc->loop, &registration->task);
 }
 
-static void begin_end(struct registration *registration, enum fault_reason why)
+static void begin_end(struct registration *registration, enum fault_reason reason)
 {
     if (!registration->ending)
-        registration->why = why;
+        registration->reason = reason;
     registration->ending = true;
     if (registration->blocked && registration->state == LIVE)
-        session_give_up(registration->session, &registration->stall);
+        session_give_up(registration->session, &registration->waiter);
     leave_when_back(registration);
 }
 
 /* After a half-close: its last message is confirmed before OK says that it is over. */
-static void finish_when_told(struct registration *registration)
+static void finish_when_sent(struct registration *registration)
 {
-    if (!registration->half_closed || !commands_told_all(&registration->commands))
+    if (!registration->half_closed || !commands_all_sent(&registration->commands))
         return;
     commands_stop(&registration->commands);
     call_finish(registration->call, NULL);
@@ -126,7 +127,8 @@ static void on_ended(struct task *task)
 static void end_on_loop(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, task);
-    const Tributary__V1__RegisterRequest__End *end = (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
+    const Tributary__V1__RegisterRequest__End *end =
+        (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
 
     session_end(registration->session, end->activation, (uint32_t)end->code, end->message);
     registration->task.run = on_ended;
@@ -157,9 +159,9 @@ static void on_unblocked(struct task *task)
     call_drop(call);
 }
 
-static void stall_over(struct stall *stall)
+static void on_put_done(struct put_waiter *waiter)
 {
-    struct registration *registration = container_of(stall, struct registration, stall);
+    struct registration *registration = container_of(waiter, struct registration, waiter);
 
     wire_post(call_thread(registration->call), &registration->unblocked_task);
 }
@@ -171,14 +173,16 @@ static void offer(struct registration *registration, uint64_t activation, struct
 
     registration->blocked = true;
     call_hold(registration->call);
-    enum err err = session_offer(registration->session, activation, chunk, activation == 0 ? &registration->stall : NULL, &unused);
+    enum err err = session_offer(registration->session, activation, chunk,
+                                 activation == 0 ? &registration->waiter : NULL, &unused);
     if (err == ERR_OK || err == ERR_AGAIN)
         count_add(COUNT_MESSAGES_IN, 1);
     if (err == ERR_AGAIN)
         return;
     registration->blocked = false;
     if (err == ERR_NOT_FOUND || err == ERR_INVALID) {
-        fault_number(&fault, FAULT_ACTIVATION_UNKNOWN, "activation", activation, "0 for a shared session, else one that was started");
+        fault_number(&fault, FAULT_ACTIVATION_UNKNOWN, "activation", activation,
+                     "0 for a shared session, else one that was started");
         refuse(registration, &fault);
     } else {
         offered(registration);
@@ -186,7 +190,8 @@ static void offer(struct registration *registration, uint64_t activation, struct
     call_drop(registration->call);
 }
 
-static enum fault_reason read_end(struct registration *registration, const struct framing_field *field, struct fault *fault)
+static enum fault_reason read_end(struct registration *registration, const struct framing_field *field,
+                                  struct fault *fault)
 {
     enum fault_reason reason;
 
@@ -194,20 +199,23 @@ static enum fault_reason read_end(struct registration *registration, const struc
         return FAULT_NONE;
     if (field->type != WIRE_LEN)
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "end", "a message is length-delimited");
-    reason = decode(field->bytes, &tributary__v1__register_request__end__descriptor, &registration->end, fault);
+    reason =
+        decode(field->bytes, &tributary__v1__register_request__end__descriptor, &registration->end, fault);
     if (reason) {
         fault_within(fault, "end.");
         return reason;
     }
-    const Tributary__V1__RegisterRequest__End *end = (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
+    const Tributary__V1__RegisterRequest__End *end =
+        (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
     if (end->code < 0 || end->code > CODE_UNAUTHENTICATED)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "end.code", (uint64_t)end->code, "0 to 16");
-    if (strlen(end->message) > END_MESSAGE_MOST)
+    if (strlen(end->message) > MAX_END_MESSAGE)
         return fault_number(fault, FAULT_TOO_LONG, "end.message", strlen(end->message), "at most 1024 bytes");
     return FAULT_NONE;
 }
 
-static enum fault_reason read_activation(const struct framing_field *field, uint64_t *activation_out, struct fault *fault)
+static enum fault_reason read_activation(const struct framing_field *field, uint64_t *activation_out,
+                                         struct fault *fault)
 {
     if (field->present && field->type != WIRE_VARINT)
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "activation", "a number is a varint");
@@ -215,7 +223,8 @@ static enum fault_reason read_activation(const struct framing_field *field, uint
     return FAULT_NONE;
 }
 
-static void take_message(struct registration *registration, struct message *message, const struct framing_scan *scan)
+static void take_message(struct registration *registration, struct message *message,
+                         const struct framing_scan *scan)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
     uint64_t activation = 0;
@@ -276,52 +285,57 @@ static void welcome(void *ctx, uint64_t epoch)
     wire_post(call_thread(registration->call), &registration->welcome_task);
 }
 
-static void start(void *ctx, const struct activation_wish *wish)
+static void start(void *ctx, const struct activation_params *params)
 {
-    command_start(&((struct registration *)ctx)->commands, wish);
+    command_start(&((struct registration *)ctx)->commands, params);
 }
 
-static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
 {
-    command_stop(&((struct registration *)ctx)->commands, activation, why, deadline_ns);
+    command_stop(&((struct registration *)ctx)->commands, activation, reason, deadline_ns);
 }
 
-static void pace(void *ctx, uint64_t activation, bool pause)
+static void set_paused(void *ctx, uint64_t activation, bool pause)
 {
-    command_pace(&((struct registration *)ctx)->commands, activation, pause);
+    command_pause(&((struct registration *)ctx)->commands, activation, pause);
 }
 
-static void closing(void *ctx, enum fault_reason why, int64_t deadline_ns)
+static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
-    command_closing(&((struct registration *)ctx)->commands, why, deadline_ns);
+    command_closing(&((struct registration *)ctx)->commands, reason, deadline_ns);
 }
 
-static void on_cut(struct task *task)
+static void on_abort(struct task *task)
 {
-    struct registration *registration = container_of(task, struct registration, cut_task);
+    struct registration *registration = container_of(task, struct registration, abort_task);
 
-    call_finish(registration->call, &registration->cut);
+    call_finish(registration->call, &registration->abort_call);
     commands_stop(&registration->commands);
-    begin_end(registration, registration->cut.reason);
+    begin_end(registration, registration->abort_call.reason);
 }
 
-static void cut(void *ctx, const struct fault *fault)
+static void abort_call(void *ctx, const struct fault *fault)
 {
     struct registration *registration = ctx;
 
-    registration->cut = *fault;
-    wire_post(call_thread(registration->call), &registration->cut_task);
+    registration->abort_call = *fault;
+    wire_post(call_thread(registration->call), &registration->abort_task);
 }
 
-static const struct session_port session_port = {
-    .welcome = welcome, .start = start, .stop = stop, .pace = pace, .closing = closing, .cut = cut};
+static const struct session_port session_port = {.welcome = welcome,
+                                                 .start = start,
+                                                 .stop = stop,
+                                                 .set_paused = set_paused,
+                                                 .closing = closing,
+                                                 .abort_call = abort_call};
 
 /* Loop. */
 static void register_on_loop(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, task);
 
-    if (hub_register(registration->rpc->hub, &registration->hello.wish, &registration->session, &registration->fault))
+    if (hub_register(registration->rpc->hub, &registration->hello.params, &registration->session,
+                     &registration->fault))
         registration->session = NULL;
     registration->task.run = on_registered;
     wire_post(call_thread(registration->call), &registration->task);
@@ -333,7 +347,8 @@ static void take_hello(struct registration *registration, const struct framing_s
     struct fault fault;
 
     if (!hello->present || hello->type != WIRE_LEN || scan->count > 0) {
-        fault_set(&fault, FAULT_NO_HELLO, scan->count > 0 ? "events" : "hello", scan->count > 0 ? "events come after it" : "");
+        fault_set(&fault, FAULT_NO_HELLO, scan->count > 0 ? "events" : "hello",
+                  scan->count > 0 ? "events come after it" : "");
         refuse(registration, &fault);
         return;
     }
@@ -341,9 +356,9 @@ static void take_hello(struct registration *registration, const struct framing_s
         refuse(registration, &fault);
         return;
     }
-    registration->hello.wish.peer = call_peer(registration->call);
-    registration->hello.wish.port = &session_port;
-    registration->hello.wish.ctx = registration;
+    registration->hello.params.peer = call_peer(registration->call);
+    registration->hello.params.port = &session_port;
+    registration->hello.params.ctx = registration;
     registration->state = REGISTERING;
     call_hold(registration->call);
     registration->task.run = register_on_loop;
@@ -378,7 +393,7 @@ static void half_closed(struct call *call)
     }
     registration->half_closed = !registration->ending;
     begin_end(registration, FAULT_NONE);
-    finish_when_told(registration);
+    finish_when_sent(registration);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -393,11 +408,11 @@ static void opened(struct call *call, void *ctx)
     }
     registration->rpc = ctx;
     registration->call = call;
-    registration->stall.over = stall_over;
+    registration->waiter.over = on_put_done;
     registration->unblocked_task.run = on_unblocked;
     registration->welcome_task.run = on_welcomed;
-    registration->cut_task.run = on_cut;
-    commands_init(&registration->commands, call, registration->rpc->settings.write_ns);
+    registration->abort_task.run = on_abort;
+    commands_init(&registration->commands, call, registration->rpc->settings.write_timeout_ns);
     call_own(call, registration);
     read_next(registration);
 }
@@ -407,7 +422,7 @@ static void sent(struct call *call, bool ok)
     struct registration *registration = call_owned(call);
 
     commands_sent(&registration->commands, ok);
-    finish_when_told(registration);
+    finish_when_sent(registration);
 }
 
 static void lost(struct call *call)
@@ -433,8 +448,12 @@ static void closed(struct call *call, bool ok)
     free(registration);
 }
 
-static const struct call_port register_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .closed = closed};
+static const struct call_port register_port = {.opened = opened,
+                                               .message = message,
+                                               .half_closed = half_closed,
+                                               .sent = sent,
+                                               .lost = lost,
+                                               .closed = closed};
 
 enum err register_serve(struct rpc *rpc)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 
 enum err rpc_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx)
 {
@@ -20,20 +20,21 @@ enum err rpc_method(struct rpc *rpc, const char *path, const struct call_port *p
 
 /* A question that the room keeps. */
 struct kept {
-    struct question question;
+    struct unary_method unary_method;
     struct kept *next;
 };
 
-enum err rpc_question(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type, void (*on_loop)(struct ask *ask))
+enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type,
+                       void (*on_loop)(struct unary_call *unary))
 {
     struct kept *kept = malloc(sizeof *kept);
 
     if (!kept)
         return ERR_NO_MEMORY;
-    kept->question = (struct question){.rpc = rpc, .type = type, .on_loop = on_loop};
+    kept->unary_method = (struct unary_method){.rpc = rpc, .type = type, .on_loop = on_loop};
     kept->next = rpc->kept;
     rpc->kept = kept;
-    return rpc_method(rpc, path, &ask_port, &kept->question);
+    return rpc_method(rpc, path, &unary_port, &kept->unary_method);
 }
 
 static struct bytes service_of(const struct method *method)
@@ -50,7 +51,7 @@ bool rpc_service_next(const struct rpc *rpc, size_t *at, struct bytes *name_out)
         struct bytes name = service_of(&rpc->methods[i]);
         struct bytes before = i > 0 ? service_of(&rpc->methods[i - 1]) : (struct bytes){0};
 
-        if (name.size == before.size && memcmp(name.at, before.at, name.size) == 0)
+        if (name.size == before.size && memcmp(name.data, before.data, name.size) == 0)
             continue;
         *name_out = name;
         *at = i + 1;
@@ -64,7 +65,7 @@ bool rpc_serves(const struct rpc *rpc, struct bytes service)
     struct bytes name;
 
     for (size_t at = 0; rpc_service_next(rpc, &at, &name);) {
-        if (name.size == service.size && memcmp(name.at, service.at, name.size) == 0)
+        if (name.size == service.size && memcmp(name.data, service.data, name.size) == 0)
             return true;
     }
     return false;
@@ -84,7 +85,8 @@ static enum err serve(struct rpc *rpc)
     return rpc->settings.reflection ? reflection_serve(rpc) : ERR_OK;
 }
 
-struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_settings *settings, struct rpc **rpc_out)
+struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_settings *settings,
+                      struct rpc **rpc_out)
 {
     struct rpc *rpc = calloc(1, sizeof *rpc);
     enum err err;

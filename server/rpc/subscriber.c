@@ -1,10 +1,11 @@
-/* subscriber.c - one consumer's stream, for Subscribe and Consume alike: a wish, a subscription in the hub, and a pump on the call; and
- * Finish beside it.
+/* subscriber.c - one consumer's stream, for Subscribe and Consume alike: a wish, a subscription in
+ * the hub, and a pump on the call; and Finish beside it.
  *
  *   ASKING --subscribed--> LIVE --ended, cut, lost; nothing in flight--> LEAVING --unsubscribed--> GONE
  *      \--refused------------------------------------------------------------------------------------^
  *
- * What the loop says (closing, cut) is posted to the call's wire thread before the answer to the leave, so it never comes too late. */
+ * What the loop says (closing, cut) is posted to the call's wire thread before the answer to the
+ * leave, so it never comes too late. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,15 +21,18 @@
 #define PROGRESS_EVERY_NS NS_PER_S
 
 /* Positions in one Progress at most. */
-#define POSITIONS_MOST 1000
+#define MAX_POSITIONS 1000
 
 /* Fields of Progress, Closing, Started. */
 enum { PROGRESS_TOKEN = 2, PROGRESS_DELIVERED = 3, PROGRESS_LOST = 4 };
 enum { CLOSING_REASON = 1, CLOSING_DEADLINE = 2, CLOSING_TOKEN = 3 };
 enum { STARTED_ID = 1, STARTED_SETTINGS = 2, STARTED_MATCHED = 3 };
 
-static const struct duration_rule drain_rule = {
-    .field = "drain", .otherwise_ns = DRAIN_DEFAULT_NS, .least_ns = NS_PER_MS, .most_ns = DRAIN_MOST_NS, .zero = true};
+static const struct duration_rule drain_rule = {.field = "drain",
+                                                .default_ns = DRAIN_DEFAULT_NS,
+                                                .min_ns = NS_PER_MS,
+                                                .max_ns = MAX_DRAIN_NS,
+                                                .zero = true};
 
 static void on_left(struct task *task)
 {
@@ -43,27 +47,27 @@ static void unsubscribe(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
-    hub_unsubscribe(subscriber->subscription, subscriber->why);
+    hub_unsubscribe(subscriber->subscription, subscriber->reason);
     subscriber->task.run = on_left;
     wire_post(call_thread(subscriber->call), &subscriber->task);
 }
 
 static void leave_when_landed(struct subscriber *subscriber)
 {
-    if (subscriber->state != SUBSCRIBER_LIVE || !subscriber->ending || deliver_in_flight(subscriber->deliver))
+    if (subscriber->state != SUBSCRIBER_LIVE || !subscriber->ending || sender_in_flight(subscriber->sender))
         return;
     subscriber->state = SUBSCRIBER_LEAVING;
-    deliver_stop(subscriber->deliver);
+    sender_stop(subscriber->sender);
     call_hold(subscriber->call);
     subscriber->task.run = unsubscribe;
     loop_post(subscriber->rpc->loop, &subscriber->task);
 }
 
 /* Only the first reason counts. */
-static void begin_end(struct subscriber *subscriber, enum fault_reason why)
+static void begin_end(struct subscriber *subscriber, enum fault_reason reason)
 {
     if (!subscriber->ending)
-        subscriber->why = why;
+        subscriber->reason = reason;
     subscriber->ending = true;
     leave_when_landed(subscriber);
 }
@@ -78,7 +82,7 @@ static void write_token(struct chan *chan, struct buf *block, uint32_t field)
     OWNED(buf_fini) struct buf token = {0};
 
     token_write(chan, &token);
-    field_bytes(block, field, (struct bytes){token.at, token.size});
+    field_bytes(block, field, (struct bytes){token.data, token.size});
 }
 
 /* Where nothing has moved, nothing is said: a heartbeat stays empty. */
@@ -86,33 +90,36 @@ static void progress(void *ctx, struct chan *chan, struct buf *block)
 {
     struct subscriber *subscriber = ctx;
     OWNED(buf_fini) struct buf body = {0};
-    struct chan_sums sums;
+    struct chan_stats stats;
 
-    chan_sums(chan, &sums);
-    uint64_t lost = chan_dropped(&sums).events;
-    uint32_t moved = chan_positions(chan, false, POSITIONS_MOST, write_position, &body);
-    if (moved == 0 && sums.delivered.events == subscriber->told_delivered && lost == subscriber->told_lost)
+    chan_stats(chan, &stats);
+    uint64_t lost = chan_dropped(&stats).events;
+    uint32_t moved = chan_positions(chan, false, MAX_POSITIONS, write_position, &body);
+    if (moved == 0 && stats.delivered.events == subscriber->reported_delivered &&
+        lost == subscriber->reported_lost)
         return;
-    subscriber->told_delivered = sums.delivered.events;
-    subscriber->told_lost = lost;
+    subscriber->reported_delivered = stats.delivered.events;
+    subscriber->reported_lost = lost;
     write_token(chan, &body, PROGRESS_TOKEN);
-    field_varint(&body, PROGRESS_DELIVERED, sums.delivered.events);
+    field_varint(&body, PROGRESS_DELIVERED, stats.delivered.events);
     field_varint(&body, PROGRESS_LOST, lost);
-    field_bytes_always(block, BATCH_PROGRESS, (struct bytes){body.at, body.size});
+    field_bytes_always(block, BATCH_PROGRESS, (struct bytes){body.data, body.size});
 }
 
 static enum fault_reason too_slow(struct subscriber *subscriber, struct fault *fault)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
     char bound[96];
 
-    chan_sums(subscriber->facts.chan, &sums);
-    snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost", subscriber->wish.hub.limits.max_events,
-             subscriber->wish.hub.limits.max_bytes);
-    return fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&sums).events + sums.queued.events, bound);
+    chan_stats(subscriber->result.chan, &stats);
+    snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost",
+             subscriber->checked.hub.limits.max_events, subscriber->checked.hub.limits.max_bytes);
+    return fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&stats).events + stats.queued.events,
+                        bound);
 }
 
-/* The channel's end may be seen before the loop's word on it has landed: closing, or a cut, which finishes the call itself. */
+/* The channel's end may be seen before the loop's word on it has landed: closing, or a cut, which
+ * finishes the call itself. */
 static bool ended(void *ctx, enum chan_state how)
 {
     struct subscriber *subscriber = ctx;
@@ -120,7 +127,7 @@ static bool ended(void *ctx, enum chan_state how)
 
     if (how == CHAN_BROKEN)
         too_slow(subscriber, &fault);
-    else if (!subscriber->told_why)
+    else if (!subscriber->reported_reason)
         return false;
     else if (subscriber->closing == CLOSING_SERVER_DRAINING)
         fault_set(&fault, FAULT_DRAINING, "", "");
@@ -134,8 +141,8 @@ static void marked(void *ctx, uint32_t mark, struct buf *block)
     struct subscriber *subscriber = ctx;
     OWNED(buf_fini) struct buf settings = {0};
 
-    settings_write(&subscriber->wish, mark, &settings);
-    field_bytes_always(block, BATCH_SETTINGS, (struct bytes){settings.at, settings.size});
+    settings_write(&subscriber->checked, mark, &settings);
+    field_bytes_always(block, BATCH_SETTINGS, (struct bytes){settings.data, settings.size});
 }
 
 static void limit(void *ctx)
@@ -146,7 +153,8 @@ static void limit(void *ctx)
     begin_end(subscriber, FAULT_NONE);
 }
 
-static const struct deliver_port deliver_port = {.progress = progress, .marked = marked, .limit = limit, .ended = ended};
+static const struct sender_port sender_port = {
+    .progress = progress, .marked = marked, .limit = limit, .ended = ended};
 
 static void on_closing(struct task *task)
 {
@@ -157,12 +165,12 @@ static void on_closing(struct task *task)
 
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
-    subscriber->told_why = true;
+    subscriber->reported_reason = true;
     field_varint(&body, CLOSING_REASON, subscriber->closing);
     field_fixed64(&body, CLOSING_DEADLINE, (uint64_t)deadline_ns);
-    write_token(subscriber->facts.chan, &body, CLOSING_TOKEN);
-    field_bytes_always(&block, BATCH_CLOSING, (struct bytes){body.at, body.size});
-    deliver_block(subscriber->deliver, &block);
+    write_token(subscriber->result.chan, &body, CLOSING_TOKEN);
+    field_bytes_always(&block, BATCH_CLOSING, (struct bytes){body.data, body.size});
+    sender_block(subscriber->sender, &block);
 }
 
 /* Loop. */
@@ -176,40 +184,40 @@ static void closing(void *ctx, enum closing reason, int64_t deadline_ns)
     wire_post(call_thread(subscriber->call), &subscriber->closing_notice);
 }
 
-static void on_cut(struct task *task)
+static void on_abort(struct task *task)
 {
-    struct subscriber *subscriber = container_of(task, struct subscriber, cut_notice);
+    struct subscriber *subscriber = container_of(task, struct subscriber, abort_notice);
 
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
-    deliver_stop(subscriber->deliver);
+    sender_stop(subscriber->sender);
     call_finish(subscriber->call, &subscriber->fault);
     begin_end(subscriber, subscriber->fault.reason);
 }
 
 /* Loop. */
-static void cut(void *ctx, const struct fault *fault)
+static void abort_call(void *ctx, const struct fault *fault)
 {
     struct subscriber *subscriber = ctx;
 
     subscriber->fault = *fault;
-    subscriber->cut_notice.run = on_cut;
-    wire_post(call_thread(subscriber->call), &subscriber->cut_notice);
+    subscriber->abort_notice.run = on_abort;
+    wire_post(call_thread(subscriber->call), &subscriber->abort_notice);
 }
 
-static const struct subscription_port subscription_port = {.closing = closing, .cut = cut};
+static const struct subscription_port subscription_port = {.closing = closing, .abort_call = abort_call};
 
 static void write_started(struct subscriber *subscriber, struct buf *block)
 {
     OWNED(buf_fini) struct buf body = {0};
     OWNED(buf_fini) struct buf settings = {0};
-    const char *id = subscriber->facts.id;
+    const char *id = subscriber->result.id;
 
-    settings_write(&subscriber->wish, 0, &settings);
+    settings_write(&subscriber->checked, 0, &settings);
     field_bytes(&body, STARTED_ID, (struct bytes){(const uint8_t *)id, strlen(id)});
-    field_bytes_always(&body, STARTED_SETTINGS, (struct bytes){settings.at, settings.size});
-    field_varint(&body, STARTED_MATCHED, subscriber->facts.producers_matched);
-    field_bytes_always(block, BATCH_STARTED, (struct bytes){body.at, body.size});
+    field_bytes_always(&body, STARTED_SETTINGS, (struct bytes){settings.data, settings.size});
+    field_varint(&body, STARTED_MATCHED, subscriber->result.producers_matched);
+    field_bytes_always(block, BATCH_STARTED, (struct bytes){body.data, body.size});
 }
 
 /* Wire thread, back from the loop. */
@@ -226,9 +234,9 @@ static void on_subscribed(struct task *task)
         call_finish(call, &subscriber->fault);
     } else {
         subscriber->state = SUBSCRIBER_LIVE;
-        deliver_begin(subscriber->deliver, subscriber->facts.chan);
+        sender_begin(subscriber->sender, subscriber->result.chan);
         write_started(subscriber, &block);
-        deliver_block(subscriber->deliver, &block);
+        sender_block(subscriber->sender, &block);
         if (!call_alive(call))
             begin_end(subscriber, FAULT_CANCELLED);
         else if (subscriber->begun)
@@ -242,10 +250,11 @@ static void subscribe(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
-    if (hub_subscribe(subscriber->rpc->hub, &subscriber->wish.hub, &subscriber->subscription, &subscriber->facts, &subscriber->fault))
+    if (hub_subscribe(subscriber->rpc->hub, &subscriber->checked.hub, &subscriber->subscription,
+                      &subscriber->result, &subscriber->fault))
         subscriber->subscription = NULL;
     else
-        subscriber->wish.hub.filter = NULL; /* the subscription's from now on */
+        subscriber->checked.hub.filter = NULL; /* the subscription's from now on */
     subscriber->task.run = on_subscribed;
     wire_post(call_thread(subscriber->call), &subscriber->task);
 }
@@ -255,42 +264,42 @@ void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)
     call_finish(subscriber->call, fault);
     if (subscriber->state == SUBSCRIBER_LIVE)
         begin_end(subscriber, fault->reason);
-    else if (!subscriber->deliver)
+    else if (!subscriber->sender)
         subscriber->state = SUBSCRIBER_GONE;
 }
 
 void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *request, ProtobufCMessage *owner)
 {
-    struct wish *wish = &subscriber->wish;
+    struct subscribe_request *checked = &subscriber->checked;
     struct call *call = subscriber->call;
     struct fault fault;
 
     subscriber->request = owner;
-    if (wish_read(request, wish, &fault)) {
+    if (subscribe_request_read(request, checked, &fault)) {
         if (subscriber->within)
             fault_within(&fault, subscriber->within);
         subscriber_refuse(subscriber, &fault);
         return;
     }
-    struct deliver_settings settings = {.linger_ns = wish->linger_ns,
-                                        .heartbeat_ns = wish->heartbeat_ns,
-                                        .write_ns = subscriber->rpc->settings.write_ns,
-                                        .progress_ns = PROGRESS_EVERY_NS,
-                                        .batch_events = wish->batch_events,
-                                        .batch_bytes = wish->batch_bytes,
-                                        .states = wish->states,
-                                        .limit_events = wish->limit_events};
-    subscriber->deliver = deliver_new(call, &settings, &deliver_port, subscriber);
-    if (!subscriber->deliver) {
+    struct sender_settings settings = {.linger_ns = checked->linger_ns,
+                                       .heartbeat_ns = checked->heartbeat_ns,
+                                       .write_timeout_ns = subscriber->rpc->settings.write_timeout_ns,
+                                       .progress_ns = PROGRESS_EVERY_NS,
+                                       .batch_events = checked->batch_events,
+                                       .batch_bytes = checked->batch_bytes,
+                                       .states = checked->states,
+                                       .limit_events = checked->limit_events};
+    subscriber->sender = sender_new(call, &settings, &sender_port, subscriber);
+    if (!subscriber->sender) {
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
         subscriber_refuse(subscriber, &fault);
         return;
     }
-    wish->hub.watch = (struct chan_watch){.readable = deliver_wake, .ctx = subscriber->deliver};
-    wish->hub.peer = call_peer(call);
-    wish->hub.deadline_ns = call_deadline_ns(call);
-    wish->hub.port = &subscription_port;
-    wish->hub.ctx = subscriber;
+    checked->hub.callbacks = (struct chan_callbacks){.readable = sender_wake, .ctx = subscriber->sender};
+    checked->hub.peer = call_peer(call);
+    checked->hub.deadline_ns = call_deadline_ns(call);
+    checked->hub.port = &subscription_port;
+    checked->hub.ctx = subscriber;
     call_hold(call);
     subscriber->task.run = subscribe;
     loop_post(subscriber->rpc->loop, &subscriber->task);
@@ -298,7 +307,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *req
 
 void subscriber_sent(struct subscriber *subscriber, bool ok)
 {
-    deliver_sent(subscriber->deliver, ok);
+    sender_sent(subscriber->sender, ok);
     leave_when_landed(subscriber);
 }
 
@@ -306,16 +315,16 @@ void subscriber_sent(struct subscriber *subscriber, bool ok)
 void subscriber_lost(struct subscriber *subscriber)
 {
     if (subscriber->state == SUBSCRIBER_LIVE) {
-        deliver_stop(subscriber->deliver);
+        sender_stop(subscriber->sender);
         begin_end(subscriber, FAULT_CANCELLED);
     }
 }
 
 void subscriber_fini(struct subscriber *subscriber)
 {
-    deliver_free(subscriber->deliver);
-    chan_release(subscriber->facts.chan);
-    wish_fini(&subscriber->wish);
+    sender_free(subscriber->sender);
+    chan_release(subscriber->result.chan);
+    subscribe_request_fini(&subscriber->checked);
     decoded_free(subscriber->request);
 }
 
@@ -375,34 +384,39 @@ static void closed(struct call *call, bool ok)
     free(subscriber);
 }
 
-static const struct call_port subscribe_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .sent = sent, .lost = lost, .closed = closed};
+static const struct call_port subscribe_port = {.opened = opened,
+                                                .message = message,
+                                                .half_closed = half_closed,
+                                                .sent = sent,
+                                                .lost = lost,
+                                                .closed = closed};
 
 void subscriber_settings(void *ctx, struct buf *settings)
 {
     const struct subscriber *subscriber = ctx;
 
-    settings_write(&subscriber->wish, 0, settings);
+    settings_write(&subscriber->checked, 0, settings);
 }
 
-static void finish_on_loop(struct ask *ask)
+static void finish_on_loop(struct unary_call *unary)
 {
-    const Tributary__V1__FinishRequest *request = (const Tributary__V1__FinishRequest *)(const void *)ask->request;
+    const Tributary__V1__FinishRequest *request =
+        (const Tributary__V1__FinishRequest *)(const void *)unary->request;
     struct bytes id = {(const uint8_t *)request->subscription_id, strlen(request->subscription_id)};
     int64_t drain_ns;
 
-    if (decode_duration(request->drain ? &request->drain->base : NULL, &drain_rule, &drain_ns, &ask->fault))
+    if (decode_duration(request->drain ? &request->drain->base : NULL, &drain_rule, &drain_ns, &unary->fault))
         return;
-    if (hub_finish(ask->rpc->hub, id, CLOSING_FINISHED, drain_ns, &ask->fault))
+    if (hub_finish(unary->rpc->hub, id, CLOSING_FINISHED, drain_ns, &unary->fault))
         return;
     Tributary__V1__FinishResponse response = TRIBUTARY__V1__FINISH_RESPONSE__INIT;
-    encode(&response.base, &ask->answer);
+    encode(&response.base, &unary->answer);
 }
 
 enum err subscriber_serve(struct rpc *rpc)
 {
     enum err err = rpc_method(rpc, "/tributary.v1.Subscriber/Subscribe", &subscribe_port, rpc);
 
-    rpc->finish = (struct question){rpc, &tributary__v1__finish_request__descriptor, finish_on_loop};
-    return err ? err : rpc_method(rpc, "/tributary.v1.Subscriber/Finish", &ask_port, &rpc->finish);
+    rpc->finish = (struct unary_method){rpc, &tributary__v1__finish_request__descriptor, finish_on_loop};
+    return err ? err : rpc_method(rpc, "/tributary.v1.Subscriber/Finish", &unary_port, &rpc->finish);
 }

@@ -1,22 +1,24 @@
 /* token.c - what clients carry for us and bring back: where a stream stood, and where a page ended.
  *
- * Both are opaque, and close with a checksum under a fixed key, so that damage and mix-ups are noticed. It is no secret: a forged token can
- * only say where a stream stood, which its owner may say anyway. A token of one server can be read by another.
+ * Both are opaque, and close with a checksum under a fixed key, so that damage and mix-ups are
+ * noticed. It is no secret: a forged token can only say where a stream stood, which its owner may
+ * say anyway. A token of one server can be read by another.
  *
  *   resume token   'R' version=1 left_out:8 { name_size:varint name epoch:8 sequence:varint }... checksum:8
- *   page token     base64url of: 'P' list name checksum:8                                    (numbers are little-endian) */
-#include "server/rpc/ask.h"
+ *   page token     base64url of: 'P' list name checksum:8                                    (numbers are little-endian)
+ */
+#include "server/rpc/rpc_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 
-#define TOKEN_MOST (64u * 1024u)
+#define MAX_TOKEN (64u * 1024u)
 #define TOKEN_HEAD 10u
 #define CHECKSUM 8u
-#define POSITION_LEAST (1u + 1u + 8u + 1u)
-#define NAME_BYTES_MOST 256u
+#define MIN_POSITION (1u + 1u + 8u + 1u)
+#define MAX_NAME_BYTES 256u
 
 static void number_write(uint8_t *at, uint64_t number)
 {
@@ -62,19 +64,20 @@ struct writing {
     uint64_t left_out;
 };
 
-/* Under the channel's lock: only writes it down. A position that does not fit is left out; a shorter one after it may still fit. */
+/* Under the channel's lock: only writes it down. A position that does not fit is left out; a
+ * shorter one after it may still fit. */
 static void position_put(void *ctx, const struct source *source, uint64_t sequence)
 {
     struct writing *writing = ctx;
     struct bytes name = source_name(source);
     size_t size = varint_size(name.size) + name.size + 8 + varint_size(sequence);
 
-    if (writing->token->size - writing->begin + size + CHECKSUM > TOKEN_MOST) {
+    if (writing->token->size - writing->begin + size + CHECKSUM > MAX_TOKEN) {
         writing->left_out++;
         return;
     }
     varint_put(writing->token, name.size);
-    buf_bytes(writing->token, name.at, name.size);
+    buf_bytes(writing->token, name.data, name.size);
     number_put(writing->token, source->epoch);
     varint_put(writing->token, sequence);
 }
@@ -88,8 +91,8 @@ void token_write(struct chan *chan, struct buf *token)
     chan_positions(chan, true, UINT32_MAX, position_put, &writing);
     if (token->broken)
         return;
-    number_write(token->at + writing.begin + 2, writing.left_out);
-    number_put(token, checksum(token->at + writing.begin, token->size - writing.begin));
+    number_write(token->data + writing.begin + 2, writing.left_out);
+    number_put(token, checksum(token->data + writing.begin, token->size - writing.begin));
 }
 
 /* Reads the position at *at; false: it is not whole. */
@@ -99,7 +102,7 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
     uint64_t size;
     size_t read = varint_read(*at, end, &size);
 
-    if (read == 0 || size > NAME_BYTES_MOST || (size_t)(end - *at) - read < size + 8)
+    if (read == 0 || size > MAX_NAME_BYTES || (size_t)(end - *at) - read < size + 8)
         return false;
     *at += read;
     point->source = (struct bytes){*at, (size_t)size};
@@ -108,29 +111,29 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
     *at += 8;
     read = varint_read(*at, end, &point->sequence);
     *at += read;
-    return read > 0 && !name_check(point->source, "", NAME_BYTES_MOST, &unused);
+    return read > 0 && !name_check(point->source, "", MAX_NAME_BYTES, &unused);
 }
 
-enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out, uint64_t *left_out_out,
-                             struct fault *fault)
+enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out,
+                             uint64_t *left_out_out, struct fault *fault)
 {
     static const char field[] = "start.resume";
     struct resume_point *points;
     const uint8_t *at, *end;
     size_t count = 0;
 
-    if (token.size > TOKEN_MOST)
+    if (token.size > MAX_TOKEN)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
-    if (token.size < TOKEN_HEAD + CHECKSUM || memcmp(token.at, "R\1", 2) != 0)
+    if (token.size < TOKEN_HEAD + CHECKSUM || memcmp(token.data, "R\1", 2) != 0)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "a resume token of Progress or Closing");
-    end = token.at + token.size - CHECKSUM;
-    if (number_at(end) != checksum(token.at, token.size - CHECKSUM))
+    end = token.data + token.size - CHECKSUM;
+    if (number_at(end) != checksum(token.data, token.size - CHECKSUM))
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "the checksum must match");
     /* One more than can be there, so that a token without positions is not NULL. */
-    points = calloc((token.size - TOKEN_HEAD - CHECKSUM) / POSITION_LEAST + 1, sizeof *points);
+    points = calloc((token.size - TOKEN_HEAD - CHECKSUM) / MIN_POSITION + 1, sizeof *points);
     if (!points)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
-    for (at = token.at + TOKEN_HEAD; at < end; count++) {
+    for (at = token.data + TOKEN_HEAD; at < end; count++) {
         if (!position_get(&at, end, &points[count])) {
             free(points);
             return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "positions must be whole");
@@ -138,7 +141,7 @@ enum fault_reason token_read(struct bytes token, struct resume_point **points_ou
     }
     *points_out = points;
     *count_out = count;
-    *left_out_out = number_at(token.at + 2);
+    *left_out_out = number_at(token.data + 2);
     return FAULT_NONE;
 }
 
@@ -160,8 +163,9 @@ static void base64_put(struct buf *buf, const uint8_t *at, size_t size)
     }
 }
 
-/* False: not base64url, or it does not fit. Bits that stand for nothing must be 0, so each content has one text. */
-static bool base64_get(const char *text, uint8_t *at, size_t room, size_t *size_out)
+/* False: not base64url, or it does not fit. Bits that stand for nothing must be 0, so each content
+ * has one text. */
+static bool base64_get(const char *text, uint8_t *at, size_t capacity, size_t *size_out)
 {
     uint32_t group = 0;
     unsigned bits = 0;
@@ -176,7 +180,7 @@ static bool base64_get(const char *text, uint8_t *at, size_t room, size_t *size_
         bits += 6;
         if (bits < 8)
             continue;
-        if (size == room)
+        if (size == capacity)
             return false;
         bits -= 8;
         at[size++] = (uint8_t)(group >> bits);
@@ -191,28 +195,30 @@ void page_write(char list, struct bytes name, struct buf *token)
 
     buf_byte(&plain, 'P');
     buf_byte(&plain, (uint8_t)list);
-    buf_bytes(&plain, name.at, name.size);
+    buf_bytes(&plain, name.data, name.size);
     if (!plain.broken)
-        number_put(&plain, checksum(plain.at, plain.size));
+        number_put(&plain, checksum(plain.data, plain.size));
     if (plain.broken)
         token->broken = true;
     else
-        base64_put(token, plain.at, plain.size);
+        base64_put(token, plain.data, plain.size);
     buf_fini(&plain);
 }
 
-enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out, struct fault *fault)
+enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out,
+                            struct fault *fault)
 {
-    uint8_t plain[2 + PAGE_NAME_MOST + CHECKSUM];
+    uint8_t plain[2 + MAX_PAGE_NAME + CHECKSUM];
     size_t size;
 
     if (!token[0]) {
         *size_out = 0;
         return FAULT_NONE;
     }
-    if (!base64_get(token, plain, sizeof plain, &size) || size <= 2 + CHECKSUM || plain[0] != 'P' || plain[1] != (uint8_t)list ||
-        number_at(plain + size - CHECKSUM) != checksum(plain, size - CHECKSUM))
-        return fault_bytes(fault, FAULT_BAD_TOKEN, "page_token", (struct bytes){(const uint8_t *)token, strlen(token)},
+    if (!base64_get(token, plain, sizeof plain, &size) || size <= 2 + CHECKSUM || plain[0] != 'P' ||
+        plain[1] != (uint8_t)list || number_at(plain + size - CHECKSUM) != checksum(plain, size - CHECKSUM))
+        return fault_bytes(fault, FAULT_BAD_TOKEN, "page_token",
+                           (struct bytes){(const uint8_t *)token, strlen(token)},
                            "the next_page_token of an earlier answer of this list");
     *size_out = size - 2 - CHECKSUM;
     memcpy(name, plain + 2, *size_out);

@@ -1,38 +1,39 @@
-/* views.c - what the hub knows of a producer or a subscription, as messages of the API. On the loop, so what is seen is one moment. */
+/* views.c - what the hub knows of a producer or a subscription, as messages of the API. On the
+ * loop, so what is seen is one moment. */
 #include "server/rpc/views.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/encode.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "tributary/v1/admin.pb-c.h"
 
-#define SOURCES_MOST 1000u
-#define NAME_BYTES_MOST 256u
+#define MAX_SOURCES 1000u
+#define MAX_NAME_BYTES 256u
 
 enum subscription_field { SUBSCRIPTION_SETTINGS = 5, SUBSCRIPTION_SOURCES = 11 };
 
 /* A name as a text: names hold no NUL, and are no longer than this. */
 struct name {
-    char text[NAME_BYTES_MOST + 1];
+    char text[MAX_NAME_BYTES + 1];
 };
 
 static char *name_copy(struct name *name, struct bytes bytes)
 {
-    size_t size = MIN_OF(bytes.size, NAME_BYTES_MOST);
+    size_t size = MIN_OF(bytes.size, MAX_NAME_BYTES);
 
     if (size > 0)
-        memcpy(name->text, bytes.at, size);
+        memcpy(name->text, bytes.data, size);
     name->text[size] = '\0';
     return name->text;
 }
 
-static Tributary__V1__Tally *tally_fill(Tributary__V1__Tally *message, struct tally tally)
+static Tributary__V1__Tally *totals_fill(Tributary__V1__Tally *message, struct totals totals)
 {
     tributary__v1__tally__init(message);
-    message->events = tally.events;
-    message->bytes = tally.bytes;
+    message->events = totals.events;
+    message->bytes = totals.bytes;
     return message;
 }
 
@@ -56,7 +57,7 @@ static char *word_copy(struct words *words, struct bytes from)
     char *word = words->end;
 
     if (from.size > 0)
-        memcpy(word, from.at, from.size);
+        memcpy(word, from.data, from.size);
     word[from.size] = '\0';
     words->end += from.size + 1;
     return word;
@@ -107,11 +108,12 @@ void producer_write(const struct producer_view *view, struct buf *answer)
         return;
     }
     producer.name = name_copy(&name, view->name);
-    producer.kind = view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
+    producer.kind =
+        view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
     producer.state = (Tributary__V1__ProducerState)view->state;
     producer.epoch = view->epoch;
     producer.last_sequence = view->last_sequence;
-    producer.published = tally_fill(&published, view->published);
+    producer.published = totals_fill(&published, view->published);
     producer.open_calls = view->open_calls;
     producer.blocked_calls = view->blocked_calls;
     producer.subscriptions = view->subscriptions;
@@ -124,13 +126,13 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.per_consumer = view->per_consumer;
     producer.activations = view->activations;
     producer.paused_activations = view->paused_activations;
-    producer.cut_activations = view->cut_activations;
+    producer.expired_activations = view->expired_activations;
     encode(&producer.base, answer);
     words_fini(&words);
 }
 
 /* Under the channel's lock: only writes it down. */
-static void source_write(void *ctx, const struct feed_sums *sums)
+static void source_write(void *ctx, const struct feed_stats *stats)
 {
     Tributary__V1__Subscription__LossOfSource message = TRIBUTARY__V1__SUBSCRIPTION__LOSS_OF_SOURCE__INIT;
     Tributary__V1__Tally accepted, delivered, dropped, queued;
@@ -138,14 +140,14 @@ static void source_write(void *ctx, const struct feed_sums *sums)
     struct buf source = {0};
     struct name name;
 
-    message.source = name_copy(&name, source_name(sums->source));
-    message.epoch = sums->source->epoch;
-    message.accepted = tally_fill(&accepted, sums->accepted);
-    message.delivered = tally_fill(&delivered, sums->delivered);
-    message.dropped = tally_fill(&dropped, sums->dropped);
-    message.queued = tally_fill(&queued, sums->queued);
+    message.source = name_copy(&name, source_name(stats->source));
+    message.epoch = stats->source->epoch;
+    message.accepted = totals_fill(&accepted, stats->accepted);
+    message.delivered = totals_fill(&delivered, stats->delivered);
+    message.dropped = totals_fill(&dropped, stats->dropped);
+    message.queued = totals_fill(&queued, stats->queued);
     encode(&message.base, &source);
-    field_bytes_always(answer, SUBSCRIPTION_SOURCES, (struct bytes){source.at, source.size});
+    field_bytes_always(answer, SUBSCRIPTION_SOURCES, (struct bytes){source.data, source.size});
     answer->broken |= source.broken;
     buf_fini(&source);
 }
@@ -158,52 +160,53 @@ struct losses {
     size_t count;
 };
 
-static void losses_fill(struct losses *losses, const struct chan_sums *sums)
+static void losses_fill(struct losses *losses, const struct chan_stats *stats)
 {
     losses->count = 0;
     for (size_t i = 0; i < LOSS_COUNT; i++) {
         Tributary__V1__Subscription__LossOfReason *message = &losses->messages[losses->count];
 
-        if (sums->dropped[i].events == 0 && sums->dropped[i].bytes == 0)
+        if (stats->dropped[i].events == 0 && stats->dropped[i].bytes == 0)
             continue;
         tributary__v1__subscription__loss_of_reason__init(message);
         message->reason = (Tributary__V1__LossReason)i;
-        message->lost = tally_fill(&losses->tallies[losses->count], sums->dropped[i]);
+        message->lost = totals_fill(&losses->tallies[losses->count], stats->dropped[i]);
         losses->pointers[losses->count++] = message;
     }
 }
 
-/* Repeated and embedded fields may stand anywhere, so what others write is laid behind what is packed here. */
+/* Repeated and embedded fields may stand anywhere, so what others write is laid behind what is
+ * packed here. */
 void subscription_write(const struct subscription_view *view, bool sources, struct buf *answer)
 {
     Tributary__V1__Subscription subscription = TRIBUTARY__V1__SUBSCRIPTION__INIT;
     Tributary__V1__Tally accepted, delivered, dropped, queued;
     struct losses losses;
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct buf settings = {0};
     struct name name;
 
-    chan_sums(view->chan, &sums);
-    losses_fill(&losses, &sums);
+    chan_stats(view->chan, &stats);
+    losses_fill(&losses, &stats);
     subscription.id = (char *)view->id;
     subscription.name = name_copy(&name, view->name);
     subscription.peer = (char *)(view->peer ? view->peer : "");
     subscription.started_unix_nano = (uint64_t)view->started_wall_ns;
-    subscription.accepted = tally_fill(&accepted, sums.accepted);
-    subscription.delivered = tally_fill(&delivered, sums.delivered);
-    subscription.dropped = tally_fill(&dropped, chan_dropped(&sums));
-    subscription.queued = tally_fill(&queued, sums.queued);
+    subscription.accepted = totals_fill(&accepted, stats.accepted);
+    subscription.delivered = totals_fill(&delivered, stats.delivered);
+    subscription.dropped = totals_fill(&dropped, chan_dropped(&stats));
+    subscription.queued = totals_fill(&queued, stats.queued);
     subscription.n_losses = losses.count;
     subscription.losses = losses.pointers;
     subscription.producers_matched = view->producers_matched;
-    subscription.stalled = sums.stalled;
-    subscription.latched = sums.latched;
+    subscription.blocked = stats.blocked;
+    subscription.fallback_active = stats.fallback_active;
     subscription.draining = view->draining;
     encode(&subscription.base, answer);
     subscriber_settings(view->ctx, &settings);
-    field_bytes_always(answer, SUBSCRIPTION_SETTINGS, (struct bytes){settings.at, settings.size});
+    field_bytes_always(answer, SUBSCRIPTION_SETTINGS, (struct bytes){settings.data, settings.size});
     answer->broken |= settings.broken;
     buf_fini(&settings);
     if (sources)
-        chan_feeds(view->chan, SOURCES_MOST, source_write, answer);
+        chan_feeds(view->chan, MAX_SOURCES, source_write, answer);
 }

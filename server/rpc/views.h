@@ -1,4 +1,5 @@
-/* views.h - what the hub knows of a producer or a subscription, as messages of the API. For the files of this room; on the loop. */
+/* views.h - what the hub knows of a producer or a subscription, as messages of the API. For the
+ * files of this room; on the loop. */
 #ifndef TRIBUTARY_SERVER_RPC_VIEWS_H
 #define TRIBUTARY_SERVER_RPC_VIEWS_H
 

@@ -29,7 +29,7 @@ union any_address {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     struct sockaddr_un local;
-    struct sockaddr_storage room;
+    struct sockaddr_storage capacity;
 };
 
 static struct status failed(const char *what)
@@ -72,7 +72,8 @@ static bool place_parse(const char *text, struct place *place)
         host++;
         length -= 2;
     }
-    if (length == 0 || length >= sizeof(place->host) || (!place->bracketed && memchr(host, ':', length) != NULL))
+    if (length == 0 || length >= sizeof(place->host) ||
+        (!place->bracketed && memchr(host, ':', length) != NULL))
         return false;
     memcpy(place->host, host, length);
     place->host[length] = '\0';
@@ -82,7 +83,8 @@ static bool place_parse(const char *text, struct place *place)
 /* The socket address of a literal or of `localhost`; its size, or 0 for a name. */
 static socklen_t place_literal(const struct place *place, union any_address *address)
 {
-    const char *host = !place->bracketed && strcasecmp(place->host, "localhost") == 0 ? "127.0.0.1" : place->host;
+    const char *host =
+        !place->bracketed && strcasecmp(place->host, "localhost") == 0 ? "127.0.0.1" : place->host;
 
     memset(address, 0, sizeof(*address));
     if (place->bracketed && inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
@@ -126,7 +128,8 @@ bool address_is_local(const char *text)
     return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
 }
 
-/* Makes way for a new socket file: removes one that nobody listens at any more. A live one, and what is no socket, stays. */
+/* Makes way for a new socket file: removes one that nobody listens at any more. A live one, and
+ * what is no socket, stays. */
 static struct status unix_make_way(const union any_address *address)
 {
     struct stat there;
@@ -135,7 +138,8 @@ static struct status unix_make_way(const union any_address *address)
     if (lstat(address->local.sun_path, &there) != 0)
         return errno == ENOENT ? STATUS_OK : failed("looking for an old socket file");
     if (!S_ISSOCK(there.st_mode))
-        return (struct status){.code = ERR_IO, .sys = EEXIST, .what = "something that is no socket is at this path"};
+        return (struct status){
+            .code = ERR_IO, .sys = EEXIST, .what = "something that is no socket is at this path"};
     probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
         return failed("opening a socket");
@@ -158,7 +162,8 @@ static struct status bind_and_listen(const union any_address *address, socklen_t
     if (fd < 0)
         return failed("opening a socket");
     if (address->any.sa_family == AF_UNIX) {
-        /* The mode of an unbound socket becomes the mode of its file: there is no moment in which others could connect. */
+        /* The mode of an unbound socket becomes the mode of its file: there is no moment in which
+         * others could connect. */
         if (fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
             status = failed("setting the socket's mode");
             goto refused;
@@ -197,7 +202,8 @@ static struct status listen_unix(const char *path, int *fd_out)
 /* A name stands for its first address that can be bound. */
 static struct status listen_name(const struct place *place, int *fd_out)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct status status = {.code = ERR_INVALID, .what = "the name is not known"};
     struct addrinfo *found = NULL;
     char port[8];
@@ -250,36 +256,36 @@ void address_unlink(const char *text, uint64_t inode)
         unlink(unix_path(text));
 }
 
-static void print(const union any_address *address, char *text, size_t room)
+static void print(const union any_address *address, char *text, size_t capacity)
 {
     char host[INET6_ADDRSTRLEN];
 
     if (address->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
-        snprintf(text, room, "%s:%u", host, ntohs(address->v4.sin_port));
+        snprintf(text, capacity, "%s:%u", host, ntohs(address->v4.sin_port));
     } else if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr)) {
         inet_ntop(AF_INET, &address->v6.sin6_addr.s6_addr[12], host, sizeof(host));
-        snprintf(text, room, "%s:%u", host, ntohs(address->v6.sin6_port));
+        snprintf(text, capacity, "%s:%u", host, ntohs(address->v6.sin6_port));
     } else if (address->any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
-        snprintf(text, room, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+        snprintf(text, capacity, "[%s]:%u", host, ntohs(address->v6.sin6_port));
     } else {
-        snprintf(text, room, "unknown");
+        snprintf(text, capacity, "unknown");
     }
 }
 
-void address_bound(int fd, char *text, size_t room)
+void address_bound(int fd, char *text, size_t capacity)
 {
     union any_address address = {0};
     socklen_t size = sizeof(address);
 
     if (getsockname(fd, &address.any, &size) == 0 && address.any.sa_family == AF_UNIX)
-        snprintf(text, room, UNIX_PREFIX "%s", address.local.sun_path);
+        snprintf(text, capacity, UNIX_PREFIX "%s", address.local.sun_path);
     else
-        print(&address, text, room);
+        print(&address, text, capacity);
 }
 
-void address_peer(int fd, char *text, size_t room)
+void address_peer(int fd, char *text, size_t capacity)
 {
     union any_address address = {0};
     socklen_t size = sizeof(address);
@@ -288,7 +294,7 @@ void address_peer(int fd, char *text, size_t room)
 
     if (getpeername(fd, &address.any, &size) == 0 && address.any.sa_family == AF_UNIX &&
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_size) == 0)
-        snprintf(text, room, UNIX_PREFIX "pid=%d,uid=%u", who.pid, who.uid);
+        snprintf(text, capacity, UNIX_PREFIX "pid=%d,uid=%u", who.pid, who.uid);
     else
-        print(&address, text, room);
+        print(&address, text, capacity);
 }

@@ -14,13 +14,16 @@
 #include "base/status.h"
 
 /* Room for every text below, its closing NUL included. */
-#define ADDRESS_ROOM 128u
+#define ADDRESS_CAPACITY 128u
 
-/* Whether it can be reached from this machine only. False for what does not parse, too, and for every name but `localhost`. */
+/* Whether it can be reached from this machine only. False for what does not parse, too, and for
+ * every name but `localhost`. */
 bool address_is_local(const char *text);
 
-/* Opens a listening socket, not blocking, close-on-exec. A socket file gets mode 0600; one that nobody listens at is replaced, a live one
- * is not, and neither is a file that is no socket. ERR_INVALID  `text` is no address ERR_IO       the system refused, see `sys` */
+/* Opens a listening socket, not blocking, close-on-exec. A socket file gets mode 0600; one that
+ * nobody listens at is replaced, a live one
+ * is not, and neither is a file that is no socket. ERR_INVALID  `text` is no address ERR_IO       the system refused, see `sys`
+ */
 MUST_CHECK struct status address_listen(const char *text, int *fd_out);
 
 /* The inode of an address's socket file; 0: none, or another kind of address. */
@@ -28,7 +31,9 @@ uint64_t address_file(const char *text);
 /* Removes the socket file of an address, if it still is the one with this inode. */
 void address_unlink(const char *text, uint64_t inode);
 
-void address_bound(int fd, char *text, size_t room); /* where a listening socket listens, in the forms above */
-void address_peer(int fd, char *text, size_t room);  /* "127.0.0.1:5000", "[::1]:5000", "unix:pid=7,uid=0", "unknown" */
+/* where a listening socket listens, in the forms above */
+void address_bound(int fd, char *text, size_t capacity);
+/* "127.0.0.1:5000", "[::1]:5000", "unix:pid=7,uid=0", "unknown" */
+void address_peer(int fd, char *text, size_t capacity);
 
 #endif

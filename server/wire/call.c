@@ -1,9 +1,10 @@
 /* call.c - the call machine: every batch of every server call starts and lands here.
  *
- * DESIGN
- * A call lives until its last tag has landed and its last hold is dropped; `pins` counts both. RECV_CLOSE_ON_SERVER is started first and
- * lands last: it is the end of the call. A RECV_MESSAGE that lands without a buffer is a half-close only if it is ok and the core does not
- * say that it failed; everything else without a buffer is a loss of the peer, of which RECV_CLOSE tells. */
+ * DESIGN A call lives until its last tag has landed and its last hold is dropped; `pins` counts
+ * both. RECV_CLOSE_ON_SERVER is started first and lands last: it is the end of the call. A
+ * RECV_MESSAGE that lands without a buffer is a half-close only if it is ok and the core does not
+ * say that it failed; everything else without a buffer is a loss of the peer, of which RECV_CLOSE
+ * tells. */
 #include "server/wire/call.h"
 
 #include <stdio.h>
@@ -21,14 +22,14 @@
 #include <grpc/support/alloc.h>
 
 /* A peer that does not take its status in this time loses the details: plain cancel. */
-#define STATUS_MOST_NS NS_PER_S
+#define MAX_STATUS_NS NS_PER_S
 
-enum call_state { OPEN, FINISHING, CUT, ENDED, STATE_COUNT };
+enum call_state { OPEN, FINISHING, ABORTED, ENDED, STATE_COUNT };
 
 static const unsigned allowed[STATE_COUNT] = {
-    [OPEN] = BIT(FINISHING) | BIT(CUT) | BIT(ENDED),
-    [FINISHING] = BIT(CUT) | BIT(ENDED),
-    [CUT] = BIT(ENDED),
+    [OPEN] = BIT(FINISHING) | BIT(ABORTED) | BIT(ENDED),
+    [FINISHING] = BIT(ABORTED) | BIT(ENDED),
+    [ABORTED] = BIT(ENDED),
     [ENDED] = 0,
 };
 
@@ -40,14 +41,14 @@ struct call {
     struct list live;
     enum call_state state;
     unsigned pins; /* tags in flight, and holds */
-    bool headers_sent, reading, sending, answered_ok, told_lost;
+    bool headers_sent, reading, sending, answered_ok, lost_notified;
     int cancelled;
     grpc_byte_buffer *received;
     struct wire_op closed, read, sent, status;
     struct wire_timer status_limit;
     /* What the status says, once it is under way. */
     enum fault_reason reason;
-    char *said; /* NULL: no more than the reason's own text */
+    char *status_text; /* NULL: no more than the reason's own text */
     int64_t deadline_ns;
     int fd; /* of the TCP connection, which the core owns; -1: not known, or of another kind */
     char peer[96];
@@ -81,15 +82,15 @@ static void unpin(struct call *call)
     list_remove(&call->live);
     grpc_call_unref(call->core);
     count_add(COUNT_LIVE_CALLS, -1);
-    free(call->said);
+    free(call->status_text);
     free(call);
 }
 
-static void tell_lost(struct call *call)
+static void notify_lost(struct call *call)
 {
-    if (call->told_lost)
+    if (call->lost_notified)
         return;
-    call->told_lost = true;
+    call->lost_notified = true;
     if (call->port->lost)
         call->port->lost(call);
 }
@@ -101,8 +102,8 @@ static void on_closed(struct wire_op *op, bool ok)
 
     (void)ok; /* RECV_CLOSE_ON_SERVER always lands ok */
     move(call, ENDED);
-    if (before == OPEN || before == CUT)
-        tell_lost(call);
+    if (before == OPEN || before == ABORTED)
+        notify_lost(call);
     unpin(call);
 }
 
@@ -146,7 +147,7 @@ static void on_status(struct wire_op *op, bool ok)
 
 static void cut(struct call *call, enum fault_reason reason, const char *text)
 {
-    move(call, CUT);
+    move(call, ABORTED);
     if (reason)
         grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(reason), text, NULL);
     else /* an OK would reach the peer, and ahead of messages that it did not read */
@@ -154,9 +155,9 @@ static void cut(struct call *call, enum fault_reason reason, const char *text)
 }
 
 /* Its owner said goodbye already. */
-static void cut_finishing(struct call *call, enum fault_reason reason, const char *text)
+static void abort_finishing(struct call *call, enum fault_reason reason, const char *text)
 {
-    call->told_lost = true;
+    call->lost_notified = true;
     cut(call, reason, text);
 }
 
@@ -166,7 +167,7 @@ static void on_status_limit(struct wire_timer *timer, int64_t now_ns)
 
     (void)now_ns;
     if (call->state == FINISHING)
-        cut_finishing(call, call->reason, call->said ? call->said : fault_text(call->reason));
+        abort_finishing(call, call->reason, call->status_text ? call->status_text : fault_text(call->reason));
 }
 
 /* INT64_MAX: none, or so far away that nobody will see it. */
@@ -182,23 +183,24 @@ static int64_t as_mono_ns(gpr_timespec at)
 /* The core says "fd:N" of an adopted connection; our table knows who that is. */
 static void name_peer(struct call *call)
 {
-    char *said = grpc_call_get_peer(call->core);
+    char *status_text = grpc_call_get_peer(call->core);
 
     call->fd = -1;
-    if (said && sscanf(said, "fd:%d", &call->fd) == 1)
+    if (status_text && sscanf(status_text, "fd:%d", &call->fd) == 1)
         wire_thread_peer(call->thread, call->fd, call->peer, sizeof(call->peer));
     else
-        snprintf(call->peer, sizeof(call->peer), "%s", said ? said : "");
+        snprintf(call->peer, sizeof(call->peer), "%s", status_text ? status_text : "");
     if (strncmp(call->peer, "unix:", 5) == 0)
         call->fd = -1;
-    gpr_free(said);
+    gpr_free(status_text);
 }
 
 static void refuse_unserved(struct call *call, grpc_slice path)
 {
     struct fault fault;
 
-    fault_bytes(&fault, FAULT_METHOD_NOT_SERVED, "method", (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)}, "");
+    fault_bytes(&fault, FAULT_METHOD_NOT_SERVED, "method",
+                (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)}, "");
     call_finish(call, &fault);
 }
 
@@ -226,7 +228,10 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     count_add(COUNT_CALLS, 1);
     list_append(live, &call->live);
     name_peer(call);
-    start(call, &(grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &call->cancelled}, 1, &call->closed);
+    start(call,
+          &(grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
+                     .data.recv_close_on_server.cancelled = &call->cancelled},
+          1, &call->closed);
     call_hold(call);
     if (!method)
         refuse_unserved(call, details->method);
@@ -237,7 +242,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     call_drop(call);
 }
 
-void call_tell_draining(struct list *live)
+void calls_notify_draining(struct list *live)
 {
     list_each(node, safe, live) {
         struct call *call = container_of(node, struct call, live);
@@ -330,20 +335,23 @@ bool call_send(struct call *call, struct buf *bytes)
     return sent;
 }
 
-/* Local sockets are not asked: theirs is a small buffer, emptied many times in the millisecond after which it could be asked again.
+/* Local sockets are not asked: theirs is a small buffer, emptied many times in the millisecond
+ * after which it could be asked again.
  *
- * The connection may be lost and its descriptor another's before the call hears of it: then this is an answer about nothing. */
-size_t call_room(const struct call *call, size_t *unread_out)
+ * The connection may be lost and its descriptor another's before the call hears of it: then this is
+ * an answer about nothing. */
+size_t call_writable(const struct call *call, size_t *unread_out)
 {
     int unread = 0, buffer = 0;
     socklen_t size = sizeof(buffer);
 
     *unread_out = 0;
-    if (call->fd < 0 || ioctl(call->fd, SIOCOUTQ, &unread) != 0 || getsockopt(call->fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0)
+    if (call->fd < 0 || ioctl(call->fd, SIOCOUTQ, &unread) != 0 ||
+        getsockopt(call->fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0)
         return SIZE_MAX;
-    int room = buffer - buffer / 8 - unread; /* the kernel counts what it needs around the bytes, too */
+    int writable = buffer - buffer / 8 - unread; /* the kernel counts what it needs around the bytes, too */
     *unread_out = (size_t)unread;
-    return room < buffer / 4 ? 0 : (size_t)room;
+    return writable < buffer / 4 ? 0 : (size_t)writable;
 }
 
 /* Sends the status, and before it what is given. */
@@ -359,22 +367,23 @@ static void finish(struct call *call, const struct fault *fault, grpc_byte_buffe
 
     if (fault->reason && call_fault_details)
         call_fault_details(fault, &details);
-    trailer.value = grpc_slice_from_copied_buffer((const char *)details.at, details.size);
+    trailer.value = grpc_slice_from_copied_buffer((const char *)details.data, details.size);
     if (!call->headers_sent)
         ops[count++] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
     call->headers_sent = true;
     if (answer)
         ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = answer};
-    ops[count++] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-                             .data.send_status_from_server = {.status = (grpc_status_code)fault_code(fault->reason),
-                                                              .status_details = &message,
-                                                              .trailing_metadata_count = details.size > 0 ? 1 : 0,
-                                                              .trailing_metadata = &trailer}};
+    ops[count++] =
+        (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+                  .data.send_status_from_server = {.status = (grpc_status_code)fault_code(fault->reason),
+                                                   .status_details = &message,
+                                                   .trailing_metadata_count = details.size > 0 ? 1 : 0,
+                                                   .trailing_metadata = &trailer}};
     call->reason = fault->reason;
-    call->said = length > 0 ? strdup(text) : NULL;
+    call->status_text = length > 0 ? strdup(text) : NULL;
     move(call, FINISHING);
     start(call, ops, count, &call->status);
-    wire_timer_set(call->thread, &call->status_limit, clock_mono_ns() + STATUS_MOST_NS);
+    wire_timer_set(call->thread, &call->status_limit, clock_mono_ns() + MAX_STATUS_NS);
     grpc_slice_unref(trailer.value);
     grpc_slice_unref(message);
 }
@@ -400,7 +409,7 @@ void call_answer(struct call *call, struct buf *bytes)
     grpc_slice_unref(slice);
 }
 
-void call_cut(struct call *call, const struct fault *fault)
+void call_abort(struct call *call, const struct fault *fault)
 {
     char text[600];
 
@@ -408,7 +417,7 @@ void call_cut(struct call *call, const struct fault *fault)
         return;
     fault_message(fault, text, sizeof(text));
     if (call->state == FINISHING)
-        cut_finishing(call, fault->reason, text);
+        abort_finishing(call, fault->reason, text);
     else
         cut(call, fault->reason, text);
 }

@@ -24,7 +24,7 @@ struct method_node {
 };
 
 struct calls {
-    struct wire_tenant tenant;
+    struct call_acceptor acceptor;
     struct wire_thread *thread;
     struct map methods;
     struct method_node *nodes;
@@ -36,7 +36,8 @@ struct calls {
 
 static const struct method *find(const struct calls *calls, grpc_slice path)
 {
-    const struct map_node *node = map_find(&calls->methods, (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)});
+    const struct map_node *node =
+        map_find(&calls->methods, (struct bytes){GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path)});
 
     return node ? container_of(node, struct method_node, node)->method : NULL;
 }
@@ -48,8 +49,9 @@ static void ask(struct slot *slot)
     slot->core = NULL;
     grpc_call_details_init(&slot->details);
     grpc_metadata_array_init(&slot->metadata);
-    grpc_call_error error = grpc_server_request_call(wire_thread_server(calls->thread), &slot->core, &slot->details, &slot->metadata,
-                                                     wire_thread_queue(calls->thread), wire_thread_queue(calls->thread), &slot->op);
+    grpc_call_error error = grpc_server_request_call(
+        wire_thread_server(calls->thread), &slot->core, &slot->details, &slot->metadata,
+        wire_thread_queue(calls->thread), wire_thread_queue(calls->thread), &slot->op);
     CHECK(error == GRPC_CALL_OK);
 }
 
@@ -59,16 +61,17 @@ static void on_asked(struct wire_op *op, bool ok)
     struct calls *calls = slot->calls;
 
     if (ok && slot->core)
-        call_open(calls->thread, &calls->live, find(calls, slot->details.method), slot->core, &slot->details, calls->draining);
+        call_open(calls->thread, &calls->live, find(calls, slot->details.method), slot->core, &slot->details,
+                  calls->draining);
     grpc_call_details_destroy(&slot->details);
     grpc_metadata_array_destroy(&slot->metadata);
     if (ok && !calls->refusing)
         ask(slot);
 }
 
-static void accept_calls(struct wire_tenant *tenant)
+static void accept_calls(struct call_acceptor *acceptor)
 {
-    struct calls *calls = container_of(tenant, struct calls, tenant);
+    struct calls *calls = container_of(acceptor, struct calls, acceptor);
 
     for (size_t i = 0; i < SLOTS; i++) {
         calls->slots[i].op.done = on_asked;
@@ -77,19 +80,19 @@ static void accept_calls(struct wire_tenant *tenant)
     }
 }
 
-static void refuse_calls(struct wire_tenant *tenant)
+static void refuse_calls(struct call_acceptor *acceptor)
 {
-    container_of(tenant, struct calls, tenant)->refusing = true;
+    container_of(acceptor, struct calls, acceptor)->refusing = true;
 }
 
-static bool no_calls(struct wire_tenant *tenant)
+static bool no_calls(struct call_acceptor *acceptor)
 {
-    return list_empty(&container_of(tenant, struct calls, tenant)->live);
+    return list_empty(&container_of(acceptor, struct calls, acceptor)->live);
 }
 
-static void free_calls(struct wire_tenant *tenant)
+static void free_calls(struct call_acceptor *acceptor)
 {
-    struct calls *calls = container_of(tenant, struct calls, tenant);
+    struct calls *calls = container_of(acceptor, struct calls, acceptor);
 
     map_fini(&calls->methods);
     free(calls->nodes);
@@ -101,7 +104,7 @@ static void on_drain(struct task *task)
     struct calls *calls = container_of(task, struct calls, drain);
 
     calls->draining = true;
-    call_tell_draining(&calls->live);
+    calls_notify_draining(&calls->live);
 }
 
 enum err calls_serve(struct wire_thread *thread, const struct method *methods, size_t count)
@@ -114,13 +117,14 @@ enum err calls_serve(struct wire_thread *thread, const struct method *methods, s
         free(nodes);
         return ERR_NO_MEMORY;
     }
-    calls->tenant = (struct wire_tenant){.accept = accept_calls, .refuse = refuse_calls, .empty = no_calls, .free = free_calls};
+    calls->acceptor = (struct call_acceptor){
+        .accept = accept_calls, .refuse = refuse_calls, .empty = no_calls, .free = free_calls};
     calls->thread = thread;
     calls->nodes = nodes;
     calls->drain.run = on_drain;
     list_init(&calls->live);
     map_init(&calls->methods);
-    wire_thread_set_tenant(thread, &calls->tenant);
+    wire_thread_set_acceptor(thread, &calls->acceptor);
     for (size_t i = 0; i < count; i++) {
         nodes[i].method = &methods[i];
         nodes[i].node.key = (struct bytes){(const uint8_t *)methods[i].path, strlen(methods[i].path)};
@@ -133,5 +137,5 @@ enum err calls_serve(struct wire_thread *thread, const struct method *methods, s
 
 void calls_drain(struct wire_thread *thread)
 {
-    wire_post(thread, &container_of(wire_thread_tenant(thread), struct calls, tenant)->drain);
+    wire_post(thread, &container_of(wire_thread_acceptor(thread), struct calls, acceptor)->drain);
 }

@@ -6,11 +6,13 @@
 #include "base/base.h"
 #include "server/wire/message.h"
 
-void core_quicken(void)
+void disable_lock_graph(void)
 {
-    /* absl::SetMutexDeadlockDetectionMode(OnDeadlockCycle::kIgnore), under the names that its inline namespaces give it. */
-    static const char *const names[] = {"_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE",
-                                        "_ZN4absl29SetMutexDeadlockDetectionModeENS_15OnDeadlockCycleE"};
+    /* absl::SetMutexDeadlockDetectionMode(OnDeadlockCycle::kIgnore), under the names that its
+     * inline namespaces give it. */
+    static const char *const names[] = {
+        "_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE",
+        "_ZN4absl29SetMutexDeadlockDetectionModeENS_15OnDeadlockCycleE"};
     enum { IGNORE = 0 };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -21,30 +23,34 @@ void core_quicken(void)
     }
 }
 
-grpc_server *core_server(const struct wire_settings *settings)
+grpc_server *wire_server_new(const struct wire_settings *settings)
 {
     grpc_resource_quota *quota = grpc_resource_quota_create("wire");
 
     grpc_resource_quota_resize(quota, settings->resource_quota_bytes);
     grpc_arg args[] = {
-#define NUMBER(name, number) {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)(name), .value.integer = (int)(number)}
+#define NUMBER(name, number)                                                                                 \
+    {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)(name), .value.integer = (int)(number)}
         NUMBER(GRPC_ARG_ALLOW_REUSEPORT, 0),
         NUMBER(GRPC_ARG_MAX_CONCURRENT_STREAMS, settings->max_calls_per_connection),
         NUMBER(GRPC_ARG_MAX_METADATA_SIZE, 8192),
         NUMBER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, settings->max_message_bytes),
         NUMBER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
-        /* Nothing is compressed, and a call that would compress is refused; so both filters would only pass messages on. */
+        /* Nothing is compressed, and a call that would compress is refused; so both filters would
+         * only pass messages on. */
         NUMBER(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
         NUMBER(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         NUMBER(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 256 * 1024),
         NUMBER(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 256 * 1024),
-        /* The first read of a connection, and what one that says little keeps for the next: from 12 KiB on the core takes 64 KiB at once,
-         * all of which is touched in time. Who sends more gets more. */
+        /* The first read of a connection, and what one that says little keeps for the next: from 12
+         * KiB on the core takes 64 KiB at once, all of which is touched in time. Who sends more
+         * gets more. */
         NUMBER(GRPC_ARG_TCP_READ_CHUNK_SIZE, 8 * 1024),
-        NUMBER(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, WIRE_READ_MOST),
-        NUMBER(GRPC_ARG_TCP_TX_ZEROCOPY_MAX_SIMULT_SENDS, 1), /* it is off, and yet each connection has room for four */
+        NUMBER(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, MAX_WIRE_READ),
+        /* it is off, and yet each connection has room for four */
+        NUMBER(GRPC_ARG_TCP_TX_ZEROCOPY_MAX_SIMULT_SENDS, 1),
         NUMBER(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5000),
         NUMBER(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 300000),
         NUMBER(GRPC_ARG_KEEPALIVE_TIME_MS, 15000),
@@ -58,7 +64,8 @@ grpc_server *core_server(const struct wire_settings *settings)
          .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
          .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
     };
-    grpc_server *server = grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args}, NULL);
+    grpc_server *server =
+        grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args}, NULL);
     grpc_resource_quota_unref(quota);
     return server;
 }

@@ -12,11 +12,12 @@ struct wire_settings {
     uint64_t resource_quota_bytes;
 };
 
-/* Debian builds Abseil, whose mutexes the core uses, with its deadlock detector on: each lock is looked up in a graph. Switches that off,
- * for the process; where Abseil does not offer it, nothing happens. Once, before the first server is made. */
-void core_quicken(void);
+/* Debian builds Abseil, whose mutexes the core uses, with its deadlock detector on: each lock is
+ * looked up in a graph. Switches that off, for the process; where Abseil does not offer it, nothing
+ * happens. Once, before the first server is made. */
+void disable_lock_graph(void);
 
 /* A server with our arguments and limits, not started. The caller destroys it. */
-grpc_server *core_server(const struct wire_settings *settings);
+grpc_server *wire_server_new(const struct wire_settings *settings);
 
 #endif

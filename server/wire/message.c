@@ -1,5 +1,5 @@
-/* message.c - how a received message becomes the memory of a chunk: by reference where it lies in one piece and is large, copied once where
- * not. */
+/* message.c - how a received message becomes the memory of a chunk: by reference where it lies in
+ * one piece and is large, copied once where not. */
 #include "server/wire/message.h"
 
 #include <stdlib.h>
@@ -7,8 +7,9 @@
 
 #include <grpc/byte_buffer_reader.h>
 
-/* A message smaller than this does not keep the core's read buffer alive (WIRE_READ_MOST at most): it is copied. */
-#define KEEP_FROM_BYTES (WIRE_READ_MOST / 4)
+/* A message smaller than this does not keep the core's read buffer alive (MAX_WIRE_READ at most):
+ * it is copied. */
+#define KEEP_FROM_BYTES (MAX_WIRE_READ / 4)
 
 struct slice_memory {
     struct chunk_memory memory;
@@ -77,7 +78,7 @@ struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_o
         memcpy(GRPC_SLICE_START_PTR(held->slice), GRPC_SLICE_START_PTR(message->whole), size);
     }
     *bytes_out = (struct bytes){GRPC_SLICE_START_PTR(held->slice), size};
-    *pinned_out = kept ? MAX_OF(size, (size_t)WIRE_READ_MOST) : size;
+    *pinned_out = kept ? MAX_OF(size, (size_t)MAX_WIRE_READ) : size;
     return &held->memory;
 }
 
@@ -113,7 +114,8 @@ static void free_bytes(void *bytes)
 
 grpc_slice wire_slice_of(struct buf *bytes)
 {
-    grpc_slice slice = bytes->size > 0 ? grpc_slice_new(bytes->at, bytes->size, free_bytes) : grpc_empty_slice();
+    grpc_slice slice =
+        bytes->size > 0 ? grpc_slice_new(bytes->data, bytes->size, free_bytes) : grpc_empty_slice();
 
     if (bytes->size > 0)
         *bytes = (struct buf){0};

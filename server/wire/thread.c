@@ -27,7 +27,7 @@ struct wire_thread {
     bool started;
     void (*down)(void *ctx);
     void *down_ctx;
-    void (*peer)(void *ctx, int fd, char *text, size_t room);
+    void (*peer)(void *ctx, int fd, char *text, size_t capacity);
     void *peer_ctx;
     /* The way in for other threads: an empty batch on a call that goes nowhere posts `woken`. */
     grpc_channel *lame;
@@ -40,7 +40,7 @@ struct wire_thread {
     struct task shutdown;
     struct task cancel;
     /* Wire thread only. */
-    struct wire_tenant *tenant;
+    struct call_acceptor *acceptor;
     struct framing_scan scan;
     struct heap timers;
     struct list early, ready; /* what is to be done when the tick ends */
@@ -85,7 +85,9 @@ static gpr_timespec as_timespec(int64_t at_ns)
 {
     if (at_ns == INT64_MAX)
         return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    return (gpr_timespec){.tv_sec = at_ns / NS_PER_S, .tv_nsec = (int32_t)(at_ns % NS_PER_S), .clock_type = GPR_CLOCK_MONOTONIC};
+    return (gpr_timespec){.tv_sec = at_ns / NS_PER_S,
+                          .tv_nsec = (int32_t)(at_ns % NS_PER_S),
+                          .clock_type = GPR_CLOCK_MONOTONIC};
 }
 
 /* Takes all that is there and turns it round: the inbox holds the newest first. */
@@ -147,14 +149,15 @@ static void do_noted(struct wire_thread *thread, struct list *noted)
     while (!list_empty(&due)) {
         struct list *link = list_first(&due);
         list_remove(link);
-        struct wire_ready *ready = container_of(link, struct wire_ready, link);
-        ready->tick_ended(ready, thread->now_ns);
+        struct post_poll_hook *ready = container_of(link, struct post_poll_hook, link);
+        ready->post_poll(ready, thread->now_ns);
     }
 }
 
 static int64_t wait_until(const struct wire_thread *thread)
 {
-    if (!list_empty(&thread->early) || !list_empty(&thread->ready) || atomic_load_explicit(&thread->inbox, memory_order_relaxed))
+    if (!list_empty(&thread->early) || !list_empty(&thread->ready) ||
+        atomic_load_explicit(&thread->inbox, memory_order_relaxed))
         return 0;
     const struct heap_node *first = heap_first(&thread->timers);
     return first ? first->key : INT64_MAX;
@@ -179,8 +182,8 @@ static void turn(struct wire_thread *thread)
     do_noted(thread, &thread->ready);
 }
 
-/* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came too late (the thread's own last tasks
- * without a wake-up). */
+/* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came
+ * too late (the thread's own last tasks without a wake-up). */
 static void drain_queue(struct wire_thread *thread)
 {
     while (atomic_load(&thread->waking) || atomic_load(&thread->inbox))
@@ -189,7 +192,8 @@ static void drain_queue(struct wire_thread *thread)
     grpc_channel_destroy(thread->lame);
     grpc_completion_queue_shutdown(thread->queue);
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(thread->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(thread->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return;
         struct wire_op *op = event.tag;
@@ -205,8 +209,9 @@ static void *serve(void *arg)
     thread->now_ns = clock_mono_ns();
     thread->window_began_ns = thread->now_ns;
     thread->window_cpu_ns = thread_cpu_ns();
-    /* The server may be down while the last tags of calls land, and while the loop still holds some. */
-    while (!thread->is_down || !thread->tenant->empty(thread->tenant))
+    /* The server may be down while the last tags of calls land, and while the loop still holds
+     * some. */
+    while (!thread->is_down || !thread->acceptor->empty(thread->acceptor))
         turn(thread);
     thread->down(thread->down_ctx);
     return NULL;
@@ -216,8 +221,8 @@ static void do_shutdown(struct task *task)
 {
     struct wire_thread *thread = container_of(task, struct wire_thread, shutdown);
 
-    if (thread->tenant)
-        thread->tenant->refuse(thread->tenant);
+    if (thread->acceptor)
+        thread->acceptor->refuse(thread->acceptor);
     grpc_server_shutdown_and_notify(thread->server, thread->queue, &thread->shut);
 }
 
@@ -253,11 +258,13 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
     thread->shutdown.run = do_shutdown;
     thread->cancel.run = do_cancel;
     thread->queue = grpc_completion_queue_create_for_next(NULL);
-    thread->server = core_server(settings);
+    thread->server = wire_server_new(settings);
     grpc_server_register_completion_queue(thread->server, thread->queue, NULL);
-    thread->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
+    thread->lame =
+        grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
     thread->waker = grpc_channel_create_call(thread->lame, NULL, GRPC_PROPAGATE_DEFAULTS, thread->queue,
-                                             grpc_slice_from_static_string("/wake"), NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+                                             grpc_slice_from_static_string("/wake"), NULL,
+                                             gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     *thread_out = thread;
     return STATUS_OK;
 }
@@ -267,7 +274,7 @@ struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *c
     thread->down = down;
     thread->down_ctx = ctx;
     grpc_server_start(thread->server);
-    thread->tenant->accept(thread->tenant);
+    thread->acceptor->accept(thread->acceptor);
     int failed = pthread_create(&thread->thread, NULL, serve, thread);
     if (failed)
         return (struct status){ERR_IO, failed, "start a wire thread"};
@@ -297,8 +304,8 @@ void wire_thread_free(struct wire_thread *thread)
     drain_queue(thread);
     grpc_server_destroy(thread->server);
     grpc_completion_queue_destroy(thread->queue);
-    if (thread->tenant)
-        thread->tenant->free(thread->tenant);
+    if (thread->acceptor)
+        thread->acceptor->free(thread->acceptor);
     framing_fini(&thread->scan);
     heap_fini(&thread->timers);
     free(thread);
@@ -326,14 +333,14 @@ grpc_completion_queue *wire_thread_queue(struct wire_thread *thread)
     return thread->queue;
 }
 
-void wire_thread_set_tenant(struct wire_thread *thread, struct wire_tenant *tenant)
+void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *acceptor)
 {
-    thread->tenant = tenant;
+    thread->acceptor = acceptor;
 }
 
-struct wire_tenant *wire_thread_tenant(struct wire_thread *thread)
+struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread)
 {
-    return thread->tenant;
+    return thread->acceptor;
 }
 
 struct framing_scan *wire_scan(struct wire_thread *thread)
@@ -341,17 +348,18 @@ struct framing_scan *wire_scan(struct wire_thread *thread)
     return &thread->scan;
 }
 
-void wire_thread_peers(struct wire_thread *thread, void (*peer)(void *ctx, int fd, char *text, size_t room), void *ctx)
+void wire_thread_peers(struct wire_thread *thread,
+                       void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx)
 {
     thread->peer = peer;
     thread->peer_ctx = ctx;
 }
 
-void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t room)
+void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t capacity)
 {
     text[0] = '\0';
     if (thread->peer)
-        thread->peer(thread->peer_ctx, fd, text, room);
+        thread->peer(thread->peer_ctx, fd, text, capacity);
 }
 
 void wire_post(struct wire_thread *thread, struct task *task)
@@ -360,7 +368,8 @@ void wire_post(struct wire_thread *thread, struct task *task)
 
     do {
         task->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&thread->inbox, &newest, task, memory_order_seq_cst, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&thread->inbox, &newest, task, memory_order_seq_cst,
+                                                    memory_order_relaxed));
     if (wire_is_mine(thread) || atomic_exchange(&thread->waking, true))
         return;
     CHECK(grpc_call_start_batch(thread->waker, NULL, 0, &thread->woken, NULL) == GRPC_CALL_OK);
@@ -379,13 +388,13 @@ void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_
         CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
 }
 
-void wire_at_tick_end(struct wire_thread *thread, struct wire_ready *ready)
+void wire_post_poll(struct wire_thread *thread, struct post_poll_hook *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->ready, &ready->link);
 }
 
-void wire_before_tick_end(struct wire_thread *thread, struct wire_ready *ready)
+void wire_post_poll_early(struct wire_thread *thread, struct post_poll_hook *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->early, &ready->link);

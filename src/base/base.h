@@ -17,7 +17,8 @@
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
-/* A large local that is written before it is read: a build that clears every local leaves this one alone. */
+/* A large local that is written before it is read: a build that clears every local leaves this one
+ * alone. */
 #if defined(__has_attribute)
 #if __has_attribute(uninitialized)
 #define SCRATCH __attribute__((uninitialized))
@@ -30,28 +31,29 @@
 /* The structure that embeds `member` at `pointer`. */
 #define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-/* A local that owns: `OWNED(chunk_release) struct chunk *chunk = NULL;` calls chunk_release(chunk) at the end of its scope.
- * Needs OWNED_BY(chunk_release, struct chunk) once at file level, in the header that declares the function. */
+/* A local that owns: `OWNED(chunk_release) struct chunk *chunk = NULL;` calls chunk_release(chunk)
+ * at the end of its scope. Needs OWNED_BY(chunk_release, struct chunk) once at file level, in the
+ * header that declares the function. */
 #define OWNED(release) __attribute__((cleanup(release##_owned), unused)) /* some are only held */
-#define OWNED_BY(release, type)                                                                                                            \
-    static inline void release##_owned(type **owned)                                                                                       \
-    {                                                                                                                                      \
-        release(*owned);                                                                                                                   \
-    }                                                                                                                                      \
+#define OWNED_BY(release, type)                                                                              \
+    static inline void release##_owned(type **owned)                                                         \
+    {                                                                                                        \
+        release(*owned);                                                                                     \
+    }                                                                                                        \
     struct owned_by_needs_a_semicolon
 
 /* Always on, in every build: a broken promise of ours ends the process where it is found. */
-#define CHECK(condition)                                                                                                                   \
-    do {                                                                                                                                   \
-        if (__builtin_expect(!(condition), 0))                                                                                             \
-            check_failed(#condition, __FILE__, __LINE__);                                                                                  \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (__builtin_expect(!(condition), 0))                                                               \
+            check_failed(#condition, __FILE__, __LINE__);                                                    \
     } while (0)
 
 NORETURN void check_failed(const char *condition, const char *file, int line);
 
 /* Bytes that somebody else owns; `size` counts them, there is no closing NUL. */
 struct bytes {
-    const uint8_t *at;
+    const uint8_t *data;
     size_t size;
 };
 
@@ -63,16 +65,16 @@ static inline bool bytes_same(struct bytes a, struct bytes b)
     if (a.size != b.size)
         return false;
     if (a.size > 2 * sizeof(words[0]))
-        return memcmp(a.at, b.at, a.size) == 0;
+        return memcmp(a.data, b.data, a.size) == 0;
     if (a.size >= sizeof(words[0])) { /* first and last eight, which may overlap */
-        memcpy(&words[0], a.at, sizeof(words[0]));
-        memcpy(&words[1], b.at, sizeof(words[0]));
-        memcpy(&words[2], a.at + a.size - sizeof(words[0]), sizeof(words[0]));
-        memcpy(&words[3], b.at + a.size - sizeof(words[0]), sizeof(words[0]));
+        memcpy(&words[0], a.data, sizeof(words[0]));
+        memcpy(&words[1], b.data, sizeof(words[0]));
+        memcpy(&words[2], a.data + a.size - sizeof(words[0]), sizeof(words[0]));
+        memcpy(&words[3], b.data + a.size - sizeof(words[0]), sizeof(words[0]));
         return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
     }
     for (size_t i = 0; i < a.size; i++)
-        if (a.at[i] != b.at[i])
+        if (a.data[i] != b.data[i])
             return false;
     return true;
 }

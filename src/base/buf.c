@@ -6,34 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_LEAST 64u
+#define MIN_CAPACITY 64u
 
 static bool reserve(struct buf *buf, size_t size)
 {
-    size_t room = MAX_OF(buf->room, ROOM_LEAST);
+    size_t capacity = MAX_OF(buf->capacity, MIN_CAPACITY);
     uint8_t *at;
 
     if (buf->broken || size > SIZE_MAX / 2 || buf->size > SIZE_MAX / 2 - size) {
         buf->broken = true;
         return false;
     }
-    if (buf->at && buf->size + size <= buf->room)
+    if (buf->data && buf->size + size <= buf->capacity)
         return true;
-    while (room < buf->size + size)
-        room *= 2;
-    at = realloc(buf->at, room);
+    while (capacity < buf->size + size)
+        capacity *= 2;
+    at = realloc(buf->data, capacity);
     if (!at) {
         buf->broken = true;
         return false;
     }
-    buf->at = at;
-    buf->room = room;
+    buf->data = at;
+    buf->capacity = capacity;
     return true;
 }
 
 void buf_fini(struct buf *buf)
 {
-    free(buf->at);
+    free(buf->data);
     *buf = (struct buf){0};
 }
 
@@ -45,7 +45,7 @@ void buf_clear(struct buf *buf)
 
 void buf_rest(struct buf *buf, size_t kept)
 {
-    if (buf->room > kept)
+    if (buf->capacity > kept)
         buf_fini(buf);
     buf_clear(buf);
 }
@@ -56,7 +56,7 @@ uint8_t *buf_extend(struct buf *buf, size_t size)
 
     if (!reserve(buf, size))
         return NULL;
-    at = buf->at + buf->size;
+    at = buf->data + buf->size;
     buf->size += size;
     return at;
 }
@@ -91,7 +91,7 @@ void buf_format(struct buf *buf, const char *format, ...)
     if (size < 0 || !reserve(buf, (size_t)size + 1)) {
         buf->broken = true;
     } else {
-        vsnprintf((char *)buf->at + buf->size, (size_t)size + 1, format, again);
+        vsnprintf((char *)buf->data + buf->size, (size_t)size + 1, format, again);
         buf->size += (size_t)size;
     }
     va_end(again);

@@ -1,6 +1,7 @@
 /* buf.h - bytes that grow, up to the memory there is: for what is written once and sent.
  *
- * Zero-initialised is empty. A failed growth sets `broken`, and every later write is ignored, so a writer checks once, at its end. */
+ * Zero-initialised is empty. A failed growth sets `broken`, and every later write is ignored, so a
+ * writer checks once, at its end. */
 #ifndef TRIBUTARY_BASE_BUF_H
 #define TRIBUTARY_BASE_BUF_H
 
@@ -9,9 +10,9 @@
 #include "base/base.h"
 
 struct buf {
-    uint8_t *at;
+    uint8_t *data;
     size_t size;
-    size_t room;
+    size_t capacity;
     bool broken; /* memory ran out: the content is not whole */
 };
 
@@ -23,7 +24,8 @@ static inline void buf_fini_owned(struct buf *buf) /* for OWNED(buf_fini) on a s
 void buf_clear(struct buf *buf);             /* keeps the memory */
 void buf_rest(struct buf *buf, size_t kept); /* the same, but no more than `kept` bytes of it */
 
-/* `size` bytes to be written by the caller, already counted; NULL when memory ran out. Valid until the next write. */
+/* `size` bytes to be written by the caller, already counted; NULL when memory ran out. Valid until
+ * the next write. */
 uint8_t *buf_extend(struct buf *buf, size_t size);
 
 void buf_bytes(struct buf *buf, const void *bytes, size_t size);

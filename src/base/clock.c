@@ -32,6 +32,7 @@ uint64_t clock_epoch_ns(void)
         int64_t now = clock_wall_ns();
 
         next = MAX_OF(now > 0 ? (uint64_t)now : 0, before + 1);
-    } while (!atomic_compare_exchange_weak_explicit(&last, &before, next, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&last, &before, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return next;
 }

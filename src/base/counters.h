@@ -1,4 +1,5 @@
-/* counters.h - live objects and totals of the process. Any thread; relaxed: each is exact, none is ordered against another. */
+/* counters.h - live objects and totals of the process. Any thread; relaxed: each is exact, none is
+ * ordered against another. */
 #ifndef TRIBUTARY_BASE_COUNTERS_H
 #define TRIBUTARY_BASE_COUNTERS_H
 

@@ -1,8 +1,10 @@
 /* ctx.c - moves along the tree.
  *
- * DESIGN: a verb first moves the whole subtree, parents before children, and links what moved into a ring on its own stack; then it takes
- * one context after the other out of that ring and tells it. A callback may therefore end contexts (they take themselves out of the ring)
- * or begin another verb (which takes over those it moves further) without the walk holding a pointer to anything that may be gone. */
+ * DESIGN: a verb first moves the whole subtree, parents before children, and links what moved into
+ * a ring on its own stack; then it takes one context after the other out of that ring and tells it.
+ * A callback may therefore end contexts (they take themselves out of the ring) or begin another
+ * verb (which takes over those it moves further) without the walk holding a pointer to anything
+ * that may be gone. */
 #include "base/ctx.h"
 
 #include "base/counters.h"
@@ -18,25 +20,25 @@ static bool linked(const struct ctx *ctx)
     return ctx->children.next != NULL;
 }
 
-static void enlist(struct ctx *ctx, struct list *untold)
+static void enlist(struct ctx *ctx, struct list *unnotified)
 {
-    list_remove(&ctx->untold);
-    list_append(untold, &ctx->untold);
+    list_remove(&ctx->unnotified);
+    list_append(unnotified, &ctx->unnotified);
 }
 
-static void move(struct ctx *ctx, enum ctx_state state, enum fault_reason why)
+static void move(struct ctx *ctx, enum ctx_state state, enum fault_reason reason)
 {
     CHECK(allowed[ctx->state] & BIT(state));
     ctx->state = state;
-    ctx->why = why;
+    ctx->reason = reason;
 }
 
-static void tell(struct list *untold)
+static void notify(struct list *unnotified)
 {
     struct list *node;
 
-    while ((node = list_first(untold))) {
-        struct ctx *ctx = container_of(node, struct ctx, untold);
+    while ((node = list_first(unnotified))) {
+        struct ctx *ctx = container_of(node, struct ctx, unnotified);
 
         list_remove(node);
         if (ctx->port)
@@ -44,55 +46,57 @@ static void tell(struct list *untold)
     }
 }
 
-/* Below a cancelled context everything is cancelled; what was not told yet is told by whoever moved it. */
-static void cancel(struct ctx *ctx, enum fault_reason why, struct list *untold)
+/* Below a cancelled context everything is cancelled; what was not told yet is told by whoever moved
+ * it. */
+static void cancel(struct ctx *ctx, enum fault_reason reason, struct list *unnotified)
 {
     if (ctx->state == CTX_CANCELLED)
         return;
-    move(ctx, CTX_CANCELLED, why);
-    enlist(ctx, untold);
+    move(ctx, CTX_CANCELLED, reason);
+    enlist(ctx, unnotified);
     list_each(node, safe, &ctx->children)
-        cancel(container_of(node, struct ctx, sibling), why, untold);
+        cancel(container_of(node, struct ctx, sibling), reason, unnotified);
 }
 
-static void drain(struct ctx *ctx, enum fault_reason why, int64_t deadline_ns, struct list *untold)
+static void drain(struct ctx *ctx, enum fault_reason reason, int64_t deadline_ns, struct list *unnotified)
 {
     bool nearer = deadline_ns < ctx->deadline_ns;
 
     if (ctx->state == CTX_CANCELLED || (ctx->state == CTX_DRAINING && !nearer))
         return;
     if (ctx->state == CTX_LIVE)
-        move(ctx, CTX_DRAINING, why);
+        move(ctx, CTX_DRAINING, reason);
     if (nearer)
         ctx->deadline_ns = deadline_ns;
-    enlist(ctx, untold);
+    enlist(ctx, unnotified);
     list_each(node, safe, &ctx->children)
-        drain(container_of(node, struct ctx, sibling), why, ctx->deadline_ns, untold);
+        drain(container_of(node, struct ctx, sibling), reason, ctx->deadline_ns, unnotified);
 }
 
-/* Takes what an outer walk has not told yet below `ctx` over into `untold`. */
-static void take_over(struct ctx *ctx, struct list *untold)
+/* Takes what an outer walk has not told yet below `ctx` over into `unnotified`. */
+static void take_over(struct ctx *ctx, struct list *unnotified)
 {
     list_each(node, safe, &ctx->children) {
         struct ctx *child = container_of(node, struct ctx, sibling);
 
-        if (!list_empty(&child->untold))
-            enlist(child, untold);
-        take_over(child, untold);
+        if (!list_empty(&child->unnotified))
+            enlist(child, unnotified);
+        take_over(child, unnotified);
     }
 }
 
 void ctx_init(struct ctx *ctx, struct ctx *parent, const struct ctx_port *port, int64_t deadline_ns)
 {
-    *ctx = (struct ctx){.parent = parent, .port = port, .state = CTX_LIVE, .why = FAULT_NONE, .deadline_ns = deadline_ns};
+    *ctx = (struct ctx){
+        .parent = parent, .port = port, .state = CTX_LIVE, .reason = FAULT_NONE, .deadline_ns = deadline_ns};
     list_init(&ctx->children);
     list_init(&ctx->sibling);
-    list_init(&ctx->untold);
+    list_init(&ctx->unnotified);
     if (parent) {
         CHECK(linked(parent));
         list_append(&parent->children, &ctx->sibling);
         ctx->state = parent->state;
-        ctx->why = parent->why;
+        ctx->reason = parent->reason;
         ctx->deadline_ns = MIN_OF(deadline_ns, parent->deadline_ns);
     }
     count_add(COUNT_LIVE_CONTEXTS, 1);
@@ -100,19 +104,20 @@ void ctx_init(struct ctx *ctx, struct ctx *parent, const struct ctx_port *port, 
 
 void ctx_fini(struct ctx *ctx)
 {
-    struct list untold, *node;
+    struct list unnotified, *node;
 
     if (!linked(ctx))
         return;
-    list_init(&untold);
-    /* It ends without a callback of its own. Cancelled from here on, so that a child begun by a child's callback is cancelled as well. */
-    list_remove(&ctx->untold);
+    list_init(&unnotified);
+    /* It ends without a callback of its own. Cancelled from here on, so that a child begun by a
+     * child's callback is cancelled as well. */
+    list_remove(&ctx->unnotified);
     if (ctx->state != CTX_CANCELLED)
-        move(ctx, CTX_CANCELLED, ctx->why != FAULT_NONE ? ctx->why : FAULT_CANCELLED);
+        move(ctx, CTX_CANCELLED, ctx->reason != FAULT_NONE ? ctx->reason : FAULT_CANCELLED);
     list_each(child, safe, &ctx->children)
-        cancel(container_of(child, struct ctx, sibling), ctx->why, &untold);
-    take_over(ctx, &untold);
-    tell(&untold);
+        cancel(container_of(child, struct ctx, sibling), ctx->reason, &unnotified);
+    take_over(ctx, &unnotified);
+    notify(&unnotified);
     while ((node = list_first(&ctx->children))) {
         container_of(node, struct ctx, sibling)->parent = NULL;
         list_remove(node);
@@ -123,24 +128,24 @@ void ctx_fini(struct ctx *ctx)
     count_add(COUNT_LIVE_CONTEXTS, -1);
 }
 
-void ctx_drain(struct ctx *ctx, enum fault_reason why, int64_t deadline_ns)
+void ctx_drain(struct ctx *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
-    struct list untold;
+    struct list unnotified;
 
     if (!linked(ctx))
         return;
-    list_init(&untold);
-    drain(ctx, why, deadline_ns, &untold);
-    tell(&untold);
+    list_init(&unnotified);
+    drain(ctx, reason, deadline_ns, &unnotified);
+    notify(&unnotified);
 }
 
-void ctx_cancel(struct ctx *ctx, enum fault_reason why)
+void ctx_cancel(struct ctx *ctx, enum fault_reason reason)
 {
-    struct list untold;
+    struct list unnotified;
 
     if (!linked(ctx))
         return;
-    list_init(&untold);
-    cancel(ctx, why, &untold);
-    tell(&untold);
+    list_init(&unnotified);
+    cancel(ctx, reason, &unnotified);
+    notify(&unnotified);
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VALUE_BYTES_MOST 64u
+#define MAX_VALUE_BYTES 64u
 
 static const struct {
     const char *name;
@@ -19,21 +19,22 @@ static const struct {
 #undef FAULT
 };
 
-/* Text that is built up in a bounded place. What does not fit is cut, never in the middle of a UTF-8 character. */
+/* Text that is built up in a bounded place. What does not fit is cut, never in the middle of a
+ * UTF-8 character. */
 struct out {
     char *at;
     size_t size;
-    size_t room; /* with the closing NUL */
+    size_t capacity; /* with the closing NUL */
 };
 
 static void put(struct out *out, const char *text)
 {
     size_t size = strlen(text);
 
-    if (out->room == 0)
+    if (out->capacity == 0)
         return;
-    if (size > out->room - 1 - out->size) {
-        size = out->room - 1 - out->size;
+    if (size > out->capacity - 1 - out->size) {
+        size = out->capacity - 1 - out->size;
         while (size > 0 && ((unsigned char)text[size] & 0xC0u) == 0x80u)
             size--;
     }
@@ -42,9 +43,9 @@ static void put(struct out *out, const char *text)
     out->at[out->size] = '\0';
 }
 
-static void copy(char *at, size_t room, const char *text)
+static void copy(char *at, size_t capacity, const char *text)
 {
-    struct out out = {at, 0, room};
+    struct out out = {at, 0, capacity};
 
     at[0] = '\0';
     if (text)
@@ -54,7 +55,8 @@ static void copy(char *at, size_t room, const char *text)
 static size_t escape(uint8_t byte, char piece[5])
 {
     static const char digits[] = "0123456789abcdef";
-    static const char short_form[256] = {['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['"'] = '"', ['\\'] = '\\'};
+    static const char short_form[256] = {
+        ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['"'] = '"', ['\\'] = '\\'};
     size_t size = 0;
 
     if (short_form[byte]) {
@@ -72,15 +74,15 @@ static size_t escape(uint8_t byte, char piece[5])
     return size;
 }
 
-size_t quote_bytes(struct bytes value, size_t most, char *text, size_t room)
+size_t quote_bytes(struct bytes value, size_t max, char *text, size_t capacity)
 {
     static const size_t around = sizeof("\"\"...");
-    size_t used = MIN_OF(value.size, most);
-    struct out out = {text, 0, room};
+    size_t used = MIN_OF(value.size, max);
+    struct out out = {text, 0, capacity};
     size_t i = 0;
 
-    if (room < around) {
-        if (room > 0)
+    if (capacity < around) {
+        if (capacity > 0)
             text[0] = '\0';
         return 0;
     }
@@ -88,7 +90,7 @@ size_t quote_bytes(struct bytes value, size_t most, char *text, size_t room)
     for (; i < used; i++) {
         char piece[5];
 
-        if (out.size + escape(value.at[i], piece) + around - 1 > room)
+        if (out.size + escape(value.data[i], piece) + around - 1 > capacity)
             break;
         put(&out, piece);
     }
@@ -96,7 +98,8 @@ size_t quote_bytes(struct bytes value, size_t most, char *text, size_t room)
     return out.size;
 }
 
-enum fault_reason fault_set(struct fault *fault, enum fault_reason reason, const char *field, const char *bound)
+enum fault_reason fault_set(struct fault *fault, enum fault_reason reason, const char *field,
+                            const char *bound)
 {
     *fault = (struct fault){.reason = reason};
     copy(fault->field, sizeof(fault->field), field);
@@ -104,14 +107,16 @@ enum fault_reason fault_set(struct fault *fault, enum fault_reason reason, const
     return reason;
 }
 
-enum fault_reason fault_bytes(struct fault *fault, enum fault_reason reason, const char *field, struct bytes value, const char *bound)
+enum fault_reason fault_bytes(struct fault *fault, enum fault_reason reason, const char *field,
+                              struct bytes value, const char *bound)
 {
     fault_set(fault, reason, field, bound);
-    quote_bytes(value, VALUE_BYTES_MOST, fault->value, sizeof(fault->value));
+    quote_bytes(value, MAX_VALUE_BYTES, fault->value, sizeof(fault->value));
     return reason;
 }
 
-enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, const char *field, uint64_t value, const char *bound)
+enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, const char *field,
+                               uint64_t value, const char *bound)
 {
     fault_set(fault, reason, field, bound);
     snprintf(fault->value, sizeof(fault->value), "%" PRIu64, value);
@@ -174,11 +179,11 @@ const char *fault_code_name(enum fault_code code)
     return (unsigned)code < ARRAY_LEN(names) ? names[code] : "UNKNOWN";
 }
 
-size_t fault_message(const struct fault *fault, char *text, size_t room)
+size_t fault_message(const struct fault *fault, char *text, size_t capacity)
 {
-    struct out out = {text, 0, room};
+    struct out out = {text, 0, capacity};
 
-    if (room == 0)
+    if (capacity == 0)
         return 0;
     text[0] = '\0';
     if (fault->field[0]) {

@@ -1,7 +1,9 @@
 /* fault.h - what is wrong with a request, said once and in full.
  *
- * A fault names its reason, the field, the value (quoted, escaped, at most 64 bytes) and the bound. The table in fault.c is the only place
- * where a reason, its gRPC code, its text and its meaning stand; code, documentation (`tributaryd --errors`) and tests read it. */
+ * A fault names its reason, the field, the value (quoted, escaped, at most 64 bytes) and the bound.
+ * The table in fault.c is the only place
+ * where a reason, its gRPC code, its text and its meaning stand; code, documentation (`tributaryd --errors`) and tests read it.
+ */
 #ifndef TRIBUTARY_BASE_FAULT_H
 #define TRIBUTARY_BASE_FAULT_H
 
@@ -44,11 +46,14 @@ struct fault {
     int64_t retry_ns; /* when trying again makes sense; 0: not said */
 };
 
-/* Each sets the whole of *fault and returns its reason, so a caller can `return fault_set(...)`. `field` and `bound` are formats' results
- * or static text, copied and cut to fit. */
-enum fault_reason fault_set(struct fault *fault, enum fault_reason reason, const char *field, const char *bound);
-enum fault_reason fault_bytes(struct fault *fault, enum fault_reason reason, const char *field, struct bytes value, const char *bound);
-enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, const char *field, uint64_t value, const char *bound);
+/* Each sets the whole of *fault and returns its reason, so a caller can `return fault_set(...)`.
+ * `field` and `bound` are formats' results or static text, copied and cut to fit. */
+enum fault_reason fault_set(struct fault *fault, enum fault_reason reason, const char *field,
+                            const char *bound);
+enum fault_reason fault_bytes(struct fault *fault, enum fault_reason reason, const char *field,
+                              struct bytes value, const char *bound);
+enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, const char *field,
+                               uint64_t value, const char *bound);
 
 /* Puts "prefix" before the field: "events[3]." + "topic". */
 void fault_within(struct fault *fault, const char *prefix);
@@ -58,12 +63,14 @@ const char *fault_text(enum fault_reason reason);        /* one sentence; static
 enum fault_code fault_code(enum fault_reason reason);
 const char *fault_code_name(enum fault_code code); /* "INVALID_ARGUMENT"; static */
 
-/* field: text: bound (got value), such as `events[3].topic: a value is too long: at most 256 bytes (got "aaaa"...)`; what is empty is left
- * out. Returns the length written, cut to `room` with a closing NUL. */
-size_t fault_message(const struct fault *fault, char *text, size_t room);
+/* field: text: bound (got value), such as `events[3].topic: a value is too long: at most 256 bytes
+ * (got "aaaa"...)`; what is empty is left out. Returns the length written, cut to `capacity` with a
+ * closing NUL. */
+size_t fault_message(const struct fault *fault, char *text, size_t capacity);
 
-/* Writes `value` quoted, with everything outside printable ASCII escaped (\n, \xNN), from at most `most` bytes of it, then "..." where it
- * was cut. `room` of 4 * most + 6 always suffices; with less, less is shown, and under 6 nothing. Returns the length. */
-size_t quote_bytes(struct bytes value, size_t most, char *text, size_t room);
+/* Writes `value` quoted, with everything outside printable ASCII escaped (\n, \xNN), from at most
+ * `max` bytes of it, then "..." where it was cut. `capacity` of 4 * most + 6 always suffices; with
+ * less, less is shown, and under 6 nothing. Returns the length. */
+size_t quote_bytes(struct bytes value, size_t max, char *text, size_t capacity);
 
 #endif

@@ -1,30 +1,31 @@
-/* heap.c - a binary heap of pointers: the parent of place n is place n / 2. Places are 1-based, so `nodes[place - 1]`. */
+/* heap.c - a binary heap of pointers: the parent of place n is place n / 2. Places are 1-based, so
+ * `nodes[place - 1]`. */
 #include "base/heap.h"
 
 #include <stdlib.h>
 
-#define ROOM_LEAST 16u
+#define MIN_CAPACITY 16u
 
 static struct heap_node *at(const struct heap *heap, size_t place)
 {
     return heap->nodes[place - 1];
 }
 
-static void seat(struct heap *heap, size_t place, struct heap_node *node)
+static void put_at(struct heap *heap, size_t place, struct heap_node *node)
 {
     heap->nodes[place - 1] = node;
     node->place = place;
 }
 
-static void rise(struct heap *heap, struct heap_node *node)
+static void move_up(struct heap *heap, struct heap_node *node)
 {
     size_t place = node->place;
 
     while (place > 1 && at(heap, place / 2)->key > node->key) {
-        seat(heap, place, at(heap, place / 2));
+        put_at(heap, place, at(heap, place / 2));
         place /= 2;
     }
-    seat(heap, place, node);
+    put_at(heap, place, node);
 }
 
 static void sink(struct heap *heap, struct heap_node *node)
@@ -38,21 +39,21 @@ static void sink(struct heap *heap, struct heap_node *node)
             child++;
         if (at(heap, child)->key >= node->key)
             break;
-        seat(heap, place, at(heap, child));
+        put_at(heap, place, at(heap, child));
         place = child;
     }
-    seat(heap, place, node);
+    put_at(heap, place, node);
 }
 
 static enum err grow(struct heap *heap)
 {
-    size_t room = MAX_OF(heap->room * 2, ROOM_LEAST);
-    struct heap_node **nodes = reallocarray(heap->nodes, room, sizeof(struct heap_node *));
+    size_t capacity = MAX_OF(heap->capacity * 2, MIN_CAPACITY);
+    struct heap_node **nodes = reallocarray(heap->nodes, capacity, sizeof(struct heap_node *));
 
     if (!nodes)
         return ERR_NO_MEMORY;
     heap->nodes = nodes;
-    heap->room = room;
+    heap->capacity = capacity;
     return ERR_OK;
 }
 
@@ -67,14 +68,14 @@ void heap_fini(struct heap *heap)
 enum err heap_set(struct heap *heap, struct heap_node *node, int64_t key)
 {
     if (node->place == 0) {
-        if (heap->count == heap->room && grow(heap) != ERR_OK)
+        if (heap->count == heap->capacity && grow(heap) != ERR_OK)
             return ERR_NO_MEMORY;
         heap->count++;
-        seat(heap, heap->count, node);
+        put_at(heap, heap->count, node);
     }
     CHECK(at(heap, node->place) == node);
     node->key = key;
-    rise(heap, node);
+    move_up(heap, node);
     sink(heap, node);
     return ERR_OK;
 }
@@ -92,7 +93,7 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     node->place = 0;
     if (last == node)
         return;
-    seat(heap, place, last);
-    rise(heap, last);
+    put_at(heap, place, last);
+    move_up(heap, last);
     sink(heap, last);
 }

@@ -1,5 +1,5 @@
-/* heap.h - what is smallest first: timers by their moment, sources by what they hold. Nodes are embedded; one thread, or the caller's lock.
- */
+/* heap.h - what is smallest first: timers by their moment, sources by what they hold. Nodes are
+ * embedded; one thread, or the caller's lock. */
 #ifndef TRIBUTARY_BASE_HEAP_H
 #define TRIBUTARY_BASE_HEAP_H
 
@@ -16,7 +16,7 @@ struct heap_node {
 struct heap {
     struct heap_node **nodes;
     size_t count;
-    size_t room;
+    size_t capacity;
 };
 
 void heap_fini(struct heap *heap);

@@ -46,7 +46,7 @@ static inline struct list *list_first(const struct list *head)
 }
 
 /* `node` may be removed or freed by the body. */
-#define list_each(node, safe, head)                                                                                                        \
+#define list_each(node, safe, head)                                                                          \
     for (struct list *node = (head)->next, *safe = node->next; node != (head); node = safe, safe = node->next)
 
 #endif

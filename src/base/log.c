@@ -1,8 +1,8 @@
 /* log.c - a line is built on the stack and leaves in one write().
  *
- * DESIGN: the line's last bytes are kept back, so that whatever was begun can be closed: a text that does not fit ends early with its
- * quote, the fields after it are left out, and the line ends in `cut=true`. So a line is whole in its format however long its values are.
- */
+ * DESIGN: the line's last bytes are kept back, so that whatever was begun can be closed: a text
+ * that does not fit ends early with its quote, the fields after it are left out, and the line ends
+ * in `cut=true`. So a line is whole in its format however long its values are. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -14,10 +14,10 @@
 
 #include "base/clock.h"
 
-#define TAIL_MOST 32u /* a closing quote, the mark of a cut, the end of the line */
+#define MAX_TAIL 32u /* a closing quote, the mark of a cut, the end of the line */
 
 static struct {
-    enum log_level least;
+    enum log_level min;
     enum log_format format;
     int fd;
 } setup = {LOG_INFO, LOG_AS_TEXT, STDERR_FILENO};
@@ -31,13 +31,13 @@ static const char *const format_names[] = {[LOG_AS_TEXT] = "text", [LOG_AS_JSON]
 struct line {
     size_t size;
     bool cut;
-    char at[LOG_LINE_MOST];
+    char at[MAX_LOG_LINE];
 };
 
 /* All of it or nothing; nothing once something was cut. */
 static bool put(struct line *line, const char *text, size_t size)
 {
-    if (line->cut || size > LOG_LINE_MOST - TAIL_MOST - line->size) {
+    if (line->cut || size > MAX_LOG_LINE - MAX_TAIL - line->size) {
         line->cut = true;
         return false;
     }
@@ -51,7 +51,7 @@ static void close_with(struct line *line, const char *text)
 {
     size_t size = strlen(text);
 
-    CHECK(size <= LOG_LINE_MOST - line->size);
+    CHECK(size <= MAX_LOG_LINE - line->size);
     memcpy(line->at + line->size, text, size);
     line->size += size;
 }
@@ -59,8 +59,13 @@ static void close_with(struct line *line, const char *text)
 /* The bytes of the UTF-8 character at `at`, its code in *code_out; 0: there is no valid one. */
 static size_t character(const uint8_t *at, size_t size, uint32_t *code_out)
 {
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : at[0] < 0xF5 ? 4 : 0;
+    static const uint32_t min[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = at[0] < 0x80   ? 1
+                    : at[0] < 0xC2 ? 0
+                    : at[0] < 0xE0 ? 2
+                    : at[0] < 0xF0 ? 3
+                    : at[0] < 0xF5 ? 4
+                                   : 0;
     uint32_t code = length == 1 ? at[0] : at[0] & (0x7Fu >> length);
 
     if (length == 0 || length > size)
@@ -70,7 +75,7 @@ static size_t character(const uint8_t *at, size_t size, uint32_t *code_out)
             return 0;
         code = code << 6 | (at[i] & 0x3Fu);
     }
-    if (code < least[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+    if (code < min[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
         return 0;
     *code_out = code;
     return length;
@@ -89,14 +94,14 @@ static void put_json(struct line *line, struct bytes value)
     for (size_t i = 0; i < value.size && fits;) {
         char piece[8];
         uint32_t code = 0xFFFD;
-        size_t length = character(value.at + i, value.size - i, &code);
+        size_t length = character(value.data + i, value.size - i, &code);
 
         if (length == 0 || hidden(code))
             fits = put(line, piece, (size_t)snprintf(piece, sizeof(piece), "\\u%04x", (unsigned)code));
         else if (code == '"' || code == '\\')
             fits = put(line, (char[2]){'\\', (char)code}, 2);
         else
-            fits = put(line, (const char *)value.at + i, length);
+            fits = put(line, (const char *)value.data + i, length);
         i += MAX_OF(length, 1u);
     }
 }
@@ -106,16 +111,17 @@ static void put_text(struct line *line, struct bytes value)
     bool fits = true;
 
     for (size_t i = 0; i < value.size && fits; i++) {
-        static const char short_form[256] = {['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['"'] = '"', ['\\'] = '\\'};
+        static const char short_form[256] = {
+            ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['"'] = '"', ['\\'] = '\\'};
         char piece[8];
-        uint8_t byte = value.at[i];
+        uint8_t byte = value.data[i];
 
         if (short_form[byte])
             fits = put(line, (char[2]){'\\', short_form[byte]}, 2);
         else if (byte < 0x20 || byte > 0x7E)
             fits = put(line, piece, (size_t)snprintf(piece, sizeof(piece), "\\x%02x", byte));
         else
-            fits = put(line, (const char *)&value.at[i], 1);
+            fits = put(line, (const char *)&value.data[i], 1);
     }
 }
 
@@ -143,7 +149,8 @@ static void put_field(struct line *line, const struct log_field *field)
     int size;
 
     if (number)
-        size = snprintf(head, sizeof(head), json ? ",\"%s\":%" PRId64 : " %s=%" PRId64, field->name, field->number);
+        size = snprintf(head, sizeof(head), json ? ",\"%s\":%" PRId64 : " %s=%" PRId64, field->name,
+                        field->number);
     else
         size = snprintf(head, sizeof(head), json ? ",\"%s\":\"" : " %s=\"", field->name);
     CHECK(size > 0 && (size_t)size < sizeof(head));
@@ -162,9 +169,11 @@ static void put_head(struct line *line, enum log_level level, const char *event)
 
     CHECK(gmtime_r(&seconds, &utc));
     CHECK(strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc) > 0);
-    size = snprintf(head, sizeof(head), json ? "{\"time\":\"%s.%06dZ\"" : "%s.%06dZ", when, (int)(now_ns % NS_PER_S / NS_PER_US));
+    size = snprintf(head, sizeof(head), json ? "{\"time\":\"%s.%06dZ\"" : "%s.%06dZ", when,
+                    (int)(now_ns % NS_PER_S / NS_PER_US));
     put(line, head, (size_t)size);
-    size = snprintf(head, sizeof(head), json ? ",\"level\":\"%s\",\"event\":\"" : " %-5s ", level_names[level]);
+    size =
+        snprintf(head, sizeof(head), json ? ",\"level\":\"%s\",\"event\":\"" : " %-5s ", level_names[level]);
     put(line, head, (size_t)size);
     if (json) {
         put_json(line, bytes_of(event));
@@ -174,16 +183,16 @@ static void put_head(struct line *line, enum log_level level, const char *event)
     }
 }
 
-void log_setup(enum log_level least, enum log_format format, int fd)
+void log_setup(enum log_level min, enum log_format format, int fd)
 {
-    setup.least = least;
+    setup.min = min;
     setup.format = format;
     setup.fd = fd;
 }
 
 bool log_wants(enum log_level level)
 {
-    return level >= setup.least && level != LOG_OFF;
+    return level >= setup.min && level != LOG_OFF;
 }
 
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count)
@@ -202,7 +211,8 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     if (line.cut)
         close_with(&line, json ? ",\"cut\":true" : " cut=true");
     close_with(&line, json ? "}\n" : "\n");
-    /* A reader that is gone or slow costs log lines, never the server: nothing is tried twice but an interrupted write. */
+    /* A reader that is gone or slow costs log lines, never the server: nothing is tried twice but
+     * an interrupted write. */
     while (write(setup.fd, line.at, line.size) < 0 && errno == EINTR)
         continue;
     errno = before;

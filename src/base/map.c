@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SLOTS_LEAST 16u
+#define MIN_SLOTS 16u
 
 static uint64_t secret[2];
 static pthread_once_t secret_once = PTHREAD_ONCE_INIT;
@@ -47,20 +47,20 @@ static uint64_t little_endian(const uint8_t *at, size_t size)
 
 uint64_t siphash13(const uint64_t key[2], struct bytes bytes)
 {
-    uint64_t v[4] = {key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d), key[0] ^ UINT64_C(0x6c7967656e657261),
-                     key[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t v[4] = {key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
+                     key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
     size_t whole = bytes.size & ~(size_t)7;
     uint64_t last = (uint64_t)bytes.size << 56;
 
     for (size_t i = 0; i < whole; i += 8) {
-        uint64_t word = little_endian(bytes.at + i, 8);
+        uint64_t word = little_endian(bytes.data + i, 8);
 
         v[3] ^= word;
         sip_round(v);
         v[0] ^= word;
     }
     if (bytes.size > whole)
-        last |= little_endian(bytes.at + whole, bytes.size - whole);
+        last |= little_endian(bytes.data + whole, bytes.size - whole);
     v[3] ^= last;
     sip_round(v);
     v[0] ^= last;
@@ -78,7 +78,7 @@ uint64_t map_hash(struct bytes key)
 
 static bool same(struct bytes a, struct bytes b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
 static struct map_node *find(const struct map *map, uint64_t hash, struct bytes key)
@@ -103,7 +103,7 @@ static void push(struct map_node **slots, size_t slot_count, struct map_node *no
 
 static enum err grow(struct map *map)
 {
-    size_t slot_count = MAX_OF(map->slot_count * 2, SLOTS_LEAST);
+    size_t slot_count = MAX_OF(map->slot_count * 2, MIN_SLOTS);
     struct map_node **slots = calloc(slot_count, sizeof(struct map_node *));
 
     if (!slots)

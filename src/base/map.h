@@ -1,7 +1,8 @@
-/* map.h - names to objects. Nodes are embedded in what they name; the map never allocates per entry.
+/* map.h - names to objects. Nodes are embedded in what they name; the map never allocates per
+ * entry.
  *
- * Keys are any bytes, compared whole; hashing is keyed with a secret of the process (SipHash-1-3), so chosen names cannot collide by
- * design. One thread, or the caller's lock. */
+ * Keys are any bytes, compared whole; hashing is keyed with a secret of the process (SipHash-1-3),
+ * so chosen names cannot collide by design. One thread, or the caller's lock. */
 #ifndef TRIBUTARY_BASE_MAP_H
 #define TRIBUTARY_BASE_MAP_H
 

@@ -1,6 +1,7 @@
 /* chunk.c - chunks, their sources, and the budget for what chunks pin.
  *
- * A chunk is one allocation: the struct, its offsets, and, where it owns its bytes, the bytes behind them. */
+ * A chunk is one allocation: the struct, its offsets, and, where it owns its bytes, the bytes
+ * behind them. */
 #include "event/chunk.h"
 
 #include <stdlib.h>
@@ -26,7 +27,8 @@ uint64_t chunk_budget_used(void)
     return atomic_load_explicit(&budget_used, memory_order_relaxed);
 }
 
-/* Taken whole or not at all: a large request that fails leaves no trace that could make a small one beside it fail too. */
+/* Taken whole or not at all: a large request that fails leaves no trace that could make a small one
+ * beside it fail too. */
 static bool budget_take(uint64_t size)
 {
     uint64_t limit = chunk_budget_limit();
@@ -35,7 +37,8 @@ static bool budget_take(uint64_t size)
     do {
         if (limit > 0 && (size > limit || used > limit - size))
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&budget_used, &used, used + size, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&budget_used, &used, used + size, memory_order_relaxed,
+                                                    memory_order_relaxed));
     count_add(COUNT_LIVE_CHUNK_BYTES, (int64_t)size);
     return true;
 }
@@ -57,7 +60,7 @@ struct source *source_new(struct bytes name, uint64_t epoch)
     source->name_size = (uint32_t)name.size;
     source->epoch = epoch;
     if (name.size > 0)
-        memcpy(source->name, name.at, name.size);
+        memcpy(source->name, name.data, name.size);
     source->name[name.size] = '\0';
     return source;
 }
@@ -82,8 +85,8 @@ static void release_nothing(struct chunk_memory *memory)
 
 static struct chunk_memory within = {.release = release_nothing};
 
-/* A chunk with room for its offsets and for `inside` bytes behind them, charged with both and with `pinned`. NULL: memory or budget used
- * up. */
+/* A chunk with room for its offsets and for `inside` bytes behind them, charged with both and with
+ * `pinned`. NULL: memory or budget used up. */
 static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned)
 {
     size_t head = sizeof(struct chunk) + ((size_t)count + 1) * sizeof(uint32_t);
@@ -101,14 +104,14 @@ static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned
     atomic_init(&chunk->refs, 1);
     chunk->count = count;
     chunk->memory = &within;
-    chunk->at = (uint8_t *)chunk + head;
+    chunk->data = (uint8_t *)chunk + head;
     chunk->pinned = pinned;
     count_add(COUNT_LIVE_CHUNKS, 1);
     return chunk;
 }
 
-enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan, uint64_t pinned,
-                   struct chunk **chunk_out)
+enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan,
+                   uint64_t pinned, struct chunk **chunk_out)
 {
     struct chunk *chunk;
     uint32_t first;
@@ -118,7 +121,7 @@ enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct 
     if (chunk == NULL)
         return ERR_NO_MEMORY;
     chunk->memory = memory;
-    chunk->at = at;
+    chunk->data = at;
     first = scan->offsets[0];
     for (uint32_t i = 0; i <= scan->count; i++)
         chunk->offsets[i] = scan->offsets[i] - first;
@@ -144,8 +147,8 @@ struct chunk *chunk_picked(uint32_t events, uint32_t bytes)
 
     if (chunk == NULL)
         return NULL;
-    chunk->sequences = (const uint64_t *)(const void *)(chunk->at + unaligned);
-    chunk->at += listed;
+    chunk->sequences = (const uint64_t *)(const void *)(chunk->data + unaligned);
+    chunk->data += listed;
     chunk->count = 0;
     chunk->offsets[0] = 0;
     return chunk;
@@ -157,7 +160,7 @@ void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, u
 
     if (chunk->count == 0)
         inherit(chunk, from, first);
-    memcpy((uint8_t *)chunk->at + end, from->at + from->offsets[first], chunk_bytes(from, first, last));
+    memcpy((uint8_t *)chunk->data + end, from->data + from->offsets[first], chunk_bytes(from, first, last));
     for (uint32_t i = first; i < last; i++) {
         ((uint64_t *)(uintptr_t)chunk->sequences)[chunk->count++] = chunk_sequence(from, i);
         chunk->offsets[chunk->count] = end + chunk_bytes(from, first, i + 1);
@@ -170,7 +173,8 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
     struct chunk *chunk;
 
     CHECK(first < last && last <= from->count);
-    chunk = from->sequences != NULL && last - first > 1 ? chunk_picked(last - first, bytes) : chunk_make(last - first, bytes, 0);
+    chunk = from->sequences != NULL && last - first > 1 ? chunk_picked(last - first, bytes)
+                                                        : chunk_make(last - first, bytes, 0);
     if (chunk == NULL)
         return ERR_NO_MEMORY;
     if (chunk->sequences != NULL) {
@@ -178,7 +182,7 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
     } else {
         for (uint32_t i = 0; i <= last - first; i++)
             chunk->offsets[i] = from->offsets[first + i] - from->offsets[first];
-        memcpy((uint8_t *)chunk->at, from->at + from->offsets[first], bytes);
+        memcpy((uint8_t *)chunk->data, from->data + from->offsets[first], bytes);
         inherit(chunk, from, first);
     }
     *chunk_out = chunk;
@@ -186,14 +190,14 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
 }
 
 /* Room of a chunk with its bytes inside: behind the head, as far as was charged. */
-static uint32_t offsets_room(const struct chunk *chunk)
+static uint32_t offsets_capacity(const struct chunk *chunk)
 {
-    return (uint32_t)((const uint32_t *)(const void *)chunk->at - chunk->offsets) - 1;
+    return (uint32_t)((const uint32_t *)(const void *)chunk->data - chunk->offsets) - 1;
 }
 
-static uint32_t bytes_room(const struct chunk *chunk)
+static uint32_t bytes_capacity(const struct chunk *chunk)
 {
-    return (uint32_t)(chunk->pinned - (uint64_t)(chunk->at - (const uint8_t *)chunk));
+    return (uint32_t)(chunk->pinned - (uint64_t)(chunk->data - (const uint8_t *)chunk));
 }
 
 static void append(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
@@ -201,12 +205,12 @@ static void append(struct chunk *chunk, struct bytes message, const struct frami
     uint32_t offset = chunk->offsets[chunk->count];
 
     if (scan->contiguous)
-        memcpy((uint8_t *)chunk->at + offset, message.at + scan->offsets[0], scan->events_bytes);
+        memcpy((uint8_t *)chunk->data + offset, message.data + scan->offsets[0], scan->events_bytes);
     for (uint32_t i = 0; i < scan->count; i++) {
         uint32_t end = scan->contiguous ? scan->offsets[i + 1] : scan->ends[i];
         uint32_t size = end - scan->offsets[i];
         if (!scan->contiguous)
-            memcpy((uint8_t *)chunk->at + offset, message.at + scan->offsets[i], size);
+            memcpy((uint8_t *)chunk->data + offset, message.data + scan->offsets[i], size);
         offset += size;
         chunk->offsets[++chunk->count] = offset;
     }
@@ -239,7 +243,8 @@ struct chunk *chunk_begin(uint32_t events, uint32_t bytes)
 
 bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
 {
-    if (scan->count > offsets_room(chunk) - chunk->count || scan->events_bytes > bytes_room(chunk) - chunk->offsets[chunk->count])
+    if (scan->count > offsets_capacity(chunk) - chunk->count ||
+        scan->events_bytes > bytes_capacity(chunk) - chunk->offsets[chunk->count])
         return false;
     append(chunk, message, scan);
     return true;
@@ -247,15 +252,15 @@ bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_s
 
 struct chunk *chunk_end(struct chunk *chunk)
 {
-    size_t head = (size_t)(chunk->at - (const uint8_t *)chunk);
-    uint64_t unused = bytes_room(chunk) - chunk->offsets[chunk->count];
+    size_t head = (size_t)(chunk->data - (const uint8_t *)chunk);
+    uint64_t unused = bytes_capacity(chunk) - chunk->offsets[chunk->count];
     struct chunk *shrunk;
 
     CHECK(chunk->count > 0);
     shrunk = realloc(chunk, head + chunk->offsets[chunk->count]);
     if (shrunk == NULL)
         return chunk;
-    shrunk->at = (const uint8_t *)shrunk + head;
+    shrunk->data = (const uint8_t *)shrunk + head;
     shrunk->pinned -= unused;
     budget_return(unused);
     return shrunk;

@@ -7,11 +7,18 @@
 #include "base/status.h"
 #include "event/framing.h"
 
-#define FIXED64_MOST 9u /* tag and value; every field number here is below 16, so a tag is one byte */
+#define MAX_FIXED64 9u /* tag and value; every field number here is below 16, so a tag is one byte */
 
 /* Field numbers of event.proto. */
 enum batch_field { BATCH_RUNS = 1, BATCH_LOST = 2, BATCH_PRODUCERS = 3 };
-enum run_field { RUN_SOURCE = 2, RUN_EPOCH = 3, RUN_FIRST_SEQUENCE = 4, RUN_OBSERVED = 5, RUN_ATTEMPT = 6, RUN_SEQUENCES = 7 };
+enum run_field {
+    RUN_SOURCE = 2,
+    RUN_EPOCH = 3,
+    RUN_FIRST_SEQUENCE = 4,
+    RUN_OBSERVED = 5,
+    RUN_ATTEMPT = 6,
+    RUN_SEQUENCES = 7
+};
 enum lost_field {
     LOST_SOURCE = 1,
     LOST_EPOCH = 2,
@@ -53,7 +60,8 @@ static size_t size_bytes(uint32_t number, size_t size)
     return size == 0 ? 0 : size_bytes_always(number, size);
 }
 
-/* Pieces of a head, written where the caller has made room. Each returns the end of what it wrote. */
+/* Pieces of a head, written where the caller has made room. Each returns the end of what it
+ * wrote. */
 static uint8_t *put_varint(uint8_t *at, uint32_t number, uint64_t value)
 {
     if (value == 0)
@@ -86,14 +94,14 @@ static uint8_t *put_open(uint8_t *at, uint32_t number, size_t size)
 
 void field_varint(struct buf *buf, uint32_t number, uint64_t value)
 {
-    uint8_t piece[2 * VARINT_BYTES_MOST];
+    uint8_t piece[2 * MAX_VARINT_BYTES];
 
     buf_bytes(buf, piece, (size_t)(put_varint(piece, number, value) - piece));
 }
 
 void field_fixed64(struct buf *buf, uint32_t number, uint64_t value)
 {
-    uint8_t piece[VARINT_BYTES_MOST + sizeof value];
+    uint8_t piece[MAX_VARINT_BYTES + sizeof value];
 
     buf_bytes(buf, piece, (size_t)(put_fixed64(piece, number, value) - piece));
 }
@@ -101,7 +109,7 @@ void field_fixed64(struct buf *buf, uint32_t number, uint64_t value)
 /* Tag and length of a field whose content the caller writes next. */
 static void field_open(struct buf *buf, uint32_t number, size_t size)
 {
-    uint8_t piece[2 * VARINT_BYTES_MOST];
+    uint8_t piece[2 * MAX_VARINT_BYTES];
 
     buf_bytes(buf, piece, (size_t)(put_open(piece, number, size) - piece));
 }
@@ -110,7 +118,7 @@ void field_bytes_always(struct buf *buf, uint32_t number, struct bytes value)
 {
     field_open(buf, number, value.size);
     if (value.size > 0)
-        buf_bytes(buf, value.at, value.size);
+        buf_bytes(buf, value.data, value.size);
 }
 
 void field_bytes(struct buf *buf, uint32_t number, struct bytes value)
@@ -128,7 +136,8 @@ static size_t sequences_size(const struct run_head *head)
 static size_t fields_size(const struct run_head *head)
 {
     return size_bytes(RUN_SOURCE, head->source->name_size) + size_fixed64(RUN_EPOCH, head->source->epoch) +
-           size_fixed64(RUN_FIRST_SEQUENCE, head->first_sequence) + size_fixed64(RUN_OBSERVED, (uint64_t)head->observed_wall_ns) +
+           size_fixed64(RUN_FIRST_SEQUENCE, head->first_sequence) +
+           size_fixed64(RUN_OBSERVED, (uint64_t)head->observed_wall_ns) +
            size_varint(RUN_ATTEMPT, head->attempt) + size_bytes(RUN_SEQUENCES, sequences_size(head));
 }
 
@@ -146,7 +155,7 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
 
     if (name.size > 0) {
         next = put_open(next, RUN_SOURCE, name.size);
-        memcpy(next, name.at, name.size);
+        memcpy(next, name.data, name.size);
         next += name.size;
     }
     next = put_fixed64(next, RUN_EPOCH, head->source->epoch);
@@ -162,7 +171,8 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
 }
 
 /* Tag and length of the run, of its name, of `sequences`; three words; the attempt. */
-_Static_assert(RUN_HEAD_MOST >= (1 + VARINT_BYTES_MOST) + (1 + 2 + 256) + (1 + VARINT_BYTES_MOST) + 3 * FIXED64_MOST + (1 + 5),
+_Static_assert(MAX_RUN_HEAD >= (1 + MAX_VARINT_BYTES) + (1 + 2 + 256) + (1 + MAX_VARINT_BYTES) +
+                                   3 * MAX_FIXED64 + (1 + 5),
                "a head must fit");
 
 void lost_write(struct buf *buf, const struct lost_note *note)
@@ -170,8 +180,10 @@ void lost_write(struct buf *buf, const struct lost_note *note)
     struct bytes name = source_name(note->source);
     size_t size = size_bytes(LOST_SOURCE, name.size) + size_fixed64(LOST_EPOCH, note->source->epoch) +
                   size_varint(LOST_COUNT, note->count) + size_varint(LOST_BYTES, note->bytes) +
-                  size_fixed64(LOST_FIRST_SEQUENCE, note->first_sequence) + size_fixed64(LOST_LAST_SEQUENCE, note->last_sequence) +
-                  size_varint(LOST_REASON, note->reason) + size_varint(LOST_COUNT_UNKNOWN, note->count_unknown);
+                  size_fixed64(LOST_FIRST_SEQUENCE, note->first_sequence) +
+                  size_fixed64(LOST_LAST_SEQUENCE, note->last_sequence) +
+                  size_varint(LOST_REASON, note->reason) +
+                  size_varint(LOST_COUNT_UNKNOWN, note->count_unknown);
 
     field_open(buf, BATCH_LOST, size);
     field_bytes(buf, LOST_SOURCE, name);
@@ -184,15 +196,16 @@ void lost_write(struct buf *buf, const struct lost_note *note)
     field_varint(buf, LOST_COUNT_UNKNOWN, note->count_unknown);
 }
 
-void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code, const char *message)
+void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,
+                  const char *message)
 {
     struct bytes name = source_name(source);
     struct bytes text = {(const uint8_t *)message, message != NULL ? strlen(message) : 0};
     size_t error = size_varint(ERROR_CODE, code) + size_bytes(ERROR_MESSAGE, text.size);
 
     field_open(buf, BATCH_PRODUCERS,
-               size_bytes(STATUS_SOURCE, name.size) + size_fixed64(STATUS_EPOCH, source->epoch) + size_varint(STATUS_STATE, state) +
-                   size_bytes(STATUS_ERROR, error));
+               size_bytes(STATUS_SOURCE, name.size) + size_fixed64(STATUS_EPOCH, source->epoch) +
+                   size_varint(STATUS_STATE, state) + size_bytes(STATUS_ERROR, error));
     field_bytes(buf, STATUS_SOURCE, name);
     field_fixed64(buf, STATUS_EPOCH, source->epoch);
     field_varint(buf, STATUS_STATE, state);

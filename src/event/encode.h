@@ -1,5 +1,6 @@
-/* encode.h - the little that the server adds around events: headers of runs, and in-band notices of fixed shape. Everything is a block of
- * an EventBatch (field tag and length included), and blocks may be laid end to end. Nothing here reads an event. */
+/* encode.h - the little that the server adds around events: headers of runs, and in-band notices of
+ * fixed shape. Everything is a block of an EventBatch (field tag and length included), and blocks
+ * may be laid end to end. Nothing here reads an event. */
 #ifndef TRIBUTARY_EVENT_ENCODE_H
 #define TRIBUTARY_EVENT_ENCODE_H
 
@@ -19,10 +20,10 @@ struct run_head {
 };
 
 /* Room that run_head_write() needs at most, without `sequences`. */
-#define RUN_HEAD_MOST (64 + 3 + 256)
+#define MAX_RUN_HEAD (64 + 3 + 256)
 
-/* Bytes that the head takes, and the head itself: field `runs` of EventBatch up to where the events begin. The events' bytes must follow at
- * once. */
+/* Bytes that the head takes, and the head itself: field `runs` of EventBatch up to where the events
+ * begin. The events' bytes must follow at once. */
 size_t run_head_size(const struct run_head *head);
 size_t run_head_write(const struct run_head *head, uint8_t *at);
 
@@ -35,13 +36,16 @@ struct lost_note {
 };
 void lost_write(struct buf *buf, const struct lost_note *note);
 
-/* ProducerStatus, as field `producers` of EventBatch. `state` as in the API; code 0 and message NULL: no error. */
-void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code, const char *message);
+/* ProducerStatus, as field `producers` of EventBatch. `state` as in the API; code 0 and message
+ * NULL: no error. */
+void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,
+                  const char *message);
 
 /* Position, as field `positions` of Progress. */
 void position_write(struct buf *buf, const struct source *source, uint64_t sequence);
 
-/* Generic pieces: field `number` with its tag; zero and empty values are left out, as proto3 does, unless the name says always. */
+/* Generic pieces: field `number` with its tag; zero and empty values are left out, as proto3 does,
+ * unless the name says always. */
 void field_varint(struct buf *buf, uint32_t number, uint64_t value);
 void field_fixed64(struct buf *buf, uint32_t number, uint64_t value);
 void field_bytes(struct buf *buf, uint32_t number, struct bytes value);

@@ -3,30 +3,31 @@
 
 #include <endian.h>
 
-#define TAG_BYTES_MOST 5u
-#define LENGTH_BYTES_MOST 5u /* protobuf-c and C++ read no longer ones, however small the value */
+#define MAX_TAG_BYTES 5u
+#define MAX_LENGTH_BYTES 5u /* protobuf-c and C++ read no longer ones, however small the value */
 
 static struct piece fault_of(enum fault_reason reason)
 {
     return (struct piece){NULL, reason};
 }
 
-static struct piece varint_piece(const uint8_t *at, const uint8_t *end, unsigned most, unsigned bits, enum fault_reason beyond)
+static struct piece varint_piece(const uint8_t *at, const uint8_t *end, unsigned max, unsigned bits,
+                                 enum fault_reason beyond)
 {
     struct piece piece = {at, 0};
-    enum fault_reason reason = varint_bounded(&piece.next, end, most, bits, beyond, &piece.value);
+    enum fault_reason reason = varint_bounded(&piece.next, end, max, bits, beyond, &piece.value);
 
     return reason == FAULT_NONE ? piece : fault_of(reason);
 }
 
 struct piece tag_read_long(const uint8_t *at, const uint8_t *end)
 {
-    return varint_piece(at, end, TAG_BYTES_MOST, 32, FAULT_BAD_TAG);
+    return varint_piece(at, end, MAX_TAG_BYTES, 32, FAULT_BAD_TAG);
 }
 
 struct piece length_read_long(const uint8_t *at, const uint8_t *end)
 {
-    return varint_piece(at, end, LENGTH_BYTES_MOST, 31, FAULT_BAD_LENGTH);
+    return varint_piece(at, end, MAX_LENGTH_BYTES, 31, FAULT_BAD_LENGTH);
 }
 
 struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type type)
@@ -46,7 +47,7 @@ struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type t
         memcpy(&narrow, at, sizeof narrow);
         return (struct piece){at + sizeof narrow, le32toh(narrow)};
     case WIRE_VARINT:
-        return varint_piece(at, end, VARINT_BYTES_MOST, 64, FAULT_BAD_VARINT);
+        return varint_piece(at, end, MAX_VARINT_BYTES, 64, FAULT_BAD_VARINT);
     case 3:
     case 4:
         return fault_of(FAULT_GROUP);

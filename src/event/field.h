@@ -1,6 +1,8 @@
-/* field.h - how one field of protobuf is read: shared by the scan and the view, for this room and for strict decoders above.
+/* field.h - how one field of protobuf is read: shared by the scan and the view, for this room and
+ * for strict decoders above.
  *
- * The common case is laid out inline: a tag of one byte, a length of one or two. Whatever is rarer is a call. Threads: any. */
+ * The common case is laid out inline: a tag of one byte, a length of one or two. Whatever is rarer
+ * is a call. Threads: any. */
 #ifndef TRIBUTARY_EVENT_FIELD_H
 #define TRIBUTARY_EVENT_FIELD_H
 
@@ -36,7 +38,8 @@ struct field {
     struct bytes bytes; /* where type is WIRE_LEN */
 };
 
-/* What was read of a field in a rarer shape, and where it ends. `next` NULL: nothing, and `value` is the reason. */
+/* What was read of a field in a rarer shape, and where it ends. `next` NULL: nothing, and `value`
+ * is the reason. */
 struct piece {
     const uint8_t *next;
     uint64_t value;
@@ -48,13 +51,15 @@ static inline enum fault_reason piece_fault(struct piece piece)
     return piece.value != FAULT_NONE ? (enum fault_reason)piece.value : FAULT_MALFORMED;
 }
 
-/* The rare shapes: a tag of several bytes, a length of three to five, every value without a length. What they read comes back in registers;
- * so nothing has its address taken where the common case is laid out, and all of it may stay in registers. */
+/* The rare shapes: a tag of several bytes, a length of three to five, every value without a length.
+ * What they read comes back in registers; so nothing has its address taken where the common case is
+ * laid out, and all of it may stay in registers. */
 struct piece tag_read_long(const uint8_t *at, const uint8_t *end);
 struct piece length_read_long(const uint8_t *at, const uint8_t *end);
 struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type type);
 
-/* Reads the length at *at and the content behind it, and moves *at past both. FAULT_NONE, BAD_VARINT or BAD_LENGTH. */
+/* Reads the length at *at and the content behind it, and moves *at past both. FAULT_NONE,
+ * BAD_VARINT or BAD_LENGTH. */
 static inline enum fault_reason content_read(const uint8_t **at, const uint8_t *end, struct bytes *content)
 {
     const uint8_t *next = *at;
@@ -113,20 +118,22 @@ static inline enum fault_reason field_read(const uint8_t **at, const uint8_t *en
     return FAULT_NONE;
 }
 
-/* One to seven bytes of a text as a word; some of them come twice, and where there are less than four the rest are spaces. */
+/* One to seven bytes of a text as a word; some of them come twice, and where there are less than
+ * four the rest are spaces. */
 static inline uint64_t few_bytes(struct bytes text)
 {
     uint32_t head, tail;
 
     if (text.size < sizeof head)
-        return UINT64_C(0x2020202020000000) | (uint64_t)text.at[0] | (uint64_t)text.at[text.size / 2] << 8 |
-               (uint64_t)text.at[text.size - 1] << 16;
-    memcpy(&head, text.at, sizeof head);
-    memcpy(&tail, text.at + text.size - sizeof tail, sizeof tail);
+        return UINT64_C(0x2020202020000000) | (uint64_t)text.data[0] |
+               (uint64_t)text.data[text.size / 2] << 8 | (uint64_t)text.data[text.size - 1] << 16;
+    memcpy(&head, text.data, sizeof head);
+    memcpy(&tail, text.data + text.size - sizeof tail, sizeof tail);
     return head | (uint64_t)tail << 32;
 }
 
-/* Whether a text is ASCII from space to tilde throughout: valid UTF-8 without NUL or control characters, eight bytes at a time. */
+/* Whether a text is ASCII from space to tilde throughout: valid UTF-8 without NUL or control
+ * characters, eight bytes at a time. */
 static inline bool text_plain(struct bytes text)
 {
     const uint64_t highs = UINT64_C(0x8080808080808080);
@@ -136,14 +143,16 @@ static inline bool text_plain(struct bytes text)
     uint64_t word;
     size_t i = 0;
 
-    /* A byte below space borrows into its high bit, DEL carries into it, and everything from 0x80 on has it. */
+    /* A byte below space borrows into its high bit, DEL carries into it, and everything from 0x80
+     * on has it. */
     for (; i + sizeof word <= text.size; i += sizeof word) {
-        memcpy(&word, text.at + i, sizeof word);
+        memcpy(&word, text.data + i, sizeof word);
         odd |= word | (word - spaces) | (word + ones);
     }
     if (i < text.size) {
         if (LIKELY(text.size >= sizeof word))
-            memcpy(&word, text.at + text.size - sizeof word, sizeof word); /* some of them for the second time */
+            memcpy(&word, text.data + text.size - sizeof word,
+                   sizeof word); /* some of them for the second time */
         else
             word = few_bytes(text);
         odd |= word | (word - spaces) | (word + ones);

@@ -1,21 +1,25 @@
-/* filter.c - asks a filter: the glob, what it leaves of a producer, and whether it wants an event. */
+/* filter.c - asks a filter: the glob, what it leaves of a producer, and whether it wants an
+ * event. */
 #include <string.h>
 
+#include "event/filter.h"
 #include "event/filter_internal.h"
 
-/* Bytes of the character at `at`: a lead byte and what belongs to it. Stray bytes are characters of their own. */
+/* Bytes of the character at `at`: a lead byte and what belongs to it. Stray bytes are characters of
+ * their own. */
 static size_t character(const uint8_t *at, size_t left)
 {
-    size_t most = at[0] < 0xc0 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    size_t max = at[0] < 0xc0 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
     size_t size = 1;
 
-    while (size < most && size < left && (at[size] & 0xc0) == 0x80)
+    while (size < max && size < left && (at[size] & 0xc0) == 0x80)
         size++;
     return size;
 }
 
-/* When something does not match, only the last star needs another try, one character further: an earlier star has nothing to gain, since
- * what stands between the two was found as early as it can be. So the cost is bounded by the product of the sizes. */
+/* When something does not match, only the last star needs another try, one character further: an
+ * earlier star has nothing to gain, since what stands between the two was found as early as it can
+ * be. So the cost is bounded by the product of the sizes. */
 bool glob_match(struct bytes pattern, struct bytes text)
 {
     size_t p = 0;
@@ -24,7 +28,7 @@ bool glob_match(struct bytes pattern, struct bytes text)
     size_t retry = 0;
 
     while (t < text.size) {
-        uint8_t wanted = p < pattern.size ? pattern.at[p] : 0;
+        uint8_t wanted = p < pattern.size ? pattern.data[p] : 0;
         if (p < pattern.size && wanted == '*') {
             after_star = ++p;
             retry = t;
@@ -32,19 +36,19 @@ bool glob_match(struct bytes pattern, struct bytes text)
                 return true;
         } else if (p < pattern.size && wanted == '?') {
             p++;
-            t += character(text.at + t, text.size - t);
-        } else if (p < pattern.size && wanted == text.at[t]) {
+            t += character(text.data + t, text.size - t);
+        } else if (p < pattern.size && wanted == text.data[t]) {
             p++;
             t++;
         } else if (after_star > 0) {
             p = after_star;
-            retry += character(text.at + retry, text.size - retry);
+            retry += character(text.data + retry, text.size - retry);
             t = retry;
         } else {
             return false;
         }
     }
-    while (p < pattern.size && pattern.at[p] == '*')
+    while (p < pattern.size && pattern.data[p] == '*')
         p++;
     return p == pattern.size;
 }
@@ -52,13 +56,13 @@ bool glob_match(struct bytes pattern, struct bytes text)
 /* What is unset has no address. */
 static inline struct bytes behind(struct bytes text, size_t size)
 {
-    return size > 0 ? (struct bytes){text.at + size, text.size - size} : text;
+    return size > 0 ? (struct bytes){text.data + size, text.size - size} : text;
 }
 
 static inline bool begins(const struct pattern *pattern, struct bytes text)
 {
-    return text.size >= pattern->prefix &&
-           bytes_same((struct bytes){text.at, pattern->prefix}, (struct bytes){pattern->text.at, pattern->prefix});
+    return text.size >= pattern->prefix && bytes_same((struct bytes){text.data, pattern->prefix},
+                                                      (struct bytes){pattern->text.data, pattern->prefix});
 }
 
 static inline bool matches(const struct pattern *pattern, struct bytes text)
@@ -71,7 +75,8 @@ static inline bool matches(const struct pattern *pattern, struct bytes text)
     case PATTERN_PREFIX:
         return begins(pattern, text);
     case PATTERN_GLOB:
-        return begins(pattern, text) && glob_match(behind(pattern->text, pattern->prefix), behind(text, pattern->prefix));
+        return begins(pattern, text) &&
+               glob_match(behind(pattern->text, pattern->prefix), behind(text, pattern->prefix));
     }
     return false;
 }
@@ -86,7 +91,8 @@ static bool carries(const struct wanted *wanted, const struct pair *labels, size
     return false;
 }
 
-static bool allows_producer(const struct rule *rule, struct bytes name, const struct pair *labels, size_t label_count)
+static bool allows_producer(const struct rule *rule, struct bytes name, const struct pair *labels,
+                            size_t label_count)
 {
     if (!matches(&rule->producer, name))
         return false;
@@ -97,7 +103,8 @@ static bool allows_producer(const struct rule *rule, struct bytes name, const st
     return true;
 }
 
-struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels, size_t label_count)
+struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels,
+                                   size_t label_count)
 {
     struct filter_part part = {.answer = FILTER_NONE};
     const struct rule *excludes = filter->rules + filter->selector_count;
@@ -117,7 +124,7 @@ struct filter_part filter_producer(const struct filter *filter, struct bytes nam
         all = all || !filter->rules[i].asks;
     }
     if (part.selectors != 0)
-        part.answer = all && part.excludes == 0 ? FILTER_ALL : FILTER_ASK;
+        part.answer = all && part.excludes == 0 ? FILTER_ALL : FILTER_BY_EVENT;
     return part;
 }
 
@@ -134,10 +141,12 @@ static bool wants(const struct rule *rule, const struct event_view *view)
 {
     struct bytes value;
 
-    if (!matches(&rule->topic, view->topic) || !any_matches(&rule->keys, view->key) || !any_matches(&rule->types, view->type))
+    if (!matches(&rule->topic, view->topic) || !any_matches(&rule->keys, view->key) ||
+        !any_matches(&rule->types, view->type))
         return false;
     for (uint32_t i = 0; i < rule->headers.count; i++) {
-        if (!event_header(view, rule->headers.list[i].name, &value) || !matches(&rule->headers.list[i].value, value))
+        if (!event_header(view, rule->headers.list[i].name, &value) ||
+            !matches(&rule->headers.list[i].value, value))
             return false;
     }
     return true;
@@ -154,5 +163,6 @@ static bool one_wants(const struct rule *rules, uint64_t mask, const struct even
 
 bool filter_event(const struct filter *filter, const struct filter_part *part, const struct event_view *view)
 {
-    return one_wants(filter->rules, part->selectors, view) && !one_wants(filter->rules + filter->selector_count, part->excludes, view);
+    return one_wants(filter->rules, part->selectors, view) &&
+           !one_wants(filter->rules + filter->selector_count, part->excludes, view);
 }

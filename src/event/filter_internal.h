@@ -1,9 +1,9 @@
-/* filter_internal.h - how a filter is laid out: for the files that make it (compile.c), ask it (filter.c), and ask many at once (sift.c).
- */
+/* filter_internal.h - how a filter is laid out: for the files that make it (compile.c), ask it
+ * (filter.c), and ask many at once (sift.c). */
 #ifndef TRIBUTARY_EVENT_FILTER_INTERNAL_H
 #define TRIBUTARY_EVENT_FILTER_INTERNAL_H
 
-#include "event/selector.h"
+#include "base/base.h"
 
 enum pattern_kind {
     PATTERN_ANY,    /* unset, or stars only */

@@ -1,11 +1,14 @@
 /* framing.c - the one scan that every message of a producer passes.
  *
- * DESIGN. Two loops: one over the fields of the message, one over the fields of each event. A table says of every field of an event which
- * wire type and which rule it has, so a good event costs one lookup and one comparison per field, and its strings one pass of eight bytes
- * at a time. Everything that a fault wants to say (paths, quoted values, bounds) is put together only once a fault is certain.
+ * DESIGN. Two loops: one over the fields of the message, one over the fields of each event. A table
+ * says of every field of an event which wire type and which rule it has, so a good event costs one
+ * lookup and one comparison per field, and its strings one pass of eight bytes at a time.
+ * Everything that a fault wants to say (paths, quoted values, bounds) is put together only once a
+ * fault is certain.
  *
- * Offsets are noted in an array that the scan keeps from message to message. Where events stand apart from each other (fields of the
- * message between them) a second array with their ends is filled, from then on and backwards. */
+ * Offsets are noted in an array that the scan keeps from message to message. Where events stand
+ * apart from each other (fields of the message between them) a second array with their ends is
+ * filled, from then on and backwards. */
 #include "event/framing.h"
 
 #include <stdio.h>
@@ -14,7 +17,7 @@
 
 #include "event/field.h"
 
-#define FIRST_ROOM 128u
+#define FIRST_CAPACITY 128u
 #define PATH_BYTES sizeof(((struct fault *)0)->field)
 
 enum rule {
@@ -69,8 +72,8 @@ struct cursor {
     const struct framing_limits *limits;
     struct fault *fault;
     uint32_t event;
-    /* What read_rare() and read_outer() read, and where it ends: kept here, since where the common case is laid out nothing has its address
-     * taken, so that all of it may stay in registers. */
+    /* What read_rare() and read_outer() read, and where it ends: kept here, since where the common
+     * case is laid out nothing has its address taken, so that all of it may stay in registers. */
     const uint8_t *next;
     struct field field;
 };
@@ -84,13 +87,15 @@ static NOINLINE enum fault_reason refuse_event(const struct cursor *cursor, enum
 }
 
 /* `value` 0 is not shown. */
-static NOINLINE enum fault_reason refuse_bound(struct fault *fault, enum fault_reason reason, const char *path, uint64_t value,
-                                               uint32_t most, const char *unit)
+static NOINLINE enum fault_reason refuse_bound(struct fault *fault, enum fault_reason reason,
+                                               const char *path, uint64_t value, uint32_t max,
+                                               const char *unit)
 {
     char bound[48];
 
-    snprintf(bound, sizeof bound, "at most %u %s", most, unit);
-    return value > 0 ? fault_number(fault, reason, path, value, bound) : fault_set(fault, reason, path, bound);
+    snprintf(bound, sizeof bound, "at most %u %s", max, unit);
+    return value > 0 ? fault_number(fault, reason, path, value, bound)
+                     : fault_set(fault, reason, path, bound);
 }
 
 static NOINLINE enum fault_reason refuse_event_size(const struct cursor *cursor, size_t size)
@@ -98,7 +103,8 @@ static NOINLINE enum fault_reason refuse_event_size(const struct cursor *cursor,
     char path[PATH_BYTES];
 
     snprintf(path, sizeof path, "events[%u]", cursor->event);
-    return refuse_bound(cursor->fault, FAULT_EVENT_TOO_LARGE, path, size, cursor->limits->event_bytes, "bytes");
+    return refuse_bound(cursor->fault, FAULT_EVENT_TOO_LARGE, path, size, cursor->limits->event_bytes,
+                        "bytes");
 }
 
 static NOINLINE enum fault_reason refuse_headers(const struct cursor *cursor)
@@ -110,17 +116,18 @@ static NOINLINE enum fault_reason refuse_headers(const struct cursor *cursor)
 }
 
 /* `path` is of the field; `value` is shown where it is the value that is wrong. */
-static enum fault_reason refuse_text(const struct cursor *cursor, enum fault_reason reason, const char *path, struct bytes value,
-                                     size_t most)
+static enum fault_reason refuse_text(const struct cursor *cursor, enum fault_reason reason, const char *path,
+                                     struct bytes value, size_t max)
 {
     char bound[48] = "";
 
     if (reason == FAULT_TOO_LONG)
-        snprintf(bound, sizeof bound, "at most %zu bytes", most);
+        snprintf(bound, sizeof bound, "at most %zu bytes", max);
     return fault_bytes(cursor->fault, reason, path, value, bound);
 }
 
-static NOINLINE enum fault_reason refuse_field(const struct cursor *cursor, enum fault_reason reason, uint32_t number, struct bytes value)
+static NOINLINE enum fault_reason refuse_field(const struct cursor *cursor, enum fault_reason reason,
+                                               uint32_t number, struct bytes value)
 {
     char path[PATH_BYTES];
 
@@ -133,19 +140,19 @@ static NOINLINE enum fault_reason refuse_field(const struct cursor *cursor, enum
 /* The key of an entry, read as far as it can be: it may stand behind the value that is at fault. */
 static struct bytes entry_key(struct bytes entry)
 {
-    const uint8_t *at = entry.at;
+    const uint8_t *at = entry.data;
     struct bytes key = {NULL, 0};
     struct field field = {.number = 0};
 
-    while (at < entry.at + entry.size && field_read(&at, entry.at + entry.size, &field) == FAULT_NONE) {
+    while (at < entry.data + entry.size && field_read(&at, entry.data + entry.size, &field) == FAULT_NONE) {
         if (field.number == ENTRY_KEY && field.type == WIRE_LEN)
             key = field.bytes;
     }
     return key;
 }
 
-static NOINLINE enum fault_reason refuse_value(const struct cursor *cursor, enum fault_reason reason, struct bytes entry,
-                                               struct bytes value)
+static NOINLINE enum fault_reason refuse_value(const struct cursor *cursor, enum fault_reason reason,
+                                               struct bytes entry, struct bytes value)
 {
     struct bytes key = entry_key(entry);
     char path[PATH_BYTES];
@@ -166,9 +173,9 @@ static NOINLINE enum fault_reason odd_text_check(struct bytes text, bool printab
 }
 
 /* Every string passes here: length first, since it costs nothing. */
-static inline enum fault_reason text_check(struct bytes text, size_t most, bool printable)
+static inline enum fault_reason text_check(struct bytes text, size_t max, bool printable)
 {
-    if (!LIKELY(text.size <= most))
+    if (!LIKELY(text.size <= max))
         return FAULT_TOO_LONG;
     return LIKELY(text_plain(text)) ? FAULT_NONE : odd_text_check(text, printable);
 }
@@ -176,8 +183,8 @@ static inline enum fault_reason text_check(struct bytes text, size_t most, bool 
 static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes entry)
 {
     const struct framing_limits *limits = cursor->limits;
-    const uint8_t *at = entry.at;
-    const uint8_t *end = entry.at + entry.size;
+    const uint8_t *at = entry.data;
+    const uint8_t *end = entry.data + entry.size;
     const struct bytes none = {NULL, 0};
     size_t key_size = 0;
     enum fault_reason reason;
@@ -203,7 +210,8 @@ static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes en
     return LIKELY(key_size > 0) ? FAULT_NONE : refuse_field(cursor, FAULT_EMPTY, EVENT_HEADERS, none);
 }
 
-/* A field of an event that is unknown, wrong, or right but written at length: into cursor->field. */
+/* A field of an event that is unknown, wrong, or right but written at length: into
+ * cursor->field. */
 static NOINLINE enum fault_reason read_rare(struct cursor *cursor, const uint8_t *at, const uint8_t *end)
 {
     struct field *field = &cursor->field;
@@ -220,8 +228,8 @@ static NOINLINE enum fault_reason read_rare(struct cursor *cursor, const uint8_t
 
 static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes event)
 {
-    const uint8_t *at = event.at;
-    const uint8_t *end = event.at + event.size;
+    const uint8_t *at = event.data;
+    const uint8_t *end = event.data + event.size;
     uint32_t headers = 0;
 
     while (at < end) {
@@ -266,29 +274,30 @@ static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes e
     return FAULT_NONE;
 }
 
-static bool grow(struct framing_scan *scan, size_t room)
+static bool grow(struct framing_scan *scan, size_t capacity)
 {
-    uint32_t *offsets = realloc(scan->offsets, room * sizeof *offsets);
+    uint32_t *offsets = realloc(scan->offsets, capacity * sizeof *offsets);
     uint32_t *ends;
 
     if (offsets == NULL)
         return false;
     scan->offsets = offsets;
     if (scan->ends != NULL) {
-        ends = realloc(scan->ends, room * sizeof *ends);
+        ends = realloc(scan->ends, capacity * sizeof *ends);
         if (ends == NULL)
             return false; /* the offsets have more room than is said, which harms nobody */
         scan->ends = ends;
     }
-    scan->room = room;
+    scan->capacity = capacity;
     return true;
 }
 
-/* Events no longer touch: from now on their ends are told one by one, those of the earlier ones too. */
+/* Events no longer touch: from now on their ends are told one by one, those of the earlier ones
+ * too. */
 static bool keep_ends(struct framing_scan *scan)
 {
     if (scan->ends == NULL)
-        scan->ends = malloc(scan->room * sizeof *scan->ends);
+        scan->ends = malloc(scan->capacity * sizeof *scan->ends);
     if (scan->ends == NULL)
         return false;
     memcpy(scan->ends, scan->offsets + 1, scan->count * sizeof *scan->ends);
@@ -300,7 +309,7 @@ static inline bool note_event(struct framing_scan *scan, uint32_t start, uint32_
 {
     uint32_t index = scan->count;
 
-    if (!LIKELY(index + 1 < scan->room) && !grow(scan, scan->room * 2))
+    if (!LIKELY(index + 1 < scan->capacity) && !grow(scan, scan->capacity * 2))
         return false;
     if (!LIKELY(scan->contiguous))
         scan->ends[index] = end;
@@ -315,7 +324,8 @@ static inline bool note_event(struct framing_scan *scan, uint32_t start, uint32_
     return true;
 }
 
-/* An outer field other than the events: kept for whoever knows the message. Decoders want one wire type per field, so do we. */
+/* An outer field other than the events: kept for whoever knows the message. Decoders want one wire
+ * type per field, so do we. */
 static enum fault_reason note_field(struct framing_scan *scan, const struct field *field, struct fault *fault)
 {
     struct framing_field *kept;
@@ -337,8 +347,10 @@ static enum fault_reason note_field(struct framing_scan *scan, const struct fiel
     return FAULT_NONE;
 }
 
-/* A field of the message that is not an event, or one that is written at length: that is in cursor->field. */
-static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct cursor *cursor, const uint8_t *at, const uint8_t *end)
+/* A field of the message that is not an event, or one that is written at length: that is in
+ * cursor->field. */
+static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct cursor *cursor,
+                                             const uint8_t *at, const uint8_t *end)
 {
     struct field *field = &cursor->field;
     enum fault_reason reason;
@@ -354,8 +366,8 @@ static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct c
 
 static enum fault_reason scan_message(struct framing_scan *scan, struct bytes message, struct cursor *cursor)
 {
-    const uint8_t *at = message.at;
-    const uint8_t *end = message.at + message.size;
+    const uint8_t *at = message.data;
+    const uint8_t *end = message.data + message.size;
     enum fault_reason reason;
 
     while (at < end) {
@@ -377,13 +389,14 @@ static enum fault_reason scan_message(struct framing_scan *scan, struct bytes me
             event = cursor->field.bytes;
         }
         if (!LIKELY(cursor->event < cursor->limits->batch_events))
-            return refuse_bound(cursor->fault, FAULT_TOO_MANY_EVENTS, "events", 0, cursor->limits->batch_events, "events");
+            return refuse_bound(cursor->fault, FAULT_TOO_MANY_EVENTS, "events", 0,
+                                cursor->limits->batch_events, "events");
         if (!LIKELY(event.size <= cursor->limits->event_bytes))
             return refuse_event_size(cursor, event.size);
         reason = scan_event(cursor, event);
         if (!LIKELY(reason == FAULT_NONE))
             return reason;
-        if (!LIKELY(note_event(scan, (uint32_t)(start - message.at), (uint32_t)(at - message.at))))
+        if (!LIKELY(note_event(scan, (uint32_t)(start - message.data), (uint32_t)(at - message.data))))
             return fault_set(cursor->fault, FAULT_MEMORY_BUDGET, "", "");
         cursor->event++;
     }
@@ -417,7 +430,8 @@ void framing_fini(struct framing_scan *scan)
     memset(scan, 0, sizeof *scan);
 }
 
-enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message, const struct framing_limits *limits, struct fault *fault)
+enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
+                               const struct framing_limits *limits, struct fault *fault)
 {
     struct cursor cursor = {.limits = limits, .fault = fault};
     enum fault_reason reason = FAULT_NONE;
@@ -425,7 +439,7 @@ enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message, 
     empty(scan);
     if (message.size > limits->batch_bytes)
         return refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->batch_bytes, "bytes");
-    if (scan->room == 0 && !grow(scan, FIRST_ROOM))
+    if (scan->capacity == 0 && !grow(scan, FIRST_CAPACITY))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     scan->offsets[0] = 0;
     if (message.size > 0)

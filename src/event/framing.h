@@ -1,10 +1,13 @@
-/* framing.h - bytes from the wire become events, or a fault with a name. One pass, no allocation per event.
+/* framing.h - bytes from the wire become events, or a fault with a name. One pass, no allocation
+ * per event.
  *
- * Scans any message that carries `repeated Event events = 1`. What is accepted here decodes with every protobuf decoder we know
- * (protobuf-c, Python, Go, C++), so one producer's bad event can never end a consumer's stream. Refused: groups; field number 0 or above
- * 2^29-1; a tag or a length over 5 bytes; a varint over 10 bytes or above 64 bits; a wrong wire type on a known field, map entries
- * included; an outer field that comes with two wire types; lengths past their container; NUL or invalid UTF-8 in strings. Unknown fields
- * pass, and are checked for the same form (their content is opaque). A repeated scalar or map key: the last wins.
+ * Scans any message that carries `repeated Event events = 1`. What is accepted here decodes with
+ * every protobuf decoder we know (protobuf-c, Python, Go, C++), so one producer's bad event can
+ * never end a consumer's stream. Refused: groups; field number 0 or above 2^29-1; a tag or a length
+ * over 5 bytes; a varint over 10 bytes or above 64 bits; a wrong wire type on a known field, map
+ * entries included; an outer field that comes with two wire types; lengths past their container;
+ * NUL or invalid UTF-8 in strings. Unknown fields pass, and are checked for the same form (their
+ * content is opaque). A repeated scalar or map key: the last wins.
  *
  * Threads: any; a scan belongs to one thread at a time. */
 #ifndef TRIBUTARY_EVENT_FRAMING_H
@@ -33,18 +36,20 @@ extern const struct framing_limits framing_defaults;
 struct framing_field {
     bool present;
     enum wire_type type;
-    uint64_t number;    /* the value, unless type is WIRE_LEN */
-    struct bytes bytes; /* the value, where type is WIRE_LEN; points into the message; neither UTF-8 nor length is checked */
+    uint64_t number; /* the value, unless type is WIRE_LEN */
+    /* the value, where type is WIRE_LEN; points into the message; neither UTF-8 nor length is
+       checked */
+    struct bytes bytes;
 };
 
 #define FRAMING_FIELDS 16 /* outer fields 2 to 15 are reported, higher ones pass unread */
 
 struct framing_scan {
-    /* Event i, tag and length included, is [offsets[i], offsets[i + 1]) of the message when `contiguous`. Otherwise it begins at offsets[i]
-     * and ends at ends[i]. */
+    /* Event i, tag and length included, is [offsets[i], offsets[i + 1]) of the message when
+     * `contiguous`. Otherwise it begins at offsets[i] and ends at ends[i]. */
     uint32_t *offsets; /* count + 1 entries where contiguous; valid until the next scan */
     uint32_t *ends;    /* NULL until a message needs it */
-    size_t room;
+    size_t capacity;
     uint32_t count;
     uint32_t events_bytes; /* all events with their tags and lengths */
     bool contiguous;       /* nothing stands between the first event and the last */
@@ -54,12 +59,14 @@ struct framing_scan {
 
 void framing_fini(struct framing_scan *scan); /* a zeroed scan is ready for use */
 
-/* Scans a whole message. FAULT_NONE: *scan is filled in. Otherwise *fault says what, where (`events[3].headers["a"]`) and which bound, and
- * *scan holds nothing. Memory that runs out is FAULT_MEMORY_BUDGET. */
-MUST_CHECK enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message, const struct framing_limits *limits,
-                                          struct fault *fault);
+/* Scans a whole message. FAULT_NONE: *scan is filled in. Otherwise *fault says what, where
+ * (`events[3].headers["a"]`) and which bound, and *scan holds nothing. Memory that runs out is
+ * FAULT_MEMORY_BUDGET. */
+MUST_CHECK enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
+                                          const struct framing_limits *limits, struct fault *fault);
 
-/* What a selector, an index or a printer wants to know of one event. Empty where the event does not say. */
+/* What a selector, an index or a printer wants to know of one event. Empty where the event does not
+ * say. */
 struct event_view {
     struct bytes id, topic, key, type, content_type, data;
     uint64_t time_unix_nano, expires_unix_nano, deliver_after_unix_nano;

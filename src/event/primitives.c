@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum fault_reason varint_bounded(const uint8_t **at, const uint8_t *end, unsigned most, unsigned bits, enum fault_reason beyond,
-                                 uint64_t *value_out)
+enum fault_reason varint_bounded(const uint8_t **at, const uint8_t *end, unsigned max, unsigned bits,
+                                 enum fault_reason beyond, uint64_t *value_out)
 {
     uint64_t value = 0;
 
-    for (unsigned i = 0; i < most; i++) {
+    for (unsigned i = 0; i < max; i++) {
         if (*at + i == end)
             return FAULT_BAD_VARINT;
         uint64_t piece = (*at)[i] & 0x7fu;
@@ -48,7 +48,9 @@ size_t varint_read(const uint8_t *at, const uint8_t *end, uint64_t *value_out)
 {
     const uint8_t *next = at;
 
-    return varint_bounded(&next, end, VARINT_BYTES_MOST, 64, FAULT_BAD_VARINT, value_out) == FAULT_NONE ? (size_t)(next - at) : 0;
+    return varint_bounded(&next, end, MAX_VARINT_BYTES, 64, FAULT_BAD_VARINT, value_out) == FAULT_NONE
+               ? (size_t)(next - at)
+               : 0;
 }
 
 /* What a look at a text found. */
@@ -61,21 +63,22 @@ static inline uint64_t eight_bytes(const struct bytes *text, size_t at)
     uint64_t word = 0;
 
     if (left >= sizeof word) {
-        memcpy(&word, text->at + at, sizeof word);
+        memcpy(&word, text->data + at, sizeof word);
         return le64toh(word);
     }
     if (text->size >= sizeof word) { /* with some from before, which are shifted out */
-        memcpy(&word, text->at + text->size - sizeof word, sizeof word);
+        memcpy(&word, text->data + text->size - sizeof word, sizeof word);
         return le64toh(word) >> 8 * (sizeof word - left);
     }
     for (size_t i = 0; i < left; i++)
-        word |= (uint64_t)text->at[at + i] << (8 * i);
+        word |= (uint64_t)text->data[at + i] << (8 * i);
     return word;
 }
 
-/* Bytes of the character that `word` begins with, which has two to four, as RFC 3629 has it; 0: none stands there. Leads and continuations
- * are told by their upper bits, all at once; what is left is whether the value has a shorter form, is a surrogate, or is too large, which
- * lead and second byte show. */
+/* Bytes of the character that `word` begins with, which has two to four, as RFC 3629 has it; 0:
+ * none stands there. Leads and continuations are told by their upper bits, all at once; what is
+ * left is whether the value has a shorter form, is a surrogate, or is too large, which lead and
+ * second byte show. */
 static inline size_t rune_size(uint32_t word, unsigned *saw)
 {
     if ((word & 0xc0e0) == 0x80c0) {
@@ -102,10 +105,12 @@ static inline size_t rune_size(uint32_t word, unsigned *saw)
     return 0;
 }
 
-/* How many bytes of ASCII `word` begins with, which has one at least: up to the first other one, and at most `left`. */
+/* How many bytes of ASCII `word` begins with, which has one at least: up to the first other one,
+ * and at most `left`. */
 static inline size_t ascii_size(uint64_t word, size_t left, unsigned *saw)
 {
-    const uint64_t highs = UINT64_C(0x8080808080808080), spaces = UINT64_C(0x2020202020202020), ones = UINT64_C(0x0101010101010101);
+    const uint64_t highs = UINT64_C(0x8080808080808080), spaces = UINT64_C(0x2020202020202020),
+                   ones = UINT64_C(0x0101010101010101);
     uint64_t others = word & highs;
     size_t size = others == 0 ? sizeof word : (size_t)__builtin_ctzll(others) / 8;
 
@@ -119,13 +124,14 @@ static inline size_t ascii_size(uint64_t word, size_t left, unsigned *saw)
 }
 
 /* One pass over all of it. */
-static unsigned look(struct bytes text)
+static unsigned scan_text(struct bytes text)
 {
     unsigned saw = 0;
 
     for (size_t at = 0; at < text.size;) {
         uint64_t word = eight_bytes(&text, at);
-        size_t size = (word & 0x80) == 0 ? ascii_size(word, text.size - at, &saw) : rune_size((uint32_t)word, &saw);
+        size_t size =
+            (word & 0x80) == 0 ? ascii_size(word, text.size - at, &saw) : rune_size((uint32_t)word, &saw);
 
         if (size == 0)
             return SAW_BAD;
@@ -136,25 +142,25 @@ static unsigned look(struct bytes text)
 
 bool utf8_valid(struct bytes text)
 {
-    return (look(text) & SAW_BAD) == 0;
+    return (scan_text(text) & SAW_BAD) == 0;
 }
 
 enum fault_reason text_printable(struct bytes text)
 {
-    unsigned saw = look(text);
+    unsigned saw = scan_text(text);
 
     return saw & SAW_BAD ? FAULT_BAD_UTF8 : saw & SAW_CONTROL ? FAULT_BAD_NAME : FAULT_NONE;
 }
 
-enum fault_reason name_check(struct bytes name, const char *field, size_t most, struct fault *fault)
+enum fault_reason name_check(struct bytes name, const char *field, size_t max, struct fault *fault)
 {
     char bound[48];
     enum fault_reason reason;
 
     if (name.size == 0)
         return fault_set(fault, FAULT_EMPTY, field, "at least 1 byte");
-    if (name.size > most) {
-        snprintf(bound, sizeof bound, "at most %zu bytes", most);
+    if (name.size > max) {
+        snprintf(bound, sizeof bound, "at most %zu bytes", max);
         return fault_bytes(fault, FAULT_TOO_LONG, field, name, bound);
     }
     reason = text_printable(name);

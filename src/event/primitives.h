@@ -18,18 +18,20 @@ size_t varint_read(const uint8_t *at, const uint8_t *end, uint64_t *value_out);
 /* Whole, valid UTF-8 (RFC 3629: no surrogates, nothing overlong) without NUL. */
 bool utf8_valid(struct bytes text);
 
-/* The rule for names: 1 to `most` bytes of printable UTF-8, without control characters (C0, DEL, C1, U+2028, U+2029).
- * FAULT_NONE, or EMPTY, TOO_LONG, BAD_UTF8, BAD_NAME with `field` in *fault. */
-enum fault_reason name_check(struct bytes name, const char *field, size_t most, struct fault *fault);
+/* The rule for names: 1 to `max` bytes of printable UTF-8, without control characters (C0, DEL, C1,
+ * U+2028, U+2029). FAULT_NONE, or EMPTY, TOO_LONG, BAD_UTF8, BAD_NAME with `field` in *fault. */
+enum fault_reason name_check(struct bytes name, const char *field, size_t max, struct fault *fault);
 
-/* The same without a bound and without the rule that a name is not empty. FAULT_NONE, BAD_UTF8 or BAD_NAME. */
+/* The same without a bound and without the rule that a name is not empty. FAULT_NONE, BAD_UTF8 or
+ * BAD_NAME. */
 enum fault_reason text_printable(struct bytes text);
 
-#define VARINT_BYTES_MOST 10u
+#define MAX_VARINT_BYTES 10u
 
-/* Reads a varint of at most `most` bytes that carry at most `bits` bits (more than most - 1 bytes hold), and moves *at past it.
- * FAULT_NONE; BAD_VARINT where the end comes first; `beyond` where it is longer or larger. */
-enum fault_reason varint_bounded(const uint8_t **at, const uint8_t *end, unsigned most, unsigned bits, enum fault_reason beyond,
-                                 uint64_t *value_out);
+/* Reads a varint of at most `max` bytes that carry at most `bits` bits (more than most - 1 bytes
+ * hold), and moves *at past it. FAULT_NONE; BAD_VARINT where the end comes first; `beyond` where it
+ * is longer or larger. */
+enum fault_reason varint_bounded(const uint8_t **at, const uint8_t *end, unsigned max, unsigned bits,
+                                 enum fault_reason beyond, uint64_t *value_out);
 
 #endif

@@ -21,7 +21,7 @@ static bool grow(struct chan *chan)
         slab->entries[i].in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
         chan->free_entries = &slab->entries[i];
     }
-    chan->entries_room += count;
+    chan->entries_capacity += count;
     return true;
 }
 
@@ -33,11 +33,12 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
     if (!chan->free_entries && !grow(chan))
         return NULL;
     entry = chan->free_entries;
-    chan->free_entries = entry->in_chan.next ? container_of(entry->in_chan.next, struct entry, in_chan) : NULL;
+    chan->free_entries =
+        entry->in_chan.next ? container_of(entry->in_chan.next, struct entry, in_chan) : NULL;
     chan->entries_used++;
     chan->older += range->line != chan->line;
     entry->range = *range;
-    entry->stall = NULL;
+    entry->waiter = NULL;
     entry->hash = 0;
     chunk_retain(range->chunk);
     range->feed->refs++;
@@ -56,7 +57,7 @@ void entry_free(struct chan *chan, struct entry *entry)
 }
 
 /* Cuts the first `count` events off the range. */
-struct range range_cut(struct range *range, uint32_t count)
+struct range range_split(struct range *range, uint32_t count)
 {
     struct range head = *range;
 
@@ -88,8 +89,8 @@ void chan_count_dropped(struct chan *chan, const struct range *range, enum loss 
 {
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
 
-    tally_add(&chan->dropped[reason], events, bytes);
-    tally_add(&range->feed->dropped, events, bytes);
+    totals_add(&chan->dropped[reason], events, bytes);
+    totals_add(&range->feed->dropped, events, bytes);
     count_add(COUNT_EVENTS_DROPPED, events);
     feed_lost(chan, range, reason);
 }
@@ -98,8 +99,8 @@ static void count_accepted(struct chan *chan, const struct range *range)
 {
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
 
-    tally_add(&chan->accepted, events, bytes);
-    tally_add(&range->feed->accepted, events, bytes);
+    totals_add(&chan->accepted, events, bytes);
+    totals_add(&range->feed->accepted, events, bytes);
 }
 
 /* Accepts the range and drops it in one step. */
@@ -118,14 +119,15 @@ static void line_up(struct chan *chan, struct entry *entry)
     count_accepted(chan, &entry->range);
     list_append(&chan->waiting_entries, &entry->in_chan);
     list_append(&feed->waiting_entries, &entry->in_feed);
-    tally_add(&chan->waiting, events, bytes);
-    tally_add(&feed->waiting, events, bytes);
+    totals_add(&chan->waiting, events, bytes);
+    totals_add(&feed->waiting, events, bytes);
     if (chan->weighs && -(int64_t)feed->waiting.bytes < feed->weight.key)
         CHECK(heap_set(&chan->heaviest, &feed->weight, -(int64_t)feed->waiting.bytes) == ERR_OK);
     chan_ring(chan);
 }
 
-/* Accepts the range as the last that waits, whatever the bounds say. Without memory for an entry it falls, for LOSS_BUDGET: NULL. */
+/* Accepts the range as the last that waits, whatever the bounds say. Without memory for an entry it
+ * falls, for LOSS_BUDGET: NULL. */
 struct entry *chan_wait(struct chan *chan, const struct range *range)
 {
     struct entry *entry = entry_new(chan, range);
@@ -144,8 +146,8 @@ void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum los
 
     range.last = range.first + events;
     entry->range.first = range.last;
-    tally_sub(&chan->waiting, events, range_bytes(&range));
-    tally_sub(&range.feed->waiting, events, range_bytes(&range));
+    totals_sub(&chan->waiting, events, range_bytes(&range));
+    totals_sub(&range.feed->waiting, events, range_bytes(&range));
     chan_count_dropped(chan, &range, reason);
     if (entry->range.first < entry->range.last)
         return;
@@ -158,25 +160,26 @@ void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum los
 
 bool chan_expired(const struct chan *chan, const struct entry *entry, int64_t now_ns)
 {
-    return chan->limits.max_age_ns > 0 && now_ns - entry->range.chunk->observed_mono_ns > chan->limits.max_age_ns;
+    return chan->limits.max_age_ns > 0 &&
+           now_ns - entry->range.chunk->observed_mono_ns > chan->limits.max_age_ns;
 }
 
-static void stall_less(struct chan *chan, struct stall *stall)
+static void release_waiter(struct chan *chan, struct put_waiter *waiter)
 {
-    if (!stall || atomic_fetch_sub_explicit(&stall->waiting, 1, memory_order_acq_rel) != 1)
+    if (!waiter || atomic_fetch_sub_explicit(&waiter->waiting, 1, memory_order_acq_rel) != 1)
         return;
-    stall->next = chan->after->over;
-    chan->after->over = stall;
+    waiter->next = chan->after->over;
+    chan->after->over = waiter;
 }
 
 static void parked_less(struct chan *chan, const struct range *range)
 {
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
 
-    tally_sub(&chan->parked, events, bytes);
-    tally_sub(&range->feed->parked, events, bytes);
-    if (!range->feed->paced)
-        chan->stalled_bytes -= bytes;
+    totals_sub(&chan->parked, events, bytes);
+    totals_sub(&range->feed->parked, events, bytes);
+    if (!range->feed->pausable)
+        chan->blocked_bytes -= bytes;
 }
 
 /* What becomes of the range is decided before the lock is released, so its putter may go on. */
@@ -187,14 +190,15 @@ static void step_out(struct chan *chan, struct entry *entry)
     list_remove(&entry->in_chan);
     list_remove(&entry->in_feed);
     parked_less(chan, &entry->range);
-    if (!feed->paced && --chan->stalled_count == 0)
-        chan->stall_until_ns = INT64_MAX;
-    stall_less(chan, entry->stall);
-    entry->stall = NULL;
-    feed_pace(chan, feed);
+    if (!feed->pausable && --chan->blocked_count == 0)
+        chan->blocked_until_ns = INT64_MAX;
+    release_waiter(chan, entry->waiter);
+    entry->waiter = NULL;
+    feed_update_pause(chan, feed);
 }
 
-/* Lets the first `count` events of a parked entry in, whatever the bounds say; with the last of them the entry itself. */
+/* Lets the first `count` events of a parked entry in, whatever the bounds say; with the last of
+ * them the entry itself. */
 void chan_admit(struct chan *chan, struct entry *entry, uint32_t count)
 {
     struct range head = entry->range;
@@ -204,7 +208,7 @@ void chan_admit(struct chan *chan, struct entry *entry, uint32_t count)
         line_up(chan, entry);
         return;
     }
-    head = range_cut(&entry->range, count);
+    head = range_split(&entry->range, count);
     parked_less(chan, &head);
     (void)chan_wait(chan, &head);
 }

@@ -1,5 +1,5 @@
-/* feed.c - one source's share of a channel: its life, and how the producer behind a paced one is asked to pause. What is told of it is in
- * tell.c. */
+/* feed.c - one source's share of a channel: its life, and how the producer behind a paced one is
+ * asked to pause. What is told of it is in tell.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 /* No state was told yet. */
 #define STATE_NONE UINT32_MAX
 
-#define MESSAGE_BYTES_MOST 256
+#define MAX_MESSAGE_BYTES 256
 
 void feed_free(struct chan *chan, struct feed *feed)
 {
@@ -17,7 +17,7 @@ void feed_free(struct chan *chan, struct feed *feed)
     list_remove(&feed->in_states);
     heap_remove(&chan->heaviest, &feed->weight);
     source_release(feed->source);
-    free(feed->untold_others);
+    free(feed->unreported_others);
     free(feed->message);
     free(feed);
 }
@@ -29,39 +29,41 @@ void feed_release(struct chan *chan, struct feed *feed)
         feed_free(chan, feed);
 }
 
-/* What its producer believes is not so. A closed channel says nothing: there is no more to send it. */
-static bool is_astray(const struct chan *chan, const struct feed *feed)
+/* What its producer believes is not so. A closed channel says nothing: there is no more to send
+ * it. */
+static bool pause_is_stale(const struct chan *chan, const struct feed *feed)
 {
-    return feed->paused == list_empty(&feed->parked_entries) && !feed->muted && chan->state != CHAN_CLOSED;
+    return feed->paused == list_empty(&feed->parked_entries) && !feed->silenced && chan->state != CHAN_CLOSED;
 }
 
-void feed_pace(struct chan *chan, struct feed *feed)
+void feed_update_pause(struct chan *chan, struct feed *feed)
 {
-    if (!feed->paced || feed->announcing || !is_astray(chan, feed))
+    if (!feed->pausable || feed->announcing || !pause_is_stale(chan, feed))
         return;
     feed->announcing = true;
-    feed->next_to_pace = chan->after->to_pace;
-    chan->after->to_pace = feed;
+    feed->next_to_announce = chan->after->to_announce;
+    chan->after->to_announce = feed;
 }
 
 void feed_announce(struct chan *chan, struct feed *feed)
 {
     pthread_mutex_lock(&chan->lock);
-    while (is_astray(chan, feed)) {
+    while (pause_is_stale(chan, feed)) {
         bool pause = !feed->paused;
 
         feed->paused = pause;
         pthread_mutex_unlock(&chan->lock);
-        feed->pace.pace(feed->pace.ctx, pause);
+        feed->pause_port.set_paused(feed->pause_port.ctx, pause);
         pthread_mutex_lock(&chan->lock);
     }
     feed->announcing = false;
-    if (feed->muted)
+    if (feed->silenced)
         pthread_cond_broadcast(&chan->announced);
     pthread_mutex_unlock(&chan->lock);
 }
 
-struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state, const struct feed_pace *pace)
+struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
+                       const struct pause_port *pause_port)
 {
     struct feed *feed = calloc(1, sizeof(*feed));
     SCRATCH struct after after;
@@ -75,10 +77,10 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
     list_init(&feed->in_losses);
     list_init(&feed->in_states);
     feed->state = state;
-    feed->state_told = STATE_NONE;
-    feed->paced = pace != NULL;
-    if (pace)
-        feed->pace = *pace;
+    feed->reported_state = STATE_NONE;
+    feed->pausable = pause_port != NULL;
+    if (pause_port)
+        feed->pause_port = *pause_port;
     list_init(&feed->waiting_entries);
     list_init(&feed->parked_entries);
     chan_enter(chan, &after);
@@ -107,14 +109,15 @@ void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
     chan_leave(chan);
 }
 
-/* At most `most` bytes of it, cut between characters: the consumer gets it as text. NULL where there is nothing, or no memory for it. */
-static char *text_cut(const char *text, size_t most)
+/* At most `max` bytes of it, cut between characters: the consumer gets it as text. NULL where there
+ * is nothing, or no memory for it. */
+static char *text_cut(const char *text, size_t max)
 {
-    size_t size = text ? strnlen(text, most + 1) : 0;
+    size_t size = text ? strnlen(text, max + 1) : 0;
     char *head;
 
-    if (size > most)
-        for (size = most; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
+    if (size > max)
+        for (size = max; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
             size--;
     head = size > 0 ? calloc(1, size + 1) : NULL;
     return head ? memcpy(head, text, size) : NULL;
@@ -122,11 +125,11 @@ static char *text_cut(const char *text, size_t most)
 
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
 {
-    char *text = text_cut(message, MESSAGE_BYTES_MOST);
+    char *text = text_cut(message, MAX_MESSAGE_BYTES);
     SCRATCH struct after after;
 
     chan_enter(chan, &after);
-    feed->muted = true;
+    feed->silenced = true;
     while (feed->announcing)
         pthread_cond_wait(&chan->announced, &chan->lock);
     chan->after = &after; /* others were here meanwhile */

@@ -1,23 +1,25 @@
 /* keys.c - LATEST_PER_KEY: of the events that wait, one for each (feed, topic, key).
  *
- * Each event is an entry of its own. Those with a key stand in a table of chained slots, doubled whenever there are as many entries as
- * slots; without memory for that the chains grow longer. What hashes alike is compared whole. */
+ * Each event is an entry of its own. Those with a key stand in a table of chained slots, doubled
+ * whenever there are as many entries as slots; without memory for that the chains grow longer. What
+ * hashes alike is compared whole. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "flow/chan_internal.h"
 
-#define SLOTS_LEAST 16u
+#define MIN_SLOTS 16u
 
-/* An event is copied where its chunk pins more than so many times as much: the others may be long gone while it waits. */
+/* An event is copied where its chunk pins more than so many times as much: the others may be long
+ * gone while it waits. */
 #define COPY_PINNED_TIMES 4u
 
 struct keys {
     struct entry **slots; /* `few`, or on the heap */
     uint32_t slot_count;  /* a power of two */
     uint32_t count;
-    struct entry *few[SLOTS_LEAST];
+    struct entry *few[MIN_SLOTS];
 };
 
 struct keys *keys_new(void)
@@ -27,7 +29,7 @@ struct keys *keys_new(void)
     if (!keys)
         return NULL;
     keys->slots = keys->few;
-    keys->slot_count = SLOTS_LEAST;
+    keys->slot_count = MIN_SLOTS;
     return keys;
 }
 
@@ -94,7 +96,7 @@ void *keys_shrink(struct keys *keys)
         return NULL;
     memset(keys->few, 0, sizeof(keys->few));
     keys->slots = keys->few;
-    keys->slot_count = SLOTS_LEAST;
+    keys->slot_count = MIN_SLOTS;
     return slots;
 }
 
@@ -106,7 +108,8 @@ void keys_free(struct keys *keys)
     free(keys);
 }
 
-/* Never 0. Secret of the process, like that of a map, so that chosen keys cannot collide by design. */
+/* Never 0. Secret of the process, like that of a map, so that chosen keys cannot collide by
+ * design. */
 static uint32_t hash_of(const struct feed *feed, const struct event_view *view)
 {
     const uint64_t secret[2] = {map_hash(view->topic), (uintptr_t)feed};
@@ -117,10 +120,11 @@ static uint32_t hash_of(const struct feed *feed, const struct event_view *view)
 
 static bool same(struct bytes a, struct bytes b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static struct entry *find(const struct keys *keys, const struct feed *feed, const struct event_view *view, uint32_t hash)
+static struct entry *find(const struct keys *keys, const struct feed *feed, const struct event_view *view,
+                          uint32_t hash)
 {
     for (struct entry *entry = *slot_of(keys, hash); entry; entry = entry->next_alike) {
         const struct range *range = &entry->range;
@@ -142,7 +146,8 @@ static struct entry *wait_alone(struct chan *chan, struct range one)
     struct chunk *copy = NULL;
     struct entry *entry;
 
-    if (one.chunk->pinned > size * COPY_PINNED_TIMES && chunk_copy(one.chunk, one.first, one.last, &copy) == ERR_OK) {
+    if (one.chunk->pinned > size * COPY_PINNED_TIMES &&
+        chunk_copy(one.chunk, one.first, one.last, &copy) == ERR_OK) {
         one.chunk = copy;
         one.first = 0;
         one.last = 1;
@@ -152,7 +157,8 @@ static struct entry *wait_alone(struct chan *chan, struct range one)
     return entry;
 }
 
-/* Event by event: the older one of the same key falls, the new one goes to the tail; distinct keys alone are trimmed as by DROP_OLDEST. */
+/* Event by event: the older one of the same key falls, the new one goes to the tail; distinct keys
+ * alone are trimmed as by DROP_OLDEST. */
 void chan_put_latest(struct chan *chan, const struct range *range)
 {
     for (uint32_t at = range->first; at < range->last; at++) {

@@ -1,20 +1,22 @@
-/* park.c - BLOCK: who is held back, for how long, and how they are let in. The design is in chan_internal.h. */
+/* park.c - BLOCK: who is held back, for how long, and how they are let in. The design is in
+ * chan_internal.h. */
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 
-/* Shared feeds may park so much together. Each putter waits with one message, so only many of them at once come here. */
-#define PARKED_MOST 1024
-#define PARKED_BYTES_LEAST (UINT64_C(1) << 20)
+/* Shared feeds may park so much together. Each putter waits with one message, so only many of them
+ * at once come here. */
+#define MAX_PARKED 1024
+#define MIN_PARKED_BYTES (UINT64_C(1) << 20)
 
-void stall_begin(struct stall *stall)
+void put_waiter_begin(struct put_waiter *waiter)
 {
-    /* One for the putter itself, so that nobody is last before stall_end(). */
-    atomic_store_explicit(&stall->waiting, 1, memory_order_relaxed);
+    /* One for the putter itself, so that nobody is last before put_waiter_end(). */
+    atomic_store_explicit(&waiter->waiting, 1, memory_order_relaxed);
 }
 
-enum err stall_end(struct stall *stall)
+enum err put_waiter_end(struct put_waiter *waiter)
 {
-    return atomic_fetch_sub_explicit(&stall->waiting, 1, memory_order_acq_rel) == 1 ? ERR_OK : ERR_AGAIN;
+    return atomic_fetch_sub_explicit(&waiter->waiting, 1, memory_order_acq_rel) == 1 ? ERR_OK : ERR_AGAIN;
 }
 
 static struct entry *first_parked(const struct chan *chan)
@@ -24,9 +26,10 @@ static struct entry *first_parked(const struct chan *chan)
     return node ? container_of(node, struct entry, in_chan) : NULL;
 }
 
-static bool half_empty(const struct chan *chan)
+static bool at_low_watermark(const struct chan *chan)
 {
-    return chan->waiting.events <= chan->limits.max_events / 2 && chan->waiting.bytes <= chan->limits.max_bytes / 2;
+    return chan->waiting.events <= chan->limits.max_events / 2 &&
+           chan->waiting.bytes <= chan->limits.max_bytes / 2;
 }
 
 /* As much of a parked entry as there is room for. Returns true when nothing of it stays outside. */
@@ -53,28 +56,31 @@ static bool let_all_in(struct chan *chan)
     return true;
 }
 
-void chan_settle(struct chan *chan)
+void chan_update(struct chan *chan)
 {
-    if (!half_empty(chan))
+    if (!at_low_watermark(chan))
         return;
-    chan->latched = false;
+    chan->fallback_active = false;
     (void)let_all_in(chan);
 }
 
-/* Where DROP_OLDEST trims, the channel stays full, and half may never be empty: whoever is parked would starve. So who is parked first is
- * let in, and the heaviest loses as much. But no more than half of what is taken, or those who are dropped from would starve: what they put
- * never lives to be the oldest while there is always something older. And no more than half of what the feed weighs less than the heaviest,
- * or it would be the next to lose. An event that is heavier than that waits until half is empty. */
+/* Where DROP_OLDEST trims, the channel stays full, and half may never be empty: whoever is parked
+ * would starve. So who is parked first is let in, and the heaviest loses as much. But no more than
+ * half of what is taken, or those who are dropped from would starve: what they put never lives to
+ * be the oldest while there is always something older. And no more than half of what the feed
+ * weighs less than the heaviest, or it would be the next to lose. An event that is heavier than
+ * that waits until half is empty. */
 void chan_share(struct chan *chan, enum loss reason)
 {
     struct entry *entry;
 
     while ((entry = first_parked(chan))) {
         const struct feed *feed = entry->range.feed;
-        uint64_t most = MIN_OF(chan->due_bytes, (chan_heaviest(chan)->waiting.bytes - feed->waiting.bytes) / 2);
-        uint32_t count = range_prefix(&entry->range, most);
+        uint64_t max =
+            MIN_OF(chan->due_bytes, (chan_heaviest(chan)->waiting.bytes - feed->waiting.bytes) / 2);
+        uint32_t count = range_prefix(&entry->range, max);
 
-        if (!feed->paced || count == 0)
+        if (!feed->pausable || count == 0)
             return;
         chan->due_bytes -= chunk_bytes(entry->range.chunk, entry->range.first, entry->range.first + count);
         chan_admit(chan, entry, count);
@@ -82,18 +88,18 @@ void chan_share(struct chan *chan, enum loss reason)
     }
 }
 
-/* The fallback takes over for shared feeds: whoever of them is parked goes first. Paced ones stay, or use the room there is in their turn.
- */
-static void latch(struct chan *chan)
+/* The fallback takes over for shared feeds: whoever of them is parked goes first. Paced ones stay,
+ * or use the room there is in their turn. */
+static void activate_fallback(struct chan *chan)
 {
     bool drops_oldest = chan->limits.fallback == OVERFLOW_DROP_OLDEST, free = true, trimmed = false;
 
-    chan->latched = true;
+    chan->fallback_active = true;
     list_each(node, safe, &chan->parked_entries) {
         struct entry *entry = container_of(node, struct entry, in_chan);
         struct range range;
 
-        if (entry->range.feed->paced) {
+        if (entry->range.feed->pausable) {
             free = free && !drops_oldest && let_in(chan, entry);
             continue;
         }
@@ -112,16 +118,16 @@ static int64_t later(int64_t now_ns, int64_t by_ns)
 
 static void stalled_more(struct chan *chan, const struct range *range)
 {
-    chan->stalled_bytes += range_bytes(range);
-    if (chan->stalled_count++ > 0)
+    chan->blocked_bytes += range_bytes(range);
+    if (chan->blocked_count++ > 0)
         return;
     /* The taker must time it, even while its peer does not read. */
-    chan->stall_until_ns = later(clock_mono_ns(), chan->limits.block_timeout_ns);
+    chan->blocked_until_ns = later(clock_mono_ns(), chan->limits.block_timeout_ns);
     chan_ring_anyway(chan);
 }
 
 /* ERR_AGAIN; or ERR_OK where there is no memory for it, and it fell. */
-static enum err park(struct chan *chan, const struct range *range, struct stall *stall)
+static enum err park(struct chan *chan, const struct range *range, struct put_waiter *waiter)
 {
     struct entry *entry = entry_new(chan, range);
     struct feed *feed = range->feed;
@@ -130,47 +136,48 @@ static enum err park(struct chan *chan, const struct range *range, struct stall 
         chan_refuse(chan, range, LOSS_BUDGET);
         return ERR_OK;
     }
-    entry->stall = stall;
-    if (stall)
-        atomic_fetch_add_explicit(&stall->waiting, 1, memory_order_relaxed);
+    entry->waiter = waiter;
+    if (waiter)
+        atomic_fetch_add_explicit(&waiter->waiting, 1, memory_order_relaxed);
     list_append(&chan->parked_entries, &entry->in_chan);
     list_append(&feed->parked_entries, &entry->in_feed);
-    tally_add(&chan->parked, range->last - range->first, range_bytes(range));
-    tally_add(&feed->parked, range->last - range->first, range_bytes(range));
-    if (feed->paced)
-        feed_pace(chan, feed);
+    totals_add(&chan->parked, range->last - range->first, range_bytes(range));
+    totals_add(&feed->parked, range->last - range->first, range_bytes(range));
+    if (feed->pausable)
+        feed_update_pause(chan, feed);
     else
         stalled_more(chan, range);
     return ERR_AGAIN;
 }
 
-/* Takes what there is room for, unless that would overtake somebody who is parked. Returns true when that was all. */
+/* Takes what there is room for, unless that would overtake somebody who is parked. Returns true
+ * when that was all. */
 static bool take_fitting(struct chan *chan, struct range *range)
 {
-    struct range head = range_cut(range, list_empty(&chan->parked_entries) ? chan_fitting(chan, range) : 0);
+    struct range head = range_split(range, list_empty(&chan->parked_entries) ? chan_fitting(chan, range) : 0);
 
     if (head.first < head.last)
         (void)chan_wait(chan, &head);
     return range->first == range->last;
 }
 
-static bool stall_full(const struct chan *chan, const struct range *range)
+static bool waiters_full(const struct chan *chan, const struct range *range)
 {
-    return chan->stalled_count >= PARKED_MOST ||
-           chan->stalled_bytes + range_bytes(range) > MAX_OF(chan->limits.max_bytes, PARKED_BYTES_LEAST);
+    return chan->blocked_count >= MAX_PARKED ||
+           chan->blocked_bytes + range_bytes(range) > MAX_OF(chan->limits.max_bytes, MIN_PARKED_BYTES);
 }
 
 /* BLOCK and a shared feed. */
-enum err chan_block(struct chan *chan, struct range range, struct stall *stall)
+enum err chan_block(struct chan *chan, struct range range, struct put_waiter *waiter)
 {
     bool free;
 
-    if (!chan->latched) {
+    if (!chan->fallback_active) {
         if (take_fitting(chan, &range))
             return ERR_OK;
-        if (chan->limits.block_timeout_ns > 0 && !stall_full(chan, &range))
-            return park(chan, &range, stall);
-        latch(chan);
+        if (chan->limits.block_timeout_ns > 0 && !waiters_full(chan, &range))
+            return park(chan, &range, waiter);
+        activate_fallback(chan);
     }
     free = chan->limits.fallback != OVERFLOW_DROP_OLDEST && let_all_in(chan);
     if (chan_apply(chan, chan->limits.fallback, &range, LOSS_BLOCK_TIMEOUT, free))
@@ -184,11 +191,14 @@ static bool within_reserve(struct feed *feed, const struct range *range)
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
 
     if (feed->parked.events == 0)
-        feed->parked_most = (struct tally){events + FEED_RESERVE_EVENTS, (uint64_t)bytes + FEED_RESERVE_BYTES};
-    return feed->parked.events + events <= feed->parked_most.events && feed->parked.bytes + bytes <= feed->parked_most.bytes;
+        feed->max_parked =
+            (struct totals){events + FEED_RESERVE_EVENTS, (uint64_t)bytes + FEED_RESERVE_BYTES};
+    return feed->parked.events + events <= feed->max_parked.events &&
+           feed->parked.bytes + bytes <= feed->max_parked.bytes;
 }
 
-/* What the feed has parked up to `last`, which is one of them, falls to the fallback. Returns true when that trimmed. */
+/* What the feed has parked up to `last`, which is one of them, falls to the fallback. Returns true
+ * when that trimmed. */
 static bool spill_up_to(struct chan *chan, struct feed *feed, const struct entry *last, enum loss reason)
 {
     bool free = chan->parked.events == feed->parked.events, trimmed = false, more = true;
@@ -213,7 +223,8 @@ static void spill(struct chan *chan, const struct range *range)
     bool free = chan->parked.events == feed->parked.events, trimmed = false;
 
     if (!list_empty(&feed->parked_entries))
-        trimmed = spill_up_to(chan, feed, container_of(feed->parked_entries.prev, struct entry, in_feed), reason);
+        trimmed =
+            spill_up_to(chan, feed, container_of(feed->parked_entries.prev, struct entry, in_feed), reason);
     trimmed |= chan_apply(chan, chan->limits.fallback, range, reason, free);
     if (trimmed)
         chan_share(chan, reason);
@@ -230,7 +241,7 @@ enum err chan_hold(struct chan *chan, struct range range)
     return ERR_OK;
 }
 
-void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stall)
+void chan_give_up(struct chan *chan, struct feed *feed, const struct put_waiter *waiter)
 {
     const struct entry *last = NULL;
     SCRATCH struct after after;
@@ -239,7 +250,7 @@ void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stal
     list_each(node, safe, &feed->parked_entries) {
         const struct entry *entry = container_of(node, struct entry, in_feed);
 
-        if (entry->stall == stall)
+        if (entry->waiter == waiter)
             last = entry;
     }
     if (last && spill_up_to(chan, feed, last, LOSS_BLOCK_TIMEOUT))
@@ -247,13 +258,13 @@ void chan_give_up(struct chan *chan, struct feed *feed, const struct stall *stal
     chan_leave(chan);
 }
 
-int64_t chan_stall_until(struct chan *chan)
+int64_t chan_blocked_until(struct chan *chan)
 {
     SCRATCH struct after after;
     int64_t until_ns;
 
     chan_enter(chan, &after);
-    until_ns = chan->stall_until_ns;
+    until_ns = chan->blocked_until_ns;
     chan_leave(chan);
     return until_ns;
 }
@@ -263,9 +274,9 @@ void chan_tick(struct chan *chan, int64_t now_ns)
     SCRATCH struct after after;
 
     chan_enter(chan, &after);
-    if (chan->stalled_count > 0 && now_ns >= chan->stall_until_ns) {
-        latch(chan);
-        chan_settle(chan);
+    if (chan->blocked_count > 0 && now_ns >= chan->blocked_until_ns) {
+        activate_fallback(chan);
+        chan_update(chan);
     }
     chan_leave(chan);
 }

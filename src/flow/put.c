@@ -1,22 +1,27 @@
-/* put.c - what comes in: the bounds, and the policies that hold nobody back. BLOCK is in park.c, LATEST_PER_KEY in keys.c. */
+/* put.c - what comes in: the bounds, and the policies that hold nobody back. BLOCK is in park.c,
+ * LATEST_PER_KEY in keys.c. */
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 
-/* How many events of the range fit within the bounds now. An event larger than all of them fits where nothing waits. */
+/* How many events of the range fit within the bounds now. An event larger than all of them fits
+ * where nothing waits. */
 uint32_t chan_fitting(const struct chan *chan, const struct range *range)
 {
     const struct chan_limits *limits = &chan->limits;
-    struct range most = *range;
+    struct range max = *range;
     uint32_t count;
 
     if (chan->waiting.events >= limits->max_events)
         return 0;
-    most.last = range->first + (uint32_t)MIN_OF(range->last - range->first, limits->max_events - chan->waiting.events);
-    count = range_prefix(&most, limits->max_bytes > chan->waiting.bytes ? limits->max_bytes - chan->waiting.bytes : 0);
+    max.last = range->first +
+               (uint32_t)MIN_OF(range->last - range->first, limits->max_events - chan->waiting.events);
+    count = range_prefix(
+        &max, limits->max_bytes > chan->waiting.bytes ? limits->max_bytes - chan->waiting.bytes : 0);
     return count == 0 && chan->waiting.events == 0 ? 1 : count;
 }
 
-/* The feed with most bytes waiting. Takes leave keys behind that are too heavy, so the first is put right until it is right. */
+/* The feed with most bytes waiting. Takes leave keys behind that are too heavy, so the first is put
+ * right until it is right. */
 struct feed *chan_heaviest(struct chan *chan)
 {
     for (;;) {
@@ -46,16 +51,19 @@ static uint32_t reaching(const struct range *range, uint64_t bytes)
     return bytes == 0 ? 0 : MIN_OF(count, range_prefix(range, bytes - 1) + 1);
 }
 
-/* DROP_OLDEST: while something is over, the heaviest feed loses from its front, until it is just below the second. So whoever floods loses
- * its own. Returns true when something was over. */
+/* DROP_OLDEST: while something is over, the heaviest feed loses from its front, until it is just
+ * below the second. So whoever floods loses its own. Returns true when something was over. */
 bool chan_trim(struct chan *chan, enum loss reason)
 {
     const struct chan_limits *limits = &chan->limits;
 
     for (bool trimmed = false;; trimmed = true) {
-        struct tally *waiting = &chan->waiting;
-        uint64_t over_events = waiting->events > limits->max_events ? waiting->events - limits->max_events : 0;
-        uint64_t over_bytes = waiting->events > 1 && waiting->bytes > limits->max_bytes ? waiting->bytes - limits->max_bytes : 0;
+        struct totals *waiting = &chan->waiting;
+        uint64_t over_events =
+            waiting->events > limits->max_events ? waiting->events - limits->max_events : 0;
+        uint64_t over_bytes = waiting->events > 1 && waiting->bytes > limits->max_bytes
+                                  ? waiting->bytes - limits->max_bytes
+                                  : 0;
         struct feed *feed;
         struct entry *entry;
         uint64_t count;
@@ -68,7 +76,8 @@ bool chan_trim(struct chan *chan, enum loss reason)
         count = MIN_OF(count, entry->range.last - entry->range.first);
         count = MIN_OF(count, waiting->events - 1);
         if (feed->waiting.bytes >= second_bytes(&chan->heaviest))
-            count = MIN_OF(count, reaching(&entry->range, feed->waiting.bytes - second_bytes(&chan->heaviest) + 1));
+            count = MIN_OF(count,
+                           reaching(&entry->range, feed->waiting.bytes - second_bytes(&chan->heaviest) + 1));
         chan_drop(chan, entry, (uint32_t)count, reason);
     }
 }
@@ -79,9 +88,11 @@ enum loss chan_reason(enum overflow overflow)
     return overflow == OVERFLOW_DROP_OLDEST ? LOSS_OVERFLOW_OLDEST : LOSS_OVERFLOW_NEWEST;
 }
 
-/* DROP_OLDEST, DROP_NEWEST, DISCONNECT: takes or drops the whole range. `free`: the room there is may be used, since nobody who is parked
- * came before. Returns true when DROP_OLDEST had to trim. */
-bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *range, enum loss reason, bool free)
+/* DROP_OLDEST, DROP_NEWEST, DISCONNECT: takes or drops the whole range. `free`: the room there is
+ * may be used, since nobody who is parked came before. Returns true when DROP_OLDEST had to
+ * trim. */
+bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *range, enum loss reason,
+                bool free)
 {
     struct range rest = *range, head;
 
@@ -89,7 +100,7 @@ bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *r
         (void)chan_wait(chan, range);
         return chan_trim(chan, reason);
     }
-    head = range_cut(&rest, free && chan->state == CHAN_OPEN ? chan_fitting(chan, &rest) : 0);
+    head = range_split(&rest, free && chan->state == CHAN_OPEN ? chan_fitting(chan, &rest) : 0);
     if (head.first < head.last)
         (void)chan_wait(chan, &head);
     if (rest.first == rest.last)
@@ -113,22 +124,22 @@ void chan_expire(struct chan *chan)
             break;
         chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_EXPIRED);
     }
-    chan_settle(chan);
+    chan_update(chan);
 }
 
 static enum overflow policy(const struct chan *chan, const struct feed *feed)
 {
     if (chan->limits.overflow != OVERFLOW_BY_FEED)
         return chan->limits.overflow;
-    return feed->paced ? OVERFLOW_BLOCK : OVERFLOW_DROP_OLDEST;
+    return feed->pausable ? OVERFLOW_BLOCK : OVERFLOW_DROP_OLDEST;
 }
 
-static enum err take_in(struct chan *chan, const struct range *range, struct stall *stall)
+static enum err accept(struct chan *chan, const struct range *range, struct put_waiter *waiter)
 {
     enum overflow overflow = policy(chan, range->feed);
 
     if (overflow == OVERFLOW_BLOCK)
-        return range->feed->paced ? chan_hold(chan, *range) : chan_block(chan, *range, stall);
+        return range->feed->pausable ? chan_hold(chan, *range) : chan_block(chan, *range, waiter);
     if (overflow == OVERFLOW_LATEST_PER_KEY)
         chan_put_latest(chan, range);
     else if (chan_apply(chan, overflow, range, chan_reason(overflow), true))
@@ -136,14 +147,15 @@ static enum err take_in(struct chan *chan, const struct range *range, struct sta
     return ERR_OK;
 }
 
-enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last, struct stall *stall)
+enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last,
+                  struct put_waiter *waiter)
 {
     struct range range = {chunk, feed, first, last, 0};
     SCRATCH struct after after;
     enum err err;
 
     CHECK(first < last && last <= chunk->count);
-    CHECK(!feed->paced || !stall);
+    CHECK(!feed->pausable || !waiter);
     chan_enter(chan, &after);
     if (chan->state != CHAN_OPEN) {
         chan_leave(chan);
@@ -153,9 +165,9 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
         chan_expire(chan);
     range.line = chan->line;
     feed->routed = MAX_OF(feed->routed, chunk_sequence(chunk, last - 1));
-    err = take_in(chan, &range, stall);
-    if (chan->latched || !list_empty(&chan->parked_entries))
-        chan_settle(chan);
+    err = accept(chan, &range, waiter);
+    if (chan->fallback_active || !list_empty(&chan->parked_entries))
+        chan_update(chan);
     chan_leave(chan);
     return err;
 }

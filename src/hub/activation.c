@@ -1,12 +1,14 @@
-/* activation.c - one (session, subscription) pair: the producer is asked for this consumer, and what it answers reaches nobody else.
+/* activation.c - one (session, subscription) pair: the producer is asked for this consumer, and
+ * what it answers reaches nobody else.
  *
  *   STARTING --start told--> ACTIVE --stop told--> STOPPING --end, deadline--> ENDED
  *      |  ^                   |  | `--failed--> RETRYING                         ^
  *      |  `--backoff over-----+--+----------------'  |                           |
  *      `----------------------+-----end, cut, gone---+---------------------------'
  *
- * Each start is a number of its own, with an inlet, an epoch and a feed of its own. What moves it travels down the tree of contexts
- * (server, subscription, activation) or comes from its session; changed() decides about the former, activation_end() ends it for all. */
+ * Each start is a number of its own, with an inlet, an epoch and a feed of its own. What moves it
+ * travels down the tree of contexts (server, subscription, activation) or comes from its session;
+ * changed() decides about the former, activation_end() ends it for all. */
 #include "hub/session.h"
 
 #include <stdio.h>
@@ -16,9 +18,10 @@
 #include "base/counters.h"
 #include "base/log.h"
 
-/* Supervised retry of an activation that failed: the first wait, doubled up to the last; from the start again after a life of so long. */
+/* Supervised retry of an activation that failed: the first wait, doubled up to the last; from the
+ * start again after a life of so long. */
 #define RETRY_FIRST_NS NS_PER_S
-#define RETRY_MOST_NS (30 * NS_PER_S)
+#define MAX_RETRY_NS (30 * NS_PER_S)
 #define RETRY_FORGIVEN_NS (60 * NS_PER_S)
 
 static const unsigned allowed[ACTIVATION_STATE_COUNT] = {
@@ -38,83 +41,90 @@ static void move(struct activation *activation, enum activation_state state)
 /* ---- its way in ---- */
 
 /* Any thread, under locks of the putter's. */
-static void paced(void *ctx, bool pause)
+static void set_paused(void *ctx, bool pause)
 {
     struct activation *activation = ctx;
     struct session *session = activation->session;
 
     atomic_store(&activation->paused, pause);
     atomic_fetch_add(&session->paused, pause ? 1 : -1);
-    session->port->pace(session->port_ctx, activation->number, pause);
+    session->port->set_paused(session->port_ctx, activation->number, pause);
 }
 
-static enum err open_way(struct activation *activation, const struct filter_part *part, const struct since *since)
+static enum err open_way(struct activation *activation, const struct filter_part *part,
+                         const struct since *since)
 {
-    const struct feed_pace pace = {paced, activation};
+    const struct pause_port pause_port = {set_paused, activation};
+    struct subscription *subscription = activation->subscription;
     struct inlet *inlet = &activation->inlet;
 
     if (inlet_init(inlet, source_name(activation->session->producer.inlet.source), INLET_OPEN) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (outlet_init(&activation->outlet, inlet, activation->subscription, part, &pace) != ERR_OK) {
+    if (route_init(&activation->route, inlet, subscription->chan, subscription->filter, part, &pause_port) !=
+        ERR_OK) {
         inlet_fini(inlet);
         return ERR_NO_MEMORY;
     }
-    outlet_enter(&activation->outlet, since);
+    activation->route.subscription = subscription;
+    route_enter(&activation->route, since);
     activation->open = true;
-    count_add(COUNT_LIVE_OUTLETS, 1);
+    count_add(COUNT_LIVE_ROUTES, 1);
     return ERR_OK;
 }
 
-/* After the session's table no longer has it: leaving the route waits for an offer that still runs. */
+/* After the session's table no longer has it: leaving the route waits for an offer that still
+ * runs. */
 static void close_way(struct activation *activation, const struct ending *ending)
 {
     if (!activation->open)
         return;
-    outlet_leave(&activation->outlet);
-    feed_close(activation->outlet.chan, activation->outlet.feed, ending->state, ending->code, ending->message);
+    route_leave(&activation->route);
+    feed_close(activation->route.chan, activation->route.feed, ending->state, ending->code, ending->message);
     if (atomic_exchange(&activation->paused, false))
         atomic_fetch_sub(&activation->session->paused, 1);
-    outlet_fini(&activation->outlet);
+    route_fini(&activation->route);
     inlet_fini(&activation->inlet);
     activation->open = false;
-    count_add(COUNT_LIVE_OUTLETS, -1);
+    count_add(COUNT_LIVE_ROUTES, -1);
 }
 
 /* ---- ends ---- */
 
-static void log_end(const struct activation *activation, const struct ending *ending, bool was_cut)
+static void log_end(const struct activation *activation, const struct ending *ending, bool was_expired)
 {
     const struct session *session = activation->session;
     const struct inlet *inlet = &activation->inlet;
 
-    if (was_cut)
-        log_write(LOG_WARN, "activation.cut", LOG_BYTES("producer", source_name(inlet->source)),
-                  LOG_TEXT("subscription", activation->subscription->id_text), LOG_NUMBER("activation", activation->number),
-                  LOG_TEXT("peer", session->producer.peer));
+    if (was_expired)
+        log_write(LOG_WARN, "activation.expired", LOG_BYTES("producer", source_name(inlet->source)),
+                  LOG_TEXT("subscription", activation->subscription->id_text),
+                  LOG_NUMBER("activation", activation->number), LOG_TEXT("peer", session->producer.peer));
     log_write(LOG_INFO, "activation.ended", LOG_BYTES("producer", source_name(inlet->source)),
-              LOG_TEXT("subscription", activation->subscription->id_text), LOG_NUMBER("activation", activation->number),
-              LOG_TEXT("why", ending->why != FAULT_NONE ? fault_reason_name(ending->why) : "ENDED"),
-              LOG_TEXT("code", fault_code_name((enum fault_code)ending->code)), LOG_NUMBER("events", inlet->published.events),
-              LOG_NUMBER("bytes", inlet->published.bytes));
+              LOG_TEXT("subscription", activation->subscription->id_text),
+              LOG_NUMBER("activation", activation->number),
+              LOG_TEXT("reason", ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED"),
+              LOG_TEXT("code", fault_code_name((enum fault_code)ending->code)),
+              LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes));
 }
 
 /* The end of what was started: its number is given up, its way closed, its end written down. */
 static void finish(struct activation *activation, const struct ending *ending)
 {
-    bool was_cut = ending->cut && activation->state == ACTIVATION_STOPPING;
+    bool was_expired = ending->expired && activation->state == ACTIVATION_STOPPING;
     struct ending final = *ending;
     char text[512];
 
-    if (was_cut) {
-        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time and was cut", activation->inlet.source->name);
+    if (was_expired) {
+        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time and was cut",
+                 activation->inlet.source->name);
         final.code = CODE_DEADLINE_EXCEEDED;
         final.message = text;
-        activation->session->cut_activations++;
-        activation->subscription->cut_activations++;
+        activation->session->expired_activations++;
+        activation->subscription->expired_activations++;
     }
-    number_take(activation);
-    outlet_leave(&activation->outlet);
-    log_end(activation, &final, was_cut);
+    activation_table_remove(activation);
+    route_leave(&activation->route);
+    log_end(activation, &final, was_expired);
     close_way(activation, &final);
 }
 
@@ -134,25 +144,27 @@ void activation_end(struct activation *activation, const struct ending *ending)
     OWNED(session_release) struct session *session = session_retain(activation->session);
     struct subscription *subscription = activation->subscription;
     uint64_t number = activation->number;
-    bool untold = activation->state == ACTIVATION_ACTIVE;
+    bool unreported = activation->state == ACTIVATION_ACTIVE;
 
-    if (untold || activation->state == ACTIVATION_STOPPING)
+    if (unreported || activation->state == ACTIVATION_STOPPING)
         finish(activation, ending);
     else
         close_way(activation, ending);
     move(activation, ACTIVATION_ENDED);
     unhook(activation);
     free(activation);
-    /* Before anything that may bring another activation: what ends with this one does so whatever follows. */
-    subscription_settle(subscription);
-    if (untold && ending->tell && !session->left)
-        session->port->stop(session->port_ctx, number, ending->why, 0);
-    session_settle(session);
+    /* Before anything that may bring another activation: what ends with this one does so whatever
+     * follows. */
+    subscription_update(subscription);
+    if (unreported && ending->notify && !session->left)
+        session->port->stop(session->port_ctx, number, ending->reason, 0);
+    session_update(session);
 }
 
 /* ---- stopping ---- */
 
-/* Sets the timer to the earliest moment. Where that fails, the next activation that waits for one tries again. */
+/* Sets the timer to the earliest moment. Where that fails, the next activation that waits for one
+ * tries again. */
 static void arm(struct hub *hub)
 {
     struct heap_node *first = heap_first(&hub->due);
@@ -160,7 +172,7 @@ static void arm(struct hub *hub)
     if (!first)
         timer_stop(&hub->due_timer);
     else if (timer_start(hub->loop, &hub->due_timer, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
-        log_write(LOG_WARN, "activations.not_timed", LOG_TEXT("why", "out of memory"));
+        log_write(LOG_WARN, "activations.not_timed", LOG_TEXT("reason", "out of memory"));
 }
 
 static enum err set_due(struct activation *activation, int64_t at_ns)
@@ -173,23 +185,26 @@ static enum err set_due(struct activation *activation, int64_t at_ns)
     return err;
 }
 
-static void tell_stop(struct activation *activation)
+static void notify_stop(struct activation *activation)
 {
     struct session *session = activation->session;
 
     move(activation, ACTIVATION_STOPPING);
     list_remove(&activation->in_session);
     list_append(&session->stopping, &activation->in_session);
-    log_write(LOG_INFO, "activation.stopping", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
-              LOG_TEXT("subscription", activation->subscription->id_text), LOG_NUMBER("activation", activation->number),
-              LOG_TEXT("why", fault_reason_name(activation->ctx.why)));
-    session->port->stop(session->port_ctx, activation->number, activation->ctx.why, activation->ctx.deadline_ns);
+    log_write(LOG_INFO, "activation.stopping",
+              LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+              LOG_TEXT("subscription", activation->subscription->id_text),
+              LOG_NUMBER("activation", activation->number),
+              LOG_TEXT("reason", fault_reason_name(activation->ctx.reason)));
+    session->port->stop(session->port_ctx, activation->number, activation->ctx.reason,
+                        activation->ctx.deadline_ns);
 }
 
 /* A gentle end, or a nearer deadline for one. */
 static void stop(struct activation *activation)
 {
-    const struct ending at_once = {.why = activation->ctx.why, .state = PRODUCER_ENDED, .tell = true};
+    const struct ending at_once = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .notify = true};
     int64_t deadline_ns = activation->ctx.deadline_ns;
 
     switch (activation->state) {
@@ -201,7 +216,7 @@ static void stop(struct activation *activation)
         if (deadline_ns <= clock_mono_ns() || set_due(activation, deadline_ns) != ERR_OK)
             activation_end(activation, &at_once);
         else
-            tell_stop(activation);
+            notify_stop(activation);
         break;
     case ACTIVATION_STOPPING:
         CHECK(set_due(activation, deadline_ns) == ERR_OK); /* it is in: nothing is allocated */
@@ -215,7 +230,7 @@ static void stop(struct activation *activation)
 static void changed(struct ctx *ctx)
 {
     struct activation *activation = container_of(ctx, struct activation, ctx);
-    const struct ending ending = {.why = ctx->why, .state = PRODUCER_ENDED, .tell = true};
+    const struct ending ending = {.reason = ctx->reason, .state = PRODUCER_ENDED, .notify = true};
 
     switch (ctx->state) {
     case CTX_DRAINING:
@@ -234,8 +249,8 @@ static const struct ctx_port ctx_port = {changed};
 
 /* ---- beginnings ---- */
 
-struct activation *activation_new(struct session *session, struct subscription *subscription, const struct filter_part *part,
-                                  const struct since *since)
+struct activation *activation_new(struct session *session, struct subscription *subscription,
+                                  const struct filter_part *part, const struct since *since)
 {
     struct activation *activation = calloc(1, sizeof(*activation));
 
@@ -258,23 +273,26 @@ static void begin(struct activation *activation)
 {
     OWNED(session_release) struct session *session = session_retain(activation->session);
     struct subscription *subscription = activation->subscription;
-    struct activation_wish wish = {
-        .request = subscription->request, .deadline_ns = activation->ctx.deadline_ns, .subscription_id = subscription->id_text};
-    const struct ending failed = {.why = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
+    struct activation_params params = {.request = subscription->request,
+                                       .deadline_ns = activation->ctx.deadline_ns,
+                                       .subscription_id = subscription->id_text};
+    const struct ending failed = {
+        .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 
-    if (!number_give(activation)) {
+    if (!activation_table_add(activation)) {
         activation_end(activation, &failed);
         return;
     }
     move(activation, ACTIVATION_ACTIVE);
     activation->started_ns = clock_mono_ns();
     subscription->begun = true;
-    wish.activation = activation->number;
+    params.activation = activation->number;
     count_add(COUNT_LIVE_ACTIVATIONS, 1);
-    log_write(LOG_INFO, "activation.started", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+    log_write(LOG_INFO, "activation.started",
+              LOG_BYTES("producer", source_name(session->producer.inlet.source)),
               LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->number),
               LOG_NUMBER("epoch", activation->inlet.source->epoch));
-    session->port->start(session->port_ctx, &wish);
+    session->port->start(session->port_ctx, &params);
 }
 
 void activations_begin(struct list *made)
@@ -303,12 +321,12 @@ static uint64_t roll(struct hub *hub, uint64_t sides)
 
 static void retry_later(struct activation *activation)
 {
-    const struct ending failed = {.why = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED};
+    const struct ending failed = {.reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED};
     int64_t wait_ns = RETRY_FIRST_NS;
 
-    for (uint8_t i = 0; i < activation->failures && wait_ns < RETRY_MOST_NS; i++)
+    for (uint8_t i = 0; i < activation->failures && wait_ns < MAX_RETRY_NS; i++)
         wait_ns *= 2;
-    wait_ns = MIN_OF(wait_ns, RETRY_MOST_NS);
+    wait_ns = MIN_OF(wait_ns, MAX_RETRY_NS);
     if (activation->failures < UINT8_MAX)
         activation->failures++;
     /* Up to a quarter less, so that those who failed together do not come back together. */
@@ -335,7 +353,7 @@ static bool is_retried(const struct activation *activation, uint32_t code)
            activation->session->state == SESSION_LIVE && !activation->subscription->ends_with_activations;
 }
 
-void activation_told_end(struct activation *activation, uint32_t code, const char *message)
+void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message)
 {
     const struct ending ending = {.state = PRODUCER_ENDED, .code = code, .message = message};
 
@@ -354,7 +372,7 @@ void activation_told_end(struct activation *activation, uint32_t code, const cha
 
 static void come_due(struct activation *activation)
 {
-    const struct ending ending = {.why = activation->ctx.why, .state = PRODUCER_ENDED, .cut = true};
+    const struct ending ending = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .expired = true};
 
     switch (activation->state) {
     case ACTIVATION_STOPPING:

@@ -1,7 +1,8 @@
 /* handover.c - who has a name: taken, handed over, removed.
  *
- * STOP_FIRST: the older session keeps the name while it closes; the newer one waits for it, as its only successor. START_FIRST: the name
- * changes hands at once, and both may speak until the older one is over. A transient producer does not own its name. */
+ * STOP_FIRST: the older session keeps the name while it closes; the newer one waits for it, as its
+ * only successor. START_FIRST: the name changes hands at once, and both may speak until the older
+ * one is over. A transient producer does not own its name. */
 #include "hub/session.h"
 
 #include "base/clock.h"
@@ -10,9 +11,9 @@
 /* An older session has so long to end before it is cut. */
 #define HANDOVER_NS NS_PER_S
 
-static void drop_successor(struct session *session, enum fault_reason why)
+static void drop_successor(struct session *session, enum fault_reason reason)
 {
-    const struct ending ending = {.why = why, .state = PRODUCER_REMOVED};
+    const struct ending ending = {.reason = reason, .state = PRODUCER_REMOVED};
 
     if (session->successor)
         session_over(session->successor, &ending, true);
@@ -33,7 +34,8 @@ static void wait_for(struct session *session, struct session *older)
 /* Takes the name of whoever has it, at once. A session ends as replaced then. */
 static void take_name(struct session *session, struct producer *holder, struct list *made)
 {
-    OWNED(session_release) struct session *older = holder && holder->session ? session_retain(holder->session) : NULL;
+    OWNED(session_release)
+    struct session *older = holder && holder->session ? session_retain(holder->session) : NULL;
 
     if (older) {
         drop_successor(older, FAULT_REPLACED);
@@ -50,27 +52,29 @@ static void take_name(struct session *session, struct producer *holder, struct l
 
 static void log_replaced(const struct session *session, const struct session *older, bool start_first)
 {
-    log_write(LOG_INFO, "producer.replaced", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
-              LOG_NUMBER("epoch", older->producer.inlet.source->epoch), LOG_TEXT("peer", session->producer.peer),
-              LOG_TEXT("handover", start_first ? "START_FIRST" : "STOP_FIRST"));
+    log_write(
+        LOG_INFO, "producer.replaced", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+        LOG_NUMBER("epoch", older->producer.inlet.source->epoch), LOG_TEXT("peer", session->producer.peer),
+        LOG_TEXT("handover", start_first ? "START_FIRST" : "STOP_FIRST"));
 }
 
-enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish, struct session **session_out, struct fault *fault)
+enum fault_reason hub_register(struct hub *hub, const struct session_params *params,
+                               struct session **session_out, struct fault *fault)
 {
-    struct producer *holder = producer_find(hub, wish->name);
+    struct producer *holder = producer_find(hub, params->name);
     struct session *older = holder ? holder->session : NULL;
     struct session *session;
     struct list made;
 
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (older && wish->reject_duplicate)
-        return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", wish->name, NULL);
+    if (older && params->reject_duplicate)
+        return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", params->name, NULL);
     if (!holder && registry_reserve(hub, fault) != FAULT_NONE)
         return fault->reason;
-    session = session_new(hub, wish);
+    session = session_new(hub, params);
     list_init(&made);
-    if (session && (!older || wish->start_first) && session_prepare(session, &made) != ERR_OK) {
+    if (session && (!older || params->start_first) && session_prepare(session, &made) != ERR_OK) {
         session_release(session);
         session = NULL;
     }
@@ -79,8 +83,8 @@ enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish,
     list_append(&hub->sessions, &session->link);
     *session_out = session;
     if (older)
-        log_replaced(session, older, wish->start_first);
-    if (older && !wish->start_first)
+        log_replaced(session, older, params->start_first);
+    if (older && !params->start_first)
         wait_for(session, older);
     else
         take_name(session, holder, &made);
@@ -89,7 +93,7 @@ enum fault_reason hub_register(struct hub *hub, const struct session_wish *wish,
 
 void session_remove(struct session *session, int64_t drain_ns)
 {
-    const struct ending ending = {.why = FAULT_REMOVED, .state = PRODUCER_REMOVED, .tell = true};
+    const struct ending ending = {.reason = FAULT_REMOVED, .state = PRODUCER_REMOVED, .notify = true};
 
     drop_successor(session, FAULT_REMOVED);
     producer_unpublish(&session->producer);

@@ -1,17 +1,18 @@
 /* history.c - the latest chunks of a shared source.
  *
- * Whole chunks are kept, in a ring: as few of the latest as hold HISTORY_EVENTS events, fewer where they pin more than HISTORY_BYTES. The
- * newest is always kept, however large: without it the rest would have a hole. Beyond half of the process's budget nothing is kept. */
+ * Whole chunks are kept, in a ring: as few of the latest as hold HISTORY_EVENTS events, fewer where
+ * they pin more than HISTORY_BYTES. The newest is always kept, however large: without it the rest
+ * would have a hole. Beyond half of the process's budget nothing is kept. */
 #include <stdlib.h>
 
-#include "event/glance.h"
+#include "event/peek.h"
 #include "hub/inlet.h"
 
-#define ROOM_LEAST 16u
+#define MIN_CAPACITY 16u
 
 struct history {
     struct chunk **chunks;
-    uint32_t first, count, room; /* `room` is a power of two, or 0 */
+    uint32_t first, count, capacity; /* `capacity` is a power of two, or 0 */
     uint64_t events, pinned;
 };
 
@@ -22,14 +23,14 @@ struct history *history_new(void)
 
 static struct chunk *at(const struct history *history, uint32_t place)
 {
-    return history->chunks[(history->first + place) & (history->room - 1)];
+    return history->chunks[(history->first + place) & (history->capacity - 1)];
 }
 
 static void drop_oldest(struct history *history)
 {
     struct chunk *oldest = at(history, 0);
 
-    history->first = (history->first + 1) & (history->room - 1);
+    history->first = (history->first + 1) & (history->capacity - 1);
     history->count--;
     history->events -= oldest->count;
     history->pinned -= oldest->pinned;
@@ -49,23 +50,23 @@ void history_free(struct history *history)
 /* Without memory for a larger ring the oldest gives way. */
 static bool make_room(struct history *history)
 {
-    uint32_t room = MAX_OF(history->room * 2, ROOM_LEAST);
+    uint32_t capacity = MAX_OF(history->capacity * 2, MIN_CAPACITY);
     struct chunk **chunks;
 
-    if (history->count < history->room)
+    if (history->count < history->capacity)
         return true;
-    chunks = calloc(room, sizeof(struct chunk *));
+    chunks = calloc(capacity, sizeof(struct chunk *));
     if (chunks) {
         for (uint32_t i = 0; i < history->count; i++)
             chunks[i] = at(history, i);
         free(history->chunks);
         history->chunks = chunks;
         history->first = 0;
-        history->room = room;
+        history->capacity = capacity;
     } else if (history->count > 0) {
         drop_oldest(history);
     }
-    return history->count < history->room;
+    return history->count < history->capacity;
 }
 
 /* History is a comfort: it gives way long before the budget refuses what is published. */
@@ -83,68 +84,68 @@ void history_add(struct history *history, struct chunk *chunk)
             drop_oldest(history);
         return;
     }
-    while (history->count > 0 &&
-           (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS || history->pinned + chunk->pinned > HISTORY_BYTES))
+    while (history->count > 0 && (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS ||
+                                  history->pinned + chunk->pinned > HISTORY_BYTES))
         drop_oldest(history);
     if (!make_room(history))
         return;
-    history->chunks[(history->first + history->count++) & (history->room - 1)] = chunk_retain(chunk);
+    history->chunks[(history->first + history->count++) & (history->capacity - 1)] = chunk_retain(chunk);
     history->events += chunk->count;
     history->pinned += chunk->pinned;
 }
 
-static bool wanted(const struct outlet *outlet, const struct chunk *chunk, uint32_t event)
+static bool wanted(const struct route *route, const struct chunk *chunk, uint32_t event)
 {
     struct event_view view;
 
-    if (outlet->part.answer == FILTER_ALL)
+    if (route->part.answer == FILTER_ALL)
         return true;
-    event_glance(chunk_range(chunk, event, event + 1), &view);
-    return filter_event(outlet->filter, &outlet->part, &view);
+    event_peek(chunk_range(chunk, event, event + 1), &view);
+    return filter_event(route->filter, &route->part, &view);
 }
 
-static uint64_t count_wanted(const struct history *history, const struct outlet *outlet)
+static uint64_t count_wanted(const struct history *history, const struct route *route)
 {
     uint64_t count = 0;
 
     for (uint32_t i = 0; i < history->count; i++)
         for (uint32_t event = 0; event < at(history, i)->count; event++)
-            count += wanted(outlet, at(history, i), event);
+            count += wanted(route, at(history, i), event);
     return count;
 }
 
-static void put(struct outlet *outlet, struct chunk *chunk, uint32_t first, uint32_t last)
+static void put(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
     /* A channel that is closed already needs nothing; one that is full applies its policy. */
-    if (first < last && chan_put(outlet->chan, outlet->feed, chunk, first, last, NULL) == ERR_CLOSED)
+    if (first < last && chan_put(route->chan, route->feed, chunk, first, last, NULL) == ERR_CLOSED)
         return;
 }
 
 /* Puts what is wanted of one chunk, as maximal runs, but for the first *skip wanted events. */
-static void put_chunk(struct outlet *outlet, struct chunk *chunk, uint64_t *skip)
+static void put_chunk(struct route *route, struct chunk *chunk, uint64_t *skip)
 {
     uint32_t first = 0;
 
     for (uint32_t event = 0; event < chunk->count; event++) {
-        bool taken = wanted(outlet, chunk, event);
+        bool taken = wanted(route, chunk, event);
 
         if (taken && *skip > 0) {
             (*skip)--;
             taken = false;
         }
         if (!taken) {
-            put(outlet, chunk, first, event);
+            put(route, chunk, first, event);
             first = event + 1;
         }
     }
-    put(outlet, chunk, first, chunk->count);
+    put(route, chunk, first, chunk->count);
 }
 
-void history_put(const struct history *history, struct outlet *outlet, uint32_t most)
+void history_put(const struct history *history, struct route *route, uint32_t max)
 {
-    uint64_t count = most > 0 ? count_wanted(history, outlet) : 0;
-    uint64_t skip = count > most ? count - most : 0;
+    uint64_t count = max > 0 ? count_wanted(history, route) : 0;
+    uint64_t skip = count > max ? count - max : 0;
 
     for (uint32_t i = 0; count > 0 && i < history->count; i++)
-        put_chunk(outlet, at(history, i), &skip);
+        put_chunk(route, at(history, i), &skip);
 }

@@ -1,11 +1,12 @@
 /* hub_internal.h - what the files of this room share: who holds what, under which lock.
  *
- *   hub ──names──▶ producer ──inlet──▶ outlet ◀──outlets── subscription ◀──order, ids── hub
+ *   hub ──names──▶ producer ──inlet──▶ route ◀──routes── subscription ◀──order, ids── hub
  *                     ▲                                        │
  *                  session ◀───────── activation ──────────────┘
  *
- * A producer stands in the map of names: a transient one until it is forgotten, which needs that no call is open on it; a session's until
- * it ends, or gives its name up to another one. So whoever has a call counted may use the producer without a lock on the names. */
+ * A producer stands in the map of names: a transient one until it is forgotten, which needs that no
+ * call is open on it; a session's until it ends, or gives its name up to another one. So whoever
+ * has a call counted may use the producer without a lock on the names. */
 #ifndef TRIBUTARY_HUB_HUB_INTERNAL_H
 #define TRIBUTARY_HUB_HUB_INTERNAL_H
 
@@ -15,7 +16,7 @@
 #include "hub/hub.h"
 #include "hub/inlet.h"
 
-#define PEER_ROOM 96u /* with the closing NUL; a longer address is cut */
+#define PEER_CAPACITY 96u /* with the closing NUL; a longer address is cut */
 
 struct hub {
     struct loop *loop;
@@ -36,10 +37,10 @@ struct hub {
     struct heap idle; /* producers to look at, by when the earliest moment to forget them comes */
     struct timer forget;
     struct producer **by_name; /* room for every producer; in order where `sorted` */
-    size_t by_name_room;
+    size_t by_name_capacity;
     bool sorted;
-    bool keeps_history; /* a subscription asked for it */
-    uint64_t stamp;     /* the latest walk that marks what it saw */
+    bool history;   /* a subscription asked for it */
+    uint64_t stamp; /* the latest walk that marks what it saw */
     struct ctx ctx;
     struct list subscriptions; /* in the order of their beginning, which is that of their ids */
     struct map ids;
@@ -63,7 +64,7 @@ struct producer {
     bool removed;     /* no longer in the map: the last call frees it */
     int64_t left_ns;  /* when the last call ended */
     struct list left; /* in hub->left */
-    char peer[PEER_ROOM];
+    char peer[PEER_CAPACITY];
 
     /* Loop only. */
     struct heap_node idle;
@@ -82,14 +83,14 @@ struct subscription {
     struct chan_limits limits;
     const struct subscription_port *port;
     void *port_ctx;
-    struct list outlets; /* to shared producers */
-    uint32_t outlet_count;
+    struct list routes; /* to shared producers */
+    uint32_t route_count;
     struct list activations;
     uint32_t activation_count;
-    uint32_t cut_activations; /* did not stop in time */
+    uint32_t expired_activations; /* did not stop in time */
     bool ends_with_activations;
     bool begun;    /* an activation was there under the present filter */
-    uint32_t held; /* above 0: whoever holds it calls subscription_settle() later */
+    uint32_t held; /* above 0: whoever holds it calls subscription_update() later */
     uint32_t revision;
     struct timer deadline;
     bool draining;             /* the port was told */
@@ -117,70 +118,85 @@ struct resume;
 struct resume *resume_new(const struct resume_point *points, size_t count, bool whole);
 void resume_free(struct resume *resume); /* NULL allowed */
 OWNED_BY(resume_free, struct resume);
-/* Tells what this subscription missed of a source that it joins now, whose last event so far was `last_sequence`. Under the inlet's lock.
- */
-void resume_joined(const struct resume *resume, const struct outlet *outlet, struct source *source, uint64_t last_sequence);
+/* Tells what this subscription missed of a source that it joins now, whose last event so far was
+ * `last_sequence`. Under the inlet's lock. */
+void resume_bound(const struct resume *resume, const struct route *route, struct source *source,
+                  uint64_t last_sequence);
 /* Tells of sources that the earlier stream knew, this one would match, and the hub no longer knows.
  *   ERR_NO_MEMORY  not all of them were told */
 MUST_CHECK enum err resume_gone(const struct resume *resume, const struct subscription *subscription);
 
-/* ---- join.c: who wants whom ---- */
+/* ---- bind.c: who wants whom ---- */
+
+/* Puts the route among those of its inlet, after inlet_reserve(): from now on it gets what is
+ * published. What `since` asks of the time before comes first. NULL: nothing is asked. */
+void route_enter(struct route *route, const struct since *since);
 
 /* What the filter leaves to ask of this producer's events. */
 struct filter_part producer_part(const struct producer *producer, const struct filter *filter);
 bool producer_joinable(const struct producer *producer); /* it may get new consumers */
 
-/* Joins a producer and a subscription that wants it. An activation is only made: it is appended to `made`, and activations_begin() starts
- * it.
+/* Joins a producer and a subscription that wants it. An activation is only made: it is appended to
+ * `made`, and activations_begin() starts it.
  *   ERR_NO_MEMORY  nothing changed */
-MUST_CHECK enum err join(struct producer *producer, struct subscription *subscription, const struct since *since, struct list *made);
+MUST_CHECK enum err bind_pair(struct producer *producer, struct subscription *subscription,
+                              const struct since *since, struct list *made);
 
 /* Joins a new producer and every subscription that wants it.
  *   ERR_NO_MEMORY  some were joined: the caller takes them out again */
-MUST_CHECK enum err join_subscriptions(struct producer *producer, struct list *made);
+MUST_CHECK enum err bind_subscriptions(struct producer *producer, struct list *made);
 /* Joins a new subscription and every producer that it wants. ERR_NO_MEMORY: some were joined. */
-MUST_CHECK enum err join_producers(struct subscription *subscription, const struct since *since, struct list *made);
+MUST_CHECK enum err bind_producers(struct subscription *subscription, const struct since *since,
+                                   struct list *made);
 
-/* An outlet of a shared producer: made, with room in the route, and not in there yet (NULL: out of memory); then among its subscription's.
- */
-struct outlet *outlet_new(struct producer *producer, struct subscription *subscription, const struct filter_part *part);
-void outlet_attach(struct outlet *outlet);
-void outlet_close(struct outlet *outlet, uint32_t state, uint32_t code, const char *message); /* and frees it */
-void outlets_close(struct producer *producer, uint32_t state, uint32_t code, const char *message);
-void outlets_detach(struct subscription *subscription); /* its feeds stay with the channel, in the state they are in */
+/* A route of a shared producer: made, with room in the route, and not in there yet (NULL: out of
+ * memory); then among its subscription's. */
+struct route *route_new(struct producer *producer, struct subscription *subscription,
+                        const struct filter_part *part);
+void route_attach(struct route *route);
+void route_close(struct route *route, uint32_t state, uint32_t code, const char *message); /* and frees it */
+void routes_close(struct producer *producer, uint32_t state, uint32_t code, const char *message);
+/* its feeds stay with the channel, in the state they are in */
+void routes_detach(struct subscription *subscription);
 
 /* ---- subscription.c ---- */
 
 /* NULL: *fault says SUBSCRIPTION_NOT_FOUND. */
 struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault);
-/* An activation has ended: where it was the last one, that may be what the channel's drain, or the subscription's end, waits for. The
- * subscription may be gone afterwards. */
-void subscription_settle(struct subscription *subscription);
+/* An activation has ended: where it was the last one, that may be what the channel's drain, or the
+ * subscription's end, waits for. The subscription may be gone afterwards. */
+void subscription_update(struct subscription *subscription);
 
 /* ---- registry.c ---- */
 
-/* A new producer with an open inlet, not yet in the map. ERR_NO_MEMORY: nothing is there to be ended. */
-MUST_CHECK enum err producer_init(struct producer *producer, struct hub *hub, struct bytes name, const char *peer);
+/* A new producer with an open inlet, not yet in the map. ERR_NO_MEMORY: nothing is there to be
+ * ended. */
+MUST_CHECK enum err producer_init(struct producer *producer, struct hub *hub, struct bytes name,
+                                  const char *peer);
 void producer_fini(struct producer *producer);
 struct producer *producer_find(struct hub *hub, struct bytes name); /* loop; NULL: nobody has it */
 
 /* FAULT_NONE: there is room for one more name. */
 MUST_CHECK enum fault_reason registry_reserve(struct hub *hub, struct fault *fault);
-/* From now on it is found. After registry_reserve(), or when another name has just gone: then it cannot fail. */
+/* From now on it is found. After registry_reserve(), or when another name has just gone: then it
+ * cannot fail. */
 MUST_CHECK enum err producer_publish(struct producer *producer, uint32_t open_calls);
 void producer_unpublish(struct producer *producer);        /* nothing where it has no name (any more) */
 void producer_unpublish_locked(struct producer *producer); /* the same under the hub's `names`; it has one */
 
 void history_begin(struct hub *hub); /* every shared producer keeps one from now on */
 
-void hub_subscription_gone(struct hub *hub); /* a subscription was freed; the hub may be freed by this: last line of the caller */
+/* a subscription was freed; the hub may be freed by this: last line of the caller */
+void hub_subscription_gone(struct hub *hub);
 
-void peer_copy(char peer[PEER_ROOM], const char *from); /* NULL is empty */
+void peer_copy(char peer[PEER_CAPACITY], const char *from); /* NULL is empty */
 
 /* ---- transient.c ---- */
 
 void transients_init(struct hub *hub);
-void transient_remove(struct producer *producer, const char *why); /* its calls find it removed, and must find their producer again */
-void transient_forget(struct producer *producer);                  /* at the hub's end: no call is open on it */
+/* its calls find it removed, and must find their producer again */
+void transient_remove(struct producer *producer, const char *reason);
+/* at the hub's end: no call is open on it */
+void transient_forget(struct producer *producer);
 
 #endif

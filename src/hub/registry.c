@@ -9,9 +9,9 @@
 #include "base/counters.h"
 #include "base/log.h"
 
-void peer_copy(char peer[PEER_ROOM], const char *from)
+void peer_copy(char peer[PEER_CAPACITY], const char *from)
 {
-    size_t size = from ? strnlen(from, PEER_ROOM - 1) : 0;
+    size_t size = from ? strnlen(from, PEER_CAPACITY - 1) : 0;
 
     if (size > 0)
         memcpy(peer, from, size);
@@ -24,7 +24,7 @@ enum err producer_init(struct producer *producer, struct hub *hub, struct bytes 
 {
     if (inlet_init(&producer->inlet, name, INLET_OPEN) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (hub->keeps_history)
+    if (hub->history)
         producer->inlet.history = history_new(); /* without memory there is none */
     producer->hub = hub;
     producer->name.key = source_name(producer->inlet.source);
@@ -49,16 +49,16 @@ struct producer *producer_find(struct hub *hub, struct bytes name)
 /* Room for one more producer in the sorted list, so that looking never needs memory. */
 static bool room_by_name(struct hub *hub)
 {
-    size_t room = MAX_OF(hub->by_name_room * 2, 64u);
+    size_t capacity = MAX_OF(hub->by_name_capacity * 2, 64u);
     struct producer **by_name;
 
-    if (hub->producers.count < hub->by_name_room)
+    if (hub->producers.count < hub->by_name_capacity)
         return true;
-    by_name = reallocarray(hub->by_name, room, sizeof(struct producer *));
+    by_name = reallocarray(hub->by_name, capacity, sizeof(struct producer *));
     if (!by_name)
         return false;
     hub->by_name = by_name;
-    hub->by_name_room = room;
+    hub->by_name_capacity = capacity;
     return true;
 }
 
@@ -66,8 +66,8 @@ enum fault_reason registry_reserve(struct hub *hub, struct fault *fault)
 {
     char bound[32];
 
-    if (hub->producers.count >= hub->limits.producers_most) {
-        snprintf(bound, sizeof(bound), "at most %u", hub->limits.producers_most);
+    if (hub->producers.count >= hub->limits.max_producers) {
+        snprintf(bound, sizeof(bound), "at most %u", hub->limits.max_producers);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
     }
     return room_by_name(hub) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
@@ -110,7 +110,8 @@ void producer_unpublish(struct producer *producer)
 }
 
 enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns,
-                             void (*each)(void *ctx, const struct producer_view *view), void *ctx, struct fault *fault)
+                             void (*each)(void *ctx, const struct producer_view *view), void *ctx,
+                             struct fault *fault)
 {
     enum fault_reason reason = hub_producer(hub, name, each, ctx, fault);
     struct producer *producer = producer_find(hub, name);
@@ -136,9 +137,9 @@ void history_begin(struct hub *hub)
 {
     struct map_node *node = NULL;
 
-    if (hub->keeps_history)
+    if (hub->history)
         return;
-    hub->keeps_history = true;
+    hub->history = true;
     while ((node = map_next(&hub->producers, node)))
         keep(&container_of(node, struct producer, name)->inlet);
     /* Those that wait for a name are not in the map. */
@@ -155,14 +156,15 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
     struct map_node *node = NULL;
 
     if (first)
-        log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_ms", drain_ns / NS_PER_MS), LOG_NUMBER("producers", hub->producers.count),
-                  LOG_NUMBER("subscriptions", hub->ids.count));
+        log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_ms", drain_ns / NS_PER_MS),
+                  LOG_NUMBER("producers", hub->producers.count), LOG_NUMBER("subscriptions", hub->ids.count));
     while ((node = map_next(&hub->producers, node)))
         inlet_move(&container_of(node, struct producer, name)->inlet, INLET_CLOSED);
     /* The activations hear of it through their subscriptions, and then their sessions as such. */
     ctx_drain(&hub->ctx, FAULT_DRAINING, deadline_ns);
     sessions_drain(hub, deadline_ns);
-    /* Set only now: a subscription that ended right away must not report the hub empty while its tree is still being walked. */
+    /* Set only now: a subscription that ended right away must not report the hub empty while its
+     * tree is still being walked. */
     if (first) {
         hub->emptied = emptied;
         hub->emptied_ctx = ctx;
@@ -182,7 +184,7 @@ void hub_subscription_gone(struct hub *hub)
     if (!emptied || hub->ids.count > 0)
         return;
     hub->emptied = NULL;
-    sessions_cut(hub);
+    sessions_abort(hub);
     emptied(hub->emptied_ctx);
 }
 
@@ -194,7 +196,7 @@ struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     hub->loop = loop;
     hub->limits = *limits;
-    hub->keeps_history = limits->keeps_history;
+    hub->history = limits->history;
     CHECK(limits->transient_forget_ns >= 0);
     CHECK(pthread_mutex_init(&hub->names, NULL) == 0);
     map_init(&hub->producers);

@@ -1,7 +1,9 @@
-/* resume.c - what a consumer that comes back has missed: its old positions against what the producers have published since.
+/* resume.c - what a consumer that comes back has missed: its old positions against what the
+ * producers have published since.
  *
- * Events are not kept, so all that can be done is to say honestly what is gone: how many of a source that went on in the same epoch, an
- * unknown number where the epoch is another, where the source is gone, or where the subscription wants some events only. */
+ * Events are not kept, so all that can be done is to say honestly what is gone: how many of a
+ * source that went on in the same epoch, an unknown number where the epoch is another, where the
+ * source is gone, or where the subscription wants some events only. */
 #include <stdlib.h>
 
 #include "hub/hub_internal.h"
@@ -33,8 +35,8 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
     for (size_t i = 0; i < count; i++) {
         struct place *place = &resume->places[resume->count];
 
-        /* A token may know several epochs of a source. They rise, so the latest says where it stood; and
-         * the later of two places in one epoch, where it was asked for again. */
+        /* A token may know several epochs of a source. They rise, so the latest says where it
+         * stood; and the later of two places in one epoch, where it was asked for again. */
         struct map_node *known = map_find(&resume->map, points[i].source);
 
         if (known) {
@@ -65,20 +67,22 @@ void resume_free(struct resume *resume)
     free(resume);
 }
 
-void resume_joined(const struct resume *resume, const struct outlet *outlet, struct source *source, uint64_t last_sequence)
+void resume_bound(const struct resume *resume, const struct route *route, struct source *source,
+                  uint64_t last_sequence)
 {
     struct map_node *node = map_find(&resume->map, source_name(source));
     const struct resume_point *point = node ? container_of(node, struct place, node)->point : NULL;
 
     if (point && point->epoch != source->epoch) {
-        feed_gap(outlet->chan, outlet->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
+        feed_gap(route->chan, route->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
-        /* A source that is not in a whole token had published nothing then: it began later, or was silent. */
+        /* A source that is not in a whole token had published nothing then: it began later, or was
+         * silent. */
         uint64_t stood = point ? point->sequence : 0;
-        bool unknown = outlet->part.answer == FILTER_ASK || (!point && !resume->whole);
+        bool unknown = route->part.answer == FILTER_BY_EVENT || (!point && !resume->whole);
 
         if (stood < last_sequence)
-            feed_gap(outlet->chan, outlet->feed, stood + 1, last_sequence, unknown);
+            feed_gap(route->chan, route->feed, stood + 1, last_sequence, unknown);
     }
 }
 

@@ -1,21 +1,23 @@
 /* select.c - new selectors for a live subscription.
  *
- * DESIGN: the mark must stand behind every event that was routed under the old filter and before every one under the new, whatever producer
- * it came from. Each event is routed under its inlet's lock, so all that is allocated is made first; then the locks of all inlets that the
- * subscription has or gets are taken together, the routes changed, the mark drawn, and the locks let go. That holds up these producers for
- * some 40 ns for each of them: measured, less than half a millisecond with ten thousand.
+ * DESIGN: the mark must stand behind every event that was routed under the old filter and before
+ * every one under the new, whatever producer it came from. Each event is routed under its inlet's
+ * lock, so all that is allocated is made first; then the locks of all inlets that the subscription
+ * has or gets are taken together, the routes changed, the mark drawn, and the locks let go. That
+ * holds up these producers for some 40 ns for each of them: measured, less than half a millisecond
+ * with ten thousand.
  *
- * So that the mark means what it says, nothing may come after it that only the old filter wanted: activations that are not wanted any more
- * are not drained, but stopped at once. */
+ * So that the mark means what it says, nothing may come after it that only the old filter wanted:
+ * activations that are not wanted any more are not drained, but stopped at once. */
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "hub/session.h"
 
 struct change {
-    struct outlet *outlet;
+    struct route *route;
     struct filter_part part;
-    struct sieve_seat *seat; /* KEEP: the new one before the change, the old one after it */
+    struct match_entry *entry; /* KEEP: the new one before the change, the old one after it */
     enum { KEEP, GO, COME } what;
 };
 
@@ -26,16 +28,17 @@ struct plan {
     struct list going; /* activations to end */
 };
 
-static void add_new(struct plan *plan, struct outlet *outlet, const struct filter_part *part)
+static void add_new(struct plan *plan, struct route *route, const struct filter_part *part)
 {
-    plan->changes[plan->count++] = (struct change){.outlet = outlet, .part = *part, .what = COME};
+    plan->changes[plan->count++] = (struct change){.route = route, .part = *part, .what = COME};
 }
 
-static enum err add_present(struct plan *plan, struct outlet *outlet, const struct filter *filter, const struct filter_part *part)
+static enum err add_present(struct plan *plan, struct route *route, const struct filter *filter,
+                            const struct filter_part *part)
 {
-    struct change change = {.outlet = outlet, .part = *part, .what = part->answer == FILTER_NONE ? GO : KEEP};
+    struct change change = {.route = route, .part = *part, .what = part->answer == FILTER_NONE ? GO : KEEP};
 
-    if (inlet_seat(outlet->inlet, outlet, filter, part, &change.seat) != ERR_OK)
+    if (inlet_match_entry(route->inlet, route, filter, part, &change.entry) != ERR_OK)
         return ERR_NO_MEMORY;
     plan->changes[plan->count++] = change;
     return ERR_OK;
@@ -44,12 +47,12 @@ static enum err add_present(struct plan *plan, struct outlet *outlet, const stru
 /* What the subscription has of each producer: kept, or gone. */
 static enum err plan_present(struct plan *plan, struct subscription *subscription)
 {
-    list_each(node, safe, &subscription->outlets) {
-        struct outlet *outlet = container_of(node, struct outlet, link);
-        struct filter_part part = producer_part(outlet->producer, subscription->filter);
+    list_each(node, safe, &subscription->routes) {
+        struct route *route = container_of(node, struct route, link);
+        struct filter_part part = producer_part(route->producer, subscription->filter);
 
-        outlet->producer->stamp = subscription->hub->stamp;
-        if (add_present(plan, outlet, subscription->filter, &part) != ERR_OK)
+        route->producer->stamp = subscription->hub->stamp;
+        if (add_present(plan, route, subscription->filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     list_each(other, next, &subscription->activations) {
@@ -58,7 +61,7 @@ static enum err plan_present(struct plan *plan, struct subscription *subscriptio
         struct filter_part part = producer_part(producer, subscription->filter);
 
         producer->stamp = subscription->hub->stamp;
-        if (activation->open && add_present(plan, &activation->outlet, subscription->filter, &part) != ERR_OK)
+        if (activation->open && add_present(plan, &activation->route, subscription->filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
         if (part.answer == FILTER_NONE) {
             list_remove(other);
@@ -68,10 +71,12 @@ static enum err plan_present(struct plan *plan, struct subscription *subscriptio
     return ERR_OK;
 }
 
-/* Whether the producer had its activation under the old filter already: then that has ended, and is not begun again. */
-static bool was_asked(const struct producer *producer, const struct filter *old)
+/* Whether the producer had its activation under the old filter already: then that has ended, and is
+ * not begun again. */
+static bool was_wanted(const struct producer *producer, const struct filter *old)
 {
-    return producer->session && producer->session->mode == SESSION_PER_CONSUMER && producer_part(producer, old).answer != FILTER_NONE;
+    return producer->session && producer->session->mode == SESSION_PER_CONSUMER &&
+           producer_part(producer, old).answer != FILTER_NONE;
 }
 
 static enum err plan_new(struct plan *plan, struct subscription *subscription, const struct filter *old)
@@ -81,20 +86,20 @@ static enum err plan_new(struct plan *plan, struct subscription *subscription, c
     while ((node = map_next(&subscription->hub->producers, node))) {
         struct producer *producer = container_of(node, struct producer, name);
         struct filter_part part = producer_part(producer, subscription->filter);
-        struct outlet *outlet;
+        struct route *route;
 
-        if (part.answer == FILTER_NONE || producer->stamp == subscription->hub->stamp || !producer_joinable(producer) ||
-            was_asked(producer, old))
+        if (part.answer == FILTER_NONE || producer->stamp == subscription->hub->stamp ||
+            !producer_joinable(producer) || was_wanted(producer, old))
             continue;
         if (producer->session && producer->session->mode == SESSION_PER_CONSUMER) {
-            if (join(producer, subscription, NULL, &plan->made) != ERR_OK)
+            if (bind_pair(producer, subscription, NULL, &plan->made) != ERR_OK)
                 return ERR_NO_MEMORY;
             continue;
         }
-        outlet = outlet_new(producer, subscription, &part);
-        if (!outlet)
+        route = route_new(producer, subscription, &part);
+        if (!route)
             return ERR_NO_MEMORY;
-        add_new(plan, outlet, &part);
+        add_new(plan, route, &part);
     }
     return ERR_OK;
 }
@@ -112,60 +117,64 @@ static void plan_undo(struct plan *plan, struct subscription *subscription)
         list_append(&subscription->activations, node);
     }
     for (size_t i = 0; i < plan->count; i++) {
-        sieve_seat_free(plan->changes[i].seat);
+        match_entry_free(plan->changes[i].entry);
         if (plan->changes[i].what == COME) {
-            feed_close(plan->changes[i].outlet->chan, plan->changes[i].outlet->feed, PRODUCER_ENDED, 0, NULL);
-            outlet_fini(plan->changes[i].outlet);
-            free(plan->changes[i].outlet);
+            feed_close(plan->changes[i].route->chan, plan->changes[i].route->feed, PRODUCER_ENDED, 0, NULL);
+            route_fini(plan->changes[i].route);
+            free(plan->changes[i].route);
         }
     }
 }
 
-/* Only the loop takes more than one of these locks, so any order would do; this one can be seen to be right. */
+/* Only the loop takes more than one of these locks, so any order would do; this one can be seen to
+ * be right. */
 static int compare_inlets(const void *a, const void *b)
 {
-    uintptr_t one = (uintptr_t)((const struct change *)a)->outlet->inlet, other = (uintptr_t)((const struct change *)b)->outlet->inlet;
+    uintptr_t one = (uintptr_t)((const struct change *)a)->route->inlet,
+              other = (uintptr_t)((const struct change *)b)->route->inlet;
 
     return (one > other) - (one < other);
 }
 
-static void change_routes(const struct plan *plan, const struct filter *filter, struct chan *chan, uint32_t mark)
+static void change_routes(const struct plan *plan, const struct filter *filter, struct chan *chan,
+                          uint32_t mark)
 {
     qsort(plan->changes, plan->count, sizeof(struct change), compare_inlets);
     for (size_t i = 0; i < plan->count; i++)
-        pthread_mutex_lock(&plan->changes[i].outlet->inlet->lock);
+        pthread_mutex_lock(&plan->changes[i].route->inlet->lock);
     for (size_t i = 0; i < plan->count; i++) {
         struct change *change = &plan->changes[i];
 
         if (change->what == KEEP)
-            change->seat = outlet_ask(change->outlet, filter, &change->part, change->seat);
+            change->entry = route_set_filter(change->route, filter, &change->part, change->entry);
         else if (change->what == GO)
-            outlet_take_out(change->outlet);
+            route_unlink(change->route);
         else
-            outlet_place(change->outlet);
+            route_link(change->route);
     }
     chan_mark(chan, mark);
     for (size_t i = 0; i < plan->count; i++)
-        pthread_mutex_unlock(&plan->changes[i].outlet->inlet->lock);
+        pthread_mutex_unlock(&plan->changes[i].route->inlet->lock);
 }
 
-/* The lists of the loop's follow the routes. Shared producers first: nobody is told of them, so nothing of the plan can go meanwhile. */
-static void settle_outlets(const struct plan *plan)
+/* The lists of the loop's follow the routes. Shared producers first: nobody is told of them, so
+ * nothing of the plan can go meanwhile. */
+static void update_routes(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        struct outlet *outlet = plan->changes[i].outlet;
+        struct route *route = plan->changes[i].route;
 
-        sieve_seat_free(plan->changes[i].seat);
+        match_entry_free(plan->changes[i].entry);
         if (plan->changes[i].what == COME)
-            outlet_attach(outlet);
-        else if (plan->changes[i].what == GO && outlet->producer)
-            outlet_close(outlet, PRODUCER_ENDED, 0, NULL);
+            route_attach(route);
+        else if (plan->changes[i].what == GO && route->producer)
+            route_close(route, PRODUCER_ENDED, 0, NULL);
     }
 }
 
-static void settle_activations(struct plan *plan, struct subscription *subscription)
+static void update_activations(struct plan *plan, struct subscription *subscription)
 {
-    const struct ending unwanted = {.why = FAULT_FINISHED, .state = PRODUCER_ENDED, .tell = true};
+    const struct ending unwanted = {.reason = FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
     struct list *node;
 
     while ((node = list_first(&plan->going)))
@@ -184,7 +193,9 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
 
     if (subscription->ctx.state != CTX_LIVE)
         return 0;
-    plan.changes = calloc(subscription->outlet_count + subscription->activation_count + hub->producers.count + 1, sizeof(struct change));
+    plan.changes =
+        calloc(subscription->route_count + subscription->activation_count + hub->producers.count + 1,
+               sizeof(struct change));
     if (!plan.changes)
         return 0;
     list_init(&plan.made);
@@ -195,10 +206,11 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
     if (plan_present(&plan, subscription) == ERR_OK && plan_new(&plan, subscription, old) == ERR_OK) {
         subscription->revision = revision;
         change_routes(&plan, filter, subscription->chan, revision);
-        log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("revision", revision));
-        settle_outlets(&plan);
+        log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text),
+                  LOG_NUMBER("revision", revision));
+        update_routes(&plan);
         filter_free(old);
-        settle_activations(&plan, subscription);
+        update_activations(&plan, subscription);
     } else {
         plan_undo(&plan, subscription);
         subscription->filter = old;
@@ -206,6 +218,6 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
     }
     free(plan.changes);
     subscription->held--;
-    subscription_settle(subscription);
+    subscription_update(subscription);
     return revision;
 }

@@ -1,12 +1,13 @@
-/* session.c - producers that dialled in: how a session begins and ends. Who has the name, and how it is handed over, is in handover.c; what
- * it publishes in numbers.c.
+/* session.c - producers that dialled in: how a session begins and ends. Who has the name, and how
+ * it is handed over, is in handover.c; what it publishes in numbers.c.
  *
  *   WAITING --the name is its own--> LIVE --replaced, removed, hub drains--> CLOSING --deadline, all ended--> GONE
  *      |                              |                                                                       ^
  *      `-----replaced, removed--------+-------------------lost, unregistered, cancelled-----------------------'
  *
- * GONE: nothing more is taken, no activation is left, and the port was told, or is the one who said so; what is left to come is
- * hub_unregister(), offers that still run, and stalls. A session that is CLOSING keeps its name only for who waits for it (STOP_FIRST). */
+ * GONE: nothing more is taken, no activation is left, and the port was told, or is the one who said
+ * so; what is left to come is hub_unregister(), offers that still run, and stalls. A session that
+ * is CLOSING keeps its name only for who waits for it (STOP_FIRST). */
 #include "hub/session.h"
 
 #include <stdlib.h>
@@ -40,33 +41,33 @@ static uint8_t *copy_text(struct bytes *copy, struct bytes text, uint8_t *at)
 {
     *copy = (struct bytes){at, text.size};
     if (text.size > 0)
-        memcpy(at, text.at, text.size);
+        memcpy(at, text.data, text.size);
     return at + text.size;
 }
 
 /* Labels, topics and all their bytes, in one piece of memory. */
-static enum err copy_texts(struct session *session, const struct session_wish *wish)
+static enum err copy_texts(struct session *session, const struct session_params *params)
 {
-    size_t size = wish->label_count * sizeof(struct pair) + wish->topic_count * sizeof(struct bytes);
+    size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes);
     uint8_t *at;
 
-    for (size_t i = 0; i < wish->label_count; i++)
-        size += wish->labels[i].name.size + wish->labels[i].value.size;
-    for (size_t i = 0; i < wish->topic_count; i++)
-        size += wish->topics[i].size;
+    for (size_t i = 0; i < params->label_count; i++)
+        size += params->labels[i].name.size + params->labels[i].value.size;
+    for (size_t i = 0; i < params->topic_count; i++)
+        size += params->topics[i].size;
     session->labels = malloc(MAX_OF(size, 1u));
     if (!session->labels)
         return ERR_NO_MEMORY;
-    session->label_count = wish->label_count;
-    session->topic_count = wish->topic_count;
-    session->topics = (struct bytes *)(void *)(session->labels + wish->label_count);
-    at = (uint8_t *)(session->topics + wish->topic_count);
-    for (size_t i = 0; i < wish->label_count; i++) {
-        at = copy_text(&session->labels[i].name, wish->labels[i].name, at);
-        at = copy_text(&session->labels[i].value, wish->labels[i].value, at);
+    session->label_count = params->label_count;
+    session->topic_count = params->topic_count;
+    session->topics = (struct bytes *)(void *)(session->labels + params->label_count);
+    at = (uint8_t *)(session->topics + params->topic_count);
+    for (size_t i = 0; i < params->label_count; i++) {
+        at = copy_text(&session->labels[i].name, params->labels[i].name, at);
+        at = copy_text(&session->labels[i].value, params->labels[i].value, at);
     }
-    for (size_t i = 0; i < wish->topic_count; i++)
-        at = copy_text(&session->topics[i], wish->topics[i], at);
+    for (size_t i = 0; i < params->topic_count; i++)
+        at = copy_text(&session->topics[i], params->topics[i], at);
     return ERR_OK;
 }
 
@@ -87,22 +88,23 @@ void session_release(struct session *session)
 }
 
 /* Waiting, and known to nobody. NULL: out of memory. */
-struct session *session_new(struct hub *hub, const struct session_wish *wish)
+struct session *session_new(struct hub *hub, const struct session_params *params)
 {
     struct session *session = calloc(1, sizeof(*session));
 
     if (!session)
         return NULL;
-    if (copy_texts(session, wish) != ERR_OK || producer_init(&session->producer, hub, wish->name, wish->peer) != ERR_OK) {
+    if (copy_texts(session, params) != ERR_OK ||
+        producer_init(&session->producer, hub, params->name, params->peer) != ERR_OK) {
         free(session->labels);
         free(session);
         return NULL;
     }
     session->producer.session = session;
     inlet_move(&session->producer.inlet, INLET_CLOSED);
-    session->mode = wish->mode;
-    session->port = wish->port;
-    session->port_ctx = wish->ctx;
+    session->mode = params->mode;
+    session->port = params->port;
+    session->port_ctx = params->ctx;
     session->state = SESSION_WAITING;
     session->deadline_ns = INT64_MAX;
     atomic_init(&session->refs, 1);
@@ -116,7 +118,7 @@ struct session *session_new(struct hub *hub, const struct session_wish *wish)
 
 /* ---- the beginning ---- */
 
-/* What join() made and nobody was told of. */
+/* What bind_pair() made and nobody was told of. */
 static void unmake(struct list *made)
 {
     const struct ending never = {.state = PRODUCER_REMOVED};
@@ -130,14 +132,15 @@ static void unmake(struct list *made)
 enum err session_prepare(struct session *session, struct list *made)
 {
     list_init(made);
-    if (join_subscriptions(&session->producer, made) == ERR_OK)
+    if (bind_subscriptions(&session->producer, made) == ERR_OK)
         return ERR_OK;
     unmake(made);
-    outlets_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
+    routes_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
 }
 
-/* It has the name now. The routes are there already: who publishes from now on reaches everybody. */
+/* It has the name now. The routes are there already: who publishes from now on reaches
+ * everybody. */
 void session_go_live(struct session *session, struct list *made)
 {
     OWNED(session_release) struct session *held = session_retain(session);
@@ -146,7 +149,8 @@ void session_go_live(struct session *session, struct list *made)
     if (session->mode == SESSION_SHARED)
         inlet_move(&session->producer.inlet, INLET_OPEN);
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name_of(session)),
-              LOG_NUMBER("epoch", session->producer.inlet.source->epoch), LOG_TEXT("peer", session->producer.peer),
+              LOG_NUMBER("epoch", session->producer.inlet.source->epoch),
+              LOG_TEXT("peer", session->producer.peer),
               LOG_TEXT("mode", session->mode == SESSION_SHARED ? "SHARED" : "PER_CONSUMER"));
     session->port->welcome(session->port_ctx, session->producer.inlet.source->epoch);
     activations_begin(made); /* where it has ended meanwhile, nothing is left in there */
@@ -155,7 +159,7 @@ void session_go_live(struct session *session, struct list *made)
 /* The older session is over: the next one has the name, or nobody. */
 static void pass_name(struct session *session)
 {
-    struct ending refused = {.why = FAULT_MEMORY_BUDGET};
+    struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
     struct session *successor = session->successor;
     struct list made;
 
@@ -165,8 +169,8 @@ static void pass_name(struct session *session)
     session->successor = NULL;
     successor->predecessor = NULL;
     if (hub_draining(session->producer.hub))
-        refused.why = FAULT_DRAINING;
-    if (refused.why == FAULT_DRAINING || session_prepare(successor, &made) != ERR_OK) {
+        refused.reason = FAULT_DRAINING;
+    if (refused.reason == FAULT_DRAINING || session_prepare(successor, &made) != ERR_OK) {
         session_over(successor, &refused, true);
         return;
     }
@@ -184,7 +188,7 @@ static void end_all(struct list *list, const struct ending *ending)
         activation_end(container_of(node, struct activation, in_session), ending);
 }
 
-void session_over(struct session *session, const struct ending *ending, bool tell)
+void session_over(struct session *session, const struct ending *ending, bool notify)
 {
     OWNED(session_release) struct session *held = session_retain(session);
     struct inlet *inlet = &session->producer.inlet;
@@ -193,7 +197,7 @@ void session_over(struct session *session, const struct ending *ending, bool tel
     struct fault fault;
 
     move(session, SESSION_GONE);
-    session->why = ending->why;
+    session->reason = ending->reason;
     timer_stop(&session->deadline);
     inlet_move(inlet, INLET_REMOVED);
     if (session->predecessor)
@@ -201,32 +205,36 @@ void session_over(struct session *session, const struct ending *ending, bool tel
     session->predecessor = NULL;
     end_all(&session->stopping, ending);
     end_all(&session->active, ending);
-    outlets_close(&session->producer, lost ? PRODUCER_ENDED : PRODUCER_REMOVED, ending->code, ending->message);
+    routes_close(&session->producer, lost ? PRODUCER_ENDED : PRODUCER_REMOVED, ending->code, ending->message);
     if (was_live)
-        log_write(LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)), LOG_NUMBER("epoch", inlet->source->epoch),
-                  LOG_TEXT("why", ending->why != FAULT_NONE ? fault_reason_name(ending->why) : "ENDED"),
-                  LOG_NUMBER("events", inlet->published.events + session->published.events),
-                  LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes), LOG_NUMBER("cut", session->cut_activations));
-    if (tell && !session->left) {
-        fault_set(&fault, ending->why, NULL, NULL);
-        session->port->cut(session->port_ctx, &fault);
+        log_write(
+            LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)),
+            LOG_NUMBER("epoch", inlet->source->epoch),
+            LOG_TEXT("reason", ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED"),
+            LOG_NUMBER("events", inlet->published.events + session->published.events),
+            LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes),
+            LOG_NUMBER("expired", session->expired_activations));
+    if (notify && !session->left) {
+        fault_set(&fault, ending->reason, NULL, NULL);
+        session->port->abort_call(session->port_ctx, &fault);
     }
     pass_name(session);
 }
 
-void session_settle(struct session *session)
+void session_update(struct session *session)
 {
-    const struct ending ending = {.why = session->why, .state = PRODUCER_REMOVED};
+    const struct ending ending = {.reason = session->reason, .state = PRODUCER_REMOVED};
 
-    if (session->state == SESSION_CLOSING && session->mode == SESSION_PER_CONSUMER && list_empty(&session->active) &&
-        list_empty(&session->stopping))
+    if (session->state == SESSION_CLOSING && session->mode == SESSION_PER_CONSUMER &&
+        list_empty(&session->active) && list_empty(&session->stopping))
         session_over(session, &ending, true);
 }
 
 static void deadline_passed(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, deadline);
-    const struct ending ending = {.why = session->why, .state = PRODUCER_ENDED, .cut = true, .tell = true};
+    const struct ending ending = {
+        .reason = session->reason, .state = PRODUCER_ENDED, .expired = true, .notify = true};
 
     session_over(session, &ending, true);
 }
@@ -242,7 +250,8 @@ static bool set_deadline(struct session *session, int64_t deadline_ns)
     return delay_ns > 0 && timer_start(session->producer.hub->loop, &session->deadline, delay_ns) == ERR_OK;
 }
 
-/* Each one stands among those that stop, or has ended, before anybody is told. Where all have ended, the session is over. */
+/* Each one stands among those that stop, or has ended, before anybody is told. Where all have
+ * ended, the session is over. */
 static void stop_all(struct session *session)
 {
     struct list *node;
@@ -252,20 +261,21 @@ static void stop_all(struct session *session)
 
         list_remove(node);
         list_append(&session->stopping, node);
-        ctx_drain(&activation->ctx, session->why, session->deadline_ns);
+        ctx_drain(&activation->ctx, session->reason, session->deadline_ns);
     }
 }
 
 /* Its deadline is no later than this from now on. */
 static void hurry(struct session *session, int64_t deadline_ns)
 {
-    const struct ending ending = {.why = session->why, .state = PRODUCER_ENDED, .cut = true, .tell = true};
+    const struct ending ending = {
+        .reason = session->reason, .state = PRODUCER_ENDED, .expired = true, .notify = true};
 
     if (!set_deadline(session, MIN_OF(session->deadline_ns, deadline_ns)))
         session_over(session, &ending, true);
 }
 
-void session_close(struct session *session, enum fault_reason why, int64_t deadline_ns)
+void session_close(struct session *session, enum fault_reason reason, int64_t deadline_ns)
 {
     OWNED(session_release) struct session *held = session_retain(session);
 
@@ -274,20 +284,21 @@ void session_close(struct session *session, enum fault_reason why, int64_t deadl
         return;
     }
     move(session, SESSION_CLOSING);
-    session->why = why;
-    log_write(LOG_INFO, "producer.closing", LOG_BYTES("producer", name_of(session)), LOG_TEXT("why", fault_reason_name(why)));
-    session->port->closing(session->port_ctx, why, deadline_ns);
+    session->reason = reason;
+    log_write(LOG_INFO, "producer.closing", LOG_BYTES("producer", name_of(session)),
+              LOG_TEXT("reason", fault_reason_name(reason)));
+    session->port->closing(session->port_ctx, reason, deadline_ns);
     if (session->state == SESSION_CLOSING)
         hurry(session, deadline_ns);
     stop_all(session);
-    session_settle(session);
+    session_update(session);
 }
 
-void hub_unregister(struct session *session, enum fault_reason why)
+void hub_unregister(struct session *session, enum fault_reason reason)
 {
-    struct ending ending = {.why = why, .state = PRODUCER_ENDED};
+    struct ending ending = {.reason = reason, .state = PRODUCER_ENDED};
 
-    if (why != FAULT_NONE) {
+    if (reason != FAULT_NONE) {
         ending.code = CODE_UNAVAILABLE;
         ending.message = "the producer was lost";
     }
@@ -300,8 +311,10 @@ void hub_unregister(struct session *session, enum fault_reason why)
 
 /* ---- the whole ---- */
 
-/* Moves all sessions but those that are over: each is put back before anybody is told, and one that ends leaves whichever list it is in. */
-static void each_session(struct hub *hub, void (*each)(struct session *session, int64_t deadline_ns), int64_t deadline_ns)
+/* Moves all sessions but those that are over: each is put back before anybody is told, and one that
+ * ends leaves whichever list it is in. */
+static void each_session(struct hub *hub, void (*each)(struct session *session, int64_t deadline_ns),
+                         int64_t deadline_ns)
 {
     struct list todo, *node;
 
@@ -322,7 +335,7 @@ static void each_session(struct hub *hub, void (*each)(struct session *session, 
 
 static void drain_one(struct session *session, int64_t deadline_ns)
 {
-    const struct ending ending = {.why = FAULT_DRAINING, .state = PRODUCER_REMOVED};
+    const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED};
 
     if (session->state == SESSION_WAITING) {
         session_over(session, &ending, true);
@@ -333,9 +346,9 @@ static void drain_one(struct session *session, int64_t deadline_ns)
     session_close(session, FAULT_DRAINING, deadline_ns);
 }
 
-static void cut_one(struct session *session, int64_t deadline_ns)
+static void expire_one(struct session *session, int64_t deadline_ns)
 {
-    const struct ending ending = {.why = FAULT_DRAINING, .state = PRODUCER_REMOVED, .tell = true};
+    const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED, .notify = true};
 
     (void)deadline_ns;
     session_over(session, &ending, true);
@@ -346,7 +359,7 @@ void sessions_drain(struct hub *hub, int64_t deadline_ns)
     each_session(hub, drain_one, deadline_ns);
 }
 
-void sessions_cut(struct hub *hub)
+void sessions_abort(struct hub *hub)
 {
-    each_session(hub, cut_one, 0);
+    each_session(hub, expire_one, 0);
 }

@@ -2,10 +2,12 @@
  *
  *   LIVE --finish, all ended, hub drains--> DRAINING --cut--> CANCELLED          (the states of its context)
  *
- * DRAINING: out of the routes of shared producers; its activations were told to stop, and what they still send comes in until they have
- * ended; then the channel drains. At the deadline they are cut, the channel is closed, and what still waits there is a loss of the drain's.
- * Whoever serves it sees the channel end. CANCELLED: out of every route, all activations ended, the channel closed, the server of it told
- * to end the call with a fault. In each of them the subscription stays known until hub_unsubscribe(). */
+ * DRAINING: out of the routes of shared producers; its activations were told to stop, and what they
+ * still send comes in until they have ended; then the channel drains. At the deadline they are cut,
+ * the channel is closed, and what still waits there is a loss of the drain's. Whoever serves it
+ * sees the channel end. CANCELLED: out of every route, all activations ended, the channel closed,
+ * the server of it told to end the call with a fault. In each of them the subscription stays known
+ * until hub_unsubscribe(). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,9 +39,10 @@ static void end_activations(struct subscription *subscription, const struct endi
 }
 
 /* Those that did not stop in time are cut and named. */
-static void cut_activations(struct subscription *subscription)
+static void expired_activations(struct subscription *subscription)
 {
-    const struct ending ending = {.why = subscription->ctx.why, .state = PRODUCER_ENDED, .tell = true, .cut = true};
+    const struct ending ending = {
+        .reason = subscription->ctx.reason, .state = PRODUCER_ENDED, .notify = true, .expired = true};
 
     end_activations(subscription, &ending);
 }
@@ -48,7 +51,7 @@ static void deadline_passed(struct timer *timer)
 {
     struct subscription *subscription = container_of(timer, struct subscription, deadline);
 
-    cut_activations(subscription);
+    expired_activations(subscription);
     chan_close(subscription->chan, LOSS_DRAIN_CUT);
 }
 
@@ -61,8 +64,9 @@ static bool set_deadline(struct subscription *subscription)
     return delay_ns > 0 && timer_start(subscription->hub->loop, &subscription->deadline, delay_ns) == ERR_OK;
 }
 
-/* A gentle end, or a nearer deadline for one. The port comes before the channel moves, so that nobody finds it at its end without having
- * been told why. It may end the subscription: nothing of that is used afterwards. */
+/* A gentle end, or a nearer deadline for one. The port comes before the channel moves, so that
+ * nobody finds it at its end without having been told why. It may end the subscription: nothing of
+ * that is used afterwards. */
 static void drain(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
@@ -72,15 +76,16 @@ static void drain(struct subscription *subscription)
     subscription->draining = true;
     if (subscription->closing == 0)
         subscription->closing = CLOSING_SERVER_DRAINING;
-    outlets_detach(subscription);
+    routes_detach(subscription);
     timed = set_deadline(subscription);
     if (!timed)
-        cut_activations(subscription);
+        expired_activations(subscription);
     waits = subscription->activation_count > 0;
     if (!told) {
         log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
-                  LOG_TEXT("why", closing_names[subscription->closing]));
-        subscription->port->closing(subscription->port_ctx, subscription->closing, subscription->ctx.deadline_ns);
+                  LOG_TEXT("reason", closing_names[subscription->closing]));
+        subscription->port->closing(subscription->port_ctx, subscription->closing,
+                                    subscription->ctx.deadline_ns);
     }
     if (!waits)
         chan_drain(chan);
@@ -89,7 +94,7 @@ static void drain(struct subscription *subscription)
     chan_release(chan);
 }
 
-void subscription_settle(struct subscription *subscription)
+void subscription_update(struct subscription *subscription)
 {
     if (subscription->held > 0 || subscription->activation_count > 0)
         return;
@@ -111,8 +116,9 @@ void subscription_settle(struct subscription *subscription)
     }
 }
 
-/* A hard end. As above: first the port, then the channel; the activations hear of it next, through their contexts. */
-static void cut(struct subscription *subscription)
+/* A hard end. As above: first the port, then the channel; the activations hear of it next, through
+ * their contexts. */
+static void abort_call(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
     struct fault fault;
@@ -120,11 +126,11 @@ static void cut(struct subscription *subscription)
     if (subscription->fault)
         fault = *subscription->fault;
     else
-        fault_set(&fault, subscription->ctx.why, NULL, NULL);
+        fault_set(&fault, subscription->ctx.reason, NULL, NULL);
     subscription->fault = NULL;
     timer_stop(&subscription->deadline);
-    outlets_detach(subscription);
-    subscription->port->cut(subscription->port_ctx, &fault);
+    routes_detach(subscription);
+    subscription->port->abort_call(subscription->port_ctx, &fault);
     chan_close(chan, LOSS_CONSUMER_GONE);
     chan_release(chan);
 }
@@ -136,7 +142,7 @@ static void changed(struct ctx *ctx)
         drain(container_of(ctx, struct subscription, ctx));
         break;
     case CTX_CANCELLED:
-        cut(container_of(ctx, struct subscription, ctx));
+        abort_call(container_of(ctx, struct subscription, ctx));
         break;
     case CTX_LIVE:
     case CTX_STATE_COUNT:
@@ -151,7 +157,7 @@ static void subscription_free(struct subscription *subscription)
     if (!subscription)
         return;
     subscription->held++;
-    outlets_detach(subscription);
+    routes_detach(subscription);
     ctx_fini(&subscription->ctx);
     chan_release(subscription->chan);
     filter_free(subscription->filter);
@@ -162,54 +168,62 @@ OWNED_BY(subscription_free, struct subscription);
 static struct bytes copy_text(uint8_t *at, struct bytes text)
 {
     if (text.size > 0)
-        memcpy(at, text.at, text.size);
+        memcpy(at, text.data, text.size);
     return (struct bytes){at, text.size};
 }
 
 /* Without a filter yet, and not yet known to the hub. NULL: out of memory. */
-static struct subscription *subscription_new(struct hub *hub, const struct subscription_wish *wish)
+static struct subscription *subscription_new(struct hub *hub, const struct subscription_params *params)
 {
-    const struct bytes peer = {(const uint8_t *)wish->peer, wish->peer ? strnlen(wish->peer, PEER_ROOM - 1) : 0};
-    struct subscription *subscription = calloc(1, sizeof(*subscription) + wish->name.size + wish->request.size + peer.size + 1);
+    const struct bytes peer = {(const uint8_t *)params->peer,
+                               params->peer ? strnlen(params->peer, PEER_CAPACITY - 1) : 0};
+    struct subscription *subscription =
+        calloc(1, sizeof(*subscription) + params->name.size + params->request.size + peer.size + 1);
 
     if (!subscription)
         return NULL;
     list_init(&subscription->link);
-    list_init(&subscription->outlets);
+    list_init(&subscription->routes);
     list_init(&subscription->activations);
-    subscription->chan = chan_new(&wish->limits, &wish->watch);
+    subscription->chan = chan_new(&params->limits, &params->callbacks);
     if (!subscription->chan) {
         free(subscription);
         return NULL;
     }
     subscription->hub = hub;
-    subscription->limits = wish->limits;
-    subscription->port = wish->port;
-    subscription->port_ctx = wish->ctx;
-    subscription->ends_with_activations = wish->end_when_all_ended;
+    subscription->limits = params->limits;
+    subscription->port = params->port;
+    subscription->port_ctx = params->ctx;
+    subscription->ends_with_activations = params->end_when_all_ended;
     subscription->deadline.fired = deadline_passed;
     subscription->started_wall_ns = clock_wall_ns();
-    /* An epoch rises within the process and from one process to the next, so ids sort by their beginning. */
+    /* An epoch rises within the process and from one process to the next, so ids sort by their
+     * beginning. */
     snprintf(subscription->id_text, sizeof(subscription->id_text), "s%016" PRIx64, clock_epoch_ns());
-    subscription->id.key = (struct bytes){(const uint8_t *)subscription->id_text, strlen(subscription->id_text)};
-    subscription->name = copy_text(subscription->texts, wish->name);
-    subscription->request = copy_text(subscription->texts + wish->name.size, wish->request);
-    subscription->peer = (const char *)copy_text(subscription->texts + wish->name.size + wish->request.size, peer).at;
-    ctx_init(&subscription->ctx, &hub->ctx, &ctx_port, wish->deadline_ns > 0 ? wish->deadline_ns : INT64_MAX);
+    subscription->id.key =
+        (struct bytes){(const uint8_t *)subscription->id_text, strlen(subscription->id_text)};
+    subscription->name = copy_text(subscription->texts, params->name);
+    subscription->request = copy_text(subscription->texts + params->name.size, params->request);
+    subscription->peer =
+        (const char *)copy_text(subscription->texts + params->name.size + params->request.size, peer).data;
+    ctx_init(&subscription->ctx, &hub->ctx, &ctx_port,
+             params->deadline_ns > 0 ? params->deadline_ns : INT64_MAX);
     return subscription;
 }
 
-static enum err join_all(struct subscription *subscription, const struct subscription_wish *wish, struct list *made)
+static enum err bind_all(struct subscription *subscription, const struct subscription_params *params,
+                         struct list *made)
 {
     OWNED(resume_free) struct resume *resume = NULL;
-    struct since since = {.last = wish->last};
+    struct since since = {.last = params->last};
 
-    if (wish->resume && !(resume = resume_new(wish->resume, wish->resume_count, wish->resume_left_out == 0)))
+    if (params->resume &&
+        !(resume = resume_new(params->resume, params->resume_count, params->resume_left_out == 0)))
         return ERR_NO_MEMORY;
-    if (wish->last > 0)
+    if (params->last > 0)
         history_begin(subscription->hub);
     since.resume = resume;
-    if (join_producers(subscription, &since, made) != ERR_OK)
+    if (bind_producers(subscription, &since, made) != ERR_OK)
         return ERR_NO_MEMORY;
     return resume ? resume_gone(resume, subscription) : ERR_OK;
 }
@@ -220,11 +234,12 @@ static void begin(struct subscription *subscription, struct list *made)
     subscription->held++;
     activations_begin(made);
     subscription->held--;
-    subscription_settle(subscription);
+    subscription_update(subscription);
 }
 
-enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish *wish, struct subscription **subscription_out,
-                                struct subscription_facts *facts_out, struct fault *fault)
+enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
+                                struct subscription **subscription_out,
+                                struct subscription_result *result_out, struct fault *fault)
 {
     OWNED(subscription_free) struct subscription *subscription = NULL;
     struct list made;
@@ -233,57 +248,62 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_wish 
     list_init(&made);
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (hub->ids.count >= hub->limits.subscriptions_most) {
-        snprintf(bound, sizeof(bound), "at most %u", hub->limits.subscriptions_most);
+    if (hub->ids.count >= hub->limits.max_subscriptions) {
+        snprintf(bound, sizeof(bound), "at most %u", hub->limits.max_subscriptions);
         return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
     }
-    subscription = subscription_new(hub, wish);
+    subscription = subscription_new(hub, params);
     if (!subscription)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
-    subscription->filter = wish->filter;
-    if (join_all(subscription, wish, &made) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
+    subscription->filter = params->filter;
+    if (bind_all(subscription, params, &made) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
     list_append(&hub->subscriptions, &subscription->link);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
-    memcpy(facts_out->id, subscription->id_text, sizeof(facts_out->id));
-    facts_out->producers_matched = subscription->outlet_count + subscription->activation_count;
-    facts_out->chan = chan_retain(subscription->chan);
-    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text), LOG_BYTES("name", wish->name),
-              LOG_TEXT("peer", subscription->peer), LOG_NUMBER("producers", facts_out->producers_matched));
+    memcpy(result_out->id, subscription->id_text, sizeof(result_out->id));
+    result_out->producers_matched = subscription->route_count + subscription->activation_count;
+    result_out->chan = chan_retain(subscription->chan);
+    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
+              LOG_BYTES("name", params->name), LOG_TEXT("peer", subscription->peer),
+              LOG_NUMBER("producers", result_out->producers_matched));
     *subscription_out = subscription;
     subscription = NULL;
     begin(*subscription_out, &made);
     return FAULT_NONE;
 }
 
-static void log_ended(struct subscription *subscription, enum fault_reason why)
+static void log_ended(struct subscription *subscription, enum fault_reason reason)
 {
-    struct chan_sums sums;
-    const char *text = fault_reason_name(why);
+    struct chan_stats stats;
+    const char *text = fault_reason_name(reason);
 
-    if (why == FAULT_NONE)
+    if (reason == FAULT_NONE)
         text = subscription->closing != 0 ? closing_names[subscription->closing] : "ENDED";
-    chan_sums(subscription->chan, &sums);
-    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text), LOG_BYTES("name", subscription->name),
-              LOG_TEXT("peer", subscription->peer), LOG_TEXT("why", text), LOG_NUMBER("accepted", sums.accepted.events),
-              LOG_NUMBER("delivered", sums.delivered.events), LOG_NUMBER("dropped", chan_dropped(&sums).events),
-              LOG_NUMBER("queued", sums.queued.events), LOG_NUMBER("cut", subscription->cut_activations));
+    chan_stats(subscription->chan, &stats);
+    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text),
+              LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
+              LOG_TEXT("reason", text), LOG_NUMBER("accepted", stats.accepted.events),
+              LOG_NUMBER("delivered", stats.delivered.events),
+              LOG_NUMBER("dropped", chan_dropped(&stats).events), LOG_NUMBER("queued", stats.queued.events),
+              LOG_NUMBER("expired", subscription->expired_activations));
 }
 
-void hub_unsubscribe(struct subscription *subscription, enum fault_reason why)
+void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason)
 {
-    const struct ending ending = {.why = why != FAULT_NONE ? why : FAULT_FINISHED, .state = PRODUCER_ENDED, .tell = true};
+    const struct ending ending = {
+        .reason = reason != FAULT_NONE ? reason : FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
     struct hub *hub = subscription->hub;
 
-    subscription->held++;             /* nothing is settled any more */
-    list_remove(&subscription->link); /* and nobody joins it: an end below may be another session's beginning */
+    subscription->held++; /* nothing is settled any more */
+    /* and nobody joins it: an end below may be another session's beginning */
+    list_remove(&subscription->link);
     timer_stop(&subscription->deadline);
-    outlets_detach(subscription);
+    routes_detach(subscription);
     end_activations(subscription, &ending);
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
-    log_ended(subscription, why);
+    log_ended(subscription, reason);
     map_remove(&hub->ids, &subscription->id);
     subscription_free(subscription);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
@@ -300,7 +320,8 @@ struct subscription *subscription_find(struct hub *hub, struct bytes id, struct 
     return NULL;
 }
 
-enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns, struct fault *fault)
+enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns,
+                             struct fault *fault)
 {
     struct subscription *subscription = subscription_find(hub, id, fault);
 
@@ -308,7 +329,8 @@ enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reas
         return FAULT_SUBSCRIPTION_NOT_FOUND;
     if (subscription->closing == 0)
         subscription->closing = reason;
-    ctx_drain(&subscription->ctx, reason == CLOSING_DISCONNECTED ? FAULT_KICKED : FAULT_FINISHED, from_now(drain_ns));
+    ctx_drain(&subscription->ctx, reason == CLOSING_DISCONNECTED ? FAULT_KICKED : FAULT_FINISHED,
+              from_now(drain_ns));
     return FAULT_NONE;
 }
 

@@ -1,10 +1,11 @@
 /* transient.c - producers that are known as long as somebody publishes, and a while longer.
  *
- * DESIGN (forgetting): a transient producer is forgotten some time after its last call ended, and calls end on any thread, often one per
- * message. So an ending call only notes the time. The loop keeps every inlet without a call in a heap, under the earliest moment when it
- * may go, and looks again at that moment: used meanwhile, it is put back for later; in use, it leaves the heap, and the call that leaves it
- * last brings it back with a post. A producer that publishes with a call per message thus costs the loop one look per forgetting time, not
- * one per call. */
+ * DESIGN (forgetting): a transient producer is forgotten some time after its last call ended, and
+ * calls end on any thread, often one per message. So an ending call only notes the time. The loop
+ * keeps every inlet without a call in a heap, under the earliest moment when it may go, and looks
+ * again at that moment: used meanwhile, it is put back for later; in use, it leaves the heap, and
+ * the call that leaves it last brings it back with a post. A producer that publishes with a call
+ * per message thus costs the loop one look per forgetting time, not one per call. */
 #include "hub/hub_internal.h"
 
 #include <stdlib.h>
@@ -12,13 +13,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-static void log_removed(const struct producer *producer, const char *why)
+static void log_removed(const struct producer *producer, const char *reason)
 {
     const struct inlet *inlet = &producer->inlet;
 
-    log_write(LOG_INFO, "producer.removed", LOG_BYTES("producer", source_name(inlet->source)), LOG_NUMBER("epoch", inlet->source->epoch),
-              LOG_TEXT("why", why), LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes),
-              LOG_NUMBER("subscriptions", inlet->outlet_count));
+    log_write(LOG_INFO, "producer.removed", LOG_BYTES("producer", source_name(inlet->source)),
+              LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("reason", reason),
+              LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes),
+              LOG_NUMBER("subscriptions", inlet->route_count));
 }
 
 static void transient_free(struct producer *producer)
@@ -27,7 +29,7 @@ static void transient_free(struct producer *producer)
     free(producer);
 }
 
-void transient_remove(struct producer *producer, const char *why)
+void transient_remove(struct producer *producer, const char *reason)
 {
     struct hub *hub = producer->hub;
 
@@ -39,8 +41,8 @@ void transient_remove(struct producer *producer, const char *why)
     producer->open_calls++; /* for as long as this takes */
     pthread_mutex_unlock(&hub->names);
     inlet_move(&producer->inlet, INLET_REMOVED);
-    log_removed(producer, why);
-    outlets_close(producer, PRODUCER_REMOVED, 0, NULL);
+    log_removed(producer, reason);
+    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
     inlet_leave(&producer->inlet);
 }
 
@@ -57,11 +59,12 @@ static int64_t forget_at_ns(const struct producer *producer)
 static void forget(struct producer *producer)
 {
     log_removed(producer, "FORGOTTEN");
-    outlets_close(producer, PRODUCER_REMOVED, 0, NULL);
+    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
     transient_free(producer);
 }
 
-/* Sets the timer to the earliest look. Where that fails, the next producer that falls idle tries again. */
+/* Sets the timer to the earliest look. Where that fails, the next producer that falls idle tries
+ * again. */
 static void arm(struct hub *hub)
 {
     struct heap_node *first = heap_first(&hub->idle);
@@ -69,10 +72,11 @@ static void arm(struct hub *hub)
     if (!first)
         timer_stop(&hub->forget);
     else if (timer_start(hub->loop, &hub->forget, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
-        log_write(LOG_WARN, "producers.not_forgotten", LOG_TEXT("why", "out of memory"));
+        log_write(LOG_WARN, "producers.not_forgotten", LOG_TEXT("reason", "out of memory"));
 }
 
-/* Decides about one producer whose moment may have come. Returns true when it is to be forgotten: then it is out of the map. */
+/* Decides about one producer whose moment may have come. Returns true when it is to be forgotten:
+ * then it is out of the map. */
 static bool look(struct hub *hub, struct producer *producer, int64_t now_ns)
 {
     bool gone = false;
@@ -82,7 +86,8 @@ static bool look(struct hub *hub, struct producer *producer, int64_t now_ns)
         heap_remove(&hub->idle, &producer->idle);
         producer->watched = false;
     } else if (forget_at_ns(producer) > now_ns) {
-        CHECK(heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) == ERR_OK); /* it is in: nothing is allocated */
+        /* it is in: nothing is allocated */
+        CHECK(heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) == ERR_OK);
     } else {
         heap_remove(&hub->idle, &producer->idle);
         producer_unpublish_locked(producer);
@@ -153,7 +158,7 @@ struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *pee
 }
 
 /* Under `names`: the loop watches it from now on. */
-static void watch(struct producer *producer)
+static void callbacks(struct producer *producer)
 {
     struct hub *hub = producer->hub;
 
@@ -178,7 +183,7 @@ void inlet_leave(struct inlet *inlet)
     CHECK(producer->open_calls > 0);
     last = --producer->open_calls == 0;
     if (last && !producer->removed)
-        watch(producer);
+        callbacks(producer);
     last = last && producer->removed;
     pthread_mutex_unlock(&hub->names);
     if (last)
@@ -196,19 +201,21 @@ static struct producer *transient_new(struct hub *hub, struct bytes name, const 
     return producer;
 }
 
-/* First the routes, then the name: who finds it can publish at once, and everybody gets it. A transient producer makes no activations. */
+/* First the routes, then the name: who finds it can publish at once, and everybody gets it. A
+ * transient producer makes no activations. */
 static enum err introduce(struct producer *producer)
 {
     struct list none;
 
     list_init(&none);
-    if (join_subscriptions(producer, &none) == ERR_OK && producer_publish(producer, 1) == ERR_OK)
+    if (bind_subscriptions(producer, &none) == ERR_OK && producer_publish(producer, 1) == ERR_OK)
         return ERR_OK;
-    outlets_close(producer, PRODUCER_REMOVED, 0, NULL);
+    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
 }
 
-enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer, struct inlet **inlet_out, struct fault *fault)
+enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer,
+                                 struct inlet **inlet_out, struct fault *fault)
 {
     struct inlet *inlet = hub_inlet_find(hub, name, peer);
     struct producer *producer;
@@ -230,8 +237,9 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     }
     if (!producer)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
-    log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name), LOG_NUMBER("epoch", producer->inlet.source->epoch),
-              LOG_TEXT("peer", peer), LOG_NUMBER("subscriptions", producer->inlet.outlet_count));
+    log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name),
+              LOG_NUMBER("epoch", producer->inlet.source->epoch), LOG_TEXT("peer", peer),
+              LOG_NUMBER("subscriptions", producer->inlet.route_count));
     *inlet_out = &producer->inlet;
     return FAULT_NONE;
 }

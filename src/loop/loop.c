@@ -1,8 +1,9 @@
 /* loop.c - libev behind a small face.
  *
- * DESIGN: the mailbox is a stack that any thread pushes onto with one compare-and-swap; the loop takes all of it with one exchange and
- * turns it round. That keeps the order of posting, bounds a turn to what was there when it began, and says by itself when the loop must be
- * woken: only the push that found it empty rings. A poster that is interrupted half way holds up nobody. */
+ * DESIGN: the mailbox is a stack that any thread pushes onto with one compare-and-swap; the loop
+ * takes all of it with one exchange and turns it round. That keeps the order of posting, bounds a
+ * turn to what was there when it began, and says by itself when the loop must be woken: only the
+ * push that found it empty rings. A poster that is interrupted half way holds up nobody. */
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 
-#define SIGNALS_MOST 8u
+#define MAX_SIGNALS 8u
 
 struct watcher {
     ev_timer ev;
@@ -36,13 +37,13 @@ struct loop {
     /* Any thread. */
     struct task *_Atomic posted; /* newest first */
     atomic_bool stopping;
-    ev_async bell;
+    ev_async wakeup;
     struct ev_loop *ev; /* constant */
 
     /* Loop thread only. */
     struct list armed; /* watchers of armed timers */
     struct list spare; /* watchers to be used again: as many as were armed at once */
-    struct catcher catchers[SIGNALS_MOST];
+    struct catcher catchers[MAX_SIGNALS];
     unsigned catcher_count;
 };
 
@@ -72,9 +73,9 @@ static void run_posted(struct loop *loop)
     }
 }
 
-static void rung(struct ev_loop *ev, ev_async *bell, int events)
+static void rung(struct ev_loop *ev, ev_async *wakeup, int events)
 {
-    (void)bell;
+    (void)wakeup;
     (void)events;
     run_posted(ev_userdata(ev));
 }
@@ -85,9 +86,10 @@ void loop_post(struct loop *loop, struct task *task)
 
     do
         task->next = before;
-    while (!atomic_compare_exchange_weak_explicit(&loop->posted, &before, task, memory_order_release, memory_order_relaxed));
+    while (!atomic_compare_exchange_weak_explicit(&loop->posted, &before, task, memory_order_release,
+                                                  memory_order_relaxed));
     if (!before)
-        ev_async_send(loop->ev, &loop->bell);
+        ev_async_send(loop->ev, &loop->wakeup);
 }
 
 static struct watcher *watcher_take(struct loop *loop)
@@ -135,7 +137,8 @@ enum err timer_start(struct loop *loop, struct timer *timer, int64_t delay_ns)
     watcher->timer = timer;
     timer->watcher = watcher;
     timer->loop = loop;
-    /* libev counts from when the turn began; a callback that took its time would shorten the delay. */
+    /* libev counts from when the turn began; a callback that took its time would shorten the
+     * delay. */
     ev_now_update(loop->ev);
     ev_timer_init(&watcher->ev, due, (double)MAX_OF(delay_ns, 0) / (double)NS_PER_S, 0.0);
     ev_timer_start(loop->ev, &watcher->ev);
@@ -164,7 +167,7 @@ enum err loop_signal(struct loop *loop, int signal, void (*caught)(void *ctx, in
 
     if (signal <= 0 || signal >= NSIG || signal == SIGKILL || signal == SIGSTOP)
         return ERR_INVALID;
-    if (loop->catcher_count == SIGNALS_MOST)
+    if (loop->catcher_count == MAX_SIGNALS)
         return ERR_FULL;
     if (!atomic_compare_exchange_strong(&signal_owners[signal], &owner, loop) && owner != loop)
         return ERR_INVALID;
@@ -190,8 +193,8 @@ struct status loop_new(struct loop **loop_out)
     list_init(&loop->armed);
     list_init(&loop->spare);
     ev_set_userdata(loop->ev, loop);
-    ev_async_init(&loop->bell, rung);
-    ev_async_start(loop->ev, &loop->bell);
+    ev_async_init(&loop->wakeup, rung);
+    ev_async_start(loop->ev, &loop->wakeup);
     *loop_out = loop;
     return STATUS_OK;
 }
@@ -225,7 +228,7 @@ void loop_free(struct loop *loop)
         ev_signal_stop(loop->ev, signal);
         atomic_store(&signal_owners[signal->signum], NULL);
     }
-    ev_async_stop(loop->ev, &loop->bell);
+    ev_async_stop(loop->ev, &loop->wakeup);
     ev_loop_destroy(loop->ev);
     free(loop);
 }
@@ -246,7 +249,7 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     atomic_store_explicit(&loop->stopping, true, memory_order_release);
-    ev_async_send(loop->ev, &loop->bell);
+    ev_async_send(loop->ev, &loop->wakeup);
 }
 
 void loop_turn(struct loop *loop)

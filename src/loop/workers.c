@@ -7,7 +7,7 @@
 
 struct workers {
     struct loop *loop; /* constant */
-    unsigned jobs_most;
+    unsigned max_jobs;
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
@@ -76,8 +76,8 @@ void workers_free(struct workers *workers)
     free(workers);
 }
 
-/* Starts the threads with signals blocked, so that they reach the loop's thread; only what a thread does to itself stays. Returns 0 or an
- * errno. */
+/* Starts the threads with signals blocked, so that they reach the loop's thread; only what a thread
+ * does to itself stays. Returns 0 or an errno. */
 static int start(struct workers *workers, unsigned threads)
 {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
@@ -97,16 +97,17 @@ static int start(struct workers *workers, unsigned threads)
     return failed;
 }
 
-struct status workers_new(struct loop *loop, unsigned threads, unsigned jobs_most, struct workers **workers_out)
+struct status workers_new(struct loop *loop, unsigned threads, unsigned max_jobs,
+                          struct workers **workers_out)
 {
     struct workers *workers = calloc(1, sizeof(*workers) + threads * sizeof(pthread_t));
     int failed;
 
-    CHECK(threads > 0 && jobs_most > 0);
+    CHECK(threads > 0 && max_jobs > 0);
     if (!workers)
         return (struct status){ERR_NO_MEMORY, 0, "allocate workers"};
     workers->loop = loop;
-    workers->jobs_most = jobs_most;
+    workers->max_jobs = max_jobs;
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->changed, NULL);
     failed = start(workers, threads);
@@ -124,7 +125,7 @@ enum err workers_take(struct workers *workers, struct job *job)
 
     pthread_mutex_lock(&workers->lock);
     CHECK(!workers->closing);
-    if (workers->waiting < workers->jobs_most) {
+    if (workers->waiting < workers->max_jobs) {
         job->next = NULL;
         if (workers->last)
             workers->last->next = job;

@@ -40,14 +40,15 @@ int64_t account_rss_bytes(pid_t process)
 
 bool account_machine(struct account_machine *machine_out)
 {
-    /* user, nice, system, idle, iowait, irq, softirq, steal; a guest's time stands in user as well. */
+    /* user, nice, system, idle, iowait, irq, softirq, steal; a guest's time stands in user as
+     * well. */
     long long ticks[8] = {0};
     FILE *file = fopen("/proc/stat", "re");
 
     if (!file)
         return false;
-    int count = fscanf(file, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4],
-                       &ticks[5], &ticks[6], &ticks[7]);
+    int count = fscanf(file, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &ticks[0], &ticks[1], &ticks[2],
+                       &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]);
     fclose(file);
     errno = EINVAL;
     if (count != ARRAY_LEN(ticks))

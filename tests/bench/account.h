@@ -7,8 +7,8 @@
 
 #include "base/base.h"
 
-/* What all threads of a process have run, those that have ended included: the scheduler's account, to the nanosecond. -1, with errno: there
- * is no such process. */
+/* What all threads of a process have run, those that have ended included: the scheduler's account,
+ * to the nanosecond. -1, with errno: there is no such process. */
 int64_t account_cpu_ns(pid_t process);
 int64_t account_rss_bytes(pid_t process); /* -1, with errno */
 

@@ -1,8 +1,8 @@
 /* batches.c - walking batches and runs.
  *
- * DESIGN. take() is called with what is there and takes tokens: gRPC's prefix, a field of the batch (of a run only its head), a field of
- * the run. Most bytes are events, which checker_row() takes many at a time. Everything else goes through field_read(), whatever its order.
- */
+ * DESIGN. take() is called with what is there and takes tokens: gRPC's prefix, a field of the batch
+ * (of a run only its head), a field of the run. Most bytes are events, which checker_row() takes
+ * many at a time. Everything else goes through field_read(), whatever its order. */
 #include "bench/batches.h"
 
 #include <stdio.h>
@@ -10,7 +10,12 @@
 
 #include "bench/fields.h"
 
-enum { BATCH_RUNS = TAG_LEN(1), BATCH_LOST = TAG_LEN(2), BATCH_CLOSING = TAG_LEN(5), BATCH_STARTED = TAG_LEN(6) };
+enum {
+    BATCH_RUNS = TAG_LEN(1),
+    BATCH_LOST = TAG_LEN(2),
+    BATCH_CLOSING = TAG_LEN(5),
+    BATCH_STARTED = TAG_LEN(6)
+};
 enum {
     RUN_EVENTS = TAG_LEN(1),
     RUN_SOURCE = TAG_LEN(2),
@@ -22,8 +27,9 @@ enum { EVENT_TOPIC = 2, EVENT_KEY = 3, EVENT_TYPE = 4, EVENT_DATA = 8, BATCH_EVE
 
 void batches_init(struct batches *batches, struct checker *checker)
 {
-    *batches = (struct batches){.checker = checker, .producer = PLAN_PRODUCERS_MOST};
-    batches->name_size = (size_t)snprintf(batches->name, sizeof(batches->name), "load%d.", checker->load->plan.run);
+    *batches = (struct batches){.checker = checker, .producer = MAX_PLAN_PRODUCERS};
+    batches->name_size =
+        (size_t)snprintf(batches->name, sizeof(batches->name), "load%d.", checker->load->plan.run);
 }
 
 void batches_fini(struct batches *batches)
@@ -36,17 +42,18 @@ int batches_digits(const struct plan *plan)
     return snprintf(NULL, 0, "%u", plan->consumers - 1);
 }
 
-void batches_label(const struct plan *plan, uint32_t label, bool pattern, char *text, size_t room)
+void batches_label(const struct plan *plan, uint32_t label, bool pattern, char *text, size_t capacity)
 {
     if (plan->filter == FILTER_TOPIC)
-        snprintf(text, room, "t/%0*u/%s", batches_digits(plan), label, pattern ? "*" : "x");
+        snprintf(text, capacity, "t/%0*u/%s", batches_digits(plan), label, pattern ? "*" : "x");
     else
-        snprintf(text, room, "k%0*u", batches_digits(plan), label);
+        snprintf(text, capacity, "k%0*u", batches_digits(plan), label);
 }
 
 size_t batches_event_head(const struct plan *plan, uint32_t label, uint8_t *at, size_t *digits_out)
 {
-    static const unsigned fields[] = {[FILTER_KEY] = EVENT_KEY, [FILTER_TYPE] = EVENT_TYPE, [FILTER_TOPIC] = EVENT_TOPIC};
+    static const unsigned fields[] = {
+        [FILTER_KEY] = EVENT_KEY, [FILTER_TYPE] = EVENT_TYPE, [FILTER_TOPIC] = EVENT_TOPIC};
     uint8_t inner[64], *end = inner;
     char text[32];
 
@@ -69,17 +76,17 @@ static size_t wrong(struct batches *batches, const char *what)
     return FEED_BAD;
 }
 
-/* PLAN_PRODUCERS_MOST where it is none of ours. */
+/* MAX_PLAN_PRODUCERS where it is none of ours. */
 static uint32_t producer_of(const struct batches *batches, struct bytes name)
 {
     uint32_t number = 0;
     size_t at = batches->name_size;
 
-    if (name.size <= at || name.size > at + 4 || memcmp(name.at, batches->name, at) != 0)
-        return PLAN_PRODUCERS_MOST;
-    for (; at < name.size && name.at[at] >= '0' && name.at[at] <= '9'; at++)
-        number = number * 10 + (uint32_t)(name.at[at] - '0');
-    return at == name.size && number < batches->checker->load->plan.producers ? number : PLAN_PRODUCERS_MOST;
+    if (name.size <= at || name.size > at + 4 || memcmp(name.data, batches->name, at) != 0)
+        return MAX_PLAN_PRODUCERS;
+    for (; at < name.size && name.data[at] >= '0' && name.data[at] <= '9'; at++)
+        number = number * 10 + (uint32_t)(name.data[at] - '0');
+    return at == name.size && number < batches->checker->load->plan.producers ? number : MAX_PLAN_PRODUCERS;
 }
 
 /* ---- a run ---- */
@@ -98,16 +105,17 @@ static bool note_header(struct batches *batches, uint64_t tag, uint64_t number, 
         return producer == batches->producer && first == batches->first_sequence;
     batches->producer = producer;
     batches->first_sequence = first;
-    return tag != RUN_SOURCE || producer != PLAN_PRODUCERS_MOST;
+    return tag != RUN_SOURCE || producer != MAX_PLAN_PRODUCERS;
 }
 
-/* Before its first event or sequence: the header must be known. `rest` is the run from here on, as much as is there. */
+/* Before its first event or sequence: the header must be known. `rest` is the run from here on, as
+ * much as is there. */
 static size_t begin_events(struct batches *batches, struct bytes rest)
 {
     struct checker *checker = batches->checker;
 
-    if (batches->producer == PLAN_PRODUCERS_MOST || !batches->first_sequence) {
-        struct walk walk = {rest.at, rest.at + batches->run_left};
+    if (batches->producer == MAX_PLAN_PRODUCERS || !batches->first_sequence) {
+        struct walk walk = {rest.data, rest.data + batches->run_left};
         uint64_t tag, number;
         struct bytes value;
         if (rest.size < batches->run_left)
@@ -115,13 +123,14 @@ static size_t begin_events(struct batches *batches, struct bytes rest)
         while (walk_next(&walk, &tag, &number, &value))
             if (!note_header(batches, tag, number, value))
                 return wrong(batches, "a run of nobody");
-        if (!walk.at || batches->producer == PLAN_PRODUCERS_MOST)
+        if (!walk.at || batches->producer == MAX_PLAN_PRODUCERS)
             return wrong(batches, "a run is malformed, or of nobody");
     }
     batches->first = checker->next[batches->producer];
     if (batches->first_sequence != batches->first + 1) {
-        load_fail(checker->load, "consumer %u, producer %u: sequence %llu is due, not %llu", checker->number, batches->producer,
-                  (unsigned long long)batches->first + 1, (unsigned long long)batches->first_sequence);
+        load_fail(checker->load, "consumer %u, producer %u: sequence %llu is due, not %llu", checker->number,
+                  batches->producer, (unsigned long long)batches->first + 1,
+                  (unsigned long long)batches->first_sequence);
         return FEED_BAD;
     }
     batches->begun = true;
@@ -134,9 +143,10 @@ static bool check_sequences(struct batches *batches, struct bytes packed)
 {
     const uint64_t stride = batches->checker->stride;
 
-    for (; packed.size >= sizeof(uint64_t); packed.at += sizeof(uint64_t), packed.size -= sizeof(uint64_t)) {
+    for (; packed.size >= sizeof(uint64_t);
+         packed.data += sizeof(uint64_t), packed.size -= sizeof(uint64_t)) {
         uint64_t sequence;
-        memcpy(&sequence, packed.at, sizeof(sequence));
+        memcpy(&sequence, packed.data, sizeof(sequence));
         if (sequence != batches->first + batches->sequences++ * stride + 1)
             return false;
     }
@@ -146,7 +156,7 @@ static bool check_sequences(struct batches *batches, struct bytes packed)
 /* An event that does not have the usual shape. */
 static void check_event(struct batches *batches, struct bytes event)
 {
-    struct walk walk = {event.at, event.at + event.size};
+    struct walk walk = {event.data, event.data + event.size};
     uint64_t tag, number;
     struct bytes value, payload = {0};
 
@@ -165,12 +175,13 @@ static bool end_run(struct batches *batches)
     return batches->begun && (batches->sequences == events || (!batches->sequences && !holes));
 }
 
-/* One field of a run that is not the usual kind of event. Returns the bytes taken; 0: it is not whole. */
+/* One field of a run that is not the usual kind of event. Returns the bytes taken; 0: it is not
+ * whole. */
 static size_t take_field(struct batches *batches, struct bytes run)
 {
     uint64_t tag = 0, number = 0;
     struct bytes value = {0};
-    size_t size = field_read(run.at, run.at + run.size, &tag, &number, &value);
+    size_t size = field_read(run.data, run.data + run.size, &tag, &number, &value);
     bool content = tag == RUN_EVENTS || tag == RUN_SEQUENCES || tag == RUN_SEQUENCE;
 
     if (!size)
@@ -184,7 +195,8 @@ static size_t take_field(struct batches *batches, struct bytes run)
         check_event(batches, value);
     else if (tag == RUN_SEQUENCES && !check_sequences(batches, value))
         return wrong(batches, "a run lists other sequences than its events have");
-    else if (tag == RUN_SEQUENCE && !check_sequences(batches, (struct bytes){(const uint8_t *)&number, sizeof(number)}))
+    else if (tag == RUN_SEQUENCE &&
+             !check_sequences(batches, (struct bytes){(const uint8_t *)&number, sizeof(number)}))
         return wrong(batches, "a run lists another sequence than its event has");
     else if (!content && !note_header(batches, tag, number, value))
         return wrong(batches, "a run of nobody, or of two");
@@ -193,11 +205,12 @@ static size_t take_field(struct batches *batches, struct bytes run)
 
 static size_t take_run(struct batches *batches, struct bytes input)
 {
-    struct bytes run = {input.at, MIN_OF(input.size, batches->run_left)};
+    struct bytes run = {input.data, MIN_OF(input.size, batches->run_left)};
     size_t taken = 0;
 
     if (batches->begun)
-        taken = (size_t)(checker_row(batches->checker, batches->producer, run.at, run.at + run.size) - run.at);
+        taken = (size_t)(checker_row(batches->checker, batches->producer, run.data, run.data + run.size) -
+                         run.data);
     if (!taken)
         taken = take_field(batches, run);
     if (taken == FEED_BAD)
@@ -214,7 +227,7 @@ static void begin_run(struct batches *batches, size_t size)
 {
     batches->in_run = true;
     batches->run_left = size;
-    batches->producer = PLAN_PRODUCERS_MOST;
+    batches->producer = MAX_PLAN_PRODUCERS;
     batches->first_sequence = 0;
     batches->begun = false;
     batches->sequences = 0;
@@ -224,18 +237,18 @@ static void begin_run(struct batches *batches, size_t size)
 /* The head of a run, or any other field as a whole. Returns the bytes taken; 0: not whole. */
 static size_t take_batch_field(struct batches *batches, struct bytes input)
 {
-    struct bytes batch = {input.at, MIN_OF(input.size, batches->message_left)}, value;
-    const uint8_t *end = batch.at + batch.size;
+    struct bytes batch = {input.data, MIN_OF(input.size, batches->message_left)}, value;
+    const uint8_t *end = batch.data + batch.size;
     uint64_t tag = 0, number = 0;
-    size_t size = varint_read(batch.at, end, &tag);
+    size_t size = varint_read(batch.data, end, &tag);
 
     if (size && tag == BATCH_RUNS) {
-        size_t length = varint_read(batch.at + size, end, &number);
+        size_t length = varint_read(batch.data + size, end, &number);
         size = length ? size + length : 0;
         if (size && (!number || number > batches->message_left - size))
             return wrong(batches, "a run is empty, or longer than its message");
     } else {
-        size = field_read(batch.at, end, &tag, &number, &value);
+        size = field_read(batch.data, end, &tag, &number, &value);
     }
     if (!size)
         return batch.size < batches->message_left ? 0 : wrong(batches, "a message is malformed");
@@ -256,9 +269,10 @@ static size_t take_prefix(struct batches *batches, struct bytes input)
 {
     if (input.size < GRPC_PREFIX_BYTES)
         return 0;
-    if (input.at[0])
+    if (input.data[0])
         return wrong(batches, "a message is compressed");
-    batches->message_left = (size_t)input.at[1] << 24 | (size_t)input.at[2] << 16 | (size_t)input.at[3] << 8 | input.at[4];
+    batches->message_left = (size_t)input.data[1] << 24 | (size_t)input.data[2] << 16 |
+                            (size_t)input.data[3] << 8 | input.data[4];
     batches->checker->messages++;
     return GRPC_PREFIX_BYTES;
 }
@@ -269,7 +283,7 @@ static size_t take(void *ctx, struct bytes input)
     size_t at = 0;
 
     while (at < input.size) {
-        struct bytes rest = {input.at + at, input.size - at};
+        struct bytes rest = {input.data + at, input.size - at};
         size_t taken = batches->in_run         ? take_run(batches, rest)
                        : batches->message_left ? take_batch_field(batches, rest)
                                                : take_prefix(batches, rest);

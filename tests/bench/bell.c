@@ -20,11 +20,11 @@ void load_fail(struct load *load, const char *text, ...)
     load_ring(load->bell_parent);
 }
 
-void load_ring(int bell)
+void load_ring(int wakeup)
 {
     uint64_t one = 1;
 
-    CHECK(write(bell, &one, sizeof(one)) == sizeof(one) || errno == EAGAIN); /* full: it rings already */
+    CHECK(write(wakeup, &one, sizeof(one)) == sizeof(one) || errno == EAGAIN); /* full: it rings already */
 }
 
 void load_tell(struct load *load, _Atomic unsigned *which, enum side side)

@@ -46,17 +46,18 @@ static void settle(struct checker *checker, uint64_t events)
     int64_t time_ns = (int64_t)checker->time_ns;
 
     if (begin_ns && time_ns >= begin_ns && time_ns < end_ns && events > checker->time_first)
-        histogram_add(&load->latency, (uint64_t)MAX_OF(checker->now_ns - time_ns, INT64_C(0)), events - checker->time_first);
+        histogram_add(&load->latency, (uint64_t)MAX_OF(checker->now_ns - time_ns, INT64_C(0)),
+                      events - checker->time_first);
     checker->time_first = events;
 }
 
 void checker_end(struct checker *checker)
 {
-    struct tally *tally = &checker->load->tallies[checker->number];
+    struct totals *totals = &checker->load->tallies[checker->number];
 
     settle(checker, checker->events);
-    atomic_store_explicit(&tally->events, checker->events, memory_order_relaxed);
-    atomic_store_explicit(&tally->messages, checker->messages, memory_order_relaxed);
+    atomic_store_explicit(&totals->events, checker->events, memory_order_relaxed);
+    atomic_store_explicit(&totals->messages, checker->messages, memory_order_relaxed);
 }
 
 static void begin_row(struct checker *checker)
@@ -68,13 +69,16 @@ static void begin_row(struct checker *checker)
 const uint8_t *checker_row(struct checker *checker, uint32_t producer, const uint8_t *at, const uint8_t *end)
 {
     const size_t head_size = checker->shape.head_size, step = checker->shape.step, stride = checker->stride;
-    const uint64_t head[2] = {checker->head[0], checker->head[1]}, mask[2] = {checker->head_mask[0], checker->head_mask[1]};
+    const uint64_t head[2] = {checker->head[0], checker->head[1]},
+                   mask[2] = {checker->head_mask[0], checker->head_mask[1]};
     const size_t more = head_size > HEAD_WORDS_BYTES ? head_size - HEAD_WORDS_BYTES : 0;
-    uint64_t due = mark_who(producer, checker->next[producer]), time_ns = checker->time_ns, events = checker->events;
+    uint64_t due = mark_who(producer, checker->next[producer]), time_ns = checker->time_ns,
+             events = checker->events;
     const uint8_t *first = at;
 
     begin_row(checker);
-    for (; (size_t)(end - at) >= step; at += step) { /* a step holds a head and a mark: at least 16 bytes may be read at its beginning */
+    /* a step holds a head and a mark: at least 16 bytes may be read at its beginning */
+    for (; (size_t)(end - at) >= step; at += step) {
         struct mark mark;
         uint64_t words[2];
         memcpy(words, at, sizeof(words));
@@ -104,12 +108,14 @@ void checker_event(struct checker *checker, uint32_t producer, struct bytes payl
 
     begin_row(checker);
     if (payload.size >= sizeof(mark))
-        memcpy(&mark, payload.at, sizeof(mark));
+        memcpy(&mark, payload.data, sizeof(mark));
     if (payload.size != checker->load->plan.payload_bytes || mark.who != due) {
-        load_fail(checker->load, "consumer %u, producer %u: number %llu is due, not number %llu of producer %llu in %zu bytes",
-                  checker->number, producer, (unsigned long long)checker->next[producer],
-                  (unsigned long long)(mark.who & ((UINT64_C(1) << MARK_NUMBER_BITS) - 1)),
-                  (unsigned long long)(mark.who >> MARK_NUMBER_BITS), payload.size);
+        load_fail(
+            checker->load,
+            "consumer %u, producer %u: number %llu is due, not number %llu of producer %llu in %zu bytes",
+            checker->number, producer, (unsigned long long)checker->next[producer],
+            (unsigned long long)(mark.who & ((UINT64_C(1) << MARK_NUMBER_BITS) - 1)),
+            (unsigned long long)(mark.who >> MARK_NUMBER_BITS), payload.size);
         return;
     }
     if (mark.time_ns != checker->time_ns) {
@@ -126,7 +132,7 @@ uint32_t checker_producer(const struct checker *checker, const uint8_t *payload)
 
     memcpy(&mark, payload, sizeof(mark));
     uint64_t producer = mark.who >> MARK_NUMBER_BITS;
-    return producer < checker->load->plan.producers ? (uint32_t)producer : PLAN_PRODUCERS_MOST;
+    return producer < checker->load->plan.producers ? (uint32_t)producer : MAX_PLAN_PRODUCERS;
 }
 
 size_t checker_messages(struct checker *checker, struct bytes input)
@@ -135,17 +141,18 @@ size_t checker_messages(struct checker *checker, struct bytes input)
 
     if (input.size < checker->shape.step)
         return 0;
-    const uint8_t *payload = input.at + checker->shape.head_size;
+    const uint8_t *payload = input.data + checker->shape.head_size;
     uint32_t producer = checker_producer(checker, payload);
-    if (producer == PLAN_PRODUCERS_MOST) {
+    if (producer == MAX_PLAN_PRODUCERS) {
         load_fail(checker->load, "consumer %u: a message of no producer of ours", checker->number);
         return SIZE_MAX;
     }
-    const uint8_t *at = checker_row(checker, producer, input.at, input.at + input.size);
-    if (at == input.at) {
-        checker_event(checker, producer, (struct bytes){payload, checker->load->plan.payload_bytes}); /* says what is wrong */
+    const uint8_t *at = checker_row(checker, producer, input.data, input.data + input.size);
+    if (at == input.data) {
+        /* says what is wrong */
+        checker_event(checker, producer, (struct bytes){payload, checker->load->plan.payload_bytes});
         return SIZE_MAX;
     }
     checker->messages += checker->events - before;
-    return (size_t)(at - input.at);
+    return (size_t)(at - input.data);
 }

@@ -7,7 +7,7 @@
 
 #include "bench/protocol.h"
 
-enum { EVENTS_MOST = 64, TURN_MS = 100 };
+enum { MAX_EVENTS = 64, TURN_MS = 100 };
 
 struct receiving {
     struct load *load;
@@ -21,7 +21,8 @@ struct receiving {
 
 static void watch(struct receiving *receiving, struct consumer *consumer, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN | (consumer->pending ? (uint32_t)EPOLLOUT : 0), .data.ptr = consumer};
+    struct epoll_event event = {.events = EPOLLIN | (consumer->pending ? (uint32_t)EPOLLOUT : 0),
+                                .data.ptr = consumer};
 
     if (epoll_ctl(receiving->epoll, operation, consumer->fd, &event) != 0)
         load_fail(receiving->load, "epoll_ctl: %s", strerror(errno));
@@ -38,16 +39,17 @@ static void tell_landed(struct receiving *receiving)
         load_ring(load->bell_producers);
 }
 
-static uint64_t least_received(const struct receiving *receiving)
+static uint64_t min_received(const struct receiving *receiving)
 {
-    uint64_t least = UINT64_MAX;
+    uint64_t min = UINT64_MAX;
 
     for (uint32_t i = 0; i < receiving->reading; i++)
-        least = MIN_OF(least, receiving->consumers[i]->checker.events);
-    return least;
+        min = MIN_OF(min, receiving->consumers[i]->checker.events);
+    return min;
 }
 
-/* After a read: what everybody has is what the slowest has; only he can change it. With a filter, each event is awaited by one. */
+/* After a read: what everybody has is what the slowest has; only he can change it. With a filter,
+ * each event is awaited by one. */
 static void count_landed(struct receiving *receiving, const struct consumer *consumer, uint64_t before)
 {
     uint64_t received = consumer->checker.events - before;
@@ -57,7 +59,7 @@ static void count_landed(struct receiving *receiving, const struct consumer *con
     if (receiving->load->plan.filter != FILTER_NONE)
         receiving->landed += received;
     else if (before == receiving->landed)
-        receiving->landed = least_received(receiving);
+        receiving->landed = min_received(receiving);
     else
         return;
     tell_landed(receiving);
@@ -85,7 +87,7 @@ static void on_consumer(struct receiving *receiving, struct consumer *consumer, 
 }
 
 /* The last ones are not read any more; they do not count for what has landed. */
-static void stall(struct receiving *receiving)
+static void waiter(struct receiving *receiving)
 {
     const struct plan *plan = &receiving->load->plan;
 
@@ -93,15 +95,15 @@ static void stall(struct receiving *receiving)
     receiving->reading = plan->consumers - plan->stalled;
     for (uint32_t i = receiving->reading; i < plan->consumers; i++)
         (void)epoll_ctl(receiving->epoll, EPOLL_CTL_DEL, receiving->consumers[i]->fd, NULL);
-    receiving->landed = least_received(receiving);
+    receiving->landed = min_received(receiving);
     tell_landed(receiving);
 }
 
 static void turn(struct receiving *receiving, int timeout_ms)
 {
-    struct epoll_event events[EVENTS_MOST];
+    struct epoll_event events[MAX_EVENTS];
     struct load *load = receiving->load;
-    int count = epoll_wait(receiving->epoll, events, EVENTS_MOST, timeout_ms);
+    int count = epoll_wait(receiving->epoll, events, MAX_EVENTS, timeout_ms);
 
     for (int i = 0; i < count && !load_failed(load); i++) {
         uint64_t rung;
@@ -111,7 +113,7 @@ static void turn(struct receiving *receiving, int timeout_ms)
             load_fail(load, "eventfd: %s", strerror(errno));
     }
     if (load->plan.stalled && !receiving->stalled && atomic_load(&load->phase) >= PHASE_MEASURE)
-        stall(receiving);
+        waiter(receiving);
 }
 
 /* One after the other; those that are there already are served meanwhile. */
@@ -132,17 +134,18 @@ static void connect_all(struct receiving *receiving)
 
 static bool open_epoll(struct receiving *receiving)
 {
-    struct epoll_event bell = {.events = EPOLLIN};
+    struct epoll_event wakeup = {.events = EPOLLIN};
 
     receiving->epoll = epoll_create1(EPOLL_CLOEXEC);
     receiving->consumers = calloc(receiving->load->plan.consumers, sizeof(struct consumer *));
     return receiving->consumers && receiving->epoll >= 0 &&
-           epoll_ctl(receiving->epoll, EPOLL_CTL_ADD, receiving->load->bell_consumers, &bell) == 0;
+           epoll_ctl(receiving->epoll, EPOLL_CTL_ADD, receiving->load->bell_consumers, &wakeup) == 0;
 }
 
 int consumers_run(struct load *load)
 {
-    struct receiving receiving = {.load = load, .protocol = load->plan.protocol, .reading = load->plan.consumers};
+    struct receiving receiving = {
+        .load = load, .protocol = load->plan.protocol, .reading = load->plan.consumers};
 
     if (open_epoll(&receiving))
         connect_all(&receiving);

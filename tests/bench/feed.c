@@ -14,13 +14,13 @@ void feed_fini(struct feed *feed)
 
 static bool keep(struct feed *feed, const uint8_t *at, size_t size)
 {
-    if (feed->size + size > feed->room) {
-        size_t room = 2 * (feed->size + size);
-        uint8_t *kept = realloc(feed->kept, room);
+    if (feed->size + size > feed->capacity) {
+        size_t capacity = 2 * (feed->size + size);
+        uint8_t *kept = realloc(feed->kept, capacity);
         if (!kept)
             return false;
         feed->kept = kept;
-        feed->room = room;
+        feed->capacity = capacity;
     }
     if (size)
         memcpy(feed->kept + feed->size, at, size);
@@ -28,13 +28,14 @@ static bool keep(struct feed *feed, const uint8_t *at, size_t size)
     return true;
 }
 
-/* Adds to what was kept, a little at first, until the token that was begun is taken; then goes on in the piece itself. */
+/* Adds to what was kept, a little at first, until the token that was begun is taken; then goes on
+ * in the piece itself. */
 static bool complete(struct feed *feed, struct bytes *piece, feed_take *take, void *ctx)
 {
     while (feed->size && piece->size) {
         size_t before = feed->size;
         size_t more = MIN_OF(piece->size, MAX_OF(before, (size_t)STEP_BYTES));
-        if (!keep(feed, piece->at, more))
+        if (!keep(feed, piece->data, more))
             return false;
         size_t taken = take(ctx, (struct bytes){feed->kept, feed->size});
         if (taken == FEED_BAD)
@@ -46,7 +47,7 @@ static bool complete(struct feed *feed, struct bytes *piece, feed_take *take, vo
             feed->size -= taken;
             memmove(feed->kept, feed->kept + taken, feed->size);
         }
-        piece->at += more;
+        piece->data += more;
         piece->size -= more;
     }
     return true;
@@ -61,5 +62,5 @@ bool feed_add(struct feed *feed, struct bytes piece, feed_take *take, void *ctx)
     size_t taken = take(ctx, piece);
     if (taken == FEED_BAD)
         return false;
-    return keep(feed, piece.at + taken, piece.size - taken);
+    return keep(feed, piece.data + taken, piece.size - taken);
 }

@@ -27,10 +27,12 @@ uint8_t *put_number(uint8_t *at, unsigned field, uint64_t number)
 void put_prefix(uint8_t *at, size_t size)
 {
     at[0] = 0;
-    at[1] = (uint8_t)(size >> 24), at[2] = (uint8_t)(size >> 16), at[3] = (uint8_t)(size >> 8), at[4] = (uint8_t)size;
+    at[1] = (uint8_t)(size >> 24), at[2] = (uint8_t)(size >> 16), at[3] = (uint8_t)(size >> 8),
+    at[4] = (uint8_t)size;
 }
 
-size_t field_read(const uint8_t *at, const uint8_t *end, uint64_t *tag_out, uint64_t *number_out, struct bytes *value_out)
+size_t field_read(const uint8_t *at, const uint8_t *end, uint64_t *tag_out, uint64_t *number_out,
+                  struct bytes *value_out)
 {
     size_t tag_size = varint_read(at, end, tag_out), used = 0;
     const uint8_t *value = at + tag_size;

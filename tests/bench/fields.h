@@ -14,13 +14,16 @@
 enum { GRPC_PREFIX_BYTES = 5 };
 
 /* Each writes one field and returns where the next one goes. */
-uint8_t *put_head(uint8_t *at, unsigned field, size_t size); /* of a length-delimited value, which is to follow */
+/* of a length-delimited value, which is to follow */
+uint8_t *put_head(uint8_t *at, unsigned field, size_t size);
 uint8_t *put_text(uint8_t *at, unsigned field, const char *text);
 uint8_t *put_number(uint8_t *at, unsigned field, uint64_t number);
 void put_prefix(uint8_t *at, size_t size); /* of a message of `size` bytes */
 
-/* Reads one field at `at`: its tag, its number or its value. Returns its size; 0: it is not whole, or makes no sense. */
-size_t field_read(const uint8_t *at, const uint8_t *end, uint64_t *tag_out, uint64_t *number_out, struct bytes *value_out);
+/* Reads one field at `at`: its tag, its number or its value. Returns its size; 0: it is not whole,
+ * or makes no sense. */
+size_t field_read(const uint8_t *at, const uint8_t *end, uint64_t *tag_out, uint64_t *number_out,
+                  struct bytes *value_out);
 
 /* Walks the fields of a whole message. False at the end; `at` NULL then means malformed. */
 struct walk {

@@ -18,15 +18,15 @@ static uint64_t middle_of(size_t bucket)
     if (bucket < 2 * FINE)
         return bucket;
     unsigned shift = (unsigned)(bucket >> HISTOGRAM_FINE_BITS) - 1;
-    uint64_t least = (uint64_t)((bucket & (FINE - 1)) + FINE) << shift;
-    return least + (UINT64_C(1) << shift) / 2;
+    uint64_t min = (uint64_t)((bucket & (FINE - 1)) + FINE) << shift;
+    return min + (UINT64_C(1) << shift) / 2;
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns, uint64_t count)
 {
     histogram->buckets[bucket_of(ns)] += count;
     histogram->count += count;
-    histogram->most_ns = MAX_OF(histogram->most_ns, ns);
+    histogram->max_ns = MAX_OF(histogram->max_ns, ns);
 }
 
 uint64_t histogram_share_ns(const struct histogram *histogram, double share)
@@ -36,7 +36,7 @@ uint64_t histogram_share_ns(const struct histogram *histogram, double share)
     for (size_t i = 0; i < HISTOGRAM_BUCKETS && histogram->count; i++) {
         seen += histogram->buckets[i];
         if (seen > wanted || seen == histogram->count)
-            return MIN_OF(middle_of(i), histogram->most_ns);
+            return MIN_OF(middle_of(i), histogram->max_ns);
     }
     return 0;
 }

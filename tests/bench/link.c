@@ -9,7 +9,7 @@
 
 #include "lib/h2/h2.h"
 
-enum { FIRST_ROOM = 4096 };
+enum { FIRST_CAPACITY = 4096 };
 
 bool link_open(struct link *link, const char *address)
 {
@@ -30,16 +30,16 @@ uint8_t *link_reserve(struct link *link, size_t size)
 {
     if (link->size + size > LINK_OUTPUT_BYTES)
         return NULL;
-    if (link->first + link->size + size > link->room) {
-        size_t room = MAX_OF(link->room, (size_t)FIRST_ROOM);
-        while (room < link->size + size)
-            room *= 2;
-        uint8_t *out = room > link->room ? realloc(link->out, room) : link->out;
+    if (link->first + link->size + size > link->capacity) {
+        size_t capacity = MAX_OF(link->capacity, (size_t)FIRST_CAPACITY);
+        while (capacity < link->size + size)
+            capacity *= 2;
+        uint8_t *out = capacity > link->capacity ? realloc(link->out, capacity) : link->out;
         if (!out)
             return NULL;
         memmove(out, out + link->first, link->size);
         link->out = out;
-        link->room = room;
+        link->capacity = capacity;
         link->first = 0;
     }
     uint8_t *at = link->out + link->first + link->size;

@@ -1,7 +1,8 @@
 /* load.c - the generator's parent: two children, phases, readings, and the verdict.
  *
- * CONNECT, until both sides are ready; WARM_UP; MEASURE; STOP, until producers have ended and every consumer that reads has everything;
- * END. A child that fails, dies or stands still ends the run. */
+ * CONNECT, until both sides are ready; WARM_UP; MEASURE; STOP, until producers have ended and every
+ * consumer that reads has everything; END. A child that fails, dies or stands still ends the
+ * run. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -114,7 +115,8 @@ static bool all_ready(const struct load *load)
 static uint64_t share_of(const struct load *load, uint32_t consumer)
 {
     const struct plan *plan = &load->plan;
-    uint64_t sum = 0, stride = plan->filter == FILTER_NONE ? 1 : plan->consumers, first = plan->filter == FILTER_NONE ? 0 : consumer;
+    uint64_t sum = 0, stride = plan->filter == FILTER_NONE ? 1 : plan->consumers,
+             first = plan->filter == FILTER_NONE ? 0 : consumer;
 
     for (uint32_t i = 0; i < plan->producers; i++)
         sum += (load->published_by[i] + stride - 1 - first) / stride;
@@ -138,8 +140,10 @@ static uint64_t progress(const struct load *load)
     return tallied + atomic_load_explicit(&load->published, memory_order_relaxed) + atomic_load(&load->ready);
 }
 
-/* Waits for the question, or for the time (`until_ns` 0: none), or until nothing has moved for the plan's patience. */
-static bool await(struct run *run, bool (*question)(const struct load *load), int64_t until_ns, const char *what)
+/* Waits for the question, or for the time (`until_ns` 0: none), or until nothing has moved for the
+ * plan's patience. */
+static bool await(struct run *run, bool (*question)(const struct load *load), int64_t until_ns,
+                  const char *what)
 {
     struct load *load = run->load;
     uint64_t seen = progress(load);
@@ -152,8 +156,9 @@ static bool await(struct run *run, bool (*question)(const struct load *load), in
         if (progress(load) != seen || load->plan.idle)
             seen = progress(load), moved_ns = now_ns;
         if (now_ns - moved_ns > load->plan.patience_s * NS_PER_S)
-            load_fail(load, "%s: nothing has moved for %u s (published %llu, received %llu)", what, load->plan.patience_s,
-                      (unsigned long long)atomic_load(&load->published), (unsigned long long)delivered(load));
+            load_fail(load, "%s: nothing has moved for %u s (published %llu, received %llu)", what,
+                      load->plan.patience_s, (unsigned long long)atomic_load(&load->published),
+                      (unsigned long long)delivered(load));
         look(run, (int)MIN_OF((left_ns + NS_PER_MS - 1) / NS_PER_MS, INT64_C(1000)));
     }
     return false;
@@ -187,7 +192,8 @@ static bool measure(struct run *run)
     atomic_store(&load->begin_ns, report->begin.time_ns);
     if (!plan->idle)
         enter(load, PHASE_MEASURE);
-    if (!await(run, NULL, report->begin.time_ns + plan->measure_ns, "measuring") || !report_read(report, &report->end, report->end_events))
+    if (!await(run, NULL, report->begin.time_ns + plan->measure_ns, "measuring") ||
+        !report_read(report, &report->end, report->end_events))
         return false;
     note_rss(run, &report->rss_bytes);
     if (!plan->idle)
@@ -215,7 +221,7 @@ static int conclude(struct run *run)
 }
 
 /* A descriptor for each connection, and some. */
-static bool raise_files(const struct plan *plan, char *wrong, size_t room)
+static bool raise_files(const struct plan *plan, char *wrong, size_t capacity)
 {
     struct rlimit files;
     rlim_t needed = MAX_OF(plan->producers, plan->consumers) + 32;
@@ -226,13 +232,14 @@ static bool raise_files(const struct plan *plan, char *wrong, size_t room)
     }
     if (files.rlim_cur >= needed)
         return true;
-    snprintf(wrong, room, "open files: %llu are needed, the limit is %llu", (unsigned long long)needed, (unsigned long long)files.rlim_max);
+    snprintf(wrong, capacity, "open files: %llu are needed, the limit is %llu", (unsigned long long)needed,
+             (unsigned long long)files.rlim_max);
     return false;
 }
 
 static bool share(struct run *run, const struct plan *plan)
 {
-    run->load_bytes = sizeof(struct load) + plan->consumers * sizeof(struct tally);
+    run->load_bytes = sizeof(struct load) + plan->consumers * sizeof(struct totals);
     run->load = mmap(NULL, run->load_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (run->load == MAP_FAILED)
         return false;
@@ -243,14 +250,14 @@ static bool share(struct run *run, const struct plan *plan)
     run->report.load = run->load;
     run->report.begin_events = calloc(plan->consumers, sizeof(uint64_t));
     run->report.end_events = calloc(plan->consumers, sizeof(uint64_t));
-    return run->load->bell_producers >= 0 && run->load->bell_consumers >= 0 && run->load->bell_parent >= 0 && run->report.begin_events &&
-           run->report.end_events;
+    return run->load->bell_producers >= 0 && run->load->bell_consumers >= 0 && run->load->bell_parent >= 0 &&
+           run->report.begin_events && run->report.end_events;
 }
 
 int main(int argc, char **argv)
 {
-    struct run run = {
-        .children = {{.name = "consumers", .run = consumers_run, .handle = -1}, {.name = "producers", .run = producers_run, .handle = -1}}};
+    struct run run = {.children = {{.name = "consumers", .run = consumers_run, .handle = -1},
+                                   {.name = "producers", .run = producers_run, .handle = -1}}};
     char wrong[256];
     struct plan plan;
 

@@ -1,7 +1,9 @@
-/* load.h - the load generator: what its three processes share, and what a protocol must be able to do.
+/* load.h - the load generator: what its three processes share, and what a protocol must be able to
+ * do.
  *
- * One process holds all producers, one all consumers, each with a single thread on epoll; the parent waits, reads the accounts and prints.
- * They meet in one shared mapping. Each field there has one writer, named beside it. */
+ * One process holds all producers, one all consumers, each with a single thread on epoll; the
+ * parent waits, reads the accounts and prints. They meet in one shared mapping. Each field there
+ * has one writer, named beside it. */
 #ifndef TRIBUTARY_TESTS_LOAD_H
 #define TRIBUTARY_TESTS_LOAD_H
 
@@ -19,7 +21,8 @@ struct mark {
 };
 #define MARK_NUMBER_BITS 48
 
-/* The producer and its event's number, from 0; where the server counts, the event's sequence is number + 1. */
+/* The producer and its event's number, from 0; where the server counts, the event's sequence is
+ * number + 1. */
 static inline uint64_t mark_who(uint64_t producer, uint64_t number)
 {
     return producer << MARK_NUMBER_BITS | number;
@@ -29,7 +32,7 @@ enum phase { PHASE_CONNECT, PHASE_WARM_UP, PHASE_MEASURE, PHASE_STOP, PHASE_END 
 enum side { SIDE_PRODUCERS = 1, SIDE_CONSUMERS = 2 }; /* bits */
 
 /* What one consumer has received. On a cache line of its own. */
-struct tally {
+struct totals {
     _Alignas(64) _Atomic uint64_t events;
     _Atomic uint64_t messages;
 };
@@ -44,11 +47,12 @@ struct load {
 
     /* Producers. */
     _Alignas(64) _Atomic uint64_t published;
-    uint64_t published_by[PLAN_PRODUCERS_MOST]; /* valid once SIDE_PRODUCERS is in `finished` */
-    struct histogram late;                      /* open loop: from when a message was due to its write */
+    uint64_t published_by[MAX_PLAN_PRODUCERS]; /* valid once SIDE_PRODUCERS is in `finished` */
+    struct histogram late;                     /* open loop: from when a message was due to its write */
 
     /* Consumers. */
-    _Alignas(64) _Atomic uint64_t landed; /* events that every consumer that reads has; with a filter: that the one who wants them has */
+    /* events that every consumer that reads has; with a filter: that the one who wants them has */
+    _Alignas(64) _Atomic uint64_t landed;
     struct histogram latency;
 
     /* Both. `wanted`: the producers wait until so much has landed; 0: they do not. */
@@ -57,7 +61,7 @@ struct load {
     _Atomic int failed;               /* 0 no, 1 being written, 2 `failure` is there */
     char failure[512];
 
-    struct tally tallies[]; /* one for each consumer; consumers */
+    struct totals tallies[]; /* one for each consumer; consumers */
 };
 
 /* Notes the first failure, for the parent to tell; a run with one is no result. Any process. */
@@ -66,7 +70,7 @@ static inline bool load_failed(struct load *load)
 {
     return atomic_load_explicit(&load->failed, memory_order_relaxed) != 0;
 }
-void load_ring(int bell);
+void load_ring(int wakeup);
 /* Tells the parent that a side is ready, or has finished. */
 void load_tell(struct load *load, _Atomic unsigned *which, enum side side);
 

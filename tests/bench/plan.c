@@ -17,64 +17,72 @@ const char plan_usage[] =
     "\n"
     "Usage: load --server ADDRESS [OPTION ...]\n"
     "\n"
-    "  --protocol NAME     tributary, raw (the relay), nats or redis (publish and subscribe) (default tributary)\n"
+    "  --protocol NAME     tributary, raw (the relay), nats or redis (publish and subscribe) (default "
+    "tributary)\n"
     "  --server ADDRESS    HOST:PORT in numbers, or unix:PATH\n"
     "  --pid PID           the server's process, for its CPU time and memory\n"
     "  --producers N       connections that publish (default 4; 1 to 1024)\n"
     "  --consumers N       connections that receive everything (default 1; 1 to 1024, with --idle 10000)\n"
-    "  --per-message N     events in a message in (default 64; with nats and redis always 1: they know no more)\n"
+    "  --per-message N     events in a message in (default 64; with nats and redis always 1: they know no "
+    "more)\n"
     "  --payload BYTES     of each event (default 128; at least 16; a message has at most 128 KiB)\n"
-    "  --in-flight N       closed loop: events published and not yet received by the slowest, at most (default 32768)\n"
-    "  --rate N            open loop: events per second over all producers, evenly spread (default: closed loop)\n"
+    "  --in-flight N       closed loop: events published and not yet received by the slowest, at most "
+    "(default 32768)\n"
+    "  --rate N            open loop: events per second over all producers, evenly spread (default: closed "
+    "loop)\n"
     "  --warm-up-ms MS     before the measured time (default 500)\n"
     "  --seconds S         the measured time (default 5)\n"
-    "  --filter WHAT       none, key, type or topic: each consumer wants its share (default none; tributary)\n"
-    "  --overflow WHAT     block, drop-oldest, drop-newest, disconnect or latest-per-key (default block; tributary)\n"
+    "  --filter WHAT       none, key, type or topic: each consumer wants its share (default none; "
+    "tributary)\n"
+    "  --overflow WHAT     block, drop-oldest, drop-newest, disconnect or latest-per-key (default block; "
+    "tributary)\n"
     "  --stall N           the last N consumers stop reading when the measured time begins (default 0)\n"
     "  --idle              connect everybody, publish nothing\n"
     "  --patience S        give up when nothing has moved for so long (default 20)\n"
     "\n"
-    "Prints one JSON object. Exit status: 1 when an event was lost, repeated or out of order, or a connection ended; 2 for a wrong command "
+    "Prints one JSON object. Exit status: 1 when an event was lost, repeated or out of order, or a "
+    "connection ended; 2 for a wrong command "
     "line.\n";
 
 /* Words that an option takes, in the order of their numbers. */
 static const char *const filters[] = {"none", "key", "type", "topic", NULL};
-static const char *const overflows[] = {"", "block", "drop-oldest", "drop-newest", "disconnect", "latest-per-key", NULL};
+static const char *const overflows[] = {"",           "block",          "drop-oldest", "drop-newest",
+                                        "disconnect", "latest-per-key", NULL};
 
 struct reader {
     struct plan plan;
     char *wrong;
-    size_t room;
+    size_t capacity;
 };
 
 static void refuse(struct reader *reader, const char *option, const char *value, const char *bound)
 {
     if (!reader->wrong[0])
-        snprintf(reader->wrong, reader->room, "%s \"%s\": %s", option, value, bound);
+        snprintf(reader->wrong, reader->capacity, "%s \"%s\": %s", option, value, bound);
 }
 
-static uint32_t count(struct reader *reader, const char *option, uint32_t least, uint32_t most)
+static uint32_t count(struct reader *reader, const char *option, uint32_t min, uint32_t max)
 {
     char *end, bound[64];
     errno = 0;
     unsigned long value = strtoul(optarg, &end, 10);
 
-    if (errno || *end || end == optarg || optarg[0] == '-' || value < least || value > most) {
-        snprintf(bound, sizeof(bound), "must be %u to %u", least, most);
+    if (errno || *end || end == optarg || optarg[0] == '-' || value < min || value > max) {
+        snprintf(bound, sizeof(bound), "must be %u to %u", min, max);
         refuse(reader, option, optarg, bound);
     }
     return (uint32_t)value;
 }
 
-static double decimal(struct reader *reader, const char *option, double least, double most)
+static double decimal(struct reader *reader, const char *option, double min, double max)
 {
     char *end, bound[64];
     double value = strtod(optarg, &end);
 
-    if (*end || end == optarg || !isfinite(value) || value < least || value > most) {
-        snprintf(bound, sizeof(bound), "must be %g to %g", least, most);
+    if (*end || end == optarg || !isfinite(value) || value < min || value > max) {
+        snprintf(bound, sizeof(bound), "must be %g to %g", min, max);
         refuse(reader, option, optarg, bound);
-        return least;
+        return min;
     }
     return value;
 }
@@ -90,7 +98,8 @@ static int word(struct reader *reader, const char *option, const char *const *wo
 
 static const struct protocol *protocol(struct reader *reader)
 {
-    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_raw, &protocol_nats, &protocol_redis};
+    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_raw, &protocol_nats,
+                                                       &protocol_redis};
 
     for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
         if (!strcmp(protocols[i]->name, optarg))
@@ -153,16 +162,16 @@ static void read_option(struct reader *reader, enum choice choice)
         plan->server_pid = (int)count(reader, "--pid", 1, 1u << 30);
         break;
     case PRODUCERS:
-        plan->producers = count(reader, "--producers", 1, PLAN_PRODUCERS_MOST);
+        plan->producers = count(reader, "--producers", 1, MAX_PLAN_PRODUCERS);
         break;
     case CONSUMERS:
-        plan->consumers = count(reader, "--consumers", 1, PLAN_IDLE_MOST);
+        plan->consumers = count(reader, "--consumers", 1, MAX_PLAN_IDLE);
         break;
     case PER_MESSAGE:
         plan->per_message = count(reader, "--per-message", 1, PLAN_ROUND_EVENTS);
         break;
     case PAYLOAD:
-        plan->payload_bytes = count(reader, "--payload", PLAN_PAYLOAD_LEAST, PLAN_MESSAGE_MOST);
+        plan->payload_bytes = count(reader, "--payload", MIN_PLAN_PAYLOAD, MAX_PLAN_MESSAGE);
         break;
     case IN_FLIGHT:
         plan->in_flight = count(reader, "--in-flight", 1, 1u << 30);
@@ -183,7 +192,7 @@ static void read_option(struct reader *reader, enum choice choice)
         plan->overflow = (enum overflow)word(reader, "--overflow", overflows);
         break;
     case STALL:
-        plan->stalled = count(reader, "--stall", 0, PLAN_CONSUMERS_MOST);
+        plan->stalled = count(reader, "--stall", 0, MAX_PLAN_CONSUMERS);
         break;
     case IDLE:
         plan->idle = true;
@@ -201,9 +210,9 @@ static const char *clash(const struct plan *plan)
 
     if (!plan->server)
         return "--server is needed";
-    if (plan->consumers > PLAN_CONSUMERS_MOST && !plan->idle)
+    if (plan->consumers > MAX_PLAN_CONSUMERS && !plan->idle)
         return "--consumers above 1024 needs --idle";
-    if ((uint64_t)plan->per_message * plan->payload_bytes > PLAN_MESSAGE_MOST)
+    if ((uint64_t)plan->per_message * plan->payload_bytes > MAX_PLAN_MESSAGE)
         return "--per-message times --payload: must be at most 131072";
     if (plan->in_flight < plan->per_message)
         return "--in-flight: must hold a message";
@@ -218,7 +227,7 @@ static const char *clash(const struct plan *plan)
     return NULL;
 }
 
-bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t room)
+bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t capacity)
 {
     struct reader reader = {.plan = {.protocol = &protocol_tributary,
                                      .run = getpid(),
@@ -232,7 +241,7 @@ bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t
                                      .overflow = OVERFLOW_BLOCK,
                                      .patience_s = 20},
                             .wrong = wrong,
-                            .room = room};
+                            .capacity = capacity};
 
     wrong[0] = 0;
     opterr = 0;
@@ -248,7 +257,7 @@ bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t
         reader.plan.per_message = 1;
     const char *clashing = wrong[0] ? NULL : clash(&reader.plan);
     if (clashing)
-        snprintf(wrong, room, "%s", clashing);
+        snprintf(wrong, capacity, "%s", clashing);
     if (wrong[0])
         return false;
     *plan_out = reader.plan;

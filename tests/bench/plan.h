@@ -7,11 +7,11 @@
 #include "base/base.h"
 
 enum {
-    PLAN_PRODUCERS_MOST = 1024,
-    PLAN_CONSUMERS_MOST = 1024,
-    PLAN_IDLE_MOST = 10000,
-    PLAN_PAYLOAD_LEAST = 16, /* a mark */
-    PLAN_MESSAGE_MOST = 128 << 10,
+    MAX_PLAN_PRODUCERS = 1024,
+    MAX_PLAN_CONSUMERS = 1024,
+    MAX_PLAN_IDLE = 10000,
+    MIN_PLAN_PAYLOAD = 16, /* a mark */
+    MAX_PLAN_MESSAGE = 128 << 10,
     PLAN_ROUND_EVENTS = 256 /* in one write of a producer, in the closed loop */
 };
 
@@ -46,7 +46,7 @@ struct plan {
 };
 
 /* Reads the command line. False: *plan_out is untouched, and what is wrong stands in `wrong`. */
-MUST_CHECK bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t room);
+MUST_CHECK bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t capacity);
 extern const char plan_usage[];
 
 #endif

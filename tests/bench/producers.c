@@ -1,9 +1,12 @@
-/* producers.c - the process that publishes: every producer's connection on one epoll, edge-triggered.
+/* producers.c - the process that publishes: every producer's connection on one epoll,
+ * edge-triggered.
  *
- * DESIGN. Closed loop: each producer in turn writes up to PLAN_ROUND_EVENTS while the bound on events in flight allows; when it does not,
- * the process sleeps until the consumers ring, which they do when an eighth of the bound is free again. Open loop: message j is due at j
- * times the interval, from producer j modulo their number; the process sleeps until then, never spins, and what is due is written at once.
- * A message that the connection does not take waits, and so do those behind it: its time stays the one at which it was due. */
+ * DESIGN. Closed loop: each producer in turn writes up to PLAN_ROUND_EVENTS while the bound on
+ * events in flight allows; when it does not, the process sleeps until the consumers ring, which
+ * they do when an eighth of the bound is free again. Open loop: message j is due at j times the
+ * interval, from producer j modulo their number; the process sleeps until then, never spins, and
+ * what is due is written at once. A message that the connection does not take waits, and so do
+ * those behind it: its time stays the one at which it was due. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +17,7 @@
 #include "base/clock.h"
 #include "bench/protocol.h"
 
-enum { EVENTS_MOST = 64, TURN_MS = 100, LANDED_STEPS = 8 };
+enum { MAX_EVENTS = 64, TURN_MS = 100, LANDED_STEPS = 8 };
 
 struct publishing {
     struct load *load;
@@ -76,12 +79,14 @@ static bool may_publish(const struct publishing *publishing)
     return publishing->published + plan->per_message <= landed + plan->in_flight;
 }
 
-/* Asks to be rung when a step of the bound is free; true when there is room by now, so nobody will ring. */
+/* Asks to be rung when a step of the bound is free; true when there is room by now, so nobody will
+ * ring. */
 static bool ask_for_room(struct publishing *publishing)
 {
     struct load *load = publishing->load;
     uint64_t step = MAX_OF(load->plan.in_flight / LANDED_STEPS, load->plan.per_message);
-    uint64_t wanted = publishing->published + step - load->plan.in_flight; /* above 0, since a message was too many */
+    /* above 0, since a message was too many */
+    uint64_t wanted = publishing->published + step - load->plan.in_flight;
 
     atomic_store(&load->wanted, wanted);
     if (atomic_load(&load->landed) < wanted)
@@ -96,7 +101,8 @@ static bool publish_some(struct publishing *publishing, struct producer *produce
     const struct plan *plan = &publishing->load->plan;
     uint32_t events = 0;
 
-    while (events + plan->per_message <= PLAN_ROUND_EVENTS && may_publish(publishing) && put(publishing, producer, clock_mono_ns()))
+    while (events + plan->per_message <= PLAN_ROUND_EVENTS && may_publish(publishing) &&
+           put(publishing, producer, clock_mono_ns()))
         events += plan->per_message;
     if (events) {
         tell_published(publishing);
@@ -140,7 +146,8 @@ static void note_late(struct load *load, int64_t due, int64_t now_ns)
 /* Everything that is due, at most one message from each producer before it is written. */
 static int64_t publish_open(struct publishing *publishing)
 {
-    uint32_t producers = publishing->load->plan.producers, first = (uint32_t)(publishing->due % producers), count = 0;
+    uint32_t producers = publishing->load->plan.producers, first = (uint32_t)(publishing->due % producers),
+             count = 0;
     int64_t now_ns = clock_mono_ns();
 
     while (count < producers && due_ns(publishing) <= now_ns) {
@@ -183,10 +190,10 @@ static void on_producer(struct publishing *publishing, struct producer *producer
 
 static void turn(struct publishing *publishing, int64_t wait_ns)
 {
-    struct epoll_event events[EVENTS_MOST];
+    struct epoll_event events[MAX_EVENTS];
     struct load *load = publishing->load;
     struct timespec wait = {.tv_sec = wait_ns / NS_PER_S, .tv_nsec = wait_ns % NS_PER_S};
-    int count = epoll_pwait2(publishing->epoll, events, EVENTS_MOST, &wait, NULL);
+    int count = epoll_pwait2(publishing->epoll, events, MAX_EVENTS, &wait, NULL);
 
     for (int i = 0; i < count && !load_failed(load); i++) {
         uint64_t rung;
@@ -257,12 +264,13 @@ static void work(struct publishing *publishing)
 int producers_run(struct load *load)
 {
     struct publishing publishing = {.load = load, .protocol = load->plan.protocol};
-    struct epoll_event bell = {.events = EPOLLIN};
+    struct epoll_event wakeup = {.events = EPOLLIN};
 
     prctl(PR_SET_TIMERSLACK, 1UL); /* a due message must not wait for company */
     publishing.epoll = epoll_create1(EPOLL_CLOEXEC);
     publishing.producers = calloc(load->plan.producers, sizeof(struct producer *));
-    if (publishing.producers && publishing.epoll >= 0 && epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, load->bell_producers, &bell) == 0)
+    if (publishing.producers && publishing.epoll >= 0 &&
+        epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, load->bell_producers, &wakeup) == 0)
         connect_all(&publishing);
     else
         load_fail(load, "producers: %s", strerror(errno));

@@ -1,7 +1,8 @@
-/* protocol.h - what a protocol does for the generator: connections that publish, connections that receive.
+/* protocol.h - what a protocol does for the generator: connections that publish, connections that
+ * receive.
  *
- * A producer's message is laid out once, as a template; for each one sent only the marks are written anew. Every function that finds
- * something wrong tells load_fail(). */
+ * A producer's message is laid out once, as a template; for each one sent only the marks are
+ * written anew. Every function that finds something wrong tells load_fail(). */
 #ifndef TRIBUTARY_TESTS_PROTOCOL_H
 #define TRIBUTARY_TESTS_PROTOCOL_H
 
@@ -12,7 +13,8 @@
 struct layout {
     uint8_t *bytes;
     size_t size, first_mark, mark_step;
-    size_t label_before, label_digits; /* filters: so many digits, so far before the mark, hold number % consumers; 0 digits: none */
+    /* filters: so many digits, so far before the mark, hold number % consumers; 0 digits: none */
+    size_t label_before, label_digits;
 };
 
 struct producer {

@@ -1,8 +1,10 @@
 /* pubsub.c - NATS and Redis: one event in a message, every message on one subject, text around it.
  *
- * DESIGN. Both say a line, or lines, then the payload, then "\r\n". What stands in front of a payload is always the same for one run, so it
- * is the shape's head; anything else a server says is read as a line and judged by the dialect. NATS is asked for nothing but errors
- * (verbose false) and says with its PONG that it has read everything before the PING; Redis answers each PUBLISH. */
+ * DESIGN. Both say a line, or lines, then the payload, then "\r\n". What stands in front of a
+ * payload is always the same for one run, so it is the shape's head; anything else a server says is
+ * read as a line and judged by the dialect. NATS is asked for nothing but errors (verbose false)
+ * and says with its PONG that it has read everything before the PING; Redis answers each
+ * PUBLISH. */
 #include "bench/protocol.h"
 
 #include <errno.h>
@@ -12,7 +14,7 @@
 
 #include "bench/link.h"
 
-enum { LINE_MOST = 16384, HELLO_MOST = 256, TAIL_BYTES = 2 };
+enum { MAX_LINE = 16384, MAX_HELLO = 256, TAIL_BYTES = 2 };
 
 struct text_producer {
     struct producer base;
@@ -29,13 +31,15 @@ struct text_consumer {
 enum line { LINE_NOTHING, LINE_READY, LINE_ANSWER, LINE_PING, LINE_WRONG };
 
 struct dialect {
-    /* Texts of this run, without closing NUL in the count: what producers and consumers say first, and what precedes a payload. */
-    size_t (*producer_hello)(const struct plan *plan, char *text, size_t room);
-    size_t (*consumer_hello)(const struct plan *plan, char *text, size_t room);
-    size_t (*publish_head)(const struct plan *plan, char *text, size_t room);
-    size_t (*message_head)(const struct plan *plan, char *text, size_t room);
+    /* Texts of this run, without closing NUL in the count: what producers and consumers say first,
+     * and what precedes a payload. */
+    size_t (*producer_hello)(const struct plan *plan, char *text, size_t capacity);
+    size_t (*consumer_hello)(const struct plan *plan, char *text, size_t capacity);
+    size_t (*publish_head)(const struct plan *plan, char *text, size_t capacity);
+    size_t (*message_head)(const struct plan *plan, char *text, size_t capacity);
     enum line (*line)(struct bytes line);
-    const char *farewell; /* asks for LINE_READY once more, when all is said; NULL: each message is answered */
+    /* asks for LINE_READY once more, when all is said; NULL: each message is answered */
+    const char *farewell;
 };
 
 static struct text_producer *text_of(struct producer *producer)
@@ -64,32 +68,33 @@ static bool say(struct link *link, const char *text, size_t size)
 
 static bool begins(struct bytes line, const char *word)
 {
-    return line.size >= strlen(word) && memcmp(line.at, word, strlen(word)) == 0;
+    return line.size >= strlen(word) && memcmp(line.data, word, strlen(word)) == 0;
 }
 
 /* ---- NATS ---- */
 
-#define NATS_CONNECT "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"c\",\"version\":\"1\",\"protocol\":0}\r\n"
+#define NATS_CONNECT                                                                                         \
+    "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"c\",\"version\":\"1\",\"protocol\":0}\r\n"
 
-static size_t nats_producer_hello(const struct plan *plan, char *text, size_t room)
+static size_t nats_producer_hello(const struct plan *plan, char *text, size_t capacity)
 {
     (void)plan;
-    return (size_t)snprintf(text, room, NATS_CONNECT "PING\r\n");
+    return (size_t)snprintf(text, capacity, NATS_CONNECT "PING\r\n");
 }
 
-static size_t nats_consumer_hello(const struct plan *plan, char *text, size_t room)
+static size_t nats_consumer_hello(const struct plan *plan, char *text, size_t capacity)
 {
-    return (size_t)snprintf(text, room, NATS_CONNECT "SUB load.%d 1\r\nPING\r\n", plan->run);
+    return (size_t)snprintf(text, capacity, NATS_CONNECT "SUB load.%d 1\r\nPING\r\n", plan->run);
 }
 
-static size_t nats_publish_head(const struct plan *plan, char *text, size_t room)
+static size_t nats_publish_head(const struct plan *plan, char *text, size_t capacity)
 {
-    return (size_t)snprintf(text, room, "PUB load.%d %u\r\n", plan->run, plan->payload_bytes);
+    return (size_t)snprintf(text, capacity, "PUB load.%d %u\r\n", plan->run, plan->payload_bytes);
 }
 
-static size_t nats_message_head(const struct plan *plan, char *text, size_t room)
+static size_t nats_message_head(const struct plan *plan, char *text, size_t capacity)
 {
-    return (size_t)snprintf(text, room, "MSG load.%d 1 %u\r\n", plan->run, plan->payload_bytes);
+    return (size_t)snprintf(text, capacity, "MSG load.%d 1 %u\r\n", plan->run, plan->payload_bytes);
 }
 
 static enum line nats_line(struct bytes line)
@@ -101,55 +106,58 @@ static enum line nats_line(struct bytes line)
     return begins(line, "INFO") || begins(line, "+OK") ? LINE_NOTHING : LINE_WRONG;
 }
 
-static const struct dialect nats = {nats_producer_hello, nats_consumer_hello, nats_publish_head, nats_message_head, nats_line, "PING\r\n"};
+static const struct dialect nats = {nats_producer_hello, nats_consumer_hello, nats_publish_head,
+                                    nats_message_head,   nats_line,           "PING\r\n"};
 
 /* ---- Redis ---- */
 
-static size_t redis_producer_hello(const struct plan *plan, char *text, size_t room)
+static size_t redis_producer_hello(const struct plan *plan, char *text, size_t capacity)
 {
     (void)plan;
-    return (size_t)snprintf(text, room, "*1\r\n$4\r\nPING\r\n");
+    return (size_t)snprintf(text, capacity, "*1\r\n$4\r\nPING\r\n");
 }
 
-static size_t redis_words(const struct plan *plan, const char *frame, char *text, size_t room)
+static size_t redis_words(const struct plan *plan, const char *frame, char *text, size_t capacity)
 {
     char channel[32];
     int size = snprintf(channel, sizeof(channel), "load.%d", plan->run);
 
-    return (size_t)snprintf(text, room, "%s\r\n$%d\r\n%s\r\n", frame, size, channel);
+    return (size_t)snprintf(text, capacity, "%s\r\n$%d\r\n%s\r\n", frame, size, channel);
 }
 
-static size_t redis_consumer_hello(const struct plan *plan, char *text, size_t room)
+static size_t redis_consumer_hello(const struct plan *plan, char *text, size_t capacity)
 {
-    return redis_words(plan, "*2\r\n$9\r\nSUBSCRIBE", text, room);
+    return redis_words(plan, "*2\r\n$9\r\nSUBSCRIBE", text, capacity);
 }
 
-static size_t redis_with_payload(const struct plan *plan, const char *frame, char *text, size_t room)
+static size_t redis_with_payload(const struct plan *plan, const char *frame, char *text, size_t capacity)
 {
-    size_t size = redis_words(plan, frame, text, room);
+    size_t size = redis_words(plan, frame, text, capacity);
 
-    return size + (size_t)snprintf(text + size, room - size, "$%u\r\n", plan->payload_bytes);
+    return size + (size_t)snprintf(text + size, capacity - size, "$%u\r\n", plan->payload_bytes);
 }
 
-static size_t redis_publish_head(const struct plan *plan, char *text, size_t room)
+static size_t redis_publish_head(const struct plan *plan, char *text, size_t capacity)
 {
-    return redis_with_payload(plan, "*3\r\n$7\r\nPUBLISH", text, room);
+    return redis_with_payload(plan, "*3\r\n$7\r\nPUBLISH", text, capacity);
 }
 
-static size_t redis_message_head(const struct plan *plan, char *text, size_t room)
+static size_t redis_message_head(const struct plan *plan, char *text, size_t capacity)
 {
-    return redis_with_payload(plan, "*3\r\n$7\r\nmessage", text, room);
+    return redis_with_payload(plan, "*3\r\n$7\r\nmessage", text, capacity);
 }
 
-/* A producer hears "+PONG", and ":7" for a message that seven received. A consumer hears, over six lines, that it is subscribed; the last
- * one is ":1". */
+/* A producer hears "+PONG", and ":7" for a message that seven received. A consumer hears, over six
+ * lines, that it is subscribed; the last one is ":1". */
 static enum line redis_line(struct bytes line)
 {
     if (begins(line, "+PONG"))
         return LINE_READY;
     if (begins(line, ":"))
         return LINE_ANSWER;
-    return begins(line, "*3") || begins(line, "$") || begins(line, "subscribe") || begins(line, "load.") ? LINE_NOTHING : LINE_WRONG;
+    return begins(line, "*3") || begins(line, "$") || begins(line, "subscribe") || begins(line, "load.")
+               ? LINE_NOTHING
+               : LINE_WRONG;
 }
 
 static const struct dialect redis = {
@@ -168,11 +176,12 @@ static void producer_free(struct producer *producer)
 static bool lay_out(struct producer *producer)
 {
     const struct plan *plan = &producer->load->plan;
-    char head[HELLO_MOST];
+    char head[MAX_HELLO];
     size_t head_size = dialect_of(producer->load)->publish_head(plan, head, sizeof(head));
     size_t size = head_size + plan->payload_bytes + TAIL_BYTES;
 
-    producer->layout = (struct layout){.bytes = malloc(size), .size = size, .first_mark = head_size, .mark_step = size};
+    producer->layout =
+        (struct layout){.bytes = malloc(size), .size = size, .first_mark = head_size, .mark_step = size};
     if (!producer->layout.bytes)
         return false;
     memset(producer->layout.bytes, '.', size);
@@ -184,13 +193,14 @@ static bool lay_out(struct producer *producer)
 static struct producer *producer_new(struct load *load, uint32_t number)
 {
     struct text_producer *text = calloc(1, sizeof(*text));
-    char hello[HELLO_MOST];
+    char hello[MAX_HELLO];
     size_t size = dialect_of(load)->producer_hello(&load->plan, hello, sizeof(hello));
 
     if (!text)
         return NULL;
     text->base = (struct producer){.load = load, .number = number};
-    if (!link_open(&text->link, load->plan.server) || !say(&text->link, hello, size) || !lay_out(&text->base)) {
+    if (!link_open(&text->link, load->plan.server) || !say(&text->link, hello, size) ||
+        !lay_out(&text->base)) {
         load_fail(load, "producer %u: %s: %s", number, load->plan.server, strerror(errno));
         producer_free(&text->base);
         return NULL;
@@ -209,7 +219,8 @@ static void producer_flush(struct producer *producer)
     struct text_producer *text = text_of(producer);
 
     if (!link_flush(&text->link))
-        load_fail(producer->load, "producer %u: the connection is lost: %s", producer->number, strerror(errno));
+        load_fail(producer->load, "producer %u: the connection is lost: %s", producer->number,
+                  strerror(errno));
     producer->pending = link_pending(&text->link);
 }
 
@@ -247,8 +258,8 @@ static bool on_producer_line(struct text_producer *text, struct bytes line)
     case LINE_PING:
         return say(&text->link, "PONG\r\n", 6);
     case LINE_WRONG:
-        load_fail(producer->load, "producer %u: the server says %.*s", producer->number, (int)MIN_OF(line.size, (size_t)200),
-                  (const char *)line.at);
+        load_fail(producer->load, "producer %u: the server says %.*s", producer->number,
+                  (int)MIN_OF(line.size, (size_t)200), (const char *)line.data);
     }
     return false;
 }
@@ -256,9 +267,9 @@ static bool on_producer_line(struct text_producer *text, struct bytes line)
 /* The line that stands at the beginning, with its end; size 0: it is not whole. */
 static struct bytes line_in(struct bytes input)
 {
-    const uint8_t *end = input.size ? memchr(input.at, '\n', input.size) : NULL;
+    const uint8_t *end = input.size ? memchr(input.data, '\n', input.size) : NULL;
 
-    return (struct bytes){input.at, end ? (size_t)(end + 1 - input.at) : 0};
+    return (struct bytes){input.data, end ? (size_t)(end + 1 - input.data) : 0};
 }
 
 static size_t take_lines(void *ctx, struct bytes input)
@@ -267,9 +278,9 @@ static size_t take_lines(void *ctx, struct bytes input)
     size_t at = 0;
 
     for (;;) {
-        struct bytes line = line_in((struct bytes){input.at + at, input.size - at});
+        struct bytes line = line_in((struct bytes){input.data + at, input.size - at});
         if (!line.size)
-            return input.size - at > LINE_MOST ? FEED_BAD : at;
+            return input.size - at > MAX_LINE ? FEED_BAD : at;
         if (!on_producer_line(text, line))
             return FEED_BAD;
         at += line.size;
@@ -284,7 +295,8 @@ static void producer_read(struct producer *producer)
     while (state == LINK_MORE)
         state = link_read(&text->link, take_lines, text);
     if (state != LINK_DRAINED)
-        load_fail(producer->load, "producer %u: the connection is lost, or says what makes no sense", producer->number);
+        load_fail(producer->load, "producer %u: the connection is lost, or says what makes no sense",
+                  producer->number);
     note_done(text);
 }
 
@@ -301,7 +313,7 @@ static struct consumer *consumer_new(struct load *load, uint32_t number)
 {
     struct text_consumer *text = calloc(1, sizeof(*text));
     struct shape shape;
-    char hello[HELLO_MOST];
+    char hello[MAX_HELLO];
     size_t size = dialect_of(load)->consumer_hello(&load->plan, hello, sizeof(hello));
 
     if (!text)
@@ -334,7 +346,7 @@ static bool on_consumer_line(struct text_consumer *text, struct bytes line)
         return say(&text->link, "PONG\r\n", 6);
     case LINE_WRONG:
         load_fail(consumer->checker.load, "consumer %u: the server says %.*s", consumer->checker.number,
-                  (int)MIN_OF(line.size, (size_t)200), (const char *)line.at);
+                  (int)MIN_OF(line.size, (size_t)200), (const char *)line.data);
     }
     return false;
 }
@@ -346,14 +358,15 @@ static size_t take(void *ctx, struct bytes input)
     size_t at = 0;
 
     for (;;) {
-        struct bytes rest = {input.at + at, input.size - at};
+        struct bytes rest = {input.data + at, input.size - at};
         size_t taken = 0;
-        if (rest.size && !memcmp(rest.at, checker->shape.head, MIN_OF(rest.size, checker->shape.head_size))) {
+        if (rest.size &&
+            !memcmp(rest.data, checker->shape.head, MIN_OF(rest.size, checker->shape.head_size))) {
             taken = checker_messages(checker, rest);
         } else {
             struct bytes line = line_in(rest);
             taken = line.size;
-            if (taken ? !on_consumer_line(text, line) : rest.size > LINE_MOST)
+            if (taken ? !on_consumer_line(text, line) : rest.size > MAX_LINE)
                 return FEED_BAD;
         }
         if (taken == FEED_BAD)
@@ -369,7 +382,8 @@ static void consumer_flush(struct consumer *consumer)
     struct text_consumer *text = text_of_consumer(consumer);
 
     if (!link_flush(&text->link))
-        load_fail(consumer->checker.load, "consumer %u: the connection is lost: %s", consumer->checker.number, strerror(errno));
+        load_fail(consumer->checker.load, "consumer %u: the connection is lost: %s", consumer->checker.number,
+                  strerror(errno));
     consumer->pending = link_pending(&text->link);
 }
 
@@ -379,17 +393,18 @@ static void consumer_read(struct consumer *consumer)
     enum link_state state = link_read(&text->link, take, text);
 
     if (state != LINK_DRAINED && state != LINK_MORE)
-        load_fail(consumer->checker.load, "consumer %u: the connection is lost, or says what makes no sense", consumer->checker.number);
+        load_fail(consumer->checker.load, "consumer %u: the connection is lost, or says what makes no sense",
+                  consumer->checker.number);
     if (link_pending(&text->link))
         consumer_flush(consumer);
 }
 
-#define TEXT_PROTOCOL(title, speaks)                                                                                                       \
-    {                                                                                                                                      \
-        .name = (title), .dialect = (speaks), .producer_new = producer_new, .producer_read = producer_read,                                \
-        .producer_room = producer_room, .producer_flush = producer_flush, .producer_finish = producer_finish,                              \
-        .producer_free = producer_free, .consumer_new = consumer_new, .consumer_read = consumer_read, .consumer_flush = consumer_flush,    \
-        .consumer_free = consumer_free                                                                                                     \
+#define TEXT_PROTOCOL(title, speaks)                                                                         \
+    {                                                                                                        \
+        .name = (title), .dialect = (speaks), .producer_new = producer_new, .producer_read = producer_read,  \
+        .producer_room = producer_room, .producer_flush = producer_flush,                                    \
+        .producer_finish = producer_finish, .producer_free = producer_free, .consumer_new = consumer_new,    \
+        .consumer_read = consumer_read, .consumer_flush = consumer_flush, .consumer_free = consumer_free     \
     }
 
 const struct protocol protocol_nats = TEXT_PROTOCOL("nats", &nats);

@@ -1,7 +1,8 @@
 /* raw.c - the relay's protocol: frames of events that are nothing but payload.
  *
- * A connection begins with one byte, 'P' or 'C'. A frame is its length, four bytes with the least first, and so many bytes. The relay
- * greets a consumer with an empty frame, and closes a producer's connection when it has taken everything of it. */
+ * A connection begins with one byte, 'P' or 'C'. A frame is its length, four bytes with the least
+ * first, and so many bytes. The relay greets a consumer with an empty frame, and closes a
+ * producer's connection when it has taken everything of it. */
 #include "bench/protocol.h"
 
 #include <endian.h>
@@ -45,8 +46,10 @@ static bool lay_out(struct producer *producer)
     const struct plan *plan = &producer->load->plan;
     uint32_t size = plan->per_message * plan->payload_bytes, head = htole32(size);
 
-    producer->layout = (struct layout){
-        .bytes = malloc(HEAD_BYTES + size), .size = HEAD_BYTES + size, .first_mark = HEAD_BYTES, .mark_step = plan->payload_bytes};
+    producer->layout = (struct layout){.bytes = malloc(HEAD_BYTES + size),
+                                       .size = HEAD_BYTES + size,
+                                       .first_mark = HEAD_BYTES,
+                                       .mark_step = plan->payload_bytes};
     if (!producer->layout.bytes)
         return false;
     memset(producer->layout.bytes, '.', producer->layout.size);
@@ -90,7 +93,8 @@ static void producer_flush(struct producer *producer)
     struct raw_producer *raw = raw_of(producer);
 
     if (!link_flush(&raw->link))
-        load_fail(producer->load, "producer %u: the connection is lost: %s", producer->number, strerror(errno));
+        load_fail(producer->load, "producer %u: the connection is lost: %s", producer->number,
+                  strerror(errno));
     producer->pending = link_pending(&raw->link);
     if (producer->finishing && !producer->pending && !raw->half_closed)
         raw->half_closed = shutdown(producer->fd, SHUT_WR) == 0;
@@ -143,7 +147,8 @@ static struct consumer *consumer_new(struct load *load, uint32_t number)
         shape.head_size = sizeof(head);
         shape.step += sizeof(head);
     }
-    if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'C') || !checker_init(&raw->base.checker, load, number, &shape)) {
+    if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'C') ||
+        !checker_init(&raw->base.checker, load, number, &shape)) {
         load_fail(load, "consumer %u: %s: %s", number, load->plan.server, strerror(errno));
         consumer_free(&raw->base);
         return NULL;
@@ -160,10 +165,10 @@ static size_t take_events(struct raw_consumer *raw, struct bytes input)
 
     if (!whole)
         return 0;
-    uint32_t producer = checker_producer(checker, input.at);
-    if (producer == PLAN_PRODUCERS_MOST)
+    uint32_t producer = checker_producer(checker, input.data);
+    if (producer == MAX_PLAN_PRODUCERS)
         return FEED_BAD;
-    const uint8_t *end = input.at + whole, *at = checker_row(checker, producer, input.at, end);
+    const uint8_t *end = input.data + whole, *at = checker_row(checker, producer, input.data, end);
     if (at != end)
         checker_event(checker, producer, (struct bytes){at, step}); /* says what is wrong */
     raw->left -= (uint32_t)whole;
@@ -178,7 +183,7 @@ static size_t take_frame(struct raw_consumer *raw, struct bytes input)
 
     if (input.size < HEAD_BYTES)
         return 0;
-    memcpy(&size, input.at, HEAD_BYTES);
+    memcpy(&size, input.data, HEAD_BYTES);
     size = le32toh(size);
     raw->base.started = true; /* an empty frame is the welcome */
     if (size && size != plan->per_message * plan->payload_bytes)
@@ -196,7 +201,7 @@ static size_t take(void *ctx, struct bytes input)
     size_t at = 0;
 
     for (;;) {
-        struct bytes rest = {input.at + at, input.size - at};
+        struct bytes rest = {input.data + at, input.size - at};
         size_t taken = raw->left ? take_events(raw, rest) : take_frame(raw, rest);
         if (taken == FEED_BAD)
             return FEED_BAD;
@@ -222,7 +227,8 @@ static void consumer_flush(struct consumer *consumer)
     struct raw_consumer *raw = container_of(consumer, struct raw_consumer, base);
 
     if (!link_flush(&raw->link))
-        load_fail(consumer->checker.load, "consumer %u: the connection is lost: %s", consumer->checker.number, strerror(errno));
+        load_fail(consumer->checker.load, "consumer %u: the connection is lost: %s", consumer->checker.number,
+                  strerror(errno));
     consumer->pending = link_pending(&raw->link);
 }
 

@@ -1,13 +1,16 @@
-/* relay.c - frames in, the same frames out to everybody: what a server could do at most that had nothing else to do.
+/* relay.c - frames in, the same frames out to everybody: what a server could do at most that had
+ * nothing else to do.
  *
  *   relay --listen HOST:PORT --ready-file FILE
  *
- * A connection begins with a byte: 'P' sends frames (a length of four bytes, least first, and so many bytes), 'C' receives those of all
- * producers, whole, after an empty one that says it is seen.
+ * A connection begins with a byte: 'P' sends frames (a length of four bytes, least first, and so
+ * many bytes), 'C' receives those of all producers, whole, after an empty one that says it is seen.
  *
- * DESIGN. One thread, edge-triggered epoll. A turn reads up to TURN_BYTES from the producers that have something, each into a slab, walks
- * the lengths, and puts the whole frames on every consumer's queue by reference; then each consumer that can take anything is written to
- * at once. So what is copied out is still in the cache. While any consumer has more than WAITING_MOST queued, no producer is read. */
+ * DESIGN. One thread, edge-triggered epoll. A turn reads up to TURN_BYTES from the producers that
+ * have something, each into a slab, walks the lengths, and puts the whole frames on every
+ * consumer's queue by reference; then each consumer that can take anything is written to at once.
+ * So what is copied out is still in the cache. While any consumer has more than MAX_WAITING queued,
+ * no producer is read. */
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
@@ -25,7 +28,13 @@
 #include "base/list.h"
 #include "bench/relay_queue.h"
 
-enum { TURN_BYTES = 256 << 10, WAITING_MOST = 4 << 20, FRAME_MOST = SLAB_BYTES / 2 + 4, HEAD_BYTES = 4, EVENTS_MOST = 64 };
+enum {
+    TURN_BYTES = 256 << 10,
+    MAX_WAITING = 4 << 20,
+    MAX_FRAME = SLAB_BYTES / 2 + 4,
+    HEAD_BYTES = 4,
+    MAX_EVENTS = 64
+};
 
 enum role { ROLE_LISTENER, ROLE_SIGNAL, ROLE_UNKNOWN, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_CLOSED };
 
@@ -84,7 +93,8 @@ static void free_all(struct list *list)
 
 /* ---- reading producers ---- */
 
-/* Room for the rest of the frame that has begun, and more: a slab of the producer's own, from its beginning where nobody reads it. */
+/* Room for the rest of the frame that has begun, and more: a slab of the producer's own, from its
+ * beginning where nobody reads it. */
 static bool make_room(struct peer *peer)
 {
     size_t begun = peer->filled - peer->taken;
@@ -115,7 +125,7 @@ static size_t whole_frames(const struct peer *peer)
         uint32_t size;
         memcpy(&size, peer->slab->bytes + at, sizeof(size));
         size = le32toh(size);
-        if (!size || size > FRAME_MOST - HEAD_BYTES)
+        if (!size || size > MAX_FRAME - HEAD_BYTES)
             return SIZE_MAX;
         if (peer->filled - at - HEAD_BYTES < size)
             break;
@@ -131,7 +141,7 @@ static void forward(struct relay *relay, struct slab *slab, struct bytes frames)
         if (!queue_add(&consumer->queue, slab, frames))
             close_peer(relay, consumer);
         else
-            relay->held |= consumer->queue.bytes > WAITING_MOST;
+            relay->held |= consumer->queue.bytes > MAX_WAITING;
     }
 }
 
@@ -142,15 +152,15 @@ static size_t read_producer(struct relay *relay, struct peer *peer)
         close_peer(relay, peer);
         return 0;
     }
-    size_t room = SLAB_BYTES - peer->filled;
-    ssize_t got = recv(peer->fd, peer->slab->bytes + peer->filled, room, 0);
+    size_t capacity = SLAB_BYTES - peer->filled;
+    ssize_t got = recv(peer->fd, peer->slab->bytes + peer->filled, capacity, 0);
     if (got < 0 && errno == EINTR)
         return 0;
     if (got == 0 || (got < 0 && errno != EAGAIN)) {
         close_peer(relay, peer);
         return 0;
     }
-    if (got < 0 || (got < (ssize_t)room && !peer->ending))
+    if (got < 0 || (got < (ssize_t)capacity && !peer->ending))
         move_to(peer, &relay->idle);
     if (got < 0)
         return 0;
@@ -192,7 +202,7 @@ static void write_consumers(struct relay *relay)
             continue;
         enum queue_state state = peer->full ? QUEUE_WAITS : queue_write(&peer->queue, peer->fd);
         peer->full = state == QUEUE_WAITS;
-        held |= peer->queue.bytes > WAITING_MOST;
+        held |= peer->queue.bytes > MAX_WAITING;
         if (state == QUEUE_LOST)
             close_peer(relay, peer);
     }
@@ -205,7 +215,8 @@ static void accept_all(struct relay *relay)
 {
     for (int fd; (fd = accept4(relay->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
         struct peer *peer = calloc(1, sizeof(*peer));
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | (uint32_t)EPOLLET, .data.ptr = peer};
+        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | (uint32_t)EPOLLET,
+                                    .data.ptr = peer};
         int yes = 1;
         if (!peer) {
             close(fd);
@@ -233,7 +244,8 @@ static void meet(struct relay *relay, struct peer *peer, uint32_t events)
         peer->role = ROLE_PRODUCER;
         peer->ending = (events & EPOLLRDHUP) != 0;
         move_to(peer, &relay->ready);
-    } else if (got == 1 && role == 'C' && send(peer->fd, welcome, sizeof(welcome), MSG_NOSIGNAL) == sizeof(welcome)) {
+    } else if (got == 1 && role == 'C' &&
+               send(peer->fd, welcome, sizeof(welcome), MSG_NOSIGNAL) == sizeof(welcome)) {
         peer->role = ROLE_CONSUMER;
         move_to(peer, &relay->consumers);
     } else {
@@ -274,9 +286,9 @@ static void on_event(struct relay *relay, struct peer *peer, uint32_t events)
 
 static void turn(struct relay *relay)
 {
-    struct epoll_event events[EVENTS_MOST];
+    struct epoll_event events[MAX_EVENTS];
     bool more = !relay->held && !list_empty(&relay->ready);
-    int count = epoll_wait(relay->epoll, events, EVENTS_MOST, more ? 0 : -1);
+    int count = epoll_wait(relay->epoll, events, MAX_EVENTS, more ? 0 : -1);
 
     for (int i = 0; i < count; i++)
         on_event(relay, events[i].data.ptr, events[i].events);
@@ -287,7 +299,7 @@ static void turn(struct relay *relay)
 
 /* ---- the program ---- */
 
-static bool listen_at(struct relay *relay, const char *address, char *bound, size_t room)
+static bool listen_at(struct relay *relay, const char *address, char *bound, size_t capacity)
 {
     struct sockaddr_in at = {.sin_family = AF_INET};
     socklen_t size = sizeof(at);
@@ -303,11 +315,13 @@ static bool listen_at(struct relay *relay, const char *address, char *bound, siz
     if (inet_pton(AF_INET, host, &at.sin_addr) != 1)
         return false;
     relay->listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (relay->listener.fd < 0 || setsockopt(relay->listener.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
-        bind(relay->listener.fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(relay->listener.fd, SOMAXCONN) != 0 ||
+    if (relay->listener.fd < 0 ||
+        setsockopt(relay->listener.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        bind(relay->listener.fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+        listen(relay->listener.fd, SOMAXCONN) != 0 ||
         getsockname(relay->listener.fd, (struct sockaddr *)&at, &size) != 0)
         return false;
-    snprintf(bound, room, "%s:%u\n", host, ntohs(at.sin_port));
+    snprintf(bound, capacity, "%s:%u\n", host, ntohs(at.sin_port));
     return true;
 }
 
@@ -344,8 +358,9 @@ static bool prepare(struct relay *relay, const char *address, const char *ready_
     sigprocmask(SIG_BLOCK, &ends, NULL);
     relay->epoll = epoll_create1(EPOLL_CLOEXEC);
     relay->signals.fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
-    return relay->epoll >= 0 && listen_at(relay, address, bound, sizeof(bound)) && watch(relay, &relay->listener, ROLE_LISTENER) &&
-           watch(relay, &relay->signals, ROLE_SIGNAL) && (!ready_file || write_ready(ready_file, bound));
+    return relay->epoll >= 0 && listen_at(relay, address, bound, sizeof(bound)) &&
+           watch(relay, &relay->listener, ROLE_LISTENER) && watch(relay, &relay->signals, ROLE_SIGNAL) &&
+           (!ready_file || write_ready(ready_file, bound));
 }
 
 static void close_all(struct relay *relay, struct list *list)

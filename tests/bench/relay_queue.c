@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { FIRST_ROOM = 16, PIECES_MOST = 64 };
+enum { FIRST_CAPACITY = 16, MAX_PIECES = 64 };
 
 static struct slab *spent;
 
@@ -49,7 +49,7 @@ void slab_forget_spent(void)
 
 static struct range *range_at(const struct queue *queue, size_t place)
 {
-    return &queue->ranges[(queue->first + place) & (queue->room - 1)];
+    return &queue->ranges[(queue->first + place) & (queue->capacity - 1)];
 }
 
 void queue_fini(struct queue *queue)
@@ -62,8 +62,8 @@ void queue_fini(struct queue *queue)
 
 static bool grow(struct queue *queue)
 {
-    size_t room = MAX_OF(2 * queue->room, (size_t)FIRST_ROOM);
-    struct range *ranges = malloc(room * sizeof(*ranges));
+    size_t capacity = MAX_OF(2 * queue->capacity, (size_t)FIRST_CAPACITY);
+    struct range *ranges = malloc(capacity * sizeof(*ranges));
 
     if (!ranges)
         return false;
@@ -71,7 +71,7 @@ static bool grow(struct queue *queue)
         ranges[i] = *range_at(queue, i);
     free(queue->ranges);
     queue->ranges = ranges;
-    queue->room = room;
+    queue->capacity = capacity;
     queue->first = 0;
     return true;
 }
@@ -80,14 +80,14 @@ bool queue_add(struct queue *queue, struct slab *slab, struct bytes piece)
 {
     struct range *last = queue->count ? range_at(queue, queue->count - 1) : NULL;
 
-    if (last && last->slab == slab && last->at + last->size == piece.at) {
+    if (last && last->slab == slab && last->at + last->size == piece.data) {
         last->size += piece.size;
         queue->bytes += piece.size;
         return true;
     }
-    if (queue->count == queue->room && !grow(queue))
+    if (queue->count == queue->capacity && !grow(queue))
         return false;
-    *range_at(queue, queue->count++) = (struct range){slab_retain(slab), piece.at, piece.size};
+    *range_at(queue, queue->count++) = (struct range){slab_retain(slab), piece.data, piece.size};
     queue->bytes += piece.size;
     return true;
 }
@@ -112,8 +112,8 @@ static void written(struct queue *queue, size_t size)
 enum queue_state queue_write(struct queue *queue, int fd)
 {
     while (queue->count) {
-        struct iovec pieces[PIECES_MOST];
-        struct msghdr message = {.msg_iov = pieces, .msg_iovlen = MIN_OF(queue->count, (size_t)PIECES_MOST)};
+        struct iovec pieces[MAX_PIECES];
+        struct msghdr message = {.msg_iov = pieces, .msg_iovlen = MIN_OF(queue->count, (size_t)MAX_PIECES)};
         size_t asked = 0;
         for (size_t i = 0; i < message.msg_iovlen; i++) {
             const struct range *range = range_at(queue, i);

@@ -10,7 +10,8 @@
 
 enum { SLAB_BYTES = 256 << 10 };
 
-/* Where a producer's connection is read. Spent slabs are used again, the latest first: it is in the processor's cache. */
+/* Where a producer's connection is read. Spent slabs are used again, the latest first: it is in the
+ * processor's cache. */
 struct slab {
     uint32_t references;
     struct slab *next; /* while spent */
@@ -30,13 +31,14 @@ struct range {
 };
 
 struct queue {
-    struct range *ranges; /* a ring of `room`, a power of two; the first is at first % room */
-    size_t first, count, room;
+    struct range *ranges; /* a ring of `capacity`, a power of two; the first is at first % room */
+    size_t first, count, capacity;
     size_t bytes;
 };
 
 void queue_fini(struct queue *queue);
-/* Adds a range, and a reference to its slab; joins it with the last where it follows on. False: memory ran out. */
+/* Adds a range, and a reference to its slab; joins it with the last where it follows on. False:
+ * memory ran out. */
 MUST_CHECK bool queue_add(struct queue *queue, struct slab *slab, struct bytes piece);
 
 enum queue_state { QUEUE_EMPTY, QUEUE_WAITS, QUEUE_LOST };

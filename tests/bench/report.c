@@ -21,11 +21,14 @@ static bool cpu(struct load *load, const char *who, pid_t process, int64_t *ns_o
 bool report_read(const struct report *report, struct report_reading *reading_out, uint64_t *events_out)
 {
     struct load *load = report->load;
-    struct report_reading reading = {.time_ns = clock_mono_ns(), .published = atomic_load_explicit(&load->published, memory_order_relaxed)};
+    struct report_reading reading = {.time_ns = clock_mono_ns(),
+                                     .published =
+                                         atomic_load_explicit(&load->published, memory_order_relaxed)};
 
     if (!cpu(load, "the server", load->plan.server_pid, &reading.server_ns) ||
         !cpu(load, "the producers", report->producers, &reading.producers_ns) ||
-        !cpu(load, "the consumers", report->consumers, &reading.consumers_ns) || !cpu(load, "the generator", getpid(), &reading.parent_ns))
+        !cpu(load, "the consumers", report->consumers, &reading.consumers_ns) ||
+        !cpu(load, "the generator", getpid(), &reading.parent_ns))
         return false;
     for (uint32_t i = 0; i < load->plan.consumers; i++) {
         events_out[i] = atomic_load_explicit(&load->tallies[i].events, memory_order_relaxed);
@@ -66,12 +69,13 @@ static void durations(const char *name, const struct histogram *histogram)
     printf(",\"%s\":{", name);
     for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
         if (histogram->count)
-            printf("\"%s\":%.1f,", shares[i].name, (double)histogram_share_ns(histogram, shares[i].share) / 1e3);
+            printf("\"%s\":%.1f,", shares[i].name,
+                   (double)histogram_share_ns(histogram, shares[i].share) / 1e3);
         else
             printf("\"%s\":null,", shares[i].name);
     }
     if (histogram->count)
-        printf("\"max\":%.1f}", (double)histogram->most_ns / 1e3);
+        printf("\"max\":%.1f}", (double)histogram->max_ns / 1e3);
     else
         printf("\"max\":null}");
 }
@@ -80,8 +84,10 @@ static void durations(const char *name, const struct histogram *histogram)
 static void costs(const struct report *report, double seconds, double delivered)
 {
     const struct report_reading *begin = &report->begin, *end = &report->end;
-    double server = (double)(end->server_ns - begin->server_ns), producers = (double)(end->producers_ns - begin->producers_ns);
-    double consumers = (double)(end->consumers_ns - begin->consumers_ns), parent = (double)(end->parent_ns - begin->parent_ns);
+    double server = (double)(end->server_ns - begin->server_ns),
+           producers = (double)(end->producers_ns - begin->producers_ns);
+    double consumers = (double)(end->consumers_ns - begin->consumers_ns),
+           parent = (double)(end->parent_ns - begin->parent_ns);
     double busy = (double)(end->machine.busy_ns - begin->machine.busy_ns);
 
     ratio("server_cpu_s_per_M", server / 1e3, report->load->plan.server_pid ? delivered : 0, 5);
@@ -105,11 +111,13 @@ void report_print(const struct report *report)
 {
     const struct plan *plan = &report->load->plan;
     const struct report_reading *begin = &report->begin, *end = &report->end;
-    double seconds = (double)(end->time_ns - begin->time_ns) / 1e9, delivered = (double)(end->delivered - begin->delivered);
-    double published = (double)(end->published - begin->published), messages = (double)(end->messages - begin->messages);
+    double seconds = (double)(end->time_ns - begin->time_ns) / 1e9,
+           delivered = (double)(end->delivered - begin->delivered);
+    double published = (double)(end->published - begin->published),
+           messages = (double)(end->messages - begin->messages);
 
-    printf("{\"protocol\":\"%s\",\"producers\":%u,\"consumers\":%u,\"per_message\":%u,\"payload\":%u", plan->protocol->name,
-           plan->producers, plan->consumers, plan->per_message, plan->payload_bytes);
+    printf("{\"protocol\":\"%s\",\"producers\":%u,\"consumers\":%u,\"per_message\":%u,\"payload\":%u",
+           plan->protocol->name, plan->producers, plan->consumers, plan->per_message, plan->payload_bytes);
     number("rate", plan->rate, 0);
     number("seconds", seconds, 4);
     number("published", published, 0);

@@ -24,7 +24,8 @@ struct report {
 };
 
 /* False: what could not be read was told to load_fail(). */
-MUST_CHECK bool report_read(const struct report *report, struct report_reading *reading_out, uint64_t *events_out);
+MUST_CHECK bool report_read(const struct report *report, struct report_reading *reading_out,
+                            uint64_t *events_out);
 void report_print(const struct report *report);
 
 #endif

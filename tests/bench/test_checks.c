@@ -1,5 +1,5 @@
-/* test_checks.c - the generator notices what it must: a loss, a repetition, a disorder, however the stream is cut; and measures within 1 %.
- */
+/* test_checks.c - the generator notices what it must: a loss, a repetition, a disorder, however the
+ * stream is cut; and measures within 1 %. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +11,11 @@
 #include "bench/fields.h"
 #include "bench/protocol.h"
 
-enum { PAYLOAD = 40, RUN = 7, TEXT_MOST = 16384, EVENT_MOST = 256 };
+enum { PAYLOAD = 40, RUN = 7, MAX_TEXT = 16384, MAX_EVENT = 256 };
 
 /* A stream of EventBatch messages, as a server would send it. */
 struct text {
-    uint8_t bytes[TEXT_MOST];
+    uint8_t bytes[MAX_TEXT];
     size_t size;
 };
 
@@ -29,7 +29,7 @@ static void rig_open(struct rig *rig, enum filter filter, uint32_t consumers, ui
 {
     struct shape shape;
 
-    rig->load = calloc(1, sizeof(struct load) + consumers * sizeof(struct tally));
+    rig->load = calloc(1, sizeof(struct load) + consumers * sizeof(struct totals));
     cr_assert(rig->load);
     rig->load->bell_parent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rig->load->plan = (struct plan){.protocol = &protocol_tributary,
@@ -57,7 +57,8 @@ static void rig_close(struct rig *rig)
 static size_t put_event(const struct plan *plan, uint8_t *at, uint64_t producer, uint64_t number)
 {
     struct mark mark = {.time_ns = 1, .who = mark_who(producer, number)};
-    size_t head = batches_event_head(plan, plan->filter == FILTER_NONE ? 0 : (uint32_t)(number % plan->consumers), at, NULL);
+    size_t head = batches_event_head(
+        plan, plan->filter == FILTER_NONE ? 0 : (uint32_t)(number % plan->consumers), at, NULL);
 
     memset(at + head, '.', plan->payload_bytes);
     memcpy(at + head, &mark, sizeof(mark));
@@ -100,7 +101,7 @@ static uint8_t *put_header(uint8_t *at, const struct run *run)
 /* One message of one run. */
 static void add_run(struct text *text, const struct plan *plan, const struct run *run)
 {
-    uint8_t body[8 * EVENT_MOST], *end = body, *message = text->bytes + text->size;
+    uint8_t body[8 * MAX_EVENT], *end = body, *message = text->bytes + text->size;
 
     if (!run->header_last)
         end = put_header(end, run);
@@ -132,10 +133,12 @@ static void feed(struct rig *rig, const struct text *text, size_t piece)
     checker_end(&rig->checker);
 }
 
-/* Sends the runs in pieces of many sizes, to a fresh consumer each; all must end alike: in `events`, or in a failure that says `word`. */
-static void expect(enum filter filter, const struct run *runs, size_t count, uint64_t events, const char *word)
+/* Sends the runs in pieces of many sizes, to a fresh consumer each; all must end alike: in
+ * `events`, or in a failure that says `word`. */
+static void expect(enum filter filter, const struct run *runs, size_t count, uint64_t events,
+                   const char *word)
 {
-    static const size_t pieces[] = {1, 2, 3, 7, 50, 51, 100, TEXT_MOST};
+    static const size_t pieces[] = {1, 2, 3, 7, 50, 51, 100, MAX_TEXT};
     uint32_t consumers = filter == FILTER_NONE ? 1 : 3;
 
     for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
@@ -159,15 +162,16 @@ static void expect(enum filter filter, const struct run *runs, size_t count, uin
     }
 }
 
-#define EXPECT(filter, events, word, ...)                                                                                                  \
-    do {                                                                                                                                   \
-        const struct run runs[] = {__VA_ARGS__};                                                                                           \
-        expect(filter, runs, ARRAY_LEN(runs), events, word);                                                                               \
+#define EXPECT(filter, events, word, ...)                                                                    \
+    do {                                                                                                     \
+        const struct run runs[] = {__VA_ARGS__};                                                             \
+        expect(filter, runs, ARRAY_LEN(runs), events, word);                                                 \
     } while (0)
 
 Test(load_checks, takes_runs_of_two_producers_in_order)
 {
-    EXPECT(FILTER_NONE, 9, NULL, {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, 2, 3, END}},
+    EXPECT(FILTER_NONE, 9, NULL,
+           {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, 2, 3, END}},
            {.source = "load7.1", .producer = 1, .first_sequence = 1, .numbers = {0, 1, END}},
            {.source = "load7.0", .producer = 0, .first_sequence = 5, .numbers = {4, 5, END}},
            {.source = "load7.1", .producer = 1, .first_sequence = 3, .numbers = {2, END}});
@@ -175,7 +179,12 @@ Test(load_checks, takes_runs_of_two_producers_in_order)
 
 Test(load_checks, takes_a_header_that_stands_behind_the_events)
 {
-    EXPECT(FILTER_NONE, 6, NULL, {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, 2, END}, .header_last = true},
+    EXPECT(FILTER_NONE, 6, NULL,
+           {.source = "load7.0",
+            .producer = 0,
+            .first_sequence = 1,
+            .numbers = {0, 1, 2, END},
+            .header_last = true},
            {.source = "load7.0", .producer = 0, .first_sequence = 4, .numbers = {3, 4, 5, END}});
 }
 
@@ -183,7 +192,8 @@ Test(load_checks, notices_a_loss)
 {
     EXPECT(FILTER_NONE, 0, "number 2 is due, not number 3",
            {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, 3, END}});
-    EXPECT(FILTER_NONE, 0, "sequence 3 is due, not 4", {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, END}},
+    EXPECT(FILTER_NONE, 0, "sequence 3 is due, not 4",
+           {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, END}},
            {.source = "load7.0", .producer = 0, .first_sequence = 4, .numbers = {3, END}});
 }
 
@@ -191,7 +201,8 @@ Test(load_checks, notices_a_repetition)
 {
     EXPECT(FILTER_NONE, 0, "number 2 is due, not number 1",
            {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, 1, 2, END}});
-    EXPECT(FILTER_NONE, 0, "sequence 3 is due, not 2", {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, END}},
+    EXPECT(FILTER_NONE, 0, "sequence 3 is due, not 2",
+           {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, END}},
            {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, END}});
 }
 
@@ -203,48 +214,72 @@ Test(load_checks, notices_a_disorder)
 
 Test(load_checks, notices_a_payload_of_another_producer)
 {
-    EXPECT(FILTER_NONE, 0, "not number 1 of producer 0", {.source = "load7.1", .producer = 0, .first_sequence = 1, .numbers = {1, END}});
+    EXPECT(FILTER_NONE, 0, "not number 1 of producer 0",
+           {.source = "load7.1", .producer = 0, .first_sequence = 1, .numbers = {1, END}});
 }
 
 Test(load_checks, notices_runs_of_nobody)
 {
-    EXPECT(FILTER_NONE, 0, "nobody", {.source = "load7.2", .producer = 0, .first_sequence = 1, .numbers = {0, END}});
-    EXPECT(FILTER_NONE, 0, "nobody", {.source = "load8.0", .producer = 0, .first_sequence = 1, .numbers = {0, END}});
-    EXPECT(FILTER_NONE, 0, "nobody", {.source = "load7.0x", .producer = 0, .first_sequence = 1, .numbers = {0, END}, .header_last = true});
+    EXPECT(FILTER_NONE, 0, "nobody",
+           {.source = "load7.2", .producer = 0, .first_sequence = 1, .numbers = {0, END}});
+    EXPECT(FILTER_NONE, 0, "nobody",
+           {.source = "load8.0", .producer = 0, .first_sequence = 1, .numbers = {0, END}});
+    EXPECT(
+        FILTER_NONE, 0, "nobody",
+        {.source = "load7.0x", .producer = 0, .first_sequence = 1, .numbers = {0, END}, .header_last = true});
 }
 
 Test(load_checks, takes_its_share_of_what_a_filter_leaves)
 {
     EXPECT(FILTER_KEY, 4, NULL,
-           {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, 7, END}, .sequences = {2, 5, 8}},
+           {.source = "load7.0",
+            .producer = 0,
+            .first_sequence = 2,
+            .numbers = {1, 4, 7, END},
+            .sequences = {2, 5, 8}},
            {.source = "load7.0", .producer = 0, .first_sequence = 11, .numbers = {10, END}});
-    EXPECT(
-        FILTER_TOPIC, 3, NULL,
-        {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, 7, END}, .sequences = {2, 5, 8}, .header_last = true});
+    EXPECT(FILTER_TOPIC, 3, NULL,
+           {.source = "load7.0",
+            .producer = 0,
+            .first_sequence = 2,
+            .numbers = {1, 4, 7, END},
+            .sequences = {2, 5, 8},
+            .header_last = true});
 }
 
 Test(load_checks, notices_what_a_filter_should_not_have_let_pass)
 {
     EXPECT(FILTER_KEY, 0, "number 4 is due, not number 2",
-           {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 2, END}, .sequences = {2, 5}});
+           {.source = "load7.0",
+            .producer = 0,
+            .first_sequence = 2,
+            .numbers = {1, 2, END},
+            .sequences = {2, 5}});
     EXPECT(FILTER_TYPE, 0, "other sequences",
-           {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, END}, .sequences = {2, 3}});
-    EXPECT(FILTER_KEY, 0, "holes", {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, END}});
-    EXPECT(FILTER_KEY, 0, "holes", {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, END}, .sequences = {2}});
+           {.source = "load7.0",
+            .producer = 0,
+            .first_sequence = 2,
+            .numbers = {1, 4, END},
+            .sequences = {2, 3}});
+    EXPECT(FILTER_KEY, 0, "holes",
+           {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, END}});
+    EXPECT(
+        FILTER_KEY, 0, "holes",
+        {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, END}, .sequences = {2}});
 }
 
 Test(load_checks, takes_an_event_of_an_unusual_form)
 {
     struct rig rig;
     static struct text text;
-    uint8_t event[EVENT_MOST], usual[EVENT_MOST];
+    uint8_t event[MAX_EVENT], usual[MAX_EVENT];
 
     rig_open(&rig, FILTER_NONE, 1, 0);
     size_t size = put_event(&rig.load->plan, usual, 1, 0);
     uint8_t *end = put_text(event, 3, "a key");
     memcpy(end, usual + 2, size - 2); /* behind the tag and length of the usual one */
     end += size - 2;
-    uint8_t run[EVENT_MOST], *at = put_text(run, 2, "load7.1");
+    uint8_t run[MAX_EVENT], *at = put_text(run, 2, "load7.1");
     at = put_fixed64(at, 4, 1);
     at = put_head(at, 1, (size_t)(end - event));
     memcpy(at, event, (size_t)(end - event));
@@ -253,7 +288,7 @@ Test(load_checks, takes_an_event_of_an_unusual_form)
     memcpy(body, run, (size_t)(at - run));
     text.size = (size_t)(body - text.bytes) + (size_t)(at - run);
     put_prefix(text.bytes, text.size - GRPC_PREFIX_BYTES);
-    feed(&rig, &text, TEXT_MOST);
+    feed(&rig, &text, MAX_TEXT);
     cr_expect_not(load_failed(rig.load), "%s", rig.load->failure);
     cr_expect_eq(rig.checker.events, 1);
     rig_close(&rig);
@@ -309,14 +344,15 @@ Test(load_checks, refuses_what_is_malformed)
 Test(load_checks, walks_a_row_no_further_than_it_goes_on)
 {
     struct rig rig;
-    uint8_t row[6 * EVENT_MOST];
+    uint8_t row[6 * MAX_EVENT];
     size_t step, size = 0;
 
     rig_open(&rig, FILTER_NONE, 1, 0);
     for (uint64_t number = 0; number < 4; number++)
         size += put_event(&rig.load->plan, row + size, 1, number);
     step = size / 4;
-    cr_expect_eq(checker_row(&rig.checker, 1, row, row + size - 1), row + 3 * step, "the last one is not whole");
+    cr_expect_eq(checker_row(&rig.checker, 1, row, row + size - 1), row + 3 * step,
+                 "the last one is not whole");
     cr_expect_eq(checker_row(&rig.checker, 1, row, row + size), row, "they were here already");
     cr_expect_eq(checker_row(&rig.checker, 1, row + 3 * step, row + size), row + size);
     cr_expect_eq(checker_row(&rig.checker, 0, row, row + size), row, "it is another's");
@@ -335,7 +371,7 @@ Test(load_checks, durations_are_right_within_one_percent)
         histogram_add(&histogram, 4 * ns, 1);
         double found = (double)histogram_share_ns(&histogram, 0.5), off = found / (double)ns - 1;
         cr_expect(off > -0.01 && off < 0.01, "%llu came back as %.0f", (unsigned long long)ns, found);
-        cr_expect_eq(histogram.most_ns, 4 * ns);
+        cr_expect_eq(histogram.max_ns, 4 * ns);
         cr_expect_eq(histogram.count, 4);
     }
     memset(&histogram, 0, sizeof(histogram));

@@ -1,4 +1,5 @@
-/* tributary.c - the protocol table's entry for tributaryd: PublishStream and Subscribe, a connection each. */
+/* tributary.c - the protocol table's entry for tributaryd: PublishStream and Subscribe, a
+ * connection each. */
 #include "bench/protocol.h"
 
 #include <errno.h>
@@ -14,9 +15,15 @@
 enum { REQUEST_PRODUCER = 2, ANSWER_CONFIRMED = TAG_VARINT(1), ANSWER_REFUSED = TAG_LEN(2) };
 /* Fields of SubscribeRequest, Buffer, Duration and Selector. */
 enum { REQUEST_SELECTORS = 1, REQUEST_BUFFER = 4, REQUEST_NOTICES = 10, NOTICES_NONE = 2 };
-enum { BUFFER_EVENTS = 1, BUFFER_BYTES = 2, BUFFER_OVERFLOW = 4, BUFFER_BLOCK_TIMEOUT = 5, DURATION_SECONDS = 1 };
+enum {
+    BUFFER_EVENTS = 1,
+    BUFFER_BYTES = 2,
+    BUFFER_OVERFLOW = 4,
+    BUFFER_BLOCK_TIMEOUT = 5,
+    DURATION_SECONDS = 1
+};
 enum { SELECTOR_PRODUCER = 1, SELECTOR_TOPIC = 2, SELECTOR_KEYS = 3, SELECTOR_TYPES = 4 };
-enum { WAITING_EVENTS_MOST = 65536, WAITING_BYTES_MOST = 64 << 20, BLOCK_TIMEOUT_S = 10 };
+enum { MAX_WAITING_EVENTS = 65536, MAX_WAITING_BYTES = 64 << 20, BLOCK_TIMEOUT_S = 10 };
 
 struct h2_producer {
     struct producer base;
@@ -50,7 +57,7 @@ static struct h2_consumer *own_consumer(struct consumer *consumer)
 
 static void on_answer(struct h2_producer *own, struct bytes message)
 {
-    struct walk walk = {message.at, message.at + message.size};
+    struct walk walk = {message.data, message.data + message.size};
     uint64_t tag, number;
     struct bytes value;
 
@@ -67,12 +74,13 @@ static size_t take_answer(void *ctx, struct bytes input)
 {
     if (input.size < GRPC_PREFIX_BYTES)
         return 0;
-    size_t size = (size_t)input.at[1] << 24 | (size_t)input.at[2] << 16 | (size_t)input.at[3] << 8 | input.at[4];
-    if (input.at[0])
+    size_t size = (size_t)input.data[1] << 24 | (size_t)input.data[2] << 16 | (size_t)input.data[3] << 8 |
+                  input.data[4];
+    if (input.data[0])
         return FEED_BAD;
     if (input.size - GRPC_PREFIX_BYTES < size)
         return 0;
-    on_answer(ctx, (struct bytes){input.at + GRPC_PREFIX_BYTES, size});
+    on_answer(ctx, (struct bytes){input.data + GRPC_PREFIX_BYTES, size});
     return GRPC_PREFIX_BYTES + size;
 }
 
@@ -80,7 +88,8 @@ static size_t take_answers(void *ctx, struct bytes input)
 {
     size_t at = 0;
 
-    for (size_t taken; (taken = take_answer(ctx, (struct bytes){input.at + at, input.size - at})) > 0; at += taken)
+    for (size_t taken; (taken = take_answer(ctx, (struct bytes){input.data + at, input.size - at})) > 0;
+         at += taken)
         if (taken == FEED_BAD)
             return FEED_BAD;
     return at;
@@ -102,10 +111,11 @@ static void on_publishing_ended(void *ctx, uint32_t stream, const struct h2_end 
     (void)stream;
     own->base.done = true;
     if (end->status != 0 || !own->half_closed)
-        load_fail(own->base.load, "producer %u: the stream ended with %d %s", own->base.number, end->status, end->message);
+        load_fail(own->base.load, "producer %u: the stream ended with %d %s", own->base.number, end->status,
+                  end->message);
     else if (own->confirmed != own->sent)
-        load_fail(own->base.load, "producer %u: %llu messages were sent, and %llu confirmed", own->base.number,
-                  (unsigned long long)own->sent, (unsigned long long)own->confirmed);
+        load_fail(own->base.load, "producer %u: %llu messages were sent, and %llu confirmed",
+                  own->base.number, (unsigned long long)own->sent, (unsigned long long)own->confirmed);
 }
 
 /* Every event has the same size, so the marks lie at equal distances. */
@@ -113,7 +123,8 @@ static bool lay_out(struct producer *producer)
 {
     const struct plan *plan = &producer->load->plan;
     uint8_t head[96];
-    size_t digits, head_size = batches_event_head(plan, 0, head, &digits), step = head_size + plan->payload_bytes;
+    size_t digits, head_size = batches_event_head(plan, 0, head, &digits),
+                   step = head_size + plan->payload_bytes;
     struct layout *layout = &producer->layout;
 
     *layout = (struct layout){.size = GRPC_PREFIX_BYTES + step * plan->per_message,
@@ -131,7 +142,8 @@ static bool lay_out(struct producer *producer)
     return true;
 }
 
-/* The first message says who publishes, and holds no event; its confirmation says that the server knows. */
+/* The first message says who publishes, and holds no event; its confirmation says that the server
+ * knows. */
 static void introduce(struct h2_producer *own)
 {
     uint8_t message[64];
@@ -192,15 +204,15 @@ static uint8_t *producer_room(struct producer *producer)
     size_t size = producer->layout.size;
 
     send_staged(own);
-    size_t room = h2_room(own->h2, own->stream);
-    if (!room || own->staged_size)
+    size_t capacity = h2_room(own->h2, own->stream);
+    if (!capacity || own->staged_size)
         return NULL;
-    if (room < size && !own->staged)
+    if (capacity < size && !own->staged)
         own->staged = malloc(size);
-    if (room < size && !own->staged)
+    if (capacity < size && !own->staged)
         return NULL;
     own->sent++;
-    if (room >= size)
+    if (capacity >= size)
         return h2_data(own->h2, own->stream, size, false);
     own->staged_first = 0;
     own->staged_size = size;
@@ -257,13 +269,15 @@ static void on_subscription_ended(void *ctx, uint32_t stream, const struct h2_en
     struct h2_consumer *own = ctx;
 
     (void)stream;
-    load_fail(own->base.checker.load, "consumer %u: the stream ended with %d %s", own->base.checker.number, end->status, end->message);
+    load_fail(own->base.checker.load, "consumer %u: the stream ended with %d %s", own->base.checker.number,
+              end->status, end->message);
 }
 
 /* Selector { producer: "*" }, and what the filter asks for. */
 static size_t put_selector(const struct plan *plan, uint32_t number, uint8_t *at)
 {
-    static const unsigned fields[] = {[FILTER_KEY] = SELECTOR_KEYS, [FILTER_TYPE] = SELECTOR_TYPES, [FILTER_TOPIC] = SELECTOR_TOPIC};
+    static const unsigned fields[] = {
+        [FILTER_KEY] = SELECTOR_KEYS, [FILTER_TYPE] = SELECTOR_TYPES, [FILTER_TOPIC] = SELECTOR_TOPIC};
     uint8_t *end = put_text(at, SELECTOR_PRODUCER, "*");
     char pattern[32];
 
@@ -274,12 +288,13 @@ static size_t put_selector(const struct plan *plan, uint32_t number, uint8_t *at
     return (size_t)(end - at);
 }
 
-/* Room for more than may be in flight, so that nobody is held back but by a consumer that does not read. */
+/* Room for more than may be in flight, so that nobody is held back but by a consumer that does not
+ * read. */
 static size_t put_buffer(const struct plan *plan, uint8_t *at)
 {
-    uint8_t *end = put_number(at, BUFFER_EVENTS, WAITING_EVENTS_MOST);
+    uint8_t *end = put_number(at, BUFFER_EVENTS, MAX_WAITING_EVENTS);
 
-    end = put_number(end, BUFFER_BYTES, WAITING_BYTES_MOST);
+    end = put_number(end, BUFFER_BYTES, MAX_WAITING_BYTES);
     end = put_number(end, BUFFER_OVERFLOW, plan->overflow);
     if (plan->overflow == OVERFLOW_BLOCK) {
         end = put_head(end, BUFFER_BLOCK_TIMEOUT, 2);

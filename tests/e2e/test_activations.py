@@ -195,7 +195,7 @@ class Ending(WithSessions, Case):
             session.wait_confirmed()
         self.assertEqual(self.daemon.counters()["events.unwanted"], unwanted + 2, "dropped, counted, and no error")
         ended = eventually(lambda: [line for line in self.daemon.log("subscription.ended") if line["subscription"] == consumer.id], "it is logged")
-        self.assertEqual([(line["why"], line["accepted"], line["queued"]) for line in ended], [("CANCELLED", 20, 0)])
+        self.assertEqual([(line["reason"], line["accepted"], line["queued"]) for line in ended], [("CANCELLED", 20, 0)])
         self.assertEqual((ended[0]["delivered"], ended[0]["dropped"]), (3, 17))
 
     def test_a_kick_tells_its_reason(self):
@@ -242,7 +242,7 @@ class Ending(WithSessions, Case):
                 consumer = self.consuming()
                 activation = deaf.start_of(consumer)
                 good.start_of(consumer)
-                before = len(self.daemon.log("activation.cut"))
+                before = len(self.daemon.log("activation.expired"))
                 began = time.monotonic()
                 if how == "drain":
                     consumer.drain(0.5)
@@ -258,10 +258,10 @@ class Ending(WithSessions, Case):
                 self.assertEqual([(each.state, each.error.code) for each in cut], [(ENDED, CODE.DEADLINE_EXCEEDED.value[0])])
                 self.assertIn("did not stop in time", cut[0].error.message)
                 self.assertEqual([each.error.code for each in consumer.ledger.states if each.source == "good"][-1], 0)
-                lines = self.daemon.log("activation.cut")[before:]
+                lines = self.daemon.log("activation.expired")[before:]
                 self.assertEqual([tuple(line[name] for name in ("producer", "subscription", "activation")) for line in lines],
                                  [("deaf", consumer.id, activation)])
-                self.assertEqual(self.daemon.producer("deaf").cut_activations, 1)
+                self.assertEqual(self.daemon.producer("deaf").expired_activations, 1)
                 deaf.send(activation, [event(2)])
                 again = self.consumer()
                 deaf.send(deaf.start_of(again), [event(3)])

@@ -144,7 +144,7 @@ class Aggregation(Case):
         # One waits, one batch of one is in flight, one was refused; the transport took what its window and buffers hold.
         self.assertLess(held.last_sequence, 60)
         subscription = self.daemon.subscription(consumer.id, sources=True)
-        self.assertTrue(subscription.stalled)
+        self.assertTrue(subscription.blocked)
         self.assertLessEqual(subscription.queued.events, 2)
         self.check_sums(subscription)
         self.assertLess(stream.confirmed, 60)

@@ -62,7 +62,7 @@ class SlowConsumer(Case):
         self.assertGreater(seen.dropped.events, 0)
         # What waits, and one batch in flight beside it.
         self.assertLessEqual(seen.queued.events, 1024 + 4096)
-        self.assertEqual(seen.latched, seen.settings.overflow == BLOCK)
+        self.assertEqual(seen.fallback_active, seen.settings.overflow == BLOCK)
 
     def test_row_15_block(self):
         self.row_15(BLOCK)

@@ -71,9 +71,9 @@ class Overflow(Case):
     def test_block_holds_the_producer_then_latches_into_its_fallback(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=0.3, fallback=NEWEST, max_events=20)
         self.fill(consumer)
-        self.assertTrue(self.daemon.subscription(consumer.id).latched)
+        self.assertTrue(self.daemon.subscription(consumer.id).fallback_active)
         ledger = self.reads_on(consumer, 500)
-        self.assertFalse(self.daemon.subscription(consumer.id).latched, "half empty again")
+        self.assertFalse(self.daemon.subscription(consumer.id).fallback_active, "half empty again")
         self.assertTrue({lost.reason for lost in ledger.lost} <= {v1.LOSS_REASON_BLOCK_TIMEOUT, v1.LOSS_REASON_OVERFLOW_NEWEST})
 
     def test_a_publish_waits_for_a_blocking_channel_at_most_block_timeout(self):
@@ -82,7 +82,7 @@ class Overflow(Case):
         answers = [self.publish("waits", [event(number, size=1000)]) for number in range(40)]
         self.assertGreaterEqual(time.monotonic() - began, 0.4, "one stall held the caller")
         self.assertEqual([answer.matched_subscriptions for answer in answers], [1] * 40, "each is answered with OK")
-        self.assertTrue(self.daemon.subscription(consumer.id).latched)
+        self.assertTrue(self.daemon.subscription(consumer.id).fallback_active)
 
     def test_a_publish_waits_at_most_its_own_deadline(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=3600, max_events=1)

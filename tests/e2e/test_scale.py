@@ -387,7 +387,7 @@ class Churn(WithSessions, Case):
         for each in [*self.leaving, *self.sessions, *self.consumers]:
             self.end(each)
         say(f"{steps} steps, {self.daemon.counters()['calls']} calls, {self.daemon.counters()['events.in']} events")
-        names = ("live.activations", "live.sessions", "live.contexts", "live.outlets", "live.chunks", "live.calls")
+        names = ("live.activations", "live.sessions", "live.contexts", "live.routes", "live.chunks", "live.calls")
 
         def left():
             live = self.daemon.live()

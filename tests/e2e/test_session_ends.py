@@ -64,7 +64,7 @@ class Replacing(WithSessions, Case):
         consumer.wait_events(1)
         cut = [each for each in consumer.ledger.states if each.error.code]
         self.assertEqual([(each.source, each.error.code) for each in cut], [("p", CODE.DEADLINE_EXCEEDED.value[0])])
-        self.assertEqual(len(self.daemon.log("activation.cut")), 1)
+        self.assertEqual(len(self.daemon.log("activation.expired")), 1)
 
     def test_A10_START_FIRST_leaves_no_gap(self):
         old = self.asked("p", obedient=False)
@@ -221,7 +221,7 @@ class Removing(WithSessions, Case):
             self.check_fault(each.wait_end(), CODE.FAILED_PRECONDITION, "REMOVED")
         self.assertGreaterEqual(time.monotonic() - began, 0.38)
         eventually(lambda: [each for each in consumer.ledger.states if each.error.code == CODE.DEADLINE_EXCEEDED.value[0]], "the cut is told")
-        cut = [line for line in self.daemon.log("activation.cut") if line["producer"] == "stubborn"]
+        cut = [line for line in self.daemon.log("activation.expired") if line["producer"] == "stubborn"]
         self.assertEqual([line["subscription"] for line in cut], [consumer.id])
 
     def test_a_transient_producer_is_forgotten_and_comes_back(self):
@@ -281,7 +281,7 @@ class Draining(WithSessions, Case):
         cut = [each for each in consumer.ledger.states if each.error.code == CODE.DEADLINE_EXCEEDED.value[0]]
         self.assertEqual([each.source for each in cut], ["p"], consumer.ledger.states)
         self.exits()
-        self.assertEqual([line["producer"] for line in self.daemon.log("activation.cut")], ["p"])
+        self.assertEqual([line["producer"] for line in self.daemon.log("activation.expired")], ["p"])
 
     def test_nothing_new_is_let_in_meanwhile(self):
         channel, session, _, consumer = self.begin("30s", obedient=False)

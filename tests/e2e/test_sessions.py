@@ -314,11 +314,11 @@ class Log(WithSessions, Case):
             self.assertEqual(len(self.lines(name)), count, f"{name}: {self.daemon.log(name)}")
         added, removed = self.lines("producer.added", producer="a25")[0], self.lines("producer.removed", producer="a25")[0]
         self.assertEqual((added["mode"], added["epoch"], removed["epoch"]), ("PER_CONSUMER", session.welcome.epoch, session.welcome.epoch))
-        self.assertEqual((removed["why"], removed["events"]), ("REMOVED", 2))
+        self.assertEqual((removed["reason"], removed["events"]), ("REMOVED", 2))
         ended = self.lines("activation.ended", subscription=consumer.id)[0]
-        self.assertEqual((ended["why"], ended["code"], ended["events"], ended["activation"]), ("ENDED", "OK", 2, activation))
-        self.assertEqual(self.lines("activation.stopping")[0]["why"], "FINISHED")
-        self.assertEqual(self.lines("activation.ended", subscription=second.id)[0]["why"], "ENDED")
+        self.assertEqual((ended["reason"], ended["code"], ended["events"], ended["activation"]), ("ENDED", "OK", 2, activation))
+        self.assertEqual(self.lines("activation.stopping")[0]["reason"], "FINISHED")
+        self.assertEqual(self.lines("activation.ended", subscription=second.id)[0]["reason"], "ENDED")
         self.assertEqual(self.lines("subscription.ended", subscription=consumer.id)[0]["delivered"], 2)
 
 

@@ -1,5 +1,6 @@
-/* fuzz_framing.c - any bytes at all go through the scan. What it refuses has a reason that can be told; what it accepts tiles the message,
- * and decodes with protobuf-c to what event_view() reads. */
+/* fuzz_framing.c - any bytes at all go through the scan. What it refuses has a reason that can be
+ * told; what it accepts tiles the message, and decodes with protobuf-c to what event_view()
+ * reads. */
 #include <string.h>
 
 #include "event/chunk.h"
@@ -18,7 +19,8 @@ static void refused(const struct framing_scan *scan, const struct fault *fault, 
         CHECK(*at >= ' ');
 }
 
-/* Events are in order, do not overlap, and each begins with the tag of field 1. Where they are contiguous there is nothing between them. */
+/* Events are in order, do not overlap, and each begins with the tag of field 1. Where they are
+ * contiguous there is nothing between them. */
 static void tile(const struct framing_scan *scan, struct bytes message)
 {
     uint32_t total = 0;
@@ -50,8 +52,10 @@ static void same_event(struct bytes event, const Tributary__V1__Event *theirs)
     same(view.key, theirs->key);
     same(view.type, theirs->type);
     same(view.content_type, theirs->content_type);
-    CHECK(view.data.size == theirs->data.len && (view.data.size == 0 || memcmp(view.data.at, theirs->data.data, view.data.size) == 0));
-    CHECK(view.time_unix_nano == theirs->time_unix_nano && view.expires_unix_nano == theirs->expires_unix_nano);
+    CHECK(view.data.size == theirs->data.len &&
+          (view.data.size == 0 || memcmp(view.data.at, theirs->data.data, view.data.size) == 0));
+    CHECK(view.time_unix_nano == theirs->time_unix_nano &&
+          view.expires_unix_nano == theirs->expires_unix_nano);
     CHECK(view.deliver_after_unix_nano == theirs->deliver_after_unix_nano);
     for (size_t i = 0; i < theirs->n_headers; i++) {
         const char *last = NULL;
@@ -64,15 +68,16 @@ static void same_event(struct bytes event, const Tributary__V1__Event *theirs)
     }
 }
 
-/* The message as a producer sent it. Its other fields are for whoever knows them, so they may have a type that protobuf-c does not expect.
- */
+/* The message as a producer sent it. Its other fields are for whoever knows them, so they may have
+ * a type that protobuf-c does not expect. */
 static void decode_request(const struct framing_scan *scan, struct bytes message)
 {
     if (scan->fields[2].present && scan->fields[2].type != WIRE_LEN)
         return;
     if (scan->fields[3].present && scan->fields[3].type != WIRE_VARINT)
         return;
-    Tributary__V1__PublishRequest *request = tributary__v1__publish_request__unpack(NULL, message.size, message.at);
+    Tributary__V1__PublishRequest *request =
+        tributary__v1__publish_request__unpack(NULL, message.size, message.at);
     CHECK(request != NULL && request->n_events == scan->count);
     tributary__v1__publish_request__free_unpacked(request, NULL);
 }
@@ -81,7 +86,8 @@ static void decode_request(const struct framing_scan *scan, struct bytes message
 static void decode_batch(const struct chunk *chunk)
 {
     OWNED(source_release) struct source *source = source_new(text_of("fuzz"), 1);
-    struct run_head head = {.source = source, .first_sequence = 1, .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
+    struct run_head head = {
+        .source = source, .first_sequence = 1, .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
     struct buf batch = {0};
     uint8_t *at = buf_extend(&batch, run_head_size(&head));
 

@@ -1,17 +1,27 @@
-/* fuzz_selector.c - any selectors at all: what filter_new() takes answers as a plain reading of them does, so does the sieve, and the glob
- * agrees with the naive one.
+/* fuzz_selector.c - any selectors at all: what filter_new() takes answers as a plain reading of
+ * them does, so does the matcher, and the glob agrees with the naive one.
  *
- * The input is a list of texts, each behind a byte that holds its size (low five bits) and a choice (high three). The first eight make the
- * producer, its label and an event; the rest make selectors, the choice saying which field a text becomes. */
+ * The input is a list of texts, each behind a byte that holds its size (low five bits) and a choice
+ * (high three). The first eight make the producer, its label and an event; the rest make selectors,
+ * the choice saying which field a text becomes. */
 #include <string.h>
 
-#include "event/sieve.h"
+#include "event/matcher.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
 
 #define MOST 4u
 
-enum choice { CHOICE_PRODUCER, CHOICE_TOPIC, CHOICE_KEY, CHOICE_TYPE, CHOICE_HEADER, CHOICE_LABEL, CHOICE_NEXT, CHOICE_EXCLUDE };
+enum choice {
+    CHOICE_PRODUCER,
+    CHOICE_TOPIC,
+    CHOICE_KEY,
+    CHOICE_TYPE,
+    CHOICE_HEADER,
+    CHOICE_LABEL,
+    CHOICE_NEXT,
+    CHOICE_EXCLUDE
+};
 
 struct piece {
     struct bytes text;
@@ -99,7 +109,8 @@ static bool every(const struct pair *wanted, uint32_t count, const struct pair *
     for (uint32_t i = 0; i < count; i++) {
         bool found = false;
         for (size_t j = 0; j < carried_count; j++) {
-            if (carried[j].name.size == wanted[i].name.size && memcmp(carried[j].name.at, wanted[i].name.at, wanted[i].name.size) == 0)
+            if (carried[j].name.size == wanted[i].name.size &&
+                memcmp(carried[j].name.at, wanted[i].name.at, wanted[i].name.size) == 0)
                 found = glob_match(wanted[i].value, carried[j].value);
         }
         if (!found)
@@ -119,8 +130,10 @@ static bool plainly(const struct selector *selectors, size_t count, const struct
 {
     for (size_t i = 0; i < count; i++) {
         const struct selector *selector = &selectors[i];
-        if (unset_or_matches(selector->producer, now->producer) && unset_or_matches(selector->topic, now->event.topic) &&
-            one_of(selector->keys, selector->key_count, now->event.key) && one_of(selector->types, selector->type_count, now->event.type) &&
+        if (unset_or_matches(selector->producer, now->producer) &&
+            unset_or_matches(selector->topic, now->event.topic) &&
+            one_of(selector->keys, selector->key_count, now->event.key) &&
+            one_of(selector->types, selector->type_count, now->event.type) &&
             every(selector->headers, selector->header_count, now->headers, 1) &&
             every(selector->labels, selector->label_count, now->labels, 1))
             return true;
@@ -140,11 +153,11 @@ static void globs_agree(struct bytes pattern, struct bytes text)
 }
 
 /* How many want it: whoever is hit, and those who ask the same. */
-static size_t count_hits(struct sieve *sieve, struct bytes event)
+static size_t count_hits(struct matcher *matcher, struct bytes event)
 {
     size_t count = 0;
 
-    for (struct sieve_seat *hit = sieve_event(sieve, event); hit != NULL; hit = hit->next_hit) {
+    for (struct match_entry *hit = matcher_match(matcher, event); hit != NULL; hit = hit->next_hit) {
         count++;
         for (struct list *node = hit->alike.next; node != &hit->alike; node = node->next)
             count++;
@@ -155,23 +168,24 @@ static size_t count_hits(struct sieve *sieve, struct bytes event)
 /* Two of them sit down, and rise. */
 static void sift(const struct filter *filter, const struct filter_part *part, struct bytes event, bool answer)
 {
-    struct sieve *sieve = sieve_new();
-    struct sieve_seat *seats[2];
+    struct matcher *matcher = matcher_new();
+    struct match_entry *seats[2];
 
     for (size_t i = 0; i < ARRAY_LEN(seats); i++) {
-        seats[i] = sieve_seat_new(filter, part, NULL);
-        sieve_sit(sieve, seats[i]);
+        seats[i] = match_entry_new(filter, part, NULL);
+        matcher_add(matcher, seats[i]);
     }
     for (size_t i = 0; i < ARRAY_LEN(seats); i++) {
-        CHECK(count_hits(sieve, event) == (answer ? ARRAY_LEN(seats) - i : 0));
-        sieve_rise(sieve, seats[i]);
-        sieve_seat_free(seats[i]);
+        CHECK(count_hits(matcher, event) == (answer ? ARRAY_LEN(seats) - i : 0));
+        matcher_remove(matcher, seats[i]);
+        match_entry_free(seats[i]);
     }
-    CHECK(count_hits(sieve, event) == 0);
-    sieve_free(sieve);
+    CHECK(count_hits(matcher, event) == 0);
+    matcher_free(matcher);
 }
 
-static void ask(const struct filter *filter, const struct selector *lists[2], const size_t counts[2], const struct situation *now)
+static void ask(const struct filter *filter, const struct selector *lists[2], const size_t counts[2],
+                const struct situation *now)
 {
     struct filter_part part = filter_producer(filter, now->producer, now->labels, 1);
     struct buf message = {0};
@@ -180,9 +194,10 @@ static void ask(const struct filter *filter, const struct selector *lists[2], co
 
     put_event(&message, &now->event, now->headers, 1);
     event_view((struct bytes){message.at, message.size}, &view);
-    answer = part.answer == FILTER_ALL || (part.answer == FILTER_ASK && filter_event(filter, &part, &view));
+    answer =
+        part.answer == FILTER_ALL || (part.answer == FILTER_BY_EVENT && filter_event(filter, &part, &view));
     CHECK(answer == (plainly(lists[0], counts[0], now) && !plainly(lists[1], counts[1], now)));
-    if (part.answer == FILTER_ASK)
+    if (part.answer == FILTER_BY_EVENT)
         sift(filter, &part, (struct bytes){message.at, message.size}, answer);
     buf_fini(&message);
 }

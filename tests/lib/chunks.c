@@ -12,7 +12,8 @@ static void release_nothing(struct chunk_memory *memory)
 static struct chunk_memory nothing = {.release = release_nothing};
 static const uint8_t nowhere;
 
-struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns, uint32_t count, const uint32_t *sizes)
+struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns,
+                          uint32_t count, const uint32_t *sizes)
 {
     struct framing_scan scan = {.count = count, .contiguous = true};
     struct chunk *chunk = NULL;
@@ -30,7 +31,8 @@ struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_
     return chunk;
 }
 
-struct chunk *chunk_even(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns, uint32_t count, uint32_t size)
+struct chunk *chunk_even(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns,
+                         uint32_t count, uint32_t size)
 {
     uint32_t *sizes = calloc(count, sizeof(*sizes));
     struct chunk *chunk;

@@ -15,7 +15,7 @@ struct bytes text_of(const char *text)
 
 void put_varint(struct buf *buf, uint64_t value)
 {
-    uint8_t bytes[VARINT_BYTES_MOST];
+    uint8_t bytes[MAX_VARINT_BYTES];
 
     buf_bytes(buf, bytes, varint_write(bytes, value));
 }
@@ -37,7 +37,7 @@ void put_field(struct buf *buf, uint32_t number, struct bytes content)
     put_tag(buf, number, WIRE_LEN);
     put_varint(buf, content.size);
     if (content.size > 0)
-        buf_bytes(buf, content.at, content.size);
+        buf_bytes(buf, content.data, content.size);
     CHECK(!buf->broken);
 }
 
@@ -56,7 +56,8 @@ static void put_text(struct buf *buf, uint32_t number, struct bytes text)
         put_field(buf, number, text);
 }
 
-void put_event(struct buf *buf, const struct event_view *event, const struct pair *headers, size_t header_count)
+void put_event(struct buf *buf, const struct event_view *event, const struct pair *headers,
+               size_t header_count)
 {
     struct buf body = {0};
 
@@ -69,14 +70,14 @@ void put_event(struct buf *buf, const struct event_view *event, const struct pai
         struct buf entry = {0};
         put_field(&entry, 1, headers[i].name);
         put_field(&entry, 2, headers[i].value);
-        put_field(&body, 6, (struct bytes){entry.at, entry.size});
+        put_field(&body, 6, (struct bytes){entry.data, entry.size});
         buf_fini(&entry);
     }
     put_word(&body, 7, event->time_unix_nano);
     put_text(&body, 8, event->data);
     put_word(&body, 9, event->expires_unix_nano);
     put_word(&body, 10, event->deliver_after_unix_nano);
-    put_field(buf, 1, (struct bytes){body.at, body.size});
+    put_field(buf, 1, (struct bytes){body.data, body.size});
     buf_fini(&body);
 }
 
@@ -93,11 +94,14 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
     for (uint32_t i = 0; i < count; i++) {
         char key[24];
         snprintf(key, sizeof key, "%u", i);
-        put_event(&message, &(struct event_view){.topic = text_of(topic), .key = text_of(key), .data = {data, data_size}}, NULL, 0);
+        put_event(
+            &message,
+            &(struct event_view){.topic = text_of(topic), .key = text_of(key), .data = {data, data_size}},
+            NULL, 0);
     }
     limits.batch_bytes = limits.event_bytes = UINT32_MAX;
-    CHECK(framing_scan(&scan, (struct bytes){message.at, message.size}, &limits, &fault) == FAULT_NONE);
-    CHECK(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk) == ERR_OK);
+    CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &limits, &fault) == FAULT_NONE);
+    CHECK(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk) == ERR_OK);
     framing_fini(&scan);
     buf_fini(&message);
     free(data);
@@ -126,7 +130,8 @@ struct dice dice_new(const char *test)
 /* Text of up to 40 characters of one to four bytes; control characters only where `free`. */
 static void random_text(struct dice *dice, struct buf *buf, bool free)
 {
-    static const char *const wide[] = {"é", "ß", "€", "漢", "😀", "\u07ff", "\ufffd", "\U0010ffff", "\ud7ff", "\ue000"};
+    static const char *const wide[] = {"é",      "ß",      "€",          "漢",     "😀",
+                                       "\u07ff", "\ufffd", "\U0010ffff", "\ud7ff", "\ue000"};
     uint64_t count = dice_roll(dice, 4) == 0 ? dice_roll(dice, 40) : dice_roll(dice, 10);
 
     for (uint64_t i = 0; i < count; i++) {
@@ -154,11 +159,12 @@ static void random_content(struct dice *dice, struct buf *buf, uint32_t number, 
 {
     random_tag(dice, buf, number, WIRE_LEN);
     if (dice_roll(dice, 20) == 0)
-        put_padded(buf, content->size, varint_size(content->size) + dice_roll(dice, 6 - varint_size(content->size)));
+        put_padded(buf, content->size,
+                   varint_size(content->size) + dice_roll(dice, 6 - varint_size(content->size)));
     else
         put_varint(buf, content->size);
     if (content->size > 0)
-        buf_bytes(buf, content->at, content->size);
+        buf_bytes(buf, content->data, content->size);
     buf_clear(content);
 }
 
@@ -172,11 +178,12 @@ static void random_scalar(struct dice *dice, struct buf *buf, uint32_t number, u
             buf_byte(buf, (uint8_t)dice_roll(dice, 256));
 }
 
-static void random_unknown(struct dice *dice, struct buf *buf, uint32_t least)
+static void random_unknown(struct dice *dice, struct buf *buf, uint32_t min)
 {
     static const unsigned scalars[] = {WIRE_VARINT, WIRE_FIXED64, WIRE_FIXED32};
-    uint32_t most = (1u << 29) - 1;
-    uint32_t number = dice_roll(dice, 2) == 0 ? least + (uint32_t)dice_roll(dice, 30) : least + (uint32_t)dice_roll(dice, most - least);
+    uint32_t max = (1u << 29) - 1;
+    uint32_t number = dice_roll(dice, 2) == 0 ? min + (uint32_t)dice_roll(dice, 30)
+                                              : min + (uint32_t)dice_roll(dice, max - min);
     struct buf content = {0};
 
     if (dice_roll(dice, 2) == 0) {
@@ -259,25 +266,25 @@ void mutate(struct dice *dice, struct buf *buf)
         size_t cut;
         switch (buf->size > 0 ? dice_roll(dice, 5) : 4) {
         case 0:
-            buf->at[place] = (uint8_t)dice_roll(dice, 256);
+            buf->data[place] = (uint8_t)dice_roll(dice, 256);
             break;
         case 1:
-            buf->at[place] ^= (uint8_t)BIT(dice_roll(dice, 8));
+            buf->data[place] ^= (uint8_t)BIT(dice_roll(dice, 8));
             break;
         case 2:
-            buf->at[place] = (uint8_t)(buf->at[place] + 1);
+            buf->data[place] = (uint8_t)(buf->data[place] + 1);
             break;
         case 3:
             cut = 1 + dice_roll(dice, 4);
             cut = MIN_OF(cut, buf->size - place);
-            memmove(buf->at + place, buf->at + place + cut, buf->size - place - cut);
+            memmove(buf->data + place, buf->data + place + cut, buf->size - place - cut);
             buf->size -= cut;
             break;
         default:
             buf_byte(buf, 0);
             CHECK(!buf->broken);
-            memmove(buf->at + place + 1, buf->at + place, buf->size - 1 - place);
-            buf->at[place] = (uint8_t)dice_roll(dice, 256);
+            memmove(buf->data + place + 1, buf->data + place, buf->size - 1 - place);
+            buf->data[place] = (uint8_t)dice_roll(dice, 256);
             break;
         }
     }

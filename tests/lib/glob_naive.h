@@ -1,5 +1,5 @@
-/* glob_naive.h - the glob as one would define it, by trying everything: the oracle for the one that is used. Exponential; for short texts.
- */
+/* glob_naive.h - the glob as one would define it, by trying everything: the oracle for the one that
+ * is used. Exponential; for short texts. */
 #ifndef TRIBUTARY_TESTS_LIB_GLOB_NAIVE_H
 #define TRIBUTARY_TESTS_LIB_GLOB_NAIVE_H
 
@@ -10,13 +10,13 @@
 /* Bytes without the first `size`. */
 static inline struct bytes glob_rest(struct bytes bytes, size_t size)
 {
-    return (struct bytes){bytes.at + size, bytes.size - size};
+    return (struct bytes){bytes.data + size, bytes.size - size};
 }
 
 /* The first character, as UTF-8 has it in a text that is well-formed. */
 static inline size_t glob_character(struct bytes text)
 {
-    size_t size = text.at[0] < 0xc0 ? 1 : text.at[0] < 0xe0 ? 2 : text.at[0] < 0xf0 ? 3 : 4;
+    size_t size = text.data[0] < 0xc0 ? 1 : text.data[0] < 0xe0 ? 2 : text.data[0] < 0xf0 ? 3 : 4;
 
     return MIN_OF(size, text.size);
 }
@@ -25,13 +25,14 @@ static inline bool glob_naive(struct bytes pattern, struct bytes text)
 {
     if (pattern.size == 0)
         return text.size == 0;
-    if (pattern.at[0] == '*')
-        return glob_naive(glob_rest(pattern, 1), text) || (text.size > 0 && glob_naive(pattern, glob_rest(text, glob_character(text))));
+    if (pattern.data[0] == '*')
+        return glob_naive(glob_rest(pattern, 1), text) ||
+               (text.size > 0 && glob_naive(pattern, glob_rest(text, glob_character(text))));
     if (text.size == 0)
         return false;
-    if (pattern.at[0] == '?')
+    if (pattern.data[0] == '?')
         return glob_naive(glob_rest(pattern, 1), glob_rest(text, glob_character(text)));
-    return pattern.at[0] == text.at[0] && glob_naive(glob_rest(pattern, 1), glob_rest(text, 1));
+    return pattern.data[0] == text.data[0] && glob_naive(glob_rest(pattern, 1), glob_rest(text, 1));
 }
 
 #endif

@@ -32,31 +32,31 @@ static void welcome(void *ctx, uint64_t epoch)
     hear(actor, "welcome");
 }
 
-static void start(void *ctx, const struct activation_wish *wish)
+static void start(void *ctx, const struct activation_params *params)
 {
     struct actor *actor = ctx;
 
-    CHECK(actor->welcomes == 1 && wish->activation > actor->latest);
+    CHECK(actor->welcomes == 1 && params->activation > actor->latest);
     actor->starts++;
-    actor->latest = wish->activation;
-    actor->start_deadline_ns = wish->deadline_ns;
-    snprintf(actor->subscription, sizeof(actor->subscription), "%s", wish->subscription_id);
+    actor->latest = params->activation;
+    actor->start_deadline_ns = params->deadline_ns;
+    snprintf(actor->subscription, sizeof(actor->subscription), "%s", params->subscription_id);
     hear(actor, "start");
-    buf_format(&actor->heard, " %" PRIu64 " \"", wish->activation);
-    buf_bytes(&actor->heard, wish->request.at, wish->request.size);
+    buf_format(&actor->heard, " %" PRIu64 " \"", params->activation);
+    buf_bytes(&actor->heard, params->request.data, params->request.size);
     buf_text(&actor->heard, "\"");
     if (actor->ends_at_start)
-        session_end(actor->session, wish->activation, CODE_OK, NULL);
+        session_end(actor->session, params->activation, CODE_OK, NULL);
 }
 
-static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
 {
     struct actor *actor = ctx;
 
     CHECK(actor->session && actor->cuts == 0);
     actor->stops++;
     hear(actor, "stop");
-    buf_format(&actor->heard, " %" PRIu64 " %s", activation, fault_reason_name(why));
+    buf_format(&actor->heard, " %" PRIu64 " %s", activation, fault_reason_name(reason));
     hear_when(actor, deadline_ns);
     if (actor->ends_at_stop)
         session_end(actor->session, activation, CODE_OK, NULL);
@@ -64,7 +64,7 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t 
         actor_leave(actor, FAULT_NONE);
 }
 
-static void pace(void *ctx, uint64_t activation, bool pause)
+static void set_paused(void *ctx, uint64_t activation, bool pause)
 {
     struct actor *actor = ctx;
 
@@ -73,19 +73,19 @@ static void pace(void *ctx, uint64_t activation, bool pause)
     buf_format(&actor->heard, " %" PRIu64, activation);
 }
 
-static void closing(void *ctx, enum fault_reason why, int64_t deadline_ns)
+static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
     struct actor *actor = ctx;
 
     CHECK(actor->session && actor->closings++ == 0 && actor->welcomes == 1);
     hear(actor, "closing ");
-    buf_text(&actor->heard, fault_reason_name(why));
+    buf_text(&actor->heard, fault_reason_name(reason));
     hear_when(actor, deadline_ns);
     if (actor->leaves_at_closing)
         actor_leave(actor, FAULT_NONE);
 }
 
-static void cut(void *ctx, const struct fault *fault)
+static void abort_call(void *ctx, const struct fault *fault)
 {
     struct actor *actor = ctx;
 
@@ -97,56 +97,57 @@ static void cut(void *ctx, const struct fault *fault)
         actor_leave(actor, FAULT_NONE);
 }
 
-static const struct session_port port = {welcome, start, stop, pace, closing, cut};
+static const struct session_port port = {welcome, start, stop, set_paused, closing, abort_call};
 
-static void over(struct stall *stall)
+static void over(struct put_waiter *waiter)
 {
-    struct actor *actor = container_of(stall, struct actor, stall);
+    struct actor *actor = container_of(waiter, struct actor, waiter);
 
     session_unblocked(actor->session);
     actor->over++;
 }
 
-struct session_wish actor_wish(const char *name, enum session_mode mode)
+struct session_params actor_wish(const char *name, enum session_mode mode)
 {
-    return (struct session_wish){.name = text_of(name), .mode = mode, .peer = "session:1"};
+    return (struct session_params){.name = text_of(name), .mode = mode, .peer = "session:1"};
 }
 
-enum fault_reason actor_try(struct actor *actor, struct bench *bench, struct session_wish wish)
+enum fault_reason actor_try(struct actor *actor, struct bench *bench, struct session_params params)
 {
     struct actor bidden = *actor;
 
     buf_clear(&bidden.heard);
     *actor = (struct actor){.bench = bench,
                             .heard = bidden.heard,
-                            .stall = {.over = over},
+                            .waiter = {.over = over},
                             .ends_at_start = bidden.ends_at_start,
                             .ends_at_stop = bidden.ends_at_stop,
                             .leaves_at_stop = bidden.leaves_at_stop,
                             .leaves_at_closing = bidden.leaves_at_closing,
                             .leaves_at_cut = bidden.leaves_at_cut};
-    wish.port = &port;
-    wish.ctx = actor;
-    return hub_register(bench->hub, &wish, &actor->session, &actor->fault);
+    params.port = &port;
+    params.ctx = actor;
+    return hub_register(bench->hub, &params, &actor->session, &actor->fault);
 }
 
-void actor_join(struct actor *actor, struct bench *bench, struct session_wish wish)
+void actor_join(struct actor *actor, struct bench *bench, struct session_params params)
 {
-    CHECK(actor_try(actor, bench, wish) == FAULT_NONE);
+    CHECK(actor_try(actor, bench, params) == FAULT_NONE);
 }
 
 const char *actor_heard(struct actor *actor)
 {
     buf_byte(&actor->heard, 0);
     actor->heard.size = 0; /* the next word begins anew; until then the text stands */
-    return (const char *)actor->heard.at;
+    return (const char *)actor->heard.data;
 }
 
 static enum err put(struct actor *actor, uint64_t activation, struct chunk *chunk)
 {
     OWNED(chunk_release) struct chunk *owned = chunk;
 
-    return session_offer(actor->session, activation, owned, activation == 0 ? &actor->stall : NULL, &actor->offer);
+    return session_offer(actor->session, activation, owned, activation == 0 ? &actor->waiter : NULL,
+                         &actor->offer);
 }
 
 enum err actor_put(struct actor *actor, uint64_t activation, uint32_t count)
@@ -164,13 +165,13 @@ void actor_end(struct actor *actor, uint64_t activation, enum fault_code code, c
     session_end(actor->session, activation, code, message);
 }
 
-void actor_leave(struct actor *actor, enum fault_reason why)
+void actor_leave(struct actor *actor, enum fault_reason reason)
 {
     struct session *session = actor->session;
 
     actor->session = NULL;
     if (session)
-        hub_unregister(session, why);
+        hub_unregister(session, reason);
 }
 
 void actor_fini(struct actor *actor)

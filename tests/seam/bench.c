@@ -13,7 +13,8 @@
 
 #define WAIT_NS (5 * NS_PER_S)
 
-struct hub_limits bench_limits = {.producers_most = 16, .subscriptions_most = 8, .transient_forget_ns = 60 * NS_PER_S};
+struct hub_limits bench_limits = {
+    .max_producers = 16, .max_subscriptions = 8, .transient_forget_ns = 60 * NS_PER_S};
 
 void bench_open(struct bench *bench)
 {
@@ -27,7 +28,7 @@ void bench_open(struct bench *bench)
 void bench_close(struct bench *bench)
 {
     static const enum counter live[] = {COUNT_LIVE_CHUNKS,    COUNT_LIVE_CHUNK_BYTES,   COUNT_LIVE_CONTEXTS,
-                                        COUNT_LIVE_PRODUCERS, COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_OUTLETS,
+                                        COUNT_LIVE_PRODUCERS, COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_ROUTES,
                                         COUNT_LIVE_SESSIONS,  COUNT_LIVE_ACTIVATIONS,   COUNT_LIVE_CHANNELS};
 
     hub_free(bench->hub);
@@ -95,9 +96,9 @@ void bench_emptied(void *ctx)
 
 /* ---- producers ---- */
 
-static void putter_over(struct stall *stall)
+static void putter_over(struct put_waiter *waiter)
 {
-    struct putter *putter = container_of(stall, struct putter, stall);
+    struct putter *putter = container_of(waiter, struct putter, waiter);
 
     inlet_unblocked(putter->inlet);
     putter->over++;
@@ -107,7 +108,7 @@ void putter_open(struct putter *putter, struct bench *bench, const char *name)
 {
     struct fault fault;
 
-    *putter = (struct putter){.stall = {.over = putter_over}};
+    *putter = (struct putter){.waiter = {.over = putter_over}};
     putter->inlet = hub_inlet_find(bench->hub, text_of(name), "producer:1");
     if (!putter->inlet)
         CHECK(hub_inlet_open(bench->hub, text_of(name), "producer:1", &putter->inlet, &fault) == FAULT_NONE);
@@ -117,7 +118,7 @@ enum err putter_put(struct putter *putter, struct chunk *chunk)
 {
     OWNED(chunk_release) struct chunk *owned = chunk;
 
-    return inlet_offer(putter->inlet, owned, &putter->stall, &putter->offer);
+    return inlet_offer(putter->inlet, owned, &putter->waiter, &putter->offer);
 }
 
 void putter_leave(struct putter *putter)
@@ -146,9 +147,12 @@ struct chunk *chunk_of_letters(const char *topics, size_t data_size)
 
     CHECK(data);
     for (size_t i = 0; topics[i]; i++)
-        put_event(&message, &(struct event_view){.topic = {(const uint8_t *)&topics[i], 1}, .data = {data, data_size}}, NULL, 0);
-    CHECK(framing_scan(&scan, (struct bytes){message.at, message.size}, &framing_defaults, &fault) == FAULT_NONE);
-    CHECK(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk) == ERR_OK);
+        put_event(&message,
+                  &(struct event_view){.topic = {(const uint8_t *)&topics[i], 1}, .data = {data, data_size}},
+                  NULL, 0);
+    CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault) ==
+          FAULT_NONE);
+    CHECK(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk) == ERR_OK);
     framing_fini(&scan);
     buf_fini(&message);
     free(data);
@@ -196,35 +200,39 @@ struct filter *filter_of(const char *producer, const char *topic, const char *ex
     return filter;
 }
 
-struct subscription_wish wish_of(const char *topic)
+struct subscription_params wish_of(const char *topic)
 {
-    return (struct subscription_wish){
+    return (struct subscription_params){
         .filter = filter_of("*", topic, NULL),
-        .limits = {.max_events = 1024, .max_bytes = 4u << 20, .overflow = OVERFLOW_DROP_OLDEST, .fallback = OVERFLOW_DROP_OLDEST},
+        .limits = {.max_events = 1024,
+                   .max_bytes = 4u << 20,
+                   .overflow = OVERFLOW_DROP_OLDEST,
+                   .fallback = OVERFLOW_DROP_OLDEST},
         .name = text_of("a consumer"),
         .peer = "consumer:1",
     };
 }
 
-enum fault_reason consumer_try(struct consumer *consumer, struct bench *bench, struct subscription_wish wish)
+enum fault_reason consumer_try(struct consumer *consumer, struct bench *bench,
+                               struct subscription_params params)
 {
     enum fault_reason reason;
 
     *consumer = (struct consumer){.bench = bench};
-    wish.watch = (struct chan_watch){readable, consumer};
-    wish.port = &port;
-    wish.ctx = consumer;
-    reason = hub_subscribe(bench->hub, &wish, &consumer->subscription, &consumer->facts, &consumer->fault);
+    params.callbacks = (struct chan_callbacks){readable, consumer};
+    params.port = &port;
+    params.ctx = consumer;
+    reason = hub_subscribe(bench->hub, &params, &consumer->subscription, &consumer->result, &consumer->fault);
     if (reason == FAULT_NONE)
-        consumer->chan = consumer->facts.chan;
+        consumer->chan = consumer->result.chan;
     else
-        filter_free(wish.filter);
+        filter_free(params.filter);
     return reason;
 }
 
-void consumer_join(struct consumer *consumer, struct bench *bench, struct subscription_wish wish)
+void consumer_join(struct consumer *consumer, struct bench *bench, struct subscription_params params)
 {
-    CHECK(consumer_try(consumer, bench, wish) == FAULT_NONE);
+    CHECK(consumer_try(consumer, bench, params) == FAULT_NONE);
 }
 
 static void comma(struct buf *buf)
@@ -236,8 +244,9 @@ static void comma(struct buf *buf)
 static void on_loss(void *ctx, const struct lost_note *note)
 {
     static const char *const names[LOSS_COUNT] = {
-        [LOSS_OVERFLOW_OLDEST] = "OLDEST",      [LOSS_OVERFLOW_NEWEST] = "NEWEST", [LOSS_EXPIRED] = "EXPIRED",
-        [LOSS_BLOCK_TIMEOUT] = "BLOCK_TIMEOUT", [LOSS_DRAIN_CUT] = "DRAIN_CUT",    [LOSS_RESUME_GAP] = "RESUME_GAP",
+        [LOSS_OVERFLOW_OLDEST] = "OLDEST", [LOSS_OVERFLOW_NEWEST] = "NEWEST",
+        [LOSS_EXPIRED] = "EXPIRED",        [LOSS_BLOCK_TIMEOUT] = "BLOCK_TIMEOUT",
+        [LOSS_DRAIN_CUT] = "DRAIN_CUT",    [LOSS_RESUME_GAP] = "RESUME_GAP",
     };
     struct consumer *consumer = ctx;
     struct buf *buf = &consumer->losses;
@@ -248,8 +257,8 @@ static void on_loss(void *ctx, const struct lost_note *note)
         buf_text(buf, "?");
     else
         buf_format(buf, "%llu", (unsigned long long)note->count);
-    buf_format(buf, " %llu-%llu %s", (unsigned long long)note->first_sequence, (unsigned long long)note->last_sequence,
-               names[note->reason]);
+    buf_format(buf, " %llu-%llu %s", (unsigned long long)note->first_sequence,
+               (unsigned long long)note->last_sequence, names[note->reason]);
     consumer->epoch = note->source->epoch;
 }
 
@@ -272,12 +281,13 @@ static void on_state(void *ctx, const struct feed_change *change)
     comma(&consumer->states);
     buf_format(&consumer->states, "%s is %s", change->source->name, state_name(change->state));
     if (change->code != 0)
-        buf_format(&consumer->states, " with %s: %s", fault_code_name((enum fault_code)change->code), change->message);
+        buf_format(&consumer->states, " with %s: %s", fault_code_name((enum fault_code)change->code),
+                   change->message);
     consumer->epoch = change->source->epoch;
 }
 
 /* Events that follow each other are one run, whether they came in one entry with others or not. */
-static void on_entry(struct consumer *consumer, const struct take_entry *entry)
+static void on_entry(struct consumer *consumer, const struct chan_batch_entry *entry)
 {
     const struct chunk *chunk = entry->chunk;
 
@@ -286,7 +296,8 @@ static void on_entry(struct consumer *consumer, const struct take_entry *entry)
         while (last < entry->last && chunk_sequence(chunk, last) == chunk_sequence(chunk, last - 1) + 1)
             last++;
         comma(&consumer->runs);
-        buf_format(&consumer->runs, "%s %llu-%llu", chunk->source->name, (unsigned long long)chunk_sequence(chunk, first),
+        buf_format(&consumer->runs, "%s %llu-%llu", chunk->source->name,
+                   (unsigned long long)chunk_sequence(chunk, first),
                    (unsigned long long)chunk_sequence(chunk, last - 1));
     }
     consumer->epoch = chunk->source->epoch;
@@ -301,7 +312,7 @@ static void line_end(struct consumer *consumer)
         if (parts[i]->size > 0 && consumer->transcript.size > line)
             buf_text(&consumer->transcript, ", ");
         if (parts[i]->size > 0)
-            buf_bytes(&consumer->transcript, parts[i]->at, parts[i]->size);
+            buf_bytes(&consumer->transcript, parts[i]->data, parts[i]->size);
         buf_clear(parts[i]);
     }
     if (consumer->transcript.size > line)
@@ -318,28 +329,28 @@ const char *consumer_read(struct consumer *consumer)
 
         if (mark > 0)
             buf_format(&consumer->transcript, "mark %u\n", mark);
-        more = chan_take(consumer->chan, &consumer->take, 4096, 256 << 10, clock_mono_ns());
-        for (uint32_t i = 0; i < consumer->take.count; i++)
-            on_entry(consumer, &consumer->take.entries[i]);
+        more = chan_dequeue(consumer->chan, &consumer->batch, 4096, 256 << 10, clock_mono_ns());
+        for (uint32_t i = 0; i < consumer->batch.count; i++)
+            on_entry(consumer, &consumer->batch.entries[i]);
         chan_losses(consumer->chan, 100, on_loss, consumer);
         chan_states(consumer->chan, 100, on_state, consumer);
         line_end(consumer);
-        chan_delivered(consumer->chan, &consumer->take);
+        chan_delivered(consumer->chan, &consumer->batch);
     }
     buf_byte(&consumer->transcript, 0);
     CHECK(!consumer->transcript.broken);
-    return (const char *)consumer->transcript.at;
+    return (const char *)consumer->transcript.data;
 }
 
 void check_sums(struct chan *chan)
 {
-    struct chan_sums sums;
-    struct tally dropped;
+    struct chan_stats stats;
+    struct totals dropped;
 
-    chan_sums(chan, &sums);
-    dropped = chan_dropped(&sums);
-    CHECK(sums.accepted.events == sums.delivered.events + dropped.events + sums.queued.events);
-    CHECK(sums.accepted.bytes == sums.delivered.bytes + dropped.bytes + sums.queued.bytes);
+    chan_stats(chan, &stats);
+    dropped = chan_dropped(&stats);
+    CHECK(stats.accepted.events == stats.delivered.events + dropped.events + stats.queued.events);
+    CHECK(stats.accepted.bytes == stats.delivered.bytes + dropped.bytes + stats.queued.bytes);
 }
 
 void consumer_leave(struct consumer *consumer)
@@ -351,7 +362,7 @@ void consumer_leave(struct consumer *consumer)
     check_sums(consumer->chan);
     chan_release(consumer->chan);
     consumer->chan = NULL;
-    take_fini(&consumer->take);
+    chan_batch_fini(&consumer->batch);
     buf_fini(&consumer->losses);
     buf_fini(&consumer->runs);
     buf_fini(&consumer->states);

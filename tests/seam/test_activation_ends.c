@@ -7,24 +7,24 @@
 #include "seam/actor.h"
 #include "seam/virtual.h"
 
-static struct subscription_wish asking(const char *request)
+static struct subscription_params asking(const char *request)
 {
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
 
-    wish.request = text_of(request);
-    return wish;
+    params.request = text_of(request);
+    return params;
 }
 
 static enum fault_reason finish(struct consumer *consumer, enum closing reason, int64_t drain_ns)
 {
     struct fault fault;
 
-    return hub_finish(consumer->bench->hub, text_of(consumer->facts.id), reason, drain_ns, &fault);
+    return hub_finish(consumer->bench->hub, text_of(consumer->result.id), reason, drain_ns, &fault);
 }
 
 static bool heard(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.at, text) != NULL;
+    return strstr((const char *)consumer->transcript.data, text) != NULL;
 }
 
 /* Two private producers that were asked by one consumer, and a shared one. */
@@ -34,14 +34,14 @@ struct scene {
     struct consumer consumer;
 };
 
-static void scene_open(struct scene *scene, struct subscription_wish wish)
+static void scene_open(struct scene *scene, struct subscription_params params)
 {
     memset(scene, 0, sizeof(*scene));
     bench_open(&scene->bench);
     actor_join(&scene->web, &scene->bench, actor_wish("web", SESSION_PER_CONSUMER));
     actor_join(&scene->api, &scene->bench, actor_wish("api", SESSION_PER_CONSUMER));
     actor_join(&scene->shared, &scene->bench, actor_wish("shared", SESSION_SHARED));
-    consumer_join(&scene->consumer, &scene->bench, wish);
+    consumer_join(&scene->consumer, &scene->bench, params);
     cr_assert_str_eq(actor_heard(&scene->web), "welcome, start 1 \"q\"");
     cr_assert_str_eq(actor_heard(&scene->api), "welcome, start 1 \"q\"");
     cr_assert_str_eq(actor_heard(&scene->shared), "welcome");
@@ -83,14 +83,14 @@ Test(activation_ends, A6_a_drain_lets_both_finish_what_they_say_and_then_closes)
     cr_assert_eq(scene.consumer.cuts, 0);
     cr_assert_eq(scene.web.stops + scene.api.stops, 2, "told once");
     cr_assert_eq(bench_logged(&scene.bench, "activation.stopping"), 2);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 0);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
     scene_close(&scene);
 }
 
 Test(activation_ends, A6_a_hard_cancel_tells_both_at_once_and_drops_the_rest)
 {
     struct scene scene;
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct chan *chan;
 
     scene_open(&scene, asking("q"));
@@ -101,8 +101,8 @@ Test(activation_ends, A6_a_hard_cancel_tells_both_at_once_and_drops_the_rest)
     consumer_leave(&scene.consumer);
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 DEADLINE now");
     cr_assert_str_eq(actor_heard(&scene.api), "stop 1 DEADLINE now");
-    chan_sums(chan, &sums);
-    cr_assert_eq(sums.dropped[LOSS_CONSUMER_GONE].events, 2);
+    chan_stats(chan, &stats);
+    cr_assert_eq(stats.dropped[LOSS_CONSUMER_GONE].events, 2);
     cr_assert_eq(actor_put(&scene.web, 1, 3), ERR_CLOSED);
     actor_end(&scene.web, 1, CODE_CANCELLED, "late");
     cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 0);
@@ -117,7 +117,8 @@ Test(activation_ends, A6_a_kick_tells_both_before_the_call_has_ended)
     struct fault fault;
 
     scene_open(&scene, asking("q"));
-    cr_assert_eq(hub_disconnect(scene.bench.hub, text_of(scene.consumer.facts.id), text_of("go"), &fault), FAULT_NONE);
+    cr_assert_eq(hub_disconnect(scene.bench.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
+                 FAULT_NONE);
     cr_assert_eq(scene.consumer.cuts, 1);
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 KICKED now");
     cr_assert_str_eq(actor_heard(&scene.api), "stop 1 KICKED now");
@@ -132,12 +133,13 @@ Test(activation_ends, a_kick_during_a_drain_ends_them_without_a_second_word)
 
     scene_open(&scene, asking("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_DISCONNECTED, 5 * NS_PER_S), FAULT_NONE);
-    cr_assert_eq(hub_disconnect(scene.bench.hub, text_of(scene.consumer.facts.id), text_of("go"), &fault), FAULT_NONE);
+    cr_assert_eq(hub_disconnect(scene.bench.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
+                 FAULT_NONE);
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 KICKED in 5000");
     cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 0);
     cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_CLOSED);
     time_pass(scene.bench.loop, 10 * NS_PER_S);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 0);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
     scene_close(&scene);
 }
 
@@ -159,7 +161,7 @@ Test(activation_ends, A14_a_drain_with_nothing_left_to_wait_for_closes_at_once)
 Test(activation_ends, A20_who_ignores_its_stop_is_cut_at_the_deadline_and_named)
 {
     struct scene scene;
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     scene_open(&scene, asking("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 2 * NS_PER_S), FAULT_NONE);
@@ -176,12 +178,14 @@ Test(activation_ends, A20_who_ignores_its_stop_is_cut_at_the_deadline_and_named)
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 2000", "told once");
     consumer_read(&scene.consumer);
     cr_assert(heard(&scene.consumer, "lost web 1 2-2 DRAIN_CUT"));
-    cr_assert(heard(&scene.consumer, "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time and was cut"));
-    chan_sums(scene.consumer.chan, &sums);
-    cr_assert_eq(sums.dropped[LOSS_DRAIN_CUT].events, 1);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 1);
+    cr_assert(
+        heard(&scene.consumer,
+              "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time and was cut"));
+    chan_stats(scene.consumer.chan, &stats);
+    cr_assert_eq(stats.dropped[LOSS_DRAIN_CUT].events, 1);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 1);
     consumer_leave(&scene.consumer);
-    cr_assert(bench_says(&scene.bench, "subscription.ended", "cut=1"));
+    cr_assert(bench_says(&scene.bench, "subscription.ended", "expired=1"));
     scene_close(&scene);
 }
 
@@ -194,7 +198,7 @@ Test(activation_ends, a_drain_of_no_time_stops_at_once_and_blames_nobody)
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 0), FAULT_NONE);
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED now");
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 0);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
     cr_assert_eq(scene.consumer.closings, 1);
     scene_close(&scene);
 }
@@ -209,20 +213,20 @@ Test(activation_ends, a_nearer_drain_brings_the_cut_nearer_and_is_not_told)
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 60000");
     time_pass(scene.bench.loop, NS_PER_S);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 2);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 2);
     scene_close(&scene);
 }
 
 Test(activation_ends, the_consumers_own_deadline_bounds_the_drain)
 {
     struct scene scene;
-    struct subscription_wish wish = asking("q");
+    struct subscription_params params = asking("q");
 
-    wish.deadline_ns = clock_mono_ns() + 3 * NS_PER_S;
-    scene_open(&scene, wish);
+    params.deadline_ns = clock_mono_ns() + 3 * NS_PER_S;
+    scene_open(&scene, params);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 60 * NS_PER_S), FAULT_NONE);
     cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 3000");
-    cr_assert_eq(scene.consumer.deadline_ns, wish.deadline_ns);
+    cr_assert_eq(scene.consumer.deadline_ns, params.deadline_ns);
     scene_close(&scene);
 }
 
@@ -237,7 +241,7 @@ Test(activation_ends, who_ends_from_within_its_stop_is_never_cut)
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
     cr_assert_null(scene.api.session);
     time_pass(scene.bench.loop, 10 * NS_PER_S);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 0);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
     cr_assert_eq(bench_logged(&scene.bench, "activation.ended"), 2);
     scene_close(&scene);
 }
@@ -261,7 +265,8 @@ Test(activation_ends, a_removal_that_drains_cuts_whoever_ignores_it)
     struct producer_view view;
 
     scene_open(&scene, asking("q"));
-    cr_assert_eq(hub_remove(scene.bench.hub, text_of("web"), NS_PER_S, bench_copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_remove(scene.bench.hub, text_of("web"), NS_PER_S, bench_copy_view, &view, &fault),
+                 FAULT_NONE);
     cr_assert_eq(view.activations, 1, "as it was");
     cr_assert_str_eq(actor_heard(&scene.web), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
     cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
@@ -270,7 +275,7 @@ Test(activation_ends, a_removal_that_drains_cuts_whoever_ignores_it)
     consumer_read(&scene.consumer);
     cr_assert(heard(&scene.consumer, "web 1-1"));
     cr_assert(heard(&scene.consumer, "web is ENDED with DEADLINE_EXCEEDED"));
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 1);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 1);
     cr_assert_eq(scene.consumer.closings + scene.consumer.cuts, 0);
     scene_close(&scene);
 }
@@ -311,7 +316,7 @@ Test(activation_ends, a_drain_of_the_hub_that_is_ignored_cuts_all)
     hub_drain(scene.bench.hub, 5 * NS_PER_S, bench_emptied, &scene.bench);
     time_pass(scene.bench.loop, 5 * NS_PER_S);
     cr_assert_eq(scene.web.cuts + scene.api.cuts + scene.shared.cuts, 3);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.cut"), 2);
+    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 2);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
     consumer_leave(&scene.consumer);
     cr_assert_eq(scene.bench.emptied, 1);
@@ -323,9 +328,10 @@ Test(activation_ends, A25_the_log_tells_of_each_change_once)
     static const struct {
         const char *event;
         unsigned count;
-    } told[] = {{"producer.added", 3},     {"producer.removed", 3}, {"activation.started", 2}, {"activation.stopping", 1},
-                {"activation.ended", 2},   {"activation.cut", 1},   {"subscription.added", 1}, {"subscription.draining", 1},
-                {"subscription.ended", 1}, {"producer.closing", 0}, {"producer.replaced", 0}};
+    } told[] = {{"producer.added", 3},      {"producer.removed", 3},      {"activation.started", 2},
+                {"activation.stopping", 1}, {"activation.ended", 2},      {"activation.expired", 1},
+                {"subscription.added", 1},  {"subscription.draining", 1}, {"subscription.ended", 1},
+                {"producer.closing", 0},    {"producer.replaced", 0}};
     struct scene scene;
 
     scene_open(&scene, asking("q"));

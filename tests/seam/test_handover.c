@@ -1,4 +1,5 @@
-/* test_handover.c - two sessions, one name (A10), and transient producers whose name is taken or removed. */
+/* test_handover.c - two sessions, one name (A10), and transient producers whose name is taken or
+ * removed. */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -7,28 +8,28 @@
 #include "seam/actor.h"
 #include "seam/virtual.h"
 
-static struct subscription_wish asking(const char *request)
+static struct subscription_params asking(const char *request)
 {
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
 
-    wish.request = text_of(request);
-    return wish;
+    params.request = text_of(request);
+    return params;
 }
 
-static struct session_wish start_first(const char *name, enum session_mode mode)
+static struct session_params start_first(const char *name, enum session_mode mode)
 {
-    struct session_wish wish = actor_wish(name, mode);
+    struct session_params params = actor_wish(name, mode);
 
-    wish.start_first = true;
-    return wish;
+    params.start_first = true;
+    return params;
 }
 
-static struct session_wish rejecting(const char *name)
+static struct session_params rejecting(const char *name)
 {
-    struct session_wish wish = actor_wish(name, SESSION_SHARED);
+    struct session_params params = actor_wish(name, SESSION_SHARED);
 
-    wish.reject_duplicate = true;
-    return wish;
+    params.reject_duplicate = true;
+    return params;
 }
 
 Test(handover, A10_reject_refuses_the_second_of_a_name)
@@ -66,7 +67,7 @@ Test(handover, A10_stop_first_starts_the_new_one_when_the_old_one_has_ended)
     cr_assert_str_eq(actor_heard(&old), "closing REPLACED in 1000, stop 1 REPLACED in 1000");
     cr_assert_str_eq(actor_heard(&new), "");
     consumer_join(&between, &bench, asking("between"));
-    cr_assert_eq(between.facts.producers_matched, 0, "it waits for the new one");
+    cr_assert_eq(between.result.producers_matched, 0, "it waits for the new one");
     cr_assert_eq(actor_put(&old, 1, 1), ERR_OK);
     cr_assert_eq(actor_put(&new, 0, 1), ERR_INVALID);
     cr_assert_eq(actor_put(&new, 1, 1), ERR_NOT_FOUND);
@@ -104,7 +105,7 @@ Test(handover, A10_stop_first_cuts_an_old_one_that_does_not_end_within_a_second)
     time_pass(bench.loop, 1);
     cr_assert_eq(old.cuts, 1);
     cr_assert_str_eq(actor_heard(&new), "welcome, start 1 \"q\"");
-    cr_assert_eq(bench_logged(&bench, "activation.cut"), 1);
+    cr_assert_eq(bench_logged(&bench, "activation.expired"), 1);
     consumer_leave(&consumer);
     actor_fini(&old);
     actor_fini(&new);
@@ -129,7 +130,8 @@ Test(handover, A10_stop_first_of_shared_producers_leaves_the_old_one_its_second)
     cr_assert_eq(actor_put(&new, 0, 1), ERR_OK);
     cr_assert_eq(new.offer.matched, 2);
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web 1-1, web is REMOVED, web is ACTIVE\n");
-    cr_assert_str_eq(consumer_read(&between), "web 1-1, web is ACTIVE\n", "new consumers get only the new one");
+    cr_assert_str_eq(consumer_read(&between), "web 1-1, web is ACTIVE\n",
+                     "new consumers get only the new one");
     consumer_leave(&consumer);
     consumer_leave(&between);
     actor_fini(&old);
@@ -174,8 +176,9 @@ Test(handover, A10_start_first_leaves_no_gap_and_lets_both_speak_for_a_moment)
     cr_assert_eq(old.cuts, 1);
     cr_assert_eq(new.closings, 0);
     cr_assert_eq(actor_put(&new, 1, 1), ERR_OK);
-    cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web 1-1, web 2-2, web is ENDED with DEADLINE_EXCEEDED: "
-                                               "producer \"web\" did not stop in time and was cut, web is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&consumer),
+                     "web 1-1, web 1-1, web 2-2, web is ENDED with DEADLINE_EXCEEDED: "
+                     "producer \"web\" did not stop in time and was cut, web is ACTIVE\n");
     consumer_leave(&consumer);
     consumer_leave(&late);
     actor_fini(&old);
@@ -245,7 +248,8 @@ Test(handover, removing_a_name_that_is_handed_over_removes_who_waits_too)
     consumer_join(&consumer, &bench, asking("q"));
     actor_join(&waiting, &bench, actor_wish("web", SESSION_PER_CONSUMER));
     actor_heard(&old);
-    cr_assert_eq(hub_remove(bench.hub, text_of("web"), 100 * NS_PER_MS, bench_copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_remove(bench.hub, text_of("web"), 100 * NS_PER_MS, bench_copy_view, &view, &fault),
+                 FAULT_NONE);
     cr_assert_eq(view.state, PRODUCER_DRAINING);
     cr_assert_str_eq(actor_heard(&waiting), "cut REMOVED");
     time_pass(bench.loop, 100 * NS_PER_MS);
@@ -352,7 +356,8 @@ Test(handover, a_transient_producer_may_be_removed_while_the_loop_watches_it)
     cr_assert_eq(hub_remove(bench.hub, text_of("left"), 0, bench_copy_view, &view, &fault), FAULT_NONE);
     publish(&bench, "watched", 1, "t");
     loop_turn(bench.loop);
-    cr_assert_eq(hub_remove(bench.hub, text_of("watched"), NS_PER_S, bench_copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_remove(bench.hub, text_of("watched"), NS_PER_S, bench_copy_view, &view, &fault),
+                 FAULT_NONE);
     time_pass(bench.loop, 120 * NS_PER_S);
     cr_assert_eq(bench_logged(&bench, "producer.removed"), 2);
     bench_close(&bench);
@@ -363,7 +368,7 @@ Test(handover, names_are_bounded_and_a_refused_session_leaves_nothing)
     struct bench bench;
     struct actor one = {0}, two = {0}, again = {0};
 
-    bench_limits.producers_most = 1;
+    bench_limits.max_producers = 1;
     bench_open(&bench);
     actor_join(&one, &bench, actor_wish("one", SESSION_SHARED));
     cr_assert_eq(actor_try(&two, &bench, actor_wish("two", SESSION_SHARED)), FAULT_TOO_MANY_PRODUCERS);

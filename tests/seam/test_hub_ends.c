@@ -6,7 +6,7 @@
 
 static struct bytes id_of(const struct consumer *consumer)
 {
-    return text_of(consumer->facts.id);
+    return text_of(consumer->result.id);
 }
 
 static enum fault_reason finish(struct consumer *consumer, int64_t drain_ns)
@@ -35,7 +35,7 @@ Test(hub_ends, finish_delivers_what_waits_and_takes_nothing_more)
     cr_assert_eq(consumer.closing, CLOSING_FINISHED);
     cr_assert_geq(consumer.deadline_ns, before_ns + 3600 * NS_PER_S);
     cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
-    cr_assert_eq(count_get(COUNT_LIVE_OUTLETS), 0);
+    cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
     cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);
     cr_assert_eq(publish(&bench, "api", 1, "t").matched, 0, "new producers are not for it");
     cr_assert_str_eq(consumer_read(&consumer), "web 1-2, web is ACTIVE\n");
@@ -90,14 +90,14 @@ Test(hub_ends, a_drain_lets_in_what_a_blocking_channel_held_outside)
 {
     struct bench bench;
     struct consumer consumer;
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
     struct putter putter;
 
-    wish.limits.max_events = 1;
-    wish.limits.overflow = OVERFLOW_BLOCK;
-    wish.limits.block_timeout_ns = 3600 * NS_PER_S;
+    params.limits.max_events = 1;
+    params.limits.overflow = OVERFLOW_BLOCK;
+    params.limits.block_timeout_ns = 3600 * NS_PER_S;
     bench_open(&bench);
-    consumer_join(&consumer, &bench, wish);
+    consumer_join(&consumer, &bench, params);
     putter_open(&putter, &bench, "web");
     cr_assert_eq(putter_put(&putter, sample_chunk(3, "t", 8)), ERR_AGAIN);
     cr_assert_eq(finish(&consumer, 3600 * NS_PER_S), FAULT_NONE);
@@ -114,7 +114,7 @@ Test(hub_ends, disconnect_cuts_at_once_and_says_why)
     struct bench bench;
     struct consumer consumer;
     struct fault fault;
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     bench_open(&bench);
     consumer_join(&consumer, &bench, wish_of(NULL));
@@ -125,8 +125,8 @@ Test(hub_ends, disconnect_cuts_at_once_and_says_why)
     cr_assert_eq(consumer.fault.reason, FAULT_KICKED);
     cr_assert_str_eq(consumer.fault.bound, "\"go\\naway\"");
     cr_assert_eq(chan_state(consumer.chan), CHAN_CLOSED);
-    chan_sums(consumer.chan, &sums);
-    cr_assert_eq(sums.dropped[LOSS_CONSUMER_GONE].events, 2);
+    chan_stats(consumer.chan, &stats);
+    cr_assert_eq(stats.dropped[LOSS_CONSUMER_GONE].events, 2);
     cr_assert_eq(hub_disconnect(bench.hub, id_of(&consumer), text_of(""), &fault), FAULT_NONE);
     cr_assert_eq(finish(&consumer, NS_PER_S), FAULT_NONE, "known until it is unsubscribed");
     cr_assert_eq(consumer.cuts, 1);
@@ -160,12 +160,14 @@ Test(hub_ends, an_unknown_id_is_not_found)
 
     bench_open(&bench);
     consumer_join(&consumer, &bench, wish_of(NULL));
-    cr_assert_eq(hub_finish(bench.hub, text_of("s0"), CLOSING_FINISHED, 0, &fault), FAULT_SUBSCRIPTION_NOT_FOUND);
+    cr_assert_eq(hub_finish(bench.hub, text_of("s0"), CLOSING_FINISHED, 0, &fault),
+                 FAULT_SUBSCRIPTION_NOT_FOUND);
     cr_assert_str_eq(fault.field, "subscription_id");
     cr_assert_eq(hub_disconnect(bench.hub, text_of(""), text_of("x"), &fault), FAULT_SUBSCRIPTION_NOT_FOUND);
     cr_assert_eq(consumer.cuts + consumer.closings, 0);
     consumer_leave(&consumer);
-    cr_assert_eq(hub_finish(bench.hub, text_of(consumer.facts.id), CLOSING_FINISHED, 0, &fault), FAULT_SUBSCRIPTION_NOT_FOUND);
+    cr_assert_eq(hub_finish(bench.hub, text_of(consumer.result.id), CLOSING_FINISHED, 0, &fault),
+                 FAULT_SUBSCRIPTION_NOT_FOUND);
     bench_close(&bench);
 }
 
@@ -219,7 +221,8 @@ Test(hub_ends, the_hub_drains_refuses_all_and_says_when_it_is_empty)
     consumer_leave(&a);
     cr_assert_eq(bench.emptied, 0);
     hub_drain(bench.hub, 0, bench_emptied, &bench);
-    cr_assert_str_eq(consumer_read(&b), "lost web 2 1-2 DRAIN_CUT, web is ACTIVE\n", "a second drain brings the deadline nearer");
+    cr_assert_str_eq(consumer_read(&b), "lost web 2 1-2 DRAIN_CUT, web is ACTIVE\n",
+                     "a second drain brings the deadline nearer");
     consumer_leave(&b);
     cr_assert_eq(bench.emptied, 1);
     putter_leave(&putter);
@@ -262,13 +265,13 @@ Test(hub_ends, subscriptions_are_bounded_and_a_refused_one_leaves_nothing)
     struct bench bench;
     struct consumer one, two;
 
-    bench_limits.subscriptions_most = 1;
+    bench_limits.max_subscriptions = 1;
     bench_open(&bench);
     publish(&bench, "web", 1, "t");
     consumer_join(&one, &bench, wish_of(NULL));
     cr_assert_eq(consumer_try(&two, &bench, wish_of(NULL)), FAULT_TOO_MANY_SUBSCRIPTIONS);
     cr_assert_str_eq(two.fault.bound, "at most 1");
-    cr_assert_eq(count_get(COUNT_LIVE_OUTLETS), 1);
+    cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 1);
     consumer_leave(&one);
     consumer_join(&two, &bench, wish_of(NULL));
     consumer_leave(&two);
@@ -288,7 +291,7 @@ static void add_to_page(void *ctx, const struct subscription_view *view)
     struct page *page = ctx;
     struct consumer *consumer = view->ctx;
 
-    cr_assert_str_eq(view->id, consumer->facts.id);
+    cr_assert_str_eq(view->id, consumer->result.id);
     cr_assert_str_eq(view->peer, "consumer:1");
     cr_assert_eq(view->name.size, sizeof("a consumer") - 1);
     cr_assert_eq(view->chan, consumer->chan);
@@ -319,7 +322,8 @@ Test(hub_ends, subscriptions_are_listed_in_the_order_of_their_beginning)
     cr_assert_eq(finish(&consumers[2], NS_PER_S), FAULT_NONE);
     cr_assert_eq(hub_subscription(bench.hub, id_of(&consumers[2]), add_to_page, &page, &fault), FAULT_NONE);
     cr_assert(page.count == 4 && page.draining);
-    cr_assert_eq(hub_subscription(bench.hub, id_of(&consumers[1]), add_to_page, &page, &fault), FAULT_SUBSCRIPTION_NOT_FOUND);
+    cr_assert_eq(hub_subscription(bench.hub, id_of(&consumers[1]), add_to_page, &page, &fault),
+                 FAULT_SUBSCRIPTION_NOT_FOUND);
     consumer_leave(&consumers[0]);
     consumer_leave(&consumers[2]);
     bench_close(&bench);

@@ -54,9 +54,9 @@ Test(hub_producers, removed_is_told_after_the_last_event_even_where_batches_are_
     consumer_join(&consumer, &bench, wish_of(NULL));
     publish(&bench, "web", 2, "t");
     cr_assert(bench_until(&bench, none_left, NULL));
-    cr_assert(chan_take(consumer.chan, &consumer.take, 1, 1 << 20, clock_mono_ns()));
+    cr_assert(chan_dequeue(consumer.chan, &consumer.batch, 1, 1 << 20, clock_mono_ns()));
     cr_assert_eq(chan_states(consumer.chan, 10, NULL, NULL), 0, "one event still waits");
-    chan_delivered(consumer.chan, &consumer.take);
+    chan_delivered(consumer.chan, &consumer.batch);
     cr_assert_str_eq(consumer_read(&consumer), "web 2-2, web is REMOVED\n");
     consumer_leave(&consumer);
     bench_close(&bench);
@@ -70,7 +70,8 @@ Test(hub_producers, one_with_an_open_call_is_never_forgotten)
     bench_limits.transient_forget_ns = 5 * NS_PER_MS;
     bench_open(&bench);
     putter_open(&putter, &bench, "web");
-    /* It falls idle once, so the loop watches it, and is busy when the loop looks: "api" is watched after it, and goes. */
+    /* It falls idle once, so the loop watches it, and is busy when the loop looks: "api" is watched
+     * after it, and goes. */
     putter_leave(&putter);
     putter_open(&putter, &bench, "web");
     publish(&bench, "api", 1, "t");
@@ -96,7 +97,8 @@ Test(hub_producers, every_call_puts_off_being_forgotten)
     while ((asked_ns = clock_mono_ns()) < until_ns) {
         last = publish(&bench, "web", 1, "t");
         /* A machine that was busy elsewhere for so long is excused. */
-        cr_assert(epoch == 0 || last.epoch == epoch || asked_ns - before_ns > bench_limits.transient_forget_ns);
+        cr_assert(epoch == 0 || last.epoch == epoch ||
+                  asked_ns - before_ns > bench_limits.transient_forget_ns);
         epoch = last.epoch;
         before_ns = asked_ns;
         loop_turn(bench.loop);
@@ -120,13 +122,13 @@ Test(hub_producers, names_are_compared_whole_and_are_no_patterns)
     static const char *const names[] = {"web", "Web", "web ", "web/1", "*", "?", "w\xc3\xa9", "we"};
     struct bench bench;
     struct consumer one, star;
-    struct subscription_wish wish;
+    struct subscription_params params;
 
     bench_open(&bench);
-    wish = wish_of(NULL);
-    filter_free(wish.filter);
-    wish.filter = filter_of("web", NULL, NULL);
-    consumer_join(&one, &bench, wish);
+    params = wish_of(NULL);
+    filter_free(params.filter);
+    params.filter = filter_of("web", NULL, NULL);
+    consumer_join(&one, &bench, params);
     consumer_join(&star, &bench, wish_of(NULL));
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct offer offer = publish(&bench, names[i], 1, "t");
@@ -149,7 +151,7 @@ Test(hub_producers, the_limit_is_reached_by_new_names_only)
     struct inlet *inlet = NULL;
     struct fault fault;
 
-    bench_limits.producers_most = 2;
+    bench_limits.max_producers = 2;
     bench_open(&bench);
     publish(&bench, "a", 1, "t");
     publish(&bench, "b", 1, "t");
@@ -169,15 +171,16 @@ static void add_name(void *ctx, const struct producer_view *view)
 
     if (names->size > 0)
         buf_byte(names, ' ');
-    buf_bytes(names, view->name.at, view->name.size);
+    buf_bytes(names, view->name.data, view->name.size);
 }
 
-static const char *listed(struct bench *bench, struct buf *names, const char *pattern, const char *after, uint32_t most, bool more)
+static const char *listed(struct bench *bench, struct buf *names, const char *pattern, const char *after,
+                          uint32_t max, bool more)
 {
     buf_clear(names);
-    cr_assert_eq(hub_producers(bench->hub, text_of(pattern), text_of(after), most, add_name, names), more);
+    cr_assert_eq(hub_producers(bench->hub, text_of(pattern), text_of(after), max, add_name, names), more);
     buf_byte(names, 0);
-    return (const char *)names->at;
+    return (const char *)names->data;
 }
 
 Test(hub_producers, are_listed_in_order_a_page_at_a_time)
@@ -195,7 +198,8 @@ Test(hub_producers, are_listed_in_order_a_page_at_a_time)
     cr_assert_str_eq(listed(&bench, &names, "", "", 4, false), "B a ab b", "the last page is full");
     cr_assert_str_eq(listed(&bench, &names, "", "", 3, true), "B a ab");
     cr_assert_str_eq(listed(&bench, &names, "", "ab", 3, false), "b");
-    cr_assert_str_eq(listed(&bench, &names, "", "aa", 1, true), "ab", "what is gone meanwhile still says where to go on");
+    cr_assert_str_eq(listed(&bench, &names, "", "aa", 1, true), "ab",
+                     "what is gone meanwhile still says where to go on");
     cr_assert_str_eq(listed(&bench, &names, "a*", "", 1, true), "a");
     cr_assert_str_eq(listed(&bench, &names, "a*", "a", 1, false), "ab");
     publish(&bench, "aa", 1, "t");
@@ -221,7 +225,8 @@ Test(hub_producers, one_is_shown_by_name_and_an_unknown_one_is_not_found)
     unsigned shown = 0;
 
     bench_open(&bench);
-    cr_assert_eq(hub_producer(bench.hub, text_of("web"), check_web, &shown, &fault), FAULT_PRODUCER_NOT_FOUND);
+    cr_assert_eq(hub_producer(bench.hub, text_of("web"), check_web, &shown, &fault),
+                 FAULT_PRODUCER_NOT_FOUND);
     cr_assert_str_eq(fault.value, "\"web\"");
     putter_open(&putter, &bench, "web");
     cr_assert_eq(hub_inlet_find(bench.hub, text_of("web"), "other:2"), putter.inlet);
@@ -237,7 +242,8 @@ Test(hub_producers, ten_thousand_come_and_go_and_nothing_grows)
     struct bench bench;
     struct consumer consumers[20];
 
-    bench_limits = (struct hub_limits){.producers_most = 200, .subscriptions_most = 20, .transient_forget_ns = 0};
+    bench_limits =
+        (struct hub_limits){.max_producers = 200, .max_subscriptions = 20, .transient_forget_ns = 0};
     bench_open(&bench);
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
         consumer_join(&consumers[i], &bench, wish_of(NULL));
@@ -248,11 +254,11 @@ Test(hub_producers, ten_thousand_come_and_go_and_nothing_grows)
             snprintf(name, sizeof(name), "producer %u of %u", i, round);
             cr_assert_eq(publish(&bench, name, 1, "t").matched, ARRAY_LEN(consumers));
         }
-        cr_assert_eq(count_get(COUNT_LIVE_OUTLETS), 100 * (int64_t)ARRAY_LEN(consumers));
+        cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 100 * (int64_t)ARRAY_LEN(consumers));
         cr_assert(bench_until(&bench, none_left, NULL));
         for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
             consumer_read(&consumers[i]);
-        cr_assert_eq(count_get(COUNT_LIVE_OUTLETS), 0);
+        cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
         cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
     }
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++)

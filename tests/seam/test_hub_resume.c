@@ -3,13 +3,13 @@
 
 #include "seam/bench.h"
 
-static struct subscription_wish resuming(const char *topic, const struct resume_point *points, size_t count)
+static struct subscription_params resuming(const char *topic, const struct resume_point *points, size_t count)
 {
-    struct subscription_wish wish = wish_of(topic);
+    struct subscription_params params = wish_of(topic);
 
-    wish.resume = points;
-    wish.resume_count = count;
-    return wish;
+    params.resume = points;
+    params.resume_count = count;
+    return params;
 }
 
 Test(hub_resume, the_same_epoch_is_told_exactly_and_goes_on_without_a_hole)
@@ -93,7 +93,8 @@ Test(hub_resume, a_source_that_is_not_in_the_token_is_missed_from_its_first_even
     publish(&bench, "web", 7, "t");
     consumer_join(&consumer, &bench, resuming(NULL, &none, 0));
     publish(&bench, "later", 1, "t");
-    cr_assert_str_eq(consumer_read(&consumer), "lost web 7 1-7 RESUME_GAP, later 1-1, web is ACTIVE, later is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&consumer),
+                     "lost web 7 1-7 RESUME_GAP, later 1-1, web is ACTIVE, later is ACTIVE\n");
     consumer_leave(&consumer);
     bench_close(&bench);
 }
@@ -119,15 +120,15 @@ Test(hub_resume, a_source_that_is_gone_is_told_of_once_if_it_would_match)
 {
     struct bench bench;
     struct consumer consumer;
-    struct subscription_wish wish;
+    struct subscription_params params;
     struct resume_point points[] = {{text_of("web/1"), 5, 9}, {text_of("api/1"), 5, 9}};
 
     bench_open(&bench);
-    wish = resuming(NULL, points, 2);
-    filter_free(wish.filter);
-    wish.filter = filter_of("web/*", NULL, NULL);
-    consumer_join(&consumer, &bench, wish);
-    cr_assert_eq(consumer.facts.producers_matched, 0);
+    params = resuming(NULL, points, 2);
+    filter_free(params.filter);
+    params.filter = filter_of("web/*", NULL, NULL);
+    consumer_join(&consumer, &bench, params);
+    cr_assert_eq(consumer.result.producers_matched, 0);
     cr_assert_str_eq(consumer_read(&consumer), "lost web/1 ? 0-0 RESUME_GAP, web/1 is REMOVED\n");
     cr_assert_eq(consumer.epoch, 5);
     cr_assert_str_eq(consumer_read(&consumer), "");
@@ -173,15 +174,15 @@ Test(hub_resume, a_gap_is_no_part_of_the_sums)
 {
     struct bench bench;
     struct consumer consumer;
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct resume_point none;
 
     bench_open(&bench);
     publish(&bench, "web", 7, "t");
     consumer_join(&consumer, &bench, resuming(NULL, &none, 0));
-    chan_sums(consumer.chan, &sums);
-    cr_assert_eq(sums.accepted.events, 0);
-    cr_assert_eq(chan_dropped(&sums).events, 0);
+    chan_stats(consumer.chan, &stats);
+    cr_assert_eq(stats.accepted.events, 0);
+    cr_assert_eq(chan_dropped(&stats).events, 0);
     consumer_leave(&consumer);
     bench_close(&bench);
 }

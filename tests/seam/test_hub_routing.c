@@ -1,4 +1,5 @@
-/* test_hub_routing.c - who gets what: merging, filters, runs, and what a channel that holds back does to the others. */
+/* test_hub_routing.c - who gets what: merging, filters, runs, and what a channel that holds back
+ * does to the others. */
 #include <criterion/criterion.h>
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ Test(hub_routing, two_producers_merge_into_one_stream)
 
     bench_open(&bench);
     consumer_join(&consumer, &bench, wish_of(NULL));
-    cr_assert_eq(consumer.facts.producers_matched, 0);
+    cr_assert_eq(consumer.result.producers_matched, 0);
     offer = publish(&bench, "web", 3, "t");
     cr_assert_eq(offer.first_sequence, 1);
     cr_assert_eq(offer.last_sequence, 3);
@@ -38,7 +39,7 @@ Test(hub_routing, a_subscription_begins_with_what_is_published_after_it)
     consumer_join(&early, &bench, wish_of(NULL));
     publish(&bench, "web", 2, "t");
     consumer_join(&late, &bench, wish_of(NULL));
-    cr_assert_eq(late.facts.producers_matched, 1);
+    cr_assert_eq(late.result.producers_matched, 1);
     cr_assert_eq(publish(&bench, "web", 2, "t").matched, 2);
     cr_assert_str_eq(consumer_read(&early), "web 1-2, web 3-4, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&late), "web 3-4, web is ACTIVE\n");
@@ -54,17 +55,17 @@ Test(hub_routing, filters_choose_events_and_excludes_win)
 {
     struct bench bench;
     struct consumer some, but, other, none;
-    struct subscription_wish wish;
+    struct subscription_params params;
     struct putter putter;
 
     bench_open(&bench);
     consumer_join(&some, &bench, wish_of("a"));
-    wish = wish_of(NULL);
-    filter_free(wish.filter);
-    wish.filter = filter_of("*", NULL, "a");
-    consumer_join(&but, &bench, wish);
-    wish.filter = filter_of("api", NULL, NULL);
-    consumer_join(&other, &bench, wish);
+    params = wish_of(NULL);
+    filter_free(params.filter);
+    params.filter = filter_of("*", NULL, "a");
+    consumer_join(&but, &bench, params);
+    params.filter = filter_of("api", NULL, NULL);
+    consumer_join(&other, &bench, params);
     consumer_join(&none, &bench, wish_of("z"));
 
     putter_open(&putter, &bench, "web");
@@ -106,7 +107,8 @@ Test(hub_routing, events_that_follow_each_other_are_one_run)
     bench_close(&bench);
 }
 
-/* Every other event for each of two: more runs than are kept at once. `memory`: there is some for copies. */
+/* Every other event for each of two: more runs than are kept at once. `memory`: there is some for
+ * copies. */
 static void alternate(uint32_t count, bool memory)
 {
     char *topics = calloc(1, count + 1);
@@ -130,11 +132,11 @@ static void alternate(uint32_t count, bool memory)
     for (uint32_t i = 0; i < count;) {
         struct consumer *consumer = i % 2 == 0 ? &odd : &even;
 
-        if (consumer->take.count == 0)
-            chan_take(consumer->chan, &consumer->take, 1, 1 << 20, clock_mono_ns());
-        cr_assert_eq(consumer->take.events, 1);
-        cr_assert_eq(chunk_sequence(consumer->take.entries[0].chunk, consumer->take.entries[0].first), ++i);
-        chan_delivered(consumer->chan, &consumer->take);
+        if (consumer->batch.count == 0)
+            chan_dequeue(consumer->chan, &consumer->batch, 1, 1 << 20, clock_mono_ns());
+        cr_assert_eq(consumer->batch.events, 1);
+        cr_assert_eq(chunk_sequence(consumer->batch.entries[0].chunk, consumer->batch.entries[0].first), ++i);
+        chan_delivered(consumer->chan, &consumer->batch);
     }
     cr_assert(chan_idle(odd.chan) && chan_idle(even.chan));
     putter_leave(&putter);
@@ -163,15 +165,15 @@ static const char *entries_of(struct consumer *consumer)
     static char text[256];
     size_t size = 0;
 
-    chan_take(consumer->chan, &consumer->take, 1024, 1 << 20, clock_mono_ns());
-    for (uint32_t i = 0; i < consumer->take.count; i++) {
-        const struct take_entry *entry = &consumer->take.entries[i];
+    chan_dequeue(consumer->chan, &consumer->batch, 1024, 1 << 20, clock_mono_ns());
+    for (uint32_t i = 0; i < consumer->batch.count; i++) {
+        const struct chan_batch_entry *entry = &consumer->batch.entries[i];
 
-        size +=
-            (size_t)snprintf(text + size, sizeof(text) - size, " %llu-%llu", (unsigned long long)chunk_sequence(entry->chunk, entry->first),
-                             (unsigned long long)chunk_sequence(entry->chunk, entry->last - 1));
+        size += (size_t)snprintf(text + size, sizeof(text) - size, " %llu-%llu",
+                                 (unsigned long long)chunk_sequence(entry->chunk, entry->first),
+                                 (unsigned long long)chunk_sequence(entry->chunk, entry->last - 1));
     }
-    chan_delivered(consumer->chan, &consumer->take);
+    chan_delivered(consumer->chan, &consumer->batch);
     return text;
 }
 
@@ -185,7 +187,8 @@ Test(hub_routing, small_runs_come_together_and_large_ones_by_themselves)
     consumer_join(&consumer, &bench, wish_of("a"));
     putter_open(&putter, &bench, "web");
     cr_assert_eq(putter_put(&putter, chunk_of_letters("abababaaabaabababaaab", 400)), ERR_OK);
-    cr_assert_str_eq(entries_of(&consumer), " 1-5 7-9 11-16 18-20", "three events are over 1 KiB, two are not");
+    cr_assert_str_eq(entries_of(&consumer), " 1-5 7-9 11-16 18-20",
+                     "three events are over 1 KiB, two are not");
     cr_assert_eq(putter_put(&putter, chunk_of_letters("babbab", 400)), ERR_OK);
     cr_assert_str_eq(entries_of(&consumer), " 23-26");
     cr_assert_eq(putter_put(&putter, chunk_of_letters("aaabbbaaa", 400)), ERR_OK);
@@ -199,10 +202,10 @@ static bool first_is(struct consumer *consumer, const struct chunk *chunk)
 {
     bool same;
 
-    cr_assert(!chan_take(consumer->chan, &consumer->take, 1024, 1 << 20, clock_mono_ns()));
-    cr_assert_eq(consumer->take.count, 1);
-    same = consumer->take.entries[0].chunk == chunk;
-    chan_delivered(consumer->chan, &consumer->take);
+    cr_assert(!chan_dequeue(consumer->chan, &consumer->batch, 1024, 1 << 20, clock_mono_ns()));
+    cr_assert_eq(consumer->batch.count, 1);
+    same = consumer->batch.entries[0].chunk == chunk;
+    chan_delivered(consumer->chan, &consumer->batch);
     return same;
 }
 
@@ -212,7 +215,7 @@ Test(hub_routing, small_runs_of_a_large_chunk_are_copied_and_others_are_not)
         const char *topics;
         size_t data_size;
         bool copied;
-        const char *why;
+        const char *reason;
     } cases[] = {
         {"abbbbbbb", 100, true, "an eighth, and small"},
         {"abbbbbbb", 1100, false, "large enough to be worth a reference"},
@@ -231,7 +234,7 @@ Test(hub_routing, small_runs_of_a_large_chunk_are_copied_and_others_are_not)
         putter_open(&putter, &bench, "web");
         cr_assert_eq(putter_put(&putter, chunk_retain(chunk)), ERR_OK);
         putter_leave(&putter);
-        cr_assert_eq(first_is(&consumer, chunk), !cases[i].copied, "%s", cases[i].why);
+        cr_assert_eq(first_is(&consumer, chunk), !cases[i].copied, "%s", cases[i].reason);
         consumer_leave(&consumer);
         chunk_release(chunk);
         bench_close(&bench);
@@ -256,17 +259,17 @@ Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
 {
     struct bench bench;
     struct consumer slow, fast;
-    struct subscription_wish wish;
+    struct subscription_params params;
     struct putter web, api;
 
     bench_open(&bench);
-    wish = wish_of(NULL);
-    wish.limits = (struct chan_limits){.max_events = 1,
-                                       .max_bytes = 4u << 20,
-                                       .overflow = OVERFLOW_BLOCK,
-                                       .fallback = OVERFLOW_DROP_NEWEST,
-                                       .block_timeout_ns = 3600 * NS_PER_S};
-    consumer_join(&slow, &bench, wish);
+    params = wish_of(NULL);
+    params.limits = (struct chan_limits){.max_events = 1,
+                                         .max_bytes = 4u << 20,
+                                         .overflow = OVERFLOW_BLOCK,
+                                         .fallback = OVERFLOW_DROP_NEWEST,
+                                         .block_timeout_ns = 3600 * NS_PER_S};
+    consumer_join(&slow, &bench, params);
     consumer_join(&fast, &bench, wish_of(NULL));
     putter_open(&web, &bench, "web");
     putter_open(&api, &bench, "api");
@@ -279,7 +282,8 @@ Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
     cr_assert_eq(putter_put(&api, sample_chunk(1, "t", 8)), ERR_AGAIN, "it waits behind");
     cr_assert_str_eq(consumer_read(&fast), "web 1-3, api 1-1, web is ACTIVE, api is ACTIVE\n");
 
-    cr_assert_str_eq(consumer_read(&slow), "web 1-1, web is ACTIVE, api is ACTIVE\nweb 2-2\nweb 3-3\napi 1-1\n");
+    cr_assert_str_eq(consumer_read(&slow),
+                     "web 1-1, web is ACTIVE, api is ACTIVE\nweb 2-2\nweb 3-3\napi 1-1\n");
     cr_assert_eq(web.over, 1);
     cr_assert_eq(api.over, 1);
     cr_assert_eq(producer(&bench, "web").blocked_calls, 0);
@@ -296,14 +300,14 @@ Test(hub_routing, a_consumer_that_leaves_lets_go_of_whom_it_held)
 {
     struct bench bench;
     struct consumer slow;
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
     struct putter web;
 
-    wish.limits.max_events = 1;
-    wish.limits.overflow = OVERFLOW_BLOCK;
-    wish.limits.block_timeout_ns = 3600 * NS_PER_S;
+    params.limits.max_events = 1;
+    params.limits.overflow = OVERFLOW_BLOCK;
+    params.limits.block_timeout_ns = 3600 * NS_PER_S;
     bench_open(&bench);
-    consumer_join(&slow, &bench, wish);
+    consumer_join(&slow, &bench, params);
     putter_open(&web, &bench, "web");
     cr_assert_eq(putter_put(&web, sample_chunk(2, "t", 8)), ERR_AGAIN);
     consumer_leave(&slow);
@@ -317,12 +321,12 @@ Test(hub_routing, a_channel_that_broke_takes_and_counts_nothing_more)
 {
     struct bench bench;
     struct consumer strict;
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
 
-    wish.limits.max_events = 2;
-    wish.limits.overflow = OVERFLOW_DISCONNECT;
+    params.limits.max_events = 2;
+    params.limits.overflow = OVERFLOW_DISCONNECT;
     bench_open(&bench);
-    consumer_join(&strict, &bench, wish);
+    consumer_join(&strict, &bench, params);
     cr_assert_eq(publish(&bench, "web", 3, "t").matched, 1);
     cr_assert_eq(chan_state(strict.chan), CHAN_BROKEN);
     cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);

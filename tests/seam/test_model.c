@@ -1,4 +1,5 @@
-/* test_model.c - random schedules of everything that may happen to the hub, against a simple model: see model/model.h.
+/* test_model.c - random schedules of everything that may happen to the hub, against a simple model:
+ * see model/model.h.
  *
  *   test_model            some thousand schedules
  *   test_model 100000     as many as that, from a seed of the clock's
@@ -19,8 +20,8 @@ static uint64_t seed;
 static void failed(int number)
 {
     char text[64];
-    int size =
-        snprintf(text, sizeof(text), "schedule %llu failed: test_model 1 %llu\n", (unsigned long long)seed, (unsigned long long)seed);
+    int size = snprintf(text, sizeof(text), "schedule %llu failed: test_model 1 %llu\n",
+                        (unsigned long long)seed, (unsigned long long)seed);
 
     (void)number;
     if (write(STDERR_FILENO, text, (size_t)size) != size)
@@ -33,7 +34,9 @@ int main(int argc, char **argv)
 {
     static struct world world;
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : SCHEDULES;
-    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? dice_new("test_model").state % 1000000000 : 1;
+    uint64_t first = argc > 2   ? strtoull(argv[2], NULL, 10)
+                     : argc > 1 ? dice_new("test_model").state % 1000000000
+                                : 1;
     uint64_t starts = 0, stops = 0, events = 0;
 
     log_setup(LOG_OFF, LOG_AS_TEXT, STDERR_FILENO);
@@ -47,7 +50,7 @@ int main(int argc, char **argv)
         stops += world.stops;
         events += world.events;
     }
-    printf("%llu schedules: %llu activations, %llu stops, %llu events\n", (unsigned long long)count, (unsigned long long)starts,
-           (unsigned long long)stops, (unsigned long long)events);
+    printf("%llu schedules: %llu activations, %llu stops, %llu events\n", (unsigned long long)count,
+           (unsigned long long)starts, (unsigned long long)stops, (unsigned long long)events);
     return starts > 0 && stops > 0 && events > 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
-/* test_rounds.c - A16: producers are added and removed over and over with 100 consumers: memory stays flat, and a round costs what it cost.
- * And how much memory an activation takes.
+/* test_rounds.c - A16: producers are added and removed over and over with 100 consumers: memory
+ * stays flat, and a round costs what it cost. And how much memory an activation takes.
  *
  *   test_rounds           2 000 rounds
  *   test_rounds 100000    as many as that */
@@ -14,8 +14,9 @@
 #include "seam/virtual.h"
 
 #define CONSUMERS 100
-#define SLACK_BYTES (128u << 10)    /* what malloc keeps at hand; the least leak of 16 bytes a consumer and round is 3 MB */
-#define ACTIVATION_BYTES_MOST 1536u /* with its feed */
+#define SLACK_BYTES                                                                                          \
+    (128u << 10) /* what malloc keeps at hand; the least leak of 16 bytes a consumer and round is 3 MB */
+#define MAX_ACTIVATION_BYTES 1536u /* with its feed */
 
 static struct bench bench;
 static struct consumer consumers[CONSUMERS];
@@ -34,22 +35,23 @@ static void read_all(void)
         consumer_read(&consumers[i]);
 }
 
-/* A private and a shared session and a transient producer come, say something and go: by leaving, by removal, replaced, one after another.
- */
+/* A private and a shared session and a transient producer come, say something and go: by leaving,
+ * by removal, replaced, one after another. */
 static void one_round(unsigned number)
 {
     struct actor private = {0}, newer = {0}, shared = {0};
-    struct session_wish wish = actor_wish("private", SESSION_PER_CONSUMER);
+    struct session_params params = actor_wish("private", SESSION_PER_CONSUMER);
     struct producer_view view;
     struct fault fault;
 
-    actor_join(&private, &bench, wish);
+    actor_join(&private, &bench, params);
     actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
-    CHECK(private.starts == CONSUMERS && actor_put(&private, 1 + number % CONSUMERS, 1) == ERR_OK && actor_put(&shared, 0, 1) == ERR_OK);
+    CHECK(private.starts == CONSUMERS && actor_put(&private, 1 + number % CONSUMERS, 1) == ERR_OK &&
+          actor_put(&shared, 0, 1) == ERR_OK);
     publish(&bench, "transient", 1, "t");
     if (number % 3 == 0) {
-        wish.start_first = true;
-        actor_join(&newer, &bench, wish);
+        params.start_first = true;
+        actor_join(&newer, &bench, params);
         actor_leave(&private, FAULT_NONE);
     } else if (number % 3 == 1) {
         CHECK(hub_remove(bench.hub, text_of("private"), 0, bench_copy_view, &view, &fault) == FAULT_NONE);
@@ -60,7 +62,8 @@ static void one_round(unsigned number)
     actor_fini(&shared);
     read_all();
     loop_turn(bench.loop);
-    CHECK(count_get(COUNT_LIVE_ACTIVATIONS) == 0 && count_get(COUNT_LIVE_OUTLETS) == 0 && count_get(COUNT_LIVE_CHUNKS) == 0);
+    CHECK(count_get(COUNT_LIVE_ACTIVATIONS) == 0 && count_get(COUNT_LIVE_ROUTES) == 0 &&
+          count_get(COUNT_LIVE_CHUNKS) == 0);
 }
 
 static void rounds(unsigned count)
@@ -79,8 +82,8 @@ static void rounds(unsigned count)
     }
     last = seconds() - at;
     after = mallinfo2().uordblks;
-    printf("%u rounds: %.0f us each at first, %.0f us at last; %zu bytes in use, then %zu\n", count, first / (count / 4) * 1e6,
-           last / (count / 4) * 1e6, before, after);
+    printf("%u rounds: %.0f us each at first, %.0f us at last; %zu bytes in use, then %zu\n", count,
+           first / (count / 4) * 1e6, last / (count / 4) * 1e6, before, after);
     fflush(stdout);
     CHECK(after <= before + SLACK_BYTES);
     CHECK(last < 4 * first); /* a machine that is busy elsewhere is excused */
@@ -98,16 +101,17 @@ static void activations(void)
         buf_fini(&actors[i].heard);
     }
     each = (mallinfo2().uordblks - before) / (ARRAY_LEN(actors) * CONSUMERS);
-    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(actors) * CONSUMERS, each); /* 0: a sanitizer's malloc does not say */
-    CHECK(each <= ACTIVATION_BYTES_MOST);
+    /* 0: a sanitizer's malloc does not say */
+    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(actors) * CONSUMERS, each);
+    CHECK(each <= MAX_ACTIVATION_BYTES);
     for (size_t i = 0; i < ARRAY_LEN(actors); i++)
         actor_fini(&actors[i]);
 }
 
 int main(int argc, char **argv)
 {
-    bench_limits.producers_most = 100;
-    bench_limits.subscriptions_most = CONSUMERS;
+    bench_limits.max_producers = 100;
+    bench_limits.max_subscriptions = CONSUMERS;
     bench_open(&bench);
     log_setup(LOG_OFF, LOG_AS_TEXT, 2);
     for (size_t i = 0; i < CONSUMERS; i++)

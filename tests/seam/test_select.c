@@ -1,4 +1,5 @@
-/* test_select.c - selectors that change while the stream goes on, and what of the past a consumer may begin with. */
+/* test_select.c - selectors that change while the stream goes on, and what of the past a consumer
+ * may begin with. */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -7,14 +8,14 @@
 #include "seam/actor.h"
 #include "seam/virtual.h"
 
-static struct subscription_wish wanting(const char *producer, const char *topic)
+static struct subscription_params wanting(const char *producer, const char *topic)
 {
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
 
-    filter_free(wish.filter);
-    wish.filter = filter_of(producer, topic, NULL);
-    wish.request = text_of("q");
-    return wish;
+    filter_free(params.filter);
+    params.filter = filter_of(producer, topic, NULL);
+    params.request = text_of("q");
+    return params;
 }
 
 static uint32_t choose(struct consumer *consumer, const char *producer, const char *topic)
@@ -29,7 +30,7 @@ static uint32_t choose(struct consumer *consumer, const char *producer, const ch
 
 static bool heard(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.at, text) != NULL;
+    return strstr((const char *)consumer->transcript.data, text) != NULL;
 }
 
 Test(select, what_matches_still_goes_on_undisturbed)
@@ -85,7 +86,7 @@ Test(select, what_no_longer_matches_is_out_at_once_and_what_it_said_stays)
     consumer_read(&consumer);
     cr_assert(heard(&consumer, "web 1-1, shared 1-1, "));
     cr_assert(heard(&consumer, "web is ENDED") && heard(&consumer, "shared is ENDED"));
-    cr_assert_eq(count_get(COUNT_LIVE_OUTLETS), 0);
+    cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
     cr_assert_eq(choose(&consumer, "*", NULL), 2);
     cr_assert_str_eq(actor_heard(&web), "start 2 \"q\"", "asked anew, it begins anew");
     cr_assert_eq(actor_put(&shared, 0, 1), ERR_OK);
@@ -115,10 +116,11 @@ Test(select, the_mark_stands_between_what_either_filter_wanted)
     cr_assert_eq(actor_put_topics(&web, 1, "ab"), ERR_OK);
     for (unsigned i = 0; i < ARRAY_LEN(sequences); i++) {
         cr_assert_eq(chan_marked(consumer.chan), i == 2, "two events before the mark, two behind it");
-        cr_assert_eq(chan_take(consumer.chan, &consumer.take, 1, 1 << 20, clock_mono_ns()), i < 3);
-        cr_assert_eq(consumer.take.events, 1);
-        cr_assert_eq(chunk_sequence(consumer.take.entries[0].chunk, consumer.take.entries[0].first), sequences[i]);
-        chan_delivered(consumer.chan, &consumer.take);
+        cr_assert_eq(chan_dequeue(consumer.chan, &consumer.batch, 1, 1 << 20, clock_mono_ns()), i < 3);
+        cr_assert_eq(consumer.batch.events, 1);
+        cr_assert_eq(chunk_sequence(consumer.batch.entries[0].chunk, consumer.batch.entries[0].first),
+                     sequences[i]);
+        chan_delivered(consumer.chan, &consumer.batch);
     }
     consumer_leave(&consumer);
     actor_fini(&web);
@@ -159,7 +161,7 @@ Test(select, one_that_waits_to_be_asked_again_is_kept_or_dropped)
     cr_assert_eq(choose(&drops, "a*", NULL), 1);
     time_pass(bench.loop, NS_PER_S);
     cr_assert_eq(web.starts, 3);
-    cr_assert_str_eq(web.subscription, keeps.facts.id);
+    cr_assert_str_eq(web.subscription, keeps.result.id);
     cr_assert_eq(web.stops, 0);
     consumer_leave(&keeps);
     consumer_leave(&drops);
@@ -177,7 +179,8 @@ Test(select, nothing_changes_after_an_end_began)
     bench_open(&bench);
     actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
     consumer_join(&consumer, &bench, wanting("*", NULL));
-    cr_assert_eq(hub_finish(bench.hub, text_of(consumer.facts.id), CLOSING_FINISHED, NS_PER_S, &fault), FAULT_NONE);
+    cr_assert_eq(hub_finish(bench.hub, text_of(consumer.result.id), CLOSING_FINISHED, NS_PER_S, &fault),
+                 FAULT_NONE);
     cr_assert_eq(choose(&consumer, "other", NULL), 0);
     cr_assert_eq(actor_put(&web, 1, 1), ERR_OK);
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web is ACTIVE\n");
@@ -191,12 +194,12 @@ Test(select, a_stream_that_ends_with_its_answers_waits_for_those_of_the_new_sele
     struct bench bench;
     struct actor web = {0}, api = {0};
     struct consumer consumer;
-    struct subscription_wish wish = wanting("web", NULL);
+    struct subscription_params params = wanting("web", NULL);
 
-    wish.end_when_all_ended = true;
+    params.end_when_all_ended = true;
     bench_open(&bench);
     actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &bench, wish);
+    consumer_join(&consumer, &bench, params);
     cr_assert_eq(choose(&consumer, "api", NULL), 1);
     cr_assert_eq(consumer.closings, 0, "none of those has begun");
     actor_join(&api, &bench, actor_wish("api", SESSION_PER_CONSUMER));
@@ -213,12 +216,12 @@ Test(select, a_stream_that_ends_with_its_answers_waits_for_those_of_the_new_sele
 
 /* ---- start.last ---- */
 
-static struct subscription_wish last_of(uint32_t count, const char *topic)
+static struct subscription_params last_of(uint32_t count, const char *topic)
 {
-    struct subscription_wish wish = wanting("*", topic);
+    struct subscription_params params = wanting("*", topic);
 
-    wish.last = count;
-    return wish;
+    params.last = count;
+    return params;
 }
 
 Test(history, begins_with_the_last_events_and_goes_on_without_a_hole)
@@ -271,15 +274,15 @@ Test(history, counts_the_events_that_are_wanted)
 static uint64_t events_of_history(struct bench *bench)
 {
     struct consumer consumer;
-    struct subscription_wish wish = last_of(UINT32_MAX, NULL);
-    struct chan_sums sums;
+    struct subscription_params params = last_of(UINT32_MAX, NULL);
+    struct chan_stats stats;
 
-    wish.limits.max_events = 1 << 20;
-    wish.limits.max_bytes = 1 << 30;
-    consumer_join(&consumer, bench, wish);
-    chan_sums(consumer.chan, &sums);
+    params.limits.max_events = 1 << 20;
+    params.limits.max_bytes = 1 << 30;
+    consumer_join(&consumer, bench, params);
+    chan_stats(consumer.chan, &stats);
     consumer_leave(&consumer);
-    return sums.accepted.events;
+    return stats.accepted.events;
 }
 
 Test(history, is_bounded_in_events_and_in_bytes)

@@ -1,4 +1,5 @@
-/* test_sessions.c - producers that dialled in and consumers find each other, and part: acceptance cases by their numbers. */
+/* test_sessions.c - producers that dialled in and consumers find each other, and part: acceptance
+ * cases by their numbers. */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -7,12 +8,12 @@
 #include "seam/actor.h"
 #include "seam/virtual.h"
 
-static struct subscription_wish asking(const char *request)
+static struct subscription_params asking(const char *request)
 {
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
 
-    wish.request = text_of(request);
-    return wish;
+    params.request = text_of(request);
+    return params;
 }
 
 static enum fault_reason remove_producer(struct bench *bench, const char *name, int64_t drain_ns)
@@ -31,10 +32,11 @@ static bool is_known(struct bench *bench, const char *name)
     return hub_producer(bench->hub, text_of(name), bench_copy_view, &view, &fault) == FAULT_NONE;
 }
 
-/* Whether the consumer reads this, among other things: producers that were there before it are joined in no order. */
+/* Whether the consumer reads this, among other things: producers that were there before it are
+ * joined in no order. */
 static bool heard(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.at, text) != NULL;
+    return strstr((const char *)consumer->transcript.data, text) != NULL;
 }
 
 Test(sessions, A1_without_a_consumer_nothing_is_activated)
@@ -61,9 +63,9 @@ Test(sessions, A2_a_consumer_that_comes_later_activates_it_once_with_its_request
     actor_join(&actor, &bench, actor_wish("web", SESSION_PER_CONSUMER));
     consumer_join(&consumer, &bench, asking("what is it?"));
     cr_assert_str_eq(actor_heard(&actor), "welcome, start 1 \"what is it?\"");
-    cr_assert_str_eq(actor.subscription, consumer.facts.id);
+    cr_assert_str_eq(actor.subscription, consumer.result.id);
     cr_assert_eq(actor.start_deadline_ns, INT64_MAX);
-    cr_assert_eq(consumer.facts.producers_matched, 1);
+    cr_assert_eq(consumer.result.producers_matched, 1);
     cr_assert_eq(actor_put(&actor, 1, 2), ERR_OK);
     cr_assert_eq(actor.offer.matched, 1);
     cr_assert_eq(actor.offer.first_sequence, 1);
@@ -105,16 +107,17 @@ Test(sessions, A4_a_producer_that_comes_later_is_activated_with_the_request_that
     struct bench bench;
     struct actor actor = {0};
     struct consumer one, other;
-    struct subscription_wish wish = asking("");
+    struct subscription_params params = asking("");
 
-    filter_free(wish.filter);
-    wish.filter = filter_of("api", NULL, NULL);
+    filter_free(params.filter);
+    params.filter = filter_of("api", NULL, NULL);
     bench_open(&bench);
     consumer_join(&one, &bench, asking("one"));
-    consumer_join(&other, &bench, wish);
-    cr_assert_eq(one.facts.producers_matched, 0);
+    consumer_join(&other, &bench, params);
+    cr_assert_eq(one.result.producers_matched, 0);
     actor_join(&actor, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    cr_assert_str_eq(actor_heard(&actor), "welcome, start 1 \"one\"", "who does not want it is not asked for");
+    cr_assert_str_eq(actor_heard(&actor), "welcome, start 1 \"one\"",
+                     "who does not want it is not asked for");
     consumer_leave(&one);
     consumer_leave(&other);
     actor_fini(&actor);
@@ -180,9 +183,10 @@ Test(sessions, A8_a_removed_producer_gets_no_new_consumer)
     cr_assert_eq(remove_producer(&bench, "gone", 0), FAULT_NONE);
     cr_assert_eq(remove_producer(&bench, "going", NS_PER_S), FAULT_NONE);
     cr_assert_eq(remove_producer(&bench, "shared", NS_PER_S), FAULT_NONE);
-    cr_assert(!is_known(&bench, "gone") && !is_known(&bench, "going") && !is_known(&bench, "shared"), "names are free at once");
+    cr_assert(!is_known(&bench, "gone") && !is_known(&bench, "going") && !is_known(&bench, "shared"),
+              "names are free at once");
     consumer_join(&late, &bench, asking("late"));
-    cr_assert_eq(late.facts.producers_matched, 0);
+    cr_assert_eq(late.result.producers_matched, 0);
     cr_assert_str_eq(actor_heard(&gone), "stop 1 REMOVED now, cut REMOVED");
     cr_assert_str_eq(actor_heard(&going), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
     cr_assert_str_eq(actor_heard(&shared), "closing REMOVED in 1000");
@@ -195,7 +199,8 @@ Test(sessions, A8_a_removed_producer_gets_no_new_consumer)
     cr_assert_eq(actor_put(&shared, 0, 1), ERR_CLOSED);
     consumer_read(&consumer);
     cr_assert(heard(&consumer, "shared 1-1, "));
-    cr_assert(heard(&consumer, "gone is REMOVED") && heard(&consumer, "going is ENDED") && heard(&consumer, "shared is REMOVED"));
+    cr_assert(heard(&consumer, "gone is REMOVED") && heard(&consumer, "going is ENDED") &&
+              heard(&consumer, "shared is REMOVED"));
     consumer_leave(&consumer);
     consumer_leave(&late);
     actor_fini(&gone);
@@ -213,7 +218,8 @@ Test(sessions, A11_removing_a_name_that_nobody_has_changes_nothing)
 
     bench_open(&bench);
     actor_join(&actor, &bench, actor_wish("web", SESSION_SHARED));
-    cr_assert_eq(hub_remove(bench.hub, text_of("we"), 0, bench_copy_view, &view, &fault), FAULT_PRODUCER_NOT_FOUND);
+    cr_assert_eq(hub_remove(bench.hub, text_of("we"), 0, bench_copy_view, &view, &fault),
+                 FAULT_PRODUCER_NOT_FOUND);
     cr_assert_str_eq(fault.value, "\"we\"");
     cr_assert(is_known(&bench, "web"));
     cr_assert_eq(actor_put(&actor, 0, 1), ERR_OK);
@@ -267,7 +273,8 @@ Test(sessions, A13_one_that_failed_is_asked_again_after_longer_and_longer)
         time_pass(bench.loop, wait_ns / 4 * 3 - 1);
         cr_assert_eq(web.starts, i, "not before three quarters of %lld ms", (long long)(wait_ns / NS_PER_MS));
         time_pass(bench.loop, wait_ns / 4 + 1);
-        cr_assert_eq(web.starts, i + 1, "with another number after %lld ms", (long long)(wait_ns / NS_PER_MS));
+        cr_assert_eq(web.starts, i + 1, "with another number after %lld ms",
+                     (long long)(wait_ns / NS_PER_MS));
         cr_assert_eq(web.latest, i + 1);
         wait_ns = MIN_OF(wait_ns * 2, 30 * NS_PER_S);
     }
@@ -345,15 +352,15 @@ Test(sessions, A24_a_stream_of_finite_answers_ends_when_all_have_ended)
     struct bench bench;
     struct actor web = {0}, api = {0}, shared = {0};
     struct consumer consumer, patient;
-    struct subscription_wish wish;
+    struct subscription_params params;
 
     bench_open(&bench);
     actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
     actor_join(&api, &bench, actor_wish("api", SESSION_PER_CONSUMER));
     actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
-    wish = asking("q");
-    wish.end_when_all_ended = true;
-    consumer_join(&consumer, &bench, wish);
+    params = asking("q");
+    params.end_when_all_ended = true;
+    consumer_join(&consumer, &bench, params);
     consumer_join(&patient, &bench, asking("q"));
     cr_assert_eq(actor_put(&web, 1, 2), ERR_OK);
     actor_end(&web, 1, CODE_OK, "");
@@ -382,12 +389,12 @@ Test(sessions, A24_nothing_has_ended_where_nothing_began)
     struct bench bench;
     struct actor shared = {0}, web = {0};
     struct consumer consumer;
-    struct subscription_wish wish = asking("q");
+    struct subscription_params params = asking("q");
 
-    wish.end_when_all_ended = true;
+    params.end_when_all_ended = true;
     bench_open(&bench);
     actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
-    consumer_join(&consumer, &bench, wish);
+    consumer_join(&consumer, &bench, params);
     actor_leave(&shared, FAULT_NONE);
     cr_assert_eq(consumer.closings, 0);
     web.ends_at_start = true;
@@ -404,13 +411,13 @@ Test(sessions, A24_an_answer_may_be_over_before_the_subscription_is_made)
     struct bench bench;
     struct actor web = {0};
     struct consumer consumer;
-    struct subscription_wish wish = asking("q");
+    struct subscription_params params = asking("q");
 
-    wish.end_when_all_ended = true;
+    params.end_when_all_ended = true;
     bench_open(&bench);
     web.ends_at_start = true;
     actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &bench, wish);
+    consumer_join(&consumer, &bench, params);
     cr_assert_eq(consumer.closings, 1);
     cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
     consumer_leave(&consumer);
@@ -426,7 +433,7 @@ Test(sessions, X5_a_shared_producer_is_one_for_all_and_a_private_one_is_asked_by
     struct producer_view view;
     struct fault fault;
 
-    bench_limits.subscriptions_most = 100;
+    bench_limits.max_subscriptions = 100;
     bench_open(&bench);
     actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
     actor_join(&private, &bench, actor_wish("private", SESSION_PER_CONSUMER));
@@ -458,33 +465,33 @@ Test(sessions, labels_choose_and_are_shown)
     struct pair label = {text_of("zone"), text_of("north")};
     struct bytes topic = text_of("orders");
     struct selector selector = {.labels = &label, .label_count = 1};
-    struct session_wish wish = actor_wish("web", SESSION_SHARED);
+    struct session_params params = actor_wish("web", SESSION_SHARED);
     struct bench bench;
     struct actor north = {0}, south = {0};
     struct consumer consumer;
-    struct subscription_wish wanted = asking("q");
+    struct subscription_params wanted = asking("q");
     struct producer_view view;
     struct fault fault;
 
     filter_free(wanted.filter);
     cr_assert_eq(filter_new(&selector, 1, NULL, 0, &wanted.filter, &fault), FAULT_NONE);
     bench_open(&bench);
-    wish.labels = &label;
-    wish.label_count = 1;
-    wish.topics = &topic;
-    wish.topic_count = 1;
-    actor_join(&north, &bench, wish);
+    params.labels = &label;
+    params.label_count = 1;
+    params.topics = &topic;
+    params.topic_count = 1;
+    actor_join(&north, &bench, params);
     label.value = text_of("south"); /* it was copied */
-    wish.name = text_of("api");
-    actor_join(&south, &bench, wish);
+    params.name = text_of("api");
+    actor_join(&south, &bench, params);
     consumer_join(&consumer, &bench, wanted);
-    cr_assert_eq(consumer.facts.producers_matched, 1);
+    cr_assert_eq(consumer.result.producers_matched, 1);
     cr_assert_str_eq(consumer_read(&consumer), "web is ACTIVE\n");
     cr_assert_eq(hub_producer(bench.hub, text_of("web"), bench_copy_view, &view, &fault), FAULT_NONE);
     cr_assert(view.is_session && !view.per_consumer && view.label_count == 1 && view.topic_count == 1);
     cr_assert_eq(view.state, PRODUCER_ACTIVE);
-    cr_assert(view.labels[0].value.size == 5 && memcmp(view.labels[0].value.at, "north", 5) == 0);
-    cr_assert(view.topics[0].size == 6 && memcmp(view.topics[0].at, "orders", 6) == 0);
+    cr_assert(view.labels[0].value.size == 5 && memcmp(view.labels[0].value.data, "north", 5) == 0);
+    cr_assert(view.topics[0].size == 6 && memcmp(view.topics[0].data, "orders", 6) == 0);
     consumer_leave(&consumer);
     actor_fini(&north);
     actor_fini(&south);
@@ -496,13 +503,13 @@ Test(sessions, the_consumers_deadline_reaches_the_producer)
     struct bench bench;
     struct actor web = {0};
     struct consumer consumer;
-    struct subscription_wish wish = asking("q");
+    struct subscription_params params = asking("q");
 
     bench_open(&bench);
-    wish.deadline_ns = clock_mono_ns() + 7 * NS_PER_S;
+    params.deadline_ns = clock_mono_ns() + 7 * NS_PER_S;
     actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &bench, wish);
-    cr_assert_eq(web.start_deadline_ns, wish.deadline_ns);
+    consumer_join(&consumer, &bench, params);
+    cr_assert_eq(web.start_deadline_ns, params.deadline_ns);
     consumer_leave(&consumer);
     actor_fini(&web);
     bench_close(&bench);
@@ -513,14 +520,14 @@ Test(sessions, a_shared_session_is_held_back_like_any_producer)
     struct bench bench;
     struct actor web = {0};
     struct consumer slow;
-    struct subscription_wish wish = asking("q");
+    struct subscription_params params = asking("q");
     struct session *session;
 
-    wish.limits.max_events = 1;
-    wish.limits.overflow = OVERFLOW_BLOCK;
-    wish.limits.block_timeout_ns = 3600 * NS_PER_S;
+    params.limits.max_events = 1;
+    params.limits.overflow = OVERFLOW_BLOCK;
+    params.limits.block_timeout_ns = 3600 * NS_PER_S;
     bench_open(&bench);
-    consumer_join(&slow, &bench, wish);
+    consumer_join(&slow, &bench, params);
     actor_join(&web, &bench, actor_wish("web", SESSION_SHARED));
     cr_assert_eq(actor_put(&web, 0, 2), ERR_AGAIN);
     cr_assert_eq(web.over, 0);
@@ -542,15 +549,15 @@ Test(sessions, an_activation_is_paused_and_nobody_waits_for_it)
     struct bench bench;
     struct actor web = {0};
     struct consumer slow, fast;
-    struct subscription_wish wish = asking("slow");
+    struct subscription_params params = asking("slow");
     struct producer_view view;
     struct fault fault;
 
-    wish.limits.max_events = 4;
-    wish.limits.overflow = OVERFLOW_BY_FEED;
+    params.limits.max_events = 4;
+    params.limits.overflow = OVERFLOW_BY_FEED;
     bench_open(&bench);
     actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&slow, &bench, wish);
+    consumer_join(&slow, &bench, params);
     consumer_join(&fast, &bench, asking("fast"));
     actor_heard(&web);
     cr_assert_eq(actor_put(&web, 1, 6), ERR_OK);

@@ -1,5 +1,6 @@
-/* stress_chan.c - four putters, some of them paced, one taker and one who looks, on one channel: any policy, any ending. Order, losses and
- * sums must come out exact; nobody is asked to pause twice, or after its feed was closed.
+/* stress_chan.c - four putters, some of them paced, one taker and one who looks, on one channel:
+ * any policy, any ending. Order, losses and sums must come out exact; nobody is asked to pause
+ * twice, or after its feed was closed.
  *
  * For ThreadSanitizer. A failure names its seed; TRIBUTARY_SEED=<it> runs that round alone. */
 #include <pthread.h>
@@ -16,7 +17,7 @@
 #define ROUNDS 300
 #define PUTTERS 4
 #define PUTS 150
-#define EVENTS_MOST 20
+#define MAX_EVENTS 20
 
 struct flag {
     pthread_mutex_t lock;
@@ -29,10 +30,11 @@ struct putter {
     struct source *source;
     struct feed *feed;
     _Atomic uint64_t routed; /* what the feed follows */
-    struct stall stall;
+    struct put_waiter waiter;
     struct flag over; /* paced: may go on */
-    bool paced;
-    bool paused, closed;      /* paced: of whoever calls on_pace(), one at a time; closed once feed_close() returned */
+    bool pausable;
+    /* paced: of whoever calls on_pace(), one at a time; closed once feed_close() returned */
+    bool paused, closed;
     _Atomic bool stops;       /* paced: for the putter */
     uint64_t marks[PUTS + 1]; /* what was put before each */
     uint64_t line;            /* the taker's: of the last mark that was told */
@@ -52,12 +54,13 @@ struct round {
     uint64_t reasons[LOSS_COUNT];
 };
 
-#define HOLDS(round, condition)                                                                                                            \
-    do {                                                                                                                                   \
-        if (!(condition)) {                                                                                                                \
-            fprintf(stderr, "stress_chan: seed %llu, line %d: %s\n", (unsigned long long)(round)->seed, __LINE__, #condition);             \
-            abort();                                                                                                                       \
-        }                                                                                                                                  \
+#define HOLDS(round, condition)                                                                              \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "stress_chan: seed %llu, line %d: %s\n", (unsigned long long)(round)->seed,      \
+                    __LINE__, #condition);                                                                   \
+            abort();                                                                                         \
+        }                                                                                                    \
     } while (0)
 
 /* splitmix64 */
@@ -120,9 +123,9 @@ static void on_readable(void *ctx)
     flag_raise(&round->readable);
 }
 
-static void on_over(struct stall *stall)
+static void on_over(struct put_waiter *waiter)
 {
-    flag_raise(&container_of(stall, struct putter, stall)->over);
+    flag_raise(&container_of(waiter, struct putter, waiter)->over);
 }
 
 static void on_pace(void *ctx, bool pause)
@@ -138,7 +141,7 @@ static void on_pace(void *ctx, bool pause)
 
 static struct chunk *draw_chunk(struct putter *putter, uint64_t first_sequence)
 {
-    uint32_t count = 1 + roll(&putter->random, EVENTS_MOST), size = 1 + roll(&putter->random, 50);
+    uint32_t count = 1 + roll(&putter->random, MAX_EVENTS), size = 1 + roll(&putter->random, 50);
     struct chunk *chunk;
 
     if (putter->round->limits.overflow != OVERFLOW_LATEST_PER_KEY)
@@ -162,9 +165,9 @@ static enum err put_waiting(struct putter *putter, struct chunk *chunk)
 {
     enum err err;
 
-    stall_begin(&putter->stall);
-    err = chan_put(putter->round->chan, putter->feed, chunk, 0, chunk->count, &putter->stall);
-    if (stall_end(&putter->stall) == ERR_AGAIN)
+    put_waiter_begin(&putter->waiter);
+    err = chan_put(putter->round->chan, putter->feed, chunk, 0, chunk->count, &putter->waiter);
+    if (put_waiter_end(&putter->waiter) == ERR_AGAIN)
         HOLDS(putter->round, flag_await(&putter->over, clock_mono_ns() + 60 * NS_PER_S));
     return err;
 }
@@ -182,12 +185,12 @@ static void *put_all(void *ctx)
     uint64_t next = 1;
     enum err err = ERR_OK;
 
-    putter->stall.over = on_over;
+    putter->waiter.over = on_over;
     for (int i = 0; i < PUTS && err != ERR_CLOSED; i++) {
         struct chunk *chunk = draw_chunk(putter, next);
         uint32_t count = chunk->count;
 
-        err = putter->paced ? put_paced(putter, chunk) : put_waiting(putter, chunk);
+        err = putter->pausable ? put_paced(putter, chunk) : put_waiting(putter, chunk);
         if (err != ERR_CLOSED)
             putter->accepted += count;
         next += count + roll(&putter->random, 2);
@@ -230,13 +233,14 @@ static void on_state(void *ctx, const struct feed_change *change)
 {
     struct round *round = ctx;
 
-    HOLDS(round, change->source->epoch < PUTTERS && (change->state == 1 || (change->state == 9 && strcmp(change->message, "done") == 0)));
+    HOLDS(round, change->source->epoch < PUTTERS &&
+                     (change->state == 1 || (change->state == 9 && strcmp(change->message, "done") == 0)));
 }
 
-static void check_order(struct round *round, const struct take *take)
+static void check_order(struct round *round, const struct chan_batch *batch)
 {
-    for (uint32_t i = 0; i < take->count; i++) {
-        const struct take_entry *entry = &take->entries[i];
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct chan_batch_entry *entry = &batch->entries[i];
         struct putter *putter = putter_of(round, entry->chunk->source);
 
         HOLDS(round, entry->chunk->first_sequence + entry->first > MAX_OF(putter->last_taken, putter->line));
@@ -252,68 +256,72 @@ static void check_mark(struct round *round)
         round->putters[mark % PUTTERS].line = round->putters[mark % PUTTERS].marks[mark / PUTTERS];
 }
 
-static void land(struct round *round, struct take *take)
+static void land(struct round *round, struct chan_batch *batch)
 {
     bool lost = roll(&round->random, 20) == 0;
 
-    for (uint32_t i = 0; i < take->count; i++) {
-        const struct take_entry *entry = &take->entries[i];
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct chan_batch_entry *entry = &batch->entries[i];
 
         if (!lost)
             putter_of(round, entry->chunk->source)->delivered += entry->last - entry->first;
     }
     if (lost)
-        chan_lost(round->chan, take, LOSS_DRAIN_CUT);
+        chan_lost(round->chan, batch, LOSS_DRAIN_CUT);
     else
-        chan_delivered(round->chan, take);
+        chan_delivered(round->chan, batch);
 }
 
 static void *take_all(void *ctx)
 {
     struct round *round = ctx;
-    struct take take = {0};
+    struct chan_batch batch = {0};
     bool more = true;
 
-    while (chan_state(round->chan) == CHAN_OPEN || chan_state(round->chan) == CHAN_BROKEN || !chan_idle(round->chan)) {
+    while (chan_state(round->chan) == CHAN_OPEN || chan_state(round->chan) == CHAN_BROKEN ||
+           !chan_idle(round->chan)) {
         if (!more || roll(&round->random, 8) == 0)
-            if (!flag_await(&round->readable, MIN_OF(chan_stall_until(round->chan), clock_mono_ns() + NS_PER_MS)))
+            if (!flag_await(&round->readable,
+                            MIN_OF(chan_blocked_until(round->chan), clock_mono_ns() + NS_PER_MS)))
                 chan_tick(round->chan, clock_mono_ns());
         check_mark(round);
-        more = chan_take(round->chan, &take, 1 + roll(&round->random, 40), 1 + roll(&round->random, 2000), clock_mono_ns());
-        check_order(round, &take);
+        more = chan_dequeue(round->chan, &batch, 1 + roll(&round->random, 40), 1 + roll(&round->random, 2000),
+                            clock_mono_ns());
+        check_order(round, &batch);
         chan_losses(round->chan, UINT32_MAX, on_loss, round);
         chan_positions(round->chan, false, UINT32_MAX, on_position, round);
         chan_states(round->chan, UINT32_MAX, on_state, round);
-        land(round, &take);
+        land(round, &batch);
     }
     chan_losses(round->chan, UINT32_MAX, on_loss, round);
     chan_states(round->chan, UINT32_MAX, on_state, round);
-    take_fini(&take);
+    chan_batch_fini(&batch);
     return NULL;
 }
 
-static bool balanced(const struct chan_sums *sums)
+static bool balanced(const struct chan_stats *stats)
 {
-    struct tally dropped = chan_dropped(sums);
+    struct totals dropped = chan_dropped(stats);
 
-    return sums->accepted.events == sums->delivered.events + dropped.events + sums->queued.events &&
-           sums->accepted.bytes == sums->delivered.bytes + dropped.bytes + sums->queued.bytes;
+    return stats->accepted.events == stats->delivered.events + dropped.events + stats->queued.events &&
+           stats->accepted.bytes == stats->delivered.bytes + dropped.bytes + stats->queued.bytes;
 }
 
 static void begin(struct round *round, uint64_t seed)
 {
     static const int64_t timeouts[] = {0, NS_PER_MS / 10, 50 * NS_PER_MS, INT64_MAX};
-    struct chan_watch watch = {.readable = on_readable, .ctx = round};
+    struct chan_callbacks callbacks = {.readable = on_readable, .ctx = round};
 
     *round = (struct round){.seed = seed, .random = seed, .putting = PUTTERS};
     round->limits = (struct chan_limits){
         .max_events = 1 + roll(&round->random, 60),
         .max_bytes = 1 + roll(&round->random, 3000),
         .max_age_ns = roll(&round->random, 3) ? 0 : NS_PER_MS / 5,
-        .overflow = (enum overflow)(roll(&round->random, 2) ? roll(&round->random, 2) : roll(&round->random, OVERFLOW_COUNT)),
+        .overflow = (enum overflow)(roll(&round->random, 2) ? roll(&round->random, 2)
+                                                            : roll(&round->random, OVERFLOW_COUNT)),
         .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(&round->random, 3)),
         .block_timeout_ns = timeouts[roll(&round->random, 4)]};
-    round->chan = chan_new(&round->limits, &watch);
+    round->chan = chan_new(&round->limits, &callbacks);
     HOLDS(round, round->chan);
     flag_init(&round->readable);
     for (uint32_t i = 0; i < PUTTERS; i++) {
@@ -322,8 +330,9 @@ static void begin(struct round *round, uint64_t seed)
         putter->round = round;
         putter->random = seed * PUTTERS + i;
         putter->source = source_named("putter", i);
-        putter->paced = roll(&round->random, 2);
-        putter->feed = feed_open(round->chan, putter->source, 1, putter->paced ? &(struct feed_pace){on_pace, putter} : NULL);
+        putter->pausable = roll(&round->random, 2);
+        putter->feed = feed_open(round->chan, putter->source, 1,
+                                 putter->pausable ? &(struct pause_port){on_pace, putter} : NULL);
         HOLDS(round, putter->feed);
         feed_follow(putter->feed, &putter->routed);
         flag_init(&putter->over);
@@ -332,21 +341,21 @@ static void begin(struct round *round, uint64_t seed)
 
 static void check_end(struct round *round)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
     uint64_t accepted = 0, delivered = 0, lost = 0;
 
-    chan_sums(round->chan, &sums);
-    HOLDS(round, balanced(&sums) && sums.queued.events == 0 && !sums.stalled);
+    chan_stats(round->chan, &stats);
+    HOLDS(round, balanced(&stats) && stats.queued.events == 0 && !stats.blocked);
     for (uint32_t i = 0; i < PUTTERS; i++) {
         accepted += round->putters[i].accepted;
         delivered += round->putters[i].delivered;
         lost += round->putters[i].lost;
     }
-    HOLDS(round, sums.accepted.events == accepted);
-    HOLDS(round, sums.delivered.events == delivered);
-    HOLDS(round, chan_dropped(&sums).events == lost + sums.dropped[LOSS_CONSUMER_GONE].events);
+    HOLDS(round, stats.accepted.events == accepted);
+    HOLDS(round, stats.delivered.events == delivered);
+    HOLDS(round, chan_dropped(&stats).events == lost + stats.dropped[LOSS_CONSUMER_GONE].events);
     for (int i = 0; i < LOSS_COUNT; i++)
-        HOLDS(round, i == LOSS_CONSUMER_GONE || sums.dropped[i].events == round->reasons[i]);
+        HOLDS(round, i == LOSS_CONSUMER_GONE || stats.dropped[i].events == round->reasons[i]);
 }
 
 static void end(struct round *round)
@@ -363,7 +372,7 @@ static void end(struct round *round)
 static void run(uint64_t seed)
 {
     struct round round;
-    struct chan_sums sums;
+    struct chan_stats stats;
     pthread_t taker;
     uint64_t patience;
 
@@ -374,9 +383,9 @@ static void run(uint64_t seed)
         HOLDS(&round, pthread_create(&round.putters[i].thread, NULL, put_all, &round.putters[i]) == 0);
     /* The sums hold at any moment; and now and then somebody ends it all too early. */
     do {
-        chan_sums(round.chan, &sums);
-        HOLDS(&round, balanced(&sums));
-        if (sums.accepted.events > patience)
+        chan_stats(round.chan, &stats);
+        HOLDS(&round, balanced(&stats));
+        if (stats.accepted.events > patience)
             chan_close(round.chan, seed % 2 ? LOSS_CONSUMER_GONE : LOSS_DRAIN_CUT);
     } while (atomic_load(&round.putting) > 0);
     for (uint32_t i = 0; i < PUTTERS; i++)

@@ -1,9 +1,10 @@
-/* stress_hub.c - producers on three threads, consumers that come and go, takers on threads of their own, producers that are forgotten all
- * the time.
+/* stress_hub.c - producers on three threads, consumers that come and go, takers on threads of their
+ * own, producers that are forgotten all the time.
  *
- * Each taker checks what no interleaving may break: a source's sequences rise; whoever wanted everything is told of each event of the
- * stretch between its first and last, as an event or as a loss; and the sums of its channel hold. At the end the events taken in are those
- * that were offered, and nothing is left alive. */
+ * Each taker checks what no interleaving may break: a source's sequences rise; whoever wanted
+ * everything is told of each event of the stretch between its first and last, as an event or as a
+ * loss; and the sums of its channel hold. At the end the events taken in are those that were
+ * offered, and nothing is left alive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #define PRODUCERS 8u
 #define PUTTERS 3u
 #define CONSUMERS 6u
-#define SOURCES_MOST 4096u
+#define MAX_SOURCES 4096u
 
 static struct loop *loop;
 static struct hub *hub;
@@ -34,20 +35,20 @@ struct offerer {
     char name[8];
     struct inlet *inlet;
     bool refused;
-    struct stall stall;
+    struct put_waiter waiter;
     _Atomic bool over;
-    struct bell bell;
+    struct wakeup wakeup;
     uint64_t events;
     uint64_t held;
 };
 
-static void stall_over(struct stall *stall)
+static void stall_over(struct put_waiter *waiter)
 {
-    struct offerer *offerer = container_of(stall, struct offerer, stall);
+    struct offerer *offerer = container_of(waiter, struct offerer, waiter);
 
     inlet_unblocked(offerer->inlet);
     atomic_store(&offerer->over, true);
-    bell_ring(&offerer->bell);
+    bell_ring(&offerer->wakeup);
 }
 
 static void open_inlet(struct task *task)
@@ -55,15 +56,16 @@ static void open_inlet(struct task *task)
     struct offerer *offerer = container_of(task, struct offerer, task);
     struct fault fault;
 
-    offerer->refused = hub_inlet_open(hub, text_of(offerer->name), "putter", &offerer->inlet, &fault) != FAULT_NONE;
+    offerer->refused =
+        hub_inlet_open(hub, text_of(offerer->name), "putter", &offerer->inlet, &fault) != FAULT_NONE;
     atomic_store(&offerer->over, true);
-    bell_ring(&offerer->bell);
+    bell_ring(&offerer->wakeup);
 }
 
 static void await(struct offerer *offerer)
 {
     while (!atomic_load(&offerer->over))
-        bell_wait(&offerer->bell, NS_PER_S);
+        bell_wait(&offerer->wakeup, NS_PER_S);
 }
 
 /* A chunk of a few events of topics `a` and `b`. */
@@ -98,7 +100,7 @@ static bool call(struct offerer *offerer)
         enum err err;
 
         atomic_store(&offerer->over, false);
-        err = inlet_offer(offerer->inlet, chunk, &offerer->stall, &offer);
+        err = inlet_offer(offerer->inlet, chunk, &offerer->waiter, &offer);
         open = err != ERR_CLOSED;
         if (open) {
             CHECK(offer.last_sequence - offer.first_sequence + 1 == chunk->count);
@@ -134,20 +136,20 @@ struct heard { /* of one source */
 struct seat {
     pthread_t thread;
     struct dice dice; /* the taker's */
-    struct bell bell;
+    struct wakeup wakeup;
     struct task ended;
     _Atomic enum { FREE, SERVING, ENDED } state;
     /* The taker's while SERVING, otherwise the loop's. */
     bool wants_all;
     bool resets; /* leaves like a peer that is lost */
     struct chan *chan;
-    struct take take;
+    struct chan_batch batch;
     struct heard *heard;
     unsigned heard_count;
     uint64_t taken;
     /* The loop's. */
     struct subscription *subscription;
-    struct subscription_facts facts;
+    struct subscription_result result;
     uint64_t served, taken_by_all;
     unsigned sources; /* most that one subscription heard of */
 };
@@ -159,7 +161,7 @@ static struct heard *hear(struct seat *seat, const struct source *source)
     for (unsigned i = seat->heard_count; i-- > 0;)
         if (seat->heard[i].epoch == source->epoch)
             return &seat->heard[i];
-    CHECK(seat->heard_count < SOURCES_MOST);
+    CHECK(seat->heard_count < MAX_SOURCES);
     heard = &seat->heard[seat->heard_count++];
     *heard = (struct heard){.epoch = source->epoch, .first = UINT64_MAX};
     memcpy(heard->name, source->name, source->name_size + 1);
@@ -184,10 +186,11 @@ static void on_loss(void *ctx, const struct lost_note *note)
 /* One batch. Returns whether more waits. */
 static bool serve_batch(struct seat *seat)
 {
-    bool more = chan_take(seat->chan, &seat->take, 1 + (uint32_t)dice_roll(&seat->dice, 300), 1 << 16, clock_mono_ns());
+    bool more = chan_dequeue(seat->chan, &seat->batch, 1 + (uint32_t)dice_roll(&seat->dice, 300), 1 << 16,
+                             clock_mono_ns());
 
-    for (uint32_t i = 0; i < seat->take.count; i++) {
-        const struct take_entry *entry = &seat->take.entries[i];
+    for (uint32_t i = 0; i < seat->batch.count; i++) {
+        const struct chan_batch_entry *entry = &seat->batch.entries[i];
         struct heard *heard = hear(seat, entry->chunk->source);
 
         for (uint32_t event = entry->first; event < entry->last; event++) {
@@ -204,17 +207,17 @@ static bool serve_batch(struct seat *seat)
     if (dice_roll(&seat->dice, 200) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL); /* slow, with a batch in flight */
     check_sums(seat->chan);
-    chan_delivered(seat->chan, &seat->take);
+    chan_delivered(seat->chan, &seat->batch);
     return more;
 }
 
 /* What a hard end drops is told to nobody. */
 static void check_heard(const struct seat *seat)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
-    chan_sums(seat->chan, &sums);
-    if (!seat->wants_all || sums.dropped[LOSS_CONSUMER_GONE].events > 0)
+    chan_stats(seat->chan, &stats);
+    if (!seat->wants_all || stats.dropped[LOSS_CONSUMER_GONE].events > 0)
         return;
     for (unsigned i = 0; i < seat->heard_count; i++) {
         const struct heard *heard = &seat->heard[i];
@@ -233,15 +236,15 @@ static void serve(struct seat *seat)
 
         while (serve_batch(seat))
             continue;
-        until_ns = chan_stall_until(seat->chan);
+        until_ns = chan_blocked_until(seat->chan);
         if (seat->resets && dice_roll(&seat->dice, 400) == 0) {
-            chan_take(seat->chan, &seat->take, 10, 1 << 16, clock_mono_ns());
-            chan_lost(seat->chan, &seat->take, LOSS_CONSUMER_GONE);
+            chan_dequeue(seat->chan, &seat->batch, 10, 1 << 16, clock_mono_ns());
+            chan_lost(seat->chan, &seat->batch, LOSS_CONSUMER_GONE);
             return;
         }
         gone = state == CHAN_CLOSED || (state != CHAN_OPEN && chan_idle(seat->chan));
         if (!gone)
-            bell_wait(&seat->bell, MIN_OF(MAX_OF(until_ns - clock_mono_ns(), 0), 20 * NS_PER_MS));
+            bell_wait(&seat->wakeup, MIN_OF(MAX_OF(until_ns - clock_mono_ns(), 0), 20 * NS_PER_MS));
         chan_tick(seat->chan, clock_mono_ns());
     }
     check_heard(seat);
@@ -257,7 +260,7 @@ static void *take_on(void *ctx)
             atomic_store(&seat->state, ENDED);
             loop_post(loop, &seat->ended);
         } else {
-            bell_wait(&seat->bell, 20 * NS_PER_MS);
+            bell_wait(&seat->wakeup, 20 * NS_PER_MS);
         }
     }
     return NULL;
@@ -266,13 +269,13 @@ static void *take_on(void *ctx)
 static void ended(struct task *task)
 {
     struct seat *seat = container_of(task, struct seat, ended);
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     hub_unsubscribe(seat->subscription, FAULT_NONE);
-    chan_sums(seat->chan, &sums);
+    chan_stats(seat->chan, &stats);
     check_sums(seat->chan);
-    CHECK(sums.queued.events == 0);
-    CHECK(sums.delivered.events == seat->taken);
+    CHECK(stats.queued.events == 0);
+    CHECK(stats.delivered.events == seat->taken);
     chan_release(seat->chan);
     seat->chan = NULL;
     seat->subscription = NULL;
@@ -284,7 +287,7 @@ static void ended(struct task *task)
 
 static void readable(void *ctx)
 {
-    bell_ring(&((struct seat *)ctx)->bell);
+    bell_ring(&((struct seat *)ctx)->wakeup);
 }
 
 static void told_closing(void *ctx, enum closing reason, int64_t deadline_ns)
@@ -306,35 +309,36 @@ static void subscribe(struct seat *seat, struct dice *dice)
 {
     static const char *const topics[] = {NULL, NULL, "a", "?"};
     const char *topic = topics[dice_roll(dice, ARRAY_LEN(topics))];
-    struct subscription_wish wish = wish_of(topic);
+    struct subscription_params params = wish_of(topic);
     struct fault fault;
 
-    wish.limits.max_events = 1 + (uint32_t)dice_roll(dice, 500);
-    wish.limits.overflow = (enum overflow)(1 + dice_roll(dice, 4));
-    wish.limits.fallback = (enum overflow)(2 + dice_roll(dice, 3));
-    wish.limits.block_timeout_ns = (int64_t)dice_roll(dice, 5) * NS_PER_MS;
-    wish.watch = (struct chan_watch){readable, seat};
-    wish.port = &port;
-    wish.ctx = seat;
+    params.limits.max_events = 1 + (uint32_t)dice_roll(dice, 500);
+    params.limits.overflow = (enum overflow)(1 + dice_roll(dice, 4));
+    params.limits.fallback = (enum overflow)(2 + dice_roll(dice, 3));
+    params.limits.block_timeout_ns = (int64_t)dice_roll(dice, 5) * NS_PER_MS;
+    params.callbacks = (struct chan_callbacks){readable, seat};
+    params.port = &port;
+    params.ctx = seat;
     seat->wants_all = topic == NULL;
     seat->resets = dice_roll(dice, 4) == 0;
     seat->heard_count = 0;
     seat->taken = 0;
     seat->ended = (struct task){.run = ended};
-    CHECK(hub_subscribe(hub, &wish, &seat->subscription, &seat->facts, &fault) == FAULT_NONE);
-    seat->chan = seat->facts.chan;
+    CHECK(hub_subscribe(hub, &params, &seat->subscription, &seat->result, &fault) == FAULT_NONE);
+    seat->chan = seat->result.chan;
     atomic_store(&seat->state, SERVING);
-    bell_ring(&seat->bell);
+    bell_ring(&seat->wakeup);
 }
 
 static void disturb(struct seat *seat, struct dice *dice)
 {
-    struct bytes id = text_of(seat->facts.id);
+    struct bytes id = text_of(seat->result.id);
     struct fault fault;
 
     switch (dice_roll(dice, 60)) {
     case 0:
-        CHECK(hub_finish(hub, id, CLOSING_FINISHED, (int64_t)dice_roll(dice, 20) * NS_PER_MS, &fault) == FAULT_NONE);
+        CHECK(hub_finish(hub, id, CLOSING_FINISHED, (int64_t)dice_roll(dice, 20) * NS_PER_MS, &fault) ==
+              FAULT_NONE);
         break;
     case 1:
         CHECK(hub_disconnect(hub, id, text_of("off"), &fault) == FAULT_NONE);
@@ -356,9 +360,9 @@ static void all_gone(void *ctx)
     *(bool *)ctx = true;
 }
 
-static void run_for(int64_t most_ns, struct seat *seats, struct dice *dice)
+static void run_for(int64_t max_ns, struct seat *seats, struct dice *dice)
 {
-    int64_t until_ns = clock_mono_ns() + most_ns;
+    int64_t until_ns = clock_mono_ns() + max_ns;
     unsigned looked = 0;
 
     while (clock_mono_ns() < until_ns) {
@@ -394,8 +398,9 @@ static void report(const struct offerer *offerers, const struct seat *seats)
         taken += seats[i].taken_by_all;
         sources = MAX_OF(sources, seats[i].sources);
     }
-    printf("offered %llu events, held back %llu times; %llu subscriptions took %llu events\n", (unsigned long long)offered,
-           (unsigned long long)held, (unsigned long long)served, (unsigned long long)taken);
+    printf("offered %llu events, held back %llu times; %llu subscriptions took %llu events\n",
+           (unsigned long long)offered, (unsigned long long)held, (unsigned long long)served,
+           (unsigned long long)taken);
     CHECK((uint64_t)count_get(COUNT_EVENTS_IN) == offered);
     CHECK(offered > 0 && held > 0 && served > CONSUMERS && taken > 0);
     CHECK(sources > PRODUCERS); /* some were forgotten and came again */
@@ -404,7 +409,7 @@ static void report(const struct offerer *offerers, const struct seat *seats)
 int main(int argc, char **argv)
 {
     static const struct hub_limits limits = {
-        .producers_most = PRODUCERS, .subscriptions_most = CONSUMERS, .transient_forget_ns = NS_PER_MS};
+        .max_producers = PRODUCERS, .max_subscriptions = CONSUMERS, .transient_forget_ns = NS_PER_MS};
     static struct offerer offerers[PUTTERS];
     static struct seat seats[CONSUMERS];
     int64_t run_ns = (argc > 1 ? strtoll(argv[1], NULL, 10) : 2) * NS_PER_S;
@@ -414,12 +419,14 @@ int main(int argc, char **argv)
     CHECK(loop_new(&loop).code == ERR_OK);
     CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
     for (unsigned i = 0; i < CONSUMERS; i++) {
-        seats[i] = (struct seat){.dice = {dice.state + i}, .bell = BELL, .heard = calloc(SOURCES_MOST, sizeof(struct heard))};
+        seats[i] = (struct seat){
+            .dice = {dice.state + i}, .wakeup = BELL, .heard = calloc(MAX_SOURCES, sizeof(struct heard))};
         CHECK(seats[i].heard && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
     }
     for (unsigned i = 0; i < PUTTERS; i++) {
-        offerers[i] = (struct offerer){.dice = {dice.state + 100 + i}, .bell = BELL, .task = {.run = open_inlet}};
-        offerers[i].stall.over = stall_over;
+        offerers[i] =
+            (struct offerer){.dice = {dice.state + 100 + i}, .wakeup = BELL, .task = {.run = open_inlet}};
+        offerers[i].waiter.over = stall_over;
         CHECK(pthread_create(&offerers[i].thread, NULL, offer_on, &offerers[i]) == 0);
     }
     run_for(run_ns, seats, &dice);
@@ -428,7 +435,7 @@ int main(int argc, char **argv)
         pthread_join(offerers[i].thread, NULL);
     for (unsigned i = 0; i < CONSUMERS; i++) {
         pthread_join(seats[i].thread, NULL);
-        take_fini(&seats[i].take);
+        chan_batch_fini(&seats[i].batch);
         free(seats[i].heard);
     }
     hub_free(hub);

@@ -1,5 +1,5 @@
-/* stress_loop.c - four threads post to one loop at full speed; every task arrives once, and in the order of its thread. Then workers answer
- * as fast as they can. */
+/* stress_loop.c - four threads post to one loop at full speed; every task arrives once, and in the
+ * order of its thread. Then workers answer as fast as they can. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +86,8 @@ static void through_workers(void)
     CHECK(workers_new(loop, THREADS, ROUNDS, &workers).code == ERR_OK);
     rounds_running = ROUNDS;
     for (unsigned i = 0; i < ROUNDS; i++) {
-        rounds[i] = (struct round){.job = {.run = round_run, .done = round_done}, .workers = workers, .left = JOBS};
+        rounds[i] =
+            (struct round){.job = {.run = round_run, .done = round_done}, .workers = workers, .left = JOBS};
         CHECK(workers_take(workers, &rounds[i].job) == ERR_OK);
     }
     loop_run(loop);
@@ -120,6 +121,7 @@ int main(void)
     through_mailbox();
     through_workers();
     loop_free(loop);
-    printf("%d tasks from %d threads, each in its order; %d jobs on %d workers\n", THREADS * TASKS, THREADS, ROUNDS * JOBS, THREADS);
+    printf("%d tasks from %d threads, each in its order; %d jobs on %d workers\n", THREADS * TASKS, THREADS,
+           ROUNDS * JOBS, THREADS);
     return 0;
 }

@@ -1,9 +1,11 @@
-/* stress_sessions.c - sessions on threads of their own, two for each name so that they replace one another; consumers that come, select and
- * go, with takers on threads of their own; a producer that is removed all the time.
+/* stress_sessions.c - sessions on threads of their own, two for each name so that they replace one
+ * another; consumers that come, select and go, with takers on threads of their own; a producer that
+ * is removed all the time.
  *
- * Each taker checks what no interleaving may break: a source's sequences rise by one where nothing is lost; every event between two marks
- * is one that the selectors of that time want. Each session checks that it is told in order. At the end the events taken in are those that
- * were offered, every activation that was started has ended, and nothing is left alive. */
+ * Each taker checks what no interleaving may break: a source's sequences rise by one where nothing
+ * is lost; every event between two marks is one that the selectors of that time want. Each session
+ * checks that it is told in order. At the end the events taken in are those that were offered,
+ * every activation that was started has ended, and nothing is left alive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +19,8 @@
 #define NAMES 2u
 #define SESSIONS 4u
 #define SEATS 5u
-#define ASKED_MOST 64u
-#define SOURCES_MOST 65536u
+#define MAX_ASKED 64u
+#define MAX_SOURCES 65536u
 
 static struct loop *loop;
 static struct hub *hub;
@@ -43,12 +45,12 @@ static struct chunk *some_chunk(struct dice *dice)
 struct caller {
     pthread_t thread;
     struct dice dice;
-    struct bell bell;
+    struct wakeup wakeup;
     struct task task;
     void (*ask)(struct caller *caller); /* on the loop */
     _Atomic bool answered;
     char name[4];
-    struct stall stall;
+    struct put_waiter waiter;
     uint64_t events;
     /* A transient producer's. */
     struct inlet *inlet;
@@ -59,12 +61,12 @@ struct caller {
     uint64_t ending; /* the activation to end */
     pthread_mutex_t lock;
     /* Under the lock: what the session was told. */
-    bool welcomed, cut;
+    bool welcomed, abort_call;
     uint64_t latest;
     struct asked {
         uint64_t number;
         bool stopped;
-    } asked[ASKED_MOST];
+    } asked[MAX_ASKED];
     unsigned asked_count;
     /* Any thread. */
     _Atomic int64_t starts, ends, stops, paused, pauses;
@@ -76,13 +78,13 @@ static void on_ask(struct task *task)
 
     caller->ask(caller);
     atomic_store(&caller->answered, true);
-    bell_ring(&caller->bell);
+    bell_ring(&caller->wakeup);
 }
 
 static void await(struct caller *caller)
 {
     while (!atomic_load(&caller->answered))
-        bell_wait(&caller->bell, NS_PER_S);
+        bell_wait(&caller->wakeup, NS_PER_S);
 }
 
 static void ask(struct caller *caller, void (*what)(struct caller *caller))
@@ -94,16 +96,16 @@ static void ask(struct caller *caller, void (*what)(struct caller *caller))
     await(caller);
 }
 
-static void stall_over(struct stall *stall)
+static void stall_over(struct put_waiter *waiter)
 {
-    struct caller *caller = container_of(stall, struct caller, stall);
+    struct caller *caller = container_of(waiter, struct caller, waiter);
 
     if (caller->session)
         session_unblocked(caller->session);
     else
         inlet_unblocked(caller->inlet);
     atomic_store(&caller->answered, true);
-    bell_ring(&caller->bell);
+    bell_ring(&caller->wakeup);
 }
 
 /* ---- a transient producer that is removed now and then ---- */
@@ -143,7 +145,7 @@ static void *publish_on(void *ctx)
         if (dice_roll(&caller->dice, 200) == 0)
             ask(caller, remove_it);
         atomic_store(&caller->answered, false);
-        err = inlet_offer(caller->inlet, chunk, &caller->stall, &offer);
+        err = inlet_offer(caller->inlet, chunk, &caller->waiter, &offer);
         if (err == ERR_OK || err == ERR_AGAIN)
             caller->events += chunk->count;
         if (err == ERR_AGAIN)
@@ -169,28 +171,29 @@ static void welcome(void *ctx, uint64_t epoch)
     CHECK(!caller->welcomed && epoch > 0);
     caller->welcomed = true;
     pthread_mutex_unlock(&caller->lock);
-    bell_ring(&caller->bell);
+    bell_ring(&caller->wakeup);
 }
 
-static void start(void *ctx, const struct activation_wish *wish)
+static void start(void *ctx, const struct activation_params *params)
 {
     struct caller *caller = ctx;
 
     pthread_mutex_lock(&caller->lock);
-    CHECK(caller->welcomed && !caller->cut && wish->activation == caller->latest + 1 && caller->asked_count < ASKED_MOST);
-    caller->latest = wish->activation;
-    caller->asked[caller->asked_count++] = (struct asked){.number = wish->activation};
+    CHECK(caller->welcomed && !caller->abort_call && params->activation == caller->latest + 1 &&
+          caller->asked_count < MAX_ASKED);
+    caller->latest = params->activation;
+    caller->asked[caller->asked_count++] = (struct asked){.number = params->activation};
     pthread_mutex_unlock(&caller->lock);
     atomic_fetch_add(&caller->starts, 1);
 }
 
-static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
 {
     struct caller *caller = ctx;
 
-    CHECK(why != FAULT_NONE);
+    CHECK(reason != FAULT_NONE);
     pthread_mutex_lock(&caller->lock);
-    CHECK(!caller->cut && activation <= caller->latest);
+    CHECK(!caller->abort_call && activation <= caller->latest);
     for (unsigned i = 0; i < caller->asked_count; i++)
         if (caller->asked[i].number == activation) {
             CHECK(!caller->asked[i].stopped);
@@ -203,7 +206,7 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t 
     atomic_fetch_add(&caller->stops, 1);
 }
 
-static void pace(void *ctx, uint64_t activation, bool pause)
+static void set_paused(void *ctx, uint64_t activation, bool pause)
 {
     struct caller *caller = ctx;
 
@@ -212,33 +215,35 @@ static void pace(void *ctx, uint64_t activation, bool pause)
     atomic_fetch_add(&caller->pauses, pause);
 }
 
-static void closing(void *ctx, enum fault_reason why, int64_t deadline_ns)
+static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
     (void)ctx;
-    CHECK((why == FAULT_REPLACED || why == FAULT_REMOVED || why == FAULT_DRAINING) && deadline_ns > 0);
+    CHECK((reason == FAULT_REPLACED || reason == FAULT_REMOVED || reason == FAULT_DRAINING) &&
+          deadline_ns > 0);
 }
 
-static void cut(void *ctx, const struct fault *fault)
+static void abort_call(void *ctx, const struct fault *fault)
 {
     struct caller *caller = ctx;
 
     (void)fault;
     pthread_mutex_lock(&caller->lock);
-    CHECK(!caller->cut);
-    caller->cut = true;
+    CHECK(!caller->abort_call);
+    caller->abort_call = true;
     pthread_mutex_unlock(&caller->lock);
-    bell_ring(&caller->bell);
+    bell_ring(&caller->wakeup);
 }
 
-static const struct session_port session_port = {welcome, start, stop, pace, closing, cut};
+static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call};
 
 static void join(struct caller *caller)
 {
-    struct session_wish wish = {.name = text_of(caller->name), .mode = caller->mode, .port = &session_port, .ctx = caller};
+    struct session_params params = {
+        .name = text_of(caller->name), .mode = caller->mode, .port = &session_port, .ctx = caller};
     struct fault fault;
 
-    wish.start_first = dice_roll(&caller->dice, 2) == 0;
-    if (hub_register(hub, &wish, &caller->session, &fault) != FAULT_NONE)
+    params.start_first = dice_roll(&caller->dice, 2) == 0;
+    if (hub_register(hub, &params, &caller->session, &fault) != FAULT_NONE)
         caller->session = NULL;
 }
 
@@ -250,7 +255,8 @@ static void leave(struct caller *caller)
 
 static void end_one(struct caller *caller)
 {
-    session_end(caller->session, caller->ending, dice_roll(&caller->dice, 3) == 0 ? CODE_INTERNAL : CODE_OK, "enough");
+    session_end(caller->session, caller->ending, dice_roll(&caller->dice, 3) == 0 ? CODE_INTERNAL : CODE_OK,
+                "enough");
 }
 
 static void offer(struct caller *caller, uint64_t activation)
@@ -260,7 +266,7 @@ static void offer(struct caller *caller, uint64_t activation)
     enum err err;
 
     atomic_store(&caller->answered, false);
-    err = session_offer(caller->session, activation, chunk, activation == 0 ? &caller->stall : NULL, &taken);
+    err = session_offer(caller->session, activation, chunk, activation == 0 ? &caller->waiter : NULL, &taken);
     CHECK(err == ERR_OK || err == ERR_CLOSED || (err == ERR_AGAIN && activation == 0));
     if (err != ERR_CLOSED)
         caller->events += chunk->count;
@@ -268,7 +274,8 @@ static void offer(struct caller *caller, uint64_t activation)
         await(caller);
 }
 
-/* Says something for one of its activations, or ends it: soon when it was told to, now and then without. */
+/* Says something for one of its activations, or ends it: soon when it was told to, now and then
+ * without. */
 static void act(struct caller *caller)
 {
     struct asked asked = {0};
@@ -292,7 +299,7 @@ static void act(struct caller *caller)
         offer(caller, 0);
     caller->ending = 0;
     if (asked.number == 0 && caller->mode == SESSION_PER_CONSUMER)
-        bell_wait(&caller->bell, NS_PER_MS);
+        bell_wait(&caller->wakeup, NS_PER_MS);
 }
 
 static bool is_cut(struct caller *caller, bool *welcomed)
@@ -300,7 +307,7 @@ static bool is_cut(struct caller *caller, bool *welcomed)
     bool over;
 
     pthread_mutex_lock(&caller->lock);
-    over = caller->cut;
+    over = caller->abort_call;
     *welcomed = caller->welcomed;
     pthread_mutex_unlock(&caller->lock);
     return over;
@@ -313,18 +320,19 @@ static void *register_on(void *ctx)
     for (;;) {
         bool welcomed;
 
-        caller->welcomed = caller->cut = false;
+        caller->welcomed = caller->abort_call = false;
         caller->latest = caller->asked_count = 0;
         caller->mode = dice_roll(&caller->dice, 3) == 0 ? SESSION_SHARED : SESSION_PER_CONSUMER;
         snprintf(caller->name, sizeof(caller->name), "s%u", (unsigned)dice_roll(&caller->dice, NAMES));
         ask(caller, join);
         if (!caller->session)
             break;
-        for (uint64_t rounds = dice_roll(&caller->dice, 3000); rounds > 0 && !is_cut(caller, &welcomed); rounds--) {
+        for (uint64_t rounds = dice_roll(&caller->dice, 3000); rounds > 0 && !is_cut(caller, &welcomed);
+             rounds--) {
             if (welcomed)
                 act(caller);
             else
-                bell_wait(&caller->bell, NS_PER_MS);
+                bell_wait(&caller->wakeup, NS_PER_MS);
         }
         ask(caller, leave);
     }
@@ -341,7 +349,7 @@ struct heard { /* of one source */
 struct seat {
     pthread_t thread;
     struct dice dice; /* the taker's */
-    struct bell bell;
+    struct wakeup wakeup;
     struct task ended;
     _Atomic enum { FREE, SERVING, ENDED } state;
     /* The taker's while SERVING, otherwise the loop's. */
@@ -349,13 +357,13 @@ struct seat {
     bool loses;   /* by its policy */
     _Atomic uint32_t mark;
     struct chan *chan;
-    struct take take;
+    struct chan_batch batch;
     struct heard *heard;
     unsigned heard_count;
     uint64_t taken;
     /* The loop's. */
     struct subscription *subscription;
-    struct subscription_facts facts;
+    struct subscription_result result;
     uint32_t revision;
     uint64_t served, marks, taken_by_all;
 };
@@ -365,18 +373,18 @@ static struct heard *hear(struct seat *seat, uint64_t epoch)
     for (unsigned i = seat->heard_count; i-- > 0;)
         if (seat->heard[i].epoch == epoch)
             return &seat->heard[i];
-    CHECK(seat->heard_count < SOURCES_MOST);
+    CHECK(seat->heard_count < MAX_SOURCES);
     seat->heard[seat->heard_count] = (struct heard){.epoch = epoch};
     return &seat->heard[seat->heard_count++];
 }
 
-static void check_topics(const struct seat *seat, const struct take_entry *entry)
+static void check_topics(const struct seat *seat, const struct chan_batch_entry *entry)
 {
     for (uint32_t i = entry->first; i < entry->last; i++) {
         struct event_view view;
 
         event_view(chunk_range(entry->chunk, i, i + 1), &view);
-        CHECK(view.topic.size == 1 && view.topic.at[0] == "ab"[seat->mark % 2]);
+        CHECK(view.topic.size == 1 && view.topic.data[0] == "ab"[seat->mark % 2]);
     }
 }
 
@@ -387,9 +395,10 @@ static bool serve_batch(struct seat *seat)
 
     CHECK(mark == 0 || mark > seat->mark);
     seat->mark = MAX_OF(seat->mark, mark);
-    more = chan_take(seat->chan, &seat->take, 1 + (uint32_t)dice_roll(&seat->dice, 300), 1 << 16, clock_mono_ns());
-    for (uint32_t i = 0; i < seat->take.count; i++) {
-        const struct take_entry *entry = &seat->take.entries[i];
+    more = chan_dequeue(seat->chan, &seat->batch, 1 + (uint32_t)dice_roll(&seat->dice, 300), 1 << 16,
+                        clock_mono_ns());
+    for (uint32_t i = 0; i < seat->batch.count; i++) {
+        const struct chan_batch_entry *entry = &seat->batch.entries[i];
         uint64_t first = chunk_sequence(entry->chunk, entry->first);
         struct heard *heard = hear(seat, entry->chunk->source->epoch);
 
@@ -402,7 +411,7 @@ static bool serve_batch(struct seat *seat)
     }
     chan_states(seat->chan, 1000, NULL, NULL);
     check_sums(seat->chan);
-    chan_delivered(seat->chan, &seat->take);
+    chan_delivered(seat->chan, &seat->batch);
     if (dice_roll(&seat->dice, 100) == 0)
         nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
     return more;
@@ -421,7 +430,7 @@ static void *take_on(void *ctx)
         enum chan_state state;
 
         if (atomic_load(&seat->state) != SERVING) {
-            bell_wait(&seat->bell, 20 * NS_PER_MS);
+            bell_wait(&seat->wakeup, 20 * NS_PER_MS);
             continue;
         }
         state = chan_state(seat->chan);
@@ -433,7 +442,7 @@ static void *take_on(void *ctx)
             atomic_store(&seat->state, ENDED);
             loop_post(loop, &seat->ended);
         } else {
-            bell_wait(&seat->bell, 5 * NS_PER_MS);
+            bell_wait(&seat->wakeup, 5 * NS_PER_MS);
         }
     }
     return NULL;
@@ -456,7 +465,7 @@ static void ended(struct task *task)
 
 static void readable(void *ctx)
 {
-    bell_ring(&((struct seat *)ctx)->bell);
+    bell_ring(&((struct seat *)ctx)->wakeup);
 }
 
 static void told_closing(void *ctx, enum closing reason, int64_t deadline_ns)
@@ -475,49 +484,51 @@ static const struct subscription_port port = {told_closing, told_cut};
 
 static void subscribe(struct seat *seat, struct dice *dice)
 {
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params params = wish_of(NULL);
     struct fault fault;
 
     seat->selects = dice_roll(dice, 2) == 0;
     seat->loses = dice_roll(dice, 2) == 0;
     if (seat->selects) {
-        filter_free(wish.filter);
-        wish.filter = filter_of("*", "a", NULL);
+        filter_free(params.filter);
+        params.filter = filter_of("*", "a", NULL);
     }
-    wish.limits.max_events = seat->loses ? 1 + (uint32_t)dice_roll(dice, 100) : 1 << 30;
-    wish.limits.max_bytes = 1 << 30;
+    params.limits.max_events = seat->loses ? 1 + (uint32_t)dice_roll(dice, 100) : 1 << 30;
+    params.limits.max_bytes = 1 << 30;
     if (seat->loses && !seat->selects)
-        wish.limits = (struct chan_limits){.max_events = wish.limits.max_events,
-                                           .max_bytes = wish.limits.max_bytes,
-                                           .overflow = dice_roll(dice, 2) == 0 ? OVERFLOW_BY_FEED : OVERFLOW_BLOCK,
-                                           .fallback = OVERFLOW_DROP_NEWEST,
-                                           .block_timeout_ns = (int64_t)dice_roll(dice, 5) * NS_PER_MS};
-    wish.end_when_all_ended = dice_roll(dice, 4) == 0;
-    wish.last = dice_roll(dice, 4) == 0 ? 20 : 0;
-    wish.watch = (struct chan_watch){readable, seat};
-    wish.port = &port;
-    wish.ctx = seat;
+        params.limits =
+            (struct chan_limits){.max_events = params.limits.max_events,
+                                 .max_bytes = params.limits.max_bytes,
+                                 .overflow = dice_roll(dice, 2) == 0 ? OVERFLOW_BY_FEED : OVERFLOW_BLOCK,
+                                 .fallback = OVERFLOW_DROP_NEWEST,
+                                 .block_timeout_ns = (int64_t)dice_roll(dice, 5) * NS_PER_MS};
+    params.end_when_all_ended = dice_roll(dice, 4) == 0;
+    params.last = dice_roll(dice, 4) == 0 ? 20 : 0;
+    params.callbacks = (struct chan_callbacks){readable, seat};
+    params.port = &port;
+    params.ctx = seat;
     seat->mark = 0;
     seat->revision = 0;
     seat->heard_count = 0;
     seat->taken = 0;
     seat->ended = (struct task){.run = ended};
-    CHECK(hub_subscribe(hub, &wish, &seat->subscription, &seat->facts, &fault) == FAULT_NONE);
-    seat->chan = seat->facts.chan;
+    CHECK(hub_subscribe(hub, &params, &seat->subscription, &seat->result, &fault) == FAULT_NONE);
+    seat->chan = seat->result.chan;
     atomic_store(&seat->state, SERVING);
-    bell_ring(&seat->bell);
+    bell_ring(&seat->wakeup);
 }
 
 static void disturb(struct seat *seat, struct dice *dice)
 {
-    struct bytes id = text_of(seat->facts.id);
+    struct bytes id = text_of(seat->result.id);
     struct filter *filter;
     struct fault fault;
     uint32_t revision;
 
     switch (dice_roll(dice, 40)) {
     case 0:
-        CHECK(hub_finish(hub, id, CLOSING_FINISHED, (int64_t)dice_roll(dice, 20) * NS_PER_MS, &fault) == FAULT_NONE);
+        CHECK(hub_finish(hub, id, CLOSING_FINISHED, (int64_t)dice_roll(dice, 20) * NS_PER_MS, &fault) ==
+              FAULT_NONE);
         break;
     case 1:
         CHECK(hub_disconnect(hub, id, text_of("off"), &fault) == FAULT_NONE);
@@ -541,9 +552,9 @@ static void all_gone(void *ctx)
     *(bool *)ctx = true;
 }
 
-static void run_for(int64_t most_ns, struct seat *seats, struct dice *dice)
+static void run_for(int64_t max_ns, struct seat *seats, struct dice *dice)
 {
-    int64_t until_ns = clock_mono_ns() + most_ns;
+    int64_t until_ns = clock_mono_ns() + max_ns;
 
     while (clock_mono_ns() < until_ns) {
         struct seat *seat = &seats[dice_roll(dice, SEATS)];
@@ -556,7 +567,8 @@ static void run_for(int64_t most_ns, struct seat *seats, struct dice *dice)
         else
             subscribe(seat, dice);
         if (dice_roll(dice, 100) == 0 &&
-            hub_remove(hub, text_of("s0"), (int64_t)dice_roll(dice, 3) * NS_PER_MS, bench_copy_view, &view, &fault))
+            hub_remove(hub, text_of("s0"), (int64_t)dice_roll(dice, 3) * NS_PER_MS, bench_copy_view, &view,
+                       &fault))
             CHECK(fault.reason == FAULT_PRODUCER_NOT_FOUND);
         nanosleep(&(struct timespec){.tv_nsec = 100 * NS_PER_US}, NULL);
     }
@@ -583,17 +595,20 @@ static void report(const struct caller *callers, const struct seat *seats)
         marks += seats[i].marks;
         taken += seats[i].taken_by_all;
     }
-    printf(
-        "offered %llu events, took %llu; %lld activations, %lld stops, %lld pauses; %llu subscriptions, %llu marks; removed %llu times\n",
-        (unsigned long long)offered, (unsigned long long)taken, (long long)starts, (long long)stops, (long long)pauses,
-        (unsigned long long)served, (unsigned long long)marks, (unsigned long long)callers[SESSIONS].removed);
+    printf("offered %llu events, took %llu; %lld activations, %lld stops, %lld pauses; %llu subscriptions, "
+           "%llu marks; removed %llu times\n",
+           (unsigned long long)offered, (unsigned long long)taken, (long long)starts, (long long)stops,
+           (long long)pauses, (unsigned long long)served, (unsigned long long)marks,
+           (unsigned long long)callers[SESSIONS].removed);
     CHECK((uint64_t)count_get(COUNT_EVENTS_IN) == offered);
-    CHECK(offered > 0 && taken > 0 && starts > 0 && stops > 0 && served > SEATS && marks > 0 && callers[SESSIONS].removed > 0);
+    CHECK(offered > 0 && taken > 0 && starts > 0 && stops > 0 && served > SEATS && marks > 0 &&
+          callers[SESSIONS].removed > 0);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct hub_limits limits = {.producers_most = 8, .subscriptions_most = SEATS, .transient_forget_ns = NS_PER_MS};
+    static const struct hub_limits limits = {
+        .max_producers = 8, .max_subscriptions = SEATS, .transient_forget_ns = NS_PER_MS};
     static struct caller callers[SESSIONS + 1];
     static struct seat seats[SEATS];
     int64_t run_ns = (argc > 1 ? strtoll(argv[1], NULL, 10) : 2) * NS_PER_S;
@@ -603,13 +618,16 @@ int main(int argc, char **argv)
     CHECK(loop_new(&loop).code == ERR_OK);
     CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
     for (unsigned i = 0; i < SEATS; i++) {
-        seats[i] = (struct seat){.dice = {dice.state + i}, .bell = BELL, .heard = calloc(SOURCES_MOST, sizeof(struct heard))};
+        seats[i] = (struct seat){
+            .dice = {dice.state + i}, .wakeup = BELL, .heard = calloc(MAX_SOURCES, sizeof(struct heard))};
         CHECK(seats[i].heard && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
     }
     for (unsigned i = 0; i <= SESSIONS; i++) {
-        callers[i] = (struct caller){.dice = {dice.state + 100 + i}, .bell = BELL, .lock = PTHREAD_MUTEX_INITIALIZER, .name = "t"};
-        callers[i].stall.over = stall_over;
-        CHECK(pthread_create(&callers[i].thread, NULL, i < SESSIONS ? register_on : publish_on, &callers[i]) == 0);
+        callers[i] = (struct caller){
+            .dice = {dice.state + 100 + i}, .wakeup = BELL, .lock = PTHREAD_MUTEX_INITIALIZER, .name = "t"};
+        callers[i].waiter.over = stall_over;
+        CHECK(pthread_create(&callers[i].thread, NULL, i < SESSIONS ? register_on : publish_on,
+                             &callers[i]) == 0);
     }
     run_for(run_ns, seats, &dice);
     atomic_store(&stopping, true);
@@ -617,7 +635,7 @@ int main(int argc, char **argv)
         pthread_join(callers[i].thread, NULL);
     for (unsigned i = 0; i < SEATS; i++) {
         pthread_join(seats[i].thread, NULL);
-        take_fini(&seats[i].take);
+        chan_batch_fini(&seats[i].batch);
         free(seats[i].heard);
     }
     hub_free(hub);

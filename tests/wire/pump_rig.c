@@ -18,20 +18,20 @@ static struct rig *rig_here;
 
 static void rang(void *ctx)
 {
-    struct deliver *deliver = atomic_load(&((struct rig *)ctx)->deliver);
+    struct sender *sender = atomic_load(&((struct rig *)ctx)->sender);
 
-    if (deliver)
-        deliver_wake(deliver);
+    if (sender)
+        sender_wake(sender);
 }
 
 static void progress(void *ctx, struct chan *chan, struct buf *block)
 {
     OWNED(buf_fini) struct buf body = {0};
-    struct chan_sums sums;
+    struct chan_stats stats;
 
-    chan_sums(chan, &sums);
-    field_varint(&body, 3, sums.delivered.events);
-    field_bytes_always(block, 4, (struct bytes){body.at, body.size});
+    chan_stats(chan, &stats);
+    field_varint(&body, 3, stats.delivered.events);
+    field_bytes_always(block, 4, (struct bytes){body.data, body.size});
     ((struct rig *)ctx)->progress++;
 }
 
@@ -50,34 +50,34 @@ static bool ended(void *ctx, enum chan_state how)
     return true;
 }
 
-static const struct deliver_port port = {.progress = progress, .ended = ended};
+static const struct sender_port port = {.progress = progress, .ended = ended};
 
 static void opened(struct call *call, void *ctx)
 {
     struct rig *rig = rig_here;
     OWNED(buf_fini) struct buf started = {0};
-    struct deliver *deliver = deliver_new(call, &rig->settings, &port, rig);
+    struct sender *sender = sender_new(call, &rig->settings, &port, rig);
 
     (void)ctx;
-    CHECK(deliver);
+    CHECK(sender);
     rig->call = call;
-    deliver_begin(deliver, rig->chan);
+    sender_begin(sender, rig->chan);
     field_bytes_always(&started, 6, (struct bytes){(const uint8_t *)"\x0a\x02id", 4});
-    deliver_block(deliver, &started);
-    atomic_store(&rig->deliver, deliver);
+    sender_block(sender, &started);
+    atomic_store(&rig->sender, sender);
 }
 
 static void sent(struct call *call, bool ok)
 {
     (void)call;
-    deliver_sent(rig_here->deliver, ok);
+    sender_sent(rig_here->sender, ok);
 }
 
 static void lost(struct call *call)
 {
     (void)call;
-    if (rig_here->deliver)
-        deliver_stop(rig_here->deliver);
+    if (rig_here->sender)
+        sender_stop(rig_here->sender);
     rig_here->lost++;
 }
 
@@ -85,7 +85,7 @@ static void closed(struct call *call, bool ok)
 {
     (void)call;
     (void)ok;
-    deliver_free(atomic_exchange(&rig_here->deliver, NULL));
+    sender_free(atomic_exchange(&rig_here->sender, NULL));
     rig_here->closed++;
 }
 
@@ -94,11 +94,14 @@ static const struct method methods[] = {{PATH, &call_port, NULL}};
 
 void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
 {
-    static const struct chan_limits roomy = {.max_events = 1000000, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_NEWEST};
-    const struct chan_watch watch = {.readable = rang, .ctx = rig};
+    static const struct chan_limits roomy = {
+        .max_events = 1000000, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_NEWEST};
+    const struct chan_callbacks watch = {.readable = rang, .ctx = rig};
 
-    *rig = (struct rig){
-        .settings = {.write_ns = 3600 * NS_PER_S, .progress_ns = 3600 * NS_PER_S, .batch_events = 100000, .batch_bytes = 1u << 30}};
+    *rig = (struct rig){.settings = {.write_timeout_ns = 3600 * NS_PER_S,
+                                     .progress_ns = 3600 * NS_PER_S,
+                                     .batch_events = 100000,
+                                     .batch_bytes = 1u << 30}};
     rig_here = rig;
     house_open(&rig->house, methods, ARRAY_LEN(methods));
     rig->chan = chan_new(limits ? limits : &roomy, &watch);
@@ -114,7 +117,7 @@ void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
 void rig_subscribe(struct rig *rig)
 {
     client_open(&rig->client, &rig->house, PATH);
-    house_until(&rig->house, rig->deliver || rig->closed);
+    house_until(&rig->house, rig->sender || rig->closed);
 }
 
 void rig_close(struct rig *rig)
@@ -150,11 +153,14 @@ struct chunk *rig_chunk(struct rig *rig, uint32_t feed, uint32_t events, uint32_
         snprintf(key, sizeof(key), "%llu", (unsigned long long)(rig->next[feed] + i));
         for (size_t at = 0; at < size; at++)
             data[at] = data_byte(rig->next[feed] + i, at);
-        put_event(&message, &(struct event_view){.topic = text_of(rig->sources[feed]->name), .key = text_of(key), .data = {data, size}},
+        put_event(&message,
+                  &(struct event_view){
+                      .topic = text_of(rig->sources[feed]->name), .key = text_of(key), .data = {data, size}},
                   NULL, 0);
     }
-    cr_assert_eq(framing_scan(&scan, (struct bytes){message.at, message.size}, &limits, &fault), FAULT_NONE);
-    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    cr_assert_eq(framing_scan(&scan, (struct bytes){message.data, message.size}, &limits, &fault),
+                 FAULT_NONE);
+    cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
     framing_fini(&scan);
     free(data);
     chunk->source = source_retain(rig->sources[feed]);
@@ -179,9 +185,9 @@ void rig_skip(struct rig *rig, uint32_t feed, uint32_t events)
 
 static void act_ask_flight(void *ctx)
 {
-    struct deliver *deliver = rig_here->deliver;
+    struct sender *sender = rig_here->sender;
 
-    *(bool *)ctx = deliver && deliver_in_flight(deliver);
+    *(bool *)ctx = sender && sender_in_flight(sender);
 }
 
 bool rig_in_flight(struct rig *rig)
@@ -200,15 +206,16 @@ void rig_landed(struct rig *rig)
 
 void rig_stuff(struct rig *rig)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
     int64_t limit_ns = clock_mono_ns() + DEADLINE_NS;
 
     cr_assert_eq(rig_put(rig, 0, 1, STUFFING), ERR_OK);
     do {
         cr_assert_lt(clock_mono_ns(), limit_ns);
         house_turn(&rig->house);
-        chan_sums(rig->chan, &sums);
-    } while (sums.queued.events != 1 || sums.accepted.events != sums.delivered.events + chan_dropped(&sums).events + 1 ||
+        chan_stats(rig->chan, &stats);
+    } while (stats.queued.events != 1 ||
+             stats.accepted.events != stats.delivered.events + chan_dropped(&stats).events + 1 ||
              !rig_in_flight(rig));
 }
 
@@ -251,13 +258,15 @@ static void read_run(struct rig *rig, const Tributary__V1__Run *run)
     if (run->n_events == 1)
         say(rig, "%s%llu", run->source, (unsigned long long)last);
     else
-        say(rig, "%s%llu-%llu", run->source, (unsigned long long)run->first_sequence, (unsigned long long)last);
+        say(rig, "%s%llu-%llu", run->source, (unsigned long long)run->first_sequence,
+            (unsigned long long)last);
     rig->events += (uint32_t)run->n_events;
 }
 
 const char *rig_read(struct rig *rig)
 {
-    static const char *const reasons[] = {"?", "OLDEST", "NEWEST", "COALESCED", "EXPIRED", "TIMEOUT", "CUT", "BUDGET", "GAP", "GONE"};
+    static const char *const reasons[] = {"?",       "OLDEST", "NEWEST", "COALESCED", "EXPIRED",
+                                          "TIMEOUT", "CUT",    "BUDGET", "GAP",       "GONE"};
     OWNED(buf_fini) struct buf bytes = {0};
 
     rig->text[0] = '\0';
@@ -265,12 +274,13 @@ const char *rig_read(struct rig *rig)
     if (!client_read(&rig->client, &bytes))
         return NULL;
     rig->bytes = bytes.size;
-    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, bytes.size, bytes.at);
+    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, bytes.size, bytes.data);
     cr_assert(batch, "what the pump sends can be decoded");
     if (batch->started)
         say(rig, "started");
     for (size_t i = 0; i < batch->n_lost; i++)
-        say(rig, "lost %s %llu-%llu %s", batch->lost[i]->source, (unsigned long long)batch->lost[i]->first_sequence,
+        say(rig, "lost %s %llu-%llu %s", batch->lost[i]->source,
+            (unsigned long long)batch->lost[i]->first_sequence,
             (unsigned long long)batch->lost[i]->last_sequence, reasons[batch->lost[i]->reason]);
     for (size_t i = 0; i < batch->n_runs; i++)
         read_run(rig, batch->runs[i]);
@@ -290,13 +300,15 @@ void rig_read_events(struct rig *rig, uint64_t events)
         cr_assert(rig_read(rig), "the stream ended after %llu events", (unsigned long long)read);
 }
 
-struct chan_sums rig_over(struct rig *rig)
+struct chan_stats rig_over(struct rig *rig)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     house_until(&rig->house, rig->closed);
-    chan_sums(rig->chan, &sums);
-    cr_assert_eq(sums.accepted.events, sums.delivered.events + chan_dropped(&sums).events + sums.queued.events);
-    cr_assert_eq(sums.accepted.bytes, sums.delivered.bytes + chan_dropped(&sums).bytes + sums.queued.bytes);
-    return sums;
+    chan_stats(rig->chan, &stats);
+    cr_assert_eq(stats.accepted.events,
+                 stats.delivered.events + chan_dropped(&stats).events + stats.queued.events);
+    cr_assert_eq(stats.accepted.bytes,
+                 stats.delivered.bytes + chan_dropped(&stats).bytes + stats.queued.bytes);
+    return stats;
 }

@@ -1,10 +1,11 @@
-/* pump_rig.h - a channel with feeds named a, b, c and so on, a pump on a real call, and a client that puts what it reads into a short text:
- * "started; lost a 1-2 OLDEST; a1-3; b7; a is 3; progress 4" (the order in which a batch applies). Every event's content is checked on the
- * way: topic and key say where it belongs, its data is what was put. */
+/* pump_rig.h - a channel with feeds named a, b, c and so on, a pump on a real call, and a client
+ * that puts what it reads into a short text: "started; lost a 1-2 OLDEST; a1-3; b7; a is 3;
+ * progress 4" (the order in which a batch applies). Every event's content is checked on the way:
+ * topic and key say where it belongs, its data is what was put. */
 #ifndef TRIBUTARY_TESTS_WIRE_PUMP_RIG_H
 #define TRIBUTARY_TESTS_WIRE_PUMP_RIG_H
 
-#include "server/wire/deliver.h"
+#include "server/wire/sender.h"
 #include "wire_fixture.h"
 
 #define RIG_FEEDS 4
@@ -13,12 +14,12 @@
 struct rig {
     struct house house;
     struct client client;
-    struct deliver_settings settings; /* may be changed before rig_subscribe() */
+    struct sender_settings settings; /* may be changed before rig_subscribe() */
     struct chan *chan;
     struct source *sources[RIG_FEEDS];
     struct feed *feeds[RIG_FEEDS];
     uint64_t next[RIG_FEEDS]; /* the next sequence */
-    struct deliver *_Atomic deliver;
+    struct sender *_Atomic sender;
     struct call *call; /* wire thread only */
     _Atomic int ended, lost, closed, progress;
     _Atomic enum chan_state how;
@@ -33,7 +34,8 @@ void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
 void rig_subscribe(struct rig *rig); /* opens the call; the pump begins, with a block Started in it */
 void rig_close(struct rig *rig);     /* ends the call if need be; checks that nothing is left behind */
 
-struct chunk *rig_chunk(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size); /* `size` bytes of data each */
+/* `size` bytes of data each */
+struct chunk *rig_chunk(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size);
 enum err rig_put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size);
 void rig_skip(struct rig *rig, uint32_t feed, uint32_t events); /* leaves a gap in the sequences */
 
@@ -48,6 +50,6 @@ const char *rig_read(struct rig *rig);
 void rig_read_events(struct rig *rig, uint64_t events);
 
 /* Waits until the call is over on the server's side, and returns the channel's sums, balanced. */
-struct chan_sums rig_over(struct rig *rig);
+struct chan_stats rig_over(struct rig *rig);
 
 #endif

@@ -1,5 +1,6 @@
-/* test_batch.c - what of a batch goes by reference, what is copied, and when its memory is let go. Bytes that are changed while their
- * message waits for its peer arrive changed where they went by reference, and as they were where they were copied. */
+/* test_batch.c - what of a batch goes by reference, what is copied, and when its memory is let go.
+ * Bytes that are changed while their message waits for its peer arrive changed where they went by
+ * reference, and as they were where they were copied. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,8 @@ static void put_sized(struct buf *message, size_t size)
     put_event(message, &(struct event_view){.data = {data, size - 6}}, NULL, 0);
 }
 
-/* One chunk: MANY events of `size` bytes each, and so many more that its message is large. Memory NULL: the chunk's own. */
+/* One chunk: MANY events of `size` bytes each, and so many more that its message is large. Memory
+ * NULL: the chunk's own. */
 static struct chunk *chunk_with(struct memory *memory, size_t size)
 {
     OWNED(buf_fini) struct buf message = {0};
@@ -57,22 +59,23 @@ static struct chunk *chunk_with(struct memory *memory, size_t size)
     for (int i = 0; i < MANY; i++)
         put_sized(&message, size);
     cr_assert_eq(message.size, MANY * size);
-    while (message.size < 2 * WIRE_READ_MOST)
+    while (message.size < 2 * MAX_WIRE_READ)
         put_sized(&message, 4096);
-    cr_assert_eq(framing_scan(&scan, (struct bytes){message.at, message.size}, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault),
+                 FAULT_NONE);
     if (memory) {
         memory->at = malloc(message.size);
         memory->gone = false;
-        memcpy(memory->at, message.at, message.size);
+        memcpy(memory->at, message.data, message.size);
         grpc_slice slice = grpc_slice_new_with_user_data(memory->at, message.size, let_go, memory);
         struct message received = {.buffer = grpc_raw_byte_buffer_create(&slice, 1)};
         grpc_slice_unref(slice);
         struct chunk_memory *kept = message_keep(&received, &bytes, &pinned);
         message_fini(&received);
-        cr_assert_eq(bytes.at, memory->at);
-        cr_assert_eq(chunk_new(kept, bytes.at, &scan, pinned, &chunk), ERR_OK);
+        cr_assert_eq(bytes.data, memory->at);
+        cr_assert_eq(chunk_new(kept, bytes.data, &scan, pinned, &chunk), ERR_OK);
     } else {
-        cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+        cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
     }
     framing_fini(&scan);
     chunk->source = source_retain(source);
@@ -99,7 +102,7 @@ static void close_house(void)
 TestSuite(batch, .init = open_house, .fini = close_house);
 
 struct sending {
-    struct take take;
+    struct chan_batch batch;
     struct buf notes;
     bool sent;
 };
@@ -108,21 +111,21 @@ static void act_send_batch(void *ctx)
 {
     struct sending *sending = ctx;
 
-    sending->sent = batch_send(record.call, &sending->notes, &sending->take);
+    sending->sent = batch_send(record.call, &sending->notes, &sending->batch);
 }
 
-static void send(struct take_entry *entries, uint32_t count)
+static void send(struct chan_batch_entry *entries, uint32_t count)
 {
-    struct sending sending = {.take = {.entries = entries, .count = count, .room = count}};
+    struct sending sending = {.batch = {.entries = entries, .count = count, .capacity = count}};
 
     house_run(&house, act_send_batch, &sending);
     cr_assert(sending.sent);
 }
 
 /* The window is full: what is sent next stays where it is. */
-static void fill_the_window(struct chunk *filler, struct take_entry *entry_out)
+static void fill_the_window(struct chunk *filler, struct chan_batch_entry *entry_out)
 {
-    *entry_out = (struct take_entry){.chunk = filler, .first = MANY, .last = filler->count};
+    *entry_out = (struct chan_batch_entry){.chunk = filler, .first = MANY, .last = filler->count};
 }
 
 static Tributary__V1__EventBatch *read_batch(void)
@@ -130,17 +133,18 @@ static Tributary__V1__EventBatch *read_batch(void)
     OWNED(buf_fini) struct buf bytes = {0};
 
     cr_assert(client_read(&client, &bytes));
-    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, bytes.size, bytes.at);
+    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, bytes.size, bytes.data);
     cr_assert(batch);
     return batch;
 }
 
-/* Sends a chunk that fills the window, then events [0, count) of another, changes the latter, and says whether the change arrived. */
+/* Sends a chunk that fills the window, then events [0, count) of another, changes the latter, and
+ * says whether the change arrived. */
 static bool goes_by_reference(size_t size, uint32_t count)
 {
     struct memory filling, memory;
     struct chunk *filler = chunk_with(&filling, 200), *chunk = chunk_with(&memory, size);
-    struct take_entry entries[2] = {{0}, {.chunk = chunk, .first = 0, .last = count}};
+    struct chan_batch_entry entries[2] = {{0}, {.chunk = chunk, .first = 0, .last = count}};
     bool changed;
 
     filler->first_sequence = 100000; /* does not become one run with the other */
@@ -188,7 +192,7 @@ Test(batch, memory_that_went_by_reference_lives_until_it_was_sent)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200);
-    struct take_entry entry;
+    struct chan_batch_entry entry;
 
     fill_the_window(chunk, &entry);
     send(&entry, 1);
@@ -204,7 +208,7 @@ Test(batch, memory_that_went_by_reference_is_let_go_when_the_call_is_lost)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200);
-    struct take_entry entry;
+    struct chan_batch_entry entry;
 
     fill_the_window(chunk, &entry);
     send(&entry, 1);
@@ -218,7 +222,7 @@ Test(batch, memory_that_was_copied_is_let_go_with_its_chunk)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200), *filler = chunk_with(NULL, 200);
-    struct take_entry entries[2] = {{0}, {.chunk = chunk, .first = 2, .last = 5}};
+    struct chan_batch_entry entries[2] = {{0}, {.chunk = chunk, .first = 2, .last = 5}};
 
     fill_the_window(filler, &entries[0]);
     send(entries, 2);
@@ -231,7 +235,7 @@ Test(batch, memory_that_was_copied_is_let_go_with_its_chunk)
 Test(batch, memory_of_a_chunks_own_is_copied)
 {
     struct chunk *chunk = chunk_with(NULL, 200);
-    struct take_entry entry;
+    struct chan_batch_entry entry;
 
     fill_the_window(chunk, &entry);
     send(&entry, 1);
@@ -247,12 +251,12 @@ Test(batch, copies_and_references_alternate_within_a_run)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200);
-    struct take_entry entries[] = {{.chunk = chunk, .first = 0, .last = 1},
-                                   {.chunk = chunk, .first = 1, .last = 90},
-                                   {.chunk = chunk, .first = 90, .last = 91},
-                                   {.chunk = chunk, .first = 91, .last = 92},
-                                   {.chunk = chunk, .first = 92, .last = chunk->count - 1},
-                                   {.chunk = chunk, .first = chunk->count - 1, .last = chunk->count}};
+    struct chan_batch_entry entries[] = {{.chunk = chunk, .first = 0, .last = 1},
+                                         {.chunk = chunk, .first = 1, .last = 90},
+                                         {.chunk = chunk, .first = 90, .last = 91},
+                                         {.chunk = chunk, .first = 91, .last = 92},
+                                         {.chunk = chunk, .first = 92, .last = chunk->count - 1},
+                                         {.chunk = chunk, .first = chunk->count - 1, .last = chunk->count}};
 
     send(entries, ARRAY_LEN(entries));
     Tributary__V1__EventBatch *batch = read_batch();
@@ -285,10 +289,10 @@ Test(batch, events_with_holes_between_them_are_a_run_that_lists_their_sequences)
 {
     struct chunk *chunk = chunk_with(NULL, 200);
     struct chunk *picked = thirds_of(chunk);
-    struct take_entry entries[] = {{.chunk = picked, .first = 1, .last = 5},
-                                   {.chunk = picked, .first = 5, .last = 6},
-                                   {.chunk = chunk, .first = 16, .last = 18},
-                                   {.chunk = chunk, .first = 18, .last = 19}};
+    struct chan_batch_entry entries[] = {{.chunk = picked, .first = 1, .last = 5},
+                                         {.chunk = picked, .first = 5, .last = 6},
+                                         {.chunk = chunk, .first = 16, .last = 18},
+                                         {.chunk = chunk, .first = 18, .last = 19}};
     const uint32_t counts[] = {4, 1, 3};
     uint64_t sequence = 4;
 
@@ -321,8 +325,8 @@ Test(batch, nothing_at_all_is_an_empty_message)
 Test(batch, notes_stand_in_front_and_are_taken)
 {
     struct chunk *chunk = chunk_with(NULL, 200);
-    struct take_entry entry = {.chunk = chunk, .first = 3, .last = 4};
-    struct sending sending = {.take = {.entries = &entry, .count = 1, .room = 1}};
+    struct chan_batch_entry entry = {.chunk = chunk, .first = 3, .last = 4};
+    struct sending sending = {.batch = {.entries = &entry, .count = 1, .capacity = 1}};
     OWNED(buf_fini) struct buf bytes = {0};
 
     buf_text(&sending.notes, "notes");
@@ -330,7 +334,7 @@ Test(batch, notes_stand_in_front_and_are_taken)
     cr_assert(sending.sent);
     cr_assert_eq(sending.notes.size, 0);
     cr_assert(client_read(&client, &bytes));
-    cr_assert_eq(memcmp(bytes.at, "notes\x0a", 6), 0);
+    cr_assert_eq(memcmp(bytes.data, "notes\x0a", 6), 0);
     cr_assert_gt(bytes.size, 205);
     chunk_release(chunk);
     buf_fini(&sending.notes);
@@ -349,8 +353,8 @@ Test(batch, is_not_sent_on_a_lost_call)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 2000);
-    struct take_entry entry = {.chunk = chunk, .first = 0, .last = chunk->count};
-    struct sending sending = {.take = {.entries = &entry, .count = 1, .room = 1}};
+    struct chan_batch_entry entry = {.chunk = chunk, .first = 0, .last = chunk->count};
+    struct sending sending = {.batch = {.entries = &entry, .count = 1, .capacity = 1}};
 
     house_run(&house, act_hold, &record);
     client_cancel(&client);

@@ -1,4 +1,5 @@
-/* test_call_shutdown.c - calls and the end of their thread: drained, left to finish, or cancelled. */
+/* test_call_shutdown.c - calls and the end of their thread: drained, left to finish, or
+ * cancelled. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #define PATH "/test.Stream/Talk"
 
 static struct record record;
-static const struct method methods[] = {{PATH, &stream_port, &record}, {"/test.Unary/Ask", &unary_port, &record}};
+static const struct method methods[] = {{PATH, &stream_port, &record},
+                                        {"/test.Unary/Ask", &unary_port, &record}};
 static struct house house;
 static struct buf bytes;
 

@@ -46,7 +46,7 @@ static void echo(struct call *call, struct message *message, struct record *to)
     OWNED(buf_fini) struct buf answer = {0};
 
     (void)to;
-    buf_bytes(&answer, heard.at, heard.size);
+    buf_bytes(&answer, heard.data, heard.size);
     CHECK(call_send(call, &answer));
 }
 
@@ -74,7 +74,7 @@ Test(stream, many_messages_both_ways_arrive_in_order)
         client_begin_send(&client, &i, sizeof(i));
         cr_assert(client_read(&client, &bytes));
         cr_assert_eq(bytes.size, sizeof(i));
-        memcpy(&heard, bytes.at, sizeof(heard));
+        memcpy(&heard, bytes.data, sizeof(heard));
         cr_assert_eq(heard, i);
         house_until(&house, !client.sent.pending);
     }
@@ -235,7 +235,8 @@ static void does_not_read(void (*finish)(void *record))
 Test(stream, who_does_not_read_is_cancelled_after_a_second)
 {
     does_not_read(act_finish);
-    cr_assert_eq(client_end(&client), GRPC_STATUS_CANCELLED, "nobody may believe that it had everything: %d", (int)client.code);
+    cr_assert_eq(client_end(&client), GRPC_STATUS_CANCELLED, "nobody may believe that it had everything: %d",
+                 (int)client.code);
     client_close(&client);
 }
 
@@ -309,7 +310,7 @@ Test(stream, fifty_calls_of_one_connection_do_not_mix)
         client_begin_send(&many[i], &i, sizeof(i));
     for (uint32_t i = 0; i < ARRAY_LEN(many); i++) {
         cr_assert(client_read(&many[i], &bytes));
-        cr_assert_eq(memcmp(bytes.at, &i, sizeof(i)), 0);
+        cr_assert_eq(memcmp(bytes.data, &i, sizeof(i)), 0);
         if (i % 2)
             client_half_close(&many[i]);
         else

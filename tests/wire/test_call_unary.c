@@ -50,7 +50,7 @@ Test(unary, is_answered)
     house_run(&house, act_answer, &record);
     cr_assert(client_read(&client, &bytes));
     cr_assert_eq(bytes.size, 6);
-    cr_assert_eq(memcmp(bytes.at, "answer", 6), 0);
+    cr_assert_eq(memcmp(bytes.data, "answer", 6), 0);
     cr_assert_not(client_read(&client, &bytes), "one answer");
     cr_assert_eq(client_status(&client), GRPC_STATUS_OK);
     cr_assert_not(client_details(&client, &bytes));
@@ -81,7 +81,7 @@ static void echo_at_once(struct call *call, struct message *message, struct reco
     OWNED(buf_fini) struct buf answer = {0};
 
     (void)to;
-    buf_bytes(&answer, question.at, question.size);
+    buf_bytes(&answer, question.data, question.size);
     call_answer(call, &answer);
 }
 
@@ -91,7 +91,7 @@ Test(unary, is_answered_within_its_message)
     ask();
     cr_assert(client_read(&client, &bytes));
     cr_assert_eq(bytes.size, strlen("question"));
-    cr_assert_eq(memcmp(bytes.at, "question", bytes.size), 0);
+    cr_assert_eq(memcmp(bytes.data, "question", bytes.size), 0);
     cr_assert_eq(client_end(&client), GRPC_STATUS_OK);
 }
 
@@ -115,7 +115,7 @@ Test(unary, is_refused_with_code_message_and_details)
     cr_assert_str_eq(said(), expected);
     cr_assert(client_details(&client, &bytes));
     cr_assert_eq(bytes.size, 1 + strlen("OUT_OF_BOUNDS of settings.size"));
-    cr_assert_eq(memcmp(bytes.at + 1, "OUT_OF_BOUNDS of settings.size", bytes.size - 1), 0);
+    cr_assert_eq(memcmp(bytes.data + 1, "OUT_OF_BOUNDS of settings.size", bytes.size - 1), 0);
     house_until(&house, record.closed == 1);
     cr_assert_eq(record.closed_ok, 1, "the refusal was delivered");
     cr_assert_eq(record.lost, 0);
@@ -137,7 +137,8 @@ static void act_refuse_loudly(void *ctx)
 
     for (size_t i = 0; i < sizeof(odd); i++)
         odd[i] = (char)(i * 4 + 1);
-    fault_bytes(&fault, FAULT_BAD_NAME, "100% \t \xc3\xa9", (struct bytes){(const uint8_t *)odd, sizeof(odd)}, "\n \"quoted\"");
+    fault_bytes(&fault, FAULT_BAD_NAME, "100% \t \xc3\xa9", (struct bytes){(const uint8_t *)odd, sizeof(odd)},
+                "\n \"quoted\"");
     fault_message(&fault, *(char(*)[600])ctx, 600);
     call_finish(record.call, &fault);
 }

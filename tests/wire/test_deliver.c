@@ -13,9 +13,9 @@ static void close_rig(void)
     rig_close(&rig);
 }
 
-TestSuite(deliver, .fini = close_rig);
+TestSuite(sender, .fini = close_rig);
 
-Test(deliver, started_comes_before_everything_else)
+Test(sender, started_comes_before_everything_else)
 {
     OWNED(buf_fini) struct buf bytes = {0};
 
@@ -24,17 +24,17 @@ Test(deliver, started_comes_before_everything_else)
     cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
     rig_subscribe(&rig);
     cr_assert(client_read(&rig.client, &bytes));
-    cr_assert_eq(bytes.at[0], 6 << 3 | 2, "field `started` leads");
+    cr_assert_eq(bytes.data[0], 6 << 3 | 2, "field `started` leads");
 }
 
-Test(deliver, started_comes_at_once)
+Test(sender, started_comes_at_once)
 {
     rig_open(&rig, NULL, 1);
     rig_subscribe(&rig);
     cr_assert_str_eq(rig_read(&rig), "started");
 }
 
-Test(deliver, what_waited_comes_in_one_message)
+Test(sender, what_waited_comes_in_one_message)
 {
     rig_open(&rig, NULL, 3);
     cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
@@ -45,7 +45,7 @@ Test(deliver, what_waited_comes_in_one_message)
     cr_assert_str_eq(rig_read(&rig), "started; a1-3; b1; a4-5; c1-70");
 }
 
-Test(deliver, entries_of_a_source_that_follow_each_other_become_one_run)
+Test(sender, entries_of_a_source_that_follow_each_other_become_one_run)
 {
     rig_open(&rig, NULL, 2);
     cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
@@ -60,7 +60,7 @@ Test(deliver, entries_of_a_source_that_follow_each_other_become_one_run)
     cr_assert_str_eq(rig_read(&rig), "started; a1-6; a8-9; b1; a10-11");
 }
 
-Test(deliver, parts_of_a_chunk_are_numbered_right)
+Test(sender, parts_of_a_chunk_are_numbered_right)
 {
     rig_open(&rig, NULL, 1);
     OWNED(chunk_release) struct chunk *chunk = rig_chunk(&rig, 0, 100, 10);
@@ -68,20 +68,21 @@ Test(deliver, parts_of_a_chunk_are_numbered_right)
     OWNED(buf_fini) struct buf bytes = {0};
     rig_subscribe(&rig);
     cr_assert(client_read(&rig.client, &bytes));
-    /* first_sequence is 91, and the time is the chunk's, so the rig's reader, which knows whole chunks, is of no use here. */
+    /* first_sequence is 91, and the time is the chunk's, so the rig's reader, which knows whole
+     * chunks, is of no use here. */
     static const uint8_t first_sequence[] = {4 << 3 | 1, 91, 0, 0, 0, 0, 0, 0, 0};
-    cr_assert(memmem(bytes.at, bytes.size, first_sequence, sizeof(first_sequence)));
-    cr_assert(memmem(bytes.at, bytes.size,
+    cr_assert(memmem(bytes.data, bytes.size, first_sequence, sizeof(first_sequence)));
+    cr_assert(memmem(bytes.data, bytes.size,
                      "\x1a\x02"
                      "91",
                      4));
-    cr_assert_not(memmem(bytes.at, bytes.size,
+    cr_assert_not(memmem(bytes.data, bytes.size,
                          "\x1a\x02"
                          "90",
                          4));
 }
 
-Test(deliver, a_message_holds_so_many_events_at_most)
+Test(sender, a_message_holds_so_many_events_at_most)
 {
     rig_open(&rig, NULL, 1);
     rig.settings.batch_events = 3;
@@ -90,7 +91,7 @@ Test(deliver, a_message_holds_so_many_events_at_most)
     cr_assert_str_eq(rig_read(&rig), "started; a1-3");
 }
 
-Test(deliver, events_beyond_the_bound_come_with_the_next_message)
+Test(sender, events_beyond_the_bound_come_with_the_next_message)
 {
     rig_open(&rig, NULL, 1);
     rig.settings.batch_events = 3;
@@ -104,7 +105,7 @@ Test(deliver, events_beyond_the_bound_come_with_the_next_message)
     cr_assert_eq(rig.progress, 0);
 }
 
-Test(deliver, a_message_holds_so_many_bytes_at_most)
+Test(sender, a_message_holds_so_many_bytes_at_most)
 {
     rig_open(&rig, NULL, 1);
     rig.settings.batch_bytes = 1000;
@@ -114,7 +115,7 @@ Test(deliver, a_message_holds_so_many_bytes_at_most)
     cr_assert_str_eq(rig_read(&rig), "started; a1-3");
 }
 
-Test(deliver, what_comes_while_a_message_is_in_flight_gathers)
+Test(sender, what_comes_while_a_message_is_in_flight_gathers)
 {
     rig_open(&rig, NULL, 2);
     rig_subscribe(&rig);
@@ -128,9 +129,10 @@ Test(deliver, what_comes_while_a_message_is_in_flight_gathers)
     cr_assert_str_eq(rig_read(&rig), "a2-21");
 }
 
-Test(deliver, a_loss_comes_before_the_next_event_of_its_source)
+Test(sender, a_loss_comes_before_the_next_event_of_its_source)
 {
-    static const struct chan_limits two = {.max_events = 2, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_OLDEST};
+    static const struct chan_limits two = {
+        .max_events = 2, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_OLDEST};
 
     rig_open(&rig, &two, 2);
     for (int i = 0; i < 5; i++)
@@ -139,9 +141,10 @@ Test(deliver, a_loss_comes_before_the_next_event_of_its_source)
     cr_assert_str_eq(rig_read(&rig), "started; lost a 1-3 OLDEST; a4-5");
 }
 
-Test(deliver, a_loss_that_nothing_follows_is_told_all_the_same)
+Test(sender, a_loss_that_nothing_follows_is_told_all_the_same)
 {
-    static const struct chan_limits two = {.max_events = 2, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_NEWEST};
+    static const struct chan_limits two = {
+        .max_events = 2, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_NEWEST};
 
     rig_open(&rig, &two, 1);
     rig_subscribe(&rig);
@@ -150,7 +153,7 @@ Test(deliver, a_loss_that_nothing_follows_is_told_all_the_same)
     cr_assert_str_eq(rig_read(&rig), "lost a 1-4 GAP");
 }
 
-Test(deliver, states_are_told_to_who_asks)
+Test(sender, states_are_told_to_who_asks)
 {
     rig_open(&rig, NULL, 2);
     rig.settings.states = true;
@@ -167,7 +170,7 @@ Test(deliver, states_are_told_to_who_asks)
     cr_assert_str_eq(rig_read(&rig), "a2; a is 8", "not before its last event");
 }
 
-Test(deliver, states_are_not_told_to_who_does_not_ask)
+Test(sender, states_are_not_told_to_who_does_not_ask)
 {
     rig_open(&rig, NULL, 2);
     rig_subscribe(&rig);
@@ -192,7 +195,7 @@ static uint32_t count_states(const char *text)
     return count;
 }
 
-Test(deliver, a_thousand_states_in_a_message_and_the_rest_in_the_next)
+Test(sender, a_thousand_states_in_a_message_and_the_rest_in_the_next)
 {
     static struct feed *feeds[1001];
     struct source *crowd;
@@ -216,10 +219,10 @@ static void act_say_closing(void *ctx)
 
     (void)ctx;
     field_bytes_always(&block, 5, (struct bytes){0});
-    deliver_block(rig.deliver, &block);
+    sender_block(rig.sender, &block);
 }
 
-Test(deliver, a_block_goes_out_though_nothing_else_does)
+Test(sender, a_block_goes_out_though_nothing_else_does)
 {
     rig_open(&rig, NULL, 1);
     rig_subscribe(&rig);
@@ -228,7 +231,7 @@ Test(deliver, a_block_goes_out_though_nothing_else_does)
     cr_assert_str_eq(rig_read(&rig), "closing");
 }
 
-Test(deliver, a_block_waits_for_the_message_in_flight)
+Test(sender, a_block_waits_for_the_message_in_flight)
 {
     rig_open(&rig, NULL, 1);
     rig_subscribe(&rig);
@@ -240,7 +243,7 @@ Test(deliver, a_block_waits_for_the_message_in_flight)
     cr_assert_str_eq(rig_read(&rig), "a2; closing");
 }
 
-Test(deliver, thousands_of_chunks_arrive_whole_and_in_order)
+Test(sender, thousands_of_chunks_arrive_whole_and_in_order)
 {
     uint64_t seen[2] = {0}, first, last;
     char name;

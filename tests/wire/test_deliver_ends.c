@@ -1,4 +1,5 @@
-/* test_deliver_ends.c - every ending of a pump: its channel's, its call's, and its own while it is being woken. */
+/* test_deliver_ends.c - every ending of a pump: its channel's, its call's, and its own while it is
+ * being woken. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static void close_rig(void)
     rig_close(&rig);
 }
 
-TestSuite(deliver_ends, .fini = close_rig);
+TestSuite(sender_ends, .fini = close_rig);
 
 /* A call whose Started was read. */
 static void begin(const struct chan_limits *limits)
@@ -23,9 +24,9 @@ static void begin(const struct chan_limits *limits)
     rig_landed(&rig);
 }
 
-Test(deliver_ends, draining_ends_after_everything_was_delivered)
+Test(sender_ends, draining_ends_after_everything_was_delivered)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     rig_open(&rig, NULL, 2);
     rig.settings.batch_events = 10;
@@ -38,14 +39,14 @@ Test(deliver_ends, draining_ends_after_everything_was_delivered)
     rig_read_events(&rig, 100);
     cr_assert_null(rig_read(&rig));
     cr_assert_eq(client_status(&rig.client), GRPC_STATUS_OK);
-    sums = rig_over(&rig);
+    stats = rig_over(&rig);
     cr_assert_eq(rig.ended, 1);
     cr_assert_eq(rig.how, CHAN_DRAINING);
     cr_assert_eq(rig.lost, 0);
-    cr_assert_eq(sums.delivered.events, 100);
+    cr_assert_eq(stats.delivered.events, 100);
 }
 
-Test(deliver_ends, draining_waits_for_the_message_in_flight)
+Test(sender_ends, draining_waits_for_the_message_in_flight)
 {
     begin(NULL);
     rig_stuff(&rig);
@@ -58,7 +59,7 @@ Test(deliver_ends, draining_waits_for_the_message_in_flight)
     cr_assert_eq(rig_over(&rig).delivered.events, 1);
 }
 
-Test(deliver_ends, draining_an_empty_channel_ends_at_once)
+Test(sender_ends, draining_an_empty_channel_ends_at_once)
 {
     begin(NULL);
     chan_drain(rig.chan);
@@ -68,7 +69,7 @@ Test(deliver_ends, draining_an_empty_channel_ends_at_once)
     cr_assert_eq(rig.ended, 1);
 }
 
-Test(deliver_ends, a_channel_that_drained_before_the_pump_began_ends_too)
+Test(sender_ends, a_channel_that_drained_before_the_pump_began_ends_too)
 {
     rig_open(&rig, NULL, 1);
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
@@ -80,11 +81,12 @@ Test(deliver_ends, a_channel_that_drained_before_the_pump_began_ends_too)
     cr_assert_eq(rig.ended, 1);
 }
 
-static const struct chan_limits strict = {.max_events = 5, .max_bytes = 1u << 30, .overflow = OVERFLOW_DISCONNECT};
+static const struct chan_limits strict = {
+    .max_events = 5, .max_bytes = 1u << 30, .overflow = OVERFLOW_DISCONNECT};
 
-Test(deliver_ends, a_broken_channel_ends_without_what_waits)
+Test(sender_ends, a_broken_channel_ends_without_what_waits)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     begin(&strict);
     rig_stuff(&rig);
@@ -95,17 +97,17 @@ Test(deliver_ends, a_broken_channel_ends_without_what_waits)
     cr_assert_str_eq(rig_read(&rig), "a1", "it was on its way");
     cr_assert_null(rig_read(&rig));
     cr_assert_eq(client_status(&rig.client), GRPC_STATUS_RESOURCE_EXHAUSTED);
-    sums = rig_over(&rig);
+    stats = rig_over(&rig);
     cr_assert_eq(rig.ended, 1);
     cr_assert_eq(rig.how, CHAN_BROKEN);
-    cr_assert_eq(sums.delivered.events, 1);
-    cr_assert_eq(sums.queued.events, 5, "whoever closes the channel accounts for them");
+    cr_assert_eq(stats.delivered.events, 1);
+    cr_assert_eq(stats.queued.events, 5, "whoever closes the channel accounts for them");
     chan_close(rig.chan, LOSS_CONSUMER_GONE);
 }
 
-Test(deliver_ends, a_closed_channel_tells_what_it_cut)
+Test(sender_ends, a_closed_channel_tells_what_it_cut)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     begin(NULL);
     rig_stuff(&rig);
@@ -116,15 +118,15 @@ Test(deliver_ends, a_closed_channel_tells_what_it_cut)
     cr_assert_str_eq(rig_read(&rig), "lost a 2-4 CUT; lost b 1-4 CUT");
     cr_assert_null(rig_read(&rig));
     cr_assert_eq(client_status(&rig.client), GRPC_STATUS_OK);
-    sums = rig_over(&rig);
+    stats = rig_over(&rig);
     cr_assert_eq(rig.ended, 1);
     cr_assert_eq(rig.how, CHAN_CLOSED);
-    cr_assert_eq(sums.delivered.events, 1);
-    cr_assert_eq(sums.dropped[LOSS_DRAIN_CUT].events, 7);
-    cr_assert_eq(sums.queued.events, 0);
+    cr_assert_eq(stats.delivered.events, 1);
+    cr_assert_eq(stats.dropped[LOSS_DRAIN_CUT].events, 7);
+    cr_assert_eq(stats.queued.events, 0);
 }
 
-Test(deliver_ends, draining_then_closed_is_closed)
+Test(sender_ends, draining_then_closed_is_closed)
 {
     begin(NULL);
     rig_stuff(&rig);
@@ -144,10 +146,10 @@ static void act_add_a_block(void *ctx)
     OWNED(buf_fini) struct buf block = {0};
 
     buf_bytes(&block, ctx, strlen(ctx));
-    deliver_block(rig.deliver, &block);
+    sender_block(rig.sender, &block);
 }
 
-Test(deliver_ends, an_end_waits_for_its_reason)
+Test(sender_ends, an_end_waits_for_its_reason)
 {
     begin(NULL);
     rig.undecided = true;
@@ -163,27 +165,28 @@ Test(deliver_ends, an_end_waits_for_its_reason)
     cr_assert_eq(rig.ended, 2);
 }
 
-Test(deliver_ends, what_was_in_flight_when_the_call_was_lost_counts_as_consumer_gone)
+Test(sender_ends, what_was_in_flight_when_the_call_was_lost_counts_as_consumer_gone)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     begin(NULL);
     rig_stuff(&rig);
     cr_assert_eq(rig_put(&rig, 1, 4, 10), ERR_OK);
     client_cancel(&rig.client);
-    sums = rig_over(&rig);
+    stats = rig_over(&rig);
     cr_assert_eq(rig.lost, 1);
     cr_assert_eq(rig.ended, 0);
-    cr_assert_eq(sums.delivered.events, 0);
-    cr_assert_geq(sums.dropped[LOSS_CONSUMER_GONE].bytes, STUFFING);
-    /* Its tag may land before the call's loss is known: then the next message sets out, too, and is lost as well. */
-    cr_assert_eq(sums.queued.events + sums.dropped[LOSS_CONSUMER_GONE].events, 5);
-    cr_assert(sums.queued.events == 4 || sums.queued.events == 0, "the channel's owner closes it");
+    cr_assert_eq(stats.delivered.events, 0);
+    cr_assert_geq(stats.dropped[LOSS_CONSUMER_GONE].bytes, STUFFING);
+    /* Its tag may land before the call's loss is known: then the next message sets out, too, and is
+     * lost as well. */
+    cr_assert_eq(stats.queued.events + stats.dropped[LOSS_CONSUMER_GONE].events, 5);
+    cr_assert(stats.queued.events == 4 || stats.queued.events == 0, "the channel's owner closes it");
     chan_close(rig.chan, LOSS_CONSUMER_GONE);
     cr_assert_eq(rig_over(&rig).dropped[LOSS_CONSUMER_GONE].events, 5);
 }
 
-Test(deliver_ends, an_idle_pump_survives_the_loss_of_its_call)
+Test(sender_ends, an_idle_pump_survives_the_loss_of_its_call)
 {
     begin(NULL);
     client_cancel(&rig.client);
@@ -195,24 +198,24 @@ Test(deliver_ends, an_idle_pump_survives_the_loss_of_its_call)
 static void act_stop(void *ctx)
 {
     (void)ctx;
-    deliver_stop(rig.deliver);
+    sender_stop(rig.sender);
 }
 
-Test(deliver_ends, a_stopped_pump_sends_nothing)
+Test(sender_ends, a_stopped_pump_sends_nothing)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     begin(NULL);
     house_run(&rig.house, act_stop, NULL);
     cr_assert_eq(rig_put(&rig, 0, 4, 10), ERR_OK);
     chan_drain(rig.chan);
     house_watch(&rig.house, 20 * NS_PER_MS);
-    chan_sums(rig.chan, &sums);
-    cr_assert_eq(sums.queued.events, 4);
+    chan_stats(rig.chan, &stats);
+    cr_assert_eq(stats.queued.events, 4);
     cr_assert_eq(rig.ended, 0);
 }
 
-Test(deliver_ends, a_pump_that_is_stopped_in_flight_counts_it_as_gone)
+Test(sender_ends, a_pump_that_is_stopped_in_flight_counts_it_as_gone)
 {
     begin(NULL);
     rig_stuff(&rig);
@@ -223,50 +226,52 @@ Test(deliver_ends, a_pump_that_is_stopped_in_flight_counts_it_as_gone)
     cr_assert_eq(rig_over(&rig).dropped[LOSS_CONSUMER_GONE].events, 1);
 }
 
-/* Another thread, and the wire thread waits for it: the wake lands between two moments of one tick. */
+/* Another thread, and the wire thread waits for it: the wake lands between two moments of one
+ * tick. */
 static void *wake_once(void *ctx)
 {
-    deliver_wake(ctx);
+    sender_wake(ctx);
     return NULL;
 }
 
-static void wake_from_elsewhere(struct deliver *deliver)
+static void wake_from_elsewhere(struct sender *sender)
 {
     pthread_t thread;
 
-    CHECK(pthread_create(&thread, NULL, wake_once, deliver) == 0);
+    CHECK(pthread_create(&thread, NULL, wake_once, sender) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-static struct wire_ready before_look, after_look;
+static struct post_poll_hook before_look, after_look;
 
-static void wake_before(struct wire_ready *ready, int64_t now_ns)
+static void wake_before(struct post_poll_hook *ready, int64_t now_ns)
 {
     (void)ready;
     (void)now_ns;
-    wake_from_elsewhere(rig.deliver);
+    wake_from_elsewhere(rig.sender);
 }
 
-/* At this tick's end: a wake from elsewhere, the pump's look, and then `after_look`. The wake is run in the next tick. */
+/* At this tick's end: a wake from elsewhere, the pump's look, and then `after_look`. The wake is
+ * run in the next tick. */
 static void act_wake_within_a_tick(void *ctx)
 {
     struct buf nothing = {0};
 
     (void)ctx;
-    before_look.tick_ended = wake_before;
+    before_look.post_poll = wake_before;
     list_init(&before_look.link);
     list_init(&after_look.link);
-    wire_at_tick_end(rig.house.thread, &before_look);
-    deliver_block(rig.deliver, &nothing);
-    wire_at_tick_end(rig.house.thread, &after_look);
+    wire_post_poll(rig.house.thread, &before_look);
+    sender_block(rig.sender, &nothing);
+    wire_post_poll(rig.house.thread, &after_look);
 }
 
-static void wake_again(struct wire_ready *ready, int64_t now_ns)
+static void wake_again(struct post_poll_hook *ready, int64_t now_ns)
 {
     (void)ready;
     (void)now_ns;
-    wake_from_elsewhere(rig.deliver);
-    wake_from_elsewhere(rig.deliver);
+    wake_from_elsewhere(rig.sender);
+    wake_from_elsewhere(rig.sender);
 }
 
 static void act_nothing(void *ctx)
@@ -274,30 +279,30 @@ static void act_nothing(void *ctx)
     (void)ctx;
 }
 
-Test(deliver_ends, a_wake_that_overtakes_a_look_is_posted_once)
+Test(sender_ends, a_wake_that_overtakes_a_look_is_posted_once)
 {
     begin(NULL);
-    after_look.tick_ended = wake_again;
+    after_look.post_poll = wake_again;
     house_run(&rig.house, act_wake_within_a_tick, NULL);
     house_run(&rig.house, act_nothing, NULL);
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
     cr_assert_str_eq(rig_read(&rig), "a1");
 }
 
-static void free_it(struct wire_ready *ready, int64_t now_ns)
+static void free_it(struct post_poll_hook *ready, int64_t now_ns)
 {
-    struct deliver *deliver = atomic_exchange(&rig.deliver, NULL);
+    struct sender *sender = atomic_exchange(&rig.sender, NULL);
 
     (void)ready;
     (void)now_ns;
-    deliver_stop(deliver);
-    deliver_free(deliver);
+    sender_stop(sender);
+    sender_free(sender);
 }
 
-Test(deliver_ends, a_pump_is_not_gone_before_its_wake)
+Test(sender_ends, a_pump_is_not_gone_before_its_wake)
 {
     begin(NULL);
-    after_look.tick_ended = free_it;
+    after_look.post_poll = free_it;
     house_run(&rig.house, act_wake_within_a_tick, NULL);
     house_run(&rig.house, act_nothing, NULL);
 }
@@ -305,12 +310,12 @@ Test(deliver_ends, a_pump_is_not_gone_before_its_wake)
 static void act_wake_and_free(void *ctx)
 {
     (void)ctx;
-    wake_from_elsewhere(rig.deliver);
-    deliver_wake(rig.deliver); /* its own thread has noticed something, too */
+    wake_from_elsewhere(rig.sender);
+    sender_wake(rig.sender); /* its own thread has noticed something, too */
     free_it(NULL, 0);
 }
 
-Test(deliver_ends, a_pump_can_be_freed_between_its_wake_and_its_look)
+Test(sender_ends, a_pump_can_be_freed_between_its_wake_and_its_look)
 {
     begin(NULL);
     house_run(&rig.house, act_wake_and_free, NULL);
@@ -320,11 +325,11 @@ Test(deliver_ends, a_pump_can_be_freed_between_its_wake_and_its_look)
 static void act_note_and_free(void *ctx)
 {
     (void)ctx;
-    deliver_wake(rig.deliver);
+    sender_wake(rig.sender);
     free_it(NULL, 0);
 }
 
-Test(deliver_ends, a_pump_can_be_freed_with_a_look_ahead)
+Test(sender_ends, a_pump_can_be_freed_with_a_look_ahead)
 {
     begin(NULL);
     house_run(&rig.house, act_note_and_free, NULL);
@@ -337,11 +342,11 @@ static _Atomic bool hammering;
 static void *hammer(void *ctx)
 {
     while (hammering)
-        deliver_wake(ctx);
+        sender_wake(ctx);
     return NULL;
 }
 
-Test(deliver_ends, a_pump_that_was_woken_until_just_now_can_be_freed)
+Test(sender_ends, a_pump_that_was_woken_until_just_now_can_be_freed)
 {
     rig_open(&rig, NULL, 2);
     for (int round = 0; round < 200; round++) {
@@ -353,7 +358,7 @@ Test(deliver_ends, a_pump_that_was_woken_until_just_now_can_be_freed)
         rig_subscribe(&rig);
         hammering = true;
         for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-            cr_assert_eq(pthread_create(&threads[i], NULL, hammer, rig.deliver), 0);
+            cr_assert_eq(pthread_create(&threads[i], NULL, hammer, rig.sender), 0);
         cr_assert_str_eq(rig_read(&rig), "started");
         cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
         rig_read_events(&rig, 1);

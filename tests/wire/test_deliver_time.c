@@ -1,4 +1,5 @@
-/* test_deliver_time.c - the pump and the clock: heartbeats, progress, linger, and a peer that does not read. */
+/* test_deliver_time.c - the pump and the clock: heartbeats, progress, linger, and a peer that does
+ * not read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,9 +13,9 @@ static void close_rig(void)
     rig_close(&rig);
 }
 
-TestSuite(deliver_time, .fini = close_rig);
+TestSuite(sender_time, .fini = close_rig);
 
-Test(deliver_time, an_idle_pump_sends_heartbeats)
+Test(sender_time, an_idle_pump_sends_heartbeats)
 {
     int64_t began_ns = clock_mono_ns();
 
@@ -28,7 +29,7 @@ Test(deliver_time, an_idle_pump_sends_heartbeats)
     cr_assert_lt(clock_mono_ns() - began_ns, 10 * NS_PER_S);
 }
 
-Test(deliver_time, what_is_sent_puts_the_heartbeat_off)
+Test(sender_time, what_is_sent_puts_the_heartbeat_off)
 {
     int64_t sent_ns = 0;
 
@@ -46,7 +47,7 @@ Test(deliver_time, what_is_sent_puts_the_heartbeat_off)
     cr_assert_geq(clock_mono_ns() - sent_ns, NS_PER_S);
 }
 
-Test(deliver_time, without_heartbeats_an_idle_pump_is_silent)
+Test(sender_time, without_heartbeats_an_idle_pump_is_silent)
 {
     rig_open(&rig, NULL, 1);
     rig_subscribe(&rig);
@@ -57,7 +58,7 @@ Test(deliver_time, without_heartbeats_an_idle_pump_is_silent)
     cr_assert_str_eq(rig_read(&rig), "a1");
 }
 
-Test(deliver_time, progress_follows_what_moved_once)
+Test(sender_time, progress_follows_what_moved_once)
 {
     int64_t began_ns = clock_mono_ns();
 
@@ -72,7 +73,8 @@ Test(deliver_time, progress_follows_what_moved_once)
     house_watch(&rig.house, 1200 * NS_PER_MS);
     cr_assert_eq(rig.progress, 1, "nothing moved since");
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
-    cr_assert_str_eq(rig_read(&rig), "a4; progress 3", "it is due, so it comes along; a4 is not delivered yet");
+    cr_assert_str_eq(rig_read(&rig), "a4; progress 3",
+                     "it is due, so it comes along; a4 is not delivered yet");
 }
 
 /* Keeps the wire thread busy until told to stop; `posted`: the task is still the thread's. */
@@ -114,7 +116,7 @@ static void begin_with_linger(int64_t linger_ns, uint32_t batch_events)
     cr_assert_str_eq(rig_read(&rig), "started");
 }
 
-Test(deliver_time, an_idle_thread_does_not_linger)
+Test(sender_time, an_idle_thread_does_not_linger)
 {
     int64_t began_ns;
 
@@ -127,8 +129,9 @@ Test(deliver_time, an_idle_thread_does_not_linger)
     cr_assert_lt(clock_mono_ns() - began_ns, DEADLINE_NS);
 }
 
-/* A machine with other things to do may take the thread's processor away: then the thread is not busy, and need not gather. */
-Test(deliver_time, a_busy_thread_gathers)
+/* A machine with other things to do may take the thread's processor away: then the thread is not
+ * busy, and need not gather. */
+Test(sender_time, a_busy_thread_gathers)
 {
     bool gathered = false;
 
@@ -148,9 +151,11 @@ Test(deliver_time, a_busy_thread_gathers)
     }
 }
 
-/* A heartbeat and a Progress that fall due while it lingers may not make the thread turn around its timers. */
-/* A heartbeat and a Progress that fall due while it lingers may not make the thread turn around its timers: it would never end. */
-Test(deliver_time, what_falls_due_meanwhile_waits_for_the_linger)
+/* A heartbeat and a Progress that fall due while it lingers may not make the thread turn around its
+ * timers. */
+/* A heartbeat and a Progress that fall due while it lingers may not make the thread turn around its
+ * timers: it would never end. */
+Test(sender_time, what_falls_due_meanwhile_waits_for_the_linger)
 {
     bool lingered = false;
 
@@ -173,7 +178,7 @@ Test(deliver_time, what_falls_due_meanwhile_waits_for_the_linger)
     }
 }
 
-Test(deliver_time, a_full_batch_does_not_wait)
+Test(sender_time, a_full_batch_does_not_wait)
 {
     begin_with_linger(3600 * NS_PER_S, 10);
     make_busy();
@@ -182,7 +187,7 @@ Test(deliver_time, a_full_batch_does_not_wait)
     stop_burning();
 }
 
-Test(deliver_time, an_end_does_not_linger)
+Test(sender_time, an_end_does_not_linger)
 {
     begin_with_linger(3600 * NS_PER_S, 1000);
     make_busy();
@@ -193,35 +198,35 @@ Test(deliver_time, an_end_does_not_linger)
     stop_burning();
 }
 
-Test(deliver_time, who_does_not_read_in_time_is_cut)
+Test(sender_time, who_does_not_read_in_time_is_cut)
 {
     char said[600];
     int64_t began_ns;
-    struct chan_sums sums;
+    struct chan_stats stats;
 
     rig_open(&rig, NULL, 1);
-    rig.settings.write_ns = NS_PER_S;
+    rig.settings.write_timeout_ns = NS_PER_S;
     rig_subscribe(&rig);
     cr_assert_str_eq(rig_read(&rig), "started");
     began_ns = clock_mono_ns();
     rig_stuff(&rig);
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
-    sums = rig_over(&rig);
+    stats = rig_over(&rig);
     cr_assert_geq(clock_mono_ns() - began_ns, NS_PER_S);
     cr_assert_lt(clock_mono_ns() - began_ns, 10 * NS_PER_S);
     cr_assert_eq(rig.lost, 1);
     cr_assert_eq(rig.ended, 0);
-    cr_assert_eq(sums.dropped[LOSS_CONSUMER_GONE].events, 1);
+    cr_assert_eq(stats.dropped[LOSS_CONSUMER_GONE].events, 1);
     cr_assert_eq(client_end(&rig.client), GRPC_STATUS_RESOURCE_EXHAUSTED);
     client_said(&rig.client, said, sizeof(said));
     cr_assert(strstr(said, fault_text(FAULT_NOT_READING)), "%s", said);
     cr_assert(strstr(said, "1000"), "%s", said);
 }
 
-Test(deliver_time, who_reads_slowly_but_in_time_is_not_cut)
+Test(sender_time, who_reads_slowly_but_in_time_is_not_cut)
 {
     rig_open(&rig, NULL, 1);
-    rig.settings.write_ns = 2 * NS_PER_S;
+    rig.settings.write_timeout_ns = 2 * NS_PER_S;
     rig_subscribe(&rig);
     cr_assert_str_eq(rig_read(&rig), "started");
     for (int i = 0; i < 3; i++) {
@@ -234,21 +239,21 @@ Test(deliver_time, who_reads_slowly_but_in_time_is_not_cut)
 
 static _Atomic int overs;
 
-static void over(struct stall *stall)
+static void over(struct put_waiter *waiter)
 {
-    (void)stall;
+    (void)waiter;
     overs++;
 }
 
 /* The pump waits for its peer, and keeps the channel's time all the same. */
-Test(deliver_time, a_stall_lasts_its_time_while_a_message_is_in_flight)
+Test(sender_time, a_stall_lasts_its_time_while_a_message_is_in_flight)
 {
     static const struct chan_limits two = {.max_events = 2,
                                            .max_bytes = 1u << 30,
                                            .overflow = OVERFLOW_BLOCK,
                                            .fallback = OVERFLOW_DROP_NEWEST,
                                            .block_timeout_ns = 500 * NS_PER_MS};
-    struct stall stall = {.over = over};
+    struct put_waiter waiter = {.over = over};
     int64_t began_ns;
 
     rig_open(&rig, &two, 1);
@@ -257,9 +262,9 @@ Test(deliver_time, a_stall_lasts_its_time_while_a_message_is_in_flight)
     rig_stuff(&rig);
     OWNED(chunk_release) struct chunk *chunk = rig_chunk(&rig, 0, 5, 10);
     began_ns = clock_mono_ns();
-    stall_begin(&stall);
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 5, &stall), ERR_AGAIN);
-    cr_assert_eq(stall_end(&stall), ERR_AGAIN);
+    put_waiter_begin(&waiter);
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 5, &waiter), ERR_AGAIN);
+    cr_assert_eq(put_waiter_end(&waiter), ERR_AGAIN);
     house_until(&rig.house, overs == 1);
     cr_assert_geq(clock_mono_ns() - began_ns, 500 * NS_PER_MS);
     cr_assert_str_eq(rig_read(&rig), "a1");

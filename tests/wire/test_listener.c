@@ -1,4 +1,5 @@
-/* test_listener.c - the accept loop against plain sockets, with a fake port in place of the core. */
+/* test_listener.c - the accept loop against plain sockets, with a fake port in place of the
+ * core. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -30,8 +31,10 @@ struct house {
     int given[2];
 };
 
-static const struct listener_settings roomy = {
-    .connections_most = 100, .spare_descriptors = 0, .preface_ns = 60 * NS_PER_S, .user_timeout_ns = 5 * NS_PER_S};
+static const struct listener_settings roomy = {.max_connections = 100,
+                                               .spare_descriptors = 0,
+                                               .preface_ns = 60 * NS_PER_S,
+                                               .user_timeout_ns = 5 * NS_PER_S};
 
 static void on_connected(void *ctx, int fd)
 {
@@ -83,7 +86,8 @@ static int dial(const struct house *house)
 
     address.sin_port = htons((uint16_t)atoi(strrchr(text, ':') + 1));
     cr_assert_geq(fd, 0);
-    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "connect: %s", strerror(errno));
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "connect: %s",
+                 strerror(errno));
     return fd;
 }
 
@@ -93,7 +97,8 @@ static int dial_unix(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "connect: %s", strerror(errno));
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "connect: %s",
+                 strerror(errno));
     return fd;
 }
 
@@ -110,7 +115,8 @@ static bool ended(int fd)
     return readable(fd, DEADLINE_MS) && recv(fd, &byte, 1, 0) <= 0;
 }
 
-/* Dials until one connection is given away; the listener looks again at most every few milliseconds. */
+/* Dials until one connection is given away; the listener looks again at most every few
+ * milliseconds. */
 static bool is_taken_again(struct house *house)
 {
     int64_t until_ns = clock_mono_ns() + DEADLINE_MS * NS_PER_MS;
@@ -242,7 +248,8 @@ Test(listener, half_a_preface_does_not_keep_the_thread_busy)
 
 Test(listener, ends_what_is_not_http2_at_once)
 {
-    static const char *const wrong[] = {"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", "PRJ", "\x16\x03\x01"};
+    static const char *const wrong[] = {"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", "PRJ",
+                                        "\x16\x03\x01"};
     struct house house;
 
     house_open(&house, &roomy, "127.0.0.1:0");
@@ -301,7 +308,7 @@ Test(listener, refuses_beyond_the_most_and_takes_again_when_one_has_gone)
     struct house house;
     int clients[4], fds[3];
 
-    settings.connections_most = 3;
+    settings.max_connections = 3;
     house_open(&house, &settings, "127.0.0.1:0");
     for (size_t i = 0; i < 3; i++) {
         clients[i] = dial(&house);
@@ -314,7 +321,8 @@ Test(listener, refuses_beyond_the_most_and_takes_again_when_one_has_gone)
     cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 1);
     close(clients[3]);
 
-    /* One goes, and its number is used for something else: only a new look at all of them can tell. */
+    /* One goes, and its number is used for something else: only a new look at all of them can
+     * tell. */
     cr_assert_eq(dup3(house.given[0], fds[0], O_CLOEXEC), fds[0]);
     cr_assert(is_taken_again(&house), "who comes when one has gone is taken");
     for (size_t i = 0; i < 3; i++) {
@@ -330,7 +338,7 @@ Test(listener, the_silent_give_way_to_those_who_come)
     struct house house;
     int silent[3], client;
 
-    settings.connections_most = 2;
+    settings.max_connections = 2;
     house_open(&house, &settings, "127.0.0.1:0");
     for (size_t i = 0; i < 3; i++)
         silent[i] = dial(&house);
@@ -347,9 +355,9 @@ Test(listener, the_silent_give_way_to_those_who_come)
     house_close(&house);
 }
 
-static void most_descriptors(int most)
+static void max_descriptors(int max)
 {
-    struct rlimit limit = {.rlim_cur = (rlim_t)most, .rlim_max = (rlim_t)most};
+    struct rlimit limit = {.rlim_cur = (rlim_t)max, .rlim_max = (rlim_t)max};
 
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
@@ -371,8 +379,9 @@ Test(listener, keeps_the_spare_descriptors_free)
 
     settings.spare_descriptors = 8;
     house_open(&house, &settings, "127.0.0.1:0");
-    /* One client takes the lowest free number, its connection the next: that is the last one below the spare eight. */
-    most_descriptors(lowest_free() + 2 + 8);
+    /* One client takes the lowest free number, its connection the next: that is the last one below
+     * the spare eight. */
+    max_descriptors(lowest_free() + 2 + 8);
     first = dial(&house);
     say(first, PREFACE);
     cr_assert_geq(given(&house, DEADLINE_MS), 0);
@@ -395,7 +404,7 @@ Test(listener, survives_the_end_of_all_descriptors)
     house_open(&house, &roomy, "127.0.0.1:0");
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
         clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    most_descriptors(lowest_free() + 64);
+    max_descriptors(lowest_free() + 64);
     while (hoarded < ARRAY_LEN(hoard) && (hoard[hoarded] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
         hoarded++;
     cr_assert_eq(errno, EMFILE);
@@ -481,7 +490,8 @@ Test(listener, replaces_a_stale_socket_file_and_not_a_live_one)
     cr_assert_geq(given(&first, DEADLINE_MS), 0, "the live one was not disturbed");
     close(fd);
 
-    /* Somebody removes the file and a second server takes the place: the first one, going, must leave it. */
+    /* Somebody removes the file and a second server takes the place: the first one, going, must
+     * leave it. */
     cr_assert_eq(unlink(address + 5), 0);
     house_open(&second, &roomy, address);
     house_close(&first);
@@ -601,8 +611,9 @@ Test(listener, stops_with_connections_in_every_state)
 
 Test(listener, knows_what_is_local)
 {
-    static const char *const local[] = {"127.0.0.1:0", "127.255.255.255:65535",   "localhost:7227",           "LocalHost:7227",
-                                        "[::1]:7227",  "[::ffff:127.0.0.1]:7227", "unix:/run/tributary.sock", "unix:here"};
+    static const char *const local[] = {
+        "127.0.0.1:0", "127.255.255.255:65535",   "localhost:7227",           "LocalHost:7227",
+        "[::1]:7227",  "[::ffff:127.0.0.1]:7227", "unix:/run/tributary.sock", "unix:here"};
     static const char *const elsewhere[] = {"0.0.0.0:7227",
                                             "[::]:7227",
                                             "128.0.0.1:7227",

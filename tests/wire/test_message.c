@@ -1,4 +1,5 @@
-/* test_message.c - a received message as the memory of a chunk: what is kept by reference, what is copied, and what it pins. */
+/* test_message.c - a received message as the memory of a chunk: what is kept by reference, what is
+ * copied, and what it pins. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,9 +65,9 @@ Test(message, in_one_piece_is_read_where_it_lies)
     struct message message = message_of(&slice, 1);
     struct bytes bytes = message_bytes(&message);
 
-    cr_assert_eq(bytes.at, piece.at);
+    cr_assert_eq(bytes.data, piece.at);
     cr_assert_eq(bytes.size, 100);
-    cr_assert_eq(message_bytes(&message).at, bytes.at);
+    cr_assert_eq(message_bytes(&message).data, bytes.data);
     cr_assert_not(piece.gone);
     end(&message);
     cr_assert(piece.gone);
@@ -85,15 +86,16 @@ Test(message, that_nobody_reads_is_let_go)
 Test(message, in_pieces_is_put_together)
 {
     struct piece pieces[3];
-    grpc_slice slices[] = {slice_of(&pieces[0], 1, 'a'), slice_of(&pieces[1], 1000, 'b'), slice_of(&pieces[2], 2, 'c')};
+    grpc_slice slices[] = {slice_of(&pieces[0], 1, 'a'), slice_of(&pieces[1], 1000, 'b'),
+                           slice_of(&pieces[2], 2, 'c')};
     struct message message = message_of(slices, 3);
     struct bytes bytes = message_bytes(&message);
 
     cr_assert_eq(bytes.size, 1003);
-    cr_assert_eq(bytes.at[0], 'a');
+    cr_assert_eq(bytes.data[0], 'a');
     for (size_t i = 1; i <= 1000; i++)
-        cr_assert_eq(bytes.at[i], 'b');
-    cr_assert_eq(memcmp(bytes.at + 1001, "cc", 2), 0);
+        cr_assert_eq(bytes.data[i], 'b');
+    cr_assert_eq(memcmp(bytes.data + 1001, "cc", 2), 0);
     end(&message);
     for (size_t i = 0; i < 3; i++)
         cr_assert(pieces[i].gone);
@@ -124,13 +126,13 @@ Test(message, large_and_in_one_piece_is_kept_by_reference)
     struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
 
     cr_assert(memory);
-    cr_assert_eq(bytes.at, piece.at);
+    cr_assert_eq(bytes.data, piece.at);
     cr_assert_eq(bytes.size, KEPT_FROM);
-    cr_assert_eq(pinned, WIRE_READ_MOST, "it may keep a whole read buffer alive");
+    cr_assert_eq(pinned, MAX_WIRE_READ, "it may keep a whole read buffer alive");
     end(&message);
     cr_assert_not(piece.gone);
     cr_assert(wire_memory_slice(memory, &held));
-    cr_assert_eq(GRPC_SLICE_START_PTR(held), bytes.at);
+    cr_assert_eq(GRPC_SLICE_START_PTR(held), bytes.data);
     memory->release(memory);
     cr_assert(piece.gone);
 }
@@ -138,14 +140,14 @@ Test(message, large_and_in_one_piece_is_kept_by_reference)
 Test(message, larger_than_any_read_buffer_pins_itself)
 {
     struct piece piece;
-    grpc_slice slice = slice_of(&piece, WIRE_READ_MOST + 1, 'a');
+    grpc_slice slice = slice_of(&piece, MAX_WIRE_READ + 1, 'a');
     struct message message = message_of(&slice, 1);
     uint64_t pinned;
     struct bytes bytes;
     struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
 
-    cr_assert_eq(bytes.at, piece.at);
-    cr_assert_eq(pinned, WIRE_READ_MOST + 1);
+    cr_assert_eq(bytes.data, piece.at);
+    cr_assert_eq(pinned, MAX_WIRE_READ + 1);
     end(&message);
     memory->release(memory);
     cr_assert(piece.gone);
@@ -162,22 +164,22 @@ Test(message, a_small_one_is_copied_so_that_it_pins_no_more_than_itself)
         uint64_t pinned;
         struct bytes bytes;
 
-        cr_assert_eq(message_bytes(&message).at, piece.at);
+        cr_assert_eq(message_bytes(&message).data, piece.at);
         struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
-        cr_assert_neq(bytes.at, piece.at);
+        cr_assert_neq(bytes.data, piece.at);
         cr_assert_eq(bytes.size, sizes[i]);
         cr_assert_eq(pinned, sizes[i]);
         end(&message);
         cr_assert(piece.gone, "%zu bytes", sizes[i]);
-        cr_assert_eq(bytes.at[0], 'x');
-        cr_assert_eq(bytes.at[sizes[i] - 1], 'x');
+        cr_assert_eq(bytes.data[0], 'x');
+        cr_assert_eq(bytes.data[sizes[i] - 1], 'x');
         memory->release(memory);
     }
 }
 
 Test(message, in_pieces_is_copied_once_however_it_is_asked)
 {
-    static const size_t sizes[] = {1, 20, 500, KEPT_FROM, WIRE_READ_MOST};
+    static const size_t sizes[] = {1, 20, 500, KEPT_FROM, MAX_WIRE_READ};
 
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         struct piece pieces[2];
@@ -189,12 +191,12 @@ Test(message, in_pieces_is_copied_once_however_it_is_asked)
 
         cr_assert_eq(pinned, sizes[i] + 1);
         if (sizes[i] >= 500)
-            cr_assert_eq(kept.at, read.at, "not a second time");
+            cr_assert_eq(kept.data, read.data, "not a second time");
         end(&message);
         cr_assert(pieces[0].gone && pieces[1].gone);
         cr_assert_eq(kept.size, sizes[i] + 1);
-        cr_assert_eq(kept.at[sizes[i] - 1], 'y');
-        cr_assert_eq(kept.at[sizes[i]], 'z');
+        cr_assert_eq(kept.data[sizes[i] - 1], 'y');
+        cr_assert_eq(kept.data[sizes[i]], 'z');
         memory->release(memory);
     }
 }
@@ -222,17 +224,17 @@ Test(message, a_buffers_bytes_become_a_slice_without_a_copy)
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
     grpc_slice_unref(slice);
     buf_text(&bytes, "a text that is longer than what a slice holds within itself");
-    at = bytes.at;
+    at = bytes.data;
     slice = wire_slice_of(&bytes);
     cr_assert_eq(GRPC_SLICE_START_PTR(slice), at);
-    cr_assert_null(bytes.at);
+    cr_assert_null(bytes.data);
     cr_assert_eq(bytes.size, 0);
     grpc_slice_unref(slice);
     buf_bytes(&bytes, "room without content", 20);
     buf_clear(&bytes);
     slice = wire_slice_of(&bytes);
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
-    cr_assert_not_null(bytes.at, "it stays the buffer's");
+    cr_assert_not_null(bytes.data, "it stays the buffer's");
     buf_fini(&bytes);
 }
 
@@ -249,11 +251,12 @@ static void keep_as_chunk(struct call *call, struct message *message, struct rec
     CHECK(framing_scan(scan, message_bytes(message), &framing_defaults, &fault) == FAULT_NONE);
     struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
     CHECK(memory);
-    CHECK(chunk_new(memory, bytes.at + scan->offsets[0], scan, pinned, &kept) == ERR_OK);
+    CHECK(chunk_new(memory, bytes.data + scan->offsets[0], scan, pinned, &kept) == ERR_OK);
     CHECK(kept->pinned >= pinned && kept->pinned < pinned + 4096);
 }
 
-/* What came over a connection, in whatever pieces: it outlives its callback, its call and its connection, and is charged until it goes. */
+/* What came over a connection, in whatever pieces: it outlives its callback, its call and its
+ * connection, and is charged until it goes. */
 Test(message, from_a_peer_is_charged_until_its_chunk_goes)
 {
     static const size_t sizes[] = {10, 5000, 70000, 300000, 900000};
@@ -271,20 +274,21 @@ Test(message, from_a_peer_is_charged_until_its_chunk_goes)
         struct event_view view;
 
         house_open(&house, methods, 1);
-        put_event(&message, &(struct event_view){.topic = text_of("kept"), .data = {data, sizes[i]}}, NULL, 0);
+        put_event(&message, &(struct event_view){.topic = text_of("kept"), .data = {data, sizes[i]}}, NULL,
+                  0);
         client_open(&client, &house, "/test.Unary/Ask");
-        cr_assert(client_send(&client, message.at, message.size));
+        cr_assert(client_send(&client, message.data, message.size));
         house_until(&house, record.messages == (int)i + 1);
         cr_assert_geq(chunk_budget_used(), sizes[i]);
         cr_assert_eq(chunk_budget_used(), kept->pinned);
-        cr_assert_leq(kept->pinned, MAX_OF(sizes[i] + 4096, (size_t)WIRE_READ_MOST + 4096));
+        cr_assert_leq(kept->pinned, MAX_OF(sizes[i] + 4096, (size_t)MAX_WIRE_READ + 4096));
         client_close(&client);
         house_until(&house, record.closed == (int)i + 1);
         grpc_channel_destroy(house.channel);
         house.channel = NULL;
         event_view(chunk_range(kept, 0, 1), &view);
         cr_assert_eq(view.data.size, sizes[i]);
-        cr_assert_eq(memcmp(view.data.at, data, sizes[i]), 0);
+        cr_assert_eq(memcmp(view.data.data, data, sizes[i]), 0);
         chunk_release(kept);
         cr_assert_eq(chunk_budget_used(), 0);
         house_close(&house);

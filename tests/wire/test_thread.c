@@ -73,7 +73,8 @@ Test(thread, runs_every_task_in_the_order_of_its_poster)
     cr_assert_not(wire_is_mine(house.thread));
 }
 
-/* One task at a time, each posted when the one before was run: a wake-up that gets lost shows here. */
+/* One task at a time, each posted when the one before was run: a wake-up that gets lost shows
+ * here. */
 Test(thread, wakes_for_every_task)
 {
     struct poster poster = {0};
@@ -253,23 +254,23 @@ Test(thread, a_timer_that_is_due_can_still_be_disarmed)
 }
 
 struct note {
-    struct wire_ready ready;
+    struct post_poll_hook ready;
     struct note *other; /* asked for from within, too */
     uint32_t again;     /* how often it asks for itself from within */
     _Atomic uint32_t ended;
 };
 
-static void end(struct wire_ready *ready, int64_t now_ns)
+static void end(struct post_poll_hook *ready, int64_t now_ns)
 {
     struct note *note = container_of(ready, struct note, ready);
 
     CHECK(now_ns == wire_now(house.thread));
     if (note->other)
-        wire_at_tick_end(house.thread, &note->other->ready);
+        wire_post_poll(house.thread, &note->other->ready);
     if (note->again > 0) {
         note->again--;
-        wire_at_tick_end(house.thread, &note->ready);
-        wire_at_tick_end(house.thread, &note->ready);
+        wire_post_poll(house.thread, &note->ready);
+        wire_post_poll(house.thread, &note->ready);
     }
     note->ended++;
 }
@@ -279,16 +280,17 @@ static void act_note_often(void *ctx)
     struct note *notes = ctx;
 
     for (int i = 0; i < 3; i++) {
-        wire_at_tick_end(house.thread, &notes[0].ready);
-        wire_at_tick_end(house.thread, &notes[1].ready);
+        wire_post_poll(house.thread, &notes[0].ready);
+        wire_post_poll(house.thread, &notes[1].ready);
     }
     CHECK(notes[0].ended == 0); /* not from within the verb */
 }
 
 Test(thread, what_was_noted_is_done_once_at_the_ticks_end)
 {
-    struct note notes[3] = {
-        {.ready = {.tick_ended = end}}, {.ready = {.tick_ended = end}, .other = &notes[2]}, {.ready = {.tick_ended = end}}};
+    struct note notes[3] = {{.ready = {.post_poll = end}},
+                            {.ready = {.post_poll = end}, .other = &notes[2]},
+                            {.ready = {.post_poll = end}}};
 
     for (size_t i = 0; i < ARRAY_LEN(notes); i++)
         list_init(&notes[i].ready.link);
@@ -303,7 +305,7 @@ Test(thread, what_was_noted_is_done_once_at_the_ticks_end)
 
 Test(thread, what_notes_itself_again_is_done_in_the_next_tick)
 {
-    struct note notes[2] = {{.ready = {.tick_ended = end}, .again = 500}, {.ready = {.tick_ended = end}}};
+    struct note notes[2] = {{.ready = {.post_poll = end}, .again = 500}, {.ready = {.post_poll = end}}};
 
     list_init(&notes[0].ready.link);
     list_init(&notes[1].ready.link);
@@ -318,13 +320,13 @@ static void act_forget(void *ctx)
 {
     struct note *note = ctx;
 
-    wire_at_tick_end(house.thread, &note->ready);
+    wire_post_poll(house.thread, &note->ready);
     list_remove(&note->ready.link);
 }
 
 Test(thread, what_was_noted_can_be_taken_back)
 {
-    struct note note = {.ready = {.tick_ended = end}};
+    struct note note = {.ready = {.post_poll = end}};
 
     list_init(&note.ready.link);
     house_run(&house, act_forget, &note);
@@ -410,7 +412,8 @@ Test(thread, what_it_posts_itself_at_its_end_is_run_when_it_is_freed)
 
 Test(thread, one_that_was_never_started_can_be_freed)
 {
-    const struct wire_settings settings = {.max_message_bytes = 1000, .max_calls_per_connection = 1, .resource_quota_bytes = 1000000};
+    const struct wire_settings settings = {
+        .max_message_bytes = 1000, .max_calls_per_connection = 1, .resource_quota_bytes = 1000000};
     const struct method twice[] = {{"/a/b", &unary_port, NULL}, {"/a/b", &unary_port, NULL}};
     struct wire_thread *bare, *served;
 

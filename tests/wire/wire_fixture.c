@@ -13,11 +13,11 @@
 #include "server/wire/calls.h"
 #include "server/wire/wire.h"
 
-static void name_guest(void *ctx, int fd, char *text, size_t room)
+static void name_guest(void *ctx, int fd, char *text, size_t capacity)
 {
     (void)ctx;
     (void)fd;
-    snprintf(text, room, "guest");
+    snprintf(text, capacity, "guest");
 }
 
 static void on_down(void *ctx)
@@ -33,17 +33,20 @@ static void on_down(void *ctx)
 grpc_channel *house_connect(struct house *house)
 {
     grpc_channel_credentials *insecure = grpc_insecure_credentials_create();
-    /* Messages of any size, and a window that stays at 64 KiB, so that a client that does not read holds its server up. */
+    /* Messages of any size, and a window that stays at 64 KiB, so that a client that does not read
+     * holds its server up. */
     grpc_arg args[] = {
-        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, .value.integer = -1},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+         .value.integer = -1},
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_HTTP2_BDP_PROBE, .value.integer = 0},
     };
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     wire_thread_adopt(house->thread, ends[0]);
-    grpc_channel *channel =
-        grpc_channel_create_from_fd("house", ends[1], insecure, &(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args});
+    grpc_channel *channel = grpc_channel_create_from_fd(
+        "house", ends[1], insecure, &(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args});
     cr_assert(channel);
     grpc_channel_credentials_release(insecure);
     return channel;
@@ -51,8 +54,9 @@ grpc_channel *house_connect(struct house *house)
 
 void house_open(struct house *house, const struct method *methods, size_t count)
 {
-    const struct wire_settings settings = {
-        .max_message_bytes = 1024 * 1024, .max_calls_per_connection = 1000, .resource_quota_bytes = 256 * 1024 * 1024};
+    const struct wire_settings settings = {.max_message_bytes = 1024 * 1024,
+                                           .max_calls_per_connection = 1000,
+                                           .resource_quota_bytes = 256 * 1024 * 1024};
 
     *house = (struct house){0};
     wire_init();
@@ -66,7 +70,9 @@ void house_open(struct house *house, const struct method *methods, size_t count)
 
 static bool serve(struct house *house, int64_t until_ns)
 {
-    gpr_timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = (int32_t)(until_ns % NS_PER_S), .clock_type = GPR_CLOCK_MONOTONIC};
+    gpr_timespec until = {.tv_sec = until_ns / NS_PER_S,
+                          .tv_nsec = (int32_t)(until_ns % NS_PER_S),
+                          .clock_type = GPR_CLOCK_MONOTONIC};
     grpc_event event = grpc_completion_queue_next(house->queue, until, NULL);
 
     if (event.type == GRPC_OP_COMPLETE) {
@@ -129,7 +135,8 @@ void house_close(struct house *house)
     while (serve(house, INT64_MAX))
         continue;
     grpc_completion_queue_destroy(house->queue);
-    /* No wire_fini(): after a write that had to wait, the core's shutdown waits up to 10 s for a poller of its own. */
+    /* No wire_fini(): after a write that had to wait, the core's shutdown waits up to 10 s for a
+     * poller of its own. */
     cr_assert_eq(count_get(COUNT_LIVE_CALLS), 0);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), 0);
@@ -206,9 +213,9 @@ static void record_closed(struct call *call, bool ok)
     record->closed++;
 }
 
-#define RECORD_PORT                                                                                                                        \
-    .opened = record_opened, .message = record_message, .half_closed = record_half_closed, .sent = record_sent, .lost = record_lost,       \
-    .draining = record_draining, .closed = record_closed
+#define RECORD_PORT                                                                                          \
+    .opened = record_opened, .message = record_message, .half_closed = record_half_closed,                   \
+    .sent = record_sent, .lost = record_lost, .draining = record_draining, .closed = record_closed
 const struct call_port unary_port = {RECORD_PORT, .unary = true};
 const struct call_port stream_port = {RECORD_PORT};
 
@@ -249,7 +256,7 @@ void act_cut(void *record)
     struct fault fault;
 
     fault_set(&fault, FAULT_NOT_READING, "", "");
-    call_cut(((struct record *)record)->call, &fault);
+    call_abort(((struct record *)record)->call, &fault);
 }
 
 void act_send(void *record)
@@ -267,7 +274,8 @@ static void start(struct client *client, const grpc_op *ops, size_t count, struc
     cr_assert_eq(grpc_call_start_batch(client->core, ops, count, tag, NULL), GRPC_CALL_OK);
 }
 
-void client_open_on(struct client *client, struct house *house, grpc_channel *channel, const char *path, int64_t timeout_ns)
+void client_open_on(struct client *client, struct house *house, grpc_channel *channel, const char *path,
+                    int64_t timeout_ns)
 {
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
 
@@ -277,13 +285,16 @@ void client_open_on(struct client *client, struct house *house, grpc_channel *ch
     grpc_metadata_array_init(&client->initial);
     grpc_metadata_array_init(&client->trailing);
     grpc_slice name = grpc_slice_from_copied_string(path);
-    client->core = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, house->queue, name, NULL, deadline, NULL);
+    client->core = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, house->queue, name, NULL,
+                                            deadline, NULL);
     grpc_slice_unref(name);
-    grpc_op ends[] = {
-        {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
-         .data.recv_status_on_client = {.trailing_metadata = &client->trailing, .status = &client->code, .status_details = &client->said}}};
+    grpc_op ends[] = {{.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+                       .data.recv_status_on_client = {.trailing_metadata = &client->trailing,
+                                                      .status = &client->code,
+                                                      .status_details = &client->said}}};
     grpc_op opens[] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
-                       {.op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &client->initial}};
+                       {.op = GRPC_OP_RECV_INITIAL_METADATA,
+                        .data.recv_initial_metadata.recv_initial_metadata = &client->initial}};
     start(client, ends, ARRAY_LEN(ends), &client->ended);
     start(client, opens, ARRAY_LEN(opens), &client->opened);
 }
@@ -298,7 +309,8 @@ void client_begin_send(struct client *client, const void *bytes, size_t size)
     grpc_slice slice = grpc_slice_from_copied_buffer(bytes, size);
     grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
 
-    start(client, &(grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer}, 1, &client->sent);
+    start(client, &(grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer}, 1,
+          &client->sent);
     grpc_byte_buffer_destroy(buffer);
     grpc_slice_unref(slice);
 }
@@ -325,7 +337,8 @@ bool client_read(struct client *client, struct buf *bytes)
 {
     grpc_byte_buffer_reader reader;
 
-    start(client, &(grpc_op){.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &client->message}, 1, &client->read);
+    start(client, &(grpc_op){.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &client->message},
+          1, &client->read);
     house_until(client->house, !client->read.pending);
     if (!client->message)
         return false;
@@ -360,9 +373,10 @@ grpc_status_code client_end(struct client *client)
     return client_status(client);
 }
 
-void client_said(struct client *client, char *text, size_t room)
+void client_said(struct client *client, char *text, size_t capacity)
 {
-    snprintf(text, room, "%.*s", (int)GRPC_SLICE_LENGTH(client->said), (const char *)GRPC_SLICE_START_PTR(client->said));
+    snprintf(text, capacity, "%.*s", (int)GRPC_SLICE_LENGTH(client->said),
+             (const char *)GRPC_SLICE_START_PTR(client->said));
 }
 
 bool client_details(struct client *client, struct buf *bytes)
@@ -382,8 +396,8 @@ void client_close(struct client *client)
 {
     if (client->ended.pending)
         client_cancel(client);
-    house_until(client->house, !client->ended.pending && !client->opened.pending && !client->sent.pending && !client->read.pending &&
-                                   !client->half_closed.pending);
+    house_until(client->house, !client->ended.pending && !client->opened.pending && !client->sent.pending &&
+                                   !client->read.pending && !client->half_closed.pending);
     if (client->message)
         grpc_byte_buffer_destroy(client->message);
     grpc_metadata_array_destroy(&client->initial);

@@ -1,7 +1,9 @@
-/* wire_fixture.h - one wire thread, and a client of the core's own at the other end of a socketpair, both in this process.
+/* wire_fixture.h - one wire thread, and a client of the core's own at the other end of a
+ * socketpair, both in this process.
  *
- * The test's thread is the client: it serves the client's queue while it waits, and brings work onto the wire thread with house_run(). What
- * the server's side saw stands in a `struct record`; a test waits for it with house_until(). */
+ * The test's thread is the client: it serves the client's queue while it waits, and brings work
+ * onto the wire thread with house_run(). What the server's side saw stands in a `struct record`; a
+ * test waits for it with house_until(). */
 #ifndef TRIBUTARY_TESTS_WIRE_FIXTURE_H
 #define TRIBUTARY_TESTS_WIRE_FIXTURE_H
 
@@ -35,16 +37,17 @@ void house_down(struct house *house); /* waits until the thread, which was told 
 /* Runs `act` on the wire thread and waits until it returned. */
 void house_run(struct house *house, void (*act)(void *ctx), void *ctx);
 void house_turn(struct house *house); /* serves the client's queue for a millisecond or less */
-#define house_until(house, condition)                                                                                                      \
-    do {                                                                                                                                   \
-        for (int64_t limit_ns = clock_mono_ns() + DEADLINE_NS; !(condition); house_turn(house))                                            \
-            cr_assert_lt(clock_mono_ns(), limit_ns, "waited in vain for: %s", #condition);                                                 \
+#define house_until(house, condition)                                                                        \
+    do {                                                                                                     \
+        for (int64_t limit_ns = clock_mono_ns() + DEADLINE_NS; !(condition); house_turn(house))              \
+            cr_assert_lt(clock_mono_ns(), limit_ns, "waited in vain for: %s", #condition);                   \
     } while (0)
 
 /* Serves the client's queue for so long: only where something must NOT happen. */
 void house_watch(struct house *house, int64_t span_ns);
 
-/* What a method saw of its calls, and how it behaves. The fields above the line are set before the house opens. */
+/* What a method saw of its calls, and how it behaves. The fields above the line are set before the
+ * house opens. */
 struct record {
     bool mute;  /* does not ask for a first message */
     bool stops; /* does not ask for another message after one */
@@ -85,7 +88,8 @@ struct client {
 };
 
 void client_open(struct client *client, struct house *house, const char *path);
-void client_open_on(struct client *client, struct house *house, grpc_channel *channel, const char *path, int64_t timeout_ns);
+void client_open_on(struct client *client, struct house *house, grpc_channel *channel, const char *path,
+                    int64_t timeout_ns);
 void client_begin_send(struct client *client, const void *bytes, size_t size);
 bool client_send(struct client *client, const void *bytes, size_t size); /* waits until it was sent */
 bool client_say(struct client *client, const char *text);
@@ -93,10 +97,11 @@ void client_half_close(struct client *client);
 /* The next message, in one piece; false: there is none. `bytes` is overwritten. */
 bool client_read(struct client *client, struct buf *bytes);
 void client_cancel(struct client *client);
-grpc_status_code client_end(struct client *client);    /* waits for the status; what was not read is read and counted as nothing */
-grpc_status_code client_status(struct client *client); /* waits for it without reading */
-void client_said(struct client *client, char *text, size_t room); /* the status's message */
-bool client_details(struct client *client, struct buf *bytes);    /* grpc-status-details-bin */
-void client_close(struct client *client);                         /* cancels it if it is alive */
+/* waits for the status; what was not read is read and counted as nothing */
+grpc_status_code client_end(struct client *client);
+grpc_status_code client_status(struct client *client);                /* waits for it without reading */
+void client_said(struct client *client, char *text, size_t capacity); /* the status's message */
+bool client_details(struct client *client, struct buf *bytes);        /* grpc-status-details-bin */
+void client_close(struct client *client);                             /* cancels it if it is alive */
 
 #endif

@@ -16,7 +16,7 @@ static void store32(uint8_t *at, uint32_t value)
 
 struct stream *h2_stream_find(struct h2 *h2, uint32_t number)
 {
-    for (int i = 0; number && i < H2_STREAMS_MOST; i++)
+    for (int i = 0; number && i < MAX_H2_STREAMS; i++)
         if (h2->streams[i].number == number)
             return &h2->streams[i];
     return NULL;
@@ -30,21 +30,22 @@ static uint8_t *out_add(struct h2 *h2, size_t size)
     size_t wanted = h2->out_size + size;
 
     if (h2->out_first + wanted > h2->out_room) {
-        size_t room = MAX_OF(h2->out_room, (size_t)FIRST_OUTPUT);
-        while (room < wanted)
-            room *= 2;
-        if (room > h2->out_room)
-            h2->out = realloc(h2->out, room);
+        size_t capacity = MAX_OF(h2->out_room, (size_t)FIRST_OUTPUT);
+        while (capacity < wanted)
+            capacity *= 2;
+        if (capacity > h2->out_room)
+            h2->out = realloc(h2->out, capacity);
         CHECK(h2->out && wanted <= H2_OUTPUT_BYTES);
         memmove(h2->out, h2->out + h2->out_first, h2->out_size);
         h2->out_first = 0;
-        h2->out_room = room;
+        h2->out_room = capacity;
     }
     h2->out_size = wanted;
     return h2->out + h2->out_first + wanted - size;
 }
 
-/* One frame's head; returns where its payload goes. Control frames may use the reserve that h2_room() leaves. */
+/* One frame's head; returns where its payload goes. Control frames may use the reserve that
+ * h2_room() leaves. */
 uint8_t *h2_frame_begin(struct h2 *h2, enum frame_kind kind, unsigned flags, uint32_t stream, size_t size)
 {
     uint8_t *at = out_add(h2, HEAD_BYTES + size);
@@ -95,18 +96,22 @@ static size_t literal(uint8_t *at, const char *name, const char *value)
 
 uint32_t h2_open(struct h2 *h2, const char *path)
 {
-    static const char *const fields[][2] = {
-        {":method", "POST"}, {":scheme", "http"}, {":authority", "h2"}, {"te", "trailers"}, {"content-type", "application/grpc"}};
+    static const char *const fields[][2] = {{":method", "POST"},
+                                            {":scheme", "http"},
+                                            {":authority", "h2"},
+                                            {"te", "trailers"},
+                                            {"content-type", "application/grpc"}};
     uint8_t block[512];
     size_t size = 0;
     struct stream *stream = NULL;
 
-    for (int i = 0; i < H2_STREAMS_MOST && !stream; i++)
+    for (int i = 0; i < MAX_H2_STREAMS && !stream; i++)
         if (!h2->streams[i].number)
             stream = &h2->streams[i];
     if (!stream || h2->lost)
         return 0;
-    *stream = (struct stream){.number = h2->next_stream, .send_window = h2->first_send_window, .end.status = -1};
+    *stream =
+        (struct stream){.number = h2->next_stream, .send_window = h2->first_send_window, .end.status = -1};
     h2->next_stream += 2;
     size += literal(block, ":path", path);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)

@@ -16,11 +16,24 @@ enum frame_kind {
     FRAME_WINDOW_UPDATE,
     FRAME_CONTINUATION
 };
-enum frame_flag { FLAG_END_STREAM = 1, FLAG_ACK = 1, FLAG_END_HEADERS = 4, FLAG_PADDED = 8, FLAG_PRIORITY = 32 };
+enum frame_flag {
+    FLAG_END_STREAM = 1,
+    FLAG_ACK = 1,
+    FLAG_END_HEADERS = 4,
+    FLAG_PADDED = 8,
+    FLAG_PRIORITY = 32
+};
 enum setting { SETTING_INITIAL_WINDOW_SIZE = 4, SETTING_MAX_FRAME_SIZE = 5 };
-enum { HEAD_BYTES = 9, ERROR_CANCEL = 8, FIRST_WINDOW = 65535, FIRST_FRAME_SIZE = 16384, CONTROL_RESERVE = 1024, FIRST_OUTPUT = 1024 };
+enum {
+    HEAD_BYTES = 9,
+    ERROR_CANCEL = 8,
+    FIRST_WINDOW = 65535,
+    FIRST_FRAME_SIZE = 16384,
+    CONTROL_RESERVE = 1024,
+    FIRST_OUTPUT = 1024
+};
 /* A frame that is no DATA is gathered whole; gRPC servers send small ones. */
-enum { CONTROL_MOST = 16 << 10 };
+enum { MAX_CONTROL = 16 << 10 };
 
 struct stream {
     uint32_t number; /* 0: free */
@@ -44,7 +57,7 @@ struct h2 {
     int64_t send_window, first_send_window;
     uint32_t frame_size;
     uint32_t unreturned;
-    struct stream streams[H2_STREAMS_MOST];
+    struct stream streams[MAX_H2_STREAMS];
     nghttp2_hd_inflater *inflater;
     uint8_t *out;
     size_t out_first, out_size, out_room;
@@ -55,7 +68,8 @@ struct h2 {
     size_t kept_size;
 };
 
-/* One frame's head in the output; returns where its payload goes. Control frames may use the reserve that h2_room() leaves. */
+/* One frame's head in the output; returns where its payload goes. Control frames may use the
+ * reserve that h2_room() leaves. */
 uint8_t *h2_frame_begin(struct h2 *h2, enum frame_kind kind, unsigned flags, uint32_t stream, size_t size);
 void h2_window_update(struct h2 *h2, uint32_t stream, uint32_t size);
 struct stream *h2_stream_find(struct h2 *h2, uint32_t number); /* NULL: it is none, or has ended */

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 /* Where every connection reads: what was kept of the last frame, then what comes. */
-static uint8_t input[HEAD_BYTES + CONTROL_MOST + H2_INPUT_BYTES];
+static uint8_t input[HEAD_BYTES + MAX_CONTROL + H2_INPUT_BYTES];
 
 static uint32_t load32(const uint8_t *at)
 {
@@ -30,7 +30,7 @@ static void stream_ended(struct h2 *h2, struct stream *stream)
 bool h2_lose(struct h2 *h2)
 {
     h2->lost = true;
-    for (int i = 0; i < H2_STREAMS_MOST; i++) {
+    for (int i = 0; i < MAX_H2_STREAMS; i++) {
         if (h2->streams[i].number) {
             h2->streams[i].end.status = -1;
             stream_ended(h2, &h2->streams[i]);
@@ -85,14 +85,15 @@ static void settings(struct h2 *h2, const struct frame *frame)
             h2->frame_size = value;
         if (frame->at[at + 1] != SETTING_INITIAL_WINDOW_SIZE)
             continue;
-        for (int i = 0; i < H2_STREAMS_MOST; i++)
+        for (int i = 0; i < MAX_H2_STREAMS; i++)
             h2->streams[i].send_window += (int64_t)value - h2->first_send_window;
         h2->first_send_window = value;
     }
     h2_frame_begin(h2, FRAME_SETTINGS, FLAG_ACK, 0, 0);
 }
 
-/* A piece of a DATA frame. Received bytes go back to the windows by the quarter window, not by the frame. */
+/* A piece of a DATA frame. Received bytes go back to the windows by the quarter window, not by the
+ * frame. */
 static void data(struct h2 *h2, struct stream *stream, const uint8_t *at, uint32_t size)
 {
     h2->unreturned += size;
@@ -166,7 +167,8 @@ static bool dispatch(struct h2 *h2, const struct frame *frame)
     }
 }
 
-/* Takes the frames that are whole, and the beginning of a DATA frame. Returns the bytes taken; SIZE_MAX where they make no sense. */
+/* Takes the frames that are whole, and the beginning of a DATA frame. Returns the bytes taken;
+ * SIZE_MAX where they make no sense. */
 static size_t take_frames(struct h2 *h2, const uint8_t *at, size_t size)
 {
     size_t taken = 0;
@@ -182,10 +184,14 @@ static size_t take_frames(struct h2 *h2, const uint8_t *at, size_t size)
         }
         if (left < HEAD_BYTES)
             return taken;
-        struct frame frame = {.size = load32(head) >> 8, .kind = head[3], .flags = head[4], .stream = load32(head + 5) & 0x7fffffff};
+        struct frame frame = {.size = load32(head) >> 8,
+                              .kind = head[3],
+                              .flags = head[4],
+                              .stream = load32(head + 5) & 0x7fffffff};
         frame.at = head + HEAD_BYTES;
         bool is_data = frame.kind == FRAME_DATA;
-        if (frame.size > (is_data ? (uint32_t)H2_FRAME_BYTES : (uint32_t)CONTROL_MOST) || (is_data && frame.flags & FLAG_PADDED))
+        if (frame.size > (is_data ? (uint32_t)H2_FRAME_BYTES : (uint32_t)MAX_CONTROL) ||
+            (is_data && frame.flags & FLAG_PADDED))
             return SIZE_MAX;
         if (!is_data && left < HEAD_BYTES + frame.size)
             return taken;
@@ -204,7 +210,7 @@ static size_t take_frames(struct h2 *h2, const uint8_t *at, size_t size)
 static bool keep(struct h2 *h2, const uint8_t *at, size_t size)
 {
     if (size && !h2->kept)
-        h2->kept = malloc(HEAD_BYTES + CONTROL_MOST);
+        h2->kept = malloc(HEAD_BYTES + MAX_CONTROL);
     if (size && !h2->kept)
         return false;
     if (size)

@@ -16,13 +16,14 @@ static void go_live(struct model *model, int s);
 
 void notice_add(struct notices *notices, struct notice notice)
 {
-    CHECK(notices->count < NOTICES_MOST);
+    CHECK(notices->count < MAX_NOTICES);
     notices->list[notices->count++] = notice;
 }
 
-static void expect(struct model *model, enum told told, int s, int c, int why, int64_t deadline_ns)
+static void expect(struct model *model, enum told told, int s, int c, int reason, int64_t deadline_ns)
 {
-    struct notice notice = {.told = told, .session = s, .consumer = c, .why = why, .deadline_ns = deadline_ns};
+    struct notice notice = {
+        .told = told, .session = s, .consumer = c, .reason = reason, .deadline_ns = deadline_ns};
 
     notice.may = told == STOP && model->sessions[s].at_stop == LEAVES;
     notice_add(&model->expected, notice);
@@ -78,23 +79,23 @@ static void pair_begin(struct model *model, int s, int c)
 }
 
 /* At once, or for want of its time. */
-static void pair_cut(struct model *model, int s, int c, int why, bool tell)
+static void pair_cut(struct model *model, int s, int c, int reason, bool notify)
 {
     struct model_pair *pair = &model->pairs[s][c];
 
     if (!is_live(pair))
         return;
-    tell = tell && pair->state == P_ACTIVE;
+    notify = notify && pair->state == P_ACTIVE;
     pair->state = P_ENDED;
     settle_consumer(model, c);
-    if (tell)
-        expect(model, STOP, s, c, why, 0);
-    if (tell && model->sessions[s].at_stop == LEAVES)
+    if (notify)
+        expect(model, STOP, s, c, reason, 0);
+    if (notify && model->sessions[s].at_stop == LEAVES)
         model_unregister(model, s);
     settle_session(model, s);
 }
 
-static void pair_stop(struct model *model, int s, int c, int why, int64_t deadline_ns)
+static void pair_stop(struct model *model, int s, int c, int reason, int64_t deadline_ns)
 {
     struct model_pair *pair = &model->pairs[s][c];
 
@@ -102,12 +103,12 @@ static void pair_stop(struct model *model, int s, int c, int why, int64_t deadli
     if (pair->state == P_STOPPING)
         pair->deadline_ns = MIN_OF(pair->deadline_ns, deadline_ns);
     if (pair->state == P_RETRYING || (pair->state == P_ACTIVE && deadline_ns <= model->now_ns))
-        pair_cut(model, s, c, why, true);
+        pair_cut(model, s, c, reason, true);
     if (pair->state != P_ACTIVE)
         return;
     pair->state = P_STOPPING;
     pair->deadline_ns = deadline_ns;
-    expect(model, STOP, s, c, why, deadline_ns);
+    expect(model, STOP, s, c, reason, deadline_ns);
     if (model->sessions[s].at_stop == ENDS)
         pair_over(model, s, c);
     else if (model->sessions[s].at_stop == LEAVES)
@@ -119,8 +120,8 @@ void model_end(struct model *model, int s, int c, bool failed)
     struct model_pair *pair = &model->pairs[s][c];
     int64_t wait_ns = NS_PER_S;
 
-    if (!failed || pair->state == P_STOPPING || model->consumers[c].life != C_LIVE || model->consumers[c].ends ||
-        model->sessions[s].life != S_LIVE) {
+    if (!failed || pair->state == P_STOPPING || model->consumers[c].life != C_LIVE ||
+        model->consumers[c].ends || model->sessions[s].life != S_LIVE) {
         pair_over(model, s, c);
         return;
     }
@@ -153,17 +154,17 @@ static void routes_off(struct model *model, int source)
 }
 
 /* Who leaves when it is told of one hears of that one only, and nobody says which is the first. */
-static void may_stop_any(struct model *model, int s, int why, int64_t deadline_ns)
+static void may_stop_any(struct model *model, int s, int reason, int64_t deadline_ns)
 {
     for (int c = 0; c < CONSUMERS && model->sessions[s].at_stop == LEAVES; c++)
         if (model->pairs[s][c].state == P_ACTIVE) {
             int64_t at_ns = MIN_OF(deadline_ns, model->consumers[c].deadline_ns);
 
-            expect(model, STOP, s, c, why, at_ns <= model->now_ns ? 0 : at_ns);
+            expect(model, STOP, s, c, reason, at_ns <= model->now_ns ? 0 : at_ns);
         }
 }
 
-static void session_over(struct model *model, int s, int why, bool tell, bool tell_stops)
+static void session_over(struct model *model, int s, int reason, bool notify, bool tell_stops)
 {
     struct model_session *session = &model->sessions[s];
     int successor = session->successor;
@@ -174,12 +175,12 @@ static void session_over(struct model *model, int s, int why, bool tell, bool te
     session->predecessor = -1;
     session->successor = -1;
     if (tell_stops)
-        may_stop_any(model, s, why, 0);
+        may_stop_any(model, s, reason, 0);
     for (int c = 0; c < CONSUMERS; c++)
-        pair_cut(model, s, c, why, tell_stops);
+        pair_cut(model, s, c, reason, tell_stops);
     routes_off(model, s);
-    if (tell && session->life == S_GONE) { /* it may have left meanwhile */
-        expect(model, CUT, s, -1, why, 0);
+    if (notify && session->life == S_GONE) { /* it may have left meanwhile */
+        expect(model, CUT, s, -1, reason, 0);
         if (session->leaves_at_cut)
             session->life = S_NONE;
     }
@@ -202,7 +203,7 @@ static void settle_session(struct model *model, int s)
     for (int c = 0; c < CONSUMERS; c++)
         if (is_live(&model->pairs[s][c]))
             return;
-    session_over(model, s, session->why, true, false);
+    session_over(model, s, session->reason, true, false);
 }
 
 void model_unregister(struct model *model, int s)
@@ -214,15 +215,15 @@ void model_unregister(struct model *model, int s)
     model->sessions[s].life = S_NONE;
 }
 
-static void session_close(struct model *model, int s, int why, int64_t deadline_ns)
+static void session_close(struct model *model, int s, int reason, int64_t deadline_ns)
 {
     struct model_session *session = &model->sessions[s];
 
     if (session->life == S_LIVE) {
         session->life = S_CLOSING;
-        session->why = why;
+        session->reason = reason;
         session->deadline_ns = INT64_MAX;
-        expect(model, CLOSING, s, -1, why, deadline_ns);
+        expect(model, CLOSING, s, -1, reason, deadline_ns);
         if (session->leaves_at_closing)
             model_unregister(model, s);
     }
@@ -230,13 +231,13 @@ static void session_close(struct model *model, int s, int why, int64_t deadline_
         return;
     session->deadline_ns = MIN_OF(session->deadline_ns, deadline_ns);
     if (session->deadline_ns <= model->now_ns) {
-        session_over(model, s, session->why, true, true);
+        session_over(model, s, session->reason, true, true);
         return;
     }
-    may_stop_any(model, s, session->why, session->deadline_ns);
+    may_stop_any(model, s, session->reason, session->deadline_ns);
     for (int c = 0; c < CONSUMERS && session->life == S_CLOSING; c++)
         if (is_live(&model->pairs[s][c]) && model->pairs[s][c].state != P_STOPPING)
-            pair_stop(model, s, c, session->why, session->deadline_ns);
+            pair_stop(model, s, c, session->reason, session->deadline_ns);
     settle_session(model, s);
 }
 
@@ -256,24 +257,24 @@ static void go_live(struct model *model, int s)
         }
 }
 
-static void drop_successor(struct model *model, int s, int why)
+static void drop_successor(struct model *model, int s, int reason)
 {
     if (model->sessions[s].successor >= 0)
-        session_over(model, model->sessions[s].successor, why, true, false);
+        session_over(model, model->sessions[s].successor, reason, true, false);
 }
 
-void model_register(struct model *model, int s, const struct model_session *wish, bool start_first)
+void model_register(struct model *model, int s, const struct model_session *params, bool start_first)
 {
-    int older = model_holder(model, wish->name);
+    int older = model_holder(model, params->name);
     struct model_session *session = &model->sessions[s];
 
-    *session = *wish;
+    *session = *params;
     session->life = S_WAITING;
     session->named = false;
     session->successor = session->predecessor = -1;
     memset(model->pairs[s], 0, sizeof(model->pairs[s]));
-    model->forget_ns[wish->name] = 0;
-    routes_off(model, SESSIONS + wish->name);
+    model->forget_ns[params->name] = 0;
+    routes_off(model, SESSIONS + params->name);
     if (older < 0) {
         go_live(model, s);
         return;
@@ -311,7 +312,8 @@ void model_publish(struct model *model, int name)
 {
     if (model->forget_ns[name] == 0)
         for (int c = 0; c < CONSUMERS; c++)
-            model->routes[SESSIONS + name][c] = model->consumers[c].life == C_LIVE && model_matches(&model->consumers[c].filter, name);
+            model->routes[SESSIONS + name][c] =
+                model->consumers[c].life == C_LIVE && model_matches(&model->consumers[c].filter, name);
     model->forget_ns[name] = model->now_ns + FORGET_NS;
 }
 
@@ -332,11 +334,11 @@ static int live_pairs(const struct model *model, int c)
     return count;
 }
 
-static void cut_pairs(struct model *model, int c, int why)
+static void cut_pairs(struct model *model, int c, int reason)
 {
     model->consumers[c].held++;
     for (int s = 0; s < SESSIONS; s++)
-        pair_cut(model, s, c, why, true);
+        pair_cut(model, s, c, reason, true);
     model->consumers[c].held--;
 }
 
@@ -355,7 +357,7 @@ static bool move_to_drain(struct model *model, int c, int reason, int64_t deadli
     return first;
 }
 
-static void drain(struct model *model, int c, int why, bool first)
+static void drain(struct model *model, int c, int reason, bool first)
 {
     struct model_consumer *consumer = &model->consumers[c];
 
@@ -363,7 +365,7 @@ static void drain(struct model *model, int c, int why, bool first)
         return;
     consumer_off(model, c);
     if (consumer->deadline_ns <= model->now_ns)
-        cut_pairs(model, c, why);
+        cut_pairs(model, c, reason);
     if (first) {
         expect(model, CONSUMER_CLOSING, -1, c, consumer->closing, consumer->deadline_ns);
         if (consumer->leaves_at_end)
@@ -371,7 +373,7 @@ static void drain(struct model *model, int c, int why, bool first)
     }
     for (int s = 0; s < SESSIONS && consumer->life == C_DRAINING; s++)
         if (is_live(&model->pairs[s][c]))
-            pair_stop(model, s, c, why, consumer->deadline_ns);
+            pair_stop(model, s, c, reason, consumer->deadline_ns);
     if (consumer->life == C_DRAINING && consumer->deadline_ns <= model->now_ns)
         consumer->life = C_CLOSED;
 }
@@ -380,15 +382,17 @@ static void settle_consumer(struct model *model, int c)
 {
     struct model_consumer *consumer = &model->consumers[c];
 
-    if (consumer->life == C_LIVE && consumer->held == 0 && consumer->ends && consumer->begun && live_pairs(model, c) == 0)
-        drain(model, c, FAULT_FINISHED, move_to_drain(model, c, CLOSING_ALL_ENDED, model->now_ns + ALL_ENDED_NS));
+    if (consumer->life == C_LIVE && consumer->held == 0 && consumer->ends && consumer->begun &&
+        live_pairs(model, c) == 0)
+        drain(model, c, FAULT_FINISHED,
+              move_to_drain(model, c, CLOSING_ALL_ENDED, model->now_ns + ALL_ENDED_NS));
 }
 
-void model_subscribe(struct model *model, int c, const struct model_consumer *wish)
+void model_subscribe(struct model *model, int c, const struct model_consumer *params)
 {
     struct model_consumer *consumer = &model->consumers[c];
 
-    *consumer = *wish;
+    *consumer = *params;
     consumer->life = C_LIVE;
     consumer->deadline_ns = consumer->own_deadline_ns;
     consumer->held++;
@@ -404,7 +408,8 @@ void model_subscribe(struct model *model, int c, const struct model_consumer *wi
             model->routes[s][c] = true;
     }
     for (int name = 0; name < NAMES; name++)
-        model->routes[SESSIONS + name][c] = model->forget_ns[name] > 0 && model_matches(&consumer->filter, name);
+        model->routes[SESSIONS + name][c] =
+            model->forget_ns[name] > 0 && model_matches(&consumer->filter, name);
     consumer->held--;
     settle_consumer(model, c);
 }
@@ -420,7 +425,7 @@ static void cut_sessions(struct model *model)
             session_over(model, s, FAULT_DRAINING, true, true);
 }
 
-void model_unsubscribe(struct model *model, int c, int why)
+void model_unsubscribe(struct model *model, int c, int reason)
 {
     struct model_consumer *consumer = &model->consumers[c];
 
@@ -428,7 +433,7 @@ void model_unsubscribe(struct model *model, int c, int why)
         return;
     consumer->life = C_CLOSED;
     consumer_off(model, c);
-    cut_pairs(model, c, why != FAULT_NONE ? why : FAULT_FINISHED);
+    cut_pairs(model, c, reason != FAULT_NONE ? reason : FAULT_FINISHED);
     consumer->life = C_NONE;
     if (model->draining && !model->emptied)
         cut_sessions(model);
@@ -548,7 +553,7 @@ void model_time(struct model *model, int64_t now_ns)
             if (model->pairs[s][c].state == P_STOPPING && model->pairs[s][c].deadline_ns <= now_ns)
                 pair_over(model, s, c);
         if (model->sessions[s].life == S_CLOSING && model->sessions[s].deadline_ns <= now_ns)
-            session_over(model, s, model->sessions[s].why, true, true);
+            session_over(model, s, model->sessions[s].reason, true, true);
     }
     for (int name = 0; name < NAMES; name++)
         if (model->forget_ns[name] > 0 && model->forget_ns[name] <= now_ns) {

@@ -1,7 +1,9 @@
-/* model.h - what should happen: sessions, consumers, and who is asked for whom, in a few arrays and plain words.
+/* model.h - what should happen: sessions, consumers, and who is asked for whom, in a few arrays and
+ * plain words.
  *
- * It knows nothing of routes, contexts, locks or timers. Each verb is told to it beside the hub; it says which notices must follow, and
- * what each consumer must read. Time is told too, in steps that end where something of its own comes due. */
+ * It knows nothing of routes, contexts, locks or timers. Each verb is told to it beside the hub; it
+ * says which notices must follow, and what each consumer must read. Time is told too, in steps that
+ * end where something of its own comes due. */
 #ifndef TRIBUTARY_TESTS_SEAM_MODEL_MODEL_H
 #define TRIBUTARY_TESTS_SEAM_MODEL_MODEL_H
 
@@ -20,16 +22,16 @@
 struct notice {
     enum told { WELCOME, START, STOP, CLOSING, CUT, CONSUMER_CLOSING, CONSUMER_CUT } told;
     int session, consumer;
-    int why; /* a fault_reason, or an enum closing */
+    int reason; /* a fault_reason, or an enum closing */
     int64_t deadline_ns;
     int64_t at_ns;   /* actual ones: when it came */
     uint64_t number; /* actual ones of START */
     bool may;        /* expected ones: it need not come */
 };
 
-#define NOTICES_MOST 256
+#define MAX_NOTICES 256
 struct notices {
-    struct notice list[NOTICES_MOST];
+    struct notice list[MAX_NOTICES];
     unsigned count;
 };
 void notice_add(struct notices *notices, struct notice notice);
@@ -44,7 +46,7 @@ struct model_session {
     bool ends_at_start, leaves_at_closing, leaves_at_cut;
     enum at_stop at_stop;
     int successor, predecessor; /* -1: none */
-    int why;
+    int reason;
     int64_t deadline_ns;
 };
 
@@ -84,20 +86,22 @@ struct model {
 extern const char *const model_names[NAMES];
 
 bool model_matches(const struct model_filter *filter, int name);
-int model_holder(const struct model *model, int name);                  /* the session that has it; -1: none */
-bool model_asked(const struct model *model, int session, int consumer); /* an activation that takes events is there */
+/* the session that has it; -1: none */
+int model_holder(const struct model *model, int name);
+/* an activation that takes events is there */
+bool model_asked(const struct model *model, int session, int consumer);
 
 /* ---- verbs ---- */
 
-void model_register(struct model *model, int session, const struct model_session *wish, bool start_first);
+void model_register(struct model *model, int session, const struct model_session *params, bool start_first);
 void model_unregister(struct model *model, int session);
 void model_end(struct model *model, int session, int consumer, bool failed);
 void model_retried(struct model *model, int session, int consumer, int64_t at_ns);
 void model_remove(struct model *model, int name, int64_t drain_ns);
 void model_publish(struct model *model, int name); /* a transient producer's call, from beginning to end */
 
-void model_subscribe(struct model *model, int consumer, const struct model_consumer *wish);
-void model_unsubscribe(struct model *model, int consumer, int why);
+void model_subscribe(struct model *model, int consumer, const struct model_consumer *params);
+void model_unsubscribe(struct model *model, int consumer, int reason);
 void model_finish(struct model *model, int consumer, int reason, int64_t drain_ns);
 void model_kick(struct model *model, int consumer);
 void model_select(struct model *model, int consumer, struct model_filter filter);

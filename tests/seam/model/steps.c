@@ -64,14 +64,15 @@ static struct model_filter some_filter(struct world *world)
     static const char *const producers[] = {"*", "*", "a*", "b1", "a1"};
     static const char *const topics[] = {NULL, NULL, "x", "y"};
 
-    return (struct model_filter){producers[roll(world, ARRAY_LEN(producers))], topics[roll(world, ARRAY_LEN(topics))]};
+    return (struct model_filter){producers[roll(world, ARRAY_LEN(producers))],
+                                 topics[roll(world, ARRAY_LEN(topics))]};
 }
 
 static int64_t some_time_ns(struct world *world)
 {
-    static const int64_t most_ns[] = {NS_PER_MS, NS_PER_S / 2, 2 * NS_PER_S, 15 * NS_PER_S, 70 * NS_PER_S};
+    static const int64_t max_ns[] = {NS_PER_MS, NS_PER_S / 2, 2 * NS_PER_S, 15 * NS_PER_S, 70 * NS_PER_S};
 
-    return 1 + (int64_t)roll(world, (uint64_t)most_ns[roll(world, ARRAY_LEN(most_ns))]);
+    return 1 + (int64_t)roll(world, (uint64_t)max_ns[roll(world, ARRAY_LEN(max_ns))]);
 }
 
 /* ---- sessions ---- */
@@ -79,13 +80,13 @@ static int64_t some_time_ns(struct world *world)
 static void step_register(struct world *world)
 {
     int s = pick(world, SESSIONS, free_session);
-    struct model_session wish = {.name = (int)roll(world, NAMES),
-                                 .per_consumer = roll(world, 3) > 0,
-                                 .ends_at_start = roll(world, 12) == 0,
-                                 .leaves_at_closing = roll(world, 8) == 0,
-                                 .leaves_at_cut = roll(world, 2) == 0,
-                                 .at_stop = ENDS};
-    struct session_wish real;
+    struct model_session params = {.name = (int)roll(world, NAMES),
+                                   .per_consumer = roll(world, 3) > 0,
+                                   .ends_at_start = roll(world, 12) == 0,
+                                   .leaves_at_closing = roll(world, 8) == 0,
+                                   .leaves_at_cut = roll(world, 2) == 0,
+                                   .at_stop = ENDS};
+    struct session_params real;
     struct fault fault;
     enum fault_reason due = FAULT_NONE;
     struct world_session *session;
@@ -93,19 +94,19 @@ static void step_register(struct world *world)
     if (s < 0)
         return;
     if (roll(world, 2) == 0)
-        wish.at_stop = roll(world, 4) == 0 ? LEAVES : IGNORES;
+        params.at_stop = roll(world, 4) == 0 ? LEAVES : IGNORES;
     session = &world->sessions[s];
-    real = world_session_wish(session, &wish);
+    real = world_session_wish(session, &params);
     real.reject_duplicate = roll(world, 6) == 0;
     real.start_first = roll(world, 3) == 0;
-    if (real.reject_duplicate && model_holder(&world->model, wish.name) >= 0)
+    if (real.reject_duplicate && model_holder(&world->model, params.name) >= 0)
         due = FAULT_NAME_TAKEN;
     if (world->model.draining)
         due = FAULT_DRAINING;
-    world->model.sessions[s] = wish; /* the port asks for its nature */
+    world->model.sessions[s] = params; /* the port asks for its nature */
     CHECK(hub_register(world->hub, &real, &session->session, &fault) == due);
     if (due == FAULT_NONE)
-        model_register(&world->model, s, &wish, real.start_first);
+        model_register(&world->model, s, &params, real.start_first);
 }
 
 static void step_unregister(struct world *world)
@@ -172,9 +173,9 @@ static void step_offer(struct world *world)
     world_taken(world, s, told->consumer, topics, &offer);
 }
 
-static void never_over(struct stall *stall)
+static void never_over(struct put_waiter *waiter)
 {
-    (void)stall;
+    (void)waiter;
     CHECK(false); /* nobody blocks shared producers here */
 }
 
@@ -182,7 +183,7 @@ static void step_offer_shared(struct world *world)
 {
     int s = pick(world, SESSIONS, shared_session);
     OWNED(chunk_release) struct chunk *chunk = NULL;
-    struct stall stall = {.over = never_over};
+    struct put_waiter waiter = {.over = never_over};
     struct world_session *session = s >= 0 ? &world->sessions[s] : NULL;
     struct offer offer;
     char topics[8];
@@ -194,10 +195,10 @@ static void step_offer_shared(struct world *world)
     chunk = chunk_of_letters(topics, roll(world, 20));
     life = (unsigned)world->model.sessions[s].life;
     if (world->model.draining || (life != S_LIVE && life != S_CLOSING)) {
-        CHECK(session_offer(session->session, 0, chunk, &stall, &offer) == ERR_CLOSED);
+        CHECK(session_offer(session->session, 0, chunk, &waiter, &offer) == ERR_CLOSED);
         return;
     }
-    CHECK(session_offer(session->session, 0, chunk, &stall, &offer) == ERR_OK);
+    CHECK(session_offer(session->session, 0, chunk, &waiter, &offer) == ERR_OK);
     CHECK(offer.epoch == session->epoch && offer.first_sequence == session->sequence + 1);
     session->sequence = offer.last_sequence;
     world_taken(world, s, -1, topics, &offer);
@@ -227,14 +228,15 @@ static void step_publish(struct world *world)
     struct bytes text = text_of(model_names[name]);
     struct inlet *inlet = hub_inlet_find(world->hub, text, "putter");
     OWNED(chunk_release) struct chunk *chunk = NULL;
-    struct stall stall = {.over = never_over};
+    struct put_waiter waiter = {.over = never_over};
     struct fault fault;
     struct offer offer;
     char topics[8];
 
     CHECK((inlet != NULL) == (world->model.forget_ns[name] > 0));
     if (!inlet && (world->model.draining || model_holder(&world->model, name) >= 0)) {
-        CHECK(hub_inlet_open(world->hub, text, "putter", &inlet, &fault) == (world->model.draining ? FAULT_DRAINING : FAULT_NAME_TAKEN));
+        CHECK(hub_inlet_open(world->hub, text, "putter", &inlet, &fault) ==
+              (world->model.draining ? FAULT_DRAINING : FAULT_NAME_TAKEN));
         return;
     }
     if (!inlet)
@@ -243,10 +245,11 @@ static void step_publish(struct world *world)
     some_topics(world, topics);
     chunk = chunk_of_letters(topics, 4);
     if (world->model.draining) {
-        CHECK(inlet_offer(inlet, chunk, &stall, &offer) == ERR_CLOSED);
+        CHECK(inlet_offer(inlet, chunk, &waiter, &offer) == ERR_CLOSED);
     } else {
-        CHECK(inlet_offer(inlet, chunk, &stall, &offer) == ERR_OK);
-        CHECK(offer.first_sequence == (offer.epoch == world->transient_epoch[name] ? world->transient_sequence[name] + 1 : 1));
+        CHECK(inlet_offer(inlet, chunk, &waiter, &offer) == ERR_OK);
+        CHECK(offer.first_sequence ==
+              (offer.epoch == world->transient_epoch[name] ? world->transient_sequence[name] + 1 : 1));
         world->transient_epoch[name] = offer.epoch;
         world->transient_sequence[name] = offer.last_sequence;
         world_taken(world, SESSIONS + name, -1, topics, &offer);
@@ -275,42 +278,46 @@ static void step_remove(struct world *world)
 static void step_subscribe(struct world *world)
 {
     int c = pick(world, CONSUMERS, free_consumer);
-    struct model_consumer wish = {
-        .filter = some_filter(world), .ends = roll(world, 3) == 0, .leaves_at_end = roll(world, 4) == 0, .own_deadline_ns = INT64_MAX};
+    struct model_consumer params = {.filter = some_filter(world),
+                                    .ends = roll(world, 3) == 0,
+                                    .leaves_at_end = roll(world, 4) == 0,
+                                    .own_deadline_ns = INT64_MAX};
     enum fault_reason due = world->model.draining ? FAULT_DRAINING : FAULT_NONE;
-    struct subscription_wish real;
+    struct subscription_params real;
     struct world_consumer *consumer;
     struct fault fault;
 
     if (c < 0)
         return;
-    /* Activations that end at one deadline end in either order; where the last one's end decides something, that must not be. */
-    if (!wish.ends && roll(world, 6) == 0)
-        wish.own_deadline_ns = clock_mono_ns() + some_time_ns(world);
+    /* Activations that end at one deadline end in either order; where the last one's end decides
+     * something, that must not be. */
+    if (!params.ends && roll(world, 6) == 0)
+        params.own_deadline_ns = clock_mono_ns() + some_time_ns(world);
     consumer = &world->consumers[c];
     consumer->exact = roll(world, 3) > 0;
-    real = world_subscription_wish(consumer, &wish);
-    world->model.consumers[c] = wish; /* the port asks for its nature */
-    CHECK(hub_subscribe(world->hub, &real, &consumer->subscription, &consumer->facts, &fault) == due);
+    real = world_subscription_wish(consumer, &params);
+    world->model.consumers[c] = params; /* the port asks for its nature */
+    CHECK(hub_subscribe(world->hub, &real, &consumer->subscription, &consumer->result, &fault) == due);
     if (due == FAULT_NONE)
-        model_subscribe(&world->model, c, &wish);
+        model_subscribe(&world->model, c, &params);
     else
         filter_free(real.filter);
 }
 
-static void leave(struct world *world, int c, enum fault_reason why)
+static void leave(struct world *world, int c, enum fault_reason reason)
 {
     struct world_consumer *consumer = &world->consumers[c];
     struct subscription *gone = consumer->subscription;
-    bool whole = world->model.consumers[c].life == C_DRAINING && chan_state(consumer->facts.chan) == CHAN_DRAINING;
+    bool whole =
+        world->model.consumers[c].life == C_DRAINING && chan_state(consumer->result.chan) == CHAN_DRAINING;
 
     /* A drain that had its time delivers everything. */
     if (whole && roll(world, 2) == 0)
         CHECK(world_read_all(consumer) || !consumer->exact);
     consumer->subscription = NULL;
-    hub_unsubscribe(gone, why);
+    hub_unsubscribe(gone, reason);
     world_forget(consumer);
-    model_unsubscribe(&world->model, c, (int)why);
+    model_unsubscribe(&world->model, c, (int)reason);
 }
 
 static void step_unsubscribe(struct world *world)
@@ -331,7 +338,8 @@ static void step_finish(struct world *world)
 
     if (c < 0)
         return;
-    CHECK(hub_finish(world->hub, text_of(world->consumers[c].facts.id), reason, drain_ns, &fault) == FAULT_NONE);
+    CHECK(hub_finish(world->hub, text_of(world->consumers[c].result.id), reason, drain_ns, &fault) ==
+          FAULT_NONE);
     model_finish(&world->model, c, (int)reason, drain_ns);
 }
 
@@ -342,15 +350,16 @@ static void step_kick(struct world *world)
 
     if (c < 0)
         return;
-    CHECK(hub_disconnect(world->hub, text_of(world->consumers[c].facts.id), text_of("off"), &fault) == FAULT_NONE);
+    CHECK(hub_disconnect(world->hub, text_of(world->consumers[c].result.id), text_of("off"), &fault) ==
+          FAULT_NONE);
     model_kick(&world->model, c);
 }
 
 static void step_select(struct world *world)
 {
     int c = pick(world, CONSUMERS, any_consumer);
-    struct model_filter wish = some_filter(world);
-    struct filter *filter = filter_of(wish.producers, wish.topic, NULL);
+    struct model_filter params = some_filter(world);
+    struct filter *filter = filter_of(params.producers, params.topic, NULL);
     uint32_t revision;
 
     if (c < 0 || world->model.consumers[c].life != C_LIVE) {
@@ -362,7 +371,7 @@ static void step_select(struct world *world)
     CHECK(revision > 0);
     if (world->consumers[c].subscription) /* it may have ended with it */
         world_marked(&world->consumers[c], revision);
-    model_select(&world->model, c, wish);
+    model_select(&world->model, c, params);
 }
 
 static void step_read(struct world *world)
@@ -371,7 +380,7 @@ static void step_read(struct world *world)
 
     if (c < 0)
         return;
-    if (chan_state(world->consumers[c].facts.chan) == CHAN_CLOSED)
+    if (chan_state(world->consumers[c].result.chan) == CHAN_CLOSED)
         world->consumers[c].exact = false; /* the rest was lost */
     world_read(&world->consumers[c], 1 + (uint32_t)roll(world, 20));
 }
@@ -399,9 +408,10 @@ void world_step(struct world *world)
     static const struct {
         unsigned weight;
         void (*step)(struct world *world);
-    } steps[] = {{14, step_register}, {6, step_unregister}, {30, step_offer},     {12, step_offer_shared}, {10, step_end},
-                 {8, step_publish},   {4, step_remove},     {14, step_subscribe}, {4, step_unsubscribe},   {5, step_finish},
-                 {3, step_kick},      {6, step_select},     {24, step_read},      {12, step_time}};
+    } steps[] = {{14, step_register},   {6, step_unregister}, {30, step_offer}, {12, step_offer_shared},
+                 {10, step_end},        {8, step_publish},    {4, step_remove}, {14, step_subscribe},
+                 {4, step_unsubscribe}, {5, step_finish},     {3, step_kick},   {6, step_select},
+                 {24, step_read},       {12, step_time}};
     unsigned sum = 0;
     uint64_t at;
 
@@ -424,7 +434,8 @@ void world_step(struct world *world)
 
 void world_open(struct world *world, uint64_t seed)
 {
-    static const struct hub_limits limits = {.producers_most = 64, .subscriptions_most = 64, .transient_forget_ns = FORGET_NS};
+    static const struct hub_limits limits = {
+        .max_producers = 64, .max_subscriptions = 64, .transient_forget_ns = FORGET_NS};
 
     memset(world, 0, sizeof(*world));
     world->dice.state = seed;

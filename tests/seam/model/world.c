@@ -1,4 +1,5 @@
-/* world.c - what sessions and consumers are told, written down, and compared with what the model said. */
+/* world.c - what sessions and consumers are told, written down, and compared with what the model
+ * said. */
 #include "seam/model/world.h"
 
 #include <stdio.h>
@@ -22,12 +23,12 @@ static const struct model_session *nature(const struct world_session *session)
     return &session->world->model.sessions[session->place];
 }
 
-static void leave(struct world_session *session, enum fault_reason why)
+static void leave(struct world_session *session, enum fault_reason reason)
 {
     struct session *gone = session->session;
 
     session->session = NULL;
-    hub_unregister(gone, why);
+    hub_unregister(gone, reason);
 }
 
 static void welcome(void *ctx, uint64_t epoch)
@@ -42,30 +43,33 @@ static void welcome(void *ctx, uint64_t epoch)
 static int consumer_of(const struct world *world, const char *id)
 {
     for (int c = 0; c < CONSUMERS; c++)
-        if (world->consumers[c].subscription && strcmp(world->consumers[c].facts.id, id) == 0)
+        if (world->consumers[c].subscription && strcmp(world->consumers[c].result.id, id) == 0)
             return c;
     CHECK(false); /* an activation for nobody */
     return -1;
 }
 
-static void start(void *ctx, const struct activation_wish *wish)
+static void start(void *ctx, const struct activation_params *params)
 {
     struct world_session *session = ctx;
-    int c = consumer_of(session->world, wish->subscription_id);
+    int c = consumer_of(session->world, params->subscription_id);
 
-    CHECK(session->session && session->epoch > 0 && wish->activation == session->latest + 1 && wish->activation < STARTS_MOST);
-    CHECK(wish->request.size == 1 && wish->request.at[0] == '0' + c);
-    session->latest = wish->activation;
-    session->starts[wish->activation] = (struct start){.consumer = c};
+    CHECK(session->session && session->epoch > 0 && params->activation == session->latest + 1 &&
+          params->activation < MAX_STARTS);
+    CHECK(params->request.size == 1 && params->request.data[0] == '0' + c);
+    session->latest = params->activation;
+    session->starts[params->activation] = (struct start){.consumer = c};
     session->world->starts++;
-    hear(session->world,
-         (struct notice){
-             .told = START, .session = session->place, .consumer = c, .deadline_ns = wish->deadline_ns, .number = wish->activation});
+    hear(session->world, (struct notice){.told = START,
+                                         .session = session->place,
+                                         .consumer = c,
+                                         .deadline_ns = params->deadline_ns,
+                                         .number = params->activation});
     if (nature(session)->ends_at_start)
-        session_end(session->session, wish->activation, CODE_OK, NULL);
+        session_end(session->session, params->activation, CODE_OK, NULL);
 }
 
-static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t deadline_ns)
+static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
 {
     struct world_session *session = ctx;
     struct start *told = &session->starts[activation];
@@ -73,15 +77,18 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason why, int64_t 
     CHECK(session->session && activation > 0 && activation <= session->latest && !told->stopped);
     told->stopped = true;
     session->world->stops++;
-    hear(session->world,
-         (struct notice){.told = STOP, .session = session->place, .consumer = told->consumer, .why = (int)why, .deadline_ns = deadline_ns});
+    hear(session->world, (struct notice){.told = STOP,
+                                         .session = session->place,
+                                         .consumer = told->consumer,
+                                         .reason = (int)reason,
+                                         .deadline_ns = deadline_ns});
     if (nature(session)->at_stop == ENDS)
         session_end(session->session, activation, CODE_OK, NULL);
     else if (nature(session)->at_stop == LEAVES)
         leave(session, FAULT_NONE);
 }
 
-static void pace(void *ctx, uint64_t activation, bool pause)
+static void set_paused(void *ctx, uint64_t activation, bool pause)
 {
     struct world_session *session = ctx;
     struct start *told = &session->starts[activation];
@@ -90,49 +97,54 @@ static void pace(void *ctx, uint64_t activation, bool pause)
     told->paused = pause;
 }
 
-static void closing(void *ctx, enum fault_reason why, int64_t deadline_ns)
+static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
+{
+    struct world_session *session = ctx;
+
+    CHECK(session->session);
+    hear(session->world, (struct notice){.told = CLOSING,
+                                         .session = session->place,
+                                         .consumer = -1,
+                                         .reason = (int)reason,
+                                         .deadline_ns = deadline_ns});
+    if (nature(session)->leaves_at_closing)
+        leave(session, FAULT_NONE);
+}
+
+static void abort_call(void *ctx, const struct fault *fault)
 {
     struct world_session *session = ctx;
 
     CHECK(session->session);
     hear(session->world,
-         (struct notice){.told = CLOSING, .session = session->place, .consumer = -1, .why = (int)why, .deadline_ns = deadline_ns});
-    if (nature(session)->leaves_at_closing)
-        leave(session, FAULT_NONE);
-}
-
-static void cut(void *ctx, const struct fault *fault)
-{
-    struct world_session *session = ctx;
-
-    CHECK(session->session);
-    hear(session->world, (struct notice){.told = CUT, .session = session->place, .consumer = -1, .why = (int)fault->reason});
+         (struct notice){
+             .told = CUT, .session = session->place, .consumer = -1, .reason = (int)fault->reason});
     if (nature(session)->leaves_at_cut)
         leave(session, FAULT_NONE);
 }
 
-static const struct session_port session_port = {welcome, start, stop, pace, closing, cut};
+static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call};
 
-struct session_wish world_session_wish(struct world_session *session, const struct model_session *wish)
+struct session_params world_session_wish(struct world_session *session, const struct model_session *params)
 {
     struct world_session fresh = {.world = session->world, .place = session->place};
 
     *session = fresh;
-    return (struct session_wish){.name = text_of(model_names[wish->name]),
-                                 .mode = wish->per_consumer ? SESSION_PER_CONSUMER : SESSION_SHARED,
-                                 .peer = "session",
-                                 .port = &session_port,
-                                 .ctx = session};
+    return (struct session_params){.name = text_of(model_names[params->name]),
+                                   .mode = params->per_consumer ? SESSION_PER_CONSUMER : SESSION_SHARED,
+                                   .peer = "session",
+                                   .port = &session_port,
+                                   .ctx = session};
 }
 
 /* ---- consumers ---- */
 
-static void unsubscribe(struct world_consumer *consumer, enum fault_reason why)
+static void unsubscribe(struct world_consumer *consumer, enum fault_reason reason)
 {
     struct subscription *gone = consumer->subscription;
 
     consumer->subscription = NULL;
-    hub_unsubscribe(gone, why);
+    hub_unsubscribe(gone, reason);
     world_forget(consumer);
 }
 
@@ -140,9 +152,11 @@ static void consumer_closing(void *ctx, enum closing reason, int64_t deadline_ns
 {
     struct world_consumer *consumer = ctx;
 
-    hear(consumer->world,
-         (struct notice){
-             .told = CONSUMER_CLOSING, .session = -1, .consumer = consumer->place, .why = (int)reason, .deadline_ns = deadline_ns});
+    hear(consumer->world, (struct notice){.told = CONSUMER_CLOSING,
+                                          .session = -1,
+                                          .consumer = consumer->place,
+                                          .reason = (int)reason,
+                                          .deadline_ns = deadline_ns});
     if (consumer->world->model.consumers[consumer->place].leaves_at_end)
         unsubscribe(consumer, FAULT_NONE);
 }
@@ -151,7 +165,9 @@ static void consumer_cut(void *ctx, const struct fault *fault)
 {
     struct world_consumer *consumer = ctx;
 
-    hear(consumer->world, (struct notice){.told = CONSUMER_CUT, .session = -1, .consumer = consumer->place, .why = (int)fault->reason});
+    hear(consumer->world,
+         (struct notice){
+             .told = CONSUMER_CUT, .session = -1, .consumer = consumer->place, .reason = (int)fault->reason});
     if (consumer->world->model.consumers[consumer->place].leaves_at_end)
         unsubscribe(consumer, fault->reason);
 }
@@ -163,35 +179,41 @@ static void readable(void *ctx)
     (void)ctx;
 }
 
-struct subscription_wish world_subscription_wish(struct world_consumer *consumer, const struct model_consumer *wish)
+struct subscription_params world_subscription_wish(struct world_consumer *consumer,
+                                                   const struct model_consumer *params)
 {
-    static const enum overflow lossy[] = {OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, OVERFLOW_DROP_NEWEST, OVERFLOW_LATEST_PER_KEY};
+    static const enum overflow lossy[] = {OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, OVERFLOW_DROP_NEWEST,
+                                          OVERFLOW_LATEST_PER_KEY};
     static const char requests[] = "01234567";
-    struct subscription_wish out = {
-        .filter = filter_of(wish->filter.producers, wish->filter.topic, NULL),
-        .limits = {.max_events = 1u << 20, .max_bytes = 1u << 30, .overflow = OVERFLOW_DROP_OLDEST, .fallback = OVERFLOW_DROP_OLDEST},
-        .watch = {readable, NULL},
-        .name = text_of("a consumer"),
-        .peer = "consumer",
-        .request = {(const uint8_t *)&requests[consumer->place], 1},
-        .deadline_ns = wish->own_deadline_ns,
-        .end_when_all_ended = wish->ends,
-        .port = &subscription_port,
-        .ctx = consumer};
+    struct subscription_params out = {.filter =
+                                          filter_of(params->filter.producers, params->filter.topic, NULL),
+                                      .limits = {.max_events = 1u << 20,
+                                                 .max_bytes = 1u << 30,
+                                                 .overflow = OVERFLOW_DROP_OLDEST,
+                                                 .fallback = OVERFLOW_DROP_OLDEST},
+                                      .callbacks = {readable, NULL},
+                                      .name = text_of("a consumer"),
+                                      .peer = "consumer",
+                                      .request = {(const uint8_t *)&requests[consumer->place], 1},
+                                      .deadline_ns = params->own_deadline_ns,
+                                      .end_when_all_ended = params->ends,
+                                      .port = &subscription_port,
+                                      .ctx = consumer};
 
     if (!consumer->exact) {
         out.limits.max_events = 1 + (uint32_t)dice_roll(&consumer->world->dice, 6);
         out.limits.overflow = lossy[dice_roll(&consumer->world->dice, ARRAY_LEN(lossy))];
-        out.limits.fallback = dice_roll(&consumer->world->dice, 2) == 0 ? OVERFLOW_DROP_OLDEST : OVERFLOW_DROP_NEWEST;
+        out.limits.fallback =
+            dice_roll(&consumer->world->dice, 2) == 0 ? OVERFLOW_DROP_OLDEST : OVERFLOW_DROP_NEWEST;
     }
     return out;
 }
 
 void world_forget(struct world_consumer *consumer)
 {
-    check_sums(consumer->facts.chan);
-    chan_release(consumer->facts.chan);
-    take_fini(&consumer->take);
+    check_sums(consumer->result.chan);
+    chan_release(consumer->result.chan);
+    chan_batch_fini(&consumer->batch);
     free(consumer->due);
     *consumer = (struct world_consumer){.world = consumer->world, .place = consumer->place};
 }
@@ -200,16 +222,17 @@ void world_forget(struct world_consumer *consumer)
 
 static bool same(const struct notice *a, const struct notice *b)
 {
-    return a->told == b->told && a->session == b->session && a->consumer == b->consumer && a->why == b->why &&
-           a->deadline_ns == b->deadline_ns;
+    return a->told == b->told && a->session == b->session && a->consumer == b->consumer &&
+           a->reason == b->reason && a->deadline_ns == b->deadline_ns;
 }
 
 static void print(const char *whose, const struct notice *notice)
 {
-    static const char *const names[] = {"WELCOME", "START", "STOP", "CLOSING", "CUT", "CONSUMER_CLOSING", "CONSUMER_CUT"};
+    static const char *const names[] = {"WELCOME",          "START",       "STOP", "CLOSING", "CUT",
+                                        "CONSUMER_CLOSING", "CONSUMER_CUT"};
 
-    fprintf(stderr, "%s: %s session %d consumer %d why %d deadline %lld\n", whose, names[notice->told], notice->session, notice->consumer,
-            notice->why, (long long)notice->deadline_ns);
+    fprintf(stderr, "%s: %s session %d consumer %d why %d deadline %lld\n", whose, names[notice->told],
+            notice->session, notice->consumer, notice->reason, (long long)notice->deadline_ns);
 }
 
 static void remember_start(struct world *world, const struct notice *notice)
@@ -282,13 +305,14 @@ static void compare_counts(const struct world *world)
     for (int c = 0; c < CONSUMERS; c++) {
         CHECK((model->consumers[c].life != C_NONE) == (world->consumers[c].subscription != NULL));
         if (world->consumers[c].subscription)
-            CHECK(chan_state(world->consumers[c].facts.chan) == due_state(model, c));
+            CHECK(chan_state(world->consumers[c].result.chan) == due_state(model, c));
         consumers += model->consumers[c].life != C_NONE;
         for (int source = 0; source < SOURCES; source++)
             routes += model->routes[source][c];
         for (int s = 0; s < SESSIONS; s++) {
             asked += model_asked(model, s, c);
-            CHECK(model->pairs[s][c].state != P_RETRYING || model->now_ns < model->pairs[s][c].retry_until_ns);
+            CHECK(model->pairs[s][c].state != P_RETRYING ||
+                  model->now_ns < model->pairs[s][c].retry_until_ns);
         }
     }
     for (int s = 0; s < SESSIONS; s++) {
@@ -299,7 +323,7 @@ static void compare_counts(const struct world *world)
     for (int name = 0; name < NAMES; name++)
         producers += model->forget_ns[name] > 0;
     CHECK(count_get(COUNT_LIVE_ACTIVATIONS) == asked);
-    CHECK(count_get(COUNT_LIVE_OUTLETS) == asked + routes);
+    CHECK(count_get(COUNT_LIVE_ROUTES) == asked + routes);
     CHECK(count_get(COUNT_LIVE_SESSIONS) == sessions);
     CHECK(count_get(COUNT_LIVE_PRODUCERS) == producers);
     CHECK(count_get(COUNT_LIVE_SUBSCRIPTIONS) == consumers);
@@ -343,10 +367,12 @@ static void push(struct world_consumer *consumer, uint64_t epoch, uint64_t seque
 
 static void drop(struct world_consumer *consumer, unsigned place)
 {
-    memmove(&consumer->due[place], &consumer->due[place + 1], (--consumer->due_count - place) * sizeof(*consumer->due));
+    memmove(&consumer->due[place], &consumer->due[place + 1],
+            (--consumer->due_count - place) * sizeof(*consumer->due));
 }
 
-/* A mark that was not passed yet gives way to a later one; one that was is told, unless nothing stands between the two. */
+/* A mark that was not passed yet gives way to a later one; one that was is told, unless nothing
+ * stands between the two. */
 void world_marked(struct world_consumer *consumer, uint32_t revision)
 {
     for (unsigned i = 0; i < consumer->due_count; i++)
@@ -384,11 +410,13 @@ static void read_event(struct world_consumer *consumer, uint64_t epoch, uint64_t
 
     consumer->read++;
     if (consumer->exact) {
-        CHECK(consumer->due_count > 0 && consumer->due[0].epoch == epoch && consumer->due[0].sequence == sequence);
+        CHECK(consumer->due_count > 0 && consumer->due[0].epoch == epoch &&
+              consumer->due[0].sequence == sequence);
         drop(consumer, 0);
         return;
     }
-    while (i < consumer->due_count && !(consumer->due[i].epoch == epoch && consumer->due[i].sequence == sequence)) {
+    while (i < consumer->due_count &&
+           !(consumer->due[i].epoch == epoch && consumer->due[i].sequence == sequence)) {
         if (consumer->due[i].epoch == epoch)
             drop(consumer, i);
         else
@@ -398,9 +426,9 @@ static void read_event(struct world_consumer *consumer, uint64_t epoch, uint64_t
     drop(consumer, i);
 }
 
-void world_read(struct world_consumer *consumer, uint32_t most)
+void world_read(struct world_consumer *consumer, uint32_t max)
 {
-    struct chan *chan = consumer->facts.chan;
+    struct chan *chan = consumer->result.chan;
     uint32_t mark = chan_marked(chan);
 
     if (consumer->exact && consumer->due_count > 0 && consumer->due[0].epoch == 0) {
@@ -409,16 +437,16 @@ void world_read(struct world_consumer *consumer, uint32_t most)
     } else if (consumer->exact) {
         CHECK(mark == 0);
     }
-    chan_take(chan, &consumer->take, most, 1 << 20, clock_mono_ns());
-    for (uint32_t i = 0; i < consumer->take.count; i++) {
-        const struct take_entry *entry = &consumer->take.entries[i];
+    chan_dequeue(chan, &consumer->batch, max, 1 << 20, clock_mono_ns());
+    for (uint32_t i = 0; i < consumer->batch.count; i++) {
+        const struct chan_batch_entry *entry = &consumer->batch.entries[i];
 
         for (uint32_t event = entry->first; event < entry->last; event++)
             read_event(consumer, entry->chunk->source->epoch, chunk_sequence(entry->chunk, event));
     }
     chan_states(chan, 1000, NULL, NULL);
     check_sums(chan);
-    chan_delivered(chan, &consumer->take);
+    chan_delivered(chan, &consumer->batch);
 }
 
 bool world_read_all(struct world_consumer *consumer)

@@ -1,5 +1,5 @@
-/* world.h - the hub and everybody around it, played by the dice, with the model beside it: whatever is done to one is done to the other,
- * and then they must agree. */
+/* world.h - the hub and everybody around it, played by the dice, with the model beside it: whatever
+ * is done to one is done to the other, and then they must agree. */
 #ifndef TRIBUTARY_TESTS_SEAM_MODEL_WORLD_H
 #define TRIBUTARY_TESTS_SEAM_MODEL_WORLD_H
 
@@ -7,7 +7,7 @@
 #include "loop/loop.h"
 #include "seam/model/model.h"
 
-#define STARTS_MOST 512 /* of one session */
+#define MAX_STARTS 512 /* of one session */
 
 struct world;
 
@@ -20,7 +20,7 @@ struct world_session {
         int consumer;
         bool stopped, paused;
         uint64_t epoch, sequence; /* of the last event that was taken */
-    } starts[STARTS_MOST];
+    } starts[MAX_STARTS];
     uint64_t epoch, sequence; /* of the shared inlet */
 };
 
@@ -34,8 +34,8 @@ struct world_consumer {
     int place;
     bool exact; /* loses nothing: it reads just what is due */
     struct subscription *subscription;
-    struct subscription_facts facts;
-    struct take take;
+    struct subscription_result result;
+    struct chan_batch batch;
     struct due *due;
     unsigned due_count, due_room;
     uint64_t read;
@@ -63,14 +63,17 @@ void world_step(struct world *world);  /* something happens */
 void world_agree(struct world *world); /* after each verb: hub and model say the same */
 void world_pass(struct world *world, int64_t ns);
 
-struct session_wish world_session_wish(struct world_session *session, const struct model_session *wish);
-struct subscription_wish world_subscription_wish(struct world_consumer *consumer, const struct model_consumer *wish);
+struct session_params world_session_wish(struct world_session *session, const struct model_session *params);
+struct subscription_params world_subscription_wish(struct world_consumer *consumer,
+                                                   const struct model_consumer *params);
 void world_forget(struct world_consumer *consumer); /* it has unsubscribed */
 
-/* A chunk of topics `x` and `y` was taken: whoever has a route must read it. `pair` -1: of a shared source. */
-void world_taken(struct world *world, int source, int consumer, const char *topics, const struct offer *offer);
+/* A chunk of topics `x` and `y` was taken: whoever has a route must read it. `pair` -1: of a shared
+ * source. */
+void world_taken(struct world *world, int source, int consumer, const char *topics,
+                 const struct offer *offer);
 void world_marked(struct world_consumer *consumer, uint32_t revision);
-void world_read(struct world_consumer *consumer, uint32_t most);
+void world_read(struct world_consumer *consumer, uint32_t max);
 bool world_read_all(struct world_consumer *consumer); /* nothing is due any more */
 
 #endif

@@ -21,10 +21,10 @@ Test(buf, keeps_every_byte_while_it_grows)
         buf_byte(&buf, (uint8_t)i);
     cr_assert_eq(buf.size, 1000u);
     for (unsigned i = 0; i < 1000; i++)
-        cr_assert_eq(buf.at[i], (uint8_t)i);
+        cr_assert_eq(buf.data[i], (uint8_t)i);
     cr_assert_not(buf.broken);
     buf_fini(&buf);
-    cr_assert_null(buf.at);
+    cr_assert_null(buf.data);
     cr_assert_eq(buf.size, 0u);
 }
 
@@ -38,7 +38,7 @@ Test(buf, writes_text_bytes_and_formats_end_to_end)
     buf_format(&buf, "%s=%d", "three", 3);
     buf_format(&buf, "%s", "");
     cr_assert_eq(buf.size, 14u);
-    cr_assert_eq(memcmp(buf.at, "one\0twothree=3", 14), 0);
+    cr_assert_eq(memcmp(buf.data, "one\0twothree=3", 14), 0);
     buf_fini(&buf);
 }
 
@@ -49,8 +49,8 @@ Test(buf, a_format_that_just_fits_needs_room_for_its_nul)
     for (int i = 0; i < 8; i++)
         buf_format(&buf, "%s", "12345678");
     cr_assert_eq(buf.size, 64u);
-    cr_assert_geq(buf.room, 65u);
-    cr_assert_eq(memcmp(buf.at + 56, "12345678", 8), 0);
+    cr_assert_geq(buf.capacity, 65u);
+    cr_assert_eq(memcmp(buf.data + 56, "12345678", 8), 0);
     buf_fini(&buf);
 }
 
@@ -74,11 +74,11 @@ Test(buf, clearing_keeps_the_memory)
     uint8_t *at;
 
     buf_text(&buf, "something");
-    at = buf.at;
+    at = buf.data;
     buf_clear(&buf);
     cr_assert_eq(buf.size, 0u);
     buf_text(&buf, "else");
-    cr_assert_eq(buf.at, at);
+    cr_assert_eq(buf.data, at);
     buf_fini(&buf);
 }
 
@@ -88,14 +88,14 @@ Test(buf, at_rest_it_keeps_no_more_than_it_is_told)
     uint8_t *at;
 
     buf_text(&buf, "little");
-    at = buf.at;
+    at = buf.data;
     buf_rest(&buf, 100);
     buf_text(&buf, "again");
-    cr_assert_eq(buf.at, at);
+    cr_assert_eq(buf.data, at);
     cr_assert_not_null(buf_extend(&buf, 200));
     buf_rest(&buf, 100);
-    cr_assert_null(buf.at);
-    cr_assert_eq(buf.size + buf.room, 0u);
+    cr_assert_null(buf.data);
+    cr_assert_eq(buf.size + buf.capacity, 0u);
     cr_assert_null(buf_extend(&buf, SIZE_MAX));
     buf_rest(&buf, 100);
     cr_assert_not(buf.broken);

@@ -1,4 +1,5 @@
-/* test_ctx.c - verbs travel down, tell each once, and survive callbacks that end what they were told about. */
+/* test_ctx.c - verbs travel down, tell each once, and survive callbacks that end what they were
+ * told about. */
 #include "base/ctx.h"
 
 #include <criterion/criterion.h>
@@ -7,7 +8,7 @@
 #include "base/counters.h"
 
 #define NEVER INT64_MAX
-#define TOLD_MOST 64
+#define MAX_TOLD 64
 
 /* A context with a story: what changed() saw, and what it is to do. */
 struct node {
@@ -22,10 +23,10 @@ struct node {
 static struct {
     int id;
     enum ctx_state state;
-    enum fault_reason why;
+    enum fault_reason reason;
     int64_t deadline_ns;
     bool had_parent;
-} told[TOLD_MOST];
+} told[MAX_TOLD];
 static int told_count;
 
 static void node_free(struct node *node);
@@ -34,10 +35,10 @@ static void changed(struct ctx *ctx)
 {
     struct node *node = container_of(ctx, struct node, ctx);
 
-    cr_assert_lt(told_count, TOLD_MOST);
+    cr_assert_lt(told_count, MAX_TOLD);
     told[told_count].id = node->id;
     told[told_count].state = ctx->state;
-    told[told_count].why = ctx->why;
+    told[told_count].reason = ctx->reason;
     told[told_count].had_parent = ctx->parent != NULL;
     told[told_count++].deadline_ns = ctx->deadline_ns;
     if (node->begins)
@@ -76,12 +77,12 @@ static int times_told(int id)
     return times;
 }
 
-static void check_told(int at, int id, enum ctx_state state, enum fault_reason why)
+static void check_told(int at, int id, enum ctx_state state, enum fault_reason reason)
 {
     cr_assert_gt(told_count, at);
     cr_assert_eq(told[at].id, id, "callback %d went to %d", at, told[at].id);
     cr_assert_eq(told[at].state, state);
-    cr_assert_eq(told[at].why, why);
+    cr_assert_eq(told[at].reason, reason);
 }
 
 /* 1 with children 2 and 3; 2 with child 4. */
@@ -136,7 +137,7 @@ Test(ctx, cancel_goes_down_parents_first_and_never_up)
     cr_assert_eq(told_count, 4);
     check_told(2, 1, CTX_CANCELLED, FAULT_DRAINING);
     check_told(3, 3, CTX_CANCELLED, FAULT_DRAINING);
-    cr_assert_eq(tree.n4->ctx.why, FAULT_KICKED, "the first reason stays");
+    cr_assert_eq(tree.n4->ctx.reason, FAULT_KICKED, "the first reason stays");
     tree_free(&tree);
 }
 
@@ -149,14 +150,14 @@ Test(ctx, a_verb_that_changes_nothing_tells_nobody)
     ctx_drain(&tree.n1->ctx, FAULT_KICKED, 500);
     ctx_drain(&tree.n1->ctx, FAULT_KICKED, 900);
     cr_assert_eq(told_count, 4);
-    cr_assert_eq(tree.n1->ctx.why, FAULT_DRAINING);
+    cr_assert_eq(tree.n1->ctx.reason, FAULT_DRAINING);
     ctx_cancel(&tree.n1->ctx, FAULT_DEADLINE);
     cr_assert_eq(told_count, 8);
     ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
     ctx_drain(&tree.n1->ctx, FAULT_KICKED, 1);
     cr_assert_eq(told_count, 8);
     cr_assert_eq(tree.n1->ctx.deadline_ns, 500, "a stronger verb came before");
-    cr_assert_eq(tree.n1->ctx.why, FAULT_DEADLINE);
+    cr_assert_eq(tree.n1->ctx.reason, FAULT_DEADLINE);
     tree_free(&tree);
 }
 
@@ -186,7 +187,7 @@ Test(ctx, a_parents_drain_hurries_a_child_that_drains_already)
     ctx_drain(&tree.n3->ctx, FAULT_KICKED, 5000);
     ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 3000);
     cr_assert_eq(tree.n3->ctx.deadline_ns, 3000);
-    cr_assert_eq(tree.n3->ctx.why, FAULT_KICKED);
+    cr_assert_eq(tree.n3->ctx.reason, FAULT_KICKED);
     cr_assert_eq(times_told(3), 2);
     tree_free(&tree);
 }
@@ -199,13 +200,13 @@ Test(ctx, a_child_begins_as_its_parent_is_without_a_callback)
     ctx_drain(&tree.n2->ctx, FAULT_DRAINING, 700);
     late = node_new(tree.n2, 5, NEVER);
     cr_assert_eq(late->ctx.state, CTX_DRAINING);
-    cr_assert_eq(late->ctx.why, FAULT_DRAINING);
+    cr_assert_eq(late->ctx.reason, FAULT_DRAINING);
     cr_assert_eq(late->ctx.deadline_ns, 700);
     node_free(late);
     ctx_cancel(&tree.n2->ctx, FAULT_KICKED);
     late = node_new(tree.n2, 6, NEVER);
     cr_assert_eq(late->ctx.state, CTX_CANCELLED);
-    cr_assert_eq(late->ctx.why, FAULT_KICKED);
+    cr_assert_eq(late->ctx.reason, FAULT_KICKED);
     node_free(late);
     cr_assert_eq(times_told(5) + times_told(6), 0);
     tree_free(&tree);

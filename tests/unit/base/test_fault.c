@@ -43,14 +43,17 @@ Test(fault, a_message_says_field_text_bound_and_value)
     struct fault fault;
     char text[256];
 
-    cr_assert_eq(fault_bytes(&fault, FAULT_TOO_LONG, "topic", bytes_of("a\nb"), "at most 2 bytes"), FAULT_TOO_LONG);
+    cr_assert_eq(fault_bytes(&fault, FAULT_TOO_LONG, "topic", bytes_of("a\nb"), "at most 2 bytes"),
+                 FAULT_TOO_LONG);
     fault_within(&fault, "events[3].");
     cr_assert_eq(fault_message(&fault, text, sizeof(text)), strlen(text));
     cr_assert_str_eq(text, "events[3].topic: a value is too long: at most 2 bytes (got \"a\\nb\")");
 
-    cr_assert_eq(fault_number(&fault, FAULT_OUT_OF_BOUNDS, "options.max_events", UINT64_MAX, "1 to 10"), FAULT_OUT_OF_BOUNDS);
+    cr_assert_eq(fault_number(&fault, FAULT_OUT_OF_BOUNDS, "options.max_events", UINT64_MAX, "1 to 10"),
+                 FAULT_OUT_OF_BOUNDS);
     fault_message(&fault, text, sizeof(text));
-    cr_assert_str_eq(text, "options.max_events: a setting is out of its bounds: 1 to 10 (got 18446744073709551615)");
+    cr_assert_str_eq(
+        text, "options.max_events: a setting is out of its bounds: 1 to 10 (got 18446744073709551615)");
 
     cr_assert_eq(fault_set(&fault, FAULT_KICKED, NULL, NULL), FAULT_KICKED);
     fault_message(&fault, text, sizeof(text));
@@ -125,19 +128,19 @@ Test(fault, quoting_and_messages_keep_to_any_room)
 
     memset(worst, 0x80, sizeof(worst));
     fault_bytes(&fault, FAULT_BAD_UTF8, "key", (struct bytes){worst, sizeof(worst)}, "some bound");
-    for (size_t room = 0; room < 200; room++) {
-        char *text = malloc(room + 1); /* its end is watched by the sanitizer */
-        const char *end = room > 2 + 4 * sizeof(worst) + 3 ? "\"" : "\"...";
+    for (size_t capacity = 0; capacity < 200; capacity++) {
+        char *text = malloc(capacity + 1); /* its end is watched by the sanitizer */
+        const char *end = capacity > 2 + 4 * sizeof(worst) + 3 ? "\"" : "\"...";
         size_t size;
 
-        text[room] = 'z';
-        size = quote_bytes((struct bytes){worst, sizeof(worst)}, sizeof(worst), text, room);
-        cr_assert(size == 0 || (size < room && strlen(text) == size && text[0] == '"'));
-        cr_assert(size > 0 || room < 6);
+        text[capacity] = 'z';
+        size = quote_bytes((struct bytes){worst, sizeof(worst)}, sizeof(worst), text, capacity);
+        cr_assert(size == 0 || (size < capacity && strlen(text) == size && text[0] == '"'));
+        cr_assert(size > 0 || capacity < 6);
         cr_assert(size == 0 || strcmp(text + size - strlen(end), end) == 0, "%s", text);
-        size = fault_message(&fault, text, room);
-        cr_assert(room == 0 || (size < room && strlen(text) == size));
-        cr_assert_eq(text[room], 'z');
+        size = fault_message(&fault, text, capacity);
+        cr_assert(capacity == 0 || (size < capacity && strlen(text) == size));
+        cr_assert_eq(text[capacity], 'z');
         free(text);
     }
 }

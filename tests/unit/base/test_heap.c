@@ -71,18 +71,18 @@ Test(heap, agrees_with_a_plain_search)
     srand(1);
     for (int round = 0; round < 20000; round++) {
         struct heap_node *node = &nodes[rand() % NODES];
-        struct heap_node *least = NULL;
+        struct heap_node *min = NULL;
 
         if (rand() % 3 == 0)
             heap_remove(&heap, node);
         else
             cr_assert_eq(heap_set(&heap, node, rand() % 1000 - 500), ERR_OK);
         for (int i = 0; i < NODES; i++)
-            if (heap_holds(&nodes[i]) && (!least || nodes[i].key < least->key))
-                least = &nodes[i];
-        cr_assert_eq(least == NULL, heap_first(&heap) == NULL);
-        if (least)
-            cr_assert_eq(heap_first(&heap)->key, least->key);
+            if (heap_holds(&nodes[i]) && (!min || nodes[i].key < min->key))
+                min = &nodes[i];
+        cr_assert_eq(min == NULL, heap_first(&heap) == NULL);
+        if (min)
+            cr_assert_eq(heap_first(&heap)->key, min->key);
         if (round % 500 == 0)
             well_formed(&heap);
     }

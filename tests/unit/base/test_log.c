@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static int ends[2];
-static char got[4 * LOG_LINE_MOST];
+static char got[4 * MAX_LOG_LINE];
 
 static void open_pipe(void)
 {
@@ -57,9 +57,12 @@ Test(log, text_shows_time_level_event_and_fields)
     const char *line;
 
     log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
-    log_write(LOG_INFO, "producer.added", LOG_TEXT("producer", "web"), LOG_NUMBER("epoch", -17), LOG_BYTES("key", bytes_of("k")));
+    log_write(LOG_INFO, "producer.added", LOG_TEXT("producer", "web"), LOG_NUMBER("epoch", -17),
+              LOG_BYTES("key", bytes_of("k")));
     line = written();
-    cr_assert_eq(strlen(line), strlen("2026-01-31T12:00:00.123456Z info  producer.added producer=\"web\" epoch=-17 key=\"k\"\n"));
+    cr_assert_eq(
+        strlen(line),
+        strlen("2026-01-31T12:00:00.123456Z info  producer.added producer=\"web\" epoch=-17 key=\"k\"\n"));
     cr_assert_eq(line[10], 'T');
     cr_assert_eq(line[19], '.');
     cr_assert_eq(line[26], 'Z');
@@ -71,7 +74,8 @@ Test(log, json_shows_the_same)
     json_t *line;
 
     log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
-    log_write(LOG_WARN, "producer.added", LOG_TEXT("producer", "web"), LOG_NUMBER("epoch", INT64_MIN), LOG_BYTES("key", bytes_of("k")));
+    log_write(LOG_WARN, "producer.added", LOG_TEXT("producer", "web"), LOG_NUMBER("epoch", INT64_MIN),
+              LOG_BYTES("key", bytes_of("k")));
     line = parsed();
     cr_assert_eq(json_string_length(json_object_get(line, "time")), 27u);
     cr_assert_str_eq(json_string_value(json_object_get(line, "level")), "warn");
@@ -125,21 +129,28 @@ Test(log, a_missing_text_is_an_empty_one)
 Test(log, text_escapes_what_could_end_a_line_or_steer_a_terminal)
 {
     log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
-    log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){(const uint8_t *)"a\"b\\c\n\r\t\0\x1b[0m\x7f\xc2\x9b\xff", 17})));
-    cr_assert_str_eq(written() + 27, " info  e v=\"a\\\"b\\\\c\\n\\r\\t\\x00\\x1b[0m\\x7f\\xc2\\x9b\\xff\"\n");
+    log_write(
+        LOG_INFO, "e",
+        LOG_BYTES("v", ((struct bytes){(const uint8_t *)"a\"b\\c\n\r\t\0\x1b[0m\x7f\xc2\x9b\xff", 17})));
+    cr_assert_str_eq(written() + 27,
+                     " info  e v=\"a\\\"b\\\\c\\n\\r\\t\\x00\\x1b[0m\\x7f\\xc2\\x9b\\xff\"\n");
 }
 
 Test(log, json_keeps_valid_utf8_and_escapes_the_rest)
 {
     log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
-    log_write(LOG_INFO, "e", LOG_TEXT("v", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \"\\\n\x7f\xc2\x9b\xe2\x80\xa8"));
-    cr_assert_not_null(strstr(written(), "\"v\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \\\"\\\\\\u000a\\u007f\\u009b\\u2028\"}\n"), "%s",
-                       got);
+    log_write(LOG_INFO, "e",
+              LOG_TEXT("v", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \"\\\n\x7f\xc2\x9b\xe2\x80\xa8"));
+    cr_assert_not_null(
+        strstr(written(),
+               "\"v\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \\\"\\\\\\u000a\\u007f\\u009b\\u2028\"}\n"),
+        "%s", got);
 }
 
 Test(log, json_replaces_each_byte_that_is_not_utf8)
 {
-    /* A lone continuation, overlong forms, a surrogate, above U+10FFFF, a byte that never occurs, and a character that stops short. */
+    /* A lone continuation, overlong forms, a surrogate, above U+10FFFF, a byte that never occurs,
+     * and a character that stops short. */
     static const struct {
         const char *value;
         const char *shown;
@@ -195,28 +206,31 @@ Test(log, any_bytes_make_a_whole_line)
 
 Test(log, a_line_that_is_too_long_is_cut_and_says_so)
 {
-    static uint8_t value[LOG_LINE_MOST];
+    static uint8_t value[MAX_LOG_LINE];
 
-    /* Around the bound, one byte after the other, with characters of one, two and four output bytes. */
-    for (size_t size = LOG_LINE_MOST - 200; size < LOG_LINE_MOST; size++) {
+    /* Around the bound, one byte after the other, with characters of one, two and four output
+     * bytes. */
+    for (size_t size = MAX_LOG_LINE - 200; size < MAX_LOG_LINE; size++) {
         json_t *line;
         size_t shown;
 
         memset(value, 'v', size);
         log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
-        log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){value, size})), LOG_NUMBER("n", 1), LOG_TEXT("w", "ww"));
+        log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){value, size})), LOG_NUMBER("n", 1),
+                  LOG_TEXT("w", "ww"));
         line = parsed();
-        cr_assert_leq(strlen(got), LOG_LINE_MOST);
+        cr_assert_leq(strlen(got), MAX_LOG_LINE);
         shown = json_string_length(json_object_get(line, "v"));
         cr_assert(shown == size || json_is_true(json_object_get(line, "cut")));
-        cr_assert_eq(json_object_get(line, "cut") == NULL, json_string_length(json_object_get(line, "w")) == 2, "whole, or marked");
+        cr_assert_eq(json_object_get(line, "cut") == NULL,
+                     json_string_length(json_object_get(line, "w")) == 2, "whole, or marked");
         json_decref(line);
 
         memset(value, 0x80 | (int)(size & 1), size);
         log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
         log_write(LOG_INFO, "e", LOG_BYTES("v", ((struct bytes){value, size})));
         written();
-        cr_assert_leq(strlen(got), LOG_LINE_MOST);
+        cr_assert_leq(strlen(got), MAX_LOG_LINE);
         cr_assert_str_eq(got + strlen(got) - strlen("\" cut=true\n"), "\" cut=true\n");
     }
 }

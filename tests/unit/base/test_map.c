@@ -132,8 +132,9 @@ Test(map, siphash_gives_the_reference_answers)
         size_t size;
         uint64_t answer;
     } answers[] = {
-        {0, UINT64_C(0xd1fba762150c532c)},  {1, UINT64_C(0x68a914128e01e473)},  {7, UINT64_C(0x2f098ab0c751325a)},
-        {8, UINT64_C(0xead411e67ebe2eea)},  {9, UINT64_C(0x75927f9d95124362)},  {15, UINT64_C(0xf30eb725bb91c9ea)},
+        {0, UINT64_C(0xd1fba762150c532c)},  {1, UINT64_C(0x68a914128e01e473)},
+        {7, UINT64_C(0x2f098ab0c751325a)},  {8, UINT64_C(0xead411e67ebe2eea)},
+        {9, UINT64_C(0x75927f9d95124362)},  {15, UINT64_C(0xf30eb725bb91c9ea)},
         {16, UINT64_C(0x8972188433a5c5b7)}, {63, UINT64_C(0x385d3e39e5f37359)},
     };
     static const uint64_t zero[2], counting[2] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
@@ -142,7 +143,8 @@ Test(map, siphash_gives_the_reference_answers)
     for (uint8_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = i;
     for (size_t i = 0; i < ARRAY_LEN(answers); i++)
-        cr_assert_eq(siphash13(zero, (struct bytes){bytes, answers[i].size}), answers[i].answer, "%zu bytes", answers[i].size);
+        cr_assert_eq(siphash13(zero, (struct bytes){bytes, answers[i].size}), answers[i].answer, "%zu bytes",
+                     answers[i].size);
     cr_assert_eq(siphash13(counting, (struct bytes){bytes, 0}), UINT64_C(0xabac0158050fc4dc));
 }
 

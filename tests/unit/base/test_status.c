@@ -66,7 +66,7 @@ Test(status, container_of_finds_what_embeds_a_member)
 }
 
 /* Runs a CHECK in a process of its own, its standard error in `text`. Returns the wait status. */
-static int checked(const char *promise, bool holds, char *text, size_t room)
+static int checked(const char *promise, bool holds, char *text, size_t capacity)
 {
     int ends[2], status = 0;
     size_t size = 0;
@@ -84,7 +84,7 @@ static int checked(const char *promise, bool holds, char *text, size_t room)
         _exit(0);
     }
     close(ends[1]);
-    while ((got = read(ends[0], text + size, room - 1 - size)) > 0)
+    while ((got = read(ends[0], text + size, capacity - 1 - size)) > 0)
         size += (size_t)got;
     text[size] = '\0';
     close(ends[0]);

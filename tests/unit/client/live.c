@@ -27,7 +27,8 @@ void live_start(const char *address)
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    CHECK(posix_spawn(&server, "/usr/bin/python3", &actions, NULL, (char *const *)(uintptr_t)words, environ) == 0);
+    CHECK(posix_spawn(&server, "/usr/bin/python3", &actions, NULL, (char *const *)(uintptr_t)words,
+                      environ) == 0);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     CHECK(read(ends[0], port, sizeof(port) - 1) > 0);
@@ -77,9 +78,10 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
 
     if (received->check != NULL)
         received->check(delivery);
-    snprintf(text, sizeof(text), "%.*s", (int)delivery->event.data.size, (const char *)delivery->event.data.at);
+    snprintf(text, sizeof(text), "%.*s", (int)delivery->event.data.size,
+             (const char *)delivery->event.data.data);
     pthread_mutex_lock(&received->lock);
-    if (received->events < RECEIVED_MOST)
+    if (received->events < MAX_RECEIVED)
         received->numbers[received->events] = atoi(text);
     received->events++;
     pthread_cond_broadcast(&received->changed);
@@ -111,40 +113,44 @@ static void on_ended(void *ctx, const struct tributary_status *status)
     pthread_mutex_unlock(&received->lock);
 }
 
-struct tributary_subscriber *live_subscribe(struct tributary *client, struct received *received, const char *name)
+struct tributary_subscriber *live_subscribe(struct tributary *client, struct received *received,
+                                            const char *name)
 {
     const struct tributary_subscriber_options options = {.name = name, .heartbeat_ns = 200 * NS_PER_MS};
-    const struct tributary_watch watch = {
-        .started = on_started, .event = on_event, .interrupted = on_interrupted, .ended = on_ended, .ctx = received};
+    const struct tributary_subscriber_callbacks callbacks = {.started = on_started,
+                                                             .event = on_event,
+                                                             .interrupted = on_interrupted,
+                                                             .ended = on_ended,
+                                                             .ctx = received};
     struct tributary_subscriber *subscriber = NULL;
 
     memset(received, 0, sizeof(*received));
     pthread_mutex_init(&received->lock, NULL);
     pthread_cond_init(&received->changed, NULL);
     received->client = client;
-    CHECK(tributary_subscribe(client, &options, &watch, &subscriber, NULL) == TRIBUTARY_OK);
+    CHECK(tributary_subscribe(client, &options, &callbacks, &subscriber, NULL) == TRIBUTARY_OK);
     return subscriber;
 }
 
-void live_await(struct received *received, const uint64_t *figure, uint64_t least)
+void live_await(struct received *received, const uint64_t *figure, uint64_t min)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += PATIENCE_NS / NS_PER_S;
     pthread_mutex_lock(&received->lock);
-    while (*figure < least)
+    while (*figure < min)
         CHECK(pthread_cond_timedwait(&received->changed, &received->lock, &until) == 0);
     pthread_mutex_unlock(&received->lock);
 }
 
 void live_await_number(struct received *received, int number)
 {
-    uint64_t least = 1;
+    uint64_t min = 1;
 
-    live_await(received, &received->events, least);
+    live_await(received, &received->events, min);
     while (received->numbers[received->events - 1] != number)
-        live_await(received, &received->events, ++least);
+        live_await(received, &received->events, ++min);
 }
 
 void live_refused(void *ctx, const struct tributary_refused *refused)
@@ -155,7 +161,8 @@ void live_refused(void *ctx, const struct tributary_refused *refused)
     atomic_store(&refusals->code, (int)refused->code);
 }
 
-struct tributary_publisher *live_publisher(struct tributary *client, const struct tributary_publisher_options *options)
+struct tributary_publisher *live_publisher(struct tributary *client,
+                                           const struct tributary_publisher_options *options)
 {
     struct tributary_publisher *publisher = NULL;
 
@@ -171,10 +178,11 @@ enum tributary_code live_publish(struct tributary_publisher *publisher, int numb
     return tributary_publish(publisher, &(struct tributary_event){.data = {text, (size_t)size}});
 }
 
-void live_expect_sums(struct tributary_publisher *publisher, uint64_t accepted, uint64_t confirmed, uint64_t refused)
+void live_expect_sums(struct tributary_publisher *publisher, uint64_t accepted, uint64_t confirmed,
+                      uint64_t refused)
 {
-    struct tributary_published figures;
+    struct tributary_published stats;
 
-    tributary_publisher_figures(publisher, &figures);
-    CHECK(figures.accepted == accepted && figures.confirmed == confirmed && figures.refused == refused);
+    tributary_publisher_stats(publisher, &stats);
+    CHECK(stats.accepted == accepted && stats.confirmed == confirmed && stats.refused == refused);
 }

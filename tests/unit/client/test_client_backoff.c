@@ -1,7 +1,7 @@
 /* test_client_backoff.c - pauses stay within their bounds, and are not all the same. */
 #include <criterion/criterion.h>
 
-#include "client/lib/backoff.h"
+#include "client/lib/core/backoff.h"
 
 Test(client_backoff, doubles_up_to_the_cap_and_is_cut_by_at_most_a_half)
 {

@@ -1,10 +1,11 @@
-/* test_client_decode.c - batches written by protobuf-c, by hand, and spoiled, become callbacks or a fault, never a crash. */
+/* test_client_decode.c - batches written by protobuf-c, by hand, and spoiled, become callbacks or a
+ * fault, never a crash. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/decode.h"
+#include "client/lib/subscribe/decode.h"
 #include "lib/events.h"
 #include "tributary/v1/event.pb-c.h"
 
@@ -30,9 +31,9 @@ static void note(struct seen *seen, char letter)
         seen->order[seen->count++] = letter;
 }
 
-static void copy(char *to, size_t room, struct tributary_bytes text)
+static void copy(char *to, size_t capacity, struct tributary_bytes text)
 {
-    snprintf(to, room, "%.*s", (int)text.size, text.size > 0 ? (const char *)text.at : "");
+    snprintf(to, capacity, "%.*s", (int)text.size, text.size > 0 ? (const char *)text.data : "");
 }
 
 static void on_event(void *ctx, const struct tributary_delivery *delivery)
@@ -47,8 +48,9 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     copy(seen->key, sizeof(seen->key), delivery->event.key);
     if (delivery->event.header_count > 0)
         snprintf(seen->header, sizeof(seen->header), "%.*s=%.*s", (int)delivery->event.headers[0].name.size,
-                 (const char *)delivery->event.headers[0].name.at, (int)delivery->event.headers[0].value.size,
-                 (const char *)delivery->event.headers[0].value.at);
+                 (const char *)delivery->event.headers[0].name.data,
+                 (int)delivery->event.headers[0].value.size,
+                 (const char *)delivery->event.headers[0].value.data);
     note(seen, 'e');
     if (++seen->events == seen->stop_after)
         seen->decoder->stop = true;
@@ -89,22 +91,22 @@ static void on_closing(void *ctx, const struct tributary_closing *closing)
 
 static const char *decode(struct decoder *decoder, struct seen *seen, const void *at, size_t size)
 {
-    const struct tributary_watch watch = {.started = on_started,
-                                          .lost = on_lost,
-                                          .event = on_event,
-                                          .status = on_status,
-                                          .progress = on_progress,
-                                          .closing = on_closing,
-                                          .ctx = seen};
+    const struct tributary_subscriber_callbacks callbacks = {.started = on_started,
+                                                             .lost = on_lost,
+                                                             .event = on_event,
+                                                             .status = on_status,
+                                                             .progress = on_progress,
+                                                             .closing = on_closing,
+                                                             .ctx = seen};
 
     seen->decoder = decoder;
-    return decode_batch(decoder, (struct bytes){at, size}, &watch);
+    return decode_batch(decoder, (struct bytes){at, size}, &callbacks);
 }
 
 static const char *decode_buf(struct seen *seen, const struct buf *message)
 {
     struct decoder decoder = {0};
-    const char *fault = decode(&decoder, seen, message->at, message->size);
+    const char *fault = decode(&decoder, seen, message->data, message->size);
 
     decoder_fini(&decoder);
     return fault;
@@ -141,8 +143,10 @@ static size_t whole_batch(uint8_t *at)
     second.key = text[2];
     second.headers = entries;
     second.n_headers = 1;
-    run = (Tributary__V1__Run){run.base, .n_events = 2, .events = events, .source = text[3], .epoch = 5, .first_sequence = 7};
-    holes = (Tributary__V1__Run){holes.base, .n_events = 2, .events = events, .source = text[4], .n_sequences = 2, .sequences = sequences};
+    run = (Tributary__V1__Run){run.base,          .n_events = 2, .events = events,
+                               .source = text[3], .epoch = 5,    .first_sequence = 7};
+    holes = (Tributary__V1__Run){holes.base,        .n_events = 2,    .events = events,
+                                 .source = text[4], .n_sequences = 2, .sequences = sequences};
     lost.source = text[3];
     lost.count = 300;
     lost.first_sequence = 1;
@@ -263,7 +267,7 @@ Test(client_decode, spoiled_batches_never_crash)
         uint8_t *exact = malloc(spoiled.size + 1);
         struct decoder decoder = {0};
 
-        memcpy(exact, spoiled.at, spoiled.size);
+        memcpy(exact, spoiled.data, spoiled.size);
         faults += decode(&decoder, &seen, exact, spoiled.size) != NULL;
         decoder_fini(&decoder);
         free(exact);
@@ -277,7 +281,7 @@ static struct buf run_of(const struct buf *content)
 {
     struct buf message = {0};
 
-    put_field(&message, 1, (struct bytes){content->at, content->size});
+    put_field(&message, 1, (struct bytes){content->data, content->size});
     return message;
 }
 
@@ -331,11 +335,12 @@ static void note_size(void *ctx, const struct tributary_delivery *delivery)
     sizes[delivery->sequence] = delivery->event.data.size;
 }
 
-/* Lengths of one, two and three bytes are read in different ways, as is what stands at the end. Between the events stands a field of the
- * run, which is no part of their size. */
+/* Lengths of one, two and three bytes are read in different ways, as is what stands at the end.
+ * Between the events stands a field of the run, which is no part of their size. */
 Test(client_decode, events_of_every_size_are_read_and_counted)
 {
-    static const size_t wanted[] = {0, 1, 2, 123, 124, 125, 126, 127, 128, 129, 16379, 16380, 16381, 16383, 16384, 70000, 0};
+    static const size_t wanted[] = {0,   1,     2,     123,   124,   125,   126,   127, 128,
+                                    129, 16379, 16380, 16381, 16383, 16384, 70000, 0};
     const struct bytes zeroes = {calloc(1, 70000), 70000};
     size_t sizes[ARRAY_LEN(wanted)];
     struct buf content = {0};
@@ -347,15 +352,15 @@ Test(client_decode, events_of_every_size_are_read_and_counted)
 
         memset(sizes, 0xff, sizeof(sizes));
         if (wanted[i] > 0)
-            put_field(&event, 8, (struct bytes){zeroes.at, wanted[i]});
-        put_field(&content, 1, (struct bytes){event.at, event.size});
+            put_field(&event, 8, (struct bytes){zeroes.data, wanted[i]});
+        put_field(&content, 1, (struct bytes){event.data, event.size});
         bytes += content.size - before;
 
         struct buf message = run_of(&content);
         struct decoder decoder = {0};
-        const struct tributary_watch watch = {.event = note_size, .ctx = sizes};
+        const struct tributary_subscriber_callbacks callbacks = {.event = note_size, .ctx = sizes};
 
-        cr_assert_null(decode_batch(&decoder, (struct bytes){message.at, message.size}, &watch));
+        cr_assert_null(decode_batch(&decoder, (struct bytes){message.data, message.size}, &callbacks));
         cr_assert_arr_eq(sizes, wanted, (i + 1) * sizeof(sizes[0]));
         cr_assert_eq(decoder.events, i + 1);
         cr_assert_eq(decoder.bytes, bytes);
@@ -364,7 +369,7 @@ Test(client_decode, events_of_every_size_are_read_and_counted)
         buf_fini(&event);
     }
     buf_fini(&content);
-    free((void *)(uintptr_t)zeroes.at);
+    free((void *)(uintptr_t)zeroes.data);
 }
 
 Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_passes)
@@ -377,7 +382,7 @@ Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_
     put_tag(&event, 900, 0);
     put_varint(&event, 1);
     put_field(&event, 8, text_of("d"));
-    put_field(&content, 1, (struct bytes){event.at, event.size});
+    put_field(&content, 1, (struct bytes){event.data, event.size});
     message = run_of(&content);
     cr_assert_null(decode_buf(&seen, &message));
     cr_assert_str_eq(seen.data, "d");
@@ -385,7 +390,7 @@ Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_
     buf_clear(&content);
     put_tag(&event, 8, 0);
     put_varint(&event, 1);
-    put_field(&content, 1, (struct bytes){event.at, event.size});
+    put_field(&content, 1, (struct bytes){event.data, event.size});
     message = run_of(&content);
     cr_assert_str_eq(decode_buf(&seen, &message), "a malformed event");
     buf_fini(&event);
@@ -395,7 +400,8 @@ Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_
 
 Test(client_decode, groups_and_lengths_beyond_the_end_are_refused)
 {
-    static const char *const bad[] = {"\x0b", "\x0a\x05xyz", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x00", "\x08\x01", "\x0a"};
+    static const char *const bad[] = {"\x0b", "\x0a\x05xyz", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+                                      "\x00", "\x08\x01",    "\x0a"};
     static const size_t sizes[] = {1, 5, 11, 1, 2, 1};
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -413,11 +419,11 @@ Test(client_decode, headers_have_a_bound)
     struct buf content = {0};
     struct seen seen = {0};
 
-    for (size_t i = 0; i < DECODE_HEADERS_MOST; i++)
+    for (size_t i = 0; i < MAX_DECODE_HEADERS; i++)
         put_field(&event, 6,
                   text_of("\x0a\x01"
                           "a"));
-    put_field(&content, 1, (struct bytes){event.at, event.size});
+    put_field(&content, 1, (struct bytes){event.data, event.size});
 
     struct buf message = run_of(&content);
 
@@ -427,7 +433,7 @@ Test(client_decode, headers_have_a_bound)
     put_field(&event, 6,
               text_of("\x0a\x01"
                       "a"));
-    put_field(&content, 1, (struct bytes){event.at, event.size});
+    put_field(&content, 1, (struct bytes){event.data, event.size});
     message = run_of(&content);
     cr_assert_not_null(decode_buf(&seen, &message));
     buf_fini(&event);

@@ -1,16 +1,17 @@
-/* test_client_encode.c - what is written is what another decoder reads, and what the server would refuse is refused here. */
+/* test_client_encode.c - what is written is what another decoder reads, and what the server would
+ * refuse is refused here. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/batch.h"
-#include "client/lib/encode.h"
-#include "client/lib/tributary.h"
+#include "client/lib/core/batch.h"
+#include "client/lib/core/encode.h"
+#include "tributary/tributary.h"
 #include "event/framing.h"
 #include "tributary/v1/publisher.pb-c.h"
 
-static char long_text[VALUE_BYTES_MOST + 2];
+static char long_text[MAX_VALUE_BYTES + 2];
 
 static struct tributary_bytes long_of(size_t size)
 {
@@ -30,7 +31,8 @@ static const char *fault_of(const struct tributary_event *event)
 
 static Tributary__V1__PublishStreamRequest *decode(const struct batch *batch)
 {
-    Tributary__V1__PublishStreamRequest *request = tributary__v1__publish_stream_request__unpack(NULL, batch->size, batch->at);
+    Tributary__V1__PublishStreamRequest *request =
+        tributary__v1__publish_stream_request__unpack(NULL, batch->size, batch->data);
 
     cr_assert_not_null(request);
     return request;
@@ -38,7 +40,8 @@ static Tributary__V1__PublishStreamRequest *decode(const struct batch *batch)
 
 Test(client_encode, every_field_is_read_back_by_protobuf_c)
 {
-    const struct tributary_header headers[] = {{tributary_text("a"), tributary_text("1")}, {tributary_text("b"), {NULL, 0}}};
+    const struct tributary_header headers[] = {{tributary_text("a"), tributary_text("1")},
+                                               {tributary_text("b"), {NULL, 0}}};
     const struct tributary_event event = {
         .id = tributary_text("id"),
         .topic = tributary_text("topic"),
@@ -90,7 +93,8 @@ Test(client_encode, an_empty_event_is_two_bytes)
 
 Test(client_encode, sizes_around_the_length_of_a_length_are_exact)
 {
-    static const size_t sizes[] = {1, 124, 125, 126, 127, 128, 129, 16380, 16381, 16382, 16383, 16384, 16385, 2097150};
+    static const size_t sizes[] = {1,     124,   125,   126,   127,   128,   129,
+                                   16380, 16381, 16382, 16383, 16384, 16385, 2097150};
     char *data = calloc(1, 2097152);
 
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
@@ -133,7 +137,8 @@ Test(client_encode, a_batch_holds_every_event_in_order)
 
 Test(client_encode, names_are_taken_up_to_256_bytes)
 {
-    struct tributary_event event = {.topic = long_of(256), .key = long_of(256), .id = long_of(256), .type = long_of(256)};
+    struct tributary_event event = {
+        .topic = long_of(256), .key = long_of(256), .id = long_of(256), .type = long_of(256)};
 
     event.content_type = long_of(256);
     cr_assert_null(fault_of(&event));
@@ -165,8 +170,8 @@ Test(client_encode, bad_texts_are_refused_and_data_may_be_anything)
 
 Test(client_encode, headers_are_taken_up_to_their_bounds)
 {
-    struct tributary_header headers[HEADERS_MOST + 1];
-    struct tributary_event event = {.headers = headers, .header_count = HEADERS_MOST};
+    struct tributary_header headers[MAX_HEADERS + 1];
+    struct tributary_event event = {.headers = headers, .header_count = MAX_HEADERS};
 
     for (size_t i = 0; i < ARRAY_LEN(headers); i++)
         headers[i] = (struct tributary_header){tributary_text("n"), tributary_text("v")};
@@ -174,7 +179,7 @@ Test(client_encode, headers_are_taken_up_to_their_bounds)
     event.header_count++;
     cr_assert_not_null(fault_of(&event));
     event.header_count = 1;
-    headers[0].value = long_of(VALUE_BYTES_MOST);
+    headers[0].value = long_of(MAX_VALUE_BYTES);
     cr_assert_null(fault_of(&event));
     headers[0].value.size++;
     cr_assert_not_null(fault_of(&event));
@@ -191,10 +196,10 @@ Test(client_encode, headers_are_taken_up_to_their_bounds)
 
 Test(client_encode, an_event_of_exactly_one_mib_is_taken_and_one_byte_more_is_not)
 {
-    char *data = calloc(1, EVENT_BYTES_MOST);
-    struct tributary_event event = {.data = {data, EVENT_BYTES_MOST - 4}}; /* tag and a length of 3 bytes */
+    char *data = calloc(1, MAX_EVENT_BYTES);
+    struct tributary_event event = {.data = {data, MAX_EVENT_BYTES - 4}}; /* tag and a length of 3 bytes */
 
-    cr_assert_eq(event_size(&event), EVENT_BYTES_MOST);
+    cr_assert_eq(event_size(&event), MAX_EVENT_BYTES);
     cr_assert_null(fault_of(&event));
     event.data.size++;
     cr_assert_not_null(fault_of(&event));
@@ -204,7 +209,8 @@ Test(client_encode, an_event_of_exactly_one_mib_is_taken_and_one_byte_more_is_no
 /* The server's own scan is the judge of what we write. */
 Test(client_encode, what_is_taken_here_the_server_takes)
 {
-    const struct tributary_header headers[] = {{tributary_text("a"), tributary_text("1")}, {tributary_text("b"), {NULL, 0}}};
+    const struct tributary_header headers[] = {{tributary_text("a"), tributary_text("1")},
+                                               {tributary_text("b"), {NULL, 0}}};
     const struct tributary_event event = {.topic = tributary_text("t\xc3\xb6pic"),
                                           .key = tributary_text("a\nb"),
                                           .headers = headers,
@@ -217,7 +223,8 @@ Test(client_encode, what_is_taken_here_the_server_takes)
 
     cr_assert_null(fault_of(&event));
     cr_assert(batch_add(batch, &event, event_size(&event)));
-    cr_assert_eq(framing_scan(&scan, (struct bytes){batch->at, batch->size}, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&scan, (struct bytes){batch->data, batch->size}, &framing_defaults, &fault),
+                 FAULT_NONE);
     cr_assert_eq(scan.count, 1);
     framing_fini(&scan);
     batch_release(batch);

@@ -1,4 +1,5 @@
-/* test_client_live.c - the library against a server that loses, refuses and falls silent (fake_server.py).
+/* test_client_live.c - the library against a server that loses, refuses and falls silent
+ * (fake_server.py).
  *
  * Usage: test_client_live FAKE_SERVER PROTO_FOLDER */
 #include "live.h"
@@ -12,8 +13,8 @@ static void every_event_arrives_once_and_in_order(void)
     struct tributary *client = live_client(live_target);
     static struct received received;
     struct tributary_subscriber *subscriber = live_subscribe(client, &received, "order");
-    struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){.producer = "order", .queue_events = 500});
+    struct tributary_publisher *publisher = live_publisher(
+        client, &(struct tributary_publisher_options){.producer = "order", .queue_events = 500});
     struct tributary_status status;
 
     live_await(&received, &received.started, 1);
@@ -38,27 +39,31 @@ static void a_refused_batch_is_reported_and_counted(void)
     struct tributary *client = live_client(live_target);
     struct refusals refusals = {0};
     struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){.producer = "refuse-me", .refused = live_refused, .ctx = &refusals});
+        live_publisher(client, &(struct tributary_publisher_options){
+                                   .producer = "refuse-me", .refused = live_refused, .ctx = &refusals});
 
     for (int i = 0; i < 10; i++)
         CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
     CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
     CHECK(refusals.events == 10 && refusals.code == TRIBUTARY_INVALID_ARGUMENT);
     live_expect_sums(publisher, 10, 0, 10);
-    CHECK(tributary_publish(publisher, &(struct tributary_event){.topic = tributary_text("\n")}) == TRIBUTARY_INVALID_ARGUMENT);
+    CHECK(tributary_publish(publisher, &(struct tributary_event){.topic = tributary_text("\n")}) ==
+          TRIBUTARY_INVALID_ARGUMENT);
     live_expect_sums(publisher, 10, 0, 10);
     tributary_publisher_free(publisher);
     tributary_free(client);
 }
 
-/* The call is lost after each second batch: what was not confirmed comes again, in order, and nothing is missing. */
+/* The call is lost after each second batch: what was not confirmed comes again, in order, and
+ * nothing is missing. */
 static void a_lost_call_loses_nothing(void)
 {
     struct tributary *client = live_client(live_target);
     static struct received received;
     struct tributary_subscriber *subscriber = live_subscribe(client, &received, "lose");
-    struct tributary_publisher *publisher = live_publisher(
-        client, &(struct tributary_publisher_options){.producer = "lose-it", .batch_events = 10, .linger_ns = TRIBUTARY_NONE});
+    struct tributary_publisher *publisher =
+        live_publisher(client, &(struct tributary_publisher_options){
+                                   .producer = "lose-it", .batch_events = 10, .linger_ns = TRIBUTARY_NONE});
     int next = 0;
 
     live_await(&received, &received.started, 1);
@@ -99,10 +104,12 @@ static void a_cancel_from_a_callback_is_the_last_word(void)
     struct tributary *client = live_client(live_target);
     static struct received received;
     struct tributary_subscriber *subscriber = live_subscribe(client, &received, "cancel");
-    struct tributary_publisher *publisher = live_publisher(client, &(struct tributary_publisher_options){.producer = "c"});
+    struct tributary_publisher *publisher =
+        live_publisher(client, &(struct tributary_publisher_options){.producer = "c"});
     struct tributary_status status;
 
-    CHECK(tributary_subscriber_wait(subscriber, 1, &status) == TRIBUTARY_DEADLINE_EXCEEDED && strcmp(status.reason, "STILL_RUNNING") == 0);
+    CHECK(tributary_subscriber_wait(subscriber, 1, &status) == TRIBUTARY_DEADLINE_EXCEEDED &&
+          strcmp(status.reason, "STILL_RUNNING") == 0);
     live_await(&received, &received.started, 1);
     received.to_cancel = subscriber;
     for (int i = 0; i < 100; i++)
@@ -122,7 +129,8 @@ static void a_server_that_comes_back_is_found_again(void)
     struct tributary *client = live_client(live_target);
     static struct received received;
     struct tributary_subscriber *subscriber = live_subscribe(client, &received, "again");
-    struct tributary_publisher *publisher = live_publisher(client, &(struct tributary_publisher_options){.producer = "again"});
+    struct tributary_publisher *publisher =
+        live_publisher(client, &(struct tributary_publisher_options){.producer = "again"});
     char address[64];
 
     snprintf(address, sizeof(address), "%s", live_target);
@@ -147,13 +155,17 @@ static void without_a_server_everything_ends_in_time(void)
 {
     struct tributary *client = live_client("127.0.0.1:1");
     struct refusals refusals = {0};
-    struct tributary_publisher_options options = {
-        .queue_events = 3, .full = TRIBUTARY_FULL_FAIL, .give_up_ns = 100 * NS_PER_MS, .refused = live_refused, .ctx = &refusals};
+    struct tributary_publisher_options options = {.queue_events = 3,
+                                                  .full = TRIBUTARY_FULL_FAIL,
+                                                  .give_up_ns = 100 * NS_PER_MS,
+                                                  .refused = live_refused,
+                                                  .ctx = &refusals};
     struct tributary_publisher *publisher = live_publisher(client, &options);
     struct tributary_status status;
     bool serving = false;
 
-    CHECK(tributary_check(client, NULL, PATIENCE_NS, &serving, &status) == TRIBUTARY_UNAVAILABLE && status.message[0] != '\0');
+    CHECK(tributary_check(client, NULL, PATIENCE_NS, &serving, &status) == TRIBUTARY_UNAVAILABLE &&
+          status.message[0] != '\0');
     for (int i = 0; i < 3; i++)
         CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
     CHECK(live_publish(publisher, 3) == TRIBUTARY_RESOURCE_EXHAUSTED);
@@ -188,13 +200,14 @@ static void what_is_out_of_bounds_is_refused_at_once(void)
     struct tributary_status status;
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        CHECK(tributary_connect(&options[i], &client, &status) == TRIBUTARY_INVALID_ARGUMENT && status.message[0] != '\0');
+        CHECK(tributary_connect(&options[i], &client, &status) == TRIBUTARY_INVALID_ARGUMENT &&
+              status.message[0] != '\0');
     CHECK(client == NULL);
     client = live_client(live_target);
-    CHECK(tributary_publisher_new(client, &(struct tributary_publisher_options){.batch_bytes = (1 << 20) + 1}, &publisher, NULL) ==
-          TRIBUTARY_INVALID_ARGUMENT);
-    CHECK(tributary_publisher_new(client, &(struct tributary_publisher_options){.batch_events = 65537}, &publisher, NULL) ==
-          TRIBUTARY_INVALID_ARGUMENT);
+    CHECK(tributary_publisher_new(client, &(struct tributary_publisher_options){.batch_bytes = (1 << 20) + 1},
+                                  &publisher, NULL) == TRIBUTARY_INVALID_ARGUMENT);
+    CHECK(tributary_publisher_new(client, &(struct tributary_publisher_options){.batch_events = 65537},
+                                  &publisher, NULL) == TRIBUTARY_INVALID_ARGUMENT);
     tributary_free(client);
     tributary_free(NULL);
     tributary_publisher_free(NULL);
@@ -259,16 +272,17 @@ static void who_waits_hears_that_the_publisher_failed(void)
     struct tributary *client = live_client(live_target);
 
     for (uint32_t queue_events = 1; queue_events <= 9; queue_events += 8) {
-        const struct tributary_publisher_options options = {.producer = "never", .queue_events = queue_events, .batch_events = 1};
+        const struct tributary_publisher_options options = {
+            .producer = "never", .queue_events = queue_events, .batch_events = 1};
         struct tributary_publisher *publisher = live_publisher(client, &options);
         enum tributary_code code = TRIBUTARY_OK;
-        struct tributary_published figures;
+        struct tributary_published stats;
 
         for (int i = 0; i < 100 && code == TRIBUTARY_OK; i++)
             code = live_publish(publisher, i);
         CHECK(code == TRIBUTARY_INVALID_ARGUMENT);
-        tributary_publisher_figures(publisher, &figures);
-        CHECK(figures.confirmed == 2 && figures.accepted >= 3 && figures.accepted <= 2 + queue_events);
+        tributary_publisher_stats(publisher, &stats);
+        CHECK(stats.confirmed == 2 && stats.accepted >= 3 && stats.accepted <= 2 + queue_events);
         tributary_publisher_free(publisher);
     }
     tributary_free(client);
@@ -305,7 +319,7 @@ static void expect_large(const struct tributary_delivery *delivery)
 
     CHECK(data.size == LARGE_BYTES);
     for (size_t i = 0; i < data.size; i++)
-        CHECK(((const uint8_t *)data.at)[i] == large_byte(delivery->sequence, i));
+        CHECK(((const uint8_t *)data.data)[i] == large_byte(delivery->sequence, i));
 }
 
 /* The core reads messages of three megabytes in many pieces. */
@@ -314,7 +328,8 @@ static void a_large_message_arrives_whole(void)
     struct tributary *client = live_client(live_target);
     static struct received received;
     struct tributary_subscriber *subscriber = live_subscribe(client, &received, "large");
-    struct tributary_publisher *publisher = live_publisher(client, &(struct tributary_publisher_options){.producer = "heap-large"});
+    struct tributary_publisher *publisher =
+        live_publisher(client, &(struct tributary_publisher_options){.producer = "heap-large"});
     uint8_t *large = malloc(LARGE_BYTES);
 
     live_await(&received, &received.started, 1);
@@ -322,7 +337,8 @@ static void a_large_message_arrives_whole(void)
     for (uint64_t number = 1; number <= 9; number++) {
         for (size_t i = 0; i < LARGE_BYTES; i++)
             large[i] = large_byte(number, i);
-        CHECK(tributary_publish(publisher, &(struct tributary_event){.data = {large, LARGE_BYTES}}) == TRIBUTARY_OK);
+        CHECK(tributary_publish(publisher, &(struct tributary_event){.data = {large, LARGE_BYTES}}) ==
+              TRIBUTARY_OK);
     }
     CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
     live_await(&received, &received.events, 9);
@@ -353,7 +369,8 @@ static void the_server_answers_questions(void)
     counted = 0;
     CHECK(tributary_producer_get(client, &one, &status) == TRIBUTARY_NOT_FOUND && counted == 0);
     CHECK(strcmp(status.message, "no such producer") == 0);
-    CHECK(tributary_kick(client, &(struct tributary_kick){.subscription_id = "x"}, &status) == TRIBUTARY_UNIMPLEMENTED);
+    CHECK(tributary_kick(client, &(struct tributary_kick){.subscription_id = "x"}, &status) ==
+          TRIBUTARY_UNIMPLEMENTED);
     tributary_free(client);
 }
 

@@ -2,17 +2,18 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "client/lib/settings.h"
+#include "client/lib/subscribe/settings.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
-static Tributary__V1__SubscribeRequest *round_trip(const struct tributary_subscriber_options *options, const char *token)
+static Tributary__V1__SubscribeRequest *round_trip(const struct tributary_subscriber_options *options,
+                                                   const char *token)
 {
     struct buf request = {0};
     Tributary__V1__SubscribeRequest *read = NULL;
 
     cr_assert_null(settings_write(options, &request));
     settings_write_resume(&request, (struct bytes){(const uint8_t *)token, strlen(token)});
-    read = tributary__v1__subscribe_request__unpack(NULL, request.size, request.at);
+    read = tributary__v1__subscribe_request__unpack(NULL, request.size, request.data);
     cr_assert_not_null(read);
     buf_fini(&request);
     return read;
@@ -20,7 +21,8 @@ static Tributary__V1__SubscribeRequest *round_trip(const struct tributary_subscr
 
 Test(client_settings, no_selector_means_everything)
 {
-    Tributary__V1__SubscribeRequest *read = round_trip(&(struct tributary_subscriber_options){.name = NULL}, "");
+    Tributary__V1__SubscribeRequest *read =
+        round_trip(&(struct tributary_subscriber_options){.name = NULL}, "");
 
     cr_assert_eq(read->n_selectors, 1);
     cr_assert_str_eq(read->selectors[0]->producer, "*");
@@ -103,10 +105,15 @@ Test(client_settings, a_negative_duration_and_too_many_entries_are_refused)
     for (size_t i = 0; i < 65; i++)
         selectors[i].producer = "p";
     cr_assert_not_null(settings_write(&(struct tributary_subscriber_options){.linger_ns = -2}, &request));
-    cr_assert_null(settings_write(&(struct tributary_subscriber_options){.linger_ns = TRIBUTARY_NONE}, &request));
-    cr_assert_not_null(settings_write(&(struct tributary_subscriber_options){.selectors = selectors, .selector_count = 65}, &request));
-    cr_assert_null(settings_write(&(struct tributary_subscriber_options){.selectors = selectors, .selector_count = 64}, &request));
-    cr_assert_not_null(settings_write(&(struct tributary_subscriber_options){.selectors = &crowded, .selector_count = 1}, &request));
-    cr_assert_not_null(settings_write(&(struct tributary_subscriber_options){.resume_token = {"", RESUME_TOKEN_MOST + 1}}, &request));
+    cr_assert_null(
+        settings_write(&(struct tributary_subscriber_options){.linger_ns = TRIBUTARY_NONE}, &request));
+    cr_assert_not_null(settings_write(
+        &(struct tributary_subscriber_options){.selectors = selectors, .selector_count = 65}, &request));
+    cr_assert_null(settings_write(
+        &(struct tributary_subscriber_options){.selectors = selectors, .selector_count = 64}, &request));
+    cr_assert_not_null(settings_write(
+        &(struct tributary_subscriber_options){.selectors = &crowded, .selector_count = 1}, &request));
+    cr_assert_not_null(settings_write(
+        &(struct tributary_subscriber_options){.resume_token = {"", MAX_RESUME_TOKEN + 1}}, &request));
     buf_fini(&request);
 }

@@ -1,4 +1,5 @@
-/* test_tool_bench.c - the parts of a bench that must not flatter: marks, the histogram, the check, the schedule. */
+/* test_tool_bench.c - the parts of a bench that must not flatter: marks, the histogram, the check,
+ * the schedule. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ static void number(struct rig *rig, uint64_t number)
 
 Test(tool_bench, a_mark_is_read_back_and_nothing_else_is_one)
 {
-    const struct mark mark = {.producer = 65535, .host = 4711, .run = UINT64_MAX - 1, .number = 1u << 31, .time_ns = INT64_MAX - 3};
+    const struct mark mark = {
+        .producer = 65535, .host = 4711, .run = UINT64_MAX - 1, .number = 1u << 31, .time_ns = INT64_MAX - 3};
     uint8_t payload[MARK_BYTES];
     struct mark read = {0};
 
@@ -73,15 +75,15 @@ Test(tool_bench, every_duration_falls_into_the_slot_that_holds_it)
     uint64_t end = 0;
 
     for (size_t slot = 0; slot < HISTOGRAM_SLOTS; slot++) {
-        uint64_t least = 0;
-        uint64_t most = 0;
+        uint64_t min = 0;
+        uint64_t max = 0;
 
-        histogram_bounds(slot, &least, &most);
-        cr_assert_eq(least, end, "slot %zu begins where the one before ends", slot);
-        cr_assert_eq(histogram_slot(least), slot);
-        cr_assert_eq(histogram_slot(most), slot);
-        cr_assert_leq((double)(most - least), (double)least / 64, "slot %zu is narrow", slot);
-        end = most + 1;
+        histogram_bounds(slot, &min, &max);
+        cr_assert_eq(min, end, "slot %zu begins where the one before ends", slot);
+        cr_assert_eq(histogram_slot(min), slot);
+        cr_assert_eq(histogram_slot(max), slot);
+        cr_assert_leq((double)(max - min), (double)min / 64, "slot %zu is narrow", slot);
+        end = max + 1;
     }
     cr_assert_eq(end, UINT64_C(1) << HISTOGRAM_BITS);
 }
@@ -95,7 +97,7 @@ Test(tool_bench, percentiles_are_rounded_up_by_at_most_a_64th)
         histogram_add(&histogram[i % 2], i * 1000);
     histogram_merge(&histogram[0], &histogram[1]);
     cr_assert_eq(histogram->count, 1000);
-    cr_assert_eq(histogram->most, 1000000);
+    cr_assert_eq(histogram->max, 1000000);
     cr_assert_eq(histogram_at(histogram, 1), 1000000);
     for (int percent = 1; percent < 100; percent++) {
         const uint64_t at = histogram_at(histogram, percent / 100.0);
@@ -113,7 +115,7 @@ Test(tool_bench, percentiles_are_rounded_up_by_at_most_a_64th)
 Test(tool_bench, what_comes_in_order_is_no_fault)
 {
     struct rig *rig = rig_new();
-    const struct check_sums *sums = &rig->check.sums;
+    const struct check_stats *stats = &rig->check.stats;
 
     rig->now_ns = 5000;
     rig->mark.time_ns = 2000;
@@ -121,40 +123,40 @@ Test(tool_bench, what_comes_in_order_is_no_fault)
         rig->mark.producer = (uint16_t)(i % 2); /* two producers under one name */
         number(rig, i / 2);
     }
-    cr_assert_eq(sums->events, 100);
-    cr_assert_eq(sums->bytes, 100 * (MARK_BYTES + 8));
-    cr_assert_eq(sums->producers, 2);
-    cr_assert_eq(sums->duplicates + sums->unchecked + sums->before, 0);
-    cr_assert_not(check_failed_by(sums));
+    cr_assert_eq(stats->events, 100);
+    cr_assert_eq(stats->bytes, 100 * (MARK_BYTES + 8));
+    cr_assert_eq(stats->producers, 2);
+    cr_assert_eq(stats->duplicates + stats->unchecked + stats->before, 0);
+    cr_assert_not(check_failed_by(stats));
     cr_assert_eq(rig->check.latency.count, 100);
-    cr_assert_eq(rig->check.latency.most, 3000);
+    cr_assert_eq(rig->check.latency.max, 3000);
     rig_free(rig);
 }
 
 Test(tool_bench, a_hole_is_counted_and_what_fills_it_came_too_late)
 {
     struct rig *rig = rig_new();
-    const struct check_sums *sums = &rig->check.sums;
+    const struct check_stats *stats = &rig->check.stats;
 
     number(rig, 0);
     number(rig, 5);
-    cr_assert_eq(sums->holes, 1);
-    cr_assert_eq(sums->missing, 4);
+    cr_assert_eq(stats->holes, 1);
+    cr_assert_eq(stats->missing, 4);
     number(rig, 2);
-    cr_assert_eq(sums->disorder, 1);
-    cr_assert_eq(sums->missing, 3);
+    cr_assert_eq(stats->disorder, 1);
+    cr_assert_eq(stats->missing, 3);
     number(rig, 4);
     number(rig, 1);
     number(rig, 3);
-    cr_assert_eq(sums->disorder, 4);
-    cr_assert_eq(sums->missing, 0);
+    cr_assert_eq(stats->disorder, 4);
+    cr_assert_eq(stats->missing, 0);
     number(rig, 3);
     number(rig, 0);
-    cr_assert_eq(sums->duplicates, 2);
-    cr_assert_eq(sums->disorder, 4);
+    cr_assert_eq(stats->duplicates, 2);
+    cr_assert_eq(stats->disorder, 4);
     number(rig, 6);
-    cr_assert_eq(sums->holes, 1);
-    cr_assert(check_failed_by(sums));
+    cr_assert_eq(stats->holes, 1);
+    cr_assert(check_failed_by(stats));
     rig_free(rig);
 }
 
@@ -164,56 +166,56 @@ Test(tool_bench, more_holes_than_are_remembered_are_still_counted)
 
     for (uint64_t i = 1; i <= 100; i++)
         number(rig, i * 2);
-    cr_assert_eq(rig->check.sums.holes, 100);
-    cr_assert_eq(rig->check.sums.missing, 101);
+    cr_assert_eq(rig->check.stats.holes, 100);
+    cr_assert_eq(rig->check.stats.missing, 101);
     rig_free(rig);
 }
 
 Test(tool_bench, an_older_run_may_be_met_in_its_middle_and_a_newer_one_may_not)
 {
     struct rig *rig = rig_new();
-    const struct check_sums *sums = &rig->check.sums;
+    const struct check_stats *stats = &rig->check.stats;
 
     rig->check.since_wall_ns = 1001;
     number(rig, 50);
     number(rig, 51);
-    cr_assert_eq(sums->before, 50);
-    cr_assert_not(check_failed_by(sums));
+    cr_assert_eq(stats->before, 50);
+    cr_assert_not(check_failed_by(stats));
     rig->mark.run = 1001;
     number(rig, 1);
-    cr_assert_eq(sums->holes, 1);
-    cr_assert_eq(sums->missing, 1);
+    cr_assert_eq(stats->holes, 1);
+    cr_assert_eq(stats->missing, 1);
     rig_free(rig);
 }
 
 Test(tool_bench, sequences_are_checked_by_source_and_life)
 {
     struct rig *rig = rig_new();
-    const struct check_sums *sums = &rig->check.sums;
+    const struct check_stats *stats = &rig->check.stats;
 
     rig->delivery.sequence = 10;
     number(rig, 0);
     rig->delivery.sequence = 13;
     number(rig, 1);
-    cr_assert_eq(sums->sequence_holes, 1);
-    cr_assert_eq(sums->sequence_missing, 2);
+    cr_assert_eq(stats->sequence_holes, 1);
+    cr_assert_eq(stats->sequence_missing, 2);
     rig->delivery.epoch++;
     rig->delivery.sequence = 1;
     number(rig, 2);
-    cr_assert_eq(sums->sequence_holes, 1, "a new life begins anew");
+    cr_assert_eq(stats->sequence_holes, 1, "a new life begins anew");
     rig->delivery.source = tributary_text("b");
     rig->delivery.sequence = 500;
     rig->mark.producer = 1;
     number(rig, 0);
-    cr_assert_eq(sums->sequence_holes, 1, "another source has its own");
-    cr_assert_eq(sums->disorder, 0);
+    cr_assert_eq(stats->sequence_holes, 1, "another source has its own");
+    cr_assert_eq(stats->disorder, 0);
     rig->delivery.sequence = 500;
     number(rig, 1);
-    cr_assert_eq(sums->disorder, 1);
+    cr_assert_eq(stats->disorder, 1);
     rig->delivery.sequence = 900;
     rig->delivery.epoch--;
     number(rig, 2);
-    cr_assert_eq(sums->disorder, 2, "a late word of an earlier life");
+    cr_assert_eq(stats->disorder, 2, "a late word of an earlier life");
     rig_free(rig);
 }
 
@@ -225,7 +227,7 @@ Test(tool_bench, with_a_filter_sequences_may_have_holes)
     number(rig, 0);
     rig->delivery.sequence = 13;
     number(rig, 1);
-    cr_assert_not(check_failed_by(&rig->check.sums));
+    cr_assert_not(check_failed_by(&rig->check.stats));
     rig_free(rig);
 }
 
@@ -235,8 +237,8 @@ Test(tool_bench, what_carries_no_mark_counts_and_is_not_checked)
 
     rig->delivery.event.data = tributary_text("hello");
     check_event(&rig->check, &rig->delivery, 0);
-    cr_assert_eq(rig->check.sums.events, 1);
-    cr_assert_eq(rig->check.sums.unchecked, 1);
+    cr_assert_eq(rig->check.stats.events, 1);
+    cr_assert_eq(rig->check.stats.unchecked, 1);
     cr_assert_eq(rig->check.latency.count, 0);
     rig_free(rig);
 }
@@ -255,22 +257,22 @@ Test(tool_bench, latencies_of_other_machines_and_of_the_warm_up_are_left_out)
     rig->mark.host--;
     number(rig, 2);
     cr_assert_eq(rig->check.latency.count, 1);
-    cr_assert_not(check_failed_by(&rig->check.sums));
+    cr_assert_not(check_failed_by(&rig->check.stats));
     rig_free(rig);
 }
 
 Test(tool_bench, a_loss_that_the_server_tells_is_a_fault)
 {
     struct rig *rig = rig_new();
-    struct check_sums both = {0};
+    struct check_stats both = {0};
 
     check_lost(&rig->check, &(struct tributary_lost){.count = 3, .bytes = 30});
-    cr_assert(check_failed_by(&rig->check.sums));
-    check_sums_add(&both, &rig->check.sums);
-    check_sums_add(&both, &rig->check.sums);
+    cr_assert(check_failed_by(&rig->check.stats));
+    check_stats_add(&both, &rig->check.stats);
+    check_stats_add(&both, &rig->check.stats);
     cr_assert_eq(both.lost, 6);
     cr_assert_eq(both.lost_bytes, 60);
-    cr_assert(check_failed_by(&(struct check_sums){.lost_unknown = true}));
+    cr_assert(check_failed_by(&(struct check_stats){.lost_unknown = true}));
     rig_free(rig);
 }
 

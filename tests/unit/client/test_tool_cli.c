@@ -1,4 +1,5 @@
-/* test_tool_cli.c - command lines, the selectors that they make, and the tables that help is written from. */
+/* test_tool_cli.c - command lines, the selectors that they make, and the tables that help is
+ * written from. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "base/base.h"
 #include "client/tool/exits.h"
 #include "client/tool/verbs.h"
-#include "client/tool/wish.h"
+#include "client/tool/selection.h"
 
 struct settings {
     struct common common;
@@ -20,22 +21,26 @@ struct settings {
 
 #define AT(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'f', "flag", OPTION_FLAG, "", AT(flag), ""},         {'o', "other", OPTION_FLAG, "", AT(other), ""},
-    {'t', "text", OPTION_TEXT, "TEXT", AT(text), ""},     {'l', "list", OPTION_LIST, "X", AT(list), ""},
-    {'n', "number", OPTION_NUMBER, "N", AT(number), ""},  {0, "bytes", OPTION_BYTES, "BYTES", AT(bytes), ""},
-    {'d', "for", OPTION_DURATION, "D", AT(duration), ""}, {0, "choice", OPTION_CHOICE, "a|bc|d", AT(choice), ""},
+    {'f', "flag", OPTION_FLAG, "", AT(flag), ""},
+    {'o', "other", OPTION_FLAG, "", AT(other), ""},
+    {'t', "text", OPTION_TEXT, "TEXT", AT(text), ""},
+    {'l', "list", OPTION_LIST, "X", AT(list), ""},
+    {'n', "number", OPTION_NUMBER, "N", AT(number), ""},
+    {0, "bytes", OPTION_BYTES, "BYTES", AT(bytes), ""},
+    {'d', "for", OPTION_DURATION, "D", AT(duration), ""},
+    {0, "choice", OPTION_CHOICE, "a|bc|d", AT(choice), ""},
 };
 static const struct verb verb = {.name = "try",
                                  .arguments = "[A [B]]",
-                                 .arguments_most = 2,
+                                 .max_arguments = 2,
                                  .summary = "s",
                                  .text = "",
                                  .options = options,
                                  .option_count = ARRAY_LEN(options)};
 
-#define PARSE(...)                                                                                                                         \
-    cli_parse(&verb, (int)ARRAY_LEN(((const char *[]){__VA_ARGS__})), (char **)(uintptr_t)(const char *[]){__VA_ARGS__}, &s, &arguments,   \
-              &result)
+#define PARSE(...)                                                                                           \
+    cli_parse(&verb, (int)ARRAY_LEN(((const char *[]){__VA_ARGS__})),                                        \
+              (char **)(uintptr_t)(const char *[]){__VA_ARGS__}, &s, &arguments, &result)
 
 Test(tool_cli, every_way_to_write_an_option_is_read)
 {
@@ -43,8 +48,9 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
     struct text_list arguments = {0};
     int result = -1;
 
-    cr_assert(PARSE("-fo", "--text=x", "-l", "1", "-l2", "-list", "3", "--list=4", "-n5", "one", "--bytes", "1KiB", "-for", "2s",
-                    "--choice", "bc", "-s", "unix:/x", "--max-time=3", "-plaintext", "--", "-f"));
+    cr_assert(PARSE("-fo", "--text=x", "-l", "1", "-l2", "-list", "3", "--list=4", "-n5", "one", "--bytes",
+                    "1KiB", "-for", "2s", "--choice", "bc", "-s", "unix:/x", "--max-time=3", "-plaintext",
+                    "--", "-f"));
     cr_assert(s.flag && s.other);
     cr_assert_str_eq(s.text, "x");
     cr_assert_eq(s.list.count, 4);
@@ -60,14 +66,14 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
     cli_forget(&verb, &s, &arguments);
 }
 
-#define REFUSED(...)                                                                                                                       \
-    do {                                                                                                                                   \
-        struct settings s = {.number = 0};                                                                                                 \
-        struct text_list arguments = {0};                                                                                                  \
-        int result = -1;                                                                                                                   \
-        cr_assert_not(PARSE(__VA_ARGS__));                                                                                                 \
-        cr_assert_eq(result, EXITS_USAGE);                                                                                                 \
-        cli_forget(&verb, &s, &arguments);                                                                                                 \
+#define REFUSED(...)                                                                                         \
+    do {                                                                                                     \
+        struct settings s = {.number = 0};                                                                   \
+        struct text_list arguments = {0};                                                                    \
+        int result = -1;                                                                                     \
+        cr_assert_not(PARSE(__VA_ARGS__));                                                                   \
+        cr_assert_eq(result, EXITS_USAGE);                                                                   \
+        cli_forget(&verb, &s, &arguments);                                                                   \
     } while (0)
 
 Test(tool_cli, what_is_wrong_is_refused, .init = cr_redirect_stderr)
@@ -102,8 +108,9 @@ Test(tool_cli, help_of_every_verb_names_every_option, .init = cr_redirect_stdout
             cr_assert_gt(strlen(all[i]->options[j].help), 0);
             for (size_t k = 0; k < j; k++) {
                 cr_assert_str_neq(all[i]->options[j].name, all[i]->options[k].name);
-                cr_assert(all[i]->options[j].letter == 0 || all[i]->options[j].letter != all[i]->options[k].letter, "%s -%c", all[i]->name,
-                          all[i]->options[j].letter);
+                cr_assert(all[i]->options[j].letter == 0 ||
+                              all[i]->options[j].letter != all[i]->options[k].letter,
+                          "%s -%c", all[i]->name, all[i]->options[j].letter);
             }
         }
         cr_assert_gt(all[i]->example_count, 0, "%s has no example", all[i]->name);
@@ -123,43 +130,43 @@ Test(tool_cli, producers_and_topics_make_a_selector_each_with_all_the_rest)
     const char *keys[] = {"k"};
     const char *headers[] = {"a=b*"};
     const char *not_keys[] = {"x", "y"};
-    const struct wish_lists lists = {.producers = list_of(producers, 2),
-                                     .topics = list_of(topics, 3),
-                                     .keys = list_of(keys, 1),
-                                     .headers = list_of(headers, 1),
-                                     .exclude_topics = list_of(topics, 2),
-                                     .exclude_keys = list_of(not_keys, 2)};
-    struct wish wish;
+    const struct selection_lists lists = {.producers = list_of(producers, 2),
+                                          .topics = list_of(topics, 3),
+                                          .keys = list_of(keys, 1),
+                                          .headers = list_of(headers, 1),
+                                          .exclude_topics = list_of(topics, 2),
+                                          .exclude_keys = list_of(not_keys, 2)};
+    struct selection selection;
 
-    cr_assert_null(wish_build(&wish, &lists));
-    cr_assert_eq(wish.selector_count, 6);
-    cr_assert_str_eq(wish.selectors[5].producer, "p2");
-    cr_assert_str_eq(wish.selectors[5].topic, "t3");
-    cr_assert_str_eq(wish.selectors[5].keys[0], "k");
-    cr_assert_str_eq(wish.selectors[5].headers[0][0], "a");
-    cr_assert_str_eq(wish.selectors[5].headers[0][1], "b*");
-    cr_assert_eq(wish.exclude_count, 3);
-    cr_assert_str_eq(wish.excludes[0].topic, "t1");
-    cr_assert_eq(wish.excludes[2].key_count, 2);
-    wish_fini(&wish);
+    cr_assert_null(selection_build(&selection, &lists));
+    cr_assert_eq(selection.selector_count, 6);
+    cr_assert_str_eq(selection.selectors[5].producer, "p2");
+    cr_assert_str_eq(selection.selectors[5].topic, "t3");
+    cr_assert_str_eq(selection.selectors[5].keys[0], "k");
+    cr_assert_str_eq(selection.selectors[5].headers[0][0], "a");
+    cr_assert_str_eq(selection.selectors[5].headers[0][1], "b*");
+    cr_assert_eq(selection.exclude_count, 3);
+    cr_assert_str_eq(selection.excludes[0].topic, "t1");
+    cr_assert_eq(selection.excludes[2].key_count, 2);
+    selection_fini(&selection);
 }
 
 Test(tool_cli, no_lists_make_no_selector_and_too_many_are_refused)
 {
     const char *many[65];
-    struct wish_lists lists = {.producers = {NULL, 0}};
-    struct wish wish;
+    struct selection_lists lists = {.producers = {NULL, 0}};
+    struct selection selection;
 
     for (size_t i = 0; i < 65; i++)
         many[i] = "x";
-    cr_assert_null(wish_build(&wish, &lists));
-    cr_assert_eq(wish.selector_count, 0);
+    cr_assert_null(selection_build(&selection, &lists));
+    cr_assert_eq(selection.selector_count, 0);
     lists.producers = list_of(many, 64);
-    cr_assert_null(wish_build(&wish, &lists));
+    cr_assert_null(selection_build(&selection, &lists));
     lists.producers.count = 65;
-    cr_assert_not_null(wish_build(&wish, &lists));
+    cr_assert_not_null(selection_build(&selection, &lists));
     lists.producers.count = 0;
     lists.headers = list_of(many, 1);
-    cr_assert_not_null(wish_build(&wish, &lists));
-    wish_fini(&wish);
+    cr_assert_not_null(selection_build(&selection, &lists));
+    selection_fini(&selection);
 }

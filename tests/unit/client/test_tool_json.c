@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "client/lib/encode.h"
+#include "client/lib/core/encode.h"
 #include "client/tool/event_json.h"
 #include "event/primitives.h"
 #include "lib/events.h"
 
 static bool same(struct tributary_bytes left, struct tributary_bytes right)
 {
-    return left.size == right.size && (left.size == 0 || memcmp(left.at, right.at, left.size) == 0);
+    return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
 }
 
 /* The value that counts: where a name comes twice, the last one. */
@@ -29,7 +29,8 @@ static struct tributary_bytes value_of(const struct tributary_event *event, stru
 static void assert_same(const struct tributary_event *left, const struct tributary_event *right)
 {
     cr_assert(same(left->id, right->id) && same(left->topic, right->topic) && same(left->key, right->key));
-    cr_assert(same(left->type, right->type) && same(left->content_type, right->content_type) && same(left->data, right->data));
+    cr_assert(same(left->type, right->type) && same(left->content_type, right->content_type) &&
+              same(left->data, right->data));
     cr_assert_eq(left->time_unix_nano, right->time_unix_nano);
     cr_assert_eq(left->expires_unix_nano, right->expires_unix_nano);
     cr_assert_eq(left->deliver_after_unix_nano, right->deliver_after_unix_nano);
@@ -41,8 +42,12 @@ static void assert_same(const struct tributary_event *left, const struct tributa
 
 static void round_trip(const struct tributary_event *event)
 {
-    const struct tributary_delivery delivery = {
-        .event = *event, .source = tributary_text("p"), .epoch = UINT64_MAX, .sequence = 3, .observed_time_unix_nano = 9, .attempt = 2};
+    const struct tributary_delivery delivery = {.event = *event,
+                                                .source = tributary_text("p"),
+                                                .epoch = UINT64_MAX,
+                                                .sequence = 3,
+                                                .observed_time_unix_nano = 9,
+                                                .attempt = 2};
     json_t *object = event_to_json(&delivery);
     struct json_event parsed = {0};
 
@@ -58,31 +63,34 @@ static void round_trip(const struct tributary_event *event)
     free(text);
 }
 
-/* Up to `most` bytes of any text, sometimes of any bytes. */
-static struct tributary_bytes random_text(struct dice *dice, uint8_t *room, size_t most, bool binary)
+/* Up to `max` bytes of any text, sometimes of any bytes. */
+static struct tributary_bytes random_text(struct dice *dice, uint8_t *capacity, size_t max, bool binary)
 {
-    static const char *const pieces[] = {"a",  "\"",   "\\",   "/", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\x8a",
-                                         "\n", "\x01", "\x7f", " ", "0",        "\xef\xbf\xbf"};
-    const size_t size = dice_roll(dice, most + 1);
+    static const char *const pieces[] = {
+        "a",  "\"",   "\\",   "/", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\x8a",
+        "\n", "\x01", "\x7f", " ", "0",        "\xef\xbf\xbf"};
+    const size_t size = dice_roll(dice, max + 1);
     size_t at = 0;
 
     while (at < size) {
         const char *piece = pieces[dice_roll(dice, ARRAY_LEN(pieces))];
 
         if (binary)
-            room[at++] = (uint8_t)dice_roll(dice, 256);
+            capacity[at++] = (uint8_t)dice_roll(dice, 256);
         else if (at + strlen(piece) > size)
             break;
         else
             for (; *piece != '\0'; piece++)
-                room[at++] = (uint8_t)*piece;
+                capacity[at++] = (uint8_t)*piece;
     }
-    return (struct tributary_bytes){room, at};
+    return (struct tributary_bytes){capacity, at};
 }
 
 static uint64_t random_moment(struct dice *dice)
 {
-    return dice_roll(dice, 3) == 0 ? 0 : dice_roll(dice, 2) == 0 ? UINT64_MAX - dice_roll(dice, 1000) : dice_roll(dice, UINT64_C(1) << 62);
+    return dice_roll(dice, 3) == 0   ? 0
+           : dice_roll(dice, 2) == 0 ? UINT64_MAX - dice_roll(dice, 1000)
+                                     : dice_roll(dice, UINT64_C(1) << 62);
 }
 
 Test(tool_json, random_events_stay_the_same)
@@ -173,14 +181,15 @@ Test(tool_json, what_is_no_event_is_refused_with_a_reason)
 
 Test(tool_json, base64_is_read_strictly)
 {
-    static const char *const bad[] = {"YQ=", "YQ", "YQ==YQ==", "YR==", "YWJ=", "Y===", "====", "Y Q=", "YQ=\n"};
+    static const char *const bad[] = {
+        "YQ=", "YQ", "YQ==YQ==", "YR==", "YWJ=", "Y===", "====", "Y Q=", "YQ=\n"};
     struct buf out = {0};
 
     cr_assert(base64_read(&out, "", 0));
     cr_assert_eq(out.size, 0);
     cr_assert(base64_read(&out, "YWI=", 4));
     cr_assert_eq(out.size, 2);
-    cr_assert_arr_eq(out.at, "ab", 2);
+    cr_assert_arr_eq(out.data, "ab", 2);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         cr_assert_not(base64_read(&out, bad[i], strlen(bad[i])), "%s", bad[i]);
     buf_fini(&out);

@@ -17,7 +17,8 @@ static bool on_line(void *ctx, const char *line, size_t size)
     struct seen *seen = ctx;
 
     if (size < 32)
-        snprintf(seen->text + strlen(seen->text), sizeof(seen->text) - strlen(seen->text), "[%.*s]", (int)size, line != NULL ? line : "");
+        snprintf(seen->text + strlen(seen->text), sizeof(seen->text) - strlen(seen->text), "[%.*s]",
+                 (int)size, line != NULL ? line : "");
     seen->largest = size > seen->largest ? size : seen->largest;
     seen->total += size;
     return ++seen->count != seen->stop_after;
@@ -32,7 +33,8 @@ Test(tool_lines, are_the_same_however_the_bytes_are_cut)
         struct lines lines = {.line = on_line, .ctx = &seen};
 
         for (size_t at = 0; at < sizeof(text) - 1; at += step)
-            cr_assert(lines_add(&lines, text + at, at + step < sizeof(text) - 1 ? step : sizeof(text) - 1 - at));
+            cr_assert(
+                lines_add(&lines, text + at, at + step < sizeof(text) - 1 ? step : sizeof(text) - 1 - at));
         cr_assert_eq(seen.count, 4);
         cr_assert(lines_end(&lines));
         cr_assert_str_eq(seen.text, "[one][][two and\tmore][three\r][last]");
@@ -46,7 +48,7 @@ Test(tool_lines, an_endless_line_comes_in_pieces)
 {
     struct seen seen = {.count = 0};
     struct lines lines = {.line = on_line, .ctx = &seen};
-    const size_t size = LINE_BYTES_MOST;
+    const size_t size = MAX_LINE_BYTES;
     char *text = malloc(size + 1);
 
     memset(text, 'x', size);
@@ -56,7 +58,7 @@ Test(tool_lines, an_endless_line_comes_in_pieces)
     for (int i = 0; i < 3; i++)
         cr_assert(lines_add(&lines, text, size));
     cr_assert(lines_add(&lines, "\n", 1));
-    cr_assert_leq(seen.largest, LINE_BYTES_MOST);
+    cr_assert_leq(seen.largest, MAX_LINE_BYTES);
     cr_assert_eq(seen.total, 4 * size, "nothing is lost");
     lines_fini(&lines);
     free(text);

@@ -1,4 +1,5 @@
-/* test_tool_print.c - events on the screen: aligned, and with nothing in them that could steer it. */
+/* test_tool_print.c - events on the screen: aligned, and with nothing in them that could steer
+ * it. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ static void expect_escaped(const char *text, size_t size, const char *escaped)
 
     escape_text(&buf, (struct tributary_bytes){text, size});
     buf_byte(&buf, 0);
-    cr_assert_str_eq((const char *)buf.at, escaped);
+    cr_assert_str_eq((const char *)buf.data, escaped);
     buf_fini(&buf);
 }
 
@@ -36,7 +37,8 @@ Test(tool_print, what_is_not_printable_is_escaped)
     expect_escaped("", 0, "");
 }
 
-static void expect_printed(enum printer_form form, const struct tributary_delivery *delivery, const char *expected)
+static void expect_printed(enum printer_form form, const struct tributary_delivery *delivery,
+                           const char *expected)
 {
     struct printer printer;
     char text[512];
@@ -68,9 +70,9 @@ Test(tool_print, each_form_prints_one_event)
     tzset();
     expect_printed(PRINTER_TEXT, &delivery, "12:14:05.123  web            42  hello\\n\n");
     expect_printed(PRINTER_RAW, &delivery, "hello\n\n");
-    expect_printed(
-        PRINTER_JSONL, &delivery,
-        "{\"producer\":\"web\",\"sequence\":42,\"epoch\":\"0\",\"time\":\"2026-01-31T12:14:05.123456789Z\",\"data\":\"hello\\n\"}\n");
+    expect_printed(PRINTER_JSONL, &delivery,
+                   "{\"producer\":\"web\",\"sequence\":42,\"epoch\":\"0\",\"time\":\"2026-01-31T12:14:05."
+                   "123456789Z\",\"data\":\"hello\\n\"}\n");
     expect_printed(PRINTER_JSON, &(struct tributary_delivery){.source = tributary_text("p"), .sequence = 1},
                    "{\n  \"producer\": \"p\",\n  \"sequence\": 1,\n  \"epoch\": \"0\"\n}\n");
 }
@@ -82,7 +84,9 @@ Test(tool_print, a_column_of_sources_grows_with_the_widest)
     printer_init(&printer, PRINTER_TEXT, -1);
     printer_event(&printer, &(struct tributary_delivery){.source = tributary_text("a-rather-long-name")});
     cr_assert_eq(printer.source_width, 18);
-    printer_event(&printer, &(struct tributary_delivery){.source = tributary_text("a-name-that-is-far-too-long-for-any-column-of-ours")});
+    printer_event(&printer,
+                  &(struct tributary_delivery){
+                      .source = tributary_text("a-name-that-is-far-too-long-for-any-column-of-ours")});
     cr_assert_eq(printer.source_width, 18, "it does not push the others away");
     printer_fini(&printer);
 }

@@ -49,9 +49,10 @@ Test(tool_value, durations_are_read_with_and_without_units)
 
 Test(tool_value, sizes_are_read_with_and_without_units)
 {
-    static const struct sample samples[] = {{"0", 0},         {"4096", 4096}, {"64KiB", 65536},   {"4M", 4194304}, {"4mb", -1},
-                                            {"4MB", 4194304}, {"1.5k", 1536}, {"2G", 2147483648}, {"5B", 5},       {"5iB", -1},
-                                            {"1.5", -1},      {"x", -1},      {"", -1},           {"1K2", -1},     {"99999999999G", -1}};
+    static const struct sample samples[] = {
+        {"0", 0},         {"4096", 4096}, {"64KiB", 65536},   {"4M", 4194304}, {"4mb", -1},
+        {"4MB", 4194304}, {"1.5k", 1536}, {"2G", 2147483648}, {"5B", 5},       {"5iB", -1},
+        {"1.5", -1},      {"x", -1},      {"", -1},           {"1K2", -1},     {"99999999999G", -1}};
 
     for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
         uint64_t value = 0;
@@ -107,9 +108,14 @@ Test(tool_value, numbers_are_digits_up_to_64_bits)
 
 Test(tool_value, moments_are_written_and_read_back_to_the_nanosecond)
 {
-    static const uint64_t moments[] = {
-        1, 999999999, 1000000000, 1769861645123456789, UINT64_MAX, UINT64_MAX - 1, 253402300799999999 % UINT64_MAX};
-    char text[MOMENT_ROOM];
+    static const uint64_t moments[] = {1,
+                                       999999999,
+                                       1000000000,
+                                       1769861645123456789,
+                                       UINT64_MAX,
+                                       UINT64_MAX - 1,
+                                       253402300799999999 % UINT64_MAX};
+    char text[MOMENT_CAPACITY];
 
     for (size_t i = 0; i < ARRAY_LEN(moments); i++) {
         uint64_t read = 0;

@@ -390,7 +390,7 @@ class Admin(admin_pb2_grpc.AdminServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, "no such producer")
         drain = request.deadline.ToNanoseconds() if request.HasField("deadline") else 0
         return admin_pb2.Producer(name=request.name, kind=2, per_consumer=True, labels={"mode": str(request.mode), "drain": str(drain)},
-                                  topics=["t"], activations=3, paused_activations=1, cut_activations=2)
+                                  topics=["t"], activations=3, paused_activations=1, expired_activations=2)
 
 
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))

@@ -1,7 +1,7 @@
 /* test_credit.c - the arithmetic of credit. */
 #include <criterion/criterion.h>
 
-#include "client/lib/credit.h"
+#include "client/lib/subscribe/credit.h"
 
 Test(credit, without_an_amount_there_is_no_bound)
 {

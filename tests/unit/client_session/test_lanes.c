@@ -1,12 +1,12 @@
-/* test_lanes.c - the queues of a session without a wire: what is taken when, what comes back, what is dropped. The caller's lock is not
- * needed here: there is one thread. */
+/* test_lanes.c - the queues of a session without a wire: what is taken when, what comes back, what
+ * is dropped. The caller's lock is not needed here: there is one thread. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/lib/encode.h"
-#include "client/lib/lanes.h"
-#include "client/lib/session_words.h"
+#include "client/lib/core/encode.h"
+#include "client/lib/session/send_queue.h"
+#include "client/lib/session/session_encode.h"
 
 static struct tributary_session *session_new(uint32_t queue_events, uint32_t batch_events)
 {
@@ -14,9 +14,9 @@ static struct tributary_session *session_new(uint32_t queue_events, uint32_t bat
 
     session->options = (struct tributary_session_options){
         .name = "x", .queue_events = queue_events, .batch_events = batch_events, .linger_ns = TRIBUTARY_NONE};
-    cr_assert_null(session_settle_options(&session->options));
+    cr_assert_null(session_apply_defaults(&session->options));
     map_init(&session->by_id);
-    list_init(&session->lanes);
+    list_init(&session->queues);
     list_init(&session->ready);
     list_init(&session->sent);
     session->wake = SESSION_WAKE_FIRST;
@@ -25,11 +25,11 @@ static struct tributary_session *session_new(uint32_t queue_events, uint32_t bat
 
 static void session_forget(struct tributary_session *session)
 {
-    list_each(node, safe, &session->lanes)
-        lane_drop(session, container_of(node, struct lane, link));
-    cr_assert_eq(session->figures.accepted, session->figures.confirmed + session->figures.dropped);
+    list_each(node, safe, &session->queues)
+        send_queue_drop(session, container_of(node, struct send_queue, link));
+    cr_assert_eq(session->stats.accepted, session->stats.confirmed + session->stats.dropped);
     cr_assert_eq(session->by_id.count, 0);
-    cr_assert(list_empty(&session->lanes) && list_empty(&session->ready));
+    cr_assert(list_empty(&session->queues) && list_empty(&session->ready));
     map_fini(&session->by_id);
     free(session);
 }
@@ -41,8 +41,8 @@ static bool add(struct tributary_session *session, uint64_t id, int count)
     bool wake = false;
 
     for (int i = 0; i < count; i++) {
-        cr_assert(lane_add(session, lane_find(session, id), &event, event_size(&event)));
-        wake = lane_touch(session, lane_find(session, id)) || wake;
+        cr_assert(send_queue_add(session, send_queue_find(session, id), &event, event_size(&event)));
+        wake = send_queue_touch(session, send_queue_find(session, id)) || wake;
     }
     return wake;
 }
@@ -51,7 +51,7 @@ static struct batch *take(struct tributary_session *session)
 {
     int64_t linger_ns = 0;
 
-    return lanes_take(session, clock_mono_ns(), &linger_ns);
+    return send_queues_next(session, clock_mono_ns(), &linger_ns);
 }
 
 static uint64_t taken_from(struct tributary_session *session, uint32_t events)
@@ -63,19 +63,19 @@ static uint64_t taken_from(struct tributary_session *session, uint32_t events)
     if (batch == NULL)
         return id;
     cr_assert_eq(batch->events, events);
-    id = batch->lane->id;
-    lanes_settle(session, batch, true, &unused);
+    id = batch->queue->id;
+    send_queues_complete(session, batch, true, &unused);
     return id;
 }
 
 #define NOBODY UINT64_MAX
 
-Test(lanes, take_turns_and_wake_once)
+Test(queues, take_turns_and_wake_once)
 {
     struct tributary_session *session = session_new(100, 2);
 
-    lane_open(session, 1);
-    lane_open(session, 2);
+    send_queue_open(session, 1);
+    send_queue_open(session, 2);
     cr_assert(add(session, 1, 5), "the first event wakes");
     cr_assert_not(add(session, 2, 3), "it is awake");
     cr_assert_eq(taken_from(session, 2), 1);
@@ -88,144 +88,145 @@ Test(lanes, take_turns_and_wake_once)
     session_forget(session);
 }
 
-Test(lanes, a_paused_one_is_passed_over_and_keeps_its_order)
+Test(queues, a_paused_one_is_passed_over_and_keeps_its_order)
 {
     struct tributary_session *session = session_new(100, 10);
-    struct lane *lane = lane_open(session, 1);
+    struct send_queue *queue = send_queue_open(session, 1);
 
-    lane_open(session, 2);
+    send_queue_open(session, 2);
     add(session, 1, 3);
-    lane->paused = true;
-    lane_touch(session, lane);
+    queue->paused = true;
+    send_queue_touch(session, queue);
     add(session, 1, 3);
     add(session, 2, 1);
     cr_assert_eq(taken_from(session, 1), 2);
     cr_assert_eq(taken_from(session, 0), NOBODY);
-    cr_assert(lane_end(session, lane, TRIBUTARY_OK, NULL));
-    cr_assert_not(lane_touch(session, lane), "the end waits, too");
-    cr_assert_null(lane_find(session, 1));
-    cr_assert_eq(lane_look(session, 1), lane);
-    cr_assert_not(lanes_are_empty(session));
-    lane->paused = false;
-    cr_assert(lane_touch(session, lane));
+    cr_assert(send_queue_end(session, queue, TRIBUTARY_OK, NULL));
+    cr_assert_not(send_queue_touch(session, queue), "the end waits, too");
+    cr_assert_null(send_queue_find(session, 1));
+    cr_assert_eq(send_queue_find_any(session, 1), queue);
+    cr_assert_not(send_queues_are_empty(session));
+    queue->paused = false;
+    cr_assert(send_queue_touch(session, queue));
     cr_assert_eq(taken_from(session, 6), 1);
-    cr_assert_eq(session->figures.activations, 2);
+    cr_assert_eq(session->stats.activations, 2);
     cr_assert_eq(taken_from(session, 0), 1, "its end, in a message of its own");
-    cr_assert_eq(session->figures.activations, 1);
-    cr_assert_null(lane_look(session, 1));
-    cr_assert(lanes_are_empty(session));
+    cr_assert_eq(session->stats.activations, 1);
+    cr_assert_null(send_queue_find_any(session, 1));
+    cr_assert(send_queues_are_empty(session));
     session_forget(session);
 }
 
-Test(lanes, are_full_at_their_bound_until_half_is_confirmed)
+Test(queues, are_full_at_their_bound_until_half_is_confirmed)
 {
     struct tributary_session *session = session_new(4, 1);
-    struct lane *lane = lane_open(session, 1);
+    struct send_queue *queue = send_queue_open(session, 1);
     struct batch *batches[4];
-    uint64_t room = 0;
+    uint64_t capacity = 0;
 
-    cr_assert_not(lane_is_full(session, lane, session->options.queue_bytes * 2), "one event is always taken");
+    cr_assert_not(send_queue_is_full(session, queue, session->options.queue_bytes * 2),
+                  "one event is always taken");
     add(session, 1, 3);
-    cr_assert_not(lane_is_full(session, lane, 3));
-    cr_assert(lane_is_full(session, lane, session->options.queue_bytes));
+    cr_assert_not(send_queue_is_full(session, queue, 3));
+    cr_assert(send_queue_is_full(session, queue, session->options.queue_bytes));
     add(session, 1, 1);
-    cr_assert(lane_is_full(session, lane, 3));
-    lane->full = true;
+    cr_assert(send_queue_is_full(session, queue, 3));
+    queue->full = true;
     for (int i = 0; i < 4; i++)
         batches[i] = take(session);
-    cr_assert(lane_is_full(session, lane, 3), "sent is not confirmed");
-    cr_assert_not(lanes_settle(session, batches[0], true, &room));
-    cr_assert(lanes_settle(session, batches[1], true, &room), "half is room");
-    cr_assert_eq(room, 1);
-    cr_assert_not(lanes_settle(session, batches[2], true, &room), "said once");
-    cr_assert_not(lanes_settle(session, batches[3], true, &room));
+    cr_assert(send_queue_is_full(session, queue, 3), "sent is not confirmed");
+    cr_assert_not(send_queues_complete(session, batches[0], true, &capacity));
+    cr_assert(send_queues_complete(session, batches[1], true, &capacity), "half is room");
+    cr_assert_eq(capacity, 1);
+    cr_assert_not(send_queues_complete(session, batches[2], true, &capacity), "said once");
+    cr_assert_not(send_queues_complete(session, batches[3], true, &capacity));
     session_forget(session);
 }
 
-Test(lanes, shared_messages_go_back_and_others_are_dropped_when_the_stream_is_lost)
+Test(queues, shared_messages_go_back_and_others_are_dropped_when_the_stream_is_lost)
 {
     struct tributary_session *session = session_new(100, 2);
     struct batch *batches[4];
 
-    lane_open(session, SHARED_LANE);
-    lane_open(session, 1);
-    add(session, SHARED_LANE, 6);
+    send_queue_open(session, SHARED_QUEUE);
+    send_queue_open(session, 1);
+    add(session, SHARED_QUEUE, 6);
     for (int i = 0; i < 2; i++)
         batches[i] = take(session);
     add(session, 1, 1);
     batches[2] = take(session);
     batches[3] = take(session);
     for (int i = 3; i >= 0; i--)
-        lanes_take_back(session, batches[i]);
-    cr_assert_eq(session->figures.dropped, 1);
-    lane_touch(session, lane_look(session, SHARED_LANE));
+        send_queues_requeue(session, batches[i]);
+    cr_assert_eq(session->stats.dropped, 1);
+    send_queue_touch(session, send_queue_find_any(session, SHARED_QUEUE));
     for (int i = 0; i < 3; i++) {
         struct batch *batch = take(session);
         struct list *node = list_first(&session->sent);
 
         cr_assert(batch == batches[i] || i == 2 || node != NULL, "in the order of before");
-        lanes_settle(session, batch, true, &(uint64_t){0});
+        send_queues_complete(session, batch, true, &(uint64_t){0});
     }
     cr_assert_null(take(session));
-    cr_assert_eq(session->figures.confirmed, 6);
+    cr_assert_eq(session->stats.confirmed, 6);
     session_forget(session);
 }
 
-Test(lanes, held_shared_events_wait_for_another_registration)
+Test(queues, held_shared_events_wait_for_another_registration)
 {
     struct tributary_session *session = session_new(100, 2);
 
-    lane_open(session, SHARED_LANE);
+    send_queue_open(session, SHARED_QUEUE);
     session->hold_shared = true;
-    add(session, SHARED_LANE, 2);
+    add(session, SHARED_QUEUE, 2);
     cr_assert_null(take(session));
-    cr_assert(lanes_are_empty(session), "so the registration may close");
+    cr_assert(send_queues_are_empty(session), "so the registration may close");
     session->hold_shared = false;
-    cr_assert(lane_touch(session, lane_look(session, SHARED_LANE)));
-    cr_assert_eq(taken_from(session, 2), SHARED_LANE);
+    cr_assert(send_queue_touch(session, send_queue_find_any(session, SHARED_QUEUE)));
+    cr_assert_eq(taken_from(session, 2), SHARED_QUEUE);
     session_forget(session);
 }
 
-Test(lanes, one_that_is_dropped_lives_until_its_last_message_is_settled)
+Test(queues, one_that_is_dropped_lives_until_its_last_message_is_settled)
 {
     struct tributary_session *session = session_new(100, 2);
-    struct lane *lane = lane_open(session, 1);
+    struct send_queue *queue = send_queue_open(session, 1);
     struct batch *batch = NULL;
 
     add(session, 1, 5);
     batch = take(session);
-    lane_drop(session, lane);
-    cr_assert_null(lane_look(session, 1));
-    cr_assert_eq(session->figures.dropped, 3);
-    cr_assert_eq(session->figures.activations, 0);
-    cr_assert_not(list_empty(&session->lanes));
-    lane_open(session, 1); /* the same number on another registration */
-    cr_assert_not(lanes_settle(session, batch, false, &(uint64_t){0}));
-    cr_assert_eq(session->figures.dropped, 5);
+    send_queue_drop(session, queue);
+    cr_assert_null(send_queue_find_any(session, 1));
+    cr_assert_eq(session->stats.dropped, 3);
+    cr_assert_eq(session->stats.activations, 0);
+    cr_assert_not(list_empty(&session->queues));
+    send_queue_open(session, 1); /* the same number on another registration */
+    cr_assert_not(send_queues_complete(session, batch, false, &(uint64_t){0}));
+    cr_assert_eq(session->stats.dropped, 5);
     session_forget(session);
 }
 
-Test(lanes, a_small_message_after_a_full_one_waits_a_moment)
+Test(queues, a_small_message_after_a_full_one_waits_a_moment)
 {
     struct tributary_session *session = session_new(10000, 300);
     int64_t linger_ns = 0;
     const int64_t now_ns = clock_mono_ns();
 
     session->options.linger_ns = NS_PER_S;
-    lane_open(session, 1);
+    send_queue_open(session, 1);
     add(session, 1, 301);
     cr_assert_eq(taken_from(session, 300), 1);
-    cr_assert_null(lanes_take(session, now_ns, &linger_ns));
+    cr_assert_null(send_queues_next(session, now_ns, &linger_ns));
     cr_assert(linger_ns > now_ns && linger_ns < now_ns + 2 * NS_PER_S);
     cr_assert_not(add(session, 1, 10), "not worth waking");
     cr_assert(add(session, 1, 300), "well filled");
     cr_assert_eq(taken_from(session, 300), 1);
-    cr_assert_null(lanes_take(session, now_ns, &linger_ns));
-    cr_assert_not_null(lane_find(session, 1)->filling);
+    cr_assert_null(send_queues_next(session, now_ns, &linger_ns));
+    cr_assert_not_null(send_queue_find(session, 1)->filling);
 
-    struct batch *batch = lanes_take(session, linger_ns, &linger_ns);
+    struct batch *batch = send_queues_next(session, linger_ns, &linger_ns);
 
     cr_assert_eq(batch->events, 11);
-    lanes_settle(session, batch, true, &(uint64_t){0});
+    send_queues_complete(session, batch, true, &(uint64_t){0});
     session_forget(session);
 }

@@ -1,4 +1,5 @@
-/* test_session_live.c - sessions and consuming subscribers against a server that plays one scene per name (fake_sessions.py).
+/* test_session_live.c - sessions and consuming subscribers against a server that plays one scene
+ * per name (fake_sessions.py).
  *
  * Usage: test_session_live FAKE_SERVER PROTO_FOLDER */
 #include <pthread.h>
@@ -13,10 +14,10 @@
 
 #include "base/base.h"
 #include "base/clock.h"
-#include "client/lib/tributary.h"
+#include "tributary/tributary.h"
 
 #define PATIENCE_NS (10 * NS_PER_S)
-#define ACTIVATIONS_MOST 8
+#define MAX_ACTIVATIONS 8
 
 extern char **environ;
 
@@ -34,7 +35,8 @@ static void server_start(const char *fake_server, const char *protos)
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    CHECK(posix_spawn(&server, "/usr/bin/python3", &actions, NULL, (char *const *)(uintptr_t)words, environ) == 0);
+    CHECK(posix_spawn(&server, "/usr/bin/python3", &actions, NULL, (char *const *)(uintptr_t)words,
+                      environ) == 0);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     CHECK(read(ends[0], port, sizeof(port) - 1) > 0);
@@ -45,8 +47,10 @@ static void server_start(const char *fake_server, const char *protos)
 
 static struct tributary *client_new(void)
 {
-    const struct tributary_options options = {
-        .target = target, .backoff_base_ns = 20 * NS_PER_MS, .backoff_cap_ns = 100 * NS_PER_MS, .connect_timeout_ns = 2 * NS_PER_S};
+    const struct tributary_options options = {.target = target,
+                                              .backoff_base_ns = 20 * NS_PER_MS,
+                                              .backoff_cap_ns = 100 * NS_PER_MS,
+                                              .connect_timeout_ns = 2 * NS_PER_S};
     struct tributary *client = NULL;
 
     CHECK(tributary_connect(&options, &client, NULL) == TRIBUTARY_OK);
@@ -58,9 +62,9 @@ struct told {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct tributary_session *session;
-    int registered, started, stopped, paused, resumed, room, closing, interrupted, ended;
-    char stop_reasons[ACTIVATIONS_MOST][16];
-    uint64_t stop_deadlines[ACTIVATIONS_MOST];
+    int registered, started, stopped, paused, resumed, capacity, closing, interrupted, ended;
+    char stop_reasons[MAX_ACTIVATIONS][16];
+    uint64_t stop_deadlines[MAX_ACTIVATIONS];
     char request[16];
     struct tributary_status final;
     void (*when_started)(struct told *told, uint64_t activation);
@@ -75,14 +79,14 @@ static void tell(struct told *told, int *figure)
     pthread_mutex_unlock(&told->lock);
 }
 
-static void await(struct told *told, const int *figure, int least)
+static void await(struct told *told, const int *figure, int min)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += PATIENCE_NS / NS_PER_S;
     pthread_mutex_lock(&told->lock);
-    while (*figure < least)
+    while (*figure < min)
         CHECK(pthread_cond_timedwait(&told->changed, &told->lock, &until) == 0);
     pthread_mutex_unlock(&told->lock);
 }
@@ -99,7 +103,8 @@ static void on_start(void *ctx, const struct tributary_activation *activation)
 {
     struct told *told = ctx;
 
-    snprintf(told->request, sizeof(told->request), "%.*s", (int)activation->request.size, (const char *)activation->request.at);
+    snprintf(told->request, sizeof(told->request), "%.*s", (int)activation->request.size,
+             (const char *)activation->request.data);
     if (told->when_started != NULL)
         told->when_started(told, activation->activation);
     tell(told, &told->started);
@@ -109,7 +114,7 @@ static void on_stop(void *ctx, uint64_t activation, const char *reason, uint64_t
 {
     struct told *told = ctx;
 
-    CHECK(activation < ACTIVATIONS_MOST);
+    CHECK(activation < MAX_ACTIVATIONS);
     snprintf(told->stop_reasons[activation], sizeof(told->stop_reasons[activation]), "%s", reason);
     told->stop_deadlines[activation] = deadline_unix_nano;
     if (told->when_stopped != NULL)
@@ -138,7 +143,7 @@ static void on_room(void *ctx, uint64_t activation)
     struct told *told = ctx;
 
     CHECK(activation == 1);
-    tell(told, &told->room);
+    tell(told, &told->capacity);
 }
 
 static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nano)
@@ -167,22 +172,23 @@ static void on_ended(void *ctx, const struct tributary_status *status)
     tell(told, &told->ended);
 }
 
-static struct tributary_session *open_session(struct tributary *client, struct told *told, const struct tributary_session_options *options)
+static struct tributary_session *open_session(struct tributary *client, struct told *told,
+                                              const struct tributary_session_options *options)
 {
-    const struct tributary_session_watch watch = {.registered = on_registered,
-                                                  .start = on_start,
-                                                  .stop = on_stop,
-                                                  .paused = on_paused,
-                                                  .resumed = on_resumed,
-                                                  .room = on_room,
-                                                  .closing = on_closing,
-                                                  .interrupted = on_interrupted,
-                                                  .ended = on_ended,
-                                                  .ctx = told};
+    const struct tributary_session_callbacks callbacks = {.registered = on_registered,
+                                                          .start = on_start,
+                                                          .stop = on_stop,
+                                                          .paused = on_paused,
+                                                          .resumed = on_resumed,
+                                                          .writable = on_room,
+                                                          .closing = on_closing,
+                                                          .interrupted = on_interrupted,
+                                                          .ended = on_ended,
+                                                          .ctx = told};
 
     pthread_mutex_init(&told->lock, NULL);
     pthread_cond_init(&told->changed, NULL);
-    CHECK(tributary_register(client, options, &watch, &told->session, NULL) == TRIBUTARY_OK);
+    CHECK(tributary_register(client, options, &callbacks, &told->session, NULL) == TRIBUTARY_OK);
     return told->session;
 }
 
@@ -191,18 +197,20 @@ static enum tributary_code emit(struct tributary_session *session, uint64_t acti
     char text[16];
     const int size = snprintf(text, sizeof(text), "%d", number);
 
-    return tributary_session_emit(session, activation, &(struct tributary_event){.data = {text, (size_t)size}});
+    return tributary_session_emit(session, activation,
+                                  &(struct tributary_event){.data = {text, (size_t)size}});
 }
 
-static void expect_sums(struct tributary_session *session, uint64_t accepted, uint64_t confirmed, uint64_t dropped)
+static void expect_sums(struct tributary_session *session, uint64_t accepted, uint64_t confirmed,
+                        uint64_t dropped)
 {
-    struct tributary_session_figures figures;
+    struct tributary_session_stats stats;
 
-    tributary_session_figures(session, &figures);
-    if (figures.accepted != accepted || figures.confirmed != confirmed || figures.dropped != dropped)
-        fprintf(stderr, "accepted %lu confirmed %lu dropped %lu\n", (unsigned long)figures.accepted, (unsigned long)figures.confirmed,
-                (unsigned long)figures.dropped);
-    CHECK(figures.accepted == accepted && figures.confirmed == confirmed && figures.dropped == dropped);
+    tributary_session_stats(session, &stats);
+    if (stats.accepted != accepted || stats.confirmed != confirmed || stats.dropped != dropped)
+        fprintf(stderr, "accepted %lu confirmed %lu dropped %lu\n", (unsigned long)stats.accepted,
+                (unsigned long)stats.confirmed, (unsigned long)stats.dropped);
+    CHECK(stats.accepted == accepted && stats.confirmed == confirmed && stats.dropped == dropped);
 }
 
 /* OK, or the message is shown: the server says what went wrong in its scene. */
@@ -220,14 +228,17 @@ static void shared_events_come_again_after_a_loss(void)
     struct tributary *client = client_new();
     struct told told = {.registered = 0};
     struct tributary_session *session =
-        open_session(client, &told, &(struct tributary_session_options){.name = "again", .batch_events = 10, .linger_ns = TRIBUTARY_NONE});
+        open_session(client, &told,
+                     &(struct tributary_session_options){
+                         .name = "again", .batch_events = 10, .linger_ns = TRIBUTARY_NONE});
 
     for (int i = 0; i < 500; i++)
         CHECK(emit(session, 0, i) == TRIBUTARY_OK);
     CHECK(tributary_session_flush(session, PATIENCE_NS) == TRIBUTARY_OK);
     expect_sums(session, 500, 500, 0);
     CHECK(told.registered == 2 && told.interrupted == 1 && told.stopped == 0);
-    CHECK(emit(session, 1, 0) == TRIBUTARY_NOT_FOUND && tributary_session_end(session, 0, TRIBUTARY_OK, NULL) == TRIBUTARY_NOT_FOUND);
+    CHECK(emit(session, 1, 0) == TRIBUTARY_NOT_FOUND &&
+          tributary_session_end(session, 0, TRIBUTARY_OK, NULL) == TRIBUTARY_NOT_FOUND);
     tributary_session_finish(session, 0);
     expect_end(session, TRIBUTARY_OK);
     CHECK(emit(session, 0, 500) == TRIBUTARY_CANCELLED);
@@ -251,7 +262,8 @@ static void who_is_replaced_removed_or_refused_does_not_come_back(void)
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct told told = {.registered = 0};
-        struct tributary_session *session = open_session(client, &told, &(struct tributary_session_options){.name = cases[i].name});
+        struct tributary_session *session =
+            open_session(client, &told, &(struct tributary_session_options){.name = cases[i].name});
 
         expect_end(session, cases[i].code);
         CHECK(told.registered == cases[i].registered && told.interrupted == 0 && told.ended == 1);
@@ -267,14 +279,16 @@ static void who_is_refused_for_a_while_comes_back_unless_told_not_to(void)
     struct tributary *client = client_new();
     struct told told = {.registered = 0};
     struct told once = {.registered = 0};
-    struct tributary_session *session = open_session(client, &told, &(struct tributary_session_options){.name = "late"});
+    struct tributary_session *session =
+        open_session(client, &told, &(struct tributary_session_options){.name = "late"});
 
     await(&told, &told.registered, 1);
     CHECK(told.interrupted == 1);
     tributary_session_cancel(session);
     expect_end(session, TRIBUTARY_CANCELLED);
     tributary_session_free(session);
-    session = open_session(client, &once, &(struct tributary_session_options){.name = "goes", .no_reconnect = true});
+    session = open_session(client, &once,
+                           &(struct tributary_session_options){.name = "goes", .no_reconnect = true});
     CHECK(emit(session, 0, 0) == TRIBUTARY_OK);
     expect_end(session, TRIBUTARY_UNAVAILABLE);
     CHECK(once.interrupted == 0 && once.registered == 1);
@@ -286,8 +300,10 @@ static void nothing_is_lost_while_the_server_goes_away(void)
 {
     struct tributary *client = client_new();
     struct told told = {.registered = 0};
-    struct tributary_session *session = open_session(
-        client, &told, &(struct tributary_session_options){.name = "draining", .batch_events = 5, .linger_ns = TRIBUTARY_NONE});
+    struct tributary_session *session =
+        open_session(client, &told,
+                     &(struct tributary_session_options){
+                         .name = "draining", .batch_events = 5, .linger_ns = TRIBUTARY_NONE});
 
     for (int i = 0; i < 300; i++)
         CHECK(emit(session, 0, i) == TRIBUTARY_OK);
@@ -341,8 +357,10 @@ static void a_paused_activation_does_not_hold_the_end_up(void)
 
     for (int ended = 0; ended < 2; ended++) {
         struct told told = {.when_started = say_the_first};
-        const struct tributary_session_options options = {
-            .name = "stuck", .mode = TRIBUTARY_MODE_PER_CONSUMER, .batch_events = 1, .linger_ns = TRIBUTARY_NONE};
+        const struct tributary_session_options options = {.name = "stuck",
+                                                          .mode = TRIBUTARY_MODE_PER_CONSUMER,
+                                                          .batch_events = 1,
+                                                          .linger_ns = TRIBUTARY_NONE};
         struct tributary_session *session = open_session(client, &told, &options);
         const int64_t drain_ns = 300 * NS_PER_MS;
         int64_t began_ns = 0;
@@ -374,7 +392,7 @@ static void a_full_queue_says_so_and_when_there_is_room(void)
     for (int i = 0; i < 10; i++)
         CHECK(emit(session, 1, i) == TRIBUTARY_OK);
     CHECK(emit(session, 1, 10) == TRIBUTARY_RESOURCE_EXHAUSTED);
-    await(&told, &told.room, 1);
+    await(&told, &told.capacity, 1);
     CHECK(told.resumed == 1);
     CHECK(emit(session, 1, 10) == TRIBUTARY_OK);
     CHECK(tributary_session_end(session, 1, TRIBUTARY_OK, NULL) == TRIBUTARY_OK);
@@ -389,8 +407,10 @@ static void a_blocking_emit_is_released_by_the_end_of_its_activation(void)
 {
     struct tributary *client = client_new();
     struct told told = {.registered = 0};
-    const struct tributary_session_options options = {
-        .name = "lost", .mode = TRIBUTARY_MODE_PER_CONSUMER, .queue_events = 1, .wait_timeout_ns = PATIENCE_NS};
+    const struct tributary_session_options options = {.name = "lost",
+                                                      .mode = TRIBUTARY_MODE_PER_CONSUMER,
+                                                      .queue_events = 1,
+                                                      .wait_timeout_ns = PATIENCE_NS};
     struct tributary_session *session = open_session(client, &told, &options);
     enum tributary_code code = TRIBUTARY_OK;
 
@@ -422,18 +442,18 @@ static void a_stop_cuts_at_once_or_leaves_time_to_end(void)
     const struct tributary_session_options options = {
         .name = "stop", .mode = TRIBUTARY_MODE_PER_CONSUMER, .batch_events = 10, .linger_ns = TRIBUTARY_NONE};
     struct tributary_session *session = open_session(client, &told, &options);
-    struct tributary_session_figures figures;
+    struct tributary_session_stats stats;
 
     await(&told, &told.stopped, 2);
     CHECK(strcmp(told.stop_reasons[1], "CANCELLED") == 0 && told.stop_deadlines[1] == 0);
     CHECK(strcmp(told.stop_reasons[2], "FINISHED") == 0 && told.stop_deadlines[2] > 0);
     CHECK(tributary_session_flush(session, PATIENCE_NS) == TRIBUTARY_OK);
-    tributary_session_figures(session, &figures);
-    CHECK(figures.accepted == 200 && figures.confirmed + figures.dropped == 200 && figures.confirmed >= 100);
+    tributary_session_stats(session, &stats);
+    CHECK(stats.accepted == 200 && stats.confirmed + stats.dropped == 200 && stats.confirmed >= 100);
     tributary_session_finish(session, 0);
     expect_end(session, TRIBUTARY_OK);
-    tributary_session_figures(session, &figures);
-    CHECK(figures.activations == 0 && figures.started == 2);
+    tributary_session_stats(session, &stats);
+    CHECK(stats.activations == 0 && stats.started == 2);
     tributary_session_free(session);
     tributary_free(client);
 }
@@ -441,7 +461,7 @@ static void a_stop_cuts_at_once_or_leaves_time_to_end(void)
 static void what_is_out_of_bounds_is_refused_at_once(void)
 {
     struct tributary *client = client_new();
-    const struct tributary_session_watch watch = {.ctx = NULL};
+    const struct tributary_session_callbacks callbacks = {.ctx = NULL};
     const struct tributary_session_options options[] = {{.name = NULL},
                                                         {.name = ""},
                                                         {.name = "x", .mode = (enum tributary_mode)3},
@@ -453,7 +473,8 @@ static void what_is_out_of_bounds_is_refused_at_once(void)
     struct tributary_status status;
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        CHECK(tributary_register(client, &options[i], &watch, &session, &status) == TRIBUTARY_INVALID_ARGUMENT &&
+        CHECK(tributary_register(client, &options[i], &callbacks, &session, &status) ==
+                  TRIBUTARY_INVALID_ARGUMENT &&
               status.message[0] != '\0');
     CHECK(session == NULL);
     tributary_session_free(NULL);
@@ -492,8 +513,8 @@ static void on_answered(void *ctx, const struct tributary_answer *answer)
     struct seen *seen = ctx;
 
     CHECK(answer->request == 2 && answer->code == TRIBUTARY_INVALID_ARGUMENT);
-    snprintf(seen->answer, sizeof(seen->answer), "%.*s/%.*s", (int)answer->message.size, (const char *)answer->message.at,
-             (int)answer->reason.size, (const char *)answer->reason.at);
+    snprintf(seen->answer, sizeof(seen->answer), "%.*s/%.*s", (int)answer->message.size,
+             (const char *)answer->message.data, (int)answer->reason.size, (const char *)answer->reason.data);
     tell(&seen->told, &seen->answers);
 }
 
@@ -504,16 +525,20 @@ static void on_stream_interrupted(void *ctx, const struct tributary_status *why,
     on_interrupted(&seen->told, why, retry_ns);
 }
 
-static struct tributary_subscriber *consume(struct tributary *client, struct seen *seen, struct tributary_subscriber_options options)
+static struct tributary_subscriber *consume(struct tributary *client, struct seen *seen,
+                                            struct tributary_subscriber_options options)
 {
-    const struct tributary_watch watch = {
-        .event = on_event, .settings = on_settings, .answered = on_answered, .interrupted = on_stream_interrupted, .ctx = seen};
+    const struct tributary_subscriber_callbacks callbacks = {.event = on_event,
+                                                             .settings = on_settings,
+                                                             .answered = on_answered,
+                                                             .interrupted = on_stream_interrupted,
+                                                             .ctx = seen};
 
     pthread_mutex_init(&seen->told.lock, NULL);
     pthread_cond_init(&seen->told.changed, NULL);
     options.consume = true;
     options.heartbeat_ns = TRIBUTARY_NONE;
-    CHECK(tributary_subscribe(client, &options, &watch, &seen->subscriber, NULL) == TRIBUTARY_OK);
+    CHECK(tributary_subscribe(client, &options, &callbacks, &seen->subscriber, NULL) == TRIBUTARY_OK);
     return seen->subscriber;
 }
 
@@ -538,7 +563,9 @@ static void credit_is_granted_as_it_is_used(void)
     CHECK(tributary_subscriber_credit(subscriber, 1, 0) == TRIBUTARY_FAILED_PRECONDITION);
     expect_stream_end(subscriber, TRIBUTARY_OK);
     CHECK(seen.events == 100);
-    expect_stream_end(consume(client, &bytes, (struct tributary_subscriber_options){.name = "bytes", .credit_bytes = 64}), TRIBUTARY_OK);
+    expect_stream_end(
+        consume(client, &bytes, (struct tributary_subscriber_options){.name = "bytes", .credit_bytes = 64}),
+        TRIBUTARY_OK);
     CHECK(bytes.events == 30);
     tributary_free(client);
 }
@@ -547,8 +574,9 @@ static void credit_by_hand_outlives_the_stream(void)
 {
     struct tributary *client = client_new();
     struct seen seen = {.events = 0};
-    struct tributary_subscriber *subscriber =
-        consume(client, &seen, (struct tributary_subscriber_options){.name = "hand", .credit_events = 5, .credit_by_hand = true});
+    struct tributary_subscriber *subscriber = consume(
+        client, &seen,
+        (struct tributary_subscriber_options){.name = "hand", .credit_events = 5, .credit_by_hand = true});
 
     await(&seen.told, &seen.events, 5);
     CHECK(tributary_subscriber_credit(subscriber, 3, 0) == TRIBUTARY_OK);
@@ -569,10 +597,12 @@ static void selectors_change_or_are_answered_and_a_drain_ends_it(void)
 {
     struct tributary *client = client_new();
     struct seen seen = {.events = 0};
-    struct tributary_subscriber *subscriber = consume(client, &seen, (struct tributary_subscriber_options){.name = "select"});
+    struct tributary_subscriber *subscriber =
+        consume(client, &seen, (struct tributary_subscriber_options){.name = "select"});
     const struct tributary_selector crowd[65] = {{.producer = "p"}};
 
-    CHECK(tributary_subscriber_select(subscriber, &(struct tributary_selection){crowd, 65, NULL, 0}) == TRIBUTARY_INVALID_ARGUMENT);
+    CHECK(tributary_subscriber_select(subscriber, &(struct tributary_selection){crowd, 65, NULL, 0}) ==
+          TRIBUTARY_INVALID_ARGUMENT);
     CHECK(select_one(subscriber, "bad") == TRIBUTARY_OK);
     await(&seen.told, &seen.answers, 1);
     CHECK(strcmp(seen.answer, "a bad pattern/BAD_NAME") == 0);
@@ -588,7 +618,8 @@ static void a_select_that_was_lost_is_asked_again(void)
 {
     struct tributary *client = client_new();
     struct seen seen = {.events = 0};
-    struct tributary_subscriber *subscriber = consume(client, &seen, (struct tributary_subscriber_options){.name = "reselect"});
+    struct tributary_subscriber *subscriber =
+        consume(client, &seen, (struct tributary_subscriber_options){.name = "reselect"});
 
     CHECK(select_one(subscriber, "a") == TRIBUTARY_OK);
     await(&seen.told, &seen.revisions, 1);
@@ -602,8 +633,11 @@ static void a_limit_counts_over_reconnects(void)
 {
     struct tributary *client = client_new();
     struct seen seen = {.events = 0};
-    const struct tributary_subscriber_options options = {
-        .name = "limit", .limit_events = 5, .end_when_all_ended = true, .start_last = 7, .request = {"\0req", 4}};
+    const struct tributary_subscriber_options options = {.name = "limit",
+                                                         .limit_events = 5,
+                                                         .end_when_all_ended = true,
+                                                         .start_last = 7,
+                                                         .request = {"\0req", 4}};
 
     expect_stream_end(consume(client, &seen, options), TRIBUTARY_OK);
     CHECK(seen.events == 5 && seen.told.interrupted == 1);
@@ -615,8 +649,10 @@ static char removed[128];
 static void on_removed(void *ctx, const struct tributary_producer *producer)
 {
     (void)ctx;
-    CHECK(producer->is_session && producer->per_consumer && producer->label_count == 2 && producer->topic_count == 1);
-    CHECK(producer->activations == 3 && producer->paused_activations == 1 && producer->cut_activations == 2);
+    CHECK(producer->is_session && producer->per_consumer && producer->label_count == 2 &&
+          producer->topic_count == 1);
+    CHECK(producer->activations == 3 && producer->paused_activations == 1 &&
+          producer->expired_activations == 2);
     removed[0] = '\0';
     for (size_t i = 0; i < 2; i++)
         strcat(strcat(removed, producer->labels[i].value), " ");
@@ -639,9 +675,9 @@ static void producers_are_removed_gently_or_at_once(void)
 
 int main(int argc, char **argv)
 {
-#define TEST(name)                                                                                                                         \
-    {                                                                                                                                      \
-#name, name                                                                                                                        \
+#define TEST(name)                                                                                           \
+    {                                                                                                        \
+#name, name                                                                                          \
     }
     static const struct {
         const char *name;

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/lib/session_words.h"
-#include "client/lib/status.h"
+#include "client/lib/session/session_encode.h"
+#include "client/lib/core/status.h"
 #include "tributary/v1/publisher.pb-c.h"
 
 struct ending {
@@ -24,9 +24,12 @@ Test(session_words, only_what_passes_leads_to_a_new_registration)
         {TRIBUTARY_UNAVAILABLE, "DRAINING", CLOSING_NOT, false, true, TRIBUTARY_UNAVAILABLE, "DRAINING"},
         {TRIBUTARY_OK, "", CLOSING_NOT, false, true, TRIBUTARY_UNAVAILABLE, ""},
         {TRIBUTARY_ABORTED, "REPLACED", CLOSING_NOT, false, false, TRIBUTARY_ABORTED, "REPLACED"},
-        {TRIBUTARY_FAILED_PRECONDITION, "REMOVED", CLOSING_NOT, false, false, TRIBUTARY_FAILED_PRECONDITION, "REMOVED"},
-        {TRIBUTARY_ALREADY_EXISTS, "NAME_TAKEN", CLOSING_NOT, false, false, TRIBUTARY_ALREADY_EXISTS, "NAME_TAKEN"},
-        {TRIBUTARY_INVALID_ARGUMENT, "BAD_NAME", CLOSING_NOT, false, false, TRIBUTARY_INVALID_ARGUMENT, "BAD_NAME"},
+        {TRIBUTARY_FAILED_PRECONDITION, "REMOVED", CLOSING_NOT, false, false, TRIBUTARY_FAILED_PRECONDITION,
+         "REMOVED"},
+        {TRIBUTARY_ALREADY_EXISTS, "NAME_TAKEN", CLOSING_NOT, false, false, TRIBUTARY_ALREADY_EXISTS,
+         "NAME_TAKEN"},
+        {TRIBUTARY_INVALID_ARGUMENT, "BAD_NAME", CLOSING_NOT, false, false, TRIBUTARY_INVALID_ARGUMENT,
+         "BAD_NAME"},
         {TRIBUTARY_RESOURCE_EXHAUSTED, "", CLOSING_NOT, false, false, TRIBUTARY_RESOURCE_EXHAUSTED, ""},
         {TRIBUTARY_INTERNAL, "", CLOSING_NOT, false, false, TRIBUTARY_INTERNAL, ""},
         /* The server said why before, and its last word did not come, or was another one. */
@@ -49,7 +52,8 @@ Test(session_words, only_what_passes_leads_to_a_new_registration)
 
         status_set(&status, ending->code, "as it came");
         snprintf(status.reason, sizeof(status.reason), "%s", ending->reason);
-        cr_assert_eq(session_comes_back(&status, ending->closing, ending->finishing), ending->again, "row %zu", i);
+        cr_assert_eq(session_comes_back(&status, ending->closing, ending->finishing), ending->again,
+                     "row %zu", i);
         cr_assert_eq(status.code, ending->told, "row %zu", i);
         cr_assert_str_eq(status.reason, ending->told_reason, "row %zu", i);
         cr_assert(status.message[0] != '\0');
@@ -70,7 +74,8 @@ Test(session_words, the_reason_of_a_closing_decides_whether_emitting_goes_on)
 
 static Tributary__V1__RegisterRequest *read_back(struct buf *request)
 {
-    Tributary__V1__RegisterRequest *read = tributary__v1__register_request__unpack(NULL, request->size, request->at);
+    Tributary__V1__RegisterRequest *read =
+        tributary__v1__register_request__unpack(NULL, request->size, request->data);
 
     cr_assert_not_null(read);
     buf_fini(request);
@@ -79,7 +84,8 @@ static Tributary__V1__RegisterRequest *read_back(struct buf *request)
 
 Test(session_words, hello_says_everything)
 {
-    const struct tributary_header labels[] = {{tributary_text("zone"), tributary_text("eu")}, {tributary_text("tier"), {NULL, 0}}};
+    const struct tributary_header labels[] = {{tributary_text("zone"), tributary_text("eu")},
+                                              {tributary_text("tier"), {NULL, 0}}};
     const char *const topics[] = {"orders", "stock"};
     const struct tributary_session_options options = {
         .name = "web",

@@ -3,8 +3,9 @@
  *   cross_peer write COUNT   random and mutated messages until COUNT were accepted; each decodes with protobuf-c, and is written to
  * standard output cross_peer read          messages from standard input, all of which must be accepted
  *
- * A frame is four bytes of size, little-endian, and its content. What is written per message: the EventBatch that a consumer would get, the
- * number of events, and per event what event_view() and event_header() read. What is read: a PublishRequest and its number of events. */
+ * A frame is four bytes of size, little-endian, and its content. What is written per message: the
+ * EventBatch that a consumer would get, the number of events, and per event what event_view() and
+ * event_header() read. What is read: a PublishRequest and its number of events. */
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,14 +39,14 @@ static void emit_view(struct bytes event)
     event_view(event, &view);
     const struct bytes texts[] = {view.id, view.topic, view.key, view.type, view.content_type, view.data};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        emit(texts[i].at, texts[i].size);
+        emit(texts[i].data, texts[i].size);
     emit_number(view.time_unix_nano);
     emit_number(view.expires_unix_nano);
     emit_number(view.deliver_after_unix_nano);
     for (size_t i = 0; i < ARRAY_LEN(asked_headers); i++) {
         struct bytes value = {NULL, 0};
         emit_number(event_header(&view, text_of(asked_headers[i]), &value));
-        emit(value.at, value.size);
+        emit(value.data, value.size);
     }
 }
 
@@ -53,12 +54,13 @@ static void emit_view(struct bytes event)
 static void lay_out(const struct chunk *chunk, struct buf *batch)
 {
     OWNED(source_release) struct source *source = source_new(text_of("cross"), 7);
-    struct run_head head = {.source = source, .first_sequence = 1, .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
+    struct run_head head = {
+        .source = source, .first_sequence = 1, .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
     uint8_t *at = buf_extend(batch, run_head_size(&head));
 
     CHECK(at != NULL);
     run_head_write(&head, at);
-    buf_bytes(batch, chunk->at, chunk_bytes(chunk, 0, chunk->count));
+    buf_bytes(batch, chunk->data, chunk_bytes(chunk, 0, chunk->count));
 }
 
 static void accepted(struct bytes message, const struct framing_scan *scan)
@@ -68,10 +70,10 @@ static void accepted(struct bytes message, const struct framing_scan *scan)
 
     CHECK(chunk_of(message, scan, &chunk) == ERR_OK);
     lay_out(chunk, &batch);
-    Tributary__V1__EventBatch *decoded = tributary__v1__event_batch__unpack(NULL, batch.size, batch.at);
+    Tributary__V1__EventBatch *decoded = tributary__v1__event_batch__unpack(NULL, batch.size, batch.data);
     CHECK(decoded != NULL && decoded->n_runs == 1 && decoded->runs[0]->n_events == chunk->count);
     tributary__v1__event_batch__free_unpacked(decoded, NULL);
-    emit(batch.at, batch.size);
+    emit(batch.data, batch.size);
     emit_number(chunk->count);
     for (uint32_t i = 0; i < chunk->count; i++)
         emit_view(chunk_range(chunk, i, i + 1));
@@ -92,7 +94,7 @@ static int write_messages(unsigned long wanted)
         random_message(&dice, &buf);
         if (mutated)
             mutate(&dice, &buf);
-        struct bytes message = {buf.at, buf.size};
+        struct bytes message = {buf.data, buf.size};
         enum fault_reason reason = framing_scan(&scan, message, &framing_defaults, &fault);
         CHECK(mutated || reason == FAULT_NONE); /* what random_message() makes is well-formed */
         refused += reason != FAULT_NONE;
@@ -132,8 +134,9 @@ static int read_messages(void)
 
     for (; take(&message); number++) {
         CHECK(take(&count) && count.size == sizeof expected);
-        memcpy(&expected, count.at, sizeof expected);
-        if (framing_scan(&scan, (struct bytes){message.at, message.size}, &framing_defaults, &fault) != FAULT_NONE) {
+        memcpy(&expected, count.data, sizeof expected);
+        if (framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault) !=
+            FAULT_NONE) {
             char text[512];
             fault_message(&fault, text, sizeof text);
             fprintf(stderr, "cross_peer: message %lu was refused: %s\n", number, text);

@@ -1,5 +1,6 @@
-/* test_attacks.c - messages that are made to hurt a decoder: none of them costs more memory than eight times its size, what is refused is
- * refused for the right reason, and what passes is harmless to a decoder behind us. */
+/* test_attacks.c - messages that are made to hurt a decoder: none of them costs more memory than
+ * eight times its size, what is refused is refused for the right reason, and what passes is
+ * harmless to a decoder behind us. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,12 @@ static void inside(struct buf *message, const struct attack *attack)
     struct buf body = {0};
 
     repeat(&body, attack);
-    put_field(message, 1, (struct bytes){body.at, body.size});
+    put_field(message, 1, (struct bytes){body.data, body.size});
     buf_fini(&body);
 }
 
-/* Messages within messages, each in a field that attack->bytes[0] tags. Laid out from the innermost on, since each length counts what is
- * inside. */
+/* Messages within messages, each in a field that attack->bytes[0] tags. Laid out from the innermost
+ * on, since each length counts what is inside. */
 static void nest(struct buf *message, const struct attack *attack)
 {
     uint8_t *all = malloc(MIB);
@@ -53,7 +54,7 @@ static void nest(struct buf *message, const struct attack *attack)
 
     cr_assert_not_null(all);
     for (size_t depth = 0; depth < attack->times; depth++) {
-        uint8_t length[VARINT_BYTES_MOST];
+        uint8_t length[MAX_VARINT_BYTES];
         size_t size = varint_write(length, MIB - start);
         start -= size;
         memcpy(all + start, length, size);
@@ -80,7 +81,8 @@ static const struct attack attacks[] = {
     {"as many empty events as there may be", repeat, BYTES("\x0a\x00"), 65536, FAULT_NONE},
     {"the same with a gap", repeat_with_gap, BYTES("\x0a\x00"), 65535, FAULT_NONE},
     {"a mebibyte of empty events", repeat, BYTES("\x0a\x00"), MIB / 2, FAULT_TOO_MANY_EVENTS},
-    {"33 000 of them with a gap, just beyond a doubling", repeat_with_gap, BYTES("\x0a\x00"), 32768, FAULT_NONE},
+    {"33 000 of them with a gap, just beyond a doubling", repeat_with_gap, BYTES("\x0a\x00"), 32768,
+     FAULT_NONE},
     {"one byte over the mebibyte", repeat, BYTES("\x7a"), MIB + 1, FAULT_BATCH_TOO_LARGE},
     {"nesting in an unknown field, 200 000 deep", nest, BYTES("\x5a"), 200000, FAULT_NONE},
     {"nesting in data, 200 000 deep", nest, BYTES("\x42"), 200000, FAULT_NONE},
@@ -93,9 +95,11 @@ static const struct attack attacks[] = {
     {"a length of 2 GiB - 1", repeat, BYTES("\x0a\xff\xff\xff\xff\x07"), 1, FAULT_BAD_LENGTH},
     {"a length of 2 GiB", repeat, BYTES("\x0a\x80\x80\x80\x80\x08"), 1, FAULT_BAD_LENGTH},
     {"a length of -1", repeat, BYTES("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 1, FAULT_BAD_LENGTH},
-    {"data of 2 GiB - 1 in an event of six bytes", inside, BYTES("\x42\xff\xff\xff\xff\x07"), 1, FAULT_BAD_LENGTH},
+    {"data of 2 GiB - 1 in an event of six bytes", inside, BYTES("\x42\xff\xff\xff\xff\x07"), 1,
+     FAULT_BAD_LENGTH},
     {"a mebibyte of unfinished tag", repeat, BYTES("\xff"), MIB, FAULT_BAD_TAG},
-    {"a varint without end", inside, BYTES("\x58\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"), 1, FAULT_BAD_VARINT},
+    {"a varint without end", inside, BYTES("\x58\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"), 1,
+     FAULT_BAD_VARINT},
     {"the same field 349 000 times", inside, BYTES("\x0a\x01i"), 349000, FAULT_NONE},
     {"unknown varints, 524 000 of them", inside, BYTES("\x58\x01"), 524000, FAULT_NONE},
     {"unknown empty fields, 524 000 of them", inside, BYTES("\x5a\x00"), 524000, FAULT_NONE},
@@ -119,7 +123,8 @@ static const struct attack attacks[] = {
 
 static void decodes(const struct buf *message)
 {
-    Tributary__V1__PublishRequest *request = tributary__v1__publish_request__unpack(NULL, message->size, message->at);
+    Tributary__V1__PublishRequest *request =
+        tributary__v1__publish_request__unpack(NULL, message->size, message->data);
 
     cr_assert_not_null(request);
     tributary__v1__publish_request__free_unpacked(request, NULL);
@@ -136,14 +141,15 @@ Test(attack, costs_little_and_harms_nobody, .timeout = 60)
         struct chunk *chunk = NULL;
 
         attack->build(&message, attack);
-        struct bytes bytes = {message.at, message.size};
-        uint64_t most = 8 * (uint64_t)message.size + 65536;
+        struct bytes bytes = {message.data, message.size};
+        uint64_t max = 8 * (uint64_t)message.size + 65536;
         enum fault_reason reason = framing_scan(&scan, bytes, &framing_defaults, &fault);
         cr_assert_eq(reason, attack->reason, "%s: %s", attack->what, fault_reason_name(reason));
-        cr_assert_leq(scan.room * sizeof(uint32_t) * (scan.ends != NULL ? 2 : 1), most, "%s", attack->what);
+        cr_assert_leq(scan.capacity * sizeof(uint32_t) * (scan.ends != NULL ? 2 : 1), max, "%s",
+                      attack->what);
         if (reason == FAULT_NONE) {
             cr_assert_eq(chunk_of(bytes, &scan, &chunk), ERR_OK);
-            cr_assert_leq(chunk->pinned, most, "%s", attack->what);
+            cr_assert_leq(chunk->pinned, max, "%s", attack->what);
             decodes(&message);
         }
         chunk_release(chunk);

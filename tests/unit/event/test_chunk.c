@@ -30,7 +30,8 @@ static void fill(uint32_t count, bool gaps)
             put_field(&message, 2, text_of("gap"));
         put_event(&message, &(struct event_view){.topic = text_of("t"), .time_unix_nano = i + 1}, NULL, 0);
     }
-    cr_assert_eq(framing_scan(&scan, (struct bytes){message.at, message.size}, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault),
+                 FAULT_NONE);
 }
 
 static uint64_t number_of(const struct chunk *chunk, uint32_t i)
@@ -58,7 +59,8 @@ Test(chunk, keeps_the_memory_until_its_last_reference)
 
     put_field(&message, 2, text_of("in front of the events"));
     fill(5, false);
-    cr_assert_eq(chunk_new(&lent.memory, message.at + scan.offsets[0], &scan, message.size, &chunk), ERR_OK);
+    cr_assert_eq(chunk_new(&lent.memory, message.data + scan.offsets[0], &scan, message.size, &chunk),
+                 ERR_OK);
     cr_assert_eq(chunk->count, 5);
     cr_assert_eq(chunk->offsets[0], 0);
     cr_assert_eq(chunk_bytes(chunk, 0, 5), scan.events_bytes);
@@ -78,8 +80,8 @@ Test(chunk, copies_a_message_with_gaps_into_one_piece)
 
     fill(100, true);
     cr_assert_not(scan.contiguous);
-    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
-    memset(message.at, 0, message.size); /* the chunk does not look there any more */
+    cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
+    memset(message.data, 0, message.size); /* the chunk does not look there any more */
     cr_assert_eq(chunk->count, 100);
     cr_assert_eq(chunk_range(chunk, 0, 100).size, scan.events_bytes);
     for (uint32_t i = 0; i < 100; i++)
@@ -93,7 +95,7 @@ Test(chunk, copies_a_contiguous_message_as_well)
     put_field(&message, 2, text_of("web"));
     fill(3, false);
     cr_assert(scan.contiguous);
-    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
     cr_assert_eq(number_of(chunk, 2), 3);
 }
 
@@ -104,7 +106,7 @@ Test(chunk, copies_a_range_with_source_sequence_and_times)
     struct chunk *part = NULL;
 
     fill(10, false);
-    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
     chunk->source = source; /* the chunk's own reference */
     chunk->first_sequence = 100;
     chunk->observed_wall_ns = 5;
@@ -130,7 +132,7 @@ static struct chunk *picked_of_ten(void)
     struct chunk *picked;
 
     fill(10, false);
-    cr_assert_eq(chunk_of((struct bytes){message.at, message.size}, &scan, &chunk), ERR_OK);
+    cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
     chunk->source = source_new(text_of("web"), 17);
     chunk->first_sequence = 100;
     chunk->observed_wall_ns = 5;
@@ -205,8 +207,8 @@ Test(chunk, of_one_event_can_be_copied_at_either_end)
     cr_assert_eq(chunk_copy(chunk, 0, 1, &first), ERR_OK);
     cr_assert_eq(chunk_copy(chunk, 3, 4, &last), ERR_OK);
     cr_assert_eq(first->count, 1);
-    cr_assert_eq(memcmp(first->at, chunk->at, chunk_bytes(chunk, 0, 1)), 0);
-    cr_assert_eq(memcmp(last->at, chunk_range(chunk, 3, 4).at, chunk_bytes(chunk, 3, 4)), 0);
+    cr_assert_eq(memcmp(first->data, chunk->data, chunk_bytes(chunk, 0, 1)), 0);
+    cr_assert_eq(memcmp(last->data, chunk_range(chunk, 3, 4).data, chunk_bytes(chunk, 3, 4)), 0);
 }
 
 Test(chunk, source_knows_its_name_and_closes_it)
@@ -224,15 +226,16 @@ Test(chunk, of_several_messages_holds_their_events_in_order)
     struct chunk *chunk = chunk_begin(6, 1000);
 
     fill(3, false);
-    cr_assert(chunk_add(chunk, (struct bytes){message.at, message.size}, &scan));
+    cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
     buf_clear(&message);
     fill(2, true);
-    cr_assert(chunk_add(chunk, (struct bytes){message.at, message.size}, &scan));
+    cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
     uint64_t before = chunk_budget_used();
     chunk = chunk_end(chunk);
     cr_assert_eq(chunk->count, 5);
     cr_assert_eq(chunk_budget_used(), chunk->pinned);
-    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5), "the room that was not used went back");
+    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5),
+                 "the room that was not used went back");
     for (uint32_t i = 0; i < 5; i++)
         cr_assert_eq(number_of(chunk, i), (i < 3 ? i : i - 3) + 1);
     chunk_release(chunk);
@@ -242,14 +245,15 @@ Test(chunk, takes_no_message_that_does_not_fit_and_stays_as_it_was)
 {
     fill(2, false);
     uint32_t bytes = scan.events_bytes;
-    struct chunk *few = chunk_begin(3, 10 * bytes), *narrow = chunk_begin(100, 2 * bytes - 1), *exact = chunk_begin(4, 2 * bytes);
+    struct chunk *few = chunk_begin(3, 10 * bytes), *narrow = chunk_begin(100, 2 * bytes - 1),
+                 *exact = chunk_begin(4, 2 * bytes);
 
-    cr_assert(chunk_add(few, (struct bytes){message.at, message.size}, &scan));
-    cr_assert_not(chunk_add(few, (struct bytes){message.at, message.size}, &scan));
-    cr_assert(chunk_add(narrow, (struct bytes){message.at, message.size}, &scan));
-    cr_assert_not(chunk_add(narrow, (struct bytes){message.at, message.size}, &scan));
-    cr_assert(chunk_add(exact, (struct bytes){message.at, message.size}, &scan));
-    cr_assert(chunk_add(exact, (struct bytes){message.at, message.size}, &scan));
+    cr_assert(chunk_add(few, (struct bytes){message.data, message.size}, &scan));
+    cr_assert_not(chunk_add(few, (struct bytes){message.data, message.size}, &scan));
+    cr_assert(chunk_add(narrow, (struct bytes){message.data, message.size}, &scan));
+    cr_assert_not(chunk_add(narrow, (struct bytes){message.data, message.size}, &scan));
+    cr_assert(chunk_add(exact, (struct bytes){message.data, message.size}, &scan));
+    cr_assert(chunk_add(exact, (struct bytes){message.data, message.size}, &scan));
     cr_assert_eq(few->count, 2);
     cr_assert_eq(number_of(few, 1), 2);
     chunk_release(few);
@@ -265,7 +269,7 @@ Test(budget, is_charged_with_the_memory_and_the_chunk_itself)
     struct chunk *chunk;
 
     fill(5, false);
-    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 1000, &chunk), ERR_OK);
+    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 1000, &chunk), ERR_OK);
     cr_assert_eq(chunk->pinned, 1000 + sizeof *chunk + 6 * sizeof(uint32_t));
     cr_assert_eq(chunk_budget_used(), chunk->pinned);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), (int64_t)chunk->pinned);
@@ -284,12 +288,12 @@ Test(budget, refuses_what_would_go_beyond_it_and_leaves_the_memory_with_the_call
     fill(5, false);
     chunk_budget_set(2 * each - 1);
     cr_assert_eq(chunk_budget_limit(), 2 * each - 1);
-    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 1000, &first), ERR_OK);
-    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 1000, &second), ERR_NO_MEMORY);
+    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 1000, &first), ERR_OK);
+    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 1000, &second), ERR_NO_MEMORY);
     cr_assert_null(second);
     cr_assert_eq(lent.released, 0);
     cr_assert_eq(chunk_budget_used(), each, "the refused one left no trace");
-    cr_assert_eq(chunk_new(&lent.memory, message.at, &scan, 999, &second), ERR_OK, "exactly the limit");
+    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 999, &second), ERR_OK, "exactly the limit");
     cr_assert_eq(chunk_budget_used(), chunk_budget_limit());
     chunk_release(first);
     chunk_release(second);

@@ -8,7 +8,7 @@
 
 static Tributary__V1__EventBatch *unpack(const struct buf *buf)
 {
-    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, buf->size, buf->at);
+    Tributary__V1__EventBatch *batch = tributary__v1__event_batch__unpack(NULL, buf->size, buf->data);
 
     cr_assert_not_null(batch);
     return batch;
@@ -21,7 +21,7 @@ static void put_run(struct buf *buf, const struct run_head *head, const struct c
     uint8_t *at = buf_extend(buf, size);
 
     cr_assert_eq(run_head_write(head, at), size);
-    buf_bytes(buf, chunk->at, chunk_bytes(chunk, 0, chunk->count));
+    buf_bytes(buf, chunk->data, chunk_bytes(chunk, 0, chunk->count));
 }
 
 static void check_run(const struct run_head *head, const struct chunk *chunk)
@@ -59,7 +59,8 @@ Test(run, head_says_what_was_put_in)
         for (size_t s = 0; s < ARRAY_LEN(names); s++) {
             uint8_t name[256];
             memset(name, 'n', sizeof name);
-            OWNED(source_release) struct source *source = source_new((struct bytes){name, names[s]}, numbers[n]);
+            OWNED(source_release)
+            struct source *source = source_new((struct bytes){name, names[s]}, numbers[n]);
             for (size_t c = 0; c < ARRAY_LEN(counts); c++) {
                 OWNED(chunk_release) struct chunk *chunk = sample_chunk(counts[c], "t", 3);
                 struct run_head head = {.source = source,
@@ -67,7 +68,7 @@ Test(run, head_says_what_was_put_in)
                                         .observed_wall_ns = (int64_t)(numbers[n] / 2),
                                         .attempt = (uint32_t)numbers[n],
                                         .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
-                cr_assert_leq(run_head_size(&head), RUN_HEAD_MOST);
+                cr_assert_leq(run_head_size(&head), MAX_RUN_HEAD);
                 check_run(&head, chunk);
             }
         }
@@ -81,12 +82,15 @@ Test(run, head_lists_sequences_where_there_are_holes)
 
     for (uint32_t count = 1; count <= 3000; count = count * 3 + 1) {
         OWNED(chunk_release) struct chunk *chunk = sample_chunk(count, "t", 0);
-        struct run_head head = {
-            .source = source, .first_sequence = 5, .events_bytes = chunk_bytes(chunk, 0, count), .sequences = sequences, .count = count};
+        struct run_head head = {.source = source,
+                                .first_sequence = 5,
+                                .events_bytes = chunk_bytes(chunk, 0, count),
+                                .sequences = sequences,
+                                .count = count};
         for (uint32_t i = 0; i < count; i++)
             sequences[i] = 5 + 3 * (uint64_t)i + (UINT64_C(1) << 60) * (i % 2);
         check_run(&head, chunk);
-        cr_assert_leq(run_head_size(&head), RUN_HEAD_MOST + count * sizeof(uint64_t));
+        cr_assert_leq(run_head_size(&head), MAX_RUN_HEAD + count * sizeof(uint64_t));
     }
 }
 
@@ -102,7 +106,7 @@ Test(run, head_at_its_largest_fits_the_room_that_is_promised)
                             .events_bytes = UINT64_MAX - 1000,
                             .sequences = NULL};
 
-    cr_assert_leq(run_head_size(&head), RUN_HEAD_MOST);
+    cr_assert_leq(run_head_size(&head), MAX_RUN_HEAD);
 }
 
 Test(notices, come_back_as_they_were_said)
@@ -110,7 +114,8 @@ Test(notices, come_back_as_they_were_said)
     OWNED(source_release) struct source *source = source_new(text_of("web"), 77);
     struct buf buf = {0};
 
-    lost_write(&buf, &(struct lost_note){source, 3, 400, 10, 14, TRIBUTARY__V1__LOSS_REASON__LOSS_REASON_EXPIRED, true});
+    lost_write(&buf, &(struct lost_note){source, 3, 400, 10, 14,
+                                         TRIBUTARY__V1__LOSS_REASON__LOSS_REASON_EXPIRED, true});
     lost_write(&buf, &(struct lost_note){source, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, false});
     status_write(&buf, source, TRIBUTARY__V1__PRODUCER_STATE__PRODUCER_STATE_UNAVAILABLE, 14, "went away");
     status_write(&buf, source, TRIBUTARY__V1__PRODUCER_STATE__PRODUCER_STATE_IDLE, 0, NULL);
@@ -150,7 +155,7 @@ Test(notices, lay_positions_into_a_progress)
     position_write(&positions, web, 12);
     position_write(&positions, db, 0);
     field_varint(&positions, 3, 1000);
-    field_bytes_always(&buf, 4, (struct bytes){positions.at, positions.size});
+    field_bytes_always(&buf, 4, (struct bytes){positions.data, positions.size});
     Tributary__V1__EventBatch *batch = unpack(&buf);
     cr_assert_eq(batch->progress->n_positions, 2);
     cr_assert_str_eq(batch->progress->positions[0]->source, "web");

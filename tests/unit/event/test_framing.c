@@ -24,13 +24,13 @@ TestSuite(bounds, .fini = end);
 
 static enum fault_reason scan_with(const struct framing_limits *limits)
 {
-    return framing_scan(&scan, (struct bytes){message.at, message.size}, limits, &fault);
+    return framing_scan(&scan, (struct bytes){message.data, message.size}, limits, &fault);
 }
 
 static enum fault_reason scan_body(const struct framing_limits *limits)
 {
     buf_clear(&message);
-    put_field(&message, 1, (struct bytes){body.at, body.size});
+    put_field(&message, 1, (struct bytes){body.data, body.size});
     buf_clear(&body);
     return scan_with(limits);
 }
@@ -120,7 +120,7 @@ Test(framing, reports_outer_fields_and_the_last_of_each)
     cr_assert(scan.fields[2].present);
     cr_assert_eq(scan.fields[2].type, WIRE_LEN);
     cr_assert_eq(scan.fields[2].bytes.size, 6);
-    cr_assert_eq(memcmp(scan.fields[2].bytes.at, "second", 6), 0);
+    cr_assert_eq(memcmp(scan.fields[2].bytes.data, "second", 6), 0);
     cr_assert_eq(scan.fields[3].type, WIRE_VARINT);
     cr_assert_eq(scan.fields[3].number, UINT64_MAX);
     cr_assert_eq(scan.fields[14].number, 0x84030201u);
@@ -153,7 +153,7 @@ Test(framing, passes_an_entry_with_an_unknown_field)
     put_field(&entry, 1, text_of("a"));
     put_tag(&entry, 4, WIRE_FIXED32);
     buf_bytes(&entry, "1234", 4);
-    put_field(&body, 6, (struct bytes){entry.at, entry.size});
+    put_field(&body, 6, (struct bytes){entry.data, entry.size});
     cr_assert_eq(scan_body(&framing_defaults), FAULT_NONE);
     buf_fini(&entry);
 }
@@ -170,7 +170,7 @@ Test(framing, takes_tags_of_up_to_five_bytes)
         cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE, "%zu bytes", size);
         cr_assert_eq(scan.count, 1);
         struct event_view view;
-        event_view((struct bytes){message.at, message.size}, &view);
+        event_view((struct bytes){message.data, message.size}, &view);
         cr_assert_eq(view.topic.size, 3);
     }
 }
@@ -178,7 +178,8 @@ Test(framing, takes_tags_of_up_to_five_bytes)
 Test(framing, allows_control_characters_where_only_utf8_is_asked_for)
 {
     struct pair header = {text_of("k\n"), text_of("v\x7f")};
-    struct event_view event = {.id = text_of("\x01"), .key = text_of("\n"), .content_type = text_of("\xc2\x80")};
+    struct event_view event = {
+        .id = text_of("\x01"), .key = text_of("\n"), .content_type = text_of("\xc2\x80")};
 
     put_event(&message, &event, &header, 1);
     cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);

@@ -1,4 +1,5 @@
-/* test_malformed.c - every way for a message to be wrong that we know, with the reason and the field that the producer is told. */
+/* test_malformed.c - every way for a message to be wrong that we know, with the reason and the
+ * field that the producer is told. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,22 +31,28 @@ static const struct row {
     {"wire type 6", MESSAGE, BYTES("\x16"), FAULT_MALFORMED, ""},
     {"wire type 7", MESSAGE, BYTES("\x17"), FAULT_MALFORMED, ""},
     {"events as a varint", MESSAGE, BYTES("\x08\x01"), FAULT_WRONG_WIRE_TYPE, "events[0]"},
-    {"events as fixed64", MESSAGE, BYTES("\x09\x01\x02\x03\x04\x05\x06\x07\x08"), FAULT_WRONG_WIRE_TYPE, "events[0]"},
+    {"events as fixed64", MESSAGE, BYTES("\x09\x01\x02\x03\x04\x05\x06\x07\x08"), FAULT_WRONG_WIRE_TYPE,
+     "events[0]"},
     {"events as fixed32", MESSAGE, BYTES("\x0d\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE, "events[0]"},
-    {"the second event as fixed32", MESSAGE, BYTES("\x0a\x00\x0d\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE, "events[1]"},
+    {"the second event as fixed32", MESSAGE, BYTES("\x0a\x00\x0d\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE,
+     "events[1]"},
     {"an event without its length", MESSAGE, BYTES("\x0a"), FAULT_BAD_VARINT, "events[0]"},
     {"an event past the end", MESSAGE, BYTES("\x0a\x01"), FAULT_BAD_LENGTH, "events[0]"},
-    {"an event past the end by far", MESSAGE, BYTES("\x0a\xff\xff\xff\xff\x07"), FAULT_BAD_LENGTH, "events[0]"},
+    {"an event past the end by far", MESSAGE, BYTES("\x0a\xff\xff\xff\xff\x07"), FAULT_BAD_LENGTH,
+     "events[0]"},
     {"a length above 31 bits", MESSAGE, BYTES("\x0a\x80\x80\x80\x80\x08"), FAULT_BAD_LENGTH, "events[0]"},
     {"a length of six bytes", MESSAGE, BYTES("\x0a\x80\x80\x80\x80\x80\x00"), FAULT_BAD_LENGTH, "events[0]"},
-    {"a length that would wrap", MESSAGE, BYTES("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), FAULT_BAD_LENGTH, "events[0]"},
+    {"a length that would wrap", MESSAGE, BYTES("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+     FAULT_BAD_LENGTH, "events[0]"},
     {"an outer field past the end", MESSAGE,
      BYTES("\x12\x05"
            "ab"),
      FAULT_BAD_LENGTH, ""},
     {"an outer varint cut short", MESSAGE, BYTES("\x18\xff"), FAULT_BAD_VARINT, ""},
-    {"an outer varint of eleven bytes", MESSAGE, BYTES("\x18\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"), FAULT_BAD_VARINT, ""},
-    {"an outer varint above 64 bits", MESSAGE, BYTES("\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), FAULT_BAD_VARINT, ""},
+    {"an outer varint of eleven bytes", MESSAGE, BYTES("\x18\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"),
+     FAULT_BAD_VARINT, ""},
+    {"an outer varint above 64 bits", MESSAGE, BYTES("\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
+     FAULT_BAD_VARINT, ""},
     {"an outer fixed64 cut short", MESSAGE, BYTES("\x19\x01\x02\x03\x04\x05\x06\x07"), FAULT_BAD_LENGTH, ""},
     {"an outer fixed32 cut short", MESSAGE, BYTES("\x1d\x01\x02\x03"), FAULT_BAD_LENGTH, ""},
     {"an outer field of two wire types", MESSAGE,
@@ -61,7 +68,8 @@ static const struct row {
     {"a stray end of a group", EVENT, BYTES("\xa4\x06"), FAULT_GROUP, "events[3]"},
     {"wire type 7", EVENT, BYTES("\x5f"), FAULT_MALFORMED, "events[3]"},
     {"id as a varint", EVENT, BYTES("\x08\x01"), FAULT_WRONG_WIRE_TYPE, "events[3].id"},
-    {"topic as fixed64", EVENT, BYTES("\x11\x01\x02\x03\x04\x05\x06\x07\x08"), FAULT_WRONG_WIRE_TYPE, "events[3].topic"},
+    {"topic as fixed64", EVENT, BYTES("\x11\x01\x02\x03\x04\x05\x06\x07\x08"), FAULT_WRONG_WIRE_TYPE,
+     "events[3].topic"},
     {"key as fixed32", EVENT, BYTES("\x1d\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE, "events[3].key"},
     {"type as a varint", EVENT, BYTES("\x20\x01"), FAULT_WRONG_WIRE_TYPE, "events[3].type"},
     {"content_type as a varint", EVENT, BYTES("\x28\x01"), FAULT_WRONG_WIRE_TYPE, "events[3].content_type"},
@@ -72,14 +80,16 @@ static const struct row {
      BYTES("\x4a\x01"
            "a"),
      FAULT_WRONG_WIRE_TYPE, "events[3].expires_unix_nano"},
-    {"deliver_after as fixed32", EVENT, BYTES("\x55\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE, "events[3].deliver_after_unix_nano"},
+    {"deliver_after as fixed32", EVENT, BYTES("\x55\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE,
+     "events[3].deliver_after_unix_nano"},
     {"data past the end", EVENT,
      BYTES("\x42\x03"
            "ab"),
      FAULT_BAD_LENGTH, "events[3]"},
     {"time cut short", EVENT, BYTES("\x39\x01\x02\x03"), FAULT_BAD_LENGTH, "events[3]"},
     {"an unknown varint cut short", EVENT, BYTES("\x58\x80"), FAULT_BAD_VARINT, "events[3]"},
-    {"an unknown varint above 64 bits", EVENT, BYTES("\x58\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), FAULT_BAD_VARINT, "events[3]"},
+    {"an unknown varint above 64 bits", EVENT, BYTES("\x58\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"),
+     FAULT_BAD_VARINT, "events[3]"},
     {"an unknown length past the end", EVENT,
      BYTES("\x5a\x02"
            "a"),
@@ -97,7 +107,8 @@ static const struct row {
            "abcdefgh\0i"),
      FAULT_BAD_UTF8, "events[3].key"},
     {"bad UTF-8 in type", EVENT, BYTES("\x22\x01\xff"), FAULT_BAD_UTF8, "events[3].type"},
-    {"overlong UTF-8 in content_type", EVENT, BYTES("\x2a\x02\xc0\xaf"), FAULT_BAD_UTF8, "events[3].content_type"},
+    {"overlong UTF-8 in content_type", EVENT, BYTES("\x2a\x02\xc0\xaf"), FAULT_BAD_UTF8,
+     "events[3].content_type"},
     {"a surrogate in id", EVENT, BYTES("\x0a\x03\xed\xa0\x80"), FAULT_BAD_UTF8, "events[3].id"},
     {"bad UTF-8 that a later id replaces", EVENT,
      BYTES("\x0a\x01\xff\x0a\x01"
@@ -156,7 +167,7 @@ static void wrap(const struct row *row, struct buf *message)
 
     if (row->level == MESSAGE) {
         if (bytes.size > 0)
-            buf_bytes(message, bytes.at, bytes.size);
+            buf_bytes(message, bytes.data, bytes.size);
         return;
     }
     for (int i = 0; i < 3; i++)
@@ -165,20 +176,21 @@ static void wrap(const struct row *row, struct buf *message)
     if (row->level == ENTRY)
         put_field(&body, 6, bytes);
     else
-        buf_bytes(&body, bytes.at, bytes.size);
-    put_field(message, 1, (struct bytes){body.at, body.size});
+        buf_bytes(&body, bytes.data, bytes.size);
+    put_field(message, 1, (struct bytes){body.data, body.size});
     buf_fini(&body);
 }
 
 /* An exact copy on the heap, so that a sanitizer sees one byte too many. */
-static enum fault_reason scan_exactly(struct framing_scan *scan, const struct buf *message, struct fault *fault)
+static enum fault_reason scan_exactly(struct framing_scan *scan, const struct buf *message,
+                                      struct fault *fault)
 {
     uint8_t *exact = malloc(message->size + (message->size == 0));
     enum fault_reason reason;
 
     cr_assert_not_null(exact);
     if (message->size > 0)
-        memcpy(exact, message->at, message->size);
+        memcpy(exact, message->data, message->size);
     reason = framing_scan(scan, (struct bytes){exact, message->size}, &framing_defaults, fault);
     free(exact);
     return reason;
@@ -194,7 +206,8 @@ Test(malformed, is_refused_with_reason_and_field)
         struct fault fault = {.reason = FAULT_NONE};
         wrap(&rows[i], &message);
         enum fault_reason reason = scan_exactly(&scan, &message, &fault);
-        cr_assert_eq(reason, rows[i].reason, "%s (%d): %s", rows[i].what, rows[i].level, fault_reason_name(reason));
+        cr_assert_eq(reason, rows[i].reason, "%s (%d): %s", rows[i].what, rows[i].level,
+                     fault_reason_name(reason));
         cr_assert_eq(fault.reason, reason);
         cr_assert_str_eq(fault.field, rows[i].field, "%s: %s", rows[i].what, fault.field);
         cr_assert_eq(fault_code(reason), CODE_INVALID_ARGUMENT);
@@ -232,7 +245,8 @@ Test(malformed, names_a_long_header_within_the_bounds_of_a_path)
         memset(key, rude ? '\x01' : 'k', 256);
         key[256] = '\0';
         buf_clear(&message);
-        put_event(&message, &(struct event_view){.data = {NULL, 0}}, &(struct pair){text_of(key), text_of("\xff")}, 1);
+        put_event(&message, &(struct event_view){.data = {NULL, 0}},
+                  &(struct pair){text_of(key), text_of("\xff")}, 1);
         cr_assert_eq(scan_exactly(&scan, &message, &fault), FAULT_BAD_UTF8);
         cr_assert_eq(strncmp(fault.field, "events[0].headers[\"", 19), 0, "%s", fault.field);
         cr_assert_eq(fault.field[strlen(fault.field) - 1], ']', "%s", fault.field);
@@ -248,13 +262,15 @@ Test(malformed, is_refused_at_every_cut_of_a_good_message)
     struct buf message = {0};
     struct pair header = {text_of("traceparent"), text_of("00-1-2-01")};
 
-    put_event(
-        &message,
-        &(struct event_view){
-            .id = text_of("i"), .topic = text_of("t"), .time_unix_nano = 1, .data = text_of("0123456789"), .deliver_after_unix_nano = 2},
-        &header, 1);
+    put_event(&message,
+              &(struct event_view){.id = text_of("i"),
+                                   .topic = text_of("t"),
+                                   .time_unix_nano = 1,
+                                   .data = text_of("0123456789"),
+                                   .deliver_after_unix_nano = 2},
+              &header, 1);
     for (size_t size = message.size; size > 0; size--) {
-        struct buf cut = {.at = message.at, .size = size};
+        struct buf cut = {.data = message.data, .size = size};
         enum fault_reason reason = scan_exactly(&scan, &cut, &fault);
         if (size == message.size)
             cr_assert_eq(reason, FAULT_NONE);

@@ -13,7 +13,7 @@ Test(varint, comes_back_at_every_size)
     for (unsigned bit = 0; bit < 64; bit++) {
         const uint64_t values[] = {UINT64_C(1) << bit, (UINT64_C(1) << bit) - 1, (UINT64_C(2) << bit) - 1};
         for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-            uint8_t bytes[VARINT_BYTES_MOST];
+            uint8_t bytes[MAX_VARINT_BYTES];
             size_t size = varint_write(bytes, values[i]);
             uint64_t back = 0;
             cr_assert_eq(varint_size(values[i]), size);
@@ -26,7 +26,7 @@ Test(varint, comes_back_at_every_size)
 
 Test(varint, ends_after_ten_bytes_and_sixty_four_bits)
 {
-    static const uint8_t most[] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
+    static const uint8_t max[] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
     static const uint8_t above[] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 2};
     static const uint8_t padded[] = {129, 128, 128, 128, 128, 128, 128, 128, 128, 0};
     static const uint8_t long_one[] = {129, 128, 128, 128, 128, 128, 128, 128, 128, 128, 0};
@@ -35,7 +35,7 @@ Test(varint, ends_after_ten_bytes_and_sixty_four_bits)
     cr_assert_eq(varint_read(above, above + 10, &value), 0);
     cr_assert_eq(varint_read(long_one, long_one + 11, &value), 0);
     cr_assert_eq(value, 7, "what is refused leaves the value alone");
-    cr_assert_eq(varint_read(most, most + 10, &value), 10);
+    cr_assert_eq(varint_read(max, max + 10, &value), 10);
     cr_assert_eq(value, UINT64_MAX);
     cr_assert_eq(varint_read(padded, padded + 10, &value), 10);
     cr_assert_eq(value, 1);
@@ -83,9 +83,10 @@ Test(utf8, is_what_rfc_3629_says_at_every_place_of_a_word)
             for (size_t after = 0; after < 18; after++) {
                 uint8_t all[48];
                 memset(all, 'x', sizeof all);
-                memcpy(all + before, texts[i].text.at, texts[i].text.size);
+                memcpy(all + before, texts[i].text.data, texts[i].text.size);
                 struct bytes text = {all, before + texts[i].text.size + after};
-                cr_assert_eq(utf8_valid(text), texts[i].valid, "text %zu, %zu before, %zu after", i, before, after);
+                cr_assert_eq(utf8_valid(text), texts[i].valid, "text %zu, %zu before, %zu after", i, before,
+                             after);
             }
         }
     }
@@ -100,8 +101,8 @@ Test(text, is_plain_between_space_and_tilde_only)
                 memset(all, '~', sizeof all);
                 memset(all, ' ', size / 2);
                 all[place] = (uint8_t)byte;
-                cr_assert_eq(text_plain((struct bytes){all, size}), byte >= 0x20 && byte < 0x7f, "byte %u at %zu of %zu", byte, place,
-                             size);
+                cr_assert_eq(text_plain((struct bytes){all, size}), byte >= 0x20 && byte < 0x7f,
+                             "byte %u at %zu of %zu", byte, place, size);
             }
         }
     }

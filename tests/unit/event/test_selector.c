@@ -53,17 +53,18 @@ static const struct {
 Test(glob, matches_as_the_table_says)
 {
     for (size_t i = 0; i < ARRAY_LEN(globs); i++)
-        cr_assert_eq(glob_match(text_of(globs[i].pattern), text_of(globs[i].text)), globs[i].match, "%s on %s", globs[i].pattern,
-                     globs[i].text);
+        cr_assert_eq(glob_match(text_of(globs[i].pattern), text_of(globs[i].text)), globs[i].match,
+                     "%s on %s", globs[i].pattern, globs[i].text);
 }
 
-static size_t random_piece(struct dice *dice, uint8_t *at, size_t most, const char *const *pieces, size_t count)
+static size_t random_piece(struct dice *dice, uint8_t *at, size_t max, const char *const *pieces,
+                           size_t count)
 {
     size_t size = 0;
 
     for (uint64_t left = dice_roll(dice, 12); left > 0; left--) {
         const char *piece = pieces[dice_roll(dice, count)];
-        if (size + strlen(piece) > most)
+        if (size + strlen(piece) > max)
             break;
         memcpy(at + size, piece, strlen(piece));
         size += strlen(piece);
@@ -81,7 +82,8 @@ Test(glob, agrees_with_a_naive_matcher)
     for (int i = 0; i < 200000; i++) {
         uint8_t pattern[32];
         uint8_t text[48];
-        struct bytes p = {pattern, random_piece(&dice, pattern, sizeof pattern, in_pattern, ARRAY_LEN(in_pattern))};
+        struct bytes p = {pattern,
+                          random_piece(&dice, pattern, sizeof pattern, in_pattern, ARRAY_LEN(in_pattern))};
         struct bytes t = {text, random_piece(&dice, text, sizeof text, in_text, ARRAY_LEN(in_text))};
         bool expected = glob_naive(p, t);
         cr_assert_eq(glob_match(p, t), expected, "%.*s on %.*s", (int)p.size, pattern, (int)t.size, text);
@@ -105,11 +107,13 @@ Test(glob, costs_no_more_than_the_product_of_the_sizes, .timeout = 10)
 
 static struct fault fault;
 
-static struct filter *filter_of(const struct selector *selectors, size_t count, const struct selector *excludes, size_t exclude_count)
+static struct filter *filter_of(const struct selector *selectors, size_t count,
+                                const struct selector *excludes, size_t exclude_count)
 {
     struct filter *filter = NULL;
 
-    cr_assert_eq(filter_new(selectors, count, excludes, exclude_count, &filter, &fault), FAULT_NONE, "%s: %s", fault.field, fault.bound);
+    cr_assert_eq(filter_new(selectors, count, excludes, exclude_count, &filter, &fault), FAULT_NONE, "%s: %s",
+                 fault.field, fault.bound);
     return filter;
 }
 
@@ -131,8 +135,8 @@ Test(filter, settles_what_the_producer_alone_settles)
 
     cr_assert_eq(answer(filter, "web-3"), FILTER_ALL);
     cr_assert_eq(answer(filter, "web-1"), FILTER_NONE, "excluded as a whole");
-    cr_assert_eq(answer(filter, "web-2"), FILTER_ASK, "an exclude may still match");
-    cr_assert_eq(answer(filter, "db"), FILTER_ASK);
+    cr_assert_eq(answer(filter, "web-2"), FILTER_BY_EVENT, "an exclude may still match");
+    cr_assert_eq(answer(filter, "db"), FILTER_BY_EVENT);
     cr_assert_eq(answer(filter, "any"), FILTER_ALL, "a star asks nothing of a topic");
     cr_assert_eq(answer(filter, "other"), FILTER_NONE);
     filter_free(NULL);
@@ -140,9 +144,11 @@ Test(filter, settles_what_the_producer_alone_settles)
 
 Test(filter, narrows_to_the_selectors_that_can_still_match)
 {
-    const struct selector selectors[] = {
-        {.producer = TEXT("a"), .topic = TEXT("x")}, {.producer = TEXT("b"), .topic = TEXT("y")}, {.topic = TEXT("z")}};
-    const struct selector excludes[] = {{.producer = TEXT("b"), .topic = TEXT("q")}, {.types = &TEXT("t"), .type_count = 1}};
+    const struct selector selectors[] = {{.producer = TEXT("a"), .topic = TEXT("x")},
+                                         {.producer = TEXT("b"), .topic = TEXT("y")},
+                                         {.topic = TEXT("z")}};
+    const struct selector excludes[] = {{.producer = TEXT("b"), .topic = TEXT("q")},
+                                        {.types = &TEXT("t"), .type_count = 1}};
     OWNED(filter_free) struct filter *filter = filter_of(selectors, 3, excludes, 2);
     struct filter_part part = filter_producer(filter, TEXT("a"), NULL, 0);
 
@@ -150,8 +156,10 @@ Test(filter, narrows_to_the_selectors_that_can_still_match)
     cr_assert_eq(part.excludes, 2);
     cr_assert(filter_event(filter, &part, &(struct event_view){.topic = TEXT("x")}));
     cr_assert(filter_event(filter, &part, &(struct event_view){.topic = TEXT("z")}));
-    cr_assert_not(filter_event(filter, &part, &(struct event_view){.topic = TEXT("y")}), "that one is for producer b");
-    cr_assert_not(filter_event(filter, &part, &(struct event_view){.topic = TEXT("x"), .type = TEXT("t")}), "excludes win");
+    cr_assert_not(filter_event(filter, &part, &(struct event_view){.topic = TEXT("y")}),
+                  "that one is for producer b");
+    cr_assert_not(filter_event(filter, &part, &(struct event_view){.topic = TEXT("x"), .type = TEXT("t")}),
+                  "excludes win");
 }
 
 Test(filter, uses_all_sixty_four_of_each_kind)
@@ -171,7 +179,8 @@ Test(filter, uses_all_sixty_four_of_each_kind)
     cr_assert_eq(part.selectors, UINT64_MAX);
     cr_assert_eq(part.excludes, UINT64_MAX);
     cr_assert(filter_event(filter, &part, &(struct event_view){.topic = TEXT("topic-63")}));
-    cr_assert_not(filter_event(filter, &part, &(struct event_view){.topic = TEXT("topic-63"), .key = TEXT("no")}));
+    cr_assert_not(
+        filter_event(filter, &part, &(struct event_view){.topic = TEXT("topic-63"), .key = TEXT("no")}));
     cr_assert_not(filter_event(filter, &part, &(struct event_view){.topic = TEXT("topic-64")}));
 }
 
@@ -179,7 +188,8 @@ Test(filter, wants_every_label_and_the_last_of_a_name)
 {
     const struct pair wanted[] = {{TEXT("zone"), TEXT("eu-*")}, {TEXT("tier"), TEXT("*")}};
     const struct selector selector = {.labels = wanted, .label_count = 2};
-    const struct pair labels[] = {{TEXT("zone"), TEXT("us")}, {TEXT("tier"), TEXT("")}, {TEXT("zone"), TEXT("eu-1")}};
+    const struct pair labels[] = {
+        {TEXT("zone"), TEXT("us")}, {TEXT("tier"), TEXT("")}, {TEXT("zone"), TEXT("eu-1")}};
     OWNED(filter_free) struct filter *filter = filter_of(&selector, 1, NULL, 0);
 
     cr_assert_eq(filter_producer(filter, TEXT("p"), labels, 3).answer, FILTER_ALL);
@@ -193,16 +203,17 @@ Test(filter, wants_one_of_the_keys_one_of_the_types_and_every_header)
     const struct bytes keys[] = {TEXT("k1"), TEXT("k2*")};
     const struct bytes types[] = {TEXT("created"), TEXT("removed")};
     const struct pair headers[] = {{TEXT("zone"), TEXT("eu-?")}, {TEXT("trace"), TEXT("*")}};
-    const struct selector selector = {.keys = keys, .types = types, .headers = headers, .key_count = 2, .type_count = 2, .header_count = 2};
+    const struct selector selector = {
+        .keys = keys, .types = types, .headers = headers, .key_count = 2, .type_count = 2, .header_count = 2};
     const struct pair carried[] = {{TEXT("zone"), TEXT("eu-1")}, {TEXT("trace"), TEXT("")}};
     OWNED(filter_free) struct filter *filter = filter_of(&selector, 1, NULL, 0);
     struct filter_part part = filter_producer(filter, TEXT("p"), NULL, 0);
     struct buf message = {0};
     struct event_view view;
 
-    cr_assert_eq(part.answer, FILTER_ASK);
+    cr_assert_eq(part.answer, FILTER_BY_EVENT);
     put_event(&message, &(struct event_view){.key = TEXT("k22"), .type = TEXT("removed")}, carried, 2);
-    event_view((struct bytes){message.at, message.size}, &view);
+    event_view((struct bytes){message.data, message.size}, &view);
     cr_assert(filter_event(filter, &part, &view));
     view.key = TEXT("k3");
     cr_assert_not(filter_event(filter, &part, &view));
@@ -211,7 +222,7 @@ Test(filter, wants_one_of_the_keys_one_of_the_types_and_every_header)
     cr_assert_not(filter_event(filter, &part, &view));
     buf_clear(&message);
     put_event(&message, &(struct event_view){.key = TEXT("k1"), .type = TEXT("created")}, carried, 1);
-    event_view((struct bytes){message.at, message.size}, &view);
+    event_view((struct bytes){message.data, message.size}, &view);
     cr_assert_not(filter_event(filter, &part, &view), "no trace");
     buf_fini(&message);
 }
@@ -236,9 +247,9 @@ Test(filter, does_not_look_at_what_it_was_made_of_any_more)
     cr_assert_eq(answer(filter, "web"), FILTER_ALL);
 }
 
-static uint8_t long_text[PATTERN_BYTES_MOST + 1];
-static struct bytes many[SELECTORS_MOST + 1];
-static struct pair pairs[SELECTORS_MOST + 1];
+static uint8_t long_text[MAX_PATTERN_BYTES + 1];
+static struct bytes many[MAX_SELECTORS + 1];
+static struct pair pairs[MAX_SELECTORS + 1];
 
 static void refuse(const struct selector *selector, enum fault_reason reason, const char *field)
 {
@@ -264,7 +275,7 @@ Test(filter, refuses_what_is_wrong_and_names_it)
     const struct pair bad = {TEXT("a\xff"), TEXT("*")};
 
     memset(long_text, 'a', sizeof long_text);
-    for (size_t i = 0; i <= SELECTORS_MOST; i++) {
+    for (size_t i = 0; i <= MAX_SELECTORS; i++) {
         many[i] = TEXT("a");
         pairs[i] = (struct pair){TEXT("a"), TEXT("b")};
     }
@@ -287,15 +298,15 @@ Test(filter, refuses_what_is_wrong_and_names_it)
 
 Test(filter, takes_everything_up_to_its_bounds)
 {
-    struct selector selectors[SELECTORS_MOST + 1];
+    struct selector selectors[MAX_SELECTORS + 1];
     struct filter *filter = NULL;
 
     memset(long_text, 'a', sizeof long_text);
-    for (size_t i = 0; i <= SELECTORS_MOST; i++) {
-        many[i] = (struct bytes){long_text, PATTERN_BYTES_MOST};
+    for (size_t i = 0; i <= MAX_SELECTORS; i++) {
+        many[i] = (struct bytes){long_text, MAX_PATTERN_BYTES};
         pairs[i] = (struct pair){many[i], many[i]};
     }
-    for (size_t i = 0; i <= SELECTORS_MOST; i++)
+    for (size_t i = 0; i <= MAX_SELECTORS; i++)
         selectors[i] = (struct selector){many[0], many[0], many, many, pairs, pairs, 64, 64, 64, 64};
     cr_assert_eq(filter_new(selectors, 0, NULL, 0, &filter, &fault), FAULT_EMPTY);
     cr_assert_str_eq(fault.field, "selectors");

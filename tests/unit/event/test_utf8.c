@@ -1,5 +1,6 @@
-/* test_utf8.c - the decoder of texts beside a naive one, which goes byte by byte through the table of RFC 3629: all texts of two bytes, all
- * characters in every form, and mixtures of good and bad. */
+/* test_utf8.c - the decoder of texts beside a naive one, which goes byte by byte through the table
+ * of RFC 3629: all texts of two bytes, all characters in every form, and mixtures of good and
+ * bad. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 static const struct row {
     size_t size;
     struct {
-        uint8_t least, most;
+        uint8_t min, max;
     } bytes[4];
 } rows[] = {
     {1, {{0x00, 0x7f}}},
@@ -30,7 +31,7 @@ static bool fits(const struct row *row, struct bytes text)
     if (text.size < row->size)
         return false;
     for (size_t i = 0; i < row->size; i++) {
-        if (text.at[i] < row->bytes[i].least || text.at[i] > row->bytes[i].most)
+        if (text.data[i] < row->bytes[i].min || text.data[i] > row->bytes[i].max)
             return false;
     }
     return true;
@@ -51,14 +52,14 @@ static enum fault_reason naive(struct bytes text)
     enum fault_reason reason = FAULT_NONE;
 
     for (size_t at = 0; at < text.size;) {
-        struct bytes rest = {text.at + at, text.size - at};
+        struct bytes rest = {text.data + at, text.size - at};
         const struct row *row = NULL;
 
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
             row = fits(&rows[i], rest) ? &rows[i] : row;
-        if (row == NULL || rest.at[0] == 0)
+        if (row == NULL || rest.data[0] == 0)
             return FAULT_BAD_UTF8;
-        uint32_t value = value_of(rest.at, row->size);
+        uint32_t value = value_of(rest.data, row->size);
         if (value < 0x20 || (value >= 0x7f && value < 0xa0) || value == 0x2028 || value == 0x2029)
             reason = FAULT_BAD_NAME;
         at += row->size;
@@ -70,11 +71,13 @@ static void agrees(struct bytes text)
 {
     enum fault_reason reason = naive(text);
 
-    if (utf8_valid(text) == (reason != FAULT_BAD_UTF8) && text_printable(text) == reason && (!text_plain(text) || reason == FAULT_NONE))
+    if (utf8_valid(text) == (reason != FAULT_BAD_UTF8) && text_printable(text) == reason &&
+        (!text_plain(text) || reason == FAULT_NONE))
         return;
     for (size_t i = 0; i < text.size; i++)
-        cr_log_error("byte %zu: %02x", i, text.at[i]);
-    cr_assert_fail("valid %d, printable %d, plain %d; the table says %d", utf8_valid(text), text_printable(text), text_plain(text), reason);
+        cr_log_error("byte %zu: %02x", i, text.data[i]);
+    cr_assert_fail("valid %d, printable %d, plain %d; the table says %d", utf8_valid(text),
+                   text_printable(text), text_plain(text), reason);
 }
 
 Test(utf8, agrees_with_the_table_in_all_texts_of_two_bytes_and_all_of_three_that_begin_a_character)
@@ -97,7 +100,8 @@ Test(utf8, agrees_with_the_table_in_all_texts_of_two_bytes_and_all_of_three_that
 
 Test(utf8, agrees_with_the_table_in_texts_of_four_bytes)
 {
-    static const uint8_t edges[] = {0x00, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xa8, 0xbf, 0xc0, 0xc2, 0xe0, 0xed, 0xf0, 0xff};
+    static const uint8_t edges[] = {0x00, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
+                                    0xa8, 0xbf, 0xc0, 0xc2, 0xe0, 0xed, 0xf0, 0xff};
     uint8_t text[4];
 
     for (uint32_t front = 0xc000; front < 1u << 16; front++) {
@@ -129,7 +133,8 @@ Test(utf8, takes_every_character_in_its_shortest_form_only)
     for (size_t size = 1; size <= 4; size++) {
         for (uint32_t value = 0; value < beyond[size]; value++) {
             size_t before = value % 9, after = value % 5;
-            bool good = value > 0 && value >= beyond[size - 1] && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
+            bool good = value > 0 && value >= beyond[size - 1] && value <= 0x10ffff &&
+                        (value < 0xd800 || value > 0xdfff);
 
             memset(text, 'x', sizeof text);
             encode(value, size, text + before);
@@ -143,8 +148,10 @@ Test(utf8, takes_every_character_in_its_shortest_form_only)
 /* Any of the pieces of texts, good ones more often. Returns its bytes. */
 static size_t piece(struct dice *dice, uint8_t *at)
 {
-    static const char *const good[] = {"x", "plain", "exactly8", "é", "ß", "東", "€", "😀", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
-    static const char *const control[] = {"\n", "\x7f", "\xc2\x80", "\xc2\x9f", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+    static const char *const good[] = {"x", "plain", "exactly8",         "é",           "ß", "東",
+                                       "€", "😀",     "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
+    static const char *const control[] = {"\n",       "\x7f",         "\xc2\x80",
+                                          "\xc2\x9f", "\xe2\x80\xa8", "\xe2\x80\xa9"};
     uint64_t kind = dice_roll(dice, 100);
 
     if (kind < 4) {
@@ -155,7 +162,8 @@ static size_t piece(struct dice *dice, uint8_t *at)
         encode((uint32_t)dice_roll(dice, 0x200000), 2 + dice_roll(dice, 3), at);
         return 2;
     }
-    const char *text = kind < 10 ? control[dice_roll(dice, ARRAY_LEN(control))] : good[dice_roll(dice, ARRAY_LEN(good))];
+    const char *text =
+        kind < 10 ? control[dice_roll(dice, ARRAY_LEN(control))] : good[dice_roll(dice, ARRAY_LEN(good))];
     memcpy(at, text, strlen(text));
     return strlen(text);
 }
@@ -167,11 +175,11 @@ Test(utf8, agrees_with_the_table_in_mixtures)
 
     for (int round = 0; round < 200000; round++) {
         uint8_t mixed[64];
-        size_t size = 0, most = dice_roll(&dice, 40);
+        size_t size = 0, max = dice_roll(&dice, 40);
 
-        while (size < most)
+        while (size < max)
             size += piece(&dice, mixed + size);
-        size = MIN_OF(size, most); /* some are cut within a character */
+        size = MIN_OF(size, max); /* some are cut within a character */
         uint8_t *exact = malloc(MAX_OF(size, 1u));
         cr_assert(exact);
         memcpy(exact, mixed, size);

@@ -6,7 +6,7 @@
 
 static bool is(struct bytes bytes, const char *text)
 {
-    return bytes.size == strlen(text) && (bytes.size == 0 || memcmp(bytes.at, text, bytes.size) == 0);
+    return bytes.size == strlen(text) && (bytes.size == 0 || memcmp(bytes.data, text, bytes.size) == 0);
 }
 
 static void scanned(struct bytes message)
@@ -33,8 +33,8 @@ Test(view, gives_back_every_field)
     struct buf message = {0};
 
     put_event(&message, &in, NULL, 0);
-    scanned((struct bytes){message.at, message.size});
-    event_view((struct bytes){message.at, message.size}, &out);
+    scanned((struct bytes){message.data, message.size});
+    event_view((struct bytes){message.data, message.size}, &out);
     cr_assert(is(out.id, "id-1"));
     cr_assert(is(out.topic, "orders"));
     cr_assert(is(out.key, "k"));
@@ -70,9 +70,9 @@ Test(view, takes_the_last_of_a_repeated_field_even_if_it_is_empty)
     put_field(&body, 2, text_of("last"));
     put_field(&body, 3, text_of("first"));
     put_field(&body, 3, text_of(""));
-    put_field(&message, 1, (struct bytes){body.at, body.size});
-    scanned((struct bytes){message.at, message.size});
-    event_view((struct bytes){message.at, message.size}, &view);
+    put_field(&message, 1, (struct bytes){body.data, body.size});
+    scanned((struct bytes){message.data, message.size});
+    event_view((struct bytes){message.data, message.size}, &view);
     cr_assert(is(view.topic, "last"));
     cr_assert_eq(view.key.size, 0);
     buf_fini(&body);
@@ -81,15 +81,17 @@ Test(view, takes_the_last_of_a_repeated_field_even_if_it_is_empty)
 
 Test(view, finds_headers_and_the_last_of_a_name)
 {
-    const struct pair headers[] = {
-        {text_of("a"), text_of("1")}, {text_of("b"), text_of("2")}, {text_of("a"), text_of("3")}, {text_of("empty"), text_of("")}};
+    const struct pair headers[] = {{text_of("a"), text_of("1")},
+                                   {text_of("b"), text_of("2")},
+                                   {text_of("a"), text_of("3")},
+                                   {text_of("empty"), text_of("")}};
     struct buf message = {0};
     struct event_view view;
     struct bytes value = text_of("untouched");
 
     put_event(&message, &(struct event_view){.data = text_of("d")}, headers, ARRAY_LEN(headers));
-    scanned((struct bytes){message.at, message.size});
-    event_view((struct bytes){message.at, message.size}, &view);
+    scanned((struct bytes){message.data, message.size});
+    event_view((struct bytes){message.data, message.size}, &view);
     cr_assert_not(event_header(&view, text_of("A"), &value), "names are exact");
     cr_assert_not(event_header(&view, text_of("aa"), &value));
     cr_assert_not(event_header(&view, text_of(""), &value));
@@ -115,10 +117,10 @@ Test(view, takes_the_last_key_and_the_last_value_of_one_entry)
     put_field(&entry, 1, text_of("first"));
     put_field(&entry, 2, text_of("new"));
     put_field(&entry, 1, text_of("second"));
-    put_field(&body, 6, (struct bytes){entry.at, entry.size});
-    put_field(&message, 1, (struct bytes){body.at, body.size});
-    scanned((struct bytes){message.at, message.size});
-    event_view((struct bytes){message.at, message.size}, &view);
+    put_field(&body, 6, (struct bytes){entry.data, entry.size});
+    put_field(&message, 1, (struct bytes){body.data, body.size});
+    scanned((struct bytes){message.data, message.size});
+    event_view((struct bytes){message.data, message.size}, &view);
     cr_assert_not(event_header(&view, text_of("first"), &value));
     cr_assert(event_header(&view, text_of("second"), &value));
     cr_assert(is(value, "new"));

@@ -4,7 +4,8 @@
 #include "event/framing.h"
 #include "lib/events.h"
 
-static const struct framing_limits limits = {.event_bytes = 1 << 20, .batch_bytes = 16 << 20, .batch_events = 4096, .name_bytes = 256};
+static const struct framing_limits limits = {
+    .event_bytes = 1 << 20, .batch_bytes = 16 << 20, .batch_events = 4096, .name_bytes = 256};
 
 static struct bytes text_or_none(const char *text)
 {
@@ -13,7 +14,8 @@ static struct bytes text_or_none(const char *text)
 
 static const uint8_t filling[1 << 20];
 
-/* The lengths grow with what they count, so some sizes can only be had with a type of a byte or two beside the data. */
+/* The lengths grow with what they count, so some sizes can only be had with a type of a byte or two
+ * beside the data. */
 static void put_sized(struct buf *buf, const struct keyed_event *event)
 {
     struct event_view view = {.topic = text_or_none(event->topic), .key = text_or_none(event->key)};
@@ -31,8 +33,8 @@ static void put_sized(struct buf *buf, const struct keyed_event *event)
     }
 }
 
-struct chunk *chunk_keyed(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns, uint32_t count,
-                          const struct keyed_event *events)
+struct chunk *chunk_keyed(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns,
+                          uint32_t count, const struct keyed_event *events)
 {
     struct framing_scan scan = {0};
     struct chunk *chunk = NULL;
@@ -41,8 +43,9 @@ struct chunk *chunk_keyed(struct source *source, uint64_t first_sequence, int64_
 
     for (uint32_t i = 0; i < count; i++)
         put_sized(&buf, &events[i]);
-    CHECK(framing_scan(&scan, (struct bytes){buf.at, buf.size}, &limits, &fault) == FAULT_NONE && scan.count == count);
-    CHECK(chunk_of((struct bytes){buf.at, buf.size}, &scan, &chunk) == ERR_OK);
+    CHECK(framing_scan(&scan, (struct bytes){buf.data, buf.size}, &limits, &fault) == FAULT_NONE &&
+          scan.count == count);
+    CHECK(chunk_of((struct bytes){buf.data, buf.size}, &scan, &chunk) == ERR_OK);
     chunk->source = source_retain(source);
     chunk->first_sequence = first_sequence;
     chunk->observed_mono_ns = observed_mono_ns;

@@ -10,7 +10,7 @@ struct keyed_event {
 };
 
 /* Never NULL. Sizes must leave room for the topic and the key. */
-struct chunk *chunk_keyed(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns, uint32_t count,
-                          const struct keyed_event *events);
+struct chunk *chunk_keyed(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns,
+                          uint32_t count, const struct keyed_event *events);
 
 #endif

@@ -4,16 +4,16 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-struct tally *model_plus(struct tally *tally, uint64_t events, uint64_t bytes)
+struct totals *model_plus(struct totals *totals, uint64_t events, uint64_t bytes)
 {
-    tally->events += events;
-    tally->bytes += bytes;
-    return tally;
+    totals->events += events;
+    totals->bytes += bytes;
+    return totals;
 }
 
 void model_append(struct model_line *line, const struct model_event *event)
 {
-    cr_assert_lt(line->count, MODEL_MOST);
+    cr_assert_lt(line->count, MAX_MODEL);
     line->events[line->count++] = *event;
 }
 
@@ -25,14 +25,14 @@ struct model_event model_pull(struct model_line *line, uint32_t at)
     return event;
 }
 
-struct tally model_line_tally(const struct model_line *line, uint32_t feed)
+struct totals model_line_totals(const struct model_line *line, uint32_t feed)
 {
-    struct tally tally = {0};
+    struct totals totals = {0};
 
     for (uint32_t i = 0; i < line->count; i++)
         if (feed == MODEL_FEEDS || line->events[i].feed == feed)
-            model_plus(&tally, 1, line->events[i].size);
-    return tally;
+            model_plus(&totals, 1, line->events[i].size);
+    return totals;
 }
 
 bool model_is_parked(const struct model *model, uint32_t put)
@@ -43,7 +43,8 @@ bool model_is_parked(const struct model *model, uint32_t put)
     return false;
 }
 
-static void note(struct model *model, uint32_t feed, enum loss reason, uint64_t first, uint64_t last, uint64_t bytes)
+static void note(struct model *model, uint32_t feed, enum loss reason, uint64_t first, uint64_t last,
+                 uint64_t bytes)
 {
     struct lost_note *untold = &model->feeds[feed].untold[reason];
 
@@ -76,7 +77,7 @@ void model_admit(struct model *model, struct model_event event)
 bool model_is_stalled(const struct model *model)
 {
     for (uint32_t i = 0; i < model->parked.count; i++)
-        if (!model->feeds[model->parked.events[i].feed].paced)
+        if (!model->feeds[model->parked.events[i].feed].pausable)
             return true;
     return false;
 }
@@ -117,7 +118,7 @@ uint32_t model_next(struct model *model)
     return model->waiting.count > 0 ? model->waiting.events[0].size : 0;
 }
 
-bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes)
+bool model_take(struct model *model, uint32_t max_events, uint64_t max_bytes)
 {
     uint64_t bytes = 0;
     bool at_line;
@@ -129,10 +130,11 @@ bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes)
             model_drop(model, model_pull(&model->waiting, 0), LOSS_EXPIRED);
             continue;
         }
-        if (model->flying.count == most_events || (model->flying.count > 0 && bytes + event->size > most_bytes))
+        if (model->in_flight.count == max_events ||
+            (model->in_flight.count > 0 && bytes + event->size > max_bytes))
             break;
         bytes += event->size;
-        model_append(&model->flying, event);
+        model_append(&model->in_flight, event);
         model_pull(&model->waiting, 0);
     }
     model->due = model->parked.count > 0 ? MIN_OF(model->due + bytes / 2, model->limits.max_bytes) : 0;
@@ -145,11 +147,12 @@ bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes)
 
 void model_land(struct model *model, enum loss reason)
 {
-    while (model->flying.count > 0) {
-        struct model_event event = model_pull(&model->flying, 0);
+    while (model->in_flight.count > 0) {
+        struct model_event event = model_pull(&model->in_flight, 0);
 
         if (reason == 0)
-            model_plus(&model->delivered, 1, event.size), model_plus(&model->feeds[event.feed].delivered, 1, event.size);
+            model_plus(&model->delivered, 1, event.size),
+                model_plus(&model->feeds[event.feed].delivered, 1, event.size);
         else
             model_drop(model, event, reason);
     }
@@ -160,7 +163,7 @@ void model_drain(struct model *model)
     if (model->state != CHAN_OPEN)
         return;
     model->state = CHAN_DRAINING;
-    model->latched = false;
+    model->fallback_active = false;
     while (model->parked.count > 0)
         model_admit(model, model_pull(&model->parked, 0));
 }
@@ -170,7 +173,7 @@ void model_close(struct model *model, enum loss reason)
     if (model->state == CHAN_CLOSED)
         return;
     model->state = CHAN_CLOSED;
-    model->latched = false;
+    model->fallback_active = false;
     while (model->parked.count > 0)
         model_admit(model, model_pull(&model->parked, 0));
     while (model->waiting.count > 0)
@@ -202,5 +205,6 @@ bool model_has_more(const struct model *model, uint32_t feed)
     for (uint32_t reason = 0; reason < LOSS_COUNT; reason++)
         if (model->feeds[feed].untold[reason].count > 0)
             return true;
-    return model_line_tally(&model->waiting, feed).events > 0 || model_line_tally(&model->parked, feed).events > 0;
+    return model_line_totals(&model->waiting, feed).events > 0 ||
+           model_line_totals(&model->parked, feed).events > 0;
 }

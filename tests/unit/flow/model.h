@@ -1,12 +1,12 @@
-/* model.h - the channel once more, slow and plain: single events in arrays, every rule by the letter. The test compares the two after each
- * step. */
+/* model.h - the channel once more, slow and plain: single events in arrays, every rule by the
+ * letter. The test compares the two after each step. */
 #ifndef TRIBUTARY_TESTS_FLOW_MODEL_H
 #define TRIBUTARY_TESTS_FLOW_MODEL_H
 
 #include "flow/chan.h"
 
 #define MODEL_FEEDS 8
-#define MODEL_MOST 4096
+#define MAX_MODEL 4096
 
 struct model_event {
     uint32_t feed, size, put; /* put: the number of the put it came with */
@@ -17,38 +17,38 @@ struct model_event {
 };
 
 struct model_line {
-    struct model_event events[MODEL_MOST];
+    struct model_event events[MAX_MODEL];
     uint32_t count;
 };
 
 struct model_feed {
-    struct tally accepted, delivered, dropped;
+    struct totals accepted, delivered, dropped;
     struct lost_note untold[LOSS_COUNT];
     uint64_t routed, told;
     uint32_t state, state_told;
-    bool closed, gone, paced;
-    struct tally parked_most; /* paced: how much it may have parked, since it opened the pause */
+    bool closed, gone, pausable;
+    struct totals max_parked; /* paced: how much it may have parked, since it opened the pause */
 };
 
 struct model {
     struct chan_limits limits;
     enum chan_state state;
-    bool latched;
+    bool fallback_active;
     uint32_t line, mark, marked;
     bool at_line;
     uint64_t due; /* bytes */
-    struct model_line waiting, parked, flying;
-    struct tally accepted, delivered;
-    struct tally dropped[LOSS_COUNT];
+    struct model_line waiting, parked, in_flight;
+    struct totals accepted, delivered;
+    struct totals dropped[LOSS_COUNT];
     struct model_feed feeds[MODEL_FEEDS];
 };
 
-struct tally model_line_tally(const struct model_line *line, uint32_t feed); /* MODEL_FEEDS: of all feeds */
+struct totals model_line_totals(const struct model_line *line, uint32_t feed); /* MODEL_FEEDS: of all feeds */
 bool model_is_parked(const struct model *model, uint32_t put);
 bool model_is_stalled(const struct model *model); /* a shared feed has something parked */
 
 enum err model_put(struct model *model, const struct model_event *events, uint32_t count);
-bool model_take(struct model *model, uint32_t most_events, uint64_t most_bytes);
+bool model_take(struct model *model, uint32_t max_events, uint64_t max_bytes);
 void model_land(struct model *model, enum loss reason); /* 0: delivered */
 void model_latch(struct model *model);                  /* the stall's time is over */
 void model_drain(struct model *model);
@@ -59,10 +59,11 @@ uint32_t model_next(struct model *model); /* the size of what comes first */
 void model_close(struct model *model, enum loss reason);
 void model_gap(struct model *model, uint32_t feed, uint64_t first, uint64_t last);
 uint64_t model_position(const struct model *model, uint32_t feed);
-bool model_has_more(const struct model *model, uint32_t feed); /* events or losses that the last state must wait for */
+/* events or losses that the last state must wait for */
+bool model_has_more(const struct model *model, uint32_t feed);
 
 /* For each other. */
-struct tally *model_plus(struct tally *tally, uint64_t events, uint64_t bytes);
+struct totals *model_plus(struct totals *totals, uint64_t events, uint64_t bytes);
 void model_append(struct model_line *line, const struct model_event *event);
 struct model_event model_pull(struct model_line *line, uint32_t at);
 void model_accept(struct model *model, const struct model_event *event);

@@ -5,9 +5,10 @@
 
 static bool fits(const struct model *model, const struct model_event *event)
 {
-    struct tally waiting = model_line_tally(&model->waiting, MODEL_FEEDS);
+    struct totals waiting = model_line_totals(&model->waiting, MODEL_FEEDS);
 
-    return waiting.events == 0 || (waiting.events < model->limits.max_events && waiting.bytes + event->size <= model->limits.max_bytes);
+    return waiting.events == 0 || (waiting.events < model->limits.max_events &&
+                                   waiting.bytes + event->size <= model->limits.max_bytes);
 }
 
 /* How many parked events at `at` came together. */
@@ -15,12 +16,14 @@ static uint32_t group(const struct model *model, uint32_t at)
 {
     uint32_t count = 0;
 
-    while (at + count < model->parked.count && model->parked.events[at + count].put == model->parked.events[at].put)
+    while (at + count < model->parked.count &&
+           model->parked.events[at + count].put == model->parked.events[at].put)
         count++;
     return count;
 }
 
-/* As many of the parked events at `at` that came together as there is room for. True: all of them. */
+/* As many of the parked events at `at` that came together as there is room for. True: all of
+ * them. */
 static bool let_in(struct model *model, uint32_t at)
 {
     for (uint32_t left = group(model, at); left > 0; left--) {
@@ -41,11 +44,11 @@ static bool let_all_in(struct model *model)
 
 void model_settle(struct model *model)
 {
-    struct tally waiting = model_line_tally(&model->waiting, MODEL_FEEDS);
+    struct totals waiting = model_line_totals(&model->waiting, MODEL_FEEDS);
 
     if (waiting.events > model->limits.max_events / 2 || waiting.bytes > model->limits.max_bytes / 2)
         return;
-    model->latched = false;
+    model->fallback_active = false;
     (void)let_all_in(model);
 }
 
@@ -64,8 +67,8 @@ static bool stall_full(const struct model *model, const struct model_event *even
     uint64_t bytes = bytes_of(events, count);
 
     for (uint32_t i = 0; i < MODEL_FEEDS; i++)
-        if (!model->feeds[i].paced)
-            bytes += model_line_tally(&model->parked, i).bytes;
+        if (!model->feeds[i].pausable)
+            bytes += model_line_totals(&model->parked, i).bytes;
     return bytes > MAX_OF(model->limits.max_bytes, UINT64_C(1) << 20);
 }
 
@@ -85,7 +88,7 @@ static uint32_t heaviest(const struct model *model)
     uint64_t best_bytes = 0;
 
     for (uint32_t i = 0; i < MODEL_FEEDS; i++) {
-        uint64_t bytes = model_line_tally(&model->waiting, i).bytes;
+        uint64_t bytes = model_line_totals(&model->waiting, i).bytes;
 
         cr_assert(bytes == 0 || bytes != best_bytes);
         if (bytes > best_bytes) {
@@ -99,24 +102,26 @@ static uint32_t heaviest(const struct model *model)
 static bool trim(struct model *model, enum loss reason)
 {
     for (bool trimmed = false;; trimmed = true) {
-        struct tally waiting = model_line_tally(&model->waiting, MODEL_FEEDS);
+        struct totals waiting = model_line_totals(&model->waiting, MODEL_FEEDS);
 
-        if (waiting.events <= model->limits.max_events && (waiting.bytes <= model->limits.max_bytes || waiting.events == 1))
+        if (waiting.events <= model->limits.max_events &&
+            (waiting.bytes <= model->limits.max_bytes || waiting.events == 1))
             return trimmed;
         model_drop(model, model_pull(&model->waiting, front_of(&model->waiting, heaviest(model))), reason);
     }
 }
 
-/* Who is parked first comes in until its feed weighs half way to what the heaviest does, or all that is due was let in. */
+/* Who is parked first comes in until its feed weighs half way to what the heaviest does, or all
+ * that is due was let in. */
 static void share(struct model *model, enum loss reason)
 {
-    while (model->parked.count > 0 && model->feeds[model->parked.events[0].feed].paced) {
-        uint64_t most = model_line_tally(&model->waiting, heaviest(model)).bytes;
-        uint64_t mine = model_line_tally(&model->waiting, model->parked.events[0].feed).bytes;
-        uint64_t least = MIN_OF(model->due, (most - mine) / 2);
-        uint32_t most_count = group(model, 0), count = 0;
+    while (model->parked.count > 0 && model->feeds[model->parked.events[0].feed].pausable) {
+        uint64_t max = model_line_totals(&model->waiting, heaviest(model)).bytes;
+        uint64_t mine = model_line_totals(&model->waiting, model->parked.events[0].feed).bytes;
+        uint64_t min = MIN_OF(model->due, (max - mine) / 2);
+        uint32_t max_count = group(model, 0), count = 0;
 
-        while (count < most_count && bytes_of(model->parked.events, count + 1) <= least)
+        while (count < max_count && bytes_of(model->parked.events, count + 1) <= min)
             count++;
         if (count == 0)
             return;
@@ -132,8 +137,8 @@ static enum loss reason_of(enum overflow overflow)
     return overflow == OVERFLOW_DROP_OLDEST ? LOSS_OVERFLOW_OLDEST : LOSS_OVERFLOW_NEWEST;
 }
 
-static bool apply(struct model *model, enum overflow overflow, const struct model_event *events, uint32_t count, enum loss reason,
-                  bool free)
+static bool apply(struct model *model, enum overflow overflow, const struct model_event *events,
+                  uint32_t count, enum loss reason, bool free)
 {
     uint32_t i = 0;
 
@@ -155,7 +160,7 @@ static bool apply(struct model *model, enum overflow overflow, const struct mode
 
 static bool fall(struct model *model, uint32_t at, enum loss reason, bool free)
 {
-    static struct model_event events[MODEL_MOST];
+    static struct model_event events[MAX_MODEL];
     uint32_t count = group(model, at);
 
     for (uint32_t i = 0; i < count; i++)
@@ -168,9 +173,9 @@ static void latch(struct model *model)
     bool free = true, trimmed = false;
     uint32_t at = 0;
 
-    model->latched = true;
+    model->fallback_active = true;
     while (at < model->parked.count) {
-        if (!model->feeds[model->parked.events[at].feed].paced) {
+        if (!model->feeds[model->parked.events[at].feed].pausable) {
             trimmed |= fall(model, at, LOSS_BLOCK_TIMEOUT, free);
         } else {
             free = free && model->limits.fallback != OVERFLOW_DROP_OLDEST && let_in(model, at);
@@ -196,7 +201,7 @@ static enum err block(struct model *model, const struct model_event *events, uin
     uint32_t i = 0;
     bool free;
 
-    if (!model->latched) {
+    if (!model->fallback_active) {
         while (i < count && model->parked.count == 0 && fits(model, &events[i]))
             model_admit(model, events[i++]);
         if (i == count)
@@ -229,7 +234,7 @@ static enum err hold(struct model *model, const struct model_event *events, uint
 {
     struct model_feed *feed = &model->feeds[events[0].feed];
     enum loss reason = reason_of(model->limits.fallback);
-    struct tally parked = model_line_tally(&model->parked, events[0].feed);
+    struct totals parked = model_line_totals(&model->parked, events[0].feed);
     bool free = parked.events == model->parked.count, trimmed = false;
     uint32_t at, i = 0;
 
@@ -239,8 +244,8 @@ static enum err hold(struct model *model, const struct model_event *events, uint
         return ERR_OK;
     model_plus(&parked, count - i, bytes_of(&events[i], count - i));
     if (parked.events == count - i)
-        feed->parked_most = (struct tally){parked.events + 1024, parked.bytes + 256 * 1024};
-    if (parked.events <= feed->parked_most.events && parked.bytes <= feed->parked_most.bytes) {
+        feed->max_parked = (struct totals){parked.events + 1024, parked.bytes + 256 * 1024};
+    if (parked.events <= feed->max_parked.events && parked.bytes <= feed->max_parked.bytes) {
         for (; i < count; i++)
             model_append(&model->parked, &events[i]);
         return ERR_AGAIN;
@@ -264,13 +269,13 @@ static void latest(struct model *model, const struct model_event *event)
 
 static enum err take_in(struct model *model, const struct model_event *events, uint32_t count)
 {
-    bool paced = model->feeds[events[0].feed].paced;
+    bool pausable = model->feeds[events[0].feed].pausable;
     enum overflow overflow = model->limits.overflow;
 
     if (overflow == OVERFLOW_BY_FEED)
-        overflow = paced ? OVERFLOW_BLOCK : OVERFLOW_DROP_OLDEST;
+        overflow = pausable ? OVERFLOW_BLOCK : OVERFLOW_DROP_OLDEST;
     if (overflow == OVERFLOW_BLOCK)
-        return paced ? hold(model, events, count) : block(model, events, count);
+        return pausable ? hold(model, events, count) : block(model, events, count);
     if (overflow == OVERFLOW_LATEST_PER_KEY)
         for (uint32_t i = 0; i < count; i++)
             latest(model, &events[i]);

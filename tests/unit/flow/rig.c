@@ -11,7 +11,8 @@
 #include "keyed.h"
 #include "lib/chunks.h"
 
-static const char *const reasons[LOSS_COUNT] = {"?", "OLDEST", "NEWEST", "COALESCED", "EXPIRED", "TIMEOUT", "CUT", "BUDGET", "GAP", "GONE"};
+static const char *const reasons[LOSS_COUNT] = {"?",       "OLDEST", "NEWEST", "COALESCED", "EXPIRED",
+                                                "TIMEOUT", "CUT",    "BUDGET", "GAP",       "GONE"};
 
 PRINTF_LIKE(2, 3) static void say(struct rig *rig, const char *format, ...)
 {
@@ -32,15 +33,16 @@ static void rang(void *ctx)
     rig->rings++;
 }
 
-static void pace(void *ctx, bool pause)
+static void set_paused(void *ctx, bool pause)
 {
     struct rig_pacer *pacer = ctx;
     size_t used = strlen(pacer->rig->paces);
 
-    cr_assert(pacer->paused != pause && !pacer->muted, "%s: nobody says the same twice, or anything after the end", pacer->name);
+    cr_assert(pacer->paused != pause && !pacer->silenced,
+              "%s: nobody says the same twice, or anything after the end", pacer->name);
     pacer->paused = pause;
-    snprintf(pacer->rig->paces + used, sizeof(pacer->rig->paces) - used, "%s%s %s", used > 0 ? " " : "", pacer->name,
-             pause ? "stops" : "goes");
+    snprintf(pacer->rig->paces + used, sizeof(pacer->rig->paces) - used, "%s%s %s", used > 0 ? " " : "",
+             pacer->name, pause ? "stops" : "goes");
 }
 
 const char *rig_paces(struct rig *rig)
@@ -55,33 +57,34 @@ void rig_open(struct rig *rig, const struct chan_limits *limits, uint32_t feeds)
     rig_open_paced(rig, limits, feeds, 0);
 }
 
-void rig_open_paced(struct rig *rig, const struct chan_limits *limits, uint32_t shared, uint32_t paced)
+void rig_open_paced(struct rig *rig, const struct chan_limits *limits, uint32_t shared, uint32_t pausable)
 {
-    uint32_t feeds = shared + paced;
-    struct chan_watch watch = {.readable = rang, .ctx = rig};
+    uint32_t feeds = shared + pausable;
+    struct chan_callbacks callbacks = {.readable = rang, .ctx = rig};
 
     *rig = (struct rig){.count = feeds, .observed_ns = clock_mono_ns()};
-    rig->chan = chan_new(limits, &watch);
+    rig->chan = chan_new(limits, &callbacks);
     cr_assert(rig->chan && feeds <= RIG_FEEDS);
     for (uint32_t i = 0; i < feeds; i++) {
         char name[2] = {(char)('a' + i), '\0'};
 
         rig->sources[i] = source_named(name, i + 1);
         rig->pacers[i] = (struct rig_pacer){.rig = rig, .name = rig->sources[i]->name};
-        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1, i < shared ? NULL : &(struct feed_pace){pace, &rig->pacers[i]});
+        rig->feeds[i] = feed_open(rig->chan, rig->sources[i], 1,
+                                  i < shared ? NULL : &(struct pause_port){set_paused, &rig->pacers[i]});
         cr_assert(rig->feeds[i]);
         feed_follow(rig->feeds[i], &rig->routed[i]);
         rig->next[i] = 1;
     }
     cr_assert_eq(chan_states(rig->chan, UINT32_MAX, NULL, NULL), feeds, "a feed's first state is a change");
-    cr_assert_not(chan_take(rig->chan, &rig->take, 1, 1, 0), "nothing waits in a new channel");
+    cr_assert_not(chan_dequeue(rig->chan, &rig->batch, 1, 1, 0), "nothing waits in a new channel");
     rig->rings = 0;
 }
 
 void rig_close(struct rig *rig)
 {
-    chan_lost(rig->chan, &rig->take, LOSS_CONSUMER_GONE);
-    take_fini(&rig->take);
+    chan_lost(rig->chan, &rig->batch, LOSS_CONSUMER_GONE);
+    chan_batch_fini(&rig->batch);
     for (uint32_t i = 0; i < rig->count; i++) {
         if (rig->feeds[i])
             feed_close(rig->chan, rig->feeds[i], 0, 0, NULL);
@@ -92,10 +95,10 @@ void rig_close(struct rig *rig)
         cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0, "the last channel gave back every chunk");
 }
 
-static enum err put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size, struct stall *stall)
+static enum err put(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size, struct put_waiter *waiter)
 {
     struct chunk *chunk = chunk_even(rig->sources[feed], rig->next[feed], rig->observed_ns, events, size);
-    enum err err = chan_put(rig->chan, rig->feeds[feed], chunk, 0, events, stall);
+    enum err err = chan_put(rig->chan, rig->feeds[feed], chunk, 0, events, waiter);
 
     chunk_release(chunk);
     rig->next[feed] += events;
@@ -125,20 +128,21 @@ enum err rig_put_keys(struct rig *rig, uint32_t feed, const char *keys)
     return err;
 }
 
-static void over(struct stall *stall)
+static void over(struct put_waiter *waiter)
 {
-    container_of(stall, struct waiter, stall)->over++;
+    container_of(waiter, struct waiter, waiter)->over++;
 }
 
-enum err rig_put_waiting(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size, struct waiter *waiter)
+enum err rig_put_waiting(struct rig *rig, uint32_t feed, uint32_t events, uint32_t size,
+                         struct waiter *waiter)
 {
     enum err put_err, err;
 
     waiter->over = 0;
-    waiter->stall.over = over;
-    stall_begin(&waiter->stall);
-    put_err = put(rig, feed, events, size, &waiter->stall);
-    err = stall_end(&waiter->stall);
+    waiter->waiter.over = over;
+    put_waiter_begin(&waiter->waiter);
+    put_err = put(rig, feed, events, size, &waiter->waiter);
+    err = put_waiter_end(&waiter->waiter);
     cr_assert_eq(err, put_err == ERR_AGAIN ? ERR_AGAIN : ERR_OK);
     cr_assert_eq(waiter->over, 0, "nobody but this thread could have let it in");
     return put_err;
@@ -150,8 +154,8 @@ const char *rig_taken(struct rig *rig)
     uint32_t events = 0;
 
     rig->text[0] = '\0';
-    for (uint32_t i = 0; i < rig->take.count; i++) {
-        const struct take_entry *entry = &rig->take.entries[i];
+    for (uint32_t i = 0; i < rig->batch.count; i++) {
+        const struct chan_batch_entry *entry = &rig->batch.entries[i];
         uint64_t base = entry->chunk->first_sequence;
 
         if (entry->last - entry->first == 1)
@@ -162,34 +166,35 @@ const char *rig_taken(struct rig *rig)
         events += entry->last - entry->first;
         bytes += chunk_bytes(entry->chunk, entry->first, entry->last);
     }
-    cr_assert_eq(events, rig->take.events);
-    cr_assert_eq(bytes, rig->take.bytes);
+    cr_assert_eq(events, rig->batch.events);
+    cr_assert_eq(bytes, rig->batch.bytes);
     return rig->text;
 }
 
-const char *rig_take(struct rig *rig, uint32_t most_events)
+const char *rig_take(struct rig *rig, uint32_t max_events)
 {
-    (void)chan_take(rig->chan, &rig->take, most_events, UINT64_MAX, clock_mono_ns());
+    (void)chan_dequeue(rig->chan, &rig->batch, max_events, UINT64_MAX, clock_mono_ns());
     return rig_taken(rig);
 }
 
-const char *rig_deliver(struct rig *rig, uint32_t most_events)
+const char *rig_deliver(struct rig *rig, uint32_t max_events)
 {
-    rig_take(rig, most_events);
-    chan_delivered(rig->chan, &rig->take);
+    rig_take(rig, max_events);
+    chan_delivered(rig->chan, &rig->batch);
     return rig->text;
 }
 
 static void say_loss(void *ctx, const struct lost_note *note)
 {
-    say(ctx, "%s:%s %llu-%llu x%llu%s", note->source->name, reasons[note->reason], (unsigned long long)note->first_sequence,
-        (unsigned long long)note->last_sequence, (unsigned long long)note->count, note->count_unknown ? "+" : "");
+    say(ctx, "%s:%s %llu-%llu x%llu%s", note->source->name, reasons[note->reason],
+        (unsigned long long)note->first_sequence, (unsigned long long)note->last_sequence,
+        (unsigned long long)note->count, note->count_unknown ? "+" : "");
 }
 
-const char *rig_losses(struct rig *rig, uint32_t most)
+const char *rig_losses(struct rig *rig, uint32_t max)
 {
     rig->text[0] = '\0';
-    (void)chan_losses(rig->chan, most, say_loss, rig);
+    (void)chan_losses(rig->chan, max, say_loss, rig);
     return rig->text;
 }
 
@@ -198,10 +203,10 @@ static void say_position(void *ctx, const struct source *source, uint64_t sequen
     say(ctx, "%s=%llu", source->name, (unsigned long long)sequence);
 }
 
-const char *rig_positions(struct rig *rig, bool all, uint32_t most)
+const char *rig_positions(struct rig *rig, bool all, uint32_t max)
 {
     rig->text[0] = '\0';
-    (void)chan_positions(rig->chan, all, most, say_position, rig);
+    (void)chan_positions(rig->chan, all, max, say_position, rig);
     return rig->text;
 }
 
@@ -213,59 +218,60 @@ static void say_state(void *ctx, const struct feed_change *change)
         say(ctx, "%s is %u", change->source->name, change->state);
 }
 
-const char *rig_states(struct rig *rig, uint32_t most)
+const char *rig_states(struct rig *rig, uint32_t max)
 {
     rig->text[0] = '\0';
-    (void)chan_states(rig->chan, most, say_state, rig);
+    (void)chan_states(rig->chan, max, say_state, rig);
     return rig->text;
 }
 
 void rig_feed_close(struct rig *rig, uint32_t feed, uint32_t state)
 {
     feed_close(rig->chan, rig->feeds[feed], state, 0, NULL);
-    rig->pacers[feed].muted = true;
+    rig->pacers[feed].silenced = true;
     rig->feeds[feed] = NULL;
 }
 
-static void add(struct tally *to, struct tally from)
+static void add(struct totals *to, struct totals from)
 {
     to->events += from.events;
     to->bytes += from.bytes;
 }
 
-static void add_feed(void *ctx, const struct feed_sums *sums)
+static void add_feed(void *ctx, const struct feed_stats *stats)
 {
-    struct feed_sums *all = ctx;
+    struct feed_stats *all = ctx;
 
-    cr_assert_eq(sums->accepted.events, sums->delivered.events + sums->dropped.events + sums->queued.events);
-    cr_assert_eq(sums->accepted.bytes, sums->delivered.bytes + sums->dropped.bytes + sums->queued.bytes);
-    add(&all->accepted, sums->accepted);
-    add(&all->delivered, sums->delivered);
-    add(&all->dropped, sums->dropped);
-    add(&all->queued, sums->queued);
+    cr_assert_eq(stats->accepted.events,
+                 stats->delivered.events + stats->dropped.events + stats->queued.events);
+    cr_assert_eq(stats->accepted.bytes, stats->delivered.bytes + stats->dropped.bytes + stats->queued.bytes);
+    add(&all->accepted, stats->accepted);
+    add(&all->delivered, stats->delivered);
+    add(&all->dropped, stats->dropped);
+    add(&all->queued, stats->queued);
 }
 
-static void same(struct tally a, struct tally b)
+static void same(struct totals a, struct totals b)
 {
     cr_assert_eq(a.events, b.events);
     cr_assert_eq(a.bytes, b.bytes);
 }
 
-struct chan_sums rig_balance(struct rig *rig)
+struct chan_stats rig_balance(struct rig *rig)
 {
-    struct feed_sums feeds = {0};
-    struct chan_sums sums;
-    struct tally out;
+    struct feed_stats feeds = {0};
+    struct chan_stats stats;
+    struct totals out;
 
-    chan_sums(rig->chan, &sums);
+    chan_stats(rig->chan, &stats);
     chan_feeds(rig->chan, UINT32_MAX, add_feed, &feeds);
-    out = chan_dropped(&sums);
+    out = chan_dropped(&stats);
     same(feeds.dropped, out);
-    add(&out, sums.delivered);
-    add(&out, sums.queued);
-    same(sums.accepted, out);
-    same(feeds.accepted, sums.accepted);
-    same(feeds.delivered, sums.delivered);
-    same(feeds.queued, sums.queued);
-    return sums;
+    add(&out, stats.delivered);
+    add(&out, stats.queued);
+    same(stats.accepted, out);
+    same(feeds.accepted, stats.accepted);
+    same(feeds.delivered, stats.delivered);
+    same(feeds.queued, stats.queued);
+    return stats;
 }

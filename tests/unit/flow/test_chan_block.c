@@ -9,14 +9,17 @@
 
 static struct chan_limits limits(uint32_t max_events, enum overflow fallback, int64_t timeout_ns)
 {
-    return (struct chan_limits){
-        .max_events = max_events, .max_bytes = 10 * MIB, .overflow = OVERFLOW_BLOCK, .fallback = fallback, .block_timeout_ns = timeout_ns};
+    return (struct chan_limits){.max_events = max_events,
+                                .max_bytes = 10 * MIB,
+                                .overflow = OVERFLOW_BLOCK,
+                                .fallback = fallback,
+                                .block_timeout_ns = timeout_ns};
 }
 
 Test(chan_block, admits_what_fits_and_parks_the_rest)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_OLDEST, FOR_EVER);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct waiter waiter;
     struct rig rig;
 
@@ -24,18 +27,18 @@ Test(chan_block, admits_what_fits_and_parks_the_rest)
     cr_assert_eq(rig_put_waiting(&rig, 0, 4, 10, &waiter), ERR_OK, "exactly full is not too much");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a1-4");
     cr_assert_eq(rig_put_waiting(&rig, 0, 5, 10, &waiter), ERR_AGAIN);
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.accepted.events, 8, "what is parked is not accepted yet");
-    cr_assert(sums.stalled);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.accepted.events, 8, "what is parked is not accepted yet");
+    cr_assert(stats.blocked);
     cr_assert_not(chan_idle(rig.chan));
     cr_assert_str_eq(rig_deliver(&rig, 1), "a5");
     cr_assert_eq(waiter.over, 0, "three of four is more than half");
     cr_assert_str_eq(rig_deliver(&rig, 1), "a6");
     cr_assert_eq(waiter.over, 1, "two of four is half");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a7-8 a9");
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.delivered.events, 9);
-    cr_assert_not(sums.stalled);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.delivered.events, 9);
+    cr_assert_not(stats.blocked);
     cr_assert_eq(waiter.over, 1);
     rig_close(&rig);
 }
@@ -99,8 +102,11 @@ Test(chan_block, with_one_event_everything_arrives_in_order_one_by_one)
 
 Test(chan_block, bytes_hold_back_as_events_do)
 {
-    struct chan_limits bounds = {
-        .max_events = 100, .max_bytes = 40, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_NEWEST, .block_timeout_ns = FOR_EVER};
+    struct chan_limits bounds = {.max_events = 100,
+                                 .max_bytes = 40,
+                                 .overflow = OVERFLOW_BLOCK,
+                                 .fallback = OVERFLOW_DROP_NEWEST,
+                                 .block_timeout_ns = FOR_EVER};
     struct waiter waiter;
     struct rig rig;
 
@@ -117,8 +123,11 @@ Test(chan_block, bytes_hold_back_as_events_do)
 
 Test(chan_block, twenty_of_forty_bytes_is_half)
 {
-    struct chan_limits bounds = {
-        .max_events = 100, .max_bytes = 40, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_NEWEST, .block_timeout_ns = FOR_EVER};
+    struct chan_limits bounds = {.max_events = 100,
+                                 .max_bytes = 40,
+                                 .overflow = OVERFLOW_BLOCK,
+                                 .fallback = OVERFLOW_DROP_NEWEST,
+                                 .block_timeout_ns = FOR_EVER};
     struct waiter waiter;
     struct rig rig;
 
@@ -136,32 +145,32 @@ Test(chan_block, a_stall_lasts_until_its_time_and_then_latches)
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_OLDEST, NS_PER_S);
     int64_t before_ns = clock_mono_ns(), until_ns;
     struct waiter first, second;
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 2);
-    cr_assert_eq(chan_stall_until(rig.chan), INT64_MAX);
+    cr_assert_eq(chan_blocked_until(rig.chan), INT64_MAX);
     cr_assert_eq(rig_put_waiting(&rig, 0, 5, 10, &first), ERR_AGAIN);
-    until_ns = chan_stall_until(rig.chan);
+    until_ns = chan_blocked_until(rig.chan);
     cr_assert(until_ns >= before_ns + NS_PER_S && until_ns <= clock_mono_ns() + NS_PER_S);
     cr_assert_eq(rig_put_waiting(&rig, 1, 1, 10, &second), ERR_AGAIN);
-    cr_assert_eq(chan_stall_until(rig.chan), until_ns, "it began when the first was parked");
+    cr_assert_eq(chan_blocked_until(rig.chan), until_ns, "it began when the first was parked");
     chan_tick(rig.chan, until_ns - 1);
     cr_assert_eq(first.over + second.over, 0);
     chan_tick(rig.chan, until_ns);
     cr_assert(first.over == 1 && second.over == 1);
-    cr_assert_eq(chan_stall_until(rig.chan), INT64_MAX);
-    sums = rig_balance(&rig);
-    cr_assert(sums.latched && !sums.stalled);
-    cr_assert_eq(sums.dropped[LOSS_BLOCK_TIMEOUT].events, 2);
+    cr_assert_eq(chan_blocked_until(rig.chan), INT64_MAX);
+    stats = rig_balance(&rig);
+    cr_assert(stats.fallback_active && !stats.blocked);
+    cr_assert_eq(stats.dropped[LOSS_BLOCK_TIMEOUT].events, 2);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 1-2 x2");
     cr_assert_str_eq(rig_taken(&rig), "");
     cr_assert_eq(rig_put_waiting(&rig, 1, 1, 10, &second), ERR_OK, "a latched channel holds nobody");
     cr_assert_str_eq(rig_deliver(&rig, 1), "a4");
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 3-3 x1");
-    cr_assert(rig_balance(&rig).latched, "three of four is more than half");
+    cr_assert(rig_balance(&rig).fallback_active, "three of four is more than half");
     cr_assert_str_eq(rig_deliver(&rig, 1), "a5");
-    cr_assert_not(rig_balance(&rig).latched, "half is empty");
+    cr_assert_not(rig_balance(&rig).fallback_active, "half is empty");
     cr_assert_eq(rig_put_waiting(&rig, 1, 3, 10, &second), ERR_AGAIN, "and it blocks again");
     cr_assert_str_eq(rig_deliver(&rig, 9), "b1 b2 b3-4");
     cr_assert_eq(second.over, 1);
@@ -193,9 +202,9 @@ Test(chan_block, without_patience_it_latches_at_once)
     rig_open(&rig, &bounds, 1);
     cr_assert_eq(rig_put_waiting(&rig, 0, 6, 10, &waiter), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 5-6 x2");
-    cr_assert(rig_balance(&rig).latched);
+    cr_assert(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_deliver(&rig, 9), "a1-4");
-    cr_assert_not(rig_balance(&rig).latched);
+    cr_assert_not(rig_balance(&rig).fallback_active);
     rig_close(&rig);
 }
 
@@ -203,19 +212,19 @@ Test(chan_block, a_fallback_that_disconnects_ends_every_wait)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DISCONNECT, NS_PER_S);
     struct waiter first, second;
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 2);
     cr_assert_eq(rig_put_waiting(&rig, 0, 6, 10, &first), ERR_AGAIN);
     cr_assert_eq(rig_put_waiting(&rig, 1, 1, 10, &second), ERR_AGAIN);
     cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
-    chan_tick(rig.chan, chan_stall_until(rig.chan));
+    chan_tick(rig.chan, chan_blocked_until(rig.chan));
     cr_assert_eq(chan_state(rig.chan), CHAN_BROKEN);
     cr_assert(first.over == 1 && second.over == 1);
     cr_assert_eq(rig_put_waiting(&rig, 1, 1, 10, &second), ERR_CLOSED);
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.dropped[LOSS_BLOCK_TIMEOUT].events, 2, "whoever was parked is accounted for");
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.dropped[LOSS_BLOCK_TIMEOUT].events, 2, "whoever was parked is accounted for");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a2-4 a5");
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 6-6 x1 b:TIMEOUT 1-1 x1");
     rig_close(&rig);
@@ -232,20 +241,23 @@ Test(chan_block, parks_1024_ranges_and_latches_at_one_more)
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiters[0]), ERR_OK);
     for (uint32_t i = 1; i <= 1024; i++)
         cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiters[i]), ERR_AGAIN);
-    cr_assert_not(rig_balance(&rig).latched);
+    cr_assert_not(rig_balance(&rig).fallback_active);
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiters[1025]), ERR_OK);
     for (uint32_t i = 0; i < ARRAY_LEN(waiters); i++)
         over += waiters[i].over;
     cr_assert_eq(over, 1024);
-    cr_assert(rig_balance(&rig).latched);
+    cr_assert(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 2-1026 x1025");
     rig_close(&rig);
 }
 
 Test(chan_block, parks_a_mebibyte_and_latches_at_one_byte_more)
 {
-    struct chan_limits bounds = {
-        .max_events = 100, .max_bytes = 10, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_NEWEST, .block_timeout_ns = FOR_EVER};
+    struct chan_limits bounds = {.max_events = 100,
+                                 .max_bytes = 10,
+                                 .overflow = OVERFLOW_BLOCK,
+                                 .fallback = OVERFLOW_DROP_NEWEST,
+                                 .block_timeout_ns = FOR_EVER};
     struct waiter first, second;
     struct rig rig;
 
@@ -269,7 +281,7 @@ Test(chan_block, the_room_for_parking_grows_with_the_bound)
     for (int i = 0; i < 10; i++)
         cr_assert_eq(rig_put_waiting(&rig, 0, 1, MIB, &waiters[i]), ERR_AGAIN);
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 1, &waiters[10]), ERR_OK);
-    cr_assert(rig_balance(&rig).latched);
+    cr_assert(rig_balance(&rig).fallback_active);
     rig_close(&rig);
 }
 
@@ -331,22 +343,22 @@ Test(chan_block, one_wait_for_two_channels_is_over_once)
     rig_open(&second, &bounds, 1);
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &other), ERR_OK);
     rig_take(&rig, 1);
-    chunk = chunk_retain(rig.take.entries[0].chunk);
-    chan_delivered(rig.chan, &rig.take);
+    chunk = chunk_retain(rig.batch.entries[0].chunk);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiter), ERR_OK);
     cr_assert_eq(rig_put_waiting(&second, 0, 1, 10, &waiter), ERR_OK);
-    stall_begin(&waiter.stall);
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 1, &waiter.stall), ERR_AGAIN);
-    cr_assert_eq(chan_put(second.chan, second.feeds[0], chunk, 0, 1, &waiter.stall), ERR_AGAIN);
+    put_waiter_begin(&waiter.waiter);
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 1, &waiter.waiter), ERR_AGAIN);
+    cr_assert_eq(chan_put(second.chan, second.feeds[0], chunk, 0, 1, &waiter.waiter), ERR_AGAIN);
     rig_deliver(&second, 1);
-    cr_assert_eq(stall_end(&waiter.stall), ERR_AGAIN);
+    cr_assert_eq(put_waiter_end(&waiter.waiter), ERR_AGAIN);
     cr_assert_eq(waiter.over, 0);
     rig_deliver(&rig, 1);
     cr_assert_eq(waiter.over, 1);
-    stall_begin(&waiter.stall);
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 1, &waiter.stall), ERR_AGAIN);
+    put_waiter_begin(&waiter.waiter);
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 1, &waiter.waiter), ERR_AGAIN);
     rig_deliver(&rig, 1);
-    cr_assert_eq(stall_end(&waiter.stall), ERR_OK, "it was over before the putter had to wait");
+    cr_assert_eq(put_waiter_end(&waiter.waiter), ERR_OK, "it was over before the putter had to wait");
     cr_assert_eq(waiter.over, 1);
     chunk_release(chunk);
     rig_close(&second);

@@ -1,5 +1,5 @@
-/* test_chan_latest.c - LATEST_PER_KEY: what merges with what, and what does not. The linker puts a hash in front of the true one that can
- * be made as bad as it gets. */
+/* test_chan_latest.c - LATEST_PER_KEY: what merges with what, and what does not. The linker puts a
+ * hash in front of the true one that can be made as bad as it gets. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,22 +20,23 @@ uint64_t __wrap_siphash13(const uint64_t key[2], struct bytes bytes)
 
 static struct chan_limits limits(uint32_t max_events)
 {
-    return (struct chan_limits){.max_events = max_events, .max_bytes = 1 << 20, .overflow = OVERFLOW_LATEST_PER_KEY};
+    return (struct chan_limits){
+        .max_events = max_events, .max_bytes = 1 << 20, .overflow = OVERFLOW_LATEST_PER_KEY};
 }
 
 Test(chan_latest, the_newer_takes_the_place_in_the_sums_and_goes_to_the_tail)
 {
     struct chan_limits bounds = limits(100);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 1);
     cr_assert_eq(rig_put_keys(&rig, 0, "x y"), ERR_OK);
     cr_assert_eq(rig_put_keys(&rig, 0, "x z"), ERR_OK);
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.accepted.events, 4);
-    cr_assert_eq(sums.queued.events, 3);
-    cr_assert_eq(sums.dropped[LOSS_COALESCED].events, 1);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.accepted.events, 4);
+    cr_assert_eq(stats.queued.events, 3);
+    cr_assert_eq(stats.dropped[LOSS_COALESCED].events, 1);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:COALESCED 1-1 x1");
     cr_assert_str_eq(rig_deliver(&rig, 99), "a2 a3 a4");
     rig_balance(&rig);
@@ -121,7 +122,7 @@ Test(chan_latest, what_is_in_flight_is_never_touched)
     cr_assert_eq(rig_put_keys(&rig, 0, "x"), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "");
     cr_assert_str_eq(rig_taken(&rig), "a1");
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_str_eq(rig_deliver(&rig, 99), "a2 a3");
     cr_assert_eq(rig_put_keys(&rig, 0, "x"), ERR_OK);
     cr_assert_str_eq(rig_deliver(&rig, 99), "a4", "nor remembered");
@@ -140,7 +141,8 @@ Test(chan_latest, the_same_keys_never_overflow_and_distinct_ones_drop_the_oldest
     cr_assert_eq(rig_put_keys(&rig, 0, "v"), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 397-397 x1");
     cr_assert_eq(rig_put_keys(&rig, 0, "w"), ERR_OK);
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 398-398 x1", "whoever was dropped is not there to merge with");
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 398-398 x1",
+                     "whoever was dropped is not there to merge with");
     cr_assert_str_eq(rig_deliver(&rig, 99), "a399 a400 a401 a402");
     rig_balance(&rig);
     rig_close(&rig);
@@ -218,14 +220,14 @@ Test(chan_latest, one_event_that_waits_long_does_not_pin_all_that_came_with_it)
     cr_assert_eq(atomic_load(&chunk->refs), 3, "the small one was copied, the large ones are most of it");
     chunk_release(chunk);
     cr_assert_str_eq(rig_take(&rig, 99), "a1 a2 a3");
-    cr_assert_eq(memcmp(rig.take.entries[0].chunk->at, rig.take.entries[1].chunk->at, 100), 0);
+    cr_assert_eq(memcmp(rig.batch.entries[0].chunk->data, rig.batch.entries[1].chunk->data, 100), 0);
     rig_close(&rig);
 }
 
 Test(chan_latest, ten_thousand_keys_are_found_again_and_given_back)
 {
     struct chan_limits bounds = limits(10000);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 1);
@@ -236,12 +238,12 @@ Test(chan_latest, ten_thousand_keys_are_found_again_and_given_back)
             snprintf(key, sizeof(key), "%d", i);
             put_one(&rig, "t", key);
         }
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.dropped[LOSS_COALESCED].events, 20000);
-    cr_assert_eq(sums.queued.events, 10000);
-    while (chan_take(rig.chan, &rig.take, 1000, UINT64_MAX, 0))
-        chan_delivered(rig.chan, &rig.take);
-    chan_delivered(rig.chan, &rig.take);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.dropped[LOSS_COALESCED].events, 20000);
+    cr_assert_eq(stats.queued.events, 10000);
+    while (chan_dequeue(rig.chan, &rig.batch, 1000, UINT64_MAX, 0))
+        chan_delivered(rig.chan, &rig.batch);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(rig_put_keys(&rig, 0, "1 2 1"), ERR_OK);
     cr_assert_str_eq(rig_deliver(&rig, 9), "a30002 a30003");
     rig_close(&rig);

@@ -6,7 +6,8 @@
 #include "lib/chunks.h"
 #include "rig.h"
 
-static const struct chan_limits roomy = {.max_events = 100000, .max_bytes = 1 << 30, .overflow = OVERFLOW_DROP_OLDEST};
+static const struct chan_limits roomy = {
+    .max_events = 100000, .max_bytes = 1 << 30, .overflow = OVERFLOW_DROP_OLDEST};
 
 Test(chan_life, a_drained_channel_gives_what_waits_and_takes_no_more)
 {
@@ -41,7 +42,7 @@ Test(chan_life, a_closed_channel_drops_what_waits_and_stays_closed)
     cr_assert_eq(chan_state(rig.chan), CHAN_CLOSED);
     cr_assert_eq(rig.rings, 2);
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_CLOSED);
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(rig_balance(&rig).delivered.events, 1, "what was in flight was the taker's");
     cr_assert_eq(rig_balance(&rig).dropped[LOSS_DRAIN_CUT].events, 2);
     cr_assert_str_eq(rig_deliver(&rig, 9), "");
@@ -94,9 +95,9 @@ Test(chan_life, every_dropped_event_is_counted_for_the_process)
 #if !defined(__SANITIZE_ADDRESS__)
 Test(chan_life, an_idle_channel_costs_less_than_a_kibibyte)
 {
-    struct chan_watch watch = {0};
+    struct chan_callbacks callbacks = {0};
     size_t before = mallinfo2().uordblks;
-    struct chan *chan = chan_new(&roomy, &watch);
+    struct chan *chan = chan_new(&roomy, &callbacks);
 
     cr_assert_lt(mallinfo2().uordblks - before, 1024);
     chan_release(chan);
@@ -116,16 +117,16 @@ Test(chan_life, entries_are_used_again_and_given_back_after_a_flood)
         for (int i = 0; i < 20; i++)
             cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
         rig_take(&rig, 100);
-        chan_delivered(rig.chan, &rig.take);
+        chan_delivered(rig.chan, &rig.batch);
     }
     steady = mallinfo2().uordblks;
     cr_assert_eq(steady, before);
     for (int i = 0; i < 50000; i++)
         cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
     cr_assert_gt(mallinfo2().uordblks, before + 50000 * 64);
-    while (chan_take(rig.chan, &rig.take, 100, UINT64_MAX, 0))
-        chan_delivered(rig.chan, &rig.take);
-    chan_delivered(rig.chan, &rig.take);
+    while (chan_dequeue(rig.chan, &rig.batch, 100, UINT64_MAX, 0))
+        chan_delivered(rig.chan, &rig.batch);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_lt(mallinfo2().uordblks, before + 10000);
     rig_close(&rig);
 }

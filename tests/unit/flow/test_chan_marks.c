@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "rig.h"
 
-static const struct chan_limits newest = {.max_events = 8, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
-static const struct chan_limits oldest = {.max_events = 8, .max_bytes = 1000, .overflow = OVERFLOW_DROP_OLDEST};
+static const struct chan_limits newest = {
+    .max_events = 8, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
+static const struct chan_limits oldest = {
+    .max_events = 8, .max_bytes = 1000, .overflow = OVERFLOW_DROP_OLDEST};
 static const struct chan_limits by_feed = {
     .max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_BY_FEED, .fallback = OVERFLOW_DROP_NEWEST};
 
@@ -34,9 +36,9 @@ Test(chan_marks, a_take_ends_at_the_line_and_the_mark_comes_before_the_next)
     cr_assert_eq(chan_marked(rig.chan), 0);
     cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
     cr_assert_eq(chan_marked(rig.chan), 0, "half of an entry is left");
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0), "more waits");
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0), "more waits");
     cr_assert_str_eq(rig_taken(&rig), "a2", "the rest came after the line");
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(chan_marked(rig.chan), 1);
     cr_assert_str_eq(rig_deliver(&rig, 99), "b1-2");
     rig_close(&rig);
@@ -50,8 +52,8 @@ Test(chan_marks, a_line_that_is_passed_just_before_a_take_is_told_first)
     cr_assert_eq(chan_marked(rig.chan), 0);
     chan_mark(rig.chan, 1);
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0));
-    cr_assert_eq(rig.take.events, 0, "the taker did not know");
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0));
+    cr_assert_eq(rig.batch.events, 0, "the taker did not know");
     cr_assert_eq(chan_marked(rig.chan), 1);
     cr_assert_str_eq(rig_deliver(&rig, 99), "a1-2");
     rig_close(&rig);
@@ -66,8 +68,8 @@ Test(chan_marks, a_taker_who_does_not_care_is_not_held_up)
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
     chan_mark(rig.chan, 1);
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
-    while (chan_take(rig.chan, &rig.take, 99, 9999, 0)) {
-        chan_delivered(rig.chan, &rig.take);
+    while (chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0)) {
+        chan_delivered(rig.chan, &rig.batch);
         takes++;
     }
     cr_assert_eq(takes, 2);
@@ -83,12 +85,12 @@ Test(chan_marks, a_take_that_passes_the_line_says_that_there_is_more)
     rig_open(&rig, &newest, 1);
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
     chan_mark(rig.chan, 1);
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0), "nobody rings for the mark");
-    cr_assert_eq(rig.take.events, 2);
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0), "nobody rings for the mark");
+    cr_assert_eq(rig.batch.events, 2);
     cr_assert_eq(rig.rings, 1);
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(chan_marked(rig.chan), 1);
-    cr_assert_not(chan_take(rig.chan, &rig.take, 99, 9999, 0));
+    cr_assert_not(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0));
     rig_close(&rig);
 }
 

@@ -1,4 +1,5 @@
-/* test_chan_memory.c - the channel when memory runs out: nothing is lost uncounted. The linker puts these in front of the allocator. */
+/* test_chan_memory.c - the channel when memory runs out: nothing is lost uncounted. The linker puts
+ * these in front of the allocator. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,10 +41,15 @@ void *__wrap_reallocarray(void *at, size_t count, size_t size)
     return refuses() ? NULL : __real_reallocarray(at, count, size);
 }
 
-static const struct chan_limits newest = {.max_events = 100, .max_bytes = 10000, .overflow = OVERFLOW_DROP_NEWEST};
-static const struct chan_limits block = {
-    .max_events = 16, .max_bytes = 10000, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_OLDEST, .block_timeout_ns = FOR_EVER};
-static const struct chan_limits latest = {.max_events = 64, .max_bytes = 10000, .overflow = OVERFLOW_LATEST_PER_KEY};
+static const struct chan_limits newest = {
+    .max_events = 100, .max_bytes = 10000, .overflow = OVERFLOW_DROP_NEWEST};
+static const struct chan_limits block = {.max_events = 16,
+                                         .max_bytes = 10000,
+                                         .overflow = OVERFLOW_BLOCK,
+                                         .fallback = OVERFLOW_DROP_OLDEST,
+                                         .block_timeout_ns = FOR_EVER};
+static const struct chan_limits latest = {
+    .max_events = 64, .max_bytes = 10000, .overflow = OVERFLOW_LATEST_PER_KEY};
 
 /* A chunk of 40 events, for a channel that has its first sixteen entries. */
 static struct chunk *sample(struct rig *rig)
@@ -55,15 +61,15 @@ static struct chunk *sample(struct rig *rig)
 
 Test(chan_memory, nothing_is_made_without_it)
 {
-    struct chan_watch watch = {0};
-    struct chan *chan = chan_new(&block, &watch);
+    struct chan_callbacks callbacks = {0};
+    struct chan *chan = chan_new(&block, &callbacks);
     struct source *source = source_named("a", 1);
 
     exhausted = true;
     for (uint32_t i = 0; i < 2; i++) {
-        cr_assert(i == 1 || !chan_new(&newest, &watch));
+        cr_assert(i == 1 || !chan_new(&newest, &callbacks));
         allowed = i;
-        cr_assert_null(chan_new(&latest, &watch));
+        cr_assert_null(chan_new(&latest, &callbacks));
         allowed = i;
         cr_assert_null(feed_open(chan, source, 1, NULL));
     }
@@ -100,12 +106,12 @@ Test(chan_memory, who_cannot_be_parked_does_not_wait)
     for (uint32_t i = 0; i < 16; i++)
         cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
     exhausted = true;
-    stall_begin(&waiter.stall);
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, &waiter.stall), ERR_OK);
-    cr_assert_eq(stall_end(&waiter.stall), ERR_OK);
+    put_waiter_begin(&waiter.waiter);
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, &waiter.waiter), ERR_OK);
+    cr_assert_eq(put_waiter_end(&waiter.waiter), ERR_OK);
     exhausted = false;
     cr_assert_str_eq(rig_losses(&rig, 9), "a:BUDGET 18-21 x4");
-    cr_assert_not(rig_balance(&rig).stalled);
+    cr_assert_not(rig_balance(&rig).blocked);
     chunk_release(chunk);
     rig_close(&rig);
 }
@@ -163,7 +169,8 @@ Test(chan_memory, without_it_the_older_of_a_key_makes_room_for_the_newer)
     chunk = chunk_keyed(rig.sources[0], 2, 0, 40, events);
     exhausted = true;
     cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 16, NULL), ERR_OK, "sixteen have an entry");
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 20, 36, NULL), ERR_OK, "and so have those who follow them");
+    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 20, 36, NULL), ERR_OK,
+                 "and so have those who follow them");
     exhausted = false;
     cr_assert_str_eq(rig_losses(&rig, 9), "a:COALESCED 2-17 x16");
     cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, NULL), ERR_OK);
@@ -195,7 +202,8 @@ Test(chan_memory, keys_are_found_where_their_table_could_not_grow)
     chunk = chunk_keyed(rig.sources[0], 65, 0, 64, events);
     exhausted = true;
     for (int round = 0; round < 2; round++)
-        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK, "64 entries are there, and 16 slots");
+        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK,
+                     "64 entries are there, and 16 slots");
     exhausted = false;
     cr_assert_eq(rig_balance(&rig).dropped[LOSS_COALESCED].events, 64);
     cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK);
@@ -225,14 +233,14 @@ Test(chan_memory, a_take_without_room_is_shorter)
     for (uint32_t i = 0; i < 20; i++)
         cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
     exhausted = true;
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0), "more waits");
-    cr_assert_eq(rig.take.events, 0);
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0), "more waits");
+    cr_assert_eq(rig.batch.events, 0);
     exhausted = false;
     cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
     exhausted = true;
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 9999, 0));
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0));
     exhausted = false;
-    cr_assert_eq(rig.take.events, 16, "as many as its array holds");
+    cr_assert_eq(rig.batch.events, 16, "as many as its array holds");
     rig_balance(&rig);
     rig_close(&rig);
 }
@@ -245,7 +253,7 @@ Test(chan_memory, a_second_reason_without_room_is_told_under_the_first)
     cr_assert_eq(rig_put(&rig, 0, 101, 10), ERR_OK);
     rig_take(&rig, 2);
     exhausted = true;
-    chan_lost(rig.chan, &rig.take, LOSS_DRAIN_CUT);
+    chan_lost(rig.chan, &rig.batch, LOSS_DRAIN_CUT);
     exhausted = false;
     cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 1-101 x3", "the count is right all the same");
     cr_assert_eq(rig_balance(&rig).dropped[LOSS_DRAIN_CUT].events, 2, "and so are the sums");

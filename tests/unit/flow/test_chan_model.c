@@ -11,14 +11,14 @@
 
 #define SEEDS 3000
 #define STEPS 120
-#define PUTS_MOST STEPS
-#define EVENTS_MOST 16
+#define MAX_PUTS STEPS
+#define MAX_EVENTS 16
 #define HOUR_NS (3600 * NS_PER_S)
 
 struct waiter {
-    struct stall stall;
+    struct put_waiter waiter;
     uint32_t over;
-    bool waits; /* stall_end() said AGAIN */
+    bool waits; /* put_waiter_end() said AGAIN */
 };
 
 struct pacer {
@@ -36,10 +36,10 @@ struct trial {
     uint64_t next[MODEL_FEEDS];
     _Atomic uint64_t routed[MODEL_FEEDS];
     uint32_t feed_count;
-    struct waiter waiters[PUTS_MOST];
+    struct waiter waiters[MAX_PUTS];
     struct pacer pacers[MODEL_FEEDS];
     uint32_t puts;
-    struct take take;
+    struct chan_batch batch;
     bool more; /* the last take said so */
     uint32_t rings;
     uint32_t told; /* notes of the present call */
@@ -47,8 +47,9 @@ struct trial {
     struct model model;
 };
 
-#define HOLDS(trial, condition)                                                                                                            \
-    cr_assert(condition, "seed %llu, step %u (%s): %s", (unsigned long long)(trial)->seed, (trial)->step, (trial)->did, #condition)
+#define HOLDS(trial, condition)                                                                              \
+    cr_assert(condition, "seed %llu, step %u (%s): %s", (unsigned long long)(trial)->seed, (trial)->step,    \
+              (trial)->did, #condition)
 
 /* splitmix64 */
 static uint32_t roll(struct trial *trial, uint32_t sides)
@@ -67,12 +68,12 @@ static void rang(void *ctx)
     trial->rings++;
 }
 
-static void over(struct stall *stall)
+static void over(struct put_waiter *waiter)
 {
-    container_of(stall, struct waiter, stall)->over++;
+    container_of(waiter, struct waiter, waiter)->over++;
 }
 
-static void pace(void *ctx, bool pause)
+static void set_paused(void *ctx, bool pause)
 {
     struct pacer *pacer = ctx;
 
@@ -80,49 +81,52 @@ static void pace(void *ctx, bool pause)
     pacer->paused = pause;
 }
 
-static bool same(struct tally a, struct tally b)
+static bool same(struct totals a, struct totals b)
 {
     return a.events == b.events && a.bytes == b.bytes;
 }
 
-static struct tally sum(struct tally a, struct tally b)
+static struct totals sum(struct totals a, struct totals b)
 {
-    return (struct tally){a.events + b.events, a.bytes + b.bytes};
+    return (struct totals){a.events + b.events, a.bytes + b.bytes};
 }
 
-static void compare_feed(void *ctx, const struct feed_sums *sums)
+static void compare_feed(void *ctx, const struct feed_stats *stats)
 {
     struct trial *trial = ctx;
-    uint32_t feed = (uint32_t)sums->source->epoch;
+    uint32_t feed = (uint32_t)stats->source->epoch;
     const struct model_feed *model = &trial->model.feeds[feed];
 
     trial->told++;
-    HOLDS(trial, same(sums->accepted, model->accepted));
-    HOLDS(trial, same(sums->delivered, model->delivered));
-    HOLDS(trial, same(sums->dropped, model->dropped));
-    HOLDS(trial, same(sums->queued, sum(model_line_tally(&trial->model.waiting, feed), model_line_tally(&trial->model.flying, feed))));
-    HOLDS(trial, same(sums->accepted, sum(sum(sums->delivered, sums->dropped), sums->queued)));
+    HOLDS(trial, same(stats->accepted, model->accepted));
+    HOLDS(trial, same(stats->delivered, model->delivered));
+    HOLDS(trial, same(stats->dropped, model->dropped));
+    HOLDS(trial, same(stats->queued, sum(model_line_totals(&trial->model.waiting, feed),
+                                         model_line_totals(&trial->model.in_flight, feed))));
+    HOLDS(trial, same(stats->accepted, sum(sum(stats->delivered, stats->dropped), stats->queued)));
 }
 
 static void compare(struct trial *trial)
 {
     const struct model *model = &trial->model;
-    struct chan_sums sums;
+    struct chan_stats stats;
     uint32_t at_least = 0;
 
     model_line(&trial->model);
-    chan_sums(trial->chan, &sums);
-    HOLDS(trial, same(sums.accepted, sum(sum(sums.delivered, chan_dropped(&sums)), sums.queued)));
-    HOLDS(trial, same(sums.accepted, model->accepted));
-    HOLDS(trial, same(sums.delivered, model->delivered));
-    HOLDS(trial, same(sums.queued, sum(model_line_tally(&model->waiting, MODEL_FEEDS), model_line_tally(&model->flying, MODEL_FEEDS))));
+    chan_stats(trial->chan, &stats);
+    HOLDS(trial, same(stats.accepted, sum(sum(stats.delivered, chan_dropped(&stats)), stats.queued)));
+    HOLDS(trial, same(stats.accepted, model->accepted));
+    HOLDS(trial, same(stats.delivered, model->delivered));
+    HOLDS(trial, same(stats.queued, sum(model_line_totals(&model->waiting, MODEL_FEEDS),
+                                        model_line_totals(&model->in_flight, MODEL_FEEDS))));
     for (int i = 0; i < LOSS_COUNT; i++)
-        HOLDS(trial, same(sums.dropped[i], model->dropped[i]));
-    HOLDS(trial, sums.latched == model->latched);
-    HOLDS(trial, sums.stalled == model_is_stalled(model));
-    HOLDS(trial, (chan_stall_until(trial->chan) < INT64_MAX) == sums.stalled);
+        HOLDS(trial, same(stats.dropped[i], model->dropped[i]));
+    HOLDS(trial, stats.fallback_active == model->fallback_active);
+    HOLDS(trial, stats.blocked == model_is_stalled(model));
+    HOLDS(trial, (chan_blocked_until(trial->chan) < INT64_MAX) == stats.blocked);
     HOLDS(trial, chan_state(trial->chan) == model->state);
-    HOLDS(trial, chan_idle(trial->chan) == (model->waiting.count + model->parked.count + model->flying.count == 0));
+    HOLDS(trial, chan_idle(trial->chan) ==
+                     (model->waiting.count + model->parked.count + model->in_flight.count == 0));
     HOLDS(trial, trial->more || (model->waiting.count == 0 && !model->at_line) || trial->rings > 0);
     for (uint32_t i = 0; i < trial->puts; i++) {
         const struct waiter *waiter = &trial->waiters[i];
@@ -132,7 +136,7 @@ static void compare(struct trial *trial)
     trial->told = 0;
     chan_feeds(trial->chan, UINT32_MAX, compare_feed, trial);
     for (uint32_t i = 0; i < trial->feed_count; i++) {
-        bool parked = model->feeds[i].paced && model_line_tally(&model->parked, i).events > 0;
+        bool parked = model->feeds[i].pausable && model_line_totals(&model->parked, i).events > 0;
 
         at_least += !model->feeds[i].gone;
         if (trial->feeds[i] && model->state != CHAN_CLOSED)
@@ -146,14 +150,15 @@ static struct keyed_event keyed(uint32_t key, uint32_t size)
 {
     static const char *const names[] = {"x", "y", "z"};
 
-    return (struct keyed_event){.topic = names[key % 3], .key = key > 0 ? names[key / 3 % 3] : NULL, .size = size};
+    return (struct keyed_event){
+        .topic = names[key % 3], .key = key > 0 ? names[key / 3 % 3] : NULL, .size = size};
 }
 
 /* As a filter leaves it: every other event of a chunk that has them all. */
-static struct chunk *with_holes(struct source *source, uint64_t first_sequence, int64_t observed_ns, uint32_t count,
-                                const struct keyed_event *events)
+static struct chunk *with_holes(struct source *source, uint64_t first_sequence, int64_t observed_ns,
+                                uint32_t count, const struct keyed_event *events)
 {
-    struct keyed_event all[2 * EVENTS_MOST];
+    struct keyed_event all[2 * MAX_EVENTS];
     OWNED(chunk_release) struct chunk *whole = NULL;
     struct chunk *picked;
     uint32_t bytes = 0;
@@ -170,17 +175,20 @@ static struct chunk *with_holes(struct source *source, uint64_t first_sequence, 
     return picked;
 }
 
-static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t count, struct model_event *events)
+static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t count,
+                                struct model_event *events)
 {
-    /* Each feed counts in a prime of its own, so that no two ever hold equally much: then DROP_OLDEST has no choice. */
+    /* Each feed counts in a prime of its own, so that no two ever hold equally much: then
+     * DROP_OLDEST has no choice. */
     static const uint32_t unit[MODEL_FEEDS] = {1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049};
     bool old = roll(trial, 4) == 0, has_keys = trial->model.limits.overflow == OVERFLOW_LATEST_PER_KEY;
     int64_t observed_ns = clock_mono_ns() - (old ? 2 * HOUR_NS : 0);
-    struct keyed_event real[EVENTS_MOST];
-    uint32_t sizes[EVENTS_MOST], step = 1 + (roll(trial, 4) == 0);
+    struct keyed_event real[MAX_EVENTS];
+    uint32_t sizes[MAX_EVENTS], step = 1 + (roll(trial, 4) == 0);
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t size = unit[feed] * (1 + roll(trial, roll(trial, 20) ? 20 : 60)), key = has_keys ? roll(trial, 10) : 0;
+        uint32_t size = unit[feed] * (1 + roll(trial, roll(trial, 20) ? 20 : 60)),
+                 key = has_keys ? roll(trial, 10) : 0;
 
         events[i] = (struct model_event){.feed = feed,
                                          .size = size,
@@ -199,26 +207,27 @@ static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t cou
     return chunk_sized(trial->sources[feed], trial->next[feed], observed_ns, count, sizes);
 }
 
-static enum err put_chunk(struct trial *trial, uint32_t feed, struct chunk *chunk, uint32_t first, uint32_t last)
+static enum err put_chunk(struct trial *trial, uint32_t feed, struct chunk *chunk, uint32_t first,
+                          uint32_t last)
 {
     struct waiter *waiter = &trial->waiters[trial->puts];
     enum err err;
 
-    if (trial->model.feeds[feed].paced)
+    if (trial->model.feeds[feed].pausable)
         return chan_put(trial->chan, trial->feeds[feed], chunk, first, last, NULL);
-    waiter->stall.over = over;
-    stall_begin(&waiter->stall);
-    err = chan_put(trial->chan, trial->feeds[feed], chunk, first, last, &waiter->stall);
-    waiter->waits = stall_end(&waiter->stall) == ERR_AGAIN;
+    waiter->waiter.over = over;
+    put_waiter_begin(&waiter->waiter);
+    err = chan_put(trial->chan, trial->feeds[feed], chunk, first, last, &waiter->waiter);
+    waiter->waits = put_waiter_end(&waiter->waiter) == ERR_AGAIN;
     HOLDS(trial, waiter->waits == (err == ERR_AGAIN));
     return err;
 }
 
 static void put(struct trial *trial)
 {
-    uint32_t feed = roll(trial, trial->feed_count), count = 1 + roll(trial, roll(trial, 3) ? 4 : EVENTS_MOST);
+    uint32_t feed = roll(trial, trial->feed_count), count = 1 + roll(trial, roll(trial, 3) ? 4 : MAX_EVENTS);
     uint32_t first = roll(trial, 4) ? 0 : roll(trial, count), last = first + 1 + roll(trial, count - first);
-    struct model_event events[EVENTS_MOST];
+    struct model_event events[MAX_EVENTS];
     struct chunk *chunk;
     enum err err;
 
@@ -250,31 +259,31 @@ static void mark(struct trial *trial)
     }
 }
 
-static void take(struct trial *trial)
+static void batch(struct trial *trial)
 {
-    uint32_t most_events = 1 + roll(trial, 12), at = 0;
-    uint64_t most_bytes = 1 + roll(trial, 200000);
-    const struct model_line *flying = &trial->model.flying;
+    uint32_t max_events = 1 + roll(trial, 12), at = 0;
+    uint64_t max_bytes = 1 + roll(trial, 200000);
+    const struct model_line *in_flight = &trial->model.in_flight;
 
     trial->did = "take";
-    if (trial->take.count > 0)
+    if (trial->batch.count > 0)
         return;
     if (roll(trial, 4) == 0)
         HOLDS(trial, chan_next_bytes(trial->chan) == model_next(&trial->model));
     model_line(&trial->model);
     if (roll(trial, 4) > 0)
         HOLDS(trial, chan_marked(trial->chan) == model_marked(&trial->model));
-    trial->more = chan_take(trial->chan, &trial->take, most_events, most_bytes, clock_mono_ns());
+    trial->more = chan_dequeue(trial->chan, &trial->batch, max_events, max_bytes, clock_mono_ns());
     trial->rings = 0;
-    HOLDS(trial, model_take(&trial->model, most_events, most_bytes) == trial->more);
-    HOLDS(trial, trial->take.events == flying->count);
-    HOLDS(trial, trial->take.bytes == model_line_tally(flying, MODEL_FEEDS).bytes);
-    for (uint32_t i = 0; i < trial->take.count; i++)
-        for (uint32_t k = trial->take.entries[i].first; k < trial->take.entries[i].last; k++, at++) {
-            HOLDS(trial, trial->take.entries[i].chunk->source->epoch == flying->events[at].feed);
-            HOLDS(trial, chunk_sequence(trial->take.entries[i].chunk, k) == flying->events[at].sequence);
+    HOLDS(trial, model_take(&trial->model, max_events, max_bytes) == trial->more);
+    HOLDS(trial, trial->batch.events == in_flight->count);
+    HOLDS(trial, trial->batch.bytes == model_line_totals(in_flight, MODEL_FEEDS).bytes);
+    for (uint32_t i = 0; i < trial->batch.count; i++)
+        for (uint32_t k = trial->batch.entries[i].first; k < trial->batch.entries[i].last; k++, at++) {
+            HOLDS(trial, trial->batch.entries[i].chunk->source->epoch == in_flight->events[at].feed);
+            HOLDS(trial, chunk_sequence(trial->batch.entries[i].chunk, k) == in_flight->events[at].sequence);
         }
-    HOLDS(trial, at == flying->count);
+    HOLDS(trial, at == in_flight->count);
 }
 
 static void land(struct trial *trial)
@@ -283,10 +292,10 @@ static void land(struct trial *trial)
 
     trial->did = "land";
     if (reason == 0)
-        chan_delivered(trial->chan, &trial->take);
+        chan_delivered(trial->chan, &trial->batch);
     else
-        chan_lost(trial->chan, &trial->take, reason);
-    HOLDS(trial, trial->take.count == 0 && trial->take.events == 0 && trial->take.bytes == 0);
+        chan_lost(trial->chan, &trial->batch, reason);
+    HOLDS(trial, trial->batch.count == 0 && trial->batch.events == 0 && trial->batch.bytes == 0);
     model_land(&trial->model, reason);
 }
 
@@ -315,13 +324,13 @@ static void compare_loss(void *ctx, const struct lost_note *note)
 
 static void losses(struct trial *trial)
 {
-    uint32_t most = roll(trial, 3) ? UINT32_MAX : roll(trial, 4), told;
+    uint32_t max = roll(trial, 3) ? UINT32_MAX : roll(trial, 4), told;
 
     trial->did = "losses";
     trial->told = 0;
-    told = chan_losses(trial->chan, most, compare_loss, trial);
-    HOLDS(trial, told == trial->told && told <= most);
-    for (uint32_t i = 0; i < trial->feed_count && told < most; i++)
+    told = chan_losses(trial->chan, max, compare_loss, trial);
+    HOLDS(trial, told == trial->told && told <= max);
+    for (uint32_t i = 0; i < trial->feed_count && told < max; i++)
         for (uint32_t reason = 0; reason < LOSS_COUNT; reason++)
             HOLDS(trial, trial->model.feeds[i].untold[reason].count == 0);
 }
@@ -338,15 +347,16 @@ static void compare_position(void *ctx, const struct source *source, uint64_t se
 
 static void positions(struct trial *trial)
 {
-    uint32_t most = roll(trial, 3) ? UINT32_MAX : roll(trial, 4), told;
+    uint32_t max = roll(trial, 3) ? UINT32_MAX : roll(trial, 4), told;
     bool all = roll(trial, 4) == 0;
 
     trial->did = all ? "all positions" : "positions";
     trial->told = 0;
-    told = chan_positions(trial->chan, all, most, compare_position, trial);
-    HOLDS(trial, told == trial->told && told <= most);
-    for (uint32_t i = 0; i < trial->feed_count && told < most; i++)
-        HOLDS(trial, trial->model.feeds[i].gone || model_position(&trial->model, i) <= trial->model.feeds[i].told);
+    told = chan_positions(trial->chan, all, max, compare_position, trial);
+    HOLDS(trial, told == trial->told && told <= max);
+    for (uint32_t i = 0; i < trial->feed_count && told < max; i++)
+        HOLDS(trial,
+              trial->model.feeds[i].gone || model_position(&trial->model, i) <= trial->model.feeds[i].told);
 }
 
 static void compare_state(void *ctx, const struct feed_change *change)
@@ -413,25 +423,27 @@ static struct chan_limits draw_limits(struct trial *trial)
     return (struct chan_limits){.max_events = 1 + roll(trial, roll(trial, 4) ? 24 : 2),
                                 .max_bytes = 1 + roll(trial, roll(trial, 3) ? 400000 : 30000),
                                 .max_age_ns = roll(trial, 2) ? HOUR_NS : 0,
-                                .overflow = roll(trial, 2) ? OVERFLOW_BLOCK : (enum overflow)roll(trial, OVERFLOW_COUNT),
+                                .overflow = roll(trial, 2) ? OVERFLOW_BLOCK
+                                                           : (enum overflow)roll(trial, OVERFLOW_COUNT),
                                 .fallback = (enum overflow)(OVERFLOW_DROP_OLDEST + roll(trial, 3)),
                                 .block_timeout_ns = timeouts[roll(trial, 4)]};
 }
 
 static void begin(struct trial *trial, uint64_t seed)
 {
-    struct chan_watch watch = {.readable = rang, .ctx = trial};
+    struct chan_callbacks callbacks = {.readable = rang, .ctx = trial};
 
     *trial = (struct trial){.seed = seed, .random = seed, .did = "begin"};
     trial->model.limits = draw_limits(trial);
-    trial->chan = chan_new(&trial->model.limits, &watch);
+    trial->chan = chan_new(&trial->model.limits, &callbacks);
     trial->feed_count = 1 + roll(trial, MODEL_FEEDS);
     for (uint32_t i = 0; i < trial->feed_count; i++) {
         trial->sources[i] = source_named("source", i);
         trial->pacers[i].trial = trial;
-        trial->model.feeds[i].paced = roll(trial, 2);
-        trial->feeds[i] =
-            feed_open(trial->chan, trial->sources[i], 1, trial->model.feeds[i].paced ? &(struct feed_pace){pace, &trial->pacers[i]} : NULL);
+        trial->model.feeds[i].pausable = roll(trial, 2);
+        trial->feeds[i] = feed_open(
+            trial->chan, trial->sources[i], 1,
+            trial->model.feeds[i].pausable ? &(struct pause_port){set_paused, &trial->pacers[i]} : NULL);
         feed_follow(trial->feeds[i], &trial->routed[i]);
         trial->model.feeds[i].state = 1;
         trial->next[i] = 1;
@@ -440,8 +452,8 @@ static void begin(struct trial *trial, uint64_t seed)
 
 static void end(struct trial *trial)
 {
-    chan_lost(trial->chan, &trial->take, LOSS_CONSUMER_GONE);
-    take_fini(&trial->take);
+    chan_lost(trial->chan, &trial->batch, LOSS_CONSUMER_GONE);
+    chan_batch_fini(&trial->batch);
     chan_release(trial->chan);
     for (uint32_t i = 0; i < trial->feed_count; i++)
         source_release(trial->sources[i]);
@@ -452,7 +464,7 @@ static void end(struct trial *trial)
 
 static void run(uint64_t seed)
 {
-    static void (*const steps[])(struct trial *) = {put,  put,  put,    put,       take,   take,    land,
+    static void (*const steps[])(struct trial *) = {put,  put,  put,    put,       batch,  batch,   land,
                                                     land, tick, losses, positions, states, control, mark};
     static struct trial trial;
 

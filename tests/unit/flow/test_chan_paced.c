@@ -1,5 +1,5 @@
-/* test_chan_paced.c - paced feeds: when their producers are asked to pause and to go on, what they may put meanwhile, and who loses beyond.
- */
+/* test_chan_paced.c - paced feeds: when their producers are asked to pause and to go on, what they
+ * may put meanwhile, and who loses beyond. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,8 +11,11 @@
 
 static struct chan_limits limits(enum overflow overflow, enum overflow fallback, uint32_t max_events)
 {
-    return (struct chan_limits){
-        .max_events = max_events, .max_bytes = 10 << 20, .overflow = overflow, .fallback = fallback, .block_timeout_ns = NS_PER_S};
+    return (struct chan_limits){.max_events = max_events,
+                                .max_bytes = 10 << 20,
+                                .overflow = overflow,
+                                .fallback = fallback,
+                                .block_timeout_ns = NS_PER_S};
 }
 
 Test(chan_paced, by_feed_a_paced_feed_blocks_and_a_shared_one_drops_its_oldest)
@@ -64,17 +67,17 @@ Test(chan_paced, block_parks_both_kinds_in_order_and_times_the_shared_one_alone)
     rig_open_paced(&rig, &bounds, 1, 2);
     cr_assert_eq(rig_put(&rig, 1, 5, 10), ERR_AGAIN);
     cr_assert_eq(rig.rings, 1);
-    cr_assert_eq(chan_stall_until(rig.chan), INT64_MAX, "nobody times a paced feed");
-    cr_assert_not(rig_balance(&rig).stalled);
+    cr_assert_eq(chan_blocked_until(rig.chan), INT64_MAX, "nobody times a paced feed");
+    cr_assert_not(rig_balance(&rig).blocked);
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiter), ERR_AGAIN);
     cr_assert_eq(rig.rings, 2, "but the shared one");
-    cr_assert_lt(chan_stall_until(rig.chan), INT64_MAX);
-    cr_assert(rig_balance(&rig).stalled);
+    cr_assert_lt(chan_blocked_until(rig.chan), INT64_MAX);
+    cr_assert(rig_balance(&rig).blocked);
     cr_assert_eq(rig_put(&rig, 2, 1, 10), ERR_AGAIN);
     cr_assert_str_eq(rig_paces(&rig), "b stops c stops");
     cr_assert_str_eq(rig_deliver(&rig, 2), "b1-2");
     cr_assert_eq(waiter.over, 1, "two have room: the first two that came");
-    cr_assert_eq(chan_stall_until(rig.chan), INT64_MAX);
+    cr_assert_eq(chan_blocked_until(rig.chan), INT64_MAX);
     cr_assert_str_eq(rig_paces(&rig), "b goes");
     cr_assert_str_eq(rig_deliver(&rig, 2), "b3-4");
     cr_assert_str_eq(rig_paces(&rig), "c goes");
@@ -92,10 +95,10 @@ Test(chan_paced, a_latch_takes_the_shared_ones_and_leaves_the_paced_ones)
     cr_assert_eq(rig_put_waiting(&rig, 0, 5, 10, &first), ERR_AGAIN);
     cr_assert_eq(rig_put(&rig, 1, 2, 10), ERR_AGAIN);
     cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &second), ERR_AGAIN);
-    chan_tick(rig.chan, chan_stall_until(rig.chan));
+    chan_tick(rig.chan, chan_blocked_until(rig.chan));
     cr_assert(first.over == 1 && second.over == 1);
-    cr_assert_eq(chan_stall_until(rig.chan), INT64_MAX);
-    cr_assert(rig_balance(&rig).latched);
+    cr_assert_eq(chan_blocked_until(rig.chan), INT64_MAX);
+    cr_assert(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 5-6 x2");
     cr_assert_str_eq(rig_paces(&rig), "b stops");
     cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
@@ -119,14 +122,14 @@ Test(chan_paced, a_paced_feed_does_not_care_for_a_latch)
     bounds.block_timeout_ns = 0;
     rig_open_paced(&rig, &bounds, 1, 1);
     cr_assert_eq(rig_put_waiting(&rig, 0, 5, 10, &waiter), ERR_OK);
-    cr_assert(rig_balance(&rig).latched);
+    cr_assert(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
     cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_OK, "there is room");
     cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_AGAIN, "there is none");
-    cr_assert(rig_balance(&rig).latched);
+    cr_assert(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:TIMEOUT 5-5 x1");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a2-4 b1");
-    cr_assert_not(rig_balance(&rig).latched);
+    cr_assert_not(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_deliver(&rig, 9), "b2");
     rig_close(&rig);
 }
@@ -141,8 +144,9 @@ Test(chan_paced, many_paced_ranges_never_latch)
     for (uint32_t i = 0; i < 1000; i++)
         for (uint32_t feed = 1; feed < 4; feed++)
             (void)!rig_put(&rig, feed, 1, 10);
-    cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiter), ERR_AGAIN, "3000 ranges are parked, and none of them is its");
-    cr_assert_not(rig_balance(&rig).latched);
+    cr_assert_eq(rig_put_waiting(&rig, 0, 1, 10, &waiter), ERR_AGAIN,
+                 "3000 ranges are parked, and none of them is its");
+    cr_assert_not(rig_balance(&rig).fallback_active);
     cr_assert_str_eq(rig_losses(&rig, 9), "");
     rig_close(&rig);
 }
@@ -154,7 +158,8 @@ static void open_paused(struct rig *rig, enum overflow fallback, uint32_t openin
 
     rig_open_paced(rig, &bounds, 0, 1);
     cr_assert_eq(rig_put(rig, 0, 4, 10), ERR_OK);
-    cr_assert_eq(rig_put(rig, 0, opening, size), ERR_AGAIN, "what opens the pause is parked, however much it is");
+    cr_assert_eq(rig_put(rig, 0, opening, size), ERR_AGAIN,
+                 "what opens the pause is parked, however much it is");
     cr_assert_str_eq(rig_paces(rig), "a stops");
 }
 
@@ -188,7 +193,7 @@ Test(chan_paced, the_reserve_holds_256_kibibytes_and_not_one_more)
     cr_assert_eq(rig_put(&rig, 0, 1, 1), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 5-10 x6", "all that was parked, and what came");
     cr_assert_str_eq(rig_paces(&rig), "a goes");
-    cr_assert_not(rig_balance(&rig).latched, "it is no matter of the channel's");
+    cr_assert_not(rig_balance(&rig).fallback_active, "it is no matter of the channel's");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a1-4");
     rig_close(&rig);
 }
@@ -219,7 +224,8 @@ Test(chan_paced, the_reserve_of_one_feed_is_no_matter_of_another)
     cr_assert_eq(rig_put(&rig, 0, 1024, 10), ERR_AGAIN);
     cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 5-1030 x1026", "there is room for one, but it is not for who came later");
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 5-1030 x1026",
+                     "there is room for one, but it is not for who came later");
     cr_assert_str_eq(rig_paces(&rig), "a stops b stops a goes");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a2-4");
     cr_assert_str_eq(rig_paces(&rig), "b goes");
@@ -245,7 +251,7 @@ Test(chan_paced, beyond_the_reserve_a_channel_may_break)
 Test(chan_paced, neither_a_flood_nor_who_is_parked_starves_the_other)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 100);
-    uint64_t paced = 0, taken = 0;
+    uint64_t pausable = 0, taken = 0;
     struct rig rig;
 
     rig_open_paced(&rig, &bounds, 1, 1);
@@ -254,13 +260,16 @@ Test(chan_paced, neither_a_flood_nor_who_is_parked_starves_the_other)
         if (!rig.pacers[1].paused)
             (void)!rig_put(&rig, 1, 30, 20);
         rig_take(&rig, 10);
-        for (uint32_t i = 0; i < rig.take.count; i++)
-            paced += rig.take.entries[i].feed == rig.feeds[1] ? rig.take.entries[i].last - rig.take.entries[i].first : 0;
-        taken += rig.take.events;
-        chan_delivered(rig.chan, &rig.take);
+        for (uint32_t i = 0; i < rig.batch.count; i++)
+            pausable += rig.batch.entries[i].feed == rig.feeds[1]
+                            ? rig.batch.entries[i].last - rig.batch.entries[i].first
+                            : 0;
+        taken += rig.batch.events;
+        chan_delivered(rig.chan, &rig.batch);
     }
     cr_assert_eq(taken, 3000);
-    cr_assert(paced >= 1400 && paced <= 1600, "half of what was taken, not %llu", (unsigned long long)paced);
+    cr_assert(pausable >= 1400 && pausable <= 1600, "half of what was taken, not %llu",
+              (unsigned long long)pausable);
     rig_losses(&rig, 9);
     cr_assert(strstr(rig.text, "a:OLDEST") && !strstr(rig.text, "b:"), "and it lost nothing: %s", rig.text);
     rig_balance(&rig);
@@ -281,7 +290,8 @@ Test(chan_paced, half_of_what_was_taken_is_due_to_who_is_parked)
     cr_assert_eq(rig_put(&rig, 0, 9, 10), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "", "and now there is room");
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 11-15 x5", "one for itself, four for the other: half of nine, and no part of an event");
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 11-15 x5",
+                     "one for itself, four for the other: half of nine, and no part of an event");
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 16-16 x1", "nothing else is due");
     cr_assert_str_eq(rig_deliver(&rig, 99), "a17-100 a101 a102-110 a111 b1-4");
@@ -345,7 +355,7 @@ Test(chan_paced, what_a_closed_feed_has_parked_comes_in_as_room_comes)
     cr_assert_str_eq(rig_paces(&rig), "a stops");
     feed_close(rig.chan, rig.feeds[0], 7, 13, "out of breath");
     rig.feeds[0] = NULL;
-    rig.pacers[0].muted = true;
+    rig.pacers[0].silenced = true;
     cr_assert_str_eq(rig_deliver(&rig, 9), "a1-4");
     cr_assert_str_eq(rig_states(&rig, 9), "");
     cr_assert_str_eq(rig_deliver(&rig, 9), "a5-6");
@@ -392,12 +402,12 @@ static void *put_feed(void *ctx)
 
 static bool is_muted(struct listener *listener)
 {
-    bool muted;
+    bool silenced;
 
     pthread_mutex_lock(&listener->chan->lock);
-    muted = listener->feed->muted;
+    silenced = listener->feed->silenced;
     pthread_mutex_unlock(&listener->chan->lock);
-    return muted;
+    return silenced;
 }
 
 Test(chan_paced, feed_close_waits_for_a_call_that_is_being_made, .timeout = 60)
@@ -409,7 +419,7 @@ Test(chan_paced, feed_close_waits_for_a_call_that_is_being_made, .timeout = 60)
 
     rig_open_paced(&rig, &bounds, 0, 1);
     feed_close(rig.chan, rig.feeds[0], 7, 0, NULL);
-    rig.feeds[0] = feed_open(rig.chan, rig.sources[0], 1, &(struct feed_pace){hear_slowly, &listener});
+    rig.feeds[0] = feed_open(rig.chan, rig.sources[0], 1, &(struct pause_port){hear_slowly, &listener});
     listener.chan = rig.chan;
     listener.feed = rig.feeds[0];
     cr_assert_eq(pthread_create(&putter, NULL, put_feed, &rig), 0);

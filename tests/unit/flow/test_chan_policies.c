@@ -12,7 +12,7 @@ static struct chan_limits limits(enum overflow overflow, uint32_t max_events, ui
 Test(chan_policies, drop_newest_takes_up_to_the_bound_of_events)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_NEWEST, 4, 1000);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 1);
@@ -24,9 +24,9 @@ Test(chan_policies, drop_newest_takes_up_to_the_bound_of_events)
     cr_assert_eq(rig_put(&rig, 0, 6, 10), ERR_OK);
     cr_assert_str_eq(rig_deliver(&rig, 99), "a6-9", "the part that fits is taken");
     cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 10-11 x2");
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.dropped[LOSS_OVERFLOW_NEWEST].events, 3);
-    cr_assert_eq(sums.dropped[LOSS_OVERFLOW_NEWEST].bytes, 30);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.dropped[LOSS_OVERFLOW_NEWEST].events, 3);
+    cr_assert_eq(stats.dropped[LOSS_OVERFLOW_NEWEST].bytes, 30);
     rig_close(&rig);
 }
 
@@ -58,7 +58,8 @@ Test(chan_policies, an_oversize_event_is_taken_only_where_nothing_waits)
         cr_assert_str_eq(rig_deliver(&rig, 99), "a1");
         cr_assert_eq(rig_put(&rig, 1, 1, 5), ERR_OK);
         cr_assert_eq(rig_put(&rig, 0, 1, 500), ERR_OK);
-        cr_assert_str_eq(rig_deliver(&rig, 99), "b1", "policy %d: beside another it is too much", policies[i]);
+        cr_assert_str_eq(rig_deliver(&rig, 99), "b1", "policy %d: beside another it is too much",
+                         policies[i]);
         rig_balance(&rig);
         rig_close(&rig);
     }
@@ -67,7 +68,7 @@ Test(chan_policies, an_oversize_event_is_taken_only_where_nothing_waits)
 Test(chan_policies, drop_oldest_keeps_the_newest)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_OLDEST, 4, 1000);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 1);
@@ -78,8 +79,8 @@ Test(chan_policies, drop_oldest_keeps_the_newest)
     cr_assert_eq(rig_put(&rig, 0, 10, 10), ERR_OK);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 4-13 x10", "more than all of the channel at once");
     cr_assert_str_eq(rig_deliver(&rig, 99), "a14-17");
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.dropped[LOSS_OVERFLOW_OLDEST].events, 13);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.dropped[LOSS_OVERFLOW_OLDEST].events, 13);
     rig_close(&rig);
 }
 
@@ -125,7 +126,8 @@ Test(chan_policies, drop_oldest_does_not_cut_far_below_the_second)
     cr_assert_eq(rig_put(&rig, 0, 6, 10), ERR_OK);
     cr_assert_eq(rig_put(&rig, 1, 6, 10), ERR_OK);
     cr_assert_eq(rig_put(&rig, 2, 4, 1), ERR_OK);
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 1-2 x2 b:OLDEST 1-2 x2", "both large ones share the loss");
+    cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 1-2 x2 b:OLDEST 1-2 x2",
+                     "both large ones share the loss");
     cr_assert_str_eq(rig_deliver(&rig, 99), "a3-6 b3-6 c1-4");
     rig_close(&rig);
 }
@@ -147,7 +149,7 @@ Test(chan_policies, drop_oldest_weighs_what_waits_now)
 Test(chan_policies, a_flooder_loses_its_own_events_and_nine_quiet_feeds_lose_none)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_OLDEST, 100, 1 << 20);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 10);
@@ -158,21 +160,21 @@ Test(chan_policies, a_flooder_loses_its_own_events_and_nine_quiet_feeds_lose_non
         /* A slow consumer: it keeps up with the quiet ones only. */
         rig_deliver(&rig, 10);
     }
-    while (chan_take(rig.chan, &rig.take, 10, UINT64_MAX, 0))
-        chan_delivered(rig.chan, &rig.take);
-    chan_delivered(rig.chan, &rig.take);
+    while (chan_dequeue(rig.chan, &rig.batch, 10, UINT64_MAX, 0))
+        chan_delivered(rig.chan, &rig.batch);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(strncmp(rig_losses(&rig, 99), "a:OLDEST ", 9), 0);
     cr_assert_null(strstr(rig.text + 9, ":"), "nobody else lost: %s", rig.text);
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.accepted.events, 200 * (64 + 9));
-    cr_assert_gt(sums.dropped[LOSS_OVERFLOW_OLDEST].events, 200 * 40);
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.accepted.events, 200 * (64 + 9));
+    cr_assert_gt(stats.dropped[LOSS_OVERFLOW_OLDEST].events, 200 * 40);
     rig_close(&rig);
 }
 
 Test(chan_policies, disconnect_takes_what_fits_and_breaks)
 {
     struct chan_limits bounds = limits(OVERFLOW_DISCONNECT, 4, 1000);
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &bounds, 1);
@@ -186,8 +188,8 @@ Test(chan_policies, disconnect_takes_what_fits_and_breaks)
     cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_CLOSED);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 7-9 x3");
     cr_assert_str_eq(rig_deliver(&rig, 99), "a3-4 a5-6", "what waits is still given");
-    sums = rig_balance(&rig);
-    cr_assert_eq(sums.accepted.events, 9, "what came after the break is in no sum");
+    stats = rig_balance(&rig);
+    cr_assert_eq(stats.accepted.events, 9, "what came after the break is in no sum");
     rig_close(&rig);
 }
 
@@ -213,20 +215,20 @@ Test(chan_policies, a_part_of_a_chunk_can_be_put)
     rig_open(&rig, &bounds, 1);
     (void)rig_put(&rig, 0, 1, 10);
     rig_take(&rig, 1);
-    chunk = chunk_retain(rig.take.entries[0].chunk);
-    chan_delivered(rig.chan, &rig.take);
+    chunk = chunk_retain(rig.batch.entries[0].chunk);
+    chan_delivered(rig.chan, &rig.batch);
     chunk_release(chunk);
     cr_assert_eq(rig_put(&rig, 0, 8, 10), ERR_OK);
     cr_assert_str_eq(rig_take(&rig, 9), "a2-9");
-    chunk = chunk_retain(rig.take.entries[0].chunk);
-    chan_delivered(rig.chan, &rig.take);
+    chunk = chunk_retain(rig.batch.entries[0].chunk);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 2, 5, NULL), ERR_OK);
     cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 7, 8, NULL), ERR_OK);
     chunk_release(chunk);
     cr_assert_str_eq(rig_take(&rig, 2), "a4-5", "an entry can leave in parts");
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_str_eq(rig_take(&rig, 9), "a6 a9");
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     rig_balance(&rig);
     rig_close(&rig);
 }

@@ -1,13 +1,15 @@
-/* test_chan_take.c - the batch in flight: its bounds, its endings, what is too old for it, and the bell. */
+/* test_chan_take.c - the batch in flight: its bounds, its endings, what is too old for it, and the
+ * bell. */
 #include <criterion/criterion.h>
 
 #include "base/clock.h"
 #include "lib/chunks.h"
 #include "rig.h"
 
-static const struct chan_limits roomy = {.max_events = 1000, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_NEWEST};
+static const struct chan_limits roomy = {
+    .max_events = 1000, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_NEWEST};
 
-Test(chan_take, takes_the_oldest_first_across_feeds)
+Test(chan_dequeue, takes_the_oldest_first_across_feeds)
 {
     struct rig rig;
 
@@ -20,7 +22,7 @@ Test(chan_take, takes_the_oldest_first_across_feeds)
     rig_close(&rig);
 }
 
-Test(chan_take, the_size_of_the_next_event_can_be_asked)
+Test(chan_dequeue, the_size_of_the_next_event_can_be_asked)
 {
     struct chan_limits bounds = roomy;
     struct rig rig;
@@ -43,85 +45,86 @@ Test(chan_take, the_size_of_the_next_event_can_be_asked)
     rig_close(&rig);
 }
 
-Test(chan_take, holds_its_bound_of_events)
+Test(chan_dequeue, holds_its_bound_of_events)
 {
     struct rig rig;
 
     rig_open(&rig, &roomy, 1);
     cr_assert_eq(rig_put(&rig, 0, 5, 10), ERR_OK);
-    cr_assert(chan_take(rig.chan, &rig.take, 4, 1000, 0), "one is left");
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 4, 1000, 0), "one is left");
     cr_assert_str_eq(rig_taken(&rig), "a1-4");
-    chan_delivered(rig.chan, &rig.take);
-    cr_assert_not(chan_take(rig.chan, &rig.take, 1, 1000, 0));
+    chan_delivered(rig.chan, &rig.batch);
+    cr_assert_not(chan_dequeue(rig.chan, &rig.batch, 1, 1000, 0));
     cr_assert_str_eq(rig_taken(&rig), "a5");
     rig_close(&rig);
 }
 
-Test(chan_take, holds_its_bound_of_bytes_but_a_larger_event_goes_alone)
+Test(chan_dequeue, holds_its_bound_of_bytes_but_a_larger_event_goes_alone)
 {
     struct rig rig;
 
     rig_open(&rig, &roomy, 1);
     cr_assert_eq(rig_put(&rig, 0, 3, 10), ERR_OK);
     cr_assert_eq(rig_put(&rig, 0, 2, 100), ERR_OK);
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 20, 0));
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 20, 0));
     cr_assert_str_eq(rig_taken(&rig), "a1-2", "exactly twenty bytes");
-    chan_delivered(rig.chan, &rig.take);
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 19, 0));
+    chan_delivered(rig.chan, &rig.batch);
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 19, 0));
     cr_assert_str_eq(rig_taken(&rig), "a3", "not beside a larger one");
-    chan_delivered(rig.chan, &rig.take);
-    cr_assert(chan_take(rig.chan, &rig.take, 99, 99, 0));
+    chan_delivered(rig.chan, &rig.batch);
+    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 99, 0));
     cr_assert_str_eq(rig_taken(&rig), "a4");
-    chan_delivered(rig.chan, &rig.take);
-    cr_assert_not(chan_take(rig.chan, &rig.take, 99, 1, 0));
+    chan_delivered(rig.chan, &rig.batch);
+    cr_assert_not(chan_dequeue(rig.chan, &rig.batch, 99, 1, 0));
     cr_assert_str_eq(rig_taken(&rig), "a5");
     rig_close(&rig);
 }
 
-Test(chan_take, grows_its_array_and_uses_it_again)
+Test(chan_dequeue, grows_its_array_and_uses_it_again)
 {
-    struct take_entry *entries;
+    struct chan_batch_entry *entries;
     struct rig rig;
 
     rig_open(&rig, &roomy, 1);
     for (int i = 0; i < 100; i++)
         cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
     rig_take(&rig, 1000);
-    cr_assert_eq(rig.take.count, 100);
-    entries = rig.take.entries;
-    chan_delivered(rig.chan, &rig.take);
+    cr_assert_eq(rig.batch.count, 100);
+    entries = rig.batch.entries;
+    chan_delivered(rig.chan, &rig.batch);
     for (int i = 0; i < 100; i++)
         cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
     rig_take(&rig, 1000);
-    cr_assert_eq(rig.take.entries, entries);
+    cr_assert_eq(rig.batch.entries, entries);
     rig_close(&rig);
 }
 
-Test(chan_take, what_is_in_flight_counts_as_queued_until_it_landed)
+Test(chan_dequeue, what_is_in_flight_counts_as_queued_until_it_landed)
 {
-    struct chan_sums sums;
+    struct chan_stats stats;
     struct rig rig;
 
     rig_open(&rig, &roomy, 1);
     cr_assert_eq(rig_put(&rig, 0, 5, 10), ERR_OK);
     rig_take(&rig, 3);
-    sums = rig_balance(&rig);
-    cr_assert(sums.queued.events == 5 && sums.queued.bytes == 50 && sums.delivered.events == 0);
+    stats = rig_balance(&rig);
+    cr_assert(stats.queued.events == 5 && stats.queued.bytes == 50 && stats.delivered.events == 0);
     cr_assert_not(chan_idle(rig.chan));
-    chan_delivered(rig.chan, &rig.take);
-    sums = rig_balance(&rig);
-    cr_assert(sums.queued.events == 2 && sums.delivered.events == 3 && sums.delivered.bytes == 30);
+    chan_delivered(rig.chan, &rig.batch);
+    stats = rig_balance(&rig);
+    cr_assert(stats.queued.events == 2 && stats.delivered.events == 3 && stats.delivered.bytes == 30);
     rig_take(&rig, 3);
     cr_assert_not(chan_idle(rig.chan), "the rest is in flight");
-    chan_lost(rig.chan, &rig.take, LOSS_DRAIN_CUT);
+    chan_lost(rig.chan, &rig.batch, LOSS_DRAIN_CUT);
     cr_assert(chan_idle(rig.chan));
-    sums = rig_balance(&rig);
-    cr_assert(sums.queued.events == 0 && sums.dropped[LOSS_DRAIN_CUT].events == 2 && sums.dropped[LOSS_DRAIN_CUT].bytes == 20);
+    stats = rig_balance(&rig);
+    cr_assert(stats.queued.events == 0 && stats.dropped[LOSS_DRAIN_CUT].events == 2 &&
+              stats.dropped[LOSS_DRAIN_CUT].bytes == 20);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:CUT 4-5 x2");
     rig_close(&rig);
 }
 
-Test(chan_take, the_bounds_do_not_count_what_is_in_flight)
+Test(chan_dequeue, the_bounds_do_not_count_what_is_in_flight)
 {
     struct chan_limits bounds = {.max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
     struct rig rig;
@@ -135,7 +138,7 @@ Test(chan_take, the_bounds_do_not_count_what_is_in_flight)
     rig_close(&rig);
 }
 
-Test(chan_take, drops_what_is_too_old_to_the_nanosecond)
+Test(chan_dequeue, drops_what_is_too_old_to_the_nanosecond)
 {
     struct chan_limits bounds = roomy;
     struct rig rig;
@@ -146,17 +149,20 @@ Test(chan_take, drops_what_is_too_old_to_the_nanosecond)
     cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_OK);
     rig.observed_ns++;
     cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_OK);
-    cr_assert_not(chan_take(rig.chan, &rig.take, 99, 999, rig.observed_ns + bounds.max_age_ns));
+    cr_assert_not(chan_dequeue(rig.chan, &rig.batch, 99, 999, rig.observed_ns + bounds.max_age_ns));
     cr_assert_str_eq(rig_taken(&rig), "a3-4", "of exactly that age is not too old");
     cr_assert_str_eq(rig_losses(&rig, 9), "a:EXPIRED 1-2 x2 b:EXPIRED 1-1 x1");
     cr_assert_eq(rig_balance(&rig).dropped[LOSS_EXPIRED].events, 3);
     rig_close(&rig);
 }
 
-Test(chan_take, old_events_make_room_for_new_ones_at_a_put)
+Test(chan_dequeue, old_events_make_room_for_new_ones_at_a_put)
 {
-    struct chan_limits bounds = {
-        .max_events = 4, .max_bytes = 1000, .max_age_ns = 3600 * NS_PER_S, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_OLDEST};
+    struct chan_limits bounds = {.max_events = 4,
+                                 .max_bytes = 1000,
+                                 .max_age_ns = 3600 * NS_PER_S,
+                                 .overflow = OVERFLOW_BLOCK,
+                                 .fallback = OVERFLOW_DROP_OLDEST};
     struct waiter waiter;
     struct rig rig;
 
@@ -170,7 +176,7 @@ Test(chan_take, old_events_make_room_for_new_ones_at_a_put)
     rig_close(&rig);
 }
 
-Test(chan_take, rings_once_after_each_take)
+Test(chan_dequeue, rings_once_after_each_take)
 {
     struct rig rig;
 
@@ -186,7 +192,7 @@ Test(chan_take, rings_once_after_each_take)
     rig_close(&rig);
 }
 
-Test(chan_take, rings_for_a_gap_and_for_a_state)
+Test(chan_dequeue, rings_for_a_gap_and_for_a_state)
 {
     struct rig rig;
 
@@ -199,7 +205,7 @@ Test(chan_take, rings_for_a_gap_and_for_a_state)
     rig_close(&rig);
 }
 
-Test(chan_take, a_chunk_lives_until_its_last_event_has_landed)
+Test(chan_dequeue, a_chunk_lives_until_its_last_event_has_landed)
 {
     struct rig rig;
     struct chunk *chunk;
@@ -210,18 +216,19 @@ Test(chan_take, a_chunk_lives_until_its_last_event_has_landed)
     cr_assert_eq(atomic_load(&chunk->refs), 2);
     cr_assert_str_eq(rig_take(&rig, 2), "a1-2");
     cr_assert_eq(atomic_load(&chunk->refs), 3);
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_eq(atomic_load(&chunk->refs), 2);
     cr_assert_str_eq(rig_take(&rig, 2), "a3-4");
-    chan_lost(rig.chan, &rig.take, LOSS_CONSUMER_GONE);
+    chan_lost(rig.chan, &rig.batch, LOSS_CONSUMER_GONE);
     cr_assert_eq(atomic_load(&chunk->refs), 1);
     chunk_release(chunk);
     rig_close(&rig);
 }
 
-Test(chan_take, a_whole_batch_or_a_quarter_of_the_channel_presses)
+Test(chan_dequeue, a_whole_batch_or_a_quarter_of_the_channel_presses)
 {
-    static const struct chan_limits tiny = {.max_events = 1, .max_bytes = 1, .overflow = OVERFLOW_DROP_NEWEST};
+    static const struct chan_limits tiny = {
+        .max_events = 1, .max_bytes = 1, .overflow = OVERFLOW_DROP_NEWEST};
     struct rig rig;
 
     rig_open(&rig, &roomy, 1);

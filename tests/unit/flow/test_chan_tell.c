@@ -1,13 +1,19 @@
-/* test_chan_tell.c - losses, positions, states and sums: what is said about the events that are not in the batch. */
+/* test_chan_tell.c - losses, positions, states and sums: what is said about the events that are not
+ * in the batch. */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "rig.h"
 
-static const struct chan_limits newest = {.max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
-static const struct chan_limits oldest = {.max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_OLDEST};
-static const struct chan_limits block = {
-    .max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_BLOCK, .fallback = OVERFLOW_DROP_OLDEST, .block_timeout_ns = FOR_EVER};
+static const struct chan_limits newest = {
+    .max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
+static const struct chan_limits oldest = {
+    .max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_OLDEST};
+static const struct chan_limits block = {.max_events = 4,
+                                         .max_bytes = 1000,
+                                         .overflow = OVERFLOW_BLOCK,
+                                         .fallback = OVERFLOW_DROP_OLDEST,
+                                         .block_timeout_ns = FOR_EVER};
 
 Test(chan_tell, a_loss_is_told_once_with_its_hull_and_exact_count)
 {
@@ -31,7 +37,7 @@ Test(chan_tell, each_reason_is_told_by_itself)
     feed_gap(rig.chan, rig.feeds[0], 100, 199, false);
     feed_gap(rig.chan, rig.feeds[1], 0, 0, true);
     rig_take(&rig, 2);
-    chan_lost(rig.chan, &rig.take, LOSS_DRAIN_CUT);
+    chan_lost(rig.chan, &rig.batch, LOSS_DRAIN_CUT);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 5-5 x1 a:CUT 1-2 x2 a:GAP 100-199 x100 b:GAP 0-0 x0+");
     cr_assert_eq(rig_balance(&rig).accepted.events, 5, "a gap is in no sum");
     rig_close(&rig);
@@ -63,7 +69,8 @@ Test(chan_tell, whoever_is_in_the_batch_tells_its_losses_first)
     cr_assert_eq(rig_put(&rig, 1, 1, 10), ERR_OK);
     cr_assert_eq(rig_put(&rig, 2, 1, 10), ERR_OK);
     cr_assert_str_eq(rig_take(&rig, 3), "c1-3");
-    cr_assert_str_eq(rig_losses(&rig, 1), "c:NEWEST 4-4 x1", "a loss comes no later than the next event of its source");
+    cr_assert_str_eq(rig_losses(&rig, 1), "c:NEWEST 4-4 x1",
+                     "a loss comes no later than the next event of its source");
     rig_close(&rig);
 }
 
@@ -75,7 +82,7 @@ Test(chan_tell, a_consumer_that_is_gone_is_told_nothing)
     cr_assert_eq(rig_put(&rig, 0, 4, 10), ERR_OK);
     rig_take(&rig, 2);
     chan_close(rig.chan, LOSS_CONSUMER_GONE);
-    chan_lost(rig.chan, &rig.take, LOSS_CONSUMER_GONE);
+    chan_lost(rig.chan, &rig.batch, LOSS_CONSUMER_GONE);
     cr_assert_str_eq(rig_losses(&rig, 9), "");
     cr_assert_eq(rig_balance(&rig).dropped[LOSS_CONSUMER_GONE].events, 4, "but it is counted");
     rig_close(&rig);
@@ -92,7 +99,7 @@ Test(chan_tell, a_position_stops_before_what_waits)
     rig_take(&rig, 3);
     cr_assert_str_eq(rig_positions(&rig, false, 9), "a=3", "in flight is taken");
     cr_assert_str_eq(rig_positions(&rig, false, 9), "", "told once");
-    chan_delivered(rig.chan, &rig.take);
+    chan_delivered(rig.chan, &rig.batch);
     cr_assert_str_eq(rig_positions(&rig, false, 9), "");
     rig_deliver(&rig, 9);
     cr_assert_str_eq(rig_positions(&rig, false, 9), "a=4");
@@ -214,7 +221,7 @@ Test(chan_tell, the_last_state_comes_after_the_last_event_and_loss)
     cr_assert_str_eq(rig_states(&rig, 9), "", "its loss was not told yet");
     cr_assert_str_eq(rig_losses(&rig, 9), "a:OLDEST 1-2 x2");
     cr_assert_str_eq(rig_states(&rig, 9), "a is 8");
-    chan_lost(rig.chan, &rig.take, LOSS_DRAIN_CUT);
+    chan_lost(rig.chan, &rig.batch, LOSS_DRAIN_CUT);
     cr_assert_str_eq(rig_losses(&rig, 9), "a:CUT 3-6 x4", "a flight that fails later is still told");
     cr_assert_str_eq(rig_states(&rig, 9), "");
     rig_close(&rig);
@@ -276,9 +283,9 @@ Test(chan_tell, a_long_cause_is_cut_at_256_bytes_and_between_characters)
     cr_assert_str_eq(told_message(message), "", "this is no text");
 }
 
-static void count_feed(void *ctx, const struct feed_sums *sums)
+static void count_feed(void *ctx, const struct feed_stats *stats)
 {
-    (void)sums;
+    (void)stats;
     (*(uint32_t *)ctx)++;
 }
 
@@ -303,10 +310,10 @@ Test(chan_tell, a_closed_feed_goes_when_all_was_said)
 
 Test(chan_tell, all_reasons_together_are_the_sum_of_each)
 {
-    struct chan_sums sums = {0};
+    struct chan_stats stats = {0};
 
     for (uint32_t i = 0; i < LOSS_COUNT; i++)
-        sums.dropped[i] = (struct tally){i, 10 * i};
-    cr_assert_eq(chan_dropped(&sums).events, 55);
-    cr_assert_eq(chan_dropped(&sums).bytes, 550);
+        stats.dropped[i] = (struct totals){i, 10 * i};
+    cr_assert_eq(chan_dropped(&stats).events, 55);
+    cr_assert_eq(chan_dropped(&stats).bytes, 550);
 }

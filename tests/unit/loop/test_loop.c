@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define TASKS_MOST 16
+#define MAX_TASKS 16
 
 struct work {
     struct task task;
@@ -20,7 +20,7 @@ struct work {
     sem_t *ran;
 };
 
-static int order[TASKS_MOST];
+static int order[MAX_TASKS];
 static int order_count;
 
 static void run(struct task *task)
@@ -29,7 +29,7 @@ static void run(struct task *task)
     sem_t *ran = work->ran;
 
     cr_assert(loop_is_mine(work->loop));
-    if (order_count < TASKS_MOST)
+    if (order_count < MAX_TASKS)
         order[order_count++] = work->id;
     work->runs++;
     if (work->posts)

@@ -1,4 +1,5 @@
-/* test_workers.c - jobs run on workers and are done on the loop; the queue is bounded; an ending finishes what was accepted. */
+/* test_workers.c - jobs run on workers and are done on the loop; the queue is bounded; an ending
+ * finishes what was accepted. */
 #include "loop/loop.h"
 
 #include <criterion/criterion.h>
@@ -66,11 +67,11 @@ static struct loop *loop_made(void)
     return loop;
 }
 
-static struct workers *made(struct loop *loop, unsigned threads, unsigned jobs_most)
+static struct workers *made(struct loop *loop, unsigned threads, unsigned max_jobs)
 {
     struct workers *workers = NULL;
 
-    cr_assert_eq(workers_new(loop, threads, jobs_most, &workers).code, ERR_OK);
+    cr_assert_eq(workers_new(loop, threads, max_jobs, &workers).code, ERR_OK);
     return workers;
 }
 
@@ -119,7 +120,8 @@ Test(workers, refuse_when_as_many_wait_as_may)
 {
     OWNED(loop_free) struct loop *loop = loop_made();
     struct workers *workers = made(loop, 1, 2);
-    struct work held = work_for(loop, 0), first = work_for(loop, 1), second = work_for(loop, 2), extra = work_for(loop, 3);
+    struct work held = work_for(loop, 0), first = work_for(loop, 1), second = work_for(loop, 2),
+                extra = work_for(loop, 3);
     sem_t begun, gate;
 
     sem_init(&begun, 0, 0);

@@ -1,4 +1,5 @@
-/* desk.c - the played call and the played wire thread. What the real ones promise, call.h and thread.h say. */
+/* desk.c - the played call and the played wire thread. What the real ones promise, call.h and
+ * thread.h say. */
 #include "desk.h"
 
 #include <criterion/criterion.h>
@@ -34,13 +35,13 @@ void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_
         CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
 }
 
-void wire_at_tick_end(struct wire_thread *thread, struct wire_ready *ready)
+void wire_post_poll(struct wire_thread *thread, struct post_poll_hook *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->ready, &ready->link);
 }
 
-void wire_before_tick_end(struct wire_thread *thread, struct wire_ready *ready)
+void wire_post_poll_early(struct wire_thread *thread, struct post_poll_hook *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->early, &ready->link);
@@ -103,7 +104,8 @@ void call_read(struct call *call)
 
 static void note_answer(struct desk *desk, struct bytes bytes)
 {
-    Tributary__V1__PublishStreamResponse *answer = tributary__v1__publish_stream_response__unpack(NULL, bytes.size, bytes.at);
+    Tributary__V1__PublishStreamResponse *answer =
+        tributary__v1__publish_stream_response__unpack(NULL, bytes.size, bytes.data);
 
     CHECK(answer && answer->confirmed_batch >= desk->confirmed);
     desk->confirmed = answer->confirmed_batch;
@@ -123,7 +125,7 @@ bool call_send(struct call *call, struct buf *bytes)
         return false;
     CHECK(!call->sending);
     call->sending = true;
-    note_answer(container_of(call, struct desk, call), (struct bytes){bytes->at, bytes->size});
+    note_answer(container_of(call, struct desk, call), (struct bytes){bytes->data, bytes->size});
     buf_fini(bytes);
     *bytes = (struct buf){0};
     return true;
@@ -144,7 +146,8 @@ static void open_call(struct desk *desk)
     *desk = (struct desk){.thread.busy = true};
     wire_init();
     bench_open(&desk->bench);
-    desk->rpc = (struct rpc){.loop = desk->bench.loop, .hub = desk->bench.hub, .settings.framing = framing_defaults};
+    desk->rpc =
+        (struct rpc){.loop = desk->bench.loop, .hub = desk->bench.hub, .settings.framing = framing_defaults};
     list_init(&desk->thread.early);
     list_init(&desk->thread.ready);
     desk->thread.inbox_end = &desk->thread.inbox;
@@ -155,7 +158,7 @@ static void open_call(struct desk *desk)
 
 void desk_say_bytes(struct desk *desk, struct buf *bytes)
 {
-    grpc_slice slice = grpc_slice_from_copied_buffer((const char *)bytes->at, bytes->size);
+    grpc_slice slice = grpc_slice_from_copied_buffer((const char *)bytes->data, bytes->size);
     struct message message = {.buffer = grpc_raw_byte_buffer_create(&slice, 1)};
 
     grpc_slice_unref(slice);
@@ -229,9 +232,9 @@ static void do_noted(struct wire_thread *thread, struct list *noted)
     struct list *link;
 
     while ((link = list_first(noted))) {
-        struct wire_ready *ready = container_of(link, struct wire_ready, link);
+        struct post_poll_hook *ready = container_of(link, struct post_poll_hook, link);
         list_remove(link);
-        ready->tick_ended(ready, thread->now_ns);
+        ready->post_poll(ready, thread->now_ns);
     }
 }
 
@@ -259,7 +262,8 @@ void desk_tick(struct desk *desk)
     }
 }
 
-/* What one step moves the next one sees: a message goes to the loop and back, is offered, answered, and the answer lands. */
+/* What one step moves the next one sees: a message goes to the loop and back, is offered, answered,
+ * and the answer lands. */
 void desk_settle(struct desk *desk)
 {
     for (int i = 0; i < 12; i++) {
@@ -268,7 +272,7 @@ void desk_settle(struct desk *desk)
     }
 }
 
-static void note_events(const struct take_entry *entry, uint64_t *epoch, uint64_t *sequence, char *text)
+static void note_events(const struct chan_batch_entry *entry, uint64_t *epoch, uint64_t *sequence, char *text)
 {
     const struct chunk *chunk = entry->chunk;
 
@@ -277,12 +281,13 @@ static void note_events(const struct take_entry *entry, uint64_t *epoch, uint64_
         bool fresh = chunk->source->epoch != *epoch;
 
         event_view(chunk_range(chunk, i, i + 1), &view);
-        cr_assert(*sequence == 0 || chunk->first_sequence + i == (fresh ? 1 : *sequence + 1), "a hole, or out of order");
+        cr_assert(*sequence == 0 || chunk->first_sequence + i == (fresh ? 1 : *sequence + 1),
+                  "a hole, or out of order");
         *epoch = chunk->source->epoch;
         *sequence = chunk->first_sequence + i;
         cr_assert_eq(view.key.size, 1);
         size_t size = strlen(text);
-        text[size] = (char)view.key.at[0];
+        text[size] = (char)view.key.data[0];
         text[size + 1] = '\0';
     }
 }
@@ -296,26 +301,26 @@ const char *desk_read(struct desk *desk)
 
     text[0] = '\0';
     while (more) {
-        more = chan_take(consumer->chan, &consumer->take, 1024, 256 << 10, clock_mono_ns());
-        for (uint32_t i = 0; i < consumer->take.count; i++)
-            note_events(&consumer->take.entries[i], &epoch, &sequence, text);
-        chan_delivered(consumer->chan, &consumer->take);
+        more = chan_dequeue(consumer->chan, &consumer->batch, 1024, 256 << 10, clock_mono_ns());
+        for (uint32_t i = 0; i < consumer->batch.count; i++)
+            note_events(&consumer->batch.entries[i], &epoch, &sequence, text);
+        chan_delivered(consumer->chan, &consumer->batch);
     }
     return text;
 }
 
 void desk_open(struct desk *desk, bool blocks)
 {
-    struct subscription_wish wish = wish_of(NULL);
+    struct subscription_params checked = wish_of(NULL);
 
     if (blocks) {
-        wish.limits.max_events = 2;
-        wish.limits.overflow = OVERFLOW_BLOCK;
-        wish.limits.fallback = OVERFLOW_DROP_NEWEST;
-        wish.limits.block_timeout_ns = 3600 * NS_PER_S;
+        checked.limits.max_events = 2;
+        checked.limits.overflow = OVERFLOW_BLOCK;
+        checked.limits.fallback = OVERFLOW_DROP_NEWEST;
+        checked.limits.block_timeout_ns = 3600 * NS_PER_S;
     }
     open_call(desk);
-    consumer_join(&desk->consumer, &desk->bench, wish);
+    consumer_join(&desk->consumer, &desk->bench, checked);
     desk_say(desk, "-");
     desk_settle(desk);
     cr_assert_str_eq(desk_read(desk), "-");
@@ -341,7 +346,9 @@ void desk_close(struct desk *desk, enum fault_reason status)
 
 void desk_counted(int64_t messages, int64_t chunks, int64_t refused)
 {
-    cr_expect_eq(count_get(COUNT_MESSAGES_IN), messages, "messages: %lld", (long long)count_get(COUNT_MESSAGES_IN));
+    cr_expect_eq(count_get(COUNT_MESSAGES_IN), messages, "messages: %lld",
+                 (long long)count_get(COUNT_MESSAGES_IN));
     cr_expect_eq(count_get(COUNT_CHUNKS_IN), chunks, "chunks: %lld", (long long)count_get(COUNT_CHUNKS_IN));
-    cr_expect_eq(count_get(COUNT_REFUSED_BATCHES), refused, "refused: %lld", (long long)count_get(COUNT_REFUSED_BATCHES));
+    cr_expect_eq(count_get(COUNT_REFUSED_BATCHES), refused, "refused: %lld",
+                 (long long)count_get(COUNT_REFUSED_BATCHES));
 }

@@ -1,12 +1,13 @@
-/* desk.h - a publishing stream at a desk: its code and the engine are real; the call and the wire thread under it are played, so that each
- * message, tick and ending comes exactly when the test says.
+/* desk.h - a publishing stream at a desk: its code and the engine are real; the call and the wire
+ * thread under it are played, so that each message, tick and ending comes exactly when the test
+ * says.
  *
  * Provides the verbs of call.h and thread.h, in place of the room's own. */
 #ifndef TRIBUTARY_TESTS_UNIT_RPC_DESK_H
 #define TRIBUTARY_TESTS_UNIT_RPC_DESK_H
 
 #include "seam/bench.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "server/wire/thread.h"
 
 struct wire_thread {
@@ -39,11 +40,12 @@ struct desk {
     char refused[512]; /* "3 BAD_UTF8, 5 UNKNOWN_ENUM" */
 };
 
-/* A busy thread, a consumer of everything, and a stream that has published one event ("-"), confirmed and read: the first message makes the
- * producer, and is never joined. `blocks`: the consumer blocks as soon as more than two events wait; for an hour, unless somebody gives
- * up. */
+/* A busy thread, a consumer of everything, and a stream that has published one event ("-"),
+ * confirmed and read: the first message makes the producer, and is never joined. `blocks`: the
+ * consumer blocks as soon as more than two events wait; for an hour, unless somebody gives up. */
 void desk_open(struct desk *desk, bool blocks);
-/* Half-closes where the call is still open, and expects this status; checks that nothing is left. */
+/* Half-closes where the call is still open, and expects this status; checks that nothing is
+ * left. */
 void desk_close(struct desk *desk, enum fault_reason status);
 
 /* One message arrives, which must be awaited: an event for each letter, with it as its key. */
@@ -56,11 +58,12 @@ void desk_lose(struct desk *desk);
 /* The server drains: first the engine, then the call hears of it. */
 void desk_drain(struct desk *desk);
 
-void desk_tick(struct desk *desk);   /* one tick of the wire thread, a millisecond later; an answer in flight has landed */
+/* one tick of the wire thread, a millisecond later; an answer in flight has landed */
+void desk_tick(struct desk *desk);
 void desk_settle(struct desk *desk); /* ticks, and turns of the loop, until nothing moves */
 
-/* The letters of what waits for the consumer, in the order of delivery; sequences must rise without a hole within an epoch, and from 1 in a
- * new one. Valid until the next call. */
+/* The letters of what waits for the consumer, in the order of delivery; sequences must rise without
+ * a hole within an epoch, and from 1 in a new one. Valid until the next call. */
 const char *desk_read(struct desk *desk);
 
 /* Expects so many messages and chunks in, and batches refused, since the process began. */

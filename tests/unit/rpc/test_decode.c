@@ -1,10 +1,11 @@
-/* test_decode.c - requests are refused for every fault of form, with the field's path; what is taken is read as protobuf means it. */
+/* test_decode.c - requests are refused for every fault of form, with the field's path; what is
+ * taken is read as protobuf means it. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/events.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 #include "tributary/v1/admin.pb-c.h"
 #include "tributary/v1/event.pb-c.h"
 #include "tributary/v1/subscriber.pb-c.h"
@@ -13,7 +14,8 @@
 
 static const ProtobufCMessageDescriptor *const subscribe = &tributary__v1__subscribe_request__descriptor;
 
-static void expect(struct bytes bytes, const ProtobufCMessageDescriptor *type, enum fault_reason reason, const char *field)
+static void expect(struct bytes bytes, const ProtobufCMessageDescriptor *type, enum fault_reason reason,
+                   const char *field)
 {
     ProtobufCMessage *message = NULL;
     struct fault fault = {0};
@@ -32,20 +34,28 @@ Test(decode, refuses_what_is_malformed_and_says_where)
         enum fault_reason reason;
         const char *field;
     } cases[] = {
-        {BYTES("\x00\x01"), FAULT_BAD_TAG, ""},                                                        /* field 0 */
-        {BYTES("\xff\xff\xff\xff\xff\x01"), FAULT_BAD_TAG, ""},                                        /* a tag of 6 bytes */
-        {BYTES("\x80"), FAULT_BAD_VARINT, ""},                                                         /* a tag that does not end */
-        {BYTES("\xa3\x06"), FAULT_GROUP, ""},                                                          /* field 100, start of a group */
-        {BYTES("\xa4\x06"), FAULT_GROUP, ""},                                                          /* and the end of one */
-        {BYTES("\x30\x80"), FAULT_BAD_VARINT, "max_batch_events"},                                     /* a varint that does not end */
-        {BYTES("\x30\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), FAULT_BAD_VARINT, "max_batch_events"}, /* above 64 bits */
+        /* field 0 */
+        {BYTES("\x00\x01"), FAULT_BAD_TAG, ""},
+        /* a tag of 6 bytes */
+        {BYTES("\xff\xff\xff\xff\xff\x01"), FAULT_BAD_TAG, ""},
+        /* a tag that does not end */
+        {BYTES("\x80"), FAULT_BAD_VARINT, ""},
+        /* field 100, start of a group */
+        {BYTES("\xa3\x06"), FAULT_GROUP, ""},
+        /* and the end of one */
+        {BYTES("\xa4\x06"), FAULT_GROUP, ""},
+        /* a varint that does not end */
+        {BYTES("\x30\x80"), FAULT_BAD_VARINT, "max_batch_events"},
+        /* above 64 bits */
+        {BYTES("\x30\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), FAULT_BAD_VARINT, "max_batch_events"},
         {BYTES("\x5a\x05"
                "ab"),
          FAULT_BAD_LENGTH, "name"},                         /* longer than what holds it */
         {BYTES("\x58\x05"), FAULT_WRONG_WIRE_TYPE, "name"}, /* a string as a varint */
         {BYTES("\x32\x01"
                "a"),
-         FAULT_WRONG_WIRE_TYPE, "max_batch_events"},                      /* a number as bytes, and not repeated */
+         /* a number as bytes, and not repeated */
+         FAULT_WRONG_WIRE_TYPE, "max_batch_events"},
         {BYTES("\x25\x01\x02\x03\x04"), FAULT_WRONG_WIRE_TYPE, "buffer"}, /* a message as fixed32 */
         {BYTES("\x5a\x02\xc3\x28"), FAULT_BAD_UTF8, "name"},              /* half a character */
         {BYTES("\x5a\x03"
@@ -72,7 +82,8 @@ Test(decode, names_the_value_of_an_unknown_enum)
 
     cr_assert_eq(decode(BYTES("\x50\x2a"), subscribe, &message, &fault), FAULT_UNKNOWN_ENUM);
     cr_expect_str_eq(fault.value, "42");
-    cr_assert_eq(decode(BYTES("\x50\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), subscribe, &message, &fault), FAULT_UNKNOWN_ENUM);
+    cr_assert_eq(decode(BYTES("\x50\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), subscribe, &message, &fault),
+                 FAULT_UNKNOWN_ENUM);
     cr_expect_str_eq(fault.value, "-1");
 }
 
@@ -87,7 +98,7 @@ Test(decode, every_cut_of_a_request_is_taken_or_refused_cleanly)
         ProtobufCMessage *message = NULL;
         struct fault fault;
 
-        memcpy(exact, whole.at, size);
+        memcpy(exact, whole.data, size);
         if (!decode((struct bytes){exact, size}, subscribe, &message, &fault))
             cr_expect_not_null(message);
         decoded_free(message);
@@ -120,7 +131,9 @@ Test(decode, repeated_scalars_may_be_packed_or_not)
     ProtobufCMessage *message = NULL;
     struct fault fault;
 
-    cr_assert_eq(decode(BYTES("\x3a\x10\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x39\x03\0\0\0\0\0\0\0"), run, &message, &fault), FAULT_NONE);
+    cr_assert_eq(decode(BYTES("\x3a\x10\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x39\x03\0\0\0\0\0\0\0"), run,
+                        &message, &fault),
+                 FAULT_NONE);
     cr_expect_eq(((Tributary__V1__Run *)(void *)message)->n_sequences, 3);
     cr_expect_eq(((Tributary__V1__Run *)(void *)message)->sequences[2], 3);
     decoded_free(message);
@@ -171,7 +184,8 @@ Test(decode, messages_nest_32_levels_deep_and_no_further)
     cr_assert_eq(decode((struct bytes){bytes, nested(bytes, 32)}, &nest_type, &message, &fault), FAULT_NONE);
     decoded_free(message);
     message = NULL;
-    cr_assert_eq(decode((struct bytes){bytes, nested(bytes, 33)}, &nest_type, &message, &fault), FAULT_TOO_DEEP);
+    cr_assert_eq(decode((struct bytes){bytes, nested(bytes, 33)}, &nest_type, &message, &fault),
+                 FAULT_TOO_DEEP);
     cr_expect(strncmp(fault.field, "inner.inner.inner.", 18) == 0);
     cr_expect_null(message);
 }
@@ -185,12 +199,14 @@ Test(decode, small_fields_that_grow_beyond_the_budget_are_refused)
     /* An empty selector takes 2 bytes here and over 100 once decoded. */
     for (int i = 0; i < 100; i++)
         buf_bytes(&many, "\x0a\x00", 2);
-    cr_assert_eq(decode((struct bytes){many.at, many.size}, subscribe, &message, &fault), FAULT_NONE, "64 KiB are free");
+    cr_assert_eq(decode((struct bytes){many.data, many.size}, subscribe, &message, &fault), FAULT_NONE,
+                 "64 KiB are free");
     decoded_free(message);
     for (int i = 0; i < 100000; i++)
         buf_bytes(&many, "\x0a\x00", 2);
     message = NULL;
-    cr_assert_eq(decode((struct bytes){many.at, many.size}, subscribe, &message, &fault), FAULT_MEMORY_BUDGET);
+    cr_assert_eq(decode((struct bytes){many.data, many.size}, subscribe, &message, &fault),
+                 FAULT_MEMORY_BUDGET);
     cr_expect_null(message);
     buf_fini(&many);
 }
@@ -204,17 +220,19 @@ Test(decode, a_large_field_needs_no_more_than_the_budget)
     put_tag(&request, 3, WIRE_LEN);
     put_varint(&request, 1 << 20);
     memset(buf_extend(&request, 1 << 20), 'x', 1 << 20);
-    cr_assert_eq(decode((struct bytes){request.at, request.size}, subscribe, &message, &fault), FAULT_NONE);
+    cr_assert_eq(decode((struct bytes){request.data, request.size}, subscribe, &message, &fault), FAULT_NONE);
     decoded_free(message);
     buf_fini(&request);
 }
 
-/* What is taken must be what protobuf-c takes, packs and takes again; memory that is lost is found by the sanitizer. */
+/* What is taken must be what protobuf-c takes, packs and takes again; memory that is lost is found
+ * by the sanitizer. */
 Test(decode, mutated_requests_are_taken_or_refused_and_leak_nothing)
 {
     static const struct bytes seed =
         BYTES("\x0a\x0f\x0a\x01*\x1a\x02"
-              "ab\x2a\x06\x0a\x01n\x12\x01v\x12\x03\x12\x01t\x22\x10\x08\x05\x1a\x04\x08\x01\x10\x02\x20\x01\x30\x03\x10\x80\x01"
+              "ab\x2a\x06\x0a\x01n\x12\x01v\x12\x03\x12\x01t\x22\x10\x08\x05\x1a\x04\x08\x01\x10\x02\x20\x01"
+              "\x30\x03\x10\x80\x01"
               "\x2a\x02\x08\x01\x42\x04\x32\x02rt\x4a\x02\x08\x0a\x50\x01\x5a\x03"
               "abc");
     struct dice dice = dice_new("decode");
@@ -225,16 +243,17 @@ Test(decode, mutated_requests_are_taken_or_refused_and_leak_nothing)
         ProtobufCMessage *message = NULL;
         struct fault fault;
 
-        buf_bytes(&bytes, seed.at, seed.size);
+        buf_bytes(&bytes, seed.data, seed.size);
         mutate(&dice, &bytes);
-        if (!decode((struct bytes){bytes.at, bytes.size}, subscribe, &message, &fault)) {
+        if (!decode((struct bytes){bytes.data, bytes.size}, subscribe, &message, &fault)) {
             struct buf again = {0};
 
             taken++;
             encode(message, &again);
             decoded_free(message);
             message = NULL;
-            cr_assert_eq(decode((struct bytes){again.at, again.size}, subscribe, &message, &fault), FAULT_NONE);
+            cr_assert_eq(decode((struct bytes){again.data, again.size}, subscribe, &message, &fault),
+                         FAULT_NONE);
             buf_fini(&again);
         }
         decoded_free(message);

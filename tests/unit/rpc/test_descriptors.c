@@ -1,4 +1,5 @@
-/* test_descriptors.c - the index of what the .proto files declare, over the set that is built in and over sets that are wrong. */
+/* test_descriptors.c - the index of what the .proto files declare, over the set that is built in
+ * and over sets that are wrong. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,9 +103,9 @@ static void see(void *ctx, struct bytes proto)
     struct seen *seen = ctx;
 
     cr_assert_lt(seen->count, 16);
-    cr_assert_eq(proto.at[0], 0x0a);
-    memcpy(seen->names[seen->count], proto.at + 2, proto.at[1]);
-    seen->names[seen->count++][proto.at[1]] = '\0';
+    cr_assert_eq(proto.data[0], 0x0a);
+    memcpy(seen->names[seen->count], proto.data + 2, proto.data[1]);
+    seen->names[seen->count++][proto.data[1]] = '\0';
 }
 
 Test(descriptors, a_file_comes_first_and_then_all_that_it_needs)
@@ -121,7 +122,8 @@ Test(descriptors, a_file_comes_first_and_then_all_that_it_needs)
     cr_expect_str_eq(admin.names[0], "tributary/v1/admin.proto");
     cr_expect_neq(strcmp(admin.names[1], "google/protobuf/duration.proto") == 0,
                   strcmp(admin.names[2], "google/protobuf/duration.proto") == 0);
-    cr_expect_neq(strcmp(admin.names[1], "tributary/v1/event.proto") == 0, strcmp(admin.names[2], "tributary/v1/event.proto") == 0);
+    cr_expect_neq(strcmp(admin.names[1], "tributary/v1/event.proto") == 0,
+                  strcmp(admin.names[2], "tributary/v1/event.proto") == 0);
     descriptors_free(descriptors);
 }
 
@@ -132,7 +134,7 @@ static void add_file(struct buf *set, const char *name, const char *need)
     put_field(&file, 1, text_of(name));
     if (need)
         put_field(&file, 3, text_of(need));
-    put_field(set, 1, (struct bytes){file.at, file.size});
+    put_field(set, 1, (struct bytes){file.data, file.size});
     buf_fini(&file);
 }
 
@@ -146,7 +148,7 @@ Test(descriptors, needs_are_followed_through_and_each_comes_once)
     add_file(&set, "other", "a");
     add_file(&set, "b", "a");
     add_file(&set, "c", "b");
-    cr_assert_eq(descriptors_new((struct bytes){set.at, set.size}, &descriptors), ERR_OK);
+    cr_assert_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_OK);
     descriptors_needs(descriptors, file_named(descriptors, "c"), see, &seen);
     cr_assert_eq(seen.count, 3);
     cr_expect_str_eq(seen.names[0], "c");
@@ -164,12 +166,15 @@ Test(descriptors, a_set_that_is_wrong_is_refused)
 
     add_file(&set, "b", "a");
     add_file(&set, "a", NULL);
-    cr_expect_eq(descriptors_new((struct bytes){set.at, set.size}, &descriptors), ERR_INVALID, "a need must come first");
+    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_INVALID,
+                 "a need must come first");
     buf_clear(&set);
     add_file(&set, "", NULL);
-    cr_expect_eq(descriptors_new((struct bytes){set.at, set.size}, &descriptors), ERR_INVALID, "a file without a name");
+    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_INVALID,
+                 "a file without a name");
     buf_fini(&set);
-    for (size_t cut = 1; cut < 2000; cut += 7)
-        cr_expect_eq(descriptors_new((struct bytes){whole.at, whole.size - cut}, &descriptors), ERR_INVALID, "cut by %zu", cut);
+    for (size_t abort_call = 1; abort_call < 2000; abort_call += 7)
+        cr_expect_eq(descriptors_new((struct bytes){whole.data, whole.size - abort_call}, &descriptors),
+                     ERR_INVALID, "cut by %zu", abort_call);
     cr_expect_null(descriptors);
 }

@@ -1,11 +1,12 @@
-/* test_details.c - google.rpc.Status of every fault, read back, and small whatever the fault says. */
+/* test_details.c - google.rpc.Status of every fault, read back, and small whatever the fault
+ * says. */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 
 static Google__Rpc__Status *details_of(const struct fault *fault, size_t *size_out)
 {
@@ -14,7 +15,7 @@ static Google__Rpc__Status *details_of(const struct fault *fault, size_t *size_o
 
     fault_details(fault, &details);
     cr_assert_not(details.broken);
-    status = google__rpc__status__unpack(NULL, details.size, details.at);
+    status = google__rpc__status__unpack(NULL, details.size, details.data);
     cr_assert_not_null(status);
     *size_out = details.size;
     buf_fini(&details);
@@ -94,14 +95,16 @@ Test(details, the_status_message_is_that_of_the_fault)
     char message[640];
     size_t size;
 
-    fault_bytes(&fault, FAULT_TOO_LONG, "events[3].topic", (struct bytes){(const uint8_t *)"abc", 3}, "at most 2 bytes");
+    fault_bytes(&fault, FAULT_TOO_LONG, "events[3].topic", (struct bytes){(const uint8_t *)"abc", 3},
+                "at most 2 bytes");
     fault_message(&fault, message, sizeof message);
     status = details_of(&fault, &size);
     cr_expect_str_eq(status->message, message);
     bad = (Google__Rpc__BadRequest *)(void *)detail(status, &google__rpc__bad_request__descriptor);
     cr_assert_eq(bad->n_field_violations, 1);
     cr_expect_str_eq(bad->field_violations[0]->field, "events[3].topic");
-    cr_expect_str_eq(bad->field_violations[0]->description, "a value is too long: at most 2 bytes (got \"abc\")");
+    cr_expect_str_eq(bad->field_violations[0]->description,
+                     "a value is too long: at most 2 bytes (got \"abc\")");
     free_message(bad);
     google__rpc__status__free_unpacked(status, NULL);
 }

@@ -3,12 +3,13 @@
 
 #include "base/clock.h"
 #include "google/protobuf/duration.pb-c.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 
 static const struct duration_rule pause = {"pause", 7 * NS_PER_S, 100 * NS_PER_MS, 3600 * NS_PER_S, true};
 static const struct duration_rule wait = {"wait", 7 * NS_PER_S, 1, NS_PER_S, false};
 
-static enum fault_reason read(int64_t seconds, int32_t nanos, const struct duration_rule *rule, int64_t *ns_out, struct fault *fault)
+static enum fault_reason read(int64_t seconds, int32_t nanos, const struct duration_rule *rule,
+                              int64_t *ns_out, struct fault *fault)
 {
     Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
 
@@ -61,6 +62,7 @@ Test(duration, malformed_ones_are_refused_with_their_value)
     cr_expect_eq(read(0, 1000000000, &pause, &ns, &fault), FAULT_BAD_DURATION);
     cr_expect_eq(read(INT64_MIN, INT32_MIN, &pause, &ns, &fault), FAULT_BAD_DURATION);
     cr_expect_eq(read(INT64_MAX, 0, &pause, &ns, &fault), FAULT_BAD_DURATION);
-    cr_expect_eq(read(INT64_C(315576000000), 0, &pause, &ns, &fault), FAULT_OUT_OF_BOUNDS, "well-formed, and too long");
+    cr_expect_eq(read(INT64_C(315576000000), 0, &pause, &ns, &fault), FAULT_OUT_OF_BOUNDS,
+                 "well-formed, and too long");
     cr_expect_eq(read(INT64_C(315576000001), 0, &pause, &ns, &fault), FAULT_BAD_DURATION);
 }

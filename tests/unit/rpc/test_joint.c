@@ -1,4 +1,5 @@
-/* test_joint.c - what of one publishing stream shares a chunk while the thread is busy, and that nothing shows of it. */
+/* test_joint.c - what of one publishing stream shares a chunk while the thread is busy, and that
+ * nothing shows of it. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "desk.h"
 
 static struct desk desk;
-Test(joint, messages_of_one_tick_are_one_chunk_and_confirmed_each)
+Test(coalesced, messages_of_one_tick_are_one_chunk_and_confirmed_each)
 {
     desk_open(&desk, false);
     desk_say_each(&desk, "abc");
@@ -21,7 +22,7 @@ Test(joint, messages_of_one_tick_are_one_chunk_and_confirmed_each)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, is_not_made_while_the_thread_is_idle)
+Test(coalesced, is_not_made_while_the_thread_is_idle)
 {
     desk_open(&desk, false);
     desk.thread.busy = false;
@@ -34,7 +35,7 @@ Test(joint, is_not_made_while_the_thread_is_idle)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, is_offered_first_when_the_thread_falls_idle_in_between)
+Test(coalesced, is_offered_first_when_the_thread_falls_idle_in_between)
 {
     desk_open(&desk, false);
     desk_say_each(&desk, "ab");
@@ -50,7 +51,7 @@ Test(joint, is_offered_first_when_the_thread_falls_idle_in_between)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, or_none_an_idle_stream_is_read_on_though_its_peer_is_deaf)
+Test(coalesced, or_none_an_idle_stream_is_read_on_though_its_peer_is_deaf)
 {
     desk_open(&desk, false);
     desk.thread.busy = false;
@@ -67,7 +68,7 @@ Test(joint, or_none_an_idle_stream_is_read_on_though_its_peer_is_deaf)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, is_followed_by_another_when_it_is_full)
+Test(coalesced, is_followed_by_another_when_it_is_full)
 {
     char sent[301] = "";
 
@@ -81,7 +82,7 @@ Test(joint, is_followed_by_another_when_it_is_full)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, leaves_out_what_is_large_or_of_many_events_and_keeps_the_order)
+Test(coalesced, leaves_out_what_is_large_or_of_many_events_and_keeps_the_order)
 {
     struct buf large = {0};
     char many[200], text[4000] = {0}, all[256];
@@ -90,8 +91,11 @@ Test(joint, leaves_out_what_is_large_or_of_many_events_and_keeps_the_order)
     memset(many, 'm', sizeof(many) - 1);
     many[sizeof(many) - 1] = '\0';
     memset(text, 't', sizeof(text) - 1);
-    put_event(&large, &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, sizeof(text)}}, NULL, 0);
-    put_event(&large, &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, 200}}, NULL, 0);
+    put_event(&large,
+              &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, sizeof(text)}}, NULL,
+              0);
+    put_event(&large, &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, 200}}, NULL,
+              0);
     desk_say_each(&desk, "a");
     desk_say_bytes(&desk, &large);
     desk_say_each(&desk, "b");
@@ -106,7 +110,7 @@ Test(joint, leaves_out_what_is_large_or_of_many_events_and_keeps_the_order)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, takes_events_with_other_fields_in_between)
+Test(coalesced, takes_events_with_other_fields_in_between)
 {
     struct buf message = {0};
 
@@ -143,7 +147,7 @@ static void say_other_name(void)
     desk_say_bytes(&desk, &message);
 }
 
-Test(joint, refuses_the_very_message_that_is_wrong_and_keeps_the_order)
+Test(coalesced, refuses_the_very_message_that_is_wrong_and_keeps_the_order)
 {
     desk_open(&desk, false);
     desk_say_each(&desk, "ab");
@@ -161,7 +165,7 @@ Test(joint, refuses_the_very_message_that_is_wrong_and_keeps_the_order)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, lets_a_message_without_events_be_confirmed_in_its_turn)
+Test(coalesced, lets_a_message_without_events_be_confirmed_in_its_turn)
 {
     desk_open(&desk, false);
     desk_say_each(&desk, "a");
@@ -174,7 +178,7 @@ Test(joint, lets_a_message_without_events_be_confirmed_in_its_turn)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, that_blocks_holds_one_message_back_and_reads_no_more)
+Test(coalesced, that_blocks_holds_one_message_back_and_reads_no_more)
 {
     desk_open(&desk, true);
     desk_say_each(&desk, "abc");
@@ -192,7 +196,7 @@ Test(joint, that_blocks_holds_one_message_back_and_reads_no_more)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, that_blocks_behind_a_message_holds_that_one)
+Test(coalesced, that_blocks_behind_a_message_holds_that_one)
 {
     desk_open(&desk, true);
     desk_say_each(&desk, "abc");
@@ -207,7 +211,7 @@ Test(joint, that_blocks_behind_a_message_holds_that_one)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, gives_way_to_single_chunks_where_the_budget_has_no_room_for_it)
+Test(coalesced, gives_way_to_single_chunks_where_the_budget_has_no_room_for_it)
 {
     desk_open(&desk, false);
     chunk_budget_set(chunk_budget_used() + 1000);
@@ -226,7 +230,7 @@ Test(joint, gives_way_to_single_chunks_where_the_budget_has_no_room_for_it)
     desk_close(&desk, FAULT_NONE);
 }
 
-Test(joint, is_not_read_on_while_many_refusals_wait_for_a_peer_that_is_deaf)
+Test(coalesced, is_not_read_on_while_many_refusals_wait_for_a_peer_that_is_deaf)
 {
     unsigned bad = 0;
 

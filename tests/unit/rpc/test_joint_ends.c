@@ -1,4 +1,5 @@
-/* test_joint_ends.c - how a publishing stream ends, or its producer, while messages are joined, blocked, held back, or at the loop. */
+/* test_joint_ends.c - how a publishing stream ends, or its producer, while messages are joined,
+ * blocked, held back, or at the loop. */
 #include <criterion/criterion.h>
 
 #include "base/counters.h"
@@ -112,7 +113,8 @@ Test(joint_ends, that_blocks_is_confirmed_when_the_server_drains_and_what_is_hel
     desk_close(&desk, FAULT_DRAINING);
 }
 
-/* The channel of a consumer that others still answer drains only when they have: until then it blocks as before. */
+/* The channel of a consumer that others still answer drains only when they have: until then it
+ * blocks as before. */
 Test(joint_ends, that_goes_on_blocking_while_the_server_drains_leaves_what_is_held_behind)
 {
     struct actor actor = {0};
@@ -178,7 +180,7 @@ Test(joint_ends, is_taken_though_its_call_is_lost_while_its_producer_is_made_aga
 
 Test(joint_ends, is_refused_message_by_message_where_its_producer_cannot_be_made_again)
 {
-    bench_limits.producers_most = 1;
+    bench_limits.max_producers = 1;
     desk_open(&desk, false);
     desk_say_each(&desk, "ab");
     remove_web();

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
-#include "server/rpc/ask.h"
+#include "server/rpc/rpc_internal.h"
 
 #define SOURCES 3
 
@@ -20,10 +20,11 @@ static struct chan *chan_fresh(void)
 {
     struct chan_limits limits = {.max_events = 8, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_OLDEST};
 
-    return chan_new(&limits, &(struct chan_watch){.readable = readable});
+    return chan_new(&limits, &(struct chan_callbacks){.readable = readable});
 }
 
-/* A channel with `count` sources, named by the prefix and its number, source i of epoch 1000 + i at sequence i + 1, taken. */
+/* A channel with `count` sources, named by the prefix and its number, source i of epoch 1000 + i at
+ * sequence i + 1, taken. */
 static struct chan *chan_at(unsigned count, const char *prefix)
 {
     struct chan *chan = chan_fresh();
@@ -56,7 +57,9 @@ Test(token, positions_come_back_as_they_went)
 
     buf_text(&token, "in front"); /* a token is appended */
     token_write(chan, &token);
-    cr_assert_eq(token_read((struct bytes){token.at + 8, token.size - 8}, &points, &count, &left_out, &fault), FAULT_NONE);
+    cr_assert_eq(
+        token_read((struct bytes){token.data + 8, token.size - 8}, &points, &count, &left_out, &fault),
+        FAULT_NONE);
     cr_assert_eq(count, SOURCES);
     cr_expect_eq(left_out, 0);
     for (size_t i = 0; i < count; i++) {
@@ -66,7 +69,7 @@ Test(token, positions_come_back_as_they_went)
         snprintf(name, sizeof name, "source-%u", number);
         cr_expect_eq(points[i].sequence, number + 1);
         cr_expect_eq(points[i].source.size, strlen(name));
-        cr_expect_eq(memcmp(points[i].source.at, name, strlen(name)), 0);
+        cr_expect_eq(memcmp(points[i].source.data, name, strlen(name)), 0);
     }
     free(points);
     buf_fini(&token);
@@ -84,15 +87,18 @@ Test(token, damage_of_any_bit_and_any_cut_is_refused)
 
     token_write(chan, &token);
     for (size_t i = 0; i < 8 * token.size; i++) {
-        token.at[i / 8] ^= (uint8_t)BIT(i % 8);
-        cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN, "bit %zu", i);
+        token.data[i / 8] ^= (uint8_t)BIT(i % 8);
+        cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+                     FAULT_BAD_TOKEN, "bit %zu", i);
         cr_assert_str_eq(fault.field, "start.resume");
-        token.at[i / 8] ^= (uint8_t)BIT(i % 8);
+        token.data[i / 8] ^= (uint8_t)BIT(i % 8);
     }
     for (size_t size = 0; size < token.size; size++)
-        cr_assert_eq(token_read((struct bytes){token.at, size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN, "cut to %zu", size);
+        cr_assert_eq(token_read((struct bytes){token.data, size}, &points, &count, &left_out, &fault),
+                     FAULT_BAD_TOKEN, "cut to %zu", size);
     buf_byte(&token, 0);
-    cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN, "too long");
+    cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+                 FAULT_BAD_TOKEN, "too long");
     cr_expect_null(points);
     buf_fini(&token);
     chan_release(chan);
@@ -100,7 +106,8 @@ Test(token, damage_of_any_bit_and_any_cut_is_refused)
 
 Test(token, a_token_is_at_most_64_kib_and_then_still_whole)
 {
-    struct chan *chan = chan_at(1000, "a source with a name that is long enough for a thousand of them not to fit in a token ..... ");
+    struct chan *chan = chan_at(
+        1000, "a source with a name that is long enough for a thousand of them not to fit in a token ..... ");
     struct resume_point *points = NULL;
     struct buf token = {0};
     struct fault fault;
@@ -110,7 +117,8 @@ Test(token, a_token_is_at_most_64_kib_and_then_still_whole)
     token_write(chan, &token);
     cr_expect_leq(token.size, 65536);
     cr_expect_gt(token.size, 65536 - 128, "as many as fit");
-    cr_assert_eq(token_read((struct bytes){token.at, token.size}, &points, &count, &left_out, &fault), FAULT_NONE);
+    cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+                 FAULT_NONE);
     cr_expect_gt(count, 500);
     cr_expect_eq(left_out, 1000 - count, "and the rest is counted");
     free(points);
@@ -120,7 +128,8 @@ Test(token, a_token_is_at_most_64_kib_and_then_still_whole)
     struct buf large = {0};
 
     memset(buf_extend(&large, 65537), 'R', 65537);
-    cr_expect_eq(token_read((struct bytes){large.at, large.size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN);
+    cr_expect_eq(token_read((struct bytes){large.data, large.size}, &points, &count, &left_out, &fault),
+                 FAULT_BAD_TOKEN);
     cr_expect_str_eq(fault.bound, "at most 65536 bytes");
     buf_fini(&large);
 }
@@ -141,20 +150,21 @@ Test(token, random_bytes_are_refused)
             bytes[j] = (uint8_t)dice_roll(&dice, 256);
         if (size > 2)
             memcpy(bytes, "R\1", 2);
-        cr_assert_eq(token_read((struct bytes){bytes, size}, &points, &count, &left_out, &fault), FAULT_BAD_TOKEN);
+        cr_assert_eq(token_read((struct bytes){bytes, size}, &points, &count, &left_out, &fault),
+                     FAULT_BAD_TOKEN);
     }
 }
 
 static const char *text(struct buf *buf)
 {
     buf_byte(buf, 0);
-    return (const char *)buf->at;
+    return (const char *)buf->data;
 }
 
 Test(page, names_of_every_length_come_back)
 {
-    uint8_t name[PAGE_NAME_MOST];
-    uint8_t back[PAGE_NAME_MOST];
+    uint8_t name[MAX_PAGE_NAME];
+    uint8_t back[MAX_PAGE_NAME];
 
     for (size_t i = 0; i < sizeof name; i++)
         name[i] = (uint8_t)(i * 7 + 1);
@@ -167,14 +177,16 @@ Test(page, names_of_every_length_come_back)
         cr_assert_eq(page_read('p', text(&token), back, &got, &fault), FAULT_NONE);
         cr_assert_eq(got, size);
         cr_assert_eq(memcmp(name, back, size), 0);
-        cr_assert_eq(strspn((char *)token.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), token.size - 1);
+        cr_assert_eq(
+            strspn((char *)token.data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+            token.size - 1);
         buf_fini(&token);
     }
 }
 
 Test(page, an_empty_token_is_the_first_page)
 {
-    uint8_t back[PAGE_NAME_MOST];
+    uint8_t back[MAX_PAGE_NAME];
     struct fault fault;
     size_t size = 7;
 
@@ -185,7 +197,7 @@ Test(page, an_empty_token_is_the_first_page)
 Test(page, damage_another_list_and_what_is_no_token_are_refused)
 {
     static const char *const bad[] = {"x", "A", "====", "a b", "UHA", "\xff\xff\xff\xff"};
-    uint8_t back[PAGE_NAME_MOST];
+    uint8_t back[MAX_PAGE_NAME];
     struct buf token = {0};
     struct buf large = {0};
     struct fault fault;
@@ -193,14 +205,16 @@ Test(page, damage_another_list_and_what_is_no_token_are_refused)
 
     page_write('p', text_of("web-1"), &token);
     (void)text(&token);
-    cr_expect_eq(page_read('s', (char *)token.at, back, &size, &fault), FAULT_BAD_TOKEN, "a token of another list");
+    cr_expect_eq(page_read('s', (char *)token.data, back, &size, &fault), FAULT_BAD_TOKEN,
+                 "a token of another list");
     cr_expect_str_eq(fault.field, "page_token");
-    for (size_t i = 0; token.at[i]; i++) {
-        uint8_t was = token.at[i];
+    for (size_t i = 0; token.data[i]; i++) {
+        uint8_t was = token.data[i];
 
-        token.at[i] = was == 'A' ? 'B' : 'A';
-        cr_expect_eq(page_read('p', (char *)token.at, back, &size, &fault), FAULT_BAD_TOKEN, "damaged at %zu", i);
-        token.at[i] = was;
+        token.data[i] = was == 'A' ? 'B' : 'A';
+        cr_expect_eq(page_read('p', (char *)token.data, back, &size, &fault), FAULT_BAD_TOKEN,
+                     "damaged at %zu", i);
+        token.data[i] = was;
     }
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         cr_expect_eq(page_read('p', bad[i], back, &size, &fault), FAULT_BAD_TOKEN, "%s", bad[i]);

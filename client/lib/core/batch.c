@@ -1,0 +1,92 @@
+/* batch.c - the memory of one message. */
+#include "client/lib/core/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/core/encode.h"
+
+#define FIELD_PRODUCER 2u
+
+static struct batch *make(size_t head_size, size_t capacity)
+{
+    struct batch *batch = calloc(1, sizeof(*batch));
+
+    if (batch == NULL)
+        return NULL;
+    batch->capacity = MAX_OF(capacity, head_size + 256);
+    batch->data = malloc(batch->capacity);
+    if (batch->data == NULL) {
+        free(batch);
+        return NULL;
+    }
+    list_init(&batch->node);
+    atomic_init(&batch->refs, 1);
+    batch->head_size = head_size;
+    batch->size = head_size;
+    return batch;
+}
+
+struct batch *batch_new(struct tributary_bytes producer, size_t capacity)
+{
+    struct batch *batch = make(text_field_size(producer), capacity);
+
+    if (batch != NULL)
+        text_field_write(batch->data, FIELD_PRODUCER, producer);
+    return batch;
+}
+
+struct batch *batch_new_after(struct tributary_bytes head, size_t capacity)
+{
+    struct batch *batch = make(head.size, capacity);
+
+    if (batch != NULL && head.size > 0)
+        memcpy(batch->data, head.data, head.size);
+    return batch;
+}
+
+void batch_release(struct batch *batch)
+{
+    if (batch == NULL || atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(batch->data);
+    free(batch);
+}
+
+static bool grow(struct batch *batch, size_t min)
+{
+    const size_t capacity = MAX_OF(batch->capacity * 2, min);
+    uint8_t *at = realloc(batch->data, capacity);
+
+    if (at == NULL)
+        return false;
+    batch->data = at;
+    batch->capacity = capacity;
+    return true;
+}
+
+bool batch_add(struct batch *batch, const struct tributary_event *event, size_t size)
+{
+    const size_t whole = batch->size + event_field_size(size);
+
+    if (whole > batch->capacity && !grow(batch, whole))
+        return false;
+
+    const uint8_t *end = event_field_write(batch->data + batch->size, event, size);
+
+    CHECK((size_t)(end - batch->data) == whole);
+    batch->size = whole;
+    batch->events++;
+    return true;
+}
+
+static void let_go(void *batch)
+{
+    batch_release(batch);
+}
+
+grpc_slice batch_slice(struct batch *batch)
+{
+    atomic_fetch_add_explicit(&batch->refs, 1, memory_order_relaxed);
+    return grpc_slice_new_with_user_data(batch->data, batch->size, let_go, batch);
+}

@@ -1,0 +1,319 @@
+/* publisher.c - the queue of a publisher: events go in on any thread, messages come out on the
+ * client thread. */
+#include "client/lib/publish/publisher.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/core/encode.h"
+#include "client/lib/core/status.h"
+
+#define MAX_BATCH_BYTES (1u << 20)
+#define MIN_CAPACITY 2048u
+
+const char *tributary_event_fault(const struct tributary_event *event)
+{
+    size_t size = 0;
+    const char *fault = event_check(event, &size);
+
+    return fault != NULL ? fault : "";
+}
+
+static bool is_full(const struct tributary_publisher *publisher, size_t size)
+{
+    if (publisher->held_events == 0)
+        return false;
+    return publisher->held_events >= publisher->options.queue_events ||
+           publisher->held_bytes + size > publisher->options.queue_bytes;
+}
+
+/* Who waits for room is woken when an eighth of the queue is free: for many events at once, rather
+ * than by each confirmation. */
+static bool has_space(const struct tributary_publisher *publisher)
+{
+    const uint32_t events = publisher->options.queue_events;
+    const size_t bytes = publisher->options.queue_bytes;
+
+    return publisher->held_events < events && publisher->held_events <= events - events / 8 &&
+           publisher->held_bytes <= bytes - bytes / 8;
+}
+
+/* Under the lock, which it gives up while it waits. */
+static enum tributary_code wait_for_space(struct tributary_publisher *publisher, size_t size)
+{
+    const int64_t limit_ns = publisher->options.wait_timeout_ns;
+    const int64_t moment_ns = limit_ns > 0 ? until_ns(limit_ns) : INT64_MAX;
+    bool in_time = true;
+
+    if (publisher->options.full == TRIBUTARY_FULL_FAIL)
+        return TRIBUTARY_RESOURCE_EXHAUSTED;
+    if (client_is_here(publisher->client))
+        return TRIBUTARY_FAILED_PRECONDITION;
+    publisher->held_back++;
+    while (in_time && publisher->failed == TRIBUTARY_OK && is_full(publisher, size))
+        in_time = cond_wait_until(&publisher->space, &publisher->lock, moment_ns);
+    publisher->held_back--;
+    if (publisher->failed != TRIBUTARY_OK)
+        return publisher->failed;
+    return is_full(publisher, size) ? TRIBUTARY_DEADLINE_EXCEEDED : TRIBUTARY_OK;
+}
+
+static void close_filling(struct tributary_publisher *publisher)
+{
+    publisher->capacity_guess = MAX_OF(publisher->filling->size, MIN_CAPACITY);
+    list_append(&publisher->queued, &publisher->filling->node);
+    publisher->filling = NULL;
+}
+
+/* Under the lock. Puts the event into the message that is being filled, or into a new one. */
+static enum tributary_code add(struct tributary_publisher *publisher, const struct tributary_event *event,
+                               size_t size)
+{
+    const size_t field_size = event_field_size(size);
+    struct batch *batch = publisher->filling;
+
+    if (batch != NULL && (batch->size + field_size > publisher->options.batch_bytes ||
+                          batch->events >= publisher->options.batch_events)) {
+        close_filling(publisher);
+        batch = NULL;
+    }
+    if (batch == NULL) {
+        batch = batch_new(tributary_text(publisher->options.producer),
+                          MAX_OF(publisher->capacity_guess, field_size + publisher->head_size));
+        if (batch == NULL)
+            return TRIBUTARY_RESOURCE_EXHAUSTED;
+        batch->first_event = publisher->stats.accepted + 1;
+        batch->born_ns = clock_mono_ns();
+    }
+    if (!batch_add(batch, event, size)) {
+        if (batch != publisher->filling)
+            batch_release(batch);
+        return TRIBUTARY_RESOURCE_EXHAUSTED;
+    }
+    publisher->filling = batch;
+    publisher->held_bytes += field_size;
+    publisher->held_events++;
+    publisher->stats.accepted++;
+    publisher->stats.bytes += field_size;
+    return TRIBUTARY_OK;
+}
+
+static bool is_loaded(const struct batch *batch)
+{
+    return batch->events >= LOAD_EVENTS || batch->size >= LOAD_BYTES;
+}
+
+/* Under the lock. */
+static bool must_wake(struct tributary_publisher *publisher)
+{
+    if (publisher->wake == WAKE_NOT)
+        return false;
+    if (publisher->wake == WAKE_LOAD && list_empty(&publisher->queued) && !is_loaded(publisher->filling))
+        return false;
+    publisher->wake = WAKE_NOT;
+    return true;
+}
+
+enum tributary_code tributary_publish(struct tributary_publisher *publisher,
+                                      const struct tributary_event *event)
+{
+    enum tributary_code code = TRIBUTARY_OK;
+    size_t size = 0;
+    bool wake = false;
+
+    if (event_check(event, &size) != NULL)
+        return TRIBUTARY_INVALID_ARGUMENT;
+
+    const size_t field_size = event_field_size(size);
+
+    if (publisher->head_size + field_size > MAX_BATCH_BYTES)
+        return TRIBUTARY_INVALID_ARGUMENT;
+    pthread_mutex_lock(&publisher->lock);
+    if (publisher->failed != TRIBUTARY_OK)
+        code = publisher->failed;
+    else if (is_full(publisher, field_size))
+        code = wait_for_space(publisher, field_size);
+    if (code == TRIBUTARY_OK)
+        code = add(publisher, event, size);
+    if (code == TRIBUTARY_OK)
+        wake = must_wake(publisher);
+    pthread_mutex_unlock(&publisher->lock);
+    if (wake)
+        client_post(publisher->client, &publisher->work);
+    return code;
+}
+
+struct batch *publisher_take_any(struct tributary_publisher *publisher)
+{
+    struct batch *batch = NULL;
+
+    pthread_mutex_lock(&publisher->lock);
+    if (publisher->filling != NULL)
+        close_filling(publisher);
+    if (!list_empty(&publisher->queued)) {
+        batch = container_of(publisher->queued.next, struct batch, node);
+        list_remove(&batch->node);
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    return batch;
+}
+
+/* Under the lock: a small message right after a well filled one waits for more, for a moment. */
+static bool lingers(struct tributary_publisher *publisher)
+{
+    const struct batch *batch = publisher->filling;
+
+    return publisher->loaded && list_empty(&publisher->queued) && !is_loaded(batch) &&
+           clock_mono_ns() < batch->born_ns + publisher->options.linger_ns;
+}
+
+struct batch *publisher_take(struct tributary_publisher *publisher)
+{
+    struct batch *batch = NULL;
+
+    pthread_mutex_lock(&publisher->lock);
+    if (publisher->filling != NULL && lingers(publisher)) {
+        publisher->wake = WAKE_LOAD;
+        client_timer(publisher->client, &publisher->linger,
+                     publisher->filling->born_ns + publisher->options.linger_ns);
+    } else {
+        if (list_empty(&publisher->queued) && publisher->filling != NULL)
+            close_filling(publisher);
+        if (list_empty(&publisher->queued)) {
+            publisher->wake = WAKE_FIRST;
+        } else {
+            publisher->wake = WAKE_NOT;
+            batch = container_of(publisher->queued.next, struct batch, node);
+            list_remove(&batch->node);
+            publisher->loaded = is_loaded(batch);
+        }
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    return batch;
+}
+
+void publisher_complete(struct tributary_publisher *publisher, struct batch *batch, bool confirmed)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->held_bytes -= batch_charge(batch);
+    publisher->held_events -= batch->events;
+    if (confirmed)
+        publisher->stats.confirmed += batch->events;
+    else
+        publisher->stats.refused += batch->events;
+    if (publisher->waiting > 0)
+        pthread_cond_broadcast(&publisher->changed);
+    if (publisher->held_back > 0 && has_space(publisher))
+        pthread_cond_broadcast(&publisher->space);
+    pthread_mutex_unlock(&publisher->lock);
+    list_remove(&batch->node);
+    batch_release(batch);
+}
+
+enum tributary_code tributary_flush(struct tributary_publisher *publisher, int64_t timeout_ns)
+{
+    const int64_t moment_ns = until_ns(timeout_ns);
+    bool in_time = true;
+
+    if (client_is_here(publisher->client))
+        return TRIBUTARY_FAILED_PRECONDITION;
+    pthread_mutex_lock(&publisher->lock);
+
+    const struct tributary_published *stats = &publisher->stats;
+    const uint64_t goal = stats->accepted;
+
+    publisher->waiting++;
+    while (in_time && stats->confirmed + stats->refused < goal)
+        in_time = cond_wait_until(&publisher->changed, &publisher->lock, moment_ns);
+    publisher->waiting--;
+    in_time = stats->confirmed + stats->refused >= goal;
+    pthread_mutex_unlock(&publisher->lock);
+    return in_time ? TRIBUTARY_OK : TRIBUTARY_DEADLINE_EXCEEDED;
+}
+
+void tributary_publisher_stats(struct tributary_publisher *publisher, struct tributary_published *figures_out)
+{
+    pthread_mutex_lock(&publisher->lock);
+    *figures_out = publisher->stats;
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+static const char *apply_defaults(struct tributary_publisher_options *options)
+{
+    if (options->producer != NULL && strlen(options->producer) > MAX_NAME_BYTES)
+        return "producer: over 256 bytes";
+    options->queue_bytes = options->queue_bytes == 0 ? 8u << 20 : options->queue_bytes;
+    options->queue_events = options->queue_events == 0 ? 262144 : options->queue_events;
+    options->batch_bytes = options->batch_bytes == 0 ? 128u << 10 : options->batch_bytes;
+    options->batch_events = options->batch_events == 0 ? 4096 : options->batch_events;
+    options->linger_ns = options->linger_ns == 0 ? NS_PER_MS : MAX_OF(options->linger_ns, 0);
+    options->give_up_ns = options->give_up_ns == 0 ? 60 * NS_PER_S : options->give_up_ns;
+    if (options->batch_bytes > MAX_BATCH_BYTES)
+        return "batch_bytes: at most 1 MiB";
+    if (options->batch_events > 65536)
+        return "batch_events: at most 65536";
+    if (options->linger_ns > NS_PER_S)
+        return "linger_ns: at most 1 s";
+    if (options->full != TRIBUTARY_FULL_WAIT && options->full != TRIBUTARY_FULL_FAIL)
+        return "full: WAIT or FAIL";
+    return NULL;
+}
+
+enum tributary_code tributary_publisher_new(struct tributary *client,
+                                            const struct tributary_publisher_options *options,
+                                            struct tributary_publisher **publisher_out,
+                                            struct tributary_status *status)
+{
+    struct tributary_publisher *publisher = calloc(1, sizeof(*publisher));
+    char *producer = strdup(options->producer != NULL ? options->producer : "");
+
+    if (publisher == NULL || producer == NULL) {
+        free(publisher);
+        free(producer);
+        return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    publisher->client = client;
+    publisher->options = *options;
+
+    const char *fault = apply_defaults(&publisher->options);
+
+    if (fault != NULL) {
+        free(publisher);
+        free(producer);
+        return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
+    }
+    publisher->options.producer = producer;
+    publisher->head_size = text_field_size(tributary_text(producer));
+    publisher->capacity_guess = MIN_CAPACITY;
+    publisher->wake = WAKE_FIRST;
+    CHECK(pthread_mutex_init(&publisher->lock, NULL) == 0);
+    cond_init(&publisher->changed);
+    cond_init(&publisher->space);
+    list_init(&publisher->queued);
+    publisher_stream_init(publisher);
+    atomic_fetch_add(&client->users, 1);
+    *publisher_out = publisher;
+    return status_set(status, TRIBUTARY_OK, "");
+}
+
+void tributary_publisher_free(struct tributary_publisher *publisher)
+{
+    if (publisher == NULL)
+        return;
+
+    struct tributary *client = publisher->client;
+
+    CHECK(!client_is_here(client));
+    client_post(client, &publisher->end);
+    pthread_mutex_lock(&publisher->lock);
+    publisher->waiting++;
+    while (!publisher->ended)
+        cond_wait_until(&publisher->changed, &publisher->lock, INT64_MAX);
+    pthread_mutex_unlock(&publisher->lock);
+    pthread_cond_destroy(&publisher->space);
+    pthread_cond_destroy(&publisher->changed);
+    pthread_mutex_destroy(&publisher->lock);
+    free((char *)(uintptr_t)publisher->options.producer);
+    free(publisher);
+    atomic_fetch_sub(&client->users, 1);
+}

@@ -1,0 +1,409 @@
+/* session_stream.c - the wire of a session: registers, sends one message at a time, comes back
+ * after a loss. Client thread. */
+#include "client/lib/session/send_queue.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/lib/session/session_encode.h"
+#include "client/lib/core/status.h"
+
+#define METHOD "/tributary.v1.Publisher/Register"
+#define DRAIN_DEFAULT_NS (5 * NS_PER_S)
+#define WELCOME_NS                                                                                           \
+    (10 * NS_PER_S) /* from hello to welcome: an older session of the name may have to end first */
+#define GOODBYE_NS (5 * NS_PER_S) /* for the status, beyond the time for what waits */
+
+static const unsigned allowed[SESSION_STATE_COUNT] = {
+    [SESSION_OPENING] =
+        BIT(SESSION_LIVE) | BIT(SESSION_PAUSED) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
+    [SESSION_LIVE] =
+        BIT(SESSION_LEAVING) | BIT(SESSION_PAUSED) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
+    [SESSION_LEAVING] = BIT(SESSION_PAUSED) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
+    [SESSION_PAUSED] = BIT(SESSION_OPENING) | BIT(SESSION_ENDED),
+    [SESSION_CANCELLING] = BIT(SESSION_ENDED),
+};
+
+static void move(struct tributary_session *session, enum session_state state)
+{
+    CHECK((allowed[session->state] & BIT(state)) != 0);
+    session->state = state;
+}
+
+static void open_stream(struct tributary_session *session)
+{
+    const struct stream_opening opening = {
+        .method = METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
+
+    session->message_number = 1;
+    session->hello_sent = false;
+    session->half_closed = false;
+    session->closing = CLOSING_NOT;
+    client_timer(session->client, &session->retry, clock_mono_ns() + session->client->connect_timeout_ns);
+    stream_open(&session->stream, &opening);
+    stream_send(&session->stream,
+                grpc_slice_from_copied_buffer((const char *)session->hello.data, session->hello.size));
+}
+
+/* A stop's deadline has passed: the server takes nothing of it any more, so there is nothing to
+ * wait for. Returns the next such moment. */
+static int64_t end_pauses(struct tributary_session *session, int64_t now_ns)
+{
+    int64_t next_ns = INT64_MAX;
+
+    list_each(node, safe, &session->queues) {
+        struct send_queue *queue = container_of(node, struct send_queue, link);
+
+        if (queue->stop_at_ns == 0 || !queue->paused || queue->gone)
+            continue;
+        if (queue->stop_at_ns > now_ns) {
+            next_ns = MIN_OF(next_ns, queue->stop_at_ns);
+            continue;
+        }
+        queue->paused = false;
+        send_queue_touch(session, queue);
+    }
+    return next_ns;
+}
+
+static struct batch *take(struct tributary_session *session)
+{
+    const int64_t now_ns = clock_mono_ns();
+    struct batch *batch = NULL;
+    int64_t again_ns = INT64_MAX;
+    int64_t linger_ns = INT64_MAX;
+
+    pthread_mutex_lock(&session->lock);
+    again_ns = end_pauses(session, now_ns);
+    batch = send_queues_next(session, now_ns, &linger_ns);
+    if (batch != NULL)
+        session->stats.messages++;
+    pthread_mutex_unlock(&session->lock);
+    again_ns = MIN_OF(again_ns, linger_ns);
+    if (batch == NULL && again_ns != INT64_MAX)
+        client_timer(session->client, &session->linger, again_ns);
+    return batch;
+}
+
+/* We want to leave and everything is sent; where the server wants us to, what is being answered may
+ * end first. */
+static bool may_close(struct tributary_session *session)
+{
+    bool done = false;
+
+    if (session->state != SESSION_LEAVING || session->half_closed)
+        return false;
+    pthread_mutex_lock(&session->lock);
+    done = send_queues_are_empty(session) && (session->finishing || session->stats.activations == 0);
+    pthread_mutex_unlock(&session->lock);
+    return done;
+}
+
+void session_pump(struct tributary_session *session)
+{
+    struct batch *batch = NULL;
+
+    if ((session->state != SESSION_LIVE && session->state != SESSION_LEAVING) || session->half_closed)
+        return;
+    if (session->stream.state != STREAM_OPEN || session->stream.is_sending)
+        return;
+    batch = take(session);
+    if (batch != NULL) {
+        batch->number = ++session->message_number;
+        list_append(&session->sent, &batch->node);
+        stream_send(&session->stream, batch_slice(batch));
+    } else if (may_close(session)) {
+        session->half_closed = true;
+        stream_half_close(&session->stream);
+    }
+}
+
+static void on_sent(struct stream *stream, bool ok)
+{
+    struct tributary_session *session = container_of(stream, struct tributary_session, stream);
+
+    if (!ok)
+        return;
+    if (!session->hello_sent && session->state == SESSION_OPENING) {
+        session->hello_sent = true;
+        client_timer(session->client, &session->retry, clock_mono_ns() + WELCOME_NS);
+    }
+    session_pump(session);
+}
+
+void session_welcomed(struct tributary_session *session, uint64_t epoch)
+{
+    if (session->state != SESSION_OPENING)
+        return;
+    move(session, SESSION_LIVE);
+    timer_stop(&session->retry);
+    session->attempt = 0;
+    pthread_mutex_lock(&session->lock);
+    session->stats.registrations++;
+    session->stats.epoch = epoch;
+    pthread_mutex_unlock(&session->lock);
+    if (session->callbacks.registered != NULL)
+        session->callbacks.registered(session->callbacks.ctx, epoch);
+}
+
+static void on_message(struct stream *stream, struct bytes message)
+{
+    struct tributary_session *session = container_of(stream, struct tributary_session, stream);
+
+    if (session->state == SESSION_CANCELLING)
+        return;
+    if (!session_handle_commands(session, message))
+        stream_cancel(stream, TRIBUTARY_INTERNAL, "a command of the server cannot be read");
+    session_pump(session);
+}
+
+/* What was sent and not confirmed goes back or is dropped; activations end with their
+ * registration. */
+static void lose_stream(struct tributary_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    while (!list_empty(&session->sent)) {
+        struct batch *batch = container_of(session->sent.prev, struct batch, node);
+
+        list_remove(&batch->node);
+        send_queues_requeue(session, batch);
+    }
+    session->hold_shared = false;
+
+    struct send_queue *shared = send_queue_find_any(session, SHARED_QUEUE);
+
+    if (shared != NULL) {
+        shared->paused = false;
+        send_queue_touch(session, shared);
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* One at a time, since a callback may end others. */
+static bool lose_activation(struct tributary_session *session)
+{
+    struct send_queue *queue = NULL;
+    uint64_t activation = 0;
+    bool tell = false;
+
+    pthread_mutex_lock(&session->lock);
+    list_each(node, safe, &session->queues) {
+        queue = container_of(node, struct send_queue, link);
+        if (queue->id != SHARED_QUEUE)
+            break;
+        queue = NULL;
+    }
+    if (queue != NULL) {
+        activation = queue->id;
+        tell = !queue->ended;
+        send_queue_drop(session, queue);
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (tell && session->callbacks.stop != NULL)
+        session->callbacks.stop(session->callbacks.ctx, activation, "LOST", 0);
+    return queue != NULL;
+}
+
+/* The last moment on the client thread: after the unlock nothing may touch the session. */
+static void release(struct tributary_session *session)
+{
+    client_unpost(session->client, &session->work);
+    pthread_mutex_lock(&session->lock);
+    session->released = true;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+}
+
+static void end(struct tributary_session *session)
+{
+    struct send_queue *shared = NULL;
+    bool is_freed = false;
+
+    if (session->stream.state != STREAM_CLOSED)
+        return;
+    timer_stop(&session->retry);
+    timer_stop(&session->linger);
+    move(session, SESSION_ENDED);
+    pthread_mutex_lock(&session->lock);
+    session->sealed = session->last.code == TRIBUTARY_OK ? TRIBUTARY_CANCELLED : session->last.code;
+    shared = send_queue_find_any(session, SHARED_QUEUE);
+    if (shared != NULL)
+        send_queue_clear(session, shared);
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+    if (session->callbacks.ended != NULL)
+        session->callbacks.ended(session->callbacks.ctx, &session->last);
+    pthread_mutex_lock(&session->lock);
+    session->final = session->last;
+    session->ended = true;
+    is_freed = session->is_freed;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+    if (is_freed)
+        release(session);
+}
+
+static void pause_registering(struct tributary_session *session)
+{
+    const int64_t pause_ns = client_pause_ns(session->client, session->attempt++);
+
+    move(session, SESSION_PAUSED);
+    client_timer(session->client, &session->retry, clock_mono_ns() + pause_ns);
+    if (session->callbacks.interrupted != NULL)
+        session->callbacks.interrupted(session->callbacks.ctx, &session->last, pause_ns);
+}
+
+static void on_ended(struct stream *stream, const struct tributary_status *status)
+{
+    struct tributary_session *session = container_of(stream, struct tributary_session, stream);
+    bool again = false;
+
+    session->last = *status;
+    timer_stop(&session->retry);
+    timer_stop(&session->linger);
+    lose_stream(session);
+    while (lose_activation(session))
+        continue;
+    if (session->state != SESSION_CANCELLING)
+        again = session_comes_back(&session->last, session->closing, session->finishing);
+    if (again && !session->options.no_reconnect)
+        pause_registering(session);
+    else
+        end(session);
+}
+
+/* Under the lock. */
+static void clear_queues(struct tributary_session *session)
+{
+    list_each(node, safe, &session->queues)
+        send_queue_clear(session, container_of(node, struct send_queue, link));
+}
+
+/* The time for what waits is over, such as where an activation is paused: only the status may still
+ * come. Where the server wants us to leave, it knows its own deadline, and shared events wait for
+ * the next registration. */
+static void expired(struct tributary_session *session)
+{
+    session->expired = true;
+    if (session->finishing) {
+        pthread_mutex_lock(&session->lock);
+        clear_queues(session);
+        pthread_mutex_unlock(&session->lock);
+    }
+    client_timer(session->client, &session->retry, clock_mono_ns() + GOODBYE_NS);
+    session_pump(session);
+}
+
+static void on_retry(struct timer *timer)
+{
+    struct tributary_session *session = container_of(timer, struct tributary_session, retry);
+
+    if (session->state == SESSION_PAUSED) {
+        move(session, SESSION_OPENING);
+        open_stream(session);
+    } else if (session->state == SESSION_OPENING) {
+        stream_cancel(&session->stream, TRIBUTARY_UNAVAILABLE,
+                      session->hello_sent ? "the server did not welcome the session in time"
+                                          : "the server cannot be reached");
+    } else if (session->state == SESSION_LEAVING && !session->expired) {
+        expired(session);
+    } else {
+        stream_cancel(&session->stream, TRIBUTARY_DEADLINE_EXCEEDED, "the registration did not end in time");
+    }
+}
+
+static void on_linger(struct timer *timer)
+{
+    session_pump(container_of(timer, struct tributary_session, linger));
+}
+
+static void cancel(struct tributary_session *session)
+{
+    if (session->state == SESSION_PAUSED) {
+        status_set(&session->last, TRIBUTARY_CANCELLED, "cancelled while there was no connection");
+        end(session);
+    } else if (session->state != SESSION_CANCELLING && session->state != SESSION_ENDED) {
+        move(session, SESSION_CANCELLING);
+        stream_cancel(&session->stream, TRIBUTARY_CANCELLED, "cancelled");
+    }
+}
+
+void session_close_gently(struct tributary_session *session, int64_t patience_ns)
+{
+    if (session->state == SESSION_LIVE)
+        move(session, SESSION_LEAVING);
+    session->expired = false;
+    client_timer(session->client, &session->retry, until_ns(MAX_OF(patience_ns, 0)));
+    session_pump(session);
+}
+
+static void finish(struct tributary_session *session, int64_t drain_ns)
+{
+    if (session->state == SESSION_OPENING || session->state == SESSION_PAUSED) {
+        cancel(session);
+        return;
+    }
+    if ((session->state != SESSION_LIVE && session->state != SESSION_LEAVING) || session->finishing)
+        return;
+    session->finishing = true;
+    pthread_mutex_lock(&session->lock);
+    session->sealed = TRIBUTARY_CANCELLED;
+    if (drain_ns < 0)
+        clear_queues(session);
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+    session_close_gently(session,
+                         drain_ns == 0 ? DRAIN_DEFAULT_NS : MIN_OF(MAX_OF(drain_ns, 0), 86400 * NS_PER_S));
+}
+
+static void on_begin(struct post *post)
+{
+    open_stream(container_of(post, struct tributary_session, begin));
+}
+
+static void on_work(struct post *post)
+{
+    struct tributary_session *session = container_of(post, struct tributary_session, work);
+
+    pthread_mutex_lock(&session->lock);
+
+    const bool wants_cancel = session->wants_cancel;
+    const bool wants_finish = session->wants_finish;
+    const int64_t drain_ns = session->drain_ns;
+
+    pthread_mutex_unlock(&session->lock);
+    if (wants_cancel) {
+        cancel(session);
+        return;
+    }
+    if (wants_finish)
+        finish(session, drain_ns);
+    session_pump(session);
+}
+
+static void on_free(struct post *post)
+{
+    struct tributary_session *session = container_of(post, struct tributary_session, end);
+
+    if (session->state == SESSION_ENDED) {
+        release(session);
+        return;
+    }
+    pthread_mutex_lock(&session->lock);
+    session->is_freed = true;
+    pthread_mutex_unlock(&session->lock);
+    cancel(session);
+}
+
+void session_stream_init(struct tributary_session *session)
+{
+    static const struct stream_port port = {.sent = on_sent, .received = on_message, .ended = on_ended};
+
+    stream_init(&session->stream, session->client, &port);
+    list_init(&session->sent);
+    timer_init(&session->retry, on_retry);
+    timer_init(&session->linger, on_linger);
+    session->begin.run = on_begin;
+    session->work.run = on_work;
+    session->end.run = on_free;
+}

@@ -1,0 +1,22 @@
+/* decode_notice.h - the notices of an EventBatch, one function each: `body` is the field's content.
+ * NULL: read; otherwise what is wrong. */
+#ifndef TRIBUTARY_CLIENT_DECODE_NOTICE_H
+#define TRIBUTARY_CLIENT_DECODE_NOTICE_H
+
+#include "client/lib/subscribe/decoder.h"
+
+const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
+                           const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_settings(struct decoder *decoder, struct tributary_bytes body,
+                            const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_answer(struct decoder *decoder, struct tributary_bytes body,
+                          const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_lost(struct tributary_bytes body, const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_status(struct tributary_bytes body,
+                          const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_progress(struct decoder *decoder, struct tributary_bytes body,
+                            const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_closing(struct decoder *decoder, struct tributary_bytes body,
+                           const struct tributary_subscriber_callbacks *callbacks);
+
+#endif

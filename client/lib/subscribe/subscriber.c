@@ -1,0 +1,133 @@
+/* subscriber.c - what any thread may ask of a subscriber: begin, finish, cancel, wait, free. */
+#include "client/lib/subscribe/subscriber.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/subscribe/settings.h"
+#include "client/lib/core/status.h"
+
+static void forget(struct tributary_subscriber *subscriber)
+{
+    buf_fini(&subscriber->request);
+    buf_fini(&subscriber->selectors);
+    consume_fini(&subscriber->consume);
+    buf_fini(&subscriber->token);
+    buf_fini(&subscriber->id);
+    decoder_fini(&subscriber->decoder);
+    free(subscriber);
+}
+
+enum tributary_code tributary_subscribe(struct tributary *client,
+                                        const struct tributary_subscriber_options *options,
+                                        const struct tributary_subscriber_callbacks *callbacks,
+                                        struct tributary_subscriber **subscriber_out,
+                                        struct tributary_status *status)
+{
+    struct tributary_subscriber *subscriber = calloc(1, sizeof(*subscriber));
+
+    if (subscriber == NULL)
+        return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+
+    const struct tributary_selection selection = {options->selectors, options->selector_count,
+                                                  options->exclude, options->exclude_count};
+    const char *fault = settings_write_selectors(&selection, &subscriber->selectors);
+
+    if (fault == NULL)
+        fault = settings_write_rest(options, &subscriber->request);
+
+    if (options->resume_token.size > 0 && fault == NULL)
+        buf_bytes(&subscriber->token, options->resume_token.data, options->resume_token.size);
+    if (fault != NULL || subscriber->request.broken || subscriber->selectors.broken ||
+        subscriber->token.broken) {
+        forget(subscriber);
+        return fault != NULL ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
+                             : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    subscriber->client = client;
+    subscriber->callbacks = *callbacks;
+    subscriber->no_reconnect = options->no_reconnect;
+    subscriber->start_last = options->start_last;
+    subscriber->limit_events = options->limit_events;
+    subscriber->consume.on = options->consume;
+    subscriber->consume.events = credit_of(options->credit_events, options->credit_by_hand);
+    subscriber->consume.bytes = credit_of(options->credit_bytes, options->credit_by_hand);
+    CHECK(pthread_mutex_init(&subscriber->lock, NULL) == 0);
+    cond_init(&subscriber->changed);
+    subscriber_stream_init(subscriber);
+    atomic_fetch_add(&client->users, 1);
+    *subscriber_out = subscriber;
+    client_post(client, &subscriber->begin);
+    return status_set(status, TRIBUTARY_OK, "");
+}
+
+void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
+{
+    pthread_mutex_lock(&subscriber->lock);
+
+    const bool first = !subscriber->wants_finish;
+
+    subscriber->wants_finish = true;
+    if (first)
+        subscriber->drain_ns = drain_ns;
+    pthread_mutex_unlock(&subscriber->lock);
+    if (first)
+        client_post(subscriber->client, &subscriber->work);
+}
+
+void tributary_subscriber_cancel(struct tributary_subscriber *subscriber)
+{
+    if (client_is_here(subscriber->client))
+        subscriber->decoder.stop = true;
+    pthread_mutex_lock(&subscriber->lock);
+
+    const bool first = !subscriber->wants_cancel;
+
+    subscriber->wants_cancel = true;
+    pthread_mutex_unlock(&subscriber->lock);
+    if (first)
+        client_post(subscriber->client, &subscriber->work);
+}
+
+enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns,
+                                              struct tributary_status *status)
+{
+    const int64_t moment_ns = until_ns(timeout_ns);
+    enum tributary_code code = TRIBUTARY_OK;
+    bool in_time = true;
+
+    CHECK(!client_is_here(subscriber->client));
+    pthread_mutex_lock(&subscriber->lock);
+    while (in_time && !subscriber->ended)
+        in_time = cond_wait_until(&subscriber->changed, &subscriber->lock, moment_ns);
+    if (subscriber->ended) {
+        code = subscriber->final.code;
+        if (status != NULL)
+            *status = subscriber->final;
+    } else {
+        code = status_set(status, TRIBUTARY_DEADLINE_EXCEEDED, "the subscription has not ended");
+        if (status != NULL)
+            strcpy(status->reason, "STILL_RUNNING");
+    }
+    pthread_mutex_unlock(&subscriber->lock);
+    return code;
+}
+
+void tributary_subscriber_free(struct tributary_subscriber *subscriber)
+{
+    if (subscriber == NULL)
+        return;
+
+    struct tributary *client = subscriber->client;
+
+    CHECK(!client_is_here(client));
+    client_post(client, &subscriber->end);
+    pthread_mutex_lock(&subscriber->lock);
+    while (!subscriber->released)
+        cond_wait_until(&subscriber->changed, &subscriber->lock, INT64_MAX);
+    pthread_mutex_unlock(&subscriber->lock);
+    pthread_cond_destroy(&subscriber->changed);
+    pthread_mutex_destroy(&subscriber->lock);
+    forget(subscriber);
+    atomic_fetch_sub(&client->users, 1);
+}

@@ -1,0 +1,186 @@
+/* ledger.c - adding up a stream.
+ *
+ * DESIGN. What a producer published while we listened is the span of its sequences, from the first
+ * that we heard of (delivered or lost) to the last that anybody knows of: ours, or the server's own
+ * answer at the end. A new epoch begins a new span; spans add up. */
+#include "client/tool/source_totals.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_NS INT64_C(2000000000)
+
+struct entry {
+    struct map_node node;
+    uint64_t epoch, first, last; /* the span of this epoch; first 0: nothing yet */
+    uint64_t earlier;            /* spans of earlier epochs */
+    uint64_t delivered, dropped;
+    bool unknown;
+    char name[];
+};
+
+static struct entry *entry_of(const struct map_node *node)
+{
+    return container_of(node, struct entry, node);
+}
+
+void source_totals_init(struct source_totals *totals)
+{
+    *totals = (struct source_totals){.delivered = 0};
+    CHECK(pthread_mutex_init(&totals->lock, NULL) == 0);
+    map_init(&totals->sources);
+}
+
+void source_totals_fini(struct source_totals *totals)
+{
+    struct map_node *node = NULL;
+
+    while ((node = map_next(&totals->sources, NULL)) != NULL) {
+        map_remove(&totals->sources, node);
+        free(entry_of(node));
+    }
+    free(totals->others);
+    map_fini(&totals->sources);
+    pthread_mutex_destroy(&totals->lock);
+}
+
+static struct entry *entry_new(struct tributary_bytes name)
+{
+    struct entry *entry = calloc(1, sizeof(*entry) + name.size + 1);
+
+    if (entry == NULL)
+        return NULL;
+    if (name.size > 0)
+        memcpy(entry->name, name.data, name.size);
+    entry->node.key = (struct bytes){(const uint8_t *)entry->name, name.size};
+    return entry;
+}
+
+/* Under the lock. NULL: out of memory. */
+static struct entry *find(struct source_totals *totals, struct tributary_bytes name)
+{
+    struct map_node *node = map_find(&totals->sources, (struct bytes){name.data, name.size});
+    struct entry *entry = NULL;
+
+    if (node != NULL)
+        return entry_of(node);
+    if (totals->sources.count >= MAX_TOTALS_SOURCES) {
+        if (totals->others == NULL)
+            totals->others = entry_new(tributary_text("(others)"));
+        return totals->others;
+    }
+    entry = entry_new(name);
+    if (entry != NULL && map_add(&totals->sources, &entry->node) != ERR_OK) {
+        free(entry);
+        entry = NULL;
+    }
+    return entry;
+}
+
+static uint64_t span(const struct entry *entry)
+{
+    return entry->first == 0 ? 0 : entry->last - entry->first + 1;
+}
+
+static void widen(struct entry *entry, uint64_t epoch, uint64_t first, uint64_t last)
+{
+    if (epoch < entry->epoch)
+        return; /* a late word of an earlier life */
+    if (epoch > entry->epoch) {
+        entry->earlier += span(entry);
+        entry->epoch = epoch;
+        entry->first = 0;
+        entry->last = 0;
+    }
+    entry->first = entry->first == 0 ? first : MIN_OF(entry->first, first);
+    entry->last = MAX_OF(entry->last, last);
+}
+
+void source_totals_delivered(struct source_totals *totals, const struct tributary_delivery *delivery)
+{
+    pthread_mutex_lock(&totals->lock);
+
+    struct entry *entry = find(totals, delivery->source);
+
+    totals->delivered++;
+    if (entry != NULL) {
+        entry->delivered++;
+        widen(entry, delivery->epoch, delivery->sequence, delivery->sequence);
+    }
+    pthread_mutex_unlock(&totals->lock);
+}
+
+void source_totals_lost(struct source_totals *totals, const struct tributary_lost *lost)
+{
+    pthread_mutex_lock(&totals->lock);
+
+    struct entry *entry = find(totals, lost->source);
+
+    totals->dropped += lost->count;
+    totals->unknown |= lost->count_unknown;
+    if (entry != NULL) {
+        entry->dropped += lost->count;
+        entry->unknown |= lost->count_unknown;
+        if (lost->last_sequence > 0)
+            widen(entry, lost->epoch, lost->first_sequence, lost->last_sequence);
+    }
+    pthread_mutex_unlock(&totals->lock);
+}
+
+static void on_producer(void *ctx, const struct tributary_producer *producer)
+{
+    struct source_totals *totals = ctx;
+
+    pthread_mutex_lock(&totals->lock);
+
+    struct map_node *node =
+        map_find(&totals->sources, (struct bytes){(const uint8_t *)producer->name, strlen(producer->name)});
+    struct entry *entry = node != NULL ? entry_of(node) : NULL;
+
+    if (entry != NULL && entry->epoch == producer->epoch && producer->last_sequence > entry->last)
+        entry->last = producer->last_sequence;
+    pthread_mutex_unlock(&totals->lock);
+}
+
+void source_totals_fetch(struct source_totals *totals, struct tributary *client)
+{
+    const struct tributary_producers_query query = {.timeout_ns = ASK_NS, .each = on_producer, .ctx = totals};
+
+    tributary_producers(client, &query, NULL); /* without an answer our own sums stand */
+}
+
+static int by_name(const void *left, const void *right)
+{
+    return strcmp((*(const struct entry *const *)left)->name, (*(const struct entry *const *)right)->name);
+}
+
+static void print_row(FILE *out, const struct entry *entry)
+{
+    const uint64_t seen = entry->delivered + entry->dropped;
+    const uint64_t published = MAX_OF(entry->earlier + span(entry), seen);
+
+    fprintf(out, "%-28s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "%s\n", entry->name, published,
+            entry->delivered, entry->dropped, entry->unknown ? "  and more that nobody could count" : "");
+}
+
+void source_totals_print(struct source_totals *totals, FILE *out)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&totals->lock);
+
+    const struct entry **rows = calloc(totals->sources.count + 1, sizeof(*rows));
+
+    fprintf(out, "\n%-28s %12s %12s %12s\n", "producer", "published", "delivered", "dropped");
+    for (struct map_node *node = NULL; rows != NULL && (node = map_next(&totals->sources, node)) != NULL;)
+        rows[count++] = entry_of(node);
+    if (count > 0)
+        qsort(rows, count, sizeof(*rows), by_name);
+    for (size_t i = 0; i < count; i++)
+        print_row(out, rows[i]);
+    if (totals->others != NULL)
+        print_row(out, totals->others);
+    free(rows);
+    pthread_mutex_unlock(&totals->lock);
+}

@@ -1,0 +1,304 @@
+/* wish.c - what a SubscribeRequest means: every default and every bound of subscriber.proto, in one
+ * place. */
+#include "server/rpc/rpc_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "tributary/v1/subscriber.pb-c.h"
+
+#define HOUR (3600 * NS_PER_S)
+#define MAX_REQUEST_BYTES (64u * 1024u)
+#define MAX_NAME_BYTES 256u
+
+/* A number where 0 stands for the default. */
+struct number_rule {
+    const char *field;
+    uint64_t default_value, max;
+    const char *bound;
+};
+
+static const struct number_rule max_events = {"buffer.max_events", 1024, 1048576, "at most 1048576"};
+static const struct number_rule max_bytes = {"buffer.max_bytes", UINT64_C(4) << 20, UINT64_C(256) << 20,
+                                             "at most 268435456"};
+static const struct number_rule batch_events = {"max_batch_events", 4096, 65536, "at most 65536"};
+static const struct number_rule batch_bytes = {"max_batch_bytes", 256 << 10, 1 << 20, "at most 1048576"};
+
+static const struct duration_rule max_age = {"buffer.max_age", 0, 1, 24 * HOUR, true};
+static const struct duration_rule block_timeout = {"buffer.block_timeout", 100 * NS_PER_MS, 1, HOUR, true};
+static const struct duration_rule linger = {"linger", 500 * NS_PER_US, 1, NS_PER_S, true};
+static const struct duration_rule heartbeat = {"heartbeat_interval", 10 * NS_PER_S, 100 * NS_PER_MS, HOUR,
+                                               true};
+
+static enum fault_reason number_read(uint64_t value, const struct number_rule *rule, uint64_t *value_out,
+                                     struct fault *fault)
+{
+    if (value > rule->max)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, rule->field, value, rule->bound);
+    *value_out = value > 0 ? value : rule->default_value;
+    return FAULT_NONE;
+}
+
+static enum fault_reason number32_read(uint32_t value, const struct number_rule *rule, uint32_t *value_out,
+                                       struct fault *fault)
+{
+    uint64_t wide = 0;
+    enum fault_reason reason = number_read(value, rule, &wide, fault);
+
+    if (!reason)
+        *value_out = (uint32_t)wide;
+    return reason;
+}
+
+static struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* The selectors of a request in the filter's form, all in three blocks. They point into the
+ * request. */
+struct selectors {
+    struct selector *selectors;
+    struct bytes *patterns;
+    struct pair *pairs;
+    size_t selector_count, pattern_count, pair_count; /* so far */
+};
+
+static void selectors_fini(struct selectors *made)
+{
+    free(made->selectors);
+    free(made->patterns);
+    free(made->pairs);
+}
+
+static enum err selectors_make_room(struct selectors *made, const Tributary__V1__SubscribeRequest *request)
+{
+    size_t patterns = 0;
+    size_t pairs = 0;
+
+    for (size_t i = 0; i < request->n_selectors + request->n_exclude; i++) {
+        const Tributary__V1__Selector *from =
+            i < request->n_selectors ? request->selectors[i] : request->exclude[i - request->n_selectors];
+
+        patterns += from->n_keys + from->n_types;
+        pairs += from->n_headers + from->n_labels;
+    }
+    made->selectors = calloc(request->n_selectors + request->n_exclude + 1, sizeof *made->selectors);
+    made->patterns = calloc(patterns + 1, sizeof *made->patterns);
+    made->pairs = calloc(pairs + 1, sizeof *made->pairs);
+    return made->selectors && made->patterns && made->pairs ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static const struct bytes *patterns_add(struct selectors *made, char *const *from, size_t count)
+{
+    struct bytes *first = &made->patterns[made->pattern_count];
+
+    for (size_t i = 0; i < count; i++)
+        first[i] = text_bytes(from[i]);
+    made->pattern_count += count;
+    return first;
+}
+
+static const struct pair *pairs_add(struct selectors *made, Tributary__V1__Selector__Pair *const *from,
+                                    size_t count)
+{
+    struct pair *first = &made->pairs[made->pair_count];
+
+    for (size_t i = 0; i < count; i++)
+        first[i] = (struct pair){text_bytes(from[i]->name), text_bytes(from[i]->value)};
+    made->pair_count += count;
+    return first;
+}
+
+/* Counts fit: a request is about 1 MiB at most. */
+static const struct selector *selectors_add(struct selectors *made, Tributary__V1__Selector *const *from,
+                                            size_t count)
+{
+    const struct selector *first = &made->selectors[made->selector_count];
+
+    for (size_t i = 0; i < count; i++) {
+        made->selectors[made->selector_count++] = (struct selector){
+            .producer = text_bytes(from[i]->producer),
+            .topic = text_bytes(from[i]->topic),
+            .keys = patterns_add(made, from[i]->keys, from[i]->n_keys),
+            .types = patterns_add(made, from[i]->types, from[i]->n_types),
+            .headers = pairs_add(made, from[i]->headers, from[i]->n_headers),
+            .labels = pairs_add(made, from[i]->labels, from[i]->n_labels),
+            .key_count = (uint32_t)from[i]->n_keys,
+            .type_count = (uint32_t)from[i]->n_types,
+            .header_count = (uint32_t)from[i]->n_headers,
+            .label_count = (uint32_t)from[i]->n_labels,
+        };
+    }
+    return first;
+}
+
+static enum fault_reason filter_read(const Tributary__V1__SubscribeRequest *request,
+                                     struct filter **filter_out, struct fault *fault)
+{
+    struct selectors made = {0};
+    enum fault_reason reason;
+
+    if (selectors_make_room(&made, request)) {
+        reason = fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    } else {
+        const struct selector *selectors = selectors_add(&made, request->selectors, request->n_selectors);
+        const struct selector *excludes = selectors_add(&made, request->exclude, request->n_exclude);
+
+        reason = filter_new(selectors, request->n_selectors, excludes, request->n_exclude, filter_out, fault);
+    }
+    selectors_fini(&made);
+    return reason;
+}
+
+enum fault_reason select_read(const ProtobufCMessage *message, struct filter **filter_out,
+                              struct fault *fault)
+{
+    const Tributary__V1__ConsumeRequest__Select *select =
+        (const Tributary__V1__ConsumeRequest__Select *)(const void *)message;
+    Tributary__V1__SubscribeRequest request = TRIBUTARY__V1__SUBSCRIBE_REQUEST__INIT;
+
+    request.n_selectors = select->n_selectors;
+    request.selectors = select->selectors;
+    request.n_exclude = select->n_exclude;
+    request.exclude = select->exclude;
+    return filter_read(&request, filter_out, fault);
+}
+
+/* The numbers are the API's; unknown ones were refused by decode(). */
+static enum overflow overflow_of(Tributary__V1__Overflow overflow, enum overflow default_value)
+{
+    return overflow == TRIBUTARY__V1__OVERFLOW__OVERFLOW_UNSPECIFIED ? default_value
+                                                                     : (enum overflow)overflow;
+}
+
+static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct chan_limits *limits,
+                                     struct fault *fault)
+{
+    static const Tributary__V1__Buffer none = TRIBUTARY__V1__BUFFER__INIT;
+    enum fault_reason reason;
+
+    if (!buffer)
+        buffer = &none;
+    reason = number32_read(buffer->max_events, &max_events, &limits->max_events, fault);
+    if (!reason)
+        reason = number_read(buffer->max_bytes, &max_bytes, &limits->max_bytes, fault);
+    if (!reason)
+        reason =
+            decode_duration((const ProtobufCMessage *)buffer->max_age, &max_age, &limits->max_age_ns, fault);
+    if (!reason)
+        reason = decode_duration((const ProtobufCMessage *)buffer->block_timeout, &block_timeout,
+                                 &limits->block_timeout_ns, fault);
+    if (reason)
+        return reason;
+    limits->overflow = overflow_of(buffer->overflow, OVERFLOW_BY_FEED);
+    limits->fallback = overflow_of(buffer->fallback, OVERFLOW_DROP_OLDEST);
+    if (limits->fallback == OVERFLOW_BLOCK || limits->fallback == OVERFLOW_LATEST_PER_KEY)
+        return fault_bytes(
+            fault, FAULT_OUT_OF_BOUNDS, "buffer.fallback",
+            text_bytes(limits->fallback == OVERFLOW_BLOCK ? "OVERFLOW_BLOCK" : "OVERFLOW_LATEST_PER_KEY"),
+            "DROP_OLDEST, DROP_NEWEST or DISCONNECT");
+    return FAULT_NONE;
+}
+
+static enum fault_reason flow_read(const Tributary__V1__SubscribeRequest *request,
+                                   struct subscribe_request *checked, struct fault *fault)
+{
+    enum fault_reason reason =
+        decode_duration((const ProtobufCMessage *)request->linger, &linger, &checked->linger_ns, fault);
+
+    if (!reason)
+        reason = decode_duration((const ProtobufCMessage *)request->heartbeat_interval, &heartbeat,
+                                 &checked->heartbeat_ns, fault);
+    if (!reason)
+        reason = number32_read(request->max_batch_events, &batch_events, &checked->batch_events, fault);
+    if (!reason)
+        reason = number32_read(request->max_batch_bytes, &batch_bytes, &checked->batch_bytes, fault);
+    return reason;
+}
+
+static enum fault_reason start_read(const Tributary__V1__Start *start, struct subscribe_request *checked,
+                                    struct fault *fault)
+{
+    enum fault_reason reason;
+
+    if (!start)
+        return FAULT_NONE;
+    if (start->at_case == TRIBUTARY__V1__START__AT_LAST) {
+        if (start->last > HISTORY_EVENTS)
+            return fault_number(fault, FAULT_OUT_OF_BOUNDS, "start.last", start->last, "at most 1024");
+        checked->hub.last = start->last;
+    }
+    if (start->at_case != TRIBUTARY__V1__START__AT_RESUME)
+        return FAULT_NONE;
+    reason = token_read((struct bytes){start->resume.data, start->resume.len}, &checked->resume,
+                        &checked->hub.resume_count, &checked->hub.resume_left_out, fault);
+    if (!reason)
+        checked->hub.resume = checked->resume;
+    return reason;
+}
+
+static enum fault_reason words_read(const Tributary__V1__SubscribeRequest *request,
+                                    struct subscribe_request *checked, struct fault *fault)
+{
+    if (request->request.len > MAX_REQUEST_BYTES)
+        return fault_number(fault, FAULT_TOO_LONG, "request", request->request.len, "at most 65536 bytes");
+    checked->hub.request = (struct bytes){request->request.data, request->request.len};
+    checked->hub.end_when_all_ended = request->end_when == TRIBUTARY__V1__END_WHEN__END_WHEN_ALL_ENDED;
+    checked->limit_events = request->limit_events;
+    checked->states = request->notices != TRIBUTARY__V1__NOTICES__NOTICES_NONE;
+    checked->hub.name = text_bytes(request->name);
+    return checked->hub.name.size > 0 ? name_check(checked->hub.name, "name", MAX_NAME_BYTES, fault)
+                                      : FAULT_NONE;
+}
+
+enum fault_reason subscribe_request_read(const ProtobufCMessage *message,
+                                         struct subscribe_request *checked_out, struct fault *fault)
+{
+    const Tributary__V1__SubscribeRequest *request =
+        (const Tributary__V1__SubscribeRequest *)(const void *)message;
+    struct subscribe_request checked = {0};
+    enum fault_reason reason = filter_read(request, &checked.hub.filter, fault);
+
+    if (!reason)
+        reason = words_read(request, &checked, fault);
+    if (!reason)
+        reason = buffer_read(request->buffer, &checked.hub.limits, fault);
+    if (!reason)
+        reason = flow_read(request, &checked, fault);
+    if (!reason)
+        reason = start_read(request->start, &checked, fault);
+    if (reason) {
+        subscribe_request_fini(&checked);
+        return reason;
+    }
+    *checked_out = checked;
+    return FAULT_NONE;
+}
+
+void subscribe_request_fini(struct subscribe_request *checked)
+{
+    filter_free(checked->hub.filter);
+    free(checked->resume);
+    *checked = (struct subscribe_request){0};
+}
+
+void settings_write(const struct subscribe_request *checked, uint32_t revision, struct buf *block)
+{
+    Tributary__V1__Settings settings = TRIBUTARY__V1__SETTINGS__INIT;
+    const struct chan_limits *limits = &checked->hub.limits;
+
+    settings.max_events = limits->max_events;
+    settings.max_bytes = limits->max_bytes;
+    settings.max_age_nanos = (uint64_t)limits->max_age_ns;
+    settings.overflow = (Tributary__V1__Overflow)limits->overflow;
+    settings.block_timeout_nanos = (uint64_t)limits->block_timeout_ns;
+    settings.fallback = (Tributary__V1__Overflow)limits->fallback;
+    settings.linger_nanos = (uint64_t)checked->linger_ns;
+    settings.max_batch_events = checked->batch_events;
+    settings.max_batch_bytes = checked->batch_bytes;
+    settings.heartbeat_interval_nanos = (uint64_t)checked->heartbeat_ns;
+    settings.revision = revision;
+    encode(&settings.base, block);
+}

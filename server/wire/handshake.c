@@ -1,0 +1,164 @@
+/* handshake.c - waiting for the preface. */
+#include "server/wire/handshake.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+
+#define REPORT_INTERVAL_NS NS_PER_S
+
+static const char preface[24] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+struct pending_connection {
+    struct list link;
+    int fd;
+    int64_t deadline_ns;
+    char peer[ADDRESS_CAPACITY];
+};
+
+void handshake_report(struct handshake *handshake, int64_t now_ns)
+{
+    if (handshake->unreported == 0 || now_ns < handshake->report_at_ns)
+        return;
+    log_write(LOG_WARN, "connection.refused", LOG_TEXT("reason", handshake->refused_reason),
+              LOG_TEXT("peer", handshake->refused_peer), LOG_NUMBER("count", handshake->unreported));
+    handshake->unreported = 0;
+    handshake->report_at_ns = now_ns + REPORT_INTERVAL_NS;
+}
+
+void handshake_count_refusal(struct handshake *handshake, const char *reason, const char *peer,
+                             int64_t now_ns)
+{
+    count_add(COUNT_CONNECTIONS_REFUSED, 1);
+    handshake->unreported++;
+    handshake->refused_reason = reason;
+    snprintf(handshake->refused_peer, sizeof(handshake->refused_peer), "%s", peer);
+    handshake_report(handshake, now_ns);
+}
+
+static void leave(struct handshake *handshake, struct pending_connection *pending)
+{
+    list_remove(&pending->link);
+    handshake->count--;
+    free(pending);
+}
+
+static void end(struct handshake *handshake, struct pending_connection *pending, const char *reason,
+                int64_t now_ns)
+{
+    int fd = pending->fd;
+
+    handshake_count_refusal(handshake, reason, pending->peer, now_ns);
+    leave(handshake, pending);
+    close(fd);
+}
+
+static void give_away(struct handshake *handshake, struct pending_connection *pending, int64_t now_ns)
+{
+    int fd = pending->fd;
+
+    if (!connection_table_add(handshake->table, fd, pending->peer)) {
+        end(handshake, pending, "memory", now_ns);
+        return;
+    }
+    /* Out of the set before it changes hands: as long as anybody holds the socket, the kernel would
+     * go on reporting it. */
+    epoll_ctl(handshake->epoll, EPOLL_CTL_DEL, fd, NULL);
+    count_add(COUNT_CONNECTIONS, 1);
+    log_write(LOG_DEBUG, "connection.accepted", LOG_TEXT("peer", pending->peer), LOG_NUMBER("fd", fd));
+    leave(handshake, pending);
+    handshake->port.ready(handshake->port.ctx, fd);
+}
+
+void handshake_init(struct handshake *handshake, int epoll, int64_t preface_ns,
+                    const struct handshake_port *port, struct connection_table *table)
+{
+    *handshake = (struct handshake){.epoll = epoll, .preface_ns = preface_ns, .port = *port, .table = table};
+    list_init(&handshake->waiting);
+}
+
+void handshake_fini(struct handshake *handshake)
+{
+    list_each(node, next, &handshake->waiting) {
+        struct pending_connection *pending = container_of(node, struct pending_connection, link);
+
+        close(pending->fd);
+        leave(handshake, pending);
+    }
+    handshake->report_at_ns = 0;
+    handshake_report(handshake, clock_mono_ns());
+}
+
+bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int64_t now_ns)
+{
+    struct pending_connection *pending = calloc(1, sizeof(*pending));
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
+
+    if (pending == NULL)
+        return false;
+    event.data.u64 = (uintptr_t)pending;
+    if (epoll_ctl(handshake->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        free(pending);
+        return false;
+    }
+    pending->fd = fd;
+    pending->deadline_ns = now_ns + handshake->preface_ns;
+    snprintf(pending->peer, sizeof(pending->peer), "%s", peer);
+    list_append(&handshake->waiting, &pending->link);
+    handshake->count++;
+    return true;
+}
+
+void handshake_check(struct handshake *handshake, struct pending_connection *pending, bool hung_up,
+                     int64_t now_ns)
+{
+    char seen[sizeof(preface)];
+    ssize_t size = recv(pending->fd, seen, sizeof(seen), MSG_PEEK | MSG_DONTWAIT);
+
+    if (size < 0 && errno == EAGAIN && !hung_up)
+        return;
+    if (size <= 0)
+        end(handshake, pending, "no_preface", now_ns);
+    else if (memcmp(seen, preface, (size_t)size) != 0)
+        end(handshake, pending, "not_http2", now_ns);
+    else if ((size_t)size == sizeof(preface))
+        give_away(handshake, pending, now_ns);
+    else if (hung_up)
+        end(handshake, pending, "no_preface", now_ns);
+}
+
+void handshake_end_oldest(struct handshake *handshake, int64_t now_ns)
+{
+    if (!list_empty(&handshake->waiting))
+        end(handshake, container_of(list_first(&handshake->waiting), struct pending_connection, link),
+            "too_many_waiting", now_ns);
+}
+
+void handshake_end_overdue(struct handshake *handshake, int64_t now_ns)
+{
+    list_each(node, next, &handshake->waiting) {
+        struct pending_connection *pending = container_of(node, struct pending_connection, link);
+
+        if (pending->deadline_ns > now_ns)
+            break;
+        end(handshake, pending, "no_preface", now_ns);
+    }
+}
+
+int64_t handshake_next_ns(const struct handshake *handshake)
+{
+    const struct list *oldest = list_first(&handshake->waiting);
+    int64_t next_ns = INT64_MAX;
+
+    if (oldest != NULL)
+        next_ns = container_of(oldest, const struct pending_connection, link)->deadline_ns;
+    return handshake->unreported > 0 ? MIN_OF(next_ns, handshake->report_at_ns) : next_ns;
+}
