@@ -13,6 +13,7 @@ from harness.daemon import PATIENCE, binary, eventually, instrumented
 from harness.protos import ROOT
 
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
 
 def blocks(language):
@@ -87,12 +88,16 @@ class Words(unittest.TestCase):
     def test_every_option_of_the_daemon_stands_in_the_table_and_no_other(self):
         said = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
         options = set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE)) - {"--help", "--version", "--errors"}
-        self.assertEqual(set(re.findall(r"^\| `(--[a-z-]+)", README, re.MULTILINE)), options)
+        self.assertEqual(set(re.findall(r"^\| `(--[a-z-]+)", OPERATIONS, re.MULTILINE)), options)
 
     def test_every_path_that_is_named_exists(self):
-        for text in (README, (ROOT / "ARCHITECTURE.md").read_text()):
-            for path in re.findall(r"`((?:src|server|client|tests|deploy|proto|cmake)/[A-Za-z0-9_./-]*)`", text):
-                self.assertTrue((ROOT / path).exists(), path)
+        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/**/*.md")]
+        for page in pages:
+            for path in re.findall(r"`((?:src|server|client|tests|deploy|proto|cmake|docs)/[A-Za-z0-9_./-]*)`", page.read_text()):
+                self.assertTrue((ROOT / path).exists(), f"{page.name}: {path}")
+
+    def test_the_readme_fits_its_length(self):
+        self.assertLessEqual(len(README.splitlines()), 180)
 
 
 if __name__ == "__main__":
