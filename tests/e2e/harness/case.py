@@ -1,7 +1,8 @@
 """The base of all cases: a daemon per class, and a look at it after every test.
 
 After each test the live.* counters must be back where they were when the daemon had just started, and at the end of the class the daemon must
-exit with 0 on SIGTERM, without a sanitizer's report. So a test that leaves something behind in the server fails by itself."""
+exit with 0 on SIGTERM, without a sanitizer's report. So a test that leaves something behind in the server
+fails by itself. A test that fails prints the last lines of its daemons' logs."""
 import contextlib
 import os
 import sys
@@ -38,6 +39,9 @@ class Case(unittest.TestCase):
             try:
                 if not cls._slow_forget():
                     cls._expect_released(cls.live_at_start.keys())
+            except AssertionError:
+                print(cls.daemon.last_lines(), file=sys.stderr)
+                raise
             finally:
                 cls.daemon.stop()
 
@@ -55,6 +59,16 @@ class Case(unittest.TestCase):
             eventually(lambda: not left(), "what the test used is released")
         except AssertionError:
             raise AssertionError(f"still alive in the server (now, at the start): {left()}") from None
+
+    def run(self, result=None):
+        result = self.defaultTestResult() if result is None else result
+        bad = len(result.errors) + len(result.failures)
+        self._started = [self.daemon] if self.shared_daemon else []
+        super().run(result)
+        if len(result.errors) + len(result.failures) > bad:
+            for each in self._started:
+                print(each.last_lines(), file=sys.stderr)
+        return result
 
     def setUp(self):
         if self.shared_daemon:
@@ -106,6 +120,7 @@ class Case(unittest.TestCase):
     def start_daemon(self, *arguments, **options):
         """A daemon for one test; the test stops it, or it is killed."""
         started = Daemon(*arguments, **options)
+        self._started.append(started)
         self.addCleanup(started.kill)
         return started
 

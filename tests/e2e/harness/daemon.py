@@ -51,7 +51,7 @@ class Daemon:
             command += ["--listen", address]
         with open(self.errors, "wb") as out:
             self.process = subprocess.Popen(command + list(arguments), stdin=subprocess.DEVNULL, stderr=out)
-        self._channel = None
+        self._channel = self._said = None
         try:
             eventually(lambda: self._serves(ready), "the daemon writes its ready file")
         except AssertionError:
@@ -117,7 +117,10 @@ class Daemon:
         return producer is not None and producer.blocked_calls > 0
 
     def stderr(self):
-        return self.errors.read_text(errors="replace")
+        return self.errors.read_text(errors="replace") if self._said is None else self._said
+
+    def last_lines(self, count=200):
+        return "\n".join([f"the daemon at {self.address} said last:", *self.stderr().splitlines()[-count:]])
 
     def log(self, event=None):
         """The log's lines so far, as dictionaries; only those of one event where it is named."""
@@ -166,4 +169,6 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if self._said is None:
+            self._said = self.stderr()  # for who asks later: the folder goes
         self.folder.cleanup()
