@@ -1,6 +1,6 @@
-/* bench_check.c - two books are kept: of each source the next sequence, of each producer of each
- * run the next number. Events of one source come in runs, so a name is compared with the latest one
- * before it is looked up. */
+/* bench_check.c - keeps the next sequence of each source, and the next number of each origin: a
+ * producer in one run. Events of one source follow each other, so a name is compared with the
+ * latest one before the map is searched. */
 #include "client/tool/bench_check.h"
 
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 
 #include "client/tool/bench_mark.h"
 
-#define MAX_GAPS 16u /* of one producer that are remembered; what fills an older one counts as a duplicate */
+#define MAX_GAPS 16u /* kept for one origin; an event that fills an older gap counts as a duplicate */
 
 struct gap {
-    uint64_t first, end; /* numbers from `first` on, without `end` */
+    uint64_t first, end; /* the missing numbers: `first` and on, up to and without `end` */
 };
 
 struct origin {
@@ -27,9 +27,9 @@ struct origin {
 
 struct check_source {
     struct map_node node;
-    struct origin *origin; /* of its latest mark */
+    struct origin *origin; /* that of the latest mark; NULL: none */
     uint64_t epoch;
-    uint64_t next; /* sequence; 0: any */
+    uint64_t next; /* the next sequence; 0: any */
     char name[];
 };
 
@@ -62,7 +62,7 @@ static bool is_named(const struct check_source *source, struct tributary_bytes n
            (name.size == 0 || memcmp(source->name, name.data, name.size) == 0);
 }
 
-/* NULL: out of memory, or one too many. */
+/* Finds a source, or adds it. NULL: out of memory, or MAX_CHECK_NAMES reached. */
 static struct check_source *find_source(struct check *check, struct tributary_bytes name)
 {
     struct map_node *node = map_find(&check->sources, (struct bytes){name.data, name.size});
@@ -81,8 +81,8 @@ static struct check_source *find_source(struct check *check, struct tributary_by
     return NULL;
 }
 
-/* Where the run is older than the subscription, the numbers before its first one are none of
- * ours. */
+/* Sets where a new origin begins. Where its run is older than the subscription, the numbers before
+ * the first one received are not expected. */
 static void expect(struct check *check, struct origin *origin, const struct mark *mark)
 {
     check->stats.producers++;
@@ -92,6 +92,7 @@ static void expect(struct check *check, struct origin *origin, const struct mark
     }
 }
 
+/* Finds an origin, or adds it. NULL: out of memory, or MAX_CHECK_NAMES reached. */
 static struct origin *find_origin(struct check *check, const struct mark *mark)
 {
     const struct origin_key key = {mark->run, mark->producer};
@@ -141,7 +142,7 @@ static void open_gap(struct check *check, struct origin *origin, uint64_t end)
     origin->gaps[origin->gap_count++] = (struct gap){origin->next, end};
 }
 
-/* A number that is lower than expected: it fills a gap, or came before. */
+/* Handles a number that is lower than expected: it fills a gap, or was received before. */
 static void check_late(struct check *check, struct origin *origin, uint64_t number)
 {
     for (size_t i = 0; i < origin->gap_count; i++) {

@@ -1,9 +1,10 @@
-/* completion.c - `tributary completion`: what a shell needs to complete command lines, written from
- * the tables of the verbs. */
+/* completion.c - `tributary completion`: prints the script with which a shell completes command
+ * lines. The script is written from the tables of the verbs. */
 #include <stdio.h>
 #include <string.h>
 
 #include "client/tool/exits.h"
+#include "client/tool/cli.h"
 #include "client/tool/verbs.h"
 
 static bool has_value(const struct option *option)
@@ -18,7 +19,7 @@ static void put_names(const struct option *option, const char *between)
         printf("%s-%c", between, option->letter);
 }
 
-/* What may stand after an option. */
+/* Prints the row that says what may follow an option: one of several words, a file, or anything. */
 static void put_value(const struct option *option)
 {
     if (!has_value(option))
@@ -52,7 +53,8 @@ static void put_verb(const struct verb *verb)
     printf("        esac ;;\n");
 }
 
-/* The first words of all verbs, or the second words of those that begin with `first`. */
+/* Prints the first words of all verbs or, where `first` is set, the second words of the verbs that
+ * begin with it. */
 static void put_words(const char *first)
 {
     size_t count = 0;
@@ -71,8 +73,8 @@ static void put_words(const char *first)
     }
 }
 
-/* The first words that second ones follow, each with `between` behind it but for the last, or as a
- * row that lists the second ones. */
+/* Prints the first words of the verbs that have two words, separated by `between`. Where `between`
+ * is NULL, prints a row for each, with its second words. */
 static void put_groups(const char *between)
 {
     size_t count = 0;
@@ -137,7 +139,7 @@ static void put_bash(void)
            "complete -F _tributary tributary\n");
 }
 
-/* zsh reads completions of bash. */
+/* zsh can load a completion for bash. */
 static void put_zsh(void)
 {
     printf("#compdef tributary\nautoload -U +X bashcompinit && bashcompinit\n");
@@ -158,7 +160,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         else
             result = cli_wrong(verb, "which shell: bash or zsh?");
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 

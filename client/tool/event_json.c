@@ -1,4 +1,4 @@
-/* event_json.c - events to and from JSON. */
+/* event_json.c - writes events as JSON, and reads them. */
 #include "client/tool/event_json.h"
 
 #include <stdlib.h>
@@ -11,12 +11,12 @@ static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 void base64_write(struct buf *buf, const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes;
+    const uint8_t *data = bytes;
 
     for (size_t i = 0; i < size; i += 3) {
         const size_t left = size - i;
-        const uint32_t group = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) |
-                               (left > 2 ? (uint32_t)at[i + 2] : 0);
+        const uint32_t group = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+                               (left > 2 ? (uint32_t)data[i + 2] : 0);
         const char out[4] = {base64_letters[group >> 18], base64_letters[group >> 12 & 63],
                              left > 1 ? base64_letters[group >> 6 & 63] : '=',
                              left > 2 ? base64_letters[group & 63] : '='};
@@ -27,9 +27,9 @@ void base64_write(struct buf *buf, const void *bytes, size_t size)
 
 static int base64_value(char letter)
 {
-    const char *at = letter != '\0' ? strchr(base64_letters, letter) : NULL;
+    const char *found = letter != '\0' ? strchr(base64_letters, letter) : NULL;
 
-    return at != NULL ? (int)(at - base64_letters) : -1;
+    return found != NULL ? (int)(found - base64_letters) : -1;
 }
 
 bool base64_read(struct buf *buf, const char *text, size_t size)
@@ -56,7 +56,7 @@ bool base64_read(struct buf *buf, const char *text, size_t size)
     return !buf->broken;
 }
 
-/* False: it could not be added. Empty texts are left out. */
+/* Adds a text where it is not empty. False: it could not be added. */
 static bool put_text(json_t *object, const char *name, struct tributary_bytes text)
 {
     return text.size == 0 || json_object_set_new(object, name, json_stringn(text.data, text.size)) == 0;

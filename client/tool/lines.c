@@ -1,8 +1,9 @@
-/* lines.c - splitting at newlines. A carriage return before a newline stays: it is the writer's. */
+/* lines.c - splits at newlines. A carriage return before a newline is part of the line. */
 #include "client/tool/lines.h"
 
 #include <string.h>
 
+/* Passes the unfinished line on. */
 static bool give_rest(struct lines *lines)
 {
     const bool more = lines->line(lines->ctx, (const char *)lines->rest.data, lines->rest.size);

@@ -1,30 +1,30 @@
-/* man.c - tributary(1), written from the tables of the verbs. */
-#include <string.h>
+/* man.c - prints the manual page tributary(1) from the tables of the verbs. */
+#include "client/tool/help.h"
 
 #include "tributary/tributary.h"
 #include "client/tool/exits.h"
 #include "client/tool/verbs.h"
 
-/* Text for roff: nothing of it is a request or an escape. `breaks`: a new line of the text is one
- * of the page. */
+/* Prints text for roff, escaped so that nothing in it is a request or an escape sequence. With
+ * `breaks`, a line of the text is a line of the page. */
 static void put(FILE *out, const char *text, bool breaks)
 {
     bool at_start = true;
 
-    for (const char *at = text; *at != '\0'; at++) {
-        if (at_start && (*at == '.' || *at == '\''))
+    for (const char *letter = text; *letter != '\0'; letter++) {
+        if (at_start && (*letter == '.' || *letter == '\''))
             fputs("\\&", out);
-        at_start = *at == '\n';
-        if (*at == '\\')
+        at_start = *letter == '\n';
+        if (*letter == '\\')
             fputs("\\e", out);
-        else if (*at == '-')
+        else if (*letter == '-')
             fputs("\\-", out);
-        else if (*at == '\'')
+        else if (*letter == '\'')
             fputs("\\(aq", out);
         else if (at_start && breaks)
             fputs("\n.br\n", out);
         else
-            fputc(*at, out);
+            fputc(*letter, out);
     }
 }
 
@@ -103,17 +103,18 @@ void help_man(FILE *out)
     const struct verb *const *verbs = verbs_all(&count);
 
     fprintf(out, ".TH TRIBUTARY 1 \"\" \"tributary %s\" \"User Commands\"\n", tributary_version());
-    fputs(".SH NAME\ntributary \\- publish to and subscribe from a tributary server\n"
-          ".SH SYNOPSIS\n\\fBtributary\\fR \\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
-          ".SH DESCRIPTION\nPublishes lines as events, prints many producers as one stream, answers "
-          "consumers by running commands, and shows "
-          "and steers what\nthe server \\fBtributaryd\\fR(8) does.\n"
-          ".PP\nLong options are taken with one dash or two, and with their value as the next word or after "
-          "\\(oq=\\(cq. Durations are such\n"
-          "as 10, 1.5s, 500ms or 1m30s, where a bare number counts seconds. Sizes are such as 4096, 64KiB or "
-          "4MiB.\n"
-          ".SH OPTIONS OF EVERY VERB\n",
-          out);
+    fputs(
+        ".SH NAME\ntributary \\- publish to and subscribe from a tributary server\n"
+        ".SH SYNOPSIS\n\\fBtributary\\fR \\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
+        ".SH DESCRIPTION\nPublishes lines as events, prints many producers as one stream, answers "
+        "consumers by running commands, and shows "
+        "and steers what\nthe server \\fBtributaryd\\fR(8) does.\n"
+        ".PP\nLong options are taken with one dash or two, and with their value as the next word or after "
+        "\\(oq=\\(cq. Durations are such\n"
+        "as 10, 1.5s, 500ms or 1m30s, where a bare number counts seconds. Sizes are such as 4096, 64KiB or "
+        "4MiB.\n"
+        ".SH OPTIONS OF EVERY VERB\n",
+        out);
     for (size_t i = 0; i < common_option_count; i++)
         put_option(out, &common_options[i]);
     fputs(".SH VERBS\n", out);

@@ -1,4 +1,5 @@
-/* wish.c - lists become selectors. */
+/* selection.c - makes selectors from lists. A static function here returns NULL, or static text
+ * that says what is wrong. */
 #include "client/tool/selection.h"
 
 #include <stdlib.h>
@@ -6,7 +7,9 @@
 
 #include "base/base.h"
 
-static const char *cut(struct selection *selection, const struct text_list *list, const char *pairs[][2])
+/* Splits each NAME=PATTERN of a list. */
+static const char *split_pairs(struct selection *selection, const struct text_list *list,
+                               const char *pairs[][2])
 {
     if (list->count > MAX_SELECTION_SELECTORS)
         return "--header, --label: at most 64 of each";
@@ -26,6 +29,7 @@ static const char *cut(struct selection *selection, const struct text_list *list
     return NULL;
 }
 
+/* Adds one selector. */
 static const char *add(struct selection *selection, const struct selection_lists *lists, const char *producer,
                        const char *topic)
 {
@@ -95,16 +99,16 @@ const char *selection_build(struct selection *selection, const struct selection_
     const char *fault = NULL;
 
     *selection = (struct selection){.selector_count = 0};
-    fault = cut(selection, &lists->headers, selection->headers);
+    fault = split_pairs(selection, &lists->headers, selection->headers);
     if (fault == NULL)
-        fault = cut(selection, &lists->labels, selection->labels);
+        fault = split_pairs(selection, &lists->labels, selection->labels);
     if (fault == NULL)
         fault = build_selectors(selection, lists);
     return fault != NULL ? fault : build_excludes(selection, lists);
 }
 
 const char *selection_build_with(struct selection *selection, const struct selection_lists *lists,
-                                 struct text_list arguments, struct text_list usual)
+                                 struct text_list arguments, struct text_list defaults)
 {
     struct selection_lists chosen = *lists;
 
@@ -113,7 +117,7 @@ const char *selection_build_with(struct selection *selection, const struct selec
     if (arguments.count > 0)
         chosen.producers = arguments;
     else if (lists->producers.count == 0)
-        chosen.producers = usual;
+        chosen.producers = defaults;
     return selection_build(selection, &chosen);
 }
 

@@ -1,4 +1,4 @@
-/* sink.c - one face for publishers and sessions. Callbacks run on the client thread. */
+/* sink.c - one interface to publishers and sessions. The callbacks run on the client thread. */
 #include "client/tool/sink.h"
 
 #include <inttypes.h>
@@ -29,7 +29,7 @@ static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nan
 {
     const struct sink *sink = ctx;
 
-    (void)deadline_unix_nano; /* the library keeps it */
+    (void)deadline_unix_nano; /* the library keeps the deadline */
     if (!sink->quiet)
         fprintf(stderr, "tributary: the registration is closing: %s\n", reason);
 }
@@ -55,13 +55,13 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
         struct tributary_session_options options = *registration;
 
         options.mode = TRIBUTARY_MODE_SHARED;
-        options.wait_timeout_ns = SINK_PATIENCE_NS;
+        options.wait_timeout_ns = SINK_WAIT_NS;
         return tributary_register(client, &options, &callbacks, &sink->session, status);
     }
 
     const struct tributary_publisher_options options = {
         .producer = producer,
-        .wait_timeout_ns = SINK_PATIENCE_NS,
+        .wait_timeout_ns = SINK_WAIT_NS,
         .refused = on_refused,
         .interrupted = on_interrupted,
         .ctx = sink,
@@ -79,8 +79,8 @@ enum tributary_code sink_publish(struct sink *sink, const struct tributary_event
 bool sink_flush(struct sink *sink)
 {
     const enum tributary_code code = sink->session != NULL
-                                         ? tributary_session_flush(sink->session, SINK_PATIENCE_NS)
-                                         : tributary_flush(sink->publisher, SINK_PATIENCE_NS);
+                                         ? tributary_session_flush(sink->session, SINK_WAIT_NS)
+                                         : tributary_flush(sink->publisher, SINK_WAIT_NS);
 
     return code == TRIBUTARY_OK;
 }

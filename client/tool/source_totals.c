@@ -1,20 +1,21 @@
-/* ledger.c - adding up a stream.
+/* source_totals.c - adds up a stream for each producer.
  *
- * DESIGN. What a producer published while we listened is the span of its sequences, from the first
- * that we heard of (delivered or lost) to the last that anybody knows of: ours, or the server's own
- * answer at the end. A new epoch begins a new span; spans add up. */
+ * DESIGN. The span of a producer's sequences says how much it published while we were subscribed.
+ * The span begins with the first sequence that was delivered or lost. It ends with the latest one
+ * known: delivered, lost, or reported by the server at the end. A new epoch begins a new span, and
+ * spans add up. */
 #include "client/tool/source_totals.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS INT64_C(2000000000)
+#define QUERY_NS INT64_C(2000000000)
 
 struct entry {
     struct map_node node;
-    uint64_t epoch, first, last; /* the span of this epoch; first 0: nothing yet */
-    uint64_t earlier;            /* spans of earlier epochs */
+    uint64_t epoch, first, last; /* the span of this epoch; `first` 0: it is empty */
+    uint64_t earlier;            /* events in the spans of earlier epochs */
     uint64_t delivered, dropped;
     bool unknown;
     char name[];
@@ -57,7 +58,7 @@ static struct entry *entry_new(struct tributary_bytes name)
     return entry;
 }
 
-/* Under the lock. NULL: out of memory. */
+/* Finds a source, or adds it. Under the lock. NULL: out of memory. */
 static struct entry *find(struct source_totals *totals, struct tributary_bytes name)
 {
     struct map_node *node = map_find(&totals->sources, (struct bytes){name.data, name.size});
@@ -83,10 +84,11 @@ static uint64_t span(const struct entry *entry)
     return entry->first == 0 ? 0 : entry->last - entry->first + 1;
 }
 
+/* Adds sequences to the span. Under the lock. */
 static void widen(struct entry *entry, uint64_t epoch, uint64_t first, uint64_t last)
 {
     if (epoch < entry->epoch)
-        return; /* a late word of an earlier life */
+        return; /* a late event of an earlier epoch */
     if (epoch > entry->epoch) {
         entry->earlier += span(entry);
         entry->epoch = epoch;
@@ -145,9 +147,10 @@ static void on_producer(void *ctx, const struct tributary_producer *producer)
 
 void source_totals_fetch(struct source_totals *totals, struct tributary *client)
 {
-    const struct tributary_producers_query query = {.timeout_ns = ASK_NS, .each = on_producer, .ctx = totals};
+    const struct tributary_producers_query query = {
+        .timeout_ns = QUERY_NS, .each = on_producer, .ctx = totals};
 
-    tributary_producers(client, &query, NULL); /* without an answer our own sums stand */
+    tributary_producers(client, &query, NULL); /* without an answer our own totals stand */
 }
 
 static int by_name(const void *left, const void *right)

@@ -1,4 +1,4 @@
-/* table.c - small helpers of the verbs that ask the server. */
+/* table.c - small helpers of the verbs that print what the server knows. */
 #include "client/tool/table.h"
 
 #include <stdlib.h>

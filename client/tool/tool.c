@@ -1,5 +1,5 @@
 /* tool.c - finds the verb and runs it. */
-#include "client/tool/verbs.h"
+#include "client/tool/tool.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +8,8 @@
 
 #include "base/base.h"
 #include "client/tool/exits.h"
+#include "client/tool/help.h"
+#include "client/tool/verbs.h"
 
 static bool is_help(const char *word)
 {
@@ -43,8 +45,8 @@ static int help(int argc, char **argv)
     return EXITS_OK;
 }
 
-/* -s VALUE before the verb, for those who think of the server first. Returns the words it took. */
-static int take_server(int argc, char **argv)
+/* Reads "-s VALUE" before the verb. Returns the number of words read. */
+static int read_server(int argc, char **argv)
 {
     static const char *const names[] = {"-s", "--server", "-server"};
 
@@ -60,12 +62,12 @@ static int take_server(int argc, char **argv)
 int tool_run(int argc, char **argv)
 {
     const struct verb *verb = NULL;
-    const int taken = take_server(argc, argv);
+    const int used = read_server(argc, argv);
     int words = 0;
 
-    argc -= taken;
-    argv += taken;
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away shows as a failed write */
+    argc -= used;
+    argv += used;
+    signal(SIGPIPE, SIG_IGN); /* a write to a reader that went away fails with EPIPE instead */
     if (argc == 0) {
         help_all(stderr);
         return EXITS_USAGE;

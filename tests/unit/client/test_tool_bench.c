@@ -10,7 +10,7 @@
 #include "client/tool/bench_publisher.h"
 
 /* A checker, and the event that it is given next. */
-struct rig {
+struct tool_bench_fixture {
     struct check check;
     uint8_t payload[MARK_BYTES + 8];
     struct mark mark;
@@ -18,31 +18,33 @@ struct rig {
     int64_t now_ns;
 };
 
-static struct rig *rig_new(void)
+static struct tool_bench_fixture *fixture_new(void)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
+    struct tool_bench_fixture *tool_bench_fixture = calloc(1, sizeof(*tool_bench_fixture));
 
-    cr_assert(rig != NULL);
-    check_init(&rig->check);
-    rig->mark = (struct mark){.host = rig->check.host, .run = 1000};
-    rig->delivery = (struct tributary_delivery){.source = tributary_text("a"), .epoch = 7, .sequence = 1};
-    rig->delivery.event.data = (struct tributary_bytes){rig->payload, sizeof(rig->payload)};
-    return rig;
+    cr_assert(tool_bench_fixture != NULL);
+    check_init(&tool_bench_fixture->check);
+    tool_bench_fixture->mark = (struct mark){.host = tool_bench_fixture->check.host, .run = 1000};
+    tool_bench_fixture->delivery =
+        (struct tributary_delivery){.source = tributary_text("a"), .epoch = 7, .sequence = 1};
+    tool_bench_fixture->delivery.event.data =
+        (struct tributary_bytes){tool_bench_fixture->payload, sizeof(tool_bench_fixture->payload)};
+    return tool_bench_fixture;
 }
 
-static void rig_free(struct rig *rig)
+static void fixture_free(struct tool_bench_fixture *tool_bench_fixture)
 {
-    check_fini(&rig->check);
-    free(rig);
+    check_fini(&tool_bench_fixture->check);
+    free(tool_bench_fixture);
 }
 
 /* The event with this number, under the next sequence. */
-static void number(struct rig *rig, uint64_t number)
+static void number(struct tool_bench_fixture *tool_bench_fixture, uint64_t number)
 {
-    rig->mark.number = number;
-    mark_write(rig->payload, &rig->mark);
-    check_event(&rig->check, &rig->delivery, rig->now_ns);
-    rig->delivery.sequence++;
+    tool_bench_fixture->mark.number = number;
+    mark_write(tool_bench_fixture->payload, &tool_bench_fixture->mark);
+    check_event(&tool_bench_fixture->check, &tool_bench_fixture->delivery, tool_bench_fixture->now_ns);
+    tool_bench_fixture->delivery.sequence++;
 }
 
 Test(tool_bench, a_mark_is_read_back_and_nothing_else_is_one)
@@ -92,188 +94,188 @@ Test(tool_bench, percentiles_are_rounded_up_by_at_most_a_64th)
 {
     struct histogram *histogram = calloc(2, sizeof(*histogram));
 
-    cr_assert_eq(histogram_at(histogram, 0.5), 0, "an empty one");
+    cr_assert_eq(histogram_quantile(histogram, 0.5), 0, "an empty one");
     for (int64_t i = 1; i <= 1000; i++)
         histogram_add(&histogram[i % 2], i * 1000);
     histogram_merge(&histogram[0], &histogram[1]);
     cr_assert_eq(histogram->count, 1000);
     cr_assert_eq(histogram->max, 1000000);
-    cr_assert_eq(histogram_at(histogram, 1), 1000000);
+    cr_assert_eq(histogram_quantile(histogram, 1), 1000000);
     for (int percent = 1; percent < 100; percent++) {
-        const uint64_t at = histogram_at(histogram, percent / 100.0);
+        const uint64_t value = histogram_quantile(histogram, percent / 100.0);
 
-        cr_assert_geq(at, (uint64_t)percent * 10000, "p%d", percent);
-        cr_assert_leq((double)at, percent * 10000.0 * 65 / 64, "p%d", percent);
+        cr_assert_geq(value, (uint64_t)percent * 10000, "p%d", percent);
+        cr_assert_leq((double)value, percent * 10000.0 * 65 / 64, "p%d", percent);
     }
     histogram_add(histogram, -5);
     cr_assert_eq(histogram->slots[0], 1);
     histogram_add(histogram, INT64_MAX);
-    cr_assert_eq(histogram_at(histogram, 1), (UINT64_C(1) << HISTOGRAM_BITS) - 1);
+    cr_assert_eq(histogram_quantile(histogram, 1), (UINT64_C(1) << HISTOGRAM_BITS) - 1);
     free(histogram);
 }
 
 Test(tool_bench, what_comes_in_order_is_no_fault)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
+    const struct check_stats *stats = &tool_bench_fixture->check.stats;
 
-    rig->now_ns = 5000;
-    rig->mark.time_ns = 2000;
+    tool_bench_fixture->now_ns = 5000;
+    tool_bench_fixture->mark.time_ns = 2000;
     for (uint64_t i = 0; i < 100; i++) {
-        rig->mark.producer = (uint16_t)(i % 2); /* two producers under one name */
-        number(rig, i / 2);
+        tool_bench_fixture->mark.producer = (uint16_t)(i % 2); /* two producers under one name */
+        number(tool_bench_fixture, i / 2);
     }
     cr_assert_eq(stats->events, 100);
     cr_assert_eq(stats->bytes, 100 * (MARK_BYTES + 8));
     cr_assert_eq(stats->producers, 2);
     cr_assert_eq(stats->duplicates + stats->unchecked + stats->before, 0);
     cr_assert_not(check_failed_by(stats));
-    cr_assert_eq(rig->check.latency.count, 100);
-    cr_assert_eq(rig->check.latency.max, 3000);
-    rig_free(rig);
+    cr_assert_eq(tool_bench_fixture->check.latency.count, 100);
+    cr_assert_eq(tool_bench_fixture->check.latency.max, 3000);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, a_hole_is_counted_and_what_fills_it_came_too_late)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
+    const struct check_stats *stats = &tool_bench_fixture->check.stats;
 
-    number(rig, 0);
-    number(rig, 5);
+    number(tool_bench_fixture, 0);
+    number(tool_bench_fixture, 5);
     cr_assert_eq(stats->holes, 1);
     cr_assert_eq(stats->missing, 4);
-    number(rig, 2);
+    number(tool_bench_fixture, 2);
     cr_assert_eq(stats->disorder, 1);
     cr_assert_eq(stats->missing, 3);
-    number(rig, 4);
-    number(rig, 1);
-    number(rig, 3);
+    number(tool_bench_fixture, 4);
+    number(tool_bench_fixture, 1);
+    number(tool_bench_fixture, 3);
     cr_assert_eq(stats->disorder, 4);
     cr_assert_eq(stats->missing, 0);
-    number(rig, 3);
-    number(rig, 0);
+    number(tool_bench_fixture, 3);
+    number(tool_bench_fixture, 0);
     cr_assert_eq(stats->duplicates, 2);
     cr_assert_eq(stats->disorder, 4);
-    number(rig, 6);
+    number(tool_bench_fixture, 6);
     cr_assert_eq(stats->holes, 1);
     cr_assert(check_failed_by(stats));
-    rig_free(rig);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, more_holes_than_are_remembered_are_still_counted)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
 
     for (uint64_t i = 1; i <= 100; i++)
-        number(rig, i * 2);
-    cr_assert_eq(rig->check.stats.holes, 100);
-    cr_assert_eq(rig->check.stats.missing, 101);
-    rig_free(rig);
+        number(tool_bench_fixture, i * 2);
+    cr_assert_eq(tool_bench_fixture->check.stats.holes, 100);
+    cr_assert_eq(tool_bench_fixture->check.stats.missing, 101);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, an_older_run_may_be_met_in_its_middle_and_a_newer_one_may_not)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
+    const struct check_stats *stats = &tool_bench_fixture->check.stats;
 
-    rig->check.since_wall_ns = 1001;
-    number(rig, 50);
-    number(rig, 51);
+    tool_bench_fixture->check.since_wall_ns = 1001;
+    number(tool_bench_fixture, 50);
+    number(tool_bench_fixture, 51);
     cr_assert_eq(stats->before, 50);
     cr_assert_not(check_failed_by(stats));
-    rig->mark.run = 1001;
-    number(rig, 1);
+    tool_bench_fixture->mark.run = 1001;
+    number(tool_bench_fixture, 1);
     cr_assert_eq(stats->holes, 1);
     cr_assert_eq(stats->missing, 1);
-    rig_free(rig);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, sequences_are_checked_by_source_and_life)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
+    const struct check_stats *stats = &tool_bench_fixture->check.stats;
 
-    rig->delivery.sequence = 10;
-    number(rig, 0);
-    rig->delivery.sequence = 13;
-    number(rig, 1);
+    tool_bench_fixture->delivery.sequence = 10;
+    number(tool_bench_fixture, 0);
+    tool_bench_fixture->delivery.sequence = 13;
+    number(tool_bench_fixture, 1);
     cr_assert_eq(stats->sequence_holes, 1);
     cr_assert_eq(stats->sequence_missing, 2);
-    rig->delivery.epoch++;
-    rig->delivery.sequence = 1;
-    number(rig, 2);
+    tool_bench_fixture->delivery.epoch++;
+    tool_bench_fixture->delivery.sequence = 1;
+    number(tool_bench_fixture, 2);
     cr_assert_eq(stats->sequence_holes, 1, "a new life begins anew");
-    rig->delivery.source = tributary_text("b");
-    rig->delivery.sequence = 500;
-    rig->mark.producer = 1;
-    number(rig, 0);
+    tool_bench_fixture->delivery.source = tributary_text("b");
+    tool_bench_fixture->delivery.sequence = 500;
+    tool_bench_fixture->mark.producer = 1;
+    number(tool_bench_fixture, 0);
     cr_assert_eq(stats->sequence_holes, 1, "another source has its own");
     cr_assert_eq(stats->disorder, 0);
-    rig->delivery.sequence = 500;
-    number(rig, 1);
+    tool_bench_fixture->delivery.sequence = 500;
+    number(tool_bench_fixture, 1);
     cr_assert_eq(stats->disorder, 1);
-    rig->delivery.sequence = 900;
-    rig->delivery.epoch--;
-    number(rig, 2);
+    tool_bench_fixture->delivery.sequence = 900;
+    tool_bench_fixture->delivery.epoch--;
+    number(tool_bench_fixture, 2);
     cr_assert_eq(stats->disorder, 2, "a late word of an earlier life");
-    rig_free(rig);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, with_a_filter_sequences_may_have_holes)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
 
-    rig->check.no_sequences = true;
-    number(rig, 0);
-    rig->delivery.sequence = 13;
-    number(rig, 1);
-    cr_assert_not(check_failed_by(&rig->check.stats));
-    rig_free(rig);
+    tool_bench_fixture->check.no_sequences = true;
+    number(tool_bench_fixture, 0);
+    tool_bench_fixture->delivery.sequence = 13;
+    number(tool_bench_fixture, 1);
+    cr_assert_not(check_failed_by(&tool_bench_fixture->check.stats));
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, what_carries_no_mark_counts_and_is_not_checked)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
 
-    rig->delivery.event.data = tributary_text("hello");
-    check_event(&rig->check, &rig->delivery, 0);
-    cr_assert_eq(rig->check.stats.events, 1);
-    cr_assert_eq(rig->check.stats.unchecked, 1);
-    cr_assert_eq(rig->check.latency.count, 0);
-    rig_free(rig);
+    tool_bench_fixture->delivery.event.data = tributary_text("hello");
+    check_event(&tool_bench_fixture->check, &tool_bench_fixture->delivery, 0);
+    cr_assert_eq(tool_bench_fixture->check.stats.events, 1);
+    cr_assert_eq(tool_bench_fixture->check.stats.unchecked, 1);
+    cr_assert_eq(tool_bench_fixture->check.latency.count, 0);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, latencies_of_other_machines_and_of_the_warm_up_are_left_out)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
 
-    rig->check.latency_from_ns = 100;
-    rig->mark.time_ns = 99;
-    number(rig, 0);
-    rig->mark.time_ns = 100;
-    rig->mark.host++;
-    number(rig, 1);
-    cr_assert_eq(rig->check.latency.count, 0);
-    rig->mark.host--;
-    number(rig, 2);
-    cr_assert_eq(rig->check.latency.count, 1);
-    cr_assert_not(check_failed_by(&rig->check.stats));
-    rig_free(rig);
+    tool_bench_fixture->check.latency_from_ns = 100;
+    tool_bench_fixture->mark.time_ns = 99;
+    number(tool_bench_fixture, 0);
+    tool_bench_fixture->mark.time_ns = 100;
+    tool_bench_fixture->mark.host++;
+    number(tool_bench_fixture, 1);
+    cr_assert_eq(tool_bench_fixture->check.latency.count, 0);
+    tool_bench_fixture->mark.host--;
+    number(tool_bench_fixture, 2);
+    cr_assert_eq(tool_bench_fixture->check.latency.count, 1);
+    cr_assert_not(check_failed_by(&tool_bench_fixture->check.stats));
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, a_loss_that_the_server_tells_is_a_fault)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *tool_bench_fixture = fixture_new();
     struct check_stats both = {0};
 
-    check_lost(&rig->check, &(struct tributary_lost){.count = 3, .bytes = 30});
-    cr_assert(check_failed_by(&rig->check.stats));
-    check_stats_add(&both, &rig->check.stats);
-    check_stats_add(&both, &rig->check.stats);
+    check_lost(&tool_bench_fixture->check, &(struct tributary_lost){.count = 3, .bytes = 30});
+    cr_assert(check_failed_by(&tool_bench_fixture->check.stats));
+    check_stats_add(&both, &tool_bench_fixture->check.stats);
+    check_stats_add(&both, &tool_bench_fixture->check.stats);
     cr_assert_eq(both.lost, 6);
     cr_assert_eq(both.lost_bytes, 60);
     cr_assert(check_failed_by(&(struct check_stats){.lost_unknown = true}));
-    rig_free(rig);
+    fixture_free(tool_bench_fixture);
 }
 
 Test(tool_bench, events_are_shared_out_and_publishers_take_turns)

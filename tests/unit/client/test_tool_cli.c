@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
-#include "client/tool/verbs.h"
+#include "client/tool/help.h"
 #include "client/tool/selection.h"
+#include "client/tool/verbs.h"
 
 struct settings {
     struct common common;
@@ -19,16 +21,16 @@ struct settings {
     unsigned choice;
 };
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'f', "flag", OPTION_FLAG, "", AT(flag), ""},
-    {'o', "other", OPTION_FLAG, "", AT(other), ""},
-    {'t', "text", OPTION_TEXT, "TEXT", AT(text), ""},
-    {'l', "list", OPTION_LIST, "X", AT(list), ""},
-    {'n', "number", OPTION_NUMBER, "N", AT(number), ""},
-    {0, "bytes", OPTION_BYTES, "BYTES", AT(bytes), ""},
-    {'d', "for", OPTION_DURATION, "D", AT(duration), ""},
-    {0, "choice", OPTION_CHOICE, "a|bc|d", AT(choice), ""},
+    {'f', "flag", OPTION_FLAG, "", OFFSET(flag), ""},
+    {'o', "other", OPTION_FLAG, "", OFFSET(other), ""},
+    {'t', "text", OPTION_TEXT, "TEXT", OFFSET(text), ""},
+    {'l', "list", OPTION_LIST, "X", OFFSET(list), ""},
+    {'n', "number", OPTION_NUMBER, "N", OFFSET(number), ""},
+    {0, "bytes", OPTION_BYTES, "BYTES", OFFSET(bytes), ""},
+    {'d', "for", OPTION_DURATION, "D", OFFSET(duration), ""},
+    {0, "choice", OPTION_CHOICE, "a|bc|d", OFFSET(choice), ""},
 };
 static const struct verb verb = {.name = "try",
                                  .arguments = "[A [B]]",
@@ -63,7 +65,7 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
     cr_assert_eq(s.common.max_time_ns, 3000000000);
     cr_assert_eq(arguments.count, 2);
     cr_assert_str_eq(arguments.items[1], "-f");
-    cli_forget(&verb, &s, &arguments);
+    cli_free(&verb, &s, &arguments);
 }
 
 #define REFUSED(...)                                                                                         \
@@ -73,7 +75,7 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
         int result = -1;                                                                                     \
         cr_assert_not(PARSE(__VA_ARGS__));                                                                   \
         cr_assert_eq(result, EXITS_USAGE);                                                                   \
-        cli_forget(&verb, &s, &arguments);                                                                   \
+        cli_free(&verb, &s, &arguments);                                                                     \
     } while (0)
 
 Test(tool_cli, what_is_wrong_is_refused, .init = cr_redirect_stderr)

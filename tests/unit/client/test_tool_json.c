@@ -70,20 +70,20 @@ static struct tributary_bytes random_text(struct dice *dice, uint8_t *capacity, 
         "a",  "\"",   "\\",   "/", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\x8a",
         "\n", "\x01", "\x7f", " ", "0",        "\xef\xbf\xbf"};
     const size_t size = dice_roll(dice, max + 1);
-    size_t at = 0;
+    size_t size_used = 0;
 
-    while (at < size) {
+    while (size_used < size) {
         const char *piece = pieces[dice_roll(dice, ARRAY_LEN(pieces))];
 
         if (binary)
-            capacity[at++] = (uint8_t)dice_roll(dice, 256);
-        else if (at + strlen(piece) > size)
+            capacity[size_used++] = (uint8_t)dice_roll(dice, 256);
+        else if (size_used + strlen(piece) > size)
             break;
         else
             for (; *piece != '\0'; piece++)
-                capacity[at++] = (uint8_t)*piece;
+                capacity[size_used++] = (uint8_t)*piece;
     }
-    return (struct tributary_bytes){capacity, at};
+    return (struct tributary_bytes){capacity, size_used};
 }
 
 static uint64_t random_moment(struct dice *dice)
@@ -96,18 +96,18 @@ static uint64_t random_moment(struct dice *dice)
 Test(tool_json, random_events_stay_the_same)
 {
     struct dice dice = dice_new("random_events_stay_the_same");
-    uint8_t rooms[6][64];
+    uint8_t buffers[6][64];
     uint8_t names[4][2][16];
 
     for (int round = 0; round < 5000; round++) {
         struct tributary_header headers[4];
         struct tributary_event event = {
-            .id = random_text(&dice, rooms[0], 20, false),
-            .topic = random_text(&dice, rooms[1], 20, false),
-            .key = random_text(&dice, rooms[2], 20, false),
-            .type = random_text(&dice, rooms[3], 20, false),
-            .content_type = random_text(&dice, rooms[4], 20, false),
-            .data = random_text(&dice, rooms[5], 40, dice_roll(&dice, 2) == 0),
+            .id = random_text(&dice, buffers[0], 20, false),
+            .topic = random_text(&dice, buffers[1], 20, false),
+            .key = random_text(&dice, buffers[2], 20, false),
+            .type = random_text(&dice, buffers[3], 20, false),
+            .content_type = random_text(&dice, buffers[4], 20, false),
+            .data = random_text(&dice, buffers[5], 40, dice_roll(&dice, 2) == 0),
             .time_unix_nano = random_moment(&dice),
             .expires_unix_nano = random_moment(&dice),
             .deliver_after_unix_nano = random_moment(&dice),

@@ -32,9 +32,9 @@ Test(tool_lines, are_the_same_however_the_bytes_are_cut)
         struct seen seen = {.count = 0};
         struct lines lines = {.line = on_line, .ctx = &seen};
 
-        for (size_t at = 0; at < sizeof(text) - 1; at += step)
-            cr_assert(
-                lines_add(&lines, text + at, at + step < sizeof(text) - 1 ? step : sizeof(text) - 1 - at));
+        for (size_t offset = 0; offset < sizeof(text) - 1; offset += step)
+            cr_assert(lines_add(&lines, text + offset,
+                                offset + step < sizeof(text) - 1 ? step : sizeof(text) - 1 - offset));
         cr_assert_eq(seen.count, 4);
         cr_assert(lines_end(&lines));
         cr_assert_str_eq(seen.text, "[one][][two and\tmore][three\r][last]");
