@@ -44,11 +44,11 @@ void check_fini(struct check *check)
 {
     struct map_node *node = NULL;
 
-    while ((node = map_next(&check->sources, NULL)) != NULL) {
+    while ((node = map_next(&check->sources, NULL))) {
         map_remove(&check->sources, node);
         free(container_of(node, struct check_source, node));
     }
-    while ((node = map_next(&check->origins, NULL)) != NULL) {
+    while ((node = map_next(&check->origins, NULL))) {
         map_remove(&check->origins, node);
         free(container_of(node, struct origin, node));
     }
@@ -58,7 +58,7 @@ void check_fini(struct check *check)
 
 static bool is_named(const struct check_source *source, struct tributary_bytes name)
 {
-    return source != NULL && source->node.key.size == name.size &&
+    return source && source->node.key.size == name.size &&
            (name.size == 0 || memcmp(source->name, name.data, name.size) == 0);
 }
 
@@ -68,9 +68,9 @@ static struct check_source *find_source(struct check *check, struct tributary_by
     struct map_node *node = map_find(&check->sources, (struct bytes){name.data, name.size});
     struct check_source *source = NULL;
 
-    if (node != NULL)
+    if (node)
         return container_of(node, struct check_source, node);
-    if (check->sources.count >= MAX_CHECK_NAMES || (source = calloc(1, sizeof(*source) + name.size)) == NULL)
+    if (check->sources.count >= MAX_CHECK_NAMES || !(source = calloc(1, sizeof(*source) + name.size)))
         return NULL;
     if (name.size > 0)
         memcpy(source->name, name.data, name.size);
@@ -99,9 +99,9 @@ static struct origin *find_origin(struct check *check, const struct mark *mark)
     struct map_node *node = map_find(&check->origins, (struct bytes){(const uint8_t *)&key, sizeof(key)});
     struct origin *origin = NULL;
 
-    if (node != NULL)
+    if (node)
         return container_of(node, struct origin, node);
-    if (check->origins.count >= MAX_CHECK_NAMES || (origin = calloc(1, sizeof(*origin))) == NULL)
+    if (check->origins.count >= MAX_CHECK_NAMES || !(origin = calloc(1, sizeof(*origin))))
         return NULL;
     origin->key = key;
     origin->node.key = (struct bytes){(const uint8_t *)&origin->key, sizeof(origin->key)};
@@ -188,16 +188,16 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
 
     struct check_source *source = check->source;
 
-    if (source != NULL && !check->no_sequences)
+    if (source && !check->no_sequences)
         check_sequence(check, source, delivery);
-    if (source == NULL || !mark_read(delivery->event.data, &mark)) {
+    if (!source || !mark_read(delivery->event.data, &mark)) {
         check->stats.unchecked++;
         return;
     }
-    if (source->origin == NULL || source->origin->key.run != mark.run ||
+    if (!source->origin || source->origin->key.run != mark.run ||
         source->origin->key.producer != mark.producer)
         source->origin = find_origin(check, &mark);
-    if (source->origin == NULL) {
+    if (!source->origin) {
         check->stats.unchecked++;
         return;
     }

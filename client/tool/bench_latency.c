@@ -194,7 +194,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
     char name[64];
     int result = EXITS_ERROR;
 
-    if (bench == NULL)
+    if (!bench)
         return EXITS_ERROR;
     bench->settings = settings;
     bench->plan = (struct bench_plan){.publishers = 1,

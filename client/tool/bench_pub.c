@@ -76,7 +76,7 @@ static struct tributary_published stats(const struct bench *bench)
     struct tributary_published one;
 
     for (uint32_t i = 0; i < bench->plan.publishers; i++) {
-        if (bench->publishers[i].publisher == NULL)
+        if (!bench->publishers[i].publisher)
             continue;
         tributary_publisher_stats(bench->publishers[i].publisher, &one);
         sum.accepted += one.accepted;
@@ -271,7 +271,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
     int result = EXITS_ERROR;
 
     bench.publishers = calloc(bench.plan.publishers, sizeof(*bench.publishers));
-    if (stop_init(&bench.stop, 0) && bench.publishers != NULL) {
+    if (stop_init(&bench.stop, 0) && bench.publishers) {
         result = open_all(verb, &bench);
         if (result == EXITS_OK)
             result = measure(&bench);

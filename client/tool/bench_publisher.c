@@ -51,7 +51,7 @@ enum tributary_code bench_publisher_open(struct bench_publisher *publisher, stru
     publisher->mark =
         (struct mark){.producer = (uint16_t)publisher->number, .host = mark_host(), .run = plan->run};
     publisher->payload = malloc(plan->size);
-    if (publisher->payload != NULL) {
+    if (publisher->payload) {
         memset(publisher->payload, '.', plan->size);
         tributary_publisher_new(client, &options, &publisher->publisher, &status);
     }

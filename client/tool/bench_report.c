@@ -67,7 +67,7 @@ void progress_report(struct progress *progress, uint64_t events, uint64_t bytes,
     if (progress->on)
         fprintf(stderr, "%7.1f s  %s %" PRIu64 " events  %.0f/s  %.1f MB/s%s\n",
                 seconds(now_ns - progress->began_ns), progress->what, events, rate,
-                rate * ratio((double)bytes, (double)events) / 1e6, more != NULL ? more : "");
+                rate * ratio((double)bytes, (double)events) / 1e6, more ? more : "");
     progress->last_ns = now_ns;
     progress->last_events = events;
 }

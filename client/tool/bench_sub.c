@@ -87,10 +87,10 @@ static bool write_ready_file(const struct bench *bench)
 
     if (!bench->settings->report.quiet)
         fprintf(stderr, "tributary: subscribed\n");
-    if (path == NULL)
+    if (!path)
         return true;
     file = fopen(path, "we");
-    if (file != NULL) {
+    if (file) {
         written = fprintf(file, "subscribed %u\n", bench->group.count) > 0;
         written = fclose(file) == 0 && written;
     }
@@ -240,7 +240,7 @@ static int measure(struct bench *bench)
     enum reason reason = NOT_STARTED;
     int result = EXITS_ERROR;
 
-    if (latency == NULL)
+    if (!latency)
         return EXITS_ERROR;
     if (bench_group_wait(&bench->group))
         reason = write_ready_file(bench) ? receive_all(bench) : NOT_ANNOUNCED;
@@ -302,7 +302,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings,
     int result = EXITS_ERROR;
 
     bench.subscribers = calloc(bench.group.count, sizeof(*bench.subscribers));
-    if (stop_init(&bench.stop, 0) && bench.subscribers != NULL) {
+    if (stop_init(&bench.stop, 0) && bench.subscribers) {
         result = open_all(verb, &bench, selection);
         if (result == EXITS_OK)
             result = measure(&bench);
@@ -329,7 +329,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         const char *fault =
             selection_build_with(&selection, &settings.lists, arguments, (struct text_list){defaults, 1});
 
-        result = fault != NULL ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
+        result = fault ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
         if (result == EXITS_OK)
             result = run_bench(verb, &settings, &selection);
     }

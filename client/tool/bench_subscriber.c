@@ -154,7 +154,7 @@ void bench_subscriber_close(struct bench_subscriber *subscriber)
     bench_subscriber_end(subscriber);
     tributary_free(subscriber->client);
     subscriber->client = NULL;
-    if (subscriber->group != NULL)
+    if (subscriber->group)
         check_fini(&subscriber->check);
 }
 

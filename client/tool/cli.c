@@ -46,7 +46,7 @@ static bool list_add(struct text_list *list, const char *text)
 {
     const char **items = realloc(list->items, (list->count + 1) * sizeof(*items));
 
-    if (items == NULL)
+    if (!items)
         return false;
     items[list->count++] = text;
     list->items = items;
@@ -114,14 +114,14 @@ static int read_every(struct parser *parser, const struct option *option)
 /* Reads an option. Where `value` is NULL and the option has one, it is the next word. */
 static int read_value(struct parser *parser, const struct option *option, const char *value)
 {
-    if (option->kind == OPTION_EVERY && value == NULL)
+    if (option->kind == OPTION_EVERY && !value)
         return read_every(parser, option);
-    if (takes_value(option) && value == NULL) {
+    if (takes_value(option) && !value) {
         if (parser->cursor >= parser->argc)
             return cli_wrong(parser->verb, "--%s needs a value: %s", option->name, option->value);
         value = parser->argv[parser->cursor++];
     }
-    if (!takes_value(option) && value != NULL)
+    if (!takes_value(option) && value)
         return cli_wrong(parser->verb, "--%s takes no value", option->name);
     if (!store(parser, option, value))
         return cli_wrong(parser->verb, "--%s: '%s' is not %s", option->name, value, option->value);
@@ -136,7 +136,7 @@ static int read_letters(struct parser *parser, const char *letters)
     for (const char *cursor = letters; *cursor != '\0' && result == EXITS_OK; cursor++) {
         const struct option *option = option_find(parser->verb, NULL, 0, *cursor);
 
-        if (option == NULL)
+        if (!option)
             return cli_wrong(parser->verb, "there is no option '-%s'", letters);
         if (takes_value(option))
             return read_value(parser, option, cursor[1] != '\0' ? cursor + 1 : NULL);
@@ -151,7 +151,7 @@ static int read_word(struct parser *parser, const char *word)
     const size_t size = strcspn(name, "=");
     const struct option *option = option_find(parser->verb, name, size, 0);
 
-    if (option != NULL && (size > 1 || word[1] == '-'))
+    if (option && (size > 1 || word[1] == '-'))
         return read_value(parser, option, name[size] == '=' ? name + size + 1 : NULL);
     if (word[1] == '-')
         return cli_wrong(parser->verb, "there is no option '%s'", word);

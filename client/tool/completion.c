@@ -29,7 +29,7 @@ static void put_value(const struct option *option)
     if (option->kind == OPTION_CHOICE)
         printf(") words='%s' ;;\n", option->value);
     else
-        printf(") files=%s ;;\n", strstr(option->value, "FILE") != NULL ? "yes" : "no");
+        printf(") files=%s ;;\n", strstr(option->value, "FILE") ? "yes" : "no");
 }
 
 static void put_options(const struct option *options, size_t count)
@@ -65,9 +65,9 @@ static void put_words(const char *first)
         const char *name = verbs[i]->name;
         const size_t size = strcspn(name, " ");
 
-        if (first != NULL && strncmp(name, first, size) == 0 && first[size] == '\0' && name[size] == ' ')
+        if (first && strncmp(name, first, size) == 0 && first[size] == '\0' && name[size] == ' ')
             printf(" %s", name + size + 1);
-        if (first == NULL && (strncmp(name, last, size) != 0 || last[size] != ' '))
+        if (!first && (strncmp(name, last, size) != 0 || last[size] != ' '))
             printf(" %.*s", (int)size, name);
         last = name;
     }
@@ -86,9 +86,9 @@ static void put_groups(const char *between)
         char first[sizeof(last)];
 
         snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, " "), name);
-        if (strchr(name, ' ') == NULL || strcmp(first, last) == 0)
+        if (!strchr(name, ' ') || strcmp(first, last) == 0)
             continue;
-        if (between != NULL) {
+        if (between) {
             printf("%s%s", last[0] != '\0' ? between : "", first);
         } else {
             printf("    %s) words='", first);

@@ -77,7 +77,7 @@ void follow_open(struct follow *follow, const char *path, uint64_t last_lines)
     char *copy = strdup(path);
 
     *follow = (struct follow){.path = path, .fd = -1, .notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
-    if (follow->notify_fd >= 0 && copy != NULL)
+    if (follow->notify_fd >= 0 && copy)
         inotify_add_watch(follow->notify_fd, dirname(copy),
                           IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE);
     free(copy);

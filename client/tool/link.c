@@ -16,9 +16,9 @@
 
 const char *link_target(const struct common *common)
 {
-    const char *target = common->server != NULL ? common->server : getenv("TRIBUTARY_SERVER");
+    const char *target = common->server ? common->server : getenv("TRIBUTARY_SERVER");
 
-    return target != NULL && target[0] != '\0' ? target : TRIBUTARY_DEFAULT_TARGET;
+    return target && target[0] != '\0' ? target : TRIBUTARY_DEFAULT_TARGET;
 }
 
 int link_exit_code(enum tributary_code code)

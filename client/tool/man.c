@@ -103,18 +103,17 @@ void help_man(FILE *out)
     const struct verb *const *verbs = verbs_all(&count);
 
     fprintf(out, ".TH TRIBUTARY 1 \"\" \"tributary %s\" \"User Commands\"\n", tributary_version());
-    fputs(
-        ".SH NAME\ntributary \\- publish to and subscribe from a tributary server\n"
-        ".SH SYNOPSIS\n\\fBtributary\\fR \\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
-        ".SH DESCRIPTION\nPublishes lines as events, prints many producers as one stream, answers "
-        "consumers by running commands, and shows "
-        "and steers what\nthe server \\fBtributaryd\\fR(8) does.\n"
-        ".PP\nLong options are taken with one dash or two, and with their value as the next word or after "
-        "\\(oq=\\(cq. Durations are such\n"
-        "as 10, 1.5s, 500ms or 1m30s, where a bare number counts seconds. Sizes are such as 4096, 64KiB or "
-        "4MiB.\n"
-        ".SH OPTIONS OF EVERY VERB\n",
-        out);
+    fputs(".SH NAME\ntributary \\- publish to and subscribe from a tributary server\n"
+          ".SH SYNOPSIS\n\\fBtributary\\fR \\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
+          ".SH DESCRIPTION\nPublishes lines as events, prints many producers as one stream, answers "
+          "consumers by running commands, and shows "
+          "and steers what\nthe server \\fBtributaryd\\fR(8) does.\n"
+          ".PP\nLong options are taken with one dash or two, and with their value as the next word or after "
+          "\\(oq=\\(cq. Durations are such\n"
+          "as 10, 1.5s, 500ms or 1m30s, where a bare number counts seconds. Sizes are such as 4096, 64KiB or "
+          "4MiB.\n"
+          ".SH OPTIONS OF EVERY VERB\n",
+          out);
     for (size_t i = 0; i < common_option_count; i++)
         put_option(out, &common_options[i]);
     fputs(".SH VERBS\n", out);

@@ -21,9 +21,9 @@ static const struct option *find_in(const struct option *options, size_t count, 
                                     char letter)
 {
     for (size_t i = 0; i < count; i++) {
-        if (name != NULL && strlen(options[i].name) == size && strncmp(options[i].name, name, size) == 0)
+        if (name && strlen(options[i].name) == size && strncmp(options[i].name, name, size) == 0)
             return &options[i];
-        if (name == NULL && options[i].letter == letter)
+        if (!name && options[i].letter == letter)
             return &options[i];
     }
     return NULL;
@@ -33,11 +33,10 @@ const struct option *option_find(const struct verb *verb, const char *name, size
 {
     const struct option *option = find_in(verb->options, verb->option_count, name, size, letter);
 
-    return option != NULL ? option : find_in(common_options, common_option_count, name, size, letter);
+    return option ? option : find_in(common_options, common_option_count, name, size, letter);
 }
 
 bool option_is_replaced(const struct verb *verb, const struct option *common_option)
 {
-    return find_in(verb->options, verb->option_count, common_option->name, strlen(common_option->name), 0) !=
-           NULL;
+    return !!find_in(verb->options, verb->option_count, common_option->name, strlen(common_option->name), 0);
 }

@@ -29,7 +29,7 @@ void printer_init(struct printer *printer, enum printer_form form, int fd)
                                 .halt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                                 .source_width = MIN_WIDTH,
                                 .second = -1};
-    printer->colours = isatty(fd) && (no_color == NULL || no_color[0] == '\0');
+    printer->colours = isatty(fd) && (!no_color || no_color[0] == '\0');
 }
 
 void printer_fini(struct printer *printer)
@@ -184,11 +184,10 @@ static void put_text(struct printer *printer, const struct tributary_delivery *d
 static void put_json(struct printer *printer, const struct tributary_delivery *delivery)
 {
     json_t *object = event_to_json(delivery);
-    char *text = object != NULL
-                     ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT)
-                     : NULL;
+    char *text =
+        object ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
 
-    buf_text(&printer->out, text != NULL ? text : "{\"error\":\"an event that is no valid UTF-8\"}");
+    buf_text(&printer->out, text ? text : "{\"error\":\"an event that is no valid UTF-8\"}");
     free(text);
     json_decref(object);
 }

@@ -99,7 +99,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; client != NULL && i < arguments.count && result == EXITS_OK; i++) {
+    for (size_t i = 0; client && i < arguments.count && result == EXITS_OK; i++) {
         struct seen before = {0};
 
         if (reports)

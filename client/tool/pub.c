@@ -125,15 +125,15 @@ static int prepare(const struct verb *verb, struct pub *pub)
         return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", wrong);
     if (tributary_event_fault(template)[0] != '\0')
         return cli_wrong(verb, "%s", tributary_event_fault(template));
-    if (settings->source.follow != NULL && settings->source.exec != NULL)
+    if (settings->source.follow && settings->source.exec)
         return cli_wrong(verb, "--follow and --exec exclude each other");
-    if (settings->registration.name == NULL &&
+    if (!settings->registration.name &&
         (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
-    if (settings->registration.name != NULL && settings->producer != NULL)
+    if (settings->registration.name && settings->producer)
         return cli_wrong(verb, "--producer and --name exclude each other");
     pub->registration.topics = &settings->topic;
-    pub->registration.topic_count = settings->topic != NULL;
+    pub->registration.topic_count = !!settings->topic;
     return registration_fill(verb, &settings->registration, pub->labels, &pub->registration);
 }
 
@@ -154,9 +154,9 @@ static void flush(struct pub *pub)
 
 static const char *name_of(const struct settings *settings)
 {
-    const char *name = settings->registration.name != NULL ? settings->registration.name : settings->producer;
+    const char *name = settings->registration.name ? settings->registration.name : settings->producer;
 
-    return name != NULL ? name : "anonymous";
+    return name ? name : "anonymous";
 }
 
 static void summarize(const struct pub *pub, const struct sink_stats *stats, int64_t took_ns)
@@ -199,7 +199,7 @@ static int verdict(const struct pub *pub, const struct sink_stats *stats, int so
 static int publish_all(struct pub *pub, struct tributary *client)
 {
     const struct tributary_session_options *registration =
-        pub->settings->registration.name != NULL ? &pub->registration : NULL;
+        pub->settings->registration.name ? &pub->registration : NULL;
     struct sink_stats stats = {0};
     struct tributary_status status;
     const int64_t began_ns = clock_mono_ns();

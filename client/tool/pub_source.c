@@ -85,9 +85,9 @@ int source_run(const struct source_params *params, struct lines *lines, struct s
 {
     bool ended = false;
 
-    if (params->follow != NULL)
+    if (params->follow)
         return follow_file(params, lines, stop);
-    if (params->exec != NULL)
+    if (params->exec)
         return run_command(params->exec, lines, stop);
     return read_all(STDIN_FILENO, lines, stop, &ended);
 }

@@ -31,7 +31,7 @@ static int prepare(const struct verb *verb, const struct settings *settings, str
 {
     struct tributary_event *template = &serve->template;
 
-    if (settings->registration.name == NULL || settings->command == NULL)
+    if (!settings->registration.name || !settings->command)
         return cli_wrong(verb, "--name and --exec are needed");
     if (settings->max_jobs < 1 || settings->max_jobs > MAX_JOBS)
         return cli_wrong(verb, "--max-activations: from 1 to %u", MAX_JOBS);
@@ -64,7 +64,7 @@ static int serve_all(const struct verb *verb, const struct settings *settings, s
     struct tributary_header labels[MAX_PAIRS];
     struct tributary_session_options options = {
         .topics = &settings->topic,
-        .topic_count = settings->topic != NULL,
+        .topic_count = !!settings->topic,
         .mode = TRIBUTARY_MODE_PER_CONSUMER,
         .queue_events = QUEUE_EVENTS,
         .queue_bytes = QUEUE_BYTES,

@@ -115,9 +115,9 @@ static void send_lines(struct serve *serve, struct job *job)
         const char *line = (const char *)job->rest.data + sent;
         const size_t left = job->rest.size - sent;
         const char *newline = memchr(line, '\n', left);
-        size_t size = newline != NULL ? (size_t)(newline - line) : left;
+        size_t size = newline ? (size_t)(newline - line) : left;
 
-        if (newline == NULL && !job->closed && left < MAX_LINE_BYTES)
+        if (!newline && !job->closed && left < MAX_LINE_BYTES)
             break;
         size = MIN_OF(size, (size_t)MAX_LINE_BYTES);
         if (!emit(serve, job, line, size))
@@ -175,7 +175,7 @@ static void start_job(struct serve *serve, const struct order *order)
     struct job *job = calloc(1, sizeof(*job));
     int error = ENOMEM;
 
-    if (job != NULL)
+    if (job)
         error = serve->stopping
                     ? ECANCELED
                     : spawn_start_with(&job->spawn, serve->command, order->request.data, order->request.size);
@@ -201,7 +201,7 @@ static void handle_order(struct serve *serve, const struct order *order)
 
     if (order->kind == ORDER_START)
         start_job(serve, order);
-    if (job == NULL)
+    if (!job)
         return;
     switch (order->kind) {
     case ORDER_START:
@@ -233,7 +233,7 @@ static void handle_orders(struct serve *serve)
 {
     struct order *order = NULL;
 
-    while ((order = serve_next_order(serve)) != NULL) {
+    while ((order = serve_next_order(serve))) {
         handle_order(serve, order);
         buf_fini(&order->request);
         free(order);
@@ -308,7 +308,7 @@ static void read_all(struct serve *serve)
     for (int i = 0; i < count; i++) {
         struct job *job = events[i].data.ptr;
 
-        if (job == NULL) {
+        if (!job) {
             while (read(serve->child_fd, &info, sizeof(info)) == sizeof(info))
                 continue; /* reap_all() checks each job */
         } else {

@@ -16,9 +16,9 @@ static void post_order(struct serve *serve, enum order_kind kind, uint64_t activ
 {
     struct order *order = calloc(1, sizeof(*order));
 
-    if (order != NULL && request.size > 0)
+    if (order && request.size > 0)
         buf_bytes(&order->request, request.data, request.size);
-    if (order == NULL || order->request.broken) {
+    if (!order || order->request.broken) {
         fprintf(stderr, "tributary: out of memory\n");
         _exit(EXIT_FAILURE); /* a lost order would leave a command running */
     }
@@ -129,8 +129,8 @@ struct order *serve_next_order(struct serve *serve)
 
     pthread_mutex_lock(&serve->lock);
     node = list_first(&serve->orders);
-    if (node != NULL)
+    if (node)
         list_remove(node);
     pthread_mutex_unlock(&serve->lock);
-    return node != NULL ? container_of(node, struct order, node) : NULL;
+    return node ? container_of(node, struct order, node) : NULL;
 }

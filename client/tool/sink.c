@@ -49,7 +49,7 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
                               const struct tributary_session_options *registration,
                               struct tributary_status *status)
 {
-    if (registration != NULL) {
+    if (registration) {
         const struct tributary_session_callbacks callbacks = {
             .closing = on_closing, .interrupted = on_interrupted, .ended = on_ended, .ctx = sink};
         struct tributary_session_options options = *registration;
@@ -72,22 +72,21 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
 
 enum tributary_code sink_publish(struct sink *sink, const struct tributary_event *event)
 {
-    return sink->session != NULL ? tributary_session_emit(sink->session, 0, event)
-                                 : tributary_publish(sink->publisher, event);
+    return sink->session ? tributary_session_emit(sink->session, 0, event)
+                         : tributary_publish(sink->publisher, event);
 }
 
 bool sink_flush(struct sink *sink)
 {
-    const enum tributary_code code = sink->session != NULL
-                                         ? tributary_session_flush(sink->session, SINK_WAIT_NS)
-                                         : tributary_flush(sink->publisher, SINK_WAIT_NS);
+    const enum tributary_code code = sink->session ? tributary_session_flush(sink->session, SINK_WAIT_NS)
+                                                   : tributary_flush(sink->publisher, SINK_WAIT_NS);
 
     return code == TRIBUTARY_OK;
 }
 
 void sink_stats(struct sink *sink, struct sink_stats *stats_out)
 {
-    if (sink->session != NULL) {
+    if (sink->session) {
         struct tributary_session_stats stats;
 
         tributary_session_stats(sink->session, &stats);
@@ -104,7 +103,7 @@ void sink_close(struct sink *sink)
 {
     struct sink_stats stats;
 
-    if (sink->session != NULL) {
+    if (sink->session) {
         sink_stats(sink, &stats);
         if (stats.confirmed + stats.refused == stats.accepted) {
             tributary_session_finish(sink->session, 0);

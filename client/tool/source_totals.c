@@ -37,7 +37,7 @@ void source_totals_fini(struct source_totals *totals)
 {
     struct map_node *node = NULL;
 
-    while ((node = map_next(&totals->sources, NULL)) != NULL) {
+    while ((node = map_next(&totals->sources, NULL))) {
         map_remove(&totals->sources, node);
         free(entry_of(node));
     }
@@ -50,7 +50,7 @@ static struct entry *entry_new(struct tributary_bytes name)
 {
     struct entry *entry = calloc(1, sizeof(*entry) + name.size + 1);
 
-    if (entry == NULL)
+    if (!entry)
         return NULL;
     if (name.size > 0)
         memcpy(entry->name, name.data, name.size);
@@ -64,15 +64,15 @@ static struct entry *find(struct source_totals *totals, struct tributary_bytes n
     struct map_node *node = map_find(&totals->sources, (struct bytes){name.data, name.size});
     struct entry *entry = NULL;
 
-    if (node != NULL)
+    if (node)
         return entry_of(node);
     if (totals->sources.count >= MAX_TOTALS_SOURCES) {
-        if (totals->others == NULL)
+        if (!totals->others)
             totals->others = entry_new(tributary_text("(others)"));
         return totals->others;
     }
     entry = entry_new(name);
-    if (entry != NULL && map_add(&totals->sources, &entry->node) != ERR_OK) {
+    if (entry && map_add(&totals->sources, &entry->node) != ERR_OK) {
         free(entry);
         entry = NULL;
     }
@@ -106,7 +106,7 @@ void source_totals_delivered(struct source_totals *totals, const struct tributar
     struct entry *entry = find(totals, delivery->source);
 
     totals->delivered++;
-    if (entry != NULL) {
+    if (entry) {
         entry->delivered++;
         widen(entry, delivery->epoch, delivery->sequence, delivery->sequence);
     }
@@ -121,7 +121,7 @@ void source_totals_lost(struct source_totals *totals, const struct tributary_los
 
     totals->dropped += lost->count;
     totals->unknown |= lost->count_unknown;
-    if (entry != NULL) {
+    if (entry) {
         entry->dropped += lost->count;
         entry->unknown |= lost->count_unknown;
         if (lost->last_sequence > 0)
@@ -138,9 +138,9 @@ static void on_producer(void *ctx, const struct tributary_producer *producer)
 
     struct map_node *node =
         map_find(&totals->sources, (struct bytes){(const uint8_t *)producer->name, strlen(producer->name)});
-    struct entry *entry = node != NULL ? entry_of(node) : NULL;
+    struct entry *entry = node ? entry_of(node) : NULL;
 
-    if (entry != NULL && entry->epoch == producer->epoch && producer->last_sequence > entry->last)
+    if (entry && entry->epoch == producer->epoch && producer->last_sequence > entry->last)
         entry->last = producer->last_sequence;
     pthread_mutex_unlock(&totals->lock);
 }
@@ -176,13 +176,13 @@ void source_totals_print(struct source_totals *totals, FILE *out)
     const struct entry **rows = calloc(totals->sources.count + 1, sizeof(*rows));
 
     fprintf(out, "\n%-28s %12s %12s %12s\n", "producer", "published", "delivered", "dropped");
-    for (struct map_node *node = NULL; rows != NULL && (node = map_next(&totals->sources, node)) != NULL;)
+    for (struct map_node *node = NULL; rows && (node = map_next(&totals->sources, node));)
         rows[count++] = entry_of(node);
     if (count > 0)
         qsort(rows, count, sizeof(*rows), by_name);
     for (size_t i = 0; i < count; i++)
         print_row(out, rows[i]);
-    if (totals->others != NULL)
+    if (totals->others)
         print_row(out, totals->others);
     free(rows);
     pthread_mutex_unlock(&totals->lock);

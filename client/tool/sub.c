@@ -61,26 +61,26 @@ static int read_file(const struct verb *verb, const char *path, struct buf *requ
 }
 
 /* Reads the value of --request: TEXT, or @FILE. */
-static int read_request(const struct verb *verb, const char *selection, struct buf *request)
+static int read_request(const struct verb *verb, const char *value, struct buf *request)
 {
-    if (selection == NULL)
+    if (!value)
         return EXITS_OK;
-    if (selection[0] == '@')
-        return read_file(verb, selection + 1, request);
-    buf_text(request, selection);
+    if (value[0] == '@')
+        return read_file(verb, value + 1, request);
+    buf_text(request, value);
     return EXITS_OK;
 }
 
 /* Reads the value of --until: "ended", or a number of events. */
-static int read_until(const struct verb *verb, const char *selection,
+static int read_until(const struct verb *verb, const char *value,
                       struct tributary_subscriber_options *options)
 {
-    if (selection == NULL)
+    if (!value)
         return EXITS_OK;
-    options->end_when_all_ended = strcmp(selection, "ended") == 0;
+    options->end_when_all_ended = strcmp(value, "ended") == 0;
     if (!options->end_when_all_ended &&
-        (!number_parse(selection, &options->limit_events) || options->limit_events == 0))
-        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", selection);
+        (!number_parse(value, &options->limit_events) || options->limit_events == 0))
+        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", value);
     return EXITS_OK;
 }
 
@@ -160,7 +160,7 @@ static int run(const struct verb *verb, int argc, char **argv)
                           .quiet = settings.quiet,
                           .over_ns = settings.common.over_ns};
 
-        if (fault != NULL) {
+        if (fault) {
             result = cli_wrong(verb, "%s", fault);
         } else if (!stop_init(&sub.stop, settings.for_ns)) {
             result = EXITS_ERROR;

@@ -166,7 +166,7 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client != NULL; i++) {
+    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++) {
         const struct tributary_kick kick = {
             .subscription_id = arguments.items[i],
             .reason = settings.reason,

@@ -38,7 +38,7 @@ static int help(int argc, char **argv)
         help_all(stdout);
     else if (argc == 1 && strcmp(argv[0], "--man") == 0)
         help_man(stdout);
-    else if (verb != NULL)
+    else if (verb)
         help_verb(stdout, verb);
     else
         return unknown(argc, argv);
@@ -77,7 +77,7 @@ int tool_run(int argc, char **argv)
     if (is_version(argv[0]))
         return verb_version.run(&verb_version, 0, argv);
     verb = verb_find(argc, argv, &words);
-    if (verb == NULL)
+    if (!verb)
         return unknown(argc, argv);
     return verb->run(verb, argc - words, argv + words);
 }

@@ -69,7 +69,7 @@ static const struct unit *unit_at(const char *next, const struct unit *units, si
 
     for (size_t i = 0; i < count; i++) {
         if (strncmp(next, units[i].name, strlen(units[i].name)) == 0 &&
-            (found == NULL || strlen(units[i].name) > strlen(found->name)))
+            (!found || strlen(units[i].name) > strlen(found->name)))
             found = &units[i];
     }
     return found;
@@ -92,11 +92,11 @@ bool duration_parse(const char *text, int64_t *ns_out)
         const struct unit *unit = &units[3];
 
         next = decimal(next, &whole, &part);
-        if (next == NULL)
+        if (!next)
             return false;
         if (*next != '\0' || sum != 0) {
             unit = unit_at(next, units, ARRAY_LEN(units));
-            if (unit == NULL)
+            if (!unit)
                 return false;
             next += strlen(unit->name);
         }
@@ -116,11 +116,10 @@ bool count_parse(const char *text, uint64_t *count_out)
     uint64_t whole = 0;
     uint64_t part = 0;
     const char *next = decimal(text, &whole, &part);
-    const struct unit *unit = next != NULL ? unit_at(next, units, ARRAY_LEN(units)) : NULL;
-    const uint64_t size = unit != NULL ? unit->size : 1;
+    const struct unit *unit = next ? unit_at(next, units, ARRAY_LEN(units)) : NULL;
+    const uint64_t size = unit ? unit->size : 1;
 
-    if (next == NULL || next[unit != NULL ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 ||
-        whole > UINT64_MAX / size - 1)
+    if (!next || next[unit ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 || whole > UINT64_MAX / size - 1)
         return false;
     *count_out = whole * size + part * size / NS_PER_S;
     return true;
@@ -136,10 +135,10 @@ bool bytes_parse(const char *text, uint64_t *bytes_out)
     const char *next = decimal(text, &whole, &part);
     const char *letter = NULL;
 
-    if (next == NULL)
+    if (!next)
         return false;
     letter = *next != '\0' ? strchr(letters, toupper((unsigned char)*next)) : NULL;
-    if (letter != NULL) {
+    if (letter) {
         shift = 10 * (unsigned)(letter - letters + 1);
         next++;
     }
@@ -190,7 +189,7 @@ bool moment_parse(const char *text, uint64_t *unix_nano_out)
     uint64_t part = 0;
     int64_t offset = 0;
 
-    if (next == NULL)
+    if (!next)
         return number_parse(text, unix_nano_out);
     if (*next == '.') {
         char fraction[16] = "0.";
@@ -200,7 +199,7 @@ bool moment_parse(const char *text, uint64_t *unix_nano_out)
             fraction[2 + size++] = *next;
         while (isdigit((unsigned char)*next))
             next++;
-        if (decimal(fraction, &whole, &part) == NULL)
+        if (!decimal(fraction, &whole, &part))
             return false;
     }
     if (!offset_parse(next, &offset))

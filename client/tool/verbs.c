@@ -23,13 +23,13 @@ const struct verb *verb_find(int argc, char **argv, int *words_out)
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         const char *name = verbs[i]->name;
         const char *space = strchr(name, ' ');
-        const size_t first = space != NULL ? (size_t)(space - name) : strlen(name);
+        const size_t first = space ? (size_t)(space - name) : strlen(name);
 
         if (argc < 1 || strlen(argv[0]) != first || strncmp(argv[0], name, first) != 0)
             continue;
-        if (space == NULL || (argc > 1 && strcmp(argv[1], space + 1) == 0)) {
+        if (!space || (argc > 1 && strcmp(argv[1], space + 1) == 0)) {
             found = verbs[i];
-            *words_out = space == NULL ? 1 : 2;
+            *words_out = space ? 2 : 1;
         }
     }
     return found;

@@ -1,5 +1,5 @@
-/* test_tool_cli.c - command lines, the selectors that they make, and the tables that help is
- * written from. */
+/* test_tool_cli.c - command lines, the selectors made from them, and the tables from which help is
+ * written. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <string.h>
@@ -78,7 +78,7 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
         cli_free(&verb, &s, &arguments);                                                                     \
     } while (0)
 
-Test(tool_cli, what_is_wrong_is_refused, .init = cr_redirect_stderr)
+Test(tool_cli, a_wrong_command_line_is_refused, .init = cr_redirect_stderr)
 {
     REFUSED("--nothing");
     REFUSED("-x");
@@ -125,7 +125,7 @@ static struct text_list list_of(const char **items, size_t count)
     return (struct text_list){items, count};
 }
 
-Test(tool_cli, producers_and_topics_make_a_selector_each_with_all_the_rest)
+Test(tool_cli, each_pair_of_producer_and_topic_makes_a_selector_with_all_other_patterns)
 {
     const char *producers[] = {"p1", "p2"};
     const char *topics[] = {"t1", "t2", "t3"};
@@ -153,7 +153,7 @@ Test(tool_cli, producers_and_topics_make_a_selector_each_with_all_the_rest)
     selection_fini(&selection);
 }
 
-Test(tool_cli, no_lists_make_no_selector_and_too_many_are_refused)
+Test(tool_cli, empty_lists_make_no_selector_and_too_many_patterns_are_refused)
 {
     const char *many[65];
     struct selection_lists lists = {.producers = {NULL, 0}};
