@@ -252,7 +252,7 @@ const struct verb verb_sub = {
             "SIGINT and SIGTERM end it gently: what waits at the server is still printed, unless our reader "
             "then takes nothing for 5 s "
             "(exit code\n"
-            "1); a second one ends it at once. In the ledger, a filter counts as not delivered.",
+            "1); a second one ends it at once. In the totals, a filter counts as not delivered.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,
