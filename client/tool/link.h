@@ -7,8 +7,8 @@
 #include "client/tool/option.h"
 
 /* Makes a client and waits until the server answers, within --connect-timeout and --max-time.
- * Returns the exit code. Where it is not EXITS_OK, the fault was printed to standard error and nothing is
- * open. Free the client with tributary_free(). */
+ * Returns the exit code. Where it is not EXITS_OK, the fault was printed to standard error and
+ * nothing is open. Free the client with tributary_free(). */
 int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out);
 
 /* The same, but does not wait for the server. */

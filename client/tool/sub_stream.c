@@ -149,10 +149,10 @@ static enum reason wait_for_end(struct sub *sub)
     return reason;
 }
 
-/* Waits until the stream has ended. It cannot end while our reader reads nothing. The reader is given
- * up after `patience_ns` without progress, when --max-time is over, or at a further signal, which
- * also ends the stream at once. A third signal ends the process. */
-static void wait_for_last(struct sub *sub, int64_t patience_ns)
+/* Waits until the stream has ended. It cannot end while our reader reads nothing. The reader is
+ * given up after `max_wait_ns` without progress, when --max-time is over, or at a further signal,
+ * which also ends the stream at once. A third signal ends the process. */
+static void wait_for_last(struct sub *sub, int64_t max_wait_ns)
 {
     const unsigned signalled = sub->stop.signals;
     int64_t moved_ns = clock_mono_ns();
@@ -169,7 +169,7 @@ static void wait_for_last(struct sub *sub, int64_t patience_ns)
         written = now;
         if (sub->stop.signals > signalled)
             tributary_subscriber_cancel(sub->subscriber);
-        if (sub->stop.signals > signalled || now_ns >= sub->over_ns || now_ns - moved_ns >= patience_ns)
+        if (sub->stop.signals > signalled || now_ns >= sub->over_ns || now_ns - moved_ns >= max_wait_ns)
             printer_halt(&sub->printer);
         if (sub->stop.signals > signalled + 1)
             _exit(EXITS_ERROR);
