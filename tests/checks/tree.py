@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import signal
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -79,6 +80,7 @@ def under(name, paths):
 def finish(refusals):
     """Prints refusals, (file, line, text) each, and their number in each room. Exits with 1 on any."""
     counts = {}
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the output may go to head
     for name, line, text in refusals:
         print(f"{name}:{line}: {text}")
         counts[room_of(name)] = counts.get(room_of(name), 0) + 1
