@@ -1,6 +1,6 @@
-/* bench_check.c - two books are kept: of each source the next sequence, of each producer of each
- * run the next number. Events of one source come in runs, so a name is compared with the latest one
- * before it is looked up. */
+/* bench_check.c - keeps the next sequence of each source, and the next number of each origin: a
+ * producer in one run. Events of one source follow each other, so a name is compared with the
+ * latest one before the map is searched. */
 #include "client/tool/bench_check.h"
 
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 
 #include "client/tool/bench_mark.h"
 
-#define MAX_GAPS 16u /* of one producer that are remembered; what fills an older one counts as a duplicate */
+#define MAX_GAPS 16u /* kept for one origin; an event that fills an older gap counts as a duplicate */
 
 struct gap {
-    uint64_t first, end; /* numbers from `first` on, without `end` */
+    uint64_t first, end; /* the missing numbers: `first` and on, up to and without `end` */
 };
 
 struct origin {
@@ -27,9 +27,9 @@ struct origin {
 
 struct check_source {
     struct map_node node;
-    struct origin *origin; /* of its latest mark */
+    struct origin *origin; /* that of the latest mark; NULL: none */
     uint64_t epoch;
-    uint64_t next; /* sequence; 0: any */
+    uint64_t next; /* the next sequence; 0: any */
     char name[];
 };
 
@@ -44,11 +44,11 @@ void check_fini(struct check *check)
 {
     struct map_node *node = NULL;
 
-    while ((node = map_next(&check->sources, NULL)) != NULL) {
+    while ((node = map_next(&check->sources, NULL))) {
         map_remove(&check->sources, node);
         free(container_of(node, struct check_source, node));
     }
-    while ((node = map_next(&check->origins, NULL)) != NULL) {
+    while ((node = map_next(&check->origins, NULL))) {
         map_remove(&check->origins, node);
         free(container_of(node, struct origin, node));
     }
@@ -58,19 +58,19 @@ void check_fini(struct check *check)
 
 static bool is_named(const struct check_source *source, struct tributary_bytes name)
 {
-    return source != NULL && source->node.key.size == name.size &&
+    return source && source->node.key.size == name.size &&
            (name.size == 0 || memcmp(source->name, name.data, name.size) == 0);
 }
 
-/* NULL: out of memory, or one too many. */
+/* Finds a source, or adds it. NULL: out of memory, or MAX_CHECK_NAMES reached. */
 static struct check_source *find_source(struct check *check, struct tributary_bytes name)
 {
     struct map_node *node = map_find(&check->sources, (struct bytes){name.data, name.size});
     struct check_source *source = NULL;
 
-    if (node != NULL)
+    if (node)
         return container_of(node, struct check_source, node);
-    if (check->sources.count >= MAX_CHECK_NAMES || (source = calloc(1, sizeof(*source) + name.size)) == NULL)
+    if (check->sources.count >= MAX_CHECK_NAMES || !(source = calloc(1, sizeof(*source) + name.size)))
         return NULL;
     if (name.size > 0)
         memcpy(source->name, name.data, name.size);
@@ -81,8 +81,8 @@ static struct check_source *find_source(struct check *check, struct tributary_by
     return NULL;
 }
 
-/* Where the run is older than the subscription, the numbers before its first one are none of
- * ours. */
+/* Sets where a new origin begins. Where its run is older than the subscription, the numbers before
+ * the first one received are not expected. */
 static void expect(struct check *check, struct origin *origin, const struct mark *mark)
 {
     check->stats.producers++;
@@ -92,15 +92,16 @@ static void expect(struct check *check, struct origin *origin, const struct mark
     }
 }
 
+/* Finds an origin, or adds it. NULL: out of memory, or MAX_CHECK_NAMES reached. */
 static struct origin *find_origin(struct check *check, const struct mark *mark)
 {
     const struct origin_key key = {mark->run, mark->producer};
     struct map_node *node = map_find(&check->origins, (struct bytes){(const uint8_t *)&key, sizeof(key)});
     struct origin *origin = NULL;
 
-    if (node != NULL)
+    if (node)
         return container_of(node, struct origin, node);
-    if (check->origins.count >= MAX_CHECK_NAMES || (origin = calloc(1, sizeof(*origin))) == NULL)
+    if (check->origins.count >= MAX_CHECK_NAMES || !(origin = calloc(1, sizeof(*origin))))
         return NULL;
     origin->key = key;
     origin->node.key = (struct bytes){(const uint8_t *)&origin->key, sizeof(origin->key)};
@@ -141,7 +142,7 @@ static void open_gap(struct check *check, struct origin *origin, uint64_t end)
     origin->gaps[origin->gap_count++] = (struct gap){origin->next, end};
 }
 
-/* A number that is lower than expected: it fills a gap, or came before. */
+/* Handles a number that is lower than expected: it fills a gap, or was received before. */
 static void check_late(struct check *check, struct origin *origin, uint64_t number)
 {
     for (size_t i = 0; i < origin->gap_count; i++) {
@@ -187,16 +188,16 @@ void check_event(struct check *check, const struct tributary_delivery *delivery,
 
     struct check_source *source = check->source;
 
-    if (source != NULL && !check->no_sequences)
+    if (source && !check->no_sequences)
         check_sequence(check, source, delivery);
-    if (source == NULL || !mark_read(delivery->event.data, &mark)) {
+    if (!source || !mark_read(delivery->event.data, &mark)) {
         check->stats.unchecked++;
         return;
     }
-    if (source->origin == NULL || source->origin->key.run != mark.run ||
+    if (!source->origin || source->origin->key.run != mark.run ||
         source->origin->key.producer != mark.producer)
         source->origin = find_origin(check, &mark);
-    if (source->origin == NULL) {
+    if (!source->origin) {
         check->stats.unchecked++;
         return;
     }

@@ -1,4 +1,4 @@
-/* bench_histogram.c - merging and asking. */
+/* bench_histogram.c - merges histograms, and reads quantiles. */
 #include "client/tool/bench_histogram.h"
 
 #include "base/base.h"
@@ -19,7 +19,7 @@ void histogram_bounds(size_t slot, uint64_t *min_out, uint64_t *max_out)
     *max_out = *min_out + (UINT64_C(1) << shift) - 1;
 }
 
-uint64_t histogram_at(const struct histogram *histogram, double share)
+uint64_t histogram_quantile(const struct histogram *histogram, double share)
 {
     const double exactly = share * (double)histogram->count;
     const uint64_t below = (uint64_t)exactly;

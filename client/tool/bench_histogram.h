@@ -1,20 +1,20 @@
-/* bench_histogram.h - how often each duration was seen, from 1 ns to 73 minutes, to within 1.6 %.
- * One thread; of a fixed size. */
+/* bench_histogram.h - counts how often each duration occurred, from 1 ns to 73 minutes, to within
+ * 1.6 %. One thread; the size is fixed. */
 #ifndef TRIBUTARY_TOOL_BENCH_HISTOGRAM_H
 #define TRIBUTARY_TOOL_BENCH_HISTOGRAM_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define HISTOGRAM_BITS 42u /* values of so many bits; larger ones count as the largest */
+#define HISTOGRAM_BITS 42u /* of the largest value; larger ones count as the largest */
 #define HISTOGRAM_SLOTS 2368u
 
-/* DESIGN. Each power of two is cut into 64 slots of equal width: the slot is the value's upper
- * seven bits, and how far they were shifted. */
+/* DESIGN. Each power of two is divided into 64 slots of equal width. The upper seven bits of a
+ * value and the number of bits below them give its slot. */
 struct histogram {
     uint64_t slots[HISTOGRAM_SLOTS];
     uint64_t count;
-    uint64_t max; /* exactly */
+    uint64_t max; /* exact, not rounded to a slot */
 };
 
 static inline size_t histogram_slot(uint64_t value)
@@ -24,7 +24,7 @@ static inline size_t histogram_slot(uint64_t value)
     return (size_t)shift * 64 + (size_t)(value >> shift);
 }
 
-/* A value below 0 counts as 0. */
+/* Counts one value. A value below 0 counts as 0. */
 static inline void histogram_add(struct histogram *histogram, int64_t value)
 {
     const uint64_t max = (UINT64_C(1) << HISTOGRAM_BITS) - 1;
@@ -36,13 +36,14 @@ static inline void histogram_add(struct histogram *histogram, int64_t value)
         histogram->max = seen;
 }
 
+/* Adds the counts of `other` to `into`. */
 void histogram_merge(struct histogram *into, const struct histogram *other);
 
-/* The least and the greatest value of a slot. */
+/* Gives the smallest and the largest value of a slot. */
 void histogram_bounds(size_t slot, uint64_t *min_out, uint64_t *max_out);
 
-/* The value that `share` (0 to 1) of all values do not exceed, rounded up to the end of its slot; 0
- * where there is none. */
-uint64_t histogram_at(const struct histogram *histogram, double share);
+/* The value that a share (0 to 1) of all values do not exceed, rounded up to the end of its slot. 0
+ * for an empty histogram. */
+uint64_t histogram_quantile(const struct histogram *histogram, double share);
 
 #endif

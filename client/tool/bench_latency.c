@@ -1,5 +1,5 @@
-/* bench_latency.c - `tributary bench latency`: how long an event takes from a publisher to a
- * subscriber, at a steady rate. */
+/* bench_latency.c - `tributary bench latency`: measures how long an event takes from a publisher to
+ * a subscriber, at a steady rate. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -7,6 +7,7 @@
 #include "client/tool/bench_publisher.h"
 #include "client/tool/bench_report.h"
 #include "client/tool/bench_subscriber.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"
@@ -14,11 +15,11 @@
 
 #define MAX_SIZE 1000000u
 #define MAX_RATE UINT64_C(1000000)
-#define TIME_USUAL_NS (10 * NS_PER_S)
+#define DEFAULT_TIME_NS (10 * NS_PER_S)
 #define MAX_TIME_NS (86400 * NS_PER_S)
-#define WARMUP_USUAL_NS NS_PER_S
+#define DEFAULT_WARMUP_NS NS_PER_S
 #define STEP_NS (100 * NS_PER_MS)
-#define PATIENCE_NS (5 * NS_PER_S) /* for the last events, once nothing moves any more */
+#define WAIT_NS (5 * NS_PER_S) /* how long to wait for the last events while none comes */
 #define BLOCK_NS (10 * NS_PER_S)
 
 struct settings {
@@ -26,14 +27,14 @@ struct settings {
     struct report_params report;
     uint64_t rate, size;
     int64_t warmup_ns;
-    int64_t max_ns; /* after that */
+    int64_t max_ns; /* counted from the end of the warm-up */
 };
 
 struct bench {
     const struct settings *settings;
     struct stop stop;
     struct bench_plan plan;
-    struct bench_crowd crowd;
+    struct bench_group group;
     struct bench_publisher publisher;
     struct bench_subscriber subscriber;
     int64_t cpu_ns;
@@ -54,7 +55,7 @@ static int check_settings(const struct verb *verb, const struct settings *settin
     return EXITS_OK;
 }
 
-/* Publishing goes on until its own end; then all that was taken is waited for. */
+/* Waits until publishing has ended, and then for the events that have not been received. */
 static void exchange(struct bench *bench)
 {
     const struct bench_publisher *publisher = &bench->publisher;
@@ -76,14 +77,13 @@ static void exchange(struct bench *bench)
             atomic_store(&bench->plan.stopping, true);
         if (published && now >= atomic_load(&publisher->published))
             return;
-        if (atomic_load(&bench->crowd.failed) > 0 || bench->stop.signals > 1 ||
-            now_ns - moved_ns >= PATIENCE_NS)
+        if (atomic_load(&bench->group.failed) > 0 || bench->stop.signals > 1 || now_ns - moved_ns >= WAIT_NS)
             return;
         stop_wait(&bench->stop, -1, MIN_OF(progress_left_ns(&progress), STEP_NS));
     }
 }
 
-static void print_json(const struct bench *bench, const struct yield *yield, uint64_t missing)
+static void print_json(const struct bench *bench, const struct throughput *throughput, uint64_t missing)
 {
     const struct check *check = &bench->subscriber.check;
     json_t *object = json_object();
@@ -91,7 +91,7 @@ static void print_json(const struct bench *bench, const struct yield *yield, uin
     table_put_text(object, "bench", "latency");
     table_put_number(object, "rate", bench->plan.rate);
     table_put_number(object, "size", bench->plan.size);
-    yield_put_json(object, yield);
+    throughput_put_json(object, throughput);
     table_put_number(object, "published", atomic_load(&bench->publisher.published));
     table_put_number(object, "not_received", missing);
     report_put_stats(object, &check->stats);
@@ -99,13 +99,13 @@ static void print_json(const struct bench *bench, const struct yield *yield, uin
     table_print_json(object);
 }
 
-static void print_text(const struct bench *bench, const struct yield *yield, uint64_t missing)
+static void print_text(const struct bench *bench, const struct throughput *throughput, uint64_t missing)
 {
     const struct check *check = &bench->subscriber.check;
 
     printf("events         %" PRIu64 " published, %" PRIu64 " received, %" PRIu64 " after the warm-up\n",
            atomic_load(&bench->publisher.published), check->stats.events, check->latency.count);
-    yield_print(yield);
+    throughput_print(throughput);
     report_print_latency(&check->latency);
     report_print_stats(&check->stats);
     if (missing > 0)
@@ -114,7 +114,7 @@ static void print_text(const struct bench *bench, const struct yield *yield, uin
 
 static int verdict(const struct bench *bench, uint64_t missing)
 {
-    const int result = bench_crowd_verdict(&bench->crowd, &bench->subscriber);
+    const int result = bench_group_verdict(&bench->group, &bench->subscriber);
 
     if (result != EXITS_OK)
         return result;
@@ -132,10 +132,10 @@ static int measure(struct bench *bench)
     const int64_t cpu_began_ns = report_cpu_ns();
     bool started = true;
 
-    if (bench_crowd_wait(&bench->crowd)) {
+    if (bench_group_wait(&bench->group)) {
         bench->plan.began_ns = clock_mono_ns();
         bench->plan.until_ns = bench->plan.began_ns + settings->warmup_ns + settings->max_ns;
-        /* no event comes before the thread starts */
+        /* Safe: no event comes before the thread starts. */
         subscriber->check.latency_from_ns = bench->plan.began_ns + settings->warmup_ns;
         started = bench_publisher_start(&bench->publisher);
         exchange(bench);
@@ -147,16 +147,16 @@ static int measure(struct bench *bench)
 
     const uint64_t published = atomic_load(&bench->publisher.published);
     const uint64_t missing = published - MIN_OF(published, subscriber->check.stats.events);
-    const struct yield yield = {.events = subscriber->check.stats.events,
-                                .bytes = subscriber->check.stats.bytes,
-                                .messages = subscriber->messages,
-                                .took_ns = subscriber->last_ns - subscriber->first_ns,
-                                .cpu_ns = bench->cpu_ns};
+    const struct throughput throughput = {.events = subscriber->check.stats.events,
+                                          .bytes = subscriber->check.stats.bytes,
+                                          .messages = subscriber->messages,
+                                          .took_ns = subscriber->last_ns - subscriber->first_ns,
+                                          .cpu_ns = bench->cpu_ns};
 
     if (settings->report.json)
-        print_json(bench, &yield, missing);
+        print_json(bench, &throughput, missing);
     else
-        print_text(bench, &yield, missing);
+        print_text(bench, &throughput, missing);
     if (!started)
         fprintf(stderr, "tributary: no memory or no thread for the publisher\n");
     return started ? verdict(bench, missing) : EXITS_ERROR;
@@ -177,7 +177,7 @@ static int open_both(const struct verb *verb, struct bench *bench, const char *n
     int result = link_open(verb, &bench->settings->common, &client);
 
     bench->publisher.plan = &bench->plan;
-    bench->subscriber.crowd = &bench->crowd;
+    bench->subscriber.group = &bench->group;
     if (result == EXITS_OK)
         result = link_exit_code(bench_publisher_open(&bench->publisher, client, name));
     client = NULL;
@@ -194,7 +194,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
     char name[64];
     int result = EXITS_ERROR;
 
-    if (bench == NULL)
+    if (!bench)
         return EXITS_ERROR;
     bench->settings = settings;
     bench->plan = (struct bench_plan){.publishers = 1,
@@ -203,8 +203,8 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
                                       .run = mark_run(),
                                       .quiet = settings->report.quiet,
                                       .stop = &bench->stop};
-    bench->crowd = (struct bench_crowd){.count = 1, .quiet = settings->report.quiet, .stop = &bench->stop};
-    /* its own, so that several may run at once */
+    bench->group = (struct bench_group){.count = 1, .quiet = settings->report.quiet, .stop = &bench->stop};
+    /* A name of its own, so that several benches may run at once. */
     snprintf(name, sizeof(name), "bench-latency-%" PRIx64, bench->plan.run);
     if (stop_init(&bench->stop, 0)) {
         result = open_both(verb, bench, name);
@@ -221,7 +221,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
 static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {
-        .max_ns = TIME_USUAL_NS, .rate = 1000, .size = 128, .warmup_ns = WARMUP_USUAL_NS};
+        .max_ns = DEFAULT_TIME_NS, .rate = 1000, .size = 128, .warmup_ns = DEFAULT_WARMUP_NS};
     struct text_list arguments = {0};
     int result = EXITS_OK;
 
@@ -230,19 +230,19 @@ static int run(const struct verb *verb, int argc, char **argv)
         if (result == EXITS_OK)
             result = run_bench(verb, &settings);
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {0, "rate", OPTION_COUNT, "N", AT(rate), "events per second (default: 1000)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(max_ns), "how long to measure (default: 10s)"},
-    {0, "warmup", OPTION_DURATION, "DURATION", AT(warmup_ns),
+    {0, "rate", OPTION_COUNT, "N", OFFSET(rate), "events per second (default: 1000)"},
+    {0, "max-time", OPTION_DURATION, "DURATION", OFFSET(max_ns), "how long to measure (default: 10s)"},
+    {0, "warmup", OPTION_DURATION, "DURATION", OFFSET(warmup_ns),
      "how long to publish before that (default: 1s)"},
-    {0, "size", OPTION_BYTES, "BYTES", AT(size),
+    {0, "size", OPTION_BYTES, "BYTES", OFFSET(size),
      "bytes of payload of each event, at least 32 (default: 128)"},
-    REPORT_OPTIONS(AT(report)),
+    REPORT_OPTIONS(OFFSET(report)),
 };
 
 static const struct example examples[] = {

@@ -1,4 +1,4 @@
-/* bench_mark.c - runs and machines as numbers. */
+/* bench_mark.c - makes the numbers of runs and of machines. */
 #include "client/tool/bench_mark.h"
 
 #include <fcntl.h>
@@ -18,7 +18,8 @@ uint64_t mark_run(void)
     return ((uint64_t)clock_wall_ns() & ~UINT64_C(0xffff)) | random;
 }
 
-/* FNV-1a of the machine's boot; where that cannot be read, of nothing. */
+/* The FNV-1a hash of the kernel's boot id, folded to 16 bits. Where the id cannot be read it is the
+ * hash of nothing. */
 uint16_t mark_host(void)
 {
     const int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);

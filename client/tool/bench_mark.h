@@ -1,8 +1,8 @@
-/* bench_mark.h - what the first bytes of a bench's payload say: who sent it, in which run, as which
- * number, and when. Any thread.
+/* bench_mark.h - the mark at the beginning of a bench's payload: producer, machine, run, number and
+ * time of the event. Any thread.
  *
- * The moment is on CLOCK_MONOTONIC, which all processes of one machine share and no other machine
- * does: `host` tells whose it is. */
+ * The time is that of CLOCK_MONOTONIC. All processes of one machine share this clock; two machines
+ * do not. `host` identifies the machine. */
 #ifndef TRIBUTARY_TOOL_BENCH_MARK_H
 #define TRIBUTARY_TOOL_BENCH_MARK_H
 
@@ -20,20 +20,20 @@ struct mark {
     uint16_t producer; /* its number within the run, from 0 */
     uint16_t host;     /* mark_host() of the sender */
     uint64_t run;      /* mark_run() of the sender */
-    uint64_t number;   /* of the event within its producer, from 0 */
+    uint64_t number;   /* of the event, counted for each producer from 0 */
     int64_t time_ns;   /* clock_mono_ns() */
 };
 
-/* A number for one run: the time of its beginning, clock_wall_ns(), but for the last 16 bits, which
- * are random. */
+/* Makes the number of a run: the time at which it begins, from clock_wall_ns(), with random bits in
+ * place of the last 16. */
 uint64_t mark_run(void);
 
-/* A number that processes of one machine share until it is started anew; two machines have the same
- * one once in 65536 times. */
+/* The number of this machine. All its processes get the same number until the next boot. Two
+ * machines have the same number with a probability of 1 in 65536. */
 uint16_t mark_host(void);
 
-/* All in little endian: magic, producer, host, run, number, time. */
-static inline void mark_write(uint8_t at[MARK_BYTES], const struct mark *mark)
+/* Writes magic, producer, host, run, number and time, all in little endian. */
+static inline void mark_write(uint8_t payload[MARK_BYTES], const struct mark *mark)
 {
     const uint64_t words[4] = {
         htole64(MARK_MAGIC | (uint64_t)mark->producer << 32 | (uint64_t)mark->host << 48),
@@ -42,10 +42,10 @@ static inline void mark_write(uint8_t at[MARK_BYTES], const struct mark *mark)
         htole64((uint64_t)mark->time_ns),
     };
 
-    memcpy(at, words, sizeof(words));
+    memcpy(payload, words, sizeof(words));
 }
 
-/* False: the payload carries none. */
+/* Reads a mark. False: the payload carries none, and *mark_out is not to be used. */
 static inline bool mark_read(struct tributary_bytes payload, struct mark *mark_out)
 {
     uint64_t words[4];

@@ -1,5 +1,4 @@
-/* bench_pub.c - `tributary bench pub`: publishers that publish single events, and how fast that
- * was. */
+/* bench_pub.c - `tributary bench pub`: publishes single events, and measures how fast that is. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base/clock.h"
 #include "client/tool/bench_publisher.h"
 #include "client/tool/bench_report.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"
@@ -16,16 +16,16 @@
 #define MAX_PREFIX 200u
 #define MAX_SIZE 1000000u
 #define MAX_RATE UINT64_C(1000000000)
-#define TIME_USUAL_NS (10 * NS_PER_S)
+#define DEFAULT_TIME_NS (10 * NS_PER_S)
 #define FLUSH_STEP_NS (100 * NS_PER_MS)
-#define FLUSH_IDLE_NS (10 * NS_PER_S) /* after so long without a confirmation, no further one is waited for */
-#define FLUSH_ASKED_NS (5 * NS_PER_S) /* in all, after a signal */
+#define FLUSH_IDLE_NS (10 * NS_PER_S)     /* give up after so long without a confirmation */
+#define FLUSH_SIGNALLED_NS (5 * NS_PER_S) /* the longest flush after a signal */
 
 struct settings {
     struct common common;
     struct report_params report;
     uint64_t publishers, events, size, rate;
-    int64_t max_ns; /* from when all are connected */
+    int64_t max_ns; /* counted from when all are connected */
     const char *prefix, *topic, *key;
 };
 
@@ -36,7 +36,7 @@ struct bench {
     struct bench_publisher *publishers;
     int64_t cpu_began_ns, published_ns, flushed_ns;
     int64_t cpu_ns;
-    bool asked; /* by a signal */
+    bool signalled; /* a signal ended it */
 };
 
 static int check_settings(const struct verb *verb, const struct settings *settings)
@@ -76,7 +76,7 @@ static struct tributary_published stats(const struct bench *bench)
     struct tributary_published one;
 
     for (uint32_t i = 0; i < bench->plan.publishers; i++) {
-        if (bench->publishers[i].publisher == NULL)
+        if (!bench->publishers[i].publisher)
             continue;
         tributary_publisher_stats(bench->publishers[i].publisher, &one);
         sum.accepted += one.accepted;
@@ -88,7 +88,7 @@ static struct tributary_published stats(const struct bench *bench)
     return sum;
 }
 
-/* Until every publisher is done. */
+/* Waits until every publisher is done. */
 static void publish_all(struct bench *bench)
 {
     struct progress progress;
@@ -103,24 +103,25 @@ static void publish_all(struct bench *bench)
 
         progress_report(&progress, events, events * bench->plan.size, NULL);
     }
-    bench->asked = bench->stop.signals > 0;
+    bench->signalled = bench->stop.signals > 0;
 }
 
-/* Until everything is settled, nothing is settled any more, or somebody asks (again). */
+/* Waits until every event is confirmed or refused. Gives up after FLUSH_IDLE_NS without progress,
+ * at FLUSH_SIGNALLED_NS after a signal, or at a further signal. */
 static void flush_all(struct bench *bench)
 {
     const unsigned signals = bench->stop.signals;
-    const int64_t until_ns = bench->asked ? clock_mono_ns() + FLUSH_ASKED_NS : INT64_MAX;
+    const int64_t until_ns = bench->signalled ? clock_mono_ns() + FLUSH_SIGNALLED_NS : INT64_MAX;
     int64_t moved_ns = clock_mono_ns();
-    uint64_t settled = 0;
+    uint64_t resolved = 0;
 
     for (uint32_t i = 0; i < bench->plan.publishers;) {
         const int64_t now_ns = clock_mono_ns();
         const struct tributary_published sum = stats(bench);
 
-        if (sum.confirmed + sum.refused > settled)
+        if (sum.confirmed + sum.refused > resolved)
             moved_ns = now_ns;
-        settled = sum.confirmed + sum.refused;
+        resolved = sum.confirmed + sum.refused;
         stop_wait(&bench->stop, -1, 0);
         if (bench->stop.signals > signals || now_ns >= until_ns || now_ns - moved_ns >= FLUSH_IDLE_NS)
             return;
@@ -152,11 +153,11 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
 {
     const int64_t flush_ns = bench->flushed_ns - bench->published_ns;
     const uint64_t left = sum->accepted - sum->confirmed - sum->refused;
-    const struct yield yield = {.events = sum->confirmed,
-                                .bytes = sum->confirmed * bench->plan.size,
-                                .messages = sum->messages,
-                                .took_ns = bench->flushed_ns - bench->plan.began_ns,
-                                .cpu_ns = bench->cpu_ns};
+    const struct throughput throughput = {.events = sum->confirmed,
+                                          .bytes = sum->confirmed * bench->plan.size,
+                                          .messages = sum->messages,
+                                          .took_ns = bench->flushed_ns - bench->plan.began_ns,
+                                          .cpu_ns = bench->cpu_ns};
 
     if (bench->settings->report.json) {
         json_t *object = json_object();
@@ -164,7 +165,7 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
         table_put_text(object, "bench", "pub");
         table_put_number(object, "publishers", bench->plan.publishers);
         table_put_number(object, "size", bench->plan.size);
-        yield_put_json(object, &yield);
+        throughput_put_json(object, &throughput);
         table_put_number(object, "accepted", sum->accepted);
         table_put_number(object, "confirmed", sum->confirmed);
         table_put_number(object, "refused", sum->refused);
@@ -179,7 +180,7 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
     printf("events         %" PRIu64 " accepted, %" PRIu64 " confirmed, %" PRIu64 " refused, %" PRIu64
            " not confirmed\n",
            sum->accepted, sum->confirmed, sum->refused, left);
-    yield_print(&yield);
+    throughput_print(&throughput);
     printf("flush          %.3f s, from the last event to its confirmation\n", (double)flush_ns / 1e9);
 }
 
@@ -196,7 +197,7 @@ static int verdict(const struct bench *bench, const struct tributary_published *
     }
     if (sum->confirmed < sum->accepted)
         return EXITS_ERROR;
-    if (!bench->asked && bench->plan.events > sum->accepted)
+    if (!bench->signalled && bench->plan.events > sum->accepted)
         return EXITS_DEADLINE;
     return EXITS_OK;
 }
@@ -205,7 +206,9 @@ static int measure(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
     struct bench_plan *plan = &bench->plan;
-    const int64_t max_ns = settings->max_ns > 0 ? settings->max_ns : settings->events > 0 ? 0 : TIME_USUAL_NS;
+    const int64_t max_ns = settings->max_ns > 0   ? settings->max_ns
+                           : settings->events > 0 ? 0
+                                                  : DEFAULT_TIME_NS;
     bool started = true;
 
     bench->cpu_began_ns = report_cpu_ns();
@@ -268,7 +271,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
     int result = EXITS_ERROR;
 
     bench.publishers = calloc(bench.plan.publishers, sizeof(*bench.publishers));
-    if (stop_init(&bench.stop, 0) && bench.publishers != NULL) {
+    if (stop_init(&bench.stop, 0) && bench.publishers) {
         result = open_all(verb, &bench);
         if (result == EXITS_OK)
             result = measure(&bench);
@@ -291,28 +294,28 @@ static int run(const struct verb *verb, int argc, char **argv)
         if (result == EXITS_OK)
             result = run_bench(verb, &settings);
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {0, "publishers", OPTION_COUNT, "N", AT(publishers),
+    {0, "publishers", OPTION_COUNT, "N", OFFSET(publishers),
      "publishers, each with a connection and a thread of its own (default: 4)"},
-    {'n', "events", OPTION_COUNT, "N", AT(events),
+    {'n', "events", OPTION_COUNT, "N", OFFSET(events),
      "events of all publishers together, such as 10M (default: no end)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(max_ns),
+    {0, "max-time", OPTION_DURATION, "DURATION", OFFSET(max_ns),
      "publish for at most this long; exit code 6 where --events were not reached (default: 10s without "
      "--events)"},
-    {0, "size", OPTION_BYTES, "BYTES", AT(size),
+    {0, "size", OPTION_BYTES, "BYTES", OFFSET(size),
      "bytes of payload of each event, at least 32 (default: 128)"},
-    {0, "rate", OPTION_COUNT, "N", AT(rate),
+    {0, "rate", OPTION_COUNT, "N", OFFSET(rate),
      "events per second of all publishers together (default: 0, as fast as it goes)"},
-    {0, "producer-prefix", OPTION_TEXT, "TEXT", AT(prefix),
+    {0, "producer-prefix", OPTION_TEXT, "TEXT", OFFSET(prefix),
      "producers are called by this and a number (default: bench-)"},
-    {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
-    {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
-    REPORT_OPTIONS(AT(report)),
+    {'t', "topic", OPTION_TEXT, "TOPIC", OFFSET(topic), "what the events are about"},
+    {'k', "key", OPTION_TEXT, "KEY", OFFSET(key), "what groups them"},
+    REPORT_OPTIONS(OFFSET(report)),
 };
 
 static const struct example examples[] = {

@@ -1,6 +1,6 @@
-/* bench_publisher.c - the loop that publishes. What it does besides tributary_publish() counts in
- * every figure: it allocates nothing, and reads the clock once in 16 events, or once per event that
- * is waited for. */
+/* bench_publisher.c - the loop that publishes. Whatever it does besides tributary_publish() is part
+ * of every measurement. Therefore it allocates nothing, and reads the clock once in 16 events, or,
+ * with a rate, once for each event. */
 #include "client/tool/bench_publisher.h"
 
 #include <inttypes.h>
@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "client/tool/link.h"
 
-#define PATIENCE_NS (100 * NS_PER_MS) /* how long one wait lasts before it looks whether to stop */
-#define POLL_EVERY 16u                /* events */
+#define WAIT_NS (100 * NS_PER_MS) /* the longest wait between two checks for the end */
+#define POLL_EVERY 16u            /* events */
 #define REFUSED_SHOWN 3u
 
 static void on_refused(void *ctx, const struct tributary_refused *refused)
@@ -41,7 +41,7 @@ enum tributary_code bench_publisher_open(struct bench_publisher *publisher, stru
 {
     const struct bench_plan *plan = publisher->plan;
     const struct tributary_publisher_options options = {.producer = name,
-                                                        .wait_timeout_ns = PATIENCE_NS,
+                                                        .wait_timeout_ns = WAIT_NS,
                                                         .refused = on_refused,
                                                         .interrupted = on_interrupted,
                                                         .ctx = publisher};
@@ -51,7 +51,7 @@ enum tributary_code bench_publisher_open(struct bench_publisher *publisher, stru
     publisher->mark =
         (struct mark){.producer = (uint16_t)publisher->number, .host = mark_host(), .run = plan->run};
     publisher->payload = malloc(plan->size);
-    if (publisher->payload != NULL) {
+    if (publisher->payload) {
         memset(publisher->payload, '.', plan->size);
         tributary_publisher_new(client, &options, &publisher->publisher, &status);
     }
@@ -67,7 +67,7 @@ uint64_t bench_share(const struct bench_plan *plan, uint32_t number)
     return plan->events / plan->publishers + (number < plan->events % plan->publishers ? 1 : 0);
 }
 
-/* Publishers take turns: event i of publisher p is number i * publishers + p of all. */
+/* Publishers publish in turn: event i of publisher p is event i * publishers + p of all. */
 int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number)
 {
     const struct bench_plan *plan = publisher->plan;
@@ -81,13 +81,13 @@ static bool is_over(const struct bench_plan *plan, int64_t now_ns)
     return atomic_load_explicit(&plan->stopping, memory_order_relaxed) || now_ns >= plan->until_ns;
 }
 
-/* False: the end came first. */
+/* Waits until an event is due. False: the end came first. */
 static bool wait_until(const struct bench_plan *plan, int64_t due_ns)
 {
     int64_t now_ns = clock_mono_ns();
 
     for (; now_ns < due_ns; now_ns = clock_mono_ns()) {
-        const int64_t to_ns = MIN_OF(due_ns, now_ns + PATIENCE_NS);
+        const int64_t to_ns = MIN_OF(due_ns, now_ns + WAIT_NS);
         const struct timespec to = {to_ns / NS_PER_S, to_ns % NS_PER_S};
 
         if (is_over(plan, now_ns))
@@ -97,8 +97,9 @@ static bool wait_until(const struct bench_plan *plan, int64_t due_ns)
     return due_ns < plan->until_ns;
 }
 
-/* False: no more. With a rate the mark says when the event was due, so that a delay of ours counts
- * as the delay that it is. */
+/* Writes the mark of the next event, and waits until it is due. False: the end has come. With a
+ * rate the mark holds the time at which the event was due, so that our own delay counts as
+ * latency. */
 static bool prepare(struct bench_publisher *publisher, uint64_t number)
 {
     const struct bench_plan *plan = publisher->plan;
@@ -140,14 +141,14 @@ static void *run(void *argument)
     uint64_t number = 0;
 
     if (plan->rate > 0)
-        prctl(PR_SET_TIMERSLACK, 1UL); /* else each sleep may be 50 us longer */
+        prctl(PR_SET_TIMERSLACK, 1UL); /* otherwise each sleep may last 50 us longer */
     event.data = (struct tributary_bytes){publisher->payload, plan->size};
     while (number < share && prepare(publisher, number) && publish(publisher, &event))
         number++;
     publisher->done_ns = clock_mono_ns();
     atomic_store(&publisher->published, number);
     atomic_fetch_sub(&plan->running, 1);
-    stop_ring(plan->stop);
+    stop_wake(plan->stop);
     return NULL;
 }
 

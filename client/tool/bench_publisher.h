@@ -1,5 +1,5 @@
-/* bench_publisher.h - one publisher of a bench: a connection, a thread that publishes single events
- * as fast as it may. */
+/* bench_publisher.h - one publisher of a bench: a connection, and a thread that publishes single
+ * events as fast as the plan allows. Main thread, where nothing else is said. */
 #ifndef TRIBUTARY_TOOL_BENCH_PUBLISHER_H
 #define TRIBUTARY_TOOL_BENCH_PUBLISHER_H
 
@@ -10,62 +10,63 @@
 #include "client/tool/bench_mark.h"
 #include "client/tool/stop.h"
 
-/* What all publishers of a run share. Written before the first thread starts, but for the last
- * two. */
+/* What all publishers of a run share. Only `stopping` and `running` change after the first thread
+ * has started. */
 struct bench_plan {
     uint32_t publishers;
-    uint64_t events;              /* all together; 0: no end */
-    uint64_t rate;                /* events per second, all together; 0: as fast as it goes */
+    uint64_t events;              /* of all publishers together; 0: no end */
+    uint64_t rate;                /* events per second of all together; 0: unlimited */
     uint32_t size;                /* bytes of payload, at least MARK_BYTES */
-    int64_t began_ns;             /* from which the schedule of `rate` counts */
-    int64_t until_ns;             /* the end; INT64_MAX: none */
+    int64_t began_ns;             /* the start of the schedule that `rate` makes */
+    int64_t until_ns;             /* publishing ends then; INT64_MAX: no end */
     uint64_t run;                 /* mark_run() */
-    struct tributary_event event; /* what every event says, without its payload */
+    struct tributary_event event; /* template: every member but the payload */
     bool quiet;
-    struct stop *stop;        /* rung when a publisher is done */
-    _Atomic bool stopping;    /* any thread: no more */
-    _Atomic uint32_t running; /* threads that publish */
+    struct stop *stop;        /* woken when a publisher is done */
+    _Atomic bool stopping;    /* any thread sets it: publish no more */
+    _Atomic uint32_t running; /* number of threads that publish */
 };
 
 struct bench_publisher {
     /* Set once. */
     struct bench_plan *plan;
     uint32_t number;
-    struct tributary *client; /* ours */
+    struct tributary *client; /* owned */
     struct tributary_publisher *publisher;
     uint8_t *payload;
     pthread_t thread;
     bool started;
 
-    /* Its thread; any thread after that has ended. */
+    /* Publisher thread; after it has ended, any thread. */
     struct mark mark;
-    enum tributary_code failed; /* why it published no more */
-    int64_t done_ns;            /* when it had published its last */
+    enum tributary_code failed; /* the error that ended it; TRIBUTARY_OK: none */
+    int64_t done_ns;            /* when it had published its last event */
 
     /* Any thread. */
-    _Atomic uint64_t published;    /* now and then */
-    _Atomic int refused_code;      /* of the latest refused events */
-    _Atomic uint32_t refused_seen; /* reports of them */
+    _Atomic uint64_t published;    /* updated at least every 16 events */
+    _Atomic int refused_code;      /* code of the latest refusal; 0: none */
+    _Atomic uint32_t refused_seen; /* number of refusals reported */
 };
 
-/* Takes the client over. `name` is the producer's. On failure standard error says why, and
- * bench_publisher_close() is called all the same. */
+/* Opens a publisher under the producer name `name`. The publisher owns `client` from then on, also
+ * on failure. A failure is printed to standard error. Call bench_publisher_close() in both
+ * cases. */
 enum tributary_code bench_publisher_open(struct bench_publisher *publisher, struct tributary *client,
                                          const char *name);
 
-/* Starts the thread. False: there is none. */
+/* Starts the thread. False: it could not be started. */
 bool bench_publisher_start(struct bench_publisher *publisher);
 
-/* Waits for the thread, which ends soon after `stopping`. */
+/* Waits for the thread to end. It ends soon after `stopping` is set. */
 void bench_publisher_join(struct bench_publisher *publisher);
 
-/* What is not confirmed is refused. */
+/* Frees what the publisher owns. Events that are not confirmed by then count as refused. */
 void bench_publisher_close(struct bench_publisher *publisher);
 
-/* When event `number` of this publisher is due, by `rate`. */
+/* The time at which `rate` makes event `number` of this publisher due. */
 int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number);
 
-/* How many of all events are this publisher's; UINT64_MAX: no end. */
+/* The number of events that publisher `number` publishes; UINT64_MAX: no end. */
 uint64_t bench_share(const struct bench_plan *plan, uint32_t number);
 
 #endif

@@ -1,4 +1,4 @@
-/* bench_report.c - figures for people and for programs. */
+/* bench_report.c - prints results for people, and as JSON for programs. */
 #include "client/tool/bench_report.h"
 
 #include <inttypes.h>
@@ -67,7 +67,7 @@ void progress_report(struct progress *progress, uint64_t events, uint64_t bytes,
     if (progress->on)
         fprintf(stderr, "%7.1f s  %s %" PRIu64 " events  %.0f/s  %.1f MB/s%s\n",
                 seconds(now_ns - progress->began_ns), progress->what, events, rate,
-                rate * ratio((double)bytes, (double)events) / 1e6, more != NULL ? more : "");
+                rate * ratio((double)bytes, (double)events) / 1e6, more ? more : "");
     progress->last_ns = now_ns;
     progress->last_events = events;
 }
@@ -77,40 +77,41 @@ void report_put_real(json_t *object, const char *name, double value)
     json_object_set_new(object, name, json_real(value));
 }
 
-void yield_put_rates(json_t *object, const struct yield *yield)
+void throughput_put_rates(json_t *object, const struct throughput *throughput)
 {
-    table_put_number(object, "events", yield->events);
-    table_put_number(object, "bytes", yield->bytes);
-    table_put_number(object, "messages", yield->messages);
-    report_put_real(object, "seconds", seconds(yield->took_ns));
-    report_put_real(object, "events_per_second", per_second(yield->events, yield->took_ns));
-    report_put_real(object, "mb_per_second", per_second(yield->bytes, yield->took_ns) / 1e6);
-    report_put_real(object, "events_per_message", ratio((double)yield->events, (double)yield->messages));
+    table_put_number(object, "events", throughput->events);
+    table_put_number(object, "bytes", throughput->bytes);
+    table_put_number(object, "messages", throughput->messages);
+    report_put_real(object, "seconds", seconds(throughput->took_ns));
+    report_put_real(object, "events_per_second", per_second(throughput->events, throughput->took_ns));
+    report_put_real(object, "mb_per_second", per_second(throughput->bytes, throughput->took_ns) / 1e6);
+    report_put_real(object, "events_per_message",
+                    ratio((double)throughput->events, (double)throughput->messages));
 }
 
-void yield_put_json(json_t *object, const struct yield *yield)
+void throughput_put_json(json_t *object, const struct throughput *throughput)
 {
-    yield_put_rates(object, yield);
-    report_put_real(object, "cpu_seconds", seconds(yield->cpu_ns));
+    throughput_put_rates(object, throughput);
+    report_put_real(object, "cpu_seconds", seconds(throughput->cpu_ns));
     report_put_real(object, "cpu_seconds_per_million",
-                    ratio(seconds(yield->cpu_ns), (double)yield->events / 1e6));
+                    ratio(seconds(throughput->cpu_ns), (double)throughput->events / 1e6));
 }
 
-void yield_print(const struct yield *yield)
+void throughput_print(const struct throughput *throughput)
 {
     printf("rate           %.0f events/s, %.1f MB/s of payload, in %.3f s\n",
-           per_second(yield->events, yield->took_ns), per_second(yield->bytes, yield->took_ns) / 1e6,
-           seconds(yield->took_ns));
-    printf("messages       %" PRIu64 ", of %.1f events each\n", yield->messages,
-           ratio((double)yield->events, (double)yield->messages));
-    printf("processor      %.3f s here, %.3f s per million events\n", seconds(yield->cpu_ns),
-           ratio(seconds(yield->cpu_ns), (double)yield->events / 1e6));
+           per_second(throughput->events, throughput->took_ns),
+           per_second(throughput->bytes, throughput->took_ns) / 1e6, seconds(throughput->took_ns));
+    printf("messages       %" PRIu64 ", of %.1f events each\n", throughput->messages,
+           ratio((double)throughput->events, (double)throughput->messages));
+    printf("processor      %.3f s here, %.3f s per million events\n", seconds(throughput->cpu_ns),
+           ratio(seconds(throughput->cpu_ns), (double)throughput->events / 1e6));
 }
 
-void yield_print_line(const struct yield *yield, uint32_t number)
+void throughput_print_line(const struct throughput *throughput, uint32_t number)
 {
-    printf("  %-12u %" PRIu64 " events, %.0f/s, in %.3f s\n", number, yield->events,
-           per_second(yield->events, yield->took_ns), seconds(yield->took_ns));
+    printf("  %-12u %" PRIu64 " events, %.0f/s, in %.3f s\n", number, throughput->events,
+           per_second(throughput->events, throughput->took_ns), seconds(throughput->took_ns));
 }
 
 static void put_slots(json_t *object, const struct histogram *latency)
@@ -140,7 +141,7 @@ void report_put_latency(json_t *object, const struct histogram *latency, bool sl
     table_put_number(inner, "count", latency->count);
     for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
         report_put_real(inner, percentiles[i].name,
-                        (double)histogram_at(latency, percentiles[i].share) / 1e3);
+                        (double)histogram_quantile(latency, percentiles[i].share) / 1e3);
     report_put_real(inner, "max", (double)latency->max / 1e3);
     if (slots)
         put_slots(inner, latency);
@@ -156,7 +157,7 @@ void report_print_latency(const struct histogram *latency)
     printf("latency        ");
     for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
         printf("%s %.1f us, ", percentiles[i].title,
-               (double)histogram_at(latency, percentiles[i].share) / 1e3);
+               (double)histogram_quantile(latency, percentiles[i].share) / 1e3);
     printf("max %.1f us\n", (double)latency->max / 1e3);
 }
 

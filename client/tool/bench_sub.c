@@ -1,4 +1,5 @@
-/* bench_sub.c - `tributary bench sub`: subscribers that check everything, and how fast that was. */
+/* bench_sub.c - `tributary bench sub`: receives events, checks each, and measures how fast that
+ * is. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "client/tool/bench_report.h"
 #include "client/tool/bench_subscriber.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"
@@ -14,7 +16,7 @@
 #include "client/tool/selection.h"
 
 #define MAX_SUBSCRIBERS 1000u
-#define USUAL_PRODUCERS "bench-*"
+#define DEFAULT_PRODUCERS "bench-*"
 
 struct settings {
     struct common common;
@@ -22,7 +24,7 @@ struct settings {
     struct selection_lists lists;
     uint64_t subscribers, events, buffer_events, buffer_bytes;
     int64_t block_timeout_ns, idle_ns;
-    int64_t max_ns; /* from when all have subscribed */
+    int64_t max_ns; /* counted from when all have subscribed */
     unsigned overflow;
     const char *ready_file;
 };
@@ -30,13 +32,13 @@ struct settings {
 struct bench {
     const struct settings *settings;
     struct stop stop;
-    struct bench_crowd crowd;
+    struct bench_group group;
     struct bench_subscriber *subscribers;
     int64_t cpu_ended_ns;
 };
 
-/* Why it ended. */
-enum reason { REACHED, ASKED, IDLE, TIME_OVER, NOT_STARTED, NOT_TOLD };
+/* Why the run ended. */
+enum reason { REACHED, SIGNALLED, IDLE, TIME_OVER, NOT_STARTED, NOT_ANNOUNCED };
 
 static int check_settings(const struct verb *verb, const struct settings *settings)
 {
@@ -49,7 +51,7 @@ static int check_settings(const struct verb *verb, const struct settings *settin
     return EXITS_OK;
 }
 
-/* A filter within a producer's events makes holes in its sequences. */
+/* True where a filter selects some of a producer's events: it makes holes in the sequences then. */
 static bool filters_within(const struct selection_lists *lists)
 {
     return lists->topics.count + lists->keys.count + lists->types.count + lists->headers.count +
@@ -57,25 +59,26 @@ static bool filters_within(const struct selection_lists *lists)
            0;
 }
 
-struct sight {
+struct received {
     uint64_t events, bytes, faults;
 };
 
-static struct sight observe(const struct bench *bench)
+static struct received count_received(const struct bench *bench)
 {
-    struct sight sight = {0};
+    struct received received = {0};
 
-    for (uint32_t i = 0; i < bench->crowd.count; i++) {
+    for (uint32_t i = 0; i < bench->group.count; i++) {
         const struct bench_subscriber *subscriber = &bench->subscribers[i];
 
-        sight.events += atomic_load_explicit(&subscriber->events, memory_order_relaxed);
-        sight.bytes += atomic_load_explicit(&subscriber->bytes, memory_order_relaxed);
-        sight.faults += atomic_load_explicit(&subscriber->faults, memory_order_relaxed);
+        received.events += atomic_load_explicit(&subscriber->events, memory_order_relaxed);
+        received.bytes += atomic_load_explicit(&subscriber->bytes, memory_order_relaxed);
+        received.faults += atomic_load_explicit(&subscriber->faults, memory_order_relaxed);
     }
-    return sight;
+    return received;
 }
 
-/* So that a script knows when it may begin to publish. */
+/* Announces that all have subscribed, so that a script knows when it may publish. False: the file
+ * could not be written. */
 static bool write_ready_file(const struct bench *bench)
 {
     const char *path = bench->settings->ready_file;
@@ -84,11 +87,11 @@ static bool write_ready_file(const struct bench *bench)
 
     if (!bench->settings->report.quiet)
         fprintf(stderr, "tributary: subscribed\n");
-    if (path == NULL)
+    if (!path)
         return true;
     file = fopen(path, "we");
-    if (file != NULL) {
-        written = fprintf(file, "subscribed %u\n", bench->crowd.count) > 0;
+    if (file) {
+        written = fprintf(file, "subscribed %u\n", bench->group.count) > 0;
         written = fclose(file) == 0 && written;
     }
     if (!written)
@@ -107,20 +110,20 @@ static enum reason receive_all(struct bench *bench)
         bench->stop.until_ns = clock_mono_ns() + settings->max_ns;
     progress_begin(&progress, &settings->report, "received");
     for (;;) {
-        const struct sight sight = observe(bench);
+        const struct received received = count_received(bench);
         const int64_t now_ns = clock_mono_ns();
         char more[64] = "";
 
-        if (sight.events > seen)
+        if (received.events > seen)
             moved_ns = now_ns;
-        seen = sight.events;
-        if (sight.faults > 0)
-            snprintf(more, sizeof(more), "  %" PRIu64 " faults", sight.faults);
-        progress_report(&progress, sight.events, sight.bytes, more);
-        if (atomic_load(&bench->crowd.done) == bench->crowd.count || atomic_load(&bench->crowd.failed) > 0)
+        seen = received.events;
+        if (received.faults > 0)
+            snprintf(more, sizeof(more), "  %" PRIu64 " faults", received.faults);
+        progress_report(&progress, received.events, received.bytes, more);
+        if (atomic_load(&bench->group.done) == bench->group.count || atomic_load(&bench->group.failed) > 0)
             return REACHED;
         if (stop_requested(&bench->stop))
-            return bench->stop.signals > 0 ? ASKED : TIME_OVER;
+            return bench->stop.signals > 0 ? SIGNALLED : TIME_OVER;
         if (settings->idle_ns > 0 && seen > 0 && now_ns - moved_ns >= settings->idle_ns)
             return IDLE;
         stop_wait(&bench->stop, -1,
@@ -129,24 +132,25 @@ static enum reason receive_all(struct bench *bench)
     }
 }
 
-static struct yield yield_of(const struct bench_subscriber *subscriber)
+static struct throughput throughput_of(const struct bench_subscriber *subscriber)
 {
-    return (struct yield){.events = subscriber->check.stats.events,
-                          .bytes = subscriber->check.stats.bytes,
-                          .messages = subscriber->messages,
-                          .took_ns = subscriber->last_ns - subscriber->first_ns};
+    return (struct throughput){.events = subscriber->check.stats.events,
+                               .bytes = subscriber->check.stats.bytes,
+                               .messages = subscriber->messages,
+                               .took_ns = subscriber->last_ns - subscriber->first_ns};
 }
 
-/* From the first event that came to anybody to the last one. */
-static struct yield yield_of_all(const struct bench *bench)
+/* The throughput of all subscribers, from the first event that one of them got to the last. */
+static struct throughput throughput_of_all(const struct bench *bench)
 {
-    struct yield all = {.cpu_ns = bench->crowd.begun ? bench->cpu_ended_ns - bench->crowd.cpu_began_ns : 0};
+    struct throughput all = {.cpu_ns =
+                                 bench->group.begun ? bench->cpu_ended_ns - bench->group.cpu_began_ns : 0};
     int64_t first_ns = INT64_MAX;
     int64_t last_ns = 0;
 
-    for (uint32_t i = 0; i < bench->crowd.count; i++) {
+    for (uint32_t i = 0; i < bench->group.count; i++) {
         const struct bench_subscriber *subscriber = &bench->subscribers[i];
-        const struct yield one = yield_of(subscriber);
+        const struct throughput one = throughput_of(subscriber);
 
         all.events += one.events;
         all.bytes += one.bytes;
@@ -164,12 +168,12 @@ static json_t *subscribers_json(const struct bench *bench)
 {
     json_t *array = json_array();
 
-    for (uint32_t i = 0; i < bench->crowd.count; i++) {
+    for (uint32_t i = 0; i < bench->group.count; i++) {
         const struct bench_subscriber *subscriber = &bench->subscribers[i];
-        const struct yield one = yield_of(subscriber);
+        const struct throughput one = throughput_of(subscriber);
         json_t *object = json_object();
 
-        yield_put_rates(object, &one);
+        throughput_put_rates(object, &one);
         report_put_stats(object, &subscriber->check.stats);
         table_put_number(object, "reconnects", atomic_load(&subscriber->reconnects));
         json_array_append_new(array, object);
@@ -180,15 +184,15 @@ static json_t *subscribers_json(const struct bench *bench)
 static void print_json(const struct bench *bench, const struct check_stats *stats,
                        const struct histogram *latency)
 {
-    const struct yield all = yield_of_all(bench);
+    const struct throughput all = throughput_of_all(bench);
     json_t *object = json_object();
     uint64_t reconnects = 0;
 
-    for (uint32_t i = 0; i < bench->crowd.count; i++)
+    for (uint32_t i = 0; i < bench->group.count; i++)
         reconnects += atomic_load(&bench->subscribers[i].reconnects);
     table_put_text(object, "bench", "sub");
-    table_put_number(object, "subscribers", bench->crowd.count);
-    yield_put_json(object, &all);
+    table_put_number(object, "subscribers", bench->group.count);
+    throughput_put_json(object, &all);
     report_put_stats(object, stats);
     table_put_number(object, "reconnects", reconnects);
     report_put_latency(object, latency, false);
@@ -199,16 +203,16 @@ static void print_json(const struct bench *bench, const struct check_stats *stat
 static void print_text(const struct bench *bench, const struct check_stats *stats,
                        const struct histogram *latency)
 {
-    const struct yield all = yield_of_all(bench);
+    const struct throughput all = throughput_of_all(bench);
 
-    printf("subscribers    %u\n", bench->crowd.count);
+    printf("subscribers    %u\n", bench->group.count);
     printf("events         %" PRIu64 " received, of %" PRIu64 " producer%s\n", stats->events,
            stats->producers, stats->producers == 1 ? "" : "s");
-    yield_print(&all);
-    for (uint32_t i = 0; i < bench->crowd.count && bench->crowd.count > 1; i++) {
-        const struct yield one = yield_of(&bench->subscribers[i]);
+    throughput_print(&all);
+    for (uint32_t i = 0; i < bench->group.count && bench->group.count > 1; i++) {
+        const struct throughput one = throughput_of(&bench->subscribers[i]);
 
-        yield_print_line(&one, i);
+        throughput_print_line(&one, i);
     }
     report_print_latency(latency);
     report_print_stats(stats);
@@ -216,15 +220,15 @@ static void print_text(const struct bench *bench, const struct check_stats *stat
 
 static int verdict(const struct bench *bench, enum reason reason, const struct check_stats *stats)
 {
-    const int result = bench_crowd_verdict(&bench->crowd, bench->subscribers);
+    const int result = bench_group_verdict(&bench->group, bench->subscribers);
 
     if (result != EXITS_OK)
         return result;
-    if (reason == NOT_TOLD)
+    if (reason == NOT_ANNOUNCED)
         return EXITS_ERROR;
     if (check_failed_by(stats))
         return EXITS_LOSS;
-    if ((reason == TIME_OVER || reason == IDLE) && stats->events < bench->crowd.goal * bench->crowd.count)
+    if ((reason == TIME_OVER || reason == IDLE) && stats->events < bench->group.goal * bench->group.count)
         return EXITS_DEADLINE;
     return EXITS_OK;
 }
@@ -236,12 +240,12 @@ static int measure(struct bench *bench)
     enum reason reason = NOT_STARTED;
     int result = EXITS_ERROR;
 
-    if (latency == NULL)
+    if (!latency)
         return EXITS_ERROR;
-    if (bench_crowd_wait(&bench->crowd))
-        reason = write_ready_file(bench) ? receive_all(bench) : NOT_TOLD;
+    if (bench_group_wait(&bench->group))
+        reason = write_ready_file(bench) ? receive_all(bench) : NOT_ANNOUNCED;
     bench->cpu_ended_ns = report_cpu_ns();
-    for (uint32_t i = 0; i < bench->crowd.count; i++) {
+    for (uint32_t i = 0; i < bench->group.count; i++) {
         bench_subscriber_end(&bench->subscribers[i]);
         check_stats_add(&stats, &bench->subscribers[i].check.stats);
         histogram_merge(latency, &bench->subscribers[i].check.latency);
@@ -272,14 +276,14 @@ static int open_all(const struct verb *verb, struct bench *bench, const struct s
     };
     int result = EXITS_OK;
 
-    for (uint32_t i = 0; i < bench->crowd.count && result == EXITS_OK; i++) {
+    for (uint32_t i = 0; i < bench->group.count && result == EXITS_OK; i++) {
         struct bench_subscriber *subscriber = &bench->subscribers[i];
         struct tributary *client = NULL;
 
         result = link_open(verb, &settings->common, &client);
         if (result != EXITS_OK)
             break;
-        subscriber->crowd = &bench->crowd;
+        subscriber->group = &bench->group;
         subscriber->number = i;
         subscriber->check.no_sequences = filters_within(&settings->lists);
         result = link_exit_code(bench_subscriber_open(subscriber, client, &options));
@@ -291,18 +295,18 @@ static int run_bench(const struct verb *verb, const struct settings *settings,
                      const struct selection *selection)
 {
     struct bench bench = {.settings = settings,
-                          .crowd = {.count = (uint32_t)settings->subscribers,
+                          .group = {.count = (uint32_t)settings->subscribers,
                                     .goal = settings->events,
                                     .quiet = settings->report.quiet,
                                     .stop = &bench.stop}};
     int result = EXITS_ERROR;
 
-    bench.subscribers = calloc(bench.crowd.count, sizeof(*bench.subscribers));
-    if (stop_init(&bench.stop, 0) && bench.subscribers != NULL) {
+    bench.subscribers = calloc(bench.group.count, sizeof(*bench.subscribers));
+    if (stop_init(&bench.stop, 0) && bench.subscribers) {
         result = open_all(verb, &bench, selection);
         if (result == EXITS_OK)
             result = measure(&bench);
-        for (uint32_t i = 0; i < bench.crowd.count; i++)
+        for (uint32_t i = 0; i < bench.group.count; i++)
             bench_subscriber_close(&bench.subscribers[i]);
     }
     stop_fini(&bench.stop);
@@ -312,7 +316,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings,
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    static const char *usual[] = {USUAL_PRODUCERS};
+    static const char *defaults[] = {DEFAULT_PRODUCERS};
     struct settings settings = {.subscribers = 1,
                                 .buffer_events = 65536,
                                 .buffer_bytes = 64u << 20,
@@ -323,39 +327,39 @@ static int run(const struct verb *verb, int argc, char **argv)
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
         const char *fault =
-            selection_build_with(&selection, &settings.lists, arguments, (struct text_list){usual, 1});
+            selection_build_with(&selection, &settings.lists, arguments, (struct text_list){defaults, 1});
 
-        result = fault != NULL ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
+        result = fault ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
         if (result == EXITS_OK)
             result = run_bench(verb, &settings, &selection);
     }
     selection_fini(&selection);
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {0, "subscribers", OPTION_COUNT, "N", AT(subscribers),
+    {0, "subscribers", OPTION_COUNT, "N", OFFSET(subscribers),
      "subscribers, each with a connection of its own (default: 1)"},
-    {'n', "events", OPTION_COUNT, "N", AT(events),
+    {'n', "events", OPTION_COUNT, "N", OFFSET(events),
      "end when every subscriber got so many, such as 10M (default: no end)"},
-    {0, "max-time", OPTION_DURATION, "DURATION", AT(max_ns),
+    {0, "max-time", OPTION_DURATION, "DURATION", OFFSET(max_ns),
      "end after this long, from when all have subscribed; exit code 6 where --events did not come"},
-    {0, "idle", OPTION_DURATION, "DURATION", AT(idle_ns),
+    {0, "idle", OPTION_DURATION, "DURATION", OFFSET(idle_ns),
      "end when nothing came for this long, once something came"},
-    {0, "ready-file", OPTION_TEXT, "FILE", AT(ready_file),
+    {0, "ready-file", OPTION_TEXT, "FILE", OFFSET(ready_file),
      "write a line there when all have subscribed: then is the time to publish"},
-    SELECTION_OPTIONS(AT(lists)),
-    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
-     "what a full channel does (default: block)"},
-    {0, "block-timeout", OPTION_DURATION, "DURATION", AT(block_timeout_ns),
+    SELECTION_OPTIONS(OFFSET(lists)),
+    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key",
+     OFFSET(overflow), "what a full channel does (default: block)"},
+    {0, "block-timeout", OPTION_DURATION, "DURATION", OFFSET(block_timeout_ns),
      "with block: how long producers may be held back (default: 10s)"},
-    {0, "buffer-events", OPTION_COUNT, "N", AT(buffer_events),
+    {0, "buffer-events", OPTION_COUNT, "N", OFFSET(buffer_events),
      "events that may wait at the server (default: 65536)"},
-    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes),
+    {0, "buffer-bytes", OPTION_BYTES, "BYTES", OFFSET(buffer_bytes),
      "bytes that may wait there (default: 64MiB)"},
-    REPORT_OPTIONS(AT(report)),
+    REPORT_OPTIONS(OFFSET(report)),
 };
 
 static const struct example examples[] = {
@@ -373,7 +377,7 @@ const struct verb verb_bench_sub = {
     .arguments = "[PRODUCER...]",
     .max_arguments = MAX_SELECTION_SELECTORS,
     .summary = "receive what 'bench pub' publishes, check and measure it",
-    .text = "Subscribes to the producers that match one of the patterns (default: " USUAL_PRODUCERS
+    .text = "Subscribes to the producers that match one of the patterns (default: " DEFAULT_PRODUCERS
             ") and checks the mark of every event: its number\n"
             "within its producer, its sequence, and the losses that the server reports. A hole, an event out "
             "of order or a loss is exit code "

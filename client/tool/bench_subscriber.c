@@ -1,6 +1,6 @@
-/* bench_subscriber.c - callbacks, all on the client thread. What they do counts in every figure:
- * the clock is read once per message and once in 64 events, and what other threads may look at is
- * written once per message. */
+/* bench_subscriber.c - the callbacks of a subscriber, all on the client thread. What they do is
+ * part of every measurement. Therefore they read the clock once for each message and once in 64
+ * events, and write the members that other threads read once for each message. */
 #include "client/tool/bench_subscriber.h"
 
 #include <inttypes.h>
@@ -18,14 +18,14 @@ static void done(struct bench_subscriber *subscriber)
     if (subscriber->is_done)
         return;
     subscriber->is_done = true;
-    atomic_fetch_add(&subscriber->crowd->done, 1);
-    stop_ring(subscriber->crowd->stop);
+    atomic_fetch_add(&subscriber->group->done, 1);
+    stop_wake(subscriber->group->stop);
 }
 
-static void is_enough(struct bench_subscriber *subscriber)
+static void check_goal(struct bench_subscriber *subscriber)
 {
     const struct check_stats *stats = &subscriber->check.stats;
-    const uint64_t goal = subscriber->crowd->goal;
+    const uint64_t goal = subscriber->group->goal;
 
     if (goal > 0 && stats->events + stats->lost >= goal)
         done(subscriber);
@@ -40,8 +40,8 @@ static void on_started(void *ctx, const struct tributary_started *started)
         return;
     subscriber->has_started = true;
     subscriber->check.since_wall_ns = clock_wall_ns();
-    atomic_fetch_add(&subscriber->crowd->started, 1);
-    stop_ring(subscriber->crowd->stop);
+    atomic_fetch_add(&subscriber->group->started, 1);
+    stop_wake(subscriber->group->stop);
 }
 
 static void read_clock(struct bench_subscriber *subscriber)
@@ -50,8 +50,8 @@ static void read_clock(struct bench_subscriber *subscriber)
     if (subscriber->first_ns != 0)
         return;
     subscriber->first_ns = subscriber->now_ns;
-    if (!atomic_exchange(&subscriber->crowd->begun, true))
-        subscriber->crowd->cpu_began_ns = report_cpu_ns();
+    if (!atomic_exchange(&subscriber->group->begun, true))
+        subscriber->group->cpu_began_ns = report_cpu_ns();
 }
 
 static void on_event(void *ctx, const struct tributary_delivery *delivery)
@@ -63,7 +63,7 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     if (subscriber->in_message++ % CLOCK_EVERY == 0)
         read_clock(subscriber);
     check_event(&subscriber->check, delivery, subscriber->now_ns);
-    is_enough(subscriber);
+    check_goal(subscriber);
 }
 
 static void on_lost(void *ctx, const struct tributary_lost *lost)
@@ -72,12 +72,12 @@ static void on_lost(void *ctx, const struct tributary_lost *lost)
 
     if (subscriber->is_done)
         return;
-    if (subscriber->check.stats.lost == 0 && !subscriber->crowd->quiet)
+    if (subscriber->check.stats.lost == 0 && !subscriber->group->quiet)
         fprintf(stderr,
                 "tributary: subscriber %u: lost %" PRIu64 " events: %s (further losses are only counted)\n",
                 subscriber->number, lost->count, tributary_loss_name(lost->reason));
     check_lost(&subscriber->check, lost);
-    is_enough(subscriber);
+    check_goal(subscriber);
 }
 
 static void on_applied(void *ctx)
@@ -102,7 +102,7 @@ static void on_interrupted(void *ctx, const struct tributary_status *status, int
     struct bench_subscriber *subscriber = ctx;
 
     atomic_fetch_add(&subscriber->reconnects, 1);
-    if (!subscriber->crowd->quiet)
+    if (!subscriber->group->quiet)
         fprintf(stderr, "tributary: subscriber %u: the stream was lost: %s; trying again in %" PRId64 " ms\n",
                 subscriber->number, status->message, retry_ns / NS_PER_MS);
 }
@@ -118,7 +118,7 @@ static void on_ended(void *ctx, const struct tributary_status *status)
 
     subscriber->status = *status;
     if (has_failed(subscriber))
-        atomic_fetch_add(&subscriber->crowd->failed, 1);
+        atomic_fetch_add(&subscriber->group->failed, 1);
     done(subscriber);
 }
 
@@ -154,35 +154,35 @@ void bench_subscriber_close(struct bench_subscriber *subscriber)
     bench_subscriber_end(subscriber);
     tributary_free(subscriber->client);
     subscriber->client = NULL;
-    if (subscriber->crowd != NULL)
+    if (subscriber->group)
         check_fini(&subscriber->check);
 }
 
-bool bench_crowd_wait(struct bench_crowd *crowd)
+bool bench_group_wait(struct bench_group *group)
 {
     const int64_t until_ns = clock_mono_ns() + BENCH_START_NS;
 
-    while (atomic_load(&crowd->started) < crowd->count) {
+    while (atomic_load(&group->started) < group->count) {
         const int64_t left_ns = until_ns - clock_mono_ns();
 
-        if (left_ns <= 0 || atomic_load(&crowd->failed) > 0 || stop_requested(crowd->stop))
+        if (left_ns <= 0 || atomic_load(&group->failed) > 0 || stop_requested(group->stop))
             return false;
-        stop_wait(crowd->stop, -1, left_ns);
+        stop_wait(group->stop, -1, left_ns);
     }
     return true;
 }
 
-int bench_crowd_verdict(const struct bench_crowd *crowd, const struct bench_subscriber *subscribers)
+int bench_group_verdict(const struct bench_group *group, const struct bench_subscriber *subscribers)
 {
-    const uint32_t started = atomic_load(&crowd->started);
+    const uint32_t started = atomic_load(&group->started);
 
-    for (uint32_t i = 0; i < crowd->count; i++) {
+    for (uint32_t i = 0; i < group->count; i++) {
         if (has_failed(&subscribers[i]))
             return link_failed("the stream ended", &subscribers[i].status);
     }
-    if (started == crowd->count || crowd->stop->signals > 0)
+    if (started == group->count || group->stop->signals > 0)
         return EXITS_OK;
     fprintf(stderr, "tributary: only %u of %u subscribers could subscribe within %" PRId64 " s\n", started,
-            crowd->count, BENCH_START_NS / NS_PER_S);
+            group->count, BENCH_START_NS / NS_PER_S);
     return EXITS_UNAVAILABLE;
 }

@@ -1,9 +1,10 @@
-/* completion.c - `tributary completion`: what a shell needs to complete command lines, written from
- * the tables of the verbs. */
+/* completion.c - `tributary completion`: prints the script with which a shell completes command
+ * lines. The script is written from the tables of the verbs. */
 #include <stdio.h>
 #include <string.h>
 
 #include "client/tool/exits.h"
+#include "client/tool/cli.h"
 #include "client/tool/verbs.h"
 
 static bool has_value(const struct option *option)
@@ -18,7 +19,7 @@ static void put_names(const struct option *option, const char *between)
         printf("%s-%c", between, option->letter);
 }
 
-/* What may stand after an option. */
+/* Prints the row that says what may follow an option: one of several words, a file, or anything. */
 static void put_value(const struct option *option)
 {
     if (!has_value(option))
@@ -28,7 +29,7 @@ static void put_value(const struct option *option)
     if (option->kind == OPTION_CHOICE)
         printf(") words='%s' ;;\n", option->value);
     else
-        printf(") files=%s ;;\n", strstr(option->value, "FILE") != NULL ? "yes" : "no");
+        printf(") files=%s ;;\n", strstr(option->value, "FILE") ? "yes" : "no");
 }
 
 static void put_options(const struct option *options, size_t count)
@@ -52,7 +53,8 @@ static void put_verb(const struct verb *verb)
     printf("        esac ;;\n");
 }
 
-/* The first words of all verbs, or the second words of those that begin with `first`. */
+/* Prints the first words of all verbs or, where `first` is set, the second words of the verbs that
+ * begin with it. */
 static void put_words(const char *first)
 {
     size_t count = 0;
@@ -63,16 +65,16 @@ static void put_words(const char *first)
         const char *name = verbs[i]->name;
         const size_t size = strcspn(name, " ");
 
-        if (first != NULL && strncmp(name, first, size) == 0 && first[size] == '\0' && name[size] == ' ')
+        if (first && strncmp(name, first, size) == 0 && first[size] == '\0' && name[size] == ' ')
             printf(" %s", name + size + 1);
-        if (first == NULL && (strncmp(name, last, size) != 0 || last[size] != ' '))
+        if (!first && (strncmp(name, last, size) != 0 || last[size] != ' '))
             printf(" %.*s", (int)size, name);
         last = name;
     }
 }
 
-/* The first words that second ones follow, each with `between` behind it but for the last, or as a
- * row that lists the second ones. */
+/* Prints the first words of the verbs that have two words, separated by `between`. Where `between`
+ * is NULL, prints a row for each, with its second words. */
 static void put_groups(const char *between)
 {
     size_t count = 0;
@@ -84,9 +86,9 @@ static void put_groups(const char *between)
         char first[sizeof(last)];
 
         snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, " "), name);
-        if (strchr(name, ' ') == NULL || strcmp(first, last) == 0)
+        if (!strchr(name, ' ') || strcmp(first, last) == 0)
             continue;
-        if (between != NULL) {
+        if (between) {
             printf("%s%s", last[0] != '\0' ? between : "", first);
         } else {
             printf("    %s) words='", first);
@@ -137,7 +139,7 @@ static void put_bash(void)
            "complete -F _tributary tributary\n");
 }
 
-/* zsh reads completions of bash. */
+/* zsh can load a completion for bash. */
 static void put_zsh(void)
 {
     printf("#compdef tributary\nautoload -U +X bashcompinit && bashcompinit\n");
@@ -158,7 +160,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         else
             result = cli_wrong(verb, "which shell: bash or zsh?");
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 

@@ -1,4 +1,4 @@
-/* event_json.c - events to and from JSON. */
+/* event_json.c - writes events as JSON, and reads them. */
 #include "client/tool/event_json.h"
 
 #include <stdlib.h>
@@ -11,12 +11,12 @@ static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 void base64_write(struct buf *buf, const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes;
+    const uint8_t *data = bytes;
 
     for (size_t i = 0; i < size; i += 3) {
         const size_t left = size - i;
-        const uint32_t group = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) |
-                               (left > 2 ? (uint32_t)at[i + 2] : 0);
+        const uint32_t group = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+                               (left > 2 ? (uint32_t)data[i + 2] : 0);
         const char out[4] = {base64_letters[group >> 18], base64_letters[group >> 12 & 63],
                              left > 1 ? base64_letters[group >> 6 & 63] : '=',
                              left > 2 ? base64_letters[group & 63] : '='};
@@ -27,9 +27,9 @@ void base64_write(struct buf *buf, const void *bytes, size_t size)
 
 static int base64_value(char letter)
 {
-    const char *at = letter != '\0' ? strchr(base64_letters, letter) : NULL;
+    const char *found = letter != '\0' ? strchr(base64_letters, letter) : NULL;
 
-    return at != NULL ? (int)(at - base64_letters) : -1;
+    return found ? (int)(found - base64_letters) : -1;
 }
 
 bool base64_read(struct buf *buf, const char *text, size_t size)
@@ -56,7 +56,7 @@ bool base64_read(struct buf *buf, const char *text, size_t size)
     return !buf->broken;
 }
 
-/* False: it could not be added. Empty texts are left out. */
+/* Adds a text where it is not empty. False: it could not be added. */
 static bool put_text(json_t *object, const char *name, struct tributary_bytes text)
 {
     return text.size == 0 || json_object_set_new(object, name, json_stringn(text.data, text.size)) == 0;
@@ -115,7 +115,7 @@ json_t *event_to_json(const struct tributary_delivery *delivery)
     const struct tributary_event *event = &delivery->event;
     json_t *object = json_object();
     char epoch[24];
-    bool done = object != NULL;
+    bool done = !!object;
 
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)delivery->epoch);
     done = done && put_text(object, "producer", delivery->source) &&
@@ -152,7 +152,7 @@ static bool get_text(struct json_event *parsed, const char *name, struct tributa
 {
     const json_t *value = json_object_get(parsed->json, name);
 
-    if (value == NULL || json_is_null(value))
+    if (!value || json_is_null(value))
         return true;
     if (!json_is_string(value))
         return fail(parsed, name, "is not a string");
@@ -164,7 +164,7 @@ static bool get_moment(struct json_event *parsed, const char *name, uint64_t *un
 {
     const json_t *value = json_object_get(parsed->json, name);
 
-    if (value == NULL || json_is_null(value))
+    if (!value || json_is_null(value))
         return true;
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
         *unix_nano_out = (uint64_t)json_integer_value(value);
@@ -182,12 +182,12 @@ static bool get_headers(struct json_event *parsed)
     json_t *value = NULL;
     size_t count = 0;
 
-    if (headers == NULL || json_is_null(headers))
+    if (!headers || json_is_null(headers))
         return true;
     if (!json_is_object(headers))
         return fail(parsed, "headers", "is not an object");
     parsed->headers = calloc(json_object_size(headers) + 1, sizeof(*parsed->headers));
-    if (parsed->headers == NULL)
+    if (!parsed->headers)
         return fail(parsed, "headers", "do not fit into memory");
     json_object_foreach(headers, name, value) {
         if (!json_is_string(value))
@@ -203,9 +203,9 @@ static bool get_data(struct json_event *parsed)
 {
     const json_t *base64 = json_object_get(parsed->json, "data_base64");
 
-    if (base64 == NULL || json_is_null(base64))
+    if (!base64 || json_is_null(base64))
         return get_text(parsed, "data", &parsed->event.data);
-    if (json_object_get(parsed->json, "data") != NULL)
+    if (json_object_get(parsed->json, "data"))
         return fail(parsed, "data_base64", "comes together with \"data\"");
     if (!json_is_string(base64) ||
         !base64_read(&parsed->data, json_string_value(base64), json_string_length(base64)))
@@ -221,7 +221,7 @@ bool json_event_read(struct json_event *parsed, const char *line, size_t size)
 
     json_event_fini(parsed);
     parsed->json = json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
-    if (parsed->json == NULL) {
+    if (!parsed->json) {
         snprintf(parsed->fault, sizeof(parsed->fault), "%.120s (column %d)", error.text, error.column);
         return false;
     }

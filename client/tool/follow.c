@@ -1,8 +1,9 @@
-/* follow.c - following a file by name.
+/* follow.c - follows a file by its name.
  *
- * DESIGN. At the end of the open file its name is looked up again: another file under it means
- * rotation (the old one was read to its end, so it is left), a shorter one means truncation
- * (reading starts over). A line without newline before either is complete as it is. */
+ * DESIGN. At the end of the open file, stat() of its name says what happened.
+ *   another file    rotation: the old file was read to its end, so the new one is opened
+ *   a shorter file  truncation: reading starts at its beginning
+ * In both cases a last line without a newline is complete. */
 #include "client/tool/follow.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static bool open_file(struct follow *follow)
     follow->fd = fd;
     follow->dev = now.st_dev;
     follow->ino = now.st_ino;
-    follow->at = 0;
+    follow->offset = 0;
     return true;
 }
 
@@ -43,29 +44,30 @@ static void close_file(struct follow *follow)
     follow->fd = -1;
 }
 
-/* Where the last `count` lines begin: the newline before them is looked for from the end. */
-static off_t last_lines_at(int fd, uint64_t count)
+/* The offset at which the last `count` lines begin. Searches backwards for the newline before
+ * them. */
+static off_t find_last_lines(int fd, uint64_t count)
 {
     char block[BLOCK];
     off_t end = lseek(fd, 0, SEEK_END);
-    off_t at = end;
+    off_t offset = end;
     uint64_t seen = 0;
 
     if (end <= 0 || count == UINT64_MAX)
         return 0;
-    while (at > 0) {
-        const off_t from = at > BLOCK ? at - BLOCK : 0;
-        const ssize_t size = pread(fd, block, (size_t)(at - from), from);
+    while (offset > 0) {
+        const off_t from = offset > BLOCK ? offset - BLOCK : 0;
+        const ssize_t size = pread(fd, block, (size_t)(offset - from), from);
 
         if (size <= 0)
-            return at;
+            return offset;
         for (ssize_t i = size - 1; i >= 0; i--) {
-            if (block[i] != '\n' || from + i == end - 1) /* the newline that ends the last line begins none */
+            if (block[i] != '\n' || from + i == end - 1) /* the newline at the end begins no line */
                 continue;
             if (++seen == count)
                 return from + i + 1;
         }
-        at = from;
+        offset = from;
     }
     return 0;
 }
@@ -75,13 +77,14 @@ void follow_open(struct follow *follow, const char *path, uint64_t last_lines)
     char *copy = strdup(path);
 
     *follow = (struct follow){.path = path, .fd = -1, .notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
-    if (follow->notify_fd >= 0 && copy != NULL)
+    if (follow->notify_fd >= 0 && copy)
         inotify_add_watch(follow->notify_fd, dirname(copy),
                           IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE);
     free(copy);
     follow->was_missing = !open_file(follow);
     if (!follow->was_missing)
-        follow->at = last_lines == 0 ? lseek(follow->fd, 0, SEEK_END) : last_lines_at(follow->fd, last_lines);
+        follow->offset =
+            last_lines == 0 ? lseek(follow->fd, 0, SEEK_END) : find_last_lines(follow->fd, last_lines);
 }
 
 void follow_close(struct follow *follow)
@@ -100,21 +103,22 @@ void follow_noticed(struct follow *follow)
         continue;
 }
 
-/* To the end of the file that is open. */
+/* Reads to the end of the open file. False: the receiver wants no more lines. */
 static bool read_open(struct follow *follow, struct lines *lines)
 {
     char block[BLOCK];
     ssize_t size = 0;
 
-    while (follow->fd >= 0 && (size = pread(follow->fd, block, sizeof(block), follow->at)) > 0) {
-        follow->at += size;
+    while (follow->fd >= 0 && (size = pread(follow->fd, block, sizeof(block), follow->offset)) > 0) {
+        follow->offset += size;
         if (!lines_add(lines, block, (size_t)size))
             return false;
     }
     return true;
 }
 
-/* What the name says now. True: there may be more to read. */
+/* Checks what the name means now. *more_out: there may be more to read. False: the receiver wants
+ * no more lines. */
 static bool recheck(struct follow *follow, struct lines *lines, bool *more_out)
 {
     struct stat now;
@@ -125,14 +129,14 @@ static bool recheck(struct follow *follow, struct lines *lines, bool *more_out)
     if (follow->fd < 0) {
         *more_out = there && open_file(follow);
     } else if (there && (now.st_dev != follow->dev || now.st_ino != follow->ino)) {
-        /* what was written between our read and the look */
+        /* It may have grown between our last read and stat(). */
         wanted = read_open(follow, lines) && lines_end(lines);
         close_file(follow);
         follow->rotations++;
         *more_out = open_file(follow);
-    } else if (there && now.st_size < follow->at) {
+    } else if (there && now.st_size < follow->offset) {
         wanted = lines_end(lines);
-        follow->at = 0;
+        follow->offset = 0;
         follow->truncations++;
         *more_out = true;
     }

@@ -1,5 +1,5 @@
-/* lines.h - bytes become lines. A line longer than MAX_LINE_BYTES comes in pieces, so that nothing
- * grows without a bound. */
+/* lines.h - splits bytes into lines. A line longer than MAX_LINE_BYTES comes in pieces, so that the
+ * buffer has a bound. One thread. */
 #ifndef TRIBUTARY_TOOL_LINES_H
 #define TRIBUTARY_TOOL_LINES_H
 
@@ -8,18 +8,19 @@
 
 #include "base/buf.h"
 
-#define MAX_LINE_BYTES (1000u * 1024u) /* below an event's bound, with room for its other fields */
+#define MAX_LINE_BYTES (1000u * 1024u) /* less than an event's bound, for its other fields */
 
 struct lines {
-    bool (*line)(void *ctx, const char *line, size_t size); /* without its newline; false: take no more */
+    /* Gets one line, without its newline. False: no more lines are wanted. */
+    bool (*line)(void *ctx, const char *line, size_t size);
     void *ctx;
-    struct buf rest; /* begun, without its newline so far */
+    struct buf rest; /* the beginning of a line whose newline has not come */
 };
 
-/* False: the receiver wants no more, or memory ran out. */
+/* Splits more bytes. False: the receiver wants no more lines, or memory ran out. */
 bool lines_add(struct lines *lines, const char *bytes, size_t size);
 
-/* What has no newline counts as a line now. */
+/* The end of the input: what has no newline is passed on as a line. */
 bool lines_end(struct lines *lines);
 void lines_fini(struct lines *lines);
 

@@ -1,22 +1,24 @@
-/* link.c - connecting, and telling people what went wrong. */
+/* link.c - connects to a server, and prints failures. */
 #include "client/tool/link.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 
 #define MAX_RPC_HEADERS 16
-#define CONNECT_DEFAULT_NS (10 * NS_PER_S)
+#define DEFAULT_CONNECT_NS (10 * NS_PER_S)
 
 const char *link_target(const struct common *common)
 {
-    const char *target = common->server != NULL ? common->server : getenv("TRIBUTARY_SERVER");
+    const char *target = common->server ? common->server : getenv("TRIBUTARY_SERVER");
 
-    return target != NULL && target[0] != '\0' ? target : TRIBUTARY_DEFAULT_TARGET;
+    return target && target[0] != '\0' ? target : TRIBUTARY_DEFAULT_TARGET;
 }
 
 int link_exit_code(enum tributary_code code)
@@ -43,7 +45,8 @@ int link_failed(const char *doing, const struct tributary_status *status)
     return link_exit_code(status->code);
 }
 
-/* "name: value", or "name=value"; the name becomes lower case, in `names`. */
+/* Splits "name: value" or "name=value". Writes the name in lower case to `name`, where `header`
+ * points to. False: it has another form, or the name is too long. */
 static bool split_header(const char *text, char *name, size_t capacity, struct tributary_header *header)
 {
     const size_t size = strcspn(text, ":=");
@@ -68,7 +71,7 @@ int64_t link_left_ns(const struct common *common)
 
 static int64_t connect_ns(const struct common *common)
 {
-    return common->connect_timeout_ns > 0 ? common->connect_timeout_ns : CONNECT_DEFAULT_NS;
+    return common->connect_timeout_ns > 0 ? common->connect_timeout_ns : DEFAULT_CONNECT_NS;
 }
 
 int link_connect(const struct verb *verb, const struct common *common, struct tributary **client_out)

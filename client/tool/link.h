@@ -1,25 +1,28 @@
-/* link.h - from the common options to a client that has reached its server. */
+/* link.h - makes a connected client from the common options, and reports failures. Main thread,
+ * except link_failed() and link_exit_code(), which any thread may call. */
 #ifndef TRIBUTARY_TOOL_LINK_H
 #define TRIBUTARY_TOOL_LINK_H
 
 #include "tributary/tributary.h"
-#include "client/tool/cli.h"
+#include "client/tool/option.h"
 
-/* Connects and asks whether the server is there, within --connect-timeout and --max-time. The exit code; where it is not EXITS_OK, standard
- * error says why and nothing is open. */
+/* Makes a client and waits until the server answers, within --connect-timeout and --max-time.
+ * Returns the exit code. Where it is not EXITS_OK, the fault was printed to standard error and
+ * nothing is open. Free the client with tributary_free(). */
 int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out);
 
-/* The same without asking. */
+/* The same, but does not wait for the server. */
 int link_connect(const struct verb *verb, const struct common *common, struct tributary **client_out);
 
-/* What --max-time leaves for a question to the server: at least 1 ns; 0, the usual time, where it was not given.
- */
+/* The timeout that --max-time leaves for one call: at least 1 ns. 0, which means the default
+ * timeout, where --max-time was not given. */
 int64_t link_left_ns(const struct common *common);
 
-/* The address in use, for people. */
+/* The address of the server, for people. */
 const char *link_target(const struct common *common);
 
-/* Says on standard error what the server answered, after `doing`; returns the exit code for it. */
+/* Prints to standard error what failed (`doing`) and how the server answered. Returns the exit code
+ * for that answer. */
 int link_failed(const char *doing, const struct tributary_status *status);
 int link_exit_code(enum tributary_code code);
 

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "client/tool/exits.h"
-#include "client/tool/verbs.h"
+#include "client/tool/tool.h"
 
-/* Output that was lost is a failure, unless it was the reader who left. */
+/* Fails where output was lost, except when the reader of standard output went away. */
 int main(int argc, char **argv)
 {
     const int result = tool_run(argc - 1, argv + 1);

@@ -1,30 +1,30 @@
-/* man.c - tributary(1), written from the tables of the verbs. */
-#include <string.h>
+/* man.c - prints the manual page tributary(1) from the tables of the verbs. */
+#include "client/tool/help.h"
 
 #include "tributary/tributary.h"
 #include "client/tool/exits.h"
 #include "client/tool/verbs.h"
 
-/* Text for roff: nothing of it is a request or an escape. `breaks`: a new line of the text is one
- * of the page. */
+/* Prints text for roff, escaped so that nothing in it is a request or an escape sequence. With
+ * `breaks`, a line of the text is a line of the page. */
 static void put(FILE *out, const char *text, bool breaks)
 {
     bool at_start = true;
 
-    for (const char *at = text; *at != '\0'; at++) {
-        if (at_start && (*at == '.' || *at == '\''))
+    for (const char *letter = text; *letter != '\0'; letter++) {
+        if (at_start && (*letter == '.' || *letter == '\''))
             fputs("\\&", out);
-        at_start = *at == '\n';
-        if (*at == '\\')
+        at_start = *letter == '\n';
+        if (*letter == '\\')
             fputs("\\e", out);
-        else if (*at == '-')
+        else if (*letter == '-')
             fputs("\\-", out);
-        else if (*at == '\'')
+        else if (*letter == '\'')
             fputs("\\(aq", out);
         else if (at_start && breaks)
             fputs("\n.br\n", out);
         else
-            fputc(*at, out);
+            fputc(*letter, out);
     }
 }
 

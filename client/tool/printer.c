@@ -1,4 +1,4 @@
-/* printer.c - an event as text, JSON or bytes. */
+/* printer.c - prints events as text, JSON or bytes. */
 #include "client/tool/printer.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ void printer_init(struct printer *printer, enum printer_form form, int fd)
                                 .halt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                                 .source_width = MIN_WIDTH,
                                 .second = -1};
-    printer->colours = isatty(fd) && (no_color == NULL || no_color[0] == '\0');
+    printer->colours = isatty(fd) && (!no_color || no_color[0] == '\0');
 }
 
 void printer_fini(struct printer *printer)
@@ -44,11 +44,11 @@ void printer_halt(struct printer *printer)
     const uint64_t one = 1;
     const ssize_t size = write(printer->halt_fd, &one, sizeof(one));
 
-    (void)size; /* nobody reads it, so the first write is enough */
+    (void)size; /* the descriptor is never read, so one write is enough */
 }
 
-/* A reader that stands still is waited for here, since a write that waits could not be halted.
- * True: PIPE_BUF bytes have room, or the write will say what is wrong. */
+/* Waits for the reader. The wait is here and not in write(), because printer_halt() could not end a
+ * write. True: PIPE_BUF bytes can be written, or write() will report what is wrong. */
 static bool has_space(struct printer *printer)
 {
     struct pollfd fds[2] = {{.fd = printer->fd, .events = POLLOUT},
@@ -87,52 +87,52 @@ bool printer_flush(struct printer *printer)
     return printer->error == 0;
 }
 
-/* The bytes of one printable character at `at`; 0: it is to be escaped. */
-static size_t printable(const uint8_t *at, size_t left)
+/* The size of the printable character that `data` begins with. 0: the byte must be escaped. */
+static size_t printable(const uint8_t *data, size_t left)
 {
-    const size_t size = *at < 0x80 ? 1 : *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : *at >= 0xc2 ? 2 : 0;
+    const size_t size = *data < 0x80 ? 1 : *data >= 0xf0 ? 4 : *data >= 0xe0 ? 3 : *data >= 0xc2 ? 2 : 0;
 
-    if (*at == '\t')
+    if (*data == '\t')
         return 1;
-    if (size == 0 || size > left || text_printable((struct bytes){at, size}) != FAULT_NONE)
+    if (size == 0 || size > left || text_printable((struct bytes){data, size}) != FAULT_NONE)
         return 0;
     return size;
 }
 
 void escape_text(struct buf *buf, struct tributary_bytes text)
 {
-    const uint8_t *at = text.data;
-    size_t plain = 0; /* where what is not yet written begins */
+    const uint8_t *data = text.data;
+    size_t plain = 0; /* offset of the first byte that is not yet written */
     size_t i = 0;
 
     while (i < text.size) {
-        const size_t size = at[i] >= 0x20 && at[i] < 0x7f ? 1 : printable(at + i, text.size - i);
+        const size_t size = data[i] >= 0x20 && data[i] < 0x7f ? 1 : printable(data + i, text.size - i);
 
         if (size > 0) {
             i += size;
             continue;
         }
-        buf_bytes(buf, at + plain, i - plain);
-        if (at[i] == '\n')
+        buf_bytes(buf, data + plain, i - plain);
+        if (data[i] == '\n')
             buf_text(buf, "\\n");
-        else if (at[i] == '\r')
+        else if (data[i] == '\r')
             buf_text(buf, "\\r");
         else
-            buf_format(buf, "\\x%02x", at[i]);
+            buf_format(buf, "\\x%02x", data[i]);
         plain = ++i;
     }
     if (text.size > plain)
-        buf_bytes(buf, at + plain, text.size - plain);
+        buf_bytes(buf, data + plain, text.size - plain);
 }
 
-/* Characters, as terminals count most of them. */
+/* The number of characters, which for most texts is the width on a terminal. */
 static unsigned width_of(struct tributary_bytes text)
 {
-    const uint8_t *at = text.data;
+    const uint8_t *data = text.data;
     unsigned width = 0;
 
     for (size_t i = 0; i < text.size; i++)
-        width += (at[i] & 0xc0) != 0x80;
+        width += (data[i] & 0xc0) != 0x80;
     return width;
 }
 
@@ -154,12 +154,12 @@ static void put_source(struct printer *printer, struct tributary_bytes source)
     static const char *const colours[] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m",
                                           "\033[34m", "\033[31m", "\033[96m", "\033[93m",
                                           "\033[92m", "\033[95m", "\033[94m", "\033[91m"};
-    const uint8_t *at = source.data;
+    const uint8_t *data = source.data;
     const unsigned width = width_of(source);
     uint32_t hash = 2166136261u;
 
     for (size_t i = 0; i < source.size; i++)
-        hash = (hash ^ at[i]) * 16777619u;
+        hash = (hash ^ data[i]) * 16777619u;
     if (width > printer->source_width && width <= MAX_WIDTH)
         printer->source_width = width;
     if (printer->colours)
@@ -173,9 +173,9 @@ static void put_source(struct printer *printer, struct tributary_bytes source)
 
 static void put_text(struct printer *printer, const struct tributary_delivery *delivery)
 {
-    const uint64_t said = delivery->event.time_unix_nano;
+    const uint64_t event_time = delivery->event.time_unix_nano;
 
-    put_time(printer, said != 0 ? said : delivery->observed_time_unix_nano);
+    put_time(printer, event_time != 0 ? event_time : delivery->observed_time_unix_nano);
     put_source(printer, delivery->source);
     buf_format(&printer->out, "  %7llu  ", (unsigned long long)delivery->sequence);
     escape_text(&printer->out, delivery->event.data);
@@ -184,11 +184,10 @@ static void put_text(struct printer *printer, const struct tributary_delivery *d
 static void put_json(struct printer *printer, const struct tributary_delivery *delivery)
 {
     json_t *object = event_to_json(delivery);
-    char *text = object != NULL
-                     ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT)
-                     : NULL;
+    char *text =
+        object ? json_dumps(object, printer->form == PRINTER_JSON ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
 
-    buf_text(&printer->out, text != NULL ? text : "{\"error\":\"an event that is no valid UTF-8\"}");
+    buf_text(&printer->out, text ? text : "{\"error\":\"an event that is no valid UTF-8\"}");
     free(text);
     json_decref(object);
 }

@@ -1,5 +1,5 @@
-/* printer.h - events on standard output, in one of four ways. One thread at a time, but for what
- * says otherwise. */
+/* printer.h - prints events in one of four forms. One thread at a time, where nothing else is
+ * said. */
 #ifndef TRIBUTARY_TOOL_PRINTER_H
 #define TRIBUTARY_TOOL_PRINTER_H
 
@@ -12,43 +12,46 @@
 
 enum printer_form {
     PRINTER_TEXT,  /* time, source, sequence, text: aligned */
-    PRINTER_JSON,  /* an indented object each */
-    PRINTER_JSONL, /* an object on one line each */
-    PRINTER_RAW,   /* the data and a newline */
+    PRINTER_JSON,  /* an indented object for each event */
+    PRINTER_JSONL, /* an object on one line for each event */
+    PRINTER_RAW,   /* the data, and a newline */
     PRINTER_FORMS
 };
 
 struct printer {
     enum printer_form form;
     int fd;
-    bool is_file; /* a write does not wait for a reader */
-    int halt_fd;  /* readable once it is halted */
+    bool is_file; /* a write never waits for a reader */
+    int halt_fd;  /* readable after printer_halt() */
     bool colours;
-    struct buf out;        /* waits for printer_flush() */
+    struct buf out;        /* what printer_flush() will write */
     unsigned source_width; /* of the widest source so far */
-    time_t second;         /* whose text is `clock` */
+    time_t second;         /* the second that `clock` shows */
     char clock[16];
     int error; /* errno of the first write that failed; 0: none */
 
     /* Any thread. */
     _Atomic uint64_t written; /* bytes */
-    _Atomic bool waiting;     /* for a reader, right now */
+    _Atomic bool waiting;     /* it waits for a reader at this moment */
 };
 
-/* Colours only on a terminal, and not with NO_COLOR. */
+/* Uses colours only on a terminal, and not where NO_COLOR is set. */
 void printer_init(struct printer *printer, enum printer_form form, int fd);
 void printer_fini(struct printer *printer);
 
+/* Prints one event. It may stay in `out` until printer_flush(). */
 void printer_event(struct printer *printer, const struct tributary_delivery *delivery);
 
-/* Writes what waits. False: it cannot be written any more; see `error`. */
+/* Writes what `out` holds. Waits for the reader where its pipe is full. False: writing failed, and
+ * `error` says why. */
 bool printer_flush(struct printer *printer);
 
-/* Any thread: no longer waits for a reader. What he has no room for fails with ECANCELED. */
+/* Any thread. Ends a wait for the reader, and prevents further ones: a write that would have to
+ * wait fails with ECANCELED. */
 void printer_halt(struct printer *printer);
 
-/* Appends `text` with everything that is not printable escaped, so that no byte of it can begin a
- * line or steer a terminal. Tabs stay. */
+/* Appends `text` and escapes everything that is not printable, so that no byte of it can begin a
+ * line or control a terminal. Tabs stay. */
 void escape_text(struct buf *buf, struct tributary_bytes text);
 
 #endif

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/producers_show.h"
@@ -16,7 +17,7 @@ enum { FORM_TEXT, FORM_JSON };
 struct settings {
     struct common common;
     unsigned output;
-    int64_t every_ns; /* 0: once */
+    int64_t every_ns; /* 0: list once */
 };
 
 struct listing {
@@ -61,10 +62,10 @@ static int list(const struct settings *settings, struct tributary *client, const
     return EXITS_OK;
 }
 
-/* Again and again, until somebody asks to stop, --max-time is over or nobody reads any more. A terminal is drawn anew; anything else is
- * appended to. */
-static int watch(const struct settings *settings, struct tributary *client, const char *pattern,
-                 struct stop *stop)
+/* Lists every `every_ns` until a stop is requested, --max-time is over or standard output cannot be
+ * written. Clears a terminal before each list; appends to anything else. */
+static int list_repeatedly(const struct settings *settings, struct tributary *client, const char *pattern,
+                           struct stop *stop)
 {
     const bool draws = isatty(STDOUT_FILENO) != 0 && settings->output == FORM_TEXT;
     const int64_t until_ns = settings->common.over_ns;
@@ -114,12 +115,12 @@ static int run_list(const struct verb *verb, int argc, char **argv)
         if (result == EXITS_OK)
             result = link_open(verb, &settings.common, &client);
         if (result == EXITS_OK)
-            result = settings.every_ns > 0 ? watch(&settings, client, pattern, &stop)
+            result = settings.every_ns > 0 ? list_repeatedly(&settings, client, pattern, &stop)
                                            : list(&settings, client, pattern);
         tributary_free(client);
         stop_fini(&stop);
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
@@ -139,7 +140,7 @@ static int run_get(const struct verb *verb, int argc, char **argv)
             result = get(&settings, client, arguments.items[0]);
         tributary_free(client);
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 

@@ -3,13 +3,14 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
 #define MAX_NAMES 64
-#define DRAIN_DEFAULT_NS (5 * NS_PER_S)
+#define DEFAULT_DRAIN_NS (5 * NS_PER_S)
 #define ANSWER_NS (10 * NS_PER_S)
 #define NOT_GIVEN INT64_C(-1)
 
@@ -19,7 +20,7 @@ struct settings {
     bool cancel;
 };
 
-/* The producer as it was seen last. */
+/* The producer as it was before it was removed. */
 struct seen {
     uint64_t events;
     uint32_t activations;
@@ -39,7 +40,7 @@ static void on_seen(void *ctx, const struct tributary_producer *producer)
 
 static int64_t drain_of(const struct settings *settings)
 {
-    return settings->drain_ns == NOT_GIVEN ? DRAIN_DEFAULT_NS : settings->drain_ns;
+    return settings->drain_ns == NOT_GIVEN ? DEFAULT_DRAIN_NS : settings->drain_ns;
 }
 
 static int remove_one(const struct settings *settings, struct tributary *client, const char *name,
@@ -62,8 +63,8 @@ static int remove_one(const struct settings *settings, struct tributary *client,
     return EXITS_OK;
 }
 
-/* The name is free at once, so nobody can be asked for the end: what is told is what was set in
- * motion. */
+/* Removes a producer and prints what was asked to end. The name is free at once, so the end itself
+ * cannot be queried. */
 static int drain_one(const struct settings *settings, struct tributary *client, const char *name)
 {
     struct seen before = {0};
@@ -76,7 +77,7 @@ static int drain_one(const struct settings *settings, struct tributary *client, 
     printf("%s is removed: %" PRIu64 " event%s published", name, before.events,
            before.events == 1 ? "" : "s");
     if (before.per_consumer)
-        printf("; %u activation%s told to end within %s, or be cut", before.activations,
+        printf("; %u activation%s asked to end within %s, or expire", before.activations,
                before.activations == 1 ? "" : "s", within);
     putchar('\n');
     return EXITS_OK;
@@ -84,7 +85,7 @@ static int drain_one(const struct settings *settings, struct tributary *client, 
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    const bool tells = verb == &verb_producers_drain;
+    const bool reports = verb == &verb_producers_drain;
     struct settings settings = {.drain_ns = NOT_GIVEN};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
@@ -98,28 +99,28 @@ static int run(const struct verb *verb, int argc, char **argv)
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; client != NULL && i < arguments.count && result == EXITS_OK; i++) {
+    for (size_t i = 0; client && i < arguments.count && result == EXITS_OK; i++) {
         struct seen before = {0};
 
-        if (tells)
+        if (reports)
             result = drain_one(&settings, client, arguments.items[i]);
         else
             result = remove_one(&settings, client, arguments.items[i], &before);
     }
     tributary_free(client);
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option rm_options[] = {
-    {0, "drain", OPTION_DURATION, "DURATION", AT(drain_ns),
+    {0, "drain", OPTION_DURATION, "DURATION", OFFSET(drain_ns),
      "how long it may take to end what it does (default: 5s)"},
-    {0, "cancel", OPTION_FLAG, "", AT(cancel), "at once: nothing more is taken from it"},
+    {0, "cancel", OPTION_FLAG, "", OFFSET(cancel), "at once: nothing more is taken from it"},
 };
 
 static const struct option drain_options[] = {
-    {0, "drain", OPTION_DURATION, "DURATION", AT(drain_ns),
+    {0, "drain", OPTION_DURATION, "DURATION", OFFSET(drain_ns),
      "how long it may take to end what it does (default: 5s)"},
 };
 
@@ -136,7 +137,7 @@ const struct verb verb_producers_rm = {
     .arguments = "NAME...",
     .max_arguments = MAX_NAMES,
     .summary = "remove producers",
-    .text = "A session is told to end; the program that registered it does not register again. A transient "
+    .text = "A session is asked to end; the program that registered it does not register again. A transient "
             "producer is forgotten, and comes\n"
             "back with its next call. What was queued for consumers is still delivered.",
     .options = rm_options,
@@ -150,11 +151,10 @@ const struct verb verb_producers_drain = {
     .name = "producers drain",
     .arguments = "NAME...",
     .max_arguments = MAX_NAMES,
-    .summary = "remove producers gently, and say what was told to end",
-    .text = "As 'producers rm --drain', and says how many activations were told to end. One that has to be "
-            "cut is named to its consumer, "
-            "and in the\n"
-            "server's log (activation.expired).",
+    .summary = "remove producers gently, and say what was asked to end",
+    .text = "As 'producers rm --drain', and says how many activations were asked to end. One that does not "
+            "end in time expires: its consumer\n"
+            "gets a notice, and the server logs activation.expired.",
     .options = drain_options,
     .option_count = sizeof(drain_options) / sizeof(drain_options[0]),
     .examples = drain_examples,

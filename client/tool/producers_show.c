@@ -1,4 +1,4 @@
-/* producers_show.c - what the server knows of a producer, on standard output. */
+/* producers_show.c - prints what the server knows of a producer. */
 #include "client/tool/producers_show.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ static const char *mode_of(const struct tributary_producer *producer)
     return !producer->is_session ? "-" : producer->per_consumer ? "per-consumer" : "shared";
 }
 
-/* "a=b, c=d", escaped. */
+/* Appends the labels as "a=b, c=d", escaped. */
 static void put_labels(struct buf *buf, const struct tributary_producer *producer)
 {
     for (size_t i = 0; i < producer->label_count; i++) {
@@ -110,7 +110,7 @@ void producer_show_whole(const struct tributary_producer *producer)
            producer->name, kind_of(producer), tributary_state_name(producer->state), producer->epoch,
            producer->last_sequence);
     printf("published      %" PRIu64 " events, %s\nopen calls     %u, of which %u blocked\nsubscriptions  "
-                                     "%u\nlast event     %s\npeer           %s\n",
+           "%u\nlast event     %s\npeer           %s\n",
            producer->published.events, size, producer->open_calls, producer->blocked_calls,
            producer->subscriptions, age, producer->peer);
     if (!producer->is_session)
@@ -122,7 +122,7 @@ void producer_show_whole(const struct tributary_producer *producer)
         printf("%s%s", i == 0 ? "topics         " : ", ", producer->topics[i]);
     printf("%s", producer->topic_count > 0 ? "\n" : "");
     if (producer->per_consumer)
-        printf("activations    %u, of which %u paused; %" PRIu64 " had to be cut\n", producer->activations,
+        printf("activations    %u, of which %u paused; %" PRIu64 " expired\n", producer->activations,
                producer->paused_activations, producer->expired_activations);
     buf_fini(&labels);
 }

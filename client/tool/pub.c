@@ -1,5 +1,5 @@
-/* pub.c - `tributary pub`: lines become events. Where lines come from (standard input, a file that
- * grows, a command) is in pub_source.c, where events go (a publisher, a session) in sink.c. */
+/* pub.c - `tributary pub`: publishes lines as events. pub_source.c reads the lines from standard
+ * input, a file or a command. sink.c passes the events to a publisher or a session. */
 #include "client/tool/sink.h"
 #include "client/tool/pub_source.h"
 
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/event_json.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
@@ -14,7 +15,7 @@
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
-#define DRAIN_NS (5 * NS_PER_S) /* for what is not confirmed, after a signal */
+#define DRAIN_NS (5 * NS_PER_S) /* the longest wait for confirmations after a signal */
 #define FAULTS_SHOWN 10
 
 struct settings {
@@ -32,11 +33,11 @@ struct pub {
     struct stop stop;
     struct sink sink;
     struct tributary_session_options registration;
-    struct tributary_event template; /* what the options say of every event */
+    struct tributary_event template; /* the members of every event that the options set */
     struct tributary_header headers[MAX_PAIRS], labels[MAX_PAIRS];
     struct json_event parsed;
     uint64_t lines, bad;
-    bool was_cut; /* the input went on */
+    bool was_interrupted; /* stopped before the input had ended */
     enum tributary_code failed;
 };
 
@@ -48,7 +49,8 @@ static void bad_line(struct pub *pub, const char *fault)
                 pub->bad == FAULTS_SHOWN ? " (further ones are only counted)" : "");
 }
 
-/* False: no more, since the publisher failed or somebody wants us to stop. */
+/* Publishes one event. False: publish no more, because the publisher failed or a stop is
+ * requested. */
 static bool publish(struct pub *pub, const struct tributary_event *event)
 {
     enum tributary_code code = sink_publish(&pub->sink, event);
@@ -66,9 +68,9 @@ static bool publish(struct pub *pub, const struct tributary_event *event)
     return pub->failed == TRIBUTARY_OK;
 }
 
-static struct tributary_bytes either(struct tributary_bytes said, struct tributary_bytes default_value)
+static struct tributary_bytes first_given(struct tributary_bytes given, struct tributary_bytes default_value)
 {
-    return said.size > 0 ? said : default_value;
+    return given.size > 0 ? given : default_value;
 }
 
 static bool on_json_line(struct pub *pub, const char *line, size_t size)
@@ -80,10 +82,10 @@ static bool on_json_line(struct pub *pub, const char *line, size_t size)
         bad_line(pub, pub->parsed.fault);
         return true;
     }
-    event->topic = either(event->topic, template->topic);
-    event->key = either(event->key, template->key);
-    event->type = either(event->type, template->type);
-    event->content_type = either(event->content_type, template->content_type);
+    event->topic = first_given(event->topic, template->topic);
+    event->key = first_given(event->key, template->key);
+    event->type = first_given(event->type, template->type);
+    event->content_type = first_given(event->content_type, template->content_type);
     if (event->header_count == 0) {
         event->headers = template->headers;
         event->header_count = template->header_count;
@@ -123,38 +125,38 @@ static int prepare(const struct verb *verb, struct pub *pub)
         return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", wrong);
     if (tributary_event_fault(template)[0] != '\0')
         return cli_wrong(verb, "%s", tributary_event_fault(template));
-    if (settings->source.follow != NULL && settings->source.exec != NULL)
+    if (settings->source.follow && settings->source.exec)
         return cli_wrong(verb, "--follow and --exec exclude each other");
-    if (settings->registration.name == NULL &&
+    if (!settings->registration.name &&
         (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
-    if (settings->registration.name != NULL && settings->producer != NULL)
+    if (settings->registration.name && settings->producer)
         return cli_wrong(verb, "--producer and --name exclude each other");
     pub->registration.topics = &settings->topic;
-    pub->registration.topic_count = settings->topic != NULL;
+    pub->registration.topic_count = !!settings->topic;
     return registration_fill(verb, &settings->registration, pub->labels, &pub->registration);
 }
 
-/* Until all of it is confirmed or refused, somebody asks twice, or the time for it is over. What
- * was sent last has a moment in any case. */
+/* Waits until every event is confirmed or refused, a further signal comes, or the time is over.
+ * Waits for SINK_WAIT_NS in any case, so that the latest events may be confirmed. */
 static void flush(struct pub *pub)
 {
-    const unsigned asked = pub->stop.signals;
+    const unsigned signals = pub->stop.signals;
     const int64_t drain_ns = stop_requested(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
     const int64_t until_ns = MIN_OF(drain_ns, pub->settings->common.over_ns);
 
     while (!sink_flush(&pub->sink)) {
         stop_wait(&pub->stop, -1, 0);
-        if (clock_mono_ns() >= until_ns || pub->stop.signals > asked)
+        if (clock_mono_ns() >= until_ns || pub->stop.signals > signals)
             return;
     }
 }
 
 static const char *name_of(const struct settings *settings)
 {
-    const char *name = settings->registration.name != NULL ? settings->registration.name : settings->producer;
+    const char *name = settings->registration.name ? settings->registration.name : settings->producer;
 
-    return name != NULL ? name : "anonymous";
+    return name ? name : "anonymous";
 }
 
 static void summarize(const struct pub *pub, const struct sink_stats *stats, int64_t took_ns)
@@ -189,7 +191,7 @@ static int verdict(const struct pub *pub, const struct sink_stats *stats, int so
         return EXITS_UNAVAILABLE;
     if (stats->refused > 0 || pub->bad > 0)
         return EXITS_ERROR;
-    if (is_over && (pub->was_cut || stats->confirmed < stats->accepted))
+    if (is_over && (pub->was_interrupted || stats->confirmed < stats->accepted))
         return EXITS_DEADLINE;
     return refused != 0 || stats->confirmed < stats->accepted ? EXITS_ERROR : source_result;
 }
@@ -197,7 +199,7 @@ static int verdict(const struct pub *pub, const struct sink_stats *stats, int so
 static int publish_all(struct pub *pub, struct tributary *client)
 {
     const struct tributary_session_options *registration =
-        pub->settings->registration.name != NULL ? &pub->registration : NULL;
+        pub->settings->registration.name ? &pub->registration : NULL;
     struct sink_stats stats = {0};
     struct tributary_status status;
     const int64_t began_ns = clock_mono_ns();
@@ -211,7 +213,7 @@ static int publish_all(struct pub *pub, struct tributary *client)
     struct lines lines = {.line = on_line, .ctx = pub};
 
     result = source_run(&pub->settings->source, &lines, &pub->stop);
-    pub->was_cut = stop_requested(&pub->stop);
+    pub->was_interrupted = stop_requested(&pub->stop);
     flush(pub);
     sink_stats(&pub->sink, &stats);
     if (!pub->settings->quiet)
@@ -244,33 +246,34 @@ static int run(const struct verb *verb, int argc, char **argv)
             result = publish_all(&pub, client);
         tributary_free(client);
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'p', "producer", OPTION_TEXT, "NAME", AT(producer),
+    {'p', "producer", OPTION_TEXT, "NAME", OFFSET(producer),
      "publish under this name (default: the server's choice, anonymous)"},
-    {0, "name", OPTION_TEXT, "NAME", AT(registration.name),
+    {0, "name", OPTION_TEXT, "NAME", OFFSET(registration.name),
      "register a session of this name instead: it lives as long as we do"},
-    REGISTRATION_OPTIONS(AT(registration)),
-    {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
-    {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
-    {0, "type", OPTION_TEXT, "TYPE", AT(type), "their kind, such as order.created"},
-    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type),
+    REGISTRATION_OPTIONS(OFFSET(registration)),
+    {'t', "topic", OPTION_TEXT, "TOPIC", OFFSET(topic), "what the events are about"},
+    {'k', "key", OPTION_TEXT, "KEY", OFFSET(key), "what groups them"},
+    {0, "type", OPTION_TEXT, "TYPE", OFFSET(type), "their kind, such as order.created"},
+    {0, "content-type", OPTION_TEXT, "TYPE", OFFSET(content_type),
      "the media type of the data, such as text/plain"},
-    {'H', "header", OPTION_LIST, "NAME=VALUE", AT(headers), "a header of every event; may be repeated"},
-    {'f', "follow", OPTION_TEXT, "FILE", AT(source.follow),
+    {'H', "header", OPTION_LIST, "NAME=VALUE", OFFSET(headers), "a header of every event; may be repeated"},
+    {'f', "follow", OPTION_TEXT, "FILE", OFFSET(source.follow),
      "read FILE as it grows, over rotation and truncation, like tail -F"},
-    {0, "lines", OPTION_NUMBER, "N", AT(source.lines),
+    {0, "lines", OPTION_NUMBER, "N", OFFSET(source.lines),
      "with --follow: begin with the last N lines (default: 10)"},
-    {0, "from-start", OPTION_FLAG, "", AT(source.from_start), "with --follow: begin with the whole file"},
-    {'e', "exec", OPTION_TEXT, "COMMAND", AT(source.exec),
+    {0, "from-start", OPTION_FLAG, "", OFFSET(source.from_start), "with --follow: begin with the whole file"},
+    {'e', "exec", OPTION_TEXT, "COMMAND", OFFSET(source.exec),
      "run COMMAND and publish the lines that it prints, until it ends"},
-    {0, "jsonl", OPTION_FLAG, "", AT(jsonl), "each line is an event in JSON, as 'sub -o jsonl' writes it"},
-    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s"},
-    {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no summary and no notices on standard error"},
+    {0, "jsonl", OPTION_FLAG, "", OFFSET(jsonl),
+     "each line is an event in JSON, as 'sub -o jsonl' writes it"},
+    {0, "for", OPTION_DURATION, "DURATION", OFFSET(for_ns), "stop after this long, such as 10s"},
+    {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no summary and no notices on standard error"},
 };
 
 static const struct example examples[] = {

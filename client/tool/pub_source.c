@@ -1,4 +1,4 @@
-/* pub_source.c - standard input, a file that is followed, a command that prints. */
+/* pub_source.c - reads lines from standard input, from a file as it grows, or from a command. */
 #include "client/tool/pub_source.h"
 
 #include <errno.h>
@@ -12,9 +12,9 @@
 #include "client/tool/spawn.h"
 
 #define BLOCK 65536
-#define RECHECK_NS NS_PER_S /* where changes are not told, as on network file systems */
+#define RECHECK_NS NS_PER_S /* for file systems without change notices, such as network ones */
 
-/* Until the end of `fd`. *ended_out: it came. */
+/* Reads until `fd` ends. *ended_out: it has ended. */
 static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_out)
 {
     char block[BLOCK];
@@ -85,9 +85,9 @@ int source_run(const struct source_params *params, struct lines *lines, struct s
 {
     bool ended = false;
 
-    if (params->follow != NULL)
+    if (params->follow)
         return follow_file(params, lines, stop);
-    if (params->exec != NULL)
+    if (params->exec)
         return run_command(params->exec, lines, stop);
     return read_all(STDIN_FILENO, lines, stop, &ended);
 }

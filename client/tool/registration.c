@@ -1,9 +1,10 @@
-/* registration.c - options become a hello. */
+/* registration.c - fills in the options of a session from a command line. */
 #include "client/tool/registration.h"
 
 #include <string.h>
 
 #include "client/tool/exits.h"
+#include "client/tool/cli.h"
 
 bool pairs_read(const struct text_list *list, struct tributary_header pairs[MAX_PAIRS], size_t *count_out,
                 const char **wrong_out)

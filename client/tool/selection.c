@@ -1,4 +1,5 @@
-/* wish.c - lists become selectors. */
+/* selection.c - makes selectors from lists. A static function here returns NULL, or static text
+ * that says what is wrong. */
 #include "client/tool/selection.h"
 
 #include <stdlib.h>
@@ -6,18 +7,20 @@
 
 #include "base/base.h"
 
-static const char *cut(struct selection *selection, const struct text_list *list, const char *pairs[][2])
+/* Splits each NAME=PATTERN of a list. */
+static const char *split_pairs(struct selection *selection, const struct text_list *list,
+                               const char *pairs[][2])
 {
     if (list->count > MAX_SELECTION_SELECTORS)
         return "--header, --label: at most 64 of each";
     for (size_t i = 0; i < list->count; i++) {
         char *text = strdup(list->items[i]);
-        char *equals = text != NULL ? strchr(text, '=') : NULL;
+        char *equals = text ? strchr(text, '=') : NULL;
 
-        if (text == NULL)
+        if (!text)
             return "out of memory";
         selection->texts[selection->text_count++] = text;
-        if (equals == NULL || equals == text)
+        if (!equals || equals == text)
             return "--header, --label: NAME=PATTERN is needed";
         *equals = '\0';
         pairs[i][0] = text;
@@ -26,6 +29,7 @@ static const char *cut(struct selection *selection, const struct text_list *list
     return NULL;
 }
 
+/* Adds one selector. */
 static const char *add(struct selection *selection, const struct selection_lists *lists, const char *producer,
                        const char *topic)
 {
@@ -57,7 +61,7 @@ static const char *build_selectors(struct selection *selection, const struct sel
         0)
         return NULL;
     for (size_t p = 0; p < producers; p++) {
-        for (size_t t = 0; t < topics && fault == NULL; t++)
+        for (size_t t = 0; t < topics && !fault; t++)
             fault = add(selection, lists, lists->producers.count > 0 ? lists->producers.items[p] : NULL,
                         lists->topics.count > 0 ? lists->topics.items[t] : NULL);
     }
@@ -76,15 +80,15 @@ static const char *build_excludes(struct selection *selection, const struct sele
 {
     const char *fault = NULL;
 
-    for (size_t i = 0; i < lists->exclude_producers.count && fault == NULL; i++)
+    for (size_t i = 0; i < lists->exclude_producers.count && !fault; i++)
         fault =
             exclude(selection, &(struct tributary_selector){.producer = lists->exclude_producers.items[i]});
-    for (size_t i = 0; i < lists->exclude_topics.count && fault == NULL; i++)
+    for (size_t i = 0; i < lists->exclude_topics.count && !fault; i++)
         fault = exclude(selection, &(struct tributary_selector){.topic = lists->exclude_topics.items[i]});
-    if (lists->exclude_keys.count > 0 && fault == NULL)
+    if (lists->exclude_keys.count > 0 && !fault)
         fault = exclude(selection, &(struct tributary_selector){.keys = lists->exclude_keys.items,
                                                                 .key_count = lists->exclude_keys.count});
-    if (lists->exclude_types.count > 0 && fault == NULL)
+    if (lists->exclude_types.count > 0 && !fault)
         fault = exclude(selection, &(struct tributary_selector){.types = lists->exclude_types.items,
                                                                 .type_count = lists->exclude_types.count});
     return fault;
@@ -95,16 +99,16 @@ const char *selection_build(struct selection *selection, const struct selection_
     const char *fault = NULL;
 
     *selection = (struct selection){.selector_count = 0};
-    fault = cut(selection, &lists->headers, selection->headers);
-    if (fault == NULL)
-        fault = cut(selection, &lists->labels, selection->labels);
-    if (fault == NULL)
+    fault = split_pairs(selection, &lists->headers, selection->headers);
+    if (!fault)
+        fault = split_pairs(selection, &lists->labels, selection->labels);
+    if (!fault)
         fault = build_selectors(selection, lists);
-    return fault != NULL ? fault : build_excludes(selection, lists);
+    return fault ? fault : build_excludes(selection, lists);
 }
 
 const char *selection_build_with(struct selection *selection, const struct selection_lists *lists,
-                                 struct text_list arguments, struct text_list usual)
+                                 struct text_list arguments, struct text_list defaults)
 {
     struct selection_lists chosen = *lists;
 
@@ -113,7 +117,7 @@ const char *selection_build_with(struct selection *selection, const struct selec
     if (arguments.count > 0)
         chosen.producers = arguments;
     else if (lists->producers.count == 0)
-        chosen.producers = usual;
+        chosen.producers = defaults;
     return selection_build(selection, &chosen);
 }
 

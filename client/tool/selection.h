@@ -1,35 +1,38 @@
-/* wish.h - selectors out of the lists of a command line. */
+/* selection.h - makes selectors from the lists of a command line. Main thread. */
 #ifndef TRIBUTARY_TOOL_SELECTION_H
 #define TRIBUTARY_TOOL_SELECTION_H
 
 #include "tributary/tributary.h"
-#include "client/tool/cli.h"
+#include "client/tool/option.h"
 
 #define MAX_SELECTION_SELECTORS 64u
 
+/* The values of the options. */
 struct selection_lists {
     struct text_list producers, topics, keys, types, headers, labels;
     struct text_list exclude_producers, exclude_topics, exclude_keys, exclude_types;
 };
 
-/* Rows for a verb's table; `at` is the offset of a struct selection_lists in its settings. */
-#define SELECTION_ROW(at, letter, name, value, list, help)                                                   \
+/* Rows for a verb's table of options. `base` is the offset of a struct selection_lists in its
+ * settings. */
+#define SELECTION_ROW(base, letter, name, value, list, help)                                                 \
     {                                                                                                        \
-        letter, name, OPTION_LIST, value, (at) + offsetof(struct selection_lists, list), help                \
+        letter, name, OPTION_LIST, value, (base) + offsetof(struct selection_lists, list), help              \
     }
-#define SELECTION_OPTIONS(at)                                                                                \
-    SELECTION_ROW(at, 'p', "producer", "PATTERN", producers,                                                 \
+#define SELECTION_OPTIONS(base)                                                                              \
+    SELECTION_ROW(base, 'p', "producer", "PATTERN", producers,                                               \
                   "events of these producers; may be repeated, as may the next five"),                       \
-        SELECTION_ROW(at, 't', "topic", "PATTERN", topics, "events about these topics"),                     \
-        SELECTION_ROW(at, 'k', "key", "PATTERN", keys, "events with one of these keys"),                     \
-        SELECTION_ROW(at, 0, "type", "PATTERN", types, "events of one of these types"),                      \
-        SELECTION_ROW(at, 'H', "header", "NAME=PATTERN", headers, "events that carry all of these headers"), \
-        SELECTION_ROW(at, 'l', "label", "NAME=PATTERN", labels,                                              \
+        SELECTION_ROW(base, 't', "topic", "PATTERN", topics, "events about these topics"),                   \
+        SELECTION_ROW(base, 'k', "key", "PATTERN", keys, "events with one of these keys"),                   \
+        SELECTION_ROW(base, 0, "type", "PATTERN", types, "events of one of these types"),                    \
+        SELECTION_ROW(base, 'H', "header", "NAME=PATTERN", headers,                                          \
+                      "events that carry all of these headers"),                                             \
+        SELECTION_ROW(base, 'l', "label", "NAME=PATTERN", labels,                                            \
                       "events of sessions that carry all of these labels"),                                  \
-        SELECTION_ROW(at, 0, "exclude-producer", "PATTERN", exclude_producers, "but not these"),             \
-        SELECTION_ROW(at, 0, "exclude-topic", "PATTERN", exclude_topics, "nor these"),                       \
-        SELECTION_ROW(at, 0, "exclude-key", "PATTERN", exclude_keys, "nor these"),                           \
-        SELECTION_ROW(at, 0, "exclude-type", "PATTERN", exclude_types, "nor these")
+        SELECTION_ROW(base, 0, "exclude-producer", "PATTERN", exclude_producers, "but not these"),           \
+        SELECTION_ROW(base, 0, "exclude-topic", "PATTERN", exclude_topics, "nor these"),                     \
+        SELECTION_ROW(base, 0, "exclude-key", "PATTERN", exclude_keys, "nor these"),                         \
+        SELECTION_ROW(base, 0, "exclude-type", "PATTERN", exclude_types, "nor these")
 
 struct selection {
     struct tributary_selector selectors[MAX_SELECTION_SELECTORS];
@@ -38,19 +41,19 @@ struct selection {
     size_t exclude_count;
     const char *headers[MAX_SELECTION_SELECTORS][2];
     const char *labels[MAX_SELECTION_SELECTORS][2];
-    char *texts[2 * MAX_SELECTION_SELECTORS]; /* headers and labels, cut into name and value */
+    char *texts[2 * MAX_SELECTION_SELECTORS]; /* owned: headers and labels, split into name and value */
     size_t text_count;
 };
 
-/* One selector for each producer and topic, each with all keys, types, headers and labels; one
- * exclude for each thing to leave out. It points into `lists`. NULL, or what is wrong with them, as
- * static text. Call selection_fini() in both cases. */
+/* Makes one selector for each pair of producer and topic, each with all keys, types, headers and
+ * labels; and the excludes. `selection` points into `lists`. Returns NULL, or static text that says
+ * what is wrong. Call selection_fini() in both cases. */
 const char *selection_build(struct selection *selection, const struct selection_lists *lists);
 
-/* The same for a verb that takes producers as arguments, too: one of both. Where neither names any,
- * they are `usual`, which may be empty. */
+/* The same for a verb that also accepts producers as arguments. Producers may be given as arguments
+ * or by --producer, not both. Where neither is given they are `defaults`, which may be empty. */
 const char *selection_build_with(struct selection *selection, const struct selection_lists *lists,
-                                 struct text_list arguments, struct text_list usual);
+                                 struct text_list arguments, struct text_list defaults);
 void selection_fini(struct selection *selection);
 
 #endif

@@ -1,18 +1,20 @@
-/* serve.c - `tributary serve`: a producer that is asked for each consumer apart and answers by
- * running a command. */
+/* serve.c - `tributary serve`: registers a session with an activation for each consumer, and runs a
+ * command for each activation. */
 #include "client/tool/serve_jobs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/registration.h"
 #include "client/tool/verbs.h"
 
-#define JOBS_DEFAULT 256
-/* Of one command: small, so that it is the pipe that fills, and the command that waits. */
+#define DEFAULT_JOBS 256
+/* The bounds of one activation's queue. They are small, so that the pipe fills and the command
+ * waits. */
 #define QUEUE_EVENTS 1024
 #define QUEUE_BYTES (256u << 10)
 
@@ -29,7 +31,7 @@ static int prepare(const struct verb *verb, const struct settings *settings, str
 {
     struct tributary_event *template = &serve->template;
 
-    if (settings->registration.name == NULL || settings->command == NULL)
+    if (!settings->registration.name || !settings->command)
         return cli_wrong(verb, "--name and --exec are needed");
     if (settings->max_jobs < 1 || settings->max_jobs > MAX_JOBS)
         return cli_wrong(verb, "--max-activations: from 1 to %u", MAX_JOBS);
@@ -46,7 +48,7 @@ static int prepare(const struct verb *verb, const struct settings *settings, str
     return EXITS_OK;
 }
 
-/* It was --max-time that ended it, and not --for, a signal, or the server. */
+/* True where --max-time ended the run, and not --for, a signal or the server. */
 static bool max_time_is_over(const struct settings *settings, const struct serve *serve)
 {
     const int64_t max_ns = settings->common.max_time_ns;
@@ -58,11 +60,11 @@ static bool max_time_is_over(const struct settings *settings, const struct serve
 static int serve_all(const struct verb *verb, const struct settings *settings, struct serve *serve,
                      struct tributary *client)
 {
-    const struct tributary_session_callbacks callbacks = serve_watch(serve);
+    const struct tributary_session_callbacks callbacks = serve_callbacks(serve);
     struct tributary_header labels[MAX_PAIRS];
     struct tributary_session_options options = {
         .topics = &settings->topic,
-        .topic_count = settings->topic != NULL,
+        .topic_count = !!settings->topic,
         .mode = TRIBUTARY_MODE_PER_CONSUMER,
         .queue_events = QUEUE_EVENTS,
         .queue_bytes = QUEUE_BYTES,
@@ -91,7 +93,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {
         .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT},
-        .max_jobs = JOBS_DEFAULT};
+        .max_jobs = DEFAULT_JOBS};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;
@@ -113,25 +115,25 @@ static int run(const struct verb *verb, int argc, char **argv)
             stop_fini(&serve.stop);
         }
     }
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {0, "name", OPTION_TEXT, "NAME", AT(registration.name), "register under this name (needed)"},
-    {'e', "exec", OPTION_TEXT, "COMMAND", AT(command),
+    {0, "name", OPTION_TEXT, "NAME", OFFSET(registration.name), "register under this name (needed)"},
+    {'e', "exec", OPTION_TEXT, "COMMAND", OFFSET(command),
      "what to run for each consumer, with /bin/sh (needed)"},
-    REGISTRATION_OPTIONS(AT(registration)),
-    {'t', "topic", OPTION_TEXT, "TOPIC", AT(topic), "what the events are about"},
-    {'k', "key", OPTION_TEXT, "KEY", AT(key), "what groups them"},
-    {0, "type", OPTION_TEXT, "TYPE", AT(type), "their kind, such as order.created"},
-    {0, "content-type", OPTION_TEXT, "TYPE", AT(content_type),
+    REGISTRATION_OPTIONS(OFFSET(registration)),
+    {'t', "topic", OPTION_TEXT, "TOPIC", OFFSET(topic), "what the events are about"},
+    {'k', "key", OPTION_TEXT, "KEY", OFFSET(key), "what groups them"},
+    {0, "type", OPTION_TEXT, "TYPE", OFFSET(type), "their kind, such as order.created"},
+    {0, "content-type", OPTION_TEXT, "TYPE", OFFSET(content_type),
      "the media type of the data, such as text/plain"},
-    {0, "max-activations", OPTION_NUMBER, "N", AT(max_jobs),
+    {0, "max-activations", OPTION_NUMBER, "N", OFFSET(max_jobs),
      "commands at a time; further consumers get RESOURCE_EXHAUSTED (default: 256)"},
-    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns), "stop after this long, such as 10s"},
-    {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no summary and no notices on standard error"},
+    {0, "for", OPTION_DURATION, "DURATION", OFFSET(for_ns), "stop after this long, such as 10s"},
+    {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no summary and no notices on standard error"},
 };
 
 static const struct example examples[] = {

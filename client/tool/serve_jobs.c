@@ -1,13 +1,13 @@
-/* serve_jobs.c - commands that answer: what they print becomes events, how they end becomes the end
- * of their activation.
+/* serve_jobs.c - the commands of `tributary serve`. The lines that a command prints become events,
+ * and the way it ends becomes the end of its activation.
  *
- *   RUNNING --stop--> ASKED (SIGTERM; what it printed is sent) --2 s--> SIGKILL
- *      |                |
- *      +--cut, lost-----+--> OVER (SIGTERM; what it prints is nobody's)
+ *   RUNNING --stop------> STOPPING (SIGTERM; what it printed is sent) --2 s--> SIGKILL
+ *      |                     |
+ *      +--expired, lost------+--> ABANDONED (SIGTERM; what it prints is discarded)
  *
- * A job is freed when its process was reaped and everything that it printed was taken over, or is
- * nobody's. A command whose output is not read, since its activation is paused or its queue is
- * full, waits by itself: the pipe is full. */
+ * A job is freed when its process was reaped, and everything that it printed was sent or discarded.
+ * While an activation is paused or its queue is full, the output of its command is not read. The
+ * pipe fills then, and the command waits. */
 #include "client/tool/serve_jobs.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@
 
 #define BLOCK 65536
 #define KILL_NS (2 * NS_PER_S)   /* from SIGTERM to SIGKILL */
-#define PATIENCE_NS NS_PER_S     /* for a command that closed its output to end */
+#define WAIT_NS NS_PER_S         /* for a command to end after it has closed its output */
 #define FINISH_NS (5 * NS_PER_S) /* for the session to end */
 #define EVENTS_AT_ONCE 64
 #define BLOCKS_AT_ONCE 16
@@ -36,27 +36,27 @@ struct job {
     struct list node;
     uint64_t activation;
     struct spawn spawn;
-    struct buf rest;   /* printed, and not sent yet */
-    bool paused, full; /* why its output is not read at the moment */
-    bool listening;    /* its output is waited for */
+    struct buf rest;   /* output that was read and not yet sent */
+    bool paused, full; /* either: its output is not read at the moment */
+    bool polled;       /* the epoll set holds its output */
     bool closed;       /* its output has ended */
-    bool reaped;
-    bool asked, over;
-    int status;     /* as from waitpid(), where it was reaped */
+    bool reaped;       /* its process has ended, and `status` is set */
+    bool stop_requested, abandoned;
+    int status;     /* as from waitpid() */
     int64_t due_ns; /* when the next signal is due; INT64_MAX: none */
     int next_signal;
 };
 
-/* Waits for its output, or does not, as it should be now. */
-static void listen_to(struct serve *serve, struct job *job)
+/* Adds its output to the epoll set or removes it, according to its state. */
+static void update_polling(struct serve *serve, struct job *job)
 {
-    const bool wanted = !job->closed && !job->over && !job->paused && !job->full;
+    const bool wanted = !job->closed && !job->abandoned && !job->paused && !job->full;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = job};
 
-    if (wanted == job->listening)
+    if (wanted == job->polled)
         return;
     epoll_ctl(serve->epoll_fd, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, job->spawn.fd, &event);
-    job->listening = wanted;
+    job->polled = wanted;
 }
 
 static void close_output(struct serve *serve, struct job *job)
@@ -64,14 +64,14 @@ static void close_output(struct serve *serve, struct job *job)
     if (job->closed)
         return;
     job->closed = true;
-    listen_to(serve, job);
+    update_polling(serve, job);
     close(job->spawn.fd);
 }
 
-/* What follows is nobody's. */
-static void give_up(struct serve *serve, struct job *job)
+/* Discards its output from now on. */
+static void abandon(struct serve *serve, struct job *job)
 {
-    job->over = true;
+    job->abandoned = true;
     buf_clear(&job->rest);
     close_output(serve, job);
 }
@@ -85,7 +85,7 @@ static void terminate(struct job *job)
     job->due_ns = clock_mono_ns() + KILL_NS;
 }
 
-/* False: not now, or never. */
+/* Sends one line. False: the queue is full, or the activation has ended. */
 static bool emit(struct serve *serve, struct job *job, const char *line, size_t size)
 {
     struct tributary_event event = serve->template;
@@ -99,47 +99,49 @@ static bool emit(struct serve *serve, struct job *job, const char *line, size_t 
     else if (code == TRIBUTARY_RESOURCE_EXHAUSTED)
         job->full = true;
     else {
-        give_up(serve, job);
-        terminate(job); /* nobody will stop a command that nobody hears */
+        abandon(serve, job);
+        terminate(job); /* the activation has ended, so no order to stop will come */
     }
     return code == TRIBUTARY_OK;
 }
 
-/* Sends every whole line; at the end of the output, the last one is whole as it is. */
+/* Sends every complete line. At the end of the output, a last line without a newline is
+ * complete. */
 static void send_lines(struct serve *serve, struct job *job)
 {
-    size_t at = 0;
+    size_t sent = 0;
 
-    while (at < job->rest.size) {
-        const char *line = (const char *)job->rest.data + at;
-        const size_t left = job->rest.size - at;
+    while (sent < job->rest.size) {
+        const char *line = (const char *)job->rest.data + sent;
+        const size_t left = job->rest.size - sent;
         const char *newline = memchr(line, '\n', left);
-        size_t size = newline != NULL ? (size_t)(newline - line) : left;
+        size_t size = newline ? (size_t)(newline - line) : left;
 
-        if (newline == NULL && !job->closed && left < MAX_LINE_BYTES)
+        if (!newline && !job->closed && left < MAX_LINE_BYTES)
             break;
         size = MIN_OF(size, (size_t)MAX_LINE_BYTES);
         if (!emit(serve, job, line, size))
             break;
-        at += size + (newline == line + size ? 1 : 0);
+        sent += size + (newline == line + size ? 1 : 0);
     }
-    if (job->over || at == 0)
+    if (job->abandoned || sent == 0)
         return;
-    memmove(job->rest.data, job->rest.data + at, job->rest.size - at);
-    job->rest.size -= at;
+    memmove(job->rest.data, job->rest.data + sent, job->rest.size - sent);
+    job->rest.size -= sent;
 }
 
-/* Its output has ended, or is of no interest any more: now it should end itself. */
+/* Closes its output, and gives the command WAIT_NS to end by itself. */
 static void end_output(struct serve *serve, struct job *job)
 {
     close_output(serve, job);
     if (!job->reaped && job->due_ns == INT64_MAX) {
         job->next_signal = SIGTERM;
-        job->due_ns = clock_mono_ns() + PATIENCE_NS;
+        job->due_ns = clock_mono_ns() + WAIT_NS;
     }
 }
 
-/* Reads what it printed. What a process that has ended left open is read as far as it goes. */
+/* Reads its output. After the process has ended, output that its children still hold open is read
+ * only as far as it is there. */
 static void read_output(struct serve *serve, struct job *job)
 {
     char block[BLOCK];
@@ -162,7 +164,7 @@ static struct job *job_find(const struct serve *serve, uint64_t activation)
     list_each(node, safe, &serve->jobs) {
         struct job *job = container_of(node, struct job, node);
 
-        if (job->activation == activation && !job->over)
+        if (job->activation == activation && !job->abandoned)
             return job;
     }
     return NULL;
@@ -173,24 +175,24 @@ static void start_job(struct serve *serve, const struct order *order)
     struct job *job = calloc(1, sizeof(*job));
     int error = ENOMEM;
 
-    if (job != NULL)
-        error = serve->leaving
+    if (job)
+        error = serve->stopping
                     ? ECANCELED
                     : spawn_start_with(&job->spawn, serve->command, order->request.data, order->request.size);
     if (error != 0) {
         free(job);
-        atomic_fetch_sub(&serve->live, 1);
-        if (!serve->leaving)
+        atomic_fetch_sub(&serve->active, 1);
+        if (!serve->stopping)
             fprintf(stderr, "tributary: %s: %s\n", serve->command, strerror(error));
         tributary_session_end(serve->session, order->activation,
-                              serve->leaving ? TRIBUTARY_CANCELLED : TRIBUTARY_UNKNOWN, strerror(error));
+                              serve->stopping ? TRIBUTARY_CANCELLED : TRIBUTARY_UNKNOWN, strerror(error));
         return;
     }
     job->activation = order->activation;
     job->due_ns = INT64_MAX;
     list_append(&serve->jobs, &job->node);
     serve->commands++;
-    listen_to(serve, job);
+    update_polling(serve, job);
 }
 
 static void handle_order(struct serve *serve, const struct order *order)
@@ -199,52 +201,53 @@ static void handle_order(struct serve *serve, const struct order *order)
 
     if (order->kind == ORDER_START)
         start_job(serve, order);
-    if (job == NULL)
+    if (!job)
         return;
     switch (order->kind) {
     case ORDER_START:
         break;
-    case ORDER_STOP: /* what it has printed is read, however far behind the consumer is: it is not much */
-        job->asked = true;
+    case ORDER_STOP: /* read what it has printed, even where it is paused: that is little */
+        job->stop_requested = true;
         job->paused = false;
         terminate(job);
         break;
     case ORDER_EXPIRED:
-        give_up(serve, job);
+        abandon(serve, job);
         terminate(job);
         break;
     case ORDER_PAUSE:
-        job->paused = !job->asked;
+        job->paused = !job->stop_requested;
         break;
     case ORDER_RESUME:
         job->paused = false;
         break;
-    case ORDER_ROOM:
+    case ORDER_WRITABLE:
         job->full = false;
         send_lines(serve, job);
         break;
     }
-    listen_to(serve, job);
+    update_polling(serve, job);
 }
 
 static void handle_orders(struct serve *serve)
 {
     struct order *order = NULL;
 
-    while ((order = serve_next_order(serve)) != NULL) {
+    while ((order = serve_next_order(serve))) {
         handle_order(serve, order);
         buf_fini(&order->request);
         free(order);
     }
 }
 
-/* Says how it ended: one that was asked to may end by our signal. */
+/* Ends its activation by the way its command ended. OK also where our signal ended it after a
+ * stop. */
 static void report_end(struct serve *serve, const struct job *job)
 {
     const bool signalled = WIFSIGNALED(job->status);
     const int number = signalled ? WTERMSIG(job->status) : WEXITSTATUS(job->status);
     const bool by_us =
-        job->asked && (signalled ? number == SIGTERM || number == SIGKILL : number == 128 + SIGTERM);
+        job->stop_requested && (signalled ? number == SIGTERM || number == SIGKILL : number == 128 + SIGTERM);
     char message[64];
 
     if (number == 0 || by_us) {
@@ -257,7 +260,7 @@ static void report_end(struct serve *serve, const struct job *job)
         fprintf(stderr, "tributary: activation %" PRIu64 ": %s\n", job->activation, message);
 }
 
-/* True: it was freed. */
+/* Sends the signal that is due, and frees the job where it is finished. True: it was freed. */
 static bool reap(struct serve *serve, struct job *job, int64_t now_ns)
 {
     if (!job->reaped && job->due_ns <= now_ns) {
@@ -272,16 +275,16 @@ static bool reap(struct serve *serve, struct job *job, int64_t now_ns)
     read_output(serve, job);
     if (!job->closed || job->rest.size > 0)
         return false;
-    if (!job->over)
+    if (!job->abandoned)
         report_end(serve, job);
     list_remove(&job->node);
     buf_fini(&job->rest);
     free(job);
-    atomic_fetch_sub(&serve->live, 1);
+    atomic_fetch_sub(&serve->active, 1);
     return true;
 }
 
-/* When a signal is due next. */
+/* Reaps all jobs. Returns when the next signal is due; INT64_MAX: none. */
 static int64_t reap_all(struct serve *serve)
 {
     const int64_t now_ns = clock_mono_ns();
@@ -305,38 +308,38 @@ static void read_all(struct serve *serve)
     for (int i = 0; i < count; i++) {
         struct job *job = events[i].data.ptr;
 
-        if (job == NULL) {
+        if (!job) {
             while (read(serve->child_fd, &info, sizeof(info)) == sizeof(info))
-                continue; /* who has ended is found by asking each */
+                continue; /* reap_all() checks each job */
         } else {
             read_output(serve, job);
-            listen_to(serve, job);
+            update_polling(serve, job);
         }
     }
 }
 
 static void stop_all(struct serve *serve)
 {
-    serve->leaving = true;
-    serve->leave_ns = clock_mono_ns() + FINISH_NS;
+    serve->stopping = true;
+    serve->give_up_ns = clock_mono_ns() + FINISH_NS;
     list_each(node, safe, &serve->jobs) {
         struct job *job = container_of(node, struct job, node);
 
-        job->asked = true;
+        job->stop_requested = true;
         job->paused = false;
         terminate(job);
-        listen_to(serve, job);
+        update_polling(serve, job);
     }
 }
 
-/* A consumer that holds its activation back does not hold up the end. */
-static void give_up_all(struct serve *serve)
+/* Discards what is not sent, so that a paused activation cannot delay the end. */
+static void abandon_all(struct serve *serve)
 {
     list_each(node, safe, &serve->jobs) {
         struct job *job = container_of(node, struct job, node);
 
-        if (!job->over)
-            give_up(serve, job);
+        if (!job->abandoned)
+            abandon(serve, job);
     }
 }
 
@@ -373,21 +376,21 @@ void serve_run(struct serve *serve)
     for (;;) {
         int64_t next_ns = INT64_MAX;
 
-        if (serve->leaving && (serve->stop.signals > 1 || clock_mono_ns() >= serve->leave_ns))
-            give_up_all(serve);
+        if (serve->stopping && (serve->stop.signals > 1 || clock_mono_ns() >= serve->give_up_ns))
+            abandon_all(serve);
         handle_orders(serve);
         next_ns = reap_all(serve);
-        if (stop_requested(&serve->stop) && !serve->leaving)
+        if (stop_requested(&serve->stop) && !serve->stopping)
             stop_all(serve);
-        if (serve->leaving && list_empty(&serve->jobs))
+        if (serve->stopping && list_empty(&serve->jobs))
             break;
-        if (serve->stop.signals > 1 && signals <= 1) { /* somebody insists */
+        if (serve->stop.signals > 1 && signals <= 1) { /* a second signal */
             list_each(node, safe, &serve->jobs)
                 spawn_signal(&container_of(node, struct job, node)->spawn, SIGKILL);
         }
         signals = serve->stop.signals;
-        if (serve->leaving && clock_mono_ns() < serve->leave_ns)
-            next_ns = MIN_OF(next_ns, serve->leave_ns);
+        if (serve->stopping && clock_mono_ns() < serve->give_up_ns)
+            next_ns = MIN_OF(next_ns, serve->give_up_ns);
         stop_wait(&serve->stop, serve->epoll_fd,
                   next_ns == INT64_MAX ? INT64_MAX : MAX_OF(next_ns - clock_mono_ns(), 0));
         read_all(serve);

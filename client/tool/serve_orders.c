@@ -1,5 +1,5 @@
-/* serve_orders.c - what the session of `tributary serve` says, on the client thread, as orders for
- * the main thread. */
+/* serve_orders.c - the callbacks of the session of `tributary serve`. They run on the client thread
+ * and post orders to the main thread. */
 #include "client/tool/serve_jobs.h"
 
 #include <inttypes.h>
@@ -10,62 +10,63 @@
 #include "base/clock.h"
 #include "client/tool/link.h"
 
-static void leave_order(struct serve *serve, enum order_kind kind, uint64_t activation,
-                        struct tributary_bytes request)
+/* Posts an order and wakes the main thread. Copies `request`. */
+static void post_order(struct serve *serve, enum order_kind kind, uint64_t activation,
+                       struct tributary_bytes request)
 {
     struct order *order = calloc(1, sizeof(*order));
 
-    if (order != NULL && request.size > 0)
+    if (order && request.size > 0)
         buf_bytes(&order->request, request.data, request.size);
-    if (order == NULL || order->request.broken) {
+    if (!order || order->request.broken) {
         fprintf(stderr, "tributary: out of memory\n");
-        _exit(EXIT_FAILURE); /* an order that is lost would leave a command behind */
+        _exit(EXIT_FAILURE); /* a lost order would leave a command running */
     }
     order->kind = kind;
     order->activation = activation;
     pthread_mutex_lock(&serve->lock);
     list_append(&serve->orders, &order->node);
     pthread_mutex_unlock(&serve->lock);
-    stop_ring(&serve->stop);
+    stop_wake(&serve->stop);
 }
 
-static void simple_order(struct serve *serve, enum order_kind kind, uint64_t activation)
+static void post_simple_order(struct serve *serve, enum order_kind kind, uint64_t activation)
 {
-    leave_order(serve, kind, activation, (struct tributary_bytes){NULL, 0});
+    post_order(serve, kind, activation, (struct tributary_bytes){NULL, 0});
 }
 
 static void on_start(void *ctx, const struct tributary_activation *activation)
 {
     struct serve *serve = ctx;
 
-    if (atomic_load(&serve->live) >= serve->max_jobs) {
+    if (atomic_load(&serve->active) >= serve->max_jobs) {
         tributary_session_end(serve->session, activation->activation, TRIBUTARY_RESOURCE_EXHAUSTED,
                               "too many activations at a time");
         return;
     }
-    atomic_fetch_add(&serve->live, 1);
-    leave_order(serve, ORDER_START, activation->activation, activation->request);
+    atomic_fetch_add(&serve->active, 1);
+    post_order(serve, ORDER_START, activation->activation, activation->request);
 }
 
 static void on_stop(void *ctx, uint64_t activation, const char *reason, uint64_t deadline_unix_nano)
 {
-    (void)reason; /* it ends in any case */
-    simple_order(ctx, deadline_unix_nano == 0 ? ORDER_EXPIRED : ORDER_STOP, activation);
+    (void)reason; /* a command is ended in the same way for every reason */
+    post_simple_order(ctx, deadline_unix_nano == 0 ? ORDER_EXPIRED : ORDER_STOP, activation);
 }
 
 static void on_paused(void *ctx, uint64_t activation)
 {
-    simple_order(ctx, ORDER_PAUSE, activation);
+    post_simple_order(ctx, ORDER_PAUSE, activation);
 }
 
 static void on_resumed(void *ctx, uint64_t activation)
 {
-    simple_order(ctx, ORDER_RESUME, activation);
+    post_simple_order(ctx, ORDER_RESUME, activation);
 }
 
-static void on_room(void *ctx, uint64_t activation)
+static void on_writable(void *ctx, uint64_t activation)
 {
-    simple_order(ctx, ORDER_ROOM, activation);
+    post_simple_order(ctx, ORDER_WRITABLE, activation);
 }
 
 static void on_registered(void *ctx, uint64_t epoch)
@@ -81,7 +82,7 @@ static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nan
 {
     const struct serve *serve = ctx;
 
-    (void)deadline_unix_nano; /* each activation is told apart */
+    (void)deadline_unix_nano; /* on_stop() is called for each activation */
     if (!serve->quiet)
         fprintf(stderr, "tributary: the registration is closing: %s\n", reason);
 }
@@ -106,7 +107,7 @@ static void on_ended(void *ctx, const struct tributary_status *status)
     stop_end(&serve->stop);
 }
 
-struct tributary_session_callbacks serve_watch(struct serve *serve)
+struct tributary_session_callbacks serve_callbacks(struct serve *serve)
 {
     return (struct tributary_session_callbacks){
         .registered = on_registered,
@@ -114,7 +115,7 @@ struct tributary_session_callbacks serve_watch(struct serve *serve)
         .stop = on_stop,
         .paused = on_paused,
         .resumed = on_resumed,
-        .writable = on_room,
+        .writable = on_writable,
         .closing = on_closing,
         .interrupted = on_interrupted,
         .ended = on_ended,
@@ -128,8 +129,8 @@ struct order *serve_next_order(struct serve *serve)
 
     pthread_mutex_lock(&serve->lock);
     node = list_first(&serve->orders);
-    if (node != NULL)
+    if (node)
         list_remove(node);
     pthread_mutex_unlock(&serve->lock);
-    return node != NULL ? container_of(node, struct order, node) : NULL;
+    return node ? container_of(node, struct order, node) : NULL;
 }

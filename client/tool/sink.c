@@ -1,4 +1,4 @@
-/* sink.c - one face for publishers and sessions. Callbacks run on the client thread. */
+/* sink.c - one interface to publishers and sessions. The callbacks run on the client thread. */
 #include "client/tool/sink.h"
 
 #include <inttypes.h>
@@ -29,7 +29,7 @@ static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nan
 {
     const struct sink *sink = ctx;
 
-    (void)deadline_unix_nano; /* the library keeps it */
+    (void)deadline_unix_nano; /* the library keeps the deadline */
     if (!sink->quiet)
         fprintf(stderr, "tributary: the registration is closing: %s\n", reason);
 }
@@ -49,19 +49,19 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
                               const struct tributary_session_options *registration,
                               struct tributary_status *status)
 {
-    if (registration != NULL) {
+    if (registration) {
         const struct tributary_session_callbacks callbacks = {
             .closing = on_closing, .interrupted = on_interrupted, .ended = on_ended, .ctx = sink};
         struct tributary_session_options options = *registration;
 
         options.mode = TRIBUTARY_MODE_SHARED;
-        options.wait_timeout_ns = SINK_PATIENCE_NS;
+        options.wait_timeout_ns = SINK_WAIT_NS;
         return tributary_register(client, &options, &callbacks, &sink->session, status);
     }
 
     const struct tributary_publisher_options options = {
         .producer = producer,
-        .wait_timeout_ns = SINK_PATIENCE_NS,
+        .wait_timeout_ns = SINK_WAIT_NS,
         .refused = on_refused,
         .interrupted = on_interrupted,
         .ctx = sink,
@@ -72,22 +72,21 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
 
 enum tributary_code sink_publish(struct sink *sink, const struct tributary_event *event)
 {
-    return sink->session != NULL ? tributary_session_emit(sink->session, 0, event)
-                                 : tributary_publish(sink->publisher, event);
+    return sink->session ? tributary_session_emit(sink->session, 0, event)
+                         : tributary_publish(sink->publisher, event);
 }
 
 bool sink_flush(struct sink *sink)
 {
-    const enum tributary_code code = sink->session != NULL
-                                         ? tributary_session_flush(sink->session, SINK_PATIENCE_NS)
-                                         : tributary_flush(sink->publisher, SINK_PATIENCE_NS);
+    const enum tributary_code code = sink->session ? tributary_session_flush(sink->session, SINK_WAIT_NS)
+                                                   : tributary_flush(sink->publisher, SINK_WAIT_NS);
 
     return code == TRIBUTARY_OK;
 }
 
 void sink_stats(struct sink *sink, struct sink_stats *stats_out)
 {
-    if (sink->session != NULL) {
+    if (sink->session) {
         struct tributary_session_stats stats;
 
         tributary_session_stats(sink->session, &stats);
@@ -104,7 +103,7 @@ void sink_close(struct sink *sink)
 {
     struct sink_stats stats;
 
-    if (sink->session != NULL) {
+    if (sink->session) {
         sink_stats(sink, &stats);
         if (stats.confirmed + stats.refused == stats.accepted) {
             tributary_session_finish(sink->session, 0);

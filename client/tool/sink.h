@@ -1,5 +1,5 @@
-/* sink.h - where `tributary pub` puts its events: a publisher, or with --name a session that is shared.
- */
+/* sink.h - the destination of the events of `tributary pub`: a publisher or, with --name, a shared
+ * session. Main thread. */
 #ifndef TRIBUTARY_TOOL_SINK_H
 #define TRIBUTARY_TOOL_SINK_H
 
@@ -11,34 +11,37 @@
 struct sink {
     /* Set by the caller. */
     bool quiet;
-    struct stop *stop; /* told where a session ends by itself */
+    struct stop *stop; /* ended when a session ends by itself */
 
-    /* Its own. */
-    struct tributary_publisher *publisher; /* one of both */
+    /* Set by sink_open(). */
+    struct tributary_publisher *publisher; /* NULL where `session` is set */
     struct tributary_session *session;
-    _Atomic int refused_code; /* of the last refused events; written by the client thread */
-    _Atomic int ended_code;   /* of a session that ended by itself */
+    _Atomic int refused_code; /* code of the latest refusal; 0: none; the client thread writes it */
+    _Atomic int ended_code;   /* code of a session that ended by itself; 0: none; likewise */
 };
 
 struct sink_stats {
     uint64_t accepted, confirmed, refused, bytes;
 };
 
-/* `registration` NULL: publish under the name `producer` (NULL: the server's choice). */
+/* Opens a session where `registration` is set. Where it is NULL, opens a publisher under the name
+ * `producer` (NULL: the server chooses one). */
 enum tributary_code sink_open(struct sink *sink, struct tributary *client, const char *producer,
                               const struct tributary_session_options *registration,
                               struct tributary_status *status);
 
-/* As tributary_publish(): DEADLINE_EXCEEDED where the queue stayed full for SINK_PATIENCE_NS. */
-#define SINK_PATIENCE_NS INT64_C(200000000)
+/* As tributary_publish(). Waits for at most SINK_WAIT_NS while the queue is full, and returns
+ * DEADLINE_EXCEEDED then. */
+#define SINK_WAIT_NS INT64_C(200000000)
 enum tributary_code sink_publish(struct sink *sink, const struct tributary_event *event);
 
-/* True: everything is confirmed or refused; false: not within SINK_PATIENCE_NS. */
+/* Waits for at most SINK_WAIT_NS. True: every event is confirmed or refused. */
 bool sink_flush(struct sink *sink);
 
 void sink_stats(struct sink *sink, struct sink_stats *stats_out);
 
-/* A session is ended gently, but for what was not confirmed. */
+/* Ends a session gently where every event is confirmed or refused, else at once. Frees both
+ * kinds. */
 void sink_close(struct sink *sink);
 
 #endif

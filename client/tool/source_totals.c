@@ -1,20 +1,21 @@
-/* ledger.c - adding up a stream.
+/* source_totals.c - adds up a stream for each producer.
  *
- * DESIGN. What a producer published while we listened is the span of its sequences, from the first
- * that we heard of (delivered or lost) to the last that anybody knows of: ours, or the server's own
- * answer at the end. A new epoch begins a new span; spans add up. */
+ * DESIGN. The span of a producer's sequences says how much it published while we were subscribed.
+ * The span begins with the first sequence that was delivered or lost. It ends with the latest one
+ * known: delivered, lost, or reported by the server at the end. A new epoch begins a new span, and
+ * spans add up. */
 #include "client/tool/source_totals.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS INT64_C(2000000000)
+#define QUERY_NS INT64_C(2000000000)
 
 struct entry {
     struct map_node node;
-    uint64_t epoch, first, last; /* the span of this epoch; first 0: nothing yet */
-    uint64_t earlier;            /* spans of earlier epochs */
+    uint64_t epoch, first, last; /* the span of this epoch; `first` 0: it is empty */
+    uint64_t earlier;            /* events in the spans of earlier epochs */
     uint64_t delivered, dropped;
     bool unknown;
     char name[];
@@ -36,7 +37,7 @@ void source_totals_fini(struct source_totals *totals)
 {
     struct map_node *node = NULL;
 
-    while ((node = map_next(&totals->sources, NULL)) != NULL) {
+    while ((node = map_next(&totals->sources, NULL))) {
         map_remove(&totals->sources, node);
         free(entry_of(node));
     }
@@ -49,7 +50,7 @@ static struct entry *entry_new(struct tributary_bytes name)
 {
     struct entry *entry = calloc(1, sizeof(*entry) + name.size + 1);
 
-    if (entry == NULL)
+    if (!entry)
         return NULL;
     if (name.size > 0)
         memcpy(entry->name, name.data, name.size);
@@ -57,21 +58,21 @@ static struct entry *entry_new(struct tributary_bytes name)
     return entry;
 }
 
-/* Under the lock. NULL: out of memory. */
+/* Finds a source, or adds it. Under the lock. NULL: out of memory. */
 static struct entry *find(struct source_totals *totals, struct tributary_bytes name)
 {
     struct map_node *node = map_find(&totals->sources, (struct bytes){name.data, name.size});
     struct entry *entry = NULL;
 
-    if (node != NULL)
+    if (node)
         return entry_of(node);
     if (totals->sources.count >= MAX_TOTALS_SOURCES) {
-        if (totals->others == NULL)
+        if (!totals->others)
             totals->others = entry_new(tributary_text("(others)"));
         return totals->others;
     }
     entry = entry_new(name);
-    if (entry != NULL && map_add(&totals->sources, &entry->node) != ERR_OK) {
+    if (entry && map_add(&totals->sources, &entry->node) != ERR_OK) {
         free(entry);
         entry = NULL;
     }
@@ -83,10 +84,11 @@ static uint64_t span(const struct entry *entry)
     return entry->first == 0 ? 0 : entry->last - entry->first + 1;
 }
 
+/* Adds sequences to the span. Under the lock. */
 static void widen(struct entry *entry, uint64_t epoch, uint64_t first, uint64_t last)
 {
     if (epoch < entry->epoch)
-        return; /* a late word of an earlier life */
+        return; /* a late event of an earlier epoch */
     if (epoch > entry->epoch) {
         entry->earlier += span(entry);
         entry->epoch = epoch;
@@ -104,7 +106,7 @@ void source_totals_delivered(struct source_totals *totals, const struct tributar
     struct entry *entry = find(totals, delivery->source);
 
     totals->delivered++;
-    if (entry != NULL) {
+    if (entry) {
         entry->delivered++;
         widen(entry, delivery->epoch, delivery->sequence, delivery->sequence);
     }
@@ -119,7 +121,7 @@ void source_totals_lost(struct source_totals *totals, const struct tributary_los
 
     totals->dropped += lost->count;
     totals->unknown |= lost->count_unknown;
-    if (entry != NULL) {
+    if (entry) {
         entry->dropped += lost->count;
         entry->unknown |= lost->count_unknown;
         if (lost->last_sequence > 0)
@@ -136,18 +138,19 @@ static void on_producer(void *ctx, const struct tributary_producer *producer)
 
     struct map_node *node =
         map_find(&totals->sources, (struct bytes){(const uint8_t *)producer->name, strlen(producer->name)});
-    struct entry *entry = node != NULL ? entry_of(node) : NULL;
+    struct entry *entry = node ? entry_of(node) : NULL;
 
-    if (entry != NULL && entry->epoch == producer->epoch && producer->last_sequence > entry->last)
+    if (entry && entry->epoch == producer->epoch && producer->last_sequence > entry->last)
         entry->last = producer->last_sequence;
     pthread_mutex_unlock(&totals->lock);
 }
 
 void source_totals_fetch(struct source_totals *totals, struct tributary *client)
 {
-    const struct tributary_producers_query query = {.timeout_ns = ASK_NS, .each = on_producer, .ctx = totals};
+    const struct tributary_producers_query query = {
+        .timeout_ns = QUERY_NS, .each = on_producer, .ctx = totals};
 
-    tributary_producers(client, &query, NULL); /* without an answer our own sums stand */
+    tributary_producers(client, &query, NULL); /* without an answer our own totals stand */
 }
 
 static int by_name(const void *left, const void *right)
@@ -173,13 +176,13 @@ void source_totals_print(struct source_totals *totals, FILE *out)
     const struct entry **rows = calloc(totals->sources.count + 1, sizeof(*rows));
 
     fprintf(out, "\n%-28s %12s %12s %12s\n", "producer", "published", "delivered", "dropped");
-    for (struct map_node *node = NULL; rows != NULL && (node = map_next(&totals->sources, node)) != NULL;)
+    for (struct map_node *node = NULL; rows && (node = map_next(&totals->sources, node));)
         rows[count++] = entry_of(node);
     if (count > 0)
         qsort(rows, count, sizeof(*rows), by_name);
     for (size_t i = 0; i < count; i++)
         print_row(out, rows[i]);
-    if (totals->others != NULL)
+    if (totals->others)
         print_row(out, totals->others);
     free(rows);
     pthread_mutex_unlock(&totals->lock);

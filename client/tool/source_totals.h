@@ -1,7 +1,7 @@
-/* ledger.h - per producer: what it published while we listened, what reached us, what was dropped.
- * Any thread: it has a lock. */
-#ifndef TRIBUTARY_TOOL_TOTALS_H
-#define TRIBUTARY_TOOL_TOTALS_H
+/* source_totals.h - counts for each producer what it published while we were subscribed, what was
+ * delivered to us and what was dropped. Any thread: it has a lock. */
+#ifndef TRIBUTARY_TOOL_SOURCE_TOTALS_H
+#define TRIBUTARY_TOOL_SOURCE_TOTALS_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -10,27 +10,30 @@
 #include "base/map.h"
 #include "tributary/tributary.h"
 
-#define MAX_TOTALS_SOURCES 10000u /* further ones are summed up in one row */
+#define MAX_TOTALS_SOURCES 10000u /* further ones share one row */
 
 struct source_totals {
     pthread_mutex_t lock;
     struct map sources;
-    uint64_t delivered, dropped; /* of everybody */
-    bool unknown;                /* a loss that nobody can count was reported */
-    struct entry *others;        /* beyond MAX_TOTALS_SOURCES */
+    uint64_t delivered, dropped; /* of all sources */
+    bool unknown;                /* a loss without a count was reported */
+    struct entry *others;        /* of the sources beyond MAX_TOTALS_SOURCES; NULL: none */
 };
 
 void source_totals_init(struct source_totals *totals);
 void source_totals_fini(struct source_totals *totals);
 
+/* Counts one event. */
 void source_totals_delivered(struct source_totals *totals, const struct tributary_delivery *delivery);
+
+/* Counts one loss. */
 void source_totals_lost(struct source_totals *totals, const struct tributary_lost *lost);
 
-/* Asks the server how far each producer is. Waits for at most 2 s; not from a callback of
- * `client`. */
+/* Gets the latest sequence of each producer from the server. Waits for at most 2 s. Do not call it
+ * from a callback of `client`. */
 void source_totals_fetch(struct source_totals *totals, struct tributary *client);
 
-/* The table. */
+/* Prints the table. */
 void source_totals_print(struct source_totals *totals, FILE *out);
 
 #endif

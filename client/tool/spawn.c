@@ -1,5 +1,5 @@
-/* spawn.c - posix_spawn, never fork: this process has threads and descriptors that a child must not
- * see. */
+/* spawn.c - starts commands with posix_spawn(), never fork(): a child must not inherit our threads
+ * and descriptors. */
 #include "client/tool/spawn.h"
 
 #include <errno.h>
@@ -14,28 +14,29 @@
 
 #include "base/clock.h"
 
-#define PATIENCE_NS NS_PER_S
+#define WAIT_NS NS_PER_S
 
 extern char **environ;
 
-/* `input` -1: nothing to read. */
+/* Sets what the child gets: signals, a process group, and its standard input and output. `input`
+ * -1: an empty standard input. Returns 0, or an errno. */
 static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions, int input, int output)
 {
     sigset_t none;
-    sigset_t usual;
+    sigset_t default_signals;
     int error = 0;
 
     sigemptyset(&none);
-    sigemptyset(&usual);
-    sigaddset(&usual, SIGPIPE);
-    sigaddset(&usual, SIGINT);
-    sigaddset(&usual, SIGTERM);
+    sigemptyset(&default_signals);
+    sigaddset(&default_signals, SIGPIPE);
+    sigaddset(&default_signals, SIGINT);
+    sigaddset(&default_signals, SIGTERM);
     error = posix_spawnattr_setflags(attributes,
                                      POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (error == 0)
         error = posix_spawnattr_setsigmask(attributes, &none);
     if (error == 0)
-        error = posix_spawnattr_setsigdefault(attributes, &usual);
+        error = posix_spawnattr_setsigdefault(attributes, &default_signals);
     if (error == 0 && input < 0)
         error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (error == 0 && input >= 0)
@@ -81,7 +82,8 @@ int spawn_start(struct spawn *spawn, const char *command)
     return start(spawn, command, -1);
 }
 
-/* A file without a name holds them, however slowly they are read. -1: errno says why. */
+/* Makes a file without a name that holds the bytes, so that the command may read them at any speed.
+ * -1: errno says why. */
 static int file_of(const void *bytes, size_t size)
 {
     const int fd = memfd_create("request", MFD_CLOEXEC);
@@ -127,13 +129,14 @@ bool spawn_reap(struct spawn *spawn, int *status_out)
     if (spawn->pid == 0 || waitid(P_PID, (id_t)spawn->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
         info.si_pid == 0)
         return false;
-    kill(-spawn->pid, SIGTERM); /* while the number of the group is still its own */
+    kill(-spawn->pid, SIGTERM); /* before waitpid(): after it the number may belong to another group */
     waitpid(spawn->pid, status_out, 0);
     spawn->pid = 0;
     return true;
 }
 
-/* True: it has ended, and *code_out says how. */
+/* Waits until `until_ns`. True: the command has ended, and *code_out is its exit code, or 128 plus
+ * the signal. */
 static bool reaped(struct spawn *spawn, int64_t until_ns, int *code_out)
 {
     const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
@@ -143,7 +146,7 @@ static bool reaped(struct spawn *spawn, int64_t until_ns, int *code_out)
     while ((pid = waitpid(spawn->pid, &how, WNOHANG)) == 0 || (pid < 0 && errno == EINTR)) {
         if (clock_mono_ns() >= until_ns)
             return false;
-        nanosleep(&pause, NULL); /* there is no descriptor for a child's end on every kernel we run on */
+        nanosleep(&pause, NULL); /* not every kernel that we support has a descriptor for a child's end */
     }
     *code_out = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
     return true;
@@ -154,14 +157,14 @@ static int end(struct spawn *spawn)
     int code = 0;
 
     kill(-spawn->pid, SIGTERM);
-    if (!reaped(spawn, clock_mono_ns() + PATIENCE_NS, &code)) {
+    if (!reaped(spawn, clock_mono_ns() + WAIT_NS, &code)) {
         kill(-spawn->pid, SIGKILL);
         reaped(spawn, INT64_MAX, &code);
     }
     return code;
 }
 
-static void forget(struct spawn *spawn)
+static void reset(struct spawn *spawn)
 {
     close(spawn->fd);
     *spawn = (struct spawn){0};
@@ -171,9 +174,9 @@ int spawn_wait(struct spawn *spawn)
 {
     int code = 0;
 
-    if (!reaped(spawn, clock_mono_ns() + PATIENCE_NS, &code))
+    if (!reaped(spawn, clock_mono_ns() + WAIT_NS, &code))
         code = end(spawn);
-    forget(spawn);
+    reset(spawn);
     return code;
 }
 
@@ -182,5 +185,5 @@ void spawn_stop(struct spawn *spawn)
     if (spawn->pid == 0)
         return;
     end(spawn);
-    forget(spawn);
+    reset(spawn);
 }

@@ -1,5 +1,5 @@
-/* spawn.h - a command whose standard output is read. It runs in a process group of its own, which
- * is ended with us. */
+/* spawn.h - a command whose standard output we read. It runs in a process group of its own, so that
+ * its children can be ended with it. One thread. */
 #ifndef TRIBUTARY_TOOL_SPAWN_H
 #define TRIBUTARY_TOOL_SPAWN_H
 
@@ -12,25 +12,25 @@ struct spawn {
     int fd;    /* its standard output */
 };
 
-/* Runs `command` with /bin/sh. 0, or an errno. */
+/* Runs `command` with /bin/sh and an empty standard input. Returns 0, or an errno. */
 int spawn_start(struct spawn *spawn, const char *command);
 
-/* The same, and the command reads these bytes on its standard input. */
+/* The same, but the command reads these bytes from its standard input. */
 int spawn_start_with(struct spawn *spawn, const char *command, const void *input, size_t size);
 
-/* Sends a signal to the whole group. */
+/* Sends a signal to the whole process group. */
 void spawn_signal(const struct spawn *spawn, int signal);
 
-/* Whether it has ended; then whatever it left running is told to end, too, and *status_out is as
- * from waitpid(). Does not wait. */
+/* True: the command has ended, *status_out is as from waitpid(), and what it left running in its
+ * process group got SIGTERM. Does not wait. `fd` stays open. */
 bool spawn_reap(struct spawn *spawn, int *status_out);
 
-/* Waits for a command that closed its output; a second later it is told to end. Its exit code; 128
- * + signal. */
+/* Waits for a command that has closed its output. After a second it is ended as by spawn_stop().
+ * Returns its exit code, or 128 plus the signal that ended it. */
 int spawn_wait(struct spawn *spawn);
 
-/* Tells the whole group to end, and waits: SIGTERM, after a second SIGKILL. Harmless where nothing
- * runs. */
+/* Ends the whole process group with SIGTERM, after a second with SIGKILL, and waits for the
+ * command. Does nothing where no command runs. */
 void spawn_stop(struct spawn *spawn);
 
 #endif

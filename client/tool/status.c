@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"
@@ -119,7 +120,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
         result = show(&settings, client);
     tributary_free(client);
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
@@ -137,7 +138,7 @@ static const struct example examples[] = {
 const struct verb verb_status = {
     .name = "status",
     .arguments = "",
-    .summary = "show the health, version and sums of the server",
+    .summary = "show the health, version and totals of the server",
     .text = "The exit code is 3 where the server cannot be reached, and where it is not serving, as while it "
             "drains.",
     .options = options,

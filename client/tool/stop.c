@@ -1,4 +1,4 @@
-/* stop.c - signals and the bell are descriptors, so that one poll() waits for everything. */
+/* stop.c - signals and wakeups are descriptors, so that one poll() waits for everything. */
 #include "client/tool/stop.h"
 
 #include <errno.h>
@@ -34,18 +34,18 @@ void stop_fini(struct stop *stop)
         close(stop->wakeup_fd);
 }
 
-void stop_ring(struct stop *stop)
+void stop_wake(struct stop *stop)
 {
     const uint64_t one = 1;
     const ssize_t written = write(stop->wakeup_fd, &one, sizeof(one));
 
-    (void)written; /* a full counter is a bell that rings already */
+    (void)written; /* it fails where the counter is full, and then a wakeup is pending */
 }
 
 void stop_end(struct stop *stop)
 {
     atomic_store(&stop->over, true);
-    stop_ring(stop);
+    stop_wake(stop);
 }
 
 bool stop_requested(const struct stop *stop)
@@ -67,7 +67,7 @@ bool stop_wait(struct stop *stop, int fd, int64_t max_ns)
                             {.fd = stop->wakeup_fd, .events = POLLIN},
                             {.fd = fd, .events = POLLIN}};
     const int64_t now_ns = clock_mono_ns();
-    /* once reached, it ends no further wait */
+    /* an end that was reached ends no further wait */
     const int64_t left_ns = stop->until_ns > now_ns ? stop->until_ns - now_ns : INT64_MAX;
     const int64_t wait_ns = MIN_OF(left_ns, max_ns);
     const int64_t wait_ms =
@@ -79,6 +79,6 @@ bool stop_wait(struct stop *stop, int fd, int64_t max_ns)
     if (fds[0].revents != 0)
         read_signals(stop);
     if (fds[1].revents != 0 && read(stop->wakeup_fd, &count, sizeof(count)) == sizeof(count))
-        stop->rung = true;
+        stop->woken = true;
     return fds[2].revents != 0;
 }

@@ -1,5 +1,5 @@
-/* sub.c - `tributary sub`: one merged stream on standard output, notices on standard error. What
- * arrives is handled in sub_stream.c. */
+/* sub.c - `tributary sub`: prints one merged stream to standard output, and notices to standard
+ * error. sub_stream.c handles what arrives. */
 #include "client/tool/sub_stream.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/value.h"
@@ -30,13 +31,14 @@ struct settings {
     bool fail_on_loss, totals, quiet, no_reconnect;
 };
 
-/* An option that was not given stays the server's default; one that says 0 is an explicit none. */
+/* A duration for the library. -1, an option that was not given, becomes 0: the server's default. 0
+ * becomes TRIBUTARY_NONE. */
 static int64_t duration(int64_t given_ns)
 {
     return given_ns < 0 ? 0 : given_ns == 0 ? TRIBUTARY_NONE : given_ns;
 }
 
-/* The whole file, which must not be larger than a request may be. */
+/* Reads a whole file, which must not be larger than a request may be. */
 static int read_file(const struct verb *verb, const char *path, struct buf *request)
 {
     const int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
@@ -58,27 +60,27 @@ static int read_file(const struct verb *verb, const char *path, struct buf *requ
     return request->size > MAX_REQUEST ? cli_wrong(verb, "--request: '%s' is over 64 KiB", path) : EXITS_OK;
 }
 
-/* TEXT, or @FILE. */
-static int read_request(const struct verb *verb, const char *selection, struct buf *request)
+/* Reads the value of --request: TEXT, or @FILE. */
+static int read_request(const struct verb *verb, const char *value, struct buf *request)
 {
-    if (selection == NULL)
+    if (!value)
         return EXITS_OK;
-    if (selection[0] == '@')
-        return read_file(verb, selection + 1, request);
-    buf_text(request, selection);
+    if (value[0] == '@')
+        return read_file(verb, value + 1, request);
+    buf_text(request, value);
     return EXITS_OK;
 }
 
-/* "ended", or how many events. */
-static int read_until(const struct verb *verb, const char *selection,
+/* Reads the value of --until: "ended", or a number of events. */
+static int read_until(const struct verb *verb, const char *value,
                       struct tributary_subscriber_options *options)
 {
-    if (selection == NULL)
+    if (!value)
         return EXITS_OK;
-    options->end_when_all_ended = strcmp(selection, "ended") == 0;
+    options->end_when_all_ended = strcmp(value, "ended") == 0;
     if (!options->end_when_all_ended &&
-        (!number_parse(selection, &options->limit_events) || options->limit_events == 0))
-        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", selection);
+        (!number_parse(value, &options->limit_events) || options->limit_events == 0))
+        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", value);
     return EXITS_OK;
 }
 
@@ -118,7 +120,7 @@ static int subscribe(const struct verb *verb, const struct settings *settings,
 {
     struct tributary_subscriber_options options;
     struct tributary *client = NULL;
-    struct tributary *asker = NULL;
+    struct tributary *query_client = NULL;
     struct buf request = {0};
     int result = fill(verb, settings, selection, &options);
 
@@ -128,10 +130,10 @@ static int subscribe(const struct verb *verb, const struct settings *settings,
     if (result == EXITS_OK)
         result = link_open(verb, &settings->common, &client);
     if (result == EXITS_OK && sub->with_totals)
-        result = link_connect(verb, &settings->common, &asker);
+        result = link_connect(verb, &settings->common, &query_client);
     if (result == EXITS_OK)
-        result = sub_run(sub, client, asker, &options);
-    tributary_free(asker);
+        result = sub_run(sub, client, query_client, &options);
+    tributary_free(query_client);
     tributary_free(client);
     buf_fini(&request);
     return result;
@@ -158,7 +160,7 @@ static int run(const struct verb *verb, int argc, char **argv)
                           .quiet = settings.quiet,
                           .over_ns = settings.common.over_ns};
 
-        if (fault != NULL) {
+        if (fault) {
             result = cli_wrong(verb, "%s", fault);
         } else if (!stop_init(&sub.stop, settings.for_ns)) {
             result = EXITS_ERROR;
@@ -170,50 +172,53 @@ static int run(const struct verb *verb, int argc, char **argv)
         }
     }
     selection_fini(&selection);
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    SELECTION_OPTIONS(AT(lists)),
-    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key", AT(overflow),
+    SELECTION_OPTIONS(OFFSET(lists)),
+    {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key",
+     OFFSET(overflow),
      "what a full channel does (default: drop-oldest; block for producers that are asked per consumer)"},
-    {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", AT(fallback),
+    {0, "fallback", OPTION_CHOICE, "drop-oldest|drop-newest|disconnect", OFFSET(fallback),
      "with block: what happens after --block-timeout"},
-    {0, "buffer-events", OPTION_NUMBER, "N", AT(buffer_events),
+    {0, "buffer-events", OPTION_NUMBER, "N", OFFSET(buffer_events),
      "events that may wait at the server (default: 1024)"},
-    {0, "buffer-bytes", OPTION_BYTES, "BYTES", AT(buffer_bytes),
+    {0, "buffer-bytes", OPTION_BYTES, "BYTES", OFFSET(buffer_bytes),
      "bytes that may wait there, such as 64MiB (default: 4MiB)"},
-    {0, "max-age", OPTION_DURATION, "DURATION", AT(max_age_ns),
+    {0, "max-age", OPTION_DURATION, "DURATION", OFFSET(max_age_ns),
      "events that waited longer are dropped (default: none)"},
-    {0, "block-timeout", OPTION_DURATION, "DURATION", AT(block_timeout_ns),
+    {0, "block-timeout", OPTION_DURATION, "DURATION", OFFSET(block_timeout_ns),
      "with block: how long producers may be held back (default: 100ms)"},
-    {0, "linger", OPTION_DURATION, "DURATION", AT(linger_ns),
+    {0, "linger", OPTION_DURATION, "DURATION", OFFSET(linger_ns),
      "how long events may be gathered under load (default: 0.5ms)"},
-    {0, "max-batch-events", OPTION_NUMBER, "N", AT(batch_events), "events in one message (default: 4096)"},
-    {0, "max-batch-bytes", OPTION_BYTES, "BYTES", AT(batch_bytes), "bytes in one message (default: 256KiB)"},
-    {0, "heartbeat", OPTION_DURATION, "DURATION", AT(heartbeat_ns),
+    {0, "max-batch-events", OPTION_NUMBER, "N", OFFSET(batch_events),
+     "events in one message (default: 4096)"},
+    {0, "max-batch-bytes", OPTION_BYTES, "BYTES", OFFSET(batch_bytes),
+     "bytes in one message (default: 256KiB)"},
+    {0, "heartbeat", OPTION_DURATION, "DURATION", OFFSET(heartbeat_ns),
      "a sign of life after this long; three missing ones are a loss (default: 10s)"},
-    {0, "name", OPTION_TEXT, "NAME", AT(name), "shown by 'tributary subs ls'"},
-    {'r', "request", OPTION_TEXT, "TEXT|@FILE", AT(request),
+    {0, "name", OPTION_TEXT, "NAME", OFFSET(name), "shown by 'tributary subs ls'"},
+    {'r', "request", OPTION_TEXT, "TEXT|@FILE", OFFSET(request),
      "what to hand to each producer that is asked per consumer; @-: standard input"},
-    {0, "until", OPTION_TEXT, "ended|N", AT(until),
+    {0, "until", OPTION_TEXT, "ended|N", OFFSET(until),
      "end when every producer that was asked has ended, or after N events"},
-    {0, "last", OPTION_NUMBER, "N", AT(last),
+    {0, "last", OPTION_NUMBER, "N", OFFSET(last),
      "begin with the last N events of each shared producer (at most 1024)"},
-    {0, "consume", OPTION_FLAG, "", AT(consume), "call Consume instead of Subscribe"},
-    {0, "credit", OPTION_NUMBER, "N", AT(credit), "with Consume: at most N events on their way to us"},
-    {'n', "count", OPTION_NUMBER, "N", AT(count), "stop after N events"},
-    {0, "for", OPTION_DURATION, "DURATION", AT(for_ns),
+    {0, "consume", OPTION_FLAG, "", OFFSET(consume), "call Consume instead of Subscribe"},
+    {0, "credit", OPTION_NUMBER, "N", OFFSET(credit), "with Consume: at most N events on their way to us"},
+    {'n', "count", OPTION_NUMBER, "N", OFFSET(count), "stop after N events"},
+    {0, "for", OPTION_DURATION, "DURATION", OFFSET(for_ns),
      "stop after this long, such as 10s, and deliver what waits"},
-    {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", AT(output),
+    {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", OFFSET(output),
      "how events are printed (default: text)"},
-    {0, "fail-on-loss", OPTION_FLAG, "", AT(fail_on_loss), "exit code 5 where events were lost"},
-    {0, "ledger", OPTION_FLAG, "", AT(totals),
+    {0, "fail-on-loss", OPTION_FLAG, "", OFFSET(fail_on_loss), "exit code 5 where events were lost"},
+    {0, "ledger", OPTION_FLAG, "", OFFSET(totals),
      "at the end, a table on standard error: published, delivered, dropped"},
-    {0, "no-reconnect", OPTION_FLAG, "", AT(no_reconnect), "end when the connection is lost"},
-    {'q', "quiet", OPTION_FLAG, "", AT(quiet), "no notices on standard error"},
+    {0, "no-reconnect", OPTION_FLAG, "", OFFSET(no_reconnect), "end when the connection is lost"},
+    {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no notices on standard error"},
 };
 
 static const struct example examples[] = {
@@ -224,7 +229,7 @@ static const struct example examples[] = {
      "by topic and type, for another program"},
     {"tributary sub --overflow block --fail-on-loss -n 1000 web",
      "a thousand events without a gap, or exit code 5"},
-    {"tributary sub --for 10s --ledger", "ten seconds, and the sums"},
+    {"tributary sub --for 10s --ledger", "ten seconds, and the totals"},
     {"tributary sub -o raw --request error --until ended grep",
      "the whole answer of a producer that is asked (see 'help serve')"},
     {"tributary sub -l zone=eu --overflow latest-per-key --last 1",
@@ -247,7 +252,7 @@ const struct verb verb_sub = {
             "SIGINT and SIGTERM end it gently: what waits at the server is still printed, unless our reader "
             "then takes nothing for 5 s "
             "(exit code\n"
-            "1); a second one ends it at once. In the ledger, a filter counts as not delivered.",
+            "1); a second one ends it at once. In the totals, a filter counts as not delivered.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

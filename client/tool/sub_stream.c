@@ -1,5 +1,5 @@
-/* sub_stream.c - what arrives is printed; what ends it is waited for. Callbacks run on the client
- * thread, sub_run() on the main one. */
+/* sub_stream.c - prints what arrives, and waits for the end. The callbacks run on the client
+ * thread, everything else on the main thread. */
 #include "client/tool/sub_stream.h"
 
 #include <errno.h>
@@ -13,26 +13,26 @@
 #include "client/tool/value.h"
 
 #define POLL_NS (100 * NS_PER_MS)
-#define READER_NS (5 * NS_PER_S) /* how long a reader may stand still after a signal */
+#define READER_NS (5 * NS_PER_S) /* how long a reader may read nothing after a signal */
 
-static void enough(struct sub *sub)
+static void finish(struct sub *sub)
 {
-    sub->is_enough = true;
-    stop_ring(&sub->stop);
+    sub->is_done = true;
+    stop_wake(&sub->stop);
 }
 
 static void on_event(void *ctx, const struct tributary_delivery *delivery)
 {
     struct sub *sub = ctx;
 
-    if (sub->is_enough)
+    if (sub->is_done)
         return;
     printer_event(&sub->printer, delivery);
     if (sub->with_totals)
         source_totals_delivered(&sub->totals, delivery);
     sub->printed++;
     if (sub->printer.error != 0 || sub->printed == sub->count)
-        enough(sub);
+        finish(sub);
 }
 
 static void on_applied(void *ctx)
@@ -40,7 +40,7 @@ static void on_applied(void *ctx)
     struct sub *sub = ctx;
 
     if (sub->printer.out.size > 0 && !printer_flush(&sub->printer))
-        enough(sub);
+        finish(sub);
 }
 
 static void on_lost(void *ctx, const struct tributary_lost *lost)
@@ -49,7 +49,7 @@ static void on_lost(void *ctx, const struct tributary_lost *lost)
     struct buf source = {0};
     char size[32];
 
-    if (sub->is_enough)
+    if (sub->is_done)
         return;
     atomic_store(&sub->lost, true);
     if (sub->with_totals)
@@ -75,7 +75,7 @@ static void on_status(void *ctx, const struct tributary_producer_status *status)
     struct sub *sub = ctx;
     struct buf text = {0};
 
-    if (sub->quiet || sub->is_enough)
+    if (sub->quiet || sub->is_done)
         return;
     escape_text(&text, status->source);
     buf_format(&text, " is %s", tributary_state_name(status->state));
@@ -117,44 +117,44 @@ static void on_ended(void *ctx, const struct tributary_status *status)
 {
     struct sub *sub = ctx;
 
-    (void)status; /* tributary_subscriber_wait() says it again */
+    (void)status; /* tributary_subscriber_wait() returns it, too */
     printer_flush(&sub->printer);
     atomic_store(&sub->ended, true);
-    stop_ring(&sub->stop);
+    stop_wake(&sub->stop);
 }
 
 /* Why the main thread stopped waiting. */
-enum reason { STILL, STREAM_ENDED, ENOUGH, ASKED, TIME_OVER };
+enum reason { WAITING, STREAM_ENDED, DONE, SIGNALLED, TIME_OVER };
 
 static enum reason wait_for_end(struct sub *sub)
 {
     const int64_t over_ns = sub->over_ns;
-    enum reason reason = STILL;
+    enum reason reason = WAITING;
 
-    while (reason == STILL) {
+    while (reason == WAITING) {
         const int64_t now_ns = clock_mono_ns();
 
-        sub->stop.rung = false;
+        sub->stop.woken = false;
         if (!stop_requested(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended))
             stop_wait(&sub->stop, -1, over_ns == INT64_MAX ? INT64_MAX : over_ns - now_ns);
         if (atomic_load(&sub->ended))
             reason = STREAM_ENDED;
-        else if (sub->stop.rung)
-            reason = ENOUGH;
+        else if (sub->stop.woken)
+            reason = DONE;
         else if (stop_requested(&sub->stop))
-            reason = ASKED;
+            reason = SIGNALLED;
         else if (clock_mono_ns() >= over_ns)
             reason = TIME_OVER;
     }
     return reason;
 }
 
-/* Until the stream has ended. It cannot while a reader of ours stands still, who is given up after `patience_ns`, when --max-time is
- * over, or at a further signal, which also ends the stream at once. A third signal ends the
- * process. */
-static void wait_for_last(struct sub *sub, int64_t patience_ns)
+/* Waits until the stream has ended. It cannot end while our reader reads nothing. The reader is
+ * given up after `max_wait_ns` without progress, when --max-time is over, or at a further signal,
+ * which also ends the stream at once. A third signal ends the process. */
+static void wait_for_last(struct sub *sub, int64_t max_wait_ns)
 {
-    const unsigned asked = sub->stop.signals;
+    const unsigned signalled = sub->stop.signals;
     int64_t moved_ns = clock_mono_ns();
     uint64_t written = atomic_load(&sub->printer.written);
 
@@ -167,11 +167,11 @@ static void wait_for_last(struct sub *sub, int64_t patience_ns)
         if (now != written || !atomic_load(&sub->printer.waiting))
             moved_ns = now_ns;
         written = now;
-        if (sub->stop.signals > asked)
+        if (sub->stop.signals > signalled)
             tributary_subscriber_cancel(sub->subscriber);
-        if (sub->stop.signals > asked || now_ns >= sub->over_ns || now_ns - moved_ns >= patience_ns)
+        if (sub->stop.signals > signalled || now_ns >= sub->over_ns || now_ns - moved_ns >= max_wait_ns)
             printer_halt(&sub->printer);
-        if (sub->stop.signals > asked + 1)
+        if (sub->stop.signals > signalled + 1)
             _exit(EXITS_ERROR);
     }
 }
@@ -192,24 +192,24 @@ static int verdict(const struct sub *sub, enum reason reason, const struct tribu
     }
     if (reason == STREAM_ENDED && status->code != TRIBUTARY_OK)
         return link_failed("the stream ended", status);
-    if (reason == ASKED && status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED)
+    if (reason == SIGNALLED && status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED)
         return link_failed("finishing", status);
     return atomic_load(&sub->lost) && sub->fail_on_loss ? EXITS_LOSS : EXITS_OK;
 }
 
-static int run_stream(struct sub *sub, struct tributary *asker)
+static int run_stream(struct sub *sub, struct tributary *query_client)
 {
     struct tributary_subscriber *subscriber = sub->subscriber;
     const enum reason reason = wait_for_end(sub);
     struct tributary_status status;
 
-    if (sub->with_totals && (reason == ASKED || reason == ENOUGH))
-        source_totals_fetch(&sub->totals, asker);
-    if (reason == ASKED)
+    if (sub->with_totals && (reason == SIGNALLED || reason == DONE))
+        source_totals_fetch(&sub->totals, query_client);
+    if (reason == SIGNALLED)
         tributary_subscriber_finish(subscriber, 0);
     else
         tributary_subscriber_cancel(subscriber);
-    wait_for_last(sub, reason == ASKED ? READER_NS : INT64_MAX);
+    wait_for_last(sub, reason == SIGNALLED ? READER_NS : INT64_MAX);
     tributary_subscriber_wait(subscriber, TRIBUTARY_FOREVER, &status);
     tributary_subscriber_free(subscriber);
     if (sub->with_totals)
@@ -217,7 +217,7 @@ static int run_stream(struct sub *sub, struct tributary *asker)
     return verdict(sub, reason, &status);
 }
 
-int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker,
+int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_client,
             const struct tributary_subscriber_options *options)
 {
     const struct tributary_subscriber_callbacks callbacks = {
@@ -238,7 +238,7 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker,
     source_totals_init(&sub->totals);
     if (tributary_subscribe(client, options, &callbacks, &subscriber, &status) == TRIBUTARY_OK) {
         sub->subscriber = subscriber;
-        result = run_stream(sub, asker);
+        result = run_stream(sub, query_client);
     } else {
         result = link_failed("subscribing", &status);
     }

@@ -1,4 +1,4 @@
-/* sub_stream.h - the life of one `tributary sub`. */
+/* sub_stream.h - the stream of one `tributary sub`, from its beginning to its end. */
 #ifndef TRIBUTARY_TOOL_SUB_STREAM_H
 #define TRIBUTARY_TOOL_SUB_STREAM_H
 
@@ -12,22 +12,23 @@ struct sub {
     /* Set by the caller. */
     uint64_t count; /* 0: no end */
     bool fail_on_loss, with_totals, quiet;
-    int64_t over_ns; /* when --max-time is over; INT64_MAX: never */
+    int64_t over_ns; /* clock_mono_ns() at which --max-time is over; INT64_MAX: never */
     struct stop stop;
-    struct printer printer; /* client thread, while it runs */
+    struct printer printer; /* client thread, while the stream runs */
 
-    /* Its own. */
+    /* Set by sub_run(). */
     struct source_totals totals;
     struct tributary_subscriber *subscriber; /* main thread */
     uint64_t printed;                        /* client thread */
-    bool is_enough;                          /* client thread: --count is reached, or nobody reads any more */
+    bool is_done;                            /* client thread: --count is reached, or writing failed */
     _Atomic bool lost;
     _Atomic bool ended;
 };
 
-/* Prints until it ends; returns the exit code. `asker`, a client of its own, asks for the ledger:
- * the thread of `client` may wait for a reader then. */
-int sub_run(struct sub *sub, struct tributary *client, struct tributary *asker,
+/* Main thread. Subscribes and prints events until the stream ends. Returns the exit code.
+ * `query_client` gets the totals from the server. It is a client of its own, because the thread of
+ * `client` may be waiting for a reader at that time. NULL where `with_totals` is false. */
+int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_client,
             const struct tributary_subscriber_options *options);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/tool/exits.h"
+#include "client/tool/cli.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"
 #include "client/tool/value.h"
@@ -69,7 +70,7 @@ static void print_json(const struct tributary_subscription *subscription)
     table_put_moment(object, "started", subscription->started_unix_nano);
     json_object_set_new(object, "settings", settings_of(&subscription->settings));
     json_object_set_new(
-        object, "sums",
+        object, "totals",
         stats(subscription->accepted, subscription->delivered, subscription->dropped, subscription->queued));
     for (size_t i = 0; i < subscription->loss_count; i++)
         table_put_totals(losses, tributary_loss_name(subscription->losses[i].reason),
@@ -93,7 +94,7 @@ static void print_json(const struct tributary_subscription *subscription)
 static const char *condition(const struct tributary_subscription *subscription)
 {
     return subscription->draining          ? "draining"
-           : subscription->fallback_active ? "fallback_active"
+           : subscription->fallback_active ? "fallback active"
            : subscription->blocked         ? "blocked"
                                            : "flowing";
 }
@@ -107,9 +108,9 @@ static void on_row(void *ctx, const struct tributary_subscription *subscription)
         return;
     }
     if (listing->count++ == 0)
-        printf("%-24s %-16s %-11s %-9s %12s %12s %10s %8s  %s\n", "subscription", "name", "overflow", "state",
-               "accepted", "delivered", "dropped", "queued", "peer");
-    printf("%-24s %-16s %-11s %-9s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "  %s\n",
+        printf("%-24s %-16s %-11s %-15s %12s %12s %10s %8s  %s\n", "subscription", "name", "overflow",
+               "state", "accepted", "delivered", "dropped", "queued", "peer");
+    printf("%-24s %-16s %-11s %-15s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "  %s\n",
            subscription->id, subscription->name[0] != '\0' ? subscription->name : "-",
            tributary_overflow_name((int)subscription->settings.overflow), condition(subscription),
            subscription->accepted.events, subscription->delivered.events, subscription->dropped.events,
@@ -147,7 +148,7 @@ static int run_list(const struct verb *verb, int argc, char **argv)
             fprintf(stderr, "no subscriptions\n");
     }
     tributary_free(client);
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
@@ -165,7 +166,7 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client != NULL; i++) {
+    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++) {
         const struct tributary_kick kick = {
             .subscription_id = arguments.items[i],
             .reason = settings.reason,
@@ -180,22 +181,22 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
             result = link_failed(arguments.items[i], &status);
     }
     tributary_free(client);
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 
-#define LIST_AT(member) offsetof(struct list_settings, member)
+#define LIST_OFFSET(member) offsetof(struct list_settings, member)
 static const struct option list_options[] = {
-    {'o', "output", OPTION_CHOICE, "text|json", LIST_AT(output),
+    {'o', "output", OPTION_CHOICE, "text|json", LIST_OFFSET(output),
      "a table, or one JSON object per line (default: text)"},
-    {0, "sources", OPTION_FLAG, "", LIST_AT(sources), "with the sums of every producer"},
+    {0, "sources", OPTION_FLAG, "", LIST_OFFSET(sources), "with the totals of every producer"},
 };
 
-#define KICK_AT(member) offsetof(struct kick_settings, member)
+#define KICK_OFFSET(member) offsetof(struct kick_settings, member)
 static const struct option kick_options[] = {
-    {'r', "reason", OPTION_TEXT, "TEXT", KICK_AT(reason), "what its consumer is told"},
-    {0, "drain", OPTION_FLAG, "", KICK_AT(drain), "deliver what waits first"},
-    {0, "deadline", OPTION_DURATION, "DURATION", KICK_AT(deadline_ns),
+    {'r', "reason", OPTION_TEXT, "TEXT", KICK_OFFSET(reason), "the reason that its consumer gets"},
+    {0, "drain", OPTION_FLAG, "", KICK_OFFSET(drain), "deliver what waits first"},
+    {0, "deadline", OPTION_DURATION, "DURATION", KICK_OFFSET(deadline_ns),
      "with --drain: for at most this long (default: 5s)"},
 };
 

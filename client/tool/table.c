@@ -1,4 +1,4 @@
-/* table.c - small helpers of the verbs that ask the server. */
+/* table.c - small helpers of the verbs that print what the server knows. */
 #include "client/tool/table.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ void table_put_text(json_t *object, const char *name, const char *text)
     json_t *string = json_string(text);
     struct buf escaped = {0};
 
-    if (string == NULL) {
+    if (!string) {
         escape_text(&escaped, tributary_text(text));
         string = json_stringn((const char *)escaped.data, escaped.size);
         buf_fini(&escaped);
@@ -49,7 +49,7 @@ void table_print_json(json_t *object)
 {
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
-    if (text != NULL)
+    if (text)
         puts(text);
     free(text);
     json_decref(object);

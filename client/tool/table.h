@@ -1,4 +1,5 @@
-/* table.h - what the server knows, as aligned columns or as JSON. */
+/* table.h - helpers of the verbs that print what the server knows, as text or as JSON. Any
+ * thread. */
 #ifndef TRIBUTARY_TOOL_TABLE_H
 #define TRIBUTARY_TOOL_TABLE_H
 
@@ -7,16 +8,16 @@
 
 #include "tributary/tributary.h"
 
-/* Adds texts of the server's, which are escaped where they are no valid UTF-8. */
+/* Adds a member to an object. A text is escaped where it is not valid UTF-8. */
 void table_put_text(json_t *object, const char *name, const char *text);
 void table_put_number(json_t *object, const char *name, uint64_t number);
 void table_put_totals(json_t *object, const char *name, struct tributary_totals totals);
-void table_put_moment(json_t *object, const char *name, uint64_t unix_nano); /* nothing for 0 */
+void table_put_moment(json_t *object, const char *name, uint64_t unix_nano); /* adds nothing for 0 */
 
-/* One line of JSON on standard output; takes the reference over. */
+/* Prints the object to standard output as one line, and releases the reference. */
 void table_print_json(json_t *object);
 
-/* "3 s ago", "never"; for people. */
+/* Writes the age of a moment for people: "3 s ago", or "never" for 0. */
 void table_age(uint64_t unix_nano, char *text, size_t capacity);
 
 #endif

@@ -1,5 +1,5 @@
 /* tool.c - finds the verb and runs it. */
-#include "client/tool/verbs.h"
+#include "client/tool/tool.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +8,8 @@
 
 #include "base/base.h"
 #include "client/tool/exits.h"
+#include "client/tool/help.h"
+#include "client/tool/verbs.h"
 
 static bool is_help(const char *word)
 {
@@ -36,15 +38,15 @@ static int help(int argc, char **argv)
         help_all(stdout);
     else if (argc == 1 && strcmp(argv[0], "--man") == 0)
         help_man(stdout);
-    else if (verb != NULL)
+    else if (verb)
         help_verb(stdout, verb);
     else
         return unknown(argc, argv);
     return EXITS_OK;
 }
 
-/* -s VALUE before the verb, for those who think of the server first. Returns the words it took. */
-static int take_server(int argc, char **argv)
+/* Reads "-s VALUE" before the verb. Returns the number of words read. */
+static int read_server(int argc, char **argv)
 {
     static const char *const names[] = {"-s", "--server", "-server"};
 
@@ -60,12 +62,12 @@ static int take_server(int argc, char **argv)
 int tool_run(int argc, char **argv)
 {
     const struct verb *verb = NULL;
-    const int taken = take_server(argc, argv);
+    const int used = read_server(argc, argv);
     int words = 0;
 
-    argc -= taken;
-    argv += taken;
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away shows as a failed write */
+    argc -= used;
+    argv += used;
+    signal(SIGPIPE, SIG_IGN); /* a write to a reader that went away fails with EPIPE instead */
     if (argc == 0) {
         help_all(stderr);
         return EXITS_USAGE;
@@ -75,7 +77,7 @@ int tool_run(int argc, char **argv)
     if (is_version(argv[0]))
         return verb_version.run(&verb_version, 0, argv);
     verb = verb_find(argc, argv, &words);
-    if (verb == NULL)
+    if (!verb)
         return unknown(argc, argv);
     return verb->run(verb, argc - words, argv + words);
 }

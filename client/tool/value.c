@@ -1,4 +1,4 @@
-/* value.c - reading and writing durations, sizes and moments. */
+/* value.c - reads and writes durations, sizes and moments. */
 #include "client/tool/value.h"
 
 #include <ctype.h>
@@ -33,43 +33,43 @@ bool number_parse(const char *text, uint64_t *number_out)
     return true;
 }
 
-/* One decimal number of at most 9 decimals, as billionths in `*whole` and `*billionths`. Returns
- * where it ends; NULL: none. */
-static const char *decimal(const char *at, uint64_t *whole_out, uint64_t *billionths_out)
+/* Reads a decimal number as a whole part and billionths; further decimals are ignored. Returns its
+ * end. NULL: there is none, or it is too large. */
+static const char *decimal(const char *next, uint64_t *whole_out, uint64_t *billionths_out)
 {
     uint64_t whole = 0;
     uint64_t part = 0;
     uint64_t scale = UINT64_C(1000000000);
 
-    if (!isdigit((unsigned char)*at))
+    if (!isdigit((unsigned char)*next))
         return NULL;
-    for (; isdigit((unsigned char)*at); at++) {
+    for (; isdigit((unsigned char)*next); next++) {
         if (whole > UINT64_MAX / 20)
             return NULL;
-        whole = whole * 10 + (uint64_t)(*at - '0');
+        whole = whole * 10 + (uint64_t)(*next - '0');
     }
-    if (*at == '.') {
-        at++;
-        if (!isdigit((unsigned char)*at))
+    if (*next == '.') {
+        next++;
+        if (!isdigit((unsigned char)*next))
             return NULL;
-        for (; isdigit((unsigned char)*at); at++) {
+        for (; isdigit((unsigned char)*next); next++) {
             scale /= 10;
-            part += (uint64_t)(*at - '0') * scale;
+            part += (uint64_t)(*next - '0') * scale;
         }
     }
     *whole_out = whole;
     *billionths_out = part;
-    return at;
+    return next;
 }
 
-/* The longest unit that `at` begins with. */
-static const struct unit *unit_at(const char *at, const struct unit *units, size_t count)
+/* The longest unit that the text `next` begins with. NULL: none. */
+static const struct unit *unit_at(const char *next, const struct unit *units, size_t count)
 {
     const struct unit *found = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        if (strncmp(at, units[i].name, strlen(units[i].name)) == 0 &&
-            (found == NULL || strlen(units[i].name) > strlen(found->name)))
+        if (strncmp(next, units[i].name, strlen(units[i].name)) == 0 &&
+            (!found || strlen(units[i].name) > strlen(found->name)))
             found = &units[i];
     }
     return found;
@@ -86,26 +86,26 @@ bool duration_parse(const char *text, int64_t *ns_out)
     uint64_t sum = 0;
     uint64_t whole = 0;
     uint64_t part = 0;
-    const char *at = text;
+    const char *next = text;
 
     do {
         const struct unit *unit = &units[3];
 
-        at = decimal(at, &whole, &part);
-        if (at == NULL)
+        next = decimal(next, &whole, &part);
+        if (!next)
             return false;
-        if (*at != '\0' || sum != 0) {
-            unit = unit_at(at, units, ARRAY_LEN(units));
-            if (unit == NULL)
+        if (*next != '\0' || sum != 0) {
+            unit = unit_at(next, units, ARRAY_LEN(units));
+            if (!unit)
                 return false;
-            at += strlen(unit->name);
+            next += strlen(unit->name);
         }
         if (whole > (uint64_t)INT64_MAX / unit->size)
             return false;
         sum += whole * unit->size + (uint64_t)((double)part * (double)unit->size / 1e9);
         if (sum > (uint64_t)INT64_MAX)
             return false;
-    } while (*at != '\0');
+    } while (*next != '\0');
     *ns_out = (int64_t)sum;
     return true;
 }
@@ -115,12 +115,11 @@ bool count_parse(const char *text, uint64_t *count_out)
     static const struct unit units[] = {{"k", 1000}, {"K", 1000}, {"M", 1000000}, {"G", 1000000000}};
     uint64_t whole = 0;
     uint64_t part = 0;
-    const char *at = decimal(text, &whole, &part);
-    const struct unit *unit = at != NULL ? unit_at(at, units, ARRAY_LEN(units)) : NULL;
-    const uint64_t size = unit != NULL ? unit->size : 1;
+    const char *next = decimal(text, &whole, &part);
+    const struct unit *unit = next ? unit_at(next, units, ARRAY_LEN(units)) : NULL;
+    const uint64_t size = unit ? unit->size : 1;
 
-    if (at == NULL || at[unit != NULL ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 ||
-        whole > UINT64_MAX / size - 1)
+    if (!next || next[unit ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 || whole > UINT64_MAX / size - 1)
         return false;
     *count_out = whole * size + part * size / NS_PER_S;
     return true;
@@ -133,20 +132,20 @@ bool bytes_parse(const char *text, uint64_t *bytes_out)
     uint64_t whole = 0;
     uint64_t part = 0;
     unsigned shift = 0;
-    const char *at = decimal(text, &whole, &part);
+    const char *next = decimal(text, &whole, &part);
     const char *letter = NULL;
 
-    if (at == NULL)
+    if (!next)
         return false;
-    letter = *at != '\0' ? strchr(letters, toupper((unsigned char)*at)) : NULL;
-    if (letter != NULL) {
+    letter = *next != '\0' ? strchr(letters, toupper((unsigned char)*next)) : NULL;
+    if (letter) {
         shift = 10 * (unsigned)(letter - letters + 1);
-        at++;
+        next++;
     }
     if (whole > UINT64_MAX >> shift || (part != 0 && shift == 0))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
-        if (strcmp(at, endings[i]) == 0 && (i < 2 || shift > 0)) {
+        if (strcmp(next, endings[i]) == 0 && (i < 2 || shift > 0)) {
             *bytes_out = (whole << shift) + ((part << shift) / 1000000000 & (shift > 0 ? UINT64_MAX : 0));
             return true;
         }
@@ -165,45 +164,45 @@ void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY])
     snprintf(text + size, MOMENT_CAPACITY - size, ".%09" PRIu64 "Z", unix_nano % NS_PER_S);
 }
 
-/* "Z", "+hh:mm" or "-hh:mm", to the end. */
-static bool offset_parse(const char *at, int64_t *seconds_out)
+/* Reads "Z", "+hh:mm" or "-hh:mm", up to the end of the text. */
+static bool offset_parse(const char *next, int64_t *seconds_out)
 {
     unsigned hours = 0;
     unsigned minutes = 0;
     int size = 0;
 
     *seconds_out = 0;
-    if (strcmp(at, "Z") == 0 || strcmp(at, "z") == 0)
+    if (strcmp(next, "Z") == 0 || strcmp(next, "z") == 0)
         return true;
-    if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2u:%2u%n", &hours, &minutes, &size) != 2 ||
-        size != 5 || at[6] != '\0')
+    if ((*next != '+' && *next != '-') || sscanf(next + 1, "%2u:%2u%n", &hours, &minutes, &size) != 2 ||
+        size != 5 || next[6] != '\0')
         return false;
-    *seconds_out = (int64_t)(hours * 3600 + minutes * 60) * (*at == '-' ? -1 : 1);
+    *seconds_out = (int64_t)(hours * 3600 + minutes * 60) * (*next == '-' ? -1 : 1);
     return hours < 24 && minutes < 60;
 }
 
 bool moment_parse(const char *text, uint64_t *unix_nano_out)
 {
     struct tm utc = {0};
-    const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+    const char *next = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
     uint64_t whole = 0;
     uint64_t part = 0;
     int64_t offset = 0;
 
-    if (at == NULL)
+    if (!next)
         return number_parse(text, unix_nano_out);
-    if (*at == '.') {
+    if (*next == '.') {
         char fraction[16] = "0.";
         size_t size = 0;
 
-        for (at++; isdigit((unsigned char)*at) && size < 9; at++)
-            fraction[2 + size++] = *at;
-        while (isdigit((unsigned char)*at))
-            at++;
-        if (decimal(fraction, &whole, &part) == NULL)
+        for (next++; isdigit((unsigned char)*next) && size < 9; next++)
+            fraction[2 + size++] = *next;
+        while (isdigit((unsigned char)*next))
+            next++;
+        if (!decimal(fraction, &whole, &part))
             return false;
     }
-    if (!offset_parse(at, &offset))
+    if (!offset_parse(next, &offset))
         return false;
 
     const int64_t seconds = (int64_t)timegm(&utc) - offset;

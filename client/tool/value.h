@@ -1,4 +1,5 @@
-/* value.h - durations, sizes and moments as people write them. */
+/* value.h - reads and writes durations, sizes and moments as people write them. Any thread. A
+ * function that returns false leaves its result alone. */
 #ifndef TRIBUTARY_TOOL_VALUE_H
 #define TRIBUTARY_TOOL_VALUE_H
 
@@ -6,32 +7,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "10", "0.5", "500ms", "1m30s": units ns, us, ms, s, m, h; a bare number counts seconds. At most
- * 292 years. False: not one. */
+/* Reads a duration: "10", "0.5", "500ms", "1m30s". The units are ns, us, ms, s, m and h; a bare
+ * number counts seconds. False: not a duration, or above 292 years. */
 bool duration_parse(const char *text, int64_t *ns_out);
 
-/* "4096", "64KiB", "4M": units K, M, G, with or without "iB" or "B", all of 1024. False: not one,
- * or above 64 bits. */
+/* Reads a size: "4096", "64KiB", "4M". The units are K, M and G, with or without "iB" or "B", all
+ * of 1024. False: not a size, or above 64 bits. */
 bool bytes_parse(const char *text, uint64_t *bytes_out);
 
-/* "4096", "20k", "1.5M": units k (or K), M, G, of 1000. False: not one, no whole number, or above
- * 64 bits. */
+/* Reads a count: "4096", "20k", "1.5M". The units are k (or K), M and G, of 1000. False: not a
+ * count, not a whole number, or above 64 bits. */
 bool count_parse(const char *text, uint64_t *count_out);
 
-/* Digits only. */
+/* Reads a number of digits only. False: it has other characters, or is above 64 bits. */
 bool number_parse(const char *text, uint64_t *number_out);
 
-/* Moments in nanoseconds since 1970. RFC 3339 with nine decimals in UTC, such as
- * "2026-01-31T12:00:00.123456789Z", which is what moment_text() writes; moment_parse() also takes
- * other offsets, fewer decimals, and the bare number of nanoseconds. */
+/* Moments in nanoseconds since 1970. moment_text() writes RFC 3339 with nine decimals in UTC, such
+ * as "2026-01-31T12:00:00.123456789Z". moment_parse() also accepts other offsets, fewer decimals,
+ * and the bare number of nanoseconds. */
 #define MOMENT_CAPACITY 40
 void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY]);
 bool moment_parse(const char *text, uint64_t *unix_nano_out);
 
-/* "1.2 s", "3 min", "2 h 5 min", "4 d 1 h". */
+/* Writes a duration for people: "1.2 s", "3 min", "2 h 5 min", "4 d 1 h". */
 void duration_text(int64_t ns, char *text, size_t capacity);
 
-/* "512 B", "1.5 KiB". */
+/* Writes a size for people: "512 B", "1.5 KiB". */
 void bytes_text(uint64_t bytes, char *text, size_t capacity);
 
 #endif

@@ -1,8 +1,8 @@
-/* verbs.h - the verbs of the tool: each is a table in the file of its name. */
+/* verbs.h - the verbs of the tool. The comment names the file that defines each. */
 #ifndef TRIBUTARY_TOOL_VERBS_H
 #define TRIBUTARY_TOOL_VERBS_H
 
-#include "client/tool/cli.h"
+#include "client/tool/option.h"
 
 extern const struct verb verb_pub;             /* pub.c */
 extern const struct verb verb_sub;             /* sub.c */
@@ -20,26 +20,11 @@ extern const struct verb verb_bench_latency;   /* bench_latency.c */
 extern const struct verb verb_completion;      /* completion.c */
 extern const struct verb verb_version;         /* version.c */
 
-/* All of them, for help and manual pages. */
+/* All verbs, in the order in which help lists them. */
 const struct verb *const *verbs_all(size_t *count_out);
 
-/* The verb that the words begin with, and how many words its name has. NULL: there is none. */
+/* Finds the verb whose name the words begin with. *words_out is the number of words of its name.
+ * NULL: there is no such verb, and *words_out is untouched. */
 const struct verb *verb_find(int argc, char **argv, int *words_out);
-
-/* The overview. */
-void help_all(FILE *out);
-
-/* The whole manual page, tributary(1), in roff. */
-void help_man(FILE *out);
-
-/* Exit codes below EXITS_GRPC, and what they mean. */
-struct exit_meaning {
-    int code;
-    const char *meaning;
-};
-const struct exit_meaning *exits_all(size_t *count_out);
-
-/* Everything: reads the words, runs the verb. Returns the exit code. */
-int tool_run(int argc, char **argv);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "tributary/tributary.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/verbs.h"
 
@@ -13,7 +14,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result))
         printf("tributary %s\n", tributary_version());
-    cli_forget(verb, &settings, &arguments);
+    cli_free(verb, &settings, &arguments);
     return result;
 }
 

@@ -1,5 +1,5 @@
-/* test_tool_bench.c - the parts of a bench that must not flatter: marks, the histogram, the check,
- * the schedule. */
+/* test_tool_bench.c - the parts of a bench on which its results rest: marks, the histogram, the
+ * check, the schedule. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 #include "client/tool/bench_mark.h"
 #include "client/tool/bench_publisher.h"
 
-/* A checker, and the event that it is given next. */
-struct rig {
+/* A check, and the event that it gets next. */
+struct tool_bench_fixture {
     struct check check;
     uint8_t payload[MARK_BYTES + 8];
     struct mark mark;
@@ -18,34 +18,34 @@ struct rig {
     int64_t now_ns;
 };
 
-static struct rig *rig_new(void)
+static struct tool_bench_fixture *fixture_new(void)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
+    struct tool_bench_fixture *fixture = calloc(1, sizeof(*fixture));
 
-    cr_assert(rig != NULL);
-    check_init(&rig->check);
-    rig->mark = (struct mark){.host = rig->check.host, .run = 1000};
-    rig->delivery = (struct tributary_delivery){.source = tributary_text("a"), .epoch = 7, .sequence = 1};
-    rig->delivery.event.data = (struct tributary_bytes){rig->payload, sizeof(rig->payload)};
-    return rig;
+    cr_assert(fixture);
+    check_init(&fixture->check);
+    fixture->mark = (struct mark){.host = fixture->check.host, .run = 1000};
+    fixture->delivery = (struct tributary_delivery){.source = tributary_text("a"), .epoch = 7, .sequence = 1};
+    fixture->delivery.event.data = (struct tributary_bytes){fixture->payload, sizeof(fixture->payload)};
+    return fixture;
 }
 
-static void rig_free(struct rig *rig)
+static void fixture_free(struct tool_bench_fixture *fixture)
 {
-    check_fini(&rig->check);
-    free(rig);
+    check_fini(&fixture->check);
+    free(fixture);
 }
 
-/* The event with this number, under the next sequence. */
-static void number(struct rig *rig, uint64_t number)
+/* Checks an event with this number and the next sequence. */
+static void receive(struct tool_bench_fixture *fixture, uint64_t number)
 {
-    rig->mark.number = number;
-    mark_write(rig->payload, &rig->mark);
-    check_event(&rig->check, &rig->delivery, rig->now_ns);
-    rig->delivery.sequence++;
+    fixture->mark.number = number;
+    mark_write(fixture->payload, &fixture->mark);
+    check_event(&fixture->check, &fixture->delivery, fixture->now_ns);
+    fixture->delivery.sequence++;
 }
 
-Test(tool_bench, a_mark_is_read_back_and_nothing_else_is_one)
+Test(tool_bench, a_mark_is_read_back_and_other_bytes_are_refused)
 {
     const struct mark mark = {
         .producer = 65535, .host = 4711, .run = UINT64_MAX - 1, .number = 1u << 31, .time_ns = INT64_MAX - 3};
@@ -70,7 +70,7 @@ Test(tool_bench, a_mark_is_read_back_and_nothing_else_is_one)
     cr_assert_neq(mark_run() >> 16, 0);
 }
 
-Test(tool_bench, every_duration_falls_into_the_slot_that_holds_it)
+Test(tool_bench, every_value_is_in_the_slot_whose_bounds_hold_it)
 {
     uint64_t end = 0;
 
@@ -92,191 +92,191 @@ Test(tool_bench, percentiles_are_rounded_up_by_at_most_a_64th)
 {
     struct histogram *histogram = calloc(2, sizeof(*histogram));
 
-    cr_assert_eq(histogram_at(histogram, 0.5), 0, "an empty one");
+    cr_assert_eq(histogram_quantile(histogram, 0.5), 0, "an empty one");
     for (int64_t i = 1; i <= 1000; i++)
         histogram_add(&histogram[i % 2], i * 1000);
     histogram_merge(&histogram[0], &histogram[1]);
     cr_assert_eq(histogram->count, 1000);
     cr_assert_eq(histogram->max, 1000000);
-    cr_assert_eq(histogram_at(histogram, 1), 1000000);
+    cr_assert_eq(histogram_quantile(histogram, 1), 1000000);
     for (int percent = 1; percent < 100; percent++) {
-        const uint64_t at = histogram_at(histogram, percent / 100.0);
+        const uint64_t value = histogram_quantile(histogram, percent / 100.0);
 
-        cr_assert_geq(at, (uint64_t)percent * 10000, "p%d", percent);
-        cr_assert_leq((double)at, percent * 10000.0 * 65 / 64, "p%d", percent);
+        cr_assert_geq(value, (uint64_t)percent * 10000, "p%d", percent);
+        cr_assert_leq((double)value, percent * 10000.0 * 65 / 64, "p%d", percent);
     }
     histogram_add(histogram, -5);
     cr_assert_eq(histogram->slots[0], 1);
     histogram_add(histogram, INT64_MAX);
-    cr_assert_eq(histogram_at(histogram, 1), (UINT64_C(1) << HISTOGRAM_BITS) - 1);
+    cr_assert_eq(histogram_quantile(histogram, 1), (UINT64_C(1) << HISTOGRAM_BITS) - 1);
     free(histogram);
 }
 
-Test(tool_bench, what_comes_in_order_is_no_fault)
+Test(tool_bench, events_in_order_are_no_fault)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *fixture = fixture_new();
+    const struct check_stats *stats = &fixture->check.stats;
 
-    rig->now_ns = 5000;
-    rig->mark.time_ns = 2000;
+    fixture->now_ns = 5000;
+    fixture->mark.time_ns = 2000;
     for (uint64_t i = 0; i < 100; i++) {
-        rig->mark.producer = (uint16_t)(i % 2); /* two producers under one name */
-        number(rig, i / 2);
+        fixture->mark.producer = (uint16_t)(i % 2); /* two producers under one name */
+        receive(fixture, i / 2);
     }
     cr_assert_eq(stats->events, 100);
     cr_assert_eq(stats->bytes, 100 * (MARK_BYTES + 8));
     cr_assert_eq(stats->producers, 2);
     cr_assert_eq(stats->duplicates + stats->unchecked + stats->before, 0);
     cr_assert_not(check_failed_by(stats));
-    cr_assert_eq(rig->check.latency.count, 100);
-    cr_assert_eq(rig->check.latency.max, 3000);
-    rig_free(rig);
+    cr_assert_eq(fixture->check.latency.count, 100);
+    cr_assert_eq(fixture->check.latency.max, 3000);
+    fixture_free(fixture);
 }
 
-Test(tool_bench, a_hole_is_counted_and_what_fills_it_came_too_late)
+Test(tool_bench, a_hole_is_counted_and_an_event_that_fills_it_is_disorder)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *fixture = fixture_new();
+    const struct check_stats *stats = &fixture->check.stats;
 
-    number(rig, 0);
-    number(rig, 5);
+    receive(fixture, 0);
+    receive(fixture, 5);
     cr_assert_eq(stats->holes, 1);
     cr_assert_eq(stats->missing, 4);
-    number(rig, 2);
+    receive(fixture, 2);
     cr_assert_eq(stats->disorder, 1);
     cr_assert_eq(stats->missing, 3);
-    number(rig, 4);
-    number(rig, 1);
-    number(rig, 3);
+    receive(fixture, 4);
+    receive(fixture, 1);
+    receive(fixture, 3);
     cr_assert_eq(stats->disorder, 4);
     cr_assert_eq(stats->missing, 0);
-    number(rig, 3);
-    number(rig, 0);
+    receive(fixture, 3);
+    receive(fixture, 0);
     cr_assert_eq(stats->duplicates, 2);
     cr_assert_eq(stats->disorder, 4);
-    number(rig, 6);
+    receive(fixture, 6);
     cr_assert_eq(stats->holes, 1);
     cr_assert(check_failed_by(stats));
-    rig_free(rig);
+    fixture_free(fixture);
 }
 
-Test(tool_bench, more_holes_than_are_remembered_are_still_counted)
+Test(tool_bench, more_holes_than_are_kept_are_counted)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *fixture = fixture_new();
 
     for (uint64_t i = 1; i <= 100; i++)
-        number(rig, i * 2);
-    cr_assert_eq(rig->check.stats.holes, 100);
-    cr_assert_eq(rig->check.stats.missing, 101);
-    rig_free(rig);
+        receive(fixture, i * 2);
+    cr_assert_eq(fixture->check.stats.holes, 100);
+    cr_assert_eq(fixture->check.stats.missing, 101);
+    fixture_free(fixture);
 }
 
-Test(tool_bench, an_older_run_may_be_met_in_its_middle_and_a_newer_one_may_not)
+Test(tool_bench, an_older_run_may_begin_at_any_number_and_a_newer_one_must_begin_at_0)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *fixture = fixture_new();
+    const struct check_stats *stats = &fixture->check.stats;
 
-    rig->check.since_wall_ns = 1001;
-    number(rig, 50);
-    number(rig, 51);
+    fixture->check.since_wall_ns = 1001;
+    receive(fixture, 50);
+    receive(fixture, 51);
     cr_assert_eq(stats->before, 50);
     cr_assert_not(check_failed_by(stats));
-    rig->mark.run = 1001;
-    number(rig, 1);
+    fixture->mark.run = 1001;
+    receive(fixture, 1);
     cr_assert_eq(stats->holes, 1);
     cr_assert_eq(stats->missing, 1);
-    rig_free(rig);
+    fixture_free(fixture);
 }
 
-Test(tool_bench, sequences_are_checked_by_source_and_life)
+Test(tool_bench, sequences_are_checked_for_each_source_and_epoch)
 {
-    struct rig *rig = rig_new();
-    const struct check_stats *stats = &rig->check.stats;
+    struct tool_bench_fixture *fixture = fixture_new();
+    const struct check_stats *stats = &fixture->check.stats;
 
-    rig->delivery.sequence = 10;
-    number(rig, 0);
-    rig->delivery.sequence = 13;
-    number(rig, 1);
+    fixture->delivery.sequence = 10;
+    receive(fixture, 0);
+    fixture->delivery.sequence = 13;
+    receive(fixture, 1);
     cr_assert_eq(stats->sequence_holes, 1);
     cr_assert_eq(stats->sequence_missing, 2);
-    rig->delivery.epoch++;
-    rig->delivery.sequence = 1;
-    number(rig, 2);
-    cr_assert_eq(stats->sequence_holes, 1, "a new life begins anew");
-    rig->delivery.source = tributary_text("b");
-    rig->delivery.sequence = 500;
-    rig->mark.producer = 1;
-    number(rig, 0);
+    fixture->delivery.epoch++;
+    fixture->delivery.sequence = 1;
+    receive(fixture, 2);
+    cr_assert_eq(stats->sequence_holes, 1, "a new epoch begins anew");
+    fixture->delivery.source = tributary_text("b");
+    fixture->delivery.sequence = 500;
+    fixture->mark.producer = 1;
+    receive(fixture, 0);
     cr_assert_eq(stats->sequence_holes, 1, "another source has its own");
     cr_assert_eq(stats->disorder, 0);
-    rig->delivery.sequence = 500;
-    number(rig, 1);
+    fixture->delivery.sequence = 500;
+    receive(fixture, 1);
     cr_assert_eq(stats->disorder, 1);
-    rig->delivery.sequence = 900;
-    rig->delivery.epoch--;
-    number(rig, 2);
-    cr_assert_eq(stats->disorder, 2, "a late word of an earlier life");
-    rig_free(rig);
+    fixture->delivery.sequence = 900;
+    fixture->delivery.epoch--;
+    receive(fixture, 2);
+    cr_assert_eq(stats->disorder, 2, "a late event of an earlier epoch");
+    fixture_free(fixture);
 }
 
-Test(tool_bench, with_a_filter_sequences_may_have_holes)
+Test(tool_bench, with_a_filter_sequences_are_not_checked)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *fixture = fixture_new();
 
-    rig->check.no_sequences = true;
-    number(rig, 0);
-    rig->delivery.sequence = 13;
-    number(rig, 1);
-    cr_assert_not(check_failed_by(&rig->check.stats));
-    rig_free(rig);
+    fixture->check.no_sequences = true;
+    receive(fixture, 0);
+    fixture->delivery.sequence = 13;
+    receive(fixture, 1);
+    cr_assert_not(check_failed_by(&fixture->check.stats));
+    fixture_free(fixture);
 }
 
-Test(tool_bench, what_carries_no_mark_counts_and_is_not_checked)
+Test(tool_bench, an_event_without_a_mark_is_counted_and_not_checked)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *fixture = fixture_new();
 
-    rig->delivery.event.data = tributary_text("hello");
-    check_event(&rig->check, &rig->delivery, 0);
-    cr_assert_eq(rig->check.stats.events, 1);
-    cr_assert_eq(rig->check.stats.unchecked, 1);
-    cr_assert_eq(rig->check.latency.count, 0);
-    rig_free(rig);
+    fixture->delivery.event.data = tributary_text("hello");
+    check_event(&fixture->check, &fixture->delivery, 0);
+    cr_assert_eq(fixture->check.stats.events, 1);
+    cr_assert_eq(fixture->check.stats.unchecked, 1);
+    cr_assert_eq(fixture->check.latency.count, 0);
+    fixture_free(fixture);
 }
 
 Test(tool_bench, latencies_of_other_machines_and_of_the_warm_up_are_left_out)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *fixture = fixture_new();
 
-    rig->check.latency_from_ns = 100;
-    rig->mark.time_ns = 99;
-    number(rig, 0);
-    rig->mark.time_ns = 100;
-    rig->mark.host++;
-    number(rig, 1);
-    cr_assert_eq(rig->check.latency.count, 0);
-    rig->mark.host--;
-    number(rig, 2);
-    cr_assert_eq(rig->check.latency.count, 1);
-    cr_assert_not(check_failed_by(&rig->check.stats));
-    rig_free(rig);
+    fixture->check.latency_from_ns = 100;
+    fixture->mark.time_ns = 99;
+    receive(fixture, 0);
+    fixture->mark.time_ns = 100;
+    fixture->mark.host++;
+    receive(fixture, 1);
+    cr_assert_eq(fixture->check.latency.count, 0);
+    fixture->mark.host--;
+    receive(fixture, 2);
+    cr_assert_eq(fixture->check.latency.count, 1);
+    cr_assert_not(check_failed_by(&fixture->check.stats));
+    fixture_free(fixture);
 }
 
-Test(tool_bench, a_loss_that_the_server_tells_is_a_fault)
+Test(tool_bench, a_loss_that_the_server_reports_is_a_fault)
 {
-    struct rig *rig = rig_new();
+    struct tool_bench_fixture *fixture = fixture_new();
     struct check_stats both = {0};
 
-    check_lost(&rig->check, &(struct tributary_lost){.count = 3, .bytes = 30});
-    cr_assert(check_failed_by(&rig->check.stats));
-    check_stats_add(&both, &rig->check.stats);
-    check_stats_add(&both, &rig->check.stats);
+    check_lost(&fixture->check, &(struct tributary_lost){.count = 3, .bytes = 30});
+    cr_assert(check_failed_by(&fixture->check.stats));
+    check_stats_add(&both, &fixture->check.stats);
+    check_stats_add(&both, &fixture->check.stats);
     cr_assert_eq(both.lost, 6);
     cr_assert_eq(both.lost_bytes, 60);
     cr_assert(check_failed_by(&(struct check_stats){.lost_unknown = true}));
-    rig_free(rig);
+    fixture_free(fixture);
 }
 
-Test(tool_bench, events_are_shared_out_and_publishers_take_turns)
+Test(tool_bench, events_are_divided_evenly_and_publishers_publish_in_turn)
 {
     struct bench_plan plan = {.publishers = 3, .events = 8, .rate = 3000, .began_ns = 50};
     uint64_t sum = 0;

@@ -1,13 +1,15 @@
-/* test_tool_cli.c - command lines, the selectors that they make, and the tables that help is
- * written from. */
+/* test_tool_cli.c - command lines, the selectors made from them, and the tables from which help is
+ * written. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <string.h>
 
 #include "base/base.h"
+#include "client/tool/cli.h"
 #include "client/tool/exits.h"
-#include "client/tool/verbs.h"
+#include "client/tool/help.h"
 #include "client/tool/selection.h"
+#include "client/tool/verbs.h"
 
 struct settings {
     struct common common;
@@ -19,16 +21,16 @@ struct settings {
     unsigned choice;
 };
 
-#define AT(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'f', "flag", OPTION_FLAG, "", AT(flag), ""},
-    {'o', "other", OPTION_FLAG, "", AT(other), ""},
-    {'t', "text", OPTION_TEXT, "TEXT", AT(text), ""},
-    {'l', "list", OPTION_LIST, "X", AT(list), ""},
-    {'n', "number", OPTION_NUMBER, "N", AT(number), ""},
-    {0, "bytes", OPTION_BYTES, "BYTES", AT(bytes), ""},
-    {'d', "for", OPTION_DURATION, "D", AT(duration), ""},
-    {0, "choice", OPTION_CHOICE, "a|bc|d", AT(choice), ""},
+    {'f', "flag", OPTION_FLAG, "", OFFSET(flag), ""},
+    {'o', "other", OPTION_FLAG, "", OFFSET(other), ""},
+    {'t', "text", OPTION_TEXT, "TEXT", OFFSET(text), ""},
+    {'l', "list", OPTION_LIST, "X", OFFSET(list), ""},
+    {'n', "number", OPTION_NUMBER, "N", OFFSET(number), ""},
+    {0, "bytes", OPTION_BYTES, "BYTES", OFFSET(bytes), ""},
+    {'d', "for", OPTION_DURATION, "D", OFFSET(duration), ""},
+    {0, "choice", OPTION_CHOICE, "a|bc|d", OFFSET(choice), ""},
 };
 static const struct verb verb = {.name = "try",
                                  .arguments = "[A [B]]",
@@ -63,7 +65,7 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
     cr_assert_eq(s.common.max_time_ns, 3000000000);
     cr_assert_eq(arguments.count, 2);
     cr_assert_str_eq(arguments.items[1], "-f");
-    cli_forget(&verb, &s, &arguments);
+    cli_free(&verb, &s, &arguments);
 }
 
 #define REFUSED(...)                                                                                         \
@@ -73,10 +75,10 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
         int result = -1;                                                                                     \
         cr_assert_not(PARSE(__VA_ARGS__));                                                                   \
         cr_assert_eq(result, EXITS_USAGE);                                                                   \
-        cli_forget(&verb, &s, &arguments);                                                                   \
+        cli_free(&verb, &s, &arguments);                                                                     \
     } while (0)
 
-Test(tool_cli, what_is_wrong_is_refused, .init = cr_redirect_stderr)
+Test(tool_cli, a_wrong_command_line_is_refused, .init = cr_redirect_stderr)
 {
     REFUSED("--nothing");
     REFUSED("-x");
@@ -123,7 +125,7 @@ static struct text_list list_of(const char **items, size_t count)
     return (struct text_list){items, count};
 }
 
-Test(tool_cli, producers_and_topics_make_a_selector_each_with_all_the_rest)
+Test(tool_cli, each_pair_of_producer_and_topic_makes_a_selector_with_all_other_patterns)
 {
     const char *producers[] = {"p1", "p2"};
     const char *topics[] = {"t1", "t2", "t3"};
@@ -151,7 +153,7 @@ Test(tool_cli, producers_and_topics_make_a_selector_each_with_all_the_rest)
     selection_fini(&selection);
 }
 
-Test(tool_cli, no_lists_make_no_selector_and_too_many_are_refused)
+Test(tool_cli, empty_lists_make_no_selector_and_too_many_patterns_are_refused)
 {
     const char *many[65];
     struct selection_lists lists = {.producers = {NULL, 0}};

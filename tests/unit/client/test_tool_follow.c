@@ -1,4 +1,4 @@
-/* test_tool_follow.c - a file is followed over everything that happens to log files. */
+/* test_tool_follow.c - a file is followed through growth, rotation, truncation and absence. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -61,7 +61,7 @@ static void tear_down(void)
 
 TestSuite(tool_follow, .init = set_up, .fini = tear_down);
 
-Test(tool_follow, begins_with_the_last_lines_and_goes_on)
+Test(tool_follow, begins_with_the_last_lines_and_reads_on)
 {
     put(path, "1\n2\n3\n4\n", O_APPEND);
     follow_open(&follow, path, 2);
@@ -73,7 +73,7 @@ Test(tool_follow, begins_with_the_last_lines_and_goes_on)
     expect("");
 }
 
-Test(tool_follow, begins_where_it_was_told)
+Test(tool_follow, begins_with_the_requested_number_of_lines)
 {
     put(path, "1\n2\n", O_APPEND);
     follow_open(&follow, path, 0);
@@ -107,7 +107,7 @@ Test(tool_follow, a_rotated_file_is_read_to_its_end_and_then_the_new_one)
     cr_assert_eq(follow.rotations, 1);
 }
 
-Test(tool_follow, a_file_that_is_away_for_a_while_is_awaited)
+Test(tool_follow, a_missing_file_is_read_when_it_appears)
 {
     follow_open(&follow, path, 10);
     cr_assert(follow.was_missing);

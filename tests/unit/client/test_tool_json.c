@@ -1,4 +1,4 @@
-/* test_tool_json.c - an event that becomes JSON and an event again is the same event. */
+/* test_tool_json.c - an event that is written as JSON and read back is the same event. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static bool same(struct tributary_bytes left, struct tributary_bytes right)
     return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
 }
 
-/* The value that counts: where a name comes twice, the last one. */
+/* The value of a header. Where its name comes twice, the last one counts. */
 static struct tributary_bytes value_of(const struct tributary_event *event, struct tributary_bytes name)
 {
     struct tributary_bytes value = {NULL, SIZE_MAX};
@@ -63,27 +63,27 @@ static void round_trip(const struct tributary_event *event)
     free(text);
 }
 
-/* Up to `max` bytes of any text, sometimes of any bytes. */
-static struct tributary_bytes random_text(struct dice *dice, uint8_t *capacity, size_t max, bool binary)
+/* Makes up to `max` bytes of valid text or, with `binary`, of any bytes. */
+static struct tributary_bytes random_text(struct dice *dice, uint8_t *buffer, size_t max, bool binary)
 {
     static const char *const pieces[] = {
         "a",  "\"",   "\\",   "/", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\x8a",
         "\n", "\x01", "\x7f", " ", "0",        "\xef\xbf\xbf"};
     const size_t size = dice_roll(dice, max + 1);
-    size_t at = 0;
+    size_t used = 0;
 
-    while (at < size) {
+    while (used < size) {
         const char *piece = pieces[dice_roll(dice, ARRAY_LEN(pieces))];
 
         if (binary)
-            capacity[at++] = (uint8_t)dice_roll(dice, 256);
-        else if (at + strlen(piece) > size)
+            buffer[used++] = (uint8_t)dice_roll(dice, 256);
+        else if (used + strlen(piece) > size)
             break;
         else
             for (; *piece != '\0'; piece++)
-                capacity[at++] = (uint8_t)*piece;
+                buffer[used++] = (uint8_t)*piece;
     }
-    return (struct tributary_bytes){capacity, at};
+    return (struct tributary_bytes){buffer, used};
 }
 
 static uint64_t random_moment(struct dice *dice)
@@ -96,18 +96,18 @@ static uint64_t random_moment(struct dice *dice)
 Test(tool_json, random_events_stay_the_same)
 {
     struct dice dice = dice_new("random_events_stay_the_same");
-    uint8_t rooms[6][64];
+    uint8_t buffers[6][64];
     uint8_t names[4][2][16];
 
     for (int round = 0; round < 5000; round++) {
         struct tributary_header headers[4];
         struct tributary_event event = {
-            .id = random_text(&dice, rooms[0], 20, false),
-            .topic = random_text(&dice, rooms[1], 20, false),
-            .key = random_text(&dice, rooms[2], 20, false),
-            .type = random_text(&dice, rooms[3], 20, false),
-            .content_type = random_text(&dice, rooms[4], 20, false),
-            .data = random_text(&dice, rooms[5], 40, dice_roll(&dice, 2) == 0),
+            .id = random_text(&dice, buffers[0], 20, false),
+            .topic = random_text(&dice, buffers[1], 20, false),
+            .key = random_text(&dice, buffers[2], 20, false),
+            .type = random_text(&dice, buffers[3], 20, false),
+            .content_type = random_text(&dice, buffers[4], 20, false),
+            .data = random_text(&dice, buffers[5], 40, dice_roll(&dice, 2) == 0),
             .time_unix_nano = random_moment(&dice),
             .expires_unix_nano = random_moment(&dice),
             .deliver_after_unix_nano = random_moment(&dice),
@@ -125,7 +125,7 @@ Test(tool_json, random_events_stay_the_same)
     }
 }
 
-Test(tool_json, data_that_is_no_text_goes_as_base64)
+Test(tool_json, data_that_is_not_text_is_written_as_base64)
 {
     struct tributary_delivery delivery = {.event = {.data = {"\xff\x00z", 3}}};
     json_t *object = event_to_json(&delivery);
@@ -139,7 +139,7 @@ Test(tool_json, data_that_is_no_text_goes_as_base64)
     json_decref(object);
 }
 
-Test(tool_json, an_empty_event_says_nothing_about_itself)
+Test(tool_json, members_that_an_event_does_not_set_are_left_out)
 {
     const struct tributary_delivery delivery = {.source = tributary_text("p"), .sequence = 1};
     json_t *object = event_to_json(&delivery);
@@ -160,7 +160,7 @@ static bool reads(const char *line)
     return read;
 }
 
-Test(tool_json, what_is_no_event_is_refused_with_a_reason)
+Test(tool_json, a_line_that_is_no_event_is_refused_with_a_reason)
 {
     cr_assert(reads("{}"));
     cr_assert(reads("{\"data\":\"x\",\"unknown\":[1],\"topic\":null,\"time\":5}"));

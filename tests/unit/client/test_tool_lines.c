@@ -1,4 +1,4 @@
-/* test_tool_lines.c - bytes become lines, however they are cut. */
+/* test_tool_lines.c - bytes are split into lines, in whatever pieces they come. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,13 +18,13 @@ static bool on_line(void *ctx, const char *line, size_t size)
 
     if (size < 32)
         snprintf(seen->text + strlen(seen->text), sizeof(seen->text) - strlen(seen->text), "[%.*s]",
-                 (int)size, line != NULL ? line : "");
+                 (int)size, line ? line : "");
     seen->largest = size > seen->largest ? size : seen->largest;
     seen->total += size;
     return ++seen->count != seen->stop_after;
 }
 
-Test(tool_lines, are_the_same_however_the_bytes_are_cut)
+Test(tool_lines, are_the_same_in_whatever_pieces_the_bytes_come)
 {
     static const char text[] = "one\n\ntwo and\tmore\nthree\r\nlast";
 
@@ -32,9 +32,9 @@ Test(tool_lines, are_the_same_however_the_bytes_are_cut)
         struct seen seen = {.count = 0};
         struct lines lines = {.line = on_line, .ctx = &seen};
 
-        for (size_t at = 0; at < sizeof(text) - 1; at += step)
-            cr_assert(
-                lines_add(&lines, text + at, at + step < sizeof(text) - 1 ? step : sizeof(text) - 1 - at));
+        for (size_t offset = 0; offset < sizeof(text) - 1; offset += step)
+            cr_assert(lines_add(&lines, text + offset,
+                                offset + step < sizeof(text) - 1 ? step : sizeof(text) - 1 - offset));
         cr_assert_eq(seen.count, 4);
         cr_assert(lines_end(&lines));
         cr_assert_str_eq(seen.text, "[one][][two and\tmore][three\r][last]");
@@ -44,7 +44,7 @@ Test(tool_lines, are_the_same_however_the_bytes_are_cut)
     }
 }
 
-Test(tool_lines, an_endless_line_comes_in_pieces)
+Test(tool_lines, a_line_over_the_bound_comes_in_pieces)
 {
     struct seen seen = {.count = 0};
     struct lines lines = {.line = on_line, .ctx = &seen};
@@ -64,7 +64,7 @@ Test(tool_lines, an_endless_line_comes_in_pieces)
     free(text);
 }
 
-Test(tool_lines, a_receiver_that_has_enough_is_not_called_again)
+Test(tool_lines, a_receiver_that_wants_no_more_is_not_called_again)
 {
     struct seen seen = {.stop_after = 2};
     struct lines lines = {.line = on_line, .ctx = &seen};

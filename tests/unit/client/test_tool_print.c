@@ -1,5 +1,4 @@
-/* test_tool_print.c - events on the screen: aligned, and with nothing in them that could steer
- * it. */
+/* test_tool_print.c - printed events: aligned, and without bytes that could control a terminal. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +23,7 @@ static void expect_escaped(const char *text, size_t size, const char *escaped)
     buf_fini(&buf);
 }
 
-Test(tool_print, what_is_not_printable_is_escaped)
+Test(tool_print, bytes_that_are_not_printable_are_escaped)
 {
     expect_escaped("plain text", 10, "plain text");
     expect_escaped("\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x8a", 9, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x8a");
@@ -77,7 +76,7 @@ Test(tool_print, each_form_prints_one_event)
                    "{\n  \"producer\": \"p\",\n  \"sequence\": 1,\n  \"epoch\": \"0\"\n}\n");
 }
 
-Test(tool_print, a_column_of_sources_grows_with_the_widest)
+Test(tool_print, the_source_column_grows_with_the_widest_source)
 {
     struct printer printer;
 
@@ -102,7 +101,7 @@ static void *halt(void *argument)
     return NULL;
 }
 
-Test(tool_print, a_reader_that_stands_still_is_given_up)
+Test(tool_print, a_reader_that_reads_nothing_is_given_up_when_halted)
 {
     const struct tributary_delivery delivery = {.event = {.data = tributary_text("0123456789abcde")}};
     struct printer printer;
@@ -123,7 +122,7 @@ Test(tool_print, a_reader_that_stands_still_is_given_up)
     close(ends[1]);
 }
 
-Test(tool_print, a_reader_that_went_away_is_noticed)
+Test(tool_print, a_reader_that_went_away_is_a_write_error)
 {
     struct printer printer;
 

@@ -1,4 +1,4 @@
-/* test_tool_value.c - durations, sizes and moments as people write them. */
+/* test_tool_value.c - durations, sizes, counts and moments, as people write them. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
 
@@ -128,7 +128,7 @@ Test(tool_value, moments_are_written_and_read_back_to_the_nanosecond)
     cr_assert_str_eq(text, "2026-01-31T12:14:05.123456789Z");
 }
 
-Test(tool_value, moments_are_read_in_other_forms_too)
+Test(tool_value, moments_are_also_read_in_other_forms)
 {
     uint64_t read = 0;
 

@@ -13,7 +13,8 @@ class Tool(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = subprocess.Popen(["/usr/bin/python3", FAKE, PROTOS], stdout=subprocess.PIPE, text=True)
-        cls.environment = dict(os.environ, TRIBUTARY_SERVER="127.0.0.1:" + cls.server.stdout.readline().strip(), TZ="UTC")
+        port = cls.server.stdout.readline().strip()
+        cls.environment = dict(os.environ, TRIBUTARY_SERVER="127.0.0.1:" + port, TZ="UTC")
 
     @classmethod
     def tearDownClass(cls):
@@ -21,8 +22,8 @@ class Tool(unittest.TestCase):
         cls.server.communicate()
 
     def start(self, *words, **more):
-        return subprocess.Popen([PROGRAM, *words], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, **more)
+        return subprocess.Popen([PROGRAM, *words], env=self.environment, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
     def run_tool(self, *words, input=b"", code=0):
         process = self.start(*words)
@@ -45,7 +46,7 @@ class Tool(unittest.TestCase):
 
     @staticmethod
     def gone(process):
-        """What a test that failed leaves must not be in the way of the next one."""
+        """Ends what a failed test has left running, so that it cannot disturb the next one."""
         if process.poll() is None:
             process.kill()
             process.communicate()
@@ -65,7 +66,8 @@ class Tool(unittest.TestCase):
         self.assertEqual([row[3] for row in rows], ["one", "two", "\\x1b[2Jthree"])
 
     def test_jsonl_copies_an_event_unchanged(self):
-        event = {"id": "i", "topic": "t", "key": "k", "type": "y", "content_type": "text/plain", "headers": {"a": "ä", "b": ""},
+        event = {"id": "i", "topic": "t", "key": "k", "type": "y", "content_type": "text/plain",
+                 "headers": {"a": "ä", "b": ""},
                  "time": "2026-01-31T12:00:00.000000001Z", "expires": "2030-01-01T00:00:00.000000000Z",
                  "deliver_after": "2027-01-01T00:00:00.999999999Z", "data_base64": "AP8="}
         copies = []
@@ -74,23 +76,26 @@ class Tool(unittest.TestCase):
             sub = self.subscribe("-n", "1", "-o", "jsonl", "-q")
             self.run_tool("pub", "--jsonl", "-p", name, input=line)
             line = self.end(sub)[0].encode()
-            copies.append({k: v for k, v in json.loads(line).items() if k not in ("producer", "sequence", "epoch", "observed")})
+            by_server = ("producer", "sequence", "epoch", "observed")
+            copies.append({k: v for k, v in json.loads(line).items() if k not in by_server})
         self.assertEqual(copies, [event, event])
 
     def test_a_bad_line_is_named_and_the_others_are_published(self):
-        _, err = self.run_tool("pub", "--jsonl", "-p", "b", input=b'{"data":"x"}\n{"data":1}\n{"topic":"\\n"}\n\n{}\n', code=1)
+        lines = b'{"data":"x"}\n{"data":1}\n{"topic":"\\n"}\n\n{}\n'
+        _, err = self.run_tool("pub", "--jsonl", "-p", "b", input=lines, code=1)
         self.assertIn('line 2: "data" is not a string', err)
         self.assertIn("line 3: topic: not printable UTF-8", err)
         self.assertIn("2 confirmed", err)
         self.assertIn("2 lines were not taken", err)
 
-    def test_a_command_is_published_and_ends_with_us(self):
+    def test_lines_of_a_command_are_published_and_it_ends_with_the_tool(self):
         _, err = self.run_tool("pub", "-p", "cmd", "--exec", "echo one; echo two; exit 3", code=1)
         self.assertIn("2 confirmed", err)
         self.assertIn("exit code 3", err)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "pid")
-            pub = self.start("pub", "-p", "cmd", "--exec", "echo $$ > %s; while :; do echo x; sleep 0.01; done" % path)
+            command = "echo $$ > %s; while :; do echo x; sleep 0.01; done" % path
+            pub = self.start("pub", "-p", "cmd", "--exec", command)
             until = time.monotonic() + DEADLINE
             while not (os.path.exists(path) and os.path.getsize(path)) and time.monotonic() < until:
                 time.sleep(0.01)
@@ -142,7 +147,7 @@ class Tool(unittest.TestCase):
         sub.stderr.close()
         sub.stdin.close()
 
-    def test_time_ends_what_it_should(self):
+    def test_for_and_max_time_end_a_verb(self):
         self.run_tool("sub", "--for", "0.2s")
         self.run_tool("sub", "--max-time", "0.2", code=6)
         self.run_tool("pub", "--for", "0.2s", "--exec", "sleep 60")
@@ -158,17 +163,21 @@ class Tool(unittest.TestCase):
             silent.bind(("127.0.0.1", 0))
             silent.listen()
             address = "127.0.0.1:%d" % silent.getsockname()[1]
-            for words in (["pub"], ["sub"], ["status"], ["producers", "ls"], ["serve", "--name", "x", "--exec", "true"]):
+            for words in (["pub"], ["sub"], ["status"], ["producers", "ls"],
+                          ["serve", "--name", "x", "--exec", "true"]):
                 began = time.monotonic()
-                self.assertIn("--max-time is over", self.run_tool(*words, "-s", address, "--max-time", "0.3", code=6)[1])
+                _, err = self.run_tool(*words, "-s", address, "--max-time", "0.3", code=6)
+                self.assertIn("--max-time is over", err)
                 self.assertLess(time.monotonic() - began, DEADLINE / 4, words)
-            self.assertIn("cannot reach", self.run_tool("sub", "-s", address, "--connect-timeout", "0.3", "--max-time", "1m", code=3)[1])
+            times = ("--connect-timeout", "0.3", "--max-time", "1m")
+            _, err = self.run_tool("sub", "-s", address, *times, code=3)
+            self.assertIn("cannot reach", err)
 
     def stuck(self, *words):
-        """A subscription whose output fills a pipe that nobody reads."""
+        """A subscription whose output has filled a pipe that nobody reads."""
         sub = self.subscribe("-o", "raw", *words)
         self.run_tool("pub", "-p", "flood", input=b"".join(b"%0100d\n" % i for i in range(5000)))
-        # A pipe is full by pages, not by bytes, so it is full when no more comes.
+        # A pipe fills by pages, not by bytes. It is full when no more comes.
         waits, before, still = array.array("i", [0]), 0, 0
         until = time.monotonic() + DEADLINE
         while still < 50 and time.monotonic() < until:
@@ -179,15 +188,16 @@ class Tool(unittest.TestCase):
         self.assertGreater(waits[0], 30000)
         return sub
 
-    def stops(self, sub, code, patience):
-        """It ends, though its output is read only afterwards."""
-        self.assertEqual(sub.wait(patience), code)
+    def stops(self, sub, code, timeout):
+        """The subscription ends before its output is read."""
+        self.assertEqual(sub.wait(timeout), code)
         out, err = self.end(sub, code)
         lines = out.split("\n")
-        self.assertEqual([int(line) for line in lines[:-1]], list(range(len(lines) - 1)), "what is printed is whole")
+        numbers = [int(line) for line in lines[:-1]]
+        self.assertEqual(numbers, list(range(len(lines) - 1)), "what is printed is whole")
         return err
 
-    def test_a_reader_that_stands_still_cannot_hold_a_subscription(self):
+    def test_a_reader_that_reads_nothing_cannot_keep_a_subscription_open(self):
         sub = self.stuck("--ledger")
         sub.send_signal(signal.SIGTERM)
         err = self.stops(sub, 1, DEADLINE)
@@ -197,7 +207,7 @@ class Tool(unittest.TestCase):
     def test_a_second_signal_does_not_wait_for_a_reader(self):
         sub = self.stuck()
         sub.send_signal(signal.SIGINT)
-        time.sleep(0.3)  # signals that wait together are one
+        time.sleep(0.3)  # two signals that are pending together count as one
         sub.send_signal(signal.SIGINT)
         began = time.monotonic()
         self.stops(sub, 1, DEADLINE)
@@ -207,7 +217,7 @@ class Tool(unittest.TestCase):
         sub = self.stuck("--max-time", "6")
         self.stops(sub, 6, DEADLINE)
 
-    def test_a_reader_that_goes_on_gets_all_of_it(self):
+    def test_a_reader_that_reads_late_gets_every_event(self):
         sub = self.stuck("-n", "5000")
         out, _ = self.end(sub)
         self.assertEqual(out.count("\n"), 5000)

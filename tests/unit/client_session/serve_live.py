@@ -251,7 +251,7 @@ class Sessions(Case):
         sub = self.start("sub", "-o", "raw")
         self.assertEqual(sub.stdout.readline(), b"up\n")
         out, _ = self.run_tool("producers", "drain", "--drain", "300ms", "deaf")
-        self.assertRegex(out, r"^deaf is removed: 1 event published; 1 activation told to end within 300 ms, or be cut\n$")
+        self.assertRegex(out, r"^deaf is removed: 1 event published; 1 activation asked to end within 300 ms, or expire\n$")
         self.end(process, 64 + 9)
 
     def test_the_list_shows_sessions_and_is_shown_again(self):

@@ -1,0 +1,18 @@
+/* help.h - help texts and the manual page, written from the tables of the verbs (help.c, man.c). */
+#ifndef TRIBUTARY_TOOL_HELP_H
+#define TRIBUTARY_TOOL_HELP_H
+
+#include <stdio.h>
+
+#include "client/tool/option.h"
+
+/* The overview: all verbs, the exit codes, the environment. */
+void help_all(FILE *out);
+
+/* The whole help of one verb. */
+void help_verb(FILE *out, const struct verb *verb);
+
+/* The whole manual page, tributary(1), in roff. */
+void help_man(FILE *out);
+
+#endif
