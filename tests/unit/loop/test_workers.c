@@ -1,6 +1,6 @@
 /* test_workers.c - jobs run on workers and are done on the loop; the queue is bounded; an ending
  * finishes what was accepted. */
-#include "loop/loop.h"
+#include "loop/workers.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -95,7 +95,7 @@ Test(workers, run_elsewhere_and_are_done_on_the_loop)
 
         *work = work_for(loop, i);
         work->freed = true;
-        cr_assert_eq(workers_take(workers, &work->job), ERR_OK);
+        cr_assert_eq(workers_submit(workers, &work->job), ERR_OK);
     }
     turn_until(loop, 100);
     cr_assert_eq(runs, 100);
@@ -109,7 +109,7 @@ Test(workers, begin_jobs_in_the_order_they_were_taken)
 
     for (int i = 0; i < 64; i++) {
         works[i] = work_for(loop, i);
-        cr_assert_eq(workers_take(workers, &works[i].job), ERR_OK);
+        cr_assert_eq(workers_submit(workers, &works[i].job), ERR_OK);
     }
     turn_until(loop, 64);
     for (int i = 0; i < 64; i++)
@@ -128,14 +128,14 @@ Test(workers, refuse_when_as_many_wait_as_may)
     sem_init(&gate, 0, 0);
     held.begun = &begun;
     held.gate = &gate;
-    cr_assert_eq(workers_take(workers, &held.job), ERR_OK);
+    cr_assert_eq(workers_submit(workers, &held.job), ERR_OK);
     sem_wait(&begun);
-    cr_assert_eq(workers_take(workers, &first.job), ERR_OK);
-    cr_assert_eq(workers_take(workers, &second.job), ERR_OK);
-    cr_assert_eq(workers_take(workers, &extra.job), ERR_FULL);
+    cr_assert_eq(workers_submit(workers, &first.job), ERR_OK);
+    cr_assert_eq(workers_submit(workers, &second.job), ERR_OK);
+    cr_assert_eq(workers_submit(workers, &extra.job), ERR_FULL);
     sem_post(&gate);
     turn_until(loop, 3);
-    cr_assert_eq(workers_take(workers, &extra.job), ERR_OK, "the refused job may come again");
+    cr_assert_eq(workers_submit(workers, &extra.job), ERR_OK, "the refused job may come again");
     turn_until(loop, 4);
     workers_free(workers);
     sem_destroy(&begun);
@@ -150,7 +150,7 @@ Test(workers, an_ending_finishes_what_was_accepted_and_the_loop_tells)
 
     for (int i = 0; i < 64; i++) {
         works[i] = work_for(loop, i);
-        cr_assert_eq(workers_take(workers, &works[i].job), ERR_OK);
+        cr_assert_eq(workers_submit(workers, &works[i].job), ERR_OK);
     }
     workers_free(workers);
     cr_assert_eq(runs, 64, "all ran before the threads were joined");
