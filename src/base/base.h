@@ -14,6 +14,7 @@
 #define NORETURN __attribute__((noreturn))
 #define NOINLINE __attribute__((noinline)) /* keeps rare code out of the fast path */
 
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define BIT(n) (1u << (unsigned)(n))
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))

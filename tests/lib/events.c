@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 struct bytes text_of(const char *text)
 {

@@ -8,8 +8,9 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "event/chunk.h"
-#include "event/framing.h"
+#include "event/event_view.h"
 #include "event/filter.h"
+#include "event/framing.h"
 
 struct bytes text_of(const char *text); /* without the closing NUL */
 

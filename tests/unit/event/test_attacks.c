@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/primitives.h"
+#include "event/varint.h"
 #include "lib/events.h"
 #include "tributary/v1/publisher.pb-c.h"
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/counters.h"
-#include "event/primitives.h"
 #include "lib/events.h"
 
 static struct framing_scan scan;

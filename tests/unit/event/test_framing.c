@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/primitives.h"
+#include "event/varint.h"
 #include "lib/events.h"
 
 static struct framing_scan scan;

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "event/field.h"
-#include "event/primitives.h"
+#include "event/text.h"
+#include "event/varint.h"
 #include "lib/events.h"
 
 #define TEXT(literal) ((struct bytes){(const uint8_t *)(literal), sizeof(literal) - 1})

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/field.h"
+#include "event/text.h"
 #include "lib/events.h"
 
 /* The table of RFC 3629, section 4: which bytes may stand where. */
