@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "client/tool/value.h"
-#include "event/primitives.h"
+#include "event/text.h"
 
 static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

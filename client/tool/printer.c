@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "client/tool/event_json.h"
-#include "event/primitives.h"
+#include "event/text.h"
 
 #define FLUSH_BYTES 65536u
 #define MIN_WIDTH 8u

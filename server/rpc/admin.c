@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "event/encode.h"
 #include "event/filter.h"
+#include "event/text.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/views.h"
 #include "tributary/v1/admin.pb-c.h"

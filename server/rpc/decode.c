@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "event/field.h"
+#include "event/text.h"
 #include "google/protobuf/duration.pb-c.h"
 
 #define MAX_DEPTH 32u

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/text.h"
 #include "server/rpc/rpc_internal.h"
 #include "tributary/v1/publisher.pb-c.h"
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/counters.h"
+#include "event/text.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
 

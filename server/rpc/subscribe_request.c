@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "event/text.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
 #define HOUR (3600 * NS_PER_S)

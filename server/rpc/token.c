@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "event/text.h"
+#include "event/varint.h"
 
 #define MAX_TOKEN (64u * 1024u)
 #define TOKEN_HEAD 10u

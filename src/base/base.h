@@ -1,4 +1,6 @@
-/* base.h - the few words every room uses. */
+/* base.h - what every room uses: attributes, small macros, ownership of locals, CHECK(), bytes.
+ *
+ * Threads: any. */
 #ifndef TRIBUTARY_BASE_BASE_H
 #define TRIBUTARY_BASE_BASE_H
 
@@ -10,15 +12,16 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define NORETURN __attribute__((noreturn))
-#define NOINLINE __attribute__((noinline)) /* what is seldom done, and would crowd what is done often */
+#define NOINLINE __attribute__((noinline)) /* keeps rare code out of the fast path */
 
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define BIT(n) (1u << (unsigned)(n))
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
-/* A large local that is written before it is read: a build that clears every local leaves this one
- * alone. */
+/* Marks a large local that is always written before it is read. A build that initialises every
+ * local (-ftrivial-auto-var-init) does not initialise this one. */
 #if defined(__has_attribute)
 #if __has_attribute(uninitialized)
 #define SCRATCH __attribute__((uninitialized))
@@ -28,13 +31,15 @@
 #define SCRATCH
 #endif
 
-/* The structure that embeds `member` at `pointer`. */
+/* The structure of this type whose `member` is at `pointer`. */
 #define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-/* A local that owns: `OWNED(chunk_release) struct chunk *chunk = NULL;` calls chunk_release(chunk)
- * at the end of its scope. Needs OWNED_BY(chunk_release, struct chunk) once at file level, in the
- * header that declares the function. */
-#define OWNED(release) __attribute__((cleanup(release##_owned), unused)) /* some are only held */
+/* A local that owns an object: `OWNED(chunk_release) struct chunk *chunk = NULL;` calls
+ * chunk_release(chunk) at the end of the local's scope. To hand the object over, set the local to
+ * NULL: every such function accepts NULL. The header that declares the function must contain
+ * OWNED_BY(chunk_release, struct chunk) once, at file level. */
+#define OWNED(release)                                                                                       \
+    __attribute__((cleanup(release##_owned), unused)) /* unused: some locals only hold a reference */
 #define OWNED_BY(release, type)                                                                              \
     static inline void release##_owned(type **owned)                                                         \
     {                                                                                                        \
@@ -42,22 +47,26 @@
     }                                                                                                        \
     struct owned_by_needs_a_semicolon
 
-/* Always on, in every build: a broken promise of ours ends the process where it is found. */
+/* Asserts what only a bug of this program can violate. Unlike assert() it is active in every build.
+ * A false condition ends the process at this line. */
 #define CHECK(condition)                                                                                     \
     do {                                                                                                     \
         if (__builtin_expect(!(condition), 0))                                                               \
             check_failed(#condition, __FILE__, __LINE__);                                                    \
     } while (0)
 
+/* Writes file, line and condition to standard error, and aborts. For CHECK() only. */
 NORETURN void check_failed(const char *condition, const char *file, int line);
 
-/* Bytes that somebody else owns; `size` counts them, there is no closing NUL. */
+/* A view of bytes that another object owns. There is no closing NUL. `data` may be NULL when `size`
+ * is 0. */
 struct bytes {
     const uint8_t *data;
     size_t size;
 };
 
-/* Names are short: comparing them should not be a call. */
+/* Whether both hold the same bytes. Names are short, so this is inline and calls memcmp() only for
+ * more than 16 bytes. */
 static inline bool bytes_same(struct bytes a, struct bytes b)
 {
     uint64_t words[4];
@@ -66,7 +75,7 @@ static inline bool bytes_same(struct bytes a, struct bytes b)
         return false;
     if (a.size > 2 * sizeof(words[0]))
         return memcmp(a.data, b.data, a.size) == 0;
-    if (a.size >= sizeof(words[0])) { /* first and last eight, which may overlap */
+    if (a.size >= sizeof(words[0])) { /* the first and the last 8 bytes, which may overlap */
         memcpy(&words[0], a.data, sizeof(words[0]));
         memcpy(&words[1], b.data, sizeof(words[0]));
         memcpy(&words[2], a.data + a.size - sizeof(words[0]), sizeof(words[0]));

@@ -1,4 +1,4 @@
-/* buf.c - growth by doubling. */
+/* buf.c - a byte buffer that grows by doubling. */
 #include "base/buf.h"
 
 #include <stdarg.h>
@@ -8,10 +8,11 @@
 
 #define MIN_CAPACITY 64u
 
+/* Makes the capacity at least the current size plus `size`. False: memory ran out. */
 static bool reserve(struct buf *buf, size_t size)
 {
     size_t capacity = MAX_OF(buf->capacity, MIN_CAPACITY);
-    uint8_t *at;
+    uint8_t *data;
 
     if (buf->broken || size > SIZE_MAX / 2 || buf->size > SIZE_MAX / 2 - size) {
         buf->broken = true;
@@ -21,12 +22,12 @@ static bool reserve(struct buf *buf, size_t size)
         return true;
     while (capacity < buf->size + size)
         capacity *= 2;
-    at = realloc(buf->data, capacity);
-    if (!at) {
+    data = realloc(buf->data, capacity);
+    if (!data) {
         buf->broken = true;
         return false;
     }
-    buf->data = at;
+    buf->data = data;
     buf->capacity = capacity;
     return true;
 }
@@ -52,21 +53,21 @@ void buf_rest(struct buf *buf, size_t kept)
 
 uint8_t *buf_extend(struct buf *buf, size_t size)
 {
-    uint8_t *at;
+    uint8_t *added;
 
     if (!reserve(buf, size))
         return NULL;
-    at = buf->data + buf->size;
+    added = buf->data + buf->size;
     buf->size += size;
-    return at;
+    return added;
 }
 
 void buf_bytes(struct buf *buf, const void *bytes, size_t size)
 {
-    uint8_t *at = buf_extend(buf, size);
+    uint8_t *added = buf_extend(buf, size);
 
-    if (at && size > 0)
-        memcpy(at, bytes, size);
+    if (added && size > 0)
+        memcpy(added, bytes, size);
 }
 
 void buf_byte(struct buf *buf, uint8_t byte)
@@ -87,7 +88,7 @@ void buf_format(struct buf *buf, const char *format, ...)
     va_start(args, format);
     va_copy(again, args);
     size = vsnprintf(NULL, 0, format, args);
-    /* vsnprintf() closes with a NUL of its own: room for it, though it is not counted. */
+    /* vsnprintf() also writes a NUL. The buffer needs space for it, but does not count it. */
     if (size < 0 || !reserve(buf, (size_t)size + 1)) {
         buf->broken = true;
     } else {

@@ -1,4 +1,4 @@
-/* clock.c - reading the clocks. */
+/* clock.c - reads the clocks, and makes epochs. */
 #include "base/clock.h"
 
 #include <stdatomic.h>

@@ -1,4 +1,6 @@
-/* clock.h - the two clocks, in nanoseconds. Any thread. */
+/* clock.h - the monotonic clock and the wall clock, in nanoseconds.
+ *
+ * Threads: any. */
 #ifndef TRIBUTARY_BASE_CLOCK_H
 #define TRIBUTARY_BASE_CLOCK_H
 
@@ -8,10 +10,14 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_US INT64_C(1000)
 
-int64_t clock_mono_ns(void); /* for waiting and measuring; never jumps */
-int64_t clock_wall_ns(void); /* since 1970; for people and the wire; may jump */
+/* The monotonic clock: for waiting and measuring. It never jumps. Its zero has no meaning. */
+int64_t clock_mono_ns(void);
 
-/* A value above every earlier one of this process, near clock_wall_ns(): epochs. */
+/* The wall clock, since 1970: for people and for the wire. It may jump. */
+int64_t clock_wall_ns(void);
+
+/* A new epoch: clock_wall_ns(), or one more than the last epoch where the clock has not passed
+ * that. So every epoch is above all earlier ones of this process. */
 uint64_t clock_epoch_ns(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* counters.c - the counters and their names. */
+/* counters.c - the counters, and their names. */
 #include "base/counters.h"
 
 _Atomic int64_t counters[COUNTER_COUNT];

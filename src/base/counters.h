@@ -1,5 +1,7 @@
-/* counters.h - live objects and totals of the process. Any thread; relaxed: each is exact, none is
- * ordered against another. */
+/* counters.h - counts of live objects, and totals, for the whole process. counters.def lists them.
+ *
+ * Threads: any. The operations are relaxed atomics: each counter is exact, but a reader may see the
+ * changes of two counters in either order. */
 #ifndef TRIBUTARY_BASE_COUNTERS_H
 #define TRIBUTARY_BASE_COUNTERS_H
 
@@ -26,6 +28,7 @@ static inline int64_t count_get(enum counter counter)
     return atomic_load_explicit(&counters[counter], memory_order_relaxed);
 }
 
-const char *counter_name(enum counter counter); /* "live.chunks"; static */
+/* The counter's name in logs and answers, such as "live.chunks"; static text. */
+const char *counter_name(enum counter counter);
 
 #endif

@@ -1,10 +1,12 @@
-/* ctx.c - moves along the tree.
+/* ctx.c - the moves of the context tree, and their notifications.
  *
- * DESIGN: a verb first moves the whole subtree, parents before children, and links what moved into
- * a ring on its own stack; then it takes one context after the other out of that ring and tells it.
- * A callback may therefore end contexts (they take themselves out of the ring) or begin another
- * verb (which takes over those it moves further) without the walk holding a pointer to anything
- * that may be gone. */
+ * DESIGN: A verb works in two steps. First it moves the whole subtree, parents before children, and
+ * links every context that moved into a list of its own, on its stack. Then it takes one context
+ * after the other out of that list and calls changed().
+ *
+ * So a callback may end contexts: ctx_fini() unlinks them from the list. It may also begin another
+ * verb: that verb relinks the contexts that it moves further into its own list, and notifies them.
+ * Between two callbacks the outer verb holds no pointer to a context, so none can dangle. */
 #include "base/ctx.h"
 
 #include "base/counters.h"
@@ -15,18 +17,19 @@ static const unsigned allowed[CTX_STATE_COUNT] = {
     [CTX_CANCELLED] = 0,
 };
 
-static bool linked(const struct ctx *ctx)
+/* False before ctx_init(), if all is zero, and after ctx_fini(). */
+static bool is_active(const struct ctx *ctx)
 {
     return ctx->children.next != NULL;
 }
 
-static void enlist(struct ctx *ctx, struct list *unnotified)
+static void queue_notification(struct ctx *ctx, struct list *unnotified)
 {
     list_remove(&ctx->unnotified);
     list_append(unnotified, &ctx->unnotified);
 }
 
-static void move(struct ctx *ctx, enum ctx_state state, enum fault_reason reason)
+static void change_state(struct ctx *ctx, enum ctx_state state, enum fault_reason reason)
 {
     CHECK(allowed[ctx->state] & BIT(state));
     ctx->state = state;
@@ -46,14 +49,14 @@ static void notify(struct list *unnotified)
     }
 }
 
-/* Below a cancelled context everything is cancelled; what was not told yet is told by whoever moved
- * it. */
+/* Everything below a cancelled context is cancelled already. Where such a context still waits for
+ * its notification, the verb that moved it notifies it. */
 static void cancel(struct ctx *ctx, enum fault_reason reason, struct list *unnotified)
 {
     if (ctx->state == CTX_CANCELLED)
         return;
-    move(ctx, CTX_CANCELLED, reason);
-    enlist(ctx, unnotified);
+    change_state(ctx, CTX_CANCELLED, reason);
+    queue_notification(ctx, unnotified);
     list_each(node, safe, &ctx->children)
         cancel(container_of(node, struct ctx, sibling), reason, unnotified);
 }
@@ -65,22 +68,23 @@ static void drain(struct ctx *ctx, enum fault_reason reason, int64_t deadline_ns
     if (ctx->state == CTX_CANCELLED || (ctx->state == CTX_DRAINING && !nearer))
         return;
     if (ctx->state == CTX_LIVE)
-        move(ctx, CTX_DRAINING, reason);
+        change_state(ctx, CTX_DRAINING, reason);
     if (nearer)
         ctx->deadline_ns = deadline_ns;
-    enlist(ctx, unnotified);
+    queue_notification(ctx, unnotified);
     list_each(node, safe, &ctx->children)
         drain(container_of(node, struct ctx, sibling), reason, ctx->deadline_ns, unnotified);
 }
 
-/* Takes what an outer walk has not told yet below `ctx` over into `unnotified`. */
+/* Moves the contexts below `ctx` that still wait for a notification of an outer verb into
+ * `unnotified`. */
 static void take_over(struct ctx *ctx, struct list *unnotified)
 {
     list_each(node, safe, &ctx->children) {
         struct ctx *child = container_of(node, struct ctx, sibling);
 
         if (!list_empty(&child->unnotified))
-            enlist(child, unnotified);
+            queue_notification(child, unnotified);
         take_over(child, unnotified);
     }
 }
@@ -93,7 +97,7 @@ void ctx_init(struct ctx *ctx, struct ctx *parent, const struct ctx_port *port, 
     list_init(&ctx->sibling);
     list_init(&ctx->unnotified);
     if (parent) {
-        CHECK(linked(parent));
+        CHECK(is_active(parent));
         list_append(&parent->children, &ctx->sibling);
         ctx->state = parent->state;
         ctx->reason = parent->reason;
@@ -106,14 +110,14 @@ void ctx_fini(struct ctx *ctx)
 {
     struct list unnotified, *node;
 
-    if (!linked(ctx))
+    if (!is_active(ctx))
         return;
     list_init(&unnotified);
-    /* It ends without a callback of its own. Cancelled from here on, so that a child begun by a
-     * child's callback is cancelled as well. */
+    /* `ctx` itself is not notified. It is cancelled from here on, so that a child that a callback
+     * begins is cancelled too. */
     list_remove(&ctx->unnotified);
     if (ctx->state != CTX_CANCELLED)
-        move(ctx, CTX_CANCELLED, ctx->reason != FAULT_NONE ? ctx->reason : FAULT_CANCELLED);
+        change_state(ctx, CTX_CANCELLED, ctx->reason != FAULT_NONE ? ctx->reason : FAULT_CANCELLED);
     list_each(child, safe, &ctx->children)
         cancel(container_of(child, struct ctx, sibling), ctx->reason, &unnotified);
     take_over(ctx, &unnotified);
@@ -132,7 +136,7 @@ void ctx_drain(struct ctx *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
     struct list unnotified;
 
-    if (!linked(ctx))
+    if (!is_active(ctx))
         return;
     list_init(&unnotified);
     drain(ctx, reason, deadline_ns, &unnotified);
@@ -143,7 +147,7 @@ void ctx_cancel(struct ctx *ctx, enum fault_reason reason)
 {
     struct list unnotified;
 
-    if (!linked(ctx))
+    if (!is_active(ctx))
         return;
     list_init(&unnotified);
     cancel(ctx, reason, &unnotified);

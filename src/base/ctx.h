@@ -1,7 +1,15 @@
 /* ctx.h - the context tree: cancellation, deadline and reason travel from a parent to its children,
- * never back.
+ * and never back.
  *
- * Threads: the loop only. A context is embedded in what it governs; its parent outlives it. */
+ * A context is embedded in the object whose life it governs: the hub, a subscription, an
+ * activation. Nothing is allocated. A parent must outlive its children, or end before them with
+ * ctx_fini(), which detaches them.
+ *
+ *   LIVE --drain--> DRAINING --cancel--> CANCELLED
+ *     |                                      ^
+ *     +---------------cancel-----------------+
+ *
+ * Threads: the loop thread only. */
 #ifndef TRIBUTARY_BASE_CTX_H
 #define TRIBUTARY_BASE_CTX_H
 
@@ -11,43 +19,49 @@
 #include "base/fault.h"
 #include "base/list.h"
 
-/*   LIVE --drain--> DRAINING --cancel--> CANCELLED
- *     |                                      ^
- *     +---------------cancel-----------------+        */
 enum ctx_state { CTX_LIVE, CTX_DRAINING, CTX_CANCELLED, CTX_STATE_COUNT };
 
 struct ctx;
 
 struct ctx_port {
-    /* The state moved on; ctx->state, ->reason and ->deadline_ns say how. Parents before children.
-     * May end `ctx` (ctx_fini) and any child of it, nothing else of the tree. */
+    /* The context moved on: ctx->state, ->reason and ->deadline_ns say how. Parents are called
+     * before their children. The callback may end `ctx` (ctx_fini()) and any child of it, but no
+     * other context of the tree. It may call ctx_drain() and ctx_cancel(). */
     void (*changed)(struct ctx *ctx);
 };
 
+/* Read-only outside of ctx.c. */
 struct ctx {
-    struct ctx *parent;
+    struct ctx *parent; /* NULL: a root, or detached */
     struct list children;
     struct list sibling;
-    struct list unnotified; /* moved, and changed() is still to be called */
-    const struct ctx_port *port;
+    struct list unnotified;      /* linked while changed() is still to be called */
+    const struct ctx_port *port; /* NULL: nobody is notified */
     enum ctx_state state;
-    enum fault_reason reason; /* FAULT_NONE while live */
+    enum fault_reason reason; /* why it drains or was cancelled; FAULT_NONE while live */
     int64_t deadline_ns;      /* clock_mono_ns(); INT64_MAX: none. Never later than the parent's. */
 };
 
-/* `parent` NULL: a root. A child of a context that is draining or cancelled begins in that state,
- * without a callback. */
+/* Begins a context below `parent`; NULL begins a root. The deadline is the earlier one of
+ * `deadline_ns` and the parent's. A child of a context that drains or is cancelled begins in that
+ * state and with that reason, and changed() is not called for it. */
 void ctx_init(struct ctx *ctx, struct ctx *parent, const struct ctx_port *port, int64_t deadline_ns);
 
-/* Children that are still there become cancelled first, for its reason or FAULT_CANCELLED, and are
- * told; then they have no parent. `ctx` itself is not told. Harmless on a context that is all zero
- * or already ended. */
+/* Ends a context. Its remaining children are cancelled first, for its reason or, if it was live,
+ * for FAULT_CANCELLED, and changed() is called for them. Then they are detached: they have no
+ * parent. changed() is not called for `ctx` itself. Does nothing on a context that is all zero or
+ * has ended. */
 void ctx_fini(struct ctx *ctx);
 
-/* Both are idempotent: a second call, or one after a stronger verb, changes nothing and tells
- * nobody. A drain only ever brings the deadline nearer; where it does so on a context that drains
- * already, that one is told again. All of the subtree has moved before the first callback; a
- * context that moves further before it was told is told once. */
+/* Moves the context and everything below it to DRAINING or to CANCELLED. The whole subtree has
+ * moved before the first changed() is called.
+ *
+ * Both are idempotent: a context that has reached the state, or a later one, does not change, and
+ * nobody is notified. One exception: a drain with an earlier deadline brings the deadline of a
+ * draining context forward, and notifies again. A deadline never moves back; the first reason of a
+ * drain stays. A context that moves twice before it was notified is notified once.
+ *
+ * Do nothing on a context that is all zero or has ended. */
 void ctx_drain(struct ctx *ctx, enum fault_reason reason, int64_t deadline_ns);
 void ctx_cancel(struct ctx *ctx, enum fault_reason reason);
 

@@ -1,4 +1,4 @@
-/* fault.c - the table of faults, and how a fault becomes a sentence. */
+/* fault.c - the table of reasons, and how a fault becomes a sentence. */
 #include "base/fault.h"
 
 #include <inttypes.h>
@@ -19,12 +19,11 @@ static const struct {
 #undef FAULT
 };
 
-/* Text that is built up in a bounded place. What does not fit is cut, never in the middle of a
- * UTF-8 character. */
+/* A text that grows in memory of a fixed size. It is cut to fit, never inside a UTF-8 character. */
 struct out {
-    char *at;
+    char *text;
     size_t size;
-    size_t capacity; /* with the closing NUL */
+    size_t capacity; /* includes the closing NUL */
 };
 
 static void put(struct out *out, const char *text)
@@ -38,20 +37,21 @@ static void put(struct out *out, const char *text)
         while (size > 0 && ((unsigned char)text[size] & 0xC0u) == 0x80u)
             size--;
     }
-    memcpy(out->at + out->size, text, size);
+    memcpy(out->text + out->size, text, size);
     out->size += size;
-    out->at[out->size] = '\0';
+    out->text[out->size] = '\0';
 }
 
-static void copy(char *at, size_t capacity, const char *text)
+static void copy(char *to, size_t capacity, const char *text)
 {
-    struct out out = {at, 0, capacity};
+    struct out out = {to, 0, capacity};
 
-    at[0] = '\0';
+    to[0] = '\0';
     if (text)
         put(&out, text);
 }
 
+/* Writes the byte as it appears in quotes; returns the length, 1 to 4. */
 static size_t escape(uint8_t byte, char piece[5])
 {
     static const char digits[] = "0123456789abcdef";
@@ -76,7 +76,7 @@ static size_t escape(uint8_t byte, char piece[5])
 
 size_t quote_bytes(struct bytes value, size_t max, char *text, size_t capacity)
 {
-    static const size_t around = sizeof("\"\"...");
+    static const size_t around = sizeof("\"\"..."); /* quotes, dots, NUL */
     size_t used = MIN_OF(value.size, max);
     struct out out = {text, 0, capacity};
     size_t i = 0;
@@ -134,24 +134,24 @@ void fault_within(struct fault *fault, const char *prefix)
     memcpy(fault->field, field, sizeof(field));
 }
 
-static bool known(enum fault_reason reason)
+static bool is_known(enum fault_reason reason)
 {
     return (unsigned)reason < FAULT_COUNT;
 }
 
 const char *fault_reason_name(enum fault_reason reason)
 {
-    return known(reason) ? table[reason].name : "UNKNOWN";
+    return is_known(reason) ? table[reason].name : "UNKNOWN";
 }
 
 const char *fault_text(enum fault_reason reason)
 {
-    return known(reason) ? table[reason].text : "an unknown fault";
+    return is_known(reason) ? table[reason].text : "an unknown fault";
 }
 
 enum fault_code fault_code(enum fault_reason reason)
 {
-    return known(reason) ? table[reason].code : CODE_UNKNOWN;
+    return is_known(reason) ? table[reason].code : CODE_UNKNOWN;
 }
 
 const char *fault_code_name(enum fault_code code)

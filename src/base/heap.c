@@ -1,5 +1,6 @@
-/* heap.c - a binary heap of pointers: the parent of place n is place n / 2. Places are 1-based, so
- * `nodes[place - 1]`. */
+/* heap.c - a binary heap of pointers.
+ *
+ * Places are 1-based: place n is `nodes[n - 1]`, and its parent is place n / 2. */
 #include "base/heap.h"
 
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void move_up(struct heap *heap, struct heap_node *node)
     put_at(heap, place, node);
 }
 
-static void sink(struct heap *heap, struct heap_node *node)
+static void move_down(struct heap *heap, struct heap_node *node)
 {
     size_t place = node->place;
 
@@ -76,7 +77,7 @@ enum err heap_set(struct heap *heap, struct heap_node *node, int64_t key)
     CHECK(at(heap, node->place) == node);
     node->key = key;
     move_up(heap, node);
-    sink(heap, node);
+    move_down(heap, node);
     return ERR_OK;
 }
 
@@ -95,5 +96,5 @@ void heap_remove(struct heap *heap, struct heap_node *node)
         return;
     put_at(heap, place, last);
     move_up(heap, last);
-    sink(heap, last);
+    move_down(heap, last);
 }

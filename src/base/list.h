@@ -1,4 +1,9 @@
-/* list.h - a ring of nodes embedded in what they link. The head is a node of its own. */
+/* list.h - a doubly linked ring. Nodes are embedded in the objects that they link.
+ *
+ * A list is a head: a node that is embedded in no element. A node that is in no list is a ring of
+ * its own (list_init()).
+ *
+ * Threads: one, or the caller's lock. */
 #ifndef TRIBUTARY_BASE_LIST_H
 #define TRIBUTARY_BASE_LIST_H
 
@@ -22,7 +27,7 @@ static inline bool list_empty(const struct list *head)
     return head->next == head;
 }
 
-/* Last in the ring: before the head. */
+/* Makes `node` the last of the list. The node must be in no list. */
 static inline void list_append(struct list *head, struct list *node)
 {
     node->prev = head->prev;
@@ -31,7 +36,8 @@ static inline void list_append(struct list *head, struct list *node)
     head->prev = node;
 }
 
-/* Takes the node out; it is a ring of its own again, so taking it out twice is harmless. */
+/* Takes the node out of its list. It is a ring of its own afterwards, so a second call does
+ * nothing. */
 static inline void list_remove(struct list *node)
 {
     node->prev->next = node->next;
@@ -39,13 +45,13 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
-/* The first node, or NULL. */
+/* The first node; NULL: the list is empty. */
 static inline struct list *list_first(const struct list *head)
 {
     return list_empty(head) ? NULL : head->next;
 }
 
-/* `node` may be removed or freed by the body. */
+/* Runs the body for each node. The body may remove or free `node`, but not the node after it. */
 #define list_each(node, safe, head)                                                                          \
     for (struct list *node = (head)->next, *safe = node->next; node != (head); node = safe, safe = node->next)
 

@@ -1,8 +1,9 @@
-/* log.c - a line is built on the stack and leaves in one write().
+/* log.c - builds a line on the stack and writes it with one write().
  *
- * DESIGN: the line's last bytes are kept back, so that whatever was begun can be closed: a text
- * that does not fit ends early with its quote, the fields after it are left out, and the line ends
- * in `cut=true`. So a line is whole in its format however long its values are. */
+ * DESIGN: The last MAX_TAIL bytes of a line are reserved, so that what was begun can always be
+ * closed. A text that does not fit ends early, with its quote. The fields after it are left out,
+ * and the line ends with `cut=true`. So every line is complete in its format, however long its
+ * values are. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 #include "base/clock.h"
 
-#define MAX_TAIL 32u /* a closing quote, the mark of a cut, the end of the line */
+#define MAX_TAIL 32u /* a closing quote, cut=true, the end of the line */
 
 static struct {
     enum log_level min;
@@ -30,33 +31,34 @@ static const char *const format_names[] = {[LOG_AS_TEXT] = "text", [LOG_AS_JSON]
 
 struct line {
     size_t size;
-    bool cut;
-    char at[MAX_LOG_LINE];
+    bool truncated; /* something did not fit; nothing but closing text may follow */
+    char text[MAX_LOG_LINE];
 };
 
-/* All of it or nothing; nothing once something was cut. */
+/* Appends all of the text or nothing. Appends nothing once the line is truncated. */
 static bool put(struct line *line, const char *text, size_t size)
 {
-    if (line->cut || size > MAX_LOG_LINE - MAX_TAIL - line->size) {
-        line->cut = true;
+    if (line->truncated || size > MAX_LOG_LINE - MAX_TAIL - line->size) {
+        line->truncated = true;
         return false;
     }
-    memcpy(line->at + line->size, text, size);
+    memcpy(line->text + line->size, text, size);
     line->size += size;
     return true;
 }
 
-/* What closes something that was begun: always fits. */
+/* Appends text that closes what was begun. It always fits, in the reserved bytes. */
 static void close_with(struct line *line, const char *text)
 {
     size_t size = strlen(text);
 
     CHECK(size <= MAX_LOG_LINE - line->size);
-    memcpy(line->at + line->size, text, size);
+    memcpy(line->text + line->size, text, size);
     line->size += size;
 }
 
-/* The bytes of the UTF-8 character at `at`, its code in *code_out; 0: there is no valid one. */
+/* The length of the UTF-8 character at `at`, with its code in *code_out. 0: the character is
+ * invalid, and *code_out is unchanged. */
 static size_t character(const uint8_t *at, size_t size, uint32_t *code_out)
 {
     static const uint32_t min[5] = {0, 0, 0x80, 0x800, 0x10000};
@@ -81,8 +83,9 @@ static size_t character(const uint8_t *at, size_t size, uint32_t *code_out)
     return length;
 }
 
-/* C0, DEL and C1 can steer a terminal; U+2028 and U+2029 end a line for some readers. */
-static bool hidden(uint32_t code)
+/* C0, DEL and C1 can control a terminal. Some readers take U+2028 and U+2029 for the end of a
+ * line. */
+static bool must_escape(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
 }
@@ -96,7 +99,7 @@ static void put_json(struct line *line, struct bytes value)
         uint32_t code = 0xFFFD;
         size_t length = character(value.data + i, value.size - i, &code);
 
-        if (length == 0 || hidden(code))
+        if (length == 0 || must_escape(code))
             fits = put(line, piece, (size_t)snprintf(piece, sizeof(piece), "\\u%04x", (unsigned)code));
         else if (code == '"' || code == '\\')
             fits = put(line, (char[2]){'\\', (char)code}, 2);
@@ -202,18 +205,18 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     int before = errno;
 
     line.size = 0;
-    line.cut = false;
+    line.truncated = false;
     if (!log_wants(level))
         return;
     put_head(&line, level, event);
-    for (size_t i = 0; i < count && !line.cut; i++)
+    for (size_t i = 0; i < count && !line.truncated; i++)
         put_field(&line, &fields[i]);
-    if (line.cut)
+    if (line.truncated)
         close_with(&line, json ? ",\"cut\":true" : " cut=true");
     close_with(&line, json ? "}\n" : "\n");
-    /* A reader that is gone or slow costs log lines, never the server: nothing is tried twice but
-     * an interrupted write. */
-    while (write(setup.fd, line.at, line.size) < 0 && errno == EINTR)
+    /* A reader that is gone or slow costs log lines, and never the server. So only an interrupted
+     * write is repeated. */
+    while (write(setup.fd, line.text, line.size) < 0 && errno == EINTR)
         continue;
     errno = before;
 }

@@ -1,4 +1,5 @@
-/* map.c - chains in power-of-two slots, doubled whenever there are as many entries as slots. */
+/* map.c - a hash table of chains. The number of slots is a power of two, and doubles when there are
+ * as many nodes as slots. */
 #include "base/map.h"
 
 #include <pthread.h>

@@ -1,8 +1,10 @@
-/* map.h - names to objects. Nodes are embedded in what they name; the map never allocates per
- * entry.
+/* map.h - a hash map from names to objects. Nodes are embedded in the objects, so adding one
+ * allocates nothing but, now and then, a larger table.
  *
- * Keys are any bytes, compared whole; hashing is keyed with a secret of the process (SipHash-1-3),
- * so chosen names cannot collide by design. One thread, or the caller's lock. */
+ * A key is any sequence of bytes and is compared as a whole. The hash is SipHash-1-3 with a secret
+ * of the process, so a peer that chooses names cannot make them collide on purpose.
+ *
+ * Threads: one, or the caller's lock. */
 #ifndef TRIBUTARY_BASE_MAP_H
 #define TRIBUTARY_BASE_MAP_H
 
@@ -12,7 +14,7 @@
 struct map_node {
     struct map_node *next;
     uint64_t hash;
-    struct bytes key; /* points into the owner; must not change while it is in the map */
+    struct bytes key; /* the owner's memory; must not change while the node is in the map */
 };
 
 struct map {
@@ -21,21 +23,30 @@ struct map {
     size_t count;
 };
 
+/* Makes an empty map. A zeroed map is one too. */
 void map_init(struct map *map);
-void map_fini(struct map *map); /* the nodes are the owner's */
 
-/* `node->key` must be set. The key must not be in the map.
+/* Frees the table. The objects stay the owner's, and are not touched. */
+void map_fini(struct map *map);
+
+/* Adds a node whose `key` is set. The map must not contain the key.
  *   ERR_NO_MEMORY  nothing changed */
 MUST_CHECK enum err map_add(struct map *map, struct map_node *node);
-struct map_node *map_find(const struct map *map, struct bytes key); /* NULL: not there */
-void map_remove(struct map *map, struct map_node *node);            /* must be in the map */
 
-/* Walks all nodes in no order: start with NULL; NULL ends. The map must not change meanwhile. */
+/* The node with this key; NULL: there is none. */
+struct map_node *map_find(const struct map *map, struct bytes key);
+
+/* Takes out a node that is in the map. */
+void map_remove(struct map *map, struct map_node *node);
+
+/* The node after `node`, in no particular order. NULL asks for the first, and is returned after the
+ * last. The map must not change during such a walk. */
 struct map_node *map_next(const struct map *map, struct map_node *node);
 
-uint64_t map_hash(struct bytes key); /* any thread */
+/* The hash that the map uses. Any thread. */
+uint64_t map_hash(struct bytes key);
 
-/* SipHash with one round per word and three at the end, as map_hash() uses it. */
+/* SipHash-1-3: one round for each word, and three at the end. Any thread. */
 uint64_t siphash13(const uint64_t key[2], struct bytes bytes);
 
 #endif

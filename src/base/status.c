@@ -1,4 +1,4 @@
-/* status.c - names of errors, and the end of a process that broke a promise of its own. */
+/* status.c - the names of error codes, and what a failed CHECK() does. */
 #include "base/status.h"
 
 #include <stdio.h>
@@ -23,9 +23,9 @@ void check_failed(const char *condition, const char *file, int line)
     int size = snprintf(text, sizeof(text) - 1, "%s:%d: broken promise: %s", file, line, condition);
     size_t end = size < 0 ? 0 : MIN_OF((size_t)size, sizeof(text) - 2);
 
-    /* Not through the log: whatever broke may hold its state. */
+    /* This does not use the log, whose state the bug may have damaged. */
     text[end] = '\n';
     if (write(STDERR_FILENO, text, end + 1) < 0)
-        abort(); /* nobody listens; the end is the same */
+        abort(); /* nobody reads it; the end is the same */
     abort();
 }

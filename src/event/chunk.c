@@ -1,7 +1,7 @@
 /* chunk.c - chunks, their sources, and the budget for what chunks pin.
  *
- * A chunk is one allocation: the struct, its offsets, and, where it owns its bytes, the bytes
- * behind them. */
+ * A chunk is one allocation: the struct, its offsets, and, if it owns its bytes, the bytes behind
+ * them. */
 #include "event/chunk.h"
 
 #include <stdlib.h>
@@ -27,9 +27,9 @@ uint64_t chunk_budget_used(void)
     return atomic_load_explicit(&budget_used, memory_order_relaxed);
 }
 
-/* Taken whole or not at all: a large request that fails leaves no trace that could make a small one
- * beside it fail too. */
-static bool budget_take(uint64_t size)
+/* Charges `size` bytes to the budget, all or nothing. So a large request that fails cannot make a
+ * small one on another thread fail too. */
+static bool budget_charge(uint64_t size)
 {
     uint64_t limit = chunk_budget_limit();
     uint64_t used = chunk_budget_used();
@@ -43,7 +43,7 @@ static bool budget_take(uint64_t size)
     return true;
 }
 
-static void budget_return(uint64_t size)
+static void budget_refund(uint64_t size)
 {
     atomic_fetch_sub_explicit(&budget_used, size, memory_order_relaxed);
     count_add(COUNT_LIVE_CHUNK_BYTES, -(int64_t)size);
@@ -51,9 +51,9 @@ static void budget_return(uint64_t size)
 
 struct source *source_new(struct bytes name, uint64_t epoch)
 {
-    struct source *source = malloc(sizeof *source + name.size + 1);
+    struct source *source = malloc(sizeof(*source) + name.size + 1);
 
-    if (source == NULL)
+    if (!source)
         return NULL;
     CHECK(name.size <= UINT32_MAX);
     atomic_init(&source->refs, 1);
@@ -73,37 +73,37 @@ struct source *source_retain(struct source *source)
 
 void source_release(struct source *source)
 {
-    if (source != NULL && atomic_fetch_sub_explicit(&source->refs, 1, memory_order_acq_rel) == 1)
+    if (source && atomic_fetch_sub_explicit(&source->refs, 1, memory_order_acq_rel) == 1)
         free(source);
 }
 
-/* The bytes lie behind the offsets and go with the chunk. */
+/* Bytes inside of the chunk's own allocation are freed with it. */
 static void release_nothing(struct chunk_memory *memory)
 {
     (void)memory;
 }
 
-static struct chunk_memory within = {.release = release_nothing};
+static struct chunk_memory inside_memory = {.release = release_nothing};
 
-/* A chunk with room for its offsets and for `inside` bytes behind them, charged with both and with
- * `pinned`. NULL: memory or budget used up. */
+/* Allocates a chunk with capacity for `count` events and for `inside` bytes behind the offsets.
+ * Charges the budget with all of it and with `pinned`. NULL: memory or budget is used up. */
 static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned)
 {
     size_t head = sizeof(struct chunk) + ((size_t)count + 1) * sizeof(uint32_t);
     struct chunk *chunk;
 
     pinned += head + inside;
-    if (!budget_take(pinned))
+    if (!budget_charge(pinned))
         return NULL;
     chunk = malloc(head + inside);
-    if (chunk == NULL) {
-        budget_return(pinned);
+    if (!chunk) {
+        budget_refund(pinned);
         return NULL;
     }
-    memset(chunk, 0, sizeof *chunk);
+    memset(chunk, 0, sizeof(*chunk));
     atomic_init(&chunk->refs, 1);
     chunk->count = count;
-    chunk->memory = &within;
+    chunk->memory = &inside_memory;
     chunk->data = (uint8_t *)chunk + head;
     chunk->pinned = pinned;
     count_add(COUNT_LIVE_CHUNKS, 1);
@@ -118,7 +118,7 @@ enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct 
 
     CHECK(scan->contiguous && scan->count > 0);
     chunk = chunk_make(scan->count, 0, pinned);
-    if (chunk == NULL)
+    if (!chunk)
         return ERR_NO_MEMORY;
     chunk->memory = memory;
     chunk->data = at;
@@ -129,10 +129,11 @@ enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct 
     return ERR_OK;
 }
 
-/* Whose the events are and when they came: part of a chunk has it from the whole. */
+/* Gives a part of a chunk the source and the times of the whole, and the sequence of its first
+ * event. */
 static void inherit(struct chunk *chunk, const struct chunk *from, uint32_t first)
 {
-    chunk->source = from->source != NULL ? source_retain(from->source) : NULL;
+    chunk->source = from->source ? source_retain(from->source) : NULL;
     chunk->first_sequence = chunk_sequence(from, first);
     chunk->observed_wall_ns = from->observed_wall_ns;
     chunk->observed_mono_ns = from->observed_mono_ns;
@@ -141,14 +142,14 @@ static void inherit(struct chunk *chunk, const struct chunk *from, uint32_t firs
 struct chunk *chunk_picked(uint32_t events, uint32_t bytes)
 {
     size_t head = sizeof(struct chunk) + ((size_t)events + 1) * sizeof(uint32_t);
-    uint32_t unaligned = (uint32_t)(-head % sizeof(uint64_t));
-    uint32_t listed = unaligned + events * (uint32_t)sizeof(uint64_t);
-    struct chunk *chunk = chunk_make(events, listed + bytes, 0);
+    uint32_t padding = (uint32_t)(-head % sizeof(uint64_t));
+    uint32_t before = padding + events * (uint32_t)sizeof(uint64_t);
+    struct chunk *chunk = chunk_make(events, before + bytes, 0);
 
-    if (chunk == NULL)
+    if (!chunk)
         return NULL;
-    chunk->sequences = (const uint64_t *)(const void *)(chunk->data + unaligned);
-    chunk->data += listed;
+    chunk->sequences = (const uint64_t *)(const void *)(chunk->data + padding);
+    chunk->data += before;
     chunk->count = 0;
     chunk->offsets[0] = 0;
     return chunk;
@@ -173,11 +174,11 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
     struct chunk *chunk;
 
     CHECK(first < last && last <= from->count);
-    chunk = from->sequences != NULL && last - first > 1 ? chunk_picked(last - first, bytes)
-                                                        : chunk_make(last - first, bytes, 0);
-    if (chunk == NULL)
+    chunk = from->sequences && last - first > 1 ? chunk_picked(last - first, bytes)
+                                                : chunk_make(last - first, bytes, 0);
+    if (!chunk)
         return ERR_NO_MEMORY;
-    if (chunk->sequences != NULL) {
+    if (chunk->sequences) {
         chunk_pick(chunk, from, first, last);
     } else {
         for (uint32_t i = 0; i <= last - first; i++)
@@ -189,7 +190,7 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
     return ERR_OK;
 }
 
-/* Room of a chunk with its bytes inside: behind the head, as far as was charged. */
+/* How many events, and how many bytes, a chunk that owns its bytes can hold. */
 static uint32_t offsets_capacity(const struct chunk *chunk)
 {
     return (uint32_t)((const uint32_t *)(const void *)chunk->data - chunk->offsets) - 1;
@@ -200,6 +201,7 @@ static uint32_t bytes_capacity(const struct chunk *chunk)
     return (uint32_t)(chunk->pinned - (uint64_t)(chunk->data - (const uint8_t *)chunk));
 }
 
+/* Copies the events of the message, which must fit. */
 static void append(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
 {
     uint32_t offset = chunk->offsets[chunk->count];
@@ -221,7 +223,7 @@ enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct 
     struct chunk *chunk = chunk_make(scan->count, scan->events_bytes, 0);
 
     CHECK(scan->count > 0);
-    if (chunk == NULL)
+    if (!chunk)
         return ERR_NO_MEMORY;
     chunk->count = 0;
     chunk->offsets[0] = 0;
@@ -234,7 +236,7 @@ struct chunk *chunk_begin(uint32_t events, uint32_t bytes)
 {
     struct chunk *chunk = chunk_make(events, bytes, 0);
 
-    if (chunk != NULL) {
+    if (chunk) {
         chunk->count = 0;
         chunk->offsets[0] = 0;
     }
@@ -258,11 +260,11 @@ struct chunk *chunk_end(struct chunk *chunk)
 
     CHECK(chunk->count > 0);
     shrunk = realloc(chunk, head + chunk->offsets[chunk->count]);
-    if (shrunk == NULL)
+    if (!shrunk)
         return chunk;
     shrunk->data = (const uint8_t *)shrunk + head;
     shrunk->pinned -= unused;
-    budget_return(unused);
+    budget_refund(unused);
     return shrunk;
 }
 
@@ -274,9 +276,9 @@ struct chunk *chunk_retain(struct chunk *chunk)
 
 void chunk_release(struct chunk *chunk)
 {
-    if (chunk == NULL || atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1)
+    if (!chunk || atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1)
         return;
-    budget_return(chunk->pinned);
+    budget_refund(chunk->pinned);
     count_add(COUNT_LIVE_CHUNKS, -1);
     source_release(chunk->source);
     chunk->memory->release(chunk->memory);

@@ -1,11 +1,13 @@
-/* chunk.h - the unit that moves: the validated bytes of the events of one message, or of several in
- * a row from one producer: immutable, reference-counted, with an index of offsets.
+/* chunk.h - the unit that moves through the server: the validated bytes of the events of one
+ * message, or of several messages of one producer in a row. Immutable, reference-counted, with an
+ * index of offsets.
  *
- * The bytes belong to a `chunk_memory`, which whoever received them provides (a slice of the
- * transport, or one malloc), so nothing is copied on the way through. What a chunk pins is charged
- * to the process's budget until its last reference goes.
+ * The bytes belong to a `chunk_memory`, which the room that received them provides (a slice of the
+ * transport, or one malloc). So nothing is copied on the way through. The bytes that a chunk keeps
+ * in memory are charged to the budget of the process until its last reference is released.
  *
- * Threads: a chunk is filled in by one thread; once shared it only changes its reference count. */
+ * Threads: one thread fills a chunk. Once it is shared only its reference count changes, on any
+ * thread. */
 #ifndef TRIBUTARY_EVENT_CHUNK_H
 #define TRIBUTARY_EVENT_CHUNK_H
 
@@ -15,18 +17,18 @@
 #include "base/status.h"
 #include "event/framing.h"
 
-/* A producer's name in one epoch. Immutable and shared: it outlives the producer while anything
- * still speaks of it. */
+/* A producer's name in one epoch. Immutable and shared: it may outlive the producer. */
 struct source {
     _Atomic uint32_t refs;
     uint32_t name_size;
     uint64_t epoch;
-    char name[]; /* closed by a NUL, for logs */
+    char name[]; /* with a closing NUL, for logs */
 };
 
-struct source *source_new(struct bytes name, uint64_t epoch); /* NULL: out of memory */
-struct source *source_retain(struct source *source);
-void source_release(struct source *source);
+/* Copies the name. The caller owns the one reference. NULL: out of memory. */
+struct source *source_new(struct bytes name, uint64_t epoch);
+struct source *source_retain(struct source *source); /* any thread; cannot fail */
+void source_release(struct source *source);          /* any thread; the last one frees; NULL allowed */
 OWNED_BY(source_release, struct source);
 
 static inline struct bytes source_name(const struct source *source)
@@ -34,8 +36,8 @@ static inline struct bytes source_name(const struct source *source)
     return (struct bytes){(const uint8_t *)source->name, source->name_size};
 }
 
-/* What holds a chunk's bytes. Embedded by the room that provides it; released once, by the last
- * reference to the chunk, on any thread. */
+/* The memory of a chunk's bytes. The room that provides it embeds this. The last release of the
+ * chunk calls release() once, on any thread. */
 struct chunk_memory {
     void (*release)(struct chunk_memory *memory);
 };
@@ -44,81 +46,84 @@ struct chunk {
     _Atomic uint32_t refs;
     uint32_t count; /* events; at least 1 */
     struct chunk_memory *memory;
-    const uint8_t *data; /* the first event's tag */
-    uint64_t pinned;     /* bytes charged to the budget: the memory's, and the chunk's own */
-    /* Set once, before the chunk is shared. */
+    const uint8_t *data; /* begins with the first event's tag */
+    uint64_t pinned;     /* bytes charged to the budget: those of the memory, and the chunk's own */
+    /* The owner sets these once, before it shares the chunk. */
     struct source *source;
     uint64_t first_sequence;
-    /* where events were left out: of each that is there; NULL: they follow each other */
-    const uint64_t *sequences;
+    const uint64_t *sequences; /* of each event, where events were left out; NULL: consecutive */
     int64_t observed_wall_ns;
     int64_t observed_mono_ns;
-    /* count + 1, from `at`: event i is [offsets[i], offsets[i + 1]), tag and length included */
+    /* count + 1 entries: event i, with its tag and length, is [offsets[i], offsets[i + 1]) of
+     * `data`. */
     uint32_t offsets[];
 };
 
-/* Takes over `memory`, whose events begin at `at` and lie in one piece, as `scan` found them
- * (scan->contiguous). `pinned`: bytes that the memory keeps alive; the chunk's own struct and
- * offsets are charged on top.
- *
- *   ERR_NO_MEMORY  memory, or the budget, is used up; `memory` stays with the caller */
+/* Makes a chunk of the events that `scan` found. They must be contiguous (scan->contiguous), and
+ * `at` points to the first one. The chunk takes over `memory`. `pinned` is the number of bytes that
+ * the memory keeps alive. The budget is charged with them, and with the struct and its offsets.
+ *   ERR_NO_MEMORY  memory or budget is used up; `memory` is still the caller's */
 MUST_CHECK enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan,
                               uint64_t pinned, struct chunk **chunk_out);
 
-/* Copies events [first, last) of `from` into a chunk of their own, so that a few events do not pin
- * a large block. Sequences, source and times go with them.
- *
+/* Copies events [first, last) of `from` into a chunk of its own, with their sequences, source and
+ * times. So a few events do not pin a large block.
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last,
                                struct chunk **chunk_out);
 
-/* For events out of one chunk, with their sequences: a chunk with room for `events` of them (at
- * least 1) in `bytes` bytes, which chunk_pick() fills before it is shared. NULL: memory, or the
- * budget, is used up. */
+/* Begins a chunk for events that are picked out of one other chunk. It has capacity for `events`
+ * events (at least 1) of `bytes` bytes, and for their sequences. chunk_pick() fills it before it is
+ * shared. NULL: memory or budget is used up. */
 struct chunk *chunk_picked(uint32_t events, uint32_t bytes);
-/* Copies events [first, last) of `from` behind those that are there; they come later in it, and
- * there is room. */
+
+/* Appends a copy of events [first, last) of `from`. They must come after the events that were
+ * picked before, and must fit. Source and times are those of `from`. */
 void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, uint32_t last);
 
-/* Copies the events of a scanned message into memory of the chunk's own, closing the gaps: for
- * messages that are not contiguous, and for tests.
- *
+/* Copies the events of a scanned message into memory of the chunk's own, without gaps: for messages
+ * that are not contiguous, and for tests.
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct chunk **chunk_out);
 
-/* For several small messages in a row: a chunk with room for `events` events in `bytes` bytes, tags
- * and lengths included, that is filled before it is shared. NULL: memory, or the budget, is used
- * up. An unfinished one can be released like any other. */
+/* Begins a chunk for several small messages in a row (a coalesced chunk), with capacity for
+ * `events` events of `bytes` bytes, tags and lengths included. chunk_add() and chunk_end() fill it
+ * before it is shared. An unfinished one is released like any other. NULL: memory or budget is used
+ * up. */
 struct chunk *chunk_begin(uint32_t events, uint32_t bytes);
-/* Copies the events of a scanned message behind those that are there. False where they do not fit:
- * then nothing changed. */
+
+/* Appends a copy of the events of a scanned message. False: they do not fit, and nothing
+ * changed. */
 MUST_CHECK bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan);
-/* Gives back the room that was not used. There must be an event in it. Returns the chunk, which may
- * have moved. */
+
+/* Finishes the chunk, which must hold an event: gives unused capacity back to memory and budget.
+ * Returns the chunk, which may have moved. */
 struct chunk *chunk_end(struct chunk *chunk);
 
 struct chunk *chunk_retain(struct chunk *chunk); /* any thread; cannot fail */
 void chunk_release(struct chunk *chunk);         /* any thread; the last one frees; NULL allowed */
 OWNED_BY(chunk_release, struct chunk);
 
-/* Bytes of events [first, last), tags and lengths included. */
+/* The size of events [first, last), tags and lengths included. */
 static inline uint32_t chunk_bytes(const struct chunk *chunk, uint32_t first, uint32_t last)
 {
     return chunk->offsets[last] - chunk->offsets[first];
 }
 
+/* The bytes of events [first, last), tags and lengths included. */
 static inline struct bytes chunk_range(const struct chunk *chunk, uint32_t first, uint32_t last)
 {
     return (struct bytes){chunk->data + chunk->offsets[first], chunk_bytes(chunk, first, last)};
 }
 
+/* The sequence of an event. */
 static inline uint64_t chunk_sequence(const struct chunk *chunk, uint32_t event)
 {
-    return chunk->sequences != NULL ? chunk->sequences[event] : chunk->first_sequence + event;
+    return chunk->sequences ? chunk->sequences[event] : chunk->first_sequence + event;
 }
 
-/* The process's budget for what chunks pin. 0: no limit. chunk_new() and its kin refuse beyond
- * it. */
+/* The budget of the process: how many bytes all chunks together may pin. 0: no limit. Each function
+ * that makes a chunk refuses to exceed it. Any thread. */
 void chunk_budget_set(uint64_t limit_bytes);
 uint64_t chunk_budget_limit(void);
 uint64_t chunk_budget_used(void);

@@ -1,4 +1,4 @@
-/* encode.c - heads of runs and in-band notices, as blocks of an EventBatch. */
+/* encode.c - writes the heads of runs, and in-band reports. */
 #include "event/encode.h"
 
 #include <endian.h>
@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "event/framing.h"
 
-#define MAX_FIXED64 9u /* tag and value; every field number here is below 16, so a tag is one byte */
+#define MAX_FIXED64 9u /* tag and value; every field number here is below 16, so its tag is one byte */
 
 /* Field numbers of event.proto. */
 enum batch_field { BATCH_RUNS = 1, BATCH_LOST = 2, BATCH_PRODUCERS = 3 };
@@ -39,7 +39,7 @@ static uint64_t tag_of(uint32_t number, enum wire_type type)
     return (uint64_t)number << 3 | (uint64_t)type;
 }
 
-/* What the field_...() of the same shape will write, tag included. */
+/* The bytes that a field takes, tag included; 0 where it is left out. */
 static size_t size_varint(uint32_t number, uint64_t value)
 {
     return value == 0 ? 0 : varint_size(tag_of(number, WIRE_VARINT)) + varint_size(value);
@@ -47,7 +47,7 @@ static size_t size_varint(uint32_t number, uint64_t value)
 
 static size_t size_fixed64(uint32_t number, uint64_t value)
 {
-    return value == 0 ? 0 : varint_size(tag_of(number, WIRE_FIXED64)) + sizeof value;
+    return value == 0 ? 0 : varint_size(tag_of(number, WIRE_FIXED64)) + sizeof(value);
 }
 
 static size_t size_bytes_always(uint32_t number, size_t size)
@@ -60,8 +60,8 @@ static size_t size_bytes(uint32_t number, size_t size)
     return size == 0 ? 0 : size_bytes_always(number, size);
 }
 
-/* Pieces of a head, written where the caller has made room. Each returns the end of what it
- * wrote. */
+/* Each writes a field, or a part of one, and returns its end. The caller has checked the
+ * capacity. */
 static uint8_t *put_varint(uint8_t *at, uint32_t number, uint64_t value)
 {
     if (value == 0)
@@ -74,8 +74,8 @@ static uint8_t *put_word(uint8_t *at, uint64_t value)
 {
     uint64_t little = htole64(value);
 
-    memcpy(at, &little, sizeof little);
-    return at + sizeof little;
+    memcpy(at, &little, sizeof(little));
+    return at + sizeof(little);
 }
 
 static uint8_t *put_fixed64(uint8_t *at, uint32_t number, uint64_t value)
@@ -86,6 +86,7 @@ static uint8_t *put_fixed64(uint8_t *at, uint32_t number, uint64_t value)
     return put_word(at, value);
 }
 
+/* Tag and length of a field whose content the caller writes next. */
 static uint8_t *put_open(uint8_t *at, uint32_t number, size_t size)
 {
     at += varint_write(at, tag_of(number, WIRE_LEN));
@@ -101,12 +102,12 @@ void field_varint(struct buf *buf, uint32_t number, uint64_t value)
 
 void field_fixed64(struct buf *buf, uint32_t number, uint64_t value)
 {
-    uint8_t piece[MAX_VARINT_BYTES + sizeof value];
+    uint8_t piece[MAX_VARINT_BYTES + sizeof(value)];
 
     buf_bytes(buf, piece, (size_t)(put_fixed64(piece, number, value) - piece));
 }
 
-/* Tag and length of a field whose content the caller writes next. */
+/* The same into a buffer. */
 static void field_open(struct buf *buf, uint32_t number, size_t size)
 {
     uint8_t piece[2 * MAX_VARINT_BYTES];
@@ -129,10 +130,10 @@ void field_bytes(struct buf *buf, uint32_t number, struct bytes value)
 
 static size_t sequences_size(const struct run_head *head)
 {
-    return head->sequences != NULL ? (size_t)head->count * sizeof head->sequences[0] : 0;
+    return head->sequences ? (size_t)head->count * sizeof(head->sequences[0]) : 0;
 }
 
-/* The fields of the run in front of its events. */
+/* The size of the run's fields in front of its events. */
 static size_t fields_size(const struct run_head *head)
 {
     return size_bytes(RUN_SOURCE, head->source->name_size) + size_fixed64(RUN_EPOCH, head->source->epoch) +
@@ -170,7 +171,8 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
     return (size_t)(next - at);
 }
 
-/* Tag and length of the run, of its name, of `sequences`; three words; the attempt. */
+/* Tag and length of the run, its name, tag and length of `sequences`, three fixed64 fields, the
+ * attempt. */
 _Static_assert(MAX_RUN_HEAD >= (1 + MAX_VARINT_BYTES) + (1 + 2 + 256) + (1 + MAX_VARINT_BYTES) +
                                    3 * MAX_FIXED64 + (1 + 5),
                "a head must fit");
@@ -200,7 +202,7 @@ void status_write(struct buf *buf, const struct source *source, uint32_t state, 
                   const char *message)
 {
     struct bytes name = source_name(source);
-    struct bytes text = {(const uint8_t *)message, message != NULL ? strlen(message) : 0};
+    struct bytes text = {(const uint8_t *)message, message ? strlen(message) : 0};
     size_t error = size_varint(ERROR_CODE, code) + size_bytes(ERROR_MESSAGE, text.size);
 
     field_open(buf, BATCH_PRODUCERS,

@@ -1,6 +1,11 @@
-/* encode.h - the little that the server adds around events: headers of runs, and in-band notices of
- * fixed shape. Everything is a block of an EventBatch (field tag and length included), and blocks
- * may be laid end to end. Nothing here reads an event. */
+/* encode.h - writes what the server adds around events: the heads of runs, and in-band reports of
+ * losses, states and progress.
+ *
+ * Each is a whole field of its message (tag and length included), so fields may be laid end to end.
+ * No function here reads an event. A write into a `buf` fails as buf.h says: the caller checks
+ * `broken`.
+ *
+ * Threads: any. */
 #ifndef TRIBUTARY_EVENT_ENCODE_H
 #define TRIBUTARY_EVENT_ENCODE_H
 
@@ -8,44 +13,47 @@
 #include "base/buf.h"
 #include "event/chunk.h"
 
-/* What a Run says of its events, in front of them. */
+/* The fields of a Run in front of its events. */
 struct run_head {
     const struct source *source;
     uint64_t first_sequence;
     int64_t observed_wall_ns;
     uint32_t attempt;
-    uint64_t events_bytes;     /* the events that follow the head, tags and lengths included */
+    uint64_t events_bytes;     /* the events that follow the head, with their tags and lengths */
     const uint64_t *sequences; /* NULL: consecutive */
-    uint32_t count;            /* entries of `sequences` */
+    uint32_t count;            /* the entries of `sequences` */
 };
 
-/* Room that run_head_write() needs at most, without `sequences`. */
+/* The most bytes that run_head_write() writes, without `sequences`. */
 #define MAX_RUN_HEAD (64 + 3 + 256)
 
-/* Bytes that the head takes, and the head itself: field `runs` of EventBatch up to where the events
- * begin. The events' bytes must follow at once. */
+/* The size of a head, and the head itself: field `runs` of EventBatch up to where its events begin.
+ * The bytes of the events must follow at once. `at` must have capacity for run_head_size() bytes.
+ * Both return that size. */
 size_t run_head_size(const struct run_head *head);
 size_t run_head_write(const struct run_head *head, uint8_t *at);
 
-/* Lost, as field `lost` of EventBatch. `reason` as in the API. */
+/* One Lost. `reason` is a value of the API's enum. */
 struct lost_note {
     const struct source *source;
     uint64_t count, bytes, first_sequence, last_sequence;
     uint32_t reason;
     bool count_unknown;
 };
+
+/* Appends a Lost, as field `lost` of EventBatch. */
 void lost_write(struct buf *buf, const struct lost_note *note);
 
-/* ProducerStatus, as field `producers` of EventBatch. `state` as in the API; code 0 and message
- * NULL: no error. */
+/* Appends a ProducerStatus, as field `producers` of EventBatch. `state` is a value of the API's
+ * enum. The error has `code` and `message`; 0 and NULL: there is none. */
 void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,
                   const char *message);
 
-/* Position, as field `positions` of Progress. */
+/* Appends a Position, as field `positions` of Progress. */
 void position_write(struct buf *buf, const struct source *source, uint64_t sequence);
 
-/* Generic pieces: field `number` with its tag; zero and empty values are left out, as proto3 does,
- * unless the name says always. */
+/* Append field `number` with its tag. A zero or empty value is left out, as in proto3, but for
+ * field_bytes_always(). */
 void field_varint(struct buf *buf, uint32_t number, uint64_t value);
 void field_fixed64(struct buf *buf, uint32_t number, uint64_t value);
 void field_bytes(struct buf *buf, uint32_t number, struct bytes value);

@@ -1,12 +1,12 @@
-/* view.c - reads one event that the scan accepted: nothing is checked twice, and nothing is
- * copied. */
-#include "event/framing.h"
+/* event_view.c - reads one event that the scan accepted. */
+#include "event/event_view.h"
 
 #include <string.h>
 
+#include "event/event_fields.h"
 #include "event/field.h"
 
-/* The bytes between an event's tag and length and its end. */
+/* The event without its tag and length. */
 static struct bytes body_of(struct bytes event)
 {
     const uint8_t *at = event.data;
@@ -17,8 +17,8 @@ static struct bytes body_of(struct bytes event)
     return field.bytes;
 }
 
-/* The next field of `body` from *at on; false at its end. A field that cannot be read was never
- * scanned: a bug. */
+/* Reads the next field of `body`, from *at on. False: *at is its end. A field that cannot be read
+ * was not scanned, which is a bug. */
 static inline bool next(struct bytes body, const uint8_t **at, struct field *field)
 {
     const uint8_t *end = body.data + body.size;
@@ -29,8 +29,8 @@ static inline bool next(struct bytes body, const uint8_t **at, struct field *fie
     return true;
 }
 
-/* Where in a view the content of a field stands. */
-static const uint8_t places[EVENT_FIELDS] = {
+/* Where a view keeps the content of each field. */
+static const uint8_t view_offsets[EVENT_FIELDS] = {
     [EVENT_ID] = offsetof(struct event_view, id),
     [EVENT_TOPIC] = offsetof(struct event_view, topic),
     [EVENT_KEY] = offsetof(struct event_view, key),
@@ -51,8 +51,8 @@ void event_view(struct bytes event, struct event_view *view_out)
     *view_out = (struct event_view){.body = body};
     while (next(body, &at, &field)) {
         if (field.number >= EVENT_FIELDS || field.number == EVENT_HEADERS)
-            continue; /* headers on demand; and what we do not know */
-        void *place = (char *)view_out + places[field.number];
+            continue; /* unknown fields are ignored; headers are read by event_header() */
+        void *place = (char *)view_out + view_offsets[field.number];
         if (field.type == WIRE_LEN)
             *(struct bytes *)place = field.bytes;
         else
@@ -64,7 +64,7 @@ bool event_header(const struct event_view *view, struct bytes name, struct bytes
 {
     const uint8_t *at = view->body.data;
     struct bytes found = {NULL, 0};
-    bool carried = false;
+    bool has_header = false;
     struct field entry = {.number = 0};
     struct field part = {.number = 0};
 
@@ -80,10 +80,10 @@ bool event_header(const struct event_view *view, struct bytes name, struct bytes
         if (parts[ENTRY_KEY].size == name.size &&
             (name.size == 0 || memcmp(parts[ENTRY_KEY].data, name.data, name.size) == 0)) {
             found = parts[ENTRY_VALUE];
-            carried = true;
+            has_header = true;
         }
     }
-    if (carried)
+    if (has_header)
         *value_out = found;
-    return carried;
+    return has_header;
 }

@@ -1,10 +1,11 @@
-/* field.c - fields in their rarer shapes. */
+/* field.c - reads fields in their rarer forms. */
 #include "event/field.h"
 
 #include <endian.h>
+#include <string.h>
 
 #define MAX_TAG_BYTES 5u
-#define MAX_LENGTH_BYTES 5u /* protobuf-c and C++ read no longer ones, however small the value */
+#define MAX_LENGTH_BYTES 5u /* protobuf-c and C++ refuse longer ones, however small the value */
 
 static struct piece fault_of(enum fault_reason reason)
 {
@@ -37,15 +38,15 @@ struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type t
 
     switch ((unsigned)type) {
     case WIRE_FIXED64:
-        if ((size_t)(end - at) < sizeof wide)
+        if ((size_t)(end - at) < sizeof(wide))
             return fault_of(FAULT_BAD_LENGTH);
-        memcpy(&wide, at, sizeof wide);
-        return (struct piece){at + sizeof wide, le64toh(wide)};
+        memcpy(&wide, at, sizeof(wide));
+        return (struct piece){at + sizeof(wide), le64toh(wide)};
     case WIRE_FIXED32:
-        if ((size_t)(end - at) < sizeof narrow)
+        if ((size_t)(end - at) < sizeof(narrow))
             return fault_of(FAULT_BAD_LENGTH);
-        memcpy(&narrow, at, sizeof narrow);
-        return (struct piece){at + sizeof narrow, le32toh(narrow)};
+        memcpy(&narrow, at, sizeof(narrow));
+        return (struct piece){at + sizeof(narrow), le32toh(narrow)};
     case WIRE_VARINT:
         return varint_piece(at, end, MAX_VARINT_BYTES, 64, FAULT_BAD_VARINT);
     case 3:

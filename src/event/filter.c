@@ -1,12 +1,12 @@
-/* filter.c - asks a filter: the glob, what it leaves of a producer, and whether it wants an
- * event. */
+/* filter.c - evaluates a filter: for a producer, and for an event. */
+#include "event/filter.h"
+
 #include <string.h>
 
-#include "event/filter.h"
 #include "event/filter_internal.h"
 
-/* Bytes of the character at `at`: a lead byte and what belongs to it. Stray bytes are characters of
- * their own. */
+/* The size of the character at `at`: a lead byte and its continuation bytes. A stray byte is a
+ * character of its own. */
 static size_t character(const uint8_t *at, size_t left)
 {
     size_t max = at[0] < 0xc0 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
@@ -17,14 +17,14 @@ static size_t character(const uint8_t *at, size_t left)
     return size;
 }
 
-/* When something does not match, only the last star needs another try, one character further: an
- * earlier star has nothing to gain, since what stands between the two was found as early as it can
- * be. So the cost is bounded by the product of the sizes. */
+/* After a mismatch only the last star is tried again, with one more character. An earlier star has
+ * nothing to gain: the text between the two stars was found as early as it can be. So the cost is
+ * at most the product of the sizes. */
 bool glob_match(struct bytes pattern, struct bytes text)
 {
     size_t p = 0;
     size_t t = 0;
-    size_t after_star = 0; /* 0: no star yet */
+    size_t after_star = 0; /* 0: there was no star yet */
     size_t retry = 0;
 
     while (t < text.size) {
@@ -53,19 +53,19 @@ bool glob_match(struct bytes pattern, struct bytes text)
     return p == pattern.size;
 }
 
-/* What is unset has no address. */
-static inline struct bytes behind(struct bytes text, size_t size)
+/* The text without its first `size` bytes. An unset text has no address, and `size` is 0. */
+static inline struct bytes skip(struct bytes text, size_t size)
 {
     return size > 0 ? (struct bytes){text.data + size, text.size - size} : text;
 }
 
-static inline bool begins(const struct pattern *pattern, struct bytes text)
+static inline bool has_prefix(const struct pattern *pattern, struct bytes text)
 {
     return text.size >= pattern->prefix && bytes_same((struct bytes){text.data, pattern->prefix},
                                                       (struct bytes){pattern->text.data, pattern->prefix});
 }
 
-static inline bool matches(const struct pattern *pattern, struct bytes text)
+static inline bool pattern_matches(const struct pattern *pattern, struct bytes text)
 {
     switch (pattern->kind) {
     case PATTERN_ANY:
@@ -73,31 +73,32 @@ static inline bool matches(const struct pattern *pattern, struct bytes text)
     case PATTERN_EXACT:
         return bytes_same(pattern->text, text);
     case PATTERN_PREFIX:
-        return begins(pattern, text);
+        return has_prefix(pattern, text);
     case PATTERN_GLOB:
-        return begins(pattern, text) &&
-               glob_match(behind(pattern->text, pattern->prefix), behind(text, pattern->prefix));
+        return has_prefix(pattern, text) &&
+               glob_match(skip(pattern->text, pattern->prefix), skip(text, pattern->prefix));
     }
     return false;
 }
 
-/* Where a label comes twice, the last one wins. */
-static bool carries(const struct wanted *wanted, const struct pair *labels, size_t label_count)
+/* Whether the labels have this one. Of two labels with one name the last one counts. */
+static bool label_matches(const struct pair_pattern *wanted, const struct pair *labels, size_t label_count)
 {
     for (size_t i = label_count; i > 0; i--) {
         if (bytes_same(wanted->name, labels[i - 1].name))
-            return matches(&wanted->value, labels[i - 1].value);
+            return pattern_matches(&wanted->value, labels[i - 1].value);
     }
     return false;
 }
 
-static bool allows_producer(const struct rule *rule, struct bytes name, const struct pair *labels,
-                            size_t label_count)
+/* Whether the rule matches the producer itself: its name and labels. */
+static bool rule_admits(const struct rule *rule, struct bytes name, const struct pair *labels,
+                        size_t label_count)
 {
-    if (!matches(&rule->producer, name))
+    if (!pattern_matches(&rule->producer, name))
         return false;
     for (uint32_t i = 0; i < rule->labels.count; i++) {
-        if (!carries(&rule->labels.list[i], labels, label_count))
+        if (!label_matches(&rule->labels.list[i], labels, label_count))
             return false;
     }
     return true;
@@ -111,51 +112,54 @@ struct filter_part filter_producer(const struct filter *filter, struct bytes nam
     bool all = false;
 
     for (uint32_t i = 0; i < filter->exclude_count; i++) {
-        if (!allows_producer(&excludes[i], name, labels, label_count))
+        if (!rule_admits(&excludes[i], name, labels, label_count))
             continue;
-        if (!excludes[i].asks)
+        if (!excludes[i].by_event)
             return (struct filter_part){.answer = FILTER_NONE};
         part.excludes |= UINT64_C(1) << i;
     }
     for (uint32_t i = 0; i < filter->selector_count; i++) {
-        if (!allows_producer(&filter->rules[i], name, labels, label_count))
+        if (!rule_admits(&filter->rules[i], name, labels, label_count))
             continue;
         part.selectors |= UINT64_C(1) << i;
-        all = all || !filter->rules[i].asks;
+        all = all || !filter->rules[i].by_event;
     }
     if (part.selectors != 0)
         part.answer = all && part.excludes == 0 ? FILTER_ALL : FILTER_BY_EVENT;
     return part;
 }
 
+/* Whether one of the patterns matches. An empty list matches everything. */
 static bool any_matches(const struct patterns *patterns, struct bytes text)
 {
     for (uint32_t i = 0; i < patterns->count; i++) {
-        if (matches(&patterns->list[i], text))
+        if (pattern_matches(&patterns->list[i], text))
             return true;
     }
     return patterns->count == 0;
 }
 
-static bool wants(const struct rule *rule, const struct event_view *view)
+/* Whether the rule matches the event. Producer and labels are decided already. */
+static bool rule_wants(const struct rule *rule, const struct event_view *view)
 {
     struct bytes value;
 
-    if (!matches(&rule->topic, view->topic) || !any_matches(&rule->keys, view->key) ||
+    if (!pattern_matches(&rule->topic, view->topic) || !any_matches(&rule->keys, view->key) ||
         !any_matches(&rule->types, view->type))
         return false;
     for (uint32_t i = 0; i < rule->headers.count; i++) {
         if (!event_header(view, rule->headers.list[i].name, &value) ||
-            !matches(&rule->headers.list[i].value, value))
+            !pattern_matches(&rule->headers.list[i].value, value))
             return false;
     }
     return true;
 }
 
-static bool one_wants(const struct rule *rules, uint64_t mask, const struct event_view *view)
+/* Whether one of the rules in `mask` matches the event. */
+static bool any_rule_wants(const struct rule *rules, uint64_t mask, const struct event_view *view)
 {
     for (; mask != 0; mask &= mask - 1) {
-        if (wants(&rules[__builtin_ctzll(mask)], view))
+        if (rule_wants(&rules[__builtin_ctzll(mask)], view))
             return true;
     }
     return false;
@@ -163,6 +167,6 @@ static bool one_wants(const struct rule *rules, uint64_t mask, const struct even
 
 bool filter_event(const struct filter *filter, const struct filter_part *part, const struct event_view *view)
 {
-    return one_wants(filter->rules, part->selectors, view) &&
-           !one_wants(filter->rules + filter->selector_count, part->excludes, view);
+    return any_rule_wants(filter->rules, part->selectors, view) &&
+           !any_rule_wants(filter->rules + filter->selector_count, part->excludes, view);
 }

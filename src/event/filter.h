@@ -1,29 +1,33 @@
-/* selector.h - which events a consumer wants: selectors OR, their set fields AND, excludes win. One
- * glob everywhere: `*` any run of characters, `?` one character (not byte); everything else stands
- * for itself.
+/* filter.h - which events a consumer wants.
  *
- * Threads: a filter is built by one thread; afterwards it does not change and any thread may ask
- * it. */
-#ifndef TRIBUTARY_EVENT_SELECTOR_H
-#define TRIBUTARY_EVENT_SELECTOR_H
+ * A filter is made of selectors and excludes. It wants an event that at least one selector matches
+ * and that no exclude matches. A selector matches if all of its set fields match. Every text of a
+ * selector is a glob: `*` is any run of characters, `?` is one character (not one byte), and
+ * everything else stands for itself.
+ *
+ * Threads: one thread makes a filter. It never changes afterwards, so any thread may use it. */
+#ifndef TRIBUTARY_EVENT_FILTER_H
+#define TRIBUTARY_EVENT_FILTER_H
 
 #include <stdbool.h>
 
 #include "base/base.h"
 #include "base/fault.h"
-#include "event/framing.h"
+#include "event/event_view.h"
 
-#define MAX_SELECTORS 64u /* of each kind in one filter; entries in each list of a selector */
-#define MAX_PATTERN_BYTES 256u
+#define MAX_SELECTORS 64u      /* selectors, and excludes, of a filter; entries of each list of a selector */
+#define MAX_PATTERN_BYTES 256u /* of each text of a selector */
 
+/* Whether the whole text matches the glob. Any bytes are allowed. */
 bool glob_match(struct bytes pattern, struct bytes text);
 
 struct pair {
     struct bytes name;
-    struct bytes value; /* a pattern in selectors, a value in labels */
+    struct bytes value; /* a glob in a selector, a plain value in labels */
 };
 
-/* One selector as it was asked for. An unset field (size 0, count 0) matches everything. */
+/* One selector, as a consumer gave it. An unset field (size 0, count 0) matches everything. Of
+ * `keys` and `types` one entry must match, of `headers` and `labels` every entry. */
 struct selector {
     struct bytes producer, topic;
     const struct bytes *keys, *types;
@@ -33,26 +37,37 @@ struct selector {
 
 struct filter;
 
-/* Copies everything. FAULT_NONE, or *fault names what is wrong (`selectors`: EMPTY, TOO_MANY;
- * `selectors[2].topic`: TOO_LONG, BAD_UTF8; an empty pattern in a list: EMPTY; a selector with no
- * field set: EMPTY, "set producer: \"*\" for everything"); then *filter_out is untouched. */
+/* Makes a filter, which copies everything and is the caller's. On a fault *filter_out is unchanged,
+ * and *fault names what is wrong:
+ *   FAULT_EMPTY          there is no selector, a selector has no field set (the bound then says
+ *                        `set producer: "*" for everything`), or a text of a list is empty
+ *   FAULT_TOO_MANY       more than MAX_SELECTORS selectors, excludes, or entries of a list
+ *   FAULT_TOO_LONG       a text of more than MAX_PATTERN_BYTES
+ *   FAULT_BAD_UTF8       a text is not valid UTF-8
+ *   FAULT_MEMORY_BUDGET  out of memory */
 MUST_CHECK enum fault_reason filter_new(const struct selector *selectors, size_t selector_count,
                                         const struct selector *excludes, size_t exclude_count,
                                         struct filter **filter_out, struct fault *fault);
 void filter_free(struct filter *filter); /* NULL allowed */
 OWNED_BY(filter_free, struct filter);
 
-/* What is left to ask of a producer's events once its name and labels are known. */
+/* The part of a filter that concerns one producer: its name and labels are decided, and what is
+ * left depends on the event. */
 struct filter_part {
-    uint64_t selectors; /* which of them can still match */
-    uint64_t excludes;
-    enum filter_answer { FILTER_NONE, FILTER_ALL, FILTER_BY_EVENT } answer;
+    uint64_t selectors; /* a bit for each selector that can still match */
+    uint64_t excludes;  /* a bit for each exclude that can still match */
+    enum filter_answer {
+        FILTER_NONE,    /* no event of this producer is wanted */
+        FILTER_ALL,     /* every event of this producer is wanted */
+        FILTER_BY_EVENT /* filter_event() decides */
+    } answer;
 };
 
+/* Decides what can be decided for a producer. Of two labels with one name the last one counts. */
 struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels,
                                    size_t label_count);
 
-/* Whether one event matches, for a producer whose part answered FILTER_BY_EVENT. */
+/* Whether the filter wants an event of a producer whose part answered FILTER_BY_EVENT. */
 bool filter_event(const struct filter *filter, const struct filter_part *part, const struct event_view *view);
 
 #endif

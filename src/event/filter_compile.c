@@ -1,19 +1,21 @@
-/* compile.c - selectors become a filter: patterns are told apart once, so that asking is cheap.
- * Asking is in filter.c.
+/* filter_compile.c - checks selectors and compiles them into a filter. Each pattern is classified
+ * once, so that evaluation is cheap.
  *
  * A filter is one block of memory: the struct, its rules (selectors first, then excludes), the
  * patterns and pairs of their lists, and the text of all of them. */
+#include "event/filter.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/filter.h"
 #include "event/filter_internal.h"
+#include "event/text.h"
 
-/* What is not used yet of a filter's block, per kind. */
-struct stock {
+/* The unused parts of a filter's block, one for each kind of content. */
+struct arena {
     struct pattern *patterns;
-    struct wanted *wanted;
+    struct pair_pattern *pairs;
     uint8_t *text;
 };
 
@@ -22,19 +24,19 @@ static enum fault_reason check_text(struct bytes text, const char *path, struct 
     char bound[48];
 
     if (text.size > MAX_PATTERN_BYTES) {
-        snprintf(bound, sizeof bound, "at most %u bytes", MAX_PATTERN_BYTES);
+        snprintf(bound, sizeof(bound), "at most %u bytes", MAX_PATTERN_BYTES);
         return fault_bytes(fault, FAULT_TOO_LONG, path, text, bound);
     }
     return utf8_valid(text) ? FAULT_NONE : fault_bytes(fault, FAULT_BAD_UTF8, path, text, "");
 }
 
-/* An entry of a list, which must say something. */
+/* Checks an entry of a list, which must not be empty. */
 static enum fault_reason check_entry(struct bytes text, const char *list, uint32_t index, const char *part,
                                      struct fault *fault)
 {
     char path[64];
 
-    snprintf(path, sizeof path, "%s[%u]%s", list, index, part);
+    snprintf(path, sizeof(path), "%s[%u]%s", list, index, part);
     if (text.size == 0)
         return fault_set(fault, FAULT_EMPTY, path, "at least 1 byte");
     return check_text(text, path, fault);
@@ -46,7 +48,7 @@ static enum fault_reason check_count(size_t count, const char *path, struct faul
 
     if (count <= MAX_SELECTORS)
         return FAULT_NONE;
-    snprintf(bound, sizeof bound, "at most %u", MAX_SELECTORS);
+    snprintf(bound, sizeof(bound), "at most %u", MAX_SELECTORS);
     return fault_number(fault, FAULT_TOO_MANY, path, count, bound);
 }
 
@@ -103,15 +105,15 @@ static enum fault_reason check_all(const struct selector *selectors, size_t coun
         reason = check_selector(&selectors[i], fault);
         if (reason == FAULT_NONE)
             continue;
-        snprintf(prefix, sizeof prefix, "%s[%zu]%s", list, i, fault->field[0] != '\0' ? "." : "");
+        snprintf(prefix, sizeof(prefix), "%s[%zu]%s", list, i, fault->field[0] != '\0' ? "." : "");
         fault_within(fault, prefix);
     }
     return reason;
 }
 
-/* What a filter's block must hold, counted in the pieces of a stock. */
+/* How much of each kind a filter's block must hold. Text is counted in bytes. */
 struct needs {
-    size_t patterns, wanted, text;
+    size_t patterns, pairs, text;
 };
 
 static void count_needs(const struct selector *selectors, size_t count, struct needs *needs)
@@ -119,7 +121,7 @@ static void count_needs(const struct selector *selectors, size_t count, struct n
     for (size_t i = 0; i < count; i++) {
         const struct selector *selector = &selectors[i];
         needs->patterns += selector->key_count + selector->type_count;
-        needs->wanted += selector->header_count + selector->label_count;
+        needs->pairs += selector->header_count + selector->label_count;
         needs->text += selector->producer.size + selector->topic.size;
         for (uint32_t j = 0; j < selector->key_count; j++)
             needs->text += selector->keys[j].size;
@@ -132,19 +134,19 @@ static void count_needs(const struct selector *selectors, size_t count, struct n
     }
 }
 
-static struct bytes take_text(struct stock *stock, struct bytes text)
+static struct bytes copy_text(struct arena *arena, struct bytes text)
 {
-    struct bytes copy = {stock->text, text.size};
+    struct bytes copy = {arena->text, text.size};
 
     if (text.size > 0)
-        memcpy(stock->text, text.data, text.size);
-    stock->text += text.size;
+        memcpy(arena->text, text.data, text.size);
+    arena->text += text.size;
     return copy;
 }
 
-static struct pattern take_pattern(struct stock *stock, struct bytes text)
+static struct pattern compile_pattern(struct arena *arena, struct bytes text)
 {
-    struct pattern pattern = {.text = take_text(stock, text), .kind = PATTERN_EXACT};
+    struct pattern pattern = {.text = copy_text(arena, text), .kind = PATTERN_EXACT};
     size_t stars = 0;
 
     while (stars < text.size && text.data[text.size - 1 - stars] == '*')
@@ -160,44 +162,45 @@ static struct pattern take_pattern(struct stock *stock, struct bytes text)
     return pattern;
 }
 
-static struct patterns take_patterns(struct stock *stock, const struct bytes *texts, uint32_t count)
+static struct patterns compile_patterns(struct arena *arena, const struct bytes *texts, uint32_t count)
 {
-    struct patterns patterns = {.list = stock->patterns, .count = count};
+    struct patterns patterns = {.list = arena->patterns, .count = count};
 
-    stock->patterns += count;
+    arena->patterns += count;
     for (uint32_t i = 0; i < count; i++) {
-        patterns.list[i] = take_pattern(stock, texts[i]);
+        patterns.list[i] = compile_pattern(arena, texts[i]);
         if (patterns.list[i].kind == PATTERN_ANY)
-            patterns.count = 0; /* one of them lets everything pass */
+            patterns.count = 0; /* one of them matches everything */
     }
     return patterns;
 }
 
-static struct pairs take_pairs(struct stock *stock, const struct pair *from, uint32_t count)
+static struct pair_patterns compile_pairs(struct arena *arena, const struct pair *from, uint32_t count)
 {
-    struct pairs pairs = {.list = stock->wanted, .count = count};
+    struct pair_patterns pairs = {.list = arena->pairs, .count = count};
 
-    stock->wanted += count;
+    arena->pairs += count;
     for (uint32_t i = 0; i < count; i++) {
-        pairs.list[i].name = take_text(stock, from[i].name);
-        pairs.list[i].value = take_pattern(stock, from[i].value);
+        pairs.list[i].name = copy_text(arena, from[i].name);
+        pairs.list[i].value = compile_pattern(arena, from[i].value);
     }
     return pairs;
 }
 
-static void compile(const struct selector *selectors, size_t count, struct rule *rules, struct stock *stock)
+static void compile_rules(const struct selector *selectors, size_t count, struct rule *rules,
+                          struct arena *arena)
 {
     for (size_t i = 0; i < count; i++) {
         const struct selector *selector = &selectors[i];
         struct rule *rule = &rules[i];
-        rule->producer = take_pattern(stock, selector->producer);
-        rule->topic = take_pattern(stock, selector->topic);
-        rule->keys = take_patterns(stock, selector->keys, selector->key_count);
-        rule->types = take_patterns(stock, selector->types, selector->type_count);
-        rule->headers = take_pairs(stock, selector->headers, selector->header_count);
-        rule->labels = take_pairs(stock, selector->labels, selector->label_count);
-        rule->asks = rule->topic.kind != PATTERN_ANY || rule->keys.count > 0 || rule->types.count > 0 ||
-                     rule->headers.count > 0;
+        rule->producer = compile_pattern(arena, selector->producer);
+        rule->topic = compile_pattern(arena, selector->topic);
+        rule->keys = compile_patterns(arena, selector->keys, selector->key_count);
+        rule->types = compile_patterns(arena, selector->types, selector->type_count);
+        rule->headers = compile_pairs(arena, selector->headers, selector->header_count);
+        rule->labels = compile_pairs(arena, selector->labels, selector->label_count);
+        rule->by_event = rule->topic.kind != PATTERN_ANY || rule->keys.count > 0 || rule->types.count > 0 ||
+                         rule->headers.count > 0;
     }
 }
 
@@ -207,7 +210,7 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
 {
     struct needs needs = {0};
     struct filter *filter;
-    struct stock stock;
+    struct arena arena;
     enum fault_reason reason;
 
     if (selector_count == 0)
@@ -220,18 +223,18 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
 
     count_needs(selectors, selector_count, &needs);
     count_needs(excludes, exclude_count, &needs);
-    filter = calloc(1, sizeof *filter + (selector_count + exclude_count) * sizeof(struct rule) +
-                           needs.patterns * sizeof(struct pattern) + needs.wanted * sizeof(struct wanted) +
-                           needs.text);
-    if (filter == NULL)
+    filter = calloc(1, sizeof(*filter) + (selector_count + exclude_count) * sizeof(struct rule) +
+                           needs.patterns * sizeof(struct pattern) +
+                           needs.pairs * sizeof(struct pair_pattern) + needs.text);
+    if (!filter)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     filter->selector_count = (uint32_t)selector_count;
     filter->exclude_count = (uint32_t)exclude_count;
-    stock.patterns = (struct pattern *)&filter->rules[selector_count + exclude_count];
-    stock.wanted = (struct wanted *)&stock.patterns[needs.patterns];
-    stock.text = (uint8_t *)&stock.wanted[needs.wanted];
-    compile(selectors, selector_count, filter->rules, &stock);
-    compile(excludes, exclude_count, filter->rules + selector_count, &stock);
+    arena.patterns = (struct pattern *)&filter->rules[selector_count + exclude_count];
+    arena.pairs = (struct pair_pattern *)&arena.patterns[needs.patterns];
+    arena.text = (uint8_t *)&arena.pairs[needs.pairs];
+    compile_rules(selectors, selector_count, filter->rules, &arena);
+    compile_rules(excludes, exclude_count, filter->rules + selector_count, &arena);
     *filter_out = filter;
     return FAULT_NONE;
 }

@@ -1,53 +1,52 @@
 /* framing.c - the one scan that every message of a producer passes.
  *
- * DESIGN. Two loops: one over the fields of the message, one over the fields of each event. A table
- * says of every field of an event which wire type and which rule it has, so a good event costs one
- * lookup and one comparison per field, and its strings one pass of eight bytes at a time.
- * Everything that a fault wants to say (paths, quoted values, bounds) is put together only once a
- * fault is certain.
+ * DESIGN: Two loops: one over the fields of the message, one over the fields of each event. A table
+ * gives the wire type and the rule of every field of an event. So a good event costs one lookup and
+ * one comparison for each field, and its strings cost one pass of eight bytes at a time. The parts
+ * of a fault (paths, quoted values, bounds) are put together only when a fault is certain
+ * (framing_fault.c).
  *
- * Offsets are noted in an array that the scan keeps from message to message. Where events stand
- * apart from each other (fields of the message between them) a second array with their ends is
- * filled, from then on and backwards. */
+ * The offsets of the events go into an array that the scan keeps from message to message. When
+ * other fields of the message stand between two events, a second array with the ends is filled,
+ * from then on and for the events before. */
 #include "event/framing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/event_fields.h"
 #include "event/field.h"
+#include "event/framing_fault.h"
+#include "event/text.h"
 
 #define FIRST_CAPACITY 128u
-#define PATH_BYTES sizeof(((struct fault *)0)->field)
 
+/* From RULE_OPAQUE on the field has a length and content. */
 enum rule {
-    RULE_RARE, /* whatever stands there is read with care */
-    RULE_WORD, /* eight bytes that are not looked at; from here on a length and its content */
-    RULE_OPAQUE,
-    RULE_TEXT,
-    RULE_PRINTABLE,
-    RULE_HEADER
+    RULE_RARE,      /* every byte that tag_rules does not name: read_rare() decides */
+    RULE_WORD,      /* eight bytes, not checked */
+    RULE_OPAQUE,    /* content that is not checked */
+    RULE_TEXT,      /* valid UTF-8 without NUL */
+    RULE_PRINTABLE, /* also without control characters */
+    RULE_HEADER     /* an entry of the headers */
 };
 
-static const struct known {
+/* By field number. */
+static const struct field_rule {
     uint8_t type; /* enum wire_type */
     uint8_t rule; /* enum rule */
-    const char *name;
-} known[EVENT_FIELDS] = {
-    [EVENT_ID] = {WIRE_LEN, RULE_TEXT, "id"},
-    [EVENT_TOPIC] = {WIRE_LEN, RULE_PRINTABLE, "topic"},
-    [EVENT_KEY] = {WIRE_LEN, RULE_TEXT, "key"},
-    [EVENT_TYPE] = {WIRE_LEN, RULE_PRINTABLE, "type"},
-    [EVENT_CONTENT_TYPE] = {WIRE_LEN, RULE_TEXT, "content_type"},
-    [EVENT_HEADERS] = {WIRE_LEN, RULE_HEADER, "headers"},
-    [EVENT_TIME] = {WIRE_FIXED64, RULE_WORD, "time_unix_nano"},
-    [EVENT_DATA] = {WIRE_LEN, RULE_OPAQUE, "data"},
-    [EVENT_EXPIRES] = {WIRE_FIXED64, RULE_WORD, "expires_unix_nano"},
-    [EVENT_DELIVER_AFTER] = {WIRE_FIXED64, RULE_WORD, "deliver_after_unix_nano"},
+} field_rules[EVENT_FIELDS] = {
+    [EVENT_ID] = {WIRE_LEN, RULE_TEXT},           [EVENT_TOPIC] = {WIRE_LEN, RULE_PRINTABLE},
+    [EVENT_KEY] = {WIRE_LEN, RULE_TEXT},          [EVENT_TYPE] = {WIRE_LEN, RULE_PRINTABLE},
+    [EVENT_CONTENT_TYPE] = {WIRE_LEN, RULE_TEXT}, [EVENT_HEADERS] = {WIRE_LEN, RULE_HEADER},
+    [EVENT_TIME] = {WIRE_FIXED64, RULE_WORD},     [EVENT_DATA] = {WIRE_LEN, RULE_OPAQUE},
+    [EVENT_EXPIRES] = {WIRE_FIXED64, RULE_WORD},  [EVENT_DELIVER_AFTER] = {WIRE_FIXED64, RULE_WORD},
 };
 
-/* The same by a tag of one byte, with the right wire type; every other byte is RULE_RARE. */
-static const uint8_t rules[256] = {
+/* The same rules by the byte of a tag that has one byte and the right wire type. Every other byte
+ * is RULE_RARE. */
+static const uint8_t tag_rules[256] = {
     [EVENT_ID << 3 | WIRE_LEN] = RULE_TEXT,           [EVENT_TOPIC << 3 | WIRE_LEN] = RULE_PRINTABLE,
     [EVENT_KEY << 3 | WIRE_LEN] = RULE_TEXT,          [EVENT_TYPE << 3 | WIRE_LEN] = RULE_PRINTABLE,
     [EVENT_CONTENT_TYPE << 3 | WIRE_LEN] = RULE_TEXT, [EVENT_HEADERS << 3 | WIRE_LEN] = RULE_HEADER,
@@ -55,7 +54,8 @@ static const uint8_t rules[256] = {
     [EVENT_EXPIRES << 3 | WIRE_FIXED64] = RULE_WORD,  [EVENT_DELIVER_AFTER << 3 | WIRE_FIXED64] = RULE_WORD,
 };
 
-#define EVENTS_TAG (1u << 3 | WIRE_LEN) /* field 1 of the message */
+#define EVENTS 1u /* the field of the message that holds the events */
+#define EVENTS_TAG (EVENTS << 3 | WIRE_LEN)
 #define WORD_BYTES 8
 
 const struct framing_limits framing_defaults = {
@@ -67,122 +67,33 @@ const struct framing_limits framing_defaults = {
     .value_bytes = 8192,
 };
 
-/* Where the scan stands, for whoever has to name it. */
+/* Where the scan is, and what read_rare() and read_outer() return. They return it here and not
+ * through pointers to locals. So the inline code takes the address of no local, and the compiler
+ * may keep all of them in registers. */
 struct cursor {
-    const struct framing_limits *limits;
-    struct fault *fault;
-    uint32_t event;
-    /* What read_rare() and read_outer() read, and where it ends: kept here, since where the common
-     * case is laid out nothing has its address taken, so that all of it may stay in registers. */
-    const uint8_t *next;
+    struct framing_place place;
+    const uint8_t *next; /* where the field ends that was read */
     struct field field;
 };
 
-static NOINLINE enum fault_reason refuse_event(const struct cursor *cursor, enum fault_reason reason)
-{
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof path, "events[%u]", cursor->event);
-    return fault_set(cursor->fault, reason, path, "");
-}
-
-/* `value` 0 is not shown. */
-static NOINLINE enum fault_reason refuse_bound(struct fault *fault, enum fault_reason reason,
-                                               const char *path, uint64_t value, uint32_t max,
-                                               const char *unit)
-{
-    char bound[48];
-
-    snprintf(bound, sizeof bound, "at most %u %s", max, unit);
-    return value > 0 ? fault_number(fault, reason, path, value, bound)
-                     : fault_set(fault, reason, path, bound);
-}
-
-static NOINLINE enum fault_reason refuse_event_size(const struct cursor *cursor, size_t size)
-{
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof path, "events[%u]", cursor->event);
-    return refuse_bound(cursor->fault, FAULT_EVENT_TOO_LARGE, path, size, cursor->limits->event_bytes,
-                        "bytes");
-}
-
-static NOINLINE enum fault_reason refuse_headers(const struct cursor *cursor)
-{
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof path, "events[%u].headers", cursor->event);
-    return refuse_bound(cursor->fault, FAULT_TOO_MANY_HEADERS, path, 0, cursor->limits->headers, "entries");
-}
-
-/* `path` is of the field; `value` is shown where it is the value that is wrong. */
-static enum fault_reason refuse_text(const struct cursor *cursor, enum fault_reason reason, const char *path,
-                                     struct bytes value, size_t max)
-{
-    char bound[48] = "";
-
-    if (reason == FAULT_TOO_LONG)
-        snprintf(bound, sizeof bound, "at most %zu bytes", max);
-    return fault_bytes(cursor->fault, reason, path, value, bound);
-}
-
-static NOINLINE enum fault_reason refuse_field(const struct cursor *cursor, enum fault_reason reason,
-                                               uint32_t number, struct bytes value)
-{
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof path, "events[%u].%s", cursor->event, known[number].name);
-    if (reason == FAULT_TOO_LONG || reason == FAULT_BAD_UTF8 || reason == FAULT_BAD_NAME)
-        return refuse_text(cursor, reason, path, value, cursor->limits->name_bytes);
-    return fault_set(cursor->fault, reason, path, "");
-}
-
-/* The key of an entry, read as far as it can be: it may stand behind the value that is at fault. */
-static struct bytes entry_key(struct bytes entry)
-{
-    const uint8_t *at = entry.data;
-    struct bytes key = {NULL, 0};
-    struct field field = {.number = 0};
-
-    while (at < entry.data + entry.size && field_read(&at, entry.data + entry.size, &field) == FAULT_NONE) {
-        if (field.number == ENTRY_KEY && field.type == WIRE_LEN)
-            key = field.bytes;
-    }
-    return key;
-}
-
-static NOINLINE enum fault_reason refuse_value(const struct cursor *cursor, enum fault_reason reason,
-                                               struct bytes entry, struct bytes value)
-{
-    struct bytes key = entry_key(entry);
-    char path[PATH_BYTES];
-    char quoted[4 * 56 + 6];
-
-    /* A path is short: where escapes blow a key up, less of it has to do. */
-    if (quote_bytes(key, 56, quoted, sizeof quoted) > 64)
-        quote_bytes(key, 14, quoted, sizeof quoted);
-    snprintf(path, sizeof path, "events[%u].headers[%.64s]", cursor->event, quoted);
-    return refuse_text(cursor, reason, path, value, cursor->limits->value_bytes);
-}
-
-static NOINLINE enum fault_reason odd_text_check(struct bytes text, bool printable)
+static NOINLINE enum fault_reason text_check_full(struct bytes text, bool printable)
 {
     if (printable)
         return text_printable(text);
     return utf8_valid(text) ? FAULT_NONE : FAULT_BAD_UTF8;
 }
 
-/* Every string passes here: length first, since it costs nothing. */
+/* Every string passes here. The length comes first, since it costs nothing. */
 static inline enum fault_reason text_check(struct bytes text, size_t max, bool printable)
 {
     if (!LIKELY(text.size <= max))
         return FAULT_TOO_LONG;
-    return LIKELY(text_plain(text)) ? FAULT_NONE : odd_text_check(text, printable);
+    return LIKELY(text_plain(text)) ? FAULT_NONE : text_check_full(text, printable);
 }
 
 static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes entry)
 {
-    const struct framing_limits *limits = cursor->limits;
+    const struct framing_limits *limits = cursor->place.limits;
     const uint8_t *at = entry.data;
     const uint8_t *end = entry.data + entry.size;
     const struct bytes none = {NULL, 0};
@@ -195,22 +106,23 @@ static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes en
         if (reason == FAULT_NONE && field.number < ENTRY_FIELDS && field.type != WIRE_LEN)
             reason = FAULT_WRONG_WIRE_TYPE;
         if (!LIKELY(reason == FAULT_NONE))
-            return refuse_field(cursor, reason, EVENT_HEADERS, none);
+            return framing_refuse_field(&cursor->place, reason, EVENT_HEADERS, none);
         if (field.number == ENTRY_KEY) {
             key_size = field.bytes.size;
             reason = text_check(field.bytes, limits->name_bytes, false);
             if (!LIKELY(reason == FAULT_NONE))
-                return refuse_field(cursor, reason, EVENT_HEADERS, field.bytes);
+                return framing_refuse_field(&cursor->place, reason, EVENT_HEADERS, field.bytes);
         } else if (field.number == ENTRY_VALUE) {
             reason = text_check(field.bytes, limits->value_bytes, false);
             if (!LIKELY(reason == FAULT_NONE))
-                return refuse_value(cursor, reason, entry, field.bytes);
+                return framing_refuse_header_value(&cursor->place, reason, entry, field.bytes);
         }
     }
-    return LIKELY(key_size > 0) ? FAULT_NONE : refuse_field(cursor, FAULT_EMPTY, EVENT_HEADERS, none);
+    return LIKELY(key_size > 0) ? FAULT_NONE
+                                : framing_refuse_field(&cursor->place, FAULT_EMPTY, EVENT_HEADERS, none);
 }
 
-/* A field of an event that is unknown, wrong, or right but written at length: into
+/* Reads a field of an event that is unknown, wrong, or good with a tag of several bytes, into
  * cursor->field. */
 static NOINLINE enum fault_reason read_rare(struct cursor *cursor, const uint8_t *at, const uint8_t *end)
 {
@@ -220,9 +132,10 @@ static NOINLINE enum fault_reason read_rare(struct cursor *cursor, const uint8_t
     cursor->next = at;
     reason = field_read(&cursor->next, end, field);
     if (reason != FAULT_NONE)
-        return refuse_event(cursor, reason);
-    if (field->number < EVENT_FIELDS && field->type != known[field->number].type)
-        return refuse_field(cursor, FAULT_WRONG_WIRE_TYPE, field->number, (struct bytes){NULL, 0});
+        return framing_refuse_event(&cursor->place, reason);
+    if (field->number < EVENT_FIELDS && field->type != field_rules[field->number].type)
+        return framing_refuse_field(&cursor->place, FAULT_WRONG_WIRE_TYPE, field->number,
+                                    (struct bytes){NULL, 0});
     return FAULT_NONE;
 }
 
@@ -234,7 +147,7 @@ static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes e
 
     while (at < end) {
         uint32_t number = *at >> 3;
-        enum rule rule = rules[*at];
+        enum rule rule = tag_rules[*at];
         enum fault_reason reason;
         struct bytes content;
 
@@ -242,7 +155,7 @@ static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes e
             at++;
             reason = content_read(&at, end, &content);
             if (!LIKELY(reason == FAULT_NONE))
-                return refuse_event(cursor, reason);
+                return framing_refuse_event(&cursor->place, reason);
         } else if (LIKELY(rule == RULE_WORD && end - at > WORD_BYTES)) {
             at += 1 + WORD_BYTES;
             continue;
@@ -254,19 +167,19 @@ static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes e
             number = cursor->field.number;
             if (number >= EVENT_FIELDS)
                 continue;
-            rule = known[number].rule;
+            rule = field_rules[number].rule;
             content = cursor->field.bytes;
         }
         if (rule <= RULE_OPAQUE)
             continue;
         if (rule != RULE_HEADER) {
-            reason = text_check(content, cursor->limits->name_bytes, rule == RULE_PRINTABLE);
+            reason = text_check(content, cursor->place.limits->name_bytes, rule == RULE_PRINTABLE);
             if (!LIKELY(reason == FAULT_NONE))
-                return refuse_field(cursor, reason, number, content);
+                return framing_refuse_field(&cursor->place, reason, number, content);
             continue;
         }
-        if (!LIKELY(headers++ < cursor->limits->headers))
-            return refuse_headers(cursor);
+        if (!LIKELY(headers++ < cursor->place.limits->headers))
+            return framing_refuse_headers(&cursor->place);
         reason = scan_entry(cursor, content);
         if (!LIKELY(reason == FAULT_NONE))
             return reason;
@@ -276,36 +189,37 @@ static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes e
 
 static bool grow(struct framing_scan *scan, size_t capacity)
 {
-    uint32_t *offsets = realloc(scan->offsets, capacity * sizeof *offsets);
+    uint32_t *offsets = realloc(scan->offsets, capacity * sizeof(*offsets));
     uint32_t *ends;
 
-    if (offsets == NULL)
+    if (!offsets)
         return false;
     scan->offsets = offsets;
-    if (scan->ends != NULL) {
-        ends = realloc(scan->ends, capacity * sizeof *ends);
-        if (ends == NULL)
-            return false; /* the offsets have more room than is said, which harms nobody */
+    if (scan->ends) {
+        ends = realloc(scan->ends, capacity * sizeof(*ends));
+        if (!ends)
+            return false; /* the offsets are larger than `capacity` says, which is harmless */
         scan->ends = ends;
     }
     scan->capacity = capacity;
     return true;
 }
 
-/* Events no longer touch: from now on their ends are told one by one, those of the earlier ones
+/* The events are no longer contiguous: from now on each has its end in `ends`, the earlier ones
  * too. */
 static bool keep_ends(struct framing_scan *scan)
 {
-    if (scan->ends == NULL)
-        scan->ends = malloc(scan->capacity * sizeof *scan->ends);
-    if (scan->ends == NULL)
+    if (!scan->ends)
+        scan->ends = malloc(scan->capacity * sizeof(*scan->ends));
+    if (!scan->ends)
         return false;
-    memcpy(scan->ends, scan->offsets + 1, scan->count * sizeof *scan->ends);
+    memcpy(scan->ends, scan->offsets + 1, scan->count * sizeof(*scan->ends));
     scan->contiguous = false;
     return true;
 }
 
-static inline bool note_event(struct framing_scan *scan, uint32_t start, uint32_t end)
+/* Adds one event, [start, end) of the message. False: out of memory. */
+static inline bool add_event(struct framing_scan *scan, uint32_t start, uint32_t end)
 {
     uint32_t index = scan->count;
 
@@ -324,18 +238,18 @@ static inline bool note_event(struct framing_scan *scan, uint32_t start, uint32_
     return true;
 }
 
-/* An outer field other than the events: kept for whoever knows the message. Decoders want one wire
- * type per field, so do we. */
-static enum fault_reason note_field(struct framing_scan *scan, const struct field *field, struct fault *fault)
+/* Keeps an outer field other than the events, for the code that knows the message. Decoders accept
+ * one wire type for each field, so a second one is refused. */
+static enum fault_reason keep_field(struct framing_scan *scan, const struct field *field, struct fault *fault)
 {
     struct framing_field *kept;
-    char path[PATH_BYTES];
+    char path[32];
 
     if (field->number >= FRAMING_FIELDS)
         return FAULT_NONE;
     kept = &scan->fields[field->number];
     if (kept->present && kept->type != field->type) {
-        snprintf(path, sizeof path, "field %u", field->number);
+        snprintf(path, sizeof(path), "field %u", field->number);
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, path, "one wire type for all its occurrences");
     }
     scan->noted |= BIT(field->number);
@@ -347,8 +261,8 @@ static enum fault_reason note_field(struct framing_scan *scan, const struct fiel
     return FAULT_NONE;
 }
 
-/* A field of the message that is not an event, or one that is written at length: that is in
- * cursor->field. */
+/* Reads a field of the message into cursor->field: one that is no event, or an event whose tag has
+ * several bytes. */
 static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct cursor *cursor,
                                              const uint8_t *at, const uint8_t *end)
 {
@@ -358,10 +272,11 @@ static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct c
     cursor->next = at;
     reason = field_read(&cursor->next, end, field);
     if (reason != FAULT_NONE)
-        return *at >> 3 == 1 ? refuse_event(cursor, reason) : fault_set(cursor->fault, reason, "", "");
-    if (field->number != 1)
-        return note_field(scan, field, cursor->fault);
-    return field->type == WIRE_LEN ? FAULT_NONE : refuse_event(cursor, FAULT_WRONG_WIRE_TYPE);
+        return *at >> 3 == EVENTS ? framing_refuse_event(&cursor->place, reason)
+                                  : fault_set(cursor->place.fault, reason, "", "");
+    if (field->number != EVENTS)
+        return keep_field(scan, field, cursor->place.fault);
+    return field->type == WIRE_LEN ? FAULT_NONE : framing_refuse_event(&cursor->place, FAULT_WRONG_WIRE_TYPE);
 }
 
 static enum fault_reason scan_message(struct framing_scan *scan, struct bytes message, struct cursor *cursor)
@@ -378,27 +293,27 @@ static enum fault_reason scan_message(struct framing_scan *scan, struct bytes me
             at++;
             reason = content_read(&at, end, &event);
             if (!LIKELY(reason == FAULT_NONE))
-                return refuse_event(cursor, reason);
+                return framing_refuse_event(&cursor->place, reason);
         } else {
             reason = read_outer(scan, cursor, at, end);
             if (reason != FAULT_NONE)
                 return reason;
             at = cursor->next;
-            if (cursor->field.number != 1)
+            if (cursor->field.number != EVENTS)
                 continue;
             event = cursor->field.bytes;
         }
-        if (!LIKELY(cursor->event < cursor->limits->batch_events))
-            return refuse_bound(cursor->fault, FAULT_TOO_MANY_EVENTS, "events", 0,
-                                cursor->limits->batch_events, "events");
-        if (!LIKELY(event.size <= cursor->limits->event_bytes))
-            return refuse_event_size(cursor, event.size);
+        if (!LIKELY(cursor->place.event < cursor->place.limits->batch_events))
+            return framing_refuse_bound(cursor->place.fault, FAULT_TOO_MANY_EVENTS, "events", 0,
+                                        cursor->place.limits->batch_events, "events");
+        if (!LIKELY(event.size <= cursor->place.limits->event_bytes))
+            return framing_refuse_event_size(&cursor->place, event.size);
         reason = scan_event(cursor, event);
         if (!LIKELY(reason == FAULT_NONE))
             return reason;
-        if (!LIKELY(note_event(scan, (uint32_t)(start - message.data), (uint32_t)(at - message.data))))
-            return fault_set(cursor->fault, FAULT_MEMORY_BUDGET, "", "");
-        cursor->event++;
+        if (!LIKELY(add_event(scan, (uint32_t)(start - message.data), (uint32_t)(at - message.data))))
+            return fault_set(cursor->place.fault, FAULT_MEMORY_BUDGET, "", "");
+        cursor->place.event++;
     }
     return FAULT_NONE;
 }
@@ -427,18 +342,19 @@ void framing_fini(struct framing_scan *scan)
 {
     free(scan->offsets);
     free(scan->ends);
-    memset(scan, 0, sizeof *scan);
+    memset(scan, 0, sizeof(*scan));
 }
 
 enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
                                const struct framing_limits *limits, struct fault *fault)
 {
-    struct cursor cursor = {.limits = limits, .fault = fault};
+    struct cursor cursor = {.place = {.limits = limits, .fault = fault}};
     enum fault_reason reason = FAULT_NONE;
 
     empty(scan);
     if (message.size > limits->batch_bytes)
-        return refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->batch_bytes, "bytes");
+        return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->batch_bytes,
+                                    "bytes");
     if (scan->capacity == 0 && !grow(scan, FIRST_CAPACITY))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     scan->offsets[0] = 0;

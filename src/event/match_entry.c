@@ -1,19 +1,22 @@
-/* match_entry.c - what a seat brings along: the names that lead to it, and whom it is like. */
+/* match_entry.c - what an entry brings to a matcher: its terms, and whether it is like another
+ * entry. */
+#include "event/matcher.h"
+
 #include <stdlib.h>
 
-#include "event/matcher.h"
 #include "event/matcher_internal.h"
 
-/* Above so many patterns a filter is asked for every event, by itself: a seat is made for each
- * producer that the filter matches, and may cost neither much memory nor much time. */
+/* A filter with more patterns is evaluated for every event, and is like no other. Each producer
+ * that the filter matches gets an entry, which must cost neither much memory nor much time. */
 #define MAX_PATTERNS 64u
 
+/* The patterns of one field, one of which must match. */
 struct choice {
     const struct pattern *list;
-    uint32_t count; /* 0: nothing */
+    uint32_t count; /* 0: everything matches */
 };
 
-/* What the rule wants of the field. */
+/* What the rule asks of the field. */
 static struct choice choice_of(const struct rule *rule, enum match_field field)
 {
     if (field == FIELD_TOPIC)
@@ -23,7 +26,8 @@ static struct choice choice_of(const struct rule *rule, enum match_field field)
     return (struct choice){rule->types.list, rule->types.count};
 }
 
-/* 2: certain values; 1: certain beginnings; 0: no names can be had. */
+/* How well the field serves as index: 2: all its patterns are values; 1: some are only beginnings;
+ * 0: it cannot be indexed. */
 static int worth(struct choice choice)
 {
     int worth = choice.count > 0 ? 2 : 0;
@@ -37,7 +41,7 @@ static int worth(struct choice choice)
     return worth;
 }
 
-/* The field by which its events are found; FIELDS: none. */
+/* The field by which the rule is indexed; FIELDS: none can be. */
 static enum match_field best_field(const struct rule *rule)
 {
     enum match_field best = FIELDS;
@@ -49,8 +53,8 @@ static enum match_field best_field(const struct rule *rule)
     return best;
 }
 
-/* How many names the part needs; 0: names cannot be had. */
-static uint32_t count_names(const struct filter *filter, const struct filter_part *part)
+/* How many terms the part needs; 0: it cannot be indexed. */
+static uint32_t count_terms(const struct filter *filter, const struct filter_part *part)
 {
     uint32_t count = 0;
 
@@ -117,7 +121,7 @@ static bool same_rule(const struct rule *a, const struct rule *b)
     return same;
 }
 
-/* What is asked of events, rule by rule: producers and labels are settled. */
+/* Whether both ask the same of events, rule by rule. Producers and labels are decided already. */
 static bool same_rules(const struct rule *a, uint64_t a_mask, const struct rule *b, uint64_t b_mask)
 {
     for (; a_mask != 0 && b_mask != 0; a_mask &= a_mask - 1, b_mask &= b_mask - 1) {
@@ -143,20 +147,20 @@ static bool is_only_condition(const struct rule *rule, enum match_field field)
     return only;
 }
 
-static void fill_names(struct match_entry *entry)
+static void fill_terms(struct match_entry *entry)
 {
-    struct match_name *name = entry->names;
+    struct match_term *term = entry->terms;
 
-    for (uint64_t mask = entry->part.selectors; entry->name_count > 0 && mask != 0; mask &= mask - 1) {
+    for (uint64_t mask = entry->part.selectors; entry->term_count > 0 && mask != 0; mask &= mask - 1) {
         const struct rule *rule = &entry->filter->rules[__builtin_ctzll(mask)];
         enum match_field field = best_field(rule);
         struct choice choice = choice_of(rule, field);
         bool decides = is_only_condition(rule, field) && entry->part.excludes == 0;
 
-        for (uint32_t i = 0; i < choice.count; i++, name++) {
+        for (uint32_t i = 0; i < choice.count; i++, term++) {
             const struct pattern *pattern = &choice.list[i];
             struct bytes text = {pattern->text.data, pattern->prefix};
-            *name = (struct match_name){.entry = entry,
+            *term = (struct match_term){.entry = entry,
                                         .text = text,
                                         .hash = hash_of(field, text),
                                         .field = (uint8_t)field,
@@ -171,24 +175,24 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
     const struct rule *excludes = filter->rules + filter->selector_count;
     bool large = count_patterns(filter->rules, part->selectors) + count_patterns(excludes, part->excludes) >
                  MAX_PATTERNS;
-    uint32_t count = large ? 0 : count_names(filter, part);
-    struct match_entry *entry = calloc(1, sizeof *entry + count * sizeof entry->names[0]);
+    uint32_t count = large ? 0 : count_terms(filter, part);
+    struct match_entry *entry = calloc(1, sizeof(*entry) + count * sizeof(entry->terms[0]));
 
     CHECK(part->answer == FILTER_BY_EVENT);
-    if (entry == NULL)
+    if (!entry)
         return NULL;
     entry->owner = owner;
     entry->filter = filter;
     entry->part = *part;
-    entry->name_count = count;
+    entry->term_count = count;
     list_init(&entry->alike);
-    list_init(&entry->asked);
-    fill_names(entry);
+    list_init(&entry->unindexed);
+    fill_terms(entry);
     if (!large)
-        entry->alike_name.hash =
-            hash_rules(hash_rules(FIELD_ALIKE, filter->rules, part->selectors), excludes, part->excludes);
-    entry->alike_name.entry = entry;
-    entry->alike_name.field = large ? FIELD_NONE : FIELD_ALIKE;
+        entry->whole_term.hash =
+            hash_rules(hash_rules(FIELD_WHOLE, filter->rules, part->selectors), excludes, part->excludes);
+    entry->whole_term.entry = entry;
+    entry->whole_term.field = large ? FIELD_NONE : FIELD_WHOLE;
     return entry;
 }
 

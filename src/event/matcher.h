@@ -1,12 +1,14 @@
-/* matcher.h - many filters asked at once: who wants an event, at a cost that grows with how many do
- * rather than with how many there are.
+/* matcher.h - finds which of many filters want an event. The cost grows with the number of filters
+ * that want it, not with the number of filters.
  *
- * Each seat stands for one who asks. Seats whose filters ask the same are asked once. Where each
- * selector of a filter names keys, types or a topic (or how they begin), an event leads to its
- * seats by these names; other filters are asked for every event.
+ * A match entry is one filter's place in a matcher. All entries of one matcher are for the events
+ * of one producer. Entries that ask the same of an event form a ring (`alike`), and the matcher
+ * evaluates their filter once. If every selector of a filter names keys, types or a topic, or how
+ * they begin, the matcher finds its entry through an index. It evaluates all other filters for
+ * every event.
  *
- * Threads: the caller's lock. Making and freeing seats and sieves that nobody else sees needs
- * none. */
+ * Threads: the caller's lock. Making and freeing entries and matchers that no other thread can
+ * reach needs none. */
 #ifndef TRIBUTARY_EVENT_MATCHER_H
 #define TRIBUTARY_EVENT_MATCHER_H
 
@@ -15,49 +17,57 @@
 
 struct matcher;
 
-/* One name that leads to a seat. The matcher's own. */
-struct match_name {
-    struct match_name *next; /* in its slot */
+/* One term of the index: a field, and the text that its value equals or begins with. Only the
+ * matcher uses it. */
+struct match_term {
+    struct match_term *next; /* of its slot in the table */
     struct match_entry *entry;
-    struct bytes text;
+    struct bytes text; /* points into the filter */
     uint32_t hash;
     uint8_t field;  /* enum match_field */
-    bool is_prefix; /* of the field: `text` is how it begins */
-    bool decides;   /* the name is all that is asked */
+    bool is_prefix; /* the value begins with `text`; false: it equals `text` */
+    bool decides;   /* the term is the whole condition: the filter need not be evaluated */
 };
 
 struct match_entry {
-    void *owner;                  /* the caller's */
-    struct match_entry *next_hit; /* as matcher_match() says */
-    struct list alike;            /* a ring: those who ask the same, while it sits */
+    void *owner;                  /* the caller's, as match_entry_new() got it */
+    struct match_entry *next_hit; /* the chain that matcher_match() returns */
+    struct list alike;            /* the ring of entries that ask the same, while it is in a matcher */
 
-    /* The matcher's own. */
+    /* Only the matcher uses the rest. */
     const struct filter *filter;
     struct filter_part part;
-    struct list asked; /* where no names lead to it */
-    /* what it asks, as a name: the first of those who are alike is found by it */
-    struct match_name alike_name;
-    bool leads;          /* it is the first, and stands for those who are alike */
-    uint64_t stamp;      /* the last event that it was asked for */
-    uint32_t name_count; /* 0: it is asked for every event */
-    struct match_name names[];
+    struct list unindexed;        /* linked if the filter is evaluated for every event */
+    struct match_term whole_term; /* the whole condition as a term: finds the leader of its ring */
+    bool leads;                   /* it is the one of its ring that the matcher evaluates */
+    uint64_t stamp;               /* the last event for which it was evaluated or hit */
+    uint32_t term_count;          /* 0: it cannot be indexed */
+    struct match_term terms[];
 };
 
-struct matcher *matcher_new(void);          /* NULL: out of memory */
-void matcher_free(struct matcher *matcher); /* nobody sits in it; NULL allowed */
+/* Makes an empty matcher, which the caller owns. NULL: out of memory. */
+struct matcher *matcher_new(void);
 
-/* A seat for a filter of which `part` (FILTER_BY_EVENT) is left to ask. The filter must stay while
- * the seat sits. NULL: out of memory. */
+/* Frees a matcher, which must be empty. NULL is allowed. */
+void matcher_free(struct matcher *matcher);
+
+/* Makes an entry for the part of a filter that concerns one producer. Its answer must be
+ * FILTER_BY_EVENT. The part is copied. The filter must outlive the entry. The caller owns the
+ * entry. NULL: out of memory. */
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner);
-void match_entry_free(struct match_entry *entry); /* it does not sit; NULL allowed */
 
-/* Cannot fail. All seats of one matcher are for the events of one producer. */
+/* Frees an entry, which must be in no matcher. NULL is allowed. */
+void match_entry_free(struct match_entry *entry);
+
+/* Puts an entry into a matcher, or takes it out. Neither can fail: an entry brings the memory that
+ * it needs. */
 void matcher_add(struct matcher *matcher, struct match_entry *entry);
 void matcher_remove(struct matcher *matcher, struct match_entry *entry);
 
-/* Who wants this event (tag and length included), which framing_scan() accepted: the first of a
- * chain of seats (`next_hit`), each of which stands for its ring `alike` too. NULL: nobody. Valid
- * until the matcher is used again. */
+/* Finds the entries that want an event, which `event` holds with its tag and length, and which
+ * framing_scan() accepted. Returns a chain (`next_hit`) in no particular order; each entry of it
+ * stands for its whole ring `alike`. NULL: no filter wants the event. The chain is valid until the
+ * next call with this matcher. */
 struct match_entry *matcher_match(struct matcher *matcher, struct bytes event);
 
 #endif

@@ -1,26 +1,29 @@
-/* glance.h - what filters and keys ask of an event, read as quickly as it can be. Threads: any. */
+/* peek.h - reads only the fields of an event that filters and keys need, as fast as possible.
+ *
+ * Threads: any. */
 #ifndef TRIBUTARY_EVENT_PEEK_H
 #define TRIBUTARY_EVENT_PEEK_H
 
+#include "event/event_fields.h"
+#include "event/event_view.h"
 #include "event/field.h"
-#include "event/framing.h"
 
-/* Where a view keeps what filters ask for; 0: what they do not. By field, as far as a tag of one
- * byte goes. */
+/* Where a view keeps the content of the fields that filters need; 0: they do not need it. By field
+ * number, up to the highest that fits into a tag of one byte. */
 static const uint8_t peek_offsets[16] = {
     [EVENT_TOPIC] = offsetof(struct event_view, topic),
     [EVENT_KEY] = offsetof(struct event_view, key),
     [EVENT_TYPE] = offsetof(struct event_view, type),
 };
 
-/* As event_view(), but only `topic`, `key`, `type` and `body` are set; the rest of *view_out is
- * left as it was. */
+/* Like event_view(), but sets only `topic`, `key`, `type` and `body`. The rest of *view_out is
+ * unchanged. */
 static inline void event_peek(struct bytes event, struct event_view *view_out)
 {
     const uint8_t *at = event.data, *end = event.data + event.size;
     struct field field = {.number = 0};
 
-    /* What cannot be read was never scanned: a bug. */
+    /* An event that cannot be read was not scanned, which is a bug. */
     CHECK(event.size > 0 && field_read(&at, end, &field) == FAULT_NONE && field.type == WIRE_LEN);
     view_out->topic = view_out->key = view_out->type = (struct bytes){NULL, 0};
     view_out->body = field.bytes;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "event/event_view.h"
 #include "flow/chan_internal.h"
 
 #define MIN_SLOTS 16u

@@ -1,9 +1,10 @@
-/* loop.c - libev behind a small face.
+/* loop.c - the event loop: libev, with a mailbox, timers and signals.
  *
- * DESIGN: the mailbox is a stack that any thread pushes onto with one compare-and-swap; the loop
- * takes all of it with one exchange and turns it round. That keeps the order of posting, bounds a
- * turn to what was there when it began, and says by itself when the loop must be woken: only the
- * push that found it empty rings. A poster that is interrupted half way holds up nobody. */
+ * DESIGN: The mailbox is a stack. Any thread pushes a task onto it with one compare-and-swap. The
+ * loop takes the whole stack with one exchange and reverses it. This has four effects. The order in
+ * which tasks were posted is kept. A turn is bounded by the tasks that were there when it began.
+ * Only the push onto an empty stack has to wake the loop. A thread that is interrupted while it
+ * posts delays nobody else. */
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -24,10 +25,10 @@
 struct watcher {
     ev_timer ev;
     struct timer *timer;
-    struct list link; /* in loop->armed or loop->spare */
+    struct list link; /* in loop->armed or in loop->spare */
 };
 
-struct catcher {
+struct handler {
     ev_signal ev;
     void (*caught)(void *ctx, int signal);
     void *ctx;
@@ -42,15 +43,16 @@ struct loop {
 
     /* Loop thread only. */
     struct list armed; /* watchers of armed timers */
-    struct list spare; /* watchers to be used again: as many as were armed at once */
-    struct catcher catchers[MAX_SIGNALS];
-    unsigned catcher_count;
+    struct list spare; /* unused watchers, kept for later: as many as were ever armed at once */
+    struct handler handlers[MAX_SIGNALS];
+    unsigned handler_count;
 };
 
-/* The loop that runs on this thread, innermost first. */
+/* The loop that runs on this thread; of nested ones the innermost. */
 static _Thread_local const struct loop *running;
 
-/* libev gives a signal to one loop of the process and asserts the rest; here is who has it. */
+/* The loop that has each signal. libev allows a signal in one loop of the process, and asserts
+ * it. */
 static struct loop *_Atomic signal_owners[NSIG];
 
 static void run_posted(struct loop *loop)
@@ -68,12 +70,12 @@ static void run_posted(struct loop *loop)
     while (oldest) {
         struct task *task = oldest;
 
-        oldest = task->next; /* before run(), which may free the task or post it again */
+        oldest = task->next; /* read before run(), which may free the task or post it again */
         task->run(task);
     }
 }
 
-static void rung(struct ev_loop *ev, ev_async *wakeup, int events)
+static void on_wakeup(struct ev_loop *ev, ev_async *wakeup, int events)
 {
     (void)wakeup;
     (void)events;
@@ -92,7 +94,8 @@ void loop_post(struct loop *loop, struct task *task)
         ev_async_send(loop->ev, &loop->wakeup);
 }
 
-static struct watcher *watcher_take(struct loop *loop)
+/* A spare watcher or a new one, in the list of the armed; NULL: out of memory. */
+static struct watcher *watcher_acquire(struct loop *loop)
 {
     struct list *spare = list_first(&loop->spare);
     struct watcher *watcher = spare ? container_of(spare, struct watcher, link) : calloc(1, sizeof(*watcher));
@@ -116,7 +119,7 @@ static void disarm(struct timer *timer)
     timer->watcher = NULL;
 }
 
-static void due(struct ev_loop *ev, ev_timer *ev_watcher, int events)
+static void on_due(struct ev_loop *ev, ev_timer *ev_watcher, int events)
 {
     struct timer *timer = container_of(ev_watcher, struct watcher, ev)->timer;
 
@@ -131,16 +134,16 @@ enum err timer_start(struct loop *loop, struct timer *timer, int64_t delay_ns)
     struct watcher *watcher;
 
     timer_stop(timer);
-    watcher = watcher_take(loop);
+    watcher = watcher_acquire(loop);
     if (!watcher)
         return ERR_NO_MEMORY;
     watcher->timer = timer;
     timer->watcher = watcher;
     timer->loop = loop;
-    /* libev counts from when the turn began; a callback that took its time would shorten the
-     * delay. */
+    /* libev counts a delay from the beginning of the turn. Without this a slow callback before
+     * would shorten the delay. */
     ev_now_update(loop->ev);
-    ev_timer_init(&watcher->ev, due, (double)MAX_OF(delay_ns, 0) / (double)NS_PER_S, 0.0);
+    ev_timer_init(&watcher->ev, on_due, (double)MAX_OF(delay_ns, 0) / (double)NS_PER_S, 0.0);
     ev_timer_start(loop->ev, &watcher->ev);
     return ERR_OK;
 }
@@ -151,31 +154,31 @@ void timer_stop(struct timer *timer)
         disarm(timer);
 }
 
-static void arrived(struct ev_loop *ev, ev_signal *ev_watcher, int events)
+static void on_signal(struct ev_loop *ev, ev_signal *ev_watcher, int events)
 {
-    struct catcher *catcher = container_of(ev_watcher, struct catcher, ev);
+    struct handler *handler = container_of(ev_watcher, struct handler, ev);
 
     (void)ev;
     (void)events;
-    catcher->caught(catcher->ctx, ev_watcher->signum);
+    handler->caught(handler->ctx, ev_watcher->signum);
 }
 
 enum err loop_signal(struct loop *loop, int signal, void (*caught)(void *ctx, int signal), void *ctx)
 {
     struct loop *owner = NULL;
-    struct catcher *catcher;
+    struct handler *handler;
 
     if (signal <= 0 || signal >= NSIG || signal == SIGKILL || signal == SIGSTOP)
         return ERR_INVALID;
-    if (loop->catcher_count == MAX_SIGNALS)
+    if (loop->handler_count == MAX_SIGNALS)
         return ERR_FULL;
     if (!atomic_compare_exchange_strong(&signal_owners[signal], &owner, loop) && owner != loop)
         return ERR_INVALID;
-    catcher = &loop->catchers[loop->catcher_count++];
-    catcher->caught = caught;
-    catcher->ctx = ctx;
-    ev_signal_init(&catcher->ev, arrived, signal);
-    ev_signal_start(loop->ev, &catcher->ev);
+    handler = &loop->handlers[loop->handler_count++];
+    handler->caught = caught;
+    handler->ctx = ctx;
+    ev_signal_init(&handler->ev, on_signal, signal);
+    ev_signal_start(loop->ev, &handler->ev);
     return ERR_OK;
 }
 
@@ -193,7 +196,7 @@ struct status loop_new(struct loop **loop_out)
     list_init(&loop->armed);
     list_init(&loop->spare);
     ev_set_userdata(loop->ev, loop);
-    ev_async_init(&loop->wakeup, rung);
+    ev_async_init(&loop->wakeup, on_wakeup);
     ev_async_start(loop->ev, &loop->wakeup);
     *loop_out = loop;
     return STATUS_OK;
@@ -222,8 +225,8 @@ void loop_free(struct loop *loop)
     list_each(node, safe, &loop->armed)
         disarm(container_of(node, struct watcher, link)->timer);
     free_watchers(loop, &loop->spare);
-    for (unsigned i = 0; i < loop->catcher_count; i++) {
-        ev_signal *signal = &loop->catchers[i].ev;
+    for (unsigned i = 0; i < loop->handler_count; i++) {
+        ev_signal *signal = &loop->handlers[i].ev;
 
         ev_signal_stop(loop->ev, signal);
         atomic_store(&signal_owners[signal->signum], NULL);
@@ -240,7 +243,7 @@ void loop_run(struct loop *loop)
     running = loop;
     while (!atomic_load_explicit(&loop->stopping, memory_order_acquire))
         ev_run(loop->ev, EVRUN_ONCE);
-    /* The turn that saw the stop may have begun before what was posted ahead of it. */
+    /* Tasks that were posted before the stop may have come after the last turn ran its tasks. */
     run_posted(loop);
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
     running = outer;

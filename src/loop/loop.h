@@ -1,8 +1,10 @@
-/* loop.h - the control thread: libev with a mailbox, timers, signals and workers. All control state
- * lives on it, so none of that needs a lock.
+/* loop.h - the control thread: an event loop (libev) with a mailbox, timers and signals.
  *
- * Threads: whoever calls loop_run() is the loop thread. Only loop_post(), loop_stop() and
- * loop_is_mine() may be called from others. */
+ * All control state of the server lives on this thread, so none of it needs a lock. Other threads
+ * reach it by posting tasks. Work that may block runs on workers (workers.h).
+ *
+ * Threads: the thread that calls loop_run() or loop_turn() is the loop thread while the call lasts.
+ * Other threads may call loop_post(), loop_stop() and loop_is_mine(), and nothing else. */
 #ifndef TRIBUTARY_LOOP_LOOP_H
 #define TRIBUTARY_LOOP_LOOP_H
 
@@ -13,68 +15,79 @@
 
 struct loop;
 
+/* Makes a loop, which the caller owns.
+ *   ERR_NO_MEMORY  nothing was made
+ *   ERR_IO         libev could not start; `sys` is the errno; nothing was made */
 MUST_CHECK struct status loop_new(struct loop **loop_out);
-/* Runs what was posted and not yet run, and what that posts, then frees; armed timers are stopped.
- * Not while loop_run() runs, and not before the last loop_post() or loop_stop() of another thread
- * has returned. NULL allowed. */
+
+/* First runs the tasks that were posted and not yet run, and the tasks that those post. Then stops
+ * all timers, gives all signals back to their default actions, and frees the loop.
+ *
+ * Call it when loop_run() has returned, and when every loop_post() and loop_stop() of other threads
+ * has returned. NULL is allowed. */
 void loop_free(struct loop *loop);
 OWNED_BY(loop_free, struct loop);
 
-void loop_run(struct loop *loop);  /* until loop_stop(); one that came before loop_run() counts */
-void loop_stop(struct loop *loop); /* any thread; what was posted before is still run */
-/* One turn without waiting: for tests that drive by hand. */
-void loop_turn(struct loop *loop);
-bool loop_is_mine(const struct loop *loop); /* true on the thread that is in loop_run() or loop_turn() */
+/* Runs turns until loop_stop(). A stop that came before loop_run() counts: then every task that was
+ * posted by then is run, and loop_run() returns. */
+void loop_run(struct loop *loop);
 
-/* A piece of work for the loop, embedded in what it is about. Posting order of one thread is kept.
- * A turn runs what had been posted when it began to run tasks: one that posts itself again is run
- * in the next turn, after the timers had theirs. */
+/* Ends loop_run() after every task that was posted before. Any thread. */
+void loop_stop(struct loop *loop);
+
+/* Runs one turn and does not wait for anything: for tests that drive a loop step by step. */
+void loop_turn(struct loop *loop);
+
+/* Whether the caller is the loop thread: true inside of loop_run(), loop_turn() and loop_free() of
+ * this loop. Where one loop is turned inside of another, only the inner one is true. Any thread. */
+bool loop_is_mine(const struct loop *loop);
+
+/* ---- the mailbox ---- */
+
+/* A piece of work for the loop thread, embedded in the object that it works on. */
 struct task {
-    struct task *next;              /* the loop's own */
-    void (*run)(struct task *task); /* the task may be freed or posted again from here on */
+    struct task *next;              /* the loop's */
+    void (*run)(struct task *task); /* loop thread; it may free the task or post it again */
 };
 
-/* Any thread; never blocks, never fails. The task is the loop's until run() is called. Bounded by
- * what embeds tasks. */
+/* Posts a task: run() is called once, on the loop thread. Never blocks, never fails, allocates
+ * nothing. The task is the loop's from here until run() is called, so it must not be posted twice
+ * meanwhile. The objects that embed tasks bound the mailbox. Any thread.
+ *
+ * Tasks of one thread run in the order in which it posted them. A turn runs the tasks that were
+ * there when it began to run tasks. So a task that posts itself runs once in each turn, and timers
+ * get their share. */
 void loop_post(struct loop *loop, struct task *task);
 
-/* A timer, embedded. Loop thread only. */
+/* ---- timers ---- */
+
+/* A timer, embedded. Zeroed but for `fired` it is ready for use. Loop thread only. */
 struct timer {
-    void (*fired)(struct timer *timer);
-    struct loop *loop; /* NULL: not armed */
-    void *watcher;     /* the loop's own */
+    void (*fired)(struct timer *timer); /* the timer is not armed any more, and may be freed */
+    struct loop *loop;                  /* NULL: not armed */
+    void *watcher;                      /* the loop's */
 };
 
-/* (Re)arms; fires once, `delay_ns` from now (0: at the next turn).
- *   ERR_NO_MEMORY  it is not armed */
+/* Arms the timer: fired() is called once, no earlier than `delay_ns` from now. 0 and less mean the
+ * next turn. A timer that is armed, on this loop or on another, is stopped first.
+ *   ERR_NO_MEMORY  the timer is not armed */
 MUST_CHECK enum err timer_start(struct loop *loop, struct timer *timer, int64_t delay_ns);
-void timer_stop(struct timer *timer); /* nothing where it is not armed; never fires afterwards */
 
-/* Calls `caught` on the loop thread when a signal arrived; arrivals that come faster than turns may
- * be told as one. At most 8; they end
- * with the loop, and the signal is back to its default then. A signal belongs to one loop of the process at a time. ERR_FULL     no more
- * fit ERR_INVALID  no such signal, or another loop has it */
+/* Disarms the timer: fired() is not called after this, even where the timer was due in this turn.
+ * Does nothing if the timer is not armed. */
+void timer_stop(struct timer *timer);
+
+/* ---- signals ---- */
+
+/* Calls `caught` on the loop thread after the signal arrived. Signals that arrive faster than the
+ * loop turns may lead to one call together. The handler stays until the loop is freed.
+ *
+ * A loop has at most 8 handlers. One signal may have several of them, but belongs to one loop of
+ * the process at a time.
+ *   ERR_FULL     the loop has 8 handlers; nothing changed
+ *   ERR_INVALID  there is no such signal, it cannot be caught, or another loop has it; nothing
+ *                changed */
 MUST_CHECK enum err loop_signal(struct loop *loop, int signal, void (*caught)(void *ctx, int signal),
                                 void *ctx);
-
-/* Workers: threads for what may block. `run` is called on a worker, then `done` on the loop. At
- * most `max_jobs` jobs wait, besides those that run. Jobs begin in the order they were taken.
- * Workers receive no signals. */
-struct workers;
-struct job {
-    void (*run)(struct job *job);
-    void (*done)(struct job *job); /* the job may be freed from here on */
-    struct task task;              /* the workers' own */
-    struct job *next;              /* the workers' own */
-};
-MUST_CHECK struct status workers_new(struct loop *loop, unsigned threads, unsigned max_jobs,
-                                     struct workers **workers_out);
-/* Finishes every accepted job, joins the threads; what was not done() yet is done by the loop
- * afterwards. No workers_take() meanwhile. NULL allowed. */
-void workers_free(struct workers *workers);
-OWNED_BY(workers_free, struct workers);
-/* Any thread.
- *   ERR_FULL  max_jobs wait already; the caller keeps the job */
-MUST_CHECK enum err workers_take(struct workers *workers, struct job *job);
 
 #endif

@@ -1,9 +1,10 @@
-/* workers.c - a bounded queue served by a few threads; answers go through the loop's mailbox. */
+/* workers.c - a bounded queue of jobs and the threads that run them. Completions go through the
+ * loop's mailbox. */
+#include "loop/workers.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-
-#include "loop/loop.h"
 
 struct workers {
     struct loop *loop; /* constant */
@@ -11,25 +12,26 @@ struct workers {
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* a job waits, or `closing` */
+    pthread_cond_t changed; /* a job was queued, or `closing` was set */
     struct job *first;
     struct job *last;
     unsigned waiting;
     bool closing;
 
-    /* The owner's. */
+    /* The owner's thread only. */
     unsigned thread_count;
     pthread_t threads[];
 };
 
-static void landed(struct task *task)
+static void complete(struct task *task)
 {
     struct job *job = container_of(task, struct job, task);
 
     job->done(job);
 }
 
-/* The next job, waiting for one; NULL: closing, and all is done. */
+/* Waits for a job and takes it out of the queue. NULL: the workers are closing and the queue is
+ * empty. */
 static struct job *next_job(struct workers *workers)
 {
     struct job *job;
@@ -55,7 +57,7 @@ static void *work(void *argument)
 
     while ((job = next_job(workers))) {
         job->run(job);
-        job->task.run = landed;
+        job->task.run = complete;
         loop_post(workers->loop, &job->task);
     }
     return NULL;
@@ -76,17 +78,17 @@ void workers_free(struct workers *workers)
     free(workers);
 }
 
-/* Starts the threads with signals blocked, so that they reach the loop's thread; only what a thread
- * does to itself stays. Returns 0 or an errno. */
+/* Starts the threads with all signals blocked, so that the kernel delivers them to other threads.
+ * Signals that a thread causes itself stay open. Returns 0 or an errno. */
 static int start(struct workers *workers, unsigned threads)
 {
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
     sigset_t blocked, before;
     int failed = 0;
 
     sigfillset(&blocked);
-    for (size_t i = 0; i < ARRAY_LEN(own); i++)
-        sigdelset(&blocked, own[i]);
+    for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
+        sigdelset(&blocked, own_faults[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     while (workers->thread_count < threads && !failed) {
         failed = pthread_create(&workers->threads[workers->thread_count], NULL, work, workers);
@@ -119,7 +121,7 @@ struct status workers_new(struct loop *loop, unsigned threads, unsigned max_jobs
     return STATUS_OK;
 }
 
-enum err workers_take(struct workers *workers, struct job *job)
+enum err workers_submit(struct workers *workers, struct job *job)
 {
     enum err err = ERR_FULL;
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/base.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 #define TAG_LEN(field) ((field) << 3 | WIRE_LEN)
 #define TAG_VARINT(field) ((field) << 3 | WIRE_VARINT)

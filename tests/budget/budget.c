@@ -1,7 +1,7 @@
-/* budget.c - runs cases: some rounds to warm up, then those that are counted.
+/* budget.c - runs cases: first some rounds to warm up, then the rounds that are counted.
  *
- * A case runs on a thread of its own, as the daemon's wire threads do: in a process with one thread
- * only, malloc and locks would take shorter ways. */
+ * A case runs on a thread of its own, as in the wire threads of the daemon. In a process with only
+ * one thread, malloc and locks would take shorter paths. */
 #include "budget.h"
 
 #include <gnu/libc-version.h>
@@ -13,8 +13,9 @@
 #define WARM_ROUNDS 4
 #define COUNTED_ROUNDS 32
 
-/* Not static, not inlined and no tail call: callgrind finds it by name, and it must be left where
- * its round is over. */
+/* callgrind finds this function by its name, so it is neither static nor inlined. The empty
+ * statement behind the call prevents a tail call: callgrind must see the function return when its
+ * round is over. */
 __attribute__((noinline)) void budget_counted(void (*round)(void))
 {
     round();
@@ -26,37 +27,37 @@ static void warm(void (*round)(void))
     round();
 }
 
-static void repeat(const struct budget_work *work, int rounds, void (*run)(void (*round)(void)))
+static void repeat(const struct budget_job *job, int rounds, void (*run)(void (*round)(void)))
 {
     for (int i = 0; i < rounds; i++) {
-        if (work->ready)
-            work->ready();
-        run(work->round);
-        if (work->settle)
-            work->settle();
+        if (job->ready)
+            job->ready();
+        run(job->round);
+        if (job->finish)
+            job->finish();
     }
 }
 
 static void *run_case(void *ctx)
 {
-    const struct budget_case *what = ctx;
+    const struct budget_case *one = ctx;
 
-    what->work->open(&what->shape);
-    repeat(what->work, WARM_ROUNDS, warm);
-    repeat(what->work, COUNTED_ROUNDS, budget_counted);
-    what->work->close();
+    one->job->open(&one->shape);
+    repeat(one->job, WARM_ROUNDS, warm);
+    repeat(one->job, COUNTED_ROUNDS, budget_counted);
+    one->job->close();
     return NULL;
 }
 
-static void run_alone(const struct budget_case *what)
+static void run_alone(const struct budget_case *one)
 {
     pthread_t thread;
 
-    CHECK(what->shape.messages <= MAX_BUDGET_MESSAGES && what->shape.routes <= MAX_BUDGET_OUTLETS);
-    CHECK(what->shape.sources <= MAX_BUDGET_SOURCES);
-    CHECK(pthread_create(&thread, NULL, run_case, (void *)(uintptr_t)what) == 0);
+    CHECK(one->shape.messages <= MAX_BUDGET_MESSAGES && one->shape.routes <= MAX_BUDGET_ROUTES);
+    CHECK(one->shape.sources <= MAX_BUDGET_SOURCES);
+    CHECK(pthread_create(&thread, NULL, run_case, (void *)(uintptr_t)one) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
-    printf("%s %u\n", what->name, COUNTED_ROUNDS * what->shape.messages * what->shape.events);
+    printf("%s %u\n", one->name, COUNTED_ROUNDS * one->shape.messages * one->shape.events);
 }
 
 static void about(void)
@@ -83,7 +84,7 @@ static void about(void)
            hardened ? "hardened" : "not hardened", sanitized ? ", sanitized" : "");
 }
 
-/* Chains of hashed keys are as long in every run. */
+/* Replaces getrandom(), so that hash chains have the same lengths in every run. */
 ssize_t __wrap_getrandom(void *at, size_t size, unsigned flags)
 {
     (void)flags;

@@ -1,10 +1,10 @@
-/* budget.h - pieces of the fast path as work that is repeated, so that its instructions can be
- * counted from outside.
+/* budget.h - pieces of the fast path as jobs that run many times, so that callgrind can count their
+ * instructions from outside.
  *
- * A case is a piece of work with a shape. Its rounds are run by budget_counted(), which is what
- * callgrind is told to collect; all else (making messages, reading channels empty, checking)
- * happens outside of it. A program runs one case at a time, so works keep their scene in static
- * variables. */
+ * A case is a job with a shape. budget_counted() runs its rounds, and callgrind collects only what
+ * runs inside of that function. Everything else (making messages, emptying channels, checks) runs
+ * outside of it. A program runs one case at a time, so each job keeps its state in a static
+ * variable. */
 #ifndef TRIBUTARY_TESTS_BUDGET_BUDGET_H
 #define TRIBUTARY_TESTS_BUDGET_BUDGET_H
 
@@ -15,61 +15,63 @@
 #include "base/buf.h"
 #include "flow/chan.h"
 
-#define MAX_BUDGET_OUTLETS 256u
+#define MAX_BUDGET_ROUTES 256u
 #define MAX_BUDGET_SOURCES 8u
 #define MAX_BUDGET_MESSAGES 64u
 
-/* A batch as consumers get it who ask for nothing else. */
+/* The default bounds of a consumer's batch. */
 #define BUDGET_BATCH_EVENTS 4096u
 #define BUDGET_BATCH_BYTES (256u << 10)
 
-/* What stands in an event beside its 128 bytes of data. */
+/* What an event has besides its 128 bytes of data. */
 enum budget_text {
     BUDGET_DATA,     /* nothing */
-    BUDGET_KEYED,    /* topic and key, one of eight in turn, or of as many as there are routes */
+    BUDGET_KEYED,    /* topic and key, each one of 8 in turn, or of as many as there are routes */
     BUDGET_DISTINCT, /* topic, and a key that no other event of the round has */
-    BUDGET_ENVELOPE, /* every field, two headers; ASCII */
+    BUDGET_ENVELOPE, /* every text, two times, two headers; ASCII */
     BUDGET_WIDE      /* the same, with characters of two to four bytes in each text */
 };
 
 enum budget_filter { BUDGET_ALL, BUDGET_BY_KEY, BUDGET_BY_TOPIC };
 
 struct budget_shape {
-    uint32_t messages, events; /* in a round; in a message */
+    uint32_t messages; /* of a round */
+    uint32_t events;   /* of a message */
     enum budget_text text;
     uint32_t routes;
-    enum budget_filter filter; /* every event is wanted by one route, or by all */
+    enum budget_filter filter; /* one route wants each event; BUDGET_ALL: all of them do */
     enum overflow overflow;
     bool pausable;
-    uint32_t sources; /* in turn, message by message */
-    bool picked;      /* each chunk as a filter leaves it: copied, with a list of its sequences */
+    uint32_t sources; /* the messages come from them in turn */
+    bool picked;      /* each chunk is one that a filter picked: a copy with a list of sequences */
 };
 
-struct budget_work {
+struct budget_job {
     void (*open)(const struct budget_shape *shape);
     void (*ready)(void);  /* before each round; NULL: nothing */
     void (*round)(void);  /* counted */
-    void (*settle)(void); /* after each round: checks, and makes room for the next; NULL: nothing */
+    void (*finish)(void); /* after each round: checks, and prepares the next; NULL: nothing */
     void (*close)(void);
 };
 
 struct budget_case {
     const char *name;
-    const struct budget_work *work;
+    const struct budget_job *job;
     struct budget_shape shape;
 };
 
-extern const struct budget_work scan_work, route_work, chan_work;
+extern const struct budget_job scan_job, route_job, chan_job;
 
-/* The program: `NAME` runs one case, nothing runs all, and says of each how many events were counted; `--about` says how it was built.
- * Returns the exit status. */
+/* The program. `NAME` runs one case. Without an argument it runs all of them, and prints how many
+ * events each has counted. `--about` prints how it was built. Returns the exit status. */
 int budget_main(const struct budget_case *cases, size_t count, int argc, char **argv);
 
 /* ---- message.c ---- */
 
-/* The bytes of message `number` of a round. The buffer is empty before. */
+/* Writes message `number` of a round into an empty buffer. */
 void budget_message(const struct budget_shape *shape, uint32_t number, struct buf *message);
-/* The same as a chunk of its own memory; source and sequences are not set. */
+
+/* The same message as a chunk of its own memory. Source and sequences are not set. */
 struct chunk *budget_chunk(const struct budget_shape *shape, uint32_t number);
 
 #endif

@@ -1,6 +1,8 @@
-/* chan.c - a channel that is not full: puts by one policy, a take of all, and its landing. */
-#include "base/clock.h"
+/* chan.c - the job of a channel that is not full: puts by one policy, a dequeue of everything, its
+ * completion. */
 #include "budget.h"
+
+#include "base/clock.h"
 #include "lib/chunks.h"
 
 static struct {
@@ -11,12 +13,12 @@ static struct {
     struct put_waiter waiter;
     struct chan_batch batch;
     struct chunk *chunks[MAX_BUDGET_MESSAGES];
-    uint64_t next;  /* sequence */
-    uint64_t taken; /* events, in all rounds */
+    uint64_t next;     /* sequence */
+    uint64_t dequeued; /* events of all rounds */
     bool paused;
-} scene;
+} state;
 
-static void rang(void *ctx)
+static void on_readable(void *ctx)
 {
     (void)ctx;
 }
@@ -26,71 +28,71 @@ static void set_paused(void *ctx, bool pause)
     *(bool *)ctx = pause;
 }
 
-static void open_scene(const struct budget_shape *shape)
+static void open_job(const struct budget_shape *shape)
 {
     const struct chan_limits limits = {.max_events = 1u << 20,
                                        .max_bytes = 1u << 30,
                                        .overflow = shape->overflow,
                                        .fallback = OVERFLOW_DROP_OLDEST,
                                        .block_timeout_ns = NS_PER_S};
-    const struct chan_callbacks callbacks = {.readable = rang};
-    const struct pause_port pausable = {set_paused, &scene.paused};
+    const struct chan_callbacks callbacks = {.readable = on_readable};
+    const struct pause_port pausable = {set_paused, &state.paused};
 
-    scene.shape = *shape;
-    scene.next = 1;
-    scene.taken = 0;
-    scene.source = source_named("budget", 1);
-    scene.chan = chan_new(&limits, &callbacks);
-    CHECK(scene.chan);
-    scene.feed = feed_open(scene.chan, scene.source, 3, shape->pausable ? &pausable : NULL);
-    CHECK(scene.feed);
+    state.shape = *shape;
+    state.next = 1;
+    state.dequeued = 0;
+    state.source = source_named("budget", 1);
+    state.chan = chan_new(&limits, &callbacks);
+    CHECK(state.chan);
+    state.feed = feed_open(state.chan, state.source, 3, shape->pausable ? &pausable : NULL);
+    CHECK(state.feed);
 }
 
 static void ready(void)
 {
-    for (uint32_t i = 0; i < scene.shape.messages; i++) {
-        scene.chunks[i] = budget_chunk(&scene.shape, i);
-        scene.chunks[i]->source = source_retain(scene.source);
-        scene.chunks[i]->first_sequence = scene.next;
-        scene.chunks[i]->observed_mono_ns = clock_mono_ns();
-        scene.next += scene.shape.events;
+    for (uint32_t i = 0; i < state.shape.messages; i++) {
+        state.chunks[i] = budget_chunk(&state.shape, i);
+        state.chunks[i]->source = source_retain(state.source);
+        state.chunks[i]->first_sequence = state.next;
+        state.chunks[i]->observed_mono_ns = clock_mono_ns();
+        state.next += state.shape.events;
     }
 }
 
 static void chan_round(void)
 {
-    struct put_waiter *waiter = scene.shape.pausable ? NULL : &scene.waiter;
+    struct put_waiter *waiter = state.shape.pausable ? NULL : &state.waiter;
     bool more = true;
 
-    for (uint32_t i = 0; i < scene.shape.messages; i++) {
+    for (uint32_t i = 0; i < state.shape.messages; i++) {
         if (waiter)
             put_waiter_begin(waiter);
-        if (chan_put(scene.chan, scene.feed, scene.chunks[i], 0, scene.shape.events, waiter) != ERR_OK)
+        if (chan_put(state.chan, state.feed, state.chunks[i], 0, state.shape.events, waiter) != ERR_OK)
             return;
         if (waiter && put_waiter_end(waiter) != ERR_OK)
             return;
     }
     while (more) {
-        more = chan_dequeue(scene.chan, &scene.batch, BUDGET_BATCH_EVENTS, BUDGET_BATCH_BYTES, 0);
-        scene.taken += scene.batch.events;
-        chan_delivered(scene.chan, &scene.batch);
+        more = chan_dequeue(state.chan, &state.batch, BUDGET_BATCH_EVENTS, BUDGET_BATCH_BYTES, 0);
+        state.dequeued += state.batch.events;
+        chan_delivered(state.chan, &state.batch);
     }
 }
 
-static void settle(void)
+static void finish(void)
 {
-    CHECK(scene.taken == scene.next - 1 && chan_idle(scene.chan) && !scene.paused);
-    for (uint32_t i = 0; i < scene.shape.messages; i++)
-        chunk_release(scene.chunks[i]);
+    CHECK(state.dequeued == state.next - 1 && chan_idle(state.chan) && !state.paused);
+    for (uint32_t i = 0; i < state.shape.messages; i++)
+        chunk_release(state.chunks[i]);
 }
 
-static void close_scene(void)
+static void close_job(void)
 {
-    feed_close(scene.chan, scene.feed, 0, 0, NULL);
-    chan_release(scene.chan);
-    chan_batch_fini(&scene.batch);
-    source_release(scene.source);
+    feed_close(state.chan, state.feed, 0, 0, NULL);
+    chan_release(state.chan);
+    chan_batch_fini(&state.batch);
+    source_release(state.source);
 }
 
-const struct budget_work chan_work = {
-    .open = open_scene, .ready = ready, .round = chan_round, .settle = settle, .close = close_scene};
+const struct budget_job chan_job = {
+    .open = open_job, .ready = ready, .round = chan_round, .finish = finish, .close = close_job};

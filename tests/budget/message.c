@@ -1,9 +1,10 @@
-/* message.c - messages as producers send them: 128 bytes of data in each event, and around it what
- * the shape says. */
+/* message.c - messages as producers send them: each event has 128 bytes of data, and what the shape
+ * says. */
+#include "budget.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "budget.h"
 #include "lib/events.h"
 
 #define DATA_BYTES 128
@@ -28,7 +29,7 @@ static void put_keyed(struct buf *message, uint32_t topic, uint32_t key)
     put_data(message, &(struct event_view){.topic = text_of(topic_text), .key = text_of(key_text)}, NULL, 0);
 }
 
-static void put_whole(struct buf *message, bool wide)
+static void put_envelope(struct buf *message, bool wide)
 {
     static const char *const ascii[] = {"0190b5d1-7c1e-7f2a",
                                         "orders.berlin.created",
@@ -81,7 +82,7 @@ void budget_message(const struct budget_shape *shape, uint32_t number, struct bu
             break;
         case BUDGET_ENVELOPE:
         case BUDGET_WIDE:
-            put_whole(message, shape->text == BUDGET_WIDE);
+            put_envelope(message, shape->text == BUDGET_WIDE);
             break;
         }
     CHECK(!message->broken);

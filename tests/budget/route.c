@@ -1,21 +1,21 @@
-/* route.c - an inlet's offers, and what they do with each channel behind a route: route, filter,
- * push. */
+/* route.c - the job of an inlet's offers: number, route, filter, and put into each channel. */
+#include "budget.h"
+
 #include <stdio.h>
 
-#include "budget.h"
 #include "seam/bench.h"
 
 static struct {
     struct budget_shape shape;
     struct bench bench;
     struct putter putter;
-    struct consumer consumers[MAX_BUDGET_OUTLETS];
+    struct consumer consumers[MAX_BUDGET_ROUTES];
     struct chunk *chunks[MAX_BUDGET_MESSAGES];
-    uint32_t matched; /* routes that took some of each message, together */
-} scene;
+    uint32_t matched; /* the sum over the messages: routes that took events of it */
+} state;
 
-/* Wants one of the keys, or one of the topics. */
-static struct filter *filter_nth(enum budget_filter filter, uint32_t number)
+/* The filter of route `number`: it wants everything, or one of the topics, or one of the keys. */
+static struct filter *filter_for(enum budget_filter filter, uint32_t number)
 {
     struct filter *made = NULL;
     struct fault fault;
@@ -34,73 +34,73 @@ static struct filter *filter_nth(enum budget_filter filter, uint32_t number)
     return made;
 }
 
-static void open_scene(const struct budget_shape *shape)
+static void open_job(const struct budget_shape *shape)
 {
-    scene.shape = *shape;
-    bench_limits.max_subscriptions = MAX_BUDGET_OUTLETS;
-    bench_open(&scene.bench);
+    state.shape = *shape;
+    bench_limits.max_subscriptions = MAX_BUDGET_ROUTES;
+    bench_open(&state.bench);
     for (uint32_t i = 0; i < shape->routes; i++) {
         struct subscription_params params = wish_of(NULL);
 
         filter_free(params.filter);
-        params.filter = filter_nth(shape->filter, i);
+        params.filter = filter_for(shape->filter, i);
         params.limits = (struct chan_limits){
             .max_events = 1u << 20, .max_bytes = 1u << 30, .fallback = OVERFLOW_DROP_OLDEST};
-        consumer_join(&scene.consumers[i], &scene.bench, params);
+        consumer_join(&state.consumers[i], &state.bench, params);
     }
-    putter_open(&scene.putter, &scene.bench, "budget");
+    putter_open(&state.putter, &state.bench, "budget");
 }
 
 static void ready(void)
 {
-    for (uint32_t i = 0; i < scene.shape.messages; i++)
-        scene.chunks[i] = budget_chunk(&scene.shape, i);
-    scene.matched = 0;
+    for (uint32_t i = 0; i < state.shape.messages; i++)
+        state.chunks[i] = budget_chunk(&state.shape, i);
+    state.matched = 0;
 }
 
 static void route_round(void)
 {
-    for (uint32_t i = 0; i < scene.shape.messages; i++) {
-        if (inlet_offer(scene.putter.inlet, scene.chunks[i], &scene.putter.waiter, &scene.putter.offer) !=
+    for (uint32_t i = 0; i < state.shape.messages; i++) {
+        if (inlet_offer(state.putter.inlet, state.chunks[i], &state.putter.waiter, &state.putter.offer) !=
             ERR_OK)
             break;
-        scene.matched += scene.putter.offer.matched;
+        state.matched += state.putter.offer.matched;
     }
 }
 
-/* Everything that was offered is there, and there is nothing else. */
-static void settle(void)
+/* Every event that was offered is in the channels that want it, and nothing else is. */
+static void finish(void)
 {
-    const struct budget_shape *shape = &scene.shape;
-    uint32_t offered = shape->messages * shape->events, taken = 0;
+    const struct budget_shape *shape = &state.shape;
+    uint32_t offered = shape->messages * shape->events, dequeued = 0;
 
     for (uint32_t i = 0; i < shape->routes; i++) {
-        struct consumer *consumer = &scene.consumers[i];
+        struct consumer *consumer = &state.consumers[i];
         bool more = true;
 
         while (more) {
             more = chan_dequeue(consumer->chan, &consumer->batch, BUDGET_BATCH_EVENTS, BUDGET_BATCH_BYTES,
                                 clock_mono_ns());
-            taken += consumer->batch.events;
+            dequeued += consumer->batch.events;
             chan_states(consumer->chan, 100, NULL, NULL);
             chan_delivered(consumer->chan, &consumer->batch);
         }
     }
-    CHECK(taken == offered * (shape->filter == BUDGET_ALL ? shape->routes : 1));
-    CHECK(scene.matched ==
+    CHECK(dequeued == offered * (shape->filter == BUDGET_ALL ? shape->routes : 1));
+    CHECK(state.matched ==
           shape->messages *
               (shape->filter == BUDGET_ALL ? shape->routes : MIN_OF(shape->events, shape->routes)));
     for (uint32_t i = 0; i < shape->messages; i++)
-        chunk_release(scene.chunks[i]);
+        chunk_release(state.chunks[i]);
 }
 
-static void close_scene(void)
+static void close_job(void)
 {
-    putter_leave(&scene.putter);
-    for (uint32_t i = 0; i < scene.shape.routes; i++)
-        consumer_leave(&scene.consumers[i]);
-    bench_close(&scene.bench);
+    putter_leave(&state.putter);
+    for (uint32_t i = 0; i < state.shape.routes; i++)
+        consumer_leave(&state.consumers[i]);
+    bench_close(&state.bench);
 }
 
-const struct budget_work route_work = {
-    .open = open_scene, .ready = ready, .round = route_round, .settle = settle, .close = close_scene};
+const struct budget_job route_job = {
+    .open = open_job, .ready = ready, .round = route_round, .finish = finish, .close = close_job};

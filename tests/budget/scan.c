@@ -1,39 +1,41 @@
-/* scan.c - the scan of messages as they come: form, bounds, texts, and the offset of each event. */
-#include "event/framing.h"
+/* scan.c - the job of the scan: form, bounds and texts of a message, and the offset of each
+ * event. */
 #include "budget.h"
+
+#include "event/framing.h"
 
 static struct {
     struct budget_shape shape;
     struct buf message;
     struct framing_scan scan;
-} scene;
+} state;
 
-static void open_scene(const struct budget_shape *shape)
+static void open_job(const struct budget_shape *shape)
 {
-    scene.shape = *shape;
-    budget_message(shape, 0, &scene.message);
+    state.shape = *shape;
+    budget_message(shape, 0, &state.message);
 }
 
 static void scan_round(void)
 {
     struct fault fault;
 
-    for (uint32_t i = 0; i < scene.shape.messages; i++)
-        if (framing_scan(&scene.scan, (struct bytes){scene.message.data, scene.message.size},
+    for (uint32_t i = 0; i < state.shape.messages; i++)
+        if (framing_scan(&state.scan, (struct bytes){state.message.data, state.message.size},
                          &framing_defaults, &fault))
             break;
 }
 
-static void settle(void)
+static void finish(void)
 {
-    CHECK(scene.scan.count == scene.shape.events && scene.scan.contiguous);
+    CHECK(state.scan.count == state.shape.events && state.scan.contiguous);
 }
 
-static void close_scene(void)
+static void close_job(void)
 {
-    framing_fini(&scene.scan);
-    buf_fini(&scene.message);
+    framing_fini(&state.scan);
+    buf_fini(&state.message);
 }
 
-const struct budget_work scan_work = {
-    .open = open_scene, .round = scan_round, .settle = settle, .close = close_scene};
+const struct budget_job scan_job = {
+    .open = open_job, .round = scan_round, .finish = finish, .close = close_job};

@@ -1,59 +1,61 @@
-/* fuzz_framing.c - any bytes at all go through the scan. What it refuses has a reason that can be
- * told; what it accepts tiles the message, and decodes with protobuf-c to what event_view()
- * reads. */
+/* fuzz_framing.c - any bytes go through the scan. What it refuses has a fault with a message. The
+ * events that it accepts cover the message without overlap, and protobuf-c decodes them to what
+ * event_view() reads. */
 #include <string.h>
 
 #include "event/chunk.h"
 #include "event/encode.h"
+#include "event/text.h"
 #include "lib/events.h"
 #include "tributary/v1/publisher.pb-c.h"
 
-static void refused(const struct framing_scan *scan, const struct fault *fault, enum fault_reason reason)
+static void check_refused(const struct framing_scan *scan, const struct fault *fault,
+                          enum fault_reason reason)
 {
     char text[1024];
 
     CHECK(fault->reason == reason && scan->count == 0 && scan->events_bytes == 0);
     CHECK(fault_code(reason) == CODE_INVALID_ARGUMENT);
-    CHECK(fault_message(fault, text, sizeof text) == strlen(text));
+    CHECK(fault_message(fault, text, sizeof(text)) == strlen(text));
     for (const char *at = text; *at != '\0'; at++)
         CHECK(*at >= ' ');
 }
 
-/* Events are in order, do not overlap, and each begins with the tag of field 1. Where they are
- * contiguous there is nothing between them. */
-static void tile(const struct framing_scan *scan, struct bytes message)
+/* The events are in order, do not overlap, and each begins with the tag of field 1. Contiguous ones
+ * have nothing between them. */
+static void check_offsets(const struct framing_scan *scan, struct bytes message)
 {
     uint32_t total = 0;
 
     for (uint32_t i = 0; i < scan->count; i++) {
         uint32_t end = scan->contiguous ? scan->offsets[i + 1] : scan->ends[i];
         CHECK(scan->offsets[i] + 2 <= end && end <= message.size);
-        CHECK((message.at[scan->offsets[i]] & 0x7f) == 0x0a);
+        CHECK((message.data[scan->offsets[i]] & 0x7f) == 0x0a);
         CHECK(i + 1 == scan->count || end <= scan->offsets[i + 1]);
         total += end - scan->offsets[i];
     }
     CHECK(total == scan->events_bytes);
 }
 
-static void same(struct bytes ours, const char *theirs)
+static void check_text(struct bytes ours, const char *theirs)
 {
-    CHECK(ours.size == strlen(theirs) && (ours.size == 0 || memcmp(ours.at, theirs, ours.size) == 0));
+    CHECK(ours.size == strlen(theirs) && (ours.size == 0 || memcmp(ours.data, theirs, ours.size) == 0));
     CHECK(utf8_valid(ours));
 }
 
-static void same_event(struct bytes event, const Tributary__V1__Event *theirs)
+static void check_event(struct bytes event, const Tributary__V1__Event *theirs)
 {
     struct event_view view;
     struct bytes value = {NULL, 0};
 
     event_view(event, &view);
-    same(view.id, theirs->id);
-    same(view.topic, theirs->topic);
-    same(view.key, theirs->key);
-    same(view.type, theirs->type);
-    same(view.content_type, theirs->content_type);
+    check_text(view.id, theirs->id);
+    check_text(view.topic, theirs->topic);
+    check_text(view.key, theirs->key);
+    check_text(view.type, theirs->type);
+    check_text(view.content_type, theirs->content_type);
     CHECK(view.data.size == theirs->data.len &&
-          (view.data.size == 0 || memcmp(view.data.at, theirs->data.data, view.data.size) == 0));
+          (view.data.size == 0 || memcmp(view.data.data, theirs->data.data, view.data.size) == 0));
     CHECK(view.time_unix_nano == theirs->time_unix_nano &&
           view.expires_unix_nano == theirs->expires_unix_nano);
     CHECK(view.deliver_after_unix_nano == theirs->deliver_after_unix_nano);
@@ -64,12 +66,12 @@ static void same_event(struct bytes event, const Tributary__V1__Event *theirs)
                 last = theirs->headers[j]->value;
         }
         CHECK(event_header(&view, text_of(theirs->headers[i]->key), &value));
-        same(value, last);
+        check_text(value, last);
     }
 }
 
-/* The message as a producer sent it. Its other fields are for whoever knows them, so they may have
- * a type that protobuf-c does not expect. */
+/* Decodes the message as a producer sent it. The scan does not check the types of its other fields,
+ * so protobuf-c may not expect them. */
 static void decode_request(const struct framing_scan *scan, struct bytes message)
 {
     if (scan->fields[2].present && scan->fields[2].type != WIRE_LEN)
@@ -77,12 +79,12 @@ static void decode_request(const struct framing_scan *scan, struct bytes message
     if (scan->fields[3].present && scan->fields[3].type != WIRE_VARINT)
         return;
     Tributary__V1__PublishRequest *request =
-        tributary__v1__publish_request__unpack(NULL, message.size, message.at);
-    CHECK(request != NULL && request->n_events == scan->count);
+        tributary__v1__publish_request__unpack(NULL, message.size, message.data);
+    CHECK(request && request->n_events == scan->count);
     tributary__v1__publish_request__free_unpacked(request, NULL);
 }
 
-/* The events as a consumer gets them. */
+/* Decodes the events as a consumer gets them. */
 static void decode_batch(const struct chunk *chunk)
 {
     OWNED(source_release) struct source *source = source_new(text_of("fuzz"), 1);
@@ -92,24 +94,24 @@ static void decode_batch(const struct chunk *chunk)
     uint8_t *at = buf_extend(&batch, run_head_size(&head));
 
     CHECK(run_head_write(&head, at) == batch.size);
-    buf_bytes(&batch, chunk->at, chunk_bytes(chunk, 0, chunk->count));
-    Tributary__V1__EventBatch *decoded = tributary__v1__event_batch__unpack(NULL, batch.size, batch.at);
-    CHECK(decoded != NULL && decoded->n_runs == 1 && decoded->runs[0]->n_events == chunk->count);
+    buf_bytes(&batch, chunk->data, chunk_bytes(chunk, 0, chunk->count));
+    Tributary__V1__EventBatch *decoded = tributary__v1__event_batch__unpack(NULL, batch.size, batch.data);
+    CHECK(decoded && decoded->n_runs == 1 && decoded->runs[0]->n_events == chunk->count);
     for (uint32_t i = 0; i < chunk->count; i++)
-        same_event(chunk_range(chunk, i, i + 1), decoded->runs[0]->events[i]);
+        check_event(chunk_range(chunk, i, i + 1), decoded->runs[0]->events[i]);
     tributary__v1__event_batch__free_unpacked(decoded, NULL);
     buf_fini(&batch);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct framing_scan scan; /* as in the server, one message after the other */
+    static struct framing_scan scan; /* used for one message after the other, as in the server */
     struct framing_limits limits = framing_defaults;
     struct bytes message = {data, size};
     struct chunk *chunk = NULL;
     struct fault fault;
 
-    /* Bounds that small inputs can reach as well. */
+    /* Bounds that small inputs can reach. */
     limits.headers = 4;
     limits.name_bytes = 16;
     limits.value_bytes = 32;
@@ -117,10 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits.batch_events = 200;
     enum fault_reason reason = framing_scan(&scan, message, &limits, &fault);
     if (reason != FAULT_NONE) {
-        refused(&scan, &fault, reason);
+        check_refused(&scan, &fault, reason);
         return 0;
     }
-    tile(&scan, message);
+    check_offsets(&scan, message);
     decode_request(&scan, message);
     if (scan.count == 0)
         return 0;

@@ -1,4 +1,4 @@
-/* chunks.c - see chunks.h. */
+/* chunks.c - chunks for tests that move them and never read them. */
 #include "lib/chunks.h"
 
 #include <stdlib.h>
@@ -9,8 +9,8 @@ static void release_nothing(struct chunk_memory *memory)
     (void)memory;
 }
 
-static struct chunk_memory nothing = {.release = release_nothing};
-static const uint8_t nowhere;
+static struct chunk_memory no_memory = {.release = release_nothing};
+static const uint8_t no_bytes;
 
 struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns,
                           uint32_t count, const uint32_t *sizes)
@@ -23,7 +23,7 @@ struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_
     for (uint32_t i = 0; i < count; i++)
         scan.offsets[i + 1] = scan.offsets[i] + sizes[i];
     scan.events_bytes = scan.offsets[count];
-    CHECK(chunk_new(&nothing, &nowhere, &scan, 0, &chunk) == ERR_OK);
+    CHECK(chunk_new(&no_memory, &no_bytes, &scan, 0, &chunk) == ERR_OK);
     chunk->source = source_retain(source);
     chunk->first_sequence = first_sequence;
     chunk->observed_mono_ns = observed_mono_ns;

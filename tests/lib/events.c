@@ -1,4 +1,4 @@
-/* events.c - messages for tests. Memory that runs out ends the test. */
+/* events.c - messages for tests. */
 #include "lib/events.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 struct bytes text_of(const char *text)
 {
@@ -90,10 +90,10 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
     struct chunk *chunk = NULL;
     uint8_t *data = calloc(1, data_size + 1);
 
-    CHECK(data != NULL);
+    CHECK(data);
     for (uint32_t i = 0; i < count; i++) {
         char key[24];
-        snprintf(key, sizeof key, "%u", i);
+        snprintf(key, sizeof(key), "%u", i);
         put_event(
             &message,
             &(struct event_view){.topic = text_of(topic), .key = text_of(key), .data = {data, data_size}},
@@ -108,7 +108,7 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
     return chunk;
 }
 
-/* splitmix64 */
+/* This is splitmix64. */
 uint64_t dice_roll(struct dice *dice, uint64_t sides)
 {
     uint64_t z = dice->state += UINT64_C(0x9e3779b97f4a7c15);
@@ -121,14 +121,15 @@ uint64_t dice_roll(struct dice *dice, uint64_t sides)
 struct dice dice_new(const char *test)
 {
     const char *given = getenv("TRIBUTARY_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)clock_wall_ns();
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)clock_wall_ns();
 
     fprintf(stderr, "%s: TRIBUTARY_SEED=%llu\n", test, (unsigned long long)seed);
     return (struct dice){seed};
 }
 
-/* Text of up to 40 characters of one to four bytes; control characters only where `free`. */
-static void random_text(struct dice *dice, struct buf *buf, bool free)
+/* Appends a text of up to 40 characters of one to four bytes, with control characters if
+ * `control`. */
+static void random_text(struct dice *dice, struct buf *buf, bool control)
 {
     static const char *const wide[] = {"é",      "ß",      "€",          "漢",     "😀",
                                        "\u07ff", "\ufffd", "\U0010ffff", "\ud7ff", "\ue000"};
@@ -137,14 +138,14 @@ static void random_text(struct dice *dice, struct buf *buf, bool free)
     for (uint64_t i = 0; i < count; i++) {
         if (dice_roll(dice, 8) == 0)
             buf_text(buf, wide[dice_roll(dice, ARRAY_LEN(wide))]);
-        else if (free && dice_roll(dice, 16) == 0)
+        else if (control && dice_roll(dice, 16) == 0)
             buf_byte(buf, (uint8_t)(1 + dice_roll(dice, 31)));
         else
             buf_byte(buf, (uint8_t)(' ' + dice_roll(dice, 95)));
     }
 }
 
-/* A tag in its shortest form, or now and then in a longer one. */
+/* Appends a tag in its shortest form, or now and then in a longer one. */
 static void random_tag(struct dice *dice, struct buf *buf, uint32_t number, unsigned type)
 {
     uint64_t tag = (uint64_t)number << 3 | type;
@@ -196,7 +197,8 @@ static void random_unknown(struct dice *dice, struct buf *buf, uint32_t min)
     buf_fini(&content);
 }
 
-/* An entry of headers: its key at least once and never empty, the value perhaps, in any order. */
+/* Appends an entry of headers: its key at least once and not empty, its value perhaps, in any
+ * order. */
 static void random_entry(struct dice *dice, struct buf *entry)
 {
     struct buf text = {0};
@@ -263,7 +265,7 @@ void mutate(struct dice *dice, struct buf *buf)
 {
     for (uint64_t times = 1 + dice_roll(dice, 3); times > 0; times--) {
         size_t place = buf->size > 0 ? dice_roll(dice, buf->size) : 0;
-        size_t cut;
+        size_t removed;
         switch (buf->size > 0 ? dice_roll(dice, 5) : 4) {
         case 0:
             buf->data[place] = (uint8_t)dice_roll(dice, 256);
@@ -275,10 +277,10 @@ void mutate(struct dice *dice, struct buf *buf)
             buf->data[place] = (uint8_t)(buf->data[place] + 1);
             break;
         case 3:
-            cut = 1 + dice_roll(dice, 4);
-            cut = MIN_OF(cut, buf->size - place);
-            memmove(buf->data + place, buf->data + place + cut, buf->size - place - cut);
-            buf->size -= cut;
+            removed = 1 + dice_roll(dice, 4);
+            removed = MIN_OF(removed, buf->size - place);
+            memmove(buf->data + place, buf->data + place + removed, buf->size - place - removed);
+            buf->size -= removed;
             break;
         default:
             buf_byte(buf, 0);

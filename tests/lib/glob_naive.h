@@ -1,5 +1,5 @@
-/* glob_naive.h - the glob as one would define it, by trying everything: the oracle for the one that
- * is used. Exponential; for short texts. */
+/* glob_naive.h - the glob by its definition: it tries every possibility. Tests compare glob_match()
+ * with it. Its cost is exponential, so it is for short texts. */
 #ifndef TRIBUTARY_TESTS_LIB_GLOB_NAIVE_H
 #define TRIBUTARY_TESTS_LIB_GLOB_NAIVE_H
 
@@ -7,13 +7,13 @@
 
 #include "base/base.h"
 
-/* Bytes without the first `size`. */
+/* The bytes after the first `size`. */
 static inline struct bytes glob_rest(struct bytes bytes, size_t size)
 {
     return (struct bytes){bytes.data + size, bytes.size - size};
 }
 
-/* The first character, as UTF-8 has it in a text that is well-formed. */
+/* The size of the first character of a text that is valid UTF-8. */
 static inline size_t glob_character(struct bytes text)
 {
     size_t size = text.data[0] < 0xc0 ? 1 : text.data[0] < 0xe0 ? 2 : text.data[0] < 0xf0 ? 3 : 4;
@@ -21,6 +21,7 @@ static inline size_t glob_character(struct bytes text)
     return MIN_OF(size, text.size);
 }
 
+/* Whether the whole text matches the pattern. */
 static inline bool glob_naive(struct bytes pattern, struct bytes text)
 {
     if (pattern.size == 0)

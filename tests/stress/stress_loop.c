@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "loop/loop.h"
+#include "loop/workers.h"
 
 #define THREADS 4
 #define TASKS 100000
@@ -73,7 +73,7 @@ static void round_done(struct job *job)
     CHECK(loop_is_mine(loop));
     round->work++;
     if (--round->left > 0)
-        CHECK(workers_take(round->workers, job) == ERR_OK);
+        CHECK(workers_submit(round->workers, job) == ERR_OK);
     else if (--rounds_running == 0)
         loop_stop(loop);
 }
@@ -88,7 +88,7 @@ static void through_workers(void)
     for (unsigned i = 0; i < ROUNDS; i++) {
         rounds[i] =
             (struct round){.job = {.run = round_run, .done = round_done}, .workers = workers, .left = JOBS};
-        CHECK(workers_take(workers, &rounds[i].job) == ERR_OK);
+        CHECK(workers_submit(workers, &rounds[i].job) == ERR_OK);
     }
     loop_run(loop);
     workers_free(workers);

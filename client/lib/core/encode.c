@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "event/text.h"
+
 #define FIXED64_FIELD_SIZE 9u
 
 enum {

@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 #include "tributary/event.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 #define MAX_EVENT_BYTES (1u << 20)
 #define MAX_NAME_BYTES 256u

@@ -9,7 +9,7 @@
 
 #include "base/base.h"
 #include "tributary/event.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 /* What is left of a message. */
 struct cursor {

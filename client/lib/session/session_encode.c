@@ -8,7 +8,7 @@
 #include "client/lib/core/encode.h"
 #include "client/lib/subscribe/settings.h"
 #include "client/lib/core/status.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 #define MAX_LIST 64u
 #define MAX_END_MESSAGE 1024u

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/primitives.h"
+#include "event/varint.h"
 
 #define MAX_LIST 64u
 #define MAX_REQUEST 65536u

@@ -1,10 +1,10 @@
-/* test_buf.c - bytes that grow, and what is left when memory runs out. */
+/* test_buf.c - the growing buffer, also when memory runs out. */
 #include "base/buf.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
-Test(buf, a_zeroed_one_is_empty_and_may_end)
+Test(buf, a_zeroed_buffer_is_empty_and_may_be_freed_twice)
 {
     struct buf buf = {0};
 
@@ -42,7 +42,7 @@ Test(buf, writes_text_bytes_and_formats_end_to_end)
     buf_fini(&buf);
 }
 
-Test(buf, a_format_that_just_fits_needs_room_for_its_nul)
+Test(buf, a_formatted_text_needs_capacity_for_its_nul)
 {
     struct buf buf = {0};
 
@@ -54,16 +54,16 @@ Test(buf, a_format_that_just_fits_needs_room_for_its_nul)
     buf_fini(&buf);
 }
 
-Test(buf, extend_counts_at_once_and_is_never_null_while_memory_lasts)
+Test(buf, extend_counts_its_bytes_at_once_and_is_null_only_without_memory)
 {
     struct buf buf = {0};
-    uint8_t *at = buf_extend(&buf, 0);
+    uint8_t *data = buf_extend(&buf, 0);
 
-    cr_assert_not_null(at);
+    cr_assert_not_null(data);
     cr_assert_eq(buf.size, 0u);
-    at = buf_extend(&buf, 100);
-    cr_assert_not_null(at);
-    memset(at, 7, 100);
+    data = buf_extend(&buf, 100);
+    cr_assert_not_null(data);
+    memset(data, 7, 100);
     cr_assert_eq(buf.size, 100u);
     buf_fini(&buf);
 }
@@ -71,27 +71,27 @@ Test(buf, extend_counts_at_once_and_is_never_null_while_memory_lasts)
 Test(buf, clearing_keeps_the_memory)
 {
     struct buf buf = {0};
-    uint8_t *at;
+    uint8_t *data;
 
     buf_text(&buf, "something");
-    at = buf.data;
+    data = buf.data;
     buf_clear(&buf);
     cr_assert_eq(buf.size, 0u);
     buf_text(&buf, "else");
-    cr_assert_eq(buf.data, at);
+    cr_assert_eq(buf.data, data);
     buf_fini(&buf);
 }
 
-Test(buf, at_rest_it_keeps_no_more_than_it_is_told)
+Test(buf, rest_frees_memory_beyond_its_bound)
 {
     struct buf buf = {0};
-    uint8_t *at;
+    uint8_t *data;
 
     buf_text(&buf, "little");
-    at = buf.data;
+    data = buf.data;
     buf_rest(&buf, 100);
     buf_text(&buf, "again");
-    cr_assert_eq(buf.data, at);
+    cr_assert_eq(buf.data, data);
     cr_assert_not_null(buf_extend(&buf, 200));
     buf_rest(&buf, 100);
     cr_assert_null(buf.data);
@@ -104,7 +104,7 @@ Test(buf, at_rest_it_keeps_no_more_than_it_is_told)
     buf_fini(&buf);
 }
 
-Test(buf, a_failed_growth_breaks_it_until_cleared)
+Test(buf, a_failed_growth_sets_broken_until_the_buffer_is_cleared)
 {
     struct buf buf = {0};
 

@@ -1,4 +1,4 @@
-/* test_clock.c - clocks go forward, epochs are unique over threads. */
+/* test_clock.c - the clocks go forward, and epochs are unique over threads. */
 #include "base/clock.h"
 
 #include <criterion/criterion.h>
@@ -11,12 +11,12 @@
 
 static uint64_t epochs[THREADS][EPOCHS];
 
-/* The linker sends the room's clock_gettime() here, so that the wall clock can be set back. */
-static time_t set_back_s;
+static time_t set_back_s; /* how far the wall clock is set back */
 
 int __real_clock_gettime(clockid_t which, struct timespec *now);
 int __wrap_clock_gettime(clockid_t which, struct timespec *now);
 
+/* The linker puts this in place of clock_gettime(), so that a test can set the wall clock back. */
 int __wrap_clock_gettime(clockid_t which, struct timespec *now)
 {
     int failed = __real_clock_gettime(which, now);

@@ -1,4 +1,4 @@
-/* test_counters.c - counters add up over threads, and each has a name. */
+/* test_counters.c - the sums over several threads, and the names. */
 #include "base/counters.h"
 
 #include <criterion/criterion.h>
@@ -27,7 +27,7 @@ Test(counters, names_are_unique)
     cr_assert_str_eq(counter_name(COUNTER_COUNT), "unknown");
 }
 
-Test(counters, nothing_is_lost_over_threads)
+Test(counters, additions_of_several_threads_all_count)
 {
     pthread_t threads[THREADS];
 

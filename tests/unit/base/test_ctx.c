@@ -1,5 +1,5 @@
-/* test_ctx.c - verbs travel down, tell each once, and survive callbacks that end what they were
- * told about. */
+/* test_ctx.c - drain and cancel move a whole subtree, notify each context once, and allow callbacks
+ * that end contexts. */
 #include "base/ctx.h"
 
 #include <criterion/criterion.h>
@@ -8,9 +8,9 @@
 #include "base/counters.h"
 
 #define NEVER INT64_MAX
-#define MAX_TOLD 64
+#define MAX_NOTIFIED 64
 
-/* A context with a story: what changed() saw, and what it is to do. */
+/* A context, and what its changed() does besides recording the call. */
 struct node {
     struct ctx ctx;
     int id;
@@ -26,8 +26,8 @@ static struct {
     enum fault_reason reason;
     int64_t deadline_ns;
     bool had_parent;
-} told[MAX_TOLD];
-static int told_count;
+} notified[MAX_NOTIFIED]; /* the calls of changed(), in their order */
+static int notified_count;
 
 static void node_free(struct node *node);
 
@@ -35,12 +35,12 @@ static void changed(struct ctx *ctx)
 {
     struct node *node = container_of(ctx, struct node, ctx);
 
-    cr_assert_lt(told_count, MAX_TOLD);
-    told[told_count].id = node->id;
-    told[told_count].state = ctx->state;
-    told[told_count].reason = ctx->reason;
-    told[told_count].had_parent = ctx->parent != NULL;
-    told[told_count++].deadline_ns = ctx->deadline_ns;
+    cr_assert_lt(notified_count, MAX_NOTIFIED);
+    notified[notified_count].id = node->id;
+    notified[notified_count].state = ctx->state;
+    notified[notified_count].reason = ctx->reason;
+    notified[notified_count].had_parent = !!ctx->parent;
+    notified[notified_count++].deadline_ns = ctx->deadline_ns;
     if (node->begins)
         ctx_init(&node->begins->ctx, ctx, ctx->port, NEVER);
     if (node->cancels)
@@ -68,24 +68,24 @@ static void node_free(struct node *node)
     free(node);
 }
 
-static int times_told(int id)
+static int times_notified(int id)
 {
     int times = 0;
 
-    for (int i = 0; i < told_count; i++)
-        times += told[i].id == id;
+    for (int i = 0; i < notified_count; i++)
+        times += notified[i].id == id;
     return times;
 }
 
-static void check_told(int at, int id, enum ctx_state state, enum fault_reason reason)
+static void check_notified(int call, int id, enum ctx_state state, enum fault_reason reason)
 {
-    cr_assert_gt(told_count, at);
-    cr_assert_eq(told[at].id, id, "callback %d went to %d", at, told[at].id);
-    cr_assert_eq(told[at].state, state);
-    cr_assert_eq(told[at].reason, reason);
+    cr_assert_gt(notified_count, call);
+    cr_assert_eq(notified[call].id, id, "callback %d went to %d", call, notified[call].id);
+    cr_assert_eq(notified[call].state, state);
+    cr_assert_eq(notified[call].reason, reason);
 }
 
-/* 1 with children 2 and 3; 2 with child 4. */
+/* 1 has the children 2 and 3; 2 has the child 4. */
 struct tree {
     struct node *n1, *n2, *n3, *n4;
 };
@@ -119,7 +119,7 @@ Test(ctx, a_deadline_is_never_later_than_the_parents)
     cr_assert_eq(tree.n4->ctx.deadline_ns, 1000);
     cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 4);
     tree_free(&tree);
-    cr_assert_eq(told_count, 0, "an ending without children tells nobody");
+    cr_assert_eq(notified_count, 0, "the end of a context without children notifies nobody");
 }
 
 Test(ctx, cancel_goes_down_parents_first_and_never_up)
@@ -127,41 +127,41 @@ Test(ctx, cancel_goes_down_parents_first_and_never_up)
     struct tree tree = tree_new();
 
     ctx_cancel(&tree.n2->ctx, FAULT_KICKED);
-    cr_assert_eq(told_count, 2);
-    check_told(0, 2, CTX_CANCELLED, FAULT_KICKED);
-    check_told(1, 4, CTX_CANCELLED, FAULT_KICKED);
+    cr_assert_eq(notified_count, 2);
+    check_notified(0, 2, CTX_CANCELLED, FAULT_KICKED);
+    check_notified(1, 4, CTX_CANCELLED, FAULT_KICKED);
     cr_assert_eq(tree.n1->ctx.state, CTX_LIVE);
     cr_assert_eq(tree.n3->ctx.state, CTX_LIVE);
 
     ctx_cancel(&tree.n1->ctx, FAULT_DRAINING);
-    cr_assert_eq(told_count, 4);
-    check_told(2, 1, CTX_CANCELLED, FAULT_DRAINING);
-    check_told(3, 3, CTX_CANCELLED, FAULT_DRAINING);
+    cr_assert_eq(notified_count, 4);
+    check_notified(2, 1, CTX_CANCELLED, FAULT_DRAINING);
+    check_notified(3, 3, CTX_CANCELLED, FAULT_DRAINING);
     cr_assert_eq(tree.n4->ctx.reason, FAULT_KICKED, "the first reason stays");
     tree_free(&tree);
 }
 
-Test(ctx, a_verb_that_changes_nothing_tells_nobody)
+Test(ctx, a_verb_that_changes_nothing_notifies_nobody)
 {
     struct tree tree = tree_new();
 
     ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 500);
-    cr_assert_eq(told_count, 4);
+    cr_assert_eq(notified_count, 4);
     ctx_drain(&tree.n1->ctx, FAULT_KICKED, 500);
     ctx_drain(&tree.n1->ctx, FAULT_KICKED, 900);
-    cr_assert_eq(told_count, 4);
+    cr_assert_eq(notified_count, 4);
     cr_assert_eq(tree.n1->ctx.reason, FAULT_DRAINING);
     ctx_cancel(&tree.n1->ctx, FAULT_DEADLINE);
-    cr_assert_eq(told_count, 8);
+    cr_assert_eq(notified_count, 8);
     ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
     ctx_drain(&tree.n1->ctx, FAULT_KICKED, 1);
-    cr_assert_eq(told_count, 8);
-    cr_assert_eq(tree.n1->ctx.deadline_ns, 500, "a stronger verb came before");
+    cr_assert_eq(notified_count, 8);
+    cr_assert_eq(tree.n1->ctx.deadline_ns, 500, "it was cancelled before");
     cr_assert_eq(tree.n1->ctx.reason, FAULT_DEADLINE);
     tree_free(&tree);
 }
 
-Test(ctx, a_drain_only_brings_deadlines_nearer)
+Test(ctx, a_drain_never_moves_a_deadline_back)
 {
     struct tree tree = tree_new();
 
@@ -169,18 +169,19 @@ Test(ctx, a_drain_only_brings_deadlines_nearer)
     cr_assert_eq(tree.n1->ctx.deadline_ns, 2000);
     cr_assert_eq(tree.n2->ctx.deadline_ns, 1000);
     cr_assert_eq(tree.n3->ctx.deadline_ns, 2000);
-    cr_assert_eq(told_count, 4);
+    cr_assert_eq(notified_count, 4);
 
     ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 1500);
-    cr_assert_eq(told_count, 6, "1 and 3 came nearer and are told again, 2 and 4 were nearer already");
-    cr_assert_eq(told[4].id, 1);
-    cr_assert_eq(told[4].deadline_ns, 1500);
-    cr_assert_eq(told[5].id, 3);
+    cr_assert_eq(notified_count, 6,
+                 "1 and 3 have an earlier deadline and are notified again; 2 and 4 had one already");
+    cr_assert_eq(notified[4].id, 1);
+    cr_assert_eq(notified[4].deadline_ns, 1500);
+    cr_assert_eq(notified[5].id, 3);
     cr_assert_eq(tree.n4->ctx.deadline_ns, 1000);
     tree_free(&tree);
 }
 
-Test(ctx, a_parents_drain_hurries_a_child_that_drains_already)
+Test(ctx, a_drain_of_the_parent_brings_the_deadline_of_a_draining_child_forward)
 {
     struct tree tree = tree_new();
 
@@ -188,11 +189,11 @@ Test(ctx, a_parents_drain_hurries_a_child_that_drains_already)
     ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 3000);
     cr_assert_eq(tree.n3->ctx.deadline_ns, 3000);
     cr_assert_eq(tree.n3->ctx.reason, FAULT_KICKED);
-    cr_assert_eq(times_told(3), 2);
+    cr_assert_eq(times_notified(3), 2);
     tree_free(&tree);
 }
 
-Test(ctx, a_child_begins_as_its_parent_is_without_a_callback)
+Test(ctx, a_child_begins_in_its_parents_state_without_a_callback)
 {
     struct tree tree = tree_new();
     struct node *late;
@@ -208,40 +209,40 @@ Test(ctx, a_child_begins_as_its_parent_is_without_a_callback)
     cr_assert_eq(late->ctx.state, CTX_CANCELLED);
     cr_assert_eq(late->ctx.reason, FAULT_KICKED);
     node_free(late);
-    cr_assert_eq(times_told(5) + times_told(6), 0);
+    cr_assert_eq(times_notified(5) + times_notified(6), 0);
     tree_free(&tree);
 }
 
-Test(ctx, ending_cancels_and_tells_what_is_still_below)
+Test(ctx, ending_a_context_cancels_and_notifies_its_children)
 {
     struct tree tree = tree_new();
 
     ctx_fini(&tree.n2->ctx);
-    cr_assert_eq(told_count, 1);
-    check_told(0, 4, CTX_CANCELLED, FAULT_CANCELLED);
+    cr_assert_eq(notified_count, 1);
+    check_notified(0, 4, CTX_CANCELLED, FAULT_CANCELLED);
     cr_assert_null(tree.n4->ctx.parent);
     ctx_fini(&tree.n2->ctx);
     ctx_cancel(&tree.n2->ctx, FAULT_KICKED);
     ctx_drain(&tree.n2->ctx, FAULT_KICKED, 1);
     ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
-    cr_assert_eq(times_told(2), 0, "an ended context is told nothing");
+    cr_assert_eq(times_notified(2), 0, "an ended context is not notified");
     tree_free(&tree);
 }
 
-Test(ctx, ending_a_draining_context_passes_its_reason_on)
+Test(ctx, ending_a_draining_context_gives_its_reason_to_its_children)
 {
     struct node *parent = node_new(NULL, 1, NEVER);
     struct node *child = node_new(parent, 2, NEVER);
 
     ctx_drain(&parent->ctx, FAULT_DRAINING, 10);
-    told_count = 0;
+    notified_count = 0;
     node_free(parent);
-    cr_assert_eq(told_count, 1);
-    check_told(0, 2, CTX_CANCELLED, FAULT_DRAINING);
+    cr_assert_eq(notified_count, 1);
+    check_notified(0, 2, CTX_CANCELLED, FAULT_DRAINING);
     node_free(child);
 }
 
-Test(ctx, one_that_never_began_may_end)
+Test(ctx, a_zeroed_context_may_end)
 {
     struct ctx zero = {0};
 
@@ -252,81 +253,81 @@ Test(ctx, one_that_never_began_may_end)
     cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
 }
 
-Test(ctx, callbacks_may_free_every_context_as_it_is_told)
+Test(ctx, a_callback_may_free_the_context_that_it_is_called_for)
 {
     struct tree tree = tree_new();
 
     tree.n1->frees_itself = tree.n2->frees_itself = tree.n3->frees_itself = tree.n4->frees_itself = true;
     ctx_cancel(&tree.n1->ctx, FAULT_DRAINING);
-    cr_assert_eq(told_count, 4);
-    check_told(0, 1, CTX_CANCELLED, FAULT_DRAINING);
+    cr_assert_eq(notified_count, 4);
+    check_notified(0, 1, CTX_CANCELLED, FAULT_DRAINING);
     for (int id = 2; id <= 4; id++)
-        cr_assert_eq(times_told(id), 1);
+        cr_assert_eq(times_notified(id), 1);
     cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
 }
 
-Test(ctx, a_callback_may_free_itself_and_a_child_that_was_not_told_yet)
+Test(ctx, a_callback_may_free_its_context_and_a_child_that_was_not_notified_yet)
 {
     struct tree tree = tree_new();
 
     tree.n2->ends_too = tree.n4;
     tree.n2->frees_itself = true;
     ctx_cancel(&tree.n1->ctx, FAULT_DRAINING);
-    cr_assert_eq(times_told(4), 0, "it had ended before its turn came");
-    cr_assert_eq(times_told(3), 1, "the walk goes on behind it");
+    cr_assert_eq(times_notified(4), 0, "it ended before its notification");
+    cr_assert_eq(times_notified(3), 1, "the others are still notified");
     node_free(tree.n3);
     node_free(tree.n1);
     cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
 }
 
-Test(ctx, ending_within_a_drain_tells_the_untold_children_once_and_as_cancelled)
+Test(ctx, a_context_that_ends_during_a_drain_notifies_its_children_once_and_as_cancelled)
 {
     struct tree tree = tree_new();
 
     tree.n2->frees_itself = true;
     ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 500);
-    cr_assert_eq(times_told(4), 1);
-    for (int i = 0; i < told_count; i++)
-        if (told[i].id == 4)
-            cr_assert_eq(told[i].state, CTX_CANCELLED);
+    cr_assert_eq(times_notified(4), 1);
+    for (int i = 0; i < notified_count; i++)
+        if (notified[i].id == 4)
+            cr_assert_eq(notified[i].state, CTX_CANCELLED);
     cr_assert_eq(tree.n3->ctx.state, CTX_DRAINING);
-    cr_assert_eq(times_told(3), 1);
+    cr_assert_eq(times_notified(3), 1);
     node_free(tree.n4);
     node_free(tree.n3);
     node_free(tree.n1);
     cr_assert_eq(count_get(COUNT_LIVE_CONTEXTS), 0);
 }
 
-Test(ctx, children_are_told_before_their_parents_ending_returns)
+Test(ctx, children_are_notified_before_the_end_of_their_parent_returns)
 {
     struct tree tree = tree_new();
 
     tree.n2->frees_itself = true;
     ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
-    cr_assert_eq(times_told(4), 1);
-    check_told(2, 4, CTX_CANCELLED, FAULT_KICKED);
-    cr_assert(told[2].had_parent, "2 was still whole when 4 was told");
+    cr_assert_eq(times_notified(4), 1);
+    check_notified(2, 4, CTX_CANCELLED, FAULT_KICKED);
+    cr_assert(notified[2].had_parent, "2 had not ended when 4 was notified");
     cr_assert_null(tree.n4->ctx.parent);
     node_free(tree.n4);
     node_free(tree.n3);
     node_free(tree.n1);
 }
 
-Test(ctx, a_verb_within_a_callback_takes_over_those_it_moves_further)
+Test(ctx, a_verb_within_a_callback_notifies_the_contexts_that_it_moves_further)
 {
     struct tree tree = tree_new();
 
     tree.n1->cancels = &tree.n2->ctx;
     ctx_drain(&tree.n1->ctx, FAULT_DRAINING, 500);
-    cr_assert_eq(told_count, 4);
-    check_told(0, 1, CTX_DRAINING, FAULT_DRAINING);
-    check_told(1, 2, CTX_CANCELLED, FAULT_TOO_SLOW);
-    check_told(2, 4, CTX_CANCELLED, FAULT_TOO_SLOW);
-    check_told(3, 3, CTX_DRAINING, FAULT_DRAINING);
+    cr_assert_eq(notified_count, 4);
+    check_notified(0, 1, CTX_DRAINING, FAULT_DRAINING);
+    check_notified(1, 2, CTX_CANCELLED, FAULT_TOO_SLOW);
+    check_notified(2, 4, CTX_CANCELLED, FAULT_TOO_SLOW);
+    check_notified(3, 3, CTX_DRAINING, FAULT_DRAINING);
     tree_free(&tree);
 }
 
-Test(ctx, a_child_begun_by_a_callback_shares_the_state_and_is_not_told)
+Test(ctx, a_child_that_a_callback_begins_has_the_state_and_is_not_notified)
 {
     struct tree tree = tree_new();
     struct node *late = calloc(1, sizeof(*late));
@@ -335,7 +336,7 @@ Test(ctx, a_child_begun_by_a_callback_shares_the_state_and_is_not_told)
     tree.n2->begins = late;
     ctx_cancel(&tree.n1->ctx, FAULT_KICKED);
     cr_assert_eq(late->ctx.state, CTX_CANCELLED);
-    cr_assert_eq(times_told(5), 0);
+    cr_assert_eq(times_notified(5), 0);
     node_free(late);
     tree_free(&tree);
 }

@@ -1,4 +1,4 @@
-/* test_fault.c - the table of faults, quoting, and messages that always fit. */
+/* test_fault.c - the table of reasons, quoting, and messages that always fit. */
 #include "base/fault.h"
 
 #include <criterion/criterion.h>
@@ -10,7 +10,7 @@ static struct bytes bytes_of(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-Test(fault, every_reason_has_name_text_and_a_code_that_refuses)
+Test(fault, every_reason_has_a_name_a_text_and_an_error_code)
 {
     for (int reason = 1; reason < FAULT_COUNT; reason++) {
         enum fault_code code = fault_code((enum fault_reason)reason);
@@ -38,7 +38,7 @@ Test(fault, codes_are_named_as_grpc_names_them)
         cr_assert_not_null(fault_code_name((enum fault_code)code), "%d", code);
 }
 
-Test(fault, a_message_says_field_text_bound_and_value)
+Test(fault, a_message_has_field_text_bound_and_value)
 {
     struct fault fault;
     char text[256];
@@ -61,7 +61,7 @@ Test(fault, a_message_says_field_text_bound_and_value)
     cr_assert_eq(fault.retry_ns, 0);
 }
 
-Test(fault, setting_replaces_all_of_it)
+Test(fault, setting_a_fault_replaces_all_of_it)
 {
     struct fault fault;
 
@@ -121,7 +121,7 @@ Test(fault, quoting_escapes_everything_outside_printable_ascii)
     cr_assert_str_eq(text, "\"abc\"...");
 }
 
-Test(fault, quoting_and_messages_keep_to_any_room)
+Test(fault, quoting_and_messages_fit_into_any_capacity)
 {
     struct fault fault;
     uint8_t worst[20];
@@ -129,7 +129,7 @@ Test(fault, quoting_and_messages_keep_to_any_room)
     memset(worst, 0x80, sizeof(worst));
     fault_bytes(&fault, FAULT_BAD_UTF8, "key", (struct bytes){worst, sizeof(worst)}, "some bound");
     for (size_t capacity = 0; capacity < 200; capacity++) {
-        char *text = malloc(capacity + 1); /* its end is watched by the sanitizer */
+        char *text = malloc(capacity + 1); /* the sanitizer detects a write past its end */
         const char *end = capacity > 2 + 4 * sizeof(worst) + 3 ? "\"" : "\"...";
         size_t size;
 

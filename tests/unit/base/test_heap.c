@@ -1,4 +1,4 @@
-/* test_heap.c - smallest first, compared with a plain search on random work. */
+/* test_heap.c - the smallest is first; a plain search agrees on random operations. */
 #include "base/heap.h"
 
 #include <criterion/criterion.h>
@@ -15,7 +15,7 @@ static void well_formed(const struct heap *heap)
     }
 }
 
-Test(heap, an_empty_one_has_no_first)
+Test(heap, an_empty_heap_has_no_first)
 {
     struct heap heap = {0};
     struct heap_node node = {0};
@@ -25,7 +25,7 @@ Test(heap, an_empty_one_has_no_first)
     heap_fini(&heap);
 }
 
-Test(heap, gives_back_in_order_of_keys)
+Test(heap, returns_nodes_in_the_order_of_their_keys)
 {
     struct heap heap = {0};
     struct heap_node nodes[5] = {0};
@@ -47,7 +47,7 @@ Test(heap, gives_back_in_order_of_keys)
     heap_fini(&heap);
 }
 
-Test(heap, setting_again_moves_up_and_down)
+Test(heap, setting_a_new_key_moves_the_node_up_or_down)
 {
     struct heap heap = {0};
     struct heap_node nodes[3] = {0};
@@ -60,7 +60,7 @@ Test(heap, setting_again_moves_up_and_down)
     cr_assert_eq(heap_first(&heap), &nodes[0]);
     cr_assert_eq(heap.count, 3u);
     heap_fini(&heap);
-    cr_assert_not(heap_holds(&nodes[1]), "the end of the heap lets its nodes go");
+    cr_assert_not(heap_holds(&nodes[1]), "heap_fini() takes every node out");
 }
 
 Test(heap, agrees_with_a_plain_search)
@@ -80,7 +80,7 @@ Test(heap, agrees_with_a_plain_search)
         for (int i = 0; i < NODES; i++)
             if (heap_holds(&nodes[i]) && (!min || nodes[i].key < min->key))
                 min = &nodes[i];
-        cr_assert_eq(min == NULL, heap_first(&heap) == NULL);
+        cr_assert_eq(!min, !heap_first(&heap));
         if (min)
             cr_assert_eq(heap_first(&heap)->key, min->key);
         if (round % 500 == 0)

@@ -1,4 +1,4 @@
-/* test_log.c - lines are whole whatever is in them. */
+/* test_log.c - every line is complete in its format, whatever its values are. */
 #include "base/log.h"
 
 #include <criterion/criterion.h>
@@ -23,7 +23,7 @@ static void close_pipe(void)
     close(ends[1]);
 }
 
-/* What was written since the last call. */
+/* Returns what was written since the last call. */
 static const char *written(void)
 {
     ssize_t size = read(ends[0], got, sizeof(got) - 1);
@@ -100,14 +100,14 @@ Test(log, an_event_needs_no_fields)
     json_decref(line);
 }
 
-Test(log, nothing_under_the_least_level_is_written)
+Test(log, nothing_below_the_minimum_level_is_written)
 {
     int evaluated = 0;
 
     log_setup(LOG_WARN, LOG_AS_TEXT, ends[1]);
     log_write(LOG_INFO, "quiet", LOG_NUMBER("n", ++evaluated));
     cr_assert_str_eq(written(), "");
-    cr_assert_eq(evaluated, 0, "fields cost nothing when nobody wants them");
+    cr_assert_eq(evaluated, 0, "fields are not evaluated if the level is not written");
     log_write(LOG_WARN, "loud", LOG_NUMBER("n", ++evaluated));
     cr_assert_str_eq(written() + 27, " warn  loud n=1\n");
     log_fields(LOG_INFO, "quiet", NULL, 0);
@@ -126,7 +126,7 @@ Test(log, a_missing_text_is_an_empty_one)
     cr_assert_str_eq(written() + 27, " info  e t=\"\" b=\"\" n=0\n");
 }
 
-Test(log, text_escapes_what_could_end_a_line_or_steer_a_terminal)
+Test(log, text_escapes_what_could_end_a_line_or_control_a_terminal)
 {
     log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
     log_write(
@@ -149,8 +149,8 @@ Test(log, json_keeps_valid_utf8_and_escapes_the_rest)
 
 Test(log, json_replaces_each_byte_that_is_not_utf8)
 {
-    /* A lone continuation, overlong forms, a surrogate, above U+10FFFF, a byte that never occurs,
-     * and a character that stops short. */
+    /* A lone continuation, overlong forms, a surrogate, a value above U+10FFFF, a byte that never
+     * occurs, and a character that is cut. */
     static const struct {
         const char *value;
         const char *shown;
@@ -177,7 +177,7 @@ Test(log, json_replaces_each_byte_that_is_not_utf8)
     }
 }
 
-Test(log, any_bytes_make_a_whole_line)
+Test(log, any_bytes_give_one_complete_line)
 {
     uint8_t value[600];
 
@@ -208,8 +208,7 @@ Test(log, a_line_that_is_too_long_is_cut_and_says_so)
 {
     static uint8_t value[MAX_LOG_LINE];
 
-    /* Around the bound, one byte after the other, with characters of one, two and four output
-     * bytes. */
+    /* Every size around the bound, with bytes that become one and four bytes of output. */
     for (size_t size = MAX_LOG_LINE - 200; size < MAX_LOG_LINE; size++) {
         json_t *line;
         size_t shown;
@@ -222,8 +221,8 @@ Test(log, a_line_that_is_too_long_is_cut_and_says_so)
         cr_assert_leq(strlen(got), MAX_LOG_LINE);
         shown = json_string_length(json_object_get(line, "v"));
         cr_assert(shown == size || json_is_true(json_object_get(line, "cut")));
-        cr_assert_eq(json_object_get(line, "cut") == NULL,
-                     json_string_length(json_object_get(line, "w")) == 2, "whole, or marked");
+        cr_assert_eq(!json_object_get(line, "cut"), json_string_length(json_object_get(line, "w")) == 2,
+                     "whole, or marked");
         json_decref(line);
 
         memset(value, 0x80 | (int)(size & 1), size);
@@ -235,7 +234,7 @@ Test(log, a_line_that_is_too_long_is_cut_and_says_so)
     }
 }
 
-Test(log, writing_leaves_errno_alone_even_when_nobody_reads)
+Test(log, a_failed_write_leaves_errno_unchanged)
 {
     int closed = dup(ends[1]);
 

@@ -1,4 +1,4 @@
-/* test_map.c - names to objects, and the keyed hash against published answers. */
+/* test_map.c - the map, and its keyed hash against published values. */
 #include "base/map.h"
 
 #include <criterion/criterion.h>
@@ -29,7 +29,7 @@ static void fill(struct map *map, int count)
     }
 }
 
-Test(map, an_empty_one_finds_nothing)
+Test(map, an_empty_map_finds_nothing)
 {
     struct map map;
 
@@ -86,23 +86,23 @@ Test(map, removes_from_anywhere_in_a_chain)
     for (int i = 1; i < NODES; i += 2)
         map_remove(&map, &entries[i].node);
     cr_assert_eq(map.count, 0u);
-    cr_assert_eq(map_add(&map, &entries[0].node), ERR_OK, "what was removed may come back");
+    cr_assert_eq(map_add(&map, &entries[0].node), ERR_OK, "a removed node may be added again");
     cr_assert_eq(map_find(&map, bytes_of("name-0")), &entries[0].node);
     map_fini(&map);
 }
 
-Test(map, a_walk_meets_each_once)
+Test(map, a_walk_visits_each_node_once)
 {
     struct map map;
-    bool met[NODES] = {false};
+    bool visited[NODES] = {false};
     int count = 0;
 
     fill(&map, NODES);
     for (struct map_node *node = map_next(&map, NULL); node; node = map_next(&map, node)) {
         size_t i = (size_t)(container_of(node, struct entry, node) - entries);
 
-        cr_assert_not(met[i]);
-        met[i] = true;
+        cr_assert_not(visited[i]);
+        visited[i] = true;
         count++;
     }
     cr_assert_eq(count, NODES);
@@ -126,12 +126,12 @@ Test(map, keys_are_bytes_compared_whole)
     map_fini(&map);
 }
 
-Test(map, siphash_gives_the_reference_answers)
+Test(map, siphash_agrees_with_the_reference_values)
 {
     static const struct {
         size_t size;
-        uint64_t answer;
-    } answers[] = {
+        uint64_t value;
+    } values[] = {
         {0, UINT64_C(0xd1fba762150c532c)},  {1, UINT64_C(0x68a914128e01e473)},
         {7, UINT64_C(0x2f098ab0c751325a)},  {8, UINT64_C(0xead411e67ebe2eea)},
         {9, UINT64_C(0x75927f9d95124362)},  {15, UINT64_C(0xf30eb725bb91c9ea)},
@@ -142,9 +142,9 @@ Test(map, siphash_gives_the_reference_answers)
 
     for (uint8_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = i;
-    for (size_t i = 0; i < ARRAY_LEN(answers); i++)
-        cr_assert_eq(siphash13(zero, (struct bytes){bytes, answers[i].size}), answers[i].answer, "%zu bytes",
-                     answers[i].size);
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        cr_assert_eq(siphash13(zero, (struct bytes){bytes, values[i].size}), values[i].value, "%zu bytes",
+                     values[i].size);
     cr_assert_eq(siphash13(counting, (struct bytes){bytes, 0}), UINT64_C(0xabac0158050fc4dc));
 }
 

@@ -1,4 +1,5 @@
-/* test_status.c - names of errors, and how a broken promise ends a process. */
+/* test_status.c - the names of error codes, owned locals, and how a failed CHECK() ends a
+ * process. */
 #include "base/status.h"
 
 #include <criterion/criterion.h>
@@ -34,7 +35,7 @@ Test(status, every_error_has_a_name_of_its_own)
     cr_assert_str_eq(err_name(ERR_COUNT), "UNKNOWN");
 }
 
-Test(status, ok_is_zero_and_says_nothing)
+Test(status, ok_is_zero_and_has_no_text)
 {
     struct status ok = STATUS_OK;
 
@@ -58,15 +59,15 @@ Test(status, an_owned_local_is_released_at_the_end_of_its_scope)
     cr_assert_eq(released, 1);
 }
 
-Test(status, container_of_finds_what_embeds_a_member)
+Test(status, container_of_finds_the_structure_of_a_member)
 {
     struct thing thing = {0};
 
     cr_assert_eq(container_of(&thing.member, struct thing, member), &thing);
 }
 
-/* Runs a CHECK in a process of its own, its standard error in `text`. Returns the wait status. */
-static int checked(const char *promise, bool holds, char *text, size_t capacity)
+/* Runs a CHECK() in a child process. Its standard error is in `text`. Returns the wait status. */
+static int checked(const char *condition, bool is_true, char *text, size_t capacity)
 {
     int ends[2], status = 0;
     size_t size = 0;
@@ -78,9 +79,9 @@ static int checked(const char *promise, bool holds, char *text, size_t capacity)
     if (child == 0) {
         signal(SIGABRT, SIG_DFL);
         dup2(ends[1], STDERR_FILENO);
-        if (!holds)
-            check_failed(promise, "room/file.c", 17);
-        CHECK(holds);
+        if (!is_true)
+            check_failed(condition, "room/file.c", 17);
+        CHECK(is_true);
         _exit(0);
     }
     close(ends[1]);
@@ -92,7 +93,7 @@ static int checked(const char *promise, bool holds, char *text, size_t capacity)
     return status;
 }
 
-Test(status, a_kept_promise_goes_on)
+Test(status, a_true_check_continues)
 {
     char text[1024];
 
@@ -100,7 +101,7 @@ Test(status, a_kept_promise_goes_on)
     cr_assert_str_eq(text, "");
 }
 
-Test(status, a_broken_promise_says_where_in_one_line_and_aborts)
+Test(status, a_failed_check_writes_its_place_in_one_line_and_aborts)
 {
     char text[1024];
     int status = checked("count > 0", false, text, sizeof(text));
@@ -109,13 +110,13 @@ Test(status, a_broken_promise_says_where_in_one_line_and_aborts)
     cr_assert_str_eq(text, "room/file.c:17: broken promise: count > 0\n");
 }
 
-Test(status, a_long_promise_is_cut_and_still_one_line)
+Test(status, a_long_condition_is_cut_to_one_line)
 {
-    char promise[900], text[1024];
+    char condition[900], text[1024];
 
-    memset(promise, 'x', sizeof(promise) - 1);
-    promise[sizeof(promise) - 1] = '\0';
-    cr_assert(WIFSIGNALED(checked(promise, false, text, sizeof(text))));
+    memset(condition, 'x', sizeof(condition) - 1);
+    condition[sizeof(condition) - 1] = '\0';
+    cr_assert(WIFSIGNALED(checked(condition, false, text, sizeof(text))));
     cr_assert_lt(strlen(text), 513);
     cr_assert_eq(strchr(text, '\n'), text + strlen(text) - 1);
     cr_assert_eq(text[strlen(text) - 2], 'x');

@@ -6,7 +6,6 @@
 #include "base/base.h"
 #include "client/lib/core/encode.h"
 #include "client/tool/event_json.h"
-#include "event/primitives.h"
 #include "lib/events.h"
 
 static bool same(struct tributary_bytes left, struct tributary_bytes right)

@@ -1,4 +1,4 @@
-"""What the scan accepts, Python's protobuf decodes to the same values; what Python encodes, the scan accepts.
+"""Python's protobuf decodes what the scan accepts, to the same values. The scan accepts what Python encodes.
 
   cross_decoders.py CROSS_PEER PROTO_FOLDER
 
@@ -41,7 +41,7 @@ def decode(path):
 
     with open(path, "rb") as file:
         pieces = frames(file.read())
-    # Pure Python takes a tag that is longer than it need be for an unknown field: it decodes, but sees less.
+    # Pure Python takes a tag that is not in its shortest form for an unknown field. It decodes, but sees fewer fields.
     exact = api_implementation.Type() != "python"
     messages = events = 0
     for data in pieces:

@@ -1,11 +1,12 @@
 /* cross_peer.c - the half of cross_decoders.py that scans.
  *
- *   cross_peer write COUNT   random and mutated messages until COUNT were accepted; each decodes with protobuf-c, and is written to
- * standard output cross_peer read          messages from standard input, all of which must be accepted
+ *   cross_peer write COUNT  makes random and mutated messages until COUNT were accepted; each
+ *                           decodes with protobuf-c and is written to standard output
+ *   cross_peer read         reads messages from standard input, all of which must be accepted
  *
- * A frame is four bytes of size, little-endian, and its content. What is written per message: the
- * EventBatch that a consumer would get, the number of events, and per event what event_view() and
- * event_header() read. What is read: a PublishRequest and its number of events. */
+ * A frame is four bytes of size, little-endian, and its content. Written for each message: the
+ * EventBatch that a consumer would get, the number of events, and for each event what event_view()
+ * and event_header() read. Read for each message: a PublishRequest and its number of events. */
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,13 @@
 #include "lib/events.h"
 #include "tributary/v1/event.pb-c.h"
 
-static const char *const asked_headers[] = {"a", "b", "c", "d"};
+static const char *const header_names[] = {"a", "b", "c", "d"};
 
 static void emit(const void *bytes, size_t size)
 {
     uint32_t little = htole32((uint32_t)size);
 
-    CHECK(fwrite(&little, sizeof little, 1, stdout) == 1);
+    CHECK(fwrite(&little, sizeof(little), 1, stdout) == 1);
     CHECK(size == 0 || fwrite(bytes, size, 1, stdout) == 1);
 }
 
@@ -29,7 +30,7 @@ static void emit_number(uint64_t number)
 {
     uint64_t little = htole64(number);
 
-    emit(&little, sizeof little);
+    emit(&little, sizeof(little));
 }
 
 static void emit_view(struct bytes event)
@@ -43,35 +44,35 @@ static void emit_view(struct bytes event)
     emit_number(view.time_unix_nano);
     emit_number(view.expires_unix_nano);
     emit_number(view.deliver_after_unix_nano);
-    for (size_t i = 0; i < ARRAY_LEN(asked_headers); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(header_names); i++) {
         struct bytes value = {NULL, 0};
-        emit_number(event_header(&view, text_of(asked_headers[i]), &value));
+        emit_number(event_header(&view, text_of(header_names[i]), &value));
         emit(value.data, value.size);
     }
 }
 
 /* A consumer's EventBatch with one run. */
-static void lay_out(const struct chunk *chunk, struct buf *batch)
+static void put_batch(const struct chunk *chunk, struct buf *batch)
 {
     OWNED(source_release) struct source *source = source_new(text_of("cross"), 7);
     struct run_head head = {
         .source = source, .first_sequence = 1, .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
     uint8_t *at = buf_extend(batch, run_head_size(&head));
 
-    CHECK(at != NULL);
+    CHECK(at);
     run_head_write(&head, at);
     buf_bytes(batch, chunk->data, chunk_bytes(chunk, 0, chunk->count));
 }
 
-static void accepted(struct bytes message, const struct framing_scan *scan)
+static void emit_accepted(struct bytes message, const struct framing_scan *scan)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
     struct buf batch = {0};
 
     CHECK(chunk_of(message, scan, &chunk) == ERR_OK);
-    lay_out(chunk, &batch);
+    put_batch(chunk, &batch);
     Tributary__V1__EventBatch *decoded = tributary__v1__event_batch__unpack(NULL, batch.size, batch.data);
-    CHECK(decoded != NULL && decoded->n_runs == 1 && decoded->runs[0]->n_events == chunk->count);
+    CHECK(decoded && decoded->n_runs == 1 && decoded->runs[0]->n_events == chunk->count);
     tributary__v1__event_batch__free_unpacked(decoded, NULL);
     emit(batch.data, batch.size);
     emit_number(chunk->count);
@@ -96,11 +97,11 @@ static int write_messages(unsigned long wanted)
             mutate(&dice, &buf);
         struct bytes message = {buf.data, buf.size};
         enum fault_reason reason = framing_scan(&scan, message, &framing_defaults, &fault);
-        CHECK(mutated || reason == FAULT_NONE); /* what random_message() makes is well-formed */
+        CHECK(mutated || reason == FAULT_NONE); /* random_message() makes well-formed messages */
         refused += reason != FAULT_NONE;
         if (reason != FAULT_NONE || scan.count == 0)
             continue;
-        accepted(message, &scan);
+        emit_accepted(message, &scan);
         have++;
     }
     fprintf(stderr, "cross_peer: %lu accepted, %lu refused\n", wanted, refused);
@@ -110,12 +111,12 @@ static int write_messages(unsigned long wanted)
 }
 
 /* False at the end of input. */
-static bool take(struct buf *buf)
+static bool read_frame(struct buf *buf)
 {
     uint32_t little;
     uint8_t *at;
 
-    if (fread(&little, sizeof little, 1, stdin) != 1)
+    if (fread(&little, sizeof(little), 1, stdin) != 1)
         return false;
     buf_clear(buf);
     at = buf_extend(buf, le32toh(little));
@@ -132,13 +133,13 @@ static int read_messages(void)
     uint64_t expected;
     unsigned long number = 0;
 
-    for (; take(&message); number++) {
-        CHECK(take(&count) && count.size == sizeof expected);
-        memcpy(&expected, count.data, sizeof expected);
+    for (; read_frame(&message); number++) {
+        CHECK(read_frame(&count) && count.size == sizeof(expected));
+        memcpy(&expected, count.data, sizeof(expected));
         if (framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault) !=
             FAULT_NONE) {
             char text[512];
-            fault_message(&fault, text, sizeof text);
+            fault_message(&fault, text, sizeof(text));
             fprintf(stderr, "cross_peer: message %lu was refused: %s\n", number, text);
             return 1;
         }

@@ -1,11 +1,10 @@
-/* test_attacks.c - messages that are made to hurt a decoder: none of them costs more memory than
- * eight times its size, what is refused is refused for the right reason, and what passes is
- * harmless to a decoder behind us. */
+/* test_attacks.c - messages that are made to hurt a decoder. None costs more memory than eight
+ * times its size. Each is refused for the right reason, or decodes safely behind the server. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/primitives.h"
+#include "event/varint.h"
 #include "lib/events.h"
 #include "tributary/v1/publisher.pb-c.h"
 
@@ -14,20 +13,20 @@
 static const struct attack {
     const char *what;
     void (*build)(struct buf *message, const struct attack *attack);
-    const char *bytes; /* a piece that is repeated */
+    const char *bytes; /* repeated `times` times */
     size_t size;
     size_t times;
     enum fault_reason reason;
 } attacks[];
 
-/* The piece, over and over: as the message itself. */
+/* The message is the repeated piece. */
 static void repeat(struct buf *message, const struct attack *attack)
 {
     for (size_t i = 0; i < attack->times; i++)
         buf_bytes(message, attack->bytes, attack->size);
 }
 
-/* The same with a field between the events. */
+/* The same, with a field between two events. */
 static void repeat_with_gap(struct buf *message, const struct attack *attack)
 {
     repeat(message, attack);
@@ -35,7 +34,7 @@ static void repeat_with_gap(struct buf *message, const struct attack *attack)
     buf_bytes(message, attack->bytes, attack->size);
 }
 
-/* The same as the body of one event. */
+/* The repeated piece is the body of one event. */
 static void inside(struct buf *message, const struct attack *attack)
 {
     struct buf body = {0};
@@ -45,8 +44,8 @@ static void inside(struct buf *message, const struct attack *attack)
     buf_fini(&body);
 }
 
-/* Messages within messages, each in a field that attack->bytes[0] tags. Laid out from the innermost
- * on, since each length counts what is inside. */
+/* Messages within messages, each in a field with the tag attack->bytes[0]. Written from the
+ * innermost on, since each length includes what is inside. */
 static void nest(struct buf *message, const struct attack *attack)
 {
     uint8_t *all = malloc(MIB);
@@ -66,7 +65,7 @@ static void nest(struct buf *message, const struct attack *attack)
 
 static void many_headers(struct buf *message, const struct attack *attack)
 {
-    struct pair *headers = calloc(attack->times, sizeof *headers);
+    struct pair *headers = calloc(attack->times, sizeof(*headers));
 
     cr_assert_not_null(headers);
     for (size_t i = 0; i < attack->times; i++)
@@ -130,7 +129,7 @@ static void decodes(const struct buf *message)
     tributary__v1__publish_request__free_unpacked(request, NULL);
 }
 
-Test(attack, costs_little_and_harms_nobody, .timeout = 60)
+Test(attack, costs_at_most_eight_times_its_size_and_harms_no_decoder, .timeout = 60)
 {
     cr_assert_geq(ARRAY_LEN(attacks), 25);
     for (size_t i = 0; i < ARRAY_LEN(attacks); i++) {
@@ -145,8 +144,7 @@ Test(attack, costs_little_and_harms_nobody, .timeout = 60)
         uint64_t max = 8 * (uint64_t)message.size + 65536;
         enum fault_reason reason = framing_scan(&scan, bytes, &framing_defaults, &fault);
         cr_assert_eq(reason, attack->reason, "%s: %s", attack->what, fault_reason_name(reason));
-        cr_assert_leq(scan.capacity * sizeof(uint32_t) * (scan.ends != NULL ? 2 : 1), max, "%s",
-                      attack->what);
+        cr_assert_leq(scan.capacity * sizeof(uint32_t) * (scan.ends ? 2 : 1), max, "%s", attack->what);
         if (reason == FAULT_NONE) {
             cr_assert_eq(chunk_of(bytes, &scan, &chunk), ERR_OK);
             cr_assert_leq(chunk->pinned, max, "%s", attack->what);

@@ -1,9 +1,8 @@
-/* test_chunk.c - chunks own, share and give back: bytes, sources, budget. */
+/* test_chunk.c - what chunks own and share: bytes, sources, budget. */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "base/counters.h"
-#include "event/primitives.h"
 #include "lib/events.h"
 
 static struct framing_scan scan;
@@ -42,24 +41,24 @@ static uint64_t number_of(const struct chunk *chunk, uint32_t i)
     return view.time_unix_nano;
 }
 
-struct lent {
+struct borrowed {
     struct chunk_memory memory;
     int released;
 };
 
-static void give_back(struct chunk_memory *memory)
+static void count_release(struct chunk_memory *memory)
 {
-    container_of(memory, struct lent, memory)->released++;
+    container_of(memory, struct borrowed, memory)->released++;
 }
 
 Test(chunk, keeps_the_memory_until_its_last_reference)
 {
-    struct lent lent = {.memory = {give_back}};
+    struct borrowed borrowed = {.memory = {count_release}};
     struct chunk *chunk;
 
     put_field(&message, 2, text_of("in front of the events"));
     fill(5, false);
-    cr_assert_eq(chunk_new(&lent.memory, message.data + scan.offsets[0], &scan, message.size, &chunk),
+    cr_assert_eq(chunk_new(&borrowed.memory, message.data + scan.offsets[0], &scan, message.size, &chunk),
                  ERR_OK);
     cr_assert_eq(chunk->count, 5);
     cr_assert_eq(chunk->offsets[0], 0);
@@ -68,9 +67,9 @@ Test(chunk, keeps_the_memory_until_its_last_reference)
         cr_assert_eq(number_of(chunk, i), i + 1);
     cr_assert_eq(chunk_retain(chunk), chunk);
     chunk_release(chunk);
-    cr_assert_eq(lent.released, 0);
+    cr_assert_eq(borrowed.released, 0);
     chunk_release(chunk);
-    cr_assert_eq(lent.released, 1);
+    cr_assert_eq(borrowed.released, 1);
     chunk_release(NULL);
 }
 
@@ -81,7 +80,7 @@ Test(chunk, copies_a_message_with_gaps_into_one_piece)
     fill(100, true);
     cr_assert_not(scan.contiguous);
     cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
-    memset(message.data, 0, message.size); /* the chunk does not look there any more */
+    memset(message.data, 0, message.size); /* the chunk has its own copy */
     cr_assert_eq(chunk->count, 100);
     cr_assert_eq(chunk_range(chunk, 0, 100).size, scan.events_bytes);
     for (uint32_t i = 0; i < 100; i++)
@@ -145,7 +144,7 @@ static struct chunk *picked_of_ten(void)
     return picked;
 }
 
-static void is_picked(const struct chunk *chunk, uint32_t event, uint32_t number)
+static void check_picked(const struct chunk *chunk, uint32_t event, uint32_t number)
 {
     cr_assert_eq(number_of(chunk, event), number + 1);
     cr_assert_eq(chunk_sequence(chunk, event), 100 + number);
@@ -157,12 +156,12 @@ Test(chunk, of_picked_events_keeps_their_sequences)
 
     cr_assert_eq(picked->count, 4);
     cr_assert_eq(picked->first_sequence, 102);
-    is_picked(picked, 0, 2);
-    is_picked(picked, 1, 3);
-    is_picked(picked, 2, 6);
-    is_picked(picked, 3, 9);
+    check_picked(picked, 0, 2);
+    check_picked(picked, 1, 3);
+    check_picked(picked, 2, 6);
+    check_picked(picked, 3, 9);
     cr_assert_eq(picked->source->epoch, 17);
-    cr_assert_eq(atomic_load(&picked->source->refs), 1, "the whole chunk is gone");
+    cr_assert_eq(atomic_load(&picked->source->refs), 1, "the whole chunk was freed");
     cr_assert_eq(picked->observed_wall_ns, 5);
     cr_assert_eq(picked->observed_mono_ns, 6);
     cr_assert_eq(chunk_budget_used(), picked->pinned);
@@ -181,10 +180,10 @@ Test(chunk, of_picked_events_can_be_copied_in_part)
     chunk_release(picked);
     cr_assert_eq(one->count, 1);
     cr_assert_eq(one->sequences, NULL, "a single event needs no list");
-    is_picked(one, 0, 6);
+    check_picked(one, 0, 6);
     cr_assert_eq(two->count, 2);
-    is_picked(two, 0, 3);
-    is_picked(two, 1, 6);
+    check_picked(two, 0, 3);
+    check_picked(two, 1, 6);
     cr_assert_eq(two->first_sequence, 103);
     chunk_release(one);
     chunk_release(two);
@@ -211,7 +210,7 @@ Test(chunk, of_one_event_can_be_copied_at_either_end)
     cr_assert_eq(memcmp(last->data, chunk_range(chunk, 3, 4).data, chunk_bytes(chunk, 3, 4)), 0);
 }
 
-Test(chunk, source_knows_its_name_and_closes_it)
+Test(chunk, source_has_its_name_with_a_closing_nul)
 {
     OWNED(source_release) struct source *source = source_new((struct bytes){(const uint8_t *)"webx", 3}, 9);
     OWNED(source_release) struct source *nameless = source_new((struct bytes){NULL, 0}, 0);
@@ -221,7 +220,7 @@ Test(chunk, source_knows_its_name_and_closes_it)
     cr_assert_str_eq(nameless->name, "");
 }
 
-Test(chunk, of_several_messages_holds_their_events_in_order)
+Test(chunk, of_several_messages_has_their_events_in_order)
 {
     struct chunk *chunk = chunk_begin(6, 1000);
 
@@ -234,14 +233,13 @@ Test(chunk, of_several_messages_holds_their_events_in_order)
     chunk = chunk_end(chunk);
     cr_assert_eq(chunk->count, 5);
     cr_assert_eq(chunk_budget_used(), chunk->pinned);
-    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5),
-                 "the room that was not used went back");
+    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5), "unused capacity was given back");
     for (uint32_t i = 0; i < 5; i++)
         cr_assert_eq(number_of(chunk, i), (i < 3 ? i : i - 3) + 1);
     chunk_release(chunk);
 }
 
-Test(chunk, takes_no_message_that_does_not_fit_and_stays_as_it_was)
+Test(chunk, refuses_a_message_that_does_not_fit_and_does_not_change)
 {
     fill(2, false);
     uint32_t bytes = scan.events_bytes;
@@ -265,12 +263,12 @@ Test(chunk, takes_no_message_that_does_not_fit_and_stays_as_it_was)
 
 Test(budget, is_charged_with_the_memory_and_the_chunk_itself)
 {
-    struct lent lent = {.memory = {give_back}};
+    struct borrowed borrowed = {.memory = {count_release}};
     struct chunk *chunk;
 
     fill(5, false);
-    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 1000, &chunk), ERR_OK);
-    cr_assert_eq(chunk->pinned, 1000 + sizeof *chunk + 6 * sizeof(uint32_t));
+    cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 1000, &chunk), ERR_OK);
+    cr_assert_eq(chunk->pinned, 1000 + sizeof(*chunk) + 6 * sizeof(uint32_t));
     cr_assert_eq(chunk_budget_used(), chunk->pinned);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), (int64_t)chunk->pinned);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 1);
@@ -278,9 +276,9 @@ Test(budget, is_charged_with_the_memory_and_the_chunk_itself)
     cr_assert_eq(chunk_budget_used(), 0);
 }
 
-Test(budget, refuses_what_would_go_beyond_it_and_leaves_the_memory_with_the_caller)
+Test(budget, refuses_to_be_exceeded_and_leaves_the_memory_with_the_caller)
 {
-    struct lent lent = {.memory = {give_back}};
+    struct borrowed borrowed = {.memory = {count_release}};
     struct chunk *first;
     struct chunk *second = NULL;
     uint64_t each = 1000 + sizeof(struct chunk) + 6 * sizeof(uint32_t);
@@ -288,16 +286,16 @@ Test(budget, refuses_what_would_go_beyond_it_and_leaves_the_memory_with_the_call
     fill(5, false);
     chunk_budget_set(2 * each - 1);
     cr_assert_eq(chunk_budget_limit(), 2 * each - 1);
-    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 1000, &first), ERR_OK);
-    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 1000, &second), ERR_NO_MEMORY);
+    cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 1000, &first), ERR_OK);
+    cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 1000, &second), ERR_NO_MEMORY);
     cr_assert_null(second);
-    cr_assert_eq(lent.released, 0);
-    cr_assert_eq(chunk_budget_used(), each, "the refused one left no trace");
-    cr_assert_eq(chunk_new(&lent.memory, message.data, &scan, 999, &second), ERR_OK, "exactly the limit");
+    cr_assert_eq(borrowed.released, 0);
+    cr_assert_eq(chunk_budget_used(), each, "the refused chunk is not charged");
+    cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 999, &second), ERR_OK, "exactly the limit");
     cr_assert_eq(chunk_budget_used(), chunk_budget_limit());
     chunk_release(first);
     chunk_release(second);
-    cr_assert_eq(lent.released, 2);
+    cr_assert_eq(borrowed.released, 2);
 }
 
 Test(budget, holds_for_copies_too)

@@ -1,4 +1,4 @@
-/* test_encode.c - what encode.c writes, read back by code that protoc-c generated. */
+/* test_encode.c - what encode.c writes, decoded by protobuf-c. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -14,7 +14,8 @@ static Tributary__V1__EventBatch *unpack(const struct buf *buf)
     return batch;
 }
 
-/* Appends a run: its head, then the events of `chunk`. The head must take exactly what it says. */
+/* Appends a run: its head, then the events of `chunk`. The head must have exactly its announced
+ * size. */
 static void put_run(struct buf *buf, const struct run_head *head, const struct chunk *chunk)
 {
     size_t size = run_head_size(head);
@@ -29,7 +30,7 @@ static void check_run(const struct run_head *head, const struct chunk *chunk)
     struct buf buf = {0};
 
     put_run(&buf, head, chunk);
-    put_run(&buf, head, chunk); /* blocks lie end to end */
+    put_run(&buf, head, chunk); /* fields may be laid end to end */
     Tributary__V1__EventBatch *batch = unpack(&buf);
     cr_assert_eq(batch->n_runs, 2);
     for (size_t i = 0; i < 2; i++) {
@@ -41,7 +42,7 @@ static void check_run(const struct run_head *head, const struct chunk *chunk)
         cr_assert_eq(run->first_sequence, head->first_sequence);
         cr_assert_eq(run->observed_time_unix_nano, (uint64_t)head->observed_wall_ns);
         cr_assert_eq(run->attempt, head->attempt);
-        cr_assert_eq(run->n_sequences, head->sequences != NULL ? head->count : 0);
+        cr_assert_eq(run->n_sequences, head->sequences ? head->count : 0);
         for (size_t j = 0; j < run->n_sequences; j++)
             cr_assert_eq(run->sequences[j], head->sequences[j]);
     }
@@ -49,7 +50,7 @@ static void check_run(const struct run_head *head, const struct chunk *chunk)
     buf_fini(&buf);
 }
 
-Test(run, head_says_what_was_put_in)
+Test(run, head_decodes_to_what_was_written)
 {
     static const uint64_t numbers[] = {0, 1, 127, 128, UINT32_MAX, UINT64_MAX};
     static const size_t names[] = {0, 1, 127, 128, 256};
@@ -58,7 +59,7 @@ Test(run, head_says_what_was_put_in)
     for (size_t n = 0; n < ARRAY_LEN(numbers); n++) {
         for (size_t s = 0; s < ARRAY_LEN(names); s++) {
             uint8_t name[256];
-            memset(name, 'n', sizeof name);
+            memset(name, 'n', sizeof(name));
             OWNED(source_release)
             struct source *source = source_new((struct bytes){name, names[s]}, numbers[n]);
             for (size_t c = 0; c < ARRAY_LEN(counts); c++) {
@@ -75,7 +76,7 @@ Test(run, head_says_what_was_put_in)
     }
 }
 
-Test(run, head_lists_sequences_where_there_are_holes)
+Test(run, head_lists_sequences_where_events_are_missing)
 {
     static uint64_t sequences[3000];
     OWNED(source_release) struct source *source = source_new(text_of("web"), 1);
@@ -94,11 +95,11 @@ Test(run, head_lists_sequences_where_there_are_holes)
     }
 }
 
-Test(run, head_at_its_largest_fits_the_room_that_is_promised)
+Test(run, head_of_the_largest_size_fits_into_its_bound)
 {
     uint8_t name[256];
-    memset(name, 'n', sizeof name);
-    OWNED(source_release) struct source *source = source_new((struct bytes){name, sizeof name}, UINT64_MAX);
+    memset(name, 'n', sizeof(name));
+    OWNED(source_release) struct source *source = source_new((struct bytes){name, sizeof(name)}, UINT64_MAX);
     struct run_head head = {.source = source,
                             .first_sequence = UINT64_MAX,
                             .observed_wall_ns = INT64_MAX,
@@ -109,7 +110,7 @@ Test(run, head_at_its_largest_fits_the_room_that_is_promised)
     cr_assert_leq(run_head_size(&head), MAX_RUN_HEAD);
 }
 
-Test(notices, come_back_as_they_were_said)
+Test(reports, decode_to_what_was_written)
 {
     OWNED(source_release) struct source *source = source_new(text_of("web"), 77);
     struct buf buf = {0};
@@ -145,7 +146,7 @@ Test(notices, come_back_as_they_were_said)
     buf_fini(&buf);
 }
 
-Test(notices, lay_positions_into_a_progress)
+Test(reports, put_positions_into_a_progress)
 {
     OWNED(source_release) struct source *web = source_new(text_of("web"), 77);
     OWNED(source_release) struct source *db = source_new(text_of("db"), 0);
@@ -168,7 +169,7 @@ Test(notices, lay_positions_into_a_progress)
     buf_fini(&buf);
 }
 
-Test(fields, of_no_value_are_left_out_unless_always_is_said)
+Test(fields, without_a_value_are_left_out_but_for_bytes_always)
 {
     struct buf buf = {0};
 

@@ -1,10 +1,11 @@
-/* test_framing.c - what passes, where the scan says that it is, and both sides of every bound. */
+/* test_framing.c - what the scan accepts, where it finds the events, and both sides of every
+ * bound. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/primitives.h"
+#include "event/varint.h"
 #include "lib/events.h"
 
 static struct framing_scan scan;
@@ -39,11 +40,11 @@ static struct bytes filled(size_t size, int with)
 {
     static uint8_t all[16384];
 
-    memset(all, with, sizeof all);
+    memset(all, with, sizeof(all));
     return (struct bytes){all, size};
 }
 
-Test(framing, takes_an_empty_message_for_no_events)
+Test(framing, accepts_an_empty_message_without_events)
 {
     cr_assert_eq(framing_scan(&scan, (struct bytes){NULL, 0}, &framing_defaults, &fault), FAULT_NONE);
     cr_assert_eq(scan.count, 0);
@@ -51,7 +52,7 @@ Test(framing, takes_an_empty_message_for_no_events)
     cr_assert_eq(scan.offsets[0], 0);
 }
 
-Test(framing, notes_where_each_event_begins_and_ends)
+Test(framing, records_where_each_event_begins_and_ends)
 {
     size_t ends[300];
 
@@ -69,7 +70,7 @@ Test(framing, notes_where_each_event_begins_and_ends)
     }
 }
 
-Test(framing, notes_the_ends_where_events_stand_apart)
+Test(framing, records_the_ends_where_events_are_not_contiguous)
 {
     for (uint32_t gap = 0; gap < 200; gap++) {
         size_t starts[200];
@@ -92,7 +93,7 @@ Test(framing, notes_the_ends_where_events_stand_apart)
     }
 }
 
-Test(framing, takes_a_field_behind_all_events_for_no_gap)
+Test(framing, does_not_count_a_field_behind_all_events_as_a_gap)
 {
     put_event(&message, &(struct event_view){.data = text_of("a")}, NULL, 0);
     put_event(&message, &(struct event_view){.data = text_of("b")}, NULL, 0);
@@ -103,7 +104,7 @@ Test(framing, takes_a_field_behind_all_events_for_no_gap)
     cr_assert_lt(scan.events_bytes, message.size);
 }
 
-Test(framing, reports_outer_fields_and_the_last_of_each)
+Test(framing, keeps_outer_fields_and_the_last_of_each_number)
 {
     put_field(&message, 2, text_of("first"));
     put_field(&message, 2, text_of("second"));
@@ -113,7 +114,7 @@ Test(framing, reports_outer_fields_and_the_last_of_each)
     buf_bytes(&message, "\x01\x02\x03\x84", 4);
     put_tag(&message, 15, WIRE_FIXED64);
     buf_bytes(&message, "\x01\x02\x03\x04\x05\x06\x07\x88", 8);
-    put_field(&message, 16, text_of("not reported"));
+    put_field(&message, 16, text_of("not kept"));
     put_tag(&message, (1u << 29) - 1, WIRE_VARINT);
     put_varint(&message, 1);
     cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
@@ -129,10 +130,10 @@ Test(framing, reports_outer_fields_and_the_last_of_each)
 
     buf_clear(&message);
     cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
-    cr_assert_not(scan.fields[2].present, "the next message begins afresh");
+    cr_assert_not(scan.fields[2].present, "the next scan begins without fields");
 }
 
-Test(framing, passes_unknown_fields_of_all_four_wire_types)
+Test(framing, accepts_unknown_fields_of_all_four_wire_types)
 {
     put_tag(&body, 11, WIRE_VARINT);
     put_padded(&body, 1, 10);
@@ -145,7 +146,7 @@ Test(framing, passes_unknown_fields_of_all_four_wire_types)
     cr_assert_eq(scan.count, 1);
 }
 
-Test(framing, passes_an_entry_with_an_unknown_field)
+Test(framing, accepts_an_entry_with_an_unknown_field)
 {
     struct buf entry = {0};
 
@@ -158,7 +159,7 @@ Test(framing, passes_an_entry_with_an_unknown_field)
     buf_fini(&entry);
 }
 
-Test(framing, takes_tags_of_up_to_five_bytes)
+Test(framing, accepts_tags_of_up_to_five_bytes)
 {
     for (size_t size = 1; size <= 5; size++) {
         buf_clear(&message);
@@ -175,7 +176,7 @@ Test(framing, takes_tags_of_up_to_five_bytes)
     }
 }
 
-Test(framing, allows_control_characters_where_only_utf8_is_asked_for)
+Test(framing, accepts_control_characters_where_only_utf8_is_required)
 {
     struct pair header = {text_of("k\n"), text_of("v\x7f")};
     struct event_view event = {
@@ -259,7 +260,7 @@ Test(bounds, of_every_name)
         cr_assert_eq(scan_body(&framing_defaults), FAULT_NONE, "%s", fields[number]);
         put_field(&body, number, filled(257, 'n'));
         cr_assert_eq(scan_body(&framing_defaults), FAULT_TOO_LONG);
-        snprintf(path, sizeof path, "events[0].%s", fields[number]);
+        snprintf(path, sizeof(path), "events[0].%s", fields[number]);
         cr_assert_str_eq(fault.field, path);
         cr_assert_str_eq(fault.bound, "at most 256 bytes");
         put_field(&body, number, filled(0, 'n'));

@@ -1,5 +1,5 @@
-/* test_malformed.c - every way for a message to be wrong that we know, with the reason and the
- * field that the producer is told. */
+/* test_malformed.c - every known way in which a message can be wrong, with the reason and the field
+ * of its fault. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 
 #define BYTES(literal) (literal), sizeof(literal) - 1
 
-/* Where the bytes stand: as the message, inside events[3], or inside an entry of its headers. */
+/* Where the bytes are: the whole message, inside of events[3], or inside of an entry of its
+ * headers. */
 enum level { MESSAGE, EVENT, ENTRY };
 
 static const struct row {
@@ -154,7 +155,7 @@ static const struct row {
      BYTES("\x12\x01\x80\x0a\x03"
            "abc"),
      FAULT_BAD_UTF8, "events[3].headers[\"abc\"]"},
-    {"bad UTF-8 in a value with a rude key", ENTRY,
+    {"bad UTF-8 in a value with a key that needs escapes", ENTRY,
      BYTES("\x0a\x02"
            "\"\n\x12\x01\x80"),
      FAULT_BAD_UTF8, "events[3].headers[\"\\\"\\n\"]"},
@@ -181,7 +182,8 @@ static void wrap(const struct row *row, struct buf *message)
     buf_fini(&body);
 }
 
-/* An exact copy on the heap, so that a sanitizer sees one byte too many. */
+/* Scans a copy of exactly this size on the heap, so that the sanitizer detects a read past the
+ * end. */
 static enum fault_reason scan_exactly(struct framing_scan *scan, const struct buf *message,
                                       struct fault *fault)
 {
@@ -211,14 +213,14 @@ Test(malformed, is_refused_with_reason_and_field)
         cr_assert_eq(fault.reason, reason);
         cr_assert_str_eq(fault.field, rows[i].field, "%s: %s", rows[i].what, fault.field);
         cr_assert_eq(fault_code(reason), CODE_INVALID_ARGUMENT);
-        cr_assert_eq(scan.count, 0, "a refused message leaves nothing behind");
+        cr_assert_eq(scan.count, 0, "a refused message has no events");
         cr_assert_eq(scan.events_bytes, 0);
         buf_fini(&message);
     }
     framing_fini(&scan);
 }
 
-Test(malformed, shows_the_value_and_not_more_of_it_than_is_good)
+Test(malformed, shows_the_value_escaped)
 {
     struct framing_scan scan = {0};
     struct fault fault;
@@ -228,7 +230,7 @@ Test(malformed, shows_the_value_and_not_more_of_it_than_is_good)
     put_event(&message, &(struct event_view){.topic = text_of("line\nbreak")}, NULL, 0);
     cr_assert_eq(scan_exactly(&scan, &message, &fault), FAULT_BAD_NAME);
     cr_assert_str_eq(fault.value, "\"line\\nbreak\"");
-    fault_message(&fault, text, sizeof text);
+    fault_message(&fault, text, sizeof(text));
     cr_assert_null(strchr(text, '\n'));
     buf_fini(&message);
     framing_fini(&scan);
@@ -241,8 +243,8 @@ Test(malformed, names_a_long_header_within_the_bounds_of_a_path)
     struct buf message = {0};
     char key[257];
 
-    for (int rude = 0; rude < 2; rude++) {
-        memset(key, rude ? '\x01' : 'k', 256);
+    for (int control = 0; control < 2; control++) {
+        memset(key, control ? '\x01' : 'k', 256);
         key[256] = '\0';
         buf_clear(&message);
         put_event(&message, &(struct event_view){.data = {NULL, 0}},
@@ -255,7 +257,7 @@ Test(malformed, names_a_long_header_within_the_bounds_of_a_path)
     framing_fini(&scan);
 }
 
-Test(malformed, is_refused_at_every_cut_of_a_good_message)
+Test(malformed, is_refused_wherever_a_good_message_is_cut)
 {
     struct framing_scan scan = {0};
     struct fault fault;

@@ -1,14 +1,14 @@
-/* test_utf8.c - the decoder of texts beside a naive one, which goes byte by byte through the table
- * of RFC 3629: all texts of two bytes, all characters in every form, and mixtures of good and
- * bad. */
+/* test_utf8.c - the rules for strings against a naive decoder that goes byte by byte through the
+ * table of RFC 3629: all texts of two bytes, all characters in every form, and mixtures of good and
+ * bad ones. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/field.h"
+#include "event/text.h"
 #include "lib/events.h"
 
-/* The table of RFC 3629, section 4: which bytes may stand where. */
+/* The table of RFC 3629, section 4: the bytes that are allowed at each place. */
 static const struct row {
     size_t size;
     struct {
@@ -46,7 +46,7 @@ static uint32_t value_of(const uint8_t *at, size_t size)
     return value;
 }
 
-/* BAD_UTF8, wherever; otherwise BAD_NAME where a control character stands; otherwise NONE. */
+/* BAD_UTF8 if it is invalid anywhere; else BAD_NAME if it has a control character; else NONE. */
 static enum fault_reason naive(struct bytes text)
 {
     enum fault_reason reason = FAULT_NONE;
@@ -57,7 +57,7 @@ static enum fault_reason naive(struct bytes text)
 
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
             row = fits(&rows[i], rest) ? &rows[i] : row;
-        if (row == NULL || rest.data[0] == 0)
+        if (!row || rest.data[0] == 0)
             return FAULT_BAD_UTF8;
         uint32_t value = value_of(rest.data, row->size);
         if (value < 0x20 || (value >= 0x7f && value < 0xa0) || value == 0x2028 || value == 0x2029)
@@ -115,7 +115,7 @@ Test(utf8, agrees_with_the_table_in_texts_of_four_bytes)
     }
 }
 
-/* `value` in `size` bytes, whether that is its form or not. */
+/* Encodes `value` in `size` bytes, even if that is not its shortest form. */
 static void encode(uint32_t value, size_t size, uint8_t *at)
 {
     static const uint8_t leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
@@ -125,7 +125,7 @@ static void encode(uint32_t value, size_t size, uint8_t *at)
     at[0] = (uint8_t)(leads[size] | value);
 }
 
-Test(utf8, takes_every_character_in_its_shortest_form_only)
+Test(utf8, accepts_every_character_in_its_shortest_form_only)
 {
     static const uint32_t beyond[] = {0, 0x80, 0x800, 0x10000, 0x200000};
     uint8_t text[24];
@@ -136,7 +136,7 @@ Test(utf8, takes_every_character_in_its_shortest_form_only)
             bool good = value > 0 && value >= beyond[size - 1] && value <= 0x10ffff &&
                         (value < 0xd800 || value > 0xdfff);
 
-            memset(text, 'x', sizeof text);
+            memset(text, 'x', sizeof(text));
             encode(value, size, text + before);
             struct bytes all = {text, before + size + after};
             cr_assert_eq(utf8_valid(all), good, "%x in %zu bytes", value, size);
@@ -145,8 +145,8 @@ Test(utf8, takes_every_character_in_its_shortest_form_only)
     }
 }
 
-/* Any of the pieces of texts, good ones more often. Returns its bytes. */
-static size_t piece(struct dice *dice, uint8_t *at)
+/* Writes a random piece of text, a good one more often. Returns its size. */
+static size_t put_piece(struct dice *dice, uint8_t *at)
 {
     static const char *const good[] = {"x", "plain", "exactly8",         "é",           "ß", "東",
                                        "€", "😀",     "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
@@ -158,7 +158,7 @@ static size_t piece(struct dice *dice, uint8_t *at)
         at[0] = (uint8_t)(kind == 0 ? 0 : dice_roll(dice, 256));
         return 1;
     }
-    if (kind < 6) { /* cut, overlong, or too large */
+    if (kind < 6) { /* cut short, overlong, or too large */
         encode((uint32_t)dice_roll(dice, 0x200000), 2 + dice_roll(dice, 3), at);
         return 2;
     }
@@ -168,7 +168,8 @@ static size_t piece(struct dice *dice, uint8_t *at)
     return strlen(text);
 }
 
-/* Each in memory of exactly its size, so that AddressSanitizer would see a look behind the end. */
+/* Each text is in memory of exactly its size, so that AddressSanitizer detects a read past the
+ * end. */
 Test(utf8, agrees_with_the_table_in_mixtures)
 {
     struct dice dice = dice_new("utf8 agrees_with_the_table_in_mixtures");
@@ -178,8 +179,8 @@ Test(utf8, agrees_with_the_table_in_mixtures)
         size_t size = 0, max = dice_roll(&dice, 40);
 
         while (size < max)
-            size += piece(&dice, mixed + size);
-        size = MIN_OF(size, max); /* some are cut within a character */
+            size += put_piece(&dice, mixed + size);
+        size = MIN_OF(size, max); /* this cuts some inside of a character */
         uint8_t *exact = malloc(MAX_OF(size, 1u));
         cr_assert(exact);
         memcpy(exact, mixed, size);

@@ -1,4 +1,4 @@
-/* test_loop.c - the mailbox: order, wake-ups, bounded turns, and how a loop ends. */
+/* test_loop.c - the mailbox: order, wake-ups, bounded turns, and the end of a loop. */
 #include "loop/loop.h"
 
 #include <criterion/criterion.h>
@@ -14,7 +14,7 @@ struct work {
     struct loop *loop;
     int id;
     int runs;
-    struct work *posts; /* posted by run(); may be itself */
+    struct work *posts; /* run() posts it; may be this one */
     bool stops;
     bool freed;
     sem_t *ran;
@@ -47,7 +47,7 @@ static struct work work_for(struct loop *loop, int id)
     return (struct work){.task = {.run = run}, .loop = loop, .id = id};
 }
 
-static struct loop *made(void)
+static struct loop *loop_made(void)
 {
     struct loop *loop = NULL;
 
@@ -57,7 +57,7 @@ static struct loop *made(void)
 
 Test(loop, runs_tasks_in_the_order_they_were_posted)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work works[5];
 
     for (int i = 0; i < 5; i++) {
@@ -75,7 +75,7 @@ Test(loop, runs_tasks_in_the_order_they_were_posted)
 
 Test(loop, a_task_may_free_itself)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
 
     for (int i = 0; i < 3; i++) {
         struct work *work = malloc(sizeof(*work));
@@ -90,7 +90,7 @@ Test(loop, a_task_may_free_itself)
 
 Test(loop, a_task_that_posts_itself_runs_once_in_a_turn)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work work = work_for(loop, 1);
 
     work.posts = &work;
@@ -116,7 +116,7 @@ static void fired(struct timer *timer)
 
 Test(loop, a_task_that_posts_itself_cannot_starve_a_timer)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work work = work_for(loop, 1);
     struct stopper stopper = {{.fired = fired}, loop};
 
@@ -143,7 +143,7 @@ static void *post_one_by_one(void *argument)
 
 Test(loop, every_post_to_a_waiting_loop_wakes_it)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work work = work_for(loop, 1);
     pthread_t thread;
     sem_t ran;
@@ -157,9 +157,9 @@ Test(loop, every_post_to_a_waiting_loop_wakes_it)
     sem_destroy(&ran);
 }
 
-Test(loop, stop_runs_what_was_posted_before)
+Test(loop, a_stop_runs_the_tasks_that_were_posted_before)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work first = work_for(loop, 1), second = work_for(loop, 2);
 
     first.stops = true;
@@ -178,9 +178,9 @@ static void *post_and_stop(void *argument)
     return NULL;
 }
 
-Test(loop, stop_from_another_thread_comes_after_its_posts)
+Test(loop, a_stop_of_another_thread_comes_after_its_posts)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work work = work_for(loop, 1);
 
     for (int round = 1; round <= 500; round++) {
@@ -195,7 +195,7 @@ Test(loop, stop_from_another_thread_comes_after_its_posts)
 
 Test(loop, a_stop_before_the_run_counts_once)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work work = work_for(loop, 1);
 
     loop_post(loop, &work.task);
@@ -208,9 +208,9 @@ Test(loop, a_stop_before_the_run_counts_once)
     cr_assert_eq(work.runs, 2, "the second run waited for its own stop");
 }
 
-Test(loop, freeing_runs_what_is_left_and_what_that_posts)
+Test(loop, freeing_runs_the_remaining_tasks_and_those_that_they_post)
 {
-    struct loop *loop = made();
+    struct loop *loop = loop_made();
     struct work first = work_for(loop, 1), second = work_for(loop, 2);
 
     first.posts = &second;
@@ -221,30 +221,30 @@ Test(loop, freeing_runs_what_is_left_and_what_that_posts)
     loop_free(NULL);
 }
 
-static void *ask(void *loop)
+static void *check_is_mine(void *loop)
 {
     return loop_is_mine(loop) ? loop : NULL;
 }
 
-static void ask_elsewhere(struct task *task)
+static void check_elsewhere(struct task *task)
 {
     struct work *work = container_of(task, struct work, task);
     pthread_t thread;
-    void *answer = work;
+    void *result = work;
 
     cr_assert(loop_is_mine(work->loop));
-    cr_assert_eq(pthread_create(&thread, NULL, ask, work->loop), 0);
-    pthread_join(thread, &answer);
-    cr_assert_null(answer, "it is the other thread's");
+    cr_assert_eq(pthread_create(&thread, NULL, check_is_mine, work->loop), 0);
+    pthread_join(thread, &result);
+    cr_assert_null(result, "it is not that thread's");
     work->runs++;
 }
 
 Test(loop, is_mine_only_on_the_thread_that_runs_it)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct work work = work_for(loop, 1);
 
-    work.task.run = ask_elsewhere;
+    work.task.run = check_elsewhere;
     cr_assert_not(loop_is_mine(loop));
     loop_post(loop, &work.task);
     loop_turn(loop);
@@ -261,10 +261,10 @@ static void turn_the_other(struct task *task)
     cr_assert_not(loop_is_mine(work->posts->loop));
 }
 
-Test(loop, one_may_be_turned_within_another)
+Test(loop, a_loop_may_be_turned_within_another)
 {
-    OWNED(loop_free) struct loop *outer = made();
-    OWNED(loop_free) struct loop *inner = made();
+    OWNED(loop_free) struct loop *outer = loop_made();
+    OWNED(loop_free) struct loop *inner = loop_made();
     struct work in = work_for(inner, 1), out = work_for(outer, 2);
 
     out.task.run = turn_the_other;

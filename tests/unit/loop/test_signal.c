@@ -1,4 +1,4 @@
-/* test_signal.c - signals reach their loop, whatever other loops come and go. */
+/* test_signal.c - signals reach their loop, also while other loops are made and freed. */
 #include "loop/loop.h"
 
 #include <criterion/criterion.h>
@@ -13,7 +13,7 @@ static void caught(void *ctx, int signal)
     caught_count[signal]++;
 }
 
-static struct loop *made(void)
+static struct loop *loop_made(void)
 {
     struct loop *loop = NULL;
 
@@ -21,9 +21,9 @@ static struct loop *made(void)
     return loop;
 }
 
-Test(signal, one_that_came_before_the_turn_is_told_in_it)
+Test(signal, a_signal_before_a_turn_is_handled_in_it)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     int ctx;
 
     cr_assert_eq(loop_signal(loop, SIGUSR1, caught, &ctx), ERR_OK);
@@ -35,10 +35,10 @@ Test(signal, one_that_came_before_the_turn_is_told_in_it)
     cr_assert_eq(caught_ctx, &ctx);
 }
 
-Test(signal, other_loops_may_come_and_go_meanwhile)
+Test(signal, other_loops_may_be_made_and_freed_meanwhile)
 {
-    OWNED(loop_free) struct loop *loop = made();
-    struct loop *other = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
+    struct loop *other = loop_made();
 
     cr_assert_eq(loop_signal(loop, SIGUSR1, caught, NULL), ERR_OK);
     cr_assert_eq(loop_signal(other, SIGUSR2, caught, NULL), ERR_OK);
@@ -48,7 +48,7 @@ Test(signal, other_loops_may_come_and_go_meanwhile)
     cr_assert_eq(caught_count[SIGUSR1], 0, "not this loop's");
     cr_assert_eq(caught_count[SIGUSR2], 1);
     loop_free(other);
-    other = made();
+    other = loop_made();
     loop_turn(other);
     loop_turn(loop);
     cr_assert_eq(caught_count[SIGUSR1], 1);
@@ -69,7 +69,7 @@ static void send(struct task *task)
 
 Test(signal, wakes_a_loop_that_waits)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct task task = {.run = send};
 
     cr_assert_eq(loop_signal(loop, SIGTERM, stop, loop), ERR_OK);
@@ -78,10 +78,10 @@ Test(signal, wakes_a_loop_that_waits)
     cr_assert_eq(caught_count[SIGTERM], 1);
 }
 
-Test(signal, a_loop_takes_eight_and_refuses_the_ninth)
+Test(signal, a_loop_accepts_eight_handlers_and_refuses_the_ninth)
 {
     static const int eight[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT};
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
 
     for (size_t i = 0; i < ARRAY_LEN(eight); i++)
         cr_assert_eq(loop_signal(loop, eight[i], caught, NULL), ERR_OK);
@@ -93,10 +93,10 @@ Test(signal, a_loop_takes_eight_and_refuses_the_ninth)
         cr_assert_eq(caught_count[eight[i]], 1, "signal %d", eight[i]);
 }
 
-Test(signal, belongs_to_one_loop_until_that_ends)
+Test(signal, belongs_to_one_loop_until_that_is_freed)
 {
-    struct loop *first = made();
-    OWNED(loop_free) struct loop *second = made();
+    struct loop *first = loop_made();
+    OWNED(loop_free) struct loop *second = loop_made();
     struct sigaction now;
 
     cr_assert_eq(loop_signal(first, SIGUSR1, caught, NULL), ERR_OK);
@@ -111,9 +111,9 @@ Test(signal, belongs_to_one_loop_until_that_ends)
     cr_assert_eq(caught_count[SIGUSR1], 1);
 }
 
-Test(signal, what_cannot_be_caught_is_refused)
+Test(signal, a_signal_that_cannot_be_caught_is_refused)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
 
     cr_assert_eq(loop_signal(loop, 0, caught, NULL), ERR_INVALID);
     cr_assert_eq(loop_signal(loop, -1, caught, NULL), ERR_INVALID);

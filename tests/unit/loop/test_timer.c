@@ -13,8 +13,8 @@ struct alarm {
     struct loop *loop;
     int64_t due_ns;
     int fires;
-    int again;              /* re-armed so many times by its own callback */
-    struct alarm *silences; /* stopped by the callback */
+    int again;           /* how often its callback arms it again */
+    struct alarm *stops; /* its callback stops this one */
     bool freed;
 };
 
@@ -30,8 +30,8 @@ static void fired(struct timer *timer)
     early += clock_mono_ns() < alarm->due_ns;
     alarm->fires++;
     total++;
-    if (alarm->silences)
-        timer_stop(&alarm->silences->timer);
+    if (alarm->stops)
+        timer_stop(&alarm->stops->timer);
     if (alarm->again > 0) {
         alarm->again--;
         cr_assert_eq(timer_start(alarm->loop, timer, 1000), ERR_OK);
@@ -51,7 +51,7 @@ static void arm(struct alarm *alarm, int64_t delay_ns)
     cr_assert_eq(timer_start(alarm->loop, &alarm->timer, delay_ns), ERR_OK);
 }
 
-static struct loop *made(void)
+static struct loop *loop_made(void)
 {
     struct loop *loop = NULL;
 
@@ -59,7 +59,7 @@ static struct loop *made(void)
     return loop;
 }
 
-/* Turns until so many timers fired. */
+/* Turns the loop until `fires` timers have fired. */
 static void turn_until(struct loop *loop, int fires)
 {
     int64_t deadline_ns = clock_mono_ns() + DEADLINE_NS;
@@ -81,7 +81,7 @@ static void turn_for(struct loop *loop, int64_t time_ns)
 
 Test(timer, fires_once_and_never_early)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm alarms[50];
 
     srand(1);
@@ -96,9 +96,9 @@ Test(timer, fires_once_and_never_early)
     cr_assert_eq(early, 0);
 }
 
-Test(timer, no_delay_and_a_negative_one_mean_the_next_turn)
+Test(timer, a_delay_of_zero_or_less_means_the_next_turn)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm now = alarm_for(loop), past = alarm_for(loop);
 
     arm(&now, 0);
@@ -108,9 +108,9 @@ Test(timer, no_delay_and_a_negative_one_mean_the_next_turn)
     cr_assert_eq(now.fires + past.fires, 2);
 }
 
-Test(timer, a_stopped_one_never_fires)
+Test(timer, a_stopped_timer_never_fires)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm alarm = alarm_for(loop);
 
     arm(&alarm, NS_PER_MS);
@@ -123,13 +123,13 @@ Test(timer, a_stopped_one_never_fires)
     turn_until(loop, 1);
 }
 
-Test(timer, one_that_is_due_may_be_stopped_by_another_in_the_same_turn)
+Test(timer, a_due_timer_may_be_stopped_by_another_in_the_same_turn)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm a = alarm_for(loop), b = alarm_for(loop);
 
-    a.silences = &b;
-    b.silences = &a;
+    a.stops = &b;
+    b.stops = &a;
     arm(&a, 0);
     arm(&b, 0);
     turn_for(loop, 2 * NS_PER_MS);
@@ -138,7 +138,7 @@ Test(timer, one_that_is_due_may_be_stopped_by_another_in_the_same_turn)
 
 Test(timer, arming_again_moves_it)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm alarm = alarm_for(loop);
 
     arm(&alarm, NS_PER_MS);
@@ -153,7 +153,7 @@ Test(timer, arming_again_moves_it)
 
 Test(timer, its_callback_may_arm_it_again)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm alarm = alarm_for(loop);
 
     alarm.again = 20;
@@ -165,7 +165,7 @@ Test(timer, its_callback_may_arm_it_again)
 
 Test(timer, its_callback_may_free_it)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
 
     for (int i = 0; i < 10; i++) {
         struct alarm *alarm = malloc(sizeof(*alarm));
@@ -194,7 +194,7 @@ static void spin_then_arm(struct task *task)
 
 Test(timer, a_delay_counts_from_now_and_not_from_when_the_turn_began)
 {
-    OWNED(loop_free) struct loop *loop = made();
+    OWNED(loop_free) struct loop *loop = loop_made();
     struct alarm alarm = alarm_for(loop);
     struct slow slow = {{.run = spin_then_arm}, &alarm};
 
@@ -203,9 +203,9 @@ Test(timer, a_delay_counts_from_now_and_not_from_when_the_turn_began)
     cr_assert_eq(early, 0);
 }
 
-Test(timer, the_end_of_the_loop_disarms)
+Test(timer, freeing_the_loop_disarms_its_timers)
 {
-    struct loop *loop = made();
+    struct loop *loop = loop_made();
     struct alarm armed = alarm_for(loop), fired_before = alarm_for(loop);
 
     arm(&fired_before, 0);
@@ -219,8 +219,8 @@ Test(timer, the_end_of_the_loop_disarms)
 
 Test(timer, may_move_from_one_loop_to_another)
 {
-    OWNED(loop_free) struct loop *first = made();
-    OWNED(loop_free) struct loop *second = made();
+    OWNED(loop_free) struct loop *first = loop_made();
+    OWNED(loop_free) struct loop *second = loop_made();
     struct alarm alarm = alarm_for(first);
 
     arm(&alarm, NS_PER_MS);

@@ -1,6 +1,6 @@
-/* test_workers.c - jobs run on workers and are done on the loop; the queue is bounded; an ending
- * finishes what was accepted. */
-#include "loop/loop.h"
+/* test_workers.c - jobs run on workers and complete on the loop; the queue is bounded; freeing the
+ * workers runs every accepted job. */
+#include "loop/workers.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -13,7 +13,7 @@
 
 #define DEADLINE_NS (10 * NS_PER_S)
 
-/* A job that may be held at a gate while it runs. */
+/* A job that can wait at a gate while it runs. */
 struct work {
     struct job job;
     struct loop *loop;
@@ -67,7 +67,7 @@ static struct loop *loop_made(void)
     return loop;
 }
 
-static struct workers *made(struct loop *loop, unsigned threads, unsigned max_jobs)
+static struct workers *workers_made(struct loop *loop, unsigned threads, unsigned max_jobs)
 {
     struct workers *workers = NULL;
 
@@ -85,41 +85,41 @@ static void turn_until(struct loop *loop, int count)
     }
 }
 
-Test(workers, run_elsewhere_and_are_done_on_the_loop)
+Test(workers, run_jobs_on_their_threads_and_complete_them_on_the_loop)
 {
     OWNED(loop_free) struct loop *loop = loop_made();
-    OWNED(workers_free) struct workers *workers = made(loop, 3, 100);
+    OWNED(workers_free) struct workers *workers = workers_made(loop, 3, 100);
 
     for (int i = 0; i < 100; i++) {
         struct work *work = malloc(sizeof(*work));
 
         *work = work_for(loop, i);
         work->freed = true;
-        cr_assert_eq(workers_take(workers, &work->job), ERR_OK);
+        cr_assert_eq(workers_submit(workers, &work->job), ERR_OK);
     }
     turn_until(loop, 100);
     cr_assert_eq(runs, 100);
 }
 
-Test(workers, begin_jobs_in_the_order_they_were_taken)
+Test(workers, begin_jobs_in_the_order_they_were_submitted)
 {
     OWNED(loop_free) struct loop *loop = loop_made();
-    OWNED(workers_free) struct workers *workers = made(loop, 1, 64);
+    OWNED(workers_free) struct workers *workers = workers_made(loop, 1, 64);
     struct work works[64];
 
     for (int i = 0; i < 64; i++) {
         works[i] = work_for(loop, i);
-        cr_assert_eq(workers_take(workers, &works[i].job), ERR_OK);
+        cr_assert_eq(workers_submit(workers, &works[i].job), ERR_OK);
     }
     turn_until(loop, 64);
     for (int i = 0; i < 64; i++)
         cr_assert_eq(run_order[i], i);
 }
 
-Test(workers, refuse_when_as_many_wait_as_may)
+Test(workers, refuse_a_job_when_the_queue_is_full)
 {
     OWNED(loop_free) struct loop *loop = loop_made();
-    struct workers *workers = made(loop, 1, 2);
+    struct workers *workers = workers_made(loop, 1, 2);
     struct work held = work_for(loop, 0), first = work_for(loop, 1), second = work_for(loop, 2),
                 extra = work_for(loop, 3);
     sem_t begun, gate;
@@ -128,29 +128,29 @@ Test(workers, refuse_when_as_many_wait_as_may)
     sem_init(&gate, 0, 0);
     held.begun = &begun;
     held.gate = &gate;
-    cr_assert_eq(workers_take(workers, &held.job), ERR_OK);
+    cr_assert_eq(workers_submit(workers, &held.job), ERR_OK);
     sem_wait(&begun);
-    cr_assert_eq(workers_take(workers, &first.job), ERR_OK);
-    cr_assert_eq(workers_take(workers, &second.job), ERR_OK);
-    cr_assert_eq(workers_take(workers, &extra.job), ERR_FULL);
+    cr_assert_eq(workers_submit(workers, &first.job), ERR_OK);
+    cr_assert_eq(workers_submit(workers, &second.job), ERR_OK);
+    cr_assert_eq(workers_submit(workers, &extra.job), ERR_FULL);
     sem_post(&gate);
     turn_until(loop, 3);
-    cr_assert_eq(workers_take(workers, &extra.job), ERR_OK, "the refused job may come again");
+    cr_assert_eq(workers_submit(workers, &extra.job), ERR_OK, "a refused job may be submitted again");
     turn_until(loop, 4);
     workers_free(workers);
     sem_destroy(&begun);
     sem_destroy(&gate);
 }
 
-Test(workers, an_ending_finishes_what_was_accepted_and_the_loop_tells)
+Test(workers, freeing_runs_every_accepted_job_and_the_loop_completes_them)
 {
     OWNED(loop_free) struct loop *loop = loop_made();
-    struct workers *workers = made(loop, 2, 64);
+    struct workers *workers = workers_made(loop, 2, 64);
     struct work works[64];
 
     for (int i = 0; i < 64; i++) {
         works[i] = work_for(loop, i);
-        cr_assert_eq(workers_take(workers, &works[i].job), ERR_OK);
+        cr_assert_eq(workers_submit(workers, &works[i].job), ERR_OK);
     }
     workers_free(workers);
     cr_assert_eq(runs, 64, "all ran before the threads were joined");
@@ -159,11 +159,11 @@ Test(workers, an_ending_finishes_what_was_accepted_and_the_loop_tells)
     cr_assert_eq(dones, 64);
 }
 
-Test(workers, an_ending_without_jobs_does_not_wait)
+Test(workers, freeing_without_jobs_does_not_wait)
 {
     OWNED(loop_free) struct loop *loop = loop_made();
 
     for (int i = 0; i < 50; i++)
-        workers_free(made(loop, 4, 1));
+        workers_free(workers_made(loop, 4, 1));
     workers_free(NULL);
 }

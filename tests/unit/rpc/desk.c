@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "event/chunk.h"
+#include "event/event_view.h"
 #include "server/rpc/publisher.h"
 #include "server/wire/message.h"
 #include "server/wire/wire.h"

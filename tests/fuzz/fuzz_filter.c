@@ -1,16 +1,18 @@
-/* fuzz_selector.c - any selectors at all: what filter_new() takes answers as a plain reading of
- * them does, so does the matcher, and the glob agrees with the naive one.
+/* fuzz_filter.c - any selectors. A filter that filter_new() accepts wants the same events as a
+ * naive reading of its selectors, the matcher agrees with it, and the glob agrees with the naive
+ * one.
  *
- * The input is a list of texts, each behind a byte that holds its size (low five bits) and a choice
- * (high three). The first eight make the producer, its label and an event; the rest make selectors,
- * the choice saying which field a text becomes. */
+ * The input is a list of texts. In front of each is a byte with its size (low five bits) and a
+ * choice (high three). The first eight texts make the producer, its label and an event. The others
+ * make selectors: the choice says which field a text becomes. */
 #include <string.h>
 
 #include "event/matcher.h"
+#include "event/text.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
 
-#define MOST 4u
+#define MAX_LIST 4u
 
 enum choice {
     CHOICE_PRODUCER,
@@ -28,11 +30,11 @@ struct piece {
     enum choice choice;
 };
 
-/* A selector with room for its lists. */
-struct draft {
+/* A selector and its lists. */
+struct selector_lists {
     struct selector selector;
-    struct bytes keys[MOST], types[MOST];
-    struct pair headers[MOST], labels[MOST];
+    struct bytes keys[MAX_LIST], types[MAX_LIST];
+    struct pair headers[MAX_LIST], labels[MAX_LIST];
 };
 
 static struct piece next(struct bytes *input)
@@ -42,11 +44,11 @@ static struct piece next(struct bytes *input)
 
     if (input->size == 0)
         return piece;
-    piece.choice = (enum choice)(input->at[0] >> 5);
-    size = input->at[0] & 31u;
+    piece.choice = (enum choice)(input->data[0] >> 5);
+    size = input->data[0] & 31u;
     *input = glob_rest(*input, 1);
     size = MIN_OF(size, input->size);
-    piece.text = (struct bytes){input->at, size};
+    piece.text = (struct bytes){input->data, size};
     *input = glob_rest(*input, size);
     return piece;
 }
@@ -56,9 +58,9 @@ static struct pair pair_of(struct bytes name, struct bytes *input)
     return (struct pair){name, next(input).text};
 }
 
-static void add(struct draft *draft, const struct piece *piece, struct bytes *input)
+static void add(struct selector_lists *lists, const struct piece *piece, struct bytes *input)
 {
-    struct selector *selector = &draft->selector;
+    struct selector *selector = &lists->selector;
 
     switch (piece->choice) {
     case CHOICE_PRODUCER:
@@ -68,20 +70,20 @@ static void add(struct draft *draft, const struct piece *piece, struct bytes *in
         selector->topic = piece->text;
         break;
     case CHOICE_KEY:
-        if (selector->key_count < MOST)
-            draft->keys[selector->key_count++] = piece->text;
+        if (selector->key_count < MAX_LIST)
+            lists->keys[selector->key_count++] = piece->text;
         break;
     case CHOICE_TYPE:
-        if (selector->type_count < MOST)
-            draft->types[selector->type_count++] = piece->text;
+        if (selector->type_count < MAX_LIST)
+            lists->types[selector->type_count++] = piece->text;
         break;
     case CHOICE_HEADER:
-        if (selector->header_count < MOST)
-            draft->headers[selector->header_count++] = pair_of(piece->text, input);
+        if (selector->header_count < MAX_LIST)
+            lists->headers[selector->header_count++] = pair_of(piece->text, input);
         break;
     case CHOICE_LABEL:
-        if (selector->label_count < MOST)
-            draft->labels[selector->label_count++] = pair_of(piece->text, input);
+        if (selector->label_count < MAX_LIST)
+            lists->labels[selector->label_count++] = pair_of(piece->text, input);
         break;
     case CHOICE_NEXT:
     case CHOICE_EXCLUDE:
@@ -103,14 +105,15 @@ static bool one_of(const struct bytes *patterns, uint32_t count, struct bytes te
     return any;
 }
 
-/* Every wanted pair must be there; where a name comes twice among `carried`, the last counts. */
+/* Whether every wanted pair matches. Of two pairs with one name in `carried` the last one
+ * counts. */
 static bool every(const struct pair *wanted, uint32_t count, const struct pair *carried, size_t carried_count)
 {
     for (uint32_t i = 0; i < count; i++) {
         bool found = false;
         for (size_t j = 0; j < carried_count; j++) {
             if (carried[j].name.size == wanted[i].name.size &&
-                memcmp(carried[j].name.at, wanted[i].name.at, wanted[i].name.size) == 0)
+                memcmp(carried[j].name.data, wanted[i].name.data, wanted[i].name.size) == 0)
                 found = glob_match(wanted[i].value, carried[j].value);
         }
         if (!found)
@@ -126,7 +129,8 @@ struct situation {
     struct event_view event;
 };
 
-static bool plainly(const struct selector *selectors, size_t count, const struct situation *now)
+/* A naive reading of the selectors: whether one of them matches. */
+static bool naive(const struct selector *selectors, size_t count, const struct situation *now)
 {
     for (size_t i = 0; i < count; i++) {
         const struct selector *selector = &selectors[i];
@@ -146,18 +150,18 @@ static void globs_agree(struct bytes pattern, struct bytes text)
     size_t stars = 0;
 
     for (size_t i = 0; i < pattern.size; i++)
-        stars += pattern.at[i] == '*';
+        stars += pattern.data[i] == '*';
     bool match = glob_match(pattern, text);
     if (stars <= 6 && utf8_valid(pattern) && utf8_valid(text))
         CHECK(match == glob_naive(pattern, text));
 }
 
-/* How many want it: whoever is hit, and those who ask the same. */
+/* How many entries want the event: the hits and their rings. */
 static size_t count_hits(struct matcher *matcher, struct bytes event)
 {
     size_t count = 0;
 
-    for (struct match_entry *hit = matcher_match(matcher, event); hit != NULL; hit = hit->next_hit) {
+    for (struct match_entry *hit = matcher_match(matcher, event); hit; hit = hit->next_hit) {
         count++;
         for (struct list *node = hit->alike.next; node != &hit->alike; node = node->next)
             count++;
@@ -165,27 +169,28 @@ static size_t count_hits(struct matcher *matcher, struct bytes event)
     return count;
 }
 
-/* Two of them sit down, and rise. */
-static void sift(const struct filter *filter, const struct filter_part *part, struct bytes event, bool answer)
+/* Adds two entries of the same filter to a matcher, and removes them. */
+static void check_matcher(const struct filter *filter, const struct filter_part *part, struct bytes event,
+                          bool answer)
 {
     struct matcher *matcher = matcher_new();
-    struct match_entry *seats[2];
+    struct match_entry *entries[2];
 
-    for (size_t i = 0; i < ARRAY_LEN(seats); i++) {
-        seats[i] = match_entry_new(filter, part, NULL);
-        matcher_add(matcher, seats[i]);
+    for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
+        entries[i] = match_entry_new(filter, part, NULL);
+        matcher_add(matcher, entries[i]);
     }
-    for (size_t i = 0; i < ARRAY_LEN(seats); i++) {
-        CHECK(count_hits(matcher, event) == (answer ? ARRAY_LEN(seats) - i : 0));
-        matcher_remove(matcher, seats[i]);
-        match_entry_free(seats[i]);
+    for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
+        CHECK(count_hits(matcher, event) == (answer ? ARRAY_LEN(entries) - i : 0));
+        matcher_remove(matcher, entries[i]);
+        match_entry_free(entries[i]);
     }
     CHECK(count_hits(matcher, event) == 0);
     matcher_free(matcher);
 }
 
-static void ask(const struct filter *filter, const struct selector *lists[2], const size_t counts[2],
-                const struct situation *now)
+static void check_filter(const struct filter *filter, const struct selector *lists[2], const size_t counts[2],
+                         const struct situation *now)
 {
     struct filter_part part = filter_producer(filter, now->producer, now->labels, 1);
     struct buf message = {0};
@@ -193,20 +198,20 @@ static void ask(const struct filter *filter, const struct selector *lists[2], co
     bool answer;
 
     put_event(&message, &now->event, now->headers, 1);
-    event_view((struct bytes){message.at, message.size}, &view);
+    event_view((struct bytes){message.data, message.size}, &view);
     answer =
         part.answer == FILTER_ALL || (part.answer == FILTER_BY_EVENT && filter_event(filter, &part, &view));
-    CHECK(answer == (plainly(lists[0], counts[0], now) && !plainly(lists[1], counts[1], now)));
+    CHECK(answer == (naive(lists[0], counts[0], now) && !naive(lists[1], counts[1], now)));
     if (part.answer == FILTER_BY_EVENT)
-        sift(filter, &part, (struct bytes){message.at, message.size}, answer);
+        check_matcher(filter, &part, (struct bytes){message.data, message.size}, answer);
     buf_fini(&message);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes input = {data, size};
-    struct draft drafts[2][MOST] = {{{.keys = {{NULL, 0}}}}};
-    struct selector selectors[2][MOST];
+    struct selector_lists lists_of[2][MAX_LIST] = {{{.keys = {{NULL, 0}}}}};
+    struct selector selectors[2][MAX_LIST];
     const struct selector *lists[2] = {selectors[0], selectors[1]};
     size_t counts[2] = {1, 0};
     struct situation now = {.producer = next(&input).text};
@@ -224,23 +229,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct piece piece = next(&input);
         if (piece.choice >= CHOICE_NEXT) {
             list = piece.choice == CHOICE_EXCLUDE ? 1 : 0;
-            counts[list] += counts[list] < MOST;
+            counts[list] += counts[list] < MAX_LIST;
             continue;
         }
         globs_agree(piece.text, now.event.topic);
-        add(&drafts[list][counts[list] - 1], &piece, &input);
+        add(&lists_of[list][counts[list] - 1], &piece, &input);
     }
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < counts[i]; j++) {
-            selectors[i][j] = drafts[i][j].selector;
-            selectors[i][j].keys = drafts[i][j].keys;
-            selectors[i][j].types = drafts[i][j].types;
-            selectors[i][j].headers = drafts[i][j].headers;
-            selectors[i][j].labels = drafts[i][j].labels;
+            selectors[i][j] = lists_of[i][j].selector;
+            selectors[i][j].keys = lists_of[i][j].keys;
+            selectors[i][j].types = lists_of[i][j].types;
+            selectors[i][j].headers = lists_of[i][j].headers;
+            selectors[i][j].labels = lists_of[i][j].labels;
         }
     }
     if (filter_new(selectors[0], counts[0], selectors[1], counts[1], &filter, &fault) == FAULT_NONE)
-        ask(filter, lists, counts, &now);
+        check_filter(filter, lists, counts, &now);
     filter_free(filter);
     return 0;
 }

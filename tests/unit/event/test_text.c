@@ -1,45 +1,11 @@
-/* test_primitives.c - varints, UTF-8 and names. */
+/* test_text.c - the rules for strings, at every place of a word. */
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "event/field.h"
-#include "event/primitives.h"
+#include "event/text.h"
 #include "lib/events.h"
 
 #define TEXT(literal) ((struct bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
-
-Test(varint, comes_back_at_every_size)
-{
-    for (unsigned bit = 0; bit < 64; bit++) {
-        const uint64_t values[] = {UINT64_C(1) << bit, (UINT64_C(1) << bit) - 1, (UINT64_C(2) << bit) - 1};
-        for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-            uint8_t bytes[MAX_VARINT_BYTES];
-            size_t size = varint_write(bytes, values[i]);
-            uint64_t back = 0;
-            cr_assert_eq(varint_size(values[i]), size);
-            cr_assert_eq(varint_read(bytes, bytes + size, &back), size);
-            cr_assert_eq(back, values[i]);
-            cr_assert_eq(varint_read(bytes, bytes + size - 1, &back), 0, "cut short");
-        }
-    }
-}
-
-Test(varint, ends_after_ten_bytes_and_sixty_four_bits)
-{
-    static const uint8_t max[] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
-    static const uint8_t above[] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 2};
-    static const uint8_t padded[] = {129, 128, 128, 128, 128, 128, 128, 128, 128, 0};
-    static const uint8_t long_one[] = {129, 128, 128, 128, 128, 128, 128, 128, 128, 128, 0};
-    uint64_t value = 7;
-
-    cr_assert_eq(varint_read(above, above + 10, &value), 0);
-    cr_assert_eq(varint_read(long_one, long_one + 11, &value), 0);
-    cr_assert_eq(value, 7, "what is refused leaves the value alone");
-    cr_assert_eq(varint_read(max, max + 10, &value), 10);
-    cr_assert_eq(value, UINT64_MAX);
-    cr_assert_eq(varint_read(padded, padded + 10, &value), 10);
-    cr_assert_eq(value, 1);
-}
 
 static const struct {
     struct bytes text;
@@ -66,7 +32,7 @@ static const struct {
     {TEXT("\xf5\x80\x80\x80"), false}, /* no such lead */
     {TEXT("\xff"), false},
     {TEXT("\x80"), false}, /* a stray continuation */
-    {TEXT("\xc3"), false}, /* cut */
+    {TEXT("\xc3"), false}, /* cut short */
     {TEXT("\xe2\x82"), false},
     {TEXT("\xf0\x9f\x98"), false},
     {TEXT("\xc3("), false}, /* no continuation */
@@ -82,7 +48,7 @@ Test(utf8, is_what_rfc_3629_says_at_every_place_of_a_word)
         for (size_t before = 0; before < 18; before++) {
             for (size_t after = 0; after < 18; after++) {
                 uint8_t all[48];
-                memset(all, 'x', sizeof all);
+                memset(all, 'x', sizeof(all));
                 memcpy(all + before, texts[i].text.data, texts[i].text.size);
                 struct bytes text = {all, before + texts[i].text.size + after};
                 cr_assert_eq(utf8_valid(text), texts[i].valid, "text %zu, %zu before, %zu after", i, before,
@@ -98,7 +64,7 @@ Test(text, is_plain_between_space_and_tilde_only)
         for (size_t size = 1; size < 20; size++) {
             for (size_t place = 0; place < size; place++) {
                 uint8_t all[20];
-                memset(all, '~', sizeof all);
+                memset(all, '~', sizeof(all));
                 memset(all, ' ', size / 2);
                 all[place] = (uint8_t)byte;
                 cr_assert_eq(text_plain((struct bytes){all, size}), byte >= 0x20 && byte < 0x7f,
@@ -141,12 +107,12 @@ Test(name, is_printable_and_not_empty)
     }
 }
 
-Test(name, has_at_most_so_many_bytes)
+Test(name, has_at_most_its_bound_in_bytes)
 {
     uint8_t all[257];
     struct fault fault;
 
-    memset(all, 'n', sizeof all);
+    memset(all, 'n', sizeof(all));
     cr_assert_eq(name_check((struct bytes){all, 256}, "name", 256, &fault), FAULT_NONE);
     cr_assert_eq(name_check((struct bytes){all, 257}, "name", 256, &fault), FAULT_TOO_LONG);
     cr_assert_str_eq(fault.bound, "at most 256 bytes");

@@ -1,4 +1,4 @@
-/* test_selector.c - globs against a naive matcher, and what a filter answers. */
+/* test_filter.c - globs against a naive matcher, and what filters want. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,8 +83,8 @@ Test(glob, agrees_with_a_naive_matcher)
         uint8_t pattern[32];
         uint8_t text[48];
         struct bytes p = {pattern,
-                          random_piece(&dice, pattern, sizeof pattern, in_pattern, ARRAY_LEN(in_pattern))};
-        struct bytes t = {text, random_piece(&dice, text, sizeof text, in_text, ARRAY_LEN(in_text))};
+                          random_piece(&dice, pattern, sizeof(pattern), in_pattern, ARRAY_LEN(in_pattern))};
+        struct bytes t = {text, random_piece(&dice, text, sizeof(text), in_text, ARRAY_LEN(in_text))};
         bool expected = glob_naive(p, t);
         cr_assert_eq(glob_match(p, t), expected, "%.*s on %.*s", (int)p.size, pattern, (int)t.size, text);
         matched += expected;
@@ -97,12 +97,13 @@ Test(glob, costs_no_more_than_the_product_of_the_sizes, .timeout = 10)
     static uint8_t pattern[256];
     static uint8_t text[8192];
 
-    for (size_t i = 0; i < sizeof pattern; i++)
+    for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = i % 2 == 0 ? '*' : 'a';
-    pattern[sizeof pattern - 1] = 'b';
-    memset(text, 'a', sizeof text);
+    pattern[sizeof(pattern) - 1] = 'b';
+    memset(text, 'a', sizeof(text));
     for (int i = 0; i < 20; i++)
-        cr_assert_not(glob_match((struct bytes){pattern, sizeof pattern}, (struct bytes){text, sizeof text}));
+        cr_assert_not(
+            glob_match((struct bytes){pattern, sizeof(pattern)}, (struct bytes){text, sizeof(text)}));
 }
 
 static struct fault fault;
@@ -122,7 +123,7 @@ static enum filter_answer answer(const struct filter *filter, const char *produc
     return filter_producer(filter, text_of(producer), NULL, 0).answer;
 }
 
-Test(filter, settles_what_the_producer_alone_settles)
+Test(filter, decides_what_the_producer_alone_decides)
 {
     const struct selector web = {.producer = TEXT("web-*")};
     const struct selector orders = {.producer = TEXT("db"), .topic = TEXT("orders")};
@@ -137,7 +138,7 @@ Test(filter, settles_what_the_producer_alone_settles)
     cr_assert_eq(answer(filter, "web-1"), FILTER_NONE, "excluded as a whole");
     cr_assert_eq(answer(filter, "web-2"), FILTER_BY_EVENT, "an exclude may still match");
     cr_assert_eq(answer(filter, "db"), FILTER_BY_EVENT);
-    cr_assert_eq(answer(filter, "any"), FILTER_ALL, "a star asks nothing of a topic");
+    cr_assert_eq(answer(filter, "any"), FILTER_ALL, "a star matches every topic");
     cr_assert_eq(answer(filter, "other"), FILTER_NONE);
     filter_free(NULL);
 }
@@ -170,7 +171,7 @@ Test(filter, uses_all_sixty_four_of_each_kind)
     char topics[64][16];
 
     for (size_t i = 0; i < 64; i++) {
-        snprintf(topics[i], sizeof topics[i], "topic-%zu", i);
+        snprintf(topics[i], sizeof(topics)[i], "topic-%zu", i);
         selectors[i] = (struct selector){.topic = text_of(topics[i])};
         excludes[i] = (struct selector){.topic = text_of(topics[i]), .keys = &no, .key_count = 1};
     }
@@ -227,7 +228,7 @@ Test(filter, wants_one_of_the_keys_one_of_the_types_and_every_header)
     buf_fini(&message);
 }
 
-Test(filter, lets_a_star_in_a_list_open_the_list)
+Test(filter, matches_everything_with_a_list_that_has_a_star)
 {
     const struct bytes keys[] = {TEXT("k1"), TEXT("**")};
     const struct selector selector = {.keys = keys, .key_count = 2};
@@ -236,14 +237,14 @@ Test(filter, lets_a_star_in_a_list_open_the_list)
     cr_assert_eq(answer(filter, "p"), FILTER_ALL);
 }
 
-Test(filter, does_not_look_at_what_it_was_made_of_any_more)
+Test(filter, does_not_use_its_selectors_after_it_was_made)
 {
     char producer[] = "web";
     struct selector selector = {.producer = text_of(producer)};
     OWNED(filter_free) struct filter *filter = filter_of(&selector, 1, NULL, 0);
 
     memset(producer, 'x', 3);
-    memset(&selector, 0xff, sizeof selector);
+    memset(&selector, 0xff, sizeof(selector));
     cr_assert_eq(answer(filter, "web"), FILTER_ALL);
 }
 
@@ -259,30 +260,30 @@ static void refuse(const struct selector *selector, enum fault_reason reason, co
     char path[64];
 
     cr_assert_eq(filter_new(both, 2, NULL, 0, &filter, &fault), reason, "%s", field);
-    snprintf(path, sizeof path, "selectors[1]%s", field);
+    snprintf(path, sizeof(path), "selectors[1]%s", field);
     cr_assert_str_eq(fault.field, path);
     cr_assert_eq(filter_new(&good, 1, both, 2, &filter, &fault), reason);
-    snprintf(path, sizeof path, "exclude[1]%s", field);
+    snprintf(path, sizeof(path), "exclude[1]%s", field);
     cr_assert_str_eq(fault.field, path);
-    cr_assert_eq((void *)filter, (void *)&fault, "a refusal leaves the result alone");
+    cr_assert_eq((void *)filter, (void *)&fault, "a refusal leaves the result unchanged");
 }
 
-Test(filter, refuses_what_is_wrong_and_names_it)
+Test(filter, refuses_a_wrong_selector_and_names_the_field)
 {
     const struct bytes empty[] = {TEXT("a"), TEXT("")};
     const struct pair nameless = {TEXT(""), TEXT("*")};
     const struct pair valueless = {TEXT("a"), TEXT("")};
     const struct pair bad = {TEXT("a\xff"), TEXT("*")};
 
-    memset(long_text, 'a', sizeof long_text);
+    memset(long_text, 'a', sizeof(long_text));
     for (size_t i = 0; i <= MAX_SELECTORS; i++) {
         many[i] = TEXT("a");
         pairs[i] = (struct pair){TEXT("a"), TEXT("b")};
     }
     refuse(&(struct selector){.key_count = 0}, FAULT_EMPTY, "");
     cr_assert_str_eq(fault.bound, "set producer: \"*\" for everything");
-    refuse(&(struct selector){.producer = {long_text, sizeof long_text}}, FAULT_TOO_LONG, ".producer");
-    refuse(&(struct selector){.topic = {long_text, sizeof long_text}}, FAULT_TOO_LONG, ".topic");
+    refuse(&(struct selector){.producer = {long_text, sizeof(long_text)}}, FAULT_TOO_LONG, ".producer");
+    refuse(&(struct selector){.topic = {long_text, sizeof(long_text)}}, FAULT_TOO_LONG, ".topic");
     refuse(&(struct selector){.producer = TEXT("\xc0\x80")}, FAULT_BAD_UTF8, ".producer");
     refuse(&(struct selector){.topic = TEXT("a\0")}, FAULT_BAD_UTF8, ".topic");
     refuse(&(struct selector){.keys = empty, .key_count = 2}, FAULT_EMPTY, ".keys[1]");
@@ -296,12 +297,12 @@ Test(filter, refuses_what_is_wrong_and_names_it)
     refuse(&(struct selector){.headers = &bad, .header_count = 1}, FAULT_BAD_UTF8, ".headers[0].name");
 }
 
-Test(filter, takes_everything_up_to_its_bounds)
+Test(filter, accepts_everything_up_to_its_bounds)
 {
     struct selector selectors[MAX_SELECTORS + 1];
     struct filter *filter = NULL;
 
-    memset(long_text, 'a', sizeof long_text);
+    memset(long_text, 'a', sizeof(long_text));
     for (size_t i = 0; i <= MAX_SELECTORS; i++) {
         many[i] = (struct bytes){long_text, MAX_PATTERN_BYTES};
         pairs[i] = (struct pair){many[i], many[i]};
