@@ -1,25 +1,25 @@
-/* questions.c - the questions of admin.h: each packs a request, waits, unpacks the answer and shows
- * it in our own structures, whose texts lie in the unpacked message. */
+/* admin.c - the functions of tributary/admin.h and tributary/subscriptions.h. Each packs a request,
+ * waits for the answer, unpacks it, and passes it on in the public structs. Their texts lie in the
+ * unpacked message. */
 #include "client/lib/core/unary.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/subscribe/settings.h"
 #include "client/lib/core/status.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tributary/v1/admin.pb-c.h"
 
 #define PAGE_SIZE 100u
 #define PAGE_SIZE_WITH_SOURCES 20u
-#define MAX_PAGES 100000u /* a server that never says that a page is the last */
+#define MAX_PAGES 100000u /* against a server that never sends a last page */
 
 static char *text(const char *from)
 {
-    return (char *)(uintptr_t)(from != NULL ? from : "");
+    return (char *)(uintptr_t)(from ? from : "");
 }
 
-/* Packs, asks, and unpacks by the messages' descriptors. NULL: *status says why. */
+/* Packs the request, waits for the answer and unpacks it. NULL: an error, which is in *status. */
 static ProtobufCMessage *call(struct tributary *client, const struct unary_method *method,
                               const ProtobufCMessage *request, const ProtobufCMessageDescriptor *answer_type,
                               struct tributary_status *status)
@@ -30,12 +30,12 @@ static ProtobufCMessage *call(struct tributary *client, const struct unary_metho
     ProtobufCMessage *message = NULL;
     uint8_t *at = buf_extend(&packed, protobuf_c_message_get_packed_size(request));
 
-    status = status != NULL ? status : &unused;
-    if (at != NULL)
+    status = status ? status : &unused;
+    if (at)
         protobuf_c_message_pack(request, at);
     if (unary_call_run(client, method, &packed, &answer, status) == TRIBUTARY_OK) {
         message = protobuf_c_message_unpack(answer_type, NULL, answer.size, answer.data);
-        if (message == NULL)
+        if (!message)
             status_set(status, TRIBUTARY_INTERNAL, "the answer of the server cannot be read");
     }
     buf_fini(&packed);
@@ -45,8 +45,7 @@ static ProtobufCMessage *call(struct tributary *client, const struct unary_metho
 
 static struct tributary_totals totals(const Tributary__V1__Tally *from)
 {
-    return from == NULL ? (struct tributary_totals){0, 0}
-                        : (struct tributary_totals){from->events, from->bytes};
+    return from ? (struct tributary_totals){from->events, from->bytes} : (struct tributary_totals){0, 0};
 }
 
 /* False: out of memory. */
@@ -55,7 +54,7 @@ static bool show_producer(void (*each)(void *ctx, const struct tributary_produce
 {
     struct tributary_label *labels = calloc(from->n_labels + 1, sizeof(*labels));
 
-    if (labels == NULL)
+    if (!labels)
         return false;
     for (size_t i = 0; i < from->n_labels; i++)
         labels[i] = (struct tributary_label){from->labels[i]->key, from->labels[i]->value};
@@ -89,7 +88,7 @@ static bool show_producer(void (*each)(void *ctx, const struct tributary_produce
 
 static struct tributary_settings settings(const Tributary__V1__Settings *from)
 {
-    if (from == NULL)
+    if (!from)
         return (struct tributary_settings){.max_events = 0};
     return (struct tributary_settings){
         .max_events = from->max_events,
@@ -106,26 +105,27 @@ static struct tributary_settings settings(const Tributary__V1__Settings *from)
     };
 }
 
-static struct tributary_share share(const Tributary__V1__Subscription__LossOfSource *from)
+static struct tributary_source_totals source_totals(const Tributary__V1__Subscription__LossOfSource *from)
 {
-    return (struct tributary_share){from->source,           from->epoch,
-                                    totals(from->accepted), totals(from->delivered),
-                                    totals(from->dropped),  totals(from->queued)};
+    return (struct tributary_source_totals){from->source,           from->epoch,
+                                            totals(from->accepted), totals(from->delivered),
+                                            totals(from->dropped),  totals(from->queued)};
 }
 
 /* False: out of memory. */
 static bool show_subscription(const struct tributary_subscriptions_query *query,
                               const Tributary__V1__Subscription *from)
 {
-    struct tributary_loss *losses = calloc(from->n_losses + 1, sizeof(*losses));
-    struct tributary_share *shares = calloc(from->n_sources + 1, sizeof(*shares));
-    const bool whole = losses != NULL && shares != NULL;
+    struct tributary_loss_totals *losses = calloc(from->n_losses + 1, sizeof(*losses));
+    struct tributary_source_totals *sources = calloc(from->n_sources + 1, sizeof(*sources));
+    const bool whole = losses && sources;
 
     if (whole) {
         for (size_t i = 0; i < from->n_losses; i++)
-            losses[i] = (struct tributary_loss){(int)from->losses[i]->reason, totals(from->losses[i]->lost)};
+            losses[i] =
+                (struct tributary_loss_totals){(int)from->losses[i]->reason, totals(from->losses[i]->lost)};
         for (size_t i = 0; i < from->n_sources; i++)
-            shares[i] = share(from->sources[i]);
+            sources[i] = source_totals(from->sources[i]);
 
         const struct tributary_subscription subscription = {
             .id = from->id,
@@ -139,7 +139,7 @@ static bool show_subscription(const struct tributary_subscriptions_query *query,
             .queued = totals(from->queued),
             .losses = losses,
             .loss_count = from->n_losses,
-            .sources = shares,
+            .sources = sources,
             .source_count = from->n_sources,
             .producers_matched = from->producers_matched,
             .blocked = from->blocked != 0,
@@ -150,7 +150,7 @@ static bool show_subscription(const struct tributary_subscriptions_query *query,
         query->each(query->ctx, &subscription);
     }
     free(losses);
-    free(shares);
+    free(sources);
     return whole;
 }
 
@@ -162,11 +162,11 @@ enum tributary_code tributary_check(struct tributary *client, const char *servic
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     Grpc__Health__V1__HealthCheckResponse *answer = NULL;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     request.service = text(service);
     answer = (void *)call(client, &method, &request.base,
                           &grpc__health__v1__health_check_response__descriptor, status);
-    if (answer == NULL)
+    if (!answer)
         return status->code;
     *serving_out = answer->status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
     protobuf_c_message_free_unpacked(&answer->base, NULL);
@@ -178,7 +178,7 @@ static bool turn_page(char **token, const char *next, uint32_t *pages)
 {
     free(*token);
     *token = strdup(next);
-    return *token != NULL && (*token)[0] != '\0' && ++*pages < MAX_PAGES;
+    return *token && (*token)[0] != '\0' && ++*pages < MAX_PAGES;
 }
 
 enum tributary_code tributary_producers(struct tributary *client,
@@ -191,7 +191,7 @@ enum tributary_code tributary_producers(struct tributary *client,
     uint32_t pages = 0;
     bool more = true;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     status_set(status, TRIBUTARY_OK, "");
     while (more) {
         Tributary__V1__ListProducersRequest request = TRIBUTARY__V1__LIST_PRODUCERS_REQUEST__INIT;
@@ -202,7 +202,7 @@ enum tributary_code tributary_producers(struct tributary *client,
         request.page_token = text(token);
         answer = (void *)call(client, &method, &request.base,
                               &tributary__v1__list_producers_response__descriptor, status);
-        if (answer == NULL)
+        if (!answer)
             break;
         for (size_t i = 0; i < answer->n_producers; i++) {
             if (!show_producer(query->each, query->ctx, answer->producers[i]))
@@ -224,10 +224,10 @@ enum tributary_code tributary_producer_get(struct tributary *client,
     Tributary__V1__GetProducerRequest request = TRIBUTARY__V1__GET_PRODUCER_REQUEST__INIT;
     Tributary__V1__Producer *answer = NULL;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     request.name = text(query->pattern);
     answer = (void *)call(client, &method, &request.base, &tributary__v1__producer__descriptor, status);
-    if (answer != NULL) {
+    if (answer) {
         if (!show_producer(query->each, query->ctx, answer))
             status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         protobuf_c_message_free_unpacked(&answer->base, NULL);
@@ -245,7 +245,7 @@ enum tributary_code tributary_producer_remove(struct tributary *client,
     struct tributary_status own;
     Tributary__V1__Producer *answer = NULL;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     request.name = text(removal->name);
     request.mode = removal->cancel ? TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL
                                    : TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__DRAIN;
@@ -255,8 +255,8 @@ enum tributary_code tributary_producer_remove(struct tributary *client,
         request.deadline = &duration;
     }
     answer = (void *)call(client, &method, &request.base, &tributary__v1__producer__descriptor, status);
-    if (answer != NULL) {
-        if (removal->each != NULL && !show_producer(removal->each, removal->ctx, answer))
+    if (answer) {
+        if (removal->each && !show_producer(removal->each, removal->ctx, answer))
             status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         protobuf_c_message_free_unpacked(&answer->base, NULL);
     }
@@ -273,7 +273,7 @@ enum tributary_code tributary_subscriptions(struct tributary *client,
     uint32_t pages = 0;
     bool more = true;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     status_set(status, TRIBUTARY_OK, "");
     while (more) {
         Tributary__V1__ListSubscriptionsRequest request = TRIBUTARY__V1__LIST_SUBSCRIPTIONS_REQUEST__INIT;
@@ -284,7 +284,7 @@ enum tributary_code tributary_subscriptions(struct tributary *client,
         request.sources = query->sources;
         answer = (void *)call(client, &method, &request.base,
                               &tributary__v1__list_subscriptions_response__descriptor, status);
-        if (answer == NULL)
+        if (!answer)
             break;
         for (size_t i = 0; i < answer->n_subscriptions; i++) {
             if (!show_subscription(query, answer->subscriptions[i]))
@@ -306,7 +306,7 @@ enum tributary_code tributary_kick(struct tributary *client, const struct tribut
     struct tributary_status own;
     ProtobufCMessage *answer = NULL;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     request.subscription_id = text(kick->subscription_id);
     request.reason = text(kick->reason);
     request.drain = kick->drain;
@@ -317,7 +317,7 @@ enum tributary_code tributary_kick(struct tributary *client, const struct tribut
     if (kick->drain_ns != 0)
         request.deadline = &duration;
     answer = call(client, &method, &request.base, &tributary__v1__subscription__descriptor, status);
-    if (answer != NULL)
+    if (answer)
         protobuf_c_message_free_unpacked(answer, NULL);
     return status->code;
 }
@@ -327,7 +327,7 @@ static bool show_info(const Tributary__V1__Info *from,
 {
     struct tributary_counter *counters = calloc(from->n_counters + 1, sizeof(*counters));
 
-    if (counters == NULL)
+    if (!counters)
         return false;
     for (size_t i = 0; i < from->n_counters; i++)
         counters[i] = (struct tributary_counter){from->counters[i]->name, from->counters[i]->value};
@@ -365,9 +365,9 @@ enum tributary_code tributary_info(struct tributary *client, int64_t timeout_ns,
     struct tributary_status own;
     Tributary__V1__Info *answer = NULL;
 
-    status = status != NULL ? status : &own;
+    status = status ? status : &own;
     answer = (void *)call(client, &method, &request.base, &tributary__v1__info__descriptor, status);
-    if (answer != NULL) {
+    if (answer) {
         if (!show_info(answer, each, ctx))
             status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         protobuf_c_message_free_unpacked(&answer->base, NULL);

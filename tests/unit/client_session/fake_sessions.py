@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A server that plays one scene per name, for trying sessions and consuming subscribers against: pauses, stops, losses, answers.
+"""A server for tests of sessions and of subscribers that consume: it plays one scene for each name.
 
 Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
 
-A scene that does not go as it should ends its call with INTERNAL and says why: the client does not come back from that.
+A scene that fails ends its call with INTERNAL and the cause. The client does not retry after INTERNAL.
 """
 import os, queue, shutil, subprocess, sys, tempfile, threading, time
 from concurrent import futures
@@ -19,9 +19,9 @@ sys.path.insert(0, out)
 from tributary.v1 import admin_pb2, admin_pb2_grpc, event_pb2, publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
 shutil.rmtree(out)
 
-QUIET = 0.15  # so long nothing may come where nothing should
+QUIET = 0.15  # how long a silence must last to count
 PATIENCE = 8
-visits = {}  # how often a name came
+visits = {}  # how often each name has called
 
 
 class Wrong(Exception):
