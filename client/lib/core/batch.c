@@ -67,15 +67,15 @@ static bool grow(struct batch *batch, size_t min)
 
 bool batch_add(struct batch *batch, const struct tributary_event *event, size_t size)
 {
-    const size_t whole = batch->size + event_field_size(size);
+    const size_t new_size = batch->size + event_field_size(size);
 
-    if (whole > batch->capacity && !grow(batch, whole))
+    if (new_size > batch->capacity && !grow(batch, new_size))
         return false;
 
     const uint8_t *end = event_field_write(batch->data + batch->size, event, size);
 
-    CHECK((size_t)(end - batch->data) == whole);
-    batch->size = whole;
+    CHECK((size_t)(end - batch->data) == new_size);
+    batch->size = new_size;
     batch->events++;
     return true;
 }

@@ -68,10 +68,10 @@ static void read_reason(grpc_slice details, char *reason, size_t capacity)
     if (size > MAX_DETAILS_BYTES)
         return;
 
-    Google__Rpc__Status *whole = google__rpc__status__unpack(NULL, size, GRPC_SLICE_START_PTR(details));
+    Google__Rpc__Status *decoded = google__rpc__status__unpack(NULL, size, GRPC_SLICE_START_PTR(details));
 
-    for (size_t i = 0; whole && i < whole->n_details && reason[0] == '\0'; i++) {
-        const Google__Protobuf__Any *any = whole->details[i];
+    for (size_t i = 0; decoded && i < decoded->n_details && reason[0] == '\0'; i++) {
+        const Google__Protobuf__Any *any = decoded->details[i];
 
         if (strcmp(any->type_url, ERROR_INFO_TYPE) != 0)
             continue;
@@ -82,7 +82,7 @@ static void read_reason(grpc_slice details, char *reason, size_t capacity)
             snprintf(reason, capacity, "%s", info->reason);
         google__rpc__error_info__free_unpacked(info, NULL);
     }
-    google__rpc__status__free_unpacked(whole, NULL);
+    google__rpc__status__free_unpacked(decoded, NULL);
 }
 
 void status_from_call(struct tributary_status *status, grpc_status_code code, grpc_slice message,

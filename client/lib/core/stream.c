@@ -66,9 +66,9 @@ static void on_half_closed_or_sent(struct op *op, bool ok)
     complete_op(stream);
 }
 
-/* A message in one piece is used where it lies. The pieces of another one are copied into `whole`,
+/* A message in one piece is used where it lies. The pieces of another one are copied into `gathered`,
  * whose memory is kept, because such messages often follow each other. */
-static bool gather(const grpc_slice_buffer *slices, struct buf *whole, struct bytes *message_out)
+static bool gather(const grpc_slice_buffer *slices, struct buf *gathered, struct bytes *message_out)
 {
     if (slices->count <= 1) {
         if (slices->count == 1)
@@ -77,24 +77,24 @@ static bool gather(const grpc_slice_buffer *slices, struct buf *whole, struct by
         return true;
     }
     for (size_t i = 0; i < slices->count; i++)
-        buf_bytes(whole, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
-    *message_out = (struct bytes){whole->data, whole->size};
-    return !whole->broken;
+        buf_bytes(gathered, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
+    *message_out = (struct bytes){gathered->data, gathered->size};
+    return !gathered->broken;
 }
 
 static void deliver(struct stream *stream, const grpc_byte_buffer *buffer)
 {
-    struct buf *whole = &stream->client->gathered;
+    struct buf *gathered = &stream->client->gathered;
     struct bytes message = {NULL, 0};
 
-    if (!gather(&buffer->data.raw.slice_buffer, whole, &message))
+    if (!gather(&buffer->data.raw.slice_buffer, gathered, &message))
         stream_cancel(stream, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     else if (stream->port->received)
         stream->port->received(stream, message);
-    if (whole->capacity > MAX_KEPT_BYTES)
-        buf_fini(whole);
+    if (gathered->capacity > MAX_KEPT_BYTES)
+        buf_fini(gathered);
     else
-        buf_clear(whole);
+        buf_clear(gathered);
 }
 
 static void on_read(struct op *op, bool ok)

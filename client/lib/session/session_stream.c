@@ -204,7 +204,7 @@ static bool end_lost_activation(struct tributary_session *session)
     pthread_mutex_unlock(&session->lock);
     if (notify && session->callbacks.stop)
         session->callbacks.stop(session->callbacks.ctx, activation, "LOST", 0);
-    return queue;
+    return activation != SHARED_QUEUE;
 }
 
 /* The last use of the session on the client thread. After the unlock the session may be freed. */

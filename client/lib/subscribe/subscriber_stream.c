@@ -64,19 +64,19 @@ static void open_stream(struct tributary_subscriber *subscriber)
 {
     struct stream_opening opening = {
         .method = CONSUME_METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
-    struct buf whole = {0};
+    struct buf encoded = {0};
 
-    write_request(subscriber, &whole);
+    write_request(subscriber, &encoded);
     subscriber->decoder.resumed = subscriber->token_is_ours && subscriber->token.size > 0;
     client_timer(subscriber->client, &subscriber->retry,
                  clock_mono_ns() + subscriber->client->connect_timeout_ns);
     if (subscriber->consume.enabled) {
         stream_open(&subscriber->stream, &opening);
-        consume_open(subscriber, &whole);
+        consume_open(subscriber, &encoded);
         return;
     }
 
-    grpc_slice request = slice_of(&whole);
+    grpc_slice request = slice_of(&encoded);
 
     opening.method = METHOD;
     opening.first = &request;
@@ -258,9 +258,9 @@ static void cancel(struct tributary_subscriber *subscriber)
 /* FinishRequest { subscription_id = 1, drain = 2 } */
 static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
 {
-    const int64_t whole_ns = drain_ns == 0 ? DEFAULT_DRAIN_NS : MAX_OF(drain_ns, 0);
+    const int64_t limit_ns = drain_ns == 0 ? DEFAULT_DRAIN_NS : MAX_OF(drain_ns, 0);
     const int64_t deadline_ns =
-        deadline_after_ns(whole_ns > INT64_MAX - STATUS_LIMIT_NS ? INT64_MAX : whole_ns + STATUS_LIMIT_NS);
+        deadline_after_ns(limit_ns > INT64_MAX - STATUS_LIMIT_NS ? INT64_MAX : limit_ns + STATUS_LIMIT_NS);
     struct buf request = {0};
 
     if (subscriber->state != SUBSCRIBER_LIVE) {
@@ -277,12 +277,12 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
     field_append_text(&request, 1, (struct bytes){subscriber->id.data, subscriber->id.size});
     field_append_duration(&request, 2, drain_ns);
 
-    grpc_slice whole = slice_of(&request);
+    grpc_slice message = slice_of(&request);
     const struct stream_opening opening = {
-        .method = FINISH_METHOD, .first = &whole, .deadline_ns = deadline_ns};
+        .method = FINISH_METHOD, .first = &message, .deadline_ns = deadline_ns};
 
     stream_open(&subscriber->finish_call, &opening);
-    grpc_slice_unref(whole);
+    grpc_slice_unref(message);
 }
 
 /* Finish has ended. NOT_FOUND: the stream is ending by itself, and its own status follows. Any
