@@ -231,10 +231,10 @@ static void *publish_many(void *argument)
 
 static void publish_from_four_threads(uint32_t queue_events)
 {
-    const struct tributary_publisher_options options = {.producer = "crowd", .queue_events = queue_events};
+    const struct tributary_publisher_options options = {.producer = "four-threads", .queue_events = queue_events};
     struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "crowd");
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "four-threads");
     struct tributary_publisher *publisher = client_fixture_publisher(client, &options);
     struct number_range ranges[4];
     pthread_t threads[4];

@@ -124,9 +124,9 @@ static void a_filter_is_replaced_or_refused_and_a_drain_ends_the_stream(void)
     struct reports reports = {.events = 0};
     struct tributary_subscriber *subscriber =
         consume(client, &reports, (struct tributary_subscriber_options){.name = "select"});
-    const struct tributary_selector crowd[65] = {{.producer = "p"}};
+    const struct tributary_selector too_many[65] = {{.producer = "p"}};
 
-    CHECK(tributary_subscriber_select(subscriber, &(struct tributary_filter){crowd, 65, NULL, 0}) ==
+    CHECK(tributary_subscriber_select(subscriber, &(struct tributary_filter){too_many, 65, NULL, 0}) ==
           TRIBUTARY_INVALID_ARGUMENT);
     CHECK(select_producer(subscriber, "bad") == TRIBUTARY_OK);
     session_fixture_await(&reports.fixture, &reports.refusals, 1);
