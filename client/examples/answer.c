@@ -1,5 +1,4 @@
-/* answer.c - a producer that is asked: for each consumer it counts to the number in that consumer's
- * request.
+/* answer.c - a PER_CONSUMER session. It counts to the number in each consumer's request.
  *
  *   cc answer.c $(pkg-config --cflags --libs tributary) -o answer && ./answer
  *   tributary sub --request 3 --until ended count */
@@ -8,8 +7,7 @@
 
 #include <tributary/tributary.h>
 
-/* On the client thread: what takes long belongs on a thread of its own, which may emit just as
- * well. */
+/* This runs on the client thread. Long work belongs on a thread of its own, which may emit, too. */
 static void on_start(void *ctx, const struct tributary_activation *activation)
 {
     struct tributary_session **session = ctx;
@@ -36,14 +34,14 @@ static void on_stop(void *ctx, uint64_t activation, const char *reason, uint64_t
 {
     (void)ctx;
     fprintf(stderr, "activation %llu is not wanted any more: %s\n", (unsigned long long)activation, reason);
-    (void)deadline_unix_nano; /* every answer is ended at once, so there is nothing left to end */
+    (void)deadline_unix_nano; /* on_start() ends every activation, so there is nothing to end here */
 }
 
 int main(int argc, char **argv)
 {
     const struct tributary_options options = {.target = argc > 1 ? argv[1] : NULL};
     const struct tributary_session_options registration = {
-        .name = "count", .mode = TRIBUTARY_MODE_PER_CONSUMER, .full = TRIBUTARY_FULL_FAIL};
+        .name = "count", .mode = TRIBUTARY_MODE_PER_CONSUMER, .when_full = TRIBUTARY_WHEN_FULL_FAIL};
     struct tributary *client = NULL;
     struct tributary_session *session = NULL;
     const struct tributary_session_callbacks callbacks = {
@@ -55,7 +53,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", tributary_code_name(status.code), status.message);
         return 1;
     }
-    /* until it is replaced, removed or refused */
+    /* Runs until the session is replaced, removed or refused. */
     tributary_session_wait(session, TRIBUTARY_FOREVER, &status);
     fprintf(stderr, "%s: %s\n", tributary_code_name(status.code), status.message);
     tributary_session_free(session);

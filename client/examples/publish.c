@@ -34,11 +34,11 @@ static int publish_ten(struct tributary_publisher *publisher)
         };
 
         if (tributary_publish(publisher, &event) != TRIBUTARY_OK) {
-            fprintf(stderr, "not taken: %s\n", tributary_event_fault(&event));
+            fprintf(stderr, "not accepted: %s\n", tributary_event_fault(&event));
             return 1;
         }
     }
-    return tributary_flush(publisher, INT64_C(5000000000)) == TRIBUTARY_OK ? 0 : 1;
+    return tributary_publisher_flush(publisher, INT64_C(5000000000)) == TRIBUTARY_OK ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -47,7 +47,7 @@ int main(int argc, char **argv)
     const struct tributary_publisher_options publishing = {.producer = "example", .refused = on_refused};
     struct tributary *client = NULL;
     struct tributary_publisher *publisher = NULL;
-    struct tributary_published stats = {0};
+    struct tributary_publisher_stats stats = {0};
     struct tributary_status status;
     int result = 1;
 

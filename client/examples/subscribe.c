@@ -1,4 +1,5 @@
-/* subscribe.c - prints every event of every producer until the stream ends, and says what was lost.
+/* subscribe.c - prints every event of every producer, and reports lost events, until the stream
+ * ends.
  *
  *   cc subscribe.c $(pkg-config --cflags --libs tributary) -o subscribe && ./subscribe */
 #include <stdio.h>

@@ -70,10 +70,10 @@ static uint64_t published(const struct bench *bench)
     return sum;
 }
 
-static struct tributary_published stats(const struct bench *bench)
+static struct tributary_publisher_stats stats(const struct bench *bench)
 {
-    struct tributary_published sum = {0};
-    struct tributary_published one;
+    struct tributary_publisher_stats sum = {0};
+    struct tributary_publisher_stats one;
 
     for (uint32_t i = 0; i < bench->plan.publishers; i++) {
         if (!bench->publishers[i].publisher)
@@ -117,7 +117,7 @@ static void flush_all(struct bench *bench)
 
     for (uint32_t i = 0; i < bench->plan.publishers;) {
         const int64_t now_ns = clock_mono_ns();
-        const struct tributary_published sum = stats(bench);
+        const struct tributary_publisher_stats sum = stats(bench);
 
         if (sum.confirmed + sum.refused > resolved)
             moved_ns = now_ns;
@@ -125,7 +125,7 @@ static void flush_all(struct bench *bench)
         stop_wait(&bench->stop, -1, 0);
         if (bench->stop.signals > signals || now_ns >= until_ns || now_ns - moved_ns >= FLUSH_IDLE_NS)
             return;
-        if (tributary_flush(bench->publishers[i].publisher, FLUSH_STEP_NS) == TRIBUTARY_OK)
+        if (tributary_publisher_flush(bench->publishers[i].publisher, FLUSH_STEP_NS) == TRIBUTARY_OK)
             i++;
     }
 }
@@ -135,7 +135,7 @@ static json_t *publishers_json(const struct bench *bench)
     json_t *array = json_array();
 
     for (uint32_t i = 0; i < bench->plan.publishers; i++) {
-        struct tributary_published one;
+        struct tributary_publisher_stats one;
         json_t *object = json_object();
 
         tributary_publisher_stats(bench->publishers[i].publisher, &one);
@@ -149,7 +149,7 @@ static json_t *publishers_json(const struct bench *bench)
     return array;
 }
 
-static void summarize(const struct bench *bench, const struct tributary_published *sum)
+static void summarize(const struct bench *bench, const struct tributary_publisher_stats *sum)
 {
     const int64_t flush_ns = bench->flushed_ns - bench->published_ns;
     const uint64_t left = sum->accepted - sum->confirmed - sum->refused;
@@ -184,7 +184,7 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
     printf("flush          %.3f s, from the last event to its confirmation\n", (double)flush_ns / 1e9);
 }
 
-static int verdict(const struct bench *bench, const struct tributary_published *sum)
+static int verdict(const struct bench *bench, const struct tributary_publisher_stats *sum)
 {
     for (uint32_t i = 0; i < bench->plan.publishers; i++) {
         const struct bench_publisher *publisher = &bench->publishers[i];
@@ -227,7 +227,7 @@ static int measure(struct bench *bench)
     bench->flushed_ns = clock_mono_ns();
     bench->cpu_ns = report_cpu_ns() - bench->cpu_began_ns;
 
-    const struct tributary_published sum = stats(bench);
+    const struct tributary_publisher_stats sum = stats(bench);
 
     summarize(bench, &sum);
     if (!started)

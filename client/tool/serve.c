@@ -68,7 +68,7 @@ static int serve_all(const struct verb *verb, const struct settings *settings, s
         .mode = TRIBUTARY_MODE_PER_CONSUMER,
         .queue_events = QUEUE_EVENTS,
         .queue_bytes = QUEUE_BYTES,
-        .full = TRIBUTARY_FULL_FAIL,
+        .when_full = TRIBUTARY_WHEN_FULL_FAIL,
     };
     struct tributary_status status;
     int result = registration_fill(verb, &settings->registration, labels, &options);

@@ -79,7 +79,7 @@ enum tributary_code sink_publish(struct sink *sink, const struct tributary_event
 bool sink_flush(struct sink *sink)
 {
     const enum tributary_code code = sink->session ? tributary_session_flush(sink->session, SINK_WAIT_NS)
-                                                   : tributary_flush(sink->publisher, SINK_WAIT_NS);
+                                                   : tributary_publisher_flush(sink->publisher, SINK_WAIT_NS);
 
     return code == TRIBUTARY_OK;
 }
@@ -92,7 +92,7 @@ void sink_stats(struct sink *sink, struct sink_stats *stats_out)
         tributary_session_stats(sink->session, &stats);
         *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.dropped, stats.bytes};
     } else {
-        struct tributary_published stats;
+        struct tributary_publisher_stats stats;
 
         tributary_publisher_stats(sink->publisher, &stats);
         *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.refused, stats.bytes};

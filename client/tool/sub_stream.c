@@ -95,7 +95,7 @@ static void on_closing(void *ctx, const struct tributary_closing *closing)
         fprintf(stderr, "tributary: the stream is closing: %s\n", tributary_closing_name(closing->reason));
 }
 
-static void on_answered(void *ctx, const struct tributary_answer *answer)
+static void on_answered(void *ctx, const struct tributary_request_refused *answer)
 {
     const struct sub *sub = ctx;
 
@@ -225,7 +225,7 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_c
         .lost = on_lost,
         .status = on_status,
         .closing = on_closing,
-        .answered = on_answered,
+        .request_refused = on_answered,
         .applied = on_applied,
         .interrupted = on_interrupted,
         .ended = on_ended,

@@ -77,7 +77,7 @@ static void print_json(const struct tributary_subscription *subscription)
                          subscription->losses[i].lost);
     json_object_set_new(object, "losses", losses);
     for (size_t i = 0; i < subscription->source_count; i++) {
-        const struct tributary_share *share = &subscription->sources[i];
+        const struct tributary_source_totals *share = &subscription->sources[i];
         json_t *source = stats(share->accepted, share->delivered, share->dropped, share->queued);
 
         table_put_text(source, "source", share->source);
@@ -119,7 +119,7 @@ static void on_row(void *ctx, const struct tributary_subscription *subscription)
         printf("  lost %" PRIu64 " by %s\n", subscription->losses[i].lost.events,
                tributary_loss_name(subscription->losses[i].reason));
     for (size_t i = 0; i < subscription->source_count; i++) {
-        const struct tributary_share *share = &subscription->sources[i];
+        const struct tributary_source_totals *share = &subscription->sources[i];
 
         printf("  from %-48s %21" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "\n", share->source,
                share->accepted.events, share->delivered.events, share->dropped.events, share->queued.events);

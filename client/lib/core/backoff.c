@@ -1,4 +1,4 @@
-/* backoff.c - exponential pauses with jitter. */
+/* backoff.c - exponential backoff with jitter. */
 #include "client/lib/core/backoff.h"
 
 uint64_t random_next(uint64_t *state)

@@ -1,15 +1,16 @@
-/* backoff.h - how long to pause before trying again. */
+/* backoff.h - how long to wait before a retry. */
 #ifndef TRIBUTARY_CLIENT_BACKOFF_H
 #define TRIBUTARY_CLIENT_BACKOFF_H
 
 #include <stdint.h>
 
-/* base * 2^attempt, at most `cap`, shortened at random by up to a half, so that many clients do not
- * come back at the same moment. The answer lies in [whole / 2, whole], where whole = min(cap, base
- * * 2^attempt). `random` is any 64 random bits. */
+/* Returns a time in [whole / 2, whole], where whole = min(cap, base * 2^attempt). `random` is
+ * any 64 random bits; it chooses the time, so that many clients do not come back at the same
+ * moment. */
 int64_t backoff_ns(int64_t base_ns, int64_t cap_ns, uint32_t attempt, uint64_t random);
 
-/* The next of a row of random numbers (xorshift64*); *state must not be 0. Not for secrets. */
+/* Returns the next number of a random sequence (xorshift64*). *state must not be 0. Not for
+ * secrets. */
 uint64_t random_next(uint64_t *state);
 
 #endif

@@ -1,4 +1,4 @@
-/* batch.c - the memory of one message. */
+/* batch.c - the memory of one message that is sent. */
 #include "client/lib/core/batch.h"
 
 #include <stdlib.h>
@@ -12,11 +12,11 @@ static struct batch *make(size_t head_size, size_t capacity)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
 
-    if (batch == NULL)
+    if (!batch)
         return NULL;
     batch->capacity = MAX_OF(capacity, head_size + 256);
     batch->data = malloc(batch->capacity);
-    if (batch->data == NULL) {
+    if (!batch->data) {
         free(batch);
         return NULL;
     }
@@ -31,7 +31,7 @@ struct batch *batch_new(struct tributary_bytes producer, size_t capacity)
 {
     struct batch *batch = make(text_field_size(producer), capacity);
 
-    if (batch != NULL)
+    if (batch)
         text_field_write(batch->data, FIELD_PRODUCER, producer);
     return batch;
 }
@@ -40,14 +40,14 @@ struct batch *batch_new_after(struct tributary_bytes head, size_t capacity)
 {
     struct batch *batch = make(head.size, capacity);
 
-    if (batch != NULL && head.size > 0)
+    if (batch && head.size > 0)
         memcpy(batch->data, head.data, head.size);
     return batch;
 }
 
 void batch_release(struct batch *batch)
 {
-    if (batch == NULL || atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel) != 1)
+    if (!batch || atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel) != 1)
         return;
     free(batch->data);
     free(batch);
@@ -58,7 +58,7 @@ static bool grow(struct batch *batch, size_t min)
     const size_t capacity = MAX_OF(batch->capacity * 2, min);
     uint8_t *at = realloc(batch->data, capacity);
 
-    if (at == NULL)
+    if (!at)
         return false;
     batch->data = at;
     batch->capacity = capacity;
@@ -67,20 +67,20 @@ static bool grow(struct batch *batch, size_t min)
 
 bool batch_add(struct batch *batch, const struct tributary_event *event, size_t size)
 {
-    const size_t whole = batch->size + event_field_size(size);
+    const size_t new_size = batch->size + event_field_size(size);
 
-    if (whole > batch->capacity && !grow(batch, whole))
+    if (new_size > batch->capacity && !grow(batch, new_size))
         return false;
 
     const uint8_t *end = event_field_write(batch->data + batch->size, event, size);
 
-    CHECK((size_t)(end - batch->data) == whole);
-    batch->size = whole;
+    CHECK((size_t)(end - batch->data) == new_size);
+    batch->size = new_size;
     batch->events++;
     return true;
 }
 
-static void let_go(void *batch)
+static void release_slice(void *batch)
 {
     batch_release(batch);
 }
@@ -88,5 +88,5 @@ static void let_go(void *batch)
 grpc_slice batch_slice(struct batch *batch)
 {
     atomic_fetch_add_explicit(&batch->refs, 1, memory_order_relaxed);
-    return grpc_slice_new_with_user_data(batch->data, batch->size, let_go, batch);
+    return grpc_slice_new_with_user_data(batch->data, batch->size, release_slice, batch);
 }

@@ -1,8 +1,8 @@
-/* batch.h - one message of a publisher: filled with events, sent, kept until it is confirmed,
- * perhaps sent again.
+/* batch.h - one message of a publisher or a session. It is filled with events, sent, and kept until
+ * the server confirms it; after a lost connection it may be sent again.
  *
- * The publisher holds one reference and each send of it another, since the core may read the bytes
- * after the publisher gave up. */
+ * The owner holds one reference. Each send holds another one, because gRPC core may read the bytes
+ * after the owner released the batch. */
 #ifndef TRIBUTARY_CLIENT_BATCH_H
 #define TRIBUTARY_CLIENT_BATCH_H
 
@@ -22,32 +22,33 @@ struct batch {
     _Atomic uint32_t refs;
     uint8_t *data;
     size_t size, capacity;
-    size_t head_size; /* what stands before the events */
+    size_t head_size; /* the bytes before the events */
     uint32_t events;
-    uint64_t first_event;     /* counted in the publisher, from 1 */
-    uint64_t number;          /* in the stream that carries it, from 1 */
-    int64_t born_ns;          /* clock_mono_ns() of its first event */
-    struct send_queue *queue; /* of a session: where it belongs; NULL otherwise */
+    uint64_t first_event;     /* its number in the publisher, counted from 1 */
+    uint64_t number;          /* of this message in the stream that carries it, counted from 1 */
+    int64_t born_ns;          /* when its first event came; clock_mono_ns() */
+    struct send_queue *queue; /* the queue that it belongs to, in a session; NULL in a publisher */
 };
 
-/* Empty but for the producer's name. `capacity` is a guess. NULL: out of memory. */
+/* Creates a batch that holds the producer's name and no event. `capacity` is a guess in bytes.
+ * NULL: out of memory. */
 struct batch *batch_new(struct tributary_bytes producer, size_t capacity);
 
-/* The same with any fields, already encoded, before the events. */
+/* The same with any encoded fields before the events. */
 struct batch *batch_new_after(struct tributary_bytes head, size_t capacity);
 void batch_release(struct batch *batch); /* any thread; NULL allowed */
 
-/* `size` is event_size(). False: out of memory, and nothing changed. */
+/* Appends an event. `size` is event_size(). False: out of memory, and nothing changed. */
 bool batch_add(struct batch *batch, const struct tributary_event *event, size_t size);
 
-/* Bytes of the events, as they are charged. */
+/* The bytes of the events, as the queue's bound counts them. */
 static inline size_t batch_charge(const struct batch *batch)
 {
     return batch->size - batch->head_size;
 }
 
-/* A slice over the whole message, with a reference of its own. The batch must not be added to any
- * more. */
+/* Returns a slice over the whole message. The slice holds a reference to the batch. Add no more
+ * events afterwards. */
 grpc_slice batch_slice(struct batch *batch);
 
 #endif

@@ -1,4 +1,4 @@
-/* client.c - connecting: the channel, the completion queue and the thread that serves it. */
+/* client.c - a client: its options, the client thread, posts and timers. */
 #include "client/lib/core/client.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "client/lib/core/status.h"
 
 #define MIN_WINDOW_BYTES (64u << 10)
-#define WINDOW_BYTES_USUAL (256u << 10)
+#define DEFAULT_WINDOW_BYTES (256u << 10)
 #define MAX_WINDOW_BYTES (16u << 20)
 
 const char *tributary_version(void)
@@ -32,38 +32,39 @@ void cond_init(pthread_cond_t *cond)
     pthread_condattr_destroy(&attributes);
 }
 
-bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t moment_ns)
+bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns)
 {
-    if (moment_ns == INT64_MAX) {
+    if (deadline_ns == INT64_MAX) {
         pthread_cond_wait(cond, lock);
         return true;
     }
-    if (clock_mono_ns() >= moment_ns)
+    if (clock_mono_ns() >= deadline_ns)
         return false;
 
-    const struct timespec moment = {.tv_sec = moment_ns / NS_PER_S, .tv_nsec = moment_ns % NS_PER_S};
+    const struct timespec deadline = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
 
-    pthread_cond_timedwait(cond, lock, &moment);
+    pthread_cond_timedwait(cond, lock, &deadline);
     return true;
 }
 
-int64_t until_ns(int64_t timeout_ns)
+int64_t deadline_after_ns(int64_t timeout_ns)
 {
     const int64_t now_ns = clock_mono_ns();
 
     return timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
 }
 
-bool client_is_here(const struct tributary *client)
+bool on_client_thread(const struct tributary *client)
 {
     return pthread_equal(pthread_self(), client->thread) != 0;
 }
 
-/* The caller holds the lock, so the bell is never rung twice at once. */
-static void ring(struct tributary *client)
+/* Starts the wakeup batch. The caller holds the lock and has checked that the batch is not in
+ * flight. */
+static void wake(struct tributary *client)
 {
-    client->ringing = true;
-    CHECK(grpc_call_start_batch(client->wakeup, NULL, 0, &client->rung, NULL) == GRPC_CALL_OK);
+    client->wakeup_pending = true;
+    CHECK(grpc_call_start_batch(client->wakeup, NULL, 0, &client->wakeup_op, NULL) == GRPC_CALL_OK);
 }
 
 void client_post(struct tributary *client, struct post *post)
@@ -72,8 +73,8 @@ void client_post(struct tributary *client, struct post *post)
     if (!post->queued) {
         post->queued = true;
         list_append(&client->posts, &post->node);
-        if (!client->ringing)
-            ring(client);
+        if (!client->wakeup_pending)
+            wake(client);
     }
     pthread_mutex_unlock(&client->lock);
 }
@@ -102,16 +103,16 @@ static struct post *next_post(struct tributary *client)
     return post;
 }
 
-static void on_rung(struct op *op, bool ok)
+static void on_wakeup(struct op *op, bool ok)
 {
-    struct tributary *client = container_of(op, struct tributary, rung);
+    struct tributary *client = container_of(op, struct tributary, wakeup_op);
     struct post *post = NULL;
 
     (void)ok; /* an empty batch has no outcome of its own */
     pthread_mutex_lock(&client->lock);
-    client->ringing = false;
+    client->wakeup_pending = false;
     pthread_mutex_unlock(&client->lock);
-    while ((post = next_post(client)) != NULL)
+    while ((post = next_post(client)))
         post->run(post);
 }
 
@@ -134,12 +135,12 @@ void timer_stop(struct timer *timer)
     list_remove(&timer->node);
 }
 
-int64_t client_pause_ns(struct tributary *client, uint32_t attempt)
+int64_t client_backoff_ns(struct tributary *client, uint32_t attempt)
 {
     return backoff_ns(client->backoff_base_ns, client->backoff_cap_ns, attempt, random_next(&client->random));
 }
 
-/* A timer that fires may set, stop and free others, so the walk starts again after each. */
+/* A timer that fires may set, stop and free other timers. So the walk starts again after each. */
 static void fire_timers(struct tributary *client)
 {
     const int64_t now_ns = clock_mono_ns();
@@ -162,7 +163,7 @@ static void fire_timers(struct tributary *client)
     }
 }
 
-static gpr_timespec moment(int64_t at_ns)
+static gpr_timespec to_timespec(int64_t at_ns)
 {
     return at_ns == INT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
                               : gpr_time_from_nanos(at_ns, GPR_CLOCK_MONOTONIC);
@@ -175,7 +176,7 @@ static void *serve(void *argument)
     pthread_setname_np(pthread_self(), "tributary");
     for (;;) {
         const grpc_event event =
-            grpc_completion_queue_next(client->queue, moment(client->next_timer_ns), NULL);
+            grpc_completion_queue_next(client->queue, to_timespec(client->next_timer_ns), NULL);
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
@@ -189,10 +190,11 @@ static void *serve(void *argument)
     }
 }
 
-/* A default where nothing was asked for, and false where what was asked for is too little. */
-static bool apply_default(int64_t asked_ns, int64_t min_ns, int64_t usual_ns, int64_t *chosen_out)
+/* Sets *chosen_out to the option, or to its default where it is 0. False: out of its bounds, which
+ * end at 24 h. */
+static bool apply_default(int64_t option_ns, int64_t min_ns, int64_t default_ns, int64_t *chosen_out)
 {
-    *chosen_out = asked_ns == 0 ? usual_ns : asked_ns;
+    *chosen_out = option_ns == 0 ? default_ns : option_ns;
     return *chosen_out >= min_ns && *chosen_out <= 86400 * NS_PER_S;
 }
 
@@ -220,15 +222,15 @@ static void destroy(struct tributary *client)
         grpc_slice_unref(client->metadata[i].key);
         grpc_slice_unref(client->metadata[i].value);
     }
-    if (client->wakeup != NULL)
+    if (client->wakeup)
         grpc_call_unref(client->wakeup);
-    if (client->lame != NULL)
+    if (client->lame)
         grpc_channel_destroy(client->lame);
     connections_fini(&client->connections);
-    if (client->queue != NULL)
+    if (client->queue)
         grpc_completion_queue_destroy(client->queue);
     pthread_mutex_destroy(&client->lock);
-    buf_fini(&client->whole);
+    buf_fini(&client->gathered);
     free(client);
     grpc_shutdown();
 }
@@ -241,6 +243,7 @@ static void drain_queue(grpc_completion_queue *queue)
         continue;
 }
 
+/* The option that is out of its bounds, with them; NULL: none. */
 static const char *bad_option(struct tributary *client, const struct tributary_options *options)
 {
     struct connections *connections = &client->connections;
@@ -259,7 +262,7 @@ static const char *bad_option(struct tributary *client, const struct tributary_o
         return "keepalive_ns: from 10 s to 24 h";
     if (!apply_default(options->keepalive_timeout_ns, NS_PER_MS, 5 * NS_PER_S, &connections->pong_ns))
         return "keepalive_timeout_ns: from 1 ms to 24 h";
-    connections->window_bytes = options->window_bytes == 0 ? WINDOW_BYTES_USUAL : options->window_bytes;
+    connections->window_bytes = options->window_bytes == 0 ? DEFAULT_WINDOW_BYTES : options->window_bytes;
     if (connections->window_bytes < MIN_WINDOW_BYTES || connections->window_bytes > MAX_WINDOW_BYTES)
         return "window_bytes: from 64 KiB to 16 MiB";
     if (!copy_metadata(client, options))
@@ -270,13 +273,13 @@ static const char *bad_option(struct tributary *client, const struct tributary_o
 static bool open_wakeup(struct tributary *client)
 {
     client->lame = grpc_lame_client_channel_create("", GRPC_STATUS_UNAVAILABLE, "");
-    if (client->lame == NULL)
+    if (!client->lame)
         return false;
     client->wakeup = grpc_channel_create_call(client->lame, NULL, GRPC_PROPAGATE_DEFAULTS, client->queue,
                                               grpc_slice_from_static_string("/"), NULL,
                                               gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-    client->rung.done = on_rung;
-    return client->wakeup != NULL;
+    client->wakeup_op.done = on_wakeup;
+    return client->wakeup;
 }
 
 enum tributary_code tributary_connect(const struct tributary_options *options, struct tributary **client_out,
@@ -284,7 +287,7 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
 {
     struct tributary *client = calloc(1, sizeof(*client));
 
-    if (client == NULL)
+    if (!client)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     grpc_init();
     CHECK(pthread_mutex_init(&client->lock, NULL) == 0);
@@ -297,7 +300,7 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
 
     const char *fault = bad_option(client, options);
 
-    if (fault != NULL) {
+    if (fault) {
         destroy(client);
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
     }
@@ -317,10 +320,10 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
 
 void tributary_free(struct tributary *client)
 {
-    if (client == NULL)
+    if (!client)
         return;
-    CHECK(atomic_load(&client->users) == 0); /* publishers and subscribers are freed before their client */
-    CHECK(!client_is_here(client));
+    CHECK(atomic_load(&client->users) == 0); /* publishers, sessions and subscribers are freed first */
+    CHECK(!on_client_thread(client));
     grpc_completion_queue_shutdown(client->queue);
     CHECK(pthread_join(client->thread, NULL) == 0);
     destroy(client);

@@ -1,8 +1,8 @@
-/* client.h - the inside of a client: one channel of the core, one completion queue, one thread that
- * serves it.
+/* client.h - the inside of a client: its connections, one completion queue, and the client thread
+ * that serves the queue.
  *
- * The thread runs three kinds of work, one at a time: operations that landed (`struct op`), timers,
- * and posts: work that other threads hand over. Whatever belongs to the client thread needs no
+ * The client thread runs three kinds of work, one at a time: completed operations (`struct op`),
+ * timers, and posts, which other threads hand over. State that only the client thread uses needs no
  * lock. */
 #ifndef TRIBUTARY_CLIENT_CLIENT_H
 #define TRIBUTARY_CLIENT_CLIENT_H
@@ -21,33 +21,34 @@
 
 #define MAX_METADATA 16u
 
-/* One batch on a call: its address is the tag. Lands exactly once per start, on the client
- * thread. */
+/* One batch of gRPC operations on a call. Its address is the tag. */
 struct op {
-    void (*done)(struct op *op, bool ok);
+    void (*done)(struct op *op, bool ok); /* client thread; exactly once for each start */
 };
 
-/* Client thread only. Embedded; list_init() before use, by timer_init(). */
+/* Client thread only. Embed it, and call timer_init() before use. */
 struct timer {
     struct list node;
     int64_t at_ns; /* clock_mono_ns() */
     void (*fired)(struct timer *timer);
 };
 
-/* Work for the client thread. Posting it again before it ran changes nothing. */
+/* Work for the client thread. Set `run` before use. */
 struct post {
     struct list node; /* under the client's lock */
-    bool queued;      /* likewise */
+    bool queued;      /* under the client's lock */
     void (*run)(struct post *post);
 };
 
 struct tributary {
     /* Set once, before the thread starts. */
-    struct connections connections; /* client thread only, once it runs */
+    struct connections connections; /* once the client thread runs: client thread only */
     grpc_completion_queue *queue;
-    grpc_channel *lame; /* an empty batch on a call of it brings the thread to its posts */
+    /* The wakeup of the client thread: an empty batch on a call of a lame channel. gRPC core has no
+     * other public way to post onto a completion queue. */
+    grpc_channel *lame;
     grpc_call *wakeup;
-    struct op rung;
+    struct op wakeup_op;
     pthread_t thread;
     int64_t connect_timeout_ns, backoff_base_ns, backoff_cap_ns;
     grpc_metadata metadata[MAX_METADATA];
@@ -57,40 +58,47 @@ struct tributary {
     struct list timers;
     int64_t next_timer_ns; /* not later than the first timer */
     uint64_t random;
-    struct buf whole; /* a message that came in pieces, while it is read */
+    struct buf gathered; /* a message that came in several pieces, while it is read */
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
     struct list posts;
-    bool ringing; /* an empty batch is on its way */
+    bool wakeup_pending; /* the wakeup batch has started and has not completed */
 
-    _Atomic uint32_t users; /* publishers and subscribers */
+    _Atomic uint32_t users; /* publishers, sessions and subscribers */
 };
 
-bool client_is_here(const struct tributary *client); /* the caller runs on the client thread */
+/* Whether the caller runs on the client thread. */
+bool on_client_thread(const struct tributary *client);
 
-/* Any thread. */
+/* Runs `post` on the client thread, once. A post that is already queued stays where it is. Any
+ * thread. */
 void client_post(struct tributary *client, struct post *post);
 
-/* Takes a post back that has not run. Client thread only, so it cannot be running. */
+/* Removes a post that has not run. Client thread only, so the post cannot be running. */
 void client_unpost(struct tributary *client, struct post *post);
 
 /* Client thread only. */
 void timer_init(struct timer *timer, void (*fired)(struct timer *timer));
-void client_timer(struct tributary *client, struct timer *timer, int64_t at_ns); /* sets it, or moves it */
-/* harmless where it is not set */
+
+/* Sets a timer, or moves it. Client thread only. */
+void client_timer(struct tributary *client, struct timer *timer, int64_t at_ns);
+
+/* Does nothing if the timer is not set. Client thread only. */
 void timer_stop(struct timer *timer);
 
-/* The pause before attempt number `attempt` (0: the first try again). Client thread only. */
-int64_t client_pause_ns(struct tributary *client, uint32_t attempt);
+/* Returns how long to wait before attempt number `attempt`; 0 is the first retry. Client thread
+ * only. */
+int64_t client_backoff_ns(struct tributary *client, uint32_t attempt);
 
-/* A condition that waits on the clock of clock_mono_ns(). */
+/* Creates a condition that waits on the clock of clock_mono_ns(). */
 void cond_init(pthread_cond_t *cond);
 
-/* False when `until_ns` has passed; INT64_MAX waits without limit. The caller holds `lock`. */
-bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns);
+/* Waits for `cond`. The caller holds `lock`. False: `deadline_ns` has passed. INT64_MAX waits
+ * without a limit. */
+bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
 
-/* now + timeout, without overflow. */
-int64_t until_ns(int64_t timeout_ns);
+/* Returns now + timeout on the clock of clock_mono_ns(), or INT64_MAX where that overflows. */
+int64_t deadline_after_ns(int64_t timeout_ns);
 
 #endif

@@ -1,4 +1,4 @@
-/* connection.c - channels of the core, with our settings. */
+/* connection.c - opens and closes gRPC channels with the settings of a client. */
 #include "client/lib/core/connection.h"
 
 #include <stdio.h>
@@ -12,9 +12,10 @@
 
 #define MAX_RECEIVE_BYTES (16 << 20)
 
-/* What is read lies in blocks of this size, each filled before the next one: so most messages lie
- * in one piece, and the allocator, which gives smaller ones back to the system and asks for them
- * again, keeps it. What is not filled yet is not in memory. */
+/* gRPC core reads into blocks of this size and fills one block before it takes the next. So most
+ * messages lie in one piece. The allocator keeps blocks of this size; smaller ones it would give
+ * back to the system and ask for again. The part of a block that is not filled yet takes no
+ * memory. */
 #define READ_BLOCK_BYTES (1 << 20)
 
 static grpc_arg number(const char *key, int64_t value)
@@ -27,8 +28,8 @@ static grpc_arg text(const char *key, char *value)
     return (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)key, .value.string = value};
 }
 
-/* Two channels with equal settings would share a connection, but for a pool of subchannels of their
- * own. */
+/* Each channel gets a subchannel pool of its own. Otherwise two channels with equal settings would
+ * share one connection. */
 static grpc_channel *channel_open(struct connections *connections)
 {
     grpc_arg args[20];
@@ -63,27 +64,27 @@ static grpc_channel *channel_open(struct connections *connections)
 
 bool connections_init(struct connections *connections, const struct tributary_options *options)
 {
-    connections->target = strdup(options->target != NULL ? options->target : TRIBUTARY_DEFAULT_TARGET);
+    connections->target = strdup(options->target ? options->target : TRIBUTARY_DEFAULT_TARGET);
     snprintf(connections->agent, sizeof(connections->agent), "tributary-c/%s%s%.64s", TRIBUTARY_VERSION,
-             options->name != NULL ? " " : "", options->name != NULL ? options->name : "");
-    if (connections->target == NULL)
+             options->name ? " " : "", options->name ? options->name : "");
+    if (!connections->target)
         return false;
     connections->each[0].channel = channel_open(connections);
     connections->count = 1;
-    return connections->each[0].channel != NULL;
+    return connections->each[0].channel;
 }
 
 void connections_fini(struct connections *connections)
 {
     for (size_t i = 0; i < connections->count; i++) {
-        if (connections->each[i].channel != NULL)
+        if (connections->each[i].channel)
             grpc_channel_destroy(connections->each[i].channel);
     }
     free(connections->target);
     *connections = (struct connections){.count = 0};
 }
 
-struct connection *connections_take(struct connections *connections)
+struct connection *connections_acquire(struct connections *connections)
 {
     size_t i = 0;
 
@@ -93,15 +94,16 @@ struct connection *connections_take(struct connections *connections)
         i--;
     } else if (i == connections->count) {
         connections->each[i].channel = channel_open(connections);
-        CHECK(connections->each[i].channel != NULL);
+        CHECK(connections->each[i].channel);
         connections->count++;
     }
     connections->each[i].calls++;
     return &connections->each[i];
 }
 
-/* All but the first go when nothing uses them; the last in the row first, so that none moves. */
-void connections_give(struct connections *connections, struct connection *connection)
+/* Closes connections without calls, but never the first one. It closes from the end of the array
+ * only, so that no connection moves: pointers to them stay valid. */
+void connections_release(struct connections *connections, struct connection *connection)
 {
     connection->calls--;
     while (connections->count > 1 && connections->each[connections->count - 1].calls == 0) {

@@ -1,8 +1,8 @@
-/* connection.h - the connections of a client: one as a rule, another for every CALLS_PER_CONNECTION
- * calls at a time, since a server takes a bounded number of calls on each, and lets further ones
- * wait in silence.
+/* connection.h - the connections of a client. A server allows a bounded number of calls on one
+ * connection, and further calls wait without a sign. So a client opens another connection for every
+ * CALLS_PER_CONNECTION calls at a time.
  *
- * Threads: the client thread, once it runs. */
+ * Threads: client thread only, once it runs. */
 #ifndef TRIBUTARY_CLIENT_CONNECTION_H
 #define TRIBUTARY_CLIENT_CONNECTION_H
 
@@ -14,18 +14,18 @@
 #include "tributary/tributary.h"
 
 #define CALLS_PER_CONNECTION 100u
-#define MAX_CONNECTIONS 64u /* the last one takes what is beyond */
+#define MAX_CONNECTIONS 64u /* the last one takes all further calls */
 
 struct connection {
-    /* of the core, which connects when the first call is made, and again when it must */
-    grpc_channel *channel;
+    grpc_channel *channel; /* connects with its first call, and again when it must */
     uint32_t calls;
 };
 
 struct connections {
-    /* Set by the owner. */
+    /* Set by the owner before connections_init(). */
     int64_t connect_ms, backoff_base_ms, backoff_cap_ms;
-    int64_t ping_ns, pong_ns; /* TRIBUTARY_NONE: no pings */
+    int64_t ping_ns; /* TRIBUTARY_NONE: no pings */
+    int64_t pong_ns; /* how long the answer to a ping may take */
     uint32_t window_bytes;
 
     char *target;
@@ -34,12 +34,13 @@ struct connections {
     size_t count;
 };
 
-/* Opens the first one. False: out of memory; connections_fini() is still needed. */
+/* Opens the first connection. False: out of memory; call connections_fini() also then. */
 bool connections_init(struct connections *connections, const struct tributary_options *options);
 void connections_fini(struct connections *connections);
 
-/* One with room for a call, which it counts until connections_give(). */
-struct connection *connections_take(struct connections *connections);
-void connections_give(struct connections *connections, struct connection *connection);
+/* Returns a connection that can take one more call. The call counts until
+ * connections_release(). */
+struct connection *connections_acquire(struct connections *connections);
+void connections_release(struct connections *connections, struct connection *connection);
 
 #endif

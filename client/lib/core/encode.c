@@ -1,4 +1,4 @@
-/* encode.c - measuring, checking and writing events. */
+/* encode.c - checks, measures and writes events. */
 #include "client/lib/core/encode.h"
 
 #include <endian.h>
@@ -21,7 +21,7 @@ enum {
     FIELD_DELIVER_AFTER
 };
 
-static struct bytes inner(struct tributary_bytes text)
+static struct bytes to_bytes(struct tributary_bytes text)
 {
     return (struct bytes){text.data, text.size};
 }
@@ -55,11 +55,11 @@ static inline uint8_t *put(uint8_t *at, uint32_t number, struct tributary_bytes 
     return at + text.size;
 }
 
-static inline uint8_t *put_moment(uint8_t *at, uint32_t number, uint64_t moment_ns)
+static inline uint8_t *put_time(uint8_t *at, uint32_t number, uint64_t time_ns)
 {
-    const uint64_t little = htole64(moment_ns);
+    const uint64_t little = htole64(time_ns);
 
-    if (moment_ns == 0)
+    if (time_ns == 0)
         return at;
     *at = (uint8_t)(number << 3 | WIRE_FIXED64);
     memcpy(at + 1, &little, sizeof(little));
@@ -81,17 +81,17 @@ static inline size_t header_size(const struct tributary_header *header)
     return field_size(header->name.size) + field_size(header->value.size);
 }
 
-static inline size_t moment_size(uint64_t moment_ns)
+static inline size_t time_size(uint64_t time_ns)
 {
-    return moment_ns == 0 ? 0 : FIXED64_FIELD_SIZE;
+    return time_ns == 0 ? 0 : FIXED64_FIELD_SIZE;
 }
 
 static inline size_t measure(const struct tributary_event *event)
 {
     size_t size = field_size(event->id.size) + field_size(event->topic.size) + field_size(event->key.size) +
                   field_size(event->type.size) + field_size(event->content_type.size) +
-                  field_size(event->data.size) + moment_size(event->time_unix_nano) +
-                  moment_size(event->expires_unix_nano) + moment_size(event->deliver_after_unix_nano);
+                  field_size(event->data.size) + time_size(event->time_unix_nano) +
+                  time_size(event->expires_unix_nano) + time_size(event->deliver_after_unix_nano);
 
     for (size_t i = 0; i < event->header_count; i++)
         size += event_field_size(header_size(&event->headers[i]));
@@ -104,7 +104,7 @@ static const char *text_fault(struct tributary_bytes text, const char *too_long,
         return NULL;
     if (text.size > MAX_NAME_BYTES)
         return too_long;
-    return utf8_valid(inner(text)) ? NULL : bad;
+    return utf8_valid(to_bytes(text)) ? NULL : bad;
 }
 
 static const char *label_fault(struct tributary_bytes text, const char *too_long, const char *bad)
@@ -113,7 +113,7 @@ static const char *label_fault(struct tributary_bytes text, const char *too_long
         return NULL;
     if (text.size > MAX_NAME_BYTES)
         return too_long;
-    return text_printable(inner(text)) == FAULT_NONE ? NULL : bad;
+    return text_printable(to_bytes(text)) == FAULT_NONE ? NULL : bad;
 }
 
 static const char *headers_fault(const struct tributary_event *event)
@@ -127,7 +127,8 @@ static const char *headers_fault(const struct tributary_event *event)
             return "headers: a name is empty or over 256 bytes";
         if (header->value.size > MAX_VALUE_BYTES)
             return "headers: a value is over 8192 bytes";
-        if (!utf8_valid(inner(header->name)) || (header->value.size > 0 && !utf8_valid(inner(header->value))))
+        if (!utf8_valid(to_bytes(header->name)) ||
+            (header->value.size > 0 && !utf8_valid(to_bytes(header->value))))
             return "headers: not valid UTF-8, or holds a NUL";
     }
     return NULL;
@@ -138,18 +139,18 @@ const char *event_check(const struct tributary_event *event, size_t *size_out)
     const char *fault = text_fault(event->id, "id: over 256 bytes", "id: not valid UTF-8, or holds a NUL");
     size_t size = 0;
 
-    if (fault == NULL)
+    if (!fault)
         fault = label_fault(event->topic, "topic: over 256 bytes", "topic: not printable UTF-8");
-    if (fault == NULL)
+    if (!fault)
         fault = text_fault(event->key, "key: over 256 bytes", "key: not valid UTF-8, or holds a NUL");
-    if (fault == NULL)
+    if (!fault)
         fault = label_fault(event->type, "type: over 256 bytes", "type: not printable UTF-8");
-    if (fault == NULL)
+    if (!fault)
         fault = text_fault(event->content_type, "content_type: over 256 bytes",
                            "content_type: not valid UTF-8, or holds a NUL");
-    if (fault == NULL && event->header_count > 0)
+    if (!fault && event->header_count > 0)
         fault = headers_fault(event);
-    if (fault != NULL)
+    if (fault)
         return fault;
     if (event->data.size > MAX_EVENT_BYTES || (size = measure(event)) > MAX_EVENT_BYTES)
         return "the event is over 1 MiB";
@@ -177,8 +178,8 @@ uint8_t *event_field_write(uint8_t *at, const struct tributary_event *event, siz
         at = put(at, 1, event->headers[i].name);
         at = put(at, 2, event->headers[i].value);
     }
-    at = put_moment(at, FIELD_TIME, event->time_unix_nano);
+    at = put_time(at, FIELD_TIME, event->time_unix_nano);
     at = put(at, FIELD_DATA, event->data);
-    at = put_moment(at, FIELD_EXPIRES, event->expires_unix_nano);
-    return put_moment(at, FIELD_DELIVER_AFTER, event->deliver_after_unix_nano);
+    at = put_time(at, FIELD_EXPIRES, event->expires_unix_nano);
+    return put_time(at, FIELD_DELIVER_AFTER, event->deliver_after_unix_nano);
 }

@@ -1,4 +1,4 @@
-/* status.c - codes, messages and details of endings. */
+/* status.c - codes, messages and reasons of a status. */
 #include "client/lib/core/status.h"
 
 #include <stdarg.h>
@@ -48,7 +48,7 @@ enum tributary_code status_set(struct tributary_status *status, enum tributary_c
 enum tributary_code status_format(struct tributary_status *status, enum tributary_code code,
                                   const char *format, ...)
 {
-    if (status != NULL) {
+    if (status) {
         va_list args;
 
         va_start(args, format);
@@ -60,7 +60,7 @@ enum tributary_code status_format(struct tributary_status *status, enum tributar
     return code;
 }
 
-/* The first ErrorInfo's reason. Details that do not decode are no details. */
+/* Copies the reason of the first ErrorInfo. Details that cannot be decoded are ignored. */
 static void read_reason(grpc_slice details, char *reason, size_t capacity)
 {
     const size_t size = GRPC_SLICE_LENGTH(details);
@@ -68,21 +68,21 @@ static void read_reason(grpc_slice details, char *reason, size_t capacity)
     if (size > MAX_DETAILS_BYTES)
         return;
 
-    Google__Rpc__Status *whole = google__rpc__status__unpack(NULL, size, GRPC_SLICE_START_PTR(details));
+    Google__Rpc__Status *decoded = google__rpc__status__unpack(NULL, size, GRPC_SLICE_START_PTR(details));
 
-    for (size_t i = 0; whole != NULL && i < whole->n_details && reason[0] == '\0'; i++) {
-        const Google__Protobuf__Any *any = whole->details[i];
+    for (size_t i = 0; decoded && i < decoded->n_details && reason[0] == '\0'; i++) {
+        const Google__Protobuf__Any *any = decoded->details[i];
 
         if (strcmp(any->type_url, ERROR_INFO_TYPE) != 0)
             continue;
 
         Google__Rpc__ErrorInfo *info = google__rpc__error_info__unpack(NULL, any->value.len, any->value.data);
 
-        if (info != NULL)
+        if (info)
             snprintf(reason, capacity, "%s", info->reason);
         google__rpc__error_info__free_unpacked(info, NULL);
     }
-    google__rpc__status__free_unpacked(whole, NULL);
+    google__rpc__status__free_unpacked(decoded, NULL);
 }
 
 void status_from_call(struct tributary_status *status, grpc_status_code code, grpc_slice message,
@@ -100,7 +100,7 @@ void status_from_call(struct tributary_status *status, grpc_status_code code, gr
     }
 }
 
-bool status_is_passing(const struct tributary_status *status)
+bool status_is_retryable(const struct tributary_status *status)
 {
     return status->code == TRIBUTARY_UNAVAILABLE;
 }

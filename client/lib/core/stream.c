@@ -1,9 +1,9 @@
-/* stream.c - the call machine.
+/* stream.c - one gRPC call.
  *
- * DESIGN. Four operations may be in flight: the opening (our metadata, and the only message of a
- * call with one), one send, one read, and the status. Each is one batch with its own tag;
- * `in_flight` counts them. The status lands last in the core's order, but a read may still be in
- * our queue then, so the call is let go when the count is zero. */
+ * DESIGN. Four operations may be in flight: the opening (the metadata, and the message of a call
+ * that sends only one), one send, one read, and the status. Each is one batch with its own tag;
+ * `in_flight` counts them. gRPC core completes the status last, but a completed read may still wait
+ * in our completion queue then. So the call is closed when the count is zero. */
 #include "client/lib/core/stream.h"
 
 #include <string.h>
@@ -12,9 +12,9 @@
 
 #include "client/lib/core/status.h"
 
-#define WHOLE_KEPT (2u << 20) /* bytes kept for putting messages together */
+#define MAX_KEPT_BYTES (2u << 20) /* kept between messages for gathering */
 
-static void let_go(struct stream *stream)
+static void close_call(struct stream *stream)
 {
     struct tributary_status status;
 
@@ -24,16 +24,16 @@ static void let_go(struct stream *stream)
     grpc_metadata_array_destroy(&stream->trailers);
     grpc_call_unref(stream->call);
     stream->call = NULL;
-    connections_give(&stream->client->connections, stream->connection);
+    connections_release(&stream->client->connections, stream->connection);
     stream->state = STREAM_CLOSED;
     stream->port->ended(stream, &status);
 }
 
-static void landed(struct stream *stream)
+static void complete_op(struct stream *stream)
 {
     stream->in_flight--;
     if (stream->in_flight == 0 && stream->state == STREAM_ENDING)
-        let_go(stream);
+        close_call(stream);
 }
 
 static void start(struct stream *stream, const grpc_op *ops, size_t count, struct op *op)
@@ -51,8 +51,8 @@ static void read_next(struct stream *stream)
 
 static void on_opened(struct op *op, bool ok)
 {
-    (void)ok; /* the status says it better */
-    landed(container_of(op, struct stream, opened));
+    (void)ok; /* the status reports a failure */
+    complete_op(container_of(op, struct stream, opened));
 }
 
 static void on_half_closed_or_sent(struct op *op, bool ok)
@@ -61,14 +61,14 @@ static void on_half_closed_or_sent(struct op *op, bool ok)
     const bool was_sending = stream->is_sending;
 
     stream->is_sending = false;
-    if (was_sending && stream->port->sent != NULL)
+    if (was_sending && stream->port->sent)
         stream->port->sent(stream, ok);
-    landed(stream);
+    complete_op(stream);
 }
 
-/* A message in one piece is read where it lies; in several it is put together in memory that is
- * kept, as one follows the other. */
-static bool gather(const grpc_slice_buffer *slices, struct buf *whole, struct bytes *message_out)
+/* A message in one piece is used where it lies. The pieces of another one are copied into `gathered`,
+ * whose memory is kept, because such messages often follow each other. */
+static bool gather(const grpc_slice_buffer *slices, struct buf *gathered, struct bytes *message_out)
 {
     if (slices->count <= 1) {
         if (slices->count == 1)
@@ -77,24 +77,24 @@ static bool gather(const grpc_slice_buffer *slices, struct buf *whole, struct by
         return true;
     }
     for (size_t i = 0; i < slices->count; i++)
-        buf_bytes(whole, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
-    *message_out = (struct bytes){whole->data, whole->size};
-    return !whole->broken;
+        buf_bytes(gathered, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
+    *message_out = (struct bytes){gathered->data, gathered->size};
+    return !gathered->broken;
 }
 
 static void deliver(struct stream *stream, const grpc_byte_buffer *buffer)
 {
-    struct buf *whole = &stream->client->whole;
+    struct buf *gathered = &stream->client->gathered;
     struct bytes message = {NULL, 0};
 
-    if (!gather(&buffer->data.raw.slice_buffer, whole, &message))
+    if (!gather(&buffer->data.raw.slice_buffer, gathered, &message))
         stream_cancel(stream, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-    else if (stream->port->received != NULL)
+    else if (stream->port->received)
         stream->port->received(stream, message);
-    if (whole->capacity > WHOLE_KEPT)
-        buf_fini(whole);
+    if (gathered->capacity > MAX_KEPT_BYTES)
+        buf_fini(gathered);
     else
-        buf_clear(whole);
+        buf_clear(gathered);
 }
 
 static void on_read(struct op *op, bool ok)
@@ -103,21 +103,21 @@ static void on_read(struct op *op, bool ok)
     grpc_byte_buffer *buffer = stream->incoming;
 
     stream->incoming = NULL;
-    if (ok && buffer != NULL) {
+    if (ok && buffer) {
         deliver(stream, buffer);
         read_next(stream);
     }
     grpc_byte_buffer_destroy(buffer);
-    landed(stream);
+    complete_op(stream);
 }
 
 static void on_finished(struct op *op, bool ok)
 {
     struct stream *stream = container_of(op, struct stream, finishing);
 
-    (void)ok; /* a status always lands ok */
+    (void)ok; /* a status always completes with success */
     stream->state = STREAM_ENDING;
-    landed(stream);
+    complete_op(stream);
 }
 
 void stream_init(struct stream *stream, struct tributary *client, const struct stream_port *port)
@@ -142,7 +142,7 @@ static void start_opening(struct stream *stream, const struct stream_opening *op
     if (opening->wait_for_connection)
         ops[0].flags =
             GRPC_INITIAL_METADATA_WAIT_FOR_READY | GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
-    if (opening->first != NULL) {
+    if (opening->first) {
         grpc_slice first = *opening->first;
 
         message = grpc_raw_byte_buffer_create(&first, 1);
@@ -169,11 +169,11 @@ void stream_open(struct stream *stream, const struct stream_opening *opening)
         {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &stream->incoming}};
 
     CHECK(stream->state == STREAM_CLOSED);
-    stream->connection = connections_take(&stream->client->connections);
+    stream->connection = connections_acquire(&stream->client->connections);
     stream->call = grpc_channel_create_call(
         stream->connection->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->client->queue,
         grpc_slice_from_static_string(opening->method), NULL, deadline, NULL);
-    CHECK(stream->call != NULL);
+    CHECK(stream->call);
     stream->state = STREAM_OPEN;
     stream->details = grpc_empty_slice();
     grpc_metadata_array_init(&stream->headers);

@@ -1,12 +1,12 @@
-/* unary.c - a call that its caller waits for. */
+/* unary.c - a call that the caller waits for. */
 #include "client/lib/core/unary.h"
 
 #include "client/lib/core/status.h"
 #include "client/lib/core/stream.h"
 
-#define TIMEOUT_DEFAULT_NS (10 * NS_PER_S)
+#define DEFAULT_TIMEOUT_NS (10 * NS_PER_S)
 
-/* Lives on the caller's stack until `done`. */
+/* On the stack of the caller, who waits for `done`. */
 struct unary_call {
     struct stream stream;
     struct post post;
@@ -35,7 +35,7 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     unary_call->status = *status;
     unary_call->done = true;
     pthread_cond_signal(&unary_call->changed);
-    pthread_mutex_unlock(&unary_call->lock); /* `unary_call` may be gone from here on */
+    pthread_mutex_unlock(&unary_call->lock); /* `unary_call` may be freed from here on */
 }
 
 static void on_post(struct post *post)
@@ -53,11 +53,13 @@ enum tributary_code unary_call_run(struct tributary *client, const struct unary_
                                    struct tributary_status *status)
 {
     static const struct stream_port port = {.received = on_answer, .ended = on_ended};
-    const int64_t timeout_ns = method->timeout_ns > 0 ? method->timeout_ns : TIMEOUT_DEFAULT_NS;
-    struct unary_call unary_call = {
-        .method = method, .deadline_ns = until_ns(timeout_ns), .answer = answer, .post.run = on_post};
+    const int64_t timeout_ns = method->timeout_ns > 0 ? method->timeout_ns : DEFAULT_TIMEOUT_NS;
+    struct unary_call unary_call = {.method = method,
+                                    .deadline_ns = deadline_after_ns(timeout_ns),
+                                    .answer = answer,
+                                    .post.run = on_post};
 
-    if (client_is_here(client))
+    if (on_client_thread(client))
         return status_set(status, TRIBUTARY_FAILED_PRECONDITION, "a callback must not wait for an answer");
     if (request->broken)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
@@ -75,7 +77,7 @@ enum tributary_code unary_call_run(struct tributary *client, const struct unary_
     pthread_mutex_destroy(&unary_call.lock);
     if (unary_call.status.code == TRIBUTARY_OK && answer->broken)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-    if (status != NULL)
+    if (status)
         *status = unary_call.status;
     return unary_call.status.code;
 }

@@ -1,5 +1,5 @@
-/* wire.h - reading protobuf field by field, with bounds. Inline, since every event of a consumer
- * passes here. */
+/* wire.h - reads protobuf field by field and checks every bound. All functions are inline, because
+ * every event of a consumer passes through them. */
 #ifndef TRIBUTARY_CLIENT_WIRE_H
 #define TRIBUTARY_CLIENT_WIRE_H
 
@@ -11,7 +11,7 @@
 #include "tributary/event.h"
 #include "event/varint.h"
 
-/* What is left of a message. */
+/* The part of a message that is not read yet. */
 struct cursor {
     const uint8_t *at;
     const uint8_t *end;
@@ -24,7 +24,8 @@ struct wire_field {
     struct tributary_bytes bytes; /* of WIRE_LEN */
 };
 
-/* Up to two bytes here: tags, and lengths below 16 KiB. */
+/* Reads a varint. False: malformed. One and two bytes, which are tags and lengths below 16 KiB, are
+ * read here; varint_read() reads longer ones. */
 static inline bool wire_varint(struct cursor *cursor, uint64_t *value_out)
 {
     const uint8_t *at = cursor->at;
@@ -46,7 +47,7 @@ static inline bool wire_varint(struct cursor *cursor, uint64_t *value_out)
     return size > 0;
 }
 
-/* Little-endian, of 4 or 8 bytes. */
+/* Reads a little-endian number of 4 or 8 bytes. False: the message is too short. */
 static inline bool wire_fixed(struct cursor *cursor, size_t size, uint64_t *value_out)
 {
     uint64_t little = 0;
@@ -59,7 +60,7 @@ static inline bool wire_fixed(struct cursor *cursor, size_t size, uint64_t *valu
     return true;
 }
 
-/* The next field. False: malformed; the cursor must not be at its end. */
+/* Reads the next field. The cursor must not be at its end. False: malformed. */
 static inline bool wire_next(struct cursor *cursor, struct wire_field *field)
 {
     uint64_t tag = 0;
@@ -87,7 +88,7 @@ static inline bool wire_next(struct cursor *cursor, struct wire_field *field)
     }
 }
 
-/* Empty bytes may have no address. */
+/* A cursor over `bytes`. Empty bytes may have no address, so they get one. */
 static inline struct cursor wire_within(struct tributary_bytes bytes)
 {
     static const uint8_t nothing[1] = {0};
@@ -96,7 +97,7 @@ static inline struct cursor wire_within(struct tributary_bytes bytes)
     return (struct cursor){at, at + bytes.size};
 }
 
-/* The one comparison that says number and type at once. */
+/* Number and type of a field in one value, for one comparison. */
 #define WIRE_TAG(number, type) ((uint32_t)(number) << 3 | (uint32_t)(type))
 
 static inline uint32_t wire_tag(const struct wire_field *field)

@@ -1,5 +1,5 @@
-/* publisher.c - the queue of a publisher: events go in on any thread, messages come out on the
- * client thread. */
+/* publisher.c - the queue of a publisher. Any thread puts events into it; the client thread takes
+ * messages out of it. */
 #include "client/lib/publish/publisher.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ const char *tributary_event_fault(const struct tributary_event *event)
     size_t size = 0;
     const char *fault = event_check(event, &size);
 
-    return fault != NULL ? fault : "";
+    return fault ? fault : "";
 }
 
 static bool is_full(const struct tributary_publisher *publisher, size_t size)
@@ -27,8 +27,8 @@ static bool is_full(const struct tributary_publisher *publisher, size_t size)
            publisher->held_bytes + size > publisher->options.queue_bytes;
 }
 
-/* Who waits for room is woken when an eighth of the queue is free: for many events at once, rather
- * than by each confirmation. */
+/* Whether to wake the threads that wait for space: an eighth of the queue is free. So a thread
+ * wakes for many events at once, and not for each confirmation. */
 static bool has_space(const struct tributary_publisher *publisher)
 {
     const uint32_t events = publisher->options.queue_events;
@@ -38,21 +38,21 @@ static bool has_space(const struct tributary_publisher *publisher)
            publisher->held_bytes <= bytes - bytes / 8;
 }
 
-/* Under the lock, which it gives up while it waits. */
+/* Under the lock, which is free while this waits. Returns why there is no space, or OK. */
 static enum tributary_code wait_for_space(struct tributary_publisher *publisher, size_t size)
 {
     const int64_t limit_ns = publisher->options.wait_timeout_ns;
-    const int64_t moment_ns = limit_ns > 0 ? until_ns(limit_ns) : INT64_MAX;
+    const int64_t deadline_ns = limit_ns > 0 ? deadline_after_ns(limit_ns) : INT64_MAX;
     bool in_time = true;
 
-    if (publisher->options.full == TRIBUTARY_FULL_FAIL)
+    if (publisher->options.when_full == TRIBUTARY_WHEN_FULL_FAIL)
         return TRIBUTARY_RESOURCE_EXHAUSTED;
-    if (client_is_here(publisher->client))
+    if (on_client_thread(publisher->client))
         return TRIBUTARY_FAILED_PRECONDITION;
-    publisher->held_back++;
+    publisher->space_waiters++;
     while (in_time && publisher->failed == TRIBUTARY_OK && is_full(publisher, size))
-        in_time = cond_wait_until(&publisher->space, &publisher->lock, moment_ns);
-    publisher->held_back--;
+        in_time = cond_wait_until(&publisher->space, &publisher->lock, deadline_ns);
+    publisher->space_waiters--;
     if (publisher->failed != TRIBUTARY_OK)
         return publisher->failed;
     return is_full(publisher, size) ? TRIBUTARY_DEADLINE_EXCEEDED : TRIBUTARY_OK;
@@ -65,22 +65,22 @@ static void close_filling(struct tributary_publisher *publisher)
     publisher->filling = NULL;
 }
 
-/* Under the lock. Puts the event into the message that is being filled, or into a new one. */
+/* Under the lock. Adds the event to the message that is being filled, or to a new one. */
 static enum tributary_code add(struct tributary_publisher *publisher, const struct tributary_event *event,
                                size_t size)
 {
     const size_t field_size = event_field_size(size);
     struct batch *batch = publisher->filling;
 
-    if (batch != NULL && (batch->size + field_size > publisher->options.batch_bytes ||
-                          batch->events >= publisher->options.batch_events)) {
+    if (batch && (batch->size + field_size > publisher->options.batch_bytes ||
+                  batch->events >= publisher->options.batch_events)) {
         close_filling(publisher);
         batch = NULL;
     }
-    if (batch == NULL) {
+    if (!batch) {
         batch = batch_new(tributary_text(publisher->options.producer),
                           MAX_OF(publisher->capacity_guess, field_size + publisher->head_size));
-        if (batch == NULL)
+        if (!batch)
             return TRIBUTARY_RESOURCE_EXHAUSTED;
         batch->first_event = publisher->stats.accepted + 1;
         batch->born_ns = clock_mono_ns();
@@ -103,7 +103,7 @@ static bool is_loaded(const struct batch *batch)
     return batch->events >= LOAD_EVENTS || batch->size >= LOAD_BYTES;
 }
 
-/* Under the lock. */
+/* Under the lock. Whether the caller must wake the client thread. */
 static bool must_wake(struct tributary_publisher *publisher)
 {
     if (publisher->wake == WAKE_NOT)
@@ -121,7 +121,7 @@ enum tributary_code tributary_publish(struct tributary_publisher *publisher,
     size_t size = 0;
     bool wake = false;
 
-    if (event_check(event, &size) != NULL)
+    if (event_check(event, &size))
         return TRIBUTARY_INVALID_ARGUMENT;
 
     const size_t field_size = event_field_size(size);
@@ -143,12 +143,12 @@ enum tributary_code tributary_publish(struct tributary_publisher *publisher,
     return code;
 }
 
-struct batch *publisher_take_any(struct tributary_publisher *publisher)
+struct batch *publisher_dequeue_any(struct tributary_publisher *publisher)
 {
     struct batch *batch = NULL;
 
     pthread_mutex_lock(&publisher->lock);
-    if (publisher->filling != NULL)
+    if (publisher->filling)
         close_filling(publisher);
     if (!list_empty(&publisher->queued)) {
         batch = container_of(publisher->queued.next, struct batch, node);
@@ -158,7 +158,8 @@ struct batch *publisher_take_any(struct tributary_publisher *publisher)
     return batch;
 }
 
-/* Under the lock: a small message right after a well filled one waits for more, for a moment. */
+/* Under the lock. Whether the message that is being filled waits for more events: it is small, and
+ * comes right after a well filled one. */
 static bool lingers(struct tributary_publisher *publisher)
 {
     const struct batch *batch = publisher->filling;
@@ -167,17 +168,17 @@ static bool lingers(struct tributary_publisher *publisher)
            clock_mono_ns() < batch->born_ns + publisher->options.linger_ns;
 }
 
-struct batch *publisher_take(struct tributary_publisher *publisher)
+struct batch *publisher_dequeue(struct tributary_publisher *publisher)
 {
     struct batch *batch = NULL;
 
     pthread_mutex_lock(&publisher->lock);
-    if (publisher->filling != NULL && lingers(publisher)) {
+    if (publisher->filling && lingers(publisher)) {
         publisher->wake = WAKE_LOAD;
         client_timer(publisher->client, &publisher->linger,
                      publisher->filling->born_ns + publisher->options.linger_ns);
     } else {
-        if (list_empty(&publisher->queued) && publisher->filling != NULL)
+        if (list_empty(&publisher->queued) && publisher->filling)
             close_filling(publisher);
         if (list_empty(&publisher->queued)) {
             publisher->wake = WAKE_FIRST;
@@ -201,46 +202,47 @@ void publisher_complete(struct tributary_publisher *publisher, struct batch *bat
         publisher->stats.confirmed += batch->events;
     else
         publisher->stats.refused += batch->events;
-    if (publisher->waiting > 0)
+    if (publisher->flush_waiters > 0)
         pthread_cond_broadcast(&publisher->changed);
-    if (publisher->held_back > 0 && has_space(publisher))
+    if (publisher->space_waiters > 0 && has_space(publisher))
         pthread_cond_broadcast(&publisher->space);
     pthread_mutex_unlock(&publisher->lock);
     list_remove(&batch->node);
     batch_release(batch);
 }
 
-enum tributary_code tributary_flush(struct tributary_publisher *publisher, int64_t timeout_ns)
+enum tributary_code tributary_publisher_flush(struct tributary_publisher *publisher, int64_t timeout_ns)
 {
-    const int64_t moment_ns = until_ns(timeout_ns);
+    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
     bool in_time = true;
 
-    if (client_is_here(publisher->client))
+    if (on_client_thread(publisher->client))
         return TRIBUTARY_FAILED_PRECONDITION;
     pthread_mutex_lock(&publisher->lock);
 
-    const struct tributary_published *stats = &publisher->stats;
+    const struct tributary_publisher_stats *stats = &publisher->stats;
     const uint64_t goal = stats->accepted;
 
-    publisher->waiting++;
+    publisher->flush_waiters++;
     while (in_time && stats->confirmed + stats->refused < goal)
-        in_time = cond_wait_until(&publisher->changed, &publisher->lock, moment_ns);
-    publisher->waiting--;
+        in_time = cond_wait_until(&publisher->changed, &publisher->lock, deadline_ns);
+    publisher->flush_waiters--;
     in_time = stats->confirmed + stats->refused >= goal;
     pthread_mutex_unlock(&publisher->lock);
     return in_time ? TRIBUTARY_OK : TRIBUTARY_DEADLINE_EXCEEDED;
 }
 
-void tributary_publisher_stats(struct tributary_publisher *publisher, struct tributary_published *figures_out)
+void tributary_publisher_stats(struct tributary_publisher *publisher,
+                               struct tributary_publisher_stats *stats_out)
 {
     pthread_mutex_lock(&publisher->lock);
-    *figures_out = publisher->stats;
+    *stats_out = publisher->stats;
     pthread_mutex_unlock(&publisher->lock);
 }
 
 static const char *apply_defaults(struct tributary_publisher_options *options)
 {
-    if (options->producer != NULL && strlen(options->producer) > MAX_NAME_BYTES)
+    if (options->producer && strlen(options->producer) > MAX_NAME_BYTES)
         return "producer: over 256 bytes";
     options->queue_bytes = options->queue_bytes == 0 ? 8u << 20 : options->queue_bytes;
     options->queue_events = options->queue_events == 0 ? 262144 : options->queue_events;
@@ -254,8 +256,8 @@ static const char *apply_defaults(struct tributary_publisher_options *options)
         return "batch_events: at most 65536";
     if (options->linger_ns > NS_PER_S)
         return "linger_ns: at most 1 s";
-    if (options->full != TRIBUTARY_FULL_WAIT && options->full != TRIBUTARY_FULL_FAIL)
-        return "full: WAIT or FAIL";
+    if (options->when_full != TRIBUTARY_WHEN_FULL_WAIT && options->when_full != TRIBUTARY_WHEN_FULL_FAIL)
+        return "when_full: WAIT or FAIL";
     return NULL;
 }
 
@@ -265,9 +267,9 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
                                             struct tributary_status *status)
 {
     struct tributary_publisher *publisher = calloc(1, sizeof(*publisher));
-    char *producer = strdup(options->producer != NULL ? options->producer : "");
+    char *producer = strdup(options->producer ? options->producer : "");
 
-    if (publisher == NULL || producer == NULL) {
+    if (!publisher || !producer) {
         free(publisher);
         free(producer);
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
@@ -277,7 +279,7 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
 
     const char *fault = apply_defaults(&publisher->options);
 
-    if (fault != NULL) {
+    if (fault) {
         free(publisher);
         free(producer);
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
@@ -298,15 +300,15 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
 
 void tributary_publisher_free(struct tributary_publisher *publisher)
 {
-    if (publisher == NULL)
+    if (!publisher)
         return;
 
     struct tributary *client = publisher->client;
 
-    CHECK(!client_is_here(client));
+    CHECK(!on_client_thread(client));
     client_post(client, &publisher->end);
     pthread_mutex_lock(&publisher->lock);
-    publisher->waiting++;
+    publisher->flush_waiters++;
     while (!publisher->ended)
         cond_wait_until(&publisher->changed, &publisher->lock, INT64_MAX);
     pthread_mutex_unlock(&publisher->lock);

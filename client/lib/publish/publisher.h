@@ -1,5 +1,7 @@
-/* publisher.h - the inside of a publisher, shared by publisher.c (the queue: any thread) and
- * publisher_stream.c (the wire: client thread). */
+/* publisher.h - the inside of a publisher.
+ *
+ *   publisher.c         the queue: any thread
+ *   publisher_stream.c  the call: client thread */
 #ifndef TRIBUTARY_CLIENT_PUBLISHER_H
 #define TRIBUTARY_CLIENT_PUBLISHER_H
 
@@ -7,13 +9,13 @@
 #include "client/lib/core/client.h"
 #include "client/lib/core/stream.h"
 
-/*   RESTING --events--> OPEN --lost--> PAUSED --timer--> OPEN, or RESTING with nothing to send
- *      |                 |  \-refused for good-> FAILED    |
- *      +------free-------+-------------free----------------+--> CLOSING --call ended--> CLOSED */
+/*   IDLE --events--> OPEN --lost--> BACKOFF --timer--> OPEN, or IDLE with nothing to send
+ *     |               |  \-refused for good-> FAILED     |
+ *     +-----free------+-------------free-----------------+--> CLOSING --call ended--> CLOSED */
 enum publisher_state {
-    PUBLISHER_RESTING,
+    PUBLISHER_IDLE,
     PUBLISHER_OPEN,
-    PUBLISHER_PAUSED,
+    PUBLISHER_BACKOFF,
     PUBLISHER_FAILED,
     PUBLISHER_CLOSING,
     PUBLISHER_CLOSED,
@@ -22,32 +24,34 @@ enum publisher_state {
 
 /* When tributary_publish() must wake the client thread. */
 enum publisher_wake {
-    WAKE_NOT,   /* it will look by itself, when what it does now is done */
-    WAKE_FIRST, /* it found nothing: wake it for the first event */
-    WAKE_LOAD   /* it lingers: wake it when a message is well filled */
+    WAKE_NOT,   /* never: the client thread is busy, and checks the queue when it is done */
+    WAKE_FIRST, /* for the first event: the client thread found nothing to send */
+    WAKE_LOAD   /* for a well filled message: the client thread lingers */
 };
 
-#define LOAD_EVENTS 256u  /* a message with this many events, */
-#define LOAD_BYTES 16384u /* or bytes, is well filled */
+/* A message is well filled with this many events or bytes. */
+#define LOAD_EVENTS 256u
+#define LOAD_BYTES 16384u
 
 struct tributary_publisher {
     /* Set once. */
     struct tributary *client;
-    struct tributary_publisher_options options; /* defaults filled in; `producer` is ours */
+    struct tributary_publisher_options options; /* defaults filled in; owns `producer` */
     size_t head_size;                           /* of every message: the producer's name */
 
     /* Client thread only. */
     enum publisher_state state;
     struct stream stream;
-    struct list again; /* sent on a stream that was lost; goes first on the next */
-    struct list sent;  /* not confirmed on this one */
-    /* PAUSED: the next attempt. OPEN: how long to wait for a connection. CLOSING: for the status. */
+    struct list resend; /* sent on a stream that was lost; sent first on the next one */
+    struct list sent;   /* sent on this stream and not confirmed */
+    /* BACKOFF: the next attempt. OPEN: the limit for the connection. CLOSING: the limit for the
+     * status. */
     struct timer retry;
     struct timer linger;
     uint32_t attempt;      /* since the last confirmation */
     uint64_t batch_number; /* the last one sent on this stream */
-    bool connected;        /* this stream carried a message */
-    int64_t lost_ns;       /* when such a stream was lost; 0: none was */
+    bool connected;        /* this stream has sent a message */
+    int64_t lost_ns;       /* when the last connected stream was lost; 0: none was */
     bool loaded;           /* the last message was well filled */
 
     struct post work;
@@ -55,33 +59,33 @@ struct tributary_publisher {
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* something was settled, or it ended */
-    uint32_t waiting;       /* threads that wait on it */
-    pthread_cond_t space;   /* a full queue has room again, or it failed */
-    uint32_t held_back;     /* threads that wait for that */
-    struct list queued;     /* full */
-    struct batch *filling;  /* NULL: none */
-    size_t capacity_guess;  /* for the next one */
-    size_t held_bytes;      /* accepted and not settled */
+    pthread_cond_t changed; /* a message was completed, or the publisher ended */
+    uint32_t flush_waiters; /* threads that wait for `changed` */
+    pthread_cond_t space;   /* a full queue has space again, or the publisher failed */
+    uint32_t space_waiters; /* threads that wait for `space` */
+    struct list queued;     /* full messages */
+    struct batch *filling;  /* the message that takes the next event; NULL: none */
+    size_t capacity_guess;  /* for the next message */
+    size_t held_bytes;      /* accepted, and neither confirmed nor refused */
     uint32_t held_events;
     enum publisher_wake wake;
-    enum tributary_code failed; /* OK: it works */
+    enum tributary_code failed; /* publishing fails with this code; OK: it does not fail */
     bool ended;
-    struct tributary_published stats;
+    struct tributary_publisher_stats stats;
 };
 
-/* Client thread. Sets up what the wire needs; nothing is sent yet. */
+/* Sets up the stream, the timers and the posts. Sends nothing yet. */
 void publisher_stream_init(struct tributary_publisher *publisher);
 
-/* Client thread. The batch was confirmed, or refused; lets it go. */
+/* Counts a batch as confirmed or refused, and releases it. Client thread. */
 void publisher_complete(struct tributary_publisher *publisher, struct batch *batch, bool confirmed);
 
-/* Client thread. The next message to send, or NULL: then `wake` is set, and the linger timer where
- * it lingers. */
-struct batch *publisher_take(struct tributary_publisher *publisher);
+/* Removes the next message to send from the queue and returns it. NULL: none. Sets `wake`, and the
+ * linger timer if a message lingers. Client thread. */
+struct batch *publisher_dequeue(struct tributary_publisher *publisher);
 
-/* Client thread. Everything that waits unsent, however little: for giving it up. NULL: nothing
- * waits. */
-struct batch *publisher_take_any(struct tributary_publisher *publisher);
+/* The same, but it also returns a message that would linger: for refusing everything. NULL: the
+ * queue is empty. Client thread. */
+struct batch *publisher_dequeue_any(struct tributary_publisher *publisher);
 
 #endif

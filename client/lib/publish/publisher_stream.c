@@ -1,10 +1,11 @@
-/* publisher_stream.c - the wire of a publisher: sends one message at a time, counts confirmations,
- * comes back after a loss. Client thread.
+/* publisher_stream.c - the call of a publisher: sends one message at a time, counts confirmations,
+ * and opens a new call after a loss. Client thread.
  *
- * DESIGN. A batch is in exactly one place: filled or queued (publisher.c), in `sent` (on this
- * stream, not confirmed), or in `again` (sent on a stream that was lost). Every ending of a batch
- * goes through publisher_complete(), once. Within a place batches stand in the order of their
- * events, `again` before `queued` before the one being filled, so order survives a reconnect. */
+ * DESIGN. A batch is in exactly one place: it is being filled, or it is in `queued` (publisher.c),
+ * in `sent` (on this stream, not confirmed), or in `resend` (sent on a stream that was lost). Every
+ * batch ends in publisher_complete(), once. Each list is in the order of the events. `resend` comes
+ * before `queued`, and `queued` before the batch that is being filled. So a reconnect keeps the
+ * order. */
 #include "client/lib/publish/publisher.h"
 
 #include <string.h>
@@ -13,12 +14,12 @@
 #include "tributary/v1/publisher.pb-c.h"
 
 #define METHOD "/tributary.v1.Publisher/PublishStream"
-#define GOODBYE_NS NS_PER_S /* for the server's status after the half-close */
+#define STATUS_LIMIT_NS NS_PER_S /* for the server's status after the half-close */
 
 static const unsigned allowed[PUBLISHER_STATE_COUNT] = {
-    [PUBLISHER_RESTING] = BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_CLOSED),
-    [PUBLISHER_OPEN] = BIT(PUBLISHER_PAUSED) | BIT(PUBLISHER_FAILED) | BIT(PUBLISHER_CLOSING),
-    [PUBLISHER_PAUSED] = BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_RESTING) | BIT(PUBLISHER_CLOSED),
+    [PUBLISHER_IDLE] = BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_CLOSED),
+    [PUBLISHER_OPEN] = BIT(PUBLISHER_BACKOFF) | BIT(PUBLISHER_FAILED) | BIT(PUBLISHER_CLOSING),
+    [PUBLISHER_BACKOFF] = BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_IDLE) | BIT(PUBLISHER_CLOSED),
     [PUBLISHER_FAILED] = BIT(PUBLISHER_CLOSED),
     [PUBLISHER_CLOSING] = BIT(PUBLISHER_CLOSED),
 };
@@ -41,7 +42,7 @@ static void refuse(struct tributary_publisher *publisher, struct batch *batch,
 
     refused.first_event = batch->first_event;
     refused.last_event = batch->first_event + batch->events - 1;
-    if (publisher->options.refused != NULL)
+    if (publisher->options.refused)
         publisher->options.refused(publisher->options.ctx, &refused);
     publisher_complete(publisher, batch, false);
 }
@@ -50,14 +51,14 @@ static void refuse_all(struct tributary_publisher *publisher, const struct tribu
 {
     struct batch *batch = NULL;
 
-    while ((batch = first_of(&publisher->again)) != NULL)
+    while ((batch = first_of(&publisher->resend)))
         refuse(publisher, batch, refusal);
-    while ((batch = publisher_take_any(publisher)) != NULL)
+    while ((batch = publisher_dequeue_any(publisher)))
         refuse(publisher, batch, refusal);
 }
 
-/* Batches that have been without a connection for `give_up_ns` go; they stand in the order of their
- * age. */
+/* Refuses the batches that were without a connection for `give_up_ns`. The oldest come first, so it
+ * can stop at the first one that stays. */
 static void refuse_expired(struct tributary_publisher *publisher)
 {
     const struct tributary_refused refusal = {TRIBUTARY_UNAVAILABLE, "",
@@ -68,18 +69,18 @@ static void refuse_expired(struct tributary_publisher *publisher)
 
     if (limit_ns < 0)
         return;
-    while ((batch = first_of(&publisher->again)) != NULL &&
+    while ((batch = first_of(&publisher->resend)) &&
            now_ns - MAX_OF(batch->born_ns, publisher->lost_ns) >= limit_ns)
         refuse(publisher, batch, &refusal);
-    while (list_empty(&publisher->again) && (batch = publisher_take_any(publisher)) != NULL) {
+    while (list_empty(&publisher->resend) && (batch = publisher_dequeue_any(publisher))) {
         if (now_ns - MAX_OF(batch->born_ns, publisher->lost_ns) >= limit_ns)
             refuse(publisher, batch, &refusal);
         else
-            list_append(&publisher->again, &batch->node);
+            list_append(&publisher->resend, &batch->node);
     }
 }
 
-/* The stream is open. `batch` stands in no list. */
+/* The stream must be open, and `batch` in no list. */
 static void send(struct tributary_publisher *publisher, struct batch *batch)
 {
     batch->number = ++publisher->batch_number;
@@ -95,35 +96,35 @@ static void open_stream(struct tributary_publisher *publisher)
     const struct stream_opening opening = {
         .method = METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
     const int64_t give_up_ns = publisher->options.give_up_ns;
-    int64_t patience_ns = publisher->client->connect_timeout_ns;
+    int64_t limit_ns = publisher->client->connect_timeout_ns;
 
     if (give_up_ns > 0)
-        patience_ns = MIN_OF(patience_ns, give_up_ns);
+        limit_ns = MIN_OF(limit_ns, give_up_ns);
     move(publisher, PUBLISHER_OPEN);
     publisher->batch_number = 0;
     publisher->connected = false;
-    client_timer(publisher->client, &publisher->retry, clock_mono_ns() + patience_ns);
+    client_timer(publisher->client, &publisher->retry, clock_mono_ns() + limit_ns);
     stream_open(&publisher->stream, &opening);
 }
 
-/* Sends the next message where one waits and none is on its way. */
+/* Sends the next message, if one waits and none is on its way. */
 static void pump(struct tributary_publisher *publisher)
 {
     struct batch *batch = NULL;
 
-    if (publisher->state != PUBLISHER_RESTING && publisher->state != PUBLISHER_OPEN)
+    if (publisher->state != PUBLISHER_IDLE && publisher->state != PUBLISHER_OPEN)
         return;
     if (publisher->state == PUBLISHER_OPEN &&
         (publisher->stream.state != STREAM_OPEN || publisher->stream.is_sending))
         return;
-    batch = first_of(&publisher->again);
-    if (batch != NULL)
+    batch = first_of(&publisher->resend);
+    if (batch)
         list_remove(&batch->node);
     else
-        batch = publisher_take(publisher);
-    if (batch == NULL)
+        batch = publisher_dequeue(publisher);
+    if (!batch)
         return;
-    if (publisher->state == PUBLISHER_RESTING)
+    if (publisher->state == PUBLISHER_IDLE)
         open_stream(publisher);
     send(publisher, batch);
 }
@@ -164,7 +165,7 @@ static void on_answer(struct stream *stream, struct bytes message)
         tributary__v1__publish_stream_response__unpack(NULL, message.size, message.data);
     struct batch *batch = NULL;
 
-    if (answer == NULL) {
+    if (!answer) {
         stream_cancel(stream, TRIBUTARY_INTERNAL, "an answer of the server cannot be read");
         return;
     }
@@ -175,7 +176,7 @@ static void on_answer(struct stream *stream, struct bytes message)
     publisher->stats.epoch = answer->epoch;
     publisher->stats.last_sequence = answer->last_sequence;
     pthread_mutex_unlock(&publisher->lock);
-    while ((batch = first_of(&publisher->sent)) != NULL && batch->number <= answer->confirmed_batch)
+    while ((batch = first_of(&publisher->sent)) && batch->number <= answer->confirmed_batch)
         publisher_complete(publisher, batch, true);
     tributary__v1__publish_stream_response__free_unpacked(answer, NULL);
 }
@@ -193,7 +194,7 @@ static void close_down(struct tributary_publisher *publisher)
     pthread_mutex_lock(&publisher->lock);
     publisher->ended = true;
     pthread_cond_broadcast(&publisher->changed);
-    pthread_mutex_unlock(&publisher->lock); /* the publisher may be gone from here on */
+    pthread_mutex_unlock(&publisher->lock); /* the publisher may be freed from here on */
 }
 
 static void fail(struct tributary_publisher *publisher, const struct tributary_status *status)
@@ -208,21 +209,21 @@ static void fail(struct tributary_publisher *publisher, const struct tributary_s
     refuse_all(publisher, &refusal);
 }
 
-static void pause_sending(struct tributary_publisher *publisher, const struct tributary_status *refusal)
+static void back_off(struct tributary_publisher *publisher, const struct tributary_status *refusal)
 {
-    const int64_t pause_ns = client_pause_ns(publisher->client, publisher->attempt++);
+    const int64_t retry_ns = client_backoff_ns(publisher->client, publisher->attempt++);
 
-    move(publisher, PUBLISHER_PAUSED);
+    move(publisher, PUBLISHER_BACKOFF);
     if (publisher->connected)
         publisher->lost_ns = clock_mono_ns();
     publisher->connected = false;
     pthread_mutex_lock(&publisher->lock);
     publisher->stats.reconnects++;
     pthread_mutex_unlock(&publisher->lock);
-    if (publisher->options.interrupted != NULL)
-        publisher->options.interrupted(publisher->options.ctx, refusal, pause_ns);
+    if (publisher->options.interrupted)
+        publisher->options.interrupted(publisher->options.ctx, refusal, retry_ns);
     refuse_expired(publisher);
-    client_timer(publisher->client, &publisher->retry, clock_mono_ns() + pause_ns);
+    client_timer(publisher->client, &publisher->retry, clock_mono_ns() + retry_ns);
 }
 
 static void on_ended(struct stream *stream, const struct tributary_status *status)
@@ -232,16 +233,16 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
 
     timer_stop(&publisher->retry);
     timer_stop(&publisher->linger);
-    /* From the back, so that they stand before what was already to be sent again. */
+    /* From the back, so that they stand in their order before what `resend` holds already. */
     while (!list_empty(&publisher->sent)) {
         batch = container_of(publisher->sent.prev, struct batch, node);
         list_remove(&batch->node);
-        list_append(publisher->again.next, &batch->node);
+        list_append(publisher->resend.next, &batch->node);
     }
     if (publisher->state == PUBLISHER_CLOSING)
         close_down(publisher);
-    else if (status->code == TRIBUTARY_OK || status_is_passing(status))
-        pause_sending(publisher, status);
+    else if (status->code == TRIBUTARY_OK || status_is_retryable(status))
+        back_off(publisher, status);
     else
         fail(publisher, status);
 }
@@ -250,9 +251,9 @@ static void on_retry(struct timer *timer)
 {
     struct tributary_publisher *publisher = container_of(timer, struct tributary_publisher, retry);
 
-    if (publisher->state == PUBLISHER_PAUSED) {
+    if (publisher->state == PUBLISHER_BACKOFF) {
         refuse_expired(publisher);
-        move(publisher, PUBLISHER_RESTING);
+        move(publisher, PUBLISHER_IDLE);
         pump(publisher);
     } else if (publisher->state == PUBLISHER_CLOSING) {
         stream_cancel(&publisher->stream, TRIBUTARY_CANCELLED, "the publisher was freed");
@@ -281,13 +282,13 @@ static void on_end(struct post *post)
     }
     pthread_mutex_lock(&publisher->lock);
 
-    const bool all_settled = publisher->held_events == 0;
+    const bool all_complete = publisher->held_events == 0;
 
     pthread_mutex_unlock(&publisher->lock);
     move(publisher, PUBLISHER_CLOSING);
-    if (publisher->stream.state == STREAM_OPEN && all_settled && !publisher->stream.is_sending) {
+    if (publisher->stream.state == STREAM_OPEN && all_complete && !publisher->stream.is_sending) {
         stream_half_close(&publisher->stream);
-        client_timer(publisher->client, &publisher->retry, clock_mono_ns() + GOODBYE_NS);
+        client_timer(publisher->client, &publisher->retry, clock_mono_ns() + STATUS_LIMIT_NS);
     } else {
         stream_cancel(&publisher->stream, TRIBUTARY_CANCELLED, "the publisher was freed");
     }
@@ -298,7 +299,7 @@ void publisher_stream_init(struct tributary_publisher *publisher)
     static const struct stream_port port = {.sent = on_sent, .received = on_answer, .ended = on_ended};
 
     stream_init(&publisher->stream, publisher->client, &port);
-    list_init(&publisher->again);
+    list_init(&publisher->resend);
     list_init(&publisher->sent);
     timer_init(&publisher->retry, on_retry);
     timer_init(&publisher->linger, on_linger);

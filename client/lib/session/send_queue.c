@@ -1,21 +1,22 @@
-/* lanes.c - the queues of a session: events go in by activation on any thread, messages come out in
- * turn on the client thread.
+/* send_queue.c - the send queues of a session. Any thread puts events into the queue of an
+ * activation; the client thread takes messages out of the queues in turn.
  *
- * DESIGN. A lane is in the map while events may be emitted for it, in `queues` for as long as it
- * exists, and in `ready` while it has something to send and is not paused. A message is in exactly
- * one place: filled or queued in its lane, or in the session's `sent`, where the lane counts it as
- * unconfirmed. A lane that is gone from the map lives until that count is zero, since its messages
- * point to it. */
+ * DESIGN. A queue is in `by_id` from its start until its end is sent, in `queues` for as long as
+ * it exists, and in `ready` while it has something to send and is not paused. A message is in
+ * exactly one place: it is being filled, or it is in `queued` of its queue, or in `sent` of the
+ * session. The queue counts the messages in `sent` as unconfirmed. A queue that has left `by_id`
+ * exists until this count is zero, because its messages point to it. */
 #include "client/lib/session/send_queue.h"
 
 #include <stdlib.h>
 
 #include "client/lib/core/encode.h"
-#include "client/lib/session/session_encode.h"
+#include "client/lib/session/session_state.h"
 
 #define MIN_CAPACITY 1024u
-#define LOAD_EVENTS 256u  /* a message with this many events, */
-#define LOAD_BYTES 16384u /* or bytes, is well filled */
+/* A message is well filled with this many events or bytes. */
+#define LOAD_EVENTS 256u
+#define LOAD_BYTES 16384u
 
 static struct batch *first_queued(const struct send_queue *queue)
 {
@@ -26,7 +27,7 @@ struct send_queue *send_queue_open(struct tributary_session *session, uint64_t i
 {
     struct send_queue *queue = calloc(1, sizeof(*queue));
 
-    if (queue == NULL)
+    if (!queue)
         return NULL;
     queue->id = id;
     queue->capacity_guess = MIN_CAPACITY;
@@ -47,14 +48,14 @@ struct send_queue *send_queue_find_any(const struct tributary_session *session, 
 {
     struct map_node *node = map_find(&session->by_id, (struct bytes){(const uint8_t *)&id, sizeof(id)});
 
-    return node != NULL ? container_of(node, struct send_queue, node) : NULL;
+    return node ? container_of(node, struct send_queue, node) : NULL;
 }
 
 struct send_queue *send_queue_find(const struct tributary_session *session, uint64_t id)
 {
     struct send_queue *queue = send_queue_find_any(session, id);
 
-    return queue != NULL && !queue->ended ? queue : NULL;
+    return queue && !queue->ended ? queue : NULL;
 }
 
 bool send_queue_is_full(const struct tributary_session *session, const struct send_queue *queue, size_t size)
@@ -67,7 +68,7 @@ bool send_queue_is_full(const struct tributary_session *session, const struct se
 
 static void close_filling(struct send_queue *queue)
 {
-    if (queue->filling == NULL)
+    if (!queue->filling)
         return;
     queue->capacity_guess = MAX_OF(queue->filling->size, MIN_CAPACITY);
     list_append(&queue->queued, &queue->filling->node);
@@ -81,7 +82,7 @@ static struct batch *begin_message(struct send_queue *queue, size_t min)
     struct batch *batch =
         batch_new_after((struct tributary_bytes){head, size}, MAX_OF(queue->capacity_guess, size + min));
 
-    if (batch != NULL) {
+    if (batch) {
         batch->queue = queue;
         batch->born_ns = clock_mono_ns();
     }
@@ -94,12 +95,12 @@ bool send_queue_add(struct tributary_session *session, struct send_queue *queue,
     const size_t field_size = event_field_size(size);
     struct batch *batch = queue->filling;
 
-    if (batch != NULL && (batch->size + field_size > session->options.batch_bytes ||
-                          batch->events >= session->options.batch_events)) {
+    if (batch && (batch->size + field_size > session->options.batch_bytes ||
+                  batch->events >= session->options.batch_events)) {
         close_filling(queue);
         batch = NULL;
     }
-    if (batch == NULL && (batch = begin_message(queue, field_size)) == NULL)
+    if (!batch && !(batch = begin_message(queue, field_size)))
         return false;
     if (!batch_add(batch, event, size)) {
         if (batch != queue->filling)
@@ -135,7 +136,7 @@ bool send_queue_end(struct tributary_session *session, struct send_queue *queue,
     if (!request.broken)
         batch = batch_new_after((struct tributary_bytes){request.data, request.size}, 0);
     buf_fini(&request);
-    if (batch == NULL)
+    if (!batch)
         return false;
     batch->queue = queue;
     close_filling(queue);
@@ -146,10 +147,11 @@ bool send_queue_end(struct tributary_session *session, struct send_queue *queue,
 
 static bool is_loaded(const struct batch *batch)
 {
-    return batch != NULL && (batch->events >= LOAD_EVENTS || batch->size >= LOAD_BYTES);
+    return batch && (batch->events >= LOAD_EVENTS || batch->size >= LOAD_BYTES);
 }
 
-/* A small message right after a well filled one waits for more, for a moment. */
+/* Whether the message that is being filled waits for more events: it is small, and comes right
+ * after a well filled one. */
 static bool lingers(const struct tributary_session *session, const struct send_queue *queue, int64_t now_ns)
 {
     return queue->loaded && list_empty(&queue->queued) && !is_loaded(queue->filling) &&
@@ -158,7 +160,7 @@ static bool lingers(const struct tributary_session *session, const struct send_q
 
 static bool may_send(const struct tributary_session *session, const struct send_queue *queue)
 {
-    if (list_empty(&queue->queued) && queue->filling == NULL)
+    if (list_empty(&queue->queued) && !queue->filling)
         return false;
     if (queue->id == SHARED_QUEUE && session->hold_shared)
         return false;
@@ -182,8 +184,8 @@ bool send_queue_touch(struct tributary_session *session, struct send_queue *queu
     return true;
 }
 
-/* Frees it once nothing points to it. */
-static void update_queue(struct send_queue *queue)
+/* Frees a queue that has left `by_id` and has no unconfirmed message. */
+static void free_if_unused(struct send_queue *queue)
 {
     if (!queue->gone || queue->unconfirmed > 0)
         return;
@@ -205,10 +207,10 @@ void send_queue_clear(struct tributary_session *session, struct send_queue *queu
     struct batch *batch = NULL;
 
     close_filling(queue);
-    while ((batch = first_queued(queue)) != NULL)
+    while ((batch = first_queued(queue)))
         discard(session, queue, batch);
     list_remove(&queue->ready);
-    if (session->waiting > 0)
+    if (session->waiters > 0)
         pthread_cond_broadcast(&session->changed);
 }
 
@@ -216,7 +218,7 @@ void send_queue_drop(struct tributary_session *session, struct send_queue *queue
 {
     send_queue_clear(session, queue);
     leave_map(session, queue);
-    update_queue(queue);
+    free_if_unused(queue);
 }
 
 struct batch *send_queues_next(struct tributary_session *session, int64_t now_ns, int64_t *linger_until_ns)
@@ -235,13 +237,14 @@ struct batch *send_queues_next(struct tributary_session *session, int64_t now_ns
         struct batch *batch = first_queued(queue);
 
         list_remove(&batch->node);
-        list_remove(&queue->ready); /* behind the others, where more waits */
+        /* send_queue_touch() puts the queue behind the others, if more waits in it. */
+        list_remove(&queue->ready);
         queue->loaded = is_loaded(batch);
         queue->unconfirmed++;
         session->wake = SESSION_WAKE_NOT;
         send_queue_touch(session, queue);
         if (batch->events == 0)
-            leave_map(session, queue); /* its end: nothing follows */
+            leave_map(session, queue); /* this is its end: nothing follows */
         return batch;
     }
     session->wake = *linger_until_ns == INT64_MAX ? SESSION_WAKE_FIRST : SESSION_WAKE_LOAD;
@@ -255,14 +258,14 @@ bool send_queues_are_empty(const struct tributary_session *session)
 
         if (queue->id == SHARED_QUEUE && session->hold_shared)
             continue;
-        if (!list_empty(&queue->queued) || queue->filling != NULL)
+        if (!list_empty(&queue->queued) || queue->filling)
             return false;
     }
     return true;
 }
 
 bool send_queues_complete(struct tributary_session *session, struct batch *batch, bool confirmed,
-                          uint64_t *capacity_out)
+                          uint64_t *activation_out)
 {
     struct send_queue *queue = batch->queue;
     bool writable = false;
@@ -277,12 +280,12 @@ bool send_queues_complete(struct tributary_session *session, struct batch *batch
     if (queue->full && queue->held_bytes <= session->options.queue_bytes / 2 &&
         queue->held_events <= session->options.queue_events / 2) {
         queue->full = false;
-        *capacity_out = queue->id;
+        *activation_out = queue->id;
         writable = !queue->gone && !queue->ended;
     }
     batch_release(batch);
-    update_queue(queue);
-    if (session->waiting > 0)
+    free_if_unused(queue);
+    if (session->waiters > 0)
         pthread_cond_broadcast(&session->changed);
     return writable;
 }
@@ -297,5 +300,5 @@ void send_queues_requeue(struct tributary_session *session, struct batch *batch)
         return;
     }
     queue->unconfirmed--;
-    list_append(queue->queued.next, &batch->node); /* before the first */
+    list_append(queue->queued.next, &batch->node); /* in front of the first message */
 }

@@ -1,52 +1,80 @@
-/* lanes.h - the queues of a session. The caller holds the session's lock, except where the comment
- * says otherwise. */
+/* send_queue.h - the send queues of a session: one for each activation, or one for the shared
+ * stream. The caller holds the session's lock. */
 #ifndef TRIBUTARY_CLIENT_SEND_QUEUE_H
 #define TRIBUTARY_CLIENT_SEND_QUEUE_H
 
-#include "client/lib/session/session_state.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "client/lib/core/batch.h"
+#include "client/lib/session/session_encode.h"
+#include "tributary/tributary.h"
 
-/* NULL: out of memory. */
+/* Everything is under the session's lock. */
+struct send_queue {
+    struct map_node node; /* in session->by_id, while events may be emitted or the end waits */
+    struct list link;     /* in session->queues, for as long as the queue exists */
+    struct list ready;    /* in session->ready, while it has something to send and may send it */
+    uint64_t id;
+    struct list queued;    /* full messages, and perhaps the end */
+    struct batch *filling; /* the message that takes the next event; NULL: none */
+    size_t capacity_guess;
+    size_t held_bytes; /* emitted and not confirmed */
+    uint32_t held_events;
+    uint32_t unconfirmed; /* messages in session->sent */
+    /* the deadline of a stop; the queue is not paused after it; clock_mono_ns(); 0: none */
+    int64_t stop_at_ns;
+    bool paused;
+    bool ended;  /* its end is queued or sent */
+    bool gone;   /* not in session->by_id any more; freed with its last message */
+    bool loaded; /* its last message was well filled */
+    bool full;   /* an emit failed, so writable() must be called */
+};
+
+/* Creates a queue. NULL: out of memory. */
 struct send_queue *send_queue_open(struct tributary_session *session, uint64_t id);
-/* NULL: no such activation, or it has ended */
+
+/* NULL: no such activation, or it has ended. */
 struct send_queue *send_queue_find(const struct tributary_session *session, uint64_t id);
-/* the same, also where its end still waits to be sent */
+
+/* The same, but it also finds a queue whose end still waits to be sent. */
 struct send_queue *send_queue_find_any(const struct tributary_session *session, uint64_t id);
 
+/* Whether the queue has no space for an event of `size` bytes. */
 bool send_queue_is_full(const struct tributary_session *session, const struct send_queue *queue, size_t size);
 
-/* The lane must not be full. `size` is event_size(). False: out of memory. */
+/* Adds an event. The queue must not be full. `size` is event_size(). False: out of memory. */
 bool send_queue_add(struct tributary_session *session, struct send_queue *queue,
                     const struct tributary_event *event, size_t size);
 
-/* Queues the end behind everything else; nothing more can be emitted. False: out of memory, and
- * nothing changed. */
+/* Queues the end behind everything else. No event can be emitted afterwards. False: out of memory,
+ * and nothing changed. */
 bool send_queue_end(struct tributary_session *session, struct send_queue *queue, enum tributary_code code,
                     const char *message);
 
-/* Whether the lane may send, after it changed; true: somebody must wake the client thread. */
+/* Updates session->ready after the queue changed. True: the caller must wake the client thread. */
 bool send_queue_touch(struct tributary_session *session, struct send_queue *queue);
 
-/* What is queued is dropped, and the lane goes with its last unconfirmed message: do not touch it
- * afterwards. */
+/* Drops everything that is queued and removes the queue. The queue is freed with its last
+ * unconfirmed message, so do not use it afterwards. */
 void send_queue_drop(struct tributary_session *session, struct send_queue *queue);
 
-/* Drops what waits in it and keeps it. */
+/* Drops everything that is queued and keeps the queue. */
 void send_queue_clear(struct tributary_session *session, struct send_queue *queue);
 
-/* The next message to send, or NULL: then *linger_until_ns is when to look again (INT64_MAX: when
- * something is emitted). */
+/* Removes the next message to send and returns it. NULL: none; *linger_until_ns is when to call
+ * this again (INT64_MAX: when an event is emitted). */
 struct batch *send_queues_next(struct tributary_session *session, int64_t now_ns, int64_t *linger_until_ns);
 
-/* Nothing waits to be sent; held shared events do not count. */
+/* Whether no message waits to be sent. Shared events that are held do not count. */
 bool send_queues_are_empty(const struct tributary_session *session);
 
-/* The message was dealt with, or dropped. It must stand in no list. Returns the lane where
- * writable() is to be called, SHARED_QUEUE included, in *capacity_out; false: nowhere. */
+/* Counts a sent message as confirmed or dropped, and releases it. It must be in no list. True: call
+ * writable() for *activation_out, which may be SHARED_QUEUE. */
 bool send_queues_complete(struct tributary_session *session, struct batch *batch, bool confirmed,
-                          uint64_t *capacity_out);
+                          uint64_t *activation_out);
 
-/* The stream is lost: shared messages go back to the front of their queue. `batch` comes from the
- * back of what was sent. */
+/* Handles a sent message after the stream was lost. A shared message goes back to the front of its
+ * queue; another one is dropped. Call it for the newest message first. */
 void send_queues_requeue(struct tributary_session *session, struct batch *batch);
 
 #endif

@@ -1,24 +1,24 @@
-/* session_commands.c - what the server tells a session, one command after another. Client thread;
- * callbacks are called without the lock. */
-#include "client/lib/session/send_queue.h"
+/* session_commands.c - handles the commands of the server, one after another. Client thread.
+ * Callbacks are called without the lock. */
+#include "client/lib/session/session_state.h"
 
 #include <string.h>
 
-#include "client/lib/session/session_encode.h"
+#include "client/lib/session/send_queue.h"
 #include "tributary/v1/publisher.pb-c.h"
 
-/* It cannot be done here: the server hears of it, nobody else. */
+/* Answers a start with an end: this side cannot serve it. The user does not see the activation. */
 static void decline(struct tributary_session *session, uint64_t activation, enum tributary_code code,
                     const char *message)
 {
     struct send_queue *queue = NULL;
 
     pthread_mutex_lock(&session->lock);
-    if (activation != SHARED_QUEUE && send_queue_find_any(session, activation) == NULL)
+    if (activation != SHARED_QUEUE && !send_queue_find_any(session, activation))
         queue = send_queue_open(session, activation);
-    if (queue != NULL && !send_queue_end(session, queue, code, message))
+    if (queue && !send_queue_end(session, queue, code, message))
         send_queue_drop(session, queue);
-    else if (queue != NULL)
+    else if (queue)
         send_queue_touch(session, queue);
     pthread_mutex_unlock(&session->lock);
 }
@@ -33,13 +33,13 @@ static void start(struct tributary_session *session, const Tributary__V1__Regist
     };
     bool opened = false;
 
-    if (session->callbacks.start == NULL || session->state != SESSION_LIVE) {
+    if (!session->callbacks.start || session->state != SESSION_LIVE) {
         decline(session, command->activation, TRIBUTARY_CANCELLED, "the producer is leaving");
         return;
     }
     pthread_mutex_lock(&session->lock);
-    if (command->activation != SHARED_QUEUE && send_queue_find_any(session, command->activation) == NULL) {
-        opened = send_queue_open(session, command->activation) != NULL;
+    if (command->activation != SHARED_QUEUE && !send_queue_find_any(session, command->activation)) {
+        opened = !!send_queue_open(session, command->activation);
         session->stats.started += opened;
     }
     pthread_mutex_unlock(&session->lock);
@@ -47,8 +47,9 @@ static void start(struct tributary_session *session, const Tributary__V1__Regist
         session->callbacks.start(session->callbacks.ctx, &activation);
 }
 
-/* The deadline is the server's clock: ours may differ, so it only ends a pause. */
-static int64_t local_moment(uint64_t deadline_unix_nano)
+/* A deadline of the server on our clock, at most an hour ahead. The two clocks may differ, so
+ * such a deadline only ends pauses and waits here; it does not decide what the server takes. */
+static int64_t local_deadline_ns(uint64_t deadline_unix_nano)
 {
     const int64_t ahead_ns = (int64_t)(deadline_unix_nano - (uint64_t)clock_wall_ns());
 
@@ -62,20 +63,20 @@ static void stop(struct tributary_session *session, const Tributary__V1__Registe
 
     pthread_mutex_lock(&session->lock);
     queue = command->activation != SHARED_QUEUE ? send_queue_find_any(session, command->activation) : NULL;
-    if (queue != NULL) {
+    if (queue) {
         notify = !queue->ended;
         if (command->deadline_unix_nano == 0)
             send_queue_drop(session, queue);
         else
-            queue->stop_at_ns = local_moment(command->deadline_unix_nano);
+            queue->stop_at_ns = local_deadline_ns(command->deadline_unix_nano);
     }
     pthread_mutex_unlock(&session->lock);
-    if (notify && session->callbacks.stop != NULL)
+    if (notify && session->callbacks.stop)
         session->callbacks.stop(session->callbacks.ctx, command->activation, command->reason,
                                 command->deadline_unix_nano);
 }
 
-static void pace(struct tributary_session *session, uint64_t activation, bool pause)
+static void set_paused(struct tributary_session *session, uint64_t activation, bool pause)
 {
     void (*const notify)(void *ctx, uint64_t activation) =
         pause ? session->callbacks.paused : session->callbacks.resumed;
@@ -84,13 +85,13 @@ static void pace(struct tributary_session *session, uint64_t activation, bool pa
 
     pthread_mutex_lock(&session->lock);
     queue = send_queue_find_any(session, activation);
-    if (queue != NULL) {
+    if (queue) {
         changed = queue->paused != pause && !queue->ended;
         queue->paused = pause;
         send_queue_touch(session, queue);
     }
     pthread_mutex_unlock(&session->lock);
-    if (changed && notify != NULL)
+    if (changed && notify)
         notify(session->callbacks.ctx, activation);
 }
 
@@ -98,8 +99,7 @@ static void confirm(struct tributary_session *session, uint64_t message)
 {
     struct list *node = NULL;
 
-    while ((node = list_first(&session->sent)) != NULL &&
-           container_of(node, struct batch, node)->number <= message) {
+    while ((node = list_first(&session->sent)) && container_of(node, struct batch, node)->number <= message) {
         uint64_t activation = 0;
         bool writable = false;
 
@@ -107,7 +107,7 @@ static void confirm(struct tributary_session *session, uint64_t message)
         pthread_mutex_lock(&session->lock);
         writable = send_queues_complete(session, container_of(node, struct batch, node), true, &activation);
         pthread_mutex_unlock(&session->lock);
-        if (writable && session->callbacks.writable != NULL)
+        if (writable && session->callbacks.writable)
             session->callbacks.writable(session->callbacks.ctx, activation);
     }
 }
@@ -119,13 +119,13 @@ static void closing(struct tributary_session *session, const char *reason, uint6
     session->closing = session_closing_of(reason);
     pthread_mutex_lock(&session->lock);
     session->hold_shared = session->closing == CLOSING_DRAINING;
-    session->sealed = session_seal(session->closing);
-    if (session->waiting > 0)
+    session->emit_code = session_emit_code(session->closing);
+    if (session->waiters > 0)
         pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
-    if (session->callbacks.closing != NULL)
+    if (session->callbacks.closing)
         session->callbacks.closing(session->callbacks.ctx, reason, deadline_unix_nano);
-    session_close_gently(session, local_moment(deadline_unix_nano) - clock_mono_ns());
+    session_close_gently(session, local_deadline_ns(deadline_unix_nano) - clock_mono_ns());
 }
 
 static void handle_command(struct tributary_session *session,
@@ -142,10 +142,10 @@ static void handle_command(struct tributary_session *session,
         stop(session, command->stop);
         break;
     case TRIBUTARY__V1__REGISTER_RESPONSE__COMMAND__COMMAND_PAUSE:
-        pace(session, command->pause->activation, true);
+        set_paused(session, command->pause->activation, true);
         break;
     case TRIBUTARY__V1__REGISTER_RESPONSE__COMMAND__COMMAND_RESUME:
-        pace(session, command->resume->activation, false);
+        set_paused(session, command->resume->activation, false);
         break;
     case TRIBUTARY__V1__REGISTER_RESPONSE__COMMAND__COMMAND_CONFIRM:
         confirm(session, command->confirm->message);
@@ -154,7 +154,7 @@ static void handle_command(struct tributary_session *session,
         closing(session, command->closing->reason, command->closing->deadline_unix_nano);
         break;
     default:
-        break; /* of a newer server */
+        break; /* a command of a newer server */
     }
 }
 
@@ -163,7 +163,7 @@ bool session_handle_commands(struct tributary_session *session, struct bytes mes
     Tributary__V1__RegisterResponse *response =
         tributary__v1__register_response__unpack(NULL, message.size, message.data);
 
-    if (response == NULL)
+    if (!response)
         return false;
     for (size_t i = 0; i < response->n_commands && session->state != SESSION_CANCELLING; i++)
         handle_command(session, response->commands[i]);

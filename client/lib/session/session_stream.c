@@ -1,26 +1,27 @@
-/* session_stream.c - the wire of a session: registers, sends one message at a time, comes back
- * after a loss. Client thread. */
-#include "client/lib/session/send_queue.h"
+/* session_stream.c - the call of a session: registers, sends one message at a time, and registers
+ * again after a loss. Client thread. */
+#include "client/lib/session/session_state.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "client/lib/session/session_encode.h"
+#include "client/lib/session/send_queue.h"
 #include "client/lib/core/status.h"
 
 #define METHOD "/tributary.v1.Publisher/Register"
-#define DRAIN_DEFAULT_NS (5 * NS_PER_S)
-#define WELCOME_NS                                                                                           \
-    (10 * NS_PER_S) /* from hello to welcome: an older session of the name may have to end first */
-#define GOODBYE_NS (5 * NS_PER_S) /* for the status, beyond the time for what waits */
+#define DEFAULT_DRAIN_NS (5 * NS_PER_S)
+/* From hello to welcome. An older session of the same name may have to end first. */
+#define WELCOME_LIMIT_NS (10 * NS_PER_S)
+/* For the status, after the limit for waiting events. */
+#define STATUS_LIMIT_NS (5 * NS_PER_S)
 
 static const unsigned allowed[SESSION_STATE_COUNT] = {
     [SESSION_OPENING] =
-        BIT(SESSION_LIVE) | BIT(SESSION_PAUSED) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
+        BIT(SESSION_LIVE) | BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
     [SESSION_LIVE] =
-        BIT(SESSION_LEAVING) | BIT(SESSION_PAUSED) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
-    [SESSION_LEAVING] = BIT(SESSION_PAUSED) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
-    [SESSION_PAUSED] = BIT(SESSION_OPENING) | BIT(SESSION_ENDED),
+        BIT(SESSION_LEAVING) | BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
+    [SESSION_LEAVING] = BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
+    [SESSION_BACKOFF] = BIT(SESSION_OPENING) | BIT(SESSION_ENDED),
     [SESSION_CANCELLING] = BIT(SESSION_ENDED),
 };
 
@@ -45,8 +46,9 @@ static void open_stream(struct tributary_session *session)
                 grpc_slice_from_copied_buffer((const char *)session->hello.data, session->hello.size));
 }
 
-/* A stop's deadline has passed: the server takes nothing of it any more, so there is nothing to
- * wait for. Returns the next such moment. */
+/* Ends the pause of activations whose stop has passed its deadline. The server takes no more events
+ * of them, so waiting for a resume makes no sense. Under the lock. Returns the next such
+ * deadline. */
 static int64_t end_pauses(struct tributary_session *session, int64_t now_ns)
 {
     int64_t next_ns = INT64_MAX;
@@ -66,7 +68,7 @@ static int64_t end_pauses(struct tributary_session *session, int64_t now_ns)
     return next_ns;
 }
 
-static struct batch *take(struct tributary_session *session)
+static struct batch *next_batch(struct tributary_session *session)
 {
     const int64_t now_ns = clock_mono_ns();
     struct batch *batch = NULL;
@@ -76,17 +78,17 @@ static struct batch *take(struct tributary_session *session)
     pthread_mutex_lock(&session->lock);
     again_ns = end_pauses(session, now_ns);
     batch = send_queues_next(session, now_ns, &linger_ns);
-    if (batch != NULL)
+    if (batch)
         session->stats.messages++;
     pthread_mutex_unlock(&session->lock);
     again_ns = MIN_OF(again_ns, linger_ns);
-    if (batch == NULL && again_ns != INT64_MAX)
+    if (!batch && again_ns != INT64_MAX)
         client_timer(session->client, &session->linger, again_ns);
     return batch;
 }
 
-/* We want to leave and everything is sent; where the server wants us to, what is being answered may
- * end first. */
+/* Whether to close this side: everything is sent, and, if the server ends the registration, all
+ * activations have ended, too. */
 static bool may_close(struct tributary_session *session)
 {
     bool done = false;
@@ -107,8 +109,8 @@ void session_pump(struct tributary_session *session)
         return;
     if (session->stream.state != STREAM_OPEN || session->stream.is_sending)
         return;
-    batch = take(session);
-    if (batch != NULL) {
+    batch = next_batch(session);
+    if (batch) {
         batch->number = ++session->message_number;
         list_append(&session->sent, &batch->node);
         stream_send(&session->stream, batch_slice(batch));
@@ -126,7 +128,7 @@ static void on_sent(struct stream *stream, bool ok)
         return;
     if (!session->hello_sent && session->state == SESSION_OPENING) {
         session->hello_sent = true;
-        client_timer(session->client, &session->retry, clock_mono_ns() + WELCOME_NS);
+        client_timer(session->client, &session->retry, clock_mono_ns() + WELCOME_LIMIT_NS);
     }
     session_pump(session);
 }
@@ -142,7 +144,7 @@ void session_welcomed(struct tributary_session *session, uint64_t epoch)
     session->stats.registrations++;
     session->stats.epoch = epoch;
     pthread_mutex_unlock(&session->lock);
-    if (session->callbacks.registered != NULL)
+    if (session->callbacks.registered)
         session->callbacks.registered(session->callbacks.ctx, epoch);
 }
 
@@ -157,9 +159,9 @@ static void on_message(struct stream *stream, struct bytes message)
     session_pump(session);
 }
 
-/* What was sent and not confirmed goes back or is dropped; activations end with their
- * registration. */
-static void lose_stream(struct tributary_session *session)
+/* Handles unconfirmed messages after a loss: shared ones go back into their queue, others are
+ * dropped, because activations end with their registration. */
+static void requeue_sent(struct tributary_session *session)
 {
     pthread_mutex_lock(&session->lock);
     while (!list_empty(&session->sent)) {
@@ -172,19 +174,20 @@ static void lose_stream(struct tributary_session *session)
 
     struct send_queue *shared = send_queue_find_any(session, SHARED_QUEUE);
 
-    if (shared != NULL) {
+    if (shared) {
         shared->paused = false;
         send_queue_touch(session, shared);
     }
     pthread_mutex_unlock(&session->lock);
 }
 
-/* One at a time, since a callback may end others. */
-static bool lose_activation(struct tributary_session *session)
+/* Ends one activation after a loss. False: there is none. It ends only one, because a callback may
+ * end others. */
+static bool end_lost_activation(struct tributary_session *session)
 {
     struct send_queue *queue = NULL;
     uint64_t activation = 0;
-    bool tell = false;
+    bool notify = false;
 
     pthread_mutex_lock(&session->lock);
     list_each(node, safe, &session->queues) {
@@ -193,18 +196,18 @@ static bool lose_activation(struct tributary_session *session)
             break;
         queue = NULL;
     }
-    if (queue != NULL) {
+    if (queue) {
         activation = queue->id;
-        tell = !queue->ended;
+        notify = !queue->ended;
         send_queue_drop(session, queue);
     }
     pthread_mutex_unlock(&session->lock);
-    if (tell && session->callbacks.stop != NULL)
+    if (notify && session->callbacks.stop)
         session->callbacks.stop(session->callbacks.ctx, activation, "LOST", 0);
-    return queue != NULL;
+    return activation != SHARED_QUEUE;
 }
 
-/* The last moment on the client thread: after the unlock nothing may touch the session. */
+/* The last use of the session on the client thread. After the unlock the session may be freed. */
 static void release(struct tributary_session *session)
 {
     client_unpost(session->client, &session->work);
@@ -225,13 +228,13 @@ static void end(struct tributary_session *session)
     timer_stop(&session->linger);
     move(session, SESSION_ENDED);
     pthread_mutex_lock(&session->lock);
-    session->sealed = session->last.code == TRIBUTARY_OK ? TRIBUTARY_CANCELLED : session->last.code;
+    session->emit_code = session->last.code == TRIBUTARY_OK ? TRIBUTARY_CANCELLED : session->last.code;
     shared = send_queue_find_any(session, SHARED_QUEUE);
-    if (shared != NULL)
+    if (shared)
         send_queue_clear(session, shared);
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
-    if (session->callbacks.ended != NULL)
+    if (session->callbacks.ended)
         session->callbacks.ended(session->callbacks.ctx, &session->last);
     pthread_mutex_lock(&session->lock);
     session->final = session->last;
@@ -243,14 +246,14 @@ static void end(struct tributary_session *session)
         release(session);
 }
 
-static void pause_registering(struct tributary_session *session)
+static void back_off(struct tributary_session *session)
 {
-    const int64_t pause_ns = client_pause_ns(session->client, session->attempt++);
+    const int64_t retry_ns = client_backoff_ns(session->client, session->attempt++);
 
-    move(session, SESSION_PAUSED);
-    client_timer(session->client, &session->retry, clock_mono_ns() + pause_ns);
-    if (session->callbacks.interrupted != NULL)
-        session->callbacks.interrupted(session->callbacks.ctx, &session->last, pause_ns);
+    move(session, SESSION_BACKOFF);
+    client_timer(session->client, &session->retry, clock_mono_ns() + retry_ns);
+    if (session->callbacks.interrupted)
+        session->callbacks.interrupted(session->callbacks.ctx, &session->last, retry_ns);
 }
 
 static void on_ended(struct stream *stream, const struct tributary_status *status)
@@ -261,13 +264,13 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     session->last = *status;
     timer_stop(&session->retry);
     timer_stop(&session->linger);
-    lose_stream(session);
-    while (lose_activation(session))
+    requeue_sent(session);
+    while (end_lost_activation(session))
         continue;
     if (session->state != SESSION_CANCELLING)
-        again = session_comes_back(&session->last, session->closing, session->finishing);
+        again = session_should_retry(&session->last, session->closing, session->finishing);
     if (again && !session->options.no_reconnect)
-        pause_registering(session);
+        back_off(session);
     else
         end(session);
 }
@@ -279,9 +282,9 @@ static void clear_queues(struct tributary_session *session)
         send_queue_clear(session, container_of(node, struct send_queue, link));
 }
 
-/* The time for what waits is over, such as where an activation is paused: only the status may still
- * come. Where the server wants us to leave, it knows its own deadline, and shared events wait for
- * the next registration. */
+/* The limit for waiting events has passed, for example because an activation is paused. If the end
+ * is ours, the events are dropped. If it is the server's, the server keeps its own deadline, and
+ * shared events wait for the next registration. Now only the status may follow. */
 static void expired(struct tributary_session *session)
 {
     session->expired = true;
@@ -290,7 +293,7 @@ static void expired(struct tributary_session *session)
         clear_queues(session);
         pthread_mutex_unlock(&session->lock);
     }
-    client_timer(session->client, &session->retry, clock_mono_ns() + GOODBYE_NS);
+    client_timer(session->client, &session->retry, clock_mono_ns() + STATUS_LIMIT_NS);
     session_pump(session);
 }
 
@@ -298,7 +301,7 @@ static void on_retry(struct timer *timer)
 {
     struct tributary_session *session = container_of(timer, struct tributary_session, retry);
 
-    if (session->state == SESSION_PAUSED) {
+    if (session->state == SESSION_BACKOFF) {
         move(session, SESSION_OPENING);
         open_stream(session);
     } else if (session->state == SESSION_OPENING) {
@@ -319,7 +322,7 @@ static void on_linger(struct timer *timer)
 
 static void cancel(struct tributary_session *session)
 {
-    if (session->state == SESSION_PAUSED) {
+    if (session->state == SESSION_BACKOFF) {
         status_set(&session->last, TRIBUTARY_CANCELLED, "cancelled while there was no connection");
         end(session);
     } else if (session->state != SESSION_CANCELLING && session->state != SESSION_ENDED) {
@@ -328,18 +331,18 @@ static void cancel(struct tributary_session *session)
     }
 }
 
-void session_close_gently(struct tributary_session *session, int64_t patience_ns)
+void session_close_gently(struct tributary_session *session, int64_t limit_ns)
 {
     if (session->state == SESSION_LIVE)
         move(session, SESSION_LEAVING);
     session->expired = false;
-    client_timer(session->client, &session->retry, until_ns(MAX_OF(patience_ns, 0)));
+    client_timer(session->client, &session->retry, deadline_after_ns(MAX_OF(limit_ns, 0)));
     session_pump(session);
 }
 
 static void finish(struct tributary_session *session, int64_t drain_ns)
 {
-    if (session->state == SESSION_OPENING || session->state == SESSION_PAUSED) {
+    if (session->state == SESSION_OPENING || session->state == SESSION_BACKOFF) {
         cancel(session);
         return;
     }
@@ -347,13 +350,13 @@ static void finish(struct tributary_session *session, int64_t drain_ns)
         return;
     session->finishing = true;
     pthread_mutex_lock(&session->lock);
-    session->sealed = TRIBUTARY_CANCELLED;
+    session->emit_code = TRIBUTARY_CANCELLED;
     if (drain_ns < 0)
         clear_queues(session);
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     session_close_gently(session,
-                         drain_ns == 0 ? DRAIN_DEFAULT_NS : MIN_OF(MAX_OF(drain_ns, 0), 86400 * NS_PER_S));
+                         drain_ns == 0 ? DEFAULT_DRAIN_NS : MIN_OF(MAX_OF(drain_ns, 0), 86400 * NS_PER_S));
 }
 
 static void on_begin(struct post *post)

@@ -1,5 +1,5 @@
-/* credit.h - the arithmetic of credit: what may still be sent to us. One of events, one of bytes.
- * Client thread. */
+/* credit.h - the arithmetic of credit: how much the server may still send. A subscriber has one
+ * `struct credit` for events and one for bytes. Client thread. */
 #ifndef TRIBUTARY_CLIENT_CREDIT_H
 #define TRIBUTARY_CLIENT_CREDIT_H
 
@@ -9,14 +9,14 @@
 #include "base/base.h"
 
 struct credit {
-    uint64_t window; /* granted again as it is used; 0 with `by_hand` */
-    bool bounded;    /* the stream is told about this kind at all */
-    bool by_hand;
-    uint64_t left; /* granted on this stream and not used */
-    uint64_t owed; /* to be granted with the next message */
+    uint64_t window; /* what may be on its way; granted again as it is used; 0 with `by_hand` */
+    bool bounded;    /* there is a bound for this kind */
+    bool by_hand;    /* the user grants more; nothing is granted again by itself */
+    uint64_t left;   /* granted on this stream and not used */
+    uint64_t owed;   /* to be granted with the next message */
 };
 
-/* `amount` 0: no bound; by hand it may come later. */
+/* `amount` 0: no bound. With `by_hand` a later credit_add() can set one. */
 static inline struct credit credit_of(uint64_t amount, bool by_hand)
 {
     return (struct credit){
@@ -29,7 +29,7 @@ static inline void credit_add(struct credit *credit, uint64_t amount)
     credit->owed += MIN_OF(amount, UINT64_MAX - credit->owed);
 }
 
-/* A new stream knows of no credit yet. */
+/* A new stream begins without credit: everything that was granted and not used is owed again. */
 static inline void credit_restart(struct credit *credit)
 {
     credit->owed =
@@ -37,8 +37,8 @@ static inline void credit_restart(struct credit *credit)
     credit->left = 0;
 }
 
-/* What was sent to us was handled. More than was left may come before the first credit has reached
- * the server. */
+/* The program handled `amount`. This may be more than was left, because the server does not know of
+ * a bound before the first credit reaches it. */
 static inline void credit_use(struct credit *credit, uint64_t amount)
 {
     credit->left -= MIN_OF(amount, credit->left);
@@ -46,7 +46,8 @@ static inline void credit_use(struct credit *credit, uint64_t amount)
         credit->owed = credit->window - credit->left;
 }
 
-/* Worth a message: half the window was used, or, with `at_once`, anything. By hand: anything. */
+/* Whether to send credit now. True if something is owed and one of these holds: half of the window
+ * is owed, `at_once`, or `by_hand`. */
 static inline bool credit_is_due(const struct credit *credit, bool at_once)
 {
     if (!credit->bounded || credit->owed == 0)
@@ -54,8 +55,8 @@ static inline bool credit_is_due(const struct credit *credit, bool at_once)
     return credit->by_hand || at_once || credit->owed >= credit->window - credit->window / 2;
 }
 
-/* What to grant now. */
-static inline uint64_t credit_take(struct credit *credit)
+/* Grants everything that is owed, and returns how much that is. */
+static inline uint64_t credit_grant(struct credit *credit)
 {
     const uint64_t amount = credit->owed;
 

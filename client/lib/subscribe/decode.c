@@ -1,11 +1,10 @@
-/* decode.c - runs and events: the part of an EventBatch that there is much of. Notices are in
- * decode_notice.c.
+/* decode.c - decodes the runs and events of an EventBatch. Notices are in decode_notice.c.
  *
- * DESIGN. A message is walked once to check its outer form and to note which kinds of fields it
- * holds, then once per kind that is there, in the order in which they apply. A run is walked twice:
- * first for its header, which may stand anywhere among the events, then for them. What a message
- * has much of, events and their texts, is taken by take(); wire_next() reads the rest, and what is
- * unusual. */
+ * DESIGN. One pass over the message checks its outer form and notes which kinds of fields it holds.
+ * Then one pass for each of these kinds calls back, in the order in which the kinds apply. A run
+ * takes two passes: one for its header fields, which may stand anywhere among the events, and one
+ * for the events. Nearly all fields of a message are events and their texts: read_short_field()
+ * reads these. wire_next() reads all others. */
 #include "client/lib/subscribe/decode.h"
 
 #include <stddef.h>
@@ -38,7 +37,7 @@ struct run {
     struct tributary_delivery head;
     uint64_t first_sequence;
     size_t events;
-    size_t sequences; /* entries in the decoder's scratch; 0: consecutive */
+    size_t sequences; /* in the decoder's scratch memory; 0: the events are consecutive */
 };
 
 void decoder_fini(struct decoder *decoder)
@@ -48,10 +47,9 @@ void decoder_fini(struct decoder *decoder)
     *decoder = (struct decoder){0};
 }
 
-/* The bytes of the next field, where that is `tag` (of one byte, WIRE_LEN) with up to 16 KiB, as
- * nearly everything is that there is much of. False: it is something else, or malformed; nothing
- * was read, and wire_next() will say. */
-static inline bool take(struct cursor *cursor, uint8_t tag, struct tributary_bytes *bytes_out)
+/* Reads the next field if its tag is `tag` (one byte, WIRE_LEN) and its length is below 16 KiB.
+ * False: it is something else, or malformed. Then nothing was read, and wire_next() decides. */
+static inline bool read_short_field(struct cursor *cursor, uint8_t tag, struct tributary_bytes *bytes_out)
 {
     const uint8_t *at = cursor->at;
     const uint8_t *end = cursor->end;
@@ -95,7 +93,7 @@ static bool add_header(struct decoder *decoder, struct tributary_event *event, s
         struct tributary_header *headers = NULL;
 
         if (decoder->headers_capacity >= MAX_DECODE_HEADERS ||
-            (headers = realloc(decoder->headers, capacity * sizeof(*headers))) == NULL)
+            !(headers = realloc(decoder->headers, capacity * sizeof(*headers))))
             return false;
         decoder->headers = headers;
         decoder->headers_capacity = capacity;
@@ -107,8 +105,8 @@ static bool add_header(struct decoder *decoder, struct tributary_event *event, s
 
 #define TEXTS (BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(8))
 
-/* The place of one of TEXTS. */
-static inline struct tributary_bytes *text_at(struct tributary_event *event, uint32_t number)
+/* The member for one of TEXTS. */
+static inline struct tributary_bytes *text_member(struct tributary_event *event, uint32_t number)
 {
     static const uint8_t places[] = {
         [1] = offsetof(struct tributary_event, id),           [2] = offsetof(struct tributary_event, topic),
@@ -119,19 +117,19 @@ static inline struct tributary_bytes *text_at(struct tributary_event *event, uin
     return (struct tributary_bytes *)(void *)((uint8_t *)event + places[number]);
 }
 
-/* Texts, as long as they follow each other; the cursor stops at anything else. */
-static inline void take_texts(struct cursor *cursor, struct tributary_event *event)
+/* Reads short texts that follow each other. The cursor stops at the first other field. */
+static inline void read_short_texts(struct cursor *cursor, struct tributary_event *event)
 {
     while (cursor->at != cursor->end) {
         const uint8_t tag = *cursor->at;
 
         if ((tag & 7) != WIRE_LEN || (TEXTS & BIT(tag >> 3)) == 0 ||
-            !take(cursor, tag, text_at(event, tag >> 3)))
+            !read_short_field(cursor, tag, text_member(event, tag >> 3)))
             return;
     }
 }
 
-/* One field that take_texts() left. */
+/* Reads one field at which read_short_texts() stopped. */
 static bool read_field(struct decoder *decoder, struct cursor *cursor, struct tributary_event *event)
 {
     struct wire_field field;
@@ -145,7 +143,7 @@ static bool read_field(struct decoder *decoder, struct cursor *cursor, struct tr
     case WIRE_TAG(4, WIRE_LEN):
     case WIRE_TAG(5, WIRE_LEN):
     case WIRE_TAG(8, WIRE_LEN):
-        *text_at(event, field.number) = field.bytes;
+        *text_member(event, field.number) = field.bytes;
         return true;
     case WIRE_TAG(6, WIRE_LEN):
         return add_header(decoder, event, field.bytes);
@@ -159,12 +157,12 @@ static bool read_field(struct decoder *decoder, struct cursor *cursor, struct tr
         event->deliver_after_unix_nano = field.value;
         return true;
     default:
-        return field.number > 10; /* otherwise a known field of another type */
+        return field.number > 10; /* a lower number is a known field of a wrong type */
     }
 }
 
-/* Begins with a copy of an empty event: for zeroes compilers write `rep stos`, which takes as long
- * as all of the rest. */
+/* Starts with a copy of an empty event. For zeroes compilers generate `rep stos`, which takes as
+ * long as the rest of this function. */
 static inline bool read_event(struct decoder *decoder, struct tributary_bytes body,
                               struct tributary_event *event)
 {
@@ -173,7 +171,7 @@ static inline bool read_event(struct decoder *decoder, struct tributary_bytes bo
 
     *event = empty;
     for (;;) {
-        take_texts(&cursor, event);
+        read_short_texts(&cursor, event);
         if (cursor.at == cursor.end)
             return true;
         if (!read_field(decoder, &cursor, event))
@@ -181,7 +179,7 @@ static inline bool read_event(struct decoder *decoder, struct tributary_bytes bo
     }
 }
 
-/* Packed or not, as every decoder must take both. */
+/* Adds sequences, packed or not: every decoder must accept both. */
 static bool add_sequences(struct decoder *decoder, struct run *run, const struct wire_field *field)
 {
     struct cursor cursor = wire_within(field->bytes);
@@ -193,7 +191,7 @@ static bool add_sequences(struct decoder *decoder, struct run *run, const struct
         const size_t capacity = MAX_OF(decoder->sequences_capacity * 2, run->sequences + more);
         uint64_t *sequences = realloc(decoder->sequences, capacity * sizeof(*sequences));
 
-        if (sequences == NULL)
+        if (!sequences)
             return false;
         decoder->sequences = sequences;
         decoder->sequences_capacity = capacity;
@@ -212,7 +210,7 @@ static bool read_run_head(struct decoder *decoder, struct run *run)
     struct wire_field field;
 
     for (;;) {
-        while (take(&cursor, EVENT_TAG, &event))
+        while (read_short_field(&cursor, EVENT_TAG, &event))
             run->events++;
         if (cursor.at == cursor.end)
             break;
@@ -250,8 +248,8 @@ static bool read_run_head(struct decoder *decoder, struct run *run)
     return run->sequences == 0 || run->sequences == run->events;
 }
 
-/* The next event of a run whose head was read, so there is one, in one piece. Adds its size, tag
- * and length included, to *bytes. */
+/* Returns the next event of a run. read_run_head() has counted the events, so there is one, and
+ * it is well formed. Adds its size, with tag and length, to *bytes. */
 static inline struct tributary_bytes next_event(struct cursor *cursor, uint64_t *bytes)
 {
     for (;;) {
@@ -259,7 +257,7 @@ static inline struct tributary_bytes next_event(struct cursor *cursor, uint64_t 
         struct tributary_bytes event = {NULL, 0};
         struct wire_field field = {.number = RUN_EVENTS};
 
-        if (!take(cursor, EVENT_TAG, &event)) {
+        if (!read_short_field(cursor, EVENT_TAG, &event)) {
             CHECK(wire_next(cursor, &field));
             event = field.bytes;
         }
@@ -270,8 +268,8 @@ static inline struct tributary_bytes next_event(struct cursor *cursor, uint64_t 
     }
 }
 
-static const char *sender_run(struct decoder *decoder, struct tributary_bytes body,
-                              const struct tributary_subscriber_callbacks *callbacks)
+static const char *deliver_run(struct decoder *decoder, struct tributary_bytes body,
+                               const struct tributary_subscriber_callbacks *callbacks)
 {
     struct run run = {.body = body};
     struct cursor cursor = wire_within(body);
@@ -283,7 +281,7 @@ static const char *sender_run(struct decoder *decoder, struct tributary_bytes bo
             return "a malformed event";
         run.head.sequence = run.sequences > 0 ? decoder->sequences[i] : run.first_sequence + i;
         decoder->events++;
-        if (callbacks->event != NULL)
+        if (callbacks->event)
             callbacks->event(callbacks->ctx, &run.head);
     }
     return NULL;
@@ -298,11 +296,11 @@ static const char *apply(struct decoder *decoder, uint32_t kind, struct tributar
     case BATCH_SETTINGS:
         return decode_settings(decoder, body, callbacks);
     case BATCH_ANSWERS:
-        return decode_answer(decoder, body, callbacks);
+        return decode_request_refused(decoder, body, callbacks);
     case BATCH_LOST:
         return decode_lost(body, callbacks);
     case BATCH_RUNS:
-        return sender_run(decoder, body, callbacks);
+        return deliver_run(decoder, body, callbacks);
     case BATCH_PRODUCERS:
         return decode_status(body, callbacks);
     case BATCH_PROGRESS:
@@ -319,7 +317,7 @@ static const char *apply_kind(struct decoder *decoder, uint32_t kind, struct byt
     const char *fault = NULL;
     struct wire_field field;
 
-    while (cursor.at != cursor.end && fault == NULL && !decoder->stop) {
+    while (cursor.at != cursor.end && !fault && !decoder->stop) {
         if (!wire_next(&cursor, &field))
             return MALFORMED;
         if (field.number == kind)
@@ -344,14 +342,14 @@ const char *decode_batch(struct decoder *decoder, struct bytes message,
     decoder->events = 0;
     decoder->bytes = 0;
     decoder->has_settings = false;
-    decoder->answered = 0;
+    decoder->refused_request = 0;
     while (cursor.at != cursor.end) {
         if (!wire_next(&cursor, &field) || (field.number < BATCH_KINDS && field.type != WIRE_LEN))
             return MALFORMED;
         if (field.number < BATCH_KINDS)
             present |= BIT(field.number);
     }
-    for (size_t i = 0; i < ARRAY_LEN(order) && fault == NULL && !decoder->stop; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(order) && !fault && !decoder->stop; i++) {
         if ((present & BIT(order[i])) != 0)
             fault = apply_kind(decoder, order[i], message, callbacks);
     }

@@ -1,11 +1,11 @@
-/* decode_notice.c - Started, Settings, AckResult, Lost, ProducerStatus, Progress and Closing, and
- * the names of what they say. */
+/* decode_notice.c - decodes Started, Settings, AckResult, Lost, ProducerStatus, Progress and
+ * Closing, and names the numbers in them. */
 #include "client/lib/subscribe/decode_notice.h"
 
 #include "client/lib/core/wire.h"
 
-/* Where a field of a notice goes, by number. A number of another type than the table says is
- * malformed; unknown numbers pass. */
+/* Where the value of one field goes. A field with the number of a slot and another type makes the
+ * notice malformed. Fields without a slot are skipped. */
 struct slot {
     uint32_t tag;
     uint64_t *number;
@@ -25,7 +25,7 @@ static bool read_slots(struct tributary_bytes body, const struct slot *slots, si
                 continue;
             if (slots[i].tag != wire_tag(&field))
                 return false;
-            if (slots[i].bytes != NULL)
+            if (slots[i].bytes)
                 *slots[i].bytes = field.bytes;
             else
                 *slots[i].number = field.value;
@@ -34,7 +34,7 @@ static bool read_slots(struct tributary_bytes body, const struct slot *slots, si
     return true;
 }
 
-static int64_t duration(uint64_t nanos)
+static int64_t to_duration_ns(uint64_t nanos)
 {
     return nanos > INT64_MAX ? INT64_MAX : (int64_t)nanos;
 }
@@ -51,14 +51,14 @@ static bool read_settings(struct tributary_bytes body, struct tributary_settings
     *settings = (struct tributary_settings){
         .max_events = (uint32_t)v[1],
         .max_bytes = v[2],
-        .max_age_ns = duration(v[3]),
+        .max_age_ns = to_duration_ns(v[3]),
         .overflow = (enum tributary_overflow)v[4],
-        .block_timeout_ns = duration(v[5]),
+        .block_timeout_ns = to_duration_ns(v[5]),
         .fallback = (enum tributary_overflow)v[6],
-        .linger_ns = duration(v[7]),
+        .linger_ns = to_duration_ns(v[7]),
         .max_batch_events = (uint32_t)v[8],
         .max_batch_bytes = (uint32_t)v[9],
-        .heartbeat_ns = duration(v[10]),
+        .heartbeat_ns = to_duration_ns(v[10]),
         .revision = (uint32_t)v[11],
     };
     return true;
@@ -81,7 +81,7 @@ const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
         return "a malformed beginning";
     started->producers_matched = (uint32_t)matched;
     decoder->has_started = true;
-    if (callbacks->started != NULL)
+    if (callbacks->started)
         callbacks->started(callbacks->ctx, started);
     return NULL;
 }
@@ -94,29 +94,29 @@ const char *decode_settings(struct decoder *decoder, struct tributary_bytes body
     if (!read_settings(body, &settings))
         return "malformed settings";
     decoder->has_settings = true;
-    if (callbacks->settings != NULL)
+    if (callbacks->settings)
         callbacks->settings(callbacks->ctx, &settings);
     return NULL;
 }
 
-const char *decode_answer(struct decoder *decoder, struct tributary_bytes body,
-                          const struct tributary_subscriber_callbacks *callbacks)
+const char *decode_request_refused(struct decoder *decoder, struct tributary_bytes body,
+                                   const struct tributary_subscriber_callbacks *callbacks)
 {
-    struct tributary_answer answer = {.request = 0};
+    struct tributary_request_refused refused = {.request = 0};
     uint64_t code = 0;
     const struct slot slots[] = {
-        {WIRE_TAG(1, WIRE_VARINT), &answer.request, NULL},
+        {WIRE_TAG(1, WIRE_VARINT), &refused.request, NULL},
         {WIRE_TAG(2, WIRE_VARINT), &code, NULL},
-        {WIRE_TAG(3, WIRE_LEN), NULL, &answer.message},
-        {WIRE_TAG(4, WIRE_LEN), NULL, &answer.reason},
+        {WIRE_TAG(3, WIRE_LEN), NULL, &refused.message},
+        {WIRE_TAG(4, WIRE_LEN), NULL, &refused.reason},
     };
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
         return "a malformed answer";
-    answer.code = (enum tributary_code)code;
-    decoder->answered = MAX_OF(decoder->answered, answer.request);
-    if (callbacks->answered != NULL)
-        callbacks->answered(callbacks->ctx, &answer);
+    refused.code = (enum tributary_code)code;
+    decoder->refused_request = MAX_OF(decoder->refused_request, refused.request);
+    if (callbacks->request_refused)
+        callbacks->request_refused(callbacks->ctx, &refused);
     return NULL;
 }
 
@@ -140,7 +140,7 @@ const char *decode_lost(struct tributary_bytes body, const struct tributary_subs
         return "a malformed notice of loss";
     lost.reason = (int)reason;
     lost.count_unknown = unknown != 0;
-    if (callbacks->lost != NULL)
+    if (callbacks->lost)
         callbacks->lost(callbacks->ctx, &lost);
     return NULL;
 }
@@ -166,7 +166,7 @@ const char *decode_status(struct tributary_bytes body, const struct tributary_su
         return "a malformed notice of a producer";
     status.state = (int)state;
     status.code = (enum tributary_code)code;
-    if (callbacks->status != NULL)
+    if (callbacks->status)
         callbacks->status(callbacks->ctx, &status);
     return NULL;
 }
@@ -185,7 +185,7 @@ const char *decode_progress(struct decoder *decoder, struct tributary_bytes body
         return "a malformed notice of progress";
     if (progress.resume_token.size > 0)
         decoder->resume_token = progress.resume_token;
-    if (callbacks->progress != NULL)
+    if (callbacks->progress)
         callbacks->progress(callbacks->ctx, &progress);
     return NULL;
 }
@@ -207,7 +207,7 @@ const char *decode_closing(struct decoder *decoder, struct tributary_bytes body,
     if (token.size > 0)
         decoder->resume_token = token;
     closing.reason = (int)reason;
-    if (callbacks->closing != NULL)
+    if (callbacks->closing)
         callbacks->closing(callbacks->ctx, &closing);
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* decode_notice.h - the notices of an EventBatch, one function each: `body` is the field's content.
- * NULL: read; otherwise what is wrong. */
+/* decode_notice.h - decodes the notices of an EventBatch and calls their callbacks. `body` is the
+ * content of the field. Each returns NULL, or the fault of the notice as static text. */
 #ifndef TRIBUTARY_CLIENT_DECODE_NOTICE_H
 #define TRIBUTARY_CLIENT_DECODE_NOTICE_H
 
@@ -9,8 +9,8 @@ const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
                            const struct tributary_subscriber_callbacks *callbacks);
 const char *decode_settings(struct decoder *decoder, struct tributary_bytes body,
                             const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_answer(struct decoder *decoder, struct tributary_bytes body,
-                          const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_request_refused(struct decoder *decoder, struct tributary_bytes body,
+                                   const struct tributary_subscriber_callbacks *callbacks);
 const char *decode_lost(struct tributary_bytes body, const struct tributary_subscriber_callbacks *callbacks);
 const char *decode_status(struct tributary_bytes body,
                           const struct tributary_subscriber_callbacks *callbacks);

@@ -1,4 +1,4 @@
-/* decoder.h - what reading the messages of one stream keeps and finds. */
+/* decoder.h - the state of decoding the messages of one stream. */
 #ifndef TRIBUTARY_CLIENT_DECODER_H
 #define TRIBUTARY_CLIENT_DECODER_H
 
@@ -7,25 +7,25 @@
 #include "base/base.h"
 #include "tributary/tributary.h"
 
-#define MAX_DECODE_HEADERS 1024u /* in one event; the API allows 64 by default */
+#define MAX_DECODE_HEADERS 1024u /* in one event; an event that this library sends has at most 64 */
 
 struct decoder {
-    /* Scratch, kept between messages. */
+    /* Scratch memory, kept between messages. */
     struct tributary_header *headers;
     size_t headers_capacity;
     uint64_t *sequences;
     size_t sequences_capacity;
 
-    bool stop;    /* set by whoever is called back: no further callback. Cleared by decode_batch(). */
-    bool resumed; /* set by the owner, passed on in `started` */
+    bool stop;    /* a callback sets it: no callback follows. decode_batch() clears it. */
+    bool resumed; /* the owner sets it; passed on in `started` */
 
-    /* What the message said, besides the callbacks. Views into the message. */
+    /* What the last message held. The texts point into the message. */
     bool has_started;
     struct tributary_started started;
     struct tributary_bytes resume_token; /* of Closing, else of Progress; empty: none came */
     uint64_t events, bytes;              /* delivered by this message */
-    bool has_settings;                   /* new selectors are in force */
-    uint64_t answered;                   /* the newest step that was not followed; 0: none */
+    bool has_settings;                   /* a new filter is in force */
+    uint64_t refused_request;            /* the newest request that the server refused; 0: none */
 };
 
 #endif

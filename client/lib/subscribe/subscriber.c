@@ -1,16 +1,16 @@
-/* subscriber.c - what any thread may ask of a subscriber: begin, finish, cancel, wait, free. */
+/* subscriber.c - what any thread may call: subscribe, finish, cancel, wait, free. */
 #include "client/lib/subscribe/subscriber.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/subscribe/settings.h"
+#include "client/lib/subscribe/subscribe_encode.h"
 #include "client/lib/core/status.h"
 
-static void forget(struct tributary_subscriber *subscriber)
+static void destroy(struct tributary_subscriber *subscriber)
 {
     buf_fini(&subscriber->request);
-    buf_fini(&subscriber->selectors);
+    buf_fini(&subscriber->filter);
     consume_fini(&subscriber->consume);
     buf_fini(&subscriber->token);
     buf_fini(&subscriber->id);
@@ -26,30 +26,29 @@ enum tributary_code tributary_subscribe(struct tributary *client,
 {
     struct tributary_subscriber *subscriber = calloc(1, sizeof(*subscriber));
 
-    if (subscriber == NULL)
+    if (!subscriber)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
 
-    const struct tributary_selection selection = {options->selectors, options->selector_count,
-                                                  options->exclude, options->exclude_count};
-    const char *fault = settings_write_selectors(&selection, &subscriber->selectors);
+    const struct tributary_filter filter = {options->selectors, options->selector_count, options->exclude,
+                                            options->exclude_count};
+    const char *fault = subscribe_write_filter(&filter, &subscriber->filter);
 
-    if (fault == NULL)
-        fault = settings_write_rest(options, &subscriber->request);
+    if (!fault)
+        fault = subscribe_write_options(options, &subscriber->request);
 
-    if (options->resume_token.size > 0 && fault == NULL)
+    if (options->resume_token.size > 0 && !fault)
         buf_bytes(&subscriber->token, options->resume_token.data, options->resume_token.size);
-    if (fault != NULL || subscriber->request.broken || subscriber->selectors.broken ||
-        subscriber->token.broken) {
-        forget(subscriber);
-        return fault != NULL ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
-                             : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    if (fault || subscriber->request.broken || subscriber->filter.broken || subscriber->token.broken) {
+        destroy(subscriber);
+        return fault ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
+                     : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     }
     subscriber->client = client;
     subscriber->callbacks = *callbacks;
     subscriber->no_reconnect = options->no_reconnect;
     subscriber->start_last = options->start_last;
     subscriber->limit_events = options->limit_events;
-    subscriber->consume.on = options->consume;
+    subscriber->consume.enabled = options->consume;
     subscriber->consume.events = credit_of(options->credit_events, options->credit_by_hand);
     subscriber->consume.bytes = credit_of(options->credit_bytes, options->credit_by_hand);
     CHECK(pthread_mutex_init(&subscriber->lock, NULL) == 0);
@@ -77,7 +76,7 @@ void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_
 
 void tributary_subscriber_cancel(struct tributary_subscriber *subscriber)
 {
-    if (client_is_here(subscriber->client))
+    if (on_client_thread(subscriber->client))
         subscriber->decoder.stop = true;
     pthread_mutex_lock(&subscriber->lock);
 
@@ -92,21 +91,21 @@ void tributary_subscriber_cancel(struct tributary_subscriber *subscriber)
 enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns,
                                               struct tributary_status *status)
 {
-    const int64_t moment_ns = until_ns(timeout_ns);
+    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
     enum tributary_code code = TRIBUTARY_OK;
     bool in_time = true;
 
-    CHECK(!client_is_here(subscriber->client));
+    CHECK(!on_client_thread(subscriber->client));
     pthread_mutex_lock(&subscriber->lock);
     while (in_time && !subscriber->ended)
-        in_time = cond_wait_until(&subscriber->changed, &subscriber->lock, moment_ns);
+        in_time = cond_wait_until(&subscriber->changed, &subscriber->lock, deadline_ns);
     if (subscriber->ended) {
         code = subscriber->final.code;
-        if (status != NULL)
+        if (status)
             *status = subscriber->final;
     } else {
         code = status_set(status, TRIBUTARY_DEADLINE_EXCEEDED, "the subscription has not ended");
-        if (status != NULL)
+        if (status)
             strcpy(status->reason, "STILL_RUNNING");
     }
     pthread_mutex_unlock(&subscriber->lock);
@@ -115,12 +114,12 @@ enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subsc
 
 void tributary_subscriber_free(struct tributary_subscriber *subscriber)
 {
-    if (subscriber == NULL)
+    if (!subscriber)
         return;
 
     struct tributary *client = subscriber->client;
 
-    CHECK(!client_is_here(client));
+    CHECK(!on_client_thread(client));
     client_post(client, &subscriber->end);
     pthread_mutex_lock(&subscriber->lock);
     while (!subscriber->released)
@@ -128,6 +127,6 @@ void tributary_subscriber_free(struct tributary_subscriber *subscriber)
     pthread_mutex_unlock(&subscriber->lock);
     pthread_cond_destroy(&subscriber->changed);
     pthread_mutex_destroy(&subscriber->lock);
-    forget(subscriber);
+    destroy(subscriber);
     atomic_fetch_sub(&client->users, 1);
 }

@@ -1,6 +1,8 @@
-/* subscriber.h - the inside of a subscriber: subscriber.c (what any thread may call),
- * subscriber_stream.c (the wire: client thread) and subscriber_consume.c (the steps of one that
- * consumes). */
+/* subscriber.h - the inside of a subscriber.
+ *
+ *   subscriber.c          what any thread may call
+ *   subscriber_stream.c   the call: opens the stream, reads it, opens it again
+ *   subscriber_consume.c  the requests of a subscriber that consumes */
 #ifndef TRIBUTARY_CLIENT_SUBSCRIBER_H
 #define TRIBUTARY_CLIENT_SUBSCRIBER_H
 
@@ -14,35 +16,35 @@
  *    ^  | lost, late      | lost             |                        ^
  *  timer|                 |                  | cancel                 |
  *    |  v                 v                  v                        |
- *   PAUSED <--------------+             CANCELLING ----call ended-----+
- *   Every state but ENDED may be cancelled; an error that does not pass ends OPENING, LIVE and FINISHING.
- */
+ *   BACKOFF <-------------+             CANCELLING ----call ended-----+
+ *   Every state but ENDED can be cancelled. An error that is not retryable ends OPENING, LIVE and
+ *   FINISHING. */
 enum subscriber_state {
     SUBSCRIBER_OPENING,
     SUBSCRIBER_LIVE,
-    SUBSCRIBER_PAUSED,
+    SUBSCRIBER_BACKOFF,
     SUBSCRIBER_FINISHING,
     SUBSCRIBER_CANCELLING,
     SUBSCRIBER_ENDED,
     SUBSCRIBER_STATE_COUNT
 };
 
-/* Of a subscriber that consumes. */
+/* The part of a subscriber that consumes. */
 struct consume {
     /* Set once. */
-    bool on;
+    bool enabled;
 
     /* Client thread only. */
     struct credit events, bytes;
-    bool bound_sent;      /* the stream knows that events are bounded */
-    bool drain_sent;      /* on this stream */
-    uint64_t steps;       /* sent on this stream, init included */
-    uint64_t select_step; /* the number of the select that was not answered yet; 0: none */
-    struct buf chosen;    /* its selectors */
+    bool bound_sent;        /* the server knows that events are bounded on this stream */
+    bool drain_sent;        /* on this stream */
+    uint64_t requests;      /* sent on this stream; init is 1 */
+    uint64_t select_number; /* of the select that has no answer yet; 0: none */
+    struct buf sent_filter; /* the filter of that select */
 
     /* Any thread, under lock. */
-    uint64_t more_events, more_bytes;
-    struct buf wanted; /* selectors to be told */
+    uint64_t more_events, more_bytes; /* credit by hand that is not granted yet */
+    struct buf wanted_filter;         /* the filter of the next select */
     bool wants_select;
 };
 
@@ -50,7 +52,7 @@ struct tributary_subscriber {
     /* Set once. */
     struct tributary *client;
     struct tributary_subscriber_callbacks callbacks;
-    struct buf request; /* without selectors, start and limit */
+    struct buf request; /* an encoded SubscribeRequest without filter, start and limit */
     bool no_reconnect;
     uint32_t start_last;
     uint64_t limit_events;
@@ -58,21 +60,22 @@ struct tributary_subscriber {
     /* Client thread only. */
     enum subscriber_state state;
     struct stream stream;
-    struct stream finisher; /* the call of Finish */
+    struct stream finish_call; /* the call of Finish */
     struct decoder decoder;
-    struct buf selectors; /* in force */
-    bool was_live;        /* a stream of this subscriber has begun */
-    uint64_t delivered;   /* events, over all streams */
-    struct buf token;     /* the newest; empty: none */
-    bool token_is_ours;   /* it came by a stream of this subscriber */
-    struct buf id;        /* of the subscription at the server */
-    /* PAUSED: the next attempt. OPENING: how long to wait for a beginning. FINISHING: for the end. */
+    struct buf filter;  /* the encoded filter in force */
+    bool was_live;      /* a stream of this subscriber has begun */
+    uint64_t delivered; /* events, over all streams */
+    struct buf token;   /* the newest resume token; empty: none */
+    bool token_is_ours; /* the token came by a stream of this subscriber */
+    struct buf id;      /* of the subscription at the server */
+    /* BACKOFF: the next attempt. OPENING: the limit for the start. FINISHING: the limit for the
+     * end. */
     struct timer retry;
-    struct timer silence; /* LIVE: no message for three heartbeats */
+    struct timer silence; /* LIVE: fires after three heartbeats without a message */
     int64_t silence_ns;   /* 0: no heartbeats */
     int64_t last_message_ns;
     uint32_t attempt;
-    struct tributary_status last; /* how the stream ended */
+    struct tributary_status last; /* how the last stream ended */
     struct consume consume;
 
     struct post begin, work, end;
@@ -83,19 +86,27 @@ struct tributary_subscriber {
     bool wants_finish, wants_cancel, is_freed;
     int64_t drain_ns;
     bool ended;    /* ended() has returned, and `final` is set */
-    bool released; /* nothing on the client thread knows of it any more */
+    bool released; /* nothing on the client thread refers to the subscriber any more */
     struct tributary_status final;
 };
 
 void subscriber_stream_init(struct tributary_subscriber *subscriber);
 
-/* subscriber_consume.c. Client thread. They do nothing for a subscriber that does not consume, but
- * for the first, which takes the request of a new stream over. */
+/* subscriber_consume.c. Client thread. All but consume_open() do nothing for a subscriber that does
+ * not consume. */
+
+/* Sends `init`, the encoded SubscribeRequest, as the first request of a new stream, and frees its
+ * bytes. */
 void consume_open(struct tributary_subscriber *subscriber, struct buf *init);
-/* sends the next step where one waits and none is on its way */
+
+/* Sends the next request, if one waits and none is on its way. */
 void consume_pump(struct tributary_subscriber *subscriber);
-void consume_handled(struct tributary_subscriber *subscriber); /* a message was handled */
-void consume_lost(struct tributary_subscriber *subscriber);    /* the stream is gone */
+
+/* A message was handled. */
+void consume_handled(struct tributary_subscriber *subscriber);
+
+/* The stream is lost. */
+void consume_lost(struct tributary_subscriber *subscriber);
 void consume_fini(struct consume *consume);
 
 #endif

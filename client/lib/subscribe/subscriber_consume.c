@@ -1,28 +1,29 @@
-/* subscriber_consume.c - the steps of a subscriber that consumes: init, credit, select, drain.
- * Client thread, but for the last part.
+/* subscriber_consume.c - the requests of a subscriber that consumes: init, credit, select,
+ * drain. Client thread, but for the two functions at the end.
  *
- * DESIGN. One message is on its way at a time; what is asked meanwhile is gathered. Selectors
- * become those of the next stream only when the server said that they are in force, so that bad
- * ones cannot end a stream that reconnects. */
+ * DESIGN. One request is on its way at a time. Meanwhile credit adds up, and a newer filter
+ * replaces an older one that was not sent. The next stream uses a filter only after the server
+ * has put it into force: a bad filter cannot end a stream that reconnects. */
 #include "client/lib/subscribe/subscriber.h"
 
-#include "client/lib/subscribe/settings.h"
+#include "client/lib/core/fields.h"
+#include "client/lib/subscribe/subscribe_encode.h"
 #include "client/lib/core/status.h"
 
-enum { STEP_INIT = 1, STEP_CREDIT = 2, STEP_SELECT = 6, STEP_DRAIN = 7 };
+enum { REQUEST_INIT = 1, REQUEST_CREDIT = 2, REQUEST_SELECT = 6, REQUEST_DRAIN = 7 };
 enum { CREDIT_EVENTS = 1, CREDIT_BYTES = 2 };
 enum { DRAIN_DEADLINE = 1 };
 
-/* Sends `body` as one step and empties it. */
-static void send_step(struct tributary_subscriber *subscriber, uint32_t step, struct buf *body)
+/* Sends `body` as field `number` of a ConsumeRequest, and frees its bytes. */
+static void send_request(struct tributary_subscriber *subscriber, uint32_t number, struct buf *body)
 {
     struct buf request = {0};
 
-    settings_write_text(&request, step, (struct bytes){body->data, body->size});
+    field_append_text(&request, number, (struct bytes){body->data, body->size});
     if (request.broken || body->broken) {
         stream_cancel(&subscriber->stream, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     } else {
-        subscriber->consume.steps++;
+        subscriber->consume.requests++;
         stream_send(&subscriber->stream,
                     grpc_slice_from_copied_buffer((const char *)request.data, request.size));
     }
@@ -34,18 +35,18 @@ void consume_open(struct tributary_subscriber *subscriber, struct buf *init)
 {
     struct consume *consume = &subscriber->consume;
 
-    consume->steps = 0;
+    consume->requests = 0;
     consume->drain_sent = false;
     consume->bound_sent = false;
     credit_restart(&consume->events);
     credit_restart(&consume->bytes);
     if (consume->bytes.bounded && consume->bytes.owed == 0)
-        credit_add(&consume->bytes, 1); /* says that there is a bound: no event is that small */
-    send_step(subscriber, STEP_INIT, init);
+        credit_add(&consume->bytes, 1); /* tells the server that there is a bound; no event is that small */
+    send_request(subscriber, REQUEST_INIT, init);
 }
 
-/* A stream without credit for events is not bounded in them until it is told of some, if only of
- * none. */
+/* Tells the server that events are bounded. The server knows of no bound before the first credit,
+ * even if this credit is zero. True: a request was sent. */
 static bool send_bound(struct tributary_subscriber *subscriber)
 {
     struct consume *consume = &subscriber->consume;
@@ -56,7 +57,7 @@ static bool send_bound(struct tributary_subscriber *subscriber)
     consume->bound_sent = true;
     if (consume->events.owed > 0)
         return false;
-    send_step(subscriber, STEP_CREDIT, &none);
+    send_request(subscriber, REQUEST_CREDIT, &none);
     return true;
 }
 
@@ -67,9 +68,9 @@ static bool send_credit(struct tributary_subscriber *subscriber)
 
     if (!credit_is_due(&consume->events, false) && !credit_is_due(&consume->bytes, true))
         return false;
-    settings_write_number(&credit, CREDIT_EVENTS, credit_take(&consume->events));
-    settings_write_number(&credit, CREDIT_BYTES, credit_take(&consume->bytes));
-    send_step(subscriber, STEP_CREDIT, &credit);
+    field_append_number(&credit, CREDIT_EVENTS, credit_grant(&consume->events));
+    field_append_number(&credit, CREDIT_BYTES, credit_grant(&consume->bytes));
+    send_request(subscriber, REQUEST_CREDIT, &credit);
     return true;
 }
 
@@ -77,16 +78,16 @@ static bool send_select(struct tributary_subscriber *subscriber)
 {
     struct consume *consume = &subscriber->consume;
 
-    if (consume->select_step != 0)
+    if (consume->select_number != 0)
         return false;
     pthread_mutex_lock(&subscriber->lock);
 
     const bool wanted = consume->wants_select;
 
     if (wanted) {
-        buf_fini(&consume->chosen);
-        consume->chosen = consume->wanted;
-        consume->wanted = (struct buf){0};
+        buf_fini(&consume->sent_filter);
+        consume->sent_filter = consume->wanted_filter;
+        consume->wanted_filter = (struct buf){0};
         consume->wants_select = false;
     }
     pthread_mutex_unlock(&subscriber->lock);
@@ -95,9 +96,9 @@ static bool send_select(struct tributary_subscriber *subscriber)
 
     struct buf select = {0};
 
-    buf_bytes(&select, consume->chosen.data, consume->chosen.size);
-    send_step(subscriber, STEP_SELECT, &select);
-    consume->select_step = consume->steps;
+    buf_bytes(&select, consume->sent_filter.data, consume->sent_filter.size);
+    send_request(subscriber, REQUEST_SELECT, &select);
+    consume->select_number = consume->requests;
     return true;
 }
 
@@ -109,8 +110,8 @@ static bool send_drain(struct tributary_subscriber *subscriber)
     if (subscriber->state != SUBSCRIBER_FINISHING || consume->drain_sent)
         return false;
     consume->drain_sent = true;
-    settings_write_duration(&drain, DRAIN_DEADLINE, subscriber->drain_ns);
-    send_step(subscriber, STEP_DRAIN, &drain);
+    field_append_duration(&drain, DRAIN_DEADLINE, subscriber->drain_ns);
+    send_request(subscriber, REQUEST_DRAIN, &drain);
     return true;
 }
 
@@ -118,7 +119,7 @@ void consume_pump(struct tributary_subscriber *subscriber)
 {
     struct consume *consume = &subscriber->consume;
 
-    if (!consume->on || subscriber->stream.state != STREAM_OPEN || subscriber->stream.is_sending)
+    if (!consume->enabled || subscriber->stream.state != STREAM_OPEN || subscriber->stream.is_sending)
         return;
     pthread_mutex_lock(&subscriber->lock);
     credit_add(&consume->events, consume->more_events);
@@ -130,18 +131,18 @@ void consume_pump(struct tributary_subscriber *subscriber)
         send_drain(subscriber);
 }
 
-/* The select on its way was followed, or it was not. */
-static void complete_select(struct tributary_subscriber *subscriber, bool followed)
+/* The server has put the filter of the last select into force, or has refused it. */
+static void complete_select(struct tributary_subscriber *subscriber, bool in_force)
 {
     struct consume *consume = &subscriber->consume;
 
-    consume->select_step = 0;
-    if (followed) {
-        buf_fini(&subscriber->selectors);
-        subscriber->selectors = consume->chosen;
-        consume->chosen = (struct buf){0};
+    consume->select_number = 0;
+    if (in_force) {
+        buf_fini(&subscriber->filter);
+        subscriber->filter = consume->sent_filter;
+        consume->sent_filter = (struct buf){0};
     } else {
-        buf_clear(&consume->chosen);
+        buf_clear(&consume->sent_filter);
     }
 }
 
@@ -150,30 +151,30 @@ void consume_handled(struct tributary_subscriber *subscriber)
     struct consume *consume = &subscriber->consume;
     const struct decoder *decoder = &subscriber->decoder;
 
-    if (!consume->on)
+    if (!consume->enabled)
         return;
     credit_use(&consume->events, decoder->events);
     credit_use(&consume->bytes, decoder->bytes);
-    if (consume->select_step != 0 && decoder->has_settings)
+    if (consume->select_number != 0 && decoder->has_settings)
         complete_select(subscriber, true);
-    else if (consume->select_step != 0 && decoder->answered >= consume->select_step)
+    else if (consume->select_number != 0 && decoder->refused_request >= consume->select_number)
         complete_select(subscriber, false);
     consume_pump(subscriber);
 }
 
-/* A select that nobody answered is asked again on the next stream, unless a newer one waits. */
+/* A select without an answer is sent again on the next stream, unless a newer one waits. */
 void consume_lost(struct tributary_subscriber *subscriber)
 {
     struct consume *consume = &subscriber->consume;
 
-    if (consume->select_step == 0)
+    if (consume->select_number == 0)
         return;
-    consume->select_step = 0;
+    consume->select_number = 0;
     pthread_mutex_lock(&subscriber->lock);
     if (!consume->wants_select) {
-        buf_fini(&consume->wanted);
-        consume->wanted = consume->chosen;
-        consume->chosen = (struct buf){0};
+        buf_fini(&consume->wanted_filter);
+        consume->wanted_filter = consume->sent_filter;
+        consume->sent_filter = (struct buf){0};
         consume->wants_select = true;
     }
     pthread_mutex_unlock(&subscriber->lock);
@@ -181,17 +182,17 @@ void consume_lost(struct tributary_subscriber *subscriber)
 
 void consume_fini(struct consume *consume)
 {
-    buf_fini(&consume->chosen);
-    buf_fini(&consume->wanted);
+    buf_fini(&consume->sent_filter);
+    buf_fini(&consume->wanted_filter);
 }
 
-/* Any thread. */
+/* Any thread, as is the next function. */
 enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber, uint64_t events,
                                                 uint64_t bytes)
 {
     struct consume *consume = &subscriber->consume;
 
-    if (!consume->on || !consume->events.by_hand)
+    if (!consume->enabled || !consume->events.by_hand)
         return TRIBUTARY_FAILED_PRECONDITION;
     pthread_mutex_lock(&subscriber->lock);
     consume->more_events += MIN_OF(events, UINT64_MAX - consume->more_events);
@@ -202,14 +203,14 @@ enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *sub
 }
 
 enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber,
-                                                const struct tributary_selection *selection)
+                                                const struct tributary_filter *filter)
 {
     struct consume *consume = &subscriber->consume;
     struct buf wanted = {0};
 
-    if (!consume->on)
+    if (!consume->enabled)
         return TRIBUTARY_FAILED_PRECONDITION;
-    if (settings_write_selectors(selection, &wanted) != NULL) {
+    if (subscribe_write_filter(filter, &wanted)) {
         buf_fini(&wanted);
         return TRIBUTARY_INVALID_ARGUMENT;
     }
@@ -218,8 +219,8 @@ enum tributary_code tributary_subscriber_select(struct tributary_subscriber *sub
         return TRIBUTARY_RESOURCE_EXHAUSTED;
     }
     pthread_mutex_lock(&subscriber->lock);
-    buf_fini(&consume->wanted);
-    consume->wanted = wanted;
+    buf_fini(&consume->wanted_filter);
+    consume->wanted_filter = wanted;
     consume->wants_select = true;
     pthread_mutex_unlock(&subscriber->lock);
     client_post(subscriber->client, &subscriber->work);

@@ -1,25 +1,26 @@
-/* subscriber_stream.c - the wire of a subscriber: opens its stream, reads it, watches over it,
- * comes back after a loss. Client thread. */
+/* subscriber_stream.c - the call of a subscriber: opens its stream, reads it, checks its
+ * heartbeats, and opens a new stream after a loss. Client thread. */
 #include "client/lib/subscribe/subscriber.h"
 
 #include <string.h>
 
-#include "client/lib/subscribe/settings.h"
+#include "client/lib/core/fields.h"
+#include "client/lib/subscribe/subscribe_encode.h"
 #include "client/lib/core/status.h"
 
 #define METHOD "/tributary.v1.Subscriber/Subscribe"
 #define CONSUME_METHOD "/tributary.v1.Subscriber/Consume"
 #define FINISH_METHOD "/tributary.v1.Subscriber/Finish"
 #define HEARTBEATS_MISSED 3
-#define DRAIN_DEFAULT_NS (5 * NS_PER_S)
-#define GOODBYE_NS (5 * NS_PER_S) /* beyond the drain's deadline, for the status */
+#define DEFAULT_DRAIN_NS (5 * NS_PER_S)
+#define STATUS_LIMIT_NS (5 * NS_PER_S) /* for the status, after the deadline of the drain */
 
 static const unsigned allowed[SUBSCRIBER_STATE_COUNT] = {
     [SUBSCRIBER_OPENING] =
-        BIT(SUBSCRIBER_LIVE) | BIT(SUBSCRIBER_PAUSED) | BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED),
-    [SUBSCRIBER_LIVE] = BIT(SUBSCRIBER_PAUSED) | BIT(SUBSCRIBER_FINISHING) | BIT(SUBSCRIBER_CANCELLING) |
+        BIT(SUBSCRIBER_LIVE) | BIT(SUBSCRIBER_BACKOFF) | BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED),
+    [SUBSCRIBER_LIVE] = BIT(SUBSCRIBER_BACKOFF) | BIT(SUBSCRIBER_FINISHING) | BIT(SUBSCRIBER_CANCELLING) |
                         BIT(SUBSCRIBER_ENDED),
-    [SUBSCRIBER_PAUSED] = BIT(SUBSCRIBER_OPENING) | BIT(SUBSCRIBER_ENDED),
+    [SUBSCRIBER_BACKOFF] = BIT(SUBSCRIBER_OPENING) | BIT(SUBSCRIBER_ENDED),
     [SUBSCRIBER_FINISHING] = BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED),
     [SUBSCRIBER_CANCELLING] = BIT(SUBSCRIBER_ENDED),
 };
@@ -30,7 +31,7 @@ static void move(struct tributary_subscriber *subscriber, enum subscriber_state 
     subscriber->state = state;
 }
 
-/* Takes over the bytes of a finished `struct buf`. */
+/* Copies the bytes into a slice and frees them. */
 static grpc_slice slice_of(struct buf *buf)
 {
     const grpc_slice slice = grpc_slice_from_copied_buffer((const char *)buf->data, buf->size);
@@ -39,22 +40,22 @@ static grpc_slice slice_of(struct buf *buf)
     return slice;
 }
 
-/* A start with the last events is for the first stream only: a later one goes on where that
- * stood. */
+/* Writes the SubscribeRequest of the next stream. Only the first stream starts with the last
+ * events; a later one continues where the stream before it stood. */
 static void write_request(const struct tributary_subscriber *subscriber, struct buf *request)
 {
-    buf_bytes(request, subscriber->selectors.data, subscriber->selectors.size);
+    buf_bytes(request, subscriber->filter.data, subscriber->filter.size);
     buf_bytes(request, subscriber->request.data, subscriber->request.size);
     if (subscriber->token.size > 0)
-        settings_write_resume(request, (struct bytes){subscriber->token.data, subscriber->token.size});
+        subscribe_write_resume(request, (struct bytes){subscriber->token.data, subscriber->token.size});
     else if (!subscriber->was_live)
-        settings_write_last(request, subscriber->start_last);
+        subscribe_write_start_last(request, subscriber->start_last);
     if (subscriber->limit_events > 0)
-        settings_write_limit(request, subscriber->limit_events - subscriber->delivered);
+        subscribe_write_limit(request, subscriber->limit_events - subscriber->delivered);
 }
 
-/* The limit was reached and only the server's word for it is missing. */
-static bool has_all(const struct tributary_subscriber *subscriber)
+/* The subscriber got all events of its limit. Only the status of the server is missing. */
+static bool limit_reached(const struct tributary_subscriber *subscriber)
 {
     return subscriber->limit_events > 0 && subscriber->delivered >= subscriber->limit_events;
 }
@@ -63,19 +64,19 @@ static void open_stream(struct tributary_subscriber *subscriber)
 {
     struct stream_opening opening = {
         .method = CONSUME_METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
-    struct buf whole = {0};
+    struct buf encoded = {0};
 
-    write_request(subscriber, &whole);
+    write_request(subscriber, &encoded);
     subscriber->decoder.resumed = subscriber->token_is_ours && subscriber->token.size > 0;
     client_timer(subscriber->client, &subscriber->retry,
                  clock_mono_ns() + subscriber->client->connect_timeout_ns);
-    if (subscriber->consume.on) {
+    if (subscriber->consume.enabled) {
         stream_open(&subscriber->stream, &opening);
-        consume_open(subscriber, &whole);
+        consume_open(subscriber, &encoded);
         return;
     }
 
-    grpc_slice request = slice_of(&whole);
+    grpc_slice request = slice_of(&encoded);
 
     opening.method = METHOD;
     opening.first = &request;
@@ -83,7 +84,7 @@ static void open_stream(struct tributary_subscriber *subscriber)
     grpc_slice_unref(request);
 }
 
-/* The last moment on the client thread: after the unlock nothing may touch the subscriber. */
+/* The last use of the subscriber on the client thread. After the unlock it may be freed. */
 static void release(struct tributary_subscriber *subscriber)
 {
     client_unpost(subscriber->client, &subscriber->work);
@@ -93,17 +94,17 @@ static void release(struct tributary_subscriber *subscriber)
     pthread_mutex_unlock(&subscriber->lock);
 }
 
-/* Ends once both calls have: the merged one, and that of Finish. */
+/* Ends the subscriber, if both calls have ended: the stream, and the call of Finish. */
 static void end(struct tributary_subscriber *subscriber)
 {
     bool is_freed = false;
 
-    if (subscriber->stream.state != STREAM_CLOSED || subscriber->finisher.state != STREAM_CLOSED)
+    if (subscriber->stream.state != STREAM_CLOSED || subscriber->finish_call.state != STREAM_CLOSED)
         return;
     timer_stop(&subscriber->retry);
     timer_stop(&subscriber->silence);
     move(subscriber, SUBSCRIBER_ENDED);
-    if (subscriber->callbacks.ended != NULL)
+    if (subscriber->callbacks.ended)
         subscriber->callbacks.ended(subscriber->callbacks.ctx, &subscriber->last);
     pthread_mutex_lock(&subscriber->lock);
     subscriber->final = subscriber->last;
@@ -115,18 +116,18 @@ static void end(struct tributary_subscriber *subscriber)
         release(subscriber);
 }
 
-static void pause_reading(struct tributary_subscriber *subscriber)
+static void back_off(struct tributary_subscriber *subscriber)
 {
-    const int64_t pause_ns = client_pause_ns(subscriber->client, subscriber->attempt++);
+    const int64_t retry_ns = client_backoff_ns(subscriber->client, subscriber->attempt++);
 
-    move(subscriber, SUBSCRIBER_PAUSED);
-    client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + pause_ns);
-    if (subscriber->callbacks.interrupted != NULL)
-        subscriber->callbacks.interrupted(subscriber->callbacks.ctx, &subscriber->last, pause_ns);
+    move(subscriber, SUBSCRIBER_BACKOFF);
+    client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + retry_ns);
+    if (subscriber->callbacks.interrupted)
+        subscriber->callbacks.interrupted(subscriber->callbacks.ctx, &subscriber->last, retry_ns);
 }
 
-/* A token that the server does not take any more, such as after its restart, must not end us: then
- * the stream begins anew. */
+/* The server does not take our token any more, for example because it restarted. This must not end
+ * the subscriber: the next stream starts without a token. */
 static bool token_was_refused(const struct tributary_subscriber *subscriber)
 {
     return subscriber->token_is_ours && subscriber->token.size > 0 &&
@@ -136,13 +137,13 @@ static bool token_was_refused(const struct tributary_subscriber *subscriber)
 static void on_ended(struct stream *stream, const struct tributary_status *status)
 {
     struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, stream);
-    bool again = status_is_passing(status);
+    bool again = status_is_retryable(status);
 
     subscriber->last = *status;
     timer_stop(&subscriber->retry);
     timer_stop(&subscriber->silence);
     consume_lost(subscriber);
-    if (again && has_all(subscriber)) {
+    if (again && limit_reached(subscriber)) {
         status_set(&subscriber->last, TRIBUTARY_OK, "");
         again = false;
     }
@@ -152,10 +153,10 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     }
     if (again && !subscriber->no_reconnect &&
         (subscriber->state == SUBSCRIBER_OPENING || subscriber->state == SUBSCRIBER_LIVE)) {
-        pause_reading(subscriber);
+        back_off(subscriber);
         return;
     }
-    stream_cancel(&subscriber->finisher, TRIBUTARY_CANCELLED, "the stream has ended");
+    stream_cancel(&subscriber->finish_call, TRIBUTARY_CANCELLED, "the stream has ended");
     end(subscriber);
 }
 
@@ -182,7 +183,7 @@ static void keep_token(struct tributary_subscriber *subscriber)
 {
     const struct tributary_bytes token = subscriber->decoder.resume_token;
 
-    if (token.size == 0 || token.size > MAX_RESUME_TOKEN)
+    if (token.size == 0 || token.size > MAX_RESUME_TOKEN_BYTES)
         return;
     buf_clear(&subscriber->token);
     buf_bytes(&subscriber->token, token.data, token.size);
@@ -201,12 +202,12 @@ static void on_message(struct stream *stream, struct bytes message)
     if (subscriber->decoder.has_started)
         on_started(subscriber);
     keep_token(subscriber);
-    if (subscriber->callbacks.applied != NULL)
+    if (subscriber->callbacks.applied)
         subscriber->callbacks.applied(subscriber->callbacks.ctx);
     subscriber->delivered += subscriber->decoder.events;
     consume_handled(subscriber);
     subscriber->last_message_ns = clock_mono_ns();
-    if (fault != NULL)
+    if (fault)
         stream_cancel(stream, TRIBUTARY_INTERNAL, fault);
 }
 
@@ -231,7 +232,7 @@ static void on_retry(struct timer *timer)
 {
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, retry);
 
-    if (subscriber->state == SUBSCRIBER_PAUSED) {
+    if (subscriber->state == SUBSCRIBER_BACKOFF) {
         move(subscriber, SUBSCRIBER_OPENING);
         open_stream(subscriber);
     } else if (subscriber->state == SUBSCRIBER_OPENING) {
@@ -244,7 +245,7 @@ static void on_retry(struct timer *timer)
 
 static void cancel(struct tributary_subscriber *subscriber)
 {
-    if (subscriber->state == SUBSCRIBER_PAUSED) {
+    if (subscriber->state == SUBSCRIBER_BACKOFF) {
         status_set(&subscriber->last, TRIBUTARY_CANCELLED, "cancelled while there was no connection");
         end(subscriber);
     } else if (subscriber->state != SUBSCRIBER_CANCELLING && subscriber->state != SUBSCRIBER_ENDED) {
@@ -257,8 +258,9 @@ static void cancel(struct tributary_subscriber *subscriber)
 /* FinishRequest { subscription_id = 1, drain = 2 } */
 static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
 {
-    const int64_t whole_ns = drain_ns == 0 ? DRAIN_DEFAULT_NS : MAX_OF(drain_ns, 0);
-    const int64_t moment_ns = until_ns(whole_ns > INT64_MAX - GOODBYE_NS ? INT64_MAX : whole_ns + GOODBYE_NS);
+    const int64_t limit_ns = drain_ns == 0 ? DEFAULT_DRAIN_NS : MAX_OF(drain_ns, 0);
+    const int64_t deadline_ns =
+        deadline_after_ns(limit_ns > INT64_MAX - STATUS_LIMIT_NS ? INT64_MAX : limit_ns + STATUS_LIMIT_NS);
     struct buf request = {0};
 
     if (subscriber->state != SUBSCRIBER_LIVE) {
@@ -267,27 +269,27 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
         return;
     }
     move(subscriber, SUBSCRIBER_FINISHING);
-    client_timer(subscriber->client, &subscriber->retry, moment_ns);
-    if (subscriber->consume.on) {
+    client_timer(subscriber->client, &subscriber->retry, deadline_ns);
+    if (subscriber->consume.enabled) {
         consume_pump(subscriber);
         return;
     }
-    settings_write_text(&request, 1, (struct bytes){subscriber->id.data, subscriber->id.size});
-    settings_write_duration(&request, 2, drain_ns);
+    field_append_text(&request, 1, (struct bytes){subscriber->id.data, subscriber->id.size});
+    field_append_duration(&request, 2, drain_ns);
 
-    grpc_slice whole = slice_of(&request);
+    grpc_slice message = slice_of(&request);
     const struct stream_opening opening = {
-        .method = FINISH_METHOD, .first = &whole, .deadline_ns = moment_ns};
+        .method = FINISH_METHOD, .first = &message, .deadline_ns = deadline_ns};
 
-    stream_open(&subscriber->finisher, &opening);
-    grpc_slice_unref(whole);
+    stream_open(&subscriber->finish_call, &opening);
+    grpc_slice_unref(message);
 }
 
-/* NOT_FOUND: the stream is ending by itself, and says how. Anything else: a gentle end is not to be
- * had. */
+/* Finish has ended. NOT_FOUND: the stream is ending by itself, and its own status follows. Any
+ * other error: the server cannot end the stream gently. */
 static void on_finish_answered(struct stream *stream, const struct tributary_status *status)
 {
-    struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, finisher);
+    struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, finish_call);
 
     if (subscriber->stream.state == STREAM_CLOSED)
         end(subscriber);
@@ -340,7 +342,7 @@ void subscriber_stream_init(struct tributary_subscriber *subscriber)
     static const struct stream_port finish_port = {.ended = on_finish_answered};
 
     stream_init(&subscriber->stream, subscriber->client, &port);
-    stream_init(&subscriber->finisher, subscriber->client, &finish_port);
+    stream_init(&subscriber->finish_call, subscriber->client, &finish_port);
     timer_init(&subscriber->retry, on_retry);
     timer_init(&subscriber->silence, on_silence);
     subscriber->begin.run = on_begin;

@@ -1,9 +1,9 @@
-/* test_client_backoff.c - pauses stay within their bounds, and are not all the same. */
+/* test_client_backoff.c - backoff times stay within their bounds, and differ. */
 #include <criterion/criterion.h>
 
 #include "client/lib/core/backoff.h"
 
-Test(client_backoff, doubles_up_to_the_cap_and_is_cut_by_at_most_a_half)
+Test(client_backoff, doubles_up_to_the_cap_and_is_shortened_by_at_most_a_half)
 {
     static const int64_t whole[] = {100, 200, 400, 800, 1000, 1000};
 
@@ -11,15 +11,15 @@ Test(client_backoff, doubles_up_to_the_cap_and_is_cut_by_at_most_a_half)
         cr_assert_eq(backoff_ns(100, 1000, attempt, 0), whole[attempt]);
         cr_assert_eq(backoff_ns(100, 1000, attempt, (uint64_t)whole[attempt] / 2), whole[attempt] / 2);
         for (uint64_t random = 0; random < 3000; random++) {
-            const int64_t pause = backoff_ns(100, 1000, attempt, random * UINT64_C(0x9e3779b97f4a7c15));
+            const int64_t time_ns = backoff_ns(100, 1000, attempt, random * UINT64_C(0x9e3779b97f4a7c15));
 
-            cr_assert_geq(pause, whole[attempt] / 2);
-            cr_assert_leq(pause, whole[attempt]);
+            cr_assert_geq(time_ns, whole[attempt] / 2);
+            cr_assert_leq(time_ns, whole[attempt]);
         }
     }
 }
 
-Test(client_backoff, a_base_above_the_cap_is_the_cap)
+Test(client_backoff, a_base_above_the_cap_counts_as_the_cap)
 {
     cr_assert_eq(backoff_ns(5000, 1000, 0, 0), 1000);
 }

@@ -1,5 +1,5 @@
-/* test_client_decode.c - batches written by protobuf-c, by hand, and spoiled, become callbacks or a
- * fault, never a crash. */
+/* test_client_decode.c - batches that protobuf-c wrote, also spoiled ones, become callbacks or a
+ * fault, never a crash. Runs that are written by hand are in test_client_decode_run.c. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "lib/events.h"
 #include "tributary/v1/event.pb-c.h"
 
-/* What was called back, one letter each, and the texts of the last calls. */
+/* The callbacks, one letter each, and the values of the last ones. */
 struct seen {
     char order[64];
     size_t count;
@@ -103,15 +103,6 @@ static const char *decode(struct decoder *decoder, struct seen *seen, const void
     return decode_batch(decoder, (struct bytes){at, size}, &callbacks);
 }
 
-static const char *decode_buf(struct seen *seen, const struct buf *message)
-{
-    struct decoder decoder = {0};
-    const char *fault = decode(&decoder, seen, message->data, message->size);
-
-    decoder_fini(&decoder);
-    return fault;
-}
-
 /* A batch with one of everything. */
 static size_t whole_batch(uint8_t *at)
 {
@@ -177,7 +168,7 @@ static size_t whole_batch(uint8_t *at)
     return tributary__v1__event_batch__pack(&batch, at);
 }
 
-Test(client_decode, one_of_everything_comes_in_the_order_of_the_api)
+Test(client_decode, one_of_everything_is_reported_in_the_order_of_the_api)
 {
     uint8_t message[1024];
     struct seen seen = {0};
@@ -212,7 +203,7 @@ Test(client_decode, one_of_everything_comes_in_the_order_of_the_api)
     decoder_fini(&decoder);
 }
 
-Test(client_decode, nothing_is_a_heartbeat)
+Test(client_decode, an_empty_message_is_a_heartbeat)
 {
     struct seen seen = {0};
     struct decoder decoder = {0};
@@ -221,7 +212,7 @@ Test(client_decode, nothing_is_a_heartbeat)
     cr_assert_eq(seen.count, 0);
 }
 
-Test(client_decode, a_stopped_decoder_calls_back_no_more)
+Test(client_decode, a_stopped_decoder_does_not_call_back)
 {
     uint8_t message[1024];
     struct seen seen = {.stop_after = 3};
@@ -232,19 +223,19 @@ Test(client_decode, a_stopped_decoder_calls_back_no_more)
     decoder_fini(&decoder);
 }
 
-/* In a block of its own size, so that the sanitizer sees a byte read too far. */
-Test(client_decode, every_cut_of_a_batch_is_a_fault_or_a_batch_and_never_a_crash)
+/* In a block of its own size, so that the sanitizer reports a byte that is read too far. */
+Test(client_decode, every_prefix_of_a_batch_is_a_fault_or_a_batch_and_never_a_crash)
 {
     uint8_t message[1024];
     const size_t size = whole_batch(message);
 
-    for (size_t cut = 0; cut < size; cut++) {
-        uint8_t *part = malloc(cut + 1);
+    for (size_t length = 0; length < size; length++) {
+        uint8_t *part = malloc(length + 1);
         struct seen seen = {0};
         struct decoder decoder = {0};
 
-        memcpy(part, message, cut);
-        (void)decode(&decoder, &seen, part, cut);
+        memcpy(part, message, length);
+        (void)decode(&decoder, &seen, part, length);
         decoder_fini(&decoder);
         free(part);
     }
@@ -276,128 +267,6 @@ Test(client_decode, spoiled_batches_never_crash)
     cr_assert_gt(faults, 0);
 }
 
-/* Field 1 of a batch: a run with this content. */
-static struct buf run_of(const struct buf *content)
-{
-    struct buf message = {0};
-
-    put_field(&message, 1, (struct bytes){content->data, content->size});
-    return message;
-}
-
-Test(client_decode, a_header_of_a_run_may_stand_behind_its_events)
-{
-    struct buf content = {0};
-    struct seen seen = {0};
-
-    put_field(&content, 1, text_of(""));
-    put_field(&content, 2, text_of("late"));
-    put_tag(&content, 4, 1);
-    buf_bytes(&content, "\x05\0\0\0\0\0\0\0", 8);
-
-    struct buf message = run_of(&content);
-
-    cr_assert_null(decode_buf(&seen, &message));
-    cr_assert_str_eq(seen.sources[0], "late");
-    cr_assert_eq(seen.sequences[0], 5);
-    buf_fini(&content);
-    buf_fini(&message);
-}
-
-Test(client_decode, sequences_may_be_unpacked_and_must_be_as_many_as_events)
-{
-    struct buf content = {0};
-    struct seen seen = {0};
-
-    for (int i = 0; i < 2; i++) {
-        put_field(&content, 1, text_of(""));
-        put_tag(&content, 7, 1);
-        buf_bytes(&content, i == 0 ? "\x07\0\0\0\0\0\0\0" : "\x09\0\0\0\0\0\0\0", 8);
-    }
-
-    struct buf message = run_of(&content);
-
-    cr_assert_null(decode_buf(&seen, &message));
-    cr_assert_eq(seen.sequences[0], 7);
-    cr_assert_eq(seen.sequences[1], 9);
-    buf_fini(&message);
-    put_field(&content, 1, text_of(""));
-    message = run_of(&content);
-    cr_assert_str_eq(decode_buf(&seen, &message), "a malformed run");
-    buf_fini(&content);
-    buf_fini(&message);
-}
-
-static void note_size(void *ctx, const struct tributary_delivery *delivery)
-{
-    size_t *sizes = ctx;
-
-    sizes[delivery->sequence] = delivery->event.data.size;
-}
-
-/* Lengths of one, two and three bytes are read in different ways, as is what stands at the end.
- * Between the events stands a field of the run, which is no part of their size. */
-Test(client_decode, events_of_every_size_are_read_and_counted)
-{
-    static const size_t wanted[] = {0,   1,     2,     123,   124,   125,   126,   127, 128,
-                                    129, 16379, 16380, 16381, 16383, 16384, 70000, 0};
-    const struct bytes zeroes = {calloc(1, 70000), 70000};
-    size_t sizes[ARRAY_LEN(wanted)];
-    struct buf content = {0};
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-        const size_t before = content.size;
-        struct buf event = {0};
-
-        memset(sizes, 0xff, sizeof(sizes));
-        if (wanted[i] > 0)
-            put_field(&event, 8, (struct bytes){zeroes.data, wanted[i]});
-        put_field(&content, 1, (struct bytes){event.data, event.size});
-        bytes += content.size - before;
-
-        struct buf message = run_of(&content);
-        struct decoder decoder = {0};
-        const struct tributary_subscriber_callbacks callbacks = {.event = note_size, .ctx = sizes};
-
-        cr_assert_null(decode_batch(&decoder, (struct bytes){message.data, message.size}, &callbacks));
-        cr_assert_arr_eq(sizes, wanted, (i + 1) * sizeof(sizes[0]));
-        cr_assert_eq(decoder.events, i + 1);
-        cr_assert_eq(decoder.bytes, bytes);
-        put_field(&content, 2, text_of("p"));
-        buf_fini(&message);
-        buf_fini(&event);
-    }
-    buf_fini(&content);
-    free((void *)(uintptr_t)zeroes.data);
-}
-
-Test(client_decode, a_known_field_of_another_type_is_refused_and_an_unknown_one_passes)
-{
-    struct buf event = {0};
-    struct buf content = {0};
-    struct buf message = {0};
-    struct seen seen = {0};
-
-    put_tag(&event, 900, 0);
-    put_varint(&event, 1);
-    put_field(&event, 8, text_of("d"));
-    put_field(&content, 1, (struct bytes){event.data, event.size});
-    message = run_of(&content);
-    cr_assert_null(decode_buf(&seen, &message));
-    cr_assert_str_eq(seen.data, "d");
-    buf_fini(&message);
-    buf_clear(&content);
-    put_tag(&event, 8, 0);
-    put_varint(&event, 1);
-    put_field(&content, 1, (struct bytes){event.data, event.size});
-    message = run_of(&content);
-    cr_assert_str_eq(decode_buf(&seen, &message), "a malformed event");
-    buf_fini(&event);
-    buf_fini(&content);
-    buf_fini(&message);
-}
-
 Test(client_decode, groups_and_lengths_beyond_the_end_are_refused)
 {
     static const char *const bad[] = {"\x0b", "\x0a\x05xyz", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
@@ -413,35 +282,7 @@ Test(client_decode, groups_and_lengths_beyond_the_end_are_refused)
     }
 }
 
-Test(client_decode, headers_have_a_bound)
-{
-    struct buf event = {0};
-    struct buf content = {0};
-    struct seen seen = {0};
-
-    for (size_t i = 0; i < MAX_DECODE_HEADERS; i++)
-        put_field(&event, 6,
-                  text_of("\x0a\x01"
-                          "a"));
-    put_field(&content, 1, (struct bytes){event.data, event.size});
-
-    struct buf message = run_of(&content);
-
-    cr_assert_null(decode_buf(&seen, &message));
-    buf_fini(&message);
-    buf_clear(&content);
-    put_field(&event, 6,
-              text_of("\x0a\x01"
-                      "a"));
-    put_field(&content, 1, (struct bytes){event.data, event.size});
-    message = run_of(&content);
-    cr_assert_not_null(decode_buf(&seen, &message));
-    buf_fini(&event);
-    buf_fini(&content);
-    buf_fini(&message);
-}
-
-Test(client_decode, names_of_numbers_outside_the_list_are_unknown)
+Test(client_decode, numbers_without_a_name_are_unknown)
 {
     cr_assert_str_eq(tributary_loss_name(1), "OVERFLOW_OLDEST");
     cr_assert_str_eq(tributary_loss_name(10), "REPORTED_BY_PRODUCER");

@@ -1,5 +1,5 @@
-/* test_client_encode.c - what is written is what another decoder reads, and what the server would
- * refuse is refused here. */
+/* test_client_encode.c - another decoder reads what is written here, and everything that the server
+ * would refuse is refused here. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +19,13 @@ static struct tributary_bytes long_of(size_t size)
     return (struct tributary_bytes){long_text, size};
 }
 
-/* Where there is none, the size is that of event_size(). */
+/* The fault of the event; if there is none, the size must be event_size(). */
 static const char *fault_of(const struct tributary_event *event)
 {
     size_t size = SIZE_MAX;
     const char *fault = event_check(event, &size);
 
-    cr_assert_eq(size, fault == NULL ? event_size(event) : SIZE_MAX);
+    cr_assert_eq(size, !fault ? event_size(event) : SIZE_MAX);
     return fault;
 }
 
@@ -135,7 +135,7 @@ Test(client_encode, a_batch_holds_every_event_in_order)
     batch_release(batch);
 }
 
-Test(client_encode, names_are_taken_up_to_256_bytes)
+Test(client_encode, names_are_accepted_up_to_256_bytes)
 {
     struct tributary_event event = {
         .topic = long_of(256), .key = long_of(256), .id = long_of(256), .type = long_of(256)};
@@ -168,7 +168,7 @@ Test(client_encode, bad_texts_are_refused_and_data_may_be_anything)
     cr_assert_null(fault_of(&(struct tributary_event){.data = {"\xff\0\n", 3}}));
 }
 
-Test(client_encode, headers_are_taken_up_to_their_bounds)
+Test(client_encode, headers_are_accepted_up_to_their_bounds)
 {
     struct tributary_header headers[MAX_HEADERS + 1];
     struct tributary_event event = {.headers = headers, .header_count = MAX_HEADERS};
@@ -194,7 +194,7 @@ Test(client_encode, headers_are_taken_up_to_their_bounds)
     cr_assert_not_null(fault_of(&event));
 }
 
-Test(client_encode, an_event_of_exactly_one_mib_is_taken_and_one_byte_more_is_not)
+Test(client_encode, an_event_of_one_mib_is_accepted_and_one_byte_more_is_refused)
 {
     char *data = calloc(1, MAX_EVENT_BYTES);
     struct tributary_event event = {.data = {data, MAX_EVENT_BYTES - 4}}; /* tag and a length of 3 bytes */
@@ -206,8 +206,8 @@ Test(client_encode, an_event_of_exactly_one_mib_is_taken_and_one_byte_more_is_no
     free(data);
 }
 
-/* The server's own scan is the judge of what we write. */
-Test(client_encode, what_is_taken_here_the_server_takes)
+/* framing_scan() is the server's own check. */
+Test(client_encode, the_server_accepts_what_is_accepted_here)
 {
     const struct tributary_header headers[] = {{tributary_text("a"), tributary_text("1")},
                                                {tributary_text("b"), {NULL, 0}}};

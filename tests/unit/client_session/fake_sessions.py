@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A server that plays one scene per name, for trying sessions and consuming subscribers against: pauses, stops, losses, answers.
+"""A server for tests of sessions and of subscribers that consume: it plays one scene for each name.
 
 Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
 
-A scene that does not go as it should ends its call with INTERNAL and says why: the client does not come back from that.
+A scene that fails ends its call with INTERNAL and the cause. The client does not retry after INTERNAL.
 """
 import os, queue, shutil, subprocess, sys, tempfile, threading, time
 from concurrent import futures
@@ -19,9 +19,9 @@ sys.path.insert(0, out)
 from tributary.v1 import admin_pb2, admin_pb2_grpc, event_pb2, publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
 shutil.rmtree(out)
 
-QUIET = 0.15  # so long nothing may come where nothing should
+QUIET = 0.15  # how long a silence must last to count
 PATIENCE = 8
-visits = {}  # how often a name came
+visits = {}  # how often each name has called
 
 
 class Wrong(Exception):
@@ -34,7 +34,7 @@ def expect(condition, what):
 
 
 class Inbox:
-    """The messages of a call, with patience."""
+    """The messages of a call; next() waits for at most PATIENCE seconds."""
 
     def __init__(self, requests):
         self.queue = queue.Queue()
@@ -86,7 +86,7 @@ def soon(seconds=5):
 
 
 class Shared:
-    """Takes the numbers 0, 1, 2, ... and wants none missing."""
+    """Confirms the numbers 0, 1, 2, ... and fails if one is missing."""
 
     def __init__(self):
         self.next = 0
@@ -114,7 +114,7 @@ again = Shared()
 
 
 def scene_again(inbox, context, count):
-    """The call is lost with two messages unconfirmed; all of it comes back."""
+    """The call is lost with two unconfirmed messages. Both come again on the next call."""
     again.number = 1
     if count == 1:
         again.take(inbox.next())
@@ -129,7 +129,7 @@ def scene_replaced(inbox, context, count):
 
 
 def scene_replaced_first(inbox, context, count):
-    """The client closes before the server's word for it: OK, and yet it was replaced."""
+    """The client half-closes before the server sends its status: the status is OK, but the session was replaced."""
     yield command(closing=R.Closing(reason="REPLACED", deadline_unix_nano=soon()))
     yield from take_all(inbox, Shared())
 
@@ -143,7 +143,7 @@ draining = Shared()
 
 
 def scene_draining(inbox, context, count):
-    """Nothing is lost over a server that goes away gently."""
+    """The server drains, and no event is lost."""
     draining.number = 1
     if count == 1:
         yield draining.take(inbox.next())
@@ -174,7 +174,7 @@ def start(activation, request=b"what"):
 
 
 def gather(inbox, activation, but=None):
-    """Messages of one activation until its end; those of `but` may be on their way still."""
+    """Returns the messages of one activation up to its end. Messages of activation `but` may come between them and are ignored."""
     messages = []
     while not messages or not messages[-1].HasField("end"):
         message = inbox.next()
@@ -187,7 +187,7 @@ def gather(inbox, activation, but=None):
 
 
 def scene_pause(inbox, context, count):
-    """While one activation is paused another one goes on; what waited comes in order, and then its end."""
+    """While one activation is paused, another one goes on. After the resume the waiting events come in order, then the end."""
     yield start(1)
     first = inbox.next()
     expect(first.activation == 1, "activation 1")
@@ -205,7 +205,7 @@ def scene_pause(inbox, context, count):
 
 
 def scene_stuck(inbox, context, count):
-    """Paused and never resumed: what waits is given up in time, and the end comes by itself."""
+    """The activation is paused and never resumed: the client drops the waiting events in time and half-closes."""
     yield start(1)
     inbox.next()
     yield command(pause=R.Pause(activation=1))
@@ -215,7 +215,7 @@ def scene_stuck(inbox, context, count):
 
 
 def scene_full(inbox, context, count):
-    """Paused from the beginning: the client's queue must fill; room comes with the first confirmation."""
+    """The activation is paused from its start, so the client's queue fills. Confirmations make space."""
     yield publisher_pb2.RegisterResponse(commands=[
         R.Command(start=R.Start(activation=1)), R.Command(pause=R.Pause(activation=1))])
     inbox.silent()
@@ -232,7 +232,7 @@ def scene_full(inbox, context, count):
 
 
 def scene_stop(inbox, context, count):
-    """Activation 1 is cut, 2 is asked to end and does, 3 ends by itself and is cut at the same time."""
+    """Activation 1 is stopped at once. Activation 2 is stopped with a deadline, and ends before it."""
     for activation in (1, 2):
         yield start(activation)
     seen = set()
@@ -285,7 +285,7 @@ def size_of(event):
 
 
 def scene_window(inbox, init, context, count):
-    """100 events, never more than was granted; and never more is granted than the window of 10."""
+    """Sends 100 events, within the credit. The credit is never more than the window of 10."""
     granted, sent = 0, 0
     while sent < 100:
         while granted == sent:
@@ -298,7 +298,7 @@ def scene_window(inbox, init, context, count):
 
 
 def scene_bytes(inbox, init, context, count):
-    """The same in bytes: 64 of them."""
+    """The same with a window of 64 bytes."""
     granted, sent, number = 0, 0, 0
     while number < 30:
         message = batch(number + 1, 1)
@@ -314,7 +314,7 @@ def scene_bytes(inbox, init, context, count):
 
 
 def scene_hand(inbox, init, context, count):
-    """5, then 3 by hand of which 1 is used and the stream is lost: 2 are left on the next one, and then none."""
+    """Credit is 5, then 3 by hand. After 1 of these the stream is lost. The next stream has 2 left, the third one none."""
     step = inbox.next()
     expect(step.WhichOneof("step") == "credit", "credit")
     if count == 1:
@@ -346,7 +346,7 @@ def scene_select(inbox, init, context, count):
 
 
 def scene_reselect(inbox, init, context, count):
-    """A select that was not answered is asked again on the next stream; one that was is that stream's own."""
+    """The next stream starts with the last filter that was answered, and sends the select without an answer again."""
     if count == 1:
         expect(init.selectors[0].producer == "*", "everything at first")
         expect(inbox.next().select.selectors[0].producer == "a", "a")
@@ -401,5 +401,5 @@ port = server.add_insecure_port(sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1
 server.start()
 os.write(1, b"%d\n" % port)
 parent = os.getppid()
-while os.getppid() == parent:  # a test that fails leaves nothing behind
+while os.getppid() == parent:  # this server ends when the test does
     time.sleep(0.1)

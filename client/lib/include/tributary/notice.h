@@ -1,18 +1,29 @@
-/* notice.h - what a stream says besides events, and the names of its numbers. Part of
- * <tributary/tributary.h>. */
+/* notice.h - what the server reports in a stream besides events. Part of <tributary/tributary.h>.
+ *
+ * All texts and bytes in these structs are valid during the callback only. */
 #ifndef TRIBUTARY_NOTICE_H
 #define TRIBUTARY_NOTICE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "status.h"
+
+/* What happens when the queue of a subscription is full. */
 enum tributary_overflow {
-    TRIBUTARY_OVERFLOW_DEFAULT = 0, /* DROP_OLDEST; BLOCK for producers that are asked per consumer */
-    TRIBUTARY_OVERFLOW_BLOCK = 1,   /* hold producers back, for at most `block_timeout_ns` */
+    /* DROP_OLDEST; BLOCK for the activations of PER_CONSUMER sessions */
+    TRIBUTARY_OVERFLOW_DEFAULT = 0,
+    TRIBUTARY_OVERFLOW_BLOCK = 1, /* producers must wait, for at most `block_timeout_ns` */
     TRIBUTARY_OVERFLOW_DROP_OLDEST = 2,
     TRIBUTARY_OVERFLOW_DROP_NEWEST = 3,
-    TRIBUTARY_OVERFLOW_DISCONNECT = 4,
-    TRIBUTARY_OVERFLOW_LATEST_PER_KEY = 5 /* keep the newest waiting event of each source, topic and key */
+    TRIBUTARY_OVERFLOW_DISCONNECT = 4, /* the stream ends */
+    /* only the newest waiting event of each source, topic and key stays */
+    TRIBUTARY_OVERFLOW_LATEST_PER_KEY = 5
 };
 
-/* The settings in force, defaults filled in. Durations: 0 is none. */
+/* The settings in force, with all defaults filled in. A duration of 0 means none. The options of
+ * the same names are described in subscribe.h. */
 struct tributary_settings {
     uint32_t max_events;
     uint64_t max_bytes;
@@ -24,10 +35,11 @@ struct tributary_settings {
     uint32_t max_batch_events;
     uint32_t max_batch_bytes;
     int64_t heartbeat_ns;
-    /* rises with each tributary_subscriber_select() that was followed; 0 at the start of a stream */
+    /* 0 at the start of a stream; rises by 1 with each filter that the server put into force */
     uint32_t revision;
 };
 
+/* A stream has begun. */
 struct tributary_started {
     struct tributary_bytes subscription_id;
     struct tributary_settings settings;
@@ -35,47 +47,51 @@ struct tributary_started {
     bool resumed; /* the stream continues an earlier one of this subscriber */
 };
 
-/* Events of one source that will not be delivered. */
+/* The server refused a request of a consuming subscriber, such as a bad filter. The stream goes
+ * on. */
+struct tributary_request_refused {
+    uint64_t request; /* the number of the request in its stream, counted from 1 */
+    enum tributary_code code;
+    struct tributary_bytes message;
+    struct tributary_bytes reason; /* ErrorInfo.reason */
+};
+
+/* The subscriber will not get some events of one source. */
 struct tributary_lost {
     struct tributary_bytes source;
     uint64_t epoch, count, bytes;
-    uint64_t first_sequence, last_sequence; /* the hull: events within it may have been delivered */
-    int reason;                             /* LossReason of event.proto; tributary_loss_name() names it */
-    bool count_unknown;                     /* the source began a new epoch meanwhile: `count` says nothing */
+    /* All lost events lie in this range. Other events in it may have been delivered. */
+    uint64_t first_sequence, last_sequence;
+    int reason;         /* LossReason of event.proto; tributary_loss_name() returns its name */
+    bool count_unknown; /* the source began a new epoch meanwhile, so `count` means nothing */
 };
 
+/* The state of a producer has changed. */
 struct tributary_producer_status {
     struct tributary_bytes source;
     uint64_t epoch;
-    int state;                /* ProducerState of event.proto; tributary_state_name() names it */
-    enum tributary_code code; /* why, where it has a cause; OK: none */
+    int state;                /* ProducerState of event.proto; tributary_state_name() returns its name */
+    enum tributary_code code; /* the cause of the state; OK: none is known */
     struct tributary_bytes message;
 };
 
+/* How far the stream has come. */
 struct tributary_progress {
-    uint64_t delivered, lost; /* events, since this stream began */
+    uint64_t delivered, lost; /* events since this stream began */
     struct tributary_bytes resume_token;
 };
 
+/* The server is about to end the stream. */
 struct tributary_closing {
-    int reason; /* ClosingReason of event.proto; tributary_closing_name() names it */
+    int reason; /* ClosingReason of event.proto; tributary_closing_name() returns its name */
     uint64_t deadline_unix_nano;
 };
 
-/* "OVERFLOW_OLDEST", "ACTIVE", "SERVER_DRAINING"; static; "UNKNOWN" for a value this library does
- * not know. */
+/* Names of these numbers, such as "OVERFLOW_OLDEST", "ACTIVE" and "SERVER_DRAINING". A number that
+ * this library does not know is "UNKNOWN". The texts are static. */
 const char *tributary_loss_name(int reason);
 const char *tributary_state_name(int state);
 const char *tributary_closing_name(int reason);
 const char *tributary_overflow_name(int overflow);
-
-/* A step of a consuming subscriber that the server did not follow, such as bad selectors. The
- * stream goes on. */
-struct tributary_answer {
-    uint64_t request; /* the number of the message in the stream, counted from 1 */
-    enum tributary_code code;
-    struct tributary_bytes message;
-    struct tributary_bytes reason; /* as in ErrorInfo.reason */
-};
 
 #endif

@@ -1,107 +1,114 @@
-/* publish.h - publishing events. Part of <tributary/tributary.h>.
+/* publish.h - publish events. Part of <tributary/tributary.h>.
  *
- * A publisher packs events into messages by itself. While it is idle an event leaves at once; while
- * a message is on its way, what arrives is packed into the next one. It keeps what it sent until
- * the server confirmed it. When the connection is lost, it connects again, with growing pauses, and
- * sends everything that was not confirmed once more.
+ * A publisher packs events into messages. When nothing is on its way, an event leaves at once.
+ * Events that come while a message is on its way go into the next message. The publisher keeps
+ * every message until the server confirms it. When the connection is lost, it connects again, with
+ * growing pauses, and sends all unconfirmed messages once more.
  *
- * So an event is taken *at least once*: after a lost connection the events that the server had
- * taken, but not yet confirmed, come twice, under new sequence numbers. Set `event.id` where
- * consumers must tell. Order is kept within a publisher. */
+ * Delivery is *at least once*. The server may have received a message whose confirmation was lost
+ * with the connection. The events of such a message arrive twice, under new sequence numbers. Set
+ * `event.id` if your consumers must recognise them. A publisher keeps the order of its events. */
 #ifndef TRIBUTARY_PUBLISH_H
 #define TRIBUTARY_PUBLISH_H
 
+#include "event.h"
+#include "status.h"
+
+struct tributary;
 struct tributary_publisher;
 
-/* What a full queue does to tributary_publish(). */
-enum tributary_full {
-    TRIBUTARY_FULL_WAIT, /* it waits, for at most `wait_timeout_ns` */
-    TRIBUTARY_FULL_FAIL  /* it fails with RESOURCE_EXHAUSTED at once */
+/* What a call does when the queue is full. */
+enum tributary_when_full {
+    TRIBUTARY_WHEN_FULL_WAIT, /* it waits, for at most `wait_timeout_ns` */
+    TRIBUTARY_WHEN_FULL_FAIL  /* it fails with RESOURCE_EXHAUSTED at once */
 };
 
-/* Events that were accepted by tributary_publish() and will not be delivered. Valid during the
+/* Events that tributary_publish() accepted and that will not be delivered. Valid during the
  * callback. */
 struct tributary_refused {
-    /* the server's; or UNAVAILABLE: given up after `give_up_ns`; CANCELLED: the publisher was freed */
+    /* The server's code. Or UNAVAILABLE: there was no connection for `give_up_ns`. Or CANCELLED:
+     * the publisher was freed. */
     enum tributary_code code;
-    const char *reason; /* the server's ErrorInfo.reason, or empty */
+    const char *reason; /* ErrorInfo.reason of the server, or empty */
     const char *message;
-    uint64_t first_event; /* events are counted from 1 in the order in which they were accepted */
+    /* Events are numbered from 1, in the order in which they were accepted. */
+    uint64_t first_event;
     uint64_t last_event;
 };
 
 struct tributary_publisher_options {
-    /* the producer's name; NULL or empty: the caller's identity, else `anonymous`; at most 256
-       bytes */
+    /* the producer's name, at most 256 bytes; NULL or empty: the caller's identity, else
+     * `anonymous` */
     const char *producer;
-    /* bytes that may wait or be unconfirmed; 0: 8 MiB; one event is always taken when nothing waits */
-    size_t queue_bytes;
-    uint32_t queue_events; /* events, likewise; 0: 262144 */
-    /* a message is sent when it is this large; 0: 128 KiB; at most 1 MiB; a larger event goes alone */
-    uint32_t batch_bytes;
-    uint32_t batch_events; /* or holds this many events; 0: 4096; at most 65536 */
-    /* under load, how long a small message waits for more; never while idle; 0: 1 ms; at most 1 s */
+    /* The bounds of the queue, which holds waiting and unconfirmed events. An empty queue takes any
+     * event. */
+    size_t queue_bytes;    /* 0: 8 MiB */
+    uint32_t queue_events; /* 0: 262144 */
+    /* A message is sent when it has this many bytes or events. A larger event goes alone. */
+    uint32_t batch_bytes;  /* 0: 128 KiB; at most 1 MiB */
+    uint32_t batch_events; /* 0: 4096; at most 65536 */
+    /* how long a small message waits for more events, under load only; 0: 1 ms; at most 1 s */
     int64_t linger_ns;
-    /* events not confirmed after this long without a connection are refused; 0: 60 s;
-       TRIBUTARY_NONE: never */
+    /* an unconfirmed event is refused after this long without a connection; 0: 60 s;
+     * TRIBUTARY_NONE: never */
     int64_t give_up_ns;
-    enum tributary_full full; /* WAIT by default */
-    int64_t wait_timeout_ns;  /* 0 or TRIBUTARY_NONE: without limit */
+    enum tributary_when_full when_full; /* the default is WAIT */
+    int64_t wait_timeout_ns;            /* 0 or TRIBUTARY_NONE: no limit */
 
-    /* Client thread. NULL is allowed for each. */
+    /* Callbacks, on the client thread. Each may be NULL. */
     void (*refused)(void *ctx, const struct tributary_refused *refused);
-    /* The connection was lost, or could not be made; it is tried again after `retry_ns`. Events
-     * stay queued. */
+    /* The connection was lost or could not be made. The events stay in the queue. The publisher
+     * tries again after `retry_ns`. */
     void (*interrupted)(void *ctx, const struct tributary_status *status, int64_t retry_ns);
     void *ctx;
 };
 
-/* Figures of a publisher. accepted = confirmed + refused + waiting, at all times. */
-struct tributary_published {
-    uint64_t accepted;      /* events that tributary_publish() took */
-    uint64_t confirmed;     /* taken by the server */
-    uint64_t refused;       /* reported by refused() */
-    uint64_t bytes;         /* of the accepted events, on the wire */
-    uint64_t messages;      /* sent, those sent again included */
+/* At all times: accepted = confirmed + refused + events in the queue. */
+struct tributary_publisher_stats {
+    uint64_t accepted;      /* events that tributary_publish() accepted */
+    uint64_t confirmed;     /* events that the server confirmed */
+    uint64_t refused;       /* events that refused() reported */
+    uint64_t bytes;         /* of the accepted events, as they are encoded */
+    uint64_t messages;      /* sent; a message that was sent again counts again */
     uint64_t reconnects;    /* lost connections so far */
-    uint64_t epoch;         /* the producer's, by the newest answer; 0: not known yet */
+    uint64_t epoch;         /* the producer's, by the newest answer of the server; 0: not known yet */
     uint64_t last_sequence; /* of the newest confirmed event, by the newest answer */
 };
 
-/*   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds
- *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory
- * Everything in `options` is copied. */
+/* Creates a publisher. It copies everything in `options`.
+ *   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds; `status` names it
+ *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
 enum tributary_code tributary_publisher_new(struct tributary *client,
                                             const struct tributary_publisher_options *options,
                                             struct tributary_publisher **publisher_out,
                                             struct tributary_status *status);
 
-/* Takes one event over into the queue: everything is copied before it returns. Checks what the
- * server would refuse, so that one bad event never takes those packed with it along.
- *   TRIBUTARY_INVALID_ARGUMENT    the event breaks a bound of `struct tributary_event`; nothing was taken
- *   TRIBUTARY_RESOURCE_EXHAUSTED  the queue is full and `full` is FAIL; or no memory; nothing was taken
- *   TRIBUTARY_DEADLINE_EXCEEDED   the queue stayed full for `wait_timeout_ns`; nothing was taken
- *   TRIBUTARY_FAILED_PRECONDITION the queue is full and this is a callback, which must not wait; nothing was taken
- *   others                        the publisher has failed for good with this code (a bad producer name); nothing was taken
- */
+/* Puts a copy of one event into the queue. It checks all bounds of an event first, so a bad event
+ * cannot make the server refuse the message that others share. A call that fails accepted nothing.
+ *   TRIBUTARY_INVALID_ARGUMENT     the event breaks a bound; tributary_event_fault() says which
+ *   TRIBUTARY_RESOURCE_EXHAUSTED   the queue is full and `when_full` is FAIL; or no memory
+ *   TRIBUTARY_DEADLINE_EXCEEDED    the queue stayed full for `wait_timeout_ns`
+ *   TRIBUTARY_FAILED_PRECONDITION  the queue is full, and this is a callback, which must not wait
+ *   others                         the publisher has failed for good with this code, such as for a
+ *                                  bad producer name */
 enum tributary_code tributary_publish(struct tributary_publisher *publisher,
                                       const struct tributary_event *event);
 
-/* Waits until everything accepted before this call is confirmed or refused. Never from a callback
- * (FAILED_PRECONDITION).
- *   TRIBUTARY_OK                 all of it was confirmed, or reported as refused
- *   TRIBUTARY_DEADLINE_EXCEEDED  some of it is still waiting, and stays queued */
-enum tributary_code tributary_flush(struct tributary_publisher *publisher, int64_t timeout_ns);
+/* Waits until all events that were accepted before this call are confirmed or refused.
+ *   TRIBUTARY_OK                   all of them are
+ *   TRIBUTARY_DEADLINE_EXCEEDED    some are not; they stay in the queue
+ *   TRIBUTARY_FAILED_PRECONDITION  this is a callback, which must not wait */
+enum tributary_code tributary_publisher_flush(struct tributary_publisher *publisher, int64_t timeout_ns);
 
 void tributary_publisher_stats(struct tributary_publisher *publisher,
-                               struct tributary_published *figures_out);
+                               struct tributary_publisher_stats *stats_out);
 
-/* Why one event would be refused, in words; empty where it would be taken. For messages after
- * INVALID_ARGUMENT. Static text. */
+/* Returns the bound that an event breaks, in words, for a message after INVALID_ARGUMENT. Returns
+ * an empty text for a valid event. The text is static. */
 const char *tributary_event_fault(const struct tributary_event *event);
 
-/* Ends the publisher: what is not confirmed is refused with CANCELLED, so flush before. Waits until
- * its last callback has returned; never call it from a callback. NULL is allowed. */
+/* Ends the publisher. Unconfirmed events are refused with CANCELLED, so flush first. Waits until
+ * the last callback has returned. Never call this from a callback. NULL is allowed. */
 void tributary_publisher_free(struct tributary_publisher *publisher);
 
 #endif

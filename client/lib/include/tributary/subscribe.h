@@ -1,99 +1,87 @@
-/* subscribe.h - one merged stream of many producers. Part of <tributary/tributary.h>.
+/* subscribe.h - subscribe to many producers as one stream. Part of <tributary/tributary.h>.
  *
- * A subscriber keeps its stream: when the connection is lost, it connects again, with growing
- * pauses, from the newest resume token. The server then says through lost() what passed meanwhile.
- * A stream that is silent for three heartbeats counts as lost.
+ * A subscriber keeps its stream. When the connection is lost, it connects again, with growing
+ * pauses, and continues from the newest resume token. The server then reports through lost() which
+ * events the subscriber missed. A stream that is silent for three heartbeats counts as lost.
  *
- * With `consume` the same stream can be steered: credit bounds what is on its way, new selectors
- * replace the old ones. */
+ * A subscriber with the option `consume` can be steered while it runs. Credit bounds how many
+ * events are on their way. tributary_subscriber_select() replaces the filter. */
 #ifndef TRIBUTARY_SUBSCRIBE_H
 #define TRIBUTARY_SUBSCRIBE_H
 
+#include "filter.h"
 #include "notice.h"
 
+struct tributary;
 struct tributary_subscriber;
 
-/* The fields that are set must all match; an unset field matches everything. Patterns are globs:
- * `*` any run of characters, `?` one. */
-struct tributary_selector {
-    const char *producer;
-    const char *topic;
-    const char *const *keys; /* one of them must match; at most 64, as in each list */
-    size_t key_count;
-    const char *const *types; /* one of them must match */
-    size_t type_count;
-    const char *const (*headers)[2]; /* { name, pattern for the value }: all of them must match */
-    size_t header_count;
-    const char *const (*labels)[2]; /* of the producer, likewise */
-    size_t label_count;
-};
-
-/* Client thread; each may be NULL. Views are valid during the call. Within a message the order is
- * the one here, down to `closing`. After tributary_subscriber_cancel() from one of them, only
- * `applied` and `ended` follow. */
+/* Callbacks, on the client thread. Each may be NULL. What they are given is valid during the call.
+ * For one message they are called in the order in which they stand here, down to `closing`. After a
+ * callback has called tributary_subscriber_cancel(), only `applied` and `ended` follow. */
 struct tributary_subscriber_callbacks {
-    /* once per stream: again after a reconnect */
+    /* A stream has begun: the first one, or one after a reconnect. */
     void (*started)(void *ctx, const struct tributary_started *started);
-    /* new selectors: in force from here on */
+    /* A new filter is in force for all events that follow. */
     void (*settings)(void *ctx, const struct tributary_settings *settings);
-    void (*answered)(void *ctx, const struct tributary_answer *answer);
+    void (*request_refused)(void *ctx, const struct tributary_request_refused *refused);
     void (*lost)(void *ctx, const struct tributary_lost *lost);
     void (*event)(void *ctx, const struct tributary_delivery *delivery);
     void (*status)(void *ctx, const struct tributary_producer_status *status);
     void (*progress)(void *ctx, const struct tributary_progress *progress);
     void (*closing)(void *ctx, const struct tributary_closing *closing);
-    /* Everything in one message was applied: a good moment to flush or to commit. A heartbeat
-     * applies nothing, and says so too. */
+    /* Every callback for one message has returned: a good time to flush or to commit. A
+     * heartbeat is a message, too. */
     void (*applied)(void *ctx);
-    /* The stream was lost; it is tried again after `retry_ns`. */
+    /* The stream was lost. The subscriber tries again after `retry_ns`. */
     void (*interrupted)(void *ctx, const struct tributary_status *status, int64_t retry_ns);
-    /* Once, and last. OK: finished. CANCELLED: cancelled here, or by an operator. Otherwise the
-     * error that ended it for good. */
+    /* The subscriber has ended. This is called once, and last. OK: it finished. CANCELLED: it was
+     * cancelled here, or by an operator. Other codes: an error ended it for good. */
     void (*ended)(void *ctx, const struct tributary_status *status);
     void *ctx;
 };
 
-/* Zeroes are the server's defaults. A duration of TRIBUTARY_NONE is an explicit 0. Bounds: see
- * subscriber.proto. */
+/* Options of a subscriber. 0 is the server's default; a duration of TRIBUTARY_NONE is an explicit
+ * zero. subscriber.proto has the bounds. */
 struct tributary_subscriber_options {
-    const char *name;                           /* for people: shown among the subscriptions */
-    const struct tributary_selector *selectors; /* at most 64; none: everything */
+    const char *name;                           /* for people, who see it in the list of subscriptions */
+    const struct tributary_selector *selectors; /* these two lists are the filter: see filter.h */
     size_t selector_count;
-    const struct tributary_selector *exclude; /* wins over `selectors` */
+    const struct tributary_selector *exclude;
     size_t exclude_count;
     uint32_t max_events; /* events that may wait at the server */
-    uint64_t max_bytes;  /* bytes, likewise */
-    int64_t max_age_ns;
+    uint64_t max_bytes;  /* bytes that may wait at the server */
+    int64_t max_age_ns;  /* events that waited longer are dropped */
     enum tributary_overflow overflow;
-    int64_t block_timeout_ns;
-    enum tributary_overflow fallback;
-    int64_t linger_ns;
-    uint32_t max_batch_events;
+    int64_t block_timeout_ns;         /* with BLOCK: how long producers may have to wait */
+    enum tributary_overflow fallback; /* the policy that applies after `block_timeout_ns` */
+    int64_t linger_ns;                /* how long the server gathers events before it sends */
+    uint32_t max_batch_events;        /* in one message */
     uint32_t max_batch_bytes;
-    /* 0: 10 s. TRIBUTARY_NONE: no heartbeats, so a silent stream is never given up */
+    /* 0: 10 s; TRIBUTARY_NONE: no heartbeats, so a silent stream never counts as lost */
     int64_t heartbeat_ns;
-    /* where an earlier stream stood; empty: with what is published from now on */
-    struct tributary_bytes resume_token;
-    bool no_statuses; /* no status() for producers */
-    /* handed unchanged to each producer that is asked per consumer; at most 64 KiB */
+    struct tributary_bytes resume_token; /* where an earlier stream stood; empty: start with new events */
+    bool no_statuses;                    /* the server does not report states of producers */
+    /* for the PER_CONSUMER sessions, which get it unchanged; at most 64 KiB */
     struct tributary_bytes request;
-    /* begin with the last so many events of each shared producer; at most 1024; not with a resume
-       token */
+    /* start with this many past events of each shared producer; at most 1024; not with
+     * `resume_token` */
     uint32_t start_last;
-    /* OK when at least one producer was asked and all have ended: for finite answers */
+    /* finite answers: the stream ends with OK when there was an activation and all have ended */
     bool end_when_all_ended;
-    uint64_t limit_events;  /* OK after so many events, over reconnects; 0: no limit */
-    bool consume;           /* may be steered: credit and tributary_subscriber_select() */
+    uint64_t limit_events;  /* the stream ends with OK after this many events in all; 0: no limit */
+    bool consume;           /* allows credit and tributary_subscriber_select() */
     uint64_t credit_events; /* with `consume`: events that may be on their way; 0: no bound */
-    uint64_t credit_bytes;  /* bytes, likewise: an event larger than this is never sent */
-    /* both are granted once, and then by tributary_subscriber_credit(); otherwise as events are
-       handled */
+    uint64_t credit_bytes;  /* the same for bytes; a larger event is never sent */
+    /* The two credits are granted once, and tributary_subscriber_credit() grants more. Without this
+     * option, credit is granted again as events are handled. */
     bool credit_by_hand;
-    bool no_reconnect; /* the first loss of the connection ends it, with UNAVAILABLE */
+    bool no_reconnect; /* the first loss of the connection ends the subscriber, with UNAVAILABLE */
 };
 
-/* Begins. Everything in `options` and `callbacks` is copied.
- *   TRIBUTARY_INVALID_ARGUMENT    a duration is negative, or a list has over 64 entries; the server checks the rest and answers by ended()
+/* Starts a subscriber. It copies everything in `options` and `callbacks`. The server checks what is
+ * not checked here, and refuses it through ended().
+ *   TRIBUTARY_INVALID_ARGUMENT    a duration is negative, a list has over 64 entries, or options
+ *                                 exclude each other; `status` says which
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
 enum tributary_code tributary_subscribe(struct tributary *client,
                                         const struct tributary_subscriber_options *options,
@@ -101,43 +89,40 @@ enum tributary_code tributary_subscribe(struct tributary *client,
                                         struct tributary_subscriber **subscriber_out,
                                         struct tributary_status *status);
 
-/* With `consume` and `credit_by_hand`: so much more may be sent; 0 adds nothing. What was granted
- * and not used is granted again after a reconnect. Does not wait.
- *   TRIBUTARY_FAILED_PRECONDITION  the subscriber does not take credit by hand; nothing changed */
+/* Allows the server to send this much more. Needs `consume` and `credit_by_hand`. Does not wait.
+ * Unused credit is granted again after a reconnect.
+ *   TRIBUTARY_FAILED_PRECONDITION  the subscriber has not both options; nothing changed */
 enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber, uint64_t events,
                                                 uint64_t bytes);
 
-/* With `consume`: these replace the old ones; none: everything. What waits at the server stays;
- * settings() follows the last event of the old ones, or answered() says what is wrong with these.
- * Does not wait; of several in a row only the last may be told.
- *   TRIBUTARY_FAILED_PRECONDITION  the subscriber does not consume; nothing changed
+/* Replaces the filter. Needs `consume`. Does not wait. Events that wait at the server stay there;
+ * settings() is called behind the last event of the old filter. If the server refuses the filter,
+ * request_refused() is called instead. If several calls follow each other closely, only the last of
+ * them may be reported.
+ *   TRIBUTARY_FAILED_PRECONDITION  the subscriber has no `consume`; nothing changed
  *   TRIBUTARY_INVALID_ARGUMENT     a list has over 64 entries; nothing changed
  *   TRIBUTARY_RESOURCE_EXHAUSTED   no memory; nothing changed */
-struct tributary_selection {
-    const struct tributary_selector *selectors;
-    size_t selector_count;
-    const struct tributary_selector *exclude;
-    size_t exclude_count;
-};
 enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber,
-                                                const struct tributary_selection *selection);
+                                                const struct tributary_filter *filter);
 
-/* Ends gently: the server delivers what waits, for at most `drain_ns` (0: 5 s; TRIBUTARY_NONE:
- * nothing more), then ended() says OK. With no stream at the moment, ended() says CANCELLED at
- * once. Does not wait; a second call changes nothing. */
+/* Ends the subscriber gently. The server delivers what waits, for at most `drain_ns` (0: 5 s;
+ * TRIBUTARY_NONE: it delivers nothing more). Then ended() is called with OK. If there is no stream
+ * at the moment, ended() is called with CANCELLED at once. Does not wait. A second call changes
+ * nothing. */
 void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns);
 
-/* Ends at once: ended() says CANCELLED. Does not wait; a second call changes nothing. */
+/* Ends the subscriber at once: ended() is called with CANCELLED. Does not wait. A second call
+ * changes nothing. */
 void tributary_subscriber_cancel(struct tributary_subscriber *subscriber);
 
-/* Waits until ended() has returned, and says what it said. Never from a callback.
- *   TRIBUTARY_DEADLINE_EXCEEDED with status->reason "STILL_RUNNING": it has not ended, `status` says only that
- */
+/* Waits until ended() has returned. Returns its code and sets *status to its status. Never call
+ * this from a callback.
+ *   TRIBUTARY_DEADLINE_EXCEEDED, and "STILL_RUNNING" in status->reason: it has not ended in time */
 enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns,
                                               struct tributary_status *status);
 
-/* Cancels where it has not ended, and waits until its last callback has returned. Never from a
- * callback. NULL is allowed. */
+/* Cancels the subscriber if it has not ended, waits until its last callback has returned, and frees
+ * it. Never call this from a callback. NULL is allowed. */
 void tributary_subscriber_free(struct tributary_subscriber *subscriber);
 
 #endif

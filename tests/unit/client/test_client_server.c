@@ -1,8 +1,8 @@
-/* test_client_live.c - the library against a server that loses, refuses and falls silent
- * (fake_server.py).
+/* test_client_server.c - the library against a server that loses calls, refuses batches and falls
+ * silent (fake_server.py).
  *
- * Usage: test_client_live FAKE_SERVER PROTO_FOLDER */
-#include "live.h"
+ * Usage: test_client_server FAKE_SERVER PROTO_FOLDER */
+#include "client_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,24 +10,24 @@
 
 static void every_event_arrives_once_and_in_order(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "order");
-    struct tributary_publisher *publisher = live_publisher(
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "order");
+    struct tributary_publisher *publisher = client_fixture_publisher(
         client, &(struct tributary_publisher_options){.producer = "order", .queue_events = 500});
     struct tributary_status status;
 
-    live_await(&received, &received.started, 1);
+    client_fixture_await(&received, &received.started, 1);
     CHECK(received.from_callback == TRIBUTARY_FAILED_PRECONDITION);
     for (int i = 0; i < 20000; i++)
-        CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
-    live_expect_sums(publisher, 20000, 20000, 0);
-    live_await(&received, &received.events, 20000);
+        CHECK(client_fixture_publish(publisher, i) == TRIBUTARY_OK);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
+    client_fixture_expect_stats(publisher, 20000, 20000, 0);
+    client_fixture_await(&received, &received.events, 20000);
     for (int i = 0; i < 20000; i++)
         CHECK(received.numbers[i] == i);
     tributary_subscriber_finish(subscriber, 0);
-    CHECK(tributary_subscriber_wait(subscriber, PATIENCE_NS, &status) == TRIBUTARY_OK);
+    CHECK(tributary_subscriber_wait(subscriber, TEST_TIMEOUT_NS, &status) == TRIBUTARY_OK);
     CHECK(received.ended == 1 && received.events == 20000);
     tributary_subscriber_free(subscriber);
     tributary_publisher_free(publisher);
@@ -36,42 +36,42 @@ static void every_event_arrives_once_and_in_order(void)
 
 static void a_refused_batch_is_reported_and_counted(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     struct refusals refusals = {0};
-    struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){
-                                   .producer = "refuse-me", .refused = live_refused, .ctx = &refusals});
+    struct tributary_publisher *publisher = client_fixture_publisher(
+        client, &(struct tributary_publisher_options){
+                    .producer = "refuse-me", .refused = client_fixture_on_refused, .ctx = &refusals});
 
     for (int i = 0; i < 10; i++)
-        CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
+        CHECK(client_fixture_publish(publisher, i) == TRIBUTARY_OK);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
     CHECK(refusals.events == 10 && refusals.code == TRIBUTARY_INVALID_ARGUMENT);
-    live_expect_sums(publisher, 10, 0, 10);
+    client_fixture_expect_stats(publisher, 10, 0, 10);
     CHECK(tributary_publish(publisher, &(struct tributary_event){.topic = tributary_text("\n")}) ==
           TRIBUTARY_INVALID_ARGUMENT);
-    live_expect_sums(publisher, 10, 0, 10);
+    client_fixture_expect_stats(publisher, 10, 0, 10);
     tributary_publisher_free(publisher);
     tributary_free(client);
 }
 
-/* The call is lost after each second batch: what was not confirmed comes again, in order, and
- * nothing is missing. */
-static void a_lost_call_loses_nothing(void)
+/* The call is lost after each second batch. Unconfirmed events come again, in order, and none is
+ * missing. */
+static void a_lost_call_loses_no_event(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "lose");
-    struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){
-                                   .producer = "lose-it", .batch_events = 10, .linger_ns = TRIBUTARY_NONE});
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "lose");
+    struct tributary_publisher *publisher = client_fixture_publisher(
+        client, &(struct tributary_publisher_options){
+                    .producer = "lose-it", .batch_events = 10, .linger_ns = TRIBUTARY_NONE});
     int next = 0;
 
-    live_await(&received, &received.started, 1);
+    client_fixture_await(&received, &received.started, 1);
     for (int i = 0; i < 200; i++)
-        CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
-    live_expect_sums(publisher, 200, 200, 0);
-    live_await(&received, &received.events, 200);
+        CHECK(client_fixture_publish(publisher, i) == TRIBUTARY_OK);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
+    client_fixture_expect_stats(publisher, 200, 200, 0);
+    client_fixture_await(&received, &received.events, 200);
     tributary_subscriber_free(subscriber);
     CHECK(received.ended == 1 && received.final.code == TRIBUTARY_CANCELLED);
     for (uint64_t i = 0; i < received.events; i++) {
@@ -85,36 +85,36 @@ static void a_lost_call_loses_nothing(void)
 
 static void a_silent_stream_is_lost_after_three_heartbeats(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "silent");
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "silent");
     const int64_t began_ns = clock_mono_ns();
 
-    live_await(&received, &received.interrupted, 1);
+    client_fixture_await(&received, &received.interrupted, 1);
     CHECK(clock_mono_ns() - began_ns >= 600 * NS_PER_MS);
-    CHECK(strcmp(received.why, "no message for three heartbeats") == 0);
-    live_await(&received, &received.started, 2);
+    CHECK(strcmp(received.interrupted_message, "no message for three heartbeats") == 0);
+    client_fixture_await(&received, &received.started, 2);
     tributary_subscriber_free(subscriber);
     CHECK(received.ended == 1);
     tributary_free(client);
 }
 
-static void a_cancel_from_a_callback_is_the_last_word(void)
+static void a_cancel_from_a_callback_stops_further_events(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "cancel");
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "cancel");
     struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){.producer = "c"});
+        client_fixture_publisher(client, &(struct tributary_publisher_options){.producer = "c"});
     struct tributary_status status;
 
     CHECK(tributary_subscriber_wait(subscriber, 1, &status) == TRIBUTARY_DEADLINE_EXCEEDED &&
           strcmp(status.reason, "STILL_RUNNING") == 0);
-    live_await(&received, &received.started, 1);
+    client_fixture_await(&received, &received.started, 1);
     received.to_cancel = subscriber;
     for (int i = 0; i < 100; i++)
-        CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
-    CHECK(tributary_subscriber_wait(subscriber, PATIENCE_NS, &status) == TRIBUTARY_CANCELLED);
+        CHECK(client_fixture_publish(publisher, i) == TRIBUTARY_OK);
+    CHECK(tributary_subscriber_wait(subscriber, TEST_TIMEOUT_NS, &status) == TRIBUTARY_CANCELLED);
     CHECK(received.events == 1);
     tributary_subscriber_cancel(subscriber);
     tributary_subscriber_finish(subscriber, 0);
@@ -123,29 +123,29 @@ static void a_cancel_from_a_callback_is_the_last_word(void)
     tributary_free(client);
 }
 
-/* The server dies and comes back at the same address. */
-static void a_server_that_comes_back_is_found_again(void)
+/* The server is killed, and another one starts at the same address. */
+static void a_server_that_restarts_is_found_again(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "again");
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "again");
     struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){.producer = "again"});
+        client_fixture_publisher(client, &(struct tributary_publisher_options){.producer = "again"});
     char address[64];
 
-    snprintf(address, sizeof(address), "%s", live_target);
-    live_await(&received, &received.started, 1);
-    CHECK(live_publish(publisher, 1) == TRIBUTARY_OK);
-    live_await(&received, &received.events, 1);
-    live_stop();
-    live_await(&received, &received.interrupted, 1);
-    CHECK(live_publish(publisher, 2) == TRIBUTARY_OK);
-    CHECK(tributary_flush(publisher, 50 * NS_PER_MS) == TRIBUTARY_DEADLINE_EXCEEDED);
-    live_start(address);
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
-    live_await(&received, &received.resumed, 1);
-    CHECK(live_publish(publisher, 3) == TRIBUTARY_OK);
-    live_await_number(&received, 3);
+    snprintf(address, sizeof(address), "%s", client_fixture_target);
+    client_fixture_await(&received, &received.started, 1);
+    CHECK(client_fixture_publish(publisher, 1) == TRIBUTARY_OK);
+    client_fixture_await(&received, &received.events, 1);
+    client_fixture_stop();
+    client_fixture_await(&received, &received.interrupted, 1);
+    CHECK(client_fixture_publish(publisher, 2) == TRIBUTARY_OK);
+    CHECK(tributary_publisher_flush(publisher, 50 * NS_PER_MS) == TRIBUTARY_DEADLINE_EXCEEDED);
+    client_fixture_start(address);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
+    client_fixture_await(&received, &received.resumed, 1);
+    CHECK(client_fixture_publish(publisher, 3) == TRIBUTARY_OK);
+    client_fixture_await_number(&received, 3);
     tributary_subscriber_free(subscriber);
     tributary_publisher_free(publisher);
     tributary_free(client);
@@ -153,39 +153,39 @@ static void a_server_that_comes_back_is_found_again(void)
 
 static void without_a_server_everything_ends_in_time(void)
 {
-    struct tributary *client = live_client("127.0.0.1:1");
+    struct tributary *client = client_fixture_connect("127.0.0.1:1");
     struct refusals refusals = {0};
     struct tributary_publisher_options options = {.queue_events = 3,
-                                                  .full = TRIBUTARY_FULL_FAIL,
+                                                  .when_full = TRIBUTARY_WHEN_FULL_FAIL,
                                                   .give_up_ns = 100 * NS_PER_MS,
-                                                  .refused = live_refused,
+                                                  .refused = client_fixture_on_refused,
                                                   .ctx = &refusals};
-    struct tributary_publisher *publisher = live_publisher(client, &options);
+    struct tributary_publisher *publisher = client_fixture_publisher(client, &options);
     struct tributary_status status;
     bool serving = false;
 
-    CHECK(tributary_check(client, NULL, PATIENCE_NS, &serving, &status) == TRIBUTARY_UNAVAILABLE &&
+    CHECK(tributary_check(client, NULL, TEST_TIMEOUT_NS, &serving, &status) == TRIBUTARY_UNAVAILABLE &&
           status.message[0] != '\0');
     for (int i = 0; i < 3; i++)
-        CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
-    CHECK(live_publish(publisher, 3) == TRIBUTARY_RESOURCE_EXHAUSTED);
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
+        CHECK(client_fixture_publish(publisher, i) == TRIBUTARY_OK);
+    CHECK(client_fixture_publish(publisher, 3) == TRIBUTARY_RESOURCE_EXHAUSTED);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
     CHECK(refusals.events == 3 && refusals.code == TRIBUTARY_UNAVAILABLE);
     tributary_publisher_free(publisher);
 
-    options.full = TRIBUTARY_FULL_WAIT;
+    options.when_full = TRIBUTARY_WHEN_FULL_WAIT;
     options.wait_timeout_ns = 20 * NS_PER_MS;
     options.give_up_ns = TRIBUTARY_NONE;
-    publisher = live_publisher(client, &options);
+    publisher = client_fixture_publisher(client, &options);
     for (int i = 0; i < 3; i++)
-        CHECK(live_publish(publisher, i) == TRIBUTARY_OK);
-    CHECK(live_publish(publisher, 3) == TRIBUTARY_DEADLINE_EXCEEDED);
+        CHECK(client_fixture_publish(publisher, i) == TRIBUTARY_OK);
+    CHECK(client_fixture_publish(publisher, 3) == TRIBUTARY_DEADLINE_EXCEEDED);
     tributary_publisher_free(publisher);
     CHECK(refusals.events == 6 && refusals.code == TRIBUTARY_CANCELLED);
     tributary_free(client);
 }
 
-static void what_is_out_of_bounds_is_refused_at_once(void)
+static void options_out_of_bounds_are_refused_at_once(void)
 {
     struct tributary *client = NULL;
     struct tributary_publisher *publisher = NULL;
@@ -202,8 +202,8 @@ static void what_is_out_of_bounds_is_refused_at_once(void)
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         CHECK(tributary_connect(&options[i], &client, &status) == TRIBUTARY_INVALID_ARGUMENT &&
               status.message[0] != '\0');
-    CHECK(client == NULL);
-    client = live_client(live_target);
+    CHECK(!client);
+    client = client_fixture_connect(client_fixture_target);
     CHECK(tributary_publisher_new(client, &(struct tributary_publisher_options){.batch_bytes = (1 << 20) + 1},
                                   &publisher, NULL) == TRIBUTARY_INVALID_ARGUMENT);
     CHECK(tributary_publisher_new(client, &(struct tributary_publisher_options){.batch_events = 65537},
@@ -214,40 +214,41 @@ static void what_is_out_of_bounds_is_refused_at_once(void)
     tributary_subscriber_free(NULL);
 }
 
-struct crowd {
+/* The numbers that one thread publishes. */
+struct number_range {
     struct tributary_publisher *publisher;
     int first;
 };
 
 static void *publish_many(void *argument)
 {
-    const struct crowd *crowd = argument;
+    const struct number_range *range = argument;
 
     for (int i = 0; i < 5000; i++)
-        CHECK(live_publish(crowd->publisher, crowd->first + i) == TRIBUTARY_OK);
+        CHECK(client_fixture_publish(range->publisher, range->first + i) == TRIBUTARY_OK);
     return NULL;
 }
 
-static void publish_from_a_crowd(uint32_t queue_events)
+static void publish_from_four_threads(uint32_t queue_events)
 {
-    const struct tributary_publisher_options options = {.producer = "crowd", .queue_events = queue_events};
-    struct tributary *client = live_client(live_target);
+    const struct tributary_publisher_options options = {.producer = "four-threads", .queue_events = queue_events};
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "crowd");
-    struct tributary_publisher *publisher = live_publisher(client, &options);
-    struct crowd crowd[4];
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "four-threads");
+    struct tributary_publisher *publisher = client_fixture_publisher(client, &options);
+    struct number_range ranges[4];
     pthread_t threads[4];
     int next[4] = {0};
 
-    live_await(&received, &received.started, 1);
+    client_fixture_await(&received, &received.started, 1);
     for (int i = 0; i < 4; i++) {
-        crowd[i] = (struct crowd){publisher, i * 10000};
-        CHECK(pthread_create(&threads[i], NULL, publish_many, &crowd[i]) == 0);
+        ranges[i] = (struct number_range){publisher, i * 10000};
+        CHECK(pthread_create(&threads[i], NULL, publish_many, &ranges[i]) == 0);
     }
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
-    live_await(&received, &received.events, 20000);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
+    client_fixture_await(&received, &received.events, 20000);
     for (int i = 0; i < 20000; i++)
         CHECK(received.numbers[i] % 10000 == next[received.numbers[i] / 10000]++);
     tributary_subscriber_free(subscriber);
@@ -257,29 +258,29 @@ static void publish_from_a_crowd(uint32_t queue_events)
 
 static void many_threads_may_share_a_publisher(void)
 {
-    publish_from_a_crowd(0);
+    publish_from_four_threads(0);
 }
 
-/* All but one of them wait most of the time, and none of them for ever. */
-static void many_threads_may_wait_for_room(void)
+/* With a small queue all threads but one wait most of the time. None waits forever. */
+static void many_threads_may_wait_for_space(void)
 {
-    publish_from_a_crowd(1000);
+    publish_from_four_threads(1000);
 }
 
-/* The one bound is less than a message, the other a single event. */
-static void who_waits_hears_that_the_publisher_failed(void)
+/* With bounds of one event and of nine events. */
+static void a_waiting_publish_fails_when_the_publisher_fails(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
 
     for (uint32_t queue_events = 1; queue_events <= 9; queue_events += 8) {
         const struct tributary_publisher_options options = {
             .producer = "never", .queue_events = queue_events, .batch_events = 1};
-        struct tributary_publisher *publisher = live_publisher(client, &options);
+        struct tributary_publisher *publisher = client_fixture_publisher(client, &options);
         enum tributary_code code = TRIBUTARY_OK;
-        struct tributary_published stats;
+        struct tributary_publisher_stats stats;
 
         for (int i = 0; i < 100 && code == TRIBUTARY_OK; i++)
-            code = live_publish(publisher, i);
+            code = client_fixture_publish(publisher, i);
         CHECK(code == TRIBUTARY_INVALID_ARGUMENT);
         tributary_publisher_stats(publisher, &stats);
         CHECK(stats.confirmed == 2 && stats.accepted >= 3 && stats.accepted <= 2 + queue_events);
@@ -288,18 +289,18 @@ static void who_waits_hears_that_the_publisher_failed(void)
     tributary_free(client);
 }
 
-/* The server takes 100 calls on a connection and lets further ones wait. */
+/* The server allows 100 calls on a connection; further calls wait. */
 static void more_calls_than_a_connection_takes_open_another(void)
 {
     enum { MANY = 150 };
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     struct received *received = calloc(MANY, sizeof(*received));
     struct tributary_subscriber *subscribers[MANY];
 
     for (int i = 0; i < MANY; i++)
-        subscribers[i] = live_subscribe(client, &received[i], "many");
+        subscribers[i] = client_fixture_subscribe(client, &received[i], "many");
     for (int i = 0; i < MANY; i++)
-        live_await(&received[i], &received[i].started, 1);
+        client_fixture_await(&received[i], &received[i].started, 1);
     for (int i = 0; i < MANY; i++)
         tributary_subscriber_free(subscribers[i]);
     tributary_free(client);
@@ -322,17 +323,17 @@ static void expect_large(const struct tributary_delivery *delivery)
         CHECK(((const uint8_t *)data.data)[i] == large_byte(delivery->sequence, i));
 }
 
-/* The core reads messages of three megabytes in many pieces. */
+/* gRPC core reads a message of three megabytes in many pieces. */
 static void a_large_message_arrives_whole(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
-    struct tributary_subscriber *subscriber = live_subscribe(client, &received, "large");
+    struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "large");
     struct tributary_publisher *publisher =
-        live_publisher(client, &(struct tributary_publisher_options){.producer = "heap-large"});
+        client_fixture_publisher(client, &(struct tributary_publisher_options){.producer = "heap-large"});
     uint8_t *large = malloc(LARGE_BYTES);
 
-    live_await(&received, &received.started, 1);
+    client_fixture_await(&received, &received.started, 1);
     received.check = expect_large;
     for (uint64_t number = 1; number <= 9; number++) {
         for (size_t i = 0; i < LARGE_BYTES; i++)
@@ -340,8 +341,8 @@ static void a_large_message_arrives_whole(void)
         CHECK(tributary_publish(publisher, &(struct tributary_event){.data = {large, LARGE_BYTES}}) ==
               TRIBUTARY_OK);
     }
-    CHECK(tributary_flush(publisher, PATIENCE_NS) == TRIBUTARY_OK);
-    live_await(&received, &received.events, 9);
+    CHECK(tributary_publisher_flush(publisher, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
+    client_fixture_await(&received, &received.events, 9);
     tributary_subscriber_free(subscriber);
     tributary_publisher_free(publisher);
     tributary_free(client);
@@ -356,9 +357,9 @@ static void count_producer(void *ctx, const struct tributary_producer *producer)
     counted += producer->name[0] != '\0';
 }
 
-static void the_server_answers_questions(void)
+static void the_server_answers_admin_calls(void)
 {
-    struct tributary *client = live_client(live_target);
+    struct tributary *client = client_fixture_connect(client_fixture_target);
     const struct tributary_producers_query all = {.each = count_producer};
     const struct tributary_producers_query one = {.pattern = "nobody", .each = count_producer};
     struct tributary_status status;
@@ -382,29 +383,30 @@ int main(int argc, char **argv)
     } tests[] = {
         {"every_event_arrives_once_and_in_order", every_event_arrives_once_and_in_order},
         {"a_refused_batch_is_reported_and_counted", a_refused_batch_is_reported_and_counted},
-        {"a_lost_call_loses_nothing", a_lost_call_loses_nothing},
+        {"a_lost_call_loses_no_event", a_lost_call_loses_no_event},
         {"a_silent_stream_is_lost_after_three_heartbeats", a_silent_stream_is_lost_after_three_heartbeats},
-        {"a_cancel_from_a_callback_is_the_last_word", a_cancel_from_a_callback_is_the_last_word},
+        {"a_cancel_from_a_callback_stops_further_events", a_cancel_from_a_callback_stops_further_events},
         {"a_large_message_arrives_whole", a_large_message_arrives_whole},
         {"many_threads_may_share_a_publisher", many_threads_may_share_a_publisher},
-        {"many_threads_may_wait_for_room", many_threads_may_wait_for_room},
-        {"who_waits_hears_that_the_publisher_failed", who_waits_hears_that_the_publisher_failed},
+        {"many_threads_may_wait_for_space", many_threads_may_wait_for_space},
+        {"a_waiting_publish_fails_when_the_publisher_fails",
+         a_waiting_publish_fails_when_the_publisher_fails},
         {"more_calls_than_a_connection_takes_open_another", more_calls_than_a_connection_takes_open_another},
-        {"a_server_that_comes_back_is_found_again", a_server_that_comes_back_is_found_again},
-        {"the_server_answers_questions", the_server_answers_questions},
+        {"a_server_that_restarts_is_found_again", a_server_that_restarts_is_found_again},
+        {"the_server_answers_admin_calls", the_server_answers_admin_calls},
         {"without_a_server_everything_ends_in_time", without_a_server_everything_ends_in_time},
-        {"what_is_out_of_bounds_is_refused_at_once", what_is_out_of_bounds_is_refused_at_once},
+        {"options_out_of_bounds_are_refused_at_once", options_out_of_bounds_are_refused_at_once},
     };
 
     CHECK(argc == 3);
-    live_fake = argv[1];
-    live_protos = argv[2];
-    live_start("127.0.0.1:0");
+    client_fixture_server = argv[1];
+    client_fixture_protos = argv[2];
+    client_fixture_start("127.0.0.1:0");
     for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
         printf("%s\n", tests[i].name);
         fflush(stdout);
         tests[i].run();
     }
-    live_stop();
+    client_fixture_stop();
     return 0;
 }

@@ -1,5 +1,5 @@
-/* live.c - the helpers of the live cases. */
-#include "live.h"
+/* client_fixture.c - a fake server, clients, and records of what they report. */
+#include "client_fixture.h"
 
 #include <signal.h>
 #include <spawn.h>
@@ -11,14 +11,15 @@
 
 extern char **environ;
 
-const char *live_fake;
-const char *live_protos;
-char live_target[64];
+const char *client_fixture_server;
+const char *client_fixture_protos;
+char client_fixture_target[64];
 static pid_t server;
 
-void live_start(const char *address)
+void client_fixture_start(const char *address)
 {
-    const char *const words[] = {"/usr/bin/python3", live_fake, live_protos, address, NULL};
+    const char *const words[] = {"/usr/bin/python3", client_fixture_server, client_fixture_protos, address,
+                                 NULL};
     posix_spawn_file_actions_t actions;
     char port[16] = "";
     int ends[2];
@@ -35,16 +36,16 @@ void live_start(const char *address)
     close(ends[0]);
     port[strcspn(port, "\n")] = '\0';
     CHECK(atoi(port) > 0);
-    snprintf(live_target, sizeof(live_target), "127.0.0.1:%s", port);
+    snprintf(client_fixture_target, sizeof(client_fixture_target), "127.0.0.1:%s", port);
 }
 
-void live_stop(void)
+void client_fixture_stop(void)
 {
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
 }
 
-struct tributary *live_client(const char *to)
+struct tributary *client_fixture_connect(const char *to)
 {
     const struct tributary_options options = {.target = to,
                                               .name = "test",
@@ -76,7 +77,7 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     struct received *received = ctx;
     char text[16];
 
-    if (received->check != NULL)
+    if (received->check)
         received->check(delivery);
     snprintf(text, sizeof(text), "%.*s", (int)delivery->event.data.size,
              (const char *)delivery->event.data.data);
@@ -86,18 +87,18 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     received->events++;
     pthread_cond_broadcast(&received->changed);
     pthread_mutex_unlock(&received->lock);
-    if (received->to_cancel != NULL)
+    if (received->to_cancel)
         tributary_subscriber_cancel(received->to_cancel);
 }
 
-static void on_interrupted(void *ctx, const struct tributary_status *why, int64_t retry_ns)
+static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     struct received *received = ctx;
 
     CHECK(retry_ns >= 10 * NS_PER_MS && retry_ns <= 100 * NS_PER_MS);
     pthread_mutex_lock(&received->lock);
     received->interrupted++;
-    snprintf(received->why, sizeof(received->why), "%s", why->message);
+    snprintf(received->interrupted_message, sizeof(received->interrupted_message), "%s", status->message);
     pthread_cond_broadcast(&received->changed);
     pthread_mutex_unlock(&received->lock);
 }
@@ -113,8 +114,8 @@ static void on_ended(void *ctx, const struct tributary_status *status)
     pthread_mutex_unlock(&received->lock);
 }
 
-struct tributary_subscriber *live_subscribe(struct tributary *client, struct received *received,
-                                            const char *name)
+struct tributary_subscriber *client_fixture_subscribe(struct tributary *client, struct received *received,
+                                                      const char *name)
 {
     const struct tributary_subscriber_options options = {.name = name, .heartbeat_ns = 200 * NS_PER_MS};
     const struct tributary_subscriber_callbacks callbacks = {.started = on_started,
@@ -132,28 +133,28 @@ struct tributary_subscriber *live_subscribe(struct tributary *client, struct rec
     return subscriber;
 }
 
-void live_await(struct received *received, const uint64_t *figure, uint64_t min)
+void client_fixture_await(struct received *received, const uint64_t *count, uint64_t min)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_NS / NS_PER_S;
+    until.tv_sec += TEST_TIMEOUT_NS / NS_PER_S;
     pthread_mutex_lock(&received->lock);
-    while (*figure < min)
+    while (*count < min)
         CHECK(pthread_cond_timedwait(&received->changed, &received->lock, &until) == 0);
     pthread_mutex_unlock(&received->lock);
 }
 
-void live_await_number(struct received *received, int number)
+void client_fixture_await_number(struct received *received, int number)
 {
     uint64_t min = 1;
 
-    live_await(received, &received->events, min);
+    client_fixture_await(received, &received->events, min);
     while (received->numbers[received->events - 1] != number)
-        live_await(received, &received->events, ++min);
+        client_fixture_await(received, &received->events, ++min);
 }
 
-void live_refused(void *ctx, const struct tributary_refused *refused)
+void client_fixture_on_refused(void *ctx, const struct tributary_refused *refused)
 {
     struct refusals *refusals = ctx;
 
@@ -161,8 +162,8 @@ void live_refused(void *ctx, const struct tributary_refused *refused)
     atomic_store(&refusals->code, (int)refused->code);
 }
 
-struct tributary_publisher *live_publisher(struct tributary *client,
-                                           const struct tributary_publisher_options *options)
+struct tributary_publisher *client_fixture_publisher(struct tributary *client,
+                                                     const struct tributary_publisher_options *options)
 {
     struct tributary_publisher *publisher = NULL;
 
@@ -170,7 +171,7 @@ struct tributary_publisher *live_publisher(struct tributary *client,
     return publisher;
 }
 
-enum tributary_code live_publish(struct tributary_publisher *publisher, int number)
+enum tributary_code client_fixture_publish(struct tributary_publisher *publisher, int number)
 {
     char text[16];
     const int size = snprintf(text, sizeof(text), "%d", number);
@@ -178,10 +179,10 @@ enum tributary_code live_publish(struct tributary_publisher *publisher, int numb
     return tributary_publish(publisher, &(struct tributary_event){.data = {text, (size_t)size}});
 }
 
-void live_expect_sums(struct tributary_publisher *publisher, uint64_t accepted, uint64_t confirmed,
-                      uint64_t refused)
+void client_fixture_expect_stats(struct tributary_publisher *publisher, uint64_t accepted, uint64_t confirmed,
+                                 uint64_t refused)
 {
-    struct tributary_published stats;
+    struct tributary_publisher_stats stats;
 
     tributary_publisher_stats(publisher, &stats);
     CHECK(stats.accepted == accepted && stats.confirmed == confirmed && stats.refused == refused);

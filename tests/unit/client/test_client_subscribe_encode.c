@@ -1,8 +1,8 @@
-/* test_client_settings.c - what a subscriber asks for is what the server reads. */
+/* test_client_subscribe_encode.c - the options of a subscriber are what the server reads. */
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "client/lib/subscribe/settings.h"
+#include "client/lib/subscribe/subscribe_encode.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
 static Tributary__V1__SubscribeRequest *round_trip(const struct tributary_subscriber_options *options,
@@ -11,15 +11,15 @@ static Tributary__V1__SubscribeRequest *round_trip(const struct tributary_subscr
     struct buf request = {0};
     Tributary__V1__SubscribeRequest *read = NULL;
 
-    cr_assert_null(settings_write(options, &request));
-    settings_write_resume(&request, (struct bytes){(const uint8_t *)token, strlen(token)});
+    cr_assert_null(subscribe_write_request(options, &request));
+    subscribe_write_resume(&request, (struct bytes){(const uint8_t *)token, strlen(token)});
     read = tributary__v1__subscribe_request__unpack(NULL, request.size, request.data);
     cr_assert_not_null(read);
     buf_fini(&request);
     return read;
 }
 
-Test(client_settings, no_selector_means_everything)
+Test(client_subscribe_encode, without_selectors_everything_is_selected)
 {
     Tributary__V1__SubscribeRequest *read =
         round_trip(&(struct tributary_subscriber_options){.name = NULL}, "");
@@ -33,7 +33,7 @@ Test(client_settings, no_selector_means_everything)
     tributary__v1__subscribe_request__free_unpacked(read, NULL);
 }
 
-Test(client_settings, everything_that_is_set_is_written)
+Test(client_subscribe_encode, every_option_that_is_set_is_written)
 {
     const char *const keys[] = {"k1", "k*"};
     const char *const types[] = {"t1"};
@@ -95,7 +95,7 @@ Test(client_settings, everything_that_is_set_is_written)
     tributary__v1__subscribe_request__free_unpacked(read, NULL);
 }
 
-Test(client_settings, a_negative_duration_and_too_many_entries_are_refused)
+Test(client_subscribe_encode, a_negative_duration_and_too_many_entries_are_refused)
 {
     struct tributary_selector selectors[65] = {{.producer = NULL}};
     const char *keys[65] = {"a"};
@@ -104,16 +104,17 @@ Test(client_settings, a_negative_duration_and_too_many_entries_are_refused)
 
     for (size_t i = 0; i < 65; i++)
         selectors[i].producer = "p";
-    cr_assert_not_null(settings_write(&(struct tributary_subscriber_options){.linger_ns = -2}, &request));
-    cr_assert_null(
-        settings_write(&(struct tributary_subscriber_options){.linger_ns = TRIBUTARY_NONE}, &request));
-    cr_assert_not_null(settings_write(
+    cr_assert_not_null(
+        subscribe_write_request(&(struct tributary_subscriber_options){.linger_ns = -2}, &request));
+    cr_assert_null(subscribe_write_request(
+        &(struct tributary_subscriber_options){.linger_ns = TRIBUTARY_NONE}, &request));
+    cr_assert_not_null(subscribe_write_request(
         &(struct tributary_subscriber_options){.selectors = selectors, .selector_count = 65}, &request));
-    cr_assert_null(settings_write(
+    cr_assert_null(subscribe_write_request(
         &(struct tributary_subscriber_options){.selectors = selectors, .selector_count = 64}, &request));
-    cr_assert_not_null(settings_write(
+    cr_assert_not_null(subscribe_write_request(
         &(struct tributary_subscriber_options){.selectors = &crowded, .selector_count = 1}, &request));
-    cr_assert_not_null(settings_write(
-        &(struct tributary_subscriber_options){.resume_token = {"", MAX_RESUME_TOKEN + 1}}, &request));
+    cr_assert_not_null(subscribe_write_request(
+        &(struct tributary_subscriber_options){.resume_token = {"", MAX_RESUME_TOKEN_BYTES + 1}}, &request));
     buf_fini(&request);
 }

@@ -1,23 +1,24 @@
-/* session_core.c - what any thread may ask of a session: emit, end, flush, finish, cancel, wait,
- * free. */
-#include "client/lib/session/send_queue.h"
+/* session.c - what any thread may call: register, emit, end, flush, finish, cancel, wait, free. */
+#include "client/lib/session/session_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/lib/core/encode.h"
+#include "client/lib/session/send_queue.h"
 #include "client/lib/session/session_encode.h"
+#include "client/lib/session/session_options.h"
 #include "client/lib/core/status.h"
 
 #define MAX_MESSAGE_BYTES (1u << 20)
 
-static void forget(struct tributary_session *session)
+static void destroy(struct tributary_session *session)
 {
     buf_fini(&session->hello);
     list_each(node, safe, &session->queues) {
         struct send_queue *queue = container_of(node, struct send_queue, link);
 
-        CHECK(queue->unconfirmed == 0); /* the stream has ended */
+        CHECK(queue->unconfirmed == 0); /* true because the stream has ended */
         send_queue_drop(session, queue);
     }
     map_fini(&session->by_id);
@@ -30,10 +31,10 @@ static struct tributary_session *make(struct tributary *client)
 {
     struct tributary_session *session = calloc(1, sizeof(*session));
 
-    if (session == NULL)
+    if (!session)
         return NULL;
     session->client = client;
-    session->wake = SESSION_WAKE_NOT; /* until the registration looks for something to send */
+    session->wake = SESSION_WAKE_NOT; /* until there is a registration, which checks the queues */
     CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
     cond_init(&session->changed);
     map_init(&session->by_id);
@@ -51,22 +52,22 @@ enum tributary_code tributary_register(struct tributary *client,
 {
     struct tributary_session *session = make(client);
 
-    if (session == NULL)
+    if (!session)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     session->callbacks = *callbacks;
     session->options = *options;
 
     const char *fault = session_apply_defaults(&session->options);
 
-    if (fault == NULL)
+    if (!fault)
         session_write_hello(&session->options, &session->hello);
-    if (fault != NULL || session->hello.broken ||
-        (session->options.mode == TRIBUTARY_MODE_SHARED && send_queue_open(session, SHARED_QUEUE) == NULL)) {
-        forget(session);
-        return fault != NULL ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
-                             : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    if (fault || session->hello.broken ||
+        (session->options.mode == TRIBUTARY_MODE_SHARED && !send_queue_open(session, SHARED_QUEUE))) {
+        destroy(session);
+        return fault ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
+                     : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     }
-    session->options.name = NULL; /* hello has them all */
+    session->options.name = NULL; /* `hello` holds all texts */
     session->options.labels = NULL;
     session->options.topics = NULL;
     atomic_fetch_add(&client->users, 1);
@@ -75,36 +76,37 @@ enum tributary_code tributary_register(struct tributary *client,
     return status_set(status, TRIBUTARY_OK, "");
 }
 
-/* Under the lock. *queue_out is where to put an event of this size now. */
+/* Under the lock. Finds the queue that takes events for this activation. */
 static enum tributary_code find_open_queue(const struct tributary_session *session, uint64_t activation,
                                            struct send_queue **queue_out)
 {
-    if (session->sealed != TRIBUTARY_OK)
-        return session->sealed;
+    if (session->emit_code != TRIBUTARY_OK)
+        return session->emit_code;
     *queue_out = send_queue_find(session, activation);
-    return *queue_out != NULL ? TRIBUTARY_OK : TRIBUTARY_NOT_FOUND;
+    return *queue_out ? TRIBUTARY_OK : TRIBUTARY_NOT_FOUND;
 }
 
-/* Under the lock, which it gives up while it waits: the lane may be gone afterwards. */
+/* Under the lock, which is free while this waits. The queue may be freed meanwhile, so
+ * *queue_out is set again. Returns why there is no space, or OK. */
 static enum tributary_code wait_for_space(struct tributary_session *session, uint64_t activation, size_t size,
                                           struct send_queue **queue_out)
 {
     const int64_t limit_ns = session->options.wait_timeout_ns;
-    const int64_t moment_ns = limit_ns > 0 ? until_ns(limit_ns) : INT64_MAX;
+    const int64_t deadline_ns = limit_ns > 0 ? deadline_after_ns(limit_ns) : INT64_MAX;
     enum tributary_code code = TRIBUTARY_OK;
     bool in_time = true;
 
-    if (session->options.full == TRIBUTARY_FULL_FAIL) {
+    if (session->options.when_full == TRIBUTARY_WHEN_FULL_FAIL) {
         (*queue_out)->full = true;
         return TRIBUTARY_RESOURCE_EXHAUSTED;
     }
-    if (client_is_here(session->client))
+    if (on_client_thread(session->client))
         return TRIBUTARY_FAILED_PRECONDITION;
-    session->waiting++;
+    session->waiters++;
     while (in_time && (code = find_open_queue(session, activation, queue_out)) == TRIBUTARY_OK &&
            send_queue_is_full(session, *queue_out, size))
-        in_time = cond_wait_until(&session->changed, &session->lock, moment_ns);
-    session->waiting--;
+        in_time = cond_wait_until(&session->changed, &session->lock, deadline_ns);
+    session->waiters--;
     if (code == TRIBUTARY_OK)
         code = find_open_queue(session, activation, queue_out);
     if (code == TRIBUTARY_OK && send_queue_is_full(session, *queue_out, size))
@@ -120,7 +122,7 @@ enum tributary_code tributary_session_emit(struct tributary_session *session, ui
     size_t size = 0;
     bool wake = false;
 
-    if (event_check(event, &size) != NULL)
+    if (event_check(event, &size))
         return TRIBUTARY_INVALID_ARGUMENT;
 
     const size_t field_size = event_field_size(size);
@@ -150,13 +152,13 @@ enum tributary_code tributary_session_end(struct tributary_session *session, uin
 
     pthread_mutex_lock(&session->lock);
     queue = activation != SHARED_QUEUE ? send_queue_find(session, activation) : NULL;
-    if (queue == NULL)
+    if (!queue)
         outcome = TRIBUTARY_NOT_FOUND;
     else if (!send_queue_end(session, queue, code, message))
         outcome = TRIBUTARY_RESOURCE_EXHAUSTED;
     else
         wake = send_queue_touch(session, queue);
-    if (session->waiting > 0)
+    if (session->waiters > 0)
         pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     if (wake)
@@ -166,29 +168,29 @@ enum tributary_code tributary_session_end(struct tributary_session *session, uin
 
 enum tributary_code tributary_session_flush(struct tributary_session *session, int64_t timeout_ns)
 {
-    const int64_t moment_ns = until_ns(timeout_ns);
+    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
     bool in_time = true;
 
-    if (client_is_here(session->client))
+    if (on_client_thread(session->client))
         return TRIBUTARY_FAILED_PRECONDITION;
     pthread_mutex_lock(&session->lock);
 
     const struct tributary_session_stats *stats = &session->stats;
     const uint64_t goal = stats->accepted;
 
-    session->waiting++;
+    session->waiters++;
     while (in_time && stats->confirmed + stats->dropped < goal)
-        in_time = cond_wait_until(&session->changed, &session->lock, moment_ns);
-    session->waiting--;
+        in_time = cond_wait_until(&session->changed, &session->lock, deadline_ns);
+    session->waiters--;
     in_time = stats->confirmed + stats->dropped >= goal;
     pthread_mutex_unlock(&session->lock);
     return in_time ? TRIBUTARY_OK : TRIBUTARY_DEADLINE_EXCEEDED;
 }
 
-void tributary_session_stats(struct tributary_session *session, struct tributary_session_stats *figures_out)
+void tributary_session_stats(struct tributary_session *session, struct tributary_session_stats *stats_out)
 {
     pthread_mutex_lock(&session->lock);
-    *figures_out = session->stats;
+    *stats_out = session->stats;
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -221,21 +223,21 @@ void tributary_session_cancel(struct tributary_session *session)
 enum tributary_code tributary_session_wait(struct tributary_session *session, int64_t timeout_ns,
                                            struct tributary_status *status)
 {
-    const int64_t moment_ns = until_ns(timeout_ns);
+    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
     enum tributary_code code = TRIBUTARY_OK;
     bool in_time = true;
 
-    CHECK(!client_is_here(session->client));
+    CHECK(!on_client_thread(session->client));
     pthread_mutex_lock(&session->lock);
     while (in_time && !session->ended)
-        in_time = cond_wait_until(&session->changed, &session->lock, moment_ns);
+        in_time = cond_wait_until(&session->changed, &session->lock, deadline_ns);
     if (session->ended) {
         code = session->final.code;
-        if (status != NULL)
+        if (status)
             *status = session->final;
     } else {
         code = status_set(status, TRIBUTARY_DEADLINE_EXCEEDED, "the session has not ended");
-        if (status != NULL)
+        if (status)
             strcpy(status->reason, "STILL_RUNNING");
     }
     pthread_mutex_unlock(&session->lock);
@@ -244,17 +246,17 @@ enum tributary_code tributary_session_wait(struct tributary_session *session, in
 
 void tributary_session_free(struct tributary_session *session)
 {
-    if (session == NULL)
+    if (!session)
         return;
 
     struct tributary *client = session->client;
 
-    CHECK(!client_is_here(client));
+    CHECK(!on_client_thread(client));
     client_post(client, &session->end);
     pthread_mutex_lock(&session->lock);
     while (!session->released)
         cond_wait_until(&session->changed, &session->lock, INT64_MAX);
     pthread_mutex_unlock(&session->lock);
-    forget(session);
+    destroy(session);
     atomic_fetch_sub(&client->users, 1);
 }

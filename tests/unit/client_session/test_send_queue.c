@@ -1,12 +1,13 @@
-/* test_lanes.c - the queues of a session without a wire: what is taken when, what comes back, what
- * is dropped. The caller's lock is not needed here: there is one thread. */
+/* test_send_queue.c - the send queues of a session without a call: which message is sent when,
+ * which one is sent again, and which one is dropped. There is one thread, so no lock is needed. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "client/lib/core/encode.h"
 #include "client/lib/session/send_queue.h"
-#include "client/lib/session/session_encode.h"
+#include "client/lib/session/session_options.h"
+#include "client/lib/session/session_state.h"
 
 static struct tributary_session *session_new(uint32_t queue_events, uint32_t batch_events)
 {
@@ -23,7 +24,7 @@ static struct tributary_session *session_new(uint32_t queue_events, uint32_t bat
     return session;
 }
 
-static void session_forget(struct tributary_session *session)
+static void session_free(struct tributary_session *session)
 {
     list_each(node, safe, &session->queues)
         send_queue_drop(session, container_of(node, struct send_queue, link));
@@ -34,7 +35,9 @@ static void session_forget(struct tributary_session *session)
     free(session);
 }
 
-/* True: somebody must wake the client thread. */
+#define NO_QUEUE UINT64_MAX
+
+/* Adds `count` events. True: the caller must wake the client thread. */
 static bool add(struct tributary_session *session, uint64_t id, int count)
 {
     const struct tributary_event event = {.data = {"x", 1}};
@@ -47,20 +50,21 @@ static bool add(struct tributary_session *session, uint64_t id, int count)
     return wake;
 }
 
-static struct batch *take(struct tributary_session *session)
+static struct batch *next_message(struct tributary_session *session)
 {
     int64_t linger_ns = 0;
 
     return send_queues_next(session, clock_mono_ns(), &linger_ns);
 }
 
-static uint64_t taken_from(struct tributary_session *session, uint32_t events)
+/* Sends the next message, which must have `events` events, and confirms it. Returns its queue. */
+static uint64_t sent_from(struct tributary_session *session, uint32_t events)
 {
-    struct batch *batch = take(session);
-    uint64_t id = UINT64_MAX;
+    struct batch *batch = next_message(session);
+    uint64_t id = NO_QUEUE;
     uint64_t unused = 0;
 
-    if (batch == NULL)
+    if (!batch)
         return id;
     cr_assert_eq(batch->events, events);
     id = batch->queue->id;
@@ -68,27 +72,25 @@ static uint64_t taken_from(struct tributary_session *session, uint32_t events)
     return id;
 }
 
-#define NOBODY UINT64_MAX
-
-Test(queues, take_turns_and_wake_once)
+Test(send_queue, queues_send_in_turn_and_wake_the_client_thread_once)
 {
     struct tributary_session *session = session_new(100, 2);
 
     send_queue_open(session, 1);
     send_queue_open(session, 2);
     cr_assert(add(session, 1, 5), "the first event wakes");
-    cr_assert_not(add(session, 2, 3), "it is awake");
-    cr_assert_eq(taken_from(session, 2), 1);
-    cr_assert_eq(taken_from(session, 2), 2);
-    cr_assert_eq(taken_from(session, 2), 1);
-    cr_assert_eq(taken_from(session, 1), 2);
-    cr_assert_eq(taken_from(session, 1), 1);
-    cr_assert_eq(taken_from(session, 0), NOBODY);
-    cr_assert(add(session, 2, 1), "it found nothing, so it is woken again");
-    session_forget(session);
+    cr_assert_not(add(session, 2, 3), "the client thread is awake already");
+    cr_assert_eq(sent_from(session, 2), 1);
+    cr_assert_eq(sent_from(session, 2), 2);
+    cr_assert_eq(sent_from(session, 2), 1);
+    cr_assert_eq(sent_from(session, 1), 2);
+    cr_assert_eq(sent_from(session, 1), 1);
+    cr_assert_eq(sent_from(session, 0), NO_QUEUE);
+    cr_assert(add(session, 2, 1), "the client thread found nothing, so it is woken again");
+    session_free(session);
 }
 
-Test(queues, a_paused_one_is_passed_over_and_keeps_its_order)
+Test(send_queue, a_paused_queue_is_skipped_and_keeps_its_order)
 {
     struct tributary_session *session = session_new(100, 10);
     struct send_queue *queue = send_queue_open(session, 1);
@@ -99,8 +101,8 @@ Test(queues, a_paused_one_is_passed_over_and_keeps_its_order)
     send_queue_touch(session, queue);
     add(session, 1, 3);
     add(session, 2, 1);
-    cr_assert_eq(taken_from(session, 1), 2);
-    cr_assert_eq(taken_from(session, 0), NOBODY);
+    cr_assert_eq(sent_from(session, 1), 2);
+    cr_assert_eq(sent_from(session, 0), NO_QUEUE);
     cr_assert(send_queue_end(session, queue, TRIBUTARY_OK, NULL));
     cr_assert_not(send_queue_touch(session, queue), "the end waits, too");
     cr_assert_null(send_queue_find(session, 1));
@@ -108,21 +110,21 @@ Test(queues, a_paused_one_is_passed_over_and_keeps_its_order)
     cr_assert_not(send_queues_are_empty(session));
     queue->paused = false;
     cr_assert(send_queue_touch(session, queue));
-    cr_assert_eq(taken_from(session, 6), 1);
+    cr_assert_eq(sent_from(session, 6), 1);
     cr_assert_eq(session->stats.activations, 2);
-    cr_assert_eq(taken_from(session, 0), 1, "its end, in a message of its own");
+    cr_assert_eq(sent_from(session, 0), 1, "its end, in a message of its own");
     cr_assert_eq(session->stats.activations, 1);
     cr_assert_null(send_queue_find_any(session, 1));
     cr_assert(send_queues_are_empty(session));
-    session_forget(session);
+    session_free(session);
 }
 
-Test(queues, are_full_at_their_bound_until_half_is_confirmed)
+Test(send_queue, a_queue_is_full_at_its_bound_and_writable_at_its_low_watermark)
 {
     struct tributary_session *session = session_new(4, 1);
     struct send_queue *queue = send_queue_open(session, 1);
     struct batch *batches[4];
-    uint64_t capacity = 0;
+    uint64_t activation = 0;
 
     cr_assert_not(send_queue_is_full(session, queue, session->options.queue_bytes * 2),
                   "one event is always taken");
@@ -133,17 +135,17 @@ Test(queues, are_full_at_their_bound_until_half_is_confirmed)
     cr_assert(send_queue_is_full(session, queue, 3));
     queue->full = true;
     for (int i = 0; i < 4; i++)
-        batches[i] = take(session);
+        batches[i] = next_message(session);
     cr_assert(send_queue_is_full(session, queue, 3), "sent is not confirmed");
-    cr_assert_not(send_queues_complete(session, batches[0], true, &capacity));
-    cr_assert(send_queues_complete(session, batches[1], true, &capacity), "half is room");
-    cr_assert_eq(capacity, 1);
-    cr_assert_not(send_queues_complete(session, batches[2], true, &capacity), "said once");
-    cr_assert_not(send_queues_complete(session, batches[3], true, &capacity));
-    session_forget(session);
+    cr_assert_not(send_queues_complete(session, batches[0], true, &activation));
+    cr_assert(send_queues_complete(session, batches[1], true, &activation), "half of the bound is free");
+    cr_assert_eq(activation, 1);
+    cr_assert_not(send_queues_complete(session, batches[2], true, &activation), "reported once");
+    cr_assert_not(send_queues_complete(session, batches[3], true, &activation));
+    session_free(session);
 }
 
-Test(queues, shared_messages_go_back_and_others_are_dropped_when_the_stream_is_lost)
+Test(send_queue, a_lost_stream_requeues_shared_messages_and_drops_others)
 {
     struct tributary_session *session = session_new(100, 2);
     struct batch *batches[4];
@@ -152,49 +154,49 @@ Test(queues, shared_messages_go_back_and_others_are_dropped_when_the_stream_is_l
     send_queue_open(session, 1);
     add(session, SHARED_QUEUE, 6);
     for (int i = 0; i < 2; i++)
-        batches[i] = take(session);
+        batches[i] = next_message(session);
     add(session, 1, 1);
-    batches[2] = take(session);
-    batches[3] = take(session);
+    batches[2] = next_message(session);
+    batches[3] = next_message(session);
     for (int i = 3; i >= 0; i--)
         send_queues_requeue(session, batches[i]);
     cr_assert_eq(session->stats.dropped, 1);
     send_queue_touch(session, send_queue_find_any(session, SHARED_QUEUE));
     for (int i = 0; i < 3; i++) {
-        struct batch *batch = take(session);
+        struct batch *batch = next_message(session);
         struct list *node = list_first(&session->sent);
 
-        cr_assert(batch == batches[i] || i == 2 || node != NULL, "in the order of before");
+        cr_assert(batch == batches[i] || i == 2 || node, "in the order of before");
         send_queues_complete(session, batch, true, &(uint64_t){0});
     }
-    cr_assert_null(take(session));
+    cr_assert_null(next_message(session));
     cr_assert_eq(session->stats.confirmed, 6);
-    session_forget(session);
+    session_free(session);
 }
 
-Test(queues, held_shared_events_wait_for_another_registration)
+Test(send_queue, held_shared_events_wait_for_the_next_registration)
 {
     struct tributary_session *session = session_new(100, 2);
 
     send_queue_open(session, SHARED_QUEUE);
     session->hold_shared = true;
     add(session, SHARED_QUEUE, 2);
-    cr_assert_null(take(session));
-    cr_assert(send_queues_are_empty(session), "so the registration may close");
+    cr_assert_null(next_message(session));
+    cr_assert(send_queues_are_empty(session), "so the registration may end");
     session->hold_shared = false;
     cr_assert(send_queue_touch(session, send_queue_find_any(session, SHARED_QUEUE)));
-    cr_assert_eq(taken_from(session, 2), SHARED_QUEUE);
-    session_forget(session);
+    cr_assert_eq(sent_from(session, 2), SHARED_QUEUE);
+    session_free(session);
 }
 
-Test(queues, one_that_is_dropped_lives_until_its_last_message_is_settled)
+Test(send_queue, a_dropped_queue_exists_until_its_last_message_is_completed)
 {
     struct tributary_session *session = session_new(100, 2);
     struct send_queue *queue = send_queue_open(session, 1);
     struct batch *batch = NULL;
 
     add(session, 1, 5);
-    batch = take(session);
+    batch = next_message(session);
     send_queue_drop(session, queue);
     cr_assert_null(send_queue_find_any(session, 1));
     cr_assert_eq(session->stats.dropped, 3);
@@ -203,10 +205,10 @@ Test(queues, one_that_is_dropped_lives_until_its_last_message_is_settled)
     send_queue_open(session, 1); /* the same number on another registration */
     cr_assert_not(send_queues_complete(session, batch, false, &(uint64_t){0}));
     cr_assert_eq(session->stats.dropped, 5);
-    session_forget(session);
+    session_free(session);
 }
 
-Test(queues, a_small_message_after_a_full_one_waits_a_moment)
+Test(send_queue, a_small_message_after_a_full_one_lingers)
 {
     struct tributary_session *session = session_new(10000, 300);
     int64_t linger_ns = 0;
@@ -215,12 +217,12 @@ Test(queues, a_small_message_after_a_full_one_waits_a_moment)
     session->options.linger_ns = NS_PER_S;
     send_queue_open(session, 1);
     add(session, 1, 301);
-    cr_assert_eq(taken_from(session, 300), 1);
+    cr_assert_eq(sent_from(session, 300), 1);
     cr_assert_null(send_queues_next(session, now_ns, &linger_ns));
     cr_assert(linger_ns > now_ns && linger_ns < now_ns + 2 * NS_PER_S);
     cr_assert_not(add(session, 1, 10), "not worth waking");
     cr_assert(add(session, 1, 300), "well filled");
-    cr_assert_eq(taken_from(session, 300), 1);
+    cr_assert_eq(sent_from(session, 300), 1);
     cr_assert_null(send_queues_next(session, now_ns, &linger_ns));
     cr_assert_not_null(send_queue_find(session, 1)->filling);
 
@@ -228,5 +230,5 @@ Test(queues, a_small_message_after_a_full_one_waits_a_moment)
 
     cr_assert_eq(batch->events, 11);
     send_queues_complete(session, batch, true, &(uint64_t){0});
-    session_forget(session);
+    session_free(session);
 }

@@ -1,0 +1,49 @@
+/* admin_call.c - calls with protobuf-c messages, and pages of lists. */
+#include "client/lib/admin/admin_call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/core/status.h"
+
+#define MAX_PAGES 100000u /* against a server that never sends a last page */
+
+char *admin_text(const char *from)
+{
+    return (char *)(uintptr_t)(from ? from : "");
+}
+
+ProtobufCMessage *admin_call(struct tributary *client, const struct unary_method *method,
+                             const ProtobufCMessage *request, const ProtobufCMessageDescriptor *answer_type,
+                             struct tributary_status *status)
+{
+    struct tributary_status local_status;
+    struct buf packed = {0};
+    struct buf answer = {0};
+    ProtobufCMessage *message = NULL;
+    uint8_t *at = buf_extend(&packed, protobuf_c_message_get_packed_size(request));
+
+    status = status ? status : &local_status;
+    if (at)
+        protobuf_c_message_pack(request, at);
+    if (unary_call_run(client, method, &packed, &answer, status) == TRIBUTARY_OK) {
+        message = protobuf_c_message_unpack(answer_type, NULL, answer.size, answer.data);
+        if (!message)
+            status_set(status, TRIBUTARY_INTERNAL, "the answer of the server cannot be read");
+    }
+    buf_fini(&packed);
+    buf_fini(&answer);
+    return message;
+}
+
+struct tributary_totals admin_totals(const Tributary__V1__Tally *from)
+{
+    return from ? (struct tributary_totals){from->events, from->bytes} : (struct tributary_totals){0, 0};
+}
+
+bool admin_next_page(char **token, const char *next, uint32_t *pages)
+{
+    free(*token);
+    *token = strdup(next);
+    return *token && (*token)[0] != '\0' && ++*pages < MAX_PAGES;
+}

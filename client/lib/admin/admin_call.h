@@ -1,0 +1,24 @@
+/* admin_call.h - what the admin functions share: calls with protobuf-c messages, and pages of
+ * lists. Any thread but the client thread. */
+#ifndef TRIBUTARY_CLIENT_ADMIN_CALL_H
+#define TRIBUTARY_CLIENT_ADMIN_CALL_H
+
+#include "client/lib/core/unary.h"
+#include "tributary/v1/admin.pb-c.h"
+
+/* A text for a message of protobuf-c, which does not change it. NULL becomes the empty text. */
+char *admin_text(const char *from);
+
+struct tributary_totals admin_totals(const Tributary__V1__Tally *from);
+
+/* Packs the request, waits for the answer and unpacks it. The caller frees the answer with
+ * protobuf_c_message_free_unpacked(). NULL: an error, which is in *status. `status` may be NULL. */
+ProtobufCMessage *admin_call(struct tributary *client, const struct unary_method *method,
+                             const ProtobufCMessage *request, const ProtobufCMessageDescriptor *answer_type,
+                             struct tributary_status *status);
+
+/* Puts the token of the next page into *token and counts the page. False: the last page was
+ * read, or memory ran out. The caller frees *token. */
+bool admin_next_page(char **token, const char *next, uint32_t *pages);
+
+#endif

@@ -1,0 +1,140 @@
+/* subscriptions.c - the functions of tributary/subscriptions.h: as in admin.c. */
+#include "client/lib/admin/admin_call.h"
+
+#include <stdlib.h>
+
+#include "client/lib/core/status.h"
+#include "tributary/v1/admin.pb-c.h"
+
+#define PAGE_SIZE 100u
+#define PAGE_SIZE_WITH_SOURCES 20u
+
+static struct tributary_settings settings(const Tributary__V1__Settings *from)
+{
+    if (!from)
+        return (struct tributary_settings){.max_events = 0};
+    return (struct tributary_settings){
+        .max_events = from->max_events,
+        .max_bytes = from->max_bytes,
+        .max_age_ns = (int64_t)MIN_OF(from->max_age_nanos, (uint64_t)INT64_MAX),
+        .overflow = (enum tributary_overflow)from->overflow,
+        .block_timeout_ns = (int64_t)MIN_OF(from->block_timeout_nanos, (uint64_t)INT64_MAX),
+        .fallback = (enum tributary_overflow)from->fallback,
+        .linger_ns = (int64_t)MIN_OF(from->linger_nanos, (uint64_t)INT64_MAX),
+        .max_batch_events = from->max_batch_events,
+        .max_batch_bytes = from->max_batch_bytes,
+        .heartbeat_ns = (int64_t)MIN_OF(from->heartbeat_interval_nanos, (uint64_t)INT64_MAX),
+        .revision = from->revision,
+    };
+}
+
+static struct tributary_source_totals source_totals(const Tributary__V1__Subscription__LossOfSource *from)
+{
+    return (struct tributary_source_totals){from->source,
+                                            from->epoch,
+                                            admin_totals(from->accepted),
+                                            admin_totals(from->delivered),
+                                            admin_totals(from->dropped),
+                                            admin_totals(from->queued)};
+}
+
+/* False: out of memory. */
+static bool show_subscription(const struct tributary_subscriptions_query *query,
+                              const Tributary__V1__Subscription *from)
+{
+    struct tributary_loss_totals *losses = calloc(from->n_losses + 1, sizeof(*losses));
+    struct tributary_source_totals *sources = calloc(from->n_sources + 1, sizeof(*sources));
+    const bool allocated = losses && sources;
+
+    if (allocated) {
+        for (size_t i = 0; i < from->n_losses; i++)
+            losses[i] = (struct tributary_loss_totals){(int)from->losses[i]->reason,
+                                                       admin_totals(from->losses[i]->lost)};
+        for (size_t i = 0; i < from->n_sources; i++)
+            sources[i] = source_totals(from->sources[i]);
+
+        const struct tributary_subscription subscription = {
+            .id = from->id,
+            .name = from->name,
+            .peer = from->peer,
+            .started_unix_nano = from->started_unix_nano,
+            .settings = settings(from->settings),
+            .accepted = admin_totals(from->accepted),
+            .delivered = admin_totals(from->delivered),
+            .dropped = admin_totals(from->dropped),
+            .queued = admin_totals(from->queued),
+            .losses = losses,
+            .loss_count = from->n_losses,
+            .sources = sources,
+            .source_count = from->n_sources,
+            .producers_matched = from->producers_matched,
+            .blocked = from->blocked != 0,
+            .fallback_active = from->fallback_active != 0,
+            .draining = from->draining != 0,
+        };
+
+        query->each(query->ctx, &subscription);
+    }
+    free(losses);
+    free(sources);
+    return allocated;
+}
+
+enum tributary_code tributary_subscriptions(struct tributary *client,
+                                            const struct tributary_subscriptions_query *query,
+                                            struct tributary_status *status)
+{
+    const struct unary_method method = {"/tributary.v1.Admin/ListSubscriptions", query->timeout_ns};
+    struct tributary_status local_status;
+    char *token = NULL;
+    uint32_t pages = 0;
+    bool more = true;
+
+    status = status ? status : &local_status;
+    status_set(status, TRIBUTARY_OK, "");
+    while (more) {
+        Tributary__V1__ListSubscriptionsRequest request = TRIBUTARY__V1__LIST_SUBSCRIPTIONS_REQUEST__INIT;
+        Tributary__V1__ListSubscriptionsResponse *answer = NULL;
+
+        request.page_size = query->sources ? PAGE_SIZE_WITH_SOURCES : PAGE_SIZE;
+        request.page_token = admin_text(token);
+        request.sources = query->sources;
+        answer = (void *)admin_call(client, &method, &request.base,
+                                    &tributary__v1__list_subscriptions_response__descriptor, status);
+        if (!answer)
+            break;
+        for (size_t i = 0; i < answer->n_subscriptions; i++) {
+            if (!show_subscription(query, answer->subscriptions[i]))
+                status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+        }
+        more = admin_next_page(&token, answer->next_page_token, &pages);
+        protobuf_c_message_free_unpacked(&answer->base, NULL);
+    }
+    free(token);
+    return status->code;
+}
+
+enum tributary_code tributary_kick(struct tributary *client, const struct tributary_kick *kick,
+                                   struct tributary_status *status)
+{
+    const struct unary_method method = {"/tributary.v1.Admin/Disconnect", kick->timeout_ns};
+    Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
+    Tributary__V1__DisconnectRequest request = TRIBUTARY__V1__DISCONNECT_REQUEST__INIT;
+    struct tributary_status local_status;
+    ProtobufCMessage *answer = NULL;
+
+    status = status ? status : &local_status;
+    request.subscription_id = admin_text(kick->subscription_id);
+    request.reason = admin_text(kick->reason);
+    request.drain = kick->drain;
+    if (kick->drain_ns > 0) {
+        duration.seconds = kick->drain_ns / NS_PER_S;
+        duration.nanos = (int32_t)(kick->drain_ns % NS_PER_S);
+    }
+    if (kick->drain_ns != 0)
+        request.deadline = &duration;
+    answer = admin_call(client, &method, &request.base, &tributary__v1__subscription__descriptor, status);
+    if (answer)
+        protobuf_c_message_free_unpacked(answer, NULL);
+    return status->code;
+}
