@@ -187,16 +187,16 @@ static int64_t as_mono_ns(gpr_timespec at)
  * that descriptor. */
 static void name_peer(struct call *call)
 {
-    char *status_text = grpc_call_get_peer(call->core);
+    char *core_peer = grpc_call_get_peer(call->core);
 
     call->fd = -1;
-    if (status_text && sscanf(status_text, "fd:%d", &call->fd) == 1)
+    if (core_peer && sscanf(core_peer, "fd:%d", &call->fd) == 1)
         wire_thread_peer(call->thread, call->fd, call->peer, sizeof(call->peer));
     else
-        snprintf(call->peer, sizeof(call->peer), "%s", status_text ? status_text : "");
+        snprintf(call->peer, sizeof(call->peer), "%s", core_peer ? core_peer : "");
     if (strncmp(call->peer, "unix:", 5) == 0)
         call->fd = -1;
-    gpr_free(status_text);
+    gpr_free(core_peer);
 }
 
 static void refuse_unserved(struct call *call, grpc_slice path)
