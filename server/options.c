@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "server/wire/listener.h"
+#include "server/wire/address.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:7227"
 
@@ -338,7 +338,7 @@ static enum options_outcome apply_defaults(struct options *options, FILE *err)
     if (options->listen_count == 0)
         options->listen[options->listen_count++] = DEFAULT_LISTEN;
     for (size_t i = 0; i < options->listen_count; i++) {
-        if (listener_is_local(options->listen[i]))
+        if (address_is_local(options->listen[i]))
             continue;
         local = false;
         if (!options->insecure_listen) {

@@ -104,8 +104,8 @@ static struct status start_wire_worker(struct server *server, struct wire_worker
     if (status.code)
         return status;
     server->worker_count++;
-    wire_thread_peers(worker->thread, name_peer, server);
-    if (calls_serve(worker->thread, methods, count))
+    wire_thread_set_peer_lookup(worker->thread, name_peer, server);
+    if (call_acceptor_serve(worker->thread, methods, count))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
     status = wire_thread_start(worker->thread, shutdown_wire_worker_down, worker);
     if (!status.code)

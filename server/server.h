@@ -8,7 +8,7 @@
 #include "loop/loop.h"
 #include "server/options.h"
 #include "server/rpc/rpc.h"
-#include "server/wire/calls.h"
+#include "server/wire/call_acceptor.h"
 #include "server/wire/listener.h"
 #include "server/wire/thread.h"
 

@@ -86,7 +86,7 @@ static void drain(struct server *server)
     limit(server, server->options.drain_timeout_ns + GOODBYE_NS);
     hub_drain(server->hub, server->options.drain_timeout_ns, on_emptied, server);
     for (size_t i = 0; i < server->worker_count; i++)
-        calls_drain(server->workers[i].thread);
+        call_acceptor_drain(server->workers[i].thread);
 }
 
 void shutdown_signal(void *ctx, int signal)

@@ -24,7 +24,7 @@ static void wake(struct commands *commands)
     struct wire_thread *thread = call_thread(commands->call);
 
     if (wire_is_mine(thread))
-        wire_post_poll(thread, &commands->ready);
+        wire_add_post_poll_hook(thread, &commands->ready);
     else if (!atomic_exchange(&commands->posted, true))
         wire_post(thread, &commands->wake);
 }
@@ -110,7 +110,7 @@ static void on_wake(struct task *task)
     struct commands *commands = container_of(task, struct commands, wake);
 
     atomic_store(&commands->posted, false);
-    wire_post_poll(call_thread(commands->call), &commands->ready);
+    wire_add_post_poll_hook(call_thread(commands->call), &commands->ready);
 }
 
 static void on_limit(struct wire_timer *timer, int64_t now_ns)
@@ -193,7 +193,7 @@ void command_closing(struct commands *commands, enum fault_reason reason, int64_
 void commands_confirm(struct commands *commands, uint64_t message)
 {
     commands->confirmed = message;
-    wire_post_poll(call_thread(commands->call), &commands->ready);
+    wire_add_post_poll_hook(call_thread(commands->call), &commands->ready);
 }
 
 void commands_sent(struct commands *commands, bool ok)
@@ -201,7 +201,7 @@ void commands_sent(struct commands *commands, bool ok)
     (void)ok; /* where it failed the call is about to end */
     commands->in_flight = false;
     wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
-    wire_post_poll(call_thread(commands->call), &commands->ready);
+    wire_add_post_poll_hook(call_thread(commands->call), &commands->ready);
 }
 
 bool commands_all_sent(struct commands *commands)

@@ -68,7 +68,7 @@ static void answer(struct consume *consume, const struct fault *fault)
     field_bytes(&body, RESULT_MESSAGE, (struct bytes){(const uint8_t *)text, length});
     field_bytes(&body, RESULT_REASON, (struct bytes){(const uint8_t *)reason, strlen(reason)});
     field_bytes_always(&block, BATCH_ACK_RESULTS, (struct bytes){body.data, body.size});
-    sender_block(consume->subscriber.sender, &block);
+    sender_add_note(consume->subscriber.sender, &block);
 }
 
 static void on_back(struct task *task)

@@ -138,7 +138,7 @@ static void take_message(struct publish_stream *stream, struct message *message)
     for (;;) {
         if (wire_busy(thread_of(stream)) && intake_coalesce(&stream->intake, message)) {
             stream->coalesced_count++;
-            wire_post_poll_early(thread_of(stream), &stream->coalesced);
+            wire_add_early_post_poll_hook(thread_of(stream), &stream->coalesced);
             read_next(stream);
             return;
         }
@@ -188,7 +188,7 @@ static void dealt(struct intake *intake, enum fault_reason reason)
     } else {
         complete(stream, count, reason);
     }
-    wire_post_poll(thread_of(stream), &stream->ready);
+    wire_add_post_poll_hook(thread_of(stream), &stream->ready);
     struct message held = message_move(&stream->held);
     if (held.buffer && reason != FAULT_DRAINING && call_alive(intake->call))
         take_message(stream, &held);
@@ -244,7 +244,7 @@ static void half_closed(struct call *call)
 
     stream->reading = false;
     stream->half_closed = true;
-    wire_post_poll(call_thread(call), &stream->ready);
+    wire_add_post_poll_hook(call_thread(call), &stream->ready);
 }
 
 static void sent(struct call *call, bool ok)
@@ -253,7 +253,7 @@ static void sent(struct call *call, bool ok)
 
     (void)ok; /* where it failed the call is about to end */
     stream->sending = false;
-    wire_post_poll(call_thread(call), &stream->ready);
+    wire_add_post_poll_hook(call_thread(call), &stream->ready);
 }
 
 static void lost(struct call *call)
@@ -274,7 +274,7 @@ static void draining(struct call *call)
     if (!stream)
         return;
     stream->draining = true;
-    wire_post_poll(call_thread(call), &stream->ready);
+    wire_add_post_poll_hook(call_thread(call), &stream->ready);
 }
 
 static void closed(struct call *call, bool ok)

@@ -32,7 +32,7 @@ MUST_CHECK struct status rpc_new(struct loop *loop, struct hub *hub, const struc
                                  struct rpc **rpc_out);
 void rpc_free(struct rpc *rpc); /* after every wire thread ended */
 
-/* What to give to calls_serve(); lives as long as the rpc. */
+/* What to give to call_acceptor_serve(); lives as long as the rpc. */
 const struct method *rpc_methods(const struct rpc *rpc, size_t *count_out);
 
 /* Loop. Health answers SERVING until then, NOT_SERVING for all services from then on; watchers are

@@ -170,7 +170,7 @@ static void on_closing(struct task *task)
     field_fixed64(&body, CLOSING_DEADLINE, (uint64_t)deadline_ns);
     write_token(subscriber->result.chan, &body, CLOSING_TOKEN);
     field_bytes_always(&block, BATCH_CLOSING, (struct bytes){body.data, body.size});
-    sender_block(subscriber->sender, &block);
+    sender_add_note(subscriber->sender, &block);
 }
 
 /* Loop. */
@@ -236,7 +236,7 @@ static void on_subscribed(struct task *task)
         subscriber->state = SUBSCRIBER_LIVE;
         sender_begin(subscriber->sender, subscriber->result.chan);
         write_started(subscriber, &block);
-        sender_block(subscriber->sender, &block);
+        sender_add_note(subscriber->sender, &block);
         if (!call_alive(call))
             begin_end(subscriber, FAULT_CANCELLED);
         else if (subscriber->begun)

@@ -17,7 +17,7 @@
 #define BACKLOG 1024
 #define UNIX_PREFIX "unix:"
 
-/* HOST:PORT in its parts. */
+/* The parts of HOST:PORT. */
 struct place {
     char host[256];
     uint16_t port;
@@ -29,7 +29,7 @@ union any_address {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     struct sockaddr_un local;
-    struct sockaddr_storage capacity;
+    struct sockaddr_storage largest;
 };
 
 static struct status failed(const char *what)
@@ -62,7 +62,7 @@ static bool place_parse(const char *text, struct place *place)
     const char *host = text;
     size_t length;
 
-    if (colon == NULL || !port_parse(colon + 1, &place->port))
+    if (!colon || !port_parse(colon + 1, &place->port))
         return false;
     length = (size_t)(colon - text);
     place->bracketed = length > 0 && text[0] == '[';
@@ -72,15 +72,15 @@ static bool place_parse(const char *text, struct place *place)
         host++;
         length -= 2;
     }
-    if (length == 0 || length >= sizeof(place->host) ||
-        (!place->bracketed && memchr(host, ':', length) != NULL))
+    if (length == 0 || length >= sizeof(place->host) || (!place->bracketed && memchr(host, ':', length)))
         return false;
     memcpy(place->host, host, length);
     place->host[length] = '\0';
     return true;
 }
 
-/* The socket address of a literal or of `localhost`; its size, or 0 for a name. */
+/* Writes the socket address of a literal address or of `localhost`. Returns its size; 0: it is
+ * another name. */
 static socklen_t place_literal(const struct place *place, union any_address *address)
 {
     const char *host =
@@ -100,7 +100,7 @@ static socklen_t place_literal(const struct place *place, union any_address *add
     return 0;
 }
 
-/* NULL: not a socket file's address. */
+/* The path of a socket file's address; NULL: an address of another kind. */
 static const char *unix_path(const char *text)
 {
     return strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0 ? text + strlen(UNIX_PREFIX) : NULL;
@@ -117,7 +117,7 @@ bool address_is_local(const char *text)
     union any_address address;
     struct place place;
 
-    if (path != NULL)
+    if (path)
         return unix_path_fits(path);
     if (!place_parse(text, &place) || place_literal(&place, &address) == 0)
         return false;
@@ -128,9 +128,9 @@ bool address_is_local(const char *text)
     return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
 }
 
-/* Makes way for a new socket file: removes one that nobody listens at any more. A live one, and
- * what is no socket, stays. */
-static struct status unix_make_way(const union any_address *address)
+/* Removes an old socket file that nobody listens at any more. A live socket file, and a file that
+ * is no socket, stay and are an error. */
+static struct status remove_stale_file(const union any_address *address)
 {
     struct stat there;
     int probe, answer;
@@ -145,7 +145,7 @@ static struct status unix_make_way(const union any_address *address)
         return failed("opening a socket");
     answer = connect(probe, &address->any, sizeof(address->local)) == 0 ? 0 : errno;
     close(probe);
-    /* Only a refusal says that nobody is there; a full backlog (EAGAIN) is a sign of life. */
+    /* Only ECONNREFUSED proves that nobody listens. EAGAIN, a full backlog, is a sign of life. */
     if (answer != ECONNREFUSED)
         return (struct status){.code = ERR_IO, .sys = EADDRINUSE, .what = "a server listens at this path"};
     if (unlink(address->local.sun_path) != 0 && errno != ENOENT)
@@ -162,8 +162,8 @@ static struct status bind_and_listen(const union any_address *address, socklen_t
     if (fd < 0)
         return failed("opening a socket");
     if (address->any.sa_family == AF_UNIX) {
-        /* The mode of an unbound socket becomes the mode of its file: there is no moment in which
-         * others could connect. */
+        /* The mode of an unbound socket becomes the mode of its file. So there is no moment in
+         * which other users could connect. */
         if (fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
             status = failed("setting the socket's mode");
             goto refused;
@@ -195,11 +195,11 @@ static struct status listen_unix(const char *path, int *fd_out)
     if (!unix_path_fits(path))
         return malformed("a socket's path has 1 to 107 bytes");
     memcpy(address.local.sun_path, path, strlen(path) + 1);
-    status = unix_make_way(&address);
+    status = remove_stale_file(&address);
     return status.code != ERR_OK ? status : bind_and_listen(&address, sizeof(address.local), fd_out);
 }
 
-/* A name stands for its first address that can be bound. */
+/* Listens at the first address of a name that can be bound. */
 static struct status listen_name(const struct place *place, int *fd_out)
 {
     const struct addrinfo hints = {
@@ -211,7 +211,7 @@ static struct status listen_name(const struct place *place, int *fd_out)
     snprintf(port, sizeof(port), "%u", place->port);
     if (getaddrinfo(place->host, port, &hints, &found) != 0)
         return status;
-    for (const struct addrinfo *one = found; one != NULL && status.code != ERR_OK; one = one->ai_next) {
+    for (const struct addrinfo *one = found; one && status.code != ERR_OK; one = one->ai_next) {
         union any_address address;
 
         if (one->ai_addrlen > sizeof(address))
@@ -230,7 +230,7 @@ struct status address_listen(const char *text, int *fd_out)
     struct place place;
     socklen_t size;
 
-    if (path != NULL)
+    if (path)
         return listen_unix(path, fd_out);
     if (!place_parse(text, &place))
         return malformed("an address is HOST:PORT, [V6]:PORT or unix:PATH");
@@ -247,7 +247,7 @@ uint64_t address_file(const char *text)
     const char *path = unix_path(text);
     struct stat there;
 
-    return path != NULL && lstat(path, &there) == 0 && S_ISSOCK(there.st_mode) ? there.st_ino : 0;
+    return path && lstat(path, &there) == 0 && S_ISSOCK(there.st_mode) ? there.st_ino : 0;
 }
 
 void address_unlink(const char *text, uint64_t inode)
@@ -289,12 +289,12 @@ void address_peer(int fd, char *text, size_t capacity)
 {
     union any_address address = {0};
     socklen_t size = sizeof(address);
-    struct ucred who;
-    socklen_t who_size = sizeof(who);
+    struct ucred credentials;
+    socklen_t credentials_size = sizeof(credentials);
 
     if (getpeername(fd, &address.any, &size) == 0 && address.any.sa_family == AF_UNIX &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_size) == 0)
-        snprintf(text, capacity, UNIX_PREFIX "pid=%d,uid=%u", who.pid, who.uid);
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_size) == 0)
+        snprintf(text, capacity, UNIX_PREFIX "pid=%d,uid=%u", credentials.pid, credentials.uid);
     else
         print(&address, text, capacity);
 }

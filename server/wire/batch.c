@@ -1,5 +1,5 @@
-/* batch.c - lays a batch out as slices: what is small in one staging block, what is large by
- * reference. Two passes: the first counts, the second writes. */
+/* batch.c - lays out a batch as slices. Small entries are copied into one staging slice, large ones
+ * are referenced. There are two passes: the first counts bytes and slices, the second writes. */
 #include "server/wire/batch.h"
 
 #include <stdlib.h>
@@ -8,14 +8,14 @@
 #include "event/encode.h"
 #include "server/wire/message.h"
 
-/* Events of an entry below this are cheaper copied than referenced. */
+/* Below this size, copying an entry is cheaper than referencing it. */
 #define COPY_BELOW_BYTES 1024
 
-/* What is told of hundreds of producers at once takes room that each consumer would keep for the
- * next time. */
-#define NOTES_KEPT_BYTES 256
+/* Notes about hundreds of producers need a large buffer once. The buffer of each consumer keeps no
+ * more than this between messages. */
+#define KEPT_NOTES_BYTES 256
 
-/* Entries [begin, end) of a take that become one run. */
+/* Entries [begin, end) of a batch that become one run. */
 struct run {
     uint32_t begin, end;
     struct run_head head;
@@ -23,8 +23,8 @@ struct run {
 
 struct layout {
     grpc_slice staging;
-    size_t staged; /* bytes of `staging` written */
-    size_t cut;    /* bytes of it that stand in `slices` already */
+    size_t staged;  /* bytes of `staging` that were written */
+    size_t flushed; /* bytes of `staging` that stand in `slices` already */
     grpc_slice *slices;
     size_t count;
 };
@@ -34,8 +34,8 @@ static uint64_t first_sequence(const struct chan_batch_entry *entry)
     return chunk_sequence(entry->chunk, entry->first);
 }
 
-/* Whether both are one run. Where a filter left events out, the run lists its sequences, and ends
- * with its chunk. */
+/* Whether `entry` belongs to the run of `before`. A run from which a filter left events out lists
+ * its sequences and ends with its chunk. */
 static bool follows(const struct chan_batch_entry *before, const struct chan_batch_entry *entry)
 {
     return entry->chunk->source == before->chunk->source && !before->chunk->sequences &&
@@ -99,24 +99,24 @@ static void stage(struct layout *layout, const void *bytes, size_t size)
     layout->staged += size;
 }
 
-/* What was staged since the last cut becomes a slice. */
-static void cut(struct layout *layout)
+/* The bytes that were staged since the last flush become a slice. */
+static void flush(struct layout *layout)
 {
-    if (layout->staged > layout->cut)
-        layout->slices[layout->count++] = grpc_slice_sub(layout->staging, layout->cut, layout->staged);
-    layout->cut = layout->staged;
+    if (layout->staged > layout->flushed)
+        layout->slices[layout->count++] = grpc_slice_sub(layout->staging, layout->flushed, layout->staged);
+    layout->flushed = layout->staged;
 }
 
-static void refer(struct layout *layout, const struct chan_batch_entry *entry, grpc_slice memory)
+static void add_reference(struct layout *layout, const struct chan_batch_entry *entry, grpc_slice memory)
 {
     struct bytes range = chunk_range(entry->chunk, entry->first, entry->last);
     size_t begin = (size_t)(range.data - GRPC_SLICE_START_PTR(memory));
 
-    cut(layout);
+    flush(layout);
     layout->slices[layout->count++] = grpc_slice_sub(memory, begin, begin + range.size);
 }
 
-static void lay_run(struct layout *layout, const struct chan_batch *batch, const struct run *run)
+static void write_run(struct layout *layout, const struct chan_batch *batch, const struct run *run)
 {
     grpc_slice memory;
 
@@ -125,7 +125,7 @@ static void lay_run(struct layout *layout, const struct chan_batch *batch, const
         const struct chan_batch_entry *entry = &batch->entries[i];
         struct bytes range = chunk_range(entry->chunk, entry->first, entry->last);
         if (by_reference(entry, &memory))
-            refer(layout, entry, memory);
+            add_reference(layout, entry, memory);
         else
             stage(layout, range.data, range.size);
     }
@@ -143,13 +143,13 @@ bool batch_send(struct call *call, struct buf *notes, const struct chan_batch *b
     }
     layout.staging = grpc_slice_malloc_large(size);
     stage(&layout, notes->data, notes->size);
-    buf_rest(notes, NOTES_KEPT_BYTES);
+    buf_rest(notes, KEPT_NOTES_BYTES);
     for (uint32_t i = 0; i < batch->count;) {
         struct run run = run_at(batch, i);
-        lay_run(&layout, batch, &run);
+        write_run(&layout, batch, &run);
         i = run.end;
     }
-    cut(&layout);
+    flush(&layout);
     bool sent = call_send_slices(call, layout.slices, layout.count);
     for (size_t i = 0; i < layout.count; i++)
         grpc_slice_unref(layout.slices[i]);

@@ -1,5 +1,4 @@
-/* batch.h - one EventBatch as slices: notes, then a head and the events' bytes per run. For the
- * files of this room. */
+/* batch.h - writes one EventBatch message as slices. Only this room uses it. */
 #ifndef TRIBUTARY_SERVER_WIRE_BATCH_H
 #define TRIBUTARY_SERVER_WIRE_BATCH_H
 
@@ -9,10 +8,12 @@
 #include "flow/chan.h"
 #include "server/wire/call.h"
 
-/* Lays out `notes` (empty afterwards) and what was taken, and sends it. Small chunks are copied
- * into one piece with their heads, large ones go by reference, entries of one source that follow
- * each other become one run. The take stays the caller's. False: the call is not alive, or memory
- * ran out. */
+/* Sends one EventBatch: first `notes` (encoded fields of the message), then the runs of `batch`.
+ * Entries of one source that follow each other become one run. Small entries are copied into one
+ * piece with the heads of their runs; large ones are sent by reference.
+ *
+ * The batch stays the caller's; `notes` is empty afterwards. False: nothing was sent, because the
+ * call is not alive, `notes` is broken, or memory ran out. */
 bool batch_send(struct call *call, struct buf *notes, const struct chan_batch *batch);
 
 #endif

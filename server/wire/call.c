@@ -1,10 +1,12 @@
-/* call.c - the call machine: every batch of every server call starts and lands here.
+/* call.c - the call's state machine: every operation of every server call starts and completes
+ * here.
  *
- * DESIGN A call lives until its last tag has landed and its last hold is dropped; `pins` counts
- * both. RECV_CLOSE_ON_SERVER is started first and lands last: it is the end of the call. A
- * RECV_MESSAGE that lands without a buffer is a half-close only if it is ok and the core does not
- * say that it failed; everything else without a buffer is a loss of the peer, of which RECV_CLOSE
- * tells. */
+ * DESIGN. A call lives until its last tag has arrived and its last hold is dropped; `pins` counts
+ * both. RECV_CLOSE_ON_SERVER is started first and completes last: it is the end of the call.
+ *
+ * RECV_MESSAGE may complete without a buffer. That is a half-close only if the operation is ok and
+ * grpc_call_failed_before_recv_message() is false. In every other case the peer is lost, and
+ * RECV_CLOSE_ON_SERVER reports that. */
 #include "server/wire/call.h"
 
 #include <stdio.h>
@@ -21,7 +23,8 @@
 
 #include <grpc/support/alloc.h>
 
-/* A peer that does not take its status in this time loses the details: plain cancel. */
+/* How long the write of a status may take. After that the call is cancelled, and the peer gets no
+ * details. */
 #define MAX_STATUS_NS NS_PER_S
 
 enum call_state { OPEN, FINISHING, ABORTED, ENDED, STATE_COUNT };
@@ -38,7 +41,7 @@ struct call {
     const struct call_port *port;
     void *own;
     grpc_call *core;
-    struct list live;
+    struct list live; /* the link in the acceptor's list of live calls */
     enum call_state state;
     unsigned pins; /* tags in flight, and holds */
     bool headers_sent, reading, sending, answered_ok, lost_notified;
@@ -46,23 +49,23 @@ struct call {
     grpc_byte_buffer *received;
     struct wire_op closed, read, sent, status;
     struct wire_timer status_limit;
-    /* What the status says, once it is under way. */
+    /* What the status says; set by finish(). */
     enum fault_reason reason;
-    char *status_text; /* NULL: no more than the reason's own text */
+    char *status_text; /* NULL: the reason's own text */
     int64_t deadline_ns;
-    int fd; /* of the TCP connection, which the core owns; -1: not known, or of another kind */
+    int fd; /* of the TCP connection, which the core owns; -1: not known, or no TCP */
     char peer[96];
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
 
-static void move(struct call *call, enum call_state to)
+static void change_state(struct call *call, enum call_state to)
 {
     CHECK(allowed[call->state] & BIT(to));
     call->state = to;
 }
 
-/* Starts a batch; where the core refuses, no tag will come. */
+/* Starts operations of the core under one tag. If the core refused them, no tag would arrive. */
 static void start(struct call *call, const grpc_op *ops, size_t count, struct wire_op *op)
 {
     grpc_call_error error = grpc_call_start_batch(call->core, ops, count, op, NULL);
@@ -100,8 +103,8 @@ static void on_closed(struct wire_op *op, bool ok)
     struct call *call = container_of(op, struct call, closed);
     enum call_state before = call->state;
 
-    (void)ok; /* RECV_CLOSE_ON_SERVER always lands ok */
-    move(call, ENDED);
+    (void)ok; /* RECV_CLOSE_ON_SERVER always completes with ok */
+    change_state(call, ENDED);
     if (before == OPEN || before == ABORTED)
         notify_lost(call);
     unpin(call);
@@ -145,20 +148,20 @@ static void on_status(struct wire_op *op, bool ok)
     unpin(call);
 }
 
-static void cut(struct call *call, enum fault_reason reason, const char *text)
+static void abort_call(struct call *call, enum fault_reason reason, const char *text)
 {
-    move(call, ABORTED);
+    change_state(call, ABORTED);
     if (reason)
         grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(reason), text, NULL);
-    else /* an OK would reach the peer, and ahead of messages that it did not read */
+    else /* an OK would reach the peer before messages that it has not read */
         grpc_call_cancel_with_status(call->core, GRPC_STATUS_CANCELLED, "the status was not read", NULL);
 }
 
-/* Its owner said goodbye already. */
+/* The owner has called call_finish(), so it does not hear of a loss. */
 static void abort_finishing(struct call *call, enum fault_reason reason, const char *text)
 {
     call->lost_notified = true;
-    cut(call, reason, text);
+    abort_call(call, reason, text);
 }
 
 static void on_status_limit(struct wire_timer *timer, int64_t now_ns)
@@ -170,7 +173,7 @@ static void on_status_limit(struct wire_timer *timer, int64_t now_ns)
         abort_finishing(call, call->reason, call->status_text ? call->status_text : fault_text(call->reason));
 }
 
-/* INT64_MAX: none, or so far away that nobody will see it. */
+/* INT64_MAX: no deadline, or one beyond the range of clock_mono_ns(). */
 static int64_t as_mono_ns(gpr_timespec at)
 {
     gpr_timespec mono = gpr_convert_clock_type(at, GPR_CLOCK_MONOTONIC);
@@ -180,19 +183,20 @@ static int64_t as_mono_ns(gpr_timespec at)
     return mono.tv_sec * NS_PER_S + mono.tv_nsec;
 }
 
-/* The core says "fd:N" of an adopted connection; our table knows who that is. */
+/* The core names the peer of an adopted connection "fd:N"; the connection table knows the peer at
+ * that descriptor. */
 static void name_peer(struct call *call)
 {
-    char *status_text = grpc_call_get_peer(call->core);
+    char *core_peer = grpc_call_get_peer(call->core);
 
     call->fd = -1;
-    if (status_text && sscanf(status_text, "fd:%d", &call->fd) == 1)
+    if (core_peer && sscanf(core_peer, "fd:%d", &call->fd) == 1)
         wire_thread_peer(call->thread, call->fd, call->peer, sizeof(call->peer));
     else
-        snprintf(call->peer, sizeof(call->peer), "%s", status_text ? status_text : "");
+        snprintf(call->peer, sizeof(call->peer), "%s", core_peer ? core_peer : "");
     if (strncmp(call->peer, "unix:", 5) == 0)
         call->fd = -1;
-    gpr_free(status_text);
+    gpr_free(core_peer);
 }
 
 static void refuse_unserved(struct call *call, grpc_slice path)
@@ -242,7 +246,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     call_drop(call);
 }
 
-void calls_notify_draining(struct list *live)
+void call_notify_all_draining(struct list *live)
 {
     list_each(node, safe, live) {
         struct call *call = container_of(node, struct call, live);
@@ -335,11 +339,11 @@ bool call_send(struct call *call, struct buf *bytes)
     return sent;
 }
 
-/* Local sockets are not asked: theirs is a small buffer, emptied many times in the millisecond
- * after which it could be asked again.
+/* Unix sockets are not asked: their buffer is small, and the peer empties it many times within the
+ * millisecond after which the sender would ask again.
  *
- * The connection may be lost and its descriptor another's before the call hears of it: then this is
- * an answer about nothing. */
+ * The connection may be closed, and its descriptor given to another connection, before the call is
+ * notified. The result is meaningless then, and harmless. */
 size_t call_writable(const struct call *call, size_t *unread_out)
 {
     int unread = 0, buffer = 0;
@@ -349,12 +353,12 @@ size_t call_writable(const struct call *call, size_t *unread_out)
     if (call->fd < 0 || ioctl(call->fd, SIOCOUTQ, &unread) != 0 ||
         getsockopt(call->fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0)
         return SIZE_MAX;
-    int writable = buffer - buffer / 8 - unread; /* the kernel counts what it needs around the bytes, too */
+    int writable = buffer - buffer / 8 - unread; /* the kernel counts its overhead, too */
     *unread_out = (size_t)unread;
     return writable < buffer / 4 ? 0 : (size_t)writable;
 }
 
-/* Sends the status, and before it what is given. */
+/* Sends the answer, if there is one, and then the status. */
 static void finish(struct call *call, const struct fault *fault, grpc_byte_buffer *answer)
 {
     OWNED(buf_fini) struct buf details = {0};
@@ -381,7 +385,7 @@ static void finish(struct call *call, const struct fault *fault, grpc_byte_buffe
                                                    .trailing_metadata = &trailer}};
     call->reason = fault->reason;
     call->status_text = length > 0 ? strdup(text) : NULL;
-    move(call, FINISHING);
+    change_state(call, FINISHING);
     start(call, ops, count, &call->status);
     wire_timer_set(call->thread, &call->status_limit, clock_mono_ns() + MAX_STATUS_NS);
     grpc_slice_unref(trailer.value);
@@ -419,5 +423,5 @@ void call_abort(struct call *call, const struct fault *fault)
     if (call->state == FINISHING)
         abort_finishing(call, fault->reason, text);
     else
-        cut(call, fault->reason, text);
+        abort_call(call, fault->reason, text);
 }

@@ -1,11 +1,18 @@
-/* call.h - one server call, of any shape, as one machine. It knows bytes and no domain: a method's
- * port says what they mean.
+/* call.h - one call as the server sees it, of any shape, as a state machine. It moves bytes and
+ * knows no domain: the method's port says what the bytes mean.
  *
- *   OPEN --call_finish--> FINISHING --status landed--> ENDED
- *     |                       | peer lost, 1 s passed     ^
- *     +---peer lost, cut------+---------------------------+     then, when the last tag has landed, closed() and free
+ *   OPEN --call_finish()--> FINISHING --status written, peer lost--> ENDED
+ *    | |                        |                                     ^
+ *    | |              1 s passed, call_abort()                        |
+ *    | |                        v                                     |
+ *    | +----call_abort()----> ABORTED --------------------------------+
+ *    +------peer lost-------------------------------------------------+
  *
- * Threads: everything on the call's wire thread. No callback is made from within a verb. */
+ * After the last tag has arrived and the last hold was dropped, closed() is called and the call is
+ * freed.
+ *
+ * Threads: everything runs on the call's wire thread. Only call_open(), call_notify_all_draining()
+ * and call_drop() may call the port before they return. */
 #ifndef TRIBUTARY_SERVER_WIRE_CALL_H
 #define TRIBUTARY_SERVER_WIRE_CALL_H
 
@@ -19,71 +26,81 @@
 struct call;
 struct message; /* message.h */
 
-/* What a method does with its calls. Every entry but `opened` may be NULL. */
+/* What a method does with its calls. Every function but `opened` may be NULL. */
 struct call_port {
-    /* A call came in: call_own() what belongs to it, then usually call_read(). */
+    /* A call came in. The method gives it an object with call_own(), and usually calls
+     * call_read(). */
     void (*opened)(struct call *call, void *ctx);
-    /* One message, valid during the callback. The next comes after call_read(). */
+    /* One message arrived. It is valid during the callback. The next one comes only after
+     * call_read(). */
     void (*message)(struct call *call, struct message *message);
-    /* The peer will send no more (its half-close). */
+    /* The peer will send no more messages (its half-close). */
     void (*half_closed)(struct call *call);
-    /* What call_send() was given was accepted by the transport; ok false: it was not, and the call
-     * is about to end. */
+    /* The write that call_send() or call_send_slices() started has completed. ok: the transport
+     * accepted the message. Otherwise it did not, and the call is about to end. */
     void (*sent)(struct call *call, bool ok);
-    /* The peer is lost (cancel, deadline, connection), or call_abort() ended it: nothing more can
-     * be sent. Not after call_finish(). closed() follows when the last tag has landed. */
+    /* The peer is lost (cancel, deadline, connection), or call_abort() ended the call: nothing more
+     * can be sent. Not called after call_finish(). closed() follows. */
     void (*lost)(struct call *call);
-    /* The server is draining: finish soon. */
+    /* The server drains: finish the call soon. */
     void (*draining)(struct call *call);
-    /* The last callback, in every case, once: free what call_own() was given. `call` is dead
-     * afterwards. */
+    /* The last callback, in every case, exactly once: free the object that call_own() was given.
+     * `ok`: the status was written and the peer did not cancel. `call` is dead afterwards. */
     void (*closed)(struct call *call, bool ok);
-    bool unary; /* the headers go with the answer; false: they go at once */
+    /* True: the headers go out with the answer. False: they go out with the first call_read() or
+     * message. */
+    bool unary;
 };
 
-/* A method and who serves it. */
+/* A method: its path, and the port that serves it. */
 struct method {
     const char *path; /* "/package.Service/Method" */
     const struct call_port *port;
-    void *ctx;
+    void *ctx; /* for the port's opened() */
 };
 
+/* Sets the object that the method keeps for this call; call_owned() returns it. */
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
 struct wire_thread *call_thread(const struct call *call);
-const char *call_peer(const struct call *call);    /* "127.0.0.1:5000", "unix:"; valid as long as the call */
-int64_t call_deadline_ns(const struct call *call); /* clock_mono_ns(); INT64_MAX: none */
-bool call_alive(const struct call *call);          /* neither finished nor lost */
+const char *call_peer(const struct call *call);    /* "127.0.0.1:5000", "unix:"; lives as long as the call */
+int64_t call_deadline_ns(const struct call *call); /* as clock_mono_ns(); INT64_MAX: none */
+bool call_alive(const struct call *call);          /* not finished, not aborted, and the peer is not lost */
 
-/* asks for the next message; at most one at a time; nothing on a call that is not alive */
+/* Asks for the next message; at most one request at a time. Does nothing if the call is not
+ * alive. */
 void call_read(struct call *call);
-/* Sends one message; at most one at a time, sent() follows. Takes the bytes out of `bytes`, which
- * is empty afterwards. False: the call is not alive. */
+/* Sends one message; at most one at a time. sent() follows. The call takes the memory of `bytes`,
+ * which is empty afterwards. False: the call is not alive, and sent() does not follow. */
 bool call_send(struct call *call, struct buf *bytes);
-/* Bytes that the call's connection takes now without waiting for its peer; 0 where less than a
- * quarter of its socket's buffer is free; SIZE_MAX where that is not known. *unread_out: bytes of
- * the connection that the peer's system has not taken yet. */
+/* Sends slices as one message, by the same rules. The call takes its own references to them. */
+bool call_send_slices(struct call *call, grpc_slice *slices, size_t count);
+/* How many bytes the call's connection accepts now without waiting for its peer: 0 where less than
+ * a quarter of the socket's buffer is free, SIZE_MAX where that is not known. *unread_out: bytes
+ * of the connection that the peer's system has not taken yet. */
 size_t call_writable(const struct call *call, size_t *unread_out);
-bool call_send_slices(struct call *call, grpc_slice *slices, size_t count); /* takes its own references */
-/* Ends the call: NULL or FAULT_NONE is OK. A status that cannot be written within 1 s becomes a
- * plain cancel. Only the first call of it counts. */
+/* Ends the call with a status. `fault` NULL or FAULT_NONE: OK. If the status cannot be written
+ * within 1 s, the call is cancelled: the peer gets code and message of the fault and no details, or
+ * CANCELLED in place of OK. Does nothing if the call is not alive: the first ending counts. */
 void call_finish(struct call *call, const struct fault *fault);
-/* Keeps the call's memory, and its closed() callback back, while work for it is elsewhere (the
- * loop). Verbs on a call that was lost meanwhile do nothing. */
+/* Keeps the call's memory and delays its closed() while another thread (the loop) works for it.
+ * The peer may be lost meanwhile; the functions above do nothing then. */
 void call_hold(struct call *call);
-void call_drop(struct call *call); /* the last line of the holder: the call may be freed */
-/* For unary: the answer and OK in one. */
+void call_drop(struct call *call); /* ends one hold; may free the call, so it is the holder's last line */
+/* For a unary call: sends the answer and the status OK. Takes the memory of `bytes`. */
 void call_answer(struct call *call, struct buf *bytes);
-/* Ends it without waiting for a peer that does not read: it sees code and message, no details. */
+/* Ends the call without waiting for a peer that does not read. The peer gets code and message, no
+ * details. It also ends a call whose status is still being written. */
 void call_abort(struct call *call, const struct fault *fault);
 
-/* For calls.c: a call that the core handed over, on `thread`; `live` is the list that it stands in
- * while it lives. `method` NULL: not served. Takes over `core`. */
+/* For call_acceptor.c. Opens a call that the core handed over on `thread` and takes over `core`.
+ * The call stands in `live` until it is freed. `method` NULL: nobody serves this path. */
 void call_open(struct wire_thread *thread, struct list *live, const struct method *method, grpc_call *core,
                const grpc_call_details *details, bool draining);
-void calls_notify_draining(struct list *live);
+/* For call_acceptor.c. Calls draining() of every open call in `live`. */
+void call_notify_all_draining(struct list *live);
 
-/* Set once by server/rpc: turns a fault into the bytes of google.rpc.Status. */
+/* Writes a fault as the bytes of google.rpc.Status. server/rpc sets it, once. */
 extern void (*call_fault_details)(const struct fault *fault, struct buf *details);
 
 #endif

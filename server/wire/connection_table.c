@@ -1,4 +1,4 @@
-/* seats.c - the table behind seats.h: an array by descriptor, under one lock. */
+/* connection_table.c - an array by descriptor, under one lock. */
 #include "server/wire/connection_table.h"
 
 #include <pthread.h>
@@ -11,55 +11,55 @@
 #include "base/counters.h"
 #include "server/wire/address.h"
 
-struct connection_slot {
-    ino_t inode; /* all sockets live in one file system, so the number alone tells them apart */
+struct connection_entry {
+    ino_t inode; /* all sockets live in one file system, so the inode alone identifies a socket */
     char peer[ADDRESS_CAPACITY];
 };
 
 struct connection_table {
     pthread_mutex_t lock;
-    struct connection_slot **by_fd; /* NULL: empty */
+    struct connection_entry **by_fd; /* an element is NULL where there is no entry */
     size_t capacity;
-    uint32_t taken;
+    uint32_t entries;
 };
 
-static bool lives(const struct connection_slot *slot, int fd)
+static bool is_live(const struct connection_entry *entry, int fd)
 {
     struct stat now;
 
-    return fstat(fd, &now) == 0 && S_ISSOCK(now.st_mode) && now.st_ino == slot->inode;
+    return fstat(fd, &now) == 0 && S_ISSOCK(now.st_mode) && now.st_ino == entry->inode;
 }
 
-/* Under lock, as all below it. */
-static void clear(struct connection_table *table, size_t number)
+/* Removes an entry. Under the lock, as the two functions below. */
+static void remove_entry(struct connection_table *table, size_t number)
 {
     free(table->by_fd[number]);
     table->by_fd[number] = NULL;
-    table->taken--;
+    table->entries--;
     count_add(COUNT_LIVE_CONNECTIONS, -1);
 }
 
 static bool grow(struct connection_table *table, size_t number)
 {
     size_t capacity = MAX_OF(number + 1, MAX_OF(64u, table->capacity * 2));
-    struct connection_slot **by_fd = reallocarray(table->by_fd, capacity, sizeof(struct connection_slot *));
+    struct connection_entry **by_fd = reallocarray(table->by_fd, capacity, sizeof(struct connection_entry *));
 
-    if (by_fd == NULL)
+    if (!by_fd)
         return false;
-    memset(by_fd + table->capacity, 0, (capacity - table->capacity) * sizeof(struct connection_slot *));
+    memset(by_fd + table->capacity, 0, (capacity - table->capacity) * sizeof(struct connection_entry *));
     table->by_fd = by_fd;
     table->capacity = capacity;
     return true;
 }
 
-static bool put(struct connection_table *table, size_t number, struct connection_slot *slot)
+static bool put_entry(struct connection_table *table, size_t number, struct connection_entry *entry)
 {
     if (number >= table->capacity && !grow(table, number))
         return false;
-    if (table->by_fd[number] != NULL)
-        clear(table, number);
-    table->by_fd[number] = slot;
-    table->taken++;
+    if (table->by_fd[number])
+        remove_entry(table, number);
+    table->by_fd[number] = entry;
+    table->entries++;
     count_add(COUNT_LIVE_CONNECTIONS, 1);
     return true;
 }
@@ -68,18 +68,18 @@ struct connection_table *connection_table_new(void)
 {
     struct connection_table *table = calloc(1, sizeof(*table));
 
-    if (table != NULL)
+    if (table)
         pthread_mutex_init(&table->lock, NULL);
     return table;
 }
 
 void connection_table_free(struct connection_table *table)
 {
-    if (table == NULL)
+    if (!table)
         return;
     for (size_t i = 0; i < table->capacity; i++) {
-        if (table->by_fd[i] != NULL)
-            clear(table, i);
+        if (table->by_fd[i])
+            remove_entry(table, i);
     }
     free(table->by_fd);
     pthread_mutex_destroy(&table->lock);
@@ -88,53 +88,53 @@ void connection_table_free(struct connection_table *table)
 
 bool connection_table_add(struct connection_table *table, int fd, const char *peer)
 {
-    struct connection_slot *slot = calloc(1, sizeof(*slot));
+    struct connection_entry *entry = calloc(1, sizeof(*entry));
     struct stat about;
-    bool taken;
+    bool added;
 
-    if (slot == NULL || fstat(fd, &about) != 0) {
-        free(slot);
+    if (!entry || fstat(fd, &about) != 0) {
+        free(entry);
         return false;
     }
-    slot->inode = about.st_ino;
-    snprintf(slot->peer, sizeof(slot->peer), "%s", peer);
+    entry->inode = about.st_ino;
+    snprintf(entry->peer, sizeof(entry->peer), "%s", peer);
     pthread_mutex_lock(&table->lock);
-    taken = put(table, (size_t)fd, slot);
+    added = put_entry(table, (size_t)fd, entry);
     pthread_mutex_unlock(&table->lock);
-    if (!taken)
-        free(slot);
-    return taken;
+    if (!added)
+        free(entry);
+    return added;
 }
 
-uint32_t connection_table_upper_bound(struct connection_table *table)
+uint32_t connection_table_size(struct connection_table *table)
 {
-    uint32_t taken;
+    uint32_t entries;
 
     pthread_mutex_lock(&table->lock);
-    taken = table->taken;
+    entries = table->entries;
     pthread_mutex_unlock(&table->lock);
-    return taken;
+    return entries;
 }
 
-uint32_t connection_table_count(struct connection_table *table)
+uint32_t connection_table_recount(struct connection_table *table)
 {
-    uint32_t taken;
+    uint32_t entries;
 
     pthread_mutex_lock(&table->lock);
     for (size_t i = 0; i < table->capacity; i++) {
-        if (table->by_fd[i] != NULL && !lives(table->by_fd[i], (int)i))
-            clear(table, i);
+        if (table->by_fd[i] && !is_live(table->by_fd[i], (int)i))
+            remove_entry(table, i);
     }
-    taken = table->taken;
+    entries = table->entries;
     pthread_mutex_unlock(&table->lock);
-    return taken;
+    return entries;
 }
 
-void connection_table_shutdown(struct connection_table *table)
+void connection_table_shutdown_all(struct connection_table *table)
 {
     pthread_mutex_lock(&table->lock);
     for (size_t i = 0; i < table->capacity; i++) {
-        if (table->by_fd[i] != NULL && lives(table->by_fd[i], (int)i))
+        if (table->by_fd[i] && is_live(table->by_fd[i], (int)i))
             shutdown((int)i, SHUT_RDWR);
     }
     pthread_mutex_unlock(&table->lock);
@@ -142,11 +142,11 @@ void connection_table_shutdown(struct connection_table *table)
 
 void connection_table_peer(struct connection_table *table, int fd, char *text, size_t capacity)
 {
-    const struct connection_slot *slot = NULL;
+    const struct connection_entry *entry = NULL;
 
     pthread_mutex_lock(&table->lock);
     if (fd >= 0 && (size_t)fd < table->capacity)
-        slot = table->by_fd[fd];
-    snprintf(text, capacity, "%s", slot != NULL && lives(slot, fd) ? slot->peer : "unknown");
+        entry = table->by_fd[fd];
+    snprintf(text, capacity, "%s", entry && is_live(entry, fd) ? entry->peer : "unknown");
     pthread_mutex_unlock(&table->lock);
 }

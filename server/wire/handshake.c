@@ -1,4 +1,4 @@
-/* handshake.c - waiting for the preface. */
+/* handshake.c - the list of pending connections, and the check of their prefaces. */
 #include "server/wire/handshake.h"
 
 #include <errno.h>
@@ -44,37 +44,37 @@ void handshake_count_refusal(struct handshake *handshake, const char *reason, co
     handshake_report(handshake, now_ns);
 }
 
-static void leave(struct handshake *handshake, struct pending_connection *pending)
+static void remove_pending(struct handshake *handshake, struct pending_connection *pending)
 {
     list_remove(&pending->link);
     handshake->count--;
     free(pending);
 }
 
-static void end(struct handshake *handshake, struct pending_connection *pending, const char *reason,
-                int64_t now_ns)
+static void refuse(struct handshake *handshake, struct pending_connection *pending, const char *reason,
+                   int64_t now_ns)
 {
     int fd = pending->fd;
 
     handshake_count_refusal(handshake, reason, pending->peer, now_ns);
-    leave(handshake, pending);
+    remove_pending(handshake, pending);
     close(fd);
 }
 
-static void give_away(struct handshake *handshake, struct pending_connection *pending, int64_t now_ns)
+static void hand_over(struct handshake *handshake, struct pending_connection *pending, int64_t now_ns)
 {
     int fd = pending->fd;
 
     if (!connection_table_add(handshake->table, fd, pending->peer)) {
-        end(handshake, pending, "memory", now_ns);
+        refuse(handshake, pending, "memory", now_ns);
         return;
     }
-    /* Out of the set before it changes hands: as long as anybody holds the socket, the kernel would
-     * go on reporting it. */
+    /* Remove it from the epoll set before another owner gets it: the kernel reports events of a
+     * socket as long as anybody holds it open. */
     epoll_ctl(handshake->epoll, EPOLL_CTL_DEL, fd, NULL);
     count_add(COUNT_CONNECTIONS, 1);
     log_write(LOG_DEBUG, "connection.accepted", LOG_TEXT("peer", pending->peer), LOG_NUMBER("fd", fd));
-    leave(handshake, pending);
+    remove_pending(handshake, pending);
     handshake->port.ready(handshake->port.ctx, fd);
 }
 
@@ -82,16 +82,16 @@ void handshake_init(struct handshake *handshake, int epoll, int64_t preface_ns,
                     const struct handshake_port *port, struct connection_table *table)
 {
     *handshake = (struct handshake){.epoll = epoll, .preface_ns = preface_ns, .port = *port, .table = table};
-    list_init(&handshake->waiting);
+    list_init(&handshake->pending);
 }
 
 void handshake_fini(struct handshake *handshake)
 {
-    list_each(node, next, &handshake->waiting) {
+    list_each(node, next, &handshake->pending) {
         struct pending_connection *pending = container_of(node, struct pending_connection, link);
 
         close(pending->fd);
-        leave(handshake, pending);
+        remove_pending(handshake, pending);
     }
     handshake->report_at_ns = 0;
     handshake_report(handshake, clock_mono_ns());
@@ -102,7 +102,7 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int6
     struct pending_connection *pending = calloc(1, sizeof(*pending));
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
 
-    if (pending == NULL)
+    if (!pending)
         return false;
     event.data.u64 = (uintptr_t)pending;
     if (epoll_ctl(handshake->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
@@ -112,7 +112,7 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int6
     pending->fd = fd;
     pending->deadline_ns = now_ns + handshake->preface_ns;
     snprintf(pending->peer, sizeof(pending->peer), "%s", peer);
-    list_append(&handshake->waiting, &pending->link);
+    list_append(&handshake->pending, &pending->link);
     handshake->count++;
     return true;
 }
@@ -126,39 +126,39 @@ void handshake_check(struct handshake *handshake, struct pending_connection *pen
     if (size < 0 && errno == EAGAIN && !hung_up)
         return;
     if (size <= 0)
-        end(handshake, pending, "no_preface", now_ns);
+        refuse(handshake, pending, "no_preface", now_ns);
     else if (memcmp(seen, preface, (size_t)size) != 0)
-        end(handshake, pending, "not_http2", now_ns);
+        refuse(handshake, pending, "not_http2", now_ns);
     else if ((size_t)size == sizeof(preface))
-        give_away(handshake, pending, now_ns);
+        hand_over(handshake, pending, now_ns);
     else if (hung_up)
-        end(handshake, pending, "no_preface", now_ns);
+        refuse(handshake, pending, "no_preface", now_ns);
 }
 
-void handshake_end_oldest(struct handshake *handshake, int64_t now_ns)
+void handshake_refuse_oldest(struct handshake *handshake, int64_t now_ns)
 {
-    if (!list_empty(&handshake->waiting))
-        end(handshake, container_of(list_first(&handshake->waiting), struct pending_connection, link),
-            "too_many_waiting", now_ns);
+    if (!list_empty(&handshake->pending))
+        refuse(handshake, container_of(list_first(&handshake->pending), struct pending_connection, link),
+               "too_many_waiting", now_ns);
 }
 
-void handshake_end_overdue(struct handshake *handshake, int64_t now_ns)
+void handshake_refuse_overdue(struct handshake *handshake, int64_t now_ns)
 {
-    list_each(node, next, &handshake->waiting) {
+    list_each(node, next, &handshake->pending) {
         struct pending_connection *pending = container_of(node, struct pending_connection, link);
 
         if (pending->deadline_ns > now_ns)
             break;
-        end(handshake, pending, "no_preface", now_ns);
+        refuse(handshake, pending, "no_preface", now_ns);
     }
 }
 
 int64_t handshake_next_ns(const struct handshake *handshake)
 {
-    const struct list *oldest = list_first(&handshake->waiting);
+    const struct list *oldest = list_first(&handshake->pending);
     int64_t next_ns = INT64_MAX;
 
-    if (oldest != NULL)
+    if (oldest)
         next_ns = container_of(oldest, const struct pending_connection, link)->deadline_ns;
     return handshake->unreported > 0 ? MIN_OF(next_ns, handshake->report_at_ns) : next_ns;
 }

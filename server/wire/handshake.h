@@ -1,9 +1,12 @@
-/* handshake.h - where an accepted socket waits until it has said the HTTP/2 preface (24 bytes,
- * peeked), and where refusals are counted and told.
+/* handshake.h - the wait for the HTTP/2 preface (24 bytes) of accepted sockets, and the count and
+ * log of refused connections.
  *
- * Belongs to the listener's thread. Sockets are watched edge-triggered: half a preface must not
- * wake the thread again and again. Each waits equally long, so the list of them is in order of
- * their deadlines. */
+ * A socket that has not sent its preface is a pending connection. The preface is peeked, so the
+ * core reads it again. Sockets are watched edge-triggered, because half a preface must not wake the
+ * thread again and again. Every socket waits equally long, so the list of pending connections is in
+ * the order of their deadlines.
+ *
+ * Threads: the listener's. */
 #ifndef TRIBUTARY_SERVER_WIRE_HANDSHAKE_H
 #define TRIBUTARY_SERVER_WIRE_HANDSHAKE_H
 
@@ -13,10 +16,10 @@
 #include "server/wire/address.h"
 #include "server/wire/connection_table.h"
 
-struct pending_connection; /* a socket that waits */
+struct pending_connection; /* an accepted socket that has not sent its preface */
 
-/* Where a socket goes that has said its preface; the descriptor is the callee's. */
 struct handshake_port {
+    /* The preface of `fd` has arrived. The callee owns the descriptor from here on. */
     void (*ready)(void *ctx, int fd);
     void *ctx;
 };
@@ -26,33 +29,40 @@ struct handshake {
     int64_t preface_ns;
     struct handshake_port port;
     struct connection_table *table; /* not ours */
-    struct list waiting;            /* oldest first */
-    size_t count;
-    uint64_t unreported; /* refusals since the last log line */
-    int64_t report_at_ns;
-    const char *refused_reason;
+    struct list pending;            /* oldest first */
+    size_t count;                   /* of pending connections */
+    uint64_t unreported;            /* refusals since the last log line */
+    int64_t report_at_ns;           /* the earliest time of the next log line */
+    const char *refused_reason;     /* of the latest refusal */
     char refused_peer[ADDRESS_CAPACITY];
 };
 
-/* The events that handshake_check() is for carry the guest's address in data.u64. */
+/* Epoll events of pending connections carry the address of their `struct pending_connection` in
+ * data.u64; the listener hands it to handshake_check(). */
 void handshake_init(struct handshake *handshake, int epoll, int64_t preface_ns,
                     const struct handshake_port *port, struct connection_table *table);
-void handshake_fini(struct handshake *handshake); /* ends all that wait, and tells what was not told yet */
+/* Closes all pending connections and reports the refusals that are still unreported. */
+void handshake_fini(struct handshake *handshake);
 
-/* False: no memory, or no room in the epoll set; `fd` is still the caller's. */
+/* Takes over an accepted socket. False: no memory, or the epoll set refused it; `fd` is still the
+ * caller's. */
 bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int64_t now_ns);
-/* Something arrived, or the peer hung up: gives the socket away, ends it, or lets it wait. */
+/* Bytes arrived, or the peer hung up. Hands the socket to the port, refuses it, or leaves it
+ * pending. */
 void handshake_check(struct handshake *handshake, struct pending_connection *pending, bool hung_up,
                      int64_t now_ns);
-void handshake_end_oldest(struct handshake *handshake, int64_t now_ns); /* nothing where nobody waits */
-void handshake_end_overdue(struct handshake *handshake, int64_t now_ns);
+/* Refuses the pending connection that has waited longest. Does nothing where none is pending. */
+void handshake_refuse_oldest(struct handshake *handshake, int64_t now_ns);
+/* Refuses every pending connection whose deadline has passed. */
+void handshake_refuse_overdue(struct handshake *handshake, int64_t now_ns);
 
-/* Counts one refusal; call it before the peer can notice. One log line a second at most, with the
- * number since the last. */
+/* Counts one refusal and reports it. Call it before the peer can notice the refusal. */
 void handshake_count_refusal(struct handshake *handshake, const char *reason, const char *peer,
                              int64_t now_ns);
+/* Writes a log line with the number of unreported refusals, if there are any; at most one line a
+ * second. */
 void handshake_report(struct handshake *handshake, int64_t now_ns);
-/* when handshake_end_overdue() or handshake_report() has something to do; INT64_MAX: never */
+/* When handshake_refuse_overdue() or handshake_report() next has work; INT64_MAX: never. */
 int64_t handshake_next_ns(const struct handshake *handshake);
 
 #endif

@@ -1,11 +1,13 @@
 /* listener.c - the accept loop and its limits.
  *
- * DESIGN. One thread, one epoll set. In it are the doors (listening sockets), the sockets in the
- * handshake, and an eventfd that says stop. accept() without a free descriptor leaves the
- * connection in the backlog and the door readable: a level-triggered loop would spin, an
- * edge-triggered one would sleep for good. So one spare descriptor is kept: closed, the connection
- * accepted and closed with it, and opened again. Where even that fails, the doors are left alone
- * for a moment. */
+ * DESIGN. There is one thread with one epoll set. The set holds the listen sockets, the pending
+ * connections, and an eventfd that stops the thread.
+ *
+ * accept() without a free descriptor leaves the connection in the backlog and the listen socket
+ * readable: a level-triggered loop would spin, an edge-triggered loop would sleep for good. The
+ * listener therefore keeps one spare descriptor. It closes the spare, accepts the connection with
+ * the freed descriptor, closes the connection, and opens the spare again. If even that fails, it
+ * pauses all listen sockets for a moment. */
 #include "server/wire/listener.h"
 
 #include <errno.h>
@@ -28,18 +30,18 @@
 
 #define MAX_LISTEN_SOCKETS 16u
 #define MAX_PENDING 1024u
-#define ACCEPTS_PER_TURN 64 /* then prefaces and deadlines get their turn */
+#define ACCEPTS_PER_TURN 64 /* of one listen socket; then prefaces and deadlines are served */
 #define EVENTS_PER_TURN 64
-#define PAUSE_NS (100 * NS_PER_MS)  /* without any descriptor */
-#define RECOUNT_NS (10 * NS_PER_MS) /* between two looks at all seats while full */
+#define PAUSE_NS (100 * NS_PER_MS)  /* how long to pause without any descriptor */
+#define RECOUNT_NS (10 * NS_PER_MS) /* the least time between two recounts while full */
 
-/* What an epoll event is about: a door's number, the eventfd, or the address of a guest in the
- * handshake (which is above both). */
-#define ABOUT_STOP ((uint64_t)MAX_LISTEN_SOCKETS)
+/* What data.u64 of an epoll event holds: the number of a listen socket, STOP_EVENT for the eventfd,
+ * or the address of a pending connection, which is above both. */
+#define STOP_EVENT ((uint64_t)MAX_LISTEN_SOCKETS)
 
 struct listen_socket {
     int fd;
-    uint64_t file; /* the inode of its socket file; 0: none */
+    uint64_t file; /* the inode of its socket file; 0: no socket file */
     char address[ADDRESS_CAPACITY];
 };
 
@@ -51,12 +53,12 @@ struct listener {
     int stop; /* eventfd */
     bool running;
     pthread_t thread;
-    struct connection_table *table; /* any thread */
+    struct connection_table *table; /* any thread: it has a lock of its own */
 
     /* Listener thread only. */
     int spare;
     struct handshake handshake;
-    int64_t paused_until_ns; /* 0: the doors are open */
+    int64_t paused_until_ns; /* 0: the listen sockets are not paused */
     int64_t recounted_ns;
 };
 
@@ -67,12 +69,12 @@ static struct status failed(const char *what)
 
 uint32_t listener_connections(struct listener *listener)
 {
-    return connection_table_count(listener->table);
+    return connection_table_recount(listener->table);
 }
 
 void listener_shutdown_connections(struct listener *listener)
 {
-    connection_table_shutdown(listener->table);
+    connection_table_shutdown_all(listener->table);
 }
 
 void listener_peer(struct listener *listener, int fd, char *text, size_t capacity)
@@ -80,21 +82,22 @@ void listener_peer(struct listener *listener, int fd, char *text, size_t capacit
     connection_table_peer(listener->table, fd, text, capacity);
 }
 
-/* How many more connections the limit allows beside those that were given away; those that wait for
- * their preface share it. */
-static uint32_t places_left(struct listener *listener, int64_t now_ns)
+/* How many connections the limit allows beside those that were handed over. Pending connections
+ * share this number. */
+static uint32_t connections_left(struct listener *listener, int64_t now_ns)
 {
     uint32_t max = listener->settings.max_connections;
-    uint32_t known = connection_table_upper_bound(listener->table);
+    uint32_t known = connection_table_size(listener->table);
 
     if (known + listener->handshake.count >= max && now_ns - listener->recounted_ns >= RECOUNT_NS) {
-        known = connection_table_count(listener->table);
+        known = connection_table_recount(listener->table);
         listener->recounted_ns = now_ns;
     }
     return known < max ? max - known : 0;
 }
 
-/* Descriptors are given out from the lowest: a high one says that all below it are in use. */
+/* The kernel gives out the lowest free descriptor: a high one proves that all below it are in
+ * use. */
 static bool too_high(const struct listener *listener, int fd)
 {
     struct rlimit max;
@@ -108,27 +111,27 @@ static void socket_options(const struct listener *listener, int fd)
     unsigned timeout_ms = (unsigned)(listener->settings.user_timeout_ns / NS_PER_MS);
     int on = 1;
 
-    /* Both are for TCP; a unix socket refuses them, and needs neither. */
+    /* Both options are for TCP; a unix socket refuses them and needs neither. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
-/* Those that say nothing give way to those that come: they can fill the handshake, but not keep
- * it. */
+/* A new connection replaces the oldest pending one when too many are pending: silent peers can fill
+ * the list of pending connections, but they cannot keep it full. */
 static void admit(struct listener *listener, int fd, int64_t now_ns)
 {
-    uint32_t places = places_left(listener, now_ns);
+    uint32_t left = connections_left(listener, now_ns);
     const char *reason = NULL;
     char peer[ADDRESS_CAPACITY];
 
     address_peer(fd, peer, sizeof(peer));
     if (too_high(listener, fd)) {
         reason = "descriptors";
-    } else if (places == 0) {
+    } else if (left == 0) {
         reason = "connections_most";
     } else {
-        if (listener->handshake.count >= MIN_OF(places, MAX_PENDING))
-            handshake_end_oldest(&listener->handshake, now_ns);
+        if (listener->handshake.count >= MIN_OF(left, MAX_PENDING))
+            handshake_refuse_oldest(&listener->handshake, now_ns);
         socket_options(listener, fd);
         if (handshake_begin(&listener->handshake, fd, peer, now_ns))
             return;
@@ -138,7 +141,7 @@ static void admit(struct listener *listener, int fd, int64_t now_ns)
     close(fd);
 }
 
-static void listen_sockets_watch(struct listener *listener, uint32_t events)
+static void watch_listen_sockets(struct listener *listener, uint32_t events)
 {
     for (size_t i = 0; i < listener->listen_socket_count; i++) {
         struct epoll_event event = {.events = events, .data.u64 = i};
@@ -147,10 +150,10 @@ static void listen_sockets_watch(struct listener *listener, uint32_t events)
     }
 }
 
-static void pause_doors(struct listener *listener, int64_t now_ns)
+static void pause_listen_sockets(struct listener *listener, int64_t now_ns)
 {
     listener->paused_until_ns = now_ns + PAUSE_NS;
-    listen_sockets_watch(listener, 0);
+    watch_listen_sockets(listener, 0);
 }
 
 static int spare_open(void)
@@ -158,7 +161,7 @@ static int spare_open(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* No descriptor is free: uses the spare one to take the next connection off the backlog and close
+/* No descriptor is free: uses the spare one to accept the next connection of the backlog and close
  * it. */
 static void refuse_with_spare(struct listener *listener, const struct listen_socket *listen_socket,
                               int64_t now_ns)
@@ -175,10 +178,10 @@ static void refuse_with_spare(struct listener *listener, const struct listen_soc
     }
     listener->spare = spare_open();
     if (fd < 0)
-        pause_doors(listener, now_ns);
+        pause_listen_sockets(listener, now_ns);
 }
 
-/* False: enough for this turn. */
+/* False: accept no more from this socket in this turn. */
 static bool accept_one(struct listener *listener, const struct listen_socket *listen_socket, int64_t now_ns)
 {
     int fd = accept4(listen_socket->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -196,25 +199,25 @@ static bool accept_one(struct listener *listener, const struct listen_socket *li
         return listener->paused_until_ns == 0;
     case ENOBUFS:
     case ENOMEM:
-        pause_doors(listener, now_ns);
+        pause_listen_sockets(listener, now_ns);
         return false;
     default:
-        /* that connection failed before it was accepted, or a signal came; the next may be fine */
+        /* This connection failed before it was accepted, or a signal came; the next may succeed. */
         return true;
     }
 }
 
-static void open_again(struct listener *listener, int64_t now_ns)
+static void resume_listen_sockets(struct listener *listener, int64_t now_ns)
 {
     if (listener->paused_until_ns == 0 || now_ns < listener->paused_until_ns)
         return;
     listener->paused_until_ns = 0;
-    listen_sockets_watch(listener, EPOLLIN);
+    watch_listen_sockets(listener, EPOLLIN);
 }
 
-/* How long epoll may wait, in milliseconds, rounded up: never a moment too early, or the thread
- * would spin through the rest. */
-static int patience_ms(const struct listener *listener)
+/* How long epoll may wait, in milliseconds. Rounded up: if it returned too early, the thread would
+ * spin through the rest. */
+static int wait_ms(const struct listener *listener)
 {
     int64_t until_ns = handshake_next_ns(&listener->handshake);
     int64_t left_ns;
@@ -227,19 +230,19 @@ static int patience_ms(const struct listener *listener)
     return left_ns <= 0 ? 0 : (int)MIN_OF((left_ns + NS_PER_MS - 1) / NS_PER_MS, 60000);
 }
 
-/* The handshake first: an accept may turn the oldest one away, and its event must not be looked at
- * after that. False: stop. */
+/* Handles the events of one epoll_wait(). False: stop. Pending connections come before accepts: an
+ * accept may free the oldest pending connection, and its event must not be used after that. */
 static bool turn(struct listener *listener, const struct epoll_event *events, int count, int64_t now_ns)
 {
     for (int i = 0; i < count; i++) {
-        if (events[i].data.u64 == ABOUT_STOP)
+        if (events[i].data.u64 == STOP_EVENT)
             return false;
-        if (events[i].data.u64 > ABOUT_STOP)
+        if (events[i].data.u64 > STOP_EVENT)
             handshake_check(&listener->handshake, (struct pending_connection *)(uintptr_t)events[i].data.u64,
                             (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0, now_ns);
     }
-    handshake_end_overdue(&listener->handshake, now_ns);
-    open_again(listener, now_ns);
+    handshake_refuse_overdue(&listener->handshake, now_ns);
+    resume_listen_sockets(listener, now_ns);
     for (int i = 0; i < count; i++) {
         if (events[i].data.u64 >= MAX_LISTEN_SOCKETS)
             continue;
@@ -259,7 +262,7 @@ static void *run(void *ctx)
     int count;
 
     do {
-        count = epoll_wait(listener->epoll, events, EVENTS_PER_TURN, patience_ms(listener));
+        count = epoll_wait(listener->epoll, events, EVENTS_PER_TURN, wait_ms(listener));
     } while (turn(listener, events, MAX_OF(count, 0), clock_mono_ns()));
     return NULL;
 }
@@ -269,17 +272,17 @@ struct status listener_new(const struct listener_settings *settings, const struc
 {
     struct listener *listener = calloc(1, sizeof(*listener));
     const struct handshake_port onward = {.ready = port->connected, .ctx = port->ctx};
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = ABOUT_STOP};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP_EVENT};
     struct status status;
 
-    if (listener == NULL)
+    if (!listener)
         return (struct status){.code = ERR_NO_MEMORY, .what = "opening a listener"};
     listener->settings = *settings;
     listener->table = connection_table_new();
     listener->spare = spare_open();
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     listener->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (listener->table == NULL || listener->spare < 0 || listener->stop < 0 || listener->epoll < 0 ||
+    if (!listener->table || listener->spare < 0 || listener->stop < 0 || listener->epoll < 0 ||
         epoll_ctl(listener->epoll, EPOLL_CTL_ADD, listener->stop, &event) != 0) {
         status = failed("opening a listener");
         listener_free(listener);
@@ -313,7 +316,7 @@ struct status listener_add(struct listener *listener, const char *address)
     return STATUS_OK;
 }
 
-size_t listener_count(const struct listener *listener)
+size_t listener_address_count(const struct listener *listener)
 {
     return listener->listen_socket_count;
 }
@@ -324,17 +327,12 @@ const char *listener_address(const struct listener *listener, size_t number)
     return listener->listen_sockets[number].address;
 }
 
-bool listener_is_local(const char *address)
-{
-    return address_is_local(address);
-}
-
 struct status listener_start(struct listener *listener)
 {
     sigset_t all, before;
     int failure;
 
-    /* Signals belong to the loop. */
+    /* The loop takes the signals, so this thread blocks them all. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failure = pthread_create(&listener->thread, NULL, run, listener);
@@ -357,7 +355,8 @@ void listener_stop(struct listener *listener)
     for (; listener->listen_socket_count > 0; listener->listen_socket_count--) {
         struct listen_socket *listen_socket = &listener->listen_sockets[listener->listen_socket_count - 1];
 
-        /* The file first: once the socket is closed, another server may put its own there. */
+        /* Remove the file first: once the socket is closed, another server may create its own file
+         * there. */
         address_unlink(listen_socket->address, listen_socket->file);
         close(listen_socket->fd);
     }
@@ -365,7 +364,7 @@ void listener_stop(struct listener *listener)
 
 void listener_free(struct listener *listener)
 {
-    if (listener == NULL)
+    if (!listener)
         return;
     listener_stop(listener);
     connection_table_free(listener->table);

@@ -1,10 +1,10 @@
-/* listener.h - how connections reach the core: our own accept loop in front of it.
+/* listener.h - the accept loop in front of gRPC core.
  *
- * Plaintext only (loopback, unix socket). A thread of its own accepts, refuses beyond the limits,
- * waits for the HTTP/2 preface (24 bytes, peeked, within `preface_ns`), sets TCP_NODELAY and
- * TCP_USER_TIMEOUT, and hands the socket to one of the wire threads, in turn. The core gives no
- * notice when a connection closes, so the listener keeps a table of descriptors and looks again (by
- * inode) when it counts. */
+ * Plaintext only (loopback, unix socket). The listener has a thread of its own. It accepts
+ * connections, refuses those beyond the limits, waits for the HTTP/2 preface (24 bytes, peeked,
+ * within `preface_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to the port.
+ * The core gives no notice when a connection closes, so the listener keeps a connection table and
+ * checks its descriptors (by inode) when it counts. */
 #ifndef TRIBUTARY_SERVER_WIRE_LISTENER_H
 #define TRIBUTARY_SERVER_WIRE_LISTENER_H
 
@@ -14,47 +14,54 @@
 #include "base/status.h"
 
 struct listener;
-struct wire_thread;
 
 struct listener_settings {
     uint32_t max_connections;
-    /* kept free for the process: connections beyond (RLIMIT_NOFILE - spare) are refused */
+    /* Descriptors that stay free for the process: connections beyond (RLIMIT_NOFILE - spare) are
+     * refused. */
     uint32_t spare_descriptors;
     int64_t preface_ns;
     int64_t user_timeout_ns;
 };
 
-/* Gives an accepted socket away; the descriptor is the callee's. Called on the listener's thread.
- * Tests may put something else here. */
 struct listener_port {
+    /* Listener thread. A connection has sent its preface. The callee owns the descriptor from here
+     * on. */
     void (*connected)(void *ctx, int fd);
     void *ctx;
 };
 
+/*   ERR_NO_MEMORY  out of memory
+ *   ERR_IO         the system refused, see `sys`
+ * On failure *listener_out is unchanged. */
 MUST_CHECK struct status listener_new(const struct listener_settings *settings,
                                       const struct listener_port *port, struct listener **listener_out);
 
-/* Binds and listens: "HOST:PORT", "[V6]:PORT" or "unix:PATH" (a stale socket file is replaced, a
- * live one is not; mode 0600). Port 0: the kernel chooses. Before listener_start(). */
+/* Binds an address (see address.h) and listens at it. Port 0: the kernel chooses one. At most 16
+ * addresses, before listener_start().
+ *   ERR_FULL     there are 16 addresses already
+ *   ERR_INVALID  it is no address, or its name is not known
+ *   ERR_IO       the system refused, see `sys`
+ * On failure nothing is bound. */
 MUST_CHECK struct status listener_add(struct listener *listener, const char *address);
-size_t listener_count(const struct listener *listener);
-/* as bound, the port filled in */
+size_t listener_address_count(const struct listener *listener);
+/* The address as it was bound, with the port that the kernel chose. It lives as long as the
+ * listener. */
 const char *listener_address(const struct listener *listener, size_t number);
-/* Whether an address (as for listener_add) can be reached from this machine only: a loopback
- * address or a unix socket. False for what does not parse, too. */
-bool listener_is_local(const char *address);
 
+/*   ERR_IO  the thread could not be started, see `sys` */
 MUST_CHECK struct status listener_start(struct listener *listener);
-/* closes the listening sockets, joins the thread; idempotent; sockets given away live on */
+/* Closes the listen sockets and the pending connections, and joins the thread. Idempotent.
+ * Connections that were handed over live on. */
 void listener_stop(struct listener *listener);
-void listener_free(struct listener *listener);
+void listener_free(struct listener *listener); /* stops it first; NULL allowed */
 
-/* Any thread. Writes who is at the other end of a descriptor that was given away: "127.0.0.1:5000",
- * "unix:pid=7,uid=0", "unknown". */
+/* Any thread. Writes the peer of a descriptor that was handed over: "127.0.0.1:5000",
+ * "unix:pid=7,uid=0" or "unknown". */
 void listener_peer(struct listener *listener, int fd, char *text, size_t capacity);
-/* Any thread. Shuts down every connection that was given away and still lives; the core then closes
- * them. */
+/* Any thread. Shuts down every live connection that was handed over; the core then closes it. */
 void listener_shutdown_connections(struct listener *listener);
-uint32_t listener_connections(struct listener *listener); /* any thread; looks again */
+/* Any thread. The number of live connections that were handed over. Checks every descriptor. */
+uint32_t listener_connections(struct listener *listener);
 
 #endif

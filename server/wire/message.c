@@ -1,5 +1,5 @@
-/* message.c - how a received message becomes the memory of a chunk: by reference where it lies in
- * one piece and is large, copied once where not. */
+/* message.c - how a received message becomes the memory of a chunk: by reference if it is in one
+ * piece and large, otherwise by one copy. */
 #include "server/wire/message.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 
 #include <grpc/byte_buffer_reader.h>
 
-/* A message smaller than this does not keep the core's read buffer alive (MAX_WIRE_READ at most):
- * it is copied. */
+/* A message that is smaller is copied, so that it does not keep alive a read buffer of the core
+ * (MAX_WIRE_READ at most). */
 #define KEEP_FROM_BYTES (MAX_WIRE_READ / 4)
 
 struct slice_memory {
@@ -38,7 +38,8 @@ static grpc_slice copy_of(grpc_byte_buffer *buffer)
     return whole;
 }
 
-/* Compression is switched off in the core, so a message is always raw. */
+/* Brings the message into one piece. Compression is off in the core, so the buffer is always
+ * raw. */
 static void gather(struct message *message)
 {
     const grpc_slice_buffer *from = &message->buffer->data.raw.slice_buffer;

@@ -1,5 +1,5 @@
-/* message.h - one received message: its bytes, and its memory as the memory of a chunk. And bytes
- * of ours as slices of the transport. */
+/* message.h - one received message: its bytes, and its memory as the memory of a chunk. Also turns
+ * our own bytes into slices of the transport. */
 #ifndef TRIBUTARY_SERVER_WIRE_MESSAGE_H
 #define TRIBUTARY_SERVER_WIRE_MESSAGE_H
 
@@ -11,31 +11,33 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 
-/* The largest buffer that the core reads into: what a kept message may pin. */
+/* The largest buffer that the core reads into. A message that is kept by reference may pin this
+ * much, even if it is smaller. */
 #define MAX_WIRE_READ (256 * 1024)
 
-/* Valid during the callback that gives it, unless it is moved. */
+/* Valid during the callback that gives it, unless message_move() takes it out. */
 struct message {
     grpc_byte_buffer *buffer;
-    grpc_slice whole;
-    bool is_whole; /* `whole` is set, and a reference */
-    bool is_copy;  /* `whole` is memory of our own */
+    grpc_slice whole; /* the message in one piece */
+    bool is_whole;    /* `whole` is set, and is a reference of ours */
+    bool is_copy;     /* `whole` is memory of our own */
 };
 
 size_t message_size(const struct message *message);
-struct bytes message_bytes(struct message *message); /* in one piece; as valid as the message */
-/* The message's memory, kept beyond the callback: where its bytes are from then on, and what they
- * pin; NULL: out of memory. Once per message. */
+struct bytes message_bytes(struct message *message); /* in one piece; valid as long as the message */
+/* Keeps the message's memory beyond the callback, as the memory of a chunk. At most once for a
+ * message. *bytes_out: where the bytes are from then on. *pinned_out: how many bytes of memory they
+ * pin. NULL: out of memory. */
 struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out);
-/* Takes the message out of its callback: it is the caller's, to be given up by message_fini(). */
+/* Takes the message out of its callback. The result is the caller's; message_fini() ends it. */
 struct message message_move(struct message *message);
-void message_fini(struct message *message); /* a zeroed or moved one is allowed */
+void message_fini(struct message *message); /* a zeroed or moved message is allowed */
 
-/* The slice behind a chunk's memory, or false where it came from elsewhere. No reference is
- * taken. */
+/* Returns the slice behind a chunk's memory. No reference is taken. False: the memory does not come
+ * from message_keep(). */
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);
 
-/* A slice that owns what `bytes` held; `bytes` is empty afterwards. */
+/* Returns a slice that owns the memory of `bytes`, which is empty afterwards. */
 grpc_slice wire_slice_of(struct buf *bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* thread.c - one wire thread: queue, timers, inbox, and what is done at the end of a tick. */
+/* thread.c - one wire thread: its queue, mailbox, timers and post-poll hooks. */
 #include "server/wire/thread.h"
 
 #include <grpc/grpc_posix.h>
@@ -13,10 +13,11 @@
 #include "base/counters.h"
 #include "event/framing.h"
 
-/* A tick takes at most so many completions, so that what they produced leaves soon. */
-#define TICK_COMPLETIONS 32
+/* A turn handles at most so many completions, so that what they produce leaves soon. */
+#define MAX_TURN_COMPLETIONS 32
 
-/* How busy the thread is, is measured over windows of this length, from its processor time. */
+/* The thread is busy if it used more than so much processor time, averaged over windows of at least
+ * this length. */
 #define BUSY_WINDOW_NS NS_PER_MS
 #define BUSY_ABOVE_PERCENT 70
 
@@ -29,12 +30,13 @@ struct wire_thread {
     void *down_ctx;
     void (*peer)(void *ctx, int fd, char *text, size_t capacity);
     void *peer_ctx;
-    /* The way in for other threads: an empty batch on a call that goes nowhere posts `woken`. */
-    grpc_channel *lame;
-    grpc_call *waker;
-    struct wire_op woken;
-    struct task *_Atomic inbox;
-    _Atomic bool waking;
+    /* How another thread wakes this one: an empty batch on a call of a lame channel posts `wakeup`
+     * to the queue. */
+    grpc_channel *lame_channel;
+    grpc_call *wakeup_call;
+    struct wire_op wakeup;
+    struct task *_Atomic mailbox;  /* the newest first */
+    _Atomic bool wakeup_under_way; /* `wakeup` is posted and has not arrived */
     _Atomic bool shutting;
     _Atomic bool cancelling;
     struct task shutdown;
@@ -43,8 +45,8 @@ struct wire_thread {
     struct call_acceptor *acceptor;
     struct framing_scan scan;
     struct heap timers;
-    struct list early, ready; /* what is to be done when the tick ends */
-    struct wire_op shut;
+    struct list early_hooks, hooks; /* of this turn's end */
+    struct wire_op shut;            /* completes when the server is down */
     bool is_down;
     int64_t now_ns;
     int64_t window_began_ns;
@@ -58,7 +60,7 @@ struct adoption {
     int fd;
 };
 
-static _Thread_local const struct wire_thread *mine;
+static _Thread_local const struct wire_thread *current_thread;
 
 static int64_t thread_cpu_ns(void)
 {
@@ -90,10 +92,11 @@ static gpr_timespec as_timespec(int64_t at_ns)
                           .clock_type = GPR_CLOCK_MONOTONIC};
 }
 
-/* Takes all that is there and turns it round: the inbox holds the newest first. */
-static void run_inbox(struct wire_thread *thread)
+/* Runs all posted tasks, the oldest first. The mailbox holds the newest first, so the list is
+ * reversed. */
+static void run_mailbox(struct wire_thread *thread)
 {
-    struct task *newest = atomic_exchange_explicit(&thread->inbox, NULL, memory_order_acquire);
+    struct task *newest = atomic_exchange_explicit(&thread->mailbox, NULL, memory_order_acquire);
     struct task *oldest = NULL;
 
     while (newest) {
@@ -109,13 +112,13 @@ static void run_inbox(struct wire_thread *thread)
     }
 }
 
-static void on_woken(struct wire_op *op, bool ok)
+static void on_wakeup(struct wire_op *op, bool ok)
 {
-    struct wire_thread *thread = container_of(op, struct wire_thread, woken);
+    struct wire_thread *thread = container_of(op, struct wire_thread, wakeup);
 
     (void)ok; /* an empty batch has no outcome of its own */
-    atomic_store(&thread->waking, false);
-    run_inbox(thread);
+    atomic_store(&thread->wakeup_under_way, false);
+    run_mailbox(thread);
 }
 
 static void on_shut(struct wire_op *op, bool ok)
@@ -136,28 +139,29 @@ static void fire_timers(struct wire_thread *thread)
     }
 }
 
-static void do_noted(struct wire_thread *thread, struct list *noted)
+/* Hooks that are added meanwhile stay in `added` for the next turn. */
+static void run_hooks(struct wire_thread *thread, struct list *added)
 {
     struct list due;
 
     list_init(&due);
-    while (!list_empty(noted)) {
-        struct list *link = list_first(noted);
+    while (!list_empty(added)) {
+        struct list *link = list_first(added);
         list_remove(link);
         list_append(&due, link);
     }
     while (!list_empty(&due)) {
         struct list *link = list_first(&due);
         list_remove(link);
-        struct post_poll_hook *ready = container_of(link, struct post_poll_hook, link);
-        ready->post_poll(ready, thread->now_ns);
+        struct post_poll_hook *hook = container_of(link, struct post_poll_hook, link);
+        hook->post_poll(hook, thread->now_ns);
     }
 }
 
 static int64_t wait_until(const struct wire_thread *thread)
 {
-    if (!list_empty(&thread->early) || !list_empty(&thread->ready) ||
-        atomic_load_explicit(&thread->inbox, memory_order_relaxed))
+    if (!list_empty(&thread->early_hooks) || !list_empty(&thread->hooks) ||
+        atomic_load_explicit(&thread->mailbox, memory_order_relaxed))
         return 0;
     const struct heap_node *first = heap_first(&thread->timers);
     return first ? first->key : INT64_MAX;
@@ -168,28 +172,28 @@ static void turn(struct wire_thread *thread)
     grpc_event event = grpc_completion_queue_next(thread->queue, as_timespec(wait_until(thread)), NULL);
 
     thread->now_ns = clock_mono_ns();
-    for (int left = wire_busy(thread) ? TICK_COMPLETIONS : 1; event.type == GRPC_OP_COMPLETE;) {
+    for (int left = wire_busy(thread) ? MAX_TURN_COMPLETIONS : 1; event.type == GRPC_OP_COMPLETE;) {
         struct wire_op *op = event.tag;
         op->done(op, event.success != 0);
         if (--left == 0)
             break;
         event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
     }
-    run_inbox(thread);
+    run_mailbox(thread);
     fire_timers(thread);
     measure_busy(thread);
-    do_noted(thread, &thread->early);
-    do_noted(thread, &thread->ready);
+    run_hooks(thread, &thread->early_hooks);
+    run_hooks(thread, &thread->hooks);
 }
 
-/* After the thread ended: what the queue still holds are wake-ups, and what the inbox holds came
- * too late (the thread's own last tasks without a wake-up). */
-static void drain_queue(struct wire_thread *thread)
+/* After the thread has ended. The queue then holds only wakeups. The mailbox may hold tasks that
+ * were posted too late; the thread's own last tasks came without a wakeup. */
+static void empty_queue(struct wire_thread *thread)
 {
-    while (atomic_load(&thread->waking) || atomic_load(&thread->inbox))
+    while (atomic_load(&thread->wakeup_under_way) || atomic_load(&thread->mailbox))
         turn(thread);
-    grpc_call_unref(thread->waker);
-    grpc_channel_destroy(thread->lame);
+    grpc_call_unref(thread->wakeup_call);
+    grpc_channel_destroy(thread->lame_channel);
     grpc_completion_queue_shutdown(thread->queue);
     for (;;) {
         grpc_event event =
@@ -205,12 +209,12 @@ static void *serve(void *arg)
 {
     struct wire_thread *thread = arg;
 
-    mine = thread;
+    current_thread = thread;
     thread->now_ns = clock_mono_ns();
     thread->window_began_ns = thread->now_ns;
     thread->window_cpu_ns = thread_cpu_ns();
-    /* The server may be down while the last tags of calls land, and while the loop still holds
-     * some. */
+    /* The server may be down while the last tags of calls are still to arrive, and while the loop
+     * still holds calls. */
     while (!thread->is_down || !thread->acceptor->empty(thread->acceptor))
         turn(thread);
     thread->down(thread->down_ctx);
@@ -251,20 +255,20 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
 
     if (!thread)
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
-    list_init(&thread->early);
-    list_init(&thread->ready);
-    thread->woken.done = on_woken;
+    list_init(&thread->early_hooks);
+    list_init(&thread->hooks);
+    thread->wakeup.done = on_wakeup;
     thread->shut.done = on_shut;
     thread->shutdown.run = do_shutdown;
     thread->cancel.run = do_cancel;
     thread->queue = grpc_completion_queue_create_for_next(NULL);
     thread->server = wire_server_new(settings);
     grpc_server_register_completion_queue(thread->server, thread->queue, NULL);
-    thread->lame =
+    thread->lame_channel =
         grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
-    thread->waker = grpc_channel_create_call(thread->lame, NULL, GRPC_PROPAGATE_DEFAULTS, thread->queue,
-                                             grpc_slice_from_static_string("/wake"), NULL,
-                                             gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    thread->wakeup_call = grpc_channel_create_call(thread->lame_channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                                   thread->queue, grpc_slice_from_static_string("/wake"),
+                                                   NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     *thread_out = thread;
     return STATUS_OK;
 }
@@ -301,7 +305,7 @@ void wire_thread_free(struct wire_thread *thread)
 {
     if (!thread)
         return;
-    drain_queue(thread);
+    empty_queue(thread);
     grpc_server_destroy(thread->server);
     grpc_completion_queue_destroy(thread->queue);
     if (thread->acceptor)
@@ -348,8 +352,8 @@ struct framing_scan *wire_scan(struct wire_thread *thread)
     return &thread->scan;
 }
 
-void wire_thread_peers(struct wire_thread *thread,
-                       void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx)
+void wire_thread_set_peer_lookup(struct wire_thread *thread,
+                                 void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx)
 {
     thread->peer = peer;
     thread->peer_ctx = ctx;
@@ -364,20 +368,20 @@ void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t cap
 
 void wire_post(struct wire_thread *thread, struct task *task)
 {
-    struct task *newest = atomic_load_explicit(&thread->inbox, memory_order_relaxed);
+    struct task *newest = atomic_load_explicit(&thread->mailbox, memory_order_relaxed);
 
     do {
         task->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&thread->inbox, &newest, task, memory_order_seq_cst,
+    } while (!atomic_compare_exchange_weak_explicit(&thread->mailbox, &newest, task, memory_order_seq_cst,
                                                     memory_order_relaxed));
-    if (wire_is_mine(thread) || atomic_exchange(&thread->waking, true))
+    if (wire_is_mine(thread) || atomic_exchange(&thread->wakeup_under_way, true))
         return;
-    CHECK(grpc_call_start_batch(thread->waker, NULL, 0, &thread->woken, NULL) == GRPC_CALL_OK);
+    CHECK(grpc_call_start_batch(thread->wakeup_call, NULL, 0, &thread->wakeup, NULL) == GRPC_CALL_OK);
 }
 
 bool wire_is_mine(const struct wire_thread *thread)
 {
-    return mine == thread;
+    return current_thread == thread;
 }
 
 void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns)
@@ -388,16 +392,16 @@ void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_
         CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
 }
 
-void wire_post_poll(struct wire_thread *thread, struct post_poll_hook *ready)
+void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
 {
-    if (list_empty(&ready->link))
-        list_append(&thread->ready, &ready->link);
+    if (list_empty(&hook->link))
+        list_append(&thread->hooks, &hook->link);
 }
 
-void wire_post_poll_early(struct wire_thread *thread, struct post_poll_hook *ready)
+void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
 {
-    if (list_empty(&ready->link))
-        list_append(&thread->early, &ready->link);
+    if (list_empty(&hook->link))
+        list_append(&thread->early_hooks, &hook->link);
 }
 
 bool wire_busy(const struct wire_thread *thread)

@@ -1,9 +1,11 @@
-/* thread.h - a wire thread: one grpc_server, one completion queue, one thread that serves it, and
- * all calls and connections that were given to it.
+/* thread.h - a wire thread: one grpc_server, one completion queue, the thread that serves it, and
+ * the calls and connections that were given to it.
  *
- * A tick is: everything the queue has at hand, then what was noted for the tick's end, then
- * waiting. Threads: wire_post() may be called from any; everything else belongs to the wire thread
- * itself, unless it says otherwise. */
+ * A *turn* is one return of the completion queue's next() and all that it leads to: the completions
+ * that the queue has at hand, posted tasks, due timers, then the post-poll hooks. After a turn the
+ * thread waits.
+ *
+ * Threads: the wire thread itself, unless a function says otherwise. */
 #ifndef TRIBUTARY_SERVER_WIRE_THREAD_H
 #define TRIBUTARY_SERVER_WIRE_THREAD_H
 
@@ -14,16 +16,16 @@
 #include "base/list.h"
 #include "base/status.h"
 #include "loop/loop.h"
-#include "server/wire/core.h"
+#include "server/wire/wire.h"
 
 #include <grpc/grpc.h>
 
 struct framing_scan;
 struct wire_thread;
 
-/* A batch in flight: its address is the tag. Each start lands once, on the call's wire thread. */
+/* An operation of gRPC core in flight. Its address is the tag. */
 struct wire_op {
-    void (*done)(struct wire_op *op, bool ok);
+    void (*done)(struct wire_op *op, bool ok); /* the call's wire thread; exactly once per start */
 };
 
 struct wire_timer {
@@ -31,60 +33,73 @@ struct wire_timer {
     void (*fired)(struct wire_timer *timer, int64_t now_ns);
 };
 
-/* Something to do at the end of the tick; noted once however often it is asked for. */
+/* Work for the end of a turn, embedded in the object that it is about. To take back a hook that was
+ * added, remove its link from the list. */
 struct post_poll_hook {
     struct list link; /* list_init() before the first use */
-    void (*post_poll)(struct post_poll_hook *ready, int64_t now_ns);
+    void (*post_poll)(struct post_poll_hook *hook, int64_t now_ns);
 };
 
-/* What a thread asks of whoever takes calls from its server (calls.c): all on the wire thread, but
- * for `free`. */
+/* What takes the calls that the core hands over (call_acceptor.c). Every function but `free` runs
+ * on the wire thread, or before it has started. */
 struct call_acceptor {
     void (*accept)(struct call_acceptor *acceptor); /* the server has started: ask for calls */
-    void (*refuse)(struct call_acceptor *acceptor); /* the server shuts down: ask for no more */
-    bool (*empty)(struct call_acceptor *acceptor);  /* no call is left; the thread does not end before */
+    void (*refuse)(struct call_acceptor *acceptor); /* the server shuts down: ask for no more calls */
+    bool (*empty)(struct call_acceptor *acceptor);  /* no call is left; until then the thread goes on */
     void (*free)(struct call_acceptor *acceptor);   /* the thread has ended */
 };
 
+/*   ERR_NO_MEMORY  out of memory; *thread_out is unchanged */
 MUST_CHECK struct status wire_thread_new(const struct wire_settings *settings,
                                          struct wire_thread **thread_out);
-/* `down` is called on the wire thread, as its last act, when everything of it has ended. */
+/* Starts the server and the thread. The wire thread calls `down` as its last act, when all its
+ * calls and its server have ended.
+ *   ERR_IO  the thread could not be started, see `sys` */
 MUST_CHECK struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *ctx), void *ctx);
 
-/* Any thread. Shuts the server down: no new calls or connections; `cancel` ends the calls that are
- * left, at once. Idempotent. */
+/* Any thread. Shuts the server down: it takes no new calls or connections. `cancel`: it also ends
+ * the calls that are left, at once. Idempotent. */
 void wire_thread_shutdown(struct wire_thread *thread, bool cancel);
-/* Waits until the server is down and the thread has ended: after wire_thread_shutdown(). */
+/* Any other thread, after wire_thread_shutdown(). Blocks until the server is down and the thread
+ * has ended. */
 void wire_thread_join(struct wire_thread *thread);
+/* After wire_thread_join(), or where the thread never started. Runs the tasks that were posted and
+ * not yet run. NULL allowed. */
 void wire_thread_free(struct wire_thread *thread);
 
-/* Any thread. Takes over a connected socket: its calls will be served here. */
+/* Any thread. Takes over a connected socket; its calls are served here. The socket is closed if the
+ * server shuts down already, or if memory runs out. */
 void wire_thread_adopt(struct wire_thread *thread, int fd);
 
 grpc_server *wire_thread_server(struct wire_thread *thread);
 grpc_completion_queue *wire_thread_queue(struct wire_thread *thread);
-/* Who fills the server with calls; set before the thread starts, freed with it. */
+/* Sets the call acceptor before the thread starts. wire_thread_free() frees it. */
 void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *acceptor);
 struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread);
-/* Scratch memory for scanning one message. */
+/* Scratch memory for the scan of one message. */
 struct framing_scan *wire_scan(struct wire_thread *thread);
-/* Who is at the other end of a descriptor: set once, before the thread starts. */
-void wire_thread_peers(struct wire_thread *thread,
-                       void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx);
+/* Sets the function that wire_thread_peer() calls. Once, before the thread starts. */
+void wire_thread_set_peer_lookup(struct wire_thread *thread,
+                                 void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx);
+/* Writes the peer at the other end of a descriptor; an empty text where no function was set. */
 void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t capacity);
 
-/* Any thread; never blocks. Runs `task` on the wire thread. Posting order of one thread is kept. */
+/* Any thread; never blocks. Runs `task` on the wire thread. Tasks that one thread posts run in the
+ * order of posting. */
 void wire_post(struct wire_thread *thread, struct task *task);
-bool wire_is_mine(const struct wire_thread *thread); /* any thread */
+bool wire_is_mine(const struct wire_thread *thread); /* any thread: whether it is this wire thread */
 
-/* (Re)arms a timer for `at_ns` (clock_mono_ns()). INT64_MAX disarms. */
+/* Arms or rearms a timer for `at_ns` (clock_mono_ns()). INT64_MAX disarms it. */
 void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns);
 
-void wire_post_poll(struct wire_thread *thread, struct post_poll_hook *ready);
-/* The same, ahead of all those: for what they may still take along. */
-void wire_post_poll_early(struct wire_thread *thread, struct post_poll_hook *ready);
+/* Runs the hook at the end of this turn, once, however often it is added. A hook that is added
+ * while hooks of its kind run is run at the end of the next turn. */
+void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook);
+/* The same, but early hooks run before all other hooks: what an early hook produces can still leave
+ * in this turn. */
+void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook);
 
-/* True while the thread has more work than waiting: then gathering pays. */
+/* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);
 /* The thread's clock_mono_ns(), read once per turn. */
 int64_t wire_now(const struct wire_thread *thread);

@@ -1,4 +1,4 @@
-/* account.c - CPU clocks of other processes, and two files of /proc. */
+/* account.c - reads the CPU clocks of other processes, and two files of /proc. */
 #include "bench/account.h"
 
 #include <errno.h>
@@ -40,8 +40,7 @@ int64_t account_rss_bytes(pid_t process)
 
 bool account_machine(struct account_machine *machine_out)
 {
-    /* user, nice, system, idle, iowait, irq, softirq, steal; a guest's time stands in user as
-     * well. */
+    /* user, nice, system, idle, iowait, irq, softirq, steal. The time of guests is part of user. */
     long long ticks[8] = {0};
     FILE *file = fopen("/proc/stat", "re");
 

@@ -1,8 +1,9 @@
-/* batches.c - walking batches and runs.
+/* batches.c - walks batches and runs.
  *
- * DESIGN. take() is called with what is there and takes tokens: gRPC's prefix, a field of the batch
- * (of a run only its head), a field of the run. Most bytes are events, which checker_row() takes
- * many at a time. Everything else goes through field_read(), whatever its order. */
+ * DESIGN. take() gets the bytes that are there and handles tokens: the prefix of gRPC, a field of
+ * the batch (of a run only its head), a field of the run. Most bytes are events, and checker_row()
+ * handles many events at a time. Every other field goes through field_read(), in whatever order the
+ * fields come. */
 #include "bench/batches.h"
 
 #include <stdio.h>
@@ -34,7 +35,7 @@ void batches_init(struct batches *batches, struct checker *checker)
 
 void batches_fini(struct batches *batches)
 {
-    feed_fini(&batches->feed);
+    pieces_fini(&batches->pieces);
 }
 
 int batches_digits(const struct plan *plan)
@@ -61,7 +62,7 @@ size_t batches_event_head(const struct plan *plan, uint32_t label, uint8_t *at, 
         batches_label(plan, label, false, text, sizeof(text));
         end = put_text(end, fields[plan->filter], text);
     }
-    size_t digits = plan->filter == FILTER_TOPIC ? 4 : 3; /* behind tag, length and "t/" or "k" */
+    size_t digits = plan->filter == FILTER_TOPIC ? 4 : 3; /* after tag, length and "t/" or "k" */
     end = put_head(end, EVENT_DATA, plan->payload_bytes);
     uint8_t *body = put_head(at, BATCH_EVENTS, (size_t)(end - inner) + plan->payload_bytes);
     memcpy(body, inner, (size_t)(end - inner));
@@ -70,13 +71,13 @@ size_t batches_event_head(const struct plan *plan, uint32_t label, uint8_t *at, 
     return (size_t)(body - at) + (size_t)(end - inner);
 }
 
-static size_t wrong(struct batches *batches, const char *what)
+static size_t fail(struct batches *batches, const char *what)
 {
     load_fail(batches->checker->load, "consumer %u: %s", batches->checker->number, what);
-    return FEED_BAD;
+    return PIECES_BAD;
 }
 
-/* MAX_PLAN_PRODUCERS where it is none of ours. */
+/* The producer that a name stands for; MAX_PLAN_PRODUCERS: it is none of ours. */
 static uint32_t producer_of(const struct batches *batches, struct bytes name)
 {
     uint32_t number = 0;
@@ -91,7 +92,8 @@ static uint32_t producer_of(const struct batches *batches, struct bytes name)
 
 /* ---- a run ---- */
 
-/* One field of the run's header, or any other. */
+/* Notes a field of the run's header; any other field is allowed. False: the field contradicts what
+ * is known, or names no producer of ours. */
 static bool note_header(struct batches *batches, uint64_t tag, uint64_t number, struct bytes value)
 {
     uint32_t producer = batches->producer;
@@ -108,8 +110,8 @@ static bool note_header(struct batches *batches, uint64_t tag, uint64_t number, 
     return tag != RUN_SOURCE || producer != MAX_PLAN_PRODUCERS;
 }
 
-/* Before its first event or sequence: the header must be known. `rest` is the run from here on, as
- * much as is there. */
+/* Called before the first event or sequence of a run: its header must be known. `rest` is the run
+ * from here on, as far as it is there. Returns 1, 0 where more bytes are needed, or PIECES_BAD. */
 static size_t begin_events(struct batches *batches, struct bytes rest)
 {
     struct checker *checker = batches->checker;
@@ -119,26 +121,26 @@ static size_t begin_events(struct batches *batches, struct bytes rest)
         uint64_t tag, number;
         struct bytes value;
         if (rest.size < batches->run_left)
-            return 0; /* it stands behind the events: all of the run is needed */
+            return 0; /* the header stands behind the events: the whole run is needed */
         while (walk_next(&walk, &tag, &number, &value))
             if (!note_header(batches, tag, number, value))
-                return wrong(batches, "a run of nobody");
+                return fail(batches, "a run of nobody");
         if (!walk.at || batches->producer == MAX_PLAN_PRODUCERS)
-            return wrong(batches, "a run is malformed, or of nobody");
+            return fail(batches, "a run is malformed, or of nobody");
     }
     batches->first = checker->next[batches->producer];
     if (batches->first_sequence != batches->first + 1) {
         load_fail(checker->load, "consumer %u, producer %u: sequence %llu is due, not %llu", checker->number,
                   batches->producer, (unsigned long long)batches->first + 1,
                   (unsigned long long)batches->first_sequence);
-        return FEED_BAD;
+        return PIECES_BAD;
     }
     batches->begun = true;
     batches->events_before = checker->events;
     return 1;
 }
 
-/* Sequences are checked against the numbers that were due when the run began. */
+/* Checks sequences against the numbers that were due when the run began. */
 static bool check_sequences(struct batches *batches, struct bytes packed)
 {
     const uint64_t stride = batches->checker->stride;
@@ -153,7 +155,7 @@ static bool check_sequences(struct batches *batches, struct bytes packed)
     return packed.size == 0;
 }
 
-/* An event that does not have the usual shape. */
+/* Checks an event that does not have the usual shape. */
 static void check_event(struct batches *batches, struct bytes event)
 {
     struct walk walk = {event.data, event.data + event.size};
@@ -175,8 +177,8 @@ static bool end_run(struct batches *batches)
     return batches->begun && (batches->sequences == events || (!batches->sequences && !holes));
 }
 
-/* One field of a run that is not the usual kind of event. Returns the bytes taken; 0: it is not
- * whole. */
+/* Handles one field of a run that is not an event of the usual shape. Returns how many bytes; 0: it
+ * is not whole. */
 static size_t take_field(struct batches *batches, struct bytes run)
 {
     uint64_t tag = 0, number = 0;
@@ -185,7 +187,7 @@ static size_t take_field(struct batches *batches, struct bytes run)
     bool content = tag == RUN_EVENTS || tag == RUN_SEQUENCES || tag == RUN_SEQUENCE;
 
     if (!size)
-        return run.size < batches->run_left ? 0 : wrong(batches, "a run is malformed");
+        return run.size < batches->run_left ? 0 : fail(batches, "a run is malformed");
     if (content && !batches->begun) {
         size_t begun = begin_events(batches, run);
         if (begun != 1)
@@ -194,12 +196,12 @@ static size_t take_field(struct batches *batches, struct bytes run)
     if (tag == RUN_EVENTS)
         check_event(batches, value);
     else if (tag == RUN_SEQUENCES && !check_sequences(batches, value))
-        return wrong(batches, "a run lists other sequences than its events have");
+        return fail(batches, "a run lists other sequences than its events have");
     else if (tag == RUN_SEQUENCE &&
              !check_sequences(batches, (struct bytes){(const uint8_t *)&number, sizeof(number)}))
-        return wrong(batches, "a run lists another sequence than its event has");
+        return fail(batches, "a run lists another sequence than its event has");
     else if (!content && !note_header(batches, tag, number, value))
-        return wrong(batches, "a run of nobody, or of two");
+        return fail(batches, "a run of nobody, or of two");
     return size;
 }
 
@@ -213,11 +215,11 @@ static size_t take_run(struct batches *batches, struct bytes input)
                          run.data);
     if (!taken)
         taken = take_field(batches, run);
-    if (taken == FEED_BAD)
-        return FEED_BAD;
+    if (taken == PIECES_BAD)
+        return PIECES_BAD;
     batches->run_left -= taken;
     if (!batches->run_left && !end_run(batches))
-        return wrong(batches, "a run has no events, or events with holes that it does not list");
+        return fail(batches, "a run has no events, or events with holes that it does not list");
     return taken;
 }
 
@@ -234,7 +236,8 @@ static void begin_run(struct batches *batches, size_t size)
     batches->events_before = batches->checker->events;
 }
 
-/* The head of a run, or any other field as a whole. Returns the bytes taken; 0: not whole. */
+/* Handles the head of a run, or any other field as a whole. Returns how many bytes; 0: it is not
+ * whole. */
 static size_t take_batch_field(struct batches *batches, struct bytes input)
 {
     struct bytes batch = {input.data, MIN_OF(input.size, batches->message_left)}, value;
@@ -246,16 +249,16 @@ static size_t take_batch_field(struct batches *batches, struct bytes input)
         size_t length = varint_read(batch.data + size, end, &number);
         size = length ? size + length : 0;
         if (size && (!number || number > batches->message_left - size))
-            return wrong(batches, "a run is empty, or longer than its message");
+            return fail(batches, "a run is empty, or longer than its message");
     } else {
         size = field_read(batch.data, end, &tag, &number, &value);
     }
     if (!size)
-        return batch.size < batches->message_left ? 0 : wrong(batches, "a message is malformed");
+        return batch.size < batches->message_left ? 0 : fail(batches, "a message is malformed");
     if (tag == BATCH_LOST)
-        return wrong(batches, "was told of a loss");
+        return fail(batches, "was told of a loss");
     if (tag == BATCH_CLOSING)
-        return wrong(batches, "was told of a closing");
+        return fail(batches, "was told of a closing");
     batches->started |= tag == BATCH_STARTED;
     batches->message_left -= size;
     if (tag == BATCH_RUNS) {
@@ -270,7 +273,7 @@ static size_t take_prefix(struct batches *batches, struct bytes input)
     if (input.size < GRPC_PREFIX_BYTES)
         return 0;
     if (input.data[0])
-        return wrong(batches, "a message is compressed");
+        return fail(batches, "a message is compressed");
     batches->message_left = (size_t)input.data[1] << 24 | (size_t)input.data[2] << 16 |
                             (size_t)input.data[3] << 8 | input.data[4];
     batches->checker->messages++;
@@ -287,8 +290,8 @@ static size_t take(void *ctx, struct bytes input)
         size_t taken = batches->in_run         ? take_run(batches, rest)
                        : batches->message_left ? take_batch_field(batches, rest)
                                                : take_prefix(batches, rest);
-        if (taken == FEED_BAD)
-            return FEED_BAD;
+        if (taken == PIECES_BAD)
+            return PIECES_BAD;
         if (!taken)
             break;
         at += taken;
@@ -298,6 +301,6 @@ static size_t take(void *ctx, struct bytes input)
 
 void batches_add(struct batches *batches, struct bytes piece)
 {
-    if (!feed_add(&batches->feed, piece, take, batches) && !load_failed(batches->checker->load))
-        wrong(batches, "no memory for what came");
+    if (!pieces_add(&batches->pieces, piece, take, batches) && !load_failed(batches->checker->load))
+        fail(batches, "no memory for what came");
 }

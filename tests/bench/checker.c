@@ -1,4 +1,4 @@
-/* checker.c - numbers without a gap, without a repetition, in order. */
+/* checker.c - checks that the numbers have no gap and no repetition and are in order. */
 #include "bench/checker.h"
 
 #include <stdlib.h>
@@ -37,8 +37,8 @@ void checker_begin(struct checker *checker)
     checker->now_ns = 0;
 }
 
-/* Adds the events since time_first to the histogram, when they belong to the measured time. */
-static void settle(struct checker *checker, uint64_t events)
+/* Adds the events since time_first to the histogram, if they belong to the measured time. */
+static void add_latencies(struct checker *checker, uint64_t events)
 {
     struct load *load = checker->load;
     int64_t begin_ns = atomic_load_explicit(&load->begin_ns, memory_order_relaxed);
@@ -53,9 +53,9 @@ static void settle(struct checker *checker, uint64_t events)
 
 void checker_end(struct checker *checker)
 {
-    struct totals *totals = &checker->load->tallies[checker->number];
+    struct totals *totals = &checker->load->totals[checker->number];
 
-    settle(checker, checker->events);
+    add_latencies(checker, checker->events);
     atomic_store_explicit(&totals->events, checker->events, memory_order_relaxed);
     atomic_store_explicit(&totals->messages, checker->messages, memory_order_relaxed);
 }
@@ -72,30 +72,30 @@ const uint8_t *checker_row(struct checker *checker, uint32_t producer, const uin
     const uint64_t head[2] = {checker->head[0], checker->head[1]},
                    mask[2] = {checker->head_mask[0], checker->head_mask[1]};
     const size_t more = head_size > HEAD_WORDS_BYTES ? head_size - HEAD_WORDS_BYTES : 0;
-    uint64_t due = mark_who(producer, checker->next[producer]), time_ns = checker->time_ns,
+    uint64_t due = mark_id(producer, checker->next[producer]), time_ns = checker->time_ns,
              events = checker->events;
     const uint8_t *first = at;
 
     begin_row(checker);
-    /* a step holds a head and a mark: at least 16 bytes may be read at its beginning */
+    /* A step holds a head and a mark, so at least 16 bytes can be read at its beginning. */
     for (; (size_t)(end - at) >= step; at += step) {
         struct mark mark;
         uint64_t words[2];
         memcpy(words, at, sizeof(words));
         memcpy(&mark, at + head_size, sizeof(mark));
-        if (((words[0] ^ head[0]) & mask[0]) | ((words[1] ^ head[1]) & mask[1]) | (mark.who ^ due))
+        if (((words[0] ^ head[0]) & mask[0]) | ((words[1] ^ head[1]) & mask[1]) | (mark.id ^ due))
             break;
         if (more && memcmp(at + HEAD_WORDS_BYTES, checker->shape.head + HEAD_WORDS_BYTES, more) != 0)
             break;
         if (mark.time_ns != time_ns) {
-            settle(checker, events);
+            add_latencies(checker, events);
             checker->time_ns = time_ns = mark.time_ns;
         }
         due += stride;
         events++;
     }
     if (at != first) {
-        checker->next[producer] = due - mark_who(producer, 0);
+        checker->next[producer] = due - mark_id(producer, 0);
         checker->events = events;
     }
     return at;
@@ -104,22 +104,22 @@ const uint8_t *checker_row(struct checker *checker, uint32_t producer, const uin
 void checker_event(struct checker *checker, uint32_t producer, struct bytes payload)
 {
     struct mark mark = {0};
-    uint64_t due = mark_who(producer, checker->next[producer]);
+    uint64_t due = mark_id(producer, checker->next[producer]);
 
     begin_row(checker);
     if (payload.size >= sizeof(mark))
         memcpy(&mark, payload.data, sizeof(mark));
-    if (payload.size != checker->load->plan.payload_bytes || mark.who != due) {
+    if (payload.size != checker->load->plan.payload_bytes || mark.id != due) {
         load_fail(
             checker->load,
             "consumer %u, producer %u: number %llu is due, not number %llu of producer %llu in %zu bytes",
             checker->number, producer, (unsigned long long)checker->next[producer],
-            (unsigned long long)(mark.who & ((UINT64_C(1) << MARK_NUMBER_BITS) - 1)),
-            (unsigned long long)(mark.who >> MARK_NUMBER_BITS), payload.size);
+            (unsigned long long)(mark.id & ((UINT64_C(1) << MARK_NUMBER_BITS) - 1)),
+            (unsigned long long)(mark.id >> MARK_NUMBER_BITS), payload.size);
         return;
     }
     if (mark.time_ns != checker->time_ns) {
-        settle(checker, checker->events);
+        add_latencies(checker, checker->events);
         checker->time_ns = mark.time_ns;
     }
     checker->next[producer] += checker->stride;
@@ -131,7 +131,7 @@ uint32_t checker_producer(const struct checker *checker, const uint8_t *payload)
     struct mark mark;
 
     memcpy(&mark, payload, sizeof(mark));
-    uint64_t producer = mark.who >> MARK_NUMBER_BITS;
+    uint64_t producer = mark.id >> MARK_NUMBER_BITS;
     return producer < checker->load->plan.producers ? (uint32_t)producer : MAX_PLAN_PRODUCERS;
 }
 
@@ -149,7 +149,7 @@ size_t checker_messages(struct checker *checker, struct bytes input)
     }
     const uint8_t *at = checker_row(checker, producer, input.data, input.data + input.size);
     if (at == input.data) {
-        /* says what is wrong */
+        /* reports what is wrong */
         checker_event(checker, producer, (struct bytes){payload, checker->load->plan.payload_bytes});
         return SIZE_MAX;
     }

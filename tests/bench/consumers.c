@@ -1,4 +1,4 @@
-/* consumers.c - the process that receives: every consumer's connection on one epoll. */
+/* consumers.c - the process that receives: the connections of all consumers on one epoll. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@ struct receiving {
     const struct protocol *protocol;
     int epoll;
     struct consumer **consumers;
-    uint32_t connected, started, reading; /* how many; `reading` is without those that stall */
-    uint64_t landed;
+    uint32_t connected, started, reading; /* how many; `reading` does not count those that stopped reading */
+    uint64_t arrived;
     bool stalled;
 };
 
@@ -28,15 +28,15 @@ static void watch(struct receiving *receiving, struct consumer *consumer, int op
         load_fail(receiving->load, "epoll_ctl: %s", strerror(errno));
 }
 
-/* Wakes the producers when what they wait for has landed. */
-static void tell_landed(struct receiving *receiving)
+/* Publishes how much has arrived, and wakes the producers if they wait for that much. */
+static void report_arrived(struct receiving *receiving)
 {
     struct load *load = receiving->load;
 
-    atomic_store(&load->landed, receiving->landed);
+    atomic_store(&load->arrived, receiving->arrived);
     uint64_t wanted = atomic_load(&load->wanted);
-    if (wanted && receiving->landed >= wanted && atomic_compare_exchange_strong(&load->wanted, &wanted, 0))
-        load_ring(load->bell_producers);
+    if (wanted && receiving->arrived >= wanted && atomic_compare_exchange_strong(&load->wanted, &wanted, 0))
+        load_wake(load->wakeup_producers);
 }
 
 static uint64_t min_received(const struct receiving *receiving)
@@ -48,21 +48,22 @@ static uint64_t min_received(const struct receiving *receiving)
     return min;
 }
 
-/* After a read: what everybody has is what the slowest has; only he can change it. With a filter,
- * each event is awaited by one. */
-static void count_landed(struct receiving *receiving, const struct consumer *consumer, uint64_t before)
+/* After a read of one consumer. Without a filter, an event has arrived when the slowest consumer
+ * has it, so only the slowest consumer can change that. With a filter, each event is for one
+ * consumer. */
+static void count_arrived(struct receiving *receiving, const struct consumer *consumer, uint64_t before)
 {
     uint64_t received = consumer->checker.events - before;
 
     if (!received)
         return;
     if (receiving->load->plan.filter != FILTER_NONE)
-        receiving->landed += received;
-    else if (before == receiving->landed)
-        receiving->landed = min_received(receiving);
+        receiving->arrived += received;
+    else if (before == receiving->arrived)
+        receiving->arrived = min_received(receiving);
     else
         return;
-    tell_landed(receiving);
+    report_arrived(receiving);
 }
 
 static void on_consumer(struct receiving *receiving, struct consumer *consumer, uint32_t events)
@@ -74,7 +75,7 @@ static void on_consumer(struct receiving *receiving, struct consumer *consumer, 
         checker_begin(&consumer->checker);
         receiving->protocol->consumer_read(consumer);
         checker_end(&consumer->checker);
-        count_landed(receiving, consumer, before);
+        count_arrived(receiving, consumer, before);
     }
     if (events & EPOLLOUT)
         receiving->protocol->consumer_flush(consumer);
@@ -83,11 +84,11 @@ static void on_consumer(struct receiving *receiving, struct consumer *consumer, 
     if (started == consumer->started)
         return;
     if (++receiving->started == receiving->load->plan.consumers)
-        load_tell(receiving->load, &receiving->load->ready, SIDE_CONSUMERS);
+        load_notify(receiving->load, &receiving->load->ready, SIDE_CONSUMERS);
 }
 
-/* The last ones are not read any more; they do not count for what has landed. */
-static void waiter(struct receiving *receiving)
+/* The last consumers are read no more, and no longer count for what has arrived. */
+static void stop_reading(struct receiving *receiving)
 {
     const struct plan *plan = &receiving->load->plan;
 
@@ -95,8 +96,8 @@ static void waiter(struct receiving *receiving)
     receiving->reading = plan->consumers - plan->stalled;
     for (uint32_t i = receiving->reading; i < plan->consumers; i++)
         (void)epoll_ctl(receiving->epoll, EPOLL_CTL_DEL, receiving->consumers[i]->fd, NULL);
-    receiving->landed = min_received(receiving);
-    tell_landed(receiving);
+    receiving->arrived = min_received(receiving);
+    report_arrived(receiving);
 }
 
 static void turn(struct receiving *receiving, int timeout_ms)
@@ -106,17 +107,17 @@ static void turn(struct receiving *receiving, int timeout_ms)
     int count = epoll_wait(receiving->epoll, events, MAX_EVENTS, timeout_ms);
 
     for (int i = 0; i < count && !load_failed(load); i++) {
-        uint64_t rung;
+        uint64_t wakeups;
         if (events[i].data.ptr)
             on_consumer(receiving, events[i].data.ptr, events[i].events);
-        else if (read(load->bell_consumers, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+        else if (read(load->wakeup_consumers, &wakeups, sizeof(wakeups)) < 0 && errno != EAGAIN)
             load_fail(load, "eventfd: %s", strerror(errno));
     }
     if (load->plan.stalled && !receiving->stalled && atomic_load(&load->phase) >= PHASE_MEASURE)
-        waiter(receiving);
+        stop_reading(receiving);
 }
 
-/* One after the other; those that are there already are served meanwhile. */
+/* Connects one consumer after the other, and serves those that are connected meanwhile. */
 static void connect_all(struct receiving *receiving)
 {
     struct load *load = receiving->load;
@@ -139,7 +140,7 @@ static bool open_epoll(struct receiving *receiving)
     receiving->epoll = epoll_create1(EPOLL_CLOEXEC);
     receiving->consumers = calloc(receiving->load->plan.consumers, sizeof(struct consumer *));
     return receiving->consumers && receiving->epoll >= 0 &&
-           epoll_ctl(receiving->epoll, EPOLL_CTL_ADD, receiving->load->bell_consumers, &wakeup) == 0;
+           epoll_ctl(receiving->epoll, EPOLL_CTL_ADD, receiving->load->wakeup_consumers, &wakeup) == 0;
 }
 
 int consumers_run(struct load *load)

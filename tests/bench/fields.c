@@ -1,4 +1,4 @@
-/* fields.c - writing and reading protobuf's fields. */
+/* fields.c - writes and reads fields of protobuf. */
 #include "bench/fields.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* histogram.c - adding to buckets, and asking for shares. */
+/* histogram.c - adds durations to buckets, and reads shares. */
 #include "bench/histogram.h"
 
 enum { FINE = 1 << HISTOGRAM_FINE_BITS };
@@ -12,7 +12,7 @@ static size_t bucket_of(uint64_t ns)
     return MIN_OF(bucket, (size_t)HISTOGRAM_BUCKETS - 1);
 }
 
-/* The middle of what falls into a bucket. */
+/* The middle of the durations that a bucket holds. */
 static uint64_t middle_of(size_t bucket)
 {
     if (bucket < 2 * FINE)

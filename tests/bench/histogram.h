@@ -1,7 +1,8 @@
-/* histogram.h - durations in buckets that grow with them: 128 to each power of two, so no answer is
- * off by more than 1 %.
+/* histogram.h - counts durations in buckets. Each power of two has 128 buckets, so no answer is off
+ * by more than 1 %.
  *
- * Lives in shared memory: one process adds, another reads when that one has stopped. */
+ * A histogram lives in shared memory: one process adds, and another reads after that one has
+ * stopped. */
 #ifndef TRIBUTARY_TESTS_HISTOGRAM_H
 #define TRIBUTARY_TESTS_HISTOGRAM_H
 
@@ -16,12 +17,12 @@ enum {
 struct histogram {
     uint64_t count;
     uint64_t max_ns;
-    /* up to 2^41 ns, over half an hour; the last one takes what is beyond */
+    /* Up to 2^41 ns, over half an hour; the last bucket holds everything beyond. */
     uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
 void histogram_add(struct histogram *histogram, uint64_t ns, uint64_t count);
-/* The duration that a share of all (0 to 1) does not exceed; 0 where nothing was added. */
+/* The duration that a share (0 to 1) of all durations does not exceed; 0: none was added. */
 uint64_t histogram_share_ns(const struct histogram *histogram, double share);
 
 #endif

@@ -1,4 +1,4 @@
-/* link.c - sockets, and the buffers on either side of them. */
+/* link.c - a socket, its output buffer, and the input buffer of all links. */
 #include "bench/link.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ void link_close(struct link *link)
     if (link->fd >= 0)
         close(link->fd);
     free(link->out);
-    feed_fini(&link->feed);
+    pieces_fini(&link->pieces);
     *link = (struct link){.fd = -1};
 }
 
@@ -62,7 +62,7 @@ bool link_flush(struct link *link)
     return true;
 }
 
-enum link_state link_read(struct link *link, feed_take *take, void *ctx)
+enum link_state link_read(struct link *link, pieces_take *take, void *ctx)
 {
     static uint8_t input[LINK_INPUT_BYTES];
     ssize_t got = recv(link->fd, input, sizeof(input), 0);
@@ -71,7 +71,7 @@ enum link_state link_read(struct link *link, feed_take *take, void *ctx)
         return errno == EAGAIN || errno == EINTR ? LINK_DRAINED : LINK_LOST;
     if (got == 0)
         return LINK_ENDED;
-    if (!feed_add(&link->feed, (struct bytes){input, (size_t)got}, take, ctx))
+    if (!pieces_add(&link->pieces, (struct bytes){input, (size_t)got}, take, ctx))
         return LINK_MALFORMED;
     return (size_t)got < sizeof(input) ? LINK_DRAINED : LINK_MORE;
 }

@@ -1,8 +1,8 @@
-/* load.c - the generator's parent: two children, phases, readings, and the verdict.
+/* load.c - the parent of the generator: two children, the phases, the readings, and the verdict.
  *
- * CONNECT, until both sides are ready; WARM_UP; MEASURE; STOP, until producers have ended and every
- * consumer that reads has everything; END. A child that fails, dies or stands still ends the
- * run. */
+ * The phases: CONNECT, until both sides are ready; WARM_UP; MEASURE; STOP, until the producers have
+ * ended and every consumer that reads has everything; END. The run ends early when a child fails or
+ * dies, or when nothing moves any more. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "bench/report.h"
 
-enum { LOOK_MS = 5, REAP_MS = 20000, CHILDREN = 2 };
+enum { WAIT_MS = 5, REAP_MS = 20000, CHILDREN = 2 };
 
 struct child {
     const char *name;
@@ -53,7 +53,8 @@ static bool start(struct run *run, struct child *child)
     return child->handle >= 0;
 }
 
-/* Waits for a child to end. Those that were told to end, or have failed, do so at once. */
+/* Waits for a child to end, and kills it if it takes too long. A child that was told to end, or has
+ * failed, ends at once. */
 static void reap(struct run *run, struct child *child)
 {
     struct pollfd ended = {.fd = child->handle, .events = POLLIN};
@@ -71,28 +72,29 @@ static void reap(struct run *run, struct child *child)
     child->process = 0;
 }
 
-/* Sleeps until a bell, a child's end or the time. */
-static void look(struct run *run, int timeout_ms)
+/* Sleeps until a wakeup, the end of a child, or the timeout. */
+static void wait_for_events(struct run *run, int timeout_ms)
 {
-    struct pollfd watched[1 + CHILDREN] = {{.fd = run->load->bell_parent, .events = POLLIN}};
-    uint64_t rung;
+    struct pollfd watched[1 + CHILDREN] = {{.fd = run->load->wakeup_parent, .events = POLLIN}};
+    uint64_t wakeups;
 
     for (int i = 0; i < CHILDREN; i++)
         watched[1 + i] = (struct pollfd){.fd = run->children[i].handle, .events = POLLIN};
     if (poll(watched, ARRAY_LEN(watched), timeout_ms) <= 0)
         return;
-    if (watched[0].revents && read(run->load->bell_parent, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+    if (watched[0].revents && read(run->load->wakeup_parent, &wakeups, sizeof(wakeups)) < 0 &&
+        errno != EAGAIN)
         load_fail(run->load, "eventfd: %s", strerror(errno));
     for (int i = 0; i < CHILDREN; i++)
         if (watched[1 + i].revents)
             reap(run, &run->children[i]), load_fail(run->load, "%s ended early", run->children[i].name);
 }
 
-static void enter(struct load *load, enum phase phase)
+static void enter_phase(struct load *load, enum phase phase)
 {
     atomic_store(&load->phase, phase);
-    load_ring(load->bell_producers);
-    load_ring(load->bell_consumers);
+    load_wake(load->wakeup_producers);
+    load_wake(load->wakeup_consumers);
 }
 
 /* ---- waiting ---- */
@@ -102,7 +104,7 @@ static uint64_t delivered(const struct load *load)
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < load->plan.consumers; i++)
-        sum += atomic_load_explicit(&load->tallies[i].events, memory_order_relaxed);
+        sum += atomic_load_explicit(&load->totals[i].events, memory_order_relaxed);
     return sum;
 }
 
@@ -111,8 +113,8 @@ static bool all_ready(const struct load *load)
     return atomic_load(&load->ready) == (SIDE_PRODUCERS | SIDE_CONSUMERS);
 }
 
-/* What a consumer must have received in the end. */
-static uint64_t share_of(const struct load *load, uint32_t consumer)
+/* How many events a consumer must have received in the end. */
+static uint64_t expected_events(const struct load *load, uint32_t consumer)
 {
     const struct plan *plan = &load->plan;
     uint64_t sum = 0, stride = plan->filter == FILTER_NONE ? 1 : plan->consumers,
@@ -128,30 +130,31 @@ static bool all_arrived(const struct load *load)
     if (atomic_load(&load->finished) != SIDE_PRODUCERS)
         return false;
     for (uint32_t i = 0; i < load->plan.consumers - load->plan.stalled; i++)
-        if (atomic_load_explicit(&load->tallies[i].events, memory_order_relaxed) != share_of(load, i))
+        if (atomic_load_explicit(&load->totals[i].events, memory_order_relaxed) != expected_events(load, i))
             return false;
     return true;
 }
 
 static uint64_t progress(const struct load *load)
 {
-    uint64_t tallied = delivered(load);
+    uint64_t received = delivered(load);
 
-    return tallied + atomic_load_explicit(&load->published, memory_order_relaxed) + atomic_load(&load->ready);
+    return received + atomic_load_explicit(&load->published, memory_order_relaxed) +
+           atomic_load(&load->ready);
 }
 
-/* Waits for the question, or for the time (`until_ns` 0: none), or until nothing has moved for the
- * plan's patience. */
-static bool await(struct run *run, bool (*question)(const struct load *load), int64_t until_ns,
-                  const char *what)
+/* Waits until the condition is true, or without a condition until `until_ns` (0: no such time).
+ * Fails the run if nothing moves for the plan's patience. */
+static bool wait_until(struct run *run, bool (*condition)(const struct load *load), int64_t until_ns,
+                       const char *what)
 {
     struct load *load = run->load;
     uint64_t seen = progress(load);
     int64_t moved_ns = clock_mono_ns();
 
     while (!load_failed(load)) {
-        int64_t now_ns = clock_mono_ns(), left_ns = until_ns ? until_ns - now_ns : LOOK_MS * NS_PER_MS;
-        if (question ? question(load) : left_ns <= 0)
+        int64_t now_ns = clock_mono_ns(), left_ns = until_ns ? until_ns - now_ns : WAIT_MS * NS_PER_MS;
+        if (condition ? condition(load) : left_ns <= 0)
             return true;
         if (progress(load) != seen || load->plan.idle)
             seen = progress(load), moved_ns = now_ns;
@@ -159,14 +162,14 @@ static bool await(struct run *run, bool (*question)(const struct load *load), in
             load_fail(load, "%s: nothing has moved for %u s (published %llu, received %llu)", what,
                       load->plan.patience_s, (unsigned long long)atomic_load(&load->published),
                       (unsigned long long)delivered(load));
-        look(run, (int)MIN_OF((left_ns + NS_PER_MS - 1) / NS_PER_MS, INT64_C(1000)));
+        wait_for_events(run, (int)MIN_OF((left_ns + NS_PER_MS - 1) / NS_PER_MS, INT64_C(1000)));
     }
     return false;
 }
 
 /* ---- the run ---- */
 
-static void note_rss(struct run *run, int64_t *rss_out)
+static void read_rss(struct run *run, int64_t *rss_out)
 {
     int pid = run->load->plan.server_pid;
 
@@ -181,28 +184,28 @@ static bool measure(struct run *run)
     const struct plan *plan = &load->plan;
     struct report *report = &run->report;
 
-    if (!await(run, all_ready, 0, "connecting"))
+    if (!wait_until(run, all_ready, 0, "connecting"))
         return false;
     if (!plan->idle)
-        enter(load, PHASE_WARM_UP);
-    if (!await(run, NULL, clock_mono_ns() + plan->warm_up_ms * NS_PER_MS, "warming up") ||
+        enter_phase(load, PHASE_WARM_UP);
+    if (!wait_until(run, NULL, clock_mono_ns() + plan->warm_up_ms * NS_PER_MS, "warming up") ||
         !report_read(report, &report->begin, report->begin_events))
         return false;
     atomic_store(&load->end_ns, report->begin.time_ns + plan->measure_ns);
     atomic_store(&load->begin_ns, report->begin.time_ns);
     if (!plan->idle)
-        enter(load, PHASE_MEASURE);
-    if (!await(run, NULL, report->begin.time_ns + plan->measure_ns, "measuring") ||
+        enter_phase(load, PHASE_MEASURE);
+    if (!wait_until(run, NULL, report->begin.time_ns + plan->measure_ns, "measuring") ||
         !report_read(report, &report->end, report->end_events))
         return false;
-    note_rss(run, &report->rss_bytes);
+    read_rss(run, &report->rss_bytes);
     if (!plan->idle)
-        enter(load, PHASE_STOP);
+        enter_phase(load, PHASE_STOP);
     if (!plan->idle && report->end.delivered == report->begin.delivered)
         load_fail(load, "nothing arrived in the measured time");
-    if (!plan->idle && !await(run, all_arrived, 0, "waiting for the rest"))
+    if (!plan->idle && !wait_until(run, all_arrived, 0, "waiting for the rest"))
         return false;
-    enter(load, PHASE_END);
+    enter_phase(load, PHASE_END);
     return true;
 }
 
@@ -220,7 +223,7 @@ static int conclude(struct run *run)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-/* A descriptor for each connection, and some. */
+/* Raises the limit of open files: one for each connection, and some more. */
 static bool raise_files(const struct plan *plan, char *wrong, size_t capacity)
 {
     struct rlimit files;
@@ -237,21 +240,21 @@ static bool raise_files(const struct plan *plan, char *wrong, size_t capacity)
     return false;
 }
 
-static bool share(struct run *run, const struct plan *plan)
+static bool map_shared(struct run *run, const struct plan *plan)
 {
     run->load_bytes = sizeof(struct load) + plan->consumers * sizeof(struct totals);
     run->load = mmap(NULL, run->load_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (run->load == MAP_FAILED)
         return false;
     run->load->plan = *plan;
-    run->load->bell_producers = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    run->load->bell_consumers = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    run->load->bell_parent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    run->load->wakeup_producers = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    run->load->wakeup_consumers = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    run->load->wakeup_parent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     run->report.load = run->load;
     run->report.begin_events = calloc(plan->consumers, sizeof(uint64_t));
     run->report.end_events = calloc(plan->consumers, sizeof(uint64_t));
-    return run->load->bell_producers >= 0 && run->load->bell_consumers >= 0 && run->load->bell_parent >= 0 &&
-           run->report.begin_events && run->report.end_events;
+    return run->load->wakeup_producers >= 0 && run->load->wakeup_consumers >= 0 &&
+           run->load->wakeup_parent >= 0 && run->report.begin_events && run->report.end_events;
 }
 
 int main(int argc, char **argv)
@@ -267,11 +270,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "load: %s (load --help says more)\n", wrong);
         return 2;
     }
-    if (!share(&run, &plan)) {
+    if (!map_shared(&run, &plan)) {
         fprintf(stderr, "load: %s\n", strerror(errno));
         return 1;
     }
-    note_rss(&run, &run.report.rss_before_bytes);
+    read_rss(&run, &run.report.rss_before_bytes);
     bool started = !load_failed(run.load);
     for (int i = 0; i < CHILDREN && started; i++)
         started = start(&run, &run.children[i]);

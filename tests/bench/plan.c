@@ -1,4 +1,4 @@
-/* plan.c - the generator's command line. */
+/* plan.c - reads the command line of the generator. */
 #include "bench/plan.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ const char plan_usage[] =
     "connection ended; 2 for a wrong command "
     "line.\n";
 
-/* Words that an option takes, in the order of their numbers. */
+/* The words that an option accepts, in the order of their numbers. */
 static const char *const filters[] = {"none", "key", "type", "topic", NULL};
 static const char *const overflows[] = {"",           "block",          "drop-oldest", "drop-newest",
                                         "disconnect", "latest-per-key", NULL};
@@ -203,8 +203,8 @@ static void read_option(struct reader *reader, enum choice choice)
     }
 }
 
-/* What each option allows, but not all of them together. */
-static const char *clash(const struct plan *plan)
+/* Finds values that are valid by themselves and not together. */
+static const char *find_conflict(const struct plan *plan)
 {
     bool tributary = plan->protocol == &protocol_tributary;
 
@@ -255,9 +255,9 @@ bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t
         refuse(&reader, "argument", argv[optind], "not expected");
     if (!wrong[0] && !reader.plan.protocol->packs)
         reader.plan.per_message = 1;
-    const char *clashing = wrong[0] ? NULL : clash(&reader.plan);
-    if (clashing)
-        snprintf(wrong, capacity, "%s", clashing);
+    const char *conflict = wrong[0] ? NULL : find_conflict(&reader.plan);
+    if (conflict)
+        snprintf(wrong, capacity, "%s", conflict);
     if (wrong[0])
         return false;
     *plan_out = reader.plan;

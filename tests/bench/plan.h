@@ -1,4 +1,4 @@
-/* plan.h - what one run of the generator does: its command line. */
+/* plan.h - the plan of one run of the generator, as its command line gives it. */
 #ifndef TRIBUTARY_TESTS_PLAN_H
 #define TRIBUTARY_TESTS_PLAN_H
 
@@ -12,7 +12,7 @@ enum {
     MAX_PLAN_IDLE = 10000,
     MIN_PLAN_PAYLOAD = 16, /* a mark */
     MAX_PLAN_MESSAGE = 128 << 10,
-    PLAN_ROUND_EVENTS = 256 /* in one write of a producer, in the closed loop */
+    PLAN_ROUND_EVENTS = 256 /* the most in one write of a producer, in the closed loop */
 };
 
 enum filter { FILTER_NONE, FILTER_KEY, FILTER_TYPE, FILTER_TOPIC };
@@ -22,7 +22,7 @@ enum overflow {
     OVERFLOW_DROP_NEWEST,
     OVERFLOW_DISCONNECT,
     OVERFLOW_LATEST_PER_KEY
-}; /* as the API */
+}; /* numbers as in the API */
 
 struct protocol;
 
@@ -30,22 +30,22 @@ struct plan {
     const struct protocol *protocol;
     const char *server; /* HOST:PORT or unix:PATH */
     int server_pid;
-    int run; /* our process: tells one run's names from another's */
+    int run; /* our process: makes the names of this run unlike those of other runs */
     uint32_t producers, consumers;
     uint32_t per_message;   /* events */
     uint32_t payload_bytes; /* of each event */
-    uint32_t in_flight;     /* closed loop: events published and not yet landed, at most */
+    uint32_t in_flight;     /* closed loop: the most events published and not yet arrived */
     double rate;            /* open loop: events per second over all producers; 0: closed loop */
     uint32_t warm_up_ms;
     int64_t measure_ns;
     enum filter filter;
     enum overflow overflow;
-    uint32_t stalled; /* so many of the last consumers stop reading when the measured time begins */
+    uint32_t stalled; /* how many of the last consumers stop reading when the measured time begins */
     bool idle;
-    uint32_t patience_s; /* when nothing has moved for so long, the run has failed */
+    uint32_t patience_s; /* the run fails when nothing has moved for so long */
 };
 
-/* Reads the command line. False: *plan_out is untouched, and what is wrong stands in `wrong`. */
+/* Reads the command line. False: *plan_out is unchanged, and `wrong` says what is wrong. */
 MUST_CHECK bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t capacity);
 extern const char plan_usage[];
 

@@ -1,12 +1,14 @@
-/* producers.c - the process that publishes: every producer's connection on one epoll,
+/* producers.c - the process that publishes: the connections of all producers on one epoll,
  * edge-triggered.
  *
  * DESIGN. Closed loop: each producer in turn writes up to PLAN_ROUND_EVENTS while the bound on
- * events in flight allows; when it does not, the process sleeps until the consumers ring, which
- * they do when an eighth of the bound is free again. Open loop: message j is due at j times the
- * interval, from producer j modulo their number; the process sleeps until then, never spins, and
- * what is due is written at once. A message that the connection does not take waits, and so do
- * those behind it: its time stays the one at which it was due. */
+ * events in flight allows it. When the bound is reached, the process sleeps. The consumers wake it
+ * when an eighth of the bound is free again.
+ *
+ * Open loop: message j is due at j times the interval, from producer j modulo their number. The
+ * process sleeps until then and never spins; it writes at once what is due. A message that the
+ * connection does not take waits, and so do the messages behind it. Their time stays the one at
+ * which they were due. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@
 #include "base/clock.h"
 #include "bench/protocol.h"
 
-enum { MAX_EVENTS = 64, TURN_MS = 100, LANDED_STEPS = 8 };
+enum { MAX_EVENTS = 64, TURN_MS = 100, ARRIVED_STEPS = 8 };
 
 struct publishing {
     struct load *load;
@@ -25,16 +27,16 @@ struct publishing {
     int epoll;
     struct producer **producers;
     uint32_t connected, ready;
-    uint32_t turn_of; /* who publishes next */
+    uint32_t next_producer; /* the producer that publishes next */
     uint64_t published;
-    bool finishing, told;
+    bool finishing, reported;
     /* Open loop. */
     int64_t origin_ns; /* when message 0 was due */
     double interval_ns;
     uint64_t due; /* the next message */
 };
 
-/* Writes the marks, and the labels that a filter asks for. */
+/* Writes one message: the template, with its marks and the labels that a filter compares. */
 static void stamp(struct producer *producer, uint8_t *at, int64_t time_ns)
 {
     const struct layout *layout = &producer->layout;
@@ -45,17 +47,17 @@ static void stamp(struct producer *producer, uint8_t *at, int64_t time_ns)
     at += layout->first_mark;
     for (uint32_t i = 0; i < plan->per_message; i++, at += layout->mark_step) {
         uint64_t label = layout->label_digits ? producer->next % plan->consumers : 0;
-        mark.who = mark_who(producer->number, producer->next++);
+        mark.id = mark_id(producer->number, producer->next++);
         memcpy(at, &mark, sizeof(mark));
         for (size_t digit = layout->label_digits; digit-- > 0; label /= 10)
             at[(ptrdiff_t)digit - (ptrdiff_t)layout->label_before] = (uint8_t)('0' + label % 10);
     }
 }
 
-/* One message, if there is room for it. */
+/* Writes one message if the connection takes it. */
 static bool put(struct publishing *publishing, struct producer *producer, int64_t time_ns)
 {
-    uint8_t *at = publishing->protocol->producer_room(producer);
+    uint8_t *at = publishing->protocol->producer_reserve(producer);
 
     if (!at)
         return false;
@@ -64,7 +66,7 @@ static bool put(struct publishing *publishing, struct producer *producer, int64_
     return true;
 }
 
-static void tell_published(struct publishing *publishing)
+static void report_published(struct publishing *publishing)
 {
     atomic_store_explicit(&publishing->load->published, publishing->published, memory_order_relaxed);
 }
@@ -74,28 +76,28 @@ static void tell_published(struct publishing *publishing)
 static bool may_publish(const struct publishing *publishing)
 {
     const struct plan *plan = &publishing->load->plan;
-    uint64_t landed = atomic_load_explicit(&publishing->load->landed, memory_order_relaxed);
+    uint64_t arrived = atomic_load_explicit(&publishing->load->arrived, memory_order_relaxed);
 
-    return publishing->published + plan->per_message <= landed + plan->in_flight;
+    return publishing->published + plan->per_message <= arrived + plan->in_flight;
 }
 
-/* Asks to be rung when a step of the bound is free; true when there is room by now, so nobody will
- * ring. */
-static bool ask_for_room(struct publishing *publishing)
+/* Requests a wakeup for when a step of the bound is free. True: it is free by now, so no wakeup
+ * will come. */
+static bool request_wakeup(struct publishing *publishing)
 {
     struct load *load = publishing->load;
-    uint64_t step = MAX_OF(load->plan.in_flight / LANDED_STEPS, load->plan.per_message);
-    /* above 0, since a message was too many */
+    uint64_t step = MAX_OF(load->plan.in_flight / ARRIVED_STEPS, load->plan.per_message);
+    /* Above 0, since one more message would exceed the bound. */
     uint64_t wanted = publishing->published + step - load->plan.in_flight;
 
     atomic_store(&load->wanted, wanted);
-    if (atomic_load(&load->landed) < wanted)
+    if (atomic_load(&load->arrived) < wanted)
         return false;
     atomic_store(&load->wanted, 0);
     return true;
 }
 
-/* A round of one producer. */
+/* Publishes a round of one producer. */
 static bool publish_some(struct publishing *publishing, struct producer *producer)
 {
     const struct plan *plan = &publishing->load->plan;
@@ -105,13 +107,13 @@ static bool publish_some(struct publishing *publishing, struct producer *produce
            put(publishing, producer, clock_mono_ns()))
         events += plan->per_message;
     if (events) {
-        tell_published(publishing);
+        report_published(publishing);
         publishing->protocol->producer_flush(producer);
     }
     return events > 0;
 }
 
-/* A round of all; returns how long the next wait may be. */
+/* Publishes a round of all producers. Returns how long the next wait may be. */
 static int64_t publish_closed(struct publishing *publishing)
 {
     uint32_t producers = publishing->load->plan.producers;
@@ -119,9 +121,9 @@ static int64_t publish_closed(struct publishing *publishing)
 
     for (uint32_t i = 0; i < producers && !load_failed(publishing->load); i++) {
         if (!may_publish(publishing))
-            return ask_for_room(publishing) ? 0 : TURN_MS * NS_PER_MS;
-        struct producer *producer = publishing->producers[publishing->turn_of];
-        publishing->turn_of = (publishing->turn_of + 1) % producers;
+            return request_wakeup(publishing) ? 0 : TURN_MS * NS_PER_MS;
+        struct producer *producer = publishing->producers[publishing->next_producer];
+        publishing->next_producer = (publishing->next_producer + 1) % producers;
         if (!producer->pending)
             moved |= publish_some(publishing, producer);
     }
@@ -143,7 +145,8 @@ static void note_late(struct load *load, int64_t due, int64_t now_ns)
         histogram_add(&load->late, (uint64_t)MAX_OF(now_ns - due, INT64_C(0)), 1);
 }
 
-/* Everything that is due, at most one message from each producer before it is written. */
+/* Publishes everything that is due; each producer writes at most one message before its connection
+ * is flushed. Returns how long the next wait may be. */
 static int64_t publish_open(struct publishing *publishing)
 {
     uint32_t producers = publishing->load->plan.producers, first = (uint32_t)(publishing->due % producers),
@@ -159,13 +162,13 @@ static int64_t publish_open(struct publishing *publishing)
         count++;
     }
     if (count)
-        tell_published(publishing);
+        report_published(publishing);
     for (uint32_t i = 0; i < count; i++)
         publishing->protocol->producer_flush(publishing->producers[(first + i) % producers]);
     int64_t wait_ns = due_ns(publishing) - clock_mono_ns();
     if (wait_ns > 0)
         return wait_ns;
-    return count ? 0 : NS_PER_MS; /* the connection takes nothing: it says when it does */
+    return count ? 0 : NS_PER_MS; /* the connection takes nothing now: epoll reports when it does */
 }
 
 static void begin_open(struct publishing *publishing)
@@ -196,10 +199,10 @@ static void turn(struct publishing *publishing, int64_t wait_ns)
     int count = epoll_pwait2(publishing->epoll, events, MAX_EVENTS, &wait, NULL);
 
     for (int i = 0; i < count && !load_failed(load); i++) {
-        uint64_t rung;
+        uint64_t wakeups;
         if (events[i].data.ptr)
             on_producer(publishing, events[i].data.ptr, events[i].events);
-        else if (read(load->bell_producers, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+        else if (read(load->wakeup_producers, &wakeups, sizeof(wakeups)) < 0 && errno != EAGAIN)
             load_fail(load, "eventfd: %s", strerror(errno));
     }
 }
@@ -222,7 +225,7 @@ static void connect_all(struct publishing *publishing)
     }
 }
 
-/* Every producer says that it ends, once; then they are waited for. */
+/* Each producer finishes, once; then this waits for all of them. */
 static void finish(struct publishing *publishing)
 {
     struct load *load = publishing->load;
@@ -236,21 +239,21 @@ static void finish(struct publishing *publishing)
         done += producer->done;
     }
     publishing->finishing = true;
-    if (done == load->plan.producers && !publishing->told) {
-        publishing->told = true;
-        load_tell(load, &load->finished, SIDE_PRODUCERS);
+    if (done == load->plan.producers && !publishing->reported) {
+        publishing->reported = true;
+        load_notify(load, &load->finished, SIDE_PRODUCERS);
     }
 }
 
 static void work(struct publishing *publishing)
 {
     struct load *load = publishing->load;
-    bool told = false;
+    bool reported = false;
 
     for (int phase; !load_failed(load) && (phase = atomic_load(&load->phase)) != PHASE_END;) {
         int64_t wait_ns = TURN_MS * NS_PER_MS;
-        if (!told && publishing->ready == load->plan.producers)
-            told = true, load_tell(load, &load->ready, SIDE_PRODUCERS);
+        if (!reported && publishing->ready == load->plan.producers)
+            reported = true, load_notify(load, &load->ready, SIDE_PRODUCERS);
         if (phase == PHASE_STOP)
             finish(publishing);
         else if (phase != PHASE_CONNECT && load->plan.rate > 0 && !publishing->origin_ns)
@@ -266,11 +269,11 @@ int producers_run(struct load *load)
     struct publishing publishing = {.load = load, .protocol = load->plan.protocol};
     struct epoll_event wakeup = {.events = EPOLLIN};
 
-    prctl(PR_SET_TIMERSLACK, 1UL); /* a due message must not wait for company */
+    prctl(PR_SET_TIMERSLACK, 1UL); /* a message that is due must not wait for other timers */
     publishing.epoll = epoll_create1(EPOLL_CLOEXEC);
     publishing.producers = calloc(load->plan.producers, sizeof(struct producer *));
     if (publishing.producers && publishing.epoll >= 0 &&
-        epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, load->bell_producers, &wakeup) == 0)
+        epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, load->wakeup_producers, &wakeup) == 0)
         connect_all(&publishing);
     else
         load_fail(load, "producers: %s", strerror(errno));

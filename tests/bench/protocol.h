@@ -1,19 +1,20 @@
-/* protocol.h - what a protocol does for the generator: connections that publish, connections that
- * receive.
+/* protocol.h - what a protocol does for the generator: connections that publish and connections
+ * that receive.
  *
- * A producer's message is laid out once, as a template; for each one sent only the marks are
- * written anew. Every function that finds something wrong tells load_fail(). */
+ * A producer lays out its message once, as a template. For each message that it sends, only the
+ * marks are written anew. Every function calls load_fail() for what it finds wrong. */
 #ifndef TRIBUTARY_TESTS_PROTOCOL_H
 #define TRIBUTARY_TESTS_PROTOCOL_H
 
 #include "bench/checker.h"
 #include "bench/load.h"
 
-/* A message with its framing; event i's mark is at first_mark + i * mark_step. */
+/* A message with its framing. The mark of event i is at first_mark + i * mark_step. */
 struct layout {
     uint8_t *bytes;
     size_t size, first_mark, mark_step;
-    /* filters: so many digits, so far before the mark, hold number % consumers; 0 digits: none */
+    /* With a filter, `label_digits` digits hold number % consumers; they stand `label_before` bytes
+     * before the mark. 0 digits: no filter. */
     size_t label_before, label_digits;
 };
 
@@ -26,34 +27,34 @@ struct producer {
     bool ready;     /* may publish */
     bool pending;   /* output waits for the socket */
     bool finishing; /* will publish no more */
-    bool done;      /* the server has taken everything, and said so where the protocol can */
+    bool done;      /* the server has received everything, and confirmed it if the protocol can */
 };
 
 struct consumer {
     struct checker checker;
     int fd;
-    bool started; /* what is published from now on arrives */
+    bool started; /* the consumer receives everything that is published from now on */
     bool pending; /* output waits for the socket */
 };
 
 struct protocol {
     const char *name;
-    bool packs;                    /* several events in one message; otherwise one, whatever the plan says */
+    bool packs; /* a message may hold several events; otherwise one, whatever the plan says */
     const struct dialect *dialect; /* pubsub.c */
 
-    /* Connects, lays out its message, and notes what is to be said first. NULL: failed. */
+    /* Connects, lays out the message, and writes what is sent first. NULL: it failed. */
     struct producer *(*producer_new)(struct load *load, uint32_t number);
-    /* Reads until nothing more is there. */
+    /* Reads until the socket is empty. */
     void (*producer_read)(struct producer *producer);
-    /* Where the next `layout.size` bytes go; NULL: there is no room now. */
-    uint8_t *(*producer_room)(struct producer *producer);
-    /* Writes what it can; sets `pending`. */
+    /* Returns where the next `layout.size` bytes go; NULL: the connection takes none now. */
+    uint8_t *(*producer_reserve)(struct producer *producer);
+    /* Writes what the socket takes, and sets `pending`. */
     void (*producer_flush)(struct producer *producer);
-    /* Nothing more is published: `done` will follow. */
+    /* Nothing more will be published. `done` follows. */
     void (*producer_finish)(struct producer *producer);
     void (*producer_free)(struct producer *producer);
 
-    /* Connects and subscribes. NULL: failed. */
+    /* Connects and subscribes. NULL: it failed. */
     struct consumer *(*consumer_new)(struct load *load, uint32_t number);
     void (*consumer_read)(struct consumer *consumer); /* reads once, checks what came */
     void (*consumer_flush)(struct consumer *consumer);

@@ -1,10 +1,10 @@
 /* pubsub.c - NATS and Redis: one event in a message, every message on one subject, text around it.
  *
- * DESIGN. Both say a line, or lines, then the payload, then "\r\n". What stands in front of a
- * payload is always the same for one run, so it is the shape's head; anything else a server says is
- * read as a line and judged by the dialect. NATS is asked for nothing but errors (verbose false)
- * and says with its PONG that it has read everything before the PING; Redis answers each
- * PUBLISH. */
+ * DESIGN. Both protocols send one or more lines, then the payload, then "\r\n". The bytes before a
+ * payload are the same for all messages of a run, so they are the head of the shape. Everything
+ * else that a server sends is read as a line, and the dialect judges it. NATS reports only errors
+ * (verbose false), and its PONG says that it has read everything before the PING. Redis answers
+ * each PUBLISH. */
 #include "bench/protocol.h"
 
 #include <errno.h>
@@ -27,19 +27,19 @@ struct text_consumer {
     struct link link;
 };
 
-/* What a line means to whom it is said. */
+/* What a line of the server means. */
 enum line { LINE_NOTHING, LINE_READY, LINE_ANSWER, LINE_PING, LINE_WRONG };
 
 struct dialect {
-    /* Texts of this run, without closing NUL in the count: what producers and consumers say first,
-     * and what precedes a payload. */
+    /* The texts of this run, and their sizes without the closing NUL: what producers and consumers
+     * send first, and what precedes a payload. */
     size_t (*producer_hello)(const struct plan *plan, char *text, size_t capacity);
     size_t (*consumer_hello)(const struct plan *plan, char *text, size_t capacity);
     size_t (*publish_head)(const struct plan *plan, char *text, size_t capacity);
     size_t (*message_head)(const struct plan *plan, char *text, size_t capacity);
     enum line (*line)(struct bytes line);
-    /* asks for LINE_READY once more, when all is said; NULL: each message is answered */
-    const char *farewell;
+    /* Requests LINE_READY once more, after the last message. NULL: each message is answered. */
+    const char *final_request;
 };
 
 static struct text_producer *text_of(struct producer *producer)
@@ -57,7 +57,7 @@ static const struct dialect *dialect_of(const struct load *load)
     return load->plan.protocol->dialect;
 }
 
-static bool say(struct link *link, const char *text, size_t size)
+static bool send_text(struct link *link, const char *text, size_t size)
 {
     uint8_t *at = link_reserve(link, size);
 
@@ -147,8 +147,8 @@ static size_t redis_message_head(const struct plan *plan, char *text, size_t cap
     return redis_with_payload(plan, "*3\r\n$7\r\nmessage", text, capacity);
 }
 
-/* A producer hears "+PONG", and ":7" for a message that seven received. A consumer hears, over six
- * lines, that it is subscribed; the last one is ":1". */
+/* A producer receives "+PONG", and ":7" for a message that seven consumers received. A consumer
+ * receives six lines that confirm its subscription; the last one is ":1". */
 static enum line redis_line(struct bytes line)
 {
     if (begins(line, "+PONG"))
@@ -199,7 +199,7 @@ static struct producer *producer_new(struct load *load, uint32_t number)
     if (!text)
         return NULL;
     text->base = (struct producer){.load = load, .number = number};
-    if (!link_open(&text->link, load->plan.server) || !say(&text->link, hello, size) ||
+    if (!link_open(&text->link, load->plan.server) || !send_text(&text->link, hello, size) ||
         !lay_out(&text->base)) {
         load_fail(load, "producer %u: %s: %s", number, load->plan.server, strerror(errno));
         producer_free(&text->base);
@@ -209,7 +209,7 @@ static struct producer *producer_new(struct load *load, uint32_t number)
     return &text->base;
 }
 
-static uint8_t *producer_room(struct producer *producer)
+static uint8_t *producer_reserve(struct producer *producer)
 {
     return link_reserve(&text_of(producer)->link, producer->layout.size);
 }
@@ -226,16 +226,16 @@ static void producer_flush(struct producer *producer)
 
 static void note_done(struct text_producer *text)
 {
-    if (text->base.finishing && !dialect_of(text->base.load)->farewell)
+    if (text->base.finishing && !dialect_of(text->base.load)->final_request)
         text->base.done = text->answered == text->base.next;
 }
 
 static void producer_finish(struct producer *producer)
 {
-    const char *farewell = dialect_of(producer->load)->farewell;
+    const char *final_request = dialect_of(producer->load)->final_request;
 
     producer->finishing = true;
-    if (farewell && !say(&text_of(producer)->link, farewell, strlen(farewell)))
+    if (final_request && !send_text(&text_of(producer)->link, final_request, strlen(final_request)))
         load_fail(producer->load, "producer %u: too much output waits", producer->number);
     note_done(text_of(producer));
     producer_flush(producer);
@@ -256,7 +256,7 @@ static bool on_producer_line(struct text_producer *text, struct bytes line)
         text->answered++;
         return true;
     case LINE_PING:
-        return say(&text->link, "PONG\r\n", 6);
+        return send_text(&text->link, "PONG\r\n", 6);
     case LINE_WRONG:
         load_fail(producer->load, "producer %u: the server says %.*s", producer->number,
                   (int)MIN_OF(line.size, (size_t)200), (const char *)line.data);
@@ -264,7 +264,7 @@ static bool on_producer_line(struct text_producer *text, struct bytes line)
     return false;
 }
 
-/* The line that stands at the beginning, with its end; size 0: it is not whole. */
+/* The line at the beginning, with its end; size 0: it is not whole. */
 static struct bytes line_in(struct bytes input)
 {
     const uint8_t *end = input.size ? memchr(input.data, '\n', input.size) : NULL;
@@ -280,9 +280,9 @@ static size_t take_lines(void *ctx, struct bytes input)
     for (;;) {
         struct bytes line = line_in((struct bytes){input.data + at, input.size - at});
         if (!line.size)
-            return input.size - at > MAX_LINE ? FEED_BAD : at;
+            return input.size - at > MAX_LINE ? PIECES_BAD : at;
         if (!on_producer_line(text, line))
-            return FEED_BAD;
+            return PIECES_BAD;
         at += line.size;
     }
 }
@@ -320,7 +320,7 @@ static struct consumer *consumer_new(struct load *load, uint32_t number)
         return NULL;
     shape.head_size = dialect_of(load)->message_head(&load->plan, (char *)shape.head, sizeof(shape.head));
     shape.step = shape.head_size + load->plan.payload_bytes + TAIL_BYTES;
-    if (!link_open(&text->link, load->plan.server) || !say(&text->link, hello, size) ||
+    if (!link_open(&text->link, load->plan.server) || !send_text(&text->link, hello, size) ||
         !checker_init(&text->base.checker, load, number, &shape)) {
         load_fail(load, "consumer %u: %s: %s", number, load->plan.server, strerror(errno));
         consumer_free(&text->base);
@@ -343,7 +343,7 @@ static bool on_consumer_line(struct text_consumer *text, struct bytes line)
         return true;
     case LINE_PING:
         consumer->pending = true;
-        return say(&text->link, "PONG\r\n", 6);
+        return send_text(&text->link, "PONG\r\n", 6);
     case LINE_WRONG:
         load_fail(consumer->checker.load, "consumer %u: the server says %.*s", consumer->checker.number,
                   (int)MIN_OF(line.size, (size_t)200), (const char *)line.data);
@@ -367,10 +367,10 @@ static size_t take(void *ctx, struct bytes input)
             struct bytes line = line_in(rest);
             taken = line.size;
             if (taken ? !on_consumer_line(text, line) : rest.size > MAX_LINE)
-                return FEED_BAD;
+                return PIECES_BAD;
         }
-        if (taken == FEED_BAD)
-            return FEED_BAD;
+        if (taken == PIECES_BAD)
+            return PIECES_BAD;
         if (!taken)
             return at;
         at += taken;
@@ -402,7 +402,7 @@ static void consumer_read(struct consumer *consumer)
 #define TEXT_PROTOCOL(title, speaks)                                                                         \
     {                                                                                                        \
         .name = (title), .dialect = (speaks), .producer_new = producer_new, .producer_read = producer_read,  \
-        .producer_room = producer_room, .producer_flush = producer_flush,                                    \
+        .producer_reserve = producer_reserve, .producer_flush = producer_flush,                              \
         .producer_finish = producer_finish, .producer_free = producer_free, .consumer_new = consumer_new,    \
         .consumer_read = consumer_read, .consumer_flush = consumer_flush, .consumer_free = consumer_free     \
     }

@@ -1,8 +1,8 @@
 /* raw.c - the relay's protocol: frames of events that are nothing but payload.
  *
- * A connection begins with one byte, 'P' or 'C'. A frame is its length, four bytes with the least
- * first, and so many bytes. The relay greets a consumer with an empty frame, and closes a
- * producer's connection when it has taken everything of it. */
+ * A connection begins with one byte, 'P' or 'C'. A frame is its length, in four bytes with the
+ * least significant first, and that many bytes. The relay sends a consumer an empty frame first,
+ * and closes a producer's connection after it has received everything. */
 #include "bench/protocol.h"
 
 #include <endian.h>
@@ -24,7 +24,7 @@ struct raw_producer {
 struct raw_consumer {
     struct consumer base;
     struct link link;
-    uint32_t left; /* of a frame */
+    uint32_t left; /* bytes left of the frame */
 };
 
 static struct raw_producer *raw_of(struct producer *producer)
@@ -57,8 +57,8 @@ static bool lay_out(struct producer *producer)
     return true;
 }
 
-/* Says who it is. */
-static bool greet(struct link *link, char role)
+/* Sends the role of this connection. */
+static bool send_role(struct link *link, char role)
 {
     uint8_t *at = link_reserve(link, 1);
 
@@ -74,7 +74,7 @@ static struct producer *producer_new(struct load *load, uint32_t number)
     if (!raw)
         return NULL;
     raw->base = (struct producer){.load = load, .number = number, .ready = true};
-    if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'P') || !lay_out(&raw->base)) {
+    if (!link_open(&raw->link, load->plan.server) || !send_role(&raw->link, 'P') || !lay_out(&raw->base)) {
         load_fail(load, "producer %u: %s: %s", number, load->plan.server, strerror(errno));
         producer_free(&raw->base);
         return NULL;
@@ -83,7 +83,7 @@ static struct producer *producer_new(struct load *load, uint32_t number)
     return &raw->base;
 }
 
-static uint8_t *producer_room(struct producer *producer)
+static uint8_t *producer_reserve(struct producer *producer)
 {
     return link_reserve(&raw_of(producer)->link, producer->layout.size);
 }
@@ -109,7 +109,7 @@ static void producer_finish(struct producer *producer)
 static size_t take_nothing(void *ctx, struct bytes input)
 {
     (void)ctx;
-    return input.size ? FEED_BAD : 0; /* a relay says nothing to producers */
+    return input.size ? PIECES_BAD : 0; /* the relay sends nothing to producers */
 }
 
 static void producer_read(struct producer *producer)
@@ -142,12 +142,12 @@ static struct consumer *consumer_new(struct load *load, uint32_t number)
 
     if (!raw)
         return NULL;
-    if (load->plan.per_message == 1) { /* whole frames look alike */
+    if (load->plan.per_message == 1) { /* then whole frames look alike */
         memcpy(shape.head, &head, sizeof(head));
         shape.head_size = sizeof(head);
         shape.step += sizeof(head);
     }
-    if (!link_open(&raw->link, load->plan.server) || !greet(&raw->link, 'C') ||
+    if (!link_open(&raw->link, load->plan.server) || !send_role(&raw->link, 'C') ||
         !checker_init(&raw->base.checker, load, number, &shape)) {
         load_fail(load, "consumer %u: %s: %s", number, load->plan.server, strerror(errno));
         consumer_free(&raw->base);
@@ -157,7 +157,7 @@ static struct consumer *consumer_new(struct load *load, uint32_t number)
     return &raw->base;
 }
 
-/* The events of a frame, as many as are there. Returns the bytes taken. */
+/* Checks the events of a frame, as many as are there. Returns how many bytes. */
 static size_t take_events(struct raw_consumer *raw, struct bytes input)
 {
     struct checker *checker = &raw->base.checker;
@@ -167,15 +167,16 @@ static size_t take_events(struct raw_consumer *raw, struct bytes input)
         return 0;
     uint32_t producer = checker_producer(checker, input.data);
     if (producer == MAX_PLAN_PRODUCERS)
-        return FEED_BAD;
+        return PIECES_BAD;
     const uint8_t *end = input.data + whole, *at = checker_row(checker, producer, input.data, end);
     if (at != end)
-        checker_event(checker, producer, (struct bytes){at, step}); /* says what is wrong */
+        checker_event(checker, producer, (struct bytes){at, step}); /* reports what is wrong */
     raw->left -= (uint32_t)whole;
     return whole;
 }
 
-/* A frame's length, or the frame with it where frames are messages of one event. */
+/* Reads a frame's length; or, if a message holds one event, checks whole frames. Returns how many
+ * bytes. */
 static size_t take_frame(struct raw_consumer *raw, struct bytes input)
 {
     const struct plan *plan = &raw->base.checker.load->plan;
@@ -185,9 +186,9 @@ static size_t take_frame(struct raw_consumer *raw, struct bytes input)
         return 0;
     memcpy(&size, input.data, HEAD_BYTES);
     size = le32toh(size);
-    raw->base.started = true; /* an empty frame is the welcome */
+    raw->base.started = true; /* the first frame is the empty one */
     if (size && size != plan->per_message * plan->payload_bytes)
-        return FEED_BAD;
+        return PIECES_BAD;
     if (size && plan->per_message == 1)
         return checker_messages(&raw->base.checker, input);
     raw->left = size;
@@ -203,8 +204,8 @@ static size_t take(void *ctx, struct bytes input)
     for (;;) {
         struct bytes rest = {input.data + at, input.size - at};
         size_t taken = raw->left ? take_events(raw, rest) : take_frame(raw, rest);
-        if (taken == FEED_BAD)
-            return FEED_BAD;
+        if (taken == PIECES_BAD)
+            return PIECES_BAD;
         if (!taken)
             return at;
         at += taken;
@@ -237,7 +238,7 @@ const struct protocol protocol_raw = {
     .packs = true,
     .producer_new = producer_new,
     .producer_read = producer_read,
-    .producer_room = producer_room,
+    .producer_reserve = producer_reserve,
     .producer_flush = producer_flush,
     .producer_finish = producer_finish,
     .producer_free = producer_free,

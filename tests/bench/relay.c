@@ -1,16 +1,17 @@
-/* relay.c - frames in, the same frames out to everybody: what a server could do at most that had
- * nothing else to do.
+/* relay.c - forwards the frames of each producer to every consumer: the upper bound for a server
+ * that has nothing else to do.
  *
  *   relay --listen HOST:PORT --ready-file FILE
  *
- * A connection begins with a byte: 'P' sends frames (a length of four bytes, least first, and so
- * many bytes), 'C' receives those of all producers, whole, after an empty one that says it is seen.
+ * A connection begins with one byte. 'P' sends frames: a length of four bytes, the least
+ * significant first, and that many bytes. 'C' receives the frames of all producers, whole, after an
+ * empty frame that confirms the connection.
  *
- * DESIGN. One thread, edge-triggered epoll. A turn reads up to TURN_BYTES from the producers that
- * have something, each into a slab, walks the lengths, and puts the whole frames on every
- * consumer's queue by reference; then each consumer that can take anything is written to at once.
- * So what is copied out is still in the cache. While any consumer has more than MAX_WAITING queued,
- * no producer is read. */
+ * DESIGN. There is one thread with an edge-triggered epoll. A turn reads up to TURN_BYTES from the
+ * producers that have something, each into a slab, walks the lengths, and adds the whole frames to
+ * the queue of every consumer by reference. Then it writes at once to each consumer that can take
+ * anything. So the bytes that are copied out are still in the cache. While any consumer has more
+ * than MAX_WAITING bytes queued, no producer is read. */
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
@@ -41,14 +42,14 @@ enum role { ROLE_LISTENER, ROLE_SIGNAL, ROLE_UNKNOWN, ROLE_PRODUCER, ROLE_CONSUM
 struct peer {
     int fd;
     enum role role;
-    struct list link; /* ready, consumers or closed */
-    /* Producer: [taken, filled) of the slab is a frame that has begun. */
+    struct list link; /* in the list `ready`, `consumers`, `idle` or `closed` */
+    /* Producer. [taken, filled) of the slab is a frame that is not whole yet. */
     struct slab *slab;
     size_t taken, filled;
-    bool ending; /* it has closed its side: no further event will come, so it is read to the end */
+    bool ending; /* it has closed its side: epoll reports no more, so it is read to the end */
     /* Consumer. */
     struct queue queue;
-    bool full; /* the socket takes no more until epoll says so */
+    bool full; /* the socket takes nothing until epoll reports it */
 };
 
 struct relay {
@@ -56,9 +57,9 @@ struct relay {
     struct peer listener, signals;
     struct list ready;     /* producers that may have something to read */
     struct list consumers; /* all of them */
-    struct list idle;      /* everybody else */
-    struct list closed;    /* freed at the end of the turn, when no event names them any more */
-    bool held, stopping;   /* held: a consumer has too much */
+    struct list idle;      /* all other peers */
+    struct list closed;    /* freed at the end of the turn, when no event refers to them any more */
+    bool paused, stopping; /* paused: a consumer has too much queued, so no producer is read */
 };
 
 static struct peer *peer_of(struct list *link)
@@ -93,9 +94,9 @@ static void free_all(struct list *list)
 
 /* ---- reading producers ---- */
 
-/* Room for the rest of the frame that has begun, and more: a slab of the producer's own, from its
- * beginning where nobody reads it. */
-static bool make_room(struct peer *peer)
+/* Makes space for the rest of the frame that has begun, and for more. The producer gets a slab of
+ * its own, or starts again at the beginning of its slab if no consumer refers to that. */
+static bool make_space(struct peer *peer)
 {
     size_t begun = peer->filled - peer->taken;
     struct slab *fresh = peer->slab;
@@ -116,7 +117,7 @@ static bool make_room(struct peer *peer)
     return true;
 }
 
-/* The end of the last frame that is whole; SIZE_MAX: a length makes no sense. */
+/* The end of the last whole frame; SIZE_MAX: a length is invalid. */
 static size_t whole_frames(const struct peer *peer)
 {
     size_t at = peer->taken;
@@ -141,14 +142,14 @@ static void forward(struct relay *relay, struct slab *slab, struct bytes frames)
         if (!queue_add(&consumer->queue, slab, frames))
             close_peer(relay, consumer);
         else
-            relay->held |= consumer->queue.bytes > MAX_WAITING;
+            relay->paused |= consumer->queue.bytes > MAX_WAITING;
     }
 }
 
-/* Reads once; returns how many bytes. What it leaves unread keeps the producer ready. */
+/* Reads once. Returns how many bytes. A producer with unread bytes stays in the list `ready`. */
 static size_t read_producer(struct relay *relay, struct peer *peer)
 {
-    if (!make_room(peer)) {
+    if (!make_space(peer)) {
         close_peer(relay, peer);
         return 0;
     }
@@ -183,9 +184,9 @@ static size_t read_producer(struct relay *relay, struct peer *peer)
 
 static void read_producers(struct relay *relay)
 {
-    for (size_t bytes = 0; bytes < TURN_BYTES && !relay->held && !list_empty(&relay->ready);) {
+    for (size_t bytes = 0; bytes < TURN_BYTES && !relay->paused && !list_empty(&relay->ready);) {
         struct peer *peer = peer_of(list_first(&relay->ready));
-        move_to(peer, &relay->ready); /* behind the others */
+        move_to(peer, &relay->ready); /* to its end, behind the others */
         bytes += read_producer(relay, peer);
     }
 }
@@ -194,7 +195,7 @@ static void read_producers(struct relay *relay)
 
 static void write_consumers(struct relay *relay)
 {
-    bool held = false;
+    bool paused = false;
 
     list_each(node, safe, &relay->consumers) {
         struct peer *peer = peer_of(node);
@@ -202,14 +203,14 @@ static void write_consumers(struct relay *relay)
             continue;
         enum queue_state state = peer->full ? QUEUE_WAITS : queue_write(&peer->queue, peer->fd);
         peer->full = state == QUEUE_WAITS;
-        held |= peer->queue.bytes > MAX_WAITING;
+        paused |= peer->queue.bytes > MAX_WAITING;
         if (state == QUEUE_LOST)
             close_peer(relay, peer);
     }
-    relay->held = held;
+    relay->paused = paused;
 }
 
-/* ---- peers come and go ---- */
+/* ---- peers ---- */
 
 static void accept_all(struct relay *relay)
 {
@@ -231,8 +232,8 @@ static void accept_all(struct relay *relay)
     }
 }
 
-/* The first byte says what a peer is. */
-static void meet(struct relay *relay, struct peer *peer, uint32_t events)
+/* Reads the first byte, which gives the role of a peer. */
+static void read_role(struct relay *relay, struct peer *peer, uint32_t events)
 {
     static const uint8_t welcome[HEAD_BYTES];
     char role = 0;
@@ -266,14 +267,14 @@ static void on_event(struct relay *relay, struct peer *peer, uint32_t events)
         break;
     case ROLE_UNKNOWN:
         if (read)
-            meet(relay, peer, events);
+            read_role(relay, peer, events);
         break;
     case ROLE_PRODUCER:
         peer->ending |= (events & EPOLLRDHUP) != 0;
         if (read)
             move_to(peer, &relay->ready);
         break;
-    case ROLE_CONSUMER: /* says nothing more, but may leave */
+    case ROLE_CONSUMER: /* sends nothing more, but may close */
         if (events & EPOLLOUT)
             peer->full = false;
         if (read)
@@ -287,7 +288,7 @@ static void on_event(struct relay *relay, struct peer *peer, uint32_t events)
 static void turn(struct relay *relay)
 {
     struct epoll_event events[MAX_EVENTS];
-    bool more = !relay->held && !list_empty(&relay->ready);
+    bool more = !relay->paused && !list_empty(&relay->ready);
     int count = epoll_wait(relay->epoll, events, MAX_EVENTS, more ? 0 : -1);
 
     for (int i = 0; i < count; i++)
@@ -325,7 +326,7 @@ static bool listen_at(struct relay *relay, const char *address, char *bound, siz
     return true;
 }
 
-/* Whole or not there, so that who waits for it never reads half of it. */
+/* Writes the ready file in one step, so that no reader sees half of it. */
 static bool write_ready(const char *path, const char *bound)
 {
     char beside[4096];
@@ -398,6 +399,6 @@ int main(int argc, char **argv)
     close_all(&relay, &relay.consumers);
     close_all(&relay, &relay.idle);
     free_all(&relay.closed);
-    slab_forget_spent();
+    slab_free_spent();
     return 0;
 }

@@ -1,4 +1,4 @@
-/* relay_queue.c - slabs and queues of the relay. */
+/* relay_queue.c - the slabs and queues of the relay. */
 #include "bench/relay_queue.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ void slab_release(struct slab *slab)
     spent = slab;
 }
 
-void slab_forget_spent(void)
+void slab_free_spent(void)
 {
     for (struct slab *slab; (slab = spent);) {
         spent = slab->next;
@@ -80,7 +80,7 @@ bool queue_add(struct queue *queue, struct slab *slab, struct bytes piece)
 {
     struct range *last = queue->count ? range_at(queue, queue->count - 1) : NULL;
 
-    if (last && last->slab == slab && last->at + last->size == piece.data) {
+    if (last && last->slab == slab && last->data + last->size == piece.data) {
         last->size += piece.size;
         queue->bytes += piece.size;
         return true;
@@ -98,7 +98,7 @@ static void written(struct queue *queue, size_t size)
     while (size) {
         struct range *range = range_at(queue, 0);
         size_t part = MIN_OF(size, range->size);
-        range->at += part;
+        range->data += part;
         range->size -= part;
         size -= part;
         if (!range->size) {
@@ -117,7 +117,7 @@ enum queue_state queue_write(struct queue *queue, int fd)
         size_t asked = 0;
         for (size_t i = 0; i < message.msg_iovlen; i++) {
             const struct range *range = range_at(queue, i);
-            pieces[i] = (struct iovec){(void *)(uintptr_t)range->at, range->size};
+            pieces[i] = (struct iovec){(void *)(uintptr_t)range->data, range->size};
             asked += range->size;
         }
         ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
@@ -127,7 +127,7 @@ enum queue_state queue_write(struct queue *queue, int fd)
             return errno == EAGAIN ? QUEUE_WAITS : QUEUE_LOST;
         written(queue, (size_t)sent);
         if ((size_t)sent < asked)
-            return QUEUE_WAITS; /* the socket is full: it will say when it is not */
+            return QUEUE_WAITS; /* the socket is full: epoll reports when it is not */
     }
     return QUEUE_EMPTY;
 }

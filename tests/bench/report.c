@@ -1,4 +1,4 @@
-/* report.c - one JSON object. */
+/* report.c - takes readings, and prints the result as one JSON object. */
 #include "bench/report.h"
 
 #include <errno.h>
@@ -9,12 +9,12 @@
 #include "base/clock.h"
 #include "bench/protocol.h"
 
-static bool cpu(struct load *load, const char *who, pid_t process, int64_t *ns_out)
+static bool cpu(struct load *load, const char *what, pid_t process, int64_t *ns_out)
 {
     *ns_out = process ? account_cpu_ns(process) : 0;
     if (*ns_out >= 0)
         return true;
-    load_fail(load, "the CPU time of %s, process %d: %s", who, (int)process, strerror(errno));
+    load_fail(load, "the CPU time of %s, process %d: %s", what, (int)process, strerror(errno));
     return false;
 }
 
@@ -31,9 +31,9 @@ bool report_read(const struct report *report, struct report_reading *reading_out
         !cpu(load, "the generator", getpid(), &reading.parent_ns))
         return false;
     for (uint32_t i = 0; i < load->plan.consumers; i++) {
-        events_out[i] = atomic_load_explicit(&load->tallies[i].events, memory_order_relaxed);
+        events_out[i] = atomic_load_explicit(&load->totals[i].events, memory_order_relaxed);
         reading.delivered += events_out[i];
-        reading.messages += atomic_load_explicit(&load->tallies[i].messages, memory_order_relaxed);
+        reading.messages += atomic_load_explicit(&load->totals[i].messages, memory_order_relaxed);
     }
     if (!account_machine(&reading.machine)) {
         load_fail(load, "/proc/stat: %s", strerror(errno));
@@ -50,7 +50,7 @@ static void number(const char *name, double value, int digits)
     printf(",\"%s\":%.*f", name, digits, value);
 }
 
-/* A share of nothing is not known. */
+/* Prints a ratio; null where the divisor is 0. */
 static void ratio(const char *name, double value, double of, int digits)
 {
     if (of > 0)
@@ -80,7 +80,7 @@ static void durations(const char *name, const struct histogram *histogram)
         printf("\"max\":null}");
 }
 
-/* Shares are of one processor. */
+/* Prints the processor time. Shares are of one processor. */
 static void costs(const struct report *report, double seconds, double delivered)
 {
     const struct report_reading *begin = &report->begin, *end = &report->end;

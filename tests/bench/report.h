@@ -1,4 +1,4 @@
-/* report.h - readings at both ends of the measured time, and the JSON that is their difference. */
+/* report.h - readings at both ends of the measured time, and the JSON of their difference. */
 #ifndef TRIBUTARY_TESTS_REPORT_H
 #define TRIBUTARY_TESTS_REPORT_H
 
@@ -23,7 +23,7 @@ struct report {
     uint64_t *end_events;
 };
 
-/* False: what could not be read was told to load_fail(). */
+/* Takes a reading. False: something could not be read; load_fail() was called. */
 MUST_CHECK bool report_read(const struct report *report, struct report_reading *reading_out,
                             uint64_t *events_out);
 void report_print(const struct report *report);

@@ -1,5 +1,5 @@
-/* test_checks.c - the generator notices what it must: a loss, a repetition, a disorder, however the
- * stream is cut; and measures within 1 %. */
+/* test_checks.c - the generator notices a loss, a repetition and a disorder, in whatever pieces the
+ * stream comes; and its durations are right within 1 %. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,44 +19,45 @@ struct text {
     size_t size;
 };
 
-struct rig {
+struct checks_fixture {
     struct load *load;
     struct checker checker;
     struct batches batches;
 };
 
-static void rig_open(struct rig *rig, enum filter filter, uint32_t consumers, uint32_t number)
+static void checks_fixture_open(struct checks_fixture *fixture, enum filter filter, uint32_t consumers,
+                                uint32_t number)
 {
     struct shape shape;
 
-    rig->load = calloc(1, sizeof(struct load) + consumers * sizeof(struct totals));
-    cr_assert(rig->load);
-    rig->load->bell_parent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    rig->load->plan = (struct plan){.protocol = &protocol_tributary,
-                                    .run = RUN,
-                                    .producers = 2,
-                                    .consumers = consumers,
-                                    .per_message = 4,
-                                    .payload_bytes = PAYLOAD,
-                                    .filter = filter};
-    shape.head_size = batches_event_head(&rig->load->plan, number, shape.head, NULL);
+    fixture->load = calloc(1, sizeof(struct load) + consumers * sizeof(struct totals));
+    cr_assert(fixture->load);
+    fixture->load->wakeup_parent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    fixture->load->plan = (struct plan){.protocol = &protocol_tributary,
+                                        .run = RUN,
+                                        .producers = 2,
+                                        .consumers = consumers,
+                                        .per_message = 4,
+                                        .payload_bytes = PAYLOAD,
+                                        .filter = filter};
+    shape.head_size = batches_event_head(&fixture->load->plan, number, shape.head, NULL);
     shape.step = shape.head_size + PAYLOAD;
-    cr_assert(checker_init(&rig->checker, rig->load, number, &shape));
-    batches_init(&rig->batches, &rig->checker);
+    cr_assert(checker_init(&fixture->checker, fixture->load, number, &shape));
+    batches_init(&fixture->batches, &fixture->checker);
 }
 
-static void rig_close(struct rig *rig)
+static void checks_fixture_close(struct checks_fixture *fixture)
 {
-    batches_fini(&rig->batches);
-    checker_fini(&rig->checker);
-    close(rig->load->bell_parent);
-    free(rig->load);
+    batches_fini(&fixture->batches);
+    checker_fini(&fixture->checker);
+    close(fixture->load->wakeup_parent);
+    free(fixture->load);
 }
 
 /* The event that a producer of this plan would send. */
 static size_t put_event(const struct plan *plan, uint8_t *at, uint64_t producer, uint64_t number)
 {
-    struct mark mark = {.time_ns = 1, .who = mark_who(producer, number)};
+    struct mark mark = {.time_ns = 1, .id = mark_id(producer, number)};
     size_t head = batches_event_head(
         plan, plan->filter == FILTER_NONE ? 0 : (uint32_t)(number % plan->consumers), at, NULL);
 
@@ -72,7 +73,7 @@ static uint8_t *put_fixed64(uint8_t *at, unsigned field, uint64_t value)
     return at + sizeof(value);
 }
 
-/* What a run says; numbers of its events, ended by END. */
+/* A run as a test writes it; `numbers` of its events end with END. */
 struct run {
     const char *source;
     uint64_t producer, first_sequence;
@@ -125,16 +126,16 @@ static void add_field(struct text *text, unsigned field)
     text->size += GRPC_PREFIX_BYTES + 2;
 }
 
-static void feed(struct rig *rig, const struct text *text, size_t piece)
+static void send_in_pieces(struct checks_fixture *fixture, const struct text *text, size_t piece)
 {
-    checker_begin(&rig->checker);
-    for (size_t at = 0; at < text->size && !load_failed(rig->load); at += piece)
-        batches_add(&rig->batches, (struct bytes){text->bytes + at, MIN_OF(piece, text->size - at)});
-    checker_end(&rig->checker);
+    checker_begin(&fixture->checker);
+    for (size_t at = 0; at < text->size && !load_failed(fixture->load); at += piece)
+        batches_add(&fixture->batches, (struct bytes){text->bytes + at, MIN_OF(piece, text->size - at)});
+    checker_end(&fixture->checker);
 }
 
-/* Sends the runs in pieces of many sizes, to a fresh consumer each; all must end alike: in
- * `events`, or in a failure that says `word`. */
+/* Sends the runs in pieces of many sizes, each time to a new consumer. Each time the consumer must
+ * receive `events` events, or fail with a message that contains `word`. */
 static void expect(enum filter filter, const struct run *runs, size_t count, uint64_t events,
                    const char *word)
 {
@@ -142,23 +143,25 @@ static void expect(enum filter filter, const struct run *runs, size_t count, uin
     uint32_t consumers = filter == FILTER_NONE ? 1 : 3;
 
     for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-        struct rig rig;
+        struct checks_fixture fixture;
         static struct text text;
-        rig_open(&rig, filter, consumers, filter == FILTER_NONE ? 0 : 1);
+        checks_fixture_open(&fixture, filter, consumers, filter == FILTER_NONE ? 0 : 1);
         text.size = 0;
         for (size_t k = 0; k < count; k++)
-            add_run(&text, &rig.load->plan, &runs[k]);
-        feed(&rig, &text, pieces[i]);
+            add_run(&text, &fixture.load->plan, &runs[k]);
+        send_in_pieces(&fixture, &text, pieces[i]);
         if (word) {
-            cr_expect(load_failed(rig.load), "pieces of %zu: nothing was noticed", pieces[i]);
-            cr_expect(strstr(rig.load->failure, word), "pieces of %zu: \"%s\"", pieces[i], rig.load->failure);
+            cr_expect(load_failed(fixture.load), "pieces of %zu: nothing was noticed", pieces[i]);
+            cr_expect(strstr(fixture.load->failure, word), "pieces of %zu: \"%s\"", pieces[i],
+                      fixture.load->failure);
         } else {
-            cr_expect_eq(rig.checker.events, events, "pieces of %zu: %s", pieces[i], rig.load->failure);
-            cr_expect_not(load_failed(rig.load), "pieces of %zu: %s", pieces[i], rig.load->failure);
-            cr_expect_eq(rig.checker.messages, count);
-            cr_expect_eq(rig.load->tallies[rig.checker.number].events, events);
+            cr_expect_eq(fixture.checker.events, events, "pieces of %zu: %s", pieces[i],
+                         fixture.load->failure);
+            cr_expect_not(load_failed(fixture.load), "pieces of %zu: %s", pieces[i], fixture.load->failure);
+            cr_expect_eq(fixture.checker.messages, count);
+            cr_expect_eq(fixture.load->totals[fixture.checker.number].events, events);
         }
-        rig_close(&rig);
+        checks_fixture_close(&fixture);
     }
 }
 
@@ -168,7 +171,7 @@ static void expect(enum filter filter, const struct run *runs, size_t count, uin
         expect(filter, runs, ARRAY_LEN(runs), events, word);                                                 \
     } while (0)
 
-Test(load_checks, takes_runs_of_two_producers_in_order)
+Test(load_checks, accepts_runs_of_two_producers_in_order)
 {
     EXPECT(FILTER_NONE, 9, NULL,
            {.source = "load7.0", .producer = 0, .first_sequence = 1, .numbers = {0, 1, 2, 3, END}},
@@ -177,7 +180,7 @@ Test(load_checks, takes_runs_of_two_producers_in_order)
            {.source = "load7.1", .producer = 1, .first_sequence = 3, .numbers = {2, END}});
 }
 
-Test(load_checks, takes_a_header_that_stands_behind_the_events)
+Test(load_checks, accepts_a_header_that_stands_behind_the_events)
 {
     EXPECT(FILTER_NONE, 6, NULL,
            {.source = "load7.0",
@@ -218,7 +221,7 @@ Test(load_checks, notices_a_payload_of_another_producer)
            {.source = "load7.1", .producer = 0, .first_sequence = 1, .numbers = {1, END}});
 }
 
-Test(load_checks, notices_runs_of_nobody)
+Test(load_checks, notices_runs_of_unknown_producers)
 {
     EXPECT(FILTER_NONE, 0, "nobody",
            {.source = "load7.2", .producer = 0, .first_sequence = 1, .numbers = {0, END}});
@@ -229,7 +232,7 @@ Test(load_checks, notices_runs_of_nobody)
         {.source = "load7.0x", .producer = 0, .first_sequence = 1, .numbers = {0, END}, .header_last = true});
 }
 
-Test(load_checks, takes_its_share_of_what_a_filter_leaves)
+Test(load_checks, accepts_the_events_that_a_filter_passes)
 {
     EXPECT(FILTER_KEY, 4, NULL,
            {.source = "load7.0",
@@ -247,7 +250,7 @@ Test(load_checks, takes_its_share_of_what_a_filter_leaves)
             .header_last = true});
 }
 
-Test(load_checks, notices_what_a_filter_should_not_have_let_pass)
+Test(load_checks, notices_events_that_a_filter_must_not_pass)
 {
     EXPECT(FILTER_KEY, 0, "number 4 is due, not number 2",
            {.source = "load7.0",
@@ -268,16 +271,16 @@ Test(load_checks, notices_what_a_filter_should_not_have_let_pass)
         {.source = "load7.0", .producer = 0, .first_sequence = 2, .numbers = {1, 4, END}, .sequences = {2}});
 }
 
-Test(load_checks, takes_an_event_of_an_unusual_form)
+Test(load_checks, accepts_an_event_of_an_unusual_form)
 {
-    struct rig rig;
+    struct checks_fixture fixture;
     static struct text text;
     uint8_t event[MAX_EVENT], usual[MAX_EVENT];
 
-    rig_open(&rig, FILTER_NONE, 1, 0);
-    size_t size = put_event(&rig.load->plan, usual, 1, 0);
+    checks_fixture_open(&fixture, FILTER_NONE, 1, 0);
+    size_t size = put_event(&fixture.load->plan, usual, 1, 0);
     uint8_t *end = put_text(event, 3, "a key");
-    memcpy(end, usual + 2, size - 2); /* behind the tag and length of the usual one */
+    memcpy(end, usual + 2, size - 2); /* after the tag and length of the usual event */
     end += size - 2;
     uint8_t run[MAX_EVENT], *at = put_text(run, 2, "load7.1");
     at = put_fixed64(at, 4, 1);
@@ -288,13 +291,13 @@ Test(load_checks, takes_an_event_of_an_unusual_form)
     memcpy(body, run, (size_t)(at - run));
     text.size = (size_t)(body - text.bytes) + (size_t)(at - run);
     put_prefix(text.bytes, text.size - GRPC_PREFIX_BYTES);
-    feed(&rig, &text, MAX_TEXT);
-    cr_expect_not(load_failed(rig.load), "%s", rig.load->failure);
-    cr_expect_eq(rig.checker.events, 1);
-    rig_close(&rig);
+    send_in_pieces(&fixture, &text, MAX_TEXT);
+    cr_expect_not(load_failed(fixture.load), "%s", fixture.load->failure);
+    cr_expect_eq(fixture.checker.events, 1);
+    checks_fixture_close(&fixture);
 }
 
-Test(load_checks, hears_of_a_start_a_loss_and_a_closing)
+Test(load_checks, notices_a_start_a_loss_and_a_closing)
 {
     static const struct {
         unsigned field;
@@ -302,19 +305,20 @@ Test(load_checks, hears_of_a_start_a_loss_and_a_closing)
     } notices[] = {{6, NULL}, {2, "told of a loss"}, {5, "told of a closing"}};
 
     for (size_t i = 0; i < ARRAY_LEN(notices); i++) {
-        struct rig rig;
+        struct checks_fixture fixture;
         struct text text = {.size = 0};
-        rig_open(&rig, FILTER_NONE, 1, 0);
+        checks_fixture_open(&fixture, FILTER_NONE, 1, 0);
         add_field(&text, notices[i].field);
-        feed(&rig, &text, 1);
-        cr_expect_eq(rig.batches.started, !notices[i].word);
-        cr_expect_eq(load_failed(rig.load), notices[i].word != NULL);
-        cr_expect(!notices[i].word || strstr(rig.load->failure, notices[i].word), "%s", rig.load->failure);
-        rig_close(&rig);
+        send_in_pieces(&fixture, &text, 1);
+        cr_expect_eq(fixture.batches.started, !notices[i].word);
+        cr_expect_eq(load_failed(fixture.load), notices[i].word != NULL);
+        cr_expect(!notices[i].word || strstr(fixture.load->failure, notices[i].word), "%s",
+                  fixture.load->failure);
+        checks_fixture_close(&fixture);
     }
 }
 
-Test(load_checks, refuses_what_is_malformed)
+Test(load_checks, refuses_malformed_messages)
 {
     static const struct {
         const char *bytes;
@@ -330,35 +334,35 @@ Test(load_checks, refuses_what_is_malformed)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(wrongs); i++) {
-        struct rig rig;
+        struct checks_fixture fixture;
         struct text text = {.size = wrongs[i].size};
-        rig_open(&rig, FILTER_NONE, 1, 0);
+        checks_fixture_open(&fixture, FILTER_NONE, 1, 0);
         memcpy(text.bytes, wrongs[i].bytes, text.size);
-        feed(&rig, &text, 1);
-        cr_expect(load_failed(rig.load), "%zu passed", i);
-        cr_expect(strstr(rig.load->failure, wrongs[i].word), "%zu: %s", i, rig.load->failure);
-        rig_close(&rig);
+        send_in_pieces(&fixture, &text, 1);
+        cr_expect(load_failed(fixture.load), "%zu passed", i);
+        cr_expect(strstr(fixture.load->failure, wrongs[i].word), "%zu: %s", i, fixture.load->failure);
+        checks_fixture_close(&fixture);
     }
 }
 
-Test(load_checks, walks_a_row_no_further_than_it_goes_on)
+Test(load_checks, walks_a_row_to_the_last_event_that_is_due)
 {
-    struct rig rig;
+    struct checks_fixture fixture;
     uint8_t row[6 * MAX_EVENT];
     size_t step, size = 0;
 
-    rig_open(&rig, FILTER_NONE, 1, 0);
+    checks_fixture_open(&fixture, FILTER_NONE, 1, 0);
     for (uint64_t number = 0; number < 4; number++)
-        size += put_event(&rig.load->plan, row + size, 1, number);
+        size += put_event(&fixture.load->plan, row + size, 1, number);
     step = size / 4;
-    cr_expect_eq(checker_row(&rig.checker, 1, row, row + size - 1), row + 3 * step,
-                 "the last one is not whole");
-    cr_expect_eq(checker_row(&rig.checker, 1, row, row + size), row, "they were here already");
-    cr_expect_eq(checker_row(&rig.checker, 1, row + 3 * step, row + size), row + size);
-    cr_expect_eq(checker_row(&rig.checker, 0, row, row + size), row, "it is another's");
-    cr_expect_eq(rig.checker.events, 4);
-    cr_expect_not(load_failed(rig.load));
-    rig_close(&rig);
+    cr_expect_eq(checker_row(&fixture.checker, 1, row, row + size - 1), row + 3 * step,
+                 "the last event is not whole");
+    cr_expect_eq(checker_row(&fixture.checker, 1, row, row + size), row, "the events were received already");
+    cr_expect_eq(checker_row(&fixture.checker, 1, row + 3 * step, row + size), row + size);
+    cr_expect_eq(checker_row(&fixture.checker, 0, row, row + size), row, "the row is of another producer");
+    cr_expect_eq(fixture.checker.events, 4);
+    cr_expect_not(load_failed(fixture.load));
+    checks_fixture_close(&fixture);
 }
 
 Test(load_checks, durations_are_right_within_one_percent)

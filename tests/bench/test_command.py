@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""The bench's command from end to end, with stand-ins for the programs: who is started with what, in which order, and that nothing is
-left of a run, however it ended. The stand-ins write down how they were called; the generator's answers are in a file, one a line.
+"""The command of the bench from end to end, with stand-ins for the programs: which programs are
+started, with what and in which order, and that no run leaves anything behind, however it ends. The
+stand-ins write down how they were called. The generator's answers are in a file, one a line.
 
     tests/bench/test_command.py -v [Class.test_name]"""
+
 import json
 import os
 import pathlib
@@ -60,25 +62,68 @@ print((place / sys.argv[2]).read_text())
 
 
 def published(events=1000, **more):
-    return json.dumps({"bench": "pub", "size": 128, "events_per_second": 500.0, "cpu_seconds": 0.5, "confirmed": events, "refused": 0,
-                       "not_confirmed": 0, "reconnects": 0, **more})
+    return json.dumps(
+        {
+            "bench": "pub",
+            "size": 128,
+            "events_per_second": 500.0,
+            "cpu_seconds": 0.5,
+            "confirmed": events,
+            "refused": 0,
+            "not_confirmed": 0,
+            "reconnects": 0,
+            **more,
+        }
+    )
 
 
 def received(*counts, **more):
-    clean = {"holes": 0, "sequence_holes": 0, "disorder": 0, "duplicates": 0, "lost": 0, "lost_unknown": False}
-    return json.dumps({"bench": "sub", "seconds": 2.0, "events": sum(counts), "events_per_second": sum(counts) / 2, "cpu_seconds": 0.25,
-                       "latency_us": {"p50": 60, "p90": 70, "p99": 100, "max": 200}, **clean,
-                       "per_subscriber": [{"events": count, **clean} for count in counts], **more})
+    clean = {
+        "holes": 0,
+        "sequence_holes": 0,
+        "disorder": 0,
+        "duplicates": 0,
+        "lost": 0,
+        "lost_unknown": False,
+    }
+    return json.dumps(
+        {
+            "bench": "sub",
+            "seconds": 2.0,
+            "events": sum(counts),
+            "events_per_second": sum(counts) / 2,
+            "cpu_seconds": 0.25,
+            "latency_us": {"p50": 60, "p90": 70, "p99": 100, "max": 200},
+            **clean,
+            "per_subscriber": [{"events": count, **clean} for count in counts],
+            **more,
+        }
+    )
 
 
 def answer(rate=1000, foreign=0.0):
-    return json.dumps({"seconds": 0.5, "published": rate, "delivered": rate, "consumers": 1, "events_per_s": rate, "published_per_s": rate,
-                       "server_cpu_s_per_M": 0.1, "producer_cpu_s_per_M": 0.02, "consumer_cpu_s_per_M": 0.03, "rss_bytes": 30 << 20,
-                       "rss_before_bytes": 10 << 20, "foreign_cpu_share": foreign, "steal_share": 0.0, "latency_us": {"p50": 60, "p99": 100}})
+    return json.dumps(
+        {
+            "seconds": 0.5,
+            "published": rate,
+            "delivered": rate,
+            "consumers": 1,
+            "events_per_s": rate,
+            "published_per_s": rate,
+            "server_cpu_s_per_M": 0.1,
+            "producer_cpu_s_per_M": 0.02,
+            "consumer_cpu_s_per_M": 0.03,
+            "rss_bytes": 30 << 20,
+            "rss_before_bytes": 10 << 20,
+            "foreign_cpu_share": foreign,
+            "steal_share": 0.0,
+            "latency_us": {"p50": 60, "p99": 100},
+        }
+    )
 
 
 def runs(pid):
-    """Whether the process is there, and more than an exit status nobody took."""
+    """Whether the process exists and is no zombie."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
@@ -97,26 +142,40 @@ class Command(unittest.TestCase):
 
     def programs(self, status):
         server = SERVER.replace("STATUS", str(status))
-        for name, text in (("tributaryd", server), ("relay", server), ("load", GENERATOR), ("tributary", TOOL)):
+        for name, text in (
+            ("tributaryd", server),
+            ("relay", server),
+            ("load", GENERATOR),
+            ("tributary", TOOL),
+        ):
             path = self.place / "bin" / name
             path.write_text(text)
             path.chmod(0o755)
 
     def nothing_is_left(self):
-        """Neither a process nor a file of any run."""
+        """Checks that no process and no file of any run is left."""
         for line in self.calls():
             self.assertFalse(runs(line.split()[1]), line)
         self.assertEqual(list((self.place / "tmp").iterdir()), [])
 
     def calls(self, word=""):
         path = self.place / "calls"
-        return [line for line in (path.read_text().splitlines() if path.exists() else []) if line.startswith(word)]
+        return [
+            line for line in (path.read_text().splitlines() if path.exists() else []) if line.startswith(word)
+        ]
 
     def start(self, *arguments, answers=()):
         (self.place / "answers").write_text("\n".join(answers))
         command = [sys.executable, "-B", HERE / "run", *arguments, "--no-build", "--build", self.place]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env={**os.environ, "TMPDIR": str(self.place / "tmp")}, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(self.place / "tmp")},
+            start_new_session=True,
+        )
         self.addCleanup(process.kill)
         return process
 
@@ -125,10 +184,23 @@ class Command(unittest.TestCase):
         output, errors = process.communicate(timeout=PATIENCE_S)
         return process.returncode, output, errors
 
-    def test_a_fresh_server_for_each_run_in_turn(self):
+    def test_each_run_has_a_fresh_server_in_turn(self):
         path = self.place / "out.json"
-        status, output, errors = self.run_it("W1", "--only", "4x1", "--peers", "raw", "--runs", "2", "--json", str(path), "--seconds", "0.5",
-                                             "--server-options=--wire-threads 2", answers=[answer(50), answer(100), answer(60), answer(100)])
+        status, output, errors = self.run_it(
+            "W1",
+            "--only",
+            "4x1",
+            "--peers",
+            "raw",
+            "--runs",
+            "2",
+            "--json",
+            str(path),
+            "--seconds",
+            "0.5",
+            "--server-options=--wire-threads 2",
+            answers=[answer(50), answer(100), answer(60), answer(100)],
+        )
         self.assertEqual(status, 0, errors)
         servers = [line.split()[2] for line in self.calls("server")]
         self.assertEqual(servers, ["tributaryd", "relay"] * 2)
@@ -136,19 +208,34 @@ class Command(unittest.TestCase):
         self.assertIn("--wire-threads 2", self.calls("server")[0])
         self.assertNotIn("--wire-threads", self.calls("server")[1])
         load = self.calls("load")[0].split(maxsplit=2)[2]
-        self.assertRegex(load, r"^--server 127.0.0.1:7 --pid \d+ --protocol tributary --producers 4 --consumers 1 --per-message 64 "
-                               r"--payload 128 --seconds 0.5$")
+        self.assertRegex(
+            load,
+            r"^--server 127.0.0.1:7 --pid \d+ --protocol tributary --producers 4 --consumers 1 --per-message 64 "
+            r"--payload 128 --seconds 0.5$",
+        )
         self.assertRegex(output, r"4x1 +tributary +55 \(50-60\) +0\.550 \(0\.500-0\.600\)")
         self.assertRegex(output, r"W1 4x1 +of raw +0\.550 \(0\.500-0\.600\) +>= 0\.350 +met +>= 0\.500 +met")
         document = json.loads(path.read_text())
-        self.assertEqual([one["run"]["events_per_s"] for one in document["rows"][0]["runs"]], [50, 100, 60, 100])
-        self.assertEqual((document["failed"], document["options"]["server_options"]), ("", ["--wire-threads", "2"]))
+        self.assertEqual(
+            [one["run"]["events_per_s"] for one in document["rows"][0]["runs"]], [50, 100, 60, 100]
+        )
+        self.assertEqual(
+            (document["failed"], document["options"]["server_options"]), ("", ["--wire-threads", "2"])
+        )
         self.assertTrue(document["machine"]["cpu"] and document["machine"]["cores"] and document["date"])
 
     def test_a_run_that_fails_fails_the_command_with_the_reason(self):
         path = self.place / "out.json"
-        status, output, errors = self.run_it("W1", "--only", "4x1", "--peers", "raw", "--json", str(path),
-                                             answers=[answer(50), "fail consumer 0: producer 2: number 18 instead of 17"])
+        status, output, errors = self.run_it(
+            "W1",
+            "--only",
+            "4x1",
+            "--peers",
+            "raw",
+            "--json",
+            str(path),
+            answers=[answer(50), "fail consumer 0: producer 2: number 18 instead of 17"],
+        )
         self.assertEqual(status, 1)
         self.assertIn("W1 4x1 raw: consumer 0: producer 2: number 18 instead of 17", errors)
         self.assertRegex(output, r"4x1 +tributary +50", "what was measured is shown")
@@ -156,19 +243,19 @@ class Command(unittest.TestCase):
         self.assertIn("number 18", document["failed"])
         self.assertEqual(len(document["rows"][0]["runs"]), 1)
 
-    def test_a_generator_that_makes_no_sense_fails_the_command(self):
+    def test_a_malformed_answer_of_the_generator_fails_the_command(self):
         for text, said in (("nonsense", "no JSON"), ("{}", "has no seconds"), ("[]", "has no seconds")):
             status, _, errors = self.run_it("W1", "--only", "4x1", "--peers", "none", answers=[text])
             self.assertEqual(status, 1)
             self.assertIn(said, errors)
 
-    def test_a_server_that_does_not_end_well_fails_the_command(self):
+    def test_a_server_that_ends_with_an_error_fails_the_command(self):
         self.programs(status=7)
         status, _, errors = self.run_it("W1", "--only", "4x1", "--peers", "none", answers=[answer()])
         self.assertEqual(status, 1)
         self.assertIn("tributaryd, asked to end, ended with 7", errors)
 
-    def test_figures_of_a_busy_machine_are_not_trusted(self):
+    def test_runs_on_a_busy_machine_are_not_trusted(self):
         busy = ["W1", "--only", "4x1", "--peers", "none", "--runs", "1"]
         status, output, errors = self.run_it(*busy, answers=[answer(10, foreign=0.9), answer(20)])
         self.assertEqual(status, 0, errors)
@@ -180,7 +267,7 @@ class Command(unittest.TestCase):
         self.assertEqual(status, 0, "a smoke run is no measurement")
         self.assertIn("DISTURBED", output)
 
-    def test_a_signal_ends_what_was_started(self):
+    def test_a_signal_ends_all_started_processes(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             process = self.start("W1", "--only", "4x1", "--peers", "none", answers=["hang"])
             until = time.monotonic() + PATIENCE_S
@@ -199,32 +286,43 @@ class Command(unittest.TestCase):
         (self.place / "sub").write_text(sub)
         return self.run_it("W8", "--only", "1x8", "--runs", "1", "--foreign-limit", "1000")
 
-    def test_through_the_client_library(self):
+    def test_w8_measures_through_the_client_library(self):
         status, output, errors = self.through_the_client(published(), received(*[1000] * 8))
         self.assertEqual(status, 0, errors)
         self.assertRegex(output, r"1x8 +tributary +4000 ")
-        self.assertEqual([line.split()[0] for line in self.calls()], ["server", "sub", "pub"], "nobody publishes before all have subscribed")
+        self.assertEqual(
+            [line.split()[0] for line in self.calls()],
+            ["server", "sub", "pub"],
+            "nobody publishes before all have subscribed",
+        )
         self.assertIn("--subscribers 8", self.calls("sub")[0])
         self.assertIn("--publishers 1 ", self.calls("pub")[0])
 
-    def test_through_the_client_library_every_event_counts(self):
-        for pub, sub, said in ((published(), received(*[1000] * 7, 999), "1000 events were confirmed"),
-                               (published(), received(*[1000] * 8, disorder=1), "disorder 1"),
-                               (published(refused=3), received(*[1000] * 8), "3 refused"),
-                               ("", received(*[1000] * 8), "bench pub printed no JSON")):
+    def test_w8_fails_if_one_event_is_missing_or_out_of_order(self):
+        for pub, sub, said in (
+            (published(), received(*[1000] * 7, 999), "1000 events were confirmed"),
+            (published(), received(*[1000] * 8, disorder=1), "disorder 1"),
+            (published(refused=3), received(*[1000] * 8), "3 refused"),
+            ("", received(*[1000] * 8), "bench pub printed no JSON"),
+        ):
             status, _, errors = self.through_the_client(pub, sub)
             self.assertEqual(status, 1)
             self.assertIn(said, errors)
 
-    def test_what_is_missing_is_named(self):
+    def test_a_missing_program_is_named(self):
         (self.place / "bin" / "relay").unlink()
         status, _, errors = self.run_it("W1", "--quick")
         self.assertEqual(status, 1)
         self.assertIn("lacks relay", errors)
 
     def test_the_command_line_is_checked(self):
-        for arguments, said in ((["W99"], "W99"), (["--only", "7x7"], "7x7"), (["--runs", "0"], "from 1 to 1000"),
-                                (["--peers", "kafka"], "kafka"), (["--seconds", "x"], "from 0.1 to 3600")):
+        for arguments, said in (
+            (["W99"], "W99"),
+            (["--only", "7x7"], "7x7"),
+            (["--runs", "0"], "from 1 to 1000"),
+            (["--peers", "kafka"], "kafka"),
+            (["--seconds", "x"], "from 0.1 to 3600"),
+        ):
             status, _, errors = self.run_it(*arguments)
             self.assertEqual(status, 2, arguments)
             self.assertIn(said, errors)

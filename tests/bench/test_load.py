@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""test_load - the load generator against the relay, the daemon, and relays that lose, repeat and mix up.
+"""test_load - the load generator against the relay, the daemon, and relays that lose, repeat and
+reorder frames.
 
   TRIBUTARY_BIN=build/dev/bin tests/bench/test_load.py -v [Class.test_name]
 """
+
 import contextlib
 import json
 import os
@@ -23,10 +25,12 @@ SHORT = ["--seconds", "0.3", "--warm-up-ms", "50"]
 
 @contextlib.contextmanager
 def server(program, *options):
-    """A server of ours on a port that the kernel chooses: (address, pid)."""
+    """A server of ours on a port that the kernel chooses. Yields (address, pid)."""
     with tempfile.TemporaryDirectory() as folder:
         ready = pathlib.Path(folder) / "ready"
-        process = subprocess.Popen([BIN / program, "--listen", "127.0.0.1:0", "--ready-file", ready, *options])
+        process = subprocess.Popen(
+            [BIN / program, "--listen", "127.0.0.1:0", "--ready-file", ready, *options]
+        )
         try:
             until = time.monotonic() + PATIENCE
             while not ready.exists() or not ready.read_text().endswith("\n"):
@@ -42,45 +46,81 @@ def server(program, *options):
 
 
 def load(address, *options, protocol="raw", pid=None):
-    command = [BIN / "load", "--protocol", protocol, "--server", address, *SHORT, *(["--pid", str(pid)] if pid else []), *options]
+    command = [
+        BIN / "load",
+        "--protocol",
+        protocol,
+        "--server",
+        address,
+        *SHORT,
+        *(["--pid", str(pid)] if pid else []),
+        *options,
+    ]
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=PATIENCE)
 
 
 class Case(unittest.TestCase):
-    def figures(self, result):
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        return json.loads(result.stdout)
+    def result_of(self, process):
+        self.assertEqual((process.returncode, process.stderr), (0, ""))
+        return json.loads(process.stdout)
 
-    def check(self, figures, consumers):
-        self.assertEqual(sum(figures["consumer_delivered"]), figures["delivered"])
-        self.assertEqual(len(figures["consumer_delivered"]), consumers)
-        self.assertGreater(min(figures["consumer_delivered"]), 0)
-        self.assertGreater(figures["latency_us"]["p50"], 0)
-        self.assertGreaterEqual(figures["latency_us"]["p99"], figures["latency_us"]["p50"])
-        self.assertGreaterEqual(figures["latency_us"]["max"], figures["latency_us"]["p99"])
-        self.assertGreater(figures["server_cpu_s_per_M"], 0)
-        self.assertGreater(figures["rss_bytes"], 0)
+    def check(self, result, consumers):
+        self.assertEqual(sum(result["consumer_delivered"]), result["delivered"])
+        self.assertEqual(len(result["consumer_delivered"]), consumers)
+        self.assertGreater(min(result["consumer_delivered"]), 0)
+        self.assertGreater(result["latency_us"]["p50"], 0)
+        self.assertGreaterEqual(result["latency_us"]["p99"], result["latency_us"]["p50"])
+        self.assertGreaterEqual(result["latency_us"]["max"], result["latency_us"]["p99"])
+        self.assertGreater(result["server_cpu_s_per_M"], 0)
+        self.assertGreater(result["rss_bytes"], 0)
 
 
 class Relay(Case):
-    def test_everybody_gets_everything(self):
+    def test_every_consumer_gets_every_event(self):
         with server("relay") as (address, pid):
-            for producers, consumers, more in ((1, 1, []), (3, 2, []), (2, 4, ["--per-message", 1]), (2, 2, ["--payload", 16]),
-                                               (1, 2, ["--payload", 32768, "--per-message", 4])):
+            for producers, consumers, more in (
+                (1, 1, []),
+                (3, 2, []),
+                (2, 4, ["--per-message", 1]),
+                (2, 2, ["--payload", 16]),
+                (1, 2, ["--payload", 32768, "--per-message", 4]),
+            ):
                 with self.subTest(producers=producers, consumers=consumers, more=more):
-                    self.check(self.figures(load(address, "--producers", producers, "--consumers", consumers, *more, pid=pid)), consumers)
+                    self.check(
+                        self.result_of(
+                            load(address, "--producers", producers, "--consumers", consumers, *more, pid=pid)
+                        ),
+                        consumers,
+                    )
 
     def test_an_open_loop_keeps_its_rate(self):
         with server("relay") as (address, pid):
-            figures = self.figures(load(address, "--producers", 3, "--consumers", 2, "--rate", 4000, "--per-message", 1, "--seconds", 1, pid=pid))
-        self.check(figures, 2)
-        self.assertAlmostEqual(figures["published_per_s"], 4000, delta=1000)
+            result = self.result_of(
+                load(
+                    address,
+                    "--producers",
+                    3,
+                    "--consumers",
+                    2,
+                    "--rate",
+                    4000,
+                    "--per-message",
+                    1,
+                    "--seconds",
+                    1,
+                    pid=pid,
+                )
+            )
+        self.check(result, 2)
+        self.assertAlmostEqual(result["published_per_s"], 4000, delta=1000)
 
-    def test_a_consumer_that_does_not_read_holds_the_producer_back_and_loses_nothing(self):
+    def test_a_consumer_that_does_not_read_blocks_the_producer_and_loses_nothing(self):
         frame = struct.pack("<I", 65532) + bytes(65532)
         with server("relay") as (address, pid), contextlib.ExitStack() as stack:
             host, port = address.split(":")
-            consumer, producer = (stack.enter_context(socket.create_connection((host, int(port)), PATIENCE)) for _ in range(2))
+            consumer, producer = (
+                stack.enter_context(socket.create_connection((host, int(port)), PATIENCE)) for _ in range(2)
+            )
             consumer.sendall(b"C")
             self.assertEqual(consumer.recv(4, socket.MSG_WAITALL), bytes(4))
             producer.sendall(b"P")
@@ -88,7 +128,7 @@ class Relay(Case):
             sent = 0
             with self.assertRaises(TimeoutError):
                 while sent < 1 << 30:
-                    sent += producer.send(frame[sent % len(frame):])
+                    sent += producer.send(frame[sent % len(frame) :])
             self.assertLess(sent, 128 << 20, "queue and socket buffers are bounded")
             whole = sent // len(frame) * len(frame)
             received = 0
@@ -99,7 +139,7 @@ class Relay(Case):
                 received += len(consumer.recv(1 << 20))
             self.assertEqual(received, whole)
 
-    def test_a_frame_without_sense_ends_its_producer_alone(self):
+    def test_a_malformed_frame_ends_only_its_producer(self):
         with server("relay") as (address, pid):
             host, port = address.split(":")
             for wrong in (struct.pack("<I", 0), struct.pack("<I", 1 << 30)):
@@ -109,43 +149,89 @@ class Relay(Case):
             with socket.create_connection((host, int(port)), PATIENCE) as peer:
                 peer.sendall(b"X")
                 self.assertEqual(peer.recv(1), b"")
-            self.check(self.figures(load(address, pid=pid)), 1)
+            self.check(self.result_of(load(address, pid=pid)), 1)
 
 
 class Daemon(Case):
-    def test_everybody_gets_everything(self):
+    def test_every_consumer_gets_every_event(self):
         with server("tributaryd", "--log-level", "error") as (address, pid):
-            for producers, consumers, more in ((1, 1, []), (3, 2, []), (2, 4, ["--per-message", 1]), (2, 2, ["--payload", 2000]),
-                                               (2, 1, ["--payload", 16, "--rate", 5000, "--per-message", 1])):
+            for producers, consumers, more in (
+                (1, 1, []),
+                (3, 2, []),
+                (2, 4, ["--per-message", 1]),
+                (2, 2, ["--payload", 2000]),
+                (2, 1, ["--payload", 16, "--rate", 5000, "--per-message", 1]),
+            ):
                 with self.subTest(producers=producers, consumers=consumers, more=more):
-                    figures = self.figures(load(address, "--producers", producers, "--consumers", consumers, *more, protocol="tributary", pid=pid))
-                    self.check(figures, consumers)
+                    result = self.result_of(
+                        load(
+                            address,
+                            "--producers",
+                            producers,
+                            "--consumers",
+                            consumers,
+                            *more,
+                            protocol="tributary",
+                            pid=pid,
+                        )
+                    )
+                    self.check(result, consumers)
 
-    def test_each_gets_its_share_through_a_filter(self):
+    def test_each_consumer_gets_its_share_through_a_filter(self):
         with server("tributaryd", "--log-level", "error") as (address, pid):
             for what in ("key", "type", "topic"):
                 with self.subTest(filter=what):
-                    figures = self.figures(load(address, "--producers", 2, "--consumers", 3, "--filter", what, protocol="tributary", pid=pid))
-                    self.check(figures, 3)
-                    self.assertLess(figures["delivered"], 2 * figures["published"])
+                    result = self.result_of(
+                        load(
+                            address,
+                            "--producers",
+                            2,
+                            "--consumers",
+                            3,
+                            "--filter",
+                            what,
+                            protocol="tributary",
+                            pid=pid,
+                        )
+                    )
+                    self.check(result, 3)
+                    self.assertLess(result["delivered"], 2 * result["published"])
 
-    def test_who_stalls_holds_nobody_back(self):
+    def test_a_stalled_consumer_blocks_no_other(self):
         with server("tributaryd", "--log-level", "error") as (address, pid):
-            figures = self.figures(load(address, "--consumers", 3, "--stall", 1, "--overflow", "drop-oldest", "--rate", 5000, "--per-message", 1,
-                                        protocol="tributary", pid=pid))
-        self.assertGreater(min(figures["consumer_delivered"][:2]), 500)
-        self.assertLess(figures["consumer_delivered"][2], 500)
+            result = self.result_of(
+                load(
+                    address,
+                    "--consumers",
+                    3,
+                    "--stall",
+                    1,
+                    "--overflow",
+                    "drop-oldest",
+                    "--rate",
+                    5000,
+                    "--per-message",
+                    1,
+                    protocol="tributary",
+                    pid=pid,
+                )
+            )
+        self.assertGreater(min(result["consumer_delivered"][:2]), 500)
+        self.assertLess(result["consumer_delivered"][2], 500)
 
     def test_idle_consumers_are_counted_in_memory(self):
         with server("tributaryd", "--log-level", "error") as (address, pid):
-            figures = self.figures(load(address, "--idle", "--producers", 5, "--consumers", 40, protocol="tributary", pid=pid))
-        self.assertEqual(figures["delivered"], 0)
-        self.assertIsNone(figures["latency_us"]["p50"])
-        self.assertGreater(figures["rss_bytes"], figures["rss_before_bytes"])
+            result = self.result_of(
+                load(address, "--idle", "--producers", 5, "--consumers", 40, protocol="tributary", pid=pid)
+            )
+        self.assertEqual(result["delivered"], 0)
+        self.assertIsNone(result["latency_us"]["p50"])
+        self.assertGreater(result["rss_bytes"], result["rss_before_bytes"])
 
 
 class Faulty:
-    """A relay for one producer and one consumer that passes the frames on through `fault(number, frame)`, which returns a list of frames."""
+    """A relay for one producer and one consumer. It forwards the frames that `fault(number, frame)`
+    returns as a list."""
 
     def __init__(self, fault):
         self.fault = fault
@@ -188,7 +274,7 @@ class Faulty:
 
 
 class Faults(Case):
-    """`load` must end with 1 and say what is wrong."""
+    """`load` must exit with 1 and report what is wrong."""
 
     OPTIONS = ["--producers", 1, "--per-message", 2, "--payload", 64, "--in-flight", 256]
 
@@ -203,12 +289,18 @@ class Faults(Case):
         self.fails(lambda number, frame: [] if number == 9 else [frame], "number 18 is due, not number 20")
 
     def test_it_notices_a_lost_frame_of_one_event(self):
-        self.fails(lambda number, frame: [] if number == 9 else [frame], "number 9 is due, not number 10", options=("--per-message", 1))
+        self.fails(
+            lambda number, frame: [] if number == 9 else [frame],
+            "number 9 is due, not number 10",
+            options=("--per-message", 1),
+        )
 
     def test_it_notices_a_frame_that_comes_twice(self):
-        self.fails(lambda number, frame: [frame] * (2 if number == 9 else 1), "number 20 is due, not number 18")
+        self.fails(
+            lambda number, frame: [frame] * (2 if number == 9 else 1), "number 20 is due, not number 18"
+        )
 
-    def test_it_notices_two_frames_that_change_places(self):
+    def test_it_notices_two_frames_in_the_wrong_order(self):
         held = []
 
         def swap(number, frame):
@@ -220,21 +312,27 @@ class Faults(Case):
         self.fails(swap, "number 18 is due, not number 20")
 
     def test_it_notices_a_changed_payload(self):
-        self.fails(lambda number, frame: [frame[:12] + b"\xff" + frame[13:] if number == 9 else frame], "number 18 is due")
+        self.fails(
+            lambda number, frame: [frame[:12] + b"\xff" + frame[13:] if number == 9 else frame],
+            "number 18 is due",
+        )
 
     def test_it_notices_a_last_frame_that_never_comes(self):
-        """Nothing is out of order: only the count tells."""
-        self.fails(lambda number, frame: [frame] if number < 100 else [], "waiting for the rest: nothing has moved for 1 s",
-                   options=("--rate", 1000, "--patience", 1))
+        """Nothing is out of order: only the count shows it."""
+        self.fails(
+            lambda number, frame: [frame] if number < 100 else [],
+            "waiting for the rest: nothing has moved for 1 s",
+            options=("--rate", 1000, "--patience", 1),
+        )
 
-    def test_it_notices_a_server_that_is_not_there(self):
+    def test_it_notices_that_no_server_listens(self):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             address = "127.0.0.1:%d" % probe.getsockname()[1]
         result = load(address)
         self.assertEqual(result.returncode, 1)
         self.assertIn("refused", result.stderr)
 
-    def test_a_wrong_command_line_is_2(self):
+    def test_a_wrong_command_line_exits_with_2(self):
         result = load("127.0.0.1:1", "--payload", "3")
         self.assertEqual(result.returncode, 2)
         self.assertIn('--payload "3": must be 16 to 131072', result.stderr)

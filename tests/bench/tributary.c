@@ -1,5 +1,5 @@
-/* tributary.c - the protocol table's entry for tributaryd: PublishStream and Subscribe, a
- * connection each. */
+/* tributary.c - the protocol of tributaryd: PublishStream and Subscribe, each call on a connection
+ * of its own. */
 #include "bench/protocol.h"
 
 #include <errno.h>
@@ -29,10 +29,10 @@ struct h2_producer {
     struct producer base;
     struct h2 *h2;
     uint32_t stream;
-    struct feed feed;
+    struct pieces pieces;
     uint64_t sent, confirmed; /* messages */
     bool half_closed;
-    uint8_t *staged; /* a message that the windows did not allow as a whole: what is left of it */
+    uint8_t *staged; /* what is left of a message that the windows did not allow as a whole */
     size_t staged_first, staged_size;
 };
 
@@ -77,7 +77,7 @@ static size_t take_answer(void *ctx, struct bytes input)
     size_t size = (size_t)input.data[1] << 24 | (size_t)input.data[2] << 16 | (size_t)input.data[3] << 8 |
                   input.data[4];
     if (input.data[0])
-        return FEED_BAD;
+        return PIECES_BAD;
     if (input.size - GRPC_PREFIX_BYTES < size)
         return 0;
     on_answer(ctx, (struct bytes){input.data + GRPC_PREFIX_BYTES, size});
@@ -90,8 +90,8 @@ static size_t take_answers(void *ctx, struct bytes input)
 
     for (size_t taken; (taken = take_answer(ctx, (struct bytes){input.data + at, input.size - at})) > 0;
          at += taken)
-        if (taken == FEED_BAD)
-            return FEED_BAD;
+        if (taken == PIECES_BAD)
+            return PIECES_BAD;
     return at;
 }
 
@@ -100,7 +100,7 @@ static void on_answers(void *ctx, uint32_t stream, struct bytes data)
     struct h2_producer *own = ctx;
 
     (void)stream;
-    if (!feed_add(&own->feed, data, take_answers, own))
+    if (!pieces_add(&own->pieces, data, take_answers, own))
         load_fail(own->base.load, "producer %u: an answer cannot be read", own->base.number);
 }
 
@@ -118,7 +118,7 @@ static void on_publishing_ended(void *ctx, uint32_t stream, const struct h2_end 
                   own->base.number, (unsigned long long)own->sent, (unsigned long long)own->confirmed);
 }
 
-/* Every event has the same size, so the marks lie at equal distances. */
+/* Lays out the message. Every event has the same size, so the marks lie at equal distances. */
 static bool lay_out(struct producer *producer)
 {
     const struct plan *plan = &producer->load->plan;
@@ -142,9 +142,9 @@ static bool lay_out(struct producer *producer)
     return true;
 }
 
-/* The first message says who publishes, and holds no event; its confirmation says that the server
- * knows. */
-static void introduce(struct h2_producer *own)
+/* Sends the first message, which names the producer and holds no event. When it is confirmed, the
+ * server knows the producer. */
+static void send_producer_name(struct h2_producer *own)
 {
     uint8_t message[64];
     char name[32];
@@ -159,7 +159,7 @@ static void introduce(struct h2_producer *own)
 static void producer_free(struct producer *producer)
 {
     h2_free(own_producer(producer)->h2);
-    feed_fini(&own_producer(producer)->feed);
+    pieces_fini(&own_producer(producer)->pieces);
     free(producer->layout.bytes);
     free(own_producer(producer)->staged);
     free(own_producer(producer));
@@ -181,15 +181,15 @@ static struct producer *producer_new(struct load *load, uint32_t number)
         return NULL;
     }
     own->base.fd = h2_fd(own->h2);
-    introduce(own);
+    send_producer_name(own);
     return &own->base;
 }
 
-/* Sends what the windows allow of the message that did not fit at once. */
+/* Sends as much of the staged message as the windows allow. */
 static void send_staged(struct h2_producer *own)
 {
     while (own->staged_size) {
-        size_t part = MIN_OF(own->staged_size, h2_room(own->h2, own->stream));
+        size_t part = MIN_OF(own->staged_size, h2_writable(own->h2, own->stream));
         if (!part)
             return;
         memcpy(h2_data(own->h2, own->stream, part, false), own->staged + own->staged_first, part);
@@ -198,13 +198,13 @@ static void send_staged(struct h2_producer *own)
     }
 }
 
-static uint8_t *producer_room(struct producer *producer)
+static uint8_t *producer_reserve(struct producer *producer)
 {
     struct h2_producer *own = own_producer(producer);
     size_t size = producer->layout.size;
 
     send_staged(own);
-    size_t capacity = h2_room(own->h2, own->stream);
+    size_t capacity = h2_writable(own->h2, own->stream);
     if (!capacity || own->staged_size)
         return NULL;
     if (capacity < size && !own->staged)
@@ -273,7 +273,7 @@ static void on_subscription_ended(void *ctx, uint32_t stream, const struct h2_en
               end->status, end->message);
 }
 
-/* Selector { producer: "*" }, and what the filter asks for. */
+/* Writes Selector { producer: "*" }, and the pattern of the filter. */
 static size_t put_selector(const struct plan *plan, uint32_t number, uint8_t *at)
 {
     static const unsigned fields[] = {
@@ -288,8 +288,8 @@ static size_t put_selector(const struct plan *plan, uint32_t number, uint8_t *at
     return (size_t)(end - at);
 }
 
-/* Room for more than may be in flight, so that nobody is held back but by a consumer that does not
- * read. */
+/* Writes a Buffer that holds more events than may be in flight: only a consumer that does not read
+ * can block a producer. */
 static size_t put_buffer(const struct plan *plan, uint8_t *at)
 {
     uint8_t *end = put_number(at, BUFFER_EVENTS, MAX_WAITING_EVENTS);
@@ -376,7 +376,7 @@ const struct protocol protocol_tributary = {
     .packs = true,
     .producer_new = producer_new,
     .producer_read = producer_read,
-    .producer_room = producer_room,
+    .producer_reserve = producer_reserve,
     .producer_flush = producer_flush,
     .producer_finish = producer_finish,
     .producer_free = producer_free,

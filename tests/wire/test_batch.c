@@ -1,38 +1,41 @@
-/* test_batch.c - what of a batch goes by reference, what is copied, and when its memory is let go.
- * Bytes that are changed while their message waits for its peer arrive changed where they went by
- * reference, and as they were where they were copied. */
+/* test_batch.c - which entries of a batch are sent by reference, which are copied, and when their
+ * memory is released.
+ *
+ * The tests change bytes while the message waits for its peer. Bytes that were sent by reference
+ * arrive changed; bytes that were copied arrive as they were. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/framing.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
-#include "pump_rig.h"
+#include "sender_fixture.h"
 #include "server/wire/batch.h"
 #include "tributary/v1/event.pb-c.h"
 
-/* Events of this size and above go by reference, tag and length included. */
-#define REFERRED_FROM 1024
+/* Entries of this size and above are sent by reference, tag and length of each event included. */
+#define REFERENCED_FROM 1024
 #define MANY 100
 
-static struct record record = {.mute = true};
+static struct record record = {.reads_nothing = true};
 static const struct method methods[] = {{"/test.Stream/Talk", &stream_port, &record}};
-static struct house house;
+static struct wire_fixture fixture;
 static struct client client;
 static struct source *source;
 
-/* A message of ours as it would be received: in one piece, large, and watched. */
+/* The memory of a message as it would be received: in one piece, and large. `gone`: it was
+ * released. */
 struct memory {
-    uint8_t *at;
+    uint8_t *data;
     _Atomic bool gone;
 };
 
-static void let_go(void *ctx)
+static void release(void *ctx)
 {
     struct memory *memory = ctx;
 
     CHECK(!memory->gone);
-    free(memory->at);
+    free(memory->data);
     memory->gone = true;
 }
 
@@ -45,8 +48,8 @@ static void put_sized(struct buf *message, size_t size)
     put_event(message, &(struct event_view){.data = {data, size - 6}}, NULL, 0);
 }
 
-/* One chunk: MANY events of `size` bytes each, and so many more that its message is large. Memory
- * NULL: the chunk's own. */
+/* Makes a chunk of MANY events of `size` bytes each, followed by as many other events as make its
+ * message large. `memory` NULL: the chunk uses memory of its own. */
 static struct chunk *chunk_with(struct memory *memory, size_t size)
 {
     OWNED(buf_fini) struct buf message = {0};
@@ -64,15 +67,15 @@ static struct chunk *chunk_with(struct memory *memory, size_t size)
     cr_assert_eq(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault),
                  FAULT_NONE);
     if (memory) {
-        memory->at = malloc(message.size);
+        memory->data = malloc(message.size);
         memory->gone = false;
-        memcpy(memory->at, message.data, message.size);
-        grpc_slice slice = grpc_slice_new_with_user_data(memory->at, message.size, let_go, memory);
+        memcpy(memory->data, message.data, message.size);
+        grpc_slice slice = grpc_slice_new_with_user_data(memory->data, message.size, release, memory);
         struct message received = {.buffer = grpc_raw_byte_buffer_create(&slice, 1)};
         grpc_slice_unref(slice);
         struct chunk_memory *kept = message_keep(&received, &bytes, &pinned);
         message_fini(&received);
-        cr_assert_eq(bytes.data, memory->at);
+        cr_assert_eq(bytes.data, memory->data);
         cr_assert_eq(chunk_new(kept, bytes.data, &scan, pinned, &chunk), ERR_OK);
     } else {
         cr_assert_eq(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk), ERR_OK);
@@ -83,23 +86,23 @@ static struct chunk *chunk_with(struct memory *memory, size_t size)
     return chunk;
 }
 
-static void open_house(void)
+static void open_fixture(void)
 {
-    house_open(&house, methods, ARRAY_LEN(methods));
+    wire_fixture_open(&fixture, methods, ARRAY_LEN(methods));
     source = source_named("s", 1);
-    client_open(&client, &house, "/test.Stream/Talk");
-    house_until(&house, record.opened == 1);
+    client_open(&client, &fixture, "/test.Stream/Talk");
+    wire_fixture_until(&fixture, record.opened == 1);
 }
 
-static void close_house(void)
+static void close_fixture(void)
 {
     client_close(&client);
-    house_until(&house, record.closed == 1);
+    wire_fixture_until(&fixture, record.closed == 1);
     source_release(source);
-    house_close(&house);
+    wire_fixture_close(&fixture);
 }
 
-TestSuite(batch, .init = open_house, .fini = close_house);
+TestSuite(batch, .init = open_fixture, .fini = close_fixture);
 
 struct sending {
     struct chan_batch batch;
@@ -118,12 +121,12 @@ static void send(struct chan_batch_entry *entries, uint32_t count)
 {
     struct sending sending = {.batch = {.entries = entries, .count = count, .capacity = count}};
 
-    house_run(&house, act_send_batch, &sending);
+    wire_fixture_run(&fixture, act_send_batch, &sending);
     cr_assert(sending.sent);
 }
 
-/* The window is full: what is sent next stays where it is. */
-static void fill_the_window(struct chunk *filler, struct chan_batch_entry *entry_out)
+/* An entry that fills the window, so that whatever is sent after it waits. */
+static void set_filler(struct chunk *filler, struct chan_batch_entry *entry_out)
 {
     *entry_out = (struct chan_batch_entry){.chunk = filler, .first = MANY, .last = filler->count};
 }
@@ -138,8 +141,8 @@ static Tributary__V1__EventBatch *read_batch(void)
     return batch;
 }
 
-/* Sends a chunk that fills the window, then events [0, count) of another, changes the latter, and
- * says whether the change arrived. */
+/* Sends an entry that fills the window, and then events [0, count) of another chunk. Changes the
+ * last byte of these, and returns whether the change arrived. */
 static bool goes_by_reference(size_t size, uint32_t count)
 {
     struct memory filling, memory;
@@ -147,14 +150,14 @@ static bool goes_by_reference(size_t size, uint32_t count)
     struct chan_batch_entry entries[2] = {{0}, {.chunk = chunk, .first = 0, .last = count}};
     bool changed;
 
-    filler->first_sequence = 100000; /* does not become one run with the other */
-    fill_the_window(filler, &entries[0]);
+    filler->first_sequence = 100000; /* so that it is a run of its own */
+    set_filler(filler, &entries[0]);
     send(entries, 2);
-    cr_assert_eq(record.sent, 0, "it waits for its peer");
+    cr_assert_eq(record.sent, 0, "the message waits for its peer");
     cr_assert_not(filling.gone);
-    memory.at[size * count - 1] = 'X'; /* the last byte of the last event's data */
+    memory.data[size * count - 1] = 'X'; /* the last byte of the last event's data */
     Tributary__V1__EventBatch *batch = read_batch();
-    house_until(&house, record.sent == 1);
+    wire_fixture_until(&fixture, record.sent == 1);
     cr_assert_eq(batch->n_runs, 2);
     cr_assert_eq(batch->runs[1]->n_events, count);
     const ProtobufCBinaryData *data = &batch->runs[1]->events[count - 1]->data;
@@ -164,67 +167,67 @@ static bool goes_by_reference(size_t size, uint32_t count)
     tributary__v1__event_batch__free_unpacked(batch, NULL);
     chunk_release(filler);
     chunk_release(chunk);
-    house_until(&house, filling.gone && memory.gone);
+    wire_fixture_until(&fixture, filling.gone && memory.gone);
     return changed;
 }
 
 Test(batch, an_entry_below_a_kibibyte_is_copied)
 {
-    cr_assert_not(goes_by_reference(REFERRED_FROM - 1, 1));
+    cr_assert_not(goes_by_reference(REFERENCED_FROM - 1, 1));
 }
 
-Test(batch, an_entry_of_a_kibibyte_goes_by_reference)
+Test(batch, an_entry_of_a_kibibyte_is_sent_by_reference)
 {
-    cr_assert(goes_by_reference(REFERRED_FROM, 1));
+    cr_assert(goes_by_reference(REFERENCED_FROM, 1));
 }
 
-Test(batch, an_entry_of_small_events_is_measured_as_a_whole)
+Test(batch, small_events_that_are_a_kibibyte_together_are_sent_by_reference)
 {
     cr_assert(goes_by_reference(256, 4));
 }
 
-Test(batch, an_entry_of_three_small_events_is_copied)
+Test(batch, small_events_below_a_kibibyte_together_are_copied)
 {
     cr_assert_not(goes_by_reference(256, 3));
 }
 
-Test(batch, memory_that_went_by_reference_lives_until_it_was_sent)
+Test(batch, memory_sent_by_reference_is_kept_until_it_was_sent)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200);
     struct chan_batch_entry entry;
 
-    fill_the_window(chunk, &entry);
+    set_filler(chunk, &entry);
     send(&entry, 1);
     chunk_release(chunk);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
-    house_watch(&house, 20 * NS_PER_MS);
-    cr_assert_not(memory.gone, "the transport holds it");
+    wire_fixture_wait(&fixture, 20 * NS_PER_MS);
+    cr_assert_not(memory.gone, "the transport holds the memory");
     tributary__v1__event_batch__free_unpacked(read_batch(), NULL);
-    house_until(&house, memory.gone);
+    wire_fixture_until(&fixture, memory.gone);
 }
 
-Test(batch, memory_that_went_by_reference_is_let_go_when_the_call_is_lost)
+Test(batch, memory_sent_by_reference_is_released_when_the_call_is_lost)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200);
     struct chan_batch_entry entry;
 
-    fill_the_window(chunk, &entry);
+    set_filler(chunk, &entry);
     send(&entry, 1);
     chunk_release(chunk);
     client_cancel(&client);
-    house_until(&house, memory.gone);
-    house_until(&house, record.unsent == 1);
+    wire_fixture_until(&fixture, memory.gone);
+    wire_fixture_until(&fixture, record.unsent == 1);
 }
 
-Test(batch, memory_that_was_copied_is_let_go_with_its_chunk)
+Test(batch, memory_that_was_copied_is_released_with_its_chunk)
 {
     struct memory memory;
     struct chunk *chunk = chunk_with(&memory, 200), *filler = chunk_with(NULL, 200);
     struct chan_batch_entry entries[2] = {{0}, {.chunk = chunk, .first = 2, .last = 5}};
 
-    fill_the_window(filler, &entries[0]);
+    set_filler(filler, &entries[0]);
     send(entries, 2);
     chunk_release(chunk);
     cr_assert(memory.gone);
@@ -232,12 +235,12 @@ Test(batch, memory_that_was_copied_is_let_go_with_its_chunk)
     tributary__v1__event_batch__free_unpacked(read_batch(), NULL);
 }
 
-Test(batch, memory_of_a_chunks_own_is_copied)
+Test(batch, memory_that_belongs_to_the_chunk_is_copied)
 {
     struct chunk *chunk = chunk_with(NULL, 200);
     struct chan_batch_entry entry;
 
-    fill_the_window(chunk, &entry);
+    set_filler(chunk, &entry);
     send(&entry, 1);
     chunk_release(chunk);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
@@ -260,7 +263,7 @@ Test(batch, copies_and_references_alternate_within_a_run)
 
     send(entries, ARRAY_LEN(entries));
     Tributary__V1__EventBatch *batch = read_batch();
-    cr_assert_eq(batch->n_runs, 1, "they follow each other");
+    cr_assert_eq(batch->n_runs, 1, "the entries follow each other");
     cr_assert_eq(batch->runs[0]->n_events, chunk->count);
     cr_assert_eq(batch->runs[0]->first_sequence, 1);
     for (uint32_t i = 0; i < chunk->count; i++) {
@@ -271,10 +274,10 @@ Test(batch, copies_and_references_alternate_within_a_run)
     }
     tributary__v1__event_batch__free_unpacked(batch, NULL);
     chunk_release(chunk);
-    house_until(&house, memory.gone);
+    wire_fixture_until(&fixture, memory.gone);
 }
 
-/* Every third event of the chunk. */
+/* Picks every third event of the chunk. */
 static struct chunk *thirds_of(const struct chunk *chunk)
 {
     struct chunk *picked = chunk_picked((chunk->count + 2) / 3, chunk_bytes(chunk, 0, chunk->count));
@@ -285,7 +288,7 @@ static struct chunk *thirds_of(const struct chunk *chunk)
     return picked;
 }
 
-Test(batch, events_with_holes_between_them_are_a_run_that_lists_their_sequences)
+Test(batch, a_run_with_gaps_lists_its_sequences)
 {
     struct chunk *chunk = chunk_with(NULL, 200);
     struct chunk *picked = thirds_of(chunk);
@@ -298,7 +301,7 @@ Test(batch, events_with_holes_between_them_are_a_run_that_lists_their_sequences)
 
     send(entries, ARRAY_LEN(entries));
     Tributary__V1__EventBatch *batch = read_batch();
-    cr_assert_eq(batch->n_runs, ARRAY_LEN(counts), "what lists its sequences is a run by itself");
+    cr_assert_eq(batch->n_runs, ARRAY_LEN(counts), "entries that list their sequences are runs of their own");
     for (size_t i = 0; i < batch->n_runs; i++) {
         const Tributary__V1__Run *run = batch->runs[i];
         cr_assert_eq(run->n_events, counts[i]);
@@ -313,7 +316,7 @@ Test(batch, events_with_holes_between_them_are_a_run_that_lists_their_sequences)
     chunk_release(picked);
 }
 
-Test(batch, nothing_at_all_is_an_empty_message)
+Test(batch, an_empty_batch_is_an_empty_message)
 {
     OWNED(buf_fini) struct buf bytes = {0};
 
@@ -322,7 +325,7 @@ Test(batch, nothing_at_all_is_an_empty_message)
     cr_assert_eq(bytes.size, 0);
 }
 
-Test(batch, notes_stand_in_front_and_are_taken)
+Test(batch, notes_come_first_and_the_buffer_is_empty_afterwards)
 {
     struct chunk *chunk = chunk_with(NULL, 200);
     struct chan_batch_entry entry = {.chunk = chunk, .first = 3, .last = 4};
@@ -330,7 +333,7 @@ Test(batch, notes_stand_in_front_and_are_taken)
     OWNED(buf_fini) struct buf bytes = {0};
 
     buf_text(&sending.notes, "notes");
-    house_run(&house, act_send_batch, &sending);
+    wire_fixture_run(&fixture, act_send_batch, &sending);
     cr_assert(sending.sent);
     cr_assert_eq(sending.notes.size, 0);
     cr_assert(client_read(&client, &bytes));
@@ -344,7 +347,7 @@ Test(batch, broken_notes_are_not_sent)
 {
     struct sending sending = {.notes = {.broken = true}};
 
-    house_run(&house, act_send_batch, &sending);
+    wire_fixture_run(&fixture, act_send_batch, &sending);
     cr_assert_not(sending.sent);
     cr_assert_eq(count_get(COUNT_MESSAGES_OUT), 0);
 }
@@ -356,14 +359,14 @@ Test(batch, is_not_sent_on_a_lost_call)
     struct chan_batch_entry entry = {.chunk = chunk, .first = 0, .last = chunk->count};
     struct sending sending = {.batch = {.entries = &entry, .count = 1, .capacity = 1}};
 
-    house_run(&house, act_hold, &record);
+    wire_fixture_run(&fixture, act_hold, &record);
     client_cancel(&client);
-    house_until(&house, record.lost == 1);
+    wire_fixture_until(&fixture, record.lost == 1);
     buf_text(&sending.notes, "notes");
-    house_run(&house, act_send_batch, &sending);
+    wire_fixture_run(&fixture, act_send_batch, &sending);
     cr_assert_not(sending.sent);
     chunk_release(chunk);
     cr_assert(memory.gone);
     buf_fini(&sending.notes);
-    house_run(&house, act_drop, &record);
+    wire_fixture_run(&fixture, act_drop, &record);
 }

@@ -6,55 +6,55 @@
 
 static struct record record;
 static const struct method methods[] = {{"/test.Unary/Ask", &unary_port, &record}};
-static struct house house;
+static struct wire_fixture fixture;
 static struct client client;
 static struct buf bytes;
 
-static void open_house(void)
+static void open_fixture(void)
 {
-    record.stops = true;
-    house_open(&house, methods, ARRAY_LEN(methods));
+    record.reads_once = true;
+    wire_fixture_open(&fixture, methods, ARRAY_LEN(methods));
 }
 
-static void close_house(void)
+static void close_fixture(void)
 {
     client_close(&client);
-    house_until(&house, record.closed == record.opened);
-    cr_assert_eq(record.sent + record.unsent, 0, "an answer is no send");
+    wire_fixture_until(&fixture, record.closed == record.opened);
+    cr_assert_eq(record.sent + record.unsent, 0, "call_answer() is not reported by sent()");
     buf_fini(&bytes);
-    house_close(&house);
+    wire_fixture_close(&fixture);
 }
 
-/* The call has come in and asks nothing more. */
-static void ask(void)
+/* Opens a call, sends its request, and waits until the server has it. */
+static void send_request(void)
 {
-    client_open(&client, &house, "/test.Unary/Ask");
-    cr_assert(client_say(&client, "question"));
+    client_open(&client, &fixture, "/test.Unary/Ask");
+    cr_assert(client_send_text(&client, "request"));
     client_half_close(&client);
-    house_until(&house, record.messages == 1);
+    wire_fixture_until(&fixture, record.messages == 1);
 }
 
-static const char *said(void)
+static const char *status_message(void)
 {
     static char text[700];
 
-    client_said(&client, text, sizeof(text));
+    client_status_message(&client, text, sizeof(text));
     return text;
 }
 
-TestSuite(unary, .init = open_house, .fini = close_house);
+TestSuite(call_unary, .init = open_fixture, .fini = close_fixture);
 
-Test(unary, is_answered)
+Test(call_unary, is_answered)
 {
-    ask();
-    house_run(&house, act_answer, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_answer, &record);
     cr_assert(client_read(&client, &bytes));
     cr_assert_eq(bytes.size, 6);
     cr_assert_eq(memcmp(bytes.data, "answer", 6), 0);
     cr_assert_not(client_read(&client, &bytes), "one answer");
     cr_assert_eq(client_status(&client), GRPC_STATUS_OK);
     cr_assert_not(client_details(&client, &bytes));
-    house_until(&house, record.closed == 1);
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.closed_ok, 1);
     cr_assert_eq(record.lost, 0);
 }
@@ -66,10 +66,10 @@ static void act_answer_nothing(void *ctx)
     call_answer(((struct record *)ctx)->call, &nothing);
 }
 
-Test(unary, an_empty_answer_is_an_answer)
+Test(call_unary, an_empty_answer_arrives)
 {
-    ask();
-    house_run(&house, act_answer_nothing, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_answer_nothing, &record);
     cr_assert(client_read(&client, &bytes));
     cr_assert_eq(bytes.size, 0);
     cr_assert_eq(client_end(&client), GRPC_STATUS_OK);
@@ -77,21 +77,21 @@ Test(unary, an_empty_answer_is_an_answer)
 
 static void echo_at_once(struct call *call, struct message *message, struct record *to)
 {
-    struct bytes question = message_bytes(message);
+    struct bytes request = message_bytes(message);
     OWNED(buf_fini) struct buf answer = {0};
 
     (void)to;
-    buf_bytes(&answer, question.data, question.size);
+    buf_bytes(&answer, request.data, request.size);
     call_answer(call, &answer);
 }
 
-Test(unary, is_answered_within_its_message)
+Test(call_unary, is_answered_within_the_message_callback)
 {
     record.on_message = echo_at_once;
-    ask();
+    send_request();
     cr_assert(client_read(&client, &bytes));
-    cr_assert_eq(bytes.size, strlen("question"));
-    cr_assert_eq(memcmp(bytes.data, "question", bytes.size), 0);
+    cr_assert_eq(bytes.size, strlen("request"));
+    cr_assert_eq(memcmp(bytes.data, "request", bytes.size), 0);
     cr_assert_eq(client_end(&client), GRPC_STATUS_OK);
 }
 
@@ -101,36 +101,36 @@ static void write_details(const struct fault *fault, struct buf *details)
     buf_format(details, "%s of %s", fault_reason_name(fault->reason), fault->field);
 }
 
-Test(unary, is_refused_with_code_message_and_details)
+Test(call_unary, is_refused_with_code_message_and_details)
 {
     char expected[600];
     struct fault fault;
 
     call_fault_details = write_details;
-    ask();
-    house_run(&house, act_refuse, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_refuse, &record);
     cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
     fault_number(&fault, FAULT_OUT_OF_BOUNDS, "settings.size", 7, "1 to 5");
     fault_message(&fault, expected, sizeof(expected));
-    cr_assert_str_eq(said(), expected);
+    cr_assert_str_eq(status_message(), expected);
     cr_assert(client_details(&client, &bytes));
     cr_assert_eq(bytes.size, 1 + strlen("OUT_OF_BOUNDS of settings.size"));
     cr_assert_eq(memcmp(bytes.data + 1, "OUT_OF_BOUNDS of settings.size", bytes.size - 1), 0);
-    house_until(&house, record.closed == 1);
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.closed_ok, 1, "the refusal was delivered");
     cr_assert_eq(record.lost, 0);
 }
 
-Test(unary, is_refused_without_details_where_nobody_writes_them)
+Test(call_unary, is_refused_without_details_if_call_fault_details_is_not_set)
 {
-    ask();
-    house_run(&house, act_refuse, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_refuse, &record);
     cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
     cr_assert_not(client_details(&client, &bytes));
 }
 
-/* A fault in its longest form, with every kind of odd character. */
-static void act_refuse_loudly(void *ctx)
+/* A fault with its longest message, with many unusual characters. */
+static void act_refuse_with_odd_bytes(void *ctx)
 {
     struct fault fault;
     char odd[64];
@@ -143,14 +143,14 @@ static void act_refuse_loudly(void *ctx)
     call_finish(record.call, &fault);
 }
 
-Test(unary, a_message_arrives_as_it_was_written)
+Test(call_unary, a_message_arrives_as_it_was_written)
 {
     char expected[600];
 
-    ask();
-    house_run(&house, act_refuse_loudly, &expected);
+    send_request();
+    wire_fixture_run(&fixture, act_refuse_with_odd_bytes, &expected);
     cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
-    cr_assert_str_eq(said(), expected);
+    cr_assert_str_eq(status_message(), expected);
 }
 
 static void act_finish_twice(void *ctx)
@@ -160,10 +160,10 @@ static void act_finish_twice(void *ctx)
     act_answer(ctx);
 }
 
-Test(unary, the_first_ending_counts)
+Test(call_unary, only_the_first_ending_counts)
 {
-    ask();
-    house_run(&house, act_finish_twice, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_finish_twice, &record);
     cr_assert_not(client_read(&client, &bytes));
     cr_assert_eq(client_status(&client), GRPC_STATUS_INVALID_ARGUMENT);
 }
@@ -177,70 +177,70 @@ static void refuse_empty(struct call *call, struct record *to)
     call_finish(call, &fault);
 }
 
-Test(unary, a_half_close_without_a_message_is_seen_as_such)
+Test(call_unary, a_half_close_without_a_message_is_reported)
 {
     record.on_half_closed = refuse_empty;
-    client_open(&client, &house, "/test.Unary/Ask");
+    client_open(&client, &fixture, "/test.Unary/Ask");
     client_half_close(&client);
     cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
-    cr_assert_str_eq(said(), fault_text(FAULT_NO_MESSAGE));
-    house_until(&house, record.closed == 1);
+    cr_assert_str_eq(status_message(), fault_text(FAULT_NO_MESSAGE));
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.half_closed, 1);
     cr_assert_eq(record.messages, 0);
     cr_assert_eq(record.lost, 0);
 }
 
-Test(unary, a_cancel_before_the_question_is_a_loss)
+Test(call_unary, a_cancel_before_the_request_is_a_loss)
 {
-    client_open(&client, &house, "/test.Unary/Ask");
-    house_until(&house, record.opened == 1);
+    client_open(&client, &fixture, "/test.Unary/Ask");
+    wire_fixture_until(&fixture, record.opened == 1);
     client_cancel(&client);
     cr_assert_eq(client_status(&client), GRPC_STATUS_CANCELLED);
-    house_until(&house, record.closed == 1);
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.half_closed, 0);
     cr_assert_eq(record.messages, 0);
     cr_assert_eq(record.lost, 1);
     cr_assert_eq(record.closed_ok, 0);
 }
 
-Test(unary, a_cancel_before_the_answer_is_a_loss)
+Test(call_unary, a_cancel_before_the_answer_is_a_loss)
 {
-    ask();
+    send_request();
     client_cancel(&client);
-    house_until(&house, record.closed == 1);
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.lost, 1);
     cr_assert_eq(record.closed_ok, 0);
 }
 
-Test(unary, a_call_that_is_held_outlives_its_loss)
+Test(call_unary, a_held_call_outlives_its_loss)
 {
-    ask();
-    house_run(&house, act_hold, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_hold, &record);
     client_cancel(&client);
-    house_until(&house, record.lost == 1);
+    wire_fixture_until(&fixture, record.lost == 1);
     cr_assert_eq(client_status(&client), GRPC_STATUS_CANCELLED);
-    house_run(&house, act_answer, &record);
-    house_run(&house, act_refuse, &record);
-    house_run(&house, act_cut, &record);
-    cr_assert_eq(record.closed, 0, "somebody holds it");
+    wire_fixture_run(&fixture, act_answer, &record);
+    wire_fixture_run(&fixture, act_refuse, &record);
+    wire_fixture_run(&fixture, act_abort, &record);
+    cr_assert_eq(record.closed, 0, "the call is held");
     cr_assert_eq(count_get(COUNT_LIVE_CALLS), 1);
-    house_run(&house, act_drop, &record);
+    wire_fixture_run(&fixture, act_drop, &record);
     cr_assert_eq(record.closed, 1);
     cr_assert_eq(record.closed_ok, 0);
     cr_assert_eq(record.lost, 1);
 }
 
-Test(unary, a_call_that_is_held_can_be_answered)
+Test(call_unary, a_held_call_can_be_answered)
 {
-    ask();
-    house_run(&house, act_hold, &record);
-    house_run(&house, act_hold, &record);
-    house_run(&house, act_answer, &record);
+    send_request();
+    wire_fixture_run(&fixture, act_hold, &record);
+    wire_fixture_run(&fixture, act_hold, &record);
+    wire_fixture_run(&fixture, act_answer, &record);
     cr_assert_eq(client_end(&client), GRPC_STATUS_OK);
-    house_run(&house, act_drop, &record);
+    wire_fixture_run(&fixture, act_drop, &record);
     cr_assert_eq(record.closed, 0);
-    house_run(&house, act_drop, &record);
-    house_until(&house, record.closed == 1);
+    wire_fixture_run(&fixture, act_drop, &record);
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.closed_ok, 1);
 }
 
@@ -249,17 +249,17 @@ static void note_deadline(struct call *call, struct record *to)
     *(_Atomic int64_t *)to->own = call_deadline_ns(call);
 }
 
-Test(unary, a_deadline_that_passes_is_a_loss)
+Test(call_unary, a_deadline_that_passes_is_a_loss)
 {
     _Atomic int64_t deadline_ns = 0;
     int64_t began_ns = clock_mono_ns();
 
     record.on_opened = note_deadline;
     record.own = &deadline_ns;
-    client_open_on(&client, &house, house.channel, "/test.Unary/Ask", 500 * NS_PER_MS);
+    client_open_on(&client, &fixture, fixture.channel, "/test.Unary/Ask", 500 * NS_PER_MS);
     cr_assert_eq(client_status(&client), GRPC_STATUS_DEADLINE_EXCEEDED);
     cr_assert_geq(clock_mono_ns() - began_ns, 500 * NS_PER_MS);
-    house_until(&house, record.closed == record.opened);
+    wire_fixture_until(&fixture, record.closed == record.opened);
     cr_assert_eq(record.opened, 1);
     cr_assert_eq(record.lost, 1);
     cr_assert_eq(record.half_closed, 0);
@@ -267,13 +267,13 @@ Test(unary, a_deadline_that_passes_is_a_loss)
     cr_assert_lt(deadline_ns, began_ns + 10 * NS_PER_S);
 }
 
-Test(unary, without_a_deadline_there_is_none)
+Test(call_unary, a_call_without_a_deadline_says_int64_max)
 {
     _Atomic int64_t deadline_ns = 0;
 
     record.on_opened = note_deadline;
     record.own = &deadline_ns;
-    ask();
+    send_request();
     cr_assert_eq(deadline_ns, INT64_MAX);
 }
 
@@ -282,46 +282,46 @@ static void note_peer(struct call *call, struct record *to)
     snprintf(to->own, 32, "%s", call_peer(call));
 }
 
-Test(unary, the_peer_has_the_name_that_the_table_says)
+Test(call_unary, the_peer_is_named_by_the_peer_lookup)
 {
     char peer[32] = "";
 
     record.on_opened = note_peer;
     record.own = peer;
-    ask();
-    cr_assert_str_eq(peer, "guest");
+    send_request();
+    cr_assert_str_eq(peer, "a peer");
 }
 
-Test(unary, a_path_that_nobody_serves_is_unimplemented)
+Test(call_unary, a_path_without_a_method_is_unimplemented)
 {
-    client_open(&client, &house, "/test.Unary/Tell");
+    client_open(&client, &fixture, "/test.Unary/Tell");
     cr_assert_eq(client_end(&client), GRPC_STATUS_UNIMPLEMENTED);
-    cr_assert(strstr(said(), "/test.Unary/Tell"), "%s", said());
-    cr_assert(strstr(said(), fault_text(FAULT_METHOD_NOT_SERVED)), "%s", said());
-    house_until(&house, count_get(COUNT_LIVE_CALLS) == 0);
+    cr_assert(strstr(status_message(), "/test.Unary/Tell"), "%s", status_message());
+    cr_assert(strstr(status_message(), fault_text(FAULT_METHOD_NOT_SERVED)), "%s", status_message());
+    wire_fixture_until(&fixture, count_get(COUNT_LIVE_CALLS) == 0);
     cr_assert_eq(record.opened, 0);
 }
 
-Test(unary, a_message_beyond_the_cores_limit_is_no_half_close)
+Test(call_unary, a_message_beyond_the_cores_limit_is_a_loss_and_no_half_close)
 {
     static const char zeros[1024 * 1024 + 1];
 
-    client_open(&client, &house, "/test.Unary/Ask");
+    client_open(&client, &fixture, "/test.Unary/Ask");
     client_begin_send(&client, zeros, sizeof(zeros));
     cr_assert_eq(client_end(&client), GRPC_STATUS_RESOURCE_EXHAUSTED);
-    house_until(&house, record.closed == 1);
+    wire_fixture_until(&fixture, record.closed == 1);
     cr_assert_eq(record.messages, 0);
     cr_assert_eq(record.half_closed, 0);
     cr_assert_eq(record.lost, 1);
 }
 
-Test(unary, a_message_of_just_the_cores_limit_is_served)
+Test(call_unary, a_message_of_exactly_the_cores_limit_is_served)
 {
     static const char zeros[1024 * 1024];
 
-    client_open(&client, &house, "/test.Unary/Ask");
+    client_open(&client, &fixture, "/test.Unary/Ask");
     cr_assert(client_send(&client, zeros, sizeof(zeros)));
-    house_until(&house, record.messages == 1);
-    house_run(&house, act_answer, &record);
+    wire_fixture_until(&fixture, record.messages == 1);
+    wire_fixture_run(&fixture, act_answer, &record);
     cr_assert_eq(client_end(&client), GRPC_STATUS_OK);
 }

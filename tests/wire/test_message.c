@@ -1,5 +1,5 @@
 /* test_message.c - a received message as the memory of a chunk: what is kept by reference, what is
- * copied, and what it pins. */
+ * copied, and how much memory it pins. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,34 +8,34 @@
 #include "server/wire/wire.h"
 #include "wire_fixture.h"
 
-/* From here on a message in one piece is kept by reference. */
+/* A message in one piece of this size and above is kept by reference. */
 #define KEPT_FROM (64 * 1024)
 
-/* Memory that says when it is let go. */
+/* Memory of one slice. `gone`: it was released. */
 struct piece {
-    uint8_t *at;
+    uint8_t *data;
     bool gone;
 };
 
-static void let_go(void *ctx)
+static void release(void *ctx)
 {
     struct piece *piece = ctx;
 
     CHECK(!piece->gone);
     piece->gone = true;
-    memset(piece->at, 0xdd, 8);
-    free(piece->at);
+    memset(piece->data, 0xdd, 8);
+    free(piece->data);
 }
 
 static grpc_slice slice_of(struct piece *piece, size_t size, uint8_t fill)
 {
-    piece->at = malloc(size + 8);
+    piece->data = malloc(size + 8);
     piece->gone = false;
-    memset(piece->at, fill, size + 8);
-    return grpc_slice_new_with_user_data(piece->at, size, let_go, piece);
+    memset(piece->data, fill, size + 8);
+    return grpc_slice_new_with_user_data(piece->data, size, release, piece);
 }
 
-/* Takes the slices over. */
+/* Makes a message of the slices and releases them. */
 static struct message message_of(grpc_slice *slices, size_t count)
 {
     struct message message = {.buffer = grpc_raw_byte_buffer_create(slices, count)};
@@ -45,7 +45,7 @@ static struct message message_of(grpc_slice *slices, size_t count)
     return message;
 }
 
-/* What the call machine does after the callback. */
+/* What call.c does after the callback. */
 static void end(struct message *message)
 {
     message_fini(message);
@@ -58,14 +58,14 @@ static void init(void)
 
 TestSuite(message, .init = init);
 
-Test(message, in_one_piece_is_read_where_it_lies)
+Test(message, in_one_piece_is_read_without_a_copy)
 {
     struct piece piece;
     grpc_slice slice = slice_of(&piece, 100, 'a');
     struct message message = message_of(&slice, 1);
     struct bytes bytes = message_bytes(&message);
 
-    cr_assert_eq(bytes.data, piece.at);
+    cr_assert_eq(bytes.data, piece.data);
     cr_assert_eq(bytes.size, 100);
     cr_assert_eq(message_bytes(&message).data, bytes.data);
     cr_assert_not(piece.gone);
@@ -73,7 +73,7 @@ Test(message, in_one_piece_is_read_where_it_lies)
     cr_assert(piece.gone);
 }
 
-Test(message, that_nobody_reads_is_let_go)
+Test(message, that_was_not_read_is_released)
 {
     struct piece piece;
     grpc_slice slice = slice_of(&piece, 100, 'a');
@@ -83,7 +83,7 @@ Test(message, that_nobody_reads_is_let_go)
     cr_assert(piece.gone);
 }
 
-Test(message, in_pieces_is_put_together)
+Test(message, in_pieces_is_read_in_one_piece)
 {
     struct piece pieces[3];
     grpc_slice slices[] = {slice_of(&pieces[0], 1, 'a'), slice_of(&pieces[1], 1000, 'b'),
@@ -126,7 +126,7 @@ Test(message, large_and_in_one_piece_is_kept_by_reference)
     struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
 
     cr_assert(memory);
-    cr_assert_eq(bytes.data, piece.at);
+    cr_assert_eq(bytes.data, piece.data);
     cr_assert_eq(bytes.size, KEPT_FROM);
     cr_assert_eq(pinned, MAX_WIRE_READ, "it may keep a whole read buffer alive");
     end(&message);
@@ -146,7 +146,7 @@ Test(message, larger_than_any_read_buffer_pins_itself)
     struct bytes bytes;
     struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
 
-    cr_assert_eq(bytes.data, piece.at);
+    cr_assert_eq(bytes.data, piece.data);
     cr_assert_eq(pinned, MAX_WIRE_READ + 1);
     end(&message);
     memory->release(memory);
@@ -164,9 +164,9 @@ Test(message, a_small_one_is_copied_so_that_it_pins_no_more_than_itself)
         uint64_t pinned;
         struct bytes bytes;
 
-        cr_assert_eq(message_bytes(&message).data, piece.at);
+        cr_assert_eq(message_bytes(&message).data, piece.data);
         struct chunk_memory *memory = message_keep(&message, &bytes, &pinned);
-        cr_assert_neq(bytes.data, piece.at);
+        cr_assert_neq(bytes.data, piece.data);
         cr_assert_eq(bytes.size, sizes[i]);
         cr_assert_eq(pinned, sizes[i]);
         end(&message);
@@ -177,7 +177,7 @@ Test(message, a_small_one_is_copied_so_that_it_pins_no_more_than_itself)
     }
 }
 
-Test(message, in_pieces_is_copied_once_however_it_is_asked)
+Test(message, in_pieces_is_copied_once)
 {
     static const size_t sizes[] = {1, 20, 500, KEPT_FROM, MAX_WIRE_READ};
 
@@ -191,7 +191,7 @@ Test(message, in_pieces_is_copied_once_however_it_is_asked)
 
         cr_assert_eq(pinned, sizes[i] + 1);
         if (sizes[i] >= 500)
-            cr_assert_eq(kept.data, read.data, "not a second time");
+            cr_assert_eq(kept.data, read.data, "it is not copied twice");
         end(&message);
         cr_assert(pieces[0].gone && pieces[1].gone);
         cr_assert_eq(kept.size, sizes[i] + 1);
@@ -206,7 +206,7 @@ static void release_nothing(struct chunk_memory *memory)
     (void)memory;
 }
 
-Test(message, memory_of_others_has_no_slice)
+Test(message, foreign_memory_has_no_slice)
 {
     struct chunk_memory foreign = {.release = release_nothing};
     grpc_slice slice = grpc_empty_slice();
@@ -234,7 +234,7 @@ Test(message, a_buffers_bytes_become_a_slice_without_a_copy)
     buf_clear(&bytes);
     slice = wire_slice_of(&bytes);
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
-    cr_assert_not_null(bytes.data, "it stays the buffer's");
+    cr_assert_not_null(bytes.data, "the buffer keeps its memory");
     buf_fini(&bytes);
 }
 
@@ -255,43 +255,43 @@ static void keep_as_chunk(struct call *call, struct message *message, struct rec
     CHECK(kept->pinned >= pinned && kept->pinned < pinned + 4096);
 }
 
-/* What came over a connection, in whatever pieces: it outlives its callback, its call and its
- * connection, and is charged until it goes. */
-Test(message, from_a_peer_is_charged_until_its_chunk_goes)
+/* A message of a connection, in however many pieces. Its chunk outlives the callback, the call and
+ * the connection, and is charged to the memory budget until it is released. */
+Test(message, from_a_peer_is_charged_until_its_chunk_is_released)
 {
     static const size_t sizes[] = {10, 5000, 70000, 300000, 900000};
     static struct record record;
     const struct method methods[] = {{"/test.Unary/Ask", &unary_port, &record}};
-    struct house house;
+    struct wire_fixture fixture;
     uint8_t *data = malloc(900000);
 
     memset(data, 'd', 900000);
-    record.stops = true;
+    record.reads_once = true;
     record.on_message = keep_as_chunk;
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         OWNED(buf_fini) struct buf message = {0};
         struct client client;
         struct event_view view;
 
-        house_open(&house, methods, 1);
+        wire_fixture_open(&fixture, methods, 1);
         put_event(&message, &(struct event_view){.topic = text_of("kept"), .data = {data, sizes[i]}}, NULL,
                   0);
-        client_open(&client, &house, "/test.Unary/Ask");
+        client_open(&client, &fixture, "/test.Unary/Ask");
         cr_assert(client_send(&client, message.data, message.size));
-        house_until(&house, record.messages == (int)i + 1);
+        wire_fixture_until(&fixture, record.messages == (int)i + 1);
         cr_assert_geq(chunk_budget_used(), sizes[i]);
         cr_assert_eq(chunk_budget_used(), kept->pinned);
         cr_assert_leq(kept->pinned, MAX_OF(sizes[i] + 4096, (size_t)MAX_WIRE_READ + 4096));
         client_close(&client);
-        house_until(&house, record.closed == (int)i + 1);
-        grpc_channel_destroy(house.channel);
-        house.channel = NULL;
+        wire_fixture_until(&fixture, record.closed == (int)i + 1);
+        grpc_channel_destroy(fixture.channel);
+        fixture.channel = NULL;
         event_view(chunk_range(kept, 0, 1), &view);
         cr_assert_eq(view.data.size, sizes[i]);
         cr_assert_eq(memcmp(view.data.data, data, sizes[i]), 0);
         chunk_release(kept);
         cr_assert_eq(chunk_budget_used(), 0);
-        house_close(&house);
+        wire_fixture_close(&fixture);
     }
     free(data);
 }

@@ -1,28 +1,28 @@
-/* test_thread.c - the wire thread itself: its inbox, its timers, its tick. */
+/* test_thread.c - the wire thread itself: its mailbox, its timers, its turns. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "server/wire/calls.h"
+#include "server/wire/call_acceptor.h"
 #include "server/wire/wire.h"
 #include "wire_fixture.h"
 
 #define POSTERS 4
 #define TASKS 25000 /* of each poster */
 
-static struct house house;
+static struct wire_fixture fixture;
 
-static void open_house(void)
+static void open_fixture(void)
 {
-    house_open(&house, NULL, 0);
+    wire_fixture_open(&fixture, NULL, 0);
 }
 
-static void close_house(void)
+static void close_fixture(void)
 {
-    house_close(&house);
+    wire_fixture_close(&fixture);
 }
 
-TestSuite(thread, .init = open_house, .fini = close_house);
+TestSuite(thread, .init = open_fixture, .fini = close_fixture);
 
 struct poster {
     pthread_t thread;
@@ -40,7 +40,7 @@ static void run_numbered(struct task *task)
 {
     struct numbered *numbered = container_of(task, struct numbered, task);
 
-    CHECK(wire_is_mine(house.thread));
+    CHECK(wire_is_mine(fixture.thread));
     CHECK(numbered->number == numbered->poster->next++);
     tasks_run++;
 }
@@ -51,7 +51,7 @@ static void *post_all(void *ctx)
 
     for (uint32_t i = 0; i < TASKS; i++) {
         poster->tasks[i] = (struct numbered){.task = {.run = run_numbered}, .poster = poster, .number = i};
-        wire_post(house.thread, &poster->tasks[i].task);
+        wire_post(fixture.thread, &poster->tasks[i].task);
     }
     return NULL;
 }
@@ -67,14 +67,14 @@ Test(thread, runs_every_task_in_the_order_of_its_poster)
     }
     for (size_t i = 0; i < POSTERS; i++)
         pthread_join(posters[i].thread, NULL);
-    house_until(&house, tasks_run == POSTERS * TASKS);
+    wire_fixture_until(&fixture, tasks_run == POSTERS * TASKS);
     for (size_t i = 0; i < POSTERS; i++)
         free(posters[i].tasks);
-    cr_assert_not(wire_is_mine(house.thread));
+    cr_assert_not(wire_is_mine(fixture.thread));
 }
 
-/* One task at a time, each posted when the one before was run: a wake-up that gets lost shows
- * here. */
+/* Posts one task at a time, each after the one before has run: the test fails if a wakeup is
+ * lost. */
 Test(thread, wakes_for_every_task)
 {
     struct poster poster = {0};
@@ -82,7 +82,7 @@ Test(thread, wakes_for_every_task)
 
     for (uint32_t i = 0; i < 5000; i++) {
         one = (struct numbered){.task = {.run = run_numbered}, .poster = &poster, .number = i};
-        wire_post(house.thread, &one.task);
+        wire_post(fixture.thread, &one.task);
         for (int64_t limit_ns = clock_mono_ns() + DEADLINE_NS; tasks_run != i + 1;)
             cr_assert_lt(clock_mono_ns(), limit_ns, "task %u was forgotten", i);
     }
@@ -99,7 +99,7 @@ static void run_again(struct task *task)
     struct again *again = container_of(task, struct again, task);
 
     if (--again->left > 0)
-        wire_post(house.thread, &again->task);
+        wire_post(fixture.thread, &again->task);
     else
         again->done = true;
 }
@@ -108,15 +108,15 @@ Test(thread, a_task_may_post_itself)
 {
     struct again again = {.task = {.run = run_again}, .left = 10000};
 
-    wire_post(house.thread, &again.task);
-    house_until(&house, again.done);
+    wire_post(fixture.thread, &again.task);
+    wire_fixture_until(&fixture, again.done);
 }
 
 struct alarms {
     struct alarm {
         struct wire_timer timer;
         struct alarms *all;
-        int64_t at_ns; /* when it was asked for */
+        int64_t at_ns; /* when it should fire */
         uint32_t rearm;
     } alarms[20];
     struct alarm *rung[64];
@@ -129,13 +129,13 @@ static void ring(struct wire_timer *timer, int64_t now_ns)
     struct alarm *alarm = container_of(timer, struct alarm, timer);
     uint32_t rings = alarm->all->rings;
 
-    CHECK(wire_is_mine(house.thread));
+    CHECK(wire_is_mine(fixture.thread));
     alarm->all->early |= now_ns < alarm->at_ns || clock_mono_ns() < alarm->at_ns;
     alarm->all->rung[rings % ARRAY_LEN(alarm->all->rung)] = alarm;
     if (alarm->rearm > 0) {
         alarm->rearm--;
         alarm->at_ns = now_ns + NS_PER_MS;
-        wire_timer_set(house.thread, timer, alarm->at_ns);
+        wire_timer_set(fixture.thread, timer, alarm->at_ns);
     }
     alarm->all->rings = rings + 1;
 }
@@ -147,7 +147,7 @@ static void set(struct alarms *all, size_t number, int64_t at_ns)
     alarm->all = all;
     alarm->timer.fired = ring;
     alarm->at_ns = at_ns;
-    wire_timer_set(house.thread, &alarm->timer, at_ns);
+    wire_timer_set(fixture.thread, &alarm->timer, at_ns);
 }
 
 static void act_set_backwards(void *ctx)
@@ -162,14 +162,14 @@ Test(thread, timers_fire_in_order_and_not_early)
 {
     struct alarms alarms = {0};
 
-    house_run(&house, act_set_backwards, &alarms);
-    house_until(&house, alarms.rings == 20);
+    wire_fixture_run(&fixture, act_set_backwards, &alarms);
+    wire_fixture_until(&fixture, alarms.rings == 20);
     for (size_t i = 0; i < 20; i++)
         cr_assert_eq(alarms.rung[i], &alarms.alarms[i]);
     cr_assert_not(alarms.early);
 }
 
-static void act_change_minds(void *ctx)
+static void act_rearm(void *ctx)
 {
     int64_t now_ns = clock_mono_ns();
 
@@ -188,8 +188,8 @@ Test(thread, a_timer_can_be_disarmed_and_moved)
 {
     struct alarms alarms = {0};
 
-    house_run(&house, act_change_minds, &alarms);
-    house_until(&house, alarms.rings == 3);
+    wire_fixture_run(&fixture, act_rearm, &alarms);
+    wire_fixture_until(&fixture, alarms.rings == 3);
     cr_assert_eq(alarms.rung[0], &alarms.alarms[2]);
     cr_assert_eq(alarms.rung[1], &alarms.alarms[3]);
     cr_assert_eq(alarms.rung[2], &alarms.alarms[1]);
@@ -206,35 +206,35 @@ Test(thread, a_timer_may_rearm_itself)
 {
     struct alarms alarms = {.alarms = {{.rearm = 10}, {.rearm = 10}, {.rearm = 10}}};
 
-    house_run(&house, act_set_three, &alarms);
-    house_until(&house, alarms.rings == 33);
+    wire_fixture_run(&fixture, act_set_three, &alarms);
+    wire_fixture_until(&fixture, alarms.rings == 33);
     cr_assert_not(alarms.early);
 }
 
-/* Fires together with its victim, before it. */
-struct killer {
+/* A timer that is due together with the alarms, and fires before them. */
+struct disarmer {
     struct wire_timer timer;
     struct alarms *alarms;
 };
 
-static void kill_all(struct wire_timer *timer, int64_t now_ns)
+static void disarm_all(struct wire_timer *timer, int64_t now_ns)
 {
-    struct alarms *alarms = container_of(timer, struct killer, timer)->alarms;
+    struct alarms *alarms = container_of(timer, struct disarmer, timer)->alarms;
 
     (void)now_ns;
     for (size_t i = 0; i < ARRAY_LEN(alarms->alarms); i++)
-        wire_timer_set(house.thread, &alarms->alarms[i].timer, INT64_MAX);
+        wire_timer_set(fixture.thread, &alarms->alarms[i].timer, INT64_MAX);
 }
 
-static void act_set_with_killer(void *ctx)
+static void act_set_with_disarmer(void *ctx)
 {
-    struct killer *killer = ctx;
+    struct disarmer *disarmer = ctx;
     int64_t now_ns = clock_mono_ns();
 
-    for (size_t i = 0; i < ARRAY_LEN(killer->alarms->alarms); i++)
-        set(killer->alarms, i, now_ns + 1);
-    killer->timer.fired = kill_all;
-    wire_timer_set(house.thread, &killer->timer, now_ns);
+    for (size_t i = 0; i < ARRAY_LEN(disarmer->alarms->alarms); i++)
+        set(disarmer->alarms, i, now_ns + 1);
+    disarmer->timer.fired = disarm_all;
+    wire_timer_set(fixture.thread, &disarmer->timer, now_ns);
 }
 
 static void act_nothing(void *ctx)
@@ -245,94 +245,95 @@ static void act_nothing(void *ctx)
 Test(thread, a_timer_that_is_due_can_still_be_disarmed)
 {
     struct alarms alarms = {0};
-    struct killer killer = {.alarms = &alarms};
+    struct disarmer disarmer = {.alarms = &alarms};
 
-    house_run(&house, act_set_with_killer, &killer);
-    house_run(&house, act_nothing, NULL);
-    house_run(&house, act_nothing, NULL);
+    wire_fixture_run(&fixture, act_set_with_disarmer, &disarmer);
+    wire_fixture_run(&fixture, act_nothing, NULL);
+    wire_fixture_run(&fixture, act_nothing, NULL);
     cr_assert_eq(alarms.rings, 0);
 }
 
-struct note {
-    struct post_poll_hook ready;
-    struct note *other; /* asked for from within, too */
-    uint32_t again;     /* how often it asks for itself from within */
-    _Atomic uint32_t ended;
+struct counted_hook {
+    struct post_poll_hook hook;
+    struct counted_hook *other; /* added when this one runs */
+    uint32_t again;             /* how often it adds itself again when it runs */
+    _Atomic uint32_t runs;
 };
 
-static void end(struct post_poll_hook *ready, int64_t now_ns)
+static void count_run(struct post_poll_hook *hook, int64_t now_ns)
 {
-    struct note *note = container_of(ready, struct note, ready);
+    struct counted_hook *counted = container_of(hook, struct counted_hook, hook);
 
-    CHECK(now_ns == wire_now(house.thread));
-    if (note->other)
-        wire_post_poll(house.thread, &note->other->ready);
-    if (note->again > 0) {
-        note->again--;
-        wire_post_poll(house.thread, &note->ready);
-        wire_post_poll(house.thread, &note->ready);
+    CHECK(now_ns == wire_now(fixture.thread));
+    if (counted->other)
+        wire_add_post_poll_hook(fixture.thread, &counted->other->hook);
+    if (counted->again > 0) {
+        counted->again--;
+        wire_add_post_poll_hook(fixture.thread, &counted->hook);
+        wire_add_post_poll_hook(fixture.thread, &counted->hook);
     }
-    note->ended++;
+    counted->runs++;
 }
 
-static void act_note_often(void *ctx)
+static void act_add_often(void *ctx)
 {
-    struct note *notes = ctx;
+    struct counted_hook *hooks = ctx;
 
     for (int i = 0; i < 3; i++) {
-        wire_post_poll(house.thread, &notes[0].ready);
-        wire_post_poll(house.thread, &notes[1].ready);
+        wire_add_post_poll_hook(fixture.thread, &hooks[0].hook);
+        wire_add_post_poll_hook(fixture.thread, &hooks[1].hook);
     }
-    CHECK(notes[0].ended == 0); /* not from within the verb */
+    CHECK(hooks[0].runs == 0); /* adding a hook does not run it */
 }
 
-Test(thread, what_was_noted_is_done_once_at_the_ticks_end)
+Test(thread, a_hook_runs_once_at_the_end_of_the_turn)
 {
-    struct note notes[3] = {{.ready = {.post_poll = end}},
-                            {.ready = {.post_poll = end}, .other = &notes[2]},
-                            {.ready = {.post_poll = end}}};
+    struct counted_hook hooks[3] = {{.hook = {.post_poll = count_run}},
+                                    {.hook = {.post_poll = count_run}, .other = &hooks[2]},
+                                    {.hook = {.post_poll = count_run}}};
 
-    for (size_t i = 0; i < ARRAY_LEN(notes); i++)
-        list_init(&notes[i].ready.link);
-    house_run(&house, act_note_often, notes);
-    house_until(&house, notes[2].ended > 0);
-    house_run(&house, act_nothing, NULL);
-    house_run(&house, act_nothing, NULL);
-    cr_assert_eq(notes[0].ended, 1);
-    cr_assert_eq(notes[1].ended, 1);
-    cr_assert_eq(notes[2].ended, 1);
+    for (size_t i = 0; i < ARRAY_LEN(hooks); i++)
+        list_init(&hooks[i].hook.link);
+    wire_fixture_run(&fixture, act_add_often, hooks);
+    wire_fixture_until(&fixture, hooks[2].runs > 0);
+    wire_fixture_run(&fixture, act_nothing, NULL);
+    wire_fixture_run(&fixture, act_nothing, NULL);
+    cr_assert_eq(hooks[0].runs, 1);
+    cr_assert_eq(hooks[1].runs, 1);
+    cr_assert_eq(hooks[2].runs, 1);
 }
 
-Test(thread, what_notes_itself_again_is_done_in_the_next_tick)
+Test(thread, a_hook_that_adds_itself_again_runs_in_the_next_turn)
 {
-    struct note notes[2] = {{.ready = {.post_poll = end}, .again = 500}, {.ready = {.post_poll = end}}};
+    struct counted_hook hooks[2] = {{.hook = {.post_poll = count_run}, .again = 500},
+                                    {.hook = {.post_poll = count_run}}};
 
-    list_init(&notes[0].ready.link);
-    list_init(&notes[1].ready.link);
-    house_run(&house, act_note_often, notes);
-    house_until(&house, notes[0].ended == 501);
-    house_run(&house, act_nothing, NULL);
-    cr_assert_eq(notes[0].ended, 501);
-    cr_assert_eq(notes[1].ended, 1);
+    list_init(&hooks[0].hook.link);
+    list_init(&hooks[1].hook.link);
+    wire_fixture_run(&fixture, act_add_often, hooks);
+    wire_fixture_until(&fixture, hooks[0].runs == 501);
+    wire_fixture_run(&fixture, act_nothing, NULL);
+    cr_assert_eq(hooks[0].runs, 501);
+    cr_assert_eq(hooks[1].runs, 1);
 }
 
-static void act_forget(void *ctx)
+static void act_add_and_remove(void *ctx)
 {
-    struct note *note = ctx;
+    struct counted_hook *counted = ctx;
 
-    wire_post_poll(house.thread, &note->ready);
-    list_remove(&note->ready.link);
+    wire_add_post_poll_hook(fixture.thread, &counted->hook);
+    list_remove(&counted->hook.link);
 }
 
-Test(thread, what_was_noted_can_be_taken_back)
+Test(thread, a_hook_can_be_removed_before_it_runs)
 {
-    struct note note = {.ready = {.post_poll = end}};
+    struct counted_hook counted = {.hook = {.post_poll = count_run}};
 
-    list_init(&note.ready.link);
-    house_run(&house, act_forget, &note);
-    house_run(&house, act_nothing, NULL);
-    house_run(&house, act_nothing, NULL);
-    cr_assert_eq(note.ended, 0);
+    list_init(&counted.hook.link);
+    wire_fixture_run(&fixture, act_add_and_remove, &counted);
+    wire_fixture_run(&fixture, act_nothing, NULL);
+    wire_fixture_run(&fixture, act_nothing, NULL);
+    cr_assert_eq(counted.runs, 0);
 }
 
 static _Atomic bool burning, busy;
@@ -341,26 +342,27 @@ static void burn(struct task *task)
 {
     for (int64_t until_ns = clock_mono_ns() + NS_PER_MS / 4; clock_mono_ns() < until_ns;)
         continue;
-    busy = wire_busy(house.thread);
+    busy = wire_busy(fixture.thread);
     if (burning)
-        wire_post(house.thread, task);
+        wire_post(fixture.thread, task);
 }
 
-static void act_ask_busy(void *ctx)
+static void act_read_busy(void *ctx)
 {
     (void)ctx;
-    busy = wire_busy(house.thread);
+    busy = wire_busy(fixture.thread);
 }
 
-/* Idle, it learns of it with what comes next; and it begins with work. */
+/* An idle thread measures itself only when the next work comes, and a new thread begins with
+ * work. */
 static void until_idle(void)
 {
     int64_t limit_ns = clock_mono_ns() + DEADLINE_NS;
 
     do {
         cr_assert_lt(clock_mono_ns(), limit_ns);
-        house_watch(&house, 5 * NS_PER_MS);
-        house_run(&house, act_ask_busy, NULL);
+        wire_fixture_wait(&fixture, 5 * NS_PER_MS);
+        wire_fixture_run(&fixture, act_read_busy, NULL);
     } while (busy);
 }
 
@@ -370,47 +372,47 @@ Test(thread, knows_whether_it_is_busy)
 
     until_idle();
     burning = true;
-    wire_post(house.thread, &task);
-    house_until(&house, busy);
+    wire_post(fixture.thread, &task);
+    wire_fixture_until(&fixture, busy);
     burning = false;
     until_idle();
 }
 
-static void count_late(struct task *task)
+static void count_task(struct task *task)
 {
     (void)task;
     tasks_run++;
 }
 
-Test(thread, what_is_posted_after_it_ended_is_run_when_it_is_freed)
+Test(thread, a_task_posted_after_the_thread_ended_is_run_when_it_is_freed)
 {
-    struct task tasks[3] = {{.run = count_late}, {.run = count_late}, {.run = count_late}};
+    struct task tasks[3] = {{.run = count_task}, {.run = count_task}, {.run = count_task}};
 
-    grpc_channel_destroy(house.channel);
-    house.channel = NULL;
-    wire_thread_shutdown(house.thread, false);
-    house_down(&house);
-    wire_thread_join(house.thread);
+    grpc_channel_destroy(fixture.channel);
+    fixture.channel = NULL;
+    wire_thread_shutdown(fixture.thread, false);
+    wire_fixture_wait_down(&fixture);
+    wire_thread_join(fixture.thread);
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
-        wire_post(house.thread, &tasks[i]);
-    wire_thread_shutdown(house.thread, true);
-    calls_drain(house.thread);
-    house_close(&house);
+        wire_post(fixture.thread, &tasks[i]);
+    wire_thread_shutdown(fixture.thread, true);
+    call_acceptor_drain(fixture.thread);
+    wire_fixture_close(&fixture);
     cr_assert_eq(tasks_run, 3);
-    open_house();
+    open_fixture();
 }
 
-Test(thread, what_it_posts_itself_at_its_end_is_run_when_it_is_freed)
+Test(thread, a_task_that_the_thread_posts_at_its_end_is_run_when_it_is_freed)
 {
-    struct task last = {.run = count_late};
+    struct task last = {.run = count_task};
 
-    house.last = &last;
-    house_close(&house);
+    fixture.last = &last;
+    wire_fixture_close(&fixture);
     cr_assert_eq(tasks_run, 1);
-    open_house();
+    open_fixture();
 }
 
-Test(thread, one_that_was_never_started_can_be_freed)
+Test(thread, a_thread_that_was_never_started_can_be_freed)
 {
     const struct wire_settings settings = {
         .max_message_bytes = 1000, .max_calls_per_connection = 1, .resource_quota_bytes = 1000000};
@@ -420,7 +422,7 @@ Test(thread, one_that_was_never_started_can_be_freed)
     cr_assert_eq(wire_thread_new(&settings, &bare).code, ERR_OK);
     wire_thread_free(bare);
     cr_assert_eq(wire_thread_new(&settings, &served).code, ERR_OK);
-    cr_assert_eq(calls_serve(served, twice, 1), ERR_OK);
+    cr_assert_eq(call_acceptor_serve(served, twice, 1), ERR_OK);
     wire_thread_join(served);
     wire_thread_free(served);
     wire_thread_free(NULL);

@@ -10,31 +10,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/wire/calls.h"
+#include "server/wire/call_acceptor.h"
 #include "server/wire/wire.h"
 
-static void name_guest(void *ctx, int fd, char *text, size_t capacity)
+static void name_peer(void *ctx, int fd, char *text, size_t capacity)
 {
     (void)ctx;
     (void)fd;
-    snprintf(text, capacity, "guest");
+    snprintf(text, capacity, "a peer");
 }
 
 static void on_down(void *ctx)
 {
-    struct house *house = ctx;
+    struct wire_fixture *fixture = ctx;
 
-    house->alive_when_down = count_get(COUNT_LIVE_CALLS);
-    if (house->last)
-        wire_post(house->thread, house->last);
-    atomic_store(&house->down, true);
+    fixture->live_calls_when_down = count_get(COUNT_LIVE_CALLS);
+    if (fixture->last)
+        wire_post(fixture->thread, fixture->last);
+    atomic_store(&fixture->down, true);
 }
 
-grpc_channel *house_connect(struct house *house)
+grpc_channel *wire_fixture_connect(struct wire_fixture *fixture)
 {
     grpc_channel_credentials *insecure = grpc_insecure_credentials_create();
-    /* Messages of any size, and a window that stays at 64 KiB, so that a client that does not read
-     * holds its server up. */
+    /* Messages of any size, and a window that stays at 64 KiB: a client that does not read blocks
+     * its server. */
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
@@ -44,36 +44,36 @@ grpc_channel *house_connect(struct house *house)
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    wire_thread_adopt(house->thread, ends[0]);
+    wire_thread_adopt(fixture->thread, ends[0]);
     grpc_channel *channel = grpc_channel_create_from_fd(
-        "house", ends[1], insecure, &(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args});
+        "wire_fixture", ends[1], insecure, &(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args});
     cr_assert(channel);
     grpc_channel_credentials_release(insecure);
     return channel;
 }
 
-void house_open(struct house *house, const struct method *methods, size_t count)
+void wire_fixture_open(struct wire_fixture *fixture, const struct method *methods, size_t count)
 {
     const struct wire_settings settings = {.max_message_bytes = 1024 * 1024,
                                            .max_calls_per_connection = 1000,
                                            .resource_quota_bytes = 256 * 1024 * 1024};
 
-    *house = (struct house){0};
+    *fixture = (struct wire_fixture){0};
     wire_init();
-    cr_assert_eq(wire_thread_new(&settings, &house->thread).code, ERR_OK);
-    wire_thread_peers(house->thread, name_guest, NULL);
-    cr_assert_eq(calls_serve(house->thread, methods, count), ERR_OK);
-    cr_assert_eq(wire_thread_start(house->thread, on_down, house).code, ERR_OK);
-    house->queue = grpc_completion_queue_create_for_next(NULL);
-    house->channel = house_connect(house);
+    cr_assert_eq(wire_thread_new(&settings, &fixture->thread).code, ERR_OK);
+    wire_thread_set_peer_lookup(fixture->thread, name_peer, NULL);
+    cr_assert_eq(call_acceptor_serve(fixture->thread, methods, count), ERR_OK);
+    cr_assert_eq(wire_thread_start(fixture->thread, on_down, fixture).code, ERR_OK);
+    fixture->queue = grpc_completion_queue_create_for_next(NULL);
+    fixture->channel = wire_fixture_connect(fixture);
 }
 
-static bool serve(struct house *house, int64_t until_ns)
+static bool serve(struct wire_fixture *fixture, int64_t until_ns)
 {
     gpr_timespec until = {.tv_sec = until_ns / NS_PER_S,
                           .tv_nsec = (int32_t)(until_ns % NS_PER_S),
                           .clock_type = GPR_CLOCK_MONOTONIC};
-    grpc_event event = grpc_completion_queue_next(house->queue, until, NULL);
+    grpc_event event = grpc_completion_queue_next(fixture->queue, until, NULL);
 
     if (event.type == GRPC_OP_COMPLETE) {
         struct tag *tag = event.tag;
@@ -83,60 +83,60 @@ static bool serve(struct house *house, int64_t until_ns)
     return event.type != GRPC_QUEUE_SHUTDOWN;
 }
 
-void house_turn(struct house *house)
+void wire_fixture_turn(struct wire_fixture *fixture)
 {
-    serve(house, clock_mono_ns() + NS_PER_MS);
+    serve(fixture, clock_mono_ns() + NS_PER_MS);
 }
 
-void house_watch(struct house *house, int64_t span_ns)
+void wire_fixture_wait(struct wire_fixture *fixture, int64_t span_ns)
 {
     for (int64_t end_ns = clock_mono_ns() + span_ns; clock_mono_ns() < end_ns;)
-        house_turn(house);
+        wire_fixture_turn(fixture);
 }
 
-struct errand {
+struct posted_act {
     struct task task;
     void (*act)(void *ctx);
     void *ctx;
     _Atomic bool ran;
 };
 
-static void run_errand(struct task *task)
+static void run_posted_act(struct task *task)
 {
-    struct errand *errand = container_of(task, struct errand, task);
+    struct posted_act *posted = container_of(task, struct posted_act, task);
 
-    errand->act(errand->ctx);
-    atomic_store(&errand->ran, true);
+    posted->act(posted->ctx);
+    atomic_store(&posted->ran, true);
 }
 
-void house_run(struct house *house, void (*act)(void *ctx), void *ctx)
+void wire_fixture_run(struct wire_fixture *fixture, void (*act)(void *ctx), void *ctx)
 {
-    struct errand errand = {.task = {.run = run_errand}, .act = act, .ctx = ctx};
+    struct posted_act posted = {.task = {.run = run_posted_act}, .act = act, .ctx = ctx};
 
-    wire_post(house->thread, &errand.task);
-    house_until(house, atomic_load(&errand.ran));
+    wire_post(fixture->thread, &posted.task);
+    wire_fixture_until(fixture, atomic_load(&posted.ran));
 }
 
-void house_down(struct house *house)
+void wire_fixture_wait_down(struct wire_fixture *fixture)
 {
-    house_until(house, atomic_load(&house->down));
-    cr_assert_eq(house->alive_when_down, 0, "being down is the last thing that happens");
+    wire_fixture_until(fixture, atomic_load(&fixture->down));
+    cr_assert_eq(fixture->live_calls_when_down, 0, "no call is left when the thread is down");
 }
 
-void house_close(struct house *house)
+void wire_fixture_close(struct wire_fixture *fixture)
 {
-    if (house->channel)
-        grpc_channel_destroy(house->channel);
-    wire_thread_shutdown(house->thread, false);
-    house_down(house);
-    wire_thread_join(house->thread);
-    wire_thread_free(house->thread);
-    grpc_completion_queue_shutdown(house->queue);
-    while (serve(house, INT64_MAX))
+    if (fixture->channel)
+        grpc_channel_destroy(fixture->channel);
+    wire_thread_shutdown(fixture->thread, false);
+    wire_fixture_wait_down(fixture);
+    wire_thread_join(fixture->thread);
+    wire_thread_free(fixture->thread);
+    grpc_completion_queue_shutdown(fixture->queue);
+    while (serve(fixture, INT64_MAX))
         continue;
-    grpc_completion_queue_destroy(house->queue);
-    /* No wire_fini(): after a write that had to wait, the core's shutdown waits up to 10 s for a
-     * poller of its own. */
+    grpc_completion_queue_destroy(fixture->queue);
+    /* wire_fini() is not called: after a write that had to wait, the core's shutdown waits up to
+     * 10 s for a poller of its own. */
     cr_assert_eq(count_get(COUNT_LIVE_CALLS), 0);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), 0);
@@ -151,7 +151,7 @@ static void record_opened(struct call *call, void *ctx)
     record->call = call;
     if (record->on_opened)
         record->on_opened(call, record);
-    if (!record->mute)
+    if (!record->reads_nothing)
         call_read(call);
     record->opened++;
 }
@@ -162,7 +162,7 @@ static void record_message(struct call *call, struct message *message)
 
     if (record->on_message)
         record->on_message(call, message, record);
-    if (!record->stops)
+    if (!record->reads_once)
         call_read(call);
     record->messages++;
 }
@@ -251,7 +251,7 @@ void act_refuse(void *record)
     call_finish(((struct record *)record)->call, &fault);
 }
 
-void act_cut(void *record)
+void act_abort(void *record)
 {
     struct fault fault;
 
@@ -269,29 +269,30 @@ void act_send(void *record)
 
 static void start(struct client *client, const grpc_op *ops, size_t count, struct tag *tag)
 {
-    cr_assert_not(tag->pending, "one batch of a kind at a time");
+    cr_assert_not(tag->pending, "one operation of a kind at a time");
     tag->pending = true;
     cr_assert_eq(grpc_call_start_batch(client->core, ops, count, tag, NULL), GRPC_CALL_OK);
 }
 
-void client_open_on(struct client *client, struct house *house, grpc_channel *channel, const char *path,
-                    int64_t timeout_ns)
+void client_open_on(struct client *client, struct wire_fixture *fixture, grpc_channel *channel,
+                    const char *path, int64_t timeout_ns)
 {
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
 
     if (timeout_ns < INT64_MAX)
         deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(timeout_ns, GPR_TIMESPAN));
-    *client = (struct client){.house = house, .code = GRPC_STATUS__DO_NOT_USE, .said = grpc_empty_slice()};
+    *client = (struct client){
+        .fixture = fixture, .code = GRPC_STATUS__DO_NOT_USE, .status_message = grpc_empty_slice()};
     grpc_metadata_array_init(&client->initial);
     grpc_metadata_array_init(&client->trailing);
     grpc_slice name = grpc_slice_from_copied_string(path);
-    client->core = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, house->queue, name, NULL,
-                                            deadline, NULL);
+    client->core = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, fixture->queue, name,
+                                            NULL, deadline, NULL);
     grpc_slice_unref(name);
     grpc_op ends[] = {{.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
                        .data.recv_status_on_client = {.trailing_metadata = &client->trailing,
                                                       .status = &client->code,
-                                                      .status_details = &client->said}}};
+                                                      .status_details = &client->status_message}}};
     grpc_op opens[] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
                        {.op = GRPC_OP_RECV_INITIAL_METADATA,
                         .data.recv_initial_metadata.recv_initial_metadata = &client->initial}};
@@ -299,9 +300,9 @@ void client_open_on(struct client *client, struct house *house, grpc_channel *ch
     start(client, opens, ARRAY_LEN(opens), &client->opened);
 }
 
-void client_open(struct client *client, struct house *house, const char *path)
+void client_open(struct client *client, struct wire_fixture *fixture, const char *path)
 {
-    client_open_on(client, house, house->channel, path, INT64_MAX);
+    client_open_on(client, fixture, fixture->channel, path, INT64_MAX);
 }
 
 void client_begin_send(struct client *client, const void *bytes, size_t size)
@@ -318,11 +319,11 @@ void client_begin_send(struct client *client, const void *bytes, size_t size)
 bool client_send(struct client *client, const void *bytes, size_t size)
 {
     client_begin_send(client, bytes, size);
-    house_until(client->house, !client->sent.pending);
+    wire_fixture_until(client->fixture, !client->sent.pending);
     return client->sent.ok;
 }
 
-bool client_say(struct client *client, const char *text)
+bool client_send_text(struct client *client, const char *text)
 {
     return client_send(client, text, strlen(text));
 }
@@ -330,7 +331,7 @@ bool client_say(struct client *client, const char *text)
 void client_half_close(struct client *client)
 {
     start(client, &(grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, 1, &client->half_closed);
-    house_until(client->house, !client->half_closed.pending);
+    wire_fixture_until(client->fixture, !client->half_closed.pending);
 }
 
 bool client_read(struct client *client, struct buf *bytes)
@@ -339,7 +340,7 @@ bool client_read(struct client *client, struct buf *bytes)
 
     start(client, &(grpc_op){.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &client->message},
           1, &client->read);
-    house_until(client->house, !client->read.pending);
+    wire_fixture_until(client->fixture, !client->read.pending);
     if (!client->message)
         return false;
     cr_assert(grpc_byte_buffer_reader_init(&reader, client->message));
@@ -360,7 +361,7 @@ void client_cancel(struct client *client)
 
 grpc_status_code client_status(struct client *client)
 {
-    house_until(client->house, !client->ended.pending);
+    wire_fixture_until(client->fixture, !client->ended.pending);
     return client->code;
 }
 
@@ -373,10 +374,10 @@ grpc_status_code client_end(struct client *client)
     return client_status(client);
 }
 
-void client_said(struct client *client, char *text, size_t capacity)
+void client_status_message(struct client *client, char *text, size_t capacity)
 {
-    snprintf(text, capacity, "%.*s", (int)GRPC_SLICE_LENGTH(client->said),
-             (const char *)GRPC_SLICE_START_PTR(client->said));
+    snprintf(text, capacity, "%.*s", (int)GRPC_SLICE_LENGTH(client->status_message),
+             (const char *)GRPC_SLICE_START_PTR(client->status_message));
 }
 
 bool client_details(struct client *client, struct buf *bytes)
@@ -396,12 +397,13 @@ void client_close(struct client *client)
 {
     if (client->ended.pending)
         client_cancel(client);
-    house_until(client->house, !client->ended.pending && !client->opened.pending && !client->sent.pending &&
-                                   !client->read.pending && !client->half_closed.pending);
+    wire_fixture_until(client->fixture, !client->ended.pending && !client->opened.pending &&
+                                            !client->sent.pending && !client->read.pending &&
+                                            !client->half_closed.pending);
     if (client->message)
         grpc_byte_buffer_destroy(client->message);
     grpc_metadata_array_destroy(&client->initial);
     grpc_metadata_array_destroy(&client->trailing);
-    grpc_slice_unref(client->said);
+    grpc_slice_unref(client->status_message);
     grpc_call_unref(client->core);
 }

@@ -1,9 +1,9 @@
-/* wire_fixture.h - one wire thread, and a client of the core's own at the other end of a
- * socketpair, both in this process.
+/* wire_fixture.h - one wire thread, and a client of gRPC core at the other end of a socketpair,
+ * both in this process.
  *
- * The test's thread is the client: it serves the client's queue while it waits, and brings work
- * onto the wire thread with house_run(). What the server's side saw stands in a `struct record`; a
- * test waits for it with house_until(). */
+ * The test's thread is the client: it serves the client's queue while it waits, and runs functions
+ * on the wire thread with wire_fixture_run(). A `struct record` holds what the server's side saw; a
+ * test waits for it with wire_fixture_until(). */
 #ifndef TRIBUTARY_TESTS_WIRE_FIXTURE_H
 #define TRIBUTARY_TESTS_WIRE_FIXTURE_H
 
@@ -17,91 +17,99 @@
 #include "server/wire/call.h"
 #include "server/wire/message.h"
 
-/* Nothing that should happen may take longer. */
+/* A test fails if something that it waits for takes longer. */
 #define DEADLINE_NS (20 * NS_PER_S)
 
-struct house {
+struct wire_fixture {
     struct wire_thread *thread;
     grpc_completion_queue *queue; /* the client's */
     grpc_channel *channel;
     _Atomic bool down;
-    int64_t alive_when_down; /* calls; read after `down` */
-    struct task *last;       /* posted by the thread itself when it is down; NULL: none */
+    int64_t live_calls_when_down; /* read after `down` */
+    struct task *last;            /* the thread posts it to itself when it is down; NULL: none */
 };
 
-void house_open(struct house *house, const struct method *methods, size_t count);
-grpc_channel *house_connect(struct house *house); /* one more connection; the caller destroys it */
-/* The test's calls and other connections must be closed. Checks that nothing is left behind. */
-void house_close(struct house *house);
-void house_down(struct house *house); /* waits until the thread, which was told to shut down, says so */
-/* Runs `act` on the wire thread and waits until it returned. */
-void house_run(struct house *house, void (*act)(void *ctx), void *ctx);
-void house_turn(struct house *house); /* serves the client's queue for a millisecond or less */
-#define house_until(house, condition)                                                                        \
+void wire_fixture_open(struct wire_fixture *fixture, const struct method *methods, size_t count);
+/* Makes one more connection. The caller destroys it. */
+grpc_channel *wire_fixture_connect(struct wire_fixture *fixture);
+/* Checks that nothing is left behind. The test must have closed its calls and other connections. */
+void wire_fixture_close(struct wire_fixture *fixture);
+/* Waits until the thread is down, after wire_thread_shutdown(). */
+void wire_fixture_wait_down(struct wire_fixture *fixture);
+/* Runs `act` on the wire thread and waits until it has returned. */
+void wire_fixture_run(struct wire_fixture *fixture, void (*act)(void *ctx), void *ctx);
+/* Serves the client's queue for a millisecond or less. */
+void wire_fixture_turn(struct wire_fixture *fixture);
+#define wire_fixture_until(fixture, condition)                                                               \
     do {                                                                                                     \
-        for (int64_t limit_ns = clock_mono_ns() + DEADLINE_NS; !(condition); house_turn(house))              \
+        for (int64_t limit_ns = clock_mono_ns() + DEADLINE_NS; !(condition); wire_fixture_turn(fixture))     \
             cr_assert_lt(clock_mono_ns(), limit_ns, "waited in vain for: %s", #condition);                   \
     } while (0)
 
-/* Serves the client's queue for so long: only where something must NOT happen. */
-void house_watch(struct house *house, int64_t span_ns);
+/* Serves the client's queue for so long. Only for tests that something does NOT happen. */
+void wire_fixture_wait(struct wire_fixture *fixture, int64_t span_ns);
 
-/* What a method saw of its calls, and how it behaves. The fields above the line are set before the
- * house opens. */
+/* What a method saw of its calls, and how it behaves. */
 struct record {
-    bool mute;  /* does not ask for a first message */
-    bool stops; /* does not ask for another message after one */
+    /* Set before the fixture opens. */
+    bool reads_nothing; /* does not ask for a first message */
+    bool reads_once;    /* does not ask for another message after one */
     void (*on_opened)(struct call *call, struct record *record);
     void (*on_message)(struct call *call, struct message *message, struct record *record);
     void (*on_half_closed)(struct call *call, struct record *record);
     void (*on_sent)(struct call *call, struct record *record);
     void *own;
-    /* ---- Wire thread only. */
+    /* Wire thread only. */
     struct call *call; /* the last one that was opened; NULL once it was closed */
     /* Any thread. */
     _Atomic int opened, messages, half_closed, sent, unsent, lost, draining, closed, closed_ok;
 };
 extern const struct call_port unary_port, stream_port;
 
-/* Verbs for house_run(), on a record's call. */
+/* Functions for wire_fixture_run(), on a record's call. */
 void act_hold(void *record);
 void act_drop(void *record);
 void act_answer(void *record); /* with "answer" */
 void act_finish(void *record); /* OK */
 void act_refuse(void *record); /* OUT_OF_BOUNDS, with field, value and bound */
-void act_cut(void *record);    /* NOT_READING */
+void act_abort(void *record);  /* NOT_READING */
 void act_send(void *record);   /* 8 MiB: more than any window */
 
-/* A batch of the client's: its address is the tag. */
+/* An operation of the client. Its address is the tag. */
 struct tag {
     bool pending, ok;
 };
 
 struct client {
-    struct house *house;
+    struct wire_fixture *fixture;
     grpc_call *core;
     struct tag opened, sent, read, half_closed, ended;
     grpc_byte_buffer *message;
     grpc_metadata_array initial, trailing;
-    grpc_status_code code; /* once `ended` is no longer pending */
-    grpc_slice said;
+    grpc_status_code code; /* set when `ended` is no longer pending */
+    grpc_slice status_message;
 };
 
-void client_open(struct client *client, struct house *house, const char *path);
-void client_open_on(struct client *client, struct house *house, grpc_channel *channel, const char *path,
-                    int64_t timeout_ns);
+void client_open(struct client *client, struct wire_fixture *fixture, const char *path);
+void client_open_on(struct client *client, struct wire_fixture *fixture, grpc_channel *channel,
+                    const char *path, int64_t timeout_ns);
 void client_begin_send(struct client *client, const void *bytes, size_t size);
-bool client_send(struct client *client, const void *bytes, size_t size); /* waits until it was sent */
-bool client_say(struct client *client, const char *text);
+/* Sends a message and waits until it was sent. False: it could not be sent. */
+bool client_send(struct client *client, const void *bytes, size_t size);
+bool client_send_text(struct client *client, const char *text);
 void client_half_close(struct client *client);
 /* The next message, in one piece; false: there is none. `bytes` is overwritten. */
 bool client_read(struct client *client, struct buf *bytes);
 void client_cancel(struct client *client);
-/* waits for the status; what was not read is read and counted as nothing */
+/* Reads and ignores the messages that are left, then waits for the status. */
 grpc_status_code client_end(struct client *client);
-grpc_status_code client_status(struct client *client);                /* waits for it without reading */
-void client_said(struct client *client, char *text, size_t capacity); /* the status's message */
-bool client_details(struct client *client, struct buf *bytes);        /* grpc-status-details-bin */
-void client_close(struct client *client);                             /* cancels it if it is alive */
+/* Waits for the status without reading. */
+grpc_status_code client_status(struct client *client);
+/* Writes the message of the status. */
+void client_status_message(struct client *client, char *text, size_t capacity);
+/* Reads the trailer grpc-status-details-bin; false: there is none. */
+bool client_details(struct client *client, struct buf *bytes);
+/* Cancels the call if it is alive, and frees it. */
+void client_close(struct client *client);
 
 #endif

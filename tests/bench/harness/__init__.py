@@ -1,1 +1,2 @@
-"""The bench's harness: which rows there are, how they are run, what their figures mean. `tests/bench/run` is its command."""
+"""The harness of the bench: the rows, how they are run, and what their numbers mean.
+`tests/bench/run` is its command."""

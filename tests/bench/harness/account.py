@@ -1,4 +1,6 @@
-"""Processor time: of one process, of what we started, of the machine, and thereby of others."""
+"""Processor time of one process, of what we started, of the machine, and from these of other
+programs."""
+
 import dataclasses
 import os
 import pathlib
@@ -11,7 +13,8 @@ USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL = range(8)  # of /proc/sta
 
 
 def process_cpu_s(pid):
-    """Of all its threads, also those that have ended: the kernel's processor-time clock of another process, exact to the nanosecond."""
+    """Of all threads of a process, also of those that have ended. The kernel's processor-time
+    clock of a process is exact to the nanosecond."""
     return time.clock_gettime(~pid << 3 | 2)
 
 
@@ -28,17 +31,19 @@ def machine_ticks():
 class Reading:
     time_s: float
     server_s: float
-    ours_s: float  # of this process, and of children that have ended and were waited for
+    ours_s: float  # of this process, and of its children that have ended and were waited for
     ticks: list
 
     @classmethod
     def of(cls, pid):
         children_used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return cls(time.monotonic(), process_cpu_s(pid), time.process_time() + children_used.ru_utime + children_used.ru_stime, machine_ticks())
+        ours_s = time.process_time() + children_used.ru_utime + children_used.ru_stime
+        return cls(time.monotonic(), process_cpu_s(pid), ours_s, machine_ticks())
 
 
 def shares(before, after):
-    """(foreign, steal) of one core between two readings, at the second of which all that we started, but for the server, has ended."""
+    """(foreign, steal) between two readings, as shares of one core. At the second reading,
+    everything that we started has ended, except the server."""
     wall = after.time_s - before.time_s
     ticks = [late - early for early, late in zip(before.ticks, after.ticks)]
     busy = sum(ticks[kind] for kind in (USER, NICE, SYSTEM, IRQ, SOFTIRQ)) / TICKS_PER_S

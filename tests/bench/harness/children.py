@@ -1,4 +1,5 @@
-"""The processes that the bench starts, and only those: each has a deadline, and none outlives the command."""
+"""The processes that the bench starts. Each has a deadline, and none outlives the command."""
+
 import os
 import pathlib
 import select
@@ -8,11 +9,12 @@ import time
 
 STOP_SECONDS = 15
 
-started = set()  # those that were started and not yet seen to end
+started = set()  # started, and not yet seen to end
 
 
 class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP. Not an Exception: nobody on the way handles it, everybody cleans up."""
+    """SIGINT, SIGTERM or SIGHUP. It is not an Exception, so that no handler catches it and all
+    cleanup runs."""
 
     def __init__(self, number):
         super().__init__(signal.Signals(number).name)
@@ -20,7 +22,8 @@ class Interrupted(BaseException):
 
 
 def catch_signals():
-    """The first signal ends the command; others are ignored from then on, since it is being ended."""
+    """The first signal ends the command. Later signals are ignored, since the command is ending
+    already."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupted(number, frame):
@@ -34,15 +37,23 @@ def catch_signals():
 
 
 def start(command, stdout, stderr, environment=None):
-    """In a session of its own, so that Ctrl-C reaches the harness alone, which then ends what it started, in order."""
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-                               env={**os.environ, **(environment or {})}, start_new_session=True)
+    """Starts a process in a session of its own, so that Ctrl-C reaches the harness alone. The
+    harness then ends what it started, in order."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
     started.add(process)
     return process
 
 
 def ended(process, seconds):
-    """Waits, without waking up meanwhile, and without taking the exit status: until that is taken, the process's number stays its own."""
+    """Waits for the end of a process; it sleeps meanwhile. It leaves the exit status, since the
+    process id belongs to the process until the exit status is collected."""
     if process.returncode is not None:
         return True
     handle = os.pidfd_open(process.pid)
@@ -55,19 +66,20 @@ def ended(process, seconds):
 
 
 def end(process, patience_s=STOP_SECONDS):
-    """Asks, waits, then does not ask any more; what it started itself goes with it. The exit status."""
+    """Ends a process and its children: SIGTERM, then a wait, then SIGKILL. Returns the exit
+    status."""
     if process.returncode is None:
         if not ended(process, 0):
             os.killpg(process.pid, signal.SIGTERM)
             ended(process, patience_s)
-        os.killpg(process.pid, signal.SIGKILL)  # the group is there as long as its leader's exit status was not taken
+        os.killpg(process.pid, signal.SIGKILL)  # the group exists until its leader's exit status is collected
         process.wait()
     started.discard(process)
     return process.returncode
 
 
 def end_all():
-    """For the way out, whatever it was: a signal may have come while something else was being ended."""
+    """For the exit of the command: a signal may have come while another process was being ended."""
     for process in list(started):
         end(process)
 
@@ -77,11 +89,12 @@ def last_lines(path, count=15):
     return "\n".join(text.splitlines()[-count:])
 
 
-def wait_until(question, seconds, what):
-    """Asks until the answer is true, and returns it. TimeoutError when it is not in time."""
+def wait_until(condition, seconds, what):
+    """Calls `condition` until its answer is true, and returns the answer. TimeoutError: it took
+    too long."""
     until = time.monotonic() + seconds
     while True:
-        answer = question()
+        answer = condition()
         if answer:
             return answer
         if time.monotonic() > until:
@@ -90,7 +103,8 @@ def wait_until(question, seconds, what):
 
 
 def run(command, folder, seconds):
-    """Runs one program to its end. (exit status, standard output, the end of standard error); TimeoutError names the command."""
+    """Runs one program to its end. Returns (exit status, standard output, the end of standard
+    error). TimeoutError names the command."""
     output, errors = pathlib.Path(folder) / "output", pathlib.Path(folder) / "errors"
     with open(output, "wb") as out, open(errors, "wb") as err:
         process = start(command, out, err)

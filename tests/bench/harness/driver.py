@@ -1,4 +1,6 @@
-"""One run: a fresh server, the generator against it, and what the generator printed. And the build that both come from."""
+"""One run: a fresh server, the generator, and what the generator printed. Also the build of both
+programs."""
+
 import json
 import os
 import pathlib
@@ -9,18 +11,39 @@ import tempfile
 from . import children, client, servers
 from .campaign import RunFailed
 
-# Beyond what it measures: a run connects, warms up, waits for the last event, and gives up by itself after 20 s without progress.
+# A run takes longer than what it measures: it connects, warms up and waits for the last event. It
+# gives up by itself after 20 s without progress.
 RUN_SLACK_SECONDS = 120
 TARGETS = ("tributaryd", "tributary", "load", "relay")
 NEEDED = ("seconds", "published", "delivered", "events_per_s", "rss_bytes")
 
 
-def build(root, folder, tell):
-    """Release, as it is shipped. CalledProcessError with what the tools said."""
-    for command in (["cmake", "-S", root, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DTRIBUTARY_HARDEN=ON",
-                     "-DBUILD_TESTING=ON"], ["ninja", "-C", folder, *TARGETS]):
-        tell(f"build: {' '.join(str(word) for word in command)}")
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def build(root, folder, say):
+    """Builds release, as it is shipped. CalledProcessError holds the output of the tools."""
+    for command in (
+        [
+            "cmake",
+            "-S",
+            root,
+            "-B",
+            folder,
+            "-G",
+            "Ninja",
+            "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+            "-DTRIBUTARY_HARDEN=ON",
+            "-DBUILD_TESTING=ON",
+        ],
+        ["ninja", "-C", folder, *TARGETS],
+    ):
+        say(f"build: {' '.join(str(word) for word in command)}")
+        subprocess.run(
+            command,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
 
 def missing_programs(binaries):
@@ -28,7 +51,8 @@ def missing_programs(binaries):
 
 
 def raise_file_limit(needed):
-    """Lets the children open as many files as the largest row needs. How many they may."""
+    """Lets the children open as many files as the largest row needs. Returns how many they may
+    open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = max(soft, needed)
@@ -37,7 +61,7 @@ def raise_file_limit(needed):
             resource.setrlimit(resource.RLIMIT_NOFILE, (needed, needed))
             return needed
         except (ValueError, OSError):
-            pass  # not privileged: as far as the hard limit goes
+            pass  # not privileged: raise it to the hard limit only
     if soft < needed:
         soft = min(hard, needed)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -45,9 +69,19 @@ def raise_file_limit(needed):
 
 
 def generator_options(row, contestant, seconds):
-    """Without those that only a run knows: server and pid."""
-    return ["--protocol", contestant.protocol, "--producers", str(row.producers),
-            "--consumers", str(contestant.consumers or row.consumers), *row.load, *contestant.load, "--seconds", f"{seconds:g}"]
+    """The options, except those that only a run knows: server and pid."""
+    return [
+        "--protocol",
+        contestant.protocol,
+        "--producers",
+        str(row.producers),
+        "--consumers",
+        str(contestant.consumers or row.consumers),
+        *row.load,
+        *contestant.load,
+        "--seconds",
+        f"{seconds:g}",
+    ]
 
 
 def parsed(text):
@@ -71,14 +105,20 @@ class Driver:
         return row.seconds if self.seconds is None else self.seconds
 
     def server_options_of(self, row, contestant):
-        """tributaryd's, beside its defaults; the other servers have none."""
-        return (*row.server, *self.server_options) if servers.KINDS[contestant.protocol] is servers.Tributary else ()
+        """The options of tributaryd besides its defaults. The other servers have none."""
+        return (
+            (*row.server, *self.server_options)
+            if servers.KINDS[contestant.protocol] is servers.Tributary
+            else ()
+        )
 
     def shown(self, row, contestant):
-        """What --list prints: the commands, but for what only a run knows."""
+        """What --list prints: the commands, without what only a run knows."""
         seconds = self.seconds_of(row)
         if contestant.protocol == "client":
-            commands = client.subscribe_command("tributary", "SERVER", row, "READY"), client.publish_command("tributary", "SERVER", row, seconds)
+            commands = client.subscribe_command("tributary", "SERVER", row, "READY"), client.publish_command(
+                "tributary", "SERVER", row, seconds
+            )
             return " & ".join(" ".join(str(word) for word in command) for command in commands)
         return f"load {' '.join(generator_options(row, contestant, seconds))}"
 
@@ -86,20 +126,28 @@ class Driver:
         who = f"{row.id} {contestant.name}"
         drive = self.drive_client if contestant.protocol == "client" else self.drive_load
         try:
-            with servers.serving(contestant.protocol, self.binaries, self.server_options_of(row, contestant)) as server, \
-                    tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
+            with servers.serving(
+                contestant.protocol, self.binaries, self.server_options_of(row, contestant)
+            ) as server, tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
                 try:
                     return drive(row, contestant, server, folder)
                 except (TimeoutError, RunFailed) as error:
-                    # Where the server died, that is the reason, and the other is what came of it.
+                    # If the server died, that is the reason, and the error above is its
+                    # consequence.
                     raise RunFailed(f"{error}{server.obituary()}") from None
         except RunFailed as error:
             raise RunFailed(f"{who}: {error}") from None
 
     def drive_load(self, row, contestant, server, folder):
         seconds = self.seconds_of(row)
-        command = [self.binaries / "load", "--server", server.address, "--pid", server.process.pid,
-                   *generator_options(row, contestant, seconds)]
+        command = [
+            self.binaries / "load",
+            "--server",
+            server.address,
+            "--pid",
+            server.process.pid,
+            *generator_options(row, contestant, seconds),
+        ]
         status, output, errors = children.run(command, folder, seconds + RUN_SLACK_SECONDS)
         if status != 0:
             raise RunFailed(errors or f"the generator ended with {status} and said nothing")

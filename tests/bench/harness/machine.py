@@ -1,4 +1,5 @@
-"""Where figures come from: the machine, without its name, and the versions of who took part."""
+"""Where results come from: the machine, without its name, and the versions of the programs."""
+
 import os
 import pathlib
 import platform
@@ -39,34 +40,48 @@ def field_of_release(name):
     return found.group(1) if found else ""
 
 
-def said(command):
-    """The first line that a command prints; None where it cannot."""
+def first_line_of(command):
+    """The first line that a command prints; None: it failed."""
     try:
-        answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        answer = subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip().splitlines()[0] if answer.stdout.strip() else None
 
 
 def number_in(text):
-    """The version that stands somewhere in what a program says of itself."""
+    """The version in what a program prints about itself."""
     found = re.search(r"\d+(\.\d+)+", text or "")
     return found.group() if found else text
 
 
 def versions(root, binaries, peers):
     found = {
-        "tributary": said(["git", "-C", root, "describe", "--always", "--dirty", "--tags"]) or said([f"{binaries}/tributaryd", "--version"]),
-        "grpc": said(["dpkg-query", "-W", "-f", "${source:Upstream-Version}\n", "libgrpc29"]) or said(["pkg-config", "--modversion", "grpc"]),
+        "tributary": first_line_of(["git", "-C", root, "describe", "--always", "--dirty", "--tags"])
+        or first_line_of([f"{binaries}/tributaryd", "--version"]),
+        "grpc": first_line_of(["dpkg-query", "-W", "-f", "${source:Upstream-Version}\n", "libgrpc29"])
+        or first_line_of(["pkg-config", "--modversion", "grpc"]),
     }
     for peer in servers.PROGRAMS:
         if peer in peers and servers.installed(peer):
-            found[peer] = number_in(said([servers.installed(peer), "--version"]))
+            found[peer] = number_in(first_line_of([servers.installed(peer), "--version"]))
     return found
 
 
 def one_line(machine):
     memory = machine["memory_bytes"]
-    return ", ".join(part for part in (
-        machine["cpu"], f"{machine['cores']} cores", f"{memory / 2**30:.0f} GiB" if memory else "", f"Linux {machine['kernel']}",
-        machine["system"], "virtual" if machine["virtual"] else "", f"governor {machine['governor']}" if machine["governor"] else "") if part)
+    return ", ".join(
+        part
+        for part in (
+            machine["cpu"],
+            f"{machine['cores']} cores",
+            f"{memory / 2**30:.0f} GiB" if memory else "",
+            f"Linux {machine['kernel']}",
+            machine["system"],
+            "virtual" if machine["virtual"] else "",
+            f"governor {machine['governor']}" if machine["governor"] else "",
+        )
+        if part
+    )

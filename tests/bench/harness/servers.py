@@ -1,4 +1,6 @@
-"""Who serves: tributaryd, the raw relay, nats-server, redis-server. Each run has a fresh one, on loopback, in a folder of its own."""
+"""The servers: tributaryd, the raw relay, nats-server, redis-server. Each run has a fresh server
+on loopback, in a folder of its own."""
+
 import contextlib
 import json
 import pathlib
@@ -16,7 +18,7 @@ PROGRAMS = {"nats": "nats-server", "redis": "redis-server"}
 
 
 def installed(protocol):
-    """The path of a peer's server; None where it is not installed. sbin is not on everybody's PATH."""
+    """The path of a peer's server; None: it is not installed. sbin may be missing in PATH."""
     name = PROGRAMS[protocol]
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin")
 
@@ -33,10 +35,10 @@ def first_line(path):
 
 
 class Server:
-    """One server process. `command` and `address` are what the protocols differ in."""
+    """One server process. The protocols differ in `command` and `find_address`."""
 
     environment = {}
-    clean = (0,)  # exit statuses after SIGTERM that are no failure
+    clean = (0,)  # exit statuses after SIGTERM that count as success
 
     def __init__(self, program, folder, options=()):
         self.program, self.folder, self.options = program, pathlib.Path(folder), list(options)
@@ -54,7 +56,9 @@ class Server:
 
     def alive_address(self):
         if children.ended(self.process, 0):
-            raise RunFailed(f"{self.program} ended with {children.end(self.process)}: {children.last_lines(self.log)}")
+            raise RunFailed(
+                f"{self.program} ended with {children.end(self.process)}: {children.last_lines(self.log)}"
+            )
         return self.find_address()
 
     def start(self):
@@ -66,19 +70,21 @@ class Server:
             raise RunFailed(f"{error}\n{children.last_lines(self.log)}") from None
 
     def obituary(self):
-        """What there is to say when it runs no more; else \"\"."""
+        """How the server died; \"\": it still runs."""
         if not children.ended(self.process, 0):
             return ""
         return f"; {self.program} died with {children.end(self.process)}: {children.last_lines(self.log)}"
 
     def stop(self):
-        """Ends it as its operator would; RunFailed where it did not fare well."""
+        """Ends the server as its operator would. RunFailed: it had died, or did not end well."""
         died = self.obituary()
         if died:
             raise RunFailed(died.removeprefix("; "))
         status = children.end(self.process)
         if status not in self.clean:
-            raise RunFailed(f"{self.program}, asked to end, ended with {status}: {children.last_lines(self.log)}")
+            raise RunFailed(
+                f"{self.program}, asked to end, ended with {status}: {children.last_lines(self.log)}"
+            )
 
 
 class Tributary(Server):
@@ -91,13 +97,22 @@ class Relay(Server):
 
 
 class Nats(Server):
-    """At its best: a collector that may let garbage grow fourfold."""
+    """Runs at its best: the garbage collector may let the heap grow fourfold."""
 
     environment = {"GOGC": "400"}
     clean = (0, 1, -signal.SIGTERM)
 
     def command(self):
-        return [self.program, "--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", self.folder, *self.options]
+        return [
+            self.program,
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            "-1",
+            "--ports_file_dir",
+            self.folder,
+            *self.options,
+        ]
 
     def find_address(self):
         for path in self.folder.glob("*.ports"):
@@ -107,15 +122,34 @@ class Nats(Server):
 
 
 class Redis(Server):
-    """Nothing is stored, and a subscriber may be behind as far as the generator lets it be."""
+    """Stores nothing. A subscriber may be behind as far as the generator allows."""
 
     def command(self):
         self.port = free_port()
-        return [self.program, "--bind", "127.0.0.1", "--port", self.port, "--dir", self.folder, "--save", "", "--appendonly", "no",
-                "--daemonize", "no", "--maxclients", "12000", "--client-output-buffer-limit", "pubsub 0 0 0", *self.options]
+        return [
+            self.program,
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            self.port,
+            "--dir",
+            self.folder,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            "--maxclients",
+            "12000",
+            "--client-output-buffer-limit",
+            "pubsub 0 0 0",
+            *self.options,
+        ]
 
     def start(self):
-        """It cannot choose a port itself, and somebody may take the one that was free a moment ago."""
+        """The server cannot choose a port itself, and another program may take the port that was
+        free a moment ago. So this tries three times."""
         for left in (2, 1, 0):
             try:
                 return super().start()
@@ -143,7 +177,8 @@ def program(protocol, binaries):
 
 @contextlib.contextmanager
 def serving(protocol, binaries, options=()):
-    """A fresh server, ended and cleaned up whatever happens. Only where nothing else went wrong is its own end judged."""
+    """A fresh server. It is ended and cleaned up in every case. How it ends is checked only if
+    nothing else failed."""
     with tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
         server = KINDS[protocol](program(protocol, binaries), folder, options)
         try:

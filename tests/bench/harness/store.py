@@ -1,4 +1,6 @@
-"""The JSON file of a campaign: every run as the generator printed it, and all that is needed to judge it elsewhere."""
+"""The JSON file of a campaign: every run as the generator printed it, and all that is needed to
+judge it elsewhere."""
+
 import dataclasses
 import json
 import os
@@ -11,25 +13,50 @@ FORMAT = 1
 
 
 class BadFile(Exception):
-    """Not a campaign's file."""
+    """The file is not that of a campaign."""
 
 
 def row_out(result):
     row = result.row
     return {
-        "id": row.id, "workload": row.workload, "name": row.name, "producers": row.producers, "consumers": row.consumers,
-        "load": list(row.load), "base": row.base, "server": list(row.server), "seconds": row.seconds, "timed": row.timed,
-        "contestants": [{"name": one.name, "protocol": one.protocol, "load": list(one.load), "consumers": one.consumers}
-                        for one in row.contestants],
-        "runs": result.runs, "dropped": result.dropped, "disturbed": result.disturbed, "left_out": result.left_out,
+        "id": row.id,
+        "workload": row.workload,
+        "name": row.name,
+        "producers": row.producers,
+        "consumers": row.consumers,
+        "load": list(row.load),
+        "base": row.base,
+        "server": list(row.server),
+        "seconds": row.seconds,
+        "timed": row.timed,
+        "contestants": [
+            {"name": one.name, "protocol": one.protocol, "load": list(one.load), "consumers": one.consumers}
+            for one in row.contestants
+        ],
+        "runs": result.runs,
+        "dropped": result.dropped,
+        "disturbed": result.disturbed,
+        "left_out": result.left_out,
     }
 
 
 def row_in(stored):
-    contestants = tuple(workloads.Contestant(one["name"], one["protocol"], tuple(one["load"]), one["consumers"])
-                        for one in stored["contestants"])
-    row = workloads.Row(stored["workload"], stored["name"], stored["producers"], stored["consumers"], tuple(stored["load"]), contestants,
-                        stored["base"], stored["seconds"], tuple(stored["server"]), stored["timed"])
+    contestants = tuple(
+        workloads.Contestant(one["name"], one["protocol"], tuple(one["load"]), one["consumers"])
+        for one in stored["contestants"]
+    )
+    row = workloads.Row(
+        stored["workload"],
+        stored["name"],
+        stored["producers"],
+        stored["consumers"],
+        tuple(stored["load"]),
+        contestants,
+        stored["base"],
+        stored["seconds"],
+        tuple(stored["server"]),
+        stored["timed"],
+    )
     return RowResult(row, stored["runs"], stored["dropped"], stored["disturbed"], stored["left_out"])
 
 
@@ -39,14 +66,17 @@ class Campaign:
     machine: dict
     versions: dict
     options: dict
-    absent: dict  # contestant: why it took no part
+    absent: dict  # by contestant: why it took no part
     results: list
-    failed: str = ""  # the reason; what was measured before it is here all the same
+    failed: str = ""  # the reason; the runs before the failure are kept
 
 
 def write(path, campaign):
-    """At once or not at all: a file that is there is whole."""
-    document = {"format": FORMAT, **{field.name: getattr(campaign, field.name) for field in dataclasses.fields(campaign)}}
+    """Writes the file in one step: a file that exists is complete."""
+    document = {
+        "format": FORMAT,
+        **{field.name: getattr(campaign, field.name) for field in dataclasses.fields(campaign)},
+    }
     document["rows"] = [row_out(result) for result in document.pop("results")]
     half = f"{path}.part"
     pathlib.Path(half).write_text(json.dumps(document, indent=1) + "\n")
@@ -59,8 +89,14 @@ def read(path):
         if document["format"] != FORMAT:
             raise BadFile(f"{path}: format {document['format']}; this program reads {FORMAT}")
         results = [row_in(stored) for stored in document["rows"]]
-        return Campaign(**{field.name: document[field.name] for field in dataclasses.fields(Campaign) if field.name != "results"},
-                        results=results)
+        return Campaign(
+            **{
+                field.name: document[field.name]
+                for field in dataclasses.fields(Campaign)
+                if field.name != "results"
+            },
+            results=results,
+        )
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:

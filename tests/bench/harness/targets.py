@@ -1,7 +1,8 @@
-"""The targets of the design's table, in one place, and whether a campaign meets them. A target is judged by the median."""
+"""The targets, and whether a campaign meets them. A target is judged by the median."""
+
 import dataclasses
 
-from . import figures
+from . import metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -9,23 +10,34 @@ class Target:
     row: str  # a row's id
     metric: str
     stage1: float
-    aim: float = None  # None: the table sets none
+    aim: float = None  # None: no aim is set
     contestant: str = "tributary"
 
 
-# "Others' rate 100 %" is judged at 99.9: at the two ends of the measured time some events are on their way.
+# "Others get 100 %" is judged at 99.9: at both ends of the measured time some events are in flight.
 WHOLE = 99.9
 
 TARGETS = (
-    Target("W1 4x1", "ratio", 0.35, 0.50), Target("W1 1x8", "ratio", 0.42, 0.52), Target("W1 16x16", "ratio", 0.45, 0.65),
-    Target("W1 4x1", "cpu", 0.13, 0.085), Target("W1 1x8", "cpu", 0.065, 0.047), Target("W1 16x16", "cpu", 0.05, 0.034),
-    Target("W2 4x1", "rate", 1.0e6, 1.6e6), Target("W2 1x8", "rate", 3.0e6, 6.0e6),
-    Target("W2 4x1", "cpu", 0.95), Target("W2 1x8", "cpu", 0.35),
-    Target("W3 4x1", "p50_over", 1.3, 1.1), Target("W3 4x1", "p99_over", 2.0, 1.2), Target("W3 4x1", "cpu_over", 1.6, 1.2),
-    Target("W5 idle 1000", "per_consumer", 40, 32), Target("W5 idle 10000", "per_consumer", 40, 32),
+    Target("W1 4x1", "ratio", 0.35, 0.50),
+    Target("W1 1x8", "ratio", 0.42, 0.52),
+    Target("W1 16x16", "ratio", 0.45, 0.65),
+    Target("W1 4x1", "cpu", 0.13, 0.085),
+    Target("W1 1x8", "cpu", 0.065, 0.047),
+    Target("W1 16x16", "cpu", 0.05, 0.034),
+    Target("W2 4x1", "rate", 1.0e6, 1.6e6),
+    Target("W2 1x8", "rate", 3.0e6, 6.0e6),
+    Target("W2 4x1", "cpu", 0.95),
+    Target("W2 1x8", "cpu", 0.35),
+    Target("W3 4x1", "p50_over", 1.3, 1.1),
+    Target("W3 4x1", "p99_over", 2.0, 1.2),
+    Target("W3 4x1", "cpu_over", 1.6, 1.2),
+    Target("W5 idle 1000", "per_consumer", 40, 32),
+    Target("W5 idle 10000", "per_consumer", 40, 32),
     Target("W5 200x200", "per_added", 45, 32),
-    Target("W6 1x4", "others", WHOLE, WHOLE, "one stalled"), Target("W6 1x4", "p99_change", 20, 5, "one stalled"),
-    Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "key"), Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "type"),
+    Target("W6 1x4", "others", WHOLE, WHOLE, "one stalled"),
+    Target("W6 1x4", "p99_change", 20, 5, "one stalled"),
+    Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "key"),
+    Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "type"),
     Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "topic"),
     Target("W8 4x1", "rate", 3.0e6, 6.0e6),
 )
@@ -34,7 +46,7 @@ TARGETS = (
 @dataclasses.dataclass(frozen=True)
 class Judgement:
     target: Target
-    measured: figures.Summary  # None: not measured
+    measured: metrics.Summary  # None: not measured
     stage1: bool
     aim: bool  # None: no aim is set
 
@@ -44,7 +56,7 @@ def reaches(metric, value, bound):
 
 
 def judge(target, measured):
-    metric = figures.METRICS[target.metric]
+    metric = metrics.METRICS[target.metric]
     if measured is None:
         return Judgement(target, None, False, None if target.aim is None else False)
     aim = None if target.aim is None else reaches(metric, measured.median, target.aim)
@@ -58,5 +70,5 @@ def judge_all(results):
     for target in TARGETS:
         result = by_id.get(target.row)
         if result and target.contestant in [one.name for one in result.row.contestants]:
-            judgements.append(judge(target, figures.summary(target.metric, result, target.contestant)))
+            judgements.append(judge(target, metrics.summary(target.metric, result, target.contestant)))
     return judgements

@@ -1,11 +1,14 @@
-"""The rows: which workload, in which shape, who takes part. All data; nothing here runs anything.
+"""The workloads and their rows, as data. Nothing here runs anything.
 
-A workload is a table of rows. A row is one shape (producers x consumers and the generator's options) and those who run it, one after the
-other, in turn, each on a server of its own: the *contestants*. One of them may be the *base*, with which the others are compared within
-the same round. A contestant differs from the others by its protocol (who serves) or by an option of the generator."""
+A workload is a table of rows. A row is one shape (producers x consumers and the generator's
+options) and its *contestants*, which run one after the other, each on a server of its own. One
+contestant may be the *base*: the others are compared with it within the same round. Contestants
+differ in their protocol (which server) or in an option of the generator."""
+
 import dataclasses
 
-# Protocols: what the generator speaks, and who answers. "client" is our own C library, through `tributary bench`.
+# Protocols that the generator can use besides ours. "client" is our own C library, through
+# `tributary bench`.
 PEERS = ("raw", "nats", "redis")
 
 CLOSED = ("rate", "ratio", "cpu", "cpu_generator", "rss")
@@ -20,8 +23,8 @@ CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
 class Contestant:
     name: str
     protocol: str = "tributary"
-    load: tuple = ()    # the generator's options, beside the row's
-    consumers: int = 0  # 0: the row's
+    load: tuple = ()  # the generator's options besides those of the row
+    consumers: int = 0  # 0: as the row
 
     @property
     def stalled(self):
@@ -31,15 +34,15 @@ class Contestant:
 @dataclasses.dataclass(frozen=True)
 class Row:
     workload: str
-    name: str  # words; --only picks rows by any one of them
+    name: str  # words; --only selects rows by any one of them
     producers: int
     consumers: int
     load: tuple
     contestants: tuple
-    base: str = ""     # the contestant that ratios are taken over; "": none
+    base: str = ""  # the contestant that ratios are taken over; "": none
     seconds: float = 4
-    server: tuple = ()  # tributaryd's options that this row cannot do without
-    timed: bool = True  # whether foreign load spoils it: not where only memory is read
+    server: tuple = ()  # the options of tributaryd that this row needs
+    timed: bool = True  # whether the load of other programs disturbs it; False: only memory is read
 
     @property
     def id(self):
@@ -47,12 +50,12 @@ class Row:
 
     @property
     def files(self):
-        """Open files that a server or the generator needs, with some for themselves."""
+        """How many open files a server or the generator needs, with some of their own."""
         return self.producers + self.consumers + 100
 
-    def option(self, name, otherwise=None):
-        """A generator's option that the row sets."""
-        return self.load[self.load.index(name) + 1] if name in self.load else otherwise
+    def option(self, name, default=None):
+        """The value of a generator's option that the row sets."""
+        return self.load[self.load.index(name) + 1] if name in self.load else default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,76 +67,171 @@ class Workload:
     note: str = ""
 
 
-def everybody(peers=PEERS):
+def contestants(peers=PEERS):
     return (Contestant("tributary"),) + tuple(Contestant(peer, peer) for peer in peers)
 
 
-def closed(workload, shape, per_message, payload=128, label=""):
+def closed_loop(workload, shape, per_message, payload=128, label=""):
     producers, consumers = (int(side) for side in shape.split("x"))
-    return Row(workload, f"{label} {shape}".strip(), producers, consumers,
-               ("--per-message", str(per_message), "--payload", str(payload)), everybody(), base="raw")
+    return Row(
+        workload,
+        f"{label} {shape}".strip(),
+        producers,
+        consumers,
+        ("--per-message", str(per_message), "--payload", str(payload)),
+        contestants(),
+        base="raw",
+    )
 
 
-def paced(workload, shape, rate=20000):
+def open_loop(workload, shape, rate=20000):
     producers, consumers = (int(side) for side in shape.split("x"))
-    return Row(workload, shape, producers, consumers,
-               ("--per-message", "1", "--payload", "128", "--rate", str(rate)), everybody(), base="raw", seconds=5)
+    return Row(
+        workload,
+        shape,
+        producers,
+        consumers,
+        ("--per-message", "1", "--payload", "128", "--rate", str(rate)),
+        contestants(),
+        base="raw",
+        seconds=5,
+    )
 
 
 SHAPES = ("4x1", "1x1", "1x8", "16x16", "200x1")
 
 
 def idle(consumers):
-    # tributaryd's own bound is 10 000 connections, and the producer wants one, too.
+    # The default bound of tributaryd is 10 000 connections, and the producer needs one, too.
     server = ("--max-connections", str(consumers + 100)) if consumers + 1 > 10000 else ()
-    return Row("W5", f"idle {consumers}", 1, consumers, ("--idle",), everybody(("nats", "redis")), seconds=2, server=server, timed=False)
+    return Row(
+        "W5",
+        f"idle {consumers}",
+        1,
+        consumers,
+        ("--idle",),
+        contestants(("nats", "redis")),
+        seconds=2,
+        server=server,
+        timed=False,
+    )
 
 
 def workloads():
-    # The policy is the server's default for these producers; the generator's own would hold them back for the one that stands still.
+    # The policy is the server's default for these producers. With the generator's default, the
+    # stalled consumer would block them.
     stalled = ("--per-message", "1", "--payload", "1024", "--rate", "20000", "--overflow", "drop-oldest")
     plain = ("--per-message", "64", "--payload", "128")
     return (
-        Workload("W1", "saturation: 128 B, 64 events per message in", CLOSED, tuple(closed("W1", shape, 64) for shape in SHAPES)),
-        Workload("W2", "saturation: 128 B, one event per message in", CLOSED, tuple(closed("W2", shape, 1) for shape in SHAPES)),
-        Workload("W3", "20 000 events/s, 128 B, one event per message; latency from the scheduled send time", OPEN,
-                 tuple(paced("W3", shape) for shape in ("4x1", "1x8", "200x1"))),
-        Workload("W4", "saturation by size: 64 events per message in", CLOSED,
-                 (closed("W4", "4x1", 64, 16, "16B"), closed("W4", "4x1", 64, 1024, "1KiB"))),
-        Workload("W5", "memory: consumers with a connection each", MEMORY,
-                 (idle(1000), idle(10000),
-                  Row("W5", "200x200", 200, 200, ("--per-message", "1", "--payload", "128", "--rate", "1000"),
-                      everybody(("nats", "redis")) + (Contestant("with one consumer", consumers=1),),
-                      base="with one consumer", seconds=4, timed=False)),
-                 note="per consumer: (memory at the end - memory before anybody connected) / consumers, so 200x200 charges them with the\n"
-                      "producers, too; per added consumer: over the same 200 producers with one consumer; both after 1000 events/s to each"),
-        Workload("W6", "one consumer of four stops reading: 20 000 events/s, 1 KiB; what the others get", STALLED,
-                 (Row("W6", "1x4", 1, 4, stalled, (Contestant("one stalled", load=("--stall", "1")), Contestant("none stalled")),
-                      base="none stalled", seconds=60),),
-                 note="the overflow policy is drop-oldest, what the server does where a consumer says nothing"),
-        Workload("W7", "one filter per consumer, each gets an eighth: 128 B, 64 events per message in", FILTERED,
-                 (Row("W7", "1x8", 1, 8, plain, (Contestant("unfiltered"),) + tuple(
-                     Contestant(kind, load=("--filter", kind)) for kind in ("key", "type", "topic")), base="unfiltered"),),
-                 note="over unfiltered: the server's processor time for each event that came in, over that of W1 1x8 in the same round"),
-        Workload("W8", "through the C client library: 128 B, single events published, a callback for each one received", CLIENT,
-                 tuple(by_client(shape) for shape in ("4x1", "1x8")),
-                 note="generator CPU: of the client library, both sides, and of the bench around it"),
+        Workload(
+            "W1",
+            "saturation: 128 B, 64 events per message in",
+            CLOSED,
+            tuple(closed_loop("W1", shape, 64) for shape in SHAPES),
+        ),
+        Workload(
+            "W2",
+            "saturation: 128 B, one event per message in",
+            CLOSED,
+            tuple(closed_loop("W2", shape, 1) for shape in SHAPES),
+        ),
+        Workload(
+            "W3",
+            "20 000 events/s, 128 B, one event per message; latency from the scheduled send time",
+            OPEN,
+            tuple(open_loop("W3", shape) for shape in ("4x1", "1x8", "200x1")),
+        ),
+        Workload(
+            "W4",
+            "saturation by size: 64 events per message in",
+            CLOSED,
+            (closed_loop("W4", "4x1", 64, 16, "16B"), closed_loop("W4", "4x1", 64, 1024, "1KiB")),
+        ),
+        Workload(
+            "W5",
+            "memory: consumers with a connection each",
+            MEMORY,
+            (
+                idle(1000),
+                idle(10000),
+                Row(
+                    "W5",
+                    "200x200",
+                    200,
+                    200,
+                    ("--per-message", "1", "--payload", "128", "--rate", "1000"),
+                    contestants(("nats", "redis")) + (Contestant("with one consumer", consumers=1),),
+                    base="with one consumer",
+                    seconds=4,
+                    timed=False,
+                ),
+            ),
+            note="per consumer: (memory at the end - memory before anybody connected) / consumers, so 200x200 charges them with the\n"
+            "producers, too; per added consumer: over the same 200 producers with one consumer; both after 1000 events/s to each",
+        ),
+        Workload(
+            "W6",
+            "one consumer of four stops reading: 20 000 events/s, 1 KiB; what the others get",
+            STALLED,
+            (
+                Row(
+                    "W6",
+                    "1x4",
+                    1,
+                    4,
+                    stalled,
+                    (Contestant("one stalled", load=("--stall", "1")), Contestant("none stalled")),
+                    base="none stalled",
+                    seconds=60,
+                ),
+            ),
+            note="the overflow policy is drop-oldest, what the server does where a consumer says nothing",
+        ),
+        Workload(
+            "W7",
+            "one filter per consumer, each gets an eighth: 128 B, 64 events per message in",
+            FILTERED,
+            (
+                Row(
+                    "W7",
+                    "1x8",
+                    1,
+                    8,
+                    plain,
+                    (Contestant("unfiltered"),)
+                    + tuple(Contestant(kind, load=("--filter", kind)) for kind in ("key", "type", "topic")),
+                    base="unfiltered",
+                ),
+            ),
+            note="over unfiltered: the server's processor time for each event that came in, over that of W1 1x8 in the same round",
+        ),
+        Workload(
+            "W8",
+            "through the C client library: 128 B, single events published, a callback for each one received",
+            CLIENT,
+            tuple(by_client(shape) for shape in ("4x1", "1x8")),
+            note="generator CPU: of the client library, both sides, and of the bench around it",
+        ),
     )
 
 
 def by_client(shape):
-    """As a user's program does it: single events, packed by our library; whoever subscribes has a callback."""
+    """As a user's program does it: our library packs single events, and subscribers have a
+    callback."""
     producers, consumers = (int(side) for side in shape.split("x"))
     return Row("W8", shape, producers, consumers, ("--payload", "128"), (Contestant("tributary", "client"),))
 
 
 def chosen(names, only):
-    """The workloads by name (all where none is named), each with the rows that `only` names. ValueError names what there is not."""
+    """The workloads by name (all if none is named), each with the rows that `only` names.
+    ValueError: a name is unknown."""
     known = workloads()
     wanted = [name.upper() for name in names] or [workload.name for workload in known]
     for name in wanted:
         if name not in [workload.name for workload in known]:
-            raise ValueError(f"workload \"{name}\" is none of: {' '.join(workload.name for workload in known)}")
+            raise ValueError(
+                f"workload \"{name}\" is none of: {' '.join(workload.name for workload in known)}"
+            )
     picked = []
     for workload in known:
         if workload.name not in wanted:
@@ -148,7 +246,7 @@ def chosen(names, only):
 
 
 def without_peers(row, peers):
-    """The row with those contestants only that are ours or are among `peers`."""
+    """The row with our contestants and those among `peers`."""
     left = tuple(one for one in row.contestants if one.protocol not in PEERS or one.protocol in peers)
     base = row.base if row.base in [one.name for one in left] else ""
     return dataclasses.replace(row, contestants=left, base=base)

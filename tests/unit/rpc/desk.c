@@ -36,13 +36,13 @@ void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_
         CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
 }
 
-void wire_post_poll(struct wire_thread *thread, struct post_poll_hook *ready)
+void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->ready, &ready->link);
 }
 
-void wire_post_poll_early(struct wire_thread *thread, struct post_poll_hook *ready)
+void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *ready)
 {
     if (list_empty(&ready->link))
         list_append(&thread->early, &ready->link);

@@ -1,15 +1,18 @@
-"""What a run's numbers mean: metrics, medians, ratios within a round, and when a run is no measurement.
+"""What the numbers of a run mean: metrics, medians, ratios within a round, and when a run does
+not count.
 
-A *run* is the dictionary that the generator printed. A metric takes a run, the base's run of the same round (or None) and the row, and
-says one number, or None where it does not apply. Nothing here reads a clock or a file."""
+A *run* is the dictionary that the generator printed. A metric takes a run, the base's run of the
+same round (or None) and the row. It returns one number, or None where it does not apply. Nothing
+here reads a clock or a file."""
+
 import dataclasses
 import statistics
 import typing
 
-# Of one core. A run during which others used more is dropped and repeated.
+# A share of one core. A run is dropped and repeated if other programs used more.
 FOREIGN_LIMIT = 0.15
 
-KIB = 1024  # performance.md's KB: the kernel counts resident memory in these
+KIB = 1024  # the KB of the tables: the kernel counts resident memory in this unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,15 +22,15 @@ class Metric:
     better: str  # "more" or "less"
     of: typing.Callable
     show: typing.Callable
-    spread: bool = True  # whether a table shows least and most
-    ours: bool = False   # says nothing about the base itself, where it is 1 by definition
+    spread: bool = True  # whether a table shows minimum and maximum
+    ours: bool = False  # not computed for the base itself, where it is 1 by definition
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
     count: int
 
 
@@ -73,6 +76,7 @@ def latency(name):
     def of(run, base, row):
         del base, row
         return (run.get("latency_us") or {}).get(name)
+
     return of
 
 
@@ -80,15 +84,18 @@ def plain(name):
     def of(run, base, row):
         del base, row
         return run.get(name)
+
     return of
 
 
 def over(of):
-    """The metric over the base's, within one round."""
+    """The metric over that of the base, within one round."""
+
     def ratio(run, base, row):
-        mine = of(run, None, row)
-        theirs = of(base, None, row) if base else None
-        return mine / theirs if mine is not None and theirs else None
+        value = of(run, None, row)
+        base_value = of(base, None, row) if base else None
+        return value / base_value if value is not None and base_value else None
+
     return ratio
 
 
@@ -99,7 +106,7 @@ def cpu_generator(run, base, row):
 
 
 def cpu_ingested(run, base, row):
-    """Per million events that came in: the server's time does not depend on how many went out of them."""
+    """Per million events that came in, however many went out."""
     del base, row
     if not run.get("published") or run.get("server_cpu_s_per_M") is None:
         return None
@@ -114,7 +121,8 @@ def per_consumer(run, base, row):
 
 
 def per_added(run, base, row):
-    """What a consumer costs where many producers are connected: those themselves are in both runs, of the same server."""
+    """What a consumer costs where many producers are connected. The producers are part of both
+    runs."""
     del row
     added = run["consumers"] - base["consumers"] if base and run["protocol"] == base["protocol"] else 0
     if not added or run.get("rss_bytes") is None or base.get("rss_bytes") is None:
@@ -123,11 +131,12 @@ def per_added(run, base, row):
 
 
 def others(run, base, row):
-    """What the consumers that read got, the worst of them, as a share of what was to be sent: a server that slows its producers down
-    fails this, too. The same consumers are looked at whether the last ones stall or not."""
+    """What the worst of the reading consumers got, as a share of what was to be sent. A server
+    that slows its producers down fails this, too. The same consumers count whether the last ones
+    stall or not."""
     del base
     stalled = max(one.stalled for one in row.contestants)
-    reading = run["consumer_delivered"][:row.consumers - stalled]
+    reading = run["consumer_delivered"][: row.consumers - stalled]
     return 100 * min(reading) / (float(row.option("--rate")) * run["seconds"])
 
 
@@ -136,30 +145,41 @@ def p99_change(run, base, row):
     return None if ratio is None else 100 * (ratio - 1)
 
 
-METRICS = {metric.name: metric for metric in (
-    Metric("rate", "delivered/s", "more", plain("events_per_s"), rate_text),
-    Metric("ratio", "of raw", "more", over(plain("events_per_s")), ratio_text, ours=True),
-    Metric("ingested", "published/s", "more", plain("published_per_s"), rate_text),
-    Metric("cpu", "server CPU s/M", "less", plain("server_cpu_s_per_M"), cpu_text),
-    Metric("cpu_over", "CPU over raw", "less", over(plain("server_cpu_s_per_M")), ratio_text, spread=False, ours=True),
-    Metric("cpu_generator", "generator CPU s/M", "less", cpu_generator, cpu_text, spread=False),
-    Metric("cpu_ingested", "server CPU s/M in", "less", cpu_ingested, cpu_text),
-    Metric("cpu_ingested_over", "over unfiltered", "less", over(cpu_ingested), ratio_text, ours=True),
-    Metric("p50", "p50 us", "less", latency("p50"), micro_text),
-    Metric("p99", "p99 us", "less", latency("p99"), micro_text),
-    Metric("p50_over", "p50 over raw", "less", over(latency("p50")), ratio_text, spread=False, ours=True),
-    Metric("p99_over", "p99 over raw", "less", over(latency("p99")), ratio_text, spread=False, ours=True),
-    Metric("p99_change", "p99 change", "less", p99_change, change_text, ours=True),
-    Metric("others", "others get, of what is sent", "more", others, percent_text),
-    Metric("rss", "RSS", "less", plain("rss_bytes"), size_text, spread=False),
-    Metric("rss_before", "RSS before", "less", plain("rss_before_bytes"), size_text, spread=False),
-    Metric("per_consumer", "per consumer", "less", per_consumer, kilo_text),
-    Metric("per_added", "per added consumer", "less", per_added, kilo_text, ours=True),
-)}
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("rate", "delivered/s", "more", plain("events_per_s"), rate_text),
+        Metric("ratio", "of raw", "more", over(plain("events_per_s")), ratio_text, ours=True),
+        Metric("ingested", "published/s", "more", plain("published_per_s"), rate_text),
+        Metric("cpu", "server CPU s/M", "less", plain("server_cpu_s_per_M"), cpu_text),
+        Metric(
+            "cpu_over",
+            "CPU over raw",
+            "less",
+            over(plain("server_cpu_s_per_M")),
+            ratio_text,
+            spread=False,
+            ours=True,
+        ),
+        Metric("cpu_generator", "generator CPU s/M", "less", cpu_generator, cpu_text, spread=False),
+        Metric("cpu_ingested", "server CPU s/M in", "less", cpu_ingested, cpu_text),
+        Metric("cpu_ingested_over", "over unfiltered", "less", over(cpu_ingested), ratio_text, ours=True),
+        Metric("p50", "p50 us", "less", latency("p50"), micro_text),
+        Metric("p99", "p99 us", "less", latency("p99"), micro_text),
+        Metric("p50_over", "p50 over raw", "less", over(latency("p50")), ratio_text, spread=False, ours=True),
+        Metric("p99_over", "p99 over raw", "less", over(latency("p99")), ratio_text, spread=False, ours=True),
+        Metric("p99_change", "p99 change", "less", p99_change, change_text, ours=True),
+        Metric("others", "others get, of what is sent", "more", others, percent_text),
+        Metric("rss", "RSS", "less", plain("rss_bytes"), size_text, spread=False),
+        Metric("rss_before", "RSS before", "less", plain("rss_before_bytes"), size_text, spread=False),
+        Metric("per_consumer", "per consumer", "less", per_consumer, kilo_text),
+        Metric("per_added", "per added consumer", "less", per_added, kilo_text, ours=True),
+    )
+}
 
 
 def summarize(values):
-    """None where there are no values."""
+    """None: there are no values."""
     values = [value for value in values if value is not None]
     if not values:
         return None
@@ -184,11 +204,11 @@ def summary_text(metric, of):
         return "-"
     if not metric.spread or of.count == 1:
         return metric.show(of.median)
-    return f"{metric.show(of.median)} ({metric.show(of.least)}-{metric.show(of.most)})"
+    return f"{metric.show(of.median)} ({metric.show(of.minimum)}-{metric.show(of.maximum)})"
 
 
 def disturbance(run, limit=FOREIGN_LIMIT):
-    """Why the run is no measurement, or "" where it is one. Both shares are of one core."""
+    """Why the run does not count; "": it counts. Both shares are of one core."""
     for name, what in (("foreign_cpu_share", "other programs used"), ("steal_share", "the hypervisor took")):
         share = run.get(name)
         if share is not None and share > limit:

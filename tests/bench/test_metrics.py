@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""What the bench makes of numbers: medians, ratios within a round, targets, comparison, and which runs are dropped. Nothing is measured.
+"""What the harness makes of numbers: medians, ratios within a round, targets, comparison, and which
+runs are dropped. Nothing is measured.
 
-    tests/bench/test_figures.py -v [Class.test_name]"""
+    tests/bench/test_metrics.py -v [Class.test_name]"""
+
 import dataclasses
 import pathlib
 import sys
@@ -10,15 +12,30 @@ import unittest
 
 sys.dont_write_bytecode = True
 
-from harness import campaign, compare, figures, report, store, targets, workloads  # noqa: E402
+from harness import campaign, compare, metrics, report, store, targets, workloads  # noqa: E402
 
 
 def run_of(rate=1000, cpu=0.5, **more):
-    """What the generator prints, as far as the metrics ask for it."""
-    return {"protocol": "tributary", "seconds": 4.0, "published": 4000, "delivered": 4000, "consumers": 1, "events_per_s": rate, "published_per_s": rate,
-            "server_cpu_s_per_M": cpu, "producer_cpu_s_per_M": 0.02, "consumer_cpu_s_per_M": 0.03, "rss_bytes": 30 << 20,
-            "rss_before_bytes": 10 << 20, "foreign_cpu_share": 0.0, "steal_share": 0.0,
-            "latency_us": {"p50": 60, "p90": 70, "p99": 100, "p999": 900, "max": 2000}, "consumer_delivered": [4000], **more}
+    """What the generator prints, as far as the metrics need it."""
+    return {
+        "protocol": "tributary",
+        "seconds": 4.0,
+        "published": 4000,
+        "delivered": 4000,
+        "consumers": 1,
+        "events_per_s": rate,
+        "published_per_s": rate,
+        "server_cpu_s_per_M": cpu,
+        "producer_cpu_s_per_M": 0.02,
+        "consumer_cpu_s_per_M": 0.03,
+        "rss_bytes": 30 << 20,
+        "rss_before_bytes": 10 << 20,
+        "foreign_cpu_share": 0.0,
+        "steal_share": 0.0,
+        "latency_us": {"p50": 60, "p90": 70, "p99": 100, "p999": 900, "max": 2000},
+        "consumer_delivered": [4000],
+        **more,
+    }
 
 
 def row_named(name, **changes):
@@ -27,7 +44,8 @@ def row_named(name, **changes):
 
 
 def result_of(name, **runs):
-    """A row's result; each contestant's runs in the order of rounds. None: that round has no run of it."""
+    """A row's result; each contestant's runs in the order of rounds. None: that round has no run
+    of it."""
     result = campaign.RowResult(row_named(name))
     for contestant, of in runs.items():
         for number, run in enumerate(of, 1):
@@ -36,73 +54,97 @@ def result_of(name, **runs):
     return result
 
 
-class Figures(unittest.TestCase):
-    def test_median_least_and_most_of_odd_and_even_counts(self):
-        self.assertEqual(figures.summarize([3, 1, 2]), figures.Summary(2, 1, 3, 3))
-        self.assertEqual(figures.summarize([4, 1, 2, 3]), figures.Summary(2.5, 1, 4, 4))
-        self.assertIsNone(figures.summarize([]))
-        self.assertEqual(figures.summarize([None, 7]), figures.Summary(7, 7, 7, 1))
+class Metrics(unittest.TestCase):
+    def test_median_minimum_and_maximum_of_odd_and_even_counts(self):
+        self.assertEqual(metrics.summarize([3, 1, 2]), metrics.Summary(2, 1, 3, 3))
+        self.assertEqual(metrics.summarize([4, 1, 2, 3]), metrics.Summary(2.5, 1, 4, 4))
+        self.assertIsNone(metrics.summarize([]))
+        self.assertEqual(metrics.summarize([None, 7]), metrics.Summary(7, 7, 7, 1))
 
     def test_ratio_is_the_median_of_the_ratios_within_each_round(self):
-        result = result_of("W1 4x1", tributary=[run_of(50), run_of(90), run_of(10)], raw=[run_of(100), run_of(100), run_of(100)])
-        self.assertEqual(figures.summary("ratio", result, "tributary"), figures.Summary(0.5, 0.1, 0.9, 3))
+        result = result_of(
+            "W1 4x1",
+            tributary=[run_of(50), run_of(90), run_of(10)],
+            raw=[run_of(100), run_of(100), run_of(100)],
+        )
+        self.assertEqual(metrics.summary("ratio", result, "tributary"), metrics.Summary(0.5, 0.1, 0.9, 3))
         # The machine halves its speed: the medians alone would say 60 of 100.
-        result = result_of("W1 4x1", tributary=[run_of(50), run_of(60), run_of(100)], raw=[run_of(100), run_of(120), run_of(50)])
-        self.assertEqual(figures.summary("ratio", result, "tributary").median, 0.5)
+        result = result_of(
+            "W1 4x1",
+            tributary=[run_of(50), run_of(60), run_of(100)],
+            raw=[run_of(100), run_of(120), run_of(50)],
+        )
+        self.assertEqual(metrics.summary("ratio", result, "tributary").median, 0.5)
 
     def test_a_round_without_the_base_has_no_ratio(self):
         result = result_of("W1 4x1", tributary=[run_of(50), run_of(70)], raw=[None, run_of(100)])
-        self.assertEqual(figures.summary("ratio", result, "tributary"), figures.Summary(0.7, 0.7, 0.7, 1))
-        self.assertEqual(figures.series(figures.METRICS["ratio"], result, "raw"), [], "the base's own ratio says nothing")
+        self.assertEqual(metrics.summary("ratio", result, "tributary"), metrics.Summary(0.7, 0.7, 0.7, 1))
+        self.assertEqual(
+            metrics.series(metrics.METRICS["ratio"], result, "raw"), [], "the base's own ratio says nothing"
+        )
 
-    def test_latency_that_was_not_measured_is_no_figure(self):
+    def test_latency_that_was_not_measured_has_no_summary(self):
         bare = run_of(latency_us={"p50": None, "p99": None})
         result = result_of("W3 4x1", tributary=[bare], raw=[run_of()])
-        self.assertIsNone(figures.summary("p50", result, "tributary"))
-        self.assertIsNone(figures.summary("p50_over", result, "tributary"))
-        self.assertEqual(figures.summary_text(figures.METRICS["p50"], None), "-")
+        self.assertIsNone(metrics.summary("p50", result, "tributary"))
+        self.assertIsNone(metrics.summary("p50_over", result, "tributary"))
+        self.assertEqual(metrics.summary_text(metrics.METRICS["p50"], None), "-")
 
-    def test_cpu_per_ingested_event_does_not_depend_on_how_many_went_out(self):
+    def test_cpu_per_published_event_does_not_depend_on_the_number_delivered(self):
         everything = run_of(cpu=0.1, published=1000, delivered=8000)
         an_eighth = run_of(cpu=0.4, published=1000, delivered=1000)
         result = result_of("W7 1x8", unfiltered=[everything], key=[an_eighth])
-        self.assertAlmostEqual(figures.summary("cpu_ingested", result, "unfiltered").median, 0.8)
-        self.assertAlmostEqual(figures.summary("cpu_ingested_over", result, "key").median, 0.5)
+        self.assertAlmostEqual(metrics.summary("cpu_ingested", result, "unfiltered").median, 0.8)
+        self.assertAlmostEqual(metrics.summary("cpu_ingested_over", result, "key").median, 0.5)
 
-    def test_memory_per_consumer_is_what_was_added(self):
-        result = result_of("W5 idle 1000", tributary=[run_of(consumers=1000, rss_before_bytes=0, rss_bytes=40 * 1024 * 1000)])
-        self.assertEqual(figures.summary("per_consumer", result, "tributary").median, 40)
+    def test_memory_per_consumer_counts_only_added_memory(self):
+        result = result_of(
+            "W5 idle 1000", tributary=[run_of(consumers=1000, rss_before_bytes=0, rss_bytes=40 * 1024 * 1000)]
+        )
+        self.assertEqual(metrics.summary("per_consumer", result, "tributary").median, 40)
 
     def test_memory_per_added_consumer_leaves_the_producers_out(self):
         one = run_of(consumers=1, rss_bytes=20 << 20)
-        result = result_of("W5 200x200", tributary=[run_of(consumers=200, rss_bytes=(20 << 20) + 199 * 45 * 1024)], with_one_consumer=[one])
-        self.assertEqual(figures.summary("per_added", result, "tributary").median, 45)
-        self.assertIsNone(figures.summary("per_added", result, "with one consumer"))
-        result = result_of("W5 200x200", nats=[run_of(protocol="nats", consumers=200)], with_one_consumer=[one])
-        self.assertIsNone(figures.summary("per_added", result, "nats"), "another server's memory is no base")
+        result = result_of(
+            "W5 200x200",
+            tributary=[run_of(consumers=200, rss_bytes=(20 << 20) + 199 * 45 * 1024)],
+            with_one_consumer=[one],
+        )
+        self.assertEqual(metrics.summary("per_added", result, "tributary").median, 45)
+        self.assertIsNone(metrics.summary("per_added", result, "with one consumer"))
+        result = result_of(
+            "W5 200x200", nats=[run_of(protocol="nats", consumers=200)], with_one_consumer=[one]
+        )
+        self.assertIsNone(metrics.summary("per_added", result, "nats"), "another server's memory is no base")
 
-    def test_the_others_get_what_the_worst_of_them_got_of_what_was_to_be_sent(self):
+    def test_others_is_the_share_of_the_worst_reading_consumer(self):
         sent = 20000 * 4
-        result = result_of("W6 1x4", one_stalled=[run_of(consumer_delivered=[sent, sent // 2, sent, 12])],
-                           none_stalled=[run_of(consumer_delivered=[sent, sent, sent, 12])])
-        self.assertEqual(figures.summary("others", result, "one stalled").median, 50)
-        self.assertEqual(figures.summary("others", result, "none stalled").median, 100, "the same three consumers")
+        result = result_of(
+            "W6 1x4",
+            one_stalled=[run_of(consumer_delivered=[sent, sent // 2, sent, 12])],
+            none_stalled=[run_of(consumer_delivered=[sent, sent, sent, 12])],
+        )
+        self.assertEqual(metrics.summary("others", result, "one stalled").median, 50)
+        self.assertEqual(
+            metrics.summary("others", result, "none stalled").median, 100, "the same three consumers"
+        )
 
     def test_change_of_p99_is_in_percent(self):
         slow = run_of(latency_us={"p50": 60, "p99": 150})
         result = result_of("W6 1x4", one_stalled=[slow], none_stalled=[run_of()])
-        self.assertAlmostEqual(figures.summary("p99_change", result, "one stalled").median, 50)
+        self.assertAlmostEqual(metrics.summary("p99_change", result, "one stalled").median, 50)
 
 
 class Dropping(unittest.TestCase):
-    def test_above_the_limit_on_either_share_and_not_at_it(self):
-        self.assertEqual(figures.disturbance(run_of(foreign_cpu_share=0.15, steal_share=0.15)), "")
-        self.assertIn("0.16 of a core", figures.disturbance(run_of(foreign_cpu_share=0.16)))
-        self.assertIn("hypervisor", figures.disturbance(run_of(steal_share=0.5)))
-        self.assertEqual(figures.disturbance(run_of(steal_share=0.5), limit=0.6), "")
+    def test_a_run_is_dropped_above_the_limit_of_either_share_and_not_at_it(self):
+        self.assertEqual(metrics.disturbance(run_of(foreign_cpu_share=0.15, steal_share=0.15)), "")
+        self.assertIn("0.16 of a core", metrics.disturbance(run_of(foreign_cpu_share=0.16)))
+        self.assertIn("hypervisor", metrics.disturbance(run_of(steal_share=0.5)))
+        self.assertEqual(metrics.disturbance(run_of(steal_share=0.5), limit=0.6), "")
 
     def measure(self, name, shares, plan):
-        """Runs a row of two contestants; `shares` are the foreign shares of the first one's runs, one after the other, then 0."""
+        """Runs a row of two contestants; `shares` are the foreign shares of the first one's
+        runs, one after the other, then 0."""
         row = row_named(name)
         row = dataclasses.replace(row, contestants=row.contestants[:2])
         shares, order = list(shares), []
@@ -116,7 +158,7 @@ class Dropping(unittest.TestCase):
         result = campaign.measure(campaign.RowResult(row), plan, drive, lambda *ignored: None)
         return result, order
 
-    def test_contestants_take_turns(self):
+    def test_contestants_run_in_turn(self):
         result, order = self.measure("W1 4x1", [], campaign.Plan(runs=3))
         self.assertEqual(order, ["tributary", "raw"] * 3)
         self.assertEqual([number for number, _ in result.rounds("raw")], [1, 2, 3])
@@ -130,7 +172,7 @@ class Dropping(unittest.TestCase):
         self.assertIn("0.90", result.dropped[0]["why"])
         self.assertTrue(result.trustworthy)
 
-    def test_beyond_the_bound_the_figures_are_kept_and_not_trusted(self):
+    def test_beyond_the_bound_a_disturbed_run_is_kept_and_not_trusted(self):
         result, order = self.measure("W1 4x1", [0.9] * 100, campaign.Plan(runs=2))
         self.assertEqual(result.dropped_of("tributary"), 4)
         self.assertEqual(order.count("tributary"), 6)
@@ -138,7 +180,7 @@ class Dropping(unittest.TestCase):
         self.assertFalse(result.trustworthy)
         self.assertIn("not trustworthy", "\n".join(report.trust_lines([result])))
 
-    def test_memory_is_read_whatever_others_do(self):
+    def test_a_row_that_only_reads_memory_is_never_dropped(self):
         result, _ = self.measure("W5 idle 1000", [0.9], campaign.Plan(runs=2))
         self.assertEqual(result.dropped, [])
         self.assertTrue(result.trustworthy)
@@ -155,16 +197,25 @@ class Dropping(unittest.TestCase):
             campaign.measure(result, campaign.Plan(runs=5), drive, lambda *ignored: None)
         self.assertEqual(len(result.runs), 5)
 
-    def test_who_is_absent_takes_no_part(self):
+    def test_an_absent_contestant_takes_no_part(self):
         result = campaign.RowResult(row_named("W1 4x1"))
-        campaign.measure(result, campaign.Plan(runs=1), lambda row, one: run_of(), lambda *ignored: None, {"nats": "not installed"})
+        campaign.measure(
+            result,
+            campaign.Plan(runs=1),
+            lambda row, one: run_of(),
+            lambda *ignored: None,
+            {"nats": "not installed"},
+        )
         self.assertEqual([one["contestant"] for one in result.runs], ["tributary", "raw", "redis"])
 
 
 class Targets(unittest.TestCase):
     def judged(self, name, metric, contestant="tributary", **runs):
-        return [one for one in targets.judge_all([result_of(name, **runs)])
-                if one.target.metric == metric and one.target.contestant == contestant][0]
+        return [
+            one
+            for one in targets.judge_all([result_of(name, **runs)])
+            if one.target.metric == metric and one.target.contestant == contestant
+        ][0]
 
     def test_more_is_better_for_ratios_and_the_bound_itself_is_met(self):
         raw = [run_of(100)]
@@ -177,38 +228,44 @@ class Targets(unittest.TestCase):
         judgement = self.judged("W2 4x1", "cpu", tributary=[run_of(cpu=0.96)])
         self.assertEqual((judgement.stage1, judgement.aim), (False, None))
 
-    def test_the_median_is_judged_not_the_best(self):
-        self.assertFalse(self.judged("W2 4x1", "rate", tributary=[run_of(5e6), run_of(0.9e6), run_of(0.8e6)]).stage1)
+    def test_the_median_is_judged_and_not_the_best_run(self):
+        self.assertFalse(
+            self.judged("W2 4x1", "rate", tributary=[run_of(5e6), run_of(0.9e6), run_of(0.8e6)]).stage1
+        )
 
     def test_without_the_base_a_ratio_is_not_measured_and_not_met(self):
         judgement = self.judged("W1 4x1", "ratio", tributary=[run_of(100)])
         self.assertIsNone(judgement.measured)
         self.assertIn("not measured", " ".join(report.target_cells(judgement)))
 
-    def test_every_target_belongs_to_a_row_a_contestant_and_a_metric_that_are_there(self):
+    def test_every_target_names_an_existing_row_contestant_and_metric(self):
         rows = {row.id: row for workload in workloads.workloads() for row in workload.rows}
         for target in targets.TARGETS:
             self.assertIn(target.row, rows)
             self.assertIn(target.contestant, [one.name for one in rows[target.row].contestants])
-            self.assertIn(target.metric, figures.METRICS)
+            self.assertIn(target.metric, metrics.METRICS)
 
     def test_aims_are_no_weaker_than_stage_1(self):
         for target in targets.TARGETS:
             if target.aim is not None:
-                self.assertTrue(targets.reaches(figures.METRICS[target.metric], target.aim, target.stage1), target)
+                self.assertTrue(
+                    targets.reaches(metrics.METRICS[target.metric], target.aim, target.stage1), target
+                )
 
 
 class Rows(unittest.TestCase):
-    def test_rows_are_picked_by_workload_and_by_word(self):
+    def test_rows_are_selected_by_workload_and_by_word(self):
         picked = workloads.chosen(["w1", "W4"], ["4x1"])
-        self.assertEqual([row.id for workload in picked for row in workload.rows], ["W1 4x1", "W4 16B 4x1", "W4 1KiB 4x1"])
+        self.assertEqual(
+            [row.id for workload in picked for row in workload.rows], ["W1 4x1", "W4 16B 4x1", "W4 1KiB 4x1"]
+        )
 
-    def test_what_there_is_not_is_named(self):
+    def test_an_unknown_name_is_reported(self):
         for names, only, said in ((["W77"], [], "W77"), (["W1"], ["4x1", "5x5"], "5x5")):
             with self.assertRaisesRegex(ValueError, said):
                 workloads.chosen(names, only)
 
-    def test_without_raw_there_is_nothing_to_compare_with(self):
+    def test_without_raw_a_row_has_no_base(self):
         row = workloads.without_peers(row_named("W1 4x1"), ("nats",))
         self.assertEqual(([one.name for one in row.contestants], row.base), (["tributary", "nats"], ""))
         row = workloads.without_peers(row_named("W7 1x8"), ())
@@ -220,43 +277,69 @@ class Rows(unittest.TestCase):
 
 
 def campaign_of(*results, **changes):
-    whole = {"date": "2026-01-01T00:00:00+00:00", "options": {"runs": 3}, "versions": {"tributary": "v1"}, "absent": {}, "machine": {
-        "cpu": "a processor", "cores": 2, "memory_bytes": 1 << 30, "kernel": "6.1", "system": "Debian", "governor": None, "virtual": True}}
+    whole = {
+        "date": "2026-01-01T00:00:00+00:00",
+        "options": {"runs": 3},
+        "versions": {"tributary": "v1"},
+        "absent": {},
+        "machine": {
+            "cpu": "a processor",
+            "cores": 2,
+            "memory_bytes": 1 << 30,
+            "kernel": "6.1",
+            "system": "Debian",
+            "governor": None,
+            "virtual": True,
+        },
+    }
     return store.Campaign(results=list(results), **{**whole, **changes})
 
 
 class Comparison(unittest.TestCase):
     def text(self, metric, before, after):
-        return compare.cell(figures.METRICS[metric], figures.summarize(before), figures.summarize(after))
+        return compare.cell(metrics.METRICS[metric], metrics.summarize(before), metrics.summarize(after))
 
     def test_ranges_that_overlap_are_no_change(self):
         self.assertEqual(self.text("rate", [90, 100, 110], [110, 120, 130]), "1.20")
 
-    def test_ranges_apart_are_marked_by_what_is_better(self):
+    def test_ranges_that_do_not_overlap_are_marked_better_or_worse(self):
         self.assertEqual(self.text("rate", [90, 100, 110], [111, 120, 130]), "1.20 better")
         self.assertEqual(self.text("rate", [90, 100, 110], [70, 80, 89]), "0.800 WORSE")
         self.assertEqual(self.text("cpu", [90, 100, 110], [70, 80, 89]), "0.800 better")
         self.assertEqual(self.text("p99", [90, 100, 110], [150]), "1.50 WORSE")
         self.assertEqual(self.text("p99", [], [150]), "-")
 
-    def test_campaigns_side_by_side(self):
+    def test_two_campaigns_are_compared_row_by_row(self):
         before = campaign_of(result_of("W1 4x1", tributary=[run_of(100, 0.5)], raw=[run_of(200)]))
-        after = campaign_of(result_of("W1 4x1", tributary=[run_of(150, 0.4)]), result_of("W1 1x1", tributary=[run_of()]),
-                            options={"runs": 5}, failed="W1 1x8: lost")
+        after = campaign_of(
+            result_of("W1 4x1", tributary=[run_of(150, 0.4)]),
+            result_of("W1 1x1", tributary=[run_of()]),
+            options={"runs": 5},
+            failed="W1 1x8: lost",
+        )
         text = "\n".join(compare.lines_of(before, after))
         self.assertRegex(text, r"W1 4x1 +tributary +1\.50 better +0\.800 better +1\.00 ")
-        for said in ("the options differ: runs 3 and 5", "the second campaign failed: W1 1x8: lost", "only in the first: W1 4x1 raw",
-                     "only in the second: W1 1x1 tributary"):
+        for said in (
+            "the options differ: runs 3 and 5",
+            "the second campaign failed: W1 1x8: lost",
+            "only in the first: W1 4x1 raw",
+            "only in the second: W1 1x1 tributary",
+        ):
             self.assertIn(said, text)
 
 
 class Files(unittest.TestCase):
-    def test_what_is_written_is_read_and_shown_again(self):
+    def test_a_campaign_is_written_read_and_shown_again(self):
         result = result_of("W7 1x8", unfiltered=[run_of(cpu=0.1)], key=[run_of(cpu=0.05)])
         result.dropped.append({"round": 1, "contestant": "key", "run": run_of(), "why": "busy"})
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/a.json"
-            store.write(path, campaign_of(result, result_of("W1 4x1", tributary=[run_of()]), absent={"nats": "not installed"}))
+            store.write(
+                path,
+                campaign_of(
+                    result, result_of("W1 4x1", tributary=[run_of()]), absent={"nats": "not installed"}
+                ),
+            )
             again = store.read(path)
         self.assertEqual(again.results[0], result)
         text = "\n".join(report.whole(again))
@@ -264,10 +347,15 @@ class Files(unittest.TestCase):
             self.assertIn(said, text)
         self.assertIn("| 1x8 | key |", "\n".join(report.whole(again, markdown=True)))
 
-    def test_what_is_no_campaign_is_refused_by_name(self):
+    def test_a_file_that_is_no_campaign_is_refused_by_name(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "b.json"
-            for text, said in (("{", "no campaign"), ("[]", "no campaign"), ('{"format": 99}', "format 99"), ('{"format": 1}', "no campaign")):
+            for text, said in (
+                ("{", "no campaign"),
+                ("[]", "no campaign"),
+                ('{"format": 99}', "format 99"),
+                ('{"format": 1}', "no campaign"),
+            ):
                 path.write_text(text)
                 with self.assertRaisesRegex(store.BadFile, f"b.json.*{said}"):
                     store.read(path)

@@ -1,0 +1,182 @@
+/* test_address.c - the addresses that people write, and socket files. */
+#include "listener_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "server/wire/address.h"
+
+Test(address, a_socket_file_is_for_its_owner_and_is_removed_with_the_listener)
+{
+    struct listener_fixture fixture;
+    struct stat about;
+    char address[128], peer[64], expected[64];
+    char *folder = temporary_folder();
+    int client, fd;
+
+    snprintf(address, sizeof(address), "unix:%s/socket", folder);
+    listener_fixture_open(&fixture, &ample_settings, address);
+    cr_assert_str_eq(listener_address(fixture.listener, 0), address);
+    cr_assert_eq(stat(address + 5, &about), 0);
+    cr_assert(S_ISSOCK(about.st_mode));
+    cr_assert_eq(about.st_mode & 0777, 0600);
+    client = dial_unix(address + 5);
+    send_text(client, PREFACE);
+    fd = listener_fixture_next(&fixture, DEADLINE_MS);
+    cr_assert_geq(fd, 0);
+    listener_peer(fixture.listener, fd, peer, sizeof(peer));
+    snprintf(expected, sizeof(expected), "unix:pid=%d,uid=%u", getpid(), getuid());
+    cr_assert_str_eq(peer, expected);
+    close(client);
+    listener_stop(fixture.listener);
+    cr_assert_eq(stat(address + 5, &about), -1);
+    listener_fixture_close(&fixture);
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+Test(address, replaces_a_stale_socket_file_and_not_a_live_one)
+{
+    struct listener_fixture first, second;
+    struct listener *third;
+    struct listener_port port = {.connected = listener_fixture_connected, .ctx = &second};
+    struct sockaddr_un stale = {.sun_family = AF_UNIX};
+    char address[sizeof(stale.sun_path)];
+    char *folder = temporary_folder();
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct status status;
+
+    snprintf(address, sizeof(address), "unix:%s/socket", folder);
+    memcpy(stale.sun_path, address + 5, strlen(address + 5) + 1);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&stale, sizeof(stale)), 0);
+    close(fd);
+    listener_fixture_open(&first, &ample_settings, address);
+
+    cr_assert_eq(listener_new(&ample_settings, &port, &third).code, ERR_OK);
+    status = listener_add(third, address);
+    cr_assert_eq(status.code, ERR_IO);
+    cr_assert_eq(status.sys, EADDRINUSE);
+    cr_assert_eq(listener_address_count(third), 0);
+    listener_free(third);
+    fd = dial_unix(address + 5);
+    send_text(fd, PREFACE);
+    cr_assert_geq(listener_fixture_next(&first, DEADLINE_MS), 0, "the live one was not disturbed");
+    close(fd);
+
+    /* The file is removed and a second server makes its own. When the first server stops, it must
+     * leave that file alone. */
+    cr_assert_eq(unlink(address + 5), 0);
+    listener_fixture_open(&second, &ample_settings, address);
+    listener_fixture_close(&first);
+    close(dial_unix(address + 5));
+    listener_fixture_close(&second);
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+Test(address, does_not_remove_a_file_that_is_no_socket)
+{
+    struct listener_port port = {.connected = listener_fixture_connected};
+    struct listener *listener;
+    struct status status;
+    char address[128];
+    char *folder = temporary_folder();
+    int fd;
+
+    snprintf(address, sizeof(address), "unix:%s/precious", folder);
+    fd = open(address + 5, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    cr_assert_geq(fd, 0);
+    close(fd);
+    cr_assert_eq(listener_new(&ample_settings, &port, &listener).code, ERR_OK);
+    status = listener_add(listener, address);
+    cr_assert_eq(status.code, ERR_IO);
+    cr_assert_eq(status.sys, EEXIST);
+    listener_free(listener);
+    cr_assert_eq(unlink(address + 5), 0, "it is still there");
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+Test(address, refuses_malformed_and_unknown_addresses)
+{
+    static const char *const garbage[] = {"",
+                                          "7227",
+                                          "localhost",
+                                          "127.0.0.1:",
+                                          ":7227",
+                                          "127.0.0.1:65536",
+                                          "127.0.0.1:-1",
+                                          "127.0.0.1:1x",
+                                          "::1:7227",
+                                          "[::1]",
+                                          "[::1]x:1",
+                                          "[127.0.0.1]:1",
+                                          "[localhost]:1",
+                                          "[]:1",
+                                          "unix:",
+                                          "no.such.name.invalid:1"};
+    struct listener_port port = {.connected = listener_fixture_connected};
+    struct listener *listener;
+    char long_path[256];
+
+    cr_assert_eq(listener_new(&ample_settings, &port, &listener).code, ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(garbage); i++)
+        cr_assert_eq(listener_add(listener, garbage[i]).code, ERR_INVALID, "\"%s\"", garbage[i]);
+    snprintf(long_path, sizeof(long_path), "unix:/tmp/%0103d", 0);
+    cr_assert_eq(listener_add(listener, long_path).code, ERR_INVALID, "a path of 108 bytes");
+    cr_assert_eq(listener_address_count(listener), 0);
+    listener_free(listener);
+}
+
+Test(address, refuses_an_address_that_is_in_use)
+{
+    struct listener_fixture fixture;
+    struct listener_port port = {.connected = listener_fixture_connected, .ctx = &fixture};
+    struct listener *second;
+    struct status status;
+
+    listener_fixture_open(&fixture, &ample_settings, "localhost:0");
+    cr_assert_eq(strncmp(listener_address(fixture.listener, 0), "127.0.0.1:", 10), 0);
+    cr_assert_eq(listener_new(&ample_settings, &port, &second).code, ERR_OK);
+    status = listener_add(second, listener_address(fixture.listener, 0));
+    cr_assert_eq(status.code, ERR_IO);
+    cr_assert_eq(status.sys, EADDRINUSE);
+    listener_free(second);
+    listener_fixture_close(&fixture);
+}
+
+Test(address, knows_which_addresses_are_local)
+{
+    static const char *const local[] = {
+        "127.0.0.1:0", "127.255.255.255:65535",   "localhost:7227",           "LocalHost:7227",
+        "[::1]:7227",  "[::ffff:127.0.0.1]:7227", "unix:/run/tributary.sock", "unix:here"};
+    static const char *const elsewhere[] = {"0.0.0.0:7227",
+                                            "[::]:7227",
+                                            "128.0.0.1:7227",
+                                            "126.255.255.255:7227",
+                                            "10.0.0.1:7227",
+                                            "[::2]:7227",
+                                            "[::ffff:10.0.0.1]:7227",
+                                            "[::ffff:0.0.0.0]:7227",
+                                            "[fe80::1]:7227",
+                                            "example.org:7227",
+                                            "localhost.example.org:7227",
+                                            "127.0.0.1.example.org:7227",
+                                            "127.1:7227",
+                                            "127.0.0.1",
+                                            "",
+                                            ":",
+                                            ":7227",
+                                            "unix:",
+                                            "[::1]",
+                                            "::1:7227",
+                                            "garbage"};
+
+    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+        cr_assert(address_is_local(local[i]), "\"%s\"", local[i]);
+    for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++)
+        cr_assert_not(address_is_local(elsewhere[i]), "\"%s\"", elsewhere[i]);
+}

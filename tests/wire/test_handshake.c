@@ -1,0 +1,99 @@
+/* test_handshake.c - the wait for the HTTP/2 preface. */
+#include "listener_fixture.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+Test(handshake, accepts_a_preface_that_comes_byte_by_byte)
+{
+    struct listener_fixture fixture;
+    int client;
+
+    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    client = dial_tcp(&fixture);
+    for (size_t i = 0; i < strlen(PREFACE); i++) {
+        char byte[2] = {PREFACE[i], '\0'};
+
+        cr_assert_eq(listener_fixture_next(&fixture, 0), -1, "handed over after %zu bytes", i);
+        send_text(client, byte);
+        poll(NULL, 0, 1); /* lets the bytes travel one by one; the result does not depend on it */
+    }
+    cr_assert_geq(listener_fixture_next(&fixture, DEADLINE_MS), 0);
+    close(client);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, half_a_preface_does_not_keep_the_thread_busy)
+{
+    struct listener_fixture fixture;
+    int64_t before_ns, spent_ns;
+    int client;
+
+    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    client = dial_tcp(&fixture);
+    send_text(client, "PRI * HTTP");
+    before_ns = process_cpu_ns();
+    cr_assert_eq(listener_fixture_next(&fixture, 300), -1);
+    spent_ns = process_cpu_ns() - before_ns;
+    cr_assert_lt(spent_ns, 100 * NS_PER_MS, "%ld ns of CPU in 300 ms of waiting", (long)spent_ns);
+    close(client);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, refuses_at_once_what_is_not_http2)
+{
+    static const char *const wrong[] = {"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", "PRJ",
+                                        "\x16\x03\x01"};
+    struct listener_fixture fixture;
+
+    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        int client = dial_tcp(&fixture);
+
+        send_text(client, wrong[i]);
+        cr_assert(is_closed_by_peer(client), "number %zu", i);
+        close(client);
+    }
+    cr_assert_eq(listener_fixture_next(&fixture, 0), -1);
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), (int64_t)ARRAY_LEN(wrong));
+    cr_assert_eq(count_get(COUNT_CONNECTIONS), 0);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, refuses_a_peer_that_hangs_up_after_half_a_preface)
+{
+    struct listener_fixture fixture;
+    int client;
+
+    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    client = dial_tcp(&fixture);
+    send_text(client, "PRI *");
+    shutdown(client, SHUT_WR);
+    cr_assert(is_closed_by_peer(client));
+    close(client);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, refuses_silent_peers_at_the_deadline_and_not_before)
+{
+    struct listener_settings settings = ample_settings;
+    struct listener_fixture fixture;
+    int silent, slow;
+    int64_t began_ns;
+
+    settings.preface_ns = 200 * NS_PER_MS;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    began_ns = clock_mono_ns();
+    silent = dial_tcp(&fixture);
+    slow = dial_tcp(&fixture);
+    send_text(slow, "PRI * HTTP/2.0\r\n");
+    cr_assert(is_closed_by_peer(silent));
+    cr_assert_geq(clock_mono_ns() - began_ns, 190 * NS_PER_MS);
+    cr_assert(is_closed_by_peer(slow));
+    cr_assert_eq(listener_fixture_next(&fixture, 0), -1);
+    close(silent);
+    close(slow);
+    listener_fixture_close(&fixture);
+}

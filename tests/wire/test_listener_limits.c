@@ -1,0 +1,159 @@
+/* test_listener_limits.c - the limits of the listener: connections, pending connections and
+ * descriptors. */
+#include "listener_fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Connects again and again until one connection is handed over: the listener recounts at most once
+ * every few milliseconds. */
+static bool accepts_again(struct listener_fixture *fixture)
+{
+    int64_t until_ns = clock_mono_ns() + DEADLINE_MS * NS_PER_MS;
+    int fd = -1;
+
+    while (fd < 0 && clock_mono_ns() < until_ns) {
+        int client = dial_tcp(fixture);
+
+        (void)!send(client, PREFACE, strlen(PREFACE), MSG_NOSIGNAL);
+        fd = listener_fixture_next(fixture, 100);
+        close(client);
+    }
+    return fd >= 0;
+}
+
+Test(listener_limits, refuses_beyond_the_maximum_and_accepts_again_after_one_has_closed)
+{
+    struct listener_settings settings = ample_settings;
+    struct listener_fixture fixture;
+    int clients[4], fds[3];
+
+    settings.max_connections = 3;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = dial_tcp(&fixture);
+        send_text(clients[i], PREFACE);
+        fds[i] = listener_fixture_next(&fixture, DEADLINE_MS);
+        cr_assert_geq(fds[i], 0);
+    }
+    clients[3] = dial_tcp(&fixture);
+    cr_assert(is_closed_by_peer(clients[3]));
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 1);
+    close(clients[3]);
+
+    /* One connection closes, and its descriptor is used for something else: only a recount can
+     * notice it. */
+    cr_assert_eq(dup3(fixture.pipe[0], fds[0], O_CLOEXEC), fds[0]);
+    cr_assert(accepts_again(&fixture), "a connection is accepted after one has closed");
+    for (size_t i = 0; i < 3; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    listener_fixture_close(&fixture);
+}
+
+Test(listener_limits, a_new_connection_replaces_the_oldest_pending_one)
+{
+    struct listener_settings settings = ample_settings;
+    struct listener_fixture fixture;
+    int silent[3], client;
+
+    settings.max_connections = 2;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    for (size_t i = 0; i < 3; i++)
+        silent[i] = dial_tcp(&fixture);
+    cr_assert(is_closed_by_peer(silent[0]), "the oldest is refused");
+    client = dial_tcp(&fixture);
+    send_text(client, PREFACE);
+    cr_assert_geq(listener_fixture_next(&fixture, DEADLINE_MS), 0);
+    cr_assert(is_closed_by_peer(silent[1]), "then the next oldest");
+    send_text(silent[2], PREFACE);
+    cr_assert_geq(listener_fixture_next(&fixture, DEADLINE_MS), 0, "one pending connection still fits");
+    close(client);
+    for (size_t i = 0; i < 3; i++)
+        close(silent[i]);
+    listener_fixture_close(&fixture);
+}
+
+static void max_descriptors(int max)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)max, .rlim_max = (rlim_t)max};
+
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static int lowest_free(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+    return fd;
+}
+
+Test(listener_limits, keeps_the_spare_descriptors_free)
+{
+    struct listener_settings settings = ample_settings;
+    struct listener_fixture fixture;
+    int first, second;
+
+    settings.spare_descriptors = 8;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    /* The client gets the lowest free descriptor and its connection the next one: that is the last
+     * descriptor below the spare eight. */
+    max_descriptors(lowest_free() + 2 + 8);
+    first = dial_tcp(&fixture);
+    send_text(first, PREFACE);
+    cr_assert_geq(listener_fixture_next(&fixture, DEADLINE_MS), 0);
+    second = dial_tcp(&fixture);
+    cr_assert(is_closed_by_peer(second));
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 1);
+    close(first);
+    close(second);
+    listener_fixture_close(&fixture);
+}
+
+Test(listener_limits, refuses_without_any_free_descriptor_and_accepts_again_later)
+{
+    struct listener_fixture fixture;
+    int clients[8], hoard[256];
+    size_t hoarded = 0;
+    int64_t before_ns, spent_ns;
+
+    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    max_descriptors(lowest_free() + 64);
+    while (hoarded < ARRAY_LEN(hoard) && (hoard[hoarded] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        hoarded++;
+    cr_assert_eq(errno, EMFILE);
+
+    before_ns = process_cpu_ns();
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+
+        address.sin_port = htons((uint16_t)atoi(strrchr(listener_address(fixture.listener, 0), ':') + 1));
+        cr_assert_eq(connect(clients[i], (struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert(is_closed_by_peer(clients[i]), "refused, not left in the backlog");
+    }
+    cr_assert_eq(listener_fixture_next(&fixture, 200), -1);
+    spent_ns = process_cpu_ns() - before_ns;
+    cr_assert_lt(spent_ns, 100 * NS_PER_MS, "no spinning");
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), (int64_t)ARRAY_LEN(clients));
+
+    while (hoarded > 0)
+        close(hoard[--hoarded]);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        close(clients[i]);
+    clients[0] = dial_tcp(&fixture);
+    send_text(clients[0], PREFACE);
+    cr_assert_geq(listener_fixture_next(&fixture, DEADLINE_MS), 0, "it accepts connections again");
+    close(clients[0]);
+    listener_fixture_close(&fixture);
+}
