@@ -12,14 +12,16 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/framing.h"
+#include "server/wire/busy_meter.h"
 
 /* A turn handles at most so many completions, so that what they produce leaves soon. */
 #define MAX_TURN_COMPLETIONS 32
 
-/* The thread is busy if it used more than so much processor time, averaged over windows of at least
- * this length. */
-#define BUSY_WINDOW_NS NS_PER_MS
-#define BUSY_ABOVE_PERCENT 70
+/* After a turn has adopted a connection it polls the queue until it came back empty this many times.
+ * The queue hands out completions first: only a poll that finds none makes gRPC core attend to a
+ * descriptor, and to one only. That is how it notices that a peer has hung up. A connection needs up
+ * to three such polls: for its first bytes, for more of them, for its end. */
+#define EMPTY_POLLS_PER_ADOPTION 4
 
 struct wire_thread {
     grpc_server *server;
@@ -46,42 +48,21 @@ struct wire_thread {
     struct framing_scan scan;
     struct heap timers;
     struct list early_hooks, hooks; /* of this turn's end */
+    struct list adoptions;          /* sockets that wait to be adopted, one in each turn */
     struct wire_op shut;            /* completes when the server is down */
     bool is_down;
     int64_t now_ns;
-    int64_t window_began_ns;
-    int64_t window_cpu_ns;
-    int busy_percent;
+    struct busy_meter busy;
 };
 
 struct adoption {
     struct task task;
+    struct list link;
     struct wire_thread *thread;
     int fd;
 };
 
 static _Thread_local const struct wire_thread *current_thread;
-
-static int64_t thread_cpu_ns(void)
-{
-    struct timespec spent;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-    return spent.tv_sec * NS_PER_S + spent.tv_nsec;
-}
-
-static void measure_busy(struct wire_thread *thread)
-{
-    int64_t wall = thread->now_ns - thread->window_began_ns;
-
-    if (wall < BUSY_WINDOW_NS)
-        return;
-    int64_t cpu = thread_cpu_ns();
-    int share = (int)((cpu - thread->window_cpu_ns) * 100 / wall);
-    thread->busy_percent = (thread->busy_percent + share) / 2;
-    thread->window_began_ns = thread->now_ns;
-    thread->window_cpu_ns = cpu;
-}
 
 static gpr_timespec as_timespec(int64_t at_ns)
 {
@@ -160,11 +141,49 @@ static void run_hooks(struct wire_thread *thread, struct list *added)
 
 static int64_t wait_until(const struct wire_thread *thread)
 {
-    if (!list_empty(&thread->early_hooks) || !list_empty(&thread->hooks) ||
+    if (!list_empty(&thread->early_hooks) || !list_empty(&thread->hooks) || !list_empty(&thread->adoptions) ||
         atomic_load_explicit(&thread->mailbox, memory_order_relaxed))
         return 0;
     const struct heap_node *first = heap_first(&thread->timers);
     return first ? first->key : INT64_MAX;
+}
+
+/* Handles one completion that is there already. False: there is none. */
+static bool complete_one(struct wire_thread *thread)
+{
+    grpc_event event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
+
+    if (event.type != GRPC_OP_COMPLETE)
+        return false;
+    struct wire_op *op = event.tag;
+    op->done(op, event.success != 0);
+    return true;
+}
+
+static void adopt(struct wire_thread *thread, struct adoption *adoption)
+{
+    list_remove(&adoption->link);
+    if (atomic_load(&thread->shutting)) {
+        close(adoption->fd);
+    } else {
+        grpc_server_credentials *insecure = grpc_insecure_server_credentials_create();
+        grpc_server_add_channel_from_fd(thread->server, adoption->fd, insecure);
+        grpc_server_credentials_release(insecure);
+    }
+    free(adoption);
+}
+
+/* Adopts one connection and lets gRPC core work between two. A thread that only adopted would keep
+ * the descriptors of all peers that have left, until none is free. */
+static void adopt_next(struct wire_thread *thread)
+{
+    if (list_empty(&thread->adoptions))
+        return;
+    adopt(thread, container_of(list_first(&thread->adoptions), struct adoption, link));
+    for (int polls = EMPTY_POLLS_PER_ADOPTION, left = MAX_TURN_COMPLETIONS; polls > 0 && left > 0; left--) {
+        if (!complete_one(thread))
+            polls--;
+    }
 }
 
 static void turn(struct wire_thread *thread)
@@ -180,17 +199,19 @@ static void turn(struct wire_thread *thread)
         event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
     }
     run_mailbox(thread);
+    adopt_next(thread);
     fire_timers(thread);
-    measure_busy(thread);
+    busy_meter_update(&thread->busy, thread->now_ns);
     run_hooks(thread, &thread->early_hooks);
     run_hooks(thread, &thread->hooks);
 }
 
-/* After the thread has ended. The queue then holds only wakeups. The mailbox may hold tasks that
- * were posted too late; the thread's own last tasks came without a wakeup. */
+/* After the thread has ended. The queue then holds only wakeups. The mailbox and the adoptions may
+ * hold what was posted too late; the thread's own last tasks came without a wakeup. */
 static void empty_queue(struct wire_thread *thread)
 {
-    while (atomic_load(&thread->wakeup_under_way) || atomic_load(&thread->mailbox))
+    while (atomic_load(&thread->wakeup_under_way) || atomic_load(&thread->mailbox) ||
+           !list_empty(&thread->adoptions))
         turn(thread);
     grpc_call_unref(thread->wakeup_call);
     grpc_channel_destroy(thread->lame_channel);
@@ -211,8 +232,7 @@ static void *serve(void *arg)
 
     current_thread = thread;
     thread->now_ns = clock_mono_ns();
-    thread->window_began_ns = thread->now_ns;
-    thread->window_cpu_ns = thread_cpu_ns();
+    busy_meter_start(&thread->busy, thread->now_ns);
     /* The server may be down while the last tags of calls are still to arrive, and while the loop
      * still holds calls. */
     while (!thread->is_down || !thread->acceptor->empty(thread->acceptor))
@@ -239,14 +259,7 @@ static void do_adopt(struct task *task)
 {
     struct adoption *adoption = container_of(task, struct adoption, task);
 
-    if (atomic_load(&adoption->thread->shutting)) {
-        close(adoption->fd);
-    } else {
-        grpc_server_credentials *insecure = grpc_insecure_server_credentials_create();
-        grpc_server_add_channel_from_fd(adoption->thread->server, adoption->fd, insecure);
-        grpc_server_credentials_release(insecure);
-    }
-    free(adoption);
+    list_append(&adoption->thread->adoptions, &adoption->link);
 }
 
 struct status wire_thread_new(const struct wire_settings *settings, struct wire_thread **thread_out)
@@ -257,6 +270,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
     list_init(&thread->early_hooks);
     list_init(&thread->hooks);
+    list_init(&thread->adoptions);
     thread->wakeup.done = on_wakeup;
     thread->shut.done = on_shut;
     thread->shutdown.run = do_shutdown;
@@ -406,7 +420,7 @@ void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_
 
 bool wire_busy(const struct wire_thread *thread)
 {
-    return thread->busy_percent > BUSY_ABOVE_PERCENT;
+    return busy_meter_is_busy(&thread->busy);
 }
 
 int64_t wire_now(const struct wire_thread *thread)

@@ -67,8 +67,8 @@ void wire_thread_join(struct wire_thread *thread);
  * not yet run. NULL allowed. */
 void wire_thread_free(struct wire_thread *thread);
 
-/* Any thread. Takes over a connected socket; its calls are served here. The socket is closed if the
- * server shuts down already, or if memory runs out. */
+/* Any thread. Takes over a connected socket; its calls are served here. A turn takes over
+ * one. The socket is closed if the server shuts down already, or if memory runs out. */
 void wire_thread_adopt(struct wire_thread *thread, int fd);
 
 grpc_server *wire_thread_server(struct wire_thread *thread);
