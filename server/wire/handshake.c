@@ -24,24 +24,41 @@ struct pending_connection {
     char peer[ADDRESS_CAPACITY];
 };
 
+static void report(struct refusals *refusals, int64_t now_ns)
+{
+    if (refusals->unreported == 0 || now_ns < refusals->report_at_ns)
+        return;
+    log_write(LOG_WARN, "connection.refused", LOG_TEXT("reason", refusals->reason),
+              LOG_TEXT("peer", refusals->peer), LOG_NUMBER("count", refusals->unreported));
+    refusals->unreported = 0;
+    refusals->report_at_ns = now_ns + REPORT_INTERVAL_NS;
+}
+
 void handshake_report(struct handshake *handshake, int64_t now_ns)
 {
-    if (handshake->unreported == 0 || now_ns < handshake->report_at_ns)
-        return;
-    log_write(LOG_WARN, "connection.refused", LOG_TEXT("reason", handshake->refused_reason),
-              LOG_TEXT("peer", handshake->refused_peer), LOG_NUMBER("count", handshake->unreported));
-    handshake->unreported = 0;
-    handshake->report_at_ns = now_ns + REPORT_INTERVAL_NS;
+    for (size_t i = 0; i < MAX_REFUSAL_REASONS; i++)
+        report(&handshake->refusals[i], now_ns);
+}
+
+static struct refusals *refusals_for(struct handshake *handshake, const char *reason)
+{
+    size_t i = 0;
+
+    while (handshake->refusals[i].reason && strcmp(handshake->refusals[i].reason, reason) != 0)
+        CHECK(++i < MAX_REFUSAL_REASONS);
+    handshake->refusals[i].reason = reason;
+    return &handshake->refusals[i];
 }
 
 void handshake_count_refusal(struct handshake *handshake, const char *reason, const char *peer,
                              int64_t now_ns)
 {
+    struct refusals *refusals = refusals_for(handshake, reason);
+
     count_add(COUNT_CONNECTIONS_REFUSED, 1);
-    handshake->unreported++;
-    handshake->refused_reason = reason;
-    snprintf(handshake->refused_peer, sizeof(handshake->refused_peer), "%s", peer);
-    handshake_report(handshake, now_ns);
+    refusals->unreported++;
+    snprintf(refusals->peer, sizeof(refusals->peer), "%s", peer);
+    report(refusals, now_ns);
 }
 
 static void remove_pending(struct handshake *handshake, struct pending_connection *pending)
@@ -93,8 +110,7 @@ void handshake_fini(struct handshake *handshake)
         close(pending->fd);
         remove_pending(handshake, pending);
     }
-    handshake->report_at_ns = 0;
-    handshake_report(handshake, clock_mono_ns());
+    handshake_report(handshake, INT64_MAX - REPORT_INTERVAL_NS); /* whatever the interval */
 }
 
 bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int64_t now_ns)
@@ -160,5 +176,9 @@ int64_t handshake_next_ns(const struct handshake *handshake)
 
     if (oldest)
         next_ns = container_of(oldest, const struct pending_connection, link)->deadline_ns;
-    return handshake->unreported > 0 ? MIN_OF(next_ns, handshake->report_at_ns) : next_ns;
+    for (size_t i = 0; i < MAX_REFUSAL_REASONS; i++) {
+        if (handshake->refusals[i].unreported > 0)
+            next_ns = MIN_OF(next_ns, handshake->refusals[i].report_at_ns);
+    }
+    return next_ns;
 }

@@ -24,6 +24,16 @@ struct handshake_port {
     void *ctx;
 };
 
+#define MAX_REFUSAL_REASONS 8
+
+/* The refusals of one reason. */
+struct refusals {
+    const char *reason;  /* NULL: not used yet */
+    uint64_t unreported; /* since the last log line */
+    int64_t report_at_ns;
+    char peer[ADDRESS_CAPACITY]; /* of the latest refusal */
+};
+
 struct handshake {
     int epoll; /* not ours */
     int64_t preface_ns;
@@ -31,10 +41,7 @@ struct handshake {
     struct connection_table *table; /* not ours */
     struct list pending;            /* oldest first */
     size_t count;                   /* of pending connections */
-    uint64_t unreported;            /* refusals since the last log line */
-    int64_t report_at_ns;           /* the earliest time of the next log line */
-    const char *refused_reason;     /* of the latest refusal */
-    char refused_peer[ADDRESS_CAPACITY];
+    struct refusals refusals[MAX_REFUSAL_REASONS];
 };
 
 /* Epoll events of pending connections carry the address of their `struct pending_connection` in
@@ -56,11 +63,12 @@ void handshake_refuse_oldest(struct handshake *handshake, int64_t now_ns);
 /* Refuses every pending connection whose deadline has passed. */
 void handshake_refuse_overdue(struct handshake *handshake, int64_t now_ns);
 
-/* Counts one refusal and reports it. Call it before the peer can notice the refusal. */
+/* Counts one refusal and reports it. Call it before the peer can notice the refusal. `reason` is
+ * static text; there are at most MAX_REFUSAL_REASONS different ones. */
 void handshake_count_refusal(struct handshake *handshake, const char *reason, const char *peer,
                              int64_t now_ns);
-/* Writes a log line with the number of unreported refusals, if there are any; at most one line a
- * second. */
+/* Writes a log line for each reason with unreported refusals, with their number; at most one line a
+ * second for each reason. */
 void handshake_report(struct handshake *handshake, int64_t now_ns);
 /* When handshake_refuse_overdue() or handshake_report() next has work; INT64_MAX: never. */
 int64_t handshake_next_ns(const struct handshake *handshake);

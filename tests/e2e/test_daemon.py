@@ -251,6 +251,24 @@ class Log(Case):
                 added = [json.loads(line) for line in lines if '"producer.added"' in line]
                 self.assertEqual([line["producer"] for line in added], [name])
 
+    def test_refused_connections_are_told_by_their_reason(self):
+        daemon = self.start_daemon()
+        first_bytes = {"not_http2": b"GET / HTTP/1.1\r\n\r\n", "no_preface": b"PRI"}
+
+        def told():
+            counts = dict.fromkeys(first_bytes, 0)
+            for line in daemon.log("connection.refused"):
+                counts[line["reason"]] += line["count"]
+            return counts
+
+        for _ in range(5):
+            for each in first_bytes.values():
+                connection = self.raw(daemon.address, preface=None, read=False)
+                connection.send(each)
+                connection.close()
+        eventually(lambda: set(told().values()) == {5}, "five of each are told")
+        daemon.stop()
+
     def test_a_level_silences_what_is_below_it(self):
         daemon = self.start_daemon(level="warn")
         publish(daemon.channel, "one", [event(1)])
