@@ -178,8 +178,8 @@ struct status server_start(struct server *server, const struct options *options)
     sigemptyset(&operator_signals);
     sigaddset(&operator_signals, SIGTERM);
     sigaddset(&operator_signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &operator_signals,
-                    NULL); /* blocked in every thread that is made from here on */
+    /* Every thread that is made from here on has them blocked. */
+    pthread_sigmask(SIG_BLOCK, &operator_signals, NULL);
     wire_init();
     struct status status = start_all(server);
     pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
