@@ -1,4 +1,4 @@
-/* options.c - the daemon's command line, from one table. */
+/* options.c - the command line of the daemon, from one table. */
 #include "server/options.h"
 
 #include <errno.h>
@@ -12,13 +12,14 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:7227"
 
+/* What an option's value is, or what the option prints. */
 enum kind { FLAG, TEXT, LISTEN, NUMBER, BYTES, DURATION, LEVEL, FORMAT, ON_OFF, HELP, VERSION, ERRORS, MAN };
 
 struct option {
     const char *name, *value, *help;
     enum kind kind;
-    size_t at; /* of the field in struct options */
-    int64_t default_value, min, max;
+    size_t offset;                   /* of its field in struct options */
+    int64_t default_value, min, max; /* of a NUMBER, BYTES or DURATION */
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -64,7 +65,7 @@ static const struct option table[] = {
     {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, 0, 0, 0, 0},
     {"version", NULL, "print the version and exit", VERSION, 0, 0, 0, 0},
     {"help", NULL, "print this and exit", HELP, 0, 0, 0, 0},
-    {"man", NULL, NULL, MAN, 0, 0, 0, 0}, /* for the build: no help, so it is shown nowhere */
+    {"man", NULL, NULL, MAN, 0, 0, 0, 0}, /* for the build only: without help, it is not listed */
 };
 
 #define UNITS "A duration is a number with ms, s, m or h; bytes are a number with nothing, K, M or G."
@@ -79,7 +80,7 @@ static const char *const examples[][2] = {
 
 static void *field(struct options *options, const struct option *option)
 {
-    return (char *)options + option->at;
+    return (char *)options + option->offset;
 }
 
 static void print_duration(FILE *out, int64_t ns)
@@ -144,7 +145,7 @@ static void print_help(FILE *out)
         fprintf(out, "  %-45s %s\n", examples[i][0], examples[i][1]);
 }
 
-/* Text for roff: a dash is one, and nothing of it is an escape. */
+/* Escapes a text for roff, so that it is printed as it is. */
 static void print_roff(FILE *out, const char *text)
 {
     for (const char *at = text; *at; at++) {
@@ -177,7 +178,7 @@ static void print_man_option(FILE *out, const struct option *option)
     fputs("\n", out);
 }
 
-/* tributaryd(8). */
+/* Prints the manual page tributaryd(8). */
 static void print_man(FILE *out)
 {
     fputs(
@@ -252,7 +253,7 @@ static bool parse_quantity(const char *text, const struct option *option, int64_
 
 static bool set_listen(struct options *options, const char *value)
 {
-    if (options->listen_count == MAX_LISTEN)
+    if (options->listen_count == MAX_LISTEN_ADDRESSES)
         return false;
     options->listen[options->listen_count++] = value;
     return true;
@@ -295,7 +296,8 @@ static bool set(struct options *options, const struct option *option, const char
     return false;
 }
 
-/* "--name", "--name=value"; *value_out NULL: none was joined. */
+/* Finds the option of "--name" or "--name=value". Sets *value_out to NULL where there is no "=".
+ * Returns NULL where there is no such option. */
 static const struct option *find(const char *argument, const char **value_out)
 {
     if (strncmp(argument, "--", 2) != 0)
@@ -330,7 +332,8 @@ static enum options_outcome print_and_stop(enum kind kind, FILE *out)
     return OPTIONS_DONE;
 }
 
-/* What needs the whole command line: defaults that depend on it, and what is not safe. */
+/* Applies the defaults that depend on other options, and refuses an address that is not local
+ * without --insecure-listen. */
 static enum options_outcome apply_defaults(struct options *options, FILE *err)
 {
     bool local = true;
@@ -356,7 +359,7 @@ static enum options_outcome apply_defaults(struct options *options, FILE *err)
     return OPTIONS_RUN;
 }
 
-static void explain(const struct option *option, const char *value, FILE *err)
+static void print_invalid(const struct option *option, const char *value, FILE *err)
 {
     fprintf(err, "tributaryd: --%s %s: not valid: %s", option->name, value, option->help);
     if (has_bounds(option)) {
@@ -386,7 +389,7 @@ enum options_outcome options_read(int argc, char **argv, struct options *options
             return OPTIONS_WRONG;
         }
         if (!set(options_out, option, value)) {
-            explain(option, value, err);
+            print_invalid(option, value, err);
             return OPTIONS_WRONG;
         }
     }

@@ -1,4 +1,4 @@
-/* server.c - the wiring: every part is made here, in order, and ends in the opposite order. */
+/* server.c - the wiring: makes every part, in order, and frees them in the opposite order. */
 #include "server/server.h"
 
 #include <errno.h>
@@ -14,16 +14,18 @@
 #include "event/chunk.h"
 #include "server/wire/wire.h"
 
-/* The core's own limit is above ours, so that ours answers. */
-#define CORE_ABOVE_OURS_BYTES (64u * 1024u)
+/* The message limit of gRPC core is this much above --max-batch-bytes. So the check of the server
+ * answers, not the core. */
+#define CORE_HEADROOM_BYTES (64u * 1024u)
 
-#define CALLS_PER_CONNECTION 1000
+#define MAX_CALLS_PER_CONNECTION 1000
 #define RESOURCE_QUOTA_BYTES (UINT64_C(512) << 20)
 #define SPARE_DESCRIPTORS 64
-#define PREFACE_NS (5 * NS_PER_S)
+#define PREFACE_TIMEOUT_NS (5 * NS_PER_S)
 #define USER_TIMEOUT_NS (20 * NS_PER_S)
 
-static void connected(void *ctx, int fd)
+/* The listener's thread. Connections go to the workers in turn. */
+static void on_connected(void *ctx, int fd)
 {
     struct server *server = ctx;
     size_t turn = atomic_fetch_add_explicit(&server->next_worker, 1, memory_order_relaxed);
@@ -31,7 +33,7 @@ static void connected(void *ctx, int fd)
     wire_thread_adopt(server->workers[turn % server->worker_count].thread, fd);
 }
 
-static void name_peer(void *ctx, int fd, char *text, size_t capacity)
+static void peer_text(void *ctx, int fd, char *text, size_t capacity)
 {
     struct server *server = ctx;
 
@@ -49,10 +51,10 @@ static struct status make_listener(struct server *server)
 {
     struct listener_settings settings = {.max_connections = (uint32_t)server->options.max_connections,
                                          .spare_descriptors = SPARE_DESCRIPTORS,
-                                         .preface_ns = PREFACE_NS,
+                                         .preface_ns = PREFACE_TIMEOUT_NS,
                                          .user_timeout_ns = USER_TIMEOUT_NS};
     struct status status = listener_new(
-        &settings, &(struct listener_port){.connected = connected, .ctx = server}, &server->listener);
+        &settings, &(struct listener_port){.connected = on_connected, .ctx = server}, &server->listener);
 
     for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
         status = listener_add(server->listener, server->options.listen[i]);
@@ -75,7 +77,7 @@ static struct status make_engine(struct server *server)
     struct rpc_settings settings = {.framing = framing_defaults,
                                     .reflection = options->reflection,
                                     .write_timeout_ns = options->write_timeout_ns,
-                                    .max_calls_per_connection = CALLS_PER_CONNECTION,
+                                    .max_calls_per_connection = MAX_CALLS_PER_CONNECTION,
                                     .max_connections = (uint32_t)options->max_connections,
                                     .version = TRIBUTARY_VERSION,
                                     .listening = server->addresses,
@@ -93,8 +95,8 @@ static struct status make_engine(struct server *server)
 static struct status start_wire_worker(struct server *server, struct wire_worker *worker)
 {
     struct wire_settings settings = {.max_message_bytes =
-                                         (uint32_t)server->options.max_batch_bytes + CORE_ABOVE_OURS_BYTES,
-                                     .max_calls_per_connection = CALLS_PER_CONNECTION,
+                                         (uint32_t)server->options.max_batch_bytes + CORE_HEADROOM_BYTES,
+                                     .max_calls_per_connection = MAX_CALLS_PER_CONNECTION,
                                      .resource_quota_bytes = RESOURCE_QUOTA_BYTES};
     size_t count;
     const struct method *methods = rpc_methods(server->rpc, &count);
@@ -104,7 +106,7 @@ static struct status start_wire_worker(struct server *server, struct wire_worker
     if (status.code)
         return status;
     server->worker_count++;
-    wire_thread_set_peer_lookup(worker->thread, name_peer, server);
+    wire_thread_set_peer_lookup(worker->thread, peer_text, server);
     if (call_acceptor_serve(worker->thread, methods, count))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
     status = wire_thread_start(worker->thread, shutdown_wire_worker_down, worker);
@@ -128,7 +130,7 @@ static struct status start_wire_workers(struct server *server)
     return STATUS_OK;
 }
 
-/* Appears whole or not at all: whoever waits for the file may read it at once. */
+/* Writes a draft and renames it, so that the file appears whole. */
 static struct status write_ready_file(const struct server *server)
 {
     const char *path = server->options.ready_file;
@@ -176,7 +178,8 @@ struct status server_start(struct server *server, const struct options *options)
     sigemptyset(&operator_signals);
     sigaddset(&operator_signals, SIGTERM);
     sigaddset(&operator_signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &operator_signals, NULL); /* in every thread that is made from here on */
+    /* Every thread that is made from here on has them blocked. */
+    pthread_sigmask(SIG_BLOCK, &operator_signals, NULL);
     wire_init();
     struct status status = start_all(server);
     pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
@@ -207,7 +210,7 @@ void server_free(struct server *server)
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_shutdown(server->workers[i].thread, true);
     if (server->workers_up > 0)
-        loop_run(server->loop); /* calls may still wait for an answer of the loop */
+        loop_run(server->loop); /* calls may still need an answer of the loop */
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_join(server->workers[i].thread);
     for (size_t i = 0; i < server->worker_count; i++)
@@ -220,5 +223,5 @@ void server_free(struct server *server)
     if (server->loop)
         loop_free(server->loop);
     if (!server->forced)
-        wire_fini(); /* it may wait for a write of the core's: whoever forces an end does not */
+        wire_fini(); /* may wait for a write of the core, which a forced end must not */
 }

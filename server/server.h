@@ -1,6 +1,6 @@
-/* server.h - the whole daemon: its parts in the order in which they are made, and how they end.
+/* server.h - the daemon: its parts, in the order in which they are made, and how it ends.
  *
- * Threads: the loop's, except what the parts themselves allow. */
+ * Threads: the loop, which is the main thread, except where a function says otherwise. */
 #ifndef TRIBUTARY_SERVER_SERVER_H
 #define TRIBUTARY_SERVER_SERVER_H
 
@@ -14,16 +14,18 @@
 
 struct server;
 
-/* One wire thread and the news of its end. */
+/* The server's record of one wire thread. */
 struct wire_worker {
     struct server *server;
     struct wire_thread *thread;
-    struct task down;
+    struct task down; /* tells the loop that the thread has ended */
 };
 
-/*   SERVING --signal--> DRAINING --emptied--> CLOSING --all threads down--> STOPPED
- *                          |  time up, second signal  |
- *                          +--------> CUTTING <-------+  --all threads down--> STOPPED       */
+/*   SERVING --signal--> DRAINING --drained--> CLOSING --all threads down--> STOPPED
+ *                          |                     |
+ *                          |  second signal, or the deadline of the state
+ *                          |                     |
+ *                          +----> ABORTING <-----+  --all threads down--> STOPPED */
 enum server_state {
     SERVER_SERVING,
     SERVER_DRAINING,
@@ -39,26 +41,29 @@ struct server {
     struct hub *hub;
     struct rpc *rpc;
     struct listener *listener;
-    const char *addresses[MAX_LISTEN];
+    const char *addresses[MAX_LISTEN_ADDRESSES]; /* as bound */
     struct wire_worker *workers;
     size_t worker_count;
-    _Atomic size_t next_worker; /* the listener's: connections go in turn */
+    _Atomic size_t next_worker; /* counts connections: each goes to the next worker */
     /* shutdown.c */
     enum server_state state;
-    struct timer limit;
-    size_t workers_up;
-    bool forced;
+    struct timer deadline; /* of the state */
+    size_t workers_up;     /* whose threads have not ended */
+    bool forced;           /* by a second signal */
 };
 
-/* Makes and starts everything; what failed is logged. On failure, too, server_free() must
- * follow. */
+/* Makes and starts everything. A failure is logged. server_free() must follow in every case. */
 MUST_CHECK struct status server_start(struct server *server, const struct options *options);
-/* Serves until a signal ended it. Returns the exit status. */
+/* Serves until a signal ends it. Returns the exit status of the program: 1 after a forced end. */
 int server_run(struct server *server);
+/* Ends what still runs, and waits for it. */
 void server_free(struct server *server);
 
-/* shutdown.c: the signals of the operator, and the news of strands. */
+/* shutdown.c */
+
+/* A signal of the operator. `ctx` is the server. The first one drains, the second one aborts. */
 void shutdown_signal(void *ctx, int signal);
-void shutdown_wire_worker_down(void *ctx); /* wire thread; ctx is the strand */
+/* Wire thread. The thread of a worker has ended. `ctx` is the struct wire_worker. */
+void shutdown_wire_worker_down(void *ctx);
 
 #endif

@@ -1,19 +1,20 @@
-/* shutdown.c - how the daemon ends: the only place that waits, and each wait has its limit.
+/* shutdown.c - how the daemon ends. It is the only place that waits, and each wait has a deadline.
  *
- * Health says NOT_SERVING, the listening sockets close, publishers are told, every channel is
- * flushed until the drain's deadline; then the connections get MAX_CLOSE_NS to go, and what is left
- * is cancelled. */
+ *   DRAINING   health answers NOT_SERVING, the listen sockets close, publishing streams are told to
+ *              end, and every channel delivers until the drain's deadline
+ *   CLOSING    connections and calls end by themselves within CLOSE_TIMEOUT_NS
+ *   ABORTING   calls are cancelled; after ABORT_TIMEOUT_NS their sockets are shut down */
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "server/server.h"
 
-/* A subscription that was cut at the deadline may still take so long to say goodbye. */
-#define GOODBYE_NS (2 * NS_PER_S)
-#define MAX_CLOSE_NS (500 * NS_PER_MS)
-/* Calls that were cancelled may take so long to say so; then their sockets are shut down, since the
- * core would wait for a peer that does not read. */
-#define MAX_ABORT_NS (500 * NS_PER_MS)
+/* A subscription that the drain's deadline has ended gets this much longer for its last
+ * messages. */
+#define AFTER_DRAIN_NS (2 * NS_PER_S)
+#define CLOSE_TIMEOUT_NS (500 * NS_PER_MS)
+/* After that the core would still wait for a peer that does not read. */
+#define ABORT_TIMEOUT_NS (500 * NS_PER_MS)
 
 static const unsigned allowed[SERVER_STATE_COUNT] = {
     [SERVER_SERVING] = BIT(SERVER_DRAINING),
@@ -23,7 +24,7 @@ static const unsigned allowed[SERVER_STATE_COUNT] = {
     [SERVER_STOPPED] = 0,
 };
 
-static bool move(struct server *server, enum server_state to)
+static bool change_state(struct server *server, enum server_state to)
 {
     if (!(allowed[server->state] & BIT(to)))
         return false;
@@ -31,48 +32,48 @@ static bool move(struct server *server, enum server_state to)
     return true;
 }
 
-static void shut_threads(struct server *server, bool cancel)
+static void shut_down_workers(struct server *server, bool cancel)
 {
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_shutdown(server->workers[i].thread, cancel);
 }
 
-static void on_limit(struct timer *timer);
+static void on_deadline(struct timer *timer);
 
-/* Time is up `ns` from now: what the state is then says for whom. */
-static void limit(struct server *server, int64_t ns)
+/* The current state must end within `ns`. */
+static void set_deadline(struct server *server, int64_t ns)
 {
-    server->limit.fired = on_limit;
-    if (timer_start(server->loop, &server->limit, ns))
-        on_limit(&server->limit);
+    server->deadline.fired = on_deadline;
+    if (timer_start(server->loop, &server->deadline, ns))
+        on_deadline(&server->deadline);
 }
 
-static void abort_call(struct server *server)
+static void abort_calls(struct server *server)
 {
-    if (!move(server, SERVER_ABORTING))
+    if (!change_state(server, SERVER_ABORTING))
         return;
-    shut_threads(server, true);
-    limit(server, MAX_ABORT_NS);
+    shut_down_workers(server, true);
+    set_deadline(server, ABORT_TIMEOUT_NS);
 }
 
-static void on_limit(struct timer *timer)
+static void on_deadline(struct timer *timer)
 {
-    struct server *server = container_of(timer, struct server, limit);
+    struct server *server = container_of(timer, struct server, deadline);
 
     if (server->state == SERVER_ABORTING)
         listener_shutdown_connections(server->listener);
     else
-        abort_call(server);
+        abort_calls(server);
 }
 
-static void on_emptied(void *ctx)
+static void on_drained(void *ctx)
 {
     struct server *server = ctx;
 
-    if (!move(server, SERVER_CLOSING))
+    if (!change_state(server, SERVER_CLOSING))
         return;
-    shut_threads(server, false);
-    limit(server, MAX_CLOSE_NS);
+    shut_down_workers(server, false);
+    set_deadline(server, CLOSE_TIMEOUT_NS);
 }
 
 static void drain(struct server *server)
@@ -83,8 +84,8 @@ static void drain(struct server *server)
               LOG_NUMBER("producers", count_get(COUNT_LIVE_PRODUCERS)));
     rpc_not_serving(server->rpc);
     listener_stop(server->listener);
-    limit(server, server->options.drain_timeout_ns + GOODBYE_NS);
-    hub_drain(server->hub, server->options.drain_timeout_ns, on_emptied, server);
+    set_deadline(server, server->options.drain_timeout_ns + AFTER_DRAIN_NS);
+    hub_drain(server->hub, server->options.drain_timeout_ns, on_drained, server);
     for (size_t i = 0; i < server->worker_count; i++)
         call_acceptor_drain(server->workers[i].thread);
 }
@@ -94,12 +95,12 @@ void shutdown_signal(void *ctx, int signal)
     struct server *server = ctx;
 
     log_write(LOG_INFO, "server.signal", LOG_NUMBER("signal", signal));
-    if (move(server, SERVER_DRAINING)) {
+    if (change_state(server, SERVER_DRAINING)) {
         drain(server);
         return;
     }
     server->forced = true;
-    abort_call(server);
+    abort_calls(server);
 }
 
 static void on_wire_worker_down(struct task *task)
@@ -108,9 +109,9 @@ static void on_wire_worker_down(struct task *task)
 
     if (--server->workers_up > 0)
         return;
-    timer_stop(&server->limit);
-    if (server->state != SERVER_SERVING) /* otherwise it never served: server_free() waits */
-        CHECK(move(server, SERVER_STOPPED));
+    timer_stop(&server->deadline);
+    if (server->state != SERVER_SERVING) /* else it never served, and server_free() waits */
+        CHECK(change_state(server, SERVER_STOPPED));
     loop_stop(server->loop);
 }
 

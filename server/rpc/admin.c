@@ -1,5 +1,5 @@
-/* admin.c - seeing and steering: lists, pages and verbs. Everything here runs on the loop, so what
- * it sees is one moment. */
+/* admin.c - the operator's service: lists, pages and verbs. It runs on the loop, so each answer
+ * describes one moment. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,18 +8,23 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/encode.h"
-#include "event/filter.h"
 #include "event/text.h"
+#include "event/filter.h"
+#include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
+#include "server/rpc/services.h"
+#include "server/rpc/token.h"
 #include "server/rpc/views.h"
 #include "tributary/v1/admin.pb-c.h"
 
-#define DEFAULT_PAGE 100u
-#define MAX_PAGE 1000u
-#define MAX_PAGE_BYTES                                                                                       \
-    (1u << 20) /* clients take 4 MiB by default, and one entry with its sources may be a third of a MiB */
+#define DEFAULT_PAGE_SIZE 100u
+#define MAX_PAGE_SIZE 1000u
+/* A page is full beyond this. Clients accept messages of 4 MiB by default, and one entry with its
+ * sources may have a third of a MiB. */
+#define MAX_PAGE_BYTES (1u << 20)
 #define MAX_NAME_BYTES 256u
 #define MAX_REASON_BYTES 256u
+/* What tells the page tokens of one list from those of another. */
 #define PRODUCERS 'p'
 #define SUBSCRIPTIONS 's'
 
@@ -32,20 +37,20 @@ static struct bytes text_bytes(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-/* A page being written. What does not fit is the next page's. */
+/* A page that is being written. An entry that does not fit goes to the next page. */
 struct page {
     struct buf *answer;
     bool sources;
     bool full;
-    bool skipped;                /* an entry did not fit any more */
-    uint8_t last[MAX_PAGE_NAME]; /* the name of the last entry */
+    bool skipped;                      /* an entry did not fit */
+    uint8_t last[MAX_PAGE_NAME_BYTES]; /* the name of the last entry */
     size_t last_size;
 };
 
-/* Both answers have their entries in field 1 and the next page's token in field 2. */
+/* Both list answers have their entries in field 1 and the token of the next page in field 2. */
 static void page_add(struct page *page, struct bytes name, struct buf *entry)
 {
-    CHECK(name.size <= sizeof page->last);
+    CHECK(name.size <= sizeof(page->last));
     field_bytes_always(page->answer, PAGE_ENTRY, (struct bytes){entry->data, entry->size});
     page->answer->broken |= entry->broken;
     memcpy(page->last, name.data, name.size);
@@ -64,11 +69,11 @@ static void page_end(struct page *page, char list, bool more)
     buf_fini(&token);
 }
 
-static enum fault_reason page_size_read(uint32_t asked, uint32_t *size_out, struct fault *fault)
+static enum fault_reason page_size_read(uint32_t page_size, uint32_t *size_out, struct fault *fault)
 {
-    if (asked > MAX_PAGE)
-        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", asked, "at most 1000");
-    *size_out = asked > 0 ? asked : DEFAULT_PAGE;
+    if (page_size > MAX_PAGE_SIZE)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", page_size, "at most 1000");
+    *size_out = page_size > 0 ? page_size : DEFAULT_PAGE_SIZE;
     return FAULT_NONE;
 }
 
@@ -91,7 +96,7 @@ static void list_producers(struct unary_call *unary)
         (const Tributary__V1__ListProducersRequest *)(void *)unary->request;
     struct bytes pattern = text_bytes(request->pattern);
     struct page page = {.answer = &unary->answer};
-    uint8_t after[MAX_PAGE_NAME];
+    uint8_t after[MAX_PAGE_NAME_BYTES];
     size_t after_size = 0;
     uint32_t size = 0;
     bool more;
@@ -119,7 +124,7 @@ static void get_producer(struct unary_call *unary)
 
     if (name_check(name, "name", MAX_NAME_BYTES, &unary->fault) ||
         hub_producer(unary->rpc->hub, name, producer_answer, &unary->answer, &unary->fault))
-        buf_clear(&unary->answer); /* ask->fault says why */
+        buf_clear(&unary->answer); /* unary->fault says why */
 }
 
 static void remove_producer(struct unary_call *unary)
@@ -135,7 +140,7 @@ static void remove_producer(struct unary_call *unary)
     if (request->mode == TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL)
         drain_ns = 0;
     if (hub_remove(unary->rpc->hub, name, drain_ns, producer_answer, &unary->answer, &unary->fault))
-        buf_clear(&unary->answer); /* ask->fault says why */
+        buf_clear(&unary->answer); /* unary->fault says why */
 }
 
 static void subscription_add(void *ctx, const struct subscription_view *view)
@@ -156,7 +161,7 @@ static void list_subscriptions(struct unary_call *unary)
     const Tributary__V1__ListSubscriptionsRequest *request =
         (const Tributary__V1__ListSubscriptionsRequest *)(void *)unary->request;
     struct page page = {.answer = &unary->answer, .sources = request->sources};
-    uint8_t after[MAX_PAGE_NAME];
+    uint8_t after[MAX_PAGE_NAME_BYTES];
     size_t after_size = 0;
     uint32_t size = 0;
     bool more;
@@ -169,27 +174,28 @@ static void list_subscriptions(struct unary_call *unary)
     page_end(&page, SUBSCRIPTIONS, more);
 }
 
-/* A subscription that is being ended: as it is now, and already draining where it shall drain. */
-struct leaver {
-    struct buf *answer;
+/* How to answer Disconnect: the subscription as it is now, but already draining where it will
+ * drain. */
+struct disconnect_answer {
+    struct buf *bytes;
     bool drain;
 };
 
-static void leaver_write(void *ctx, const struct subscription_view *view)
+static void write_ending(void *ctx, const struct subscription_view *view)
 {
-    struct leaver *leaver = ctx;
+    struct disconnect_answer *answer = ctx;
     struct subscription_view now = *view;
 
-    now.draining |= leaver->drain;
-    subscription_write(&now, false, leaver->answer);
+    now.draining |= answer->drain;
+    subscription_write(&now, false, answer->bytes);
 }
 
-/* The answer is written first: a subscription may be gone once it is told to go. */
+/* Writes the answer first: the hub may free the subscription when it ends it. */
 static void disconnect(struct unary_call *unary)
 {
     const Tributary__V1__DisconnectRequest *request =
         (const Tributary__V1__DisconnectRequest *)(void *)unary->request;
-    struct leaver leaver = {&unary->answer, request->drain};
+    struct disconnect_answer answer = {&unary->answer, request->drain};
     struct bytes id = text_bytes(request->subscription_id);
     struct bytes reason = text_bytes(request->reason);
     struct fault *fault = &unary->fault;
@@ -203,15 +209,14 @@ static void disconnect(struct unary_call *unary)
     }
     if (decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, fault))
         return;
-    if (hub_subscription(unary->rpc->hub, id, leaver_write, &leaver, fault))
+    if (hub_subscription(unary->rpc->hub, id, write_ending, &answer, fault))
         return;
     if (request->drain ? hub_finish(unary->rpc->hub, id, CLOSING_DISCONNECTED, drain_ns, fault)
                        : hub_disconnect(unary->rpc->hub, id, reason, fault))
         buf_clear(&unary->answer); /* *fault says why */
 }
 
-/* The counters as messages. The listener counts connections only when it is asked, so that one is
- * asked now. */
+/* The counters as messages. There is no running count of connections, so this asks the listener. */
 struct counts {
     Tributary__V1__Info__Counter messages[COUNTER_COUNT];
     Tributary__V1__Info__Counter *pointers[COUNTER_COUNT];

@@ -1,4 +1,4 @@
-/* commands.c - the way down of a session. */
+/* commands.c - encodes commands and writes them to the session. */
 #include "server/rpc/commands.h"
 
 #include <string.h>
@@ -7,10 +7,10 @@
 #include "event/encode.h"
 #include "flow/chan.h"
 
-/* Commands that wait for a session that does not read: beyond, it is cut. */
-#define MAX_WAITING (16u << 20)
+/* Commands that may wait for a session that does not read. Beyond that its call is aborted. */
+#define MAX_WAITING_BYTES (16u << 20)
 
-/* RegisterResponse, Command, and the fields of each. */
+/* Field numbers: of RegisterResponse, of Command, and of each command. */
 enum { RESPONSE_COMMANDS = 1 };
 enum { WELCOME = 1, START = 2, STOP = 3, PAUSE = 4, RESUME = 5, CONFIRM = 6, CLOSING = 7 };
 enum { WELCOME_EPOCH = 1, WELCOME_RESERVE_EVENTS = 2, WELCOME_RESERVE_BYTES = 3 };
@@ -24,12 +24,12 @@ static void wake(struct commands *commands)
     struct wire_thread *thread = call_thread(commands->call);
 
     if (wire_is_mine(thread))
-        wire_add_post_poll_hook(thread, &commands->ready);
+        wire_add_post_poll_hook(thread, &commands->flush_hook);
     else if (!atomic_exchange(&commands->posted, true))
-        wire_post(thread, &commands->wake);
+        wire_post(thread, &commands->wake_task);
 }
 
-/* One command: field `kind` of a Command with this body. */
+/* Appends a Command whose field `kind` is `body`. */
 static void append(struct buf *to, uint32_t kind, const struct buf *body)
 {
     OWNED(buf_fini) struct buf command = {0};
@@ -38,7 +38,7 @@ static void append(struct buf *to, uint32_t kind, const struct buf *body)
     field_bytes_always(to, RESPONSE_COMMANDS, (struct bytes){command.data, command.size});
 }
 
-static void command(struct commands *commands, uint32_t kind, const struct buf *body)
+static void enqueue(struct commands *commands, uint32_t kind, const struct buf *body)
 {
     pthread_mutex_lock(&commands->lock);
     append(&commands->waiting, kind, body);
@@ -51,7 +51,8 @@ static void field_text(struct buf *buf, uint32_t number, const char *text)
     field_bytes(buf, number, (struct bytes){(const uint8_t *)text, strlen(text)});
 }
 
-static uint64_t wall_of(int64_t mono_ns)
+/* 0: no deadline. */
+static uint64_t wall_time_ns(int64_t mono_ns)
 {
     return mono_ns == INT64_MAX || mono_ns <= 0 ? 0 : (uint64_t)(clock_wall_ns() + mono_ns - clock_mono_ns());
 }
@@ -88,16 +89,15 @@ static void flush(struct commands *commands, int64_t now_ns)
     if (bytes.size == 0)
         return;
     commands->in_flight = call_send(commands->call, &bytes);
-    commands->sent_at_ns = now_ns;
-    wire_timer_set(call_thread(commands->call), &commands->limit, now_ns + commands->write_timeout_ns);
+    wire_timer_set(call_thread(commands->call), &commands->write_timer, now_ns + commands->write_timeout_ns);
 }
 
-static void on_tick_end(struct post_poll_hook *ready, int64_t now_ns)
+static void on_flush(struct post_poll_hook *hook, int64_t now_ns)
 {
-    struct commands *commands = container_of(ready, struct commands, ready);
+    struct commands *commands = container_of(hook, struct commands, flush_hook);
 
     pthread_mutex_lock(&commands->lock);
-    bool too_much = commands->waiting.size > MAX_WAITING;
+    bool too_much = commands->waiting.size > MAX_WAITING_BYTES;
     pthread_mutex_unlock(&commands->lock);
     if (too_much && !commands->stopped)
         abort_call(commands);
@@ -107,15 +107,15 @@ static void on_tick_end(struct post_poll_hook *ready, int64_t now_ns)
 
 static void on_wake(struct task *task)
 {
-    struct commands *commands = container_of(task, struct commands, wake);
+    struct commands *commands = container_of(task, struct commands, wake_task);
 
     atomic_store(&commands->posted, false);
-    wire_add_post_poll_hook(call_thread(commands->call), &commands->ready);
+    wire_add_post_poll_hook(call_thread(commands->call), &commands->flush_hook);
 }
 
-static void on_limit(struct wire_timer *timer, int64_t now_ns)
+static void on_write_timeout(struct wire_timer *timer, int64_t now_ns)
 {
-    struct commands *commands = container_of(timer, struct commands, limit);
+    struct commands *commands = container_of(timer, struct commands, write_timer);
 
     (void)now_ns;
     if (commands->in_flight && !commands->stopped)
@@ -127,16 +127,16 @@ void commands_init(struct commands *commands, struct call *call, int64_t write_t
     commands->call = call;
     commands->write_timeout_ns = write_timeout_ns;
     CHECK(pthread_mutex_init(&commands->lock, NULL) == 0);
-    commands->wake.run = on_wake;
-    list_init(&commands->ready.link);
-    commands->ready.post_poll = on_tick_end;
-    commands->limit.fired = on_limit;
+    commands->wake_task.run = on_wake;
+    list_init(&commands->flush_hook.link);
+    commands->flush_hook.post_poll = on_flush;
+    commands->write_timer.fired = on_write_timeout;
 }
 
 void commands_fini(struct commands *commands)
 {
-    wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
-    list_remove(&commands->ready.link);
+    wire_timer_set(call_thread(commands->call), &commands->write_timer, INT64_MAX);
+    list_remove(&commands->flush_hook.link);
     buf_fini(&commands->waiting);
     pthread_mutex_destroy(&commands->lock);
 }
@@ -148,7 +148,7 @@ void command_welcome(struct commands *commands, uint64_t epoch)
     field_fixed64(&body, WELCOME_EPOCH, epoch);
     field_varint(&body, WELCOME_RESERVE_EVENTS, FEED_RESERVE_EVENTS);
     field_varint(&body, WELCOME_RESERVE_BYTES, FEED_RESERVE_BYTES);
-    command(commands, WELCOME, &body);
+    enqueue(commands, WELCOME, &body);
 }
 
 void command_start(struct commands *commands, const struct activation_params *params)
@@ -157,9 +157,9 @@ void command_start(struct commands *commands, const struct activation_params *pa
 
     field_varint(&body, START_ACTIVATION, params->activation);
     field_bytes(&body, START_REQUEST, params->request);
-    field_fixed64(&body, START_DEADLINE, wall_of(params->deadline_ns));
+    field_fixed64(&body, START_DEADLINE, wall_time_ns(params->deadline_ns));
     field_text(&body, START_SUBSCRIPTION, params->subscription_id);
-    command(commands, START, &body);
+    enqueue(commands, START, &body);
 }
 
 void command_stop(struct commands *commands, uint64_t activation, enum fault_reason reason,
@@ -169,8 +169,8 @@ void command_stop(struct commands *commands, uint64_t activation, enum fault_rea
 
     field_varint(&body, STOP_ACTIVATION, activation);
     field_text(&body, STOP_REASON, fault_reason_name(reason));
-    field_fixed64(&body, STOP_DEADLINE, wall_of(deadline_ns));
-    command(commands, STOP, &body);
+    field_fixed64(&body, STOP_DEADLINE, wall_time_ns(deadline_ns));
+    enqueue(commands, STOP, &body);
 }
 
 void command_pause(struct commands *commands, uint64_t activation, bool pause)
@@ -178,7 +178,7 @@ void command_pause(struct commands *commands, uint64_t activation, bool pause)
     OWNED(buf_fini) struct buf body = {0};
 
     field_varint(&body, PAUSE_ACTIVATION, activation);
-    command(commands, pause ? PAUSE : RESUME, &body);
+    enqueue(commands, pause ? PAUSE : RESUME, &body);
 }
 
 void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns)
@@ -186,22 +186,22 @@ void command_closing(struct commands *commands, enum fault_reason reason, int64_
     OWNED(buf_fini) struct buf body = {0};
 
     field_text(&body, CLOSING_REASON, fault_reason_name(reason));
-    field_fixed64(&body, CLOSING_AT, wall_of(deadline_ns));
-    command(commands, CLOSING, &body);
+    field_fixed64(&body, CLOSING_AT, wall_time_ns(deadline_ns));
+    enqueue(commands, CLOSING, &body);
 }
 
 void commands_confirm(struct commands *commands, uint64_t message)
 {
     commands->confirmed = message;
-    wire_add_post_poll_hook(call_thread(commands->call), &commands->ready);
+    wire_add_post_poll_hook(call_thread(commands->call), &commands->flush_hook);
 }
 
 void commands_sent(struct commands *commands, bool ok)
 {
-    (void)ok; /* where it failed the call is about to end */
+    (void)ok; /* after a failure the call is about to end */
     commands->in_flight = false;
-    wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
-    wire_add_post_poll_hook(call_thread(commands->call), &commands->ready);
+    wire_timer_set(call_thread(commands->call), &commands->write_timer, INT64_MAX);
+    wire_add_post_poll_hook(call_thread(commands->call), &commands->flush_hook);
 }
 
 bool commands_all_sent(struct commands *commands)
@@ -215,5 +215,5 @@ bool commands_all_sent(struct commands *commands)
 void commands_stop(struct commands *commands)
 {
     commands->stopped = true;
-    wire_timer_set(call_thread(commands->call), &commands->limit, INT64_MAX);
+    wire_timer_set(call_thread(commands->call), &commands->write_timer, INT64_MAX);
 }

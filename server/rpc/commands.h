@@ -1,8 +1,9 @@
-/* commands.h - what a session is told: RegisterResponse, command by command. For the files of this
- * room.
+/* commands.h - the commands to a session: RegisterResponse, command by command. For the files of
+ * this room.
  *
- * Commands come from the loop and from channels on any thread; they leave in that order, gathered,
- * one message in flight.
+ * Commands come from the loop and from channels, on any thread. They leave in the order in which
+ * they came. They are gathered, and one message is in flight at a time. A session that does not
+ * read for the write timeout, or leaves 16 MiB unread, has its call aborted with NOT_READING.
  *
  * Threads: each function says. */
 #ifndef TRIBUTARY_SERVER_RPC_COMMANDS_H
@@ -16,29 +17,31 @@
 #include "hub/hub.h"
 #include "server/wire/call.h"
 
+/* Embedded in what the call owns. */
 struct commands {
     struct call *call;
     int64_t write_timeout_ns;
     /* Any thread, under the lock. */
     pthread_mutex_t lock;
-    struct buf waiting;
+    struct buf waiting; /* encoded commands */
     /* Any thread. */
-    _Atomic bool posted; /* `wake` is on its way */
-    struct task wake;
+    _Atomic bool posted; /* `wake_task` is on its way */
+    struct task wake_task;
     /* Wire thread only. */
-    struct post_poll_hook ready;
-    struct wire_timer limit;
-    uint64_t confirmed, reported; /* messages of the session that were dealt with */
-    int64_t sent_at_ns;
+    struct post_poll_hook flush_hook;
+    struct wire_timer write_timer;
+    uint64_t confirmed; /* messages of the session that are done */
+    uint64_t reported;  /* the last `confirmed` that was sent */
     bool in_flight, stopped;
 };
 
+/* Wire thread. */
 void commands_init(struct commands *commands, struct call *call, int64_t write_timeout_ns);
-/* Wire thread, in a task that was posted after the last command: then no wake is on its way any
+/* Wire thread, in a task that was posted after the last command: so no wake-up is on its way any
  * more. */
 void commands_fini(struct commands *commands);
 
-/* Any thread. */
+/* Any thread. Deadlines are clock_mono_ns(). */
 void command_welcome(struct commands *commands, uint64_t epoch);
 void command_start(struct commands *commands, const struct activation_params *params);
 void command_stop(struct commands *commands, uint64_t activation, enum fault_reason reason,
@@ -46,12 +49,13 @@ void command_stop(struct commands *commands, uint64_t activation, enum fault_rea
 void command_pause(struct commands *commands, uint64_t activation, bool pause);
 void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns);
 
-/* Wire thread. */
-/* up to this message all was dealt with */
+/* Wire thread. All messages up to this number are done. */
 void commands_confirm(struct commands *commands, uint64_t message);
-void commands_sent(struct commands *commands, bool ok); /* from the call's sent() */
-bool commands_all_sent(struct commands *commands);      /* nothing waits, nothing is on its way */
-/* the call is lost or finished: nothing is sent any more */
+/* Wire thread; from the call's sent(). */
+void commands_sent(struct commands *commands, bool ok);
+/* Wire thread. Nothing waits and nothing is in flight. */
+bool commands_all_sent(struct commands *commands);
+/* Wire thread. The call is lost or finished: nothing is sent any more. */
 void commands_stop(struct commands *commands);
 
 #endif

@@ -1,23 +1,28 @@
 /* consume.c - Subscriber.Consume: the same stream, steered from within.
  *
- *   first message: init --> begun --> credit | select | drain | ack, nack, extend, one after another --> half-close: drain
+ *   first message: init --> live --> steps, one after another --> half-close: drain
  *
- * One step is read at a time; what needs the loop (select, drain) holds the call until it is back.
- * A step that cannot be followed is answered in-band. */
+ *   steps: credit | select | drain | ack, nack, extend (refused: live topics know none)
+ *
+ * One step is read at a time. A step that needs the loop (select, drain) holds the call, and the
+ * next one is read when it is back. A step that cannot be followed is answered in the stream. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/rpc_internal.h"
+#include "server/rpc/services.h"
 #include "server/rpc/subscriber.h"
 #include "server/wire/message.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
-/* Answers that may wait for a consumer that does not read; beyond, its steps are not read. */
-#define MAX_BACKLOG (64u * 1024u)
+/* Answers that may wait for a consumer that does not read. Beyond that its steps are not read. */
+#define MAX_BACKLOG_BYTES (64u * 1024u)
 
 static const struct duration_rule drain_step_rule = {.field = "drain.deadline",
-                                                     .default_ns = DRAIN_DEFAULT_NS,
+                                                     .default_ns = DEFAULT_DRAIN_NS,
                                                      .min_ns = NS_PER_MS,
                                                      .max_ns = MAX_DRAIN_NS,
                                                      .zero = true};
@@ -28,12 +33,12 @@ enum { RESULT_REQUEST = 1, RESULT_CODE = 2, RESULT_MESSAGE = 3, RESULT_REASON = 
 struct consume {
     struct subscriber subscriber;
     uint64_t steps; /* messages received */
-    bool reading, away, half_closed;
-    /* What the loop is asked. */
+    bool reading, half_closed;
+    bool on_loop; /* `task` is at the loop, which owns the fields below */
     struct task task;
-    struct filter *filter;
+    struct filter *filter; /* the new selectors */
     int64_t drain_ns;
-    bool too_late; /* for the selection: the stream was ending */
+    bool too_late; /* the selectors did not count: the stream was ending */
 };
 
 typedef void step(struct consume *consume, const Tributary__V1__ConsumeRequest *request);
@@ -47,14 +52,15 @@ static void read_next(struct consume *consume)
 {
     const struct subscriber *subscriber = &consume->subscriber;
 
-    if (consume->reading || consume->away || consume->half_closed || !call_alive(subscriber->call))
+    if (consume->reading || consume->on_loop || consume->half_closed || !call_alive(subscriber->call))
         return;
-    if (subscriber->sender && sender_backlog(subscriber->sender) > MAX_BACKLOG)
+    if (subscriber->sender && sender_backlog(subscriber->sender) > MAX_BACKLOG_BYTES)
         return;
     consume->reading = true;
     call_read(subscriber->call);
 }
 
+/* Answers the current step with an AckResult. */
 static void answer(struct consume *consume, const struct fault *fault)
 {
     OWNED(buf_fini) struct buf body = {0};
@@ -71,13 +77,13 @@ static void answer(struct consume *consume, const struct fault *fault)
     sender_add_note(consume->subscriber.sender, &block);
 }
 
-static void on_back(struct task *task)
+static void on_returned(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
     struct call *call = consume->subscriber.call;
     struct fault fault;
 
-    consume->away = false;
+    consume->on_loop = false;
     filter_free(consume->filter);
     consume->filter = NULL;
     if (consume->too_late && call_alive(call)) {
@@ -88,13 +94,13 @@ static void on_back(struct task *task)
     call_drop(call);
 }
 
-static void come_back(struct consume *consume)
+static void return_from_loop(struct consume *consume)
 {
-    consume->task.run = on_back;
+    consume->task.run = on_returned;
     wire_post(call_thread(consume->subscriber.call), &consume->task);
 }
 
-/* Loop. The subscription lives: its end is posted later than this. */
+/* Loop. The subscription still lives: the task that ends it is posted after this one. */
 static void select_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
@@ -103,7 +109,7 @@ static void select_on_loop(struct task *task)
         consume->filter = NULL;
     else
         consume->too_late = true;
-    come_back(consume);
+    return_from_loop(consume);
 }
 
 /* Loop. */
@@ -111,26 +117,27 @@ static void drain_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
     const char *id = consume->subscriber.result.id;
-    struct fault unsaid;
+    struct fault unused;
 
     if (hub_finish(consume->subscriber.rpc->hub, (struct bytes){(const uint8_t *)id, strlen(id)},
-                   CLOSING_FINISHED, consume->drain_ns, &unsaid))
-        unsaid.reason = FAULT_NONE; /* it has ended by itself meanwhile */
-    come_back(consume);
+                   CLOSING_FINISHED, consume->drain_ns, &unused))
+        unused.reason = FAULT_NONE; /* the subscription has ended meanwhile */
+    return_from_loop(consume);
 }
 
-static void go_to_loop(struct consume *consume, void (*run)(struct task *task))
+static void run_on_loop(struct consume *consume, void (*run)(struct task *task))
 {
     if (consume->subscriber.state != SUBSCRIBER_LIVE)
         return;
     consume->too_late = false;
-    consume->away = true;
+    consume->on_loop = true;
     call_hold(consume->subscriber.call);
     consume->task.run = run;
     loop_post(consume->subscriber.rpc->loop, &consume->task);
 }
 
-static void step_again(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
+/* Only the first message may carry init. */
+static void step_init(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
 {
     struct fault fault;
 
@@ -144,6 +151,7 @@ static void step_credit(struct consume *consume, const Tributary__V1__ConsumeReq
     sender_credit(consume->subscriber.sender, request->credit->events, request->credit->bytes);
 }
 
+/* Live topics know no acknowledgement. */
 static void step_ack(struct consume *consume, const Tributary__V1__ConsumeRequest *request)
 {
     struct fault fault;
@@ -161,7 +169,7 @@ static void step_select(struct consume *consume, const Tributary__V1__ConsumeReq
         fault_within(&fault, "select.");
         answer(consume, &fault);
     } else {
-        go_to_loop(consume, select_on_loop);
+        run_on_loop(consume, select_on_loop);
     }
 }
 
@@ -173,11 +181,11 @@ static void step_drain(struct consume *consume, const Tributary__V1__ConsumeRequ
     if (decode_duration(deadline, &drain_step_rule, &consume->drain_ns, &fault))
         answer(consume, &fault);
     else
-        go_to_loop(consume, drain_on_loop);
+        run_on_loop(consume, drain_on_loop);
 }
 
 static step *const steps[] = {
-    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_again,
+    [TRIBUTARY__V1__CONSUME_REQUEST__STEP_INIT] = step_init,
     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_CREDIT] = step_credit,
     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_ACK] = step_ack,
     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_NACK] = step_ack,
@@ -186,7 +194,7 @@ static step *const steps[] = {
     [TRIBUTARY__V1__CONSUME_REQUEST__STEP_DRAIN] = step_drain,
 };
 
-static void begun(struct subscriber *subscriber)
+static void on_live(struct subscriber *subscriber)
 {
     read_next(container_of(subscriber, struct consume, subscriber));
 }
@@ -240,8 +248,8 @@ static void half_closed(struct call *call)
         subscriber_refuse(&consume->subscriber, &fault);
         return;
     }
-    consume->drain_ns = DRAIN_DEFAULT_NS;
-    go_to_loop(consume, drain_on_loop);
+    consume->drain_ns = DEFAULT_DRAIN_NS;
+    run_on_loop(consume, drain_on_loop);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -256,8 +264,8 @@ static void opened(struct call *call, void *ctx)
     }
     consume->subscriber.rpc = ctx;
     consume->subscriber.call = call;
-    consume->subscriber.begun = begun;
-    consume->subscriber.within = "init.";
+    consume->subscriber.on_live = on_live;
+    consume->subscriber.field_prefix = "init.";
     call_own(call, &consume->subscriber);
     read_next(consume);
 }
@@ -297,5 +305,5 @@ static const struct call_port consume_port = {.opened = opened,
 
 enum err consume_serve(struct rpc *rpc)
 {
-    return rpc_method(rpc, "/tributary.v1.Subscriber/Consume", &consume_port, rpc);
+    return rpc_add_method(rpc, "/tributary.v1.Subscriber/Consume", &consume_port, rpc);
 }

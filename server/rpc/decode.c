@@ -1,9 +1,9 @@
-/* decode.c - requests are read strictly: first their form, by the message's descriptor, then
- * protobuf-c under a budget of memory.
+/* decode.c - reads requests strictly: first a scan of their form by the message's descriptor, then
+ * protobuf-c within a memory budget.
  *
- * What the scan accepts, every decoder accepts, and reads alike: protobuf-c alone would cut a
- * string at a NUL, take an unknown enum value for granted, and allocate without a bound. */
-#include "server/rpc/rpc_internal.h"
+ * Every decoder accepts what the scan accepts, and reads it in the same way. protobuf-c alone would
+ * truncate a string at a NUL, accept unknown enum values, and allocate without a bound. */
+#include "server/rpc/decode.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -16,8 +16,9 @@
 #include "google/protobuf/duration.pb-c.h"
 
 #define MAX_DEPTH 32u
-#define BUDGET_TIMES 8u
-#define MIN_BUDGET (64u * 1024u)
+/* Unpacking may use BUDGET_FACTOR times the input, plus BUDGET_BASE_BYTES. */
+#define BUDGET_FACTOR 8u
+#define BUDGET_BASE_BYTES (64u * 1024u)
 #define MAX_DURATION_SECONDS INT64_C(315576000000) /* 10 000 years: protobuf's own bound */
 
 static enum wire_type wire_type_of(ProtobufCType type)
@@ -48,9 +49,9 @@ static enum wire_type wire_type_of(ProtobufCType type)
     return WIRE_VARINT;
 }
 
-/* An enum travels as a varint of its sign-extended value, so it is compared in 64 bits: a decoder
- * that looked at 32 would take 2^32 + 1 for 1. */
-static bool enum_knows(const ProtobufCEnumDescriptor *type, int64_t value)
+/* The wire has an enum as a varint of its sign-extended value, so this compares 64 bits. With 32
+ * bits, 2^32 + 1 would pass for 1. */
+static bool enum_has(const ProtobufCEnumDescriptor *type, int64_t value)
 {
     for (unsigned i = 0; i < type->n_values; i++) {
         if (type->values[i].value == value)
@@ -62,9 +63,9 @@ static bool enum_knows(const ProtobufCEnumDescriptor *type, int64_t value)
 static enum fault_reason scalar_check(const ProtobufCFieldDescriptor *known, uint64_t value,
                                       struct fault *fault)
 {
-    if (known->type == PROTOBUF_C_TYPE_ENUM && !enum_knows(known->descriptor, (int64_t)value)) {
+    if (known->type == PROTOBUF_C_TYPE_ENUM && !enum_has(known->descriptor, (int64_t)value)) {
         fault_set(fault, FAULT_UNKNOWN_ENUM, "", "");
-        snprintf(fault->value, sizeof fault->value, "%" PRId64, (int64_t)value);
+        snprintf(fault->value, sizeof(fault->value), "%" PRId64, (int64_t)value);
         return fault->reason;
     }
     if (known->type == PROTOBUF_C_TYPE_UINT32 && value > UINT32_MAX)
@@ -72,7 +73,7 @@ static enum fault_reason scalar_check(const ProtobufCFieldDescriptor *known, uin
     return FAULT_NONE;
 }
 
-/* A repeated scalar may come packed: values end to end, without tags. */
+/* A repeated scalar may be packed: values one after the other, without tags. */
 static enum fault_reason packed_check(const ProtobufCFieldDescriptor *known, enum wire_type type,
                                       struct bytes packed, struct fault *fault)
 {
@@ -96,8 +97,8 @@ static enum fault_reason packed_check(const ProtobufCFieldDescriptor *known, enu
     return FAULT_NONE;
 }
 
-/* How often a field occurs in bytes that were read without a fault: the index of the next one, for
- * the fault's path. */
+/* Counts how often a field occurs in bytes that were scanned without a fault. This is the index of
+ * the next one, for the path in the fault. */
 static size_t occurrences(const uint8_t *at, const uint8_t *end, uint32_t number)
 {
     size_t count = 0;
@@ -112,8 +113,8 @@ static size_t occurrences(const uint8_t *at, const uint8_t *end, uint32_t number
     return count;
 }
 
-/* Protobuf would merge the two. No encoder writes them; the second one ends the scan, so all this
- * looking back costs little. */
+/* Refuses an embedded message that occurs twice: protobuf would merge the two, and no encoder
+ * writes them. The count from the beginning is cheap, because the second one ends the scan. */
 static enum fault_reason once_check(const ProtobufCFieldDescriptor *known, const uint8_t *begin,
                                     const uint8_t *from, struct fault *fault)
 {
@@ -123,16 +124,17 @@ static enum fault_reason once_check(const ProtobufCFieldDescriptor *known, const
     return fault_set(fault, FAULT_MALFORMED, "", "an embedded message may come once");
 }
 
-static void place(struct fault *fault, const ProtobufCFieldDescriptor *known, const uint8_t *begin,
-                  const uint8_t *from)
+/* Puts the field's name, with its index where it is repeated, in front of the path in the fault. */
+static void prefix_path(struct fault *fault, const ProtobufCFieldDescriptor *known, const uint8_t *begin,
+                        const uint8_t *from)
 {
     const char *dot = fault->field[0] ? "." : "";
-    char prefix[sizeof fault->field];
+    char prefix[sizeof(fault->field)];
 
     if (known->label == PROTOBUF_C_LABEL_REPEATED)
-        snprintf(prefix, sizeof prefix, "%s[%zu]%s", known->name, occurrences(begin, from, known->id), dot);
+        snprintf(prefix, sizeof(prefix), "%s[%zu]%s", known->name, occurrences(begin, from, known->id), dot);
     else
-        snprintf(prefix, sizeof prefix, "%s%s", known->name, dot);
+        snprintf(prefix, sizeof(prefix), "%s%s", known->name, dot);
     fault_within(fault, prefix);
 }
 
@@ -157,7 +159,7 @@ static enum fault_reason field_check(const ProtobufCFieldDescriptor *known, cons
     return FAULT_NONE;
 }
 
-/* `levels`: how deep messages may still nest, this one included. */
+/* `levels`: how many levels of messages are still allowed, this one included. */
 static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescriptor *type, unsigned levels,
                               struct fault *fault)
 {
@@ -181,14 +183,14 @@ static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescript
             reason = field_check(known, &field, levels, fault);
         if (reason) {
             if (known)
-                place(fault, known, bytes.data, from);
+                prefix_path(fault, known, bytes.data, from);
             return reason;
         }
     }
     return FAULT_NONE;
 }
 
-/* What one request may still take. Only what is held at the same time counts. */
+/* The memory that unpacking one request may still allocate. Freed memory counts as free again. */
 struct budget {
     size_t left;
     bool refused;
@@ -220,7 +222,7 @@ static void budget_free(void *data, void *memory)
 enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type,
                          ProtobufCMessage **message_out, struct fault *fault)
 {
-    struct budget budget = {.left = BUDGET_TIMES * bytes.size + MIN_BUDGET};
+    struct budget budget = {.left = BUDGET_FACTOR * bytes.size + BUDGET_BASE_BYTES};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     enum fault_reason reason = scan(bytes, type, MAX_DEPTH, fault);
     ProtobufCMessage *message;
@@ -239,7 +241,7 @@ enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *t
 
 void decoded_free(ProtobufCMessage *message)
 {
-    /* The budget's memory is malloc()'s, which is what protobuf-c frees by itself. */
+    /* budget_alloc() uses malloc(), so the default allocator of protobuf-c can free it. */
     if (message)
         protobuf_c_message_free_unpacked(message, NULL);
 }
@@ -252,7 +254,7 @@ void encode(const ProtobufCMessage *message, struct buf *bytes)
         protobuf_c_message_pack(message, at);
 }
 
-/* The largest unit that says it exactly: "24 h", "500 us". */
+/* Writes a duration in the largest unit that is exact: "24 h", "500 us". */
 static void duration_text(int64_t ns, char *text, size_t capacity)
 {
     static const struct {
@@ -267,7 +269,7 @@ static void duration_text(int64_t ns, char *text, size_t capacity)
     snprintf(text, capacity, "%" PRId64 " %s", ns / units[i].ns, units[i].name);
 }
 
-static enum fault_reason duration_refuse(const Google__Protobuf__Duration *duration,
+static enum fault_reason refuse_duration(const Google__Protobuf__Duration *duration,
                                          const struct duration_rule *rule, enum fault_reason reason,
                                          struct fault *fault)
 {
@@ -278,17 +280,17 @@ static enum fault_reason duration_refuse(const Google__Protobuf__Duration *durat
     char max[32];
     char bound[96];
 
-    duration_text(rule->min_ns, min, sizeof min);
-    duration_text(rule->max_ns, max, sizeof max);
+    duration_text(rule->min_ns, min, sizeof(min));
+    duration_text(rule->max_ns, max, sizeof(max));
     if (rule->min_ns <= 1)
-        snprintf(bound, sizeof bound, "at most %s", max);
+        snprintf(bound, sizeof(bound), "at most %s", max);
     else
-        snprintf(bound, sizeof bound, "%s%s to %s", rule->zero ? "0, or " : "", min, max);
+        snprintf(bound, sizeof(bound), "%s%s to %s", rule->zero ? "0, or " : "", min, max);
     fault_set(fault, reason, rule->field,
               reason == FAULT_BAD_DURATION ? "seconds and nanos of one sign, not negative, nanos below 10^9"
                                            : bound);
-    snprintf(fault->value, sizeof fault->value, "%s%" PRIu64 ".%09" PRIu32 " s", negative ? "-" : "", seconds,
-             nanos);
+    snprintf(fault->value, sizeof(fault->value), "%s%" PRIu64 ".%09" PRIu32 " s", negative ? "-" : "",
+             seconds, nanos);
     return reason;
 }
 
@@ -304,12 +306,12 @@ enum fault_reason decode_duration(const ProtobufCMessage *message, const struct 
     }
     if (duration->seconds < 0 || duration->nanos < 0 || duration->nanos >= NS_PER_S ||
         duration->seconds > MAX_DURATION_SECONDS)
-        return duration_refuse(duration, rule, FAULT_BAD_DURATION, fault);
+        return refuse_duration(duration, rule, FAULT_BAD_DURATION, fault);
     if (duration->seconds > rule->max_ns / NS_PER_S)
-        return duration_refuse(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
+        return refuse_duration(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
     ns = duration->seconds * NS_PER_S + duration->nanos;
     if (ns > rule->max_ns || (ns == 0 && !rule->zero) || (ns > 0 && ns < rule->min_ns))
-        return duration_refuse(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
+        return refuse_duration(duration, rule, FAULT_OUT_OF_BOUNDS, fault);
     *ns_out = ns;
     return FAULT_NONE;
 }

@@ -1,6 +1,7 @@
-/* descriptors.c - walks the descriptor set once and keeps a map of full names. protobuf-c has no
- * reflection of its own, and descriptor.proto is read here by its field numbers: they are as fixed
- * as protobuf itself. */
+/* descriptors.c - walks the descriptor set once and keeps a map of full names.
+ *
+ * protobuf-c has no reflection. So this reads descriptor.proto by its field numbers, which never
+ * change. */
 #include "server/rpc/descriptors.h"
 
 #include <stdint.h>
@@ -10,7 +11,7 @@
 #include "base/map.h"
 #include "event/field.h"
 
-/* No tool makes this array: the assembler takes the file in. TRIBUTARY_DESCRIPTORS is its path. */
+/* The assembler includes the file as it is. TRIBUTARY_DESCRIPTORS is its path. */
 __asm__(".pushsection .rodata\n"
         ".balign 8\n"
         "descriptors_begin:\n"
@@ -22,7 +23,7 @@ extern const uint8_t descriptors_begin[] __attribute__((visibility("hidden")));
 extern const uint8_t descriptors_end[] __attribute__((visibility("hidden")));
 
 #define MAX_NAME_BYTES 512u
-#define MAX_NESTED 16u
+#define MAX_NESTING 16u
 
 enum set_field { SET_FILE = 1 };
 enum file_field {
@@ -33,7 +34,7 @@ enum file_field {
     FILE_ENUM = 5,
     FILE_SERVICE = 6
 };
-/* messages, fields, oneofs, enums, values, services and methods alike */
+/* The same in messages, fields, oneofs, enums, values, services and methods. */
 enum declared_field { DECLARED_NAME = 1 };
 enum message_field { MESSAGE_FIELD = 2, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, MESSAGE_ONEOF = 8 };
 enum enum_field { ENUM_VALUE = 2 };
@@ -41,7 +42,7 @@ enum service_field { SERVICE_METHOD = 2 };
 
 struct symbol {
     struct map_node node;
-    struct symbol *next; /* of all, for the end */
+    struct symbol *next; /* of all symbols, to free them */
     size_t file;
     bool message;
     char name[];
@@ -50,7 +51,7 @@ struct symbol {
 struct file {
     struct bytes proto;
     struct bytes name;
-    bool *needs; /* of the files before it, which ones, directly or not */
+    bool *needs; /* for each file before this one: whether this one imports it, directly or not */
 };
 
 struct descriptors {
@@ -70,8 +71,8 @@ static bool same(struct bytes a, struct bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* Finds the next field `number` (of any number: 0) that holds bytes, from *at on. False: there is
- * none, or what follows is no message. */
+/* Finds the next length-delimited field from *at on, and advances *at behind it. `number` 0: any
+ * field. False: there is none, or the bytes are not a message. */
 static bool next(const uint8_t **at, const uint8_t *end, uint32_t number, struct field *field)
 {
     while (*at < end) {
@@ -104,7 +105,8 @@ static struct bytes text_field(struct bytes message, uint32_t number)
     return next(&at, message.data + message.size, number, &field) ? field.bytes : (struct bytes){0};
 }
 
-/* A full name being built: "package.Outer" grows to "package.Outer.Inner" and shrinks again. */
+/* The full name at the current depth: "package.Outer" grows to "package.Outer.Inner" and shrinks
+ * again. */
 struct path {
     char text[MAX_NAME_BYTES];
     size_t size;
@@ -114,7 +116,7 @@ static enum err path_add(struct path *path, struct bytes name)
 {
     size_t dot = path->size > 0;
 
-    if (name.size == 0 || name.size > sizeof path->text - path->size - dot)
+    if (name.size == 0 || name.size > sizeof(path->text) - path->size - dot)
         return ERR_INVALID;
     if (dot)
         path->text[path->size++] = '.';
@@ -126,7 +128,7 @@ static enum err path_add(struct path *path, struct bytes name)
 static enum err symbol_add(struct descriptors *descriptors, const struct path *path, size_t file,
                            bool message)
 {
-    struct symbol *symbol = malloc(sizeof *symbol + path->size);
+    struct symbol *symbol = malloc(sizeof(*symbol) + path->size);
     enum err err;
 
     if (!symbol)
@@ -146,8 +148,8 @@ static enum err symbol_add(struct descriptors *descriptors, const struct path *p
     return ERR_OK;
 }
 
-/* What is declared where: names, and what has names of its own within. An enum's values stand
- * beside the enum, as in C++. */
+/* The walk through one file: each declaration is added under its full name. The values of an enum
+ * are named beside the enum, not within it, as in C++. */
 struct walk {
     struct descriptors *descriptors;
     size_t file;
@@ -161,7 +163,7 @@ static enum err declare(struct walk *walk, struct bytes declared, bool message)
     return err ? err : symbol_add(walk->descriptors, &walk->path, walk->file, message);
 }
 
-/* Things that hold nothing further: each field `number` of `holder`. */
+/* Adds what each field `number` of `holder` declares, where nothing is nested in it. */
 static enum err declare_leaves(struct walk *walk, struct bytes holder, uint32_t number)
 {
     size_t size = walk->path.size;
@@ -228,7 +230,7 @@ static enum err declare_file(struct descriptors *descriptors, size_t file)
 
     while (!err && next(&at, proto.data + proto.size, 0, &field)) {
         if (field.number == FILE_MESSAGE)
-            err = declare_message(&walk, field.bytes, MAX_NESTED);
+            err = declare_message(&walk, field.bytes, MAX_NESTING);
         else if (field.number == FILE_ENUM)
             err = declare_enum(&walk, field.bytes);
         else if (field.number == FILE_SERVICE)
@@ -248,7 +250,7 @@ static size_t count_fields(struct bytes message, uint32_t number)
     return count;
 }
 
-/* A set lists every file after what it imports, so what those need is known already. */
+/* A set lists every file after its imports. So their imports are known already. */
 static enum err find_needs(struct descriptors *descriptors, size_t number)
 {
     struct file *file = &descriptors->files[number];
@@ -256,7 +258,7 @@ static enum err find_needs(struct descriptors *descriptors, size_t number)
     struct field field = {0};
     size_t need;
 
-    file->needs = calloc(number + 1, sizeof *file->needs);
+    file->needs = calloc(number + 1, sizeof(*file->needs));
     if (!file->needs)
         return ERR_NO_MEMORY;
     while (next(&at, file->proto.data + file->proto.size, FILE_DEPENDENCY, &field)) {
@@ -275,7 +277,7 @@ static enum err fill(struct descriptors *descriptors, struct bytes set)
     enum err err = well_formed(set) ? ERR_OK : ERR_INVALID;
     struct field field = {0};
 
-    descriptors->files = calloc(count_fields(set, SET_FILE) + 1, sizeof *descriptors->files);
+    descriptors->files = calloc(count_fields(set, SET_FILE) + 1, sizeof(*descriptors->files));
     if (!descriptors->files)
         return ERR_NO_MEMORY;
     while (!err && next(&at, set.data + set.size, SET_FILE, &field)) {
@@ -294,7 +296,7 @@ static enum err fill(struct descriptors *descriptors, struct bytes set)
 
 enum err descriptors_new(struct bytes set, struct descriptors **descriptors_out)
 {
-    struct descriptors *descriptors = calloc(1, sizeof *descriptors);
+    struct descriptors *descriptors = calloc(1, sizeof(*descriptors));
     enum err err;
 
     if (!descriptors)

@@ -1,18 +1,19 @@
-/* details.c - a fault as google.rpc.Status: what programs read where people read the message. */
-#include "server/rpc/rpc_internal.h"
+/* details.c - a fault as google.rpc.Status, for programs; people read the status message. */
+#include "server/rpc/details.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
+#include "server/rpc/decode.h"
 
-#define MAX_DETAILS                                                                                          \
-    2048u /* trailers are limited to 8 KiB by many peers, and are not the only thing in them */
+/* Many peers limit all trailers together to 8 KiB. */
+#define MAX_DETAILS_BYTES 2048u
 #define MAX_PARTS 4u
 #define TYPE_PREFIX "type.googleapis.com/"
 
-/* The details that go with one fault, the most important first. */
+/* The details of one fault, the most important first. */
 struct parts {
     Google__Protobuf__Any any[MAX_PARTS];
     struct buf bytes[MAX_PARTS];
@@ -25,10 +26,10 @@ static void add(struct parts *parts, const ProtobufCMessage *message)
     size_t i = parts->count;
     size_t prefix = strlen(TYPE_PREFIX);
 
-    CHECK(i < MAX_PARTS && prefix + strlen(message->descriptor->name) < sizeof parts->urls[i]);
+    CHECK(i < MAX_PARTS && prefix + strlen(message->descriptor->name) < sizeof(parts->urls[i]));
     encode(message, &parts->bytes[i]);
     if (parts->bytes[i].broken)
-        return; /* the fault itself matters more than this detail of it */
+        return; /* send the fault without this detail */
     memcpy(parts->urls[i], TYPE_PREFIX, prefix);
     strcpy(parts->urls[i] + prefix, message->descriptor->name);
     google__protobuf__any__init(&parts->any[i]);
@@ -66,11 +67,11 @@ static void add_bad_request(struct parts *parts, const struct fault *fault)
     Google__Rpc__BadRequest request = GOOGLE__RPC__BAD_REQUEST__INIT;
     Google__Rpc__BadRequest__FieldViolation violation = GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT;
     Google__Rpc__BadRequest__FieldViolation *violations[] = {&violation};
-    struct fault unnamed = *fault;
+    struct fault without_field = *fault;
     char description[512];
 
-    unnamed.field[0] = '\0'; /* the violation says it beside the description */
-    fault_message(&unnamed, description, sizeof description);
+    without_field.field[0] = '\0'; /* the violation names the field beside the description */
+    fault_message(&without_field, description, sizeof(description));
     violation.field = (char *)fault->field;
     violation.description = description;
     request.n_field_violations = 1;
@@ -96,7 +97,7 @@ static void add_quota_failure(struct parts *parts, const struct fault *fault)
     Google__Rpc__QuotaFailure__Violation *violations[] = {&violation};
     char description[640];
 
-    fault_message(fault, description, sizeof description);
+    fault_message(fault, description, sizeof(description));
     violation.subject = (char *)quota_subject(fault->reason);
     violation.description = description;
     failure.n_violations = 1;
@@ -118,12 +119,12 @@ static const char *resource_type(enum fault_reason reason)
 static void add_resource_info(struct parts *parts, const struct fault *fault)
 {
     Google__Rpc__ResourceInfo info = GOOGLE__RPC__RESOURCE_INFO__INIT;
-    char name[sizeof fault->value];
+    char name[sizeof(fault->value)];
     char *first = name;
     char *last;
 
-    /* The value is quoted for people; the name is what stands between the quotes. */
-    memcpy(name, fault->value, sizeof name);
+    /* The value is quoted for people. The name is what stands between the quotes. */
+    memcpy(name, fault->value, sizeof(name));
     if (name[0] == '"' && (last = strrchr(name, '"')) > name) {
         *last = '\0';
         first++;
@@ -154,7 +155,7 @@ void fault_details(const struct fault *fault, struct buf *details)
     int64_t retry_ns = fault->reason == FAULT_DRAINING && fault->retry_ns <= 0 ? NS_PER_S : fault->retry_ns;
     char message[640];
 
-    fault_message(fault, message, sizeof message);
+    fault_message(fault, message, sizeof(message));
     add_error_info(&parts, fault);
     if (retry_ns > 0)
         add_retry_info(&parts, retry_ns);
@@ -171,7 +172,7 @@ void fault_details(const struct fault *fault, struct buf *details)
     status.message = message;
     status.n_details = parts.count;
     status.details = any;
-    while (status.n_details > 1 && protobuf_c_message_get_packed_size(&status.base) > MAX_DETAILS)
+    while (status.n_details > 1 && protobuf_c_message_get_packed_size(&status.base) > MAX_DETAILS_BYTES)
         status.n_details--;
     encode(&status.base, details);
     for (size_t i = 0; i < MAX_PARTS; i++)

@@ -1,9 +1,9 @@
-/* health.c - what load balancers and orchestrators ask. All services of this process serve, or none
- * does: the state is one word.
+/* health.c - the health service, for load balancers and orchestrators. All services of this process
+ * share one state.
  *
- * A watcher has one send in flight at most and is told the latest state when that landed, so it may
- * miss a state but never the last. Check and List go through the loop, so their answer also says
- * that the loop is alive. */
+ * A watcher has at most one write in flight. When it completes, the watcher gets the latest state:
+ * it may miss a state, but never the last one. Check and List are answered on the loop, so an
+ * answer also proves that the loop is alive. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,7 +12,9 @@
 #include "base/list.h"
 #include "event/encode.h"
 #include "health/v1/health.pb-c.h"
+#include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
+#include "server/rpc/services.h"
 #include "server/wire/message.h"
 
 enum serving {
@@ -33,15 +35,15 @@ struct health {
 
 struct watcher {
     struct health *health;
-    _Atomic uint32_t refs; /* its call's, and its task's while that is posted */
+    _Atomic uint32_t refs; /* one of the call, and one of the task while that is posted */
     struct task task;
     /* Any thread, under health->lock. */
     struct list link;
     struct wire_thread *thread;
-    /* Its wire thread only. */
-    struct call *call; /* NULL once that is closed */
-    bool asked;
-    bool known;
+    /* Wire thread only. */
+    struct call *call; /* NULL once it is closed */
+    bool requested;    /* the request has arrived */
+    bool known;        /* its service is served here */
     bool sending;
     bool draining;
     enum serving reported;
@@ -99,14 +101,14 @@ static void list_entry(struct buf *answer, struct bytes name, enum serving state
 static void list(struct unary_call *unary)
 {
     struct bytes name = {0};
-    size_t at = 0;
+    size_t position = 0;
 
     do
         list_entry(&unary->answer, name, state(unary->rpc));
-    while (rpc_service_next(unary->rpc, &at, &name));
+    while (rpc_service_next(unary->rpc, &position, &name));
 }
 
-static void end(struct call *call, enum fault_reason reason)
+static void finish(struct call *call, enum fault_reason reason)
 {
     struct fault fault;
 
@@ -120,49 +122,49 @@ static void watcher_release(struct watcher *watcher)
         free(watcher);
 }
 
-/* Its wire thread. Sends what is new; a stream that is draining ends when there is nothing new. */
-static void notify(struct watcher *watcher)
+/* Wire thread. Sends a state that is new. A stream that is draining ends when there is none. */
+static void report(struct watcher *watcher)
 {
     enum serving now;
     struct buf answer = {0};
 
-    if (!watcher->call || !watcher->asked || watcher->sending)
+    if (!watcher->call || !watcher->requested || watcher->sending)
         return;
     now = !watcher->known ? SERVING_UNKNOWN : watcher->draining ? SERVING_NOT : state(watcher->health->rpc);
     if (now != watcher->reported) {
         write_state(&answer, now);
         if (answer.broken) {
-            end(watcher->call, FAULT_MEMORY_BUDGET);
+            finish(watcher->call, FAULT_MEMORY_BUDGET);
         } else {
             watcher->reported = now;
             watcher->sending = call_send(watcher->call, &answer);
         }
         buf_fini(&answer);
     } else if (watcher->draining) {
-        end(watcher->call, FAULT_DRAINING);
+        finish(watcher->call, FAULT_DRAINING);
     }
 }
 
-/* Its wire thread: the state has changed. */
-static void changed(struct task *task)
+/* Wire thread. The state has changed. */
+static void on_change(struct task *task)
 {
     struct watcher *watcher = container_of(task, struct watcher, task);
 
-    notify(watcher);
+    report(watcher);
     watcher_release(watcher);
 }
 
 static void opened(struct call *call, void *ctx)
 {
-    struct watcher *watcher = calloc(1, sizeof *watcher);
+    struct watcher *watcher = calloc(1, sizeof(*watcher));
 
     if (!watcher) {
-        end(call, FAULT_MEMORY_BUDGET);
+        finish(call, FAULT_MEMORY_BUDGET);
         return;
     }
     watcher->health = ctx;
     watcher->refs = 1;
-    watcher->task.run = changed;
+    watcher->task.run = on_change;
     watcher->thread = call_thread(call);
     watcher->call = call;
     list_init(&watcher->link);
@@ -170,8 +172,8 @@ static void opened(struct call *call, void *ctx)
     call_read(call);
 }
 
-/* In the list first, then the state is read: a change in between is told twice to nobody, and
- * missed by nobody. */
+/* Joins the list first and reads the state afterwards. So a change in between is not missed, and
+ * report() does not send the same state twice. */
 static void message(struct call *call, struct message *message)
 {
     struct watcher *watcher = call_owned(call);
@@ -184,19 +186,19 @@ static void message(struct call *call, struct message *message)
         call_finish(call, &fault);
         return;
     }
-    watcher->asked = true;
+    watcher->requested = true;
     watcher->known =
         known(health->rpc, text_bytes(((Grpc__Health__V1__HealthCheckRequest *)(void *)request)->service));
     decoded_free(request);
     pthread_mutex_lock(&health->lock);
     list_append(&health->watchers, &watcher->link);
     pthread_mutex_unlock(&health->lock);
-    notify(watcher);
+    report(watcher);
 }
 
 static void half_closed(struct call *call)
 {
-    end(call, FAULT_NO_MESSAGE);
+    finish(call, FAULT_NO_MESSAGE);
 }
 
 static void sent(struct call *call, bool ok)
@@ -205,7 +207,7 @@ static void sent(struct call *call, bool ok)
 
     watcher->sending = false;
     if (ok)
-        notify(watcher);
+        report(watcher);
 }
 
 static void draining(struct call *call)
@@ -215,10 +217,10 @@ static void draining(struct call *call)
     if (!watcher)
         return;
     watcher->draining = true;
-    if (watcher->asked)
-        notify(watcher);
+    if (watcher->requested)
+        report(watcher);
     else
-        end(call, FAULT_DRAINING);
+        finish(call, FAULT_DRAINING);
 }
 
 static void closed(struct call *call, bool ok)
@@ -242,7 +244,7 @@ static const struct call_port watch_port = {.opened = opened,
                                             .draining = draining,
                                             .closed = closed};
 
-/* The state changes once, so each watcher's task is posted once. */
+/* The state changes only once, so the task of each watcher is posted only once. */
 void rpc_not_serving(struct rpc *rpc)
 {
     struct health *health = rpc->health;
@@ -261,7 +263,7 @@ void rpc_not_serving(struct rpc *rpc)
 
 enum err health_serve(struct rpc *rpc)
 {
-    struct health *health = calloc(1, sizeof *health);
+    struct health *health = calloc(1, sizeof(*health));
     enum err err;
 
     if (!health)
@@ -276,7 +278,7 @@ enum err health_serve(struct rpc *rpc)
         err = rpc_add_unary(rpc, "/grpc.health.v1.Health/List",
                             &grpc__health__v1__health_list_request__descriptor, list);
     if (!err)
-        err = rpc_method(rpc, "/grpc.health.v1.Health/Watch", &watch_port, health);
+        err = rpc_add_method(rpc, "/grpc.health.v1.Health/Watch", &watch_port, health);
     return err;
 }
 

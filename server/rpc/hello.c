@@ -1,4 +1,4 @@
-/* hello.c - every bound of Hello, in one place. */
+/* hello.c - every default and every bound of Hello, in one place. */
 #include "server/rpc/hello.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "event/text.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/decode.h"
 #include "tributary/v1/publisher.pb-c.h"
 
 #define MAX_NAME_BYTES 256u

@@ -1,4 +1,6 @@
-/* hello.h - what a session says of itself, checked. For the files of this room. */
+/* hello.h - what a session says about itself, checked. For the files of this room.
+ *
+ * Any thread. */
 #ifndef TRIBUTARY_SERVER_RPC_HELLO_H
 #define TRIBUTARY_SERVER_RPC_HELLO_H
 
@@ -7,15 +9,16 @@
 #include "hub/hub.h"
 
 struct hello {
-    ProtobufCMessage *message; /* what the wish points into */
+    ProtobufCMessage *message; /* what `params` points into */
     struct pair *labels;
     struct bytes *topics;
-    struct session_params params; /* but for peer, port and ctx */
+    struct session_params params; /* without peer, port and ctx */
 };
 
-/* Decodes and checks. FAULT_NONE: hello_fini() must follow. Otherwise the fault names `hello.name`
- * and the like; nothing is kept. */
+/* Decodes and checks a serialized Hello. FAULT_NONE: hello_fini() must follow. Otherwise *fault
+ * names the field by its path (`hello.name`, `hello.labels[2]`), and nothing is kept. */
 MUST_CHECK enum fault_reason hello_read(struct bytes bytes, struct hello *hello_out, struct fault *fault);
+/* Leaves `hello` zeroed; a zeroed one is allowed. */
 void hello_fini(struct hello *hello);
 
 #endif

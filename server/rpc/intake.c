@@ -1,8 +1,8 @@
-/* intake.c - scan, find the producer (or have the loop make it), offer, and wait where a channel
- * blocks.
+/* intake.c - scans a message, finds its producer (or has the loop make it), offers the events, and
+ * waits where a channel blocks.
  *
- *   message --scan--> inlet known --offer--> dealt
- *                 |        ^          \--blocked, stall over--> dealt
+ *   message --scan--> inlet known --offer--> done
+ *                 |        ^          \--blocked, let in--> done
  *                 \--loop--/ */
 #include "server/rpc/intake.h"
 
@@ -16,19 +16,19 @@
 /* Field numbers of PublishRequest and PublishStreamRequest. */
 enum { FIELD_PRODUCER = 2, FIELD_CONFIRM = 3 };
 
-/* A message up to this size may share a chunk, of at most so many events and bytes. */
-enum { COALESCE_BELOW_BYTES = 4096, COALESCED_EVENTS = 128, COALESCED_BYTES = 16 << 10 };
+/* Messages below COALESCE_BELOW_BYTES may share a chunk. The rest bounds that chunk. */
+enum { COALESCE_BELOW_BYTES = 4096, MAX_COALESCED_EVENTS = 128, MAX_COALESCED_BYTES = 16 << 10 };
 
-/* Values of Confirm that are served. */
+/* The highest value of Confirm that is served. */
 enum { MAX_CONFIRM = 1 };
 
 static const char anonymous[] = "anonymous";
 
-static void deal(struct intake *intake, enum fault_reason reason)
+static void finish(struct intake *intake, enum fault_reason reason)
 {
     if (reason)
         count_add(COUNT_REFUSED_BATCHES, intake->messages);
-    intake->dealt(intake, reason);
+    intake->done(intake, reason);
 }
 
 static enum fault_reason check_confirm(const struct framing_field *confirm, struct fault *fault)
@@ -43,7 +43,7 @@ static enum fault_reason check_confirm(const struct framing_field *confirm, stru
     return FAULT_NONE;
 }
 
-/* The first batch names the producer; a later one may only name it again. */
+/* The first message names the producer. A later one leaves the name out, or repeats it. */
 static enum fault_reason check_producer(struct intake *intake, const struct framing_field *producer,
                                         struct fault *fault)
 {
@@ -101,7 +101,7 @@ static void on_unblocked(struct task *task)
 
     intake->blocked = false;
     inlet_unblocked(intake->inlet);
-    deal(intake, FAULT_NONE);
+    finish(intake, FAULT_NONE);
     call_drop(call);
 }
 
@@ -117,7 +117,7 @@ static void offer(struct intake *intake)
     call_hold(intake->call);
     enum err err = inlet_offer(intake->inlet, chunk, &intake->waiter, &intake->offer);
     if (err == ERR_NOT_FOUND) {
-        /* The producer was removed: this call makes it anew, or hears who has its name. */
+        /* The producer was removed: make it anew, or be refused because a session has its name. */
         inlet_leave(intake->inlet);
         intake->inlet = NULL;
         intake->blocked = false;
@@ -131,11 +131,11 @@ static void offer(struct intake *intake)
         count_add(COUNT_MESSAGES_IN, intake->messages);
     if (err == ERR_AGAIN) {
         if (!call_alive(intake->call))
-            intake_give_up(intake); /* it was lost before there was anything to give up */
+            intake_give_up(intake); /* the call was lost before anything was parked */
         return;
     }
     intake->blocked = false;
-    deal(intake, err ? fault_set(&intake->fault, FAULT_DRAINING, "", "") : FAULT_NONE);
+    finish(intake, err ? fault_set(&intake->fault, FAULT_DRAINING, "", "") : FAULT_NONE);
     call_drop(intake->call);
 }
 
@@ -150,7 +150,7 @@ static void on_opened(struct task *task)
     } else {
         chunk_release(intake->chunk);
         intake->chunk = NULL;
-        deal(intake, intake->fault.reason);
+        finish(intake, intake->fault.reason);
     }
     call_drop(call);
 }
@@ -182,7 +182,7 @@ static void find_inlet_and_offer(struct intake *intake)
     loop_post(intake->rpc->loop, &intake->task);
 }
 
-/* Everything that can be wrong with a message itself. */
+/* Checks everything that can be wrong with the message itself. */
 static enum fault_reason check_message(struct intake *intake, struct message *message,
                                        struct framing_scan *scan)
 {
@@ -197,12 +197,12 @@ static enum fault_reason check_message(struct intake *intake, struct message *me
 }
 
 void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
-                 void (*dealt)(struct intake *intake, enum fault_reason reason))
+                 void (*done)(struct intake *intake, enum fault_reason reason))
 {
     memset(intake, 0, sizeof(*intake));
     intake->rpc = rpc;
     intake->call = call;
-    intake->dealt = dealt;
+    intake->done = done;
     intake->waiter.over = on_put_done;
 }
 
@@ -215,7 +215,7 @@ void intake_message(struct intake *intake, struct message *message)
     if (!reason && scan->count > 0)
         reason = chunk_of_message(message, scan, &intake->chunk, &intake->fault);
     if (reason || scan->count == 0) {
-        deal(intake, reason);
+        finish(intake, reason);
         return;
     }
     find_inlet_and_offer(intake);
@@ -227,14 +227,14 @@ bool intake_coalesce(struct intake *intake, struct message *message)
 
     if (!intake->inlet || message_size(message) >= COALESCE_BELOW_BYTES)
         return false;
-    if (check_message(intake, message, scan) || scan->count == 0 || scan->count > COALESCED_EVENTS)
+    if (check_message(intake, message, scan) || scan->count == 0 || scan->count > MAX_COALESCED_EVENTS)
         return false;
     if (!intake->coalesced) {
-        intake->coalesced = chunk_begin(COALESCED_EVENTS, COALESCED_BYTES);
+        intake->coalesced = chunk_begin(MAX_COALESCED_EVENTS, MAX_COALESCED_BYTES);
         intake->messages = 0;
     }
     if (!intake->coalesced || !chunk_add(intake->coalesced, message_bytes(message), scan))
-        return false; /* one that was begun is not empty: the first message fits */
+        return false; /* a new chunk has room for any such message, so `coalesced` is never empty */
     intake->messages++;
     return true;
 }

@@ -1,8 +1,8 @@
-/* intake.h - how published bytes enter: one scan, one chunk, one inlet. What Publish and
- * PublishStream share.
+/* intake.h - how published bytes enter: one scan, one chunk, one inlet. Publish and PublishStream
+ * share it. For the files of this room.
  *
- * Threads: the call's wire thread, but for what inlet_find_or_open() carries to the loop and
- * back. */
+ * Threads: the call's wire thread. Where the producer must be made first, the intake goes to the
+ * loop and comes back by itself. */
 #ifndef TRIBUTARY_SERVER_RPC_INTAKE_H
 #define TRIBUTARY_SERVER_RPC_INTAKE_H
 
@@ -11,48 +11,53 @@
 #include "server/rpc/rpc.h"
 #include "server/wire/call.h"
 
-/* The way of one call's chunks into the hub. Embedded in what the call owns. */
+/* The intake of one call. Embedded in the struct that the call owns. */
 struct intake {
     struct rpc *rpc;
     struct call *call;
-    struct inlet *inlet;     /* NULL until a chunk came */
-    struct chunk *chunk;     /* scanned and not yet offered */
-    struct chunk *coalesced; /* of messages that were joined and not yet offered */
-    struct offer offer;      /* of the last chunk that was taken */
-    struct fault fault;      /* why the last one was not */
-    /* The chunk was dealt with: FAULT_NONE, or the reason; `offer` or `fault` say the rest.
-     * Possibly from within intake_message(). */
-    void (*dealt)(struct intake *intake, enum fault_reason reason);
-    uint32_t messages; /* that the chunk, or the joint, is made of */
-    bool blocked;      /* the hub took the chunk, and a channel holds part of it outside: dealt() follows */
+    struct inlet *inlet;     /* NULL until the first chunk came */
+    struct chunk *chunk;     /* scanned, not yet offered */
+    struct chunk *coalesced; /* the events of several messages, not yet offered */
+    struct offer offer;      /* of the last chunk that was accepted */
+    struct fault fault;      /* why the last one was refused */
+    /* The message, or all messages that were coalesced, are finished: FAULT_NONE, or the reason for
+     * the refusal. `offer` or `fault` say the rest. May be called from within intake_message() and
+     * intake_offer_coalesced(). */
+    void (*done)(struct intake *intake, enum fault_reason reason);
+    uint32_t messages; /* that the chunk at hand, or the coalesced one, consists of */
+    bool blocked;      /* a channel parked part of the last chunk: done() follows */
     uint32_t name_size;
-    uint8_t name[256];
+    uint8_t name[256]; /* of the producer; set by the first message with events */
     struct task task;
     struct put_waiter waiter;
 };
 
 void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
-                 void (*dealt)(struct intake *intake, enum fault_reason reason));
+                 void (*done)(struct intake *intake, enum fault_reason reason));
 
-/* Takes one PublishRequest or PublishStreamRequest (their fields are the same). dealt() is called
- * once for it, now or later; until then the call is held where needed and no other message may be
- * given. A message without events is dealt with at once, offering nothing. */
+/* Offers the events of one PublishRequest or PublishStreamRequest (their fields are the same).
+ * done() is called once for it, now or later. Until then no other message may be given; the intake
+ * holds the call where it must. A message without events is done at once, and nothing is
+ * offered. */
 void intake_message(struct intake *intake, struct message *message);
 
-/* Under load, small messages of one call share a chunk: its events, of one message after the other,
- * are offered by intake_offer_coalesced(). False: the message is not one to be joined, or there is
- * no room; nothing was taken, and intake_message() says what it is. There must be nothing to be
- * dealt with. */
+/* Appends a small message to the coalesced chunk, for a thread under load.
+ * intake_offer_coalesced() offers what was gathered. Call it only while no done() is due.
+ *
+ * False: the message cannot be coalesced, or does not fit. It was left as it is; intake_message()
+ * will accept it or say what is wrong with it. */
 MUST_CHECK bool intake_coalesce(struct intake *intake, struct message *message);
-/* Offers what was joined; dealt() is called once for all of it, as for one message. */
+
+/* Offers the coalesced chunk, which must not be empty. done() is called once for all of it, as for
+ * one message. */
 void intake_offer_coalesced(struct intake *intake);
 
-/* Where a channel blocks: the chunk falls to its fallback, and dealt() follows soon. Otherwise
- * nothing. */
+/* Where a channel blocks, what it parked falls to its fallback, and done() follows soon. Otherwise
+ * nothing happens. */
 void intake_give_up(struct intake *intake);
 
-/* A chunk of a scanned message: keeps the message's memory where it can, and copies where the
- * events do not lie in one piece. FAULT_NONE, or MEMORY_BUDGET. */
+/* Makes a chunk of a scanned message. It keeps the message's memory where it can, and copies where
+ * the events are not contiguous. FAULT_NONE, or MEMORY_BUDGET. */
 MUST_CHECK enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan,
                                               struct chunk **chunk_out, struct fault *fault);
 

@@ -3,11 +3,10 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
-#include "server/rpc/rpc_internal.h"
 #include "server/rpc/intake.h"
-#include "server/rpc/publisher.h"
+#include "server/rpc/services.h"
 
-/* A blocked call gives up, and is answered, this long before its deadline. */
+/* A blocked call gives up this long before its deadline, so that its answer still arrives. */
 #define BEFORE_DEADLINE_NS (5 * NS_PER_MS)
 
 struct publish {
@@ -15,7 +14,7 @@ struct publish {
     struct wire_timer deadline;
 };
 
-/* PublishResponse */
+/* Writes PublishResponse. */
 static void answer(struct publish *publish)
 {
     const struct offer *offer = &publish->intake.offer;
@@ -29,7 +28,7 @@ static void answer(struct publish *publish)
     buf_fini(&bytes);
 }
 
-static void dealt(struct intake *intake, enum fault_reason reason)
+static void on_intake_done(struct intake *intake, enum fault_reason reason)
 {
     struct publish *publish = container_of(intake, struct publish, intake);
 
@@ -58,7 +57,7 @@ static void opened(struct call *call, void *ctx)
         call_finish(call, &fault);
         return;
     }
-    intake_init(&publish->intake, ctx, call, dealt);
+    intake_init(&publish->intake, ctx, call, on_intake_done);
     publish->deadline.fired = on_deadline;
     call_own(call, publish);
     call_read(call);
@@ -101,9 +100,14 @@ static void closed(struct call *call, bool ok)
     free(publish);
 }
 
-const struct call_port publish_port = {.opened = opened,
-                                       .message = message,
-                                       .half_closed = half_closed,
-                                       .lost = lost,
-                                       .closed = closed,
-                                       .unary = true};
+static const struct call_port publish_port = {.opened = opened,
+                                              .message = message,
+                                              .half_closed = half_closed,
+                                              .lost = lost,
+                                              .closed = closed,
+                                              .unary = true};
+
+enum err publish_serve(struct rpc *rpc)
+{
+    return rpc_add_method(rpc, "/tributary.v1.Publisher/Publish", &publish_port, rpc);
+}

@@ -1,44 +1,46 @@
 /* publish_stream.c - Publisher.PublishStream: many batches in, cumulative answers out.
  *
- *   READING --message--> DEALING --dealt--> READING --half-close, drain, refusals unread--> ...
+ *   READING --message--> OFFERING --done--> READING --half-close, drain, refusals unread--> ...
  *
- * A batch is read only when the one before was dealt with: a blocking channel holds the stream
- * back. Under load, small batches are joined instead, and read on; what was joined is offered when
- * the tick ends, or before something that cannot be joined. If that blocks, the one batch that may
- * still arrive is held. Answers are gathered: one is in flight at a time, and under load at most
- * one leaves in ANSWER_EVERY_NS. */
+ * The next batch is read only when the one before is done. So a blocking channel stops the stream.
+ *
+ * Under load small batches are coalesced instead, and the stream is read on. A post-poll
+ * hook offers the coalesced chunk; a batch that cannot be coalesced has it offered earlier. If that
+ * offer blocks, one more batch may still arrive; it is held.
+ *
+ * Answers are gathered: one is in flight at a time, and under load at most one leaves in
+ * ANSWER_EVERY_NS. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "event/encode.h"
-#include "server/rpc/rpc_internal.h"
 #include "server/rpc/intake.h"
-#include "server/rpc/publisher.h"
+#include "server/rpc/services.h"
 #include "server/wire/message.h"
 
 #define ANSWER_EVERY_NS (500 * NS_PER_US)
 
-/* Refusals that may wait for a peer that does not read its answers; beyond, its batches are not
+/* Refusals that may wait for a peer that does not read its answers. Beyond that its batches are not
  * read. */
 #define MAX_REFUSALS 1024
 
+/* Batches are numbered from 1, in this order: those that are confirmed, then those that are
+ * coalesced, then the one that is offered or held. */
 struct publish_stream {
     struct intake intake;
-    /* messages received: those dealt with, then those joined, then the one that is being dealt with
-       or held */
-    uint64_t batch;
-    uint64_t confirmed;       /* dealt with */
-    uint64_t coalesced_count; /* after those: they share a chunk */
-    uint64_t reported;
-    struct message held; /* came while what was joined is being dealt with */
+    uint64_t received;   /* the number of the last batch */
+    uint64_t confirmed;  /* done, accepted or refused, up to this number */
+    uint64_t coalesced;  /* how many batches share the coalesced chunk */
+    uint64_t reported;   /* `confirmed` of the last answer */
+    struct message held; /* arrived while the coalesced chunk was being offered */
     uint64_t last_sequence, epoch;
     struct buf refused; /* PublishStreamResponse.refused, encoded */
     uint32_t refusals;
-    bool sending, reading, dealing, half_closed, draining;
+    bool sending, reading, offering, half_closed, draining;
     int64_t answered_at_ns;
-    struct post_poll_hook coalesced, ready;
-    struct wire_timer later;
+    struct post_poll_hook offer_hook, decide_hook;
+    struct wire_timer answer_timer;
 };
 
 static struct wire_thread *thread_of(const struct publish_stream *stream)
@@ -50,8 +52,8 @@ static void read_next(struct publish_stream *stream)
 {
     bool wanted = !stream->half_closed && !stream->draining && stream->refusals < MAX_REFUSALS;
 
-    if (wanted && !stream->reading && !stream->dealing &&
-        stream->confirmed + stream->coalesced_count == stream->batch && call_alive(stream->intake.call)) {
+    if (wanted && !stream->reading && !stream->offering &&
+        stream->confirmed + stream->coalesced == stream->received && call_alive(stream->intake.call)) {
         stream->reading = true;
         call_read(stream->intake.call);
     }
@@ -72,7 +74,7 @@ static void note_refusal(struct publish_stream *stream, uint64_t batch, const st
     stream->refusals++;
 }
 
-/* PublishStreamResponse */
+/* Writes PublishStreamResponse. */
 static void answer(struct publish_stream *stream, int64_t now_ns)
 {
     struct buf bytes = {0};
@@ -89,7 +91,7 @@ static void answer(struct publish_stream *stream, int64_t now_ns)
     buf_fini(&bytes);
 }
 
-/* The one place that decides: answer, wait, or finish; and read on. Reading makes the core write a
+/* The one place that decides: answer, wait or finish; then read on. Reading makes the core write a
  * window update, so on a thread with little to do it comes last. */
 static void decide(struct publish_stream *stream, int64_t now_ns)
 {
@@ -104,10 +106,10 @@ static void decide(struct publish_stream *stream, int64_t now_ns)
     if (stream->reported < stream->confirmed) {
         int64_t due_ns = stream->answered_at_ns + ANSWER_EVERY_NS;
         if (!ending && wire_busy(thread_of(stream)) && now_ns < due_ns)
-            wire_timer_set(thread_of(stream), &stream->later, due_ns);
+            wire_timer_set(thread_of(stream), &stream->answer_timer, due_ns);
         else
             answer(stream, now_ns);
-    } else if (ending && stream->confirmed == stream->batch) {
+    } else if (ending && stream->confirmed == stream->received) {
         struct fault fault = {0};
         if (!stream->half_closed)
             fault_set(&fault, FAULT_DRAINING, "", "");
@@ -117,47 +119,48 @@ static void decide(struct publish_stream *stream, int64_t now_ns)
     read_next(stream);
 }
 
-static void on_tick_end(struct post_poll_hook *ready, int64_t now_ns)
+static void on_decide(struct post_poll_hook *hook, int64_t now_ns)
 {
-    decide(container_of(ready, struct publish_stream, ready), now_ns);
+    decide(container_of(hook, struct publish_stream, decide_hook), now_ns);
 }
 
-static void on_later(struct wire_timer *timer, int64_t now_ns)
+static void on_answer_due(struct wire_timer *timer, int64_t now_ns)
 {
-    decide(container_of(timer, struct publish_stream, later), now_ns);
+    decide(container_of(timer, struct publish_stream, answer_timer), now_ns);
 }
 
 static void offer_coalesced(struct publish_stream *stream)
 {
-    stream->dealing = true;
+    stream->offering = true;
     intake_offer_coalesced(&stream->intake);
 }
 
-static void take_message(struct publish_stream *stream, struct message *message)
+/* Coalesces the batch, or offers it: after the coalesced ones, so that the order stays. */
+static void handle_message(struct publish_stream *stream, struct message *message)
 {
     for (;;) {
         if (wire_busy(thread_of(stream)) && intake_coalesce(&stream->intake, message)) {
-            stream->coalesced_count++;
-            wire_add_early_post_poll_hook(thread_of(stream), &stream->coalesced);
+            stream->coalesced++;
+            wire_add_early_post_poll_hook(thread_of(stream), &stream->offer_hook);
             read_next(stream);
             return;
         }
-        if (stream->coalesced_count == 0)
+        if (stream->coalesced == 0)
             break;
         offer_coalesced(stream);
-        if (stream->dealing) {
+        if (stream->offering) {
             stream->held = message_move(message);
             return;
         }
-        if (stream->batch == stream->confirmed)
-            return; /* the hub drains: nothing of it was taken, this message neither */
+        if (stream->received == stream->confirmed)
+            return; /* the hub drains: neither the coalesced batches nor this one were accepted */
     }
-    stream->dealing = true;
+    stream->offering = true;
     intake_message(&stream->intake, message);
 }
 
-/* For the batches from the first that was not dealt with: they share what became of them. */
-static void complete(struct publish_stream *stream, uint64_t count, enum fault_reason reason)
+/* The next `count` batches share one outcome. */
+static void confirm(struct publish_stream *stream, uint64_t count, enum fault_reason reason)
 {
     const struct intake *intake = &stream->intake;
 
@@ -170,39 +173,40 @@ static void complete(struct publish_stream *stream, uint64_t count, enum fault_r
     stream->confirmed += count;
 }
 
-static void dealt(struct intake *intake, enum fault_reason reason)
+static void on_intake_done(struct intake *intake, enum fault_reason reason)
 {
     struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
-    uint64_t count = MAX_OF(stream->coalesced_count, 1u);
+    uint64_t count = MAX_OF(stream->coalesced, 1u);
 
-    if (reason && stream->batch == 1 && intake->name_size == 0 &&
+    if (reason && stream->received == 1 && intake->name_size == 0 &&
         strcmp(intake->fault.field, "producer") == 0) {
-        call_finish(intake->call, &intake->fault); /* nobody to publish as */
+        call_finish(intake->call, &intake->fault); /* the stream has no producer */
         return;
     }
-    stream->dealing = false;
-    stream->coalesced_count = 0;
+    stream->offering = false;
+    stream->coalesced = 0;
     if (reason == FAULT_DRAINING) {
-        stream->batch = stream->confirmed; /* never taken, nor what is held: the drain's status says so */
+        /* These batches were not accepted, nor is the held one: the status of the drain says so. */
+        stream->received = stream->confirmed;
         stream->draining = true;
     } else {
-        complete(stream, count, reason);
+        confirm(stream, count, reason);
     }
-    wire_add_post_poll_hook(thread_of(stream), &stream->ready);
+    wire_add_post_poll_hook(thread_of(stream), &stream->decide_hook);
     struct message held = message_move(&stream->held);
     if (held.buffer && reason != FAULT_DRAINING && call_alive(intake->call))
-        take_message(stream, &held);
+        handle_message(stream, &held);
     message_fini(&held);
     if (wire_busy(thread_of(stream)))
         read_next(stream);
 }
 
-static void on_coalesced(struct post_poll_hook *ready, int64_t now_ns)
+static void on_offer(struct post_poll_hook *hook, int64_t now_ns)
 {
-    struct publish_stream *stream = container_of(ready, struct publish_stream, coalesced);
+    struct publish_stream *stream = container_of(hook, struct publish_stream, offer_hook);
 
     (void)now_ns;
-    if (stream->coalesced_count > 0 && !stream->dealing)
+    if (stream->coalesced > 0 && !stream->offering)
         offer_coalesced(stream);
 }
 
@@ -216,12 +220,12 @@ static void opened(struct call *call, void *ctx)
         call_finish(call, &fault);
         return;
     }
-    intake_init(&stream->intake, ctx, call, dealt);
-    list_init(&stream->coalesced.link);
-    stream->coalesced.post_poll = on_coalesced;
-    list_init(&stream->ready.link);
-    stream->ready.post_poll = on_tick_end;
-    stream->later.fired = on_later;
+    intake_init(&stream->intake, ctx, call, on_intake_done);
+    list_init(&stream->offer_hook.link);
+    stream->offer_hook.post_poll = on_offer;
+    list_init(&stream->decide_hook.link);
+    stream->decide_hook.post_poll = on_decide;
+    stream->answer_timer.fired = on_answer_due;
     call_own(call, stream);
     read_next(stream);
 }
@@ -231,11 +235,11 @@ static void message(struct call *call, struct message *message)
     struct publish_stream *stream = call_owned(call);
 
     stream->reading = false;
-    stream->batch++;
-    if (stream->dealing)
+    stream->received++;
+    if (stream->offering)
         stream->held = message_move(message);
     else
-        take_message(stream, message);
+        handle_message(stream, message);
 }
 
 static void half_closed(struct call *call)
@@ -244,16 +248,16 @@ static void half_closed(struct call *call)
 
     stream->reading = false;
     stream->half_closed = true;
-    wire_add_post_poll_hook(call_thread(call), &stream->ready);
+    wire_add_post_poll_hook(call_thread(call), &stream->decide_hook);
 }
 
 static void sent(struct call *call, bool ok)
 {
     struct publish_stream *stream = call_owned(call);
 
-    (void)ok; /* where it failed the call is about to end */
+    (void)ok; /* after a failure the call is about to end */
     stream->sending = false;
-    wire_add_post_poll_hook(call_thread(call), &stream->ready);
+    wire_add_post_poll_hook(call_thread(call), &stream->decide_hook);
 }
 
 static void lost(struct call *call)
@@ -262,8 +266,8 @@ static void lost(struct call *call)
 
     if (!stream)
         return;
-    if (stream->coalesced_count > 0 && !stream->dealing)
-        offer_coalesced(stream); /* it came whole before the call was lost */
+    if (stream->coalesced > 0 && !stream->offering)
+        offer_coalesced(stream); /* these batches arrived before the call was lost */
     intake_give_up(&stream->intake);
 }
 
@@ -274,7 +278,7 @@ static void draining(struct call *call)
     if (!stream)
         return;
     stream->draining = true;
-    wire_add_post_poll_hook(call_thread(call), &stream->ready);
+    wire_add_post_poll_hook(call_thread(call), &stream->decide_hook);
 }
 
 static void closed(struct call *call, bool ok)
@@ -284,19 +288,24 @@ static void closed(struct call *call, bool ok)
     (void)ok;
     if (!stream)
         return;
-    wire_timer_set(call_thread(call), &stream->later, INT64_MAX);
-    list_remove(&stream->coalesced.link);
-    list_remove(&stream->ready.link);
+    wire_timer_set(call_thread(call), &stream->answer_timer, INT64_MAX);
+    list_remove(&stream->offer_hook.link);
+    list_remove(&stream->decide_hook.link);
     message_fini(&stream->held);
     buf_fini(&stream->refused);
     intake_fini(&stream->intake);
     free(stream);
 }
 
-const struct call_port publish_stream_port = {.opened = opened,
-                                              .message = message,
-                                              .half_closed = half_closed,
-                                              .sent = sent,
-                                              .lost = lost,
-                                              .draining = draining,
-                                              .closed = closed};
+static const struct call_port publish_stream_port = {.opened = opened,
+                                                     .message = message,
+                                                     .half_closed = half_closed,
+                                                     .sent = sent,
+                                                     .lost = lost,
+                                                     .draining = draining,
+                                                     .closed = closed};
+
+enum err publish_stream_serve(struct rpc *rpc)
+{
+    return rpc_add_method(rpc, "/tributary.v1.Publisher/PublishStream", &publish_stream_port, rpc);
+}

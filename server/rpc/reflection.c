@@ -1,15 +1,17 @@
-/* reflection.c - server reflection, v1 and v1alpha: the same messages under two names, so one
- * implementation and two rows.
+/* reflection.c - server reflection, v1 and v1alpha. Their messages are the same, so one port serves
+ * both.
  *
- * Everything is known when the program is built, so a wire thread answers by itself. One request is
- * in hand at a time: the next is read when the answer was sent. */
+ * All answers are known when the program is built, so the wire thread answers without the loop. One
+ * request is handled at a time: the next one is read when the answer was sent. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/encode.h"
 #include "reflection/v1/reflection.pb-c.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/decode.h"
 #include "server/rpc/descriptors.h"
+#include "server/rpc/rpc_internal.h"
+#include "server/rpc/services.h"
 #include "server/wire/message.h"
 
 enum response_field {
@@ -25,15 +27,16 @@ enum extensions_field { EXTENSIONS_BASE_TYPE = 1 };
 enum services_field { SERVICES_SERVICE = 1, SERVICE_NAME = 1 };
 enum error_field { ERROR_CODE = 1, ERROR_MESSAGE = 2 };
 
-#define MAX_NAME_SHOWN 64u
+/* Of a name in an error message. */
+#define MAX_QUOTED_BYTES 64u
 
 struct reflection {
     const struct rpc *rpc;
     struct descriptors *descriptors;
 };
 
-/* One stream. */
-struct viewer {
+/* One call. */
+struct reflection_stream {
     const struct reflection *reflection;
     bool sending;
     bool draining;
@@ -46,11 +49,11 @@ static struct bytes text_bytes(const char *text)
 
 static void reply_error(struct buf *answer, enum fault_code code, const char *what, struct bytes name)
 {
-    char quoted[4 * MAX_NAME_SHOWN + 6];
+    char quoted[4 * MAX_QUOTED_BYTES + 6];
     struct buf error = {0};
     struct buf message = {0};
 
-    quote_bytes(name, MAX_NAME_SHOWN, quoted, sizeof quoted);
+    quote_bytes(name, MAX_QUOTED_BYTES, quoted, sizeof(quoted));
     buf_format(&message, "%s: %s", what, quoted);
     field_varint(&error, ERROR_CODE, code);
     field_bytes(&error, ERROR_MESSAGE, (struct bytes){message.data, message.size});
@@ -80,7 +83,7 @@ static void reply_services(const struct reflection *reflection, struct buf *answ
     struct buf services = {0};
     struct bytes name;
 
-    for (size_t at = 0; rpc_service_next(reflection->rpc, &at, &name);) {
+    for (size_t position = 0; rpc_service_next(reflection->rpc, &position, &name);) {
         struct buf service = {0};
 
         field_bytes(&service, SERVICE_NAME, name);
@@ -93,7 +96,7 @@ static void reply_services(const struct reflection *reflection, struct buf *answ
     buf_fini(&services);
 }
 
-/* There are no extensions here, which is an answer for a type that is known. */
+/* There are no extensions here. For a known type the answer is an empty list. */
 static void reply_extensions(struct buf *answer, struct bytes type)
 {
     struct buf extensions = {0};
@@ -145,7 +148,7 @@ static void reply(const struct reflection *reflection,
     }
 }
 
-static void end(struct call *call, enum fault_reason reason)
+static void finish(struct call *call, enum fault_reason reason)
 {
     struct fault fault;
 
@@ -155,20 +158,20 @@ static void end(struct call *call, enum fault_reason reason)
 
 static void opened(struct call *call, void *ctx)
 {
-    struct viewer *viewer = calloc(1, sizeof *viewer);
+    struct reflection_stream *stream = calloc(1, sizeof(*stream));
 
-    if (!viewer) {
-        end(call, FAULT_MEMORY_BUDGET);
+    if (!stream) {
+        finish(call, FAULT_MEMORY_BUDGET);
         return;
     }
-    viewer->reflection = ctx;
-    call_own(call, viewer);
+    stream->reflection = ctx;
+    call_own(call, stream);
     call_read(call);
 }
 
 static void message(struct call *call, struct message *message)
 {
-    struct viewer *viewer = call_owned(call);
+    struct reflection_stream *stream = call_owned(call);
     struct bytes bytes = message_bytes(message);
     ProtobufCMessage *request = NULL;
     struct buf answer = {0};
@@ -181,28 +184,28 @@ static void message(struct call *call, struct message *message)
     field_bytes(&answer, RESPONSE_HOST,
                 text_bytes(((Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request)->host));
     field_bytes_always(&answer, RESPONSE_REQUEST, bytes);
-    reply(viewer->reflection, (Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request, &answer);
+    reply(stream->reflection, (Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request, &answer);
     decoded_free(request);
     if (answer.broken)
-        end(call, FAULT_MEMORY_BUDGET);
+        finish(call, FAULT_MEMORY_BUDGET);
     else
-        viewer->sending = call_send(call, &answer);
+        stream->sending = call_send(call, &answer);
     buf_fini(&answer);
 }
 
 static void sent(struct call *call, bool ok)
 {
-    struct viewer *viewer = call_owned(call);
+    struct reflection_stream *stream = call_owned(call);
 
-    viewer->sending = false;
-    if (viewer->draining)
-        end(call, FAULT_DRAINING);
+    stream->sending = false;
+    if (stream->draining)
+        finish(call, FAULT_DRAINING);
     else if (ok)
         call_read(call);
 }
 
-/* Nothing is being sent: a half-close is seen in place of a message, and those are asked for when
- * the answer before is gone. */
+/* No answer is being sent: the half-close comes in place of a message, and one is asked for only
+ * after the previous answer was sent. */
 static void half_closed(struct call *call)
 {
     call_finish(call, NULL);
@@ -210,13 +213,13 @@ static void half_closed(struct call *call)
 
 static void draining(struct call *call)
 {
-    struct viewer *viewer = call_owned(call);
+    struct reflection_stream *stream = call_owned(call);
 
-    if (!viewer)
+    if (!stream)
         return;
-    viewer->draining = true;
-    if (!viewer->sending)
-        end(call, FAULT_DRAINING);
+    stream->draining = true;
+    if (!stream->sending)
+        finish(call, FAULT_DRAINING);
 }
 
 static void closed(struct call *call, bool ok)
@@ -234,7 +237,7 @@ static const struct call_port reflection_port = {.opened = opened,
 
 enum err reflection_serve(struct rpc *rpc)
 {
-    struct reflection *reflection = calloc(1, sizeof *reflection);
+    struct reflection *reflection = calloc(1, sizeof(*reflection));
     enum err err;
 
     if (!reflection)
@@ -243,11 +246,11 @@ enum err reflection_serve(struct rpc *rpc)
     rpc->reflection = reflection;
     err = descriptors_new(descriptors_embedded(), &reflection->descriptors);
     if (!err)
-        err = rpc_method(rpc, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &reflection_port,
-                         reflection);
+        err = rpc_add_method(rpc, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                             &reflection_port, reflection);
     if (!err)
-        err = rpc_method(rpc, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                         &reflection_port, reflection);
+        err = rpc_add_method(rpc, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                             &reflection_port, reflection);
     return err;
 }
 

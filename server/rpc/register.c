@@ -1,43 +1,47 @@
 /* register.c - Publisher.Register: a producer session on one call.
  *
- *   HELLO --hello--> REGISTERING --registered--> LIVE --half-close, cut, lost--> LEAVING --unregistered--> GONE
- *      \--refused--------\-----------------------------------------------------------------------------------^
+ *   HELLO --hello--> REGISTERING --registered--> LIVE --ending--> LEAVING --unregistered--> GONE
+ *      \--refused---------\------------------------------------------------------------------^
  *
- * One message is read at a time: its events are offered, then its end is carried to the loop, then
- * it is confirmed. A shared session waits where a channel blocks; one per consumer never does,
- * since the call carries other consumers' events too. */
+ * What ends LIVE: the half-close, a lost call, a refused message, or an abort by the hub.
+ *
+ * One message is handled at a time: its events are offered, then its `end` is carried to the loop,
+ * then the message is confirmed and the next one is read. In mode SHARED the call waits where a
+ * channel blocks. In mode PER_CONSUMER it never waits, because it carries other consumers' events
+ * too. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/counters.h"
-#include "server/rpc/rpc_internal.h"
 #include "server/rpc/commands.h"
+#include "server/rpc/decode.h"
 #include "server/rpc/hello.h"
 #include "server/rpc/intake.h"
+#include "server/rpc/register_request.h"
+#include "server/rpc/rpc_internal.h"
+#include "server/rpc/services.h"
 #include "server/wire/message.h"
 #include "tributary/v1/publisher.pb-c.h"
-
-/* Fields of RegisterRequest. */
-enum { FIELD_ACTIVATION = 2, FIELD_HELLO = 3, FIELD_END = 4 };
-
-#define MAX_END_MESSAGE 1024u
 
 struct registration {
     struct rpc *rpc;
     struct call *call;
     enum { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
+    bool ending; /* leave LIVE as soon as the loop has given the task back */
     enum fault_reason reason;
-    bool ending, away, blocked, reading, welcomed, half_closed;
+    bool on_loop; /* `task` is at the loop with the `end` of the current message */
+    bool blocked, reading, welcomed, half_closed;
     struct commands commands;
-    struct hello hello; /* until it is registered */
+    struct hello hello; /* until the session is registered */
     struct session *session;
     uint64_t messages;     /* received */
-    ProtobufCMessage *end; /* of the message at hand */
+    ProtobufCMessage *end; /* of the current message; NULL: none */
     struct put_waiter waiter;
     struct task task; /* goes to the loop and comes back */
     struct task unblocked_task, welcome_task, abort_task;
-    struct fault fault;      /* why it was not registered */
-    struct fault abort_call; /* the loop's until its notice has landed */
+    struct fault refusal; /* why the session was not registered */
+    /* Why the session is over. Belongs to the loop until `abort_task` has run. */
+    struct fault abort_fault;
 };
 
 static void on_left(struct task *task)
@@ -58,9 +62,9 @@ static void unregister(struct task *task)
     wire_post(call_thread(registration->call), &registration->task);
 }
 
-static void leave_when_back(struct registration *registration)
+static void leave_when_idle(struct registration *registration)
 {
-    if (registration->state != LIVE || !registration->ending || registration->away)
+    if (registration->state != LIVE || !registration->ending || registration->on_loop)
         return;
     registration->state = LEAVING;
     if (!registration->half_closed)
@@ -77,10 +81,10 @@ static void begin_end(struct registration *registration, enum fault_reason reaso
     registration->ending = true;
     if (registration->blocked && registration->state == LIVE)
         session_give_up(registration->session, &registration->waiter);
-    leave_when_back(registration);
+    leave_when_idle(registration);
 }
 
-/* After a half-close: its last message is confirmed before OK says that it is over. */
+/* After a half-close: the last message is confirmed first, then OK ends the call. */
 static void finish_when_sent(struct registration *registration)
 {
     if (!registration->half_closed || !commands_all_sent(&registration->commands))
@@ -104,7 +108,8 @@ static void read_next(struct registration *registration)
     call_read(registration->call);
 }
 
-static void dealt(struct registration *registration)
+/* Confirms the current message and reads the next one. */
+static void finish_message(struct registration *registration)
 {
     decoded_free(registration->end);
     registration->end = NULL;
@@ -117,9 +122,9 @@ static void on_ended(struct task *task)
     struct registration *registration = container_of(task, struct registration, task);
     struct call *call = registration->call;
 
-    registration->away = false;
-    dealt(registration);
-    leave_when_back(registration);
+    registration->on_loop = false;
+    finish_message(registration);
+    leave_when_idle(registration);
     call_drop(call);
 }
 
@@ -135,14 +140,14 @@ static void end_on_loop(struct task *task)
     wire_post(call_thread(registration->call), &registration->task);
 }
 
-/* The message's events are in the hub: what is left of it is its end. */
-static void offered(struct registration *registration)
+/* The events of the current message are in the hub. What is left is its `end`. */
+static void finish_offer(struct registration *registration)
 {
     if (!registration->end || registration->state != LIVE) {
-        dealt(registration);
+        finish_message(registration);
         return;
     }
-    registration->away = true;
+    registration->on_loop = true;
     call_hold(registration->call);
     registration->task.run = end_on_loop;
     loop_post(registration->rpc->loop, &registration->task);
@@ -155,7 +160,7 @@ static void on_unblocked(struct task *task)
 
     registration->blocked = false;
     session_unblocked(registration->session);
-    offered(registration);
+    finish_offer(registration);
     call_drop(call);
 }
 
@@ -185,66 +190,28 @@ static void offer(struct registration *registration, uint64_t activation, struct
                      "0 for a shared session, else one that was started");
         refuse(registration, &fault);
     } else {
-        offered(registration);
+        finish_offer(registration);
     }
     call_drop(registration->call);
 }
 
-static enum fault_reason read_end(struct registration *registration, const struct framing_field *field,
-                                  struct fault *fault)
-{
-    enum fault_reason reason;
-
-    if (!field->present)
-        return FAULT_NONE;
-    if (field->type != WIRE_LEN)
-        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "end", "a message is length-delimited");
-    reason =
-        decode(field->bytes, &tributary__v1__register_request__end__descriptor, &registration->end, fault);
-    if (reason) {
-        fault_within(fault, "end.");
-        return reason;
-    }
-    const Tributary__V1__RegisterRequest__End *end =
-        (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
-    if (end->code < 0 || end->code > CODE_UNAUTHENTICATED)
-        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "end.code", (uint64_t)end->code, "0 to 16");
-    if (strlen(end->message) > MAX_END_MESSAGE)
-        return fault_number(fault, FAULT_TOO_LONG, "end.message", strlen(end->message), "at most 1024 bytes");
-    return FAULT_NONE;
-}
-
-static enum fault_reason read_activation(const struct framing_field *field, uint64_t *activation_out,
-                                         struct fault *fault)
-{
-    if (field->present && field->type != WIRE_VARINT)
-        return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "activation", "a number is a varint");
-    *activation_out = field->present ? field->number : 0;
-    return FAULT_NONE;
-}
-
-static void take_message(struct registration *registration, struct message *message,
-                         const struct framing_scan *scan)
+static void handle_message(struct registration *registration, struct message *message,
+                           const struct framing_scan *scan)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
-    uint64_t activation = 0;
+    struct register_request request = {0};
     struct fault fault;
-    enum fault_reason reason = FAULT_NONE;
+    enum fault_reason reason = register_request_read(scan, &request, &fault);
 
-    if (scan->fields[FIELD_HELLO].present)
-        reason = fault_set(&fault, FAULT_NO_HELLO, "hello", "");
-    if (!reason)
-        reason = read_activation(&scan->fields[FIELD_ACTIVATION], &activation, &fault);
-    if (!reason)
-        reason = read_end(registration, &scan->fields[FIELD_END], &fault);
+    registration->end = request.end;
     if (!reason && scan->count > 0)
         reason = chunk_of_message(message, scan, &chunk, &fault);
     if (reason)
         refuse(registration, &fault);
     else if (chunk)
-        offer(registration, activation, chunk);
+        offer(registration, request.activation, chunk);
     else
-        offered(registration);
+        finish_offer(registration);
 }
 
 /* Wire thread, back from the loop. */
@@ -256,27 +223,27 @@ static void on_registered(struct task *task)
     hello_fini(&registration->hello);
     if (!registration->session) {
         registration->state = GONE;
-        call_finish(call, &registration->fault);
+        call_finish(call, &registration->refusal);
     } else {
         registration->state = LIVE;
         if (!call_alive(call))
             begin_end(registration, FAULT_CANCELLED);
         else if (registration->welcomed)
-            dealt(registration);
+            finish_message(registration);
     }
     call_drop(call);
 }
 
-/* The port: all of it on the loop, but for pace. */
 static void on_welcomed(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, welcome_task);
 
     registration->welcomed = true;
     if (registration->state == LIVE)
-        dealt(registration); /* hello; nothing was read behind it */
+        finish_message(registration); /* the hello; nothing was read after it */
 }
 
+/* The session port: on the loop, except set_paused(), which any thread may call. */
 static void welcome(void *ctx, uint64_t epoch)
 {
     struct registration *registration = ctx;
@@ -309,16 +276,16 @@ static void on_abort(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, abort_task);
 
-    call_finish(registration->call, &registration->abort_call);
+    call_finish(registration->call, &registration->abort_fault);
     commands_stop(&registration->commands);
-    begin_end(registration, registration->abort_call.reason);
+    begin_end(registration, registration->abort_fault.reason);
 }
 
 static void abort_call(void *ctx, const struct fault *fault)
 {
     struct registration *registration = ctx;
 
-    registration->abort_call = *fault;
+    registration->abort_fault = *fault;
     wire_post(call_thread(registration->call), &registration->abort_task);
 }
 
@@ -335,15 +302,15 @@ static void register_on_loop(struct task *task)
     struct registration *registration = container_of(task, struct registration, task);
 
     if (hub_register(registration->rpc->hub, &registration->hello.params, &registration->session,
-                     &registration->fault))
+                     &registration->refusal))
         registration->session = NULL;
     registration->task.run = on_registered;
     wire_post(call_thread(registration->call), &registration->task);
 }
 
-static void take_hello(struct registration *registration, const struct framing_scan *scan)
+static void handle_hello(struct registration *registration, const struct framing_scan *scan)
 {
-    const struct framing_field *hello = &scan->fields[FIELD_HELLO];
+    const struct framing_field *hello = &scan->fields[REGISTER_REQUEST_HELLO];
     struct fault fault;
 
     if (!hello->present || hello->type != WIRE_LEN || scan->count > 0) {
@@ -376,9 +343,9 @@ static void message(struct call *call, struct message *message)
     if (framing_scan(scan, message_bytes(message), &registration->rpc->settings.framing, &fault))
         refuse(registration, &fault);
     else if (registration->state == HELLO)
-        take_hello(registration, scan);
+        handle_hello(registration, scan);
     else if (registration->state == LIVE)
-        take_message(registration, message, scan);
+        handle_message(registration, message, scan);
 }
 
 static void half_closed(struct call *call)
@@ -457,5 +424,5 @@ static const struct call_port register_port = {.opened = opened,
 
 enum err register_serve(struct rpc *rpc)
 {
-    return rpc_method(rpc, "/tributary.v1.Publisher/Register", &register_port, rpc);
+    return rpc_add_method(rpc, "/tributary.v1.Publisher/Register", &register_port, rpc);
 }

@@ -1,8 +1,8 @@
-/* rpc.h - the gRPC services: binds calls to the engine. One file per service; the wire below knows
- * no domain, the hub below knows no gRPC.
+/* rpc.h - the gRPC services: they connect calls with the hub. There is one file per service. The
+ * wire knows no domain, and the hub knows no gRPC.
  *
- * Threads: methods begin on their call's wire thread; what touches the hub's control state is
- * carried to the loop and back (ask.h). */
+ * Threads: a method begins on the wire thread of its call. Whatever touches the control state of
+ * the hub goes to the loop and comes back, in a task. */
 #ifndef TRIBUTARY_SERVER_RPC_RPC_H
 #define TRIBUTARY_SERVER_RPC_RPC_H
 
@@ -18,25 +18,27 @@ struct rpc;
 struct rpc_settings {
     struct framing_limits framing;
     bool reflection;
-    int64_t write_timeout_ns; /* a consumer that does not read for so long is ended */
+    int64_t write_timeout_ns; /* a peer that does not read for so long has its call aborted */
     uint32_t max_calls_per_connection;
     uint32_t max_connections;
     const char *version;
-    const char *const *listening; /* addresses as bound; must outlive the rpc */
+    const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;
-    uint32_t (*connections)(void *ctx); /* any thread: open connections now */
+    uint32_t (*connections)(void *ctx); /* any thread; how many are open now */
     void *ctx;
 };
 
+/* Makes the services. `settings` is copied. On failure nothing was made. */
 MUST_CHECK struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_settings *settings,
                                  struct rpc **rpc_out);
-void rpc_free(struct rpc *rpc); /* after every wire thread ended */
+/* After every wire thread has ended. NULL allowed. */
+void rpc_free(struct rpc *rpc);
 
-/* What to give to call_acceptor_serve(); lives as long as the rpc. */
+/* The table for call_acceptor_serve(). It lives as long as the rpc. */
 const struct method *rpc_methods(const struct rpc *rpc, size_t *count_out);
 
-/* Loop. Health answers SERVING until then, NOT_SERVING for all services from then on; watchers are
- * told. */
+/* Loop. From now on health answers NOT_SERVING for all services; before, SERVING. Watchers are
+ * notified. Idempotent. */
 void rpc_not_serving(struct rpc *rpc);
 
 #endif

@@ -1,15 +1,16 @@
-/* services.c - the room's own table: which method is served by whom. */
-#include "server/rpc/rpc.h"
+/* services.c - the table of methods, and the rpc that owns it. */
+#include "server/rpc/services.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "server/rpc/details.h"
 #include "server/rpc/rpc_internal.h"
 
-enum err rpc_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx)
+enum err rpc_add_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx)
 {
-    struct method *methods = realloc(rpc->methods, (rpc->method_count + 1) * sizeof *methods);
+    struct method *methods = realloc(rpc->methods, (rpc->method_count + 1) * sizeof(*methods));
 
     if (!methods)
         return ERR_NO_MEMORY;
@@ -18,23 +19,23 @@ enum err rpc_method(struct rpc *rpc, const char *path, const struct call_port *p
     return ERR_OK;
 }
 
-/* A question that the room keeps. */
-struct kept {
-    struct unary_method unary_method;
-    struct kept *next;
+/* A unary method that the rpc owns. */
+struct unary_row {
+    struct unary_method method;
+    struct unary_row *next;
 };
 
 enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type,
                        void (*on_loop)(struct unary_call *unary))
 {
-    struct kept *kept = malloc(sizeof *kept);
+    struct unary_row *row = malloc(sizeof(*row));
 
-    if (!kept)
+    if (!row)
         return ERR_NO_MEMORY;
-    kept->unary_method = (struct unary_method){.rpc = rpc, .type = type, .on_loop = on_loop};
-    kept->next = rpc->kept;
-    rpc->kept = kept;
-    return rpc_method(rpc, path, &unary_port, &kept->unary_method);
+    row->method = (struct unary_method){.rpc = rpc, .type = type, .on_loop = on_loop};
+    row->next = rpc->unary_rows;
+    rpc->unary_rows = row;
+    return rpc_add_method(rpc, path, &unary_port, &row->method);
 }
 
 static struct bytes service_of(const struct method *method)
@@ -44,17 +45,18 @@ static struct bytes service_of(const struct method *method)
     return (struct bytes){(const uint8_t *)name, strcspn(name, "/")};
 }
 
-bool rpc_service_next(const struct rpc *rpc, size_t *at, struct bytes *name_out)
+bool rpc_service_next(const struct rpc *rpc, size_t *position, struct bytes *name_out)
 {
-    /* Each service adds its rows in one go, so a name is new where the row before has another. */
-    for (size_t i = *at; i < rpc->method_count; i++) {
+    /* The rows of one service follow each other. So a name is new where the row before has
+     * another. */
+    for (size_t i = *position; i < rpc->method_count; i++) {
         struct bytes name = service_of(&rpc->methods[i]);
         struct bytes before = i > 0 ? service_of(&rpc->methods[i - 1]) : (struct bytes){0};
 
         if (name.size == before.size && memcmp(name.data, before.data, name.size) == 0)
             continue;
         *name_out = name;
-        *at = i + 1;
+        *position = i + 1;
         return true;
     }
     return false;
@@ -64,17 +66,19 @@ bool rpc_serves(const struct rpc *rpc, struct bytes service)
 {
     struct bytes name;
 
-    for (size_t at = 0; rpc_service_next(rpc, &at, &name);) {
+    for (size_t position = 0; rpc_service_next(rpc, &position, &name);) {
         if (name.size == service.size && memcmp(name.data, service.data, name.size) == 0)
             return true;
     }
     return false;
 }
 
+/* The rows of one service must follow each other: rpc_service_next() relies on it. */
 static enum err serve(struct rpc *rpc)
 {
-    enum err (*const services[])(struct rpc *) = {publisher_serve, register_serve, subscriber_serve,
-                                                  consume_serve,   admin_serve,    health_serve};
+    enum err (*const services[])(struct rpc *) = {publish_serve,    publish_stream_serve, register_serve,
+                                                  subscriber_serve, consume_serve,        admin_serve,
+                                                  health_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);
@@ -88,7 +92,7 @@ static enum err serve(struct rpc *rpc)
 struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_settings *settings,
                       struct rpc **rpc_out)
 {
-    struct rpc *rpc = calloc(1, sizeof *rpc);
+    struct rpc *rpc = calloc(1, sizeof(*rpc));
     enum err err;
 
     if (!rpc)
@@ -113,11 +117,11 @@ void rpc_free(struct rpc *rpc)
         return;
     reflection_free(rpc);
     health_free(rpc);
-    while (rpc->kept) {
-        struct kept *kept = rpc->kept;
+    while (rpc->unary_rows) {
+        struct unary_row *row = rpc->unary_rows;
 
-        rpc->kept = kept->next;
-        free(kept);
+        rpc->unary_rows = row->next;
+        free(row);
     }
     free(rpc->methods);
     free(rpc);

@@ -1,15 +1,16 @@
-/* wish.c - what a SubscribeRequest means: every default and every bound of subscriber.proto, in one
- * place. */
-#include "server/rpc/rpc_internal.h"
+/* subscribe_request.c - every default and every bound of subscriber.proto, in one place. */
+#include "server/rpc/subscribe_request.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "event/text.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/token.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
-#define HOUR (3600 * NS_PER_S)
+#define HOUR_NS (3600 * NS_PER_S)
 #define MAX_REQUEST_BYTES (64u * 1024u)
 #define MAX_NAME_BYTES 256u
 
@@ -23,13 +24,13 @@ struct number_rule {
 static const struct number_rule max_events = {"buffer.max_events", 1024, 1048576, "at most 1048576"};
 static const struct number_rule max_bytes = {"buffer.max_bytes", UINT64_C(4) << 20, UINT64_C(256) << 20,
                                              "at most 268435456"};
-static const struct number_rule batch_events = {"max_batch_events", 4096, 65536, "at most 65536"};
-static const struct number_rule batch_bytes = {"max_batch_bytes", 256 << 10, 1 << 20, "at most 1048576"};
+static const struct number_rule max_batch_events = {"max_batch_events", 4096, 65536, "at most 65536"};
+static const struct number_rule max_batch_bytes = {"max_batch_bytes", 256 << 10, 1 << 20, "at most 1048576"};
 
-static const struct duration_rule max_age = {"buffer.max_age", 0, 1, 24 * HOUR, true};
-static const struct duration_rule block_timeout = {"buffer.block_timeout", 100 * NS_PER_MS, 1, HOUR, true};
+static const struct duration_rule max_age = {"buffer.max_age", 0, 1, 24 * HOUR_NS, true};
+static const struct duration_rule block_timeout = {"buffer.block_timeout", 100 * NS_PER_MS, 1, HOUR_NS, true};
 static const struct duration_rule linger = {"linger", 500 * NS_PER_US, 1, NS_PER_S, true};
-static const struct duration_rule heartbeat = {"heartbeat_interval", 10 * NS_PER_S, 100 * NS_PER_MS, HOUR,
+static const struct duration_rule heartbeat = {"heartbeat_interval", 10 * NS_PER_S, 100 * NS_PER_MS, HOUR_NS,
                                                true};
 
 static enum fault_reason number_read(uint64_t value, const struct number_rule *rule, uint64_t *value_out,
@@ -57,13 +58,13 @@ static struct bytes text_bytes(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-/* The selectors of a request in the filter's form, all in three blocks. They point into the
- * request. */
+/* The selectors of a request in the form that filter_new() reads, in three blocks of memory. They
+ * point into the request. */
 struct selectors {
     struct selector *selectors;
     struct bytes *patterns;
     struct pair *pairs;
-    size_t selector_count, pattern_count, pair_count; /* so far */
+    size_t selector_count, pattern_count, pair_count; /* filled in so far */
 };
 
 static void selectors_fini(struct selectors *made)
@@ -73,7 +74,7 @@ static void selectors_fini(struct selectors *made)
     free(made->pairs);
 }
 
-static enum err selectors_make_room(struct selectors *made, const Tributary__V1__SubscribeRequest *request)
+static enum err selectors_alloc(struct selectors *made, const Tributary__V1__SubscribeRequest *request)
 {
     size_t patterns = 0;
     size_t pairs = 0;
@@ -85,9 +86,9 @@ static enum err selectors_make_room(struct selectors *made, const Tributary__V1_
         patterns += from->n_keys + from->n_types;
         pairs += from->n_headers + from->n_labels;
     }
-    made->selectors = calloc(request->n_selectors + request->n_exclude + 1, sizeof *made->selectors);
-    made->patterns = calloc(patterns + 1, sizeof *made->patterns);
-    made->pairs = calloc(pairs + 1, sizeof *made->pairs);
+    made->selectors = calloc(request->n_selectors + request->n_exclude + 1, sizeof(*made->selectors));
+    made->patterns = calloc(patterns + 1, sizeof(*made->patterns));
+    made->pairs = calloc(pairs + 1, sizeof(*made->pairs));
     return made->selectors && made->patterns && made->pairs ? ERR_OK : ERR_NO_MEMORY;
 }
 
@@ -112,7 +113,7 @@ static const struct pair *pairs_add(struct selectors *made, Tributary__V1__Selec
     return first;
 }
 
-/* Counts fit: a request is about 1 MiB at most. */
+/* The counts fit into 32 bits: a request has about 1 MiB at most. */
 static const struct selector *selectors_add(struct selectors *made, Tributary__V1__Selector *const *from,
                                             size_t count)
 {
@@ -141,7 +142,7 @@ static enum fault_reason filter_read(const Tributary__V1__SubscribeRequest *requ
     struct selectors made = {0};
     enum fault_reason reason;
 
-    if (selectors_make_room(&made, request)) {
+    if (selectors_alloc(&made, request)) {
         reason = fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     } else {
         const struct selector *selectors = selectors_add(&made, request->selectors, request->n_selectors);
@@ -167,7 +168,7 @@ enum fault_reason select_read(const ProtobufCMessage *message, struct filter **f
     return filter_read(&request, filter_out, fault);
 }
 
-/* The numbers are the API's; unknown ones were refused by decode(). */
+/* enum overflow has the API's numbers. decode() has refused unknown ones. */
 static enum overflow overflow_of(Tributary__V1__Overflow overflow, enum overflow default_value)
 {
     return overflow == TRIBUTARY__V1__OVERFLOW__OVERFLOW_UNSPECIFIED ? default_value
@@ -203,23 +204,24 @@ static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct
     return FAULT_NONE;
 }
 
-static enum fault_reason flow_read(const Tributary__V1__SubscribeRequest *request,
-                                   struct subscribe_request *checked, struct fault *fault)
+static enum fault_reason sender_read(const Tributary__V1__SubscribeRequest *message,
+                                     struct subscribe_request *request, struct fault *fault)
 {
     enum fault_reason reason =
-        decode_duration((const ProtobufCMessage *)request->linger, &linger, &checked->linger_ns, fault);
+        decode_duration((const ProtobufCMessage *)message->linger, &linger, &request->linger_ns, fault);
 
     if (!reason)
-        reason = decode_duration((const ProtobufCMessage *)request->heartbeat_interval, &heartbeat,
-                                 &checked->heartbeat_ns, fault);
+        reason = decode_duration((const ProtobufCMessage *)message->heartbeat_interval, &heartbeat,
+                                 &request->heartbeat_ns, fault);
     if (!reason)
-        reason = number32_read(request->max_batch_events, &batch_events, &checked->batch_events, fault);
+        reason =
+            number32_read(message->max_batch_events, &max_batch_events, &request->max_batch_events, fault);
     if (!reason)
-        reason = number32_read(request->max_batch_bytes, &batch_bytes, &checked->batch_bytes, fault);
+        reason = number32_read(message->max_batch_bytes, &max_batch_bytes, &request->max_batch_bytes, fault);
     return reason;
 }
 
-static enum fault_reason start_read(const Tributary__V1__Start *start, struct subscribe_request *checked,
+static enum fault_reason start_read(const Tributary__V1__Start *start, struct subscribe_request *request,
                                     struct fault *fault)
 {
     enum fault_reason reason;
@@ -229,66 +231,66 @@ static enum fault_reason start_read(const Tributary__V1__Start *start, struct su
     if (start->at_case == TRIBUTARY__V1__START__AT_LAST) {
         if (start->last > HISTORY_EVENTS)
             return fault_number(fault, FAULT_OUT_OF_BOUNDS, "start.last", start->last, "at most 1024");
-        checked->hub.last = start->last;
+        request->params.last = start->last;
     }
     if (start->at_case != TRIBUTARY__V1__START__AT_RESUME)
         return FAULT_NONE;
-    reason = token_read((struct bytes){start->resume.data, start->resume.len}, &checked->resume,
-                        &checked->hub.resume_count, &checked->hub.resume_left_out, fault);
+    reason = token_read((struct bytes){start->resume.data, start->resume.len}, &request->resume,
+                        &request->params.resume_count, &request->params.resume_left_out, fault);
     if (!reason)
-        checked->hub.resume = checked->resume;
+        request->params.resume = request->resume;
     return reason;
 }
 
-static enum fault_reason words_read(const Tributary__V1__SubscribeRequest *request,
-                                    struct subscribe_request *checked, struct fault *fault)
+static enum fault_reason identity_read(const Tributary__V1__SubscribeRequest *message,
+                                       struct subscribe_request *request, struct fault *fault)
 {
-    if (request->request.len > MAX_REQUEST_BYTES)
-        return fault_number(fault, FAULT_TOO_LONG, "request", request->request.len, "at most 65536 bytes");
-    checked->hub.request = (struct bytes){request->request.data, request->request.len};
-    checked->hub.end_when_all_ended = request->end_when == TRIBUTARY__V1__END_WHEN__END_WHEN_ALL_ENDED;
-    checked->limit_events = request->limit_events;
-    checked->states = request->notices != TRIBUTARY__V1__NOTICES__NOTICES_NONE;
-    checked->hub.name = text_bytes(request->name);
-    return checked->hub.name.size > 0 ? name_check(checked->hub.name, "name", MAX_NAME_BYTES, fault)
-                                      : FAULT_NONE;
+    if (message->request.len > MAX_REQUEST_BYTES)
+        return fault_number(fault, FAULT_TOO_LONG, "request", message->request.len, "at most 65536 bytes");
+    request->params.request = (struct bytes){message->request.data, message->request.len};
+    request->params.end_when_all_ended = message->end_when == TRIBUTARY__V1__END_WHEN__END_WHEN_ALL_ENDED;
+    request->limit_events = message->limit_events;
+    request->states = message->notices != TRIBUTARY__V1__NOTICES__NOTICES_NONE;
+    request->params.name = text_bytes(message->name);
+    return request->params.name.size > 0 ? name_check(request->params.name, "name", MAX_NAME_BYTES, fault)
+                                         : FAULT_NONE;
 }
 
-enum fault_reason subscribe_request_read(const ProtobufCMessage *message,
-                                         struct subscribe_request *checked_out, struct fault *fault)
+enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
+                                         struct subscribe_request *request_out, struct fault *fault)
 {
-    const Tributary__V1__SubscribeRequest *request =
-        (const Tributary__V1__SubscribeRequest *)(const void *)message;
-    struct subscribe_request checked = {0};
-    enum fault_reason reason = filter_read(request, &checked.hub.filter, fault);
+    const Tributary__V1__SubscribeRequest *message =
+        (const Tributary__V1__SubscribeRequest *)(const void *)unpacked;
+    struct subscribe_request request = {0};
+    enum fault_reason reason = filter_read(message, &request.params.filter, fault);
 
     if (!reason)
-        reason = words_read(request, &checked, fault);
+        reason = identity_read(message, &request, fault);
     if (!reason)
-        reason = buffer_read(request->buffer, &checked.hub.limits, fault);
+        reason = buffer_read(message->buffer, &request.params.limits, fault);
     if (!reason)
-        reason = flow_read(request, &checked, fault);
+        reason = sender_read(message, &request, fault);
     if (!reason)
-        reason = start_read(request->start, &checked, fault);
+        reason = start_read(message->start, &request, fault);
     if (reason) {
-        subscribe_request_fini(&checked);
+        subscribe_request_fini(&request);
         return reason;
     }
-    *checked_out = checked;
+    *request_out = request;
     return FAULT_NONE;
 }
 
-void subscribe_request_fini(struct subscribe_request *checked)
+void subscribe_request_fini(struct subscribe_request *request)
 {
-    filter_free(checked->hub.filter);
-    free(checked->resume);
-    *checked = (struct subscribe_request){0};
+    filter_free(request->params.filter);
+    free(request->resume);
+    *request = (struct subscribe_request){0};
 }
 
-void settings_write(const struct subscribe_request *checked, uint32_t revision, struct buf *block)
+void settings_write(const struct subscribe_request *request, uint32_t revision, struct buf *block)
 {
     Tributary__V1__Settings settings = TRIBUTARY__V1__SETTINGS__INIT;
-    const struct chan_limits *limits = &checked->hub.limits;
+    const struct chan_limits *limits = &request->params.limits;
 
     settings.max_events = limits->max_events;
     settings.max_bytes = limits->max_bytes;
@@ -296,10 +298,10 @@ void settings_write(const struct subscribe_request *checked, uint32_t revision, 
     settings.overflow = (Tributary__V1__Overflow)limits->overflow;
     settings.block_timeout_nanos = (uint64_t)limits->block_timeout_ns;
     settings.fallback = (Tributary__V1__Overflow)limits->fallback;
-    settings.linger_nanos = (uint64_t)checked->linger_ns;
-    settings.max_batch_events = checked->batch_events;
-    settings.max_batch_bytes = checked->batch_bytes;
-    settings.heartbeat_interval_nanos = (uint64_t)checked->heartbeat_ns;
+    settings.linger_nanos = (uint64_t)request->linger_ns;
+    settings.max_batch_events = request->max_batch_events;
+    settings.max_batch_bytes = request->max_batch_bytes;
+    settings.heartbeat_interval_nanos = (uint64_t)request->heartbeat_ns;
     settings.revision = revision;
     encode(&settings.base, block);
 }

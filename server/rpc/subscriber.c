@@ -1,11 +1,14 @@
-/* subscriber.c - one consumer's stream, for Subscribe and Consume alike: a wish, a subscription in
- * the hub, and a pump on the call; and Finish beside it.
+/* subscriber.c - one consumer's stream, for Subscribe and Consume: a checked request, a
+ * subscription in the hub, and a sender on the call. Also Subscriber.Finish.
  *
- *   ASKING --subscribed--> LIVE --ended, cut, lost; nothing in flight--> LEAVING --unsubscribed--> GONE
- *      \--refused------------------------------------------------------------------------------------^
+ *   OPENING --subscribed--> LIVE --ending--> LEAVING --unsubscribed--> GONE
+ *      \--refused--------------------------------------------------------^
  *
- * What the loop says (closing, cut) is posted to the call's wire thread before the answer to the
- * leave, so it never comes too late. */
+ * What ends LIVE: the end of the channel, an abort by the hub, the limit of events, a malformed
+ * message, or a lost call. The state changes to LEAVING when no write is in flight.
+ *
+ * The loop posts its notices (closing, abort) to the call's wire thread before it posts the answer
+ * to unsubscribe(). So no notice arrives after GONE. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,23 +16,27 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/rpc_internal.h"
+#include "server/rpc/services.h"
 #include "server/rpc/subscriber.h"
+#include "server/rpc/token.h"
 #include "server/wire/message.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
-/* At most one Progress in this time. */
+/* The shortest time between two Progress. */
 #define PROGRESS_EVERY_NS NS_PER_S
 
-/* Positions in one Progress at most. */
+/* In one Progress. */
 #define MAX_POSITIONS 1000
 
-/* Fields of Progress, Closing, Started. */
+/* Fields of Progress, Closing and Started. */
 enum { PROGRESS_TOKEN = 2, PROGRESS_DELIVERED = 3, PROGRESS_LOST = 4 };
 enum { CLOSING_REASON = 1, CLOSING_DEADLINE = 2, CLOSING_TOKEN = 3 };
 enum { STARTED_ID = 1, STARTED_SETTINGS = 2, STARTED_MATCHED = 3 };
 
 static const struct duration_rule drain_rule = {.field = "drain",
-                                                .default_ns = DRAIN_DEFAULT_NS,
+                                                .default_ns = DEFAULT_DRAIN_NS,
                                                 .min_ns = NS_PER_MS,
                                                 .max_ns = MAX_DRAIN_NS,
                                                 .zero = true};
@@ -52,7 +59,7 @@ static void unsubscribe(struct task *task)
     wire_post(call_thread(subscriber->call), &subscriber->task);
 }
 
-static void leave_when_landed(struct subscriber *subscriber)
+static void leave_when_sent(struct subscriber *subscriber)
 {
     if (subscriber->state != SUBSCRIBER_LIVE || !subscriber->ending || sender_in_flight(subscriber->sender))
         return;
@@ -69,7 +76,7 @@ static void begin_end(struct subscriber *subscriber, enum fault_reason reason)
     if (!subscriber->ending)
         subscriber->reason = reason;
     subscriber->ending = true;
-    leave_when_landed(subscriber);
+    leave_when_sent(subscriber);
 }
 
 static void write_position(void *ctx, const struct source *source, uint64_t sequence)
@@ -85,7 +92,7 @@ static void write_token(struct chan *chan, struct buf *block, uint32_t field)
     field_bytes(block, field, (struct bytes){token.data, token.size});
 }
 
-/* Where nothing has moved, nothing is said: a heartbeat stays empty. */
+/* Writes nothing where nothing has moved, so a heartbeat stays empty. */
 static void progress(void *ctx, struct chan *chan, struct buf *block)
 {
     struct subscriber *subscriber = ctx;
@@ -113,13 +120,13 @@ static enum fault_reason too_slow(struct subscriber *subscriber, struct fault *f
 
     chan_stats(subscriber->result.chan, &stats);
     snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost",
-             subscriber->checked.hub.limits.max_events, subscriber->checked.hub.limits.max_bytes);
+             subscriber->request.params.limits.max_events, subscriber->request.params.limits.max_bytes);
     return fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&stats).events + stats.queued.events,
                         bound);
 }
 
-/* The channel's end may be seen before the loop's word on it has landed: closing, or a cut, which
- * finishes the call itself. */
+/* The channel may end before the loop's notice has run. Then this waits for the notice: `closing`
+ * brings the reason, and `abort` finishes the call itself. */
 static bool ended(void *ctx, enum chan_state how)
 {
     struct subscriber *subscriber = ctx;
@@ -127,7 +134,7 @@ static bool ended(void *ctx, enum chan_state how)
 
     if (how == CHAN_BROKEN)
         too_slow(subscriber, &fault);
-    else if (!subscriber->reported_reason)
+    else if (!subscriber->closing_known)
         return false;
     else if (subscriber->closing == CLOSING_SERVER_DRAINING)
         fault_set(&fault, FAULT_DRAINING, "", "");
@@ -141,11 +148,11 @@ static void marked(void *ctx, uint32_t mark, struct buf *block)
     struct subscriber *subscriber = ctx;
     OWNED(buf_fini) struct buf settings = {0};
 
-    settings_write(&subscriber->checked, mark, &settings);
+    settings_write(&subscriber->request, mark, &settings);
     field_bytes_always(block, BATCH_SETTINGS, (struct bytes){settings.data, settings.size});
 }
 
-static void limit(void *ctx)
+static void on_limit(void *ctx)
 {
     struct subscriber *subscriber = ctx;
 
@@ -154,7 +161,7 @@ static void limit(void *ctx)
 }
 
 static const struct sender_port sender_port = {
-    .progress = progress, .marked = marked, .limit = limit, .ended = ended};
+    .progress = progress, .marked = marked, .limit = on_limit, .ended = ended};
 
 static void on_closing(struct task *task)
 {
@@ -165,7 +172,7 @@ static void on_closing(struct task *task)
 
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
-    subscriber->reported_reason = true;
+    subscriber->closing_known = true;
     field_varint(&body, CLOSING_REASON, subscriber->closing);
     field_fixed64(&body, CLOSING_DEADLINE, (uint64_t)deadline_ns);
     write_token(subscriber->result.chan, &body, CLOSING_TOKEN);
@@ -213,7 +220,7 @@ static void write_started(struct subscriber *subscriber, struct buf *block)
     OWNED(buf_fini) struct buf settings = {0};
     const char *id = subscriber->result.id;
 
-    settings_write(&subscriber->checked, 0, &settings);
+    settings_write(&subscriber->request, 0, &settings);
     field_bytes(&body, STARTED_ID, (struct bytes){(const uint8_t *)id, strlen(id)});
     field_bytes_always(&body, STARTED_SETTINGS, (struct bytes){settings.data, settings.size});
     field_varint(&body, STARTED_MATCHED, subscriber->result.producers_matched);
@@ -227,8 +234,8 @@ static void on_subscribed(struct task *task)
     struct call *call = subscriber->call;
     OWNED(buf_fini) struct buf block = {0};
 
-    decoded_free(subscriber->request);
-    subscriber->request = NULL;
+    decoded_free(subscriber->message);
+    subscriber->message = NULL;
     if (!subscriber->subscription) {
         subscriber->state = SUBSCRIBER_GONE;
         call_finish(call, &subscriber->fault);
@@ -239,8 +246,8 @@ static void on_subscribed(struct task *task)
         sender_add_note(subscriber->sender, &block);
         if (!call_alive(call))
             begin_end(subscriber, FAULT_CANCELLED);
-        else if (subscriber->begun)
-            subscriber->begun(subscriber);
+        else if (subscriber->on_live)
+            subscriber->on_live(subscriber);
     }
     call_drop(call);
 }
@@ -250,11 +257,11 @@ static void subscribe(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
-    if (hub_subscribe(subscriber->rpc->hub, &subscriber->checked.hub, &subscriber->subscription,
+    if (hub_subscribe(subscriber->rpc->hub, &subscriber->request.params, &subscriber->subscription,
                       &subscriber->result, &subscriber->fault))
         subscriber->subscription = NULL;
     else
-        subscriber->checked.hub.filter = NULL; /* the subscription's from now on */
+        subscriber->request.params.filter = NULL; /* the subscription owns it now */
     subscriber->task.run = on_subscribed;
     wire_post(call_thread(subscriber->call), &subscriber->task);
 }
@@ -268,38 +275,38 @@ void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)
         subscriber->state = SUBSCRIBER_GONE;
 }
 
-void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *request, ProtobufCMessage *owner)
+void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *message, ProtobufCMessage *owner)
 {
-    struct subscribe_request *checked = &subscriber->checked;
+    struct subscribe_request *request = &subscriber->request;
     struct call *call = subscriber->call;
     struct fault fault;
 
-    subscriber->request = owner;
-    if (subscribe_request_read(request, checked, &fault)) {
-        if (subscriber->within)
-            fault_within(&fault, subscriber->within);
+    subscriber->message = owner;
+    if (subscribe_request_read(message, request, &fault)) {
+        if (subscriber->field_prefix)
+            fault_within(&fault, subscriber->field_prefix);
         subscriber_refuse(subscriber, &fault);
         return;
     }
-    struct sender_settings settings = {.linger_ns = checked->linger_ns,
-                                       .heartbeat_ns = checked->heartbeat_ns,
+    struct sender_settings settings = {.linger_ns = request->linger_ns,
+                                       .heartbeat_ns = request->heartbeat_ns,
                                        .write_timeout_ns = subscriber->rpc->settings.write_timeout_ns,
                                        .progress_ns = PROGRESS_EVERY_NS,
-                                       .batch_events = checked->batch_events,
-                                       .batch_bytes = checked->batch_bytes,
-                                       .states = checked->states,
-                                       .limit_events = checked->limit_events};
+                                       .batch_events = request->max_batch_events,
+                                       .batch_bytes = request->max_batch_bytes,
+                                       .states = request->states,
+                                       .limit_events = request->limit_events};
     subscriber->sender = sender_new(call, &settings, &sender_port, subscriber);
     if (!subscriber->sender) {
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
         subscriber_refuse(subscriber, &fault);
         return;
     }
-    checked->hub.callbacks = (struct chan_callbacks){.readable = sender_wake, .ctx = subscriber->sender};
-    checked->hub.peer = call_peer(call);
-    checked->hub.deadline_ns = call_deadline_ns(call);
-    checked->hub.port = &subscription_port;
-    checked->hub.ctx = subscriber;
+    request->params.callbacks = (struct chan_callbacks){.readable = sender_wake, .ctx = subscriber->sender};
+    request->params.peer = call_peer(call);
+    request->params.deadline_ns = call_deadline_ns(call);
+    request->params.port = &subscription_port;
+    request->params.ctx = subscriber;
     call_hold(call);
     subscriber->task.run = subscribe;
     loop_post(subscriber->rpc->loop, &subscriber->task);
@@ -308,10 +315,10 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *req
 void subscriber_sent(struct subscriber *subscriber, bool ok)
 {
     sender_sent(subscriber->sender, ok);
-    leave_when_landed(subscriber);
+    leave_when_sent(subscriber);
 }
 
-/* Where the hub still answers, on_subscribed() finds the call dead. */
+/* Before LIVE there is nothing to do: on_subscribed() will find that the call is not alive. */
 void subscriber_lost(struct subscriber *subscriber)
 {
     if (subscriber->state == SUBSCRIBER_LIVE) {
@@ -324,8 +331,8 @@ void subscriber_fini(struct subscriber *subscriber)
 {
     sender_free(subscriber->sender);
     chan_release(subscriber->result.chan);
-    subscribe_request_fini(&subscriber->checked);
-    decoded_free(subscriber->request);
+    subscribe_request_fini(&subscriber->request);
+    decoded_free(subscriber->message);
 }
 
 static void message(struct call *call, struct message *message)
@@ -395,7 +402,7 @@ void subscriber_settings(void *ctx, struct buf *settings)
 {
     const struct subscriber *subscriber = ctx;
 
-    settings_write(&subscriber->checked, 0, settings);
+    settings_write(&subscriber->request, 0, settings);
 }
 
 static void finish_on_loop(struct unary_call *unary)
@@ -415,8 +422,9 @@ static void finish_on_loop(struct unary_call *unary)
 
 enum err subscriber_serve(struct rpc *rpc)
 {
-    enum err err = rpc_method(rpc, "/tributary.v1.Subscriber/Subscribe", &subscribe_port, rpc);
+    enum err err = rpc_add_method(rpc, "/tributary.v1.Subscriber/Subscribe", &subscribe_port, rpc);
 
-    rpc->finish = (struct unary_method){rpc, &tributary__v1__finish_request__descriptor, finish_on_loop};
-    return err ? err : rpc_method(rpc, "/tributary.v1.Subscriber/Finish", &unary_port, &rpc->finish);
+    return err ? err
+               : rpc_add_unary(rpc, "/tributary.v1.Subscriber/Finish",
+                               &tributary__v1__finish_request__descriptor, finish_on_loop);
 }

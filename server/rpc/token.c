@@ -1,13 +1,15 @@
-/* token.c - what clients carry for us and bring back: where a stream stood, and where a page ended.
+/* token.c - tokens that clients keep and give back: where a stream stood, and where a page ended.
  *
- * Both are opaque, and close with a checksum under a fixed key, so that damage and mix-ups are
- * noticed. It is no secret: a forged token can only say where a stream stood, which its owner may
- * say anyway. A token of one server can be read by another.
+ * Both end with a checksum under a fixed key, which finds damaged and mixed-up tokens. It is no
+ * protection against forgery, and none is needed: a forged token can only name positions, and its
+ * owner may name any position anyway. One server reads the tokens of another.
  *
- *   resume token   'R' version=1 left_out:8 { name_size:varint name epoch:8 sequence:varint }... checksum:8
- *   page token     base64url of: 'P' list name checksum:8                                    (numbers are little-endian)
- */
-#include "server/rpc/rpc_internal.h"
+ *   resume token   'R' version=1 left_out:8 position... checksum:8
+ *   position       name_size:varint name epoch:8 sequence:varint
+ *   page token     base64url of: 'P' list name checksum:8
+ *
+ * Numbers are little-endian. */
+#include "server/rpc/token.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,40 +18,40 @@
 #include "event/text.h"
 #include "event/varint.h"
 
-#define MAX_TOKEN (64u * 1024u)
-#define TOKEN_HEAD 10u
-#define CHECKSUM 8u
-#define MIN_POSITION (1u + 1u + 8u + 1u)
+#define MAX_TOKEN_BYTES (64u * 1024u)
+#define HEAD_BYTES 10u
+#define CHECKSUM_BYTES 8u
+#define MIN_POSITION_BYTES (1u + 1u + 8u + 1u)
 #define MAX_NAME_BYTES 256u
 
-static void number_write(uint8_t *at, uint64_t number)
+static void number_write(uint8_t *data, uint64_t number)
 {
     for (unsigned i = 0; i < 8; i++)
-        at[i] = (uint8_t)(number >> (8 * i));
+        data[i] = (uint8_t)(number >> (8 * i));
 }
 
 static void number_put(struct buf *buf, uint64_t number)
 {
-    uint8_t *at = buf_extend(buf, 8);
+    uint8_t *data = buf_extend(buf, 8);
 
-    if (at)
-        number_write(at, number);
+    if (data)
+        number_write(data, number);
 }
 
-static uint64_t number_at(const uint8_t *at)
+static uint64_t number_read(const uint8_t *data)
 {
     uint64_t number = 0;
 
     for (unsigned i = 0; i < 8; i++)
-        number |= (uint64_t)at[i] << (8 * i);
+        number |= (uint64_t)data[i] << (8 * i);
     return number;
 }
 
-static uint64_t checksum(const uint8_t *at, size_t size)
+static uint64_t checksum(const uint8_t *data, size_t size)
 {
     static const uint64_t key[2] = {UINT64_C(0x7472696275746172), UINT64_C(0x792e746f6b656e31)};
 
-    return siphash13(key, (struct bytes){at, size});
+    return siphash13(key, (struct bytes){data, size});
 }
 
 static void varint_put(struct buf *buf, uint64_t value)
@@ -59,45 +61,45 @@ static void varint_put(struct buf *buf, uint64_t value)
     buf_bytes(buf, bytes, varint_write(bytes, value));
 }
 
-/* A token being written: `begin` is where it begins in a buffer that may hold something before. */
-struct writing {
+/* A resume token that is being written. */
+struct token_writer {
     struct buf *token;
-    size_t begin;
-    uint64_t left_out;
+    size_t begin;      /* where the token begins: the buffer may hold other bytes before it */
+    uint64_t left_out; /* positions that did not fit */
 };
 
-/* Under the channel's lock: only writes it down. A position that does not fit is left out; a
+/* Called under the channel's lock, so it only writes. A position that does not fit is left out; a
  * shorter one after it may still fit. */
 static void position_put(void *ctx, const struct source *source, uint64_t sequence)
 {
-    struct writing *writing = ctx;
+    struct token_writer *writer = ctx;
     struct bytes name = source_name(source);
     size_t size = varint_size(name.size) + name.size + 8 + varint_size(sequence);
 
-    if (writing->token->size - writing->begin + size + CHECKSUM > MAX_TOKEN) {
-        writing->left_out++;
+    if (writer->token->size - writer->begin + size + CHECKSUM_BYTES > MAX_TOKEN_BYTES) {
+        writer->left_out++;
         return;
     }
-    varint_put(writing->token, name.size);
-    buf_bytes(writing->token, name.data, name.size);
-    number_put(writing->token, source->epoch);
-    varint_put(writing->token, sequence);
+    varint_put(writer->token, name.size);
+    buf_bytes(writer->token, name.data, name.size);
+    number_put(writer->token, source->epoch);
+    varint_put(writer->token, sequence);
 }
 
 void token_write(struct chan *chan, struct buf *token)
 {
-    struct writing writing = {.token = token, .begin = token->size};
+    struct token_writer writer = {.token = token, .begin = token->size};
 
     buf_bytes(token, "R\1", 2);
     number_put(token, 0);
-    chan_positions(chan, true, UINT32_MAX, position_put, &writing);
+    chan_positions(chan, true, UINT32_MAX, position_put, &writer);
     if (token->broken)
         return;
-    number_write(token->data + writing.begin + 2, writing.left_out);
-    number_put(token, checksum(token->data + writing.begin, token->size - writing.begin));
+    number_write(token->data + writer.begin + 2, writer.left_out);
+    number_put(token, checksum(token->data + writer.begin, token->size - writer.begin));
 }
 
-/* Reads the position at *at; false: it is not whole. */
+/* Reads one position and advances *at. False: it is not whole, or has a bad name. */
 static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_point *point)
 {
     struct fault unused;
@@ -109,7 +111,7 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
     *at += read;
     point->source = (struct bytes){*at, (size_t)size};
     *at += size;
-    point->epoch = number_at(*at);
+    point->epoch = number_read(*at);
     *at += 8;
     read = varint_read(*at, end, &point->sequence);
     *at += read;
@@ -124,18 +126,18 @@ enum fault_reason token_read(struct bytes token, struct resume_point **points_ou
     const uint8_t *at, *end;
     size_t count = 0;
 
-    if (token.size > MAX_TOKEN)
+    if (token.size > MAX_TOKEN_BYTES)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
-    if (token.size < TOKEN_HEAD + CHECKSUM || memcmp(token.data, "R\1", 2) != 0)
+    if (token.size < HEAD_BYTES + CHECKSUM_BYTES || memcmp(token.data, "R\1", 2) != 0)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "a resume token of Progress or Closing");
-    end = token.data + token.size - CHECKSUM;
-    if (number_at(end) != checksum(token.data, token.size - CHECKSUM))
+    end = token.data + token.size - CHECKSUM_BYTES;
+    if (number_read(end) != checksum(token.data, token.size - CHECKSUM_BYTES))
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "the checksum must match");
-    /* One more than can be there, so that a token without positions is not NULL. */
-    points = calloc((token.size - TOKEN_HEAD - CHECKSUM) / MIN_POSITION + 1, sizeof *points);
+    /* One more than the token can hold: without positions the result must not be NULL. */
+    points = calloc((token.size - HEAD_BYTES - CHECKSUM_BYTES) / MIN_POSITION_BYTES + 1, sizeof(*points));
     if (!points)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
-    for (at = token.data + TOKEN_HEAD; at < end; count++) {
+    for (at = token.data + HEAD_BYTES; at < end; count++) {
         if (!position_get(&at, end, &points[count])) {
             free(points);
             return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "positions must be whole");
@@ -143,31 +145,31 @@ enum fault_reason token_read(struct bytes token, struct resume_point **points_ou
     }
     *points_out = points;
     *count_out = count;
-    *left_out_out = number_at(token.data + 2);
+    *left_out_out = number_read(token.data + 2);
     return FAULT_NONE;
 }
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* RFC 4648, section 5, without padding. */
-static void base64_put(struct buf *buf, const uint8_t *at, size_t size)
+/* Appends base64url without padding (RFC 4648, section 5). */
+static void base64_put(struct buf *buf, const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < size; i += 3) {
         size_t count = MIN_OF(size - i, 3u);
-        uint32_t group = (uint32_t)at[i] << 16;
+        uint32_t group = (uint32_t)data[i] << 16;
 
         if (count > 1)
-            group |= (uint32_t)at[i + 1] << 8;
+            group |= (uint32_t)data[i + 1] << 8;
         if (count > 2)
-            group |= at[i + 2];
+            group |= data[i + 2];
         for (unsigned j = 0; j <= count; j++)
             buf_byte(buf, (uint8_t)digits[group >> (18 - 6 * j) & 63]);
     }
 }
 
-/* False: not base64url, or it does not fit. Bits that stand for nothing must be 0, so each content
- * has one text. */
-static bool base64_get(const char *text, uint8_t *at, size_t capacity, size_t *size_out)
+/* Reads base64url without padding. False: it is none, or does not fit. Unused bits must be 0, so
+ * each content has exactly one text. */
+static bool base64_get(const char *text, uint8_t *data, size_t capacity, size_t *size_out)
 {
     uint32_t group = 0;
     unsigned bits = 0;
@@ -185,7 +187,7 @@ static bool base64_get(const char *text, uint8_t *at, size_t capacity, size_t *s
         if (size == capacity)
             return false;
         bits -= 8;
-        at[size++] = (uint8_t)(group >> bits);
+        data[size++] = (uint8_t)(group >> bits);
     }
     *size_out = size;
     return bits < 6 && (group & (BIT(bits) - 1)) == 0;
@@ -210,19 +212,20 @@ void page_write(char list, struct bytes name, struct buf *token)
 enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out,
                             struct fault *fault)
 {
-    uint8_t plain[2 + MAX_PAGE_NAME + CHECKSUM];
+    uint8_t plain[2 + MAX_PAGE_NAME_BYTES + CHECKSUM_BYTES];
     size_t size;
 
     if (!token[0]) {
         *size_out = 0;
         return FAULT_NONE;
     }
-    if (!base64_get(token, plain, sizeof plain, &size) || size <= 2 + CHECKSUM || plain[0] != 'P' ||
-        plain[1] != (uint8_t)list || number_at(plain + size - CHECKSUM) != checksum(plain, size - CHECKSUM))
+    if (!base64_get(token, plain, sizeof(plain), &size) || size <= 2 + CHECKSUM_BYTES || plain[0] != 'P' ||
+        plain[1] != (uint8_t)list ||
+        number_read(plain + size - CHECKSUM_BYTES) != checksum(plain, size - CHECKSUM_BYTES))
         return fault_bytes(fault, FAULT_BAD_TOKEN, "page_token",
                            (struct bytes){(const uint8_t *)token, strlen(token)},
                            "the next_page_token of an earlier answer of this list");
-    *size_out = size - 2 - CHECKSUM;
+    *size_out = size - 2 - CHECKSUM_BYTES;
     memcpy(name, plain + 2, *size_out);
     return FAULT_NONE;
 }

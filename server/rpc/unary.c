@@ -1,12 +1,15 @@
-/* ask.c - a unary question: decoded on its wire thread, answered on the loop, sent on its wire
- * thread.
+/* unary.c - a unary call that the loop answers: decoded on its wire thread, answered on the loop,
+ * sent on its wire thread.
  *
- * The ask belongs to neither thread but travels: it holds the call, and goes from task to task
- * until the last one frees it. */
-#include "server/rpc/rpc_internal.h"
-#include "server/wire/message.h"
+ * The struct unary_call belongs to neither thread. It holds the call, moves from task to task, and
+ * the last task frees it. */
+#include "server/rpc/unary.h"
 
 #include <stdlib.h>
+
+#include "server/rpc/decode.h"
+#include "server/rpc/rpc_internal.h"
+#include "server/wire/message.h"
 
 static void unary_call_free(struct unary_call *unary)
 {
@@ -18,7 +21,7 @@ static void unary_call_free(struct unary_call *unary)
     call_drop(call);
 }
 
-/* Wire thread. A call that was lost meanwhile ignores what it is given. */
+/* Wire thread. A call that was lost meanwhile ignores the answer. */
 static void reply(struct task *task)
 {
     struct unary_call *unary = container_of(task, struct unary_call, task);
@@ -50,32 +53,31 @@ static void opened(struct call *call, void *ctx)
 
 static void message(struct call *call, struct message *message)
 {
-    const struct unary_method *unary_method = call_owned(call);
+    const struct unary_method *method = call_owned(call);
     ProtobufCMessage *request = NULL;
     struct fault fault;
-    struct unary_call *unary;
 
-    if (decode(message_bytes(message), unary_method->type, &request, &fault)) {
+    if (decode(message_bytes(message), method->type, &request, &fault)) {
         call_finish(call, &fault);
         return;
     }
-    unary = calloc(1, sizeof *unary);
+    struct unary_call *unary = calloc(1, sizeof(*unary));
     if (!unary) {
         decoded_free(request);
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
         call_finish(call, &fault);
         return;
     }
-    unary->rpc = unary_method->rpc;
+    unary->rpc = method->rpc;
     unary->call = call;
     unary->request = request;
-    unary->on_loop = unary_method->on_loop;
+    unary->on_loop = method->on_loop;
     unary->task.run = run_on_loop;
     call_hold(call);
     loop_post(unary->rpc->loop, &unary->task);
 }
 
-/* The next message is never asked for, so a half-close that is told came in place of the first. */
+/* Only one message is ever asked for, so this half-close came in place of it. */
 static void half_closed(struct call *call)
 {
     struct fault fault;

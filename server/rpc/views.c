@@ -1,12 +1,13 @@
-/* views.c - what the hub knows of a producer or a subscription, as messages of the API. On the
- * loop, so what is seen is one moment. */
+/* views.c - fills the API's messages from the hub's views. It runs on the loop, so all numbers of a
+ * view are of one moment. */
 #include "server/rpc/views.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/encode.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/subscriber.h"
 #include "tributary/v1/admin.pb-c.h"
 
 #define MAX_SOURCES 1000u
@@ -14,7 +15,7 @@
 
 enum subscription_field { SUBSCRIPTION_SETTINGS = 5, SUBSCRIPTION_SOURCES = 11 };
 
-/* A name as a text: names hold no NUL, and are no longer than this. */
+/* A name as a C string. Names hold no NUL and have at most MAX_NAME_BYTES. */
 struct name {
     char text[MAX_NAME_BYTES + 1];
 };
@@ -37,33 +38,33 @@ static Tributary__V1__Tally *totals_fill(Tributary__V1__Tally *message, struct t
     return message;
 }
 
-/* Labels and topics as texts, which protobuf-c wants closed by a NUL: one block holds the bytes. */
-struct words {
+/* Labels and topics as C strings, which protobuf-c needs. One block of memory holds all bytes. */
+struct texts {
     Tributary__V1__Producer__LabelsEntry *entries, **labels;
     char **topics;
     char *bytes, *end;
 };
 
-static void words_fini(struct words *words)
+static void texts_fini(struct texts *texts)
 {
-    free(words->entries);
-    free(words->labels);
-    free(words->topics);
-    free(words->bytes);
+    free(texts->entries);
+    free(texts->labels);
+    free(texts->topics);
+    free(texts->bytes);
 }
 
-static char *word_copy(struct words *words, struct bytes from)
+static char *text_copy(struct texts *texts, struct bytes from)
 {
-    char *word = words->end;
+    char *text = texts->end;
 
     if (from.size > 0)
-        memcpy(word, from.data, from.size);
-    word[from.size] = '\0';
-    words->end += from.size + 1;
-    return word;
+        memcpy(text, from.data, from.size);
+    text[from.size] = '\0';
+    texts->end += from.size + 1;
+    return text;
 }
 
-static size_t words_size(const struct producer_view *view)
+static size_t texts_size(const struct producer_view *view)
 {
     size_t size = 1;
 
@@ -74,25 +75,25 @@ static size_t words_size(const struct producer_view *view)
     return size;
 }
 
-static bool words_fill(struct words *words, const struct producer_view *view)
+static bool texts_fill(struct texts *texts, const struct producer_view *view)
 {
-    words->entries = calloc(view->label_count + 1, sizeof(*words->entries));
-    words->labels = calloc(view->label_count + 1, sizeof(*words->labels));
-    words->topics = calloc(view->topic_count + 1, sizeof(*words->topics));
-    words->bytes = malloc(words_size(view));
-    words->end = words->bytes;
-    if (!words->entries || !words->labels || !words->topics || !words->bytes) {
-        words_fini(words);
+    texts->entries = calloc(view->label_count + 1, sizeof(*texts->entries));
+    texts->labels = calloc(view->label_count + 1, sizeof(*texts->labels));
+    texts->topics = calloc(view->topic_count + 1, sizeof(*texts->topics));
+    texts->bytes = malloc(texts_size(view));
+    texts->end = texts->bytes;
+    if (!texts->entries || !texts->labels || !texts->topics || !texts->bytes) {
+        texts_fini(texts);
         return false;
     }
     for (size_t i = 0; i < view->label_count; i++) {
-        tributary__v1__producer__labels_entry__init(&words->entries[i]);
-        words->entries[i].key = word_copy(words, view->labels[i].name);
-        words->entries[i].value = word_copy(words, view->labels[i].value);
-        words->labels[i] = &words->entries[i];
+        tributary__v1__producer__labels_entry__init(&texts->entries[i]);
+        texts->entries[i].key = text_copy(texts, view->labels[i].name);
+        texts->entries[i].value = text_copy(texts, view->labels[i].value);
+        texts->labels[i] = &texts->entries[i];
     }
     for (size_t i = 0; i < view->topic_count; i++)
-        words->topics[i] = word_copy(words, view->topics[i]);
+        texts->topics[i] = text_copy(texts, view->topics[i]);
     return true;
 }
 
@@ -100,10 +101,10 @@ void producer_write(const struct producer_view *view, struct buf *answer)
 {
     Tributary__V1__Producer producer = TRIBUTARY__V1__PRODUCER__INIT;
     Tributary__V1__Tally published;
-    struct words words;
+    struct texts texts;
     struct name name;
 
-    if (!words_fill(&words, view)) {
+    if (!texts_fill(&texts, view)) {
         answer->broken = true;
         return;
     }
@@ -120,18 +121,18 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.last_event_unix_nano = (uint64_t)view->last_event_wall_ns;
     producer.peer = (char *)(view->peer ? view->peer : "");
     producer.n_labels = view->label_count;
-    producer.labels = words.labels;
+    producer.labels = texts.labels;
     producer.n_topics = view->topic_count;
-    producer.topics = words.topics;
+    producer.topics = texts.topics;
     producer.per_consumer = view->per_consumer;
     producer.activations = view->activations;
     producer.paused_activations = view->paused_activations;
     producer.expired_activations = view->expired_activations;
     encode(&producer.base, answer);
-    words_fini(&words);
+    texts_fini(&texts);
 }
 
-/* Under the channel's lock: only writes it down. */
+/* Called under the channel's lock, so it only writes. */
 static void source_write(void *ctx, const struct feed_stats *stats)
 {
     Tributary__V1__Subscription__LossOfSource message = TRIBUTARY__V1__SUBSCRIPTION__LOSS_OF_SOURCE__INIT;
@@ -152,7 +153,7 @@ static void source_write(void *ctx, const struct feed_stats *stats)
     buf_fini(&source);
 }
 
-/* Each reason that took something. */
+/* The reasons that have lost events. */
 struct losses {
     Tributary__V1__Subscription__LossOfReason messages[LOSS_COUNT];
     Tributary__V1__Subscription__LossOfReason *pointers[LOSS_COUNT];
@@ -175,8 +176,8 @@ static void losses_fill(struct losses *losses, const struct chan_stats *stats)
     }
 }
 
-/* Repeated and embedded fields may stand anywhere, so what others write is laid behind what is
- * packed here. */
+/* Packs the plain fields first. Settings and sources are appended behind them: fields may come in
+ * any order. */
 void subscription_write(const struct subscription_view *view, bool sources, struct buf *answer)
 {
     Tributary__V1__Subscription subscription = TRIBUTARY__V1__SUBSCRIPTION__INIT;

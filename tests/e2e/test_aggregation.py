@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The acceptance cases of aggregation (letter A) as far as they apply to producers that publish."""
+"""The acceptance cases of aggregation (letter A) that apply to transient producers."""
 import threading
 import unicodedata
 
@@ -11,7 +11,12 @@ from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
 
 CODE = grpc.StatusCode
-BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT
+BLOCK, OLDEST, NEWEST, DISCONNECT = (
+    v1.OVERFLOW_BLOCK,
+    v1.OVERFLOW_DROP_OLDEST,
+    v1.OVERFLOW_DROP_NEWEST,
+    v1.OVERFLOW_DISCONNECT,
+)
 
 
 class Aggregation(Case):
@@ -25,10 +30,12 @@ class Aggregation(Case):
         one.finish()
         two.finish()
         consumer.wait_events(2)
-        self.assertEqual((consumer.ledger.numbers("one"), consumer.ledger.numbers("two")), ([1], [2]))
+        self.assertEqual((consumer.received.numbers("one"), consumer.received.numbers("two")), ([1], [2]))
 
-    def test_A9_a_producer_that_blocks_holds_up_no_other(self):
-        stuck = self.stalled(selectors=[v1.Selector(producer="stuck")], overflow=BLOCK, block_timeout=60, max_events=4)
+    def test_A9_a_producer_that_is_blocked_delays_no_other(self):
+        stuck = self.stalled(
+            selectors=[v1.Selector(producer="stuck")], overflow=BLOCK, block_timeout=60, max_events=4
+        )
         blocked = self.publishing("stuck")
         for number in range(200):
             blocked.send([event(number, size=500)])
@@ -42,12 +49,16 @@ class Aggregation(Case):
             stream.finish()
         consumer.wait_events(1000)
         producer = self.daemon.producer("stuck")
-        self.assertEqual((producer.state, producer.blocked_calls), (v1.PRODUCER_STATE_BLOCKED, 1), "all that time it was held back")
+        self.assertEqual(
+            (producer.state, producer.blocked_calls),
+            (v1.PRODUCER_STATE_BLOCKED, 1),
+            "it was blocked all that time",
+        )
         self.assertLess(blocked.confirmed, 200)
         stuck.read()
         blocked.finish()
         stuck.wait_accounted(200)
-        self.assertEqual((stuck.ledger.numbers("stuck"), stuck.ledger.lost), (list(range(200)), []))
+        self.assertEqual((stuck.received.numbers("stuck"), stuck.received.lost), (list(range(200)), []))
 
     def test_A11_list_and_get(self):
         admin = self.daemon.admin()
@@ -56,7 +67,9 @@ class Aggregation(Case):
             self.publish(name, [event(1), event(2, size=100)])
         found, token = [], ""
         while True:
-            page = admin.ListProducers(v1.ListProducersRequest(pattern="a11/*", page_size=10, page_token=token))
+            page = admin.ListProducers(
+                v1.ListProducersRequest(pattern="a11/*", page_size=10, page_token=token)
+            )
             self.assertLessEqual(len(page.producers), 10)
             found += [producer.name for producer in page.producers]
             token = page.next_page_token
@@ -65,18 +78,26 @@ class Aggregation(Case):
         self.assertEqual(found, names, "in the order of their names, each once")
 
         producer = admin.GetProducer(v1.GetProducerRequest(name=names[3]))
-        self.assertEqual((producer.name, producer.kind, producer.last_sequence), (names[3], v1.Producer.TRANSIENT, 2))
+        self.assertEqual(
+            (producer.name, producer.kind, producer.last_sequence), (names[3], v1.Producer.TRANSIENT, 2)
+        )
         self.assertEqual(producer.published.events, 2)
-        self.assertEqual(producer.published.bytes, sum(2 + each.ByteSize() for each in (event(1), event(2, size=100))))
+        self.assertEqual(
+            producer.published.bytes, sum(2 + each.ByteSize() for each in (event(1), event(2, size=100)))
+        )
         self.assertTrue(producer.peer.startswith("127.0.0.1:"), producer.peer)
         self.assertGreater(producer.last_event_unix_nano, 0)
-        with self.assertFault(CODE.NOT_FOUND, "PRODUCER_NOT_FOUND", says=['"a11/99"']):
+        with self.assertFault(CODE.NOT_FOUND, "PRODUCER_NOT_FOUND", contains=['"a11/99"']):
             admin.GetProducer(v1.GetProducerRequest(name="a11/99"))
-        again = [producer.name for producer in admin.ListProducers(v1.ListProducersRequest(pattern="a11/*")).producers]
-        self.assertEqual(again, names, "asking for an unknown one changed nothing")
+        again = [
+            producer.name
+            for producer in admin.ListProducers(v1.ListProducersRequest(pattern="a11/*")).producers
+        ]
+        self.assertEqual(again, names, "a request for an unknown one changed nothing")
 
     def test_A12_a_stalled_consumer_slows_no_other(self):
-        """Each policy: while one stands still, the other gets everything, in order. With BLOCK after its one latch."""
+        """For each policy: while one does not read, the other gets everything, in order. With BLOCK
+        after the fallback has become active once."""
         for policy in (BLOCK, OLDEST, NEWEST, DISCONNECT):
             with self.subTest(policy=v1.enum_name("Overflow", policy)):
                 stuck = self.stalled(overflow=policy, max_events=16, block_timeout=0.1)
@@ -86,14 +107,18 @@ class Aggregation(Case):
                     stream.send([event(number + offset, size=200) for offset in range(4)])
                 stream.finish()
                 other.wait_events(4000)
-                self.assertEqual(other.ledger.numbers("p"), list(range(4000)))
-                self.assertEqual(other.ledger.lost, [])
+                self.assertEqual(other.received.numbers("p"), list(range(4000)))
+                self.assertEqual(other.received.lost, [])
                 stuck.cancel()
                 other.cancel()
 
-    def test_A15_a_producer_that_ends_in_mid_stream_stops_alone(self):
+    def test_A15_a_producer_that_ends_in_mid_stream_affects_no_other(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=60, max_events=100000)
-        ending, cancelled, going_on = self.publishing("ending"), self.publishing("cancelled"), self.publishing("going on")
+        ending, cancelled, going_on = (
+            self.publishing("ending"),
+            self.publishing("cancelled"),
+            self.publishing("going on"),
+        )
         for number in range(100):
             for stream in (ending, cancelled, going_on):
                 stream.send([event(number, size=300)])
@@ -105,13 +130,21 @@ class Aggregation(Case):
         consumer.read()
         consumer.wait_accounted(301)
         for name, count in (("ending", 100), ("cancelled", 100), ("going on", 101)):
-            self.assertEqual(consumer.ledger.numbers(name), list(range(count)), f"{name}: what was queued is delivered")
-        self.assertEqual(consumer.ledger.lost, [])
+            self.assertEqual(
+                consumer.received.numbers(name), list(range(count)), f"{name}: what was queued is delivered"
+            )
+        self.assertEqual(consumer.received.lost, [])
 
     def test_A17_fifo_from_64_producers_to_16_consumers(self):
         producers, each = 64, 96
-        consumers = [self.consumer(subscribe_request(max_events=1 << 20, max_bytes=64 << 20, notices=v1.NOTICES_NONE), keep=False,
-                                   on_batch=self.checker()) for _ in range(16)]
+        consumers = [
+            self.consumer(
+                subscribe_request(max_events=1 << 20, max_bytes=64 << 20, notices=v1.NOTICES_NONE),
+                keep=False,
+                on_batch=self.checker(),
+            )
+            for _ in range(16)
+        ]
         channels = [self.channel() for _ in range(4)]
         streams = [self.publishing(f"fifo {n}", channel=channels[n % 4]) for n in range(producers)]
         for number in range(0, each, 4):
@@ -121,38 +154,48 @@ class Aggregation(Case):
             stream.finish()
         for consumer in consumers:
             consumer.wait_events(producers * each, 2 * PATIENCE)
-            self.assertEqual({tuple(position) for position in consumer.ledger.positions.values()}, {(1, each, each, 0)})
-            self.assertEqual(len(consumer.ledger.positions), producers)
+            self.assertEqual(
+                {tuple(position) for position in consumer.received.positions.values()}, {(1, each, each, 0)}
+            )
+            self.assertEqual(len(consumer.received.positions), producers)
 
     @staticmethod
     def checker():
-        """Checks payload and sequence against each other: number n is sequence n + 1."""
+        """Compares payloads with sequences: number n has sequence n + 1."""
         def check(batch):
             for run in batch.runs:
                 assert not run.sequences
                 for offset, each in enumerate(run.events):
-                    assert number_of(each.data) + 1 == run.first_sequence + offset, (run.source, run.first_sequence, offset, each.data)
+                    assert number_of(each.data) + 1 == run.first_sequence + offset, (
+                        run.source,
+                        run.first_sequence,
+                        offset,
+                        each.data,
+                    )
         return check
 
-    def test_A19_max_events_1_with_BLOCK_holds_the_producer_after_a_bounded_number(self):
+    def test_A19_max_events_1_with_BLOCK_blocks_the_producer_after_a_bounded_number(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=600, max_events=1)
-        stream = self.publishing("held")
+        stream = self.publishing("blocked")
         for number in range(300):
             stream.send([event(number, size=400)])
-        eventually(lambda: self.daemon.blocked("held"), "the producer is held")
-        held = self.daemon.producer("held")
-        # One waits, one batch of one is in flight, one was refused; the transport took what its window and buffers hold.
+        eventually(lambda: self.daemon.blocked("blocked"), "the producer is blocked")
+        held = self.daemon.producer("blocked")
+        # One waits, one batch of one is in flight, one is parked; the transport has as many as its
+        # window and buffers hold.
         self.assertLess(held.last_sequence, 60)
         subscription = self.daemon.subscription(consumer.id, sources=True)
         self.assertTrue(subscription.blocked)
         self.assertLessEqual(subscription.queued.events, 2)
-        self.check_sums(subscription)
+        self.check_totals(subscription)
         self.assertLess(stream.confirmed, 60)
 
         consumer.read()
         stream.finish()
         consumer.wait_accounted(300)
-        self.assertEqual((consumer.ledger.numbers("held"), consumer.ledger.lost), (list(range(300)), []))
+        self.assertEqual(
+            (consumer.received.numbers("blocked"), consumer.received.lost), (list(range(300)), [])
+        )
 
     def test_A22_a_flooder_loses_and_nine_quiet_producers_do_not(self):
         consumer = self.stalled(overflow=OLDEST, max_events=1000, max_bytes=1 << 20)
@@ -166,14 +209,14 @@ class Aggregation(Case):
         for stream in quiet + [flooder]:
             stream.finish()
         subscription = self.daemon.subscription(consumer.id, sources=True)
-        self.check_sums(subscription)
+        self.check_totals(subscription)
         self.assertGreater(subscription.dropped.events, 5000)
         consumer.read()
         consumer.wait_accounted(50 * 160 + 9 * 50)
         for n in range(9):
-            self.assertEqual(consumer.ledger.numbers(f"quiet {n}"), list(range(50)))
-        self.assertEqual({lost.source for lost in consumer.ledger.lost}, {"flooder"})
-        self.assertEqual({lost.reason for lost in consumer.ledger.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
+            self.assertEqual(consumer.received.numbers(f"quiet {n}"), list(range(50)))
+        self.assertEqual({lost.source for lost in consumer.received.lost}, {"flooder"})
+        self.assertEqual({lost.reason for lost in consumer.received.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
 
 
 class Names(Case):
@@ -188,21 +231,36 @@ class Names(Case):
         self.check_fault(stream.fault, CODE.INVALID_ARGUMENT, reason, "producer")
 
     def test_A18_bad_names_are_refused(self):
-        for name in ("a\x01b", "line\nbreak", "\t", "del\x7f", "c1\x9f", "sep\u2028", "para\u2029", "esc\x1b[0m"):
+        for name in (
+            "a\x01b",
+            "line\nbreak",
+            "\t",
+            "del\x7f",
+            "c1\x9f",
+            "sep\u2028",
+            "para\u2029",
+            "esc\x1b[0m",
+        ):
             with self.subTest(name=name):
                 self.refused(name, "BAD_NAME")
         for name in ("x" * 257, "x" * 4096, "ä" * 129):
             with self.subTest(name=name[:4], size=len(name)):
                 self.refused(name, "TOO_LONG")
-        self.assertFalse([producer for producer in self.daemon.admin().ListProducers(v1.ListProducersRequest()).producers
-                          if producer.name.startswith(("x", "ä", "a", "l", "d", "c", "e"))], "nothing was registered")
+        self.assertFalse(
+            [
+                producer
+                for producer in self.daemon.admin().ListProducers(v1.ListProducersRequest()).producers
+                if producer.name.startswith(("x", "ä", "a", "l", "d", "c", "e"))
+            ],
+            "nothing was registered",
+        )
 
     def test_A18_the_longest_name_and_one_character(self):
         consumer = self.consumer()
         for name in ("x" * 256, "ä" * 128, "y", " "):
             self.publish(name, [event(1)])
         consumer.wait_events(4)
-        self.assertEqual({each[0] for each in consumer.ledger.events}, {"x" * 256, "ä" * 128, "y", " "})
+        self.assertEqual({each[0] for each in consumer.received.events}, {"x" * 256, "ä" * 128, "y", " "})
 
     def test_A18_an_empty_name_for_get_is_no_wildcard(self):
         self.publish("somebody", [event(1)])
@@ -217,25 +275,35 @@ class Names(Case):
             self.publish(name, [event(1)])
         consumer.wait_events(1)
         stars.wait_events(2)
-        self.assertEqual([each[0] for each in consumer.ledger.events], ["plain"])
-        self.assertEqual([each[0] for each in stars.ledger.events], ["*", "?"])
+        self.assertEqual([each[0] for each in consumer.received.events], ["plain"])
+        self.assertEqual([each[0] for each in stars.received.events], ["*", "?"])
         with self.assertFault(CODE.NOT_FOUND, "PRODUCER_NOT_FOUND"):
             self.daemon.admin().GetProducer(v1.GetProducerRequest(name="pla*"))
         self.assertEqual(self.daemon.admin().GetProducer(v1.GetProducerRequest(name="*")).name, "*")
 
     def test_A18_names_that_look_alike_stay_distinct(self):
         composed, decomposed = "caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")
-        names = [composed, decomposed, "cafe", "Cafe", "cafe ", "саfe", "a", "aa", "a\u00a0", "a\u200b"] + [f"n{n}" for n in range(500)]
+        names = [composed, decomposed, "cafe", "Cafe", "cafe ", "саfe", "a", "aa", "a\u00a0", "a\u200b"] + [
+            f"n{n}" for n in range(500)
+        ]
         consumer = self.consumer()
-        threads = [threading.Thread(target=lambda part: [self.publish(name, [event(names.index(name))]) for name in part], args=(names[n::4],))
-                   for n in range(4)]
+        threads = [
+            threading.Thread(
+                target=lambda part: [self.publish(name, [event(names.index(name))]) for name in part],
+                args=(names[n::4],),
+            )
+            for n in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         consumer.wait_events(len(names))
-        self.assertEqual({each[0]: number_of(each[3].data) for each in consumer.ledger.events}, {name: n for n, name in enumerate(names)})
-        self.assertEqual({each[2] for each in consumer.ledger.events}, {1}, "each counts for itself")
+        self.assertEqual(
+            {each[0]: number_of(each[3].data) for each in consumer.received.events},
+            {name: n for n, name in enumerate(names)},
+        )
+        self.assertEqual({each[2] for each in consumer.received.events}, {1}, "each has its own sequences")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`tributary bench`: what it counts is so, and what it should find it finds."""
+"""`tributary bench`: its counts are right, and it finds what it should find."""
 import json
 import os
 import pathlib
@@ -24,8 +24,13 @@ class Bench(Case):
         self.folder = pathlib.Path(folder.name)
 
     def start(self, *words, server=None):
-        process = subprocess.Popen([binary("tributary"), "bench", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=os.environ | {"TRIBUTARY_SERVER": server or self.daemon.address})
+        process = subprocess.Popen(
+            [binary("tributary"), "bench", *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"TRIBUTARY_SERVER": server or self.daemon.address},
+        )
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         return process
@@ -44,7 +49,10 @@ class Bench(Case):
     def subscribe(self, *words):
         ready = self.folder / f"ready{len(list(self.folder.iterdir()))}"
         process = self.start("sub", "--json", "--ready-file", ready, *words)
-        eventually(lambda: process.poll() is not None or (ready.exists() and ready.read_text().endswith("\n")), "the bench has subscribed")
+        eventually(
+            lambda: process.poll() is not None or (ready.exists() and ready.read_text().endswith("\n")),
+            "the bench has subscribed",
+        )
         self.assertIsNone(process.poll(), process.stderr)
         return process
 
@@ -52,47 +60,80 @@ class Bench(Case):
 class Whole(Bench):
     def test_every_event_of_every_publisher_reaches_every_subscriber(self):
         sub = self.subscribe("-n", EVENTS, "--subscribers", 2, "--max-time", PATIENCE)
-        pub = json.loads(self.run_bench("pub", "-n", EVENTS, "--publishers", 3, "--size", 100, "--topic", "t", "--key", "k", "--json"))
+        pub = json.loads(
+            self.run_bench(
+                "pub", "-n", EVENTS, "--publishers", 3, "--size", 100, "--topic", "t", "--key", "k", "--json"
+            )
+        )
         got = self.figures(sub)
-        self.assertEqual([pub[name] for name in ("events", "accepted", "confirmed", "refused", "not_confirmed")], [EVENTS, EVENTS, EVENTS, 0, 0])
+        self.assertEqual(
+            [pub[name] for name in ("events", "accepted", "confirmed", "refused", "not_confirmed")],
+            [EVENTS, EVENTS, EVENTS, 0, 0],
+        )
         self.assertEqual(pub["bytes"], EVENTS * 100)
-        self.assertEqual(sorted(one["confirmed"] for one in pub["per_publisher"]), sorted(EVENTS // 3 + (i < EVENTS % 3) for i in range(3)))
+        self.assertEqual(
+            sorted(one["confirmed"] for one in pub["per_publisher"]),
+            sorted(EVENTS // 3 + (i < EVENTS % 3) for i in range(3)),
+        )
         self.assertEqual((got["events"], got["bytes"]), (2 * EVENTS, 200 * EVENTS))
         self.assertEqual([one["events"] for one in got["per_subscriber"]], [EVENTS, EVENTS])
         for one in [got] + got["per_subscriber"]:
-            for name in ("unchecked", "before", "holes", "missing", "sequence_holes", "sequence_missing", "disorder", "duplicates", "lost", "reconnects"):
+            for name in (
+                "unchecked",
+                "before",
+                "holes",
+                "missing",
+                "sequence_holes",
+                "sequence_missing",
+                "disorder",
+                "duplicates",
+                "lost",
+                "reconnects",
+            ):
                 self.assertEqual(one[name], 0, name)
         self.assertEqual(got["producers"], 3)
         self.assertEqual(got["latency_us"]["count"], 2 * EVENTS)
         self.assertTrue(0 < got["latency_us"]["p50"] <= got["latency_us"]["p99"] <= got["latency_us"]["max"])
         for one in (pub, got):
-            self.assertAlmostEqual(one["events_per_second"], one["events"] / one["seconds"], delta=one["events_per_second"] / 1000)
+            self.assertAlmostEqual(
+                one["events_per_second"],
+                one["events"] / one["seconds"],
+                delta=one["events_per_second"] / 1000,
+            )
             self.assertGreater(one["events_per_message"], 1)
             self.assertGreater(one["cpu_seconds"], 0)
 
-    def test_a_rate_is_kept_and_time_ends_it(self):
+    def test_keeps_a_rate_and_ends_after_its_time(self):
         began = time.monotonic()
         got = json.loads(self.run_bench("pub", "--rate", "2k", "--max-time", 1, "--json"))
         self.assertLess(time.monotonic() - began, PATIENCE)
         self.assertLessEqual(got["accepted"], 2000)
-        self.assertGreaterEqual(got["accepted"], 2000 - 4)  # each publisher's last one may be due at the very end
+        # The last one of each publisher may be due at the very end.
+        self.assertGreaterEqual(got["accepted"], 2000 - 4)
         self.assertGreaterEqual(got["seconds"], 0.9)
 
     def test_latency_counts_from_the_moment_when_an_event_was_due(self):
-        got = json.loads(self.run_bench("latency", "--rate", 500, "--max-time", 1, "--warmup", "200ms", "--json"))
+        got = json.loads(
+            self.run_bench("latency", "--rate", 500, "--max-time", 1, "--warmup", "200ms", "--json")
+        )
         self.assertAlmostEqual(got["published"], 600, delta=1)
         self.assertEqual((got["events"], got["not_received"]), (got["published"], 0))
         latency = got["latency_us"]
         self.assertAlmostEqual(latency["count"], 500, delta=1)
         self.assertEqual(sum(slot["count"] for slot in latency["histogram"]), latency["count"])
-        self.assertTrue(0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p99_9"] <= latency["max"])
+        self.assertTrue(
+            0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p99_9"] <= latency["max"]
+        )
         last = latency["histogram"][-1]
         self.assertTrue(last["from"] <= latency["max"] < last["to"], last)
 
     def test_text_and_progress_are_for_people(self):
         output = self.run_bench("latency", "--rate", 200, "--max-time", "1.5s", "--warmup", 0, "--progress")
         self.assertRegex(self.errors, r"(?m)^ +1\.\d s  received \d+ events  \d+/s")
-        self.assertRegex(output, r"(?m)^latency +p50 [\d.]+ us, p90 [\d.]+ us, p99 [\d.]+ us, p99\.9 [\d.]+ us, max [\d.]+ us$")
+        self.assertRegex(
+            output,
+            r"(?m)^latency +p50 [\d.]+ us, p90 [\d.]+ us, p99 [\d.]+ us, p99\.9 [\d.]+ us, max [\d.]+ us$",
+        )
         self.assertIn("no hole, no disorder, nothing lost", output)
         output = self.run_bench("pub", "-n", 10)
         self.assertEqual(self.errors, "", "no terminal, no progress")
@@ -103,15 +144,20 @@ class Ends(Bench):
     def test_a_signal_ends_it_with_the_summary(self):
         sub = self.subscribe()
         pub = self.start("pub", "--rate", 1000, "--json", "--max-time", 2 * PATIENCE)
-        eventually(lambda: (self.daemon.producer("bench-3") or v1.Producer()).last_sequence > 0, "it publishes")
+        eventually(
+            lambda: (self.daemon.producer("bench-3") or v1.Producer()).last_sequence > 0, "it publishes"
+        )
         pub.send_signal(signal.SIGINT)
         confirmed = self.figures(pub)["confirmed"]
         subscription = self.daemon.subscriptions()[0].id
-        eventually(lambda: self.daemon.subscription(subscription).delivered.events == confirmed, "all of it is on its way")
+        eventually(
+            lambda: self.daemon.subscription(subscription).delivered.events == confirmed,
+            "all of it is on its way",
+        )
         sub.send_signal(signal.SIGTERM)
         self.assertLessEqual(self.figures(sub)["events"], confirmed)
 
-    def test_what_does_not_come_in_time_is_exit_code_6(self):
+    def test_events_that_do_not_arrive_in_time_are_exit_code_6(self):
         self.assertEqual(self.figures(self.subscribe("-n", 1000, "--max-time", "200ms"), code=6)["events"], 0)
         self.run_bench("pub", "-n", "1G", "--max-time", "200ms", code=6)
         self.run_bench("sub", "--max-time", "200ms")
@@ -119,16 +165,18 @@ class Ends(Bench):
         self.run_bench("pub", "-n", 900)
         self.assertEqual(self.figures(sub, code=6)["events"], 900)
 
-    def test_a_subscriber_that_comes_late_says_so_and_finds_no_hole(self):
+    def test_a_late_subscriber_reports_that_it_is_late_and_finds_no_hole(self):
         pub = self.start("pub", "--rate", "2k", "--publishers", 1, "--json", "--max-time", 2 * PATIENCE)
-        eventually(lambda: (self.daemon.producer("bench-0") or v1.Producer()).last_sequence > 50, "it publishes")
+        eventually(
+            lambda: (self.daemon.producer("bench-0") or v1.Producer()).last_sequence > 50, "it publishes"
+        )
         got = self.figures(self.subscribe("-n", 100, "--max-time", PATIENCE))
         pub.send_signal(signal.SIGTERM)
         self.end(pub)
         self.assertGreater(got["before"], 0)
         self.assertEqual((got["events"], got["holes"], got["sequence_holes"]), (100, 0, 0))
 
-    def test_the_server_that_goes_away_ends_it(self):
+    def test_the_end_of_the_server_ends_it(self):
         daemon = self.start_daemon()
         ready = self.folder / "ready"
         sub = self.start("sub", "--ready-file", ready, "--max-time", 4, server=daemon.address)
@@ -142,21 +190,23 @@ class Ends(Bench):
         self.run_bench("pub", code=3, server=daemon.address)
 
     def test_wrong_options_are_named_with_value_and_bound(self):
-        for words, said in [(["pub", "--publishers", "0"], "--publishers: 0 is not from 1 to 1000"),
-                            (["pub", "--size", "31"], "--size: 31 is not from 32 to 1000000 bytes"),
-                            (["pub", "--size", "1MiB"], "--size: 1048576 is not from 32 to 1000000 bytes"),
-                            (["pub", "--rate", "2G"], "--rate: 2000000000 is over 1000000000"),
-                            (["pub", "-n", "ten"], "--events: 'ten' is not N"),
-                            (["pub", "--topic", "a\nb"], "--topic: not printable"),
-                            (["pub", "--producer-prefix", "x" * 201], "--producer-prefix: 201 bytes are over 200"),
-                            (["sub", "--subscribers", "1001"], "--subscribers: 1001 is not from 1 to 1000"),
-                            (["sub", "--buffer-events", "5G"], "--buffer-events: 5000000000 is not from 1 to 4294967295"),
-                            (["sub", "-p", "a", "b"], "not both"),
-                            (["sub", "--overflow", "never"], "--overflow: 'never' is not block|"),
-                            (["latency", "--rate", "0"], "--rate: 0 is not from 1 to 1000000"),
-                            (["latency", "--max-time", "0"], "--max-time: 0 ns is not from"),
-                            (["latency", "--warmup", "25h"], "--warmup: 90000000000000 ns is over 24 h"),
-                            (["nothing"], "there is no verb 'bench nothing'")]:
+        for words, said in [
+            (["pub", "--publishers", "0"], "--publishers: 0 is not from 1 to 1000"),
+            (["pub", "--size", "31"], "--size: 31 is not from 32 to 1000000 bytes"),
+            (["pub", "--size", "1MiB"], "--size: 1048576 is not from 32 to 1000000 bytes"),
+            (["pub", "--rate", "2G"], "--rate: 2000000000 is over 1000000000"),
+            (["pub", "-n", "ten"], "--events: 'ten' is not N"),
+            (["pub", "--topic", "a\nb"], "--topic: not printable"),
+            (["pub", "--producer-prefix", "x" * 201], "--producer-prefix: 201 bytes are over 200"),
+            (["sub", "--subscribers", "1001"], "--subscribers: 1001 is not from 1 to 1000"),
+            (["sub", "--buffer-events", "5G"], "--buffer-events: 5000000000 is not from 1 to 4294967295"),
+            (["sub", "-p", "a", "b"], "not both"),
+            (["sub", "--overflow", "never"], "--overflow: 'never' is not block|"),
+            (["latency", "--rate", "0"], "--rate: 0 is not from 1 to 1000000"),
+            (["latency", "--max-time", "0"], "--max-time: 0 ns is not from"),
+            (["latency", "--warmup", "25h"], "--warmup: 90000000000000 ns is over 24 h"),
+            (["nothing"], "there is no verb 'bench nothing'"),
+        ]:
             self.assertEqual(self.run_bench(*words, code=2), "")
             self.assertIn(said, self.errors)
 
@@ -166,12 +216,12 @@ class Ends(Bench):
 
 
 def mark(number, producer=0, run=None):
-    """A payload as `bench pub` writes it, of a machine that is not this one."""
+    """A payload as `bench pub` writes it on another machine."""
     return v1.Event(data=b"trbm" + struct.pack("<HHQQq", producer, 0, run or 1 << 62, number, 0))
 
 
 class Faults(Bench):
-    """Events that no bench published so: each fault is found."""
+    """Events that `bench pub` never publishes: every fault is found."""
 
     def check(self, numbers, code=5, *words):
         sub = self.subscribe("-n", len(numbers), "--max-time", PATIENCE, *words)
@@ -195,8 +245,10 @@ class Faults(Bench):
     def test_a_duplicate_is_counted_and_is_no_loss(self):
         self.assertEqual(self.check([0, 1, 1, 0, 2], 0)["duplicates"], 2)
 
-    def test_losses_that_the_server_tells_are_found(self):
-        sub = self.subscribe("-n", EVENTS, "--overflow", "drop-oldest", "--buffer-events", 1, "--max-time", PATIENCE, "--quiet")
+    def test_losses_that_the_server_reports_are_found(self):
+        sub = self.subscribe(
+            "-n", EVENTS, "--overflow", "drop-oldest", "--buffer-events", 1, "--max-time", PATIENCE, "--quiet"
+        )
         self.run_bench("pub", "-n", EVENTS)
         got = self.figures(sub, code=5)
         self.assertGreater(got["lost"], 0)
@@ -204,7 +256,7 @@ class Faults(Bench):
         self.assertLessEqual(got["missing"], got["lost"])
         self.assertEqual((got["disorder"], got["duplicates"]), (0, 0))
 
-    def test_with_a_filter_a_hole_in_sequences_is_none(self):
+    def test_with_a_filter_a_hole_in_the_sequences_is_no_fault(self):
         events = [mark(0), v1.Event(topic="other"), mark(1), v1.Event(topic="other"), mark(2)]
         for one in events[::2]:
             one.topic = "bench"

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Consume: credit, new selectors, drain, answers in-band, limits."""
+"""Consume: credit, new selectors, drain, answers in the stream, limits."""
 import threading
 
 import grpc
@@ -14,7 +14,7 @@ CODE = grpc.StatusCode
 
 
 def size_of(each):
-    """Of one event on the wire: its tag, its length, itself."""
+    """The size of one event on the wire: its tag, its length, its bytes."""
     length = each.ByteSize()
     return 2 + (length > 127) + (length > 16383) + length
 
@@ -25,7 +25,13 @@ class Beginning(WithSessions, Case):
         list(v1.stub("Subscriber", self.daemon.channel, raw=True).Consume(iter(raw), timeout=PATIENCE))
 
     def test_init_comes_first(self):
-        for first in (STEP(), STEP(credit=CREDIT(events=1)), STEP(ack=ACK()), STEP(select=SELECT(selectors=EVERYTHING)), drain_step()):
+        for first in (
+            STEP(),
+            STEP(credit=CREDIT(events=1)),
+            STEP(ack=ACK()),
+            STEP(select=SELECT(selectors=EVERYTHING)),
+            drain_step(),
+        ):
             with self.subTest(first=first.WhichOneof("step")):
                 with self.assertFault(CODE.INVALID_ARGUMENT, "NO_INIT", "init"):
                     self.refused(first)
@@ -40,7 +46,9 @@ class Beginning(WithSessions, Case):
         with self.assertFault(CODE.INVALID_ARGUMENT, "UNKNOWN_ENUM", "init.end_when"):
             self.refused(STEP(init=subscribe_request(end_when=3)))
         with self.assertFault(CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "init.buffer.fallback"):
-            self.refused(STEP(init=subscribe_request(overflow=v1.OVERFLOW_BLOCK, fallback=v1.OVERFLOW_LATEST_PER_KEY)))
+            self.refused(
+                STEP(init=subscribe_request(overflow=v1.OVERFLOW_BLOCK, fallback=v1.OVERFLOW_LATEST_PER_KEY))
+            )
 
     def test_a_malformed_step_ends_the_stream_and_nothing_else(self):
         good = STEP(init=subscribe_request())
@@ -62,34 +70,44 @@ class Beginning(WithSessions, Case):
         for number in range(100):
             self.publish("p", [event(number)])
             consumer.wait_events(number + 1)
-        self.assertEqual(consumer.ledger.numbers("p"), list(range(100)))
+        self.assertEqual(consumer.received.numbers("p"), list(range(100)))
 
-    def test_a_half_close_right_behind_init_drains(self):
-        call = v1.stub("Subscriber", self.daemon.channel).Consume(iter([STEP(init=subscribe_request())]), timeout=PATIENCE)
+    def test_a_half_close_right_after_init_drains(self):
+        call = v1.stub("Subscriber", self.daemon.channel).Consume(
+            iter([STEP(init=subscribe_request())]), timeout=PATIENCE
+        )
         batches = list(call)
         self.assertTrue(batches[0].HasField("started"))
-        self.assertEqual([batch.closing.reason for batch in batches if batch.HasField("closing")], [v1.CLOSING_REASON_FINISHED])
+        self.assertEqual(
+            [batch.closing.reason for batch in batches if batch.HasField("closing")],
+            [v1.CLOSING_REASON_FINISHED],
+        )
 
     def test_steps_sent_together_with_init_are_followed_in_their_order(self):
-        steps = [STEP(credit=CREDIT(events=2)), STEP(ack=ACK()), STEP(select=SELECT(selectors=of("q"))), STEP(nack=ACK())]
+        steps = [
+            STEP(credit=CREDIT(events=2)),
+            STEP(ack=ACK()),
+            STEP(select=SELECT(selectors=of("q"))),
+            STEP(nack=ACK()),
+        ]
         consumer = self.consuming(subscribe_request(of("p")), steps=steps)
         consumer.wait_answer(5)
         consumer.wait_revision(1)
-        self.assertEqual([each.request for each in consumer.ledger.answers], [3, 5])
+        self.assertEqual([each.request for each in consumer.received.answers], [3, 5])
         self.publish("p", [event(1)])
         self.publish("q", [event(n) for n in range(5)])
         consumer.wait_events(2)
-        self.assertEqual([each[0] for each in consumer.ledger.events], ["q", "q"])
+        self.assertEqual([each[0] for each in consumer.received.events], ["q", "q"])
 
 
 class Answers(WithSessions, Case):
-    def check_answer(self, consumer, number, code, reason, *says):
+    def check_answer(self, consumer, number, code, reason, *contains):
         answer = consumer.wait_answer(number)
         self.assertEqual((answer.code, answer.reason), (code.value[0], reason), str(answer))
-        for part in says:
+        for part in contains:
             self.assertIn(part, answer.message)
 
-    def test_acks_know_no_live_topic_and_the_stream_goes_on(self):
+    def test_acks_are_refused_and_the_stream_goes_on(self):
         consumer = self.consuming()
         position = v1.Position(source="p", epoch=1, sequence=1)
         for kind in ("ack", "nack", "extend"):
@@ -97,54 +115,68 @@ class Answers(WithSessions, Case):
             self.check_answer(consumer, number, CODE.FAILED_PRECONDITION, "NOT_DURABLE")
         self.publish("p", [event(1)])
         consumer.wait_events(1)
-        self.assertEqual([each.request for each in consumer.ledger.answers], [2, 3, 4])
+        self.assertEqual([each.request for each in consumer.received.answers], [2, 3, 4])
 
-    def test_a_second_init_is_answered_in_band(self):
+    def test_a_second_init_is_answered_in_the_stream(self):
         consumer = self.consuming(subscribe_request(of("p")))
-        self.check_answer(consumer, consumer.step(STEP(init=subscribe_request(of("q")))), CODE.INVALID_ARGUMENT, "NO_INIT")
+        self.check_answer(
+            consumer, consumer.step(STEP(init=subscribe_request(of("q")))), CODE.INVALID_ARGUMENT, "NO_INIT"
+        )
         self.publish("q", [event(0)])
         self.publish("p", [event(1)])
         consumer.wait_events(1)
-        self.assertEqual(consumer.ledger.numbers("p"), [1])
+        self.assertEqual(consumer.received.numbers("p"), [1])
 
     def test_selects_and_drains_that_cannot_be_followed(self):
         consumer = self.consuming(subscribe_request(of("p")))
         check = self.check_answer
         check(consumer, consumer.select([]), CODE.INVALID_ARGUMENT, "EMPTY", "select.selectors")
-        check(consumer, consumer.select([v1.Selector(topic="t" * 257)]), CODE.INVALID_ARGUMENT, "TOO_LONG", "select.selectors[0].topic")
-        check(consumer, consumer.select(of("p"), exclude=[v1.Selector(keys=["k"] * 65)]), CODE.INVALID_ARGUMENT, "TOO_MANY", "select.exclude[0].keys")
+        check(
+            consumer,
+            consumer.select([v1.Selector(topic="t" * 257)]),
+            CODE.INVALID_ARGUMENT,
+            "TOO_LONG",
+            "select.selectors[0].topic",
+        )
+        check(
+            consumer,
+            consumer.select(of("p"), exclude=[v1.Selector(keys=["k"] * 65)]),
+            CODE.INVALID_ARGUMENT,
+            "TOO_MANY",
+            "select.exclude[0].keys",
+        )
         check(consumer, consumer.drain(3601), CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "drain.deadline")
         check(consumer, consumer.drain(-1), CODE.INVALID_ARGUMENT, "BAD_DURATION", "drain.deadline")
-        self.assertFalse(consumer.ledger.revisions)
+        self.assertFalse(consumer.received.revisions)
         self.publish("p", [event(1)])
         consumer.wait_events(1)
 
     def test_a_select_while_the_stream_ends_is_refused(self):
-        session, consumer = self.asked("p", obedient=False), self.consuming()
+        session, consumer = self.per_consumer("p", ends_on_stop=False), self.consuming()
         activation = session.start_of(consumer)
         consumer.drain(60)
         self.check_answer(consumer, consumer.select(of("q")), CODE.UNAVAILABLE, "DRAINING")
         session.end(activation)
         self.assertIsNone(consumer.wait_end())
 
-    def test_many_answers_are_bounded_by_reading_and_none_is_lost(self):
+    def test_a_consumer_that_reads_no_answers_has_its_steps_left_unread_and_none_is_lost(self):
         consumer = self.consuming()
         consumer.hold()
         numbers = [consumer.step(STEP(ack=ACK())) for _ in range(3000)]
         consumer.resume()
-        consumer.wait(lambda: len(consumer.ledger.answers) >= 3000, "every step is answered")
-        self.assertEqual([each.request for each in consumer.ledger.answers], numbers)
+        consumer.wait(lambda: len(consumer.received.answers) >= 3000, "every step is answered")
+        self.assertEqual([each.request for each in consumer.received.answers], numbers)
 
 
 class Credit(WithSessions, Case):
-    def test_never_one_event_beyond(self):
+    def test_not_one_event_beyond_the_credit(self):
         granted, delivered = [0], [0]
 
         def check(batch):
             delivered[0] += sum(len(run.events) for run in batch.runs)
             assert delivered[0] <= granted[0], f"{delivered[0]} delivered, {granted[0]} granted"
 
-        consumer = self.held_back(subscribe_request(max_events=10000), on_batch=check)
+        consumer = self.without_credit(subscribe_request(max_events=10000), on_batch=check)
         session = self.session("p")
         for number in range(0, 1000, 10):
             session.send(0, [event(number + offset) for offset in range(10)])
@@ -155,28 +187,33 @@ class Credit(WithSessions, Case):
             granted[0] += grant
             consumer.credit(events=grant)
             consumer.wait_events(granted[0])
-            eventually(lambda: self.daemon.subscription(consumer.id).delivered.events == granted[0], "all that was granted is delivered")
+            eventually(
+                lambda: self.daemon.subscription(consumer.id).delivered.events == granted[0],
+                "everything within the credit is delivered",
+            )
         self.assertEqual(granted, [1000])
-        self.assertEqual((consumer.ledger.numbers("p"), consumer.ledger.lost), (list(range(1000)), []))
+        self.assertEqual((consumer.received.numbers("p"), consumer.received.lost), (list(range(1000)), []))
 
-    def test_never_one_byte_beyond(self):
+    def test_not_one_byte_beyond_the_credit(self):
         events = [event(number, size=10 + number * 7 % 500) for number in range(200)]
-        consumer = self.held_back(subscribe_request(max_events=10000))
+        consumer = self.without_credit(subscribe_request(max_events=10000))
         self.publish("p", events)
         granted, had = 0, 0
         sizes = [size_of(each) for each in events]
         while had < len(events):
             granted += 997
             consumer.credit(size=997)
-            # The first grant of bytes adds to a credit of no events at all.
+            # The first credit has bytes, and no events at all.
             if granted == 997:
                 consumer.credit(events=10000)
             wanted = max(n for n in range(len(events) + 1) if sum(sizes[:n]) <= granted)
             consumer.wait_events(wanted)
             had = wanted
-            delivered = eventually(lambda: self.is_settled(consumer, wanted), "what was granted is delivered")
+            delivered = eventually(
+                lambda: self.is_settled(consumer, wanted), "everything within the credit is delivered"
+            )
             self.assertEqual((delivered.events, delivered.bytes), (wanted, sum(sizes[:wanted])))
-        self.assertEqual(consumer.ledger.numbers("p"), list(range(200)))
+        self.assertEqual(consumer.received.numbers("p"), list(range(200)))
 
     def is_settled(self, consumer, count):
         delivered = self.daemon.subscription(consumer.id).delivered
@@ -186,32 +223,38 @@ class Credit(WithSessions, Case):
         events = [event(number, size=100) for number in range(50)]
         by_bytes = self.consuming(steps=[STEP(credit=CREDIT(bytes=10 * size_of(events[0])))])
         by_events = self.consuming(steps=[STEP(credit=CREDIT(events=20))])
-        by_bytes.wait_answer(by_bytes.step(STEP(ack=ACK())))  # what came before it has been read
+        by_bytes.wait_answer(by_bytes.step(STEP(ack=ACK())))  # answered, so the step before it was read
         by_events.wait_answer(by_events.step(STEP(ack=ACK())))
         self.publish("p", events)
         for consumer, count in ((by_bytes, 10), (by_events, 20)):
             consumer.wait_events(count)
-            self.assertEqual(eventually(lambda: self.is_settled(consumer, count), "it is delivered").events, count)
+            self.assertEqual(
+                eventually(lambda: self.is_settled(consumer, count), "it is delivered").events, count
+            )
         by_bytes.credit(size=1 << 40)
         by_events.credit(events=1 << 40)
         for consumer in (by_bytes, by_events):
             consumer.wait_events(50)
 
     def test_losses_answers_states_and_closing_need_no_credit(self):
-        session = self.asked("s", obedient=True)
-        consumer = self.held_back(subscribe_request(of("*"), overflow=v1.OVERFLOW_DROP_OLDEST, max_events=5, heartbeat_interval=0))
+        session = self.per_consumer("s", ends_on_stop=True)
+        consumer = self.without_credit(
+            subscribe_request(of("*"), overflow=v1.OVERFLOW_DROP_OLDEST, max_events=5, heartbeat_interval=0)
+        )
         session.start_of(consumer)
         for number in range(0, 60, 20):
             self.publish("p", [event(number + offset) for offset in range(20)])
-            consumer.wait(lambda: consumer.ledger.lost_count() == 15 + number, "the loss is told")
+            consumer.wait(lambda: consumer.received.lost_count() == 15 + number, "the loss is reported")
         consumer.wait_answer(consumer.step(STEP(ack=ACK())))
         self.state_of(consumer, "p", v1.PRODUCER_STATE_ACTIVE)
         consumer.drain(0.3)
-        consumer.wait(lambda: consumer.ledger.closing, "closing is told")
+        consumer.wait(lambda: consumer.received.closing, "closing is sent")
         self.assertIsNone(consumer.wait_end())
-        self.assertEqual((consumer.ledger.delivered, consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT)), (0, 5))
+        self.assertEqual(
+            (consumer.received.delivered, consumer.received.lost_count(v1.LOSS_REASON_DRAIN_CUT)), (0, 5)
+        )
 
-    def test_the_largest_grants_add_up_without_running_over(self):
+    def test_the_largest_credits_add_up_without_overflow(self):
         consumer = self.consuming()
         for _ in range(3):
             consumer.credit(events=2**64 - 1, size=2**64 - 1)
@@ -219,19 +262,21 @@ class Credit(WithSessions, Case):
         consumer.wait_events(100)
 
     def test_credit_under_load_from_many(self):
-        """Grants come while events do; the order holds and nothing is lost that BLOCK may keep."""
-        consumer = self.held_back(subscribe_request(overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=64))
+        """Credit arrives while events do. The order is kept, and with BLOCK nothing is lost."""
+        consumer = self.without_credit(
+            subscribe_request(overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=64)
+        )
         sessions = [self.session(f"p{n}") for n in range(8)]
         for number in range(200):
             for session in sessions:
                 session.send(0, [event(number)])
-        while consumer.ledger.delivered < 1600:
-            granted = consumer.ledger.delivered + 97
+        while consumer.received.delivered < 1600:
+            granted = consumer.received.delivered + 97
             consumer.credit(events=97)
             consumer.wait_events(min(granted, 1600), 2 * PATIENCE)
         for n in range(8):
-            self.assertEqual(consumer.ledger.numbers(f"p{n}"), list(range(200)))
-        self.assertEqual(consumer.ledger.lost, [])
+            self.assertEqual(consumer.received.numbers(f"p{n}"), list(range(200)))
+        self.assertEqual(consumer.received.lost, [])
 
 
 class Selecting(WithSessions, Case):
@@ -244,25 +289,34 @@ class Selecting(WithSessions, Case):
             for each in ("a", "b", "c"):
                 self.publish(each, [event(revision)])
             consumer.wait_events(revision)
-        self.assertEqual([each[0] for each in consumer.ledger.events], ["b", "c", "a"])
+        self.assertEqual([each[0] for each in consumer.received.events], ["b", "c", "a"])
         self.state_of(consumer, "c", v1.PRODUCER_STATE_ENDED)
         self.state_of(consumer, "a", v1.PRODUCER_STATE_ACTIVE)
 
-    def test_what_waits_stays_and_the_mark_stands_behind_it(self):
-        consumer = self.held_back(subscribe_request([v1.Selector(topic="old")], max_events=1000))
+    def test_what_is_queued_stays_and_the_mark_follows_it(self):
+        consumer = self.without_credit(subscribe_request([v1.Selector(topic="old")], max_events=1000))
         self.publish("p", [event(number, topic="old") for number in range(10)])
         consumer.select([v1.Selector(topic="new")])
-        eventually(lambda: [line for line in self.daemon.log("subscription.selected") if line["subscription"] == consumer.id], "it is in force")
+        eventually(
+            lambda: [
+                line
+                for line in self.daemon.log("subscription.selected")
+                if line["subscription"] == consumer.id
+            ],
+            "it is in force",
+        )
         self.publish("p", [event(number, topic="old" if number % 2 else "new") for number in range(10, 20)])
-        self.assertEqual(consumer.ledger.revisions, [], "the mark waits behind what waits")
+        self.assertEqual(consumer.received.revisions, [], "the mark waits behind the queued events")
         consumer.credit(events=1000)
         consumer.wait_events(15)
         self.assertEqual(consumer.wait_revision(1)[1], 10)
-        self.assertEqual(consumer.ledger.numbers("p"), list(range(10)) + list(range(10, 20, 2)))
+        self.assertEqual(consumer.received.numbers("p"), list(range(10)) + list(range(10, 20, 2)))
 
     def test_activations_follow_the_selectors(self):
-        one, two, both = self.asked("one"), self.asked("two"), self.asked("both")
-        consumer = self.consuming(subscribe_request([v1.Selector(producer="one"), v1.Selector(producer="both")], request=b"r"))
+        one, two, both = self.per_consumer("one"), self.per_consumer("two"), self.per_consumer("both")
+        consumer = self.consuming(
+            subscribe_request([v1.Selector(producer="one"), v1.Selector(producer="both")], request=b"r")
+        )
         first, stays = one.start_of(consumer), both.start_of(consumer)
         consumer.select([v1.Selector(producer="two"), v1.Selector(producer="both")])
         stop = one.wait_stop(first)
@@ -273,7 +327,7 @@ class Selecting(WithSessions, Case):
         two.send(second, [event(2)])
         one.send(first, [event(3)])
         consumer.wait_events(2)
-        self.assertEqual(({each[0] for each in consumer.ledger.events}, both.stops), ({"both", "two"}, {}))
+        self.assertEqual(({each[0] for each in consumer.received.events}, both.stops), ({"both", "two"}, {}))
         self.state_of(consumer, "one", v1.PRODUCER_STATE_ENDED)
         consumer.select(of("one"))
         again = one.wait_starts(2)[1]
@@ -283,23 +337,37 @@ class Selecting(WithSessions, Case):
     def test_labels_and_excludes_are_selected_too(self):
         self.session("eu", labels={"zone": "eu"}), self.session("us", labels={"zone": "us"})
         consumer = self.consuming()
-        consumer.select([v1.Selector(labels=[PAIR(name="zone", value="*")])], exclude=[v1.Selector(labels=[PAIR(name="zone", value="us")])])
+        consumer.select(
+            [v1.Selector(labels=[PAIR(name="zone", value="*")])],
+            exclude=[v1.Selector(labels=[PAIR(name="zone", value="us")])],
+        )
         consumer.wait_revision(1)
         self.state_of(consumer, "us", v1.PRODUCER_STATE_ENDED)
-        eventually(lambda: self.daemon.producer("eu").subscriptions == 1 and self.daemon.producer("us").subscriptions == 0, "only eu is routed")
+        eventually(
+            lambda: self.daemon.producer("eu").subscriptions == 1
+            and self.daemon.producer("us").subscriptions == 0,
+            "only eu is routed",
+        )
 
-    def test_nothing_old_after_the_mark_and_nothing_new_missed_under_load(self):
-        """Each producer's events alternate between two topics. Around each mark, one topic's run without a hole ends where the other's
-        begins: a hole wider than the turn itself would be an event missed, an overlap one too many."""
+    def test_no_old_events_after_the_mark_and_no_new_ones_missed_under_load(self):
+        """The events of each producer alternate between two topics, and each select wants the other
+        topic. At each mark the sequences of one topic end where those of the other begin. A larger
+        hole would be a missed event, an overlap one too many."""
         topics, rounds = ("a", "b"), 40
-        wish = subscribe_request([v1.Selector(topic="a")], overflow=v1.OVERFLOW_BLOCK, block_timeout=600, max_events=512, notices=v1.NOTICES_NONE)
+        wish = subscribe_request(
+            [v1.Selector(topic="a")],
+            overflow=v1.OVERFLOW_BLOCK,
+            block_timeout=600,
+            max_events=512,
+            notices=v1.NOTICES_NONE,
+        )
 
         def grant_what_was_read(batch):
             if batch.runs:
                 consumer.credit(events=sum(len(run.events) for run in batch.runs))
 
-        # Otherwise the marks would wait behind megabytes that lie in this process's own sockets.
-        consumer = self.held_back(wish, on_batch=grant_what_was_read)
+        # Otherwise the marks would wait behind megabytes in the sockets of this process.
+        consumer = self.without_credit(wish, on_batch=grant_what_was_read)
         consumer.credit(events=400)
         stop = threading.Event()
         sessions = [self.session(f"p{n}") for n in range(4)]
@@ -308,7 +376,10 @@ class Selecting(WithSessions, Case):
             number = 0
             while not stop.is_set():
                 for _ in range(10):
-                    session.send(0, [event(number + offset, topic=topics[(number + offset) % 2]) for offset in range(7)])
+                    session.send(
+                        0,
+                        [event(number + offset, topic=topics[(number + offset) % 2]) for offset in range(7)],
+                    )
                     number += 7
                 session.wait_confirmed()
 
@@ -324,26 +395,32 @@ class Selecting(WithSessions, Case):
             stop.set()
             for thread in threads:
                 thread.join(PATIENCE)
-        self.assertEqual([settings.revision for settings, _ in consumer.ledger.revisions], list(range(1, rounds + 1)))
+        self.assertEqual(
+            [settings.revision for settings, _ in consumer.received.revisions], list(range(1, rounds + 1))
+        )
         self.check_turns(consumer, topics)
 
     def check_turns(self, consumer, topics):
-        marks = [before for _, before in consumer.ledger.revisions] + [consumer.ledger.delivered]
+        marks = [before for _, before in consumer.received.revisions] + [consumer.received.delivered]
         last, first, turns = {}, 0, 0
         for revision, mark in enumerate(marks):
             seen = {}
-            for source, _, sequence, each in consumer.ledger.events[first:mark]:
-                self.assertEqual(each.topic, topics[revision % 2], f"{source} {sequence} came under revision {revision}")
+            for source, _, sequence, each in consumer.received.events[first:mark]:
+                self.assertEqual(
+                    each.topic, topics[revision % 2], f"{source} {sequence} came under revision {revision}"
+                )
                 if source in seen:
                     self.assertEqual(sequence, seen[source] + 2, f"{source} under revision {revision}")
                 elif source in last and last[source][0] == revision - 1:
-                    self.assertIn(sequence - last[source][1], (1, 3), f"{source} at the turn to revision {revision}")
+                    self.assertIn(
+                        sequence - last[source][1], (1, 3), f"{source} at the change to revision {revision}"
+                    )
                     turns += 1
                 seen[source] = sequence
             last.update({source: (revision, sequence) for source, sequence in seen.items()})
             first = mark
         self.assertGreater(turns, 40, "the load was there when the selectors changed")
-        self.assertEqual(consumer.ledger.lost, [])
+        self.assertEqual(consumer.received.lost, [])
 
 
 class Limits(WithSessions, Case):
@@ -355,9 +432,9 @@ class Limits(WithSessions, Case):
                 self.publish("p", [event(number) for number in range(5000)])
                 for consumer in (subscribed, consumed):
                     self.assertIsNone(consumer.wait_end())
-                    self.assertEqual(consumer.ledger.numbers("p"), list(range(limit)))
+                    self.assertEqual(consumer.received.numbers("p"), list(range(limit)))
 
-    def test_limit_and_credit_hold_together(self):
+    def test_limit_events_and_credit_both_apply(self):
         consumer = self.consuming(subscribe_request(limit_events=10), steps=[STEP(credit=CREDIT(events=4))])
         consumer.wait_answer(consumer.step(STEP(ack=ACK())))
         self.publish("p", [event(number) for number in range(50)])
@@ -367,31 +444,38 @@ class Limits(WithSessions, Case):
         self.assertFalse(consumer.ended)
         consumer.credit(events=5)
         self.assertIsNone(consumer.wait_end())
-        self.assertEqual(consumer.ledger.numbers("p"), list(range(10)))
+        self.assertEqual(consumer.received.numbers("p"), list(range(10)))
 
 
 class Drains(WithSessions, Case):
-    def test_what_waits_is_delivered_in_time_and_cut_after(self):
+    def test_what_is_queued_is_delivered_until_the_deadline_and_lost_after_it(self):
         for seconds, delivered in ((60, 20), (0, 0)):
             with self.subTest(seconds=seconds):
-                consumer = self.held_back()
+                consumer = self.without_credit()
                 self.publish("p", [event(number) for number in range(20)])
                 consumer.step(STEP(drain=DRAIN(deadline=drain_step(seconds).drain.deadline)))
-                consumer.wait(lambda: consumer.ledger.closing, "closing is told")
+                consumer.wait(lambda: consumer.received.closing, "closing is sent")
                 consumer.credit(events=1000)
                 self.assertIsNone(consumer.wait_end())
-                self.assertEqual((consumer.ledger.delivered, consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT)), (delivered, 20 - delivered))
+                self.assertEqual(
+                    (consumer.received.delivered, consumer.received.lost_count(v1.LOSS_REASON_DRAIN_CUT)),
+                    (delivered, 20 - delivered),
+                )
 
-    def test_draining_twice_and_half_closing_after_it_is_once(self):
-        consumer = self.held_back()
+    def test_a_second_drain_and_a_half_close_change_nothing(self):
+        consumer = self.without_credit()
         self.publish("p", [event(1)])
         for _ in range(3):
             consumer.drain(60)
         consumer.wait_answer(consumer.step(STEP(ack=ACK())))
         consumer.half_close()
-        eventually(lambda: self.daemon.subscription(consumer.id) is None, "without credit the half-close's deadline cuts it", 2 * PATIENCE)
+        eventually(
+            lambda: self.daemon.subscription(consumer.id) is None,
+            "without credit the deadline of the half-close ends it",
+            2 * PATIENCE,
+        )
         self.assertIsNone(consumer.wait_end())
-        self.assertEqual(consumer.ledger.lost_count(v1.LOSS_REASON_DRAIN_CUT), 1)
+        self.assertEqual(consumer.received.lost_count(v1.LOSS_REASON_DRAIN_CUT), 1)
 
 
 if __name__ == "__main__":

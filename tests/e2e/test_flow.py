@@ -12,18 +12,29 @@ from harness.peer import Peer
 from harness.protos import v1
 from harness.rawh2 import WINDOW_UPDATE, frame
 
-BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT
+BLOCK, OLDEST, NEWEST, DISCONNECT = (
+    v1.OVERFLOW_BLOCK,
+    v1.OVERFLOW_DROP_OLDEST,
+    v1.OVERFLOW_DROP_NEWEST,
+    v1.OVERFLOW_DISCONNECT,
+)
 MESSAGES, PACKED = 300, 64
 
 
 class SlowConsumer(Case):
-    """Row 15. The rate is measured in turns, with and without the stalled one, and compared loosely: this client shares the machine with the
-    server, so a small difference cannot be seen here (the bench sees it). A stalled consumer that is waited for would cost far more."""
+    """Row 15. The rate is measured in turns, with and without the stalled consumer, and compared
+    loosely: this client shares the machine with the server, so it cannot see a small difference
+    (the bench can). Waiting for a stalled consumer would cost far more."""
     arguments = ("--write-timeout", "300s")
 
     def row_15(self, policy):
-        consumers = [self.consumer(subscribe_request(overflow=BLOCK, block_timeout=60, max_events=1 << 20, max_bytes=64 << 20), keep=False)
-                     for _ in range(9)]
+        consumers = [
+            self.consumer(
+                subscribe_request(overflow=BLOCK, block_timeout=60, max_events=1 << 20, max_bytes=64 << 20),
+                keep=False,
+            )
+            for _ in range(9)
+        ]
         name = f"row 15, {policy}"
         stream = self.publishing(name)
         events = [event(number, size=128) for number in range(PACKED)]
@@ -41,7 +52,7 @@ class SlowConsumer(Case):
         seconds()
         alone, beside = [seconds()], []
         stuck = self.stalled(overflow=policy, max_events=1024, block_timeout=0.1)
-        seconds()  # BLOCK latches in here, once
+        seconds()  # with BLOCK the fallback becomes active here, once
         if policy == DISCONNECT:
             eventually(lambda: not self.daemon.subscription(stuck.id), "it is too slow, and ended")
         for _ in range(3):
@@ -58,9 +69,9 @@ class SlowConsumer(Case):
 
     def bounded(self, stuck):
         seen = self.daemon.subscription(stuck.id, sources=True)
-        self.check_sums(seen)
+        self.check_totals(seen)
         self.assertGreater(seen.dropped.events, 0)
-        # What waits, and one batch in flight beside it.
+        # What waits, and one batch in flight.
         self.assertLessEqual(seen.queued.events, 1024 + 4096)
         self.assertEqual(seen.fallback_active, seen.settings.overflow == BLOCK)
 
@@ -78,8 +89,9 @@ class SlowConsumer(Case):
 
 
 class Threads(Case):
-    """A write that the core cannot finish makes it poll from a thread of its executor, beside ours, and both get slower: so no write is begun
-    that the socket has no room for."""
+    """A write that the core cannot finish makes it poll from a thread of its executor beside the
+    wire thread, and both get slower. So the server begins no write that does not fit into the
+    socket."""
     arguments = ("--write-timeout", "300s")
 
     def helpers_ran_ms(self):
@@ -95,7 +107,10 @@ class Threads(Case):
     def test_a_consumer_that_leaves_its_socket_full_keeps_no_other_thread_busy(self):
         stuck = self.raw(window=1 << 30, read=False)
         stuck.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 30)))
-        stuck.call("/tributary.v1.Subscriber/Subscribe", subscribe_request(overflow=OLDEST, max_events=512).SerializeToString())
+        stuck.call(
+            "/tributary.v1.Subscriber/Subscribe",
+            subscribe_request(overflow=OLDEST, max_events=512).SerializeToString(),
+        )
         eventually(self.daemon.subscriptions, "it has subscribed")
         reading = self.consumer(subscribe_request(overflow=BLOCK, block_timeout=60), keep=False)
         stream = self.publishing("threads")
@@ -112,7 +127,7 @@ class Threads(Case):
             send(100)
             return any(each.dropped.events > 0 for each in self.daemon.subscriptions())
 
-        eventually(overruns, "the socket is full, and the channel behind it")
+        eventually(overruns, "the socket is full, and so is the channel")
         before = self.helpers_ran_ms()
         send(1500)
         self.assertLess(self.helpers_ran_ms() - before, 10)
@@ -132,28 +147,29 @@ class Flood(Case):
             for stream in streams:
                 stream.send([event(number, size=60_000)])
         for name in names:
-            eventually(lambda: self.daemon.blocked(name), f"{name} is held back")
+            eventually(lambda: self.daemon.blocked(name), f"{name} is blocked")
         confirmed = sum(stream.confirmed for stream in streams)
-        self.assertLess(confirmed, 8 * each / 2, "they are stalled, not failed")
+        self.assertLess(confirmed, 8 * each / 2, "they are blocked, and have not failed")
         self.assertFalse(any(stream.ended for stream in streams))
-        # 1 MiB may wait; each stream may hold its window, one message, and what the transport reads ahead.
+        # 1 MiB may wait. Each stream may hold its window, one message, and what the transport reads
+        # ahead.
         grown = self.daemon.memory_bytes() - before
         self.assertLess(grown, (96 if instrumented() else 24) << 20, f"grew by {grown >> 20} MiB")
         consumer.read()
         for stream in streams:
             stream.finish(4 * PATIENCE)
         consumer.wait_accounted(8 * each, 4 * PATIENCE)
-        self.assertEqual(consumer.ledger.lost, [])
+        self.assertEqual(consumer.received.lost, [])
         for name in names:
-            self.assertEqual(consumer.ledger.numbers(name), list(range(each)))
+            self.assertEqual(consumer.received.numbers(name), list(range(each)))
 
 
 class Fairness(Case):
-    """Row 17: one producer at its most, fifty that say something ten times a second."""
+    """Row 17: one producer as fast as it can, and fifty that publish ten times a second."""
 
     def test_row_17_quiet_producers_keep_their_latency_beside_a_flood(self):
         most_ms = 50 * (8 if instrumented() else 1)
-        # Up to three tries: whatever else runs on this machine is measured, too.
+        # Up to three tries: the measurement includes whatever else runs on this machine.
         for _ in range(3):
             p50, p99 = self.measure()
             if p99 < most_ms:
@@ -176,7 +192,9 @@ class Fairness(Case):
             self.addCleanup(peer.stop)
         eventually(lambda: self.daemon.counters()["events.in"] > 10_000, "the flood has begun")
         began = time.monotonic()
-        for turn in range(250):  # each of the fifty ten times a second, for five seconds: ten of them every 20 ms
+        for turn in range(
+            250
+        ):  # each of the fifty ten times a second, for five seconds: ten of them every 20 ms
             for n in range(turn % 5, 50, 5):
                 streams[n].send([v1.Event(time_unix_nano=time.monotonic_ns())])
             time.sleep(max(0, began + (turn + 1) * 0.02 - time.monotonic()))

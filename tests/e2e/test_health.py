@@ -22,7 +22,7 @@ class Health(Case):
                 self.assertEqual(stub.Check(health.HealthCheckRequest(service=service)).status, SERVING)
 
     def test_check_of_an_unknown_service_is_not_found(self):
-        with self.assertFault(grpc.StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND", says=['"no.such.Service"']):
+        with self.assertFault(grpc.StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND", contains=['"no.such.Service"']):
             self.stub().Check(health.HealthCheckRequest(service="no.such.Service"))
 
     def test_list_names_every_service(self):
@@ -30,19 +30,25 @@ class Health(Case):
         for service in SERVICES:
             self.assertEqual(statuses[service].status, SERVING, service)
 
-    def test_watch_tells_the_state_at_once(self):
-        for service, status in (("", SERVING), ("tributary.v1.Publisher", SERVING), ("no.such.Service", UNKNOWN)):
+    def test_watch_sends_the_state_at_once(self):
+        for service, status in (
+            ("", SERVING),
+            ("tributary.v1.Publisher", SERVING),
+            ("no.such.Service", UNKNOWN),
+        ):
             call = self.stub().Watch(health.HealthCheckRequest(service=service), timeout=PATIENCE)
             self.assertEqual(next(call).status, status)
             self.assertTrue(call.is_active(), "the stream stays open, for an unknown service too")
             call.cancel()
 
-    def test_watchers_are_told_of_the_drain(self):
+    def test_watchers_are_notified_of_the_drain(self):
         daemon = self.start_daemon()
         channel = connect(daemon.address)
         self.addCleanup(channel.close)
         stub = health.stub("Health", channel)
-        calls = [stub.Watch(health.HealthCheckRequest(service=service), timeout=PATIENCE) for service in SERVICES]
+        calls = [
+            stub.Watch(health.HealthCheckRequest(service=service), timeout=PATIENCE) for service in SERVICES
+        ]
         for call in calls:
             self.assertEqual(next(call).status, SERVING)
         daemon.terminate()

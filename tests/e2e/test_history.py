@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""start.last: the newest events of a shared producer, then live, without a seam."""
+"""start.last: the newest events of a shared producer, then live, with none twice and none
+missing."""
 import threading
 
 from harness.case import Case, main
@@ -12,7 +13,8 @@ from harness.sessions import WithSessions, of
 class History(WithSessions, Case):
     def setUp(self):
         super().setUp()
-        self.consumer(subscribe_request(of("nobody"), start=v1.Start(last=1)))  # history is kept once somebody has asked for it
+        # The history begins with the first such subscription.
+        self.consumer(subscribe_request(of("nobody"), start=v1.Start(last=1)))
 
     def last(self, count, selectors=EVERYTHING, **fields):
         return self.consumer(subscribe_request(selectors, start=v1.Start(last=count), **fields))
@@ -27,16 +29,16 @@ class History(WithSessions, Case):
         for count, consumer in consumers.items():
             have = min(count, 60)
             consumer.wait_events(have + 1)
-            self.assertEqual(consumer.ledger.numbers("exact"), list(range(60 - have, 61)), f"last {count}")
-            self.assertEqual(consumer.ledger.events[0][2], 60 - have + 1, "under their own sequence numbers")
+            self.assertEqual(consumer.received.numbers("exact"), list(range(60 - have, 61)), f"last {count}")
+            self.assertEqual(consumer.received.events[0][2], 60 - have + 1, "with their own sequence numbers")
 
-    def test_of_each_producer_transient_ones_too_and_only_what_matches(self):
+    def test_each_producer_has_a_history_and_only_matching_events_are_sent(self):
         for name in ("h1", "h2"):
             self.publish(name, [event(number, topic="odd" if number % 2 else "even") for number in range(50)])
         consumer = self.last(5, [v1.Selector(producer="h?", topic="odd")])
         consumer.wait_events(10)
         for name in ("h1", "h2"):
-            self.assertEqual(consumer.ledger.numbers(name), [41, 43, 45, 47, 49])
+            self.assertEqual(consumer.received.numbers(name), [41, 43, 45, 47, 49])
 
     def test_at_most_1024_are_kept(self):
         session = self.session("many")
@@ -46,7 +48,7 @@ class History(WithSessions, Case):
         consumer = self.last(1024, of("many"), max_events=5000)
         session.send(0, [event(3000)])
         consumer.wait_events(1025)
-        self.assertEqual(consumer.ledger.numbers("many"), list(range(3000 - 1024, 3001)))
+        self.assertEqual(consumer.received.numbers("many"), list(range(3000 - 1024, 3001)))
 
     def test_a_megabyte_is_kept_and_no_more_than_that(self):
         session = self.session("big")
@@ -55,28 +57,28 @@ class History(WithSessions, Case):
         session.wait_confirmed()
         consumer = self.last(1024, of("big"))
         session.send(0, [event(40, size=10)])
-        consumer.wait(lambda: 40 in consumer.ledger.numbers("big"), "the live one comes")
-        numbers = consumer.ledger.numbers("big")
+        consumer.wait(lambda: 40 in consumer.received.numbers("big"), "the live one comes")
+        numbers = consumer.received.numbers("big")
         self.assertEqual(numbers, list(range(numbers[0], 41)))
         self.assertTrue(8 <= len(numbers) - 1 <= 11, f"{len(numbers) - 1} of 100 kB each are kept")
 
-    def test_limit_events_and_last_answer_a_question_at_once(self):
+    def test_limit_events_with_last_ends_at_once(self):
         self.publish("state", [event(number) for number in range(9)])
         consumer = self.last(3, of("state"), limit_events=3)
         self.assertIsNone(consumer.wait_end())
-        self.assertEqual(consumer.ledger.numbers("state"), [6, 7, 8])
+        self.assertEqual(consumer.received.numbers("state"), [6, 7, 8])
 
     def test_per_consumer_activations_have_no_history(self):
-        session = self.asked("asked")
-        first = self.consumer(subscribe_request(of("asked")))
+        session = self.per_consumer("per-consumer")
+        first = self.consumer(subscribe_request(of("per-consumer")))
         session.send(session.start_of(first), [event(1)])
         first.wait_events(1)
-        second = self.last(10, of("asked"))
+        second = self.last(10, of("per-consumer"))
         session.send(session.start_of(second), [event(2)])
         second.wait_events(1)
-        self.assertEqual(second.ledger.numbers("asked"), [2])
+        self.assertEqual(second.received.numbers("per-consumer"), [2])
 
-    def test_no_double_and_none_missed_at_the_seam_under_load(self):
+    def test_under_load_no_event_comes_twice_and_none_is_missing(self):
         sessions, stop = [self.session(f"seam {n}") for n in range(3)], threading.Event()
 
         def publish(session):
@@ -92,17 +94,31 @@ class History(WithSessions, Case):
             thread.start()
         try:
             for attempt in range(40):
-                before = {session.name: self.daemon.producer(session.name).last_sequence for session in sessions}
+                before = {
+                    session.name: self.daemon.producer(session.name).last_sequence for session in sessions
+                }
                 consumer = self.last(20, of("seam *"), max_events=1 << 20, max_bytes=64 << 20)
-                after = {session.name: self.daemon.producer(session.name).last_sequence for session in sessions}
-                consumer.wait(lambda: all(len(consumer.ledger.numbers(name)) >= 25 for name in before), "each goes on live")
+                after = {
+                    session.name: self.daemon.producer(session.name).last_sequence for session in sessions
+                }
+                consumer.wait(
+                    lambda: all(len(consumer.received.numbers(name)) >= 25 for name in before),
+                    "each goes on live",
+                )
                 consumer.cancel()
                 for name in before:
-                    sequences = [each[2] for each in consumer.ledger.events if each[0] == name]
-                    self.assertEqual(sequences, list(range(sequences[0], sequences[0] + len(sequences))), f"{name}, attempt {attempt}")
-                    self.assertEqual(consumer.ledger.numbers(name)[0] + 1, sequences[0])
-                    self.assertTrue(max(before[name] - 19, 1) <= sequences[0] <= max(after[name] - 19, 1), (before, sequences[0], after))
-                self.assertEqual(consumer.ledger.lost, [])
+                    sequences = [each[2] for each in consumer.received.events if each[0] == name]
+                    self.assertEqual(
+                        sequences,
+                        list(range(sequences[0], sequences[0] + len(sequences))),
+                        f"{name}, attempt {attempt}",
+                    )
+                    self.assertEqual(consumer.received.numbers(name)[0] + 1, sequences[0])
+                    self.assertTrue(
+                        max(before[name] - 19, 1) <= sequences[0] <= max(after[name] - 19, 1),
+                        (before, sequences[0], after),
+                    )
+                self.assertEqual(consumer.received.lost, [])
         finally:
             stop.set()
             for thread in threads:

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Row 29: bytes that make decoders choke, sent over the wire. Each is refused by name; what is accepted, every decoder can read.
+"""Row 29: hostile bytes over the wire. Each is refused by name, and every decoder can read what is
+accepted.
 
-The same table goes through Publish, where the call is refused, and through PublishStream, where the batch is refused and the stream goes on."""
+The same table goes through Publish, where the call is refused, and through PublishStream, where the
+batch is refused and the stream goes on."""
 import random
 
 import grpc
@@ -87,7 +89,11 @@ ACCEPTED = {
     "a header with an unknown field": header(field(1, b"k") + field(3, b"\xff")),
     "a length longer than it need be": b"\x0a\x83\x80\x00\x12\x01a",
     "a field unknown to the request": field(15, b"\x00\xff") + of_event(b""),
-    "fields after and between the events": of_event(b"") + b"\x18\x01" + of_event(b"") + b"\x12\x01p" + of_event(b""),
+    "fields after and between the events": of_event(b"")
+    + b"\x18\x01"
+    + of_event(b"")
+    + b"\x12\x01p"
+    + of_event(b""),
 }
 
 
@@ -125,16 +131,27 @@ class Hostile(Case):
                 published = v1.PublishResponse.FromString(stub.Publish(payload))
                 count = published.last_sequence - published.first_sequence + 1
                 consumer.wait_events(count)
-                self.assertEqual([each[3] for each in consumer.ledger.events], list(v1.PublishRequest.FromString(payload).events))
+                self.assertEqual(
+                    [each[3] for each in consumer.received.events],
+                    list(v1.PublishRequest.FromString(payload).events),
+                )
                 consumer.cancel()
 
     def test_random_damage_ends_no_consumer(self):
-        """Whatever gets through must decode, in this client as in any."""
+        """Whatever is accepted must decode in every client."""
         chance = random.Random(29)
-        consumer = self.consumer(subscribe_request(max_events=1 << 20, max_bytes=64 << 20, overflow=v1.OVERFLOW_BLOCK, block_timeout=30))
+        consumer = self.consumer(
+            subscribe_request(
+                max_events=1 << 20, max_bytes=64 << 20, overflow=v1.OVERFLOW_BLOCK, block_timeout=30
+            )
+        )
         stub = v1.stub("Publisher", self.channel(), raw=True)
-        seed = v1.PublishStreamRequest(events=[event(n, size=20, topic="t", key="k", id="i", type="x", headers={"a": "b"}, time_unix_nano=5)
-                                               for n in range(3)]).SerializeToString()
+        seed = v1.PublishStreamRequest(
+            events=[
+                event(n, size=20, topic="t", key="k", id="i", type="x", headers={"a": "b"}, time_unix_nano=5)
+                for n in range(3)
+            ]
+        ).SerializeToString()
 
         def damaged():
             yield v1.PublishStreamRequest(producer="damaged").SerializeToString()
@@ -165,11 +182,14 @@ class Hostile(Case):
         self.assertFalse(consumer.ended)
 
     def test_nested_and_repeated_requests_stay_small(self):
-        """Row 29's bound on decoding: a request that would swell in memory is refused, or answered, without the server growing."""
+        """Row 29, the bound on decoding: a request that would grow in memory is refused or
+        answered, and the server does not grow."""
         before = self.daemon.memory_bytes()
         selectors = field(1, field(5, field(1, b"n"))) * 20000
         for _ in range(20):
-            fault = fault_of(lambda: list(v1.stub("Subscriber", self.daemon.channel, raw=True).Subscribe(selectors)))
+            fault = fault_of(
+                lambda: list(v1.stub("Subscriber", self.daemon.channel, raw=True).Subscribe(selectors))
+            )
             self.assertIn(fault.reason, ("TOO_MANY", "MEMORY_BUDGET"), str(fault))
         self.assertLess(self.daemon.memory_bytes() - before, 64 << 20)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""What any gRPC client may do to any gRPC server: the interoperability behaviours that apply, with our services in place of the usual ones."""
+"""The gRPC interoperability cases that apply, with this server's services in place of the usual
+ones."""
 import struct
 
 import grpc
@@ -25,7 +26,10 @@ class Interop(Case):
         for size in (1, 65535, 65536, 1 << 19, (1 << 20) - 200):
             self.publish("large", [event(size, size=size)])
         consumer.wait_events(5)
-        self.assertEqual([len(each[3].data) for each in consumer.ledger.events][1:], [65535, 65536, 1 << 19, (1 << 20) - 200])
+        self.assertEqual(
+            [len(each[3].data) for each in consumer.received.events][1:],
+            [65535, 65536, 1 << 19, (1 << 20) - 200],
+        )
 
     def test_client_streaming_ping_pong(self):
         stream = self.publishing("ping pong")
@@ -57,13 +61,25 @@ class Interop(Case):
 
     def test_special_status_message(self):
         get = self.daemon.admin().GetProducer
-        with self.assertFault(CODE.NOT_FOUND, "PRODUCER_NOT_FOUND", says=[r'" 100% Unicode BMP \xe2\x98\xba and non-BMP \xf0\x9f\x98\x88  "']):
+        with self.assertFault(
+            CODE.NOT_FOUND,
+            "PRODUCER_NOT_FOUND",
+            contains=[r'" 100% Unicode BMP \xe2\x98\xba and non-BMP \xf0\x9f\x98\x88  "'],
+        ):
             get(v1.GetProducerRequest(name=" 100% Unicode BMP ☺ and non-BMP 😈  "))
-        with self.assertFault(CODE.INVALID_ARGUMENT, "BAD_NAME", "name", [r'"\t\ntest with whitespace\r\nand']):
+        with self.assertFault(
+            CODE.INVALID_ARGUMENT, "BAD_NAME", "name", [r'"\t\ntest with whitespace\r\nand']
+        ):
             get(v1.GetProducerRequest(name="\t\ntest with whitespace\r\nand\t\n"))
 
     def test_unimplemented_method_and_service(self):
-        for path in ("/tributary.v1.Publisher/Unknown", "/no.such.Service/Publish", "/tributary.v1.Publisher", "/", "/a/b/c"):
+        for path in (
+            "/tributary.v1.Publisher/Unknown",
+            "/no.such.Service/Publish",
+            "/tributary.v1.Publisher",
+            "/",
+            "/a/b/c",
+        ):
             with self.subTest(path=path):
                 for shape in ("unary_unary", "stream_stream"):
                     call = getattr(self.daemon.channel, shape)(path)
@@ -74,18 +90,32 @@ class Interop(Case):
         channel = self.channel()
         stub = v1.stub("Publisher", channel)
         with self.assertFault(CODE.UNIMPLEMENTED):
-            stub.Publish(v1.PublishRequest(producer="zip", events=[event(1, size=10000)]), compression=grpc.Compression.Gzip)
+            stub.Publish(
+                v1.PublishRequest(producer="zip", events=[event(1, size=10000)]),
+                compression=grpc.Compression.Gzip,
+            )
         stub.Publish(v1.PublishRequest(producer="zip", events=[event(1)]))
 
     def test_a_consumer_that_accepts_compression_gets_none(self):
-        stream = self.raw().call("/tributary.v1.Admin/GetInfo", b"", {"grpc-accept-encoding": "gzip, deflate, identity"})
+        stream = self.raw().call(
+            "/tributary.v1.Admin/GetInfo", b"", {"grpc-accept-encoding": "gzip, deflate, identity"}
+        )
         stream.wait_end()
         self.assertEqual((stream.status, stream.compressed), (0, [0]))
 
     def test_metadata_passes_or_is_ignored(self):
-        metadata = (("x-empty", ""), ("x-bin", b"\x00\xff\x01"), ("x-long", "v" * 4000), ("x-twice", "1"), ("x-twice", "2"), ("user-agent", "odd/1"))
+        metadata = (
+            ("x-empty", ""),
+            ("x-bin", b"\x00\xff\x01"),
+            ("x-long", "v" * 4000),
+            ("x-twice", "1"),
+            ("x-twice", "2"),
+            ("user-agent", "odd/1"),
+        )
         self.publish("meta", [])
-        v1.stub("Publisher", self.channel()).Publish(v1.PublishRequest(producer="meta", events=[event(1)]), metadata=metadata)
+        v1.stub("Publisher", self.channel()).Publish(
+            v1.PublishRequest(producer="meta", events=[event(1)]), metadata=metadata
+        )
 
     def test_too_much_metadata_ends_no_other_connection(self):
         consumer = self.consumer()
@@ -99,7 +129,10 @@ class Interop(Case):
     def test_wait_for_ready_and_many_calls_on_one_connection(self):
         channel = self.channel()
         stub = v1.stub("Admin", channel)
-        futures = [stub.GetInfo.future(v1.GetInfoRequest(), wait_for_ready=True, timeout=PATIENCE) for _ in range(300)]
+        futures = [
+            stub.GetInfo.future(v1.GetInfoRequest(), wait_for_ready=True, timeout=PATIENCE)
+            for _ in range(300)
+        ]
         self.assertTrue(all(future.result().version for future in futures))
 
     def test_many_streams_on_one_connection(self):
@@ -113,7 +146,7 @@ class Interop(Case):
 
 
 class ByHand(Case):
-    """Requests that no library would send."""
+    """Requests that no gRPC library sends."""
 
     def setUp(self):
         super().setUp()
@@ -129,10 +162,18 @@ class ByHand(Case):
         for content_type in ("application/grpc", "application/grpc+proto", "application/grpc;x=1"):
             self.assertEqual(self.info({"content-type": content_type}).status, 0, content_type)
 
-    def test_odd_requests_harm_nobody_else(self):
-        """The core ends the whole connection for some of them; others never notice."""
-        for headers in ({"content-type": "text/html"}, {"te": None}, {":authority": ""}, {"grpc-timeout": "soon"}, {"grpc-timeout": "-1S"},
-                        {"grpc-encoding": "snappy"}, {"x-odd-bin": "not base64!"}):
+    def test_odd_requests_affect_no_other_connection(self):
+        """For some of them the core ends the whole connection. Other connections are not
+        affected."""
+        for headers in (
+            {"content-type": "text/html"},
+            {"te": None},
+            {":authority": ""},
+            {"grpc-timeout": "soon"},
+            {"grpc-timeout": "-1S"},
+            {"grpc-encoding": "snappy"},
+            {"x-odd-bin": "not base64!"},
+        ):
             with self.subTest(headers=headers):
                 odd = self.raw()
                 stream = odd.request("/tributary.v1.Admin/GetInfo", headers)
@@ -143,7 +184,9 @@ class ByHand(Case):
 
     def test_a_message_in_many_small_frames(self):
         stream = self.connection.request("/tributary.v1.Publisher/Publish")
-        request = v1.PublishRequest(producer="in pieces", events=[event(n, size=50) for n in range(20)]).SerializeToString()
+        request = v1.PublishRequest(
+            producer="in pieces", events=[event(n, size=50) for n in range(20)]
+        ).SerializeToString()
         for byte in message(request):
             stream.send(bytes([byte]))
         stream.send(b"", end=True)
@@ -153,7 +196,14 @@ class ByHand(Case):
 
     def test_many_messages_in_one_frame(self):
         stream = self.connection.request("/tributary.v1.Publisher/PublishStream")
-        batches = [message(v1.PublishStreamRequest(producer="packed" if n == 0 else "", events=[event(n)]).SerializeToString()) for n in range(50)]
+        batches = [
+            message(
+                v1.PublishStreamRequest(
+                    producer="packed" if n == 0 else "", events=[event(n)]
+                ).SerializeToString()
+            )
+            for n in range(50)
+        ]
         stream.send(b"".join(batches), end=True)
         stream.wait_end()
         self.assertEqual(stream.status, 0)
@@ -164,9 +214,9 @@ class ByHand(Case):
         stream = self.connection.request("/tributary.v1.Admin/GetInfo")
         stream.send(message(b"") + message(b""), end=True)
         stream.wait_end()
-        self.assertEqual(self.info().status, 0, "whatever the first was told, the connection lives")
+        self.assertEqual(self.info().status, 0, "however the first ended, the connection lives")
 
-    def test_a_message_cut_by_the_end_of_the_stream(self):
+    def test_a_message_truncated_by_the_end_of_the_stream(self):
         stream = self.connection.request("/tributary.v1.Publisher/Publish")
         stream.send(message(b"\x0a\x00\x0a\x00")[:7], end=True)
         stream.wait_end()
@@ -177,19 +227,27 @@ class ByHand(Case):
         stream = self.connection.request("/tributary.v1.Publisher/Publish")
         stream.send(message(b"\x0a\x00", compressed=1), end=True)
         stream.wait_end()
-        self.assertEqual(self.info().status, 0, "the core reads it as it stands, or refuses it; the connection lives")
+        self.assertEqual(
+            self.info().status, 0, "the core reads it as it is, or refuses it; the connection lives"
+        )
 
     def test_a_declared_size_beyond_the_limit(self):
         stream = self.connection.request("/tributary.v1.Publisher/Publish")
         stream.send(struct.pack(">BI", 0, 1 << 30) + b"x" * 1000)
-        self.assertEqual(self.info().status, 0, "others on the connection are served while it waits for the rest")
+        self.assertEqual(
+            self.info().status, 0, "other calls on the connection are served while it waits for the rest"
+        )
         stream.abort()
         self.assertEqual(self.info().status, 0)
 
     def test_a_bad_preface_or_frame_ends_one_connection_only(self):
         consumer = Consumer(self.channel())
         self.addCleanup(consumer.cancel)
-        for garbage in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" + bytes(200), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(100)):
+        for garbage in (
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"\x16\x03\x01" + bytes(200),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(100),
+        ):
             self.raw(preface=garbage).close()
         broken = self.raw()
         broken.send(b"\xff\xff\xff" + frame(DATA, 0, 1)[3:])

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A full channel: what each policy does, exactly, and that every lost event is told to its consumer with its reason."""
+"""A full channel: what exactly each policy does; and that every lost event is reported to its
+consumer with its reason."""
 import time
 
 import grpc
@@ -10,78 +11,94 @@ from harness.daemon import eventually
 from harness.protos import duration, v1
 
 CODE = grpc.StatusCode
-BLOCK, OLDEST, NEWEST, DISCONNECT = v1.OVERFLOW_BLOCK, v1.OVERFLOW_DROP_OLDEST, v1.OVERFLOW_DROP_NEWEST, v1.OVERFLOW_DISCONNECT
+BLOCK, OLDEST, NEWEST, DISCONNECT = (
+    v1.OVERFLOW_BLOCK,
+    v1.OVERFLOW_DROP_OLDEST,
+    v1.OVERFLOW_DROP_NEWEST,
+    v1.OVERFLOW_DISCONNECT,
+)
 
 
 class Overflow(Case):
     arguments = ("--write-timeout", "120s")
 
     def fill(self, consumer, name="p", count=500, size=200):
-        """Publishes one event per message until `count` are taken; what the stalled consumer has, waits, or lost is known then."""
+        """Publishes `count` events, one per message. Afterwards the totals of the stalled consumer
+        are known."""
         stream = self.publishing(name)
         for number in range(count):
             stream.send([event(number, size=size)])
         stream.finish()
         subscription = self.daemon.subscription(consumer.id, sources=True)
-        self.check_sums(subscription)
+        self.check_totals(subscription)
         self.assertEqual(subscription.accepted.events, count)
         return subscription
 
-    def reads_on(self, consumer, count):
+    def read_on(self, consumer, count):
         consumer.read()
         consumer.wait_accounted(count)
         eventually(lambda: self.daemon.subscription(consumer.id).queued.events == 0, "nothing waits")
         final = self.daemon.subscription(consumer.id, sources=True)
-        self.check_sums(final)
-        self.assertEqual((final.delivered.events, final.dropped.events), (consumer.ledger.delivered, consumer.ledger.lost_count()))
-        self.assertEqual(final.dropped.bytes, sum(lost.bytes for lost in consumer.ledger.lost))
-        return consumer.ledger
+        self.check_totals(final)
+        self.assertEqual(
+            (final.delivered.events, final.dropped.events),
+            (consumer.received.delivered, consumer.received.lost_count()),
+        )
+        self.assertEqual(final.dropped.bytes, sum(lost.bytes for lost in consumer.received.lost))
+        return consumer.received
 
     def test_drop_oldest_keeps_the_newest(self):
         consumer = self.stalled(overflow=OLDEST, max_events=50)
         before = self.fill(consumer)
         self.assertGreater(before.dropped.events, 300)
-        ledger = self.reads_on(consumer, 500)
-        self.assertEqual(ledger.numbers("p")[-50:], list(range(450, 500)))
-        self.assertEqual({lost.reason for lost in ledger.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
+        received = self.read_on(consumer, 500)
+        self.assertEqual(received.numbers("p")[-50:], list(range(450, 500)))
+        self.assertEqual({lost.reason for lost in received.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
 
     def test_drop_newest_keeps_the_oldest(self):
         consumer = self.stalled(overflow=NEWEST, max_events=50)
         self.fill(consumer)
-        ledger = self.reads_on(consumer, 500)
-        numbers = ledger.numbers("p")
+        received = self.read_on(consumer, 500)
+        numbers = received.numbers("p")
         self.assertEqual(numbers, list(range(len(numbers))))
         self.assertGreaterEqual(len(numbers), 50)
-        self.assertEqual({lost.reason for lost in ledger.lost}, {v1.LOSS_REASON_OVERFLOW_NEWEST})
+        self.assertEqual({lost.reason for lost in received.lost}, {v1.LOSS_REASON_OVERFLOW_NEWEST})
 
     def test_the_bound_in_bytes_holds_too(self):
         consumer = self.stalled(overflow=NEWEST, max_bytes=10_000)
         waiting = self.fill(consumer).queued
-        # One batch may be in flight beside what waits.
+        # One batch may be in flight besides.
         self.assertLessEqual(waiting.bytes, 10_000 + 10_000)
-        self.reads_on(consumer, 500)
+        self.read_on(consumer, 500)
 
-    def test_one_event_larger_than_the_channel_is_taken_alone(self):
+    def test_one_event_larger_than_the_channel_is_accepted_alone(self):
         consumer = self.consumer(subscribe_request(overflow=NEWEST, max_bytes=1000))
         for number in range(3):
             self.publish("large", [event(number, size=5000)])
             consumer.wait_events(number + 1)
-        self.assertEqual(consumer.ledger.lost, [])
+        self.assertEqual(consumer.received.lost, [])
 
-    def test_block_holds_the_producer_then_latches_into_its_fallback(self):
+    def test_block_makes_the_producer_wait_and_then_the_fallback_becomes_active(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=0.3, fallback=NEWEST, max_events=20)
         self.fill(consumer)
         self.assertTrue(self.daemon.subscription(consumer.id).fallback_active)
-        ledger = self.reads_on(consumer, 500)
-        self.assertFalse(self.daemon.subscription(consumer.id).fallback_active, "half empty again")
-        self.assertTrue({lost.reason for lost in ledger.lost} <= {v1.LOSS_REASON_BLOCK_TIMEOUT, v1.LOSS_REASON_OVERFLOW_NEWEST})
+        received = self.read_on(consumer, 500)
+        self.assertFalse(
+            self.daemon.subscription(consumer.id).fallback_active, "it is at its low watermark again"
+        )
+        self.assertTrue(
+            {lost.reason for lost in received.lost}
+            <= {v1.LOSS_REASON_BLOCK_TIMEOUT, v1.LOSS_REASON_OVERFLOW_NEWEST}
+        )
 
     def test_a_publish_waits_for_a_blocking_channel_at_most_block_timeout(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=0.5, max_events=4)
         began = time.monotonic()
         answers = [self.publish("waits", [event(number, size=1000)]) for number in range(40)]
-        self.assertGreaterEqual(time.monotonic() - began, 0.4, "one stall held the caller")
-        self.assertEqual([answer.matched_subscriptions for answer in answers], [1] * 40, "each is answered with OK")
+        self.assertGreaterEqual(time.monotonic() - began, 0.4, "the caller was blocked once")
+        self.assertEqual(
+            [answer.matched_subscriptions for answer in answers], [1] * 40, "each is answered with OK"
+        )
         self.assertTrue(self.daemon.subscription(consumer.id).fallback_active)
 
     def test_a_publish_waits_at_most_its_own_deadline(self):
@@ -91,22 +108,26 @@ class Overflow(Case):
         while len(took) < 60 and sum(seconds > 0.3 for seconds in took) < 3:
             began = time.monotonic()
             try:
-                stub.Publish(v1.PublishRequest(producer="in a hurry", events=[event(len(took), size=1000)]), timeout=0.5)
-            except grpc.RpcError as error:  # the answer comes just before the deadline; on a busy machine it may be late
+                stub.Publish(
+                    v1.PublishRequest(producer="in a hurry", events=[event(len(took), size=1000)]),
+                    timeout=0.5,
+                )
+            except grpc.RpcError as error:
+                # The answer comes just before the deadline, but may be late on a busy machine.
                 self.assertEqual(error.code(), CODE.DEADLINE_EXCEEDED)
             took.append(time.monotonic() - began)
         self.assertEqual(sum(seconds > 0.3 for seconds in took), 3, "each waited, once the channel was full")
         self.assertLess(max(took), 5)
-        self.check_sums(self.daemon.subscription(consumer.id, sources=True))
+        self.check_totals(self.daemon.subscription(consumer.id, sources=True))
 
     def test_block_with_no_timeout_falls_back_at_once(self):
         consumer = self.stalled(overflow=BLOCK, block_timeout=0, fallback=OLDEST, max_events=10)
         began = time.monotonic()
         self.fill(consumer)
         self.assertLess(time.monotonic() - began, 15)
-        self.reads_on(consumer, 500)
+        self.read_on(consumer, 500)
 
-    def test_disconnect_names_limit_and_loss(self):
+    def test_disconnect_names_the_limit_and_the_loss(self):
         consumer = self.stalled(overflow=DISCONNECT, max_events=20)
         stream = self.publishing("p")
         for number in range(500):
@@ -120,7 +141,7 @@ class Overflow(Case):
         eventually(lambda: not self.daemon.subscription(consumer.id), "the subscription is gone")
 
     def test_disconnect_of_a_healthy_reader_carries_details(self):
-        """A reader that is only slow sees the whole status."""
+        """A consumer that reads, only slowly, gets the whole status."""
         consumer = self.consumer(subscribe_request(overflow=DISCONNECT, max_events=1, linger=0.5))
         for number in range(200):
             self.publish("p", [event(number), event(number), event(number)])
@@ -136,38 +157,45 @@ class Overflow(Case):
         eventually(lambda: time.monotonic() > until, "they are too old")
         young.send([event(100)])
         young.finish()
-        ledger = self.reads_on(consumer, 101)
-        self.assertIn(100, ledger.numbers("p"))
-        self.assertEqual({lost.reason for lost in ledger.lost}, {v1.LOSS_REASON_EXPIRED})
-        self.assertGreater(ledger.lost_count(), 50)
+        received = self.read_on(consumer, 101)
+        self.assertIn(100, received.numbers("p"))
+        self.assertEqual({lost.reason for lost in received.lost}, {v1.LOSS_REASON_EXPIRED})
+        self.assertGreater(received.lost_count(), 50)
 
-    def test_losses_are_told_before_the_sources_next_event(self):
-        # Ledger.apply() checks that sequences rise; here the hull of each loss must lie before the events that follow it.
+    def test_losses_are_reported_before_the_next_event_of_their_source(self):
+        # Received.apply() checks that sequences rise. Here the missing sequences must be those of
+        # the losses.
         consumer = self.stalled(overflow=OLDEST, max_events=30)
         self.fill(consumer)
-        ledger = self.reads_on(consumer, 500)
-        delivered = [sequence for _, _, sequence, _ in ledger.events]
+        received = self.read_on(consumer, 500)
+        delivered = [sequence for _, _, sequence, _ in received.events]
         missing = set(range(1, 501)) - set(delivered)
-        told = set()
-        for lost in ledger.lost:
-            told |= set(range(lost.first_sequence, lost.last_sequence + 1)) & missing
-        self.assertEqual(told, missing)
-        self.assertEqual(ledger.lost_count(), len(missing))
+        reported = set()
+        for lost in received.lost:
+            reported |= set(range(lost.first_sequence, lost.last_sequence + 1)) & missing
+        self.assertEqual(reported, missing)
+        self.assertEqual(received.lost_count(), len(missing))
 
-    def test_finish_with_a_deadline_cuts_what_a_stalled_consumer_does_not_take(self):
+    def test_finish_with_a_deadline_ends_a_stalled_consumer(self):
         consumer = self.stalled(overflow=NEWEST, max_events=1000)
         self.fill(consumer)
-        v1.stub("Subscriber", self.daemon.channel).Finish(v1.FinishRequest(subscription_id=consumer.id, drain=duration(0.2)))
+        v1.stub("Subscriber", self.daemon.channel).Finish(
+            v1.FinishRequest(subscription_id=consumer.id, drain=duration(0.2))
+        )
         eventually(lambda: not self.daemon.subscription(consumer.id), "the drain's deadline ends it")
 
-    def test_a_peer_that_does_not_read_is_ended_after_the_write_timeout(self):
+    def test_a_call_whose_peer_does_not_read_ends_after_the_write_timeout(self):
         daemon = self.start_daemon("--write-timeout", "1s")
         consumer = self.stalled(daemon.address, overflow=NEWEST, max_events=100)
         for number in range(50):
-            v1.stub("Publisher", daemon.channel).Publish(v1.PublishRequest(producer="p", events=[event(number, size=1000)]))
+            v1.stub("Publisher", daemon.channel).Publish(
+                v1.PublishRequest(producer="p", events=[event(number, size=1000)])
+            )
         eventually(lambda: not daemon.subscriptions(), "the stalled consumer is ended")
         consumer.read()
-        consumer.connection.wait(lambda: consumer.stream.ended or consumer.stream.reset is not None, "the stream ends")
+        consumer.connection.wait(
+            lambda: consumer.stream.ended or consumer.stream.reset is not None, "the stream ends"
+        )
         if consumer.stream.status is not None:
             self.assertEqual(consumer.stream.status, CODE.RESOURCE_EXHAUSTED.value[0])
         consumer.cancel()

@@ -21,13 +21,15 @@ class Publishing(Case):
 
     def test_publish_of_no_events_answers_with_zeros(self):
         answer = self.publish("nothing", [])
-        self.assertEqual((answer.first_sequence, answer.last_sequence, answer.matched_subscriptions), (0, 0, 0))
+        self.assertEqual(
+            (answer.first_sequence, answer.last_sequence, answer.matched_subscriptions), (0, 0, 0)
+        )
 
     def test_publish_without_a_name_is_anonymous(self):
         consumer = self.consumer()
         self.publish("", [event(1)])
         consumer.wait_events(1)
-        self.assertEqual(consumer.ledger.events[0][0], "anonymous")
+        self.assertEqual(consumer.received.events[0][0], "anonymous")
 
     def test_publish_counts_the_subscriptions_that_want_an_event(self):
         self.consumer()
@@ -44,21 +46,39 @@ class Publishing(Case):
             self.publish("whole", [event(1), event(2, topic="x" * 257), event(3)])
         self.publish("whole", [event(4)])
         consumer.wait_events(1)
-        self.assertEqual(consumer.ledger.numbers("whole"), [4])
-        self.assertEqual(consumer.ledger.events[0][2], 1, "the refused batch took no sequence numbers")
+        self.assertEqual(consumer.received.numbers("whole"), [4])
+        self.assertEqual(consumer.received.events[0][2], 1, "the refused batch took no sequence numbers")
 
     def test_events_pass_unchanged_with_every_field(self):
-        sent = v1.Event(id="id 1", topic="a/b", key="käse", type="t.x", content_type="text/plain",
-                        headers={"traceparent": "00-1-2-01", "empty": ""}, time_unix_nano=2**63 + 1, data=bytes(range(256)),
-                        expires_unix_nano=7, deliver_after_unix_nano=8)
+        sent = v1.Event(
+            id="id 1",
+            topic="a/b",
+            key="käse",
+            type="t.x",
+            content_type="text/plain",
+            headers={"traceparent": "00-1-2-01", "empty": ""},
+            time_unix_nano=2**63 + 1,
+            data=bytes(range(256)),
+            expires_unix_nano=7,
+            deliver_after_unix_nano=8,
+        )
         consumer = self.consumer()
         self.publish("every field", [sent, v1.Event()])
         consumer.wait_events(2)
-        self.assertEqual([each[3] for each in consumer.ledger.events], [sent, v1.Event()])
+        self.assertEqual([each[3] for each in consumer.received.events], [sent, v1.Event()])
 
     def test_events_pass_byte_for_byte_with_fields_unknown_to_the_server(self):
-        # Field 2 twice, out of order, a varint that is longer than needed, and unknown fields of every kind.
-        body = (b"\x42\x03abc" b"\x12\x01a" b"\xf8\x06\x81\x80\x00" b"\x12\x01b" b"\xe1\x0612345678" b"\xed\x06abcd" b"\xf2\x06\x02\xff\xfe")
+        # Field 2 twice, out of order, a varint that is longer than needed, and unknown fields of
+        # every kind.
+        body = (
+            b"\x42\x03abc"
+            b"\x12\x01a"
+            b"\xf8\x06\x81\x80\x00"
+            b"\x12\x01b"
+            b"\xe1\x0612345678"
+            b"\xed\x06abcd"
+            b"\xf2\x06\x02\xff\xfe"
+        )
         sent = b"\x0a" + bytes([len(body)]) + body
         stub = v1.stub("Subscriber", self.channel(), raw=True)
         call = stub.Subscribe(subscribe_request().SerializeToString())
@@ -68,7 +88,7 @@ class Publishing(Case):
 
         for raw in call:
             if v1.EventBatch.FromString(raw).runs:
-                self.assertIn(sent, raw, "the event's own bytes, tag and length included")
+                self.assertIn(sent, raw, "the same bytes, with tag and length")
                 break
 
     def test_the_run_says_when_the_server_received_it(self):
@@ -117,14 +137,16 @@ class Streams(Case):
         for part in ("events[1].type", "at most 256", '"tttt'):
             self.assertIn(part, refused.message)
         consumer.wait_events(2)
-        self.assertEqual(consumer.ledger.numbers("refused in between"), [1, 4])
+        self.assertEqual(consumer.received.numbers("refused in between"), [1, 4])
 
     def test_many_refused_batches_are_each_answered_once(self):
         stream = self.publishing("mostly refused")
         for batch in range(1, 301):
             stream.send([event(batch, topic="bad\n" if batch % 3 else "good")])
         stream.finish()
-        self.assertEqual([refused.batch for refused in stream.refused], [batch for batch in range(1, 301) if batch % 3])
+        self.assertEqual(
+            [refused.batch for refused in stream.refused], [batch for batch in range(1, 301) if batch % 3]
+        )
         self.assertEqual(stream.answers[-1].last_sequence, 100)
 
     def test_a_later_message_may_repeat_the_name_but_not_change_it(self):
@@ -134,7 +156,9 @@ class Streams(Case):
         stream.send([event(3)], producer="other")
         stream.send([event(4)])
         stream.finish()
-        self.assertEqual([(refused.batch, refused.reason) for refused in stream.refused], [(3, "PRODUCER_CHANGED")])
+        self.assertEqual(
+            [(refused.batch, refused.reason) for refused in stream.refused], [(3, "PRODUCER_CHANGED")]
+        )
         self.assertIn("other", stream.refused[0].message)
         self.assertEqual(stream.answers[-1].last_sequence, 3)
 
@@ -154,10 +178,14 @@ class Streams(Case):
         one.finish()
         two.finish()
         consumer.wait_events(201)
-        self.assertEqual([each[2] for each in consumer.ledger.events], list(range(1, 202)))
-        self.assertEqual({each[1] for each in consumer.ledger.events}, {one.answers[-1].epoch})
-        numbers = consumer.ledger.numbers("shared")
-        self.assertEqual([n for n in numbers if n < 200 and n % 2 == 0], list(range(0, 200, 2)), "each stream's own order holds")
+        self.assertEqual([each[2] for each in consumer.received.events], list(range(1, 202)))
+        self.assertEqual({each[1] for each in consumer.received.events}, {one.answers[-1].epoch})
+        numbers = consumer.received.numbers("shared")
+        self.assertEqual(
+            [n for n in numbers if n < 200 and n % 2 == 0],
+            list(range(0, 200, 2)),
+            "the order of each stream is kept",
+        )
         self.assertEqual([n for n in numbers if n < 200 and n % 2], list(range(1, 200, 2)))
 
     def test_a_cancelled_stream_leaves_what_was_confirmed(self):
@@ -168,7 +196,7 @@ class Streams(Case):
         stream.wait_confirmed()
         stream.cancel()
         consumer.wait_events(20)
-        self.assertEqual(consumer.ledger.numbers("cancelled"), list(range(20)))
+        self.assertEqual(consumer.received.numbers("cancelled"), list(range(20)))
 
     def test_a_stream_whose_connection_closes_leaves_the_others_alone(self):
         other = self.publishing("staying")
@@ -188,8 +216,11 @@ class Forgetting(Case):
     def test_a_transient_producer_is_forgotten_and_comes_back_with_a_new_epoch(self):
         consumer = self.consumer()
         first = self.publish("passing", [event(1), event(2)])
-        consumer.wait(lambda: any(status.state == v1.PRODUCER_STATE_REMOVED for status in consumer.ledger.states), "REMOVED is told")
-        with self.assertFault(grpc.StatusCode.NOT_FOUND, "PRODUCER_NOT_FOUND", says=['"passing"']):
+        consumer.wait(
+            lambda: any(status.state == v1.PRODUCER_STATE_REMOVED for status in consumer.received.states),
+            "REMOVED is reported",
+        )
+        with self.assertFault(grpc.StatusCode.NOT_FOUND, "PRODUCER_NOT_FOUND", contains=['"passing"']):
             self.daemon.admin().GetProducer(v1.GetProducerRequest(name="passing"))
 
         second = self.publish("passing", [event(3)])
@@ -203,9 +234,12 @@ class Forgetting(Case):
         stream.send([event(1)])
         stream.wait_confirmed()
         epoch = stream.answers[-1].epoch
-        # Another producer that comes and goes is the clock: its forgetting began later.
+        # Another producer serves as a clock: it ends later, and so is forgotten later.
         self.publish("the clock", [event(1)])
-        consumer.wait(lambda: any(status.state == v1.PRODUCER_STATE_REMOVED for status in consumer.ledger.states), "the clock is forgotten")
+        consumer.wait(
+            lambda: any(status.state == v1.PRODUCER_STATE_REMOVED for status in consumer.received.states),
+            "the clock is forgotten",
+        )
         stream.send([event(2)])
         stream.finish()
         self.assertEqual(stream.answers[-1].epoch, epoch)

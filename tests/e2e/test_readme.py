@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""What README.md shows is true: its programs work as pasted, its table has every option, and what it says is installed is installed."""
+"""README.md is true: its programs work as pasted, its table has every option, and the files that it
+names are installed."""
 import os
 import pathlib
 import re
@@ -21,7 +22,7 @@ def blocks(language):
 
 
 def programs():
-    """The Python programs by name: each begins with a comment that says which file it is."""
+    """The Python programs by name. Each begins with a comment that names its file."""
     return {re.match(r"# (\w+\.py) ", text).group(1): text for text in blocks("python")}
 
 
@@ -32,13 +33,25 @@ class Python(Case):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         command = next(line for line in README.splitlines() if "grpc_tools.protoc" in line)
-        subprocess.run(command.replace("/tmp/try", shlex.quote(folder.name)), shell=True, cwd=ROOT, check=True, timeout=PATIENCE)
+        subprocess.run(
+            command.replace("/tmp/try", shlex.quote(folder.name)),
+            shell=True,
+            cwd=ROOT,
+            check=True,
+            timeout=PATIENCE,
+        )
         for name, text in programs().items():
             (self.folder / name).write_text(text)
 
     def start(self, name):
-        process = subprocess.Popen(["/usr/bin/python3", "-B", name], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=os.environ | {"TRIBUTARY_SERVER": self.daemon.address})
+        process = subprocess.Popen(
+            ["/usr/bin/python3", "-B", name],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"TRIBUTARY_SERVER": self.daemon.address},
+        )
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         return process
@@ -56,7 +69,10 @@ class Python(Case):
         self.assertIn("sequence 10", confirmed)
         self.assertNotIn("refused", confirmed)
         lines = self.output(consumer).splitlines()
-        self.assertEqual([line.split()[:4] for line in lines], [["clock", str(number), "tick", str(number)] for number in range(1, 11)])
+        self.assertEqual(
+            [line.split()[:4] for line in lines],
+            [["clock", str(number), "tick", str(number)] for number in range(1, 11)],
+        )
 
     def test_the_programs_are_short(self):
         self.assertEqual(sorted(programs()), ["consumer.py", "producer.py"])
@@ -65,35 +81,53 @@ class Python(Case):
 
 
 class Installed(Case):
-    FILES = """bin/tributaryd bin/tributary include/tributary/tributary.h lib/systemd/system/tributaryd.service share/doc/tributary/README.md
-        share/doc/tributary/LICENSE share/tributary/proto/tributary/v1/event.proto share/tributary/proto/tributary/v1/publisher.proto
-        share/tributary/proto/tributary/v1/subscriber.proto share/tributary/proto/tributary/v1/admin.proto""".split()
+    FILES = """
+        bin/tributaryd bin/tributary include/tributary/tributary.h lib/systemd/system/tributaryd.service
+        share/doc/tributary/README.md share/doc/tributary/LICENSE
+        share/tributary/proto/tributary/v1/event.proto share/tributary/proto/tributary/v1/publisher.proto
+        share/tributary/proto/tributary/v1/subscriber.proto share/tributary/proto/tributary/v1/admin.proto
+    """.split()
 
     @unittest.skipIf(instrumented(), "a program that links the library would need the sanitizer, too")
     def test_the_c_program_builds_from_what_is_installed_anywhere_and_runs(self):
         with tempfile.TemporaryDirectory(prefix="tributary-prefix-") as folder:
             prefix = pathlib.Path(folder)
-            subprocess.run(["cmake", "--install", pathlib.Path(binary()).parents[1], "--prefix", prefix], stdout=subprocess.DEVNULL, check=True,
-                           timeout=PATIENCE)
+            subprocess.run(
+                ["cmake", "--install", pathlib.Path(binary()).parents[1], "--prefix", prefix],
+                stdout=subprocess.DEVNULL,
+                check=True,
+                timeout=PATIENCE,
+            )
             self.assertEqual([path for path in self.FILES if not (prefix / path).exists()], [])
             (prefix / "hello.c").write_text(blocks("c")[0])
             command = next(line for line in README.splitlines() if line.startswith("cc hello.c"))
             packages = ":".join(str(found.parent) for found in prefix.rglob("tributary.pc"))
-            ran = subprocess.run(command, shell=True, cwd=prefix, capture_output=True, text=True, timeout=4 * PATIENCE,
-                                 env=os.environ | {"PKG_CONFIG_PATH": packages, "TRIBUTARY_SERVER": self.daemon.address})
+            ran = subprocess.run(
+                command,
+                shell=True,
+                cwd=prefix,
+                capture_output=True,
+                text=True,
+                timeout=4 * PATIENCE,
+                env=os.environ | {"PKG_CONFIG_PATH": packages, "TRIBUTARY_SERVER": self.daemon.address},
+            )
         self.assertEqual((ran.returncode, ran.stdout), (0, "OK\n"), ran.stderr)
 
 
 class Words(unittest.TestCase):
-    def test_every_option_of_the_daemon_stands_in_the_table_and_no_other(self):
-        said = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    def test_the_table_has_every_option_of_the_daemon_and_no_other(self):
+        said = subprocess.run(
+            [binary(), "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE
+        ).stdout
         options = set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE)) - {"--help", "--version", "--errors"}
         self.assertEqual(set(re.findall(r"^\| `(--[a-z-]+)", OPERATIONS, re.MULTILINE)), options)
 
     def test_every_path_that_is_named_exists(self):
         pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/**/*.md")]
         for page in pages:
-            for path in re.findall(r"`((?:src|server|client|tests|deploy|proto|cmake|docs)/[A-Za-z0-9_./-]*)`", page.read_text()):
+            for path in re.findall(
+                r"`((?:src|server|client|tests|deploy|proto|cmake|docs)/[A-Za-z0-9_./-]*)`", page.read_text()
+            ):
                 self.assertTrue((ROOT / path).exists(), f"{page.name}: {path}")
 
     def test_the_readme_fits_its_length(self):

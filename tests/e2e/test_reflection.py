@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Server reflection, v1 and v1alpha: a client that has no .proto file learns all it needs."""
+"""Server reflection, v1 and v1alpha: a client without .proto files learns everything it needs."""
 import queue
 
 import grpc
@@ -9,15 +9,21 @@ from harness.case import Case, main
 from harness.daemon import PATIENCE
 from harness.protos import POOL, Package
 
-SERVICES = {"tributary.v1.Publisher", "tributary.v1.Subscriber", "tributary.v1.Admin", "grpc.health.v1.Health",
-            "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+SERVICES = {
+    "tributary.v1.Publisher",
+    "tributary.v1.Subscriber",
+    "tributary.v1.Admin",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+}
 
 
 class Reflection(Case):
     versions = [Package("grpc.reflection.v1"), Package("grpc.reflection.v1alpha")]
 
     def ask(self, package, *requests):
-        """Asks one after another on one stream; the answers."""
+        """Sends the requests one after the other on one stream. Returns the answers."""
         outbox, answers = queue.SimpleQueue(), []
         stub = package.stub("ServerReflection", self.channel())
         call = stub.ServerReflectionInfo(iter(outbox.get, None), timeout=PATIENCE)
@@ -36,18 +42,23 @@ class Reflection(Case):
             answer, = self.ask(package, {"list_services": ""})
             self.assertEqual({service.name for service in answer.list_services_response.service}, SERVICES)
 
-    def test_a_generic_client_can_build_every_service_from_what_it_is_told(self):
+    def test_a_generic_client_can_build_every_service_from_the_answers(self):
         for package in self.versions:
             for service in sorted(SERVICES):
                 answer, = self.ask(package, {"file_containing_symbol": service})
                 self.assertFalse(answer.HasField("error_response"), answer)
                 pool = self.pool_of(answer)
                 found, ours = pool.FindServiceByName(service), POOL.FindServiceByName(service)
-                self.assertEqual([method.name for method in found.methods], [method.name for method in ours.methods])
+                self.assertEqual(
+                    [method.name for method in found.methods], [method.name for method in ours.methods]
+                )
 
     @staticmethod
     def pool_of(answer):
-        files = [descriptor_pb2.FileDescriptorProto.FromString(each) for each in answer.file_descriptor_response.file_descriptor_proto]
+        files = [
+            descriptor_pb2.FileDescriptorProto.FromString(each)
+            for each in answer.file_descriptor_response.file_descriptor_proto
+        ]
         pool, known = descriptor_pool.DescriptorPool(), set()
         while files:
             ready = [file for file in files if known.issuperset(file.dependency)]
@@ -63,21 +74,34 @@ class Reflection(Case):
         symbols = ["tributary.v1.Event", "tributary.v1.Publisher.Publish", "tributary.v1.Overflow",
                    "tributary.v1.Selector.Pair", "google.protobuf.Duration", "google.rpc.ErrorInfo"]
         for package in self.versions:
-            for symbol, answer in zip(symbols, self.ask(package, *[{"file_containing_symbol": symbol} for symbol in symbols])):
+            for symbol, answer in zip(
+                symbols, self.ask(package, *[{"file_containing_symbol": symbol} for symbol in symbols])
+            ):
                 self.assertFalse(answer.HasField("error_response"), f"{symbol}: {answer.error_response}")
 
     def test_a_file_is_found_by_its_name(self):
         for package in self.versions:
             answer, = self.ask(package, {"file_by_filename": "tributary/v1/event.proto"})
-            first = descriptor_pb2.FileDescriptorProto.FromString(answer.file_descriptor_response.file_descriptor_proto[0])
+            first = descriptor_pb2.FileDescriptorProto.FromString(
+                answer.file_descriptor_response.file_descriptor_proto[0]
+            )
             self.assertEqual(first.name, "tributary/v1/event.proto")
 
     def test_what_is_unknown_is_answered_and_the_stream_goes_on(self):
         not_found = grpc.StatusCode.NOT_FOUND.value[0]
-        extension = {"file_containing_extension": {"containing_type": "tributary.v1.Event", "extension_number": 100}}
+        extension = {
+            "file_containing_extension": {"containing_type": "tributary.v1.Event", "extension_number": 100}
+        }
         for package in self.versions:
-            answers = self.ask(package, {"file_containing_symbol": "no.such.Symbol"}, {"file_by_filename": "no/such.proto"}, extension,
-                               {"file_containing_symbol": "tributary.v1.Even"}, {"file_containing_symbol": ""}, {"list_services": "x"})
+            answers = self.ask(
+                package,
+                {"file_containing_symbol": "no.such.Symbol"},
+                {"file_by_filename": "no/such.proto"},
+                extension,
+                {"file_containing_symbol": "tributary.v1.Even"},
+                {"file_containing_symbol": ""},
+                {"list_services": "x"},
+            )
             self.assertEqual([answer.error_response.error_code for answer in answers[:5]], [not_found] * 5)
             self.assertTrue(answers[5].list_services_response.service)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""X7: SIGTERM under load. Everybody is told, what was confirmed is delivered, the daemon exits with 0 in time; a second SIGTERM forces."""
+"""X7: SIGTERM under load. Every client is notified, what was confirmed is delivered, and the daemon
+exits with 0 in time. A second SIGTERM forces the end."""
 import time
 
 import grpc
@@ -23,7 +24,9 @@ class Draining(Case):
 
     def test_X7_sigterm_under_load(self):
         daemon = self.start_daemon("--drain-timeout", "20s")
-        consumers = [Consumer(self.connect(daemon), subscribe_request(**REQUEST), keep=False) for _ in range(4)]
+        consumers = [
+            Consumer(self.connect(daemon), subscribe_request(**REQUEST), keep=False) for _ in range(4)
+        ]
         channel = self.connect(daemon)
         streams = [Publishing(channel, f"p{n}") for n in range(8)]
         number = 0
@@ -41,10 +44,10 @@ class Draining(Case):
 
         for consumer in consumers:
             fault = consumer.wait_end()
-            self.assertIsNotNone(consumer.ledger.closing, "Closing came before the end")
-            self.assertEqual(consumer.ledger.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
-            self.assertGreater(consumer.ledger.closing.deadline_unix_nano, 0)
-            self.assertTrue(consumer.ledger.closing.resume_token)
+            self.assertIsNotNone(consumer.received.closing, "Closing came before the end")
+            self.assertEqual(consumer.received.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
+            self.assertGreater(consumer.received.closing.deadline_unix_nano, 0)
+            self.assertTrue(consumer.received.closing.resume_token)
             self.check_fault(fault, CODE.UNAVAILABLE, "DRAINING")
             self.assertIn("google.rpc.RetryInfo", fault.parts)
         for stream in streams:
@@ -58,7 +61,11 @@ class Draining(Case):
             confirmed = max(answer.last_sequence for answer in stream.answers)
             self.assertGreater(confirmed, 0)
             for consumer in consumers:
-                (_, last, delivered, lost), = [position for (source, _), position in consumer.ledger.positions.items() if source == f"p{number}"]
+                ((_, last, delivered, lost),) = [
+                    position
+                    for (source, _), position in consumer.received.positions.items()
+                    if source == f"p{number}"
+                ]
                 self.assertEqual((last, lost), (delivered, 0), "from 1 on, nothing is missing")
                 self.assertGreaterEqual(delivered, confirmed)
 
@@ -81,14 +88,16 @@ class Draining(Case):
         consumer.read()
         consumer.wait_accounted(200)
         consumer.wait_end()
-        self.assertEqual((consumer.ledger.numbers("queued"), consumer.ledger.lost), (list(range(200)), []))
-        self.assertEqual(consumer.ledger.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
+        self.assertEqual(
+            (consumer.received.numbers("queued"), consumer.received.lost), (list(range(200)), [])
+        )
+        self.assertEqual(consumer.received.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
         self.assertEqual(consumer.stream.status, CODE.UNAVAILABLE.value[0])
         daemon.close_channel()
         consumer.cancel()
         self.assertEqual(daemon.wait(), 0)
 
-    def test_X7_a_consumer_that_does_not_read_is_cut_at_the_deadline(self):
+    def test_X7_a_consumer_that_does_not_read_is_ended_at_the_deadline(self):
         daemon = self.start_daemon("--drain-timeout", "1s", "--write-timeout", "60s")
         self.stalled(daemon.address, **REQUEST)
         for number in range(200):
@@ -99,7 +108,7 @@ class Draining(Case):
         self.assertEqual(daemon.wait(), 0)
         self.assertLess(time.monotonic() - began, 1 + 5)
 
-    def test_X7_a_second_sigterm_forces(self):
+    def test_X7_a_second_sigterm_forces_the_end(self):
         daemon = self.start_daemon("--drain-timeout", "600s", "--write-timeout", "600s")
         self.stalled(daemon.address, **REQUEST)
         for number in range(200):
@@ -122,9 +131,11 @@ class Draining(Case):
             stub.Publish(v1.PublishRequest(producer="stuck", events=[event(number, size=500)]))
         daemon.terminate()
         eventually(lambda: daemon.log("server.draining"), "the drain has begun")
-        for call in (lambda: stub.Publish(v1.PublishRequest(producer="late", events=[event(1)]), timeout=PATIENCE),
-                     lambda: list(v1.stub("Subscriber", channel).Subscribe(subscribe_request(), timeout=PATIENCE)),
-                     lambda: v1.stub("Admin", connect(daemon.address)).GetInfo(v1.GetInfoRequest(), timeout=PATIENCE)):
+        for call in (
+            lambda: stub.Publish(v1.PublishRequest(producer="late", events=[event(1)]), timeout=PATIENCE),
+            lambda: list(v1.stub("Subscriber", channel).Subscribe(subscribe_request(), timeout=PATIENCE)),
+            lambda: v1.stub("Admin", connect(daemon.address)).GetInfo(v1.GetInfoRequest(), timeout=PATIENCE),
+        ):
             with self.assertRaises(grpc.RpcError) as held:
                 call()
             self.assertEqual(held.exception.code(), CODE.UNAVAILABLE)

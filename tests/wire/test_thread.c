@@ -1,12 +1,7 @@
 /* test_thread.c - the wire thread itself: its mailbox, its timers, its turns. */
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "server/wire/call_acceptor.h"
 #include "server/wire/wire.h"
@@ -431,76 +426,4 @@ Test(thread, a_thread_that_was_never_started_can_be_freed)
     wire_thread_join(served);
     wire_thread_free(served);
     wire_thread_free(NULL);
-}
-
-static int descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    int count = 0;
-
-    cr_assert(folder);
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
-}
-
-/* A peer that has said the preface and SETTINGS, whose last zero is the one that ends the text. */
-static int dial(void)
-{
-    static const char opening[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
-    int ends[2];
-
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    cr_assert_eq(send(ends[1], opening, sizeof(opening), MSG_NOSIGNAL), (ssize_t)sizeof(opening));
-    wire_thread_adopt(house.thread, ends[0]);
-    return ends[1];
-}
-
-static void await(int peer)
-{
-    struct pollfd about = {.fd = peer, .events = POLLIN};
-
-    cr_assert_eq(poll(&about, 1, (int)(DEADLINE_NS / NS_PER_MS)), 1, "the server never spoke to it");
-}
-
-/* Three leave at once, and one when the server has spoken to it. The next four are there by then: the
- * thread always finds one to adopt. */
-Test(thread, keeps_no_descriptors_of_those_that_left_while_others_come)
-{
-    int before = descriptors(), most = 0, last = dial();
-
-    for (int round = 0; round < 300; round++) {
-        for (int i = 0; i < 3; i++)
-            close(dial());
-        int next = dial();
-        await(last);
-        close(last);
-        last = next;
-        most = MAX_OF(most, descriptors());
-    }
-    close(last);
-    cr_assert_leq(most, before + 50);
-    house_until(&house, descriptors() <= before);
-}
-
-Test(thread, what_is_to_be_adopted_too_late_is_closed)
-{
-    int before = descriptors(), peers[20];
-
-    grpc_channel_destroy(house.channel);
-    house.channel = NULL;
-    wire_thread_shutdown(house.thread, false);
-    house_down(&house);
-    wire_thread_join(house.thread);
-    for (size_t i = 0; i < ARRAY_LEN(peers); i++)
-        peers[i] = dial();
-    house_close(&house);
-    for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
-        char byte;
-        cr_assert(recv(peers[i], &byte, 1, 0) == 0 || errno == ECONNRESET);
-        close(peers[i]);
-    }
-    cr_assert_leq(descriptors(), before);
-    open_house();
 }

@@ -1,1 +1,2 @@
-"""What the end-to-end tests stand on: our protos, the daemon as a process, clients, raw HTTP/2, and the base class of all cases."""
+"""What the end-to-end tests share: the protos, the daemon as a process, clients, HTTP/2 by hand,
+and the base class of all cases."""

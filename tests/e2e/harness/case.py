@@ -1,8 +1,9 @@
-"""The base of all cases: a daemon per class, and a look at it after every test.
+"""The base of all test cases: one daemon per class, which is checked after every test.
 
-After each test the live.* counters must be back where they were when the daemon had just started, and at the end of the class the daemon must
-exit with 0 on SIGTERM, without a sanitizer's report. So a test that leaves something behind in the server
-fails by itself. A test that fails prints the last lines of its daemons' logs."""
+After each test the live.* counters must be where they were when the daemon had just started. At the
+end of the class the daemon must exit with 0 on SIGTERM, without a report of a sanitizer. So a test
+that leaves something behind in the server fails. A test that fails prints the last lines of its
+daemons' logs."""
 import contextlib
 import os
 import sys
@@ -20,11 +21,11 @@ from .stalled import Stalled
 
 class Case(unittest.TestCase):
     maxDiff = 4000
-    # More arguments for this class's daemon, and for how long it remembers transient producers.
+    # Further arguments of this class's daemon, and its --transient-forget.
     arguments = ()
     listen = ("127.0.0.1:0",)
     forget = "2s"
-    # False: each test starts its daemons itself.
+    # False: each test starts its own daemons.
     shared_daemon = True
 
     @classmethod
@@ -53,7 +54,11 @@ class Case(unittest.TestCase):
     def _expect_released(cls, names):
         def left():
             live = cls.daemon.live()
-            return {name: (live[name], cls.live_at_start[name]) for name in names if live[name] != cls.live_at_start[name]}
+            return {
+                name: (live[name], cls.live_at_start[name])
+                for name in names
+                if live[name] != cls.live_at_start[name]
+            }
 
         try:
             eventually(lambda: not left(), "what the test used is released")
@@ -72,12 +77,12 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         if self.shared_daemon:
-            # Runs after every cleanup that the test registered: cleanups are made in reverse order.
+            # Cleanups run in reverse order: this one runs after those of the test.
             self.addCleanup(self._look_after)
 
     def _look_after(self):
         self.assertIsNone(self.daemon.process.poll(), f"the daemon died:\n{self.daemon.stderr()[-6000:]}")
-        # Producers are remembered for a while; the end of the class looks for them.
+        # Producers are remembered for a while. The end of the class checks them.
         self._expect_released(self.live_at_start.keys() - {"live.producers", "live.contexts"})
 
     def channel(self, address=None, **options):
@@ -87,7 +92,8 @@ class Case(unittest.TestCase):
         return channel
 
     def ready_channel(self):
-        """A connection that is there already. (Python's gRPC keeps one for ever whose only call was cancelled while it connected.)"""
+        """A connection that is open already. (Python's gRPC never closes one whose only call was
+        cancelled while it connected.)"""
         channel = self.channel()
         v1.stub("Admin", channel).GetInfo(v1.GetInfoRequest(), timeout=daemon.PATIENCE)
         return channel
@@ -98,7 +104,7 @@ class Case(unittest.TestCase):
         return consumer
 
     def stalled(self, address=None, **options):
-        """A consumer that does not read until it is told to."""
+        """A consumer that does not read until read() is called."""
         consumer = Stalled(address or self.daemon.address, subscribe_request(**options))
         self.addCleanup(consumer.cancel)
         return consumer
@@ -109,7 +115,7 @@ class Case(unittest.TestCase):
         return stream
 
     def raw(self, address=None, **options):
-        """A connection written by hand, closed at the end of the test."""
+        """HTTP/2 by hand (rawh2.py), closed at the end of the test."""
         connection = Connection(address or self.daemon.address, **options)
         self.addCleanup(connection.close)
         return connection
@@ -118,15 +124,16 @@ class Case(unittest.TestCase):
         return publish(channel or self.daemon.channel, producer, events)
 
     def start_daemon(self, *arguments, **options):
-        """A daemon for one test; the test stops it, or it is killed."""
+        """A daemon for one test. The test stops it, or it is killed."""
         started = Daemon(*arguments, **options)
         self._started.append(started)
         self.addCleanup(started.kill)
         return started
 
     @contextlib.contextmanager
-    def assertFault(self, code, reason=None, field=None, says=()):
-        """The call inside fails with this code, and with the details that every error of ours carries."""
+    def assertFault(self, code, reason=None, field=None, contains=()):
+        """Expects that the call inside fails with this code, and with the details of every
+        error."""
         holder = {}
         try:
             yield holder
@@ -134,9 +141,9 @@ class Case(unittest.TestCase):
             fault = holder["fault"] = Fault(error)
         else:
             self.fail(f"expected {code.name} {reason or ''}, but the call was answered")
-        self.check_fault(fault, code, reason, field, says)
+        self.check_fault(fault, code, reason, field, contains)
 
-    def check_fault(self, fault, code, reason=None, field=None, says=()):
+    def check_fault(self, fault, code, reason=None, field=None, contains=()):
         self.assertIsNotNone(fault, f"expected {code.name} {reason or ''}, but it ended with OK")
         self.assertEqual(fault.code, code, str(fault))
         if reason is not None:
@@ -148,24 +155,33 @@ class Case(unittest.TestCase):
         if field is not None:
             self.assertIn(field, fault.message)
             self.assertEqual(fault.fields, [field], str(fault))
-        for part in says:
+        for part in contains:
             self.assertIn(part, fault.message)
 
-    def check_sums(self, subscription):
-        """accepted = delivered + dropped + queued, in events and in bytes, in sum, per reason and per source."""
+    def check_totals(self, subscription):
+        """Expects accepted = delivered + dropped + queued in events and in bytes: in total and per
+        source; and that the losses per reason add up to dropped."""
         for unit in ("events", "bytes"):
-            def of(tally):
-                return getattr(tally, unit)
+            def of(totals):
+                return getattr(totals, unit)
 
             what = f"{unit} of {subscription}"[:1500]
-            self.assertEqual(of(subscription.accepted), of(subscription.delivered) + of(subscription.dropped) + of(subscription.queued), what)
-            self.assertEqual(of(subscription.dropped), sum(of(loss.lost) for loss in subscription.losses), what)
+            self.assertEqual(
+                of(subscription.accepted),
+                of(subscription.delivered) + of(subscription.dropped) + of(subscription.queued),
+                what,
+            )
+            self.assertEqual(
+                of(subscription.dropped), sum(of(loss.lost) for loss in subscription.losses), what
+            )
             for source in subscription.sources:
-                self.assertEqual(of(source.accepted), of(source.delivered) + of(source.dropped) + of(source.queued), what)
+                self.assertEqual(
+                    of(source.accepted), of(source.delivered) + of(source.dropped) + of(source.queued), what
+                )
 
 
 def main():
-    """Each module is a program: `test_x.py [unittest's arguments]`."""
+    """Each module is a program: `test_x.py [arguments of unittest]`."""
     folder = os.environ.get("TRIBUTARY_BIN", "")
     if not os.access(os.path.join(folder, "tributaryd"), os.X_OK):
         sys.exit(f"TRIBUTARY_BIN={folder!r} holds no tributaryd: build it first, or name another folder")

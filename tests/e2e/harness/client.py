@@ -1,4 +1,4 @@
-"""Producers and consumers as our users write them: on Python's gRPC, from our .proto files."""
+"""Producers and consumers as users write them: with Python's gRPC, from the .proto files."""
 import queue
 import threading
 import time
@@ -12,14 +12,17 @@ EVERYTHING = [v1.Selector(producer="*")]
 
 
 def connect(address, **options):
-    """A connection of its own: Python would otherwise share one between channels to the same address."""
+    """A connection of its own. By default Python shares one between channels to the same
+    address."""
     options.setdefault("use_local_subchannel_pool", 1)
     options.setdefault("max_receive_message_length", 8 << 20)
-    return grpc.insecure_channel(address, options=[(f"grpc.{name}", value) for name, value in options.items()])
+    return grpc.insecure_channel(
+        address, options=[(f"grpc.{name}", value) for name, value in options.items()]
+    )
 
 
 def event(number=0, size=0, **fields):
-    """An event whose data says its number, padded to `size` bytes."""
+    """An event with its number in its data, padded to `size` bytes."""
     return v1.Event(data=b"%d " % number + b"." * (size - len(b"%d " % number)), **fields)
 
 
@@ -27,7 +30,16 @@ def number_of(data):
     return int(data.split(b" ", 1)[0])
 
 
-def subscribe_request(selectors=EVERYTHING, overflow=0, max_events=0, max_bytes=0, block_timeout=None, fallback=0, max_age=None, **fields):
+def subscribe_request(
+    selectors=EVERYTHING,
+    overflow=0,
+    max_events=0,
+    max_bytes=0,
+    block_timeout=None,
+    fallback=0,
+    max_age=None,
+    **fields,
+):
     buffer = v1.Buffer(max_events=max_events, max_bytes=max_bytes, overflow=overflow, fallback=fallback)
     if block_timeout is not None:
         buffer.block_timeout.CopyFrom(duration(block_timeout))
@@ -39,10 +51,10 @@ def subscribe_request(selectors=EVERYTHING, overflow=0, max_events=0, max_bytes=
     return v1.SubscribeRequest(selectors=selectors, buffer=buffer, **fields)
 
 
-class Ledger:
-    """What a consumer knows after applying batches: every event once, every loss counted, order proven per source.
+class Received:
+    """What a consumer has received: every event, every loss, and the latest of everything else.
 
-    A source's events must rise strictly within an epoch, and a loss must come before what was published after it."""
+    It checks the order: the sequences of a source must rise within an epoch."""
 
     def __init__(self, keep=True):
         self.keep = keep
@@ -52,7 +64,8 @@ class Ledger:
         self.progress = None
         self.closing = None
         self.delivered = self.delivered_bytes = self.batches = self.heartbeats = 0
-        self.positions = {}  # (source, epoch) -> [first sequence known, last sequence delivered, events delivered, events lost]
+        # (source, epoch) -> [first sequence known, last sequence delivered, events delivered, lost]
+        self.positions = {}
 
     def apply(self, batch):
         self.batches += 1
@@ -81,11 +94,16 @@ class Ledger:
 
     def _apply_run(self, run):
         assert run.events, "a run holds at least one event"
-        assert not run.sequences or len(run.sequences) == len(run.events), "sequences, where set, name each event"
+        assert not run.sequences or len(run.sequences) == len(
+            run.events
+        ), "sequences, where set, name each event"
         position = self._position(run.source, run.epoch, run.first_sequence)
-        position[0] = min(position[0], run.first_sequence)  # a loss behind these events may have been told before them
+        # A loss after these events may have been reported before them.
+        position[0] = min(position[0], run.first_sequence)
         if not self.keep and not run.sequences:
-            assert run.first_sequence > position[1], f"{run.source}: sequence {run.first_sequence} after {position[1]}"
+            assert (
+                run.first_sequence > position[1]
+            ), f"{run.source}: sequence {run.first_sequence} after {position[1]}"
             position[1] = run.first_sequence + len(run.events) - 1
             position[2] += len(run.events)
             self.delivered += len(run.events)
@@ -104,14 +122,18 @@ class Ledger:
         return [number_of(each.data) for name, _, _, each in self.events if name == source]
 
     def lost_count(self, reason=None, source=None):
-        return sum(lost.count for lost in self.lost if reason in (None, lost.reason) and source in (None, lost.source))
+        return sum(
+            lost.count
+            for lost in self.lost
+            if reason in (None, lost.reason) and source in (None, lost.source)
+        )
 
 
 class Consumer:
-    """One Subscribe, read by a thread of its own into a Ledger, while it is not held."""
+    """One Subscribe. A thread of its own reads it into a Received, unless hold() was called."""
 
     def __init__(self, channel, request=None, keep=True, timeout=None, on_batch=None):
-        self.ledger = Ledger(keep)
+        self.received = Received(keep)
         self.started = None
         self.fault = None  # how it ended, where not with OK
         self.ended = False
@@ -137,16 +159,18 @@ class Consumer:
             for batch in self.call:
                 with self._changed:
                     if batch.HasField("started"):
-                        assert self.started is None and self.ledger.batches == 0, "Started comes once, first"
+                        assert (
+                            self.started is None and self.received.batches == 0
+                        ), "Started comes once, first"
                         self.started = batch.started
-                    self.ledger.apply(batch)
+                    self.received.apply(batch)
                     self._changed.notify_all()
                 if self._on_batch:
                     self._on_batch(batch)
                 self._may_read.wait()
         except grpc.RpcError as error:
             fault = Fault(error)
-        except Exception as error:  # told to whoever waits
+        except Exception as error:  # the waiting test raises it
             self._failed = error
             self.call.cancel()
         with self._changed:
@@ -154,40 +178,57 @@ class Consumer:
             self._changed.notify_all()
 
     def hold(self):
-        """Stops reading: what comes now waits in this process's HTTP/2 window and then in the server."""
+        """Stops reading. What comes now waits in the HTTP/2 window of this process, and then in the
+        server."""
         self._may_read.clear()
 
     def resume(self):
         self._may_read.set()
 
-    def wait(self, question, what, patience=PATIENCE):
+    def wait(self, condition, what, patience=PATIENCE):
         until = time.monotonic() + patience
         with self._changed:
-            while not question():
+            while not condition():
                 if self._failed:
-                    raise AssertionError(f"while waiting for {what}: {self._failed}; settings {self.started.settings if self.started else None}") from self._failed
+                    raise AssertionError(
+                        f"while waiting for {what}: {self._failed}; "
+                        f"settings {self.started.settings if self.started else None}"
+                    ) from self._failed
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"did not happen within {patience:g} s: {what}; delivered {self.ledger.delivered}, "
-                                         f"lost {self.ledger.lost_count()}, ended {self.ended} {self.fault or ''}")
+                    raise AssertionError(
+                        f"did not happen within {patience:g} s: {what}; delivered {self.received.delivered}, "
+                        f"lost {self.received.lost_count()}, ended {self.ended} {self.fault or ''}"
+                    )
                 self._changed.wait(left)
         if self._failed:
-            raise AssertionError(f"{self._failed}; settings {self.started.settings if self.started else None}") from self._failed
+            raise AssertionError(
+                f"{self._failed}; settings {self.started.settings if self.started else None}"
+            ) from self._failed
 
     def wait_events(self, count, patience=PATIENCE):
-        self.wait(lambda: self.ledger.delivered >= count or self.ended, f"{count} events delivered", patience)
-        if self.ledger.delivered < count:
-            raise AssertionError(f"the stream ended with {self.ledger.delivered} of {count} events: {self.fault}")
+        self.wait(
+            lambda: self.received.delivered >= count or self.ended, f"{count} events delivered", patience
+        )
+        if self.received.delivered < count:
+            raise AssertionError(
+                f"the stream ended with {self.received.delivered} of {count} events: {self.fault}"
+            )
 
     def complete(self, counts):
-        """The ledger must hold, for each source of `counts`, exactly so many events of one epoch, from sequence 1 on, none lost."""
-        found = {source: position for (source, _), position in self.ledger.positions.items()}
+        """Expects for each source exactly so many events of one epoch, from sequence 1 on, none
+        lost."""
+        found = {source: position for (source, _), position in self.received.positions.items()}
         wanted = {source: [1, count, count, 0] for source, count in counts.items()}
         assert found == wanted, f"positions (first, last, delivered, lost): {found}, not {wanted}"
 
     def wait_accounted(self, count, patience=PATIENCE):
-        """Until delivered and lost make `count` together."""
-        self.wait(lambda: self.ledger.delivered + self.ledger.lost_count() >= count, f"{count} events accounted for", patience)
+        """Waits until delivered and lost are `count` together."""
+        self.wait(
+            lambda: self.received.delivered + self.received.lost_count() >= count,
+            f"{count} events accounted for",
+            patience,
+        )
 
     def wait_end(self, patience=PATIENCE):
         self.wait(lambda: self.ended, "the stream ends", patience)
@@ -201,7 +242,7 @@ class Consumer:
 
 
 class Publishing:
-    """One PublishStream: send() gives it a batch, answers are read by gRPC's own thread."""
+    """One PublishStream. send() gives it a batch; a thread of its own reads the answers."""
 
     def __init__(self, channel, producer="", timeout=None):
         self._producer, self._outbox = producer, queue.SimpleQueue()
@@ -237,27 +278,31 @@ class Publishing:
         self._outbox.put(v1.PublishStreamRequest(events=events, producer=name))
         self.sent += 1
 
-    def wait(self, question, what, patience=PATIENCE):
+    def wait(self, condition, what, patience=PATIENCE):
         until = time.monotonic() + patience
         with self._changed:
-            while not question():
+            while not condition():
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"did not happen within {patience:g} s: {what}; {self.confirmed} of {self.sent} confirmed, "
-                                         f"ended {self.ended} {self.fault or ''}")
+                    raise AssertionError(
+                        f"did not happen within {patience:g} s: {what}; "
+                        f"{self.confirmed} of {self.sent} confirmed, ended {self.ended} {self.fault or ''}"
+                    )
                 self._changed.wait(left)
 
     def wait_confirmed(self, batches=None, patience=PATIENCE):
         wanted = self.sent if batches is None else batches
         self.wait(lambda: self.confirmed >= wanted or self.ended, f"batch {wanted} confirmed", patience)
         if self.confirmed < wanted:
-            raise AssertionError(f"the stream ended with {self.confirmed} of {wanted} batches confirmed: {self.fault or 'OK'}")
+            raise AssertionError(
+                f"the stream ended with {self.confirmed} of {wanted} batches confirmed: {self.fault or 'OK'}"
+            )
 
     def half_close(self):
         self._outbox.put(None)
 
     def finish(self, patience=PATIENCE):
-        """Half-closes; everything must be confirmed and the end be OK."""
+        """Half-closes. Every batch must be confirmed, and the end must be OK."""
         self.half_close()
         self.wait(lambda: self.ended, "the publishing stream ends", patience)
         if self.fault:
@@ -272,4 +317,6 @@ class Publishing:
 
 
 def publish(channel, producer, events, timeout=PATIENCE):
-    return v1.stub("Publisher", channel).Publish(v1.PublishRequest(producer=producer, events=events), timeout=timeout)
+    return v1.stub("Publisher", channel).Publish(
+        v1.PublishRequest(producer=producer, events=events), timeout=timeout
+    )

@@ -1,4 +1,5 @@
-"""tributaryd as a process: started on a port the kernel chooses, watched, and ended as its users would end it."""
+"""tributaryd as a process: started on a port the kernel chooses, watched, and ended as its users
+would end it."""
 import json
 import os
 import pathlib
@@ -12,7 +13,8 @@ import grpc
 
 from .protos import v1
 
-# How long to wait for what should happen at once. Generous: the machine may be busy and the build instrumented.
+# How long to wait for what should happen at once. Generous: the machine may be busy and the build
+# instrumented.
 PATIENCE = float(os.environ.get("TRIBUTARY_PATIENCE", "30"))
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|check failed")
 

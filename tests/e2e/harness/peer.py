@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""A client in a process of its own, for load that must not share this test's interpreter: `peer.py flood|sink ADDRESS [NAME]`.
+"""A client in a process of its own, for load that must not share the interpreter of the test:
+`peer.py flood|sink ADDRESS [NAME]`.
 
-flood   publishes as fast as it is let, 64 events in a message; prints the number of confirmed events when its input ends
-sink    reads everything and throws it away; prints how many bytes, likewise
+flood   publishes as fast as it can, 64 events in a message; when its input ends, it prints the
+        number of confirmed events
+sink    reads everything and discards it; when its input ends, it prints the number of bytes
 """
 import pathlib
 import subprocess
@@ -20,11 +22,15 @@ class Peer:
     """The other process, seen from a test."""
 
     def __init__(self, what, address, name="flood"):
-        self._process = subprocess.Popen([sys.executable, "-B", __file__, what, address, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [sys.executable, "-B", __file__, what, address, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self._process.stdout.readline()
 
     def stop(self):
-        """Ends it and returns its number; safe to repeat."""
+        """Ends it and returns its number. Safe to repeat."""
         if self._process.poll() is None:
             self._process.stdin.close()
             self._number = int(self._process.stdout.readline())
@@ -34,7 +40,9 @@ class Peer:
 
 
 def flood(address, name, stopping):
-    batch = v1.PublishStreamRequest(producer=name, events=[event(n, size=128) for n in range(64)]).SerializeToString()
+    batch = v1.PublishStreamRequest(
+        producer=name, events=[event(n, size=128) for n in range(64)]
+    ).SerializeToString()
 
     def batches():
         while not stopping.is_set():

@@ -1,7 +1,8 @@
-"""Our .proto files as Python messages and stubs.
+"""The project's .proto files as Python messages and stubs.
 
-protoc makes one descriptor set of them; messages and stubs are made from it at run time. So nothing generated lies about, and `package grpc`
-of our health and reflection protos cannot get in the way of the `grpc` module.
+protoc makes one descriptor set of them, and messages and stubs are made from it at run time. So no
+generated files exist, and the `package grpc` of the health and reflection protos does not hide the
+`grpc` module.
 
     v1 = Package("tributary.v1")
     v1.Event(topic="a"), v1.OVERFLOW_BLOCK, v1.stub("Publisher", channel).Publish(...)
@@ -23,7 +24,13 @@ def compile_set(proto_root=PROTO):
     files = sorted(str(path) for path in proto_root.rglob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "set"
-        arguments = ["protoc", f"-I{proto_root}", f"-I{WELL_KNOWN}", "--include_imports", f"--descriptor_set_out={out}"]
+        arguments = [
+            "protoc",
+            f"-I{proto_root}",
+            f"-I{WELL_KNOWN}",
+            "--include_imports",
+            f"--descriptor_set_out={out}",
+        ]
         if protoc.main(arguments + files) != 0:
             raise RuntimeError("protoc refuses the project's .proto files")
         return out.read_bytes()
@@ -45,12 +52,18 @@ def message_class(full_name):
 
 
 class Stub:
-    """One callable per method. With `raw` the request and the response are bytes as they go over the wire."""
+    """One callable per method. With `raw` requests and responses are serialized bytes."""
 
     def __init__(self, channel, service, raw=False):
         for method in POOL.FindServiceByName(service).methods:
-            shape = ("stream" if method.client_streaming else "unary") + "_" + ("stream" if method.server_streaming else "unary")
-            request, response = _FACTORY.GetPrototype(method.input_type), _FACTORY.GetPrototype(method.output_type)
+            shape = (
+                ("stream" if method.client_streaming else "unary")
+                + "_"
+                + ("stream" if method.server_streaming else "unary")
+            )
+            request, response = _FACTORY.GetPrototype(method.input_type), _FACTORY.GetPrototype(
+                method.output_type
+            )
             call = getattr(channel, shape)(f"/{service}/{method.name}",
                                            request_serializer=None if raw else request.SerializeToString,
                                            response_deserializer=None if raw else response.FromString)
@@ -96,7 +109,7 @@ def duration(seconds):
 
 
 class Fault:
-    """What a failed call says: code, message, and the google.rpc.Status in its trailers."""
+    """A failed call: its code, its message, and the google.rpc.Status in its trailers."""
 
     def __init__(self, error):
         self.code, self.message = error.code(), error.details()

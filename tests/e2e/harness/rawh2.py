@@ -1,7 +1,8 @@
-"""HTTP/2 by hand: for peers that no gRPC library would be.
+"""HTTP/2 by hand, for peers that behave as no gRPC library does.
 
-A Connection reads frames in a thread of its own, answers PING and SETTINGS, and replenishes the connection's window. A stream's window belongs to
-the test: with `window=0` nothing of an answer's body can be sent until grant(). Header blocks are written as HPACK literals and read with
+A Connection reads frames in a thread of its own, answers PING and SETTINGS, and replenishes the
+window of the connection. The window of a stream belongs to the test: with `window=0` the server
+cannot send any body until grant(). Header blocks are written as HPACK literals and read with
 libnghttp2's inflater.
 """
 import ctypes
@@ -22,12 +23,17 @@ CANCEL = 8
 
 
 class _Name(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_void_p), ("value", ctypes.c_void_p), ("namelen", ctypes.c_size_t), ("valuelen", ctypes.c_size_t),
-                ("flags", ctypes.c_uint8)]
+    _fields_ = [
+        ("name", ctypes.c_void_p),
+        ("value", ctypes.c_void_p),
+        ("namelen", ctypes.c_size_t),
+        ("valuelen", ctypes.c_size_t),
+        ("flags", ctypes.c_uint8),
+    ]
 
 
 class Inflater:
-    """HPACK, read with libnghttp2."""
+    """Reads HPACK with libnghttp2."""
 
     def __init__(self):
         self._lib = ctypes.CDLL("libnghttp2.so.14")
@@ -41,13 +47,19 @@ class Inflater:
         while True:
             name, flags = _Name(), ctypes.c_int(0)
             rest = block[at:]
-            used = self._lib.nghttp2_hd_inflate_hd2(self._handle, ctypes.byref(name), ctypes.byref(flags), rest,
-                                                    ctypes.c_size_t(len(rest)), 1)
+            used = self._lib.nghttp2_hd_inflate_hd2(
+                self._handle, ctypes.byref(name), ctypes.byref(flags), rest, ctypes.c_size_t(len(rest)), 1
+            )
             if used < 0:
                 raise AssertionError(f"the server's header block cannot be read: {used}")
             at += used
             if flags.value & 2:
-                found.append((ctypes.string_at(name.name, name.namelen).decode(), ctypes.string_at(name.value, name.valuelen)))
+                found.append(
+                    (
+                        ctypes.string_at(name.name, name.namelen).decode(),
+                        ctypes.string_at(name.value, name.valuelen),
+                    )
+                )
             if flags.value & 1:
                 self._lib.nghttp2_hd_inflate_end_headers(self._handle)
                 return found
@@ -89,7 +101,7 @@ class Stream:
     def __init__(self, connection, number):
         self.connection, self.number = connection, number
         self.headers, self.trailers = {}, {}
-        self.messages = []  # the whole ones that have arrived
+        self.messages = []  # complete ones that have arrived
         self.compressed = []  # the flag of each
         self._body = bytearray()
         self.ended = False
@@ -107,7 +119,7 @@ class Stream:
         self.connection.send(frame(WINDOW_UPDATE, 0, self.number, struct.pack(">I", size)))
 
     def arrived(self, payload):
-        """A piece of the answer's body."""
+        """A part of the answer's body has arrived."""
         self._body += payload
         while len(self._body) >= 5:
             flag, size = struct.unpack_from(">BI", self._body)
@@ -118,17 +130,19 @@ class Stream:
             del self._body[:5 + size]
 
     def wait_end(self, patience=PATIENCE):
-        self.connection.wait(lambda: self.ended or self.reset is not None, f"stream {self.number} ends", patience)
+        self.connection.wait(
+            lambda: self.ended or self.reset is not None, f"stream {self.number} ends", patience
+        )
 
     @property
     def status(self):
-        """grpc-status as a number; None: none came."""
+        """grpc-status as a number. None: there is none."""
         value = self.trailers.get("grpc-status")
         return None if value is None else int(value)
 
     @property
     def status_message(self):
-        """grpc-message, its percent signs undone."""
+        """grpc-message, percent-decoded."""
         return urllib.parse.unquote_to_bytes(self.trailers.get("grpc-message", b"")).decode()
 
 
@@ -143,8 +157,13 @@ class Connection:
         self._writing = threading.Lock()
         self._inflater, self._block = Inflater(), b""
         if preface:
-            self.send(preface + frame(SETTINGS, 0, 0, struct.pack(">HIHI", INITIAL_WINDOW_SIZE, window, MAX_FRAME_SIZE, 1 << 20)))
-        # Without a preface nothing is sent: the test writes by itself.
+            self.send(
+                preface
+                + frame(
+                    SETTINGS, 0, 0, struct.pack(">HIHI", INITIAL_WINDOW_SIZE, window, MAX_FRAME_SIZE, 1 << 20)
+                )
+            )
+        # Without a preface nothing is sent: the test writes everything itself.
         self._reader = threading.Thread(target=self._read, daemon=True)
         if read:
             self._reader.start()
@@ -166,7 +185,8 @@ class Connection:
             self.socket.sendall(data)
 
     def request(self, path, headers=(), end=False, method="POST"):
-        """Opens a stream with a gRPC request's headers, and `headers` after them. A later header of a name replaces ours."""
+        """Opens a stream with the headers of a gRPC request. `headers` are added, or replace those
+        of the same name."""
         fields = {":method": method, ":scheme": "http", ":path": path, ":authority": "test", "te": "trailers",
                   "content-type": "application/grpc"}
         fields.update(dict(headers))
@@ -183,19 +203,23 @@ class Connection:
         stream.send(message(payload), end=True)
         return stream
 
-    def wait(self, question, what, patience=PATIENCE):
+    def wait(self, condition, what, patience=PATIENCE):
         until = time.monotonic() + patience
         with self._changed:
-            while not question():
+            while not condition():
                 left = until - time.monotonic()
                 if left <= 0 or self.closed:
-                    raise AssertionError(f"{'the connection closed before' if self.closed else 'did not happen in time'}: {what}")
+                    raise AssertionError(
+                        f"{'the connection closed before' if self.closed else 'did not happen in time'}: "
+                        f"{what}"
+                    )
                 self._changed.wait(left)
 
     def _receive(self, size):
         data = b""
         while len(data) < size:
-            # Not for ever in recv(): a socket that another thread waits on cannot be closed with a reset.
+            # Does not block in recv() for ever: a socket that a thread waits on cannot be closed
+            # with a reset.
             while not select.select([self.socket], [], [], 0.05)[0]:
                 if self._closing:
                     raise ConnectionError("closed by the test")
@@ -249,7 +273,7 @@ class Connection:
         (stream.trailers if stream.headers or "grpc-status" in fields else stream.headers).update(fields)
 
     def close(self, abort=False):
-        """With `abort` the peer sees a reset instead of an end."""
+        """With `abort` the peer sees a reset."""
         self._closing = True
         if self._reader.is_alive() and self._reader is not threading.current_thread():
             self._reader.join(PATIENCE)

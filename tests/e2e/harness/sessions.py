@@ -1,11 +1,12 @@
-"""Producer sessions and steered consumers (Register, Consume) as our users write them, and what the server may say to each checked on arrival."""
+"""Producer sessions and steered consumers (Register, Consume) as users write them. Whatever the
+server sends is checked when it arrives."""
 import queue
 import threading
 import time
 
 import grpc
 
-from .client import Consumer, Ledger, subscribe_request
+from .client import Consumer, Received, subscribe_request
 from .daemon import PATIENCE
 from .protos import Fault, duration, message_class, v1
 
@@ -13,7 +14,9 @@ SHARED, PER_CONSUMER = v1.Hello.SHARED, v1.Hello.PER_CONSUMER
 REJECT = v1.Hello.REJECT
 STOP_FIRST, START_FIRST = v1.Hello.STOP_FIRST, v1.Hello.START_FIRST
 STEP, END = v1.ConsumeRequest, message_class("tributary.v1.RegisterRequest.End")
-ACK, CREDIT, DRAIN, SELECT = (message_class(f"tributary.v1.ConsumeRequest.{name}") for name in ("Ack", "Credit", "Drain", "Select"))
+ACK, CREDIT, DRAIN, SELECT = (
+    message_class(f"tributary.v1.ConsumeRequest.{name}") for name in ("Ack", "Credit", "Drain", "Select")
+)
 PAIR = message_class("tributary.v1.Selector.Pair")
 
 
@@ -30,21 +33,42 @@ def drain_step(seconds=None):
 
 
 class Session:
-    """One Register. Its commands are read by a thread of its own, which insists on their order.
+    """One Register. A thread of its own reads the commands and checks their order.
 
-    `on_start` and `on_stop` are called on that thread with (session, command). A session that is not `obedient` and has no `on_stop` leaves
-    its activations as they are; an obedient one ends each that it is told to stop."""
+    `on_start` and `on_stop` are called on that thread with (session, command). Without `on_stop`
+    the session ends each activation that it is told to stop, unless `ends_on_stop` is False."""
 
-    def __init__(self, channel, name, mode=SHARED, obedient=True, on_start=None, on_stop=None, timeout=None, welcomed=True, **hello):
-        self.name, self.mode, self._obedient, self._on_start, self._on_stop = name, mode, obedient, on_start, on_stop
+    def __init__(
+        self,
+        channel,
+        name,
+        mode=SHARED,
+        ends_on_stop=True,
+        on_start=None,
+        on_stop=None,
+        timeout=None,
+        welcomed=True,
+        **hello,
+    ):
+        self.name, self.mode, self._ends_on_stop, self._on_start, self._on_stop = (
+            name,
+            mode,
+            ends_on_stop,
+            on_start,
+            on_stop,
+        )
         self.commands = []  # (kind, message, time.monotonic())
         self.welcome = self.closing = None
         self.starts, self.stops = {}, {}  # activation -> Start, Stop
-        self.paused, self._given_up = set(), set()
+        self.paused, self._ended_here = set(), set()
         self.pauses = 0
         self.sent = self.confirmed = 0
         self.fault, self.ended, self._failed = None, False, None
-        self._outbox, self._sending, self._changed = queue.SimpleQueue(), threading.Lock(), threading.Condition()
+        self._outbox, self._sending, self._changed = (
+            queue.SimpleQueue(),
+            threading.Lock(),
+            threading.Condition(),
+        )
         self.send_request(v1.RegisterRequest(hello=v1.Hello(name=name, mode=mode, **hello)))
         self.call = v1.stub("Publisher", channel).Register(iter(self._outbox.get, None), timeout=timeout)
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -52,7 +76,7 @@ class Session:
         if welcomed:
             self.wait_welcome()
 
-    # ---- what it is told ----
+    # ---- commands ----
 
     def _read(self):
         fault = None
@@ -62,7 +86,7 @@ class Session:
                     self._apply(command)
         except grpc.RpcError as error:
             fault = Fault(error)
-        except Exception as error:  # told to whoever waits
+        except Exception as error:  # the waiting test raises it
             self._failed = error
             self.call.cancel()
         with self._changed:
@@ -74,63 +98,74 @@ class Session:
         kind = command.WhichOneof("command")
         message = getattr(command, kind)
         with self._changed:
-            getattr(self, "_told_" + kind)(message)
+            getattr(self, "_apply_" + kind)(message)
             self.commands.append((kind, message, time.monotonic()))
             self._changed.notify_all()
         if kind == "start" and self._on_start:
             self._on_start(self, message)
         if kind == "stop" and self._on_stop:
             self._on_stop(self, message)
-        elif kind == "stop" and self._obedient and message.deadline_unix_nano:
+        elif kind == "stop" and self._ends_on_stop and message.deadline_unix_nano:
             self.end(message.activation)
 
-    def _told_welcome(self, message):
+    def _apply_welcome(self, message):
         assert not self.commands, f"welcome comes first, not after {self.commands}"
         self.welcome = message
 
-    def _told_start(self, message):
+    def _apply_start(self, message):
         assert self.welcome, "nothing is started before the welcome"
-        assert message.activation > max(self.starts, default=0), f"activation {message.activation} after {max(self.starts, default=0)}"
+        assert message.activation > max(
+            self.starts, default=0
+        ), f"activation {message.activation} after {max(self.starts, default=0)}"
         self.starts[message.activation] = message
 
-    def _told_stop(self, message):
+    def _apply_stop(self, message):
         assert message.activation in self.starts, f"stop of {message.activation}, which was never started"
         assert message.activation not in self.stops, f"activation {message.activation} is stopped twice"
         self.stops[message.activation] = message
 
-    def _told_pause(self, message):
-        assert message.activation in self.starts and message.activation not in self.paused, f"pause of {message.activation}"
+    def _apply_pause(self, message):
+        assert (
+            message.activation in self.starts and message.activation not in self.paused
+        ), f"pause of {message.activation}"
         self.paused.add(message.activation)
         self.pauses += 1
 
-    def _told_resume(self, message):
+    def _apply_resume(self, message):
         assert message.activation in self.paused, f"resume of {message.activation}, which is not paused"
         self.paused.remove(message.activation)
 
-    def _told_confirm(self, message):
-        assert self.confirmed < message.message <= self.sent, f"confirm {message.message} after {self.confirmed}, of {self.sent} sent"
+    def _apply_confirm(self, message):
+        assert (
+            self.confirmed < message.message <= self.sent
+        ), f"confirm {message.message} after {self.confirmed}, of {self.sent} sent"
         self.confirmed = message.message
 
-    def _told_closing(self, message):
+    def _apply_closing(self, message):
         assert self.closing is None, "closing comes once"
         self.closing = message
 
-    def told(self, kind, activation=None):
-        """The times at which such a command came."""
+    def times_of(self, kind, activation=None):
+        """The times at which such commands came."""
         with self._changed:
-            return [at for each, message, at in self.commands if each == kind and activation in (None, getattr(message, "activation", None))]
+            return [
+                at
+                for each, message, at in self.commands
+                if each == kind and activation in (None, getattr(message, "activation", None))
+            ]
 
     @property
     def live(self):
-        """The activations that were started, not told to stop, and not ended by this side."""
+        """The activations that were started, were not told to stop, and were not ended by this
+        side."""
         with self._changed:
-            return sorted(set(self.starts) - set(self.stops) - self._given_up)
+            return sorted(set(self.starts) - set(self.stops) - self._ended_here)
 
-    # ---- what it says ----
+    # ---- messages ----
 
     def send_request(self, request):
         with self._sending:
-            self.sent += 1  # first: its confirmation may be quick
+            self.sent += 1  # before it is sent: the confirmation may be quick
             self._outbox.put(request)
 
     def send(self, activation, events, end=None):
@@ -138,7 +173,7 @@ class Session:
 
     def end(self, activation, code=0, message="", events=()):
         with self._changed:
-            self._given_up.add(activation)
+            self._ended_here.add(activation)
         self.send(activation if events else 0, events, END(activation=activation, code=code, message=message))
 
     def half_close(self):
@@ -146,14 +181,17 @@ class Session:
 
     # ---- waiting ----
 
-    def wait(self, question, what, patience=PATIENCE):
+    def wait(self, condition, what, patience=PATIENCE):
         until = time.monotonic() + patience
         with self._changed:
-            while not question() and not self._failed:
+            while not condition() and not self._failed:
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"did not happen within {patience:g} s: {what}; session {self.name!r}: {self.confirmed} of {self.sent} "
-                                         f"messages confirmed, ended {self.ended} {self.fault or ''}, told {self.commands[-20:]}")
+                    raise AssertionError(
+                        f"did not happen within {patience:g} s: {what}; session {self.name!r}: "
+                        f"{self.confirmed} of {self.sent} messages confirmed, "
+                        f"ended {self.ended} {self.fault or ''}, commands {self.commands[-20:]}"
+                    )
                 self._changed.wait(left)
         if self._failed:
             raise AssertionError(f"session {self.name!r}: {self._failed}") from self._failed
@@ -165,12 +203,12 @@ class Session:
         return self.welcome
 
     def wait_starts(self, count, patience=PATIENCE):
-        """The activations, in their order, once there are so many."""
+        """Waits for so many activations. Returns them in their order."""
         self.wait(lambda: len(self.starts) >= count, f"{count} activations are started", patience)
         return list(self.starts)
 
     def start_of(self, consumer):
-        """The latest activation for this consumer."""
+        """Waits for an activation for this consumer. Returns the latest."""
         def found():
             return [each for each in self.starts.values() if each.subscription_id == consumer.id]
 
@@ -182,11 +220,14 @@ class Session:
         return self.stops[activation]
 
     def wait_confirmed(self, patience=PATIENCE):
-        """Until all that was sent so far is dealt with."""
+        """Waits until everything that was sent so far is confirmed."""
         wanted = self.sent
         self.wait(lambda: self.confirmed >= wanted or self.ended, f"message {wanted} is confirmed", patience)
         if self.confirmed < wanted:
-            raise AssertionError(f"session {self.name!r} ended with {self.confirmed} of {wanted} messages confirmed: {self.fault or 'OK'}")
+            raise AssertionError(
+                f"session {self.name!r} ended with {self.confirmed} of {wanted} messages confirmed: "
+                f"{self.fault or 'OK'}"
+            )
 
     def wait_end(self, patience=PATIENCE):
         self.wait(lambda: self.ended, "the session ends", patience)
@@ -194,7 +235,7 @@ class Session:
         return self.fault
 
     def finish(self, patience=PATIENCE):
-        """Half-closes; everything must be confirmed and the end be OK."""
+        """Half-closes. Every message must be confirmed, and the end must be OK."""
         self.half_close()
         fault = self.wait_end(patience)
         if fault:
@@ -207,8 +248,8 @@ class Session:
         self.wait(lambda: self.ended, "the session ends")
 
 
-class Steered(Ledger):
-    """A ledger that also knows what only a Consume is told: answers, and which events came under which selectors."""
+class ReceivedByConsume(Received):
+    """Also what only a Consume receives: answers, and which events came under which selectors."""
 
     def __init__(self, keep=True):
         super().__init__(keep)
@@ -223,15 +264,19 @@ class Steered(Ledger):
 
 
 class Consuming(Consumer):
-    """One Consume: a Consumer that can be steered. Further `steps` are sent right behind init."""
+    """One Consume: a Consumer that can be steered. Further `steps` are sent right after init."""
 
     def __init__(self, channel, request=None, keep=True, timeout=None, on_batch=None, steps=()):
-        self.ledger = Steered(keep)
+        self.received = ReceivedByConsume(keep)
         self.started = self.fault = self._failed = None
         self.ended = False
         self.sent = 0
         self._on_batch = on_batch
-        self._changed, self._may_read, self._outbox = threading.Condition(), threading.Event(), queue.SimpleQueue()
+        self._changed, self._may_read, self._outbox = (
+            threading.Condition(),
+            threading.Event(),
+            queue.SimpleQueue(),
+        )
         self._may_read.set()
         self.step(STEP(init=request or subscribe_request()))
         for step in steps:
@@ -248,7 +293,7 @@ class Consuming(Consumer):
         self._outbox.put(None)
 
     def step(self, step):
-        """Its number."""
+        """Sends a step. Returns its number."""
         self.sent += 1
         self._outbox.put(step)
         return self.sent
@@ -266,25 +311,32 @@ class Consuming(Consumer):
         self._outbox.put(None)
 
     def wait_answer(self, number):
-        self.wait(lambda: any(each.request == number for each in self.ledger.answers) or self.ended, f"step {number} is answered")
-        return next(each for each in self.ledger.answers if each.request == number)
+        self.wait(
+            lambda: any(each.request == number for each in self.received.answers) or self.ended,
+            f"step {number} is answered",
+        )
+        return next(each for each in self.received.answers if each.request == number)
 
     def wait_revision(self, revision):
-        """Settings{revision}, and how many events were delivered before it."""
-        self.wait(lambda: any(each.revision == revision for each, _ in self.ledger.revisions), f"revision {revision} is told")
-        return next(each for each in self.ledger.revisions if each[0].revision == revision)
+        """Waits for Settings{revision}. Returns it, and how many events were delivered before
+        it."""
+        self.wait(
+            lambda: any(each.revision == revision for each, _ in self.received.revisions),
+            f"revision {revision} is reported",
+        )
+        return next(each for each in self.received.revisions if each[0].revision == revision)
 
 
 class WithSessions:
-    """What a Case needs besides, as a base next to it."""
+    """A second base of a Case that needs sessions."""
 
     def session(self, name, mode=SHARED, channel=None, **options):
         session = Session(channel or self.channel(), name, mode, **options)
         self.addCleanup(session.cancel)
         return session
 
-    def asked(self, name, **options):
-        """A session that is asked for each consumer apart."""
+    def per_consumer(self, name, **options):
+        """A session in mode PER_CONSUMER."""
         return self.session(name, PER_CONSUMER, **options)
 
     def consuming(self, request=None, channel=None, **options):
@@ -292,10 +344,10 @@ class WithSessions:
         self.addCleanup(consumer.cancel)
         return consumer
 
-    def held_back(self, request=None, **options):
-        """A consumer that reads, but grants nothing: what comes for it stays in the server, down to the event."""
+    def without_credit(self, request=None, **options):
+        """A consumer that reads, but gives no credit: every event for it stays in the server."""
         consumer = self.consuming(request, steps=[STEP(credit=CREDIT()), STEP(ack=ACK())], **options)
-        consumer.wait_answer(3)  # an ack is answered: so the credit before it has been read
+        consumer.wait_answer(3)  # the ack is answered, so the credit before it was read
         return consumer
 
     def remove(self, name, mode=v1.RemoveProducerRequest.DRAIN, seconds=None):
@@ -311,13 +363,13 @@ class WithSessions:
         return self.daemon.admin().Disconnect(request, timeout=PATIENCE)
 
     def state_of(self, consumer, source, state, patience=PATIENCE):
-        """The latest status of a source, once it is this one."""
+        """Waits until the latest status of a source has this state. Returns the status."""
         def latest():
-            return next((each for each in reversed(consumer.ledger.states) if each.source == source), None)
+            return next((each for each in reversed(consumer.received.states) if each.source == source), None)
 
-        def question():
+        def condition():
             found = latest()
             return found is not None and found.state == state
 
-        consumer.wait(question, f"{source} is told as {v1.enum_name('ProducerState', state)}", patience)
+        consumer.wait(condition, f"{source} is reported as {v1.enum_name('ProducerState', state)}", patience)
         return latest()

@@ -1,19 +1,20 @@
-"""A consumer that does not read: its HTTP/2 window is closed, so what is sent to it stays in the server, down to the byte."""
-from .client import Ledger
+"""A consumer that does not read: its HTTP/2 window is closed, so every byte for it stays in the
+server."""
+from .client import Received
 from .daemon import PATIENCE, eventually
 from .protos import v1
 from .rawh2 import Connection
 
-# Room for the first message, Started, and not much else.
+# Enough for the first message, Started, and little more.
 WINDOW = 1000
 
 
 class Stalled:
     def __init__(self, address, request, window=WINDOW):
-        request.notices = v1.NOTICES_NONE  # or the first message would grow with the producers
+        request.notices = v1.NOTICES_NONE  # otherwise the first message grows with the number of producers
         self.connection = Connection(address, window=window, replenish=False)
         self.stream = self.connection.call("/tributary.v1.Subscriber/Subscribe", request.SerializeToString())
-        self.ledger = Ledger()
+        self.received = Received()
         self._read = 0
         try:
             self.connection.wait(lambda: self.stream.messages or self.stream.ended, "Started")
@@ -26,11 +27,11 @@ class Stalled:
         batches = [v1.EventBatch.FromString(each) for each in self.stream.messages[self._read:]]
         self._read += len(batches)
         for batch in batches:
-            self.ledger.apply(batch)
+            self.received.apply(batch)
         return batches
 
     def read(self):
-        """Reads from now on, as fast as it comes."""
+        """Reads everything from now on."""
         self.connection.replenish = True
         self.stream.grant(1 << 24)
 
@@ -38,17 +39,20 @@ class Stalled:
         def accounted():
             with self.connection._changed:
                 self._new_batches()
-            return self.ledger.delivered + self.ledger.lost_count() >= count or self.stream.ended
+            return self.received.delivered + self.received.lost_count() >= count or self.stream.ended
 
         eventually(accounted, f"{count} events accounted for", patience)
-        if self.ledger.delivered + self.ledger.lost_count() < count:
-            raise AssertionError(f"the stream ended with {self.ledger.delivered} delivered and {self.ledger.lost_count()} lost of {count}: "
-                                 f"{self.stream.status} {self.stream.status_message}")
+        if self.received.delivered + self.received.lost_count() < count:
+            raise AssertionError(
+                f"the stream ended with {self.received.delivered} delivered and "
+                f"{self.received.lost_count()} lost of {count}: "
+                f"{self.stream.status} {self.stream.status_message}"
+            )
 
     def wait_end(self, patience=PATIENCE):
         self.stream.wait_end(patience)
         self._new_batches()
 
     def cancel(self):
-        """Leaves for good; safe to repeat."""
+        """Closes the connection. Safe to repeat."""
         self.connection.close()

@@ -1,11 +1,11 @@
-/* test_decode.c - requests are refused for every fault of form, with the field's path; what is
- * taken is read as protobuf means it. */
+/* test_decode.c - every fault of form is refused with the path of its field; everything else is
+ * read as protobuf defines it. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/events.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/decode.h"
 #include "tributary/v1/admin.pb-c.h"
 #include "tributary/v1/event.pb-c.h"
 #include "tributary/v1/subscriber.pb-c.h"
@@ -27,7 +27,7 @@ static void expect(struct bytes bytes, const ProtobufCMessageDescriptor *type, e
     decoded_free(message);
 }
 
-Test(decode, refuses_what_is_malformed_and_says_where)
+Test(decode, refuses_what_is_malformed_and_names_the_field)
 {
     static const struct {
         struct bytes bytes;
@@ -60,7 +60,7 @@ Test(decode, refuses_what_is_malformed_and_says_where)
         {BYTES("\x5a\x02\xc3\x28"), FAULT_BAD_UTF8, "name"},              /* half a character */
         {BYTES("\x5a\x03"
                "a\0b"),
-         FAULT_BAD_UTF8, "name"}, /* protobuf-c would cut it here */
+         FAULT_BAD_UTF8, "name"}, /* protobuf-c would truncate it */
         {BYTES("\x50\x03"), FAULT_UNKNOWN_ENUM, "notices"},
         {BYTES("\x50\x81\x80\x80\x80\x10"), FAULT_UNKNOWN_ENUM, "notices"}, /* 2^32 + 1 is not 1 */
         {BYTES("\x22\x02\x20\x06"), FAULT_UNKNOWN_ENUM, "buffer.overflow"},
@@ -87,14 +87,14 @@ Test(decode, names_the_value_of_an_unknown_enum)
     cr_expect_str_eq(fault.value, "-1");
 }
 
-Test(decode, every_cut_of_a_request_is_taken_or_refused_cleanly)
+Test(decode, every_truncated_request_is_accepted_or_refused_cleanly)
 {
     static const struct bytes whole = BYTES("\x0a\x07\x0a\x01*\x1a\x02"
                                             "ab\x22\x08\x08\x05\x1a\x04\x08\x01\x10\x02\x50\x01\x5a\x03"
                                             "abc\xa2\x06\x01x");
 
     for (size_t size = 0; size <= whole.size; size++) {
-        uint8_t *exact = malloc(MAX_OF(size, 1u)); /* so that one byte too many is seen */
+        uint8_t *exact = malloc(MAX_OF(size, 1u)); /* exact, so that the sanitizer sees an overrun */
         ProtobufCMessage *message = NULL;
         struct fault fault;
 
@@ -106,7 +106,7 @@ Test(decode, every_cut_of_a_request_is_taken_or_refused_cleanly)
     }
 }
 
-Test(decode, takes_unknown_fields_an_empty_message_and_a_scalar_that_comes_twice)
+Test(decode, accepts_unknown_fields_an_empty_message_and_a_scalar_that_comes_twice)
 {
     ProtobufCMessage *message = NULL;
     struct fault fault;
@@ -118,7 +118,7 @@ Test(decode, takes_unknown_fields_an_empty_message_and_a_scalar_that_comes_twice
     decoded_free(message);
 }
 
-/* Other decoders merge the two, protobuf-c forgets what the first said: so neither is taken. */
+/* Other decoders merge the two; protobuf-c forgets the first. So both are refused. */
 Test(decode, refuses_an_embedded_message_that_comes_twice)
 {
     expect(BYTES("\x22\x02\x08\x05\x5a\x01n\x22\x02\x10\x07"), subscribe, FAULT_MALFORMED, "buffer");
@@ -141,7 +141,7 @@ Test(decode, repeated_scalars_may_be_packed_or_not)
     expect(BYTES("\x38\x01"), run, FAULT_WRONG_WIRE_TYPE, "sequences[0]");
 }
 
-/* A message type that holds itself: none of ours does. */
+/* A message type that contains itself. The API has none. */
 struct nest {
     ProtobufCMessage base;
     struct nest *inner;
@@ -166,41 +166,43 @@ static const ProtobufCMessageDescriptor nest_type = {
     .field_ranges = nest_ranges,
 };
 
-static size_t nested(uint8_t *at, unsigned levels)
+/* Writes a message of so many levels. Returns its size. */
+static size_t write_nested(uint8_t *data, unsigned levels)
 {
     size_t size = 0;
 
     for (unsigned i = 1; i < levels; i++, size += 2)
-        memmove(at + 2, at, size), at[0] = 0x0a, at[1] = (uint8_t)size;
+        memmove(data + 2, data, size), data[0] = 0x0a, data[1] = (uint8_t)size;
     return size;
 }
 
-Test(decode, messages_nest_32_levels_deep_and_no_further)
+Test(decode, accepts_32_levels_of_messages_and_no_more)
 {
     uint8_t bytes[128];
     ProtobufCMessage *message = NULL;
     struct fault fault;
 
-    cr_assert_eq(decode((struct bytes){bytes, nested(bytes, 32)}, &nest_type, &message, &fault), FAULT_NONE);
+    cr_assert_eq(decode((struct bytes){bytes, write_nested(bytes, 32)}, &nest_type, &message, &fault),
+                 FAULT_NONE);
     decoded_free(message);
     message = NULL;
-    cr_assert_eq(decode((struct bytes){bytes, nested(bytes, 33)}, &nest_type, &message, &fault),
+    cr_assert_eq(decode((struct bytes){bytes, write_nested(bytes, 33)}, &nest_type, &message, &fault),
                  FAULT_TOO_DEEP);
     cr_expect(strncmp(fault.field, "inner.inner.inner.", 18) == 0);
     cr_expect_null(message);
 }
 
-Test(decode, small_fields_that_grow_beyond_the_budget_are_refused)
+Test(decode, refuses_small_fields_that_grow_beyond_the_budget)
 {
     struct buf many = {0};
     ProtobufCMessage *message = NULL;
     struct fault fault;
 
-    /* An empty selector takes 2 bytes here and over 100 once decoded. */
+    /* An empty selector has 2 bytes here, and over 100 once decoded. */
     for (int i = 0; i < 100; i++)
         buf_bytes(&many, "\x0a\x00", 2);
     cr_assert_eq(decode((struct bytes){many.data, many.size}, subscribe, &message, &fault), FAULT_NONE,
-                 "64 KiB are free");
+                 "the first 64 KiB are always allowed");
     decoded_free(message);
     for (int i = 0; i < 100000; i++)
         buf_bytes(&many, "\x0a\x00", 2);
@@ -225,9 +227,8 @@ Test(decode, a_large_field_needs_no_more_than_the_budget)
     buf_fini(&request);
 }
 
-/* What is taken must be what protobuf-c takes, packs and takes again; memory that is lost is found
- * by the sanitizer. */
-Test(decode, mutated_requests_are_taken_or_refused_and_leak_nothing)
+/* What is accepted must survive packing and decoding again. The sanitizer finds lost memory. */
+Test(decode, mutated_requests_are_accepted_or_refused_and_leak_nothing)
 {
     static const struct bytes seed =
         BYTES("\x0a\x0f\x0a\x01*\x1a\x02"
@@ -236,7 +237,7 @@ Test(decode, mutated_requests_are_taken_or_refused_and_leak_nothing)
               "\x2a\x02\x08\x01\x42\x04\x32\x02rt\x4a\x02\x08\x0a\x50\x01\x5a\x03"
               "abc");
     struct dice dice = dice_new("decode");
-    unsigned taken = 0;
+    unsigned accepted = 0;
 
     for (int i = 0; i < 20000; i++) {
         struct buf bytes = {0};
@@ -248,7 +249,7 @@ Test(decode, mutated_requests_are_taken_or_refused_and_leak_nothing)
         if (!decode((struct bytes){bytes.data, bytes.size}, subscribe, &message, &fault)) {
             struct buf again = {0};
 
-            taken++;
+            accepted++;
             encode(message, &again);
             decoded_free(message);
             message = NULL;
@@ -259,5 +260,5 @@ Test(decode, mutated_requests_are_taken_or_refused_and_leak_nothing)
         decoded_free(message);
         buf_fini(&bytes);
     }
-    cr_expect_gt(taken, 0);
+    cr_expect_gt(accepted, 0);
 }

@@ -1,5 +1,5 @@
-/* test_descriptors.c - the index of what the .proto files declare, over the set that is built in
- * and over sets that are wrong. */
+/* test_descriptors.c - the index of what the .proto files declare: over the embedded set, and over
+ * sets that are wrong. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static size_t file_named(const struct descriptors *descriptors, const char *name
     return file;
 }
 
-Test(descriptors, every_kind_of_symbol_is_found_in_its_file)
+Test(descriptors, finds_every_kind_of_symbol_in_its_file)
 {
     static const struct {
         const char *symbol, *file;
@@ -56,7 +56,7 @@ Test(descriptors, every_kind_of_symbol_is_found_in_its_file)
     descriptors_free(descriptors);
 }
 
-Test(descriptors, what_is_not_declared_is_not_found)
+Test(descriptors, finds_nothing_that_is_not_declared)
 {
     static const char *const unknown[] = {
         "",
@@ -80,7 +80,7 @@ Test(descriptors, what_is_not_declared_is_not_found)
     descriptors_free(descriptors);
 }
 
-Test(descriptors, only_messages_are_messages)
+Test(descriptors, tells_messages_from_other_symbols)
 {
     struct descriptors *descriptors = built_in();
 
@@ -92,13 +92,13 @@ Test(descriptors, only_messages_are_messages)
     descriptors_free(descriptors);
 }
 
-/* Files as they come, by the name in their first field. */
+/* The files in the order in which they come, by the name in their first field. */
 struct seen {
     char names[16][64];
     size_t count;
 };
 
-static void see(void *ctx, struct bytes proto)
+static void note_file(void *ctx, struct bytes proto)
 {
     struct seen *seen = ctx;
 
@@ -108,16 +108,16 @@ static void see(void *ctx, struct bytes proto)
     seen->names[seen->count++][proto.data[1]] = '\0';
 }
 
-Test(descriptors, a_file_comes_first_and_then_all_that_it_needs)
+Test(descriptors, a_file_comes_first_and_then_all_its_imports)
 {
     struct descriptors *descriptors = built_in();
     struct seen alone = {0};
     struct seen admin = {0};
 
-    descriptors_needs(descriptors, file_named(descriptors, "tributary/v1/event.proto"), see, &alone);
+    descriptors_needs(descriptors, file_named(descriptors, "tributary/v1/event.proto"), note_file, &alone);
     cr_assert_eq(alone.count, 1);
     cr_expect_str_eq(alone.names[0], "tributary/v1/event.proto");
-    descriptors_needs(descriptors, file_named(descriptors, "tributary/v1/admin.proto"), see, &admin);
+    descriptors_needs(descriptors, file_named(descriptors, "tributary/v1/admin.proto"), note_file, &admin);
     cr_assert_eq(admin.count, 3);
     cr_expect_str_eq(admin.names[0], "tributary/v1/admin.proto");
     cr_expect_neq(strcmp(admin.names[1], "google/protobuf/duration.proto") == 0,
@@ -127,18 +127,18 @@ Test(descriptors, a_file_comes_first_and_then_all_that_it_needs)
     descriptors_free(descriptors);
 }
 
-static void add_file(struct buf *set, const char *name, const char *need)
+static void add_file(struct buf *set, const char *name, const char *import)
 {
     struct buf file = {0};
 
     put_field(&file, 1, text_of(name));
-    if (need)
-        put_field(&file, 3, text_of(need));
+    if (import)
+        put_field(&file, 3, text_of(import));
     put_field(set, 1, (struct bytes){file.data, file.size});
     buf_fini(&file);
 }
 
-Test(descriptors, needs_are_followed_through_and_each_comes_once)
+Test(descriptors, indirect_imports_are_included_and_each_file_comes_once)
 {
     struct descriptors *descriptors = NULL;
     struct buf set = {0};
@@ -149,7 +149,7 @@ Test(descriptors, needs_are_followed_through_and_each_comes_once)
     add_file(&set, "b", "a");
     add_file(&set, "c", "b");
     cr_assert_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_OK);
-    descriptors_needs(descriptors, file_named(descriptors, "c"), see, &seen);
+    descriptors_needs(descriptors, file_named(descriptors, "c"), note_file, &seen);
     cr_assert_eq(seen.count, 3);
     cr_expect_str_eq(seen.names[0], "c");
     cr_expect_str_eq(seen.names[1], "b");
@@ -158,7 +158,7 @@ Test(descriptors, needs_are_followed_through_and_each_comes_once)
     buf_fini(&set);
 }
 
-Test(descriptors, a_set_that_is_wrong_is_refused)
+Test(descriptors, refuses_a_set_that_is_wrong)
 {
     struct descriptors *descriptors = NULL;
     struct bytes whole = descriptors_embedded();
@@ -167,14 +167,14 @@ Test(descriptors, a_set_that_is_wrong_is_refused)
     add_file(&set, "b", "a");
     add_file(&set, "a", NULL);
     cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_INVALID,
-                 "a need must come first");
+                 "an import must come first");
     buf_clear(&set);
     add_file(&set, "", NULL);
     cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_INVALID,
                  "a file without a name");
     buf_fini(&set);
-    for (size_t abort_call = 1; abort_call < 2000; abort_call += 7)
-        cr_expect_eq(descriptors_new((struct bytes){whole.data, whole.size - abort_call}, &descriptors),
-                     ERR_INVALID, "cut by %zu", abort_call);
+    for (size_t missing = 1; missing < 2000; missing += 7)
+        cr_expect_eq(descriptors_new((struct bytes){whole.data, whole.size - missing}, &descriptors),
+                     ERR_INVALID, "without its last %zu bytes", missing);
     cr_expect_null(descriptors);
 }

@@ -1,12 +1,12 @@
-/* test_details.c - google.rpc.Status of every fault, read back, and small whatever the fault
- * says. */
+/* test_details.c - the google.rpc.Status of every fault: what it contains, and that it stays small
+ * whatever the fault contains. */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/details.h"
 
 static Google__Rpc__Status *details_of(const struct fault *fault, size_t *size_out)
 {
@@ -22,7 +22,7 @@ static Google__Rpc__Status *details_of(const struct fault *fault, size_t *size_o
     return status;
 }
 
-/* The detail of a type, unpacked; NULL: there is none. */
+/* Unpacks the detail of this type. NULL: there is none. */
 static ProtobufCMessage *detail(const Google__Rpc__Status *status, const ProtobufCMessageDescriptor *type)
 {
     for (size_t i = 0; i < status->n_details; i++) {
@@ -50,7 +50,7 @@ static void free_message(void *message)
         protobuf_c_message_free_unpacked(message, NULL);
 }
 
-Test(details, every_reason_has_error_info_and_what_its_code_calls_for)
+Test(details, every_reason_has_error_info_and_the_details_of_its_code)
 {
     for (unsigned reason = 1; reason < FAULT_COUNT; reason++) {
         struct fault fault;
@@ -74,10 +74,10 @@ Test(details, every_reason_has_error_info_and_what_its_code_calls_for)
         quota = detail(status, &google__rpc__quota_failure__descriptor);
         resource = detail(status, &google__rpc__resource_info__descriptor);
         retry = detail(status, &google__rpc__retry_info__descriptor);
-        cr_expect_eq(bad != NULL, code == CODE_INVALID_ARGUMENT);
-        cr_expect_eq(quota != NULL, code == CODE_RESOURCE_EXHAUSTED);
-        cr_expect_eq(resource != NULL, code == CODE_NOT_FOUND);
-        cr_expect_eq(retry != NULL, reason == FAULT_DRAINING);
+        cr_expect_eq(!!bad, code == CODE_INVALID_ARGUMENT);
+        cr_expect_eq(!!quota, code == CODE_RESOURCE_EXHAUSTED);
+        cr_expect_eq(!!resource, code == CODE_NOT_FOUND);
+        cr_expect_eq(!!retry, reason == FAULT_DRAINING);
         free_message(info);
         free_message(bad);
         free_message(quota);
@@ -97,7 +97,7 @@ Test(details, the_status_message_is_that_of_the_fault)
 
     fault_bytes(&fault, FAULT_TOO_LONG, "events[3].topic", (struct bytes){(const uint8_t *)"abc", 3},
                 "at most 2 bytes");
-    fault_message(&fault, message, sizeof message);
+    fault_message(&fault, message, sizeof(message));
     status = details_of(&fault, &size);
     cr_expect_str_eq(status->message, message);
     bad = (Google__Rpc__BadRequest *)(void *)detail(status, &google__rpc__bad_request__descriptor);
@@ -109,7 +109,7 @@ Test(details, the_status_message_is_that_of_the_fault)
     google__rpc__status__free_unpacked(status, NULL);
 }
 
-Test(details, what_a_fault_does_not_say_is_left_out)
+Test(details, what_a_fault_does_not_contain_is_left_out)
 {
     struct fault fault;
     Google__Rpc__Status *status;
@@ -141,7 +141,7 @@ Test(details, a_resource_is_named_without_its_quotes)
     google__rpc__status__free_unpacked(status, NULL);
 }
 
-Test(details, retry_says_when)
+Test(details, retry_info_contains_the_delay)
 {
     struct fault fault;
     Google__Rpc__Status *status;
@@ -164,21 +164,21 @@ Test(details, hostile_values_stay_within_2_kib)
     uint8_t hostile[4096];
     char field[4096];
 
-    memset(hostile, 0xff, sizeof hostile); /* each byte is shown as four */
-    memset(field, 'f', sizeof field);
-    field[sizeof field - 1] = '\0';
+    memset(hostile, 0xff, sizeof(hostile)); /* each byte is quoted as four characters */
+    memset(field, 'f', sizeof(field));
+    field[sizeof(field) - 1] = '\0';
     for (unsigned reason = 1; reason < FAULT_COUNT; reason++) {
         struct fault fault;
         Google__Rpc__Status *status;
         void *info;
         size_t size;
 
-        fault_bytes(&fault, reason, field, (struct bytes){hostile, sizeof hostile}, field);
+        fault_bytes(&fault, reason, field, (struct bytes){hostile, sizeof(hostile)}, field);
         fault.retry_ns = INT64_MAX;
         status = details_of(&fault, &size);
         cr_expect_leq(size, 2048);
         info = detail(status, &google__rpc__error_info__descriptor);
-        cr_expect_not_null(info, "what programs read is never left out");
+        cr_expect_not_null(info, "ErrorInfo is never left out");
         free_message(info);
         google__rpc__status__free_unpacked(status, NULL);
     }

@@ -1,9 +1,9 @@
-/* test_duration.c - durations: absent, none, and each bound from both sides. */
+/* test_duration.c - durations: absent, zero, and both sides of each bound. */
 #include <criterion/criterion.h>
 
 #include "base/clock.h"
 #include "google/protobuf/duration.pb-c.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/decode.h"
 
 static const struct duration_rule pause = {"pause", 7 * NS_PER_S, 100 * NS_PER_MS, 3600 * NS_PER_S, true};
 static const struct duration_rule wait = {"wait", 7 * NS_PER_S, 1, NS_PER_S, false};
@@ -18,7 +18,7 @@ static enum fault_reason read(int64_t seconds, int32_t nanos, const struct durat
     return decode_duration(&duration.base, rule, ns_out, fault);
 }
 
-Test(duration, absent_is_the_default_and_zero_is_none_where_it_may_be)
+Test(duration, absent_is_the_default_and_zero_is_accepted_where_the_rule_allows_it)
 {
     struct fault fault;
     int64_t ns = -1;
@@ -30,7 +30,7 @@ Test(duration, absent_is_the_default_and_zero_is_none_where_it_may_be)
     cr_expect_eq(read(0, 0, &wait, &ns, &fault), FAULT_OUT_OF_BOUNDS);
 }
 
-Test(duration, bounds_are_taken_and_one_nanosecond_beyond_them_is_refused)
+Test(duration, accepts_the_bounds_and_refuses_one_nanosecond_beyond_them)
 {
     struct fault fault;
     int64_t ns = -1;
@@ -47,10 +47,10 @@ Test(duration, bounds_are_taken_and_one_nanosecond_beyond_them_is_refused)
     cr_expect_str_eq(fault.value, "3600.000000001 s");
     cr_assert_eq(read(1, 1, &wait, &ns, &fault), FAULT_OUT_OF_BOUNDS);
     cr_expect_str_eq(fault.bound, "at most 1 s");
-    cr_expect_eq(ns, 3600 * NS_PER_S, "a refusal leaves the answer alone");
+    cr_expect_eq(ns, 3600 * NS_PER_S, "a refusal leaves the result untouched");
 }
 
-Test(duration, malformed_ones_are_refused_with_their_value)
+Test(duration, refuses_malformed_ones_and_names_their_value)
 {
     struct fault fault;
     int64_t ns;

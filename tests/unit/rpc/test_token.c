@@ -1,4 +1,4 @@
-/* test_token.c - tokens come back as they went, and nothing else does. */
+/* test_token.c - tokens are read as they were written, and anything else is refused. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,27 +7,27 @@
 #include "base/clock.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
-#include "server/rpc/rpc_internal.h"
+#include "server/rpc/token.h"
 
 #define SOURCES 3
 
 static void readable(void *ctx)
 {
-    (void)ctx; /* nobody takes */
+    (void)ctx; /* nothing is dequeued */
 }
 
-static struct chan *chan_fresh(void)
+static struct chan *empty_chan(void)
 {
     struct chan_limits limits = {.max_events = 8, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_OLDEST};
 
     return chan_new(&limits, &(struct chan_callbacks){.readable = readable});
 }
 
-/* A channel with `count` sources, named by the prefix and its number, source i of epoch 1000 + i at
- * sequence i + 1, taken. */
+/* Makes a channel with `count` sources. Source i is named by the prefix and i, has epoch 1000 + i,
+ * and stands at sequence i + 1. */
 static struct chan *chan_at(unsigned count, const char *prefix)
 {
-    struct chan *chan = chan_fresh();
+    struct chan *chan = empty_chan();
     _Atomic uint64_t routed;
 
     for (unsigned i = 0; i < count; i++) {
@@ -35,7 +35,7 @@ static struct chan *chan_at(unsigned count, const char *prefix)
         struct source *source;
         struct feed *feed;
 
-        snprintf(name, sizeof name, "%s%u", prefix, i);
+        snprintf(name, sizeof(name), "%s%u", prefix, i);
         source = source_named(name, 1000 + i);
         feed = feed_open(chan, source, 3, NULL);
         routed = i + 1;
@@ -46,7 +46,7 @@ static struct chan *chan_at(unsigned count, const char *prefix)
     return chan;
 }
 
-Test(token, positions_come_back_as_they_went)
+Test(token, reads_the_positions_that_were_written)
 {
     struct chan *chan = chan_at(SOURCES, "source-");
     struct buf token = {0};
@@ -55,7 +55,7 @@ Test(token, positions_come_back_as_they_went)
     uint64_t left_out;
     size_t count;
 
-    buf_text(&token, "in front"); /* a token is appended */
+    buf_text(&token, "in front"); /* the token is appended */
     token_write(chan, &token);
     cr_assert_eq(
         token_read((struct bytes){token.data + 8, token.size - 8}, &points, &count, &left_out, &fault),
@@ -66,7 +66,7 @@ Test(token, positions_come_back_as_they_went)
         unsigned number = (unsigned)(points[i].epoch - 1000);
         char name[32];
 
-        snprintf(name, sizeof name, "source-%u", number);
+        snprintf(name, sizeof(name), "source-%u", number);
         cr_expect_eq(points[i].sequence, number + 1);
         cr_expect_eq(points[i].source.size, strlen(name));
         cr_expect_eq(memcmp(points[i].source.data, name, strlen(name)), 0);
@@ -76,7 +76,7 @@ Test(token, positions_come_back_as_they_went)
     chan_release(chan);
 }
 
-Test(token, damage_of_any_bit_and_any_cut_is_refused)
+Test(token, refuses_any_flipped_bit_and_any_missing_end)
 {
     struct chan *chan = chan_at(SOURCES, "source-");
     struct resume_point *points = NULL;
@@ -95,7 +95,7 @@ Test(token, damage_of_any_bit_and_any_cut_is_refused)
     }
     for (size_t size = 0; size < token.size; size++)
         cr_assert_eq(token_read((struct bytes){token.data, size}, &points, &count, &left_out, &fault),
-                     FAULT_BAD_TOKEN, "cut to %zu", size);
+                     FAULT_BAD_TOKEN, "only %zu bytes", size);
     buf_byte(&token, 0);
     cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
                  FAULT_BAD_TOKEN, "too long");
@@ -104,7 +104,7 @@ Test(token, damage_of_any_bit_and_any_cut_is_refused)
     chan_release(chan);
 }
 
-Test(token, a_token_is_at_most_64_kib_and_then_still_whole)
+Test(token, a_token_has_at_most_64_kib_and_stays_readable)
 {
     struct chan *chan = chan_at(
         1000, "a source with a name that is long enough for a thousand of them not to fit in a token ..... ");
@@ -134,13 +134,13 @@ Test(token, a_token_is_at_most_64_kib_and_then_still_whole)
     buf_fini(&large);
 }
 
-Test(token, random_bytes_are_refused)
+Test(token, refuses_random_bytes)
 {
     struct dice dice = dice_new("token");
 
     for (int i = 0; i < 10000; i++) {
         uint8_t bytes[64];
-        size_t size = (size_t)dice_roll(&dice, sizeof bytes + 1);
+        size_t size = (size_t)dice_roll(&dice, sizeof(bytes) + 1);
         struct resume_point *points;
         struct fault fault;
         uint64_t left_out;
@@ -161,14 +161,14 @@ static const char *text(struct buf *buf)
     return (const char *)buf->data;
 }
 
-Test(page, names_of_every_length_come_back)
+Test(page, reads_back_names_of_every_length)
 {
-    uint8_t name[MAX_PAGE_NAME];
-    uint8_t back[MAX_PAGE_NAME];
+    uint8_t name[MAX_PAGE_NAME_BYTES];
+    uint8_t back[MAX_PAGE_NAME_BYTES];
 
-    for (size_t i = 0; i < sizeof name; i++)
+    for (size_t i = 0; i < sizeof(name); i++)
         name[i] = (uint8_t)(i * 7 + 1);
-    for (size_t size = 1; size <= sizeof name; size++) {
+    for (size_t size = 1; size <= sizeof(name); size++) {
         struct buf token = {0};
         struct fault fault;
         size_t got = 0;
@@ -186,7 +186,7 @@ Test(page, names_of_every_length_come_back)
 
 Test(page, an_empty_token_is_the_first_page)
 {
-    uint8_t back[MAX_PAGE_NAME];
+    uint8_t back[MAX_PAGE_NAME_BYTES];
     struct fault fault;
     size_t size = 7;
 
@@ -194,10 +194,10 @@ Test(page, an_empty_token_is_the_first_page)
     cr_expect_eq(size, 0);
 }
 
-Test(page, damage_another_list_and_what_is_no_token_are_refused)
+Test(page, refuses_damage_tokens_of_another_list_and_other_text)
 {
     static const char *const bad[] = {"x", "A", "====", "a b", "UHA", "\xff\xff\xff\xff"};
-    uint8_t back[MAX_PAGE_NAME];
+    uint8_t back[MAX_PAGE_NAME_BYTES];
     struct buf token = {0};
     struct buf large = {0};
     struct fault fault;

@@ -1,11 +1,10 @@
 #!/usr/bin/python3
-"""X3: the loss sums hold exactly at any moment of a run with random stalls, kills and policies; at the end both sides' books agree."""
+"""X3: the totals are exact at any moment of a run with random stalls, kills and policies. At the
+end both sides agree."""
 import os
 import random
 import threading
 import time
-
-import grpc
 
 from harness.case import Case, main
 from harness.client import event, subscribe_request
@@ -24,47 +23,55 @@ POLICIES = [
 ]
 
 
-class Books(Case):
+class Totals(Case):
     arguments = ("--write-timeout", "120s")
     forget = "60s"
 
-    def test_X3_the_sums_hold_at_any_moment_and_agree_in_the_end(self):
+    def test_X3_the_totals_are_exact_at_any_moment_and_both_sides_agree_at_the_end(self):
         self.chance = random.Random(3)
         self.stopping = threading.Event()
         self.failures = []
         lasting = [self.open(policy) for policy in POLICIES]
-        threads = [threading.Thread(target=self.guard, args=(work,)) for work in (self.stall_at_random, self.kill_at_random)]
-        threads += [threading.Thread(target=self.guard, args=(lambda name=f"x3/{n}": self.produce(name),)) for n in range(PRODUCERS)]
+        threads = [
+            threading.Thread(target=self.run_guarded, args=(work,))
+            for work in (self.hold_at_random, self.kill_at_random)
+        ]
+        threads += [
+            threading.Thread(target=self.run_guarded, args=(lambda name=f"x3/{n}": self.produce(name),))
+            for n in range(PRODUCERS)
+        ]
         self.lasting = lasting
         for thread in threads:
             thread.start()
-        looks = 0
+        checks = 0
         until = time.monotonic() + SECONDS
         while time.monotonic() < until and not self.failures:
             for subscription in self.daemon.subscriptions(sources=True):
-                self.check_sums(subscription)
-                looks += 1
+                self.check_totals(subscription)
+                checks += 1
         self.stopping.set()
         for thread in threads:
             thread.join(60)
         self.assertEqual(self.failures, [])
-        self.assertGreater(looks, 20 if instrumented() else 100)
+        self.assertGreater(checks, 20 if instrumented() else 100)
         for consumer in lasting:
-            self.settle(consumer)
+            self.compare(consumer)
 
     def open(self, policy):
-        # A small window, so that a consumer that stops reading is felt soon.
+        # A small window: so the server soon notices a consumer that stops reading.
         channel = self.channel(**{"http2.lookahead_bytes": 4096, "http2.bdp_probe": 0})
-        return self.consumer(subscribe_request(**policy, notices=v1.NOTICES_NONE), channel=channel, keep=False)
+        return self.consumer(
+            subscribe_request(**policy, notices=v1.NOTICES_NONE), channel=channel, keep=False
+        )
 
-    def guard(self, work):
+    def run_guarded(self, work):
         try:
             work()
-        except Exception as error:  # the test reports it
+        except Exception as error:  # the test fails with it
             self.failures.append(repr(error))
 
     def produce(self, name):
-        """Now on a stream, now call by call; some streams are killed."""
+        """Publishes by streams and by single calls, in turn. Some streams are cancelled."""
         chance = random.Random(name)
         channel = self.channel()
         number = 0
@@ -72,16 +79,20 @@ class Books(Case):
             stream = self.publishing(name, channel=channel)
             for _ in range(chance.randrange(1, 60)):
                 count = chance.randrange(1, 20)
-                stream.send([event(number + offset, size=chance.randrange(10, 400)) for offset in range(count)])
+                stream.send(
+                    [event(number + offset, size=chance.randrange(10, 400)) for offset in range(count)]
+                )
                 number += count
-                stream.wait(lambda: stream.sent - stream.confirmed < 8 or stream.ended, "the producer is let on", 60)
+                stream.wait(
+                    lambda: stream.sent - stream.confirmed < 8 or stream.ended, "the producer may go on", 60
+                )
             if chance.random() < 0.3:
                 stream.cancel()
             else:
                 stream.finish(60)
             self.publish(name, [event(number)], channel=channel)
 
-    def stall_at_random(self):
+    def hold_at_random(self):
         while not self.stopping.wait(self.chance.uniform(0.01, 0.1)):
             consumer = self.chance.choice(self.lasting)
             (consumer.hold if self.chance.random() < 0.6 else consumer.resume)()
@@ -89,7 +100,7 @@ class Books(Case):
             consumer.resume()
 
     def kill_at_random(self):
-        """Consumers that come, stall, and go: by cancel, by an operator, gently."""
+        """Consumers come, stop reading, and end: by cancel, by an operator, or by a drain."""
         while not self.stopping.is_set():
             consumer = self.open(self.chance.choice(POLICIES))
             if self.chance.random() < 0.7:
@@ -99,32 +110,42 @@ class Books(Case):
             if how == 1:
                 self.daemon.admin().Disconnect(v1.DisconnectRequest(subscription_id=consumer.id, reason="X3"))
             elif how == 2:
-                v1.stub("Subscriber", self.daemon.channel).Finish(v1.FinishRequest(subscription_id=consumer.id))
+                v1.stub("Subscriber", self.daemon.channel).Finish(
+                    v1.FinishRequest(subscription_id=consumer.id)
+                )
                 consumer.resume()
                 fault = consumer.wait_end(60)
                 if fault:
                     raise AssertionError(f"a finished stream ended with {fault}")
             consumer.cancel()
 
-    def settle(self, consumer):
-        """Reads to the end: then the consumer's book and the server's are the same, in sum and per source."""
+    def compare(self, consumer):
+        """Reads to the end. Then consumer and server must have the same totals: in all, per reason
+        and per source."""
         server = self.daemon.subscription(consumer.id, sources=True)
         consumer.wait_accounted(server.accepted.events, 60)
         server = self.daemon.subscription(consumer.id, sources=True)
-        self.check_sums(server)
-        ledger = consumer.ledger
+        self.check_totals(server)
+        received = consumer.received
         self.assertEqual(server.queued.events, 0)
-        self.assertEqual((server.delivered.events, server.dropped.events), (ledger.delivered, ledger.lost_count()))
-        by_reason = {loss.reason: (loss.lost.events, loss.lost.bytes) for loss in server.losses if loss.lost.events}
-        told = {}
-        for lost in ledger.lost:
-            events, size = told.get(lost.reason, (0, 0))
-            told[lost.reason] = (events + lost.count, size + lost.bytes)
-        self.assertEqual(by_reason, told)
-        of_server = {(source.source, source.epoch): (source.delivered.events, source.dropped.events) for source in server.sources}
-        of_consumer = {key: (delivered, lost) for key, (_, _, delivered, lost) in ledger.positions.items()}
+        self.assertEqual(
+            (server.delivered.events, server.dropped.events), (received.delivered, received.lost_count())
+        )
+        by_reason = {
+            loss.reason: (loss.lost.events, loss.lost.bytes) for loss in server.losses if loss.lost.events
+        }
+        reported = {}
+        for lost in received.lost:
+            events, size = reported.get(lost.reason, (0, 0))
+            reported[lost.reason] = (events + lost.count, size + lost.bytes)
+        self.assertEqual(by_reason, reported)
+        of_server = {
+            (source.source, source.epoch): (source.delivered.events, source.dropped.events)
+            for source in server.sources
+        }
+        of_consumer = {key: (delivered, lost) for key, (_, _, delivered, lost) in received.positions.items()}
         self.assertEqual(of_server, of_consumer)
-        self.assertGreater(ledger.delivered, 0)
+        self.assertGreater(received.delivered, 0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,35 @@
+/* unary.h - a unary call that the loop answers: decoded on its wire thread, answered on the loop,
+ * sent on its wire thread. For the files of this room. */
+#ifndef TRIBUTARY_SERVER_RPC_UNARY_H
+#define TRIBUTARY_SERVER_RPC_UNARY_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "loop/loop.h"
+#include "server/wire/call.h"
+
+struct rpc;
+
+/* One call on its way. Whichever thread runs its task owns it. */
+struct unary_call {
+    struct rpc *rpc;
+    struct call *call;
+    struct task task;
+    ProtobufCMessage *request;
+    struct buf answer;
+    struct fault fault;                        /* reason NONE: `answer` is sent */
+    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer` or `fault` */
+};
+
+/* What a method's calls have in common. It is the `ctx` of unary_port. */
+struct unary_method {
+    struct rpc *rpc;
+    const ProtobufCMessageDescriptor *type;
+    void (*on_loop)(struct unary_call *unary);
+};
+
+extern const struct call_port unary_port;
+
+#endif

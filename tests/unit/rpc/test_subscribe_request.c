@@ -1,0 +1,406 @@
+/* test_subscribe_request.c - every setting of a SubscribeRequest: its default, both sides of its
+ * bounds, and the text of a refusal. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "lib/events.h"
+#include "server/rpc/subscribe_request.h"
+#include "server/rpc/token.h"
+#include "tributary/v1/subscriber.pb-c.h"
+
+/* A request with one selector for everything, and room for its parts. */
+struct input {
+    Tributary__V1__SubscribeRequest message;
+    Tributary__V1__Selector selector;
+    Tributary__V1__Selector *selectors[1];
+    Tributary__V1__Buffer buffer;
+    Tributary__V1__Start start;
+    Google__Protobuf__Duration duration;
+};
+
+static struct input *input_new(void)
+{
+    struct input *input = calloc(1, sizeof(*input));
+
+    tributary__v1__subscribe_request__init(&input->message);
+    tributary__v1__selector__init(&input->selector);
+    tributary__v1__buffer__init(&input->buffer);
+    tributary__v1__start__init(&input->start);
+    google__protobuf__duration__init(&input->duration);
+    input->selector.producer = (char *)"*";
+    input->selectors[0] = &input->selector;
+    input->message.n_selectors = 1;
+    input->message.selectors = input->selectors;
+    return input;
+}
+
+static void refuse(struct input *input, enum fault_reason reason, const char *field, const char *value)
+{
+    struct subscribe_request request = {.linger_ns = 77};
+    struct fault fault = {0};
+    enum fault_reason got = subscribe_request_read(&input->message.base, &request, &fault);
+
+    cr_expect_eq(got, reason, "%s: %s instead of %s", field, fault_reason_name(got),
+                 fault_reason_name(reason));
+    cr_expect_str_eq(fault.field, field);
+    cr_expect_str_eq(fault.value, value, "%s: %s", field, fault.value);
+    cr_expect_eq(request.linger_ns, 77, "a refusal leaves the result untouched");
+    free(input);
+}
+
+static void accept(struct input *input, struct subscribe_request *request)
+{
+    struct fault fault = {0};
+
+    cr_expect_eq(subscribe_request_read(&input->message.base, request, &fault), FAULT_NONE, "%s: %s",
+                 fault.field, fault_reason_name(fault.reason));
+    free(input);
+}
+
+Test(subscribe_request, what_is_not_set_has_the_documented_default)
+{
+    struct subscribe_request request;
+
+    accept(input_new(), &request);
+    cr_expect_not_null(request.params.filter);
+    cr_expect_eq(request.params.limits.max_events, 1024);
+    cr_expect_eq(request.params.limits.max_bytes, 4 << 20);
+    cr_expect_eq(request.params.limits.max_age_ns, 0);
+    cr_expect_eq(request.params.limits.overflow, OVERFLOW_BY_FEED);
+    cr_expect_eq(request.params.limits.fallback, OVERFLOW_DROP_OLDEST);
+    cr_expect_eq(request.params.limits.block_timeout_ns, 100 * NS_PER_MS);
+    cr_expect_eq(request.linger_ns, 500 * NS_PER_US);
+    cr_expect_eq(request.max_batch_events, 4096);
+    cr_expect_eq(request.max_batch_bytes, 256 << 10);
+    cr_expect_eq(request.heartbeat_ns, 10 * NS_PER_S);
+    cr_expect(request.states);
+    cr_expect_null(request.params.resume);
+    cr_expect_eq(request.params.name.size, 0);
+    subscribe_request_fini(&request);
+}
+
+/* A number: where it is, its maximum, and its path in a fault. */
+struct number {
+    size_t offset; /* within struct input */
+    size_t size;
+    uint64_t max;
+    const char *field;
+};
+
+static void number_set(struct input *input, const struct number *number, uint64_t value)
+{
+    uint32_t narrow = (uint32_t)value;
+
+    memcpy((char *)input + number->offset, number->size == 4 ? (void *)&narrow : (void *)&value,
+           number->size);
+    input->message.buffer = &input->buffer;
+}
+
+Test(subscribe_request, accepts_numbers_up_to_their_bound_and_refuses_them_beyond_it)
+{
+    static const struct number numbers[] = {
+        {offsetof(struct input, buffer.max_events), 4, 1048576, "buffer.max_events"},
+        {offsetof(struct input, buffer.max_bytes), 8, 268435456, "buffer.max_bytes"},
+        {offsetof(struct input, message.max_batch_events), 4, 65536, "max_batch_events"},
+        {offsetof(struct input, message.max_batch_bytes), 4, 1048576, "max_batch_bytes"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        struct input *input = input_new();
+        struct subscribe_request request;
+        char value[32];
+
+        number_set(input, &numbers[i], numbers[i].max);
+        accept(input, &request);
+        cr_expect(request.params.limits.max_events == numbers[i].max ||
+                  request.params.limits.max_bytes == numbers[i].max ||
+                  request.max_batch_events == numbers[i].max || request.max_batch_bytes == numbers[i].max);
+        subscribe_request_fini(&request);
+        input = input_new();
+        number_set(input, &numbers[i], 1);
+        accept(input, &request);
+        subscribe_request_fini(&request);
+        input = input_new();
+        number_set(input, &numbers[i], numbers[i].max + 1);
+        snprintf(value, sizeof(value), "%llu", (unsigned long long)numbers[i].max + 1);
+        refuse(input, FAULT_OUT_OF_BOUNDS, numbers[i].field, value);
+    }
+}
+
+struct duration {
+    size_t offset; /* of the pointer, within struct input */
+    int64_t min_ns, max_ns;
+    const char *field;
+};
+
+static struct input *with_duration(const struct duration *duration, int64_t ns)
+{
+    struct input *input = input_new();
+    Google__Protobuf__Duration *pointer = &input->duration;
+
+    pointer->seconds = ns / NS_PER_S;
+    pointer->nanos = (int32_t)(ns % NS_PER_S);
+    memcpy((char *)input + duration->offset, &pointer, sizeof(pointer));
+    input->message.buffer = &input->buffer;
+    return input;
+}
+
+Test(subscribe_request, accepts_durations_within_their_bounds_and_refuses_them_beyond)
+{
+    static const struct duration durations[] = {
+        {offsetof(struct input, buffer.max_age), 1, 86400 * NS_PER_S, "buffer.max_age"},
+        {offsetof(struct input, buffer.block_timeout), 1, 3600 * NS_PER_S, "buffer.block_timeout"},
+        {offsetof(struct input, message.linger), 1, NS_PER_S, "linger"},
+        {offsetof(struct input, message.heartbeat_interval), 100 * NS_PER_MS, 3600 * NS_PER_S,
+         "heartbeat_interval"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(durations); i++) {
+        const int64_t good[] = {0, durations[i].min_ns, durations[i].max_ns};
+        const int64_t bad[] = {durations[i].max_ns + 1, durations[i].min_ns - 1};
+        char value[32];
+
+        for (size_t j = 0; j < ARRAY_LEN(good); j++) {
+            struct subscribe_request request;
+
+            accept(with_duration(&durations[i], good[j]), &request);
+            cr_expect(request.params.limits.max_age_ns == good[j] ||
+                      request.params.limits.block_timeout_ns == good[j] || request.linger_ns == good[j] ||
+                      request.heartbeat_ns == good[j]);
+            subscribe_request_fini(&request);
+        }
+        for (size_t j = 0; j < ARRAY_LEN(bad) && bad[j] > 0; j++) {
+            snprintf(value, sizeof(value), "%lld.%09lld s", (long long)(bad[j] / NS_PER_S),
+                     (long long)(bad[j] % NS_PER_S));
+            refuse(with_duration(&durations[i], bad[j]), FAULT_OUT_OF_BOUNDS, durations[i].field, value);
+        }
+        refuse(with_duration(&durations[i], -NS_PER_S), FAULT_BAD_DURATION, durations[i].field,
+               "-1.000000000 s");
+    }
+}
+
+Test(subscribe_request, reads_every_policy_and_refuses_a_fallback_that_blocks)
+{
+    for (unsigned overflow = 0; overflow <= 5; overflow++) {
+        struct input *input = input_new();
+        struct subscribe_request request;
+
+        input->message.buffer = &input->buffer;
+        input->buffer.overflow = (Tributary__V1__Overflow)overflow;
+        bool falls = overflow != OVERFLOW_BLOCK && overflow != OVERFLOW_LATEST_PER_KEY;
+        input->buffer.fallback =
+            falls ? (Tributary__V1__Overflow)overflow : TRIBUTARY__V1__OVERFLOW__OVERFLOW_DROP_NEWEST;
+        accept(input, &request);
+        cr_expect_eq(request.params.limits.overflow, overflow);
+        cr_expect_eq(request.params.limits.fallback, !falls         ? OVERFLOW_DROP_NEWEST
+                                                     : overflow > 0 ? overflow
+                                                                    : OVERFLOW_DROP_OLDEST);
+        subscribe_request_fini(&request);
+    }
+    struct input *input = input_new();
+
+    input->message.buffer = &input->buffer;
+    input->buffer.fallback = TRIBUTARY__V1__OVERFLOW__OVERFLOW_BLOCK;
+    refuse(input, FAULT_OUT_OF_BOUNDS, "buffer.fallback", "\"OVERFLOW_BLOCK\"");
+
+    input = input_new();
+    input->message.buffer = &input->buffer;
+    input->buffer.fallback = TRIBUTARY__V1__OVERFLOW__OVERFLOW_LATEST_PER_KEY;
+    refuse(input, FAULT_OUT_OF_BOUNDS, "buffer.fallback", "\"OVERFLOW_LATEST_PER_KEY\"");
+}
+
+Test(subscribe_request, a_name_is_printable_and_at_most_256_bytes)
+{
+    char name[258];
+    struct input *input = input_new();
+    struct subscribe_request request;
+
+    memset(name, 'n', sizeof(name));
+    name[256] = '\0';
+    input->message.name = name;
+    accept(input, &request);
+    cr_expect_eq(request.params.name.size, 256);
+    subscribe_request_fini(&request);
+
+    name[256] = 'n';
+    name[257] = '\0';
+    input = input_new();
+    input->message.name = name;
+    struct fault fault;
+
+    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_TOO_LONG);
+    cr_expect_str_eq(fault.field, "name");
+    free(input);
+    input = input_new();
+    input->message.name = (char *)"a\nb";
+    refuse(input, FAULT_BAD_NAME, "name", "\"a\\nb\"");
+}
+
+Test(subscribe_request, request_bytes_are_at_most_64_kib)
+{
+    struct input *input = input_new();
+    uint8_t *bytes = calloc(1, 65537);
+    struct subscribe_request request;
+
+    input->message.request = (ProtobufCBinaryData){65536, bytes};
+    accept(input, &request);
+    subscribe_request_fini(&request);
+    input = input_new();
+    input->message.request = (ProtobufCBinaryData){65537, bytes};
+    refuse(input, FAULT_TOO_LONG, "request", "65537");
+    free(bytes);
+}
+
+Test(subscribe_request, notices_may_be_turned_off)
+{
+    struct input *input = input_new();
+    struct subscribe_request request;
+
+    input->message.notices = TRIBUTARY__V1__NOTICES__NOTICES_ALL;
+    accept(input, &request);
+    cr_expect(request.states);
+    subscribe_request_fini(&request);
+    input = input_new();
+    input->message.notices = TRIBUTARY__V1__NOTICES__NOTICES_NONE;
+    accept(input, &request);
+    cr_expect_not(request.states);
+    subscribe_request_fini(&request);
+}
+
+Test(subscribe_request, selectors_reach_the_filter_with_all_their_fields)
+{
+    struct input *input = input_new();
+    Tributary__V1__Selector__Pair pair = TRIBUTARY__V1__SELECTOR__PAIR__INIT;
+    Tributary__V1__Selector__Pair *pairs[] = {&pair};
+    Tributary__V1__Selector exclude = TRIBUTARY__V1__SELECTOR__INIT;
+    Tributary__V1__Selector *excludes[] = {&exclude};
+    char *keys[] = {(char *)"k1", (char *)"k*"};
+    struct pair header = {text_of("h"), text_of("value")};
+    struct event_view event = {.topic = text_of("news"), .key = text_of("k9"), .type = text_of("t")};
+    struct buf bytes = {0};
+    struct filter_part part;
+    struct event_view view;
+    struct subscribe_request request;
+
+    pair.name = (char *)"h";
+    pair.value = (char *)"v*";
+    exclude.topic = (char *)"secret";
+    input->selector.producer = (char *)"web-*";
+    input->selector.topic = (char *)"ne?s";
+    input->selector.n_keys = 2;
+    input->selector.keys = keys;
+    input->selector.n_headers = 1;
+    input->selector.headers = pairs;
+    input->message.n_exclude = 1;
+    input->message.exclude = excludes;
+    accept(input, &request);
+
+    cr_expect_eq(filter_producer(request.params.filter, text_of("db-1"), NULL, 0).answer, FILTER_NONE);
+    part = filter_producer(request.params.filter, text_of("web-1"), NULL, 0);
+    cr_assert_eq(part.answer, FILTER_BY_EVENT);
+    put_event(&bytes, &event, &header, 1);
+    event_view((struct bytes){bytes.data, bytes.size}, &view);
+    cr_expect(filter_event(request.params.filter, &part, &view));
+    buf_clear(&bytes);
+    put_event(&bytes, &event, NULL, 0);
+    event_view((struct bytes){bytes.data, bytes.size}, &view);
+    cr_expect_not(filter_event(request.params.filter, &part, &view), "the header is missing");
+    buf_fini(&bytes);
+    subscribe_request_fini(&request);
+}
+
+Test(subscribe_request, refuses_bad_selectors_and_names_their_path)
+{
+    struct input *input = input_new();
+    Tributary__V1__Selector second = TRIBUTARY__V1__SELECTOR__INIT;
+    Tributary__V1__Selector *both[] = {&input->selector, &second};
+    Tributary__V1__Selector *many[65];
+    struct fault fault;
+    struct subscribe_request request;
+
+    input->message.n_selectors = 0;
+    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_EMPTY);
+    cr_expect_str_eq(fault.field, "selectors");
+    input->message.n_selectors = 2;
+    input->message.selectors = both;
+    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_EMPTY);
+    cr_expect_str_eq(fault.field, "selectors[1]");
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = &input->selector;
+    input->message.selectors = many;
+    input->message.n_selectors = 64;
+    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_NONE);
+    subscribe_request_fini(&request);
+    input->message.n_selectors = 65;
+    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_TOO_MANY);
+    cr_expect_str_eq(fault.field, "selectors");
+    free(input);
+}
+
+static void readable(void *ctx)
+{
+    (void)ctx; /* nothing is dequeued */
+}
+
+Test(subscribe_request, a_stream_begins_live_or_at_the_positions_of_a_token)
+{
+    struct input *input = input_new();
+    struct chan_limits limits = {.max_events = 1, .max_bytes = 1, .overflow = OVERFLOW_DROP_OLDEST};
+    struct chan *chan = chan_new(&limits, &(struct chan_callbacks){.readable = readable});
+    struct buf token = {0};
+    struct subscribe_request request;
+
+    input->message.start = &input->start;
+    input->start.at_case = TRIBUTARY__V1__START__AT_LIVE;
+    accept(input, &request);
+    cr_expect_null(request.params.resume);
+    subscribe_request_fini(&request);
+
+    token_write(chan, &token);
+    input = input_new();
+    input->message.start = &input->start;
+    input->start.at_case = TRIBUTARY__V1__START__AT_RESUME;
+    input->start.resume = (ProtobufCBinaryData){token.size, token.data};
+    accept(input, &request);
+    cr_expect_not_null(request.params.resume, "a token without positions is not the same as no token");
+    cr_expect_eq(request.params.resume_count, 0);
+    cr_expect_eq(request.params.resume_left_out, 0);
+    subscribe_request_fini(&request);
+
+    input = input_new();
+    input->message.start = &input->start;
+    input->start.at_case = TRIBUTARY__V1__START__AT_RESUME;
+    input->start.resume = (ProtobufCBinaryData){2, token.data};
+    refuse(input, FAULT_BAD_TOKEN, "start.resume", "\"R\\x01\"");
+    buf_fini(&token);
+    chan_release(chan);
+}
+
+Test(subscribe_request, settings_contain_the_values_in_force)
+{
+    struct subscribe_request request;
+    struct buf block = {0};
+    Tributary__V1__Settings *settings;
+
+    accept(input_new(), &request);
+    settings_write(&request, 7, &block);
+    settings = tributary__v1__settings__unpack(NULL, block.size, block.data);
+    cr_assert_not_null(settings);
+    cr_expect_eq(settings->max_events, 1024);
+    cr_expect_eq(settings->max_bytes, 4 << 20);
+    cr_expect_eq(settings->max_age_nanos, 0);
+    cr_expect_eq(settings->overflow, TRIBUTARY__V1__OVERFLOW__OVERFLOW_UNSPECIFIED, "by producer");
+    cr_expect_eq(settings->revision, 7);
+    cr_expect_eq(settings->block_timeout_nanos, 100000000);
+    cr_expect_eq(settings->fallback, TRIBUTARY__V1__OVERFLOW__OVERFLOW_DROP_OLDEST);
+    cr_expect_eq(settings->linger_nanos, 500000);
+    cr_expect_eq(settings->max_batch_events, 4096);
+    cr_expect_eq(settings->max_batch_bytes, 256 << 10);
+    cr_expect_eq(settings->heartbeat_interval_nanos, UINT64_C(10000000000));
+    tributary__v1__settings__free_unpacked(settings, NULL);
+    buf_fini(&block);
+    subscribe_request_fini(&request);
+}
