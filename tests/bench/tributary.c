@@ -189,7 +189,7 @@ static struct producer *producer_new(struct load *load, uint32_t number)
 static void send_staged(struct h2_producer *own)
 {
     while (own->staged_size) {
-        size_t part = MIN_OF(own->staged_size, h2_room(own->h2, own->stream));
+        size_t part = MIN_OF(own->staged_size, h2_sendable(own->h2, own->stream));
         if (!part)
             return;
         memcpy(h2_data(own->h2, own->stream, part, false), own->staged + own->staged_first, part);
@@ -204,7 +204,7 @@ static uint8_t *producer_room(struct producer *producer)
     size_t size = producer->layout.size;
 
     send_staged(own);
-    size_t capacity = h2_room(own->h2, own->stream);
+    size_t capacity = h2_sendable(own->h2, own->stream);
     if (!capacity || own->staged_size)
         return NULL;
     if (capacity < size && !own->staged)

@@ -1,4 +1,4 @@
-/* dial.c - a connected socket that does not block. */
+/* dial.c - connects a socket. */
 #include "lib/h2/h2.h"
 
 #include <arpa/inet.h>

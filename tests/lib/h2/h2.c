@@ -1,4 +1,4 @@
-/* h2.c - HTTP/2 framing for one client connection (RFC 9113), as much of it as gRPC needs. */
+/* h2.c - what a client sends: HTTP/2 frames (RFC 9113), as far as gRPC needs them. */
 #include "lib/h2/h2_parts.h"
 
 #include <arpa/inet.h>
@@ -24,28 +24,26 @@ struct stream *h2_stream_find(struct h2 *h2, uint32_t number)
 
 /* ---- output ---- */
 
-/* Where `size` more bytes of output go. */
+/* Appends `size` bytes to the output. Returns where the caller writes them. */
 static uint8_t *out_add(struct h2 *h2, size_t size)
 {
     size_t wanted = h2->out_size + size;
 
-    if (h2->out_first + wanted > h2->out_room) {
-        size_t capacity = MAX_OF(h2->out_room, (size_t)FIRST_OUTPUT);
+    if (h2->out_first + wanted > h2->out_capacity) {
+        size_t capacity = MAX_OF(h2->out_capacity, (size_t)FIRST_OUTPUT);
         while (capacity < wanted)
             capacity *= 2;
-        if (capacity > h2->out_room)
+        if (capacity > h2->out_capacity)
             h2->out = realloc(h2->out, capacity);
         CHECK(h2->out && wanted <= H2_OUTPUT_BYTES);
         memmove(h2->out, h2->out + h2->out_first, h2->out_size);
         h2->out_first = 0;
-        h2->out_room = capacity;
+        h2->out_capacity = capacity;
     }
     h2->out_size = wanted;
     return h2->out + h2->out_first + wanted - size;
 }
 
-/* One frame's head; returns where its payload goes. Control frames may use the reserve that
- * h2_room() leaves. */
 uint8_t *h2_frame_begin(struct h2 *h2, enum frame_kind kind, unsigned flags, uint32_t stream, size_t size)
 {
     uint8_t *at = out_add(h2, HEAD_BYTES + size);
@@ -68,7 +66,7 @@ static void setting(uint8_t *at, enum setting which, uint32_t value)
     store32(at + 2, value);
 }
 
-static void greet(struct h2 *h2)
+static void send_preface(struct h2 *h2)
 {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -79,7 +77,8 @@ static void greet(struct h2 *h2)
     h2_window_update(h2, 0, H2_WINDOW_BYTES - FIRST_WINDOW);
 }
 
-/* A header that is never indexed, without Huffman; both texts are under 127 bytes. */
+/* Writes a header that is never indexed, without Huffman coding. Name and value have less than 127
+ * bytes. Returns the size. */
 static size_t literal(uint8_t *at, const char *name, const char *value)
 {
     size_t name_size = strlen(name), value_size = strlen(value);
@@ -120,7 +119,7 @@ uint32_t h2_open(struct h2 *h2, const char *path)
     return stream->number;
 }
 
-size_t h2_room(const struct h2 *h2, uint32_t number)
+size_t h2_sendable(const struct h2 *h2, uint32_t number)
 {
     const struct stream *stream = h2_stream_find((struct h2 *)(uintptr_t)h2, number);
     size_t free_bytes = H2_OUTPUT_BYTES - h2->out_size;
@@ -137,7 +136,7 @@ uint8_t *h2_data(struct h2 *h2, uint32_t number, size_t size, bool end)
 {
     struct stream *stream = h2_stream_find(h2, number);
 
-    CHECK(stream && size <= h2_room(h2, number));
+    CHECK(stream && size <= h2_sendable(h2, number));
     stream->send_window -= (int64_t)size;
     h2->send_window -= (int64_t)size;
     return h2_frame_begin(h2, FRAME_DATA, end ? FLAG_END_STREAM : 0, number, size);
@@ -195,7 +194,7 @@ struct h2 *h2_connect(const char *address, const struct h2_port *port)
         errno = sys;
         return NULL;
     }
-    greet(h2);
+    send_preface(h2);
     return h2;
 }
 

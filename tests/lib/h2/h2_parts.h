@@ -1,4 +1,4 @@
-/* h2_parts.h - what the two halves of a connection share: h2.c writes, h2_read.c reads. */
+/* h2_parts.h - what h2.c, which writes, and h2_read.c, which reads, share. */
 #ifndef TRIBUTARY_TESTS_H2_PARTS_H
 #define TRIBUTARY_TESTS_H2_PARTS_H
 
@@ -32,20 +32,21 @@ enum {
     CONTROL_RESERVE = 1024,
     FIRST_OUTPUT = 1024
 };
-/* A frame that is no DATA is gathered whole; gRPC servers send small ones. */
+/* The largest frame other than DATA. Such a frame is handled as a whole; gRPC servers send small
+ * ones. */
 enum { MAX_CONTROL = 16 << 10 };
 
 struct stream {
-    uint32_t number; /* 0: free */
+    uint32_t number; /* 0: unused */
     int64_t send_window;
-    uint32_t unreturned; /* received bytes not yet given back to the peer's window */
+    uint32_t unreturned; /* received bytes that were not yet returned to the peer's window */
     struct h2_end end;
 };
 
 struct frame {
     uint8_t kind, flags;
     uint32_t stream;
-    const uint8_t *at;
+    const uint8_t *data;
     uint32_t size;
 };
 
@@ -60,19 +61,19 @@ struct h2 {
     struct stream streams[MAX_H2_STREAMS];
     nghttp2_hd_inflater *inflater;
     uint8_t *out;
-    size_t out_first, out_size, out_room;
+    size_t out_first, out_size, out_capacity;
     bool more;         /* the last read filled its buffer */
     bool in_data;      /* a DATA frame has begun */
-    struct frame data; /* that one; `size` is what is still to come of it */
-    uint8_t *kept;     /* the beginning of a frame, until its rest comes */
+    struct frame data; /* that frame; `size` is what is missing of it */
+    uint8_t *kept;     /* the beginning of a frame, until the rest arrives */
     size_t kept_size;
 };
 
-/* One frame's head in the output; returns where its payload goes. Control frames may use the
- * reserve that h2_room() leaves. */
+/* Adds a frame's head to the output. Returns where the caller writes the payload. Control frames
+ * may use the reserve that h2_sendable() leaves. */
 uint8_t *h2_frame_begin(struct h2 *h2, enum frame_kind kind, unsigned flags, uint32_t stream, size_t size);
 void h2_window_update(struct h2 *h2, uint32_t stream, uint32_t size);
-struct stream *h2_stream_find(struct h2 *h2, uint32_t number); /* NULL: it is none, or has ended */
+struct stream *h2_stream_find(struct h2 *h2, uint32_t number); /* NULL: there is none, or it has ended */
 bool h2_lose(struct h2 *h2);                                   /* ends every stream; returns false */
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Where every connection reads: what was kept of the last frame, then what comes. */
+/* Every connection reads into this: what was kept of its last frame, then what arrives. */
 static uint8_t input[HEAD_BYTES + MAX_CONTROL + H2_INPUT_BYTES];
 
 static uint32_t load32(const uint8_t *at)
@@ -53,14 +53,15 @@ static void note_header(struct h2_end *end, const nghttp2_nv *header)
     }
 }
 
-/* Every header block must pass the inflater, whoever it is for: its table is the connection's. */
+/* Decodes a header block. Every block must pass the inflater, also that of an unknown stream, since
+ * the connection has one table. */
 static bool header_block(struct h2 *h2, const struct frame *frame, struct stream *stream)
 {
-    struct h2_end nobody;
-    const uint8_t *at = frame->at, *end = frame->at + frame->size;
+    struct h2_end ignored;
+    const uint8_t *at = frame->data, *end = frame->data + frame->size;
 
     if (!(frame->flags & FLAG_END_HEADERS) || frame->flags & (FLAG_PADDED | FLAG_PRIORITY))
-        return false; /* gRPC servers send neither; a generator need not know them */
+        return false; /* gRPC servers send neither */
     for (;;) {
         nghttp2_nv header;
         int flags = 0;
@@ -69,7 +70,7 @@ static bool header_block(struct h2 *h2, const struct frame *frame, struct stream
             return false;
         at += used;
         if (flags & NGHTTP2_HD_INFLATE_EMIT)
-            note_header(stream ? &stream->end : &nobody, &header);
+            note_header(stream ? &stream->end : &ignored, &header);
         if (flags & NGHTTP2_HD_INFLATE_FINAL)
             break;
     }
@@ -80,10 +81,10 @@ static bool header_block(struct h2 *h2, const struct frame *frame, struct stream
 static void settings(struct h2 *h2, const struct frame *frame)
 {
     for (uint32_t at = 0; at + 6 <= frame->size; at += 6) {
-        uint32_t value = load32(frame->at + at + 2);
-        if (frame->at[at + 1] == SETTING_MAX_FRAME_SIZE)
+        uint32_t value = load32(frame->data + at + 2);
+        if (frame->data[at + 1] == SETTING_MAX_FRAME_SIZE)
             h2->frame_size = value;
-        if (frame->at[at + 1] != SETTING_INITIAL_WINDOW_SIZE)
+        if (frame->data[at + 1] != SETTING_INITIAL_WINDOW_SIZE)
             continue;
         for (int i = 0; i < MAX_H2_STREAMS; i++)
             h2->streams[i].send_window += (int64_t)value - h2->first_send_window;
@@ -92,8 +93,8 @@ static void settings(struct h2 *h2, const struct frame *frame)
     h2_frame_begin(h2, FRAME_SETTINGS, FLAG_ACK, 0, 0);
 }
 
-/* A piece of a DATA frame. Received bytes go back to the windows by the quarter window, not by the
- * frame. */
+/* Handles a piece of a DATA frame. Received bytes are returned to the windows when they are a
+ * quarter of them, and not for each frame. */
 static void data(struct h2 *h2, struct stream *stream, const uint8_t *at, uint32_t size)
 {
     h2->unreturned += size;
@@ -112,8 +113,8 @@ static void data(struct h2 *h2, struct stream *stream, const uint8_t *at, uint32
         h2->port.data(h2->port.ctx, stream->number, (struct bytes){at, size});
 }
 
-/* What is there of the DATA frame that has begun; returns how much. */
-static size_t data_goes_on(struct h2 *h2, const uint8_t *at, size_t size)
+/* Handles what is there of the DATA frame that has begun. Returns its size. */
+static size_t continue_data(struct h2 *h2, const uint8_t *at, size_t size)
 {
     uint32_t piece = (uint32_t)MIN_OF(size, (size_t)h2->data.size);
 
@@ -128,7 +129,7 @@ static size_t data_goes_on(struct h2 *h2, const uint8_t *at, size_t size)
     return piece;
 }
 
-/* A whole frame that is no DATA. */
+/* Handles a whole frame other than DATA. False: it makes no sense. */
 static bool dispatch(struct h2 *h2, const struct frame *frame)
 {
     struct stream *stream = h2_stream_find(h2, frame->stream);
@@ -150,63 +151,63 @@ static bool dispatch(struct h2 *h2, const struct frame *frame)
         return true;
     case FRAME_PING:
         if (!(frame->flags & FLAG_ACK) && frame->size == 8)
-            memcpy(h2_frame_begin(h2, FRAME_PING, FLAG_ACK, 0, 8), frame->at, 8);
+            memcpy(h2_frame_begin(h2, FRAME_PING, FLAG_ACK, 0, 8), frame->data, 8);
         return true;
     case FRAME_WINDOW_UPDATE:
         if (frame->size != 4)
             return false;
         if (stream)
-            stream->send_window += load32(frame->at);
+            stream->send_window += load32(frame->data);
         else if (!frame->stream)
-            h2->send_window += load32(frame->at);
+            h2->send_window += load32(frame->data);
         return true;
     case FRAME_CONTINUATION:
         return false;
-    default: /* GOAWAY ends no call by itself; what is unknown is to be ignored */
+    default: /* GOAWAY ends no call by itself; unknown frames are ignored */
         return true;
     }
 }
 
-/* Takes the frames that are whole, and the beginning of a DATA frame. Returns the bytes taken;
- * SIZE_MAX where they make no sense. */
-static size_t take_frames(struct h2 *h2, const uint8_t *at, size_t size)
+/* Handles all whole frames, and the beginning of a DATA frame. Returns how many bytes it handled;
+ * SIZE_MAX: they make no sense. */
+static size_t handle_frames(struct h2 *h2, const uint8_t *at, size_t size)
 {
-    size_t taken = 0;
+    size_t handled = 0;
 
     for (;;) {
-        const uint8_t *head = at + taken;
-        size_t left = size - taken;
+        const uint8_t *head = at + handled;
+        size_t left = size - handled;
         if (h2->in_data) {
             if (!left && h2->data.size)
-                return taken;
-            taken += data_goes_on(h2, head, left);
+                return handled;
+            handled += continue_data(h2, head, left);
             continue;
         }
         if (left < HEAD_BYTES)
-            return taken;
+            return handled;
         struct frame frame = {.size = load32(head) >> 8,
                               .kind = head[3],
                               .flags = head[4],
                               .stream = load32(head + 5) & 0x7fffffff};
-        frame.at = head + HEAD_BYTES;
+        frame.data = head + HEAD_BYTES;
         bool is_data = frame.kind == FRAME_DATA;
         if (frame.size > (is_data ? (uint32_t)H2_FRAME_BYTES : (uint32_t)MAX_CONTROL) ||
             (is_data && frame.flags & FLAG_PADDED))
             return SIZE_MAX;
         if (!is_data && left < HEAD_BYTES + frame.size)
-            return taken;
-        taken += HEAD_BYTES;
+            return handled;
+        handled += HEAD_BYTES;
         h2->in_data = is_data;
         if (is_data)
             h2->data = frame;
         else if (dispatch(h2, &frame))
-            taken += frame.size;
+            handled += frame.size;
         else
             return SIZE_MAX;
     }
 }
 
-/* Keeps the beginning of a frame for the next read. */
+/* Keeps the beginning of a frame for the next read. False: out of memory. */
 static bool keep(struct h2 *h2, const uint8_t *at, size_t size)
 {
     if (size && !h2->kept)
@@ -223,17 +224,17 @@ bool h2_read(struct h2 *h2)
 {
     if (h2->lost)
         return false;
-    ssize_t got = recv(h2->fd, input + h2->kept_size, H2_INPUT_BYTES, 0);
-    h2->more = got == H2_INPUT_BYTES;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t received = recv(h2->fd, input + h2->kept_size, H2_INPUT_BYTES, 0);
+    h2->more = received == H2_INPUT_BYTES;
+    if (received < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
-    if (got <= 0)
+    if (received <= 0)
         return h2_lose(h2);
     if (h2->kept_size)
         memcpy(input, h2->kept, h2->kept_size);
-    size_t size = h2->kept_size + (size_t)got;
-    size_t taken = take_frames(h2, input, size);
-    if (taken == SIZE_MAX || !keep(h2, input + taken, size - taken))
+    size_t size = h2->kept_size + (size_t)received;
+    size_t handled = handle_frames(h2, input, size);
+    if (handled == SIZE_MAX || !keep(h2, input + handled, size - handled))
         return h2_lose(h2);
     return true;
 }
