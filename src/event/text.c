@@ -1,7 +1,8 @@
 /* text.c - the rules for strings: UTF-8 without NUL, and printable names.
  *
- * scan_text() reads a string once, eight bytes at a time where they are ASCII. It serves the
- * strings that are not plain ASCII: text_plain() in the header accepts those that are. */
+ * scan_text() reads a string once, eight bytes at a time where they are ASCII. The scan of messages
+ * needs it only for strings that are not plain ASCII: text_plain() in the header accepts the
+ * others. */
 #include "event/text.h"
 
 #include <endian.h>
@@ -77,7 +78,8 @@ static inline size_t ascii_size(uint64_t word, size_t left, unsigned *found)
     return size;
 }
 
-/* Reads the whole text once. Returns a set of FOUND_...; stops at the first invalid byte. */
+/* Reads the text once. Returns a set of FOUND_... flags. Stops at the first invalid character, but
+ * not at a NUL. */
 static unsigned scan_text(struct bytes text)
 {
     unsigned found = 0;
