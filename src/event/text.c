@@ -111,7 +111,6 @@ enum fault_reason text_printable(struct bytes text)
 enum fault_reason name_check(struct bytes name, const char *field, size_t max, struct fault *fault)
 {
     char bound[48];
-    enum fault_reason reason;
 
     if (name.size == 0)
         return fault_set(fault, FAULT_EMPTY, field, "at least 1 byte");
@@ -119,6 +118,6 @@ enum fault_reason name_check(struct bytes name, const char *field, size_t max, s
         snprintf(bound, sizeof(bound), "at most %zu bytes", max);
         return fault_bytes(fault, FAULT_TOO_LONG, field, name, bound);
     }
-    reason = text_printable(name);
+    enum fault_reason reason = text_printable(name);
     return reason == FAULT_NONE ? FAULT_NONE : fault_bytes(fault, reason, field, name, "");
 }
