@@ -83,13 +83,12 @@ enum err heap_set(struct heap *heap, struct heap_node *node, int64_t key)
 
 void heap_remove(struct heap *heap, struct heap_node *node)
 {
-    struct heap_node *last;
     size_t place = node->place;
 
     if (place == 0)
         return;
     CHECK(place <= heap->count && at(heap, place) == node);
-    last = at(heap, heap->count);
+    struct heap_node *last = at(heap, heap->count);
     heap->count--;
     node->place = 0;
     if (last == node)

@@ -59,7 +59,7 @@ static void close_with(struct line *line, const char *text)
 
 /* The length of the UTF-8 character at `at`, with its code in *code_out. 0: the character is
  * invalid, and *code_out is unchanged. */
-static size_t character(const uint8_t *at, size_t size, uint32_t *code_out)
+static size_t read_character(const uint8_t *at, size_t size, uint32_t *code_out)
 {
     static const uint32_t min[5] = {0, 0, 0x80, 0x800, 0x10000};
     size_t length = at[0] < 0x80   ? 1
@@ -90,6 +90,7 @@ static bool must_escape(uint32_t code)
     return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
 }
 
+/* Appends a value as the content of a JSON string. */
 static void put_json(struct line *line, struct bytes value)
 {
     bool fits = true;
@@ -97,7 +98,7 @@ static void put_json(struct line *line, struct bytes value)
     for (size_t i = 0; i < value.size && fits;) {
         char piece[8];
         uint32_t code = 0xFFFD;
-        size_t length = character(value.data + i, value.size - i, &code);
+        size_t length = read_character(value.data + i, value.size - i, &code);
 
         if (length == 0 || must_escape(code))
             fits = put(line, piece, (size_t)snprintf(piece, sizeof(piece), "\\u%04x", (unsigned)code));
@@ -109,6 +110,7 @@ static void put_json(struct line *line, struct bytes value)
     }
 }
 
+/* Appends a value as the content of a quoted text. */
 static void put_text(struct line *line, struct bytes value)
 {
     bool fits = true;
@@ -161,6 +163,7 @@ static void put_field(struct line *line, const struct log_field *field)
         put_value(line, field);
 }
 
+/* Appends time, level and event. */
 static void put_head(struct line *line, enum log_level level, const char *event)
 {
     char when[40], head[64];

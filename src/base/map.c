@@ -84,11 +84,9 @@ static bool same(struct bytes a, struct bytes b)
 
 static struct map_node *find(const struct map *map, uint64_t hash, struct bytes key)
 {
-    struct map_node *node;
-
     if (map->slot_count == 0)
         return NULL;
-    node = map->slots[hash & (map->slot_count - 1)];
+    struct map_node *node = map->slots[hash & (map->slot_count - 1)];
     while (node && (node->hash != hash || !same(node->key, key)))
         node = node->next;
     return node;
@@ -154,10 +152,8 @@ struct map_node *map_find(const struct map *map, struct bytes key)
 
 void map_remove(struct map *map, struct map_node *node)
 {
-    struct map_node **link;
-
     CHECK(map->count > 0);
-    link = &map->slots[node->hash & (map->slot_count - 1)];
+    struct map_node **link = &map->slots[node->hash & (map->slot_count - 1)];
     while (*link != node) {
         CHECK(*link);
         link = &(*link)->next;

@@ -90,12 +90,11 @@ static struct chunk_memory inside_memory = {.release = release_nothing};
 static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned)
 {
     size_t head = sizeof(struct chunk) + ((size_t)count + 1) * sizeof(uint32_t);
-    struct chunk *chunk;
 
     pinned += head + inside;
     if (!budget_charge(pinned))
         return NULL;
-    chunk = malloc(head + inside);
+    struct chunk *chunk = malloc(head + inside);
     if (!chunk) {
         budget_refund(pinned);
         return NULL;
@@ -113,16 +112,13 @@ static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned
 enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct framing_scan *scan,
                    uint64_t pinned, struct chunk **chunk_out)
 {
-    struct chunk *chunk;
-    uint32_t first;
-
     CHECK(scan->contiguous && scan->count > 0);
-    chunk = chunk_make(scan->count, 0, pinned);
+    struct chunk *chunk = chunk_make(scan->count, 0, pinned);
     if (!chunk)
         return ERR_NO_MEMORY;
     chunk->memory = memory;
     chunk->data = at;
-    first = scan->offsets[0];
+    uint32_t first = scan->offsets[0];
     for (uint32_t i = 0; i <= scan->count; i++)
         chunk->offsets[i] = scan->offsets[i] - first;
     *chunk_out = chunk;
@@ -171,11 +167,10 @@ void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, u
 enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out)
 {
     uint32_t bytes = chunk_bytes(from, first, last);
-    struct chunk *chunk;
 
     CHECK(first < last && last <= from->count);
-    chunk = from->sequences && last - first > 1 ? chunk_picked(last - first, bytes)
-                                                : chunk_make(last - first, bytes, 0);
+    struct chunk *chunk = from->sequences && last - first > 1 ? chunk_picked(last - first, bytes)
+                                                              : chunk_make(last - first, bytes, 0);
     if (!chunk)
         return ERR_NO_MEMORY;
     if (chunk->sequences) {
@@ -256,10 +251,9 @@ struct chunk *chunk_end(struct chunk *chunk)
 {
     size_t head = (size_t)(chunk->data - (const uint8_t *)chunk);
     uint64_t unused = bytes_capacity(chunk) - chunk->offsets[chunk->count];
-    struct chunk *shrunk;
 
     CHECK(chunk->count > 0);
-    shrunk = realloc(chunk, head + chunk->offsets[chunk->count]);
+    struct chunk *shrunk = realloc(chunk, head + chunk->offsets[chunk->count]);
     if (!shrunk)
         return chunk;
     shrunk->data = (const uint8_t *)shrunk + head;

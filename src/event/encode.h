@@ -1,9 +1,9 @@
 /* encode.h - writes what the server adds around events: the heads of runs, and in-band reports of
  * losses, states and progress.
  *
- * Each is a whole field of its message (tag and length included), so fields may be laid end to end.
- * No function here reads an event. A write into a `buf` fails as buf.h says: the caller checks
- * `broken`.
+ * Each but the head is a whole field of its message, tag and length included, so fields may be laid
+ * end to end. No function here reads an event. A write into a `buf` fails as buf.h says: the caller
+ * checks `broken`.
  *
  * Threads: any. */
 #ifndef TRIBUTARY_EVENT_ENCODE_H

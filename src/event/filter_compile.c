@@ -209,13 +209,11 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
                              struct filter **filter_out, struct fault *fault)
 {
     struct needs needs = {0};
-    struct filter *filter;
     struct arena arena;
-    enum fault_reason reason;
 
     if (selector_count == 0)
         return fault_set(fault, FAULT_EMPTY, "selectors", "at least one; producer: \"*\" for everything");
-    reason = check_all(selectors, selector_count, "selectors", fault);
+    enum fault_reason reason = check_all(selectors, selector_count, "selectors", fault);
     if (reason == FAULT_NONE)
         reason = check_all(excludes, exclude_count, "exclude", fault);
     if (reason != FAULT_NONE)
@@ -223,9 +221,10 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
 
     count_needs(selectors, selector_count, &needs);
     count_needs(excludes, exclude_count, &needs);
-    filter = calloc(1, sizeof(*filter) + (selector_count + exclude_count) * sizeof(struct rule) +
-                           needs.patterns * sizeof(struct pattern) +
-                           needs.pairs * sizeof(struct pair_pattern) + needs.text);
+    struct filter *filter =
+        calloc(1, sizeof(*filter) + (selector_count + exclude_count) * sizeof(struct rule) +
+                      needs.patterns * sizeof(struct pattern) + needs.pairs * sizeof(struct pair_pattern) +
+                      needs.text);
     if (!filter)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     filter->selector_count = (uint32_t)selector_count;

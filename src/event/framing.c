@@ -127,10 +127,9 @@ static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes en
 static NOINLINE enum fault_reason read_rare(struct cursor *cursor, const uint8_t *at, const uint8_t *end)
 {
     struct field *field = &cursor->field;
-    enum fault_reason reason;
 
     cursor->next = at;
-    reason = field_read(&cursor->next, end, field);
+    enum fault_reason reason = field_read(&cursor->next, end, field);
     if (reason != FAULT_NONE)
         return framing_refuse_event(&cursor->place, reason);
     if (field->number < EVENT_FIELDS && field->type != field_rules[field->number].type)
@@ -242,12 +241,11 @@ static inline bool add_event(struct framing_scan *scan, uint32_t start, uint32_t
  * one wire type for each field, so a second one is refused. */
 static enum fault_reason keep_field(struct framing_scan *scan, const struct field *field, struct fault *fault)
 {
-    struct framing_field *kept;
     char path[32];
 
     if (field->number >= FRAMING_FIELDS)
         return FAULT_NONE;
-    kept = &scan->fields[field->number];
+    struct framing_field *kept = &scan->fields[field->number];
     if (kept->present && kept->type != field->type) {
         snprintf(path, sizeof(path), "field %u", field->number);
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, path, "one wire type for all its occurrences");
@@ -267,10 +265,9 @@ static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct c
                                              const uint8_t *at, const uint8_t *end)
 {
     struct field *field = &cursor->field;
-    enum fault_reason reason;
 
     cursor->next = at;
-    reason = field_read(&cursor->next, end, field);
+    enum fault_reason reason = field_read(&cursor->next, end, field);
     if (reason != FAULT_NONE)
         return *at >> 3 == EVENTS ? framing_refuse_event(&cursor->place, reason)
                                   : fault_set(cursor->place.fault, reason, "", "");

@@ -59,10 +59,12 @@ struct framing_scan {
 /* Frees the arrays. The scan may be used again. */
 void framing_fini(struct framing_scan *scan);
 
-/* Scans a whole message, which stays the caller's and must outlive the use of *scan. FAULT_NONE:
- * *scan is filled in. Any other reason: *fault is filled in (reason, path such as
- * `events[3].headers["a"]`, bound), and *scan holds no events. FAULT_MEMORY_BUDGET: out of
- * memory. */
+/* Scans a whole message, which stays the caller's and must outlive the use of *scan.
+ *   FAULT_NONE           *scan is filled in
+ *   FAULT_MEMORY_BUDGET  out of memory
+ *   any other reason     the message is refused; *fault says what is wrong, where (a path such as
+ *                        `events[3].headers["a"]`), and which bound it breaks
+ * After a refusal *scan holds neither events nor fields. */
 MUST_CHECK enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
                                           const struct framing_limits *limits, struct fault *fault);
 

@@ -1,7 +1,8 @@
 /* text.c - the rules for strings: UTF-8 without NUL, and printable names.
  *
- * scan_text() reads a string once, eight bytes at a time where they are ASCII. It serves the
- * strings that are not plain ASCII: text_plain() in the header accepts those that are. */
+ * scan_text() reads a string once, eight bytes at a time where they are ASCII. The scan of messages
+ * needs it only for strings that are not plain ASCII: text_plain() in the header accepts the
+ * others. */
 #include "event/text.h"
 
 #include <endian.h>
@@ -77,7 +78,8 @@ static inline size_t ascii_size(uint64_t word, size_t left, unsigned *found)
     return size;
 }
 
-/* Reads the whole text once. Returns a set of FOUND_...; stops at the first invalid byte. */
+/* Reads the text once. Returns a set of FOUND_... flags. Stops at the first invalid character, but
+ * not at a NUL. */
 static unsigned scan_text(struct bytes text)
 {
     unsigned found = 0;
@@ -109,7 +111,6 @@ enum fault_reason text_printable(struct bytes text)
 enum fault_reason name_check(struct bytes name, const char *field, size_t max, struct fault *fault)
 {
     char bound[48];
-    enum fault_reason reason;
 
     if (name.size == 0)
         return fault_set(fault, FAULT_EMPTY, field, "at least 1 byte");
@@ -117,6 +118,6 @@ enum fault_reason name_check(struct bytes name, const char *field, size_t max, s
         snprintf(bound, sizeof(bound), "at most %zu bytes", max);
         return fault_bytes(fault, FAULT_TOO_LONG, field, name, bound);
     }
-    reason = text_printable(name);
+    enum fault_reason reason = text_printable(name);
     return reason == FAULT_NONE ? FAULT_NONE : fault_bytes(fault, reason, field, name, "");
 }

@@ -131,10 +131,8 @@ static void on_due(struct ev_loop *ev, ev_timer *ev_watcher, int events)
 
 enum err timer_start(struct loop *loop, struct timer *timer, int64_t delay_ns)
 {
-    struct watcher *watcher;
-
     timer_stop(timer);
-    watcher = watcher_acquire(loop);
+    struct watcher *watcher = watcher_acquire(loop);
     if (!watcher)
         return ERR_NO_MEMORY;
     watcher->timer = timer;
@@ -166,7 +164,6 @@ static void on_signal(struct ev_loop *ev, ev_signal *ev_watcher, int events)
 enum err loop_signal(struct loop *loop, int signal, void (*caught)(void *ctx, int signal), void *ctx)
 {
     struct loop *owner = NULL;
-    struct handler *handler;
 
     if (signal <= 0 || signal >= NSIG || signal == SIGKILL || signal == SIGSTOP)
         return ERR_INVALID;
@@ -174,7 +171,7 @@ enum err loop_signal(struct loop *loop, int signal, void (*caught)(void *ctx, in
         return ERR_FULL;
     if (!atomic_compare_exchange_strong(&signal_owners[signal], &owner, loop) && owner != loop)
         return ERR_INVALID;
-    handler = &loop->handlers[loop->handler_count++];
+    struct handler *handler = &loop->handlers[loop->handler_count++];
     handler->caught = caught;
     handler->ctx = ctx;
     ev_signal_init(&handler->ev, on_signal, signal);

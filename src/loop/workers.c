@@ -34,12 +34,10 @@ static void complete(struct task *task)
  * empty. */
 static struct job *next_job(struct workers *workers)
 {
-    struct job *job;
-
     pthread_mutex_lock(&workers->lock);
     while (!workers->first && !workers->closing)
         pthread_cond_wait(&workers->changed, &workers->lock);
-    job = workers->first;
+    struct job *job = workers->first;
     if (job) {
         workers->first = job->next;
         if (!workers->first)
@@ -103,7 +101,6 @@ struct status workers_new(struct loop *loop, unsigned threads, unsigned max_jobs
                           struct workers **workers_out)
 {
     struct workers *workers = calloc(1, sizeof(*workers) + threads * sizeof(pthread_t));
-    int failed;
 
     CHECK(threads > 0 && max_jobs > 0);
     if (!workers)
@@ -112,7 +109,7 @@ struct status workers_new(struct loop *loop, unsigned threads, unsigned max_jobs
     workers->max_jobs = max_jobs;
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->changed, NULL);
-    failed = start(workers, threads);
+    int failed = start(workers, threads);
     if (failed) {
         workers_free(workers);
         return (struct status){ERR_IO, failed, "start a worker thread"};
