@@ -30,9 +30,9 @@ static char *name_copy(struct name *name, struct bytes bytes)
     return name->text;
 }
 
-static Tributary__V1__Tally *totals_fill(Tributary__V1__Tally *message, struct totals totals)
+static Tributary__V1__Totals *totals_fill(Tributary__V1__Totals *message, struct totals totals)
 {
-    tributary__v1__tally__init(message);
+    tributary__v1__totals__init(message);
     message->events = totals.events;
     message->bytes = totals.bytes;
     return message;
@@ -100,7 +100,7 @@ static bool texts_fill(struct texts *texts, const struct producer_view *view)
 void producer_write(const struct producer_view *view, struct buf *answer)
 {
     Tributary__V1__Producer producer = TRIBUTARY__V1__PRODUCER__INIT;
-    Tributary__V1__Tally published;
+    Tributary__V1__Totals published;
     struct texts texts;
     struct name name;
 
@@ -136,7 +136,7 @@ void producer_write(const struct producer_view *view, struct buf *answer)
 static void source_write(void *ctx, const struct feed_stats *stats)
 {
     Tributary__V1__Subscription__LossOfSource message = TRIBUTARY__V1__SUBSCRIPTION__LOSS_OF_SOURCE__INIT;
-    Tributary__V1__Tally accepted, delivered, dropped, queued;
+    Tributary__V1__Totals accepted, delivered, dropped, queued;
     struct buf *answer = ctx;
     struct buf source = {0};
     struct name name;
@@ -157,7 +157,7 @@ static void source_write(void *ctx, const struct feed_stats *stats)
 struct losses {
     Tributary__V1__Subscription__LossOfReason messages[LOSS_COUNT];
     Tributary__V1__Subscription__LossOfReason *pointers[LOSS_COUNT];
-    Tributary__V1__Tally tallies[LOSS_COUNT];
+    Tributary__V1__Totals tallies[LOSS_COUNT];
     size_t count;
 };
 
@@ -181,7 +181,7 @@ static void losses_fill(struct losses *losses, const struct chan_stats *stats)
 void subscription_write(const struct subscription_view *view, bool sources, struct buf *answer)
 {
     Tributary__V1__Subscription subscription = TRIBUTARY__V1__SUBSCRIPTION__INIT;
-    Tributary__V1__Tally accepted, delivered, dropped, queued;
+    Tributary__V1__Totals accepted, delivered, dropped, queued;
     struct losses losses;
     struct chan_stats stats;
     struct buf settings = {0};

@@ -36,7 +36,7 @@ ProtobufCMessage *admin_call(struct tributary *client, const struct unary_method
     return message;
 }
 
-struct tributary_totals admin_totals(const Tributary__V1__Tally *from)
+struct tributary_totals admin_totals(const Tributary__V1__Totals *from)
 {
     return from ? (struct tributary_totals){from->events, from->bytes} : (struct tributary_totals){0, 0};
 }

@@ -9,7 +9,7 @@
 /* A text for a message of protobuf-c, which does not change it. NULL becomes the empty text. */
 char *admin_text(const char *from);
 
-struct tributary_totals admin_totals(const Tributary__V1__Tally *from);
+struct tributary_totals admin_totals(const Tributary__V1__Totals *from);
 
 /* Packs the request, waits for the answer and unpacks it. The caller frees the answer with
  * protobuf_c_message_free_unpacked(). NULL: an error, which is in *status. `status` may be NULL. */

@@ -231,7 +231,8 @@ static void *publish_many(void *argument)
 
 static void publish_from_four_threads(uint32_t queue_events)
 {
-    const struct tributary_publisher_options options = {.producer = "four-threads", .queue_events = queue_events};
+    const struct tributary_publisher_options options = {.producer = "four-threads",
+                                                        .queue_events = queue_events};
     struct tributary *client = client_fixture_connect(client_fixture_target);
     static struct received received;
     struct tributary_subscriber *subscriber = client_fixture_subscribe(client, &received, "four-threads");
