@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
-#include "flow/chan.h"
+#include "flow/feed.h"
 
 /* Commands that wait for a session that does not read: beyond, it is cut. */
 #define MAX_WAITING (16u << 20)

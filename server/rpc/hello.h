@@ -4,7 +4,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "hub/hub.h"
+#include "hub/session.h"
 
 struct hello {
     ProtobufCMessage *message; /* what the wish points into */

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
+#include "hub/subscription.h"
 #include "loop/loop.h"
 #include "server/rpc/rpc.h"
 #include "server/wire/call.h"

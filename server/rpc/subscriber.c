@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
 #include "server/rpc/subscriber.h"
 #include "server/wire/message.h"
 #include "tributary/v1/subscriber.pb-c.h"

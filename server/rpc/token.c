@@ -7,6 +7,7 @@
  *   resume token   'R' version=1 left_out:8 { name_size:varint name epoch:8 sequence:varint }... checksum:8
  *   page token     base64url of: 'P' list name checksum:8                                    (numbers are little-endian)
  */
+#include "flow/chan_report.h"
 #include "server/rpc/rpc_internal.h"
 
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "flow/chan_stats.h"
 #include "server/rpc/rpc_internal.h"
 #include "tributary/v1/admin.pb-c.h"
 

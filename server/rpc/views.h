@@ -4,7 +4,7 @@
 #define TRIBUTARY_SERVER_RPC_VIEWS_H
 
 #include "base/buf.h"
-#include "hub/hub.h"
+#include "hub/hub_query.h"
 
 /* A serialized Producer, appended. Memory that runs out breaks the buffer. */
 void producer_write(const struct producer_view *view, struct buf *answer);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "flow/chan.h"
+#include "flow/chan_batch.h"
 #include "server/wire/call.h"
 
 /* Lays out `notes` (empty afterwards) and what was taken, and sends it. Small chunks are copied

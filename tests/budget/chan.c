@@ -1,6 +1,9 @@
 /* chan.c - a channel that is not full: puts by one policy, a take of all, and its landing. */
 #include "base/clock.h"
 #include "budget.h"
+#include "flow/chan_batch.h"
+#include "flow/feed.h"
+#include "flow/put_waiter.h"
 #include "lib/chunks.h"
 
 static struct {

@@ -3,11 +3,13 @@
 #include <stdio.h>
 
 #include "budget.h"
-#include "seam/bench.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "seam/hub_fixture.h"
 
 static struct {
     struct budget_shape shape;
-    struct bench bench;
+    struct hub_fixture fixture;
     struct putter putter;
     struct consumer consumers[MAX_BUDGET_OUTLETS];
     struct chunk *chunks[MAX_BUDGET_MESSAGES];
@@ -37,18 +39,18 @@ static struct filter *filter_nth(enum budget_filter filter, uint32_t number)
 static void open_scene(const struct budget_shape *shape)
 {
     scene.shape = *shape;
-    bench_limits.max_subscriptions = MAX_BUDGET_OUTLETS;
-    bench_open(&scene.bench);
+    hub_fixture_limits.max_subscriptions = MAX_BUDGET_OUTLETS;
+    hub_fixture_open(&scene.fixture);
     for (uint32_t i = 0; i < shape->routes; i++) {
-        struct subscription_params params = wish_of(NULL);
+        struct subscription_params params = subscription_params_of(NULL);
 
         filter_free(params.filter);
         params.filter = filter_nth(shape->filter, i);
         params.limits = (struct chan_limits){
             .max_events = 1u << 20, .max_bytes = 1u << 30, .fallback = OVERFLOW_DROP_OLDEST};
-        consumer_join(&scene.consumers[i], &scene.bench, params);
+        consumer_join(&scene.consumers[i], &scene.fixture, params);
     }
-    putter_open(&scene.putter, &scene.bench, "budget");
+    putter_open(&scene.putter, &scene.fixture, "budget");
 }
 
 static void ready(void)
@@ -99,7 +101,7 @@ static void close_scene(void)
     putter_leave(&scene.putter);
     for (uint32_t i = 0; i < scene.shape.routes; i++)
         consumer_leave(&scene.consumers[i]);
-    bench_close(&scene.bench);
+    hub_fixture_close(&scene.fixture);
 }
 
 const struct budget_work route_work = {

@@ -10,7 +10,14 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "event/encode.h"
 #include "flow/chan.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "flow/feed.h"
+#include "flow/put_waiter.h"
+#include "flow/totals.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 

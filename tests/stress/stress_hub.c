@@ -12,7 +12,12 @@
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "seam/bench.h"
+#include "event/encode.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "flow/put_waiter.h"
+#include "seam/hub_fixture.h"
 #include "stress/bell.h"
 
 #define PRODUCERS 8u
@@ -128,7 +133,7 @@ static void *offer_on(void *ctx)
 
 /* ---- consumers ---- */
 
-struct heard { /* of one source */
+struct transcript { /* of one source */
     char name[8];
     uint64_t epoch, first, last, count, last_event;
 };
@@ -144,7 +149,7 @@ struct seat {
     bool resets; /* leaves like a peer that is lost */
     struct chan *chan;
     struct chan_batch batch;
-    struct heard *heard;
+    struct transcript *transcript;
     unsigned heard_count;
     uint64_t taken;
     /* The loop's. */
@@ -154,33 +159,33 @@ struct seat {
     unsigned sources; /* most that one subscription heard of */
 };
 
-static struct heard *hear(struct seat *seat, const struct source *source)
+static struct transcript *hear(struct seat *seat, const struct source *source)
 {
-    struct heard *heard;
+    struct transcript *transcript;
 
     for (unsigned i = seat->heard_count; i-- > 0;)
-        if (seat->heard[i].epoch == source->epoch)
-            return &seat->heard[i];
+        if (seat->transcript[i].epoch == source->epoch)
+            return &seat->transcript[i];
     CHECK(seat->heard_count < MAX_SOURCES);
-    heard = &seat->heard[seat->heard_count++];
-    *heard = (struct heard){.epoch = source->epoch, .first = UINT64_MAX};
-    memcpy(heard->name, source->name, source->name_size + 1);
-    return heard;
+    transcript = &seat->transcript[seat->heard_count++];
+    *transcript = (struct transcript){.epoch = source->epoch, .first = UINT64_MAX};
+    memcpy(transcript->name, source->name, source->name_size + 1);
+    return transcript;
 }
 
-static void stretch(struct heard *heard, uint64_t first, uint64_t last, uint64_t count)
+static void stretch(struct transcript *transcript, uint64_t first, uint64_t last, uint64_t count)
 {
-    heard->first = MIN_OF(heard->first, first);
-    heard->last = MAX_OF(heard->last, last);
-    heard->count += count;
+    transcript->first = MIN_OF(transcript->first, first);
+    transcript->last = MAX_OF(transcript->last, last);
+    transcript->count += count;
 }
 
 static void on_loss(void *ctx, const struct lost_note *note)
 {
-    struct heard *heard = hear(ctx, note->source);
+    struct transcript *transcript = hear(ctx, note->source);
 
     CHECK(!note->count_unknown && note->count > 0);
-    stretch(heard, note->first_sequence, note->last_sequence, note->count);
+    stretch(transcript, note->first_sequence, note->last_sequence, note->count);
 }
 
 /* One batch. Returns whether more waits. */
@@ -191,14 +196,14 @@ static bool serve_batch(struct seat *seat)
 
     for (uint32_t i = 0; i < seat->batch.count; i++) {
         const struct chan_batch_entry *entry = &seat->batch.entries[i];
-        struct heard *heard = hear(seat, entry->chunk->source);
+        struct transcript *transcript = hear(seat, entry->chunk->source);
 
         for (uint32_t event = entry->first; event < entry->last; event++) {
             uint64_t sequence = chunk_sequence(entry->chunk, event);
 
-            CHECK(sequence > heard->last_event);
-            heard->last_event = sequence;
-            stretch(heard, sequence, sequence, 1);
+            CHECK(sequence > transcript->last_event);
+            transcript->last_event = sequence;
+            stretch(transcript, sequence, sequence, 1);
             seat->taken++;
         }
     }
@@ -206,7 +211,7 @@ static bool serve_batch(struct seat *seat)
     chan_states(seat->chan, 1000, NULL, NULL);
     if (dice_roll(&seat->dice, 200) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL); /* slow, with a batch in flight */
-    check_sums(seat->chan);
+    check_totals(seat->chan);
     chan_delivered(seat->chan, &seat->batch);
     return more;
 }
@@ -220,9 +225,9 @@ static void check_heard(const struct seat *seat)
     if (!seat->wants_all || stats.dropped[LOSS_CONSUMER_GONE].events > 0)
         return;
     for (unsigned i = 0; i < seat->heard_count; i++) {
-        const struct heard *heard = &seat->heard[i];
+        const struct transcript *transcript = &seat->transcript[i];
 
-        CHECK(heard->count == heard->last - heard->first + 1);
+        CHECK(transcript->count == transcript->last - transcript->first + 1);
     }
 }
 
@@ -273,7 +278,7 @@ static void ended(struct task *task)
 
     hub_unsubscribe(seat->subscription, FAULT_NONE);
     chan_stats(seat->chan, &stats);
-    check_sums(seat->chan);
+    check_totals(seat->chan);
     CHECK(stats.queued.events == 0);
     CHECK(stats.delivered.events == seat->taken);
     chan_release(seat->chan);
@@ -309,7 +314,7 @@ static void subscribe(struct seat *seat, struct dice *dice)
 {
     static const char *const topics[] = {NULL, NULL, "a", "?"};
     const char *topic = topics[dice_roll(dice, ARRAY_LEN(topics))];
-    struct subscription_params params = wish_of(topic);
+    struct subscription_params params = subscription_params_of(topic);
     struct fault fault;
 
     params.limits.max_events = 1 + (uint32_t)dice_roll(dice, 500);
@@ -420,8 +425,8 @@ int main(int argc, char **argv)
     CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
     for (unsigned i = 0; i < CONSUMERS; i++) {
         seats[i] = (struct seat){
-            .dice = {dice.state + i}, .wakeup = BELL, .heard = calloc(MAX_SOURCES, sizeof(struct heard))};
-        CHECK(seats[i].heard && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
+            .dice = {dice.state + i}, .wakeup = BELL, .transcript = calloc(MAX_SOURCES, sizeof(struct transcript))};
+        CHECK(seats[i].transcript && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
     }
     for (unsigned i = 0; i < PUTTERS; i++) {
         offerers[i] =
@@ -436,7 +441,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < CONSUMERS; i++) {
         pthread_join(seats[i].thread, NULL);
         chan_batch_fini(&seats[i].batch);
-        free(seats[i].heard);
+        free(seats[i].transcript);
     }
     hub_free(hub);
     loop_free(loop);

@@ -13,7 +13,12 @@
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "seam/bench.h"
+#include "event/encode.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "flow/put_waiter.h"
+#include "hub/session.h"
+#include "seam/hub_fixture.h"
 #include "stress/bell.h"
 
 #define NAMES 2u
@@ -123,7 +128,7 @@ static void remove_it(struct caller *caller)
     struct producer_view view;
     struct fault fault;
 
-    if (hub_remove(hub, text_of(caller->name), 0, bench_copy_view, &view, &fault) == FAULT_NONE)
+    if (hub_remove(hub, text_of(caller->name), 0, hub_fixture_copy_view, &view, &fault) == FAULT_NONE)
         caller->removed++;
 }
 
@@ -342,7 +347,7 @@ static void *register_on(void *ctx)
 
 /* ---- consumers ---- */
 
-struct heard { /* of one source */
+struct transcript { /* of one source */
     uint64_t epoch, last;
 };
 
@@ -358,7 +363,7 @@ struct seat {
     _Atomic uint32_t mark;
     struct chan *chan;
     struct chan_batch batch;
-    struct heard *heard;
+    struct transcript *transcript;
     unsigned heard_count;
     uint64_t taken;
     /* The loop's. */
@@ -368,14 +373,14 @@ struct seat {
     uint64_t served, marks, taken_by_all;
 };
 
-static struct heard *hear(struct seat *seat, uint64_t epoch)
+static struct transcript *hear(struct seat *seat, uint64_t epoch)
 {
     for (unsigned i = seat->heard_count; i-- > 0;)
-        if (seat->heard[i].epoch == epoch)
-            return &seat->heard[i];
+        if (seat->transcript[i].epoch == epoch)
+            return &seat->transcript[i];
     CHECK(seat->heard_count < MAX_SOURCES);
-    seat->heard[seat->heard_count] = (struct heard){.epoch = epoch};
-    return &seat->heard[seat->heard_count++];
+    seat->transcript[seat->heard_count] = (struct transcript){.epoch = epoch};
+    return &seat->transcript[seat->heard_count++];
 }
 
 static void check_topics(const struct seat *seat, const struct chan_batch_entry *entry)
@@ -400,17 +405,17 @@ static bool serve_batch(struct seat *seat)
     for (uint32_t i = 0; i < seat->batch.count; i++) {
         const struct chan_batch_entry *entry = &seat->batch.entries[i];
         uint64_t first = chunk_sequence(entry->chunk, entry->first);
-        struct heard *heard = hear(seat, entry->chunk->source->epoch);
+        struct transcript *transcript = hear(seat, entry->chunk->source->epoch);
 
-        CHECK(first > heard->last);
-        CHECK(seat->selects || seat->loses || heard->last == 0 || first == heard->last + 1);
-        heard->last = chunk_sequence(entry->chunk, entry->last - 1);
+        CHECK(first > transcript->last);
+        CHECK(seat->selects || seat->loses || transcript->last == 0 || first == transcript->last + 1);
+        transcript->last = chunk_sequence(entry->chunk, entry->last - 1);
         seat->taken += entry->last - entry->first;
         if (seat->selects)
             check_topics(seat, entry);
     }
     chan_states(seat->chan, 1000, NULL, NULL);
-    check_sums(seat->chan);
+    check_totals(seat->chan);
     chan_delivered(seat->chan, &seat->batch);
     if (dice_roll(&seat->dice, 100) == 0)
         nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
@@ -453,7 +458,7 @@ static void ended(struct task *task)
     struct seat *seat = container_of(task, struct seat, ended);
 
     hub_unsubscribe(seat->subscription, FAULT_NONE);
-    check_sums(seat->chan);
+    check_totals(seat->chan);
     chan_release(seat->chan);
     seat->chan = NULL;
     seat->subscription = NULL;
@@ -484,7 +489,7 @@ static const struct subscription_port port = {told_closing, told_cut};
 
 static void subscribe(struct seat *seat, struct dice *dice)
 {
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
     struct fault fault;
 
     seat->selects = dice_roll(dice, 2) == 0;
@@ -567,7 +572,7 @@ static void run_for(int64_t max_ns, struct seat *seats, struct dice *dice)
         else
             subscribe(seat, dice);
         if (dice_roll(dice, 100) == 0 &&
-            hub_remove(hub, text_of("s0"), (int64_t)dice_roll(dice, 3) * NS_PER_MS, bench_copy_view, &view,
+            hub_remove(hub, text_of("s0"), (int64_t)dice_roll(dice, 3) * NS_PER_MS, hub_fixture_copy_view, &view,
                        &fault))
             CHECK(fault.reason == FAULT_PRODUCER_NOT_FOUND);
         nanosleep(&(struct timespec){.tv_nsec = 100 * NS_PER_US}, NULL);
@@ -619,8 +624,8 @@ int main(int argc, char **argv)
     CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
     for (unsigned i = 0; i < SEATS; i++) {
         seats[i] = (struct seat){
-            .dice = {dice.state + i}, .wakeup = BELL, .heard = calloc(MAX_SOURCES, sizeof(struct heard))};
-        CHECK(seats[i].heard && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
+            .dice = {dice.state + i}, .wakeup = BELL, .transcript = calloc(MAX_SOURCES, sizeof(struct transcript))};
+        CHECK(seats[i].transcript && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
     }
     for (unsigned i = 0; i <= SESSIONS; i++) {
         callers[i] = (struct caller){
@@ -636,7 +641,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < SEATS; i++) {
         pthread_join(seats[i].thread, NULL);
         chan_batch_fini(&seats[i].batch);
-        free(seats[i].heard);
+        free(seats[i].transcript);
     }
     hub_free(hub);
     loop_free(loop);

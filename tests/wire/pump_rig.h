@@ -5,6 +5,7 @@
 #ifndef TRIBUTARY_TESTS_WIRE_PUMP_RIG_H
 #define TRIBUTARY_TESTS_WIRE_PUMP_RIG_H
 
+#include "flow/chan_stats.h"
 #include "server/wire/sender.h"
 #include "wire_fixture.h"
 

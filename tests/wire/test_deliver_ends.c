@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/chan_stats.h"
 #include "pump_rig.h"
 
 static struct rig rig;

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
-#include "hub/hub.h"
+#include "event/filter.h"
+#include "hub/subscription_port.h"
 
 #define SESSIONS 6
 #define CONSUMERS 5
@@ -20,7 +21,7 @@
 #define FORGET_NS (10 * NS_PER_S)
 
 struct notice {
-    enum told { WELCOME, START, STOP, CLOSING, CUT, CONSUMER_CLOSING, CONSUMER_CUT } told;
+    enum kind { WELCOME, START, STOP, CLOSING, ABORT, CONSUMER_CLOSING, CONSUMER_ABORT } kind;
     int session, consumer;
     int reason; /* a fault_reason, or an enum closing */
     int64_t deadline_ns;
@@ -43,7 +44,7 @@ struct model_session {
     enum { S_NONE, S_WAITING, S_LIVE, S_CLOSING, S_GONE } life;
     int name;
     bool per_consumer, named;
-    bool ends_at_start, leaves_at_closing, leaves_at_cut;
+    bool ends_at_start, leaves_at_closing, leaves_at_abort;
     enum at_stop at_stop;
     int successor, predecessor; /* -1: none */
     int reason;

@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "event/chunk.h"
+#include "flow/chan_batch.h"
 #include "server/rpc/publisher.h"
 #include "server/wire/message.h"
 #include "server/wire/wire.h"
@@ -145,9 +146,9 @@ static void open_call(struct desk *desk)
 {
     *desk = (struct desk){.thread.busy = true};
     wire_init();
-    bench_open(&desk->bench);
+    hub_fixture_open(&desk->fixture);
     desk->rpc =
-        (struct rpc){.loop = desk->bench.loop, .hub = desk->bench.hub, .settings.framing = framing_defaults};
+        (struct rpc){.loop = desk->fixture.loop, .hub = desk->fixture.hub, .settings.framing = framing_defaults};
     list_init(&desk->thread.early);
     list_init(&desk->thread.ready);
     desk->thread.inbox_end = &desk->thread.inbox;
@@ -210,7 +211,7 @@ void desk_lose(struct desk *desk)
 
 void desk_drain(struct desk *desk)
 {
-    hub_drain(desk->bench.hub, 60 * NS_PER_S, bench_emptied, &desk->bench);
+    hub_drain(desk->fixture.hub, 60 * NS_PER_S, hub_fixture_emptied, &desk->fixture);
     publish_stream_port.draining(&desk->call);
 }
 
@@ -267,7 +268,7 @@ void desk_tick(struct desk *desk)
 void desk_settle(struct desk *desk)
 {
     for (int i = 0; i < 12; i++) {
-        loop_turn(desk->bench.loop);
+        loop_turn(desk->fixture.loop);
         desk_tick(desk);
     }
 }
@@ -311,7 +312,7 @@ const char *desk_read(struct desk *desk)
 
 void desk_open(struct desk *desk, bool blocks)
 {
-    struct subscription_params checked = wish_of(NULL);
+    struct subscription_params checked = subscription_params_of(NULL);
 
     if (blocks) {
         checked.limits.max_events = 2;
@@ -320,7 +321,7 @@ void desk_open(struct desk *desk, bool blocks)
         checked.limits.block_timeout_ns = 3600 * NS_PER_S;
     }
     open_call(desk);
-    consumer_join(&desk->consumer, &desk->bench, checked);
+    consumer_join(&desk->consumer, &desk->fixture, checked);
     desk_say(desk, "-");
     desk_settle(desk);
     cr_assert_str_eq(desk_read(desk), "-");
@@ -340,7 +341,7 @@ void desk_close(struct desk *desk, enum fault_reason status)
     framing_fini(&desk->thread.scan);
     heap_fini(&desk->thread.timers);
     consumer_leave(&desk->consumer);
-    bench_close(&desk->bench);
+    hub_fixture_close(&desk->fixture);
     wire_fini();
 }
 

@@ -6,7 +6,7 @@
 #ifndef TRIBUTARY_TESTS_UNIT_RPC_DESK_H
 #define TRIBUTARY_TESTS_UNIT_RPC_DESK_H
 
-#include "seam/bench.h"
+#include "seam/hub_fixture.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/thread.h"
 
@@ -29,7 +29,7 @@ struct call {
 };
 
 struct desk {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct rpc rpc;
     struct wire_thread thread;
     struct call call;

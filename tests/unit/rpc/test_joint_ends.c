@@ -4,7 +4,7 @@
 
 #include "base/counters.h"
 #include "desk.h"
-#include "seam/actor.h"
+#include "seam/fake_session.h"
 
 static struct desk desk;
 
@@ -89,7 +89,7 @@ Test(joint_ends, is_not_taken_when_the_server_drains_before_a_message_that_canno
 {
     desk_open(&desk, false);
     desk_say_each(&desk, "ab");
-    hub_drain(desk.bench.hub, 60 * NS_PER_S, bench_emptied, &desk.bench); /* the call has not heard of it */
+    hub_drain(desk.fixture.hub, 60 * NS_PER_S, hub_fixture_emptied, &desk.fixture); /* the call has not heard of it */
     desk_say_bad_text(&desk);
     desk_settle(&desk);
     cr_expect_eq(desk.confirmed, 1);
@@ -117,10 +117,10 @@ Test(joint_ends, that_blocks_is_confirmed_when_the_server_drains_and_what_is_hel
  * blocks as before. */
 Test(joint_ends, that_goes_on_blocking_while_the_server_drains_leaves_what_is_held_behind)
 {
-    struct actor actor = {0};
+    struct fake_session session = {0};
 
     desk_open(&desk, true);
-    actor_join(&actor, &desk.bench, actor_wish("asked", SESSION_PER_CONSUMER));
+    fake_session_join(&session, &desk.fixture, fake_session_params("asked", SESSION_PER_CONSUMER));
     desk_say_each(&desk, "abc");
     desk_tick(&desk);
     desk_say_each(&desk, "d");
@@ -134,7 +134,7 @@ Test(joint_ends, that_goes_on_blocking_while_the_server_drains_leaves_what_is_he
     cr_expect_eq(desk.confirmed, 4);
     cr_expect_eq(desk.call.state, DESK_CLOSED);
     desk_counted(4, 2, 1);
-    actor_fini(&actor);
+    fake_session_fini(&session);
     desk_close(&desk, FAULT_DRAINING);
 }
 
@@ -143,7 +143,7 @@ static void remove_web(void)
     struct producer_view view;
     struct fault fault;
 
-    cr_assert_eq(hub_remove(desk.bench.hub, text_of("web"), 0, bench_copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_remove(desk.fixture.hub, text_of("web"), 0, hub_fixture_copy_view, &view, &fault), FAULT_NONE);
 }
 
 Test(joint_ends, comes_back_under_a_new_epoch_when_its_producer_was_removed)
@@ -180,11 +180,11 @@ Test(joint_ends, is_taken_though_its_call_is_lost_while_its_producer_is_made_aga
 
 Test(joint_ends, is_refused_message_by_message_where_its_producer_cannot_be_made_again)
 {
-    bench_limits.max_producers = 1;
+    hub_fixture_limits.max_producers = 1;
     desk_open(&desk, false);
     desk_say_each(&desk, "ab");
     remove_web();
-    publish(&desk.bench, "other", 1, "t");
+    publish(&desk.fixture, "other", 1, "t");
     desk_tick(&desk);
     desk_say_each(&desk, "c"); /* held, and refused after them */
     desk_settle(&desk);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "flow/feed.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 #include "server/rpc/rpc_internal.h"
