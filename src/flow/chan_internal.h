@@ -124,7 +124,6 @@ void chan_release_chunk(struct chan *chan, struct chunk *chunk);
 /* ---- chan_life.c ---- */
 
 void chan_break(struct chan *chan); /* OPEN -> BROKEN; nothing in another state */
-void slabs_free(struct slab *slab); /* without the lock */
 
 /* ---- chan_report.c ---- */
 

@@ -21,16 +21,6 @@ static bool change_state(struct chan *chan, enum chan_state state)
     return true;
 }
 
-void slabs_free(struct slab *slab)
-{
-    while (slab) {
-        struct slab *next = slab->next;
-
-        free(slab);
-        slab = next;
-    }
-}
-
 void chan_break(struct chan *chan)
 {
     change_state(chan, CHAN_BROKEN);

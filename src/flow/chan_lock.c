@@ -51,7 +51,8 @@ void chan_leave(struct chan *chan)
         chan->callbacks.readable(chan->callbacks.ctx);
     for (uint32_t i = 0; i < deferred->chunk_count; i++)
         chunk_release(deferred->chunks[i]);
-    slabs_free(deferred->slabs);
+    if (deferred->slabs)
+        slabs_free(deferred->slabs);
     free(deferred->slots);
 }
 

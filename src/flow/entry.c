@@ -25,6 +25,16 @@ static bool grow(struct chan *chan)
     return true;
 }
 
+void slabs_free(struct slab *slab)
+{
+    while (slab) {
+        struct slab *next = slab->next;
+
+        free(slab);
+        slab = next;
+    }
+}
+
 struct entry *entry_new(struct chan *chan, const struct range *range)
 {
     struct entry *entry;

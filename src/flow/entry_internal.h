@@ -50,6 +50,8 @@ struct range range_split(struct range *range, uint32_t count);
 /* Gives back the references to the chunk and the feed that an entry held. */
 void range_release(struct chan *chan, const struct range *range);
 
+void slabs_free(struct slab *slab); /* all that are linked; without the lock */
+
 /* An entry that is in no list, with references to the range's chunk and feed. NULL: out of
  * memory. */
 struct entry *entry_new(struct chan *chan, const struct range *range);

@@ -1,19 +1,19 @@
-/* actor.c - see actor.h. */
+/* fake_session.c - see fake_session.h. */
 #include "seam/fake_session.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-static void hear(struct fake_session *session, const char *what)
+static void note(struct fake_session *session, const char *what)
 {
     if (session->transcript.size > 0)
         buf_text(&session->transcript, ", ");
     buf_text(&session->transcript, what);
 }
 
-/* `now`, or in how many milliseconds. */
-static void hear_when(struct fake_session *session, int64_t deadline_ns)
+/* Adds `now`, or in how many milliseconds. */
+static void note_deadline(struct fake_session *session, int64_t deadline_ns)
 {
     if (deadline_ns == 0)
         buf_text(&session->transcript, " now");
@@ -29,7 +29,7 @@ static void welcome(void *ctx, uint64_t epoch)
 
     CHECK(session->welcomes++ == 0);
     session->epoch = epoch;
-    hear(session, "welcome");
+    note(session, "welcome");
 }
 
 static void start(void *ctx, const struct activation_params *params)
@@ -41,7 +41,7 @@ static void start(void *ctx, const struct activation_params *params)
     session->latest = params->activation;
     session->start_deadline_ns = params->deadline_ns;
     snprintf(session->subscription, sizeof(session->subscription), "%s", params->subscription_id);
-    hear(session, "start");
+    note(session, "start");
     buf_format(&session->transcript, " %" PRIu64 " \"", params->activation);
     buf_bytes(&session->transcript, params->request.data, params->request.size);
     buf_text(&session->transcript, "\"");
@@ -55,9 +55,9 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64
 
     CHECK(session->session && session->aborts == 0);
     session->stops++;
-    hear(session, "stop");
+    note(session, "stop");
     buf_format(&session->transcript, " %" PRIu64 " %s", activation, fault_reason_name(reason));
-    hear_when(session, deadline_ns);
+    note_deadline(session, deadline_ns);
     if (session->ends_at_stop)
         session_end(session->session, activation, CODE_OK, NULL);
     if (session->leaves_at_stop)
@@ -69,7 +69,7 @@ static void set_paused(void *ctx, uint64_t activation, bool pause)
     struct fake_session *session = ctx;
 
     *(pause ? &session->pauses : &session->resumes) += 1;
-    hear(session, pause ? "pause" : "resume");
+    note(session, pause ? "pause" : "resume");
     buf_format(&session->transcript, " %" PRIu64, activation);
 }
 
@@ -78,9 +78,9 @@ static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
     struct fake_session *session = ctx;
 
     CHECK(session->session && session->closings++ == 0 && session->welcomes == 1);
-    hear(session, "closing ");
+    note(session, "closing ");
     buf_text(&session->transcript, fault_reason_name(reason));
-    hear_when(session, deadline_ns);
+    note_deadline(session, deadline_ns);
     if (session->leaves_at_closing)
         fake_session_leave(session, FAULT_NONE);
 }
@@ -91,7 +91,7 @@ static void abort_call(void *ctx, const struct fault *fault)
 
     CHECK(session->session && session->aborts++ == 0);
     session->fault = *fault;
-    hear(session, "cut ");
+    note(session, "abort ");
     buf_text(&session->transcript, fault_reason_name(fault->reason));
     if (session->leaves_at_abort)
         fake_session_leave(session, FAULT_NONE);
@@ -115,17 +115,17 @@ struct session_params fake_session_params(const char *name, enum session_mode mo
 enum fault_reason fake_session_try(struct fake_session *session, struct hub_fixture *fixture,
                                    struct session_params params)
 {
-    struct fake_session bidden = *session;
+    struct fake_session before = *session;
 
-    buf_clear(&bidden.transcript);
+    buf_clear(&before.transcript);
     *session = (struct fake_session){.fixture = fixture,
-                                     .transcript = bidden.transcript,
+                                     .transcript = before.transcript,
                                      .waiter = {.over = over},
-                                     .ends_at_start = bidden.ends_at_start,
-                                     .ends_at_stop = bidden.ends_at_stop,
-                                     .leaves_at_stop = bidden.leaves_at_stop,
-                                     .leaves_at_closing = bidden.leaves_at_closing,
-                                     .leaves_at_abort = bidden.leaves_at_abort};
+                                     .ends_at_start = before.ends_at_start,
+                                     .ends_at_stop = before.ends_at_stop,
+                                     .leaves_at_stop = before.leaves_at_stop,
+                                     .leaves_at_closing = before.leaves_at_closing,
+                                     .leaves_at_abort = before.leaves_at_abort};
     params.port = &port;
     params.ctx = session;
     return hub_register(fixture->hub, &params, &session->session, &session->fault);
@@ -140,7 +140,7 @@ void fake_session_join(struct fake_session *session, struct hub_fixture *fixture
 const char *fake_session_transcript(struct fake_session *session)
 {
     buf_byte(&session->transcript, 0);
-    session->transcript.size = 0; /* the next word begins anew; until then the text stands */
+    session->transcript.size = 0; /* the next note begins anew; until then the text stays */
     return (const char *)session->transcript.data;
 }
 

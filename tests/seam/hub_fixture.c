@@ -1,4 +1,4 @@
-/* bench.c - the bench for the engine's tests. */
+/* hub_fixture.c - see hub_fixture.h. */
 #include "seam/hub_fixture.h"
 
 #include <stdio.h>
@@ -291,7 +291,7 @@ static void on_state(void *ctx, const struct feed_change *change)
     consumer->epoch = change->source->epoch;
 }
 
-/* Events that follow each other are one run, whether they came in one entry with others or not. */
+/* Events that follow each other are one run, whether they came in one entry or in several. */
 static void on_entry(struct consumer *consumer, const struct chan_batch_entry *entry)
 {
     const struct chunk *chunk = entry->chunk;

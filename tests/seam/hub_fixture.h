@@ -1,5 +1,5 @@
-/* bench.h - the engine on a bench: a hub on a loop that is turned by hand, with producers and
- * consumers that do as the test says. */
+/* hub_fixture.h - the engine without a wire: a hub on a loop that the test turns by hand, with
+ * producers and consumers that do what the test says. */
 #ifndef TRIBUTARY_TESTS_SEAM_HUB_FIXTURE_H
 #define TRIBUTARY_TESTS_SEAM_HUB_FIXTURE_H
 
@@ -23,19 +23,19 @@ struct hub_fixture {
     unsigned emptied;
 };
 
-/* Limits of 16 producers, 8 subscriptions, and 60 s until a producer is forgotten; change them
- * before bench_open(). */
+/* 16 producers, 8 subscriptions, and 60 s until a producer is forgotten. Change them before
+ * hub_fixture_open(). */
 extern struct hub_limits hub_fixture_limits;
 
 void hub_fixture_open(struct hub_fixture *fixture);
 void hub_fixture_close(struct hub_fixture *fixture); /* checks that nothing of the engine is left alive */
-/* Turns the loop until `done(ctx)`; false after 5 s. */
+/* Turns the loop until `done(ctx)`. Returns false after 5 s. */
 bool hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *ctx), void *ctx);
-/* how many lines so far tell of it */
+/* How many lines of the log so far name this event. */
 unsigned hub_fixture_logged(struct hub_fixture *fixture, const char *event);
-/* a line that tells of it has this word in it */
+/* Some line of the log has both this event and this word. */
 bool hub_fixture_log_has(struct hub_fixture *fixture, const char *event, const char *word);
-/* for looking: into a view, whose pointers are valid for a while */
+/* For queries: copies a view, whose pointers stay valid for a while. */
 void hub_fixture_copy_view(void *ctx, const struct producer_view *view);
 void hub_fixture_emptied(void *fixture); /* for hub_drain(): counts */
 
@@ -43,17 +43,17 @@ void hub_fixture_emptied(void *fixture); /* for hub_drain(): counts */
 struct putter {
     struct put_waiter waiter;
     struct inlet *inlet;
-    struct offer offer; /* the last answer */
+    struct offer offer; /* of the last put */
     _Atomic unsigned over;
 };
 void putter_open(struct putter *putter, struct hub_fixture *fixture, const char *name);
-enum err putter_put(struct putter *putter, struct chunk *chunk); /* the chunk is the putter's to release */
+enum err putter_put(struct putter *putter, struct chunk *chunk); /* takes over the chunk */
 void putter_leave(struct putter *putter);
 
-/* A call of its own for `count` events of one topic, that must not be held back. */
+/* Publishes `count` events of one topic by a call of its own. They must not be blocked. */
 struct offer publish(struct hub_fixture *fixture, const char *name, uint32_t count, const char *topic);
 
-/* A chunk whose events have the topics that the letters of `topics` name: "aab" are events of
+/* A chunk with one event for each letter of `topics`, of that topic: "aab" makes events of the
  * topics "a", "a" and "b". */
 struct chunk *chunk_of_letters(const char *topics, size_t data_size);
 
@@ -65,27 +65,29 @@ struct consumer {
     struct chan_batch batch;
     struct buf losses, runs, states; /* of the batch that is being read */
     struct buf transcript;
-    uint64_t epoch;            /* of the last source heard of */
-    unsigned readable_calls;   /* readable() */
-    unsigned closings, aborts; /* how often the port was told */
+    uint64_t epoch;            /* of the last source that was reported */
+    unsigned readable_calls;   /* calls of readable() */
+    unsigned closings, aborts; /* calls of the port */
     enum closing closing;
     int64_t deadline_ns;
     struct fault fault;
     bool leaves; /* unsubscribes from within the port */
 };
 
-/* What a test may want to change of a wish before consumer_join(). By default: everything,
- * DROP_OLDEST, 1024 events, 4 MiB. */
+/* The params of a subscription, for consumer_join(). By default: every producer, DROP_OLDEST, 1024
+ * events, 4 MiB. `topic` NULL: all topics. */
 struct subscription_params subscription_params_of(const char *topic);
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic);
 enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fixture,
                                struct subscription_params params);
 void consumer_join(struct consumer *consumer, struct hub_fixture *fixture, struct subscription_params params);
-/* Takes all there is and says what it was, a batch in a line: `lost NAME COUNT FIRST-LAST REASON`,
- * `NAME FIRST-LAST`, `NAME is STATE` or `NAME is STATE with CODE: MESSAGE`, with commas; `mark N`
- * in a line of its own; a count that is not known is `?`. Valid until the next call. */
+/* Reads everything there is and returns it as text, one line for each batch: `lost NAME COUNT
+ * FIRST-LAST REASON`, `NAME FIRST-LAST`, `NAME is STATE`, `NAME is STATE with CODE: MESSAGE`,
+ * separated by commas. `mark N` has a line of its own. A count that is not known is `?`. The text
+ * is valid until the next call. */
 const char *consumer_read(struct consumer *consumer);
-/* Unsubscribes and checks the sums. Idempotent, also after the consumer left by itself. */
+/* Unsubscribes and checks the totals. Calling it twice is harmless, and so is calling it after the
+ * consumer left from within its port. */
 void consumer_leave(struct consumer *consumer);
 void check_totals(struct chan *chan);
 

@@ -24,12 +24,12 @@ static enum fault_reason finish(struct consumer *consumer, enum closing reason, 
     return hub_finish(consumer->fixture->hub, text_of(consumer->result.id), reason, drain_ns, &fault);
 }
 
-static bool transcript(const struct consumer *consumer, const char *text)
+static bool has_read(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.data, text) != NULL;
+    return !!strstr((const char *)consumer->transcript.data, text);
 }
 
-/* Two private producers that were asked by one consumer, and a shared one. */
+/* Two PER_CONSUMER sessions with an activation each for one consumer, and a SHARED session. */
 struct scene {
     struct hub_fixture fixture;
     struct fake_session web, api, shared;
@@ -58,7 +58,7 @@ static void scene_close(struct scene *scene)
     hub_fixture_close(&scene->fixture);
 }
 
-Test(activation_ends, A6_a_drain_lets_both_finish_what_they_say_and_then_closes)
+Test(activation_ends, A6_a_drain_lets_both_finish_and_then_closes)
 {
     struct scene scene;
 
@@ -72,7 +72,7 @@ Test(activation_ends, A6_a_drain_lets_both_finish_what_they_say_and_then_closes)
     cr_assert_eq(fake_session_put(&scene.shared, 0, 1), ERR_OK);
     cr_assert_eq(scene.shared.offer.matched, 0, "shared producers are out at once");
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
-    cr_assert_eq(scene.web.offer.matched, 1, "A14: what they still say is delivered");
+    cr_assert_eq(scene.web.offer.matched, 1, "A14: what they still publish is delivered");
     fake_session_end(&scene.web, 1, CODE_OK, NULL);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN);
     cr_assert_eq(fake_session_put(&scene.api, 1, 1), ERR_OK);
@@ -80,16 +80,16 @@ Test(activation_ends, A6_a_drain_lets_both_finish_what_they_say_and_then_closes)
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
     cr_assert_eq(fake_session_put(&scene.api, 1, 1), ERR_CLOSED, "nothing after it");
     consumer_read(&scene.consumer);
-    cr_assert(transcript(&scene.consumer, "web 1-1, web 2-2, api 1-1, "));
+    cr_assert(has_read(&scene.consumer, "web 1-1, web 2-2, api 1-1, "));
     cr_assert(chan_idle(scene.consumer.chan));
     cr_assert_eq(scene.consumer.aborts, 0);
-    cr_assert_eq(scene.web.stops + scene.api.stops, 2, "told once");
+    cr_assert_eq(scene.web.stops + scene.api.stops, 2, "once");
     cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.stopping"), 2);
     cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 0);
     scene_close(&scene);
 }
 
-Test(activation_ends, A6_a_hard_cancel_tells_both_at_once_and_drops_the_rest)
+Test(activation_ends, A6_a_hard_cancel_stops_both_at_once_and_drops_the_rest)
 {
     struct scene scene;
     struct chan_stats stats;
@@ -113,7 +113,7 @@ Test(activation_ends, A6_a_hard_cancel_tells_both_at_once_and_drops_the_rest)
     scene_close(&scene);
 }
 
-Test(activation_ends, A6_a_kick_tells_both_before_the_call_has_ended)
+Test(activation_ends, A6_a_disconnect_stops_both_before_the_call_has_ended)
 {
     struct scene scene;
     struct fault fault;
@@ -128,7 +128,7 @@ Test(activation_ends, A6_a_kick_tells_both_before_the_call_has_ended)
     scene_close(&scene);
 }
 
-Test(activation_ends, a_kick_during_a_drain_ends_them_without_a_second_word)
+Test(activation_ends, a_disconnect_during_a_drain_ends_them_without_a_second_stop)
 {
     struct scene scene;
     struct fault fault;
@@ -160,7 +160,7 @@ Test(activation_ends, A14_a_drain_with_nothing_left_to_wait_for_closes_at_once)
     scene_close(&scene);
 }
 
-Test(activation_ends, A20_who_ignores_its_stop_is_cut_at_the_deadline_and_named)
+Test(activation_ends, A20_an_activation_that_ignores_stop_expires_at_the_deadline_and_is_named)
 {
     struct scene scene;
     struct chan_stats stats;
@@ -172,17 +172,17 @@ Test(activation_ends, A20_who_ignores_its_stop_is_cut_at_the_deadline_and_named)
     virtual_time_pass(scene.fixture.loop, 2 * NS_PER_S - 1);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN);
     consumer_read(&scene.consumer);
-    cr_assert(transcript(&scene.consumer, "web 1-1"));
+    cr_assert(has_read(&scene.consumer, "web 1-1"));
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     virtual_time_pass(scene.fixture.loop, 1);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_CLOSED);
-    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 2000", "told once");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 2000", "once");
     consumer_read(&scene.consumer);
-    cr_assert(transcript(&scene.consumer, "lost web 1 2-2 DRAIN_CUT"));
+    cr_assert(has_read(&scene.consumer, "lost web 1 2-2 DRAIN_CUT"));
     cr_assert(
-        transcript(&scene.consumer,
-                   "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time and was cut"));
+        has_read(&scene.consumer,
+                 "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time and was cut"));
     chan_stats(scene.consumer.chan, &stats);
     cr_assert_eq(stats.dropped[LOSS_DRAIN_CUT].events, 1);
     cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 1);
@@ -191,7 +191,7 @@ Test(activation_ends, A20_who_ignores_its_stop_is_cut_at_the_deadline_and_named)
     scene_close(&scene);
 }
 
-Test(activation_ends, a_drain_of_no_time_stops_at_once_and_blames_nobody)
+Test(activation_ends, a_drain_of_no_time_ends_at_once_and_nothing_expires)
 {
     struct scene scene;
 
@@ -205,7 +205,7 @@ Test(activation_ends, a_drain_of_no_time_stops_at_once_and_blames_nobody)
     scene_close(&scene);
 }
 
-Test(activation_ends, a_nearer_drain_brings_the_cut_nearer_and_is_not_told)
+Test(activation_ends, a_nearer_drain_deadline_is_not_notified)
 {
     struct scene scene;
 
@@ -232,7 +232,7 @@ Test(activation_ends, the_consumers_own_deadline_bounds_the_drain)
     scene_close(&scene);
 }
 
-Test(activation_ends, who_ends_from_within_its_stop_is_never_cut)
+Test(activation_ends, an_activation_that_ends_within_stop_never_expires)
 {
     struct scene scene;
 
@@ -260,7 +260,7 @@ Test(activation_ends, a_producer_that_is_lost_while_it_stops_is_no_longer_waited
     scene_close(&scene);
 }
 
-Test(activation_ends, a_removal_that_drains_cuts_whoever_ignores_it)
+Test(activation_ends, a_removal_that_drains_aborts_a_session_that_ignores_it)
 {
     struct scene scene;
     struct fault fault;
@@ -274,16 +274,16 @@ Test(activation_ends, a_removal_that_drains_cuts_whoever_ignores_it)
     cr_assert_str_eq(fake_session_transcript(&scene.web), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     virtual_time_pass(scene.fixture.loop, NS_PER_S);
-    cr_assert_str_eq(fake_session_transcript(&scene.web), "cut REMOVED");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "abort REMOVED");
     consumer_read(&scene.consumer);
-    cr_assert(transcript(&scene.consumer, "web 1-1"));
-    cr_assert(transcript(&scene.consumer, "web is ENDED with DEADLINE_EXCEEDED"));
+    cr_assert(has_read(&scene.consumer, "web 1-1"));
+    cr_assert(has_read(&scene.consumer, "web is ENDED with DEADLINE_EXCEEDED"));
     cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 1);
     cr_assert_eq(scene.consumer.closings + scene.consumer.aborts, 0);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_drain_of_the_hub_stops_all_and_cuts_sessions_when_nobody_is_left)
+Test(activation_ends, a_drain_of_the_hub_stops_all_and_aborts_sessions_at_the_last_subscription)
 {
     struct scene scene;
     struct fake_session late = {0};
@@ -299,21 +299,21 @@ Test(activation_ends, a_drain_of_the_hub_stops_all_and_cuts_sessions_when_nobody
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     cr_assert_eq(scene.consumer.closing, CLOSING_SERVER_DRAINING);
     fake_session_end(&scene.web, 1, CODE_OK, NULL);
-    cr_assert_str_eq(fake_session_transcript(&scene.web), "cut DRAINING");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "abort DRAINING");
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN);
     fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
     consumer_read(&scene.consumer);
-    cr_assert(transcript(&scene.consumer, "web 1-1"));
+    cr_assert(has_read(&scene.consumer, "web 1-1"));
     cr_assert_eq(scene.fixture.emptied, 0);
     cr_assert_eq(scene.shared.aborts, 0);
     consumer_leave(&scene.consumer);
-    cr_assert_str_eq(fake_session_transcript(&scene.shared), "cut DRAINING");
+    cr_assert_str_eq(fake_session_transcript(&scene.shared), "abort DRAINING");
     cr_assert_eq(scene.fixture.emptied, 1);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_drain_of_the_hub_that_is_ignored_cuts_all)
+Test(activation_ends, a_drain_of_the_hub_that_is_ignored_aborts_all)
 {
     struct scene scene;
 
@@ -328,15 +328,15 @@ Test(activation_ends, a_drain_of_the_hub_that_is_ignored_cuts_all)
     scene_close(&scene);
 }
 
-Test(activation_ends, A25_the_log_tells_of_each_change_once)
+Test(activation_ends, A25_the_log_has_each_change_once)
 {
     static const struct {
         const char *event;
         unsigned count;
-    } told[] = {{"producer.added", 3},      {"producer.removed", 3},      {"activation.started", 2},
-                {"activation.stopping", 1}, {"activation.ended", 2},      {"activation.expired", 1},
-                {"subscription.added", 1},  {"subscription.draining", 1}, {"subscription.ended", 1},
-                {"producer.closing", 0},    {"producer.replaced", 0}};
+    } changes[] = {{"producer.added", 3},      {"producer.removed", 3},      {"activation.started", 2},
+                   {"activation.stopping", 1}, {"activation.ended", 2},      {"activation.expired", 1},
+                   {"subscription.added", 1},  {"subscription.draining", 1}, {"subscription.ended", 1},
+                   {"producer.closing", 0},    {"producer.replaced", 0}};
     struct scene scene;
 
     scene_open(&scene, asking("q"));
@@ -347,7 +347,8 @@ Test(activation_ends, A25_the_log_tells_of_each_change_once)
     fake_session_leave(&scene.web, FAULT_NONE);
     fake_session_leave(&scene.api, FAULT_NONE);
     fake_session_leave(&scene.shared, FAULT_NONE);
-    for (size_t i = 0; i < ARRAY_LEN(told); i++)
-        cr_expect_eq(hub_fixture_logged(&scene.fixture, told[i].event), told[i].count, "%s", told[i].event);
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++)
+        cr_expect_eq(hub_fixture_logged(&scene.fixture, changes[i].event), changes[i].count, "%s",
+                     changes[i].event);
     scene_close(&scene);
 }

@@ -1,5 +1,5 @@
-/* test_handover.c - two sessions, one name (A10), and transient producers whose name is taken or
- * removed. */
+/* test_handover.c - two sessions and one name (A10), and transient producers whose name is taken
+ * over or removed. */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -73,7 +73,7 @@ Test(handover, A10_stop_first_starts_the_new_one_when_the_old_one_has_ended)
     cr_assert_eq(fake_session_put(&new, 0, 1), ERR_INVALID);
     cr_assert_eq(fake_session_put(&new, 1, 1), ERR_NOT_FOUND);
     fake_session_end(&old, 1, CODE_OK, NULL);
-    cr_assert_str_eq(fake_session_transcript(&old), "cut REPLACED");
+    cr_assert_str_eq(fake_session_transcript(&old), "abort REPLACED");
     cr_assert_eq(old.fault.reason, FAULT_REPLACED);
     cr_assert_str_eq(fake_session_transcript(&new), "welcome, start 1 \"early\", start 2 \"between\"");
     cr_assert_gt(new.epoch, old.epoch);
@@ -90,7 +90,7 @@ Test(handover, A10_stop_first_starts_the_new_one_when_the_old_one_has_ended)
     hub_fixture_close(&fixture);
 }
 
-Test(handover, A10_stop_first_cuts_an_old_one_that_does_not_end_within_a_second)
+Test(handover, A10_stop_first_aborts_an_old_one_that_does_not_end_within_a_second)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, new = {0};
@@ -113,7 +113,7 @@ Test(handover, A10_stop_first_cuts_an_old_one_that_does_not_end_within_a_second)
     hub_fixture_close(&fixture);
 }
 
-Test(handover, A10_stop_first_of_shared_producers_leaves_the_old_one_its_second)
+Test(handover, A10_stop_first_gives_an_old_shared_session_a_second)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, new = {0};
@@ -148,14 +148,14 @@ Test(handover, A10_stop_first_is_instant_where_the_old_one_has_nothing_to_end)
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_join(&new, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    cr_assert_str_eq(fake_session_transcript(&old), "welcome, closing REPLACED in 1000, cut REPLACED");
+    cr_assert_str_eq(fake_session_transcript(&old), "welcome, closing REPLACED in 1000, abort REPLACED");
     cr_assert_str_eq(fake_session_transcript(&new), "welcome");
     fake_session_fini(&old);
     fake_session_fini(&new);
     hub_fixture_close(&fixture);
 }
 
-Test(handover, A10_start_first_leaves_no_gap_and_lets_both_speak_for_a_moment)
+Test(handover, A10_start_first_leaves_no_gap_and_both_publish_for_a_moment)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, new = {0};
@@ -187,7 +187,7 @@ Test(handover, A10_start_first_leaves_no_gap_and_lets_both_speak_for_a_moment)
     hub_fixture_close(&fixture);
 }
 
-Test(handover, of_several_that_wait_only_the_newest_does)
+Test(handover, of_several_waiting_sessions_only_the_newest_stays)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, second = {0}, third = {0}, rejected = {0};
@@ -198,7 +198,7 @@ Test(handover, of_several_that_wait_only_the_newest_does)
     consumer_join(&consumer, &fixture, asking("q"));
     fake_session_join(&second, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_join(&third, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    cr_assert_str_eq(fake_session_transcript(&second), "cut REPLACED");
+    cr_assert_str_eq(fake_session_transcript(&second), "abort REPLACED");
     cr_assert_eq(fake_session_try(&rejected, &fixture, rejecting("web")), FAULT_NAME_TAKEN);
     fake_session_end(&old, 1, CODE_OK, NULL);
     cr_assert_str_eq(fake_session_transcript(&third), "welcome, start 1 \"q\"");
@@ -210,7 +210,7 @@ Test(handover, of_several_that_wait_only_the_newest_does)
     hub_fixture_close(&fixture);
 }
 
-Test(handover, one_that_waits_may_give_up_or_be_overtaken)
+Test(handover, a_waiting_session_may_leave_or_be_replaced)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, waiting = {0}, first = {0};
@@ -224,7 +224,7 @@ Test(handover, one_that_waits_may_give_up_or_be_overtaken)
     cr_assert_str_eq(fake_session_transcript(&waiting), "");
     fake_session_join(&waiting, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_join(&first, &fixture, start_first("web", SESSION_PER_CONSUMER));
-    cr_assert_str_eq(fake_session_transcript(&waiting), "cut REPLACED");
+    cr_assert_str_eq(fake_session_transcript(&waiting), "abort REPLACED");
     cr_assert_str_eq(fake_session_transcript(&first), "welcome, start 1 \"q\"");
     fake_session_end(&old, 1, CODE_OK, NULL);
     cr_assert_eq(old.aborts, 1);
@@ -236,7 +236,7 @@ Test(handover, one_that_waits_may_give_up_or_be_overtaken)
     hub_fixture_close(&fixture);
 }
 
-Test(handover, removing_a_name_that_is_handed_over_removes_who_waits_too)
+Test(handover, removing_a_name_removes_the_waiting_session_too)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, waiting = {0};
@@ -253,9 +253,9 @@ Test(handover, removing_a_name_that_is_handed_over_removes_who_waits_too)
         hub_remove(fixture.hub, text_of("web"), 100 * NS_PER_MS, hub_fixture_copy_view, &view, &fault),
         FAULT_NONE);
     cr_assert_eq(view.state, PRODUCER_DRAINING);
-    cr_assert_str_eq(fake_session_transcript(&waiting), "cut REMOVED");
+    cr_assert_str_eq(fake_session_transcript(&waiting), "abort REMOVED");
     virtual_time_pass(fixture.loop, 100 * NS_PER_MS);
-    cr_assert_str_eq(fake_session_transcript(&old), "cut REPLACED",
+    cr_assert_str_eq(fake_session_transcript(&old), "abort REPLACED",
                      "the first reason stays, the nearer deadline counts");
     consumer_leave(&consumer);
     fake_session_fini(&old);
@@ -263,7 +263,7 @@ Test(handover, removing_a_name_that_is_handed_over_removes_who_waits_too)
     hub_fixture_close(&fixture);
 }
 
-Test(handover, whoever_leaves_from_within_hands_over_at_once)
+Test(handover, a_session_that_leaves_from_within_hands_over_at_once)
 {
     struct hub_fixture fixture;
     struct fake_session old = {0}, new = {0};
@@ -356,7 +356,7 @@ Test(handover, a_transient_producer_may_be_removed_while_the_loop_watches_it)
     struct fault fault;
 
     hub_fixture_open(&fixture);
-    publish(&fixture, "left", 1, "t"); /* the loop was not told yet */
+    publish(&fixture, "left", 1, "t"); /* the loop was not notified yet */
     cr_assert_eq(hub_remove(fixture.hub, text_of("left"), 0, hub_fixture_copy_view, &view, &fault),
                  FAULT_NONE);
     publish(&fixture, "watched", 1, "t");
@@ -379,7 +379,7 @@ Test(handover, names_are_bounded_and_a_refused_session_leaves_nothing)
     cr_assert_eq(fake_session_try(&two, &fixture, fake_session_params("two", SESSION_SHARED)),
                  FAULT_TOO_MANY_PRODUCERS);
     fake_session_join(&again, &fixture, start_first("one", SESSION_SHARED));
-    cr_assert_eq(again.welcomes, 1, "who replaces takes no other place");
+    cr_assert_eq(again.welcomes, 1, "a session that replaces another needs no place of its own");
     fake_session_fini(&one);
     fake_session_fini(&again);
     fake_session_fini(&two);

@@ -22,7 +22,7 @@ static bool closed(void *ctx)
     return chan_state(((struct consumer *)ctx)->chan) == CHAN_CLOSED;
 }
 
-Test(hub_ends, finish_delivers_what_waits_and_takes_nothing_more)
+Test(hub_ends, finish_delivers_what_waits_and_accepts_nothing_more)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -49,7 +49,7 @@ Test(hub_ends, finish_delivers_what_waits_and_takes_nothing_more)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, finish_is_idempotent_and_a_drain_only_gets_nearer)
+Test(hub_ends, finish_is_idempotent_and_a_deadline_only_gets_nearer)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -61,11 +61,11 @@ Test(hub_ends, finish_is_idempotent_and_a_drain_only_gets_nearer)
     cr_assert_eq(finish(&consumer, INT64_MAX), FAULT_NONE);
     cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
     cr_assert_eq(finish(&consumer, 10 * NS_PER_MS), FAULT_NONE);
-    cr_assert_eq(consumer.closings, 1, "told once");
+    cr_assert_eq(consumer.closings, 1, "once");
     cr_assert(hub_fixture_until(&fixture, closed, &consumer));
     cr_assert_eq(finish(&consumer, 0), FAULT_NONE);
     cr_assert_str_eq(consumer_read(&consumer), "lost web 2 1-2 DRAIN_CUT, web is ACTIVE\n");
-    cr_assert_eq(consumer.aborts, 0, "whoever serves it sees the channel's end");
+    cr_assert_eq(consumer.aborts, 0, "the taker sees the channel's end");
     consumer_leave(&consumer);
     cr_assert_eq(hub_fixture_logged(&fixture, "subscription.draining"), 1);
     hub_fixture_close(&fixture);
@@ -87,7 +87,7 @@ Test(hub_ends, a_drain_of_no_time_delivers_nothing)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, a_drain_lets_in_what_a_blocking_channel_held_outside)
+Test(hub_ends, a_drain_admits_what_a_blocking_channel_parked)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -110,7 +110,7 @@ Test(hub_ends, a_drain_lets_in_what_a_blocking_channel_held_outside)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, disconnect_cuts_at_once_and_says_why)
+Test(hub_ends, disconnect_aborts_at_once_and_gives_the_reason)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -196,7 +196,7 @@ Test(hub_ends, a_port_may_unsubscribe_from_within)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, the_hub_drains_refuses_all_and_says_when_it_is_empty)
+Test(hub_ends, a_drain_of_the_hub_refuses_all_and_notifies_when_it_is_empty)
 {
     struct hub_fixture fixture;
     struct consumer a, b, late;
@@ -232,7 +232,7 @@ Test(hub_ends, the_hub_drains_refuses_all_and_says_when_it_is_empty)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, an_empty_hub_is_drained_at_once)
+Test(hub_ends, a_drain_of_an_empty_hub_notifies_at_once)
 {
     struct hub_fixture fixture;
 
@@ -240,11 +240,11 @@ Test(hub_ends, an_empty_hub_is_drained_at_once)
     hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
     cr_assert_eq(fixture.emptied, 1);
     hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
-    cr_assert_eq(fixture.emptied, 1, "told once");
+    cr_assert_eq(fixture.emptied, 1, "once");
     hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, a_server_drain_leaves_the_reason_of_an_earlier_finish)
+Test(hub_ends, a_server_drain_keeps_the_reason_of_an_earlier_finish)
 {
     struct hub_fixture fixture;
     struct consumer consumer;

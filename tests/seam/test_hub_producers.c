@@ -21,7 +21,7 @@ static bool one_left(void *ctx)
     return count_get(COUNT_LIVE_PRODUCERS) == 1;
 }
 
-Test(hub_producers, one_that_is_silent_is_forgotten_after_its_last_event_was_delivered)
+Test(hub_producers, a_silent_one_is_forgotten_after_its_last_event_was_delivered)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -35,7 +35,7 @@ Test(hub_producers, one_that_is_silent_is_forgotten_after_its_last_event_was_del
     second = publish(&fixture, "web", 1, "t");
     cr_assert_gt(second.epoch, first.epoch);
     cr_assert_eq(second.first_sequence, 1, "a new epoch counts from 1");
-    /* A closed feed's one state is its last: it was never told that it was active. */
+    /* A closed feed reports its last state only: that it was active was never reported. */
     cr_assert_str_eq(consumer_read(&consumer), "web 1-2, web 1-1, web is REMOVED, web is ACTIVE\n");
     cr_assert_eq(consumer.epoch, second.epoch);
     cr_assert(hub_fixture_until(&fixture, none_left, NULL));
@@ -46,7 +46,7 @@ Test(hub_producers, one_that_is_silent_is_forgotten_after_its_last_event_was_del
     hub_fixture_close(&fixture);
 }
 
-Test(hub_producers, removed_is_told_after_the_last_event_even_where_batches_are_small)
+Test(hub_producers, removed_is_reported_after_the_last_event_even_in_small_batches)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -72,8 +72,8 @@ Test(hub_producers, one_with_an_open_call_is_never_forgotten)
     hub_fixture_limits.transient_forget_ns = 5 * NS_PER_MS;
     hub_fixture_open(&fixture);
     putter_open(&putter, &fixture, "web");
-    /* It falls idle once, so the loop watches it, and is busy when the loop looks: "api" is watched
-     * after it, and goes. */
+    /* It becomes idle once, so the loop watches it. It is busy when the loop checks it, while
+     * "api", which was watched later, goes. */
     putter_leave(&putter);
     putter_open(&putter, &fixture, "web");
     publish(&fixture, "api", 1, "t");
@@ -81,11 +81,11 @@ Test(hub_producers, one_with_an_open_call_is_never_forgotten)
     cr_assert_eq(putter_put(&putter, sample_chunk(1, "t", 8)), ERR_OK);
     cr_assert_eq(hub_fixture_logged(&fixture, "producer.removed"), 1);
     putter_leave(&putter);
-    cr_assert(hub_fixture_until(&fixture, none_left, NULL), "its last call brings it back under watch");
+    cr_assert(hub_fixture_until(&fixture, none_left, NULL), "its last call makes the loop watch it again");
     hub_fixture_close(&fixture);
 }
 
-Test(hub_producers, every_call_puts_off_being_forgotten)
+Test(hub_producers, each_call_postpones_forgetting)
 {
     struct hub_fixture fixture;
     struct offer last = {0};
@@ -98,7 +98,7 @@ Test(hub_producers, every_call_puts_off_being_forgotten)
     until_ns = clock_mono_ns() + 4 * hub_fixture_limits.transient_forget_ns;
     while ((asked_ns = clock_mono_ns()) < until_ns) {
         last = publish(&fixture, "web", 1, "t");
-        /* A machine that was busy elsewhere for so long is excused. */
+        /* A machine that was busy elsewhere for this long is excused. */
         cr_assert(epoch == 0 || last.epoch == epoch ||
                   asked_ns - before_ns > hub_fixture_limits.transient_forget_ns);
         epoch = last.epoch;
@@ -110,7 +110,7 @@ Test(hub_producers, every_call_puts_off_being_forgotten)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_producers, a_hub_may_go_while_the_loop_still_has_its_post)
+Test(hub_producers, a_hub_may_be_freed_while_its_task_is_posted)
 {
     struct hub_fixture fixture;
 
@@ -119,7 +119,7 @@ Test(hub_producers, a_hub_may_go_while_the_loop_still_has_its_post)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_producers, names_are_compared_whole_and_are_no_patterns)
+Test(hub_producers, names_are_compared_whole_and_not_as_patterns)
 {
     static const char *const names[] = {"web", "Web", "web ", "web/1", "*", "?", "w\xc3\xa9", "we"};
     struct hub_fixture fixture;
@@ -146,7 +146,7 @@ Test(hub_producers, names_are_compared_whole_and_are_no_patterns)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_producers, the_limit_is_reached_by_new_names_only)
+Test(hub_producers, the_limit_applies_to_new_names_only)
 {
     struct hub_fixture fixture;
     struct putter putter;
@@ -185,7 +185,7 @@ static const char *listed(struct hub_fixture *fixture, struct buf *names, const 
     return (const char *)names->data;
 }
 
-Test(hub_producers, are_listed_in_order_a_page_at_a_time)
+Test(hub_producers, producers_are_listed_in_order_a_page_at_a_time)
 {
     struct hub_fixture fixture;
     struct buf names = {0};
@@ -201,7 +201,7 @@ Test(hub_producers, are_listed_in_order_a_page_at_a_time)
     cr_assert_str_eq(listed(&fixture, &names, "", "", 3, true), "B a ab");
     cr_assert_str_eq(listed(&fixture, &names, "", "ab", 3, false), "b");
     cr_assert_str_eq(listed(&fixture, &names, "", "aa", 1, true), "ab",
-                     "what is gone meanwhile still says where to go on");
+                     "a name that is gone still says where to go on");
     cr_assert_str_eq(listed(&fixture, &names, "a*", "", 1, true), "a");
     cr_assert_str_eq(listed(&fixture, &names, "a*", "a", 1, false), "ab");
     publish(&fixture, "aa", 1, "t");
@@ -219,7 +219,7 @@ static void check_web(void *ctx, const struct producer_view *view)
     cr_assert_eq(view->last_event_wall_ns, 0);
 }
 
-Test(hub_producers, one_is_shown_by_name_and_an_unknown_one_is_not_found)
+Test(hub_producers, a_producer_is_found_by_name_and_an_unknown_one_is_not)
 {
     struct hub_fixture fixture;
     struct putter putter;
@@ -239,7 +239,7 @@ Test(hub_producers, one_is_shown_by_name_and_an_unknown_one_is_not_found)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_producers, ten_thousand_come_and_go_and_nothing_grows)
+Test(hub_producers, ten_thousand_producers_come_and_go_and_nothing_grows)
 {
     struct hub_fixture fixture;
     struct consumer consumers[20];

@@ -1,4 +1,4 @@
-/* test_hub_resume.c - what a consumer that comes back is told of what it missed. */
+/* test_hub_resume.c - what a consumer that comes back learns of what it missed. */
 #include <criterion/criterion.h>
 
 #include "flow/chan_stats.h"
@@ -13,7 +13,7 @@ static struct subscription_params resuming(const char *topic, const struct resum
     return params;
 }
 
-Test(hub_resume, the_same_epoch_is_told_exactly_and_goes_on_without_a_hole)
+Test(hub_resume, a_gap_in_the_same_epoch_is_exact_and_nothing_is_missing_after_it)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -30,7 +30,7 @@ Test(hub_resume, the_same_epoch_is_told_exactly_and_goes_on_without_a_hole)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_resume, nothing_is_told_where_nothing_was_missed)
+Test(hub_resume, no_gap_is_reported_where_nothing_was_missed)
 {
     struct hub_fixture fixture;
     struct consumer at_end, ahead;
@@ -117,7 +117,7 @@ Test(hub_resume, a_source_that_was_silent_all_along_has_no_gap)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_resume, a_source_that_is_gone_is_told_of_once_if_it_would_match)
+Test(hub_resume, a_source_that_is_gone_is_reported_once_if_it_would_match)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -153,7 +153,7 @@ Test(hub_resume, a_gap_is_counted_only_where_every_event_was_wanted)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_resume, of_several_epochs_in_a_token_the_latest_says_where_it_stood)
+Test(hub_resume, of_several_epochs_in_a_token_the_latest_counts)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -171,7 +171,7 @@ Test(hub_resume, of_several_epochs_in_a_token_the_latest_says_where_it_stood)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_resume, a_gap_is_no_part_of_the_sums)
+Test(hub_resume, a_gap_is_in_no_total)
 {
     struct hub_fixture fixture;
     struct consumer consumer;

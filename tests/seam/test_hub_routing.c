@@ -1,4 +1,4 @@
-/* test_hub_routing.c - who gets what: merging, filters, runs, and what a channel that holds back
+/* test_hub_routing.c - which consumer gets what: merging, filters, runs, and what a blocking channel
  * does to the others. */
 #include <criterion/criterion.h>
 
@@ -46,14 +46,14 @@ Test(hub_routing, a_subscription_begins_with_what_is_published_after_it)
     cr_assert_str_eq(consumer_read(&early), "web 1-2, web 3-4, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&late), "web 3-4, web is ACTIVE\n");
     consumer_leave(&early);
-    cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 1, "who left gets nothing");
+    cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 1, "a consumer that left gets nothing");
     cr_assert_str_eq(consumer_read(&late), "web 5-5\n");
     consumer_leave(&late);
     cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 0);
     hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, filters_choose_events_and_excludes_win)
+Test(hub_routing, filters_select_events_and_excludes_win)
 {
     struct hub_fixture fixture;
     struct consumer some, but, other, none;
@@ -72,7 +72,7 @@ Test(hub_routing, filters_choose_events_and_excludes_win)
 
     putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, chunk_of_letters("aabcaab", 8)), ERR_OK);
-    cr_assert_eq(putter.offer.matched, 2, "nobody is counted who took nothing");
+    cr_assert_eq(putter.offer.matched, 2, "a consumer that took nothing is not counted");
     putter_leave(&putter);
     cr_assert_str_eq(consumer_read(&some), "web 1-2, web 5-6, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&but), "web 3-4, web 7-7, web is ACTIVE\n");
@@ -109,8 +109,8 @@ Test(hub_routing, events_that_follow_each_other_are_one_run)
     hub_fixture_close(&fixture);
 }
 
-/* Every other event for each of two: more runs than are kept at once. `memory`: there is some for
- * copies. */
+/* Every other event goes to each of two consumers: more runs than are kept at once. `memory`: there
+ * is memory for copies. */
 static void alternate(uint32_t count, bool memory)
 {
     char *topics = calloc(1, count + 1);
@@ -148,7 +148,7 @@ static void alternate(uint32_t count, bool memory)
     free(topics);
 }
 
-Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept)
+Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept_at_once)
 {
     alternate(3, true);
     alternate(1024, true);
@@ -156,12 +156,12 @@ Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept)
     alternate(1900, true);
 }
 
-Test(hub_routing, runs_come_one_by_one_where_there_is_no_memory_to_put_them_together)
+Test(hub_routing, runs_come_one_by_one_without_memory_to_coalesce_them)
 {
     alternate(1900, false);
 }
 
-/* The entries of the channel, as "first-last" of each. */
+/* The entries of the channel: "first-last" of each. */
 static const char *entries_of(struct consumer *consumer)
 {
     static char text[256];
@@ -179,7 +179,7 @@ static const char *entries_of(struct consumer *consumer)
     return text;
 }
 
-Test(hub_routing, small_runs_come_together_and_large_ones_by_themselves)
+Test(hub_routing, small_runs_are_coalesced_and_large_ones_are_not)
 {
     struct consumer consumer;
     struct hub_fixture fixture;
@@ -257,7 +257,7 @@ static struct producer_view producer(struct hub_fixture *fixture, const char *na
     return view;
 }
 
-Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
+Test(hub_routing, a_blocking_channel_blocks_its_putter_and_no_other)
 {
     struct hub_fixture fixture;
     struct consumer slow, fast;
@@ -298,7 +298,7 @@ Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, a_consumer_that_leaves_lets_go_of_whom_it_held)
+Test(hub_routing, a_consumer_that_leaves_unblocks_its_putters)
 {
     struct hub_fixture fixture;
     struct consumer slow;
@@ -319,7 +319,7 @@ Test(hub_routing, a_consumer_that_leaves_lets_go_of_whom_it_held)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, a_channel_that_broke_takes_and_counts_nothing_more)
+Test(hub_routing, a_broken_channel_accepts_and_counts_nothing_more)
 {
     struct hub_fixture fixture;
     struct consumer strict;
@@ -337,7 +337,7 @@ Test(hub_routing, a_channel_that_broke_takes_and_counts_nothing_more)
     hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, offers_are_counted_once_however_many_take_them)
+Test(hub_routing, an_offer_is_counted_once_for_any_number_of_consumers)
 {
     struct hub_fixture fixture;
     struct consumer a, b;

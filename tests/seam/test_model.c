@@ -1,9 +1,9 @@
-/* test_model.c - random schedules of everything that may happen to the hub, against a simple model:
- * see model/model.h.
+/* test_model.c - random schedules of everything that may happen to the hub, compared with a simple
+ * model (model/model.h).
  *
- *   test_model            some thousand schedules
- *   test_model 100000     as many as that, from a seed of the clock's
- *   test_model 1 42       schedule 42 once more: a failure prints its number */
+ *   test_model            4000 schedules, always the same
+ *   test_model 100000     this many, from a seed that the clock gives
+ *   test_model 1 42       schedule 42 once more; a failure prints its number */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

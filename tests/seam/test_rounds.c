@@ -1,8 +1,8 @@
-/* test_rounds.c - A16: producers are added and removed over and over with 100 consumers: memory
- * stays flat, and a round costs what it cost. And how much memory an activation takes.
+/* test_rounds.c - A16: producers are added and removed over and over, with 100 consumers. Memory
+ * stays flat, and a round costs what it cost at first. Also: how much memory an activation takes.
  *
  *   test_rounds           2 000 rounds
- *   test_rounds 100000    as many as that */
+ *   test_rounds 100000    this many */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 
 #define CONSUMERS 100
 #define SLACK_BYTES                                                                                          \
-    (128u << 10) /* what malloc keeps at hand; the least leak of 16 bytes a consumer and round is 3 MB */
+    (128u << 10) /* what malloc keeps at hand; a leak of 16 bytes per consumer and round would be 3 MB */
 #define MAX_ACTIVATION_BYTES 1536u /* with its feed */
 
 static struct hub_fixture fixture;
@@ -26,7 +26,7 @@ static double seconds(void)
 {
     struct timespec now;
 
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0); /* the real one: the other stands still */
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0); /* the real clock: the virtual one stands still */
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -36,8 +36,8 @@ static void read_all(void)
         consumer_read(&consumers[i]);
 }
 
-/* A private and a shared session and a transient producer come, say something and go: by leaving,
- * by removal, replaced, one after another. */
+/* A PER_CONSUMER session, a SHARED session and a transient producer come, publish and go: they
+ * leave, are removed, or are replaced, in turn. */
 static void one_round(unsigned number)
 {
     struct fake_session private = {0}, newer = {0}, shared = {0};
@@ -94,21 +94,21 @@ static void rounds(unsigned count)
 
 static void activations(void)
 {
-    static struct fake_session actors[50];
+    static struct fake_session sessions[50];
     size_t before = mallinfo2().uordblks, each;
     char name[16];
 
-    for (size_t i = 0; i < ARRAY_LEN(actors); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(sessions); i++) {
         snprintf(name, sizeof(name), "producer/%zu", i);
-        fake_session_join(&actors[i], &fixture, fake_session_params(name, SESSION_PER_CONSUMER));
-        buf_fini(&actors[i].transcript);
+        fake_session_join(&sessions[i], &fixture, fake_session_params(name, SESSION_PER_CONSUMER));
+        buf_fini(&sessions[i].transcript);
     }
-    each = (mallinfo2().uordblks - before) / (ARRAY_LEN(actors) * CONSUMERS);
-    /* 0: a sanitizer's malloc does not say */
-    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(actors) * CONSUMERS, each);
+    each = (mallinfo2().uordblks - before) / (ARRAY_LEN(sessions) * CONSUMERS);
+    /* 0: a sanitizer's malloc does not count */
+    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(sessions) * CONSUMERS, each);
     CHECK(each <= MAX_ACTIVATION_BYTES);
-    for (size_t i = 0; i < ARRAY_LEN(actors); i++)
-        fake_session_fini(&actors[i]);
+    for (size_t i = 0; i < ARRAY_LEN(sessions); i++)
+        fake_session_fini(&sessions[i]);
 }
 
 int main(int argc, char **argv)

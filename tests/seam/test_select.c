@@ -1,5 +1,5 @@
-/* test_select.c - selectors that change while the stream goes on, and what of the past a consumer
- * may begin with. */
+/* test_select.c - filters that change while the stream goes on, and the history that a consumer may
+ * start with. */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -31,12 +31,12 @@ static uint32_t choose(struct consumer *consumer, const char *producer, const ch
     return revision;
 }
 
-static bool transcript(const struct consumer *consumer, const char *text)
+static bool has_read(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.data, text) != NULL;
+    return !!strstr((const char *)consumer->transcript.data, text);
 }
 
-Test(select, what_matches_still_goes_on_undisturbed)
+Test(select, producers_that_match_both_filters_go_on_undisturbed)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0}, shared = {0};
@@ -56,8 +56,8 @@ Test(select, what_matches_still_goes_on_undisturbed)
     cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
     cr_assert_eq(fake_session_put(&api, 1, 1), ERR_OK);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "web/1 1-1, "));
-    cr_assert(transcript(&consumer, "\nmark 1\nweb/1 2-2, web/2 1-1, api/1 1-1"));
+    cr_assert(has_read(&consumer, "web/1 1-1, "));
+    cr_assert(has_read(&consumer, "\nmark 1\nweb/1 2-2, web/2 1-1, api/1 1-1"));
     cr_assert_eq(choose(&consumer, "web/*", NULL), 2);
     cr_assert_eq(web.stops + shared.closings, 0);
     consumer_leave(&consumer);
@@ -67,7 +67,7 @@ Test(select, what_matches_still_goes_on_undisturbed)
     hub_fixture_close(&fixture);
 }
 
-Test(select, what_no_longer_matches_is_out_at_once_and_what_it_said_stays)
+Test(select, producers_that_no_longer_match_end_at_once_and_what_waits_stays)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, shared = {0};
@@ -87,21 +87,21 @@ Test(select, what_no_longer_matches_is_out_at_once_and_what_it_said_stays)
     cr_assert_eq(shared.offer.matched, 0);
     cr_assert_eq(consumer.closings + consumer.aborts, 0);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "web 1-1, shared 1-1, "));
-    cr_assert(transcript(&consumer, "web is ENDED") && transcript(&consumer, "shared is ENDED"));
+    cr_assert(has_read(&consumer, "web 1-1, shared 1-1, "));
+    cr_assert(has_read(&consumer, "web is ENDED") && has_read(&consumer, "shared is ENDED"));
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
     cr_assert_eq(choose(&consumer, "*", NULL), 2);
-    cr_assert_str_eq(fake_session_transcript(&web), "start 2 \"q\"", "asked anew, it begins anew");
+    cr_assert_str_eq(fake_session_transcript(&web), "start 2 \"q\"", "selected again, it starts again");
     cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "shared 3-3"), "live, in the epoch that it was");
+    cr_assert(has_read(&consumer, "shared 3-3"), "live, in the same epoch");
     consumer_leave(&consumer);
     fake_session_fini(&web);
     fake_session_fini(&shared);
     hub_fixture_close(&fixture);
 }
 
-Test(select, the_mark_stands_between_what_either_filter_wanted)
+Test(select, the_mark_is_between_the_events_of_the_two_filters)
 {
     static const uint64_t sequences[] = {1, 1, 4, 4};
     struct hub_fixture fixture;
@@ -118,7 +118,7 @@ Test(select, the_mark_stands_between_what_either_filter_wanted)
     cr_assert_eq(fake_session_put_topics(&shared, 0, "ab"), ERR_OK);
     cr_assert_eq(fake_session_put_topics(&web, 1, "ab"), ERR_OK);
     for (unsigned i = 0; i < ARRAY_LEN(sequences); i++) {
-        cr_assert_eq(chan_marked(consumer.chan), i == 2, "two events before the mark, two behind it");
+        cr_assert_eq(chan_marked(consumer.chan), i == 2, "two events before the mark, two after it");
         cr_assert_eq(chan_dequeue(consumer.chan, &consumer.batch, 1, 1 << 20, clock_mono_ns()), i < 3);
         cr_assert_eq(consumer.batch.events, 1);
         cr_assert_eq(chunk_sequence(consumer.batch.entries[0].chunk, consumer.batch.entries[0].first),
@@ -131,7 +131,7 @@ Test(select, the_mark_stands_between_what_either_filter_wanted)
     hub_fixture_close(&fixture);
 }
 
-Test(select, an_answer_that_is_complete_is_not_asked_for_again)
+Test(select, a_complete_activation_is_not_started_again)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};
@@ -148,7 +148,7 @@ Test(select, an_answer_that_is_complete_is_not_asked_for_again)
     hub_fixture_close(&fixture);
 }
 
-Test(select, one_that_waits_to_be_asked_again_is_kept_or_dropped)
+Test(select, an_activation_that_waits_for_its_retry_is_kept_or_ended)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};
@@ -192,7 +192,7 @@ Test(select, nothing_changes_after_an_end_began)
     hub_fixture_close(&fixture);
 }
 
-Test(select, a_stream_that_ends_with_its_answers_waits_for_those_of_the_new_selectors)
+Test(select, end_when_all_ended_waits_for_activations_of_the_new_filter)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0};
@@ -204,7 +204,7 @@ Test(select, a_stream_that_ends_with_its_answers_waits_for_those_of_the_new_sele
     fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     consumer_join(&consumer, &fixture, params);
     cr_assert_eq(choose(&consumer, "api", NULL), 1);
-    cr_assert_eq(consumer.closings, 0, "none of those has begun");
+    cr_assert_eq(consumer.closings, 0, "no activation of the new filter has begun");
     fake_session_join(&api, &fixture, fake_session_params("api", SESSION_PER_CONSUMER));
     cr_assert_eq(choose(&consumer, "*", NULL), 2);
     fake_session_end(&web, 2, CODE_OK, NULL);
@@ -227,7 +227,7 @@ static struct subscription_params last_of(uint32_t count, const char *topic)
     return params;
 }
 
-Test(history, begins_with_the_last_events_and_goes_on_without_a_hole)
+Test(history, starts_with_the_last_events_and_nothing_is_missing_after_them)
 {
     struct hub_fixture fixture;
     struct consumer first, consumer;
@@ -250,7 +250,7 @@ Test(history, begins_with_the_last_events_and_goes_on_without_a_hole)
     hub_fixture_close(&fixture);
 }
 
-Test(history, counts_the_events_that_are_wanted)
+Test(history, counts_only_events_that_match)
 {
     struct hub_fixture fixture;
     struct fake_session shared = {0};
@@ -316,7 +316,7 @@ Test(history, is_bounded_in_events_and_in_bytes)
     hub_fixture_close(&fixture);
 }
 
-Test(history, of_an_activation_there_is_none)
+Test(history, activations_keep_no_history)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};

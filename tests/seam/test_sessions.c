@@ -1,5 +1,5 @@
-/* test_sessions.c - producers that dialled in and consumers find each other, and part: acceptance
- * cases by their numbers. */
+/* test_sessions.c - sessions and consumers find each other, and part: acceptance cases by their
+ * numbers. */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -33,14 +33,14 @@ static bool is_known(struct hub_fixture *fixture, const char *name)
     return hub_producer(fixture->hub, text_of(name), hub_fixture_copy_view, &view, &fault) == FAULT_NONE;
 }
 
-/* Whether the consumer reads this, among other things: producers that were there before it are
- * joined in no order. */
-static bool transcript(const struct consumer *consumer, const char *text)
+/* The consumer reads this, among other things. Producers that were there before it are bound in no
+ * particular order. */
+static bool has_read(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.data, text) != NULL;
+    return !!strstr((const char *)consumer->transcript.data, text);
 }
 
-Test(sessions, A1_without_a_consumer_nothing_is_activated)
+Test(sessions, A1_without_a_consumer_no_activation_starts)
 {
     struct hub_fixture fixture;
     struct fake_session session = {0};
@@ -54,7 +54,7 @@ Test(sessions, A1_without_a_consumer_nothing_is_activated)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A2_a_consumer_that_comes_later_activates_it_once_with_its_request)
+Test(sessions, A2_a_later_consumer_starts_one_activation_with_its_request)
 {
     struct hub_fixture fixture;
     struct fake_session session = {0};
@@ -81,7 +81,7 @@ Test(sessions, A2_a_consumer_that_comes_later_activates_it_once_with_its_request
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A3_what_two_producers_say_arrives_in_one_stream)
+Test(sessions, A3_events_of_two_producers_arrive_in_one_stream)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0};
@@ -96,14 +96,14 @@ Test(sessions, A3_what_two_producers_say_arrives_in_one_stream)
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_str_eq(fake_session_transcript(&api), "welcome", "a shared producer is not asked");
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "web 1-1, api 1-1, web 2-2"));
+    cr_assert(has_read(&consumer, "web 1-1, api 1-1, web 2-2"));
     consumer_leave(&consumer);
     fake_session_fini(&web);
     fake_session_fini(&api);
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A4_a_producer_that_comes_later_is_activated_with_the_request_that_waits)
+Test(sessions, A4_a_later_producer_is_started_for_the_waiting_request)
 {
     struct hub_fixture fixture;
     struct fake_session session = {0};
@@ -118,14 +118,14 @@ Test(sessions, A4_a_producer_that_comes_later_is_activated_with_the_request_that
     cr_assert_eq(one.result.producers_matched, 0);
     fake_session_join(&session, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     cr_assert_str_eq(fake_session_transcript(&session), "welcome, start 1 \"one\"",
-                     "who does not want it is not asked for");
+                     "no activation for a consumer that does not want it");
     consumer_leave(&one);
     consumer_leave(&other);
     fake_session_fini(&session);
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A5_a_consumer_that_left_is_never_asked_for)
+Test(sessions, A5_no_activation_starts_for_a_consumer_that_left)
 {
     struct hub_fixture fixture;
     struct fake_session session = {0};
@@ -142,7 +142,7 @@ Test(sessions, A5_a_consumer_that_left_is_never_asked_for)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A7_a_removed_producer_is_stopped_and_its_consumer_goes_on)
+Test(sessions, A7_removing_a_producer_stops_it_and_its_consumer_goes_on)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0};
@@ -155,14 +155,14 @@ Test(sessions, A7_a_removed_producer_is_stopped_and_its_consumer_goes_on)
     cr_assert_eq(fake_session_put(&web, 1, 2), ERR_OK);
     fake_session_transcript(&web);
     cr_assert_eq(remove_producer(&fixture, "web", 0), FAULT_NONE);
-    cr_assert_str_eq(fake_session_transcript(&web), "stop 1 REMOVED now, cut REMOVED");
+    cr_assert_str_eq(fake_session_transcript(&web), "stop 1 REMOVED now, abort REMOVED");
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_CLOSED);
     cr_assert_eq(count_get(COUNT_EVENTS_UNWANTED), 1);
     cr_assert_eq(consumer.aborts + consumer.closings, 0);
     cr_assert_eq(fake_session_put(&api, 0, 1), ERR_OK);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "web 1-2, api 1-1"), "A15: what was queued is still delivered");
-    cr_assert(transcript(&consumer, "web is REMOVED"));
+    cr_assert(has_read(&consumer, "web 1-2, api 1-1"), "A15: what was queued is still delivered");
+    cr_assert(has_read(&consumer, "web is REMOVED"));
     consumer_leave(&consumer);
     fake_session_fini(&web);
     fake_session_fini(&api);
@@ -188,20 +188,20 @@ Test(sessions, A8_a_removed_producer_gets_no_new_consumer)
               "names are free at once");
     consumer_join(&late, &fixture, asking("late"));
     cr_assert_eq(late.result.producers_matched, 0);
-    cr_assert_str_eq(fake_session_transcript(&gone), "stop 1 REMOVED now, cut REMOVED");
+    cr_assert_str_eq(fake_session_transcript(&gone), "stop 1 REMOVED now, abort REMOVED");
     cr_assert_str_eq(fake_session_transcript(&going), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
     cr_assert_str_eq(fake_session_transcript(&shared), "closing REMOVED in 1000");
-    cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK, "it may still say what it has to say");
+    cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK, "it may still publish");
     cr_assert_eq(shared.offer.matched, 1);
     fake_session_end(&going, 1, CODE_OK, NULL);
-    cr_assert_str_eq(fake_session_transcript(&going), "cut REMOVED", "nothing is left to wait for");
+    cr_assert_str_eq(fake_session_transcript(&going), "abort REMOVED", "nothing is left to wait for");
     virtual_time_pass(fixture.loop, NS_PER_S);
-    cr_assert_str_eq(fake_session_transcript(&shared), "cut REMOVED");
+    cr_assert_str_eq(fake_session_transcript(&shared), "abort REMOVED");
     cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_CLOSED);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "shared 1-1, "));
-    cr_assert(transcript(&consumer, "gone is REMOVED") && transcript(&consumer, "going is ENDED") &&
-              transcript(&consumer, "shared is REMOVED"));
+    cr_assert(has_read(&consumer, "shared 1-1, "));
+    cr_assert(has_read(&consumer, "gone is REMOVED") && has_read(&consumer, "going is ENDED") &&
+              has_read(&consumer, "shared is REMOVED"));
     consumer_leave(&consumer);
     consumer_leave(&late);
     fake_session_fini(&gone);
@@ -229,7 +229,7 @@ Test(sessions, A11_removing_a_name_that_nobody_has_changes_nothing)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A13_one_that_ended_well_is_not_asked_again_and_others_go_on)
+Test(sessions, A13_an_activation_that_completed_is_not_started_again)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0};
@@ -258,7 +258,7 @@ Test(sessions, A13_one_that_ended_well_is_not_asked_again_and_others_go_on)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A13_one_that_failed_is_asked_again_after_longer_and_longer)
+Test(sessions, A13_an_activation_that_failed_is_retried_after_longer_and_longer)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};
@@ -282,7 +282,7 @@ Test(sessions, A13_one_that_failed_is_asked_again_after_longer_and_longer)
     cr_assert_eq(fake_session_put(&web, web.latest, 1), ERR_OK);
     cr_assert_eq(web.offer.first_sequence, 1);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "web is ENDED with INTERNAL: no luck"));
+    cr_assert(has_read(&consumer, "web is ENDED with INTERNAL: no luck"));
     virtual_time_pass(fixture.loop, 60 * NS_PER_S);
     fake_session_end(&web, web.latest, CODE_INTERNAL, "no luck");
     virtual_time_pass(fixture.loop, NS_PER_S);
@@ -292,7 +292,7 @@ Test(sessions, A13_one_that_failed_is_asked_again_after_longer_and_longer)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A13_one_that_failed_is_not_asked_again_when_either_is_gone)
+Test(sessions, A13_a_failed_activation_is_not_retried_when_either_side_is_gone)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0};
@@ -318,7 +318,7 @@ Test(sessions, A13_one_that_failed_is_not_asked_again_when_either_is_gone)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A15_a_lost_producer_ends_as_unavailable_and_a_closed_one_well)
+Test(sessions, A15_a_lost_producer_ends_with_UNAVAILABLE_and_a_closed_one_with_OK)
 {
     struct hub_fixture fixture;
     struct fake_session lost = {0}, closed = {0}, shared = {0};
@@ -335,11 +335,12 @@ Test(sessions, A15_a_lost_producer_ends_as_unavailable_and_a_closed_one_well)
     fake_session_leave(&closed, FAULT_NONE);
     fake_session_leave(&shared, FAULT_CANCELLED);
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "lost 1-1, closed 1-1, "));
-    cr_assert(transcript(&consumer, "lost is ENDED with UNAVAILABLE: the producer was lost"));
-    cr_assert(transcript(&consumer, "shared is ENDED with UNAVAILABLE: the producer was lost"));
-    cr_assert(transcript(&consumer, "closed is ENDED") && !transcript(&consumer, "closed is ENDED with"));
-    cr_assert_eq(lost.stops + closed.stops + lost.aborts + shared.aborts, 0, "who left is told nothing");
+    cr_assert(has_read(&consumer, "lost 1-1, closed 1-1, "));
+    cr_assert(has_read(&consumer, "lost is ENDED with UNAVAILABLE: the producer was lost"));
+    cr_assert(has_read(&consumer, "shared is ENDED with UNAVAILABLE: the producer was lost"));
+    cr_assert(has_read(&consumer, "closed is ENDED") && !has_read(&consumer, "closed is ENDED with"));
+    cr_assert_eq(lost.stops + closed.stops + lost.aborts + shared.aborts, 0,
+                 "a session that left is not notified");
     cr_assert_eq(consumer.closings + consumer.aborts, 0);
     consumer_leave(&consumer);
     fake_session_fini(&lost);
@@ -349,7 +350,7 @@ Test(sessions, A15_a_lost_producer_ends_as_unavailable_and_a_closed_one_well)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A24_a_stream_of_finite_answers_ends_when_all_have_ended)
+Test(sessions, A24_end_when_all_ended_drains_after_the_last_activation)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0}, api = {0}, shared = {0};
@@ -374,9 +375,9 @@ Test(sessions, A24_a_stream_of_finite_answers_ends_when_all_have_ended)
     virtual_time_pass(fixture.loop, 60 * NS_PER_S);
     cr_assert_eq(api.starts, 2, "a failure is an answer: no other attempt for this consumer");
     consumer_read(&consumer);
-    cr_assert(transcript(&consumer, "web 1-2, "));
-    cr_assert(transcript(&consumer, "api is ENDED with NOT_FOUND: no such thing"));
-    cr_assert(transcript(&consumer, "web is ENDED"));
+    cr_assert(has_read(&consumer, "web 1-2, "));
+    cr_assert(has_read(&consumer, "api is ENDED with NOT_FOUND: no such thing"));
+    cr_assert(has_read(&consumer, "web is ENDED"));
     consumer_leave(&consumer);
     cr_assert_eq(patient.closings, 0);
     consumer_leave(&patient);
@@ -386,7 +387,7 @@ Test(sessions, A24_a_stream_of_finite_answers_ends_when_all_have_ended)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A24_nothing_has_ended_where_nothing_began)
+Test(sessions, A24_without_any_activation_the_stream_goes_on)
 {
     struct hub_fixture fixture;
     struct fake_session shared = {0}, web = {0};
@@ -408,7 +409,7 @@ Test(sessions, A24_nothing_has_ended_where_nothing_began)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A24_an_answer_may_be_over_before_the_subscription_is_made)
+Test(sessions, A24_an_activation_may_end_during_hub_subscribe)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};
@@ -427,7 +428,7 @@ Test(sessions, A24_an_answer_may_be_over_before_the_subscription_is_made)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, X5_a_shared_producer_is_one_for_all_and_a_private_one_is_asked_by_each)
+Test(sessions, X5_a_shared_session_has_one_stream_and_a_per_consumer_one_an_activation_each)
 {
     struct hub_fixture fixture;
     struct fake_session shared = {0}, private = {0};
@@ -453,7 +454,7 @@ Test(sessions, X5_a_shared_producer_is_one_for_all_and_a_private_one_is_asked_by
     cr_assert(view.is_session && view.per_consumer && view.activations == 100 && view.published.events == 1);
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++) {
         consumer_read(&consumers[i]);
-        cr_assert_eq(transcript(&consumers[i], "private 1-1"), i == 49);
+        cr_assert_eq(has_read(&consumers[i], "private 1-1"), i == 49);
         consumer_leave(&consumers[i]);
     }
     cr_assert_eq(private.stops, 100);
@@ -463,7 +464,7 @@ Test(sessions, X5_a_shared_producer_is_one_for_all_and_a_private_one_is_asked_by
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, labels_choose_and_are_shown)
+Test(sessions, labels_are_matched_and_shown)
 {
     struct pair label = {text_of("zone"), text_of("north")};
     struct bytes topic = text_of("orders");
@@ -484,7 +485,7 @@ Test(sessions, labels_choose_and_are_shown)
     params.topics = &topic;
     params.topic_count = 1;
     fake_session_join(&north, &fixture, params);
-    label.value = text_of("south"); /* it was copied */
+    label.value = text_of("south"); /* the labels were copied */
     params.name = text_of("api");
     fake_session_join(&south, &fixture, params);
     consumer_join(&consumer, &fixture, wanted);
@@ -518,7 +519,7 @@ Test(sessions, the_consumers_deadline_reaches_the_producer)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, a_shared_session_is_held_back_like_any_producer)
+Test(sessions, a_shared_session_is_blocked_like_any_producer)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};
@@ -536,7 +537,7 @@ Test(sessions, a_shared_session_is_held_back_like_any_producer)
     cr_assert_eq(web.over, 0);
     session = web.session;
     fake_session_leave(&web, FAULT_NONE);
-    web.session = session; /* its stall keeps it until it is over */
+    web.session = session; /* its put waiter keeps the session */
     cr_assert_eq(count_get(COUNT_LIVE_SESSIONS), 1);
     cr_assert_str_eq(consumer_read(&slow), "web 1-1\nweb 2-2, web is REMOVED\n");
     cr_assert_eq(web.over, 1);
@@ -547,7 +548,7 @@ Test(sessions, a_shared_session_is_held_back_like_any_producer)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, an_activation_is_paused_and_nobody_waits_for_it)
+Test(sessions, an_activation_is_paused_and_no_other_waits_for_it)
 {
     struct hub_fixture fixture;
     struct fake_session web = {0};

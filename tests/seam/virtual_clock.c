@@ -1,4 +1,4 @@
-/* virtual.c - see virtual.h. */
+/* virtual_clock.c - see virtual_clock.h. */
 #include "seam/virtual_clock.h"
 
 #include <stdlib.h>
@@ -28,7 +28,7 @@ uint64_t clock_epoch_ns(void)
 
 struct loop {
     struct task *oldest, **newest;
-    struct list armed; /* in the order of their moments; those of one moment in the order they were armed */
+    struct list armed; /* by moment; timers of one moment in the order they were started */
 };
 
 struct watcher {

@@ -1,4 +1,4 @@
-/* compare.c - hub and model must say the same. */
+/* compare.c - checks that hub and model agree. */
 #include "seam/model/model_fixture.h"
 
 #include <stdio.h>
@@ -27,7 +27,7 @@ static void remember_start(struct model_fixture *fixture, const struct notice *n
     fixture->model.pairs[notice->session][notice->consumer].number = notice->number;
 }
 
-/* Takes out of the expected ones what did come. */
+/* Removes the notice from the expected ones. Returns false where it is not among them. */
 static bool was_expected(struct model_fixture *fixture, const struct notice *actual)
 {
     struct notices *expected = &fixture->model.expected;
@@ -124,7 +124,7 @@ void model_fixture_compare(struct model_fixture *fixture)
     compare_counts(fixture);
 }
 
-/* In steps that end where the model has something due. */
+/* Goes in steps that end where something comes due in the model. */
 void model_fixture_pass(struct model_fixture *fixture, int64_t ns)
 {
     int64_t until_ns = clock_mono_ns() + ns;

@@ -1,4 +1,4 @@
-/* model.c - the rules, see model.h. */
+/* model.c - the rules of activations, of the whole and of time. See model.h. */
 #include "seam/model/model_internal.h"
 
 #include <string.h>
@@ -69,7 +69,7 @@ void model_pair_begin(struct model *model, int s, int c)
     pair_start(model, s, c);
 }
 
-/* At once, or for want of its time. */
+/* Ends an activation at once, or because its time is over. */
 void model_pair_end_now(struct model *model, int s, int c, int reason, bool notify)
 {
     struct model_pair *pair = &model->pairs[s][c];
@@ -145,12 +145,12 @@ void model_drain(struct model *model, int64_t drain_ns)
     bool first = !model->draining, moved[CONSUMERS];
 
     model->draining = true;
-    model->emptied = model->emptied || first; /* nobody is cut before all were told */
+    model->emptied = model->emptied || first; /* no session is aborted before every consumer was notified */
     for (int c = 0; c < CONSUMERS; c++)
         moved[c] = model_move_to_drain(model, c, CLOSING_SERVER_DRAINING, deadline_ns);
     for (int s = 0; s < SESSIONS; s++) {
         model_may_stop_any(model, s, FAULT_DRAINING, deadline_ns);
-        model_may_stop_any(model, s, FAULT_FINISHED, 0); /* of a consumer that leaves when it is told */
+        model_may_stop_any(model, s, FAULT_FINISHED, 0); /* for a consumer that leaves when it is notified */
     }
     for (int c = 0; c < CONSUMERS; c++)
         model_drain_consumer(model, c, FAULT_DRAINING, moved[c]);

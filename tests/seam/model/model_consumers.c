@@ -26,7 +26,7 @@ void model_end_pairs_now(struct model *model, int c, int reason)
     model->consumers[c].held--;
 }
 
-/* The state moves first, for all whom a verb reaches; then each is told. */
+/* The state of all consumers that a step affects moves first. Then each is notified. */
 bool model_move_to_drain(struct model *model, int c, int reason, int64_t deadline_ns)
 {
     struct model_consumer *consumer = &model->consumers[c];
@@ -69,7 +69,7 @@ void model_update_consumer(struct model *model, int c)
     if (consumer->life == C_LIVE && consumer->held == 0 && consumer->ends && consumer->begun &&
         model_live_pairs(model, c) == 0)
         model_drain_consumer(model, c, FAULT_FINISHED,
-                    model_move_to_drain(model, c, CLOSING_ALL_ENDED, model->now_ns + ALL_ENDED_NS));
+                             model_move_to_drain(model, c, CLOSING_ALL_ENDED, model->now_ns + ALL_ENDED_NS));
 }
 
 void model_subscribe(struct model *model, int c, const struct model_consumer *params)

@@ -1,4 +1,4 @@
-/* model_fixture.c - X */
+/* model_fixture.c - random steps, each made on the hub and on the model. */
 #include "seam/model/model_fixture.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ void model_fixture_step(struct model_fixture *fixture)
     unsigned sum = 0;
     uint64_t at;
 
-    /* No two steps at one moment: what they make due together could come in either order. */
+    /* No two steps at the same moment: what they make due together could come in either order. */
     model_fixture_pass(fixture, 1 + (int64_t)fixture_roll(fixture, 1000));
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
         sum += steps[i].weight;

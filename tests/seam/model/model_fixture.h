@@ -1,5 +1,5 @@
-/* world.h - the hub and everybody around it, played by the dice, with the model beside it: whatever
- * is done to one is done to the other, and then they must agree. */
+/* model_fixture.h - a hub with sessions and consumers that act at random, beside the model. Every
+ * step is made on both, and then they must agree. */
 #ifndef TRIBUTARY_TESTS_SEAM_MODEL_FIXTURE_H
 #define TRIBUTARY_TESTS_SEAM_MODEL_FIXTURE_H
 
@@ -24,12 +24,12 @@ struct fixture_session {
     struct start {
         int consumer;
         bool stopped, paused;
-        uint64_t epoch, sequence; /* of the last event that was taken */
+        uint64_t epoch, sequence; /* of the last event that was accepted */
     } starts[MAX_STARTS];
     uint64_t epoch, sequence; /* of the shared inlet */
 };
 
-/* What a consumer is to read next: an event, or a mark (epoch 0). */
+/* What a consumer must read next: an event, or a mark (epoch 0). */
 struct due {
     uint64_t epoch, sequence;
 };
@@ -37,7 +37,7 @@ struct due {
 struct fixture_consumer {
     struct model_fixture *fixture;
     int index;
-    bool exact; /* loses nothing: it reads just what is due */
+    bool exact; /* it loses nothing, so it reads exactly what is due */
     struct subscription *subscription;
     struct subscription_result result;
     struct chan_batch batch;
@@ -56,16 +56,16 @@ struct model_fixture {
     struct fixture_consumer consumers[CONSUMERS];
     uint64_t transient_epoch[NAMES], transient_sequence[NAMES];
     bool emptied;
-    uint64_t starts, stops, events; /* for the report */
+    uint64_t starts, stops, events; /* for the summary */
 };
 
 void model_fixture_open(struct model_fixture *fixture, uint64_t seed);
 void model_fixture_close(struct model_fixture *fixture); /* everybody leaves; nothing may be left alive */
-void model_fixture_step(struct model_fixture *fixture);  /* something happens */
+void model_fixture_step(struct model_fixture *fixture);  /* one random step */
 
-/* ---- between the files of it ---- */
+/* ---- for the files of this folder ---- */
 
-void model_fixture_compare(struct model_fixture *fixture); /* after each verb: hub and model say the same */
+void model_fixture_compare(struct model_fixture *fixture); /* after each step: hub and model agree */
 void model_fixture_pass(struct model_fixture *fixture, int64_t ns);
 
 struct session_params model_session_params(struct fixture_session *session,
@@ -74,12 +74,12 @@ struct subscription_params model_subscription_params(struct fixture_consumer *co
                                                      const struct model_consumer *params);
 void model_fixture_forget(struct fixture_consumer *consumer); /* it has unsubscribed */
 
-/* A chunk of topics `x` and `y` was taken: whoever has a route must read it. `pair` -1: of a shared
- * source. */
+/* A chunk of topics `x` and `y` was accepted, so consumers with a route must read it. `consumer`
+ * -1: it came from a shared source. */
 void model_fixture_accepted(struct model_fixture *fixture, int source, int consumer, const char *topics,
                             const struct offer *offer);
 void model_fixture_marked(struct fixture_consumer *consumer, uint32_t revision);
 void model_fixture_read(struct fixture_consumer *consumer, uint32_t max);
-bool model_fixture_read_all(struct fixture_consumer *consumer); /* nothing is due any more */
+bool model_fixture_read_all(struct fixture_consumer *consumer); /* true: nothing is due any more */
 
 #endif

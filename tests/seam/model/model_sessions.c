@@ -1,4 +1,4 @@
-/* model_sessions.c - the rules of sessions and transient producers. */
+/* model_sessions.c - the rules of sessions and of transient producers. */
 #include "seam/model/model_internal.h"
 
 #include <string.h>
@@ -10,7 +10,8 @@ void model_routes_off(struct model *model, int source)
     memset(model->routes[source], 0, sizeof(model->routes[source]));
 }
 
-/* Who leaves when it is told of one hears of that one only, and nobody says which is the first. */
+/* A session that leaves at its first stop() is notified of that one only, and nothing says which
+ * activation comes first. */
 void model_may_stop_any(struct model *model, int s, int reason, int64_t deadline_ns)
 {
     for (int c = 0; c < CONSUMERS && model->sessions[s].at_stop == LEAVES; c++)

@@ -1,5 +1,5 @@
-/* world.c - what sessions and consumers are told, written down, and compared with what the model
- * said. */
+/* ports.c - the ports of sessions and consumers: they write down what the hub notifies, and react
+ * at random. */
 #include "seam/model/model_fixture.h"
 
 #include <stdio.h>
@@ -45,7 +45,7 @@ static int consumer_of(const struct model_fixture *fixture, const char *id)
     for (int c = 0; c < CONSUMERS; c++)
         if (fixture->consumers[c].subscription && strcmp(fixture->consumers[c].result.id, id) == 0)
             return c;
-    CHECK(false); /* an activation for nobody */
+    CHECK(false); /* an activation for a consumer that is not there */
     return -1;
 }
 

@@ -24,8 +24,8 @@ static void drop(struct fixture_consumer *consumer, unsigned index)
             (--consumer->due_count - index) * sizeof(*consumer->due));
 }
 
-/* A mark that was not passed yet gives way to a later one; one that was is told, unless nothing
- * stands between the two. */
+/* A mark that was not passed yet is replaced by a later one. A mark that was passed is reported,
+ * unless nothing is between the two. */
 void model_fixture_marked(struct fixture_consumer *consumer, uint32_t revision)
 {
     for (unsigned i = 0; i < consumer->due_count; i++)
@@ -57,7 +57,7 @@ void model_fixture_accepted(struct model_fixture *fixture, int source, int consu
     fixture->events += strlen(topics);
 }
 
-/* A consumer that loses may skip what is due of a source, and never goes back. */
+/* A consumer that loses events may skip some of a source, and never goes back. */
 static void read_event(struct fixture_consumer *consumer, uint64_t epoch, uint64_t sequence)
 {
     unsigned i = 0;

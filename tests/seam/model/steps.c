@@ -1,4 +1,4 @@
-/* steps.c - X */
+/* steps.c - random choices for the steps. */
 #include "seam/model/steps.h"
 
 uint64_t fixture_roll(struct model_fixture *fixture, uint64_t sides)
@@ -6,7 +6,7 @@ uint64_t fixture_roll(struct model_fixture *fixture, uint64_t sides)
     return dice_roll(&fixture->dice, sides);
 }
 
-/* A place where `wanted` holds; -1: there is none. */
+/* An index for which `wanted` holds; -1: there is none. */
 int fixture_pick(struct model_fixture *fixture, int places,
                  bool (*wanted)(const struct model_fixture *fixture, int index))
 {

@@ -1,4 +1,5 @@
-/* steps.h - X */
+/* steps.h - what may happen to the hub and its model: one function for each step, and the random
+ * choices that they make. */
 #ifndef TRIBUTARY_TESTS_SEAM_MODEL_STEPS_H
 #define TRIBUTARY_TESTS_SEAM_MODEL_STEPS_H
 

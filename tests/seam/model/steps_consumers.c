@@ -1,4 +1,4 @@
-/* steps_consumers.c - X */
+/* steps_consumers.c - the steps of consumers. */
 #include "seam/hub_fixture.h"
 #include "seam/model/steps.h"
 
@@ -16,14 +16,14 @@ void step_subscribe(struct model_fixture *fixture)
 
     if (c < 0)
         return;
-    /* Activations that end at one deadline end in either order; where the last one's end decides
-     * something, that must not be. */
+    /* Activations that end at the same deadline end in either order. Where the end of the last one
+     * decides something, that would be ambiguous. */
     if (!params.ends && fixture_roll(fixture, 6) == 0)
         params.own_deadline_ns = clock_mono_ns() + some_time_ns(fixture);
     consumer = &fixture->consumers[c];
     consumer->exact = fixture_roll(fixture, 3) > 0;
     real = model_subscription_params(consumer, &params);
-    fixture->model.consumers[c] = params; /* the port asks for its nature */
+    fixture->model.consumers[c] = params; /* the port reads the behaviour from here */
     CHECK(hub_subscribe(fixture->hub, &real, &consumer->subscription, &consumer->result, &fault) == due);
     if (due == FAULT_NONE)
         model_subscribe(&fixture->model, c, &params);
@@ -38,7 +38,7 @@ void step_leave(struct model_fixture *fixture, int c, enum fault_reason reason)
     bool whole =
         fixture->model.consumers[c].life == C_DRAINING && chan_state(consumer->result.chan) == CHAN_DRAINING;
 
-    /* A drain that had its time delivers everything. */
+    /* A drain that had its time has delivered everything. */
     if (whole && fixture_roll(fixture, 2) == 0)
         CHECK(model_fixture_read_all(consumer) || !consumer->exact);
     consumer->subscription = NULL;
@@ -96,7 +96,7 @@ void step_select(struct model_fixture *fixture)
     }
     revision = hub_select(fixture->consumers[c].subscription, filter);
     CHECK(revision > 0);
-    if (fixture->consumers[c].subscription) /* it may have ended with it */
+    if (fixture->consumers[c].subscription) /* the subscription may have ended during the call */
         model_fixture_marked(&fixture->consumers[c], revision);
     model_select(&fixture->model, c, params);
 }

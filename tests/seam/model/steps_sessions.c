@@ -1,4 +1,4 @@
-/* steps_sessions.c - X */
+/* steps_sessions.c - the steps of sessions and of transient producers. */
 #include "seam/hub_fixture.h"
 #include "seam/model/steps.h"
 #include "seam/virtual_clock.h"
@@ -31,7 +31,7 @@ void step_register(struct model_fixture *fixture)
         due = FAULT_NAME_TAKEN;
     if (fixture->model.draining)
         due = FAULT_DRAINING;
-    fixture->model.sessions[s] = params; /* the port asks for its nature */
+    fixture->model.sessions[s] = params; /* the port reads the behaviour from here */
     CHECK(hub_register(fixture->hub, &real, &session->session, &fault) == due);
     if (due == FAULT_NONE)
         model_register(&fixture->model, s, &params, real.start_first);
@@ -104,7 +104,7 @@ void step_offer(struct model_fixture *fixture)
 static void never_over(struct put_waiter *waiter)
 {
     (void)waiter;
-    CHECK(false); /* nobody blocks shared producers here */
+    CHECK(false); /* no consumer blocks shared producers here */
 }
 
 void step_offer_shared(struct model_fixture *fixture)

@@ -1,4 +1,4 @@
-/* model.c - see model.h. */
+/* chan_model.c - see chan_model.h. */
 #include "chan_model.h"
 #include "event/encode.h"
 #include "flow/totals.h"

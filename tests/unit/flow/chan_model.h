@@ -1,5 +1,5 @@
-/* model.h - the channel once more, slow and plain: single events in arrays, every rule by the
- * letter. The test compares the two after each step. */
+/* chan_model.h - the channel once more, slow and plain: single events in arrays, every rule as it
+ * is written. The test compares the two after each step. */
 #ifndef TRIBUTARY_TESTS_FLOW_CHAN_MODEL_H
 #define TRIBUTARY_TESTS_FLOW_CHAN_MODEL_H
 
@@ -11,9 +11,9 @@
 #define MAX_MODEL 4096
 
 struct model_event {
-    uint32_t feed, size, put; /* put: the number of the put it came with */
+    uint32_t feed, size, put; /* put: the number of the put that it came with */
     uint32_t key;             /* 0: none */
-    uint32_t marks;           /* how many lines were drawn before it came */
+    uint32_t marks;           /* how many marks were set before it came */
     uint64_t sequence;
     bool too_old; /* older than max_age */
 };
@@ -29,7 +29,7 @@ struct model_feed {
     uint64_t routed, reported;
     uint32_t state, reported_state;
     bool closed, gone, pausable;
-    struct totals max_parked; /* paced: how much it may have parked, since it opened the pause */
+    struct totals max_parked; /* pausable: how much it may have parked */
 };
 
 struct model {
@@ -53,19 +53,19 @@ bool model_is_blocked(const struct model *model); /* a shared feed has something
 enum err model_put(struct model *model, const struct model_event *events, uint32_t count);
 bool model_dequeue(struct model *model, uint32_t max_events, uint64_t max_bytes);
 void model_complete(struct model *model, enum loss reason); /* 0: delivered */
-void model_activate_fallback(struct model *model);          /* the stall's time is over */
+void model_activate_fallback(struct model *model);          /* the block timeout is over */
 void model_drain(struct model *model);
 void model_mark(struct model *model, uint32_t mark);
 uint32_t model_marked(struct model *model);
 void model_update_mark(struct model *model); /* after every step */
-uint32_t model_next(struct model *model);    /* the size of what comes first */
+uint32_t model_next(struct model *model);    /* the size of the first waiting event */
 void model_close(struct model *model, enum loss reason);
 void model_gap(struct model *model, uint32_t feed, uint64_t first, uint64_t last);
 uint64_t model_position(const struct model *model, uint32_t feed);
-/* events or losses that the last state must wait for */
+/* There are events or losses that the last state must wait for. */
 bool model_has_more(const struct model *model, uint32_t feed);
 
-/* For each other. */
+/* ---- for the files of the model ---- */
 struct totals *model_plus(struct totals *totals, uint64_t events, uint64_t bytes);
 void model_append(struct model_queue *queue, const struct model_event *event);
 struct model_event model_pull(struct model_queue *queue, uint32_t at);

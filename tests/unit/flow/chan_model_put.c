@@ -1,4 +1,4 @@
-/* model_put.c - see model.h: the bounds, the policies, who is parked. */
+/* chan_model_put.c - see chan_model.h: the bounds, the policies, parking. */
 #include <criterion/criterion.h>
 
 #include "chan_model.h"
@@ -12,7 +12,7 @@ static bool fits(const struct model *model, const struct model_event *event)
                                    waiting.bytes + event->size <= model->limits.max_bytes);
 }
 
-/* How many parked events at `at` came together. */
+/* How many of the parked events at `at` came together. */
 static uint32_t group(const struct model *model, uint32_t at)
 {
     uint32_t count = 0;
@@ -23,9 +23,8 @@ static uint32_t group(const struct model *model, uint32_t at)
     return count;
 }
 
-/* As many of the parked events at `at` that came together as there is room for. True: all of
- * them. */
-static bool let_in(struct model *model, uint32_t at)
+/* Admits as many of the parked events at `at` that came together as fit. True: all of them. */
+static bool admit_fitting(struct model *model, uint32_t at)
 {
     for (uint32_t left = group(model, at); left > 0; left--) {
         if (!fits(model, &model->parked.events[at]))
@@ -38,7 +37,7 @@ static bool let_in(struct model *model, uint32_t at)
 static bool let_all_in(struct model *model)
 {
     while (model->parked.count > 0)
-        if (!let_in(model, 0))
+        if (!admit_fitting(model, 0))
             return false;
     return true;
 }
@@ -62,7 +61,7 @@ static uint64_t bytes_of(const struct model_event *events, uint32_t count)
     return bytes;
 }
 
-/* Too much for the room outside of the bounds. */
+/* More than shared feeds may have parked. */
 static bool parked_full(const struct model *model, const struct model_event *events, uint32_t count)
 {
     uint64_t bytes = bytes_of(events, count);
@@ -82,7 +81,7 @@ static uint32_t front_of(const struct model_queue *queue, uint32_t feed)
     return 0;
 }
 
-/* The one that holds the most. The test sees to it that no two hold equally much. */
+/* The feed with most bytes waiting. The test makes sure that no two have the same. */
 static uint32_t heaviest(const struct model *model)
 {
     uint32_t best = 0;
@@ -112,8 +111,8 @@ static bool trim(struct model *model, enum loss reason)
     }
 }
 
-/* Who is parked first comes in until its feed weighs half way to what the heaviest does, or all
- * that is due was let in. */
+/* The first parked event is admitted until its feed weighs half way to the heaviest, or until the
+ * share of parked events is used up. */
 static void share(struct model *model, enum loss reason)
 {
     while (model->parked.count > 0 && model->feeds[model->parked.events[0].feed].pausable) {
@@ -169,7 +168,7 @@ static bool fall(struct model *model, uint32_t at, enum loss reason, bool free)
     return apply(model, model->limits.fallback, events, count, reason, free);
 }
 
-static void latch(struct model *model)
+static void activate_fallback(struct model *model)
 {
     bool free = true, trimmed = false;
     uint32_t at = 0;
@@ -179,7 +178,7 @@ static void latch(struct model *model)
         if (!model->feeds[model->parked.events[at].feed].pausable) {
             trimmed |= fall(model, at, LOSS_BLOCK_TIMEOUT, free);
         } else {
-            free = free && model->limits.fallback != OVERFLOW_DROP_OLDEST && let_in(model, at);
+            free = free && model->limits.fallback != OVERFLOW_DROP_OLDEST && admit_fitting(model, at);
             if (!free)
                 at += group(model, at);
         }
@@ -192,12 +191,12 @@ void model_activate_fallback(struct model *model)
 {
     if (!model_is_blocked(model))
         return;
-    latch(model);
+    activate_fallback(model);
     model_update(model);
 }
 
-/* BLOCK and a shared feed. */
-static enum err block(struct model *model, const struct model_event *events, uint32_t count)
+/* BLOCK for a shared feed. */
+static enum err block_shared(struct model *model, const struct model_event *events, uint32_t count)
 {
     uint32_t i = 0;
     bool free;
@@ -212,7 +211,7 @@ static enum err block(struct model *model, const struct model_event *events, uin
                 model_append(&model->parked, &events[i]);
             return ERR_AGAIN;
         }
-        latch(model);
+        activate_fallback(model);
     }
     free = model->limits.fallback != OVERFLOW_DROP_OLDEST && let_all_in(model);
     if (apply(model, model->limits.fallback, &events[i], count - i, LOSS_BLOCK_TIMEOUT, free))
@@ -230,8 +229,8 @@ static uint32_t first_parked(const struct model *model, uint32_t feed)
     return at;
 }
 
-/* BLOCK and a paced feed. */
-static enum err hold(struct model *model, const struct model_event *events, uint32_t count)
+/* BLOCK for a pausable feed. */
+static enum err block_pausable(struct model *model, const struct model_event *events, uint32_t count)
 {
     struct model_feed *feed = &model->feeds[events[0].feed];
     enum loss reason = reason_of(model->limits.fallback);
@@ -276,7 +275,7 @@ static enum err take_in(struct model *model, const struct model_event *events, u
     if (overflow == OVERFLOW_BY_FEED)
         overflow = pausable ? OVERFLOW_BLOCK : OVERFLOW_DROP_OLDEST;
     if (overflow == OVERFLOW_BLOCK)
-        return pausable ? hold(model, events, count) : block(model, events, count);
+        return pausable ? block_pausable(model, events, count) : block_shared(model, events, count);
     if (overflow == OVERFLOW_LATEST_PER_KEY)
         for (uint32_t i = 0; i < count; i++)
             latest(model, &events[i]);

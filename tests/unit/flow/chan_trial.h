@@ -17,7 +17,7 @@
 struct waiter {
     struct put_waiter waiter;
     uint32_t over;
-    bool waits; /* put_waiter_end() said AGAIN */
+    bool waits; /* put_waiter_end() returned ERR_AGAIN */
 };
 
 struct fake_producer {
@@ -28,7 +28,7 @@ struct fake_producer {
 struct trial {
     uint64_t seed, random;
     unsigned step;
-    const char *did; /* the present step */
+    const char *did; /* the present step, in words */
     struct chan *chan;
     struct feed *feeds[MODEL_FEEDS];
     struct source *sources[MODEL_FEEDS];
@@ -39,10 +39,10 @@ struct trial {
     struct fake_producer producers[MODEL_FEEDS];
     uint32_t puts;
     struct chan_batch batch;
-    bool more; /* the last take said so */
+    bool more; /* the last chan_dequeue() returned that */
     uint32_t readable_calls;
-    uint32_t reported; /* notes of the present call */
-    uint32_t mark;     /* the last that was drawn */
+    uint32_t reported; /* how often the present call called back */
+    uint32_t mark;     /* the last one that was set */
     struct model model;
 };
 

@@ -1,4 +1,4 @@
-/* rig.c - see rig.h. */
+/* flow_fixture.c - see flow_fixture.h. */
 #include "flow_fixture.h"
 
 #include <criterion/criterion.h>
@@ -46,7 +46,7 @@ static void set_paused(void *ctx, bool pause)
     size_t used = strlen(producer->fixture->pauses);
 
     cr_assert(producer->paused != pause && !producer->silenced,
-              "%s: nobody says the same twice, or anything after the end", producer->name);
+              "%s: calls alternate, and none comes after the end", producer->name);
     producer->paused = pause;
     snprintf(producer->fixture->pauses + used, sizeof(producer->fixture->pauses) - used, "%s%s %s",
              used > 0 ? " " : "", producer->name, pause ? "stops" : "goes");
@@ -156,7 +156,7 @@ enum err flow_fixture_put_waiting(struct flow_fixture *fixture, uint32_t feed, u
     put_err = put(fixture, feed, events, size, &waiter->waiter);
     err = put_waiter_end(&waiter->waiter);
     cr_assert_eq(err, put_err == ERR_AGAIN ? ERR_AGAIN : ERR_OK);
-    cr_assert_eq(waiter->over, 0, "nobody but this thread could have let it in");
+    cr_assert_eq(waiter->over, 0, "only this thread could have admitted it");
     return put_err;
 }
 

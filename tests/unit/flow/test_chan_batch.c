@@ -1,5 +1,5 @@
-/* test_chan_take.c - the batch in flight: its bounds, its endings, what is too old for it, and the
- * bell. */
+/* test_chan_batch.c - the batch in flight: its bounds, its endings, events that are too old, and
+ * readable(). */
 #include <criterion/criterion.h>
 
 #include "base/clock.h"
@@ -12,7 +12,7 @@
 static const struct chan_limits roomy = {
     .max_events = 1000, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_NEWEST};
 
-Test(chan_dequeue, takes_the_oldest_first_across_feeds)
+Test(chan_batch, dequeues_the_oldest_first_across_feeds)
 {
     struct flow_fixture fixture;
 
@@ -25,7 +25,7 @@ Test(chan_dequeue, takes_the_oldest_first_across_feeds)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, the_size_of_the_next_event_can_be_asked)
+Test(chan_batch, tells_the_size_of_the_next_event)
 {
     struct chan_limits bounds = roomy;
     struct flow_fixture fixture;
@@ -49,7 +49,7 @@ Test(chan_dequeue, the_size_of_the_next_event_can_be_asked)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, holds_its_bound_of_events)
+Test(chan_batch, holds_its_bound_of_events)
 {
     struct flow_fixture fixture;
 
@@ -63,7 +63,7 @@ Test(chan_dequeue, holds_its_bound_of_events)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, holds_its_bound_of_bytes_but_a_larger_event_goes_alone)
+Test(chan_batch, holds_its_bound_of_bytes_and_a_larger_event_goes_alone)
 {
     struct flow_fixture fixture;
 
@@ -84,7 +84,7 @@ Test(chan_dequeue, holds_its_bound_of_bytes_but_a_larger_event_goes_alone)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, grows_its_array_and_uses_it_again)
+Test(chan_batch, grows_its_array_and_reuses_it)
 {
     struct chan_batch_entry *entries;
     struct flow_fixture fixture;
@@ -103,7 +103,7 @@ Test(chan_dequeue, grows_its_array_and_uses_it_again)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, what_is_in_flight_counts_as_queued_until_it_landed)
+Test(chan_batch, events_in_flight_count_as_queued_until_completed)
 {
     struct chan_stats stats;
     struct flow_fixture fixture;
@@ -128,7 +128,7 @@ Test(chan_dequeue, what_is_in_flight_counts_as_queued_until_it_landed)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, the_bounds_do_not_count_what_is_in_flight)
+Test(chan_batch, events_in_flight_do_not_count_towards_the_bounds)
 {
     struct chan_limits bounds = {.max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_DROP_NEWEST};
     struct flow_fixture fixture;
@@ -142,7 +142,7 @@ Test(chan_dequeue, the_bounds_do_not_count_what_is_in_flight)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, drops_what_is_too_old_to_the_nanosecond)
+Test(chan_batch, drops_events_older_than_max_age_to_the_nanosecond)
 {
     struct chan_limits bounds = roomy;
     struct flow_fixture fixture;
@@ -161,7 +161,7 @@ Test(chan_dequeue, drops_what_is_too_old_to_the_nanosecond)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, old_events_make_room_for_new_ones_at_a_put)
+Test(chan_batch, a_put_drops_old_events_to_make_space)
 {
     struct chan_limits bounds = {.max_events = 4,
                                  .max_bytes = 1000,
@@ -182,7 +182,7 @@ Test(chan_dequeue, old_events_make_room_for_new_ones_at_a_put)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, rings_once_after_each_take)
+Test(chan_batch, notifies_once_after_each_dequeue)
 {
     struct flow_fixture fixture;
 
@@ -192,13 +192,13 @@ Test(chan_dequeue, rings_once_after_each_take)
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     cr_assert_eq(fixture.readable_calls, 1, "the taker knows");
     flow_fixture_dequeue(&fixture, 1);
-    cr_assert_eq(fixture.readable_calls, 1, "the taker is told by the take itself that more waits");
+    cr_assert_eq(fixture.readable_calls, 1, "chan_dequeue() itself says that more waits");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     cr_assert_eq(fixture.readable_calls, 2);
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, rings_for_a_gap_and_for_a_state)
+Test(chan_batch, notifies_for_a_gap_and_for_a_state)
 {
     struct flow_fixture fixture;
 
@@ -211,7 +211,7 @@ Test(chan_dequeue, rings_for_a_gap_and_for_a_state)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, a_chunk_lives_until_its_last_event_has_landed)
+Test(chan_batch, a_chunk_lives_until_its_last_event_is_completed)
 {
     struct flow_fixture fixture;
     struct chunk *chunk;
@@ -231,7 +231,7 @@ Test(chan_dequeue, a_chunk_lives_until_its_last_event_has_landed)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_dequeue, a_whole_batch_or_a_quarter_of_the_channel_presses)
+Test(chan_batch, a_batch_is_ready_at_a_whole_batch_or_a_quarter_of_the_channel)
 {
     static const struct chan_limits tiny = {
         .max_events = 1, .max_bytes = 1, .overflow = OVERFLOW_DROP_NEWEST};

@@ -1,4 +1,5 @@
-/* test_chan_block.c - BLOCK: who waits, in which order they are let in, and how every wait ends. */
+/* test_chan_block.c - BLOCK: what is parked, in which order it is admitted, and how every wait
+ * ends. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -47,7 +48,7 @@ Test(chan_block, admits_what_fits_and_parks_the_rest)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, nobody_overtakes_who_is_parked)
+Test(chan_block, a_put_does_not_overtake_parked_events)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_OLDEST, FOR_EVER);
     struct waiter waiters[3];
@@ -56,8 +57,7 @@ Test(chan_block, nobody_overtakes_who_is_parked)
     flow_fixture_open(&fixture, &bounds, 3);
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 6, 10, &waiters[0]), ERR_AGAIN);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
-    cr_assert_eq(flow_fixture_put_waiting(&fixture, 1, 1, 10, &waiters[1]), ERR_AGAIN,
-                 "there would be room for it");
+    cr_assert_eq(flow_fixture_put_waiting(&fixture, 1, 1, 10, &waiters[1]), ERR_AGAIN, "it would fit");
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 2, 1, 10, &waiters[2]), ERR_AGAIN);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a2");
     cr_assert_eq(waiters[0].over, 1);
@@ -68,7 +68,7 @@ Test(chan_block, nobody_overtakes_who_is_parked)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, a_parked_range_is_let_in_by_parts)
+Test(chan_block, a_parked_range_is_admitted_in_parts)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_OLDEST, FOR_EVER);
     struct waiter waiter;
@@ -84,7 +84,7 @@ Test(chan_block, a_parked_range_is_let_in_by_parts)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, with_one_event_everything_arrives_in_order_one_by_one)
+Test(chan_block, with_a_bound_of_one_event_everything_arrives_in_order)
 {
     struct chan_limits bounds = limits(1, OVERFLOW_DROP_OLDEST, FOR_EVER);
     struct waiter waiter;
@@ -105,7 +105,7 @@ Test(chan_block, with_one_event_everything_arrives_in_order_one_by_one)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, bytes_hold_back_as_events_do)
+Test(chan_block, blocks_on_bytes_as_on_events)
 {
     struct chan_limits bounds = {.max_events = 100,
                                  .max_bytes = 40,
@@ -126,7 +126,7 @@ Test(chan_block, bytes_hold_back_as_events_do)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, twenty_of_forty_bytes_is_half)
+Test(chan_block, the_low_watermark_of_forty_bytes_is_twenty)
 {
     struct chan_limits bounds = {.max_events = 100,
                                  .max_bytes = 40,
@@ -145,7 +145,7 @@ Test(chan_block, twenty_of_forty_bytes_is_half)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, a_stall_lasts_until_its_time_and_then_latches)
+Test(chan_block, the_fallback_becomes_active_at_the_block_timeout)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_OLDEST, NS_PER_S);
     int64_t before_ns = clock_mono_ns(), until_ns;
@@ -171,7 +171,7 @@ Test(chan_block, a_stall_lasts_until_its_time_and_then_latches)
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:TIMEOUT 1-2 x2");
     cr_assert_str_eq(flow_fixture_in_flight(&fixture), "");
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 1, 1, 10, &second), ERR_OK,
-                 "a latched channel holds nobody");
+                 "an active fallback blocks no putter");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a4");
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:TIMEOUT 3-3 x1");
     cr_assert(flow_fixture_balance(&fixture).fallback_active, "three of four is more than half");
@@ -183,7 +183,7 @@ Test(chan_block, a_stall_lasts_until_its_time_and_then_latches)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, a_stall_rings_even_where_it_has_rung)
+Test(chan_block, blocking_notifies_again_after_a_notification)
 {
     struct chan_limits bounds = limits(1, OVERFLOW_DROP_OLDEST, NS_PER_S);
     struct waiter first, second;
@@ -195,11 +195,11 @@ Test(chan_block, a_stall_rings_even_where_it_has_rung)
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 1, 10, &first), ERR_AGAIN);
     cr_assert_eq(fixture.readable_calls, 2, "the taker must time it");
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 1, 10, &second), ERR_AGAIN);
-    cr_assert_eq(fixture.readable_calls, 2, "one stall, one time");
+    cr_assert_eq(fixture.readable_calls, 2, "once per block");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, without_patience_it_latches_at_once)
+Test(chan_block, a_block_timeout_of_zero_activates_the_fallback_at_once)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DROP_NEWEST, 0);
     struct waiter waiter;
@@ -214,7 +214,7 @@ Test(chan_block, without_patience_it_latches_at_once)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, a_fallback_that_disconnects_ends_every_wait)
+Test(chan_block, the_fallback_disconnect_ends_every_wait)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DISCONNECT, NS_PER_S);
     struct waiter first, second;
@@ -230,13 +230,13 @@ Test(chan_block, a_fallback_that_disconnects_ends_every_wait)
     cr_assert(first.over == 1 && second.over == 1);
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 1, 1, 10, &second), ERR_CLOSED);
     stats = flow_fixture_balance(&fixture);
-    cr_assert_eq(stats.dropped[LOSS_BLOCK_TIMEOUT].events, 2, "whoever was parked is accounted for");
+    cr_assert_eq(stats.dropped[LOSS_BLOCK_TIMEOUT].events, 2, "parked events are accounted for");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a2-4 a5");
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:TIMEOUT 6-6 x1 b:TIMEOUT 1-1 x1");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, parks_1024_ranges_and_latches_at_one_more)
+Test(chan_block, parks_1024_ranges_and_falls_back_at_one_more)
 {
     struct chan_limits bounds = limits(1, OVERFLOW_DROP_NEWEST, FOR_EVER);
     static struct waiter waiters[1026];
@@ -257,7 +257,7 @@ Test(chan_block, parks_1024_ranges_and_latches_at_one_more)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, parks_a_mebibyte_and_latches_at_one_byte_more)
+Test(chan_block, parks_a_mebibyte_and_falls_back_at_one_byte_more)
 {
     struct chan_limits bounds = {.max_events = 100,
                                  .max_bytes = 10,
@@ -276,7 +276,7 @@ Test(chan_block, parks_a_mebibyte_and_latches_at_one_byte_more)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, the_room_for_parking_grows_with_the_bound)
+Test(chan_block, the_parking_bound_grows_with_max_bytes)
 {
     struct chan_limits bounds = limits(1, OVERFLOW_DROP_NEWEST, FOR_EVER);
     struct waiter waiters[11];
@@ -291,7 +291,7 @@ Test(chan_block, the_room_for_parking_grows_with_the_bound)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, a_drain_lets_in_whatever_was_parked)
+Test(chan_block, a_drain_admits_everything_parked)
 {
     struct chan_limits bounds = limits(2, OVERFLOW_DROP_OLDEST, FOR_EVER);
     struct waiter first, second;
@@ -309,7 +309,7 @@ Test(chan_block, a_drain_lets_in_whatever_was_parked)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_block, a_close_drops_whatever_was_parked)
+Test(chan_block, a_close_drops_everything_parked)
 {
     struct chan_limits bounds = limits(2, OVERFLOW_DROP_OLDEST, FOR_EVER);
     struct waiter first, second;
@@ -338,7 +338,7 @@ Test(chan_block, a_release_ends_every_wait)
     cr_assert_eq(waiter.over, 1);
 }
 
-Test(chan_block, one_wait_for_two_channels_is_over_once)
+Test(chan_block, a_wait_for_two_channels_is_notified_once)
 {
     struct chan_limits bounds = limits(1, OVERFLOW_DROP_OLDEST, FOR_EVER);
     struct waiter waiter, other;

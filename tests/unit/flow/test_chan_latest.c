@@ -1,5 +1,5 @@
-/* test_chan_latest.c - LATEST_PER_KEY: what merges with what, and what does not. The linker puts a
- * hash in front of the true one that can be made as bad as it gets. */
+/* test_chan_latest.c - LATEST_PER_KEY: which events replace each other, and which do not. The
+ * linker puts a hash in front of the real one that can be made as bad as possible. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static struct chan_limits limits(uint32_t max_events)
         .max_events = max_events, .max_bytes = 1 << 20, .overflow = OVERFLOW_LATEST_PER_KEY};
 }
 
-Test(chan_latest, the_newer_takes_the_place_in_the_sums_and_goes_to_the_tail)
+Test(chan_latest, a_newer_event_replaces_the_older_and_goes_to_the_tail)
 {
     struct chan_limits bounds = limits(100);
     struct chan_stats stats;
@@ -46,7 +46,7 @@ Test(chan_latest, the_newer_takes_the_place_in_the_sums_and_goes_to_the_tail)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, events_of_one_put_merge_too)
+Test(chan_latest, events_of_one_put_replace_each_other)
 {
     struct chan_limits bounds = limits(100);
     struct flow_fixture fixture;
@@ -58,7 +58,7 @@ Test(chan_latest, events_of_one_put_merge_too)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, without_a_key_nothing_merges)
+Test(chan_latest, events_without_a_key_replace_nothing)
 {
     struct chan_limits bounds = limits(100);
     struct flow_fixture fixture;
@@ -71,7 +71,7 @@ Test(chan_latest, without_a_key_nothing_merges)
     flow_fixture_close(&fixture);
 }
 
-/* One event into feed 0, by hand. */
+/* Puts one event into feed 0. */
 static void put_one(struct flow_fixture *fixture, const char *topic, const char *key)
 {
     struct keyed_event event = {.topic = topic, .key = key};
@@ -109,13 +109,13 @@ Test(chan_latest, source_topic_and_key_are_distinct)
     check_what_is_distinct();
 }
 
-Test(chan_latest, what_hashes_alike_stays_distinct)
+Test(chan_latest, keys_with_the_same_hash_stay_distinct)
 {
     all_alike = true;
     check_what_is_distinct();
 }
 
-Test(chan_latest, what_is_in_flight_is_never_touched)
+Test(chan_latest, events_in_flight_are_not_replaced)
 {
     struct chan_limits bounds = limits(100);
     struct flow_fixture fixture;
@@ -133,7 +133,7 @@ Test(chan_latest, what_is_in_flight_is_never_touched)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, the_same_keys_never_overflow_and_distinct_ones_drop_the_oldest)
+Test(chan_latest, equal_keys_never_overflow_and_distinct_keys_drop_the_oldest)
 {
     struct chan_limits bounds = limits(4);
     struct flow_fixture fixture;
@@ -146,13 +146,13 @@ Test(chan_latest, the_same_keys_never_overflow_and_distinct_ones_drop_the_oldest
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 397-397 x1");
     cr_assert_eq(flow_fixture_put_keys(&fixture, 0, "w"), ERR_OK);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 398-398 x1",
-                     "whoever was dropped is not there to merge with");
+                     "a dropped event cannot be replaced");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 99), "a399 a400 a401 a402");
     flow_fixture_balance(&fixture);
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, one_put_of_more_than_all_keeps_its_last)
+Test(chan_latest, a_put_larger_than_the_channel_keeps_its_last_events)
 {
     struct chan_limits bounds = limits(2);
     struct flow_fixture fixture;
@@ -164,7 +164,7 @@ Test(chan_latest, one_put_of_more_than_all_keeps_its_last)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, bytes_bound_it_as_events_do)
+Test(chan_latest, holds_its_bound_of_bytes)
 {
     struct keyed_event events[] = {{"t", "x", 100}, {"t", "y", 100}, {"t", "x", 200}, {"t", "z", 101}};
     struct chan_limits bounds = limits(100);
@@ -184,7 +184,7 @@ Test(chan_latest, bytes_bound_it_as_events_do)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, what_was_coalesced_moves_the_position_once_it_is_told)
+Test(chan_latest, a_coalesced_event_moves_the_position_once_it_is_reported)
 {
     struct chan_limits bounds = limits(100);
     struct flow_fixture fixture;
@@ -199,7 +199,7 @@ Test(chan_latest, what_was_coalesced_moves_the_position_once_it_is_told)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, what_is_coalesced_passes_a_line)
+Test(chan_latest, a_coalesced_event_lets_a_mark_pass)
 {
     struct chan_limits bounds = limits(100);
     struct flow_fixture fixture;
@@ -212,7 +212,7 @@ Test(chan_latest, what_is_coalesced_passes_a_line)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, one_event_that_waits_long_does_not_pin_all_that_came_with_it)
+Test(chan_latest, an_event_that_waits_long_does_not_pin_its_chunk)
 {
     struct keyed_event events[] = {{"t", "x", 100}, {"t", "y", 60000}, {"t", "z", 70000}};
     struct chan_limits bounds = limits(100);
@@ -229,7 +229,7 @@ Test(chan_latest, one_event_that_waits_long_does_not_pin_all_that_came_with_it)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, ten_thousand_keys_are_found_again_and_given_back)
+Test(chan_latest, ten_thousand_keys_are_found_and_their_memory_is_freed)
 {
     struct chan_limits bounds = limits(10000);
     struct chan_stats stats;
@@ -254,7 +254,7 @@ Test(chan_latest, ten_thousand_keys_are_found_again_and_given_back)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, a_paced_feed_is_not_paced)
+Test(chan_latest, a_pausable_feed_is_not_asked_to_pause)
 {
     struct chan_limits bounds = limits(2);
     struct flow_fixture fixture;
@@ -266,7 +266,7 @@ Test(chan_latest, a_paced_feed_is_not_paced)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_latest, what_is_too_old_is_not_there_to_merge_with)
+Test(chan_latest, an_expired_event_is_not_replaced)
 {
     struct chan_limits bounds = limits(100);
     struct flow_fixture fixture;

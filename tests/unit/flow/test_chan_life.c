@@ -11,14 +11,14 @@
 static const struct chan_limits roomy = {
     .max_events = 100000, .max_bytes = 1 << 30, .overflow = OVERFLOW_DROP_OLDEST};
 
-Test(chan_life, a_drained_channel_gives_what_waits_and_takes_no_more)
+Test(chan_life, a_drained_channel_gives_out_what_waits_and_accepts_nothing)
 {
     struct flow_fixture fixture;
 
     flow_fixture_open(&fixture, &roomy, 1);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 3, 10), ERR_OK);
     chan_drain(fixture.chan);
-    cr_assert_eq(fixture.readable_calls, 2, "the taker hears of it even where it was told of an entry");
+    cr_assert_eq(fixture.readable_calls, 2, "notifies again although an entry was notified");
     cr_assert_eq(chan_state(fixture.chan), CHAN_DRAINING);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_CLOSED);
     chan_drain(fixture.chan);
@@ -105,7 +105,7 @@ Test(chan_life, an_idle_channel_costs_less_than_a_kibibyte)
     chan_release(chan);
 }
 
-Test(chan_life, entries_are_used_again_and_given_back_after_a_flood)
+Test(chan_life, entries_are_reused_and_freed_after_a_flood)
 {
     struct flow_fixture fixture;
     size_t before, steady;

@@ -1,4 +1,4 @@
-/* test_chan_marks.c - lines: when a mark is told, and what stands before it. */
+/* test_chan_marks.c - when a mark is reported, and which events come before it. */
 #include <criterion/criterion.h>
 
 #include "base/clock.h"
@@ -13,7 +13,7 @@ static const struct chan_limits oldest = {
 static const struct chan_limits by_feed = {
     .max_events = 4, .max_bytes = 1000, .overflow = OVERFLOW_BY_FEED, .fallback = OVERFLOW_DROP_NEWEST};
 
-Test(chan_marks, a_mark_in_an_empty_channel_is_told_at_once)
+Test(chan_marks, a_mark_in_an_empty_channel_is_reported_at_once)
 {
     struct flow_fixture fixture;
 
@@ -22,11 +22,11 @@ Test(chan_marks, a_mark_in_an_empty_channel_is_told_at_once)
     chan_mark(fixture.chan, 7);
     cr_assert_eq(fixture.readable_calls, 1, "there is something to look at");
     cr_assert_eq(chan_marked(fixture.chan), 7);
-    cr_assert_eq(chan_marked(fixture.chan), 0, "told once");
+    cr_assert_eq(chan_marked(fixture.chan), 0, "once");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, a_take_ends_at_the_line_and_the_mark_comes_before_the_next)
+Test(chan_marks, a_batch_ends_at_a_mark_which_is_reported_before_the_next)
 {
     struct flow_fixture fixture;
 
@@ -39,14 +39,14 @@ Test(chan_marks, a_take_ends_at_the_line_and_the_mark_comes_before_the_next)
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
     cr_assert_eq(chan_marked(fixture.chan), 0, "half of an entry is left");
     cr_assert(chan_dequeue(fixture.chan, &fixture.batch, 99, 9999, 0), "more waits");
-    cr_assert_str_eq(flow_fixture_in_flight(&fixture), "a2", "the rest came after the line");
+    cr_assert_str_eq(flow_fixture_in_flight(&fixture), "a2", "the rest came after the mark");
     chan_delivered(fixture.chan, &fixture.batch);
     cr_assert_eq(chan_marked(fixture.chan), 1);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 99), "b1-2");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, a_line_that_is_passed_just_before_a_take_is_told_first)
+Test(chan_marks, a_mark_passed_just_before_a_dequeue_is_reported_first)
 {
     struct flow_fixture fixture;
 
@@ -61,7 +61,7 @@ Test(chan_marks, a_line_that_is_passed_just_before_a_take_is_told_first)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, a_taker_who_does_not_care_is_not_held_up)
+Test(chan_marks, a_taker_that_ignores_marks_is_not_held_up)
 {
     struct flow_fixture fixture;
     int takes = 1;
@@ -80,14 +80,15 @@ Test(chan_marks, a_taker_who_does_not_care_is_not_held_up)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, a_take_that_passes_the_line_says_that_there_is_more)
+Test(chan_marks, a_dequeue_that_passes_a_mark_says_that_there_is_more)
 {
     struct flow_fixture fixture;
 
     flow_fixture_open(&fixture, &newest, 1);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 2, 10), ERR_OK);
     chan_mark(fixture.chan, 1);
-    cr_assert(chan_dequeue(fixture.chan, &fixture.batch, 99, 9999, 0), "nobody rings for the mark");
+    cr_assert(chan_dequeue(fixture.chan, &fixture.batch, 99, 9999, 0),
+              "there is no other notification of the mark");
     cr_assert_eq(fixture.batch.events, 2);
     cr_assert_eq(fixture.readable_calls, 1);
     chan_delivered(fixture.chan, &fixture.batch);
@@ -96,7 +97,7 @@ Test(chan_marks, a_take_that_passes_the_line_says_that_there_is_more)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, drops_pass_a_line_too)
+Test(chan_marks, drops_let_a_mark_pass)
 {
     struct flow_fixture fixture;
 
@@ -111,7 +112,7 @@ Test(chan_marks, drops_pass_a_line_too)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, what_is_too_old_passes_a_line_and_wakes_the_taker)
+Test(chan_marks, expired_events_let_a_mark_pass_and_notify_the_taker)
 {
     struct chan_limits bounds = newest;
     struct flow_fixture fixture;
@@ -145,7 +146,7 @@ Test(chan_marks, a_later_mark_replaces_one_that_was_not_passed)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, a_mark_that_was_passed_and_not_told_gives_way_to_the_next)
+Test(chan_marks, a_passed_mark_that_was_not_reported_is_replaced_by_the_next)
 {
     struct flow_fixture fixture;
 
@@ -160,7 +161,7 @@ Test(chan_marks, a_mark_that_was_passed_and_not_told_gives_way_to_the_next)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, what_is_parked_stands_before_the_line)
+Test(chan_marks, parked_events_hold_a_mark_back)
 {
     struct flow_fixture fixture;
 
@@ -179,7 +180,7 @@ Test(chan_marks, what_is_parked_stands_before_the_line)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, what_fell_to_the_fallback_and_stays_is_from_before)
+Test(chan_marks, events_that_fall_to_the_fallback_stay_before_the_mark)
 {
     struct chan_limits bounds = by_feed;
     struct flow_fixture fixture;
@@ -198,7 +199,7 @@ Test(chan_marks, what_fell_to_the_fallback_and_stays_is_from_before)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, who_was_parked_may_come_after_others_from_behind_the_line)
+Test(chan_marks, parked_events_may_come_after_shared_ones_from_behind_the_mark)
 {
     struct flow_fixture fixture;
 
@@ -214,7 +215,7 @@ Test(chan_marks, who_was_parked_may_come_after_others_from_behind_the_line)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, a_close_passes_every_line)
+Test(chan_marks, a_close_lets_every_mark_pass)
 {
     struct flow_fixture fixture;
 
@@ -226,7 +227,7 @@ Test(chan_marks, a_close_passes_every_line)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_marks, what_is_in_flight_is_behind_the_taker)
+Test(chan_marks, events_in_flight_do_not_hold_a_mark_back)
 {
     struct flow_fixture fixture;
 

@@ -1,5 +1,5 @@
-/* test_chan_memory.c - the channel when memory runs out: nothing is lost uncounted. The linker puts
- * these in front of the allocator. */
+/* test_chan_memory.c - a channel when memory runs out: nothing is lost without being counted. The
+ * linker puts these functions in front of the allocator. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ void *__real_realloc(void *at, size_t size);
 void *__real_reallocarray(void *at, size_t count, size_t size);
 
 static bool exhausted;
-static uint32_t allowed; /* so many more, then it is exhausted */
+static uint32_t allowed; /* this many allocations more, then memory is exhausted */
 
 static bool refuses(void)
 {
@@ -62,7 +62,7 @@ static struct chunk *sample(struct flow_fixture *fixture)
     return chunk_even(fixture->sources[0], 2, 0, 40, 10);
 }
 
-Test(chan_memory, nothing_is_made_without_it)
+Test(chan_memory, making_a_channel_or_feed_fails_and_leaves_nothing)
 {
     struct chan_callbacks callbacks = {0};
     struct chan *chan = chan_new(&block, &callbacks);
@@ -99,7 +99,7 @@ Test(chan_memory, an_event_without_an_entry_is_dropped_for_the_budget)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, who_cannot_be_parked_does_not_wait)
+Test(chan_memory, a_range_that_cannot_be_parked_is_dropped_and_its_putter_goes_on)
 {
     struct waiter waiter;
     struct chunk *chunk;
@@ -120,7 +120,7 @@ Test(chan_memory, who_cannot_be_parked_does_not_wait)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_paced_feed_that_cannot_be_parked_is_not_asked_to_pause)
+Test(chan_memory, a_pausable_feed_that_cannot_park_is_not_asked_to_pause)
 {
     struct chunk *chunk;
     struct flow_fixture fixture;
@@ -139,7 +139,7 @@ Test(chan_memory, a_paced_feed_that_cannot_be_parked_is_not_asked_to_pause)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_parked_range_comes_in_without_it)
+Test(chan_memory, a_parked_range_is_admitted_without_memory)
 {
     struct flow_fixture fixture;
 
@@ -157,7 +157,7 @@ Test(chan_memory, a_parked_range_comes_in_without_it)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, without_it_the_older_of_a_key_makes_room_for_the_newer)
+Test(chan_memory, without_memory_an_older_event_still_makes_way_for_the_newer)
 {
     struct keyed_event events[40];
     char keys[40][4];
@@ -176,7 +176,7 @@ Test(chan_memory, without_it_the_older_of_a_key_makes_room_for_the_newer)
     cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 0, 16, NULL), ERR_OK,
                  "sixteen have an entry");
     cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 20, 36, NULL), ERR_OK,
-                 "and so have those who follow them");
+                 "and so do their successors");
     exhausted = false;
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:COALESCED 2-17 x16");
     cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 16, 20, NULL), ERR_OK);
@@ -231,7 +231,7 @@ Test(chan_memory, a_feed_ends_without_its_message)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_take_without_room_is_shorter)
+Test(chan_memory, a_batch_that_cannot_grow_is_shorter)
 {
     struct flow_fixture fixture;
 
@@ -251,7 +251,7 @@ Test(chan_memory, a_take_without_room_is_shorter)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_second_reason_without_room_is_told_under_the_first)
+Test(chan_memory, without_memory_a_second_reason_is_reported_under_the_first)
 {
     struct flow_fixture fixture;
 

@@ -19,7 +19,7 @@ static void over(struct put_waiter *waiter)
     container_of(waiter, struct waiter, waiter)->over++;
 }
 
-/* Key 0 is none; each topic has three keys, and there are three topics. */
+/* Key 0 is none. There are three topics with three keys each. */
 static struct keyed_event keyed(uint32_t key, uint32_t size)
 {
     static const char *const names[] = {"x", "y", "z"};
@@ -28,12 +28,12 @@ static struct keyed_event keyed(uint32_t key, uint32_t size)
         .topic = names[key % 3], .key = key > 0 ? names[key / 3 % 3] : NULL, .size = size};
 }
 
-/* As a filter leaves it: every other event of a chunk that has them all. */
+/* A chunk as a filter leaves it: every other event of a chunk that has them all. */
 static struct chunk *with_holes(struct source *source, uint64_t first_sequence, int64_t observed_ns,
                                 uint32_t count, const struct keyed_event *events)
 {
     struct keyed_event all[2 * MAX_EVENTS];
-    OWNED(chunk_release) struct chunk *whole = NULL;
+    OWNED(chunk_release) struct chunk *all_events = NULL;
     struct chunk *picked;
     uint32_t bytes = 0;
 
@@ -42,18 +42,18 @@ static struct chunk *with_holes(struct source *source, uint64_t first_sequence, 
         all[2 * i + 1] = keyed(0, 0);
         bytes += events[i].size;
     }
-    whole = chunk_keyed(source, first_sequence, observed_ns, 2 * count, all);
+    all_events = chunk_keyed(source, first_sequence, observed_ns, 2 * count, all);
     picked = chunk_picked(count, bytes);
     for (uint32_t i = 0; i < count; i++)
-        chunk_pick(picked, whole, 2 * i, 2 * i + 1);
+        chunk_pick(picked, all_events, 2 * i, 2 * i + 1);
     return picked;
 }
 
 static struct chunk *draw_chunk(struct trial *trial, uint32_t feed, uint32_t count,
                                 struct model_event *events)
 {
-    /* Each feed counts in a prime of its own, so that no two ever hold equally much: then
-     * DROP_OLDEST has no choice. */
+    /* The sizes of each feed are multiples of a prime of its own, so that no two feeds ever hold
+     * the same number of bytes. Then DROP_OLDEST has no choice. */
     static const uint32_t unit[MODEL_FEEDS] = {1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049};
     bool too_old = trial_roll(trial, 4) == 0,
          has_keys = trial->model.limits.overflow == OVERFLOW_LATEST_PER_KEY;
@@ -118,7 +118,8 @@ static void put(struct trial *trial)
     trial->next[feed] = events[count - 1].sequence + 1;
     HOLDS(trial, model_put(&trial->model, events + first, last - first) == err);
     if (trial_roll(trial, 2)) {
-        /* What was left out of the chunk's end, and perhaps more, was filtered out. */
+        /* The events that the put left out at the end of the chunk were filtered out, and perhaps
+         * some more. */
         trial->next[feed] += trial_roll(trial, 3);
         trial->routed[feed] = trial->next[feed] - 1;
         trial->model.feeds[feed].routed = trial->next[feed] - 1;
@@ -142,7 +143,7 @@ static void batch(struct trial *trial)
     uint64_t max_bytes = 1 + trial_roll(trial, 200000);
     const struct model_queue *in_flight = &trial->model.in_flight;
 
-    trial->did = "take";
+    trial->did = "dequeue";
     if (trial->batch.count > 0)
         return;
     if (trial_roll(trial, 4) == 0)
@@ -169,7 +170,7 @@ static void complete(struct trial *trial)
                        : trial_roll(trial, 2) ? LOSS_DRAIN_CUT
                                               : LOSS_CONSUMER_GONE;
 
-    trial->did = "land";
+    trial->did = "complete";
     if (reason == 0)
         chan_delivered(trial->chan, &trial->batch);
     else

@@ -1,5 +1,5 @@
-/* test_chan_paced.c - paced feeds: when their producers are asked to pause and to go on, what they
- * may put meanwhile, and who loses beyond. */
+/* test_chan_pausable.c - pausable feeds: when their producers are asked to pause and to go on, what
+ * they may put meanwhile, and who loses beyond that. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,7 +20,7 @@ static struct chan_limits limits(enum overflow overflow, enum overflow fallback,
                                 .block_timeout_ns = NS_PER_S};
 }
 
-Test(chan_paced, by_feed_a_paced_feed_blocks_and_a_shared_one_drops_its_oldest)
+Test(chan_pausable, by_feed_blocks_pausable_feeds_and_drops_oldest_of_shared_ones)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
     struct flow_fixture fixture;
@@ -43,7 +43,7 @@ Test(chan_paced, by_feed_a_paced_feed_blocks_and_a_shared_one_drops_its_oldest)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, any_other_policy_rules_both_kinds)
+Test(chan_pausable, other_policies_treat_both_kinds_alike)
 {
     static const enum overflow policies[] = {OVERFLOW_DROP_OLDEST, OVERFLOW_DROP_NEWEST, OVERFLOW_DISCONNECT};
     static const char *const losses[] = {"a:OLDEST 1-1 x1", "a:NEWEST 5-5 x1", "a:NEWEST 5-5 x1"};
@@ -60,7 +60,7 @@ Test(chan_paced, any_other_policy_rules_both_kinds)
     }
 }
 
-Test(chan_paced, block_parks_both_kinds_in_order_and_times_the_shared_one_alone)
+Test(chan_pausable, block_parks_both_kinds_in_order_and_times_the_shared_one_alone)
 {
     struct chan_limits bounds = limits(OVERFLOW_BLOCK, OVERFLOW_DROP_NEWEST, 4);
     struct waiter waiter;
@@ -69,7 +69,7 @@ Test(chan_paced, block_parks_both_kinds_in_order_and_times_the_shared_one_alone)
     flow_fixture_open_pausable(&fixture, &bounds, 1, 2);
     cr_assert_eq(flow_fixture_put(&fixture, 1, 5, 10), ERR_AGAIN);
     cr_assert_eq(fixture.readable_calls, 1);
-    cr_assert_eq(chan_blocked_until(fixture.chan), INT64_MAX, "nobody times a paced feed");
+    cr_assert_eq(chan_blocked_until(fixture.chan), INT64_MAX, "a pausable feed is not timed");
     cr_assert_not(flow_fixture_balance(&fixture).blocked);
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 1, 10, &waiter), ERR_AGAIN);
     cr_assert_eq(fixture.readable_calls, 2, "but the shared one");
@@ -78,7 +78,7 @@ Test(chan_paced, block_parks_both_kinds_in_order_and_times_the_shared_one_alone)
     cr_assert_eq(flow_fixture_put(&fixture, 2, 1, 10), ERR_AGAIN);
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "b stops c stops");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 2), "b1-2");
-    cr_assert_eq(waiter.over, 1, "two have room: the first two that came");
+    cr_assert_eq(waiter.over, 1, "two fit: the first two that came");
     cr_assert_eq(chan_blocked_until(fixture.chan), INT64_MAX);
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "b goes");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 2), "b3-4");
@@ -87,7 +87,7 @@ Test(chan_paced, block_parks_both_kinds_in_order_and_times_the_shared_one_alone)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, a_latch_takes_the_shared_ones_and_leaves_the_paced_ones)
+Test(chan_pausable, an_active_fallback_moves_shared_feeds_and_leaves_pausable_ones)
 {
     struct chan_limits bounds = limits(OVERFLOW_BLOCK, OVERFLOW_DROP_NEWEST, 4);
     struct waiter first, second;
@@ -105,7 +105,8 @@ Test(chan_paced, a_latch_takes_the_shared_ones_and_leaves_the_paced_ones)
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "b stops");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 1, 10, &first), ERR_OK);
-    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:TIMEOUT 7-7 x1", "the room is for who came before");
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:TIMEOUT 7-7 x1",
+                     "the space is for what came before");
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a2");
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 1, 10, &first), ERR_OK);
@@ -115,7 +116,7 @@ Test(chan_paced, a_latch_takes_the_shared_ones_and_leaves_the_paced_ones)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, a_paced_feed_does_not_care_for_a_latch)
+Test(chan_pausable, a_pausable_feed_parks_while_the_fallback_is_active)
 {
     struct chan_limits bounds = limits(OVERFLOW_BLOCK, OVERFLOW_DROP_NEWEST, 4);
     struct waiter waiter;
@@ -126,7 +127,7 @@ Test(chan_paced, a_paced_feed_does_not_care_for_a_latch)
     cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 5, 10, &waiter), ERR_OK);
     cr_assert(flow_fixture_balance(&fixture).fallback_active);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
-    cr_assert_eq(flow_fixture_put(&fixture, 1, 1, 10), ERR_OK, "there is room");
+    cr_assert_eq(flow_fixture_put(&fixture, 1, 1, 10), ERR_OK, "there is space");
     cr_assert_eq(flow_fixture_put(&fixture, 1, 1, 10), ERR_AGAIN, "there is none");
     cr_assert(flow_fixture_balance(&fixture).fallback_active);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:TIMEOUT 5-5 x1");
@@ -136,7 +137,7 @@ Test(chan_paced, a_paced_feed_does_not_care_for_a_latch)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, many_paced_ranges_never_latch)
+Test(chan_pausable, many_parked_pausable_ranges_never_activate_the_fallback)
 {
     struct chan_limits bounds = limits(OVERFLOW_BLOCK, OVERFLOW_DROP_NEWEST, 1);
     struct waiter waiter;
@@ -153,7 +154,7 @@ Test(chan_paced, many_paced_ranges_never_latch)
     flow_fixture_close(&fixture);
 }
 
-/* A channel of four events that is full and has opened a pause with `opening` events. */
+/* A channel of four events that is full, and has opened a pause with `opening` events. */
 static void open_paused(struct flow_fixture *fixture, enum overflow fallback, uint32_t opening, uint32_t size)
 {
     struct chan_limits bounds = limits(OVERFLOW_BLOCK, fallback, 4);
@@ -165,7 +166,7 @@ static void open_paused(struct flow_fixture *fixture, enum overflow fallback, ui
     cr_assert_str_eq(flow_fixture_pauses(fixture), "a stops");
 }
 
-Test(chan_paced, the_reserve_holds_1024_events_and_not_one_more)
+Test(chan_pausable, the_reserve_holds_1024_events_and_not_one_more)
 {
     struct flow_fixture fixture;
 
@@ -184,7 +185,7 @@ Test(chan_paced, the_reserve_holds_1024_events_and_not_one_more)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, the_reserve_holds_256_kibibytes_and_not_one_more)
+Test(chan_pausable, the_reserve_holds_256_kibibytes_and_not_one_more)
 {
     struct flow_fixture fixture;
 
@@ -201,7 +202,7 @@ Test(chan_paced, the_reserve_holds_256_kibibytes_and_not_one_more)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, room_that_comes_meanwhile_is_reserve_again)
+Test(chan_pausable, space_that_comes_meanwhile_restores_the_reserve)
 {
     struct flow_fixture fixture;
 
@@ -210,13 +211,13 @@ Test(chan_paced, room_that_comes_meanwhile_is_reserve_again)
         cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_AGAIN);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 3), "a1-3");
     for (uint32_t i = 0; i < 3; i++)
-        cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_AGAIN, "three were let in");
+        cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_AGAIN, "three were admitted");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_OVERFLOW_NEWEST].events, 1026);
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, the_reserve_of_one_feed_is_no_matter_of_another)
+Test(chan_pausable, each_feed_has_a_reserve_of_its_own)
 {
     struct chan_limits bounds = limits(OVERFLOW_BLOCK, OVERFLOW_DROP_NEWEST, 4);
     struct flow_fixture fixture;
@@ -228,7 +229,7 @@ Test(chan_paced, the_reserve_of_one_feed_is_no_matter_of_another)
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:NEWEST 5-1030 x1026",
-                     "there is room for one, but it is not for who came later");
+                     "one would fit, but not one that came later");
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "a stops b stops a goes");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a2-4");
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "b goes");
@@ -236,7 +237,7 @@ Test(chan_paced, the_reserve_of_one_feed_is_no_matter_of_another)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, beyond_the_reserve_a_channel_may_break)
+Test(chan_pausable, beyond_the_reserve_a_channel_may_break)
 {
     struct flow_fixture fixture;
 
@@ -251,7 +252,7 @@ Test(chan_paced, beyond_the_reserve_a_channel_may_break)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, neither_a_flood_nor_who_is_parked_starves_the_other)
+Test(chan_pausable, neither_a_flood_nor_parked_events_starve_the_other)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 100);
     uint64_t pausable = 0, taken = 0;
@@ -280,7 +281,7 @@ Test(chan_paced, neither_a_flood_nor_who_is_parked_starves_the_other)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, half_of_what_was_taken_is_due_to_who_is_parked)
+Test(chan_pausable, parked_events_get_half_of_what_was_dequeued)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 100);
     struct flow_fixture fixture;
@@ -292,7 +293,7 @@ Test(chan_paced, half_of_what_was_taken_is_due_to_who_is_parked)
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 1-1 x1", "nothing was taken yet");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a2-10");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 9, 10), ERR_OK);
-    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "", "and now there is room");
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "", "and now there is space");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 11-15 x5",
                      "one for itself, four for the other: half of nine, and no part of an event");
@@ -302,7 +303,7 @@ Test(chan_paced, half_of_what_was_taken_is_due_to_who_is_parked)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, who_holds_the_most_is_not_let_in)
+Test(chan_pausable, the_heaviest_feed_gets_no_share)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 10);
     struct flow_fixture fixture;
@@ -311,8 +312,7 @@ Test(chan_paced, who_holds_the_most_is_not_let_in)
     cr_assert_eq(flow_fixture_put(&fixture, 1, 12, 10), ERR_AGAIN);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 2), "b1-2", "so one is due");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 3, 10), ERR_OK);
-    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "b:OLDEST 3-3 x1",
-                     "it makes room for another's share");
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "b:OLDEST 3-3 x1", "it makes way for another's share");
     cr_assert_eq(flow_fixture_balance(&fixture).accepted.events, 13);
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "b stops");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 99), "b4-10 a1-3");
@@ -320,7 +320,7 @@ Test(chan_paced, who_holds_the_most_is_not_let_in)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, nobody_is_asked_to_go_on_in_a_closed_channel)
+Test(chan_pausable, no_producer_is_resumed_in_a_closed_channel)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
     struct flow_fixture fixture;
@@ -336,7 +336,7 @@ Test(chan_paced, nobody_is_asked_to_go_on_in_a_closed_channel)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, a_drain_lets_in_what_was_parked)
+Test(chan_pausable, a_drain_admits_what_was_parked)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
     struct flow_fixture fixture;
@@ -350,7 +350,7 @@ Test(chan_paced, a_drain_lets_in_what_was_parked)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_paced, what_a_closed_feed_has_parked_comes_in_as_room_comes)
+Test(chan_pausable, the_parked_events_of_a_closed_feed_are_admitted_as_space_comes)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
     struct flow_fixture fixture;
@@ -368,32 +368,32 @@ Test(chan_paced, what_a_closed_feed_has_parked_comes_in_as_room_comes)
     flow_fixture_close(&fixture);
 }
 
-/* A producer that takes its time to hear. */
-struct listener {
-    _Atomic bool hears, may_go_on, heard, closed;
-    _Atomic bool was_closed; /* when it had heard */
+/* A producer that takes its time to react. */
+struct slow_producer {
+    _Atomic bool in_call, may_go_on, reacted, closed;
+    _Atomic bool was_closed; /* when it had reacted */
     struct chan *chan;
     struct feed *feed;
 };
 
 static void hear_slowly(void *ctx, bool pause)
 {
-    struct listener *listener = ctx;
+    struct slow_producer *slow_producer = ctx;
 
-    cr_assert(pause && !listener->heard);
-    listener->hears = true;
-    while (!listener->may_go_on)
+    cr_assert(pause && !slow_producer->reacted);
+    slow_producer->in_call = true;
+    while (!slow_producer->may_go_on)
         sched_yield();
-    listener->was_closed = listener->closed;
-    listener->heard = true;
+    slow_producer->was_closed = slow_producer->closed;
+    slow_producer->reacted = true;
 }
 
 static void *close_feed(void *ctx)
 {
-    struct listener *listener = ctx;
+    struct slow_producer *slow_producer = ctx;
 
-    feed_close(listener->chan, listener->feed, 7, 0, NULL);
-    listener->closed = true;
+    feed_close(slow_producer->chan, slow_producer->feed, 7, 0, NULL);
+    slow_producer->closed = true;
     return NULL;
 }
 
@@ -405,42 +405,43 @@ static void *put_feed(void *ctx)
     return NULL;
 }
 
-static bool is_muted(struct listener *listener)
+static bool is_muted(struct slow_producer *slow_producer)
 {
     bool silenced;
 
-    pthread_mutex_lock(&listener->chan->lock);
-    silenced = listener->feed->silenced;
-    pthread_mutex_unlock(&listener->chan->lock);
+    pthread_mutex_lock(&slow_producer->chan->lock);
+    silenced = slow_producer->feed->silenced;
+    pthread_mutex_unlock(&slow_producer->chan->lock);
     return silenced;
 }
 
-Test(chan_paced, feed_close_waits_for_a_call_that_is_being_made, .timeout = 60)
+Test(chan_pausable, feed_close_waits_for_a_call_that_is_being_made, .timeout = 60)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
-    struct listener listener = {0};
+    struct slow_producer slow_producer = {0};
     pthread_t putter, closer;
     struct flow_fixture fixture;
 
     flow_fixture_open_pausable(&fixture, &bounds, 0, 1);
     feed_close(fixture.chan, fixture.feeds[0], 7, 0, NULL);
     fixture.feeds[0] =
-        feed_open(fixture.chan, fixture.sources[0], 1, &(struct pause_port){hear_slowly, &listener});
-    listener.chan = fixture.chan;
-    listener.feed = fixture.feeds[0];
+        feed_open(fixture.chan, fixture.sources[0], 1, &(struct pause_port){hear_slowly, &slow_producer});
+    slow_producer.chan = fixture.chan;
+    slow_producer.feed = fixture.feeds[0];
     cr_assert_eq(pthread_create(&putter, NULL, put_feed, &fixture), 0);
-    while (!listener.hears)
+    while (!slow_producer.in_call)
         sched_yield();
-    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a1-4", "nobody waits for it meanwhile");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a1-4", "no other waits for it meanwhile");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a5-6");
-    cr_assert_eq(pthread_create(&closer, NULL, close_feed, &listener), 0);
-    while (!is_muted(&listener))
+    cr_assert_eq(pthread_create(&closer, NULL, close_feed, &slow_producer), 0);
+    while (!is_muted(&slow_producer))
         sched_yield();
-    cr_assert_not(listener.closed);
-    listener.may_go_on = true;
+    cr_assert_not(slow_producer.closed);
+    slow_producer.may_go_on = true;
     pthread_join(closer, NULL);
     pthread_join(putter, NULL);
-    cr_assert(listener.heard && !listener.was_closed, "it was heard in whole, and `goes` never was said");
+    cr_assert(slow_producer.reacted && !slow_producer.was_closed,
+              "the call was finished, and no resume followed");
     fixture.feeds[0] = NULL;
     flow_fixture_close(&fixture);
 }

@@ -11,7 +11,7 @@ static struct chan_limits limits(enum overflow overflow, uint32_t max_events, ui
     return (struct chan_limits){.max_events = max_events, .max_bytes = max_bytes, .overflow = overflow};
 }
 
-Test(chan_policies, drop_newest_takes_up_to_the_bound_of_events)
+Test(chan_policies, drop_newest_accepts_up_to_the_bound_of_events)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_NEWEST, 4, 1000);
     struct chan_stats stats;
@@ -32,7 +32,7 @@ Test(chan_policies, drop_newest_takes_up_to_the_bound_of_events)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, drop_newest_takes_up_to_the_bound_of_bytes)
+Test(chan_policies, drop_newest_accepts_up_to_the_bound_of_bytes)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_NEWEST, 100, 40);
     struct flow_fixture fixture;
@@ -47,7 +47,7 @@ Test(chan_policies, drop_newest_takes_up_to_the_bound_of_bytes)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, an_oversize_event_is_taken_only_where_nothing_waits)
+Test(chan_policies, an_oversize_event_is_accepted_only_where_nothing_waits)
 {
     static const enum overflow policies[] = {OVERFLOW_DROP_NEWEST, OVERFLOW_DROP_OLDEST, OVERFLOW_DISCONNECT};
 
@@ -104,7 +104,7 @@ Test(chan_policies, drop_oldest_holds_the_bound_of_bytes_on_both_sides)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, drop_oldest_takes_from_who_holds_the_most_bytes)
+Test(chan_policies, drop_oldest_drops_from_the_heaviest_feed)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_OLDEST, 4, 1000);
     struct flow_fixture fixture;
@@ -114,7 +114,7 @@ Test(chan_policies, drop_oldest_takes_from_who_holds_the_most_bytes)
     cr_assert_eq(flow_fixture_put(&fixture, 1, 3, 10), ERR_OK);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "b:OLDEST 1-1 x1",
-                     "not the oldest of all, nor of who came last");
+                     "not the oldest of all, nor the last feed's");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 100), ERR_OK);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 1-1 x1", "bytes count, not events");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 99), "b2-3 a2 a3");
@@ -122,7 +122,7 @@ Test(chan_policies, drop_oldest_takes_from_who_holds_the_most_bytes)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, drop_oldest_does_not_cut_far_below_the_second)
+Test(chan_policies, drop_oldest_drops_to_just_below_the_second_heaviest)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_OLDEST, 12, 1000);
     struct flow_fixture fixture;
@@ -137,7 +137,7 @@ Test(chan_policies, drop_oldest_does_not_cut_far_below_the_second)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, drop_oldest_weighs_what_waits_now)
+Test(chan_policies, drop_oldest_weighs_only_waiting_events)
 {
     struct chan_limits bounds = limits(OVERFLOW_DROP_OLDEST, 4, 1000);
     struct flow_fixture fixture;
@@ -163,21 +163,21 @@ Test(chan_policies, a_flooder_loses_its_own_events_and_nine_quiet_feeds_lose_non
         for (uint32_t quiet = 1; quiet < 10; quiet++)
             cr_assert_eq(flow_fixture_put(&fixture, quiet, 1, 20), ERR_OK);
         cr_assert_eq(flow_fixture_put(&fixture, 0, 64, 20), ERR_OK);
-        /* A slow consumer: it keeps up with the quiet ones only. */
+        /* A slow consumer, which keeps up with the quiet feeds only. */
         flow_fixture_deliver(&fixture, 10);
     }
     while (chan_dequeue(fixture.chan, &fixture.batch, 10, UINT64_MAX, 0))
         chan_delivered(fixture.chan, &fixture.batch);
     chan_delivered(fixture.chan, &fixture.batch);
     cr_assert_eq(strncmp(flow_fixture_losses(&fixture, 99), "a:OLDEST ", 9), 0);
-    cr_assert_null(strstr(fixture.text + 9, ":"), "nobody else lost: %s", fixture.text);
+    cr_assert_null(strstr(fixture.text + 9, ":"), "no other feed lost events: %s", fixture.text);
     stats = flow_fixture_balance(&fixture);
     cr_assert_eq(stats.accepted.events, 200 * (64 + 9));
     cr_assert_gt(stats.dropped[LOSS_OVERFLOW_OLDEST].events, 200 * 40);
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, disconnect_takes_what_fits_and_breaks)
+Test(chan_policies, disconnect_accepts_what_fits_and_breaks_the_channel)
 {
     struct chan_limits bounds = limits(OVERFLOW_DISCONNECT, 4, 1000);
     struct chan_stats stats;
@@ -199,7 +199,7 @@ Test(chan_policies, disconnect_takes_what_fits_and_breaks)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_policies, a_broken_channel_rings_even_where_it_has_rung)
+Test(chan_policies, breaking_notifies_again_after_a_notification)
 {
     struct chan_limits bounds = limits(OVERFLOW_DISCONNECT, 1, 1000);
     struct flow_fixture fixture;

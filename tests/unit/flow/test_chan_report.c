@@ -1,5 +1,4 @@
-/* test_chan_tell.c - losses, positions, states and sums: what is said about the events that are not
- * in the batch. */
+/* test_chan_report.c - losses, positions, states and totals: what is reported beside the batch. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ static const struct chan_limits block = {.max_events = 4,
                                          .fallback = OVERFLOW_DROP_OLDEST,
                                          .block_timeout_ns = FOR_EVER};
 
-Test(chan_tell, a_loss_is_told_once_with_its_hull_and_exact_count)
+Test(chan_report, a_loss_is_reported_once_with_its_range_and_exact_count)
 {
     struct flow_fixture fixture;
 
@@ -33,7 +32,7 @@ Test(chan_tell, a_loss_is_told_once_with_its_hull_and_exact_count)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, each_reason_is_told_by_itself)
+Test(chan_report, each_reason_is_reported_by_itself)
 {
     struct flow_fixture fixture;
 
@@ -49,7 +48,7 @@ Test(chan_tell, each_reason_is_told_by_itself)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, losses_over_the_bound_come_next_time)
+Test(chan_report, losses_over_the_bound_come_next_time)
 {
     struct flow_fixture fixture;
 
@@ -65,7 +64,7 @@ Test(chan_tell, losses_over_the_bound_come_next_time)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, whoever_is_in_the_batch_tells_its_losses_first)
+Test(chan_report, losses_of_sources_in_the_batch_come_first)
 {
     struct flow_fixture fixture;
 
@@ -80,7 +79,7 @@ Test(chan_tell, whoever_is_in_the_batch_tells_its_losses_first)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_consumer_that_is_gone_is_told_nothing)
+Test(chan_report, consumer_gone_is_not_reported)
 {
     struct flow_fixture fixture;
 
@@ -94,7 +93,7 @@ Test(chan_tell, a_consumer_that_is_gone_is_told_nothing)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_position_stops_before_what_waits)
+Test(chan_report, a_position_stops_before_what_waits)
 {
     struct flow_fixture fixture;
 
@@ -104,16 +103,16 @@ Test(chan_tell, a_position_stops_before_what_waits)
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "");
     flow_fixture_dequeue(&fixture, 3);
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=3", "in flight is taken");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "", "told once");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "", "once");
     chan_delivered(fixture.chan, &fixture.batch);
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "");
     flow_fixture_deliver(&fixture, 9);
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=4");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, true, 9), "a=4", "all: also who did not move");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, true, 9), "a=4", "all: also those that did not move");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_position_passes_over_what_was_filtered_out)
+Test(chan_report, a_position_passes_over_what_was_filtered_out)
 {
     struct flow_fixture fixture;
 
@@ -132,7 +131,7 @@ Test(chan_tell, a_position_passes_over_what_was_filtered_out)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_position_stays_where_it_was_when_it_follows_nothing_more)
+Test(chan_report, a_position_stays_where_it_was_when_it_follows_nothing_more)
 {
     _Atomic uint64_t other = 30;
     struct flow_fixture fixture;
@@ -149,7 +148,7 @@ Test(chan_tell, a_position_stays_where_it_was_when_it_follows_nothing_more)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_position_stops_before_what_is_parked)
+Test(chan_report, a_position_stops_before_what_is_parked)
 {
     struct flow_fixture fixture;
 
@@ -159,7 +158,7 @@ Test(chan_tell, a_position_stops_before_what_is_parked)
     flow_fixture_deliver(&fixture, 1);
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=1");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a2 a3");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=3", "4 was let in just now");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=3", "4 was admitted just now");
     flow_fixture_deliver(&fixture, 9);
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=10");
     fixture.next[0] = 11;
@@ -170,20 +169,21 @@ Test(chan_tell, a_position_stops_before_what_is_parked)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_position_waits_for_its_losses_to_be_told)
+Test(chan_report, a_position_stops_before_unreported_losses)
 {
     struct flow_fixture fixture;
 
     flow_fixture_open(&fixture, &oldest, 1);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 6, 10), ERR_OK);
     flow_fixture_deliver(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "", "1 and 2 are lost and nobody said so");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "",
+                     "1 and 2 are lost, which is not reported yet");
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 1-2 x2");
     cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=6");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, positions_over_the_bound_come_next_time)
+Test(chan_report, positions_over_the_bound_come_next_time)
 {
     struct flow_fixture fixture;
 
@@ -197,7 +197,7 @@ Test(chan_tell, positions_over_the_bound_come_next_time)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, a_state_is_told_once_and_only_the_latest)
+Test(chan_report, a_state_is_reported_once_and_only_the_latest)
 {
     struct flow_fixture fixture;
 
@@ -214,7 +214,7 @@ Test(chan_tell, a_state_is_told_once_and_only_the_latest)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, the_last_state_comes_after_the_last_event_and_loss)
+Test(chan_report, the_last_state_comes_after_the_last_event_and_loss)
 {
     struct flow_fixture fixture;
 
@@ -224,17 +224,17 @@ Test(chan_tell, the_last_state_comes_after_the_last_event_and_loss)
     flow_fixture_feed_close(&fixture, 0, 8);
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "");
     flow_fixture_dequeue(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "", "its loss was not told yet");
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "", "its loss was not reported yet");
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 1-2 x2");
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "a is 8");
     chan_lost(fixture.chan, &fixture.batch, LOSS_DRAIN_CUT);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:CUT 3-6 x4",
-                     "a flight that fails later is still told");
+                     "a batch that is lost later is still reported");
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "");
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, the_last_state_of_a_parked_feed_comes_when_all_was_taken)
+Test(chan_report, the_last_state_of_a_parked_feed_comes_after_its_last_event)
 {
     struct flow_fixture fixture;
 
@@ -248,7 +248,7 @@ Test(chan_tell, the_last_state_of_a_parked_feed_comes_when_all_was_taken)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, the_cause_of_an_end_is_told_with_the_last_state)
+Test(chan_report, the_cause_of_an_end_is_reported_with_the_last_state)
 {
     struct flow_fixture fixture;
 
@@ -260,7 +260,7 @@ Test(chan_tell, the_cause_of_an_end_is_told_with_the_last_state)
     flow_fixture_close(&fixture);
 }
 
-static const char *told_message(const char *message)
+static const char *reported_message(const char *message)
 {
     static char text[512];
     struct flow_fixture fixture;
@@ -273,21 +273,21 @@ static const char *told_message(const char *message)
     return text + strlen("a is 7 for 5: ");
 }
 
-Test(chan_tell, a_long_cause_is_cut_at_256_bytes_and_between_characters)
+Test(chan_report, a_long_cause_is_truncated_to_256_bytes_between_characters)
 {
     char message[300] = "";
 
-    cr_assert_str_eq(told_message(NULL), "");
+    cr_assert_str_eq(reported_message(NULL), "");
     memset(message, 'x', 256);
-    cr_assert_str_eq(told_message(message), message, "exactly as much as is told");
+    cr_assert_str_eq(reported_message(message), message, "exactly as much as is reported");
     message[256] = 'y';
-    cr_assert_eq(strlen(told_message(message)), 256);
+    cr_assert_eq(strlen(reported_message(message)), 256);
     memcpy(message + 254, "\xe2\x82\xac", 4);
-    cr_assert_eq(strlen(told_message(message)), 254, "no half of a character");
+    cr_assert_eq(strlen(reported_message(message)), 254, "no half of a character");
     memcpy(message + 253, "\xe2\x82\xac", 4);
-    cr_assert_eq(strlen(told_message(message)), 256, "all of it");
+    cr_assert_eq(strlen(reported_message(message)), 256, "all of it");
     memset(message, 0x80, 299);
-    cr_assert_str_eq(told_message(message), "", "this is no text");
+    cr_assert_str_eq(reported_message(message), "", "this is no text");
 }
 
 static void count_feed(void *ctx, const struct feed_stats *stats)
@@ -296,7 +296,7 @@ static void count_feed(void *ctx, const struct feed_stats *stats)
     (*(uint32_t *)ctx)++;
 }
 
-Test(chan_tell, a_closed_feed_goes_when_all_was_said)
+Test(chan_report, a_closed_feed_is_freed_when_everything_was_reported)
 {
     uint32_t feeds = 0;
     struct flow_fixture fixture;
@@ -315,7 +315,7 @@ Test(chan_tell, a_closed_feed_goes_when_all_was_said)
     flow_fixture_close(&fixture);
 }
 
-Test(chan_tell, all_reasons_together_are_the_sum_of_each)
+Test(chan_report, all_reasons_together_are_the_sum_of_each)
 {
     struct chan_stats stats = {0};
 
