@@ -9,7 +9,7 @@
 #include "seam/fake_session.h"
 #include "seam/virtual_clock.h"
 
-static struct subscription_params asking(const char *request)
+static struct subscription_params params_with_request(const char *request)
 {
     struct subscription_params params = subscription_params_of(NULL);
 
@@ -62,7 +62,7 @@ Test(activation_ends, A6_a_drain_lets_both_finish_and_then_closes)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
     cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 5000");
@@ -95,7 +95,7 @@ Test(activation_ends, A6_a_hard_cancel_stops_both_at_once_and_drops_the_rest)
     struct chan_stats stats;
     struct chan *chan;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(fake_session_put(&scene.web, 1, 2), ERR_OK);
     chan = chan_retain(scene.consumer.chan);
     scene.consumer.aborts = 1;
@@ -118,7 +118,7 @@ Test(activation_ends, A6_a_disconnect_stops_both_before_the_call_has_ended)
     struct scene scene;
     struct fault fault;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(hub_disconnect(scene.fixture.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
                  FAULT_NONE);
     cr_assert_eq(scene.consumer.aborts, 1);
@@ -133,7 +133,7 @@ Test(activation_ends, a_disconnect_during_a_drain_ends_them_without_a_second_sto
     struct scene scene;
     struct fault fault;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_DISCONNECTED, 5 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(hub_disconnect(scene.fixture.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
                  FAULT_NONE);
@@ -149,7 +149,7 @@ Test(activation_ends, A14_a_drain_with_nothing_left_to_wait_for_closes_at_once)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     fake_session_end(&scene.web, 1, CODE_INTERNAL, "it would be asked again");
     fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
@@ -165,7 +165,7 @@ Test(activation_ends, A20_an_activation_that_ignores_stop_expires_at_the_deadlin
     struct scene scene;
     struct chan_stats stats;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 2 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     fake_session_end(&scene.api, 1, CODE_OK, NULL);
@@ -195,7 +195,7 @@ Test(activation_ends, a_drain_of_no_time_ends_at_once_and_nothing_expires)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 0), FAULT_NONE);
     cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED now");
@@ -209,7 +209,7 @@ Test(activation_ends, a_nearer_drain_deadline_is_not_notified)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 60 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, NS_PER_S), FAULT_NONE);
     cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 60000");
@@ -222,7 +222,7 @@ Test(activation_ends, a_nearer_drain_deadline_is_not_notified)
 Test(activation_ends, the_consumers_own_deadline_bounds_the_drain)
 {
     struct scene scene;
-    struct subscription_params params = asking("q");
+    struct subscription_params params = params_with_request("q");
 
     params.deadline_ns = clock_mono_ns() + 3 * NS_PER_S;
     scene_open(&scene, params);
@@ -236,7 +236,7 @@ Test(activation_ends, an_activation_that_ends_within_stop_never_expires)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     scene.web.ends_at_stop = true;
     scene.api.leaves_at_stop = true;
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
@@ -252,7 +252,7 @@ Test(activation_ends, a_producer_that_is_lost_while_it_stops_is_no_longer_waited
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
     fake_session_leave(&scene.web, FAULT_CANCELLED);
     fake_session_end(&scene.api, 1, CODE_OK, NULL);
@@ -266,7 +266,7 @@ Test(activation_ends, a_removal_that_drains_aborts_a_session_that_ignores_it)
     struct fault fault;
     struct producer_view view;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(
         hub_remove(scene.fixture.hub, text_of("web"), NS_PER_S, hub_fixture_copy_view, &view, &fault),
         FAULT_NONE);
@@ -288,7 +288,7 @@ Test(activation_ends, a_drain_of_the_hub_stops_all_and_aborts_sessions_at_the_la
     struct scene scene;
     struct fake_session late = {0};
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     hub_drain(scene.fixture.hub, 5 * NS_PER_S, hub_fixture_emptied, &scene.fixture);
     cr_assert_str_eq(fake_session_transcript(&scene.web),
                      "stop 1 DRAINING in 5000, closing DRAINING in 5000");
@@ -317,7 +317,7 @@ Test(activation_ends, a_drain_of_the_hub_that_is_ignored_aborts_all)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     hub_drain(scene.fixture.hub, 5 * NS_PER_S, hub_fixture_emptied, &scene.fixture);
     virtual_time_pass(scene.fixture.loop, 5 * NS_PER_S);
     cr_assert_eq(scene.web.aborts + scene.api.aborts + scene.shared.aborts, 3);
@@ -339,7 +339,7 @@ Test(activation_ends, A25_the_log_has_each_change_once)
                    {"producer.closing", 0},    {"producer.replaced", 0}};
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, NS_PER_S), FAULT_NONE);
     virtual_time_pass(scene.fixture.loop, NS_PER_S);

@@ -9,7 +9,7 @@
 #include "seam/fake_session.h"
 #include "seam/virtual_clock.h"
 
-static struct subscription_params asking(const char *request)
+static struct subscription_params params_with_request(const char *request)
 {
     struct subscription_params params = subscription_params_of(NULL);
 
@@ -61,13 +61,13 @@ Test(handover, A10_stop_first_starts_the_new_one_when_the_old_one_has_ended)
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&early, &fixture, asking("early"));
+    consumer_join(&early, &fixture, params_with_request("early"));
     cr_assert_eq(fake_session_put(&old, 1, 1), ERR_OK);
     fake_session_transcript(&old);
     fake_session_join(&new, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     cr_assert_str_eq(fake_session_transcript(&old), "closing REPLACED in 1000, stop 1 REPLACED in 1000");
     cr_assert_str_eq(fake_session_transcript(&new), "");
-    consumer_join(&between, &fixture, asking("between"));
+    consumer_join(&between, &fixture, params_with_request("between"));
     cr_assert_eq(between.result.producers_matched, 0, "it waits for the new one");
     cr_assert_eq(fake_session_put(&old, 1, 1), ERR_OK);
     cr_assert_eq(fake_session_put(&new, 0, 1), ERR_INVALID);
@@ -98,7 +98,7 @@ Test(handover, A10_stop_first_aborts_an_old_one_that_does_not_end_within_a_secon
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_join(&new, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     virtual_time_pass(fixture.loop, NS_PER_S - 1);
     cr_assert_eq(new.welcomes, 0);
@@ -121,11 +121,11 @@ Test(handover, A10_stop_first_gives_an_old_shared_session_a_second)
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_SHARED));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_join(&new, &fixture, fake_session_params("web", SESSION_SHARED));
     cr_assert_eq(fake_session_put(&old, 0, 1), ERR_OK);
     cr_assert_eq(fake_session_put(&new, 0, 1), ERR_CLOSED, "it was not welcomed yet");
-    consumer_join(&between, &fixture, asking("between"));
+    consumer_join(&between, &fixture, params_with_request("between"));
     fake_session_leave(&old, FAULT_NONE);
     cr_assert_str_eq(fake_session_transcript(&new), "welcome");
     cr_assert_eq(fake_session_put(&new, 0, 1), ERR_OK);
@@ -163,12 +163,12 @@ Test(handover, A10_start_first_leaves_no_gap_and_both_publish_for_a_moment)
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_transcript(&old);
     fake_session_join(&new, &fixture, start_first("web", SESSION_PER_CONSUMER));
     cr_assert_str_eq(fake_session_transcript(&new), "welcome, start 1 \"q\"");
     cr_assert_str_eq(fake_session_transcript(&old), "closing REPLACED in 1000, stop 1 REPLACED in 1000");
-    consumer_join(&late, &fixture, asking("late"));
+    consumer_join(&late, &fixture, params_with_request("late"));
     cr_assert_str_eq(fake_session_transcript(&new), "start 2 \"late\"");
     cr_assert_eq(old.starts, 1, "new consumers get only the new one");
     cr_assert_eq(fake_session_put(&old, 1, 1), ERR_OK);
@@ -195,7 +195,7 @@ Test(handover, of_several_waiting_sessions_only_the_newest_stays)
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_join(&second, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_join(&third, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     cr_assert_str_eq(fake_session_transcript(&second), "abort REPLACED");
@@ -218,7 +218,7 @@ Test(handover, a_waiting_session_may_leave_or_be_replaced)
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_join(&waiting, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_leave(&waiting, FAULT_CANCELLED);
     cr_assert_str_eq(fake_session_transcript(&waiting), "");
@@ -246,7 +246,7 @@ Test(handover, removing_a_name_removes_the_waiting_session_too)
 
     hub_fixture_open(&fixture);
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_join(&waiting, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_transcript(&old);
     cr_assert_eq(
@@ -272,7 +272,7 @@ Test(handover, a_session_that_leaves_from_within_hands_over_at_once)
     hub_fixture_open(&fixture);
     old.leaves_at_closing = true;
     fake_session_join(&old, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     fake_session_join(&new, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     cr_assert_null(old.session);
     cr_assert_str_eq(fake_session_transcript(&new), "welcome, start 1 \"q\"");
@@ -298,7 +298,7 @@ Test(handover, a_session_takes_the_name_of_a_transient_producer)
     struct fault fault;
 
     hub_fixture_open(&fixture);
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, sample_chunk(1, "t", 8)), ERR_OK);
     fake_session_join(&web, &fixture, rejecting("web"));
@@ -325,7 +325,7 @@ Test(handover, a_removed_transient_producer_comes_back_with_its_next_batch)
     uint64_t epoch;
 
     hub_fixture_open(&fixture);
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     putter_open(&busy, &fixture, "web");
     putter_open(&idle, &fixture, "web");
     cr_assert_eq(putter_put(&busy, sample_chunk(2, "t", 8)), ERR_OK);

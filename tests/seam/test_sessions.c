@@ -9,7 +9,7 @@
 #include "seam/fake_session.h"
 #include "seam/virtual_clock.h"
 
-static struct subscription_params asking(const char *request)
+static struct subscription_params params_with_request(const char *request)
 {
     struct subscription_params params = subscription_params_of(NULL);
 
@@ -62,7 +62,7 @@ Test(sessions, A2_a_later_consumer_starts_one_activation_with_its_request)
 
     hub_fixture_open(&fixture);
     fake_session_join(&session, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("what is it?"));
+    consumer_join(&consumer, &fixture, params_with_request("what is it?"));
     cr_assert_str_eq(fake_session_transcript(&session), "welcome, start 1 \"what is it?\"");
     cr_assert_str_eq(session.subscription, consumer.result.id);
     cr_assert_eq(session.start_deadline_ns, INT64_MAX);
@@ -90,7 +90,7 @@ Test(sessions, A3_events_of_two_producers_arrive_in_one_stream)
     hub_fixture_open(&fixture);
     fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_join(&api, &fixture, fake_session_params("api", SESSION_SHARED));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_eq(fake_session_put(&api, 0, 1), ERR_OK);
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
@@ -108,12 +108,12 @@ Test(sessions, A4_a_later_producer_is_started_for_the_waiting_request)
     struct hub_fixture fixture;
     struct fake_session session = {0};
     struct consumer one, other;
-    struct subscription_params params = asking("");
+    struct subscription_params params = params_with_request("");
 
     filter_free(params.filter);
     params.filter = filter_of("api", NULL, NULL);
     hub_fixture_open(&fixture);
-    consumer_join(&one, &fixture, asking("one"));
+    consumer_join(&one, &fixture, params_with_request("one"));
     consumer_join(&other, &fixture, params);
     cr_assert_eq(one.result.producers_matched, 0);
     fake_session_join(&session, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
@@ -132,7 +132,7 @@ Test(sessions, A5_no_activation_starts_for_a_consumer_that_left)
     struct consumer consumer;
 
     hub_fixture_open(&fixture);
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     hub_unsubscribe(consumer.subscription, FAULT_CANCELLED);
     consumer.subscription = NULL;
     fake_session_join(&session, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
@@ -151,7 +151,7 @@ Test(sessions, A7_removing_a_producer_stops_it_and_its_consumer_goes_on)
     hub_fixture_open(&fixture);
     fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     fake_session_join(&api, &fixture, fake_session_params("api", SESSION_SHARED));
-    consumer_join(&consumer, &fixture, asking("q"));
+    consumer_join(&consumer, &fixture, params_with_request("q"));
     cr_assert_eq(fake_session_put(&web, 1, 2), ERR_OK);
     fake_session_transcript(&web);
     cr_assert_eq(remove_producer(&fixture, "web", 0), FAULT_NONE);
@@ -179,14 +179,14 @@ Test(sessions, A8_a_removed_producer_gets_no_new_consumer)
     fake_session_join(&gone, &fixture, fake_session_params("gone", SESSION_PER_CONSUMER));
     fake_session_join(&going, &fixture, fake_session_params("going", SESSION_PER_CONSUMER));
     fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
-    consumer_join(&consumer, &fixture, asking("early"));
+    consumer_join(&consumer, &fixture, params_with_request("early"));
     fake_session_transcript(&gone), fake_session_transcript(&going), fake_session_transcript(&shared);
     cr_assert_eq(remove_producer(&fixture, "gone", 0), FAULT_NONE);
     cr_assert_eq(remove_producer(&fixture, "going", NS_PER_S), FAULT_NONE);
     cr_assert_eq(remove_producer(&fixture, "shared", NS_PER_S), FAULT_NONE);
     cr_assert(!is_known(&fixture, "gone") && !is_known(&fixture, "going") && !is_known(&fixture, "shared"),
               "names are free at once");
-    consumer_join(&late, &fixture, asking("late"));
+    consumer_join(&late, &fixture, params_with_request("late"));
     cr_assert_eq(late.result.producers_matched, 0);
     cr_assert_str_eq(fake_session_transcript(&gone), "stop 1 REMOVED now, abort REMOVED");
     cr_assert_str_eq(fake_session_transcript(&going), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
@@ -229,205 +229,6 @@ Test(sessions, A11_removing_a_name_that_nobody_has_changes_nothing)
     hub_fixture_close(&fixture);
 }
 
-Test(sessions, A13_an_activation_that_completed_is_not_started_again)
-{
-    struct hub_fixture fixture;
-    struct fake_session web = {0}, api = {0};
-    struct consumer consumer;
-
-    hub_fixture_open(&fixture);
-    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
-    fake_session_join(&api, &fixture, fake_session_params("api", SESSION_PER_CONSUMER));
-    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
-    fake_session_end(&web, 1, CODE_OK, "all of it");
-    fake_session_end(&web, 1, CODE_INTERNAL, "twice is harmless");
-    fake_session_end(&web, 7, CODE_OK, "never there");
-    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_CLOSED);
-    cr_assert_eq(fake_session_put(&web, 2, 1), ERR_NOT_FOUND);
-    cr_assert_eq(fake_session_put(&web, 0, 1), ERR_INVALID);
-    cr_assert_eq(fake_session_put(&api, 1, 1), ERR_OK);
-    virtual_time_pass(fixture.loop, 3600 * NS_PER_S);
-    cr_assert_eq(web.starts, 1);
-    cr_assert_eq(web.stops, 0);
-    cr_assert_str_eq(consumer_read(&consumer), "web 1-1, api 1-1, web is ENDED, api is ACTIVE\n");
-    cr_assert_eq(consumer.closings + consumer.aborts, 0);
-    consumer_leave(&consumer);
-    fake_session_fini(&web);
-    fake_session_fini(&api);
-    hub_fixture_close(&fixture);
-}
-
-Test(sessions, A13_an_activation_that_failed_is_retried_after_longer_and_longer)
-{
-    struct hub_fixture fixture;
-    struct fake_session web = {0};
-    struct consumer consumer;
-    int64_t wait_ns = NS_PER_S;
-
-    hub_fixture_open(&fixture);
-    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, asking("q"));
-    for (unsigned i = 1; i <= 8; i++) {
-        fake_session_end(&web, web.latest, CODE_INTERNAL, "no luck");
-        cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 0);
-        virtual_time_pass(fixture.loop, wait_ns / 4 * 3 - 1);
-        cr_assert_eq(web.starts, i, "not before three quarters of %lld ms", (long long)(wait_ns / NS_PER_MS));
-        virtual_time_pass(fixture.loop, wait_ns / 4 + 1);
-        cr_assert_eq(web.starts, i + 1, "with another number after %lld ms",
-                     (long long)(wait_ns / NS_PER_MS));
-        cr_assert_eq(web.latest, i + 1);
-        wait_ns = MIN_OF(wait_ns * 2, 30 * NS_PER_S);
-    }
-    cr_assert_eq(fake_session_put(&web, web.latest, 1), ERR_OK);
-    cr_assert_eq(web.offer.first_sequence, 1);
-    consumer_read(&consumer);
-    cr_assert(has_read(&consumer, "web is ENDED with INTERNAL: no luck"));
-    virtual_time_pass(fixture.loop, 60 * NS_PER_S);
-    fake_session_end(&web, web.latest, CODE_INTERNAL, "no luck");
-    virtual_time_pass(fixture.loop, NS_PER_S);
-    cr_assert_eq(web.starts, 10, "a minute of life is forgiven for");
-    consumer_leave(&consumer);
-    fake_session_fini(&web);
-    hub_fixture_close(&fixture);
-}
-
-Test(sessions, A13_a_failed_activation_is_not_retried_when_either_side_is_gone)
-{
-    struct hub_fixture fixture;
-    struct fake_session web = {0}, api = {0};
-    struct consumer gone, stays;
-
-    hub_fixture_open(&fixture);
-    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    fake_session_join(&api, &fixture, fake_session_params("api", SESSION_PER_CONSUMER));
-    consumer_join(&gone, &fixture, asking("gone"));
-    consumer_join(&stays, &fixture, asking("stays"));
-    fake_session_end(&web, 1, CODE_INTERNAL, "");
-    fake_session_end(&web, 2, CODE_INTERNAL, "");
-    fake_session_end(&api, 2, CODE_INTERNAL, "");
-    consumer_leave(&gone);
-    fake_session_leave(&api, FAULT_NONE);
-    virtual_time_pass(fixture.loop, 3600 * NS_PER_S);
-    cr_assert_str_eq(fake_session_transcript(&web),
-                     "welcome, start 1 \"gone\", start 2 \"stays\", start 3 \"stays\"");
-    cr_assert_eq(api.starts, 2);
-    consumer_leave(&stays);
-    fake_session_fini(&web);
-    fake_session_fini(&api);
-    hub_fixture_close(&fixture);
-}
-
-Test(sessions, A15_a_lost_producer_ends_with_UNAVAILABLE_and_a_closed_one_with_OK)
-{
-    struct hub_fixture fixture;
-    struct fake_session lost = {0}, closed = {0}, shared = {0};
-    struct consumer consumer;
-
-    hub_fixture_open(&fixture);
-    fake_session_join(&lost, &fixture, fake_session_params("lost", SESSION_PER_CONSUMER));
-    fake_session_join(&closed, &fixture, fake_session_params("closed", SESSION_PER_CONSUMER));
-    fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
-    consumer_join(&consumer, &fixture, asking("q"));
-    cr_assert_eq(fake_session_put(&lost, 1, 1), ERR_OK);
-    cr_assert_eq(fake_session_put(&closed, 1, 1), ERR_OK);
-    fake_session_leave(&lost, FAULT_CANCELLED);
-    fake_session_leave(&closed, FAULT_NONE);
-    fake_session_leave(&shared, FAULT_CANCELLED);
-    consumer_read(&consumer);
-    cr_assert(has_read(&consumer, "lost 1-1, closed 1-1, "));
-    cr_assert(has_read(&consumer, "lost is ENDED with UNAVAILABLE: the producer was lost"));
-    cr_assert(has_read(&consumer, "shared is ENDED with UNAVAILABLE: the producer was lost"));
-    cr_assert(has_read(&consumer, "closed is ENDED") && !has_read(&consumer, "closed is ENDED with"));
-    cr_assert_eq(lost.stops + closed.stops + lost.aborts + shared.aborts, 0,
-                 "a session that left is not notified");
-    cr_assert_eq(consumer.closings + consumer.aborts, 0);
-    consumer_leave(&consumer);
-    fake_session_fini(&lost);
-    fake_session_fini(&closed);
-    fake_session_fini(&shared);
-    cr_assert_eq(hub_fixture_logged(&fixture, "producer.removed"), 3);
-    hub_fixture_close(&fixture);
-}
-
-Test(sessions, A24_end_when_all_ended_drains_after_the_last_activation)
-{
-    struct hub_fixture fixture;
-    struct fake_session web = {0}, api = {0}, shared = {0};
-    struct consumer consumer, patient;
-    struct subscription_params params;
-
-    hub_fixture_open(&fixture);
-    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    fake_session_join(&api, &fixture, fake_session_params("api", SESSION_PER_CONSUMER));
-    fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
-    params = asking("q");
-    params.end_when_all_ended = true;
-    consumer_join(&consumer, &fixture, params);
-    consumer_join(&patient, &fixture, asking("q"));
-    cr_assert_eq(fake_session_put(&web, 1, 2), ERR_OK);
-    fake_session_end(&web, 1, CODE_OK, "");
-    cr_assert_eq(consumer.closings, 0);
-    fake_session_end(&api, 1, CODE_NOT_FOUND, "no such thing");
-    cr_assert_eq(consumer.closings, 1);
-    cr_assert_eq(consumer.closing, CLOSING_ALL_ENDED);
-    cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
-    virtual_time_pass(fixture.loop, 60 * NS_PER_S);
-    cr_assert_eq(api.starts, 2, "a failure is an answer: no other attempt for this consumer");
-    consumer_read(&consumer);
-    cr_assert(has_read(&consumer, "web 1-2, "));
-    cr_assert(has_read(&consumer, "api is ENDED with NOT_FOUND: no such thing"));
-    cr_assert(has_read(&consumer, "web is ENDED"));
-    consumer_leave(&consumer);
-    cr_assert_eq(patient.closings, 0);
-    consumer_leave(&patient);
-    fake_session_fini(&web);
-    fake_session_fini(&api);
-    fake_session_fini(&shared);
-    hub_fixture_close(&fixture);
-}
-
-Test(sessions, A24_without_any_activation_the_stream_goes_on)
-{
-    struct hub_fixture fixture;
-    struct fake_session shared = {0}, web = {0};
-    struct consumer consumer;
-    struct subscription_params params = asking("q");
-
-    params.end_when_all_ended = true;
-    hub_fixture_open(&fixture);
-    fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
-    consumer_join(&consumer, &fixture, params);
-    fake_session_leave(&shared, FAULT_NONE);
-    cr_assert_eq(consumer.closings, 0);
-    web.ends_at_start = true;
-    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    cr_assert_eq(consumer.closings, 1);
-    consumer_leave(&consumer);
-    fake_session_fini(&web);
-    fake_session_fini(&shared);
-    hub_fixture_close(&fixture);
-}
-
-Test(sessions, A24_an_activation_may_end_during_hub_subscribe)
-{
-    struct hub_fixture fixture;
-    struct fake_session web = {0};
-    struct consumer consumer;
-    struct subscription_params params = asking("q");
-
-    params.end_when_all_ended = true;
-    hub_fixture_open(&fixture);
-    web.ends_at_start = true;
-    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &fixture, params);
-    cr_assert_eq(consumer.closings, 1);
-    cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
-    consumer_leave(&consumer);
-    fake_session_fini(&web);
-    hub_fixture_close(&fixture);
-}
-
 Test(sessions, X5_a_shared_session_has_one_stream_and_a_per_consumer_one_an_activation_each)
 {
     struct hub_fixture fixture;
@@ -441,7 +242,7 @@ Test(sessions, X5_a_shared_session_has_one_stream_and_a_per_consumer_one_an_acti
     fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
     fake_session_join(&private, &fixture, fake_session_params("private", SESSION_PER_CONSUMER));
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
-        consumer_join(&consumers[i], &fixture, asking("q"));
+        consumer_join(&consumers[i], &fixture, params_with_request("q"));
     cr_assert_eq(shared.starts, 0);
     cr_assert_eq(private.starts, 100);
     cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 100);
@@ -473,7 +274,7 @@ Test(sessions, labels_are_matched_and_shown)
     struct hub_fixture fixture;
     struct fake_session north = {0}, south = {0};
     struct consumer consumer;
-    struct subscription_params wanted = asking("q");
+    struct subscription_params wanted = params_with_request("q");
     struct producer_view view;
     struct fault fault;
 
@@ -507,7 +308,7 @@ Test(sessions, the_consumers_deadline_reaches_the_producer)
     struct hub_fixture fixture;
     struct fake_session web = {0};
     struct consumer consumer;
-    struct subscription_params params = asking("q");
+    struct subscription_params params = params_with_request("q");
 
     hub_fixture_open(&fixture);
     params.deadline_ns = clock_mono_ns() + 7 * NS_PER_S;
@@ -524,7 +325,7 @@ Test(sessions, a_shared_session_is_blocked_like_any_producer)
     struct hub_fixture fixture;
     struct fake_session web = {0};
     struct consumer slow;
-    struct subscription_params params = asking("q");
+    struct subscription_params params = params_with_request("q");
     struct session *session;
 
     params.limits.max_events = 1;
@@ -553,7 +354,7 @@ Test(sessions, an_activation_is_paused_and_no_other_waits_for_it)
     struct hub_fixture fixture;
     struct fake_session web = {0};
     struct consumer slow, fast;
-    struct subscription_params params = asking("slow");
+    struct subscription_params params = params_with_request("slow");
     struct producer_view view;
     struct fault fault;
 
@@ -562,7 +363,7 @@ Test(sessions, an_activation_is_paused_and_no_other_waits_for_it)
     hub_fixture_open(&fixture);
     fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     consumer_join(&slow, &fixture, params);
-    consumer_join(&fast, &fixture, asking("fast"));
+    consumer_join(&fast, &fixture, params_with_request("fast"));
     fake_session_transcript(&web);
     cr_assert_eq(fake_session_put(&web, 1, 6), ERR_OK);
     cr_assert_str_eq(fake_session_transcript(&web), "pause 1");
