@@ -18,23 +18,23 @@
  *
  * Parked events are in no total of the equation until they are admitted or refused.
  *
- * Shared feeds. What they have parked is timed together. The time begins with the first parked
- * entry and ends with the last. When it is over, the fallback becomes active and all of these
- * entries fall to it.
+ * Shared feeds. What they have parked is timed together, from the first parked entry until none is
+ * left. After block_timeout_ns the fallback becomes active, and all of these entries fall to it.
  *
  * Pausable feeds. What they have parked is not timed, and an active fallback does not move it.
  * Instead the producer is asked to pause, and each feed may park a bounded amount.
  *
  * Admitting. Both kinds are admitted in their order once the channel is down at its low watermark.
- * A channel that drops from shared feeds may never get there, and then parked pausable feeds would
- * starve. So they get half of the space that dequeuing makes, where DROP_OLDEST trims
- * (chan_admit_share()). With another fallback they get the space that is free, before a
- * new range of a shared feed uses it.
+ * A channel that drops events of shared feeds may never get there, and the parked events of
+ * pausable feeds would starve. So they get half of the space that dequeuing makes, where
+ * DROP_OLDEST trims (chan_admit_share()). With another fallback they get the space that is free,
+ * before a new range of a shared feed uses it.
  *
  * Pausing. A producer is asked to pause while anything of its feed is parked. One thread at a time
- * asks. A thread that finds the producer's knowledge stale, and no other thread `announcing`,
- * calls set_paused() after it has left the lock. Then it checks again, until the producer knows the
- * present state. So the calls alternate, and feed_close() can wait for the one that is being made.
+ * asks it. A thread that finds that the producer must be asked, and that no other thread is
+ * `announcing`, calls set_paused() after it has left the lock. Then it checks again, until the
+ * producer knows the present state. So the calls alternate, and feed_close() can wait for the one
+ * that is being made.
  *
  * Marks. Each entry knows how many marks were set before it. `before_mark` counts the entries from
  * before the latest mark; the mark is passed when there is none.

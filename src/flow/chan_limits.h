@@ -1,4 +1,5 @@
-/* chan_limits.h - the bounds of a channel, what it does when it is full, and why events are lost. */
+/* chan_limits.h - the bounds of a channel, what it does when it is full, and why events get
+ * lost. */
 #ifndef TRIBUTARY_FLOW_CHAN_LIMITS_H
 #define TRIBUTARY_FLOW_CHAN_LIMITS_H
 

@@ -42,7 +42,7 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
         log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_ms", drain_ns / NS_PER_MS),
                   LOG_NUMBER("producers", hub->producers.count), LOG_NUMBER("subscriptions", hub->ids.count));
     while ((node = map_next(&hub->producers, node)))
-        inlet_move(&container_of(node, struct producer, name)->inlet, INLET_CLOSED);
+        inlet_set_state(&container_of(node, struct producer, name)->inlet, INLET_CLOSED);
     /* The subscriptions pass it on to their activations. Then the sessions are drained as such. */
     ctx_drain(&hub->ctx, FAULT_DRAINING, deadline_ns);
     sessions_drain(hub, deadline_ns);

@@ -116,7 +116,7 @@ void inlet_fini(struct inlet *inlet)
     pthread_mutex_destroy(&inlet->lock);
 }
 
-void inlet_move(struct inlet *inlet, enum inlet_state state)
+void inlet_set_state(struct inlet *inlet, enum inlet_state state)
 {
     pthread_mutex_lock(&inlet->lock);
     if (inlet->state != INLET_REMOVED)

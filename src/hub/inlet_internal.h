@@ -88,7 +88,7 @@ MUST_CHECK enum err inlet_init(struct inlet *inlet, struct bytes name, enum inle
 void inlet_fini(struct inlet *inlet); /* it must have no routes */
 
 /* Sets the state. A removed inlet stays removed. */
-void inlet_move(struct inlet *inlet, enum inlet_state state);
+void inlet_set_state(struct inlet *inlet, enum inlet_state state);
 
 /* inlet_offer() for a caller that holds the inlet's lock; it is released. With `waiter` NULL nobody
  * waits, and ERR_AGAIN does not come. */

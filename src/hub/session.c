@@ -1,9 +1,11 @@
 /* session.c - sessions: how they register, live and end. Names are handed over in handover.c; what
  * a session publishes is in session_offer.c.
  *
- *   WAITING --has its name--> LIVE --replaced, removed, hub drains--> CLOSING --deadline, all ended--> GONE
- *      |                       |                                                                        ^
- *      `---replaced, removed---+----------------lost, unregistered, cancelled--------------------------'
+ *   WAITING --gets its name--> LIVE --session_close()--> CLOSING --deadline, all ended--> GONE
+ *      |                         |                                                        ^
+ *      `--replaced, removed------+-----------lost, unregistered, cancelled----------------'
+ *
+ * session_close() is called where the session is replaced or removed, and where the hub drains.
  *
  * GONE: nothing more is accepted, no activation is left, and the port was notified (or it was the
  * port that ended the session). What is left to come is hub_unregister(), offers that still run,
@@ -107,7 +109,7 @@ static struct session *session_new(struct hub *hub, const struct session_params 
         return NULL;
     }
     session->producer.session = session;
-    inlet_move(&session->producer.inlet, INLET_CLOSED);
+    inlet_set_state(&session->producer.inlet, INLET_CLOSED);
     session->mode = params->mode;
     session->port = params->port;
     session->port_ctx = params->ctx;
@@ -151,7 +153,7 @@ void session_go_live(struct session *session, struct list *created)
 
     change_state(session, SESSION_LIVE);
     if (session->mode == SESSION_SHARED)
-        inlet_move(&session->producer.inlet, INLET_OPEN);
+        inlet_set_state(&session->producer.inlet, INLET_OPEN);
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name_of(session)),
               LOG_NUMBER("epoch", session->producer.inlet.source->epoch),
               LOG_TEXT("peer", session->producer.peer),
@@ -203,7 +205,7 @@ void session_over(struct session *session, const struct ending *ending, bool not
     change_state(session, SESSION_GONE);
     session->reason = ending->reason;
     timer_stop(&session->deadline);
-    inlet_move(inlet, INLET_REMOVED);
+    inlet_set_state(inlet, INLET_REMOVED);
     if (session->predecessor)
         session->predecessor->successor = NULL;
     session->predecessor = NULL;
@@ -387,7 +389,7 @@ static void drain_one(struct session *session, int64_t deadline_ns)
         return;
     }
     if (session->mode == SESSION_SHARED)
-        inlet_move(&session->producer.inlet, INLET_CLOSED);
+        inlet_set_state(&session->producer.inlet, INLET_CLOSED);
     session_close(session, FAULT_DRAINING, deadline_ns);
 }
 

@@ -27,7 +27,7 @@ struct subscription_params {
     bool end_when_all_ended;
     const struct resume_point *resume; /* NULL: live */
     size_t resume_count;
-    /* How many sources the token had no space for. A source that is not in it may be one of them. */
+    /* How many sources the token had no space for. A source that is missing may be one of them. */
     uint64_t resume_left_out;
     const struct subscription_port *port;
     void *ctx;

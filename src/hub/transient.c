@@ -44,7 +44,7 @@ void transient_remove(struct producer *producer, const char *reason)
     producer->removed = true;
     producer->open_calls++; /* until inlet_leave() below */
     pthread_mutex_unlock(&hub->names);
-    inlet_move(&producer->inlet, INLET_REMOVED);
+    inlet_set_state(&producer->inlet, INLET_REMOVED);
     log_removed(producer, reason);
     routes_close(producer, PRODUCER_REMOVED, 0, NULL);
     inlet_leave(&producer->inlet);

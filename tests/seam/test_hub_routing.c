@@ -1,5 +1,5 @@
-/* test_hub_routing.c - which consumer gets what: merging, filters, runs, and what a blocking channel
- * does to the others. */
+/* test_hub_routing.c - which consumer gets what: merging, filters, runs, and what a blocking
+ * channel does to the others. */
 #include <criterion/criterion.h>
 
 #include <stdio.h>

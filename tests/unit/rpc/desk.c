@@ -147,8 +147,8 @@ static void open_call(struct desk *desk)
     *desk = (struct desk){.thread.busy = true};
     wire_init();
     hub_fixture_open(&desk->fixture);
-    desk->rpc =
-        (struct rpc){.loop = desk->fixture.loop, .hub = desk->fixture.hub, .settings.framing = framing_defaults};
+    desk->rpc = (struct rpc){
+        .loop = desk->fixture.loop, .hub = desk->fixture.hub, .settings.framing = framing_defaults};
     list_init(&desk->thread.early);
     list_init(&desk->thread.ready);
     desk->thread.inbox_end = &desk->thread.inbox;
