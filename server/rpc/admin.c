@@ -10,6 +10,8 @@
 #include "event/encode.h"
 #include "event/text.h"
 #include "event/filter.h"
+#include "hub/subscription.h"
+#include "hub/subscription_port.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"

@@ -5,7 +5,8 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
-#include "flow/chan.h"
+#include "flow/feed.h"
+#include "hub/session_port.h"
 
 /* Commands that may wait for a session that does not read. Beyond that its call is aborted. */
 #define MAX_WAITING_BYTES (16u << 20)

@@ -14,7 +14,8 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
-#include "hub/hub.h"
+#include "hub/session_port.h"
+#include "loop/loop.h"
 #include "server/wire/call.h"
 
 /* Embedded in what the call owns. */

@@ -11,6 +11,9 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "event/filter.h"
+#include "hub/subscription.h"
+#include "hub/subscription_port.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "event/text.h"
+#include "hub/session.h"
 #include "server/rpc/decode.h"
 #include "tributary/v1/publisher.pb-c.h"
 

@@ -6,7 +6,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "hub/hub.h"
+#include "hub/session.h"
 
 struct hello {
     ProtobufCMessage *message; /* what `params` points into */

@@ -7,7 +7,8 @@
 #define TRIBUTARY_SERVER_RPC_INTAKE_H
 
 #include "event/chunk.h"
-#include "hub/hub.h"
+#include "flow/put_waiter.h"
+#include "hub/producer.h"
 #include "server/rpc/rpc.h"
 #include "server/wire/call.h"
 

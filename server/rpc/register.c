@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/counters.h"
+#include "flow/put_waiter.h"
+#include "hub/session.h"
 #include "server/rpc/commands.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/hello.h"

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "event/filter.h"
 #include "event/text.h"
+#include "flow/chan_limits.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/token.h"
 #include "tributary/v1/subscriber.pb-c.h"

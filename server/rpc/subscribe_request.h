@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
-#include "hub/hub.h"
+#include "hub/subscription.h"
 
 struct subscribe_request {
     /* What the hub needs. This struct owns `params.filter` until hub_subscribe() takes it over;

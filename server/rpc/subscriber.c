@@ -16,6 +16,10 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "hub/subscription.h"
+#include "hub/subscription_port.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"

@@ -5,6 +5,8 @@
 #ifndef TRIBUTARY_SERVER_RPC_SUBSCRIBER_H
 #define TRIBUTARY_SERVER_RPC_SUBSCRIBER_H
 
+#include "hub/subscription_port.h"
+#include "hub/subscription.h"
 #include "server/rpc/subscribe_request.h"
 #include "server/wire/sender.h"
 

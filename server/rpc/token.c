@@ -17,6 +17,8 @@
 #include "base/map.h"
 #include "event/text.h"
 #include "event/varint.h"
+#include "flow/chan_report.h"
+#include "hub/resume_point.h"
 
 #define MAX_TOKEN_BYTES (64u * 1024u)
 #define HEAD_BYTES 10u

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "flow/chan_stats.h"
+#include "flow/totals.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/subscriber.h"
 #include "tributary/v1/admin.pb-c.h"

@@ -6,7 +6,7 @@
 #define TRIBUTARY_SERVER_RPC_VIEWS_H
 
 #include "base/buf.h"
-#include "hub/hub.h"
+#include "hub/hub_query.h"
 
 /* Appends a serialized Producer. */
 void producer_write(const struct producer_view *view, struct buf *answer);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "flow/chan_batch.h"
 #include "server/wire/message.h"
 
 /* Below this size, copying an entry is cheaper than referencing it. */

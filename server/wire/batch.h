@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "flow/chan.h"
+#include "flow/chan_batch.h"
 #include "server/wire/call.h"
 
 /* Sends one EventBatch: first `notes` (encoded fields of the message), then the runs of `batch`.

@@ -15,6 +15,10 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "event/encode.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "flow/totals.h"
 #include "server/wire/batch.h"
 
 /* The most Lost notes, and the most ProducerStatus notes, in one message; the rest comes with the
@@ -121,7 +125,7 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
     uint64_t max_bytes = sender->settings.batch_bytes;
 
     if (max == 0) {
-        chan_pass(sender->chan);
+        chan_rearm(sender->chan);
         return false;
     }
     if (sender->credits_bytes)
@@ -212,7 +216,7 @@ static bool lingers(const struct sender *sender, int64_t now_ns)
     if (sender->waiting_since_ns == INT64_MAX ||
         now_ns - sender->waiting_since_ns >= sender->settings.linger_ns)
         return false;
-    return !chan_presses(sender->chan, sender->settings.batch_events, sender->settings.batch_bytes);
+    return !chan_batch_ready(sender->chan, sender->settings.batch_events, sender->settings.batch_bytes);
 }
 
 static void end(struct sender *sender, enum chan_state how)

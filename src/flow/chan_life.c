@@ -1,16 +1,8 @@
-/* chan_life.c - the channel's life: making and freeing it, its lock, its states. Its feeds are in
- * feed.c; putting is in put.c, taking in take.c, telling in tell.c.
- *
- *   OPEN --drain--> DRAINING --close--> CLOSED
- *     |---break---> BROKEN ----close------^
- *     `-------------close-----------------' */
+/* chan_life.c - the life of a channel: making, freeing, and its states (see chan.h). */
 #include <stdlib.h>
 
 #include "base/counters.h"
 #include "flow/chan_internal.h"
-
-/* Above this many, entries are given back whenever none of them is in use. */
-#define ENTRIES_KEPT 1024
 
 static const unsigned allowed[CHAN_STATE_COUNT] = {
     [CHAN_OPEN] = BIT(CHAN_DRAINING) | BIT(CHAN_BROKEN) | BIT(CHAN_CLOSED),
@@ -19,103 +11,22 @@ static const unsigned allowed[CHAN_STATE_COUNT] = {
     [CHAN_CLOSED] = 0,
 };
 
-/* False: not from here; nothing changed. */
-static bool move(struct chan *chan, enum chan_state state)
+/* Returns false where the move is not allowed; then nothing has changed. */
+static bool change_state(struct chan *chan, enum chan_state state)
 {
     if (!(allowed[chan->state] & BIT(state)))
         return false;
     chan->state = state;
-    chan_ring_anyway(chan);
+    chan_notify_again(chan);
     return true;
-}
-
-static void free_slabs(struct slab *slab)
-{
-    while (slab) {
-        struct slab *next = slab->next;
-
-        free(slab);
-        slab = next;
-    }
-}
-
-void chan_enter(struct chan *chan, struct after *after)
-{
-    after->over = NULL;
-    after->to_announce = NULL;
-    after->slabs = NULL;
-    after->slots = NULL;
-    after->ring = false;
-    after->dead_count = 0;
-    pthread_mutex_lock(&chan->lock);
-    chan->after = after;
-}
-
-void chan_leave(struct chan *chan)
-{
-    struct after *after = chan->after;
-
-    (void)chan_at_line(chan);
-    if (chan->entries_used == 0 && chan->entries_capacity > ENTRIES_KEPT) {
-        after->slabs = chan->slabs;
-        chan->slabs = NULL;
-        chan->free_entries = NULL;
-        chan->entries_capacity = 0;
-        if (chan->keys)
-            after->slots = keys_shrink(chan->keys);
-    }
-    chan->after = NULL;
-    pthread_mutex_unlock(&chan->lock);
-
-    while (after->to_announce) {
-        struct feed *feed = after->to_announce;
-
-        after->to_announce = feed->next_to_announce;
-        feed_announce(chan, feed);
-    }
-    while (after->over) {
-        struct put_waiter *waiter = after->over;
-
-        after->over = waiter->next;
-        waiter->over(waiter); /* the stall may be gone after this */
-    }
-    if (after->ring)
-        chan->callbacks.readable(chan->callbacks.ctx);
-    for (uint32_t i = 0; i < after->dead_count; i++)
-        chunk_release(after->dead[i]);
-    free_slabs(after->slabs);
-    free(after->slots);
-}
-
-void chan_ring_anyway(struct chan *chan)
-{
-    chan->after->ring = true;
-}
-
-void chan_ring(struct chan *chan)
-{
-    if (!chan->armed)
-        return;
-    chan->armed = false;
-    chan->after->ring = true;
 }
 
 void chan_break(struct chan *chan)
 {
-    move(chan, CHAN_BROKEN);
+    change_state(chan, CHAN_BROKEN);
 }
 
-/* Seldom more than a few die at once; then it is better to release under the lock than to keep a
- * list without a bound. */
-void chan_bury(struct chan *chan, struct chunk *chunk)
-{
-    if (chan->after->dead_count < MAX_DEAD)
-        chan->after->dead[chan->after->dead_count++] = chunk;
-    else
-        chunk_release(chunk);
-}
-
-/* Everything that waits or is parked falls, for `reason`. */
+/* Drops everything that waits or is parked, for `reason`. */
 static void drop_all(struct chan *chan, enum loss reason)
 {
     struct list *node;
@@ -135,7 +46,7 @@ static void drop_all(struct chan *chan, enum loss reason)
     chan->fallback_active = false;
 }
 
-/* Whether DROP_OLDEST may come up. */
+/* DROP_OLDEST may apply at some time. */
 static bool may_trim(const struct chan_limits *limits)
 {
     switch (limits->overflow) {
@@ -162,8 +73,8 @@ static void check_limits(const struct chan_limits *limits)
           (limits->fallback > OVERFLOW_BLOCK && limits->fallback < OVERFLOW_LATEST_PER_KEY));
 }
 
-/* What may fail; then nothing of it is left. */
-static bool equip(struct chan *chan)
+/* Makes the parts that may fail. On failure nothing of them is left. */
+static bool init_parts(struct chan *chan)
 {
     if (chan->limits.overflow == OVERFLOW_LATEST_PER_KEY && !(chan->keys = keys_new()))
         return false;
@@ -188,12 +99,12 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_callba
         return NULL;
     chan->limits = *limits;
     chan->callbacks = *callbacks;
-    if (!equip(chan)) {
+    if (!init_parts(chan)) {
         free(chan);
         return NULL;
     }
     atomic_init(&chan->refs, 1);
-    chan->weighs = may_trim(limits);
+    chan->weighs_feeds = may_trim(limits);
     chan->armed = true;
     chan->blocked_until_ns = INT64_MAX;
     list_init(&chan->waiting_entries);
@@ -213,20 +124,20 @@ struct chan *chan_retain(struct chan *chan)
 
 void chan_release(struct chan *chan)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
 
     if (!chan || atomic_fetch_sub_explicit(&chan->refs, 1, memory_order_acq_rel) != 1)
         return;
-    chan_enter(chan, &after);
+    chan_enter(chan, &deferred);
     CHECK(chan->in_flight.events == 0);
-    (void)move(chan, CHAN_CLOSED);
+    (void)change_state(chan, CHAN_CLOSED);
     drop_all(chan, LOSS_CONSUMER_GONE);
     list_each(node, safe, &chan->feeds)
         feed_free(chan, container_of(node, struct feed, in_chan));
-    after.ring = false; /* the taker let go: nobody is there to look */
+    deferred.notify = false; /* the taker has let go: nobody is left to notify */
     chan_leave(chan);
     heap_fini(&chan->heaviest);
-    free_slabs(chan->slabs);
+    slabs_free(chan->slabs);
     keys_free(chan->keys);
     pthread_cond_destroy(&chan->announced);
     pthread_mutex_destroy(&chan->lock);
@@ -236,10 +147,10 @@ void chan_release(struct chan *chan)
 
 enum chan_state chan_state(struct chan *chan)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
     enum chan_state state;
 
-    chan_enter(chan, &after);
+    chan_enter(chan, &deferred);
     state = chan->state;
     chan_leave(chan);
     return state;
@@ -247,11 +158,11 @@ enum chan_state chan_state(struct chan *chan)
 
 void chan_drain(struct chan *chan)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
     struct list *node;
 
-    chan_enter(chan, &after);
-    if (move(chan, CHAN_DRAINING)) {
+    chan_enter(chan, &deferred);
+    if (change_state(chan, CHAN_DRAINING)) {
         while ((node = list_first(&chan->parked_entries))) {
             struct entry *entry = container_of(node, struct entry, in_chan);
 
@@ -264,20 +175,20 @@ void chan_drain(struct chan *chan)
 
 void chan_close(struct chan *chan, enum loss reason)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
 
-    chan_enter(chan, &after);
-    if (move(chan, CHAN_CLOSED))
+    chan_enter(chan, &deferred);
+    if (change_state(chan, CHAN_CLOSED))
         drop_all(chan, reason);
     chan_leave(chan);
 }
 
 bool chan_idle(struct chan *chan)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
     bool idle;
 
-    chan_enter(chan, &after);
+    chan_enter(chan, &deferred);
     idle = chan->waiting.events == 0 && chan->parked.events == 0 && chan->in_flight.events == 0;
     chan_leave(chan);
     return idle;

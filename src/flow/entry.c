@@ -1,10 +1,10 @@
-/* entry.c - the channel's entries, and the lines at which events are counted. */
+/* entry.c - the entries of a channel, and the steps at which events are counted. */
 #include <stdlib.h>
 
 #include "base/counters.h"
 #include "flow/chan_internal.h"
 
-/* A channel that is used little stays small. */
+/* The first slab is small, so that a channel with little traffic stays small. */
 #define SLAB_FIRST 16
 #define SLAB_NEXT 64
 
@@ -25,7 +25,16 @@ static bool grow(struct chan *chan)
     return true;
 }
 
-/* Holds the range's chunk and feed. */
+void slabs_free(struct slab *slab)
+{
+    while (slab) {
+        struct slab *next = slab->next;
+
+        free(slab);
+        slab = next;
+    }
+}
+
 struct entry *entry_new(struct chan *chan, const struct range *range)
 {
     struct entry *entry;
@@ -36,7 +45,7 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
     chan->free_entries =
         entry->in_chan.next ? container_of(entry->in_chan.next, struct entry, in_chan) : NULL;
     chan->entries_used++;
-    chan->older += range->line != chan->line;
+    chan->before_mark += range->marks != chan->marks;
     entry->range = *range;
     entry->waiter = NULL;
     entry->hash = 0;
@@ -45,18 +54,16 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
     return entry;
 }
 
-/* What it held is the caller's. */
 void entry_free(struct chan *chan, struct entry *entry)
 {
     if (entry->hash != 0)
         keys_remove(chan->keys, entry);
-    chan->older -= entry->range.line != chan->line;
+    chan->before_mark -= entry->range.marks != chan->marks;
     entry->in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
     chan->free_entries = entry;
     chan->entries_used--;
 }
 
-/* Cuts the first `count` events off the range. */
 struct range range_split(struct range *range, uint32_t count)
 {
     struct range head = *range;
@@ -84,7 +91,6 @@ uint32_t range_prefix(const struct range *range, uint64_t bytes)
     return low - range->first;
 }
 
-/* Of events that were accepted before, and that the caller took out of where they stood. */
 void chan_count_dropped(struct chan *chan, const struct range *range, enum loss reason)
 {
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
@@ -103,7 +109,6 @@ static void count_accepted(struct chan *chan, const struct range *range)
     totals_add(&range->feed->accepted, events, bytes);
 }
 
-/* Accepts the range and drops it in one step. */
 void chan_refuse(struct chan *chan, const struct range *range, enum loss reason)
 {
     count_accepted(chan, range);
@@ -111,7 +116,7 @@ void chan_refuse(struct chan *chan, const struct range *range, enum loss reason)
 }
 
 /* Accepts the entry as the last that waits. */
-static void line_up(struct chan *chan, struct entry *entry)
+static void append_waiting(struct chan *chan, struct entry *entry)
 {
     uint32_t events = entry->range.last - entry->range.first, bytes = range_bytes(&entry->range);
     struct feed *feed = entry->range.feed;
@@ -121,25 +126,22 @@ static void line_up(struct chan *chan, struct entry *entry)
     list_append(&feed->waiting_entries, &entry->in_feed);
     totals_add(&chan->waiting, events, bytes);
     totals_add(&feed->waiting, events, bytes);
-    if (chan->weighs && -(int64_t)feed->waiting.bytes < feed->weight.key)
+    if (chan->weighs_feeds && -(int64_t)feed->waiting.bytes < feed->weight.key)
         CHECK(heap_set(&chan->heaviest, &feed->weight, -(int64_t)feed->waiting.bytes) == ERR_OK);
-    chan_ring(chan);
+    chan_notify(chan);
 }
 
-/* Accepts the range as the last that waits, whatever the bounds say. Without memory for an entry it
- * falls, for LOSS_BUDGET: NULL. */
-struct entry *chan_wait(struct chan *chan, const struct range *range)
+struct entry *chan_enqueue(struct chan *chan, const struct range *range)
 {
     struct entry *entry = entry_new(chan, range);
 
     if (entry)
-        line_up(chan, entry);
+        append_waiting(chan, entry);
     else
         chan_refuse(chan, range, LOSS_BUDGET);
     return entry;
 }
 
-/* Drops the first `events` of an entry that waits; with the last of them the entry goes. */
 void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum loss reason)
 {
     struct range range = entry->range;
@@ -168,11 +170,11 @@ static void release_waiter(struct chan *chan, struct put_waiter *waiter)
 {
     if (!waiter || atomic_fetch_sub_explicit(&waiter->waiting, 1, memory_order_acq_rel) != 1)
         return;
-    waiter->next = chan->after->over;
-    chan->after->over = waiter;
+    waiter->next = chan->deferred->over;
+    chan->deferred->over = waiter;
 }
 
-static void parked_less(struct chan *chan, const struct range *range)
+static void count_unparked(struct chan *chan, const struct range *range)
 {
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
 
@@ -182,14 +184,15 @@ static void parked_less(struct chan *chan, const struct range *range)
         chan->blocked_bytes -= bytes;
 }
 
-/* What becomes of the range is decided before the lock is released, so its putter may go on. */
-static void step_out(struct chan *chan, struct entry *entry)
+/* Takes the entry out of the parked ones and notifies its putter. The caller decides what becomes
+ * of the range before it releases the lock, so the putter may go on. */
+static void leave_parked(struct chan *chan, struct entry *entry)
 {
     struct feed *feed = entry->range.feed;
 
     list_remove(&entry->in_chan);
     list_remove(&entry->in_feed);
-    parked_less(chan, &entry->range);
+    count_unparked(chan, &entry->range);
     if (!feed->pausable && --chan->blocked_count == 0)
         chan->blocked_until_ns = INT64_MAX;
     release_waiter(chan, entry->waiter);
@@ -197,35 +200,31 @@ static void step_out(struct chan *chan, struct entry *entry)
     feed_update_pause(chan, feed);
 }
 
-/* Lets the first `count` events of a parked entry in, whatever the bounds say; with the last of
- * them the entry itself. */
 void chan_admit(struct chan *chan, struct entry *entry, uint32_t count)
 {
     struct range head = entry->range;
 
     if (count == head.last - head.first) {
-        step_out(chan, entry);
-        line_up(chan, entry);
+        leave_parked(chan, entry);
+        append_waiting(chan, entry);
         return;
     }
     head = range_split(&entry->range, count);
-    parked_less(chan, &head);
-    (void)chan_wait(chan, &head);
+    count_unparked(chan, &head);
+    (void)chan_enqueue(chan, &head);
 }
 
-/* Takes a parked entry out; its references are the caller's. */
 struct range chan_unpark(struct chan *chan, struct entry *entry)
 {
     struct range range = entry->range;
 
-    step_out(chan, entry);
+    leave_parked(chan, entry);
     entry_free(chan, entry);
     return range;
 }
 
-/* Gives back the chunk and the feed that an entry held. */
 void range_release(struct chan *chan, const struct range *range)
 {
-    chan_bury(chan, range->chunk);
+    chan_release_chunk(chan, range->chunk);
     feed_release(chan, range->feed);
 }

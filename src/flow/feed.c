@@ -1,11 +1,13 @@
-/* feed.c - one source's share of a channel: its life, and how the producer behind a paced one is
- * asked to pause. What is told of it is in tell.c. */
+/* feed.c - one source's share of a channel: its life, and how the producer behind a pausable feed
+ * is asked to pause. What is reported of a feed is in chan_report.c. */
+#include "flow/feed.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "flow/chan_internal.h"
 
-/* No state was told yet. */
+/* No state was reported yet. */
 #define STATE_NONE UINT32_MAX
 
 #define MAX_MESSAGE_BYTES 256
@@ -29,8 +31,8 @@ void feed_release(struct chan *chan, struct feed *feed)
         feed_free(chan, feed);
 }
 
-/* What its producer believes is not so. A closed channel says nothing: there is no more to send
- * it. */
+/* The producer must be asked for the opposite of what it was asked for last. A closed channel asks
+ * for nothing, because no more can be sent to it. */
 static bool pause_is_stale(const struct chan *chan, const struct feed *feed)
 {
     return feed->paused == list_empty(&feed->parked_entries) && !feed->silenced && chan->state != CHAN_CLOSED;
@@ -41,8 +43,8 @@ void feed_update_pause(struct chan *chan, struct feed *feed)
     if (!feed->pausable || feed->announcing || !pause_is_stale(chan, feed))
         return;
     feed->announcing = true;
-    feed->next_to_announce = chan->after->to_announce;
-    chan->after->to_announce = feed;
+    feed->next_to_announce = chan->deferred->to_announce;
+    chan->deferred->to_announce = feed;
 }
 
 void feed_announce(struct chan *chan, struct feed *feed)
@@ -66,7 +68,7 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
                        const struct pause_port *pause_port)
 {
     struct feed *feed = calloc(1, sizeof(*feed));
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
     enum err err = ERR_OK;
 
     if (!feed)
@@ -78,13 +80,13 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
     list_init(&feed->in_states);
     feed->state = state;
     feed->reported_state = STATE_NONE;
-    feed->pausable = pause_port != NULL;
+    feed->pausable = !!pause_port;
     if (pause_port)
         feed->pause_port = *pause_port;
     list_init(&feed->waiting_entries);
     list_init(&feed->parked_entries);
-    chan_enter(chan, &after);
-    if (chan->weighs)
+    chan_enter(chan, &deferred);
+    if (chan->weighs_feeds)
         err = heap_set(&chan->heaviest, &feed->weight, 0);
     if (err == ERR_OK) {
         feed->source = source_retain(source);
@@ -101,17 +103,17 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
 
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
 
-    chan_enter(chan, &after);
+    chan_enter(chan, &deferred);
     feed->state = state;
     feed_changed(chan, feed);
     chan_leave(chan);
 }
 
-/* At most `max` bytes of it, cut between characters: the consumer gets it as text. NULL where there
- * is nothing, or no memory for it. */
-static char *text_cut(const char *text, size_t max)
+/* Copies at most `max` bytes of the text. It is cut between characters, because the consumer gets
+ * it as text. NULL where the text is empty, or where memory runs out. */
+static char *copy_prefix(const char *text, size_t max)
 {
     size_t size = text ? strnlen(text, max + 1) : 0;
     char *head;
@@ -125,14 +127,14 @@ static char *text_cut(const char *text, size_t max)
 
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
 {
-    char *text = text_cut(message, MAX_MESSAGE_BYTES);
-    SCRATCH struct after after;
+    char *text = copy_prefix(message, MAX_MESSAGE_BYTES);
+    SCRATCH struct deferred deferred;
 
-    chan_enter(chan, &after);
+    chan_enter(chan, &deferred);
     feed->silenced = true;
     while (feed->announcing)
         pthread_cond_wait(&chan->announced, &chan->lock);
-    chan->after = &after; /* others were here meanwhile */
+    chan->deferred = &deferred; /* other threads held the lock during the wait */
     feed->state = state;
     feed->code = code;
     feed->message = text;
@@ -143,9 +145,9 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
 
 void feed_follow(struct feed *feed, const _Atomic uint64_t *routed)
 {
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
 
-    chan_enter(feed->chan, &after);
+    chan_enter(feed->chan, &deferred);
     feed->routed = feed_routed(feed);
     feed->follows = routed;
     chan_leave(feed->chan);

@@ -1,8 +1,8 @@
-/* keys.c - LATEST_PER_KEY: of the events that wait, one for each (feed, topic, key).
+/* keys.c - LATEST_PER_KEY: keeps one waiting event for each (feed, topic, key).
  *
- * Each event is an entry of its own. Those with a key stand in a table of chained slots, doubled
- * whenever there are as many entries as slots; without memory for that the chains grow longer. What
- * hashes alike is compared whole. */
+ * Each event is an entry of its own. Entries with a key are in a hash table of chained slots. The
+ * table doubles whenever it has as many entries as slots; without memory for that its chains get
+ * longer. Entries with the same hash are compared whole. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,15 +12,15 @@
 
 #define MIN_SLOTS 16u
 
-/* An event is copied where its chunk pins more than so many times as much: the others may be long
- * gone while it waits. */
+/* An event is copied where its chunk pins more than this many times the event's size. The other
+ * events of the chunk may be long gone while this one waits. */
 #define COPY_PINNED_TIMES 4u
 
 struct keys {
-    struct entry **slots; /* `few`, or on the heap */
+    struct entry **slots; /* `first_slots`, or on the heap */
     uint32_t slot_count;  /* a power of two */
     uint32_t count;
-    struct entry *few[MIN_SLOTS];
+    struct entry *first_slots[MIN_SLOTS];
 };
 
 struct keys *keys_new(void)
@@ -29,7 +29,7 @@ struct keys *keys_new(void)
 
     if (!keys)
         return NULL;
-    keys->slots = keys->few;
+    keys->slots = keys->first_slots;
     keys->slot_count = MIN_SLOTS;
     return keys;
 }
@@ -43,7 +43,7 @@ static void push(struct keys *keys, struct entry *entry)
 {
     struct entry **slot = slot_of(keys, entry->hash);
 
-    entry->next_alike = *slot;
+    entry->next_in_slot = *slot;
     *slot = entry;
 }
 
@@ -59,10 +59,10 @@ static void grow(struct keys *keys)
     keys->slot_count = old_count * 2;
     for (uint32_t i = 0; i < old_count; i++)
         for (struct entry *entry = old[i]; entry; entry = next) {
-            next = entry->next_alike;
+            next = entry->next_in_slot;
             push(keys, entry);
         }
-    if (old != keys->few)
+    if (old != keys->first_slots)
         free(old);
 }
 
@@ -81,9 +81,9 @@ void keys_remove(struct keys *keys, struct entry *entry)
 
     while (*link != entry) {
         CHECK(*link);
-        link = &(*link)->next_alike;
+        link = &(*link)->next_in_slot;
     }
-    *link = entry->next_alike;
+    *link = entry->next_in_slot;
     entry->hash = 0;
     keys->count--;
 }
@@ -93,10 +93,10 @@ void *keys_shrink(struct keys *keys)
     struct entry **slots = keys->slots;
 
     CHECK(keys->count == 0);
-    if (slots == keys->few)
+    if (slots == keys->first_slots)
         return NULL;
-    memset(keys->few, 0, sizeof(keys->few));
-    keys->slots = keys->few;
+    memset(keys->first_slots, 0, sizeof(keys->first_slots));
+    keys->slots = keys->first_slots;
     keys->slot_count = MIN_SLOTS;
     return slots;
 }
@@ -109,8 +109,8 @@ void keys_free(struct keys *keys)
     free(keys);
 }
 
-/* Never 0. Secret of the process, like that of a map, so that chosen keys cannot collide by
- * design. */
+/* Never 0. The hash depends on a secret of the process, as that of a map does, so nobody can choose
+ * keys that collide. */
 static uint32_t hash_of(const struct feed *feed, const struct event_view *view)
 {
     const uint64_t secret[2] = {map_hash(view->topic), (uintptr_t)feed};
@@ -127,7 +127,7 @@ static bool same(struct bytes a, struct bytes b)
 static struct entry *find(const struct keys *keys, const struct feed *feed, const struct event_view *view,
                           uint32_t hash)
 {
-    for (struct entry *entry = *slot_of(keys, hash); entry; entry = entry->next_alike) {
+    for (struct entry *entry = *slot_of(keys, hash); entry; entry = entry->next_in_slot) {
         const struct range *range = &entry->range;
         struct event_view other;
 
@@ -140,8 +140,9 @@ static struct entry *find(const struct keys *keys, const struct feed *feed, cons
     return NULL;
 }
 
-/* Without memory for a copy the reference does as well: it only pins more. */
-static struct entry *wait_alone(struct chan *chan, struct range one)
+/* Enqueues one event, or a copy of it. Without memory for a copy it enqueues a reference, which
+ * only pins more. */
+static struct entry *enqueue_one(struct chan *chan, struct range one)
 {
     uint64_t size = range_bytes(&one) + sizeof(struct chunk);
     struct chunk *copy = NULL;
@@ -153,29 +154,29 @@ static struct entry *wait_alone(struct chan *chan, struct range one)
         one.first = 0;
         one.last = 1;
     }
-    entry = chan_wait(chan, &one);
+    entry = chan_enqueue(chan, &one);
     chunk_release(copy);
     return entry;
 }
 
-/* Event by event: the older one of the same key falls, the new one goes to the tail; distinct keys
- * alone are trimmed as by DROP_OLDEST. */
+/* Goes event by event: drops the older event of the same key and enqueues the new one as the last.
+ * Where distinct keys alone exceed the bounds, it trims like DROP_OLDEST. */
 void chan_put_latest(struct chan *chan, const struct range *range)
 {
     for (uint32_t at = range->first; at < range->last; at++) {
-        struct range one = {range->chunk, range->feed, at, at + 1, range->line};
-        struct entry *entry, *older;
+        struct range one = {range->chunk, range->feed, at, at + 1, range->marks};
+        struct entry *entry, *before_mark;
         struct event_view view;
         uint32_t hash = 0;
 
         event_view(chunk_range(one.chunk, one.first, one.last), &view);
         if (view.key.size > 0) {
             hash = hash_of(one.feed, &view);
-            older = find(chan->keys, one.feed, &view, hash);
-            if (older)
-                chan_drop(chan, older, 1, LOSS_COALESCED);
+            before_mark = find(chan->keys, one.feed, &view, hash);
+            if (before_mark)
+                chan_drop(chan, before_mark, 1, LOSS_COALESCED);
         }
-        entry = wait_alone(chan, one);
+        entry = enqueue_one(chan, one);
         if (entry && hash != 0)
             add(chan->keys, entry, hash);
         (void)chan_trim(chan, LOSS_OVERFLOW_OLDEST);

@@ -1,10 +1,8 @@
-/* put.c - what comes in: the bounds, and the policies that hold nobody back. BLOCK is in park.c,
+/* put.c - what comes in: the bounds, and the policies that park nothing. BLOCK is in park.c,
  * LATEST_PER_KEY in keys.c. */
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 
-/* How many events of the range fit within the bounds now. An event larger than all of them fits
- * where nothing waits. */
 uint32_t chan_fitting(const struct chan *chan, const struct range *range)
 {
     const struct chan_limits *limits = &chan->limits;
@@ -20,8 +18,8 @@ uint32_t chan_fitting(const struct chan *chan, const struct range *range)
     return count == 0 && chan->waiting.events == 0 ? 1 : count;
 }
 
-/* The feed with most bytes waiting. Takes leave keys behind that are too heavy, so the first is put
- * right until it is right. */
+/* Dequeuing leaves keys behind that stand for too many bytes. So the first key is corrected until
+ * it is right. */
 struct feed *chan_heaviest(struct chan *chan)
 {
     for (;;) {
@@ -33,7 +31,7 @@ struct feed *chan_heaviest(struct chan *chan)
     }
 }
 
-/* At least the bytes of the second heaviest feed: it is a child of the first. */
+/* At least the bytes of the second heaviest feed, which is a child of the first in the heap. */
 static uint64_t second_bytes(const struct heap *heap)
 {
     int64_t key = 0;
@@ -43,7 +41,7 @@ static uint64_t second_bytes(const struct heap *heap)
     return (uint64_t)-key;
 }
 
-/* How many of the first events of the range reach `bytes`, at most all of them. */
+/* How many of the first events of the range it takes to reach `bytes`; at most all of them. */
 static uint32_t reaching(const struct range *range, uint64_t bytes)
 {
     uint32_t count = range->last - range->first;
@@ -51,8 +49,8 @@ static uint32_t reaching(const struct range *range, uint64_t bytes)
     return bytes == 0 ? 0 : MIN_OF(count, range_prefix(range, bytes - 1) + 1);
 }
 
-/* DROP_OLDEST: while something is over, the heaviest feed loses from its front, until it is just
- * below the second. So whoever floods loses its own. Returns true when something was over. */
+/* While a bound is exceeded, the heaviest feed loses its oldest events until it is just below the
+ * second heaviest. So a source that floods the channel loses its own events. */
 bool chan_trim(struct chan *chan, enum loss reason)
 {
     const struct chan_limits *limits = &chan->limits;
@@ -82,27 +80,23 @@ bool chan_trim(struct chan *chan, enum loss reason)
     }
 }
 
-/* For what a policy drops by itself. */
 enum loss chan_reason(enum overflow overflow)
 {
     return overflow == OVERFLOW_DROP_OLDEST ? LOSS_OVERFLOW_OLDEST : LOSS_OVERFLOW_NEWEST;
 }
 
-/* DROP_OLDEST, DROP_NEWEST, DISCONNECT: takes or drops the whole range. `free`: the room there is
- * may be used, since nobody who is parked came before. Returns true when DROP_OLDEST had to
- * trim. */
 bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *range, enum loss reason,
-                bool free)
+                bool may_enqueue)
 {
     struct range rest = *range, head;
 
     if (overflow == OVERFLOW_DROP_OLDEST) {
-        (void)chan_wait(chan, range);
+        (void)chan_enqueue(chan, range);
         return chan_trim(chan, reason);
     }
-    head = range_split(&rest, free && chan->state == CHAN_OPEN ? chan_fitting(chan, &rest) : 0);
+    head = range_split(&rest, may_enqueue && chan->state == CHAN_OPEN ? chan_fitting(chan, &rest) : 0);
     if (head.first < head.last)
-        (void)chan_wait(chan, &head);
+        (void)chan_enqueue(chan, &head);
     if (rest.first == rest.last)
         return false;
     chan_refuse(chan, &rest, reason);
@@ -111,7 +105,6 @@ bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *r
     return false;
 }
 
-/* Drops what is too old. */
 void chan_expire(struct chan *chan)
 {
     int64_t now_ns = clock_mono_ns();
@@ -139,11 +132,12 @@ static enum err accept(struct chan *chan, const struct range *range, struct put_
     enum overflow overflow = policy(chan, range->feed);
 
     if (overflow == OVERFLOW_BLOCK)
-        return range->feed->pausable ? chan_hold(chan, *range) : chan_block(chan, *range, waiter);
+        return range->feed->pausable ? chan_block_pausable(chan, *range)
+                                     : chan_block_shared(chan, *range, waiter);
     if (overflow == OVERFLOW_LATEST_PER_KEY)
         chan_put_latest(chan, range);
     else if (chan_apply(chan, overflow, range, chan_reason(overflow), true))
-        chan_share(chan, chan_reason(overflow));
+        chan_admit_share(chan, chan_reason(overflow));
     return ERR_OK;
 }
 
@@ -151,19 +145,19 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
                   struct put_waiter *waiter)
 {
     struct range range = {chunk, feed, first, last, 0};
-    SCRATCH struct after after;
+    SCRATCH struct deferred deferred;
     enum err err;
 
     CHECK(first < last && last <= chunk->count);
     CHECK(!feed->pausable || !waiter);
-    chan_enter(chan, &after);
+    chan_enter(chan, &deferred);
     if (chan->state != CHAN_OPEN) {
         chan_leave(chan);
         return ERR_CLOSED;
     }
     if (chan->limits.max_age_ns > 0)
         chan_expire(chan);
-    range.line = chan->line;
+    range.marks = chan->marks;
     feed->routed = MAX_OF(feed->routed, chunk_sequence(chunk, last - 1));
     err = accept(chan, &range, waiter);
     if (chan->fallback_active || !list_empty(&chan->parked_entries))

@@ -1,15 +1,15 @@
-/* activation.c - one (session, subscription) pair: the producer is asked for this consumer, and
- * what it answers reaches nobody else.
+/* activation.c - one (session, subscription) pair. The producer is started for this consumer, and
+ * what it sends reaches nobody else.
  *
- *   STARTING --start told--> ACTIVE --stop told--> STOPPING --end, deadline--> ENDED
- *      |  ^                   |  | `--failed--> RETRYING                         ^
- *      |  `--backoff over-----+--+----------------'  |                           |
- *      `----------------------+-----end, cut, gone---+---------------------------'
+ *   STARTING --start()--> ACTIVE --stop()--> STOPPING --end, deadline--> ENDED
+ *      |  ^                |  | `--failed--> RETRYING                      ^
+ *      |  `--backoff over--+--+---------------'  |                         |
+ *      `-------------------+----end, abort, gone-+-------------------------'
  *
- * Each start is a number of its own, with an inlet, an epoch and a feed of its own. What moves it
- * travels down the tree of contexts (server, subscription, activation) or comes from its session;
- * changed() decides about the former, activation_end() ends it for all. */
-#include "hub/session.h"
+ * Each start has a number of its own, with an inlet, an epoch and a feed of its own. An activation
+ * moves because its context does (server, subscription, activation), or because its session does.
+ * on_context_moved() decides about the former. activation_end() ends it in all cases. */
+#include "hub/activation_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +17,16 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "flow/feed.h"
+#include "hub/activation_table.h"
+#include "hub/bind.h"
+#include "hub/producer.h"
+#include "hub/route.h"
+#include "hub/session_internal.h"
+#include "hub/subscription_internal.h"
 
-/* Supervised retry of an activation that failed: the first wait, doubled up to the last; from the
- * start again after a life of so long. */
+/* The retry of an activation that failed. The first wait is doubled up to the maximum. After a life
+ * of this length it begins with the first wait again. */
 #define RETRY_FIRST_NS NS_PER_S
 #define MAX_RETRY_NS (30 * NS_PER_S)
 #define RETRY_FORGIVEN_NS (60 * NS_PER_S)
@@ -32,13 +39,13 @@ static const unsigned allowed[ACTIVATION_STATE_COUNT] = {
     [ACTIVATION_ENDED] = 0,
 };
 
-static void move(struct activation *activation, enum activation_state state)
+static void change_state(struct activation *activation, enum activation_state state)
 {
     CHECK(allowed[activation->state] & BIT(state));
     activation->state = state;
 }
 
-/* ---- its way in ---- */
+/* ---- its route ---- */
 
 /* Any thread, under locks of the putter's. */
 static void set_paused(void *ctx, bool pause)
@@ -51,8 +58,8 @@ static void set_paused(void *ctx, bool pause)
     session->port->set_paused(session->port_ctx, activation->number, pause);
 }
 
-static enum err open_way(struct activation *activation, const struct filter_part *part,
-                         const struct since *since)
+static enum err open_route(struct activation *activation, const struct filter_part *part,
+                           const struct start_point *start_point)
 {
     const struct pause_port pause_port = {set_paused, activation};
     struct subscription *subscription = activation->subscription;
@@ -66,15 +73,14 @@ static enum err open_way(struct activation *activation, const struct filter_part
         return ERR_NO_MEMORY;
     }
     activation->route.subscription = subscription;
-    route_enter(&activation->route, since);
+    route_enter(&activation->route, start_point);
     activation->open = true;
     count_add(COUNT_LIVE_ROUTES, 1);
     return ERR_OK;
 }
 
-/* After the session's table no longer has it: leaving the route waits for an offer that still
- * runs. */
-static void close_way(struct activation *activation, const struct ending *ending)
+/* Call it after activation_table_remove(): leaving the route waits for an offer that still runs. */
+static void close_route(struct activation *activation, const struct ending *ending)
 {
     if (!activation->open)
         return;
@@ -107,7 +113,7 @@ static void log_end(const struct activation *activation, const struct ending *en
               LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes));
 }
 
-/* The end of what was started: its number is given up, its way closed, its end written down. */
+/* Ends what was started: removes the number, logs the end, closes the route. */
 static void finish(struct activation *activation, const struct ending *ending)
 {
     bool was_expired = ending->expired && activation->state == ACTIVATION_STOPPING;
@@ -125,10 +131,10 @@ static void finish(struct activation *activation, const struct ending *ending)
     activation_table_remove(activation);
     route_leave(&activation->route);
     log_end(activation, &final, was_expired);
-    close_way(activation, &final);
+    close_route(activation, &final);
 }
 
-static void unhook(struct activation *activation)
+static void detach(struct activation *activation)
 {
     struct hub *hub = activation->subscription->hub;
 
@@ -144,28 +150,27 @@ void activation_end(struct activation *activation, const struct ending *ending)
     OWNED(session_release) struct session *session = session_retain(activation->session);
     struct subscription *subscription = activation->subscription;
     uint64_t number = activation->number;
-    bool unreported = activation->state == ACTIVATION_ACTIVE;
+    bool running = activation->state == ACTIVATION_ACTIVE;
 
-    if (unreported || activation->state == ACTIVATION_STOPPING)
+    if (running || activation->state == ACTIVATION_STOPPING)
         finish(activation, ending);
     else
-        close_way(activation, ending);
-    move(activation, ACTIVATION_ENDED);
-    unhook(activation);
+        close_route(activation, ending);
+    change_state(activation, ACTIVATION_ENDED);
+    detach(activation);
     free(activation);
-    /* Before anything that may bring another activation: what ends with this one does so whatever
-     * follows. */
+    /* First of all, so that what ends with this activation does so before another one begins. */
     subscription_update(subscription);
-    if (unreported && ending->notify && !session->left)
+    if (running && ending->notify && !session->unregistered)
         session->port->stop(session->port_ctx, number, ending->reason, 0);
     session_update(session);
 }
 
 /* ---- stopping ---- */
 
-/* Sets the timer to the earliest moment. Where that fails, the next activation that waits for one
+/* Sets the timer to the earliest moment. Where that fails, the next activation that needs the timer
  * tries again. */
-static void arm(struct hub *hub)
+static void set_timer(struct hub *hub)
 {
     struct heap_node *first = heap_first(&hub->due);
 
@@ -181,7 +186,7 @@ static enum err set_due(struct activation *activation, int64_t at_ns)
     enum err err = heap_set(&hub->due, &activation->due, at_ns);
 
     if (err == ERR_OK && heap_first(&hub->due) == &activation->due)
-        arm(hub);
+        set_timer(hub);
     return err;
 }
 
@@ -189,7 +194,7 @@ static void notify_stop(struct activation *activation)
 {
     struct session *session = activation->session;
 
-    move(activation, ACTIVATION_STOPPING);
+    change_state(activation, ACTIVATION_STOPPING);
     list_remove(&activation->in_session);
     list_append(&session->stopping, &activation->in_session);
     log_write(LOG_INFO, "activation.stopping",
@@ -201,7 +206,7 @@ static void notify_stop(struct activation *activation)
                         activation->ctx.deadline_ns);
 }
 
-/* A gentle end, or a nearer deadline for one. */
+/* Begins a gentle end, or brings its deadline nearer. */
 static void stop(struct activation *activation)
 {
     const struct ending at_once = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .notify = true};
@@ -219,7 +224,7 @@ static void stop(struct activation *activation)
             notify_stop(activation);
         break;
     case ACTIVATION_STOPPING:
-        CHECK(set_due(activation, deadline_ns) == ERR_OK); /* it is in: nothing is allocated */
+        CHECK(set_due(activation, deadline_ns) == ERR_OK); /* it is in the heap: nothing is allocated */
         break;
     case ACTIVATION_ENDED:
     case ACTIVATION_STATE_COUNT:
@@ -227,7 +232,7 @@ static void stop(struct activation *activation)
     }
 }
 
-static void changed(struct ctx *ctx)
+static void on_context_moved(struct ctx *ctx)
 {
     struct activation *activation = container_of(ctx, struct activation, ctx);
     const struct ending ending = {.reason = ctx->reason, .state = PRODUCER_ENDED, .notify = true};
@@ -241,16 +246,16 @@ static void changed(struct ctx *ctx)
         break;
     case CTX_LIVE:
     case CTX_STATE_COUNT:
-        break; /* no context moves there */
+        break; /* no context moves to these */
     }
 }
 
-static const struct ctx_port ctx_port = {changed};
+static const struct ctx_port ctx_port = {on_context_moved};
 
 /* ---- beginnings ---- */
 
 struct activation *activation_new(struct session *session, struct subscription *subscription,
-                                  const struct filter_part *part, const struct since *since)
+                                  const struct filter_part *part, const struct start_point *start_point)
 {
     struct activation *activation = calloc(1, sizeof(*activation));
 
@@ -258,7 +263,7 @@ struct activation *activation_new(struct session *session, struct subscription *
         return NULL;
     activation->session = session;
     activation->subscription = subscription;
-    if (open_way(activation, part, since) != ERR_OK) {
+    if (open_route(activation, part, start_point) != ERR_OK) {
         free(activation);
         return NULL;
     }
@@ -283,7 +288,7 @@ static void begin(struct activation *activation)
         activation_end(activation, &failed);
         return;
     }
-    move(activation, ACTIVATION_ACTIVE);
+    change_state(activation, ACTIVATION_ACTIVE);
     activation->started_ns = clock_mono_ns();
     subscription->begun = true;
     params.activation = activation->number;
@@ -295,11 +300,11 @@ static void begin(struct activation *activation)
     session->port->start(session->port_ctx, &params);
 }
 
-void activations_begin(struct list *made)
+void activations_begin(struct list *created)
 {
     struct list *node;
 
-    while ((node = list_first(made))) {
+    while ((node = list_first(created))) {
         struct activation *activation = container_of(node, struct activation, in_subscription);
 
         list_remove(node);
@@ -310,13 +315,13 @@ void activations_begin(struct list *made)
 
 /* ---- retry ---- */
 
-static uint64_t roll(struct hub *hub, uint64_t sides)
+static uint64_t random_below(struct hub *hub, uint64_t bound)
 {
-    uint64_t word = hub->dice += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t word = hub->random_state += UINT64_C(0x9e3779b97f4a7c15);
 
     word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (word ^ (word >> 31)) % sides;
+    return (word ^ (word >> 31)) % bound;
 }
 
 static void retry_later(struct activation *activation)
@@ -329,8 +334,8 @@ static void retry_later(struct activation *activation)
     wait_ns = MIN_OF(wait_ns, MAX_RETRY_NS);
     if (activation->failures < UINT8_MAX)
         activation->failures++;
-    /* Up to a quarter less, so that those who failed together do not come back together. */
-    wait_ns -= (int64_t)roll(activation->subscription->hub, (uint64_t)wait_ns / 4);
+    /* Up to a quarter less, so that activations that failed together do not come back together. */
+    wait_ns -= (int64_t)random_below(activation->subscription->hub, (uint64_t)wait_ns / 4);
     if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK)
         activation_end(activation, &failed);
 }
@@ -339,11 +344,11 @@ static void retry(struct activation *activation)
 {
     struct filter_part part = producer_part(&activation->session->producer, activation->subscription->filter);
 
-    if (open_way(activation, &part, NULL) != ERR_OK) {
+    if (open_route(activation, &part, NULL) != ERR_OK) {
         retry_later(activation);
         return;
     }
-    move(activation, ACTIVATION_STARTING);
+    change_state(activation, ACTIVATION_STARTING);
     begin(activation);
 }
 
@@ -364,13 +369,13 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     if (clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
         activation->failures = 0;
     finish(activation, &ending);
-    move(activation, ACTIVATION_RETRYING);
+    change_state(activation, ACTIVATION_RETRYING);
     retry_later(activation);
 }
 
-/* ---- moments ---- */
+/* ---- what comes due ---- */
 
-static void come_due(struct activation *activation)
+static void on_due(struct activation *activation)
 {
     const struct ending ending = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .expired = true};
 
@@ -385,7 +390,7 @@ static void come_due(struct activation *activation)
     case ACTIVATION_ACTIVE:
     case ACTIVATION_ENDED:
     case ACTIVATION_STATE_COUNT:
-        break; /* nothing of them is in the heap */
+        break; /* these are not in the heap */
     }
 }
 
@@ -397,7 +402,7 @@ void activations_due(struct timer *timer)
 
     while ((first = heap_first(&hub->due)) && first->key <= now_ns) {
         heap_remove(&hub->due, first);
-        come_due(container_of(first, struct activation, due));
+        on_due(container_of(first, struct activation, due));
     }
-    arm(hub);
+    set_timer(hub);
 }

@@ -1,9 +1,16 @@
-/* join.c - who wants whom: producers and subscriptions find each other, whichever of them came
- * first. */
+/* bind.c - binds producers and subscriptions that want each other, whichever of them came first. */
+#include "hub/bind.h"
+
 #include <stdlib.h>
 
 #include "base/counters.h"
-#include "hub/session.h"
+#include "flow/feed.h"
+#include "hub/activation_internal.h"
+#include "hub/history.h"
+#include "hub/resume.h"
+#include "hub/route.h"
+#include "hub/session_internal.h"
+#include "hub/subscription_internal.h"
 
 struct filter_part producer_part(const struct producer *producer, const struct filter *filter)
 {
@@ -18,17 +25,17 @@ bool producer_joinable(const struct producer *producer)
     return !producer->session || producer->session->state == SESSION_LIVE;
 }
 
-void route_enter(struct route *route, const struct since *since)
+void route_enter(struct route *route, const struct start_point *start_point)
 {
     struct inlet *inlet = route->inlet;
 
     /* Under the same lock as the puts, so that what was missed ends exactly where the first put
      * begins. */
     pthread_mutex_lock(&inlet->lock);
-    if (since && since->resume)
-        resume_bound(since->resume, route, inlet->source, inlet->last_sequence);
-    if (since && inlet->history)
-        history_put(inlet->history, route, since->last);
+    if (start_point && start_point->resume)
+        resume_report_gap(start_point->resume, route, inlet->source, inlet->last_sequence);
+    if (start_point && inlet->history)
+        history_put(inlet->history, route, start_point->last);
     route_link(route);
     pthread_mutex_unlock(&inlet->lock);
 }
@@ -56,19 +63,19 @@ void route_attach(struct route *route)
 }
 
 static enum err route_open(struct producer *producer, struct subscription *subscription,
-                           const struct filter_part *part, const struct since *since)
+                           const struct filter_part *part, const struct start_point *start_point)
 {
     struct route *route = route_new(producer, subscription, part);
 
     if (!route)
         return ERR_NO_MEMORY;
-    route_enter(route, since);
+    route_enter(route, start_point);
     route_attach(route);
     return ERR_OK;
 }
 
-enum err bind_pair(struct producer *producer, struct subscription *subscription, const struct since *since,
-                   struct list *made)
+enum err bind_pair(struct producer *producer, struct subscription *subscription,
+                   const struct start_point *start_point, struct list *created)
 {
     struct filter_part part = producer_part(producer, subscription->filter);
     struct activation *activation;
@@ -76,39 +83,40 @@ enum err bind_pair(struct producer *producer, struct subscription *subscription,
     if (part.answer == FILTER_NONE)
         return ERR_OK;
     if (!producer->session || producer->session->mode == SESSION_SHARED)
-        return route_open(producer, subscription, &part, since);
-    activation = activation_new(producer->session, subscription, &part, since);
+        return route_open(producer, subscription, &part, start_point);
+    activation = activation_new(producer->session, subscription, &part, start_point);
     if (!activation)
         return ERR_NO_MEMORY;
-    list_append(made, &activation->in_subscription);
+    list_append(created, &activation->in_subscription);
     return ERR_OK;
 }
 
-enum err bind_subscriptions(struct producer *producer, struct list *made)
+enum err bind_subscriptions(struct producer *producer, struct list *created)
 {
     list_each(node, safe, &producer->hub->subscriptions) {
         struct subscription *subscription = container_of(node, struct subscription, link);
 
-        if (subscription->ctx.state == CTX_LIVE && bind_pair(producer, subscription, NULL, made) != ERR_OK)
+        if (subscription->ctx.state == CTX_LIVE && bind_pair(producer, subscription, NULL, created) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     return ERR_OK;
 }
 
-enum err bind_producers(struct subscription *subscription, const struct since *since, struct list *made)
+enum err bind_producers(struct subscription *subscription, const struct start_point *start_point,
+                        struct list *created)
 {
     struct map_node *node = NULL;
 
     while ((node = map_next(&subscription->hub->producers, node))) {
         struct producer *producer = container_of(node, struct producer, name);
 
-        if (producer_joinable(producer) && bind_pair(producer, subscription, since, made) != ERR_OK)
+        if (producer_joinable(producer) && bind_pair(producer, subscription, start_point, created) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     return ERR_OK;
 }
 
-/* Out of the route and out of its subscription. */
+/* Takes the route out of its inlet and out of its subscription. */
 static void detach(struct route *route)
 {
     route_leave(route);

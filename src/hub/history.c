@@ -1,12 +1,17 @@
 /* history.c - the latest chunks of a shared source.
  *
- * Whole chunks are kept, in a ring: as few of the latest as hold HISTORY_EVENTS events, fewer where
- * they pin more than HISTORY_BYTES. The newest is always kept, however large: without it the rest
- * would have a hole. Beyond half of the process's budget nothing is kept. */
+ * Whole chunks are kept, in a ring: the fewest of the latest that hold HISTORY_EVENTS events, and
+ * fewer where they pin more than HISTORY_BYTES. The newest chunk is always kept, however large it
+ * is, because the history would have a gap without it. While more than half of the process's budget
+ * is used, nothing is kept. */
+#include "hub/history.h"
+
 #include <stdlib.h>
 
 #include "event/peek.h"
-#include "hub/inlet.h"
+#include "flow/chan.h"
+#include "hub/hub.h"
+#include "hub/inlet_internal.h"
 
 #define MIN_CAPACITY 16u
 
@@ -21,9 +26,9 @@ struct history *history_new(void)
     return calloc(1, sizeof(struct history));
 }
 
-static struct chunk *at(const struct history *history, uint32_t place)
+static struct chunk *at(const struct history *history, uint32_t index)
 {
-    return history->chunks[(history->first + place) & (history->capacity - 1)];
+    return history->chunks[(history->first + index) & (history->capacity - 1)];
 }
 
 static void drop_oldest(struct history *history)
@@ -47,8 +52,8 @@ void history_free(struct history *history)
     free(history);
 }
 
-/* Without memory for a larger ring the oldest gives way. */
-static bool make_room(struct history *history)
+/* Makes space for one more chunk. Without memory for a larger ring the oldest chunk makes way. */
+static bool reserve(struct history *history)
 {
     uint32_t capacity = MAX_OF(history->capacity * 2, MIN_CAPACITY);
     struct chunk **chunks;
@@ -69,8 +74,8 @@ static bool make_room(struct history *history)
     return history->count < history->capacity;
 }
 
-/* History is a comfort: it gives way long before the budget refuses what is published. */
-static bool crowded(void)
+/* History is a convenience: it makes way long before the budget refuses what is published. */
+static bool budget_is_short(void)
 {
     uint64_t limit = chunk_budget_limit();
 
@@ -79,7 +84,7 @@ static bool crowded(void)
 
 void history_add(struct history *history, struct chunk *chunk)
 {
-    if (crowded()) {
+    if (budget_is_short()) {
         while (history->count > 0)
             drop_oldest(history);
         return;
@@ -87,7 +92,7 @@ void history_add(struct history *history, struct chunk *chunk)
     while (history->count > 0 && (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS ||
                                   history->pinned + chunk->pinned > HISTORY_BYTES))
         drop_oldest(history);
-    if (!make_room(history))
+    if (!reserve(history))
         return;
     history->chunks[(history->first + history->count++) & (history->capacity - 1)] = chunk_retain(chunk);
     history->events += chunk->count;
@@ -116,12 +121,13 @@ static uint64_t count_wanted(const struct history *history, const struct route *
 
 static void put(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
-    /* A channel that is closed already needs nothing; one that is full applies its policy. */
+    /* A channel that is closed needs nothing, and one that is full applies its policy. */
     if (first < last && chan_put(route->chan, route->feed, chunk, first, last, NULL) == ERR_CLOSED)
         return;
 }
 
-/* Puts what is wanted of one chunk, as maximal runs, but for the first *skip wanted events. */
+/* Puts what the route wants of one chunk, as the longest runs, but skips the first *skip wanted
+ * events. */
 static void put_chunk(struct route *route, struct chunk *chunk, uint64_t *skip)
 {
     uint32_t first = 0;

@@ -1,16 +1,21 @@
-/* inlet.c - a source's way in: numbers what it publishes and pushes it to every channel that wants
+/* inlet.c - a source's way in: numbers what it publishes and puts it into every channel that wants
  * it.
  *
- * Whoever wants everything of a producer gets the whole chunk by reference, without a look at its
- * events: that is the fast path, and it is the reason why routes without a wish for this source are
- * not in the route at all. What the others want is picked in pick.c. */
-#include "hub/inlet.h"
+ * A route that wants everything of a producer gets the whole chunk by reference, and no event is
+ * looked at. That is the fast path. It is also why routes that want nothing of a source are not in
+ * its inlet at all. What routes with a filter want is picked in pick.c. */
+#include "hub/inlet_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "flow/chan.h"
+#include "flow/put_waiter.h"
+#include "hub/history.h"
+#include "hub/pick.h"
+#include "hub/producer.h"
 
 /* Returns how many routes took at least one event. */
 static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
@@ -111,15 +116,13 @@ void inlet_fini(struct inlet *inlet)
     pthread_mutex_destroy(&inlet->lock);
 }
 
-void inlet_move(struct inlet *inlet, enum inlet_state state)
+void inlet_set_state(struct inlet *inlet, enum inlet_state state)
 {
     pthread_mutex_lock(&inlet->lock);
     if (inlet->state != INLET_REMOVED)
         inlet->state = state;
     pthread_mutex_unlock(&inlet->lock);
 }
-
-/* ---- routes ---- */
 
 enum err inlet_reserve(struct inlet *inlet)
 {
@@ -139,116 +142,4 @@ enum err inlet_reserve(struct inlet *inlet)
     if (before != inlet->first)
         free(before);
     return ERR_OK;
-}
-
-enum err inlet_match_entry(struct inlet *inlet, struct route *route, const struct filter *filter,
-                           const struct filter_part *part, struct match_entry **entry_out)
-{
-    struct match_entry *entry = NULL;
-    struct matcher *matcher;
-
-    if (part->answer == FILTER_BY_EVENT && !inlet->matcher) {
-        matcher = matcher_new();
-        if (!matcher)
-            return ERR_NO_MEMORY;
-        pthread_mutex_lock(&inlet->lock);
-        inlet->matcher = matcher;
-        pthread_mutex_unlock(&inlet->lock);
-    }
-    if (part->answer == FILTER_BY_EVENT && !(entry = match_entry_new(filter, part, route)))
-        return ERR_NO_MEMORY;
-    *entry_out = entry;
-    return ERR_OK;
-}
-
-enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan, const struct filter *filter,
-                    const struct filter_part *part, const struct pause_port *pause_port)
-{
-    struct match_entry *entry;
-    struct feed *feed;
-
-    if (inlet_match_entry(inlet, route, filter, part, &entry) != ERR_OK)
-        return ERR_NO_MEMORY;
-    feed = feed_open(chan, inlet->source, PRODUCER_ACTIVE, pause_port);
-    if (!feed) {
-        match_entry_free(entry);
-        return ERR_NO_MEMORY;
-    }
-    *route = (struct route){
-        .chan = chan, .feed = feed, .inlet = inlet, .filter = filter, .part = *part, .entry = entry};
-    list_init(&route->link);
-    return ERR_OK;
-}
-
-void route_fini(struct route *route)
-{
-    CHECK(!route->placed);
-    match_entry_free(route->entry);
-    route->entry = NULL;
-}
-
-static void start_matching(struct route *route)
-{
-    if (!route->entry)
-        return;
-    matcher_add(route->inlet->matcher, route->entry);
-    route->inlet->filtered_count++;
-}
-
-static void stop_matching(struct route *route)
-{
-    if (!route->entry)
-        return;
-    matcher_remove(route->inlet->matcher, route->entry);
-    route->inlet->filtered_count--;
-}
-
-void route_link(struct route *route)
-{
-    struct inlet *inlet = route->inlet;
-
-    CHECK(!route->placed && inlet->route_count < inlet->route_capacity);
-    route->placed = true;
-    route->place = inlet->route_count;
-    inlet->routes[inlet->route_count++] = route;
-    start_matching(route);
-    feed_follow(route->feed, &inlet->routed);
-}
-
-void route_unlink(struct route *route)
-{
-    struct inlet *inlet = route->inlet;
-    struct route *last;
-
-    if (!route->placed)
-        return;
-    route->placed = false;
-    last = inlet->routes[--inlet->route_count];
-    inlet->routes[route->place] = last;
-    last->place = route->place;
-    stop_matching(route);
-    feed_follow(route->feed, NULL);
-}
-
-struct match_entry *route_set_filter(struct route *route, const struct filter *filter,
-                                     const struct filter_part *part, struct match_entry *entry)
-{
-    struct match_entry *before = route->entry;
-
-    if (route->placed)
-        stop_matching(route);
-    route->filter = filter;
-    route->part = *part;
-    route->entry = entry;
-    if (route->placed)
-        start_matching(route);
-    return before;
-}
-
-/* Whoever offers holds the lock: when this returns, nobody puts through the route any more. */
-void route_leave(struct route *route)
-{
-    pthread_mutex_lock(&route->inlet->lock);
-    route_unlink(route);
-    pthread_mutex_unlock(&route->inlet->lock);
 }

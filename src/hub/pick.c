@@ -1,32 +1,35 @@
 /* pick.c - what the filters want of a chunk, and how it comes to their channels.
  *
- * Event by event the matcher says who wants it. What is picked for a route is kept as runs of
- * events that follow each other, in room for MAX_RUNS of them all together, on the stack; where
- * that is used up everything is put, and picking goes on. So a chunk costs what is wanted of it,
- * and routes that want nothing cost nothing.
+ * The matcher says for each event which routes want it. What is picked for a route is kept as runs
+ * of events that follow each other. There is space for MAX_RUNS runs of all routes together, on the
+ * stack. When it is used up everything is put, and picking goes on. So a chunk costs what is wanted
+ * of it, and routes that want nothing cost nothing.
  *
- * A route gets its runs in few puts: large runs by reference, each by itself, and small ones that
- * come after each other as one chunk, which holds copies of their events and lists their
+ * A route gets its runs in few puts. Large runs go by reference, each by itself. Small runs that
+ * come after each other go as one chunk, which holds copies of their events and lists their
  * sequences. */
-#include "hub/inlet.h"
+#include "hub/pick.h"
+
+#include "flow/chan.h"
+#include "hub/inlet_internal.h"
 
 /* Runs that are kept before they are put. */
 #define MAX_RUNS 512u
 #define RUN_NONE UINT32_MAX
 
-/* A run smaller than this is copied where its chunk pins more than so many times its bytes. */
+/* A run smaller than this is copied where its chunk pins more than COPY_PINNED_TIMES its bytes. */
 #define MAX_COPY_BYTES 1024u
 #define COPY_PINNED_TIMES 4u
 
 struct run {
     uint32_t first, last; /* events */
-    uint32_t next;        /* of the same route; RUN_NONE: the last */
+    uint32_t next;        /* of the same route; RUN_NONE: it is the last */
 };
 
 struct picks {
     struct chunk *chunk;
     struct put_waiter *waiter;
-    struct route *routes; /* for whom something was picked, by `next_picked` */
+    struct route *routes; /* routes that something was picked for, linked by `next_picked` */
     uint32_t matched;     /* routes that took something of the chunk */
     uint32_t used;
     struct run runs[MAX_RUNS];
@@ -35,9 +38,9 @@ struct picks {
 static void put(struct picks *picks, struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
     if (chan_put(route->chan, route->feed, chunk, first, last, picks->waiter) == ERR_CLOSED ||
-        route->took == picks->chunk->first_sequence)
+        route->last_taken == picks->chunk->first_sequence)
         return;
-    route->took = picks->chunk->first_sequence;
+    route->last_taken = picks->chunk->first_sequence;
     picks->matched++;
 }
 
@@ -52,7 +55,7 @@ static void put_run(struct picks *picks, struct route *route, const struct run *
     struct chunk *chunk = picks->chunk;
     uint32_t bytes = run_bytes(picks, run);
 
-    /* Without memory for a copy, the reference does as well: it only pins more. */
+    /* Without memory for a copy a reference is put, which only pins more. */
     if (bytes < MAX_COPY_BYTES && chunk->pinned > (uint64_t)bytes * COPY_PINNED_TIMES &&
         chunk_copy(chunk, run->first, run->last, &copy) == ERR_OK)
         put(picks, route, copy, 0, run->last - run->first);
@@ -60,26 +63,26 @@ static void put_run(struct picks *picks, struct route *route, const struct run *
         put(picks, route, chunk, run->first, run->last);
 }
 
-/* Small runs that come after each other, from `at` up to `end`: as one chunk, for what a put costs
- * is not worth it for each. */
-static void put_together(struct picks *picks, struct route *route, uint32_t at, uint32_t end)
+/* Puts small runs that come after each other, from `at` up to `end`, as one chunk. A put for each
+ * would cost too much. */
+static void put_coalesced(struct picks *picks, struct route *route, uint32_t at, uint32_t end)
 {
-    OWNED(chunk_release) struct chunk *together = NULL;
+    OWNED(chunk_release) struct chunk *coalesced = NULL;
     uint32_t events = 0, bytes = 0;
 
     for (uint32_t i = at; i != end; i = picks->runs[i].next) {
         events += picks->runs[i].last - picks->runs[i].first;
         bytes += run_bytes(picks, &picks->runs[i]);
     }
-    together = picks->runs[at].next != end ? chunk_picked(events, bytes) : NULL;
+    coalesced = picks->runs[at].next != end ? chunk_picked(events, bytes) : NULL;
     for (; at != end; at = picks->runs[at].next) {
-        if (together)
-            chunk_pick(together, picks->chunk, picks->runs[at].first, picks->runs[at].last);
+        if (coalesced)
+            chunk_pick(coalesced, picks->chunk, picks->runs[at].first, picks->runs[at].last);
         else
             put_run(picks, route, &picks->runs[at]);
     }
-    if (together)
-        put(picks, route, together, 0, together->count);
+    if (coalesced)
+        put(picks, route, coalesced, 0, coalesced->count);
 }
 
 static void put_picked(struct picks *picks, struct route *route)
@@ -97,7 +100,7 @@ static void put_picked(struct picks *picks, struct route *route)
         while (end != RUN_NONE && run_bytes(picks, &picks->runs[end]) < MAX_COPY_BYTES)
             end = picks->runs[end].next;
         if (end != at) {
-            put_together(picks, route, at, end);
+            put_coalesced(picks, route, at, end);
         } else {
             put_run(picks, route, &picks->runs[at]);
             end = picks->runs[at].next;
@@ -114,7 +117,7 @@ static void put_all(struct picks *picks)
     picks->used = 0;
 }
 
-/* The last run of the route grows, or another one begins. */
+/* Adds an event to the last run of the route, or begins another run. */
 static void pick(struct picks *picks, struct route *route, uint32_t event)
 {
     if (route->picked && picks->runs[route->last_run].last == event) {

@@ -1,61 +1,67 @@
 /* resume.c - what a consumer that comes back has missed: its old positions against what the
  * producers have published since.
  *
- * Events are not kept, so all that can be done is to say honestly what is gone: how many of a
- * source that went on in the same epoch, an unknown number where the epoch is another, where the
- * source is gone, or where the subscription wants some events only. */
+ * Events are not kept, so all that can be done is to report what is missing. It is a number where
+ * the source went on in the same epoch. It is unknown where the epoch is another one, where the
+ * source is gone, or where the subscription wants only some of the events. */
+#include "hub/resume.h"
+
 #include <stdlib.h>
 
-#include "hub/hub_internal.h"
+#include "flow/feed.h"
+#include "hub/producer.h"
+#include "hub/resume_point.h"
+#include "hub/subscription_internal.h"
 
-struct place {
+struct position {
     struct map_node node;
     const struct resume_point *point;
 };
 
 struct resume {
     struct map map;
-    struct place *places;
+    struct position *positions;
     size_t count;
-    bool whole; /* every source that had published is in it */
+    bool complete; /* every source that had published is in it */
 };
 
-struct resume *resume_new(const struct resume_point *points, size_t count, bool whole)
+struct resume *resume_new(const struct resume_point *points, size_t count, bool complete)
 {
     OWNED(resume_free) struct resume *resume = calloc(1, sizeof(*resume));
-    struct resume *made;
+    struct resume *created;
 
     if (!resume)
         return NULL;
     map_init(&resume->map);
-    resume->whole = whole;
-    resume->places = calloc(MAX_OF(count, 1u), sizeof(*resume->places));
-    if (!resume->places)
+    resume->complete = complete;
+    resume->positions = calloc(MAX_OF(count, 1u), sizeof(*resume->positions));
+    if (!resume->positions)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        struct place *place = &resume->places[resume->count];
+        struct position *position = &resume->positions[resume->count];
 
-        /* A token may know several epochs of a source. They rise, so the latest says where it
-         * stood; and the later of two places in one epoch, where it was asked for again. */
+        /* A token may know several epochs of a source. Epochs rise, so the latest one says where
+         * the stream stood. Of two positions in one epoch the later one counts: the source was
+         * selected again in between. */
         struct map_node *known = map_find(&resume->map, points[i].source);
 
         if (known) {
-            struct place *other = container_of(known, struct place, node);
+            struct position *other = container_of(known, struct position, node);
 
             if (points[i].epoch > other->point->epoch ||
                 (points[i].epoch == other->point->epoch && points[i].sequence > other->point->sequence))
                 other->point = &points[i];
             continue;
         }
-        place->point = &points[i];
-        place->node.key = points[i].source;
-        if (map_add(&resume->map, &place->node) != ERR_OK)
+        position->point = &points[i];
+        position->node.key = points[i].source;
+        if (map_add(&resume->map, &position->node) != ERR_OK)
             return NULL;
         resume->count++;
     }
-    made = resume;
+    created = resume;
     resume = NULL;
-    return made;
+    return created;
 }
 
 void resume_free(struct resume *resume)
@@ -63,33 +69,33 @@ void resume_free(struct resume *resume)
     if (!resume)
         return;
     map_fini(&resume->map);
-    free(resume->places);
+    free(resume->positions);
     free(resume);
 }
 
-void resume_bound(const struct resume *resume, const struct route *route, struct source *source,
-                  uint64_t last_sequence)
+void resume_report_gap(const struct resume *resume, const struct route *route, struct source *source,
+                       uint64_t last_sequence)
 {
     struct map_node *node = map_find(&resume->map, source_name(source));
-    const struct resume_point *point = node ? container_of(node, struct place, node)->point : NULL;
+    const struct resume_point *point = node ? container_of(node, struct position, node)->point : NULL;
 
     if (point && point->epoch != source->epoch) {
         feed_gap(route->chan, route->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
-        /* A source that is not in a whole token had published nothing then: it began later, or was
-         * silent. */
-        uint64_t stood = point ? point->sequence : 0;
-        bool unknown = route->part.answer == FILTER_BY_EVENT || (!point && !resume->whole);
+        /* A source that is not in a complete token had published nothing then. It began later, or
+         * was silent. */
+        uint64_t position = point ? point->sequence : 0;
+        bool unknown = route->part.answer == FILTER_BY_EVENT || (!point && !resume->complete);
 
-        if (stood < last_sequence)
-            feed_gap(route->chan, route->feed, stood + 1, last_sequence, unknown);
+        if (position < last_sequence)
+            feed_gap(route->chan, route->feed, position + 1, last_sequence, unknown);
     }
 }
 
-enum err resume_gone(const struct resume *resume, const struct subscription *subscription)
+enum err resume_report_lost_sources(const struct resume *resume, const struct subscription *subscription)
 {
     for (size_t i = 0; i < resume->count; i++) {
-        const struct resume_point *point = resume->places[i].point;
+        const struct resume_point *point = resume->positions[i].point;
         OWNED(source_release) struct source *source = NULL;
         struct feed *feed;
 

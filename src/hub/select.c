@@ -1,58 +1,67 @@
-/* select.c - new selectors for a live subscription.
+/* select.c - a new filter for a live subscription.
  *
- * DESIGN: the mark must stand behind every event that was routed under the old filter and before
- * every one under the new, whatever producer it came from. Each event is routed under its inlet's
- * lock, so all that is allocated is made first; then the locks of all inlets that the subscription
- * has or gets are taken together, the routes changed, the mark drawn, and the locks let go. That
- * holds up these producers for some 40 ns for each of them: measured, less than half a millisecond
- * with ten thousand.
+ * DESIGN: the mark must come after every event that was routed under the old filter, and before
+ * every event under the new one, whichever producer it is from. Each event is routed under its
+ * inlet's lock. So everything that must be allocated is allocated first. Then the locks of all
+ * inlets that the subscription has or gets are taken together, the routes are changed, the mark is
+ * set, and the locks are released. That holds these producers up for some 40 ns each: measured,
+ * less than half a millisecond with ten thousand.
  *
- * So that the mark means what it says, nothing may come after it that only the old filter wanted:
- * activations that are not wanted any more are not drained, but stopped at once. */
+ * After the mark nothing may come that only the old filter wanted. So activations that are not
+ * wanted any more are not drained, but ended at once. */
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "hub/session.h"
+#include "flow/chan_report.h"
+#include "flow/feed.h"
+#include "hub/activation_internal.h"
+#include "hub/bind.h"
+#include "hub/producer.h"
+#include "hub/route.h"
+#include "hub/session_internal.h"
+#include "hub/subscription.h"
+#include "hub/subscription_internal.h"
 
 struct change {
     struct route *route;
     struct filter_part part;
     struct match_entry *entry; /* KEEP: the new one before the change, the old one after it */
-    enum { KEEP, GO, COME } what;
+    enum { KEEP, TAKE_OUT, PUT_IN } action;
 };
 
 struct plan {
     struct change *changes;
     size_t count;
-    struct list made;  /* activations to begin */
-    struct list going; /* activations to end */
+    struct list created; /* activations to begin */
+    struct list to_end;  /* activations to end */
 };
 
-static void add_new(struct plan *plan, struct route *route, const struct filter_part *part)
+static void plan_put_in(struct plan *plan, struct route *route, const struct filter_part *part)
 {
-    plan->changes[plan->count++] = (struct change){.route = route, .part = *part, .what = COME};
+    plan->changes[plan->count++] = (struct change){.route = route, .part = *part, .action = PUT_IN};
 }
 
-static enum err add_present(struct plan *plan, struct route *route, const struct filter *filter,
+static enum err plan_change(struct plan *plan, struct route *route, const struct filter *filter,
                             const struct filter_part *part)
 {
-    struct change change = {.route = route, .part = *part, .what = part->answer == FILTER_NONE ? GO : KEEP};
+    struct change change = {
+        .route = route, .part = *part, .action = part->answer == FILTER_NONE ? TAKE_OUT : KEEP};
 
-    if (inlet_match_entry(route->inlet, route, filter, part, &change.entry) != ERR_OK)
+    if (route_entry_new(route->inlet, route, filter, part, &change.entry) != ERR_OK)
         return ERR_NO_MEMORY;
     plan->changes[plan->count++] = change;
     return ERR_OK;
 }
 
-/* What the subscription has of each producer: kept, or gone. */
+/* Plans what becomes of each route and activation that the subscription has: kept or taken out. */
 static enum err plan_present(struct plan *plan, struct subscription *subscription)
 {
     list_each(node, safe, &subscription->routes) {
         struct route *route = container_of(node, struct route, link);
         struct filter_part part = producer_part(route->producer, subscription->filter);
 
-        route->producer->stamp = subscription->hub->stamp;
-        if (add_present(plan, route, subscription->filter, &part) != ERR_OK)
+        route->producer->walk = subscription->hub->walk;
+        if (plan_change(plan, route, subscription->filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     list_each(other, next, &subscription->activations) {
@@ -60,19 +69,19 @@ static enum err plan_present(struct plan *plan, struct subscription *subscriptio
         struct producer *producer = &activation->session->producer;
         struct filter_part part = producer_part(producer, subscription->filter);
 
-        producer->stamp = subscription->hub->stamp;
-        if (activation->open && add_present(plan, &activation->route, subscription->filter, &part) != ERR_OK)
+        producer->walk = subscription->hub->walk;
+        if (activation->open && plan_change(plan, &activation->route, subscription->filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
         if (part.answer == FILTER_NONE) {
             list_remove(other);
-            list_append(&plan->going, other);
+            list_append(&plan->to_end, other);
         }
     }
     return ERR_OK;
 }
 
-/* Whether the producer had its activation under the old filter already: then that has ended, and is
- * not begun again. */
+/* The producer had its activation under the old filter. If it is gone it has ended, and it is not
+ * started again. */
 static bool was_wanted(const struct producer *producer, const struct filter *old)
 {
     return producer->session && producer->session->mode == SESSION_PER_CONSUMER &&
@@ -88,37 +97,37 @@ static enum err plan_new(struct plan *plan, struct subscription *subscription, c
         struct filter_part part = producer_part(producer, subscription->filter);
         struct route *route;
 
-        if (part.answer == FILTER_NONE || producer->stamp == subscription->hub->stamp ||
+        if (part.answer == FILTER_NONE || producer->walk == subscription->hub->walk ||
             !producer_joinable(producer) || was_wanted(producer, old))
             continue;
         if (producer->session && producer->session->mode == SESSION_PER_CONSUMER) {
-            if (bind_pair(producer, subscription, NULL, &plan->made) != ERR_OK)
+            if (bind_pair(producer, subscription, NULL, &plan->created) != ERR_OK)
                 return ERR_NO_MEMORY;
             continue;
         }
         route = route_new(producer, subscription, &part);
         if (!route)
             return ERR_NO_MEMORY;
-        add_new(plan, route, &part);
+        plan_put_in(plan, route, &part);
     }
     return ERR_OK;
 }
 
-/* Nothing was changed yet, but for what is taken back here. */
+/* Takes back what was planned. No route was changed yet. */
 static void plan_undo(struct plan *plan, struct subscription *subscription)
 {
     const struct ending never = {.state = PRODUCER_ENDED};
     struct list *node;
 
-    while ((node = list_first(&plan->made)))
+    while ((node = list_first(&plan->created)))
         activation_end(container_of(node, struct activation, in_subscription), &never);
-    while ((node = list_first(&plan->going))) {
+    while ((node = list_first(&plan->to_end))) {
         list_remove(node);
         list_append(&subscription->activations, node);
     }
     for (size_t i = 0; i < plan->count; i++) {
         match_entry_free(plan->changes[i].entry);
-        if (plan->changes[i].what == COME) {
+        if (plan->changes[i].action == PUT_IN) {
             feed_close(plan->changes[i].route->chan, plan->changes[i].route->feed, PRODUCER_ENDED, 0, NULL);
             route_fini(plan->changes[i].route);
             free(plan->changes[i].route);
@@ -126,8 +135,8 @@ static void plan_undo(struct plan *plan, struct subscription *subscription)
     }
 }
 
-/* Only the loop takes more than one of these locks, so any order would do; this one can be seen to
- * be right. */
+/* Only the loop takes more than one of these locks, so any order would do. This one is easy to
+ * check. */
 static int compare_inlets(const void *a, const void *b)
 {
     uintptr_t one = (uintptr_t)((const struct change *)a)->route->inlet,
@@ -145,9 +154,9 @@ static void change_routes(const struct plan *plan, const struct filter *filter, 
     for (size_t i = 0; i < plan->count; i++) {
         struct change *change = &plan->changes[i];
 
-        if (change->what == KEEP)
+        if (change->action == KEEP)
             change->entry = route_set_filter(change->route, filter, &change->part, change->entry);
-        else if (change->what == GO)
+        else if (change->action == TAKE_OUT)
             route_unlink(change->route);
         else
             route_link(change->route);
@@ -157,17 +166,17 @@ static void change_routes(const struct plan *plan, const struct filter *filter, 
         pthread_mutex_unlock(&plan->changes[i].route->inlet->lock);
 }
 
-/* The lists of the loop's follow the routes. Shared producers first: nobody is told of them, so
- * nothing of the plan can go meanwhile. */
+/* Brings the loop's lists in line with the routes. Routes of shared producers come first: no port
+ * is called for them, so nothing in the plan can go meanwhile. */
 static void update_routes(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct route *route = plan->changes[i].route;
 
         match_entry_free(plan->changes[i].entry);
-        if (plan->changes[i].what == COME)
+        if (plan->changes[i].action == PUT_IN)
             route_attach(route);
-        else if (plan->changes[i].what == GO && route->producer)
+        else if (plan->changes[i].action == TAKE_OUT && route->producer)
             route_close(route, PRODUCER_ENDED, 0, NULL);
     }
 }
@@ -177,11 +186,11 @@ static void update_activations(struct plan *plan, struct subscription *subscript
     const struct ending unwanted = {.reason = FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
     struct list *node;
 
-    while ((node = list_first(&plan->going)))
+    while ((node = list_first(&plan->to_end)))
         activation_end(container_of(node, struct activation, in_subscription), &unwanted);
-    /* Where none is left, those of the new filter are still to come. */
+    /* If none is left, those of the new filter are still to come. */
     subscription->begun = subscription->activation_count > 0;
-    activations_begin(&plan->made);
+    activations_begin(&plan->created);
 }
 
 uint32_t hub_select(struct subscription *subscription, struct filter *filter)
@@ -198,9 +207,9 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
                sizeof(struct change));
     if (!plan.changes)
         return 0;
-    list_init(&plan.made);
-    list_init(&plan.going);
-    hub->stamp++;
+    list_init(&plan.created);
+    list_init(&plan.to_end);
+    hub->walk++;
     subscription->held++;
     subscription->filter = filter;
     if (plan_present(&plan, subscription) == ERR_OK && plan_new(&plan, subscription, old) == ERR_OK) {

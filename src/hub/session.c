@@ -1,13 +1,16 @@
-/* session.c - producers that dialled in: how a session begins and ends. Who has the name, and how
- * it is handed over, is in handover.c; what it publishes in numbers.c.
+/* session.c - sessions: how they register, live and end. Names are handed over in handover.c; what
+ * a session publishes is in session_offer.c.
  *
- *   WAITING --the name is its own--> LIVE --replaced, removed, hub drains--> CLOSING --deadline, all ended--> GONE
- *      |                              |                                                                       ^
- *      `-----replaced, removed--------+-------------------lost, unregistered, cancelled-----------------------'
+ *   WAITING --gets its name--> LIVE --session_close()--> CLOSING --deadline, all ended--> GONE
+ *      |                         |                                                        ^
+ *      `--replaced, removed------+-----------lost, unregistered, cancelled----------------'
  *
- * GONE: nothing more is taken, no activation is left, and the port was told, or is the one who said
- * so; what is left to come is hub_unregister(), offers that still run, and stalls. A session that
- * is CLOSING keeps its name only for who waits for it (STOP_FIRST). */
+ * session_close() is called where the session is replaced or removed, and where the hub drains.
+ *
+ * GONE: nothing more is accepted, no activation is left, and the port was notified (or it was the
+ * port that ended the session). What is left to come is hub_unregister(), offers that still run,
+ * and put waiters. A CLOSING session keeps its name only for a session that waits for it
+ * (STOP_FIRST). */
 #include "hub/session.h"
 
 #include <stdlib.h>
@@ -16,6 +19,11 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "hub/activation_internal.h"
+#include "hub/bind.h"
+#include "hub/producer.h"
+#include "hub/registry.h"
+#include "hub/session_internal.h"
 
 static const unsigned allowed[SESSION_STATE_COUNT] = {
     [SESSION_WAITING] = BIT(SESSION_LIVE) | BIT(SESSION_GONE),
@@ -24,7 +32,7 @@ static const unsigned allowed[SESSION_STATE_COUNT] = {
     [SESSION_GONE] = 0,
 };
 
-static void move(struct session *session, enum session_state state)
+static void change_state(struct session *session, enum session_state state)
 {
     CHECK(allowed[session->state] & BIT(state));
     session->state = state;
@@ -45,7 +53,7 @@ static uint8_t *copy_text(struct bytes *copy, struct bytes text, uint8_t *at)
     return at + text.size;
 }
 
-/* Labels, topics and all their bytes, in one piece of memory. */
+/* Copies labels, topics and all their bytes, into one piece of memory. */
 static enum err copy_texts(struct session *session, const struct session_params *params)
 {
     size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes);
@@ -87,8 +95,8 @@ void session_release(struct session *session)
         session_free(session);
 }
 
-/* Waiting, and known to nobody. NULL: out of memory. */
-struct session *session_new(struct hub *hub, const struct session_params *params)
+/* A session that waits, and that nobody knows. NULL: out of memory. */
+static struct session *session_new(struct hub *hub, const struct session_params *params)
 {
     struct session *session = calloc(1, sizeof(*session));
 
@@ -101,7 +109,7 @@ struct session *session_new(struct hub *hub, const struct session_params *params
         return NULL;
     }
     session->producer.session = session;
-    inlet_move(&session->producer.inlet, INLET_CLOSED);
+    inlet_set_state(&session->producer.inlet, INLET_CLOSED);
     session->mode = params->mode;
     session->port = params->port;
     session->port_ctx = params->ctx;
@@ -118,50 +126,48 @@ struct session *session_new(struct hub *hub, const struct session_params *params
 
 /* ---- the beginning ---- */
 
-/* What bind_pair() made and nobody was told of. */
-static void unmake(struct list *made)
+/* Frees what bind_pair() created. Nobody was notified of it. */
+static void discard(struct list *created)
 {
     const struct ending never = {.state = PRODUCER_REMOVED};
     struct list *node;
 
-    while ((node = list_first(made)))
+    while ((node = list_first(created)))
         activation_end(container_of(node, struct activation, in_subscription), &never);
 }
 
-/* Joins everybody who wants it, without telling anybody. ERR_NO_MEMORY: nothing changed. */
-enum err session_prepare(struct session *session, struct list *made)
+enum err session_prepare(struct session *session, struct list *created)
 {
-    list_init(made);
-    if (bind_subscriptions(&session->producer, made) == ERR_OK)
+    list_init(created);
+    if (bind_subscriptions(&session->producer, created) == ERR_OK)
         return ERR_OK;
-    unmake(made);
+    discard(created);
     routes_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
 }
 
-/* It has the name now. The routes are there already: who publishes from now on reaches
- * everybody. */
-void session_go_live(struct session *session, struct list *made)
+/* The routes are there already, so what is published from now on reaches everybody. */
+void session_go_live(struct session *session, struct list *created)
 {
     OWNED(session_release) struct session *held = session_retain(session);
 
-    move(session, SESSION_LIVE);
+    change_state(session, SESSION_LIVE);
     if (session->mode == SESSION_SHARED)
-        inlet_move(&session->producer.inlet, INLET_OPEN);
+        inlet_set_state(&session->producer.inlet, INLET_OPEN);
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name_of(session)),
               LOG_NUMBER("epoch", session->producer.inlet.source->epoch),
               LOG_TEXT("peer", session->producer.peer),
               LOG_TEXT("mode", session->mode == SESSION_SHARED ? "SHARED" : "PER_CONSUMER"));
     session->port->welcome(session->port_ctx, session->producer.inlet.source->epoch);
-    activations_begin(made); /* where it has ended meanwhile, nothing is left in there */
+    activations_begin(created); /* empty where the session has ended meanwhile */
 }
 
-/* The older session is over: the next one has the name, or nobody. */
+/* The session is over: its name passes to its successor, if it has one. */
 static void pass_name(struct session *session)
 {
     struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
     struct session *successor = session->successor;
-    struct list made;
+    struct list created;
 
     producer_unpublish(&session->producer);
     if (!successor)
@@ -170,12 +176,12 @@ static void pass_name(struct session *session)
     successor->predecessor = NULL;
     if (hub_draining(session->producer.hub))
         refused.reason = FAULT_DRAINING;
-    if (refused.reason == FAULT_DRAINING || session_prepare(successor, &made) != ERR_OK) {
+    if (refused.reason == FAULT_DRAINING || session_prepare(successor, &created) != ERR_OK) {
         session_over(successor, &refused, true);
         return;
     }
-    CHECK(producer_publish(&successor->producer, 1) == ERR_OK); /* another name has just gone */
-    session_go_live(successor, &made);
+    CHECK(producer_publish(&successor->producer, 1) == ERR_OK); /* another name has just been taken out */
+    session_go_live(successor, &created);
 }
 
 /* ---- the end ---- */
@@ -196,10 +202,10 @@ void session_over(struct session *session, const struct ending *ending, bool not
     bool lost = ending->code != CODE_OK;
     struct fault fault;
 
-    move(session, SESSION_GONE);
+    change_state(session, SESSION_GONE);
     session->reason = ending->reason;
     timer_stop(&session->deadline);
-    inlet_move(inlet, INLET_REMOVED);
+    inlet_set_state(inlet, INLET_REMOVED);
     if (session->predecessor)
         session->predecessor->successor = NULL;
     session->predecessor = NULL;
@@ -214,7 +220,7 @@ void session_over(struct session *session, const struct ending *ending, bool not
             LOG_NUMBER("events", inlet->published.events + session->published.events),
             LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes),
             LOG_NUMBER("expired", session->expired_activations));
-    if (notify && !session->left) {
+    if (notify && !session->unregistered) {
         fault_set(&fault, ending->reason, NULL, NULL);
         session->port->abort_call(session->port_ctx, &fault);
     }
@@ -239,7 +245,7 @@ static void deadline_passed(struct timer *timer)
     session_over(session, &ending, true);
 }
 
-/* False: the deadline is now, or cannot be waited for. */
+/* Returns false where the deadline is now, or where the timer cannot be set. */
 static bool set_deadline(struct session *session, int64_t deadline_ns)
 {
     int64_t delay_ns = deadline_ns - clock_mono_ns();
@@ -250,7 +256,7 @@ static bool set_deadline(struct session *session, int64_t deadline_ns)
     return delay_ns > 0 && timer_start(session->producer.hub->loop, &session->deadline, delay_ns) == ERR_OK;
 }
 
-/* Each one stands among those that stop, or has ended, before anybody is told. Where all have
+/* Before any port is called, each activation is among those that stop, or has ended. When all have
  * ended, the session is over. */
 static void stop_all(struct session *session)
 {
@@ -265,8 +271,8 @@ static void stop_all(struct session *session)
     }
 }
 
-/* Its deadline is no later than this from now on. */
-static void hurry(struct session *session, int64_t deadline_ns)
+/* The deadline is no later than this from now on. */
+static void shorten_deadline(struct session *session, int64_t deadline_ns)
 {
     const struct ending ending = {
         .reason = session->reason, .state = PRODUCER_ENDED, .expired = true, .notify = true};
@@ -280,18 +286,59 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
     OWNED(session_release) struct session *held = session_retain(session);
 
     if (session->state == SESSION_CLOSING) {
-        hurry(session, deadline_ns);
+        shorten_deadline(session, deadline_ns);
         return;
     }
-    move(session, SESSION_CLOSING);
+    change_state(session, SESSION_CLOSING);
     session->reason = reason;
     log_write(LOG_INFO, "producer.closing", LOG_BYTES("producer", name_of(session)),
               LOG_TEXT("reason", fault_reason_name(reason)));
     session->port->closing(session->port_ctx, reason, deadline_ns);
     if (session->state == SESSION_CLOSING)
-        hurry(session, deadline_ns);
+        shorten_deadline(session, deadline_ns);
     stop_all(session);
     session_update(session);
+}
+
+static void log_replaced(const struct session *session, const struct session *older, bool start_first)
+{
+    log_write(
+        LOG_INFO, "producer.replaced", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+        LOG_NUMBER("epoch", older->producer.inlet.source->epoch), LOG_TEXT("peer", session->producer.peer),
+        LOG_TEXT("handover", start_first ? "START_FIRST" : "STOP_FIRST"));
+}
+
+enum fault_reason hub_register(struct hub *hub, const struct session_params *params,
+                               struct session **session_out, struct fault *fault)
+{
+    struct producer *holder = producer_find(hub, params->name);
+    struct session *older = holder ? holder->session : NULL;
+    struct session *session;
+    struct list created;
+
+    if (hub_draining(hub))
+        return fault_set(fault, FAULT_DRAINING, NULL, NULL);
+    if (older && params->reject_duplicate)
+        return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", params->name, NULL);
+    if (!holder && registry_reserve(hub, fault) != FAULT_NONE)
+        return fault->reason;
+    session = session_new(hub, params);
+    list_init(&created);
+    if (session && (!older || params->start_first) && session_prepare(session, &created) != ERR_OK) {
+        session_release(session);
+        session = NULL;
+    }
+    if (!session)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    list_append(&hub->sessions, &session->link);
+    *session_out = session;
+    if (older)
+        log_replaced(session, older, params->start_first);
+    if (older && !params->start_first)
+        session_wait_for(session, older);
+    else
+        session_take_name(session, holder, &created);
+    return FAULT_NONE;
 }
 
 void hub_unregister(struct session *session, enum fault_reason reason)
@@ -303,16 +350,16 @@ void hub_unregister(struct session *session, enum fault_reason reason)
         ending.message = "the producer was lost";
     }
     list_remove(&session->link);
-    session->left = true;
+    session->unregistered = true;
     if (session->state != SESSION_GONE)
         session_over(session, &ending, false);
     session_release(session);
 }
 
-/* ---- the whole ---- */
+/* ---- all sessions of a hub ---- */
 
-/* Moves all sessions but those that are over: each is put back before anybody is told, and one that
- * ends leaves whichever list it is in. */
+/* Calls `each` for all sessions that are not over. Each one is put back before a port is called,
+ * and a session that ends leaves whichever list it is in. */
 static void each_session(struct hub *hub, void (*each)(struct session *session, int64_t deadline_ns),
                          int64_t deadline_ns)
 {
@@ -342,11 +389,11 @@ static void drain_one(struct session *session, int64_t deadline_ns)
         return;
     }
     if (session->mode == SESSION_SHARED)
-        inlet_move(&session->producer.inlet, INLET_CLOSED);
+        inlet_set_state(&session->producer.inlet, INLET_CLOSED);
     session_close(session, FAULT_DRAINING, deadline_ns);
 }
 
-static void expire_one(struct session *session, int64_t deadline_ns)
+static void abort_one(struct session *session, int64_t deadline_ns)
 {
     const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED, .notify = true};
 
@@ -361,5 +408,5 @@ void sessions_drain(struct hub *hub, int64_t deadline_ns)
 
 void sessions_abort(struct hub *hub)
 {
-    each_session(hub, expire_one, 0);
+    each_session(hub, abort_one, 0);
 }

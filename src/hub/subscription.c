@@ -1,13 +1,19 @@
-/* subscription.c - one consumer's wish, from its beginning to its end.
+/* subscription.c - subscriptions, from their beginning to their end. The states are those of the
+ * context:
  *
- *   LIVE --finish, all ended, hub drains--> DRAINING --cut--> CANCELLED          (the states of its context)
+ *   LIVE --finish, all ended, hub drains--> DRAINING --abort--> CANCELLED
  *
- * DRAINING: out of the routes of shared producers; its activations were told to stop, and what they
- * still send comes in until they have ended; then the channel drains. At the deadline they are cut,
- * the channel is closed, and what still waits there is a loss of the drain's. Whoever serves it
- * sees the channel end. CANCELLED: out of every route, all activations ended, the channel closed,
- * the server of it told to end the call with a fault. In each of them the subscription stays known
- * until hub_unsubscribe(). */
+ * DRAINING: it is out of the inlets of shared producers. Its activations were stopped; what they
+ * still send comes in until they have ended, and then the channel drains. At the deadline they are
+ * ended, the channel is closed, and what still waits there is lost for DRAIN_CUT. The taker sees
+ * the channel end.
+ *
+ * CANCELLED: it is out of every inlet, all activations have ended, the channel is closed, and the
+ * port was told to end the call with a fault.
+ *
+ * In each state the hub knows the subscription until hub_unsubscribe(). */
+#include "hub/subscription.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +22,14 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
-#include "hub/session.h"
+#include "flow/chan_stats.h"
+#include "hub/activation_internal.h"
+#include "hub/bind.h"
+#include "hub/producer.h"
+#include "hub/resume.h"
+#include "hub/subscription_internal.h"
 
-/* A stream that ends by itself is in no hurry: as long as a drain may last. */
+/* A stream that ends by itself has time: as long as a drain may last. */
 #define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
 
 static const char *const closing_names[] = {
@@ -38,8 +49,8 @@ static void end_activations(struct subscription *subscription, const struct endi
     subscription->held--;
 }
 
-/* Those that did not stop in time are cut and named. */
-static void expired_activations(struct subscription *subscription)
+/* Ends activations that did not stop in time, and says so. */
+static void expire_activations(struct subscription *subscription)
 {
     const struct ending ending = {
         .reason = subscription->ctx.reason, .state = PRODUCER_ENDED, .notify = true, .expired = true};
@@ -51,11 +62,11 @@ static void deadline_passed(struct timer *timer)
 {
     struct subscription *subscription = container_of(timer, struct subscription, deadline);
 
-    expired_activations(subscription);
+    expire_activations(subscription);
     chan_close(subscription->chan, LOSS_DRAIN_CUT);
 }
 
-/* False: the drain's deadline is now, or cannot be waited for. */
+/* Returns false where the drain's deadline is now, or where the timer cannot be set. */
 static bool set_deadline(struct subscription *subscription)
 {
     int64_t delay_ns = subscription->ctx.deadline_ns - clock_mono_ns();
@@ -64,13 +75,13 @@ static bool set_deadline(struct subscription *subscription)
     return delay_ns > 0 && timer_start(subscription->hub->loop, &subscription->deadline, delay_ns) == ERR_OK;
 }
 
-/* A gentle end, or a nearer deadline for one. The port comes before the channel moves, so that
- * nobody finds it at its end without having been told why. It may end the subscription: nothing of
- * that is used afterwards. */
+/* Begins a gentle end, or brings its deadline nearer. The port is notified before the channel
+ * moves, so that no taker finds the channel at its end without knowing why. The port may end the
+ * subscription, so it is not used afterwards. */
 static void drain(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
-    bool told = subscription->draining;
+    bool already_draining = subscription->draining;
     bool timed, waits;
 
     subscription->draining = true;
@@ -79,9 +90,9 @@ static void drain(struct subscription *subscription)
     routes_detach(subscription);
     timed = set_deadline(subscription);
     if (!timed)
-        expired_activations(subscription);
+        expire_activations(subscription);
     waits = subscription->activation_count > 0;
-    if (!told) {
+    if (!already_draining) {
         log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
                   LOG_TEXT("reason", closing_names[subscription->closing]));
         subscription->port->closing(subscription->port_ctx, subscription->closing,
@@ -106,7 +117,7 @@ void subscription_update(struct subscription *subscription)
         ctx_drain(&subscription->ctx, FAULT_FINISHED, from_now(ALL_ENDED_DRAIN_NS));
         break;
     case CTX_DRAINING:
-        /* Not before the port was told, where it is still to come. */
+        /* Not before the port was notified, if that is still to come. */
         if (subscription->draining)
             chan_drain(subscription->chan);
         break;
@@ -116,8 +127,8 @@ void subscription_update(struct subscription *subscription)
     }
 }
 
-/* A hard end. As above: first the port, then the channel; the activations hear of it next, through
- * their contexts. */
+/* A hard end. Here too the port comes first, then the channel. The activations are ended next,
+ * through their contexts. */
 static void abort_call(struct subscription *subscription)
 {
     struct chan *chan = chan_retain(subscription->chan);
@@ -135,7 +146,7 @@ static void abort_call(struct subscription *subscription)
     chan_release(chan);
 }
 
-static void changed(struct ctx *ctx)
+static void on_context_moved(struct ctx *ctx)
 {
     switch (ctx->state) {
     case CTX_DRAINING:
@@ -146,11 +157,11 @@ static void changed(struct ctx *ctx)
         break;
     case CTX_LIVE:
     case CTX_STATE_COUNT:
-        break; /* no context moves there */
+        break; /* no context moves to these */
     }
 }
 
-static const struct ctx_port ctx_port = {changed};
+static const struct ctx_port ctx_port = {on_context_moved};
 
 static void subscription_free(struct subscription *subscription)
 {
@@ -172,7 +183,7 @@ static struct bytes copy_text(uint8_t *at, struct bytes text)
     return (struct bytes){at, text.size};
 }
 
-/* Without a filter yet, and not yet known to the hub. NULL: out of memory. */
+/* A subscription without a filter, which the hub does not know yet. NULL: out of memory. */
 static struct subscription *subscription_new(struct hub *hub, const struct subscription_params *params)
 {
     const struct bytes peer = {(const uint8_t *)params->peer,
@@ -197,7 +208,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     subscription->ends_with_activations = params->end_when_all_ended;
     subscription->deadline.fired = deadline_passed;
     subscription->started_wall_ns = clock_wall_ns();
-    /* An epoch rises within the process and from one process to the next, so ids sort by their
+    /* Epochs rise within a process and from one process to the next, so ids sort by their
      * beginning. */
     snprintf(subscription->id_text, sizeof(subscription->id_text), "s%016" PRIx64, clock_epoch_ns());
     subscription->id.key =
@@ -212,27 +223,27 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
 }
 
 static enum err bind_all(struct subscription *subscription, const struct subscription_params *params,
-                         struct list *made)
+                         struct list *created)
 {
     OWNED(resume_free) struct resume *resume = NULL;
-    struct since since = {.last = params->last};
+    struct start_point start_point = {.last = params->last};
 
     if (params->resume &&
         !(resume = resume_new(params->resume, params->resume_count, params->resume_left_out == 0)))
         return ERR_NO_MEMORY;
     if (params->last > 0)
-        history_begin(subscription->hub);
-    since.resume = resume;
-    if (bind_producers(subscription, &since, made) != ERR_OK)
+        hub_keep_history(subscription->hub);
+    start_point.resume = resume;
+    if (bind_producers(subscription, &start_point, created) != ERR_OK)
         return ERR_NO_MEMORY;
-    return resume ? resume_gone(resume, subscription) : ERR_OK;
+    return resume ? resume_report_lost_sources(resume, subscription) : ERR_OK;
 }
 
 /* Everything is in its place: the activations may begin, and end. */
-static void begin(struct subscription *subscription, struct list *made)
+static void begin(struct subscription *subscription, struct list *created)
 {
     subscription->held++;
-    activations_begin(made);
+    activations_begin(created);
     subscription->held--;
     subscription_update(subscription);
 }
@@ -242,10 +253,10 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
                                 struct subscription_result *result_out, struct fault *fault)
 {
     OWNED(subscription_free) struct subscription *subscription = NULL;
-    struct list made;
+    struct list created;
     char bound[32];
 
-    list_init(&made);
+    list_init(&created);
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
     if (hub->ids.count >= hub->limits.max_subscriptions) {
@@ -256,7 +267,8 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     if (!subscription)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     subscription->filter = params->filter;
-    if (bind_all(subscription, params, &made) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
+    if (bind_all(subscription, params, &created) != ERR_OK ||
+        map_add(&hub->ids, &subscription->id) != ERR_OK) {
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
@@ -270,7 +282,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
               LOG_NUMBER("producers", result_out->producers_matched));
     *subscription_out = subscription;
     subscription = NULL;
-    begin(*subscription_out, &made);
+    begin(*subscription_out, &created);
     return FAULT_NONE;
 }
 
@@ -296,8 +308,8 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason
         .reason = reason != FAULT_NONE ? reason : FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
     struct hub *hub = subscription->hub;
 
-    subscription->held++; /* nothing is settled any more */
-    /* and nobody joins it: an end below may be another session's beginning */
+    subscription->held++; /* no subscription_update() any more */
+    /* Nobody may bind to it any more: an end below may be the beginning of another session. */
     list_remove(&subscription->link);
     timer_stop(&subscription->deadline);
     routes_detach(subscription);
@@ -338,7 +350,7 @@ enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes 
 {
     struct subscription *subscription = subscription_find(hub, id, fault);
     char quoted[sizeof(fault->bound)] = "";
-    struct fault said;
+    struct fault quoted_fault;
 
     if (!subscription)
         return FAULT_SUBSCRIPTION_NOT_FOUND;
@@ -346,8 +358,8 @@ enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes 
         quote_bytes(reason, reason.size, quoted, sizeof(quoted));
     if (subscription->ctx.state == CTX_CANCELLED)
         return FAULT_NONE;
-    fault_set(&said, FAULT_KICKED, NULL, quoted);
-    subscription->fault = &said;
-    ctx_cancel(&subscription->ctx, FAULT_KICKED); /* it may be gone after this */
+    fault_set(&quoted_fault, FAULT_KICKED, NULL, quoted);
+    subscription->fault = &quoted_fault;
+    ctx_cancel(&subscription->ctx, FAULT_KICKED); /* the subscription may be gone after this */
     return FAULT_NONE;
 }

@@ -1,17 +1,21 @@
-/* transient.c - producers that are known as long as somebody publishes, and a while longer.
+/* transient.c - transient producers: they exist as long as somebody publishes, and a while longer.
  *
- * DESIGN (forgetting): a transient producer is forgotten some time after its last call ended, and
- * calls end on any thread, often one per message. So an ending call only notes the time. The loop
- * keeps every inlet without a call in a heap, under the earliest moment when it may go, and looks
- * again at that moment: used meanwhile, it is put back for later; in use, it leaves the heap, and
- * the call that leaves it last brings it back with a post. A producer that publishes with a call
- * per message thus costs the loop one look per forgetting time, not one per call. */
-#include "hub/hub_internal.h"
+ * DESIGN (forgetting): a transient producer is forgotten some time after its last call has ended.
+ * Calls end on any thread, often one per message, so the end of a call only notes the time. The
+ * loop keeps every producer without a call in a heap, by the earliest moment at which it may be
+ * forgotten, and checks it at that moment. If it was used meanwhile it is put back for later. If a
+ * call is open it leaves the heap, and the last call to leave it brings it back with a post. So a
+ * producer that publishes with a call per message costs the loop one check per forgetting time, not
+ * one per call. */
+#include "hub/transient.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hub/bind.h"
+#include "hub/producer.h"
+#include "hub/registry.h"
 
 static void log_removed(const struct producer *producer, const char *reason)
 {
@@ -36,11 +40,11 @@ void transient_remove(struct producer *producer, const char *reason)
     pthread_mutex_lock(&hub->names);
     producer_unpublish_locked(producer);
     heap_remove(&hub->idle, &producer->idle);
-    list_remove(&producer->left);
+    list_remove(&producer->newly_idle);
     producer->removed = true;
-    producer->open_calls++; /* for as long as this takes */
+    producer->open_calls++; /* until inlet_leave() below */
     pthread_mutex_unlock(&hub->names);
-    inlet_move(&producer->inlet, INLET_REMOVED);
+    inlet_set_state(&producer->inlet, INLET_REMOVED);
     log_removed(producer, reason);
     routes_close(producer, PRODUCER_REMOVED, 0, NULL);
     inlet_leave(&producer->inlet);
@@ -52,10 +56,10 @@ static int64_t forget_at_ns(const struct producer *producer)
 {
     int64_t forget_ns = producer->hub->limits.transient_forget_ns;
 
-    return producer->left_ns > INT64_MAX - forget_ns ? INT64_MAX : producer->left_ns + forget_ns;
+    return producer->idle_since_ns > INT64_MAX - forget_ns ? INT64_MAX : producer->idle_since_ns + forget_ns;
 }
 
-/* Takes a producer that nobody can find any more out of every route. */
+/* Takes a producer that nobody can find any more out of all its routes, and frees it. */
 static void forget(struct producer *producer)
 {
     log_removed(producer, "FORGOTTEN");
@@ -63,9 +67,9 @@ static void forget(struct producer *producer)
     transient_free(producer);
 }
 
-/* Sets the timer to the earliest look. Where that fails, the next producer that falls idle tries
- * again. */
-static void arm(struct hub *hub)
+/* Sets the timer to the earliest moment. Where that fails, the next producer that becomes idle
+ * tries again. */
+static void set_timer(struct hub *hub)
 {
     struct heap_node *first = heap_first(&hub->idle);
 
@@ -75,9 +79,9 @@ static void arm(struct hub *hub)
         log_write(LOG_WARN, "producers.not_forgotten", LOG_TEXT("reason", "out of memory"));
 }
 
-/* Decides about one producer whose moment may have come. Returns true when it is to be forgotten:
+/* Decides about one producer whose moment may have come. Returns true when it is to be forgotten;
  * then it is out of the map. */
-static bool look(struct hub *hub, struct producer *producer, int64_t now_ns)
+static bool unpublish_if_idle(struct hub *hub, struct producer *producer, int64_t now_ns)
 {
     bool gone = false;
 
@@ -86,7 +90,7 @@ static bool look(struct hub *hub, struct producer *producer, int64_t now_ns)
         heap_remove(&hub->idle, &producer->idle);
         producer->watched = false;
     } else if (forget_at_ns(producer) > now_ns) {
-        /* it is in: nothing is allocated */
+        /* it is in the heap: nothing is allocated */
         CHECK(heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) == ERR_OK);
     } else {
         heap_remove(&hub->idle, &producer->idle);
@@ -106,14 +110,14 @@ static void forget_due(struct timer *timer)
     while ((first = heap_first(&hub->idle)) && first->key <= now_ns) {
         struct producer *producer = container_of(first, struct producer, idle);
 
-        if (look(hub, producer, now_ns))
+        if (unpublish_if_idle(hub, producer, now_ns))
             forget(producer);
     }
-    arm(hub);
+    set_timer(hub);
 }
 
-/* Loop: producers that fell idle are watched from now on. */
-static void watch_left(struct task *task)
+/* Loop. From now on the producers that became idle are watched. */
+static void watch_newly_idle(struct task *task)
 {
     struct hub *hub = container_of(task, struct hub, task);
     struct list *node;
@@ -124,16 +128,17 @@ static void watch_left(struct task *task)
     }
     pthread_mutex_lock(&hub->names);
     hub->task_posted = false;
-    while ((node = list_first(&hub->left))) {
-        struct producer *producer = container_of(node, struct producer, left);
+    while ((node = list_first(&hub->newly_idle))) {
+        struct producer *producer = container_of(node, struct producer, newly_idle);
 
         list_remove(node);
-        /* Unwatched, it comes back with its next call; until then it only takes its place. */
+        /* Without memory the producer is not watched until its next call ends; until then it is
+         * merely not forgotten. */
         if (heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) != ERR_OK)
             producer->watched = false;
     }
     pthread_mutex_unlock(&hub->names);
-    arm(hub);
+    set_timer(hub);
 }
 
 /* ---- calls that publish ---- */
@@ -157,16 +162,16 @@ struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *pee
     return producer ? &producer->inlet : NULL;
 }
 
-/* Under `names`: the loop watches it from now on. */
-static void callbacks(struct producer *producer)
+/* Under `names`. Asks the loop to watch the producer from now on. */
+static void report_idle(struct producer *producer)
 {
     struct hub *hub = producer->hub;
 
-    producer->left_ns = clock_mono_ns();
+    producer->idle_since_ns = clock_mono_ns();
     if (producer->watched)
         return;
     producer->watched = true;
-    list_append(&hub->left, &producer->left);
+    list_append(&hub->newly_idle, &producer->newly_idle);
     if (hub->task_posted)
         return;
     hub->task_posted = true;
@@ -183,7 +188,7 @@ void inlet_leave(struct inlet *inlet)
     CHECK(producer->open_calls > 0);
     last = --producer->open_calls == 0;
     if (last && !producer->removed)
-        callbacks(producer);
+        report_idle(producer);
     last = last && producer->removed;
     pthread_mutex_unlock(&hub->names);
     if (last)
@@ -201,9 +206,9 @@ static struct producer *transient_new(struct hub *hub, struct bytes name, const 
     return producer;
 }
 
-/* First the routes, then the name: who finds it can publish at once, and everybody gets it. A
- * transient producer makes no activations. */
-static enum err introduce(struct producer *producer)
+/* The routes come first, then the name: a caller that finds the producer can publish at once, and
+ * everybody gets it. A transient producer creates no activations. */
+static enum err bind_and_publish(struct producer *producer)
 {
     struct list none;
 
@@ -231,7 +236,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     if (registry_reserve(hub, fault) != FAULT_NONE)
         return fault->reason;
     producer = transient_new(hub, name, peer);
-    if (producer && introduce(producer) != ERR_OK) {
+    if (producer && bind_and_publish(producer) != ERR_OK) {
         transient_free(producer);
         producer = NULL;
     }
@@ -246,8 +251,8 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
 
 void transients_init(struct hub *hub)
 {
-    list_init(&hub->left);
-    hub->task.run = watch_left;
+    list_init(&hub->newly_idle);
+    hub->task.run = watch_newly_idle;
     hub->forget.fired = forget_due;
 }
 

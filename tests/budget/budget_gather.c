@@ -5,6 +5,9 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "flow/feed.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 #include "server/rpc/intake.h"

@@ -3,6 +3,9 @@
 #include "budget.h"
 
 #include "base/clock.h"
+#include "flow/chan_batch.h"
+#include "flow/feed.h"
+#include "flow/put_waiter.h"
 #include "lib/chunks.h"
 
 static struct {

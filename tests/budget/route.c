@@ -3,11 +3,13 @@
 
 #include <stdio.h>
 
-#include "seam/bench.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "seam/hub_fixture.h"
 
 static struct {
     struct budget_shape shape;
-    struct bench bench;
+    struct hub_fixture fixture;
     struct putter putter;
     struct consumer consumers[MAX_BUDGET_ROUTES];
     struct chunk *chunks[MAX_BUDGET_MESSAGES];
@@ -37,18 +39,18 @@ static struct filter *filter_for(enum budget_filter filter, uint32_t number)
 static void open_job(const struct budget_shape *shape)
 {
     state.shape = *shape;
-    bench_limits.max_subscriptions = MAX_BUDGET_ROUTES;
-    bench_open(&state.bench);
+    hub_fixture_limits.max_subscriptions = MAX_BUDGET_ROUTES;
+    hub_fixture_open(&state.fixture);
     for (uint32_t i = 0; i < shape->routes; i++) {
-        struct subscription_params params = wish_of(NULL);
+        struct subscription_params params = subscription_params_of(NULL);
 
         filter_free(params.filter);
         params.filter = filter_for(shape->filter, i);
         params.limits = (struct chan_limits){
             .max_events = 1u << 20, .max_bytes = 1u << 30, .fallback = OVERFLOW_DROP_OLDEST};
-        consumer_join(&state.consumers[i], &state.bench, params);
+        consumer_join(&state.consumers[i], &state.fixture, params);
     }
-    putter_open(&state.putter, &state.bench, "budget");
+    putter_open(&state.putter, &state.fixture, "budget");
 }
 
 static void ready(void)
@@ -99,7 +101,7 @@ static void close_job(void)
     putter_leave(&state.putter);
     for (uint32_t i = 0; i < state.shape.routes; i++)
         consumer_leave(&state.consumers[i]);
-    bench_close(&state.bench);
+    hub_fixture_close(&state.fixture);
 }
 
 const struct budget_job route_job = {

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/counters.h"
-#include "seam/actor.h"
-#include "seam/virtual.h"
+#include "flow/chan_stats.h"
+#include "hub/session_port.h"
+#include "seam/fake_session.h"
+#include "seam/virtual_clock.h"
 
-static struct subscription_params asking(const char *request)
+static struct subscription_params params_with_request(const char *request)
 {
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
 
     params.request = text_of(request);
     return params;
@@ -19,127 +21,127 @@ static enum fault_reason finish(struct consumer *consumer, enum closing reason, 
 {
     struct fault fault;
 
-    return hub_finish(consumer->bench->hub, text_of(consumer->result.id), reason, drain_ns, &fault);
+    return hub_finish(consumer->fixture->hub, text_of(consumer->result.id), reason, drain_ns, &fault);
 }
 
-static bool heard(const struct consumer *consumer, const char *text)
+static bool has_read(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.data, text) != NULL;
+    return !!strstr((const char *)consumer->transcript.data, text);
 }
 
-/* Two private producers that were asked by one consumer, and a shared one. */
+/* Two PER_CONSUMER sessions with an activation each for one consumer, and a SHARED session. */
 struct scene {
-    struct bench bench;
-    struct actor web, api, shared;
+    struct hub_fixture fixture;
+    struct fake_session web, api, shared;
     struct consumer consumer;
 };
 
 static void scene_open(struct scene *scene, struct subscription_params params)
 {
     memset(scene, 0, sizeof(*scene));
-    bench_open(&scene->bench);
-    actor_join(&scene->web, &scene->bench, actor_wish("web", SESSION_PER_CONSUMER));
-    actor_join(&scene->api, &scene->bench, actor_wish("api", SESSION_PER_CONSUMER));
-    actor_join(&scene->shared, &scene->bench, actor_wish("shared", SESSION_SHARED));
-    consumer_join(&scene->consumer, &scene->bench, params);
-    cr_assert_str_eq(actor_heard(&scene->web), "welcome, start 1 \"q\"");
-    cr_assert_str_eq(actor_heard(&scene->api), "welcome, start 1 \"q\"");
-    cr_assert_str_eq(actor_heard(&scene->shared), "welcome");
+    hub_fixture_open(&scene->fixture);
+    fake_session_join(&scene->web, &scene->fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    fake_session_join(&scene->api, &scene->fixture, fake_session_params("api", SESSION_PER_CONSUMER));
+    fake_session_join(&scene->shared, &scene->fixture, fake_session_params("shared", SESSION_SHARED));
+    consumer_join(&scene->consumer, &scene->fixture, params);
+    cr_assert_str_eq(fake_session_transcript(&scene->web), "welcome, start 1 \"q\"");
+    cr_assert_str_eq(fake_session_transcript(&scene->api), "welcome, start 1 \"q\"");
+    cr_assert_str_eq(fake_session_transcript(&scene->shared), "welcome");
 }
 
 static void scene_close(struct scene *scene)
 {
     consumer_leave(&scene->consumer);
-    actor_fini(&scene->web);
-    actor_fini(&scene->api);
-    actor_fini(&scene->shared);
-    bench_close(&scene->bench);
+    fake_session_fini(&scene->web);
+    fake_session_fini(&scene->api);
+    fake_session_fini(&scene->shared);
+    hub_fixture_close(&scene->fixture);
 }
 
-Test(activation_ends, A6_a_drain_lets_both_finish_what_they_say_and_then_closes)
+Test(activation_ends, A6_a_drain_lets_both_finish_and_then_closes)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
+    scene_open(&scene, params_with_request("q"));
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 5000");
-    cr_assert_str_eq(actor_heard(&scene.api), "stop 1 FINISHED in 5000");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 5000");
+    cr_assert_str_eq(fake_session_transcript(&scene.api), "stop 1 FINISHED in 5000");
     cr_assert_eq(scene.consumer.closings, 1);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN, "it waits for them");
-    cr_assert_eq(actor_put(&scene.shared, 0, 1), ERR_OK);
+    cr_assert_eq(fake_session_put(&scene.shared, 0, 1), ERR_OK);
     cr_assert_eq(scene.shared.offer.matched, 0, "shared producers are out at once");
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
-    cr_assert_eq(scene.web.offer.matched, 1, "A14: what they still say is delivered");
-    actor_end(&scene.web, 1, CODE_OK, NULL);
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
+    cr_assert_eq(scene.web.offer.matched, 1, "A14: what they still publish is delivered");
+    fake_session_end(&scene.web, 1, CODE_OK, NULL);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN);
-    cr_assert_eq(actor_put(&scene.api, 1, 1), ERR_OK);
-    actor_end(&scene.api, 1, CODE_OK, NULL);
+    cr_assert_eq(fake_session_put(&scene.api, 1, 1), ERR_OK);
+    fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
-    cr_assert_eq(actor_put(&scene.api, 1, 1), ERR_CLOSED, "nothing after it");
+    cr_assert_eq(fake_session_put(&scene.api, 1, 1), ERR_CLOSED, "nothing after it");
     consumer_read(&scene.consumer);
-    cr_assert(heard(&scene.consumer, "web 1-1, web 2-2, api 1-1, "));
+    cr_assert(has_read(&scene.consumer, "web 1-1, web 2-2, api 1-1, "));
     cr_assert(chan_idle(scene.consumer.chan));
-    cr_assert_eq(scene.consumer.cuts, 0);
-    cr_assert_eq(scene.web.stops + scene.api.stops, 2, "told once");
-    cr_assert_eq(bench_logged(&scene.bench, "activation.stopping"), 2);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
+    cr_assert_eq(scene.consumer.aborts, 0);
+    cr_assert_eq(scene.web.stops + scene.api.stops, 2, "once");
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.stopping"), 2);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 0);
     scene_close(&scene);
 }
 
-Test(activation_ends, A6_a_hard_cancel_tells_both_at_once_and_drops_the_rest)
+Test(activation_ends, A6_a_hard_cancel_stops_both_at_once_and_drops_the_rest)
 {
     struct scene scene;
     struct chan_stats stats;
     struct chan *chan;
 
-    scene_open(&scene, asking("q"));
-    cr_assert_eq(actor_put(&scene.web, 1, 2), ERR_OK);
+    scene_open(&scene, params_with_request("q"));
+    cr_assert_eq(fake_session_put(&scene.web, 1, 2), ERR_OK);
     chan = chan_retain(scene.consumer.chan);
-    scene.consumer.cuts = 1;
+    scene.consumer.aborts = 1;
     scene.consumer.fault.reason = FAULT_DEADLINE;
     consumer_leave(&scene.consumer);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 DEADLINE now");
-    cr_assert_str_eq(actor_heard(&scene.api), "stop 1 DEADLINE now");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 DEADLINE now");
+    cr_assert_str_eq(fake_session_transcript(&scene.api), "stop 1 DEADLINE now");
     chan_stats(chan, &stats);
     cr_assert_eq(stats.dropped[LOSS_CONSUMER_GONE].events, 2);
-    cr_assert_eq(actor_put(&scene.web, 1, 3), ERR_CLOSED);
-    actor_end(&scene.web, 1, CODE_CANCELLED, "late");
+    cr_assert_eq(fake_session_put(&scene.web, 1, 3), ERR_CLOSED);
+    fake_session_end(&scene.web, 1, CODE_CANCELLED, "late");
     cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 0);
     cr_assert_eq(count_get(COUNT_EVENTS_UNWANTED), 3);
     chan_release(chan);
     scene_close(&scene);
 }
 
-Test(activation_ends, A6_a_kick_tells_both_before_the_call_has_ended)
+Test(activation_ends, A6_a_disconnect_stops_both_before_the_call_has_ended)
 {
     struct scene scene;
     struct fault fault;
 
-    scene_open(&scene, asking("q"));
-    cr_assert_eq(hub_disconnect(scene.bench.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
+    scene_open(&scene, params_with_request("q"));
+    cr_assert_eq(hub_disconnect(scene.fixture.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
                  FAULT_NONE);
-    cr_assert_eq(scene.consumer.cuts, 1);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 KICKED now");
-    cr_assert_str_eq(actor_heard(&scene.api), "stop 1 KICKED now");
+    cr_assert_eq(scene.consumer.aborts, 1);
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 KICKED now");
+    cr_assert_str_eq(fake_session_transcript(&scene.api), "stop 1 KICKED now");
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_kick_during_a_drain_ends_them_without_a_second_word)
+Test(activation_ends, a_disconnect_during_a_drain_ends_them_without_a_second_stop)
 {
     struct scene scene;
     struct fault fault;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_DISCONNECTED, 5 * NS_PER_S), FAULT_NONE);
-    cr_assert_eq(hub_disconnect(scene.bench.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
+    cr_assert_eq(hub_disconnect(scene.fixture.hub, text_of(scene.consumer.result.id), text_of("go"), &fault),
                  FAULT_NONE);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 KICKED in 5000");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 KICKED in 5000");
     cr_assert_eq(count_get(COUNT_LIVE_ACTIVATIONS), 0);
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_CLOSED);
-    time_pass(scene.bench.loop, 10 * NS_PER_S);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_CLOSED);
+    virtual_time_pass(scene.fixture.loop, 10 * NS_PER_S);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 0);
     scene_close(&scene);
 }
 
@@ -147,102 +149,102 @@ Test(activation_ends, A14_a_drain_with_nothing_left_to_wait_for_closes_at_once)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
-    actor_end(&scene.web, 1, CODE_INTERNAL, "it would be asked again");
-    actor_end(&scene.api, 1, CODE_OK, NULL);
+    scene_open(&scene, params_with_request("q"));
+    fake_session_end(&scene.web, 1, CODE_INTERNAL, "it would be asked again");
+    fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
-    time_pass(scene.bench.loop, 60 * NS_PER_S);
+    virtual_time_pass(scene.fixture.loop, 60 * NS_PER_S);
     cr_assert_eq(scene.web.starts, 1);
     cr_assert_eq(scene.web.stops, 0);
     scene_close(&scene);
 }
 
-Test(activation_ends, A20_who_ignores_its_stop_is_cut_at_the_deadline_and_named)
+Test(activation_ends, A20_an_activation_that_ignores_stop_expires_at_the_deadline_and_is_named)
 {
     struct scene scene;
     struct chan_stats stats;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 2 * NS_PER_S), FAULT_NONE);
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
-    actor_end(&scene.api, 1, CODE_OK, NULL);
-    time_pass(scene.bench.loop, 2 * NS_PER_S - 1);
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
+    fake_session_end(&scene.api, 1, CODE_OK, NULL);
+    virtual_time_pass(scene.fixture.loop, 2 * NS_PER_S - 1);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN);
     consumer_read(&scene.consumer);
-    cr_assert(heard(&scene.consumer, "web 1-1"));
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
-    time_pass(scene.bench.loop, 1);
+    cr_assert(has_read(&scene.consumer, "web 1-1"));
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
+    virtual_time_pass(scene.fixture.loop, 1);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_CLOSED);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 2000", "told once");
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_CLOSED);
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 2000", "once");
     consumer_read(&scene.consumer);
-    cr_assert(heard(&scene.consumer, "lost web 1 2-2 DRAIN_CUT"));
+    cr_assert(has_read(&scene.consumer, "lost web 1 2-2 DRAIN_CUT"));
     cr_assert(
-        heard(&scene.consumer,
-              "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time and was cut"));
+        has_read(&scene.consumer,
+                 "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time and was cut"));
     chan_stats(scene.consumer.chan, &stats);
     cr_assert_eq(stats.dropped[LOSS_DRAIN_CUT].events, 1);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 1);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 1);
     consumer_leave(&scene.consumer);
-    cr_assert(bench_says(&scene.bench, "subscription.ended", "expired=1"));
+    cr_assert(hub_fixture_log_has(&scene.fixture, "subscription.ended", "expired=1"));
     scene_close(&scene);
 }
 
-Test(activation_ends, a_drain_of_no_time_stops_at_once_and_blames_nobody)
+Test(activation_ends, a_drain_of_no_time_ends_at_once_and_nothing_expires)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
+    scene_open(&scene, params_with_request("q"));
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 0), FAULT_NONE);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED now");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED now");
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 0);
     cr_assert_eq(scene.consumer.closings, 1);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_nearer_drain_brings_the_cut_nearer_and_is_not_told)
+Test(activation_ends, a_nearer_drain_deadline_is_not_notified)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 60 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, NS_PER_S), FAULT_NONE);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 60000");
-    time_pass(scene.bench.loop, NS_PER_S);
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 60000");
+    virtual_time_pass(scene.fixture.loop, NS_PER_S);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 2);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 2);
     scene_close(&scene);
 }
 
 Test(activation_ends, the_consumers_own_deadline_bounds_the_drain)
 {
     struct scene scene;
-    struct subscription_params params = asking("q");
+    struct subscription_params params = params_with_request("q");
 
     params.deadline_ns = clock_mono_ns() + 3 * NS_PER_S;
     scene_open(&scene, params);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 60 * NS_PER_S), FAULT_NONE);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 FINISHED in 3000");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 3000");
     cr_assert_eq(scene.consumer.deadline_ns, params.deadline_ns);
     scene_close(&scene);
 }
 
-Test(activation_ends, who_ends_from_within_its_stop_is_never_cut)
+Test(activation_ends, an_activation_that_ends_within_stop_never_expires)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     scene.web.ends_at_stop = true;
     scene.api.leaves_at_stop = true;
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
     cr_assert_null(scene.api.session);
-    time_pass(scene.bench.loop, 10 * NS_PER_S);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 0);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.ended"), 2);
+    virtual_time_pass(scene.fixture.loop, 10 * NS_PER_S);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 0);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.ended"), 2);
     scene_close(&scene);
 }
 
@@ -250,99 +252,103 @@ Test(activation_ends, a_producer_that_is_lost_while_it_stops_is_no_longer_waited
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
+    scene_open(&scene, params_with_request("q"));
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, 5 * NS_PER_S), FAULT_NONE);
-    actor_leave(&scene.web, FAULT_CANCELLED);
-    actor_end(&scene.api, 1, CODE_OK, NULL);
+    fake_session_leave(&scene.web, FAULT_CANCELLED);
+    fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_removal_that_drains_cuts_whoever_ignores_it)
+Test(activation_ends, a_removal_that_drains_aborts_a_session_that_ignores_it)
 {
     struct scene scene;
     struct fault fault;
     struct producer_view view;
 
-    scene_open(&scene, asking("q"));
-    cr_assert_eq(hub_remove(scene.bench.hub, text_of("web"), NS_PER_S, bench_copy_view, &view, &fault),
-                 FAULT_NONE);
+    scene_open(&scene, params_with_request("q"));
+    cr_assert_eq(
+        hub_remove(scene.fixture.hub, text_of("web"), NS_PER_S, hub_fixture_copy_view, &view, &fault),
+        FAULT_NONE);
     cr_assert_eq(view.activations, 1, "as it was");
-    cr_assert_str_eq(actor_heard(&scene.web), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
-    time_pass(scene.bench.loop, NS_PER_S);
-    cr_assert_str_eq(actor_heard(&scene.web), "cut REMOVED");
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "closing REMOVED in 1000, stop 1 REMOVED in 1000");
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
+    virtual_time_pass(scene.fixture.loop, NS_PER_S);
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "abort REMOVED");
     consumer_read(&scene.consumer);
-    cr_assert(heard(&scene.consumer, "web 1-1"));
-    cr_assert(heard(&scene.consumer, "web is ENDED with DEADLINE_EXCEEDED"));
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 1);
-    cr_assert_eq(scene.consumer.closings + scene.consumer.cuts, 0);
+    cr_assert(has_read(&scene.consumer, "web 1-1"));
+    cr_assert(has_read(&scene.consumer, "web is ENDED with DEADLINE_EXCEEDED"));
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 1);
+    cr_assert_eq(scene.consumer.closings + scene.consumer.aborts, 0);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_drain_of_the_hub_stops_all_and_cuts_sessions_when_nobody_is_left)
+Test(activation_ends, a_drain_of_the_hub_stops_all_and_aborts_sessions_at_the_last_subscription)
 {
     struct scene scene;
-    struct actor late = {0};
+    struct fake_session late = {0};
 
-    scene_open(&scene, asking("q"));
-    hub_drain(scene.bench.hub, 5 * NS_PER_S, bench_emptied, &scene.bench);
-    cr_assert_str_eq(actor_heard(&scene.web), "stop 1 DRAINING in 5000, closing DRAINING in 5000");
-    cr_assert_str_eq(actor_heard(&scene.shared), "closing DRAINING in 5000");
-    cr_assert_eq(actor_try(&late, &scene.bench, actor_wish("late", SESSION_SHARED)), FAULT_DRAINING);
-    cr_assert_eq(actor_put(&scene.shared, 0, 1), ERR_CLOSED);
-    cr_assert_eq(actor_put(&scene.web, 1, 1), ERR_OK);
+    scene_open(&scene, params_with_request("q"));
+    hub_drain(scene.fixture.hub, 5 * NS_PER_S, hub_fixture_emptied, &scene.fixture);
+    cr_assert_str_eq(fake_session_transcript(&scene.web),
+                     "stop 1 DRAINING in 5000, closing DRAINING in 5000");
+    cr_assert_str_eq(fake_session_transcript(&scene.shared), "closing DRAINING in 5000");
+    cr_assert_eq(fake_session_try(&late, &scene.fixture, fake_session_params("late", SESSION_SHARED)),
+                 FAULT_DRAINING);
+    cr_assert_eq(fake_session_put(&scene.shared, 0, 1), ERR_CLOSED);
+    cr_assert_eq(fake_session_put(&scene.web, 1, 1), ERR_OK);
     cr_assert_eq(scene.consumer.closing, CLOSING_SERVER_DRAINING);
-    actor_end(&scene.web, 1, CODE_OK, NULL);
-    cr_assert_str_eq(actor_heard(&scene.web), "cut DRAINING");
+    fake_session_end(&scene.web, 1, CODE_OK, NULL);
+    cr_assert_str_eq(fake_session_transcript(&scene.web), "abort DRAINING");
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_OPEN);
-    actor_end(&scene.api, 1, CODE_OK, NULL);
+    fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_DRAINING);
     consumer_read(&scene.consumer);
-    cr_assert(heard(&scene.consumer, "web 1-1"));
-    cr_assert_eq(scene.bench.emptied, 0);
-    cr_assert_eq(scene.shared.cuts, 0);
+    cr_assert(has_read(&scene.consumer, "web 1-1"));
+    cr_assert_eq(scene.fixture.emptied, 0);
+    cr_assert_eq(scene.shared.aborts, 0);
     consumer_leave(&scene.consumer);
-    cr_assert_str_eq(actor_heard(&scene.shared), "cut DRAINING");
-    cr_assert_eq(scene.bench.emptied, 1);
+    cr_assert_str_eq(fake_session_transcript(&scene.shared), "abort DRAINING");
+    cr_assert_eq(scene.fixture.emptied, 1);
     scene_close(&scene);
 }
 
-Test(activation_ends, a_drain_of_the_hub_that_is_ignored_cuts_all)
+Test(activation_ends, a_drain_of_the_hub_that_is_ignored_aborts_all)
 {
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
-    hub_drain(scene.bench.hub, 5 * NS_PER_S, bench_emptied, &scene.bench);
-    time_pass(scene.bench.loop, 5 * NS_PER_S);
-    cr_assert_eq(scene.web.cuts + scene.api.cuts + scene.shared.cuts, 3);
-    cr_assert_eq(bench_logged(&scene.bench, "activation.expired"), 2);
+    scene_open(&scene, params_with_request("q"));
+    hub_drain(scene.fixture.hub, 5 * NS_PER_S, hub_fixture_emptied, &scene.fixture);
+    virtual_time_pass(scene.fixture.loop, 5 * NS_PER_S);
+    cr_assert_eq(scene.web.aborts + scene.api.aborts + scene.shared.aborts, 3);
+    cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 2);
     cr_assert_eq(chan_state(scene.consumer.chan), CHAN_CLOSED);
     consumer_leave(&scene.consumer);
-    cr_assert_eq(scene.bench.emptied, 1);
+    cr_assert_eq(scene.fixture.emptied, 1);
     scene_close(&scene);
 }
 
-Test(activation_ends, A25_the_log_tells_of_each_change_once)
+Test(activation_ends, A25_the_log_has_each_change_once)
 {
     static const struct {
         const char *event;
         unsigned count;
-    } told[] = {{"producer.added", 3},      {"producer.removed", 3},      {"activation.started", 2},
-                {"activation.stopping", 1}, {"activation.ended", 2},      {"activation.expired", 1},
-                {"subscription.added", 1},  {"subscription.draining", 1}, {"subscription.ended", 1},
-                {"producer.closing", 0},    {"producer.replaced", 0}};
+    } changes[] = {{"producer.added", 3},      {"producer.removed", 3},      {"activation.started", 2},
+                   {"activation.stopping", 1}, {"activation.ended", 2},      {"activation.expired", 1},
+                   {"subscription.added", 1},  {"subscription.draining", 1}, {"subscription.ended", 1},
+                   {"producer.closing", 0},    {"producer.replaced", 0}};
     struct scene scene;
 
-    scene_open(&scene, asking("q"));
-    actor_end(&scene.api, 1, CODE_OK, NULL);
+    scene_open(&scene, params_with_request("q"));
+    fake_session_end(&scene.api, 1, CODE_OK, NULL);
     cr_assert_eq(finish(&scene.consumer, CLOSING_FINISHED, NS_PER_S), FAULT_NONE);
-    time_pass(scene.bench.loop, NS_PER_S);
+    virtual_time_pass(scene.fixture.loop, NS_PER_S);
     consumer_leave(&scene.consumer);
-    actor_leave(&scene.web, FAULT_NONE);
-    actor_leave(&scene.api, FAULT_NONE);
-    actor_leave(&scene.shared, FAULT_NONE);
-    for (size_t i = 0; i < ARRAY_LEN(told); i++)
-        cr_expect_eq(bench_logged(&scene.bench, told[i].event), told[i].count, "%s", told[i].event);
+    fake_session_leave(&scene.web, FAULT_NONE);
+    fake_session_leave(&scene.api, FAULT_NONE);
+    fake_session_leave(&scene.shared, FAULT_NONE);
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++)
+        cr_expect_eq(hub_fixture_logged(&scene.fixture, changes[i].event), changes[i].count, "%s",
+                     changes[i].event);
     scene_close(&scene);
 }

@@ -2,7 +2,8 @@
 #include <criterion/criterion.h>
 
 #include "base/counters.h"
-#include "seam/bench.h"
+#include "flow/chan_stats.h"
+#include "seam/hub_fixture.h"
 
 static struct bytes id_of(const struct consumer *consumer)
 {
@@ -13,7 +14,7 @@ static enum fault_reason finish(struct consumer *consumer, int64_t drain_ns)
 {
     struct fault fault;
 
-    return hub_finish(consumer->bench->hub, id_of(consumer), CLOSING_FINISHED, drain_ns, &fault);
+    return hub_finish(consumer->fixture->hub, id_of(consumer), CLOSING_FINISHED, drain_ns, &fault);
 }
 
 static bool closed(void *ctx)
@@ -21,84 +22,84 @@ static bool closed(void *ctx)
     return chan_state(((struct consumer *)ctx)->chan) == CHAN_CLOSED;
 }
 
-Test(hub_ends, finish_delivers_what_waits_and_takes_nothing_more)
+Test(hub_ends, finish_delivers_what_waits_and_accepts_nothing_more)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
     int64_t before_ns = clock_mono_ns();
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
-    publish(&bench, "web", 2, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 2, "t");
     cr_assert_eq(finish(&consumer, 3600 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(consumer.closings, 1);
     cr_assert_eq(consumer.closing, CLOSING_FINISHED);
     cr_assert_geq(consumer.deadline_ns, before_ns + 3600 * NS_PER_S);
     cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
-    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);
-    cr_assert_eq(publish(&bench, "api", 1, "t").matched, 0, "new producers are not for it");
+    cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 0);
+    cr_assert_eq(publish(&fixture, "api", 1, "t").matched, 0, "new producers are not for it");
     cr_assert_str_eq(consumer_read(&consumer), "web 1-2, web is ACTIVE\n");
     cr_assert(chan_idle(consumer.chan));
-    cr_assert_eq(consumer.cuts, 0);
+    cr_assert_eq(consumer.aborts, 0);
     consumer_leave(&consumer);
-    cr_assert_eq(bench_logged(&bench, "subscription.added"), 1);
-    cr_assert_eq(bench_logged(&bench, "subscription.draining"), 1);
-    cr_assert_eq(bench_logged(&bench, "subscription.ended"), 1);
-    bench_close(&bench);
+    cr_assert_eq(hub_fixture_logged(&fixture, "subscription.added"), 1);
+    cr_assert_eq(hub_fixture_logged(&fixture, "subscription.draining"), 1);
+    cr_assert_eq(hub_fixture_logged(&fixture, "subscription.ended"), 1);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, finish_is_idempotent_and_a_drain_only_gets_nearer)
+Test(hub_ends, finish_is_idempotent_and_a_deadline_only_gets_nearer)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
-    publish(&bench, "web", 2, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 2, "t");
     cr_assert_eq(finish(&consumer, 3600 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(finish(&consumer, INT64_MAX), FAULT_NONE);
     cr_assert_eq(chan_state(consumer.chan), CHAN_DRAINING);
     cr_assert_eq(finish(&consumer, 10 * NS_PER_MS), FAULT_NONE);
-    cr_assert_eq(consumer.closings, 1, "told once");
-    cr_assert(bench_until(&bench, closed, &consumer));
+    cr_assert_eq(consumer.closings, 1, "once");
+    cr_assert(hub_fixture_until(&fixture, closed, &consumer));
     cr_assert_eq(finish(&consumer, 0), FAULT_NONE);
     cr_assert_str_eq(consumer_read(&consumer), "lost web 2 1-2 DRAIN_CUT, web is ACTIVE\n");
-    cr_assert_eq(consumer.cuts, 0, "whoever serves it sees the channel's end");
+    cr_assert_eq(consumer.aborts, 0, "the taker sees the channel's end");
     consumer_leave(&consumer);
-    cr_assert_eq(bench_logged(&bench, "subscription.draining"), 1);
-    bench_close(&bench);
+    cr_assert_eq(hub_fixture_logged(&fixture, "subscription.draining"), 1);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_ends, a_drain_of_no_time_delivers_nothing)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
-    publish(&bench, "web", 2, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 2, "t");
     cr_assert_eq(finish(&consumer, 0), FAULT_NONE);
     cr_assert_eq(consumer.closings, 1);
     cr_assert_eq(chan_state(consumer.chan), CHAN_CLOSED);
     cr_assert_str_eq(consumer_read(&consumer), "lost web 2 1-2 DRAIN_CUT, web is ACTIVE\n");
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, a_drain_lets_in_what_a_blocking_channel_held_outside)
+Test(hub_ends, a_drain_admits_what_a_blocking_channel_parked)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
     struct putter putter;
 
     params.limits.max_events = 1;
     params.limits.overflow = OVERFLOW_BLOCK;
     params.limits.block_timeout_ns = 3600 * NS_PER_S;
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, params);
-    putter_open(&putter, &bench, "web");
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, params);
+    putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, sample_chunk(3, "t", 8)), ERR_AGAIN);
     cr_assert_eq(finish(&consumer, 3600 * NS_PER_S), FAULT_NONE);
     cr_assert_eq(putter.over, 1);
@@ -106,177 +107,178 @@ Test(hub_ends, a_drain_lets_in_what_a_blocking_channel_held_outside)
     putter_leave(&putter);
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web 2-3, web is ACTIVE\n");
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, disconnect_cuts_at_once_and_says_why)
+Test(hub_ends, disconnect_aborts_at_once_and_gives_the_reason)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
     struct fault fault;
     struct chan_stats stats;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
-    publish(&bench, "web", 2, "t");
-    cr_assert_eq(hub_disconnect(bench.hub, id_of(&consumer), text_of("go\naway"), &fault), FAULT_NONE);
-    cr_assert_eq(consumer.cuts, 1);
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 2, "t");
+    cr_assert_eq(hub_disconnect(fixture.hub, id_of(&consumer), text_of("go\naway"), &fault), FAULT_NONE);
+    cr_assert_eq(consumer.aborts, 1);
     cr_assert_eq(consumer.closings, 0);
     cr_assert_eq(consumer.fault.reason, FAULT_KICKED);
     cr_assert_str_eq(consumer.fault.bound, "\"go\\naway\"");
     cr_assert_eq(chan_state(consumer.chan), CHAN_CLOSED);
     chan_stats(consumer.chan, &stats);
     cr_assert_eq(stats.dropped[LOSS_CONSUMER_GONE].events, 2);
-    cr_assert_eq(hub_disconnect(bench.hub, id_of(&consumer), text_of(""), &fault), FAULT_NONE);
+    cr_assert_eq(hub_disconnect(fixture.hub, id_of(&consumer), text_of(""), &fault), FAULT_NONE);
     cr_assert_eq(finish(&consumer, NS_PER_S), FAULT_NONE, "known until it is unsubscribed");
-    cr_assert_eq(consumer.cuts, 1);
+    cr_assert_eq(consumer.aborts, 1);
     cr_assert_eq(consumer.closings, 0);
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_ends, disconnect_wins_over_a_drain)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
     struct fault fault;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     cr_assert_eq(finish(&consumer, 3600 * NS_PER_S), FAULT_NONE);
-    cr_assert_eq(hub_disconnect(bench.hub, id_of(&consumer), text_of(""), &fault), FAULT_NONE);
+    cr_assert_eq(hub_disconnect(fixture.hub, id_of(&consumer), text_of(""), &fault), FAULT_NONE);
     cr_assert_eq(consumer.closings, 1);
-    cr_assert_eq(consumer.cuts, 1);
+    cr_assert_eq(consumer.aborts, 1);
     cr_assert_str_eq(consumer.fault.bound, "");
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_ends, an_unknown_id_is_not_found)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
     struct fault fault;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
-    cr_assert_eq(hub_finish(bench.hub, text_of("s0"), CLOSING_FINISHED, 0, &fault),
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
+    cr_assert_eq(hub_finish(fixture.hub, text_of("s0"), CLOSING_FINISHED, 0, &fault),
                  FAULT_SUBSCRIPTION_NOT_FOUND);
     cr_assert_str_eq(fault.field, "subscription_id");
-    cr_assert_eq(hub_disconnect(bench.hub, text_of(""), text_of("x"), &fault), FAULT_SUBSCRIPTION_NOT_FOUND);
-    cr_assert_eq(consumer.cuts + consumer.closings, 0);
-    consumer_leave(&consumer);
-    cr_assert_eq(hub_finish(bench.hub, text_of(consumer.result.id), CLOSING_FINISHED, 0, &fault),
+    cr_assert_eq(hub_disconnect(fixture.hub, text_of(""), text_of("x"), &fault),
                  FAULT_SUBSCRIPTION_NOT_FOUND);
-    bench_close(&bench);
+    cr_assert_eq(consumer.aborts + consumer.closings, 0);
+    consumer_leave(&consumer);
+    cr_assert_eq(hub_finish(fixture.hub, text_of(consumer.result.id), CLOSING_FINISHED, 0, &fault),
+                 FAULT_SUBSCRIPTION_NOT_FOUND);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_ends, a_port_may_unsubscribe_from_within)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer finished, kicked, drained;
     struct fault fault;
 
-    bench_open(&bench);
-    consumer_join(&finished, &bench, wish_of(NULL));
-    consumer_join(&kicked, &bench, wish_of(NULL));
-    consumer_join(&drained, &bench, wish_of(NULL));
-    publish(&bench, "web", 2, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&finished, &fixture, subscription_params_of(NULL));
+    consumer_join(&kicked, &fixture, subscription_params_of(NULL));
+    consumer_join(&drained, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 2, "t");
     finished.leaves = kicked.leaves = drained.leaves = true;
     cr_assert_eq(finish(&finished, NS_PER_S), FAULT_NONE);
     cr_assert_null(finished.subscription);
-    cr_assert_eq(hub_disconnect(bench.hub, id_of(&kicked), text_of("x"), &fault), FAULT_NONE);
+    cr_assert_eq(hub_disconnect(fixture.hub, id_of(&kicked), text_of("x"), &fault), FAULT_NONE);
     cr_assert_null(kicked.subscription);
-    hub_drain(bench.hub, NS_PER_S, bench_emptied, &bench);
+    hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
     cr_assert_null(drained.subscription);
-    cr_assert_eq(bench.emptied, 1);
-    cr_assert_eq(bench_logged(&bench, "subscription.ended"), 3);
-    bench_close(&bench);
+    cr_assert_eq(fixture.emptied, 1);
+    cr_assert_eq(hub_fixture_logged(&fixture, "subscription.ended"), 3);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, the_hub_drains_refuses_all_and_says_when_it_is_empty)
+Test(hub_ends, a_drain_of_the_hub_refuses_all_and_notifies_when_it_is_empty)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer a, b, late;
     struct putter putter;
     struct inlet *inlet = NULL;
     struct fault fault;
 
-    bench_open(&bench);
-    consumer_join(&a, &bench, wish_of(NULL));
-    consumer_join(&b, &bench, wish_of(NULL));
-    putter_open(&putter, &bench, "web");
+    hub_fixture_open(&fixture);
+    consumer_join(&a, &fixture, subscription_params_of(NULL));
+    consumer_join(&b, &fixture, subscription_params_of(NULL));
+    putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, sample_chunk(2, "t", 8)), ERR_OK);
-    cr_assert(!hub_draining(bench.hub));
-    hub_drain(bench.hub, 3600 * NS_PER_S, bench_emptied, &bench);
-    cr_assert(hub_draining(bench.hub));
+    cr_assert(!hub_draining(fixture.hub));
+    hub_drain(fixture.hub, 3600 * NS_PER_S, hub_fixture_emptied, &fixture);
+    cr_assert(hub_draining(fixture.hub));
     cr_assert_eq(a.closing, CLOSING_SERVER_DRAINING);
     cr_assert_eq(b.closings, 1);
 
     cr_assert_eq(putter_put(&putter, sample_chunk(1, "t", 8)), ERR_CLOSED);
     cr_assert_eq(putter.offer.last_sequence, 2, "nothing was numbered");
-    cr_assert_eq(hub_inlet_open(bench.hub, text_of("new"), "peer", &inlet, &fault), FAULT_DRAINING);
-    cr_assert_eq(consumer_try(&late, &bench, wish_of(NULL)), FAULT_DRAINING);
+    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("new"), "peer", &inlet, &fault), FAULT_DRAINING);
+    cr_assert_eq(consumer_try(&late, &fixture, subscription_params_of(NULL)), FAULT_DRAINING);
     cr_assert_str_eq(consumer_read(&a), "web 1-2, web is ACTIVE\n");
     consumer_leave(&a);
-    cr_assert_eq(bench.emptied, 0);
-    hub_drain(bench.hub, 0, bench_emptied, &bench);
+    cr_assert_eq(fixture.emptied, 0);
+    hub_drain(fixture.hub, 0, hub_fixture_emptied, &fixture);
     cr_assert_str_eq(consumer_read(&b), "lost web 2 1-2 DRAIN_CUT, web is ACTIVE\n",
                      "a second drain brings the deadline nearer");
     consumer_leave(&b);
-    cr_assert_eq(bench.emptied, 1);
+    cr_assert_eq(fixture.emptied, 1);
     putter_leave(&putter);
-    cr_assert_eq(bench_logged(&bench, "hub.draining"), 1);
-    bench_close(&bench);
+    cr_assert_eq(hub_fixture_logged(&fixture, "hub.draining"), 1);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, an_empty_hub_is_drained_at_once)
+Test(hub_ends, a_drain_of_an_empty_hub_notifies_at_once)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
 
-    bench_open(&bench);
-    hub_drain(bench.hub, NS_PER_S, bench_emptied, &bench);
-    cr_assert_eq(bench.emptied, 1);
-    hub_drain(bench.hub, NS_PER_S, bench_emptied, &bench);
-    cr_assert_eq(bench.emptied, 1, "told once");
-    bench_close(&bench);
+    hub_fixture_open(&fixture);
+    hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
+    cr_assert_eq(fixture.emptied, 1);
+    hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
+    cr_assert_eq(fixture.emptied, 1, "once");
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_ends, a_server_drain_leaves_the_reason_of_an_earlier_finish)
+Test(hub_ends, a_server_drain_keeps_the_reason_of_an_earlier_finish)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
-    publish(&bench, "web", 1, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 1, "t");
     cr_assert_eq(finish(&consumer, 3600 * NS_PER_S), FAULT_NONE);
-    hub_drain(bench.hub, 0, bench_emptied, &bench);
+    hub_drain(fixture.hub, 0, hub_fixture_emptied, &fixture);
     cr_assert_eq(consumer.closing, CLOSING_FINISHED);
     cr_assert_eq(consumer.closings, 1);
     cr_assert_eq(chan_state(consumer.chan), CHAN_CLOSED);
     consumer_leave(&consumer);
-    cr_assert_eq(bench.emptied, 1);
-    bench_close(&bench);
+    cr_assert_eq(fixture.emptied, 1);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_ends, subscriptions_are_bounded_and_a_refused_one_leaves_nothing)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer one, two;
 
-    bench_limits.max_subscriptions = 1;
-    bench_open(&bench);
-    publish(&bench, "web", 1, "t");
-    consumer_join(&one, &bench, wish_of(NULL));
-    cr_assert_eq(consumer_try(&two, &bench, wish_of(NULL)), FAULT_TOO_MANY_SUBSCRIPTIONS);
+    hub_fixture_limits.max_subscriptions = 1;
+    hub_fixture_open(&fixture);
+    publish(&fixture, "web", 1, "t");
+    consumer_join(&one, &fixture, subscription_params_of(NULL));
+    cr_assert_eq(consumer_try(&two, &fixture, subscription_params_of(NULL)), FAULT_TOO_MANY_SUBSCRIPTIONS);
     cr_assert_str_eq(two.fault.bound, "at most 1");
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 1);
     consumer_leave(&one);
-    consumer_join(&two, &bench, wish_of(NULL));
+    consumer_join(&two, &fixture, subscription_params_of(NULL));
     consumer_leave(&two);
-    cr_assert_eq(bench_logged(&bench, "subscription.added"), 2);
-    bench_close(&bench);
+    cr_assert_eq(hub_fixture_logged(&fixture, "subscription.added"), 2);
+    hub_fixture_close(&fixture);
 }
 
 struct page {
@@ -303,28 +305,28 @@ static void add_to_page(void *ctx, const struct subscription_view *view)
 
 Test(hub_ends, subscriptions_are_listed_in_the_order_of_their_beginning)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumers[3];
     struct page page = {0};
     struct fault fault;
 
-    bench_open(&bench);
-    publish(&bench, "web", 1, "t");
+    hub_fixture_open(&fixture);
+    publish(&fixture, "web", 1, "t");
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
-        consumer_join(&consumers[i], &bench, wish_of(NULL));
-    cr_assert(hub_subscriptions(bench.hub, text_of(""), 2, add_to_page, &page));
+        consumer_join(&consumers[i], &fixture, subscription_params_of(NULL));
+    cr_assert(hub_subscriptions(fixture.hub, text_of(""), 2, add_to_page, &page));
     cr_assert(page.count == 2 && page.seen[0] == &consumers[0] && page.seen[1] == &consumers[1]);
     consumer_leave(&consumers[1]);
-    cr_assert(!hub_subscriptions(bench.hub, id_of(&consumers[1]), 2, add_to_page, &page));
+    cr_assert(!hub_subscriptions(fixture.hub, id_of(&consumers[1]), 2, add_to_page, &page));
     cr_assert(page.count == 3 && page.seen[2] == &consumers[2]);
     cr_assert_eq(page.producers, 1);
     cr_assert(!page.draining);
     cr_assert_eq(finish(&consumers[2], NS_PER_S), FAULT_NONE);
-    cr_assert_eq(hub_subscription(bench.hub, id_of(&consumers[2]), add_to_page, &page, &fault), FAULT_NONE);
+    cr_assert_eq(hub_subscription(fixture.hub, id_of(&consumers[2]), add_to_page, &page, &fault), FAULT_NONE);
     cr_assert(page.count == 4 && page.draining);
-    cr_assert_eq(hub_subscription(bench.hub, id_of(&consumers[1]), add_to_page, &page, &fault),
+    cr_assert_eq(hub_subscription(fixture.hub, id_of(&consumers[1]), add_to_page, &page, &fault),
                  FAULT_SUBSCRIPTION_NOT_FOUND);
     consumer_leave(&consumers[0]);
     consumer_leave(&consumers[2]);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }

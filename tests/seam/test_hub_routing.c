@@ -1,5 +1,5 @@
-/* test_hub_routing.c - who gets what: merging, filters, runs, and what a channel that holds back
- * does to the others. */
+/* test_hub_routing.c - which consumer gets what: merging, filters, runs, and what a blocking
+ * channel does to the others. */
 #include <criterion/criterion.h>
 
 #include <stdio.h>
@@ -7,70 +7,72 @@
 #include <string.h>
 
 #include "base/counters.h"
-#include "seam/bench.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "seam/hub_fixture.h"
 
 Test(hub_routing, two_producers_merge_into_one_stream)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
     struct offer offer;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of(NULL));
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     cr_assert_eq(consumer.result.producers_matched, 0);
-    offer = publish(&bench, "web", 3, "t");
+    offer = publish(&fixture, "web", 3, "t");
     cr_assert_eq(offer.first_sequence, 1);
     cr_assert_eq(offer.last_sequence, 3);
     cr_assert_eq(offer.matched, 1);
-    publish(&bench, "api", 2, "t");
-    publish(&bench, "web", 1, "t");
+    publish(&fixture, "api", 2, "t");
+    publish(&fixture, "web", 1, "t");
     cr_assert_str_eq(consumer_read(&consumer), "web 1-3, api 1-2, web 4-4, web is ACTIVE, api is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&consumer), "");
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_routing, a_subscription_begins_with_what_is_published_after_it)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer early, late;
 
-    bench_open(&bench);
-    consumer_join(&early, &bench, wish_of(NULL));
-    publish(&bench, "web", 2, "t");
-    consumer_join(&late, &bench, wish_of(NULL));
+    hub_fixture_open(&fixture);
+    consumer_join(&early, &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 2, "t");
+    consumer_join(&late, &fixture, subscription_params_of(NULL));
     cr_assert_eq(late.result.producers_matched, 1);
-    cr_assert_eq(publish(&bench, "web", 2, "t").matched, 2);
+    cr_assert_eq(publish(&fixture, "web", 2, "t").matched, 2);
     cr_assert_str_eq(consumer_read(&early), "web 1-2, web 3-4, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&late), "web 3-4, web is ACTIVE\n");
     consumer_leave(&early);
-    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 1, "who left gets nothing");
+    cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 1, "a consumer that left gets nothing");
     cr_assert_str_eq(consumer_read(&late), "web 5-5\n");
     consumer_leave(&late);
-    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);
-    bench_close(&bench);
+    cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 0);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, filters_choose_events_and_excludes_win)
+Test(hub_routing, filters_select_events_and_excludes_win)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer some, but, other, none;
     struct subscription_params params;
     struct putter putter;
 
-    bench_open(&bench);
-    consumer_join(&some, &bench, wish_of("a"));
-    params = wish_of(NULL);
+    hub_fixture_open(&fixture);
+    consumer_join(&some, &fixture, subscription_params_of("a"));
+    params = subscription_params_of(NULL);
     filter_free(params.filter);
     params.filter = filter_of("*", NULL, "a");
-    consumer_join(&but, &bench, params);
+    consumer_join(&but, &fixture, params);
     params.filter = filter_of("api", NULL, NULL);
-    consumer_join(&other, &bench, params);
-    consumer_join(&none, &bench, wish_of("z"));
+    consumer_join(&other, &fixture, params);
+    consumer_join(&none, &fixture, subscription_params_of("z"));
 
-    putter_open(&putter, &bench, "web");
+    putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, chunk_of_letters("aabcaab", 8)), ERR_OK);
-    cr_assert_eq(putter.offer.matched, 2, "nobody is counted who took nothing");
+    cr_assert_eq(putter.offer.matched, 2, "a consumer that took nothing is not counted");
     putter_leave(&putter);
     cr_assert_str_eq(consumer_read(&some), "web 1-2, web 5-6, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&but), "web 3-4, web 7-7, web is ACTIVE\n");
@@ -80,12 +82,12 @@ Test(hub_routing, filters_choose_events_and_excludes_win)
     consumer_leave(&but);
     consumer_leave(&other);
     consumer_leave(&none);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
 Test(hub_routing, events_that_follow_each_other_are_one_run)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer all, runs;
     struct putter putter;
     char topics[201];
@@ -93,10 +95,10 @@ Test(hub_routing, events_that_follow_each_other_are_one_run)
     memset(topics, 'a', 200);
     topics[200] = '\0';
     topics[63] = topics[129] = topics[191] = topics[199] = 'b';
-    bench_open(&bench);
-    consumer_join(&runs, &bench, wish_of("a"));
-    consumer_join(&all, &bench, wish_of("?"));
-    putter_open(&putter, &bench, "web");
+    hub_fixture_open(&fixture);
+    consumer_join(&runs, &fixture, subscription_params_of("a"));
+    consumer_join(&all, &fixture, subscription_params_of("?"));
+    putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, chunk_of_letters(topics, 8)), ERR_OK);
     cr_assert_eq(putter.offer.matched, 2);
     putter_leave(&putter);
@@ -104,25 +106,25 @@ Test(hub_routing, events_that_follow_each_other_are_one_run)
     cr_assert_str_eq(consumer_read(&all), "web 1-200, web is ACTIVE\n");
     consumer_leave(&runs);
     consumer_leave(&all);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-/* Every other event for each of two: more runs than are kept at once. `memory`: there is some for
- * copies. */
+/* Every other event goes to each of two consumers: more runs than are kept at once. `memory`: there
+ * is memory for copies. */
 static void alternate(uint32_t count, bool memory)
 {
     char *topics = calloc(1, count + 1);
     struct consumer odd, even;
-    struct bench bench;
+    struct hub_fixture fixture;
     struct chunk *chunk;
     struct putter putter;
 
     for (uint32_t i = 0; i < count; i++)
         topics[i] = i % 2 == 0 ? 'a' : 'b';
-    bench_open(&bench);
-    consumer_join(&odd, &bench, wish_of("a"));
-    consumer_join(&even, &bench, wish_of("b"));
-    putter_open(&putter, &bench, "web");
+    hub_fixture_open(&fixture);
+    consumer_join(&odd, &fixture, subscription_params_of("a"));
+    consumer_join(&even, &fixture, subscription_params_of("b"));
+    putter_open(&putter, &fixture, "web");
     chunk = chunk_of_letters(topics, 8);
     if (!memory)
         chunk_budget_set(chunk_budget_used());
@@ -142,11 +144,11 @@ static void alternate(uint32_t count, bool memory)
     putter_leave(&putter);
     consumer_leave(&odd);
     consumer_leave(&even);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
     free(topics);
 }
 
-Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept)
+Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept_at_once)
 {
     alternate(3, true);
     alternate(1024, true);
@@ -154,12 +156,12 @@ Test(hub_routing, a_chunk_may_have_more_runs_than_are_kept)
     alternate(1900, true);
 }
 
-Test(hub_routing, runs_come_one_by_one_where_there_is_no_memory_to_put_them_together)
+Test(hub_routing, runs_come_one_by_one_without_memory_to_coalesce_them)
 {
     alternate(1900, false);
 }
 
-/* The entries of the channel, as "first-last" of each. */
+/* The entries of the channel: "first-last" of each. */
 static const char *entries_of(struct consumer *consumer)
 {
     static char text[256];
@@ -177,15 +179,15 @@ static const char *entries_of(struct consumer *consumer)
     return text;
 }
 
-Test(hub_routing, small_runs_come_together_and_large_ones_by_themselves)
+Test(hub_routing, small_runs_are_coalesced_and_large_ones_are_not)
 {
     struct consumer consumer;
-    struct bench bench;
+    struct hub_fixture fixture;
     struct putter putter;
 
-    bench_open(&bench);
-    consumer_join(&consumer, &bench, wish_of("a"));
-    putter_open(&putter, &bench, "web");
+    hub_fixture_open(&fixture);
+    consumer_join(&consumer, &fixture, subscription_params_of("a"));
+    putter_open(&putter, &fixture, "web");
     cr_assert_eq(putter_put(&putter, chunk_of_letters("abababaaabaabababaaab", 400)), ERR_OK);
     cr_assert_str_eq(entries_of(&consumer), " 1-5 7-9 11-16 18-20",
                      "three events are over 1 KiB, two are not");
@@ -195,7 +197,7 @@ Test(hub_routing, small_runs_come_together_and_large_ones_by_themselves)
     cr_assert_str_eq(entries_of(&consumer), " 28-30 34-36");
     putter_leave(&putter);
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
 static bool first_is(struct consumer *consumer, const struct chunk *chunk)
@@ -224,20 +226,20 @@ Test(hub_routing, small_runs_of_a_large_chunk_are_copied_and_others_are_not)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct bench bench;
+        struct hub_fixture fixture;
         struct consumer consumer;
         struct putter putter;
         struct chunk *chunk = chunk_of_letters(cases[i].topics, cases[i].data_size);
 
-        bench_open(&bench);
-        consumer_join(&consumer, &bench, wish_of("a"));
-        putter_open(&putter, &bench, "web");
+        hub_fixture_open(&fixture);
+        consumer_join(&consumer, &fixture, subscription_params_of("a"));
+        putter_open(&putter, &fixture, "web");
         cr_assert_eq(putter_put(&putter, chunk_retain(chunk)), ERR_OK);
         putter_leave(&putter);
         cr_assert_eq(first_is(&consumer, chunk), !cases[i].copied, "%s", cases[i].reason);
         consumer_leave(&consumer);
         chunk_release(chunk);
-        bench_close(&bench);
+        hub_fixture_close(&fixture);
     }
 }
 
@@ -246,39 +248,39 @@ static void copy_view(void *ctx, const struct producer_view *view)
     *(struct producer_view *)ctx = *view;
 }
 
-static struct producer_view producer(struct bench *bench, const char *name)
+static struct producer_view producer(struct hub_fixture *fixture, const char *name)
 {
     struct producer_view view = {0};
     struct fault fault;
 
-    cr_assert_eq(hub_producer(bench->hub, text_of(name), copy_view, &view, &fault), FAULT_NONE);
+    cr_assert_eq(hub_producer(fixture->hub, text_of(name), copy_view, &view, &fault), FAULT_NONE);
     return view;
 }
 
-Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
+Test(hub_routing, a_blocking_channel_blocks_its_putter_and_no_other)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer slow, fast;
     struct subscription_params params;
     struct putter web, api;
 
-    bench_open(&bench);
-    params = wish_of(NULL);
+    hub_fixture_open(&fixture);
+    params = subscription_params_of(NULL);
     params.limits = (struct chan_limits){.max_events = 1,
                                          .max_bytes = 4u << 20,
                                          .overflow = OVERFLOW_BLOCK,
                                          .fallback = OVERFLOW_DROP_NEWEST,
                                          .block_timeout_ns = 3600 * NS_PER_S};
-    consumer_join(&slow, &bench, params);
-    consumer_join(&fast, &bench, wish_of(NULL));
-    putter_open(&web, &bench, "web");
-    putter_open(&api, &bench, "api");
+    consumer_join(&slow, &fixture, params);
+    consumer_join(&fast, &fixture, subscription_params_of(NULL));
+    putter_open(&web, &fixture, "web");
+    putter_open(&api, &fixture, "api");
 
     cr_assert_eq(putter_put(&web, sample_chunk(3, "t", 8)), ERR_AGAIN);
     cr_assert_eq(web.over, 0);
-    cr_assert_eq(producer(&bench, "web").state, PRODUCER_BLOCKED);
-    cr_assert_eq(producer(&bench, "web").blocked_calls, 1);
-    cr_assert_eq(producer(&bench, "api").state, PRODUCER_ACTIVE);
+    cr_assert_eq(producer(&fixture, "web").state, PRODUCER_BLOCKED);
+    cr_assert_eq(producer(&fixture, "web").blocked_calls, 1);
+    cr_assert_eq(producer(&fixture, "api").state, PRODUCER_ACTIVE);
     cr_assert_eq(putter_put(&api, sample_chunk(1, "t", 8)), ERR_AGAIN, "it waits behind");
     cr_assert_str_eq(consumer_read(&fast), "web 1-3, api 1-1, web is ACTIVE, api is ACTIVE\n");
 
@@ -286,70 +288,70 @@ Test(hub_routing, a_blocking_channel_holds_back_its_putter_and_nobody_else)
                      "web 1-1, web is ACTIVE, api is ACTIVE\nweb 2-2\nweb 3-3\napi 1-1\n");
     cr_assert_eq(web.over, 1);
     cr_assert_eq(api.over, 1);
-    cr_assert_eq(producer(&bench, "web").blocked_calls, 0);
-    cr_assert_eq(producer(&bench, "web").state, PRODUCER_ACTIVE);
+    cr_assert_eq(producer(&fixture, "web").blocked_calls, 0);
+    cr_assert_eq(producer(&fixture, "web").state, PRODUCER_ACTIVE);
     putter_leave(&web);
     putter_leave(&api);
-    cr_assert_eq(producer(&bench, "web").state, PRODUCER_IDLE);
+    cr_assert_eq(producer(&fixture, "web").state, PRODUCER_IDLE);
     consumer_leave(&slow);
     consumer_leave(&fast);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, a_consumer_that_leaves_lets_go_of_whom_it_held)
+Test(hub_routing, a_consumer_that_leaves_unblocks_its_putters)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer slow;
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
     struct putter web;
 
     params.limits.max_events = 1;
     params.limits.overflow = OVERFLOW_BLOCK;
     params.limits.block_timeout_ns = 3600 * NS_PER_S;
-    bench_open(&bench);
-    consumer_join(&slow, &bench, params);
-    putter_open(&web, &bench, "web");
+    hub_fixture_open(&fixture);
+    consumer_join(&slow, &fixture, params);
+    putter_open(&web, &fixture, "web");
     cr_assert_eq(putter_put(&web, sample_chunk(2, "t", 8)), ERR_AGAIN);
     consumer_leave(&slow);
     cr_assert_eq(web.over, 1);
-    cr_assert_eq(producer(&bench, "web").blocked_calls, 0);
+    cr_assert_eq(producer(&fixture, "web").blocked_calls, 0);
     putter_leave(&web);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, a_channel_that_broke_takes_and_counts_nothing_more)
+Test(hub_routing, a_broken_channel_accepts_and_counts_nothing_more)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer strict;
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
 
     params.limits.max_events = 2;
     params.limits.overflow = OVERFLOW_DISCONNECT;
-    bench_open(&bench);
-    consumer_join(&strict, &bench, params);
-    cr_assert_eq(publish(&bench, "web", 3, "t").matched, 1);
+    hub_fixture_open(&fixture);
+    consumer_join(&strict, &fixture, params);
+    cr_assert_eq(publish(&fixture, "web", 3, "t").matched, 1);
     cr_assert_eq(chan_state(strict.chan), CHAN_BROKEN);
-    cr_assert_eq(publish(&bench, "web", 1, "t").matched, 0);
+    cr_assert_eq(publish(&fixture, "web", 1, "t").matched, 0);
     cr_assert_str_eq(consumer_read(&strict), "lost web 1 3-3 NEWEST, web 1-2, web is ACTIVE\n");
     consumer_leave(&strict);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(hub_routing, offers_are_counted_once_however_many_take_them)
+Test(hub_routing, an_offer_is_counted_once_for_any_number_of_consumers)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer a, b;
     struct producer_view view;
     int64_t before_ns = clock_wall_ns();
 
-    bench_open(&bench);
-    consumer_join(&a, &bench, wish_of(NULL));
-    consumer_join(&b, &bench, wish_of("other"));
-    publish(&bench, "web", 3, "t");
-    publish(&bench, "web", 2, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&a, &fixture, subscription_params_of(NULL));
+    consumer_join(&b, &fixture, subscription_params_of("other"));
+    publish(&fixture, "web", 3, "t");
+    publish(&fixture, "web", 2, "t");
     cr_assert_eq(count_get(COUNT_CHUNKS_IN), 2);
     cr_assert_eq(count_get(COUNT_EVENTS_IN), 5);
-    view = producer(&bench, "web");
+    view = producer(&fixture, "web");
     cr_assert_eq((uint64_t)count_get(COUNT_BYTES_IN), view.published.bytes);
     cr_assert_eq(view.published.events, 5);
     cr_assert_eq(view.last_sequence, 5);
@@ -357,7 +359,7 @@ Test(hub_routing, offers_are_counted_once_however_many_take_them)
     cr_assert_geq(view.last_event_wall_ns, before_ns);
     consumer_leave(&a);
     consumer_leave(&b);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
 static void on_position(void *ctx, const struct source *source, uint64_t sequence)
@@ -368,18 +370,18 @@ static void on_position(void *ctx, const struct source *source, uint64_t sequenc
 
 Test(hub_routing, positions_pass_over_what_was_filtered_out)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer consumer;
     uint64_t position = 0;
 
-    bench_open(&bench);
-    publish(&bench, "web", 5, "a");
-    consumer_join(&consumer, &bench, wish_of("a"));
+    hub_fixture_open(&fixture);
+    publish(&fixture, "web", 5, "a");
+    consumer_join(&consumer, &fixture, subscription_params_of("a"));
     cr_assert_eq(chan_positions(consumer.chan, true, 10, on_position, &position), 1);
     cr_assert_eq(position, 5, "a live subscription stands where it joined");
-    publish(&bench, "web", 5, "b");
+    publish(&fixture, "web", 5, "b");
     cr_assert_eq(chan_positions(consumer.chan, false, 10, on_position, &position), 1);
     cr_assert_eq(position, 10);
     consumer_leave(&consumer);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }

@@ -1,16 +1,16 @@
-/* test_model.c - random schedules of everything that may happen to the hub, against a simple model:
- * see model/model.h.
+/* test_model.c - random schedules of everything that may happen to the hub, compared with a simple
+ * model (model/model.h).
  *
- *   test_model            some thousand schedules
- *   test_model 100000     as many as that, from a seed of the clock's
- *   test_model 1 42       schedule 42 once more: a failure prints its number */
+ *   test_model            4000 schedules, always the same
+ *   test_model 100000     this many, from a seed that the clock gives
+ *   test_model 1 42       schedule 42 once more; a failure prints its number */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "seam/model/world.h"
+#include "seam/model/model_fixture.h"
 
 #define SCHEDULES 4000
 #define STEPS 200
@@ -32,7 +32,7 @@ static void failed(int number)
 
 int main(int argc, char **argv)
 {
-    static struct world world;
+    static struct model_fixture fixture;
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : SCHEDULES;
     uint64_t first = argc > 2   ? strtoull(argv[2], NULL, 10)
                      : argc > 1 ? dice_new("test_model").state % 1000000000
@@ -42,13 +42,13 @@ int main(int argc, char **argv)
     log_setup(LOG_OFF, LOG_AS_TEXT, STDERR_FILENO);
     signal(SIGABRT, failed);
     for (seed = first; seed < first + count; seed++) {
-        world_open(&world, seed * UINT64_C(0x9e3779b97f4a7c15));
+        model_fixture_open(&fixture, seed * UINT64_C(0x9e3779b97f4a7c15));
         for (unsigned i = 0; i < STEPS; i++)
-            world_step(&world);
-        world_close(&world);
-        starts += world.starts;
-        stops += world.stops;
-        events += world.events;
+            model_fixture_step(&fixture);
+        model_fixture_close(&fixture);
+        starts += fixture.starts;
+        stops += fixture.stops;
+        events += fixture.events;
     }
     printf("%llu schedules: %llu activations, %llu stops, %llu events\n", (unsigned long long)count,
            (unsigned long long)starts, (unsigned long long)stops, (unsigned long long)events);

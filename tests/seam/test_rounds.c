@@ -1,8 +1,8 @@
-/* test_rounds.c - A16: producers are added and removed over and over with 100 consumers: memory
- * stays flat, and a round costs what it cost. And how much memory an activation takes.
+/* test_rounds.c - A16: producers are added and removed over and over, with 100 consumers. Memory
+ * stays flat, and a round costs what it cost at first. Also: how much memory an activation takes.
  *
  *   test_rounds           2 000 rounds
- *   test_rounds 100000    as many as that */
+ *   test_rounds 100000    this many */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +10,23 @@
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "seam/actor.h"
-#include "seam/virtual.h"
+#include "hub/session.h"
+#include "seam/fake_session.h"
+#include "seam/virtual_clock.h"
 
 #define CONSUMERS 100
 #define SLACK_BYTES                                                                                          \
-    (128u << 10) /* what malloc keeps at hand; the least leak of 16 bytes a consumer and round is 3 MB */
+    (128u << 10) /* what malloc keeps at hand; a leak of 16 bytes per consumer and round would be 3 MB */
 #define MAX_ACTIVATION_BYTES 1536u /* with its feed */
 
-static struct bench bench;
+static struct hub_fixture fixture;
 static struct consumer consumers[CONSUMERS];
 
 static double seconds(void)
 {
     struct timespec now;
 
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0); /* the real one: the other stands still */
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0); /* the real clock: the virtual one stands still */
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -35,33 +36,35 @@ static void read_all(void)
         consumer_read(&consumers[i]);
 }
 
-/* A private and a shared session and a transient producer come, say something and go: by leaving,
- * by removal, replaced, one after another. */
+/* A PER_CONSUMER session, a SHARED session and a transient producer come, publish and go: they
+ * leave, are removed, or are replaced, in turn. */
 static void one_round(unsigned number)
 {
-    struct actor private = {0}, newer = {0}, shared = {0};
-    struct session_params params = actor_wish("private", SESSION_PER_CONSUMER);
+    struct fake_session private = {0}, newer = {0}, shared = {0};
+    struct session_params params = fake_session_params("private", SESSION_PER_CONSUMER);
     struct producer_view view;
     struct fault fault;
 
-    actor_join(&private, &bench, params);
-    actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
-    CHECK(private.starts == CONSUMERS && actor_put(&private, 1 + number % CONSUMERS, 1) == ERR_OK &&
-          actor_put(&shared, 0, 1) == ERR_OK);
-    publish(&bench, "transient", 1, "t");
+    fake_session_join(&private, &fixture, params);
+    fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
+    CHECK(private.starts == CONSUMERS && fake_session_put(&private, 1 + number % CONSUMERS, 1) == ERR_OK &&
+          fake_session_put(&shared, 0, 1) == ERR_OK);
+    publish(&fixture, "transient", 1, "t");
     if (number % 3 == 0) {
         params.start_first = true;
-        actor_join(&newer, &bench, params);
-        actor_leave(&private, FAULT_NONE);
+        fake_session_join(&newer, &fixture, params);
+        fake_session_leave(&private, FAULT_NONE);
     } else if (number % 3 == 1) {
-        CHECK(hub_remove(bench.hub, text_of("private"), 0, bench_copy_view, &view, &fault) == FAULT_NONE);
+        CHECK(hub_remove(fixture.hub, text_of("private"), 0, hub_fixture_copy_view, &view, &fault) ==
+              FAULT_NONE);
     }
-    CHECK(hub_remove(bench.hub, text_of("transient"), 0, bench_copy_view, &view, &fault) == FAULT_NONE);
-    actor_fini(&private);
-    actor_fini(&newer);
-    actor_fini(&shared);
+    CHECK(hub_remove(fixture.hub, text_of("transient"), 0, hub_fixture_copy_view, &view, &fault) ==
+          FAULT_NONE);
+    fake_session_fini(&private);
+    fake_session_fini(&newer);
+    fake_session_fini(&shared);
     read_all();
-    loop_turn(bench.loop);
+    loop_turn(fixture.loop);
     CHECK(count_get(COUNT_LIVE_ACTIVATIONS) == 0 && count_get(COUNT_LIVE_ROUTES) == 0 &&
           count_get(COUNT_LIVE_CHUNKS) == 0);
 }
@@ -91,35 +94,35 @@ static void rounds(unsigned count)
 
 static void activations(void)
 {
-    static struct actor actors[50];
+    static struct fake_session sessions[50];
     size_t before = mallinfo2().uordblks, each;
     char name[16];
 
-    for (size_t i = 0; i < ARRAY_LEN(actors); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(sessions); i++) {
         snprintf(name, sizeof(name), "producer/%zu", i);
-        actor_join(&actors[i], &bench, actor_wish(name, SESSION_PER_CONSUMER));
-        buf_fini(&actors[i].heard);
+        fake_session_join(&sessions[i], &fixture, fake_session_params(name, SESSION_PER_CONSUMER));
+        buf_fini(&sessions[i].transcript);
     }
-    each = (mallinfo2().uordblks - before) / (ARRAY_LEN(actors) * CONSUMERS);
-    /* 0: a sanitizer's malloc does not say */
-    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(actors) * CONSUMERS, each);
+    each = (mallinfo2().uordblks - before) / (ARRAY_LEN(sessions) * CONSUMERS);
+    /* 0: a sanitizer's malloc does not count */
+    printf("%zu activations: %zu bytes each\n", ARRAY_LEN(sessions) * CONSUMERS, each);
     CHECK(each <= MAX_ACTIVATION_BYTES);
-    for (size_t i = 0; i < ARRAY_LEN(actors); i++)
-        actor_fini(&actors[i]);
+    for (size_t i = 0; i < ARRAY_LEN(sessions); i++)
+        fake_session_fini(&sessions[i]);
 }
 
 int main(int argc, char **argv)
 {
-    bench_limits.max_producers = 100;
-    bench_limits.max_subscriptions = CONSUMERS;
-    bench_open(&bench);
+    hub_fixture_limits.max_producers = 100;
+    hub_fixture_limits.max_subscriptions = CONSUMERS;
+    hub_fixture_open(&fixture);
     log_setup(LOG_OFF, LOG_AS_TEXT, 2);
     for (size_t i = 0; i < CONSUMERS; i++)
-        consumer_join(&consumers[i], &bench, wish_of(NULL));
+        consumer_join(&consumers[i], &fixture, subscription_params_of(NULL));
     rounds(argc > 1 ? (unsigned)atoi(argv[1]) : 2000);
     activations();
     for (size_t i = 0; i < CONSUMERS; i++)
         consumer_leave(&consumers[i]);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
     return 0;
 }

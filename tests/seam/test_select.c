@@ -1,16 +1,19 @@
-/* test_select.c - selectors that change while the stream goes on, and what of the past a consumer
- * may begin with. */
+/* test_select.c - filters that change while the stream goes on, and the history that a consumer may
+ * start with. */
 #include <criterion/criterion.h>
 
 #include <string.h>
 
 #include "base/counters.h"
-#include "seam/actor.h"
-#include "seam/virtual.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "hub/session_port.h"
+#include "seam/fake_session.h"
+#include "seam/virtual_clock.h"
 
 static struct subscription_params wanting(const char *producer, const char *topic)
 {
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
 
     filter_free(params.filter);
     params.filter = filter_of(producer, topic, NULL);
@@ -28,94 +31,94 @@ static uint32_t choose(struct consumer *consumer, const char *producer, const ch
     return revision;
 }
 
-static bool heard(const struct consumer *consumer, const char *text)
+static bool has_read(const struct consumer *consumer, const char *text)
 {
-    return strstr((const char *)consumer->transcript.data, text) != NULL;
+    return !!strstr((const char *)consumer->transcript.data, text);
 }
 
-Test(select, what_matches_still_goes_on_undisturbed)
+Test(select, producers_that_match_both_filters_go_on_undisturbed)
 {
-    struct bench bench;
-    struct actor web = {0}, api = {0}, shared = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0}, api = {0}, shared = {0};
     struct consumer consumer;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web/1", SESSION_PER_CONSUMER));
-    actor_join(&api, &bench, actor_wish("api/1", SESSION_PER_CONSUMER));
-    actor_join(&shared, &bench, actor_wish("web/2", SESSION_SHARED));
-    consumer_join(&consumer, &bench, wanting("web/*", NULL));
-    cr_assert_eq(actor_put(&web, 1, 1), ERR_OK);
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web/1", SESSION_PER_CONSUMER));
+    fake_session_join(&api, &fixture, fake_session_params("api/1", SESSION_PER_CONSUMER));
+    fake_session_join(&shared, &fixture, fake_session_params("web/2", SESSION_SHARED));
+    consumer_join(&consumer, &fixture, wanting("web/*", NULL));
+    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_eq(choose(&consumer, "*", NULL), 1);
-    cr_assert_str_eq(actor_heard(&web), "welcome, start 1 \"q\"");
-    cr_assert_str_eq(actor_heard(&api), "welcome, start 1 \"q\"");
-    cr_assert_eq(actor_put(&web, 1, 1), ERR_OK);
+    cr_assert_str_eq(fake_session_transcript(&web), "welcome, start 1 \"q\"");
+    cr_assert_str_eq(fake_session_transcript(&api), "welcome, start 1 \"q\"");
+    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_eq(web.offer.first_sequence, 2);
-    cr_assert_eq(actor_put(&shared, 0, 1), ERR_OK);
-    cr_assert_eq(actor_put(&api, 1, 1), ERR_OK);
+    cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
+    cr_assert_eq(fake_session_put(&api, 1, 1), ERR_OK);
     consumer_read(&consumer);
-    cr_assert(heard(&consumer, "web/1 1-1, "));
-    cr_assert(heard(&consumer, "\nmark 1\nweb/1 2-2, web/2 1-1, api/1 1-1"));
+    cr_assert(has_read(&consumer, "web/1 1-1, "));
+    cr_assert(has_read(&consumer, "\nmark 1\nweb/1 2-2, web/2 1-1, api/1 1-1"));
     cr_assert_eq(choose(&consumer, "web/*", NULL), 2);
     cr_assert_eq(web.stops + shared.closings, 0);
     consumer_leave(&consumer);
-    actor_fini(&web);
-    actor_fini(&api);
-    actor_fini(&shared);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    fake_session_fini(&api);
+    fake_session_fini(&shared);
+    hub_fixture_close(&fixture);
 }
 
-Test(select, what_no_longer_matches_is_out_at_once_and_what_it_said_stays)
+Test(select, producers_that_no_longer_match_end_at_once_and_what_waits_stays)
 {
-    struct bench bench;
-    struct actor web = {0}, shared = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0}, shared = {0};
     struct consumer consumer;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
-    consumer_join(&consumer, &bench, wanting("*", NULL));
-    cr_assert_eq(actor_put(&web, 1, 1), ERR_OK);
-    cr_assert_eq(actor_put(&shared, 0, 1), ERR_OK);
-    actor_heard(&web);
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
+    consumer_join(&consumer, &fixture, wanting("*", NULL));
+    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
+    cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
+    fake_session_transcript(&web);
     cr_assert_eq(choose(&consumer, "other", NULL), 1);
-    cr_assert_str_eq(actor_heard(&web), "stop 1 FINISHED now");
-    cr_assert_eq(actor_put(&web, 1, 1), ERR_CLOSED);
-    cr_assert_eq(actor_put(&shared, 0, 1), ERR_OK);
+    cr_assert_str_eq(fake_session_transcript(&web), "stop 1 FINISHED now");
+    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_CLOSED);
+    cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
     cr_assert_eq(shared.offer.matched, 0);
-    cr_assert_eq(consumer.closings + consumer.cuts, 0);
+    cr_assert_eq(consumer.closings + consumer.aborts, 0);
     consumer_read(&consumer);
-    cr_assert(heard(&consumer, "web 1-1, shared 1-1, "));
-    cr_assert(heard(&consumer, "web is ENDED") && heard(&consumer, "shared is ENDED"));
+    cr_assert(has_read(&consumer, "web 1-1, shared 1-1, "));
+    cr_assert(has_read(&consumer, "web is ENDED") && has_read(&consumer, "shared is ENDED"));
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
     cr_assert_eq(choose(&consumer, "*", NULL), 2);
-    cr_assert_str_eq(actor_heard(&web), "start 2 \"q\"", "asked anew, it begins anew");
-    cr_assert_eq(actor_put(&shared, 0, 1), ERR_OK);
+    cr_assert_str_eq(fake_session_transcript(&web), "start 2 \"q\"", "selected again, it starts again");
+    cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
     consumer_read(&consumer);
-    cr_assert(heard(&consumer, "shared 3-3"), "live, in the epoch that it was");
+    cr_assert(has_read(&consumer, "shared 3-3"), "live, in the same epoch");
     consumer_leave(&consumer);
-    actor_fini(&web);
-    actor_fini(&shared);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    fake_session_fini(&shared);
+    hub_fixture_close(&fixture);
 }
 
-Test(select, the_mark_stands_between_what_either_filter_wanted)
+Test(select, the_mark_is_between_the_events_of_the_two_filters)
 {
     static const uint64_t sequences[] = {1, 1, 4, 4};
-    struct bench bench;
-    struct actor web = {0}, shared = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0}, shared = {0};
     struct consumer consumer;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    actor_join(&shared, &bench, actor_wish("shared", SESSION_SHARED));
-    consumer_join(&consumer, &bench, wanting("*", "a"));
-    cr_assert_eq(actor_put_topics(&web, 1, "ab"), ERR_OK);
-    cr_assert_eq(actor_put_topics(&shared, 0, "ab"), ERR_OK);
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
+    consumer_join(&consumer, &fixture, wanting("*", "a"));
+    cr_assert_eq(fake_session_put_topics(&web, 1, "ab"), ERR_OK);
+    cr_assert_eq(fake_session_put_topics(&shared, 0, "ab"), ERR_OK);
     cr_assert_eq(choose(&consumer, "*", "b"), 1);
-    cr_assert_eq(actor_put_topics(&shared, 0, "ab"), ERR_OK);
-    cr_assert_eq(actor_put_topics(&web, 1, "ab"), ERR_OK);
+    cr_assert_eq(fake_session_put_topics(&shared, 0, "ab"), ERR_OK);
+    cr_assert_eq(fake_session_put_topics(&web, 1, "ab"), ERR_OK);
     for (unsigned i = 0; i < ARRAY_LEN(sequences); i++) {
-        cr_assert_eq(chan_marked(consumer.chan), i == 2, "two events before the mark, two behind it");
+        cr_assert_eq(chan_marked(consumer.chan), i == 2, "two events before the mark, two after it");
         cr_assert_eq(chan_dequeue(consumer.chan, &consumer.batch, 1, 1 << 20, clock_mono_ns()), i < 3);
         cr_assert_eq(consumer.batch.events, 1);
         cr_assert_eq(chunk_sequence(consumer.batch.entries[0].chunk, consumer.batch.entries[0].first),
@@ -123,95 +126,95 @@ Test(select, the_mark_stands_between_what_either_filter_wanted)
         chan_delivered(consumer.chan, &consumer.batch);
     }
     consumer_leave(&consumer);
-    actor_fini(&web);
-    actor_fini(&shared);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    fake_session_fini(&shared);
+    hub_fixture_close(&fixture);
 }
 
-Test(select, an_answer_that_is_complete_is_not_asked_for_again)
+Test(select, a_complete_activation_is_not_started_again)
 {
-    struct bench bench;
-    struct actor web = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0};
     struct consumer consumer;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &bench, wanting("*", NULL));
-    actor_end(&web, 1, CODE_OK, NULL);
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    consumer_join(&consumer, &fixture, wanting("*", NULL));
+    fake_session_end(&web, 1, CODE_OK, NULL);
     cr_assert_eq(choose(&consumer, "web", NULL), 1);
     cr_assert_eq(web.starts, 1);
     consumer_leave(&consumer);
-    actor_fini(&web);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    hub_fixture_close(&fixture);
 }
 
-Test(select, one_that_waits_to_be_asked_again_is_kept_or_dropped)
+Test(select, an_activation_that_waits_for_its_retry_is_kept_or_ended)
 {
-    struct bench bench;
-    struct actor web = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0};
     struct consumer keeps, drops;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&keeps, &bench, wanting("*", NULL));
-    consumer_join(&drops, &bench, wanting("*", NULL));
-    actor_end(&web, 1, CODE_INTERNAL, NULL);
-    actor_end(&web, 2, CODE_INTERNAL, NULL);
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    consumer_join(&keeps, &fixture, wanting("*", NULL));
+    consumer_join(&drops, &fixture, wanting("*", NULL));
+    fake_session_end(&web, 1, CODE_INTERNAL, NULL);
+    fake_session_end(&web, 2, CODE_INTERNAL, NULL);
     cr_assert_eq(choose(&keeps, "w*", NULL), 1);
     cr_assert_eq(choose(&drops, "a*", NULL), 1);
-    time_pass(bench.loop, NS_PER_S);
+    virtual_time_pass(fixture.loop, NS_PER_S);
     cr_assert_eq(web.starts, 3);
     cr_assert_str_eq(web.subscription, keeps.result.id);
     cr_assert_eq(web.stops, 0);
     consumer_leave(&keeps);
     consumer_leave(&drops);
-    actor_fini(&web);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    hub_fixture_close(&fixture);
 }
 
 Test(select, nothing_changes_after_an_end_began)
 {
-    struct bench bench;
-    struct actor web = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0};
     struct consumer consumer;
     struct fault fault;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &bench, wanting("*", NULL));
-    cr_assert_eq(hub_finish(bench.hub, text_of(consumer.result.id), CLOSING_FINISHED, NS_PER_S, &fault),
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    consumer_join(&consumer, &fixture, wanting("*", NULL));
+    cr_assert_eq(hub_finish(fixture.hub, text_of(consumer.result.id), CLOSING_FINISHED, NS_PER_S, &fault),
                  FAULT_NONE);
     cr_assert_eq(choose(&consumer, "other", NULL), 0);
-    cr_assert_eq(actor_put(&web, 1, 1), ERR_OK);
+    cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web is ACTIVE\n");
     consumer_leave(&consumer);
-    actor_fini(&web);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    hub_fixture_close(&fixture);
 }
 
-Test(select, a_stream_that_ends_with_its_answers_waits_for_those_of_the_new_selectors)
+Test(select, end_when_all_ended_waits_for_activations_of_the_new_filter)
 {
-    struct bench bench;
-    struct actor web = {0}, api = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0}, api = {0};
     struct consumer consumer;
     struct subscription_params params = wanting("web", NULL);
 
     params.end_when_all_ended = true;
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&consumer, &bench, params);
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    consumer_join(&consumer, &fixture, params);
     cr_assert_eq(choose(&consumer, "api", NULL), 1);
-    cr_assert_eq(consumer.closings, 0, "none of those has begun");
-    actor_join(&api, &bench, actor_wish("api", SESSION_PER_CONSUMER));
+    cr_assert_eq(consumer.closings, 0, "no activation of the new filter has begun");
+    fake_session_join(&api, &fixture, fake_session_params("api", SESSION_PER_CONSUMER));
     cr_assert_eq(choose(&consumer, "*", NULL), 2);
-    actor_end(&web, 2, CODE_OK, NULL);
+    fake_session_end(&web, 2, CODE_OK, NULL);
     cr_assert_eq(consumer.closings, 0);
-    actor_end(&api, 1, CODE_OK, NULL);
+    fake_session_end(&api, 1, CODE_OK, NULL);
     cr_assert_eq(consumer.closings, 1);
     consumer_leave(&consumer);
-    actor_fini(&web);
-    actor_fini(&api);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    fake_session_fini(&api);
+    hub_fixture_close(&fixture);
 }
 
 /* ---- start.last ---- */
@@ -224,54 +227,54 @@ static struct subscription_params last_of(uint32_t count, const char *topic)
     return params;
 }
 
-Test(history, begins_with_the_last_events_and_goes_on_without_a_hole)
+Test(history, starts_with_the_last_events_and_nothing_is_missing_after_them)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct consumer first, consumer;
 
-    bench_open(&bench);
-    consumer_join(&first, &bench, last_of(1, NULL));
-    publish(&bench, "web", 3, "t");
-    publish(&bench, "web", 4, "t");
-    consumer_join(&consumer, &bench, last_of(5, NULL));
-    publish(&bench, "web", 1, "t");
+    hub_fixture_open(&fixture);
+    consumer_join(&first, &fixture, last_of(1, NULL));
+    publish(&fixture, "web", 3, "t");
+    publish(&fixture, "web", 4, "t");
+    consumer_join(&consumer, &fixture, last_of(5, NULL));
+    publish(&fixture, "web", 1, "t");
     cr_assert_str_eq(consumer_read(&consumer), "web 3-3, web 4-7, web 8-8, web is ACTIVE\n");
     consumer_leave(&consumer);
-    consumer_join(&consumer, &bench, last_of(1000, NULL));
+    consumer_join(&consumer, &fixture, last_of(1000, NULL));
     cr_assert_str_eq(consumer_read(&consumer), "web 1-3, web 4-7, web 8-8, web is ACTIVE\n", "all there is");
     consumer_leave(&consumer);
-    consumer_join(&consumer, &bench, last_of(0, NULL));
+    consumer_join(&consumer, &fixture, last_of(0, NULL));
     cr_assert_str_eq(consumer_read(&consumer), "web is ACTIVE\n", "live");
     consumer_leave(&consumer);
     consumer_leave(&first);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(history, counts_the_events_that_are_wanted)
+Test(history, counts_only_events_that_match)
 {
-    struct bench bench;
-    struct actor shared = {0};
+    struct hub_fixture fixture;
+    struct fake_session shared = {0};
     struct consumer first, consumer;
 
-    bench_open(&bench);
-    consumer_join(&first, &bench, last_of(1, NULL));
-    actor_join(&shared, &bench, actor_wish("web", SESSION_SHARED));
-    cr_assert_eq(actor_put_topics(&shared, 0, "aabab"), ERR_OK);
-    cr_assert_eq(actor_put_topics(&shared, 0, "bba"), ERR_OK);
-    consumer_join(&consumer, &bench, last_of(3, "a"));
+    hub_fixture_open(&fixture);
+    consumer_join(&first, &fixture, last_of(1, NULL));
+    fake_session_join(&shared, &fixture, fake_session_params("web", SESSION_SHARED));
+    cr_assert_eq(fake_session_put_topics(&shared, 0, "aabab"), ERR_OK);
+    cr_assert_eq(fake_session_put_topics(&shared, 0, "bba"), ERR_OK);
+    consumer_join(&consumer, &fixture, last_of(3, "a"));
     cr_assert_str_eq(consumer_read(&consumer), "web 2-2, web 4-4, web 8-8, web is ACTIVE\n");
     consumer_leave(&consumer);
-    consumer_join(&consumer, &bench, last_of(2, "b"));
+    consumer_join(&consumer, &fixture, last_of(2, "b"));
     cr_assert_str_eq(consumer_read(&consumer), "web 6-7, web is ACTIVE\n");
     consumer_leave(&consumer);
-    actor_leave(&shared, FAULT_NONE);
+    fake_session_leave(&shared, FAULT_NONE);
     consumer_leave(&first);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0, "it goes with its producer");
-    actor_fini(&shared);
-    bench_close(&bench);
+    fake_session_fini(&shared);
+    hub_fixture_close(&fixture);
 }
 
-static uint64_t events_of_history(struct bench *bench)
+static uint64_t events_of_history(struct hub_fixture *fixture)
 {
     struct consumer consumer;
     struct subscription_params params = last_of(UINT32_MAX, NULL);
@@ -279,7 +282,7 @@ static uint64_t events_of_history(struct bench *bench)
 
     params.limits.max_events = 1 << 20;
     params.limits.max_bytes = 1 << 30;
-    consumer_join(&consumer, bench, params);
+    consumer_join(&consumer, fixture, params);
     chan_stats(consumer.chan, &stats);
     consumer_leave(&consumer);
     return stats.accepted.events;
@@ -287,47 +290,47 @@ static uint64_t events_of_history(struct bench *bench)
 
 Test(history, is_bounded_in_events_and_in_bytes)
 {
-    struct bench bench;
+    struct hub_fixture fixture;
     struct putter putter;
 
-    bench_open(&bench);
-    cr_assert_eq(events_of_history(&bench), 0);
+    hub_fixture_open(&fixture);
+    cr_assert_eq(events_of_history(&fixture), 0);
     for (unsigned i = 0; i < HISTORY_EVENTS - 1; i++)
-        publish(&bench, "web", 1, "t");
-    cr_assert_eq(events_of_history(&bench), HISTORY_EVENTS - 1);
-    publish(&bench, "web", 1, "t");
-    cr_assert_eq(events_of_history(&bench), HISTORY_EVENTS);
-    publish(&bench, "web", 1, "t");
-    cr_assert_eq(events_of_history(&bench), HISTORY_EVENTS);
-    publish(&bench, "web", HISTORY_EVENTS - 1, "t");
-    cr_assert_eq(events_of_history(&bench), HISTORY_EVENTS);
-    publish(&bench, "web", 3000, "t");
-    cr_assert_eq(events_of_history(&bench), 3000, "the newest chunk is kept as it is");
-    putter_open(&putter, &bench, "large");
+        publish(&fixture, "web", 1, "t");
+    cr_assert_eq(events_of_history(&fixture), HISTORY_EVENTS - 1);
+    publish(&fixture, "web", 1, "t");
+    cr_assert_eq(events_of_history(&fixture), HISTORY_EVENTS);
+    publish(&fixture, "web", 1, "t");
+    cr_assert_eq(events_of_history(&fixture), HISTORY_EVENTS);
+    publish(&fixture, "web", HISTORY_EVENTS - 1, "t");
+    cr_assert_eq(events_of_history(&fixture), HISTORY_EVENTS);
+    publish(&fixture, "web", 3000, "t");
+    cr_assert_eq(events_of_history(&fixture), 3000, "the newest chunk is kept as it is");
+    putter_open(&putter, &fixture, "large");
     for (unsigned i = 0; i < 40; i++) {
         cr_assert_eq(putter_put(&putter, sample_chunk(1, "t", HISTORY_BYTES / 10)), ERR_OK);
         cr_assert_leq(count_get(COUNT_LIVE_CHUNK_BYTES), (int64_t)(3000 * 64 + HISTORY_BYTES));
     }
-    cr_assert_eq(events_of_history(&bench), 3000 + 9);
+    cr_assert_eq(events_of_history(&fixture), 3000 + 9);
     putter_leave(&putter);
-    bench_close(&bench);
+    hub_fixture_close(&fixture);
 }
 
-Test(history, of_an_activation_there_is_none)
+Test(history, activations_keep_no_history)
 {
-    struct bench bench;
-    struct actor web = {0};
+    struct hub_fixture fixture;
+    struct fake_session web = {0};
     struct consumer first, consumer;
 
-    bench_open(&bench);
-    actor_join(&web, &bench, actor_wish("web", SESSION_PER_CONSUMER));
-    consumer_join(&first, &bench, last_of(5, NULL));
-    cr_assert_eq(actor_put(&web, 1, 3), ERR_OK);
-    consumer_join(&consumer, &bench, last_of(5, NULL));
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
+    consumer_join(&first, &fixture, last_of(5, NULL));
+    cr_assert_eq(fake_session_put(&web, 1, 3), ERR_OK);
+    consumer_join(&consumer, &fixture, last_of(5, NULL));
     cr_assert_str_eq(consumer_read(&consumer), "web is ACTIVE\n");
     consumer_leave(&first);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 0);
     consumer_leave(&consumer);
-    actor_fini(&web);
-    bench_close(&bench);
+    fake_session_fini(&web);
+    hub_fixture_close(&fixture);
 }

@@ -1,6 +1,6 @@
-/* stress_chan.c - four putters, some of them paced, one taker and one who looks, on one channel:
- * any policy, any ending. Order, losses and sums must come out exact; nobody is asked to pause
- * twice, or after its feed was closed.
+/* stress_chan.c - one channel with four putters, shared and pausable, one taker, and a thread that
+ * reads the stats; any policy, any ending. Order, losses and totals must come out exact. No
+ * producer is asked to pause twice, or after its feed was closed.
  *
  * For ThreadSanitizer. A failure names its seed; TRIBUTARY_SEED=<it> runs that round alone. */
 #include <pthread.h>
@@ -10,7 +10,14 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "event/encode.h"
 #include "flow/chan.h"
+#include "flow/chan_batch.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "flow/feed.h"
+#include "flow/put_waiter.h"
+#include "flow/totals.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 
@@ -31,15 +38,16 @@ struct putter {
     struct feed *feed;
     _Atomic uint64_t routed; /* what the feed follows */
     struct put_waiter waiter;
-    struct flag over; /* paced: may go on */
+    struct flag over; /* of the put waiter; pausable: the producer may go on */
     bool pausable;
-    /* paced: of whoever calls on_pace(), one at a time; closed once feed_close() returned */
+    /* Pausable feeds: written by set_paused(), one call at a time. `closed`: feed_close() has
+     * returned. */
     bool paused, closed;
-    _Atomic bool stops;       /* paced: for the putter */
-    uint64_t marks[PUTS + 1]; /* what was put before each */
-    uint64_t line;            /* the taker's: of the last mark that was told */
+    _Atomic bool pause_asked; /* pausable: the producer was asked to pause */
+    uint64_t marks[PUTS + 1]; /* the last sequence that was put before each mark */
+    uint64_t marked;          /* the taker's: that of the last mark that was reported */
     uint64_t random;
-    uint64_t accepted;                    /* events of puts that were not refused */
+    uint64_t accepted;                    /* events of puts that were accepted */
     uint64_t delivered, lost, last_taken; /* the taker's */
     pthread_t thread;
 };
@@ -99,7 +107,7 @@ static void flag_raise(struct flag *flag)
     pthread_mutex_unlock(&flag->lock);
 }
 
-/* Waits until it is up, and lowers it; false: it is past `until_ns`. */
+/* Waits until the flag is up, and lowers it. False: it is past `until_ns`. */
 static bool flag_await(struct flag *flag, int64_t until_ns)
 {
     struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
@@ -128,13 +136,13 @@ static void on_over(struct put_waiter *waiter)
     flag_raise(&container_of(waiter, struct putter, waiter)->over);
 }
 
-static void on_pace(void *ctx, bool pause)
+static void set_paused(void *ctx, bool pause)
 {
     struct putter *putter = ctx;
 
     HOLDS(putter->round, putter->paused != pause && !putter->closed);
     putter->paused = pause;
-    atomic_store(&putter->stops, pause);
+    atomic_store(&putter->pause_asked, pause);
     if (!pause)
         flag_raise(&putter->over);
 }
@@ -153,10 +161,10 @@ static struct chunk *draw_chunk(struct putter *putter, uint64_t first_sequence)
     return chunk;
 }
 
-/* Some producers pause when they are asked to, for a while; others do not care. */
-static enum err put_paced(struct putter *putter, struct chunk *chunk)
+/* Three of four times the producer pauses for a while when it was asked to. */
+static enum err put_pausable(struct putter *putter, struct chunk *chunk)
 {
-    if (atomic_load(&putter->stops) && roll(&putter->random, 4))
+    if (atomic_load(&putter->pause_asked) && roll(&putter->random, 4))
         (void)flag_await(&putter->over, clock_mono_ns() + NS_PER_MS);
     return chan_put(putter->round->chan, putter->feed, chunk, 0, chunk->count, NULL);
 }
@@ -172,7 +180,7 @@ static enum err put_waiting(struct putter *putter, struct chunk *chunk)
     return err;
 }
 
-static void draw_line(struct putter *putter, uint32_t number, uint64_t sequence)
+static void set_mark(struct putter *putter, uint32_t number, uint64_t sequence)
 {
     putter->marks[number] = sequence;
     chan_mark(putter->round->chan, number * PUTTERS + (uint32_t)putter->source->epoch);
@@ -190,14 +198,14 @@ static void *put_all(void *ctx)
         struct chunk *chunk = draw_chunk(putter, next);
         uint32_t count = chunk->count;
 
-        err = putter->pausable ? put_paced(putter, chunk) : put_waiting(putter, chunk);
+        err = putter->pausable ? put_pausable(putter, chunk) : put_waiting(putter, chunk);
         if (err != ERR_CLOSED)
             putter->accepted += count;
         next += count + roll(&putter->random, 2);
         atomic_store_explicit(&putter->routed, next - 1, memory_order_release);
         chunk_release(chunk);
         if (roll(&putter->random, 8) == 0)
-            draw_line(putter, (uint32_t)i + 1, next - 1);
+            set_mark(putter, (uint32_t)i + 1, next - 1);
     }
     feed_close(round->chan, putter->feed, 9, 5, "done");
     putter->closed = true;
@@ -243,7 +251,8 @@ static void check_order(struct round *round, const struct chan_batch *batch)
         const struct chan_batch_entry *entry = &batch->entries[i];
         struct putter *putter = putter_of(round, entry->chunk->source);
 
-        HOLDS(round, entry->chunk->first_sequence + entry->first > MAX_OF(putter->last_taken, putter->line));
+        HOLDS(round,
+              entry->chunk->first_sequence + entry->first > MAX_OF(putter->last_taken, putter->marked));
         putter->last_taken = entry->chunk->first_sequence + entry->last - 1;
     }
 }
@@ -253,10 +262,10 @@ static void check_mark(struct round *round)
     uint32_t mark = chan_marked(round->chan);
 
     if (mark > 0)
-        round->putters[mark % PUTTERS].line = round->putters[mark % PUTTERS].marks[mark / PUTTERS];
+        round->putters[mark % PUTTERS].marked = round->putters[mark % PUTTERS].marks[mark / PUTTERS];
 }
 
-static void land(struct round *round, struct chan_batch *batch)
+static void complete(struct round *round, struct chan_batch *batch)
 {
     bool lost = roll(&round->random, 20) == 0;
 
@@ -291,7 +300,7 @@ static void *take_all(void *ctx)
         chan_losses(round->chan, UINT32_MAX, on_loss, round);
         chan_positions(round->chan, false, UINT32_MAX, on_position, round);
         chan_states(round->chan, UINT32_MAX, on_state, round);
-        land(round, &batch);
+        complete(round, &batch);
     }
     chan_losses(round->chan, UINT32_MAX, on_loss, round);
     chan_states(round->chan, UINT32_MAX, on_state, round);
@@ -332,7 +341,7 @@ static void begin(struct round *round, uint64_t seed)
         putter->source = source_named("putter", i);
         putter->pausable = roll(&round->random, 2);
         putter->feed = feed_open(round->chan, putter->source, 1,
-                                 putter->pausable ? &(struct pause_port){on_pace, putter} : NULL);
+                                 putter->pausable ? &(struct pause_port){set_paused, putter} : NULL);
         HOLDS(round, putter->feed);
         feed_follow(putter->feed, &putter->routed);
         flag_init(&putter->over);
@@ -381,7 +390,7 @@ static void run(uint64_t seed)
     HOLDS(&round, pthread_create(&taker, NULL, take_all, &round) == 0);
     for (uint32_t i = 0; i < PUTTERS; i++)
         HOLDS(&round, pthread_create(&round.putters[i].thread, NULL, put_all, &round.putters[i]) == 0);
-    /* The sums hold at any moment; and now and then somebody ends it all too early. */
+    /* The totals hold at any moment. Now and then the channel is closed too early. */
     do {
         chan_stats(round.chan, &stats);
         HOLDS(&round, balanced(&stats));

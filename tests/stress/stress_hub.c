@@ -1,10 +1,10 @@
-/* stress_hub.c - producers on three threads, consumers that come and go, takers on threads of their
- * own, producers that are forgotten all the time.
+/* stress_hub.c - a hub with producers on three threads, consumers that come and go, takers on
+ * threads of their own, and producers that are forgotten all the time.
  *
- * Each taker checks what no interleaving may break: a source's sequences rise; whoever wanted
- * everything is told of each event of the stretch between its first and last, as an event or as a
- * loss; and the sums of its channel hold. At the end the events taken in are those that were
- * offered, and nothing is left alive. */
+ * Each taker checks what no interleaving may break. The sequences of a source rise. A consumer that
+ * wants everything gets each event between its first and its last, as an event or as a loss. The
+ * totals of its channel hold. At the end the events that came in are those that were offered, and
+ * nothing is left alive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,10 @@
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "seam/bench.h"
-#include "stress/bell.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "seam/hub_fixture.h"
+#include "stress/wakeup.h"
 
 #define PRODUCERS 8u
 #define PUTTERS 3u
@@ -28,44 +30,43 @@ static bool emptied;
 
 /* ---- producers ---- */
 
-struct offerer {
+struct caller {
     pthread_t thread;
     struct dice dice;
-    struct task task; /* asks the loop for an inlet */
+    struct task task; /* opens the inlet on the loop */
     char name[8];
     struct inlet *inlet;
     bool refused;
     struct put_waiter waiter;
     _Atomic bool over;
     struct wakeup wakeup;
-    uint64_t events;
-    uint64_t held;
+    uint64_t events, waits;
 };
 
-static void stall_over(struct put_waiter *waiter)
+static void on_unblocked(struct put_waiter *waiter)
 {
-    struct offerer *offerer = container_of(waiter, struct offerer, waiter);
+    struct caller *caller = container_of(waiter, struct caller, waiter);
 
-    inlet_unblocked(offerer->inlet);
-    atomic_store(&offerer->over, true);
-    bell_ring(&offerer->wakeup);
+    inlet_unblocked(caller->inlet);
+    atomic_store(&caller->over, true);
+    wakeup_signal(&caller->wakeup);
 }
 
 static void open_inlet(struct task *task)
 {
-    struct offerer *offerer = container_of(task, struct offerer, task);
+    struct caller *caller = container_of(task, struct caller, task);
     struct fault fault;
 
-    offerer->refused =
-        hub_inlet_open(hub, text_of(offerer->name), "putter", &offerer->inlet, &fault) != FAULT_NONE;
-    atomic_store(&offerer->over, true);
-    bell_ring(&offerer->wakeup);
+    caller->refused =
+        hub_inlet_open(hub, text_of(caller->name), "putter", &caller->inlet, &fault) != FAULT_NONE;
+    atomic_store(&caller->over, true);
+    wakeup_signal(&caller->wakeup);
 }
 
-static void await(struct offerer *offerer)
+static void wait_answer(struct caller *caller)
 {
-    while (!atomic_load(&offerer->over))
-        bell_wait(&offerer->wakeup, NS_PER_S);
+    while (!atomic_load(&caller->over))
+        wakeup_wait(&caller->wakeup, NS_PER_S);
 }
 
 /* A chunk of a few events of topics `a` and `b`. */
@@ -80,45 +81,45 @@ static struct chunk *some_chunk(struct dice *dice)
     return chunk_of_letters(topics, dice_roll(dice, 40));
 }
 
-/* One call: finds or asks for its producer, offers a few chunks, leaves. False: the hub drains. */
-static bool call(struct offerer *offerer)
+/* One call: finds or opens its producer, offers a few chunks, leaves. False: the hub drains. */
+static bool call(struct caller *caller)
 {
     bool open = true;
 
-    snprintf(offerer->name, sizeof(offerer->name), "p%u", (unsigned)dice_roll(&offerer->dice, PRODUCERS));
-    offerer->inlet = hub_inlet_find(hub, text_of(offerer->name), "putter");
-    if (!offerer->inlet) {
-        atomic_store(&offerer->over, false);
-        loop_post(loop, &offerer->task);
-        await(offerer);
-        if (offerer->refused)
+    snprintf(caller->name, sizeof(caller->name), "p%u", (unsigned)dice_roll(&caller->dice, PRODUCERS));
+    caller->inlet = hub_inlet_find(hub, text_of(caller->name), "putter");
+    if (!caller->inlet) {
+        atomic_store(&caller->over, false);
+        loop_post(loop, &caller->task);
+        wait_answer(caller);
+        if (caller->refused)
             return false;
     }
-    for (uint64_t chunks = dice_roll(&offerer->dice, 20); open && chunks > 0; chunks--) {
-        OWNED(chunk_release) struct chunk *chunk = some_chunk(&offerer->dice);
+    for (uint64_t chunks = dice_roll(&caller->dice, 20); open && chunks > 0; chunks--) {
+        OWNED(chunk_release) struct chunk *chunk = some_chunk(&caller->dice);
         struct offer offer;
         enum err err;
 
-        atomic_store(&offerer->over, false);
-        err = inlet_offer(offerer->inlet, chunk, &offerer->waiter, &offer);
+        atomic_store(&caller->over, false);
+        err = inlet_offer(caller->inlet, chunk, &caller->waiter, &offer);
         open = err != ERR_CLOSED;
         if (open) {
             CHECK(offer.last_sequence - offer.first_sequence + 1 == chunk->count);
-            offerer->events += chunk->count;
+            caller->events += chunk->count;
         }
         if (err == ERR_AGAIN) {
-            await(offerer);
-            offerer->held++;
+            wait_answer(caller);
+            caller->waits++;
         }
     }
-    inlet_leave(offerer->inlet);
-    /* Now and then everybody is silent long enough to be forgotten. */
-    if (dice_roll(&offerer->dice, 50) == 0)
+    inlet_leave(caller->inlet);
+    /* Now and then the producers are silent long enough to be forgotten. */
+    if (dice_roll(&caller->dice, 50) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 3 * NS_PER_MS}, NULL);
     return open;
 }
 
-static void *offer_on(void *ctx)
+static void *offer_repeatedly(void *ctx)
 {
     while (call(ctx))
         continue;
@@ -128,139 +129,139 @@ static void *offer_on(void *ctx)
 
 /* ---- consumers ---- */
 
-struct heard { /* of one source */
+struct transcript { /* of one source */
     char name[8];
     uint64_t epoch, first, last, count, last_event;
 };
 
-struct seat {
+struct taker {
     pthread_t thread;
     struct dice dice; /* the taker's */
     struct wakeup wakeup;
     struct task ended;
     _Atomic enum { FREE, SERVING, ENDED } state;
     /* The taker's while SERVING, otherwise the loop's. */
-    bool wants_all;
-    bool resets; /* leaves like a peer that is lost */
+    bool wants_everything;
+    bool leaves_hard; /* leaves like a peer that is lost */
     struct chan *chan;
     struct chan_batch batch;
-    struct heard *heard;
-    unsigned heard_count;
+    struct transcript *transcript;
+    unsigned source_count;
     uint64_t taken;
     /* The loop's. */
     struct subscription *subscription;
     struct subscription_result result;
-    uint64_t served, taken_by_all;
-    unsigned sources; /* most that one subscription heard of */
+    uint64_t served, total_taken;
+    unsigned sources; /* the most that one subscription heard of */
 };
 
-static struct heard *hear(struct seat *seat, const struct source *source)
+static struct transcript *transcript_of(struct taker *taker, const struct source *source)
 {
-    struct heard *heard;
+    struct transcript *transcript;
 
-    for (unsigned i = seat->heard_count; i-- > 0;)
-        if (seat->heard[i].epoch == source->epoch)
-            return &seat->heard[i];
-    CHECK(seat->heard_count < MAX_SOURCES);
-    heard = &seat->heard[seat->heard_count++];
-    *heard = (struct heard){.epoch = source->epoch, .first = UINT64_MAX};
-    memcpy(heard->name, source->name, source->name_size + 1);
-    return heard;
+    for (unsigned i = taker->source_count; i-- > 0;)
+        if (taker->transcript[i].epoch == source->epoch)
+            return &taker->transcript[i];
+    CHECK(taker->source_count < MAX_SOURCES);
+    transcript = &taker->transcript[taker->source_count++];
+    *transcript = (struct transcript){.epoch = source->epoch, .first = UINT64_MAX};
+    memcpy(transcript->name, source->name, source->name_size + 1);
+    return transcript;
 }
 
-static void stretch(struct heard *heard, uint64_t first, uint64_t last, uint64_t count)
+static void add_to_transcript(struct transcript *transcript, uint64_t first, uint64_t last, uint64_t count)
 {
-    heard->first = MIN_OF(heard->first, first);
-    heard->last = MAX_OF(heard->last, last);
-    heard->count += count;
+    transcript->first = MIN_OF(transcript->first, first);
+    transcript->last = MAX_OF(transcript->last, last);
+    transcript->count += count;
 }
 
 static void on_loss(void *ctx, const struct lost_note *note)
 {
-    struct heard *heard = hear(ctx, note->source);
+    struct transcript *transcript = transcript_of(ctx, note->source);
 
     CHECK(!note->count_unknown && note->count > 0);
-    stretch(heard, note->first_sequence, note->last_sequence, note->count);
+    add_to_transcript(transcript, note->first_sequence, note->last_sequence, note->count);
 }
 
-/* One batch. Returns whether more waits. */
-static bool serve_batch(struct seat *seat)
+/* Serves one batch. Returns true when more waits. */
+static bool serve_batch(struct taker *taker)
 {
-    bool more = chan_dequeue(seat->chan, &seat->batch, 1 + (uint32_t)dice_roll(&seat->dice, 300), 1 << 16,
+    bool more = chan_dequeue(taker->chan, &taker->batch, 1 + (uint32_t)dice_roll(&taker->dice, 300), 1 << 16,
                              clock_mono_ns());
 
-    for (uint32_t i = 0; i < seat->batch.count; i++) {
-        const struct chan_batch_entry *entry = &seat->batch.entries[i];
-        struct heard *heard = hear(seat, entry->chunk->source);
+    for (uint32_t i = 0; i < taker->batch.count; i++) {
+        const struct chan_batch_entry *entry = &taker->batch.entries[i];
+        struct transcript *transcript = transcript_of(taker, entry->chunk->source);
 
         for (uint32_t event = entry->first; event < entry->last; event++) {
             uint64_t sequence = chunk_sequence(entry->chunk, event);
 
-            CHECK(sequence > heard->last_event);
-            heard->last_event = sequence;
-            stretch(heard, sequence, sequence, 1);
-            seat->taken++;
+            CHECK(sequence > transcript->last_event);
+            transcript->last_event = sequence;
+            add_to_transcript(transcript, sequence, sequence, 1);
+            taker->taken++;
         }
     }
-    chan_losses(seat->chan, 1000, on_loss, seat);
-    chan_states(seat->chan, 1000, NULL, NULL);
-    if (dice_roll(&seat->dice, 200) == 0)
+    chan_losses(taker->chan, 1000, on_loss, taker);
+    chan_states(taker->chan, 1000, NULL, NULL);
+    if (dice_roll(&taker->dice, 200) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL); /* slow, with a batch in flight */
-    check_sums(seat->chan);
-    chan_delivered(seat->chan, &seat->batch);
+    check_totals(taker->chan);
+    chan_delivered(taker->chan, &taker->batch);
     return more;
 }
 
-/* What a hard end drops is told to nobody. */
-static void check_heard(const struct seat *seat)
+/* What a hard end drops is not reported. */
+static void check_complete(const struct taker *taker)
 {
     struct chan_stats stats;
 
-    chan_stats(seat->chan, &stats);
-    if (!seat->wants_all || stats.dropped[LOSS_CONSUMER_GONE].events > 0)
+    chan_stats(taker->chan, &stats);
+    if (!taker->wants_everything || stats.dropped[LOSS_CONSUMER_GONE].events > 0)
         return;
-    for (unsigned i = 0; i < seat->heard_count; i++) {
-        const struct heard *heard = &seat->heard[i];
+    for (unsigned i = 0; i < taker->source_count; i++) {
+        const struct transcript *transcript = &taker->transcript[i];
 
-        CHECK(heard->count == heard->last - heard->first + 1);
+        CHECK(transcript->count == transcript->last - transcript->first + 1);
     }
 }
 
-static void serve(struct seat *seat)
+static void serve(struct taker *taker)
 {
     bool gone = false;
 
     while (!gone) {
-        enum chan_state state = chan_state(seat->chan);
+        enum chan_state state = chan_state(taker->chan);
         int64_t until_ns;
 
-        while (serve_batch(seat))
+        while (serve_batch(taker))
             continue;
-        until_ns = chan_blocked_until(seat->chan);
-        if (seat->resets && dice_roll(&seat->dice, 400) == 0) {
-            chan_dequeue(seat->chan, &seat->batch, 10, 1 << 16, clock_mono_ns());
-            chan_lost(seat->chan, &seat->batch, LOSS_CONSUMER_GONE);
+        until_ns = chan_blocked_until(taker->chan);
+        if (taker->leaves_hard && dice_roll(&taker->dice, 400) == 0) {
+            chan_dequeue(taker->chan, &taker->batch, 10, 1 << 16, clock_mono_ns());
+            chan_lost(taker->chan, &taker->batch, LOSS_CONSUMER_GONE);
             return;
         }
-        gone = state == CHAN_CLOSED || (state != CHAN_OPEN && chan_idle(seat->chan));
+        gone = state == CHAN_CLOSED || (state != CHAN_OPEN && chan_idle(taker->chan));
         if (!gone)
-            bell_wait(&seat->wakeup, MIN_OF(MAX_OF(until_ns - clock_mono_ns(), 0), 20 * NS_PER_MS));
-        chan_tick(seat->chan, clock_mono_ns());
+            wakeup_wait(&taker->wakeup, MIN_OF(MAX_OF(until_ns - clock_mono_ns(), 0), 20 * NS_PER_MS));
+        chan_tick(taker->chan, clock_mono_ns());
     }
-    check_heard(seat);
+    check_complete(taker);
 }
 
-static void *take_on(void *ctx)
+static void *take_repeatedly(void *ctx)
 {
-    struct seat *seat = ctx;
+    struct taker *taker = ctx;
 
     while (!atomic_load(&stopping)) {
-        if (atomic_load(&seat->state) == SERVING) {
-            serve(seat);
-            atomic_store(&seat->state, ENDED);
-            loop_post(loop, &seat->ended);
+        if (atomic_load(&taker->state) == SERVING) {
+            serve(taker);
+            atomic_store(&taker->state, ENDED);
+            loop_post(loop, &taker->ended);
         } else {
-            bell_wait(&seat->wakeup, 20 * NS_PER_MS);
+            wakeup_wait(&taker->wakeup, 20 * NS_PER_MS);
         }
     }
     return NULL;
@@ -268,71 +269,71 @@ static void *take_on(void *ctx)
 
 static void ended(struct task *task)
 {
-    struct seat *seat = container_of(task, struct seat, ended);
+    struct taker *taker = container_of(task, struct taker, ended);
     struct chan_stats stats;
 
-    hub_unsubscribe(seat->subscription, FAULT_NONE);
-    chan_stats(seat->chan, &stats);
-    check_sums(seat->chan);
+    hub_unsubscribe(taker->subscription, FAULT_NONE);
+    chan_stats(taker->chan, &stats);
+    check_totals(taker->chan);
     CHECK(stats.queued.events == 0);
-    CHECK(stats.delivered.events == seat->taken);
-    chan_release(seat->chan);
-    seat->chan = NULL;
-    seat->subscription = NULL;
-    seat->served++;
-    seat->taken_by_all += seat->taken;
-    seat->sources = MAX_OF(seat->sources, seat->heard_count);
-    atomic_store(&seat->state, FREE);
+    CHECK(stats.delivered.events == taker->taken);
+    chan_release(taker->chan);
+    taker->chan = NULL;
+    taker->subscription = NULL;
+    taker->served++;
+    taker->total_taken += taker->taken;
+    taker->sources = MAX_OF(taker->sources, taker->source_count);
+    atomic_store(&taker->state, FREE);
 }
 
 static void readable(void *ctx)
 {
-    bell_ring(&((struct seat *)ctx)->wakeup);
+    wakeup_signal(&((struct taker *)ctx)->wakeup);
 }
 
-static void told_closing(void *ctx, enum closing reason, int64_t deadline_ns)
+static void on_closing(void *ctx, enum closing reason, int64_t deadline_ns)
 {
     (void)ctx;
     CHECK(reason == CLOSING_FINISHED || reason == CLOSING_SERVER_DRAINING);
     CHECK(deadline_ns < INT64_MAX);
 }
 
-static void told_cut(void *ctx, const struct fault *fault)
+static void on_abort(void *ctx, const struct fault *fault)
 {
-    (void)ctx; /* the taker sees the channel closed */
+    (void)ctx; /* the taker sees that the channel is closed */
     CHECK(fault->reason == FAULT_KICKED);
 }
 
-static const struct subscription_port port = {told_closing, told_cut};
+static const struct subscription_port port = {on_closing, on_abort};
 
-static void subscribe(struct seat *seat, struct dice *dice)
+static void subscribe(struct taker *taker, struct dice *dice)
 {
     static const char *const topics[] = {NULL, NULL, "a", "?"};
     const char *topic = topics[dice_roll(dice, ARRAY_LEN(topics))];
-    struct subscription_params params = wish_of(topic);
+    struct subscription_params params = subscription_params_of(topic);
     struct fault fault;
 
     params.limits.max_events = 1 + (uint32_t)dice_roll(dice, 500);
     params.limits.overflow = (enum overflow)(1 + dice_roll(dice, 4));
     params.limits.fallback = (enum overflow)(2 + dice_roll(dice, 3));
     params.limits.block_timeout_ns = (int64_t)dice_roll(dice, 5) * NS_PER_MS;
-    params.callbacks = (struct chan_callbacks){readable, seat};
+    params.callbacks = (struct chan_callbacks){readable, taker};
     params.port = &port;
-    params.ctx = seat;
-    seat->wants_all = topic == NULL;
-    seat->resets = dice_roll(dice, 4) == 0;
-    seat->heard_count = 0;
-    seat->taken = 0;
-    seat->ended = (struct task){.run = ended};
-    CHECK(hub_subscribe(hub, &params, &seat->subscription, &seat->result, &fault) == FAULT_NONE);
-    seat->chan = seat->result.chan;
-    atomic_store(&seat->state, SERVING);
-    bell_ring(&seat->wakeup);
+    params.ctx = taker;
+    taker->wants_everything = !topic;
+    taker->leaves_hard = dice_roll(dice, 4) == 0;
+    taker->source_count = 0;
+    taker->taken = 0;
+    taker->ended = (struct task){.run = ended};
+    CHECK(hub_subscribe(hub, &params, &taker->subscription, &taker->result, &fault) == FAULT_NONE);
+    taker->chan = taker->result.chan;
+    atomic_store(&taker->state, SERVING);
+    wakeup_signal(&taker->wakeup);
 }
 
-static void disturb(struct seat *seat, struct dice *dice)
+static void end_or_select(struct taker *taker, struct dice *dice)
 {
-    struct bytes id = text_of(seat->result.id);
+    struct bytes id = text_of(taker->result.id);
     struct fault fault;
 
     switch (dice_roll(dice, 60)) {
@@ -348,7 +349,7 @@ static void disturb(struct seat *seat, struct dice *dice)
     }
 }
 
-static void look_at(void *ctx, const struct producer_view *view)
+static void check_view(void *ctx, const struct producer_view *view)
 {
     ++*(unsigned *)ctx;
     CHECK(view->published.events == view->last_sequence);
@@ -360,23 +361,23 @@ static void all_gone(void *ctx)
     *(bool *)ctx = true;
 }
 
-static void run_for(int64_t max_ns, struct seat *seats, struct dice *dice)
+static void run_for(int64_t max_ns, struct taker *takers, struct dice *dice)
 {
     int64_t until_ns = clock_mono_ns() + max_ns;
-    unsigned looked = 0;
+    unsigned views = 0;
 
     while (clock_mono_ns() < until_ns) {
-        struct seat *seat = &seats[dice_roll(dice, CONSUMERS)];
+        struct taker *taker = &takers[dice_roll(dice, CONSUMERS)];
 
         loop_turn(loop);
-        if (seat->subscription)
-            disturb(seat, dice);
+        if (taker->subscription)
+            end_or_select(taker, dice);
         else
-            subscribe(seat, dice);
-        hub_producers(hub, text_of(""), text_of(""), 100, look_at, &looked);
+            subscribe(taker, dice);
+        hub_producers(hub, text_of(""), text_of(""), 100, check_view, &views);
         nanosleep(&(struct timespec){.tv_nsec = 200 * NS_PER_US}, NULL);
     }
-    CHECK(looked > 0);
+    CHECK(views > 0);
     hub_drain(hub, 20 * NS_PER_MS, all_gone, &emptied);
     while (!emptied || atomic_load(&putters_left) > 0) {
         loop_turn(loop);
@@ -384,25 +385,25 @@ static void run_for(int64_t max_ns, struct seat *seats, struct dice *dice)
     }
 }
 
-static void report(const struct offerer *offerers, const struct seat *seats)
+static void report(const struct caller *callers, const struct taker *takers)
 {
-    uint64_t offered = 0, held = 0, served = 0, taken = 0;
+    uint64_t offered = 0, waits = 0, served = 0, taken = 0;
     unsigned sources = 0;
 
     for (unsigned i = 0; i < PUTTERS; i++) {
-        offered += offerers[i].events;
-        held += offerers[i].held;
+        offered += callers[i].events;
+        waits += callers[i].waits;
     }
     for (unsigned i = 0; i < CONSUMERS; i++) {
-        served += seats[i].served;
-        taken += seats[i].taken_by_all;
-        sources = MAX_OF(sources, seats[i].sources);
+        served += takers[i].served;
+        taken += takers[i].total_taken;
+        sources = MAX_OF(sources, takers[i].sources);
     }
     printf("offered %llu events, held back %llu times; %llu subscriptions took %llu events\n",
-           (unsigned long long)offered, (unsigned long long)held, (unsigned long long)served,
+           (unsigned long long)offered, (unsigned long long)waits, (unsigned long long)served,
            (unsigned long long)taken);
     CHECK((uint64_t)count_get(COUNT_EVENTS_IN) == offered);
-    CHECK(offered > 0 && held > 0 && served > CONSUMERS && taken > 0);
+    CHECK(offered > 0 && waits > 0 && served > CONSUMERS && taken > 0);
     CHECK(sources > PRODUCERS); /* some were forgotten and came again */
 }
 
@@ -410,8 +411,8 @@ int main(int argc, char **argv)
 {
     static const struct hub_limits limits = {
         .max_producers = PRODUCERS, .max_subscriptions = CONSUMERS, .transient_forget_ns = NS_PER_MS};
-    static struct offerer offerers[PUTTERS];
-    static struct seat seats[CONSUMERS];
+    static struct caller callers[PUTTERS];
+    static struct taker takers[CONSUMERS];
     int64_t run_ns = (argc > 1 ? strtoll(argv[1], NULL, 10) : 2) * NS_PER_S;
     struct dice dice = dice_new("stress_hub");
 
@@ -419,28 +420,30 @@ int main(int argc, char **argv)
     CHECK(loop_new(&loop).code == ERR_OK);
     CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
     for (unsigned i = 0; i < CONSUMERS; i++) {
-        seats[i] = (struct seat){
-            .dice = {dice.state + i}, .wakeup = BELL, .heard = calloc(MAX_SOURCES, sizeof(struct heard))};
-        CHECK(seats[i].heard && pthread_create(&seats[i].thread, NULL, take_on, &seats[i]) == 0);
+        takers[i] = (struct taker){.dice = {dice.state + i},
+                                   .wakeup = WAKEUP_INIT,
+                                   .transcript = calloc(MAX_SOURCES, sizeof(struct transcript))};
+        CHECK(takers[i].transcript &&
+              pthread_create(&takers[i].thread, NULL, take_repeatedly, &takers[i]) == 0);
     }
     for (unsigned i = 0; i < PUTTERS; i++) {
-        offerers[i] =
-            (struct offerer){.dice = {dice.state + 100 + i}, .wakeup = BELL, .task = {.run = open_inlet}};
-        offerers[i].waiter.over = stall_over;
-        CHECK(pthread_create(&offerers[i].thread, NULL, offer_on, &offerers[i]) == 0);
+        callers[i] = (struct caller){
+            .dice = {dice.state + 100 + i}, .wakeup = WAKEUP_INIT, .task = {.run = open_inlet}};
+        callers[i].waiter.over = on_unblocked;
+        CHECK(pthread_create(&callers[i].thread, NULL, offer_repeatedly, &callers[i]) == 0);
     }
-    run_for(run_ns, seats, &dice);
+    run_for(run_ns, takers, &dice);
     atomic_store(&stopping, true);
     for (unsigned i = 0; i < PUTTERS; i++)
-        pthread_join(offerers[i].thread, NULL);
+        pthread_join(callers[i].thread, NULL);
     for (unsigned i = 0; i < CONSUMERS; i++) {
-        pthread_join(seats[i].thread, NULL);
-        chan_batch_fini(&seats[i].batch);
-        free(seats[i].heard);
+        pthread_join(takers[i].thread, NULL);
+        chan_batch_fini(&takers[i].batch);
+        free(takers[i].transcript);
     }
     hub_free(hub);
     loop_free(loop);
-    report(offerers, seats);
+    report(callers, takers);
     for (enum counter i = COUNT_LIVE_CHUNKS; i <= COUNT_LIVE_CHANNELS; i++)
         CHECK(count_get(i) == 0);
     return 0;

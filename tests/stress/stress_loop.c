@@ -1,4 +1,4 @@
-/* stress_loop.c - four threads post to one loop at full speed; every task arrives once, and in the
+/* stress_loop.c - four threads post to one loop at full speed. Every task arrives once, in the
  * order of its thread. Then workers answer as fast as they can. */
 #include <pthread.h>
 #include <stdio.h>
@@ -51,12 +51,12 @@ static void *post(void *argument)
     return NULL;
 }
 
-/* A job is given back to the workers as soon as it is done, until all rounds are through. */
+/* A job goes back to the workers as soon as it is done, until all rounds are over. */
 struct round {
     struct job job;
     struct workers *workers;
     unsigned left;
-    unsigned work; /* written by workers and loop in turn, guarded by nothing but the hand-over */
+    unsigned work; /* written by workers and loop in turn, ordered by nothing but the hand-over */
 };
 
 static unsigned rounds_running;

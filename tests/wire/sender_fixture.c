@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "flow/chan_stats.h"
+#include "flow/feed.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 #include "tributary/v1/event.pb-c.h"

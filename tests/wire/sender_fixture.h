@@ -6,6 +6,7 @@
 #ifndef TRIBUTARY_TESTS_WIRE_SENDER_FIXTURE_H
 #define TRIBUTARY_TESTS_WIRE_SENDER_FIXTURE_H
 
+#include "flow/chan_stats.h"
 #include "server/wire/sender.h"
 #include "wire_fixture.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "event/framing.h"
+#include "flow/chan_batch.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 #include "sender_fixture.h"

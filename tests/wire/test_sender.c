@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "flow/feed.h"
 #include "lib/chunks.h"
 #include "sender_fixture.h"
 

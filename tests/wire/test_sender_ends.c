@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/chan_stats.h"
 #include "sender_fixture.h"
 
 static struct sender_fixture fixture;

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/chan_stats.h"
+#include "flow/put_waiter.h"
 #include "lib/chunks.h"
 #include "sender_fixture.h"
 

@@ -14,8 +14,8 @@ static struct bytes text_or_none(const char *text)
 
 static const uint8_t filling[1 << 20];
 
-/* The lengths grow with what they count, so some sizes can only be had with a type of a byte or two
- * beside the data. */
+/* A length field grows with the length, so some sizes need a type of a byte or two beside the
+ * data. */
 static void put_sized(struct buf *buf, const struct keyed_event *event)
 {
     struct event_view view = {.topic = text_or_none(event->topic), .key = text_or_none(event->key)};

@@ -9,7 +9,7 @@ struct keyed_event {
     uint32_t size;           /* all of it; 0: as it comes */
 };
 
-/* Never NULL. Sizes must leave room for the topic and the key. */
+/* Never NULL. Sizes must leave space for the topic and the key. */
 struct chunk *chunk_keyed(struct source *source, uint64_t first_sequence, int64_t observed_mono_ns,
                           uint32_t count, const struct keyed_event *events);
 

@@ -1,12 +1,15 @@
-/* test_chan_memory.c - the channel when memory runs out: nothing is lost uncounted. The linker puts
- * these in front of the allocator. */
+/* test_chan_memory.c - a channel when memory runs out: nothing is lost without being counted. The
+ * linker puts these functions in front of the allocator. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "flow/chan_batch.h"
+#include "flow/feed.h"
+#include "flow/put_waiter.h"
 #include "keyed.h"
 #include "lib/chunks.h"
-#include "rig.h"
+#include "flow_fixture.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -14,7 +17,7 @@ void *__real_realloc(void *at, size_t size);
 void *__real_reallocarray(void *at, size_t count, size_t size);
 
 static bool exhausted;
-static uint32_t allowed; /* so many more, then it is exhausted */
+static uint32_t allowed; /* this many allocations more, then memory is exhausted */
 
 static bool refuses(void)
 {
@@ -52,14 +55,14 @@ static const struct chan_limits latest = {
     .max_events = 64, .max_bytes = 10000, .overflow = OVERFLOW_LATEST_PER_KEY};
 
 /* A chunk of 40 events, for a channel that has its first sixteen entries. */
-static struct chunk *sample(struct rig *rig)
+static struct chunk *sample(struct flow_fixture *fixture)
 {
-    cr_assert_eq(rig_put(rig, 0, 1, 10), ERR_OK);
-    rig_deliver(rig, 1);
-    return chunk_even(rig->sources[0], 2, 0, 40, 10);
+    cr_assert_eq(flow_fixture_put(fixture, 0, 1, 10), ERR_OK);
+    flow_fixture_deliver(fixture, 1);
+    return chunk_even(fixture->sources[0], 2, 0, 40, 10);
 }
 
-Test(chan_memory, nothing_is_made_without_it)
+Test(chan_memory, making_a_channel_or_feed_fails_and_leaves_nothing)
 {
     struct chan_callbacks callbacks = {0};
     struct chan *chan = chan_new(&block, &callbacks);
@@ -81,107 +84,110 @@ Test(chan_memory, nothing_is_made_without_it)
 Test(chan_memory, an_event_without_an_entry_is_dropped_for_the_budget)
 {
     struct chunk *chunk;
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &newest, 1);
-    chunk = sample(&rig);
+    flow_fixture_open(&fixture, &newest, 1);
+    chunk = sample(&fixture);
     exhausted = true;
     for (uint32_t i = 0; i < 18; i++)
-        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
+        cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
     exhausted = false;
-    cr_assert_eq(rig_balance(&rig).dropped[LOSS_BUDGET].events, 2, "the first sixteen had an entry");
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:BUDGET 18-19 x2");
+    cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_BUDGET].events, 2,
+                 "the first sixteen had an entry");
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:BUDGET 18-19 x2");
     chunk_release(chunk);
-    rig_close(&rig);
+    flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, who_cannot_be_parked_does_not_wait)
+Test(chan_memory, a_range_that_cannot_be_parked_is_dropped_and_its_putter_goes_on)
 {
     struct waiter waiter;
     struct chunk *chunk;
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &block, 1);
-    chunk = sample(&rig);
+    flow_fixture_open(&fixture, &block, 1);
+    chunk = sample(&fixture);
     for (uint32_t i = 0; i < 16; i++)
-        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
+        cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
     exhausted = true;
     put_waiter_begin(&waiter.waiter);
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, &waiter.waiter), ERR_OK);
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 16, 20, &waiter.waiter), ERR_OK);
     cr_assert_eq(put_waiter_end(&waiter.waiter), ERR_OK);
     exhausted = false;
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:BUDGET 18-21 x4");
-    cr_assert_not(rig_balance(&rig).blocked);
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:BUDGET 18-21 x4");
+    cr_assert_not(flow_fixture_balance(&fixture).blocked);
     chunk_release(chunk);
-    rig_close(&rig);
+    flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_paced_feed_that_cannot_be_parked_is_not_asked_to_pause)
+Test(chan_memory, a_pausable_feed_that_cannot_park_is_not_asked_to_pause)
 {
     struct chunk *chunk;
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open_paced(&rig, &block, 0, 1);
-    chunk = sample(&rig);
+    flow_fixture_open_pausable(&fixture, &block, 0, 1);
+    chunk = sample(&fixture);
     for (uint32_t i = 0; i < 16; i++)
-        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
+        cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
     exhausted = true;
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, NULL), ERR_OK);
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 16, 20, NULL), ERR_OK);
     exhausted = false;
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:BUDGET 18-21 x4");
-    cr_assert_str_eq(rig_paces(&rig), "");
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:BUDGET 18-21 x4");
+    cr_assert_str_eq(flow_fixture_pauses(&fixture), "");
     chunk_release(chunk);
-    rig_balance(&rig);
-    rig_close(&rig);
+    flow_fixture_balance(&fixture);
+    flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_parked_range_comes_in_without_it)
+Test(chan_memory, a_parked_range_is_admitted_without_memory)
 {
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open_paced(&rig, &block, 0, 1);
+    flow_fixture_open_pausable(&fixture, &block, 0, 1);
     for (uint32_t i = 0; i < 15; i++)
-        cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
-    cr_assert_eq(rig_put(&rig, 0, 2, 10), ERR_AGAIN, "sixteen entries wait, the seventeenth is parked");
-    rig_take(&rig, 8);
+        cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
+    cr_assert_eq(flow_fixture_put(&fixture, 0, 2, 10), ERR_AGAIN,
+                 "sixteen entries wait, the seventeenth is parked");
+    flow_fixture_dequeue(&fixture, 8);
     exhausted = true;
-    cr_assert_str_eq(rig_paces(&rig), "a stops a goes");
-    chan_drain(rig.chan);
+    cr_assert_str_eq(flow_fixture_pauses(&fixture), "a stops a goes");
+    chan_drain(fixture.chan);
     exhausted = false;
-    cr_assert_eq(rig_balance(&rig).dropped[LOSS_BUDGET].events, 0);
-    rig_close(&rig);
+    cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_BUDGET].events, 0);
+    flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, without_it_the_older_of_a_key_makes_room_for_the_newer)
+Test(chan_memory, without_memory_an_older_event_still_makes_way_for_the_newer)
 {
     struct keyed_event events[40];
     char keys[40][4];
     struct chunk *chunk;
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &latest, 1);
-    cr_assert_eq(rig_put_keys(&rig, 0, "-"), ERR_OK);
-    rig_deliver(&rig, 1);
+    flow_fixture_open(&fixture, &latest, 1);
+    cr_assert_eq(flow_fixture_put_keys(&fixture, 0, "-"), ERR_OK);
+    flow_fixture_deliver(&fixture, 1);
     for (uint32_t i = 0; i < 40; i++) {
         snprintf(keys[i], sizeof(keys[i]), "%u", i % 20);
         events[i] = (struct keyed_event){.topic = "t", .key = keys[i]};
     }
-    chunk = chunk_keyed(rig.sources[0], 2, 0, 40, events);
+    chunk = chunk_keyed(fixture.sources[0], 2, 0, 40, events);
     exhausted = true;
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 16, NULL), ERR_OK, "sixteen have an entry");
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 20, 36, NULL), ERR_OK,
-                 "and so have those who follow them");
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 0, 16, NULL), ERR_OK,
+                 "sixteen have an entry");
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 20, 36, NULL), ERR_OK,
+                 "and so do their successors");
     exhausted = false;
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:COALESCED 2-17 x16");
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 16, 20, NULL), ERR_OK);
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:COALESCED 2-17 x16");
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 16, 20, NULL), ERR_OK);
     exhausted = true;
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 36, 40, NULL), ERR_OK);
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 36, 40, NULL), ERR_OK);
     exhausted = false;
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:COALESCED 18-21 x4");
-    rig_deliver(&rig, 99);
-    cr_assert_eq(rig_balance(&rig).delivered.events, 21);
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:COALESCED 18-21 x4");
+    flow_fixture_deliver(&fixture, 99);
+    cr_assert_eq(flow_fixture_balance(&fixture).delivered.events, 21);
     chunk_release(chunk);
-    rig_close(&rig);
+    flow_fixture_close(&fixture);
 }
 
 Test(chan_memory, keys_are_found_where_their_table_could_not_grow)
@@ -189,73 +195,74 @@ Test(chan_memory, keys_are_found_where_their_table_could_not_grow)
     struct keyed_event events[64];
     char keys[64][4];
     struct chunk *chunk;
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &latest, 1);
+    flow_fixture_open(&fixture, &latest, 1);
     for (uint32_t i = 0; i < 64; i++)
-        cr_assert_eq(rig_put_keys(&rig, 0, "-"), ERR_OK);
-    rig_deliver(&rig, 99);
+        cr_assert_eq(flow_fixture_put_keys(&fixture, 0, "-"), ERR_OK);
+    flow_fixture_deliver(&fixture, 99);
     for (uint32_t i = 0; i < 64; i++) {
         snprintf(keys[i], sizeof(keys[i]), "%u", i);
         events[i] = (struct keyed_event){.topic = "t", .key = keys[i]};
     }
-    chunk = chunk_keyed(rig.sources[0], 65, 0, 64, events);
+    chunk = chunk_keyed(fixture.sources[0], 65, 0, 64, events);
     exhausted = true;
     for (int round = 0; round < 2; round++)
-        cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK,
+        cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 0, 64, NULL), ERR_OK,
                      "64 entries are there, and 16 slots");
     exhausted = false;
-    cr_assert_eq(rig_balance(&rig).dropped[LOSS_COALESCED].events, 64);
-    cr_assert_eq(chan_put(rig.chan, rig.feeds[0], chunk, 0, 64, NULL), ERR_OK);
-    cr_assert_eq(rig_balance(&rig).dropped[LOSS_COALESCED].events, 128);
+    cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_COALESCED].events, 64);
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 0, 64, NULL), ERR_OK);
+    cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_COALESCED].events, 128);
     chunk_release(chunk);
-    rig_close(&rig);
+    flow_fixture_close(&fixture);
 }
 
 Test(chan_memory, a_feed_ends_without_its_message)
 {
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &newest, 1);
+    flow_fixture_open(&fixture, &newest, 1);
     exhausted = true;
-    feed_close(rig.chan, rig.feeds[0], 7, 5, "a reason");
+    feed_close(fixture.chan, fixture.feeds[0], 7, 5, "a reason");
     exhausted = false;
-    rig.feeds[0] = NULL;
-    cr_assert_str_eq(rig_states(&rig, 9), "a is 7 for 5: ");
-    rig_close(&rig);
+    fixture.feeds[0] = NULL;
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "a is 7 for 5: ");
+    flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_take_without_room_is_shorter)
+Test(chan_memory, a_batch_that_cannot_grow_is_shorter)
 {
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &newest, 1);
+    flow_fixture_open(&fixture, &newest, 1);
     for (uint32_t i = 0; i < 20; i++)
-        cr_assert_eq(rig_put(&rig, 0, 1, 10), ERR_OK);
+        cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_OK);
     exhausted = true;
-    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0), "more waits");
-    cr_assert_eq(rig.batch.events, 0);
+    cr_assert(chan_dequeue(fixture.chan, &fixture.batch, 99, 9999, 0), "more waits");
+    cr_assert_eq(fixture.batch.events, 0);
     exhausted = false;
-    cr_assert_str_eq(rig_deliver(&rig, 1), "a1");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
     exhausted = true;
-    cr_assert(chan_dequeue(rig.chan, &rig.batch, 99, 9999, 0));
+    cr_assert(chan_dequeue(fixture.chan, &fixture.batch, 99, 9999, 0));
     exhausted = false;
-    cr_assert_eq(rig.batch.events, 16, "as many as its array holds");
-    rig_balance(&rig);
-    rig_close(&rig);
+    cr_assert_eq(fixture.batch.events, 16, "as many as its array holds");
+    flow_fixture_balance(&fixture);
+    flow_fixture_close(&fixture);
 }
 
-Test(chan_memory, a_second_reason_without_room_is_told_under_the_first)
+Test(chan_memory, without_memory_a_second_reason_is_reported_under_the_first)
 {
-    struct rig rig;
+    struct flow_fixture fixture;
 
-    rig_open(&rig, &newest, 1);
-    cr_assert_eq(rig_put(&rig, 0, 101, 10), ERR_OK);
-    rig_take(&rig, 2);
+    flow_fixture_open(&fixture, &newest, 1);
+    cr_assert_eq(flow_fixture_put(&fixture, 0, 101, 10), ERR_OK);
+    flow_fixture_dequeue(&fixture, 2);
     exhausted = true;
-    chan_lost(rig.chan, &rig.batch, LOSS_DRAIN_CUT);
+    chan_lost(fixture.chan, &fixture.batch, LOSS_DRAIN_CUT);
     exhausted = false;
-    cr_assert_str_eq(rig_losses(&rig, 9), "a:NEWEST 1-101 x3", "the count is right all the same");
-    cr_assert_eq(rig_balance(&rig).dropped[LOSS_DRAIN_CUT].events, 2, "and so are the sums");
-    rig_close(&rig);
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:NEWEST 1-101 x3",
+                     "the count is right all the same");
+    cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_DRAIN_CUT].events, 2, "and so are the sums");
+    flow_fixture_close(&fixture);
 }

@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "event/chunk.h"
+#include "flow/chan_batch.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
 #include "server/wire/wire.h"
@@ -159,9 +160,10 @@ static void open_call(struct rpc_fixture *fixture)
 {
     *fixture = (struct rpc_fixture){.thread.busy = true};
     wire_init();
-    bench_open(&fixture->bench);
-    fixture->rpc = (struct rpc){
-        .loop = fixture->bench.loop, .hub = fixture->bench.hub, .settings.framing = framing_defaults};
+    hub_fixture_open(&fixture->hub_fixture);
+    fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop,
+                                .hub = fixture->hub_fixture.hub,
+                                .settings.framing = framing_defaults};
     list_init(&fixture->thread.early_hooks);
     list_init(&fixture->thread.hooks);
     fixture->thread.inbox_end = &fixture->thread.inbox;
@@ -225,7 +227,7 @@ void rpc_fixture_lose_call(struct rpc_fixture *fixture)
 
 void rpc_fixture_drain(struct rpc_fixture *fixture)
 {
-    hub_drain(fixture->bench.hub, 60 * NS_PER_S, bench_emptied, &fixture->bench);
+    hub_drain(fixture->hub_fixture.hub, 60 * NS_PER_S, hub_fixture_emptied, &fixture->hub_fixture);
     fixture->port->draining(&fixture->call);
 }
 
@@ -281,7 +283,7 @@ void rpc_fixture_poll(struct rpc_fixture *fixture)
 void rpc_fixture_run(struct rpc_fixture *fixture)
 {
     for (int i = 0; i < 12; i++) {
-        loop_turn(fixture->bench.loop);
+        loop_turn(fixture->hub_fixture.loop);
         rpc_fixture_poll(fixture);
     }
 }
@@ -325,7 +327,7 @@ const char *rpc_fixture_read(struct rpc_fixture *fixture)
 
 void rpc_fixture_open(struct rpc_fixture *fixture, bool blocks)
 {
-    struct subscription_params params = wish_of(NULL);
+    struct subscription_params params = subscription_params_of(NULL);
 
     if (blocks) {
         params.limits.max_events = 2;
@@ -334,7 +336,7 @@ void rpc_fixture_open(struct rpc_fixture *fixture, bool blocks)
         params.limits.block_timeout_ns = 3600 * NS_PER_S;
     }
     open_call(fixture);
-    consumer_join(&fixture->consumer, &fixture->bench, params);
+    consumer_join(&fixture->consumer, &fixture->hub_fixture, params);
     rpc_fixture_publish(fixture, "-");
     rpc_fixture_run(fixture);
     cr_assert_str_eq(rpc_fixture_read(fixture), "-");
@@ -355,7 +357,7 @@ void rpc_fixture_close(struct rpc_fixture *fixture, enum fault_reason status)
     framing_fini(&fixture->thread.scan);
     heap_fini(&fixture->thread.timers);
     consumer_leave(&fixture->consumer);
-    bench_close(&fixture->bench);
+    hub_fixture_close(&fixture->hub_fixture);
     wire_fini();
 }
 

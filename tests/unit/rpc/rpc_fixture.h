@@ -6,7 +6,7 @@
 #ifndef TRIBUTARY_TESTS_UNIT_RPC_RPC_FIXTURE_H
 #define TRIBUTARY_TESTS_UNIT_RPC_RPC_FIXTURE_H
 
-#include "seam/bench.h"
+#include "seam/hub_fixture.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/thread.h"
 
@@ -29,7 +29,7 @@ struct call {
 };
 
 struct rpc_fixture {
-    struct bench bench;
+    struct hub_fixture hub_fixture;
     struct rpc rpc;
     const struct call_port *port; /* of PublishStream */
     struct wire_thread thread;

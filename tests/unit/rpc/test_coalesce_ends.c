@@ -3,8 +3,9 @@
 #include <criterion/criterion.h>
 
 #include "base/counters.h"
+#include "hub/session_port.h"
 #include "rpc_fixture.h"
-#include "seam/actor.h"
+#include "seam/fake_session.h"
 
 static struct rpc_fixture fixture;
 
@@ -89,8 +90,8 @@ Test(coalesce_ends, a_drain_between_coalesced_messages_and_a_bad_one_accepts_non
 {
     rpc_fixture_open(&fixture, false);
     rpc_fixture_publish_each(&fixture, "ab");
-    hub_drain(fixture.bench.hub, 60 * NS_PER_S, bench_emptied,
-              &fixture.bench); /* the call was not notified yet */
+    hub_drain(fixture.hub_fixture.hub, 60 * NS_PER_S, hub_fixture_emptied,
+              &fixture.hub_fixture); /* the call was not notified yet */
     rpc_fixture_publish_bad_text(&fixture);
     rpc_fixture_run(&fixture);
     cr_expect_eq(fixture.confirmed, 1);
@@ -118,10 +119,11 @@ Test(coalesce_ends, a_drain_confirms_blocked_messages_and_not_the_held_one)
  * before. */
 Test(coalesce_ends, a_channel_that_blocks_during_the_drain_delays_it_and_the_held_message_is_not_accepted)
 {
-    struct actor actor = {0};
+    struct fake_session fake_session = {0};
 
     rpc_fixture_open(&fixture, true);
-    actor_join(&actor, &fixture.bench, actor_wish("asked", SESSION_PER_CONSUMER));
+    fake_session_join(&fake_session, &fixture.hub_fixture,
+                      fake_session_params("asked", SESSION_PER_CONSUMER));
     rpc_fixture_publish_each(&fixture, "abc");
     rpc_fixture_poll(&fixture);
     rpc_fixture_publish_each(&fixture, "d");
@@ -135,7 +137,7 @@ Test(coalesce_ends, a_channel_that_blocks_during_the_drain_delays_it_and_the_hel
     cr_expect_eq(fixture.confirmed, 4);
     cr_expect_eq(fixture.call.state, CALL_CLOSED);
     rpc_fixture_expect_counts(4, 2, 1);
-    actor_fini(&actor);
+    fake_session_fini(&fake_session);
     rpc_fixture_close(&fixture, FAULT_DRAINING);
 }
 
@@ -144,7 +146,7 @@ static void remove_producer(void)
     struct producer_view view;
     struct fault fault;
 
-    cr_assert_eq(hub_remove(fixture.bench.hub, text_of("web"), 0, bench_copy_view, &view, &fault),
+    cr_assert_eq(hub_remove(fixture.hub_fixture.hub, text_of("web"), 0, hub_fixture_copy_view, &view, &fault),
                  FAULT_NONE);
 }
 
@@ -182,11 +184,11 @@ Test(coalesce_ends, a_call_that_is_lost_while_its_producer_is_made_again_still_d
 
 Test(coalesce_ends, each_coalesced_message_is_refused_where_the_producer_cannot_be_made_again)
 {
-    bench_limits.max_producers = 1;
+    hub_fixture_limits.max_producers = 1;
     rpc_fixture_open(&fixture, false);
     rpc_fixture_publish_each(&fixture, "ab");
     remove_producer();
-    publish(&fixture.bench, "other", 1, "t");
+    publish(&fixture.hub_fixture, "other", 1, "t");
     rpc_fixture_poll(&fixture);
     rpc_fixture_publish_each(&fixture, "c"); /* held, and refused after them */
     rpc_fixture_run(&fixture);

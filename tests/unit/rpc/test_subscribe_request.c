@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "flow/chan.h"
+#include "flow/chan_limits.h"
+#include "flow/chan_port.h"
 #include "lib/events.h"
 #include "server/rpc/subscribe_request.h"
 #include "server/rpc/token.h"

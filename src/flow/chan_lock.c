@@ -1,0 +1,80 @@
+/* chan_lock.c - entering and leaving a channel: its lock, and the work that is deferred until the
+ * lock is released. */
+#include <stdlib.h>
+
+#include "flow/chan_internal.h"
+
+/* When more entries than this were allocated, they are freed as soon as none is in use. */
+#define ENTRIES_KEPT 1024
+
+void chan_enter(struct chan *chan, struct deferred *deferred)
+{
+    deferred->over = NULL;
+    deferred->to_announce = NULL;
+    deferred->slabs = NULL;
+    deferred->slots = NULL;
+    deferred->notify = false;
+    deferred->chunk_count = 0;
+    pthread_mutex_lock(&chan->lock);
+    chan->deferred = deferred;
+}
+
+void chan_leave(struct chan *chan)
+{
+    struct deferred *deferred = chan->deferred;
+
+    (void)chan_at_mark(chan);
+    if (chan->entries_used == 0 && chan->entries_capacity > ENTRIES_KEPT) {
+        deferred->slabs = chan->slabs;
+        chan->slabs = NULL;
+        chan->free_entries = NULL;
+        chan->entries_capacity = 0;
+        if (chan->keys)
+            deferred->slots = keys_shrink(chan->keys);
+    }
+    chan->deferred = NULL;
+    pthread_mutex_unlock(&chan->lock);
+
+    while (deferred->to_announce) {
+        struct feed *feed = deferred->to_announce;
+
+        deferred->to_announce = feed->next_to_announce;
+        feed_announce(chan, feed);
+    }
+    while (deferred->over) {
+        struct put_waiter *waiter = deferred->over;
+
+        deferred->over = waiter->next;
+        waiter->over(waiter); /* the waiter may be gone after this */
+    }
+    if (deferred->notify)
+        chan->callbacks.readable(chan->callbacks.ctx);
+    for (uint32_t i = 0; i < deferred->chunk_count; i++)
+        chunk_release(deferred->chunks[i]);
+    if (deferred->slabs)
+        slabs_free(deferred->slabs);
+    free(deferred->slots);
+}
+
+void chan_notify_again(struct chan *chan)
+{
+    chan->deferred->notify = true;
+}
+
+void chan_notify(struct chan *chan)
+{
+    if (!chan->armed)
+        return;
+    chan->armed = false;
+    chan->deferred->notify = true;
+}
+
+/* Seldom more than a few chunks go at once. Beyond that it is better to release one under the lock
+ * than to keep a list without a bound. */
+void chan_release_chunk(struct chan *chan, struct chunk *chunk)
+{
+    if (chan->deferred->chunk_count < MAX_DEFERRED_CHUNKS)
+        chan->deferred->chunks[chan->deferred->chunk_count++] = chunk;
+    else
+        chunk_release(chunk);
+}

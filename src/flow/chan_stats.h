@@ -1,0 +1,33 @@
+/* chan_stats.h - the totals of a channel and of its feeds.
+ *
+ * Threads: any, under the channel's lock. */
+#ifndef TRIBUTARY_FLOW_CHAN_STATS_H
+#define TRIBUTARY_FLOW_CHAN_STATS_H
+
+#include <stdbool.h>
+
+#include "flow/chan_limits.h"
+#include "flow/totals.h"
+
+struct chan;
+struct source;
+
+struct chan_stats {
+    struct totals accepted, delivered, queued;
+    struct totals dropped[LOSS_COUNT]; /* by reason */
+    bool blocked;                      /* a shared feed has something parked */
+    bool fallback_active;
+};
+void chan_stats(struct chan *chan, struct chan_stats *stats_out);
+struct totals chan_dropped(const struct chan_stats *stats); /* all reasons together */
+
+struct feed_stats {
+    const struct source *source; /* valid during the call */
+    struct totals accepted, delivered, dropped, queued;
+};
+/* Calls `each` for at most `max` feeds. It runs under the lock and may only write down what it is
+ * given. */
+void chan_feeds(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct feed_stats *stats),
+                void *ctx);
+
+#endif

@@ -1,0 +1,95 @@
+/* feed_internal.h - a feed as the files of this room see it.
+ *
+ * Threads: everything here runs under the channel's lock, except feed_announce(). */
+#ifndef TRIBUTARY_FLOW_FEED_INTERNAL_H
+#define TRIBUTARY_FLOW_FEED_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "flow/chan_limits.h"
+#include "flow/chan_port.h"
+#include "flow/totals.h"
+
+struct chan;
+struct range;
+struct source;
+
+/* Losses of one reason that were not reported yet. It is empty where `count` is 0 and not
+ * unknown. */
+struct unreported {
+    uint64_t count, bytes, first_sequence, last_sequence;
+    uint32_t reason;
+    bool count_unknown;
+};
+
+struct feed {
+    /* Constant. */
+    struct chan *chan;
+    struct source *source;
+    struct pause_port pause_port;
+    bool pausable;
+
+    /* Under the channel's lock. */
+    uint32_t refs;   /* the opener, each entry, each entry in flight, unreported losses */
+    uint64_t routed; /* everything up to this sequence was put or filtered out, */
+    /* and everything up to the sequence that stands here. NULL: there is nothing to read. */
+    const _Atomic uint64_t *follows;
+    uint64_t reported;       /* the position that was reported last */
+    struct heap_node weight; /* in chan->heaviest */
+    struct list in_chan;
+    struct list in_losses; /* it has unreported losses */
+    struct list in_states; /* its state changed. A closed feed: nothing else is left to report */
+    uint32_t state, reported_state;
+    bool closed;   /* feed_close() was called */
+    bool ended;    /* its last state was reported; the opener's reference is gone */
+    uint32_t code; /* with `message`: why it ended */
+    char *message; /* NULL: none */
+    struct list waiting_entries, parked_entries;
+    struct totals accepted, delivered, dropped, waiting, in_flight, parked;
+
+    /* Pausable feeds, under the channel's lock. */
+    struct totals max_parked; /* what opened the pause, plus the reserve */
+    bool paused;              /* what the producer was asked for last */
+    bool announcing;          /* a thread calls set_paused(), or will once it has left the lock */
+    bool silenced;            /* no call may begin any more */
+    struct feed *next_to_announce;
+
+    /* Losses, under the channel's lock. */
+    struct unreported unreported;         /* the first reason; it is nearly always the only one */
+    struct unreported *unreported_others; /* by reason; NULL until a second reason comes up */
+};
+
+/* ---- feed.c ---- */
+
+void feed_free(struct chan *chan, struct feed *feed);
+void feed_release(struct chan *chan, struct feed *feed); /* the last reference frees it */
+
+/* What the feed has parked has changed. A pausable feed whose producer must hear of it is put on
+ * the list of feeds to announce. */
+void feed_update_pause(struct chan *chan, struct feed *feed);
+
+/* Calls set_paused() until the producer knows the present state. Without the lock; the feed may be
+ * gone afterwards. */
+void feed_announce(struct chan *chan, struct feed *feed);
+
+/* Everything of the source up to this sequence was put or filtered out. The putter stores
+ * *follows after its puts. A put takes the lock, so a thread that holds the lock and reads a
+ * sequence here has seen the puts up to it. */
+static inline uint64_t feed_routed(const struct feed *feed)
+{
+    return feed->follows ? MAX_OF(feed->routed, atomic_load_explicit(feed->follows, memory_order_acquire))
+                         : feed->routed;
+}
+
+/* ---- chan_report.c ---- */
+
+/* The range was lost: reports it later. CONSUMER_GONE is not reported. */
+void feed_lost(struct chan *chan, const struct range *range, enum loss reason);
+
+/* The feed's state has changed, or something that a closed feed still had to give is gone. Puts it
+ * on the list of states to report, where there is one to report. */
+void feed_changed(struct chan *chan, struct feed *feed);
+
+#endif

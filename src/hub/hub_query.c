@@ -1,0 +1,192 @@
+/* hub_query.c - what is there, a page at a time. */
+#include "hub/hub_query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub/registry.h"
+#include "hub/session_internal.h"
+#include "hub/subscription_internal.h"
+
+/* Compares all bytes. A name comes before another one that begins with it. */
+static int compare(struct bytes a, struct bytes b)
+{
+    size_t size = MIN_OF(a.size, b.size);
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static int compare_producers(const void *a, const void *b)
+{
+    return compare((*(struct producer *const *)a)->name.key, (*(struct producer *const *)b)->name.key);
+}
+
+static void sort(struct hub *hub)
+{
+    struct map_node *node = NULL;
+    size_t count = 0;
+
+    if (hub->sorted || hub->producers.count == 0)
+        return;
+    while ((node = map_next(&hub->producers, node)))
+        hub->by_name[count++] = container_of(node, struct producer, name);
+    qsort(hub->by_name, count, sizeof(struct producer *), compare_producers);
+    hub->sorted = true;
+}
+
+/* The index of the first producer whose name comes after `name`. */
+static size_t first_after(const struct hub *hub, struct bytes name)
+{
+    size_t low = 0, high = hub->producers.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare(hub->by_name[middle]->name.key, name) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Fills in what only sessions have. */
+static void view_session(struct session *session, struct producer_view *view)
+{
+    int32_t paused = atomic_load_explicit(&session->paused, memory_order_relaxed);
+
+    view->is_session = true;
+    view->per_consumer = session->mode == SESSION_PER_CONSUMER;
+    view->labels = session->labels;
+    view->label_count = session->label_count;
+    view->topics = session->topics;
+    view->topic_count = session->topic_count;
+    view->paused_activations = paused > 0 ? (uint32_t)paused : 0;
+    view->expired_activations = session->expired_activations;
+    if (!view->per_consumer)
+        return;
+    pthread_mutex_lock(&session->lock);
+    view->activations = session->active_count;
+    view->subscriptions = session->active_count;
+    view->published = session->published;
+    view->last_event_wall_ns = session->last_event_wall_ns;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static enum producer_state state_of(const struct producer *producer, const struct producer_view *view)
+{
+    if (producer->session && producer->session->state == SESSION_CLOSING)
+        return PRODUCER_DRAINING;
+    if (view->blocked_calls > 0)
+        return PRODUCER_BLOCKED;
+    return view->open_calls > 0 && (!view->per_consumer || view->activations > 0) ? PRODUCER_ACTIVE
+                                                                                  : PRODUCER_IDLE;
+}
+
+static void show_producer(struct producer *producer,
+                          void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+{
+    struct inlet *inlet = &producer->inlet;
+    int32_t blocked = atomic_load_explicit(&inlet->blocked, memory_order_relaxed);
+    struct producer_view view = {.name = producer->name.key,
+                                 .epoch = inlet->source->epoch,
+                                 .blocked_calls = blocked > 0 ? (uint32_t)blocked : 0};
+    char peer[PEER_CAPACITY];
+
+    pthread_mutex_lock(&producer->hub->names);
+    view.open_calls = producer->open_calls;
+    peer_copy(peer, producer->peer);
+    pthread_mutex_unlock(&producer->hub->names);
+    view.peer = peer;
+
+    pthread_mutex_lock(&inlet->lock);
+    view.last_sequence = inlet->last_sequence;
+    view.published = inlet->published;
+    view.subscriptions = inlet->route_count;
+    view.last_event_wall_ns = inlet->last_event_wall_ns;
+    pthread_mutex_unlock(&inlet->lock);
+
+    if (producer->session)
+        view_session(producer->session, &view);
+    view.state = state_of(producer, &view);
+    each(ctx, &view);
+}
+
+bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t max,
+                   void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+{
+    uint32_t shown = 0;
+
+    sort(hub);
+    for (size_t at = first_after(hub, after); at < hub->producers.count; at++) {
+        struct producer *producer = hub->by_name[at];
+
+        if (pattern.size > 0 && !glob_match(pattern, producer->name.key))
+            continue;
+        if (shown == max)
+            return true;
+        show_producer(producer, each, ctx);
+        shown++;
+    }
+    return false;
+}
+
+enum fault_reason hub_producer(struct hub *hub, struct bytes name,
+                               void (*each)(void *ctx, const struct producer_view *view), void *ctx,
+                               struct fault *fault)
+{
+    struct producer *producer = producer_find(hub, name);
+
+    if (!producer)
+        return fault_bytes(fault, FAULT_PRODUCER_NOT_FOUND, "name", name, NULL);
+    show_producer(producer, each, ctx);
+    return FAULT_NONE;
+}
+
+static void show_subscription(const struct subscription *subscription,
+                              void (*each)(void *ctx, const struct subscription_view *view), void *ctx)
+{
+    struct subscription_view view = {.id = subscription->id_text,
+                                     .name = subscription->name,
+                                     .peer = subscription->peer,
+                                     .started_wall_ns = subscription->started_wall_ns,
+                                     .limits = &subscription->limits,
+                                     .ctx = subscription->port_ctx,
+                                     .chan = subscription->chan,
+                                     .producers_matched =
+                                         subscription->route_count + subscription->activation_count,
+                                     .draining = subscription->draining};
+
+    each(ctx, &view);
+}
+
+bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t max,
+                       void (*each)(void *ctx, const struct subscription_view *view), void *ctx)
+{
+    uint32_t shown = 0;
+
+    list_each(node, safe, &hub->subscriptions) {
+        struct subscription *subscription = container_of(node, struct subscription, link);
+
+        if (compare(subscription->id.key, after) <= 0)
+            continue;
+        if (shown == max)
+            return true;
+        show_subscription(subscription, each, ctx);
+        shown++;
+    }
+    return false;
+}
+
+enum fault_reason hub_subscription(struct hub *hub, struct bytes id,
+                                   void (*each)(void *ctx, const struct subscription_view *view), void *ctx,
+                                   struct fault *fault)
+{
+    struct subscription *subscription = subscription_find(hub, id, fault);
+
+    if (!subscription)
+        return FAULT_SUBSCRIPTION_NOT_FOUND;
+    show_subscription(subscription, each, ctx);
+    return FAULT_NONE;
+}

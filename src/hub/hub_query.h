@@ -1,0 +1,68 @@
+/* hub_query.h - what is there: producers in the order of their names, subscriptions in the order of
+ * their ids, a page at a time.
+ *
+ * Threads: the loop only. What a view points to is valid during the call of `each`. */
+#ifndef TRIBUTARY_HUB_HUB_QUERY_H
+#define TRIBUTARY_HUB_HUB_QUERY_H
+
+#include "base/base.h"
+#include "base/fault.h"
+#include "event/filter.h"
+#include "flow/chan_limits.h"
+#include "flow/totals.h"
+#include "hub/producer.h"
+
+struct chan;
+struct hub;
+
+struct producer_view {
+    struct bytes name;
+    enum producer_state state;
+    uint64_t epoch, last_sequence;
+    struct totals published;
+    uint32_t open_calls, blocked_calls, subscriptions;
+    int64_t last_event_wall_ns;
+    const char *peer;
+    /* Sessions; zero for others. */
+    bool is_session, per_consumer;
+    const struct pair *labels;
+    size_t label_count;
+    const struct bytes *topics;
+    size_t topic_count;
+    uint32_t activations, paused_activations;
+    uint64_t expired_activations;
+};
+
+struct subscription_view {
+    const char *id;
+    struct bytes name;
+    const char *peer;
+    int64_t started_wall_ns;
+    const struct chan_limits *limits;
+    void *ctx; /* as in subscription_params */
+    struct chan *chan;
+    uint32_t producers_matched;
+    bool draining;
+};
+
+/* Calls `each` for producers whose name comes after `after` (empty: from the start) and matches
+ * `pattern` (empty: all), at most `max`. Returns true when more follow. */
+bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t max,
+                   void (*each)(void *ctx, const struct producer_view *view), void *ctx);
+
+/* FAULT_NONE: `each` was called. Otherwise PRODUCER_NOT_FOUND. */
+MUST_CHECK enum fault_reason hub_producer(struct hub *hub, struct bytes name,
+                                          void (*each)(void *ctx, const struct producer_view *view),
+                                          void *ctx, struct fault *fault);
+
+/* Calls `each` for subscriptions whose id comes after `after` (empty: from the start), at most
+ * `max`. Returns true when more follow. */
+bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t max,
+                       void (*each)(void *ctx, const struct subscription_view *view), void *ctx);
+
+/* FAULT_NONE: `each` was called. Otherwise SUBSCRIPTION_NOT_FOUND. */
+MUST_CHECK enum fault_reason hub_subscription(struct hub *hub, struct bytes id,
+                                              void (*each)(void *ctx, const struct subscription_view *view),
+                                              void *ctx, struct fault *fault);
+
+#endif

@@ -1,0 +1,37 @@
+/* resume.h - what a resumed stream missed.
+ *
+ * Threads: the loop only. */
+#ifndef TRIBUTARY_HUB_RESUME_H
+#define TRIBUTARY_HUB_RESUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/status.h"
+
+struct resume;
+struct resume_point;
+struct route;
+struct source;
+struct subscription;
+
+/* Sorts the positions of an earlier stream by source. It points into `points`. `complete`: every
+ * source that had published then is in it. NULL: out of memory. */
+struct resume *resume_new(const struct resume_point *points, size_t count, bool complete);
+void resume_free(struct resume *resume); /* NULL is allowed */
+OWNED_BY(resume_free, struct resume);
+
+/* Reports what the subscription missed of a source that it is bound to now. `last_sequence` is the
+ * source's last event so far. Under the inlet's lock. */
+void resume_report_gap(const struct resume *resume, const struct route *route, struct source *source,
+                       uint64_t last_sequence);
+
+/* Reports sources that the earlier stream knew, that the subscription would match, and that the hub
+ * no longer knows.
+ *   ERR_NO_MEMORY  some of them were not reported */
+MUST_CHECK enum err resume_report_lost_sources(const struct resume *resume,
+                                               const struct subscription *subscription);
+
+#endif

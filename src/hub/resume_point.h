@@ -1,0 +1,14 @@
+/* resume_point.h - where an earlier stream stood in one source, as a resume token says. */
+#ifndef TRIBUTARY_HUB_RESUME_POINT_H
+#define TRIBUTARY_HUB_RESUME_POINT_H
+
+#include <stdint.h>
+
+#include "base/base.h"
+
+struct resume_point {
+    struct bytes source;
+    uint64_t epoch, sequence;
+};
+
+#endif

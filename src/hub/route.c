@@ -1,0 +1,116 @@
+/* route.c - the making of routes, and their place in an inlet. */
+#include "hub/route.h"
+
+#include "flow/feed.h"
+#include "hub/producer.h"
+
+enum err route_entry_new(struct inlet *inlet, struct route *route, const struct filter *filter,
+                         const struct filter_part *part, struct match_entry **entry_out)
+{
+    struct match_entry *entry = NULL;
+    struct matcher *matcher;
+
+    if (part->answer == FILTER_BY_EVENT && !inlet->matcher) {
+        matcher = matcher_new();
+        if (!matcher)
+            return ERR_NO_MEMORY;
+        pthread_mutex_lock(&inlet->lock);
+        inlet->matcher = matcher;
+        pthread_mutex_unlock(&inlet->lock);
+    }
+    if (part->answer == FILTER_BY_EVENT && !(entry = match_entry_new(filter, part, route)))
+        return ERR_NO_MEMORY;
+    *entry_out = entry;
+    return ERR_OK;
+}
+
+enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan, const struct filter *filter,
+                    const struct filter_part *part, const struct pause_port *pause_port)
+{
+    struct match_entry *entry;
+    struct feed *feed;
+
+    if (route_entry_new(inlet, route, filter, part, &entry) != ERR_OK)
+        return ERR_NO_MEMORY;
+    feed = feed_open(chan, inlet->source, PRODUCER_ACTIVE, pause_port);
+    if (!feed) {
+        match_entry_free(entry);
+        return ERR_NO_MEMORY;
+    }
+    *route = (struct route){
+        .chan = chan, .feed = feed, .inlet = inlet, .filter = filter, .part = *part, .entry = entry};
+    list_init(&route->link);
+    return ERR_OK;
+}
+
+void route_fini(struct route *route)
+{
+    CHECK(!route->linked);
+    match_entry_free(route->entry);
+    route->entry = NULL;
+}
+
+static void start_matching(struct route *route)
+{
+    if (!route->entry)
+        return;
+    matcher_add(route->inlet->matcher, route->entry);
+    route->inlet->filtered_count++;
+}
+
+static void stop_matching(struct route *route)
+{
+    if (!route->entry)
+        return;
+    matcher_remove(route->inlet->matcher, route->entry);
+    route->inlet->filtered_count--;
+}
+
+void route_link(struct route *route)
+{
+    struct inlet *inlet = route->inlet;
+
+    CHECK(!route->linked && inlet->route_count < inlet->route_capacity);
+    route->linked = true;
+    route->index = inlet->route_count;
+    inlet->routes[inlet->route_count++] = route;
+    start_matching(route);
+    feed_follow(route->feed, &inlet->routed);
+}
+
+void route_unlink(struct route *route)
+{
+    struct inlet *inlet = route->inlet;
+    struct route *last;
+
+    if (!route->linked)
+        return;
+    route->linked = false;
+    last = inlet->routes[--inlet->route_count];
+    inlet->routes[route->index] = last;
+    last->index = route->index;
+    stop_matching(route);
+    feed_follow(route->feed, NULL);
+}
+
+struct match_entry *route_set_filter(struct route *route, const struct filter *filter,
+                                     const struct filter_part *part, struct match_entry *entry)
+{
+    struct match_entry *before = route->entry;
+
+    if (route->linked)
+        stop_matching(route);
+    route->filter = filter;
+    route->part = *part;
+    route->entry = entry;
+    if (route->linked)
+        start_matching(route);
+    return before;
+}
+
+void route_leave(struct route *route)
+{
+    pthread_mutex_lock(&route->inlet->lock);
+    route_unlink(route);
+    pthread_mutex_unlock(&route->inlet->lock);
+}

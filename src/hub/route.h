@@ -1,0 +1,40 @@
+/* route.h - the making of routes, and their place in an inlet.
+ *
+ * Threads: the loop only. */
+#ifndef TRIBUTARY_HUB_ROUTE_H
+#define TRIBUTARY_HUB_ROUTE_H
+
+#include "hub/inlet_internal.h"
+
+struct pause_port;
+
+/* Makes a route and opens its feed. It is not in the inlet yet. `pause_port` as for feed_open().
+ *   ERR_NO_MEMORY  nothing was opened */
+MUST_CHECK enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
+                               const struct filter *filter, const struct filter_part *part,
+                               const struct pause_port *pause_port);
+
+/* The route must be out of the inlet. Its feed stays. */
+void route_fini(struct route *route);
+
+/* The match entry that a route needs for a filter; route_init() makes it for the first one.
+ * *entry_out is NULL where `part` leaves nothing to ask of events.
+ *   ERR_NO_MEMORY  nothing was made */
+MUST_CHECK enum err route_entry_new(struct inlet *inlet, struct route *route, const struct filter *filter,
+                                    const struct filter_part *part, struct match_entry **entry_out);
+
+/* Take the route in and out; the feed stays. The caller holds the inlet's lock. Before route_link()
+ * there must be space (inlet_reserve()). route_unlink() does nothing where the route is out. */
+void route_link(struct route *route);
+void route_unlink(struct route *route);
+
+/* route_unlink() for a caller that does not hold the lock. Once it has returned, no offer puts
+ * through this route any more. */
+void route_leave(struct route *route);
+
+/* Gives the route another filter, with an entry of route_entry_new(). The caller holds the inlet's
+ * lock. Returns the entry that it had, to be freed. */
+struct match_entry *route_set_filter(struct route *route, const struct filter *filter,
+                                     const struct filter_part *part, struct match_entry *entry);
+
+#endif

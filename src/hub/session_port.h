@@ -1,0 +1,49 @@
+/* session_port.h - what the hub calls on the server's side of a session. */
+#ifndef TRIBUTARY_HUB_SESSION_PORT_H
+#define TRIBUTARY_HUB_SESSION_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/fault.h"
+
+enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2 };
+
+struct activation_params {
+    uint64_t activation;
+    struct bytes request; /* valid during the call */
+    int64_t deadline_ns;  /* clock_mono_ns(); INT64_MAX: none */
+    const char *subscription_id;
+};
+
+/* All functions but set_paused() are called on the loop, in order. They may call session_end() and
+ * hub_unregister() of the same session, and nothing else of the hub. After hub_unregister() none is
+ * called. */
+struct session_port {
+    /* The session is registered and has its name. The first call of all. */
+    void (*welcome)(void *ctx, uint64_t epoch);
+
+    /* An activation begins. */
+    void (*start)(void *ctx, const struct activation_params *params);
+
+    /* An activation must end by `deadline_ns` (session_end()); then it expires. `deadline_ns` 0: it
+     * has ended already. Called at most once for each activation, and never after its end. A later,
+     * harder end of an activation that was stopped is not notified. */
+    void (*stop)(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns);
+
+    /* The producer of an activation must pause or may resume. Any thread, between the start of the
+     * activation and its end. The function may only note the fact. */
+    void (*set_paused)(void *ctx, uint64_t activation, bool pause);
+
+    /* A gentle end of the session began. `reason` is REPLACED, REMOVED or DRAINING. Each of its
+     * activations is stopped by a call of its own, before or after this one. In mode PER_CONSUMER
+     * the session is over when all of them have ended. */
+    void (*closing)(void *ctx, enum fault_reason reason, int64_t deadline_ns);
+
+    /* The session is over, and no activation is left. End the call with this fault, then call
+     * hub_unregister(). Called once. */
+    void (*abort_call)(void *ctx, const struct fault *fault);
+};
+
+#endif

@@ -1,0 +1,73 @@
+/* subscription.h - subscriptions: what the server keeps for one consumer.
+ *
+ * Threads: the loop only. */
+#ifndef TRIBUTARY_HUB_SUBSCRIPTION_H
+#define TRIBUTARY_HUB_SUBSCRIPTION_H
+
+#include "event/filter.h"
+#include "flow/chan.h"
+#include "hub/resume_point.h"
+#include "hub/subscription_port.h"
+
+struct hub;
+struct subscription;
+
+struct subscription_params {
+    struct filter *filter; /* taken over by a successful call */
+    struct chan_limits limits;
+    struct chan_callbacks callbacks;
+    struct bytes name;    /* for people; copied, may be empty */
+    const char *peer;     /* copied */
+    struct bytes request; /* copied: every activation gets it */
+    /* The consumer's own, clock_mono_ns(); 0 or INT64_MAX: none. It is passed to activations. */
+    int64_t deadline_ns;
+    /* Begin with this many matching events of each shared producer's history. 0: live. */
+    uint32_t last;
+    /* Drain when an activation had begun and each has ended. Shared producers do not count. */
+    bool end_when_all_ended;
+    const struct resume_point *resume; /* NULL: live */
+    size_t resume_count;
+    /* How many sources the token had no space for. A source that is missing may be one of them. */
+    uint64_t resume_left_out;
+    const struct subscription_port *port;
+    void *ctx;
+};
+
+struct subscription_result {
+    char id[32];
+    uint32_t producers_matched;
+    struct chan *chan; /* a reference of the caller's own */
+};
+
+/* FAULT_NONE: *result_out is filled in, and hub_unsubscribe() must follow in the end.
+ * TOO_MANY_SUBSCRIPTIONS, MEMORY_BUDGET, DRAINING: nothing was taken over. */
+MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
+                                           struct subscription **subscription_out,
+                                           struct subscription_result *result_out, struct fault *fault);
+
+/* The stream is over. `reason` is NONE for a gentle end. What still waits is dropped for
+ * CONSUMER_GONE. Frees the subscription. */
+void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason);
+
+/* Ends a subscription gently, within `drain_ns`. Where a drain is under way this only brings its
+ * deadline nearer. FAULT_NONE, or SUBSCRIPTION_NOT_FOUND. */
+MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason,
+                                        int64_t drain_ns, struct fault *fault);
+
+/* Ends a subscription at once, with KICKED and the operator's text. FAULT_NONE, or
+ * SUBSCRIPTION_NOT_FOUND. */
+MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason,
+                                            struct fault *fault);
+
+/* Gives a live subscription another filter, and takes `filter` over. Returns the revision: 1 for
+ * the first call. Returns 0 where an end has begun or memory runs out; then nothing has changed,
+ * and `filter` stays the caller's.
+ *
+ * What waits stays. chan_mark(revision) is set between the last event that was routed under the old
+ * filter and the first under the new one. Producers that match both go on undisturbed; an
+ * activation of theirs that has ended is not started again. Producers that match only the new one
+ * are bound live. For those that match only the old one the feed ends (ENDED), and an activation is
+ * stopped at once. */
+uint32_t hub_select(struct subscription *subscription, struct filter *filter);
+
+#endif

@@ -1,0 +1,31 @@
+/* subscription_port.h - what the hub calls on the server's side of a subscription. */
+#ifndef TRIBUTARY_HUB_SUBSCRIPTION_PORT_H
+#define TRIBUTARY_HUB_SUBSCRIPTION_PORT_H
+
+#include <stdint.h>
+
+#include "base/fault.h"
+
+/* Why a subscription ends gently. Numbers as in the API's enum ClosingReason. */
+enum closing {
+    CLOSING_SERVER_DRAINING = 1,
+    CLOSING_FINISHED = 2,
+    CLOSING_DISCONNECTED = 3,
+    CLOSING_ALL_ENDED = 4
+};
+
+/* Both functions are called on the loop, at most once, and just before the channel drains or
+ * closes. So a taker that finds its channel at the end before it was notified will be notified.
+ * hub_unsubscribe() may be called from within. */
+struct subscription_port {
+    /* A gentle end began. Shared producers put nothing more into the channel. What waits may be
+     * delivered until `deadline_ns` (clock_mono_ns()), and so may what activations still send until
+     * they have ended. Then the channel is closed, and the rest is lost for DRAIN_CUT. A nearer
+     * deadline that comes later is not notified. */
+    void (*closing)(void *ctx, enum closing reason, int64_t deadline_ns);
+
+    /* A hard end. End the call with this fault, then call hub_unsubscribe(). */
+    void (*abort_call)(void *ctx, const struct fault *fault);
+};
+
+#endif

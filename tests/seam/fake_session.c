@@ -1,0 +1,184 @@
+/* fake_session.c - see fake_session.h. */
+#include "seam/fake_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void note(struct fake_session *session, const char *what)
+{
+    if (session->transcript.size > 0)
+        buf_text(&session->transcript, ", ");
+    buf_text(&session->transcript, what);
+}
+
+/* Adds `now`, or in how many milliseconds. */
+static void note_deadline(struct fake_session *session, int64_t deadline_ns)
+{
+    if (deadline_ns == 0)
+        buf_text(&session->transcript, " now");
+    else if (deadline_ns == INT64_MAX)
+        buf_text(&session->transcript, " some day");
+    else
+        buf_format(&session->transcript, " in %" PRId64, (deadline_ns - clock_mono_ns()) / NS_PER_MS);
+}
+
+static void welcome(void *ctx, uint64_t epoch)
+{
+    struct fake_session *session = ctx;
+
+    CHECK(session->welcomes++ == 0);
+    session->epoch = epoch;
+    note(session, "welcome");
+}
+
+static void start(void *ctx, const struct activation_params *params)
+{
+    struct fake_session *session = ctx;
+
+    CHECK(session->welcomes == 1 && params->activation > session->latest);
+    session->starts++;
+    session->latest = params->activation;
+    session->start_deadline_ns = params->deadline_ns;
+    snprintf(session->subscription, sizeof(session->subscription), "%s", params->subscription_id);
+    note(session, "start");
+    buf_format(&session->transcript, " %" PRIu64 " \"", params->activation);
+    buf_bytes(&session->transcript, params->request.data, params->request.size);
+    buf_text(&session->transcript, "\"");
+    if (session->ends_at_start)
+        session_end(session->session, params->activation, CODE_OK, NULL);
+}
+
+static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
+{
+    struct fake_session *session = ctx;
+
+    CHECK(session->session && session->aborts == 0);
+    session->stops++;
+    note(session, "stop");
+    buf_format(&session->transcript, " %" PRIu64 " %s", activation, fault_reason_name(reason));
+    note_deadline(session, deadline_ns);
+    if (session->ends_at_stop)
+        session_end(session->session, activation, CODE_OK, NULL);
+    if (session->leaves_at_stop)
+        fake_session_leave(session, FAULT_NONE);
+}
+
+static void set_paused(void *ctx, uint64_t activation, bool pause)
+{
+    struct fake_session *session = ctx;
+
+    *(pause ? &session->pauses : &session->resumes) += 1;
+    note(session, pause ? "pause" : "resume");
+    buf_format(&session->transcript, " %" PRIu64, activation);
+}
+
+static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
+{
+    struct fake_session *session = ctx;
+
+    CHECK(session->session && session->closings++ == 0 && session->welcomes == 1);
+    note(session, "closing ");
+    buf_text(&session->transcript, fault_reason_name(reason));
+    note_deadline(session, deadline_ns);
+    if (session->leaves_at_closing)
+        fake_session_leave(session, FAULT_NONE);
+}
+
+static void abort_call(void *ctx, const struct fault *fault)
+{
+    struct fake_session *session = ctx;
+
+    CHECK(session->session && session->aborts++ == 0);
+    session->fault = *fault;
+    note(session, "abort ");
+    buf_text(&session->transcript, fault_reason_name(fault->reason));
+    if (session->leaves_at_abort)
+        fake_session_leave(session, FAULT_NONE);
+}
+
+static const struct session_port port = {welcome, start, stop, set_paused, closing, abort_call};
+
+static void over(struct put_waiter *waiter)
+{
+    struct fake_session *session = container_of(waiter, struct fake_session, waiter);
+
+    session_unblocked(session->session);
+    session->over++;
+}
+
+struct session_params fake_session_params(const char *name, enum session_mode mode)
+{
+    return (struct session_params){.name = text_of(name), .mode = mode, .peer = "session:1"};
+}
+
+enum fault_reason fake_session_try(struct fake_session *session, struct hub_fixture *fixture,
+                                   struct session_params params)
+{
+    struct fake_session before = *session;
+
+    buf_clear(&before.transcript);
+    *session = (struct fake_session){.fixture = fixture,
+                                     .transcript = before.transcript,
+                                     .waiter = {.over = over},
+                                     .ends_at_start = before.ends_at_start,
+                                     .ends_at_stop = before.ends_at_stop,
+                                     .leaves_at_stop = before.leaves_at_stop,
+                                     .leaves_at_closing = before.leaves_at_closing,
+                                     .leaves_at_abort = before.leaves_at_abort};
+    params.port = &port;
+    params.ctx = session;
+    return hub_register(fixture->hub, &params, &session->session, &session->fault);
+}
+
+void fake_session_join(struct fake_session *session, struct hub_fixture *fixture,
+                       struct session_params params)
+{
+    CHECK(fake_session_try(session, fixture, params) == FAULT_NONE);
+}
+
+const char *fake_session_transcript(struct fake_session *session)
+{
+    buf_byte(&session->transcript, 0);
+    session->transcript.size = 0; /* the next note begins anew; until then the text stays */
+    return (const char *)session->transcript.data;
+}
+
+static enum err put(struct fake_session *session, uint64_t activation, struct chunk *chunk)
+{
+    OWNED(chunk_release) struct chunk *owned = chunk;
+
+    return session_offer(session->session, activation, owned, activation == 0 ? &session->waiter : NULL,
+                         &session->offer);
+}
+
+enum err fake_session_put(struct fake_session *session, uint64_t activation, uint32_t count)
+{
+    return put(session, activation, sample_chunk(count, "t", 16));
+}
+
+enum err fake_session_put_topics(struct fake_session *session, uint64_t activation, const char *topics)
+{
+    return put(session, activation, chunk_of_letters(topics, 8));
+}
+
+void fake_session_end(struct fake_session *session, uint64_t activation, enum fault_code code,
+                      const char *message)
+{
+    session_end(session->session, activation, code, message);
+}
+
+void fake_session_leave(struct fake_session *session, enum fault_reason reason)
+{
+    struct session *registered = session->session;
+
+    session->session = NULL;
+    if (registered)
+        hub_unregister(registered, reason);
+}
+
+void fake_session_fini(struct fake_session *session)
+{
+    fake_session_leave(session, FAULT_NONE);
+    buf_fini(&session->transcript);
+}
