@@ -38,7 +38,7 @@ struct wire_thread {
     grpc_call *wakeup_call;
     struct wire_op wakeup;
     struct task *_Atomic mailbox;  /* the newest first */
-    _Atomic bool wakeup_under_way; /* `wakeup` is posted and has not arrived */
+    _Atomic bool wakeup_pending; /* `wakeup` is posted and has not arrived */
     _Atomic bool shutting;
     _Atomic bool cancelling;
     struct task shutdown;
@@ -98,7 +98,7 @@ static void on_wakeup(struct wire_op *op, bool ok)
     struct wire_thread *thread = container_of(op, struct wire_thread, wakeup);
 
     (void)ok; /* an empty batch has no outcome of its own */
-    atomic_store(&thread->wakeup_under_way, false);
+    atomic_store(&thread->wakeup_pending, false);
     run_mailbox(thread);
 }
 
@@ -210,7 +210,7 @@ static void turn(struct wire_thread *thread)
  * hold what was posted too late; the thread's own last tasks came without a wakeup. */
 static void empty_queue(struct wire_thread *thread)
 {
-    while (atomic_load(&thread->wakeup_under_way) || atomic_load(&thread->mailbox) ||
+    while (atomic_load(&thread->wakeup_pending) || atomic_load(&thread->mailbox) ||
            !list_empty(&thread->adoptions))
         turn(thread);
     grpc_call_unref(thread->wakeup_call);
@@ -388,7 +388,7 @@ void wire_post(struct wire_thread *thread, struct task *task)
         task->next = newest;
     } while (!atomic_compare_exchange_weak_explicit(&thread->mailbox, &newest, task, memory_order_seq_cst,
                                                     memory_order_relaxed));
-    if (wire_is_mine(thread) || atomic_exchange(&thread->wakeup_under_way, true))
+    if (wire_is_mine(thread) || atomic_exchange(&thread->wakeup_pending, true))
         return;
     CHECK(grpc_call_start_batch(thread->wakeup_call, NULL, 0, &thread->wakeup, NULL) == GRPC_CALL_OK);
 }

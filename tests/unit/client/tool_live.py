@@ -130,7 +130,7 @@ class Tool(unittest.TestCase):
         self.fail("%s did not publish event %d" % (producer, sequence))
 
     def test_a_signal_ends_a_subscription_gently(self):
-        sub = self.subscribe("--ledger")
+        sub = self.subscribe("--totals")
         self.run_tool("pub", "-p", "gentle", input=b"a\nb\n")
         sub.send_signal(signal.SIGINT)
         out, err = self.end(sub)
@@ -198,7 +198,7 @@ class Tool(unittest.TestCase):
         return err
 
     def test_a_reader_that_reads_nothing_cannot_keep_a_subscription_open(self):
-        sub = self.stuck("--ledger")
+        sub = self.stuck("--totals")
         sub.send_signal(signal.SIGTERM)
         err = self.stops(sub, 1, DEADLINE)
         self.assertIn("standard output was not read", err)
