@@ -97,8 +97,9 @@ struct tributary_info {
 /* Is the server there and serving? `service` NULL: the server as a whole.
  *   TRIBUTARY_OK           *serving_out is set: false while it drains
  *   TRIBUTARY_UNAVAILABLE  it cannot be reached: the first attempt to connect failed */
-enum tributary_code tributary_check(struct tributary *client, const char *service, int64_t timeout_ns,
-                                    bool *serving_out, struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_check(struct tributary *client, const char *service,
+                                                  int64_t timeout_ns, bool *serving_out,
+                                                  struct tributary_status *status);
 
 /* Producers in the order of their names, page by page. `pattern` is a glob for the name; NULL:
  * all. */
@@ -108,15 +109,15 @@ struct tributary_producers_query {
     void (*each)(void *ctx, const struct tributary_producer *producer);
     void *ctx;
 };
-enum tributary_code tributary_producers(struct tributary *client,
-                                        const struct tributary_producers_query *query,
-                                        struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_producers(struct tributary *client,
+                                                      const struct tributary_producers_query *query,
+                                                      struct tributary_status *status);
 
 /* One producer: `each` is called once, or not at all where the answer is an error, such as
  * NOT_FOUND. `pattern` is its name. */
-enum tributary_code tributary_producer_get(struct tributary *client,
-                                           const struct tributary_producers_query *query,
-                                           struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_producer_get(struct tributary *client,
+                                                         const struct tributary_producers_query *query,
+                                                         struct tributary_status *status);
 
 /* Removes a producer: gently, for at most `drain_ns` (0: 5 s), or with `cancel` at once. Its name
  * is free; a session's program is told, and does not come back by itself. `each` (NULL allowed) is
@@ -130,9 +131,9 @@ struct tributary_removal {
     void (*each)(void *ctx, const struct tributary_producer *producer);
     void *ctx;
 };
-enum tributary_code tributary_producer_remove(struct tributary *client,
-                                              const struct tributary_removal *removal,
-                                              struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_producer_remove(struct tributary *client,
+                                                            const struct tributary_removal *removal,
+                                                            struct tributary_status *status);
 
 /* Subscriptions in the order of their beginning, page by page. */
 struct tributary_subscriptions_query {
@@ -141,9 +142,9 @@ struct tributary_subscriptions_query {
     void (*each)(void *ctx, const struct tributary_subscription *subscription);
     void *ctx;
 };
-enum tributary_code tributary_subscriptions(struct tributary *client,
-                                            const struct tributary_subscriptions_query *query,
-                                            struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_subscriptions(struct tributary *client,
+                                                          const struct tributary_subscriptions_query *query,
+                                                          struct tributary_status *status);
 
 /* Ends somebody's subscription: at once, or with `drain` gently, for at most `drain_ns` (0: 5 s;
  * TRIBUTARY_NONE: nothing more). */
@@ -154,11 +155,11 @@ struct tributary_kick {
     int64_t drain_ns;
     int64_t timeout_ns;
 };
-enum tributary_code tributary_kick(struct tributary *client, const struct tributary_kick *kick,
-                                   struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_kick(struct tributary *client, const struct tributary_kick *kick,
+                                                 struct tributary_status *status);
 
-enum tributary_code tributary_info(struct tributary *client, int64_t timeout_ns,
-                                   void (*each)(void *ctx, const struct tributary_info *info), void *ctx,
-                                   struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_info(struct tributary *client, int64_t timeout_ns,
+                                                 void (*each)(void *ctx, const struct tributary_info *info),
+                                                 void *ctx, struct tributary_status *status);
 
 #endif

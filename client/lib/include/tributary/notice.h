@@ -64,10 +64,10 @@ struct tributary_closing {
 
 /* "OVERFLOW_OLDEST", "ACTIVE", "SERVER_DRAINING"; static; "UNKNOWN" for a value this library does
  * not know. */
-const char *tributary_loss_name(int reason);
-const char *tributary_state_name(int state);
-const char *tributary_closing_name(int reason);
-const char *tributary_overflow_name(int overflow);
+TRIBUTARY_API const char *tributary_loss_name(int reason);
+TRIBUTARY_API const char *tributary_state_name(int state);
+TRIBUTARY_API const char *tributary_closing_name(int reason);
+TRIBUTARY_API const char *tributary_overflow_name(int overflow);
 
 /* A step of a consuming subscriber that the server did not follow, such as bad selectors. The
  * stream goes on. */

@@ -71,10 +71,10 @@ struct tributary_published {
 /*   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory
  * Everything in `options` is copied. */
-enum tributary_code tributary_publisher_new(struct tributary *client,
-                                            const struct tributary_publisher_options *options,
-                                            struct tributary_publisher **publisher_out,
-                                            struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_publisher_new(struct tributary *client,
+                                                          const struct tributary_publisher_options *options,
+                                                          struct tributary_publisher **publisher_out,
+                                                          struct tributary_status *status);
 
 /* Takes one event over into the queue: everything is copied before it returns. Checks what the
  * server would refuse, so that one bad event never takes those packed with it along.
@@ -84,24 +84,24 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
  *   TRIBUTARY_FAILED_PRECONDITION the queue is full and this is a callback, which must not wait; nothing was taken
  *   others                        the publisher has failed for good with this code (a bad producer name); nothing was taken
  */
-enum tributary_code tributary_publish(struct tributary_publisher *publisher,
-                                      const struct tributary_event *event);
+TRIBUTARY_API enum tributary_code tributary_publish(struct tributary_publisher *publisher,
+                                                    const struct tributary_event *event);
 
 /* Waits until everything accepted before this call is confirmed or refused. Never from a callback
  * (FAILED_PRECONDITION).
  *   TRIBUTARY_OK                 all of it was confirmed, or reported as refused
  *   TRIBUTARY_DEADLINE_EXCEEDED  some of it is still waiting, and stays queued */
-enum tributary_code tributary_flush(struct tributary_publisher *publisher, int64_t timeout_ns);
+TRIBUTARY_API enum tributary_code tributary_flush(struct tributary_publisher *publisher, int64_t timeout_ns);
 
-void tributary_publisher_stats(struct tributary_publisher *publisher,
-                               struct tributary_published *figures_out);
+TRIBUTARY_API void tributary_publisher_stats(struct tributary_publisher *publisher,
+                                             struct tributary_published *figures_out);
 
 /* Why one event would be refused, in words; empty where it would be taken. For messages after
  * INVALID_ARGUMENT. Static text. */
-const char *tributary_event_fault(const struct tributary_event *event);
+TRIBUTARY_API const char *tributary_event_fault(const struct tributary_event *event);
 
 /* Ends the publisher: what is not confirmed is refused with CANCELLED, so flush before. Waits until
  * its last callback has returned; never call it from a callback. NULL is allowed. */
-void tributary_publisher_free(struct tributary_publisher *publisher);
+TRIBUTARY_API void tributary_publisher_free(struct tributary_publisher *publisher);
 
 #endif

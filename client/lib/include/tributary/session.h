@@ -106,11 +106,11 @@ struct tributary_session_stats {
 /* Begins. Everything in `options` and `callbacks` is copied.
  *   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds; the server checks the rest and answers by ended()
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
-enum tributary_code tributary_register(struct tributary *client,
-                                       const struct tributary_session_options *options,
-                                       const struct tributary_session_callbacks *callbacks,
-                                       struct tributary_session **session_out,
-                                       struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_register(struct tributary *client,
+                                                     const struct tributary_session_options *options,
+                                                     const struct tributary_session_callbacks *callbacks,
+                                                     struct tributary_session **session_out,
+                                                     struct tributary_status *status);
 
 /* Takes one event over into the queue of an activation (0: the shared stream): everything is copied
  * before it returns. Order is kept within an activation. The shared stream's events may come before
@@ -122,40 +122,44 @@ enum tributary_code tributary_register(struct tributary *client,
  *   TRIBUTARY_FAILED_PRECONDITION the queue is full and this is a callback, which must not wait; nothing was taken
  *   others                        the session has ended, or is closing, with this code; nothing was taken
  */
-enum tributary_code tributary_session_emit(struct tributary_session *session, uint64_t activation,
-                                           const struct tributary_event *event);
+TRIBUTARY_API enum tributary_code tributary_session_emit(struct tributary_session *session,
+                                                         uint64_t activation,
+                                                         const struct tributary_event *event);
 
 /* Says that an activation has ended: after what was emitted for it. OK: it is complete; the server
  * may ask again after an error. `message` is cut to 1024 bytes; NULL: none. No callback for it
  * follows.
  *   TRIBUTARY_NOT_FOUND           no such activation, or the shared stream: that one ends with the session
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
-enum tributary_code tributary_session_end(struct tributary_session *session, uint64_t activation,
-                                          enum tributary_code code, const char *message);
+TRIBUTARY_API enum tributary_code tributary_session_end(struct tributary_session *session,
+                                                        uint64_t activation, enum tributary_code code,
+                                                        const char *message);
 
 /* Waits until everything accepted before this call is confirmed or dropped. Never from a callback
  * (FAILED_PRECONDITION).
  *   TRIBUTARY_DEADLINE_EXCEEDED  some of it is still waiting, and stays queued */
-enum tributary_code tributary_session_flush(struct tributary_session *session, int64_t timeout_ns);
+TRIBUTARY_API enum tributary_code tributary_session_flush(struct tributary_session *session,
+                                                          int64_t timeout_ns);
 
-void tributary_session_stats(struct tributary_session *session, struct tributary_session_stats *figures_out);
+TRIBUTARY_API void tributary_session_stats(struct tributary_session *session,
+                                           struct tributary_session_stats *figures_out);
 
 /* Ends gently: what waits is sent, for at most `drain_ns` (0: 5 s; TRIBUTARY_NONE: nothing more),
  * then ended() says OK. Not registered at the moment: ended() says CANCELLED at once. Does not
  * wait; a second call changes nothing. */
-void tributary_session_finish(struct tributary_session *session, int64_t drain_ns);
+TRIBUTARY_API void tributary_session_finish(struct tributary_session *session, int64_t drain_ns);
 
 /* Ends at once: ended() says CANCELLED. Does not wait; a second call changes nothing. */
-void tributary_session_cancel(struct tributary_session *session);
+TRIBUTARY_API void tributary_session_cancel(struct tributary_session *session);
 
 /* Waits until ended() has returned, and says what it said. Never from a callback.
  *   TRIBUTARY_DEADLINE_EXCEEDED with status->reason "STILL_RUNNING": it has not ended, `status` says only that
  */
-enum tributary_code tributary_session_wait(struct tributary_session *session, int64_t timeout_ns,
-                                           struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_session_wait(struct tributary_session *session,
+                                                         int64_t timeout_ns, struct tributary_status *status);
 
 /* Cancels where it has not ended, and waits until its last callback has returned. Never from a
  * callback. NULL is allowed. */
-void tributary_session_free(struct tributary_session *session);
+TRIBUTARY_API void tributary_session_free(struct tributary_session *session);
 
 #endif

@@ -95,17 +95,17 @@ struct tributary_subscriber_options {
 /* Begins. Everything in `options` and `callbacks` is copied.
  *   TRIBUTARY_INVALID_ARGUMENT    a duration is negative, or a list has over 64 entries; the server checks the rest and answers by ended()
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
-enum tributary_code tributary_subscribe(struct tributary *client,
-                                        const struct tributary_subscriber_options *options,
-                                        const struct tributary_subscriber_callbacks *callbacks,
-                                        struct tributary_subscriber **subscriber_out,
-                                        struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_subscribe(struct tributary *client,
+                                                      const struct tributary_subscriber_options *options,
+                                                      const struct tributary_subscriber_callbacks *callbacks,
+                                                      struct tributary_subscriber **subscriber_out,
+                                                      struct tributary_status *status);
 
 /* With `consume` and `credit_by_hand`: so much more may be sent; 0 adds nothing. What was granted
  * and not used is granted again after a reconnect. Does not wait.
  *   TRIBUTARY_FAILED_PRECONDITION  the subscriber does not take credit by hand; nothing changed */
-enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber, uint64_t events,
-                                                uint64_t bytes);
+TRIBUTARY_API enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber,
+                                                              uint64_t events, uint64_t bytes);
 
 /* With `consume`: these replace the old ones; none: everything. What waits at the server stays;
  * settings() follows the last event of the old ones, or answered() says what is wrong with these.
@@ -119,25 +119,26 @@ struct tributary_selection {
     const struct tributary_selector *exclude;
     size_t exclude_count;
 };
-enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber,
-                                                const struct tributary_selection *selection);
+TRIBUTARY_API enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber,
+                                                              const struct tributary_selection *selection);
 
 /* Ends gently: the server delivers what waits, for at most `drain_ns` (0: 5 s; TRIBUTARY_NONE:
  * nothing more), then ended() says OK. With no stream at the moment, ended() says CANCELLED at
  * once. Does not wait; a second call changes nothing. */
-void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns);
+TRIBUTARY_API void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns);
 
 /* Ends at once: ended() says CANCELLED. Does not wait; a second call changes nothing. */
-void tributary_subscriber_cancel(struct tributary_subscriber *subscriber);
+TRIBUTARY_API void tributary_subscriber_cancel(struct tributary_subscriber *subscriber);
 
 /* Waits until ended() has returned, and says what it said. Never from a callback.
  *   TRIBUTARY_DEADLINE_EXCEEDED with status->reason "STILL_RUNNING": it has not ended, `status` says only that
  */
-enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns,
-                                              struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber,
+                                                            int64_t timeout_ns,
+                                                            struct tributary_status *status);
 
 /* Cancels where it has not ended, and waits until its last callback has returned. Never from a
  * callback. NULL is allowed. */
-void tributary_subscriber_free(struct tributary_subscriber *subscriber);
+TRIBUTARY_API void tributary_subscriber_free(struct tributary_subscriber *subscriber);
 
 #endif

@@ -29,6 +29,8 @@ extern "C" {
 #include <stdint.h>
 
 #include "event.h"
+#include "export.h"
+#include "version.h"
 
 #define TRIBUTARY_NONE INT64_C(-1)
 #define TRIBUTARY_FOREVER INT64_MAX
@@ -62,8 +64,8 @@ struct tributary_status {
 };
 
 /* "INVALID_ARGUMENT"; static; "UNKNOWN" for a code outside the list */
-const char *tributary_code_name(enum tributary_code code);
-const char *tributary_version(void); /* of this library, such as "0.1.0"; static */
+TRIBUTARY_API const char *tributary_code_name(enum tributary_code code);
+TRIBUTARY_API const char *tributary_version(void); /* of this library, such as "0.1.0"; static */
 
 struct tributary_options {
     const char *target;         /* "host:port" or "unix:/path"; NULL: TRIBUTARY_DEFAULT_TARGET */
@@ -91,13 +93,14 @@ struct tributary_options {
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory, or no thread
  * `status` may be NULL, here and everywhere. */
 struct tributary;
-enum tributary_code tributary_connect(const struct tributary_options *options, struct tributary **client_out,
-                                      struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_connect(const struct tributary_options *options,
+                                                    struct tributary **client_out,
+                                                    struct tributary_status *status);
 
 /* Ends the client, its connection and its thread. Its publishers, sessions and subscribers must
  * have been freed before, and no call may be running. Waits for the thread; never call it from a
  * callback. NULL is allowed. */
-void tributary_free(struct tributary *client);
+TRIBUTARY_API void tributary_free(struct tributary *client);
 
 #include "admin.h"
 #include "publish.h"
