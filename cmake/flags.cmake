@@ -1,18 +1,23 @@
-# The compiler's and linker's flags, as interface targets. Nothing is set for the whole tree: a target has the flags that it links.
+# flags.cmake - the flags of the compiler and the linker, as interface targets.
 #
-#   tributary_flags          sanitizers, hardening, and paths that do not depend on where the tree is
-#   tributary_tree           what code of this tree sees: its include folders and _GNU_SOURCE; carries tributary_flags
+#   tributary_flags          sanitizers, hardening, file names without the folder of the tree
+#   tributary_tree           include folders, _GNU_SOURCE; carries tributary_flags
 #   tributary_warnings       the warnings of a room or a program
-#   tributary_test_warnings  the same without -Wmissing-prototypes: Criterion's Test() defines functions
+#   tributary_test_warnings  those of a test: functions of Criterion have no prototypes
 #
-# room(), program() and suite() of rooms.cmake link them. Options: TRIBUTARY_WERROR, TRIBUTARY_SANITIZE, TRIBUTARY_HARDEN.
+# A target has the flags of the targets that it links; no flag is set for the whole tree. room(),
+# program() and suite() of rooms.cmake link these targets. The options TRIBUTARY_WERROR,
+# TRIBUTARY_SANITIZE and TRIBUTARY_HARDEN choose the flags.
 include(CheckCCompilerFlag)
 
 add_library(tributary_flags INTERFACE)
 target_compile_options(tributary_flags INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 
 if(TRIBUTARY_SANITIZE)
-  target_compile_options(tributary_flags INTERFACE -fsanitize=${TRIBUTARY_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(tributary_flags INTERFACE
+    -fsanitize=${TRIBUTARY_SANITIZE}
+    -fno-omit-frame-pointer
+    -g)
   target_link_options(tributary_flags INTERFACE -fsanitize=${TRIBUTARY_SANITIZE})
   if(TRIBUTARY_SANITIZE MATCHES "undefined")
     target_compile_options(tributary_flags INTERFACE -fno-sanitize-recover=undefined)

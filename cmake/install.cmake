@@ -1,9 +1,10 @@
-# What `cmake --install` puts down, by component: SERVER, TOOL, CLIENT. A component is installed whole or not at all.
+# install.cmake - the components of `cmake --install`: SERVER, TOOL, CLIENT. A component is
+# installed whole or not at all.
 #
 # install_needs(COMPONENT file ...)
-#   Files that the build makes and the component installs. Generator expressions are allowed.
+#   Names files that the build makes and the component installs. Generator expressions are allowed.
 # write_install_needs()
-#   Call it last. Writes the list that is checked before anything is put down.
+#   Writes the list of these files, which install_check.cmake reads. The top folder calls it last.
 set(TRIBUTARY_COMPONENTS SERVER TOOL CLIENT)
 
 function(install_needs component)
@@ -22,6 +23,6 @@ function(write_install_needs)
   file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/install_needs.cmake CONTENT "${text}")
 endfunction()
 
-# Rules run in the order in which they are given, so this is the first.
+# Install rules run in the order of their calls. This is the first one.
 install(CODE "set(TRIBUTARY_BUILD \"${CMAKE_BINARY_DIR}\")" ALL_COMPONENTS)
 install(SCRIPT ${CMAKE_CURRENT_LIST_DIR}/install_check.cmake ALL_COMPONENTS)

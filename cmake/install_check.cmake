@@ -1,4 +1,5 @@
-# Run by `cmake --install` before its first file: refuses where something was not built, so that nothing is put down by halves.
+# install_check.cmake - `cmake --install` runs this before it installs the first file. It fails when
+# a file of the component was not built.
 include(${TRIBUTARY_BUILD}/install_needs.cmake)
 set(absent "")
 foreach(component SERVER TOOL CLIENT)
@@ -11,5 +12,6 @@ foreach(component SERVER TOOL CLIENT)
   endif()
 endforeach()
 if(absent)
-  message(FATAL_ERROR "Nothing was installed. First run: cmake --build ${TRIBUTARY_BUILD}\nNot built:${absent}")
+  message(FATAL_ERROR
+    "Nothing was installed. First run: cmake --build ${TRIBUTARY_BUILD}\nNot built:${absent}")
 endif()

@@ -1,8 +1,13 @@
+# rooms.cmake - the functions that make a target of a folder.
+#
 # room(NAME FLOOR n SOURCES ... [USES room ...] [LIBS target ...] [VENDOR header-prefix ...])
-#   One folder, one purpose, one static library. A room may use rooms on lower floors only: an upward or sideways link does not configure.
+#   One folder, one purpose, one static library. A room uses rooms on lower floors only: CMake
+#   refuses to configure an upward or a sideways link.
 # program(NAME SOURCES ... USES ... LIBS ... [VENDOR header-prefix ...])
-#   An executable; it stands on floor 100.
-# Each of them is written down in build/rooms.txt, from which `ctest -R floors` checks every #include.
+#   An executable. It stands on floor 100.
+#
+# Both add their folder to build/rooms.txt; with it `ctest -R floors` checks every #include. Both
+# take their flags from flags.cmake. Sources stand one per line, in alphabetical order.
 
 set_property(GLOBAL PROPERTY ROOMS "")
 
@@ -10,15 +15,18 @@ function(check_floor name floor)
   foreach(used IN LISTS ARGN)
     get_property(below GLOBAL PROPERTY ROOM_FLOOR_${used})
     if("${below}" STREQUAL "")
-      message(FATAL_ERROR "room ${name}: uses ${used}, which is no room yet (rooms are added from the lowest floor up)")
+      message(FATAL_ERROR
+        "room ${name}: uses ${used}, which is no room yet (rooms are added from the lowest floor up)")
     endif()
     if(NOT below LESS floor)
-      message(FATAL_ERROR "room ${name} (floor ${floor}) may not use ${used} (floor ${below}): links point down")
+      message(FATAL_ERROR
+        "room ${name} (floor ${floor}) may not use ${used} (floor ${below}): links point down")
     endif()
   endforeach()
 endfunction()
 
-# Notes a room for build/rooms.txt: floor, then vendor headers. note_folder() names another folder than the current one.
+# Adds the current folder to build/rooms.txt: its floor, then vendor headers. note_folder() adds
+# another folder.
 function(note_room)
   note_folder(${CMAKE_CURRENT_SOURCE_DIR} ${ARGN})
 endfunction()
@@ -32,7 +40,8 @@ endfunction()
 function(room name)
   cmake_parse_arguments(ROOM "" "FLOOR" "SOURCES;USES;LIBS;VENDOR" ${ARGN})
   if(ROOM_UNPARSED_ARGUMENTS OR NOT DEFINED ROOM_FLOOR OR NOT ROOM_SOURCES)
-    message(FATAL_ERROR "room ${name}: FLOOR and SOURCES are needed; not understood: ${ROOM_UNPARSED_ARGUMENTS}")
+    message(FATAL_ERROR
+      "room ${name}: FLOOR and SOURCES are needed; not understood: ${ROOM_UNPARSED_ARGUMENTS}")
   endif()
   check_floor(${name} ${ROOM_FLOOR} ${ROOM_USES})
   set_property(GLOBAL PROPERTY ROOM_FLOOR_${name} ${ROOM_FLOOR})
@@ -51,7 +60,8 @@ function(program name)
 endfunction()
 
 # suite(NAME SOURCES ... USES ... LIBS ... [LABELS ...] [PLAIN] [TIMEOUT s])
-#   A Criterion program, or with PLAIN one with a main() of its own, as one CTest test. A leak fails it (Criterion alone would pass).
+#   One CTest test: a Criterion program, or with PLAIN a program that has a main() of its own. A
+#   leak fails the test; Criterion alone would let it pass.
 function(suite name)
   cmake_parse_arguments(SUITE "PLAIN" "TIMEOUT" "SOURCES;USES;LIBS;LABELS;ARGS" ${ARGN})
   if(NOT BUILD_TESTING)
@@ -71,7 +81,8 @@ function(suite name)
   endif()
   add_test(NAME ${name} COMMAND ${name} ${SUITE_ARGS})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${SUITE_TIMEOUT} LABELS "${SUITE_LABELS}"
-    FAIL_REGULAR_EXPRESSION "LeakSanitizer: detected memory leaks;AddressSanitizer;runtime error:;WARNING: ThreadSanitizer")
+    FAIL_REGULAR_EXPRESSION
+      "LeakSanitizer: detected memory leaks;AddressSanitizer;runtime error:;WARNING: ThreadSanitizer")
 endfunction()
 
 # Writes build/rooms.txt: one room per line, "folder floor vendor-headers...".

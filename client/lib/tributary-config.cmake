@@ -1,9 +1,7 @@
 # find_package(tributary [0.1] [COMPONENTS shared static])
 #
 #   tributary::tributary         the shared library
-#   tributary::tributary_static  the static library; there where gRPC core and protobuf-c are found by pkg-config
-include(CMakeFindDependencyMacro)
-
+#   tributary::tributary_static  the static library; needs grpc and libprotobuf-c of pkg-config
 include(${CMAKE_CURRENT_LIST_DIR}/tributary-shared.cmake)
 set(tributary_shared_FOUND ON)
 
@@ -21,6 +19,7 @@ endif()
 foreach(component IN LISTS tributary_FIND_COMPONENTS)
   if(tributary_FIND_REQUIRED_${component} AND NOT tributary_${component}_FOUND)
     set(tributary_FOUND OFF)
-    set(tributary_NOT_FOUND_MESSAGE "component ${component} needs threads, and grpc and libprotobuf-c by pkg-config")
+    set(tributary_NOT_FOUND_MESSAGE
+      "component ${component} needs threads, and grpc and libprotobuf-c by pkg-config")
   endif()
 endforeach()

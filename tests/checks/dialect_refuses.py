@@ -15,8 +15,10 @@ def checked(text):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "small.c")
         pathlib.Path(path).write_text(text, encoding="utf-8")
-        run = subprocess.run([sys.executable, "-B", DIALECT, path], capture_output=True, text=True, check=False)
-        return run.returncode, [int(line.removeprefix(path + ":").split(":")[0]) for line in run.stdout.splitlines()]
+        command = [sys.executable, "-B", DIALECT, path]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = run.stdout.splitlines()
+        return run.returncode, [int(line.removeprefix(path + ":").split(":")[0]) for line in lines]
 
 
 class Dialect(unittest.TestCase):
@@ -27,7 +29,8 @@ class Dialect(unittest.TestCase):
         self.assertEqual(checked(text), (0, []), text)
 
     def test_a_comparison_with_null_is_refused(self):
-        for text in ("p == NULL", "p != NULL", "NULL == p", "NULL!=p", "p==NULL", "p == /* none */ NULL", "p ==\n    NULL"):
+        spaced = ("p == NULL", "p != NULL", "NULL == p", "p == /* none */ NULL", "p ==\n    NULL")
+        for text in (*spaced, "NULL!=p", "p==NULL"):
             self.refused(f"bool f(void *p)\n{{\n    return {text};\n}}\n", 3)
 
     def test_every_breach_is_named(self):
@@ -42,12 +45,14 @@ class Dialect(unittest.TestCase):
 
     def test_the_dialect_is_accepted(self):
         self.accepted("size_t n = sizeof /* it */ (int);\n")
-        self.accepted("bool f(void **p)\n{\n    *p = NULL;\n    return !p || sizeof(*p) == sizeof(int) || NULLS == 1;\n}\n")
+        self.accepted("bool f(void **p)\n{\n    *p = NULL;\n    return !p || NULLS == 1;\n}\n")
+        self.accepted("bool big = sizeof(*p) == sizeof(int);\n")
 
-    def test_comments_and_strings_are_not_looked_at(self):
-        self.accepted("/* p == NULL\n * sizeof x */\n// p != NULL, sizeof x\nchar *s = \"p == NULL \\\" sizeof x\";\nchar c = '\"'; /* sizeof x */\n")
+    def test_comments_and_strings_are_not_read(self):
+        self.accepted("/* p == NULL\n * sizeof x */\n// p != NULL, sizeof x\n")
+        self.accepted('char *s = "p == NULL \\" sizeof x";\nchar c = \'"\'; /* sizeof x */\n')
 
-    def test_a_macro_and_its_next_line_are_looked_at(self):
+    def test_a_macro_and_its_next_line_are_read(self):
         self.refused("#define IS_SET(p) \\\n    ((p) != NULL)\n", 2)
 
 

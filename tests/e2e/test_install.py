@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What `cmake --install` puts down: each component is whole, the libraries show only the interface, and a program builds with them by
-pkg-config and by find_package(), wherever the prefix was moved to."""
+"""What `cmake --install` installs: each component is whole, the libraries show only the interface, and
+programs build with them by pkg-config and by find_package(), also after the prefix was moved."""
 import os
 import pathlib
 import re
@@ -16,10 +16,11 @@ from harness.readme import blocks, command
 DOCUMENTS = "share/doc/tributary"
 FILES = {
     "SERVER": "bin/tributaryd lib/systemd/system/tributaryd.service share/man/man8/tributaryd.8",
-    "TOOL": "bin/tributary share/man/man1/tributary.1 share/bash-completion/completions/tributary share/zsh/site-functions/_tributary",
-    "CLIENT": "include/tributary/tributary.h include/tributary/version.h share/tributary/proto/tributary/v1/event.proto"
-              " share/tributary/proto/tributary/v1/publisher.proto share/tributary/proto/tributary/v1/subscriber.proto"
-              " share/tributary/proto/tributary/v1/admin.proto",
+    "TOOL": """bin/tributary share/man/man1/tributary.1 share/bash-completion/completions/tributary
+        share/zsh/site-functions/_tributary""",
+    "CLIENT": """include/tributary/tributary.h include/tributary/version.h
+        share/tributary/proto/tributary/v1/event.proto share/tributary/proto/tributary/v1/publisher.proto
+        share/tributary/proto/tributary/v1/subscriber.proto share/tributary/proto/tributary/v1/admin.proto""",
 }
 PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(hello LANGUAGES C)
@@ -53,7 +54,8 @@ def run(*words, **more):
 
 
 def install(prefix, *arguments, build=None):
-    return run("cmake", "--install", build or pathlib.Path(binary()).parents[1], "--prefix", prefix, *arguments)
+    build = build or pathlib.Path(binary()).parents[1]
+    return run("cmake", "--install", build, "--prefix", prefix, *arguments)
 
 
 def files_below(prefix):
@@ -83,10 +85,11 @@ class Components(unittest.TestCase):
             self.assertEqual(set(FILES[name].split()) - files, set(), name)
             self.assertIn(f"{DOCUMENTS}/LICENSE", files, name)
             for other in parts.keys() - {name}:
-                self.assertEqual({path for path in files & parts[other] if not path.startswith(DOCUMENTS)}, set(), (name, other))
+                shared = {path for path in files & parts[other] if not path.startswith(DOCUMENTS)}
+                self.assertEqual(shared, set(), (name, other))
         self.assertEqual(set().union(*parts.values()), self.installed())
 
-    def test_what_is_not_built_is_named_and_nothing_is_put_down(self):
+    def test_a_build_that_is_not_complete_installs_nothing_and_names_what_is_absent(self):
         build, prefix = self.folder / "build", self.folder / "prefix"
         configured = run("cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-D", "BUILD_TESTING=OFF")
         self.assertEqual(configured.returncode, 0, configured.stderr)
@@ -111,8 +114,11 @@ class Library(Case):
             raise AssertionError(done.stderr)
         cls.prefix = (cls.folder / "before").rename(cls.folder / "prefix")
         cls.lib = next(cls.prefix.rglob("libtributary.so")).parent
-        cls.environment = os.environ | {"PKG_CONFIG_PATH": str(cls.lib / "pkgconfig"), "LD_LIBRARY_PATH": str(cls.lib),
-                                        "TRIBUTARY_SERVER": cls.daemon.address}
+        cls.environment = os.environ | {
+            "PKG_CONFIG_PATH": str(cls.lib / "pkgconfig"),
+            "LD_LIBRARY_PATH": str(cls.lib),
+            "TRIBUTARY_SERVER": cls.daemon.address,
+        }
         cls.version = re.search(r"\d+\.\d+\.\d+", run(binary(), "--version", check=True).stdout).group()
         cls.soname = f"libtributary.so.{cls.version.rpartition('.')[0]}"
         (cls.folder / "hello.c").write_text(blocks("c")[0])
@@ -145,8 +151,8 @@ class Library(Case):
         self.assertIn(self.soname, needed(self.folder / "hello"))
 
     def test_the_program_of_the_readme_builds_with_pkg_config_and_the_static_library(self):
-        line = "cc hello.c $(pkg-config --cflags --libs --static tributary | sed s/-ltributary/-l:libtributary.a/) -o hello_static && ./hello_static"
-        self.assertEqual(self.shell(line), "OK\n")
+        flags = "$(pkg-config --cflags --libs --static tributary | sed s/-ltributary/-l:libtributary.a/)"
+        self.assertEqual(self.shell(f"cc hello.c {flags} -o hello_static && ./hello_static"), "OK\n")
         self.assertNotIn(self.soname, needed(self.folder / "hello_static"))
 
     def test_the_program_of_the_readme_builds_with_find_package_and_both_libraries(self):
@@ -159,7 +165,8 @@ class Library(Case):
     def test_c_and_cpp_programs_without_extensions_build_and_see_one_version(self):
         for compiler, name in (("cc -std=c11", "strict.c"), ("clang++ -std=c++17", "strict.cpp")):
             (self.folder / name).write_text(STRICT)
-            self.shell(f"{compiler} -Wall -Wextra -Wpedantic -Werror -c {name} $(pkg-config --cflags tributary) -o {name}.o")
+            strict = f"{compiler} -Wall -Wextra -Wpedantic -Werror"
+            self.shell(f"{strict} -c {name} $(pkg-config --cflags tributary) -o {name}.o")
             printed = self.shell(f"cc {name}.o $(pkg-config --libs tributary) -o {name}.bin && ./{name}.bin")
             self.assertEqual(printed.split(), [self.version] * 3, name)
 
