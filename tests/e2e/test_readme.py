@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""README.md is true: its programs work as pasted, its table has every option, and the files that it
-names are installed."""
+"""README.md is true: its Python programs work as pasted; and the documents name what is there. The C
+program is tested by test_install.py."""
 import os
 import pathlib
 import re
@@ -10,15 +10,11 @@ import tempfile
 import unittest
 
 from harness.case import Case, main
-from harness.daemon import PATIENCE, binary, eventually, instrumented
+from harness.daemon import PATIENCE, binary, eventually
 from harness.protos import ROOT
+from harness.readme import README, blocks
 
-README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def programs():
@@ -78,40 +74,6 @@ class Python(Case):
         self.assertEqual(sorted(programs()), ["consumer.py", "producer.py"])
         for name, text in programs().items():
             self.assertLessEqual(len(text.splitlines()), 20, name)
-
-
-class Installed(Case):
-    FILES = """
-        bin/tributaryd bin/tributary include/tributary/tributary.h lib/systemd/system/tributaryd.service
-        share/doc/tributary/README.md share/doc/tributary/LICENSE
-        share/tributary/proto/tributary/v1/event.proto share/tributary/proto/tributary/v1/publisher.proto
-        share/tributary/proto/tributary/v1/subscriber.proto share/tributary/proto/tributary/v1/admin.proto
-    """.split()
-
-    @unittest.skipIf(instrumented(), "a program that links the library would need the sanitizer, too")
-    def test_the_c_program_builds_from_what_is_installed_anywhere_and_runs(self):
-        with tempfile.TemporaryDirectory(prefix="tributary-prefix-") as folder:
-            prefix = pathlib.Path(folder)
-            subprocess.run(
-                ["cmake", "--install", pathlib.Path(binary()).parents[1], "--prefix", prefix],
-                stdout=subprocess.DEVNULL,
-                check=True,
-                timeout=PATIENCE,
-            )
-            self.assertEqual([path for path in self.FILES if not (prefix / path).exists()], [])
-            (prefix / "hello.c").write_text(blocks("c")[0])
-            command = next(line for line in README.splitlines() if line.startswith("cc hello.c"))
-            packages = ":".join(str(found.parent) for found in prefix.rglob("tributary.pc"))
-            ran = subprocess.run(
-                command,
-                shell=True,
-                cwd=prefix,
-                capture_output=True,
-                text=True,
-                timeout=4 * PATIENCE,
-                env=os.environ | {"PKG_CONFIG_PATH": packages, "TRIBUTARY_SERVER": self.daemon.address},
-            )
-        self.assertEqual((ran.returncode, ran.stdout), (0, "OK\n"), ran.stderr)
 
 
 class Words(unittest.TestCase):

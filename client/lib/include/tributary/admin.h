@@ -11,6 +11,7 @@
 #ifndef TRIBUTARY_ADMIN_H
 #define TRIBUTARY_ADMIN_H
 
+#include "export.h"
 #include "notice.h"
 
 struct tributary;
@@ -74,8 +75,9 @@ struct tributary_info {
 /* Asks whether the server is serving. `service` NULL means the server as a whole.
  *   TRIBUTARY_OK           *serving_out is set; it is false while the server drains
  *   TRIBUTARY_UNAVAILABLE  the first attempt to connect failed */
-enum tributary_code tributary_check(struct tributary *client, const char *service, int64_t timeout_ns,
-                                    bool *serving_out, struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_check(struct tributary *client, const char *service,
+                                                  int64_t timeout_ns, bool *serving_out,
+                                                  struct tributary_status *status);
 
 struct tributary_producers_query {
     const char *pattern; /* a glob for the name; NULL: all producers */
@@ -86,15 +88,15 @@ struct tributary_producers_query {
 
 /* Calls `each` for every producer that matches, in the order of the names. The list comes page by
  * page. */
-enum tributary_code tributary_producers(struct tributary *client,
-                                        const struct tributary_producers_query *query,
-                                        struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_producers(struct tributary *client,
+                                                      const struct tributary_producers_query *query,
+                                                      struct tributary_status *status);
 
 /* Calls `each` for one producer. `pattern` is its name. After an error, such as NOT_FOUND, `each`
  * was not called. */
-enum tributary_code tributary_producer_get(struct tributary *client,
-                                           const struct tributary_producers_query *query,
-                                           struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_producer_get(struct tributary *client,
+                                                         const struct tributary_producers_query *query,
+                                                         struct tributary_status *status);
 
 struct tributary_removal {
     const char *name;
@@ -109,13 +111,13 @@ struct tributary_removal {
 /* Removes a producer. Its name is free afterwards. The server reports the removal to the program of
  * a session, which does not register again by itself.
  *   TRIBUTARY_NOT_FOUND  no such producer; nothing changed */
-enum tributary_code tributary_producer_remove(struct tributary *client,
-                                              const struct tributary_removal *removal,
-                                              struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_producer_remove(struct tributary *client,
+                                                            const struct tributary_removal *removal,
+                                                            struct tributary_status *status);
 
 /* Calls `each` once with what the server says about itself. */
-enum tributary_code tributary_info(struct tributary *client, int64_t timeout_ns,
-                                   void (*each)(void *ctx, const struct tributary_info *info), void *ctx,
-                                   struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_info(struct tributary *client, int64_t timeout_ns,
+                                                 void (*each)(void *ctx, const struct tributary_info *info),
+                                                 void *ctx, struct tributary_status *status);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "export.h"
 #include "status.h"
 
 /* What happens when the queue of a subscription is full. */
@@ -89,9 +90,9 @@ struct tributary_closing {
 
 /* Names of these numbers, such as "OVERFLOW_OLDEST", "ACTIVE" and "SERVER_DRAINING". A number that
  * this library does not know is "UNKNOWN". The texts are static. */
-const char *tributary_loss_name(int reason);
-const char *tributary_state_name(int state);
-const char *tributary_closing_name(int reason);
-const char *tributary_overflow_name(int overflow);
+TRIBUTARY_API const char *tributary_loss_name(int reason);
+TRIBUTARY_API const char *tributary_state_name(int state);
+TRIBUTARY_API const char *tributary_closing_name(int reason);
+TRIBUTARY_API const char *tributary_overflow_name(int overflow);
 
 #endif

@@ -12,6 +12,7 @@
 #define TRIBUTARY_PUBLISH_H
 
 #include "event.h"
+#include "export.h"
 #include "status.h"
 
 struct tributary;
@@ -78,10 +79,10 @@ struct tributary_publisher_stats {
 /* Creates a publisher. It copies everything in `options`.
  *   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds; `status` names it
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
-enum tributary_code tributary_publisher_new(struct tributary *client,
-                                            const struct tributary_publisher_options *options,
-                                            struct tributary_publisher **publisher_out,
-                                            struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_publisher_new(struct tributary *client,
+                                                          const struct tributary_publisher_options *options,
+                                                          struct tributary_publisher **publisher_out,
+                                                          struct tributary_status *status);
 
 /* Puts a copy of one event into the queue. It checks all bounds of an event first, so a bad event
  * cannot make the server refuse the message that others share. A call that fails accepted nothing.
@@ -91,24 +92,25 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
  *   TRIBUTARY_FAILED_PRECONDITION  the queue is full, and this is a callback, which must not wait
  *   others                         the publisher has failed for good with this code, such as for a
  *                                  bad producer name */
-enum tributary_code tributary_publish(struct tributary_publisher *publisher,
-                                      const struct tributary_event *event);
+TRIBUTARY_API enum tributary_code tributary_publish(struct tributary_publisher *publisher,
+                                                    const struct tributary_event *event);
 
 /* Waits until all events that were accepted before this call are confirmed or refused.
  *   TRIBUTARY_OK                   all of them are
  *   TRIBUTARY_DEADLINE_EXCEEDED    some are not; they stay in the queue
  *   TRIBUTARY_FAILED_PRECONDITION  this is a callback, which must not wait */
-enum tributary_code tributary_publisher_flush(struct tributary_publisher *publisher, int64_t timeout_ns);
+TRIBUTARY_API enum tributary_code tributary_publisher_flush(struct tributary_publisher *publisher,
+                                                            int64_t timeout_ns);
 
-void tributary_publisher_stats(struct tributary_publisher *publisher,
-                               struct tributary_publisher_stats *stats_out);
+TRIBUTARY_API void tributary_publisher_stats(struct tributary_publisher *publisher,
+                                             struct tributary_publisher_stats *stats_out);
 
 /* Returns the bound that an event breaks, in words, for a message after INVALID_ARGUMENT. Returns
  * an empty text for a valid event. The text is static. */
-const char *tributary_event_fault(const struct tributary_event *event);
+TRIBUTARY_API const char *tributary_event_fault(const struct tributary_event *event);
 
 /* Ends the publisher. Unconfirmed events are refused with CANCELLED, so flush first. Waits until
  * the last callback has returned. Never call this from a callback. NULL is allowed. */
-void tributary_publisher_free(struct tributary_publisher *publisher);
+TRIBUTARY_API void tributary_publisher_free(struct tributary_publisher *publisher);
 
 #endif

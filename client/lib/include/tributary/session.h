@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 
+#include "export.h"
 #include "publish.h"
 #include "session_callbacks.h"
 
@@ -77,11 +78,11 @@ struct tributary_session_stats {
  * not checked here, and refuses it through ended().
  *   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds; `status` names it
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
-enum tributary_code tributary_register(struct tributary *client,
-                                       const struct tributary_session_options *options,
-                                       const struct tributary_session_callbacks *callbacks,
-                                       struct tributary_session **session_out,
-                                       struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_register(struct tributary *client,
+                                                     const struct tributary_session_options *options,
+                                                     const struct tributary_session_callbacks *callbacks,
+                                                     struct tributary_session **session_out,
+                                                     struct tributary_status *status);
 
 /* Puts a copy of one event into the queue of an activation; 0 is the shared stream. Order is kept
  * within an activation. A program may emit shared events before registered(). A call that fails
@@ -93,42 +94,46 @@ enum tributary_code tributary_register(struct tributary *client,
  *   TRIBUTARY_DEADLINE_EXCEEDED    the queue stayed full for `wait_timeout_ns`
  *   TRIBUTARY_FAILED_PRECONDITION  the queue is full, and this is a callback, which must not wait
  *   others                         the session has ended, or is ending, with this code */
-enum tributary_code tributary_session_emit(struct tributary_session *session, uint64_t activation,
-                                           const struct tributary_event *event);
+TRIBUTARY_API enum tributary_code tributary_session_emit(struct tributary_session *session,
+                                                         uint64_t activation,
+                                                         const struct tributary_event *event);
 
 /* Ends an activation, behind all events that were emitted for it. Code OK: the answer is complete.
  * After an error the server may start an activation again. `message` is shortened to 1024 bytes;
  * NULL: none. No callback for the activation follows.
  *   TRIBUTARY_NOT_FOUND           no such activation, or 0: the shared stream ends with the session
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory; the activation goes on */
-enum tributary_code tributary_session_end(struct tributary_session *session, uint64_t activation,
-                                          enum tributary_code code, const char *message);
+TRIBUTARY_API enum tributary_code tributary_session_end(struct tributary_session *session,
+                                                        uint64_t activation, enum tributary_code code,
+                                                        const char *message);
 
 /* Waits until all events that were accepted before this call are confirmed or dropped.
  *   TRIBUTARY_DEADLINE_EXCEEDED    some are not; they stay in their queues
  *   TRIBUTARY_FAILED_PRECONDITION  this is a callback, which must not wait */
-enum tributary_code tributary_session_flush(struct tributary_session *session, int64_t timeout_ns);
+TRIBUTARY_API enum tributary_code tributary_session_flush(struct tributary_session *session,
+                                                          int64_t timeout_ns);
 
-void tributary_session_stats(struct tributary_session *session, struct tributary_session_stats *stats_out);
+TRIBUTARY_API void tributary_session_stats(struct tributary_session *session,
+                                           struct tributary_session_stats *stats_out);
 
 /* Ends the session gently. Waiting events are sent for at most `drain_ns` (0: 5 s;
  * TRIBUTARY_NONE: nothing more is sent). Then ended() is called with OK. If the session is not
  * registered at the moment, ended() is called with CANCELLED at once. Does not wait. A second
  * call changes nothing. */
-void tributary_session_finish(struct tributary_session *session, int64_t drain_ns);
+TRIBUTARY_API void tributary_session_finish(struct tributary_session *session, int64_t drain_ns);
 
 /* Ends the session at once: ended() is called with CANCELLED. Does not wait. A second call changes
  * nothing. */
-void tributary_session_cancel(struct tributary_session *session);
+TRIBUTARY_API void tributary_session_cancel(struct tributary_session *session);
 
 /* Waits until ended() has returned. Returns its code and sets *status to its status. Never call
  * this from a callback.
  *   TRIBUTARY_DEADLINE_EXCEEDED, and "STILL_RUNNING" in status->reason: it has not ended in time */
-enum tributary_code tributary_session_wait(struct tributary_session *session, int64_t timeout_ns,
-                                           struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_session_wait(struct tributary_session *session,
+                                                         int64_t timeout_ns, struct tributary_status *status);
 
 /* Cancels the session if it has not ended, waits until its last callback has returned, and frees
  * it. Never call this from a callback. NULL is allowed. */
-void tributary_session_free(struct tributary_session *session);
+TRIBUTARY_API void tributary_session_free(struct tributary_session *session);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef TRIBUTARY_STATUS_H
 #define TRIBUTARY_STATUS_H
 
+#include "export.h"
+
 /* The canonical gRPC status codes, with their numbers. */
 enum tributary_code {
     TRIBUTARY_OK = 0,
@@ -33,6 +35,6 @@ struct tributary_status {
 
 /* Returns the name of a code, such as "INVALID_ARGUMENT", or "UNKNOWN" for a code that is not in
  * the list. The text is static. */
-const char *tributary_code_name(enum tributary_code code);
+TRIBUTARY_API const char *tributary_code_name(enum tributary_code code);
 
 #endif

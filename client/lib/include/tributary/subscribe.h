@@ -9,6 +9,7 @@
 #ifndef TRIBUTARY_SUBSCRIBE_H
 #define TRIBUTARY_SUBSCRIBE_H
 
+#include "export.h"
 #include "filter.h"
 #include "notice.h"
 
@@ -83,17 +84,17 @@ struct tributary_subscriber_options {
  *   TRIBUTARY_INVALID_ARGUMENT    a duration is negative, a list has over 64 entries, or options
  *                                 exclude each other; `status` says which
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory */
-enum tributary_code tributary_subscribe(struct tributary *client,
-                                        const struct tributary_subscriber_options *options,
-                                        const struct tributary_subscriber_callbacks *callbacks,
-                                        struct tributary_subscriber **subscriber_out,
-                                        struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_subscribe(struct tributary *client,
+                                                      const struct tributary_subscriber_options *options,
+                                                      const struct tributary_subscriber_callbacks *callbacks,
+                                                      struct tributary_subscriber **subscriber_out,
+                                                      struct tributary_status *status);
 
 /* Allows the server to send this much more. Needs `consume` and `credit_by_hand`. Does not wait.
  * Unused credit is granted again after a reconnect.
  *   TRIBUTARY_FAILED_PRECONDITION  the subscriber has not both options; nothing changed */
-enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber, uint64_t events,
-                                                uint64_t bytes);
+TRIBUTARY_API enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *subscriber,
+                                                              uint64_t events, uint64_t bytes);
 
 /* Replaces the filter. Needs `consume`. Does not wait. Events that wait at the server stay there;
  * settings() is called behind the last event of the old filter. If the server refuses the filter,
@@ -102,27 +103,28 @@ enum tributary_code tributary_subscriber_credit(struct tributary_subscriber *sub
  *   TRIBUTARY_FAILED_PRECONDITION  the subscriber has no `consume`; nothing changed
  *   TRIBUTARY_INVALID_ARGUMENT     a list has over 64 entries; nothing changed
  *   TRIBUTARY_RESOURCE_EXHAUSTED   no memory; nothing changed */
-enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber,
-                                                const struct tributary_filter *filter);
+TRIBUTARY_API enum tributary_code tributary_subscriber_select(struct tributary_subscriber *subscriber,
+                                                              const struct tributary_filter *filter);
 
 /* Ends the subscriber gently. The server delivers what waits, for at most `drain_ns` (0: 5 s;
  * TRIBUTARY_NONE: it delivers nothing more). Then ended() is called with OK. If there is no stream
  * at the moment, ended() is called with CANCELLED at once. Does not wait. A second call changes
  * nothing. */
-void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns);
+TRIBUTARY_API void tributary_subscriber_finish(struct tributary_subscriber *subscriber, int64_t drain_ns);
 
 /* Ends the subscriber at once: ended() is called with CANCELLED. Does not wait. A second call
  * changes nothing. */
-void tributary_subscriber_cancel(struct tributary_subscriber *subscriber);
+TRIBUTARY_API void tributary_subscriber_cancel(struct tributary_subscriber *subscriber);
 
 /* Waits until ended() has returned. Returns its code and sets *status to its status. Never call
  * this from a callback.
  *   TRIBUTARY_DEADLINE_EXCEEDED, and "STILL_RUNNING" in status->reason: it has not ended in time */
-enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns,
-                                              struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber,
+                                                            int64_t timeout_ns,
+                                                            struct tributary_status *status);
 
 /* Cancels the subscriber if it has not ended, waits until its last callback has returned, and frees
  * it. Never call this from a callback. NULL is allowed. */
-void tributary_subscriber_free(struct tributary_subscriber *subscriber);
+TRIBUTARY_API void tributary_subscriber_free(struct tributary_subscriber *subscriber);
 
 #endif

@@ -5,6 +5,7 @@
 #define TRIBUTARY_SUBSCRIPTIONS_H
 
 #include "admin.h"
+#include "export.h"
 
 /* How much a subscription lost for one reason. */
 struct tributary_loss_totals {
@@ -47,9 +48,9 @@ struct tributary_subscriptions_query {
 };
 
 /* Calls `each` for every subscription, oldest first. The list comes page by page. */
-enum tributary_code tributary_subscriptions(struct tributary *client,
-                                            const struct tributary_subscriptions_query *query,
-                                            struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_subscriptions(struct tributary *client,
+                                                          const struct tributary_subscriptions_query *query,
+                                                          struct tributary_status *status);
 
 struct tributary_kick {
     const char *subscription_id;
@@ -61,7 +62,7 @@ struct tributary_kick {
 
 /* Ends a subscription of somebody else.
  *   TRIBUTARY_NOT_FOUND  no such subscription; nothing changed */
-enum tributary_code tributary_kick(struct tributary *client, const struct tributary_kick *kick,
-                                   struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_kick(struct tributary *client, const struct tributary_kick *kick,
+                                                 struct tributary_status *status);
 
 #endif

@@ -40,6 +40,8 @@ extern "C" {
 #include <stdint.h>
 
 #include "event.h"
+#include "export.h"
+#include "version.h"
 #include "status.h"
 
 #define TRIBUTARY_NONE INT64_C(-1)
@@ -47,7 +49,7 @@ extern "C" {
 #define TRIBUTARY_DEFAULT_TARGET "127.0.0.1:7227"
 
 /* Returns the version of this library, such as "0.1.0". The text is static. */
-const char *tributary_version(void);
+TRIBUTARY_API const char *tributary_version(void);
 
 /* Options of a client. All zeroes are valid. tributary_connect() copies everything. */
 struct tributary_options {
@@ -82,13 +84,14 @@ struct tributary;
  * succeeds when no server listens at the target: tributary_check() asks the server.
  *   TRIBUTARY_INVALID_ARGUMENT    an option is out of its bounds; `status` names it
  *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory, or no thread */
-enum tributary_code tributary_connect(const struct tributary_options *options, struct tributary **client_out,
-                                      struct tributary_status *status);
+TRIBUTARY_API enum tributary_code tributary_connect(const struct tributary_options *options,
+                                                    struct tributary **client_out,
+                                                    struct tributary_status *status);
 
 /* Ends the client, its connections and its thread, and waits until the thread has ended. Free the
  * client's publishers, sessions and subscribers first. No call may be running. Never call this from
  * a callback. NULL is allowed. */
-void tributary_free(struct tributary *client);
+TRIBUTARY_API void tributary_free(struct tributary *client);
 
 #include "admin.h"
 #include "publish.h"
