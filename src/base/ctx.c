@@ -20,7 +20,7 @@ static const unsigned allowed[CTX_STATE_COUNT] = {
 /* False before ctx_init(), if all is zero, and after ctx_fini(). */
 static bool is_active(const struct ctx *ctx)
 {
-    return ctx->children.next != NULL;
+    return ctx->children.next;
 }
 
 static void queue_notification(struct ctx *ctx, struct list *unnotified)

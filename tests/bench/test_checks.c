@@ -311,7 +311,7 @@ Test(load_checks, notices_a_start_a_loss_and_a_closing)
         add_field(&text, notices[i].field);
         send_in_pieces(&fixture, &text, 1);
         cr_expect_eq(fixture.batches.started, !notices[i].word);
-        cr_expect_eq(load_failed(fixture.load), notices[i].word != NULL);
+        cr_expect_eq(load_failed(fixture.load), !!notices[i].word);
         cr_expect(!notices[i].word || strstr(fixture.load->failure, notices[i].word), "%s",
                   fixture.load->failure);
         checks_fixture_close(&fixture);

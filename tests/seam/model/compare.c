@@ -91,7 +91,7 @@ static void compare_counts(const struct model_fixture *fixture)
     int64_t asked = 0, routes = 0, sessions = 0, producers = 0, consumers = 0;
 
     for (int c = 0; c < CONSUMERS; c++) {
-        CHECK((model->consumers[c].life != C_NONE) == (fixture->consumers[c].subscription != NULL));
+        CHECK((model->consumers[c].life != C_NONE) == !!fixture->consumers[c].subscription);
         if (fixture->consumers[c].subscription)
             CHECK(chan_state(fixture->consumers[c].result.chan) == due_state(model, c));
         consumers += model->consumers[c].life != C_NONE;
@@ -104,7 +104,7 @@ static void compare_counts(const struct model_fixture *fixture)
         }
     }
     for (int s = 0; s < SESSIONS; s++) {
-        CHECK((model->sessions[s].life != S_NONE) == (fixture->sessions[s].session != NULL));
+        CHECK((model->sessions[s].life != S_NONE) == !!fixture->sessions[s].session);
         sessions += model->sessions[s].life != S_NONE;
         producers += model->sessions[s].life != S_NONE && model->sessions[s].named;
     }

@@ -161,7 +161,7 @@ void step_publish(struct model_fixture *fixture)
     struct offer offer;
     char topics[8];
 
-    CHECK((inlet != NULL) == (fixture->model.forget_ns[name] > 0));
+    CHECK(!!inlet == (fixture->model.forget_ns[name] > 0));
     if (!inlet && (fixture->model.draining || model_holder(&fixture->model, name) >= 0)) {
         CHECK(hub_inlet_open(fixture->hub, text, "putter", &inlet, &fault) ==
               (fixture->model.draining ? FAULT_DRAINING : FAULT_NAME_TAKEN));
