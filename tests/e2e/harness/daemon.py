@@ -53,7 +53,7 @@ class Daemon:
             command += ["--listen", address]
         with open(self.errors, "wb") as out:
             self.process = subprocess.Popen(command + list(arguments), stdin=subprocess.DEVNULL, stderr=out)
-        self._channel = self._said = None
+        self._channel = self._last_errors = None
         try:
             eventually(lambda: self._serves(ready), "the daemon writes its ready file")
         except AssertionError:
@@ -119,7 +119,7 @@ class Daemon:
         return producer is not None and producer.blocked_calls > 0
 
     def stderr(self):
-        return self.errors.read_text(errors="replace") if self._said is None else self._said
+        return self.errors.read_text(errors="replace") if self._last_errors is None else self._last_errors
 
     def last_lines(self, count=200):
         return "\n".join([f"the daemon at {self.address} said last:", *self.stderr().splitlines()[-count:]])
@@ -171,6 +171,6 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self._said is None:
-            self._said = self.stderr()  # for who asks later: the folder goes
+        if self._last_errors is None:
+            self._last_errors = self.stderr()  # for later calls: the folder is removed
         self.folder.cleanup()

@@ -5,6 +5,7 @@ Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0
 
 A scene that fails ends its call with INTERNAL and the cause. The client does not retry after INTERNAL.
 """
+
 import os, queue, shutil, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
@@ -12,11 +13,37 @@ import grpc
 
 folder = sys.argv[1]
 out = tempfile.mkdtemp(prefix="fake-")
-files = [os.path.join(at, f) for at, _, names in os.walk(folder) for f in names if f.endswith(".proto") and "/tributary/" in at + "/"]
-subprocess.check_call([sys.executable, "-m", "grpc_tools.protoc", "-I", folder, "-I", "/usr/include", "--python_out=" + out,
-                       "--grpc_python_out=" + out] + files)
+files = [
+    os.path.join(at, f)
+    for at, _, names in os.walk(folder)
+    for f in names
+    if f.endswith(".proto") and "/tributary/" in at + "/"
+]
+subprocess.check_call(
+    [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        "-I",
+        folder,
+        "-I",
+        "/usr/include",
+        "--python_out=" + out,
+        "--grpc_python_out=" + out,
+    ]
+    + files
+)
 sys.path.insert(0, out)
-from tributary.v1 import admin_pb2, admin_pb2_grpc, event_pb2, publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
+from tributary.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    event_pb2,
+    publisher_pb2,
+    publisher_pb2_grpc,
+    subscriber_pb2,
+    subscriber_pb2_grpc,
+)
+
 shutil.rmtree(out)
 
 QUIET = 0.15  # how long a silence must last to count
@@ -181,7 +208,10 @@ def gather(inbox, activation, but=None):
         expect(message is not None, "closed before the end")
         if but is not None and message.activation == but:
             continue
-        expect((message.end.activation if message.HasField("end") else message.activation) == activation, "another activation")
+        expect(
+            (message.end.activation if message.HasField("end") else message.activation) == activation,
+            "another activation",
+        )
         messages.append(message)
     return messages
 
@@ -216,8 +246,9 @@ def scene_stuck(inbox, context, count):
 
 def scene_full(inbox, context, count):
     """The activation is paused from its start, so the client's queue fills. Confirmations make space."""
-    yield publisher_pb2.RegisterResponse(commands=[
-        R.Command(start=R.Start(activation=1)), R.Command(pause=R.Pause(activation=1))])
+    yield publisher_pb2.RegisterResponse(
+        commands=[R.Command(start=R.Start(activation=1)), R.Command(pause=R.Pause(activation=1))]
+    )
     inbox.silent()
     yield command(resume=R.Resume(activation=1))
     number = 1
@@ -335,9 +366,14 @@ def scene_hand(inbox, init, context, count):
 def scene_select(inbox, init, context, count):
     step = inbox.next()
     expect(step.select.selectors[0].producer == "bad", "the first selectors")
-    yield event_pb2.EventBatch(ack_results=[event_pb2.AckResult(request=2, code=3, message="a bad pattern", reason="BAD_NAME")])
+    yield event_pb2.EventBatch(
+        ack_results=[event_pb2.AckResult(request=2, code=3, message="a bad pattern", reason="BAD_NAME")]
+    )
     step = inbox.next()
-    expect([s.producer for s in step.select.selectors] == ["good"] and step.select.exclude[0].topic == "x", "the second ones")
+    expect(
+        [s.producer for s in step.select.selectors] == ["good"] and step.select.exclude[0].topic == "x",
+        "the second ones",
+    )
     yield batch(1, 1)
     yield event_pb2.EventBatch(settings=event_pb2.Settings(revision=1, max_events=1024))
     step = inbox.next()
@@ -361,7 +397,13 @@ def scene_reselect(inbox, init, context, count):
 
 def scene_limit(inbox, init, context, count):
     if count == 1:
-        expect(init.limit_events == 5 and init.end_when == 2 and init.start.last == 7 and init.request == b"\0req", "what was asked for")
+        expect(
+            init.limit_events == 5
+            and init.end_when == 2
+            and init.start.last == 7
+            and init.request == b"\0req",
+            "what was asked for",
+        )
         yield batch(1, 3)
         context.abort(grpc.StatusCode.UNAVAILABLE, "lost on purpose")
     if count == 2:
@@ -377,7 +419,9 @@ class Subscriber(subscriber_pb2_grpc.SubscriberServicer):
         first = inbox.next()
         expect(first.WhichOneof("step") == "init", "init first")
         count = visit(first.init.name)
-        yield event_pb2.EventBatch(started=event_pb2.Started(subscription_id="c", settings=event_pb2.Settings(max_events=1024)))
+        yield event_pb2.EventBatch(
+            started=event_pb2.Started(subscription_id="c", settings=event_pb2.Settings(max_events=1024))
+        )
         try:
             yield from globals()["scene_" + first.init.name](inbox, first.init, context, count)
         except Wrong as wrong:
@@ -389,8 +433,16 @@ class Admin(admin_pb2_grpc.AdminServicer):
         if request.name == "nobody":
             context.abort(grpc.StatusCode.NOT_FOUND, "no such producer")
         drain = request.deadline.ToNanoseconds() if request.HasField("deadline") else 0
-        return admin_pb2.Producer(name=request.name, kind=2, per_consumer=True, labels={"mode": str(request.mode), "drain": str(drain)},
-                                  topics=["t"], activations=3, paused_activations=1, expired_activations=2)
+        return admin_pb2.Producer(
+            name=request.name,
+            kind=2,
+            per_consumer=True,
+            labels={"mode": str(request.mode), "drain": str(drain)},
+            topics=["t"],
+            activations=3,
+            paused_activations=1,
+            expired_activations=2,
+        )
 
 
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))
