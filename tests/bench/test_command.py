@@ -210,8 +210,8 @@ class Command(unittest.TestCase):
         load = self.calls("load")[0].split(maxsplit=2)[2]
         self.assertRegex(
             load,
-            r"^--server 127.0.0.1:7 --pid \d+ --protocol tributary --producers 4 --consumers 1 --per-message 64 "
-            r"--payload 128 --seconds 0.5$",
+            r"^--server 127.0.0.1:7 --pid \d+ --protocol tributary --producers 4 --consumers 1 "
+            r"--per-message 64 --payload 128 --seconds 0.5$",
         )
         self.assertRegex(output, r"4x1 +tributary +55 \(50-60\) +0\.550 \(0\.500-0\.600\)")
         self.assertRegex(output, r"W1 4x1 +of raw +0\.550 \(0\.500-0\.600\) +>= 0\.350 +met +>= 0\.500 +met")

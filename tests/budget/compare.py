@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""compare - compares instructions per event with a baseline. A case that became heavier by the margin fails, and the functions that grew are
-named.
+"""compare - compares instructions per event with a baseline. A case that became heavier by the
+margin fails, and the functions that grew are named.
 
   compare.py BASELINE MEASURED     (two files that `run` wrote)
 
-Exit status: 0 no case is heavier, 1 a case is heavier or is in one file only, 2 a file cannot be read, 77 the two cannot be compared.
+Exit status: 0 no case is heavier, 1 a case is heavier or is in one file only, 2 a file cannot be
+read, 77 the two cannot be compared.
 """
 
 import json
@@ -23,7 +24,8 @@ class Unreadable(Exception):
 
 
 def checked(record, path):
-    """Returns the record, or raises Unreadable. A badly merged file must not pass for one in which nothing is heavier."""
+    """Returns the record, or raises Unreadable. A badly merged file must not pass for one in which
+    nothing is heavier."""
     try:
         for fact in ("machine", "compiler", "libc"):
             if not isinstance(record["built"][fact], str):
@@ -93,7 +95,8 @@ def table(before, now):
         ratio = now[name]["instructions"] / before[name]["instructions"]
         mark = "  HEAVIER" if ratio >= HEAVIER else "  lighter" if ratio <= LIGHTER else ""
         lines.append(
-            f"  {name:<26}{before[name]['instructions']:>10.2f}{now[name]['instructions']:>10.2f}{ratio:>8.3f}{mark}"
+            f"  {name:<26}{before[name]['instructions']:>10.2f}"
+            f"{now[name]['instructions']:>10.2f}{ratio:>8.3f}{mark}"
         )
         if ratio >= HEAVIER:
             heavier.append(name)
@@ -112,7 +115,8 @@ def compare(baseline, measured):
     lines, heavier, lighter = table(before, now)
     lines.insert(
         0,
-        f"budget: instructions per event; the baseline is of {baseline['built']['compiler']}, {baseline['built']['libc']}",
+        "budget: instructions per event; the baseline is of "
+        f"{baseline['built']['compiler']}, {baseline['built']['libc']}",
     )
     if baseline["built"]["libc"] != measured["built"]["libc"]:
         lines.append(
@@ -123,11 +127,13 @@ def compare(baseline, measured):
     lines += lost
     if lighter:
         lines.append(
-            f"{len(lighter)} of {len(now)} are lighter by {100 * (1 - LIGHTER):.0f} % or more: {RECORD}, or the gain can be lost unnoticed"
+            f"{len(lighter)} of {len(now)} are lighter by {100 * (1 - LIGHTER):.0f} % or more: {RECORD}, "
+            "or the gain can be lost unnoticed"
         )
     if heavier:
         lines.append(
-            f"{len(heavier)} of {len(now)} are heavier by {100 * (HEAVIER - 1):.0f} % or more: {', '.join(heavier)}"
+            f"{len(heavier)} of {len(now)} are heavier by {100 * (HEAVIER - 1):.0f} % or more: "
+            f"{', '.join(heavier)}"
         )
     if heavier or lost:
         lines.append(f"If this is intended, {RECORD}, and say in the commit what the cost buys")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""refuses - checks compare.py: made-up counts that are heavier, missing or from another compiler must not pass, and equal ones must."""
+"""refuses - checks compare.py: made-up counts that are heavier, missing or from another compiler
+must not pass, and equal ones must."""
 
 import copy
 import json

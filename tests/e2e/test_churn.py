@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Row 21: connections and calls that come and go without end leave descriptors, memory and live objects as they were.
+"""Row 21: connections and calls that come and go without end leave descriptors, memory and live
+objects as they were.
 
 TRIBUTARY_LONG=1 makes it ten minutes; TRIBUTARY_CHURN_SECONDS says another length."""
 
@@ -84,7 +85,8 @@ class Churn(Case):
             seen.append(self.settled())
         fds, memory = zip(*seen)
         print(
-            f"\n  {count} connections, {count / (time.monotonic() - began):.0f} a second; memory in KiB: {[size >> 10 for size in memory]}",
+            f"\n  {count} connections, {count / (time.monotonic() - began):.0f} a second; "
+            f"memory in KiB: {[size >> 10 for size in memory]}",
             flush=True,
         )
         self.assertLessEqual(max(fds) - min(fds), 4)

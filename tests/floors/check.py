@@ -3,11 +3,13 @@
 
 Usage: check.py ROOT ROOMS
 
-ROOT is the project's root; ROOMS is the file that CMake writes, one room per line: "folder floor vendor-header-prefixes...".
+ROOT is the project's root; ROOMS is the file that CMake writes, one room per line: "folder floor
+vendor-header-prefixes...".
 
-A file may include its own room and rooms on lower floors. Rooms on one floor are strangers. server/ and client/ do not know each other. A
-header of a vendor that any room calls its own may be included from its homes only. Units (a .c and its .h) do not include each other in
-circles. A file of more than 450 lines is mentioned, and breaks nothing.
+A file may include its own room and rooms on lower floors. Rooms on one floor are strangers. server/
+and client/ do not know each other. A header of a vendor that any room calls its own may be included
+from its homes only. Units (a .c and its .h) do not include each other in circles. A file of more
+than 450 lines is mentioned, and breaks nothing.
 """
 
 import os

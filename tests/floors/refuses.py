@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Shows that the floors hold: small trees with one wrong include each must be refused, and a sound one must pass.
+"""Shows that the floors hold: small trees with one wrong include each must be refused, and a sound
+one must pass.
 
 Usage: refuses.py CHECK     (CHECK: the path of check.py)
 """

@@ -30,7 +30,8 @@ write_rooms()
 
 
 def configured(rooms):
-    """`rooms`: name -> what room() is told of it, each in a folder of its name. (exit status, what CMake wrote in one line, rooms.txt)"""
+    """Configures a project of `rooms`: a name -> the arguments of its room(). Each room is in a folder
+    of its name. Returns (exit status, what CMake wrote, in one line, rooms.txt)."""
     with tempfile.TemporaryDirectory() as root:
         with open(os.path.join(root, "CMakeLists.txt"), "w", encoding="utf-8") as file:
             file.write(PROJECT % (ROOMS, "\n".join(f"add_subdirectory({name})" for name in rooms)))

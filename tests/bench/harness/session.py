@@ -22,7 +22,8 @@ def log(text):
 
 def on_run(row, contestant, number, run, why, kept):
     log(
-        f"{row.id} {contestant.name}, run {number}: {report.run_text(row, run)}{f' ({why})' if why else ''}{'' if kept else ': dropped'}"
+        f"{row.id} {contestant.name}, run {number}: {report.run_text(row, run)}"
+        f"{f' ({why})' if why else ''}{'' if kept else ': dropped'}"
     )
 
 

@@ -16,7 +16,9 @@ from .protos import v1
 # How long to wait for what should happen at once. Generous: the machine may be busy and the build
 # instrumented.
 PATIENCE = float(os.environ.get("TRIBUTARY_PATIENCE", "30"))
-REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|check failed")
+REPORT = re.compile(
+    r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|check failed"
+)
 
 
 def binary(name="tributaryd"):
@@ -75,7 +77,8 @@ class Daemon:
     def channel(self):
         """One connection for looking in; it lives as long as the daemon."""
         if self._channel is None:
-            self._channel = grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            self._channel = grpc.insecure_channel(self.address, options=options)
         return self._channel
 
     def admin(self):
@@ -149,14 +152,18 @@ class Daemon:
         try:
             return self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the daemon still runs after {patience:g} s; its log ends:\n{self.stderr()[-3000:]}") from None
+            raise AssertionError(
+                f"the daemon still runs after {patience:g} s; its log ends:\n{self.stderr()[-3000:]}"
+            ) from None
 
     def stop(self, patience=PATIENCE):
         """Ends it as an operator would, and proves that it ended well."""
         self.close_channel()
         try:
             if self.process.poll() is not None:
-                raise AssertionError(f"the daemon died by itself with {self.process.returncode}:\n{self.stderr()[-6000:]}")
+                raise AssertionError(
+                    f"the daemon died by itself with {self.process.returncode}:\n{self.stderr()[-6000:]}"
+                )
             self.terminate()
             code = self.wait(patience)
             errors = self.stderr()

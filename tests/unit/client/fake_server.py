@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """A small server for tests of the client: every published event goes to every subscriber.
 
-Usage: fake_server.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
+Usage: fake_server.py PROTO_FOLDER [ADDRESS]
 
-The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its call end with UNAVAILABLE at each
-third batch, which stays unconfirmed, `hold-...` gets no confirmation, `never` is refused for good at its third batch, `heap-...` has the events
-of three batches sent in one message. A subscription named `silent` gets one batch and then nothing.
+ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line.
+
+The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its
+call end with UNAVAILABLE at each third batch, which stays unconfirmed, `hold-...` gets no
+confirmation, `never` is refused for good at its third batch, `heap-...` has the events of three
+batches sent in one message. A subscription named `silent` gets one batch and then nothing.
 """
 
 import os, queue, shutil, subprocess, sys, tempfile, threading, time

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """A server for tests of sessions and of subscribers that consume: it plays one scene for each name.
 
-Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
+Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]
+
+ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line.
 
 A scene that fails ends its call with INTERNAL and the cause. The client does not retry after INTERNAL.
 """
@@ -156,7 +158,8 @@ def scene_replaced(inbox, context, count):
 
 
 def scene_replaced_first(inbox, context, count):
-    """The client half-closes before the server sends its status: the status is OK, but the session was replaced."""
+    """The client half-closes before the server sends its status: the status is OK, but the session
+    was replaced."""
     yield command(closing=R.Closing(reason="REPLACED", deadline_unix_nano=soon()))
     yield from take_all(inbox, Shared())
 
@@ -201,7 +204,8 @@ def start(activation, request=b"what"):
 
 
 def gather(inbox, activation, but=None):
-    """Returns the messages of one activation up to its end. Messages of activation `but` may come between them and are ignored."""
+    """Returns the messages of one activation up to its end. Messages of activation `but` may come
+    between them and are ignored."""
     messages = []
     while not messages or not messages[-1].HasField("end"):
         message = inbox.next()
@@ -217,7 +221,8 @@ def gather(inbox, activation, but=None):
 
 
 def scene_pause(inbox, context, count):
-    """While one activation is paused, another one goes on. After the resume the waiting events come in order, then the end."""
+    """While one activation is paused, another one goes on. After the resume the waiting events come
+    in order, then the end."""
     yield start(1)
     first = inbox.next()
     expect(first.activation == 1, "activation 1")
@@ -235,7 +240,8 @@ def scene_pause(inbox, context, count):
 
 
 def scene_stuck(inbox, context, count):
-    """The activation is paused and never resumed: the client drops the waiting events in time and half-closes."""
+    """The activation is paused and never resumed: the client drops the waiting events in time and
+    half-closes."""
     yield start(1)
     inbox.next()
     yield command(pause=R.Pause(activation=1))
@@ -345,7 +351,8 @@ def scene_bytes(inbox, init, context, count):
 
 
 def scene_hand(inbox, init, context, count):
-    """Credit is 5, then 3 by hand. After 1 of these the stream is lost. The next stream has 2 left, the third one none."""
+    """Credit is 5, then 3 by hand. After 1 of these the stream is lost. The next stream has 2 left,
+    the third one none."""
     step = inbox.next()
     expect(step.WhichOneof("step") == "credit", "credit")
     if count == 1:
@@ -382,7 +389,8 @@ def scene_select(inbox, init, context, count):
 
 
 def scene_reselect(inbox, init, context, count):
-    """The next stream starts with the last filter that was answered, and sends the select without an answer again."""
+    """The next stream starts with the last filter that was answered, and sends the select without
+    an answer again."""
     if count == 1:
         expect(init.selectors[0].producer == "*", "everything at first")
         expect(inbox.next().select.selectors[0].producer == "a", "a")

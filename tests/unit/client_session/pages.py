@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Help, manual pages and completions come out of the same tables: every option of every verb stands in each of them.
+"""Help, manual pages and completions come out of the same tables: each has every option of
+every verb.
 
 Usage: pages.py TRIBUTARY TRIBUTARYD
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""`tributary serve`, `pub --name` and `producers rm|drain|ls --watch` as a person runs them, against the server itself.
+"""`tributary serve`, `pub --name` and `producers rm|drain|ls --watch` as a person runs them,
+against the server itself.
 
 Usage: serve_live.py TRIBUTARY TRIBUTARYD
 """
@@ -153,7 +154,8 @@ class Serve(Case):
         self.assertIn("ended by signal 9", line)
 
     def test_a_consumer_that_leaves_ends_its_command_and_what_that_started(self):
-        # A signal between the shell's fork and its exec would be lost: "up" comes when the child is a sleep.
+        # A signal between the shell's fork and its exec would be lost: "up" comes when the child is
+        # a sleep.
         self.serve(
             "echo $$ > %s; trap 'echo asked > %s; exit 0' TERM; sleep 60 & echo $! > %s; "
             "while [ \"$(cat /proc/$!/comm)\" != sleep ]; do :; done; echo up; wait"

@@ -2,7 +2,8 @@
 
   cross_decoders.py CROSS_PEER PROTO_FOLDER
 
-The same messages go through each of Python's own implementations. Seeds are printed; TRIBUTARY_SEED repeats one.
+The same messages go through each of Python's own implementations. Seeds are printed; TRIBUTARY_SEED
+repeats one.
 """
 
 import os
@@ -42,7 +43,8 @@ def decode(path):
 
     with open(path, "rb") as file:
         pieces = frames(file.read())
-    # Pure Python takes a tag that is not in its shortest form for an unknown field. It decodes, but sees fewer fields.
+    # Pure Python takes a tag that is not in its shortest form for an unknown field. It decodes, but
+    # sees fewer fields.
     exact = api_implementation.Type() != "python"
     messages = events = 0
     for data in pieces:
@@ -59,7 +61,8 @@ def decode(path):
         events += len(run.events)
     assert messages == MESSAGES, messages
     print(
-        f"{api_implementation.Type()}: {messages} messages, {events} events decoded{' alike' if exact else ''}"
+        f"{api_implementation.Type()}: {messages} messages, "
+        f"{events} events decoded{' alike' if exact else ''}"
     )
 
 
