@@ -125,7 +125,7 @@ static size_t begin_events(struct batches *batches, struct bytes rest)
         while (walk_next(&walk, &tag, &number, &value))
             if (!note_header(batches, tag, number, value))
                 return fail(batches, "a run of nobody");
-        if (!walk.at || batches->producer == MAX_PLAN_PRODUCERS)
+        if (!walk.next || batches->producer == MAX_PLAN_PRODUCERS)
             return fail(batches, "a run is malformed, or of nobody");
     }
     batches->first = checker->next[batches->producer];
@@ -280,7 +280,7 @@ static size_t take_prefix(struct batches *batches, struct bytes input)
     return GRPC_PREFIX_BYTES;
 }
 
-static size_t take(void *ctx, struct bytes input)
+static size_t consume(void *ctx, struct bytes input)
 {
     struct batches *batches = ctx;
     size_t at = 0;
@@ -301,6 +301,6 @@ static size_t take(void *ctx, struct bytes input)
 
 void batches_add(struct batches *batches, struct bytes piece)
 {
-    if (!pieces_add(&batches->pieces, piece, take, batches) && !load_failed(batches->checker->load))
+    if (!pieces_add(&batches->pieces, piece, consume, batches) && !load_failed(batches->checker->load))
         fail(batches, "no memory for what came");
 }

@@ -19,7 +19,7 @@ struct receiving {
     bool stalled;
 };
 
-static void watch(struct receiving *receiving, struct consumer *consumer, int operation)
+static void poll_consumer(struct receiving *receiving, struct consumer *consumer, int operation)
 {
     struct epoll_event event = {.events = EPOLLIN | (consumer->pending ? (uint32_t)EPOLLOUT : 0),
                                 .data.ptr = consumer};
@@ -80,7 +80,7 @@ static void on_consumer(struct receiving *receiving, struct consumer *consumer, 
     if (events & EPOLLOUT)
         receiving->protocol->consumer_flush(consumer);
     if (pending != consumer->pending)
-        watch(receiving, consumer, EPOLL_CTL_MOD);
+        poll_consumer(receiving, consumer, EPOLL_CTL_MOD);
     if (started == consumer->started)
         return;
     if (++receiving->started == receiving->load->plan.consumers)
@@ -128,7 +128,7 @@ static void connect_all(struct receiving *receiving)
             return;
         receiving->consumers[receiving->connected] = consumer;
         receiving->protocol->consumer_flush(consumer);
-        watch(receiving, consumer, EPOLL_CTL_ADD);
+        poll_consumer(receiving, consumer, EPOLL_CTL_ADD);
         turn(receiving, 0);
     }
 }

@@ -65,9 +65,9 @@ size_t field_read(const uint8_t *at, const uint8_t *end, uint64_t *tag_out, uint
 
 bool walk_next(struct walk *walk, uint64_t *tag_out, uint64_t *number_out, struct bytes *value_out)
 {
-    if (walk->at >= walk->end)
+    if (walk->next >= walk->end)
         return false;
-    size_t size = field_read(walk->at, walk->end, tag_out, number_out, value_out);
-    walk->at = size ? walk->at + size : NULL;
+    size_t size = field_read(walk->next, walk->end, tag_out, number_out, value_out);
+    walk->next = size ? walk->next + size : NULL;
     return size > 0;
 }

@@ -25,10 +25,10 @@ void put_prefix(uint8_t *at, size_t size); /* for a message of `size` bytes */
 size_t field_read(const uint8_t *at, const uint8_t *end, uint64_t *tag_out, uint64_t *number_out,
                   struct bytes *value_out);
 
-/* Walks the fields of a whole message. walk_next() returns false at the end; if `at` is NULL then,
- * the message is malformed. */
+/* Walks the fields of a whole message. walk_next() returns false at the end; if `next` is NULL
+ * then, the message is malformed. */
 struct walk {
-    const uint8_t *at, *end;
+    const uint8_t *next, *end;
 };
 bool walk_next(struct walk *walk, uint64_t *tag_out, uint64_t *number_out, struct bytes *value_out);
 

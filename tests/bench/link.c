@@ -62,7 +62,7 @@ bool link_flush(struct link *link)
     return true;
 }
 
-enum link_state link_read(struct link *link, pieces_take *take, void *ctx)
+enum link_state link_read(struct link *link, pieces_consume *consume, void *ctx)
 {
     static uint8_t input[LINK_INPUT_BYTES];
     ssize_t got = recv(link->fd, input, sizeof(input), 0);
@@ -71,7 +71,7 @@ enum link_state link_read(struct link *link, pieces_take *take, void *ctx)
         return errno == EAGAIN || errno == EINTR ? LINK_DRAINED : LINK_LOST;
     if (got == 0)
         return LINK_ENDED;
-    if (!pieces_add(&link->pieces, (struct bytes){input, (size_t)got}, take, ctx))
+    if (!pieces_add(&link->pieces, (struct bytes){input, (size_t)got}, consume, ctx))
         return LINK_MALFORMED;
     return (size_t)got < sizeof(input) ? LINK_DRAINED : LINK_MORE;
 }

@@ -33,8 +33,8 @@ static inline bool link_pending(const struct link *link)
 }
 
 enum link_state { LINK_DRAINED, LINK_MORE, LINK_ENDED, LINK_LOST, LINK_MALFORMED };
-/* Reads once and gives the bytes to `take`. LINK_ENDED: the peer has closed its side. LINK_LOST:
+/* Reads once and gives the bytes to `consume`. LINK_ENDED: the peer has closed its side. LINK_LOST:
  * the connection is lost, with errno. */
-MUST_CHECK enum link_state link_read(struct link *link, pieces_take *take, void *ctx);
+MUST_CHECK enum link_state link_read(struct link *link, pieces_consume *consume, void *ctx);
 
 #endif

@@ -30,14 +30,14 @@ static bool keep(struct pieces *pieces, const uint8_t *at, size_t size)
 
 /* Adds to what was kept, a little at first, until the token that had begun is handled. The rest of
  * the piece is handled where it lies. */
-static bool complete(struct pieces *pieces, struct bytes *piece, pieces_take *take, void *ctx)
+static bool complete(struct pieces *pieces, struct bytes *piece, pieces_consume *consume, void *ctx)
 {
     while (pieces->size && piece->size) {
         size_t before = pieces->size;
         size_t more = MIN_OF(piece->size, MAX_OF(before, (size_t)STEP_BYTES));
         if (!keep(pieces, piece->data, more))
             return false;
-        size_t taken = take(ctx, (struct bytes){pieces->kept, pieces->size});
+        size_t taken = consume(ctx, (struct bytes){pieces->kept, pieces->size});
         if (taken == PIECES_BAD)
             return false;
         if (taken >= before) {
@@ -53,13 +53,13 @@ static bool complete(struct pieces *pieces, struct bytes *piece, pieces_take *ta
     return true;
 }
 
-bool pieces_add(struct pieces *pieces, struct bytes piece, pieces_take *take, void *ctx)
+bool pieces_add(struct pieces *pieces, struct bytes piece, pieces_consume *consume, void *ctx)
 {
-    if (!complete(pieces, &piece, take, ctx))
+    if (!complete(pieces, &piece, consume, ctx))
         return false;
     if (!piece.size)
         return true;
-    size_t taken = take(ctx, piece);
+    size_t taken = consume(ctx, piece);
     if (taken == PIECES_BAD)
         return false;
     return keep(pieces, piece.data + taken, piece.size - taken);

@@ -9,7 +9,7 @@
 
 /* Handles whole tokens at the beginning of `input`. Returns how many bytes, or PIECES_BAD if they
  * are malformed. The bytes that it leaves come again, with more behind them. */
-typedef size_t pieces_take(void *ctx, struct bytes input);
+typedef size_t pieces_consume(void *ctx, struct bytes input);
 #define PIECES_BAD SIZE_MAX
 
 struct pieces {
@@ -20,6 +20,6 @@ struct pieces {
 void pieces_fini(struct pieces *pieces);
 /* Handles one piece; most of it is handled where it lies. False: it is malformed, or memory ran
  * out. */
-MUST_CHECK bool pieces_add(struct pieces *pieces, struct bytes piece, pieces_take *take, void *ctx);
+MUST_CHECK bool pieces_add(struct pieces *pieces, struct bytes piece, pieces_consume *consume, void *ctx);
 
 #endif

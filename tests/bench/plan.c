@@ -122,7 +122,7 @@ enum choice {
     SECONDS,
     FILTER,
     OVERFLOW,
-    STALL,
+    STALLED,
     IDLE,
     PATIENCE
 };
@@ -141,7 +141,7 @@ static const struct option options[] = {
     {"seconds", 1, NULL, SECONDS},
     {"filter", 1, NULL, FILTER},
     {"overflow", 1, NULL, OVERFLOW},
-    {"stall", 1, NULL, STALL},
+    {"stall", 1, NULL, STALLED},
     {"idle", 0, NULL, IDLE},
     {"patience", 1, NULL, PATIENCE},
     {NULL, 0, NULL, 0},
@@ -191,7 +191,7 @@ static void read_option(struct reader *reader, enum choice choice)
     case OVERFLOW:
         plan->overflow = (enum overflow)word(reader, "--overflow", overflows);
         break;
-    case STALL:
+    case STALLED:
         plan->stalled = count(reader, "--stall", 0, MAX_PLAN_CONSUMERS);
         break;
     case IDLE:

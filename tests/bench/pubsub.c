@@ -351,7 +351,7 @@ static bool on_consumer_line(struct text_consumer *text, struct bytes line)
     return false;
 }
 
-static size_t take(void *ctx, struct bytes input)
+static size_t consume(void *ctx, struct bytes input)
 {
     struct text_consumer *text = ctx;
     struct checker *checker = &text->base.checker;
@@ -390,7 +390,7 @@ static void consumer_flush(struct consumer *consumer)
 static void consumer_read(struct consumer *consumer)
 {
     struct text_consumer *text = text_of_consumer(consumer);
-    enum link_state state = link_read(&text->link, take, text);
+    enum link_state state = link_read(&text->link, consume, text);
 
     if (state != LINK_DRAINED && state != LINK_MORE)
         load_fail(consumer->checker.load, "consumer %u: the connection is lost, or says what makes no sense",

@@ -196,7 +196,7 @@ static size_t take_frame(struct raw_consumer *raw, struct bytes input)
     return HEAD_BYTES;
 }
 
-static size_t take(void *ctx, struct bytes input)
+static size_t consume(void *ctx, struct bytes input)
 {
     struct raw_consumer *raw = ctx;
     size_t at = 0;
@@ -215,7 +215,7 @@ static size_t take(void *ctx, struct bytes input)
 static void consumer_read(struct consumer *consumer)
 {
     struct raw_consumer *raw = container_of(consumer, struct raw_consumer, base);
-    enum link_state state = link_read(&raw->link, take, raw);
+    enum link_state state = link_read(&raw->link, consume, raw);
 
     if (state == LINK_MALFORMED)
         load_fail(consumer->checker.load, "consumer %u: a frame makes no sense", consumer->checker.number);

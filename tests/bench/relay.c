@@ -340,7 +340,7 @@ static bool write_ready(const char *path, const char *bound)
     return file && fclose(file) == 0 && wrote && rename(beside, path) == 0;
 }
 
-static bool watch(struct relay *relay, struct peer *peer, enum role role)
+static bool poll_peer(struct relay *relay, struct peer *peer, enum role role)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
 
@@ -360,8 +360,8 @@ static bool prepare(struct relay *relay, const char *address, const char *ready_
     relay->epoll = epoll_create1(EPOLL_CLOEXEC);
     relay->signals.fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
     return relay->epoll >= 0 && listen_at(relay, address, bound, sizeof(bound)) &&
-           watch(relay, &relay->listener, ROLE_LISTENER) && watch(relay, &relay->signals, ROLE_SIGNAL) &&
-           (!ready_file || write_ready(ready_file, bound));
+           poll_peer(relay, &relay->listener, ROLE_LISTENER) &&
+           poll_peer(relay, &relay->signals, ROLE_SIGNAL) && (!ready_file || write_ready(ready_file, bound));
 }
 
 static void close_all(struct relay *relay, struct list *list)

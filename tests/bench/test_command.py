@@ -210,8 +210,8 @@ class Command(unittest.TestCase):
         load = self.calls("load")[0].split(maxsplit=2)[2]
         self.assertRegex(
             load,
-            r"^--server 127.0.0.1:7 --pid \d+ --protocol tributary --producers 4 --consumers 1 --per-message 64 "
-            r"--payload 128 --seconds 0.5$",
+            r"^--server 127.0.0.1:7 --pid \d+ --protocol tributary --producers 4 --consumers 1 "
+            r"--per-message 64 --payload 128 --seconds 0.5$",
         )
         self.assertRegex(output, r"4x1 +tributary +55 \(50-60\) +0\.550 \(0\.500-0\.600\)")
         self.assertRegex(output, r"W1 4x1 +of raw +0\.550 \(0\.500-0\.600\) +>= 0\.350 +met +>= 0\.500 +met")
@@ -244,10 +244,10 @@ class Command(unittest.TestCase):
         self.assertEqual(len(document["rows"][0]["runs"]), 1)
 
     def test_a_malformed_answer_of_the_generator_fails_the_command(self):
-        for text, said in (("nonsense", "no JSON"), ("{}", "has no seconds"), ("[]", "has no seconds")):
+        for text, expected in (("nonsense", "no JSON"), ("{}", "has no seconds"), ("[]", "has no seconds")):
             status, _, errors = self.run_it("W1", "--only", "4x1", "--peers", "none", answers=[text])
             self.assertEqual(status, 1)
-            self.assertIn(said, errors)
+            self.assertIn(expected, errors)
 
     def test_a_server_that_ends_with_an_error_fails_the_command(self):
         self.programs(status=7)
@@ -299,7 +299,7 @@ class Command(unittest.TestCase):
         self.assertIn("--publishers 1 ", self.calls("pub")[0])
 
     def test_w8_fails_if_one_event_is_missing_or_out_of_order(self):
-        for pub, sub, said in (
+        for pub, sub, expected in (
             (published(), received(*[1000] * 7, 999), "1000 events were confirmed"),
             (published(), received(*[1000] * 8, disorder=1), "disorder 1"),
             (published(refused=3), received(*[1000] * 8), "3 refused"),
@@ -307,7 +307,7 @@ class Command(unittest.TestCase):
         ):
             status, _, errors = self.through_the_client(pub, sub)
             self.assertEqual(status, 1)
-            self.assertIn(said, errors)
+            self.assertIn(expected, errors)
 
     def test_a_missing_program_is_named(self):
         (self.place / "bin" / "relay").unlink()
@@ -316,7 +316,7 @@ class Command(unittest.TestCase):
         self.assertIn("lacks relay", errors)
 
     def test_the_command_line_is_checked(self):
-        for arguments, said in (
+        for arguments, expected in (
             (["W99"], "W99"),
             (["--only", "7x7"], "7x7"),
             (["--runs", "0"], "from 1 to 1000"),
@@ -325,7 +325,7 @@ class Command(unittest.TestCase):
         ):
             status, _, errors = self.run_it(*arguments)
             self.assertEqual(status, 2, arguments)
-            self.assertIn(said, errors)
+            self.assertIn(expected, errors)
 
     def test_the_list_starts_nothing(self):
         status, output, _ = self.run_it("--list", "W5", "--peers", "none")

@@ -261,8 +261,8 @@ class Rows(unittest.TestCase):
         )
 
     def test_an_unknown_name_is_reported(self):
-        for names, only, said in ((["W77"], [], "W77"), (["W1"], ["4x1", "5x5"], "5x5")):
-            with self.assertRaisesRegex(ValueError, said):
+        for names, only, expected in ((["W77"], [], "W77"), (["W1"], ["4x1", "5x5"], "5x5")):
+            with self.assertRaisesRegex(ValueError, expected):
                 workloads.chosen(names, only)
 
     def test_without_raw_a_row_has_no_base(self):
@@ -319,13 +319,13 @@ class Comparison(unittest.TestCase):
         )
         text = "\n".join(compare.lines_of(before, after))
         self.assertRegex(text, r"W1 4x1 +tributary +1\.50 better +0\.800 better +1\.00 ")
-        for said in (
+        for expected in (
             "the options differ: runs 3 and 5",
             "the second campaign failed: W1 1x8: lost",
             "only in the first: W1 4x1 raw",
             "only in the second: W1 1x1 tributary",
         ):
-            self.assertIn(said, text)
+            self.assertIn(expected, text)
 
 
 class Files(unittest.TestCase):
@@ -343,21 +343,21 @@ class Files(unittest.TestCase):
             again = store.read(path)
         self.assertEqual(again.results[0], result)
         text = "\n".join(report.whole(again))
-        for said in ("W7 1x8 key", "0.50", "1 dropped", "not installed", "a processor, 2 cores"):
-            self.assertIn(said, text)
+        for expected in ("W7 1x8 key", "0.50", "1 dropped", "not installed", "a processor, 2 cores"):
+            self.assertIn(expected, text)
         self.assertIn("| 1x8 | key |", "\n".join(report.whole(again, markdown=True)))
 
     def test_a_file_that_is_no_campaign_is_refused_by_name(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "b.json"
-            for text, said in (
+            for text, expected in (
                 ("{", "no campaign"),
                 ("[]", "no campaign"),
                 ('{"format": 99}', "format 99"),
                 ('{"format": 1}', "no campaign"),
             ):
                 path.write_text(text)
-                with self.assertRaisesRegex(store.BadFile, f"b.json.*{said}"):
+                with self.assertRaisesRegex(store.BadFile, f"b.json.*{expected}"):
                     store.read(path)
             with self.assertRaisesRegex(store.BadFile, "No such file"):
                 store.read(f"{folder}/none.json")

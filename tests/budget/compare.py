@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
-"""compare - compares instructions per event with a baseline. A case that became heavier by the margin fails, and the functions that grew are
-named.
+"""compare - compares instructions per event with a baseline. A case that became heavier by the
+margin fails, and the functions that grew are named.
 
   compare.py BASELINE MEASURED     (two files that `run` wrote)
 
-Exit status: 0 no case is heavier, 1 a case is heavier or is in one file only, 2 a file cannot be read, 77 the two cannot be compared."""
+Exit status: 0 no case is heavier, 1 a case is heavier or is in one file only, 2 a file cannot be
+read, 77 the two cannot be compared.
+"""
+
 import json
 import sys
 
 HEAVIER = 1.03  # a case with this ratio or more fails
-LIGHTER = 0.95  # with this ratio or less the baseline should be recorded, or half of the gain can be lost unnoticed
+LIGHTER = (
+    0.95  # with this ratio or less the baseline should be recorded, or half of the gain can be lost unnoticed
+)
 FINE, FAILED, UNREADABLE, NOT_COMPARABLE = 0, 1, 2, 77
 RECORD = "record it anew (tests/budget/run --record)"
 
@@ -19,7 +24,8 @@ class Unreadable(Exception):
 
 
 def checked(record, path):
-    """Returns the record, or raises Unreadable. A badly merged file must not pass for one in which nothing is heavier."""
+    """Returns the record, or raises Unreadable. A badly merged file must not pass for one in which
+    nothing is heavier."""
     try:
         for fact in ("machine", "compiler", "libc"):
             if not isinstance(record["built"][fact], str):
@@ -31,7 +37,9 @@ def checked(record, path):
             if not all(isinstance(count, (int, float)) and count > 0 for count in counts):
                 raise Unreadable(f"{path}: {name}: a count is not above 0")
     except (KeyError, TypeError, AttributeError) as wrong:
-        raise Unreadable(f"{path}: it does not hold what `run --record` writes ({type(wrong).__name__}: {wrong}); {RECORD}") from None
+        raise Unreadable(
+            f"{path}: it does not hold what `run --record` writes ({type(wrong).__name__}: {wrong}); {RECORD}"
+        ) from None
     return record
 
 
@@ -52,7 +60,7 @@ def write(path, record):
 
 
 def major(compiler):
-    """"gcc 12" of "gcc 12.2.0". Within a major version the generated code is nearly the same."""
+    """ "gcc 12" of "gcc 12.2.0". Within a major version the generated code is nearly the same."""
     return compiler.split(".")[0]
 
 
@@ -71,7 +79,11 @@ def growth(before, now):
     for name, count in now.items():
         more = count - before.get(name, 0)
         if more > 0.005 * sum(now.values()):
-            text = f"{name} {before[name]:.2f} -> {count:.2f}" if name in before else f"{name} -> {count:.2f}, not among the largest before"
+            text = (
+                f"{name} {before[name]:.2f} -> {count:.2f}"
+                if name in before
+                else f"{name} -> {count:.2f}, not among the largest before"
+            )
             grown.append((more, text))
     return [f"      {line}" for _, line in sorted(grown, reverse=True)[:5]]
 
@@ -82,7 +94,10 @@ def table(before, now):
     for name in (name for name in before if name in now):
         ratio = now[name]["instructions"] / before[name]["instructions"]
         mark = "  HEAVIER" if ratio >= HEAVIER else "  lighter" if ratio <= LIGHTER else ""
-        lines.append(f"  {name:<26}{before[name]['instructions']:>10.2f}{now[name]['instructions']:>10.2f}{ratio:>8.3f}{mark}")
+        lines.append(
+            f"  {name:<26}{before[name]['instructions']:>10.2f}"
+            f"{now[name]['instructions']:>10.2f}{ratio:>8.3f}{mark}"
+        )
         if ratio >= HEAVIER:
             heavier.append(name)
             lines += growth(before[name]["functions"], now[name]["functions"])
@@ -98,16 +113,28 @@ def compare(baseline, measured):
         return NOT_COMPARABLE, f"budget: not applicable: {reason}"
     before, now = baseline["cases"], measured["cases"]
     lines, heavier, lighter = table(before, now)
-    lines.insert(0, f"budget: instructions per event; the baseline is of {baseline['built']['compiler']}, {baseline['built']['libc']}")
+    lines.insert(
+        0,
+        "budget: instructions per event; the baseline is of "
+        f"{baseline['built']['compiler']}, {baseline['built']['libc']}",
+    )
     if baseline["built"]["libc"] != measured["built"]["libc"]:
-        lines.append(f"note: this is {measured['built']['libc']}, whose malloc and locks may cost more or less")
+        lines.append(
+            f"note: this is {measured['built']['libc']}, whose malloc and locks may cost more or less"
+        )
     lost = [f"{name}: in the baseline, and not measured" for name in before if name not in now]
     lost += [f"{name}: measured, and not in the baseline" for name in now if name not in before]
     lines += lost
     if lighter:
-        lines.append(f"{len(lighter)} of {len(now)} are lighter by {100 * (1 - LIGHTER):.0f} % or more: {RECORD}, or the gain can be lost unnoticed")
+        lines.append(
+            f"{len(lighter)} of {len(now)} are lighter by {100 * (1 - LIGHTER):.0f} % or more: {RECORD}, "
+            "or the gain can be lost unnoticed"
+        )
     if heavier:
-        lines.append(f"{len(heavier)} of {len(now)} are heavier by {100 * (HEAVIER - 1):.0f} % or more: {', '.join(heavier)}")
+        lines.append(
+            f"{len(heavier)} of {len(now)} are heavier by {100 * (HEAVIER - 1):.0f} % or more: "
+            f"{', '.join(heavier)}"
+        )
     if heavier or lost:
         lines.append(f"If this is intended, {RECORD}, and say in the commit what the cost buys")
         return FAILED, "\n".join(lines)

@@ -37,7 +37,7 @@ static void put_envelope(struct buf *message, bool wide)
                                         "com.example.order.created",
                                         "application/json",
                                         "traceparent",
-                                        "tenant",
+                                        "region",
                                         "00-4bf92f3577b34da6a3ce929d0e0e4736",
                                         "north-west"};
     static const char *const utf8[] = {"№-0190b5d1-7c1e",

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""refuses - checks compare.py: made-up counts that are heavier, missing or from another compiler must not pass, and equal ones must."""
+"""refuses - checks compare.py: made-up counts that are heavier, missing or from another compiler
+must not pass, and equal ones must."""
+
 import copy
 import json
 import os
@@ -33,7 +35,12 @@ def compared(change=lambda now: None, before=None):
         if before is not None:
             with open(paths[0], "w", encoding="utf-8") as file:
                 file.write(before)
-        run = subprocess.run([sys.executable, os.path.join(HERE, "compare.py"), *paths], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [sys.executable, os.path.join(HERE, "compare.py"), *paths],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return run.returncode, run.stdout + run.stderr
 
 
@@ -62,9 +69,16 @@ class Budget(unittest.TestCase):
         self.expect(compared(costs("scan", 102.9)), 0)
 
     def test_a_heavier_case_fails_and_the_functions_that_grew_are_named(self):
-        self.expect(compared(costs("scan", 103.1, scan_message=93.1)), 1, "1.031  HEAVIER", "scan_message 90.00 -> 93.10",
-                  "heavier by 3 % or more: scan\n")
-        self.expect(compared(costs("offer", 26.0, malloc=6.0)), 1, "malloc -> 6.00, not among the largest before")
+        self.expect(
+            compared(costs("scan", 103.1, scan_message=93.1)),
+            1,
+            "1.031  HEAVIER",
+            "scan_message 90.00 -> 93.10",
+            "heavier by 3 % or more: scan\n",
+        )
+        self.expect(
+            compared(costs("offer", 26.0, malloc=6.0)), 1, "malloc -> 6.00, not among the largest before"
+        )
 
     def test_a_lighter_case_does_not_make_up_for_a_heavier_one(self):
         def change(now):
@@ -78,19 +92,31 @@ class Budget(unittest.TestCase):
         self.assertNotIn("--record", compared(costs("scan", 96.0))[1])
 
     def test_a_case_that_is_missing_fails(self):
-        self.expect(compared(lambda now: now["cases"].pop("offer")), 1, "offer: in the baseline, and not measured")
+        self.expect(
+            compared(lambda now: now["cases"].pop("offer")), 1, "offer: in the baseline, and not measured"
+        )
 
     def test_a_case_that_is_new_fails_until_it_is_recorded(self):
-        self.expect(compared(lambda now: now["cases"].update(more=now["cases"]["scan"])), 1, "more: measured, and not in the baseline")
+        self.expect(
+            compared(lambda now: now["cases"].update(more=now["cases"]["scan"])),
+            1,
+            "more: measured, and not in the baseline",
+        )
 
     def test_another_compiler_or_machine_is_not_comparable(self):
-        self.expect(compared(lambda now: now["built"].update(compiler="gcc 13.1.0")), 77, "not applicable: the baseline is of gcc 12.2.0")
+        self.expect(
+            compared(lambda now: now["built"].update(compiler="gcc 13.1.0")),
+            77,
+            "not applicable: the baseline is of gcc 12.2.0",
+        )
         self.expect(compared(lambda now: now["built"].update(compiler="clang 12.2.0")), 77, "not applicable")
         self.expect(compared(lambda now: now["built"].update(machine="aarch64")), 77, "not applicable")
         self.expect(compared(lambda now: now["built"].update(compiler="gcc 12.3.1")), 0)
 
     def test_another_libc_is_compared_with_a_note(self):
-        self.expect(compared(lambda now: now["built"].update(libc="glibc 2.41")), 0, "note: this is glibc 2.41")
+        self.expect(
+            compared(lambda now: now["built"].update(libc="glibc 2.41")), 0, "note: this is glibc 2.41"
+        )
 
     def test_a_baseline_that_cannot_be_read_is_no_success(self):
         whole = json.dumps(COUNTS)

@@ -43,7 +43,7 @@ class Bench(Case):
     def run_bench(self, *words, code=0, server=None):
         return self.end(self.start(*words, server=server), code)
 
-    def figures(self, process, code=0):
+    def stats(self, process, code=0):
         return json.loads(self.end(process, code))
 
     def subscribe(self, *words):
@@ -65,7 +65,7 @@ class Whole(Bench):
                 "pub", "-n", EVENTS, "--publishers", 3, "--size", 100, "--topic", "t", "--key", "k", "--json"
             )
         )
-        got = self.figures(sub)
+        got = self.stats(sub)
         self.assertEqual(
             [pub[name] for name in ("events", "accepted", "confirmed", "refused", "not_confirmed")],
             [EVENTS, EVENTS, EVENTS, 0, 0],
@@ -148,29 +148,29 @@ class Ends(Bench):
             lambda: (self.daemon.producer("bench-3") or v1.Producer()).last_sequence > 0, "it publishes"
         )
         pub.send_signal(signal.SIGINT)
-        confirmed = self.figures(pub)["confirmed"]
+        confirmed = self.stats(pub)["confirmed"]
         subscription = self.daemon.subscriptions()[0].id
         eventually(
             lambda: self.daemon.subscription(subscription).delivered.events == confirmed,
             "all of it is on its way",
         )
         sub.send_signal(signal.SIGTERM)
-        self.assertLessEqual(self.figures(sub)["events"], confirmed)
+        self.assertLessEqual(self.stats(sub)["events"], confirmed)
 
     def test_events_that_do_not_arrive_in_time_are_exit_code_6(self):
-        self.assertEqual(self.figures(self.subscribe("-n", 1000, "--max-time", "200ms"), code=6)["events"], 0)
+        self.assertEqual(self.stats(self.subscribe("-n", 1000, "--max-time", "200ms"), code=6)["events"], 0)
         self.run_bench("pub", "-n", "1G", "--max-time", "200ms", code=6)
         self.run_bench("sub", "--max-time", "200ms")
         sub = self.subscribe("-n", 1000, "--idle", "300ms")
         self.run_bench("pub", "-n", 900)
-        self.assertEqual(self.figures(sub, code=6)["events"], 900)
+        self.assertEqual(self.stats(sub, code=6)["events"], 900)
 
     def test_a_late_subscriber_reports_that_it_is_late_and_finds_no_hole(self):
         pub = self.start("pub", "--rate", "2k", "--publishers", 1, "--json", "--max-time", 2 * PATIENCE)
         eventually(
             lambda: (self.daemon.producer("bench-0") or v1.Producer()).last_sequence > 50, "it publishes"
         )
-        got = self.figures(self.subscribe("-n", 100, "--max-time", PATIENCE))
+        got = self.stats(self.subscribe("-n", 100, "--max-time", PATIENCE))
         pub.send_signal(signal.SIGTERM)
         self.end(pub)
         self.assertGreater(got["before"], 0)
@@ -184,13 +184,13 @@ class Ends(Bench):
         pub = self.start("pub", "--json", "--max-time", 3, server=daemon.address)
         eventually(lambda: daemon.producer("bench-0"), "it publishes")
         daemon.kill()
-        self.assertGreater(self.figures(pub, code=1)["not_confirmed"], 0)
+        self.assertGreater(self.stats(pub, code=1)["not_confirmed"], 0)
         self.end(sub)
         self.assertIn("trying again", self.errors)
         self.run_bench("pub", code=3, server=daemon.address)
 
     def test_wrong_options_are_named_with_value_and_bound(self):
-        for words, said in [
+        for words, expected in [
             (["pub", "--publishers", "0"], "--publishers: 0 is not from 1 to 1000"),
             (["pub", "--size", "31"], "--size: 31 is not from 32 to 1000000 bytes"),
             (["pub", "--size", "1MiB"], "--size: 1048576 is not from 32 to 1000000 bytes"),
@@ -208,7 +208,7 @@ class Ends(Bench):
             (["nothing"], "there is no verb 'bench nothing'"),
         ]:
             self.assertEqual(self.run_bench(*words, code=2), "")
-            self.assertIn(said, self.errors)
+            self.assertIn(expected, self.errors)
 
     def test_a_ready_file_that_cannot_be_written_is_an_error(self):
         self.run_bench("sub", "--ready-file", self.folder / "no" / "file", code=1)
@@ -226,7 +226,7 @@ class Faults(Bench):
     def check(self, numbers, code=5, *words):
         sub = self.subscribe("-n", len(numbers), "--max-time", PATIENCE, *words)
         self.publish("bench-faulty", [mark(number) for number in numbers])
-        got = self.figures(sub, code)
+        got = self.stats(sub, code)
         self.assertEqual((got["events"], got["latency_us"]["count"]), (len(numbers), 0))
         return got
 
@@ -250,7 +250,7 @@ class Faults(Bench):
             "-n", EVENTS, "--overflow", "drop-oldest", "--buffer-events", 1, "--max-time", PATIENCE, "--quiet"
         )
         self.run_bench("pub", "-n", EVENTS)
-        got = self.figures(sub, code=5)
+        got = self.stats(sub, code=5)
         self.assertGreater(got["lost"], 0)
         self.assertEqual(got["events"] + got["lost"], EVENTS)
         self.assertLessEqual(got["missing"], got["lost"])
@@ -263,7 +263,7 @@ class Faults(Bench):
         for words, code in ((["-t", "bench"], 0), ([], 0)):
             sub = self.subscribe("-n", 3 if words else 5, "--max-time", PATIENCE, *words)
             self.publish("bench-filtered", events)
-            got = self.figures(sub, code)
+            got = self.stats(sub, code)
             self.assertEqual((got["unchecked"], got["holes"]), (0 if words else 2, 0))
 
 

@@ -354,7 +354,7 @@ class Selecting(WithSessions, Case):
         topic. At each mark the sequences of one topic end where those of the other begin. A larger
         hole would be a missed event, an overlap one too many."""
         topics, rounds = ("a", "b"), 40
-        wish = subscribe_request(
+        request = subscribe_request(
             [v1.Selector(topic="a")],
             overflow=v1.OVERFLOW_BLOCK,
             block_timeout=600,
@@ -367,7 +367,7 @@ class Selecting(WithSessions, Case):
                 consumer.credit(events=sum(len(run.events) for run in batch.runs))
 
         # Otherwise the marks would wait behind megabytes in the sockets of this process.
-        consumer = self.without_credit(wish, on_batch=grant_what_was_read)
+        consumer = self.without_credit(request, on_batch=grant_what_was_read)
         consumer.credit(events=400)
         stop = threading.Event()
         sessions = [self.session(f"p{n}") for n in range(4)]

@@ -44,7 +44,7 @@ class CommandLine(Case):
         daemon.stop()
 
     def test_a_wrong_command_line_ends_with_2_and_names_the_option(self):
-        for arguments, said in (
+        for arguments, expected in (
             (["--no-such"], "no-such"),
             (["--wire-threads", "0"], "wire-threads"),
             (["--log-level", "loud"], "log-level"),
@@ -56,13 +56,13 @@ class CommandLine(Case):
             with self.subTest(arguments=arguments):
                 status, _, errors = run(*arguments)
                 self.assertEqual(status, 2, errors)
-                self.assertIn(said, errors)
+                self.assertIn(expected, errors)
 
     def test_help_version_and_errors_are_printed(self):
-        for option, said in (("--help", "--listen"), ("--version", "."), ("--errors", "EVENT_TOO_LARGE")):
+        for option, expected in (("--help", "--listen"), ("--version", "."), ("--errors", "EVENT_TOO_LARGE")):
             status, output, errors = run(option)
             self.assertEqual((status, errors), (0, ""), option)
-            self.assertIn(said, output)
+            self.assertIn(expected, output)
 
     def test_an_address_in_use_is_reported(self):
         daemon = self.start_daemon()
@@ -284,11 +284,11 @@ class Log(Case):
                 added = [json.loads(line) for line in lines if '"producer.added"' in line]
                 self.assertEqual([line["producer"] for line in added], [name])
 
-    def test_refused_connections_are_told_by_their_reason(self):
+    def test_refused_connections_are_counted_by_their_reason(self):
         daemon = self.start_daemon()
         first_bytes = {"not_http2": b"GET / HTTP/1.1\r\n\r\n", "no_preface": b"PRI"}
 
-        def told():
+        def counted():
             counts = dict.fromkeys(first_bytes, 0)
             for line in daemon.log("connection.refused"):
                 counts[line["reason"]] += line["count"]
@@ -299,7 +299,7 @@ class Log(Case):
                 connection = self.raw(daemon.address, preface=None, read=False)
                 connection.send(each)
                 connection.close()
-        eventually(lambda: set(told().values()) == {5}, "five of each are told")
+        eventually(lambda: set(counted().values()) == {5}, "five of each are counted")
         daemon.stop()
 
     def test_a_level_silences_what_is_below_it(self):

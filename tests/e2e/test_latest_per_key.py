@@ -7,11 +7,11 @@ from harness.sessions import WithSessions
 
 
 class LatestPerKey(WithSessions, Case):
-    def wish(self, **fields):
+    def request(self, **fields):
         return subscribe_request(overflow=v1.OVERFLOW_LATEST_PER_KEY, **fields)
 
     def test_the_newest_value_wins_and_the_older_ones_are_COALESCED(self):
-        consumer = self.without_credit(self.wish())
+        consumer = self.without_credit(self.request())
         for number in range(100):
             self.publish("p", [event(number, key=f"k{number % 5}")])
         seen = self.daemon.subscription(consumer.id, sources=True)
@@ -27,7 +27,7 @@ class LatestPerKey(WithSessions, Case):
         self.assertEqual(consumer.started.settings.overflow, v1.OVERFLOW_LATEST_PER_KEY)
 
     def test_keys_belong_to_a_source_and_topic_and_the_empty_key_never_merges(self):
-        consumer = self.without_credit(self.wish())
+        consumer = self.without_credit(self.request())
         for name in ("p", "q"):
             for number in range(4):
                 self.publish(
@@ -45,7 +45,7 @@ class LatestPerKey(WithSessions, Case):
             self.assertEqual(consumer.received.lost_count(source=name), 9)
 
     def test_a_new_value_goes_to_the_tail(self):
-        consumer = self.without_credit(self.wish())
+        consumer = self.without_credit(self.request())
         self.publish(
             "p",
             [event(0, key="a"), event(1, key="b"), event(2, key="a"), event(3, key="c"), event(4, key="b")],
@@ -55,7 +55,7 @@ class LatestPerKey(WithSessions, Case):
         self.assertEqual(consumer.received.numbers("p"), [2, 3, 4])
 
     def test_distinct_keys_over_the_bounds_are_dropped_oldest(self):
-        consumer = self.without_credit(self.wish(max_events=10))
+        consumer = self.without_credit(self.request(max_events=10))
         self.publish("p", [event(number, key=f"k{number}") for number in range(30)])
         consumer.credit(events=100)
         consumer.wait_accounted(30)
@@ -63,7 +63,7 @@ class LatestPerKey(WithSessions, Case):
         self.assertEqual({each.reason for each in consumer.received.lost}, {v1.LOSS_REASON_OVERFLOW_OLDEST})
 
     def test_it_applies_to_activations_and_never_pauses_them(self):
-        session, consumer = self.per_consumer("p"), self.without_credit(self.wish(max_events=4))
+        session, consumer = self.per_consumer("p"), self.without_credit(self.request(max_events=4))
         activation = session.start_of(consumer)
         for number in range(300):
             session.send(activation, [event(number, key="k%d" % (number % 3))])
@@ -73,7 +73,7 @@ class LatestPerKey(WithSessions, Case):
         self.assertEqual((consumer.received.numbers("p"), session.pauses), ([297, 298, 299], 0))
 
     def test_a_reader_that_keeps_up_sees_the_last_value_of_every_key(self):
-        consumer = self.consumer(self.wish(max_events=64))
+        consumer = self.consumer(self.request(max_events=64))
         sessions = [self.session(f"p{n}") for n in range(4)]
         for number in range(0, 2000, 5):
             for session in sessions:

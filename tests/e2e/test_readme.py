@@ -78,10 +78,11 @@ class Python(Case):
 
 class Words(unittest.TestCase):
     def test_the_table_has_every_option_of_the_daemon_and_no_other(self):
-        said = subprocess.run(
+        help_text = subprocess.run(
             [binary(), "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE
         ).stdout
-        options = set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE)) - {"--help", "--version", "--errors"}
+        options = set(re.findall(r"^  (--[a-z-]+)", help_text, re.MULTILINE))
+        options -= {"--help", "--version", "--errors"}
         self.assertEqual(set(re.findall(r"^\| `(--[a-z-]+)", OPERATIONS, re.MULTILINE)), options)
 
     def test_every_path_that_is_named_exists(self):

@@ -22,7 +22,7 @@ SERVICES = {
 class Reflection(Case):
     versions = [Package("grpc.reflection.v1"), Package("grpc.reflection.v1alpha")]
 
-    def ask(self, package, *requests):
+    def answers(self, package, *requests):
         """Sends the requests one after the other on one stream. Returns the answers."""
         outbox, answers = queue.SimpleQueue(), []
         stub = package.stub("ServerReflection", self.channel())
@@ -39,13 +39,13 @@ class Reflection(Case):
 
     def test_list_services(self):
         for package in self.versions:
-            answer, = self.ask(package, {"list_services": ""})
+            answer, = self.answers(package, {"list_services": ""})
             self.assertEqual({service.name for service in answer.list_services_response.service}, SERVICES)
 
     def test_a_generic_client_can_build_every_service_from_the_answers(self):
         for package in self.versions:
             for service in sorted(SERVICES):
-                answer, = self.ask(package, {"file_containing_symbol": service})
+                answer, = self.answers(package, {"file_containing_symbol": service})
                 self.assertFalse(answer.HasField("error_response"), answer)
                 pool = self.pool_of(answer)
                 found, ours = pool.FindServiceByName(service), POOL.FindServiceByName(service)
@@ -75,13 +75,13 @@ class Reflection(Case):
                    "tributary.v1.Selector.Pair", "google.protobuf.Duration", "google.rpc.ErrorInfo"]
         for package in self.versions:
             for symbol, answer in zip(
-                symbols, self.ask(package, *[{"file_containing_symbol": symbol} for symbol in symbols])
+                symbols, self.answers(package, *[{"file_containing_symbol": symbol} for symbol in symbols])
             ):
                 self.assertFalse(answer.HasField("error_response"), f"{symbol}: {answer.error_response}")
 
     def test_a_file_is_found_by_its_name(self):
         for package in self.versions:
-            answer, = self.ask(package, {"file_by_filename": "tributary/v1/event.proto"})
+            answer, = self.answers(package, {"file_by_filename": "tributary/v1/event.proto"})
             first = descriptor_pb2.FileDescriptorProto.FromString(
                 answer.file_descriptor_response.file_descriptor_proto[0]
             )
@@ -93,7 +93,7 @@ class Reflection(Case):
             "file_containing_extension": {"containing_type": "tributary.v1.Event", "extension_number": 100}
         }
         for package in self.versions:
-            answers = self.ask(
+            answers = self.answers(
                 package,
                 {"file_containing_symbol": "no.such.Symbol"},
                 {"file_by_filename": "no/such.proto"},
@@ -107,7 +107,7 @@ class Reflection(Case):
 
     def test_extension_numbers_of_a_type_without_extensions(self):
         for package in self.versions:
-            known, unknown = self.ask(package, {"all_extension_numbers_of_type": "tributary.v1.Event"},
+            known, unknown = self.answers(package, {"all_extension_numbers_of_type": "tributary.v1.Event"},
                                       {"all_extension_numbers_of_type": "no.such.Type"})
             self.assertEqual(known.all_extension_numbers_response.base_type_name, "tributary.v1.Event")
             self.assertEqual(list(known.all_extension_numbers_response.extension_number), [])

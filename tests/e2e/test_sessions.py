@@ -166,8 +166,8 @@ class Shared(WithSessions, Case):
     def test_labels_are_selected_and_shown(self):
         eu = self.session("eu", labels={"zone": "eu", "tier": "1"}, topics=["a", "b"])
         us = self.session("us", labels={"zone": "us"})
-        wish = subscribe_request([v1.Selector(labels=[PAIR(name="zone", value="e*")])])
-        consumer, tiers = self.consumer(wish), self.consumer(
+        request = subscribe_request([v1.Selector(labels=[PAIR(name="zone", value="e*")])])
+        consumer, tiers = self.consumer(request), self.consumer(
             subscribe_request([v1.Selector(labels=[PAIR(name="tier", value="*")])])
         )
         everybody = self.consumer()
@@ -250,9 +250,9 @@ class Shared(WithSessions, Case):
                     )
 
         channels = [self.channel() for _ in range(4)]
-        wish = subscribe_request(max_events=1 << 20, max_bytes=64 << 20, notices=v1.NOTICES_NONE)
+        request = subscribe_request(max_events=1 << 20, max_bytes=64 << 20, notices=v1.NOTICES_NONE)
         consumers = [
-            self.consumer(wish, channel=channels[n % 4], keep=False, on_batch=check) for n in range(16)
+            self.consumer(request, channel=channels[n % 4], keep=False, on_batch=check) for n in range(16)
         ]
         producers = [self.session(f"fifo {n}", channel=channels[n % 4]) for n in range(sessions)]
         for number in range(0, each, 4):

@@ -185,9 +185,9 @@ class Selecting(Case):
         super().setUp()
         self.events = [
             event(0, topic="orders/eu", key="k1", type="created"),
-            event(1, topic="orders/us", key="k2", type="created", headers={"tenant": "a"}),
-            event(2, topic="orders/eu", key="k2", type="deleted", headers={"tenant": "b"}),
-            event(3, topic="stock", key="", type="created", headers={"tenant": "a", "x": ""}),
+            event(1, topic="orders/us", key="k2", type="created", headers={"customer": "a"}),
+            event(2, topic="orders/eu", key="k2", type="deleted", headers={"customer": "b"}),
+            event(3, topic="stock", key="", type="created", headers={"customer": "a", "x": ""}),
             event(4),
         ]
 
@@ -239,9 +239,9 @@ class Selecting(Case):
 
     def test_headers_must_be_there(self):
         pair = PAIR
-        self.assertEqual(self.wanted([SELECT(headers=[pair(name="tenant", value="a")])]), ([1, 3], [1, 3]))
+        self.assertEqual(self.wanted([SELECT(headers=[pair(name="customer", value="a")])]), ([1, 3], [1, 3]))
         self.assertEqual(
-            self.wanted([SELECT(headers=[pair(name="tenant", value="*"), pair(name="x", value="*")])]),
+            self.wanted([SELECT(headers=[pair(name="customer", value="*"), pair(name="x", value="*")])]),
             ([3], [3]),
         )
 

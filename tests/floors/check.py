@@ -3,18 +3,21 @@
 
 Usage: check.py ROOT ROOMS
 
-ROOT is the project's root; ROOMS is the file that CMake writes, one room per line: "folder floor vendor-header-prefixes...".
+ROOT is the project's root; ROOMS is the file that CMake writes, one room per line: "folder floor
+vendor-header-prefixes...".
 
-A file may include its own room and rooms on lower floors. Rooms on one floor are strangers. server/ and client/ do not know each other. A
-header of a vendor that any room calls its own may be included from its homes only. Units (a .c and its .h) do not include each other in
-circles. A file of more than 450 lines is mentioned, and breaks nothing.
+A file may include its own room and rooms on lower floors. Rooms on one floor are strangers. server/
+and client/ do not know each other. A header of a vendor that any room calls its own may be included
+from its homes only. Units (a .c and its .h) do not include each other in circles. A file of more
+than 450 lines is mentioned, and breaks nothing.
 """
+
 import os
 import re
 import sys
 
 TOPS = ("src", "server", "client")
-LINES_MOST = 450
+MAX_LINES = 450
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]')
 
 
@@ -87,7 +90,9 @@ def breach_between(path, target, rooms):
 
 
 def breach_of_vendor(name, path, rooms):
-    homes = {room.folder: vendor for room in rooms.values() for vendor in room.vendors if name.startswith(vendor)}
+    homes = {
+        room.folder: vendor for room in rooms.values() for vendor in room.vendors if name.startswith(vendor)
+    }
     here = room_of(path, rooms)
     if homes and (not here or here.folder not in homes):
         return f"includes <{name}>, whose home is {' or '.join(sorted(homes))}"
@@ -99,7 +104,7 @@ def find_circles(graph):
 
     def visit(node, trail):
         if node in trail:
-            ring = trail[trail.index(node):]
+            ring = trail[trail.index(node) :]
             least = ring.index(min(ring))
             circles.add(tuple(ring[least:] + ring[:least] + [ring[least]]))
             return
@@ -121,8 +126,8 @@ def check(root, rooms):
     for path in sorted(files):
         if not room_of(path, rooms):
             breaches.append(f"{path} stands in no room")
-        if len(files[path]) > LINES_MOST:
-            warnings.append(f"{path} has {len(files[path])} lines, more than {LINES_MOST}")
+        if len(files[path]) > MAX_LINES:
+            warnings.append(f"{path} has {len(files[path])} lines, more than {MAX_LINES}")
         for number, line in enumerate(files[path], 1):
             found = INCLUDE.match(line)
             if not found:

@@ -3,6 +3,7 @@
 
 Usage: refuses_link.py CMAKE ROOMS     (CMAKE: the program; ROOMS: the path of rooms.cmake)
 """
+
 import os
 import re
 import subprocess
@@ -29,7 +30,8 @@ write_rooms()
 
 
 def configured(rooms):
-    """`rooms`: name -> what room() is told of it, each in a folder of its name. (exit status, what CMake said in one line, rooms.txt)"""
+    """Configures a project of `rooms`: a name -> the arguments of its room(). Each room is in a folder
+    of its name. Returns (exit status, what CMake wrote, in one line, rooms.txt)."""
     with tempfile.TemporaryDirectory() as root:
         with open(os.path.join(root, "CMakeLists.txt"), "w", encoding="utf-8") as file:
             file.write(PROJECT % (ROOMS, "\n".join(f"add_subdirectory({name})" for name in rooms)))
@@ -38,7 +40,9 @@ def configured(rooms):
             with open(os.path.join(root, name, "CMakeLists.txt"), "w", encoding="utf-8") as file:
                 file.write(f"room({name} SOURCES none.c {rest})\n")
         build = os.path.join(root, "build")
-        run = subprocess.run([CMAKE, "-S", root, "-B", build, "-G", "Ninja"], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [CMAKE, "-S", root, "-B", build, "-G", "Ninja"], capture_output=True, text=True, check=False
+        )
         written = ""
         if os.path.exists(os.path.join(build, "rooms.txt")):
             with open(os.path.join(build, "rooms.txt"), encoding="utf-8") as file:
@@ -48,21 +52,28 @@ def configured(rooms):
 
 class Links(unittest.TestCase):
     def refused(self, rooms, message):
-        status, said, _ = configured(rooms)
+        status, output, _ = configured(rooms)
         self.assertNotEqual(status, 0)
-        self.assertIn(message, said)
+        self.assertIn(message, output)
 
     def test_a_downward_link_configures_and_is_written_down(self):
-        status, said, written = configured({"low": "FLOOR 0", "high": "FLOOR 10 USES low VENDOR ev.h grpc/"})
-        self.assertEqual(status, 0, said)
+        status, output, written = configured(
+            {"low": "FLOOR 0", "high": "FLOOR 10 USES low VENDOR ev.h grpc/"}
+        )
+        self.assertEqual(status, 0, output)
         self.assertEqual(written, "low 0\nhigh 10 ev.h grpc/\n")
 
     def test_an_upward_link_is_refused(self):
-        self.refused({"high": "FLOOR 10", "low": "FLOOR 0 USES high"}, "room low (floor 0) may not use high (floor 10): links point down")
+        self.refused(
+            {"high": "FLOOR 10", "low": "FLOOR 0 USES high"},
+            "room low (floor 0) may not use high (floor 10): links point down",
+        )
 
     def test_a_sideways_link_is_refused(self):
-        self.refused({"left": "FLOOR 10", "right": "FLOOR 10 USES left"},
-                     "room right (floor 10) may not use left (floor 10): links point down")
+        self.refused(
+            {"left": "FLOOR 10", "right": "FLOOR 10 USES left"},
+            "room right (floor 10) may not use left (floor 10): links point down",
+        )
 
     def test_a_link_to_what_is_no_room_is_refused(self):
         self.refused({"low": "FLOOR 0 USES nothing"}, "room low: uses nothing, which is no room yet")

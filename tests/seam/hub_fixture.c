@@ -181,7 +181,7 @@ static void port_closing(void *ctx, enum closing reason, int64_t deadline_ns)
         consumer_leave(consumer);
 }
 
-static void port_cut(void *ctx, const struct fault *fault)
+static void port_abort(void *ctx, const struct fault *fault)
 {
     struct consumer *consumer = ctx;
 
@@ -191,7 +191,7 @@ static void port_cut(void *ctx, const struct fault *fault)
         consumer_leave(consumer);
 }
 
-static const struct subscription_port port = {port_closing, port_cut};
+static const struct subscription_port port = {port_closing, port_abort};
 
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic)
 {

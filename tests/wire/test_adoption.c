@@ -34,8 +34,8 @@ static int descriptors(void)
     return count;
 }
 
-/* Returns a peer that has sent the preface and an empty SETTINGS frame. The frame's last zero is the one that
- * ends the string. */
+/* Returns a peer that has sent the preface and an empty SETTINGS frame. The frame's last zero is
+ * the one that ends the string. */
 static int dial(void)
 {
     static const char opening[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
@@ -54,8 +54,8 @@ static void wait_for_bytes(int peer)
     cr_assert_eq(poll(&about, 1, (int)(DEADLINE_NS / NS_PER_MS)), 1, "the server never sent a byte");
 }
 
-/* Of four peers three leave at once, and one after the server's first bytes. The next four are there by then,
- * so the thread always finds one to adopt. */
+/* Of four peers three leave at once, and one leaves after the server's first bytes. By then the
+ * next four are there. So the thread always finds one to adopt. */
 Test(adoption, keeps_no_descriptors_of_peers_that_have_left_while_others_come)
 {
     int before = descriptors(), max = 0, last = dial();

@@ -12,15 +12,16 @@ from .session import Session, Wrong
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 OK, FAILED, USAGE, UNTRUSTED = 0, 1, 2, 3
 
-DESCRIPTION = """Builds release, starts the servers on loopback, one at a time, drives them with the load generator, and prints the figures
-beside the targets.
+DESCRIPTION = """Builds release, starts the servers on loopback, one at a time, drives them with
+the load generator, and prints the figures beside the targets.
 
   tests/bench/run [WORKLOAD...]            measures; all of W1 to W8 where none is named
   tests/bench/run compare A.json B.json    the second campaign over the first
   tests/bench/run show A.json              the tables of a campaign once more
 
-Exit status: 0 measured; 1 a run failed (an event lost, out of order, a program that died), with the reason; 2 usage; 3 measured, but
-not all figures are to be trusted: others used the machine, or a row could not be measured here."""
+Exit status: 0 measured; 1 a run failed (an event lost, out of order, a program that died), with
+the reason; 2 usage; 3 measured, but not all figures are to be trusted: others used the machine, or
+a row could not be measured here."""
 
 
 def bounded(kind, minimum, maximum):
@@ -116,7 +117,8 @@ def list_rows(session):
             for one in row.contestants:
                 options = session.drive.server_options_of(row, one)
                 print(
-                    f"  {row.name:12} {one.name:14} {session.drive.shown(row, one)}{'; tributaryd ' + ' '.join(options) if options else ''}"
+                    f"  {row.name:12} {one.name:14} {session.drive.shown(row, one)}"
+                    f"{'; tributaryd ' + ' '.join(options) if options else ''}"
                 )
 
 

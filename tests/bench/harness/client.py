@@ -65,7 +65,8 @@ def printed(command, status, folder):
     """The JSON that a command printed; RunFailed where it failed."""
     if status != 0:
         raise RunFailed(
-            f"{' '.join(str(word) for word in command[1:3])} ended with {status}: {children.last_lines(folder / 'errors')}"
+            f"{' '.join(str(word) for word in command[1:3])} ended with {status}: "
+            f"{children.last_lines(folder / 'errors')}"
         )
     try:
         return json.loads((folder / "output").read_text())
@@ -92,7 +93,8 @@ def subscribed(process, ready):
     )  # checked first: the process may become ready and end between the two checks
     if not ready.exists() and has_ended:
         raise RunFailed(
-            f"tributary bench sub ended with {children.end(process)}: {children.last_lines(ready.parent / 'sub' / 'errors')}"
+            f"tributary bench sub ended with {children.end(process)}: "
+            f"{children.last_lines(ready.parent / 'sub' / 'errors')}"
         )
     return ready.exists()
 
@@ -105,13 +107,14 @@ def check(row, published, received):
             raise RunFailed(f"tributary bench sub: {', '.join(wrong) or 'more lost than could be counted'}")
     if published["refused"] or published["not_confirmed"] or published["reconnects"]:
         raise RunFailed(
-            f"tributary bench pub: {published['refused']} refused, {published['not_confirmed']} not confirmed, "
-            f"{published['reconnects']} reconnects"
+            f"tributary bench pub: {published['refused']} refused, "
+            f"{published['not_confirmed']} not confirmed, {published['reconnects']} reconnects"
         )
     counts = [each["events"] for each in received["per_subscriber"]]
     if counts != [published["confirmed"]] * row.consumers:
         raise RunFailed(
-            f"{published['confirmed']} events were confirmed, the subscribers got {' '.join(str(count) for count in counts)}"
+            f"{published['confirmed']} events were confirmed, the subscribers got "
+            f"{' '.join(str(count) for count in counts)}"
         )
 
 

@@ -86,7 +86,8 @@ def lines_of(before, after, markdown=False):
         "",
         *report.table(headers, list(rows_of(before, after)), markdown),
         "",
-        "second over first, of the medians; better or WORSE where the two ranges (least to most) do not overlap",
+        "second over first, of the medians; "
+        "better or WORSE where the two ranges (least to most) do not overlap",
     ]
     for campaign, other, which in ((before, after, "first"), (after, before, "second")):
         for name in only_in(campaign, other):

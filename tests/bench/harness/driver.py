@@ -18,7 +18,7 @@ TARGETS = ("tributaryd", "tributary", "load", "relay")
 NEEDED = ("seconds", "published", "delivered", "events_per_s", "rss_bytes")
 
 
-def build(root, folder, say):
+def build(root, folder, log):
     """Builds release, as it is shipped. CalledProcessError holds the output of the tools."""
     for command in (
         [
@@ -35,7 +35,7 @@ def build(root, folder, say):
         ],
         ["ninja", "-C", folder, *TARGETS],
     ):
-        say(f"build: {' '.join(str(word) for word in command)}")
+        log(f"build: {' '.join(str(word) for word in command)}")
         subprocess.run(
             command,
             check=True,

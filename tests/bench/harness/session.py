@@ -15,14 +15,15 @@ class Wrong(Exception):
     """The command line is wrong."""
 
 
-def say(text):
+def log(text):
     """Prints progress to standard error. Only tables go to standard output."""
     print(f"tests/bench/run: {text}", file=sys.stderr, flush=True)
 
 
 def on_run(row, contestant, number, run, why, kept):
-    say(
-        f"{row.id} {contestant.name}, run {number}: {report.run_text(row, run)}{f' ({why})' if why else ''}{'' if kept else ': dropped'}"
+    log(
+        f"{row.id} {contestant.name}, run {number}: {report.run_text(row, run)}"
+        f"{f' ({why})' if why else ''}{'' if kept else ': dropped'}"
     )
 
 
@@ -64,7 +65,7 @@ class Session:
         """Builds, and lets the children open enough files. Returns how many they may open."""
         if not self.asked.no_build:
             try:
-                driver.build(self.root, self.asked.build, say)
+                driver.build(self.root, self.asked.build, log)
             except (OSError, subprocess.CalledProcessError) as error:
                 raise campaign.RunFailed(
                     f"the build failed: {error}\n{getattr(error, 'stdout', None) or ''}"
@@ -79,7 +80,7 @@ class Session:
         self.results.append(result)
         if row.files > files:
             result.left_out = f"{row.files} open files are needed, the hard limit is {files} (ulimit -Hn)"
-            say(f"{row.id}: not measured: {result.left_out}")
+            log(f"{row.id}: not measured: {result.left_out}")
         else:
             campaign.measure(result, self.plan, self.drive, on_run, self.absent)
 
@@ -131,4 +132,4 @@ class Session:
         if self.asked.json:
             store.write(self.asked.json, results)
         if self.failed:
-            say(f"failed: {self.failed}")
+            log(f"failed: {self.failed}")

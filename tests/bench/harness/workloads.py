@@ -166,8 +166,10 @@ def workloads():
                     timed=False,
                 ),
             ),
-            note="per consumer: (memory at the end - memory before anybody connected) / consumers, so 200x200 charges them with the\n"
-            "producers, too; per added consumer: over the same 200 producers with one consumer; both after 1000 events/s to each",
+            note="per consumer: (memory at the end - memory before anybody connected) / consumers, "
+            "so 200x200 charges them with the\n"
+            "producers, too; per added consumer: over the same 200 producers with one consumer; "
+            "both after 1000 events/s to each",
         ),
         Workload(
             "W6",
@@ -203,7 +205,8 @@ def workloads():
                     base="unfiltered",
                 ),
             ),
-            note="over unfiltered: the server's processor time for each event that came in, over that of W1 1x8 in the same round",
+            note="over unfiltered: the server's processor time for each event that came in, "
+            "over that of W1 1x8 in the same round",
         ),
         Workload(
             "W8",

@@ -16,7 +16,9 @@ from .protos import v1
 # How long to wait for what should happen at once. Generous: the machine may be busy and the build
 # instrumented.
 PATIENCE = float(os.environ.get("TRIBUTARY_PATIENCE", "30"))
-REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|check failed")
+REPORT = re.compile(
+    r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|check failed"
+)
 
 
 def binary(name="tributaryd"):
@@ -53,7 +55,7 @@ class Daemon:
             command += ["--listen", address]
         with open(self.errors, "wb") as out:
             self.process = subprocess.Popen(command + list(arguments), stdin=subprocess.DEVNULL, stderr=out)
-        self._channel = self._said = None
+        self._channel = self._last_errors = None
         try:
             eventually(lambda: self._serves(ready), "the daemon writes its ready file")
         except AssertionError:
@@ -75,7 +77,8 @@ class Daemon:
     def channel(self):
         """One connection for looking in; it lives as long as the daemon."""
         if self._channel is None:
-            self._channel = grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            self._channel = grpc.insecure_channel(self.address, options=options)
         return self._channel
 
     def admin(self):
@@ -119,7 +122,7 @@ class Daemon:
         return producer is not None and producer.blocked_calls > 0
 
     def stderr(self):
-        return self.errors.read_text(errors="replace") if self._said is None else self._said
+        return self.errors.read_text(errors="replace") if self._last_errors is None else self._last_errors
 
     def last_lines(self, count=200):
         return "\n".join([f"the daemon at {self.address} said last:", *self.stderr().splitlines()[-count:]])
@@ -149,14 +152,18 @@ class Daemon:
         try:
             return self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the daemon still runs after {patience:g} s; its log ends:\n{self.stderr()[-3000:]}") from None
+            raise AssertionError(
+                f"the daemon still runs after {patience:g} s; its log ends:\n{self.stderr()[-3000:]}"
+            ) from None
 
     def stop(self, patience=PATIENCE):
         """Ends it as an operator would, and proves that it ended well."""
         self.close_channel()
         try:
             if self.process.poll() is not None:
-                raise AssertionError(f"the daemon died by itself with {self.process.returncode}:\n{self.stderr()[-6000:]}")
+                raise AssertionError(
+                    f"the daemon died by itself with {self.process.returncode}:\n{self.stderr()[-6000:]}"
+                )
             self.terminate()
             code = self.wait(patience)
             errors = self.stderr()
@@ -171,6 +178,6 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self._said is None:
-            self._said = self.stderr()  # for who asks later: the folder goes
+        if self._last_errors is None:
+            self._last_errors = self.stderr()  # for later calls: the folder is removed
         self.folder.cleanup()

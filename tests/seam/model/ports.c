@@ -162,7 +162,7 @@ static void consumer_closing(void *ctx, enum closing reason, int64_t deadline_ns
         unsubscribe(consumer, FAULT_NONE);
 }
 
-static void consumer_cut(void *ctx, const struct fault *fault)
+static void consumer_abort(void *ctx, const struct fault *fault)
 {
     struct fixture_consumer *consumer = ctx;
 
@@ -174,7 +174,7 @@ static void consumer_cut(void *ctx, const struct fault *fault)
         unsubscribe(consumer, fault->reason);
 }
 
-static const struct subscription_port subscription_port = {consumer_closing, consumer_cut};
+static const struct subscription_port subscription_port = {consumer_closing, consumer_abort};
 
 static void readable(void *ctx)
 {

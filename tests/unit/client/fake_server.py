@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 """A small server for tests of the client: every published event goes to every subscriber.
 
-Usage: fake_server.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
+Usage: fake_server.py PROTO_FOLDER [ADDRESS]
 
-The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its call end with UNAVAILABLE at each
-third batch, which stays unconfirmed, `hold-...` gets no confirmation, `never` is refused for good at its third batch, `heap-...` has the events
-of three batches sent in one message. A subscription named `silent` gets one batch and then nothing.
+ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line.
+
+The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its
+call end with UNAVAILABLE at each third batch, which stays unconfirmed, `hold-...` gets no
+confirmation, `never` is refused for good at its third batch, `heap-...` has the events of three
+batches sent in one message. A subscription named `silent` gets one batch and then nothing.
 """
+
 import os, queue, shutil, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
@@ -15,14 +19,37 @@ import grpc
 folder = sys.argv[1]
 out = tempfile.mkdtemp(prefix="fake-")
 files = [os.path.join(at, f) for at, _, names in os.walk(folder) for f in names if f.endswith(".proto")]
-subprocess.check_call([sys.executable, "-m", "grpc_tools.protoc", "-I", folder, "-I", "/usr/include", "--python_out=" + out,
-                       "--grpc_python_out=" + out] + [f for f in files if "/tributary/" in f or "/health/" in f])
+subprocess.check_call(
+    [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        "-I",
+        folder,
+        "-I",
+        "/usr/include",
+        "--python_out=" + out,
+        "--grpc_python_out=" + out,
+    ]
+    + [f for f in files if "/tributary/" in f or "/health/" in f]
+)
 sys.path.insert(0, out)
-from tributary.v1 import admin_pb2, admin_pb2_grpc, event_pb2, publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
+from tributary.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    event_pb2,
+    publisher_pb2,
+    publisher_pb2_grpc,
+    subscriber_pb2,
+    subscriber_pb2_grpc,
+)
+
 shutil.rmtree(out)
 
-health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {
-    "Check": grpc.unary_unary_rpc_method_handler(lambda request, context: b"\x08\x01")})
+health = grpc.method_handlers_generic_handler(
+    "grpc.health.v1.Health",
+    {"Check": grpc.unary_unary_rpc_method_handler(lambda request, context: b"\x08\x01")},
+)
 
 
 class Hub:
@@ -36,8 +63,16 @@ class Hub:
         with self.lock:
             first = self.producers.get(name, 0) + 1
             self.producers[name] = first + len(events) - 1
-            run = event_pb2.Run(events=events, source=name, epoch=self.epoch, first_sequence=first, observed_time_unix_nano=time.time_ns())
-            batch = event_pb2.EventBatch(runs=[run], progress=event_pb2.Progress(resume_token=b"%d" % first, delivered=first))
+            run = event_pb2.Run(
+                events=events,
+                source=name,
+                epoch=self.epoch,
+                first_sequence=first,
+                observed_time_unix_nano=time.time_ns(),
+            )
+            batch = event_pb2.EventBatch(
+                runs=[run], progress=event_pb2.Progress(resume_token=b"%d" % first, delivered=first)
+            )
             for each in self.subscribers.values():
                 each.put(batch)
             return self.producers[name]
@@ -79,7 +114,9 @@ class Subscriber(subscriber_pb2_grpc.SubscriberServicer):
             hub.subscribers[name] = mine
         context.add_callback(lambda: mine.put(None))
         beat = request.heartbeat_interval.ToNanoseconds() or 10**10
-        settings = event_pb2.Settings(max_events=request.buffer.max_events or 1024, heartbeat_interval_nanos=beat)
+        settings = event_pb2.Settings(
+            max_events=request.buffer.max_events or 1024, heartbeat_interval_nanos=beat
+        )
         yield event_pb2.EventBatch(started=event_pb2.Started(subscription_id=name, settings=settings))
         try:
             while True:
@@ -114,7 +151,9 @@ class Admin(admin_pb2_grpc.AdminServicer):
     def GetProducer(self, request, context):
         if request.name not in hub.producers:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such producer")
-        return admin_pb2.Producer(name=request.name, kind=1, state=3, epoch=hub.epoch, last_sequence=hub.producers[request.name])
+        return admin_pb2.Producer(
+            name=request.name, kind=1, state=3, epoch=hub.epoch, last_sequence=hub.producers[request.name]
+        )
 
     def ListSubscriptions(self, request, context):
         answer = admin_pb2.ListSubscriptionsResponse()
@@ -123,10 +162,14 @@ class Admin(admin_pb2_grpc.AdminServicer):
         return answer
 
     def GetInfo(self, request, context):
-        return admin_pb2.Info(version="fake", grpc_version=grpc.__version__, started_unix_nano=hub.epoch, pid=os.getpid())
+        return admin_pb2.Info(
+            version="fake", grpc_version=grpc.__version__, started_unix_nano=hub.epoch, pid=os.getpid()
+        )
 
 
-server = grpc.server(futures.ThreadPoolExecutor(max_workers=300), options=[("grpc.max_concurrent_streams", 100)])
+server = grpc.server(
+    futures.ThreadPoolExecutor(max_workers=300), options=[("grpc.max_concurrent_streams", 100)]
+)
 publisher_pb2_grpc.add_PublisherServicer_to_server(Publisher(), server)
 subscriber_pb2_grpc.add_SubscriberServicer_to_server(Subscriber(), server)
 admin_pb2_grpc.add_AdminServicer_to_server(Admin(), server)

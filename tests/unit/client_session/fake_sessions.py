@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """A server for tests of sessions and of subscribers that consume: it plays one scene for each name.
 
-Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]     (ADDRESS: default 127.0.0.1:0; the port is printed as the first line)
+Usage: fake_sessions.py PROTO_FOLDER [ADDRESS]
+
+ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line.
 
 A scene that fails ends its call with INTERNAL and the cause. The client does not retry after INTERNAL.
 """
+
 import os, queue, shutil, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
@@ -12,11 +15,37 @@ import grpc
 
 folder = sys.argv[1]
 out = tempfile.mkdtemp(prefix="fake-")
-files = [os.path.join(at, f) for at, _, names in os.walk(folder) for f in names if f.endswith(".proto") and "/tributary/" in at + "/"]
-subprocess.check_call([sys.executable, "-m", "grpc_tools.protoc", "-I", folder, "-I", "/usr/include", "--python_out=" + out,
-                       "--grpc_python_out=" + out] + files)
+files = [
+    os.path.join(at, f)
+    for at, _, names in os.walk(folder)
+    for f in names
+    if f.endswith(".proto") and "/tributary/" in at + "/"
+]
+subprocess.check_call(
+    [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        "-I",
+        folder,
+        "-I",
+        "/usr/include",
+        "--python_out=" + out,
+        "--grpc_python_out=" + out,
+    ]
+    + files
+)
 sys.path.insert(0, out)
-from tributary.v1 import admin_pb2, admin_pb2_grpc, event_pb2, publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
+from tributary.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    event_pb2,
+    publisher_pb2,
+    publisher_pb2_grpc,
+    subscriber_pb2,
+    subscriber_pb2_grpc,
+)
+
 shutil.rmtree(out)
 
 QUIET = 0.15  # how long a silence must last to count
@@ -129,7 +158,8 @@ def scene_replaced(inbox, context, count):
 
 
 def scene_replaced_first(inbox, context, count):
-    """The client half-closes before the server sends its status: the status is OK, but the session was replaced."""
+    """The client half-closes before the server sends its status: the status is OK, but the session
+    was replaced."""
     yield command(closing=R.Closing(reason="REPLACED", deadline_unix_nano=soon()))
     yield from take_all(inbox, Shared())
 
@@ -174,20 +204,25 @@ def start(activation, request=b"what"):
 
 
 def gather(inbox, activation, but=None):
-    """Returns the messages of one activation up to its end. Messages of activation `but` may come between them and are ignored."""
+    """Returns the messages of one activation up to its end. Messages of activation `but` may come
+    between them and are ignored."""
     messages = []
     while not messages or not messages[-1].HasField("end"):
         message = inbox.next()
         expect(message is not None, "closed before the end")
         if but is not None and message.activation == but:
             continue
-        expect((message.end.activation if message.HasField("end") else message.activation) == activation, "another activation")
+        expect(
+            (message.end.activation if message.HasField("end") else message.activation) == activation,
+            "another activation",
+        )
         messages.append(message)
     return messages
 
 
 def scene_pause(inbox, context, count):
-    """While one activation is paused, another one goes on. After the resume the waiting events come in order, then the end."""
+    """While one activation is paused, another one goes on. After the resume the waiting events come
+    in order, then the end."""
     yield start(1)
     first = inbox.next()
     expect(first.activation == 1, "activation 1")
@@ -205,7 +240,8 @@ def scene_pause(inbox, context, count):
 
 
 def scene_stuck(inbox, context, count):
-    """The activation is paused and never resumed: the client drops the waiting events in time and half-closes."""
+    """The activation is paused and never resumed: the client drops the waiting events in time and
+    half-closes."""
     yield start(1)
     inbox.next()
     yield command(pause=R.Pause(activation=1))
@@ -216,8 +252,9 @@ def scene_stuck(inbox, context, count):
 
 def scene_full(inbox, context, count):
     """The activation is paused from its start, so the client's queue fills. Confirmations make space."""
-    yield publisher_pb2.RegisterResponse(commands=[
-        R.Command(start=R.Start(activation=1)), R.Command(pause=R.Pause(activation=1))])
+    yield publisher_pb2.RegisterResponse(
+        commands=[R.Command(start=R.Start(activation=1)), R.Command(pause=R.Pause(activation=1))]
+    )
     inbox.silent()
     yield command(resume=R.Resume(activation=1))
     number = 1
@@ -314,7 +351,8 @@ def scene_bytes(inbox, init, context, count):
 
 
 def scene_hand(inbox, init, context, count):
-    """Credit is 5, then 3 by hand. After 1 of these the stream is lost. The next stream has 2 left, the third one none."""
+    """Credit is 5, then 3 by hand. After 1 of these the stream is lost. The next stream has 2 left,
+    the third one none."""
     step = inbox.next()
     expect(step.WhichOneof("step") == "credit", "credit")
     if count == 1:
@@ -335,9 +373,14 @@ def scene_hand(inbox, init, context, count):
 def scene_select(inbox, init, context, count):
     step = inbox.next()
     expect(step.select.selectors[0].producer == "bad", "the first selectors")
-    yield event_pb2.EventBatch(ack_results=[event_pb2.AckResult(request=2, code=3, message="a bad pattern", reason="BAD_NAME")])
+    yield event_pb2.EventBatch(
+        ack_results=[event_pb2.AckResult(request=2, code=3, message="a bad pattern", reason="BAD_NAME")]
+    )
     step = inbox.next()
-    expect([s.producer for s in step.select.selectors] == ["good"] and step.select.exclude[0].topic == "x", "the second ones")
+    expect(
+        [s.producer for s in step.select.selectors] == ["good"] and step.select.exclude[0].topic == "x",
+        "the second ones",
+    )
     yield batch(1, 1)
     yield event_pb2.EventBatch(settings=event_pb2.Settings(revision=1, max_events=1024))
     step = inbox.next()
@@ -346,7 +389,8 @@ def scene_select(inbox, init, context, count):
 
 
 def scene_reselect(inbox, init, context, count):
-    """The next stream starts with the last filter that was answered, and sends the select without an answer again."""
+    """The next stream starts with the last filter that was answered, and sends the select without
+    an answer again."""
     if count == 1:
         expect(init.selectors[0].producer == "*", "everything at first")
         expect(inbox.next().select.selectors[0].producer == "a", "a")
@@ -361,7 +405,13 @@ def scene_reselect(inbox, init, context, count):
 
 def scene_limit(inbox, init, context, count):
     if count == 1:
-        expect(init.limit_events == 5 and init.end_when == 2 and init.start.last == 7 and init.request == b"\0req", "what was asked for")
+        expect(
+            init.limit_events == 5
+            and init.end_when == 2
+            and init.start.last == 7
+            and init.request == b"\0req",
+            "what was asked for",
+        )
         yield batch(1, 3)
         context.abort(grpc.StatusCode.UNAVAILABLE, "lost on purpose")
     if count == 2:
@@ -377,7 +427,9 @@ class Subscriber(subscriber_pb2_grpc.SubscriberServicer):
         first = inbox.next()
         expect(first.WhichOneof("step") == "init", "init first")
         count = visit(first.init.name)
-        yield event_pb2.EventBatch(started=event_pb2.Started(subscription_id="c", settings=event_pb2.Settings(max_events=1024)))
+        yield event_pb2.EventBatch(
+            started=event_pb2.Started(subscription_id="c", settings=event_pb2.Settings(max_events=1024))
+        )
         try:
             yield from globals()["scene_" + first.init.name](inbox, first.init, context, count)
         except Wrong as wrong:
@@ -389,8 +441,16 @@ class Admin(admin_pb2_grpc.AdminServicer):
         if request.name == "nobody":
             context.abort(grpc.StatusCode.NOT_FOUND, "no such producer")
         drain = request.deadline.ToNanoseconds() if request.HasField("deadline") else 0
-        return admin_pb2.Producer(name=request.name, kind=2, per_consumer=True, labels={"mode": str(request.mode), "drain": str(drain)},
-                                  topics=["t"], activations=3, paused_activations=1, expired_activations=2)
+        return admin_pb2.Producer(
+            name=request.name,
+            kind=2,
+            per_consumer=True,
+            labels={"mode": str(request.mode), "drain": str(drain)},
+            topics=["t"],
+            activations=3,
+            paused_activations=1,
+            expired_activations=2,
+        )
 
 
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Help, manual pages and completions come out of the same tables: every option of every verb stands in each of them.
+"""Help, manual pages and completions come out of the same tables: each has every option of
+every verb.
 
 Usage: pages.py TRIBUTARY TRIBUTARYD
 """
+
 import re, shutil, subprocess, sys, unittest
 
 TOOL, DAEMON = sys.argv[1:3]
@@ -30,8 +32,26 @@ def plain(roff):
 
 class Pages(unittest.TestCase):
     def test_the_overview_names_the_verbs(self):
-        self.assertEqual(set(verbs()), {"pub", "sub", "serve", "status", "producers ls", "producers get", "producers rm", "producers drain",
-                                        "subs ls", "subs kick", "bench pub", "bench sub", "bench latency", "completion", "version"})
+        self.assertEqual(
+            set(verbs()),
+            {
+                "pub",
+                "sub",
+                "serve",
+                "status",
+                "producers ls",
+                "producers get",
+                "producers rm",
+                "producers drain",
+                "subs ls",
+                "subs kick",
+                "bench pub",
+                "bench sub",
+                "bench latency",
+                "completion",
+                "version",
+            },
+        )
 
     def test_every_option_of_every_verb_is_in_the_manual(self):
         page = plain(run(TOOL, "help", "--man"))
@@ -42,7 +62,9 @@ class Pages(unittest.TestCase):
             for name, letter in own.items():
                 head = "-%s, --%s" % (letter, name) if letter else "--%s" % name
                 self.assertRegex(part, r"(?m)^%s( |$)" % re.escape(head), verb)
-            for example in re.findall(r"(?m)^  (tributary .*|.* tributary .*)$", help_text.split("Examples:")[1]):
+            for example in re.findall(
+                r"(?m)^  (tributary .*|.* tributary .*)$", help_text.split("Examples:")[1]
+            ):
                 if not example.strip().startswith("#"):
                     self.assertIn(example.strip(), part)
         common = page.split(".SH OPTIONS OF EVERY VERB")[1].split(".SH VERBS")[0]
@@ -60,15 +82,22 @@ class Pages(unittest.TestCase):
     @unittest.skipUnless(shutil.which("groff"), "groff is not there")
     def test_the_manuals_are_clean_roff(self):
         for page in (run(TOOL, "help", "--man"), run(DAEMON, "--man")):
-            done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True)
+            done = subprocess.run(
+                ["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True
+            )
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertNotRegex(done.stdout, r"\\f|\\\(|\\-")
 
     def complete(self, *words):
         script = run(TOOL, "completion", "bash")
         given = " ".join("'%s'" % word for word in words)
-        return run("bash", "-c", script + "\nCOMP_WORDS=(tributary %s); COMP_CWORD=%d; _tributary; echo \"${COMPREPLY[@]}\"" %
-                   (given, len(words))).split()
+        return run(
+            "bash",
+            "-c",
+            script
+            + "\nCOMP_WORDS=(tributary %s); COMP_CWORD=%d; _tributary; echo \"${COMPREPLY[@]}\""
+            % (given, len(words)),
+        ).split()
 
     def test_every_option_of_every_verb_is_completed(self):
         for verb in verbs():
@@ -84,7 +113,9 @@ class Pages(unittest.TestCase):
         self.assertEqual(self.complete("producers", ""), ["ls", "get", "rm", "drain"])
         self.assertEqual(self.complete("help", "subs", "k"), ["kick"])
         self.assertEqual(self.complete("bench", ""), ["pub", "sub", "latency"])
-        self.assertEqual(self.complete("sub", "--overflow", "d"), ["drop-oldest", "drop-newest", "disconnect"])
+        self.assertEqual(
+            self.complete("sub", "--overflow", "d"), ["drop-oldest", "drop-newest", "disconnect"]
+        )
         self.assertEqual(self.complete("pub", "--follow", __file__[:-1]), [__file__])
         self.assertEqual(self.complete("sub", "--server", ""), [])
         self.assertEqual(self.complete("completion", ""), ["bash", "zsh"])

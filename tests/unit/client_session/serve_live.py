@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""`tributary serve`, `pub --name` and `producers rm|drain|ls --watch` as a person runs them, against the server itself.
+"""`tributary serve`, `pub --name` and `producers rm|drain|ls --watch` as a person runs them,
+against the server itself.
 
 Usage: serve_live.py TRIBUTARY TRIBUTARYD
 """
+
 import json, os, re, signal, subprocess, sys, tempfile, time, unittest
 
 TOOL, DAEMON = sys.argv[1:3]
@@ -49,17 +51,27 @@ class Case(unittest.TestCase):
         ready = self.path("ready")
         if os.path.exists(ready):
             os.unlink(ready)
-        self.daemon = subprocess.Popen([DAEMON, "--listen", address, "--ready-file", ready, "--log-level", "off"])
+        self.daemon = subprocess.Popen(
+            [DAEMON, "--listen", address, "--ready-file", ready, "--log-level", "off"]
+        )
         self.processes.append(self.daemon)
-        self.address = until(lambda: os.path.exists(ready) and content(ready).strip(), "the server is not ready")
+        self.address = until(
+            lambda: os.path.exists(ready) and content(ready).strip(), "the server is not ready"
+        )
         self.environment = dict(os.environ, TRIBUTARY_SERVER=self.address, TZ="UTC")
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
     def start(self, *words):
-        process = subprocess.Popen([TOOL, *words], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, bufsize=0)
+        process = subprocess.Popen(
+            [TOOL, *words],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
         self.processes.append(process)
         return process
 
@@ -88,11 +100,28 @@ class Case(unittest.TestCase):
 class Serve(Case):
     def test_the_request_is_on_standard_input_and_every_line_is_an_event(self):
         self.serve("cat; echo; printf 'no newline'", "--label", "zone=eu", "-t", "answers")
-        out, _ = self.run_tool("sub", "-o", "jsonl", "--request", "what\nelse", "--until", "ended", "-l", "zone=eu", "-t", "answers")
-        self.assertEqual([json.loads(line)["data"] for line in out.splitlines()], ["what", "else", "no newline"])
+        out, _ = self.run_tool(
+            "sub",
+            "-o",
+            "jsonl",
+            "--request",
+            "what\nelse",
+            "--until",
+            "ended",
+            "-l",
+            "zone=eu",
+            "-t",
+            "answers",
+        )
+        self.assertEqual(
+            [json.loads(line)["data"] for line in out.splitlines()], ["what", "else", "no newline"]
+        )
         with open(self.path("big"), "wb") as file:
             file.write(b"x" * 65536)
-        self.assertEqual(self.run_tool("sub", "-o", "raw", "-r", "@" + file.name, "--until", "ended")[0].splitlines()[0], "x" * 65536)
+        self.assertEqual(
+            self.run_tool("sub", "-o", "raw", "-r", "@" + file.name, "--until", "ended")[0].splitlines()[0],
+            "x" * 65536,
+        )
         with open(file.name, "ab") as file:
             file.write(b"x")
         self.run_tool("sub", "-r", "@" + file.name, code=2)
@@ -106,7 +135,10 @@ class Serve(Case):
     def test_the_exit_status_reaches_the_consumer(self):
         serve = self.serve("echo begun; exit 3")
         sub = self.start("sub", "-o", "raw")
-        line = until(lambda: next((l for l in iter(sub.stderr.readline, b"") if b"exit status" in l), None), "no word of it").decode()
+        line = until(
+            lambda: next((l for l in iter(sub.stderr.readline, b"") if b"exit status" in l), None),
+            "no word of it",
+        ).decode()
         self.assertIn("UNKNOWN: exit status 3", line)
         sub.send_signal(signal.SIGTERM)
         self.assertIn("begun", self.end(sub)[0])
@@ -116,14 +148,19 @@ class Serve(Case):
     def test_a_signal_that_ends_it_reaches_the_consumer(self):
         self.serve("kill -9 $$")
         sub = self.start("sub")
-        line = until(lambda: next((l for l in iter(sub.stderr.readline, b"") if b"signal" in l), None), "no word of it").decode()
+        line = until(
+            lambda: next((l for l in iter(sub.stderr.readline, b"") if b"signal" in l), None), "no word of it"
+        ).decode()
         self.assertIn("ended by signal 9", line)
 
     def test_a_consumer_that_leaves_ends_its_command_and_what_that_started(self):
-        # A signal between the shell's fork and its exec would be lost: "up" comes when the child is a sleep.
-        self.serve("echo $$ > %s; trap 'echo asked > %s; exit 0' TERM; sleep 60 & echo $! > %s; "
-                   "while [ \"$(cat /proc/$!/comm)\" != sleep ]; do :; done; echo up; wait" %
-                   (self.path("pid"), self.path("asked"), self.path("child")))
+        # A signal between the shell's fork and its exec would be lost: "up" comes when the child is
+        # a sleep.
+        self.serve(
+            "echo $$ > %s; trap 'echo asked > %s; exit 0' TERM; sleep 60 & echo $! > %s; "
+            "while [ \"$(cat /proc/$!/comm)\" != sleep ]; do :; done; echo up; wait"
+            % (self.path("pid"), self.path("asked"), self.path("child"))
+        )
         sub = self.start("sub", "-n", "1", "-o", "raw")
         self.assertEqual(self.end(sub)[0], "up\n")
         until(lambda: self.read("asked"), "SIGTERM did not come")
@@ -147,9 +184,24 @@ class Serve(Case):
         self.assertEqual(self.end(sub)[0], "goodbye\n")
 
     def test_a_consumer_that_does_not_read_makes_the_command_wait_and_loses_nothing(self):
-        self.serve("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo $i; done; echo done > %s" % self.path("done"))
-        sub = self.start("sub", "-o", "raw", "--consume", "--credit", "100", "--until", "ended", "--fail-on-loss", "--overflow", "block",
-                         "--block-timeout", "1h")
+        self.serve(
+            "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo $i; done; echo done > %s" % self.path("done")
+        )
+        sub = self.start(
+            "sub",
+            "-o",
+            "raw",
+            "--consume",
+            "--credit",
+            "100",
+            "--until",
+            "ended",
+            "--fail-on-loss",
+            "--overflow",
+            "block",
+            "--block-timeout",
+            "1h",
+        )
         numbers = [int(sub.stdout.readline()) for _ in range(5)]
         sub.send_signal(signal.SIGSTOP)
         until(lambda: self.producer("calc")["session"]["paused_activations"] == 1, "it is not held back")
@@ -172,8 +224,17 @@ class Serve(Case):
         first = self.start("sub", "-o", "raw")
         self.assertEqual(first.stdout.readline(), b"up\n")
         second = self.start("sub")
-        until(lambda: next((l for l in iter(second.stderr.readline, b"") if b"RESOURCE_EXHAUSTED: too many activations" in l), None),
-              "no word of it")
+        until(
+            lambda: next(
+                (
+                    l
+                    for l in iter(second.stderr.readline, b"")
+                    if b"RESOURCE_EXHAUSTED: too many activations" in l
+                ),
+                None,
+            ),
+            "no word of it",
+        )
 
     def test_it_ends_its_commands_when_it_is_told_to_end(self):
         serve = self.serve("echo $$ > %s; echo up; sleep 60" % self.path("pid"))
@@ -214,7 +275,10 @@ class Serve(Case):
 class Sessions(Case):
     def publish(self, *words, name="web"):
         process = self.start("pub", "--name", name, "--exec", "while echo tick; do sleep 0.02; done", *words)
-        until(lambda: (self.producer(name) or {}).get("published", {}).get("events"), "%s is not registered" % name)
+        until(
+            lambda: (self.producer(name) or {}).get("published", {}).get("events"),
+            "%s is not registered" % name,
+        )
         return process
 
     def test_a_session_publishes_and_ends_with_its_lines(self):
@@ -246,12 +310,16 @@ class Sessions(Case):
         self.run_tool("producers", "drain", "web", code=4)
 
     def test_a_drained_producer_that_does_not_stop_is_cut(self):
-        process = self.start("serve", "--name", "deaf", "--exec", "trap '' TERM; echo up; while :; do sleep 0.1; done")
+        process = self.start(
+            "serve", "--name", "deaf", "--exec", "trap '' TERM; echo up; while :; do sleep 0.1; done"
+        )
         until(lambda: self.producer("deaf"), "deaf is not registered")
         sub = self.start("sub", "-o", "raw")
         self.assertEqual(sub.stdout.readline(), b"up\n")
         out, _ = self.run_tool("producers", "drain", "--drain", "300ms", "deaf")
-        self.assertRegex(out, r"^deaf is removed: 1 event published; 1 activation asked to end within 300 ms, or expire\n$")
+        self.assertRegex(
+            out, r"^deaf is removed: 1 event published; 1 activation asked to end within 300 ms, or expire\n$"
+        )
         self.end(process, 64 + 9)
 
     def test_the_list_shows_sessions_and_is_shown_again(self):

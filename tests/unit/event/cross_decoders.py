@@ -2,8 +2,10 @@
 
   cross_decoders.py CROSS_PEER PROTO_FOLDER
 
-The same messages go through each of Python's own implementations. Seeds are printed; TRIBUTARY_SEED repeats one.
+The same messages go through each of Python's own implementations. Seeds are printed; TRIBUTARY_SEED
+repeats one.
 """
+
 import os
 import random
 import subprocess
@@ -21,8 +23,8 @@ NUMBERS = ("time_unix_nano", "expires_unix_nano", "deliver_after_unix_nano")
 def frames(data):
     at = 0
     while at < len(data):
-        size = int.from_bytes(data[at:at + 4], "little")
-        yield data[at + 4:at + 4 + size]
+        size = int.from_bytes(data[at : at + 4], "little")
+        yield data[at + 4 : at + 4 + size]
         at += 4 + size
 
 
@@ -41,7 +43,8 @@ def decode(path):
 
     with open(path, "rb") as file:
         pieces = frames(file.read())
-    # Pure Python takes a tag that is not in its shortest form for an unknown field. It decodes, but sees fewer fields.
+    # Pure Python takes a tag that is not in its shortest form for an unknown field. It decodes, but
+    # sees fewer fields.
     exact = api_implementation.Type() != "python"
     messages = events = 0
     for data in pieces:
@@ -57,7 +60,10 @@ def decode(path):
         messages += 1
         events += len(run.events)
     assert messages == MESSAGES, messages
-    print(f"{api_implementation.Type()}: {messages} messages, {events} events decoded{' alike' if exact else ''}")
+    print(
+        f"{api_implementation.Type()}: {messages} messages, "
+        f"{events} events decoded{' alike' if exact else ''}"
+    )
 
 
 def view(pieces):
@@ -72,14 +78,19 @@ def view_of(event):
     """The same as Python reads it."""
     texts = [event.data if name == "data" else getattr(event, name).encode() for name in TEXTS]
     numbers = [getattr(event, name) for name in NUMBERS]
-    headers = [(name in event.headers, event.headers[name].encode() if name in event.headers else b"") for name in HEADERS]
+    headers = [
+        (name in event.headers, event.headers[name].encode() if name in event.headers else b"")
+        for name in HEADERS
+    ]
     return texts, numbers, headers
 
 
 def random_text(dice, printable):
     wide = "éß€漢😀\u07ff\ufffd\U0010ffff\u00a0\ue000"
-    narrow = "".join(map(chr, range(0x20 if printable else 1, 0x7f)))
-    return "".join(dice.choice(wide if dice.random() < 0.1 else narrow) for _ in range(dice.choice((0, 1, 7, 8, 9, 40))))
+    narrow = "".join(map(chr, range(0x20 if printable else 1, 0x7F)))
+    return "".join(
+        dice.choice(wide if dice.random() < 0.1 else narrow) for _ in range(dice.choice((0, 1, 7, 8, 9, 40)))
+    )
 
 
 def random_event(dice, event_pb2):
@@ -113,15 +124,30 @@ def main(peer, protos):
     seed = int(os.environ.get("TRIBUTARY_SEED", time.time_ns()))
     print(f"TRIBUTARY_SEED={seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I", protos, "--python_out", folder, "tributary/v1/event.proto",
-                        "tributary/v1/publisher.proto"], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "grpc_tools.protoc",
+                "-I",
+                protos,
+                "--python_out",
+                folder,
+                "tributary/v1/event.proto",
+                "tributary/v1/publisher.proto",
+            ],
+            check=True,
+        )
         env = dict(os.environ, PYTHONPATH=folder, TRIBUTARY_SEED=str(seed))
         path = os.path.join(folder, "accepted")
         with open(path, "wb") as file:
             subprocess.run([peer, "write", str(MESSAGES)], check=True, stdout=file, env=env)
         for implementation in ("cpp", "python"):
-            subprocess.run([sys.executable, __file__, "--decode", path], check=True,
-                           env=dict(env, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=implementation))
+            subprocess.run(
+                [sys.executable, __file__, "--decode", path],
+                check=True,
+                env=dict(env, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=implementation),
+            )
         sys.path.insert(0, folder)
         answer = subprocess.run([peer, "read"], check=True, input=encode(seed), stdout=subprocess.PIPE).stdout
         assert int(answer) == ENCODED, answer

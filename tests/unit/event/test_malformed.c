@@ -272,8 +272,8 @@ Test(malformed, is_refused_wherever_a_good_message_is_cut)
                                    .deliver_after_unix_nano = 2},
               &header, 1);
     for (size_t size = message.size; size > 0; size--) {
-        struct buf cut = {.data = message.data, .size = size};
-        enum fault_reason reason = scan_exactly(&scan, &cut, &fault);
+        struct buf shorter = {.data = message.data, .size = size};
+        enum fault_reason reason = scan_exactly(&scan, &shorter, &fault);
         if (size == message.size)
             cr_assert_eq(reason, FAULT_NONE);
         else

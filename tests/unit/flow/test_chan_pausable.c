@@ -405,7 +405,7 @@ static void *put_feed(void *ctx)
     return NULL;
 }
 
-static bool is_muted(struct slow_producer *slow_producer)
+static bool is_silenced(struct slow_producer *slow_producer)
 {
     bool silenced;
 
@@ -434,7 +434,7 @@ Test(chan_pausable, feed_close_waits_for_a_call_that_is_being_made, .timeout = 6
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a1-4", "no other waits for it meanwhile");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a5-6");
     cr_assert_eq(pthread_create(&closer, NULL, close_feed, &slow_producer), 0);
-    while (!is_muted(&slow_producer))
+    while (!is_silenced(&slow_producer))
         sched_yield();
     cr_assert_not(slow_producer.closed);
     slow_producer.may_go_on = true;
