@@ -51,7 +51,7 @@ static struct status make_listener(struct server *server)
 {
     struct listener_settings settings = {.max_connections = (uint32_t)server->options.max_connections,
                                          .spare_descriptors = SPARE_DESCRIPTORS,
-                                         .preface_ns = PREFACE_TIMEOUT_NS,
+                                         .preface_timeout_ns = PREFACE_TIMEOUT_NS,
                                          .user_timeout_ns = USER_TIMEOUT_NS};
     struct status status = listener_new(
         &settings, &(struct listener_port){.connected = on_connected, .ctx = server}, &server->listener);
@@ -85,8 +85,8 @@ static struct status make_engine(struct server *server)
                                     .connections = count_connections,
                                     .ctx = server};
 
-    settings.framing.event_bytes = (uint32_t)options->max_event_bytes;
-    settings.framing.batch_bytes = (uint32_t)options->max_batch_bytes;
+    settings.framing.max_event_bytes = (uint32_t)options->max_event_bytes;
+    settings.framing.max_batch_bytes = (uint32_t)options->max_batch_bytes;
     chunk_budget_set((uint64_t)options->memory_limit_bytes);
     struct status status = hub_new(server->loop, &limits, &server->hub);
     return status.code ? status : rpc_new(server->loop, server->hub, &settings, &server->rpc);

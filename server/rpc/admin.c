@@ -251,9 +251,9 @@ static void get_info(struct unary_call *unary)
     info.n_listening = settings->listening_count;
     info.listening = (char **)settings->listening;
     info.pid = (uint32_t)getpid();
-    info.max_event_bytes = settings->framing.event_bytes;
-    info.max_batch_bytes = settings->framing.batch_bytes;
-    info.max_batch_events = settings->framing.batch_events;
+    info.max_event_bytes = settings->framing.max_event_bytes;
+    info.max_batch_bytes = settings->framing.max_batch_bytes;
+    info.max_batch_events = settings->framing.max_batch_events;
     info.max_calls_per_connection = settings->max_calls_per_connection;
     info.max_connections = settings->max_connections;
     info.memory_limit_bytes = chunk_budget_limit();

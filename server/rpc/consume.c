@@ -94,7 +94,7 @@ static void on_returned(struct task *task)
         answer(consume, &fault);
     }
     read_next(consume);
-    call_drop(call);
+    call_unhold(call);
 }
 
 static void return_from_loop(struct consume *consume)

@@ -99,10 +99,10 @@ static void on_unblocked(struct task *task)
     struct intake *intake = container_of(task, struct intake, task);
     struct call *call = intake->call;
 
-    intake->blocked = false;
+    intake->offering = false;
     inlet_unblocked(intake->inlet);
     finish(intake, FAULT_NONE);
-    call_drop(call);
+    call_unhold(call);
 }
 
 static void find_inlet_and_offer(struct intake *intake);
@@ -113,17 +113,17 @@ static void offer(struct intake *intake)
 
     intake->chunk = NULL;
     intake->task.run = on_unblocked;
-    intake->blocked = true;
+    intake->offering = true;
     call_hold(intake->call);
     enum err err = inlet_offer(intake->inlet, chunk, &intake->waiter, &intake->offer);
     if (err == ERR_NOT_FOUND) {
         /* The producer was removed: make it anew, or be refused because a session has its name. */
         inlet_leave(intake->inlet);
         intake->inlet = NULL;
-        intake->blocked = false;
+        intake->offering = false;
         intake->chunk = chunk;
         find_inlet_and_offer(intake);
-        call_drop(intake->call);
+        call_unhold(intake->call);
         return;
     }
     chunk_release(chunk);
@@ -134,9 +134,9 @@ static void offer(struct intake *intake)
             intake_give_up(intake); /* the call was lost before anything was parked */
         return;
     }
-    intake->blocked = false;
+    intake->offering = false;
     finish(intake, err ? fault_set(&intake->fault, FAULT_DRAINING, "", "") : FAULT_NONE);
-    call_drop(intake->call);
+    call_unhold(intake->call);
 }
 
 /* Wire thread, back from the loop. */
@@ -152,7 +152,7 @@ static void on_opened(struct task *task)
         intake->chunk = NULL;
         finish(intake, intake->fault.reason);
     }
-    call_drop(call);
+    call_unhold(call);
 }
 
 /* Loop. */
@@ -248,7 +248,7 @@ void intake_offer_coalesced(struct intake *intake)
 
 void intake_give_up(struct intake *intake)
 {
-    if (intake->blocked)
+    if (intake->offering)
         inlet_give_up(intake->inlet, &intake->waiter);
 }
 

@@ -26,7 +26,7 @@ struct intake {
      * intake_offer_coalesced(). */
     void (*done)(struct intake *intake, enum fault_reason reason);
     uint32_t messages; /* that the chunk at hand, or the coalesced one, consists of */
-    bool blocked;      /* a channel parked part of the last chunk: done() follows */
+    bool offering;     /* the last chunk is offered or parked: done() follows */
     uint32_t name_size;
     uint8_t name[256]; /* of the producer; set by the first message with events */
     struct task task;

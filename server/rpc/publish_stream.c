@@ -1,12 +1,11 @@
 /* publish_stream.c - Publisher.PublishStream: many batches in, cumulative answers out.
  *
- *   READING --message--> OFFERING --done--> READING --half-close, drain, refusals unread--> ...
- *
- * The next batch is read only when the one before is done. So a blocking channel stops the stream.
+ * Backpressure: the next batch is read only when the one before is done (read_next()). So a consumer
+ * whose channel parks part of a batch blocks the stream until the channel has admitted that part.
  *
  * Under load small batches are coalesced instead, and the stream is read on. A post-poll
- * hook offers the coalesced chunk; a batch that cannot be coalesced has it offered earlier. If that
- * offer blocks, one more batch may still arrive; it is held.
+ * hook offers the coalesced chunk; the chunk is offered earlier when a batch arrives that cannot be
+ * coalesced. If that offer blocks, one more batch may still arrive; it is held.
  *
  * Answers are gathered: one is in flight at a time, and under load at most one leaves in
  * ANSWER_EVERY_NS. */
@@ -48,6 +47,7 @@ static struct wire_thread *thread_of(const struct publish_stream *stream)
     return call_thread(stream->intake.call);
 }
 
+/* Reads the next batch, unless the stream is blocked: a batch is being offered. */
 static void read_next(struct publish_stream *stream)
 {
     bool wanted = !stream->half_closed && !stream->draining && stream->refusals < MAX_REFUSALS;

@@ -32,7 +32,7 @@ struct registration {
     bool ending; /* leave LIVE as soon as the loop has given the task back */
     enum fault_reason reason;
     bool on_loop; /* `task` is at the loop with the `end` of the current message */
-    bool blocked, reading, welcomed, half_closed;
+    bool offering, reading, welcomed, half_closed;
     struct commands commands;
     struct hello hello; /* until the session is registered */
     struct session *session;
@@ -51,7 +51,7 @@ static void on_left(struct task *task)
     struct registration *registration = container_of(task, struct registration, task);
 
     registration->state = GONE;
-    call_drop(registration->call);
+    call_unhold(registration->call);
 }
 
 /* Loop. */
@@ -81,7 +81,7 @@ static void begin_end(struct registration *registration, enum fault_reason reaso
     if (!registration->ending)
         registration->reason = reason;
     registration->ending = true;
-    if (registration->blocked && registration->state == LIVE)
+    if (registration->offering && registration->state == LIVE)
         session_give_up(registration->session, &registration->waiter);
     leave_when_idle(registration);
 }
@@ -102,6 +102,8 @@ static void refuse(struct registration *registration, const struct fault *fault)
     begin_end(registration, fault->reason);
 }
 
+/* Reads the next message. It is called when the one before is done, so a blocked session is not
+ * read. */
 static void read_next(struct registration *registration)
 {
     if (registration->reading || registration->ending || !call_alive(registration->call))
@@ -127,7 +129,7 @@ static void on_ended(struct task *task)
     registration->on_loop = false;
     finish_message(registration);
     leave_when_idle(registration);
-    call_drop(call);
+    call_unhold(call);
 }
 
 /* Loop. */
@@ -160,10 +162,10 @@ static void on_unblocked(struct task *task)
     struct registration *registration = container_of(task, struct registration, unblocked_task);
     struct call *call = registration->call;
 
-    registration->blocked = false;
+    registration->offering = false;
     session_unblocked(registration->session);
     finish_offer(registration);
-    call_drop(call);
+    call_unhold(call);
 }
 
 static void on_put_done(struct put_waiter *waiter)
@@ -178,7 +180,7 @@ static void offer(struct registration *registration, uint64_t activation, struct
     struct offer unused;
     struct fault fault;
 
-    registration->blocked = true;
+    registration->offering = true;
     call_hold(registration->call);
     enum err err = session_offer(registration->session, activation, chunk,
                                  activation == 0 ? &registration->waiter : NULL, &unused);
@@ -186,7 +188,7 @@ static void offer(struct registration *registration, uint64_t activation, struct
         count_add(COUNT_MESSAGES_IN, 1);
     if (err == ERR_AGAIN)
         return;
-    registration->blocked = false;
+    registration->offering = false;
     if (err == ERR_NOT_FOUND || err == ERR_INVALID) {
         fault_number(&fault, FAULT_ACTIVATION_UNKNOWN, "activation", activation,
                      "0 for a shared session, else one that was started");
@@ -194,7 +196,7 @@ static void offer(struct registration *registration, uint64_t activation, struct
     } else {
         finish_offer(registration);
     }
-    call_drop(registration->call);
+    call_unhold(registration->call);
 }
 
 static void handle_message(struct registration *registration, struct message *message,
@@ -233,7 +235,7 @@ static void on_registered(struct task *task)
         else if (registration->welcomed)
             finish_message(registration);
     }
-    call_drop(call);
+    call_unhold(call);
 }
 
 static void on_welcomed(struct task *task)

@@ -50,7 +50,7 @@ static void on_left(struct task *task)
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
     subscriber->state = SUBSCRIBER_GONE;
-    call_drop(subscriber->call);
+    call_unhold(subscriber->call);
 }
 
 /* Loop. */
@@ -253,7 +253,7 @@ static void on_subscribed(struct task *task)
         else if (subscriber->on_live)
             subscriber->on_live(subscriber);
     }
-    call_drop(call);
+    call_unhold(call);
 }
 
 /* Loop. */

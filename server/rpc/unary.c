@@ -18,7 +18,7 @@ static void unary_call_free(struct unary_call *unary)
     decoded_free(unary->request);
     buf_fini(&unary->answer);
     free(unary);
-    call_drop(call);
+    call_unhold(call);
 }
 
 /* Wire thread. A call that was lost meanwhile ignores the answer. */

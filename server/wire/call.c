@@ -243,7 +243,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
         method->port->opened(call, method->ctx);
     if (draining && call->port->draining && call->state == OPEN)
         call->port->draining(call);
-    call_drop(call);
+    call_unhold(call);
 }
 
 void call_notify_all_draining(struct list *live)
@@ -290,7 +290,7 @@ void call_hold(struct call *call)
     call->pins++;
 }
 
-void call_drop(struct call *call)
+void call_unhold(struct call *call)
 {
     unpin(call);
 }

@@ -12,7 +12,7 @@
  * freed.
  *
  * Threads: everything runs on the call's wire thread. Only call_open(), call_notify_all_draining()
- * and call_drop() may call the port before they return. */
+ * and call_unhold() may call the port before they return. */
 #ifndef TRIBUTARY_SERVER_WIRE_CALL_H
 #define TRIBUTARY_SERVER_WIRE_CALL_H
 
@@ -86,7 +86,7 @@ void call_finish(struct call *call, const struct fault *fault);
 /* Keeps the call's memory and delays its closed() while another thread (the loop) works for it.
  * The peer may be lost meanwhile; the functions above do nothing then. */
 void call_hold(struct call *call);
-void call_drop(struct call *call); /* ends one hold; may free the call, so it is the holder's last line */
+void call_unhold(struct call *call); /* ends one hold; may free the call, so it is the holder's last line */
 /* For a unary call: sends the answer and the status OK. Takes the memory of `bytes`. */
 void call_answer(struct call *call, struct buf *bytes);
 /* Ends the call without waiting for a peer that does not read. The peer gets code and message, no

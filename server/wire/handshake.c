@@ -95,10 +95,11 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
     handshake->port.ready(handshake->port.ctx, fd);
 }
 
-void handshake_init(struct handshake *handshake, int epoll, int64_t preface_ns,
+void handshake_init(struct handshake *handshake, int epoll, int64_t preface_timeout_ns,
                     const struct handshake_port *port, struct connection_table *table)
 {
-    *handshake = (struct handshake){.epoll = epoll, .preface_ns = preface_ns, .port = *port, .table = table};
+    *handshake = (struct handshake){
+        .epoll = epoll, .preface_timeout_ns = preface_timeout_ns, .port = *port, .table = table};
     list_init(&handshake->pending);
 }
 
@@ -126,7 +127,7 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int6
         return false;
     }
     pending->fd = fd;
-    pending->deadline_ns = now_ns + handshake->preface_ns;
+    pending->deadline_ns = now_ns + handshake->preface_timeout_ns;
     snprintf(pending->peer, sizeof(pending->peer), "%s", peer);
     list_append(&handshake->pending, &pending->link);
     handshake->count++;

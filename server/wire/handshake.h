@@ -36,7 +36,7 @@ struct refusals {
 
 struct handshake {
     int epoll; /* not ours */
-    int64_t preface_ns;
+    int64_t preface_timeout_ns;
     struct handshake_port port;
     struct connection_table *table; /* not ours */
     struct list pending;            /* oldest first */
@@ -46,7 +46,7 @@ struct handshake {
 
 /* Epoll events of pending connections carry the address of their `struct pending_connection` in
  * data.u64; the listener hands it to handshake_check(). */
-void handshake_init(struct handshake *handshake, int epoll, int64_t preface_ns,
+void handshake_init(struct handshake *handshake, int epoll, int64_t preface_timeout_ns,
                     const struct handshake_port *port, struct connection_table *table);
 /* Closes all pending connections and reports the refusals that are still unreported. */
 void handshake_fini(struct handshake *handshake);

@@ -288,7 +288,8 @@ struct status listener_new(const struct listener_settings *settings, const struc
         listener_free(listener);
         return status;
     }
-    handshake_init(&listener->handshake, listener->epoll, settings->preface_ns, &onward, listener->table);
+    handshake_init(&listener->handshake, listener->epoll, settings->preface_timeout_ns, &onward,
+                   listener->table);
     *listener_out = listener;
     return STATUS_OK;
 }

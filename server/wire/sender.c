@@ -263,6 +263,7 @@ static void decide(struct sender *sender, int64_t now_ns)
         return;
     enum chan_state state = chan_state(sender->chan);
     chan_tick(sender->chan, now_ns);
+    /* The write timeout of a consumer. That of a session is in server/rpc/commands.c. */
     if (not_reading_for(sender, sender->settings.write_timeout_ns, now_ns)) {
         struct fault fault;
         fault_number(&fault, FAULT_NOT_READING, "write",

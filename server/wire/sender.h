@@ -38,8 +38,9 @@ struct sender_port {
     void (*marked)(void *ctx, uint32_t mark, struct buf *note);
     /* `limit_events` events were delivered: finish the call. Once; ended() does not follow. */
     void (*limit)(void *ctx);
-    /* The channel has ended, and all of it was sent or accounted for: finish the call. False: the
-     * reason is not known yet; the sender calls ended() again after the next sender_add_note(). */
+    /* The channel has ended, and all of it was sent or accounted for: finish the call and return
+     * true. Return false when the reason for the end has not arrived yet: the sender then calls
+     * ended() again after the next sender_add_note(). */
     bool (*ended)(void *ctx, enum chan_state how);
 };
 
@@ -48,9 +49,9 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
                           const struct sender_port *port, void *ctx);
 /* Any thread. The `readable` callback of the channel; `ctx` is the sender. */
 void sender_wake(void *ctx);
-/* Adds credit: so many more events and bytes may be sent. The first call with a number above 0 for
- * a kind (events or bytes) bounds that kind from the beginning of the stream on; 0 and 0 bounds the
- * events. A kind that was never given is unbounded. */
+/* Adds credit: so many more events and bytes may be sent. Events and bytes are unbounded until a
+ * call gives them a number above 0; that call bounds them from the beginning of the stream on. A call
+ * with 0 and 0 bounds the events too: none may be sent. */
 void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes);
 /* Starts sending. Takes a reference of its own to the channel. */
 void sender_begin(struct sender *sender, struct chan *chan);

@@ -59,12 +59,12 @@ static const uint8_t tag_rules[256] = {
 #define WORD_BYTES 8
 
 const struct framing_limits framing_defaults = {
-    .event_bytes = 1u << 20,
-    .batch_bytes = 1u << 20,
-    .batch_events = 65536,
-    .headers = 64,
-    .name_bytes = 256,
-    .value_bytes = 8192,
+    .max_event_bytes = 1u << 20,
+    .max_batch_bytes = 1u << 20,
+    .max_batch_events = 65536,
+    .max_headers = 64,
+    .max_name_bytes = 256,
+    .max_value_bytes = 8192,
 };
 
 /* Where the scan is, and what read_rare() and read_outer() return. They return it here and not
@@ -109,11 +109,11 @@ static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes en
             return framing_refuse_field(&cursor->place, reason, EVENT_HEADERS, none);
         if (field.number == ENTRY_KEY) {
             key_size = field.bytes.size;
-            reason = text_check(field.bytes, limits->name_bytes, false);
+            reason = text_check(field.bytes, limits->max_name_bytes, false);
             if (!LIKELY(reason == FAULT_NONE))
                 return framing_refuse_field(&cursor->place, reason, EVENT_HEADERS, field.bytes);
         } else if (field.number == ENTRY_VALUE) {
-            reason = text_check(field.bytes, limits->value_bytes, false);
+            reason = text_check(field.bytes, limits->max_value_bytes, false);
             if (!LIKELY(reason == FAULT_NONE))
                 return framing_refuse_header_value(&cursor->place, reason, entry, field.bytes);
         }
@@ -172,12 +172,12 @@ static inline enum fault_reason scan_event(struct cursor *cursor, struct bytes e
         if (rule <= RULE_OPAQUE)
             continue;
         if (rule != RULE_HEADER) {
-            reason = text_check(content, cursor->place.limits->name_bytes, rule == RULE_PRINTABLE);
+            reason = text_check(content, cursor->place.limits->max_name_bytes, rule == RULE_PRINTABLE);
             if (!LIKELY(reason == FAULT_NONE))
                 return framing_refuse_field(&cursor->place, reason, number, content);
             continue;
         }
-        if (!LIKELY(headers++ < cursor->place.limits->headers))
+        if (!LIKELY(headers++ < cursor->place.limits->max_headers))
             return framing_refuse_headers(&cursor->place);
         reason = scan_entry(cursor, content);
         if (!LIKELY(reason == FAULT_NONE))
@@ -300,10 +300,10 @@ static enum fault_reason scan_message(struct framing_scan *scan, struct bytes me
                 continue;
             event = cursor->field.bytes;
         }
-        if (!LIKELY(cursor->place.event < cursor->place.limits->batch_events))
+        if (!LIKELY(cursor->place.event < cursor->place.limits->max_batch_events))
             return framing_refuse_bound(cursor->place.fault, FAULT_TOO_MANY_EVENTS, "events", 0,
-                                        cursor->place.limits->batch_events, "events");
-        if (!LIKELY(event.size <= cursor->place.limits->event_bytes))
+                                        cursor->place.limits->max_batch_events, "events");
+        if (!LIKELY(event.size <= cursor->place.limits->max_event_bytes))
             return framing_refuse_event_size(&cursor->place, event.size);
         reason = scan_event(cursor, event);
         if (!LIKELY(reason == FAULT_NONE))
@@ -349,8 +349,8 @@ enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
     enum fault_reason reason = FAULT_NONE;
 
     empty(scan);
-    if (message.size > limits->batch_bytes)
-        return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->batch_bytes,
+    if (message.size > limits->max_batch_bytes)
+        return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->max_batch_bytes,
                                     "bytes");
     if (scan->capacity == 0 && !grow(scan, FIRST_CAPACITY))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");

@@ -44,8 +44,8 @@ enum fault_reason framing_refuse_event_size(const struct framing_place *place, s
     char path[PATH_BYTES];
 
     snprintf(path, sizeof(path), "events[%u]", place->event);
-    return framing_refuse_bound(place->fault, FAULT_EVENT_TOO_LARGE, path, size, place->limits->event_bytes,
-                                "bytes");
+    return framing_refuse_bound(place->fault, FAULT_EVENT_TOO_LARGE, path, size,
+                                place->limits->max_event_bytes, "bytes");
 }
 
 enum fault_reason framing_refuse_headers(const struct framing_place *place)
@@ -53,7 +53,7 @@ enum fault_reason framing_refuse_headers(const struct framing_place *place)
     char path[PATH_BYTES];
 
     snprintf(path, sizeof(path), "events[%u].headers", place->event);
-    return framing_refuse_bound(place->fault, FAULT_TOO_MANY_HEADERS, path, 0, place->limits->headers,
+    return framing_refuse_bound(place->fault, FAULT_TOO_MANY_HEADERS, path, 0, place->limits->max_headers,
                                 "entries");
 }
 
@@ -75,7 +75,7 @@ enum fault_reason framing_refuse_field(const struct framing_place *place, enum f
 
     snprintf(path, sizeof(path), "events[%u].%s", place->event, field_names[number]);
     if (reason == FAULT_TOO_LONG || reason == FAULT_BAD_UTF8 || reason == FAULT_BAD_NAME)
-        return refuse_text(place, reason, path, value, place->limits->name_bytes);
+        return refuse_text(place, reason, path, value, place->limits->max_name_bytes);
     return fault_set(place->fault, reason, path, "");
 }
 
@@ -104,5 +104,5 @@ enum fault_reason framing_refuse_header_value(const struct framing_place *place,
     if (quote_bytes(key, 56, quoted, sizeof(quoted)) > 64)
         quote_bytes(key, 14, quoted, sizeof(quoted));
     snprintf(path, sizeof(path), "events[%u].headers[%.64s]", place->event, quoted);
-    return refuse_text(place, reason, path, value, place->limits->value_bytes);
+    return refuse_text(place, reason, path, value, place->limits->max_value_bytes);
 }

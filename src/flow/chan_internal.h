@@ -94,8 +94,8 @@ struct chan {
     struct list feeds, losses, states;
     pthread_cond_t announced; /* a silenced feed is no longer `announcing` */
     struct keys *keys;        /* with LATEST_PER_KEY */
-    /* Half of what was dequeued while something was parked, less what chan_admit_share()
-     * admitted for it. */
+    /* What chan_admit_share() may still admit: half of the bytes that were dequeued while something
+     * was parked, less the bytes that it has admitted. */
     uint64_t share_bytes;
     /* Feeds by minus their waiting bytes. Dequeuing leaves a key too low; chan_heaviest() corrects
      * it when the feed comes first. */

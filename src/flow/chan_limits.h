@@ -37,8 +37,9 @@ struct chan_limits {
     uint64_t max_bytes;  /* at least 1; one larger event is accepted when nothing else waits */
     int64_t max_age_ns;  /* from the chunk's observed_mono_ns; 0: no bound */
     enum overflow overflow;
-    /* With BLOCK and BY_FEED: applies to what may not be parked, or may no longer stay parked. One
-     * of DROP_OLDEST, DROP_NEWEST and DISCONNECT. */
+    /* With BLOCK and BY_FEED: applies to shared feeds after the block timeout, to a pausable feed
+     * beyond its reserve, and beyond the bounds of what may be parked. One of DROP_OLDEST,
+     * DROP_NEWEST and DISCONNECT. */
     enum overflow fallback;
     /* With BLOCK, for shared feeds: how long they may be blocked. 0: the fallback becomes active at
      * once. */

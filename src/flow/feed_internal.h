@@ -33,8 +33,8 @@ struct feed {
 
     /* Under the channel's lock. */
     uint32_t refs;   /* the opener, each entry, each entry in flight, unreported losses */
-    uint64_t routed; /* everything up to this sequence was put or filtered out, */
-    /* and everything up to the sequence that stands here. NULL: there is nothing to read. */
+    uint64_t routed; /* everything up to this sequence was put or filtered out */
+    /* Where the putter writes a later such sequence. NULL: it writes none. */
     const _Atomic uint64_t *follows;
     uint64_t reported;       /* the position that was reported last */
     struct heap_node weight; /* in chan->heaviest */

@@ -179,6 +179,6 @@ void chan_put_latest(struct chan *chan, const struct range *range)
         entry = enqueue_one(chan, one);
         if (entry && hash != 0)
             add(chan->keys, entry, hash);
-        (void)chan_trim(chan, LOSS_OVERFLOW_OLDEST);
+        (void)chan_drop_oldest(chan, LOSS_OVERFLOW_OLDEST);
     }
 }

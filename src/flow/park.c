@@ -59,11 +59,11 @@ void chan_update(struct chan *chan)
  * the parked events of pausable feeds would starve. So the first parked entry is admitted, and the
  * heaviest feed loses as much.
  *
- * Two bounds hold. At most half of what is dequeued is admitted this way. Otherwise the feeds that
- * are dropped from would starve: their events would never become the oldest, because something
- * older would always be admitted. And at most half of the difference between the heaviest feed and
- * this one. Otherwise this feed would be the next to lose. An event that is larger than that waits
- * for the low watermark. */
+ * Two bounds hold. First, at most half of what is dequeued is admitted this way. With more, the feeds
+ * that lose events would starve: their events would never become the oldest, because older ones would
+ * always be admitted. Second, at most half of the difference between the heaviest feed and this one is
+ * admitted. With more, this feed would be the next to lose events. An event that is larger than a bound
+ * waits for the low watermark. */
 void chan_admit_share(struct chan *chan, enum loss reason)
 {
     struct entry *entry;
@@ -78,7 +78,7 @@ void chan_admit_share(struct chan *chan, enum loss reason)
             return;
         chan->share_bytes -= chunk_bytes(entry->range.chunk, entry->range.first, entry->range.first + count);
         chan_admit(chan, entry, count);
-        (void)chan_trim(chan, reason);
+        (void)chan_drop_oldest(chan, reason);
     }
 }
 

@@ -1,5 +1,5 @@
-/* policy_internal.h - what becomes of events that are put: the bounds and the policies (put.c),
- * BLOCK (park.c), and LATEST_PER_KEY (keys.c).
+/* policy_internal.h - what becomes of events that are put: the bounds and the policies
+ * (overflow.c), BLOCK (park.c), and LATEST_PER_KEY (keys.c).
  *
  * Threads: everything here runs under the channel's lock. */
 #ifndef TRIBUTARY_FLOW_POLICY_INTERNAL_H
@@ -14,7 +14,7 @@ struct chan;
 struct feed;
 struct keys;
 
-/* ---- put.c ---- */
+/* ---- overflow.c ---- */
 
 /* How many of the first events of the range fit within the bounds now. An event that is larger than
  * the bound fits where nothing waits. */
@@ -24,7 +24,7 @@ uint32_t chan_fitting(const struct chan *chan, const struct range *range);
 struct feed *chan_heaviest(struct chan *chan);
 
 /* DROP_OLDEST: drops until the bounds hold. Returns true when it dropped anything. */
-bool chan_trim(struct chan *chan, enum loss reason);
+bool chan_drop_oldest(struct chan *chan, enum loss reason);
 
 /* Applies DROP_OLDEST, DROP_NEWEST or DISCONNECT: enqueues or drops the whole range. With
  * `may_enqueue` false, DROP_NEWEST and DISCONNECT drop all of it, because parked events come first.

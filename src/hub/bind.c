@@ -33,7 +33,7 @@ void route_enter(struct route *route, const struct start_point *start_point)
      * begins. */
     pthread_mutex_lock(&inlet->lock);
     if (start_point && start_point->resume)
-        resume_report_gap(start_point->resume, route, inlet->source, inlet->last_sequence);
+        resume_gap_report(start_point->resume, route, inlet->source, inlet->last_sequence);
     if (start_point && inlet->history)
         history_put(inlet->history, route, start_point->last);
     route_link(route);

@@ -40,12 +40,12 @@ void session_take_name(struct session *session, struct producer *holder, struct 
 
     if (older) {
         drop_successor(older, FAULT_REPLACED);
-        producer_unpublish(&older->producer);
+        registry_remove(&older->producer);
     } else if (holder) {
         transient_remove(holder, "REPLACED");
     }
     /* Another name has just been taken out, or registry_reserve() has made space. */
-    CHECK(producer_publish(&session->producer, 1) == ERR_OK);
+    CHECK(registry_add(&session->producer, 1) == ERR_OK);
     session_go_live(session, created);
     if (older && older->state == SESSION_LIVE)
         session_close(older, FAULT_REPLACED, from_now(HANDOVER_NS));
@@ -56,7 +56,7 @@ static void session_remove(struct session *session, int64_t drain_ns)
     const struct ending ending = {.reason = FAULT_REMOVED, .state = PRODUCER_REMOVED, .notify = true};
 
     drop_successor(session, FAULT_REMOVED);
-    producer_unpublish(&session->producer);
+    registry_remove(&session->producer);
     if (drain_ns > 0)
         session_close(session, FAULT_REMOVED, from_now(drain_ns));
     else

@@ -31,7 +31,7 @@ static struct chunk *at(const struct history *history, uint32_t index)
     return history->chunks[(history->first + index) & (history->capacity - 1)];
 }
 
-static void drop_oldest(struct history *history)
+static void forget_oldest(struct history *history)
 {
     struct chunk *oldest = at(history, 0);
 
@@ -47,7 +47,7 @@ void history_free(struct history *history)
     if (!history)
         return;
     while (history->count > 0)
-        drop_oldest(history);
+        forget_oldest(history);
     free(history->chunks);
     free(history);
 }
@@ -69,7 +69,7 @@ static bool reserve(struct history *history)
         history->first = 0;
         history->capacity = capacity;
     } else if (history->count > 0) {
-        drop_oldest(history);
+        forget_oldest(history);
     }
     return history->count < history->capacity;
 }
@@ -86,12 +86,12 @@ void history_add(struct history *history, struct chunk *chunk)
 {
     if (budget_is_short()) {
         while (history->count > 0)
-            drop_oldest(history);
+            forget_oldest(history);
         return;
     }
     while (history->count > 0 && (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS ||
                                   history->pinned + chunk->pinned > HISTORY_BYTES))
-        drop_oldest(history);
+        forget_oldest(history);
     if (!reserve(history))
         return;
     history->chunks[(history->first + history->count++) & (history->capacity - 1)] = chunk_retain(chunk);

@@ -3,7 +3,7 @@
  *
  * A route that wants everything of a producer gets the whole chunk by reference, and no event is
  * looked at. That is the fast path. It is also why routes that want nothing of a source are not in
- * its inlet at all. What routes with a filter want is picked in pick.c. */
+ * its inlet at all. What routes with a filter want is picked in match_chunk.c. */
 #include "hub/inlet_internal.h"
 
 #include <stdlib.h>
@@ -14,13 +14,13 @@
 #include "flow/chan.h"
 #include "flow/put_waiter.h"
 #include "hub/history.h"
-#include "hub/pick.h"
+#include "hub/match_chunk.h"
 #include "hub/producer.h"
 
 /* Returns how many routes took at least one event. */
 static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
 {
-    uint32_t matched = inlet->filtered_count > 0 ? pick_events(inlet, chunk, waiter) : 0;
+    uint32_t matched = inlet->filtered_count > 0 ? match_chunk(inlet, chunk, waiter) : 0;
 
     for (uint32_t i = 0; i < inlet->route_count; i++) {
         struct route *route = inlet->routes[i];

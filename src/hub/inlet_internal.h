@@ -71,7 +71,7 @@ struct route {
     bool linked;               /* the inlet has it */
     uint32_t index;            /* in inlet->routes */
     uint64_t last_taken;       /* the first sequence of the last chunk of which it took something */
-    /* While a chunk is routed: what was picked for this route (pick.c). */
+    /* While a chunk is routed: what was picked for this route (match_chunk.c). */
     struct route *next_picked;
     uint32_t first_run, last_run;
     bool picked;

@@ -70,7 +70,7 @@ enum fault_reason registry_reserve(struct hub *hub, struct fault *fault)
     return reserve_by_name(hub) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
 }
 
-enum err producer_publish(struct producer *producer, uint32_t open_calls)
+enum err registry_add(struct producer *producer, uint32_t open_calls)
 {
     struct hub *hub = producer->hub;
     enum err err;
@@ -88,7 +88,7 @@ enum err producer_publish(struct producer *producer, uint32_t open_calls)
     return ERR_OK;
 }
 
-void producer_unpublish_locked(struct producer *producer)
+void registry_remove_locked(struct producer *producer)
 {
     map_remove(&producer->hub->producers, &producer->name);
     producer->named = false;
@@ -96,11 +96,11 @@ void producer_unpublish_locked(struct producer *producer)
     count_add(COUNT_LIVE_PRODUCERS, -1);
 }
 
-void producer_unpublish(struct producer *producer)
+void registry_remove(struct producer *producer)
 {
     if (!producer->named)
         return;
     pthread_mutex_lock(&producer->hub->names);
-    producer_unpublish_locked(producer);
+    registry_remove_locked(producer);
     pthread_mutex_unlock(&producer->hub->names);
 }

@@ -20,12 +20,12 @@ MUST_CHECK enum fault_reason registry_reserve(struct hub *hub, struct fault *fau
 
 /* Puts the producer into the map: from now on it is found. This cannot fail after
  * registry_reserve(), or when another name has just been taken out. */
-MUST_CHECK enum err producer_publish(struct producer *producer, uint32_t open_calls);
+MUST_CHECK enum err registry_add(struct producer *producer, uint32_t open_calls);
 
 /* Takes it out of the map. Does nothing where it is not there. */
-void producer_unpublish(struct producer *producer);
+void registry_remove(struct producer *producer);
 /* The same for a producer that is in the map, and a caller that holds the hub's `names`. */
-void producer_unpublish_locked(struct producer *producer);
+void registry_remove_locked(struct producer *producer);
 
 /* Copies the address of a peer, truncated to fit. `from` NULL: empty. */
 void peer_copy(char peer[PEER_CAPACITY], const char *from);

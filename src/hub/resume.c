@@ -1,4 +1,4 @@
-/* resume.c - what a consumer that comes back has missed: its old positions against what the
+/* resume.c - finds and reports resume gaps: compares the positions of an earlier stream with what the
  * producers have published since.
  *
  * Events are not kept, so all that can be done is to report what is missing. It is a number where
@@ -73,7 +73,7 @@ void resume_free(struct resume *resume)
     free(resume);
 }
 
-void resume_report_gap(const struct resume *resume, const struct route *route, struct source *source,
+void resume_gap_report(const struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence)
 {
     struct map_node *node = map_find(&resume->map, source_name(source));

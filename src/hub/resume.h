@@ -1,4 +1,4 @@
-/* resume.h - what a resumed stream missed.
+/* resume.h - resume gaps: the events that a resumed stream missed.
  *
  * Threads: the loop only. */
 #ifndef TRIBUTARY_HUB_RESUME_H
@@ -23,9 +23,9 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
 void resume_free(struct resume *resume); /* NULL is allowed */
 OWNED_BY(resume_free, struct resume);
 
-/* Reports what the subscription missed of a source that it is bound to now. `last_sequence` is the
+/* Reports the resume gap of a source that the subscription is bound to now. `last_sequence` is the
  * source's last event so far. Under the inlet's lock. */
-void resume_report_gap(const struct resume *resume, const struct route *route, struct source *source,
+void resume_gap_report(const struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence);
 
 /* Reports sources that the earlier stream knew, that the subscription would match, and that the hub

@@ -169,7 +169,7 @@ static void pass_name(struct session *session)
     struct session *successor = session->successor;
     struct list created;
 
-    producer_unpublish(&session->producer);
+    registry_remove(&session->producer);
     if (!successor)
         return;
     session->successor = NULL;
@@ -180,7 +180,7 @@ static void pass_name(struct session *session)
         session_over(successor, &refused, true);
         return;
     }
-    CHECK(producer_publish(&successor->producer, 1) == ERR_OK); /* another name has just been taken out */
+    CHECK(registry_add(&successor->producer, 1) == ERR_OK); /* another name has just been taken out */
     session_go_live(successor, &created);
 }
 

@@ -73,7 +73,7 @@ OWNED_BY(session_release, struct session);
 MUST_CHECK enum err session_prepare(struct session *session, struct list *created_out);
 
 /* The session has its name now: welcomes it and begins the activations. After session_prepare() and
- * producer_publish(). */
+ * registry_add(). */
 void session_go_live(struct session *session, struct list *created);
 
 /* An activation has ended. A closing session without activations is over. */

@@ -38,7 +38,7 @@ void transient_remove(struct producer *producer, const char *reason)
     struct hub *hub = producer->hub;
 
     pthread_mutex_lock(&hub->names);
-    producer_unpublish_locked(producer);
+    registry_remove_locked(producer);
     heap_remove(&hub->idle, &producer->idle);
     list_remove(&producer->newly_idle);
     producer->removed = true;
@@ -94,7 +94,7 @@ static bool unpublish_if_idle(struct hub *hub, struct producer *producer, int64_
         CHECK(heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) == ERR_OK);
     } else {
         heap_remove(&hub->idle, &producer->idle);
-        producer_unpublish_locked(producer);
+        registry_remove_locked(producer);
         gone = true;
     }
     pthread_mutex_unlock(&hub->names);
@@ -213,7 +213,7 @@ static enum err bind_and_publish(struct producer *producer)
     struct list none;
 
     list_init(&none);
-    if (bind_subscriptions(producer, &none) == ERR_OK && producer_publish(producer, 1) == ERR_OK)
+    if (bind_subscriptions(producer, &none) == ERR_OK && registry_add(producer, 1) == ERR_OK)
         return ERR_OK;
     routes_close(producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
@@ -260,6 +260,6 @@ void transient_forget(struct producer *producer)
 {
     CHECK(producer->open_calls == 0);
     heap_remove(&producer->hub->idle, &producer->idle);
-    producer_unpublish(producer);
+    registry_remove(producer);
     forget(producer);
 }

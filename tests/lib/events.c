@@ -99,7 +99,7 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
             &(struct event_view){.topic = text_of(topic), .key = text_of(key), .data = {data, data_size}},
             NULL, 0);
     }
-    limits.batch_bytes = limits.event_bytes = UINT32_MAX;
+    limits.max_batch_bytes = limits.max_event_bytes = UINT32_MAX;
     CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &limits, &fault) == FAULT_NONE);
     CHECK(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk) == ERR_OK);
     framing_fini(&scan);

@@ -17,7 +17,7 @@
 
 const struct listener_settings ample_settings = {.max_connections = 100,
                                                  .spare_descriptors = 0,
-                                                 .preface_ns = 60 * NS_PER_S,
+                                                 .preface_timeout_ns = 60 * NS_PER_S,
                                                  .user_timeout_ns = 5 * NS_PER_S};
 
 void listener_fixture_connected(void *ctx, int fd)

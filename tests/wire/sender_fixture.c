@@ -151,7 +151,7 @@ struct chunk *sender_fixture_chunk(struct sender_fixture *fixture, uint32_t feed
     struct chunk *chunk;
     uint8_t *data = malloc(size + 1);
 
-    limits.batch_bytes = limits.event_bytes = UINT32_MAX;
+    limits.max_batch_bytes = limits.max_event_bytes = UINT32_MAX;
     for (uint64_t i = 0; i < events; i++) {
         char key[24];
         snprintf(key, sizeof(key), "%llu", (unsigned long long)(fixture->next[feed] + i));

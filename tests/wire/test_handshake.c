@@ -83,7 +83,7 @@ Test(handshake, refuses_silent_peers_at_the_deadline_and_not_before)
     int silent, slow;
     int64_t began_ns;
 
-    settings.preface_ns = 200 * NS_PER_MS;
+    settings.preface_timeout_ns = 200 * NS_PER_MS;
     listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
     began_ns = clock_mono_ns();
     silent = dial_tcp(&fixture);

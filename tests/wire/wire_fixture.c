@@ -226,7 +226,7 @@ void act_hold(void *record)
 
 void act_drop(void *record)
 {
-    call_drop(((struct record *)record)->call);
+    call_unhold(((struct record *)record)->call);
 }
 
 void act_answer(void *record)

@@ -200,7 +200,7 @@ Test(bounds, of_one_event)
 {
     struct framing_limits limits = framing_defaults;
 
-    limits.event_bytes = 100;
+    limits.max_event_bytes = 100;
     put_field(&body, 8, filled(98, 'd'));
     cr_assert_eq(scan_body(&limits), FAULT_NONE, "exactly 100");
     put_field(&body, 8, filled(99, 'd'));
@@ -215,9 +215,9 @@ Test(bounds, of_the_message)
     struct framing_limits limits = framing_defaults;
 
     put_event(&message, &(struct event_view){.data = filled(100, 'd')}, NULL, 0);
-    limits.batch_bytes = (uint32_t)message.size;
+    limits.max_batch_bytes = (uint32_t)message.size;
     cr_assert_eq(scan_with(&limits), FAULT_NONE);
-    limits.batch_bytes--;
+    limits.max_batch_bytes--;
     cr_assert_eq(scan_with(&limits), FAULT_BATCH_TOO_LARGE);
     cr_assert_str_eq(fault.value, "104");
     cr_assert_str_eq(fault.bound, "at most 103 bytes");
@@ -225,7 +225,7 @@ Test(bounds, of_the_message)
 
 Test(bounds, of_the_number_of_events)
 {
-    for (uint32_t i = 0; i < framing_defaults.batch_events; i++)
+    for (uint32_t i = 0; i < framing_defaults.max_batch_events; i++)
         put_field(&message, 1, (struct bytes){NULL, 0});
     cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
     cr_assert_eq(scan.count, 65536);
@@ -295,10 +295,10 @@ Test(bounds, of_a_header)
 
 Test(bounds, are_the_ones_of_the_api_by_default)
 {
-    cr_assert_eq(framing_defaults.event_bytes, 1048576);
-    cr_assert_eq(framing_defaults.batch_bytes, 1048576);
-    cr_assert_eq(framing_defaults.batch_events, 65536);
-    cr_assert_eq(framing_defaults.headers, 64);
-    cr_assert_eq(framing_defaults.name_bytes, 256);
-    cr_assert_eq(framing_defaults.value_bytes, 8192);
+    cr_assert_eq(framing_defaults.max_event_bytes, 1048576);
+    cr_assert_eq(framing_defaults.max_batch_bytes, 1048576);
+    cr_assert_eq(framing_defaults.max_batch_events, 65536);
+    cr_assert_eq(framing_defaults.max_headers, 64);
+    cr_assert_eq(framing_defaults.max_name_bytes, 256);
+    cr_assert_eq(framing_defaults.max_value_bytes, 8192);
 }

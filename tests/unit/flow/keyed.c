@@ -5,7 +5,7 @@
 #include "lib/events.h"
 
 static const struct framing_limits limits = {
-    .event_bytes = 1 << 20, .batch_bytes = 16 << 20, .batch_events = 4096, .name_bytes = 256};
+    .max_event_bytes = 1 << 20, .max_batch_bytes = 16 << 20, .max_batch_events = 4096, .max_name_bytes = 256};
 
 static struct bytes text_or_none(const char *text)
 {

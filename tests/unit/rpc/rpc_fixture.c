@@ -100,7 +100,7 @@ void call_hold(struct call *call)
     call->pins++;
 }
 
-void call_drop(struct call *call)
+void call_unhold(struct call *call)
 {
     if (--call->pins > 0)
         return;
@@ -222,7 +222,7 @@ void rpc_fixture_lose_call(struct rpc_fixture *fixture)
     cr_assert_eq(fixture->call.state, CALL_OPEN);
     fixture->call.state = CALL_ENDED;
     fixture->port->lost(&fixture->call);
-    call_drop(&fixture->call);
+    call_unhold(&fixture->call);
 }
 
 void rpc_fixture_drain(struct rpc_fixture *fixture)
@@ -275,7 +275,7 @@ void rpc_fixture_poll(struct rpc_fixture *fixture)
     run_hooks(thread, &thread->hooks);
     if (fixture->call.state == CALL_FINISHED) { /* its status was sent */
         fixture->call.state = CALL_ENDED;
-        call_drop(&fixture->call);
+        call_unhold(&fixture->call);
     }
 }
 

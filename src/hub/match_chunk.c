@@ -1,4 +1,5 @@
-/* pick.c - what the filters want of a chunk, and how it comes to their channels.
+/* match_chunk.c - matches each event of a chunk to the subscriptions that want it, and puts it into
+ * their channels.
  *
  * The matcher says for each event which routes want it. What is picked for a route is kept as runs
  * of events that follow each other. There is space for MAX_RUNS runs of all routes together, on the
@@ -8,7 +9,7 @@
  * A route gets its runs in few puts. Large runs go by reference, each by itself. Small runs that
  * come after each other go as one chunk, which holds copies of their events and lists their
  * sequences. */
-#include "hub/pick.h"
+#include "hub/match_chunk.h"
 
 #include "flow/chan.h"
 #include "hub/inlet_internal.h"
@@ -138,7 +139,7 @@ static void pick(struct picks *picks, struct route *route, uint32_t event)
     route->last_run = picks->used++;
 }
 
-uint32_t pick_events(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
+uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
 {
     SCRATCH struct picks picks;
 

@@ -1,0 +1,15 @@
+/* match_chunk.h - matches the events of a chunk to the subscriptions that want them. */
+#ifndef TRIBUTARY_HUB_MATCH_CHUNK_H
+#define TRIBUTARY_HUB_MATCH_CHUNK_H
+
+#include <stdint.h>
+
+struct chunk;
+struct inlet;
+struct put_waiter;
+
+/* Puts to each route with a filter what it wants of the chunk. Returns how many of them took
+ * something. Under the inlet's lock. */
+uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter);
+
+#endif
