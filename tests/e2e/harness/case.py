@@ -68,7 +68,8 @@ class Case(unittest.TestCase):
     def run(self, result=None):
         result = self.defaultTestResult() if result is None else result
         bad = len(result.errors) + len(result.failures)
-        self._started = [self.daemon] if self.shared_daemon else []
+        # A class that is skipped has no daemon.
+        self._started = [self.daemon] if self.shared_daemon and hasattr(self, "daemon") else []
         super().run(result)
         if len(result.errors) + len(result.failures) > bad:
             for each in self._started:
