@@ -37,8 +37,8 @@ struct wire_thread {
     grpc_channel *lame_channel;
     grpc_call *wakeup_call;
     struct wire_op wakeup;
-    struct task *_Atomic mailbox;  /* the newest first */
-    _Atomic bool wakeup_pending; /* `wakeup` is posted and has not arrived */
+    struct task *_Atomic mailbox; /* the newest first */
+    _Atomic bool wakeup_pending;  /* `wakeup` is posted and has not arrived */
     _Atomic bool shutting;
     _Atomic bool cancelling;
     struct task shutdown;
