@@ -3,9 +3,10 @@
 
 Usage: field_numbers.py SET HEADER
 
-Field `time_unix_nano` of message `tributary.v1.Event` becomes PB_EVENT_TIME_UNIX_NANO, and a field of the nested
-message `ConsumeRequest.Select` becomes PB_CONSUME_REQUEST_SELECT_...; messages outside of tributary.v1 carry the last
-part of their package too (PB_RPC_STATUS_CODE). It reads the set by itself, so the build needs no protobuf for Python.
+Field `time_unix_nano` of message `tributary.v1.Event` becomes PB_EVENT_TIME_UNIX_NANO. A field of the
+nested message `ConsumeRequest.Select` becomes PB_CONSUME_REQUEST_SELECT_... . Messages outside of
+tributary.v1 carry the last part of their package too (PB_RPC_STATUS_CODE). The script reads the set
+by itself, so the build needs no protobuf for Python.
 """
 import re
 import sys

@@ -1,7 +1,8 @@
 /* publish_stream.c - Publisher.PublishStream: many batches in, cumulative answers out.
  *
- * Backpressure: the next batch is read only when the one before is done (read_next()). So a consumer
- * whose channel parks part of a batch blocks the stream until the channel has admitted that part.
+ * Backpressure: the next batch is read only when the one before is done (read_next()). So a
+ * consumer whose channel parks part of a batch blocks the stream until the channel has admitted
+ * that part.
  *
  * Under load small batches are coalesced instead, and the stream is read on. A post-poll
  * hook offers the coalesced chunk; the chunk is offered earlier when a batch arrives that cannot be

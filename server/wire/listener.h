@@ -2,9 +2,9 @@
  *
  * Plaintext only (loopback, unix socket). The listener has a thread of its own. It accepts
  * connections, refuses those beyond the limits, waits for the HTTP/2 preface (24 bytes, peeked,
- * within `preface_timeout_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to the port.
- * The core gives no notice when a connection closes, so the listener keeps a connection table and
- * checks its descriptors (by inode) when it counts. */
+ * within `preface_timeout_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to the
+ * port. The core gives no notice when a connection closes, so the listener keeps a connection table
+ * and checks its descriptors (by inode) when it counts. */
 #ifndef TRIBUTARY_SERVER_WIRE_LISTENER_H
 #define TRIBUTARY_SERVER_WIRE_LISTENER_H
 

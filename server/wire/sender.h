@@ -50,8 +50,8 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
 /* Any thread. The `readable` callback of the channel; `ctx` is the sender. */
 void sender_wake(void *ctx);
 /* Adds credit: so many more events and bytes may be sent. Events and bytes are unbounded until a
- * call gives them a number above 0; that call bounds them from the beginning of the stream on. A call
- * with 0 and 0 bounds the events too: none may be sent. */
+ * call gives them a number above 0; that call bounds them from the beginning of the stream on. A
+ * call with 0 and 0 bounds the events too: none may be sent. */
 void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes);
 /* Starts sending. Takes a reference of its own to the channel. */
 void sender_begin(struct sender *sender, struct chan *chan);

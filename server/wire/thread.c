@@ -17,10 +17,10 @@
 /* A turn handles at most so many completions, so that what they produce leaves soon. */
 #define MAX_TURN_COMPLETIONS 32
 
-/* After a turn has adopted a connection it polls the queue until it came back empty this many times.
- * The queue hands out completions first: only a poll that finds none makes gRPC core attend to a
- * descriptor, and to one only. That is how it notices that a peer has hung up. A connection needs up
- * to three such polls: for its first bytes, for more of them, for its end. */
+/* After a turn has adopted a connection it polls the queue until it came back empty this many
+ * times. The queue hands out completions first: only a poll that finds none makes gRPC core
+ * attend to a descriptor, and to one only. That is how it notices that a peer has hung up. A
+ * connection needs up to three such polls: for its first bytes, for more of them, for its end. */
 #define EMPTY_POLLS_PER_ADOPTION 4
 
 struct wire_thread {

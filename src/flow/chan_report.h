@@ -48,11 +48,11 @@ void chan_mark(struct chan *chan, uint32_t mark);
  * put before it waits or is parked.
  *
  * Call it before chan_dequeue() and report it in the same batch. A batch ends at a mark that is
- * passed, and chan_dequeue() gives nothing while one was passed and not yet asked for. So the mark
- * is reported after the last event from before it, and before the first event from after it.
- * There is one exception. A shared feed to which DROP_OLDEST applies (as its policy or as the active
- * fallback) does not wait for the parked events of pausable feeds. So some events that it put after
- * the mark may come before it. */
+ * passed, and chan_dequeue() gives nothing while one was passed and not yet asked for. So the
+ * mark is reported after the last event from before it, and before the first event from after
+ * it. There is one exception. A shared feed to which DROP_OLDEST applies (as its policy or as
+ * the active fallback) does not wait for the parked events of pausable feeds. So some events
+ * that it put after the mark may come before it. */
 uint32_t chan_marked(struct chan *chan);
 
 #endif

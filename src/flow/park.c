@@ -59,11 +59,11 @@ void chan_update(struct chan *chan)
  * the parked events of pausable feeds would starve. So the first parked entry is admitted, and the
  * heaviest feed loses as much.
  *
- * Two bounds hold. First, at most half of what is dequeued is admitted this way. With more, the feeds
- * that lose events would starve: their events would never become the oldest, because older ones would
- * always be admitted. Second, at most half of the difference between the heaviest feed and this one is
- * admitted. With more, this feed would be the next to lose events. An event that is larger than a bound
- * waits for the low watermark. */
+ * Two bounds hold. First, at most half of what is dequeued is admitted this way. With more, the
+ * feeds that lose events would starve: their events would never become the oldest, because older
+ * ones would always be admitted. Second, at most half of the difference between the heaviest
+ * feed and this one is admitted. With more, this feed would be the next to lose events. An event
+ * that is larger than a bound waits for the low watermark. */
 void chan_admit_share(struct chan *chan, enum loss reason)
 {
     struct entry *entry;

@@ -1,5 +1,5 @@
-/* resume.c - finds and reports resume gaps: compares the positions of an earlier stream with what the
- * producers have published since.
+/* resume.c - finds and reports resume gaps: compares the positions of an earlier stream with what
+ * the producers have published since.
  *
  * Events are not kept, so all that can be done is to report what is missing. It is a number where
  * the source went on in the same epoch. It is unknown where the epoch is another one, where the

@@ -66,8 +66,8 @@ static void on_half_closed_or_sent(struct op *op, bool ok)
     complete_op(stream);
 }
 
-/* A message in one piece is used where it lies. The pieces of another one are copied into `gathered`,
- * whose memory is kept, because such messages often follow each other. */
+/* A message in one piece is used where it lies. The pieces of another one are copied into
+ * `gathered`, whose memory is kept, because such messages often follow each other. */
 static bool gather(const grpc_slice_buffer *slices, struct buf *gathered, struct bytes *message_out)
 {
     if (slices->count <= 1) {
