@@ -159,7 +159,7 @@ static void source_write(void *ctx, const struct feed_stats *stats)
 struct losses {
     Tributary__V1__Subscription__LossOfReason messages[LOSS_COUNT];
     Tributary__V1__Subscription__LossOfReason *pointers[LOSS_COUNT];
-    Tributary__V1__Totals tallies[LOSS_COUNT];
+    Tributary__V1__Totals dropped[LOSS_COUNT];
     size_t count;
 };
 
@@ -173,7 +173,7 @@ static void losses_fill(struct losses *losses, const struct chan_stats *stats)
             continue;
         tributary__v1__subscription__loss_of_reason__init(message);
         message->reason = (Tributary__V1__LossReason)i;
-        message->lost = totals_fill(&losses->tallies[losses->count], stats->dropped[i]);
+        message->lost = totals_fill(&losses->dropped[losses->count], stats->dropped[i]);
         losses->pointers[losses->count++] = message;
     }
 }
