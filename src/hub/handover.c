@@ -1,4 +1,4 @@
-/* handover.c - who has a name: taken, handed over, removed.
+/* handover.c - a second session of the same name takes the name over, and a name that is removed.
  *
  * STOP_FIRST: the older session keeps the name while it closes. The newer one waits for it; a
  * session has one successor at most. START_FIRST: the name changes hands at once, and both sessions

@@ -308,6 +308,10 @@ static void log_replaced(const struct session *session, const struct session *ol
         LOG_TEXT("handover", start_first ? "START_FIRST" : "STOP_FIRST"));
 }
 
+/* A second producer of the same name is handled here. A duplicate is refused (ALREADY_EXISTS,
+ * NAME_TAKEN) where the newer session asks for that; otherwise it replaces the older session
+ * (handover.c) or the transient producer. A transient producer that finds a session of its name is
+ * refused in hub_inlet_open(). Two publishers of one transient name share one inlet. */
 enum fault_reason hub_register(struct hub *hub, const struct session_params *params,
                                struct session **session_out, struct fault *fault)
 {

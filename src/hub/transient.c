@@ -231,7 +231,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     }
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (producer_find(hub, name))
+    if (producer_find(hub, name)) /* a second producer of the same name: see hub_register() */
         return fault_bytes(fault, FAULT_NAME_TAKEN, "producer", name, "a registered session has it");
     if (registry_reserve(hub, fault) != FAULT_NONE)
         return fault->reason;
