@@ -20,7 +20,7 @@ FIELD_NAME, FIELD_NUMBER = 1, 3
 def varint(data, at):
     value = shift = 0
     while True:
-        byte = data[at]
+        byte = data[at] if at < len(data) else sys.exit("field_numbers.py: the descriptor set ends too early")
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
@@ -44,6 +44,8 @@ def fields(data):
             value, at = data[at:at + size], at + size
         else:
             sys.exit(f"field_numbers.py: wire type {kind} is not one of a descriptor set")
+        if at > len(data):
+            sys.exit("field_numbers.py: the descriptor set ends too early")
         yield tag >> 3, value
 
 
@@ -85,8 +87,10 @@ def constants(descriptor_set):
 
 
 def header(descriptor_set):
+    """One enum for all: a compiler warns where constants of two enums are compared."""
     lines = ["/* field_numbers.h - generated from the .proto files by proto/field_numbers.py. */",
-             "#ifndef TRIBUTARY_PROTO_FIELD_NUMBERS_H", "#define TRIBUTARY_PROTO_FIELD_NUMBERS_H"]
+             "#ifndef TRIBUTARY_PROTO_FIELD_NUMBERS_H", "#define TRIBUTARY_PROTO_FIELD_NUMBERS_H", "",
+             "enum {"]
     seen = {}
     for message, rows in constants(descriptor_set):
         new = [row for row in rows if row[0] not in seen]
@@ -94,10 +98,9 @@ def header(descriptor_set):
             if seen.setdefault(constant, number) != number:
                 sys.exit(f"field_numbers.py: {constant} would be both {seen[constant]} and {number}")
         if new:
-            lines += ["", f"enum {{ /* {message} */"]
+            lines += [f"    /* {message} */"]
             lines += [f"    {constant} = {number}," for constant, number in new]
-            lines += ["};"]
-    return "\n".join(lines + ["", "#endif", ""])
+    return "\n".join(lines + ["};", "", "#endif", ""])
 
 
 def main():
