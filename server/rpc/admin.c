@@ -7,11 +7,13 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "event/encode.h"
+#include "event/chunk.h"
+#include "event/field_write.h"
 #include "event/text.h"
 #include "event/filter.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"
@@ -30,7 +32,11 @@
 #define PRODUCERS 'p'
 #define SUBSCRIPTIONS 's'
 
-enum page_field { PAGE_ENTRY = 1, PAGE_NEXT = 2 };
+/* One set of functions writes both lists. */
+_Static_assert(PB_LIST_SUBSCRIPTIONS_RESPONSE_SUBSCRIPTIONS == PB_LIST_PRODUCERS_RESPONSE_PRODUCERS &&
+                   PB_LIST_SUBSCRIPTIONS_RESPONSE_NEXT_PAGE_TOKEN ==
+                       PB_LIST_PRODUCERS_RESPONSE_NEXT_PAGE_TOKEN,
+               "both answers have the same fields");
 
 static const struct duration_rule deadline = {"deadline", 5 * NS_PER_S, 1, 3600 * NS_PER_S, true};
 
@@ -49,12 +55,11 @@ struct page {
     size_t last_size;
 };
 
-/* Both list answers have their entries in field 1 and the token of the next page in field 2. */
+/* Appends the entry, and frees its bytes. */
 static void page_add(struct page *page, struct bytes name, struct buf *entry)
 {
     CHECK(name.size <= sizeof(page->last));
-    field_bytes_always(page->answer, PAGE_ENTRY, (struct bytes){entry->data, entry->size});
-    page->answer->broken |= entry->broken;
+    field_message(page->answer, PB_LIST_PRODUCERS_RESPONSE_PRODUCERS, entry);
     memcpy(page->last, name.data, name.size);
     page->last_size = name.size;
     page->full = page->answer->size >= MAX_PAGE_BYTES;
@@ -66,7 +71,8 @@ static void page_end(struct page *page, char list, bool more)
 
     if ((more || page->skipped) && page->last_size > 0)
         page_write(list, (struct bytes){page->last, page->last_size}, &token);
-    field_bytes(page->answer, PAGE_NEXT, (struct bytes){token.data, token.size});
+    field_bytes(page->answer, PB_LIST_PRODUCERS_RESPONSE_NEXT_PAGE_TOKEN,
+                (struct bytes){token.data, token.size});
     page->answer->broken |= token.broken;
     buf_fini(&token);
 }
@@ -89,7 +95,6 @@ static void producer_add(void *ctx, const struct producer_view *view)
         return;
     producer_write(view, &entry);
     page_add(page, view->name, &entry);
-    buf_fini(&entry);
 }
 
 static void list_producers(struct unary_call *unary)
@@ -155,7 +160,6 @@ static void subscription_add(void *ctx, const struct subscription_view *view)
         return;
     subscription_write(view, page->sources, &entry);
     page_add(page, text_bytes(view->id), &entry);
-    buf_fini(&entry);
 }
 
 static void list_subscriptions(struct unary_call *unary)

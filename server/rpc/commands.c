@@ -4,21 +4,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/encode.h"
+#include "event/field_write.h"
 #include "flow/feed.h"
 #include "hub/session_port.h"
+#include "proto/field_numbers.h"
 
 /* Commands that may wait for a session that does not read. Beyond that its call is aborted. */
 #define MAX_WAITING_BYTES (16u << 20)
-
-/* Field numbers: of RegisterResponse, of Command, and of each command. */
-enum { RESPONSE_COMMANDS = 1 };
-enum { WELCOME = 1, START = 2, STOP = 3, PAUSE = 4, RESUME = 5, CONFIRM = 6, CLOSING = 7 };
-enum { WELCOME_EPOCH = 1, WELCOME_RESERVE_EVENTS = 2, WELCOME_RESERVE_BYTES = 3 };
-enum { START_ACTIVATION = 1, START_REQUEST = 2, START_DEADLINE = 3, START_SUBSCRIPTION = 4 };
-enum { STOP_ACTIVATION = 1, STOP_REASON = 2, STOP_DEADLINE = 3 };
-enum { PAUSE_ACTIVATION = 1, CONFIRM_MESSAGE = 1 };
-enum { CLOSING_REASON = 1, CLOSING_AT = 2 };
 
 static void wake(struct commands *commands)
 {
@@ -30,26 +22,21 @@ static void wake(struct commands *commands)
         wire_post(thread, &commands->wake_task);
 }
 
-/* Appends a Command whose field `kind` is `body`. */
-static void append(struct buf *to, uint32_t kind, const struct buf *body)
+/* Appends a Command whose field `kind` is `body`, and frees the bytes of `body`. */
+static void append(struct buf *to, uint32_t kind, struct buf *body)
 {
-    OWNED(buf_fini) struct buf command = {0};
+    struct buf command = {0};
 
-    field_bytes_always(&command, kind, (struct bytes){body->data, body->size});
-    field_bytes_always(to, RESPONSE_COMMANDS, (struct bytes){command.data, command.size});
+    field_message(&command, kind, body);
+    field_message(to, PB_REGISTER_RESPONSE_COMMANDS, &command);
 }
 
-static void enqueue(struct commands *commands, uint32_t kind, const struct buf *body)
+static void enqueue(struct commands *commands, uint32_t kind, struct buf *body)
 {
     pthread_mutex_lock(&commands->lock);
     append(&commands->waiting, kind, body);
     pthread_mutex_unlock(&commands->lock);
     wake(commands);
-}
-
-static void field_text(struct buf *buf, uint32_t number, const char *text)
-{
-    field_bytes(buf, number, (struct bytes){(const uint8_t *)text, strlen(text)});
 }
 
 /* 0: no deadline. */
@@ -78,9 +65,10 @@ static void flush(struct commands *commands, int64_t now_ns)
     commands->waiting = (struct buf){0};
     pthread_mutex_unlock(&commands->lock);
     if (commands->confirmed > commands->reported) {
-        OWNED(buf_fini) struct buf body = {0};
-        field_varint(&body, CONFIRM_MESSAGE, commands->confirmed);
-        append(&bytes, CONFIRM, &body);
+        struct buf body = {0};
+
+        field_varint(&body, PB_REGISTER_RESPONSE_CONFIRM_MESSAGE, commands->confirmed);
+        append(&bytes, PB_REGISTER_RESPONSE_COMMAND_CONFIRM, &body);
         commands->reported = commands->confirmed;
     }
     if (bytes.broken) {
@@ -144,51 +132,55 @@ void commands_fini(struct commands *commands)
 
 void command_welcome(struct commands *commands, uint64_t epoch)
 {
-    OWNED(buf_fini) struct buf body = {0};
+    struct buf body = {0};
 
-    field_fixed64(&body, WELCOME_EPOCH, epoch);
-    field_varint(&body, WELCOME_RESERVE_EVENTS, FEED_RESERVE_EVENTS);
-    field_varint(&body, WELCOME_RESERVE_BYTES, FEED_RESERVE_BYTES);
-    enqueue(commands, WELCOME, &body);
+    field_fixed64(&body, PB_REGISTER_RESPONSE_WELCOME_EPOCH, epoch);
+    field_varint(&body, PB_REGISTER_RESPONSE_WELCOME_RESERVE_EVENTS, FEED_RESERVE_EVENTS);
+    field_varint(&body, PB_REGISTER_RESPONSE_WELCOME_RESERVE_BYTES, FEED_RESERVE_BYTES);
+    enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_WELCOME, &body);
 }
 
 void command_start(struct commands *commands, const struct activation_params *params)
 {
-    OWNED(buf_fini) struct buf body = {0};
+    struct buf body = {0};
 
-    field_varint(&body, START_ACTIVATION, params->activation);
-    field_bytes(&body, START_REQUEST, params->request);
-    field_fixed64(&body, START_DEADLINE, wall_time_ns(params->deadline_ns));
-    field_text(&body, START_SUBSCRIPTION, params->subscription_id);
-    enqueue(commands, START, &body);
+    field_varint(&body, PB_REGISTER_RESPONSE_START_ACTIVATION, params->activation);
+    field_bytes(&body, PB_REGISTER_RESPONSE_START_REQUEST, params->request);
+    field_fixed64(&body, PB_REGISTER_RESPONSE_START_DEADLINE_UNIX_NANO, wall_time_ns(params->deadline_ns));
+    field_text(&body, PB_REGISTER_RESPONSE_START_SUBSCRIPTION_ID, params->subscription_id);
+    enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_START, &body);
 }
 
 void command_stop(struct commands *commands, uint64_t activation, enum fault_reason reason,
                   int64_t deadline_ns)
 {
-    OWNED(buf_fini) struct buf body = {0};
+    struct buf body = {0};
 
-    field_varint(&body, STOP_ACTIVATION, activation);
-    field_text(&body, STOP_REASON, fault_reason_name(reason));
-    field_fixed64(&body, STOP_DEADLINE, wall_time_ns(deadline_ns));
-    enqueue(commands, STOP, &body);
+    field_varint(&body, PB_REGISTER_RESPONSE_STOP_ACTIVATION, activation);
+    field_text(&body, PB_REGISTER_RESPONSE_STOP_REASON, fault_reason_name(reason));
+    field_fixed64(&body, PB_REGISTER_RESPONSE_STOP_DEADLINE_UNIX_NANO, wall_time_ns(deadline_ns));
+    enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_STOP, &body);
 }
+
+_Static_assert(PB_REGISTER_RESPONSE_RESUME_ACTIVATION == PB_REGISTER_RESPONSE_PAUSE_ACTIVATION,
+               "Pause and Resume are the same message");
 
 void command_pause(struct commands *commands, uint64_t activation, bool pause)
 {
-    OWNED(buf_fini) struct buf body = {0};
+    struct buf body = {0};
 
-    field_varint(&body, PAUSE_ACTIVATION, activation);
-    enqueue(commands, pause ? PAUSE : RESUME, &body);
+    field_varint(&body, PB_REGISTER_RESPONSE_PAUSE_ACTIVATION, activation);
+    enqueue(commands, pause ? PB_REGISTER_RESPONSE_COMMAND_PAUSE : PB_REGISTER_RESPONSE_COMMAND_RESUME,
+            &body);
 }
 
 void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns)
 {
-    OWNED(buf_fini) struct buf body = {0};
+    struct buf body = {0};
 
-    field_text(&body, CLOSING_REASON, fault_reason_name(reason));
-    field_fixed64(&body, CLOSING_AT, wall_time_ns(deadline_ns));
-    enqueue(commands, CLOSING, &body);
+    field_text(&body, PB_REGISTER_RESPONSE_CLOSING_REASON, fault_reason_name(reason));
+    field_fixed64(&body, PB_REGISTER_RESPONSE_CLOSING_DEADLINE_UNIX_NANO, wall_time_ns(deadline_ns));
+    enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_CLOSING, &body);
 }
 
 void commands_confirm(struct commands *commands, uint64_t message)

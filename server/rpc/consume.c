@@ -10,10 +10,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/encode.h"
+#include "event/field_write.h"
 #include "event/filter.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"
@@ -29,9 +30,6 @@ static const struct duration_rule drain_step_rule = {.field = "drain.deadline",
                                                      .min_ns = NS_PER_MS,
                                                      .max_ns = MAX_DRAIN_NS,
                                                      .zero = true};
-
-/* Fields of AckResult. */
-enum { RESULT_REQUEST = 1, RESULT_CODE = 2, RESULT_MESSAGE = 3, RESULT_REASON = 4 };
 
 struct consume {
     struct subscriber subscriber;
@@ -68,15 +66,14 @@ static void answer(struct consume *consume, const struct fault *fault)
 {
     OWNED(buf_fini) struct buf body = {0};
     OWNED(buf_fini) struct buf block = {0};
-    const char *reason = fault_reason_name(fault->reason);
     char text[600];
     size_t length = fault_message(fault, text, sizeof(text));
 
-    field_varint(&body, RESULT_REQUEST, consume->steps);
-    field_varint(&body, RESULT_CODE, fault_code(fault->reason));
-    field_bytes(&body, RESULT_MESSAGE, (struct bytes){(const uint8_t *)text, length});
-    field_bytes(&body, RESULT_REASON, (struct bytes){(const uint8_t *)reason, strlen(reason)});
-    field_bytes_always(&block, BATCH_ACK_RESULTS, (struct bytes){body.data, body.size});
+    field_varint(&body, PB_ACK_RESULT_REQUEST, consume->steps);
+    field_varint(&body, PB_ACK_RESULT_CODE, fault_code(fault->reason));
+    field_bytes(&body, PB_ACK_RESULT_MESSAGE, (struct bytes){(const uint8_t *)text, length});
+    field_text(&body, PB_ACK_RESULT_REASON, fault_reason_name(fault->reason));
+    field_message(&block, PB_EVENT_BATCH_ACK_RESULTS, &body);
     sender_add_note(consume->subscriber.sender, &block);
 }
 

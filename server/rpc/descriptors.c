@@ -1,7 +1,6 @@
 /* descriptors.c - walks the descriptor set once and keeps a map of full names.
  *
- * protobuf-c has no reflection. So this reads descriptor.proto by its field numbers, which never
- * change. */
+ * protobuf-c has no reflection. So this reads the messages of descriptor.proto field by field. */
 #include "server/rpc/descriptors.h"
 
 #include <stdint.h>
@@ -10,6 +9,7 @@
 
 #include "base/map.h"
 #include "event/field.h"
+#include "proto/field_numbers.h"
 
 /* The assembler includes the file as it is. TRIBUTARY_DESCRIPTORS is its path. */
 __asm__(".pushsection .rodata\n"
@@ -25,20 +25,15 @@ extern const uint8_t descriptors_end[] __attribute__((visibility("hidden")));
 #define MAX_NAME_BYTES 512u
 #define MAX_NESTING 16u
 
-enum set_field { SET_FILE = 1 };
-enum file_field {
-    FILE_NAME = 1,
-    FILE_PACKAGE = 2,
-    FILE_DEPENDENCY = 3,
-    FILE_MESSAGE = 4,
-    FILE_ENUM = 5,
-    FILE_SERVICE = 6
-};
-/* The same in messages, fields, oneofs, enums, values, services and methods. */
-enum declared_field { DECLARED_NAME = 1 };
-enum message_field { MESSAGE_FIELD = 2, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, MESSAGE_ONEOF = 8 };
-enum enum_field { ENUM_VALUE = 2 };
-enum service_field { SERVICE_METHOD = 2 };
+/* Whatever declares a name has it in the same field. */
+#define DECLARED_NAME PB_PROTOBUF_DESCRIPTOR_PROTO_NAME
+_Static_assert(PB_PROTOBUF_FIELD_DESCRIPTOR_PROTO_NAME == DECLARED_NAME &&
+                   PB_PROTOBUF_ONEOF_DESCRIPTOR_PROTO_NAME == DECLARED_NAME &&
+                   PB_PROTOBUF_ENUM_DESCRIPTOR_PROTO_NAME == DECLARED_NAME &&
+                   PB_PROTOBUF_ENUM_VALUE_DESCRIPTOR_PROTO_NAME == DECLARED_NAME &&
+                   PB_PROTOBUF_SERVICE_DESCRIPTOR_PROTO_NAME == DECLARED_NAME &&
+                   PB_PROTOBUF_METHOD_DESCRIPTOR_PROTO_NAME == DECLARED_NAME,
+               "one function reads the name of each");
 
 struct symbol {
     struct map_node node;
@@ -184,7 +179,7 @@ static enum err declare_enum(struct walk *walk, struct bytes declared)
     enum err err = declare(walk, declared, false);
 
     walk->path.size = size;
-    return err ? err : declare_leaves(walk, declared, ENUM_VALUE);
+    return err ? err : declare_leaves(walk, declared, PB_PROTOBUF_ENUM_DESCRIPTOR_PROTO_VALUE);
 }
 
 static enum err declare_service(struct walk *walk, struct bytes declared)
@@ -193,7 +188,7 @@ static enum err declare_service(struct walk *walk, struct bytes declared)
     enum err err = declare(walk, declared, false);
 
     if (!err)
-        err = declare_leaves(walk, declared, SERVICE_METHOD);
+        err = declare_leaves(walk, declared, PB_PROTOBUF_SERVICE_DESCRIPTOR_PROTO_METHOD);
     walk->path.size = size;
     return err;
 }
@@ -206,13 +201,13 @@ static enum err declare_message(struct walk *walk, struct bytes declared, unsign
     enum err err = levels > 0 ? declare(walk, declared, true) : ERR_INVALID;
 
     if (!err)
-        err = declare_leaves(walk, declared, MESSAGE_FIELD);
+        err = declare_leaves(walk, declared, PB_PROTOBUF_DESCRIPTOR_PROTO_FIELD);
     if (!err)
-        err = declare_leaves(walk, declared, MESSAGE_ONEOF);
+        err = declare_leaves(walk, declared, PB_PROTOBUF_DESCRIPTOR_PROTO_ONEOF_DECL);
     while (!err && next(&at, declared.data + declared.size, 0, &field)) {
-        if (field.number == MESSAGE_NESTED)
+        if (field.number == PB_PROTOBUF_DESCRIPTOR_PROTO_NESTED_TYPE)
             err = declare_message(walk, field.bytes, levels - 1);
-        else if (field.number == MESSAGE_ENUM)
+        else if (field.number == PB_PROTOBUF_DESCRIPTOR_PROTO_ENUM_TYPE)
             err = declare_enum(walk, field.bytes);
     }
     walk->path.size = size;
@@ -223,17 +218,17 @@ static enum err declare_file(struct descriptors *descriptors, size_t file)
 {
     struct walk walk = {.descriptors = descriptors, .file = file};
     struct bytes proto = descriptors->files[file].proto;
-    struct bytes package = text_field(proto, FILE_PACKAGE);
+    struct bytes package = text_field(proto, PB_PROTOBUF_FILE_DESCRIPTOR_PROTO_PACKAGE);
     const uint8_t *at = proto.data;
     enum err err = package.size > 0 ? path_add(&walk.path, package) : ERR_OK;
     struct field field = {0};
 
     while (!err && next(&at, proto.data + proto.size, 0, &field)) {
-        if (field.number == FILE_MESSAGE)
+        if (field.number == PB_PROTOBUF_FILE_DESCRIPTOR_PROTO_MESSAGE_TYPE)
             err = declare_message(&walk, field.bytes, MAX_NESTING);
-        else if (field.number == FILE_ENUM)
+        else if (field.number == PB_PROTOBUF_FILE_DESCRIPTOR_PROTO_ENUM_TYPE)
             err = declare_enum(&walk, field.bytes);
-        else if (field.number == FILE_SERVICE)
+        else if (field.number == PB_PROTOBUF_FILE_DESCRIPTOR_PROTO_SERVICE)
             err = declare_service(&walk, field.bytes);
     }
     return err;
@@ -261,7 +256,8 @@ static enum err find_needs(struct descriptors *descriptors, size_t number)
     file->needs = calloc(number + 1, sizeof(*file->needs));
     if (!file->needs)
         return ERR_NO_MEMORY;
-    while (next(&at, file->proto.data + file->proto.size, FILE_DEPENDENCY, &field)) {
+    while (next(&at, file->proto.data + file->proto.size, PB_PROTOBUF_FILE_DESCRIPTOR_PROTO_DEPENDENCY,
+                &field)) {
         if (!descriptors_file(descriptors, field.bytes, &need) || need >= number)
             return ERR_INVALID;
         file->needs[need] = true;
@@ -277,13 +273,15 @@ static enum err fill(struct descriptors *descriptors, struct bytes set)
     enum err err = well_formed(set) ? ERR_OK : ERR_INVALID;
     struct field field = {0};
 
-    descriptors->files = calloc(count_fields(set, SET_FILE) + 1, sizeof(*descriptors->files));
+    descriptors->files =
+        calloc(count_fields(set, PB_PROTOBUF_FILE_DESCRIPTOR_SET_FILE) + 1, sizeof(*descriptors->files));
     if (!descriptors->files)
         return ERR_NO_MEMORY;
-    while (!err && next(&at, set.data + set.size, SET_FILE, &field)) {
+    while (!err && next(&at, set.data + set.size, PB_PROTOBUF_FILE_DESCRIPTOR_SET_FILE, &field)) {
         struct file *file = &descriptors->files[descriptors->file_count++];
 
-        *file = (struct file){.proto = field.bytes, .name = text_field(field.bytes, FILE_NAME)};
+        *file = (struct file){.proto = field.bytes,
+                              .name = text_field(field.bytes, PB_PROTOBUF_FILE_DESCRIPTOR_PROTO_NAME)};
         err = well_formed(field.bytes) && file->name.size > 0 ? ERR_OK : ERR_INVALID;
     }
     for (size_t i = 0; !err && i < descriptors->file_count; i++) {

@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "base/list.h"
-#include "event/encode.h"
+#include "event/field_write.h"
 #include "health/v1/health.pb-c.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"
@@ -23,7 +24,6 @@ enum serving {
     SERVING_NOT = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING,
     SERVING_UNKNOWN = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN,
 };
-enum list_field { LIST_STATUSES = 1, ENTRY_NAME = 1, ENTRY_STATE = 2 };
 
 struct health {
     struct rpc *rpc;
@@ -90,12 +90,9 @@ static void list_entry(struct buf *answer, struct bytes name, enum serving state
     struct buf value = {0};
 
     write_state(&value, state);
-    field_bytes(&entry, ENTRY_NAME, name);
-    field_bytes_always(&entry, ENTRY_STATE, (struct bytes){value.data, value.size});
-    field_bytes_always(answer, LIST_STATUSES, (struct bytes){entry.data, entry.size});
-    answer->broken |= entry.broken || value.broken;
-    buf_fini(&value);
-    buf_fini(&entry);
+    field_bytes(&entry, PB_HEALTH_HEALTH_LIST_RESPONSE_STATUSES_ENTRY_KEY, name);
+    field_message(&entry, PB_HEALTH_HEALTH_LIST_RESPONSE_STATUSES_ENTRY_VALUE, &value);
+    field_message(answer, PB_HEALTH_HEALTH_LIST_RESPONSE_STATUSES, &entry);
 }
 
 static void list(struct unary_call *unary)

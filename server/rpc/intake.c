@@ -10,11 +10,16 @@
 
 #include "base/counters.h"
 #include "event/text.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
 
-/* Field numbers of PublishRequest and PublishStreamRequest. */
-enum { FIELD_PRODUCER = 2, FIELD_CONFIRM = 3 };
+/* PublishRequest and PublishStreamRequest have the same fields, and the scan keeps them. */
+_Static_assert(PB_PUBLISH_STREAM_REQUEST_PRODUCER == PB_PUBLISH_REQUEST_PRODUCER &&
+                   PB_PUBLISH_STREAM_REQUEST_CONFIRM == PB_PUBLISH_REQUEST_CONFIRM &&
+                   PB_PUBLISH_REQUEST_PRODUCER < FRAMING_FIELDS &&
+                   PB_PUBLISH_REQUEST_CONFIRM < FRAMING_FIELDS,
+               "one function reads both");
 
 /* Messages below COALESCE_BELOW_BYTES may share a chunk. The rest bounds that chunk. */
 enum { COALESCE_BELOW_BYTES = 4096, MAX_COALESCED_EVENTS = 128, MAX_COALESCED_BYTES = 16 << 10 };
@@ -190,9 +195,9 @@ static enum fault_reason check_message(struct intake *intake, struct message *me
         framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
 
     if (!reason)
-        reason = check_confirm(&scan->fields[FIELD_CONFIRM], &intake->fault);
-    if (!reason && (scan->count > 0 || scan->fields[FIELD_PRODUCER].present))
-        reason = check_producer(intake, &scan->fields[FIELD_PRODUCER], &intake->fault);
+        reason = check_confirm(&scan->fields[PB_PUBLISH_REQUEST_CONFIRM], &intake->fault);
+    if (!reason && (scan->count > 0 || scan->fields[PB_PUBLISH_REQUEST_PRODUCER].present))
+        reason = check_producer(intake, &scan->fields[PB_PUBLISH_REQUEST_PRODUCER], &intake->fault);
     return reason;
 }
 

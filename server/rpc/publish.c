@@ -2,7 +2,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "event/encode.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/intake.h"
 #include "server/rpc/services.h"
 
@@ -20,10 +21,10 @@ static void answer(struct publish *publish)
     const struct offer *offer = &publish->intake.offer;
     struct buf bytes = {0};
 
-    field_fixed64(&bytes, 1, offer->first_sequence);
-    field_fixed64(&bytes, 2, offer->last_sequence);
-    field_varint(&bytes, 3, offer->matched);
-    field_fixed64(&bytes, 4, offer->epoch);
+    field_fixed64(&bytes, PB_PUBLISH_RESPONSE_FIRST_SEQUENCE, offer->first_sequence);
+    field_fixed64(&bytes, PB_PUBLISH_RESPONSE_LAST_SEQUENCE, offer->last_sequence);
+    field_varint(&bytes, PB_PUBLISH_RESPONSE_MATCHED_SUBSCRIPTIONS, offer->matched);
+    field_fixed64(&bytes, PB_PUBLISH_RESPONSE_EPOCH, offer->epoch);
     call_answer(publish->intake.call, &bytes);
     buf_fini(&bytes);
 }

@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/encode.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/intake.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
@@ -62,16 +63,16 @@ static void read_next(struct publish_stream *stream)
 
 static void note_refusal(struct publish_stream *stream, uint64_t batch, const struct fault *fault)
 {
-    OWNED(buf_fini) struct buf refused = {0};
-    const char *name = fault_reason_name(fault->reason);
+    struct buf refused = {0};
     char text[600];
     size_t length = fault_message(fault, text, sizeof(text));
 
-    field_varint(&refused, 1, batch);
-    field_varint(&refused, 2, fault_code(fault->reason));
-    field_bytes(&refused, 3, (struct bytes){(const uint8_t *)text, length});
-    field_bytes(&refused, 4, (struct bytes){(const uint8_t *)name, strlen(name)});
-    field_bytes_always(&stream->refused, 2, (struct bytes){refused.data, refused.size});
+    field_varint(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_BATCH, batch);
+    field_varint(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_CODE, fault_code(fault->reason));
+    field_bytes(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_MESSAGE,
+                (struct bytes){(const uint8_t *)text, length});
+    field_text(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_REASON, fault_reason_name(fault->reason));
+    field_message(&stream->refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED, &refused);
     stream->refusals++;
 }
 
@@ -80,10 +81,10 @@ static void answer(struct publish_stream *stream, int64_t now_ns)
 {
     struct buf bytes = {0};
 
-    field_varint(&bytes, 1, stream->confirmed);
+    field_varint(&bytes, PB_PUBLISH_STREAM_RESPONSE_CONFIRMED_BATCH, stream->confirmed);
     buf_bytes(&bytes, stream->refused.data, stream->refused.size);
-    field_fixed64(&bytes, 3, stream->last_sequence);
-    field_fixed64(&bytes, 4, stream->epoch);
+    field_fixed64(&bytes, PB_PUBLISH_STREAM_RESPONSE_LAST_SEQUENCE, stream->last_sequence);
+    field_fixed64(&bytes, PB_PUBLISH_STREAM_RESPONSE_EPOCH, stream->epoch);
     buf_clear(&stream->refused);
     stream->refusals = 0;
     stream->reported = stream->confirmed;

@@ -6,26 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/encode.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 #include "reflection/v1/reflection.pb-c.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/descriptors.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
-
-enum response_field {
-    RESPONSE_HOST = 1,
-    RESPONSE_REQUEST = 2,
-    RESPONSE_FILES = 4,
-    RESPONSE_EXTENSIONS = 5,
-    RESPONSE_SERVICES = 6,
-    RESPONSE_ERROR = 7
-};
-enum files_field { FILES_PROTO = 1 };
-enum extensions_field { EXTENSIONS_BASE_TYPE = 1 };
-enum services_field { SERVICES_SERVICE = 1, SERVICE_NAME = 1 };
-enum error_field { ERROR_CODE = 1, ERROR_MESSAGE = 2 };
 
 /* Of a name in an error message. */
 #define MAX_QUOTED_BYTES 64u
@@ -55,17 +43,17 @@ static void reply_error(struct buf *answer, enum fault_code code, const char *wh
 
     quote_bytes(name, MAX_QUOTED_BYTES, quoted, sizeof(quoted));
     buf_format(&message, "%s: %s", what, quoted);
-    field_varint(&error, ERROR_CODE, code);
-    field_bytes(&error, ERROR_MESSAGE, (struct bytes){message.data, message.size});
-    field_bytes_always(answer, RESPONSE_ERROR, (struct bytes){error.data, error.size});
-    answer->broken |= error.broken || message.broken;
+    field_varint(&error, PB_REFLECTION_ERROR_RESPONSE_ERROR_CODE, code);
+    field_bytes(&error, PB_REFLECTION_ERROR_RESPONSE_ERROR_MESSAGE,
+                (struct bytes){message.data, message.size});
+    error.broken |= message.broken;
+    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_ERROR_RESPONSE, &error);
     buf_fini(&message);
-    buf_fini(&error);
 }
 
 static void add_file(void *ctx, struct bytes proto)
 {
-    field_bytes_always(ctx, FILES_PROTO, proto);
+    field_bytes_always(ctx, PB_REFLECTION_FILE_DESCRIPTOR_RESPONSE_FILE_DESCRIPTOR_PROTO, proto);
 }
 
 static void reply_file(const struct reflection *reflection, struct buf *answer, size_t file)
@@ -73,9 +61,7 @@ static void reply_file(const struct reflection *reflection, struct buf *answer, 
     struct buf files = {0};
 
     descriptors_needs(reflection->descriptors, file, add_file, &files);
-    field_bytes_always(answer, RESPONSE_FILES, (struct bytes){files.data, files.size});
-    answer->broken |= files.broken;
-    buf_fini(&files);
+    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_FILE_DESCRIPTOR_RESPONSE, &files);
 }
 
 static void reply_services(const struct reflection *reflection, struct buf *answer)
@@ -86,14 +72,10 @@ static void reply_services(const struct reflection *reflection, struct buf *answ
     for (size_t position = 0; rpc_service_next(reflection->rpc, &position, &name);) {
         struct buf service = {0};
 
-        field_bytes(&service, SERVICE_NAME, name);
-        field_bytes_always(&services, SERVICES_SERVICE, (struct bytes){service.data, service.size});
-        services.broken |= service.broken;
-        buf_fini(&service);
+        field_bytes(&service, PB_REFLECTION_SERVICE_RESPONSE_NAME, name);
+        field_message(&services, PB_REFLECTION_LIST_SERVICE_RESPONSE_SERVICE, &service);
     }
-    field_bytes_always(answer, RESPONSE_SERVICES, (struct bytes){services.data, services.size});
-    answer->broken |= services.broken;
-    buf_fini(&services);
+    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_LIST_SERVICES_RESPONSE, &services);
 }
 
 /* There are no extensions here. For a known type the answer is an empty list. */
@@ -101,10 +83,9 @@ static void reply_extensions(struct buf *answer, struct bytes type)
 {
     struct buf extensions = {0};
 
-    field_bytes(&extensions, EXTENSIONS_BASE_TYPE, type);
-    field_bytes_always(answer, RESPONSE_EXTENSIONS, (struct bytes){extensions.data, extensions.size});
-    answer->broken |= extensions.broken;
-    buf_fini(&extensions);
+    field_bytes(&extensions, PB_REFLECTION_EXTENSION_NUMBER_RESPONSE_BASE_TYPE_NAME, type);
+    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE,
+                  &extensions);
 }
 
 static void reply(const struct reflection *reflection,
@@ -181,9 +162,9 @@ static void message(struct call *call, struct message *message)
         call_finish(call, &fault);
         return;
     }
-    field_bytes(&answer, RESPONSE_HOST,
+    field_bytes(&answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_VALID_HOST,
                 text_bytes(((Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request)->host));
-    field_bytes_always(&answer, RESPONSE_REQUEST, bytes);
+    field_bytes_always(&answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_ORIGINAL_REQUEST, bytes);
     reply(stream->reflection, (Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request, &answer);
     decoded_free(request);
     if (answer.broken)

@@ -15,6 +15,7 @@
 #include "base/counters.h"
 #include "flow/put_waiter.h"
 #include "hub/session.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/commands.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/hello.h"
@@ -314,7 +315,7 @@ static void register_on_loop(struct task *task)
 
 static void handle_hello(struct registration *registration, const struct framing_scan *scan)
 {
-    const struct framing_field *hello = &scan->fields[REGISTER_REQUEST_HELLO];
+    const struct framing_field *hello = &scan->fields[PB_REGISTER_REQUEST_HELLO];
     struct fault fault;
 
     if (!hello->present || hello->type != WIRE_LEN || scan->count > 0) {

@@ -3,10 +3,15 @@
 
 #include <string.h>
 
+#include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "tributary/v1/publisher.pb-c.h"
 
 #define MAX_END_MESSAGE_BYTES 1024u
+
+_Static_assert(PB_REGISTER_REQUEST_ACTIVATION < FRAMING_FIELDS &&
+                   PB_REGISTER_REQUEST_HELLO < FRAMING_FIELDS && PB_REGISTER_REQUEST_END < FRAMING_FIELDS,
+               "the scan keeps these fields");
 
 static enum fault_reason check_end(const ProtobufCMessage *message, struct fault *fault)
 {
@@ -58,12 +63,12 @@ enum fault_reason register_request_read(const struct framing_scan *scan, struct 
     struct register_request request = {0};
     enum fault_reason reason = FAULT_NONE;
 
-    if (scan->fields[REGISTER_REQUEST_HELLO].present)
+    if (scan->fields[PB_REGISTER_REQUEST_HELLO].present)
         reason = fault_set(fault, FAULT_NO_HELLO, "hello", "");
     if (!reason)
-        reason = read_activation(&scan->fields[REGISTER_REQUEST_ACTIVATION], &request.activation, fault);
+        reason = read_activation(&scan->fields[PB_REGISTER_REQUEST_ACTIVATION], &request.activation, fault);
     if (!reason)
-        reason = read_end(&scan->fields[REGISTER_REQUEST_END], &request.end, fault);
+        reason = read_end(&scan->fields[PB_REGISTER_REQUEST_END], &request.end, fault);
     if (!reason)
         *request_out = request;
     return reason;

@@ -10,9 +10,6 @@
 #include "base/fault.h"
 #include "event/framing.h"
 
-/* Fields of RegisterRequest. */
-enum { REGISTER_REQUEST_ACTIVATION = 2, REGISTER_REQUEST_HELLO = 3, REGISTER_REQUEST_END = 4 };
-
 struct register_request {
     uint64_t activation;   /* that the events are for; 0: the shared stream */
     ProtobufCMessage *end; /* RegisterRequest.End; NULL: none */

@@ -16,10 +16,12 @@
 
 #include "base/clock.h"
 #include "event/encode.h"
+#include "event/field_write.h"
 #include "flow/chan_report.h"
 #include "flow/chan_stats.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"
@@ -33,11 +35,6 @@
 
 /* In one Progress. */
 #define MAX_POSITIONS 1000
-
-/* Fields of Progress, Closing and Started. */
-enum { PROGRESS_TOKEN = 2, PROGRESS_DELIVERED = 3, PROGRESS_LOST = 4 };
-enum { CLOSING_REASON = 1, CLOSING_DEADLINE = 2, CLOSING_TOKEN = 3 };
-enum { STARTED_ID = 1, STARTED_SETTINGS = 2, STARTED_MATCHED = 3 };
 
 static const struct duration_rule drain_rule = {.field = "drain",
                                                 .default_ns = DEFAULT_DRAIN_NS,
@@ -111,10 +108,10 @@ static void progress(void *ctx, struct chan *chan, struct buf *block)
         return;
     subscriber->reported_delivered = stats.delivered.events;
     subscriber->reported_lost = lost;
-    write_token(chan, &body, PROGRESS_TOKEN);
-    field_varint(&body, PROGRESS_DELIVERED, stats.delivered.events);
-    field_varint(&body, PROGRESS_LOST, lost);
-    field_bytes_always(block, BATCH_PROGRESS, (struct bytes){body.data, body.size});
+    write_token(chan, &body, PB_PROGRESS_RESUME_TOKEN);
+    field_varint(&body, PB_PROGRESS_DELIVERED, stats.delivered.events);
+    field_varint(&body, PB_PROGRESS_LOST, lost);
+    field_message(block, PB_EVENT_BATCH_PROGRESS, &body);
 }
 
 static enum fault_reason too_slow(struct subscriber *subscriber, struct fault *fault)
@@ -153,7 +150,7 @@ static void marked(void *ctx, uint32_t mark, struct buf *block)
     OWNED(buf_fini) struct buf settings = {0};
 
     settings_write(&subscriber->request, mark, &settings);
-    field_bytes_always(block, BATCH_SETTINGS, (struct bytes){settings.data, settings.size});
+    field_message(block, PB_EVENT_BATCH_SETTINGS, &settings);
 }
 
 static void on_limit(void *ctx)
@@ -177,10 +174,10 @@ static void on_closing(struct task *task)
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
     subscriber->closing_known = true;
-    field_varint(&body, CLOSING_REASON, subscriber->closing);
-    field_fixed64(&body, CLOSING_DEADLINE, (uint64_t)deadline_ns);
-    write_token(subscriber->result.chan, &body, CLOSING_TOKEN);
-    field_bytes_always(&block, BATCH_CLOSING, (struct bytes){body.data, body.size});
+    field_varint(&body, PB_CLOSING_REASON, subscriber->closing);
+    field_fixed64(&body, PB_CLOSING_DEADLINE_UNIX_NANO, (uint64_t)deadline_ns);
+    write_token(subscriber->result.chan, &body, PB_CLOSING_RESUME_TOKEN);
+    field_message(&block, PB_EVENT_BATCH_CLOSING, &body);
     sender_add_note(subscriber->sender, &block);
 }
 
@@ -222,13 +219,12 @@ static void write_started(struct subscriber *subscriber, struct buf *block)
 {
     OWNED(buf_fini) struct buf body = {0};
     OWNED(buf_fini) struct buf settings = {0};
-    const char *id = subscriber->result.id;
 
     settings_write(&subscriber->request, 0, &settings);
-    field_bytes(&body, STARTED_ID, (struct bytes){(const uint8_t *)id, strlen(id)});
-    field_bytes_always(&body, STARTED_SETTINGS, (struct bytes){settings.data, settings.size});
-    field_varint(&body, STARTED_MATCHED, subscriber->result.producers_matched);
-    field_bytes_always(block, BATCH_STARTED, (struct bytes){body.data, body.size});
+    field_text(&body, PB_STARTED_SUBSCRIPTION_ID, subscriber->result.id);
+    field_message(&body, PB_STARTED_SETTINGS, &settings);
+    field_varint(&body, PB_STARTED_PRODUCERS_MATCHED, subscriber->result.producers_matched);
+    field_message(block, PB_EVENT_BATCH_STARTED, &body);
 }
 
 /* Wire thread, back from the loop. */

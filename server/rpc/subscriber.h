@@ -12,9 +12,6 @@
 
 struct rpc;
 
-/* Fields of EventBatch that this room writes. */
-enum { BATCH_PROGRESS = 4, BATCH_CLOSING = 5, BATCH_STARTED = 6, BATCH_ACK_RESULTS = 7, BATCH_SETTINGS = 8 };
-
 /* The deadline of a drain where the request gives none, and the latest one that it may give. */
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
 #define MAX_DRAIN_NS (3600 * NS_PER_S)

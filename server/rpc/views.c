@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/encode.h"
+#include "event/chunk.h"
+#include "event/field_write.h"
 #include "flow/chan_stats.h"
 #include "flow/totals.h"
+#include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/subscriber.h"
 #include "tributary/v1/admin.pb-c.h"
 
 #define MAX_SOURCES 1000u
 #define MAX_NAME_BYTES 256u
-
-enum subscription_field { SUBSCRIPTION_SETTINGS = 5, SUBSCRIPTION_SOURCES = 11 };
 
 /* A name as a C string. Names hold no NUL and have at most MAX_NAME_BYTES. */
 struct name {
@@ -150,9 +150,7 @@ static void source_write(void *ctx, const struct feed_stats *stats)
     message.dropped = totals_fill(&dropped, stats->dropped);
     message.queued = totals_fill(&queued, stats->queued);
     encode(&message.base, &source);
-    field_bytes_always(answer, SUBSCRIPTION_SOURCES, (struct bytes){source.data, source.size});
-    answer->broken |= source.broken;
-    buf_fini(&source);
+    field_message(answer, PB_SUBSCRIPTION_SOURCES, &source);
 }
 
 /* The reasons that have lost events. */
@@ -207,9 +205,7 @@ void subscription_write(const struct subscription_view *view, bool sources, stru
     subscription.draining = view->draining;
     encode(&subscription.base, answer);
     subscriber_settings(view->ctx, &settings);
-    field_bytes_always(answer, SUBSCRIPTION_SETTINGS, (struct bytes){settings.data, settings.size});
-    answer->broken |= settings.broken;
-    buf_fini(&settings);
+    field_message(answer, PB_SUBSCRIPTION_SETTINGS, &settings);
     if (sources)
         chan_feeds(view->chan, MAX_SOURCES, source_write, answer);
 }

@@ -52,11 +52,4 @@ void status_write(struct buf *buf, const struct source *source, uint32_t state, 
 /* Appends a Position, as field `positions` of Progress. */
 void position_write(struct buf *buf, const struct source *source, uint64_t sequence);
 
-/* Append field `number` with its tag. A zero or empty value is left out, as in proto3, but for
- * field_bytes_always(). */
-void field_varint(struct buf *buf, uint32_t number, uint64_t value);
-void field_fixed64(struct buf *buf, uint32_t number, uint64_t value);
-void field_bytes(struct buf *buf, uint32_t number, struct bytes value);
-void field_bytes_always(struct buf *buf, uint32_t number, struct bytes value);
-
 #endif

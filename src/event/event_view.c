@@ -31,15 +31,15 @@ static inline bool next(struct bytes body, const uint8_t **at, struct field *fie
 
 /* Where a view keeps the content of each field. */
 static const uint8_t view_offsets[EVENT_FIELDS] = {
-    [EVENT_ID] = offsetof(struct event_view, id),
-    [EVENT_TOPIC] = offsetof(struct event_view, topic),
-    [EVENT_KEY] = offsetof(struct event_view, key),
-    [EVENT_TYPE] = offsetof(struct event_view, type),
-    [EVENT_CONTENT_TYPE] = offsetof(struct event_view, content_type),
-    [EVENT_TIME] = offsetof(struct event_view, time_unix_nano),
-    [EVENT_DATA] = offsetof(struct event_view, data),
-    [EVENT_EXPIRES] = offsetof(struct event_view, expires_unix_nano),
-    [EVENT_DELIVER_AFTER] = offsetof(struct event_view, deliver_after_unix_nano),
+    [PB_EVENT_ID] = offsetof(struct event_view, id),
+    [PB_EVENT_TOPIC] = offsetof(struct event_view, topic),
+    [PB_EVENT_KEY] = offsetof(struct event_view, key),
+    [PB_EVENT_TYPE] = offsetof(struct event_view, type),
+    [PB_EVENT_CONTENT_TYPE] = offsetof(struct event_view, content_type),
+    [PB_EVENT_TIME_UNIX_NANO] = offsetof(struct event_view, time_unix_nano),
+    [PB_EVENT_DATA] = offsetof(struct event_view, data),
+    [PB_EVENT_EXPIRES_UNIX_NANO] = offsetof(struct event_view, expires_unix_nano),
+    [PB_EVENT_DELIVER_AFTER_UNIX_NANO] = offsetof(struct event_view, deliver_after_unix_nano),
 };
 
 void event_view(struct bytes event, struct event_view *view_out)
@@ -50,7 +50,7 @@ void event_view(struct bytes event, struct event_view *view_out)
 
     *view_out = (struct event_view){.body = body};
     while (next(body, &at, &field)) {
-        if (field.number >= EVENT_FIELDS || field.number == EVENT_HEADERS)
+        if (field.number >= EVENT_FIELDS || field.number == PB_EVENT_HEADERS)
             continue; /* unknown fields are ignored; headers are read by event_header() */
         void *place = (char *)view_out + view_offsets[field.number];
         if (field.type == WIRE_LEN)
@@ -69,7 +69,7 @@ bool event_header(const struct event_view *view, struct bytes name, struct bytes
     struct field part = {.number = 0};
 
     while (next(view->body, &at, &entry)) {
-        if (entry.number != EVENT_HEADERS)
+        if (entry.number != PB_EVENT_HEADERS)
             continue;
         struct bytes parts[ENTRY_FIELDS] = {{NULL, 0}};
         const uint8_t *inside = entry.bytes.data;
@@ -77,9 +77,9 @@ bool event_header(const struct event_view *view, struct bytes name, struct bytes
             if (part.number < ENTRY_FIELDS)
                 parts[part.number] = part.bytes;
         }
-        if (parts[ENTRY_KEY].size == name.size &&
-            (name.size == 0 || memcmp(parts[ENTRY_KEY].data, name.data, name.size) == 0)) {
-            found = parts[ENTRY_VALUE];
+        if (parts[PB_EVENT_HEADERS_ENTRY_KEY].size == name.size &&
+            (name.size == 0 || memcmp(parts[PB_EVENT_HEADERS_ENTRY_KEY].data, name.data, name.size) == 0)) {
+            found = parts[PB_EVENT_HEADERS_ENTRY_VALUE];
             has_header = true;
         }
     }

@@ -1,5 +1,5 @@
-/* field.h - reads one field of a protobuf message: for the scan, for the view, and for the strict
- * decoders of upper rooms.
+/* field.h - reads one field of a protobuf message: for the scan, for the view, for the strict
+ * decoders of upper rooms, and for field_reader.h.
  *
  * The common case is inline: a tag of one byte, and a length of one or two. Every rarer form is a
  * call.
@@ -7,6 +7,9 @@
  * Threads: any. */
 #ifndef TRIBUTARY_EVENT_FIELD_H
 #define TRIBUTARY_EVENT_FIELD_H
+
+#include <endian.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "base/fault.h"
@@ -38,6 +41,15 @@ static inline enum fault_reason piece_fault(struct piece piece)
 struct piece tag_read_long(const uint8_t *at, const uint8_t *end);
 struct piece length_read_long(const uint8_t *at, const uint8_t *end);
 struct piece scalar_read(const uint8_t *at, const uint8_t *end, enum wire_type type);
+
+/* A little-endian number of eight bytes. */
+static inline uint64_t word_read(const uint8_t *at)
+{
+    uint64_t little;
+
+    memcpy(&little, at, sizeof(little));
+    return le64toh(little);
+}
 
 /* Reads a length and the content behind it, and moves *at past both.
  *   FAULT_BAD_VARINT  the length reaches past `end`
@@ -105,6 +117,12 @@ static inline enum fault_reason field_read(const uint8_t **at, const uint8_t *en
     field->value = piece.value;
     *at = piece.next;
     return FAULT_NONE;
+}
+
+/* The field's WIRE_TAG(). */
+static inline uint32_t field_tag(const struct field *field)
+{
+    return WIRE_TAG(field->number, field->type);
 }
 
 #endif

@@ -37,26 +37,41 @@ static const struct field_rule {
     uint8_t type; /* enum wire_type */
     uint8_t rule; /* enum rule */
 } field_rules[EVENT_FIELDS] = {
-    [EVENT_ID] = {WIRE_LEN, RULE_TEXT},           [EVENT_TOPIC] = {WIRE_LEN, RULE_PRINTABLE},
-    [EVENT_KEY] = {WIRE_LEN, RULE_TEXT},          [EVENT_TYPE] = {WIRE_LEN, RULE_PRINTABLE},
-    [EVENT_CONTENT_TYPE] = {WIRE_LEN, RULE_TEXT}, [EVENT_HEADERS] = {WIRE_LEN, RULE_HEADER},
-    [EVENT_TIME] = {WIRE_FIXED64, RULE_WORD},     [EVENT_DATA] = {WIRE_LEN, RULE_OPAQUE},
-    [EVENT_EXPIRES] = {WIRE_FIXED64, RULE_WORD},  [EVENT_DELIVER_AFTER] = {WIRE_FIXED64, RULE_WORD},
+    [PB_EVENT_ID] = {WIRE_LEN, RULE_TEXT},
+    [PB_EVENT_TOPIC] = {WIRE_LEN, RULE_PRINTABLE},
+    [PB_EVENT_KEY] = {WIRE_LEN, RULE_TEXT},
+    [PB_EVENT_TYPE] = {WIRE_LEN, RULE_PRINTABLE},
+    [PB_EVENT_CONTENT_TYPE] = {WIRE_LEN, RULE_TEXT},
+    [PB_EVENT_HEADERS] = {WIRE_LEN, RULE_HEADER},
+    [PB_EVENT_TIME_UNIX_NANO] = {WIRE_FIXED64, RULE_WORD},
+    [PB_EVENT_DATA] = {WIRE_LEN, RULE_OPAQUE},
+    [PB_EVENT_EXPIRES_UNIX_NANO] = {WIRE_FIXED64, RULE_WORD},
+    [PB_EVENT_DELIVER_AFTER_UNIX_NANO] = {WIRE_FIXED64, RULE_WORD},
 };
 
 /* The same rules by the byte of a tag that has one byte and the right wire type. Every other byte
  * is RULE_RARE. */
 static const uint8_t tag_rules[256] = {
-    [EVENT_ID << 3 | WIRE_LEN] = RULE_TEXT,           [EVENT_TOPIC << 3 | WIRE_LEN] = RULE_PRINTABLE,
-    [EVENT_KEY << 3 | WIRE_LEN] = RULE_TEXT,          [EVENT_TYPE << 3 | WIRE_LEN] = RULE_PRINTABLE,
-    [EVENT_CONTENT_TYPE << 3 | WIRE_LEN] = RULE_TEXT, [EVENT_HEADERS << 3 | WIRE_LEN] = RULE_HEADER,
-    [EVENT_TIME << 3 | WIRE_FIXED64] = RULE_WORD,     [EVENT_DATA << 3 | WIRE_LEN] = RULE_OPAQUE,
-    [EVENT_EXPIRES << 3 | WIRE_FIXED64] = RULE_WORD,  [EVENT_DELIVER_AFTER << 3 | WIRE_FIXED64] = RULE_WORD,
+    [WIRE_TAG(PB_EVENT_ID, WIRE_LEN)] = RULE_TEXT,
+    [WIRE_TAG(PB_EVENT_TOPIC, WIRE_LEN)] = RULE_PRINTABLE,
+    [WIRE_TAG(PB_EVENT_KEY, WIRE_LEN)] = RULE_TEXT,
+    [WIRE_TAG(PB_EVENT_TYPE, WIRE_LEN)] = RULE_PRINTABLE,
+    [WIRE_TAG(PB_EVENT_CONTENT_TYPE, WIRE_LEN)] = RULE_TEXT,
+    [WIRE_TAG(PB_EVENT_HEADERS, WIRE_LEN)] = RULE_HEADER,
+    [WIRE_TAG(PB_EVENT_TIME_UNIX_NANO, WIRE_FIXED64)] = RULE_WORD,
+    [WIRE_TAG(PB_EVENT_DATA, WIRE_LEN)] = RULE_OPAQUE,
+    [WIRE_TAG(PB_EVENT_EXPIRES_UNIX_NANO, WIRE_FIXED64)] = RULE_WORD,
+    [WIRE_TAG(PB_EVENT_DELIVER_AFTER_UNIX_NANO, WIRE_FIXED64)] = RULE_WORD,
 };
 
-#define EVENTS 1u /* the field of the message that holds the events */
-#define EVENTS_TAG (EVENTS << 3 | WIRE_LEN)
+#define EVENTS_TAG WIRE_TAG(PB_PUBLISH_REQUEST_EVENTS, WIRE_LEN)
 #define WORD_BYTES 8
+
+/* One scan serves each message that carries events. */
+_Static_assert(EVENTS_TAG < 0x80 && PB_PUBLISH_STREAM_REQUEST_EVENTS == PB_PUBLISH_REQUEST_EVENTS &&
+                   PB_REGISTER_REQUEST_EVENTS == PB_PUBLISH_REQUEST_EVENTS &&
+                   PB_RUN_EVENTS == PB_PUBLISH_REQUEST_EVENTS,
+               "the events are one field, with a tag of one byte");
 
 const struct framing_limits framing_defaults = {
     .max_event_bytes = 1u << 20,
@@ -106,20 +121,20 @@ static enum fault_reason scan_entry(const struct cursor *cursor, struct bytes en
         if (reason == FAULT_NONE && field.number < ENTRY_FIELDS && field.type != WIRE_LEN)
             reason = FAULT_WRONG_WIRE_TYPE;
         if (!LIKELY(reason == FAULT_NONE))
-            return framing_refuse_field(&cursor->place, reason, EVENT_HEADERS, none);
-        if (field.number == ENTRY_KEY) {
+            return framing_refuse_field(&cursor->place, reason, PB_EVENT_HEADERS, none);
+        if (field.number == PB_EVENT_HEADERS_ENTRY_KEY) {
             key_size = field.bytes.size;
             reason = text_check(field.bytes, limits->max_name_bytes, false);
             if (!LIKELY(reason == FAULT_NONE))
-                return framing_refuse_field(&cursor->place, reason, EVENT_HEADERS, field.bytes);
-        } else if (field.number == ENTRY_VALUE) {
+                return framing_refuse_field(&cursor->place, reason, PB_EVENT_HEADERS, field.bytes);
+        } else if (field.number == PB_EVENT_HEADERS_ENTRY_VALUE) {
             reason = text_check(field.bytes, limits->max_value_bytes, false);
             if (!LIKELY(reason == FAULT_NONE))
                 return framing_refuse_header_value(&cursor->place, reason, entry, field.bytes);
         }
     }
     return LIKELY(key_size > 0) ? FAULT_NONE
-                                : framing_refuse_field(&cursor->place, FAULT_EMPTY, EVENT_HEADERS, none);
+                                : framing_refuse_field(&cursor->place, FAULT_EMPTY, PB_EVENT_HEADERS, none);
 }
 
 /* Reads a field of an event that is unknown, wrong, or good with a tag of several bytes, into
@@ -269,9 +284,9 @@ static NOINLINE enum fault_reason read_outer(struct framing_scan *scan, struct c
     cursor->next = at;
     enum fault_reason reason = field_read(&cursor->next, end, field);
     if (reason != FAULT_NONE)
-        return *at >> 3 == EVENTS ? framing_refuse_event(&cursor->place, reason)
-                                  : fault_set(cursor->place.fault, reason, "", "");
-    if (field->number != EVENTS)
+        return *at >> 3 == PB_PUBLISH_REQUEST_EVENTS ? framing_refuse_event(&cursor->place, reason)
+                                                     : fault_set(cursor->place.fault, reason, "", "");
+    if (field->number != PB_PUBLISH_REQUEST_EVENTS)
         return keep_field(scan, field, cursor->place.fault);
     return field->type == WIRE_LEN ? FAULT_NONE : framing_refuse_event(&cursor->place, FAULT_WRONG_WIRE_TYPE);
 }
@@ -296,7 +311,7 @@ static enum fault_reason scan_message(struct framing_scan *scan, struct bytes me
             if (reason != FAULT_NONE)
                 return reason;
             at = cursor->next;
-            if (cursor->field.number != EVENTS)
+            if (cursor->field.number != PB_PUBLISH_REQUEST_EVENTS)
                 continue;
             event = cursor->field.bytes;
         }

@@ -9,16 +9,16 @@
 #define PATH_BYTES sizeof(((struct fault *)0)->field)
 
 static const char *const field_names[EVENT_FIELDS] = {
-    [EVENT_ID] = "id",
-    [EVENT_TOPIC] = "topic",
-    [EVENT_KEY] = "key",
-    [EVENT_TYPE] = "type",
-    [EVENT_CONTENT_TYPE] = "content_type",
-    [EVENT_HEADERS] = "headers",
-    [EVENT_TIME] = "time_unix_nano",
-    [EVENT_DATA] = "data",
-    [EVENT_EXPIRES] = "expires_unix_nano",
-    [EVENT_DELIVER_AFTER] = "deliver_after_unix_nano",
+    [PB_EVENT_ID] = "id",
+    [PB_EVENT_TOPIC] = "topic",
+    [PB_EVENT_KEY] = "key",
+    [PB_EVENT_TYPE] = "type",
+    [PB_EVENT_CONTENT_TYPE] = "content_type",
+    [PB_EVENT_HEADERS] = "headers",
+    [PB_EVENT_TIME_UNIX_NANO] = "time_unix_nano",
+    [PB_EVENT_DATA] = "data",
+    [PB_EVENT_EXPIRES_UNIX_NANO] = "expires_unix_nano",
+    [PB_EVENT_DELIVER_AFTER_UNIX_NANO] = "deliver_after_unix_nano",
 };
 
 enum fault_reason framing_refuse_event(const struct framing_place *place, enum fault_reason reason)
@@ -87,7 +87,7 @@ static struct bytes entry_key(struct bytes entry)
     struct field field = {.number = 0};
 
     while (at < entry.data + entry.size && field_read(&at, entry.data + entry.size, &field) == FAULT_NONE) {
-        if (field.number == ENTRY_KEY && field.type == WIRE_LEN)
+        if (field.number == PB_EVENT_HEADERS_ENTRY_KEY && field.type == WIRE_LEN)
             key = field.bytes;
     }
     return key;

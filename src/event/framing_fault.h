@@ -28,8 +28,8 @@ enum fault_reason framing_refuse_event_size(const struct framing_place *place, s
 /* events[3].headers, TOO_MANY_HEADERS. */
 enum fault_reason framing_refuse_headers(const struct framing_place *place);
 
-/* events[3].topic. `number` is an event_field. `value` is shown where the value itself is wrong:
- * TOO_LONG, BAD_UTF8, BAD_NAME. */
+/* events[3].topic. `number` is that of a known field of Event. `value` is shown where the value
+ * itself is wrong: TOO_LONG, BAD_UTF8, BAD_NAME. */
 enum fault_reason framing_refuse_field(const struct framing_place *place, enum fault_reason reason,
                                        uint32_t number, struct bytes value);
 

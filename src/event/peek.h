@@ -11,9 +11,9 @@
 /* Where a view keeps the content of the fields that filters need; 0: they do not need it. By field
  * number, up to the highest that fits into a tag of one byte. */
 static const uint8_t peek_offsets[16] = {
-    [EVENT_TOPIC] = offsetof(struct event_view, topic),
-    [EVENT_KEY] = offsetof(struct event_view, key),
-    [EVENT_TYPE] = offsetof(struct event_view, type),
+    [PB_EVENT_TOPIC] = offsetof(struct event_view, topic),
+    [PB_EVENT_KEY] = offsetof(struct event_view, key),
+    [PB_EVENT_TYPE] = offsetof(struct event_view, type),
 };
 
 /* Like event_view(), but sets only `topic`, `key`, `type` and `body`. The rest of *view_out is

@@ -15,6 +15,10 @@
 /* The wire types that this server accepts. Groups (3 and 4) are refused. */
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
 
+/* Number and wire type of a field in one value, as a tag holds them. Tags of fields 1 to 15 have
+ * one byte. */
+#define WIRE_TAG(number, type) ((uint32_t)(number) << 3 | (uint32_t)(type))
+
 /* The bytes that varint_write() writes for the value, 1 to 10. */
 size_t varint_size(uint64_t value);
 

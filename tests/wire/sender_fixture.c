@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/encode.h"
+#include "event/field_write.h"
 #include "flow/chan_stats.h"
 #include "flow/feed.h"
 #include "lib/chunks.h"

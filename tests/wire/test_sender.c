@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "event/encode.h"
+#include "event/field_write.h"
 #include "flow/feed.h"
 #include "lib/chunks.h"
 #include "sender_fixture.h"

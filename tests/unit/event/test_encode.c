@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "event/field_write.h"
 #include "lib/events.h"
 #include "tributary/v1/event.pb-c.h"
 
@@ -166,22 +167,5 @@ Test(reports, put_positions_into_a_progress)
     cr_assert_eq(batch->progress->delivered, 1000);
     tributary__v1__event_batch__free_unpacked(batch, NULL);
     buf_fini(&positions);
-    buf_fini(&buf);
-}
-
-Test(fields, without_a_value_are_left_out_but_for_bytes_always)
-{
-    struct buf buf = {0};
-
-    field_varint(&buf, 1, 0);
-    field_fixed64(&buf, 2, 0);
-    field_bytes(&buf, 3, (struct bytes){NULL, 0});
-    cr_assert_eq(buf.size, 0);
-    field_bytes_always(&buf, 3, (struct bytes){NULL, 0});
-    cr_assert_eq(buf.size, 2);
-    field_varint(&buf, 16, 1);
-    cr_assert_eq(buf.size, 5, "a field number above 15 takes a tag of two bytes");
-    field_fixed64(&buf, (1u << 29) - 1, 1);
-    cr_assert_eq(buf.size, 5 + 5 + 8);
     buf_fini(&buf);
 }
