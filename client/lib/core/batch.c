@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/core/bytes.h"
 #include "client/lib/core/encode.h"
-
-#define FIELD_PRODUCER 2u
 
 static struct batch *make(size_t head_size, size_t capacity)
 {
@@ -29,10 +28,10 @@ static struct batch *make(size_t head_size, size_t capacity)
 
 struct batch *batch_new(struct tributary_bytes producer, size_t capacity)
 {
-    struct batch *batch = make(text_field_size(producer), capacity);
+    struct batch *batch = make(field_size_bytes(PB_PUBLISH_STREAM_REQUEST_PRODUCER, producer.size), capacity);
 
     if (batch)
-        text_field_write(batch->data, FIELD_PRODUCER, producer);
+        field_put_bytes(batch->data, PB_PUBLISH_STREAM_REQUEST_PRODUCER, to_bytes(producer));
     return batch;
 }
 

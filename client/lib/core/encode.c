@@ -1,100 +1,28 @@
 /* encode.c - checks, measures and writes events. */
 #include "client/lib/core/encode.h"
 
-#include <endian.h>
-#include <string.h>
-
+#include "client/lib/core/bytes.h"
 #include "event/text.h"
-
-#define FIXED64_FIELD_SIZE 9u
-
-enum {
-    FIELD_ID = 1,
-    FIELD_TOPIC,
-    FIELD_KEY,
-    FIELD_TYPE,
-    FIELD_CONTENT_TYPE,
-    FIELD_HEADERS,
-    FIELD_TIME,
-    FIELD_DATA,
-    FIELD_EXPIRES,
-    FIELD_DELIVER_AFTER
-};
-
-static struct bytes to_bytes(struct tributary_bytes text)
-{
-    return (struct bytes){text.data, text.size};
-}
-
-static inline size_t field_size(size_t size)
-{
-    return size == 0 ? 0 : 1 + length_size(size) + size;
-}
-
-static inline uint8_t *length_write(uint8_t *at, size_t size)
-{
-    if (size < 1u << 7) {
-        *at = (uint8_t)size;
-        return at + 1;
-    }
-    if (size < 1u << 14) {
-        at[0] = (uint8_t)(size | 0x80);
-        at[1] = (uint8_t)(size >> 7);
-        return at + 2;
-    }
-    return at + varint_write(at, size);
-}
-
-static inline uint8_t *put(uint8_t *at, uint32_t number, struct tributary_bytes text)
-{
-    if (text.size == 0)
-        return at;
-    *at = (uint8_t)(number << 3 | WIRE_LEN);
-    at = length_write(at + 1, text.size);
-    memcpy(at, text.data, text.size);
-    return at + text.size;
-}
-
-static inline uint8_t *put_time(uint8_t *at, uint32_t number, uint64_t time_ns)
-{
-    const uint64_t little = htole64(time_ns);
-
-    if (time_ns == 0)
-        return at;
-    *at = (uint8_t)(number << 3 | WIRE_FIXED64);
-    memcpy(at + 1, &little, sizeof(little));
-    return at + FIXED64_FIELD_SIZE;
-}
-
-size_t text_field_size(struct tributary_bytes text)
-{
-    return field_size(text.size);
-}
-
-uint8_t *text_field_write(uint8_t *at, uint32_t number, struct tributary_bytes text)
-{
-    return put(at, number, text);
-}
 
 static inline size_t header_size(const struct tributary_header *header)
 {
-    return field_size(header->name.size) + field_size(header->value.size);
-}
-
-static inline size_t time_size(uint64_t time_ns)
-{
-    return time_ns == 0 ? 0 : FIXED64_FIELD_SIZE;
+    return field_size_bytes(PB_EVENT_HEADERS_ENTRY_KEY, header->name.size) +
+           field_size_bytes(PB_EVENT_HEADERS_ENTRY_VALUE, header->value.size);
 }
 
 static inline size_t measure(const struct tributary_event *event)
 {
-    size_t size = field_size(event->id.size) + field_size(event->topic.size) + field_size(event->key.size) +
-                  field_size(event->type.size) + field_size(event->content_type.size) +
-                  field_size(event->data.size) + time_size(event->time_unix_nano) +
-                  time_size(event->expires_unix_nano) + time_size(event->deliver_after_unix_nano);
+    size_t size =
+        field_size_bytes(PB_EVENT_ID, event->id.size) + field_size_bytes(PB_EVENT_TOPIC, event->topic.size) +
+        field_size_bytes(PB_EVENT_KEY, event->key.size) + field_size_bytes(PB_EVENT_TYPE, event->type.size) +
+        field_size_bytes(PB_EVENT_CONTENT_TYPE, event->content_type.size) +
+        field_size_fixed64(PB_EVENT_TIME_UNIX_NANO, event->time_unix_nano) +
+        field_size_bytes(PB_EVENT_DATA, event->data.size) +
+        field_size_fixed64(PB_EVENT_EXPIRES_UNIX_NANO, event->expires_unix_nano) +
+        field_size_fixed64(PB_EVENT_DELIVER_AFTER_UNIX_NANO, event->deliver_after_unix_nano);
 
     for (size_t i = 0; i < event->header_count; i++)
-        size += event_field_size(header_size(&event->headers[i]));
+        size += field_size_bytes_always(PB_EVENT_HEADERS, header_size(&event->headers[i]));
     return size;
 }
 
@@ -165,21 +93,21 @@ size_t event_size(const struct tributary_event *event)
 
 uint8_t *event_field_write(uint8_t *at, const struct tributary_event *event, size_t size)
 {
-    *at = 1 << 3 | WIRE_LEN;
-    at = length_write(at + 1, size);
-    at = put(at, FIELD_ID, event->id);
-    at = put(at, FIELD_TOPIC, event->topic);
-    at = put(at, FIELD_KEY, event->key);
-    at = put(at, FIELD_TYPE, event->type);
-    at = put(at, FIELD_CONTENT_TYPE, event->content_type);
+    at = field_put_head(at, PB_PUBLISH_STREAM_REQUEST_EVENTS, size);
+    at = field_put_bytes(at, PB_EVENT_ID, to_bytes(event->id));
+    at = field_put_bytes(at, PB_EVENT_TOPIC, to_bytes(event->topic));
+    at = field_put_bytes(at, PB_EVENT_KEY, to_bytes(event->key));
+    at = field_put_bytes(at, PB_EVENT_TYPE, to_bytes(event->type));
+    at = field_put_bytes(at, PB_EVENT_CONTENT_TYPE, to_bytes(event->content_type));
     for (size_t i = 0; i < event->header_count; i++) {
-        *at = FIELD_HEADERS << 3 | WIRE_LEN;
-        at = length_write(at + 1, header_size(&event->headers[i]));
-        at = put(at, 1, event->headers[i].name);
-        at = put(at, 2, event->headers[i].value);
+        const struct tributary_header *header = &event->headers[i];
+
+        at = field_put_head(at, PB_EVENT_HEADERS, header_size(header));
+        at = field_put_bytes(at, PB_EVENT_HEADERS_ENTRY_KEY, to_bytes(header->name));
+        at = field_put_bytes(at, PB_EVENT_HEADERS_ENTRY_VALUE, to_bytes(header->value));
     }
-    at = put_time(at, FIELD_TIME, event->time_unix_nano);
-    at = put(at, FIELD_DATA, event->data);
-    at = put_time(at, FIELD_EXPIRES, event->expires_unix_nano);
-    return put_time(at, FIELD_DELIVER_AFTER, event->deliver_after_unix_nano);
+    at = field_put_fixed64(at, PB_EVENT_TIME_UNIX_NANO, event->time_unix_nano);
+    at = field_put_bytes(at, PB_EVENT_DATA, to_bytes(event->data));
+    at = field_put_fixed64(at, PB_EVENT_EXPIRES_UNIX_NANO, event->expires_unix_nano);
+    return field_put_fixed64(at, PB_EVENT_DELIVER_AFTER_UNIX_NANO, event->deliver_after_unix_nano);
 }

@@ -5,7 +5,8 @@
 
 #include "base/base.h"
 #include "tributary/event.h"
-#include "event/varint.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 
 #define MAX_EVENT_BYTES (1u << 20)
 #define MAX_NAME_BYTES 256u
@@ -20,23 +21,16 @@ const char *event_check(const struct tributary_event *event, size_t *size_out);
  * event_check(). */
 size_t event_size(const struct tributary_event *event);
 
-/* The encoded size of a length that fits into a message. */
-static inline size_t length_size(size_t size)
-{
-    return size < 1u << 7 ? 1 : size < 1u << 14 ? 2 : size < 1u << 21 ? 3 : varint_size(size);
-}
+/* All messages that carry events have them in the same field. */
+_Static_assert(PB_PUBLISH_STREAM_REQUEST_EVENTS == PB_REGISTER_REQUEST_EVENTS, "one field of events");
 
-/* The size of an event as field 1 of a message, with tag and length. */
+/* The size of an event as a field of its message, with tag and length. */
 static inline size_t event_field_size(size_t size)
 {
-    return 1 + length_size(size) + size;
+    return field_size_bytes_always(PB_PUBLISH_STREAM_REQUEST_EVENTS, size);
 }
 
-/* Writes the event as field 1 at `at`. `size` is event_size(). Returns the end. */
+/* Writes the event as a field of its message at `at`. `size` is event_size(). Returns the end. */
 uint8_t *event_field_write(uint8_t *at, const struct tributary_event *event, size_t size);
-
-/* Writes text as field `number`, 1 to 15, at `at`. Returns the end. Empty text is left out. */
-uint8_t *text_field_write(uint8_t *at, uint32_t number, struct tributary_bytes text);
-size_t text_field_size(struct tributary_bytes text);
 
 #endif

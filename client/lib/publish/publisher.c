@@ -285,7 +285,8 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
     }
     publisher->options.producer = producer;
-    publisher->head_size = text_field_size(tributary_text(producer));
+    publisher->head_size =
+        field_size_bytes(PB_PUBLISH_STREAM_REQUEST_PRODUCER, tributary_text(producer).size);
     publisher->capacity_guess = MIN_CAPACITY;
     publisher->wake = WAKE_FIRST;
     CHECK(pthread_mutex_init(&publisher->lock, NULL) == 0);

@@ -2,7 +2,9 @@
  * Closing, and names the numbers in them. */
 #include "client/lib/subscribe/decode_notice.h"
 
-#include "client/lib/core/wire.h"
+#include "client/lib/core/bytes.h"
+#include "event/field_reader.h"
+#include "proto/field_numbers.h"
 
 /* Where the value of one field goes. A field with the number of a slot and another type makes the
  * notice malformed. Fields without a slot are skipped. */
@@ -12,21 +14,21 @@ struct slot {
     struct tributary_bytes *bytes;
 };
 
-static bool read_slots(struct tributary_bytes body, const struct slot *slots, size_t count)
+static bool read_slots(struct bytes body, const struct slot *slots, size_t count)
 {
-    struct cursor cursor = wire_within(body);
-    struct wire_field field;
+    struct field_reader reader = field_reader_of(body);
+    struct field field = {.number = 0};
 
-    while (cursor.at != cursor.end) {
-        if (!wire_next(&cursor, &field))
+    while (reader.next != reader.end) {
+        if (!field_next(&reader, &field))
             return false;
         for (size_t i = 0; i < count; i++) {
             if (slots[i].tag >> 3 != field.number)
                 continue;
-            if (slots[i].tag != wire_tag(&field))
+            if (slots[i].tag != field_tag(&field))
                 return false;
             if (slots[i].bytes)
-                *slots[i].bytes = field.bytes;
+                *slots[i].bytes = from_bytes(field.bytes);
             else
                 *slots[i].number = field.value;
         }
@@ -39,45 +41,45 @@ static int64_t to_duration_ns(uint64_t nanos)
     return nanos > INT64_MAX ? INT64_MAX : (int64_t)nanos;
 }
 
-static bool read_settings(struct tributary_bytes body, struct tributary_settings *settings)
+static bool read_settings(struct bytes body, struct tributary_settings *settings)
 {
-    uint64_t v[12] = {0};
-    struct slot slots[11];
+    uint64_t values[PB_SETTINGS_REVISION + 1] = {0}; /* by field number; all are numbers */
+    struct slot slots[PB_SETTINGS_REVISION];
 
     for (uint32_t i = 0; i < ARRAY_LEN(slots); i++)
-        slots[i] = (struct slot){WIRE_TAG(i + 1, WIRE_VARINT), &v[i + 1], NULL};
+        slots[i] = (struct slot){WIRE_TAG(i + 1, WIRE_VARINT), &values[i + 1], NULL};
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
         return false;
     *settings = (struct tributary_settings){
-        .max_events = (uint32_t)v[1],
-        .max_bytes = v[2],
-        .max_age_ns = to_duration_ns(v[3]),
-        .overflow = (enum tributary_overflow)v[4],
-        .block_timeout_ns = to_duration_ns(v[5]),
-        .fallback = (enum tributary_overflow)v[6],
-        .linger_ns = to_duration_ns(v[7]),
-        .max_batch_events = (uint32_t)v[8],
-        .max_batch_bytes = (uint32_t)v[9],
-        .heartbeat_ns = to_duration_ns(v[10]),
-        .revision = (uint32_t)v[11],
+        .max_events = (uint32_t)values[PB_SETTINGS_MAX_EVENTS],
+        .max_bytes = values[PB_SETTINGS_MAX_BYTES],
+        .max_age_ns = to_duration_ns(values[PB_SETTINGS_MAX_AGE_NANOS]),
+        .overflow = (enum tributary_overflow)values[PB_SETTINGS_OVERFLOW],
+        .block_timeout_ns = to_duration_ns(values[PB_SETTINGS_BLOCK_TIMEOUT_NANOS]),
+        .fallback = (enum tributary_overflow)values[PB_SETTINGS_FALLBACK],
+        .linger_ns = to_duration_ns(values[PB_SETTINGS_LINGER_NANOS]),
+        .max_batch_events = (uint32_t)values[PB_SETTINGS_MAX_BATCH_EVENTS],
+        .max_batch_bytes = (uint32_t)values[PB_SETTINGS_MAX_BATCH_BYTES],
+        .heartbeat_ns = to_duration_ns(values[PB_SETTINGS_HEARTBEAT_INTERVAL_NANOS]),
+        .revision = (uint32_t)values[PB_SETTINGS_REVISION],
     };
     return true;
 }
 
-const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_started(struct decoder *decoder, struct bytes body,
                            const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_started *started = &decoder->started;
     struct tributary_bytes settings = {NULL, 0};
     uint64_t matched = 0;
     const struct slot slots[] = {
-        {WIRE_TAG(1, WIRE_LEN), NULL, &started->subscription_id},
-        {WIRE_TAG(2, WIRE_LEN), NULL, &settings},
-        {WIRE_TAG(3, WIRE_VARINT), &matched, NULL},
+        {WIRE_TAG(PB_STARTED_SUBSCRIPTION_ID, WIRE_LEN), NULL, &started->subscription_id},
+        {WIRE_TAG(PB_STARTED_SETTINGS, WIRE_LEN), NULL, &settings},
+        {WIRE_TAG(PB_STARTED_PRODUCERS_MATCHED, WIRE_VARINT), &matched, NULL},
     };
 
     *started = (struct tributary_started){.resumed = decoder->resumed};
-    if (!read_slots(body, slots, ARRAY_LEN(slots)) || !read_settings(settings, &started->settings))
+    if (!read_slots(body, slots, ARRAY_LEN(slots)) || !read_settings(to_bytes(settings), &started->settings))
         return "a malformed beginning";
     started->producers_matched = (uint32_t)matched;
     decoder->has_started = true;
@@ -86,7 +88,7 @@ const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
     return NULL;
 }
 
-const char *decode_settings(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_settings(struct decoder *decoder, struct bytes body,
                             const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_settings settings;
@@ -99,16 +101,16 @@ const char *decode_settings(struct decoder *decoder, struct tributary_bytes body
     return NULL;
 }
 
-const char *decode_request_refused(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_request_refused(struct decoder *decoder, struct bytes body,
                                    const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_request_refused refused = {.request = 0};
     uint64_t code = 0;
     const struct slot slots[] = {
-        {WIRE_TAG(1, WIRE_VARINT), &refused.request, NULL},
-        {WIRE_TAG(2, WIRE_VARINT), &code, NULL},
-        {WIRE_TAG(3, WIRE_LEN), NULL, &refused.message},
-        {WIRE_TAG(4, WIRE_LEN), NULL, &refused.reason},
+        {WIRE_TAG(PB_ACK_RESULT_REQUEST, WIRE_VARINT), &refused.request, NULL},
+        {WIRE_TAG(PB_ACK_RESULT_CODE, WIRE_VARINT), &code, NULL},
+        {WIRE_TAG(PB_ACK_RESULT_MESSAGE, WIRE_LEN), NULL, &refused.message},
+        {WIRE_TAG(PB_ACK_RESULT_REASON, WIRE_LEN), NULL, &refused.reason},
     };
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
@@ -120,20 +122,20 @@ const char *decode_request_refused(struct decoder *decoder, struct tributary_byt
     return NULL;
 }
 
-const char *decode_lost(struct tributary_bytes body, const struct tributary_subscriber_callbacks *callbacks)
+const char *decode_lost(struct bytes body, const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_lost lost = {.source = {NULL, 0}};
     uint64_t reason = 0;
     uint64_t unknown = 0;
     const struct slot slots[] = {
-        {WIRE_TAG(1, WIRE_LEN), NULL, &lost.source},
-        {WIRE_TAG(2, WIRE_FIXED64), &lost.epoch, NULL},
-        {WIRE_TAG(3, WIRE_VARINT), &lost.count, NULL},
-        {WIRE_TAG(4, WIRE_VARINT), &lost.bytes, NULL},
-        {WIRE_TAG(5, WIRE_FIXED64), &lost.first_sequence, NULL},
-        {WIRE_TAG(6, WIRE_FIXED64), &lost.last_sequence, NULL},
-        {WIRE_TAG(7, WIRE_VARINT), &reason, NULL},
-        {WIRE_TAG(8, WIRE_VARINT), &unknown, NULL},
+        {WIRE_TAG(PB_LOST_SOURCE, WIRE_LEN), NULL, &lost.source},
+        {WIRE_TAG(PB_LOST_EPOCH, WIRE_FIXED64), &lost.epoch, NULL},
+        {WIRE_TAG(PB_LOST_COUNT, WIRE_VARINT), &lost.count, NULL},
+        {WIRE_TAG(PB_LOST_BYTES, WIRE_VARINT), &lost.bytes, NULL},
+        {WIRE_TAG(PB_LOST_FIRST_SEQUENCE, WIRE_FIXED64), &lost.first_sequence, NULL},
+        {WIRE_TAG(PB_LOST_LAST_SEQUENCE, WIRE_FIXED64), &lost.last_sequence, NULL},
+        {WIRE_TAG(PB_LOST_REASON, WIRE_VARINT), &reason, NULL},
+        {WIRE_TAG(PB_LOST_COUNT_UNKNOWN, WIRE_VARINT), &unknown, NULL},
     };
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
@@ -145,24 +147,25 @@ const char *decode_lost(struct tributary_bytes body, const struct tributary_subs
     return NULL;
 }
 
-const char *decode_status(struct tributary_bytes body, const struct tributary_subscriber_callbacks *callbacks)
+const char *decode_status(struct bytes body, const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_producer_status status = {.source = {NULL, 0}};
     struct tributary_bytes error = {NULL, 0};
     uint64_t state = 0;
     uint64_t code = 0;
     const struct slot slots[] = {
-        {WIRE_TAG(1, WIRE_LEN), NULL, &status.source},
-        {WIRE_TAG(2, WIRE_FIXED64), &status.epoch, NULL},
-        {WIRE_TAG(3, WIRE_VARINT), &state, NULL},
-        {WIRE_TAG(4, WIRE_LEN), NULL, &error},
+        {WIRE_TAG(PB_PRODUCER_STATUS_SOURCE, WIRE_LEN), NULL, &status.source},
+        {WIRE_TAG(PB_PRODUCER_STATUS_EPOCH, WIRE_FIXED64), &status.epoch, NULL},
+        {WIRE_TAG(PB_PRODUCER_STATUS_STATE, WIRE_VARINT), &state, NULL},
+        {WIRE_TAG(PB_PRODUCER_STATUS_ERROR, WIRE_LEN), NULL, &error},
     };
     const struct slot error_slots[] = {
-        {WIRE_TAG(1, WIRE_VARINT), &code, NULL},
-        {WIRE_TAG(2, WIRE_LEN), NULL, &status.message},
+        {WIRE_TAG(PB_PRODUCER_STATUS_ERROR_CODE, WIRE_VARINT), &code, NULL},
+        {WIRE_TAG(PB_PRODUCER_STATUS_ERROR_MESSAGE, WIRE_LEN), NULL, &status.message},
     };
 
-    if (!read_slots(body, slots, ARRAY_LEN(slots)) || !read_slots(error, error_slots, ARRAY_LEN(error_slots)))
+    if (!read_slots(body, slots, ARRAY_LEN(slots)) ||
+        !read_slots(to_bytes(error), error_slots, ARRAY_LEN(error_slots)))
         return "a malformed notice of a producer";
     status.state = (int)state;
     status.code = (enum tributary_code)code;
@@ -171,14 +174,14 @@ const char *decode_status(struct tributary_bytes body, const struct tributary_su
     return NULL;
 }
 
-const char *decode_progress(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_progress(struct decoder *decoder, struct bytes body,
                             const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_progress progress = {.delivered = 0};
     const struct slot slots[] = {
-        {WIRE_TAG(2, WIRE_LEN), NULL, &progress.resume_token},
-        {WIRE_TAG(3, WIRE_VARINT), &progress.delivered, NULL},
-        {WIRE_TAG(4, WIRE_VARINT), &progress.lost, NULL},
+        {WIRE_TAG(PB_PROGRESS_RESUME_TOKEN, WIRE_LEN), NULL, &progress.resume_token},
+        {WIRE_TAG(PB_PROGRESS_DELIVERED, WIRE_VARINT), &progress.delivered, NULL},
+        {WIRE_TAG(PB_PROGRESS_LOST, WIRE_VARINT), &progress.lost, NULL},
     };
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
@@ -190,16 +193,16 @@ const char *decode_progress(struct decoder *decoder, struct tributary_bytes body
     return NULL;
 }
 
-const char *decode_closing(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_closing(struct decoder *decoder, struct bytes body,
                            const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_closing closing = {.reason = 0};
     struct tributary_bytes token = {NULL, 0};
     uint64_t reason = 0;
     const struct slot slots[] = {
-        {WIRE_TAG(1, WIRE_VARINT), &reason, NULL},
-        {WIRE_TAG(2, WIRE_FIXED64), &closing.deadline_unix_nano, NULL},
-        {WIRE_TAG(3, WIRE_LEN), NULL, &token},
+        {WIRE_TAG(PB_CLOSING_REASON, WIRE_VARINT), &reason, NULL},
+        {WIRE_TAG(PB_CLOSING_DEADLINE_UNIX_NANO, WIRE_FIXED64), &closing.deadline_unix_nano, NULL},
+        {WIRE_TAG(PB_CLOSING_RESUME_TOKEN, WIRE_LEN), NULL, &token},
     };
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))

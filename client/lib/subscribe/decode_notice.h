@@ -5,18 +5,17 @@
 
 #include "client/lib/subscribe/decoder.h"
 
-const char *decode_started(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_started(struct decoder *decoder, struct bytes body,
                            const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_settings(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_settings(struct decoder *decoder, struct bytes body,
                             const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_request_refused(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_request_refused(struct decoder *decoder, struct bytes body,
                                    const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_lost(struct tributary_bytes body, const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_status(struct tributary_bytes body,
-                          const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_progress(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_lost(struct bytes body, const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_status(struct bytes body, const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_progress(struct decoder *decoder, struct bytes body,
                             const struct tributary_subscriber_callbacks *callbacks);
-const char *decode_closing(struct decoder *decoder, struct tributary_bytes body,
+const char *decode_closing(struct decoder *decoder, struct bytes body,
                            const struct tributary_subscriber_callbacks *callbacks);
 
 #endif

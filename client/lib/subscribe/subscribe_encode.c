@@ -1,34 +1,23 @@
-/* subscribe_encode.c - writes a SubscribeRequest. Field numbers are those of subscriber.proto. */
+/* subscribe_encode.c - writes a SubscribeRequest. */
 #include "client/lib/subscribe/subscribe_encode.h"
 
-#include <string.h>
-
-#include "client/lib/core/fields.h"
+#include "client/lib/core/bytes.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 
 #define MAX_LIST 64u
 #define MAX_REQUEST 65536u
 #define NOTICES_NONE 2u
 #define END_WHEN_ALL_ENDED 2u
 
-static struct bytes text_of(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
-static void put_text(struct buf *buf, uint32_t number, const char *text)
-{
-    if (text && text[0] != '\0')
-        field_append_text(buf, number, text_of(text));
-}
-
 static void put_pairs(struct buf *buf, uint32_t number, const char *const (*pairs)[2], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct buf pair = {0};
 
-        put_text(&pair, 1, pairs[i][0]);
-        put_text(&pair, 2, pairs[i][1]);
-        field_append_message(buf, number, &pair);
+        field_text(&pair, PB_SELECTOR_PAIR_NAME, pairs[i][0]);
+        field_text(&pair, PB_SELECTOR_PAIR_VALUE, pairs[i][1]);
+        field_message(buf, number, &pair);
     }
 }
 
@@ -40,15 +29,15 @@ static const char *put_selector(struct buf *request, uint32_t number,
     if (selector->key_count > MAX_LIST || selector->type_count > MAX_LIST ||
         selector->header_count > MAX_LIST || selector->label_count > MAX_LIST)
         return "a selector's list has over 64 entries";
-    put_text(&inner, 1, selector->producer);
-    put_text(&inner, 2, selector->topic);
+    field_text(&inner, PB_SELECTOR_PRODUCER, selector->producer);
+    field_text(&inner, PB_SELECTOR_TOPIC, selector->topic);
     for (size_t i = 0; i < selector->key_count; i++)
-        field_append_text(&inner, 3, text_of(selector->keys[i]));
+        field_bytes_always(&inner, PB_SELECTOR_KEYS, text_bytes(selector->keys[i]));
     for (size_t i = 0; i < selector->type_count; i++)
-        field_append_text(&inner, 4, text_of(selector->types[i]));
-    put_pairs(&inner, 5, selector->headers, selector->header_count);
-    put_pairs(&inner, 6, selector->labels, selector->label_count);
-    field_append_message(request, number, &inner);
+        field_bytes_always(&inner, PB_SELECTOR_TYPES, text_bytes(selector->types[i]));
+    put_pairs(&inner, PB_SELECTOR_HEADERS, selector->headers, selector->header_count);
+    put_pairs(&inner, PB_SELECTOR_LABELS, selector->labels, selector->label_count);
+    field_message(request, number, &inner);
     return NULL;
 }
 
@@ -66,23 +55,31 @@ static void put_buffer(struct buf *request, const struct tributary_subscriber_op
 {
     struct buf inner = {0};
 
-    field_append_number(&inner, 1, options->max_events);
-    field_append_number(&inner, 2, options->max_bytes);
-    field_append_duration(&inner, 3, options->max_age_ns);
-    field_append_number(&inner, 4, (uint64_t)options->overflow);
-    field_append_duration(&inner, 5, options->block_timeout_ns);
-    field_append_number(&inner, 6, (uint64_t)options->fallback);
-    field_append_message(request, 4, &inner);
+    field_varint(&inner, PB_BUFFER_MAX_EVENTS, options->max_events);
+    field_varint(&inner, PB_BUFFER_MAX_BYTES, options->max_bytes);
+    field_duration(&inner, PB_BUFFER_MAX_AGE, options->max_age_ns);
+    field_varint(&inner, PB_BUFFER_OVERFLOW, (uint64_t)options->overflow);
+    field_duration(&inner, PB_BUFFER_BLOCK_TIMEOUT, options->block_timeout_ns);
+    field_varint(&inner, PB_BUFFER_FALLBACK, (uint64_t)options->fallback);
+    field_message(request, PB_SUBSCRIBE_REQUEST_BUFFER, &inner);
 }
+
+/* ConsumeRequest.Select has its filter in the same fields as SubscribeRequest. */
+_Static_assert(PB_CONSUME_REQUEST_SELECT_SELECTORS == PB_SUBSCRIBE_REQUEST_SELECTORS &&
+                   PB_CONSUME_REQUEST_SELECT_EXCLUDE == PB_SUBSCRIBE_REQUEST_EXCLUDE,
+               "one function writes both");
 
 const char *subscribe_write_filter(const struct tributary_filter *filter, struct buf *request)
 {
     static const struct tributary_selector everything = {.producer = "*"};
     const bool none = filter->selector_count == 0;
     const char *fault =
-        put_selectors(request, 1, none ? &everything : filter->selectors, none ? 1 : filter->selector_count);
+        put_selectors(request, PB_SUBSCRIBE_REQUEST_SELECTORS, none ? &everything : filter->selectors,
+                      none ? 1 : filter->selector_count);
 
-    return fault ? fault : put_selectors(request, 2, filter->exclude, filter->exclude_count);
+    return fault
+               ? fault
+               : put_selectors(request, PB_SUBSCRIBE_REQUEST_EXCLUDE, filter->exclude, filter->exclude_count);
 }
 
 static const char *fault_of(const struct tributary_subscriber_options *options)
@@ -112,16 +109,16 @@ const char *subscribe_write_options(const struct tributary_subscriber_options *o
 
     if (fault)
         return fault;
-    if (options->request.size > 0)
-        field_append_text(request, 3, (struct bytes){options->request.data, options->request.size});
+    field_bytes(request, PB_SUBSCRIBE_REQUEST_REQUEST, to_bytes(options->request));
     put_buffer(request, options);
-    field_append_duration(request, 5, options->linger_ns);
-    field_append_number(request, 6, options->max_batch_events);
-    field_append_number(request, 7, options->max_batch_bytes);
-    field_append_duration(request, 9, options->heartbeat_ns);
-    field_append_number(request, 10, options->no_statuses ? NOTICES_NONE : 0);
-    put_text(request, 11, options->name);
-    field_append_number(request, 12, options->end_when_all_ended ? END_WHEN_ALL_ENDED : 0);
+    field_duration(request, PB_SUBSCRIBE_REQUEST_LINGER, options->linger_ns);
+    field_varint(request, PB_SUBSCRIBE_REQUEST_MAX_BATCH_EVENTS, options->max_batch_events);
+    field_varint(request, PB_SUBSCRIBE_REQUEST_MAX_BATCH_BYTES, options->max_batch_bytes);
+    field_duration(request, PB_SUBSCRIBE_REQUEST_HEARTBEAT_INTERVAL, options->heartbeat_ns);
+    field_varint(request, PB_SUBSCRIBE_REQUEST_NOTICES, options->no_statuses ? NOTICES_NONE : 0);
+    field_text(request, PB_SUBSCRIBE_REQUEST_NAME, options->name);
+    field_varint(request, PB_SUBSCRIBE_REQUEST_END_WHEN,
+                 options->end_when_all_ended ? END_WHEN_ALL_ENDED : 0);
     return NULL;
 }
 
@@ -136,7 +133,7 @@ const char *subscribe_write_request(const struct tributary_subscriber_options *o
 
 void subscribe_write_limit(struct buf *request, uint64_t events)
 {
-    field_append_number(request, 13, events);
+    field_varint(request, PB_SUBSCRIBE_REQUEST_LIMIT_EVENTS, events);
 }
 
 void subscribe_write_start_last(struct buf *request, uint32_t events)
@@ -145,8 +142,8 @@ void subscribe_write_start_last(struct buf *request, uint32_t events)
 
     if (events == 0)
         return;
-    field_append_number(&inner, 2, events);
-    field_append_message(request, 8, &inner);
+    field_varint(&inner, PB_START_LAST, events);
+    field_message(request, PB_SUBSCRIBE_REQUEST_START, &inner);
 }
 
 void subscribe_write_resume(struct buf *request, struct bytes token)
@@ -155,6 +152,6 @@ void subscribe_write_resume(struct buf *request, struct bytes token)
 
     if (token.size == 0)
         return;
-    field_append_text(&inner, 6, token);
-    field_append_message(request, 8, &inner);
+    field_bytes_always(&inner, PB_START_RESUME, token);
+    field_message(request, PB_SUBSCRIBE_REQUEST_START, &inner);
 }

@@ -6,21 +6,18 @@
  * has put it into force: a bad filter cannot end a stream that reconnects. */
 #include "client/lib/subscribe/subscriber.h"
 
-#include "client/lib/core/fields.h"
-#include "client/lib/subscribe/subscribe_encode.h"
 #include "client/lib/core/status.h"
-
-enum { REQUEST_INIT = 1, REQUEST_CREDIT = 2, REQUEST_SELECT = 6, REQUEST_DRAIN = 7 };
-enum { CREDIT_EVENTS = 1, CREDIT_BYTES = 2 };
-enum { DRAIN_DEADLINE = 1 };
+#include "client/lib/subscribe/subscribe_encode.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 
 /* Sends `body` as field `number` of a ConsumeRequest, and frees its bytes. */
 static void send_request(struct tributary_subscriber *subscriber, uint32_t number, struct buf *body)
 {
     struct buf request = {0};
 
-    field_append_text(&request, number, (struct bytes){body->data, body->size});
-    if (request.broken || body->broken) {
+    field_message(&request, number, body);
+    if (request.broken) {
         stream_cancel(&subscriber->stream, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     } else {
         subscriber->consume.requests++;
@@ -28,7 +25,6 @@ static void send_request(struct tributary_subscriber *subscriber, uint32_t numbe
                     grpc_slice_from_copied_buffer((const char *)request.data, request.size));
     }
     buf_fini(&request);
-    buf_fini(body);
 }
 
 void consume_open(struct tributary_subscriber *subscriber, struct buf *init)
@@ -42,7 +38,7 @@ void consume_open(struct tributary_subscriber *subscriber, struct buf *init)
     credit_restart(&consume->bytes);
     if (consume->bytes.bounded && consume->bytes.owed == 0)
         credit_add(&consume->bytes, 1); /* tells the server that there is a bound; no event is that small */
-    send_request(subscriber, REQUEST_INIT, init);
+    send_request(subscriber, PB_CONSUME_REQUEST_INIT, init);
 }
 
 /* Tells the server that events are bounded. The server knows of no bound before the first credit,
@@ -57,7 +53,7 @@ static bool send_bound(struct tributary_subscriber *subscriber)
     consume->bound_sent = true;
     if (consume->events.owed > 0)
         return false;
-    send_request(subscriber, REQUEST_CREDIT, &none);
+    send_request(subscriber, PB_CONSUME_REQUEST_CREDIT, &none);
     return true;
 }
 
@@ -68,9 +64,9 @@ static bool send_credit(struct tributary_subscriber *subscriber)
 
     if (!credit_is_due(&consume->events, false) && !credit_is_due(&consume->bytes, true))
         return false;
-    field_append_number(&credit, CREDIT_EVENTS, credit_grant(&consume->events));
-    field_append_number(&credit, CREDIT_BYTES, credit_grant(&consume->bytes));
-    send_request(subscriber, REQUEST_CREDIT, &credit);
+    field_varint(&credit, PB_CONSUME_REQUEST_CREDIT_EVENTS, credit_grant(&consume->events));
+    field_varint(&credit, PB_CONSUME_REQUEST_CREDIT_BYTES, credit_grant(&consume->bytes));
+    send_request(subscriber, PB_CONSUME_REQUEST_CREDIT, &credit);
     return true;
 }
 
@@ -97,7 +93,7 @@ static bool send_select(struct tributary_subscriber *subscriber)
     struct buf select = {0};
 
     buf_bytes(&select, consume->sent_filter.data, consume->sent_filter.size);
-    send_request(subscriber, REQUEST_SELECT, &select);
+    send_request(subscriber, PB_CONSUME_REQUEST_SELECT, &select);
     consume->select_number = consume->requests;
     return true;
 }
@@ -110,8 +106,8 @@ static bool send_drain(struct tributary_subscriber *subscriber)
     if (subscriber->state != SUBSCRIBER_FINISHING || consume->drain_sent)
         return false;
     consume->drain_sent = true;
-    field_append_duration(&drain, DRAIN_DEADLINE, subscriber->drain_ns);
-    send_request(subscriber, REQUEST_DRAIN, &drain);
+    field_duration(&drain, PB_CONSUME_REQUEST_DRAIN_DEADLINE, subscriber->drain_ns);
+    send_request(subscriber, PB_CONSUME_REQUEST_DRAIN, &drain);
     return true;
 }
 

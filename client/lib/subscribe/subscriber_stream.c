@@ -4,9 +4,10 @@
 
 #include <string.h>
 
-#include "client/lib/core/fields.h"
-#include "client/lib/subscribe/subscribe_encode.h"
 #include "client/lib/core/status.h"
+#include "client/lib/subscribe/subscribe_encode.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
 
 #define METHOD "/tributary.v1.Subscriber/Subscribe"
 #define CONSUME_METHOD "/tributary.v1.Subscriber/Consume"
@@ -274,8 +275,9 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
         consume_pump(subscriber);
         return;
     }
-    field_append_text(&request, 1, (struct bytes){subscriber->id.data, subscriber->id.size});
-    field_append_duration(&request, 2, drain_ns);
+    field_bytes_always(&request, PB_FINISH_REQUEST_SUBSCRIPTION_ID,
+                       (struct bytes){subscriber->id.data, subscriber->id.size});
+    field_duration(&request, PB_FINISH_REQUEST_DRAIN, drain_ns);
 
     grpc_slice message = slice_of(&request);
     const struct stream_opening opening = {
