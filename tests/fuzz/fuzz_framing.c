@@ -112,11 +112,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fault fault;
 
     /* Bounds that small inputs can reach. */
-    limits.headers = 4;
-    limits.name_bytes = 16;
-    limits.value_bytes = 32;
-    limits.event_bytes = 512;
-    limits.batch_events = 200;
+    limits.max_headers = 4;
+    limits.max_name_bytes = 16;
+    limits.max_value_bytes = 32;
+    limits.max_event_bytes = 512;
+    limits.max_batch_events = 200;
     enum fault_reason reason = framing_scan(&scan, message, &limits, &fault);
     if (reason != FAULT_NONE) {
         check_refused(&scan, &fault, reason);
