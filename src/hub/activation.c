@@ -121,8 +121,7 @@ static void finish(struct activation *activation, const struct ending *ending)
     char text[512];
 
     if (was_expired) {
-        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time",
-                 activation->inlet.source->name);
+        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time", activation->inlet.source->name);
         final.code = CODE_DEADLINE_EXCEEDED;
         final.message = text;
         activation->session->expired_activations++;

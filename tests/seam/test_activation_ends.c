@@ -180,9 +180,8 @@ Test(activation_ends, A20_an_activation_that_ignores_stop_expires_at_the_deadlin
     cr_assert_str_eq(fake_session_transcript(&scene.web), "stop 1 FINISHED in 2000", "once");
     consumer_read(&scene.consumer);
     cr_assert(has_read(&scene.consumer, "lost web 1 2-2 DRAIN_CUT"));
-    cr_assert(
-        has_read(&scene.consumer,
-                 "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time"));
+    cr_assert(has_read(&scene.consumer,
+                       "web is ENDED with DEADLINE_EXCEEDED: producer \"web\" did not stop in time"));
     chan_stats(scene.consumer.chan, &stats);
     cr_assert_eq(stats.dropped[LOSS_DRAIN_CUT].events, 1);
     cr_assert_eq(hub_fixture_logged(&scene.fixture, "activation.expired"), 1);
