@@ -26,14 +26,7 @@ struct wire_worker {
  *                          |  second signal, or the deadline of the state
  *                          |                     |
  *                          +----> ABORTING <-----+  --all threads down--> STOPPED */
-enum server_state {
-    SERVER_SERVING,
-    SERVER_DRAINING,
-    SERVER_CLOSING,
-    SERVER_ABORTING,
-    SERVER_STOPPED,
-    SERVER_STATE_COUNT
-};
+enum server_state { SERVER_SERVING, SERVER_DRAINING, SERVER_CLOSING, SERVER_ABORTING, SERVER_STOPPED };
 
 struct server {
     struct options options;

@@ -6,6 +6,7 @@
  *   ABORTING   calls are cancelled; after ABORT_TIMEOUT_NS their sockets are shut down */
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "base/log.h"
 #include "server/server.h"
 
@@ -16,19 +17,21 @@
 /* After that the core would still wait for a peer that does not read. */
 #define ABORT_TIMEOUT_NS (500 * NS_PER_MS)
 
-static const unsigned allowed[SERVER_STATE_COUNT] = {
-    [SERVER_SERVING] = BIT(SERVER_DRAINING),
-    [SERVER_DRAINING] = BIT(SERVER_CLOSING) | BIT(SERVER_ABORTING),
-    [SERVER_CLOSING] = BIT(SERVER_ABORTING) | BIT(SERVER_STOPPED),
-    [SERVER_ABORTING] = BIT(SERVER_STOPPED),
-    [SERVER_STOPPED] = 0,
+static const struct fsm machine = {
+    .name = "server",
+    .states = {[SERVER_SERVING] = {"SERVING", BIT(SERVER_DRAINING)},
+               [SERVER_DRAINING] = {"DRAINING", BIT(SERVER_CLOSING) | BIT(SERVER_ABORTING)},
+               [SERVER_CLOSING] = {"CLOSING", BIT(SERVER_ABORTING) | BIT(SERVER_STOPPED)},
+               [SERVER_ABORTING] = {"ABORTING", BIT(SERVER_STOPPED)},
+               [SERVER_STOPPED] = {"STOPPED", 0}},
 };
 
+/* Returns false where the move is not allowed; then nothing has changed. */
 static bool change_state(struct server *server, enum server_state to)
 {
-    if (!(allowed[server->state] & BIT(to)))
+    if (!fsm_allows(&machine, server->state, to))
         return false;
-    server->state = to;
+    fsm_move(&machine, server, to);
     return true;
 }
 
@@ -111,7 +114,7 @@ static void on_wire_worker_down(struct task *task)
         return;
     timer_stop(&server->deadline);
     if (server->state != SERVER_SERVING) /* else it never served, and server_free() waits */
-        CHECK(change_state(server, SERVER_STOPPED));
+        fsm_move(&machine, server, SERVER_STOPPED);
     loop_stop(server->loop);
 }
 

@@ -1,18 +1,18 @@
 /* register.c - Publisher.Register: a producer session on one call.
  *
  *   HELLO --hello--> REGISTERING --registered--> LIVE --ending--> LEAVING --unregistered--> GONE
- *      \--refused---------\------------------------------------------------------------------^
+ *      \--refused, lost----\--refused--------------------------------------------------------^
  *
  * What ends LIVE: the half-close, a lost call, a refused message, or an abort by the hub.
  *
  * One message is handled at a time: its events are offered, then its `end` is carried to the loop,
  * then the message is confirmed and the next one is read. In mode SHARED the call waits where a
- * channel blocks. In mode PER_CONSUMER it never waits, because it carries other consumers' events
- * too. */
+ * channel blocks. In mode PER_CONSUMER it never waits: it carries other consumers' events too. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "flow/put_waiter.h"
 #include "hub/session.h"
 #include "proto/field_numbers.h"
@@ -29,7 +29,7 @@
 struct registration {
     struct rpc *rpc;
     struct call *call;
-    enum { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
+    enum registration_state { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
     bool ending; /* leave LIVE as soon as the loop has given the task back */
     enum fault_reason reason;
     bool on_loop; /* `task` is at the loop with the `end` of the current message */
@@ -42,16 +42,24 @@ struct registration {
     struct put_waiter waiter;
     struct task task; /* goes to the loop and comes back */
     struct task unblocked_task, welcome_task, abort_task;
-    struct fault refusal; /* why the session was not registered */
-    /* Why the session is over. Belongs to the loop until `abort_task` has run. */
-    struct fault abort_fault;
+    struct fault refusal;     /* why the session was not registered */
+    struct fault abort_fault; /* why the session is over; the loop's until `abort_task` has run */
+};
+
+static const struct fsm machine = {
+    .name = "registration",
+    .states = {[HELLO] = {"HELLO", BIT(REGISTERING) | BIT(GONE)},
+               [REGISTERING] = {"REGISTERING", BIT(LIVE) | BIT(GONE)},
+               [LIVE] = {"LIVE", BIT(LEAVING)},
+               [LEAVING] = {"LEAVING", BIT(GONE)},
+               [GONE] = {"GONE", 0}},
 };
 
 static void on_left(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, task);
 
-    registration->state = GONE;
+    fsm_move(&machine, registration, GONE);
     call_unhold(registration->call);
 }
 
@@ -69,7 +77,7 @@ static void leave_when_idle(struct registration *registration)
 {
     if (registration->state != LIVE || !registration->ending || registration->on_loop)
         return;
-    registration->state = LEAVING;
+    fsm_move(&machine, registration, LEAVING);
     if (!registration->half_closed)
         commands_stop(&registration->commands);
     call_hold(registration->call);
@@ -82,6 +90,8 @@ static void begin_end(struct registration *registration, enum fault_reason reaso
     if (!registration->ending)
         registration->reason = reason;
     registration->ending = true;
+    if (registration->state == HELLO) /* the hub does not know it */
+        fsm_move(&machine, registration, GONE);
     if (registration->offering && registration->state == LIVE)
         session_give_up(registration->session, &registration->waiter);
     leave_when_idle(registration);
@@ -227,10 +237,10 @@ static void on_registered(struct task *task)
 
     hello_fini(&registration->hello);
     if (!registration->session) {
-        registration->state = GONE;
+        fsm_move(&machine, registration, GONE);
         call_finish(call, &registration->refusal);
     } else {
-        registration->state = LIVE;
+        fsm_move(&machine, registration, LIVE);
         if (!call_alive(call))
             begin_end(registration, FAULT_CANCELLED);
         else if (registration->welcomed)
@@ -331,7 +341,7 @@ static void handle_hello(struct registration *registration, const struct framing
     registration->hello.params.peer = call_peer(registration->call);
     registration->hello.params.port = &session_port;
     registration->hello.params.ctx = registration;
-    registration->state = REGISTERING;
+    fsm_move(&machine, registration, REGISTERING);
     call_hold(registration->call);
     registration->task.run = register_on_loop;
     loop_post(registration->rpc->loop, &registration->task);

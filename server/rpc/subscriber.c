@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fsm.h"
 #include "event/encode.h"
 #include "event/field_write.h"
 #include "flow/chan_report.h"
@@ -33,8 +34,15 @@
 /* The shortest time between two Progress. */
 #define PROGRESS_EVERY_NS NS_PER_S
 
-/* In one Progress. */
-#define MAX_POSITIONS 1000
+#define MAX_POSITIONS 1000 /* in one Progress */
+
+static const struct fsm machine = {
+    .name = "subscriber",
+    .states = {[SUBSCRIBER_OPENING] = {"OPENING", BIT(SUBSCRIBER_LIVE) | BIT(SUBSCRIBER_GONE)},
+               [SUBSCRIBER_LIVE] = {"LIVE", BIT(SUBSCRIBER_LEAVING)},
+               [SUBSCRIBER_LEAVING] = {"LEAVING", BIT(SUBSCRIBER_GONE)},
+               [SUBSCRIBER_GONE] = {"GONE", 0}},
+};
 
 static const struct duration_rule drain_rule = {.field = "drain",
                                                 .default_ns = DEFAULT_DRAIN_NS,
@@ -46,7 +54,7 @@ static void on_left(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
-    subscriber->state = SUBSCRIBER_GONE;
+    fsm_move(&machine, subscriber, SUBSCRIBER_GONE);
     call_unhold(subscriber->call);
 }
 
@@ -64,7 +72,7 @@ static void leave_when_sent(struct subscriber *subscriber)
 {
     if (subscriber->state != SUBSCRIBER_LIVE || !subscriber->ending || sender_in_flight(subscriber->sender))
         return;
-    subscriber->state = SUBSCRIBER_LEAVING;
+    fsm_move(&machine, subscriber, SUBSCRIBER_LEAVING);
     sender_stop(subscriber->sender);
     call_hold(subscriber->call);
     subscriber->task.run = unsubscribe;
@@ -237,10 +245,10 @@ static void on_subscribed(struct task *task)
     decoded_free(subscriber->message);
     subscriber->message = NULL;
     if (!subscriber->subscription) {
-        subscriber->state = SUBSCRIBER_GONE;
+        fsm_move(&machine, subscriber, SUBSCRIBER_GONE);
         call_finish(call, &subscriber->fault);
     } else {
-        subscriber->state = SUBSCRIBER_LIVE;
+        fsm_move(&machine, subscriber, SUBSCRIBER_LIVE);
         sender_begin(subscriber->sender, subscriber->result.chan);
         write_started(subscriber, &block);
         sender_add_note(subscriber->sender, &block);
@@ -271,8 +279,8 @@ void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)
     call_finish(subscriber->call, fault);
     if (subscriber->state == SUBSCRIBER_LIVE)
         begin_end(subscriber, fault->reason);
-    else if (!subscriber->sender)
-        subscriber->state = SUBSCRIBER_GONE;
+    else if (subscriber->state == SUBSCRIBER_OPENING && !subscriber->sender)
+        fsm_move(&machine, subscriber, SUBSCRIBER_GONE);
 }
 
 void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *message, ProtobufCMessage *owner)

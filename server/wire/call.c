@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "server/wire/message.h"
 
 #include <grpc/support/alloc.h>
@@ -27,13 +28,17 @@
  * details. */
 #define MAX_STATUS_NS NS_PER_S
 
-enum call_state { OPEN, FINISHING, ABORTED, ENDED, STATE_COUNT };
+/*   OPEN --finish--> FINISHING --abort, status limit--> ABORTED
+ *    | `-----------------abort----------------------------^ |
+ *    `----------------------------closed------------------------> ENDED */
+enum call_state { OPEN, FINISHING, ABORTED, ENDED };
 
-static const unsigned allowed[STATE_COUNT] = {
-    [OPEN] = BIT(FINISHING) | BIT(ABORTED) | BIT(ENDED),
-    [FINISHING] = BIT(ABORTED) | BIT(ENDED),
-    [ABORTED] = BIT(ENDED),
-    [ENDED] = 0,
+static const struct fsm machine = {
+    .name = "call",
+    .states = {[OPEN] = {"OPEN", BIT(FINISHING) | BIT(ABORTED) | BIT(ENDED)},
+               [FINISHING] = {"FINISHING", BIT(ABORTED) | BIT(ENDED)},
+               [ABORTED] = {"ABORTED", BIT(ENDED)},
+               [ENDED] = {"ENDED", 0}},
 };
 
 struct call {
@@ -58,12 +63,6 @@ struct call {
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
-
-static void change_state(struct call *call, enum call_state to)
-{
-    CHECK(allowed[call->state] & BIT(to));
-    call->state = to;
-}
 
 /* Starts operations of the core under one tag. If the core refused them, no tag would arrive. */
 static void start(struct call *call, const grpc_op *ops, size_t count, struct wire_op *op)
@@ -104,7 +103,7 @@ static void on_closed(struct wire_op *op, bool ok)
     enum call_state before = call->state;
 
     (void)ok; /* RECV_CLOSE_ON_SERVER always completes with ok */
-    change_state(call, ENDED);
+    fsm_move(&machine, call, ENDED);
     if (before == OPEN || before == ABORTED)
         notify_lost(call);
     unpin(call);
@@ -150,7 +149,7 @@ static void on_status(struct wire_op *op, bool ok)
 
 static void abort_call(struct call *call, enum fault_reason reason, const char *text)
 {
-    change_state(call, ABORTED);
+    fsm_move(&machine, call, ABORTED);
     if (reason)
         grpc_call_cancel_with_status(call->core, (grpc_status_code)fault_code(reason), text, NULL);
     else /* an OK would reach the peer before messages that it has not read */
@@ -385,7 +384,7 @@ static void finish(struct call *call, const struct fault *fault, grpc_byte_buffe
                                                    .trailing_metadata = &trailer}};
     call->reason = fault->reason;
     call->status_text = length > 0 ? strdup(text) : NULL;
-    change_state(call, FINISHING);
+    fsm_move(&machine, call, FINISHING);
     start(call, ops, count, &call->status);
     wire_timer_set(call->thread, &call->status_limit, clock_mono_ns() + MAX_STATUS_NS);
     grpc_slice_unref(trailer.value);

@@ -10,11 +10,13 @@
 #include "base/ctx.h"
 
 #include "base/counters.h"
+#include "base/fsm.h"
 
-static const unsigned allowed[CTX_STATE_COUNT] = {
-    [CTX_LIVE] = BIT(CTX_DRAINING) | BIT(CTX_CANCELLED),
-    [CTX_DRAINING] = BIT(CTX_CANCELLED),
-    [CTX_CANCELLED] = 0,
+static const struct fsm machine = {
+    .name = "context",
+    .states = {[CTX_LIVE] = {"LIVE", BIT(CTX_DRAINING) | BIT(CTX_CANCELLED)},
+               [CTX_DRAINING] = {"DRAINING", BIT(CTX_CANCELLED)},
+               [CTX_CANCELLED] = {"CANCELLED", 0}},
 };
 
 /* False before ctx_init(), if all is zero, and after ctx_fini(). */
@@ -31,8 +33,7 @@ static void queue_notification(struct ctx *ctx, struct list *unnotified)
 
 static void change_state(struct ctx *ctx, enum ctx_state state, enum fault_reason reason)
 {
-    CHECK(allowed[ctx->state] & BIT(state));
-    ctx->state = state;
+    fsm_move(&machine, ctx, state);
     ctx->reason = reason;
 }
 

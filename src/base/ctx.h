@@ -19,7 +19,7 @@
 #include "base/fault.h"
 #include "base/list.h"
 
-enum ctx_state { CTX_LIVE, CTX_DRAINING, CTX_CANCELLED, CTX_STATE_COUNT };
+enum ctx_state { CTX_LIVE, CTX_DRAINING, CTX_CANCELLED };
 
 struct ctx;
 

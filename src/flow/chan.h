@@ -75,7 +75,7 @@ void chan_tick(struct chan *chan, int64_t now_ns);
  *     `-------------close-----------------'
  *
  * A draining and a broken channel accept nothing, and still give out what waits. */
-enum chan_state { CHAN_OPEN, CHAN_DRAINING, CHAN_BROKEN, CHAN_CLOSED, CHAN_STATE_COUNT };
+enum chan_state { CHAN_OPEN, CHAN_DRAINING, CHAN_BROKEN, CHAN_CLOSED };
 enum chan_state chan_state(struct chan *chan);
 
 /* Admits what is parked, whatever the bounds say. So every put waiter is notified. Does nothing

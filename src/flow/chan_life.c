@@ -2,21 +2,23 @@
 #include <stdlib.h>
 
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "flow/chan_internal.h"
 
-static const unsigned allowed[CHAN_STATE_COUNT] = {
-    [CHAN_OPEN] = BIT(CHAN_DRAINING) | BIT(CHAN_BROKEN) | BIT(CHAN_CLOSED),
-    [CHAN_DRAINING] = BIT(CHAN_CLOSED),
-    [CHAN_BROKEN] = BIT(CHAN_CLOSED),
-    [CHAN_CLOSED] = 0,
+static const struct fsm machine = {
+    .name = "channel",
+    .states = {[CHAN_OPEN] = {"OPEN", BIT(CHAN_DRAINING) | BIT(CHAN_BROKEN) | BIT(CHAN_CLOSED)},
+               [CHAN_DRAINING] = {"DRAINING", BIT(CHAN_CLOSED)},
+               [CHAN_BROKEN] = {"BROKEN", BIT(CHAN_CLOSED)},
+               [CHAN_CLOSED] = {"CLOSED", 0}},
 };
 
 /* Returns false where the move is not allowed; then nothing has changed. */
 static bool change_state(struct chan *chan, enum chan_state state)
 {
-    if (!(allowed[chan->state] & BIT(state)))
+    if (!fsm_allows(&machine, chan->state, state))
         return false;
-    chan->state = state;
+    fsm_move(&machine, chan, state);
     chan_notify_again(chan);
     return true;
 }

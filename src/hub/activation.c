@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "base/log.h"
 #include "flow/feed.h"
 #include "hub/activation_table.h"
@@ -31,19 +32,15 @@
 #define MAX_RETRY_NS (30 * NS_PER_S)
 #define RETRY_FORGIVEN_NS (60 * NS_PER_S)
 
-static const unsigned allowed[ACTIVATION_STATE_COUNT] = {
-    [ACTIVATION_STARTING] = BIT(ACTIVATION_ACTIVE) | BIT(ACTIVATION_ENDED),
-    [ACTIVATION_ACTIVE] = BIT(ACTIVATION_STOPPING) | BIT(ACTIVATION_RETRYING) | BIT(ACTIVATION_ENDED),
-    [ACTIVATION_STOPPING] = BIT(ACTIVATION_ENDED),
-    [ACTIVATION_RETRYING] = BIT(ACTIVATION_STARTING) | BIT(ACTIVATION_ENDED),
-    [ACTIVATION_ENDED] = 0,
+static const struct fsm machine = {
+    .name = "activation",
+    .states = {[ACTIVATION_STARTING] = {"STARTING", BIT(ACTIVATION_ACTIVE) | BIT(ACTIVATION_ENDED)},
+               [ACTIVATION_ACTIVE] = {"ACTIVE", BIT(ACTIVATION_STOPPING) | BIT(ACTIVATION_RETRYING) |
+                                                    BIT(ACTIVATION_ENDED)},
+               [ACTIVATION_STOPPING] = {"STOPPING", BIT(ACTIVATION_ENDED)},
+               [ACTIVATION_RETRYING] = {"RETRYING", BIT(ACTIVATION_STARTING) | BIT(ACTIVATION_ENDED)},
+               [ACTIVATION_ENDED] = {"ENDED", 0}},
 };
-
-static void change_state(struct activation *activation, enum activation_state state)
-{
-    CHECK(allowed[activation->state] & BIT(state));
-    activation->state = state;
-}
 
 /* ---- its route ---- */
 
@@ -155,7 +152,7 @@ void activation_end(struct activation *activation, const struct ending *ending)
         finish(activation, ending);
     else
         close_route(activation, ending);
-    change_state(activation, ACTIVATION_ENDED);
+    fsm_move(&machine, activation, ACTIVATION_ENDED);
     detach(activation);
     free(activation);
     /* First of all, so that what ends with this activation does so before another one begins. */
@@ -193,7 +190,7 @@ static void notify_stop(struct activation *activation)
 {
     struct session *session = activation->session;
 
-    change_state(activation, ACTIVATION_STOPPING);
+    fsm_move(&machine, activation, ACTIVATION_STOPPING);
     list_remove(&activation->in_session);
     list_append(&session->stopping, &activation->in_session);
     log_write(LOG_INFO, "activation.stopping",
@@ -226,7 +223,6 @@ static void stop(struct activation *activation)
         CHECK(set_due(activation, deadline_ns) == ERR_OK); /* it is in the heap: nothing is allocated */
         break;
     case ACTIVATION_ENDED:
-    case ACTIVATION_STATE_COUNT:
         break; /* it is freed by then */
     }
 }
@@ -244,8 +240,7 @@ static void on_context_moved(struct ctx *ctx)
         activation_end(activation, &ending);
         break;
     case CTX_LIVE:
-    case CTX_STATE_COUNT:
-        break; /* no context moves to these */
+        break; /* no context moves to it */
     }
 }
 
@@ -287,7 +282,7 @@ static void begin(struct activation *activation)
         activation_end(activation, &failed);
         return;
     }
-    change_state(activation, ACTIVATION_ACTIVE);
+    fsm_move(&machine, activation, ACTIVATION_ACTIVE);
     activation->started_ns = clock_mono_ns();
     subscription->begun = true;
     params.activation = activation->number;
@@ -347,7 +342,7 @@ static void retry(struct activation *activation)
         retry_later(activation);
         return;
     }
-    change_state(activation, ACTIVATION_STARTING);
+    fsm_move(&machine, activation, ACTIVATION_STARTING);
     begin(activation);
 }
 
@@ -368,7 +363,7 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     if (clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
         activation->failures = 0;
     finish(activation, &ending);
-    change_state(activation, ACTIVATION_RETRYING);
+    fsm_move(&machine, activation, ACTIVATION_RETRYING);
     retry_later(activation);
 }
 
@@ -388,7 +383,6 @@ static void on_due(struct activation *activation)
     case ACTIVATION_STARTING:
     case ACTIVATION_ACTIVE:
     case ACTIVATION_ENDED:
-    case ACTIVATION_STATE_COUNT:
         break; /* these are not in the heap */
     }
 }

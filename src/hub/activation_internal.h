@@ -22,8 +22,7 @@ enum activation_state {
     ACTIVATION_ACTIVE,
     ACTIVATION_STOPPING,
     ACTIVATION_RETRYING,
-    ACTIVATION_ENDED,
-    ACTIVATION_STATE_COUNT
+    ACTIVATION_ENDED
 };
 
 struct activation {

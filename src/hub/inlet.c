@@ -11,11 +11,19 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "flow/chan.h"
 #include "flow/put_waiter.h"
 #include "hub/history.h"
 #include "hub/match_chunk.h"
 #include "hub/producer.h"
+
+static const struct fsm machine = {
+    .name = "inlet",
+    .states = {[INLET_OPEN] = {"OPEN", BIT(INLET_CLOSED) | BIT(INLET_REMOVED)},
+               [INLET_CLOSED] = {"CLOSED", BIT(INLET_OPEN) | BIT(INLET_REMOVED)},
+               [INLET_REMOVED] = {"REMOVED", 0}},
+};
 
 /* Returns how many routes took at least one event. */
 static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
@@ -119,8 +127,8 @@ void inlet_fini(struct inlet *inlet)
 void inlet_set_state(struct inlet *inlet, enum inlet_state state)
 {
     pthread_mutex_lock(&inlet->lock);
-    if (inlet->state != INLET_REMOVED)
-        inlet->state = state;
+    if (fsm_allows(&machine, inlet->state, state))
+        fsm_move(&machine, inlet, state);
     pthread_mutex_unlock(&inlet->lock);
 }
 

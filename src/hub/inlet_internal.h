@@ -30,6 +30,7 @@ struct put_waiter;
 struct route;
 struct subscription;
 
+/*   OPEN <--> CLOSED, and each of them --> REMOVED */
 enum inlet_state {
     INLET_OPEN,
     INLET_CLOSED, /* accepts nothing: the hub drains, or a session waits for its name */
@@ -87,7 +88,7 @@ struct route {
 MUST_CHECK enum err inlet_init(struct inlet *inlet, struct bytes name, enum inlet_state state);
 void inlet_fini(struct inlet *inlet); /* it must have no routes */
 
-/* Sets the state. A removed inlet stays removed. */
+/* Sets the state. A removed inlet stays removed; nothing happens to an inlet that has the state. */
 void inlet_set_state(struct inlet *inlet, enum inlet_state state);
 
 /* inlet_offer() for a caller that holds the inlet's lock; it is released. With `waiter` NULL nobody

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/fsm.h"
 #include "base/log.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
@@ -25,18 +26,13 @@
 #include "hub/registry.h"
 #include "hub/session_internal.h"
 
-static const unsigned allowed[SESSION_STATE_COUNT] = {
-    [SESSION_WAITING] = BIT(SESSION_LIVE) | BIT(SESSION_GONE),
-    [SESSION_LIVE] = BIT(SESSION_CLOSING) | BIT(SESSION_GONE),
-    [SESSION_CLOSING] = BIT(SESSION_GONE),
-    [SESSION_GONE] = 0,
+static const struct fsm machine = {
+    .name = "session",
+    .states = {[SESSION_WAITING] = {"WAITING", BIT(SESSION_LIVE) | BIT(SESSION_GONE)},
+               [SESSION_LIVE] = {"LIVE", BIT(SESSION_CLOSING) | BIT(SESSION_GONE)},
+               [SESSION_CLOSING] = {"CLOSING", BIT(SESSION_GONE)},
+               [SESSION_GONE] = {"GONE", 0}},
 };
-
-static void change_state(struct session *session, enum session_state state)
-{
-    CHECK(allowed[session->state] & BIT(state));
-    session->state = state;
-}
 
 static struct bytes name_of(const struct session *session)
 {
@@ -151,7 +147,7 @@ void session_go_live(struct session *session, struct list *created)
 {
     OWNED(session_release) struct session *held = session_retain(session);
 
-    change_state(session, SESSION_LIVE);
+    fsm_move(&machine, session, SESSION_LIVE);
     if (session->mode == SESSION_SHARED)
         inlet_set_state(&session->producer.inlet, INLET_OPEN);
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name_of(session)),
@@ -202,7 +198,7 @@ void session_over(struct session *session, const struct ending *ending, bool not
     bool lost = ending->code != CODE_OK;
     struct fault fault;
 
-    change_state(session, SESSION_GONE);
+    fsm_move(&machine, session, SESSION_GONE);
     session->reason = ending->reason;
     timer_stop(&session->deadline);
     inlet_set_state(inlet, INLET_REMOVED);
@@ -289,7 +285,7 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
         shorten_deadline(session, deadline_ns);
         return;
     }
-    change_state(session, SESSION_CLOSING);
+    fsm_move(&machine, session, SESSION_CLOSING);
     session->reason = reason;
     log_write(LOG_INFO, "producer.closing", LOG_BYTES("producer", name_of(session)),
               LOG_TEXT("reason", fault_reason_name(reason)));

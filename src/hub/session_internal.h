@@ -18,7 +18,7 @@ struct activation;
 struct ending;
 
 /* See the diagram in session.c. */
-enum session_state { SESSION_WAITING, SESSION_LIVE, SESSION_CLOSING, SESSION_GONE, SESSION_STATE_COUNT };
+enum session_state { SESSION_WAITING, SESSION_LIVE, SESSION_CLOSING, SESSION_GONE };
 
 struct session {
     struct producer producer;

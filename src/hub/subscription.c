@@ -122,7 +122,6 @@ void subscription_update(struct subscription *subscription)
             chan_drain(subscription->chan);
         break;
     case CTX_CANCELLED:
-    case CTX_STATE_COUNT:
         break;
     }
 }
@@ -156,8 +155,7 @@ static void on_context_moved(struct ctx *ctx)
         abort_call(container_of(ctx, struct subscription, ctx));
         break;
     case CTX_LIVE:
-    case CTX_STATE_COUNT:
-        break; /* no context moves to these */
+        break; /* no context moves to it */
     }
 }
 

@@ -10,9 +10,17 @@
 
 #include <grpc/byte_buffer.h>
 
+#include "base/fsm.h"
 #include "client/lib/core/status.h"
 
 #define MAX_KEPT_BYTES (2u << 20) /* kept between messages for gathering */
+
+static const struct fsm machine = {
+    .name = "client.stream",
+    .states = {[STREAM_CLOSED] = {"CLOSED", BIT(STREAM_OPEN)},
+               [STREAM_OPEN] = {"OPEN", BIT(STREAM_ENDING)},
+               [STREAM_ENDING] = {"ENDING", BIT(STREAM_CLOSED)}},
+};
 
 static void close_call(struct stream *stream)
 {
@@ -25,7 +33,7 @@ static void close_call(struct stream *stream)
     grpc_call_unref(stream->call);
     stream->call = NULL;
     connections_release(&stream->client->connections, stream->connection);
-    stream->state = STREAM_CLOSED;
+    fsm_move(&machine, stream, STREAM_CLOSED);
     stream->port->ended(stream, &status);
 }
 
@@ -116,7 +124,7 @@ static void on_finished(struct op *op, bool ok)
     struct stream *stream = container_of(op, struct stream, finishing);
 
     (void)ok; /* a status always completes with success */
-    stream->state = STREAM_ENDING;
+    fsm_move(&machine, stream, STREAM_ENDING);
     complete_op(stream);
 }
 
@@ -168,13 +176,12 @@ void stream_open(struct stream *stream, const struct stream_opening *opening)
          .data.recv_initial_metadata.recv_initial_metadata = &stream->headers},
         {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &stream->incoming}};
 
-    CHECK(stream->state == STREAM_CLOSED);
+    fsm_move(&machine, stream, STREAM_OPEN);
     stream->connection = connections_acquire(&stream->client->connections);
     stream->call = grpc_channel_create_call(
         stream->connection->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->client->queue,
         grpc_slice_from_static_string(opening->method), NULL, deadline, NULL);
     CHECK(stream->call);
-    stream->state = STREAM_OPEN;
     stream->details = grpc_empty_slice();
     grpc_metadata_array_init(&stream->headers);
     grpc_metadata_array_init(&stream->trailers);

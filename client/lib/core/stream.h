@@ -27,7 +27,7 @@ struct stream_port {
 };
 
 /*   CLOSED --open--> OPEN --status--> ENDING --all operations completed--> CLOSED        */
-enum stream_state { STREAM_CLOSED, STREAM_OPEN, STREAM_ENDING, STREAM_STATE_COUNT };
+enum stream_state { STREAM_CLOSED, STREAM_OPEN, STREAM_ENDING };
 
 struct stream {
     struct tributary *client;

@@ -9,17 +9,17 @@
 #include "client/lib/core/client.h"
 #include "client/lib/core/stream.h"
 
-/*   IDLE --events--> OPEN --lost--> BACKOFF --timer--> OPEN, or IDLE with nothing to send
- *     |               |  \-refused for good-> FAILED     |
- *     +-----free------+-------------free-----------------+--> CLOSING --call ended--> CLOSED */
+/*   IDLE --events--> OPEN --lost--> BACKOFF --timer--> IDLE
+ *                     |  `--refused for good--> FAILED
+ *                     `--free--> CLOSING --call ended--> CLOSED
+ *   Without a call (IDLE, BACKOFF, FAILED), free leads to CLOSED at once. */
 enum publisher_state {
     PUBLISHER_IDLE,
     PUBLISHER_OPEN,
     PUBLISHER_BACKOFF,
     PUBLISHER_FAILED,
     PUBLISHER_CLOSING,
-    PUBLISHER_CLOSED,
-    PUBLISHER_STATE_COUNT
+    PUBLISHER_CLOSED
 };
 
 /* When tributary_publish() must wake the client thread. */

@@ -10,25 +10,23 @@
 
 #include <string.h>
 
+#include "base/fsm.h"
 #include "client/lib/core/status.h"
 #include "tributary/v1/publisher.pb-c.h"
 
 #define METHOD "/tributary.v1.Publisher/PublishStream"
 #define STATUS_LIMIT_NS NS_PER_S /* for the server's status after the half-close */
 
-static const unsigned allowed[PUBLISHER_STATE_COUNT] = {
-    [PUBLISHER_IDLE] = BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_CLOSED),
-    [PUBLISHER_OPEN] = BIT(PUBLISHER_BACKOFF) | BIT(PUBLISHER_FAILED) | BIT(PUBLISHER_CLOSING),
-    [PUBLISHER_BACKOFF] = BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_IDLE) | BIT(PUBLISHER_CLOSED),
-    [PUBLISHER_FAILED] = BIT(PUBLISHER_CLOSED),
-    [PUBLISHER_CLOSING] = BIT(PUBLISHER_CLOSED),
+static const struct fsm machine = {
+    .name = "client.publisher",
+    .states = {[PUBLISHER_IDLE] = {"IDLE", BIT(PUBLISHER_OPEN) | BIT(PUBLISHER_CLOSED)},
+               [PUBLISHER_OPEN] = {"OPEN",
+                                   BIT(PUBLISHER_BACKOFF) | BIT(PUBLISHER_FAILED) | BIT(PUBLISHER_CLOSING)},
+               [PUBLISHER_BACKOFF] = {"BACKOFF", BIT(PUBLISHER_IDLE) | BIT(PUBLISHER_CLOSED)},
+               [PUBLISHER_FAILED] = {"FAILED", BIT(PUBLISHER_CLOSED)},
+               [PUBLISHER_CLOSING] = {"CLOSING", BIT(PUBLISHER_CLOSED)},
+               [PUBLISHER_CLOSED] = {"CLOSED", 0}},
 };
-
-static void move(struct tributary_publisher *publisher, enum publisher_state state)
-{
-    CHECK((allowed[publisher->state] & BIT(state)) != 0);
-    publisher->state = state;
-}
 
 static struct batch *first_of(struct list *list)
 {
@@ -100,7 +98,7 @@ static void open_stream(struct tributary_publisher *publisher)
 
     if (give_up_ns > 0)
         limit_ns = MIN_OF(limit_ns, give_up_ns);
-    move(publisher, PUBLISHER_OPEN);
+    fsm_move(&machine, publisher, PUBLISHER_OPEN);
     publisher->batch_number = 0;
     publisher->connected = false;
     client_timer(publisher->client, &publisher->retry, clock_mono_ns() + limit_ns);
@@ -187,7 +185,7 @@ static void close_down(struct tributary_publisher *publisher)
                                               "the publisher was freed before it was confirmed", 0, 0};
 
     refuse_all(publisher, &refusal);
-    move(publisher, PUBLISHER_CLOSED);
+    fsm_move(&machine, publisher, PUBLISHER_CLOSED);
     timer_stop(&publisher->retry);
     timer_stop(&publisher->linger);
     client_unpost(publisher->client, &publisher->work);
@@ -201,7 +199,7 @@ static void fail(struct tributary_publisher *publisher, const struct tributary_s
 {
     const struct tributary_refused refusal = {status->code, status->reason, status->message, 0, 0};
 
-    move(publisher, PUBLISHER_FAILED);
+    fsm_move(&machine, publisher, PUBLISHER_FAILED);
     pthread_mutex_lock(&publisher->lock);
     publisher->failed = status->code;
     pthread_cond_broadcast(&publisher->space);
@@ -213,7 +211,7 @@ static void back_off(struct tributary_publisher *publisher, const struct tributa
 {
     const int64_t retry_ns = client_backoff_ns(publisher->client, publisher->attempt++);
 
-    move(publisher, PUBLISHER_BACKOFF);
+    fsm_move(&machine, publisher, PUBLISHER_BACKOFF);
     if (publisher->connected)
         publisher->lost_ns = clock_mono_ns();
     publisher->connected = false;
@@ -253,7 +251,7 @@ static void on_retry(struct timer *timer)
 
     if (publisher->state == PUBLISHER_BACKOFF) {
         refuse_expired(publisher);
-        move(publisher, PUBLISHER_IDLE);
+        fsm_move(&machine, publisher, PUBLISHER_IDLE);
         pump(publisher);
     } else if (publisher->state == PUBLISHER_CLOSING) {
         stream_cancel(&publisher->stream, TRIBUTARY_CANCELLED, "the publisher was freed");
@@ -285,7 +283,7 @@ static void on_end(struct post *post)
     const bool all_complete = publisher->held_events == 0;
 
     pthread_mutex_unlock(&publisher->lock);
-    move(publisher, PUBLISHER_CLOSING);
+    fsm_move(&machine, publisher, PUBLISHER_CLOSING);
     if (publisher->stream.state == STREAM_OPEN && all_complete && !publisher->stream.is_sending) {
         stream_half_close(&publisher->stream);
         client_timer(publisher->client, &publisher->retry, clock_mono_ns() + STATUS_LIMIT_NS);

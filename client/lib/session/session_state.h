@@ -28,8 +28,7 @@ enum session_state {
     SESSION_LEAVING,
     SESSION_BACKOFF,
     SESSION_CANCELLING,
-    SESSION_ENDED,
-    SESSION_STATE_COUNT
+    SESSION_ENDED
 };
 
 /* When an emit must wake the client thread. */

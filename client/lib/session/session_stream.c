@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fsm.h"
 #include "client/lib/session/send_queue.h"
 #include "client/lib/core/status.h"
 
@@ -15,21 +16,18 @@
 /* For the status, after the limit for waiting events. */
 #define STATUS_LIMIT_NS (5 * NS_PER_S)
 
-static const unsigned allowed[SESSION_STATE_COUNT] = {
-    [SESSION_OPENING] =
-        BIT(SESSION_LIVE) | BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
-    [SESSION_LIVE] =
-        BIT(SESSION_LEAVING) | BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
-    [SESSION_LEAVING] = BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED),
-    [SESSION_BACKOFF] = BIT(SESSION_OPENING) | BIT(SESSION_ENDED),
-    [SESSION_CANCELLING] = BIT(SESSION_ENDED),
+static const struct fsm machine = {
+    .name = "client.session",
+    .states = {[SESSION_OPENING] = {"OPENING", BIT(SESSION_LIVE) | BIT(SESSION_BACKOFF) |
+                                                   BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED)},
+               [SESSION_LIVE] = {"LIVE", BIT(SESSION_LEAVING) | BIT(SESSION_BACKOFF) |
+                                             BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED)},
+               [SESSION_LEAVING] = {"LEAVING",
+                                    BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED)},
+               [SESSION_BACKOFF] = {"BACKOFF", BIT(SESSION_OPENING) | BIT(SESSION_ENDED)},
+               [SESSION_CANCELLING] = {"CANCELLING", BIT(SESSION_ENDED)},
+               [SESSION_ENDED] = {"ENDED", 0}},
 };
-
-static void move(struct tributary_session *session, enum session_state state)
-{
-    CHECK((allowed[session->state] & BIT(state)) != 0);
-    session->state = state;
-}
 
 static void open_stream(struct tributary_session *session)
 {
@@ -137,7 +135,7 @@ void session_welcomed(struct tributary_session *session, uint64_t epoch)
 {
     if (session->state != SESSION_OPENING)
         return;
-    move(session, SESSION_LIVE);
+    fsm_move(&machine, session, SESSION_LIVE);
     timer_stop(&session->retry);
     session->attempt = 0;
     pthread_mutex_lock(&session->lock);
@@ -226,7 +224,7 @@ static void end(struct tributary_session *session)
         return;
     timer_stop(&session->retry);
     timer_stop(&session->linger);
-    move(session, SESSION_ENDED);
+    fsm_move(&machine, session, SESSION_ENDED);
     pthread_mutex_lock(&session->lock);
     session->emit_code = session->last.code == TRIBUTARY_OK ? TRIBUTARY_CANCELLED : session->last.code;
     shared = send_queue_find_any(session, SHARED_QUEUE);
@@ -250,7 +248,7 @@ static void back_off(struct tributary_session *session)
 {
     const int64_t retry_ns = client_backoff_ns(session->client, session->attempt++);
 
-    move(session, SESSION_BACKOFF);
+    fsm_move(&machine, session, SESSION_BACKOFF);
     client_timer(session->client, &session->retry, clock_mono_ns() + retry_ns);
     if (session->callbacks.interrupted)
         session->callbacks.interrupted(session->callbacks.ctx, &session->last, retry_ns);
@@ -302,7 +300,7 @@ static void on_retry(struct timer *timer)
     struct tributary_session *session = container_of(timer, struct tributary_session, retry);
 
     if (session->state == SESSION_BACKOFF) {
-        move(session, SESSION_OPENING);
+        fsm_move(&machine, session, SESSION_OPENING);
         open_stream(session);
     } else if (session->state == SESSION_OPENING) {
         stream_cancel(&session->stream, TRIBUTARY_UNAVAILABLE,
@@ -326,7 +324,7 @@ static void cancel(struct tributary_session *session)
         status_set(&session->last, TRIBUTARY_CANCELLED, "cancelled while there was no connection");
         end(session);
     } else if (session->state != SESSION_CANCELLING && session->state != SESSION_ENDED) {
-        move(session, SESSION_CANCELLING);
+        fsm_move(&machine, session, SESSION_CANCELLING);
         stream_cancel(&session->stream, TRIBUTARY_CANCELLED, "cancelled");
     }
 }
@@ -334,7 +332,7 @@ static void cancel(struct tributary_session *session)
 void session_close_gently(struct tributary_session *session, int64_t limit_ns)
 {
     if (session->state == SESSION_LIVE)
-        move(session, SESSION_LEAVING);
+        fsm_move(&machine, session, SESSION_LEAVING);
     session->expired = false;
     client_timer(session->client, &session->retry, deadline_after_ns(MAX_OF(limit_ns, 0)));
     session_pump(session);

@@ -25,8 +25,7 @@ enum subscriber_state {
     SUBSCRIBER_BACKOFF,
     SUBSCRIBER_FINISHING,
     SUBSCRIBER_CANCELLING,
-    SUBSCRIBER_ENDED,
-    SUBSCRIBER_STATE_COUNT
+    SUBSCRIBER_ENDED
 };
 
 /* The part of a subscriber that consumes. */

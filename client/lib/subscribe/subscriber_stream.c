@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/fsm.h"
 #include "client/lib/core/status.h"
 #include "client/lib/subscribe/subscribe_encode.h"
 #include "event/field_write.h"
@@ -16,21 +17,17 @@
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
 #define STATUS_LIMIT_NS (5 * NS_PER_S) /* for the status, after the deadline of the drain */
 
-static const unsigned allowed[SUBSCRIBER_STATE_COUNT] = {
-    [SUBSCRIBER_OPENING] =
-        BIT(SUBSCRIBER_LIVE) | BIT(SUBSCRIBER_BACKOFF) | BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED),
-    [SUBSCRIBER_LIVE] = BIT(SUBSCRIBER_BACKOFF) | BIT(SUBSCRIBER_FINISHING) | BIT(SUBSCRIBER_CANCELLING) |
-                        BIT(SUBSCRIBER_ENDED),
-    [SUBSCRIBER_BACKOFF] = BIT(SUBSCRIBER_OPENING) | BIT(SUBSCRIBER_ENDED),
-    [SUBSCRIBER_FINISHING] = BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED),
-    [SUBSCRIBER_CANCELLING] = BIT(SUBSCRIBER_ENDED),
+static const struct fsm machine = {
+    .name = "client.subscriber",
+    .states = {[SUBSCRIBER_OPENING] = {"OPENING", BIT(SUBSCRIBER_LIVE) | BIT(SUBSCRIBER_BACKOFF) |
+                                                      BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED)},
+               [SUBSCRIBER_LIVE] = {"LIVE", BIT(SUBSCRIBER_BACKOFF) | BIT(SUBSCRIBER_FINISHING) |
+                                                BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED)},
+               [SUBSCRIBER_BACKOFF] = {"BACKOFF", BIT(SUBSCRIBER_OPENING) | BIT(SUBSCRIBER_ENDED)},
+               [SUBSCRIBER_FINISHING] = {"FINISHING", BIT(SUBSCRIBER_CANCELLING) | BIT(SUBSCRIBER_ENDED)},
+               [SUBSCRIBER_CANCELLING] = {"CANCELLING", BIT(SUBSCRIBER_ENDED)},
+               [SUBSCRIBER_ENDED] = {"ENDED", 0}},
 };
-
-static void move(struct tributary_subscriber *subscriber, enum subscriber_state state)
-{
-    CHECK((allowed[subscriber->state] & BIT(state)) != 0);
-    subscriber->state = state;
-}
 
 /* Copies the bytes into a slice and frees them. */
 static grpc_slice slice_of(struct buf *buf)
@@ -104,7 +101,7 @@ static void end(struct tributary_subscriber *subscriber)
         return;
     timer_stop(&subscriber->retry);
     timer_stop(&subscriber->silence);
-    move(subscriber, SUBSCRIBER_ENDED);
+    fsm_move(&machine, subscriber, SUBSCRIBER_ENDED);
     if (subscriber->callbacks.ended)
         subscriber->callbacks.ended(subscriber->callbacks.ctx, &subscriber->last);
     pthread_mutex_lock(&subscriber->lock);
@@ -121,7 +118,7 @@ static void back_off(struct tributary_subscriber *subscriber)
 {
     const int64_t retry_ns = client_backoff_ns(subscriber->client, subscriber->attempt++);
 
-    move(subscriber, SUBSCRIBER_BACKOFF);
+    fsm_move(&machine, subscriber, SUBSCRIBER_BACKOFF);
     client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + retry_ns);
     if (subscriber->callbacks.interrupted)
         subscriber->callbacks.interrupted(subscriber->callbacks.ctx, &subscriber->last, retry_ns);
@@ -167,7 +164,7 @@ static void on_started(struct tributary_subscriber *subscriber)
 
     if (subscriber->state != SUBSCRIBER_OPENING)
         return;
-    move(subscriber, SUBSCRIBER_LIVE);
+    fsm_move(&machine, subscriber, SUBSCRIBER_LIVE);
     timer_stop(&subscriber->retry);
     subscriber->attempt = 0;
     subscriber->was_live = true;
@@ -234,7 +231,7 @@ static void on_retry(struct timer *timer)
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, retry);
 
     if (subscriber->state == SUBSCRIBER_BACKOFF) {
-        move(subscriber, SUBSCRIBER_OPENING);
+        fsm_move(&machine, subscriber, SUBSCRIBER_OPENING);
         open_stream(subscriber);
     } else if (subscriber->state == SUBSCRIBER_OPENING) {
         stream_cancel(&subscriber->stream, TRIBUTARY_UNAVAILABLE, "the server cannot be reached");
@@ -250,7 +247,7 @@ static void cancel(struct tributary_subscriber *subscriber)
         status_set(&subscriber->last, TRIBUTARY_CANCELLED, "cancelled while there was no connection");
         end(subscriber);
     } else if (subscriber->state != SUBSCRIBER_CANCELLING && subscriber->state != SUBSCRIBER_ENDED) {
-        move(subscriber, SUBSCRIBER_CANCELLING);
+        fsm_move(&machine, subscriber, SUBSCRIBER_CANCELLING);
         stream_cancel(&subscriber->stream, TRIBUTARY_CANCELLED, "cancelled");
         end(subscriber);
     }
@@ -269,7 +266,7 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
             cancel(subscriber);
         return;
     }
-    move(subscriber, SUBSCRIBER_FINISHING);
+    fsm_move(&machine, subscriber, SUBSCRIBER_FINISHING);
     client_timer(subscriber->client, &subscriber->retry, deadline_ns);
     if (subscriber->consume.enabled) {
         consume_pump(subscriber);
