@@ -39,8 +39,8 @@ struct refusals {
     _Atomic int code;
 };
 
-/* Starts the fake server with `address` as its last argument (NULL: without). With port 0 the kernel
- * chooses the port. Sets client_fixture_target. */
+/* Starts the fake server. `address` is its last argument (NULL: there is none). With port 0 the
+ * kernel chooses the port. Sets client_fixture_target. */
 void client_fixture_start(const char *address);
 void client_fixture_stop(void);
 
