@@ -324,7 +324,7 @@ static void on_state(void *ctx, const struct feed_change *change)
 {
     struct consumer *consumer = ctx;
 
-    transcript_state(consumer->number, change);
+    transcript_state(change);
     comma(&consumer->states);
     buf_format(&consumer->states, "%s is %s", change->source->name, state_name(change->state));
     if (change->code != 0)
@@ -385,6 +385,7 @@ const char *consumer_read(struct consumer *consumer)
             on_entry(consumer, &consumer->batch.entries[i]);
         chan_losses(consumer->chan, 100, on_loss, consumer);
         chan_states(consumer->chan, 100, on_state, consumer);
+        transcript_states(consumer->number);
         line_end(consumer);
         chan_delivered(consumer->chan, &consumer->batch);
     }

@@ -2,9 +2,20 @@
 #include "seam/transcript_reads.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/fault.h"
 #include "seam/transcript.h"
+
+#define MAX_STATES 1000u
+
+/* A state that was read, until transcript_states(). */
+static struct state_line {
+    uint64_t epoch;
+    char *name, *text;
+} lines[MAX_STATES];
+static unsigned line_count;
 
 static void add_entry(unsigned consumer, const struct chan_batch_entry *entry)
 {
@@ -34,9 +45,35 @@ void transcript_loss(unsigned consumer, const struct lost_note *note)
                note->count_unknown ? "?" : "", note->first_sequence, note->last_sequence, note->reason);
 }
 
-void transcript_state(unsigned consumer, const struct feed_change *change)
+static int compare_epochs(const void *a, const void *b)
 {
-    transcript("  consumer %u reads %s e%u state %u code %s \"%s\"", consumer, change->source->name,
-               transcript_epoch(change->source->epoch), change->state,
-               fault_code_name((enum fault_code)change->code), change->message);
+    uint64_t one = ((const struct state_line *)a)->epoch, other = ((const struct state_line *)b)->epoch;
+
+    return (one > other) - (one < other);
+}
+
+void transcript_state(const struct feed_change *change)
+{
+    struct state_line *line = &lines[line_count];
+
+    if (!transcript_on)
+        return;
+    CHECK(line_count < MAX_STATES);
+    line->epoch = change->source->epoch;
+    CHECK(asprintf(&line->name, "%s", change->source->name) >= 0);
+    CHECK(asprintf(&line->text, "state %u code %s \"%s\"", change->state,
+                   fault_code_name((enum fault_code)change->code), change->message) >= 0);
+    line_count++;
+}
+
+void transcript_states(unsigned consumer)
+{
+    qsort(lines, line_count, sizeof(lines[0]), compare_epochs);
+    for (unsigned i = 0; i < line_count; i++) {
+        transcript("  consumer %u reads %s e%u %s", consumer, lines[i].name, transcript_epoch(lines[i].epoch),
+                   lines[i].text);
+        free(lines[i].name);
+        free(lines[i].text);
+    }
+    line_count = 0;
 }

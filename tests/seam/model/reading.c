@@ -88,7 +88,8 @@ static void on_loss(void *ctx, const struct lost_note *note)
 
 static void on_state(void *ctx, const struct feed_change *change)
 {
-    transcript_state((unsigned)((struct fixture_consumer *)ctx)->index, change);
+    (void)ctx;
+    transcript_state(change);
 }
 
 void model_fixture_read(struct fixture_consumer *consumer, uint32_t max)
@@ -114,6 +115,7 @@ void model_fixture_read(struct fixture_consumer *consumer, uint32_t max)
     }
     chan_losses(chan, 1000, on_loss, consumer);
     chan_states(chan, 1000, on_state, consumer);
+    transcript_states((unsigned)consumer->index);
     check_totals(chan);
     chan_delivered(chan, &consumer->batch);
 }
