@@ -66,7 +66,7 @@ Test(transcript, holds_what_is_logged_unless_only_ports_are_wanted)
     log_setup(LOG_INFO, LOG_AS_TEXT, -1);
     transcript_begin(true);
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", text_of("web")), LOG_NUMBER("epoch", 77));
-    check_text("  log 1 producer.added producer=\"web\" epoch=e1\n");
+    check_text("  log info producer.added producer=\"web\" epoch=e1\n");
     transcript_begin(false);
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", text_of("web")), LOG_NUMBER("epoch", 77));
     check_text("");

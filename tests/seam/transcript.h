@@ -1,5 +1,5 @@
-/* transcript.h - the transcript: what a test does to the hub, and what the hub calls in return, line
- * by line and in order. Two builds whose transcripts are equal call their ports alike.
+/* transcript.h - the transcript: what a test does to the hub, and what the hub calls in return,
+ * line by line and in order. Two builds whose transcripts are equal call their ports alike.
  *
  *   step 17: select consumer 3 a* x        a step of the test
  *     session 2 stop 5 FINISHED now        what the hub calls: its ports, its log
@@ -59,8 +59,9 @@ int64_t transcript_clock_ns(void) __attribute__((weak));
 /* The name of the test case that runs. */
 const char *transcript_case(void) __attribute__((weak));
 
-/* Begins the transcript of a test case at its first call, where TRIBUTARY_TRANSCRIPT names a folder.
- * transcript_case_write() writes it to FOLDER/SUITE.CASE.txt, from its beginning each time. */
+/* Begins the transcript of a test case at its first call, where TRIBUTARY_TRANSCRIPT names a
+ * folder. transcript_case_write() writes it to FOLDER/SUITE.CASE.txt, from its beginning each
+ * time. */
 void transcript_case_begin(void);
 void transcript_case_write(void);
 

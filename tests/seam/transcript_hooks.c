@@ -27,6 +27,7 @@ static void add_field(struct buf *line, const struct log_field *field)
 
 void __wrap_log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count)
 {
+    static const char *const levels[] = {"debug", "info", "warn", "error", "off"};
     static struct buf line;
 
     if (transcript_on && transcript_with_log) {
@@ -34,7 +35,7 @@ void __wrap_log_fields(enum log_level level, const char *event, const struct log
         for (size_t i = 0; i < count; i++)
             add_field(&line, &fields[i]);
         CHECK(!line.broken);
-        transcript("  log %d %s%.*s", (int)level, event, (int)line.size,
+        transcript("  log %s %s%.*s", levels[level], event, (int)line.size,
                    line.size > 0 ? (const char *)line.data : "");
     }
     __real_log_fields(level, event, fields, count);
