@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "seam/transcript.h"
+
 static void note(struct fake_session *session, const char *what)
 {
     if (session->transcript.size > 0)
@@ -27,6 +29,7 @@ static void welcome(void *ctx, uint64_t epoch)
 {
     struct fake_session *session = ctx;
 
+    transcript("  session %u welcome e%u", session->number, transcript_epoch(epoch));
     CHECK(session->welcomes++ == 0);
     session->epoch = epoch;
     note(session, "welcome");
@@ -36,6 +39,9 @@ static void start(void *ctx, const struct activation_params *params)
 {
     struct fake_session *session = ctx;
 
+    transcript("  session %u start %" PRIu64 " %s %s s%u", session->number, params->activation,
+               transcript_bytes(params->request), transcript_deadline(params->deadline_ns),
+               transcript_subscription(params->subscription_id));
     CHECK(session->welcomes == 1 && params->activation > session->latest);
     session->starts++;
     session->latest = params->activation;
@@ -53,6 +59,8 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64
 {
     struct fake_session *session = ctx;
 
+    transcript("  session %u stop %" PRIu64 " %s %s", session->number, activation, fault_reason_name(reason),
+               transcript_deadline(deadline_ns));
     CHECK(session->session && session->aborts == 0);
     session->stops++;
     note(session, "stop");
@@ -68,6 +76,7 @@ static void set_paused(void *ctx, uint64_t activation, bool pause)
 {
     struct fake_session *session = ctx;
 
+    transcript("  session %u %s %" PRIu64, session->number, pause ? "pause" : "resume", activation);
     *(pause ? &session->pauses : &session->resumes) += 1;
     note(session, pause ? "pause" : "resume");
     buf_format(&session->transcript, " %" PRIu64, activation);
@@ -77,6 +86,8 @@ static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
     struct fake_session *session = ctx;
 
+    transcript("  session %u closing %s %s", session->number, fault_reason_name(reason),
+               transcript_deadline(deadline_ns));
     CHECK(session->session && session->closings++ == 0 && session->welcomes == 1);
     note(session, "closing ");
     buf_text(&session->transcript, fault_reason_name(reason));
@@ -89,6 +100,7 @@ static void abort_call(void *ctx, const struct fault *fault)
 {
     struct fake_session *session = ctx;
 
+    transcript("  session %u abort %s", session->number, transcript_fault(fault));
     CHECK(session->session && session->aborts++ == 0);
     session->fault = *fault;
     note(session, "abort ");
@@ -103,6 +115,7 @@ static void over(struct put_waiter *waiter)
 {
     struct fake_session *session = container_of(waiter, struct fake_session, waiter);
 
+    transcript("  session %u is unblocked", session->number);
     session_unblocked(session->session);
     session->over++;
 }
@@ -116,6 +129,7 @@ enum fault_reason fake_session_try(struct fake_session *session, struct hub_fixt
                                    struct session_params params)
 {
     struct fake_session before = *session;
+    enum fault_reason reason;
 
     buf_clear(&before.transcript);
     *session = (struct fake_session){.fixture = fixture,
@@ -128,7 +142,14 @@ enum fault_reason fake_session_try(struct fake_session *session, struct hub_fixt
                                      .leaves_at_abort = before.leaves_at_abort};
     params.port = &port;
     params.ctx = session;
-    return hub_register(fixture->hub, &params, &session->session, &session->fault);
+    if (transcript_on)
+        session->number = ++fixture->sessions;
+    transcript("session %u registers %s mode %d start_first %d", session->number,
+               transcript_bytes(params.name), (int)params.mode, params.start_first);
+    reason = hub_register(fixture->hub, &params, &session->session, &session->fault);
+    if (reason != FAULT_NONE)
+        transcript("  %s", transcript_fault(&session->fault));
+    return reason;
 }
 
 void fake_session_join(struct fake_session *session, struct hub_fixture *fixture,
@@ -147,9 +168,13 @@ const char *fake_session_transcript(struct fake_session *session)
 static enum err put(struct fake_session *session, uint64_t activation, struct chunk *chunk)
 {
     OWNED(chunk_release) struct chunk *owned = chunk;
+    enum err err;
 
-    return session_offer(session->session, activation, owned, activation == 0 ? &session->waiter : NULL,
-                         &session->offer);
+    transcript("session %u offers %u to %" PRIu64, session->number, chunk->count, activation);
+    err = session_offer(session->session, activation, owned, activation == 0 ? &session->waiter : NULL,
+                        &session->offer);
+    hub_fixture_offered(err, &session->offer);
+    return err;
 }
 
 enum err fake_session_put(struct fake_session *session, uint64_t activation, uint32_t count)
@@ -165,6 +190,7 @@ enum err fake_session_put_topics(struct fake_session *session, uint64_t activati
 void fake_session_end(struct fake_session *session, uint64_t activation, enum fault_code code,
                       const char *message)
 {
+    transcript("session %u ends %" PRIu64 " %s", session->number, activation, fault_code_name(code));
     session_end(session->session, activation, code, message);
 }
 
@@ -173,6 +199,8 @@ void fake_session_leave(struct fake_session *session, enum fault_reason reason)
     struct session *registered = session->session;
 
     session->session = NULL;
+    if (registered)
+        transcript("session %u unregisters %s", session->number, fault_reason_name(reason));
     if (registered)
         hub_unregister(registered, reason);
 }

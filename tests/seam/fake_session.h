@@ -8,6 +8,7 @@
 
 struct fake_session {
     struct hub_fixture *fixture;
+    unsigned number;         /* in the transcript */
     struct session *session; /* NULL: it was refused, or it has left */
     struct fault fault;      /* why it was refused, or aborted */
     struct put_waiter waiter;

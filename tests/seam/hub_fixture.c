@@ -13,6 +13,8 @@
 #include "event/encode.h"
 #include "flow/chan_report.h"
 #include "flow/chan_stats.h"
+#include "seam/transcript.h"
+#include "seam/transcript_reads.h"
 
 #define WAIT_NS (5 * NS_PER_S)
 
@@ -23,6 +25,8 @@ void hub_fixture_open(struct hub_fixture *fixture)
 {
     *fixture = (struct hub_fixture){.log = memfd_create("log", MFD_CLOEXEC)};
     CHECK(fixture->log >= 0);
+    transcript_case_begin();
+    transcript("open");
     log_setup(LOG_INFO, LOG_AS_TEXT, fixture->log);
     CHECK(loop_new(&fixture->loop).code == ERR_OK);
     CHECK(hub_new(fixture->loop, &hub_fixture_limits, &fixture->hub).code == ERR_OK);
@@ -34,8 +38,10 @@ void hub_fixture_close(struct hub_fixture *fixture)
                                         COUNT_LIVE_PRODUCERS, COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_ROUTES,
                                         COUNT_LIVE_SESSIONS,  COUNT_LIVE_ACTIVATIONS,   COUNT_LIVE_CHANNELS};
 
+    transcript("close");
     hub_free(fixture->hub);
     loop_free(fixture->loop);
+    transcript_case_write();
     for (size_t i = 0; i < ARRAY_LEN(live); i++)
         if (count_get(live[i]) != 0) {
             fprintf(stderr, "left over: %s = %lld\n", counter_name(live[i]), (long long)count_get(live[i]));
@@ -94,7 +100,18 @@ void hub_fixture_copy_view(void *ctx, const struct producer_view *view)
 
 void hub_fixture_emptied(void *ctx)
 {
+    transcript("  emptied");
     ((struct hub_fixture *)ctx)->emptied++;
+}
+
+void hub_fixture_offered(enum err err, const struct offer *offer)
+{
+    if (err == ERR_OK || err == ERR_AGAIN)
+        transcript("  %s e%u %llu-%llu matched %u", err_name(err), transcript_epoch(offer->epoch),
+                   (unsigned long long)offer->first_sequence, (unsigned long long)offer->last_sequence,
+                   offer->matched);
+    else
+        transcript("  %s", err_name(err));
 }
 
 /* ---- producers ---- */
@@ -103,6 +120,7 @@ static void putter_over(struct put_waiter *waiter)
 {
     struct putter *putter = container_of(waiter, struct putter, waiter);
 
+    transcript("  putter %u is unblocked", putter->number);
     inlet_unblocked(putter->inlet);
     putter->over++;
 }
@@ -112,6 +130,9 @@ void putter_open(struct putter *putter, struct hub_fixture *fixture, const char 
     struct fault fault;
 
     *putter = (struct putter){.waiter = {.over = putter_over}};
+    if (transcript_on)
+        putter->number = ++fixture->putters;
+    transcript("putter %u opens %s", putter->number, name);
     putter->inlet = hub_inlet_find(fixture->hub, text_of(name), "producer:1");
     if (!putter->inlet)
         CHECK(hub_inlet_open(fixture->hub, text_of(name), "producer:1", &putter->inlet, &fault) ==
@@ -121,12 +142,17 @@ void putter_open(struct putter *putter, struct hub_fixture *fixture, const char 
 enum err putter_put(struct putter *putter, struct chunk *chunk)
 {
     OWNED(chunk_release) struct chunk *owned = chunk;
+    enum err err;
 
-    return inlet_offer(putter->inlet, owned, &putter->waiter, &putter->offer);
+    transcript("putter %u offers %u", putter->number, chunk->count);
+    err = inlet_offer(putter->inlet, owned, &putter->waiter, &putter->offer);
+    hub_fixture_offered(err, &putter->offer);
+    return err;
 }
 
 void putter_leave(struct putter *putter)
 {
+    transcript("putter %u leaves", putter->number);
     inlet_leave(putter->inlet);
     putter->inlet = NULL;
 }
@@ -167,13 +193,18 @@ struct chunk *chunk_of_letters(const char *topics, size_t data_size)
 
 static void readable(void *ctx)
 {
-    ((struct consumer *)ctx)->readable_calls++;
+    struct consumer *consumer = ctx;
+
+    transcript("  consumer %u readable", consumer->number);
+    consumer->readable_calls++;
 }
 
 static void port_closing(void *ctx, enum closing reason, int64_t deadline_ns)
 {
     struct consumer *consumer = ctx;
 
+    transcript("  consumer %u closing %d %s", consumer->number, (int)reason,
+               transcript_deadline(deadline_ns));
     consumer->closings++;
     consumer->closing = reason;
     consumer->deadline_ns = deadline_ns;
@@ -185,6 +216,7 @@ static void port_abort(void *ctx, const struct fault *fault)
 {
     struct consumer *consumer = ctx;
 
+    transcript("  consumer %u abort %s", consumer->number, transcript_fault(fault));
     consumer->aborts++;
     consumer->fault = *fault;
     if (consumer->leaves)
@@ -223,11 +255,19 @@ enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fi
     enum fault_reason reason;
 
     *consumer = (struct consumer){.fixture = fixture};
+    if (transcript_on)
+        consumer->number = ++fixture->consumers;
+    transcript("consumer %u subscribes %s", consumer->number, transcript_deadline(params.deadline_ns));
     params.callbacks = (struct chan_callbacks){readable, consumer};
     params.port = &port;
     params.ctx = consumer;
     reason =
         hub_subscribe(fixture->hub, &params, &consumer->subscription, &consumer->result, &consumer->fault);
+    if (reason != FAULT_NONE)
+        transcript("  %s", transcript_fault(&consumer->fault));
+    else
+        transcript("  s%u matched %u", transcript_subscription(consumer->result.id),
+                   consumer->result.producers_matched);
     if (reason == FAULT_NONE)
         consumer->chan = consumer->result.chan;
     else
@@ -256,6 +296,7 @@ static void on_loss(void *ctx, const struct lost_note *note)
     struct consumer *consumer = ctx;
     struct buf *buf = &consumer->losses;
 
+    transcript_loss(consumer->number, note);
     comma(buf);
     buf_format(buf, "lost %s ", note->source->name);
     if (note->count_unknown)
@@ -283,6 +324,7 @@ static void on_state(void *ctx, const struct feed_change *change)
 {
     struct consumer *consumer = ctx;
 
+    transcript_state(change);
     comma(&consumer->states);
     buf_format(&consumer->states, "%s is %s", change->source->name, state_name(change->state));
     if (change->code != 0)
@@ -328,17 +370,22 @@ const char *consumer_read(struct consumer *consumer)
 {
     bool more = true;
 
+    transcript("consumer %u reads", consumer->number);
     buf_clear(&consumer->transcript);
     while (more) {
         uint32_t mark = chan_marked(consumer->chan);
 
         if (mark > 0)
+            transcript("  consumer %u reads mark %u", consumer->number, mark);
+        if (mark > 0)
             buf_format(&consumer->transcript, "mark %u\n", mark);
         more = chan_dequeue(consumer->chan, &consumer->batch, 4096, 256 << 10, clock_mono_ns());
+        transcript_batch(consumer->number, &consumer->batch);
         for (uint32_t i = 0; i < consumer->batch.count; i++)
             on_entry(consumer, &consumer->batch.entries[i]);
         chan_losses(consumer->chan, 100, on_loss, consumer);
         chan_states(consumer->chan, 100, on_state, consumer);
+        transcript_states(consumer->number);
         line_end(consumer);
         chan_delivered(consumer->chan, &consumer->batch);
     }
@@ -362,6 +409,7 @@ void consumer_leave(struct consumer *consumer)
 {
     if (!consumer->subscription)
         return;
+    transcript("consumer %u unsubscribes", consumer->number);
     hub_unsubscribe(consumer->subscription, consumer->aborts > 0 ? consumer->fault.reason : FAULT_NONE);
     consumer->subscription = NULL;
     check_totals(consumer->chan);

@@ -21,6 +21,7 @@ struct hub_fixture {
     struct hub *hub;
     int log; /* what the hub logged */
     unsigned emptied;
+    unsigned putters, consumers, sessions; /* how many there were, while a transcript is recorded */
 };
 
 /* 16 producers, 8 subscriptions, and 60 s until a producer is forgotten. Change them before
@@ -38,6 +39,8 @@ bool hub_fixture_log_has(struct hub_fixture *fixture, const char *event, const c
 /* For queries: copies a view, whose pointers stay valid for a while. */
 void hub_fixture_copy_view(void *ctx, const struct producer_view *view);
 void hub_fixture_emptied(void *fixture); /* for hub_drain(): counts */
+/* For the transcript: what an offer returned. */
+void hub_fixture_offered(enum err err, const struct offer *offer);
 
 /* A call that publishes. */
 struct putter {
@@ -45,6 +48,7 @@ struct putter {
     struct inlet *inlet;
     struct offer offer; /* of the last put */
     _Atomic unsigned over;
+    unsigned number; /* in the transcript */
 };
 void putter_open(struct putter *putter, struct hub_fixture *fixture, const char *name);
 enum err putter_put(struct putter *putter, struct chunk *chunk); /* takes over the chunk */
@@ -71,7 +75,8 @@ struct consumer {
     enum closing closing;
     int64_t deadline_ns;
     struct fault fault;
-    bool leaves; /* unsubscribes from within the port */
+    bool leaves;     /* unsubscribes from within the port */
+    unsigned number; /* in the transcript */
 };
 
 /* The params of a subscription, for consumer_join(). By default: every producer, DROP_OLDEST, 1024

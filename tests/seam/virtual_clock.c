@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "base/list.h"
+#include "seam/transcript.h"
 
+#define BEGINNING_NS NS_PER_S
 #define WALL_AHEAD_NS (INT64_C(1700000000) * NS_PER_S)
 
-static int64_t now_ns = NS_PER_S;
+static int64_t now_ns = BEGINNING_NS;
 static uint64_t last_epoch;
 
 int64_t clock_mono_ns(void)
@@ -24,6 +26,17 @@ uint64_t clock_epoch_ns(void)
 {
     last_epoch = MAX_OF((uint64_t)clock_wall_ns(), last_epoch + 1);
     return last_epoch;
+}
+
+int64_t transcript_clock_ns(void)
+{
+    return now_ns;
+}
+
+void virtual_clock_reset(void)
+{
+    now_ns = BEGINNING_NS;
+    last_epoch = 0;
 }
 
 struct loop {

@@ -11,4 +11,7 @@
  * 0: only what is due by now. */
 void virtual_time_pass(struct loop *loop, int64_t ns);
 
+/* Time begins again, and so do the epochs. No loop may exist. */
+void virtual_clock_reset(void);
+
 #endif

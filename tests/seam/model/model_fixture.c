@@ -8,6 +8,7 @@
 
 static void emptied(void *ctx)
 {
+    transcript("  emptied");
     ((struct model_fixture *)ctx)->emptied = true;
 }
 
@@ -15,13 +16,28 @@ static void step_drain(struct model_fixture *fixture)
 {
     int64_t drain_ns = fixture_roll(fixture, 4) == 0 ? 0 : some_time_ns(fixture);
 
+    model_fixture_line(fixture, "drain %s", transcript_deadline(clock_mono_ns() + drain_ns));
     hub_drain(fixture->hub, drain_ns, emptied, fixture);
     model_drain(&fixture->model, drain_ns);
 }
 
 static void step_time(struct model_fixture *fixture)
 {
-    model_fixture_pass(fixture, some_time_ns(fixture));
+    int64_t time_ns = some_time_ns(fixture);
+
+    model_fixture_line(fixture, "time %lld", (long long)time_ns);
+    model_fixture_pass(fixture, time_ns);
+}
+
+enum err model_fixture_offered(enum err err, const struct offer *offer)
+{
+    if (err == ERR_OK)
+        transcript("  OK e%u %llu-%llu matched %u", transcript_epoch(offer->epoch),
+                   (unsigned long long)offer->first_sequence, (unsigned long long)offer->last_sequence,
+                   offer->matched);
+    else
+        transcript("  %s", err_name(err));
+    return err;
 }
 
 void model_fixture_step(struct model_fixture *fixture)
@@ -36,6 +52,7 @@ void model_fixture_step(struct model_fixture *fixture)
     unsigned sum = 0;
     uint64_t at;
 
+    fixture->step++;
     /* No two steps at the same moment: what they make due together could come in either order. */
     model_fixture_pass(fixture, 1 + (int64_t)fixture_roll(fixture, 1000));
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
@@ -74,6 +91,7 @@ void model_fixture_close(struct model_fixture *fixture)
 {
     int index;
 
+    fixture->step++;
     if (fixture_roll(fixture, 2) == 0) {
         step_drain(fixture);
         model_fixture_compare(fixture);
@@ -87,6 +105,7 @@ void model_fixture_close(struct model_fixture *fixture)
         step_unregister(fixture);
         model_fixture_compare(fixture);
     }
+    transcript("free");
     hub_free(fixture->hub);
     loop_free(fixture->loop);
     for (enum counter i = COUNT_LIVE_CHUNKS; i <= COUNT_LIVE_CHANNELS; i++)

@@ -11,6 +11,7 @@
 #include "lib/events.h"
 #include "loop/loop.h"
 #include "seam/model/model.h"
+#include "seam/transcript.h"
 
 #define MAX_STARTS 512 /* of one session */
 
@@ -57,11 +58,16 @@ struct model_fixture {
     uint64_t transient_epoch[NAMES], transient_sequence[NAMES];
     bool emptied;
     uint64_t starts, stops, events; /* for the summary */
+    unsigned step;                  /* the number of the step, for the transcript */
 };
 
 void model_fixture_open(struct model_fixture *fixture, uint64_t seed);
 void model_fixture_close(struct model_fixture *fixture); /* everybody leaves; nothing may be left alive */
 void model_fixture_step(struct model_fixture *fixture);  /* one random step */
+
+/* For the transcript: the line of a step, and what an offer to the hub returned. */
+#define model_fixture_line(fixture, format, ...) transcript("step %u: " format, (fixture)->step, __VA_ARGS__)
+enum err model_fixture_offered(enum err err, const struct offer *offer);
 
 /* ---- for the files of this folder ---- */
 

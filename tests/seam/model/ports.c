@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "seam/hub_fixture.h"
+#include "seam/transcript.h"
 #include "seam/virtual_clock.h"
 
 static void record(struct model_fixture *fixture, struct notice notice)
@@ -27,14 +28,22 @@ static void leave(struct fixture_session *session, enum fault_reason reason)
 {
     struct session *gone = session->session;
 
+    transcript("  session %d leaves %s", session->index, fault_reason_name(reason));
     session->session = NULL;
     hub_unregister(gone, reason);
+}
+
+static void end(struct fixture_session *session, uint64_t activation)
+{
+    transcript("  session %d ends %llu", session->index, (unsigned long long)activation);
+    session_end(session->session, activation, CODE_OK, NULL);
 }
 
 static void welcome(void *ctx, uint64_t epoch)
 {
     struct fixture_session *session = ctx;
 
+    transcript("  session %d welcome e%u", session->index, transcript_epoch(epoch));
     CHECK(session->latest == 0);
     session->epoch = epoch;
     record(session->fixture, (struct notice){.kind = WELCOME, .session = session->index, .consumer = -1});
@@ -54,6 +63,9 @@ static void start(void *ctx, const struct activation_params *params)
     struct fixture_session *session = ctx;
     int c = consumer_of(session->fixture, params->subscription_id);
 
+    transcript("  session %d start %llu consumer %d s%u %s %s", session->index,
+               (unsigned long long)params->activation, c, transcript_subscription(params->subscription_id),
+               transcript_bytes(params->request), transcript_deadline(params->deadline_ns));
     CHECK(session->session && session->epoch > 0 && params->activation == session->latest + 1 &&
           params->activation < MAX_STARTS);
     CHECK(params->request.size == 1 && params->request.data[0] == '0' + c);
@@ -66,7 +78,7 @@ static void start(void *ctx, const struct activation_params *params)
                                              .deadline_ns = params->deadline_ns,
                                              .number = params->activation});
     if (behaviour(session)->ends_at_start)
-        session_end(session->session, params->activation, CODE_OK, NULL);
+        end(session, params->activation);
 }
 
 static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
@@ -74,6 +86,8 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64
     struct fixture_session *session = ctx;
     struct start *start = &session->starts[activation];
 
+    transcript("  session %d stop %llu %s %s", session->index, (unsigned long long)activation,
+               fault_reason_name(reason), transcript_deadline(deadline_ns));
     CHECK(session->session && activation > 0 && activation <= session->latest && !start->stopped);
     start->stopped = true;
     session->fixture->stops++;
@@ -83,7 +97,7 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64
                                              .reason = (int)reason,
                                              .deadline_ns = deadline_ns});
     if (behaviour(session)->at_stop == ENDS)
-        session_end(session->session, activation, CODE_OK, NULL);
+        end(session, activation);
     else if (behaviour(session)->at_stop == LEAVES)
         leave(session, FAULT_NONE);
 }
@@ -93,6 +107,8 @@ static void set_paused(void *ctx, uint64_t activation, bool pause)
     struct fixture_session *session = ctx;
     struct start *start = &session->starts[activation];
 
+    transcript("  session %d %s %llu", session->index, pause ? "pause" : "resume",
+               (unsigned long long)activation);
     CHECK(activation > 0 && activation <= session->latest && start->paused != pause);
     start->paused = pause;
 }
@@ -101,6 +117,8 @@ static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
     struct fixture_session *session = ctx;
 
+    transcript("  session %d closing %s %s", session->index, fault_reason_name(reason),
+               transcript_deadline(deadline_ns));
     CHECK(session->session);
     record(session->fixture, (struct notice){.kind = CLOSING,
                                              .session = session->index,
@@ -115,6 +133,7 @@ static void abort_call(void *ctx, const struct fault *fault)
 {
     struct fixture_session *session = ctx;
 
+    transcript("  session %d abort %s", session->index, transcript_fault(fault));
     CHECK(session->session);
     record(session->fixture,
            (struct notice){
@@ -144,6 +163,7 @@ static void unsubscribe(struct fixture_consumer *consumer, enum fault_reason rea
 {
     struct subscription *gone = consumer->subscription;
 
+    transcript("  consumer %d leaves %s", consumer->index, fault_reason_name(reason));
     consumer->subscription = NULL;
     hub_unsubscribe(gone, reason);
     model_fixture_forget(consumer);
@@ -153,6 +173,7 @@ static void consumer_closing(void *ctx, enum closing reason, int64_t deadline_ns
 {
     struct fixture_consumer *consumer = ctx;
 
+    transcript("  consumer %d closing %d %s", consumer->index, (int)reason, transcript_deadline(deadline_ns));
     record(consumer->fixture, (struct notice){.kind = CONSUMER_CLOSING,
                                               .session = -1,
                                               .consumer = consumer->index,
@@ -166,6 +187,7 @@ static void consumer_abort(void *ctx, const struct fault *fault)
 {
     struct fixture_consumer *consumer = ctx;
 
+    transcript("  consumer %d abort %s", consumer->index, transcript_fault(fault));
     record(consumer->fixture, (struct notice){.kind = CONSUMER_ABORT,
                                               .session = -1,
                                               .consumer = consumer->index,
@@ -178,7 +200,7 @@ static const struct subscription_port subscription_port = {consumer_closing, con
 
 static void readable(void *ctx)
 {
-    (void)ctx;
+    transcript("  consumer %d readable", ((struct fixture_consumer *)ctx)->index);
 }
 
 struct subscription_params model_subscription_params(struct fixture_consumer *consumer,
@@ -193,7 +215,7 @@ struct subscription_params model_subscription_params(struct fixture_consumer *co
                                                  .max_bytes = 1u << 30,
                                                  .overflow = OVERFLOW_DROP_OLDEST,
                                                  .fallback = OVERFLOW_DROP_OLDEST},
-                                      .callbacks = {readable, NULL},
+                                      .callbacks = {readable, consumer},
                                       .name = text_of("a consumer"),
                                       .peer = "consumer",
                                       .request = {(const uint8_t *)&requests[consumer->index], 1},

@@ -7,6 +7,7 @@
 #include "flow/chan_batch.h"
 #include "flow/chan_report.h"
 #include "seam/hub_fixture.h"
+#include "seam/transcript_reads.h"
 
 static void push(struct fixture_consumer *consumer, uint64_t epoch, uint64_t sequence)
 {
@@ -80,11 +81,24 @@ static void read_event(struct fixture_consumer *consumer, uint64_t epoch, uint64
     drop(consumer, i);
 }
 
+static void on_loss(void *ctx, const struct lost_note *note)
+{
+    transcript_loss((unsigned)((struct fixture_consumer *)ctx)->index, note);
+}
+
+static void on_state(void *ctx, const struct feed_change *change)
+{
+    (void)ctx;
+    transcript_state(change);
+}
+
 void model_fixture_read(struct fixture_consumer *consumer, uint32_t max)
 {
     struct chan *chan = consumer->result.chan;
     uint32_t mark = chan_marked(chan);
 
+    if (mark > 0)
+        transcript("  consumer %d reads mark %u", consumer->index, mark);
     if (consumer->exact && consumer->due_count > 0 && consumer->due[0].epoch == 0) {
         CHECK(mark == consumer->due[0].sequence);
         drop(consumer, 0);
@@ -92,13 +106,16 @@ void model_fixture_read(struct fixture_consumer *consumer, uint32_t max)
         CHECK(mark == 0);
     }
     chan_dequeue(chan, &consumer->batch, max, 1 << 20, clock_mono_ns());
+    transcript_batch((unsigned)consumer->index, &consumer->batch);
     for (uint32_t i = 0; i < consumer->batch.count; i++) {
         const struct chan_batch_entry *entry = &consumer->batch.entries[i];
 
         for (uint32_t event = entry->first; event < entry->last; event++)
             read_event(consumer, entry->chunk->source->epoch, chunk_sequence(entry->chunk, event));
     }
-    chan_states(chan, 1000, NULL, NULL);
+    chan_losses(chan, 1000, on_loss, consumer);
+    chan_states(chan, 1000, on_state, consumer);
+    transcript_states((unsigned)consumer->index);
     check_totals(chan);
     chan_delivered(chan, &consumer->batch);
 }

@@ -24,7 +24,16 @@ void step_subscribe(struct model_fixture *fixture)
     consumer->exact = fixture_roll(fixture, 3) > 0;
     real = model_subscription_params(consumer, &params);
     fixture->model.consumers[c] = params; /* the port reads the behaviour from here */
+    model_fixture_line(fixture, "subscribe %d %s %s ends %d leaves %d overflow %d %u %s", c,
+                       params.filter.producers, params.filter.topic ? params.filter.topic : "-", params.ends,
+                       params.leaves_at_end, (int)real.limits.overflow, real.limits.max_events,
+                       transcript_deadline(params.own_deadline_ns));
     CHECK(hub_subscribe(fixture->hub, &real, &consumer->subscription, &consumer->result, &fault) == due);
+    if (due == FAULT_NONE)
+        transcript("  s%u matched %u", transcript_subscription(consumer->result.id),
+                   consumer->result.producers_matched);
+    else
+        transcript("  %s", transcript_fault(&fault));
     if (due == FAULT_NONE)
         model_subscribe(&fixture->model, c, &params);
     else
@@ -38,6 +47,7 @@ void step_leave(struct model_fixture *fixture, int c, enum fault_reason reason)
     bool whole =
         fixture->model.consumers[c].life == C_DRAINING && chan_state(consumer->result.chan) == CHAN_DRAINING;
 
+    model_fixture_line(fixture, "unsubscribe %d %s", c, fault_reason_name(reason));
     /* A drain that had its time has delivered everything. */
     if (whole && fixture_roll(fixture, 2) == 0)
         CHECK(model_fixture_read_all(consumer) || !consumer->exact);
@@ -65,6 +75,7 @@ void step_finish(struct model_fixture *fixture)
 
     if (c < 0)
         return;
+    model_fixture_line(fixture, "finish %d reason %d in %lld", c, (int)reason, (long long)drain_ns);
     CHECK(hub_finish(fixture->hub, text_of(fixture->consumers[c].result.id), reason, drain_ns, &fault) ==
           FAULT_NONE);
     model_finish(&fixture->model, c, (int)reason, drain_ns);
@@ -77,6 +88,7 @@ void step_kick(struct model_fixture *fixture)
 
     if (c < 0)
         return;
+    model_fixture_line(fixture, "disconnect %d", c);
     CHECK(hub_disconnect(fixture->hub, text_of(fixture->consumers[c].result.id), text_of("off"), &fault) ==
           FAULT_NONE);
     model_kick(&fixture->model, c);
@@ -89,12 +101,16 @@ void step_select(struct model_fixture *fixture)
     struct filter *filter = filter_of(params.producers, params.topic, NULL);
     uint32_t revision;
 
+    if (c >= 0)
+        model_fixture_line(fixture, "select %d %s %s", c, params.producers,
+                           params.topic ? params.topic : "-");
     if (c < 0 || fixture->model.consumers[c].life != C_LIVE) {
         CHECK(c < 0 || hub_select(fixture->consumers[c].subscription, filter) == 0);
         filter_free(filter);
         return;
     }
     revision = hub_select(fixture->consumers[c].subscription, filter);
+    transcript("  revision %u", revision);
     CHECK(revision > 0);
     if (fixture->consumers[c].subscription) /* the subscription may have ended during the call */
         model_fixture_marked(&fixture->consumers[c], revision);
@@ -107,6 +123,7 @@ void step_read(struct model_fixture *fixture)
 
     if (c < 0)
         return;
+    model_fixture_line(fixture, "read %d state %d", c, (int)chan_state(fixture->consumers[c].result.chan));
     if (chan_state(fixture->consumers[c].result.chan) == CHAN_CLOSED)
         fixture->consumers[c].exact = false; /* the rest was lost */
     model_fixture_read(&fixture->consumers[c], 1 + (uint32_t)fixture_roll(fixture, 20));

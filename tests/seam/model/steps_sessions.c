@@ -32,7 +32,13 @@ void step_register(struct model_fixture *fixture)
     if (fixture->model.draining)
         due = FAULT_DRAINING;
     fixture->model.sessions[s] = params; /* the port reads the behaviour from here */
+    model_fixture_line(fixture, "register %d %s %s reject %d start_first %d behaviour %d%d%d%d", s,
+                       model_names[params.name], params.per_consumer ? "PER_CONSUMER" : "SHARED",
+                       real.reject_duplicate, real.start_first, params.ends_at_start, (int)params.at_stop,
+                       params.leaves_at_closing, params.leaves_at_abort);
     CHECK(hub_register(fixture->hub, &real, &session->session, &fault) == due);
+    if (due != FAULT_NONE)
+        transcript("  %s", transcript_fault(&fault));
     if (due == FAULT_NONE)
         model_register(&fixture->model, s, &params, real.start_first);
 }
@@ -40,13 +46,16 @@ void step_register(struct model_fixture *fixture)
 void step_unregister(struct model_fixture *fixture)
 {
     int s = fixture_pick(fixture, SESSIONS, any_session);
+    enum fault_reason reason;
     struct session *gone;
 
     if (s < 0)
         return;
     gone = fixture->sessions[s].session;
     fixture->sessions[s].session = NULL;
-    hub_unregister(gone, fixture_roll(fixture, 2) == 0 ? FAULT_NONE : FAULT_CANCELLED);
+    reason = fixture_roll(fixture, 2) == 0 ? FAULT_NONE : FAULT_CANCELLED;
+    model_fixture_line(fixture, "unregister %d %s", s, fault_reason_name(reason));
+    hub_unregister(gone, reason);
     model_unregister(&fixture->model, s);
 }
 
@@ -64,6 +73,13 @@ static bool is_open(const struct model_fixture *fixture, int s, uint64_t number)
     int c = number <= fixture->sessions[s].latest ? fixture->sessions[s].starts[number].consumer : -1;
 
     return c >= 0 && model_asked(&fixture->model, s, c) && fixture->model.pairs[s][c].number == number;
+}
+
+static enum err offered(struct fixture_session *session, uint64_t number, struct chunk *chunk,
+                        struct put_waiter *waiter, struct offer *offer_out)
+{
+    return model_fixture_offered(session_offer(session->session, number, chunk, waiter, offer_out),
+                                 offer_out);
 }
 
 void step_offer(struct model_fixture *fixture)
@@ -84,16 +100,17 @@ void step_offer(struct model_fixture *fixture)
     number = session->latest - MIN_OF(number, session->latest - 1);
     if (fixture_roll(fixture, 40) == 0)
         number = session->latest + 1 + fixture_roll(fixture, 10);
+    model_fixture_line(fixture, "offer %d %llu %s", s, (unsigned long long)number, topics);
     if (number > session->latest) {
-        CHECK(session_offer(session->session, number, chunk, NULL, &offer) == ERR_NOT_FOUND);
+        CHECK(offered(session, number, chunk, NULL, &offer) == ERR_NOT_FOUND);
         return;
     }
     start = &session->starts[number];
     if (!is_open(fixture, s, number)) {
-        CHECK(session_offer(session->session, number, chunk, NULL, &offer) == ERR_CLOSED);
+        CHECK(offered(session, number, chunk, NULL, &offer) == ERR_CLOSED);
         return;
     }
-    CHECK(session_offer(session->session, number, chunk, NULL, &offer) == ERR_OK);
+    CHECK(offered(session, number, chunk, NULL, &offer) == ERR_OK);
     CHECK(start->sequence == 0 ? offer.epoch > session->epoch : offer.epoch == start->epoch);
     CHECK(offer.first_sequence == start->sequence + 1);
     start->epoch = offer.epoch;
@@ -121,12 +138,13 @@ void step_offer_shared(struct model_fixture *fixture)
         return;
     some_topics(fixture, topics);
     chunk = chunk_of_letters(topics, fixture_roll(fixture, 20));
+    model_fixture_line(fixture, "offer %d shared %s", s, topics);
     life = (unsigned)fixture->model.sessions[s].life;
     if (fixture->model.draining || (life != S_LIVE && life != S_CLOSING)) {
-        CHECK(session_offer(session->session, 0, chunk, &waiter, &offer) == ERR_CLOSED);
+        CHECK(offered(session, 0, chunk, &waiter, &offer) == ERR_CLOSED);
         return;
     }
-    CHECK(session_offer(session->session, 0, chunk, &waiter, &offer) == ERR_OK);
+    CHECK(offered(session, 0, chunk, &waiter, &offer) == ERR_OK);
     CHECK(offer.epoch == session->epoch && offer.first_sequence == session->sequence + 1);
     session->sequence = offer.last_sequence;
     model_fixture_accepted(fixture, s, -1, topics, &offer);
@@ -143,6 +161,7 @@ void step_end(struct model_fixture *fixture)
         return;
     number = 1 + fixture_roll(fixture, fixture->sessions[s].latest);
     open = is_open(fixture, s, number);
+    model_fixture_line(fixture, "end %d %llu %s", s, (unsigned long long)number, failed ? "failed" : "ok");
     session_end(fixture->sessions[s].session, number, failed ? CODE_INTERNAL : CODE_OK, "no luck");
     if (open)
         model_end(&fixture->model, s, fixture->sessions[s].starts[number].consumer, failed);
@@ -161,6 +180,7 @@ void step_publish(struct model_fixture *fixture)
     struct offer offer;
     char topics[8];
 
+    model_fixture_line(fixture, "publish %s", model_names[name]);
     CHECK(!!inlet == (fixture->model.forget_ns[name] > 0));
     if (!inlet && (fixture->model.draining || model_holder(&fixture->model, name) >= 0)) {
         CHECK(hub_inlet_open(fixture->hub, text, "putter", &inlet, &fault) ==
@@ -173,9 +193,9 @@ void step_publish(struct model_fixture *fixture)
     some_topics(fixture, topics);
     chunk = chunk_of_letters(topics, 4);
     if (fixture->model.draining) {
-        CHECK(inlet_offer(inlet, chunk, &waiter, &offer) == ERR_CLOSED);
+        CHECK(model_fixture_offered(inlet_offer(inlet, chunk, &waiter, &offer), &offer) == ERR_CLOSED);
     } else {
-        CHECK(inlet_offer(inlet, chunk, &waiter, &offer) == ERR_OK);
+        CHECK(model_fixture_offered(inlet_offer(inlet, chunk, &waiter, &offer), &offer) == ERR_OK);
         CHECK(offer.first_sequence ==
               (offer.epoch == fixture->transient_epoch[name] ? fixture->transient_sequence[name] + 1 : 1));
         fixture->transient_epoch[name] = offer.epoch;
@@ -195,6 +215,7 @@ void step_remove(struct model_fixture *fixture)
     struct producer_view view;
     struct fault fault;
 
+    model_fixture_line(fixture, "remove %s in %lld", model_names[name], (long long)drain_ns);
     CHECK(hub_remove(fixture->hub, text_of(model_names[name]), drain_ns, hub_fixture_copy_view, &view,
                      &fault) == (known ? FAULT_NONE : FAULT_PRODUCER_NOT_FOUND));
     if (known)
