@@ -29,6 +29,7 @@ class Replacing(WithSessions, Case):
         self.session("p", on_duplicate=REJECT)
 
     def check_replaced(self, session):
+        session.wait(lambda: session.closing, "the session gets closing")
         self.assertEqual(session.closing.reason, "REPLACED")
         self.check_fault(session.wait_end(), CODE.ABORTED, "REPLACED")
 
@@ -170,6 +171,7 @@ class Removing(WithSessions, Case):
         answer = self.remove("p", seconds=60)
         self.assertEqual((answer.name, answer.activations, answer.per_consumer), ("p", 1, True))
         stop = session.wait_stop(activation)
+        session.wait(lambda: session.closing, "the session gets closing")
         self.assertEqual((stop.reason, session.closing.reason), ("REMOVED", "REMOVED"))
         self.assertGreater(stop.deadline_unix_nano, time.time_ns() + 20 * 10**9)
         late = self.consumer()
@@ -276,6 +278,8 @@ class Draining(WithSessions, Case):
         shared.wait_confirmed()
         self.daemon.terminate()
         stop = session.wait_stop(activation)
+        # `closing` comes before or after the stops: both are waited for.
+        session.wait(lambda: session.closing, "the session gets closing")
         self.assertEqual((stop.reason, session.closing.reason), ("DRAINING", "DRAINING"))
         self.assertGreater(stop.deadline_unix_nano, time.time_ns())
         shared.wait(lambda: shared.closing, "the shared session gets closing")
