@@ -82,7 +82,7 @@ static void on_drained(void *ctx)
 static void drain(struct server *server)
 {
     log_write(LOG_INFO, "server.draining",
-              LOG_NUMBER("timeout_ms", server->options.drain_timeout_ns / NS_PER_MS),
+              LOG_NUMBER("drain_timeout_ms", server->options.drain_timeout_ns / NS_PER_MS),
               LOG_NUMBER("subscriptions", count_get(COUNT_LIVE_SUBSCRIPTIONS)),
               LOG_NUMBER("producers", count_get(COUNT_LIVE_PRODUCERS)));
     rpc_not_serving(server->rpc);

@@ -128,7 +128,7 @@ static void admit(struct listener *listener, int fd, int64_t now_ns)
     if (too_high(listener, fd)) {
         reason = "descriptors";
     } else if (left == 0) {
-        reason = "connections_most";
+        reason = "max_connections";
     } else {
         if (listener->handshake.count >= MIN_OF(left, MAX_PENDING))
             handshake_refuse_oldest(&listener->handshake, now_ns);

@@ -39,7 +39,7 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
     struct map_node *node = NULL;
 
     if (first)
-        log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_ms", drain_ns / NS_PER_MS),
+        log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_timeout_ms", drain_ns / NS_PER_MS),
                   LOG_NUMBER("producers", hub->producers.count), LOG_NUMBER("subscriptions", hub->ids.count));
     while ((node = map_next(&hub->producers, node)))
         inlet_set_state(&container_of(node, struct producer, name)->inlet, INLET_CLOSED);
