@@ -148,16 +148,17 @@ static int64_t wait_until(const struct wire_thread *thread)
     return first ? first->key : INT64_MAX;
 }
 
-/* Handles one completion that is there already. False: there is none. */
-static bool complete_one(struct wire_thread *thread)
+/* Waits until `until` for one completion and handles it. Returns GRPC_OP_COMPLETE,
+ * GRPC_QUEUE_TIMEOUT or GRPC_QUEUE_SHUTDOWN. */
+static grpc_completion_type complete_one(struct wire_thread *thread, gpr_timespec until)
 {
-    grpc_event event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_event event = grpc_completion_queue_next(thread->queue, until, NULL);
 
-    if (event.type != GRPC_OP_COMPLETE)
-        return false;
-    struct wire_op *op = event.tag;
-    op->done(op, event.success != 0);
-    return true;
+    if (event.type == GRPC_OP_COMPLETE) {
+        struct wire_op *op = event.tag;
+        op->done(op, event.success != 0);
+    }
+    return event.type;
 }
 
 static void adopt(struct wire_thread *thread, struct adoption *adoption)
@@ -181,7 +182,7 @@ static void adopt_next(struct wire_thread *thread)
         return;
     adopt(thread, container_of(list_first(&thread->adoptions), struct adoption, link));
     for (int polls = EMPTY_POLLS_PER_ADOPTION, left = MAX_TURN_COMPLETIONS; polls > 0 && left > 0; left--) {
-        if (!complete_one(thread))
+        if (complete_one(thread, gpr_inf_past(GPR_CLOCK_MONOTONIC)) != GRPC_OP_COMPLETE)
             polls--;
     }
 }
@@ -216,14 +217,8 @@ static void empty_queue(struct wire_thread *thread)
     grpc_call_unref(thread->wakeup_call);
     grpc_channel_destroy(thread->lame_channel);
     grpc_completion_queue_shutdown(thread->queue);
-    for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(thread->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-        if (event.type == GRPC_QUEUE_SHUTDOWN)
-            return;
-        struct wire_op *op = event.tag;
-        op->done(op, event.success != 0);
-    }
+    while (complete_one(thread, gpr_inf_future(GPR_CLOCK_MONOTONIC)) != GRPC_QUEUE_SHUTDOWN)
+        ;
 }
 
 static void *serve(void *arg)
