@@ -191,8 +191,8 @@ static void find_inlet_and_offer(struct intake *intake)
 static enum fault_reason check_message(struct intake *intake, struct message *message,
                                        struct framing_scan *scan)
 {
-    enum fault_reason reason =
-        framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
+    enum fault_reason reason = framing_scan(scan, message_bytes(message),
+                                            &loop_settings(intake->rpc->loop)->framing, &intake->fault);
 
     if (!reason)
         reason = check_confirm(&scan->fields[PB_PUBLISH_REQUEST_CONFIRM], &intake->fault);

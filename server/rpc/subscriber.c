@@ -287,10 +287,11 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
 {
     struct subscribe_request *request = &subscriber->request;
     struct call *call = subscriber->call;
+    const struct settings *limits = loop_settings(subscriber->rpc->loop);
     struct fault fault;
 
     subscriber->message = owner;
-    if (subscribe_request_read(message, request, &fault)) {
+    if (subscribe_request_read(message, &limits->subscription, request, &fault)) {
         if (subscriber->field_prefix)
             fault_within(&fault, subscriber->field_prefix);
         subscriber_refuse(subscriber, &fault);
@@ -298,7 +299,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
     }
     struct sender_settings settings = {.linger_ns = request->linger_ns,
                                        .heartbeat_ns = request->heartbeat_ns,
-                                       .write_timeout_ns = subscriber->rpc->settings.write_timeout_ns,
+                                       .write_timeout_ns = limits->write_timeout_ns,
                                        .progress_ns = PROGRESS_EVERY_NS,
                                        .batch_events = request->max_batch_events,
                                        .batch_bytes = request->max_batch_bytes,

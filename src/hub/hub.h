@@ -22,21 +22,15 @@
 struct hub;
 
 /* The history that is kept of each shared producer, for `start.last`. It is kept from the first
- * subscription on that asks for it. Keeping it costs each offer some 100 ns beside its 250, so a
- * server where nobody asks does not pay. Nothing is kept while more than half of the process's
- * budget for chunks is used. */
+ * subscription on that asks for it, or from the start (`history` of the settings). Keeping it
+ * costs each offer some 100 ns beside its 250, so a server where nobody asks does not pay.
+ * Nothing is kept while more than half of the process's budget for chunks is used. */
 #define HISTORY_EVENTS 1024u
 #define HISTORY_BYTES (1024u * 1024u)
 
-struct hub_limits {
-    uint32_t max_producers;
-    uint32_t max_subscriptions;
-    bool history;                /* keep it from the start, not only once a subscription asks for `last` */
-    int64_t transient_forget_ns; /* after the last call of a transient producer has ended */
-};
-
-/* Loop. ERR_NO_MEMORY: *hub_out is untouched. */
-MUST_CHECK struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out);
+/* Loop. The hub's limits are those of loop_settings(), read at each use.
+ *   ERR_NO_MEMORY  *hub_out is untouched */
+MUST_CHECK struct status hub_new(struct loop *loop, struct hub **hub_out);
 
 /* Loop. Every subscription and session must have ended, and every call must have left its inlet.
  * NULL is allowed. */

@@ -23,7 +23,6 @@ struct session;
 
 struct hub {
     struct loop *loop;
-    struct hub_limits limits;
     atomic_bool draining; /* written by the loop */
 
     /* The loop changes the map under `names` and may read it without. Other threads read it under

@@ -71,16 +71,13 @@ void hub_subscription_gone(struct hub *hub)
     emptied(hub->emptied_ctx);
 }
 
-struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out)
+struct status hub_new(struct loop *loop, struct hub **hub_out)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
 
     if (!hub)
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     hub->loop = loop;
-    hub->limits = *limits;
-    hub->history = limits->history;
-    CHECK(limits->transient_forget_ns >= 0);
     CHECK(pthread_mutex_init(&hub->names, NULL) == 0);
     map_init(&hub->producers);
     map_init(&hub->ids);

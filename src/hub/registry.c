@@ -21,7 +21,7 @@ enum err producer_init(struct producer *producer, struct hub *hub, struct bytes 
 {
     if (inlet_init(&producer->inlet, name, INLET_OPEN) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (hub->history)
+    if (hub->history || loop_settings(hub->loop)->history)
         producer->inlet.history = history_new(); /* without memory there is none */
     producer->hub = hub;
     producer->name.key = source_name(producer->inlet.source);
@@ -61,10 +61,11 @@ static bool reserve_by_name(struct hub *hub)
 
 enum fault_reason registry_reserve(struct hub *hub, struct fault *fault)
 {
+    uint32_t max = loop_settings(hub->loop)->max_producers;
     char bound[32];
 
-    if (hub->producers.count >= hub->limits.max_producers) {
-        snprintf(bound, sizeof(bound), "at most %u", hub->limits.max_producers);
+    if (hub->producers.count >= max) {
+        snprintf(bound, sizeof(bound), "at most %u", max);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
     }
     return reserve_by_name(hub) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);

@@ -54,7 +54,7 @@ void transient_remove(struct producer *producer, const char *reason)
 
 static int64_t forget_at_ns(const struct producer *producer)
 {
-    int64_t forget_ns = producer->hub->limits.transient_forget_ns;
+    int64_t forget_ns = loop_settings(producer->hub->loop)->transient_forget_ns;
 
     return producer->idle_since_ns > INT64_MAX - forget_ns ? INT64_MAX : producer->idle_since_ns + forget_ns;
 }

@@ -106,7 +106,7 @@ static void decode_batch(const struct chunk *chunk)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct framing_scan scan; /* used for one message after the other, as in the server */
-    struct framing_limits limits = framing_defaults;
+    struct framing_limits limits = settings_defaults.framing;
     struct bytes message = {data, size};
     struct chunk *chunk = NULL;
     struct fault fault;

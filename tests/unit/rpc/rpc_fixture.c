@@ -161,9 +161,7 @@ static void open_call(struct rpc_fixture *fixture)
     *fixture = (struct rpc_fixture){.thread.busy = true};
     wire_init();
     hub_fixture_open(&fixture->hub_fixture);
-    fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop,
-                                .hub = fixture->hub_fixture.hub,
-                                .settings.framing = framing_defaults};
+    fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop, .hub = fixture->hub_fixture.hub};
     list_init(&fixture->thread.early_hooks);
     list_init(&fixture->thread.hooks);
     fixture->thread.inbox_end = &fixture->thread.inbox;
