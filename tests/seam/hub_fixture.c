@@ -231,7 +231,7 @@ static void port_abort(void *ctx, const struct fault *fault)
         consumer_leave(consumer);
 }
 
-static const struct subscription_port port = {port_closing, port_abort};
+static const struct subscription_port port = {.closing = port_closing, .abort_call = port_abort};
 
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic)
 {
