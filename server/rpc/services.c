@@ -35,7 +35,7 @@ enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessage
     row->method = (struct unary_method){.rpc = rpc, .type = type, .on_loop = on_loop};
     row->next = rpc->unary_rows;
     rpc->unary_rows = row;
-    return rpc_add_method(rpc, path, &unary_port, &row->method);
+    return rpc_add_method(rpc, path, &rpc_unary_port, &row->method);
 }
 
 static struct bytes service_of(const struct method *method)
