@@ -10,6 +10,7 @@
 
 #include "base/counters.h"
 #include "event/text.h"
+#include "hub/producer.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"

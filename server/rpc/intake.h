@@ -8,7 +8,7 @@
 
 #include "event/chunk.h"
 #include "flow/put_waiter.h"
-#include "hub/producer.h"
+#include "route/offer.h"
 #include "server/rpc/rpc.h"
 #include "server/wire/call.h"
 

@@ -19,12 +19,13 @@
 #include "base/fsm.h"
 #include "base/log.h"
 #include "flow/feed.h"
+#include "flow/producer_state.h"
 #include "hub/activation_table.h"
 #include "hub/bind.h"
-#include "hub/producer.h"
-#include "hub/route.h"
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
+#include "route/inlet.h"
+#include "route/route.h"
 
 /* The retry of an activation that failed. The first wait is doubled up to the maximum. After a life
  * of this length it begins with the first wait again. */
@@ -61,15 +62,17 @@ static enum err open_route(struct activation *activation, const struct filter_pa
     const struct pause_port pause_port = {set_paused, activation};
     struct subscription *subscription = activation->subscription;
     struct inlet *inlet = &activation->inlet;
+    const struct inlet_start start = {.name = source_name(activation->session->producer.inlet.source),
+                                      .epoch = clock_epoch_ns(),
+                                      .state = INLET_OPEN};
 
-    if (inlet_init(inlet, source_name(activation->session->producer.inlet.source), INLET_OPEN) != ERR_OK)
+    if (inlet_init(inlet, &start) != ERR_OK)
         return ERR_NO_MEMORY;
     if (route_init(&activation->route, inlet, subscription->chan, subscription->filter, part, &pause_port) !=
         ERR_OK) {
         inlet_fini(inlet);
         return ERR_NO_MEMORY;
     }
-    activation->route.subscription = subscription;
     route_enter(&activation->route, start_point);
     activation->open = true;
     count_add(COUNT_LIVE_ROUTES, 1);

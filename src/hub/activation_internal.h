@@ -10,8 +10,8 @@
 
 #include "base/ctx.h"
 #include "base/heap.h"
-#include "hub/inlet_internal.h"
 #include "loop/loop.h"
+#include "route/data_path.h"
 
 struct session;
 struct start_point;

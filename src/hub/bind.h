@@ -6,13 +6,8 @@
 
 #include "hub/hub_internal.h"
 
-struct resume;
-
-/* Where a new subscription starts: what it wants of the time before it was bound. */
-struct start_point {
-    const struct resume *resume; /* NULL: nothing is resumed */
-    uint32_t last;               /* this many matching events of the history */
-};
+struct start_point;
+struct subscription;
 
 /* What a filter leaves to ask of this producer's events. */
 struct filter_part producer_part(const struct producer *producer, const struct filter *filter);
@@ -32,24 +27,5 @@ MUST_CHECK enum err bind_subscriptions(struct producer *producer, struct list *c
  *   ERR_NO_MEMORY  some were bound; the caller takes them out again */
 MUST_CHECK enum err bind_producers(struct subscription *subscription, const struct start_point *start_point,
                                    struct list *created);
-
-/* Takes a route into its inlet, after inlet_reserve(). What `start_point` asks of the time before
- * comes first; NULL: nothing is asked. From now on the route gets what is published. */
-void route_enter(struct route *route, const struct start_point *start_point);
-
-/* ---- routes of shared producers ---- */
-
-/* A route that is in no list yet, with space for it in the inlet. NULL: out of memory. */
-struct route *route_new(struct producer *producer, struct subscription *subscription,
-                        const struct filter_part *part);
-void route_attach(struct route *route); /* adds it to its subscription's */
-
-/* Takes the route out everywhere, closes its feed (feed_close()) and frees it. */
-void route_close(struct route *route, uint32_t state, uint32_t code, const char *message);
-/* route_close() for every route of a producer. */
-void routes_close(struct producer *producer, uint32_t state, uint32_t code, const char *message);
-/* Takes all routes of a subscription out and frees them. The feeds stay with the channel, in the
- * state they are in. */
-void routes_detach(struct subscription *subscription);
 
 #endif

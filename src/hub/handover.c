@@ -4,6 +4,7 @@
  * session has one successor at most. START_FIRST: the name changes hands at once, and both sessions
  * may publish until the older one is over. A transient producer does not own its name. */
 #include "base/clock.h"
+#include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/hub_query.h"
 #include "hub/producer.h"

@@ -1,6 +1,6 @@
 /* hub_internal.h - the hub and its producers as the files of this room see them.
  *
- *   hub ──names──▶ producer ──inlet──▶ route ◀──routes── subscription ◀──order, ids── hub
+ *   hub ──names──▶ producer ──inlet──▶ binding ◀──────── subscription ◀──order, ids── hub
  *                     ▲                                        │
  *                  session ◀───────── activation ──────────────┘
  *
@@ -15,7 +15,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "hub/hub.h"
-#include "hub/inlet_internal.h"
+#include "route/data_path.h"
 
 #define PEER_CAPACITY 96u /* with the closing NUL; a longer address is truncated */
 

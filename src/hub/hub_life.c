@@ -4,19 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "hub/activation_internal.h"
-#include "hub/history.h"
 #include "hub/hub_internal.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
 #include "hub/transient.h"
-
-static void start_history(struct inlet *inlet)
-{
-    pthread_mutex_lock(&inlet->lock);
-    if (!inlet->history)
-        inlet->history = history_new();
-    pthread_mutex_unlock(&inlet->lock);
-}
+#include "route/inlet.h"
 
 void hub_keep_history(struct hub *hub)
 {
@@ -26,10 +18,10 @@ void hub_keep_history(struct hub *hub)
         return;
     hub->history = true;
     while ((node = map_next(&hub->producers, node)))
-        start_history(&container_of(node, struct producer, name)->inlet);
+        inlet_keep_history(&container_of(node, struct producer, name)->inlet);
     /* Sessions that wait for a name are not in the map. */
     list_each(one, safe, &hub->sessions)
-        start_history(&container_of(one, struct session, link)->producer.inlet);
+        inlet_keep_history(&container_of(one, struct session, link)->producer.inlet);
 }
 
 void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx)

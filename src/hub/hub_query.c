@@ -155,7 +155,7 @@ static void show_subscription(const struct subscription *subscription,
                                      .ctx = subscription->port_ctx,
                                      .chan = subscription->chan,
                                      .producers_matched =
-                                         subscription->route_count + subscription->activation_count,
+                                         subscription->binding_count + subscription->activation_count,
                                      .draining = subscription->draining};
 
     each(ctx, &view);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/counters.h"
-#include "hub/history.h"
+#include "route/inlet.h"
 
 void peer_copy(char peer[PEER_CAPACITY], const char *from)
 {
@@ -19,10 +19,12 @@ void peer_copy(char peer[PEER_CAPACITY], const char *from)
 
 enum err producer_init(struct producer *producer, struct hub *hub, struct bytes name, const char *peer)
 {
-    if (inlet_init(&producer->inlet, name, INLET_OPEN) != ERR_OK)
+    const struct inlet_start start = {.name = name, .epoch = clock_epoch_ns(), .state = INLET_OPEN};
+
+    if (inlet_init(&producer->inlet, &start) != ERR_OK)
         return ERR_NO_MEMORY;
     if (hub->history)
-        producer->inlet.history = history_new(); /* without memory there is none */
+        inlet_keep_history(&producer->inlet);
     producer->hub = hub;
     producer->name.key = source_name(producer->inlet.source);
     list_init(&producer->newly_idle);

@@ -13,17 +13,17 @@
 
 #include "base/log.h"
 #include "flow/chan_report.h"
-#include "flow/feed.h"
+#include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
-#include "hub/producer.h"
-#include "hub/route.h"
+#include "hub/binding.h"
 #include "hub/session_internal.h"
 #include "hub/subscription.h"
 #include "hub/subscription_internal.h"
 
 struct change {
     struct route *route;
+    struct binding *binding; /* whose route it is; NULL: an activation's */
     struct filter_part part;
     struct match_entry *entry; /* KEEP: the new one before the change, the old one after it */
     enum { KEEP, TAKE_OUT, PUT_IN } action;
@@ -36,16 +36,19 @@ struct plan {
     struct list to_end;  /* activations to end */
 };
 
-static void plan_put_in(struct plan *plan, struct route *route, const struct filter_part *part)
+static void plan_put_in(struct plan *plan, struct binding *binding, const struct filter_part *part)
 {
-    plan->changes[plan->count++] = (struct change){.route = route, .part = *part, .action = PUT_IN};
+    plan->changes[plan->count++] =
+        (struct change){.route = &binding->route, .binding = binding, .part = *part, .action = PUT_IN};
 }
 
-static enum err plan_change(struct plan *plan, struct route *route, const struct filter *filter,
-                            const struct filter_part *part)
+static enum err plan_change(struct plan *plan, struct route *route, struct binding *binding,
+                            const struct filter *filter, const struct filter_part *part)
 {
-    struct change change = {
-        .route = route, .part = *part, .action = part->answer == FILTER_NONE ? TAKE_OUT : KEEP};
+    struct change change = {.route = route,
+                            .binding = binding,
+                            .part = *part,
+                            .action = part->answer == FILTER_NONE ? TAKE_OUT : KEEP};
 
     if (route_entry_new(route->inlet, route, filter, part, &change.entry) != ERR_OK)
         return ERR_NO_MEMORY;
@@ -56,12 +59,12 @@ static enum err plan_change(struct plan *plan, struct route *route, const struct
 /* Plans what becomes of each route and activation that the subscription has: kept or taken out. */
 static enum err plan_present(struct plan *plan, struct subscription *subscription)
 {
-    list_each(node, safe, &subscription->routes) {
-        struct route *route = container_of(node, struct route, link);
-        struct filter_part part = producer_part(route->producer, subscription->filter);
+    list_each(node, safe, &subscription->bindings) {
+        struct binding *binding = container_of(node, struct binding, link);
+        struct filter_part part = producer_part(binding->producer, subscription->filter);
 
-        route->producer->walk = subscription->hub->walk;
-        if (plan_change(plan, route, subscription->filter, &part) != ERR_OK)
+        binding->producer->walk = subscription->hub->walk;
+        if (plan_change(plan, &binding->route, binding, subscription->filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     list_each(other, next, &subscription->activations) {
@@ -70,7 +73,8 @@ static enum err plan_present(struct plan *plan, struct subscription *subscriptio
         struct filter_part part = producer_part(producer, subscription->filter);
 
         producer->walk = subscription->hub->walk;
-        if (activation->open && plan_change(plan, &activation->route, subscription->filter, &part) != ERR_OK)
+        if (activation->open &&
+            plan_change(plan, &activation->route, NULL, subscription->filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
         if (part.answer == FILTER_NONE) {
             list_remove(other);
@@ -95,7 +99,7 @@ static enum err plan_new(struct plan *plan, struct subscription *subscription, c
     while ((node = map_next(&subscription->hub->producers, node))) {
         struct producer *producer = container_of(node, struct producer, name);
         struct filter_part part = producer_part(producer, subscription->filter);
-        struct route *route;
+        struct binding *binding;
 
         if (part.answer == FILTER_NONE || producer->walk == subscription->hub->walk ||
             !producer_joinable(producer) || was_wanted(producer, old))
@@ -105,10 +109,10 @@ static enum err plan_new(struct plan *plan, struct subscription *subscription, c
                 return ERR_NO_MEMORY;
             continue;
         }
-        route = route_new(producer, subscription, &part);
-        if (!route)
+        binding = binding_new(producer, subscription, &part);
+        if (!binding)
             return ERR_NO_MEMORY;
-        plan_put_in(plan, route, &part);
+        plan_put_in(plan, binding, &part);
     }
     return ERR_OK;
 }
@@ -127,20 +131,18 @@ static void plan_undo(struct plan *plan, struct subscription *subscription)
     }
     for (size_t i = 0; i < plan->count; i++) {
         match_entry_free(plan->changes[i].entry);
-        if (plan->changes[i].action == PUT_IN) {
-            feed_close(plan->changes[i].route->chan, plan->changes[i].route->feed, PRODUCER_ENDED, 0, NULL);
-            route_fini(plan->changes[i].route);
-            free(plan->changes[i].route);
-        }
+        if (plan->changes[i].action == PUT_IN)
+            binding_discard(plan->changes[i].binding);
     }
 }
 
-/* Only the loop takes more than one of these locks, so any order would do. This one is easy to
- * check. */
+/* Only the loop takes more than one of these locks, so any order would do. This one is that of the
+ * sources' beginning, so the feeds of what is not wanted any more end in an order that does not
+ * depend on addresses. */
 static int compare_inlets(const void *a, const void *b)
 {
-    uintptr_t one = (uintptr_t)((const struct change *)a)->route->inlet,
-              other = (uintptr_t)((const struct change *)b)->route->inlet;
+    uint64_t one = ((const struct change *)a)->route->inlet->source->epoch,
+             other = ((const struct change *)b)->route->inlet->source->epoch;
 
     return (one > other) - (one < other);
 }
@@ -171,13 +173,13 @@ static void change_routes(const struct plan *plan, const struct filter *filter, 
 static void update_routes(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        struct route *route = plan->changes[i].route;
+        struct binding *binding = plan->changes[i].binding;
 
         match_entry_free(plan->changes[i].entry);
         if (plan->changes[i].action == PUT_IN)
-            route_attach(route);
-        else if (plan->changes[i].action == TAKE_OUT && route->producer)
-            route_close(route, PRODUCER_ENDED, 0, NULL);
+            binding_attach(binding);
+        else if (plan->changes[i].action == TAKE_OUT && binding)
+            binding_close(binding, PRODUCER_ENDED, 0, NULL);
     }
 }
 
@@ -203,7 +205,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
     if (subscription->ctx.state != CTX_LIVE)
         return 0;
     plan.changes =
-        calloc(subscription->route_count + subscription->activation_count + hub->producers.count + 1,
+        calloc(subscription->binding_count + subscription->activation_count + hub->producers.count + 1,
                sizeof(struct change));
     if (!plan.changes)
         return 0;

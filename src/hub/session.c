@@ -20,11 +20,13 @@
 #include "base/counters.h"
 #include "base/fsm.h"
 #include "base/log.h"
+#include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
-#include "hub/producer.h"
+#include "hub/binding.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
+#include "route/inlet.h"
 
 static const struct fsm machine = {
     .name = "session",
@@ -138,7 +140,7 @@ enum err session_prepare(struct session *session, struct list *created)
     if (bind_subscriptions(&session->producer, created) == ERR_OK)
         return ERR_OK;
     discard(created);
-    routes_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
+    bindings_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
 }
 
@@ -207,7 +209,8 @@ void session_over(struct session *session, const struct ending *ending, bool not
     session->predecessor = NULL;
     end_all(&session->stopping, ending);
     end_all(&session->active, ending);
-    routes_close(&session->producer, lost ? PRODUCER_ENDED : PRODUCER_REMOVED, ending->code, ending->message);
+    bindings_close(&session->producer, lost ? PRODUCER_ENDED : PRODUCER_REMOVED, ending->code,
+                   ending->message);
     if (was_live)
         log_write(
             LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)),

@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "hub/activation_table.h"
-#include "hub/producer.h"
 #include "hub/session.h"
+#include "route/offer.h"
 
 static enum err drop(const struct chunk *chunk)
 {

@@ -23,11 +23,12 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "flow/chan_stats.h"
+#include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
-#include "hub/producer.h"
-#include "hub/resume.h"
+#include "hub/binding.h"
 #include "hub/subscription_internal.h"
+#include "route/resume.h"
 
 /* A stream that ends by itself has time: as long as a drain may last. */
 #define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
@@ -87,7 +88,7 @@ static void drain(struct subscription *subscription)
     subscription->draining = true;
     if (subscription->closing == 0)
         subscription->closing = CLOSING_SERVER_DRAINING;
-    routes_detach(subscription);
+    bindings_detach(subscription);
     timed = set_deadline(subscription);
     if (!timed)
         expire_activations(subscription);
@@ -139,7 +140,7 @@ static void abort_call(struct subscription *subscription)
         fault_set(&fault, subscription->ctx.reason, NULL, NULL);
     subscription->fault = NULL;
     timer_stop(&subscription->deadline);
-    routes_detach(subscription);
+    bindings_detach(subscription);
     subscription->port->abort_call(subscription->port_ctx, &fault);
     chan_close(chan, LOSS_CONSUMER_GONE);
     chan_release(chan);
@@ -166,7 +167,7 @@ static void subscription_free(struct subscription *subscription)
     if (!subscription)
         return;
     subscription->held++;
-    routes_detach(subscription);
+    bindings_detach(subscription);
     ctx_fini(&subscription->ctx);
     chan_release(subscription->chan);
     filter_free(subscription->filter);
@@ -192,7 +193,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     if (!subscription)
         return NULL;
     list_init(&subscription->link);
-    list_init(&subscription->routes);
+    list_init(&subscription->bindings);
     list_init(&subscription->activations);
     subscription->chan = chan_new(&params->limits, &params->callbacks);
     if (!subscription->chan) {
@@ -234,7 +235,9 @@ static enum err bind_all(struct subscription *subscription, const struct subscri
     start_point.resume = resume;
     if (bind_producers(subscription, &start_point, created) != ERR_OK)
         return ERR_NO_MEMORY;
-    return resume ? resume_report_lost_sources(resume, subscription) : ERR_OK;
+    return resume ? resume_report_lost_sources(resume, subscription->chan, subscription->filter,
+                                               &subscription->hub->producers)
+                  : ERR_OK;
 }
 
 /* Everything is in its place: the activations may begin, and end. */
@@ -273,7 +276,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     list_append(&hub->subscriptions, &subscription->link);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
     memcpy(result_out->id, subscription->id_text, sizeof(result_out->id));
-    result_out->producers_matched = subscription->route_count + subscription->activation_count;
+    result_out->producers_matched = subscription->binding_count + subscription->activation_count;
     result_out->chan = chan_retain(subscription->chan);
     log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
               LOG_BYTES("name", params->name), LOG_TEXT("peer", subscription->peer),
@@ -310,7 +313,7 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason
     /* Nobody may bind to it any more: an end below may be the beginning of another session. */
     list_remove(&subscription->link);
     timer_stop(&subscription->deadline);
-    routes_detach(subscription);
+    bindings_detach(subscription);
     end_activations(subscription, &ending);
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     log_ended(subscription, reason);

@@ -19,8 +19,8 @@ struct subscription {
     struct chan_limits limits;
     const struct subscription_port *port;
     void *port_ctx;
-    struct list routes; /* to shared producers */
-    uint32_t route_count;
+    struct list bindings; /* to shared producers */
+    uint32_t binding_count;
     struct list activations;
     uint32_t activation_count;
     uint32_t expired_activations; /* they did not stop in time */

@@ -13,9 +13,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "flow/producer_state.h"
 #include "hub/bind.h"
+#include "hub/binding.h"
 #include "hub/producer.h"
 #include "hub/registry.h"
+#include "route/inlet.h"
 
 static void log_removed(const struct producer *producer, const char *reason)
 {
@@ -46,7 +49,7 @@ void transient_remove(struct producer *producer, const char *reason)
     pthread_mutex_unlock(&hub->names);
     inlet_set_state(&producer->inlet, INLET_REMOVED);
     log_removed(producer, reason);
-    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
+    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
     inlet_leave(&producer->inlet);
 }
 
@@ -63,7 +66,7 @@ static int64_t forget_at_ns(const struct producer *producer)
 static void forget(struct producer *producer)
 {
     log_removed(producer, "FORGOTTEN");
-    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
+    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
     transient_free(producer);
 }
 
@@ -215,7 +218,7 @@ static enum err bind_and_publish(struct producer *producer)
     list_init(&none);
     if (bind_subscriptions(producer, &none) == ERR_OK && registry_add(producer, 1) == ERR_OK)
         return ERR_OK;
-    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
+    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
 }
 
