@@ -6,7 +6,8 @@
 #include "base/counters.h"
 #include "flow/feed.h"
 #include "flow/producer_state.h"
-#include "hub/hub_internal.h"
+#include "hub/producer_internal.h"
+#include "hub/select_plan.h"
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
 
@@ -41,15 +42,29 @@ void binding_attach(struct binding *binding)
     count_add(COUNT_LIVE_ROUTES, 1);
 }
 
-enum err binding_open(struct producer *producer, struct subscription *subscription,
-                      const struct filter_part *part, const struct start_point *start_point)
+enum err binding_bind(struct producer *producer, struct subscription *subscription,
+                      const struct filter_part *part, const struct start_point *start_point,
+                      struct list *created)
 {
     struct binding *binding = binding_new(producer, subscription, part);
 
+    (void)created; /* no activations */
     if (!binding)
         return ERR_NO_MEMORY;
     route_enter(&binding->route, start_point);
     binding_attach(binding);
+    return ERR_OK;
+}
+
+enum err binding_reselect(struct producer *producer, struct subscription *subscription,
+                          const struct filter_part *part, const struct filter *old, struct select_plan *plan)
+{
+    struct binding *binding = binding_new(producer, subscription, part);
+
+    (void)old; /* a binding ends with its producer: one that is missing is new */
+    if (!binding)
+        return ERR_NO_MEMORY;
+    select_plan_put_in(plan, &binding->route, binding, part);
     return ERR_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "route/route.h"
 
 struct producer;
+struct select_plan;
 struct subscription;
 
 struct binding {
@@ -26,9 +27,13 @@ struct binding *binding_new(struct producer *producer, struct subscription *subs
 void binding_discard(struct binding *binding);
 void binding_attach(struct binding *binding); /* adds it to its subscription's */
 
-/* binding_new(), route_enter() and binding_attach(). ERR_NO_MEMORY: nothing has changed. */
-MUST_CHECK enum err binding_open(struct producer *producer, struct subscription *subscription,
-                                 const struct filter_part *part, const struct start_point *start_point);
+/* What every kind of shared producer has as its bind() and reselect() (producer_internal.h). */
+MUST_CHECK enum err binding_bind(struct producer *producer, struct subscription *subscription,
+                                 const struct filter_part *part, const struct start_point *start_point,
+                                 struct list *created);
+MUST_CHECK enum err binding_reselect(struct producer *producer, struct subscription *subscription,
+                                     const struct filter_part *part, const struct filter *old,
+                                     struct select_plan *plan);
 
 /* Takes the binding out everywhere, closes its feed (feed_close()) and frees it. */
 void binding_close(struct binding *binding, uint32_t state, uint32_t code, const char *message);

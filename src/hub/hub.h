@@ -9,7 +9,7 @@
  * inlet's routes under the same lock. So an offer never sees a stale route, and the end of a
  * producer comes after its last chunk.
  *
- * Lock order: the hub's names, then a session, then an inlet, then a channel. */
+ * Lock order: the registry of names, then a session, then an inlet, then a channel. */
 #ifndef TRIBUTARY_HUB_HUB_H
 #define TRIBUTARY_HUB_HUB_H
 
