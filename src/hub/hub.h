@@ -9,7 +9,7 @@
  * inlet's routes under the same lock. So an offer never sees a stale route, and the end of a
  * producer comes after its last chunk.
  *
- * Lock order: the hub's names, then a session, then an inlet, then a channel. */
+ * Lock order: the registry of names, then a session, then an inlet, then a channel. */
 #ifndef TRIBUTARY_HUB_HUB_H
 #define TRIBUTARY_HUB_HUB_H
 
@@ -20,13 +20,6 @@
 #include "loop/loop.h"
 
 struct hub;
-
-/* The history that is kept of each shared producer, for `start.last`. It is kept from the first
- * subscription on that asks for it, or from the start (`history` of the settings). Keeping it
- * costs each offer some 100 ns beside its 250, so a server where nobody asks does not pay.
- * Nothing is kept while more than half of the process's budget for chunks is used. */
-#define HISTORY_EVENTS 1024u
-#define HISTORY_BYTES (1024u * 1024u)
 
 /* Loop. The hub's limits are those of loop_settings(), read at each use.
  *   ERR_NO_MEMORY  *hub_out is untouched */

@@ -48,6 +48,20 @@ Test(coalesce_ends, coalesced_messages_survive_the_loss_of_their_call)
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
 
+Test(coalesce_ends, a_scanned_message_that_waits_is_dropped_when_the_call_is_lost)
+{
+    rpc_fixture_open(&fixture, true);
+    rpc_fixture_publish_each(&fixture, "abc");
+    fixture.thread.busy = false;
+    rpc_fixture_publish(&fixture, "d");
+    rpc_fixture_lose_call(&fixture);
+    rpc_fixture_run(&fixture);
+    cr_expect_eq(fixture.call.state, CALL_CLOSED);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "ab");
+    rpc_fixture_expect_counts(4, 2, 0);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
 Test(coalesce_ends, coalesced_messages_that_block_are_given_up_when_the_call_is_lost)
 {
     rpc_fixture_open(&fixture, true);
@@ -222,5 +236,19 @@ Test(coalesce_ends, a_new_limit_holds_for_the_next_message_of_an_open_stream)
     cr_expect_str_eq(fixture.refused, "3 EVENT_TOO_LARGE");
     cr_expect_str_eq(rpc_fixture_read(&fixture), "ac");
     cr_expect_eq(fixture.call.state, CALL_OPEN, "the stream goes on");
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce_ends, a_wrong_message_that_waits_for_refused_ones_keeps_its_own_reason)
+{
+    hub_fixture_settings.max_producers = 1;
+    rpc_fixture_open(&fixture, false);
+    rpc_fixture_publish_each(&fixture, "ab");
+    remove_producer();
+    publish(&fixture.hub_fixture, "other", 1, "t");
+    rpc_fixture_publish_bad_text(&fixture); /* the others are offered first, and go to the loop */
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(fixture.refused, "2 TOO_MANY_PRODUCERS, 3 TOO_MANY_PRODUCERS, 4 BAD_UTF8");
+    rpc_fixture_expect_scanned_once(&fixture, 1);
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
