@@ -84,12 +84,18 @@ static bool reserve_by_name(struct registry *registry)
 enum fault_reason registry_reserve(struct registry *registry, uint32_t max_producers, struct fault *fault)
 {
     char bound[32];
+    enum err err;
 
     if (registry->producers.count >= max_producers) {
         snprintf(bound, sizeof(bound), "at most %u", max_producers);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
     }
-    return reserve_by_name(registry) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    pthread_mutex_lock(&registry->lock);
+    err = map_reserve(&registry->producers);
+    pthread_mutex_unlock(&registry->lock);
+    if (err != ERR_OK || !reserve_by_name(registry))
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    return FAULT_NONE;
 }
 
 enum err registry_add(struct producer *producer)
