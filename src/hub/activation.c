@@ -172,7 +172,7 @@ static enum err set_due(struct activation *activation, int64_t at_ns)
     struct retry_queue *queue = hub_retries(activation->subscription->hub);
     enum err err = heap_set(&queue->due, &activation->due, at_ns);
 
-    if (err == ERR_OK && heap_first(&queue->due) == &activation->due)
+    if (err == ERR_OK && (heap_first(&queue->due) == &activation->due || !queue->timer.loop))
         set_timer(queue);
     return err;
 }

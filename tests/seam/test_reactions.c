@@ -35,6 +35,7 @@
 
 static bool memory_may_fail; /* only while the hub is called */
 static unsigned fail_one_in; /* 0: never */
+static bool timers_fail;
 static struct dice memory_dice;
 
 static bool fails(void)
@@ -78,7 +79,7 @@ enum err __wrap_timer_start(struct loop *loop, struct timer *timer, int64_t dela
     bool may_fail = memory_may_fail;
     enum err err;
 
-    if (fails()) {
+    if (timers_fail || fails()) {
         timer_stop(timer);
         return ERR_NO_MEMORY;
     }
@@ -120,7 +121,7 @@ static uint64_t seed;
 
 static bool reacts(void)
 {
-    return dice_roll(&dice, reacts_one_in) == 0;
+    return reacts_one_in > 0 && dice_roll(&dice, reacts_one_in) == 0;
 }
 
 static void leave(struct party *party)
@@ -627,27 +628,71 @@ static void check_nothing_left(void)
         CHECK(count_get(live[i]) == 0);
 }
 
-static void run(void)
+static void schedule_open(void)
 {
-    static const unsigned one_in[] = {0, 0, 200, 40, 12, 4};
     struct hub_limits limits = {.max_producers = 8, .max_subscriptions = 8, .transient_forget_ns = NS_PER_S};
 
     virtual_clock_reset();
-    dice = (struct dice){seed * UINT64_C(0x9e3779b97f4a7c15)};
-    memory_dice = (struct dice){seed * UINT64_C(0xd1342543de82ef95)};
-    fail_one_in = one_in[dice_roll(&dice, ARRAY_LEN(one_in))];
-    reacts_one_in = 1 + (unsigned)dice_roll(&dice, 12);
-    if (reacts_one_in == 1)
-        reacts_one_in = 2;
-    free_at_emptied = dice_roll(&dice, 2) == 0;
-    emptied = 0;
+    emptied = reacts_one_in = fail_one_in = 0;
     draining = false;
     memset(parties, 0, sizeof(parties));
     memset(audiences, 0, sizeof(audiences));
     CHECK(loop_new(&loop).code == ERR_OK);
     CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
+}
+
+static void run(void)
+{
+    static const unsigned one_in[] = {0, 0, 200, 40, 12, 4};
+
+    schedule_open();
+    dice = (struct dice){seed * UINT64_C(0x9e3779b97f4a7c15)};
+    memory_dice = (struct dice){seed * UINT64_C(0xd1342543de82ef95)};
+    fail_one_in = one_in[dice_roll(&dice, ARRAY_LEN(one_in))];
+    reacts_one_in = 2 + (unsigned)dice_roll(&dice, 11);
+    free_at_emptied = dice_roll(&dice, 2) == 0;
     for (unsigned i = 0; i < STEPS && hub; i++)
         step();
+    finish();
+    check_nothing_left();
+}
+
+static void join(struct party *party, const char *name)
+{
+    const struct session_params params = {
+        .name = text_of(name), .mode = SESSION_PER_CONSUMER, .port = &session_port, .ctx = party};
+    struct fault fault;
+
+    *party = (struct party){.mode = params.mode};
+    CHECK(hub_register(hub, &params, &party->session, &fault) == FAULT_NONE);
+}
+
+/* The timer of retries could not be set. The first activation that waits for it is the first in the
+ * queue from then on, so no other one comes before it. */
+static void retries_go_on_when_there_is_memory_again(void)
+{
+    struct party *party = &parties[0];
+    struct fault fault;
+
+    schedule_open();
+    join(party, "a");
+    for (size_t i = 0; i < 2; i++) {
+        struct subscription_params params = subscription_params_of(NULL);
+
+        params.callbacks = (struct chan_callbacks){readable, &audiences[i]};
+        params.port = &subscription_port;
+        params.ctx = &audiences[i];
+        CHECK(hub_subscribe(hub, &params, &audiences[i].subscription, &audiences[i].result, &fault) ==
+              FAULT_NONE);
+    }
+    CHECK(party->latest == 2);
+    timers_fail = true;
+    session_end(party->session, 1, CODE_UNAVAILABLE, NULL);
+    timers_fail = false;
+    virtual_time_pass(loop, NS_PER_S / 2);
+    session_end(party->session, 2, CODE_UNAVAILABLE, NULL);
+    virtual_time_pass(loop, 2 * NS_PER_S);
+    CHECK(party->latest == 4);
     finish();
     check_nothing_left();
 }
@@ -672,6 +717,7 @@ int main(int argc, char **argv)
 
     signal(SIGABRT, failed);
     log_setup(LOG_OFF, LOG_AS_TEXT, STDERR_FILENO);
+    retries_go_on_when_there_is_memory_again();
     for (seed = first; seed < first + count; seed++)
         run();
     printf("%llu schedules\n", (unsigned long long)count);
