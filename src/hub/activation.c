@@ -9,7 +9,8 @@
  * Each start has a number of its own, with an inlet, an epoch and a feed of its own. An activation
  * becomes ACTIVE and STOPPING in the moment in which start() and stop() are called. It moves
  * because its context does (server, subscription, activation), or because its session or its
- * subscription asks for its end. run() decides. end() ends it in all cases. */
+ * subscription asks for its end, or because its producer has ended it. end() ends it in all cases;
+ * activations_discard() takes back one that never began. */
 #include "hub/activation_internal.h"
 
 #include <stdio.h>

@@ -17,8 +17,8 @@ MUST_CHECK enum err activation_open_route(struct activation *activation, const s
  * set_paused() that still runs. Does nothing the second time. */
 void activation_take_out(struct activation *activation);
 
-/* Closes the feed and frees inlet and route, after activation_take_out(). Does nothing where they
- * are not open. */
+/* Closes the feed and frees inlet and route. No offer may find the activation: it is out of the
+ * table, or never was there. Does nothing where they are not open. */
 void activation_close_route(struct activation *activation, const struct ending *ending);
 
 #endif

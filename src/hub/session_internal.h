@@ -1,7 +1,8 @@
 /* session_internal.h - sessions as the files of this room see them.
  *
  * References: a session lives until it is unregistered, its last activation is freed, its last
- * offer has returned, and its last put waiter was notified.
+ * offer has returned, and its last put waiter was notified. The ready list may hold it a while
+ * longer.
  *
  * Threads: the loop only, except references and what `struct session` says. */
 #ifndef TRIBUTARY_HUB_SESSION_INTERNAL_H

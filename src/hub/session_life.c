@@ -8,8 +8,8 @@
  *
  * GONE: nothing more is accepted. Its activations end, then the port is notified (unless it was the
  * port that ended the session), and the name passes on. What is left to come is hub_unregister(),
- * offers that still run, and put waiters. A CLOSING session keeps its name only for a session that
- * waits for it (STOP_FIRST). */
+ * offers that still run, and put waiters. A session that is CLOSING keeps its name, unless it
+ * was removed, or a newer one took the name at once (START_FIRST). */
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
@@ -17,7 +17,6 @@
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
 #include "hub/binding.h"
-#include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
@@ -61,15 +60,14 @@ void session_go_live(struct session *session, struct list *created)
     activations_begin(created);
 }
 
-/* The session had waited for its name, and the name is free. */
+/* The session had waited for its name, and the name is free. In a hub that drains no session
+ * waits. */
 static void take_free_name(struct session *session)
 {
-    struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
+    const struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
     struct list created;
 
-    if (hub_draining(session->producer.hub))
-        refused.reason = FAULT_DRAINING;
-    if (refused.reason == FAULT_DRAINING || session_prepare(session, &created) != ERR_OK) {
+    if (session_prepare(session, &created) != ERR_OK) {
         session_over(session, &refused, true);
         return;
     }
