@@ -132,12 +132,17 @@ void map_fini(struct map *map)
     *map = (struct map){0};
 }
 
+enum err map_reserve(struct map *map)
+{
+    return map->count < map->slot_count ? ERR_OK : grow(map);
+}
+
 enum err map_add(struct map *map, struct map_node *node)
 {
     uint64_t hash = map_hash(node->key);
 
     CHECK(!find(map, hash, node->key));
-    if (map->count == map->slot_count && grow(map) != ERR_OK)
+    if (map_reserve(map) != ERR_OK)
         return ERR_NO_MEMORY;
     node->hash = hash;
     push(map->slots, map->slot_count, node);

@@ -29,6 +29,10 @@ void map_init(struct map *map);
 /* Frees the table. The objects stay the owner's, and are not touched. */
 void map_fini(struct map *map);
 
+/* Makes space for one more node, so that the next map_add() cannot fail.
+ *   ERR_NO_MEMORY  nothing changed */
+MUST_CHECK enum err map_reserve(struct map *map);
+
 /* Adds a node whose `key` is set. The map must not contain the key.
  *   ERR_NO_MEMORY  nothing changed */
 MUST_CHECK enum err map_add(struct map *map, struct map_node *node);

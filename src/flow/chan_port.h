@@ -23,8 +23,8 @@ struct pause_port {
      *
      * Any thread. Calls alternate, one at a time, with no lock of the channel held. The function
      * may only note the fact; it may not take a lock under which the channel is called. No call
-     * begins after chan_close(). feed_close() waits for a call that is being made, so none runs
-     * after it has returned. */
+     * begins after chan_close(). feed_silence() and feed_close() wait for a call that is being
+     * made, so none runs after they have returned. */
     void (*set_paused)(void *ctx, bool pause);
     void *ctx;
 };

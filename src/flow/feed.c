@@ -125,16 +125,31 @@ static char *copy_prefix(const char *text, size_t max)
     return head ? memcpy(head, text, size) : NULL;
 }
 
+/* Under the channel's lock, which other threads may hold meanwhile. */
+static void silence(struct chan *chan, struct feed *feed, struct deferred *deferred)
+{
+    feed->silenced = true;
+    while (feed->announcing)
+        pthread_cond_wait(&chan->announced, &chan->lock);
+    chan->deferred = deferred;
+}
+
+void feed_silence(struct chan *chan, struct feed *feed)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    silence(chan, feed, &deferred);
+    chan_leave(chan);
+}
+
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
 {
     char *text = copy_prefix(message, MAX_MESSAGE_BYTES);
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);
-    feed->silenced = true;
-    while (feed->announcing)
-        pthread_cond_wait(&chan->announced, &chan->lock);
-    chan->deferred = &deferred; /* other threads held the lock during the wait */
+    silence(chan, feed, &deferred);
     feed->state = state;
     feed->code = code;
     feed->message = text;

@@ -36,12 +36,16 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
 /* The source has another state. chan_states() reports the latest one only. */
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state);
 
+/* The producer behind a pausable feed is not asked to pause or to resume any more. Waits for a
+ * set_paused() call that is being made. */
+void feed_silence(struct chan *chan, struct feed *feed);
+
 /* The source will put no more. The caller may not use the feed afterwards.
  *
  * `state` (REMOVED, ENDED) and the cause are reported once the feed's last entry was dequeued and
  * its losses were reported; then the feed is freed. What it has parked stays parked and is admitted
  * as space comes. `code` 0 means that there is no cause. `message` may be NULL; it is copied, at
- * most 256 bytes of it. Waits for a set_paused() call that is being made. */
+ * most 256 bytes of it. Silences the feed (feed_silence()). */
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message);
 
 /* Gives the feed a sequence to read its position from. It means: everything of the source up to

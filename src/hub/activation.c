@@ -9,7 +9,8 @@
  * Each start has a number of its own, with an inlet, an epoch and a feed of its own. An activation
  * becomes ACTIVE and STOPPING in the moment in which start() and stop() are called. It moves
  * because its context does (server, subscription, activation), or because its session or its
- * subscription asks for its end. run() decides. end() ends it in all cases. */
+ * subscription asks for its end, or because its producer has ended it. end() ends it in all cases;
+ * activations_discard() takes back one that never began. */
 #include "hub/activation_internal.h"
 
 #include <stdio.h>
@@ -62,7 +63,7 @@ static void log_end(const struct activation *activation, const struct ending *en
 }
 
 /* Ends what was started: removes the number, logs the end, closes the route. */
-static void finish(struct activation *activation, const struct ending *ending)
+static void finish_start(struct activation *activation, const struct ending *ending)
 {
     bool was_expired = ending->expired && activation->state == ACTIVATION_STOPPING;
     struct ending final = *ending;
@@ -114,7 +115,7 @@ static void end(struct activation *activation, const struct ending *ending)
     bool running = activation->state == ACTIVATION_ACTIVE;
 
     if (running || activation->state == ACTIVATION_STOPPING)
-        finish(activation, ending);
+        finish_start(activation, ending);
     else
         activation_close_route(activation, ending);
     fsm_move(&machine, activation, ACTIVATION_ENDED);
@@ -172,7 +173,7 @@ static enum err set_due(struct activation *activation, int64_t at_ns)
     struct retry_queue *queue = hub_retries(activation->subscription->hub);
     enum err err = heap_set(&queue->due, &activation->due, at_ns);
 
-    if (err == ERR_OK && heap_first(&queue->due) == &activation->due)
+    if (err == ERR_OK && (heap_first(&queue->due) == &activation->due || !queue->timer.loop))
         set_timer(queue);
     return err;
 }
@@ -394,7 +395,7 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     }
     if (clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
         activation->failures = 0;
-    finish(activation, &ending);
+    finish_start(activation, &ending);
     fsm_move(&machine, activation, ACTIVATION_RETRYING);
     retry_later(activation);
 }

@@ -1,9 +1,9 @@
 /* activation_internal.h - activations as the files of this room see them.
  *
- * An activation lives while both its session and its subscription want it. Its reference holds it
- * until then; the ready list may hold it a while longer. An offer that runs on another thread
- * holds the lock of its inlet. So the loop takes an activation out of the session's table, then
- * takes that lock, and only then frees what the offer uses.
+ * An activation is created with a reference, which it gives up when it ends. The ready list may
+ * hold it a while longer. An offer that runs on another thread holds the lock of its inlet. So the
+ * loop takes an activation out of the session's table, then takes that lock, and only then frees
+ * what the offer uses.
  *
  * Threads: the loop only, except what `struct activation` says. */
 #ifndef TRIBUTARY_HUB_ACTIVATION_INTERNAL_H
@@ -16,7 +16,6 @@
 #include "loop/loop.h"
 #include "route/data_path.h"
 
-struct hub;
 struct session;
 struct start_point;
 struct subscription;

@@ -62,6 +62,8 @@ void activation_close_route(struct activation *activation, const struct ending *
 void activation_take_out(struct activation *activation)
 {
     activation_table_remove(activation);
-    if (activation->open)
-        route_leave(&activation->route);
+    if (!activation->open)
+        return;
+    route_leave(&activation->route);
+    feed_silence(activation->route.chan, activation->route.feed);
 }

@@ -12,12 +12,13 @@
 MUST_CHECK enum err activation_open_route(struct activation *activation, const struct filter_part *part,
                                           const struct start_point *start_point);
 
-/* Nothing that comes from the producer reaches the consumer any more: takes the activation out of
- * its session's table, and waits for an offer that still runs. Does nothing the second time. */
+/* Nothing that comes from the producer reaches the consumer any more, and the producer is not asked
+ * to pause: takes the activation out of its session's table, and waits for an offer or a
+ * set_paused() that still runs. Does nothing the second time. */
 void activation_take_out(struct activation *activation);
 
-/* Closes the feed and frees inlet and route, after activation_take_out(). Does nothing where they
- * are not open. */
+/* Closes the feed and frees inlet and route. No offer may find the activation: it is out of the
+ * table, or never was there. Does nothing where they are not open. */
 void activation_close_route(struct activation *activation, const struct ending *ending);
 
 #endif

@@ -11,8 +11,9 @@
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
 
-struct binding *binding_new(struct producer *producer, struct subscription *subscription,
-                            const struct filter_part *part)
+/* A binding that is in no list yet, with space for its route in the inlet. NULL: out of memory. */
+static struct binding *binding_new(struct producer *producer, struct subscription *subscription,
+                                   const struct filter_part *part)
 {
     struct binding *binding = calloc(1, sizeof(*binding));
 

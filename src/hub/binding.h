@@ -20,9 +20,6 @@ struct binding {
     struct list link; /* in subscription->bindings */
 };
 
-/* A binding that is in no list yet, with space for its route in the inlet. NULL: out of memory. */
-struct binding *binding_new(struct producer *producer, struct subscription *subscription,
-                            const struct filter_part *part);
 /* Frees a binding that was never entered, and closes its feed. */
 void binding_discard(struct binding *binding);
 void binding_attach(struct binding *binding); /* adds it to its subscription's */

@@ -1,7 +1,10 @@
 /* producer.h - producers as callers see them: finding one, publishing to it, removing it.
  *
  * A call finds or opens the inlet of a producer, offers chunks to it (route/offer.h), and leaves it
- * at its end. */
+ * at its end. The inlet is closed (ERR_CLOSED) while the hub drains. It is removed (ERR_NOT_FOUND)
+ * where the producer was removed, or a session has its name now: then the call leaves it, finds or
+ * opens it again, and offers the same chunk. The producer comes back in a new epoch, or the call is
+ * refused with NAME_TAKEN. */
 #ifndef TRIBUTARY_HUB_PRODUCER_H
 #define TRIBUTARY_HUB_PRODUCER_H
 

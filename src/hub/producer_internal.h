@@ -1,12 +1,15 @@
 /* producer_internal.h - producers as the files of this room see them.
  *
  * A producer is a struct of its kind, with this struct in it and a table of what its kind does. To
- * add a kind: write one file with such a table, and call producer_init(), bind_subscriptions() and
- * registry_add() where a producer of this kind begins. tests/seam/test_producer_kind.c adds one.
+ * add a kind: write one file with such a table. Where a producer of this kind begins, call
+ * registry_reserve(), producer_init(), bind_subscriptions() and registry_add().
+ * tests/seam/test_producer_kind.c adds one.
  *
- * A producer is in the map of names. A transient one stays there until it is forgotten, which needs
- * that no call is open on it. A session stays there until it ends, or gives its name up to another
- * session. So a caller with an open call may use the producer without the lock on the names.
+ * A producer is in the map of names. A transient one stays there until it is removed, or is
+ * forgotten, which needs that no call is open on it; it is freed when its last call has left. A
+ * session stays there until it ends, is removed, or gives its name up to another session; it has
+ * references of its own. So a caller with an open call may use the producer without the lock on the
+ * names.
  *
  * Threads: the loop only, except what the structs say. */
 #ifndef TRIBUTARY_HUB_PRODUCER_INTERNAL_H

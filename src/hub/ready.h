@@ -1,9 +1,11 @@
 /* ready.h - the hub's ready list: what a transition leads to, and the calls of ports.
  *
- * A transition changes one object. It calls no transition of another object, and no port. It puts
- * the objects that may have to move next on the ready list. ready_run() then lets each of them
- * move, one after the other, until none is left; then it makes one port call; and so on until
- * nothing is left of either.
+ * A transition changes one object, and calls no port. Of another object it may only store the end
+ * (rule 3), take out routes (rule 4), move the context and count. It puts the objects that may have
+ * to move next on the ready list. ready_run() then lets each of them move, one after the other,
+ * until none is left; then it makes one port call; and so on until nothing is left of either. One
+ * exception: where a name gets another owner, handover.c closes the session that has it, and ends
+ * the one that waits for it, in the same step.
  *
  *   1. Port calls of all objects stand in one queue and are made in its order.
  *   2. An object is on the ready list at most once, and in the queue of calls at most once. Each

@@ -87,12 +87,18 @@ enum fault_reason registry_reserve(struct registry *registry, struct fault *faul
 {
     uint32_t max = loop_settings(registry->loop)->max_producers;
     char bound[32];
+    enum err err;
 
     if (registry->producers.count >= max) {
         snprintf(bound, sizeof(bound), "at most %u", max);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
     }
-    return reserve_by_name(registry) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    pthread_mutex_lock(&registry->lock);
+    err = map_reserve(&registry->producers);
+    pthread_mutex_unlock(&registry->lock);
+    if (err != ERR_OK || !reserve_by_name(registry))
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    return FAULT_NONE;
 }
 
 enum err registry_add(struct producer *producer)

@@ -1,7 +1,8 @@
 /* session_internal.h - sessions as the files of this room see them.
  *
  * References: a session lives until it is unregistered, its last activation is freed, its last
- * offer has returned, and its last put waiter was notified.
+ * offer has returned, and its last put waiter was notified. The ready list may hold it a while
+ * longer.
  *
  * Threads: the loop only, except references and what `struct session` says. */
 #ifndef TRIBUTARY_HUB_SESSION_INTERNAL_H
@@ -70,9 +71,9 @@ struct session {
     bool welcome_called, closing_called;
     bool abort_due;           /* abort_call() is to be called */
     bool unregistered;        /* the port is not called any more */
-    bool over;                /* GONE, and everything that follows from it is done */
+    bool concluded;           /* GONE, and everything that follows from it is done */
     bool late;                /* CLOSING, and the deadline has passed */
-    enum fault_reason reason; /* CLOSING: of the gentle end */
+    enum fault_reason closing_reason; /* of the gentle end */
     int64_t deadline_ns;
     struct timer deadline;
     struct ending ending;    /* GONE: how it ended */

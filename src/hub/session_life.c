@@ -8,8 +8,8 @@
  *
  * GONE: nothing more is accepted. Its activations end, then the port is notified (unless it was the
  * port that ended the session), and the name passes on. What is left to come is hub_unregister(),
- * offers that still run, and put waiters. A CLOSING session keeps its name only for a session that
- * waits for it (STOP_FIRST). */
+ * offers that still run, and put waiters. A session that is CLOSING keeps its name, unless it
+ * was removed, or a newer one took the name at once (START_FIRST). */
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
@@ -17,7 +17,6 @@
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
 #include "hub/binding.h"
-#include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
@@ -61,15 +60,14 @@ void session_go_live(struct session *session, struct list *created)
     activations_begin(created);
 }
 
-/* The session had waited for its name, and the name is free. */
+/* The session had waited for its name, and the name is free. In a hub that drains no session
+ * waits. */
 static void take_free_name(struct session *session)
 {
-    struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
+    const struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
     struct list created;
 
-    if (hub_draining(session->producer.hub))
-        refused.reason = FAULT_DRAINING;
-    if (refused.reason == FAULT_DRAINING || session_prepare(session, &created) != ERR_OK) {
+    if (session_prepare(session, &created) != ERR_OK) {
         session_over(session, &refused, true);
         return;
     }
@@ -101,13 +99,13 @@ void session_over(struct session *session, const struct ending *ending, bool not
 }
 
 /* Its last activation has ended. */
-static void finish(struct session *session)
+static void conclude(struct session *session)
 {
     const struct inlet *inlet = &session->producer.inlet;
     const struct ending *ending = &session->ending;
     struct session *successor = session->successor;
 
-    session->over = true;
+    session->concluded = true;
     if (session->had_name)
         log_write(
             LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)),
@@ -130,7 +128,7 @@ static void finish(struct session *session)
 static void expire(struct session *session)
 {
     const struct ending ending = {
-        .reason = session->reason, .state = PRODUCER_ENDED, .expired = true, .notify = true};
+        .reason = session->closing_reason, .state = PRODUCER_ENDED, .expired = true, .notify = true};
 
     session_over(session, &ending, true);
 }
@@ -166,7 +164,7 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
     if (session->state == SESSION_CLOSING)
         return;
     fsm_move(&machine, session, SESSION_CLOSING);
-    session->reason = reason;
+    session->closing_reason = reason;
     list_each(node, safe, &session->activations)
         ctx_drain(&container_of(node, struct activation, in_session)->ctx, reason, session->deadline_ns);
 }
@@ -175,7 +173,7 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
 
 static void run_closing(struct session *session)
 {
-    const struct ending ending = {.reason = session->reason, .state = PRODUCER_REMOVED};
+    const struct ending ending = {.reason = session->closing_reason, .state = PRODUCER_REMOVED};
 
     if (!session->closing_called)
         ready_call(&session->ready);
@@ -202,8 +200,8 @@ static void run(struct ready *ready)
         run_closing(session);
         break;
     case SESSION_GONE:
-        if (!session->over && list_empty(&session->activations))
-            finish(session);
+        if (!session->concluded && list_empty(&session->activations))
+            conclude(session);
         break;
     }
 }
@@ -235,8 +233,8 @@ static void call(struct ready *ready)
         session->closing_called = true;
         ready_add(ready);
         log_write(LOG_INFO, "producer.closing", LOG_BYTES("producer", name_of(session)),
-                  LOG_TEXT("reason", fault_reason_name(session->reason)));
-        session->port->closing(session->port_ctx, session->reason, session->deadline_ns);
+                  LOG_TEXT("reason", fault_reason_name(session->closing_reason)));
+        session->port->closing(session->port_ctx, session->closing_reason, session->deadline_ns);
     }
 }
 

@@ -28,8 +28,8 @@ struct session_port {
     void (*start)(void *ctx, const struct activation_params *params);
 
     /* An activation must end by `deadline_ns` (session_end()); then it expires. `deadline_ns` 0: it
-     * has ended already. Called at most once for each activation, and never after its end. A later,
-     * harder end of an activation that was stopped is not notified. */
+     * has ended already. Called at most once for each activation, and never where session_end()
+     * has ended it. A later, harder end of an activation that was stopped is not notified. */
     void (*stop)(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns);
 
     /* The producer of an activation must pause or may resume. Any thread, between the start of the

@@ -15,9 +15,12 @@ enum closing {
     CLOSING_ALL_ENDED = 4
 };
 
-/* closing() and abort_call() are called on the loop, at most once, and just before the channel
- * drains or closes. So a taker that finds its channel at the end before it was notified will be
- * notified. hub_unsubscribe() may be called from within. */
+/* closing() and abort_call() are called on the loop, at most once, and before the channel drains or
+ * closes. So a taker that finds its channel at the end before it was notified will be notified.
+ *
+ * hub_unsubscribe() may be called from within, and nothing else of the hub. What it leads to is
+ * done after the function has returned: only then is the channel closed, and until then its
+ * callbacks may be called. */
 struct subscription_port {
     /* A gentle end began. Shared producers put nothing more into the channel. What waits may be
      * delivered until `deadline_ns` (clock_mono_ns()), and so may what activations still send until
@@ -25,7 +28,8 @@ struct subscription_port {
      * deadline that comes later is not notified. */
     void (*closing)(void *ctx, enum closing reason, int64_t deadline_ns);
 
-    /* A hard end. End the call with this fault, then call hub_unsubscribe(). */
+    /* A hard end. End the call with this fault, then call hub_unsubscribe(). Where it comes after
+     * the deadline of a gentle end, the channel is closed already. */
     void (*abort_call)(void *ctx, const struct fault *fault);
 
     /* Loop. Appends the settings in force, as the API's message Settings, for an operator who asks.

@@ -1,5 +1,5 @@
-/* match_chunk.c - matches each event of a chunk to the subscriptions that want it, and puts it into
- * their channels.
+/* match_chunk.c - matches each event of a chunk to the routes that want it, and puts it into their
+ * channels.
  *
  * The matcher says for each event which routes want it. What is picked for a route is kept as runs
  * of events that follow each other. There is space for MAX_RUNS runs of all routes together, on the

@@ -1,4 +1,4 @@
-/* match_chunk.h - matches the events of a chunk to the subscriptions that want them. */
+/* match_chunk.h - matches the events of a chunk to the routes that want them. */
 #ifndef TRIBUTARY_ROUTE_MATCH_CHUNK_H
 #define TRIBUTARY_ROUTE_MATCH_CHUNK_H
 

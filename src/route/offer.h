@@ -15,7 +15,7 @@ struct put_waiter;
 
 struct offer {
     uint64_t epoch, first_sequence, last_sequence;
-    uint32_t matched; /* subscriptions that wanted at least one of the events */
+    uint32_t matched; /* channels that wanted at least one of the events */
 };
 
 /* Numbers the chunk's events and puts them into every channel that wants them. The chunk must be
@@ -25,11 +25,9 @@ struct offer {
  *   ERR_OK         every channel accepted it or applied its policy
  *   ERR_AGAIN      the same, but some channels parked a part of it: waiter->over() follows. Offer
  *                  nothing more from this call until then.
- *   ERR_CLOSED     the inlet is closed: the hub is draining. Nothing was accepted.
- *   ERR_NOT_FOUND  the inlet was removed: the producer was removed, or a session has its name now.
- *                  Nothing was accepted. Leave this inlet, find or open it again, and offer the
- *                  same chunk: the producer comes back in a new epoch, or is refused with
- *                  NAME_TAKEN. */
+ *   ERR_CLOSED     the inlet is closed. Nothing was accepted.
+ *   ERR_NOT_FOUND  the inlet was removed. Nothing was accepted, and nothing will be: the caller may
+ *                  find its source again, and offer the same chunk there. */
 MUST_CHECK enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter,
                                 struct offer *offer_out);
 

@@ -1,9 +1,9 @@
 /* resume.c - finds and reports resume gaps: compares the positions of an earlier stream with what
- * the producers have published since.
+ * the sources have published since.
  *
  * Events are not kept, so all that can be done is to report what is missing. It is a number where
  * the source went on in the same epoch. It is unknown where the epoch is another one, where the
- * source is gone, or where the subscription wants only some of the events. */
+ * source is gone, or where the route wants only some of the events. */
 #include "route/resume.h"
 
 #include <stdlib.h>

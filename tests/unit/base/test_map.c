@@ -73,6 +73,26 @@ Test(map, grows_when_it_holds_as_many_as_it_has_slots)
     map_fini(&map);
 }
 
+Test(map, grows_when_space_is_reserved_and_not_when_it_is_used)
+{
+    struct map map;
+    size_t slots;
+
+    fill(&map, 0);
+    cr_assert_eq(map_reserve(&map), ERR_OK);
+    slots = map.slot_count;
+    cr_assert_gt(slots, 0);
+    map_fini(&map);
+    fill(&map, (int)slots - 1);
+    cr_assert_eq(map_reserve(&map), ERR_OK);
+    cr_assert_eq(map.slot_count, slots, "there was space");
+    map_fini(&map);
+    fill(&map, (int)slots);
+    cr_assert_eq(map_reserve(&map), ERR_OK);
+    cr_assert_eq(map.slot_count, 2 * slots);
+    map_fini(&map);
+}
+
 Test(map, removes_from_anywhere_in_a_chain)
 {
     struct map map;

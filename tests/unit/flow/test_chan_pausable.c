@@ -336,6 +336,21 @@ Test(chan_pausable, no_producer_is_resumed_in_a_closed_channel)
     flow_fixture_close(&fixture);
 }
 
+Test(chan_pausable, a_silenced_feed_asks_for_nothing_more)
+{
+    struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
+    struct flow_fixture fixture;
+
+    flow_fixture_open_pausable(&fixture, &bounds, 0, 1);
+    cr_assert_eq(flow_fixture_put(&fixture, 0, 6, 10), ERR_AGAIN);
+    cr_assert_str_eq(flow_fixture_pauses(&fixture), "a stops");
+    feed_silence(fixture.chan, fixture.feeds[0]);
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a1-4");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a5-6", "what was parked is admitted");
+    cr_assert_str_eq(flow_fixture_pauses(&fixture), "");
+    flow_fixture_close(&fixture);
+}
+
 Test(chan_pausable, a_drain_admits_what_was_parked)
 {
     struct chan_limits bounds = limits(OVERFLOW_BY_FEED, OVERFLOW_DROP_OLDEST, 4);
