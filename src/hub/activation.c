@@ -17,12 +17,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/counters.h"
 #include "base/fsm.h"
 #include "base/log.h"
 #include "flow/producer_state.h"
 #include "hub/activation_route.h"
 #include "hub/activation_table.h"
+#include "hub/due_queue.h"
 #include "hub/hub_parts.h"
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
@@ -83,7 +83,7 @@ static void finish_start(struct activation *activation, const struct ending *end
 
 static void detach(struct activation *activation)
 {
-    heap_remove(&hub_retries(activation->subscription->hub)->due, &activation->due);
+    due_queue_remove(hub_due_queue(activation->subscription->hub), &activation->due);
     ctx_fini(&activation->ctx);
     list_remove(&activation->in_session);
     list_remove(&activation->in_subscription);
@@ -154,31 +154,19 @@ void activations_discard(struct list *created, uint32_t state)
     }
 }
 
-/* ---- what comes due ---- */
-
-/* Sets the timer to the earliest moment. Where that fails, the next activation that needs the timer
- * tries again. */
-static void set_timer(struct retry_queue *queue)
-{
-    struct heap_node *first = heap_first(&queue->due);
-
-    if (!first)
-        timer_stop(&queue->timer);
-    else if (timer_start(queue->loop, &queue->timer, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
-        log_write(LOG_WARN, "activations.not_timed", LOG_TEXT("reason", "out of memory"));
-}
-
 static enum err set_due(struct activation *activation, int64_t at_ns)
 {
-    struct retry_queue *queue = hub_retries(activation->subscription->hub);
-    enum err err = heap_set(&queue->due, &activation->due, at_ns);
-
-    if (err == ERR_OK && (heap_first(&queue->due) == &activation->due || !queue->timer.loop))
-        set_timer(queue);
-    return err;
+    return due_queue_set(hub_due_queue(activation->subscription->hub), &activation->due, at_ns);
 }
 
 /* ---- port calls ---- */
+
+static void log_failed(const struct activation *activation, const char *event)
+{
+    log_write(LOG_WARN, event, LOG_BYTES("producer", source_name(activation->session->producer.inlet.source)),
+              LOG_TEXT("subscription", activation->subscription->id_text),
+              LOG_TEXT("reason", "out of memory"));
+}
 
 static void call_start(struct activation *activation)
 {
@@ -190,13 +178,14 @@ static void call_start(struct activation *activation)
     const struct ending failed = {
         .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 
+    subscription->begun = true; /* also where it fails now: a stream that waits for its end gets it */
     if (!activation_table_add(activation)) {
+        log_failed(activation, "activation.not_started");
         activation_request_end(activation, &failed);
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_ACTIVE);
     activation->started_ns = clock_mono_ns();
-    subscription->begun = true;
     params.activation = activation->number;
     log_write(LOG_INFO, "activation.started",
               LOG_BYTES("producer", source_name(session->producer.inlet.source)),
@@ -224,7 +213,7 @@ static void call_stop(struct activation *activation)
 
     if (deadline_ns <= clock_mono_ns() || set_due(activation, deadline_ns) != ERR_OK) {
         end(activation, &at_once);
-        call_stop_now(activation);
+        call_stop_now(activation); /* in this place of the queue, not in another one */
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_STOPPING);
@@ -342,9 +331,10 @@ void activations_begin(struct list *created)
 
 /* ---- retry ---- */
 
-static uint64_t random_below(struct retry_queue *queue, uint64_t bound)
+/* splitmix64 (Vigna) */
+static uint64_t random_below(uint64_t *state, uint64_t bound)
 {
-    uint64_t word = queue->random_state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t word = *state += UINT64_C(0x9e3779b97f4a7c15);
 
     word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -362,9 +352,11 @@ static void retry_later(struct activation *activation)
     if (activation->failures < UINT8_MAX)
         activation->failures++;
     /* Up to a quarter less, so that activations that failed together do not come back together. */
-    wait_ns -= (int64_t)random_below(hub_retries(activation->subscription->hub), (uint64_t)wait_ns / 4);
-    if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK)
+    wait_ns -= (int64_t)random_below(hub_random_state(activation->subscription->hub), (uint64_t)wait_ns / 4);
+    if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK) {
+        log_failed(activation, "activation.not_retried");
         end(activation, &failed);
+    }
 }
 
 static void retry(struct activation *activation)
@@ -400,43 +392,13 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     retry_later(activation);
 }
 
-static void on_due(struct activation *activation)
+void activation_due(struct heap_node *node)
 {
+    struct activation *activation = container_of(node, struct activation, due);
     const struct ending ending = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .expired = true};
 
     if (activation->state == ACTIVATION_STOPPING)
         activation_request_end(activation, &ending);
     else if (activation->state == ACTIVATION_RETRYING)
         retry(activation);
-}
-
-static void activations_due(struct timer *timer)
-{
-    struct retry_queue *queue = container_of(timer, struct retry_queue, timer);
-    struct ready_list *list = NULL;
-    int64_t now_ns = clock_mono_ns();
-    struct heap_node *first;
-
-    while ((first = heap_first(&queue->due)) && first->key <= now_ns) {
-        struct activation *activation = container_of(first, struct activation, due);
-
-        list = activation->ready.list;
-        heap_remove(&queue->due, first);
-        on_due(activation);
-    }
-    set_timer(queue);
-    if (list)
-        ready_run(list);
-}
-
-void retry_queue_init(struct retry_queue *queue, struct loop *loop)
-{
-    *queue = (struct retry_queue){.loop = loop, .random_state = clock_epoch_ns()};
-    queue->timer.fired = activations_due;
-}
-
-void retry_queue_fini(struct retry_queue *queue)
-{
-    timer_stop(&queue->timer);
-    heap_fini(&queue->due);
 }

@@ -13,7 +13,6 @@
 #include "base/heap.h"
 #include "hub/ending.h"
 #include "hub/ready.h"
-#include "loop/loop.h"
 #include "route/data_path.h"
 
 struct session;
@@ -48,24 +47,13 @@ struct activation {
     struct list in_session; /* in session->activations */
     struct list in_subscription;
     struct ctx ctx;
-    struct heap_node due; /* in retry_queue->due */
+    struct heap_node due; /* in the hub's due_queue: it stops or waits for its retry */
     int64_t started_ns;
     struct ending ending;
 
     struct inlet inlet;
     struct route route;
 };
-
-/* What the hub keeps for activations that stop, or that wait to be started again. */
-struct retry_queue {
-    struct loop *loop;
-    struct heap due; /* by their moment */
-    struct timer timer;
-    uint64_t random_state;
-};
-
-void retry_queue_init(struct retry_queue *queue, struct loop *loop);
-void retry_queue_fini(struct retry_queue *queue); /* no activation may be left */
 
 /* Creates an activation without a number, and notifies nobody. NULL: out of memory. */
 struct activation *activation_new(struct session *session, struct subscription *subscription,
@@ -80,6 +68,9 @@ void activations_begin(struct list *created);
 /* Asks for the end of an activation. Its route is taken out now; the rest follows when it is its
  * turn: its session and its subscription are then on the ready list. The first ending counts. */
 void activation_request_end(struct activation *activation, const struct ending *ending);
+
+/* Its moment in the hub's due_queue has come. */
+void activation_due(struct heap_node *node);
 
 /* The producer says that the activation has ended. `message` is valid during the call. */
 void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message);

@@ -8,7 +8,7 @@
 
 #include "base/ctx.h"
 #include "base/map.h"
-#include "hub/activation_internal.h"
+#include "hub/due_queue.h"
 #include "hub/hub.h"
 #include "hub/ready.h"
 #include "hub/registry.h"
@@ -22,7 +22,8 @@ struct hub {
 
     /* Loop only. */
     struct ready_list ready;
-    struct retry_queue retries;
+    struct due_queue due_queue;
+    uint64_t random_state;
     struct ctx ctx;
     struct list subscriptions; /* in the order of their beginning, which is that of their ids */
     struct map ids;

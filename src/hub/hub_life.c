@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hub/activation_internal.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
@@ -67,7 +68,8 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
     }
     hub->loop = loop;
     registry_init(&hub->registry, loop);
-    retry_queue_init(&hub->retries, loop);
+    due_queue_init(&hub->due_queue, loop, &hub->ready, activation_due);
+    hub->random_state = clock_epoch_ns();
     ready_list_init(&hub->ready);
     map_init(&hub->ids);
     list_init(&hub->subscriptions);
@@ -90,7 +92,7 @@ void hub_free(struct hub *hub)
         producer->kind->free(producer);
     }
     registry_fini(&hub->registry);
-    retry_queue_fini(&hub->retries);
+    due_queue_fini(&hub->due_queue);
     ctx_fini(&hub->ctx);
     map_fini(&hub->ids);
     transients_free(hub->transients);

@@ -23,9 +23,14 @@ struct transients *hub_transients(struct hub *hub)
     return hub->transients;
 }
 
-struct retry_queue *hub_retries(struct hub *hub)
+struct due_queue *hub_due_queue(struct hub *hub)
 {
-    return &hub->retries;
+    return &hub->due_queue;
+}
+
+uint64_t *hub_random_state(struct hub *hub)
+{
+    return &hub->random_state;
 }
 
 struct list *hub_sessions(struct hub *hub)

@@ -6,19 +6,20 @@
 
 #include "base/clock.h"
 
+struct due_queue;
 struct hub;
 struct list;
 struct loop;
 struct ready_list;
 struct registry;
-struct retry_queue;
 struct transients;
 
 struct loop *hub_loop(struct hub *hub);
 struct ready_list *hub_ready(struct hub *hub);
 struct registry *hub_registry(struct hub *hub);
 struct transients *hub_transients(struct hub *hub);
-struct retry_queue *hub_retries(struct hub *hub);
+struct due_queue *hub_due_queue(struct hub *hub);
+uint64_t *hub_random_state(struct hub *hub);
 struct list *hub_sessions(struct hub *hub);          /* until they are unregistered */
 struct list *hub_subscription_list(struct hub *hub); /* in the order of their beginning */
 

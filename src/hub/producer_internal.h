@@ -43,7 +43,7 @@ enum name_rule {
 struct producer_kind {
     const char *name; /* as logs show it */
     enum name_rule name_rule;
-    const char *taken; /* what a transient producer of the same name hears: "a session has it" */
+    const char *taken; /* what a transient producer of this name hears; transient: NULL */
 
     /* Whether it may get new consumers now. */
     bool (*joinable)(const struct producer *producer);

@@ -1,4 +1,4 @@
-/* registry.c - producers by name: making them, and putting them into the map. */
+/* registry.c - producers by name. */
 #include "hub/registry.h"
 
 #include <stdio.h>
@@ -9,40 +9,6 @@
 #include "hub/producer_internal.h"
 #include "loop/loop.h"
 #include "route/inlet.h"
-
-void peer_copy(char peer[PEER_CAPACITY], const char *from)
-{
-    size_t size = from ? strnlen(from, PEER_CAPACITY - 1) : 0;
-
-    if (size > 0)
-        memcpy(peer, from, size);
-    peer[size] = '\0';
-}
-
-enum err producer_init(struct producer *producer, const struct producer_kind *kind, struct hub *hub,
-                       struct registry *registry, const struct inlet_start *start, const char *peer)
-{
-    if (inlet_init(&producer->inlet, start) != ERR_OK)
-        return ERR_NO_MEMORY;
-    producer->kind = kind;
-    producer->hub = hub;
-    producer->registry = registry;
-    producer->name.key = source_name(producer->inlet.source);
-    peer_copy(producer->peer, peer);
-    return ERR_OK;
-}
-
-void producer_fini(struct producer *producer)
-{
-    CHECK(!producer->named);
-    inlet_fini(&producer->inlet);
-}
-
-struct filter_part producer_part(const struct producer *producer, const struct filter *filter)
-{
-    return filter_producer(filter, source_name(producer->inlet.source), producer->labels,
-                           producer->label_count);
-}
 
 void registry_init(struct registry *registry, const struct loop *loop)
 {

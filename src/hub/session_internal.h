@@ -69,10 +69,10 @@ struct session {
     struct session *predecessor; /* has the name that this one waits for */
     bool had_name;
     bool welcome_called, closing_called;
-    bool abort_due;           /* abort_call() is to be called */
-    bool unregistered;        /* the port is not called any more */
-    bool concluded;           /* GONE, and everything that follows from it is done */
-    bool late;                /* CLOSING, and the deadline has passed */
+    bool abort_due;                   /* abort_call() is to be called */
+    bool unregistered;                /* the port is not called any more */
+    bool concluded;                   /* GONE, and everything that follows from it is done */
+    bool late;                        /* CLOSING, and the deadline has passed */
     enum fault_reason closing_reason; /* of the gentle end */
     int64_t deadline_ns;
     struct timer deadline;

@@ -223,6 +223,8 @@ static void on_context_moved(struct ctx *ctx)
 {
     struct subscription *subscription = container_of(ctx, struct subscription, ctx);
 
+    if (subscription->unsubscribed)
+        return; /* it ends already */
     if (ctx->state == CTX_DRAINING) {
         begin_drain(subscription);
     } else {

@@ -347,7 +347,6 @@ static void free_at_end(struct producer *producer)
 
 static const struct producer_kind transient_kind = {
     .name = "TRANSIENT",
-    .taken = "a transient producer has it",
     .name_rule = NAME_YIELDED,
     .joinable = joinable,
     .bind = binding_bind,

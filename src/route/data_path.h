@@ -9,7 +9,7 @@
  * Inlets and routes are embedded in objects of the room above. This header is for that room and for
  * the files of this one. Who only publishes needs offer.h.
  *
- * Threads: one thread, the *control thread* (the server's loop), adds and removes routes, under the
+ * Threads: one thread, the *control thread*, adds and removes routes, under the
  * inlet's lock; so it may read them without it. Only that thread ever holds the locks of more than
  * one inlet. */
 #ifndef TRIBUTARY_ROUTE_DATA_PATH_H

@@ -1,4 +1,4 @@
-/* history.h - the latest chunks of a source, for `start.last`.
+/* history.h - the latest chunks of a source, for routes that begin with some of them.
  *
  * Threads: under the inlet's lock, except making and freeing. */
 #ifndef TRIBUTARY_ROUTE_HISTORY_H

@@ -280,7 +280,8 @@ static void consumer_abort(void *ctx, const struct fault *fault)
         unsubscribe(audience, fault->reason);
 }
 
-static const struct subscription_port subscription_port = {consumer_closing, consumer_abort};
+static const struct subscription_port subscription_port = {.closing = consumer_closing,
+                                                           .abort_call = consumer_abort};
 
 static void readable(void *ctx)
 {
@@ -363,7 +364,7 @@ static void check_sessions(void)
             CHECK(session->kind == &shared_session_kind || !list_empty(&session->activations));
             break;
         case SESSION_GONE:
-            CHECK(session->over && list_empty(&session->activations) && !session->producer.named &&
+            CHECK(session->concluded && list_empty(&session->activations) && !session->producer.named &&
                   !session->successor && !session->predecessor && !session->deadline.loop);
             break;
         }
@@ -630,15 +631,18 @@ static void check_nothing_left(void)
 
 static void schedule_open(void)
 {
-    struct hub_limits limits = {.max_producers = 8, .max_subscriptions = 8, .transient_forget_ns = NS_PER_S};
+    struct settings settings = settings_defaults;
 
+    settings.max_producers = settings.max_subscriptions = 8;
+    settings.transient_forget_ns = NS_PER_S;
     virtual_clock_reset();
     emptied = reacts_one_in = fail_one_in = 0;
     draining = false;
     memset(parties, 0, sizeof(parties));
     memset(audiences, 0, sizeof(audiences));
     CHECK(loop_new(&loop).code == ERR_OK);
-    CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
+    CHECK(loop_publish_settings(loop, &settings) == ERR_OK);
+    CHECK(hub_new(loop, &hub).code == ERR_OK);
 }
 
 static void run(void)

@@ -1,0 +1,57 @@
+/* due_queue.c - moments at which something is due: a heap with one timer. */
+#include "hub/due_queue.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "hub/ready.h"
+
+/* Sets the timer to the earliest moment. Where that fails, the next due_queue_set() tries again. */
+static void set_timer(struct due_queue *queue)
+{
+    struct heap_node *first = heap_first(&queue->moments);
+
+    if (!first)
+        timer_stop(&queue->timer);
+    else if (timer_start(queue->loop, &queue->timer, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
+        log_write(LOG_WARN, "activations.not_timed", LOG_TEXT("reason", "out of memory"));
+}
+
+enum err due_queue_set(struct due_queue *queue, struct heap_node *node, int64_t at_ns)
+{
+    enum err err = heap_set(&queue->moments, node, at_ns);
+
+    if (err == ERR_OK && (heap_first(&queue->moments) == node || !queue->timer.loop))
+        set_timer(queue);
+    return err;
+}
+
+void due_queue_remove(struct due_queue *queue, struct heap_node *node)
+{
+    heap_remove(&queue->moments, node);
+}
+
+static void fired(struct timer *timer)
+{
+    struct due_queue *queue = container_of(timer, struct due_queue, timer);
+    int64_t now_ns = clock_mono_ns();
+    struct heap_node *first;
+
+    while ((first = heap_first(&queue->moments)) && first->key <= now_ns) {
+        heap_remove(&queue->moments, first);
+        queue->due(first);
+    }
+    set_timer(queue);
+    ready_run(queue->ready);
+}
+
+void due_queue_init(struct due_queue *queue, struct loop *loop, struct ready_list *ready,
+                    void (*due)(struct heap_node *node))
+{
+    *queue = (struct due_queue){.loop = loop, .ready = ready, .due = due, .timer.fired = fired};
+}
+
+void due_queue_fini(struct due_queue *queue)
+{
+    timer_stop(&queue->timer);
+    heap_fini(&queue->moments);
+}
