@@ -37,8 +37,8 @@ struct wire_thread {
     grpc_channel *lame_channel;
     grpc_call *wakeup_call;
     struct wire_op wakeup;
-    struct task *_Atomic mailbox; /* the newest first */
-    _Atomic bool wakeup_pending;  /* `wakeup` is posted and has not arrived */
+    struct mailbox mailbox;
+    _Atomic bool wakeup_pending; /* `wakeup` is posted and has not arrived */
     _Atomic bool shutting;
     _Atomic bool cancelling;
     struct task shutdown;
@@ -73,33 +73,15 @@ static gpr_timespec as_timespec(int64_t at_ns)
                           .clock_type = GPR_CLOCK_MONOTONIC};
 }
 
-/* Runs all posted tasks, the oldest first. The mailbox holds the newest first, so the list is
- * reversed. */
-static void run_mailbox(struct wire_thread *thread)
-{
-    struct task *newest = atomic_exchange_explicit(&thread->mailbox, NULL, memory_order_acquire);
-    struct task *oldest = NULL;
-
-    while (newest) {
-        struct task *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest) {
-        struct task *task = oldest;
-        oldest = task->next;
-        task->run(task);
-    }
-}
-
 static void on_wakeup(struct wire_op *op, bool ok)
 {
     struct wire_thread *thread = container_of(op, struct wire_thread, wakeup);
 
     (void)ok; /* an empty batch has no outcome of its own */
-    atomic_store(&thread->wakeup_pending, false);
-    run_mailbox(thread);
+    /* A poster that found `wakeup_pending` set relies on this run: reading what it wrote makes its
+     * task visible. */
+    atomic_exchange_explicit(&thread->wakeup_pending, false, memory_order_acq_rel);
+    mailbox_run(&thread->mailbox);
 }
 
 static void on_shut(struct wire_op *op, bool ok)
@@ -142,7 +124,7 @@ static void run_hooks(struct wire_thread *thread, struct list *added)
 static int64_t wait_until(const struct wire_thread *thread)
 {
     if (!list_empty(&thread->early_hooks) || !list_empty(&thread->hooks) || !list_empty(&thread->adoptions) ||
-        atomic_load_explicit(&thread->mailbox, memory_order_relaxed))
+        !mailbox_is_empty(&thread->mailbox))
         return 0;
     const struct heap_node *first = heap_first(&thread->timers);
     return first ? first->key : INT64_MAX;
@@ -199,7 +181,7 @@ static void turn(struct wire_thread *thread)
             break;
         event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
     }
-    run_mailbox(thread);
+    mailbox_run(&thread->mailbox);
     adopt_next(thread);
     fire_timers(thread);
     busy_meter_update(&thread->busy, thread->now_ns);
@@ -211,7 +193,7 @@ static void turn(struct wire_thread *thread)
  * hold what was posted too late; the thread's own last tasks came without a wakeup. */
 static void empty_queue(struct wire_thread *thread)
 {
-    while (atomic_load(&thread->wakeup_pending) || atomic_load(&thread->mailbox) ||
+    while (atomic_load(&thread->wakeup_pending) || !mailbox_is_empty(&thread->mailbox) ||
            !list_empty(&thread->adoptions))
         turn(thread);
     grpc_call_unref(thread->wakeup_call);
@@ -377,13 +359,8 @@ void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t cap
 
 void wire_post(struct wire_thread *thread, struct task *task)
 {
-    struct task *newest = atomic_load_explicit(&thread->mailbox, memory_order_relaxed);
-
-    do {
-        task->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&thread->mailbox, &newest, task, memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    if (wire_is_mine(thread) || atomic_exchange(&thread->wakeup_pending, true))
+    mailbox_post(&thread->mailbox, task);
+    if (wire_is_mine(thread) || atomic_exchange_explicit(&thread->wakeup_pending, true, memory_order_acq_rel))
         return;
     CHECK(grpc_call_start_batch(thread->wakeup_call, NULL, 0, &thread->wakeup, NULL) == GRPC_CALL_OK);
 }

@@ -14,8 +14,8 @@
 #include "base/base.h"
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/mailbox.h"
 #include "base/status.h"
-#include "loop/loop.h"
 #include "server/wire/wire.h"
 
 #include <grpc/grpc.h>
