@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fsm.h"
+#include "grpc/op.h"
 #include "server/wire/message.h"
 
 #include <grpc/support/alloc.h>
@@ -52,7 +53,7 @@ struct call {
     bool headers_sent, reading, sending, answered_ok, lost_notified;
     int cancelled;
     grpc_byte_buffer *received;
-    struct wire_op closed, read, sent, status;
+    struct op closed, read, sent, status;
     struct wire_timer status_limit;
     /* What the status says; set by finish(). */
     enum fault_reason reason;
@@ -65,7 +66,7 @@ struct call {
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
 
 /* Starts operations of the core under one tag. If the core refused them, no tag would arrive. */
-static void start(struct call *call, const grpc_op *ops, size_t count, struct wire_op *op)
+static void start(struct call *call, const grpc_op *ops, size_t count, struct op *op)
 {
     grpc_call_error error = grpc_call_start_batch(call->core, ops, count, op, NULL);
 
@@ -97,7 +98,7 @@ static void notify_lost(struct call *call)
         call->port->lost(call);
 }
 
-static void on_closed(struct wire_op *op, bool ok)
+static void on_closed(struct op *op, bool ok)
 {
     struct call *call = container_of(op, struct call, closed);
     enum call_state before = call->state;
@@ -109,7 +110,7 @@ static void on_closed(struct wire_op *op, bool ok)
     unpin(call);
 }
 
-static void on_read(struct wire_op *op, bool ok)
+static void on_read(struct op *op, bool ok)
 {
     struct call *call = container_of(op, struct call, read);
     grpc_byte_buffer *received = call->received;
@@ -128,7 +129,7 @@ static void on_read(struct wire_op *op, bool ok)
     unpin(call);
 }
 
-static void on_sent(struct wire_op *op, bool ok)
+static void on_sent(struct op *op, bool ok)
 {
     struct call *call = container_of(op, struct call, sent);
 
@@ -138,7 +139,7 @@ static void on_sent(struct wire_op *op, bool ok)
     unpin(call);
 }
 
-static void on_status(struct wire_op *op, bool ok)
+static void on_status(struct op *op, bool ok)
 {
     struct call *call = container_of(op, struct call, status);
 
