@@ -179,7 +179,7 @@ void stream_open(struct stream *stream, const struct stream_opening *opening)
     fsm_move(&machine, stream, STREAM_OPEN);
     stream->connection = connections_acquire(&stream->client->connections);
     stream->call = grpc_channel_create_call(
-        stream->connection->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->client->queue,
+        stream->connection->channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq_thread_queue(stream->client->thread),
         grpc_slice_from_static_string(opening->method), NULL, deadline, NULL);
     CHECK(stream->call);
     stream->details = grpc_empty_slice();

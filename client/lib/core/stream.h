@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "client/lib/core/client.h"
+#include "grpc/op.h"
 
 struct stream;
 

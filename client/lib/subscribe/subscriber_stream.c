@@ -66,7 +66,7 @@ static void open_stream(struct tributary_subscriber *subscriber)
 
     write_request(subscriber, &encoded);
     subscriber->decoder.resumed = subscriber->token_is_ours && subscriber->token.size > 0;
-    client_timer(subscriber->client, &subscriber->retry,
+    cq_timer_set(subscriber->client->thread, &subscriber->retry,
                  clock_mono_ns() + subscriber->client->connect_timeout_ns);
     if (subscriber->consume.enabled) {
         stream_open(&subscriber->stream, &opening);
@@ -85,7 +85,8 @@ static void open_stream(struct tributary_subscriber *subscriber)
 /* The last use of the subscriber on the client thread. After the unlock it may be freed. */
 static void release(struct tributary_subscriber *subscriber)
 {
-    client_unpost(subscriber->client, &subscriber->work);
+    if (client_post_behind(subscriber->client, &subscriber->work, &subscriber->end))
+        return; /* on_free() comes here again */
     pthread_mutex_lock(&subscriber->lock);
     subscriber->released = true;
     pthread_cond_broadcast(&subscriber->changed);
@@ -99,8 +100,8 @@ static void end(struct tributary_subscriber *subscriber)
 
     if (subscriber->stream.state != STREAM_CLOSED || subscriber->finish_call.state != STREAM_CLOSED)
         return;
-    timer_stop(&subscriber->retry);
-    timer_stop(&subscriber->silence);
+    cq_timer_stop(subscriber->client->thread, &subscriber->retry);
+    cq_timer_stop(subscriber->client->thread, &subscriber->silence);
     fsm_move(&machine, subscriber, SUBSCRIBER_ENDED);
     if (subscriber->callbacks.ended)
         subscriber->callbacks.ended(subscriber->callbacks.ctx, &subscriber->last);
@@ -119,7 +120,7 @@ static void back_off(struct tributary_subscriber *subscriber)
     const int64_t retry_ns = client_backoff_ns(subscriber->client, subscriber->attempt++);
 
     fsm_move(&machine, subscriber, SUBSCRIBER_BACKOFF);
-    client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + retry_ns);
+    cq_timer_set(subscriber->client->thread, &subscriber->retry, clock_mono_ns() + retry_ns);
     if (subscriber->callbacks.interrupted)
         subscriber->callbacks.interrupted(subscriber->callbacks.ctx, &subscriber->last, retry_ns);
 }
@@ -138,8 +139,8 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     bool again = status_is_retryable(status);
 
     subscriber->last = *status;
-    timer_stop(&subscriber->retry);
-    timer_stop(&subscriber->silence);
+    cq_timer_stop(subscriber->client->thread, &subscriber->retry);
+    cq_timer_stop(subscriber->client->thread, &subscriber->silence);
     consume_lost(subscriber);
     if (again && limit_reached(subscriber)) {
         status_set(&subscriber->last, TRIBUTARY_OK, "");
@@ -165,7 +166,7 @@ static void on_started(struct tributary_subscriber *subscriber)
     if (subscriber->state != SUBSCRIBER_OPENING)
         return;
     fsm_move(&machine, subscriber, SUBSCRIBER_LIVE);
-    timer_stop(&subscriber->retry);
+    cq_timer_stop(subscriber->client->thread, &subscriber->retry);
     subscriber->attempt = 0;
     subscriber->was_live = true;
     buf_clear(&subscriber->id);
@@ -173,7 +174,8 @@ static void on_started(struct tributary_subscriber *subscriber)
     subscriber->silence_ns = 0;
     if (started->settings.heartbeat_ns > 0 && started->settings.heartbeat_ns < 86400 * NS_PER_S) {
         subscriber->silence_ns = HEARTBEATS_MISSED * started->settings.heartbeat_ns;
-        client_timer(subscriber->client, &subscriber->silence, clock_mono_ns() + subscriber->silence_ns);
+        cq_timer_set(subscriber->client->thread, &subscriber->silence,
+                     clock_mono_ns() + subscriber->silence_ns);
     }
 }
 
@@ -215,21 +217,23 @@ static void on_sent(struct stream *stream, bool ok)
         consume_pump(container_of(stream, struct tributary_subscriber, stream));
 }
 
-static void on_silence(struct timer *timer)
+static void on_silence(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, silence);
     const int64_t limit_ns = subscriber->last_message_ns + subscriber->silence_ns;
 
+    (void)now_ns;
     if (clock_mono_ns() < limit_ns)
-        client_timer(subscriber->client, timer, limit_ns);
+        cq_timer_set(subscriber->client->thread, timer, limit_ns);
     else
         stream_cancel(&subscriber->stream, TRIBUTARY_UNAVAILABLE, "no message for three heartbeats");
 }
 
-static void on_retry(struct timer *timer)
+static void on_retry(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, retry);
 
+    (void)now_ns;
     if (subscriber->state == SUBSCRIBER_BACKOFF) {
         fsm_move(&machine, subscriber, SUBSCRIBER_OPENING);
         open_stream(subscriber);
@@ -267,7 +271,7 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
         return;
     }
     fsm_move(&machine, subscriber, SUBSCRIBER_FINISHING);
-    client_timer(subscriber->client, &subscriber->retry, deadline_ns);
+    cq_timer_set(subscriber->client->thread, &subscriber->retry, deadline_ns);
     if (subscriber->consume.enabled) {
         consume_pump(subscriber);
         return;
@@ -342,8 +346,8 @@ void subscriber_stream_init(struct tributary_subscriber *subscriber)
 
     stream_init(&subscriber->stream, subscriber->client, &port);
     stream_init(&subscriber->finish_call, subscriber->client, &finish_port);
-    timer_init(&subscriber->retry, on_retry);
-    timer_init(&subscriber->silence, on_silence);
+    subscriber->retry.fired = on_retry;
+    subscriber->silence.fired = on_silence;
     subscriber->begin.run = on_begin;
     subscriber->work.run = on_work;
     subscriber->end.run = on_free;
