@@ -1,15 +1,8 @@
-/* call.h - one call as the server sees it, of any shape, as a state machine. It moves bytes and
- * knows no domain: the method's port says what the bytes mean.
+/* call.h - one call as the server sees it, of any shape. It moves bytes and knows no domain: the
+ * method's port says what the bytes mean. The state machine is grpc/server_call.h.
  *
- *   OPEN --call_finish()--> FINISHING --status written, peer lost--> ENDED
- *    | |                        |                                     ^
- *    | |              1 s passed, call_abort()                        |
- *    | |                        v                                     |
- *    | +----call_abort()----> ABORTED --------------------------------+
- *    +------peer lost-------------------------------------------------+
- *
- * After the last tag has arrived and the last hold was dropped, closed() is called and the call is
- * freed.
+ * After the last operation has completed and the last hold was dropped, closed() is called and the
+ * call is freed.
  *
  * Threads: everything runs on the call's wire thread. Only call_open(), call_notify_all_draining()
  * and call_unhold() may call the port before they return. */

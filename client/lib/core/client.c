@@ -7,8 +7,10 @@
 #include <time.h>
 
 #include "client/lib/core/backoff.h"
+#include "client/lib/core/bytes.h"
 #include "client/lib/core/connection.h"
 #include "client/lib/core/status.h"
+#include "grpc/slices.h"
 
 #define MIN_WINDOW_BYTES (64u << 10)
 #define DEFAULT_WINDOW_BYTES (256u << 10)
@@ -121,8 +123,8 @@ static bool copy_metadata(struct tributary *client, const struct tributary_optio
         const struct tributary_header *pair = &options->metadata[i];
         grpc_metadata *copy = &client->metadata[i];
 
-        copy->key = grpc_slice_from_copied_buffer(pair->name.data, pair->name.size);
-        copy->value = grpc_slice_from_copied_buffer(pair->value.data, pair->value.size);
+        copy->key = slice_copy_of(to_bytes(pair->name));
+        copy->value = slice_copy_of(to_bytes(pair->value));
         client->metadata_count++;
         if (grpc_header_key_is_legal(copy->key) == 0 || grpc_is_binary_header(copy->key) != 0 ||
             grpc_header_nonbin_value_is_legal(copy->value) == 0)

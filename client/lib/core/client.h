@@ -8,8 +8,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include <grpc/grpc.h>
-
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/clock.h"

@@ -112,8 +112,7 @@ static void pump(struct tributary_publisher *publisher)
 
     if (publisher->state != PUBLISHER_IDLE && publisher->state != PUBLISHER_OPEN)
         return;
-    if (publisher->state == PUBLISHER_OPEN &&
-        (publisher->stream.state != STREAM_OPEN || publisher->stream.is_sending))
+    if (publisher->state == PUBLISHER_OPEN && !stream_may_send(&publisher->stream))
         return;
     batch = first_of(&publisher->resend);
     if (batch)
@@ -297,7 +296,7 @@ static void on_end(struct post *post)
 
     pthread_mutex_unlock(&publisher->lock);
     fsm_move(&machine, publisher, PUBLISHER_CLOSING);
-    if (publisher->stream.state == STREAM_OPEN && all_complete && !publisher->stream.is_sending) {
+    if (all_complete && stream_may_send(&publisher->stream)) {
         stream_half_close(&publisher->stream);
         cq_timer_set(publisher->client->thread, &publisher->retry, clock_mono_ns() + STATUS_LIMIT_NS);
     } else {

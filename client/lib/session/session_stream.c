@@ -8,6 +8,7 @@
 #include "base/fsm.h"
 #include "client/lib/session/send_queue.h"
 #include "client/lib/core/status.h"
+#include "grpc/slices.h"
 
 #define METHOD "/tributary.v1.Publisher/Register"
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
@@ -41,8 +42,7 @@ static void open_stream(struct tributary_session *session)
     cq_timer_set(session->client->thread, &session->retry,
                  clock_mono_ns() + session->client->connect_timeout_ns);
     stream_open(&session->stream, &opening);
-    stream_send(&session->stream,
-                grpc_slice_from_copied_buffer((const char *)session->hello.data, session->hello.size));
+    stream_send(&session->stream, slice_copy_of((struct bytes){session->hello.data, session->hello.size}));
 }
 
 /* Ends the pause of activations whose stop has passed its deadline. The server takes no more events
@@ -106,7 +106,7 @@ void session_pump(struct tributary_session *session)
 
     if ((session->state != SESSION_LIVE && session->state != SESSION_LEAVING) || session->half_closed)
         return;
-    if (session->stream.state != STREAM_OPEN || session->stream.is_sending)
+    if (!stream_may_send(&session->stream))
         return;
     batch = next_batch(session);
     if (batch) {
@@ -222,7 +222,7 @@ static void end(struct tributary_session *session)
     struct send_queue *shared = NULL;
     bool is_freed = false;
 
-    if (session->stream.state != STREAM_CLOSED)
+    if (!stream_is_closed(&session->stream))
         return;
     cq_timer_stop(session->client->thread, &session->retry);
     cq_timer_stop(session->client->thread, &session->linger);

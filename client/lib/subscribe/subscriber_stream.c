@@ -8,6 +8,7 @@
 #include "client/lib/core/status.h"
 #include "client/lib/subscribe/subscribe_encode.h"
 #include "event/field_write.h"
+#include "grpc/slices.h"
 #include "proto/field_numbers.h"
 
 #define METHOD "/tributary.v1.Subscriber/Subscribe"
@@ -28,15 +29,6 @@ static const struct fsm machine = {
                [SUBSCRIBER_CANCELLING] = {"CANCELLING", BIT(SUBSCRIBER_ENDED)},
                [SUBSCRIBER_ENDED] = {"ENDED", 0}},
 };
-
-/* Copies the bytes into a slice and frees them. */
-static grpc_slice slice_of(struct buf *buf)
-{
-    const grpc_slice slice = grpc_slice_from_copied_buffer((const char *)buf->data, buf->size);
-
-    buf_fini(buf);
-    return slice;
-}
 
 /* Writes the SubscribeRequest of the next stream. Only the first stream starts with the last
  * events; a later one continues where the stream before it stood. */
@@ -74,7 +66,7 @@ static void open_stream(struct tributary_subscriber *subscriber)
         return;
     }
 
-    grpc_slice request = slice_of(&encoded);
+    grpc_slice request = slice_of_buf(&encoded);
 
     opening.method = METHOD;
     opening.first = &request;
@@ -98,7 +90,7 @@ static void end(struct tributary_subscriber *subscriber)
 {
     bool is_freed = false;
 
-    if (subscriber->stream.state != STREAM_CLOSED || subscriber->finish_call.state != STREAM_CLOSED)
+    if (!stream_is_closed(&subscriber->stream) || !stream_is_closed(&subscriber->finish_call))
         return;
     cq_timer_stop(subscriber->client->thread, &subscriber->retry);
     cq_timer_stop(subscriber->client->thread, &subscriber->silence);
@@ -280,7 +272,7 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
                        (struct bytes){subscriber->id.data, subscriber->id.size});
     field_duration(&request, PB_FINISH_REQUEST_DRAIN, drain_ns);
 
-    grpc_slice message = slice_of(&request);
+    grpc_slice message = slice_of_buf(&request);
     const struct stream_opening opening = {
         .method = FINISH_METHOD, .first = &message, .deadline_ns = deadline_ns};
 
@@ -294,7 +286,7 @@ static void on_finish_answered(struct stream *stream, const struct tributary_sta
 {
     struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, finish_call);
 
-    if (subscriber->stream.state == STREAM_CLOSED)
+    if (stream_is_closed(&subscriber->stream))
         end(subscriber);
     else if (status->code != TRIBUTARY_OK && status->code != TRIBUTARY_NOT_FOUND)
         stream_cancel(&subscriber->stream, status->code, status->message);

@@ -1,0 +1,130 @@
+/* test_slices.c - slices from our bytes, and messages in one piece. */
+#include "grpc/slices.h"
+
+#include <criterion/criterion.h>
+#include <grpc/grpc.h>
+#include <stdlib.h>
+
+TestSuite(slices, .init = grpc_init, .fini = grpc_shutdown_blocking);
+
+static void expect(struct bytes bytes, const char *text)
+{
+    cr_assert_eq(bytes.size, strlen(text));
+    cr_assert_eq(memcmp(bytes.data, text, bytes.size), 0);
+}
+
+static struct bytes bytes_of(const grpc_slice *slice)
+{
+    return (struct bytes){GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice)};
+}
+
+static void free_piece(void *piece)
+{
+    free(piece);
+}
+
+/* A message of these pieces, as gRPC core would hand it over. */
+static grpc_byte_buffer *message_of(const char *const *pieces, size_t count)
+{
+    grpc_slice slices[4];
+
+    for (size_t i = 0; i < count; i++) {
+        char *piece = strdup(pieces[i]);
+
+        slices[i] = grpc_slice_new(piece, strlen(piece), free_piece);
+    }
+    grpc_byte_buffer *message = grpc_raw_byte_buffer_create(slices, count);
+    for (size_t i = 0; i < count; i++)
+        grpc_slice_unref(slices[i]);
+    return message;
+}
+
+Test(slices, a_slice_takes_the_memory_of_a_buffer)
+{
+    struct buf bytes = {0};
+
+    buf_text(&bytes, "a text that is longer than a slice that holds its own bytes");
+    const uint8_t *data = bytes.data;
+    grpc_slice slice = slice_of_buf(&bytes);
+    cr_assert_eq(GRPC_SLICE_START_PTR(slice), data, "not copied");
+    cr_assert(!bytes.data && bytes.size == 0 && bytes.capacity == 0);
+    grpc_slice_unref(slice);
+}
+
+Test(slices, an_empty_buffer_gives_an_empty_slice)
+{
+    struct buf bytes = {0};
+    grpc_slice slice = slice_of_buf(&bytes);
+
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
+    grpc_slice_unref(slice);
+    slice = slice_copy_of((struct bytes){NULL, 0});
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
+    grpc_slice_unref(slice);
+}
+
+Test(slices, a_copy_lives_on_its_own)
+{
+    char text[] = "copied";
+    grpc_slice slice = slice_copy_of((struct bytes){(const uint8_t *)text, 6});
+
+    memset(text, 'x', 6);
+    expect(bytes_of(&slice), "copied");
+    grpc_slice_unref(slice);
+}
+
+Test(slices, a_message_in_one_piece_is_not_copied)
+{
+    static const char *const one[] = {"a message that is in one piece"};
+    grpc_byte_buffer *message = message_of(one, 1);
+    const uint8_t *data = GRPC_SLICE_START_PTR(message->data.raw.slice_buffer.slices[0]);
+    struct buf gathered = {0};
+    struct bytes bytes;
+    bool copied = true;
+
+    cr_assert_eq(message_slices_size(message), strlen(one[0]));
+    cr_assert(message_gather(message, &gathered, &bytes));
+    cr_assert_eq(bytes.data, data);
+    expect(bytes, one[0]);
+    cr_assert_eq(gathered.capacity, 0);
+    grpc_slice slice = message_slice(message, &copied);
+    cr_assert_not(copied);
+    grpc_byte_buffer_destroy(message);
+    expect(bytes_of(&slice), one[0]); /* the slice holds the memory */
+    cr_assert_eq(GRPC_SLICE_START_PTR(slice), data);
+    grpc_slice_unref(slice);
+}
+
+Test(slices, the_pieces_of_a_message_are_copied_in_order)
+{
+    static const char *const three[] = {"the first, ", "the second, ", "the third"};
+    grpc_byte_buffer *message = message_of(three, 3);
+    struct buf gathered = {0};
+    struct bytes bytes;
+    bool copied = false;
+
+    cr_assert_eq(message_slices_size(message), 32);
+    cr_assert(message_gather(message, &gathered, &bytes));
+    grpc_slice slice = message_slice(message, &copied);
+    cr_assert(copied);
+    grpc_byte_buffer_destroy(message);
+    expect(bytes, "the first, the second, the third");
+    expect(bytes_of(&slice), "the first, the second, the third");
+    buf_fini(&gathered);
+    grpc_slice_unref(slice);
+}
+
+Test(slices, a_message_without_pieces_is_empty)
+{
+    grpc_byte_buffer *message = message_of(NULL, 0);
+    struct buf gathered = {0};
+    struct bytes bytes = {NULL, 1};
+    bool copied = false;
+
+    cr_assert(message_gather(message, &gathered, &bytes));
+    cr_assert_eq(bytes.size, 0);
+    grpc_slice slice = message_slice(message, &copied);
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
+    grpc_slice_unref(slice);
+    grpc_byte_buffer_destroy(message);
+}
