@@ -175,6 +175,11 @@ struct wire_thread *call_thread(const struct call *call)
     return call->thread;
 }
 
+struct cq_thread *call_cq(const struct call *call)
+{
+    return call->base.base.thread;
+}
+
 const char *call_peer(const struct call *call)
 {
     return call->peer;

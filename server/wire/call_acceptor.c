@@ -140,5 +140,7 @@ enum err call_acceptor_serve(struct wire_thread *thread, const struct method *me
 
 void call_acceptor_drain(struct wire_thread *thread)
 {
-    wire_post(thread, &container_of(wire_thread_acceptor(thread), struct acceptor, interface)->drain);
+    struct call_acceptor *interface = wire_thread_acceptor(thread);
+
+    cq_post(wire_cq(thread), &container_of(interface, struct acceptor, interface)->drain);
 }

@@ -181,9 +181,9 @@ struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *c
 void wire_thread_shutdown(struct wire_thread *thread, bool cancel)
 {
     if (!atomic_exchange(&thread->shutting, true))
-        wire_post(thread, &thread->shutdown);
+        cq_post(thread->cq, &thread->shutdown);
     if (cancel && !atomic_exchange(&thread->cancelling, true))
-        wire_post(thread, &thread->cancel);
+        cq_post(thread->cq, &thread->cancel);
 }
 
 void wire_thread_join(struct wire_thread *thread)
@@ -212,7 +212,7 @@ void wire_thread_adopt(struct wire_thread *thread, int fd)
         return;
     }
     *adoption = (struct adoption){.task = {.run = do_adopt}, .thread = thread, .fd = fd};
-    wire_post(thread, &adoption->task);
+    cq_post(thread->cq, &adoption->task);
 }
 
 grpc_server *wire_thread_server(struct wire_thread *thread)

@@ -69,18 +69,13 @@ struct cq_thread *wire_cq(const struct wire_thread *thread);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);
-/* ---- short forms ---- */
+/* For publishing calls: short forms of the room's functions. */
 
 #define wire_timer cq_timer
 
 static inline void wire_post(struct wire_thread *thread, struct task *task)
 {
     cq_post(wire_cq(thread), task);
-}
-
-static inline bool wire_is_mine(const struct wire_thread *thread)
-{
-    return cq_is_mine(wire_cq(thread));
 }
 
 static inline void wire_timer_set(struct wire_thread *thread, struct cq_timer *timer, int64_t at_ns)
@@ -96,11 +91,6 @@ static inline void wire_add_post_poll_hook(struct wire_thread *thread, struct po
 static inline void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
 {
     cq_add_early_post_poll_hook(wire_cq(thread), hook);
-}
-
-static inline int64_t wire_now(const struct wire_thread *thread)
-{
-    return cq_now_ns(wire_cq(thread));
 }
 
 #endif

@@ -23,9 +23,10 @@ static inline size_t message_slices_size(const grpc_byte_buffer *message)
     return message->data.raw.slice_buffer.length;
 }
 
-/* Returns a received message in one piece: a reference to its only slice, or a copy of its slices
- * in memory of its own. *copied_out says which. */
-grpc_slice message_slice(const grpc_byte_buffer *message, bool *copied_out);
+/* Returns a received message in one piece. One piece stays where it is, and *copy_out is unchanged.
+ * Several pieces are copied into a slice, and *copy_out is a reference of the caller's. *copied_out
+ * says which. The bytes are valid as long as the message, or the copy. */
+struct bytes message_whole(const grpc_byte_buffer *message, grpc_slice *copy_out, bool *copied_out);
 
 /* Writes where a received message is, in one piece. A message in several pieces is copied into
  * `gathered`, which must be empty and whose memory can be used again. *bytes_out is valid as long

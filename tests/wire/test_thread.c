@@ -29,7 +29,7 @@ static void burn(struct task *task)
         continue;
     busy = wire_busy(fixture.thread);
     if (burning)
-        wire_post(fixture.thread, task);
+        cq_post(wire_cq(fixture.thread), task);
 }
 
 static void act_read_busy(void *ctx)
@@ -57,7 +57,7 @@ Test(thread, knows_whether_it_is_busy)
 
     until_idle();
     burning = true;
-    wire_post(fixture.thread, &task);
+    cq_post(wire_cq(fixture.thread), &task);
     wire_fixture_until(&fixture, busy);
     burning = false;
     until_idle();
@@ -79,7 +79,7 @@ Test(thread, a_task_posted_after_the_thread_ended_is_run_when_it_is_freed)
     wire_fixture_wait_down(&fixture);
     wire_thread_join(fixture.thread);
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
-        wire_post(fixture.thread, &tasks[i]);
+        cq_post(wire_cq(fixture.thread), &tasks[i]);
     wire_thread_shutdown(fixture.thread, true);
     call_acceptor_drain(fixture.thread);
     wire_fixture_close(&fixture);

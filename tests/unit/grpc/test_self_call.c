@@ -55,7 +55,9 @@ static const struct server_status done = {.code = GRPC_STATUS_OK};
 static void serve_received(struct server_call *call, grpc_byte_buffer **message)
 {
     bool copied;
-    grpc_slice slice = message_slice(*message, &copied);
+    grpc_slice copy;
+    struct bytes bytes = message_whole(*message, &copy, &copied);
+    grpc_slice slice = copied ? copy : slice_copy_of(bytes);
 
     CHECK(cq_is_mine(fixture.thread) && server_call_alive(call));
     served.received++;

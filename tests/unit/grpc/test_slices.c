@@ -80,6 +80,7 @@ Test(slices, a_message_in_one_piece_is_not_copied)
     const uint8_t *data = GRPC_SLICE_START_PTR(message->data.raw.slice_buffer.slices[0]);
     struct buf gathered = {0};
     struct bytes bytes;
+    grpc_slice copy;
     bool copied = true;
 
     cr_assert_eq(message_slices_size(message), strlen(one[0]));
@@ -87,12 +88,11 @@ Test(slices, a_message_in_one_piece_is_not_copied)
     cr_assert_eq(bytes.data, data);
     expect(bytes, one[0]);
     cr_assert_eq(gathered.capacity, 0);
-    grpc_slice slice = message_slice(message, &copied);
+    bytes = message_whole(message, &copy, &copied);
     cr_assert_not(copied);
+    cr_assert_eq(bytes.data, data);
+    expect(bytes, one[0]);
     grpc_byte_buffer_destroy(message);
-    expect(bytes_of(&slice), one[0]); /* the slice holds the memory */
-    cr_assert_eq(GRPC_SLICE_START_PTR(slice), data);
-    grpc_slice_unref(slice);
 }
 
 Test(slices, the_pieces_of_a_message_are_copied_in_order)
@@ -101,17 +101,35 @@ Test(slices, the_pieces_of_a_message_are_copied_in_order)
     grpc_byte_buffer *message = message_of(three, 3);
     struct buf gathered = {0};
     struct bytes bytes;
+    grpc_slice copy;
     bool copied = false;
 
     cr_assert_eq(message_slices_size(message), 32);
     cr_assert(message_gather(message, &gathered, &bytes));
-    grpc_slice slice = message_slice(message, &copied);
+    struct bytes whole = message_whole(message, &copy, &copied);
     cr_assert(copied);
     grpc_byte_buffer_destroy(message);
     expect(bytes, "the first, the second, the third");
-    expect(bytes_of(&slice), "the first, the second, the third");
+    expect(whole, "the first, the second, the third");
     buf_fini(&gathered);
-    grpc_slice_unref(slice);
+    grpc_slice_unref(copy);
+}
+
+/* A short slice of gRPC core holds its bytes within itself. */
+Test(slices, the_bytes_of_a_short_message_do_not_move_with_its_copy)
+{
+    static const char *const two[] = {"a", "b"};
+    grpc_byte_buffer *message = message_of(two, 2);
+    grpc_slice copy;
+    bool copied = false;
+    struct bytes bytes = message_whole(message, &copy, &copied);
+    grpc_slice moved = copy;
+
+    memset(&copy, 0, sizeof(copy));
+    cr_assert(copied);
+    expect(bytes, "ab");
+    grpc_slice_unref(moved);
+    grpc_byte_buffer_destroy(message);
 }
 
 Test(slices, a_message_without_pieces_is_empty)
@@ -119,12 +137,13 @@ Test(slices, a_message_without_pieces_is_empty)
     grpc_byte_buffer *message = message_of(NULL, 0);
     struct buf gathered = {0};
     struct bytes bytes = {NULL, 1};
+    grpc_slice copy;
     bool copied = false;
 
     cr_assert(message_gather(message, &gathered, &bytes));
     cr_assert_eq(bytes.size, 0);
-    grpc_slice slice = message_slice(message, &copied);
-    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
-    grpc_slice_unref(slice);
+    cr_assert_eq(message_whole(message, &copy, &copied).size, 0);
+    cr_assert(copied);
+    grpc_slice_unref(copy);
     grpc_byte_buffer_destroy(message);
 }

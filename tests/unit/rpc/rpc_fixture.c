@@ -40,6 +40,11 @@ struct cq_thread *wire_cq(const struct wire_thread *thread)
     return thread->cq;
 }
 
+struct cq_thread *call_cq(const struct call *call)
+{
+    return call->thread->cq;
+}
+
 /* ---- cq_thread.h ---- */
 
 void cq_post(struct cq_thread *cq, struct task *task)
@@ -52,9 +57,14 @@ void cq_post(struct cq_thread *cq, struct task *task)
 void cq_timer_set(struct cq_thread *cq, struct cq_timer *timer, int64_t at_ns)
 {
     if (at_ns == INT64_MAX)
-        heap_remove(&cq->timers, &timer->node);
+        cq_timer_stop(cq, timer);
     else
         CHECK(heap_set(&cq->timers, &timer->node, at_ns) == ERR_OK);
+}
+
+void cq_timer_stop(struct cq_thread *cq, struct cq_timer *timer)
+{
+    heap_remove(&cq->timers, &timer->node);
 }
 
 void cq_add_post_poll_hook(struct cq_thread *cq, struct post_poll_hook *hook)
