@@ -11,6 +11,7 @@
 #include "event/field_write.h"
 #include "event/text.h"
 #include "event/filter.h"
+#include "hub/producer.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
 #include "proto/field_numbers.h"

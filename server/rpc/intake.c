@@ -1,15 +1,19 @@
 /* intake.c - scans a message, finds its producer (or has the loop make it), offers the events, and
  * waits where a channel blocks.
  *
- *   message --scan--> inlet known --offer--> done
- *                 |        ^          \--blocked, let in--> done
- *                 \--loop--/ */
+ *   message --scan--> chunk --> inlet known --offer--> done
+ *                           |        ^          \--blocked, let in--> done
+ *                           \--loop--/
+ *
+ * A message is scanned once. Its chunk, or its place in the coalesced chunk, is made from that
+ * scan. */
 #include "server/rpc/intake.h"
 
 #include <string.h>
 
 #include "base/counters.h"
 #include "event/text.h"
+#include "hub/producer.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
@@ -76,13 +80,12 @@ static enum fault_reason check_producer(struct intake *intake, const struct fram
 enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan,
                                    struct chunk **chunk_out, struct fault *fault)
 {
-    struct bytes bytes = message_bytes(message);
-    uint64_t pinned = 0;
-
     if (!scan->contiguous) {
-        if (chunk_of(bytes, scan, chunk_out) == ERR_OK)
+        if (chunk_of(message->bytes, scan, chunk_out) == ERR_OK)
             return FAULT_NONE;
     } else {
+        struct bytes bytes;
+        uint64_t pinned;
         struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
         if (memory && chunk_new(memory, bytes.data + scan->offsets[0], scan, pinned, chunk_out) == ERR_OK)
             return FAULT_NONE;
@@ -187,20 +190,6 @@ static void find_inlet_and_offer(struct intake *intake)
     loop_post(intake->rpc->loop, &intake->task);
 }
 
-/* Checks everything that can be wrong with the message itself. */
-static enum fault_reason check_message(struct intake *intake, struct message *message,
-                                       struct framing_scan *scan)
-{
-    enum fault_reason reason =
-        framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
-
-    if (!reason)
-        reason = check_confirm(&scan->fields[PB_PUBLISH_REQUEST_CONFIRM], &intake->fault);
-    if (!reason && (scan->count > 0 || scan->fields[PB_PUBLISH_REQUEST_PRODUCER].present))
-        reason = check_producer(intake, &scan->fields[PB_PUBLISH_REQUEST_PRODUCER], &intake->fault);
-    return reason;
-}
-
 void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
                  void (*done)(struct intake *intake, enum fault_reason reason))
 {
@@ -211,34 +200,47 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
     intake->waiter.over = on_put_done;
 }
 
-void intake_message(struct intake *intake, struct message *message)
+struct scanned_message intake_scan(struct intake *intake, struct message *message)
 {
     struct framing_scan *scan = wire_scan(call_thread(intake->call));
-    enum fault_reason reason = check_message(intake, message, scan);
+    enum fault_reason reason =
+        framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
 
-    intake->messages = 1;
-    if (!reason && scan->count > 0)
-        reason = chunk_of_message(message, scan, &intake->chunk, &intake->fault);
-    if (reason || scan->count == 0) {
-        finish(intake, reason);
-        return;
-    }
-    find_inlet_and_offer(intake);
+    if (!reason)
+        reason = check_confirm(&scan->fields[PB_PUBLISH_REQUEST_CONFIRM], &intake->fault);
+    if (!reason && (scan->count > 0 || scan->fields[PB_PUBLISH_REQUEST_PRODUCER].present))
+        reason = check_producer(intake, &scan->fields[PB_PUBLISH_REQUEST_PRODUCER], &intake->fault);
+    return (struct scanned_message){.message = message, .scan = scan, .reason = reason};
 }
 
-bool intake_coalesce(struct intake *intake, struct message *message)
+void intake_offer(struct intake *intake, const struct scanned_message *scanned)
 {
-    struct framing_scan *scan = wire_scan(call_thread(intake->call));
+    enum fault_reason reason = scanned->reason;
+    bool has_events = scanned->scan->count > 0;
 
-    if (!intake->inlet || message_size(message) >= COALESCE_BELOW_BYTES)
+    intake->messages = 1;
+    if (!reason && has_events)
+        reason = chunk_of_message(scanned->message, scanned->scan, &intake->chunk, &intake->fault);
+    if (reason || !has_events)
+        finish(intake, reason);
+    else
+        find_inlet_and_offer(intake);
+}
+
+bool intake_coalesce(struct intake *intake, const struct scanned_message *scanned)
+{
+    struct bytes bytes = scanned->message->bytes;
+    uint32_t count = scanned->scan->count;
+
+    if (!intake->inlet || scanned->reason || bytes.size >= COALESCE_BELOW_BYTES)
         return false;
-    if (check_message(intake, message, scan) || scan->count == 0 || scan->count > MAX_COALESCED_EVENTS)
+    if (count == 0 || count > MAX_COALESCED_EVENTS)
         return false;
     if (!intake->coalesced) {
         intake->coalesced = chunk_begin(MAX_COALESCED_EVENTS, MAX_COALESCED_BYTES);
         intake->messages = 0;
     }
-    if (!intake->coalesced || !chunk_add(intake->coalesced, message_bytes(message), scan))
+    if (!intake->coalesced || !chunk_add(intake->coalesced, bytes, scanned->scan))
         return false; /* a new chunk has room for any such message, so `coalesced` is never empty */
     intake->messages++;
     return true;

@@ -8,7 +8,7 @@
 
 #include "event/chunk.h"
 #include "flow/put_waiter.h"
-#include "hub/producer.h"
+#include "route/offer.h"
 #include "server/rpc/rpc.h"
 #include "server/wire/call.h"
 
@@ -22,7 +22,7 @@ struct intake {
     struct offer offer;      /* of the last chunk that was accepted */
     struct fault fault;      /* why the last one was refused */
     /* The message, or all messages that were coalesced, are finished: FAULT_NONE, or the reason for
-     * the refusal. `offer` or `fault` say the rest. May be called from within intake_message() and
+     * the refusal. `offer` or `fault` say the rest. May be called from within intake_offer() and
      * intake_offer_coalesced(). */
     void (*done)(struct intake *intake, enum fault_reason reason);
     uint32_t messages; /* that the chunk at hand, or the coalesced one, consists of */
@@ -36,18 +36,30 @@ struct intake {
 void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
                  void (*done)(struct intake *intake, enum fault_reason reason));
 
-/* Offers the events of one PublishRequest or PublishStreamRequest (their fields are the same).
- * done() is called once for it, now or later. Until then no other message may be given; the intake
- * holds the call where it must. A message without events is done at once, and nothing is
- * offered. */
-void intake_message(struct intake *intake, struct message *message);
+/* A message in one piece, and what its one scan found. */
+struct scanned_message {
+    struct message *message;
+    struct framing_scan *scan; /* refers to the bytes of the message */
+    enum fault_reason reason;  /* why the message must be refused; then intake->fault is the fault */
+};
+
+/* Scans one PublishRequest or PublishStreamRequest (their fields are the same), and checks all that
+ * can be wrong with it. Once for each message. The scan is the wire thread's: it is valid until
+ * that thread scans again, unless framing_move() takes it out. */
+struct scanned_message intake_scan(struct intake *intake, struct message *message);
+
+/* Offers the events of one message, or refuses it. done() is called once for it, now or later.
+ * Until then no other message may be given; the intake holds the call where it must. A message
+ * without events is done at once, and nothing is offered. Message and scan are not needed
+ * afterwards. */
+void intake_offer(struct intake *intake, const struct scanned_message *scanned);
 
 /* Appends a small message to the coalesced chunk, for a thread under load.
  * intake_offer_coalesced() offers what was gathered. Call it only while no done() is due.
  *
- * False: the message cannot be coalesced, or does not fit. It was left as it is; intake_message()
- * will accept it or say what is wrong with it. */
-MUST_CHECK bool intake_coalesce(struct intake *intake, struct message *message);
+ * False: the message cannot be coalesced, or does not fit. Nothing was changed; intake_offer()
+ * will accept it or refuse it. */
+MUST_CHECK bool intake_coalesce(struct intake *intake, const struct scanned_message *scanned);
 
 /* Offers the coalesced chunk, which must not be empty. done() is called once for all of it, as for
  * one message. */
@@ -57,8 +69,9 @@ void intake_offer_coalesced(struct intake *intake);
  * nothing happens. */
 void intake_give_up(struct intake *intake);
 
-/* Makes a chunk of a scanned message. It keeps the message's memory where it can, and copies where
- * the events are not contiguous. FAULT_NONE, or MEMORY_BUDGET. */
+/* Makes a chunk of a message from the result of its scan, which must be of message_bytes(). It
+ * keeps the message's memory where it can, and copies where the events are not contiguous.
+ * FAULT_NONE, or MEMORY_BUDGET. */
 MUST_CHECK enum fault_reason chunk_of_message(struct message *message, const struct framing_scan *scan,
                                               struct chunk **chunk_out, struct fault *fault);
 

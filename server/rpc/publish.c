@@ -68,7 +68,8 @@ static void message(struct call *call, struct message *message)
 {
     struct publish *publish = call_owned(call);
 
-    intake_message(&publish->intake, message);
+    struct scanned_message scanned = intake_scan(&publish->intake, message);
+    intake_offer(&publish->intake, &scanned);
     if (call_alive(call) && call_deadline_ns(call) != INT64_MAX)
         wire_timer_set(call_thread(call), &publish->deadline, call_deadline_ns(call) - BEFORE_DEADLINE_NS);
 }

@@ -26,15 +26,23 @@
  * read. */
 #define MAX_REFUSALS 1024
 
+/* Arrived while the coalesced chunk was being offered, or had to wait for that offer. */
+struct held_message {
+    struct message message; /* no buffer: none is held */
+    bool is_scanned;        /* `fault` says why it is refused, or `scan` what is in it */
+    struct framing_scan scan;
+    struct fault fault;
+};
+
 /* Batches are numbered from 1, in this order: those that are confirmed, then those that are
  * coalesced, then the one that is offered or held. */
 struct publish_stream {
     struct intake intake;
-    uint64_t received;   /* the number of the last batch */
-    uint64_t confirmed;  /* done, accepted or refused, up to this number */
-    uint64_t coalesced;  /* how many batches share the coalesced chunk */
-    uint64_t reported;   /* `confirmed` of the last answer */
-    struct message held; /* arrived while the coalesced chunk was being offered */
+    uint64_t received;  /* the number of the last batch */
+    uint64_t confirmed; /* done, accepted or refused, up to this number */
+    uint64_t coalesced; /* how many batches share the coalesced chunk */
+    uint64_t reported;  /* `confirmed` of the last answer */
+    struct held_message held;
     uint64_t last_sequence, epoch;
     struct buf refused; /* PublishStreamResponse.refused, encoded */
     uint32_t refusals;
@@ -137,11 +145,32 @@ static void offer_coalesced(struct publish_stream *stream)
     intake_offer_coalesced(&stream->intake);
 }
 
-/* Coalesces the batch, or offers it: after the coalesced ones, so that the order stays. */
-static void handle_message(struct publish_stream *stream, struct message *message)
+static void held_fini(struct held_message *held)
+{
+    framing_fini(&held->scan);
+    message_fini(&held->message);
+    held->is_scanned = false;
+}
+
+/* Holds a scanned message, and what its scan found. */
+static void hold(struct publish_stream *stream, const struct scanned_message *scanned)
+{
+    struct held_message *held = &stream->held;
+
+    held->message = message_move(scanned->message);
+    held->is_scanned = true;
+    if (scanned->reason)
+        held->fault = stream->intake.fault;
+    else
+        held->scan = framing_move(scanned->scan);
+}
+
+/* Coalesces the batch, or offers it: after the coalesced ones, so that the order stays. Where these
+ * are accepted at once, intake->fault is still that of the batch. */
+static void handle_scanned(struct publish_stream *stream, const struct scanned_message *scanned)
 {
     for (;;) {
-        if (wire_busy(thread_of(stream)) && intake_coalesce(&stream->intake, message)) {
+        if (wire_busy(thread_of(stream)) && intake_coalesce(&stream->intake, scanned)) {
             stream->coalesced++;
             wire_add_early_post_poll_hook(thread_of(stream), &stream->offer_hook);
             read_next(stream);
@@ -151,14 +180,38 @@ static void handle_message(struct publish_stream *stream, struct message *messag
             break;
         offer_coalesced(stream);
         if (stream->offering) {
-            stream->held = message_move(message);
+            hold(stream, scanned);
             return;
         }
         if (stream->received == stream->confirmed)
             return; /* the hub drains: neither the coalesced batches nor this one were accepted */
     }
     stream->offering = true;
-    intake_message(&stream->intake, message);
+    intake_offer(&stream->intake, scanned);
+}
+
+static void handle_message(struct publish_stream *stream, struct message *message)
+{
+    struct scanned_message scanned = intake_scan(&stream->intake, message);
+
+    handle_scanned(stream, &scanned);
+}
+
+/* The offer that the held batch waited for is done. */
+static void handle_held(struct publish_stream *stream)
+{
+    struct held_message held = stream->held;
+
+    stream->held = (struct held_message){.is_scanned = false};
+    if (!held.is_scanned) {
+        handle_message(stream, &held.message);
+    } else {
+        struct scanned_message scanned = {&held.message, &held.scan, held.fault.reason};
+        if (scanned.reason)
+            stream->intake.fault = held.fault;
+        handle_scanned(stream, &scanned);
+    }
+    held_fini(&held);
 }
 
 /* The next `count` batches share one outcome. */
@@ -195,10 +248,10 @@ static void on_intake_done(struct intake *intake, enum fault_reason reason)
         confirm(stream, count, reason);
     }
     wire_add_post_poll_hook(thread_of(stream), &stream->decide_hook);
-    struct message held = message_move(&stream->held);
-    if (held.buffer && reason != FAULT_DRAINING && call_alive(intake->call))
-        handle_message(stream, &held);
-    message_fini(&held);
+    if (reason == FAULT_DRAINING || !call_alive(intake->call))
+        held_fini(&stream->held);
+    else if (stream->held.message.buffer)
+        handle_held(stream);
     if (wire_busy(thread_of(stream)))
         read_next(stream);
 }
@@ -239,7 +292,7 @@ static void message(struct call *call, struct message *message)
     stream->reading = false;
     stream->received++;
     if (stream->offering)
-        stream->held = message_move(message);
+        stream->held.message = message_move(message);
     else
         handle_message(stream, message);
 }
@@ -293,7 +346,7 @@ static void closed(struct call *call, bool ok)
     wire_timer_set(call_thread(call), &stream->answer_timer, INT64_MAX);
     list_remove(&stream->offer_hook.link);
     list_remove(&stream->decide_hook.link);
-    message_fini(&stream->held);
+    held_fini(&stream->held);
     buf_fini(&stream->refused);
     intake_fini(&stream->intake);
     free(stream);

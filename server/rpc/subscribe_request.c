@@ -8,7 +8,7 @@
 #include "event/filter.h"
 #include "event/text.h"
 #include "flow/chan_limits.h"
-#include "hub/hub.h"
+#include "route/history.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/token.h"
 #include "tributary/v1/subscriber.pb-c.h"

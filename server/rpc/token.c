@@ -18,7 +18,7 @@
 #include "event/text.h"
 #include "event/varint.h"
 #include "flow/chan_report.h"
-#include "hub/resume_point.h"
+#include "route/resume_point.h"
 
 #define MAX_TOKEN_BYTES (64u * 1024u)
 #define HEAD_BYTES 10u

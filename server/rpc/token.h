@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "flow/chan.h"
-#include "hub/resume_point.h"
+#include "route/resume_point.h"
 
 /* Any thread. Appends a resume token with the channel's positions, at most 64 KiB. Positions that
  * do not fit are left out, and the token says how many. */

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <grpc/byte_buffer_reader.h>
-
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core
  * (MAX_WIRE_READ at most). */
 #define KEEP_FROM_BYTES (MAX_WIRE_READ / 4)
@@ -24,62 +22,60 @@ static void release_slice(struct chunk_memory *memory)
     free(held);
 }
 
-static grpc_slice copy_of(grpc_byte_buffer *buffer)
+/* Never a slice that holds its bytes within itself: these would move with the message. */
+static grpc_slice copy_of(const grpc_slice_buffer *from)
 {
-    const grpc_slice_buffer *from = &buffer->data.raw.slice_buffer;
-    grpc_slice whole = grpc_slice_malloc(from->length);
-    uint8_t *to = GRPC_SLICE_START_PTR(whole);
+    grpc_slice copy = grpc_slice_malloc_large(from->length);
+    uint8_t *to = GRPC_SLICE_START_PTR(copy);
 
     for (size_t i = 0; i < from->count; i++) {
         size_t size = GRPC_SLICE_LENGTH(from->slices[i]);
         memcpy(to, GRPC_SLICE_START_PTR(from->slices[i]), size);
         to += size;
     }
-    return whole;
+    return copy;
 }
 
-/* Brings the message into one piece. Compression is off in the core, so the buffer is always
- * raw. */
-static void gather(struct message *message)
+static struct bytes bytes_of(const grpc_slice *slice)
+{
+    return (struct bytes){GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice)};
+}
+
+/* Compression is off in the core, so the buffer is always raw. One piece stays where it is: in the
+ * buffer, or in what the buffer refers to. */
+struct bytes message_bytes(struct message *message)
 {
     const grpc_slice_buffer *from = &message->buffer->data.raw.slice_buffer;
 
     if (message->is_whole)
-        return;
+        return message->bytes;
     message->is_whole = true;
     message->is_copy = from->count != 1;
-    message->whole = message->is_copy ? copy_of(message->buffer) : grpc_slice_ref(from->slices[0]);
-}
-
-size_t message_size(const struct message *message)
-{
-    return message->buffer->data.raw.slice_buffer.length;
-}
-
-struct bytes message_bytes(struct message *message)
-{
-    gather(message);
-    return (struct bytes){GRPC_SLICE_START_PTR(message->whole), GRPC_SLICE_LENGTH(message->whole)};
+    if (message->is_copy)
+        message->copy = copy_of(from);
+    message->bytes = bytes_of(message->is_copy ? &message->copy : &from->slices[0]);
+    return message->bytes;
 }
 
 struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out)
 {
+    struct bytes bytes = message_bytes(message);
     struct slice_memory *held = malloc(sizeof(*held));
+    bool by_reference = !message->is_copy && bytes.size >= KEEP_FROM_BYTES;
 
     if (!held)
         return NULL;
-    gather(message);
-    size_t size = GRPC_SLICE_LENGTH(message->whole);
-    bool kept = !message->is_copy && size >= KEEP_FROM_BYTES;
     held->memory.release = release_slice;
-    if (kept || (message->is_copy && message->whole.refcount)) {
-        held->slice = grpc_slice_ref(message->whole);
+    if (message->is_copy) {
+        held->slice = grpc_slice_ref(message->copy);
+    } else if (by_reference) {
+        held->slice = grpc_slice_ref(message->buffer->data.raw.slice_buffer.slices[0]);
     } else {
-        held->slice = grpc_slice_malloc_large(size);
-        memcpy(GRPC_SLICE_START_PTR(held->slice), GRPC_SLICE_START_PTR(message->whole), size);
+        held->slice = grpc_slice_malloc_large(bytes.size);
+        memcpy(GRPC_SLICE_START_PTR(held->slice), bytes.data, bytes.size);
     }
-    *bytes_out = (struct bytes){GRPC_SLICE_START_PTR(held->slice), size};
-    *pinned_out = kept ? MAX_OF(size, (size_t)MAX_WIRE_READ) : size;
+    *bytes_out = bytes_of(&held->slice);
+    *pinned_out = by_reference ? MAX_OF(bytes.size, (size_t)MAX_WIRE_READ) : bytes.size;
     return &held->memory;
 }
 
@@ -93,8 +89,8 @@ struct message message_move(struct message *message)
 
 void message_fini(struct message *message)
 {
-    if (message->is_whole)
-        grpc_slice_unref(message->whole);
+    if (message->is_copy)
+        grpc_slice_unref(message->copy);
     if (message->buffer)
         grpc_byte_buffer_destroy(message->buffer);
     *message = (struct message){0};

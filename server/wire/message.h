@@ -18,13 +18,15 @@
 /* Valid during the callback that gives it, unless message_move() takes it out. */
 struct message {
     grpc_byte_buffer *buffer;
-    grpc_slice whole; /* the message in one piece */
-    bool is_whole;    /* `whole` is set, and is a reference of ours */
-    bool is_copy;     /* `whole` is memory of our own */
+    struct bytes bytes; /* the message in one piece, once message_bytes() was called */
+    grpc_slice copy;    /* where `bytes` are, if the core received the message in several pieces */
+    bool is_whole;      /* `bytes` is set */
+    bool is_copy;       /* `copy` is set: a reference of ours */
 };
 
-size_t message_size(const struct message *message);
-struct bytes message_bytes(struct message *message); /* in one piece; valid as long as the message */
+/* Brings the message into one piece and returns it: valid as long as the message, wherever it is
+ * moved. A second call costs nothing, and `message->bytes` says the same. */
+struct bytes message_bytes(struct message *message);
 /* Keeps the message's memory beyond the callback, as the memory of a chunk. At most once for a
  * message. *bytes_out: where the bytes are from then on. *pinned_out: how many bytes of memory they
  * pin. NULL: out of memory. */

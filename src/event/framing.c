@@ -357,6 +357,31 @@ void framing_fini(struct framing_scan *scan)
     memset(scan, 0, sizeof(*scan));
 }
 
+static uint32_t *shrunk(uint32_t *array, size_t capacity)
+{
+    uint32_t *smaller = realloc(array, capacity * sizeof(*array));
+
+    return smaller ? smaller : array;
+}
+
+struct framing_scan framing_move(struct framing_scan *scan)
+{
+    struct framing_scan moved = *scan;
+
+    memset(scan, 0, sizeof(*scan));
+    if (moved.capacity == 0)
+        return moved;
+    moved.capacity = (size_t)moved.count + 1;
+    moved.offsets = shrunk(moved.offsets, moved.capacity);
+    if (moved.contiguous) {
+        free(moved.ends);
+        moved.ends = NULL;
+    } else {
+        moved.ends = shrunk(moved.ends, moved.capacity);
+    }
+    return moved;
+}
+
 enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
                                const struct framing_limits *limits, struct fault *fault)
 {

@@ -59,6 +59,10 @@ struct framing_scan {
 /* Frees the arrays. The scan may be used again. */
 void framing_fini(struct framing_scan *scan);
 
+/* Takes the result out of a scan, which is then empty and may be used again. The arrays of the
+ * result have no unused capacity; framing_fini() frees them. */
+struct framing_scan framing_move(struct framing_scan *scan);
+
 /* Scans a whole message, which stays the caller's and must outlive the use of *scan.
  *   FAULT_NONE           *scan is filled in
  *   FAULT_MEMORY_BUDGET  out of memory

@@ -7,8 +7,9 @@
  *      `-------------------+----end, abort, gone-+-------------------------'
  *
  * Each start has a number of its own, with an inlet, an epoch and a feed of its own. An activation
- * moves because its context does (server, subscription, activation), or because its session does.
- * on_context_moved() decides about the former. activation_end() ends it in all cases. */
+ * becomes ACTIVE and STOPPING in the moment in which start() and stop() are called. It moves
+ * because its context does (server, subscription, activation), or because its session or its
+ * subscription asks for its end. run() decides. end() ends it in all cases. */
 #include "hub/activation_internal.h"
 
 #include <stdio.h>
@@ -18,11 +19,10 @@
 #include "base/counters.h"
 #include "base/fsm.h"
 #include "base/log.h"
-#include "flow/feed.h"
+#include "flow/producer_state.h"
+#include "hub/activation_route.h"
 #include "hub/activation_table.h"
-#include "hub/bind.h"
-#include "hub/producer.h"
-#include "hub/route.h"
+#include "hub/hub_parts.h"
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
 
@@ -41,55 +41,6 @@ static const struct fsm machine = {
                [ACTIVATION_RETRYING] = {"RETRYING", BIT(ACTIVATION_STARTING) | BIT(ACTIVATION_ENDED)},
                [ACTIVATION_ENDED] = {"ENDED", 0}},
 };
-
-/* ---- its route ---- */
-
-/* Any thread, under locks of the putter's. */
-static void set_paused(void *ctx, bool pause)
-{
-    struct activation *activation = ctx;
-    struct session *session = activation->session;
-
-    atomic_store(&activation->paused, pause);
-    atomic_fetch_add(&session->paused, pause ? 1 : -1);
-    session->port->set_paused(session->port_ctx, activation->number, pause);
-}
-
-static enum err open_route(struct activation *activation, const struct filter_part *part,
-                           const struct start_point *start_point)
-{
-    const struct pause_port pause_port = {set_paused, activation};
-    struct subscription *subscription = activation->subscription;
-    struct inlet *inlet = &activation->inlet;
-
-    if (inlet_init(inlet, source_name(activation->session->producer.inlet.source), INLET_OPEN) != ERR_OK)
-        return ERR_NO_MEMORY;
-    if (route_init(&activation->route, inlet, subscription->chan, subscription->filter, part, &pause_port) !=
-        ERR_OK) {
-        inlet_fini(inlet);
-        return ERR_NO_MEMORY;
-    }
-    activation->route.subscription = subscription;
-    route_enter(&activation->route, start_point);
-    activation->open = true;
-    count_add(COUNT_LIVE_ROUTES, 1);
-    return ERR_OK;
-}
-
-/* Call it after activation_table_remove(): leaving the route waits for an offer that still runs. */
-static void close_route(struct activation *activation, const struct ending *ending)
-{
-    if (!activation->open)
-        return;
-    route_leave(&activation->route);
-    feed_close(activation->route.chan, activation->route.feed, ending->state, ending->code, ending->message);
-    if (atomic_exchange(&activation->paused, false))
-        atomic_fetch_sub(&activation->session->paused, 1);
-    route_fini(&activation->route);
-    inlet_fini(&activation->inlet);
-    activation->open = false;
-    count_add(COUNT_LIVE_ROUTES, -1);
-}
 
 /* ---- ends ---- */
 
@@ -124,124 +75,228 @@ static void finish(struct activation *activation, const struct ending *ending)
         activation->session->expired_activations++;
         activation->subscription->expired_activations++;
     }
-    activation_table_remove(activation);
-    route_leave(&activation->route);
+    activation_take_out(activation);
     log_end(activation, &final, was_expired);
-    close_route(activation, &final);
+    activation_close_route(activation, &final);
 }
 
 static void detach(struct activation *activation)
 {
-    struct hub *hub = activation->subscription->hub;
-
-    heap_remove(&hub->due, &activation->due);
+    heap_remove(&hub_retries(activation->subscription->hub)->due, &activation->due);
     ctx_fini(&activation->ctx);
     list_remove(&activation->in_session);
     list_remove(&activation->in_subscription);
     activation->subscription->activation_count--;
+    activation->subscription = NULL;
 }
 
-void activation_end(struct activation *activation, const struct ending *ending)
+static void retain(struct ready *ready)
 {
-    OWNED(session_release) struct session *session = session_retain(activation->session);
+    container_of(ready, struct activation, ready)->refs++;
+}
+
+static void release(struct ready *ready)
+{
+    struct activation *activation = container_of(ready, struct activation, ready);
+
+    if (--activation->refs > 0)
+        return;
+    session_release(activation->session);
+    free(activation);
+}
+
+/* The last transition, and the end of the reference that the activation was created with. The
+ * subscription comes first, so that what ends with this activation does so before another one
+ * begins. */
+static void end(struct activation *activation, const struct ending *ending)
+{
     struct subscription *subscription = activation->subscription;
-    uint64_t number = activation->number;
     bool running = activation->state == ACTIVATION_ACTIVE;
 
     if (running || activation->state == ACTIVATION_STOPPING)
         finish(activation, ending);
     else
-        close_route(activation, ending);
+        activation_close_route(activation, ending);
     fsm_move(&machine, activation, ACTIVATION_ENDED);
     detach(activation);
-    free(activation);
-    /* First of all, so that what ends with this activation does so before another one begins. */
-    subscription_update(subscription);
-    if (running && ending->notify && !session->unregistered)
-        session->port->stop(session->port_ctx, number, ending->reason, 0);
-    session_update(session);
+    activation->ending.reason = ending->reason;
+    activation->stop_due = running && ending->notify;
+    if (activation->stop_due)
+        ready_call(&activation->ready);
+    ready_add(&subscription->ready);
+    ready_add(&activation->session->ready);
+    release(&activation->ready);
 }
 
-/* ---- stopping ---- */
+void activation_request_end(struct activation *activation, const struct ending *ending)
+{
+    if (activation->ends || activation->state == ACTIVATION_ENDED)
+        return;
+    activation->ends = true;
+    activation->ending = *ending;
+    activation_take_out(activation);
+    ready_add(&activation->ready);
+}
+
+void activations_discard(struct list *created, uint32_t state)
+{
+    const struct ending never = {.state = state};
+    struct list *node;
+
+    while ((node = list_first(created))) {
+        struct activation *activation = container_of(node, struct activation, in_subscription);
+
+        activation_close_route(activation, &never);
+        fsm_move(&machine, activation, ACTIVATION_ENDED);
+        detach(activation);
+        release(&activation->ready);
+    }
+}
+
+/* ---- what comes due ---- */
 
 /* Sets the timer to the earliest moment. Where that fails, the next activation that needs the timer
  * tries again. */
-static void set_timer(struct hub *hub)
+static void set_timer(struct retry_queue *queue)
 {
-    struct heap_node *first = heap_first(&hub->due);
+    struct heap_node *first = heap_first(&queue->due);
 
     if (!first)
-        timer_stop(&hub->due_timer);
-    else if (timer_start(hub->loop, &hub->due_timer, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
+        timer_stop(&queue->timer);
+    else if (timer_start(queue->loop, &queue->timer, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
         log_write(LOG_WARN, "activations.not_timed", LOG_TEXT("reason", "out of memory"));
 }
 
 static enum err set_due(struct activation *activation, int64_t at_ns)
 {
-    struct hub *hub = activation->subscription->hub;
-    enum err err = heap_set(&hub->due, &activation->due, at_ns);
+    struct retry_queue *queue = hub_retries(activation->subscription->hub);
+    enum err err = heap_set(&queue->due, &activation->due, at_ns);
 
-    if (err == ERR_OK && heap_first(&hub->due) == &activation->due)
-        set_timer(hub);
+    if (err == ERR_OK && heap_first(&queue->due) == &activation->due)
+        set_timer(queue);
     return err;
 }
 
-static void notify_stop(struct activation *activation)
+/* ---- port calls ---- */
+
+static void call_start(struct activation *activation)
+{
+    struct session *session = activation->session;
+    struct subscription *subscription = activation->subscription;
+    struct activation_params params = {.request = subscription->request,
+                                       .deadline_ns = activation->ctx.deadline_ns,
+                                       .subscription_id = subscription->id_text};
+    const struct ending failed = {
+        .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
+
+    if (!activation_table_add(activation)) {
+        activation_request_end(activation, &failed);
+        return;
+    }
+    fsm_move(&machine, activation, ACTIVATION_ACTIVE);
+    activation->started_ns = clock_mono_ns();
+    subscription->begun = true;
+    params.activation = activation->number;
+    log_write(LOG_INFO, "activation.started",
+              LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+              LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->number),
+              LOG_NUMBER("epoch", activation->inlet.source->epoch));
+    session->port->start(session->port_ctx, &params);
+}
+
+/* It has ended already. */
+static void call_stop_now(struct activation *activation)
 {
     struct session *session = activation->session;
 
+    activation->stop_due = false;
+    if (!session->unregistered)
+        session->port->stop(session->port_ctx, activation->number, activation->ending.reason, 0);
+}
+
+/* A gentle end. Where there is no time for one it ends at once. */
+static void call_stop(struct activation *activation)
+{
+    const struct ending at_once = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .notify = true};
+    struct session *session = activation->session;
+    int64_t deadline_ns = activation->ctx.deadline_ns;
+
+    if (deadline_ns <= clock_mono_ns() || set_due(activation, deadline_ns) != ERR_OK) {
+        end(activation, &at_once);
+        call_stop_now(activation);
+        return;
+    }
     fsm_move(&machine, activation, ACTIVATION_STOPPING);
-    list_remove(&activation->in_session);
-    list_append(&session->stopping, &activation->in_session);
     log_write(LOG_INFO, "activation.stopping",
               LOG_BYTES("producer", source_name(session->producer.inlet.source)),
               LOG_TEXT("subscription", activation->subscription->id_text),
               LOG_NUMBER("activation", activation->number),
               LOG_TEXT("reason", fault_reason_name(activation->ctx.reason)));
-    session->port->stop(session->port_ctx, activation->number, activation->ctx.reason,
-                        activation->ctx.deadline_ns);
+    session->port->stop(session->port_ctx, activation->number, activation->ctx.reason, deadline_ns);
 }
 
-/* Begins a gentle end, or brings its deadline nearer. */
-static void stop(struct activation *activation)
+static void call(struct ready *ready)
 {
-    const struct ending at_once = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .notify = true};
-    int64_t deadline_ns = activation->ctx.deadline_ns;
+    struct activation *activation = container_of(ready, struct activation, ready);
+
+    if (activation->stop_due)
+        call_stop_now(activation);
+    else if (activation->state == ACTIVATION_STARTING)
+        call_start(activation);
+    else if (activation->state == ACTIVATION_ACTIVE && activation->ctx.state == CTX_DRAINING)
+        call_stop(activation);
+}
+
+/* ---- transitions ---- */
+
+/* A gentle end began, or its deadline came nearer. */
+static void drain(struct activation *activation)
+{
+    const struct ending at_once = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED};
 
     switch (activation->state) {
     case ACTIVATION_STARTING:
     case ACTIVATION_RETRYING:
-        activation_end(activation, &at_once);
+        end(activation, &at_once);
         break;
     case ACTIVATION_ACTIVE:
-        if (deadline_ns <= clock_mono_ns() || set_due(activation, deadline_ns) != ERR_OK)
-            activation_end(activation, &at_once);
-        else
-            notify_stop(activation);
+        ready_call(&activation->ready);
         break;
     case ACTIVATION_STOPPING:
-        CHECK(set_due(activation, deadline_ns) == ERR_OK); /* it is in the heap: nothing is allocated */
+        /* it is in the heap: nothing is allocated */
+        CHECK(set_due(activation, activation->ctx.deadline_ns) == ERR_OK);
         break;
     case ACTIVATION_ENDED:
-        break; /* it is freed by then */
+        break;
     }
 }
+
+static void run(struct ready *ready)
+{
+    struct activation *activation = container_of(ready, struct activation, ready);
+
+    if (activation->state == ACTIVATION_ENDED)
+        return;
+    if (activation->ends) {
+        end(activation, &activation->ending);
+    } else if (activation->ctx.state == CTX_DRAINING) {
+        drain(activation);
+    } else if (activation->state == ACTIVATION_STARTING) {
+        ready_call(ready);
+    }
+}
+
+static const struct ready_kind ready_kind = {run, call, retain, release};
 
 static void on_context_moved(struct ctx *ctx)
 {
     struct activation *activation = container_of(ctx, struct activation, ctx);
     const struct ending ending = {.reason = ctx->reason, .state = PRODUCER_ENDED, .notify = true};
 
-    switch (ctx->state) {
-    case CTX_DRAINING:
-        stop(activation);
-        break;
-    case CTX_CANCELLED:
-        activation_end(activation, &ending);
-        break;
-    case CTX_LIVE:
-        break; /* no context moves to it */
-    }
+    if (ctx->state == CTX_CANCELLED)
+        activation_request_end(activation, &ending);
+    else
+        ready_add(&activation->ready);
 }
 
 static const struct ctx_port ctx_port = {on_context_moved};
@@ -257,41 +312,18 @@ struct activation *activation_new(struct session *session, struct subscription *
         return NULL;
     activation->session = session;
     activation->subscription = subscription;
-    if (open_route(activation, part, start_point) != ERR_OK) {
+    if (activation_open_route(activation, part, start_point) != ERR_OK) {
         free(activation);
         return NULL;
     }
-    list_append(&session->active, &activation->in_session);
+    session_retain(session);
+    activation->refs = 1;
+    ready_init(&activation->ready, &ready_kind, session->ready.list);
+    list_append(&session->activations, &activation->in_session);
     list_init(&activation->in_subscription);
     subscription->activation_count++;
     ctx_init(&activation->ctx, &subscription->ctx, &ctx_port, INT64_MAX);
     return activation;
-}
-
-static void begin(struct activation *activation)
-{
-    OWNED(session_release) struct session *session = session_retain(activation->session);
-    struct subscription *subscription = activation->subscription;
-    struct activation_params params = {.request = subscription->request,
-                                       .deadline_ns = activation->ctx.deadline_ns,
-                                       .subscription_id = subscription->id_text};
-    const struct ending failed = {
-        .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
-
-    if (!activation_table_add(activation)) {
-        activation_end(activation, &failed);
-        return;
-    }
-    fsm_move(&machine, activation, ACTIVATION_ACTIVE);
-    activation->started_ns = clock_mono_ns();
-    subscription->begun = true;
-    params.activation = activation->number;
-    count_add(COUNT_LIVE_ACTIVATIONS, 1);
-    log_write(LOG_INFO, "activation.started",
-              LOG_BYTES("producer", source_name(session->producer.inlet.source)),
-              LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->number),
-              LOG_NUMBER("epoch", activation->inlet.source->epoch));
-    session->port->start(session->port_ctx, &params);
 }
 
 void activations_begin(struct list *created)
@@ -303,15 +335,15 @@ void activations_begin(struct list *created)
 
         list_remove(node);
         list_append(&activation->subscription->activations, node);
-        begin(activation);
+        ready_add(&activation->ready);
     }
 }
 
 /* ---- retry ---- */
 
-static uint64_t random_below(struct hub *hub, uint64_t bound)
+static uint64_t random_below(struct retry_queue *queue, uint64_t bound)
 {
-    uint64_t word = hub->random_state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t word = queue->random_state += UINT64_C(0x9e3779b97f4a7c15);
 
     word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -329,21 +361,21 @@ static void retry_later(struct activation *activation)
     if (activation->failures < UINT8_MAX)
         activation->failures++;
     /* Up to a quarter less, so that activations that failed together do not come back together. */
-    wait_ns -= (int64_t)random_below(activation->subscription->hub, (uint64_t)wait_ns / 4);
+    wait_ns -= (int64_t)random_below(hub_retries(activation->subscription->hub), (uint64_t)wait_ns / 4);
     if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK)
-        activation_end(activation, &failed);
+        end(activation, &failed);
 }
 
 static void retry(struct activation *activation)
 {
     struct filter_part part = producer_part(&activation->session->producer, activation->subscription->filter);
 
-    if (open_route(activation, &part, NULL) != ERR_OK) {
+    if (activation_open_route(activation, &part, NULL) != ERR_OK) {
         retry_later(activation);
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_STARTING);
-    begin(activation);
+    ready_add(&activation->ready);
 }
 
 static bool is_retried(const struct activation *activation, uint32_t code)
@@ -357,7 +389,7 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     const struct ending ending = {.state = PRODUCER_ENDED, .code = code, .message = message};
 
     if (!is_retried(activation, code)) {
-        activation_end(activation, &ending);
+        end(activation, &ending);
         return;
     }
     if (clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
@@ -367,35 +399,43 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     retry_later(activation);
 }
 
-/* ---- what comes due ---- */
-
 static void on_due(struct activation *activation)
 {
     const struct ending ending = {.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .expired = true};
 
-    switch (activation->state) {
-    case ACTIVATION_STOPPING:
-        activation_end(activation, &ending);
-        break;
-    case ACTIVATION_RETRYING:
+    if (activation->state == ACTIVATION_STOPPING)
+        activation_request_end(activation, &ending);
+    else if (activation->state == ACTIVATION_RETRYING)
         retry(activation);
-        break;
-    case ACTIVATION_STARTING:
-    case ACTIVATION_ACTIVE:
-    case ACTIVATION_ENDED:
-        break; /* these are not in the heap */
-    }
 }
 
-void activations_due(struct timer *timer)
+static void activations_due(struct timer *timer)
 {
-    struct hub *hub = container_of(timer, struct hub, due_timer);
+    struct retry_queue *queue = container_of(timer, struct retry_queue, timer);
+    struct ready_list *list = NULL;
     int64_t now_ns = clock_mono_ns();
     struct heap_node *first;
 
-    while ((first = heap_first(&hub->due)) && first->key <= now_ns) {
-        heap_remove(&hub->due, first);
-        on_due(container_of(first, struct activation, due));
+    while ((first = heap_first(&queue->due)) && first->key <= now_ns) {
+        struct activation *activation = container_of(first, struct activation, due);
+
+        list = activation->ready.list;
+        heap_remove(&queue->due, first);
+        on_due(activation);
     }
-    set_timer(hub);
+    set_timer(queue);
+    if (list)
+        ready_run(list);
+}
+
+void retry_queue_init(struct retry_queue *queue, struct loop *loop)
+{
+    *queue = (struct retry_queue){.loop = loop, .random_state = clock_epoch_ns()};
+    queue->timer.fired = activations_due;
+}
+
+void retry_queue_fini(struct retry_queue *queue)
+{
+    timer_stop(&queue->timer);
+    heap_fini(&queue->due);
 }

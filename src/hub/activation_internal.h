@@ -1,8 +1,9 @@
 /* activation_internal.h - activations as the files of this room see them.
  *
- * An activation lives while both its session and its subscription want it. The loop frees it. An
- * offer that runs on another thread holds the lock of its inlet. So the loop takes an activation
- * out of the session's table, then takes that lock, and only then frees it.
+ * An activation lives while both its session and its subscription want it. Its reference holds it
+ * until then; the ready list may hold it a while longer. An offer that runs on another thread
+ * holds the lock of its inlet. So the loop takes an activation out of the session's table, then
+ * takes that lock, and only then frees what the offer uses.
  *
  * Threads: the loop only, except what `struct activation` says. */
 #ifndef TRIBUTARY_HUB_ACTIVATION_INTERNAL_H
@@ -10,11 +11,15 @@
 
 #include "base/ctx.h"
 #include "base/heap.h"
-#include "hub/inlet_internal.h"
+#include "hub/ending.h"
+#include "hub/ready.h"
 #include "loop/loop.h"
+#include "route/data_path.h"
 
+struct hub;
 struct session;
 struct start_point;
+struct subscription;
 
 /* See the diagram in activation.c. */
 enum activation_state {
@@ -26,49 +31,58 @@ enum activation_state {
 };
 
 struct activation {
-    struct session *session;
-    struct subscription *subscription;
-    struct activation *next; /* in its slot of the session's table, under the session's lock */
-    uint64_t number;         /* 0: not started; the loop sets it while it is in no table */
-    _Atomic bool paused;     /* any thread */
+    struct session *session;           /* a reference */
+    struct subscription *subscription; /* NULL: it has ended */
+    struct activation *next;           /* in its slot of the session's table, under the session's lock */
+    uint64_t number;                   /* 0: not started; the loop sets it while it is in no table */
+    _Atomic bool paused;               /* any thread */
 
     /* Loop only. */
+    struct ready ready;
+    uint32_t refs;
     enum activation_state state;
     bool open;              /* inlet and route are there */
+    bool in_table;          /* offers find it */
+    bool ends;              /* `ending` is set: it ends when it is its turn */
+    bool stop_due;          /* it has ended, and stop() is to be called */
     uint8_t failures;       /* in a row */
-    struct list in_session; /* in session->active or ->stopping */
+    struct list in_session; /* in session->activations */
     struct list in_subscription;
     struct ctx ctx;
-    struct heap_node due; /* in hub->due */
+    struct heap_node due; /* in retry_queue->due */
     int64_t started_ns;
+    struct ending ending;
 
     struct inlet inlet;
     struct route route;
 };
 
-/* How an activation ends. */
-struct ending {
-    enum fault_reason reason; /* for stop() and the log; NONE: it ended by itself */
-    uint32_t state, code;     /* for the consumer */
-    const char *message;
-    bool notify;  /* call stop() where it was not called yet */
-    bool expired; /* activations that were stopped had their time and did not end */
+/* What the hub keeps for activations that stop, or that wait to be started again. */
+struct retry_queue {
+    struct loop *loop;
+    struct heap due; /* by their moment */
+    struct timer timer;
+    uint64_t random_state;
 };
+
+void retry_queue_init(struct retry_queue *queue, struct loop *loop);
+void retry_queue_fini(struct retry_queue *queue); /* no activation may be left */
 
 /* Creates an activation without a number, and notifies nobody. NULL: out of memory. */
 struct activation *activation_new(struct session *session, struct subscription *subscription,
                                   const struct filter_part *part, const struct start_point *start_point);
 
-/* Starts all activations that bind_pair() created. */
+/* Ends and frees activations that were only created: those of a list of their in_subscription. */
+void activations_discard(struct list *created, uint32_t state);
+
+/* Makes all activations of a list of their in_subscription begin: start() follows. */
 void activations_begin(struct list *created);
 
-/* Ends an activation and frees it. Its session and its subscription are updated, and may be gone
- * afterwards where nobody holds them. */
-void activation_end(struct activation *activation, const struct ending *ending);
+/* Asks for the end of an activation. Its route is taken out now; the rest follows when it is its
+ * turn: its session and its subscription are then on the ready list. The first ending counts. */
+void activation_request_end(struct activation *activation, const struct ending *ending);
 
-/* The producer says that the activation has ended. */
+/* The producer says that the activation has ended. `message` is valid during the call. */
 void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message);
-
-void activations_due(struct timer *timer); /* of hub->due_timer */
 
 #endif

@@ -46,6 +46,8 @@ bool activation_table_add(struct activation *activation)
         activation->next = *activation_table_slot(session, activation->number);
         *activation_table_slot(session, activation->number) = activation;
         session->active_count++;
+        activation->in_table = true;
+        count_add(COUNT_LIVE_ACTIVATIONS, 1);
     }
     pthread_mutex_unlock(&session->lock);
     return added;
@@ -56,6 +58,9 @@ void activation_table_remove(struct activation *activation)
     struct session *session = activation->session;
     struct activation **link;
 
+    if (!activation->in_table)
+        return;
+    activation->in_table = false;
     pthread_mutex_lock(&session->lock);
     link = activation_table_slot(session, activation->number);
     while (*link != activation)

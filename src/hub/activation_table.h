@@ -11,7 +11,8 @@
 /* Loop. Gives the activation the next number; offers find it from now on. False: out of memory. */
 bool activation_table_add(struct activation *activation);
 
-/* Loop. No offer finds the activation any more. An offer that runs still holds its inlet's lock. */
+/* Loop. No offer finds the activation any more. An offer that runs still holds its inlet's lock.
+ * Does nothing where it is not in the table. */
 void activation_table_remove(struct activation *activation);
 
 static inline struct activation **activation_table_slot(const struct session *session, uint64_t number)

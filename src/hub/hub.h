@@ -9,7 +9,7 @@
  * inlet's routes under the same lock. So an offer never sees a stale route, and the end of a
  * producer comes after its last chunk.
  *
- * Lock order: the hub's names, then a session, then an inlet, then a channel. */
+ * Lock order: the registry of names, then a session, then an inlet, then a channel. */
 #ifndef TRIBUTARY_HUB_HUB_H
 #define TRIBUTARY_HUB_HUB_H
 
@@ -21,17 +21,11 @@
 
 struct hub;
 
-/* The history that is kept of each shared producer, for `start.last`. It is kept from the first
- * subscription on that asks for it. Keeping it costs each offer some 100 ns beside its 250, so a
- * server where nobody asks does not pay. Nothing is kept while more than half of the process's
- * budget for chunks is used. */
-#define HISTORY_EVENTS 1024u
-#define HISTORY_BYTES (1024u * 1024u)
-
 struct hub_limits {
     uint32_t max_producers;
     uint32_t max_subscriptions;
-    bool history;                /* keep it from the start, not only once a subscription asks for `last` */
+    bool history;                /* keep one of each shared producer from the start, not
+                                  * only once a subscription asks for `last` (route/history.h) */
     int64_t transient_forget_ns; /* after the last call of a transient producer has ended */
 };
 

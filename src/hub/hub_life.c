@@ -3,33 +3,33 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "hub/activation_internal.h"
-#include "hub/history.h"
 #include "hub/hub_internal.h"
-#include "hub/registry.h"
+#include "hub/hub_parts.h"
+#include "hub/producer_internal.h"
 #include "hub/session_internal.h"
 #include "hub/transient.h"
+#include "route/inlet.h"
 
-static void start_history(struct inlet *inlet)
+/* The last act of a drain: the hub may be freed. */
+static void report_emptied(struct ready_list *list)
 {
-    pthread_mutex_lock(&inlet->lock);
-    if (!inlet->history)
-        inlet->history = history_new();
-    pthread_mutex_unlock(&inlet->lock);
+    struct hub *hub = container_of(list, struct hub, ready);
+
+    list->emptied = NULL;
+    hub->emptied(hub->emptied_ctx);
 }
 
-void hub_keep_history(struct hub *hub)
+/* Nothing is left to do in a hub that drains. Without subscriptions nobody is left to publish
+ * for. */
+static void abort_the_rest(struct ready_list *list)
 {
-    struct map_node *node = NULL;
+    struct hub *hub = container_of(list, struct hub, ready);
 
-    if (hub->history)
+    if (hub->ids.count > 0)
         return;
-    hub->history = true;
-    while ((node = map_next(&hub->producers, node)))
-        start_history(&container_of(node, struct producer, name)->inlet);
-    /* Sessions that wait for a name are not in the map. */
-    list_each(one, safe, &hub->sessions)
-        start_history(&container_of(one, struct session, link)->producer.inlet);
+    list->emptied = report_emptied;
+    sessions_abort(&hub->sessions);
+    ready_run(list);
 }
 
 void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx)
@@ -38,37 +38,20 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
     bool first = !atomic_exchange(&hub->draining, true);
     struct map_node *node = NULL;
 
-    if (first)
+    if (first) {
         log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_timeout_ms", drain_ns / NS_PER_MS),
-                  LOG_NUMBER("producers", hub->producers.count), LOG_NUMBER("subscriptions", hub->ids.count));
-    while ((node = map_next(&hub->producers, node)))
+                  LOG_NUMBER("producers", hub->registry.producers.count),
+                  LOG_NUMBER("subscriptions", hub->ids.count));
+        hub->emptied = emptied;
+        hub->emptied_ctx = ctx;
+        hub->ready.emptied = abort_the_rest;
+    }
+    while ((node = map_next(&hub->registry.producers, node)))
         inlet_set_state(&container_of(node, struct producer, name)->inlet, INLET_CLOSED);
     /* The subscriptions pass it on to their activations. Then the sessions are drained as such. */
     ctx_drain(&hub->ctx, FAULT_DRAINING, deadline_ns);
-    sessions_drain(hub, deadline_ns);
-    /* Set only now: a subscription that has ended right away must not report the hub empty while
-     * its contexts are still being walked. */
-    if (first) {
-        hub->emptied = emptied;
-        hub->emptied_ctx = ctx;
-        hub_subscription_gone(hub);
-    }
-}
-
-bool hub_draining(const struct hub *hub)
-{
-    return atomic_load(&hub->draining);
-}
-
-void hub_subscription_gone(struct hub *hub)
-{
-    void (*emptied)(void *ctx) = hub->emptied;
-
-    if (!emptied || hub->ids.count > 0)
-        return;
-    hub->emptied = NULL;
-    sessions_abort(hub);
-    emptied(hub->emptied_ctx);
+    sessions_drain(&hub->sessions, deadline_ns);
+    ready_run(&hub->ready);
 }
 
 struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out)
@@ -77,18 +60,19 @@ struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct
 
     if (!hub)
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
+    hub->transients = transients_new(hub, limits->transient_forget_ns);
+    if (!hub->transients) {
+        free(hub);
+        return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
+    }
     hub->loop = loop;
     hub->limits = *limits;
-    hub->history = limits->history;
-    CHECK(limits->transient_forget_ns >= 0);
-    CHECK(pthread_mutex_init(&hub->names, NULL) == 0);
-    map_init(&hub->producers);
+    registry_init(&hub->registry, limits->history);
+    retry_queue_init(&hub->retries, loop);
+    ready_list_init(&hub->ready);
     map_init(&hub->ids);
     list_init(&hub->subscriptions);
     list_init(&hub->sessions);
-    transients_init(hub);
-    hub->due_timer.fired = activations_due;
-    hub->random_state = clock_epoch_ns();
     ctx_init(&hub->ctx, NULL, NULL, INT64_MAX);
     *hub_out = hub;
     return STATUS_OK;
@@ -101,19 +85,15 @@ void hub_free(struct hub *hub)
     if (!hub)
         return;
     CHECK(hub->ids.count == 0 && list_empty(&hub->sessions));
-    timer_stop(&hub->forget);
-    timer_stop(&hub->due_timer);
-    while ((node = map_next(&hub->producers, NULL)))
-        transient_forget(container_of(node, struct producer, name));
+    while ((node = map_next(&hub->registry.producers, NULL))) {
+        struct producer *producer = container_of(node, struct producer, name);
+
+        producer->kind->free(producer);
+    }
+    registry_fini(&hub->registry);
+    retry_queue_fini(&hub->retries);
     ctx_fini(&hub->ctx);
-    map_fini(&hub->producers);
     map_fini(&hub->ids);
-    heap_fini(&hub->idle);
-    heap_fini(&hub->due);
-    free(hub->by_name);
-    pthread_mutex_destroy(&hub->names);
-    if (hub->task_posted)
-        hub->freed = true;
-    else
-        free(hub);
+    transients_free(hub->transients);
+    free(hub);
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hub/registry.h"
-#include "hub/session_internal.h"
+#include "hub/hub_internal.h"
+#include "hub/producer_internal.h"
 #include "hub/subscription_internal.h"
 
 /* Compares all bytes. A name comes before another one that begins with it. */
@@ -22,66 +22,33 @@ static int compare_producers(const void *a, const void *b)
     return compare((*(struct producer *const *)a)->name.key, (*(struct producer *const *)b)->name.key);
 }
 
-static void sort(struct hub *hub)
+static void sort(struct registry *registry)
 {
     struct map_node *node = NULL;
     size_t count = 0;
 
-    if (hub->sorted || hub->producers.count == 0)
+    if (registry->sorted || registry->producers.count == 0)
         return;
-    while ((node = map_next(&hub->producers, node)))
-        hub->by_name[count++] = container_of(node, struct producer, name);
-    qsort(hub->by_name, count, sizeof(struct producer *), compare_producers);
-    hub->sorted = true;
+    while ((node = map_next(&registry->producers, node)))
+        registry->by_name[count++] = container_of(node, struct producer, name);
+    qsort(registry->by_name, count, sizeof(struct producer *), compare_producers);
+    registry->sorted = true;
 }
 
 /* The index of the first producer whose name comes after `name`. */
-static size_t first_after(const struct hub *hub, struct bytes name)
+static size_t first_after(const struct registry *registry, struct bytes name)
 {
-    size_t low = 0, high = hub->producers.count;
+    size_t low = 0, high = registry->producers.count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (compare(hub->by_name[middle]->name.key, name) <= 0)
+        if (compare(registry->by_name[middle]->name.key, name) <= 0)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
-}
-
-/* Fills in what only sessions have. */
-static void view_session(struct session *session, struct producer_view *view)
-{
-    int32_t paused = atomic_load_explicit(&session->paused, memory_order_relaxed);
-
-    view->is_session = true;
-    view->per_consumer = session->mode == SESSION_PER_CONSUMER;
-    view->labels = session->labels;
-    view->label_count = session->label_count;
-    view->topics = session->topics;
-    view->topic_count = session->topic_count;
-    view->paused_activations = paused > 0 ? (uint32_t)paused : 0;
-    view->expired_activations = session->expired_activations;
-    if (!view->per_consumer)
-        return;
-    pthread_mutex_lock(&session->lock);
-    view->activations = session->active_count;
-    view->subscriptions = session->active_count;
-    view->published = session->published;
-    view->last_event_wall_ns = session->last_event_wall_ns;
-    pthread_mutex_unlock(&session->lock);
-}
-
-static enum producer_state state_of(const struct producer *producer, const struct producer_view *view)
-{
-    if (producer->session && producer->session->state == SESSION_CLOSING)
-        return PRODUCER_DRAINING;
-    if (view->blocked_calls > 0)
-        return PRODUCER_BLOCKED;
-    return view->open_calls > 0 && (!view->per_consumer || view->activations > 0) ? PRODUCER_ACTIVE
-                                                                                  : PRODUCER_IDLE;
 }
 
 static void show_producer(struct producer *producer,
@@ -94,10 +61,9 @@ static void show_producer(struct producer *producer,
                                  .blocked_calls = blocked > 0 ? (uint32_t)blocked : 0};
     char peer[PEER_CAPACITY];
 
-    pthread_mutex_lock(&producer->hub->names);
-    view.open_calls = producer->open_calls;
+    pthread_mutex_lock(&producer->registry->lock);
     peer_copy(peer, producer->peer);
-    pthread_mutex_unlock(&producer->hub->names);
+    pthread_mutex_unlock(&producer->registry->lock);
     view.peer = peer;
 
     pthread_mutex_lock(&inlet->lock);
@@ -107,20 +73,20 @@ static void show_producer(struct producer *producer,
     view.last_event_wall_ns = inlet->last_event_wall_ns;
     pthread_mutex_unlock(&inlet->lock);
 
-    if (producer->session)
-        view_session(producer->session, &view);
-    view.state = state_of(producer, &view);
+    producer->kind->query(producer, &view);
+    view.state = (enum producer_state)producer->kind->state(producer, &view);
     each(ctx, &view);
 }
 
 bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t max,
                    void (*each)(void *ctx, const struct producer_view *view), void *ctx)
 {
+    struct registry *registry = &hub->registry;
     uint32_t shown = 0;
 
-    sort(hub);
-    for (size_t at = first_after(hub, after); at < hub->producers.count; at++) {
-        struct producer *producer = hub->by_name[at];
+    sort(registry);
+    for (size_t at = first_after(registry, after); at < registry->producers.count; at++) {
+        struct producer *producer = registry->by_name[at];
 
         if (pattern.size > 0 && !glob_match(pattern, producer->name.key))
             continue;
@@ -136,7 +102,7 @@ enum fault_reason hub_producer(struct hub *hub, struct bytes name,
                                void (*each)(void *ctx, const struct producer_view *view), void *ctx,
                                struct fault *fault)
 {
-    struct producer *producer = producer_find(hub, name);
+    struct producer *producer = registry_find(&hub->registry, name);
 
     if (!producer)
         return fault_bytes(fault, FAULT_PRODUCER_NOT_FOUND, "name", name, NULL);
@@ -155,8 +121,8 @@ static void show_subscription(const struct subscription *subscription,
                                      .ctx = subscription->port_ctx,
                                      .chan = subscription->chan,
                                      .producers_matched =
-                                         subscription->route_count + subscription->activation_count,
-                                     .draining = subscription->draining};
+                                         subscription->binding_count + subscription->activation_count,
+                                     .draining = subscription->closing_called};
 
     each(ctx, &view);
 }

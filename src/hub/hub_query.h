@@ -9,8 +9,8 @@
 #include "base/fault.h"
 #include "event/filter.h"
 #include "flow/chan_limits.h"
+#include "flow/producer_state.h"
 #include "flow/totals.h"
-#include "hub/producer.h"
 
 struct chan;
 struct hub;

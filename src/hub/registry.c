@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/counters.h"
-#include "hub/history.h"
+#include "hub/producer_internal.h"
+#include "route/inlet.h"
 
 void peer_copy(char peer[PEER_CAPACITY], const char *from)
 {
@@ -17,82 +18,103 @@ void peer_copy(char peer[PEER_CAPACITY], const char *from)
     peer[size] = '\0';
 }
 
-enum err producer_init(struct producer *producer, struct hub *hub, struct bytes name, const char *peer)
+enum err producer_init(struct producer *producer, const struct producer_kind *kind, struct hub *hub,
+                       struct registry *registry, const struct inlet_start *start, const char *peer)
 {
-    if (inlet_init(&producer->inlet, name, INLET_OPEN) != ERR_OK)
+    if (inlet_init(&producer->inlet, start) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (hub->history)
-        producer->inlet.history = history_new(); /* without memory there is none */
+    producer->kind = kind;
     producer->hub = hub;
+    producer->registry = registry;
     producer->name.key = source_name(producer->inlet.source);
-    list_init(&producer->newly_idle);
     peer_copy(producer->peer, peer);
     return ERR_OK;
 }
 
 void producer_fini(struct producer *producer)
 {
-    CHECK(!producer->named && !heap_holds(&producer->idle));
+    CHECK(!producer->named);
     inlet_fini(&producer->inlet);
 }
 
-struct producer *producer_find(struct hub *hub, struct bytes name)
+struct filter_part producer_part(const struct producer *producer, const struct filter *filter)
 {
-    struct map_node *node = map_find(&hub->producers, name);
+    return filter_producer(filter, source_name(producer->inlet.source), producer->labels,
+                           producer->label_count);
+}
+
+void registry_init(struct registry *registry, bool history)
+{
+    CHECK(pthread_mutex_init(&registry->lock, NULL) == 0);
+    map_init(&registry->producers);
+    registry->history = history;
+}
+
+void registry_fini(struct registry *registry)
+{
+    CHECK(registry->producers.count == 0);
+    map_fini(&registry->producers);
+    free(registry->by_name);
+    pthread_mutex_destroy(&registry->lock);
+}
+
+struct producer *registry_find(struct registry *registry, struct bytes name)
+{
+    struct map_node *node = map_find(&registry->producers, name);
 
     return node ? container_of(node, struct producer, name) : NULL;
 }
 
 /* Makes space for one more producer in the sorted list, so that a query never needs memory. */
-static bool reserve_by_name(struct hub *hub)
+static bool reserve_by_name(struct registry *registry)
 {
-    size_t capacity = MAX_OF(hub->by_name_capacity * 2, 64u);
+    size_t capacity = MAX_OF(registry->by_name_capacity * 2, 64u);
     struct producer **by_name;
 
-    if (hub->producers.count < hub->by_name_capacity)
+    if (registry->producers.count < registry->by_name_capacity)
         return true;
-    by_name = reallocarray(hub->by_name, capacity, sizeof(struct producer *));
+    by_name = reallocarray(registry->by_name, capacity, sizeof(struct producer *));
     if (!by_name)
         return false;
-    hub->by_name = by_name;
-    hub->by_name_capacity = capacity;
+    registry->by_name = by_name;
+    registry->by_name_capacity = capacity;
     return true;
 }
 
-enum fault_reason registry_reserve(struct hub *hub, struct fault *fault)
+enum fault_reason registry_reserve(struct registry *registry, uint32_t max_producers, struct fault *fault)
 {
     char bound[32];
 
-    if (hub->producers.count >= hub->limits.max_producers) {
-        snprintf(bound, sizeof(bound), "at most %u", hub->limits.max_producers);
+    if (registry->producers.count >= max_producers) {
+        snprintf(bound, sizeof(bound), "at most %u", max_producers);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
     }
-    return reserve_by_name(hub) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    return reserve_by_name(registry) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
 }
 
-enum err registry_add(struct producer *producer, uint32_t open_calls)
+enum err registry_add(struct producer *producer)
 {
-    struct hub *hub = producer->hub;
+    struct registry *registry = producer->registry;
     enum err err;
 
-    pthread_mutex_lock(&hub->names);
-    err = map_add(&hub->producers, &producer->name);
-    if (err == ERR_OK)
-        producer->open_calls = open_calls;
-    pthread_mutex_unlock(&hub->names);
+    if (registry->history)
+        inlet_keep_history(&producer->inlet);
+    pthread_mutex_lock(&registry->lock);
+    err = map_add(&registry->producers, &producer->name);
+    pthread_mutex_unlock(&registry->lock);
     if (err != ERR_OK)
         return err;
     producer->named = true;
-    hub->sorted = false;
+    registry->sorted = false;
     count_add(COUNT_LIVE_PRODUCERS, 1);
     return ERR_OK;
 }
 
 void registry_remove_locked(struct producer *producer)
 {
-    map_remove(&producer->hub->producers, &producer->name);
+    map_remove(&producer->registry->producers, &producer->name);
     producer->named = false;
-    producer->hub->sorted = false;
+    producer->registry->sorted = false;
     count_add(COUNT_LIVE_PRODUCERS, -1);
 }
 
@@ -100,7 +122,18 @@ void registry_remove(struct producer *producer)
 {
     if (!producer->named)
         return;
-    pthread_mutex_lock(&producer->hub->names);
+    pthread_mutex_lock(&producer->registry->lock);
     registry_remove_locked(producer);
-    pthread_mutex_unlock(&producer->hub->names);
+    pthread_mutex_unlock(&producer->registry->lock);
+}
+
+void registry_keep_history(struct registry *registry)
+{
+    struct map_node *node = NULL;
+
+    if (registry->history)
+        return;
+    registry->history = true;
+    while ((node = map_next(&registry->producers, node)))
+        inlet_keep_history(&container_of(node, struct producer, name)->inlet);
 }

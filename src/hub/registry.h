@@ -1,33 +1,51 @@
 /* registry.h - producers by name.
  *
- * Threads: the loop only. */
+ * Threads: the loop only, except what `struct registry` says. */
 #ifndef TRIBUTARY_HUB_REGISTRY_H
 #define TRIBUTARY_HUB_REGISTRY_H
 
+#include <pthread.h>
+#include <stdbool.h>
+
 #include "base/fault.h"
-#include "hub/hub_internal.h"
+#include "base/map.h"
+#include "base/status.h"
 
-/* A producer with an open inlet that is not in the map yet. ERR_NO_MEMORY: there is nothing to
- * end. */
-MUST_CHECK enum err producer_init(struct producer *producer, struct hub *hub, struct bytes name,
-                                  const char *peer);
-void producer_fini(struct producer *producer);
+struct producer;
 
-struct producer *producer_find(struct hub *hub, struct bytes name); /* NULL: nobody has the name */
+struct registry {
+    /* The loop changes the map under `lock` and may read it without. Other threads read it under
+     * `lock`. */
+    pthread_mutex_t lock;
+    struct map producers;
+
+    /* Loop only. */
+    struct producer **by_name; /* space for every producer; they are in order where `sorted` */
+    size_t by_name_capacity;
+    bool sorted;
+    bool history;  /* every inlet of a producer keeps one (route/history.h) */
+    uint64_t walk; /* the number of the latest walk that marks the producers it saw */
+};
+
+void registry_init(struct registry *registry, bool history);
+void registry_fini(struct registry *registry); /* no producer may be left */
+
+struct producer *registry_find(struct registry *registry, struct bytes name); /* NULL: nobody has the name */
 
 /* FAULT_NONE: there is space for one more name. Otherwise TOO_MANY_PRODUCERS or MEMORY_BUDGET. */
-MUST_CHECK enum fault_reason registry_reserve(struct hub *hub, struct fault *fault);
+MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, uint32_t max_producers,
+                                              struct fault *fault);
 
-/* Puts the producer into the map: from now on it is found. This cannot fail after
+/* Puts the producer into its map: from now on it is found. This cannot fail after
  * registry_reserve(), or when another name has just been taken out. */
-MUST_CHECK enum err registry_add(struct producer *producer, uint32_t open_calls);
+MUST_CHECK enum err registry_add(struct producer *producer);
 
 /* Takes it out of the map. Does nothing where it is not there. */
 void registry_remove(struct producer *producer);
-/* The same for a producer that is in the map, and a caller that holds the hub's `names`. */
+/* The same for a producer that is in the map, and a caller that holds the registry's lock. */
 void registry_remove_locked(struct producer *producer);
 
-/* Copies the address of a peer, truncated to fit. `from` NULL: empty. */
-void peer_copy(char peer[PEER_CAPACITY], const char *from);
+/* From now on every producer keeps a history. */
+void registry_keep_history(struct registry *registry);
 
 #endif

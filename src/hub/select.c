@@ -13,64 +13,38 @@
 
 #include "base/log.h"
 #include "flow/chan_report.h"
-#include "flow/feed.h"
+#include "flow/producer_state.h"
 #include "hub/activation_internal.h"
-#include "hub/bind.h"
-#include "hub/producer.h"
-#include "hub/route.h"
+#include "hub/binding.h"
+#include "hub/hub_parts.h"
+#include "hub/producer_internal.h"
+#include "hub/registry.h"
+#include "hub/select_plan.h"
 #include "hub/session_internal.h"
 #include "hub/subscription.h"
 #include "hub/subscription_internal.h"
 
-struct change {
-    struct route *route;
-    struct filter_part part;
-    struct match_entry *entry; /* KEEP: the new one before the change, the old one after it */
-    enum { KEEP, TAKE_OUT, PUT_IN } action;
-};
-
-struct plan {
-    struct change *changes;
-    size_t count;
-    struct list created; /* activations to begin */
-    struct list to_end;  /* activations to end */
-};
-
-static void plan_put_in(struct plan *plan, struct route *route, const struct filter_part *part)
+/* Plans what becomes of each route and activation that the subscription has: kept or taken out.
+ * `walk` marks their producers. */
+static enum err plan_present(struct select_plan *plan, struct subscription *subscription, uint64_t walk)
 {
-    plan->changes[plan->count++] = (struct change){.route = route, .part = *part, .action = PUT_IN};
-}
+    const struct filter *filter = subscription->filter;
 
-static enum err plan_change(struct plan *plan, struct route *route, const struct filter *filter,
-                            const struct filter_part *part)
-{
-    struct change change = {
-        .route = route, .part = *part, .action = part->answer == FILTER_NONE ? TAKE_OUT : KEEP};
+    list_each(node, safe, &subscription->bindings) {
+        struct binding *binding = container_of(node, struct binding, link);
+        struct filter_part part = producer_part(binding->producer, filter);
 
-    if (route_entry_new(route->inlet, route, filter, part, &change.entry) != ERR_OK)
-        return ERR_NO_MEMORY;
-    plan->changes[plan->count++] = change;
-    return ERR_OK;
-}
-
-/* Plans what becomes of each route and activation that the subscription has: kept or taken out. */
-static enum err plan_present(struct plan *plan, struct subscription *subscription)
-{
-    list_each(node, safe, &subscription->routes) {
-        struct route *route = container_of(node, struct route, link);
-        struct filter_part part = producer_part(route->producer, subscription->filter);
-
-        route->producer->walk = subscription->hub->walk;
-        if (plan_change(plan, route, subscription->filter, &part) != ERR_OK)
+        binding->producer->walk = walk;
+        if (select_plan_keep(plan, &binding->route, binding, filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     list_each(other, next, &subscription->activations) {
         struct activation *activation = container_of(other, struct activation, in_subscription);
         struct producer *producer = &activation->session->producer;
-        struct filter_part part = producer_part(producer, subscription->filter);
+        struct filter_part part = producer_part(producer, filter);
 
-        producer->walk = subscription->hub->walk;
-        if (activation->open && plan_change(plan, &activation->route, subscription->filter, &part) != ERR_OK)
+        producer->walk = walk;
+        if (activation->open && select_plan_keep(plan, &activation->route, NULL, filter, &part) != ERR_OK)
             return ERR_NO_MEMORY;
         if (part.answer == FILTER_NONE) {
             list_remove(other);
@@ -80,79 +54,65 @@ static enum err plan_present(struct plan *plan, struct subscription *subscriptio
     return ERR_OK;
 }
 
-/* The producer had its activation under the old filter. If it is gone it has ended, and it is not
- * started again. */
-static bool was_wanted(const struct producer *producer, const struct filter *old)
-{
-    return producer->session && producer->session->mode == SESSION_PER_CONSUMER &&
-           producer_part(producer, old).answer != FILTER_NONE;
-}
-
-static enum err plan_new(struct plan *plan, struct subscription *subscription, const struct filter *old)
+static enum err plan_new(struct select_plan *plan, struct subscription *subscription,
+                         const struct registry *registry, const struct filter *old)
 {
     struct map_node *node = NULL;
 
-    while ((node = map_next(&subscription->hub->producers, node))) {
+    while ((node = map_next(&registry->producers, node))) {
         struct producer *producer = container_of(node, struct producer, name);
         struct filter_part part = producer_part(producer, subscription->filter);
-        struct route *route;
 
-        if (part.answer == FILTER_NONE || producer->walk == subscription->hub->walk ||
-            !producer_joinable(producer) || was_wanted(producer, old))
+        if (part.answer == FILTER_NONE || producer->walk == registry->walk ||
+            !producer->kind->joinable(producer))
             continue;
-        if (producer->session && producer->session->mode == SESSION_PER_CONSUMER) {
-            if (bind_pair(producer, subscription, NULL, &plan->created) != ERR_OK)
-                return ERR_NO_MEMORY;
-            continue;
-        }
-        route = route_new(producer, subscription, &part);
-        if (!route)
+        if (producer->kind->reselect(producer, subscription, &part, old, plan) != ERR_OK)
             return ERR_NO_MEMORY;
-        plan_put_in(plan, route, &part);
     }
     return ERR_OK;
 }
 
-/* Takes back what was planned. No route was changed yet. */
-static void plan_undo(struct plan *plan, struct subscription *subscription)
+static void keep_to_end(struct select_plan *plan, struct subscription *subscription)
 {
-    const struct ending never = {.state = PRODUCER_ENDED};
     struct list *node;
 
-    while ((node = list_first(&plan->created)))
-        activation_end(container_of(node, struct activation, in_subscription), &never);
     while ((node = list_first(&plan->to_end))) {
         list_remove(node);
         list_append(&subscription->activations, node);
     }
+}
+
+/* Takes back what was planned. No route was changed yet. */
+static void plan_undo(struct select_plan *plan, struct subscription *subscription)
+{
+    activations_discard(&plan->created, PRODUCER_ENDED);
+    keep_to_end(plan, subscription);
     for (size_t i = 0; i < plan->count; i++) {
         match_entry_free(plan->changes[i].entry);
-        if (plan->changes[i].action == PUT_IN) {
-            feed_close(plan->changes[i].route->chan, plan->changes[i].route->feed, PRODUCER_ENDED, 0, NULL);
-            route_fini(plan->changes[i].route);
-            free(plan->changes[i].route);
-        }
+        if (plan->changes[i].action == PUT_IN)
+            binding_discard(plan->changes[i].binding);
     }
 }
 
-/* Only the loop takes more than one of these locks, so any order would do. This one is easy to
- * check. */
+/* Only the loop takes more than one of these locks, so any order would do. This one is that of the
+ * sources' beginning, so the feeds of what is not wanted any more end in an order that does not
+ * depend on addresses. */
 static int compare_inlets(const void *a, const void *b)
 {
-    uintptr_t one = (uintptr_t)((const struct change *)a)->route->inlet,
-              other = (uintptr_t)((const struct change *)b)->route->inlet;
+    uint64_t one = ((const struct route_change *)a)->route->inlet->source->epoch,
+             other = ((const struct route_change *)b)->route->inlet->source->epoch;
 
     return (one > other) - (one < other);
 }
 
-static void change_routes(const struct plan *plan, const struct filter *filter, struct chan *chan,
+static void change_routes(const struct select_plan *plan, const struct filter *filter, struct chan *chan,
                           uint32_t mark)
 {
-    qsort(plan->changes, plan->count, sizeof(struct change), compare_inlets);
+    qsort(plan->changes, plan->count, sizeof(struct route_change), compare_inlets);
     for (size_t i = 0; i < plan->count; i++)
         pthread_mutex_lock(&plan->changes[i].route->inlet->lock);
     for (size_t i = 0; i < plan->count; i++) {
-        struct change *change = &plan->changes[i];
+        struct route_change *change = &plan->changes[i];
 
         if (change->action == KEEP)
             change->entry = route_set_filter(change->route, filter, &change->part, change->entry);
@@ -166,67 +126,61 @@ static void change_routes(const struct plan *plan, const struct filter *filter, 
         pthread_mutex_unlock(&plan->changes[i].route->inlet->lock);
 }
 
-/* Brings the loop's lists in line with the routes. Routes of shared producers come first: no port
- * is called for them, so nothing in the plan can go meanwhile. */
-static void update_routes(const struct plan *plan)
+/* Brings the loop's lists in line with the routes. */
+static void update_bindings(const struct select_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        struct route *route = plan->changes[i].route;
+        struct binding *binding = plan->changes[i].binding;
 
         match_entry_free(plan->changes[i].entry);
         if (plan->changes[i].action == PUT_IN)
-            route_attach(route);
-        else if (plan->changes[i].action == TAKE_OUT && route->producer)
-            route_close(route, PRODUCER_ENDED, 0, NULL);
+            binding_attach(binding);
+        else if (plan->changes[i].action == TAKE_OUT && binding)
+            binding_close(binding, PRODUCER_ENDED, 0, NULL);
     }
 }
 
-static void update_activations(struct plan *plan, struct subscription *subscription)
+static void update_activations(struct select_plan *plan, struct subscription *subscription)
 {
     const struct ending unwanted = {.reason = FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
-    struct list *node;
 
-    while ((node = list_first(&plan->to_end)))
-        activation_end(container_of(node, struct activation, in_subscription), &unwanted);
     /* If none is left, those of the new filter are still to come. */
-    subscription->begun = subscription->activation_count > 0;
+    subscription->begun = !list_empty(&subscription->activations);
+    list_each(node, safe, &plan->to_end)
+        activation_request_end(container_of(node, struct activation, in_subscription), &unwanted);
+    keep_to_end(plan, subscription);
     activations_begin(&plan->created);
 }
 
 uint32_t hub_select(struct subscription *subscription, struct filter *filter)
 {
-    struct hub *hub = subscription->hub;
+    struct registry *registry = hub_registry(subscription->hub);
     struct filter *old = subscription->filter;
-    struct plan plan = {.count = 0};
+    struct select_plan plan;
     uint32_t revision = subscription->revision + 1;
 
-    if (subscription->ctx.state != CTX_LIVE)
+    if (subscription->ctx.state != CTX_LIVE ||
+        select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
+                                    registry->producers.count) != ERR_OK)
         return 0;
-    plan.changes =
-        calloc(subscription->route_count + subscription->activation_count + hub->producers.count + 1,
-               sizeof(struct change));
-    if (!plan.changes)
-        return 0;
-    list_init(&plan.created);
-    list_init(&plan.to_end);
-    hub->walk++;
-    subscription->held++;
+    registry->walk++;
     subscription->filter = filter;
-    if (plan_present(&plan, subscription) == ERR_OK && plan_new(&plan, subscription, old) == ERR_OK) {
+    if (plan_present(&plan, subscription, registry->walk) == ERR_OK &&
+        plan_new(&plan, subscription, registry, old) == ERR_OK) {
         subscription->revision = revision;
         change_routes(&plan, filter, subscription->chan, revision);
         log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text),
                   LOG_NUMBER("revision", revision));
-        update_routes(&plan);
+        update_bindings(&plan);
         filter_free(old);
         update_activations(&plan, subscription);
+        ready_add(&subscription->ready);
     } else {
         plan_undo(&plan, subscription);
         subscription->filter = old;
         revision = 0;
     }
-    free(plan.changes);
-    subscription->held--;
-    subscription_update(subscription);
+    select_plan_fini(&plan);
+    ready_run(hub_ready(subscription->hub));
     return revision;
 }

@@ -1,35 +1,52 @@
 /* session_internal.h - sessions as the files of this room see them.
  *
- * References: a session lives until it is unregistered, its last offer has returned, and its last
- * put waiter was notified.
- *
- * Re-entrance: a session's port may call session_end() and hub_unregister() from within. So a
- * caller of a port holds a reference to the session. It walks a list from its first node, and each
- * step takes that node out.
+ * References: a session lives until it is unregistered, its last activation is freed, its last
+ * offer has returned, and its last put waiter was notified.
  *
  * Threads: the loop only, except references and what `struct session` says. */
 #ifndef TRIBUTARY_HUB_SESSION_INTERNAL_H
 #define TRIBUTARY_HUB_SESSION_INTERNAL_H
 
-#include "hub/hub_internal.h"
+#include "flow/totals.h"
+#include "hub/ending.h"
+#include "hub/producer_internal.h"
+#include "hub/ready.h"
 #include "hub/session_port.h"
+#include "loop/loop.h"
 
 struct activation;
-struct ending;
+struct offer;
+struct put_waiter;
+struct session;
+struct session_params;
 
-/* See the diagram in session.c. */
+/* See the diagram in session_life.c. */
 enum session_state { SESSION_WAITING, SESSION_LIVE, SESSION_CLOSING, SESSION_GONE };
+
+/* What the sessions of one mode do. */
+struct session_kind {
+    struct producer_kind producer;
+    enum inlet_state live_inlet; /* of the session's own inlet, while the session is LIVE */
+    /* Whether nothing is left to wait for in a session that is CLOSING. */
+    bool (*closed)(const struct session *session);
+    /* session_offer() (session.h); any thread */
+    enum err (*offer)(struct session *session, uint64_t activation, struct chunk *chunk,
+                      struct put_waiter *waiter, struct offer *offer_out);
+};
+
+extern const struct session_kind shared_session_kind;   /* shared_session.c */
+extern const struct session_kind consumer_session_kind; /* consumer_session.c */
 
 struct session {
     struct producer producer;
 
     /* Constant. */
-    enum session_mode mode;
+    const struct session_kind *kind;
     const struct session_port *port;
     void *port_ctx;
     struct pair *labels; /* one piece of memory, with the topics and the bytes of both */
     struct bytes *topics;
-    size_t label_count, topic_count;
+    size_t topic_count;
 
     /* Any thread. */
     _Atomic uint32_t refs;
@@ -44,18 +61,29 @@ struct session {
     int64_t last_event_wall_ns;
 
     /* Loop only. */
+    struct ready ready;
     enum session_state state;
     struct list link;            /* in hub->sessions */
     struct session *successor;   /* waits for the name of this one */
     struct session *predecessor; /* has the name that this one waits for */
-    bool unregistered;           /* the port is not called any more */
-    enum fault_reason reason;    /* of its end */
+    bool had_name;
+    bool welcome_called, closing_called;
+    bool abort_due;           /* abort_call() is to be called */
+    bool unregistered;        /* the port is not called any more */
+    bool over;                /* GONE, and everything that follows from it is done */
+    bool late;                /* CLOSING, and the deadline has passed */
+    enum fault_reason reason; /* CLOSING: of the gentle end */
     int64_t deadline_ns;
     struct timer deadline;
-    struct list active;   /* activations that can be stopped */
-    struct list stopping; /* activations that were stopped and have not ended */
+    struct ending ending;    /* GONE: how it ended */
+    struct list activations; /* by their in_session, in the order of their creation */
     uint64_t expired_activations;
 };
+
+static inline struct session *session_of(const struct producer *producer)
+{
+    return container_of(producer, struct session, producer);
+}
 
 static inline struct session *session_retain(struct session *session)
 {
@@ -66,28 +94,35 @@ static inline struct session *session_retain(struct session *session)
 void session_release(struct session *session); /* any thread; NULL is allowed */
 OWNED_BY(session_release, struct session);
 
-/* ---- session.c ---- */
+/* ---- session_make.c ---- */
+
+/* A session that waits for its name, and that nobody knows. `ready_kind` is session_ready_kind.
+ * NULL: out of memory. */
+struct session *session_new(struct hub *hub, const struct session_kind *kind,
+                            const struct ready_kind *ready_kind, const struct session_params *params);
+
+/* ---- session_life.c ---- */
+
+extern const struct ready_kind session_ready_kind;
 
 /* Binds a waiting session and everybody who wants it, and notifies nobody. Activations that are to
  * begin are put into *created_out. ERR_NO_MEMORY: nothing has changed. */
 MUST_CHECK enum err session_prepare(struct session *session, struct list *created_out);
 
-/* The session has its name now: welcomes it and begins the activations. After session_prepare() and
- * registry_add(). */
+/* The session has its name now: welcome() follows, and the activations begin. After
+ * session_prepare() and registry_add(). */
 void session_go_live(struct session *session, struct list *created);
 
-/* An activation has ended. A closing session without activations is over. */
-void session_update(struct session *session);
-
-/* Begins a gentle end, or brings its deadline nearer. */
+/* Begins a gentle end, or brings its deadline nearer. Does nothing where the session waits for its
+ * name or is gone. */
 void session_close(struct session *session, enum fault_reason reason, int64_t deadline_ns);
 
-/* Ends the session: nothing more is accepted from it, and its name passes to the session that waits
- * for it. `notify`: abort_call() is called. */
+/* Ends the session: nothing more is accepted from it. When its activations have ended, its name
+ * passes to the session that waits for it. `notify`: abort_call() follows. The first end counts. */
 void session_over(struct session *session, const struct ending *ending, bool notify);
 
-void sessions_drain(struct hub *hub, int64_t deadline_ns);
-void sessions_abort(struct hub *hub); /* nobody is left to publish for */
+void sessions_drain(struct list *sessions, int64_t deadline_ns);
+void sessions_abort(struct list *sessions); /* nobody is left to publish for */
 
 /* ---- handover.c ---- */
 
@@ -96,5 +131,13 @@ void session_wait_for(struct session *session, struct session *older);
 
 /* Takes the name from its holder (NULL: nobody) at once. An older session ends as replaced. */
 void session_take_name(struct session *session, struct producer *holder, struct list *created);
+
+/* Every session kind's remove(). */
+void session_remove(struct producer *producer, enum fault_reason reason, int64_t drain_ns);
+
+/* ---- session_view.c ---- */
+
+/* Fills in what every session has. */
+void session_view(struct session *session, struct producer_view *view);
 
 #endif

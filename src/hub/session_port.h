@@ -18,8 +18,8 @@ struct activation_params {
 };
 
 /* All functions but set_paused() are called on the loop, in order. They may call session_end() and
- * hub_unregister() of the same session, and nothing else of the hub. After hub_unregister() none is
- * called. */
+ * hub_unregister() of the same session, and nothing else of the hub. What such a call leads to is
+ * done after the function has returned. After hub_unregister() none is called. */
 struct session_port {
     /* The session is registered and has its name. The first call of all. */
     void (*welcome)(void *ctx, uint64_t epoch);

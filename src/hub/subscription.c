@@ -11,7 +11,9 @@
  * CANCELLED: it is out of every inlet, all activations have ended, the channel is closed, and the
  * port was told to end the call with a fault.
  *
- * In each state the hub knows the subscription until hub_unsubscribe(). */
+ * In each state the hub knows the subscription until hub_unsubscribe(). In both ends the port is
+ * notified before the channel moves, so that no taker finds the channel at its end without knowing
+ * why. */
 #include "hub/subscription.h"
 
 #include <inttypes.h>
@@ -23,11 +25,16 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "flow/chan_stats.h"
+#include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
-#include "hub/producer.h"
-#include "hub/resume.h"
+#include "hub/binding.h"
+#include "hub/hub_internal.h"
+#include "hub/hub_parts.h"
+#include "hub/producer_internal.h"
 #include "hub/subscription_internal.h"
+#include "route/resume.h"
+#include "route/route.h"
 
 /* A stream that ends by itself has time: as long as a drain may last. */
 #define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
@@ -39,140 +46,205 @@ static const char *const closing_names[] = {
     [CLOSING_ALL_ENDED] = "ALL_ENDED",
 };
 
-static void end_activations(struct subscription *subscription, const struct ending *ending)
+static void request_ends(struct subscription *subscription, const struct ending *ending)
 {
-    struct list *node;
-
-    subscription->held++;
-    while ((node = list_first(&subscription->activations)))
-        activation_end(container_of(node, struct activation, in_subscription), ending);
-    subscription->held--;
+    list_each(node, safe, &subscription->activations)
+        activation_request_end(container_of(node, struct activation, in_subscription), ending);
 }
 
-/* Ends activations that did not stop in time, and says so. */
-static void expire_activations(struct subscription *subscription)
+static void release(struct ready *ready)
 {
-    const struct ending ending = {
-        .reason = subscription->ctx.reason, .state = PRODUCER_ENDED, .notify = true, .expired = true};
+    struct subscription *subscription = container_of(ready, struct subscription, ready);
 
-    end_activations(subscription, &ending);
+    if (--subscription->refs > 0)
+        return;
+    ctx_fini(&subscription->ctx);
+    chan_release(subscription->chan);
+    filter_free(subscription->filter);
+    free(subscription->fault);
+    free(subscription);
 }
+
+static void retain(struct ready *ready)
+{
+    container_of(ready, struct subscription, ready)->refs++;
+}
+
+/* ---- a gentle end ---- */
 
 static void deadline_passed(struct timer *timer)
 {
     struct subscription *subscription = container_of(timer, struct subscription, deadline);
+    struct ready_list *list = subscription->ready.list;
 
-    expire_activations(subscription);
-    chan_close(subscription->chan, LOSS_DRAIN_CUT);
+    subscription->late = true;
+    ready_add(&subscription->ready);
+    ready_run(list);
 }
 
-/* Returns false where the drain's deadline is now, or where the timer cannot be set. */
-static bool set_deadline(struct subscription *subscription)
+/* A gentle end began, or its deadline came nearer. Where the timer cannot be set the deadline is
+ * now. */
+static void begin_drain(struct subscription *subscription)
 {
     int64_t delay_ns = subscription->ctx.deadline_ns - clock_mono_ns();
 
-    timer_stop(&subscription->deadline);
-    return delay_ns > 0 && timer_start(subscription->hub->loop, &subscription->deadline, delay_ns) == ERR_OK;
-}
-
-/* Begins a gentle end, or brings its deadline nearer. The port is notified before the channel
- * moves, so that no taker finds the channel at its end without knowing why. The port may end the
- * subscription, so it is not used afterwards. */
-static void drain(struct subscription *subscription)
-{
-    struct chan *chan = chan_retain(subscription->chan);
-    bool already_draining = subscription->draining;
-    bool timed, waits;
-
-    subscription->draining = true;
     if (subscription->closing == 0)
         subscription->closing = CLOSING_SERVER_DRAINING;
-    routes_detach(subscription);
-    timed = set_deadline(subscription);
-    if (!timed)
-        expire_activations(subscription);
-    waits = subscription->activation_count > 0;
-    if (!already_draining) {
-        log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
-                  LOG_TEXT("reason", closing_names[subscription->closing]));
-        subscription->port->closing(subscription->port_ctx, subscription->closing,
-                                    subscription->ctx.deadline_ns);
-    }
-    if (!waits)
-        chan_drain(chan);
-    if (!timed)
-        chan_close(chan, LOSS_DRAIN_CUT);
-    chan_release(chan);
+    bindings_detach(subscription);
+    timer_stop(&subscription->deadline);
+    subscription->late =
+        delay_ns <= 0 || timer_start(subscription->hub->loop, &subscription->deadline, delay_ns) != ERR_OK;
 }
 
-void subscription_update(struct subscription *subscription)
+static void run_draining(struct subscription *subscription)
 {
-    if (subscription->held > 0 || subscription->activation_count > 0)
+    const struct ending expired = {
+        .reason = subscription->ctx.reason, .state = PRODUCER_ENDED, .notify = true, .expired = true};
+
+    if (subscription->late && subscription->activation_count > 0) {
+        request_ends(subscription, &expired); /* each of them brings the subscription back here */
         return;
-    switch (subscription->ctx.state) {
-    case CTX_LIVE:
-        if (!subscription->ends_with_activations || !subscription->begun)
-            break;
-        subscription->closing = CLOSING_ALL_ENDED;
-        ctx_drain(&subscription->ctx, FAULT_FINISHED, from_now(ALL_ENDED_DRAIN_NS));
-        break;
-    case CTX_DRAINING:
-        /* Not before the port was notified, if that is still to come. */
-        if (subscription->draining)
-            chan_drain(subscription->chan);
-        break;
-    case CTX_CANCELLED:
-        break;
     }
+    if (!subscription->closing_called) {
+        ready_call(&subscription->ready);
+        return;
+    }
+    if (subscription->late)
+        chan_close(subscription->chan, LOSS_DRAIN_CUT);
+    else if (subscription->activation_count == 0)
+        chan_drain(subscription->chan);
 }
 
-/* A hard end. Here too the port comes first, then the channel. The activations are ended next,
- * through their contexts. */
-static void abort_call(struct subscription *subscription)
+static void call_closing(struct subscription *subscription)
 {
-    struct chan *chan = chan_retain(subscription->chan);
+    subscription->closing_called = true;
+    ready_add(&subscription->ready);
+    log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
+              LOG_TEXT("reason", closing_names[subscription->closing]));
+    subscription->port->closing(subscription->port_ctx, subscription->closing, subscription->ctx.deadline_ns);
+}
+
+/* ---- a hard end ---- */
+
+static void call_abort(struct subscription *subscription)
+{
     struct fault fault;
 
     if (subscription->fault)
         fault = *subscription->fault;
     else
         fault_set(&fault, subscription->ctx.reason, NULL, NULL);
-    subscription->fault = NULL;
-    timer_stop(&subscription->deadline);
-    routes_detach(subscription);
+    subscription->abort_called = true;
+    ready_add(&subscription->ready);
     subscription->port->abort_call(subscription->port_ctx, &fault);
-    chan_close(chan, LOSS_CONSUMER_GONE);
-    chan_release(chan);
 }
+
+/* ---- its last transition ---- */
+
+static void log_ended(struct subscription *subscription)
+{
+    struct chan_stats stats;
+    const char *text = fault_reason_name(subscription->left_reason);
+
+    if (subscription->left_reason == FAULT_NONE)
+        text = subscription->closing != 0 ? closing_names[subscription->closing] : "ENDED";
+    chan_stats(subscription->chan, &stats);
+    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text),
+              LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
+              LOG_TEXT("reason", text), LOG_NUMBER("accepted", stats.accepted.events),
+              LOG_NUMBER("delivered", stats.delivered.events),
+              LOG_NUMBER("dropped", chan_dropped(&stats).events), LOG_NUMBER("queued", stats.queued.events),
+              LOG_NUMBER("expired", subscription->expired_activations));
+}
+
+/* It was unsubscribed, and its last activation has ended. */
+static void leave(struct subscription *subscription)
+{
+    subscription->left = true;
+    chan_close(subscription->chan, LOSS_CONSUMER_GONE);
+    log_ended(subscription);
+    map_remove(&subscription->hub->ids, &subscription->id);
+    count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
+    release(&subscription->ready); /* the reference of its caller */
+}
+
+/* ---- what the ready list calls ---- */
+
+static void run_live(struct subscription *subscription)
+{
+    if (!subscription->ends_with_activations || !subscription->begun || subscription->activation_count > 0)
+        return;
+    subscription->closing = CLOSING_ALL_ENDED;
+    ctx_drain(&subscription->ctx, FAULT_FINISHED, from_now(ALL_ENDED_DRAIN_NS));
+}
+
+static void run(struct ready *ready)
+{
+    struct subscription *subscription = container_of(ready, struct subscription, ready);
+
+    if (subscription->unsubscribed) {
+        if (subscription->activation_count == 0 && !subscription->left)
+            leave(subscription);
+        return;
+    }
+    switch (subscription->ctx.state) {
+    case CTX_LIVE:
+        run_live(subscription);
+        break;
+    case CTX_DRAINING:
+        run_draining(subscription);
+        break;
+    case CTX_CANCELLED:
+        if (subscription->abort_called)
+            chan_close(subscription->chan, LOSS_CONSUMER_GONE);
+        else
+            ready_call(ready);
+        break;
+    }
+}
+
+static void call(struct ready *ready)
+{
+    struct subscription *subscription = container_of(ready, struct subscription, ready);
+
+    if (subscription->unsubscribed)
+        return;
+    if (subscription->ctx.state == CTX_CANCELLED) {
+        if (!subscription->abort_called)
+            call_abort(subscription);
+    } else if (!subscription->closing_called) {
+        call_closing(subscription);
+    }
+}
+
+static const struct ready_kind ready_kind = {run, call, retain, release};
 
 static void on_context_moved(struct ctx *ctx)
 {
-    switch (ctx->state) {
-    case CTX_DRAINING:
-        drain(container_of(ctx, struct subscription, ctx));
-        break;
-    case CTX_CANCELLED:
-        abort_call(container_of(ctx, struct subscription, ctx));
-        break;
-    case CTX_LIVE:
-        break; /* no context moves to it */
+    struct subscription *subscription = container_of(ctx, struct subscription, ctx);
+
+    if (ctx->state == CTX_DRAINING) {
+        begin_drain(subscription);
+    } else {
+        timer_stop(&subscription->deadline);
+        bindings_detach(subscription);
     }
+    ready_add(&subscription->ready);
 }
 
 static const struct ctx_port ctx_port = {on_context_moved};
 
-static void subscription_free(struct subscription *subscription)
+/* ---- making ---- */
+
+/* Frees a subscription that nobody knows yet. */
+static void discard(struct subscription *subscription)
 {
     if (!subscription)
         return;
-    subscription->held++;
-    routes_detach(subscription);
-    ctx_fini(&subscription->ctx);
-    chan_release(subscription->chan);
-    filter_free(subscription->filter);
-    free(subscription);
+    bindings_detach(subscription);
+    release(&subscription->ready);
 }
-OWNED_BY(subscription_free, struct subscription);
+OWNED_BY(discard, struct subscription);
 
 static struct bytes copy_text(uint8_t *at, struct bytes text)
 {
@@ -192,7 +264,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     if (!subscription)
         return NULL;
     list_init(&subscription->link);
-    list_init(&subscription->routes);
+    list_init(&subscription->bindings);
     list_init(&subscription->activations);
     subscription->chan = chan_new(&params->limits, &params->callbacks);
     if (!subscription->chan) {
@@ -200,6 +272,8 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
         return NULL;
     }
     subscription->hub = hub;
+    subscription->refs = 1;
+    ready_init(&subscription->ready, &ready_kind, &hub->ready);
     subscription->limits = params->limits;
     subscription->port = params->port;
     subscription->port_ctx = params->ctx;
@@ -230,27 +304,20 @@ static enum err bind_all(struct subscription *subscription, const struct subscri
         !(resume = resume_new(params->resume, params->resume_count, params->resume_left_out == 0)))
         return ERR_NO_MEMORY;
     if (params->last > 0)
-        hub_keep_history(subscription->hub);
+        registry_keep_history(&subscription->hub->registry);
     start_point.resume = resume;
     if (bind_producers(subscription, &start_point, created) != ERR_OK)
         return ERR_NO_MEMORY;
-    return resume ? resume_report_lost_sources(resume, subscription) : ERR_OK;
-}
-
-/* Everything is in its place: the activations may begin, and end. */
-static void begin(struct subscription *subscription, struct list *created)
-{
-    subscription->held++;
-    activations_begin(created);
-    subscription->held--;
-    subscription_update(subscription);
+    return resume ? resume_report_lost_sources(resume, subscription->chan, subscription->filter,
+                                               &subscription->hub->registry.producers)
+                  : ERR_OK;
 }
 
 enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
                                 struct subscription **subscription_out,
                                 struct subscription_result *result_out, struct fault *fault)
 {
-    OWNED(subscription_free) struct subscription *subscription = NULL;
+    OWNED(discard) struct subscription *subscription = NULL;
     struct list created;
     char bound[32];
 
@@ -267,57 +334,39 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     subscription->filter = params->filter;
     if (bind_all(subscription, params, &created) != ERR_OK ||
         map_add(&hub->ids, &subscription->id) != ERR_OK) {
+        activations_discard(&created, PRODUCER_ENDED);
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
     list_append(&hub->subscriptions, &subscription->link);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
     memcpy(result_out->id, subscription->id_text, sizeof(result_out->id));
-    result_out->producers_matched = subscription->route_count + subscription->activation_count;
+    result_out->producers_matched = subscription->binding_count + subscription->activation_count;
     result_out->chan = chan_retain(subscription->chan);
     log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
               LOG_BYTES("name", params->name), LOG_TEXT("peer", subscription->peer),
               LOG_NUMBER("producers", result_out->producers_matched));
     *subscription_out = subscription;
     subscription = NULL;
-    begin(*subscription_out, &created);
+    activations_begin(&created);
+    ready_run(&hub->ready);
     return FAULT_NONE;
-}
-
-static void log_ended(struct subscription *subscription, enum fault_reason reason)
-{
-    struct chan_stats stats;
-    const char *text = fault_reason_name(reason);
-
-    if (reason == FAULT_NONE)
-        text = subscription->closing != 0 ? closing_names[subscription->closing] : "ENDED";
-    chan_stats(subscription->chan, &stats);
-    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text),
-              LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
-              LOG_TEXT("reason", text), LOG_NUMBER("accepted", stats.accepted.events),
-              LOG_NUMBER("delivered", stats.delivered.events),
-              LOG_NUMBER("dropped", chan_dropped(&stats).events), LOG_NUMBER("queued", stats.queued.events),
-              LOG_NUMBER("expired", subscription->expired_activations));
 }
 
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason)
 {
     const struct ending ending = {
         .reason = reason != FAULT_NONE ? reason : FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
-    struct hub *hub = subscription->hub;
+    struct ready_list *list = subscription->ready.list;
 
-    subscription->held++; /* no subscription_update() any more */
-    /* Nobody may bind to it any more: an end below may be the beginning of another session. */
-    list_remove(&subscription->link);
+    subscription->unsubscribed = true;
+    subscription->left_reason = reason;
+    list_remove(&subscription->link); /* nobody binds to it any more */
     timer_stop(&subscription->deadline);
-    routes_detach(subscription);
-    end_activations(subscription, &ending);
-    chan_close(subscription->chan, LOSS_CONSUMER_GONE);
-    log_ended(subscription, reason);
-    map_remove(&hub->ids, &subscription->id);
-    subscription_free(subscription);
-    count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
-    hub_subscription_gone(hub);
+    bindings_detach(subscription);
+    request_ends(subscription, &ending);
+    ready_add(&subscription->ready);
+    ready_run(list);
 }
 
 struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault)
@@ -341,6 +390,7 @@ enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reas
         subscription->closing = reason;
     ctx_drain(&subscription->ctx, reason == CLOSING_DISCONNECTED ? FAULT_KICKED : FAULT_FINISHED,
               from_now(drain_ns));
+    ready_run(&hub->ready);
     return FAULT_NONE;
 }
 
@@ -348,7 +398,6 @@ enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes 
 {
     struct subscription *subscription = subscription_find(hub, id, fault);
     char quoted[sizeof(fault->bound)] = "";
-    struct fault quoted_fault;
 
     if (!subscription)
         return FAULT_SUBSCRIPTION_NOT_FOUND;
@@ -356,8 +405,11 @@ enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes 
         quote_bytes(reason, reason.size, quoted, sizeof(quoted));
     if (subscription->ctx.state == CTX_CANCELLED)
         return FAULT_NONE;
-    fault_set(&quoted_fault, FAULT_KICKED, NULL, quoted);
-    subscription->fault = &quoted_fault;
-    ctx_cancel(&subscription->ctx, FAULT_KICKED); /* the subscription may be gone after this */
+    /* Without memory the consumer hears the reason alone. */
+    subscription->fault = malloc(sizeof(*subscription->fault));
+    if (subscription->fault)
+        fault_set(subscription->fault, FAULT_KICKED, NULL, quoted);
+    ctx_cancel(&subscription->ctx, FAULT_KICKED);
+    ready_run(&hub->ready);
     return FAULT_NONE;
 }

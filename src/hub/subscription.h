@@ -6,7 +6,7 @@
 
 #include "event/filter.h"
 #include "flow/chan.h"
-#include "hub/resume_point.h"
+#include "route/resume_point.h"
 #include "hub/subscription_port.h"
 
 struct hub;

@@ -12,10 +12,58 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
+#include "flow/producer_state.h"
 #include "hub/bind.h"
+#include "hub/binding.h"
+#include "hub/hub.h"
+#include "hub/hub_parts.h"
+#include "hub/hub_query.h"
 #include "hub/producer.h"
+#include "hub/producer_internal.h"
 #include "hub/registry.h"
+#include "loop/loop.h"
+#include "route/inlet.h"
+
+static const struct producer_kind transient_kind;
+
+struct transients {
+    /* Any thread, under the registry's lock. */
+    struct list newly_idle; /* producers without a call that the loop does not watch yet */
+    bool task_posted;
+
+    /* Loop only. */
+    struct hub *hub;
+    struct task task; /* takes over `newly_idle` */
+    bool freed;       /* transients_free() found the task posted: the task frees this */
+    struct heap idle; /* producers by the earliest moment at which they may be forgotten */
+    struct timer forget;
+    int64_t forget_ns; /* after the last call has ended */
+};
+
+struct transient {
+    struct producer producer;
+
+    /* Any thread, under the registry's lock. */
+    uint32_t open_calls;
+    bool watched;           /* in transients->idle or ->newly_idle */
+    bool removed;           /* no longer in the map: the last call frees it */
+    int64_t idle_since_ns;  /* when the last call ended */
+    struct list newly_idle; /* in transients->newly_idle */
+
+    struct heap_node idle; /* loop only */
+};
+
+static struct transient *transient_of(const struct producer *producer)
+{
+    return container_of(producer, struct transient, producer);
+}
+
+static struct transients *transients_of(const struct transient *transient)
+{
+    return hub_transients(transient->producer.hub);
+}
 
 static void log_removed(const struct producer *producer, const char *reason)
 {
@@ -27,183 +75,176 @@ static void log_removed(const struct producer *producer, const char *reason)
               LOG_NUMBER("subscriptions", inlet->route_count));
 }
 
-static void transient_free(struct producer *producer)
+static void transient_free(struct transient *transient)
 {
-    producer_fini(producer);
-    free(producer);
-}
-
-void transient_remove(struct producer *producer, const char *reason)
-{
-    struct hub *hub = producer->hub;
-
-    pthread_mutex_lock(&hub->names);
-    registry_remove_locked(producer);
-    heap_remove(&hub->idle, &producer->idle);
-    list_remove(&producer->newly_idle);
-    producer->removed = true;
-    producer->open_calls++; /* until inlet_leave() below */
-    pthread_mutex_unlock(&hub->names);
-    inlet_set_state(&producer->inlet, INLET_REMOVED);
-    log_removed(producer, reason);
-    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
-    inlet_leave(&producer->inlet);
+    CHECK(!heap_holds(&transient->idle));
+    producer_fini(&transient->producer);
+    free(transient);
 }
 
 /* ---- forgetting ---- */
 
-static int64_t forget_at_ns(const struct producer *producer)
+static int64_t forget_at_ns(const struct transients *transients, const struct transient *transient)
 {
-    int64_t forget_ns = producer->hub->limits.transient_forget_ns;
+    int64_t forget_ns = transients->forget_ns;
 
-    return producer->idle_since_ns > INT64_MAX - forget_ns ? INT64_MAX : producer->idle_since_ns + forget_ns;
+    return transient->idle_since_ns > INT64_MAX - forget_ns ? INT64_MAX
+                                                            : transient->idle_since_ns + forget_ns;
 }
 
 /* Takes a producer that nobody can find any more out of all its routes, and frees it. */
-static void forget(struct producer *producer)
+static void forget(struct transient *transient)
 {
-    log_removed(producer, "FORGOTTEN");
-    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
-    transient_free(producer);
+    log_removed(&transient->producer, "FORGOTTEN");
+    bindings_close(&transient->producer, PRODUCER_REMOVED, 0, NULL);
+    transient_free(transient);
 }
 
 /* Sets the timer to the earliest moment. Where that fails, the next producer that becomes idle
  * tries again. */
-static void set_timer(struct hub *hub)
+static void set_timer(struct transients *transients)
 {
-    struct heap_node *first = heap_first(&hub->idle);
+    struct heap_node *first = heap_first(&transients->idle);
 
     if (!first)
-        timer_stop(&hub->forget);
-    else if (timer_start(hub->loop, &hub->forget, MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
+        timer_stop(&transients->forget);
+    else if (timer_start(hub_loop(transients->hub), &transients->forget,
+                         MAX_OF(first->key - clock_mono_ns(), 0)) != ERR_OK)
         log_write(LOG_WARN, "producers.not_forgotten", LOG_TEXT("reason", "out of memory"));
 }
 
 /* Decides about one producer whose moment may have come. Returns true when it is to be forgotten;
  * then it is out of the map. */
-static bool unpublish_if_idle(struct hub *hub, struct producer *producer, int64_t now_ns)
+static bool unpublish_if_idle(struct transients *transients, struct transient *transient, int64_t now_ns)
 {
+    struct registry *registry = transient->producer.registry;
     bool gone = false;
 
-    pthread_mutex_lock(&hub->names);
-    if (producer->open_calls > 0) {
-        heap_remove(&hub->idle, &producer->idle);
-        producer->watched = false;
-    } else if (forget_at_ns(producer) > now_ns) {
+    pthread_mutex_lock(&registry->lock);
+    if (transient->open_calls > 0) {
+        heap_remove(&transients->idle, &transient->idle);
+        transient->watched = false;
+    } else if (forget_at_ns(transients, transient) > now_ns) {
         /* it is in the heap: nothing is allocated */
-        CHECK(heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) == ERR_OK);
+        CHECK(heap_set(&transients->idle, &transient->idle, forget_at_ns(transients, transient)) == ERR_OK);
     } else {
-        heap_remove(&hub->idle, &producer->idle);
-        registry_remove_locked(producer);
+        heap_remove(&transients->idle, &transient->idle);
+        registry_remove_locked(&transient->producer);
         gone = true;
     }
-    pthread_mutex_unlock(&hub->names);
+    pthread_mutex_unlock(&registry->lock);
     return gone;
 }
 
 static void forget_due(struct timer *timer)
 {
-    struct hub *hub = container_of(timer, struct hub, forget);
+    struct transients *transients = container_of(timer, struct transients, forget);
     int64_t now_ns = clock_mono_ns();
     struct heap_node *first;
 
-    while ((first = heap_first(&hub->idle)) && first->key <= now_ns) {
-        struct producer *producer = container_of(first, struct producer, idle);
+    while ((first = heap_first(&transients->idle)) && first->key <= now_ns) {
+        struct transient *transient = container_of(first, struct transient, idle);
 
-        if (unpublish_if_idle(hub, producer, now_ns))
-            forget(producer);
+        if (unpublish_if_idle(transients, transient, now_ns))
+            forget(transient);
     }
-    set_timer(hub);
+    set_timer(transients);
 }
 
 /* Loop. From now on the producers that became idle are watched. */
 static void watch_newly_idle(struct task *task)
 {
-    struct hub *hub = container_of(task, struct hub, task);
+    struct transients *transients = container_of(task, struct transients, task);
+    struct registry *registry;
     struct list *node;
 
-    if (hub->freed) {
-        free(hub);
+    if (transients->freed) {
+        free(transients);
         return;
     }
-    pthread_mutex_lock(&hub->names);
-    hub->task_posted = false;
-    while ((node = list_first(&hub->newly_idle))) {
-        struct producer *producer = container_of(node, struct producer, newly_idle);
+    registry = hub_registry(transients->hub);
+    pthread_mutex_lock(&registry->lock);
+    transients->task_posted = false;
+    while ((node = list_first(&transients->newly_idle))) {
+        struct transient *transient = container_of(node, struct transient, newly_idle);
 
         list_remove(node);
         /* Without memory the producer is not watched until its next call ends; until then it is
          * merely not forgotten. */
-        if (heap_set(&hub->idle, &producer->idle, forget_at_ns(producer)) != ERR_OK)
-            producer->watched = false;
+        if (heap_set(&transients->idle, &transient->idle, forget_at_ns(transients, transient)) != ERR_OK)
+            transient->watched = false;
     }
-    pthread_mutex_unlock(&hub->names);
-    set_timer(hub);
+    pthread_mutex_unlock(&registry->lock);
+    set_timer(transients);
 }
 
 /* ---- calls that publish ---- */
 
 struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *peer)
 {
-    struct producer *producer = NULL;
-    struct map_node *node;
+    struct registry *registry = hub_registry(hub);
+    struct producer *producer;
 
-    pthread_mutex_lock(&hub->names);
-    node = map_find(&hub->producers, name);
-    if (node)
-        producer = container_of(node, struct producer, name);
-    if (producer && producer->session)
+    pthread_mutex_lock(&registry->lock);
+    producer = registry_find(registry, name);
+    if (producer && producer->kind != &transient_kind)
         producer = NULL;
     if (producer) {
-        producer->open_calls++;
+        transient_of(producer)->open_calls++;
         peer_copy(producer->peer, peer);
     }
-    pthread_mutex_unlock(&hub->names);
+    pthread_mutex_unlock(&registry->lock);
     return producer ? &producer->inlet : NULL;
 }
 
-/* Under `names`. Asks the loop to watch the producer from now on. */
-static void report_idle(struct producer *producer)
+/* Under the registry's lock. Asks the loop to watch the producer from now on. */
+static void report_idle(struct transient *transient)
 {
-    struct hub *hub = producer->hub;
+    struct transients *transients = transients_of(transient);
 
-    producer->idle_since_ns = clock_mono_ns();
-    if (producer->watched)
+    transient->idle_since_ns = clock_mono_ns();
+    if (transient->watched)
         return;
-    producer->watched = true;
-    list_append(&hub->newly_idle, &producer->newly_idle);
-    if (hub->task_posted)
+    transient->watched = true;
+    list_append(&transients->newly_idle, &transient->newly_idle);
+    if (transients->task_posted)
         return;
-    hub->task_posted = true;
-    loop_post(hub->loop, &hub->task);
+    transients->task_posted = true;
+    loop_post(hub_loop(transients->hub), &transients->task);
 }
 
 void inlet_leave(struct inlet *inlet)
 {
-    struct producer *producer = container_of(inlet, struct producer, inlet);
-    struct hub *hub = producer->hub;
+    struct transient *transient = transient_of(container_of(inlet, struct producer, inlet));
+    struct registry *registry = transient->producer.registry;
     bool last;
 
-    pthread_mutex_lock(&hub->names);
-    CHECK(producer->open_calls > 0);
-    last = --producer->open_calls == 0;
-    if (last && !producer->removed)
-        report_idle(producer);
-    last = last && producer->removed;
-    pthread_mutex_unlock(&hub->names);
+    pthread_mutex_lock(&registry->lock);
+    CHECK(transient->open_calls > 0);
+    last = --transient->open_calls == 0;
+    if (last && !transient->removed)
+        report_idle(transient);
+    last = last && transient->removed;
+    pthread_mutex_unlock(&registry->lock);
     if (last)
-        transient_free(producer);
+        transient_free(transient);
 }
 
-static struct producer *transient_new(struct hub *hub, struct bytes name, const char *peer)
+static struct transient *transient_new(struct hub *hub, struct bytes name, const char *peer)
 {
-    struct producer *producer = calloc(1, sizeof(*producer));
+    const struct inlet_start start = {.name = name, .epoch = clock_epoch_ns(), .state = INLET_OPEN};
+    struct transient *transient = calloc(1, sizeof(*transient));
 
-    if (producer && producer_init(producer, hub, name, peer) != ERR_OK) {
-        free(producer);
+    if (!transient)
+        return NULL;
+    if (producer_init(&transient->producer, &transient_kind, hub, hub_registry(hub), &start, peer) !=
+        ERR_OK) {
+        free(transient);
         return NULL;
     }
-    return producer;
+    list_init(&transient->newly_idle);
+    transient->open_calls = 1; /* its first caller's */
+    return transient;
 }
 
 /* The routes come first, then the name: a caller that finds the producer can publish at once, and
@@ -213,9 +254,9 @@ static enum err bind_and_publish(struct producer *producer)
     struct list none;
 
     list_init(&none);
-    if (bind_subscriptions(producer, &none) == ERR_OK && registry_add(producer, 1) == ERR_OK)
+    if (bind_subscriptions(producer, &none) == ERR_OK && registry_add(producer) == ERR_OK)
         return ERR_OK;
-    routes_close(producer, PRODUCER_REMOVED, 0, NULL);
+    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
 }
 
@@ -223,7 +264,9 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
                                  struct inlet **inlet_out, struct fault *fault)
 {
     struct inlet *inlet = hub_inlet_find(hub, name, peer);
-    struct producer *producer;
+    struct registry *registry = hub_registry(hub);
+    struct transient *transient;
+    struct producer *holder;
 
     if (inlet) {
         *inlet_out = inlet;
@@ -231,35 +274,114 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     }
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (producer_find(hub, name)) /* a second producer of the same name: see hub_register() */
-        return fault_bytes(fault, FAULT_NAME_TAKEN, "producer", name, "a registered session has it");
-    if (registry_reserve(hub, fault) != FAULT_NONE)
+    holder = registry_find(registry, name);
+    if (holder) /* a second producer of the same name: see hub_register() */
+        return fault_bytes(fault, FAULT_NAME_TAKEN, "producer", name, holder->kind->taken);
+    if (registry_reserve(registry, hub_max_producers(hub), fault) != FAULT_NONE)
         return fault->reason;
-    producer = transient_new(hub, name, peer);
-    if (producer && bind_and_publish(producer) != ERR_OK) {
-        transient_free(producer);
-        producer = NULL;
+    transient = transient_new(hub, name, peer);
+    if (transient && bind_and_publish(&transient->producer) != ERR_OK) {
+        transient_free(transient);
+        transient = NULL;
     }
-    if (!producer)
+    if (!transient)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    inlet = &transient->producer.inlet;
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name),
-              LOG_NUMBER("epoch", producer->inlet.source->epoch), LOG_TEXT("peer", peer),
-              LOG_NUMBER("subscriptions", producer->inlet.route_count));
-    *inlet_out = &producer->inlet;
+              LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("peer", peer),
+              LOG_NUMBER("subscriptions", inlet->route_count));
+    *inlet_out = inlet;
     return FAULT_NONE;
 }
 
-void transients_init(struct hub *hub)
+/* ---- the kind ---- */
+
+static bool joinable(const struct producer *producer)
 {
-    list_init(&hub->newly_idle);
-    hub->task.run = watch_newly_idle;
-    hub->forget.fired = forget_due;
+    (void)producer;
+    return true;
 }
 
-void transient_forget(struct producer *producer)
+/* Its calls find it removed, and must find their producer again. */
+static void remove_now(struct producer *producer, enum fault_reason reason, int64_t drain_ns)
 {
-    CHECK(producer->open_calls == 0);
-    heap_remove(&producer->hub->idle, &producer->idle);
+    struct transient *transient = transient_of(producer);
+
+    (void)drain_ns; /* nothing waits for its end */
+    pthread_mutex_lock(&producer->registry->lock);
+    registry_remove_locked(producer);
+    heap_remove(&transients_of(transient)->idle, &transient->idle);
+    list_remove(&transient->newly_idle);
+    transient->removed = true;
+    transient->open_calls++; /* until inlet_leave() below */
+    pthread_mutex_unlock(&producer->registry->lock);
+    inlet_set_state(&producer->inlet, INLET_REMOVED);
+    log_removed(producer, fault_reason_name(reason));
+    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
+    inlet_leave(&producer->inlet);
+}
+
+static void query(struct producer *producer, struct producer_view *view)
+{
+    pthread_mutex_lock(&producer->registry->lock);
+    view->open_calls = transient_of(producer)->open_calls;
+    pthread_mutex_unlock(&producer->registry->lock);
+}
+
+static unsigned state(const struct producer *producer, const struct producer_view *view)
+{
+    (void)producer;
+    if (view->blocked_calls > 0)
+        return PRODUCER_BLOCKED;
+    return view->open_calls > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
+}
+
+static void free_at_end(struct producer *producer)
+{
+    struct transient *transient = transient_of(producer);
+
+    CHECK(transient->open_calls == 0);
+    heap_remove(&transients_of(transient)->idle, &transient->idle);
     registry_remove(producer);
-    forget(producer);
+    forget(transient);
+}
+
+static const struct producer_kind transient_kind = {
+    .name = "TRANSIENT",
+    .taken = "a transient producer has it",
+    .name_rule = NAME_YIELDED,
+    .joinable = joinable,
+    .bind = binding_bind,
+    .reselect = binding_reselect,
+    .remove = remove_now,
+    .query = query,
+    .state = state,
+    .free = free_at_end,
+};
+
+struct transients *transients_new(struct hub *hub, int64_t forget_ns)
+{
+    struct transients *transients = calloc(1, sizeof(*transients));
+
+    CHECK(forget_ns >= 0);
+    if (!transients)
+        return NULL;
+    list_init(&transients->newly_idle);
+    transients->hub = hub;
+    transients->task.run = watch_newly_idle;
+    transients->forget.fired = forget_due;
+    transients->forget_ns = forget_ns;
+    return transients;
+}
+
+void transients_free(struct transients *transients)
+{
+    if (!transients)
+        return;
+    timer_stop(&transients->forget);
+    heap_fini(&transients->idle);
+    if (transients->task_posted)
+        transients->freed = true;
+    else
+        free(transients);
 }

@@ -4,15 +4,16 @@
 #ifndef TRIBUTARY_HUB_TRANSIENT_H
 #define TRIBUTARY_HUB_TRANSIENT_H
 
+#include <stdint.h>
+
 struct hub;
-struct producer;
+struct transients;
 
-void transients_init(struct hub *hub);
+/* What a hub keeps to forget transient producers `forget_ns` after their last call has ended. NULL:
+ * out of memory. */
+struct transients *transients_new(struct hub *hub, int64_t forget_ns);
 
-/* Removes the producer. Its calls find it removed, and must find their producer again. */
-void transient_remove(struct producer *producer, const char *reason);
-
-/* At the hub's end: forgets the producer. No call may be open on it. */
-void transient_forget(struct producer *producer);
+/* No transient producer may be left. NULL is allowed. */
+void transients_free(struct transients *transients);
 
 #endif

@@ -23,13 +23,14 @@
 #define BUDGET_BATCH_EVENTS 4096u
 #define BUDGET_BATCH_BYTES (256u << 10)
 
-/* What an event has besides its 128 bytes of data. */
+/* What an event has besides its 128 bytes of data. BUDGET_BARE: a key, and no data. */
 enum budget_text {
     BUDGET_DATA,     /* nothing */
     BUDGET_KEYED,    /* topic and key, each one of 8 in turn, or of as many as there are routes */
     BUDGET_DISTINCT, /* topic, and a key that no other event of the round has */
     BUDGET_ENVELOPE, /* every text, two times, two headers; ASCII */
-    BUDGET_WIDE      /* the same, with characters of two to four bytes in each text */
+    BUDGET_WIDE,     /* the same, with characters of two to four bytes in each text */
+    BUDGET_BARE
 };
 
 enum budget_filter { BUDGET_ALL, BUDGET_BY_KEY, BUDGET_BY_TOPIC };
@@ -43,6 +44,7 @@ struct budget_shape {
     enum overflow overflow;
     bool pausable;
     uint32_t sources; /* the messages come from them in turn */
+    bool busy;        /* the wire thread is: small messages are coalesced */
     bool picked;      /* each chunk is one that a filter picked: a copy with a list of sequences */
 };
 

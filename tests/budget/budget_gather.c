@@ -68,6 +68,7 @@ static void keep_round(void)
         struct message message = {.buffer = state.received[i]};
         struct chunk *chunk = NULL;
 
+        (void)message_bytes(&message);
         if (chunk_of_message(&message, &state.scan, &chunk, &fault) == FAULT_NONE)
             state.kept++;
         message_fini(&message);

@@ -84,6 +84,9 @@ void budget_message(const struct budget_shape *shape, uint32_t number, struct bu
         case BUDGET_WIDE:
             put_envelope(message, shape->text == BUDGET_WIDE);
             break;
+        case BUDGET_BARE:
+            put_event(message, &(struct event_view){.key = text_of("key")}, NULL, 0);
+            break;
         }
     CHECK(!message->broken);
 }

@@ -15,6 +15,7 @@
 #include "hub/subscription.h"
 #include "lib/events.h"
 #include "loop/loop.h"
+#include "route/offer.h"
 
 struct hub_fixture {
     struct loop *loop;

@@ -8,6 +8,7 @@
 #include "flow/chan_report.h"
 #include "flow/chan_stats.h"
 #include "hub/session_port.h"
+#include "route/history.h"
 #include "seam/fake_session.h"
 #include "seam/virtual_clock.h"
 

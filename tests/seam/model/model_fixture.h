@@ -10,6 +10,7 @@
 #include "hub/subscription.h"
 #include "lib/events.h"
 #include "loop/loop.h"
+#include "route/offer.h"
 #include "seam/model/model.h"
 #include "seam/transcript.h"
 

@@ -196,6 +196,62 @@ Test(framing, can_be_used_again_after_a_fault)
     cr_assert_eq(scan.count, 1);
 }
 
+static void expect_two_events(const struct framing_scan *moved)
+{
+    cr_assert_eq(moved->count, 2);
+    cr_assert_eq(moved->offsets[0], 0);
+    cr_assert_eq(message.data[moved->offsets[1]], 1 << 3 | WIRE_LEN, "the second event's tag");
+    cr_assert(moved->fields[2].present);
+    cr_assert_eq(moved->fields[2].bytes.size, 3);
+}
+
+Test(framing, a_result_that_was_moved_out_survives_the_next_scan)
+{
+    for (int contiguous = 0; contiguous <= 1; contiguous++) {
+        struct framing_scan other = {0};
+
+        buf_clear(&message);
+        put_event(&message, &(struct event_view){.topic = text_of("a")}, NULL, 0);
+        if (!contiguous)
+            put_field(&message, 2, text_of("web"));
+        put_event(&message, &(struct event_view){.topic = text_of("bc")}, NULL, 0);
+        if (contiguous)
+            put_field(&message, 2, text_of("web"));
+        cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+        struct framing_scan moved = framing_move(&scan);
+        cr_assert_eq(scan.count, 0);
+        cr_assert_not(scan.fields[2].present);
+        for (int i = 0; i < 3; i++) {
+            cr_assert_eq(framing_scan(&scan, (struct bytes){NULL, 0}, &framing_defaults, &fault), FAULT_NONE);
+            expect_two_events(&moved);
+        }
+        cr_assert_eq(moved.contiguous, contiguous);
+        cr_assert_eq(moved.capacity, 3, "no more than the result needs");
+        other = framing_move(&moved);
+        framing_fini(&moved);
+        expect_two_events(&other);
+        framing_fini(&other);
+    }
+}
+
+Test(framing, a_moved_result_and_the_scan_behind_it_may_scan_again)
+{
+    put_event(&message, &(struct event_view){.topic = text_of("a")}, NULL, 0);
+    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    struct framing_scan moved = framing_move(&scan), none = framing_move(&scan);
+    for (int i = 0; i < 300; i++)
+        put_event(&message, &(struct event_view){.topic = text_of("b")}, NULL, 0);
+    struct bytes bytes = {message.data, message.size};
+    cr_assert_eq(framing_scan(&moved, bytes, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&none, bytes, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(moved.count, 301);
+    cr_assert_eq(none.count, 301);
+    cr_assert_eq(scan.count, 301);
+    framing_fini(&moved);
+    framing_fini(&none);
+}
+
 Test(bounds, of_one_event)
 {
     struct framing_limits limits = framing_defaults;

@@ -19,6 +19,50 @@ static struct rpc_fixture *fixture_of(struct call *call)
     return container_of(call, struct rpc_fixture, call);
 }
 
+/* ---- what is counted ---- */
+
+/* The scans of the service, and not those of the hub fixture. */
+static struct {
+    struct framing_scan *scan; /* the thread's */
+    unsigned scanned, gathered, kept;
+} counted;
+
+enum fault_reason __real_framing_scan(struct framing_scan *scan, struct bytes message,
+                                      const struct framing_limits *limits, struct fault *fault);
+struct bytes __real_message_bytes(struct message *message);
+struct chunk_memory *__real_message_keep(struct message *message, struct bytes *bytes_out,
+                                         uint64_t *pinned_out);
+
+enum fault_reason __wrap_framing_scan(struct framing_scan *scan, struct bytes message,
+                                      const struct framing_limits *limits, struct fault *fault)
+{
+    if (scan == counted.scan)
+        counted.scanned++;
+    return __real_framing_scan(scan, message, limits, fault);
+}
+
+struct bytes __wrap_message_bytes(struct message *message)
+{
+    counted.gathered++;
+    return __real_message_bytes(message);
+}
+
+struct chunk_memory *__wrap_message_keep(struct message *message, struct bytes *bytes_out,
+                                         uint64_t *pinned_out)
+{
+    counted.kept++;
+    return __real_message_keep(message, bytes_out, pinned_out);
+}
+
+void rpc_fixture_expect_scanned_once(struct rpc_fixture *fixture, unsigned kept)
+{
+    cr_expect_eq(counted.scanned, fixture->messages, "%u messages, %u scans", fixture->messages,
+                 counted.scanned);
+    cr_expect_eq(counted.gathered, fixture->messages, "%u messages, brought into one piece %u times",
+                 fixture->messages, counted.gathered);
+    cr_expect_eq(counted.kept, kept, "kept: %u", counted.kept);
+}
+
 /* ---- services.h ---- */
 
 enum err rpc_add_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx)
@@ -176,6 +220,8 @@ void call_finish(struct call *call, const struct fault *fault)
 static void open_call(struct rpc_fixture *fixture)
 {
     *fixture = (struct rpc_fixture){.thread.busy = true};
+    memset(&counted, 0, sizeof(counted));
+    counted.scan = &fixture->thread.scan;
     wire_init();
     hub_fixture_open(&fixture->hub_fixture);
     fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop,
@@ -191,13 +237,30 @@ static void open_call(struct rpc_fixture *fixture)
     fixture->port->opened(&fixture->call, &fixture->rpc);
 }
 
+/* Makes a received message of `count` slices. The last one has what the others leave. */
+static grpc_byte_buffer *receive(const struct buf *bytes, size_t count)
+{
+    grpc_slice slices[8];
+    size_t begin = 0;
+
+    CHECK(count <= ARRAY_LEN(slices));
+    for (size_t i = 0; i < count; i++) {
+        size_t size = i + 1 < count ? bytes->size / count : bytes->size - begin;
+        slices[i] = grpc_slice_from_copied_buffer((const char *)bytes->data + begin, size);
+        begin += size;
+    }
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(slices, count);
+    for (size_t i = 0; i < count; i++)
+        grpc_slice_unref(slices[i]);
+    return buffer;
+}
+
 void rpc_fixture_publish_bytes(struct rpc_fixture *fixture, struct buf *bytes)
 {
-    grpc_slice slice = grpc_slice_from_copied_buffer((const char *)bytes->data, bytes->size);
-    struct message message = {.buffer = grpc_raw_byte_buffer_create(&slice, 1)};
+    struct message message = {.buffer = receive(bytes, MAX_OF(fixture->pieces, 1u))};
 
-    grpc_slice_unref(slice);
     buf_fini(bytes);
+    fixture->messages++;
     cr_assert(fixture->call.reading, "the call is not reading");
     fixture->call.reading = false;
     fixture->port->message(&fixture->call, &message);
@@ -371,6 +434,8 @@ void rpc_fixture_close(struct rpc_fixture *fixture, enum fault_reason status)
     cr_expect_eq(fixture->call.fault.reason, status, "%s", fault_reason_name(fixture->call.fault.reason));
     cr_assert(list_empty(&fixture->cq.early_hooks) && list_empty(&fixture->cq.hooks) && !fixture->cq.inbox);
     cr_assert_eq(fixture->cq.timers.count, 0);
+    cr_expect_leq(counted.scanned, fixture->messages);
+    cr_expect_leq(counted.gathered, fixture->messages);
     framing_fini(&fixture->thread.scan);
     heap_fini(&fixture->cq.timers);
     consumer_leave(&fixture->consumer);

@@ -2,7 +2,8 @@
  * wire thread under it are fakes, so the test decides when each message, poll and ending comes.
  *
  * It defines the functions of call.h, thread.h and cq_thread.h that the service calls, and
- * rpc_add_method(), in place of the real ones. */
+ * rpc_add_method(), in place of the real ones. It counts how often a message is scanned, brought
+ * into one piece and kept (with --wrap). */
 #ifndef TRIBUTARY_TESTS_UNIT_RPC_RPC_FIXTURE_H
 #define TRIBUTARY_TESTS_UNIT_RPC_RPC_FIXTURE_H
 
@@ -41,6 +42,8 @@ struct rpc_fixture {
     struct call call;
     struct consumer consumer;
     bool peer_reads_nothing; /* no answer is accepted */
+    unsigned pieces;         /* into which the core cuts each message; 0 is 1 */
+    unsigned messages;       /* that arrived */
     /* From all answers so far. */
     uint64_t confirmed, last_sequence, epoch;
     char refused[512]; /* "3 BAD_UTF8, 5 UNKNOWN_ENUM" */
@@ -51,7 +54,8 @@ struct rpc_fixture {
  * `blocks`: the consumer's channel blocks beyond two events, for an hour, unless the publisher
  * gives up. */
 void rpc_fixture_open(struct rpc_fixture *fixture, bool blocks);
-/* Half-closes a call that is still open, expects this status, and checks that nothing is left. */
+/* Half-closes a call that is still open, expects this status, and checks that nothing is left, and
+ * that no message was scanned twice. */
 void rpc_fixture_close(struct rpc_fixture *fixture, enum fault_reason status);
 
 /* One message arrives. The call must be reading. Each letter is an event with that letter as its
@@ -77,6 +81,9 @@ void rpc_fixture_run(struct rpc_fixture *fixture);
  * sequences rise by 1 within an epoch, and start at 1 in a new one. Valid until the next call. */
 const char *rpc_fixture_read(struct rpc_fixture *fixture);
 
+/* Expects that every message so far was brought into one piece and scanned once, and that so many
+ * of them were kept as the memory of a chunk. */
+void rpc_fixture_expect_scanned_once(struct rpc_fixture *fixture, unsigned kept);
 /* Expects so many messages and chunks in, and batches refused, since the process began. */
 void rpc_fixture_expect_counts(int64_t messages, int64_t chunks, int64_t refused);
 

@@ -250,3 +250,104 @@ Test(coalesce, a_stream_is_not_read_while_1024_refusals_wait_for_its_peer)
     cr_expect_str_eq(rpc_fixture_read(&fixture), "ab");
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
+
+/* ---- one scan for each message ---- */
+
+static void publish_many_events(void)
+{
+    char many[200];
+
+    memset(many, 'm', sizeof(many) - 1);
+    many[sizeof(many) - 1] = '\0';
+    rpc_fixture_publish(&fixture, many); /* less than 4 KiB, but more than 128 events */
+}
+
+Test(coalesce, a_message_that_is_coalesced_is_scanned_once)
+{
+    rpc_fixture_open(&fixture, false);
+    rpc_fixture_publish_each(&fixture, "abc");
+    rpc_fixture_poll(&fixture);
+    rpc_fixture_expect_scanned_once(&fixture, 1); /* the first one makes the producer */
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce, a_small_message_that_cannot_be_coalesced_is_scanned_once)
+{
+    rpc_fixture_open(&fixture, false);
+    rpc_fixture_publish_each(&fixture, "a"); /* in the chunk that must be offered first */
+    publish_many_events();
+    rpc_fixture_expect_scanned_once(&fixture, 2);
+    rpc_fixture_publish(&fixture, "");
+    rpc_fixture_publish_each(&fixture, "b");
+    rpc_fixture_publish_bad_text(&fixture);
+    rpc_fixture_publish_each(&fixture, "c");
+    publish_bad_enum();
+    rpc_fixture_expect_scanned_once(&fixture, 2);
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(fixture.refused, "6 BAD_UTF8, 8 UNKNOWN_ENUM");
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce, a_message_that_finds_the_chunk_full_is_scanned_once)
+{
+    rpc_fixture_open(&fixture, false);
+    for (int i = 0; i < 300; i++)
+        rpc_fixture_publish_each(&fixture, "a");
+    rpc_fixture_poll(&fixture);
+    rpc_fixture_expect_counts(301, 1 + 3, 0);
+    rpc_fixture_expect_scanned_once(&fixture, 1);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce, a_message_that_must_wait_for_the_chunk_before_it_is_scanned_once)
+{
+    static const unsigned pieces[] = {1, 3};
+
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        rpc_fixture_open(&fixture, true);
+        fixture.pieces = pieces[i];
+        rpc_fixture_publish_each(&fixture, "abc");
+        fixture.thread.busy = false;
+        rpc_fixture_publish(&fixture, "de"); /* its result is held, since abc blocks */
+        rpc_fixture_expect_scanned_once(&fixture, 1);
+        fixture.thread.scan.count = 77; /* other calls use the thread's scan meanwhile */
+        rpc_fixture_run(&fixture);
+        cr_expect_str_eq(rpc_fixture_read(&fixture), "abc");
+        rpc_fixture_run(&fixture);
+        cr_expect_str_eq(rpc_fixture_read(&fixture), "de");
+        cr_expect_eq(fixture.confirmed, 5);
+        rpc_fixture_expect_scanned_once(&fixture, 2);
+        rpc_fixture_close(&fixture, FAULT_NONE);
+    }
+}
+
+Test(coalesce, a_wrong_message_that_must_wait_is_scanned_once_and_refused_with_its_own_reason)
+{
+    rpc_fixture_open(&fixture, true);
+    rpc_fixture_publish_each(&fixture, "abc");
+    publish_bad_enum();
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "abc");
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(fixture.refused, "5 UNKNOWN_ENUM");
+    rpc_fixture_expect_scanned_once(&fixture, 1);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce, a_scanned_message_that_waits_may_be_coalesced_afterwards)
+{
+    rpc_fixture_open(&fixture, true);
+    rpc_fixture_publish_each(&fixture, "abc");
+    fixture.thread.busy = false;
+    rpc_fixture_publish(&fixture, "d");
+    fixture.thread.busy = true;
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "abc");
+    rpc_fixture_poll(&fixture);
+    rpc_fixture_publish(&fixture, "e");
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "de");
+    cr_expect_eq(fixture.confirmed, 6);
+    rpc_fixture_expect_scanned_once(&fixture, 1);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}

@@ -48,6 +48,20 @@ Test(coalesce_ends, coalesced_messages_survive_the_loss_of_their_call)
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
 
+Test(coalesce_ends, a_scanned_message_that_waits_is_dropped_when_the_call_is_lost)
+{
+    rpc_fixture_open(&fixture, true);
+    rpc_fixture_publish_each(&fixture, "abc");
+    fixture.thread.busy = false;
+    rpc_fixture_publish(&fixture, "d");
+    rpc_fixture_lose_call(&fixture);
+    rpc_fixture_run(&fixture);
+    cr_expect_eq(fixture.call.state, CALL_CLOSED);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "ab");
+    rpc_fixture_expect_counts(4, 2, 0);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
 Test(coalesce_ends, coalesced_messages_that_block_are_given_up_when_the_call_is_lost)
 {
     rpc_fixture_open(&fixture, true);
@@ -195,5 +209,19 @@ Test(coalesce_ends, each_coalesced_message_is_refused_where_the_producer_cannot_
     cr_expect_str_eq(fixture.refused, "2 TOO_MANY_PRODUCERS, 3 TOO_MANY_PRODUCERS, 4 TOO_MANY_PRODUCERS");
     cr_expect_eq(fixture.confirmed, 4);
     rpc_fixture_expect_counts(1, 2, 3);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce_ends, a_wrong_message_that_waits_for_refused_ones_keeps_its_own_reason)
+{
+    hub_fixture_limits.max_producers = 1;
+    rpc_fixture_open(&fixture, false);
+    rpc_fixture_publish_each(&fixture, "ab");
+    remove_producer();
+    publish(&fixture.hub_fixture, "other", 1, "t");
+    rpc_fixture_publish_bad_text(&fixture); /* the others are offered first, and go to the loop */
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(fixture.refused, "2 TOO_MANY_PRODUCERS, 3 TOO_MANY_PRODUCERS, 4 BAD_UTF8");
+    rpc_fixture_expect_scanned_once(&fixture, 1);
     rpc_fixture_close(&fixture, FAULT_NONE);
 }

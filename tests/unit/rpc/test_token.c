@@ -8,7 +8,7 @@
 #include "flow/chan.h"
 #include "flow/chan_limits.h"
 #include "flow/feed.h"
-#include "hub/resume_point.h"
+#include "route/resume_point.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
 #include "server/rpc/token.h"

@@ -4,14 +4,13 @@
  * fewer where they pin more than HISTORY_BYTES. The newest chunk is always kept, however large it
  * is, because the history would have a gap without it. While more than half of the process's budget
  * is used, nothing is kept. */
-#include "hub/history.h"
+#include "route/history.h"
 
 #include <stdlib.h>
 
 #include "event/peek.h"
 #include "flow/chan.h"
-#include "hub/hub.h"
-#include "hub/inlet_internal.h"
+#include "route/data_path.h"
 
 #define MIN_CAPACITY 16u
 

@@ -1,6 +1,6 @@
 /* resume_point.h - where an earlier stream stood in one source, as a resume token says. */
-#ifndef TRIBUTARY_HUB_RESUME_POINT_H
-#define TRIBUTARY_HUB_RESUME_POINT_H
+#ifndef TRIBUTARY_ROUTE_RESUME_POINT_H
+#define TRIBUTARY_ROUTE_RESUME_POINT_H
 
 #include <stdint.h>
 

@@ -1,8 +1,8 @@
 /* resume.h - resume gaps: the events that a resumed stream missed.
  *
- * Threads: the loop only. */
-#ifndef TRIBUTARY_HUB_RESUME_H
-#define TRIBUTARY_HUB_RESUME_H
+ * Threads: the control thread only. */
+#ifndef TRIBUTARY_ROUTE_RESUME_H
+#define TRIBUTARY_ROUTE_RESUME_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,11 +11,13 @@
 #include "base/base.h"
 #include "base/status.h"
 
+struct chan;
+struct filter;
+struct map;
 struct resume;
 struct resume_point;
 struct route;
 struct source;
-struct subscription;
 
 /* Sorts the positions of an earlier stream by source. It points into `points`. `complete`: every
  * source that had published then is in it. NULL: out of memory. */
@@ -23,15 +25,15 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
 void resume_free(struct resume *resume); /* NULL is allowed */
 OWNED_BY(resume_free, struct resume);
 
-/* Reports the resume gap of a source that the subscription is bound to now. `last_sequence` is the
+/* Reports the resume gap of a source that a new route is for. `last_sequence` is the
  * source's last event so far. Under the inlet's lock. */
 void resume_gap_report(const struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence);
 
-/* Reports sources that the earlier stream knew, that the subscription would match, and that the hub
- * no longer knows.
+/* Reports to `chan` the sources that the earlier stream knew, that `filter` would match, and whose
+ * name is not in `known`.
  *   ERR_NO_MEMORY  some of them were not reported */
-MUST_CHECK enum err resume_report_lost_sources(const struct resume *resume,
-                                               const struct subscription *subscription);
+MUST_CHECK enum err resume_report_lost_sources(const struct resume *resume, struct chan *chan,
+                                               const struct filter *filter, const struct map *known);
 
 #endif

@@ -1,12 +1,20 @@
 /* route.h - the making of routes, and their place in an inlet.
  *
- * Threads: the loop only. */
-#ifndef TRIBUTARY_HUB_ROUTE_H
-#define TRIBUTARY_HUB_ROUTE_H
+ * Threads: the control thread only. */
+#ifndef TRIBUTARY_ROUTE_ROUTE_H
+#define TRIBUTARY_ROUTE_ROUTE_H
 
-#include "hub/inlet_internal.h"
+#include "base/status.h"
+#include "route/data_path.h"
 
 struct pause_port;
+struct resume;
+
+/* Where a new route starts: what it wants of the time before it was linked. */
+struct start_point {
+    const struct resume *resume; /* NULL: nothing is resumed */
+    uint32_t last;               /* this many matching events of the history */
+};
 
 /* Makes a route and opens its feed. It is not in the inlet yet. `pause_port` as for feed_open().
  *   ERR_NO_MEMORY  nothing was opened */
@@ -27,6 +35,10 @@ MUST_CHECK enum err route_entry_new(struct inlet *inlet, struct route *route, co
  * there must be space (inlet_reserve()). route_unlink() does nothing where the route is out. */
 void route_link(struct route *route);
 void route_unlink(struct route *route);
+
+/* route_link() for a caller that does not hold the lock. What `start_point` asks of the time before
+ * comes first; NULL: nothing is asked. From now on the route gets what is published. */
+void route_enter(struct route *route, const struct start_point *start_point);
 
 /* route_unlink() for a caller that does not hold the lock. Once it has returned, no offer puts
  * through this route any more. */

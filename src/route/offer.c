@@ -1,29 +1,18 @@
-/* inlet.c - a source's way in: numbers what it publishes and puts it into every channel that wants
+/* offer.c - a source's way in: numbers what it publishes and puts it into every channel that wants
  * it.
  *
- * A route that wants everything of a producer gets the whole chunk by reference, and no event is
+ * A route that wants everything of a source gets the whole chunk by reference, and no event is
  * looked at. That is the fast path. It is also why routes that want nothing of a source are not in
  * its inlet at all. What routes with a filter want is picked in match_chunk.c. */
-#include "hub/inlet_internal.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "route/offer.h"
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "base/fsm.h"
 #include "flow/chan.h"
 #include "flow/put_waiter.h"
-#include "hub/history.h"
-#include "hub/match_chunk.h"
-#include "hub/producer.h"
-
-static const struct fsm machine = {
-    .name = "inlet",
-    .states = {[INLET_OPEN] = {"OPEN", BIT(INLET_CLOSED) | BIT(INLET_REMOVED)},
-               [INLET_CLOSED] = {"CLOSED", BIT(INLET_OPEN) | BIT(INLET_REMOVED)},
-               [INLET_REMOVED] = {"REMOVED", 0}},
-};
+#include "route/data_path.h"
+#include "route/history.h"
+#include "route/match_chunk.h"
 
 /* Returns how many routes took at least one event. */
 static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
@@ -99,55 +88,4 @@ void inlet_give_up(struct inlet *inlet, const struct put_waiter *waiter)
 void inlet_unblocked(struct inlet *inlet)
 {
     atomic_fetch_sub_explicit(&inlet->blocked, 1, memory_order_relaxed);
-}
-
-enum err inlet_init(struct inlet *inlet, struct bytes name, enum inlet_state state)
-{
-    struct source *source = source_new(name, clock_epoch_ns());
-
-    if (!source)
-        return ERR_NO_MEMORY;
-    *inlet = (struct inlet){
-        .source = source, .state = state, .routes = inlet->first, .route_capacity = ARRAY_LEN(inlet->first)};
-    CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);
-    return ERR_OK;
-}
-
-void inlet_fini(struct inlet *inlet)
-{
-    CHECK(inlet->route_count == 0);
-    if (inlet->routes != inlet->first)
-        free(inlet->routes);
-    history_free(inlet->history);
-    matcher_free(inlet->matcher);
-    source_release(inlet->source);
-    pthread_mutex_destroy(&inlet->lock);
-}
-
-void inlet_set_state(struct inlet *inlet, enum inlet_state state)
-{
-    pthread_mutex_lock(&inlet->lock);
-    if (fsm_allows(&machine, inlet->state, state))
-        fsm_move(&machine, inlet, state);
-    pthread_mutex_unlock(&inlet->lock);
-}
-
-enum err inlet_reserve(struct inlet *inlet)
-{
-    uint32_t capacity = MAX_OF(inlet->route_capacity * 2, 4u);
-    struct route **routes, **before = inlet->routes;
-
-    if (inlet->route_count < inlet->route_capacity)
-        return ERR_OK;
-    routes = calloc(capacity, sizeof(struct route *));
-    if (!routes)
-        return ERR_NO_MEMORY;
-    memcpy(routes, before, inlet->route_count * sizeof(struct route *));
-    pthread_mutex_lock(&inlet->lock);
-    inlet->routes = routes;
-    inlet->route_capacity = capacity;
-    pthread_mutex_unlock(&inlet->lock);
-    if (before != inlet->first)
-        free(before);
-    return ERR_OK;
 }

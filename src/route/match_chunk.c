@@ -9,10 +9,10 @@
  * A route gets its runs in few puts. Large runs go by reference, each by itself. Small runs that
  * come after each other go as one chunk, which holds copies of their events and lists their
  * sequences. */
-#include "hub/match_chunk.h"
+#include "route/match_chunk.h"
 
 #include "flow/chan.h"
-#include "hub/inlet_internal.h"
+#include "route/data_path.h"
 
 /* Runs that are kept before they are put. */
 #define MAX_RUNS 512u

@@ -1,8 +1,10 @@
 /* route.c - the making of routes, and their place in an inlet. */
-#include "hub/route.h"
+#include "route/route.h"
 
 #include "flow/feed.h"
-#include "hub/producer.h"
+#include "flow/producer_state.h"
+#include "route/history.h"
+#include "route/resume.h"
 
 enum err route_entry_new(struct inlet *inlet, struct route *route, const struct filter *filter,
                          const struct filter_part *part, struct match_entry **entry_out)
@@ -39,7 +41,6 @@ enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
     }
     *route = (struct route){
         .chan = chan, .feed = feed, .inlet = inlet, .filter = filter, .part = *part, .entry = entry};
-    list_init(&route->link);
     return ERR_OK;
 }
 
@@ -106,6 +107,21 @@ struct match_entry *route_set_filter(struct route *route, const struct filter *f
     if (route->linked)
         start_matching(route);
     return before;
+}
+
+void route_enter(struct route *route, const struct start_point *start_point)
+{
+    struct inlet *inlet = route->inlet;
+
+    /* Under the same lock as the puts, so that what was missed ends exactly where the first put
+     * begins. */
+    pthread_mutex_lock(&inlet->lock);
+    if (start_point && start_point->resume)
+        resume_gap_report(start_point->resume, route, inlet->source, inlet->last_sequence);
+    if (start_point && inlet->history)
+        history_put(inlet->history, route, start_point->last);
+    route_link(route);
+    pthread_mutex_unlock(&inlet->lock);
 }
 
 void route_leave(struct route *route)

@@ -4,14 +4,16 @@
  * Events are not kept, so all that can be done is to report what is missing. It is a number where
  * the source went on in the same epoch. It is unknown where the epoch is another one, where the
  * source is gone, or where the subscription wants only some of the events. */
-#include "hub/resume.h"
+#include "route/resume.h"
 
 #include <stdlib.h>
 
+#include "base/map.h"
+#include "event/filter.h"
 #include "flow/feed.h"
-#include "hub/producer.h"
-#include "hub/resume_point.h"
-#include "hub/subscription_internal.h"
+#include "flow/producer_state.h"
+#include "route/data_path.h"
+#include "route/resume_point.h"
 
 struct position {
     struct map_node node;
@@ -92,24 +94,25 @@ void resume_gap_report(const struct resume *resume, const struct route *route, s
     }
 }
 
-enum err resume_report_lost_sources(const struct resume *resume, const struct subscription *subscription)
+enum err resume_report_lost_sources(const struct resume *resume, struct chan *chan,
+                                    const struct filter *filter, const struct map *known)
 {
     for (size_t i = 0; i < resume->count; i++) {
         const struct resume_point *point = resume->positions[i].point;
         OWNED(source_release) struct source *source = NULL;
         struct feed *feed;
 
-        if (map_find(&subscription->hub->producers, point->source) ||
-            filter_producer(subscription->filter, point->source, NULL, 0).answer == FILTER_NONE)
+        if (map_find(known, point->source) ||
+            filter_producer(filter, point->source, NULL, 0).answer == FILTER_NONE)
             continue;
         source = source_new(point->source, point->epoch);
         if (!source)
             return ERR_NO_MEMORY;
-        feed = feed_open(subscription->chan, source, PRODUCER_REMOVED, NULL);
+        feed = feed_open(chan, source, PRODUCER_REMOVED, NULL);
         if (!feed)
             return ERR_NO_MEMORY;
-        feed_gap(subscription->chan, feed, 0, 0, true);
-        feed_close(subscription->chan, feed, PRODUCER_REMOVED, 0, NULL);
+        feed_gap(chan, feed, 0, 0, true);
+        feed_close(chan, feed, PRODUCER_REMOVED, 0, NULL);
     }
     return ERR_OK;
 }

@@ -1,6 +1,6 @@
 /* match_chunk.h - matches the events of a chunk to the subscriptions that want them. */
-#ifndef TRIBUTARY_HUB_MATCH_CHUNK_H
-#define TRIBUTARY_HUB_MATCH_CHUNK_H
+#ifndef TRIBUTARY_ROUTE_MATCH_CHUNK_H
+#define TRIBUTARY_ROUTE_MATCH_CHUNK_H
 
 #include <stdint.h>
 

@@ -1,0 +1,15 @@
+/* producer_state.h - the states of a producer that a feed reports to its consumer. */
+#ifndef TRIBUTARY_FLOW_PRODUCER_STATE_H
+#define TRIBUTARY_FLOW_PRODUCER_STATE_H
+
+/* Numbers as in the API's enum ProducerState. */
+enum producer_state {
+    PRODUCER_IDLE = 1,
+    PRODUCER_ACTIVE = 3,
+    PRODUCER_BLOCKED = 4,
+    PRODUCER_DRAINING = 6,
+    PRODUCER_ENDED = 7,
+    PRODUCER_REMOVED = 8
+};
+
+#endif

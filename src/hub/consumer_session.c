@@ -1,0 +1,121 @@
+/* consumer_session.c - the kind of sessions that publish for each consumer by itself
+ * (PER_CONSUMER). Its own inlet is never open: each activation has one.
+ *
+ * An offer to an activation goes hand over hand: it takes the inlet's lock before it releases the
+ * session's. The loop first takes the activation out of the session's table, then takes the inlet's
+ * lock. From then on no offer is inside. */
+#include "base/clock.h"
+#include "base/counters.h"
+#include "flow/producer_state.h"
+#include "hub/activation_table.h"
+#include "hub/hub_query.h"
+#include "hub/select_plan.h"
+#include "hub/session_internal.h"
+#include "route/offer.h"
+
+static bool joinable(const struct producer *producer)
+{
+    return session_of(producer)->state == SESSION_LIVE;
+}
+
+static enum err bind(struct producer *producer, struct subscription *subscription,
+                     const struct filter_part *part, const struct start_point *start_point,
+                     struct list *created)
+{
+    struct activation *activation = activation_new(session_of(producer), subscription, part, start_point);
+
+    if (!activation)
+        return ERR_NO_MEMORY;
+    list_append(created, &activation->in_subscription);
+    return ERR_OK;
+}
+
+/* Where the old filter wanted this producer too, its activation is gone because it has ended. It is
+ * not started again. */
+static enum err reselect(struct producer *producer, struct subscription *subscription,
+                         const struct filter_part *part, const struct filter *old, struct select_plan *plan)
+{
+    if (producer_part(producer, old).answer != FILTER_NONE)
+        return ERR_OK;
+    return bind(producer, subscription, part, NULL, &plan->created);
+}
+
+static void query(struct producer *producer, struct producer_view *view)
+{
+    struct session *session = session_of(producer);
+
+    session_view(session, view);
+    view->per_consumer = true;
+    pthread_mutex_lock(&session->lock);
+    view->activations = session->active_count;
+    view->subscriptions = session->active_count;
+    view->published = session->published;
+    view->last_event_wall_ns = session->last_event_wall_ns;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static unsigned state(const struct producer *producer, const struct producer_view *view)
+{
+    if (session_of(producer)->state == SESSION_CLOSING)
+        return PRODUCER_DRAINING;
+    return view->activations > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
+}
+
+/* Sessions are out of the map before the hub is freed. */
+static void free_at_end(struct producer *producer)
+{
+    (void)producer;
+    CHECK(false);
+}
+
+static bool closed(const struct session *session)
+{
+    return list_empty(&session->activations);
+}
+
+static enum err drop(const struct chunk *chunk)
+{
+    count_add(COUNT_EVENTS_UNWANTED, chunk->count);
+    return ERR_CLOSED;
+}
+
+static enum err offer(struct session *session, uint64_t number, struct chunk *chunk,
+                      struct put_waiter *waiter, struct offer *offer_out)
+{
+    struct activation *activation;
+    uint64_t last_number;
+
+    (void)waiter; /* the producer of an activation pauses and never waits */
+    if (number == 0)
+        return ERR_INVALID;
+    pthread_mutex_lock(&session->lock);
+    activation = activation_table_find(session, number);
+    last_number = session->last_number;
+    if (!activation) {
+        pthread_mutex_unlock(&session->lock);
+        return number > last_number ? ERR_NOT_FOUND : drop(chunk);
+    }
+    session->published.events += chunk->count;
+    session->published.bytes += chunk_bytes(chunk, 0, chunk->count);
+    session->last_event_wall_ns = clock_wall_ns();
+    /* Hand over hand: from here on the loop waits for this lock before it frees the activation. */
+    pthread_mutex_lock(&activation->inlet.lock);
+    pthread_mutex_unlock(&session->lock);
+    return inlet_offer_locked(&activation->inlet, chunk, NULL, offer_out);
+}
+
+const struct session_kind consumer_session_kind = {
+    .producer = {.name = "PER_CONSUMER",
+                 .taken = "a registered session has it",
+                 .name_rule = NAME_HANDED_OVER,
+                 .joinable = joinable,
+                 .bind = bind,
+                 .reselect = reselect,
+                 .remove = session_remove,
+                 .query = query,
+                 .state = state,
+                 .free = free_at_end},
+    .live_inlet = INLET_CLOSED,
+    .closed = closed,
+    .offer = offer,
+};

@@ -1,0 +1,108 @@
+/* producer_internal.h - producers as the files of this room see them.
+ *
+ * A producer is a struct of its kind, with this struct in it and a table of what its kind does. To
+ * add a kind: write one file with such a table, and call producer_init(), bind_subscriptions() and
+ * registry_add() where a producer of this kind begins. tests/seam/test_producer_kind.c adds one.
+ *
+ * A producer is in the map of names. A transient one stays there until it is forgotten, which needs
+ * that no call is open on it. A session stays there until it ends, or gives its name up to another
+ * session. So a caller with an open call may use the producer without the lock on the names.
+ *
+ * Threads: the loop only, except what the structs say. */
+#ifndef TRIBUTARY_HUB_PRODUCER_INTERNAL_H
+#define TRIBUTARY_HUB_PRODUCER_INTERNAL_H
+
+#include "base/fault.h"
+#include "base/map.h"
+#include "base/status.h"
+#include "event/filter.h"
+#include "route/data_path.h"
+
+#define PEER_CAPACITY 96u /* with the closing NUL; a longer address is truncated */
+
+struct hub;
+struct inlet_start;
+struct producer;
+struct producer_view;
+struct registry;
+struct select_plan;
+struct start_point;
+struct subscription;
+
+/* What becomes of a producer's name when a session of that name registers. */
+enum name_rule {
+    NAME_YIELDED,     /* the producer is removed at once: remove() with REPLACED */
+    NAME_HANDED_OVER, /* the producer is a session: see handover.c */
+    NAME_KEPT         /* the session is refused with NAME_TAKEN */
+};
+
+/* What the producers of one kind do. No function is NULL. */
+struct producer_kind {
+    const char *name; /* as logs show it */
+    enum name_rule name_rule;
+    const char *taken; /* what a transient producer of the same name hears: "a session has it" */
+
+    /* Whether it may get new consumers now. */
+    bool (*joinable)(const struct producer *producer);
+
+    /* Binds the producer and a subscription that wants `part` of it. An activation is only created:
+     * it is appended to `created`. `start_point` NULL: live.
+     *   ERR_NO_MEMORY  nothing has changed */
+    enum err (*bind)(struct producer *producer, struct subscription *subscription,
+                     const struct filter_part *part, const struct start_point *start_point,
+                     struct list *created);
+
+    /* A live subscription has another filter, which wants `part` of this producer, and nothing
+     * binds the two now. Adds to the plan what is to be bound (select_plan.h). `old` is the filter
+     * before.
+     *   ERR_NO_MEMORY  the plan will be undone */
+    enum err (*reselect)(struct producer *producer, struct subscription *subscription,
+                         const struct filter_part *part, const struct filter *old, struct select_plan *plan);
+
+    /* Takes it out of the map and ends it: at once, or where it can end gently within `drain_ns`.
+     * `reason` is REMOVED or REPLACED. */
+    void (*remove)(struct producer *producer, enum fault_reason reason, int64_t drain_ns);
+
+    /* Fills in what only this kind has. The rest of the view is there, but for `state`. */
+    void (*query)(struct producer *producer, struct producer_view *view);
+
+    /* Numbers as in enum producer_state. Called after query(). */
+    unsigned (*state)(const struct producer *producer, const struct producer_view *view);
+
+    /* The hub ends and the producer is still in the map: takes it out and frees it. No call may be
+     * open on it. */
+    void (*free)(struct producer *producer);
+};
+
+struct producer {
+    const struct producer_kind *kind;
+    struct hub *hub;
+    struct registry *registry;
+    const struct pair *labels; /* the kind's */
+    size_t label_count;
+    struct map_node name; /* the loop's, under the registry's lock */
+    struct inlet inlet;   /* what all consumers share; of a kind that has no such thing never open */
+
+    /* Any thread, under the registry's lock. */
+    char peer[PEER_CAPACITY];
+
+    /* Loop only. */
+    bool named;    /* it is in the map */
+    uint64_t walk; /* the last walk that saw it, see hub_select() */
+};
+
+/* A producer whose inlet begins at `start` (route/inlet.h), and that is not in the map yet.
+ * start->name must have passed name_check(). `peer` is copied and may be NULL.
+ *   ERR_NO_MEMORY  there is nothing to end */
+MUST_CHECK enum err producer_init(struct producer *producer, const struct producer_kind *kind,
+                                  struct hub *hub, struct registry *registry, const struct inlet_start *start,
+                                  const char *peer);
+void producer_fini(struct producer *producer); /* it must be out of the map */
+
+/* What a filter leaves to ask of this producer's events. */
+struct filter_part producer_part(const struct producer *producer, const struct filter *filter);
+
+/* Copies the address of a peer, truncated to fit. `from` NULL: empty. */
+void peer_copy(char peer[PEER_CAPACITY], const char *from);
+
+#endif

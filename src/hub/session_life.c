@@ -1,0 +1,281 @@
+/* session_life.c - sessions: how they live and end. Names are handed over in handover.c.
+ *
+ *   WAITING --gets its name--> LIVE --session_close()--> CLOSING --deadline, all ended--> GONE
+ *      |                         |                                                        ^
+ *      `--replaced, removed------+-----------lost, unregistered, cancelled----------------'
+ *
+ * session_close() is called where the session is replaced or removed, and where the hub drains.
+ *
+ * GONE: nothing more is accepted. Its activations end, then the port is notified (unless it was the
+ * port that ended the session), and the name passes on. What is left to come is hub_unregister(),
+ * offers that still run, and put waiters. A CLOSING session keeps its name only for a session that
+ * waits for it (STOP_FIRST). */
+#include "base/clock.h"
+#include "base/fsm.h"
+#include "base/log.h"
+#include "flow/producer_state.h"
+#include "hub/activation_internal.h"
+#include "hub/bind.h"
+#include "hub/binding.h"
+#include "hub/hub.h"
+#include "hub/hub_parts.h"
+#include "hub/registry.h"
+#include "hub/session_internal.h"
+#include "route/inlet.h"
+
+static const struct fsm machine = {
+    .name = "session",
+    .states = {[SESSION_WAITING] = {"WAITING", BIT(SESSION_LIVE) | BIT(SESSION_GONE)},
+               [SESSION_LIVE] = {"LIVE", BIT(SESSION_CLOSING) | BIT(SESSION_GONE)},
+               [SESSION_CLOSING] = {"CLOSING", BIT(SESSION_GONE)},
+               [SESSION_GONE] = {"GONE", 0}},
+};
+
+static struct bytes name_of(const struct session *session)
+{
+    return source_name(session->producer.inlet.source);
+}
+
+/* ---- the beginning ---- */
+
+enum err session_prepare(struct session *session, struct list *created)
+{
+    list_init(created);
+    if (bind_subscriptions(&session->producer, created) == ERR_OK)
+        return ERR_OK;
+    activations_discard(created, PRODUCER_REMOVED);
+    bindings_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
+    return ERR_NO_MEMORY;
+}
+
+/* The routes are there already, so what is published from now on reaches everybody. */
+void session_go_live(struct session *session, struct list *created)
+{
+    fsm_move(&machine, session, SESSION_LIVE);
+    session->had_name = true;
+    inlet_set_state(&session->producer.inlet, session->kind->live_inlet);
+    log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name_of(session)),
+              LOG_NUMBER("epoch", session->producer.inlet.source->epoch),
+              LOG_TEXT("peer", session->producer.peer), LOG_TEXT("mode", session->kind->producer.name));
+    ready_add(&session->ready);
+    activations_begin(created);
+}
+
+/* The session had waited for its name, and the name is free. */
+static void take_free_name(struct session *session)
+{
+    struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
+    struct list created;
+
+    if (hub_draining(session->producer.hub))
+        refused.reason = FAULT_DRAINING;
+    if (refused.reason == FAULT_DRAINING || session_prepare(session, &created) != ERR_OK) {
+        session_over(session, &refused, true);
+        return;
+    }
+    CHECK(registry_add(&session->producer) == ERR_OK); /* another name has just been taken out */
+    session_go_live(session, &created);
+}
+
+/* ---- the end ---- */
+
+void session_over(struct session *session, const struct ending *ending, bool notify)
+{
+    bool lost = ending->code != CODE_OK;
+
+    if (session->state == SESSION_GONE)
+        return;
+    fsm_move(&machine, session, SESSION_GONE);
+    session->ending = *ending;
+    session->abort_due = notify;
+    timer_stop(&session->deadline);
+    inlet_set_state(&session->producer.inlet, INLET_REMOVED);
+    if (session->predecessor)
+        session->predecessor->successor = NULL;
+    session->predecessor = NULL;
+    list_each(node, safe, &session->activations)
+        activation_request_end(container_of(node, struct activation, in_session), ending);
+    bindings_close(&session->producer, lost ? PRODUCER_ENDED : PRODUCER_REMOVED, ending->code,
+                   ending->message);
+    ready_add(&session->ready);
+}
+
+/* Its last activation has ended. */
+static void finish(struct session *session)
+{
+    const struct inlet *inlet = &session->producer.inlet;
+    const struct ending *ending = &session->ending;
+    struct session *successor = session->successor;
+
+    session->over = true;
+    if (session->had_name)
+        log_write(
+            LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)),
+            LOG_NUMBER("epoch", inlet->source->epoch),
+            LOG_TEXT("reason", ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED"),
+            LOG_NUMBER("events", inlet->published.events + session->published.events),
+            LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes),
+            LOG_NUMBER("expired", session->expired_activations));
+    if (session->abort_due)
+        ready_call(&session->ready);
+    registry_remove(&session->producer);
+    if (!successor)
+        return;
+    session->successor = NULL;
+    successor->predecessor = NULL;
+    ready_add(&successor->ready);
+}
+
+/* A gentle end that had all its time. */
+static void expire(struct session *session)
+{
+    const struct ending ending = {
+        .reason = session->reason, .state = PRODUCER_ENDED, .expired = true, .notify = true};
+
+    session_over(session, &ending, true);
+}
+
+static void deadline_passed(struct timer *timer)
+{
+    struct session *session = container_of(timer, struct session, deadline);
+    struct ready_list *list = session->ready.list;
+
+    expire(session);
+    ready_run(list);
+}
+
+/* The deadline is no later than this from now on. */
+static void shorten_deadline(struct session *session, int64_t deadline_ns)
+{
+    int64_t delay_ns;
+
+    session->deadline_ns = MIN_OF(session->deadline_ns, deadline_ns);
+    delay_ns = session->deadline_ns - clock_mono_ns();
+    session->deadline.fired = deadline_passed;
+    timer_stop(&session->deadline);
+    session->late =
+        delay_ns <= 0 || timer_start(hub_loop(session->producer.hub), &session->deadline, delay_ns) != ERR_OK;
+}
+
+void session_close(struct session *session, enum fault_reason reason, int64_t deadline_ns)
+{
+    if (session->state != SESSION_LIVE && session->state != SESSION_CLOSING)
+        return;
+    shorten_deadline(session, deadline_ns);
+    ready_add(&session->ready);
+    if (session->state == SESSION_CLOSING)
+        return;
+    fsm_move(&machine, session, SESSION_CLOSING);
+    session->reason = reason;
+    list_each(node, safe, &session->activations)
+        ctx_drain(&container_of(node, struct activation, in_session)->ctx, reason, session->deadline_ns);
+}
+
+/* ---- what the ready list calls ---- */
+
+static void run_closing(struct session *session)
+{
+    const struct ending ending = {.reason = session->reason, .state = PRODUCER_REMOVED};
+
+    if (!session->closing_called)
+        ready_call(&session->ready);
+    else if (session->late)
+        expire(session);
+    else if (session->kind->closed(session))
+        session_over(session, &ending, true);
+}
+
+static void run(struct ready *ready)
+{
+    struct session *session = container_of(ready, struct session, ready);
+
+    switch (session->state) {
+    case SESSION_WAITING:
+        if (!session->predecessor)
+            take_free_name(session);
+        break;
+    case SESSION_LIVE:
+        if (!session->welcome_called)
+            ready_call(ready);
+        break;
+    case SESSION_CLOSING:
+        run_closing(session);
+        break;
+    case SESSION_GONE:
+        if (!session->over && list_empty(&session->activations))
+            finish(session);
+        break;
+    }
+}
+
+static void call_abort(struct session *session)
+{
+    struct fault fault;
+
+    session->abort_due = false;
+    fault_set(&fault, session->ending.reason, NULL, NULL);
+    session->port->abort_call(session->port_ctx, &fault);
+}
+
+/* The port hears that a session is welcome before it hears that it closes. */
+static void call(struct ready *ready)
+{
+    struct session *session = container_of(ready, struct session, ready);
+
+    if (session->unregistered)
+        return;
+    if (session->state == SESSION_GONE) {
+        if (session->abort_due)
+            call_abort(session);
+    } else if (!session->welcome_called) {
+        session->welcome_called = true;
+        ready_add(ready);
+        session->port->welcome(session->port_ctx, session->producer.inlet.source->epoch);
+    } else if (session->state == SESSION_CLOSING && !session->closing_called) {
+        session->closing_called = true;
+        ready_add(ready);
+        log_write(LOG_INFO, "producer.closing", LOG_BYTES("producer", name_of(session)),
+                  LOG_TEXT("reason", fault_reason_name(session->reason)));
+        session->port->closing(session->port_ctx, session->reason, session->deadline_ns);
+    }
+}
+
+static void retain(struct ready *ready)
+{
+    session_retain(container_of(ready, struct session, ready));
+}
+
+static void release(struct ready *ready)
+{
+    session_release(container_of(ready, struct session, ready));
+}
+
+const struct ready_kind session_ready_kind = {run, call, retain, release};
+
+/* ---- all sessions of a hub ---- */
+
+static void drain_one(struct session *session, int64_t deadline_ns)
+{
+    const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED};
+
+    if (session->state == SESSION_WAITING) {
+        session_over(session, &ending, true);
+        return;
+    }
+    inlet_set_state(&session->producer.inlet, INLET_CLOSED);
+    session_close(session, FAULT_DRAINING, deadline_ns);
+}
+
+void sessions_drain(struct list *sessions, int64_t deadline_ns)
+{
+    list_each(node, safe, sessions)
+        drain_one(container_of(node, struct session, link), deadline_ns);
+}
+
+void sessions_abort(struct list *sessions)
+{
+    const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED, .notify = true};
+
+    list_each(node, safe, sessions)
+        session_over(container_of(node, struct session, link), &ending, true);
+}

@@ -1,0 +1,91 @@
+/* session_make.c - sessions: making and freeing them. */
+#include "hub/session_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "hub/hub_parts.h"
+#include "hub/session.h"
+#include "route/inlet.h"
+
+static uint8_t *copy_text(struct bytes *copy, struct bytes text, uint8_t *at)
+{
+    *copy = (struct bytes){at, text.size};
+    if (text.size > 0)
+        memcpy(at, text.data, text.size);
+    return at + text.size;
+}
+
+/* Copies labels, topics and all their bytes, into one piece of memory. */
+static enum err copy_texts(struct session *session, const struct session_params *params)
+{
+    size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes);
+    uint8_t *at;
+
+    for (size_t i = 0; i < params->label_count; i++)
+        size += params->labels[i].name.size + params->labels[i].value.size;
+    for (size_t i = 0; i < params->topic_count; i++)
+        size += params->topics[i].size;
+    session->labels = malloc(MAX_OF(size, 1u));
+    if (!session->labels)
+        return ERR_NO_MEMORY;
+    session->topic_count = params->topic_count;
+    session->topics = (struct bytes *)(void *)(session->labels + params->label_count);
+    at = (uint8_t *)(session->topics + params->topic_count);
+    for (size_t i = 0; i < params->label_count; i++) {
+        at = copy_text(&session->labels[i].name, params->labels[i].name, at);
+        at = copy_text(&session->labels[i].value, params->labels[i].value, at);
+    }
+    for (size_t i = 0; i < params->topic_count; i++)
+        at = copy_text(&session->topics[i], params->topics[i], at);
+    return ERR_OK;
+}
+
+static void session_free(struct session *session)
+{
+    producer_fini(&session->producer);
+    pthread_mutex_destroy(&session->lock);
+    free(session->slots);
+    free(session->labels);
+    free(session);
+    count_add(COUNT_LIVE_SESSIONS, -1);
+}
+
+void session_release(struct session *session)
+{
+    if (session && atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) == 1)
+        session_free(session);
+}
+
+struct session *session_new(struct hub *hub, const struct session_kind *kind,
+                            const struct ready_kind *ready_kind, const struct session_params *params)
+{
+    const struct inlet_start start = {.name = params->name, .epoch = clock_epoch_ns(), .state = INLET_CLOSED};
+    struct session *session = calloc(1, sizeof(*session));
+
+    if (!session)
+        return NULL;
+    if (copy_texts(session, params) != ERR_OK ||
+        producer_init(&session->producer, &kind->producer, hub, hub_registry(hub), &start, params->peer) !=
+            ERR_OK) {
+        free(session->labels);
+        free(session);
+        return NULL;
+    }
+    session->producer.labels = session->labels;
+    session->producer.label_count = params->label_count;
+    session->kind = kind;
+    session->port = params->port;
+    session->port_ctx = params->ctx;
+    session->state = SESSION_WAITING;
+    session->deadline_ns = INT64_MAX;
+    atomic_init(&session->refs, 1);
+    CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
+    list_init(&session->link);
+    list_init(&session->activations);
+    ready_init(&session->ready, ready_kind, hub_ready(hub));
+    count_add(COUNT_LIVE_SESSIONS, 1);
+    return session;
+}

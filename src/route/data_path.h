@@ -1,0 +1,78 @@
+/* data_path.h - the data path of one source: its inlet and its routes.
+ *
+ *   source ──▶ inlet ──▶ route ──feed──▶ channel
+ *
+ * A route is one (source, channel) pair. The inlet walks its routes with each chunk; the control
+ * thread uses the route to take it out again. A source that many consumers share has one inlet with
+ * a route per consumer. A source of one consumer has an inlet with one route.
+ *
+ * Inlets and routes are embedded in objects of the room above. This header is for that room and for
+ * the files of this one. Who only publishes needs offer.h.
+ *
+ * Threads: one thread, the *control thread* (the server's loop), adds and removes routes, under the
+ * inlet's lock; so it may read them without it. Only that thread ever holds the locks of more than
+ * one inlet. */
+#ifndef TRIBUTARY_ROUTE_DATA_PATH_H
+#define TRIBUTARY_ROUTE_DATA_PATH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "event/chunk.h"
+#include "event/matcher.h"
+#include "flow/totals.h"
+
+struct chan;
+struct feed;
+struct history;
+struct route;
+
+/*   OPEN <--> CLOSED, and each of them --> REMOVED */
+enum inlet_state {
+    INLET_OPEN,
+    INLET_CLOSED, /* accepts nothing for now */
+    INLET_REMOVED /* accepts nothing, and never will: a caller must find its source again */
+};
+
+struct inlet {
+    struct source *source; /* constant */
+
+    /* Any thread, under `lock`. */
+    pthread_mutex_t lock;
+    enum inlet_state state;
+    uint32_t route_count, route_capacity;
+    uint32_t filtered_count; /* routes that want some events only */
+    struct matcher *matcher; /* their match entries; NULL until there is one */
+    struct route **routes;   /* `first`, until there is more than one */
+    struct route *first[1];
+    uint64_t last_sequence;
+    _Atomic uint64_t routed; /* everything up to here was put; feeds read it (feed_follow()) */
+    struct totals published;
+    int64_t last_event_wall_ns;
+    struct history *history; /* NULL: none is kept */
+
+    /* Any thread. Offers that are blocked. It is below zero for a moment where a put waiter is
+     * notified before its offer has returned. */
+    _Atomic int32_t blocked;
+};
+
+struct route {
+    /* Constant. */
+    struct chan *chan; /* the owner's reference: it lets go after the route is out */
+    struct feed *feed;
+    struct inlet *inlet;
+
+    /* Under the inlet's lock. */
+    const struct filter *filter;
+    struct filter_part part;
+    struct match_entry *entry; /* in inlet->matcher; NULL: the route wants everything */
+    bool linked;               /* the inlet has it */
+    uint32_t index;            /* in inlet->routes */
+    uint64_t last_taken;       /* the first sequence of the last chunk of which it took something */
+    /* While a chunk is routed: what was picked for this route (match_chunk.c). */
+    struct route *next_picked;
+    uint32_t first_run, last_run;
+    bool picked;
+};
+
+#endif

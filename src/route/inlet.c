@@ -1,0 +1,78 @@
+/* inlet.c - the making of inlets, and their states. */
+#include "route/inlet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fsm.h"
+#include "route/history.h"
+
+static const struct fsm machine = {
+    .name = "inlet",
+    .states = {[INLET_OPEN] = {"OPEN", BIT(INLET_CLOSED) | BIT(INLET_REMOVED)},
+               [INLET_CLOSED] = {"CLOSED", BIT(INLET_OPEN) | BIT(INLET_REMOVED)},
+               [INLET_REMOVED] = {"REMOVED", 0}},
+};
+
+enum err inlet_init(struct inlet *inlet, const struct inlet_start *start)
+{
+    struct source *source = source_new(start->name, start->epoch);
+
+    if (!source)
+        return ERR_NO_MEMORY;
+    *inlet = (struct inlet){.source = source,
+                            .state = start->state,
+                            .routes = inlet->first,
+                            .route_capacity = ARRAY_LEN(inlet->first),
+                            .last_sequence = start->last_sequence,
+                            .routed = start->last_sequence};
+    CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);
+    return ERR_OK;
+}
+
+void inlet_fini(struct inlet *inlet)
+{
+    CHECK(inlet->route_count == 0);
+    if (inlet->routes != inlet->first)
+        free(inlet->routes);
+    history_free(inlet->history);
+    matcher_free(inlet->matcher);
+    source_release(inlet->source);
+    pthread_mutex_destroy(&inlet->lock);
+}
+
+void inlet_set_state(struct inlet *inlet, enum inlet_state state)
+{
+    pthread_mutex_lock(&inlet->lock);
+    if (fsm_allows(&machine, inlet->state, state))
+        fsm_move(&machine, inlet, state);
+    pthread_mutex_unlock(&inlet->lock);
+}
+
+enum err inlet_reserve(struct inlet *inlet)
+{
+    uint32_t capacity = MAX_OF(inlet->route_capacity * 2, 4u);
+    struct route **routes, **before = inlet->routes;
+
+    if (inlet->route_count < inlet->route_capacity)
+        return ERR_OK;
+    routes = calloc(capacity, sizeof(struct route *));
+    if (!routes)
+        return ERR_NO_MEMORY;
+    memcpy(routes, before, inlet->route_count * sizeof(struct route *));
+    pthread_mutex_lock(&inlet->lock);
+    inlet->routes = routes;
+    inlet->route_capacity = capacity;
+    pthread_mutex_unlock(&inlet->lock);
+    if (before != inlet->first)
+        free(before);
+    return ERR_OK;
+}
+
+void inlet_keep_history(struct inlet *inlet)
+{
+    pthread_mutex_lock(&inlet->lock);
+    if (!inlet->history)
+        inlet->history = history_new();
+    pthread_mutex_unlock(&inlet->lock);
+}
