@@ -69,28 +69,4 @@ struct cq_thread *wire_cq(const struct wire_thread *thread);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);
-/* For publishing calls: short forms of the room's functions. */
-
-#define wire_timer cq_timer
-
-static inline void wire_post(struct wire_thread *thread, struct task *task)
-{
-    cq_post(wire_cq(thread), task);
-}
-
-static inline void wire_timer_set(struct wire_thread *thread, struct cq_timer *timer, int64_t at_ns)
-{
-    cq_timer_set(wire_cq(thread), timer, at_ns);
-}
-
-static inline void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
-{
-    cq_add_post_poll_hook(wire_cq(thread), hook);
-}
-
-static inline void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
-{
-    cq_add_early_post_poll_hook(wire_cq(thread), hook);
-}
-
 #endif
