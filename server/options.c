@@ -18,54 +18,55 @@ enum kind { FLAG, TEXT, LISTEN, NUMBER, BYTES, DURATION, LEVEL, FORMAT, ON_OFF, 
 struct option {
     const char *name, *value, *help;
     enum kind kind;
-    size_t offset;                   /* of its field in struct options */
-    int64_t default_value, min, max; /* of a NUMBER, BYTES or DURATION */
+    size_t offset, size; /* of its field in struct options */
+    int64_t min, max;    /* of a NUMBER, BYTES or DURATION: its field has 4 or 8 bytes */
 };
 
-#define FIELD(name) offsetof(struct options, name)
+#define FIELD(name) offsetof(struct options, name), sizeof(((struct options *)0)->name)
+#define NO_FIELD 0, 0
 #define MIB (INT64_C(1) << 20)
 
 static const struct option table[] = {
     {"listen", "ADDRESS",
      "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")",
-     LISTEN, 0, 0, 0, 0},
+     LISTEN, NO_FIELD, 0, 0},
     {"insecure-listen", NULL,
      "allow --listen on an address that other machines reach: no encryption, no authentication; whoever "
      "reaches the port can read, publish "
      "and stop the service",
-     FLAG, FIELD(insecure_listen), 0, 0, 0},
+     FLAG, FIELD(insecure_listen), 0, 0},
     {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves", TEXT,
-     FIELD(ready_file), 0, 0, 0},
-    {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", LEVEL, FIELD(log_level),
-     LOG_INFO, 0, 0},
-    {"log-format", "FORMAT", "text or json (default text)", FORMAT, FIELD(log_format), LOG_AS_TEXT, 0, 0},
+     FIELD(ready_file), 0, 0},
+    {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", LEVEL, FIELD(log_level), 0, 0},
+    {"log-format", "FORMAT", "text or json (default text)", FORMAT, FIELD(log_format), 0, 0},
     {"wire-threads", "N", "threads that move data; one is fastest on few cores", NUMBER, FIELD(wire_threads),
-     1, 1, 64},
+     1, 64},
     {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused", BYTES,
-     FIELD(memory_limit_bytes), 1024 * MIB, MIB, INT64_C(1) << 40},
-    {"max-connections", "N", "connections at a time", NUMBER, FIELD(max_connections), 10000, 1, 1000000},
-    {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(max_subscriptions), 100000, 1,
+     FIELD(settings.memory_limit_bytes), MIB, INT64_C(1) << 40},
+    {"max-connections", "N", "connections at a time", NUMBER, FIELD(settings.max_connections), 1, 1000000},
+    {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(settings.max_subscriptions), 1,
      10000000},
-    {"max-producers", "N", "producers known at a time", NUMBER, FIELD(max_producers), 100000, 1, 10000000},
-    {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(max_event_bytes), MIB, 64, 64 * MIB},
-    {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(max_batch_bytes), MIB, 64, 64 * MIB},
+    {"max-producers", "N", "producers known at a time", NUMBER, FIELD(settings.max_producers), 1, 10000000},
+    {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(settings.framing.max_event_bytes), 64, 64 * MIB},
+    {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(settings.framing.max_batch_bytes),
+     64, 64 * MIB},
     {"transient-forget", "DURATION", "forget a publishing producer so long after its last call", DURATION,
-     FIELD(transient_forget_ns), 60 * NS_PER_S, NS_PER_MS, 86400 * NS_PER_S},
+     FIELD(settings.transient_forget_ns), NS_PER_MS, 86400 * NS_PER_S},
     {"history", NULL,
      "keep the last events of every shared producer from the start (default: from the first subscription on "
      "that asks for them)",
-     FLAG, FIELD(history), 0, 0, 0},
+     FLAG, FIELD(settings.history), 0, 0},
     {"drain-timeout", "DURATION",
      "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", DURATION,
-     FIELD(drain_timeout_ns), 10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
+     FIELD(settings.drain_timeout_ns), NS_PER_MS, 3600 * NS_PER_S},
     {"write-timeout", "DURATION", "end a consumer that does not read for so long", DURATION,
-     FIELD(write_timeout_ns), 10 * NS_PER_S, NS_PER_MS, 3600 * NS_PER_S},
+     FIELD(settings.write_timeout_ns), NS_PER_MS, 3600 * NS_PER_S},
     {"reflection", "on|off", "server reflection (default: on where every address is local)", ON_OFF,
-     FIELD(reflection), 0, 0, 0},
-    {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, 0, 0, 0, 0},
-    {"version", NULL, "print the version and exit", VERSION, 0, 0, 0, 0},
-    {"help", NULL, "print this and exit", HELP, 0, 0, 0, 0},
-    {"man", NULL, NULL, MAN, 0, 0, 0, 0}, /* for the build only: without help, it is not listed */
+     FIELD(reflection), 0, 0},
+    {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, NO_FIELD, 0, 0},
+    {"version", NULL, "print the version and exit", VERSION, NO_FIELD, 0, 0},
+    {"help", NULL, "print this and exit", HELP, NO_FIELD, 0, 0},
+    {"man", NULL, NULL, MAN, NO_FIELD, 0, 0}, /* for the build only: without help, it is not listed */
 };
 
 #define UNITS "A duration is a number with ms, s, m or h; bytes are a number with nothing, K, M or G."
@@ -114,6 +115,29 @@ static bool has_bounds(const struct option *option)
     return option->kind == NUMBER || option->kind == BYTES || option->kind == DURATION;
 }
 
+static void set_quantity(struct options *options, const struct option *option, int64_t quantity)
+{
+    if (option->size == sizeof(uint32_t))
+        *(uint32_t *)field(options, option) = (uint32_t)quantity;
+    else
+        *(int64_t *)field(options, option) = quantity;
+}
+
+static void set_defaults(struct options *options)
+{
+    *options = (struct options){
+        .log_level = LOG_INFO, .log_format = LOG_AS_TEXT, .wire_threads = 1, .settings = settings_defaults};
+}
+
+static int64_t default_quantity(const struct option *option)
+{
+    struct options defaults;
+
+    set_defaults(&defaults);
+    const void *of = field(&defaults, option);
+    return option->size == sizeof(uint32_t) ? *(const uint32_t *)of : *(const int64_t *)of;
+}
+
 static void print_bounds(FILE *out, const struct option *option)
 {
     print_quantity(out, option->kind, option->min);
@@ -133,7 +157,7 @@ static void print_help(FILE *out)
         fprintf(out, "  %-28s %s", left, table[i].help);
         if (has_bounds(&table[i])) {
             fputs(" (default ", out);
-            print_quantity(out, table[i].kind, table[i].default_value);
+            print_quantity(out, table[i].kind, default_quantity(&table[i]));
             fputs("; ", out);
             print_bounds(out, &table[i]);
             fputs(")", out);
@@ -170,7 +194,7 @@ static void print_man_option(FILE *out, const struct option *option)
     print_roff(out, option->help);
     if (has_bounds(option)) {
         fputs(" (default ", out);
-        print_quantity(out, option->kind, option->default_value);
+        print_quantity(out, option->kind, default_quantity(option));
         fputs("; ", out);
         print_bounds(out, option);
         fputs(")", out);
@@ -232,7 +256,7 @@ static const struct unit *units_of(enum kind kind)
     return kind == BYTES ? byte_units : number_units;
 }
 
-static bool parse_quantity(const char *text, const struct option *option, int64_t *quantity_out)
+static bool parse_quantity(struct options *options, const struct option *option, const char *text)
 {
     char *end;
 
@@ -245,8 +269,11 @@ static bool parse_quantity(const char *text, const struct option *option, int64_
             continue;
         if (number > INT64_MAX / unit->factor)
             return false;
-        *quantity_out = number * unit->factor;
-        return *quantity_out >= option->min && *quantity_out <= option->max;
+        number *= unit->factor;
+        if (number < option->min || number > option->max)
+            return false;
+        set_quantity(options, option, number);
+        return true;
     }
     return false;
 }
@@ -280,7 +307,7 @@ static bool set(struct options *options, const struct option *option, const char
     case NUMBER:
     case BYTES:
     case DURATION:
-        return parse_quantity(value, option, field(options, option));
+        return parse_quantity(options, option, value);
     case LEVEL:
         return log_level_parse(value, field(options, option));
     case FORMAT:
@@ -309,14 +336,6 @@ static const struct option *find(const char *argument, const char **value_out)
         if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0)
             return &table[i];
     return NULL;
-}
-
-static void set_defaults(struct options *options)
-{
-    *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AS_TEXT};
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (has_bounds(&table[i]))
-            *(int64_t *)field(options, &table[i]) = table[i].default_value;
 }
 
 static enum options_outcome print_and_stop(enum kind kind, FILE *out)

@@ -1,5 +1,6 @@
-/* options.h - the command line, checked. One table in options.c has every option with its default,
- * its bounds and its help text. A field has the name of its option, and its unit. */
+/* options.h - the command line, checked. One table in options.c has every option with its bounds
+ * and its help text. A field has the name of its option, and its unit. The defaults of limits
+ * are those of base/settings.c. */
 #ifndef TRIBUTARY_SERVER_OPTIONS_H
 #define TRIBUTARY_SERVER_OPTIONS_H
 
@@ -8,6 +9,7 @@
 
 #include "base/base.h"
 #include "base/log.h"
+#include "base/settings.h"
 
 #define MAX_LISTEN_ADDRESSES 16
 
@@ -15,20 +17,11 @@ struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
     bool insecure_listen;
-    bool history;
     const char *ready_file;
     enum log_level log_level;
     enum log_format log_format;
     int64_t wire_threads;
-    int64_t memory_limit_bytes;
-    int64_t max_connections;
-    int64_t max_subscriptions;
-    int64_t max_producers;
-    int64_t max_event_bytes;
-    int64_t max_batch_bytes;
-    int64_t transient_forget_ns;
-    int64_t drain_timeout_ns;
-    int64_t write_timeout_ns;
+    struct settings settings; /* the limits; those without an option have their default */
     bool reflection;
     bool reflection_set; /* the option was given */
 };

@@ -14,16 +14,6 @@
 #include "event/chunk.h"
 #include "server/wire/wire.h"
 
-/* The message limit of gRPC core is this much above --max-batch-bytes. So the check of the server
- * answers, not the core. */
-#define CORE_HEADROOM_BYTES (64u * 1024u)
-
-#define MAX_CALLS_PER_CONNECTION 1000
-#define RESOURCE_QUOTA_BYTES (UINT64_C(512) << 20)
-#define SPARE_DESCRIPTORS 64
-#define PREFACE_TIMEOUT_NS (5 * NS_PER_S)
-#define USER_TIMEOUT_NS (20 * NS_PER_S)
-
 /* The listener's thread. Connections go to the workers in turn. */
 static void on_connected(void *ctx, int fd)
 {
@@ -47,14 +37,19 @@ static uint32_t count_connections(void *ctx)
     return listener_connections(server->listener);
 }
 
+/* Makes these settings the present version, for every part of the daemon. */
+static struct status publish_settings(struct server *server, const struct settings *settings)
+{
+    if (loop_publish_settings(server->loop, settings))
+        return (struct status){ERR_NO_MEMORY, 0, "publish the settings"};
+    chunk_budget_set((uint64_t)settings->memory_limit_bytes);
+    return STATUS_OK;
+}
+
 static struct status make_listener(struct server *server)
 {
-    struct listener_settings settings = {.max_connections = (uint32_t)server->options.max_connections,
-                                         .spare_descriptors = SPARE_DESCRIPTORS,
-                                         .preface_timeout_ns = PREFACE_TIMEOUT_NS,
-                                         .user_timeout_ns = USER_TIMEOUT_NS};
-    struct status status = listener_new(
-        &settings, &(struct listener_port){.connected = on_connected, .ctx = server}, &server->listener);
+    const struct listener_port port = {.connected = on_connected, .ctx = server};
+    struct status status = listener_new(server->loop, &port, &server->listener);
 
     for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
         status = listener_add(server->listener, server->options.listen[i]);
@@ -70,37 +65,27 @@ static struct status make_listener(struct server *server)
 static struct status make_engine(struct server *server)
 {
     const struct options *options = &server->options;
-    struct hub_limits limits = {.max_producers = (uint32_t)options->max_producers,
-                                .max_subscriptions = (uint32_t)options->max_subscriptions,
-                                .history = options->history,
-                                .transient_forget_ns = options->transient_forget_ns};
-    struct rpc_settings settings = {.framing = framing_defaults,
-                                    .reflection = options->reflection,
-                                    .write_timeout_ns = options->write_timeout_ns,
-                                    .max_calls_per_connection = MAX_CALLS_PER_CONNECTION,
-                                    .max_connections = (uint32_t)options->max_connections,
-                                    .version = TRIBUTARY_VERSION,
-                                    .listening = server->addresses,
-                                    .listening_count = options->listen_count,
-                                    .connections = count_connections,
-                                    .ctx = server};
+    struct rpc_params params = {.reflection = options->reflection,
+                                .version = TRIBUTARY_VERSION,
+                                .listening = server->addresses,
+                                .listening_count = options->listen_count,
+                                .connections = count_connections,
+                                .ctx = server};
 
-    settings.framing.max_event_bytes = (uint32_t)options->max_event_bytes;
-    settings.framing.max_batch_bytes = (uint32_t)options->max_batch_bytes;
-    chunk_budget_set((uint64_t)options->memory_limit_bytes);
-    struct status status = hub_new(server->loop, &limits, &server->hub);
-    return status.code ? status : rpc_new(server->loop, server->hub, &settings, &server->rpc);
+    struct status status = hub_new(server->loop, &server->hub);
+    return status.code ? status : rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
 
 static struct status start_wire_worker(struct server *server, struct wire_worker *worker)
 {
-    struct wire_settings settings = {.max_message_bytes =
-                                         (uint32_t)server->options.max_batch_bytes + CORE_HEADROOM_BYTES,
-                                     .max_calls_per_connection = MAX_CALLS_PER_CONNECTION,
-                                     .resource_quota_bytes = RESOURCE_QUOTA_BYTES};
+    const struct settings *settings = loop_settings(server->loop);
+    const struct wire_settings core = {.max_message_bytes =
+                                           settings->framing.max_batch_bytes + settings->core_headroom_bytes,
+                                       .max_calls_per_connection = settings->max_calls_per_connection,
+                                       .resource_quota_bytes = (uint64_t)settings->core_quota_bytes};
     size_t count;
     const struct method *methods = rpc_methods(server->rpc, &count);
-    struct status status = wire_thread_new(&settings, &worker->thread);
+    struct status status = wire_thread_new(&core, &worker->thread);
 
     worker->server = server;
     if (status.code)
@@ -153,6 +138,8 @@ static struct status start_all(struct server *server)
 {
     struct status status = loop_new(&server->loop);
 
+    if (!status.code)
+        status = publish_settings(server, &server->options.settings);
     if (!status.code)
         status = make_listener(server);
     if (!status.code)

@@ -81,14 +81,15 @@ static void on_drained(void *ctx)
 
 static void drain(struct server *server)
 {
-    log_write(LOG_INFO, "server.draining",
-              LOG_NUMBER("drain_timeout_ms", server->options.drain_timeout_ns / NS_PER_MS),
+    int64_t timeout_ns = loop_settings(server->loop)->drain_timeout_ns;
+
+    log_write(LOG_INFO, "server.draining", LOG_NUMBER("drain_timeout_ms", timeout_ns / NS_PER_MS),
               LOG_NUMBER("subscriptions", count_get(COUNT_LIVE_SUBSCRIPTIONS)),
               LOG_NUMBER("producers", count_get(COUNT_LIVE_PRODUCERS)));
     rpc_not_serving(server->rpc);
     listener_stop(server->listener);
-    set_deadline(server, server->options.drain_timeout_ns + AFTER_DRAIN_NS);
-    hub_drain(server->hub, server->options.drain_timeout_ns, on_drained, server);
+    set_deadline(server, timeout_ns + AFTER_DRAIN_NS);
+    hub_drain(server->hub, timeout_ns, on_drained, server);
     for (size_t i = 0; i < server->worker_count; i++)
         call_acceptor_drain(server->workers[i].thread);
 }

@@ -229,7 +229,7 @@ struct counts {
     Tributary__V1__Info__Counter *pointers[COUNTER_COUNT];
 };
 
-static void counts_fill(struct counts *counts, const struct rpc_settings *settings)
+static void counts_fill(struct counts *counts, const struct rpc_params *params)
 {
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
         Tributary__V1__Info__Counter *message = &counts->messages[i];
@@ -239,22 +239,23 @@ static void counts_fill(struct counts *counts, const struct rpc_settings *settin
         message->value = count_get((enum counter)i);
         counts->pointers[i] = message;
     }
-    if (settings->connections)
-        counts->messages[COUNT_LIVE_CONNECTIONS].value = settings->connections(settings->ctx);
+    if (params->connections)
+        counts->messages[COUNT_LIVE_CONNECTIONS].value = params->connections(params->ctx);
 }
 
 static void get_info(struct unary_call *unary)
 {
-    const struct rpc_settings *settings = &unary->rpc->settings;
+    const struct rpc_params *params = &unary->rpc->params;
+    const struct settings *settings = loop_settings(unary->rpc->loop);
     Tributary__V1__Info info = TRIBUTARY__V1__INFO__INIT;
     struct counts counts;
 
-    counts_fill(&counts, settings);
-    info.version = (char *)settings->version;
+    counts_fill(&counts, params);
+    info.version = (char *)params->version;
     info.grpc_version = (char *)grpc_version_string();
     info.started_unix_nano = (uint64_t)unary->rpc->started_wall_ns;
-    info.n_listening = settings->listening_count;
-    info.listening = (char **)settings->listening;
+    info.n_listening = params->listening_count;
+    info.listening = (char **)params->listening;
     info.pid = (uint32_t)getpid();
     info.max_event_bytes = settings->framing.max_event_bytes;
     info.max_batch_bytes = settings->framing.max_batch_bytes;

@@ -203,8 +203,8 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
 struct scanned_message intake_scan(struct intake *intake, struct message *message)
 {
     struct framing_scan *scan = wire_scan(call_thread(intake->call));
-    enum fault_reason reason =
-        framing_scan(scan, message_bytes(message), &intake->rpc->settings.framing, &intake->fault);
+    enum fault_reason reason = framing_scan(scan, message_bytes(message),
+                                            &loop_settings(intake->rpc->loop)->framing, &intake->fault);
 
     if (!reason)
         reason = check_confirm(&scan->fields[PB_PUBLISH_REQUEST_CONFIRM], &intake->fault);

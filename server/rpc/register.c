@@ -355,7 +355,7 @@ static void message(struct call *call, struct message *message)
 
     registration->reading = false;
     registration->messages++;
-    if (framing_scan(scan, message_bytes(message), &registration->rpc->settings.framing, &fault))
+    if (framing_scan(scan, message_bytes(message), &loop_settings(registration->rpc->loop)->framing, &fault))
         refuse(registration, &fault);
     else if (registration->state == HELLO)
         handle_hello(registration, scan);
@@ -394,7 +394,7 @@ static void opened(struct call *call, void *ctx)
     registration->unblocked_task.run = on_unblocked;
     registration->welcome_task.run = on_welcomed;
     registration->abort_task.run = on_abort;
-    commands_init(&registration->commands, call, registration->rpc->settings.write_timeout_ns);
+    commands_init(&registration->commands, call, loop_settings(registration->rpc->loop)->write_timeout_ns);
     call_own(call, registration);
     read_next(registration);
 }

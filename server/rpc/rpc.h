@@ -8,19 +8,15 @@
 
 #include "base/base.h"
 #include "base/status.h"
-#include "event/framing.h"
 #include "hub/hub.h"
 #include "loop/loop.h"
 #include "server/wire/call.h"
 
 struct rpc;
 
-struct rpc_settings {
-    struct framing_limits framing;
+/* What the services are made with. Their limits are those of loop_settings(), read at each use. */
+struct rpc_params {
     bool reflection;
-    int64_t write_timeout_ns; /* a peer that does not read for so long has its call aborted */
-    uint32_t max_calls_per_connection;
-    uint32_t max_connections;
     const char *version;
     const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;
@@ -28,8 +24,8 @@ struct rpc_settings {
     void *ctx;
 };
 
-/* Makes the services. `settings` is copied. On failure nothing was made. */
-MUST_CHECK struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_settings *settings,
+/* Makes the services. `params` is copied. On failure nothing was made. */
+MUST_CHECK struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_params *params,
                                  struct rpc **rpc_out);
 /* After every wire thread has ended. NULL allowed. */
 void rpc_free(struct rpc *rpc);

@@ -1,4 +1,4 @@
-/* rpc_internal.h - what all services share: the engine, the settings and the table of methods. Each
+/* rpc_internal.h - what all services share: the engine, the params and the table of methods. Each
  * service keeps the rest in its own file. For the files of this room.
  *
  * Threads: written while the rpc is made; afterwards any thread may read it. */
@@ -10,7 +10,7 @@
 struct rpc {
     struct loop *loop;
     struct hub *hub;
-    struct rpc_settings settings;
+    struct rpc_params params;
     int64_t started_wall_ns;
     struct method *methods;
     size_t method_count;

@@ -35,7 +35,7 @@ enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessage
     row->method = (struct unary_method){.rpc = rpc, .type = type, .on_loop = on_loop};
     row->next = rpc->unary_rows;
     rpc->unary_rows = row;
-    return rpc_add_method(rpc, path, &unary_port, &row->method);
+    return rpc_add_method(rpc, path, &rpc_unary_port, &row->method);
 }
 
 static struct bytes service_of(const struct method *method)
@@ -86,10 +86,10 @@ static enum err serve(struct rpc *rpc)
         if (err)
             return err;
     }
-    return rpc->settings.reflection ? reflection_serve(rpc) : ERR_OK;
+    return rpc->params.reflection ? reflection_serve(rpc) : ERR_OK;
 }
 
-struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_settings *settings,
+struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_params *params,
                       struct rpc **rpc_out)
 {
     struct rpc *rpc = calloc(1, sizeof(*rpc));
@@ -99,7 +99,7 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_setti
         return (struct status){ERR_NO_MEMORY, 0, "making room for the services"};
     rpc->loop = loop;
     rpc->hub = hub;
-    rpc->settings = *settings;
+    rpc->params = *params;
     rpc->started_wall_ns = clock_wall_ns();
     err = serve(rpc);
     if (err) {

@@ -1,6 +1,9 @@
-/* subscribe_request.c - every default and every bound of subscriber.proto, in one place. */
+/* subscribe_request.c - every bound of subscriber.proto, in one place. The settings have those that
+ * an operator may change, with their defaults. */
 #include "server/rpc/subscribe_request.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,47 +16,42 @@
 #include "server/rpc/token.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
-#define HOUR_NS (3600 * NS_PER_S)
 #define MAX_REQUEST_BYTES (64u * 1024u)
 #define MAX_NAME_BYTES 256u
 
-/* A number where 0 stands for the default. */
-struct number_rule {
-    const char *field;
-    uint64_t default_value, max;
-    const char *bound;
-};
-
-static const struct number_rule max_events = {"buffer.max_events", 1024, 1048576, "at most 1048576"};
-static const struct number_rule max_bytes = {"buffer.max_bytes", UINT64_C(4) << 20, UINT64_C(256) << 20,
-                                             "at most 268435456"};
-static const struct number_rule max_batch_events = {"max_batch_events", 4096, 65536, "at most 65536"};
-static const struct number_rule max_batch_bytes = {"max_batch_bytes", 256 << 10, 1 << 20, "at most 1048576"};
-
-static const struct duration_rule max_age = {"buffer.max_age", 0, 1, 24 * HOUR_NS, true};
-static const struct duration_rule block_timeout = {"buffer.block_timeout", 100 * NS_PER_MS, 1, HOUR_NS, true};
-static const struct duration_rule linger = {"linger", 500 * NS_PER_US, 1, NS_PER_S, true};
-static const struct duration_rule heartbeat = {"heartbeat_interval", 10 * NS_PER_S, 100 * NS_PER_MS, HOUR_NS,
-                                               true};
-
-static enum fault_reason number_read(uint64_t value, const struct number_rule *rule, uint64_t *value_out,
-                                     struct fault *fault)
+/* 0 stands for the default. */
+static enum fault_reason number_read(uint64_t value, const char *field, const struct setting_range *range,
+                                     uint64_t *value_out, struct fault *fault)
 {
-    if (value > rule->max)
-        return fault_number(fault, FAULT_OUT_OF_BOUNDS, rule->field, value, rule->bound);
-    *value_out = value > 0 ? value : rule->default_value;
+    char bound[40];
+
+    if (value > (uint64_t)range->max) {
+        snprintf(bound, sizeof(bound), "at most %" PRId64, range->max);
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, field, value, bound);
+    }
+    *value_out = value > 0 ? value : (uint64_t)range->default_value;
     return FAULT_NONE;
 }
 
-static enum fault_reason number32_read(uint32_t value, const struct number_rule *rule, uint32_t *value_out,
-                                       struct fault *fault)
+static enum fault_reason number32_read(uint32_t value, const char *field, const struct setting_range *range,
+                                       uint32_t *value_out, struct fault *fault)
 {
     uint64_t wide = 0;
-    enum fault_reason reason = number_read(value, rule, &wide, fault);
+    enum fault_reason reason = number_read(value, field, range, &wide, fault);
 
     if (!reason)
         *value_out = (uint32_t)wide;
     return reason;
+}
+
+/* `duration` NULL: the default. */
+static enum fault_reason duration_read(const Google__Protobuf__Duration *duration, const char *field,
+                                       const struct setting_range *range, int64_t *ns_out,
+                                       struct fault *fault)
+{
+    const struct duration_rule rule = {field, range->default_value, range->min, range->max, true};
+
+    return decode_duration(duration ? &duration->base : NULL, &rule, ns_out, fault);
 }
 
 static struct bytes text_bytes(const char *text)
@@ -178,7 +176,8 @@ static enum overflow overflow_of(Tributary__V1__Overflow overflow, enum overflow
                                                                      : (enum overflow)overflow;
 }
 
-static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct chan_limits *limits,
+static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer,
+                                     const struct subscription_ranges *ranges, struct chan_limits *limits,
                                      struct fault *fault)
 {
     static const Tributary__V1__Buffer none = TRIBUTARY__V1__BUFFER__INIT;
@@ -186,15 +185,17 @@ static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct
 
     if (!buffer)
         buffer = &none;
-    reason = number32_read(buffer->max_events, &max_events, &limits->max_events, fault);
-    if (!reason)
-        reason = number_read(buffer->max_bytes, &max_bytes, &limits->max_bytes, fault);
+    reason = number32_read(buffer->max_events, "buffer.max_events", &ranges->max_events, &limits->max_events,
+                           fault);
     if (!reason)
         reason =
-            decode_duration((const ProtobufCMessage *)buffer->max_age, &max_age, &limits->max_age_ns, fault);
+            number_read(buffer->max_bytes, "buffer.max_bytes", &ranges->max_bytes, &limits->max_bytes, fault);
     if (!reason)
-        reason = decode_duration((const ProtobufCMessage *)buffer->block_timeout, &block_timeout,
-                                 &limits->block_timeout_ns, fault);
+        reason =
+            duration_read(buffer->max_age, "buffer.max_age", &ranges->max_age_ns, &limits->max_age_ns, fault);
+    if (!reason)
+        reason = duration_read(buffer->block_timeout, "buffer.block_timeout", &ranges->block_timeout_ns,
+                               &limits->block_timeout_ns, fault);
     if (reason)
         return reason;
     limits->overflow = overflow_of(buffer->overflow, OVERFLOW_BY_FEED);
@@ -208,19 +209,21 @@ static enum fault_reason buffer_read(const Tributary__V1__Buffer *buffer, struct
 }
 
 static enum fault_reason sender_read(const Tributary__V1__SubscribeRequest *message,
+                                     const struct subscription_ranges *ranges,
                                      struct subscribe_request *request, struct fault *fault)
 {
     enum fault_reason reason =
-        decode_duration((const ProtobufCMessage *)message->linger, &linger, &request->linger_ns, fault);
+        duration_read(message->linger, "linger", &ranges->linger_ns, &request->linger_ns, fault);
 
     if (!reason)
-        reason = decode_duration((const ProtobufCMessage *)message->heartbeat_interval, &heartbeat,
-                                 &request->heartbeat_ns, fault);
+        reason = duration_read(message->heartbeat_interval, "heartbeat_interval", &ranges->heartbeat_ns,
+                               &request->heartbeat_ns, fault);
     if (!reason)
-        reason =
-            number32_read(message->max_batch_events, &max_batch_events, &request->max_batch_events, fault);
+        reason = number32_read(message->max_batch_events, "max_batch_events", &ranges->max_batch_events,
+                               &request->max_batch_events, fault);
     if (!reason)
-        reason = number32_read(message->max_batch_bytes, &max_batch_bytes, &request->max_batch_bytes, fault);
+        reason = number32_read(message->max_batch_bytes, "max_batch_bytes", &ranges->max_batch_bytes,
+                               &request->max_batch_bytes, fault);
     return reason;
 }
 
@@ -260,6 +263,7 @@ static enum fault_reason identity_read(const Tributary__V1__SubscribeRequest *me
 }
 
 enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
+                                         const struct subscription_ranges *ranges,
                                          struct subscribe_request *request_out, struct fault *fault)
 {
     const Tributary__V1__SubscribeRequest *message =
@@ -270,9 +274,9 @@ enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
     if (!reason)
         reason = identity_read(message, &request, fault);
     if (!reason)
-        reason = buffer_read(message->buffer, &request.params.limits, fault);
+        reason = buffer_read(message->buffer, ranges, &request.params.limits, fault);
     if (!reason)
-        reason = sender_read(message, &request, fault);
+        reason = sender_read(message, ranges, &request, fault);
     if (!reason)
         reason = start_read(message->start, &request, fault);
     if (reason) {

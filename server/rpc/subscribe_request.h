@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
+#include "base/settings.h"
 #include "hub/subscription.h"
 
 struct subscribe_request {
@@ -22,10 +23,12 @@ struct subscribe_request {
     struct resume_point *resume; /* what `params.resume` points at */
 };
 
-/* Checks a decoded SubscribeRequest. FAULT_NONE: subscribe_request_fini() must follow. The result
+/* Checks a decoded SubscribeRequest against `ranges`, which the settings have, and the fixed bounds
+ * of the API. FAULT_NONE: subscribe_request_fini() must follow. The result
  * points into `unpacked` (names, the request's bytes, the sources of resume points), which must
  * outlive it. Otherwise nothing is kept. */
 MUST_CHECK enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
+                                                    const struct subscription_ranges *ranges,
                                                     struct subscribe_request *request_out,
                                                     struct fault *fault);
 void subscribe_request_fini(struct subscribe_request *request);

@@ -9,8 +9,6 @@
  *
  * The loop posts its notices (closing, abort) to the call's wire thread before it posts the answer
  * to unsubscribe(). So no notice arrives after GONE. */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,18 +120,6 @@ static void progress(void *ctx, struct chan *chan, struct buf *block)
     field_message(block, PB_EVENT_BATCH_PROGRESS, &body);
 }
 
-static enum fault_reason too_slow(struct subscriber *subscriber, struct fault *fault)
-{
-    struct chan_stats stats;
-    char bound[96];
-
-    chan_stats(subscriber->result.chan, &stats);
-    snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost",
-             subscriber->request.params.limits.max_events, subscriber->request.params.limits.max_bytes);
-    return fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&stats).events + stats.queued.events,
-                        bound);
-}
-
 /* The channel may end before the loop's notice has run. Then this waits for the notice: `closing`
  * brings the reason, and `abort` finishes the call itself. */
 static bool ended(void *ctx, enum chan_state how)
@@ -142,7 +128,7 @@ static bool ended(void *ctx, enum chan_state how)
     struct fault fault = {0};
 
     if (how == CHAN_BROKEN)
-        too_slow(subscriber, &fault);
+        chan_too_slow(subscriber->result.chan, &fault);
     else if (!subscriber->closing_known)
         return false;
     else if (subscriber->closing == CLOSING_SERVER_DRAINING)
@@ -221,7 +207,16 @@ static void abort_call(void *ctx, const struct fault *fault)
     cq_post(call_cq(subscriber->call), &subscriber->abort_notice);
 }
 
-static const struct subscription_port subscription_port = {.closing = closing, .abort_call = abort_call};
+/* Loop. */
+static void settings(void *ctx, struct buf *settings)
+{
+    const struct subscriber *subscriber = ctx;
+
+    settings_write(&subscriber->request, 0, settings);
+}
+
+static const struct subscription_port subscription_port = {
+    .closing = closing, .abort_call = abort_call, .settings = settings};
 
 static void write_started(struct subscriber *subscriber, struct buf *block)
 {
@@ -287,10 +282,11 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
 {
     struct subscribe_request *request = &subscriber->request;
     struct call *call = subscriber->call;
+    const struct settings *limits = loop_settings(subscriber->rpc->loop);
     struct fault fault;
 
     subscriber->message = owner;
-    if (subscribe_request_read(message, request, &fault)) {
+    if (subscribe_request_read(message, &limits->subscription, request, &fault)) {
         if (subscriber->field_prefix)
             fault_within(&fault, subscriber->field_prefix);
         subscriber_refuse(subscriber, &fault);
@@ -298,7 +294,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
     }
     struct sender_settings settings = {.linger_ns = request->linger_ns,
                                        .heartbeat_ns = request->heartbeat_ns,
-                                       .write_timeout_ns = subscriber->rpc->settings.write_timeout_ns,
+                                       .write_timeout_ns = limits->write_timeout_ns,
                                        .progress_ns = PROGRESS_EVERY_NS,
                                        .batch_events = request->max_batch_events,
                                        .batch_bytes = request->max_batch_bytes,
@@ -405,13 +401,6 @@ static const struct call_port subscribe_port = {.opened = opened,
                                                 .sent = sent,
                                                 .lost = lost,
                                                 .closed = closed};
-
-void subscriber_settings(void *ctx, struct buf *settings)
-{
-    const struct subscriber *subscriber = ctx;
-
-    settings_write(&subscriber->request, 0, settings);
-}
 
 static void finish_on_loop(struct unary_call *unary)
 {

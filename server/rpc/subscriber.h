@@ -1,7 +1,7 @@
 /* subscriber.h - the server's side of one consumer's stream: what Subscribe and Consume share. For
  * the files of this room.
  *
- * Threads: the call's wire thread, except subscriber_settings(). */
+ * Threads: the call's wire thread. */
 #ifndef TRIBUTARY_SERVER_RPC_SUBSCRIBER_H
 #define TRIBUTARY_SERVER_RPC_SUBSCRIBER_H
 
@@ -53,9 +53,5 @@ void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)
 void subscriber_sent(struct subscriber *subscriber, bool ok); /* from the call's sent() */
 void subscriber_lost(struct subscriber *subscriber);          /* from the call's lost() */
 void subscriber_fini(struct subscriber *subscriber);          /* from the call's closed() */
-
-/* Loop. Appends the serialized Settings of a subscription. `ctx` is that of its
- * subscription_view. */
-void subscriber_settings(void *ctx, struct buf *settings);
 
 #endif

@@ -86,5 +86,5 @@ static void half_closed(struct call *call)
     call_finish(call, &fault);
 }
 
-const struct call_port unary_port = {
+const struct call_port rpc_unary_port = {
     .opened = opened, .message = message, .half_closed = half_closed, .unary = true};

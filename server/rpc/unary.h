@@ -23,13 +23,13 @@ struct unary_call {
     void (*on_loop)(struct unary_call *unary); /* loop; sets `answer` or `fault` */
 };
 
-/* What a method's calls have in common. It is the `ctx` of unary_port. */
+/* What a method's calls have in common. It is the `ctx` of rpc_unary_port. */
 struct unary_method {
     struct rpc *rpc;
     const ProtobufCMessageDescriptor *type;
     void (*on_loop)(struct unary_call *unary);
 };
 
-extern const struct call_port unary_port;
+extern const struct call_port rpc_unary_port;
 
 #endif

@@ -204,8 +204,10 @@ void subscription_write(const struct subscription_view *view, bool sources, stru
     subscription.fallback_active = stats.fallback_active;
     subscription.draining = view->draining;
     encode(&subscription.base, answer);
-    subscriber_settings(view->ctx, &settings);
-    field_message(answer, PB_SUBSCRIPTION_SETTINGS, &settings);
+    if (view->port->settings) {
+        view->port->settings(view->ctx, &settings);
+        field_message(answer, PB_SUBSCRIPTION_SETTINGS, &settings);
+    }
     if (sources)
         chan_feeds(view->chan, MAX_SOURCES, source_write, answer);
 }

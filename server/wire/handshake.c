@@ -20,7 +20,7 @@ static const char preface[24] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 struct pending_connection {
     struct list link;
     int fd;
-    int64_t deadline_ns;
+    int64_t began_ns;
     char peer[ADDRESS_CAPACITY];
 };
 
@@ -95,11 +95,10 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
     handshake->port.ready(handshake->port.ctx, fd);
 }
 
-void handshake_init(struct handshake *handshake, int epoll, int64_t preface_timeout_ns,
+void handshake_init(struct handshake *handshake, int epoll, const struct loop *loop,
                     const struct handshake_port *port, struct connection_table *table)
 {
-    *handshake = (struct handshake){
-        .epoll = epoll, .preface_timeout_ns = preface_timeout_ns, .port = *port, .table = table};
+    *handshake = (struct handshake){.epoll = epoll, .loop = loop, .port = *port, .table = table};
     list_init(&handshake->pending);
 }
 
@@ -127,7 +126,7 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int6
         return false;
     }
     pending->fd = fd;
-    pending->deadline_ns = now_ns + handshake->preface_timeout_ns;
+    pending->began_ns = now_ns;
     snprintf(pending->peer, sizeof(pending->peer), "%s", peer);
     list_append(&handshake->pending, &pending->link);
     handshake->count++;
@@ -152,6 +151,11 @@ void handshake_check(struct handshake *handshake, struct pending_connection *pen
         refuse(handshake, pending, "no_preface", now_ns);
 }
 
+static int64_t deadline_ns(const struct handshake *handshake, const struct pending_connection *pending)
+{
+    return pending->began_ns + loop_settings(handshake->loop)->preface_timeout_ns;
+}
+
 void handshake_refuse_oldest(struct handshake *handshake, int64_t now_ns)
 {
     if (!list_empty(&handshake->pending))
@@ -164,7 +168,7 @@ void handshake_refuse_overdue(struct handshake *handshake, int64_t now_ns)
     list_each(node, next, &handshake->pending) {
         struct pending_connection *pending = container_of(node, struct pending_connection, link);
 
-        if (pending->deadline_ns > now_ns)
+        if (deadline_ns(handshake, pending) > now_ns)
             break;
         refuse(handshake, pending, "no_preface", now_ns);
     }
@@ -176,7 +180,7 @@ int64_t handshake_next_ns(const struct handshake *handshake)
     int64_t next_ns = INT64_MAX;
 
     if (oldest)
-        next_ns = container_of(oldest, const struct pending_connection, link)->deadline_ns;
+        next_ns = deadline_ns(handshake, container_of(oldest, const struct pending_connection, link));
     for (size_t i = 0; i < MAX_REFUSAL_REASONS; i++) {
         if (handshake->refusals[i].unreported > 0)
             next_ns = MIN_OF(next_ns, handshake->refusals[i].report_at_ns);

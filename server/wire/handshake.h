@@ -3,8 +3,9 @@
  *
  * A socket that has not sent its preface is a pending connection. The preface is peeked, so the
  * core reads it again. Sockets are watched edge-triggered, because half a preface must not wake the
- * thread again and again. Every socket waits equally long, so the list of pending connections is in
- * the order of their deadlines.
+ * thread again and again. The list of pending connections is in the order of their beginnings. The
+ * same `preface_timeout_ns` of the settings holds for all of them, so it is in the order of their
+ * deadlines too.
  *
  * Threads: the listener's. */
 #ifndef TRIBUTARY_SERVER_WIRE_HANDSHAKE_H
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "loop/loop.h"
 #include "server/wire/address.h"
 #include "server/wire/connection_table.h"
 
@@ -35,8 +37,8 @@ struct refusals {
 };
 
 struct handshake {
-    int epoll; /* not ours */
-    int64_t preface_timeout_ns;
+    int epoll;               /* not ours */
+    const struct loop *loop; /* for its settings */
     struct handshake_port port;
     struct connection_table *table; /* not ours */
     struct list pending;            /* oldest first */
@@ -46,7 +48,7 @@ struct handshake {
 
 /* Epoll events of pending connections carry the address of their `struct pending_connection` in
  * data.u64; the listener hands it to handshake_check(). */
-void handshake_init(struct handshake *handshake, int epoll, int64_t preface_timeout_ns,
+void handshake_init(struct handshake *handshake, int epoll, const struct loop *loop,
                     const struct handshake_port *port, struct connection_table *table);
 /* Closes all pending connections and reports the refusals that are still unreported. */
 void handshake_fini(struct handshake *handshake);

@@ -46,7 +46,7 @@ struct listen_socket {
 };
 
 struct listener {
-    struct listener_settings settings;
+    const struct loop *loop; /* for its settings */
     struct listen_socket listen_sockets[MAX_LISTEN_SOCKETS];
     size_t listen_socket_count;
     int epoll;
@@ -86,7 +86,7 @@ void listener_peer(struct listener *listener, int fd, char *text, size_t capacit
  * share this number. */
 static uint32_t connections_left(struct listener *listener, int64_t now_ns)
 {
-    uint32_t max = listener->settings.max_connections;
+    uint32_t max = loop_settings(listener->loop)->max_connections;
     uint32_t known = connection_table_size(listener->table);
 
     if (known + listener->handshake.count >= max && now_ns - listener->recounted_ns >= RECOUNT_NS) {
@@ -103,12 +103,12 @@ static bool too_high(const struct listener *listener, int fd)
     struct rlimit max;
 
     return getrlimit(RLIMIT_NOFILE, &max) == 0 && max.rlim_cur != RLIM_INFINITY &&
-           (rlim_t)fd + listener->settings.spare_descriptors >= max.rlim_cur;
+           (rlim_t)fd + loop_settings(listener->loop)->spare_descriptors >= max.rlim_cur;
 }
 
 static void socket_options(const struct listener *listener, int fd)
 {
-    unsigned timeout_ms = (unsigned)(listener->settings.user_timeout_ns / NS_PER_MS);
+    unsigned timeout_ms = (unsigned)(loop_settings(listener->loop)->user_timeout_ns / NS_PER_MS);
     int on = 1;
 
     /* Both options are for TCP; a unix socket refuses them and needs neither. */
@@ -267,7 +267,7 @@ static void *run(void *ctx)
     return NULL;
 }
 
-struct status listener_new(const struct listener_settings *settings, const struct listener_port *port,
+struct status listener_new(const struct loop *loop, const struct listener_port *port,
                            struct listener **listener_out)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
@@ -277,7 +277,7 @@ struct status listener_new(const struct listener_settings *settings, const struc
 
     if (!listener)
         return (struct status){.code = ERR_NO_MEMORY, .what = "opening a listener"};
-    listener->settings = *settings;
+    listener->loop = loop;
     listener->table = connection_table_new();
     listener->spare = spare_open();
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -288,8 +288,7 @@ struct status listener_new(const struct listener_settings *settings, const struc
         listener_free(listener);
         return status;
     }
-    handshake_init(&listener->handshake, listener->epoll, settings->preface_timeout_ns, &onward,
-                   listener->table);
+    handshake_init(&listener->handshake, listener->epoll, loop, &onward, listener->table);
     *listener_out = listener;
     return STATUS_OK;
 }

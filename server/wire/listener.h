@@ -12,17 +12,9 @@
 
 #include "base/base.h"
 #include "base/status.h"
+#include "loop/loop.h"
 
 struct listener;
-
-struct listener_settings {
-    uint32_t max_connections;
-    /* Descriptors that stay free for the process: connections beyond (RLIMIT_NOFILE - spare) are
-     * refused. */
-    uint32_t spare_descriptors;
-    int64_t preface_timeout_ns;
-    int64_t user_timeout_ns;
-};
 
 struct listener_port {
     /* Listener thread. A connection has sent its preface. The callee owns the descriptor from here
@@ -31,11 +23,13 @@ struct listener_port {
     void *ctx;
 };
 
-/*   ERR_NO_MEMORY  out of memory
+/* The listener reads its limits from loop_settings(loop) at each connection. The loop must outlive
+ * it.
+ *   ERR_NO_MEMORY  out of memory
  *   ERR_IO         the system refused, see `sys`
  * On failure *listener_out is unchanged. */
-MUST_CHECK struct status listener_new(const struct listener_settings *settings,
-                                      const struct listener_port *port, struct listener **listener_out);
+MUST_CHECK struct status listener_new(const struct loop *loop, const struct listener_port *port,
+                                      struct listener **listener_out);
 
 /* Binds an address (see address.h) and listens at it. Port 0: the kernel chooses one. At most 16
  * addresses, before listener_start().

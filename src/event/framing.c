@@ -73,15 +73,6 @@ _Static_assert(EVENTS_TAG < 0x80 && PB_PUBLISH_STREAM_REQUEST_EVENTS == PB_PUBLI
                    PB_RUN_EVENTS == PB_PUBLISH_REQUEST_EVENTS,
                "the events are one field, with a tag of one byte");
 
-const struct framing_limits framing_defaults = {
-    .max_event_bytes = 1u << 20,
-    .max_batch_bytes = 1u << 20,
-    .max_batch_events = 65536,
-    .max_headers = 64,
-    .max_name_bytes = 256,
-    .max_value_bytes = 8192,
-};
-
 /* Where the scan is, and what read_rare() and read_outer() return. They return it here and not
  * through pointers to locals. So the inline code takes the address of no local, and the compiler
  * may keep all of them in registers. */

@@ -26,11 +26,8 @@
 
 #include "base/base.h"
 #include "base/fault.h"
-#include "event/framing_limits.h"
+#include "base/settings.h"
 #include "event/varint.h"
-
-/* The defaults of the API: 1 MiB, 1 MiB, 65 536 events, 64 headers, 256 bytes, 8192 bytes. */
-extern const struct framing_limits framing_defaults;
 
 /* A field of the outer message that is not an event; of several with one number the last. */
 struct framing_field {

@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 #include "base/fault.h"
-#include "event/framing_limits.h"
+#include "base/settings.h"
 
 /* Where the scan is. */
 struct framing_place {

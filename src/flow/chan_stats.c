@@ -1,6 +1,9 @@
 /* chan_stats.c - the totals of a channel and of its feeds. */
 #include "flow/chan_stats.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "flow/chan_internal.h"
 
 struct totals chan_dropped(const struct chan_stats *stats)
@@ -30,6 +33,17 @@ void chan_stats(struct chan *chan, struct chan_stats *stats_out)
     stats_out->blocked = chan->blocked_count > 0;
     stats_out->fallback_active = chan->fallback_active;
     chan_leave(chan);
+}
+
+void chan_too_slow(struct chan *chan, struct fault *fault)
+{
+    struct chan_stats stats;
+    char bound[96];
+
+    chan_stats(chan, &stats);
+    snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost",
+             chan->limits.max_events, chan->limits.max_bytes);
+    fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&stats).events + stats.queued.events, bound);
 }
 
 void chan_feeds(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct feed_stats *stats),

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "base/fault.h"
 #include "flow/chan_limits.h"
 #include "flow/totals.h"
 
@@ -20,6 +21,10 @@ struct chan_stats {
 };
 void chan_stats(struct chan *chan, struct chan_stats *stats_out);
 struct totals chan_dropped(const struct chan_stats *stats); /* all reasons together */
+
+/* Fills in what a consumer is told whose channel was broken by DISCONNECT: TOO_SLOW, with the
+ * bounds of the channel and what is lost. */
+void chan_too_slow(struct chan *chan, struct fault *fault);
 
 struct feed_stats {
     const struct source *source; /* valid during the call */

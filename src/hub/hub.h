@@ -21,16 +21,9 @@
 
 struct hub;
 
-struct hub_limits {
-    uint32_t max_producers;
-    uint32_t max_subscriptions;
-    bool history;                /* keep one of each shared producer from the start, not
-                                  * only once a subscription asks for `last` (route/history.h) */
-    int64_t transient_forget_ns; /* after the last call of a transient producer has ended */
-};
-
-/* Loop. ERR_NO_MEMORY: *hub_out is untouched. */
-MUST_CHECK struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out);
+/* Loop. The hub's limits are those of loop_settings(), read at each use.
+ *   ERR_NO_MEMORY  *hub_out is untouched */
+MUST_CHECK struct status hub_new(struct loop *loop, struct hub **hub_out);
 
 /* Loop. Every subscription and session must have ended, and every call must have left its inlet.
  * NULL is allowed. */

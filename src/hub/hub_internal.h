@@ -15,7 +15,6 @@
 
 struct hub {
     struct loop *loop;
-    struct hub_limits limits;
     atomic_bool draining; /* written by the loop */
 
     struct registry registry;

@@ -54,20 +54,19 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
     ready_run(&hub->ready);
 }
 
-struct status hub_new(struct loop *loop, const struct hub_limits *limits, struct hub **hub_out)
+struct status hub_new(struct loop *loop, struct hub **hub_out)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
 
     if (!hub)
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
-    hub->transients = transients_new(hub, limits->transient_forget_ns);
+    hub->transients = transients_new(hub);
     if (!hub->transients) {
         free(hub);
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     }
     hub->loop = loop;
-    hub->limits = *limits;
-    registry_init(&hub->registry, limits->history);
+    registry_init(&hub->registry, loop);
     retry_queue_init(&hub->retries, loop);
     ready_list_init(&hub->ready);
     map_init(&hub->ids);

@@ -38,11 +38,6 @@ struct list *hub_subscription_list(struct hub *hub)
     return &hub->subscriptions;
 }
 
-uint32_t hub_max_producers(const struct hub *hub)
-{
-    return hub->limits.max_producers;
-}
-
 bool hub_draining(const struct hub *hub)
 {
     return atomic_load(&hub->draining);

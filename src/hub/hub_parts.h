@@ -4,8 +4,6 @@
 #ifndef TRIBUTARY_HUB_HUB_PARTS_H
 #define TRIBUTARY_HUB_HUB_PARTS_H
 
-#include <stdint.h>
-
 #include "base/clock.h"
 
 struct hub;
@@ -23,7 +21,6 @@ struct transients *hub_transients(struct hub *hub);
 struct retry_queue *hub_retries(struct hub *hub);
 struct list *hub_sessions(struct hub *hub);          /* until they are unregistered */
 struct list *hub_subscription_list(struct hub *hub); /* in the order of their beginning */
-uint32_t hub_max_producers(const struct hub *hub);
 
 /* clock_mono_ns() after a wait; INT64_MAX where that overflows. */
 static inline int64_t from_now(int64_t wait_ns)

@@ -118,6 +118,7 @@ static void show_subscription(const struct subscription *subscription,
                                      .peer = subscription->peer,
                                      .started_wall_ns = subscription->started_wall_ns,
                                      .limits = &subscription->limits,
+                                     .port = subscription->port,
                                      .ctx = subscription->port_ctx,
                                      .chan = subscription->chan,
                                      .producers_matched =

@@ -39,7 +39,8 @@ struct subscription_view {
     const char *peer;
     int64_t started_wall_ns;
     const struct chan_limits *limits;
-    void *ctx; /* as in subscription_params */
+    const struct subscription_port *port; /* as in subscription_params, like the next */
+    void *ctx;
     struct chan *chan;
     uint32_t producers_matched;
     bool draining;

@@ -7,6 +7,7 @@
 
 #include "base/counters.h"
 #include "hub/producer_internal.h"
+#include "loop/loop.h"
 #include "route/inlet.h"
 
 void peer_copy(char peer[PEER_CAPACITY], const char *from)
@@ -43,11 +44,12 @@ struct filter_part producer_part(const struct producer *producer, const struct f
                            producer->label_count);
 }
 
-void registry_init(struct registry *registry, bool history)
+void registry_init(struct registry *registry, const struct loop *loop)
 {
     CHECK(pthread_mutex_init(&registry->lock, NULL) == 0);
     map_init(&registry->producers);
-    registry->history = history;
+    registry->loop = loop;
+    registry->history = false;
 }
 
 void registry_fini(struct registry *registry)
@@ -81,12 +83,13 @@ static bool reserve_by_name(struct registry *registry)
     return true;
 }
 
-enum fault_reason registry_reserve(struct registry *registry, uint32_t max_producers, struct fault *fault)
+enum fault_reason registry_reserve(struct registry *registry, struct fault *fault)
 {
+    uint32_t max = loop_settings(registry->loop)->max_producers;
     char bound[32];
 
-    if (registry->producers.count >= max_producers) {
-        snprintf(bound, sizeof(bound), "at most %u", max_producers);
+    if (registry->producers.count >= max) {
+        snprintf(bound, sizeof(bound), "at most %u", max);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
     }
     return reserve_by_name(registry) ? FAULT_NONE : fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
@@ -97,7 +100,7 @@ enum err registry_add(struct producer *producer)
     struct registry *registry = producer->registry;
     enum err err;
 
-    if (registry->history)
+    if (registry->history || loop_settings(registry->loop)->history)
         inlet_keep_history(&producer->inlet);
     pthread_mutex_lock(&registry->lock);
     err = map_add(&registry->producers, &producer->name);

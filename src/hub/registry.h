@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/status.h"
 
+struct loop;
 struct producer;
 
 struct registry {
@@ -23,18 +24,18 @@ struct registry {
     struct producer **by_name; /* space for every producer; they are in order where `sorted` */
     size_t by_name_capacity;
     bool sorted;
-    bool history;  /* every inlet of a producer keeps one (route/history.h) */
-    uint64_t walk; /* the number of the latest walk that marks the producers it saw */
+    const struct loop *loop; /* for its settings */
+    bool history;            /* every inlet of a producer keeps one (route/history.h) */
+    uint64_t walk;           /* the number of the latest walk that marks the producers it saw */
 };
 
-void registry_init(struct registry *registry, bool history);
+void registry_init(struct registry *registry, const struct loop *loop);
 void registry_fini(struct registry *registry); /* no producer may be left */
 
 struct producer *registry_find(struct registry *registry, struct bytes name); /* NULL: nobody has the name */
 
 /* FAULT_NONE: there is space for one more name. Otherwise TOO_MANY_PRODUCERS or MEMORY_BUDGET. */
-MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, uint32_t max_producers,
-                                              struct fault *fault);
+MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, struct fault *fault);
 
 /* Puts the producer into its map: from now on it is found. This cannot fail after
  * registry_reserve(), or when another name has just been taken out. */

@@ -41,7 +41,7 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
     if (rule == NAME_KEPT || (older && params->reject_duplicate))
         return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", params->name, NULL);
-    if (!holder && registry_reserve(registry, hub_max_producers(hub), fault) != FAULT_NONE)
+    if (!holder && registry_reserve(registry, fault) != FAULT_NONE)
         return fault->reason;
     session = session_new(hub, kinds[params->mode], &session_ready_kind, params);
     list_init(&created);

@@ -324,8 +324,9 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     list_init(&created);
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (hub->ids.count >= hub->limits.max_subscriptions) {
-        snprintf(bound, sizeof(bound), "at most %u", hub->limits.max_subscriptions);
+    uint32_t max = loop_settings(hub_loop(hub))->max_subscriptions;
+    if (hub->ids.count >= max) {
+        snprintf(bound, sizeof(bound), "at most %u", max);
         return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
     }
     subscription = subscription_new(hub, params);

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/fault.h"
 
 /* Why a subscription ends gently. Numbers as in the API's enum ClosingReason. */
@@ -14,9 +15,9 @@ enum closing {
     CLOSING_ALL_ENDED = 4
 };
 
-/* Both functions are called on the loop, at most once, and just before the channel drains or
- * closes. So a taker that finds its channel at the end before it was notified will be notified.
- * hub_unsubscribe() may be called from within. */
+/* closing() and abort_call() are called on the loop, at most once, and just before the channel
+ * drains or closes. So a taker that finds its channel at the end before it was notified will be
+ * notified. hub_unsubscribe() may be called from within. */
 struct subscription_port {
     /* A gentle end began. Shared producers put nothing more into the channel. What waits may be
      * delivered until `deadline_ns` (clock_mono_ns()), and so may what activations still send until
@@ -26,6 +27,10 @@ struct subscription_port {
 
     /* A hard end. End the call with this fault, then call hub_unsubscribe(). */
     void (*abort_call)(void *ctx, const struct fault *fault);
+
+    /* Loop. Appends the settings in force, as the API's message Settings, for an operator who asks.
+     * NULL: there are none to show. The hub does not call it. */
+    void (*settings)(void *ctx, struct buf *settings);
 };
 
 #endif

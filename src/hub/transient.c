@@ -39,7 +39,6 @@ struct transients {
     bool freed;       /* transients_free() found the task posted: the task frees this */
     struct heap idle; /* producers by the earliest moment at which they may be forgotten */
     struct timer forget;
-    int64_t forget_ns; /* after the last call has ended */
 };
 
 struct transient {
@@ -86,7 +85,7 @@ static void transient_free(struct transient *transient)
 
 static int64_t forget_at_ns(const struct transients *transients, const struct transient *transient)
 {
-    int64_t forget_ns = transients->forget_ns;
+    int64_t forget_ns = loop_settings(hub_loop(transients->hub))->transient_forget_ns;
 
     return transient->idle_since_ns > INT64_MAX - forget_ns ? INT64_MAX
                                                             : transient->idle_since_ns + forget_ns;
@@ -277,7 +276,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     holder = registry_find(registry, name);
     if (holder) /* a second producer of the same name: see hub_register() */
         return fault_bytes(fault, FAULT_NAME_TAKEN, "producer", name, holder->kind->taken);
-    if (registry_reserve(registry, hub_max_producers(hub), fault) != FAULT_NONE)
+    if (registry_reserve(registry, fault) != FAULT_NONE)
         return fault->reason;
     transient = transient_new(hub, name, peer);
     if (transient && bind_and_publish(&transient->producer) != ERR_OK) {
@@ -359,18 +358,16 @@ static const struct producer_kind transient_kind = {
     .free = free_at_end,
 };
 
-struct transients *transients_new(struct hub *hub, int64_t forget_ns)
+struct transients *transients_new(struct hub *hub)
 {
     struct transients *transients = calloc(1, sizeof(*transients));
 
-    CHECK(forget_ns >= 0);
     if (!transients)
         return NULL;
     list_init(&transients->newly_idle);
     transients->hub = hub;
     transients->task.run = watch_newly_idle;
     transients->forget.fired = forget_due;
-    transients->forget_ns = forget_ns;
     return transients;
 }
 

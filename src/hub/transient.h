@@ -9,9 +9,9 @@
 struct hub;
 struct transients;
 
-/* What a hub keeps to forget transient producers `forget_ns` after their last call has ended. NULL:
- * out of memory. */
-struct transients *transients_new(struct hub *hub, int64_t forget_ns);
+/* What a hub keeps to forget transient producers some time after their last call has ended
+ * (`transient_forget_ns` of the settings). NULL: out of memory. */
+struct transients *transients_new(struct hub *hub);
 
 /* No transient producer may be left. NULL is allowed. */
 void transients_free(struct transients *transients);

@@ -1,4 +1,4 @@
-/* loop.c - the event loop: libev, with a mailbox, timers and signals. */
+/* loop.c - the event loop: libev, with a mailbox, timers, signals and settings. */
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -34,6 +34,7 @@ struct loop {
     atomic_bool stopping;
     ev_async wakeup;
     struct ev_loop *ev; /* constant */
+    struct settings_store settings;
 
     /* Loop thread only. */
     struct list armed; /* watchers of armed timers */
@@ -62,6 +63,16 @@ void loop_post(struct loop *loop, struct task *task)
 {
     if (mailbox_post(&loop->posted, task))
         ev_async_send(loop->ev, &loop->wakeup);
+}
+
+const struct settings *loop_settings(const struct loop *loop)
+{
+    return settings_present(&loop->settings);
+}
+
+enum err loop_publish_settings(struct loop *loop, const struct settings *settings)
+{
+    return settings_publish(&loop->settings, settings);
 }
 
 /* A spare watcher or a new one, in the list of the armed; NULL: out of memory. */
@@ -162,6 +173,7 @@ struct status loop_new(struct loop **loop_out)
     }
     list_init(&loop->armed);
     list_init(&loop->spare);
+    settings_store_init(&loop->settings);
     ev_set_userdata(loop->ev, loop);
     ev_async_init(&loop->wakeup, on_wakeup);
     ev_async_start(loop->ev, &loop->wakeup);
@@ -200,6 +212,7 @@ void loop_free(struct loop *loop)
     }
     ev_async_stop(loop->ev, &loop->wakeup);
     ev_loop_destroy(loop->ev);
+    settings_store_fini(&loop->settings);
     free(loop);
 }
 

@@ -1,10 +1,12 @@
-/* loop.h - the control thread: an event loop (libev) with a mailbox, timers and signals.
+/* loop.h - the control thread: an event loop (libev) with a mailbox, timers, signals and the
+ * present settings.
  *
  * All control state of the server lives on this thread, so none of it needs a lock. Other threads
  * reach it by posting tasks. Work that may block runs on workers (workers.h).
  *
  * Threads: the thread that calls loop_run() or loop_turn() is the loop thread while the call lasts.
- * Other threads may call loop_post(), loop_stop() and loop_is_mine(), and nothing else. */
+ * Other threads may call loop_post(), loop_stop(), loop_is_mine() and loop_settings(), and nothing
+ * else. */
 #ifndef TRIBUTARY_LOOP_LOOP_H
 #define TRIBUTARY_LOOP_LOOP_H
 
@@ -12,11 +14,12 @@
 
 #include "base/base.h"
 #include "base/mailbox.h"
+#include "base/settings.h"
 #include "base/status.h"
 
 struct loop;
 
-/* Makes a loop, which the caller owns.
+/* Makes a loop, which the caller owns. Its settings are the defaults.
  *   ERR_NO_MEMORY  nothing was made
  *   ERR_IO         libev could not start; `sys` is the errno; nothing was made */
 MUST_CHECK struct status loop_new(struct loop **loop_out);
@@ -53,6 +56,17 @@ bool loop_is_mine(const struct loop *loop);
  * there when it began to run tasks. So a task that posts itself runs once in each turn, and timers
  * get their share. */
 void loop_post(struct loop *loop, struct task *task);
+
+/* ---- settings (base/settings.h says what they are and when a new version holds) ---- */
+
+/* The present version. It never changes, and it is valid until loop_free(). Read it again at the
+ * next decision. Any thread. */
+const struct settings *loop_settings(const struct loop *loop);
+
+/* Makes a copy of `settings` the present version, with the next number. Loop thread, or before
+ * other threads know the loop.
+ *   ERR_NO_MEMORY  the present version stays */
+MUST_CHECK enum err loop_publish_settings(struct loop *loop, const struct settings *settings);
 
 /* ---- timers ---- */
 

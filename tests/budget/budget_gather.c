@@ -49,8 +49,8 @@ static void open_keep(const struct budget_shape *shape)
 
     state.shape = *shape;
     budget_message(shape, 0, &bytes);
-    CHECK(framing_scan(&state.scan, (struct bytes){bytes.data, bytes.size}, &framing_defaults, &fault) ==
-          FAULT_NONE);
+    CHECK(framing_scan(&state.scan, (struct bytes){bytes.data, bytes.size}, &settings_defaults.framing,
+                       &fault) == FAULT_NONE);
 }
 
 static void ready_keep(void)
@@ -132,7 +132,8 @@ static struct chunk *chunk_received(uint32_t number)
     struct chunk *chunk = NULL;
     struct fault fault;
 
-    CHECK(framing_scan(&state.scan, message_bytes(&message), &framing_defaults, &fault) == FAULT_NONE);
+    CHECK(framing_scan(&state.scan, message_bytes(&message), &settings_defaults.framing, &fault) ==
+          FAULT_NONE);
     CHECK(chunk_of_message(&message, &state.scan, &chunk, &fault) == FAULT_NONE);
     message_fini(&message);
     return chunk;

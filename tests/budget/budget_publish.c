@@ -249,8 +249,7 @@ static void open_job(const struct budget_shape *shape)
     wire_init();
     hub_fixture_open(&state.fixture);
     consumer_join(&state.consumer, &state.fixture, params);
-    state.rpc = (struct rpc){
-        .loop = state.fixture.loop, .hub = state.fixture.hub, .settings.framing = framing_defaults};
+    state.rpc = (struct rpc){.loop = state.fixture.loop, .hub = state.fixture.hub};
     list_init(&state.cq.early_hooks);
     list_init(&state.cq.hooks);
     state.call.thread = &state.thread;

@@ -99,8 +99,8 @@ struct chunk *budget_chunk(const struct budget_shape *shape, uint32_t number)
     struct fault fault;
 
     budget_message(shape, number, &message);
-    CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault) ==
-          FAULT_NONE);
+    CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &settings_defaults.framing,
+                       &fault) == FAULT_NONE);
     CHECK(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk) == ERR_OK);
     framing_fini(&scan);
     return chunk;

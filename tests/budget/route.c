@@ -39,7 +39,7 @@ static struct filter *filter_for(enum budget_filter filter, uint32_t number)
 static void open_job(const struct budget_shape *shape)
 {
     state.shape = *shape;
-    hub_fixture_limits.max_subscriptions = MAX_BUDGET_ROUTES;
+    hub_fixture_settings.max_subscriptions = MAX_BUDGET_ROUTES;
     hub_fixture_open(&state.fixture);
     for (uint32_t i = 0; i < shape->routes; i++) {
         struct subscription_params params = subscription_params_of(NULL);

@@ -22,7 +22,7 @@ static void scan_round(void)
 
     for (uint32_t i = 0; i < state.shape.messages; i++)
         if (framing_scan(&state.scan, (struct bytes){state.message.data, state.message.size},
-                         &framing_defaults, &fault))
+                         &settings_defaults.framing, &fault))
             break;
 }
 

@@ -120,7 +120,7 @@ static void check_moved(struct framing_scan *scan, struct bytes message)
     struct fault fault;
     struct framing_scan moved = framing_move(scan);
 
-    CHECK(framing_scan(scan, (struct bytes){NULL, 0}, &framing_defaults, &fault) == FAULT_NONE);
+    CHECK(framing_scan(scan, (struct bytes){NULL, 0}, &settings_defaults.framing, &fault) == FAULT_NONE);
     check_offsets(&moved, message);
     if (moved.count > 0)
         check_chunk(&moved, message);
@@ -130,7 +130,7 @@ static void check_moved(struct framing_scan *scan, struct bytes message)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct framing_scan scan; /* used for one message after the other, as in the server */
-    struct framing_limits limits = framing_defaults;
+    struct framing_limits limits = settings_defaults.framing;
     struct bytes message = {data, size};
     struct fault fault;
 

@@ -85,7 +85,7 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
 {
     struct buf message = {0};
     struct framing_scan scan = {0};
-    struct framing_limits limits = framing_defaults;
+    struct framing_limits limits = settings_defaults.framing;
     struct fault fault;
     struct chunk *chunk = NULL;
     uint8_t *data = calloc(1, data_size + 1);

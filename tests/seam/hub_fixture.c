@@ -18,8 +18,15 @@
 
 #define WAIT_NS (5 * NS_PER_S)
 
-struct hub_limits hub_fixture_limits = {
-    .max_producers = 16, .max_subscriptions = 8, .transient_forget_ns = 60 * NS_PER_S};
+struct settings hub_fixture_settings;
+
+/* Before main(): a test changes them before it opens its fixture. */
+__attribute__((constructor)) static void set_defaults(void)
+{
+    hub_fixture_settings = settings_defaults;
+    hub_fixture_settings.max_producers = 16;
+    hub_fixture_settings.max_subscriptions = 8;
+}
 
 void hub_fixture_open(struct hub_fixture *fixture)
 {
@@ -29,7 +36,8 @@ void hub_fixture_open(struct hub_fixture *fixture)
     transcript("open");
     log_setup(LOG_INFO, LOG_AS_TEXT, fixture->log);
     CHECK(loop_new(&fixture->loop).code == ERR_OK);
-    CHECK(hub_new(fixture->loop, &hub_fixture_limits, &fixture->hub).code == ERR_OK);
+    CHECK(loop_publish_settings(fixture->loop, &hub_fixture_settings) == ERR_OK);
+    CHECK(hub_new(fixture->loop, &fixture->hub).code == ERR_OK);
 }
 
 void hub_fixture_close(struct hub_fixture *fixture)
@@ -180,8 +188,8 @@ struct chunk *chunk_of_letters(const char *topics, size_t data_size)
         put_event(&message,
                   &(struct event_view){.topic = {(const uint8_t *)&topics[i], 1}, .data = {data, data_size}},
                   NULL, 0);
-    CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault) ==
-          FAULT_NONE);
+    CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &settings_defaults.framing,
+                       &fault) == FAULT_NONE);
     CHECK(chunk_of((struct bytes){message.data, message.size}, &scan, &chunk) == ERR_OK);
     framing_fini(&scan);
     buf_fini(&message);
@@ -223,7 +231,7 @@ static void port_abort(void *ctx, const struct fault *fault)
         consumer_leave(consumer);
 }
 
-static const struct subscription_port port = {port_closing, port_abort};
+static const struct subscription_port port = {.closing = port_closing, .abort_call = port_abort};
 
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic)
 {

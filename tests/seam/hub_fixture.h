@@ -25,9 +25,9 @@ struct hub_fixture {
     unsigned putters, consumers, sessions; /* how many there were, while a transcript is recorded */
 };
 
-/* 16 producers, 8 subscriptions, and 60 s until a producer is forgotten. Change them before
- * hub_fixture_open(). */
-extern struct hub_limits hub_fixture_limits;
+/* What hub_fixture_open() publishes: 16 producers, 8 subscriptions, and 60 s until a producer is
+ * forgotten; the rest are the defaults. Change them before. */
+extern struct settings hub_fixture_settings;
 
 void hub_fixture_open(struct hub_fixture *fixture);
 void hub_fixture_close(struct hub_fixture *fixture); /* checks that nothing of the engine is left alive */

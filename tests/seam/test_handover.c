@@ -373,7 +373,7 @@ Test(handover, names_are_bounded_and_a_refused_session_leaves_nothing)
     struct hub_fixture fixture;
     struct fake_session one = {0}, two = {0}, again = {0};
 
-    hub_fixture_limits.max_producers = 1;
+    hub_fixture_settings.max_producers = 1;
     hub_fixture_open(&fixture);
     fake_session_join(&one, &fixture, fake_session_params("one", SESSION_SHARED));
     cr_assert_eq(fake_session_try(&two, &fixture, fake_session_params("two", SESSION_SHARED)),

@@ -267,7 +267,7 @@ Test(hub_ends, subscriptions_are_bounded_and_a_refused_one_leaves_nothing)
     struct hub_fixture fixture;
     struct consumer one, two;
 
-    hub_fixture_limits.max_subscriptions = 1;
+    hub_fixture_settings.max_subscriptions = 1;
     hub_fixture_open(&fixture);
     publish(&fixture, "web", 1, "t");
     consumer_join(&one, &fixture, subscription_params_of(NULL));

@@ -27,7 +27,7 @@ Test(hub_producers, a_silent_one_is_forgotten_after_its_last_event_was_delivered
     struct consumer consumer;
     struct offer first, second;
 
-    hub_fixture_limits.transient_forget_ns = 20 * NS_PER_MS;
+    hub_fixture_settings.transient_forget_ns = 20 * NS_PER_MS;
     hub_fixture_open(&fixture);
     consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     first = publish(&fixture, "web", 2, "t");
@@ -51,7 +51,7 @@ Test(hub_producers, removed_is_reported_after_the_last_event_even_in_small_batch
     struct hub_fixture fixture;
     struct consumer consumer;
 
-    hub_fixture_limits.transient_forget_ns = 0;
+    hub_fixture_settings.transient_forget_ns = 0;
     hub_fixture_open(&fixture);
     consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     publish(&fixture, "web", 2, "t");
@@ -69,7 +69,7 @@ Test(hub_producers, one_with_an_open_call_is_never_forgotten)
     struct hub_fixture fixture;
     struct putter putter;
 
-    hub_fixture_limits.transient_forget_ns = 5 * NS_PER_MS;
+    hub_fixture_settings.transient_forget_ns = 5 * NS_PER_MS;
     hub_fixture_open(&fixture);
     putter_open(&putter, &fixture, "web");
     /* It becomes idle once, so the loop watches it. It is busy when the loop checks it, while
@@ -93,14 +93,14 @@ Test(hub_producers, each_call_postpones_forgetting)
     uint64_t epoch = 0;
     int64_t until_ns;
 
-    hub_fixture_limits.transient_forget_ns = 50 * NS_PER_MS;
+    hub_fixture_settings.transient_forget_ns = 50 * NS_PER_MS;
     hub_fixture_open(&fixture);
-    until_ns = clock_mono_ns() + 4 * hub_fixture_limits.transient_forget_ns;
+    until_ns = clock_mono_ns() + 4 * hub_fixture_settings.transient_forget_ns;
     while ((asked_ns = clock_mono_ns()) < until_ns) {
         last = publish(&fixture, "web", 1, "t");
         /* A machine that was busy elsewhere for this long is excused. */
         cr_assert(epoch == 0 || last.epoch == epoch ||
-                  asked_ns - before_ns > hub_fixture_limits.transient_forget_ns);
+                  asked_ns - before_ns > hub_fixture_settings.transient_forget_ns);
         epoch = last.epoch;
         before_ns = asked_ns;
         loop_turn(fixture.loop);
@@ -153,7 +153,7 @@ Test(hub_producers, the_limit_applies_to_new_names_only)
     struct inlet *inlet = NULL;
     struct fault fault;
 
-    hub_fixture_limits.max_producers = 2;
+    hub_fixture_settings.max_producers = 2;
     hub_fixture_open(&fixture);
     publish(&fixture, "a", 1, "t");
     publish(&fixture, "b", 1, "t");
@@ -244,8 +244,9 @@ Test(hub_producers, ten_thousand_producers_come_and_go_and_nothing_grows)
     struct hub_fixture fixture;
     struct consumer consumers[20];
 
-    hub_fixture_limits =
-        (struct hub_limits){.max_producers = 200, .max_subscriptions = 20, .transient_forget_ns = 0};
+    hub_fixture_settings.max_producers = 200;
+    hub_fixture_settings.max_subscriptions = 20;
+    hub_fixture_settings.transient_forget_ns = 0;
     hub_fixture_open(&fixture);
     for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
         consumer_join(&consumers[i], &fixture, subscription_params_of(NULL));

@@ -88,7 +88,7 @@ static struct keeper *keeper_open(struct hub_fixture *fixture, const char *name)
     cr_assert_eq(producer_init(&keeper->producer, &keeper_kind, fixture->hub, hub_registry(fixture->hub),
                                &start, "keeper"),
                  ERR_OK);
-    cr_assert_eq(registry_reserve(hub_registry(fixture->hub), 16, &fault), FAULT_NONE);
+    cr_assert_eq(registry_reserve(hub_registry(fixture->hub), &fault), FAULT_NONE);
     cr_assert_eq(bind_subscriptions(&keeper->producer, &none), ERR_OK);
     cr_assert_eq(registry_add(&keeper->producer), ERR_OK);
     return keeper;

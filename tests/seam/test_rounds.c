@@ -113,8 +113,8 @@ static void activations(void)
 
 int main(int argc, char **argv)
 {
-    hub_fixture_limits.max_producers = 100;
-    hub_fixture_limits.max_subscriptions = CONSUMERS;
+    hub_fixture_settings.max_producers = 100;
+    hub_fixture_settings.max_subscriptions = CONSUMERS;
     hub_fixture_open(&fixture);
     log_setup(LOG_OFF, LOG_AS_TEXT, 2);
     for (size_t i = 0; i < CONSUMERS; i++)

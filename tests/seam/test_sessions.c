@@ -237,7 +237,7 @@ Test(sessions, X5_a_shared_session_has_one_stream_and_a_per_consumer_one_an_acti
     struct producer_view view;
     struct fault fault;
 
-    hub_fixture_limits.max_subscriptions = 100;
+    hub_fixture_settings.max_subscriptions = 100;
     hub_fixture_open(&fixture);
     fake_session_join(&shared, &fixture, fake_session_params("shared", SESSION_SHARED));
     fake_session_join(&private, &fixture, fake_session_params("private", SESSION_PER_CONSUMER));

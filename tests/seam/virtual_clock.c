@@ -42,6 +42,7 @@ void virtual_clock_reset(void)
 struct loop {
     struct task *oldest, **newest;
     struct list armed; /* by moment; timers of one moment in the order they were started */
+    struct settings_store settings;
 };
 
 struct watcher {
@@ -57,6 +58,7 @@ struct status loop_new(struct loop **loop_out)
     CHECK(loop);
     loop->newest = &loop->oldest;
     list_init(&loop->armed);
+    settings_store_init(&loop->settings);
     *loop_out = loop;
     return STATUS_OK;
 }
@@ -66,6 +68,16 @@ void loop_post(struct loop *loop, struct task *task)
     task->next = NULL;
     *loop->newest = task;
     loop->newest = &task->next;
+}
+
+const struct settings *loop_settings(const struct loop *loop)
+{
+    return settings_present(&loop->settings);
+}
+
+enum err loop_publish_settings(struct loop *loop, const struct settings *settings)
+{
+    return settings_publish(&loop->settings, settings);
 }
 
 bool loop_is_mine(const struct loop *loop)
@@ -159,5 +171,6 @@ void loop_free(struct loop *loop)
         run_posted(loop);
     while ((node = list_first(&loop->armed)))
         timer_stop(container_of(node, struct watcher, link)->timer);
+    settings_store_fini(&loop->settings);
     free(loop);
 }

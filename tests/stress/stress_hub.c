@@ -304,7 +304,7 @@ static void on_abort(void *ctx, const struct fault *fault)
     CHECK(fault->reason == FAULT_KICKED);
 }
 
-static const struct subscription_port port = {on_closing, on_abort};
+static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort};
 
 static void subscribe(struct taker *taker, struct dice *dice)
 {
@@ -409,8 +409,7 @@ static void report(const struct caller *callers, const struct taker *takers)
 
 int main(int argc, char **argv)
 {
-    static const struct hub_limits limits = {
-        .max_producers = PRODUCERS, .max_subscriptions = CONSUMERS, .transient_forget_ns = NS_PER_MS};
+    struct settings settings = settings_defaults;
     static struct caller callers[PUTTERS];
     static struct taker takers[CONSUMERS];
     int64_t run_ns = (argc > 1 ? strtoll(argv[1], NULL, 10) : 2) * NS_PER_S;
@@ -418,7 +417,11 @@ int main(int argc, char **argv)
 
     log_setup(LOG_OFF, LOG_AS_TEXT, 2);
     CHECK(loop_new(&loop).code == ERR_OK);
-    CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
+    settings.max_producers = PRODUCERS;
+    settings.max_subscriptions = CONSUMERS;
+    settings.transient_forget_ns = NS_PER_MS;
+    CHECK(loop_publish_settings(loop, &settings) == ERR_OK);
+    CHECK(hub_new(loop, &hub).code == ERR_OK);
     for (unsigned i = 0; i < CONSUMERS; i++) {
         takers[i] = (struct taker){.dice = {dice.state + i},
                                    .wakeup = WAKEUP_INIT,

@@ -80,8 +80,7 @@ static void report(const struct caller *callers, const struct taker *takers)
 
 int main(int argc, char **argv)
 {
-    static const struct hub_limits limits = {
-        .max_producers = 8, .max_subscriptions = TAKERS, .transient_forget_ns = NS_PER_MS};
+    struct settings settings = settings_defaults;
     static struct caller callers[SESSIONS + 1];
     static struct taker takers[TAKERS];
     int64_t run_ns = (argc > 1 ? strtoll(argv[1], NULL, 10) : 2) * NS_PER_S;
@@ -89,7 +88,11 @@ int main(int argc, char **argv)
 
     log_setup(LOG_OFF, LOG_AS_TEXT, 2);
     CHECK(loop_new(&loop).code == ERR_OK);
-    CHECK(hub_new(loop, &limits, &hub).code == ERR_OK);
+    settings.max_producers = 8;
+    settings.max_subscriptions = TAKERS;
+    settings.transient_forget_ns = NS_PER_MS;
+    CHECK(loop_publish_settings(loop, &settings) == ERR_OK);
+    CHECK(hub_new(loop, &hub).code == ERR_OK);
     for (unsigned i = 0; i < TAKERS; i++) {
         takers[i] = (struct taker){.dice = {dice.state + i},
                                    .wakeup = WAKEUP_INIT,

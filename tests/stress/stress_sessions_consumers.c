@@ -119,7 +119,7 @@ static void on_abort(void *ctx, const struct fault *fault)
     CHECK(fault->reason == FAULT_KICKED);
 }
 
-static const struct subscription_port port = {on_closing, on_abort};
+static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort};
 
 void subscribe(struct taker *taker, struct dice *dice)
 {

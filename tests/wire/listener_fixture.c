@@ -15,10 +15,32 @@
 
 #include "base/log.h"
 
-const struct listener_settings ample_settings = {.max_connections = 100,
-                                                 .spare_descriptors = 0,
-                                                 .preface_timeout_ns = 60 * NS_PER_S,
-                                                 .user_timeout_ns = 5 * NS_PER_S};
+struct settings ample_settings(void)
+{
+    struct settings settings = settings_defaults;
+
+    settings.max_connections = 100;
+    settings.spare_descriptors = 0;
+    settings.preface_timeout_ns = 60 * NS_PER_S;
+    settings.user_timeout_ns = 5 * NS_PER_S;
+    return settings;
+}
+
+static struct loop *loop_with(const struct settings *settings)
+{
+    struct loop *loop;
+
+    cr_assert_eq(loop_new(&loop).code, ERR_OK);
+    cr_assert_eq(loop_publish_settings(loop, settings), ERR_OK);
+    return loop;
+}
+
+struct loop *ample_loop(void)
+{
+    struct settings settings = ample_settings();
+
+    return loop_with(&settings);
+}
 
 void listener_fixture_connected(void *ctx, int fd)
 {
@@ -27,14 +49,15 @@ void listener_fixture_connected(void *ctx, int fd)
     cr_assert_eq(write(fixture->pipe[1], &fd, sizeof(fd)), (ssize_t)sizeof(fd));
 }
 
-void listener_fixture_open(struct listener_fixture *fixture, const struct listener_settings *settings,
+void listener_fixture_open(struct listener_fixture *fixture, const struct settings *settings,
                            const char *address)
 {
     const struct listener_port port = {.connected = listener_fixture_connected, .ctx = fixture};
 
     log_setup(LOG_OFF, LOG_AS_TEXT, STDERR_FILENO);
     cr_assert_eq(pipe2(fixture->pipe, O_CLOEXEC), 0);
-    cr_assert_eq(listener_new(settings, &port, &fixture->listener).code, ERR_OK);
+    fixture->loop = settings ? loop_with(settings) : ample_loop();
+    cr_assert_eq(listener_new(fixture->loop, &port, &fixture->listener).code, ERR_OK);
     cr_assert_eq(listener_add(fixture->listener, address).code, ERR_OK);
     cr_assert_eq(listener_start(fixture->listener).code, ERR_OK);
 }
@@ -42,6 +65,7 @@ void listener_fixture_open(struct listener_fixture *fixture, const struct listen
 void listener_fixture_close(struct listener_fixture *fixture)
 {
     listener_free(fixture->listener);
+    loop_free(fixture->loop);
     close(fixture->pipe[0]);
     close(fixture->pipe[1]);
 }

@@ -14,14 +14,18 @@
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 struct listener_fixture {
+    struct loop *loop; /* for the settings; it does not run */
     struct listener *listener;
     int pipe[2];
 };
 
 /* Limits that no test reaches by accident. */
-extern const struct listener_settings ample_settings;
+struct settings ample_settings(void);
+/* A loop with ample_settings(), for a test that makes its listeners itself. */
+struct loop *ample_loop(void);
 
-void listener_fixture_open(struct listener_fixture *fixture, const struct listener_settings *settings,
+/* `settings` NULL: ample_settings(). */
+void listener_fixture_open(struct listener_fixture *fixture, const struct settings *settings,
                            const char *address);
 void listener_fixture_close(struct listener_fixture *fixture);
 /* The port's function: writes the descriptor into the pipe of the fixture `ctx`. */

@@ -145,7 +145,7 @@ struct chunk *sender_fixture_chunk(struct sender_fixture *fixture, uint32_t feed
                                    uint32_t size)
 {
     OWNED(buf_fini) struct buf message = {0};
-    struct framing_limits limits = framing_defaults;
+    struct framing_limits limits = settings_defaults.framing;
     struct framing_scan scan = {0};
     struct fault fault;
     struct chunk *chunk;

@@ -21,7 +21,7 @@ Test(address, a_socket_file_is_for_its_owner_and_is_removed_with_the_listener)
     int client, fd;
 
     snprintf(address, sizeof(address), "unix:%s/socket", folder);
-    listener_fixture_open(&fixture, &ample_settings, address);
+    listener_fixture_open(&fixture, NULL, address);
     cr_assert_str_eq(listener_address(fixture.listener, 0), address);
     cr_assert_eq(stat(address + 5, &about), 0);
     cr_assert(S_ISSOCK(about.st_mode));
@@ -55,9 +55,9 @@ Test(address, replaces_a_stale_socket_file_and_not_a_live_one)
     memcpy(stale.sun_path, address + 5, strlen(address + 5) + 1);
     cr_assert_eq(bind(fd, (struct sockaddr *)&stale, sizeof(stale)), 0);
     close(fd);
-    listener_fixture_open(&first, &ample_settings, address);
+    listener_fixture_open(&first, NULL, address);
 
-    cr_assert_eq(listener_new(&ample_settings, &port, &third).code, ERR_OK);
+    cr_assert_eq(listener_new(first.loop, &port, &third).code, ERR_OK);
     status = listener_add(third, address);
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EADDRINUSE);
@@ -71,7 +71,7 @@ Test(address, replaces_a_stale_socket_file_and_not_a_live_one)
     /* The file is removed and a second server makes its own. When the first server stops, it must
      * leave that file alone. */
     cr_assert_eq(unlink(address + 5), 0);
-    listener_fixture_open(&second, &ample_settings, address);
+    listener_fixture_open(&second, NULL, address);
     listener_fixture_close(&first);
     close(dial_unix(address + 5));
     listener_fixture_close(&second);
@@ -81,6 +81,7 @@ Test(address, replaces_a_stale_socket_file_and_not_a_live_one)
 Test(address, does_not_remove_a_file_that_is_no_socket)
 {
     struct listener_port port = {.connected = listener_fixture_connected};
+    OWNED(loop_free) struct loop *loop = ample_loop();
     struct listener *listener;
     struct status status;
     char address[128];
@@ -91,7 +92,7 @@ Test(address, does_not_remove_a_file_that_is_no_socket)
     fd = open(address + 5, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     cr_assert_geq(fd, 0);
     close(fd);
-    cr_assert_eq(listener_new(&ample_settings, &port, &listener).code, ERR_OK);
+    cr_assert_eq(listener_new(loop, &port, &listener).code, ERR_OK);
     status = listener_add(listener, address);
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EEXIST);
@@ -119,10 +120,11 @@ Test(address, refuses_malformed_and_unknown_addresses)
                                           "unix:",
                                           "no.such.name.invalid:1"};
     struct listener_port port = {.connected = listener_fixture_connected};
+    OWNED(loop_free) struct loop *loop = ample_loop();
     struct listener *listener;
     char long_path[256];
 
-    cr_assert_eq(listener_new(&ample_settings, &port, &listener).code, ERR_OK);
+    cr_assert_eq(listener_new(loop, &port, &listener).code, ERR_OK);
     for (size_t i = 0; i < ARRAY_LEN(garbage); i++)
         cr_assert_eq(listener_add(listener, garbage[i]).code, ERR_INVALID, "\"%s\"", garbage[i]);
     snprintf(long_path, sizeof(long_path), "unix:/tmp/%0103d", 0);
@@ -138,9 +140,9 @@ Test(address, refuses_an_address_that_is_in_use)
     struct listener *second;
     struct status status;
 
-    listener_fixture_open(&fixture, &ample_settings, "localhost:0");
+    listener_fixture_open(&fixture, NULL, "localhost:0");
     cr_assert_eq(strncmp(listener_address(fixture.listener, 0), "127.0.0.1:", 10), 0);
-    cr_assert_eq(listener_new(&ample_settings, &port, &second).code, ERR_OK);
+    cr_assert_eq(listener_new(fixture.loop, &port, &second).code, ERR_OK);
     status = listener_add(second, listener_address(fixture.listener, 0));
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EADDRINUSE);

@@ -65,8 +65,9 @@ static struct chunk *chunk_with(struct memory *memory, size_t size)
     cr_assert_eq(message.size, MANY * size);
     while (message.size < 2 * MAX_WIRE_READ)
         put_sized(&message, 4096);
-    cr_assert_eq(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault),
-                 FAULT_NONE);
+    cr_assert_eq(
+        framing_scan(&scan, (struct bytes){message.data, message.size}, &settings_defaults.framing, &fault),
+        FAULT_NONE);
     if (memory) {
         memory->data = malloc(message.size);
         memory->gone = false;

@@ -14,7 +14,7 @@ Test(connection_table, a_descriptor_that_is_used_for_something_else_is_no_connec
     char peer[64];
     int client, fd;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     client = dial_tcp(&fixture);
     send_text(client, PREFACE);
     fd = listener_fixture_next(&fixture, DEADLINE_MS);

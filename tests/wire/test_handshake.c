@@ -11,7 +11,7 @@ Test(handshake, accepts_a_preface_that_comes_byte_by_byte)
     struct listener_fixture fixture;
     int client;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     client = dial_tcp(&fixture);
     for (size_t i = 0; i < strlen(PREFACE); i++) {
         char byte[2] = {PREFACE[i], '\0'};
@@ -31,7 +31,7 @@ Test(handshake, half_a_preface_does_not_keep_the_thread_busy)
     int64_t before_ns, spent_ns;
     int client;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     client = dial_tcp(&fixture);
     send_text(client, "PRI * HTTP");
     before_ns = process_cpu_ns();
@@ -48,7 +48,7 @@ Test(handshake, refuses_at_once_what_is_not_http2)
                                         "\x16\x03\x01"};
     struct listener_fixture fixture;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         int client = dial_tcp(&fixture);
 
@@ -67,7 +67,7 @@ Test(handshake, refuses_a_peer_that_hangs_up_after_half_a_preface)
     struct listener_fixture fixture;
     int client;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     client = dial_tcp(&fixture);
     send_text(client, "PRI *");
     shutdown(client, SHUT_WR);
@@ -78,7 +78,7 @@ Test(handshake, refuses_a_peer_that_hangs_up_after_half_a_preface)
 
 Test(handshake, refuses_silent_peers_at_the_deadline_and_not_before)
 {
-    struct listener_settings settings = ample_settings;
+    struct settings settings = ample_settings();
     struct listener_fixture fixture;
     int silent, slow;
     int64_t began_ns;
@@ -95,5 +95,24 @@ Test(handshake, refuses_silent_peers_at_the_deadline_and_not_before)
     cr_assert_eq(listener_fixture_next(&fixture, 0), -1);
     close(silent);
     close(slow);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, a_new_preface_timeout_holds_for_pending_connections_from_the_next_look_on)
+{
+    struct settings settings = ample_settings();
+    struct listener_fixture fixture;
+    int silent, second;
+
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    silent = dial_tcp(&fixture);
+    cr_assert_not(is_readable(silent, 50));
+    settings.preface_timeout_ns = 10 * NS_PER_MS;
+    cr_assert_eq(loop_publish_settings(fixture.loop, &settings), ERR_OK);
+    second = dial_tcp(&fixture); /* the listener looks again */
+    cr_assert(is_closed_by_peer(silent));
+    cr_assert(is_closed_by_peer(second));
+    close(silent);
+    close(second);
     listener_fixture_close(&fixture);
 }

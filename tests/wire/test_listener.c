@@ -20,7 +20,7 @@ Test(listener, hands_over_a_socket_with_its_preface_unread)
     unsigned timeout_ms = 0;
     int on = 0, client, fd;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     client = dial_tcp(&fixture);
     send_text(client, PREFACE);
     fd = listener_fixture_next(&fixture, DEADLINE_MS);
@@ -64,7 +64,7 @@ Test(listener, stops_with_connections_in_every_state)
     char peer[64];
     int silent, client, fd;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     silent = dial_tcp(&fixture);
     send_text(silent, "PRI");
     client = dial_tcp(&fixture);
@@ -87,9 +87,10 @@ Test(listener, stops_with_connections_in_every_state)
 Test(listener, takes_sixteen_addresses_and_no_more)
 {
     struct listener_port port = {.connected = listener_fixture_connected};
+    OWNED(loop_free) struct loop *loop = ample_loop();
     struct listener *listener;
 
-    cr_assert_eq(listener_new(&ample_settings, &port, &listener).code, ERR_OK);
+    cr_assert_eq(listener_new(loop, &port, &listener).code, ERR_OK);
     for (size_t i = 0; i < 16; i++)
         cr_assert_eq(listener_add(listener, "127.0.0.1:0").code, ERR_OK);
     cr_assert_eq(listener_add(listener, "127.0.0.1:0").code, ERR_FULL);

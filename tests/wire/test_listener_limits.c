@@ -30,7 +30,7 @@ static bool accepts_again(struct listener_fixture *fixture)
 
 Test(listener_limits, refuses_beyond_the_maximum_and_accepts_again_after_one_has_closed)
 {
-    struct listener_settings settings = ample_settings;
+    struct settings settings = ample_settings();
     struct listener_fixture fixture;
     int clients[4], fds[3];
 
@@ -60,7 +60,7 @@ Test(listener_limits, refuses_beyond_the_maximum_and_accepts_again_after_one_has
 
 Test(listener_limits, a_new_connection_replaces_the_oldest_pending_one)
 {
-    struct listener_settings settings = ample_settings;
+    struct settings settings = ample_settings();
     struct listener_fixture fixture;
     int silent[3], client;
 
@@ -78,6 +78,49 @@ Test(listener_limits, a_new_connection_replaces_the_oldest_pending_one)
     close(client);
     for (size_t i = 0; i < 3; i++)
         close(silent[i]);
+    listener_fixture_close(&fixture);
+}
+
+/* A connection that has sent its preface. Returns the client's descriptor. *fd_out is the
+ * listener's, or -1 where the connection was refused. */
+static int connected(struct listener_fixture *fixture, int *fd_out)
+{
+    int client = dial_tcp(fixture);
+
+    send_text(client, PREFACE);
+    *fd_out = listener_fixture_next(fixture, DEADLINE_MS);
+    return client;
+}
+
+Test(listener_limits, a_new_version_of_the_settings_holds_for_the_next_connection)
+{
+    struct settings settings = ample_settings();
+    struct listener_fixture fixture;
+    int clients[3], fds[3], refused;
+
+    settings.max_connections = 1;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    clients[0] = connected(&fixture, &fds[0]);
+    refused = dial_tcp(&fixture);
+    cr_assert(is_closed_by_peer(refused));
+    close(refused);
+    settings.max_connections = 3;
+    cr_assert_eq(loop_publish_settings(fixture.loop, &settings), ERR_OK);
+    for (size_t i = 1; i < 3; i++) {
+        clients[i] = connected(&fixture, &fds[i]);
+        cr_assert_geq(fds[i], 0);
+    }
+    settings.max_connections = 2;
+    cr_assert_eq(loop_publish_settings(fixture.loop, &settings), ERR_OK);
+    refused = dial_tcp(&fixture);
+    cr_assert(is_closed_by_peer(refused));
+    close(refused);
+    cr_assert_eq(listener_connections(fixture.listener), 3, "a lower limit ends none");
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 2);
+    for (size_t i = 0; i < 3; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
     listener_fixture_close(&fixture);
 }
 
@@ -99,7 +142,7 @@ static int lowest_free(void)
 
 Test(listener_limits, keeps_the_spare_descriptors_free)
 {
-    struct listener_settings settings = ample_settings;
+    struct settings settings = ample_settings();
     struct listener_fixture fixture;
     int first, second;
 
@@ -126,7 +169,7 @@ Test(listener_limits, refuses_without_any_free_descriptor_and_accepts_again_late
     size_t hoarded = 0;
     int64_t before_ns, spent_ns;
 
-    listener_fixture_open(&fixture, &ample_settings, "127.0.0.1:0");
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
         clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     max_descriptors(lowest_free() + 64);

@@ -248,7 +248,7 @@ static void keep_as_chunk(struct call *call, struct message *message, struct rec
     uint64_t pinned;
 
     (void)record;
-    CHECK(framing_scan(scan, message_bytes(message), &framing_defaults, &fault) == FAULT_NONE);
+    CHECK(framing_scan(scan, message_bytes(message), &settings_defaults.framing, &fault) == FAULT_NONE);
     struct chunk_memory *memory = message_keep(message, &bytes, &pinned);
     CHECK(memory);
     CHECK(chunk_new(memory, bytes.data + scan->offsets[0], scan, pinned, &kept) == ERR_OK);

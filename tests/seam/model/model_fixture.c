@@ -72,9 +72,11 @@ void model_fixture_step(struct model_fixture *fixture)
 
 void model_fixture_open(struct model_fixture *fixture, uint64_t seed)
 {
-    static const struct hub_limits limits = {
-        .max_producers = 64, .max_subscriptions = 64, .transient_forget_ns = FORGET_NS};
+    struct settings settings = settings_defaults;
 
+    settings.max_producers = 64;
+    settings.max_subscriptions = 64;
+    settings.transient_forget_ns = FORGET_NS;
     memset(fixture, 0, sizeof(*fixture));
     fixture->dice.state = seed;
     dice_roll(&fixture->dice, 2);
@@ -83,7 +85,8 @@ void model_fixture_open(struct model_fixture *fixture, uint64_t seed)
     for (int c = 0; c < CONSUMERS; c++)
         fixture->consumers[c] = (struct fixture_consumer){.fixture = fixture, .index = c};
     CHECK(loop_new(&fixture->loop).code == ERR_OK);
-    CHECK(hub_new(fixture->loop, &limits, &fixture->hub).code == ERR_OK);
+    CHECK(loop_publish_settings(fixture->loop, &settings) == ERR_OK);
+    CHECK(hub_new(fixture->loop, &fixture->hub).code == ERR_OK);
     fixture->model.now_ns = clock_mono_ns();
 }
 

@@ -196,7 +196,8 @@ static void consumer_abort(void *ctx, const struct fault *fault)
         unsubscribe(consumer, fault->reason);
 }
 
-static const struct subscription_port subscription_port = {consumer_closing, consumer_abort};
+static const struct subscription_port subscription_port = {.closing = consumer_closing,
+                                                           .abort_call = consumer_abort};
 
 static void readable(void *ctx)
 {

@@ -223,8 +223,9 @@ Test(client_encode, the_server_accepts_what_is_accepted_here)
 
     cr_assert_null(fault_of(&event));
     cr_assert(batch_add(batch, &event, event_size(&event)));
-    cr_assert_eq(framing_scan(&scan, (struct bytes){batch->data, batch->size}, &framing_defaults, &fault),
-                 FAULT_NONE);
+    cr_assert_eq(
+        framing_scan(&scan, (struct bytes){batch->data, batch->size}, &settings_defaults.framing, &fault),
+        FAULT_NONE);
     cr_assert_eq(scan.count, 1);
     framing_fini(&scan);
     batch_release(batch);

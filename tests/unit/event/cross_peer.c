@@ -96,7 +96,7 @@ static int write_messages(unsigned long wanted)
         if (mutated)
             mutate(&dice, &buf);
         struct bytes message = {buf.data, buf.size};
-        enum fault_reason reason = framing_scan(&scan, message, &framing_defaults, &fault);
+        enum fault_reason reason = framing_scan(&scan, message, &settings_defaults.framing, &fault);
         CHECK(mutated || reason == FAULT_NONE); /* random_message() makes well-formed messages */
         refused += reason != FAULT_NONE;
         if (reason != FAULT_NONE || scan.count == 0)
@@ -136,8 +136,8 @@ static int read_messages(void)
     for (; read_frame(&message); number++) {
         CHECK(read_frame(&count) && count.size == sizeof(expected));
         memcpy(&expected, count.data, sizeof(expected));
-        if (framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault) !=
-            FAULT_NONE) {
+        if (framing_scan(&scan, (struct bytes){message.data, message.size}, &settings_defaults.framing,
+                         &fault) != FAULT_NONE) {
             char text[512];
             fault_message(&fault, text, sizeof(text));
             fprintf(stderr, "cross_peer: message %lu was refused: %s\n", number, text);

@@ -142,7 +142,7 @@ Test(attack, costs_at_most_eight_times_its_size_and_harms_no_decoder, .timeout =
         attack->build(&message, attack);
         struct bytes bytes = {message.data, message.size};
         uint64_t max = 8 * (uint64_t)message.size + 65536;
-        enum fault_reason reason = framing_scan(&scan, bytes, &framing_defaults, &fault);
+        enum fault_reason reason = framing_scan(&scan, bytes, &settings_defaults.framing, &fault);
         cr_assert_eq(reason, attack->reason, "%s: %s", attack->what, fault_reason_name(reason));
         cr_assert_leq(scan.capacity * sizeof(uint32_t) * (scan.ends ? 2 : 1), max, "%s", attack->what);
         if (reason == FAULT_NONE) {

@@ -29,8 +29,9 @@ static void fill(uint32_t count, bool gaps)
             put_field(&message, 2, text_of("gap"));
         put_event(&message, &(struct event_view){.topic = text_of("t"), .time_unix_nano = i + 1}, NULL, 0);
     }
-    cr_assert_eq(framing_scan(&scan, (struct bytes){message.data, message.size}, &framing_defaults, &fault),
-                 FAULT_NONE);
+    cr_assert_eq(
+        framing_scan(&scan, (struct bytes){message.data, message.size}, &settings_defaults.framing, &fault),
+        FAULT_NONE);
 }
 
 static uint64_t number_of(const struct chunk *chunk, uint32_t i)

@@ -14,7 +14,7 @@ static void must_scan(struct bytes message)
     struct framing_scan scan = {0};
     struct fault fault;
 
-    cr_assert_eq(framing_scan(&scan, message, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&scan, message, &settings_defaults.framing, &fault), FAULT_NONE);
     framing_fini(&scan);
 }
 

@@ -46,7 +46,8 @@ static struct bytes filled(size_t size, int with)
 
 Test(framing, accepts_an_empty_message_without_events)
 {
-    cr_assert_eq(framing_scan(&scan, (struct bytes){NULL, 0}, &framing_defaults, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&scan, (struct bytes){NULL, 0}, &settings_defaults.framing, &fault),
+                 FAULT_NONE);
     cr_assert_eq(scan.count, 0);
     cr_assert(scan.contiguous);
     cr_assert_eq(scan.offsets[0], 0);
@@ -60,7 +61,7 @@ Test(framing, records_where_each_event_begins_and_ends)
         put_event(&message, &(struct event_view){.data = filled(i, 'd')}, NULL, 0);
         ends[i] = message.size;
     }
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert_eq(scan.count, ARRAY_LEN(ends));
     cr_assert(scan.contiguous);
     cr_assert_eq(scan.events_bytes, message.size);
@@ -83,7 +84,7 @@ Test(framing, records_the_ends_where_events_are_not_contiguous)
             put_event(&message, &(struct event_view){.data = filled(i % 5, 'd')}, NULL, 0);
             ends[i] = message.size;
         }
-        cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+        cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
         cr_assert_eq(scan.contiguous, gap == 0, "a field before all events is no gap");
         cr_assert_eq(scan.count, 200);
         for (uint32_t i = 0; i < 200; i++) {
@@ -98,7 +99,7 @@ Test(framing, does_not_count_a_field_behind_all_events_as_a_gap)
     put_event(&message, &(struct event_view){.data = text_of("a")}, NULL, 0);
     put_event(&message, &(struct event_view){.data = text_of("b")}, NULL, 0);
     put_field(&message, 2, text_of("web"));
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert(scan.contiguous);
     cr_assert_eq(scan.offsets[2], scan.events_bytes);
     cr_assert_lt(scan.events_bytes, message.size);
@@ -117,7 +118,7 @@ Test(framing, keeps_outer_fields_and_the_last_of_each_number)
     put_field(&message, 16, text_of("not kept"));
     put_tag(&message, (1u << 29) - 1, WIRE_VARINT);
     put_varint(&message, 1);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert(scan.fields[2].present);
     cr_assert_eq(scan.fields[2].type, WIRE_LEN);
     cr_assert_eq(scan.fields[2].bytes.size, 6);
@@ -129,7 +130,7 @@ Test(framing, keeps_outer_fields_and_the_last_of_each_number)
     cr_assert_not(scan.fields[4].present);
 
     buf_clear(&message);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert_not(scan.fields[2].present, "the next scan begins without fields");
 }
 
@@ -142,7 +143,7 @@ Test(framing, accepts_unknown_fields_of_all_four_wire_types)
     put_field(&body, 13, (struct bytes){(const uint8_t *)"\xff\0\x0b", 3});
     put_tag(&body, (1u << 29) - 1, WIRE_FIXED32);
     buf_bytes(&body, "1234", 4);
-    cr_assert_eq(scan_body(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_body(&settings_defaults.framing), FAULT_NONE);
     cr_assert_eq(scan.count, 1);
 }
 
@@ -155,7 +156,7 @@ Test(framing, accepts_an_entry_with_an_unknown_field)
     put_tag(&entry, 4, WIRE_FIXED32);
     buf_bytes(&entry, "1234", 4);
     put_field(&body, 6, (struct bytes){entry.data, entry.size});
-    cr_assert_eq(scan_body(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_body(&settings_defaults.framing), FAULT_NONE);
     buf_fini(&entry);
 }
 
@@ -168,7 +169,7 @@ Test(framing, accepts_tags_of_up_to_five_bytes)
         put_padded(&message, 2 << 3 | WIRE_LEN, size);
         put_varint(&message, 3);
         buf_text(&message, "abc");
-        cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE, "%zu bytes", size);
+        cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE, "%zu bytes", size);
         cr_assert_eq(scan.count, 1);
         struct event_view view;
         event_view((struct bytes){message.data, message.size}, &view);
@@ -183,16 +184,16 @@ Test(framing, accepts_control_characters_where_only_utf8_is_required)
         .id = text_of("\x01"), .key = text_of("\n"), .content_type = text_of("\xc2\x80")};
 
     put_event(&message, &event, &header, 1);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
 }
 
 Test(framing, can_be_used_again_after_a_fault)
 {
     put_event(&message, &(struct event_view){.topic = text_of("a\nb")}, NULL, 0);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_BAD_NAME);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_BAD_NAME);
     buf_clear(&message);
     put_event(&message, &(struct event_view){.topic = text_of("ab")}, NULL, 0);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert_eq(scan.count, 1);
 }
 
@@ -217,12 +218,13 @@ Test(framing, a_result_that_was_moved_out_survives_the_next_scan)
         put_event(&message, &(struct event_view){.topic = text_of("bc")}, NULL, 0);
         if (contiguous)
             put_field(&message, 2, text_of("web"));
-        cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+        cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
         struct framing_scan moved = framing_move(&scan);
         cr_assert_eq(scan.count, 0);
         cr_assert_not(scan.fields[2].present);
         for (int i = 0; i < 3; i++) {
-            cr_assert_eq(framing_scan(&scan, (struct bytes){NULL, 0}, &framing_defaults, &fault), FAULT_NONE);
+            cr_assert_eq(framing_scan(&scan, (struct bytes){NULL, 0}, &settings_defaults.framing, &fault),
+                         FAULT_NONE);
             expect_two_events(&moved);
         }
         cr_assert_eq(moved.contiguous, contiguous);
@@ -237,14 +239,14 @@ Test(framing, a_result_that_was_moved_out_survives_the_next_scan)
 Test(framing, a_moved_result_and_the_scan_behind_it_may_scan_again)
 {
     put_event(&message, &(struct event_view){.topic = text_of("a")}, NULL, 0);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     struct framing_scan moved = framing_move(&scan), none = framing_move(&scan);
     for (int i = 0; i < 300; i++)
         put_event(&message, &(struct event_view){.topic = text_of("b")}, NULL, 0);
     struct bytes bytes = {message.data, message.size};
-    cr_assert_eq(framing_scan(&moved, bytes, &framing_defaults, &fault), FAULT_NONE);
-    cr_assert_eq(framing_scan(&none, bytes, &framing_defaults, &fault), FAULT_NONE);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(framing_scan(&moved, bytes, &settings_defaults.framing, &fault), FAULT_NONE);
+    cr_assert_eq(framing_scan(&none, bytes, &settings_defaults.framing, &fault), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert_eq(moved.count, 301);
     cr_assert_eq(none.count, 301);
     cr_assert_eq(scan.count, 301);
@@ -254,7 +256,7 @@ Test(framing, a_moved_result_and_the_scan_behind_it_may_scan_again)
 
 Test(bounds, of_one_event)
 {
-    struct framing_limits limits = framing_defaults;
+    struct framing_limits limits = settings_defaults.framing;
 
     limits.max_event_bytes = 100;
     put_field(&body, 8, filled(98, 'd'));
@@ -268,7 +270,7 @@ Test(bounds, of_one_event)
 
 Test(bounds, of_the_message)
 {
-    struct framing_limits limits = framing_defaults;
+    struct framing_limits limits = settings_defaults.framing;
 
     put_event(&message, &(struct event_view){.data = filled(100, 'd')}, NULL, 0);
     limits.max_batch_bytes = (uint32_t)message.size;
@@ -281,12 +283,12 @@ Test(bounds, of_the_message)
 
 Test(bounds, of_the_number_of_events)
 {
-    for (uint32_t i = 0; i < framing_defaults.max_batch_events; i++)
+    for (uint32_t i = 0; i < settings_defaults.framing.max_batch_events; i++)
         put_field(&message, 1, (struct bytes){NULL, 0});
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     cr_assert_eq(scan.count, 65536);
     put_field(&message, 1, (struct bytes){NULL, 0});
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_TOO_MANY_EVENTS);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_TOO_MANY_EVENTS);
     cr_assert_str_eq(fault.field, "events");
     cr_assert_str_eq(fault.bound, "at most 65536 events");
 }
@@ -298,10 +300,10 @@ Test(bounds, of_the_number_of_headers)
     for (size_t i = 0; i < ARRAY_LEN(headers); i++)
         headers[i] = (struct pair){text_of("same"), text_of("")};
     put_event(&message, &(struct event_view){.data = {NULL, 0}}, headers, 64);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_NONE);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_NONE);
     buf_clear(&message);
     put_event(&message, &(struct event_view){.data = {NULL, 0}}, headers, 65);
-    cr_assert_eq(scan_with(&framing_defaults), FAULT_TOO_MANY_HEADERS);
+    cr_assert_eq(scan_with(&settings_defaults.framing), FAULT_TOO_MANY_HEADERS);
     cr_assert_str_eq(fault.field, "events[0].headers");
     cr_assert_str_eq(fault.bound, "at most 64 entries");
 }
@@ -313,14 +315,15 @@ Test(bounds, of_every_name)
 
     for (uint32_t number = 1; number <= 5; number++) {
         put_field(&body, number, filled(256, 'n'));
-        cr_assert_eq(scan_body(&framing_defaults), FAULT_NONE, "%s", fields[number]);
+        cr_assert_eq(scan_body(&settings_defaults.framing), FAULT_NONE, "%s", fields[number]);
         put_field(&body, number, filled(257, 'n'));
-        cr_assert_eq(scan_body(&framing_defaults), FAULT_TOO_LONG);
+        cr_assert_eq(scan_body(&settings_defaults.framing), FAULT_TOO_LONG);
         snprintf(path, sizeof(path), "events[0].%s", fields[number]);
         cr_assert_str_eq(fault.field, path);
         cr_assert_str_eq(fault.bound, "at most 256 bytes");
         put_field(&body, number, filled(0, 'n'));
-        cr_assert_eq(scan_body(&framing_defaults), FAULT_NONE, "an empty %s is none", fields[number]);
+        cr_assert_eq(scan_body(&settings_defaults.framing), FAULT_NONE, "an empty %s is none",
+                     fields[number]);
     }
 }
 
@@ -343,7 +346,7 @@ Test(bounds, of_a_header)
         buf_clear(&message);
         put_event(&message, &(struct event_view){.data = {NULL, 0}}, &header, 1);
         fault = (struct fault){.reason = FAULT_NONE};
-        cr_assert_eq(scan_with(&framing_defaults), rows[i].reason, "row %zu", i);
+        cr_assert_eq(scan_with(&settings_defaults.framing), rows[i].reason, "row %zu", i);
         cr_assert_str_eq(fault.field, rows[i].field);
         cr_assert_str_eq(fault.bound, rows[i].bound);
     }
@@ -351,10 +354,10 @@ Test(bounds, of_a_header)
 
 Test(bounds, are_the_ones_of_the_api_by_default)
 {
-    cr_assert_eq(framing_defaults.max_event_bytes, 1048576);
-    cr_assert_eq(framing_defaults.max_batch_bytes, 1048576);
-    cr_assert_eq(framing_defaults.max_batch_events, 65536);
-    cr_assert_eq(framing_defaults.max_headers, 64);
-    cr_assert_eq(framing_defaults.max_name_bytes, 256);
-    cr_assert_eq(framing_defaults.max_value_bytes, 8192);
+    cr_assert_eq(settings_defaults.framing.max_event_bytes, 1048576);
+    cr_assert_eq(settings_defaults.framing.max_batch_bytes, 1048576);
+    cr_assert_eq(settings_defaults.framing.max_batch_events, 65536);
+    cr_assert_eq(settings_defaults.framing.max_headers, 64);
+    cr_assert_eq(settings_defaults.framing.max_name_bytes, 256);
+    cr_assert_eq(settings_defaults.framing.max_value_bytes, 8192);
 }

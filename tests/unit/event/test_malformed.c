@@ -193,7 +193,7 @@ static enum fault_reason scan_exactly(struct framing_scan *scan, const struct bu
     cr_assert_not_null(exact);
     if (message->size > 0)
         memcpy(exact, message->data, message->size);
-    reason = framing_scan(scan, (struct bytes){exact, message->size}, &framing_defaults, fault);
+    reason = framing_scan(scan, (struct bytes){exact, message->size}, &settings_defaults.framing, fault);
     free(exact);
     return reason;
 }

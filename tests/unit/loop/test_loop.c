@@ -274,3 +274,20 @@ Test(loop, a_loop_may_be_turned_within_another)
     loop_turn(outer);
     cr_assert_eq(in.runs, 1);
 }
+
+Test(loop, hands_out_the_settings_that_were_published_last)
+{
+    struct settings settings = settings_defaults;
+    const struct settings *first;
+    struct loop *loop;
+
+    cr_assert_eq(loop_new(&loop).code, ERR_OK);
+    first = loop_settings(loop);
+    cr_assert_eq(first->version, 0);
+    settings.max_producers = 5;
+    cr_assert_eq(loop_publish_settings(loop, &settings), ERR_OK);
+    cr_assert_eq(loop_settings(loop)->version, 1);
+    cr_assert_eq(loop_settings(loop)->max_producers, 5);
+    cr_assert_eq(first->max_producers, settings_defaults.max_producers);
+    loop_free(loop);
+}

@@ -224,9 +224,7 @@ static void open_call(struct rpc_fixture *fixture)
     counted.scan = &fixture->thread.scan;
     wire_init();
     hub_fixture_open(&fixture->hub_fixture);
-    fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop,
-                                .hub = fixture->hub_fixture.hub,
-                                .settings.framing = framing_defaults};
+    fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop, .hub = fixture->hub_fixture.hub};
     fixture->thread.cq = &fixture->cq;
     list_init(&fixture->cq.early_hooks);
     list_init(&fixture->cq.hooks);

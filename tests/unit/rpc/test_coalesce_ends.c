@@ -198,7 +198,7 @@ Test(coalesce_ends, a_call_that_is_lost_while_its_producer_is_made_again_still_d
 
 Test(coalesce_ends, each_coalesced_message_is_refused_where_the_producer_cannot_be_made_again)
 {
-    hub_fixture_limits.max_producers = 1;
+    hub_fixture_settings.max_producers = 1;
     rpc_fixture_open(&fixture, false);
     rpc_fixture_publish_each(&fixture, "ab");
     remove_producer();
@@ -212,9 +212,36 @@ Test(coalesce_ends, each_coalesced_message_is_refused_where_the_producer_cannot_
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
 
+static void publish_max_event_bytes(uint32_t max)
+{
+    struct settings settings = *loop_settings(fixture.hub_fixture.loop);
+
+    settings.framing.max_event_bytes = max;
+    cr_assert_eq(loop_publish_settings(fixture.hub_fixture.loop, &settings), ERR_OK);
+}
+
+Test(coalesce_ends, a_new_limit_holds_for_the_next_message_of_an_open_stream)
+{
+    rpc_fixture_open(&fixture, false);
+    fixture.thread.busy = false;
+    rpc_fixture_publish(&fixture, "a");
+    rpc_fixture_run(&fixture);
+    publish_max_event_bytes(1);
+    rpc_fixture_publish(&fixture, "b");
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(fixture.refused, "3 EVENT_TOO_LARGE");
+    publish_max_event_bytes(100);
+    rpc_fixture_publish(&fixture, "c");
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(fixture.refused, "3 EVENT_TOO_LARGE");
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "ac");
+    cr_expect_eq(fixture.call.state, CALL_OPEN, "the stream goes on");
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
 Test(coalesce_ends, a_wrong_message_that_waits_for_refused_ones_keeps_its_own_reason)
 {
-    hub_fixture_limits.max_producers = 1;
+    hub_fixture_settings.max_producers = 1;
     rpc_fixture_open(&fixture, false);
     rpc_fixture_publish_each(&fixture, "ab");
     remove_producer();

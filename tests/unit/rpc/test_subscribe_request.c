@@ -40,11 +40,13 @@ static struct input *input_new(void)
     return input;
 }
 
+static const struct subscription_ranges *ranges = &settings_defaults.subscription; /* of every request */
+
 static void refuse(struct input *input, enum fault_reason reason, const char *field, const char *value)
 {
     struct subscribe_request request = {.linger_ns = 77};
     struct fault fault = {0};
-    enum fault_reason got = subscribe_request_read(&input->message.base, &request, &fault);
+    enum fault_reason got = subscribe_request_read(&input->message.base, ranges, &request, &fault);
 
     cr_expect_eq(got, reason, "%s: %s instead of %s", field, fault_reason_name(got),
                  fault_reason_name(reason));
@@ -58,7 +60,7 @@ static void accept(struct input *input, struct subscribe_request *request)
 {
     struct fault fault = {0};
 
-    cr_expect_eq(subscribe_request_read(&input->message.base, request, &fault), FAULT_NONE, "%s: %s",
+    cr_expect_eq(subscribe_request_read(&input->message.base, ranges, request, &fault), FAULT_NONE, "%s: %s",
                  fault.field, fault_reason_name(fault.reason));
     free(input);
 }
@@ -234,7 +236,7 @@ Test(subscribe_request, a_name_is_printable_and_at_most_256_bytes)
     input->message.name = name;
     struct fault fault;
 
-    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_TOO_LONG);
+    cr_expect_eq(subscribe_request_read(&input->message.base, ranges, &request, &fault), FAULT_TOO_LONG);
     cr_expect_str_eq(fault.field, "name");
     free(input);
     input = input_new();
@@ -325,20 +327,20 @@ Test(subscribe_request, refuses_bad_selectors_and_names_their_path)
     struct subscribe_request request;
 
     input->message.n_selectors = 0;
-    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_EMPTY);
+    cr_expect_eq(subscribe_request_read(&input->message.base, ranges, &request, &fault), FAULT_EMPTY);
     cr_expect_str_eq(fault.field, "selectors");
     input->message.n_selectors = 2;
     input->message.selectors = both;
-    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_EMPTY);
+    cr_expect_eq(subscribe_request_read(&input->message.base, ranges, &request, &fault), FAULT_EMPTY);
     cr_expect_str_eq(fault.field, "selectors[1]");
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
         many[i] = &input->selector;
     input->message.selectors = many;
     input->message.n_selectors = 64;
-    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_NONE);
+    cr_expect_eq(subscribe_request_read(&input->message.base, ranges, &request, &fault), FAULT_NONE);
     subscribe_request_fini(&request);
     input->message.n_selectors = 65;
-    cr_expect_eq(subscribe_request_read(&input->message.base, &request, &fault), FAULT_TOO_MANY);
+    cr_expect_eq(subscribe_request_read(&input->message.base, ranges, &request, &fault), FAULT_TOO_MANY);
     cr_expect_str_eq(fault.field, "selectors");
     free(input);
 }
@@ -380,6 +382,34 @@ Test(subscribe_request, a_stream_begins_live_or_at_the_positions_of_a_token)
     refuse(input, FAULT_BAD_TOKEN, "start.resume", "\"R\\x01\"");
     buf_fini(&token);
     chan_release(chan);
+}
+
+Test(subscribe_request, other_ranges_have_other_defaults_and_bounds)
+{
+    struct subscription_ranges mine = settings_defaults.subscription;
+    struct subscribe_request request;
+    struct input *input;
+
+    mine.max_events = (struct setting_range){7, 1, 9};
+    mine.max_bytes.default_value = 4711;
+    mine.block_timeout_ns = (struct setting_range){2 * NS_PER_S, 1, 3 * NS_PER_S};
+    mine.heartbeat_ns = (struct setting_range){5 * NS_PER_S, NS_PER_S, 6 * NS_PER_S};
+    ranges = &mine;
+    accept(input_new(), &request);
+    cr_expect_eq(request.params.limits.max_events, 7);
+    cr_expect_eq(request.params.limits.max_bytes, 4711);
+    cr_expect_eq(request.params.limits.block_timeout_ns, 2 * NS_PER_S);
+    cr_expect_eq(request.heartbeat_ns, 5 * NS_PER_S);
+    subscribe_request_fini(&request);
+    input = input_new();
+    input->message.buffer = &input->buffer;
+    input->buffer.max_events = 10;
+    refuse(input, FAULT_OUT_OF_BOUNDS, "buffer.max_events", "10");
+    input = input_new();
+    input->message.heartbeat_interval = &input->duration;
+    input->duration.seconds = 7;
+    refuse(input, FAULT_OUT_OF_BOUNDS, "heartbeat_interval", "7.000000000 s");
+    ranges = &settings_defaults.subscription;
 }
 
 Test(subscribe_request, settings_contain_the_values_in_force)

@@ -1,0 +1,75 @@
+/* settings.c - the defaults, and the versions that were published. */
+#include "base/settings.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define MIB (INT64_C(1) << 20)
+#define HOUR_NS (3600 * NS_PER_S)
+
+const struct settings settings_defaults = {
+    .framing = {.max_event_bytes = MIB,
+                .max_batch_bytes = MIB,
+                .max_batch_events = 65536,
+                .max_headers = 64,
+                .max_name_bytes = 256,
+                .max_value_bytes = 8192},
+    .max_producers = 100000,
+    .max_subscriptions = 100000,
+    .transient_forget_ns = 60 * NS_PER_S,
+    .subscription = {.max_events = {1024, 1, 1048576},
+                     .max_bytes = {4 * MIB, 1, 256 * MIB},
+                     .max_age_ns = {0, 1, 24 * HOUR_NS},
+                     .block_timeout_ns = {100 * NS_PER_MS, 1, HOUR_NS},
+                     .max_batch_events = {4096, 1, 65536},
+                     .max_batch_bytes = {MIB / 4, 1, MIB},
+                     .linger_ns = {500 * NS_PER_US, 1, NS_PER_S},
+                     .heartbeat_ns = {10 * NS_PER_S, 100 * NS_PER_MS, HOUR_NS}},
+    .write_timeout_ns = 10 * NS_PER_S,
+    .drain_timeout_ns = 10 * NS_PER_S,
+    .memory_limit_bytes = 1024 * MIB,
+    .max_connections = 10000,
+    .spare_descriptors = 64,
+    .preface_timeout_ns = 5 * NS_PER_S,
+    .user_timeout_ns = 20 * NS_PER_S,
+    .max_calls_per_connection = 1000,
+    .core_headroom_bytes = MIB / 16,
+    .core_quota_bytes = 512 * MIB,
+};
+
+struct settings_version {
+    struct settings settings;
+    struct settings_version *earlier;
+};
+
+void settings_store_init(struct settings_store *store)
+{
+    atomic_init(&store->present, &settings_defaults);
+    store->latest = NULL;
+}
+
+void settings_store_fini(struct settings_store *store)
+{
+    while (store->latest) {
+        struct settings_version *latest = store->latest;
+
+        store->latest = latest->earlier;
+        free(latest);
+    }
+    atomic_init(&store->present, NULL);
+}
+
+enum err settings_publish(struct settings_store *store, const struct settings *settings)
+{
+    struct settings_version *version = malloc(sizeof(*version));
+
+    if (!version)
+        return ERR_NO_MEMORY;
+    version->settings = *settings;
+    version->settings.version = settings_present(store)->version + 1;
+    version->earlier = store->latest;
+    store->latest = version;
+    atomic_store_explicit(&store->present, &version->settings, memory_order_release);
+    return ERR_OK;
+}

@@ -1,0 +1,127 @@
+/* settings.h - the limits of the server: plain numbers, in numbered versions that never change.
+ *
+ * One version is the present one. The loop hands it out: loop_settings() (src/loop/loop.h). A room
+ * reads a limit there at the moment where it applies it, and keeps no copy. So a new version holds
+ * from each reader's next look on.
+ *
+ * What already runs keeps what it was accepted under, unless a member says otherwise. A limit that
+ * is lowered ends nothing: what is above it stays, and nothing new is admitted while it is reached.
+ *
+ * The bounds that the members name are those of the options (server/options.c). Whoever publishes a
+ * version has checked them. */
+#ifndef TRIBUTARY_BASE_SETTINGS_H
+#define TRIBUTARY_BASE_SETTINGS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/status.h"
+
+/* The bounds of a message with events. A value at its bound is accepted. They hold from the next
+ * message on, of a stream that is open too. */
+struct framing_limits {
+    uint32_t max_event_bytes;  /* one event, without its tag and length; 64 to 64 MiB */
+    uint32_t max_batch_bytes;  /* the whole message; 64 to 64 MiB. See core_headroom_bytes */
+    uint32_t max_batch_events; /* events of one message; at least 1 */
+    uint32_t max_headers;      /* entries of Event.headers */
+    uint32_t max_name_bytes;   /* id, topic, key, type, content_type, a header's key */
+    uint32_t max_value_bytes;  /* a header's value */
+};
+
+/* What a request may ask for. 0 in a request, or nothing, stands for the default of a number; a
+ * duration may be 0. */
+struct setting_range {
+    int64_t default_value, min, max; /* default_value is 0 or within the bounds */
+};
+
+/* What a consumer may ask for when it subscribes. A subscription keeps what it was given. */
+struct subscription_ranges {
+    struct setting_range max_events;       /* of its channel; at most UINT32_MAX */
+    struct setting_range max_bytes;        /* of its channel */
+    struct setting_range max_age_ns;       /* of an event in its channel; 0: any age */
+    struct setting_range block_timeout_ns; /* how long a shared producer may be blocked */
+    struct setting_range max_batch_events; /* of one message; at most UINT32_MAX */
+    struct setting_range max_batch_bytes;  /* of one message; at most UINT32_MAX */
+    struct setting_range linger_ns;        /* how long events are gathered */
+    struct setting_range heartbeat_ns;     /* 0: none */
+};
+
+struct settings {
+    uint64_t version; /* 0: the defaults; then 1 higher with each version that is published */
+
+    struct framing_limits framing;
+
+    /* Hub. They hold for the next producer and the next subscription. */
+    uint32_t max_producers;     /* names known at a time; 1 to 10 000 000 */
+    uint32_t max_subscriptions; /* at a time; 1 to 10 000 000 */
+    /* How long a transient producer stays after its last call; 1 ms to 24 h. A longer time holds
+     * for every producer. With a shorter one, a producer that is or was idle may still wait for the
+     * moment that the hub watches it for. */
+    int64_t transient_forget_ns;
+    /* Whether producers keep a history from the start, not only once a subscription asks for it. It
+     * holds for new producers. False takes no history away. */
+    bool history;
+
+    struct subscription_ranges subscription;
+
+    /* How long a peer may leave a write unread before its call is aborted; 1 ms to 1 h. A consumer
+     * or session keeps that of its beginning. */
+    int64_t write_timeout_ns;
+    int64_t drain_timeout_ns; /* of the whole server; 1 ms to 1 h. Read when the drain begins */
+
+    /* The budget of all chunks; 1 MiB to 1 TiB. src/event/chunk.c keeps the one copy that there is,
+     * because it counts for the process and knows no loop. Whoever publishes a version calls
+     * chunk_budget_set() too. */
+    int64_t memory_limit_bytes;
+
+    /* Listener. They hold for the next accepted connection. */
+    uint32_t max_connections;   /* at a time; 1 to 1 000 000 */
+    uint32_t spare_descriptors; /* kept free for the process, below RLIMIT_NOFILE */
+    /* How long an accepted socket may take to send its HTTP/2 preface; at least 1 ms. It holds for
+     * pending connections too. */
+    int64_t preface_timeout_ns;
+    int64_t user_timeout_ns; /* TCP_USER_TIMEOUT, rounded down to ms */
+
+    /* gRPC core takes these when a wire thread makes its server. A later version changes nothing
+     * until the daemon starts again. */
+    uint32_t max_calls_per_connection; /* streams of one HTTP/2 connection; at least 1 */
+    /* The core's own bound of a message is max_batch_bytes at that time and so much more. So it is
+     * our check that answers. A max_batch_bytes that is raised beyond the sum later is not reached:
+     * the core refuses first. */
+    uint32_t core_headroom_bytes;
+    int64_t core_quota_bytes; /* of the core's resource quota, for each wire thread */
+};
+
+/* Version 0. The one place with the default of each member. */
+extern const struct settings settings_defaults;
+
+struct settings_version; /* one published version */
+
+/* The present version, and the earlier ones. A reader may still look at an earlier version, and
+ * readers take no reference. So every version lives as long as the store.
+ *
+ * The price: some 400 bytes for each new version, until the store ends. An operator's act publishes
+ * one, so there are few: a thousand are 400 KB. Reading is one atomic load, without a lock. */
+struct settings_store {
+    const struct settings *_Atomic present; /* any thread */
+    struct settings_version *latest;        /* the publisher's thread only */
+};
+
+void settings_store_init(struct settings_store *store); /* the defaults are present */
+/* Frees every version. No reader may be left. */
+void settings_store_fini(struct settings_store *store);
+
+/* Any thread. The present version. It is valid as long as the store. Read it once where several
+ * members must belong together. */
+static inline const struct settings *settings_present(const struct settings_store *store)
+{
+    return atomic_load_explicit(&store->present, memory_order_acquire);
+}
+
+/* One thread. Makes a copy of `settings` the present version and gives it the next number, whatever
+ * number `settings` has.
+ *   ERR_NO_MEMORY  the present version stays */
+MUST_CHECK enum err settings_publish(struct settings_store *store, const struct settings *settings);
+
+#endif
