@@ -69,4 +69,5 @@ struct cq_thread *wire_cq(const struct wire_thread *thread);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);
+
 #endif

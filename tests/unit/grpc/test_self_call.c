@@ -1,7 +1,6 @@
 /* test_self_call.c - one completion-queue thread serves calls and makes them to itself: every
  * ending, on both sides. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -61,7 +60,7 @@ static void serve_received(struct server_call *call, grpc_byte_buffer **message)
 
     CHECK(cq_is_mine(fixture.thread) && server_call_alive(call));
     served.received++;
-    if (behaviour == ECHO)
+    if (behaviour == ECHO || behaviour == SEND_TWO)
         CHECK(server_call_send(call, &slice, 1));
     else if (behaviour == ANSWER)
         server_call_finish(call, &done, &slice);
@@ -73,8 +72,6 @@ static void serve_received(struct server_call *call, grpc_byte_buffer **message)
                            NULL);
     else if (behaviour == ABORT)
         server_call_abort(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "not reading");
-    else if (behaviour == SEND_TWO)
-        CHECK(server_call_send(call, &slice, 1));
     grpc_slice_unref(slice);
     if (behaviour == WAIT)
         server_call_read(call);
@@ -329,8 +326,6 @@ static void close_fixture(void)
 
 TestSuite(self_call, .init = open_fixture, .fini = close_fixture);
 
-static char first_message[] = "question";
-
 static void until_both_ended(unsigned calls)
 {
     cq_fixture_until(client.ended == calls && served.closed == calls);
@@ -339,7 +334,7 @@ static void until_both_ended(unsigned calls)
 Test(self_call, one_thread_serves_the_call_that_it_makes)
 {
     behaviour = ANSWER;
-    cq_fixture_run(&fixture, act_call_once, first_message);
+    cq_fixture_run(&fixture, act_call_once, "question");
     until_both_ended(1);
     cr_assert_eq(client.code, GRPC_STATUS_OK);
     cr_assert_str_eq(client.text, "question");
@@ -377,7 +372,7 @@ Test(self_call, a_call_may_be_opened_again_after_it_ended)
 Test(self_call, a_status_carries_code_text_and_details)
 {
     behaviour = REFUSE;
-    cq_fixture_run(&fixture, act_call_once, first_message);
+    cq_fixture_run(&fixture, act_call_once, "question");
     until_both_ended(1);
     cr_assert_eq(client.code, GRPC_STATUS_NOT_FOUND);
     cr_assert_str_eq(client.status, "no such thing");
@@ -389,7 +384,7 @@ Test(self_call, a_status_carries_code_text_and_details)
 Test(self_call, an_abort_carries_code_and_text)
 {
     behaviour = ABORT;
-    cq_fixture_run(&fixture, act_call_once, first_message);
+    cq_fixture_run(&fixture, act_call_once, "question");
     until_both_ended(1);
     cr_assert_eq(client.code, GRPC_STATUS_RESOURCE_EXHAUSTED);
     cr_assert_str_eq(client.status, "not reading");
@@ -426,7 +421,7 @@ Test(self_call, a_hold_delays_the_end_of_a_served_call)
 {
     behaviour = ANSWER;
     served.held = true;
-    cq_fixture_run(&fixture, act_call_once, first_message);
+    cq_fixture_run(&fixture, act_call_once, "question");
     cq_fixture_until(client.ended == 1);
     cq_fixture_run(&fixture, act_cancel, NULL);
     cr_assert_eq(served.closed, 0);
@@ -440,7 +435,7 @@ Test(self_call, a_client_that_pauses_reads_every_message_before_the_status)
 {
     behaviour = SEND_TWO;
     client.pauses = true;
-    cq_fixture_run(&fixture, act_call_once, first_message);
+    cq_fixture_run(&fixture, act_call_once, "question");
     cq_fixture_until(client.received == 1 && served.sent == 2);
     for (int i = 0; i < 100; i++)
         cq_fixture_pause();
