@@ -72,8 +72,6 @@ static void adopt(struct wire_thread *thread, struct adoption *adoption)
  * the descriptors of all peers that have left, until none is free. */
 static void adopt_next(struct wire_thread *thread)
 {
-    if (list_empty(&thread->adoptions))
-        return;
     adopt(thread, container_of(list_first(&thread->adoptions), struct adoption, link));
     cq_poll(thread->cq, EMPTY_POLLS_PER_ADOPTION, MAX_TURN_COMPLETIONS);
 }
@@ -90,12 +88,13 @@ static unsigned max_completions(void *ctx)
     return wire_busy(ctx) ? MAX_TURN_COMPLETIONS : 1;
 }
 
-static void after_tasks(void *ctx)
+static void after_tasks(void *ctx, int64_t now_ns)
 {
     struct wire_thread *thread = ctx;
 
-    adopt_next(thread);
-    busy_meter_update(&thread->busy, cq_now_ns(thread->cq));
+    if (!list_empty(&thread->adoptions))
+        adopt_next(thread);
+    busy_meter_update(&thread->busy, now_ns);
 }
 
 static bool has_adoptions(void *ctx)

@@ -114,12 +114,15 @@ static void turn(struct cq_thread *thread)
             break;
         event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
     }
-    mailbox_run(&thread->mailbox);
+    if (!mailbox_is_empty(&thread->mailbox))
+        mailbox_run(&thread->mailbox);
     if (port->after_tasks)
-        port->after_tasks(thread->ctx);
+        port->after_tasks(thread->ctx, thread->now_ns);
     fire_timers(thread);
-    run_hooks(thread, &thread->early_hooks);
-    run_hooks(thread, &thread->hooks);
+    if (!list_empty(&thread->early_hooks))
+        run_hooks(thread, &thread->early_hooks);
+    if (!list_empty(&thread->hooks))
+        run_hooks(thread, &thread->hooks);
 }
 
 void cq_poll(struct cq_thread *thread, unsigned empty_polls, unsigned max_polls)

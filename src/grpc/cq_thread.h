@@ -32,10 +32,10 @@ struct cq_thread_port {
     void (*begun)(void *ctx); /* the first act of the thread */
     /* The bound of this turn, at least 1. NULL: one operation in each turn. */
     unsigned (*max_completions)(void *ctx);
-    void (*after_tasks)(void *ctx);
-    bool (*has_work)(void *ctx); /* true: the next turn does not wait */
-    bool (*is_done)(void *ctx);  /* asked before each turn; true: the thread ends */
-    void (*ended)(void *ctx);    /* the last act of the thread */
+    void (*after_tasks)(void *ctx, int64_t now_ns); /* `now_ns`: cq_now_ns() */
+    bool (*has_work)(void *ctx);                    /* true: the next turn does not wait */
+    bool (*is_done)(void *ctx);                     /* asked before each turn; true: the thread ends */
+    void (*ended)(void *ctx);                       /* the last act of the thread */
 };
 
 /* A timer, embedded. Zeroed but for `fired` it is ready for use. */

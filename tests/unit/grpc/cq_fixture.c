@@ -16,10 +16,11 @@ static unsigned max_completions(void *ctx)
     return MAX_OF(fixture->max_completions, 1);
 }
 
-static void after_tasks(void *ctx)
+static void after_tasks(void *ctx, int64_t now_ns)
 {
     struct cq_fixture *fixture = ctx;
 
+    CHECK(now_ns == cq_now_ns(fixture->thread));
     if (fixture->after_tasks)
         fixture->after_tasks(fixture);
 }
