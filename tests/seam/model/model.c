@@ -69,21 +69,28 @@ void model_pair_begin(struct model *model, int s, int c)
     pair_start(model, s, c);
 }
 
-/* Ends an activation at once, or because its time is over. */
-void model_pair_end_now(struct model *model, int s, int c, int reason, bool notify)
+bool model_pair_end_quietly(struct model *model, int s, int c, int reason, bool notify)
 {
     struct model_pair *pair = &model->pairs[s][c];
 
     if (!model_is_live(pair))
-        return;
+        return false;
     notify = notify && pair->state == P_ACTIVE;
     pair->state = P_ENDED;
     model_update_consumer(model, c);
     if (notify)
         model_expect(model, STOP, s, c, reason, 0);
-    if (notify && model->sessions[s].at_stop == LEAVES)
+    return notify && model->sessions[s].at_stop == LEAVES;
+}
+
+void model_pair_end_now(struct model *model, int s, int c, int reason, bool notify)
+{
+    bool live = model_is_live(&model->pairs[s][c]);
+
+    if (model_pair_end_quietly(model, s, c, reason, notify))
         model_unregister(model, s);
-    model_update_session(model, s);
+    if (live)
+        model_update_session(model, s);
 }
 
 void model_pair_stop(struct model *model, int s, int c, int reason, int64_t deadline_ns)

@@ -146,7 +146,7 @@ void model_select(struct model *model, int c, struct model_filter filter)
 {
     struct model_consumer *consumer = &model->consumers[c];
     struct model_filter old = consumer->filter;
-    bool begins[SESSIONS] = {false};
+    bool begins[SESSIONS] = {false}, leaves[SESSIONS] = {false};
 
     consumer->filter = filter;
     consumer->held++;
@@ -163,7 +163,13 @@ void model_select(struct model *model, int c, struct model_filter filter)
         model->routes[SESSIONS + name][c] = model->forget_ns[name] > 0 && model_matches(&filter, name);
     for (int s = 0; s < SESSIONS; s++)
         if (model->sessions[s].per_consumer && !model_matches(&filter, model->sessions[s].name))
-            model_pair_end_now(model, s, c, FAULT_FINISHED, true);
+            leaves[s] = model_pair_end_quietly(model, s, c, FAULT_FINISHED, true);
+    /* What follows from these ends comes before the sessions hear of them and leave. */
+    for (int s = 0; s < SESSIONS; s++)
+        model_update_session(model, s);
+    for (int s = 0; s < SESSIONS; s++)
+        if (leaves[s])
+            model_unregister(model, s);
     consumer->begun = model_live_pairs(model, c) > 0;
     for (int s = 0; s < SESSIONS; s++)
         if (begins[s] && model->sessions[s].life == S_LIVE)

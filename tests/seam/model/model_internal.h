@@ -8,7 +8,10 @@ void model_expect(struct model *model, enum kind kind, int s, int c, int reason,
 bool model_is_live(const struct model_pair *pair);
 void model_pair_over(struct model *model, int s, int c);
 void model_pair_begin(struct model *model, int s, int c);
+/* Ends an activation at once, or because its time is over. */
 void model_pair_end_now(struct model *model, int s, int c, int reason, bool notify);
+/* The same without what its session does then. True: the session leaves when it is notified. */
+bool model_pair_end_quietly(struct model *model, int s, int c, int reason, bool notify);
 void model_pair_stop(struct model *model, int s, int c, int reason, int64_t deadline_ns);
 void model_routes_off(struct model *model, int source);
 void model_may_stop_any(struct model *model, int s, int reason, int64_t deadline_ns);

@@ -11,10 +11,14 @@ confirmation, `never` is refused for good at its third batch, `heap-...` has the
 batches sent in one message. A subscription named `silent` gets one batch and then nothing.
 """
 
-import os, queue, shutil, subprocess, sys, tempfile, threading, time
+import ctypes, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
 import grpc
+
+# A test that fails aborts, and cannot end its server. The kernel does it then.
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 folder = sys.argv[1]
 out = tempfile.mkdtemp(prefix="fake-")
