@@ -39,7 +39,7 @@ static struct noted noted_as(int id)
 
 Test(mailbox, runs_tasks_in_the_order_they_were_posted)
 {
-    struct mailbox mailbox = {0};
+    struct mailbox mailbox = {NULL};
     struct noted tasks[4];
 
     for (int i = 0; i < 4; i++) {
@@ -57,7 +57,7 @@ Test(mailbox, runs_tasks_in_the_order_they_were_posted)
 
 Test(mailbox, tells_the_first_poster_that_it_was_empty)
 {
-    struct mailbox mailbox = {0};
+    struct mailbox mailbox = {NULL};
     struct noted first = noted_as(0), second = noted_as(1);
 
     cr_assert(mailbox_is_empty(&mailbox));
@@ -71,7 +71,7 @@ Test(mailbox, tells_the_first_poster_that_it_was_empty)
 
 Test(mailbox, keeps_what_a_task_posts_for_the_next_run)
 {
-    struct mailbox mailbox = {0};
+    struct mailbox mailbox = {NULL};
     struct noted again = noted_as(0), other = noted_as(1);
 
     again.mailbox = &mailbox;
@@ -91,7 +91,7 @@ Test(mailbox, keeps_what_a_task_posts_for_the_next_run)
 
 Test(mailbox, lets_a_task_free_itself_before_others_run)
 {
-    struct mailbox mailbox = {0};
+    struct mailbox mailbox = {NULL};
     struct noted *freed = malloc(sizeof(*freed));
     struct noted last = noted_as(8);
 
@@ -142,7 +142,7 @@ static void *post_all(void *argument)
 
 Test(mailbox, keeps_the_order_of_each_of_many_posters)
 {
-    struct mailbox mailbox = {0};
+    struct mailbox mailbox = {NULL};
     struct poster posters[POSTERS];
 
     for (unsigned i = 0; i < POSTERS; i++) {
