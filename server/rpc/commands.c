@@ -14,12 +14,12 @@
 
 static void wake(struct commands *commands)
 {
-    struct wire_thread *thread = call_thread(commands->call);
+    struct cq_thread *thread = call_cq(commands->call);
 
-    if (wire_is_mine(thread))
-        wire_add_post_poll_hook(thread, &commands->flush_hook);
+    if (cq_is_mine(thread))
+        cq_add_post_poll_hook(thread, &commands->flush_hook);
     else if (!atomic_exchange(&commands->posted, true))
-        wire_post(thread, &commands->wake_task);
+        cq_post(thread, &commands->wake_task);
 }
 
 /* Appends a Command whose field `kind` is `body`, and frees the bytes of `body`. */
@@ -78,7 +78,7 @@ static void flush(struct commands *commands, int64_t now_ns)
     if (bytes.size == 0)
         return;
     commands->in_flight = call_send(commands->call, &bytes);
-    wire_timer_set(call_thread(commands->call), &commands->write_timer, now_ns + commands->write_timeout_ns);
+    cq_timer_set(call_cq(commands->call), &commands->write_timer, now_ns + commands->write_timeout_ns);
 }
 
 static void on_flush(struct post_poll_hook *hook, int64_t now_ns)
@@ -99,10 +99,10 @@ static void on_wake(struct task *task)
     struct commands *commands = container_of(task, struct commands, wake_task);
 
     atomic_store(&commands->posted, false);
-    wire_add_post_poll_hook(call_thread(commands->call), &commands->flush_hook);
+    cq_add_post_poll_hook(call_cq(commands->call), &commands->flush_hook);
 }
 
-static void on_write_timeout(struct wire_timer *timer, int64_t now_ns)
+static void on_write_timeout(struct cq_timer *timer, int64_t now_ns)
 {
     struct commands *commands = container_of(timer, struct commands, write_timer);
 
@@ -124,7 +124,7 @@ void commands_init(struct commands *commands, struct call *call, int64_t write_t
 
 void commands_fini(struct commands *commands)
 {
-    wire_timer_set(call_thread(commands->call), &commands->write_timer, INT64_MAX);
+    cq_timer_stop(call_cq(commands->call), &commands->write_timer);
     list_remove(&commands->flush_hook.link);
     buf_fini(&commands->waiting);
     pthread_mutex_destroy(&commands->lock);
@@ -186,15 +186,15 @@ void command_closing(struct commands *commands, enum fault_reason reason, int64_
 void commands_confirm(struct commands *commands, uint64_t message)
 {
     commands->confirmed = message;
-    wire_add_post_poll_hook(call_thread(commands->call), &commands->flush_hook);
+    cq_add_post_poll_hook(call_cq(commands->call), &commands->flush_hook);
 }
 
 void commands_sent(struct commands *commands, bool ok)
 {
     (void)ok; /* after a failure the call is about to end */
     commands->in_flight = false;
-    wire_timer_set(call_thread(commands->call), &commands->write_timer, INT64_MAX);
-    wire_add_post_poll_hook(call_thread(commands->call), &commands->flush_hook);
+    cq_timer_stop(call_cq(commands->call), &commands->write_timer);
+    cq_add_post_poll_hook(call_cq(commands->call), &commands->flush_hook);
 }
 
 bool commands_all_sent(struct commands *commands)
@@ -208,5 +208,5 @@ bool commands_all_sent(struct commands *commands)
 void commands_stop(struct commands *commands)
 {
     commands->stopped = true;
-    wire_timer_set(call_thread(commands->call), &commands->write_timer, INT64_MAX);
+    cq_timer_stop(call_cq(commands->call), &commands->write_timer);
 }

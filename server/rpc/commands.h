@@ -30,7 +30,7 @@ struct commands {
     struct task wake_task;
     /* Wire thread only. */
     struct post_poll_hook flush_hook;
-    struct wire_timer write_timer;
+    struct cq_timer write_timer;
     uint64_t confirmed; /* messages of the session that are done */
     uint64_t reported;  /* the last `confirmed` that was sent */
     bool in_flight, stopped;

@@ -97,7 +97,7 @@ static void on_returned(struct task *task)
 static void return_from_loop(struct consume *consume)
 {
     consume->task.run = on_returned;
-    wire_post(call_thread(consume->subscriber.call), &consume->task);
+    cq_post(call_cq(consume->subscriber.call), &consume->task);
 }
 
 /* Loop. The subscription still lives: the task that ends it is posted after this one. */

@@ -39,7 +39,7 @@ struct watcher {
     struct task task;
     /* Any thread, under health->lock. */
     struct list link;
-    struct wire_thread *thread;
+    struct cq_thread *thread;
     /* Wire thread only. */
     struct call *call; /* NULL once it is closed */
     bool requested;    /* the request has arrived */
@@ -162,7 +162,7 @@ static void opened(struct call *call, void *ctx)
     watcher->health = ctx;
     watcher->refs = 1;
     watcher->task.run = on_change;
-    watcher->thread = call_thread(call);
+    watcher->thread = call_cq(call);
     watcher->call = call;
     list_init(&watcher->link);
     call_own(call, watcher);
@@ -253,7 +253,7 @@ void rpc_not_serving(struct rpc *rpc)
         struct watcher *watcher = container_of(link, struct watcher, link);
 
         atomic_fetch_add(&watcher->refs, 1);
-        wire_post(watcher->thread, &watcher->task);
+        cq_post(watcher->thread, &watcher->task);
     }
     pthread_mutex_unlock(&health->lock);
 }

@@ -99,7 +99,7 @@ static void on_put_done(struct put_waiter *waiter)
 {
     struct intake *intake = container_of(waiter, struct intake, waiter);
 
-    wire_post(call_thread(intake->call), &intake->task);
+    cq_post(call_cq(intake->call), &intake->task);
 }
 
 static void on_unblocked(struct task *task)
@@ -172,7 +172,7 @@ static void open_inlet(struct task *task)
     if (hub_inlet_open(intake->rpc->hub, name, call_peer(intake->call), &intake->inlet, &intake->fault))
         intake->inlet = NULL;
     intake->task.run = on_opened;
-    wire_post(call_thread(intake->call), &intake->task);
+    cq_post(call_cq(intake->call), &intake->task);
 }
 
 static void find_inlet_and_offer(struct intake *intake)

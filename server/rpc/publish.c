@@ -12,7 +12,7 @@
 
 struct publish {
     struct intake intake;
-    struct wire_timer deadline;
+    struct cq_timer deadline;
 };
 
 /* Writes PublishResponse. */
@@ -33,14 +33,14 @@ static void on_intake_done(struct intake *intake, enum fault_reason reason)
 {
     struct publish *publish = container_of(intake, struct publish, intake);
 
-    wire_timer_set(call_thread(intake->call), &publish->deadline, INT64_MAX);
+    cq_timer_stop(call_cq(intake->call), &publish->deadline);
     if (reason)
         call_finish(intake->call, &intake->fault);
     else
         answer(publish);
 }
 
-static void on_deadline(struct wire_timer *timer, int64_t now_ns)
+static void on_deadline(struct cq_timer *timer, int64_t now_ns)
 {
     struct publish *publish = container_of(timer, struct publish, deadline);
 
@@ -71,7 +71,7 @@ static void message(struct call *call, struct message *message)
     struct scanned_message scanned = intake_scan(&publish->intake, message);
     intake_offer(&publish->intake, &scanned);
     if (call_alive(call) && call_deadline_ns(call) != INT64_MAX)
-        wire_timer_set(call_thread(call), &publish->deadline, call_deadline_ns(call) - BEFORE_DEADLINE_NS);
+        cq_timer_set(call_cq(call), &publish->deadline, call_deadline_ns(call) - BEFORE_DEADLINE_NS);
 }
 
 static void half_closed(struct call *call)
@@ -97,7 +97,7 @@ static void closed(struct call *call, bool ok)
     (void)ok;
     if (!publish)
         return;
-    wire_timer_set(call_thread(call), &publish->deadline, INT64_MAX);
+    cq_timer_stop(call_cq(call), &publish->deadline);
     intake_fini(&publish->intake);
     free(publish);
 }

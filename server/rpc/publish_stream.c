@@ -49,12 +49,17 @@ struct publish_stream {
     bool sending, reading, offering, half_closed, draining;
     int64_t answered_at_ns;
     struct post_poll_hook offer_hook, decide_hook;
-    struct wire_timer answer_timer;
+    struct cq_timer answer_timer;
 };
 
 static struct wire_thread *thread_of(const struct publish_stream *stream)
 {
     return call_thread(stream->intake.call);
+}
+
+static struct cq_thread *cq_of(const struct publish_stream *stream)
+{
+    return call_cq(stream->intake.call);
 }
 
 /* Reads the next batch, unless the stream is blocked: a batch is being offered. */
@@ -116,7 +121,7 @@ static void decide(struct publish_stream *stream, int64_t now_ns)
     if (stream->reported < stream->confirmed) {
         int64_t due_ns = stream->answered_at_ns + ANSWER_EVERY_NS;
         if (!ending && wire_busy(thread_of(stream)) && now_ns < due_ns)
-            wire_timer_set(thread_of(stream), &stream->answer_timer, due_ns);
+            cq_timer_set(cq_of(stream), &stream->answer_timer, due_ns);
         else
             answer(stream, now_ns);
     } else if (ending && stream->confirmed == stream->received) {
@@ -134,7 +139,7 @@ static void on_decide(struct post_poll_hook *hook, int64_t now_ns)
     decide(container_of(hook, struct publish_stream, decide_hook), now_ns);
 }
 
-static void on_answer_due(struct wire_timer *timer, int64_t now_ns)
+static void on_answer_due(struct cq_timer *timer, int64_t now_ns)
 {
     decide(container_of(timer, struct publish_stream, answer_timer), now_ns);
 }
@@ -172,7 +177,7 @@ static void handle_scanned(struct publish_stream *stream, const struct scanned_m
     for (;;) {
         if (wire_busy(thread_of(stream)) && intake_coalesce(&stream->intake, scanned)) {
             stream->coalesced++;
-            wire_add_early_post_poll_hook(thread_of(stream), &stream->offer_hook);
+            cq_add_early_post_poll_hook(cq_of(stream), &stream->offer_hook);
             read_next(stream);
             return;
         }
@@ -247,7 +252,7 @@ static void on_intake_done(struct intake *intake, enum fault_reason reason)
     } else {
         confirm(stream, count, reason);
     }
-    wire_add_post_poll_hook(thread_of(stream), &stream->decide_hook);
+    cq_add_post_poll_hook(cq_of(stream), &stream->decide_hook);
     if (reason == FAULT_DRAINING || !call_alive(intake->call))
         held_fini(&stream->held);
     else if (stream->held.message.buffer)
@@ -303,7 +308,7 @@ static void half_closed(struct call *call)
 
     stream->reading = false;
     stream->half_closed = true;
-    wire_add_post_poll_hook(call_thread(call), &stream->decide_hook);
+    cq_add_post_poll_hook(call_cq(call), &stream->decide_hook);
 }
 
 static void sent(struct call *call, bool ok)
@@ -312,7 +317,7 @@ static void sent(struct call *call, bool ok)
 
     (void)ok; /* after a failure the call is about to end */
     stream->sending = false;
-    wire_add_post_poll_hook(call_thread(call), &stream->decide_hook);
+    cq_add_post_poll_hook(call_cq(call), &stream->decide_hook);
 }
 
 static void lost(struct call *call)
@@ -333,7 +338,7 @@ static void draining(struct call *call)
     if (!stream)
         return;
     stream->draining = true;
-    wire_add_post_poll_hook(call_thread(call), &stream->decide_hook);
+    cq_add_post_poll_hook(call_cq(call), &stream->decide_hook);
 }
 
 static void closed(struct call *call, bool ok)
@@ -343,7 +348,7 @@ static void closed(struct call *call, bool ok)
     (void)ok;
     if (!stream)
         return;
-    wire_timer_set(call_thread(call), &stream->answer_timer, INT64_MAX);
+    cq_timer_stop(call_cq(call), &stream->answer_timer);
     list_remove(&stream->offer_hook.link);
     list_remove(&stream->decide_hook.link);
     held_fini(&stream->held);

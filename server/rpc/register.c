@@ -70,7 +70,7 @@ static void unregister(struct task *task)
 
     hub_unregister(registration->session, registration->reason);
     registration->task.run = on_left;
-    wire_post(call_thread(registration->call), &registration->task);
+    cq_post(call_cq(registration->call), &registration->task);
 }
 
 static void leave_when_idle(struct registration *registration)
@@ -152,7 +152,7 @@ static void end_on_loop(struct task *task)
 
     session_end(registration->session, end->activation, (uint32_t)end->code, end->message);
     registration->task.run = on_ended;
-    wire_post(call_thread(registration->call), &registration->task);
+    cq_post(call_cq(registration->call), &registration->task);
 }
 
 /* The events of the current message are in the hub. What is left is its `end`. */
@@ -183,7 +183,7 @@ static void on_put_done(struct put_waiter *waiter)
 {
     struct registration *registration = container_of(waiter, struct registration, waiter);
 
-    wire_post(call_thread(registration->call), &registration->unblocked_task);
+    cq_post(call_cq(registration->call), &registration->unblocked_task);
 }
 
 static void offer(struct registration *registration, uint64_t activation, struct chunk *chunk)
@@ -264,7 +264,7 @@ static void welcome(void *ctx, uint64_t epoch)
     struct registration *registration = ctx;
 
     command_welcome(&registration->commands, epoch);
-    wire_post(call_thread(registration->call), &registration->welcome_task);
+    cq_post(call_cq(registration->call), &registration->welcome_task);
 }
 
 static void start(void *ctx, const struct activation_params *params)
@@ -301,7 +301,7 @@ static void abort_call(void *ctx, const struct fault *fault)
     struct registration *registration = ctx;
 
     registration->abort_fault = *fault;
-    wire_post(call_thread(registration->call), &registration->abort_task);
+    cq_post(call_cq(registration->call), &registration->abort_task);
 }
 
 static const struct session_port session_port = {.welcome = welcome,
@@ -320,7 +320,7 @@ static void register_on_loop(struct task *task)
                      &registration->refusal))
         registration->session = NULL;
     registration->task.run = on_registered;
-    wire_post(call_thread(registration->call), &registration->task);
+    cq_post(call_cq(registration->call), &registration->task);
 }
 
 static void handle_hello(struct registration *registration, const struct framing_scan *scan)

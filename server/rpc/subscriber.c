@@ -63,7 +63,7 @@ static void unsubscribe(struct task *task)
 
     hub_unsubscribe(subscriber->subscription, subscriber->reason);
     subscriber->task.run = on_left;
-    wire_post(call_thread(subscriber->call), &subscriber->task);
+    cq_post(call_cq(subscriber->call), &subscriber->task);
 }
 
 static void leave_when_sent(struct subscriber *subscriber)
@@ -183,7 +183,7 @@ static void closing(void *ctx, enum closing reason, int64_t deadline_ns)
     subscriber->closing = reason;
     subscriber->closing_deadline_ns = deadline_ns;
     subscriber->closing_notice.run = on_closing;
-    wire_post(call_thread(subscriber->call), &subscriber->closing_notice);
+    cq_post(call_cq(subscriber->call), &subscriber->closing_notice);
 }
 
 static void on_abort(struct task *task)
@@ -204,7 +204,7 @@ static void abort_call(void *ctx, const struct fault *fault)
 
     subscriber->fault = *fault;
     subscriber->abort_notice.run = on_abort;
-    wire_post(call_thread(subscriber->call), &subscriber->abort_notice);
+    cq_post(call_cq(subscriber->call), &subscriber->abort_notice);
 }
 
 /* Loop. */
@@ -266,7 +266,7 @@ static void subscribe(struct task *task)
     else
         subscriber->request.params.filter = NULL; /* the subscription owns it now */
     subscriber->task.run = on_subscribed;
-    wire_post(call_thread(subscriber->call), &subscriber->task);
+    cq_post(call_cq(subscriber->call), &subscriber->task);
 }
 
 void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)

@@ -42,7 +42,7 @@ static void run_on_loop(struct task *task)
 
     unary->on_loop(unary);
     unary->task.run = reply;
-    wire_post(call_thread(unary->call), &unary->task);
+    cq_post(call_cq(unary->call), &unary->task);
 }
 
 static void opened(struct call *call, void *ctx)

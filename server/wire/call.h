@@ -1,15 +1,8 @@
-/* call.h - one call as the server sees it, of any shape, as a state machine. It moves bytes and
- * knows no domain: the method's port says what the bytes mean.
+/* call.h - one call as the server sees it, of any shape. It moves bytes and knows no domain: the
+ * method's port says what the bytes mean. The state machine is grpc/server_call.h.
  *
- *   OPEN --call_finish()--> FINISHING --status written, peer lost--> ENDED
- *    | |                        |                                     ^
- *    | |              1 s passed, call_abort()                        |
- *    | |                        v                                     |
- *    | +----call_abort()----> ABORTED --------------------------------+
- *    +------peer lost-------------------------------------------------+
- *
- * After the last tag has arrived and the last hold was dropped, closed() is called and the call is
- * freed.
+ * After the last operation has completed and the last hold was dropped, closed() is called and the
+ * call is freed.
  *
  * Threads: everything runs on the call's wire thread. Only call_open(), call_notify_all_draining()
  * and call_unhold() may call the port before they return. */
@@ -63,9 +56,10 @@ struct method {
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
 struct wire_thread *call_thread(const struct call *call);
-const char *call_peer(const struct call *call);    /* "127.0.0.1:5000", "unix:"; lives as long as the call */
-int64_t call_deadline_ns(const struct call *call); /* as clock_mono_ns(); INT64_MAX: none */
-bool call_alive(const struct call *call);          /* not finished, not aborted, and the peer is not lost */
+struct cq_thread *call_cq(const struct call *call); /* wire_cq() of that thread */
+const char *call_peer(const struct call *call);     /* "127.0.0.1:5000", "unix:"; lives as long as the call */
+int64_t call_deadline_ns(const struct call *call);  /* as clock_mono_ns(); INT64_MAX: none */
+bool call_alive(const struct call *call);           /* not finished, not aborted, and the peer is not lost */
 
 /* Asks for the next message; at most one request at a time. Does nothing if the call is not
  * alive. */

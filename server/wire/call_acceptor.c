@@ -6,13 +6,14 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "grpc/op.h"
 
 /* How many calls the core may hand over before we ask for more. */
 #define SLOTS 128
 
 /* One request for a call; the address of `op` is the tag. */
 struct slot {
-    struct wire_op op;
+    struct op op;
     struct acceptor *acceptor;
     grpc_call *core;
     grpc_call_details details;
@@ -50,13 +51,14 @@ static void request_call(struct slot *slot)
     slot->core = NULL;
     grpc_call_details_init(&slot->details);
     grpc_metadata_array_init(&slot->metadata);
-    grpc_call_error error = grpc_server_request_call(
-        wire_thread_server(acceptor->thread), &slot->core, &slot->details, &slot->metadata,
-        wire_thread_queue(acceptor->thread), wire_thread_queue(acceptor->thread), &slot->op);
+    grpc_completion_queue *queue = cq_thread_queue(wire_cq(acceptor->thread));
+    grpc_call_error error =
+        grpc_server_request_call(wire_thread_server(acceptor->thread), &slot->core, &slot->details,
+                                 &slot->metadata, queue, queue, &slot->op);
     CHECK(error == GRPC_CALL_OK);
 }
 
-static void on_call(struct wire_op *op, bool ok)
+static void on_call(struct op *op, bool ok)
 {
     struct slot *slot = container_of(op, struct slot, op);
     struct acceptor *acceptor = slot->acceptor;
@@ -138,5 +140,7 @@ enum err call_acceptor_serve(struct wire_thread *thread, const struct method *me
 
 void call_acceptor_drain(struct wire_thread *thread)
 {
-    wire_post(thread, &container_of(wire_thread_acceptor(thread), struct acceptor, interface)->drain);
+    struct call_acceptor *interface = wire_thread_acceptor(thread);
+
+    cq_post(wire_cq(thread), &container_of(interface, struct acceptor, interface)->drain);
 }

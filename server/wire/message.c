@@ -22,38 +22,11 @@ static void release_slice(struct chunk_memory *memory)
     free(held);
 }
 
-/* Never a slice that holds its bytes within itself: these would move with the message. */
-static grpc_slice copy_of(const grpc_slice_buffer *from)
-{
-    grpc_slice copy = grpc_slice_malloc_large(from->length);
-    uint8_t *to = GRPC_SLICE_START_PTR(copy);
-
-    for (size_t i = 0; i < from->count; i++) {
-        size_t size = GRPC_SLICE_LENGTH(from->slices[i]);
-        memcpy(to, GRPC_SLICE_START_PTR(from->slices[i]), size);
-        to += size;
-    }
-    return copy;
-}
-
-static struct bytes bytes_of(const grpc_slice *slice)
-{
-    return (struct bytes){GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice)};
-}
-
-/* Compression is off in the core, so the buffer is always raw. One piece stays where it is: in the
- * buffer, or in what the buffer refers to. */
 struct bytes message_bytes(struct message *message)
 {
-    const grpc_slice_buffer *from = &message->buffer->data.raw.slice_buffer;
-
-    if (message->is_whole)
-        return message->bytes;
+    if (!message->is_whole)
+        message->bytes = message_whole(message->buffer, &message->copy, &message->is_copy);
     message->is_whole = true;
-    message->is_copy = from->count != 1;
-    if (message->is_copy)
-        message->copy = copy_of(from);
-    message->bytes = bytes_of(message->is_copy ? &message->copy : &from->slices[0]);
     return message->bytes;
 }
 
@@ -74,7 +47,7 @@ struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_o
         held->slice = grpc_slice_malloc_large(bytes.size);
         memcpy(GRPC_SLICE_START_PTR(held->slice), bytes.data, bytes.size);
     }
-    *bytes_out = bytes_of(&held->slice);
+    *bytes_out = slice_bytes(&held->slice);
     *pinned_out = by_reference ? MAX_OF(bytes.size, (size_t)MAX_WIRE_READ) : bytes.size;
     return &held->memory;
 }
@@ -102,19 +75,4 @@ bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out)
         return false;
     *slice_out = container_of(memory, struct slice_memory, memory)->slice;
     return true;
-}
-
-static void free_bytes(void *bytes)
-{
-    free(bytes);
-}
-
-grpc_slice wire_slice_of(struct buf *bytes)
-{
-    grpc_slice slice =
-        bytes->size > 0 ? grpc_slice_new(bytes->data, bytes->size, free_bytes) : grpc_empty_slice();
-
-    if (bytes->size > 0)
-        *bytes = (struct buf){0};
-    return slice;
 }

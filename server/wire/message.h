@@ -1,15 +1,11 @@
-/* message.h - one received message: its bytes, and its memory as the memory of a chunk. Also turns
- * our own bytes into slices of the transport. */
+/* message.h - one received message: its bytes, and its memory as the memory of a chunk. */
 #ifndef TRIBUTARY_SERVER_WIRE_MESSAGE_H
 #define TRIBUTARY_SERVER_WIRE_MESSAGE_H
 
 #include <stdbool.h>
 
-#include "base/buf.h"
 #include "event/chunk.h"
-
-#include <grpc/byte_buffer.h>
-#include <grpc/slice.h>
+#include "grpc/slices.h"
 
 /* The largest buffer that the core reads into. A message that is kept by reference may pin this
  * much, even if it is smaller. */
@@ -38,8 +34,5 @@ void message_fini(struct message *message); /* a zeroed or moved message is allo
 /* Returns the slice behind a chunk's memory. No reference is taken. False: the memory does not come
  * from message_keep(). */
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);
-
-/* Returns a slice that owns the memory of `bytes`, which is empty afterwards. */
-grpc_slice wire_slice_of(struct buf *bytes);
 
 #endif

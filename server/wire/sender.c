@@ -37,6 +37,7 @@
 struct sender {
     struct call *call;
     struct wire_thread *thread;
+    struct cq_thread *cq; /* of that thread */
     struct sender_settings settings;
     const struct sender_port *port;
     void *ctx;
@@ -49,7 +50,7 @@ struct sender {
     struct chan_batch batch;
     struct buf notes; /* for the next message */
     struct post_poll_hook decide_hook;
-    struct wire_timer timer;
+    struct cq_timer timer;
     int64_t waiting_since_ns; /* when events began to wait; INT64_MAX: none are known to wait */
     int64_t sent_at_ns;
     /* Since when the connection is unwritable and its peer has read nothing; INT64_MAX: it is
@@ -221,7 +222,7 @@ static bool lingers(const struct sender *sender, int64_t now_ns)
 
 static void end(struct sender *sender, enum chan_state how)
 {
-    wire_timer_set(sender->thread, &sender->timer, INT64_MAX);
+    cq_timer_stop(sender->cq, &sender->timer);
     sender->ended = sender->port->ended(sender->ctx, how);
 }
 
@@ -253,7 +254,7 @@ static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
         if (sender->moved)
             at_ns = earlier(at_ns, sender->reported_at_ns + sender->settings.progress_ns);
     }
-    wire_timer_set(sender->thread, &sender->timer, MAX_OF(at_ns, now_ns + 1)); /* never twice in one turn */
+    cq_timer_set(sender->cq, &sender->timer, MAX_OF(at_ns, now_ns + 1)); /* never twice in one turn */
 }
 
 /* The one place that decides: send, wait, or end. */
@@ -284,7 +285,7 @@ static void decide(struct sender *sender, int64_t now_ns)
     if (!sender->in_flight) {
         if (sender->settings.limit_events > 0 && sender->dequeued.events >= sender->settings.limit_events) {
             sender->ended = true;
-            wire_timer_set(sender->thread, &sender->timer, INT64_MAX);
+            cq_timer_stop(sender->cq, &sender->timer);
             sender->port->limit(sender->ctx);
             return;
         }
@@ -311,14 +312,14 @@ static void on_post_poll(struct post_poll_hook *hook, int64_t now_ns)
     decide(sender, now_ns);
 }
 
-static void on_timer(struct wire_timer *timer, int64_t now_ns)
+static void on_timer(struct cq_timer *timer, int64_t now_ns)
 {
     decide(container_of(timer, struct sender, timer), now_ns);
 }
 
 static void dispose(struct sender *sender)
 {
-    wire_timer_set(sender->thread, &sender->timer, INT64_MAX);
+    cq_timer_stop(sender->cq, &sender->timer);
     list_remove(&sender->decide_hook.link);
     chan_release(sender->chan);
     chan_batch_fini(&sender->batch);
@@ -336,7 +337,7 @@ static void on_wake(struct task *task)
     }
     atomic_store(&sender->posted, false);
     sender->woken = true;
-    wire_add_post_poll_hook(sender->thread, &sender->decide_hook);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 
 struct sender *sender_new(struct call *call, const struct sender_settings *settings,
@@ -348,6 +349,7 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
         return NULL;
     sender->call = call;
     sender->thread = call_thread(call);
+    sender->cq = call_cq(call);
     sender->settings = *settings;
     sender->port = port;
     sender->ctx = ctx;
@@ -368,11 +370,11 @@ void sender_wake(void *ctx)
 {
     struct sender *sender = ctx;
 
-    if (wire_is_mine(sender->thread)) {
+    if (cq_is_mine(sender->cq)) {
         sender->woken = true;
-        wire_add_post_poll_hook(sender->thread, &sender->decide_hook);
+        cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
     } else if (!atomic_exchange(&sender->posted, true)) {
-        wire_post(sender->thread, &sender->wake);
+        cq_post(sender->cq, &sender->wake);
     }
 }
 
@@ -382,7 +384,7 @@ void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes)
     sender->credits_bytes = sender->credits_bytes || bytes > 0;
     sender->credit.events += MIN_OF(events, UINT64_MAX - sender->credit.events);
     sender->credit.bytes += MIN_OF(bytes, UINT64_MAX - sender->credit.bytes);
-    wire_add_post_poll_hook(sender->thread, &sender->decide_hook);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 
 void sender_begin(struct sender *sender, struct chan *chan)
@@ -391,13 +393,13 @@ void sender_begin(struct sender *sender, struct chan *chan)
     sender->stopped = false;
     sender->sent_at_ns = clock_mono_ns();
     sender->reported_at_ns = sender->sent_at_ns;
-    wire_add_post_poll_hook(sender->thread, &sender->decide_hook);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 
 void sender_add_note(struct sender *sender, struct buf *note)
 {
     buf_bytes(&sender->notes, note->data, note->size);
-    wire_add_post_poll_hook(sender->thread, &sender->decide_hook);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 
 size_t sender_backlog(const struct sender *sender)
@@ -417,13 +419,13 @@ void sender_sent(struct sender *sender, bool ok)
     } else {
         chan_lost(sender->chan, &sender->batch, LOSS_CONSUMER_GONE);
     }
-    wire_add_post_poll_hook(sender->thread, &sender->decide_hook);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 
 void sender_stop(struct sender *sender)
 {
     sender->stopped = true;
-    wire_timer_set(sender->thread, &sender->timer, INT64_MAX);
+    cq_timer_stop(sender->cq, &sender->timer);
 }
 
 bool sender_in_flight(const struct sender *sender)

@@ -1,20 +1,19 @@
-/* thread.c - one wire thread: its queue, mailbox, timers and post-poll hooks. */
+/* thread.c - one wire thread: its server, its connections, and how much a turn handles. */
 #include "server/wire/thread.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "event/framing.h"
+#include "grpc/op.h"
+#include "server/wire/busy_meter.h"
 
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/counters.h"
-#include "event/framing.h"
-#include "server/wire/busy_meter.h"
-
-/* A turn handles at most so many completions, so that what they produce leaves soon. */
+/* A turn of a busy thread handles at most so many completions, so that what they produce leaves
+ * soon. */
 #define MAX_TURN_COMPLETIONS 32
 
 /* After a turn has adopted a connection it polls the queue until it came back empty this many
@@ -24,21 +23,12 @@
 #define EMPTY_POLLS_PER_ADOPTION 4
 
 struct wire_thread {
+    struct cq_thread *cq;
     grpc_server *server;
-    grpc_completion_queue *queue;
-    pthread_t thread;
-    bool started;
     void (*down)(void *ctx);
     void *down_ctx;
     void (*peer)(void *ctx, int fd, char *text, size_t capacity);
     void *peer_ctx;
-    /* How another thread wakes this one: an empty batch on a call of a lame channel posts `wakeup`
-     * to the queue. */
-    grpc_channel *lame_channel;
-    grpc_call *wakeup_call;
-    struct wire_op wakeup;
-    struct task *_Atomic mailbox; /* the newest first */
-    _Atomic bool wakeup_pending;  /* `wakeup` is posted and has not arrived */
     _Atomic bool shutting;
     _Atomic bool cancelling;
     struct task shutdown;
@@ -46,12 +36,9 @@ struct wire_thread {
     /* Wire thread only. */
     struct call_acceptor *acceptor;
     struct framing_scan scan;
-    struct heap timers;
-    struct list early_hooks, hooks; /* of this turn's end */
-    struct list adoptions;          /* sockets that wait to be adopted, one in each turn */
-    struct wire_op shut;            /* completes when the server is down */
+    struct list adoptions; /* sockets that wait to be adopted, one in each turn */
+    struct op shut;        /* completes when the server is down */
     bool is_down;
-    int64_t now_ns;
     struct busy_meter busy;
 };
 
@@ -62,103 +49,10 @@ struct adoption {
     int fd;
 };
 
-static _Thread_local const struct wire_thread *current_thread;
-
-static gpr_timespec as_timespec(int64_t at_ns)
-{
-    if (at_ns == INT64_MAX)
-        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    return (gpr_timespec){.tv_sec = at_ns / NS_PER_S,
-                          .tv_nsec = (int32_t)(at_ns % NS_PER_S),
-                          .clock_type = GPR_CLOCK_MONOTONIC};
-}
-
-/* Runs all posted tasks, the oldest first. The mailbox holds the newest first, so the list is
- * reversed. */
-static void run_mailbox(struct wire_thread *thread)
-{
-    struct task *newest = atomic_exchange_explicit(&thread->mailbox, NULL, memory_order_acquire);
-    struct task *oldest = NULL;
-
-    while (newest) {
-        struct task *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest) {
-        struct task *task = oldest;
-        oldest = task->next;
-        task->run(task);
-    }
-}
-
-static void on_wakeup(struct wire_op *op, bool ok)
-{
-    struct wire_thread *thread = container_of(op, struct wire_thread, wakeup);
-
-    (void)ok; /* an empty batch has no outcome of its own */
-    atomic_store(&thread->wakeup_pending, false);
-    run_mailbox(thread);
-}
-
-static void on_shut(struct wire_op *op, bool ok)
+static void on_shut(struct op *op, bool ok)
 {
     (void)ok;
     container_of(op, struct wire_thread, shut)->is_down = true;
-}
-
-static void fire_timers(struct wire_thread *thread)
-{
-    for (;;) {
-        struct heap_node *first = heap_first(&thread->timers);
-        if (!first || first->key > thread->now_ns)
-            return;
-        struct wire_timer *timer = container_of(first, struct wire_timer, node);
-        heap_remove(&thread->timers, first);
-        timer->fired(timer, thread->now_ns);
-    }
-}
-
-/* Hooks that are added meanwhile stay in `added` for the next turn. */
-static void run_hooks(struct wire_thread *thread, struct list *added)
-{
-    struct list due;
-
-    list_init(&due);
-    while (!list_empty(added)) {
-        struct list *link = list_first(added);
-        list_remove(link);
-        list_append(&due, link);
-    }
-    while (!list_empty(&due)) {
-        struct list *link = list_first(&due);
-        list_remove(link);
-        struct post_poll_hook *hook = container_of(link, struct post_poll_hook, link);
-        hook->post_poll(hook, thread->now_ns);
-    }
-}
-
-static int64_t wait_until(const struct wire_thread *thread)
-{
-    if (!list_empty(&thread->early_hooks) || !list_empty(&thread->hooks) || !list_empty(&thread->adoptions) ||
-        atomic_load_explicit(&thread->mailbox, memory_order_relaxed))
-        return 0;
-    const struct heap_node *first = heap_first(&thread->timers);
-    return first ? first->key : INT64_MAX;
-}
-
-/* Waits until `until` for one completion and handles it. Returns GRPC_OP_COMPLETE,
- * GRPC_QUEUE_TIMEOUT or GRPC_QUEUE_SHUTDOWN. */
-static grpc_completion_type complete_one(struct wire_thread *thread, gpr_timespec until)
-{
-    grpc_event event = grpc_completion_queue_next(thread->queue, until, NULL);
-
-    if (event.type == GRPC_OP_COMPLETE) {
-        struct wire_op *op = event.tag;
-        op->done(op, event.success != 0);
-    }
-    return event.type;
 }
 
 static void adopt(struct wire_thread *thread, struct adoption *adoption)
@@ -178,62 +72,52 @@ static void adopt(struct wire_thread *thread, struct adoption *adoption)
  * the descriptors of all peers that have left, until none is free. */
 static void adopt_next(struct wire_thread *thread)
 {
-    if (list_empty(&thread->adoptions))
-        return;
     adopt(thread, container_of(list_first(&thread->adoptions), struct adoption, link));
-    for (int polls = EMPTY_POLLS_PER_ADOPTION, left = MAX_TURN_COMPLETIONS; polls > 0 && left > 0; left--) {
-        if (complete_one(thread, gpr_inf_past(GPR_CLOCK_MONOTONIC)) != GRPC_OP_COMPLETE)
-            polls--;
-    }
+    cq_poll(thread->cq, EMPTY_POLLS_PER_ADOPTION, MAX_TURN_COMPLETIONS);
 }
 
-static void turn(struct wire_thread *thread)
+static void on_begun(void *ctx)
 {
-    grpc_event event = grpc_completion_queue_next(thread->queue, as_timespec(wait_until(thread)), NULL);
+    struct wire_thread *thread = ctx;
 
-    thread->now_ns = clock_mono_ns();
-    for (int left = wire_busy(thread) ? MAX_TURN_COMPLETIONS : 1; event.type == GRPC_OP_COMPLETE;) {
-        struct wire_op *op = event.tag;
-        op->done(op, event.success != 0);
-        if (--left == 0)
-            break;
-        event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
-    }
-    run_mailbox(thread);
-    adopt_next(thread);
-    fire_timers(thread);
-    busy_meter_update(&thread->busy, thread->now_ns);
-    run_hooks(thread, &thread->early_hooks);
-    run_hooks(thread, &thread->hooks);
+    busy_meter_start(&thread->busy, cq_now_ns(thread->cq));
 }
 
-/* After the thread has ended. The queue then holds only wakeups. The mailbox and the adoptions may
- * hold what was posted too late; the thread's own last tasks came without a wakeup. */
-static void empty_queue(struct wire_thread *thread)
+static unsigned max_completions(void *ctx)
 {
-    while (atomic_load(&thread->wakeup_pending) || atomic_load(&thread->mailbox) ||
-           !list_empty(&thread->adoptions))
-        turn(thread);
-    grpc_call_unref(thread->wakeup_call);
-    grpc_channel_destroy(thread->lame_channel);
-    grpc_completion_queue_shutdown(thread->queue);
-    while (complete_one(thread, gpr_inf_future(GPR_CLOCK_MONOTONIC)) != GRPC_QUEUE_SHUTDOWN)
-        ;
+    return wire_busy(ctx) ? MAX_TURN_COMPLETIONS : 1;
 }
 
-static void *serve(void *arg)
+static void after_tasks(void *ctx, int64_t now_ns)
 {
-    struct wire_thread *thread = arg;
+    struct wire_thread *thread = ctx;
 
-    current_thread = thread;
-    thread->now_ns = clock_mono_ns();
-    busy_meter_start(&thread->busy, thread->now_ns);
-    /* The server may be down while the last tags of calls are still to arrive, and while the loop
-     * still holds calls. */
-    while (!thread->is_down || !thread->acceptor->empty(thread->acceptor))
-        turn(thread);
+    if (!list_empty(&thread->adoptions))
+        adopt_next(thread);
+    busy_meter_update(&thread->busy, now_ns);
+}
+
+static bool has_adoptions(void *ctx)
+{
+    const struct wire_thread *thread = ctx;
+
+    return !list_empty(&thread->adoptions);
+}
+
+/* The server may be down while the last tags of calls are still to arrive, and while the loop still
+ * holds calls. */
+static bool is_done(void *ctx)
+{
+    const struct wire_thread *thread = ctx;
+
+    return thread->is_down && thread->acceptor->empty(thread->acceptor);
+}
+
+static void on_ended(void *ctx)
+{
+    struct wire_thread *thread = ctx;
+
     thread->down(thread->down_ctx);
-    return NULL;
 }
 
 static void do_shutdown(struct task *task)
@@ -242,7 +126,7 @@ static void do_shutdown(struct task *task)
 
     if (thread->acceptor)
         thread->acceptor->refuse(thread->acceptor);
-    grpc_server_shutdown_and_notify(thread->server, thread->queue, &thread->shut);
+    grpc_server_shutdown_and_notify(thread->server, cq_thread_queue(thread->cq), &thread->shut);
 }
 
 static void do_cancel(struct task *task)
@@ -259,25 +143,27 @@ static void do_adopt(struct task *task)
 
 struct status wire_thread_new(const struct wire_settings *settings, struct wire_thread **thread_out)
 {
+    static const struct cq_thread_port port = {.begun = on_begun,
+                                               .max_completions = max_completions,
+                                               .after_tasks = after_tasks,
+                                               .has_work = has_adoptions,
+                                               .is_done = is_done,
+                                               .ended = on_ended};
     struct wire_thread *thread = calloc(1, sizeof(*thread));
 
     if (!thread)
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
-    list_init(&thread->early_hooks);
-    list_init(&thread->hooks);
     list_init(&thread->adoptions);
-    thread->wakeup.done = on_wakeup;
     thread->shut.done = on_shut;
     thread->shutdown.run = do_shutdown;
     thread->cancel.run = do_cancel;
-    thread->queue = grpc_completion_queue_create_for_next(NULL);
+    struct status status = cq_thread_new(&port, thread, &thread->cq);
+    if (status.code) {
+        free(thread);
+        return status;
+    }
     thread->server = wire_server_new(settings);
-    grpc_server_register_completion_queue(thread->server, thread->queue, NULL);
-    thread->lame_channel =
-        grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
-    thread->wakeup_call = grpc_channel_create_call(thread->lame_channel, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                                   thread->queue, grpc_slice_from_static_string("/wake"),
-                                                   NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_server_register_completion_queue(thread->server, cq_thread_queue(thread->cq), NULL);
     *thread_out = thread;
     return STATUS_OK;
 }
@@ -288,39 +174,31 @@ struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *c
     thread->down_ctx = ctx;
     grpc_server_start(thread->server);
     thread->acceptor->accept(thread->acceptor);
-    int failed = pthread_create(&thread->thread, NULL, serve, thread);
-    if (failed)
-        return (struct status){ERR_IO, failed, "start a wire thread"};
-    thread->started = true;
-    return STATUS_OK;
+    return cq_thread_start(thread->cq);
 }
 
 void wire_thread_shutdown(struct wire_thread *thread, bool cancel)
 {
     if (!atomic_exchange(&thread->shutting, true))
-        wire_post(thread, &thread->shutdown);
+        cq_post(thread->cq, &thread->shutdown);
     if (cancel && !atomic_exchange(&thread->cancelling, true))
-        wire_post(thread, &thread->cancel);
+        cq_post(thread->cq, &thread->cancel);
 }
 
 void wire_thread_join(struct wire_thread *thread)
 {
-    if (thread->started)
-        CHECK(pthread_join(thread->thread, NULL) == 0);
-    thread->started = false;
+    cq_thread_join(thread->cq);
 }
 
 void wire_thread_free(struct wire_thread *thread)
 {
     if (!thread)
         return;
-    empty_queue(thread);
+    cq_thread_free(thread->cq);
     grpc_server_destroy(thread->server);
-    grpc_completion_queue_destroy(thread->queue);
     if (thread->acceptor)
         thread->acceptor->free(thread->acceptor);
     framing_fini(&thread->scan);
-    heap_fini(&thread->timers);
     free(thread);
 }
 
@@ -333,17 +211,12 @@ void wire_thread_adopt(struct wire_thread *thread, int fd)
         return;
     }
     *adoption = (struct adoption){.task = {.run = do_adopt}, .thread = thread, .fd = fd};
-    wire_post(thread, &adoption->task);
+    cq_post(thread->cq, &adoption->task);
 }
 
 grpc_server *wire_thread_server(struct wire_thread *thread)
 {
     return thread->server;
-}
-
-grpc_completion_queue *wire_thread_queue(struct wire_thread *thread)
-{
-    return thread->queue;
 }
 
 void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *acceptor)
@@ -375,50 +248,12 @@ void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t cap
         thread->peer(thread->peer_ctx, fd, text, capacity);
 }
 
-void wire_post(struct wire_thread *thread, struct task *task)
+struct cq_thread *wire_cq(const struct wire_thread *thread)
 {
-    struct task *newest = atomic_load_explicit(&thread->mailbox, memory_order_relaxed);
-
-    do {
-        task->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&thread->mailbox, &newest, task, memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    if (wire_is_mine(thread) || atomic_exchange(&thread->wakeup_pending, true))
-        return;
-    CHECK(grpc_call_start_batch(thread->wakeup_call, NULL, 0, &thread->wakeup, NULL) == GRPC_CALL_OK);
-}
-
-bool wire_is_mine(const struct wire_thread *thread)
-{
-    return current_thread == thread;
-}
-
-void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns)
-{
-    if (at_ns == INT64_MAX)
-        heap_remove(&thread->timers, &timer->node);
-    else
-        CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
-}
-
-void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
-{
-    if (list_empty(&hook->link))
-        list_append(&thread->hooks, &hook->link);
-}
-
-void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
-{
-    if (list_empty(&hook->link))
-        list_append(&thread->early_hooks, &hook->link);
+    return thread->cq;
 }
 
 bool wire_busy(const struct wire_thread *thread)
 {
     return busy_meter_is_busy(&thread->busy);
-}
-
-int64_t wire_now(const struct wire_thread *thread)
-{
-    return thread->now_ns;
 }

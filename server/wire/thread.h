@@ -1,9 +1,9 @@
-/* thread.h - a wire thread: one grpc_server, one completion queue, the thread that serves it, and
- * the calls and connections that were given to it.
+/* thread.h - a wire thread: one grpc_server, the completion-queue thread that serves it, and the
+ * calls and connections that were given to it.
  *
- * A *turn* is one return of the completion queue's next() and all that it leads to: the completions
- * that the queue has at hand, posted tasks, due timers, then the post-poll hooks. After a turn the
- * thread waits.
+ * The room src/grpc has the thread itself, and says what a *turn* is (grpc/cq_thread.h). A wire
+ * thread adds this: in each turn it adopts one connection that waits, and measures whether it is
+ * busy. While it is busy, a turn handles several completions.
  *
  * Threads: the wire thread itself, unless a function says otherwise. */
 #ifndef TRIBUTARY_SERVER_WIRE_THREAD_H
@@ -12,33 +12,14 @@
 #include <stdbool.h>
 
 #include "base/base.h"
-#include "base/heap.h"
-#include "base/list.h"
 #include "base/status.h"
-#include "loop/loop.h"
+#include "grpc/cq_thread.h"
 #include "server/wire/wire.h"
 
 #include <grpc/grpc.h>
 
 struct framing_scan;
 struct wire_thread;
-
-/* An operation of gRPC core in flight. Its address is the tag. */
-struct wire_op {
-    void (*done)(struct wire_op *op, bool ok); /* the call's wire thread; exactly once per start */
-};
-
-struct wire_timer {
-    struct heap_node node;
-    void (*fired)(struct wire_timer *timer, int64_t now_ns);
-};
-
-/* Work for the end of a turn, embedded in the object that it is about. To take back a hook that was
- * added, remove its link from the list. */
-struct post_poll_hook {
-    struct list link; /* list_init() before the first use */
-    void (*post_poll)(struct post_poll_hook *hook, int64_t now_ns);
-};
 
 /* What takes the calls that the core hands over (call_acceptor.c). Every function but `free` runs
  * on the wire thread, or before it has started. */
@@ -72,7 +53,6 @@ void wire_thread_free(struct wire_thread *thread);
 void wire_thread_adopt(struct wire_thread *thread, int fd);
 
 grpc_server *wire_thread_server(struct wire_thread *thread);
-grpc_completion_queue *wire_thread_queue(struct wire_thread *thread);
 /* Sets the call acceptor before the thread starts. wire_thread_free() frees it. */
 void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *acceptor);
 struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread);
@@ -84,24 +64,10 @@ void wire_thread_set_peer_lookup(struct wire_thread *thread,
 /* Writes the peer at the other end of a descriptor; an empty text where no function was set. */
 void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t capacity);
 
-/* Any thread; never blocks. Runs `task` on the wire thread. Tasks that one thread posts run in the
- * order of posting. */
-void wire_post(struct wire_thread *thread, struct task *task);
-bool wire_is_mine(const struct wire_thread *thread); /* any thread: whether it is this wire thread */
-
-/* Arms or rearms a timer for `at_ns` (clock_mono_ns()). INT64_MAX disarms it. */
-void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns);
-
-/* Runs the hook at the end of this turn, once, however often it is added. A hook that is added
- * while hooks of its kind run is run at the end of the next turn. */
-void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook);
-/* The same, but early hooks run before all other hooks: what an early hook produces can still leave
- * in this turn. */
-void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook);
+/* The thread's queue, mailbox, timers and hooks. */
+struct cq_thread *wire_cq(const struct wire_thread *thread);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);
-/* The thread's clock_mono_ns(), read once per turn. */
-int64_t wire_now(const struct wire_thread *thread);
 
 #endif

@@ -1,10 +1,4 @@
-/* loop.c - the event loop: libev, with a mailbox, timers, signals and settings.
- *
- * DESIGN: The mailbox is a stack. Any thread pushes a task onto it with one compare-and-swap. The
- * loop takes the whole stack with one exchange and reverses it. This has four effects. The order in
- * which tasks were posted is kept. A turn is bounded by the tasks that were there when it began.
- * Only the push onto an empty stack has to wake the loop. A thread that is interrupted while it
- * posts delays nobody else. */
+/* loop.c - the event loop: libev, with a mailbox, timers, signals and settings. */
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -36,7 +30,7 @@ struct handler {
 
 struct loop {
     /* Any thread. */
-    struct task *_Atomic posted; /* newest first */
+    struct mailbox posted;
     atomic_bool stopping;
     ev_async wakeup;
     struct ev_loop *ev; /* constant */
@@ -56,42 +50,18 @@ static _Thread_local const struct loop *running;
  * it. */
 static struct loop *_Atomic signal_owners[NSIG];
 
-static void run_posted(struct loop *loop)
-{
-    struct task *newest = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire);
-    struct task *oldest = NULL;
-
-    while (newest) {
-        struct task *next = newest->next;
-
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest) {
-        struct task *task = oldest;
-
-        oldest = task->next; /* read before run(), which may free the task or post it again */
-        task->run(task);
-    }
-}
-
 static void on_wakeup(struct ev_loop *ev, ev_async *wakeup, int events)
 {
+    struct loop *loop = ev_userdata(ev);
+
     (void)wakeup;
     (void)events;
-    run_posted(ev_userdata(ev));
+    mailbox_run(&loop->posted);
 }
 
 void loop_post(struct loop *loop, struct task *task)
 {
-    struct task *before = atomic_load_explicit(&loop->posted, memory_order_relaxed);
-
-    do
-        task->next = before;
-    while (!atomic_compare_exchange_weak_explicit(&loop->posted, &before, task, memory_order_release,
-                                                  memory_order_relaxed));
-    if (!before)
+    if (mailbox_post(&loop->posted, task))
         ev_async_send(loop->ev, &loop->wakeup);
 }
 
@@ -228,8 +198,8 @@ void loop_free(struct loop *loop)
     if (!loop)
         return;
     running = loop;
-    while (atomic_load_explicit(&loop->posted, memory_order_relaxed))
-        run_posted(loop);
+    while (!mailbox_is_empty(&loop->posted))
+        mailbox_run(&loop->posted);
     running = outer;
     list_each(node, safe, &loop->armed)
         disarm(container_of(node, struct watcher, link)->timer);
@@ -254,7 +224,7 @@ void loop_run(struct loop *loop)
     while (!atomic_load_explicit(&loop->stopping, memory_order_acquire))
         ev_run(loop->ev, EVRUN_ONCE);
     /* Tasks that were posted before the stop may have come after the last turn ran its tasks. */
-    run_posted(loop);
+    mailbox_run(&loop->posted);
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
     running = outer;
 }

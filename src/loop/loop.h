@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/mailbox.h"
 #include "base/settings.h"
 #include "base/status.h"
 
@@ -47,15 +48,9 @@ bool loop_is_mine(const struct loop *loop);
 
 /* ---- the mailbox ---- */
 
-/* A piece of work for the loop thread, embedded in the object that it works on. */
-struct task {
-    struct task *next;              /* the loop's */
-    void (*run)(struct task *task); /* loop thread; it may free the task or post it again */
-};
-
-/* Posts a task: run() is called once, on the loop thread. Never blocks, never fails, allocates
- * nothing. The task is the loop's from here until run() is called, so it must not be posted twice
- * meanwhile. The objects that embed tasks bound the mailbox. Any thread.
+/* Posts a task (base/mailbox.h): run() is called once, on the loop thread. Never blocks, never
+ * fails, allocates nothing. The task is the loop's from here until run() is called, so it must not
+ * be posted twice meanwhile. The objects that embed tasks bound the mailbox. Any thread.
  *
  * Tasks of one thread run in the order in which it posted them. A turn runs the tasks that were
  * there when it began to run tasks. So a task that posts itself runs once in each turn, and timers

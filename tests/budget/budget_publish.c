@@ -1,6 +1,6 @@
 /* budget_publish.c - the cases of a publishing stream: from the received message to the channel,
  * with the real service and the real hub. Only the call and the wire thread are replaced, by the
- * few functions of call.h and thread.h that the service calls. */
+ * few functions of call.h, thread.h and cq_thread.h that the service calls. */
 #include "budget.h"
 
 #include <string.h>
@@ -14,11 +14,14 @@
 #include "server/wire/thread.h"
 #include "server/wire/wire.h"
 
+struct cq_thread {
+    struct list early_hooks, hooks;
+    struct task *posted; /* one at most */
+};
+
 struct wire_thread {
     bool busy;
     struct framing_scan scan;
-    struct list early_hooks, hooks;
-    struct task *posted; /* one at most */
 };
 
 struct call {
@@ -34,11 +37,12 @@ static struct {
     struct consumer consumer;
     struct rpc rpc;
     struct wire_thread thread;
+    struct cq_thread cq;
     struct call call;
     grpc_byte_buffer *received[MAX_BUDGET_MESSAGES];
 } state;
 
-/* ---- services.h, thread.h, call.h ---- */
+/* ---- services.h, thread.h, cq_thread.h, call.h ---- */
 
 enum err rpc_add_method(struct rpc *rpc, const char *path, const struct call_port *port, void *ctx)
 {
@@ -53,29 +57,47 @@ struct framing_scan *wire_scan(struct wire_thread *thread)
     return &thread->scan;
 }
 
-void wire_post(struct wire_thread *thread, struct task *task)
-{
-    CHECK(!thread->posted);
-    thread->posted = task;
-}
-
-void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns)
+struct cq_thread *wire_cq(const struct wire_thread *thread)
 {
     (void)thread;
+    return &state.cq;
+}
+
+struct cq_thread *call_cq(const struct call *call)
+{
+    (void)call;
+    return &state.cq;
+}
+
+void cq_post(struct cq_thread *cq, struct task *task)
+{
+    CHECK(!cq->posted);
+    cq->posted = task;
+}
+
+void cq_timer_set(struct cq_thread *cq, struct cq_timer *timer, int64_t at_ns)
+{
+    (void)cq;
     (void)timer;
     (void)at_ns;
 }
 
-void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
+void cq_timer_stop(struct cq_thread *cq, struct cq_timer *timer)
 {
-    if (list_empty(&hook->link))
-        list_append(&thread->hooks, &hook->link);
+    (void)cq;
+    (void)timer;
 }
 
-void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
+void cq_add_post_poll_hook(struct cq_thread *cq, struct post_poll_hook *hook)
 {
     if (list_empty(&hook->link))
-        list_append(&thread->early_hooks, &hook->link);
+        list_append(&cq->hooks, &hook->link);
+}
+
+void cq_add_early_post_poll_hook(struct cq_thread *cq, struct post_poll_hook *hook)
+{
+    if (list_empty(&hook->link))
+        list_append(&cq->early_hooks, &hook->link);
 }
 
 bool wire_busy(const struct wire_thread *thread)
@@ -153,8 +175,8 @@ static void run_hooks(struct list *hooks)
 /* What follows the messages of one turn. */
 static void end_turn(void)
 {
-    run_hooks(&state.thread.early_hooks);
-    run_hooks(&state.thread.hooks);
+    run_hooks(&state.cq.early_hooks);
+    run_hooks(&state.cq.hooks);
 }
 
 static void publish_one(uint32_t number)
@@ -214,7 +236,7 @@ static void finish(void)
 static bool is_posted(void *ctx)
 {
     (void)ctx;
-    return state.thread.posted;
+    return state.cq.posted;
 }
 
 /* The first message goes to the loop and back, which makes the producer. */
@@ -228,8 +250,8 @@ static void open_job(const struct budget_shape *shape)
     hub_fixture_open(&state.fixture);
     consumer_join(&state.consumer, &state.fixture, params);
     state.rpc = (struct rpc){.loop = state.fixture.loop, .hub = state.fixture.hub};
-    list_init(&state.thread.early_hooks);
-    list_init(&state.thread.hooks);
+    list_init(&state.cq.early_hooks);
+    list_init(&state.cq.hooks);
     state.call.thread = &state.thread;
     state.call.open = true;
     CHECK(publish_stream_serve(&state.rpc) == ERR_OK);
@@ -239,8 +261,8 @@ static void open_job(const struct budget_shape *shape)
     ready();
     publish_one(0);
     CHECK(hub_fixture_until(&state.fixture, is_posted, NULL));
-    state.thread.posted->run(state.thread.posted);
-    state.thread.posted = NULL;
+    state.cq.posted->run(state.cq.posted);
+    state.cq.posted = NULL;
     end_turn();
     finish();
     state.shape = *shape;

@@ -238,29 +238,6 @@ Test(message, foreign_memory_has_no_slice)
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
 }
 
-Test(message, a_buffers_bytes_become_a_slice_without_a_copy)
-{
-    struct buf bytes = {0};
-    const uint8_t *at;
-    grpc_slice slice = wire_slice_of(&bytes);
-
-    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
-    grpc_slice_unref(slice);
-    buf_text(&bytes, "a text that is longer than what a slice holds within itself");
-    at = bytes.data;
-    slice = wire_slice_of(&bytes);
-    cr_assert_eq(GRPC_SLICE_START_PTR(slice), at);
-    cr_assert_null(bytes.data);
-    cr_assert_eq(bytes.size, 0);
-    grpc_slice_unref(slice);
-    buf_bytes(&bytes, "room without content", 20);
-    buf_clear(&bytes);
-    slice = wire_slice_of(&bytes);
-    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
-    cr_assert_not_null(bytes.data, "the buffer keeps its memory");
-    buf_fini(&bytes);
-}
-
 static struct chunk *kept;
 
 static void keep_as_chunk(struct call *call, struct message *message, struct record *record)

@@ -262,9 +262,9 @@ static void act_wake_within_a_turn(void *ctx)
     before_decision.post_poll = wake_before;
     list_init(&before_decision.link);
     list_init(&after_decision.link);
-    wire_add_post_poll_hook(fixture.wire.thread, &before_decision);
+    cq_add_post_poll_hook(wire_cq(fixture.wire.thread), &before_decision);
     sender_add_note(fixture.sender, &nothing);
-    wire_add_post_poll_hook(fixture.wire.thread, &after_decision);
+    cq_add_post_poll_hook(wire_cq(fixture.wire.thread), &after_decision);
 }
 
 static void wake_again(struct post_poll_hook *hook, int64_t now_ns)

@@ -90,7 +90,7 @@ static void burn(struct task *task)
         continue;
     busy = wire_busy(fixture.wire.thread);
     if (burns)
-        wire_post(fixture.wire.thread, task);
+        cq_post(wire_cq(fixture.wire.thread), task);
     else
         posted = false;
 }
@@ -100,7 +100,7 @@ static void make_busy(void)
     burns = posted = true;
     busy = false;
     burn_task.run = burn;
-    wire_post(fixture.wire.thread, &burn_task);
+    cq_post(wire_cq(fixture.wire.thread), &burn_task);
     wire_fixture_until(&fixture.wire, busy);
 }
 

@@ -26,7 +26,7 @@ static void on_down(void *ctx)
 
     fixture->live_calls_when_down = count_get(COUNT_LIVE_CALLS);
     if (fixture->last)
-        wire_post(fixture->thread, fixture->last);
+        cq_post(wire_cq(fixture->thread), fixture->last);
     atomic_store(&fixture->down, true);
 }
 
@@ -113,7 +113,7 @@ void wire_fixture_run(struct wire_fixture *fixture, void (*act)(void *ctx), void
 {
     struct posted_act posted = {.task = {.run = run_posted_act}, .act = act, .ctx = ctx};
 
-    wire_post(fixture->thread, &posted.task);
+    cq_post(wire_cq(fixture->thread), &posted.task);
     wire_fixture_until(fixture, atomic_load(&posted.ran));
 }
 

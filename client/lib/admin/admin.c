@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "client/lib/core/status.h"
-#include "grpc/health/v1/health.pb-c.h"
+#include "health/v1/health.pb-c.h"
 #include "tributary/v1/admin.pb-c.h"
 
 #define PAGE_SIZE 100u

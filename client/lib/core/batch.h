@@ -9,10 +9,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include <grpc/slice.h>
-
 #include "base/base.h"
 #include "base/list.h"
+#include "grpc/slices.h"
 #include "tributary/event.h"
 
 struct send_queue;

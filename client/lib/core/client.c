@@ -1,4 +1,4 @@
-/* client.c - a client: its options, the client thread, posts and timers. */
+/* client.c - a client: its options, the client thread, and posts. */
 #include "client/lib/core/client.h"
 
 #include <stdlib.h>
@@ -6,12 +6,11 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include <grpc/grpc_security.h>
-#include <grpc/support/alloc.h>
-
 #include "client/lib/core/backoff.h"
+#include "client/lib/core/bytes.h"
 #include "client/lib/core/connection.h"
 #include "client/lib/core/status.h"
+#include "grpc/slices.h"
 
 #define MIN_WINDOW_BYTES (64u << 10)
 #define DEFAULT_WINDOW_BYTES (256u << 10)
@@ -56,83 +55,33 @@ int64_t deadline_after_ns(int64_t timeout_ns)
 
 bool on_client_thread(const struct tributary *client)
 {
-    return pthread_equal(pthread_self(), client->thread) != 0;
+    return cq_is_mine(client->thread);
 }
 
-/* Starts the wakeup batch. The caller holds the lock and has checked that the batch is not in
- * flight. */
-static void wake(struct tributary *client)
+/* The post may be posted again from run() on, also by another thread. What that thread did before
+ * is visible to this run(), or leads to another one. */
+static void run_post(struct task *task)
 {
-    client->wakeup_pending = true;
-    CHECK(grpc_call_start_batch(client->wakeup, NULL, 0, &client->wakeup_op, NULL) == GRPC_CALL_OK);
+    struct post *post = container_of(task, struct post, task);
+
+    atomic_exchange_explicit(&post->queued, false, memory_order_acq_rel);
+    post->run(post);
 }
 
 void client_post(struct tributary *client, struct post *post)
 {
-    pthread_mutex_lock(&client->lock);
-    if (!post->queued) {
-        post->queued = true;
-        list_append(&client->posts, &post->node);
-        if (!client->wakeup_pending)
-            wake(client);
-    }
-    pthread_mutex_unlock(&client->lock);
+    if (atomic_exchange_explicit(&post->queued, true, memory_order_acq_rel))
+        return;
+    post->task.run = run_post;
+    cq_post(client->thread, &post->task);
 }
 
-void client_unpost(struct tributary *client, struct post *post)
+bool client_post_behind(struct tributary *client, const struct post *post, struct post *last)
 {
-    pthread_mutex_lock(&client->lock);
-    if (post->queued) {
-        post->queued = false;
-        list_remove(&post->node);
-    }
-    pthread_mutex_unlock(&client->lock);
-}
-
-static struct post *next_post(struct tributary *client)
-{
-    struct post *post = NULL;
-
-    pthread_mutex_lock(&client->lock);
-    if (!list_empty(&client->posts)) {
-        post = container_of(client->posts.next, struct post, node);
-        list_remove(&post->node);
-        post->queued = false;
-    }
-    pthread_mutex_unlock(&client->lock);
-    return post;
-}
-
-static void on_wakeup(struct op *op, bool ok)
-{
-    struct tributary *client = container_of(op, struct tributary, wakeup_op);
-    struct post *post = NULL;
-
-    (void)ok; /* an empty batch has no outcome of its own */
-    pthread_mutex_lock(&client->lock);
-    client->wakeup_pending = false;
-    pthread_mutex_unlock(&client->lock);
-    while ((post = next_post(client)))
-        post->run(post);
-}
-
-void timer_init(struct timer *timer, void (*fired)(struct timer *timer))
-{
-    list_init(&timer->node);
-    timer->fired = fired;
-}
-
-void client_timer(struct tributary *client, struct timer *timer, int64_t at_ns)
-{
-    timer_stop(timer);
-    timer->at_ns = at_ns;
-    list_append(&client->timers, &timer->node);
-    client->next_timer_ns = MIN_OF(client->next_timer_ns, at_ns);
-}
-
-void timer_stop(struct timer *timer)
-{
-    list_remove(&timer->node);
+    if (!atomic_load_explicit(&post->queued, memory_order_acquire))
+        return false;
+    client_post(client, last);
+    return true;
 }
 
 int64_t client_backoff_ns(struct tributary *client, uint32_t attempt)
@@ -140,54 +89,22 @@ int64_t client_backoff_ns(struct tributary *client, uint32_t attempt)
     return backoff_ns(client->backoff_base_ns, client->backoff_cap_ns, attempt, random_next(&client->random));
 }
 
-/* A timer that fires may set, stop and free other timers. So the walk starts again after each. */
-static void fire_timers(struct tributary *client)
+static void on_begun(void *ctx)
 {
-    const int64_t now_ns = clock_mono_ns();
-    bool fired = true;
-
-    while (fired) {
-        fired = false;
-        client->next_timer_ns = INT64_MAX;
-        list_each(node, safe, &client->timers) {
-            struct timer *timer = container_of(node, struct timer, node);
-
-            if (timer->at_ns <= now_ns) {
-                timer_stop(timer);
-                timer->fired(timer);
-                fired = true;
-                break;
-            }
-            client->next_timer_ns = MIN_OF(client->next_timer_ns, timer->at_ns);
-        }
-    }
-}
-
-static gpr_timespec to_timespec(int64_t at_ns)
-{
-    return at_ns == INT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
-                              : gpr_time_from_nanos(at_ns, GPR_CLOCK_MONOTONIC);
-}
-
-static void *serve(void *argument)
-{
-    struct tributary *client = argument;
-
+    (void)ctx;
     pthread_setname_np(pthread_self(), "tributary");
-    for (;;) {
-        const grpc_event event =
-            grpc_completion_queue_next(client->queue, to_timespec(client->next_timer_ns), NULL);
+}
 
-        if (event.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
-        if (event.type == GRPC_OP_COMPLETE) {
-            struct op *op = event.tag;
+static void on_stop(struct task *task)
+{
+    container_of(task, struct tributary, stop)->stopping = true;
+}
 
-            op->done(op, event.success != 0);
-        }
-        if (clock_mono_ns() >= client->next_timer_ns)
-            fire_timers(client);
-    }
+static bool is_stopped(void *ctx)
+{
+    const struct tributary *client = ctx;
+
+    return client->stopping;
 }
 
 /* Sets *chosen_out to the option, or to its default where it is 0. False: out of its bounds, which
@@ -206,8 +123,8 @@ static bool copy_metadata(struct tributary *client, const struct tributary_optio
         const struct tributary_header *pair = &options->metadata[i];
         grpc_metadata *copy = &client->metadata[i];
 
-        copy->key = grpc_slice_from_copied_buffer(pair->name.data, pair->name.size);
-        copy->value = grpc_slice_from_copied_buffer(pair->value.data, pair->value.size);
+        copy->key = slice_copy_of(to_bytes(pair->name));
+        copy->value = slice_copy_of(to_bytes(pair->value));
         client->metadata_count++;
         if (grpc_header_key_is_legal(copy->key) == 0 || grpc_is_binary_header(copy->key) != 0 ||
             grpc_header_nonbin_value_is_legal(copy->value) == 0)
@@ -222,25 +139,11 @@ static void destroy(struct tributary *client)
         grpc_slice_unref(client->metadata[i].key);
         grpc_slice_unref(client->metadata[i].value);
     }
-    if (client->wakeup)
-        grpc_call_unref(client->wakeup);
-    if (client->lame)
-        grpc_channel_destroy(client->lame);
+    cq_thread_free(client->thread);
     connections_fini(&client->connections);
-    if (client->queue)
-        grpc_completion_queue_destroy(client->queue);
-    pthread_mutex_destroy(&client->lock);
     buf_fini(&client->gathered);
     free(client);
     grpc_shutdown();
-}
-
-static void drain_queue(grpc_completion_queue *queue)
-{
-    grpc_completion_queue_shutdown(queue);
-    while (grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type !=
-           GRPC_QUEUE_SHUTDOWN)
-        continue;
 }
 
 /* The option that is out of its bounds, with them; NULL: none. */
@@ -270,16 +173,13 @@ static const char *bad_option(struct tributary *client, const struct tributary_o
     return NULL;
 }
 
-static bool open_wakeup(struct tributary *client)
+static bool start_thread(struct tributary *client)
 {
-    client->lame = grpc_lame_client_channel_create("", GRPC_STATUS_UNAVAILABLE, "");
-    if (!client->lame)
-        return false;
-    client->wakeup = grpc_channel_create_call(client->lame, NULL, GRPC_PROPAGATE_DEFAULTS, client->queue,
-                                              grpc_slice_from_static_string("/"), NULL,
-                                              gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-    client->wakeup_op.done = on_wakeup;
-    return client->wakeup;
+    static const struct cq_thread_port port = {.begun = on_begun, .is_done = is_stopped};
+
+    client->stop.run = on_stop;
+    return cq_thread_new(&port, client, &client->thread).code == ERR_OK &&
+           cq_thread_start(client->thread).code == ERR_OK;
 }
 
 enum tributary_code tributary_connect(const struct tributary_options *options, struct tributary **client_out,
@@ -290,10 +190,6 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
     if (!client)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     grpc_init();
-    CHECK(pthread_mutex_init(&client->lock, NULL) == 0);
-    list_init(&client->timers);
-    list_init(&client->posts);
-    client->next_timer_ns = INT64_MAX;
     if (getrandom(&client->random, sizeof(client->random), 0) != sizeof(client->random))
         client->random = (uint64_t)clock_mono_ns();
     client->random |= 1;
@@ -304,13 +200,10 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
         destroy(client);
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
     }
-    client->queue = grpc_completion_queue_create_for_next(NULL);
     client->connections.connect_ms = client->connect_timeout_ns / NS_PER_MS;
     client->connections.backoff_base_ms = MAX_OF(client->backoff_base_ns / NS_PER_MS, 100);
     client->connections.backoff_cap_ms = MAX_OF(client->backoff_cap_ns / NS_PER_MS, 100);
-    if (!connections_init(&client->connections, options) || !open_wakeup(client) ||
-        pthread_create(&client->thread, NULL, serve, client) != 0) {
-        drain_queue(client->queue);
+    if (!connections_init(&client->connections, options) || !start_thread(client)) {
         destroy(client);
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "no memory or no thread for a connection");
     }
@@ -324,7 +217,7 @@ void tributary_free(struct tributary *client)
         return;
     CHECK(atomic_load(&client->users) == 0); /* publishers, sessions and subscribers are freed first */
     CHECK(!on_client_thread(client));
-    grpc_completion_queue_shutdown(client->queue);
-    CHECK(pthread_join(client->thread, NULL) == 0);
+    cq_post(client->thread, &client->stop);
+    cq_thread_join(client->thread);
     destroy(client);
 }

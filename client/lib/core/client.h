@@ -1,91 +1,58 @@
-/* client.h - the inside of a client: its connections, one completion queue, and the client thread
- * that serves the queue.
+/* client.h - the inside of a client: its connections, and the client thread (grpc/cq_thread.h),
+ * which serves all calls, timers and posts.
  *
- * The client thread runs three kinds of work, one at a time: completed operations (`struct op`),
- * timers, and posts, which other threads hand over. State that only the client thread uses needs no
- * lock. */
+ * State that only the client thread uses needs no lock. */
 #ifndef TRIBUTARY_CLIENT_CLIENT_H
 #define TRIBUTARY_CLIENT_CLIENT_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include <grpc/grpc.h>
-
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/list.h"
 #include "client/lib/core/connection.h"
+#include "grpc/cq_thread.h"
 #include "tributary/tributary.h"
 
 #define MAX_METADATA 16u
 
-/* One batch of gRPC operations on a call. Its address is the tag. */
-struct op {
-    void (*done)(struct op *op, bool ok); /* client thread; exactly once for each start */
-};
-
-/* Client thread only. Embed it, and call timer_init() before use. */
-struct timer {
-    struct list node;
-    int64_t at_ns; /* clock_mono_ns() */
-    void (*fired)(struct timer *timer);
-};
-
-/* Work for the client thread. Set `run` before use. */
+/* Work for the client thread, embedded in the object that it is about. Zeroed but for `run` it is
+ * ready for use. */
 struct post {
-    struct list node; /* under the client's lock */
-    bool queued;      /* under the client's lock */
+    struct task task;
+    _Atomic bool queued; /* from client_post() until run() */
     void (*run)(struct post *post);
 };
 
 struct tributary {
     /* Set once, before the thread starts. */
     struct connections connections; /* once the client thread runs: client thread only */
-    grpc_completion_queue *queue;
-    /* The wakeup of the client thread: an empty batch on a call of a lame channel. gRPC core has no
-     * other public way to post onto a completion queue. */
-    grpc_channel *lame;
-    grpc_call *wakeup;
-    struct op wakeup_op;
-    pthread_t thread;
+    struct cq_thread *thread;
     int64_t connect_timeout_ns, backoff_base_ns, backoff_cap_ns;
     grpc_metadata metadata[MAX_METADATA];
     size_t metadata_count;
 
     /* Client thread only. */
-    struct list timers;
-    int64_t next_timer_ns; /* not later than the first timer */
     uint64_t random;
     struct buf gathered; /* a message that came in several pieces, while it is read */
-
-    /* Any thread, under lock. */
-    pthread_mutex_t lock;
-    struct list posts;
-    bool wakeup_pending; /* the wakeup batch has started and has not completed */
+    struct task stop;
+    bool stopping; /* `stop` has run: the thread ends */
 
     _Atomic uint32_t users; /* publishers, sessions and subscribers */
 };
 
-/* Whether the caller runs on the client thread. */
+/* Whether the caller runs on the client thread. Any thread. */
 bool on_client_thread(const struct tributary *client);
 
-/* Runs `post` on the client thread, once. A post that is already queued stays where it is. Any
- * thread. */
+/* Runs `post` on the client thread, once. A post that waits already stays where it is. Never
+ * blocks. Any thread. */
 void client_post(struct tributary *client, struct post *post);
 
-/* Removes a post that has not run. Client thread only, so the post cannot be running. */
-void client_unpost(struct tributary *client, struct post *post);
-
-/* Client thread only. */
-void timer_init(struct timer *timer, void (*fired)(struct timer *timer));
-
-/* Sets a timer, or moves it. Client thread only. */
-void client_timer(struct tributary *client, struct timer *timer, int64_t at_ns);
-
-/* Does nothing if the timer is not set. Client thread only. */
-void timer_stop(struct timer *timer);
+/* An object must not be freed while a post of it waits. True: `post` waits, and `last` is posted
+ * behind it, so it runs after it; `last` must not wait already. False: `post` does not wait, and
+ * nothing was posted. Client thread, while no other thread can post. */
+bool client_post_behind(struct tributary *client, const struct post *post, struct post *last);
 
 /* Returns how long to wait before attempt number `attempt`; 0 is the first retry. Client thread
  * only. */

@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <grpc/slice.h>
-
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
+#include "grpc/slices.h"
 
 #define ERROR_INFO_TYPE "type.googleapis.com/google.rpc.ErrorInfo"
 #define MAX_DETAILS_BYTES 16384u
@@ -85,18 +84,19 @@ static void read_reason(grpc_slice details, char *reason, size_t capacity)
     google__rpc__status__free_unpacked(decoded, NULL);
 }
 
-void status_from_call(struct tributary_status *status, grpc_status_code code, grpc_slice message,
-                      const grpc_metadata_array *trailers)
+void status_from_call(struct tributary_status *status, const struct client_call_end *end)
 {
-    const size_t size = MIN_OF(GRPC_SLICE_LENGTH(message), sizeof(status->message) - 1);
+    const size_t size = MIN_OF(GRPC_SLICE_LENGTH(end->message), sizeof(status->message) - 1);
 
-    status->code = (enum tributary_code)code;
+    status->code = (enum tributary_code)end->code;
     status->reason[0] = '\0';
-    memcpy(status->message, GRPC_SLICE_START_PTR(message), size);
+    memcpy(status->message, GRPC_SLICE_START_PTR(end->message), size);
     status->message[size] = '\0';
-    for (size_t i = 0; i < trailers->count; i++) {
-        if (grpc_slice_str_cmp(trailers->metadata[i].key, "grpc-status-details-bin") == 0)
-            read_reason(trailers->metadata[i].value, status->reason, sizeof(status->reason));
+    for (size_t i = 0; i < end->trailers->count; i++) {
+        const grpc_metadata *trailer = &end->trailers->metadata[i];
+
+        if (grpc_slice_str_cmp(trailer->key, "grpc-status-details-bin") == 0)
+            read_reason(trailer->value, status->reason, sizeof(status->reason));
     }
 }
 

@@ -2,9 +2,8 @@
 #ifndef TRIBUTARY_CLIENT_STATUS_H
 #define TRIBUTARY_CLIENT_STATUS_H
 
-#include <grpc/grpc.h>
-
 #include "base/base.h"
+#include "grpc/client_call.h"
 #include "tributary/tributary.h"
 
 /* Sets *status, with an empty reason, and returns the code. `status` may be NULL. */
@@ -15,8 +14,7 @@ enum tributary_code status_format(struct tributary_status *status, enum tributar
 
 /* Sets *status from the end of a call. The reason is that of the first ErrorInfo in the trailer
  * `grpc-status-details-bin`. */
-void status_from_call(struct tributary_status *status, grpc_status_code code, grpc_slice message,
-                      const grpc_metadata_array *trailers);
+void status_from_call(struct tributary_status *status, const struct client_call_end *end);
 
 /* Whether another attempt, on another connection, may succeed. */
 bool status_is_retryable(const struct tributary_status *status);

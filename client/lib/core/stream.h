@@ -1,5 +1,5 @@
-/* stream.h - one gRPC call, from its start to its status. Publishers, sessions, subscribers and
- * unary calls are built on it.
+/* stream.h - one call (grpc/client_call.h) on a connection of the client. Publishers, sessions,
+ * subscribers and unary calls are built on it. It reads without a pause.
  *
  * Threads: client thread only. A stream is embedded in its owner, which may open it again after
  * ended(). */
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "client/lib/core/client.h"
+#include "grpc/client_call.h"
 
 struct stream;
 
@@ -26,22 +27,11 @@ struct stream_port {
     void (*ended)(struct stream *stream, const struct tributary_status *status);
 };
 
-/*   CLOSED --open--> OPEN --status--> ENDING --all operations completed--> CLOSED        */
-enum stream_state { STREAM_CLOSED, STREAM_OPEN, STREAM_ENDING };
-
 struct stream {
+    struct client_call call;
     struct tributary *client;
     const struct stream_port *port;
-    enum stream_state state;
     struct connection *connection;
-    grpc_call *call;
-    unsigned in_flight; /* operations that have not completed */
-    struct op opened, sending, reading, finishing;
-    bool is_sending;
-    grpc_metadata_array headers, trailers;
-    grpc_byte_buffer *incoming;
-    grpc_status_code code;
-    grpc_slice details;
 };
 
 struct stream_opening {
@@ -55,15 +45,25 @@ struct stream_opening {
 
 void stream_init(struct stream *stream, struct tributary *client, const struct stream_port *port);
 
+/* No call, until stream_open() and after ended(). */
+static inline bool stream_is_closed(const struct stream *stream)
+{
+    return stream->call.state == CLIENT_CALL_CLOSED;
+}
+
+/* Open, and no message is on its way: stream_send() and stream_half_close() are allowed. */
+static inline bool stream_may_send(const struct stream *stream)
+{
+    return stream->call.state == CLIENT_CALL_OPEN && !stream->call.base.sending;
+}
+
 /* The stream must be closed. ended() follows in every case. */
 void stream_open(struct stream *stream, const struct stream_opening *opening);
 
-/* Takes over `message`. sent() follows. The stream must be open, and no message may be on its
- * way. */
+/* Takes over `message`. sent() follows. Only where stream_may_send(). */
 void stream_send(struct stream *stream, grpc_slice message);
 
-/* Closes this side: no message may follow. The stream must be open, and no message may be on its
- * way. */
+/* Closes this side: no message may follow. Only where stream_may_send(). */
 void stream_half_close(struct stream *stream);
 
 /* Ends the stream with this status, unless it ends by itself first; ended() follows. Does nothing

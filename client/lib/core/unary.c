@@ -3,6 +3,7 @@
 
 #include "client/lib/core/status.h"
 #include "client/lib/core/stream.h"
+#include "grpc/slices.h"
 
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_S)
 
@@ -65,7 +66,7 @@ enum tributary_code unary_call_run(struct tributary *client, const struct unary_
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     CHECK(pthread_mutex_init(&unary_call.lock, NULL) == 0);
     cond_init(&unary_call.changed);
-    unary_call.request = grpc_slice_from_copied_buffer((const char *)request->data, request->size);
+    unary_call.request = slice_copy_of((struct bytes){request->data, request->size});
     stream_init(&unary_call.stream, client, &port);
     client_post(client, &unary_call.post);
     pthread_mutex_lock(&unary_call.lock);

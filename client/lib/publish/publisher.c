@@ -175,7 +175,7 @@ struct batch *publisher_dequeue(struct tributary_publisher *publisher)
     pthread_mutex_lock(&publisher->lock);
     if (publisher->filling && lingers(publisher)) {
         publisher->wake = WAKE_LOAD;
-        client_timer(publisher->client, &publisher->linger,
+        cq_timer_set(publisher->client->thread, &publisher->linger,
                      publisher->filling->born_ns + publisher->options.linger_ns);
     } else {
         if (list_empty(&publisher->queued) && publisher->filling)

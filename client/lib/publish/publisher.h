@@ -46,8 +46,8 @@ struct tributary_publisher {
     struct list sent;   /* sent on this stream and not confirmed */
     /* BACKOFF: the next attempt. OPEN: the limit for the connection. CLOSING: the limit for the
      * status. */
-    struct timer retry;
-    struct timer linger;
+    struct cq_timer retry;
+    struct cq_timer linger;
     uint32_t attempt;      /* since the last confirmation */
     uint64_t batch_number; /* the last one sent on this stream */
     bool connected;        /* this stream has sent a message */

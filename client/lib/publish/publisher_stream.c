@@ -101,7 +101,7 @@ static void open_stream(struct tributary_publisher *publisher)
     fsm_move(&machine, publisher, PUBLISHER_OPEN);
     publisher->batch_number = 0;
     publisher->connected = false;
-    client_timer(publisher->client, &publisher->retry, clock_mono_ns() + limit_ns);
+    cq_timer_set(publisher->client->thread, &publisher->retry, clock_mono_ns() + limit_ns);
     stream_open(&publisher->stream, &opening);
 }
 
@@ -112,8 +112,7 @@ static void pump(struct tributary_publisher *publisher)
 
     if (publisher->state != PUBLISHER_IDLE && publisher->state != PUBLISHER_OPEN)
         return;
-    if (publisher->state == PUBLISHER_OPEN &&
-        (publisher->stream.state != STREAM_OPEN || publisher->stream.is_sending))
+    if (publisher->state == PUBLISHER_OPEN && !stream_may_send(&publisher->stream))
         return;
     batch = first_of(&publisher->resend);
     if (batch)
@@ -135,7 +134,7 @@ static void on_sent(struct stream *stream, bool ok)
         return;
     if (!publisher->connected && publisher->state == PUBLISHER_OPEN) {
         publisher->connected = true;
-        timer_stop(&publisher->retry);
+        cq_timer_stop(publisher->client->thread, &publisher->retry);
     }
     pump(publisher);
 }
@@ -179,6 +178,17 @@ static void on_answer(struct stream *stream, struct bytes message)
     tributary__v1__publish_stream_response__free_unpacked(answer, NULL);
 }
 
+/* The last use of the publisher on the client thread. After the unlock it may be freed. */
+static void release(struct tributary_publisher *publisher)
+{
+    if (client_post_behind(publisher->client, &publisher->work, &publisher->end))
+        return; /* on_end() comes here again */
+    pthread_mutex_lock(&publisher->lock);
+    publisher->ended = true;
+    pthread_cond_broadcast(&publisher->changed);
+    pthread_mutex_unlock(&publisher->lock);
+}
+
 static void close_down(struct tributary_publisher *publisher)
 {
     const struct tributary_refused refusal = {TRIBUTARY_CANCELLED, "",
@@ -186,13 +196,9 @@ static void close_down(struct tributary_publisher *publisher)
 
     refuse_all(publisher, &refusal);
     fsm_move(&machine, publisher, PUBLISHER_CLOSED);
-    timer_stop(&publisher->retry);
-    timer_stop(&publisher->linger);
-    client_unpost(publisher->client, &publisher->work);
-    pthread_mutex_lock(&publisher->lock);
-    publisher->ended = true;
-    pthread_cond_broadcast(&publisher->changed);
-    pthread_mutex_unlock(&publisher->lock); /* the publisher may be freed from here on */
+    cq_timer_stop(publisher->client->thread, &publisher->retry);
+    cq_timer_stop(publisher->client->thread, &publisher->linger);
+    release(publisher);
 }
 
 static void fail(struct tributary_publisher *publisher, const struct tributary_status *status)
@@ -221,7 +227,7 @@ static void back_off(struct tributary_publisher *publisher, const struct tributa
     if (publisher->options.interrupted)
         publisher->options.interrupted(publisher->options.ctx, refusal, retry_ns);
     refuse_expired(publisher);
-    client_timer(publisher->client, &publisher->retry, clock_mono_ns() + retry_ns);
+    cq_timer_set(publisher->client->thread, &publisher->retry, clock_mono_ns() + retry_ns);
 }
 
 static void on_ended(struct stream *stream, const struct tributary_status *status)
@@ -229,8 +235,8 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     struct tributary_publisher *publisher = container_of(stream, struct tributary_publisher, stream);
     struct batch *batch = NULL;
 
-    timer_stop(&publisher->retry);
-    timer_stop(&publisher->linger);
+    cq_timer_stop(publisher->client->thread, &publisher->retry);
+    cq_timer_stop(publisher->client->thread, &publisher->linger);
     /* From the back, so that they stand in their order before what `resend` holds already. */
     while (!list_empty(&publisher->sent)) {
         batch = container_of(publisher->sent.prev, struct batch, node);
@@ -245,10 +251,11 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
         fail(publisher, status);
 }
 
-static void on_retry(struct timer *timer)
+static void on_retry(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_publisher *publisher = container_of(timer, struct tributary_publisher, retry);
 
+    (void)now_ns;
     if (publisher->state == PUBLISHER_BACKOFF) {
         refuse_expired(publisher);
         fsm_move(&machine, publisher, PUBLISHER_IDLE);
@@ -260,8 +267,9 @@ static void on_retry(struct timer *timer)
     }
 }
 
-static void on_linger(struct timer *timer)
+static void on_linger(struct cq_timer *timer, int64_t now_ns)
 {
+    (void)now_ns;
     pump(container_of(timer, struct tributary_publisher, linger));
 }
 
@@ -274,6 +282,10 @@ static void on_end(struct post *post)
 {
     struct tributary_publisher *publisher = container_of(post, struct tributary_publisher, end);
 
+    if (publisher->state == PUBLISHER_CLOSED) {
+        release(publisher);
+        return;
+    }
     if (publisher->state != PUBLISHER_OPEN) {
         close_down(publisher);
         return;
@@ -284,9 +296,9 @@ static void on_end(struct post *post)
 
     pthread_mutex_unlock(&publisher->lock);
     fsm_move(&machine, publisher, PUBLISHER_CLOSING);
-    if (publisher->stream.state == STREAM_OPEN && all_complete && !publisher->stream.is_sending) {
+    if (all_complete && stream_may_send(&publisher->stream)) {
         stream_half_close(&publisher->stream);
-        client_timer(publisher->client, &publisher->retry, clock_mono_ns() + STATUS_LIMIT_NS);
+        cq_timer_set(publisher->client->thread, &publisher->retry, clock_mono_ns() + STATUS_LIMIT_NS);
     } else {
         stream_cancel(&publisher->stream, TRIBUTARY_CANCELLED, "the publisher was freed");
     }
@@ -299,8 +311,8 @@ void publisher_stream_init(struct tributary_publisher *publisher)
     stream_init(&publisher->stream, publisher->client, &port);
     list_init(&publisher->resend);
     list_init(&publisher->sent);
-    timer_init(&publisher->retry, on_retry);
-    timer_init(&publisher->linger, on_linger);
+    publisher->retry.fired = on_retry;
+    publisher->linger.fired = on_linger;
     publisher->work.run = on_work;
     publisher->end.run = on_end;
 }

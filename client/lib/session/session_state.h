@@ -50,9 +50,9 @@ struct tributary_session {
     struct stream stream;
     /* BACKOFF: the next attempt. OPENING: the limit for the welcome. LEAVING: the limit for waiting
      * events, then for the status. */
-    struct timer retry;
-    struct timer linger; /* also for stops whose deadline is near */
-    struct list sent;    /* messages of this stream that are not confirmed */
+    struct cq_timer retry;
+    struct cq_timer linger; /* also for stops whose deadline is near */
+    struct list sent;       /* messages of this stream that are not confirmed */
     uint32_t attempt;
     uint64_t message_number; /* the last one sent on this stream; hello is 1 */
     bool hello_sent;         /* hello has left, so there is a connection */

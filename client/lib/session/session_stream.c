@@ -8,6 +8,7 @@
 #include "base/fsm.h"
 #include "client/lib/session/send_queue.h"
 #include "client/lib/core/status.h"
+#include "grpc/slices.h"
 
 #define METHOD "/tributary.v1.Publisher/Register"
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
@@ -38,10 +39,10 @@ static void open_stream(struct tributary_session *session)
     session->hello_sent = false;
     session->half_closed = false;
     session->closing = CLOSING_NOT;
-    client_timer(session->client, &session->retry, clock_mono_ns() + session->client->connect_timeout_ns);
+    cq_timer_set(session->client->thread, &session->retry,
+                 clock_mono_ns() + session->client->connect_timeout_ns);
     stream_open(&session->stream, &opening);
-    stream_send(&session->stream,
-                grpc_slice_from_copied_buffer((const char *)session->hello.data, session->hello.size));
+    stream_send(&session->stream, slice_copy_of((struct bytes){session->hello.data, session->hello.size}));
 }
 
 /* Ends the pause of activations whose stop has passed its deadline. The server takes no more events
@@ -81,7 +82,7 @@ static struct batch *next_batch(struct tributary_session *session)
     pthread_mutex_unlock(&session->lock);
     again_ns = MIN_OF(again_ns, linger_ns);
     if (!batch && again_ns != INT64_MAX)
-        client_timer(session->client, &session->linger, again_ns);
+        cq_timer_set(session->client->thread, &session->linger, again_ns);
     return batch;
 }
 
@@ -105,7 +106,7 @@ void session_pump(struct tributary_session *session)
 
     if ((session->state != SESSION_LIVE && session->state != SESSION_LEAVING) || session->half_closed)
         return;
-    if (session->stream.state != STREAM_OPEN || session->stream.is_sending)
+    if (!stream_may_send(&session->stream))
         return;
     batch = next_batch(session);
     if (batch) {
@@ -126,7 +127,7 @@ static void on_sent(struct stream *stream, bool ok)
         return;
     if (!session->hello_sent && session->state == SESSION_OPENING) {
         session->hello_sent = true;
-        client_timer(session->client, &session->retry, clock_mono_ns() + WELCOME_LIMIT_NS);
+        cq_timer_set(session->client->thread, &session->retry, clock_mono_ns() + WELCOME_LIMIT_NS);
     }
     session_pump(session);
 }
@@ -136,7 +137,7 @@ void session_welcomed(struct tributary_session *session, uint64_t epoch)
     if (session->state != SESSION_OPENING)
         return;
     fsm_move(&machine, session, SESSION_LIVE);
-    timer_stop(&session->retry);
+    cq_timer_stop(session->client->thread, &session->retry);
     session->attempt = 0;
     pthread_mutex_lock(&session->lock);
     session->stats.registrations++;
@@ -208,7 +209,8 @@ static bool end_lost_activation(struct tributary_session *session)
 /* The last use of the session on the client thread. After the unlock the session may be freed. */
 static void release(struct tributary_session *session)
 {
-    client_unpost(session->client, &session->work);
+    if (client_post_behind(session->client, &session->work, &session->end))
+        return; /* on_free() comes here again */
     pthread_mutex_lock(&session->lock);
     session->released = true;
     pthread_cond_broadcast(&session->changed);
@@ -220,10 +222,10 @@ static void end(struct tributary_session *session)
     struct send_queue *shared = NULL;
     bool is_freed = false;
 
-    if (session->stream.state != STREAM_CLOSED)
+    if (!stream_is_closed(&session->stream))
         return;
-    timer_stop(&session->retry);
-    timer_stop(&session->linger);
+    cq_timer_stop(session->client->thread, &session->retry);
+    cq_timer_stop(session->client->thread, &session->linger);
     fsm_move(&machine, session, SESSION_ENDED);
     pthread_mutex_lock(&session->lock);
     session->emit_code = session->last.code == TRIBUTARY_OK ? TRIBUTARY_CANCELLED : session->last.code;
@@ -249,7 +251,7 @@ static void back_off(struct tributary_session *session)
     const int64_t retry_ns = client_backoff_ns(session->client, session->attempt++);
 
     fsm_move(&machine, session, SESSION_BACKOFF);
-    client_timer(session->client, &session->retry, clock_mono_ns() + retry_ns);
+    cq_timer_set(session->client->thread, &session->retry, clock_mono_ns() + retry_ns);
     if (session->callbacks.interrupted)
         session->callbacks.interrupted(session->callbacks.ctx, &session->last, retry_ns);
 }
@@ -260,8 +262,8 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     bool again = false;
 
     session->last = *status;
-    timer_stop(&session->retry);
-    timer_stop(&session->linger);
+    cq_timer_stop(session->client->thread, &session->retry);
+    cq_timer_stop(session->client->thread, &session->linger);
     requeue_sent(session);
     while (end_lost_activation(session))
         continue;
@@ -291,14 +293,15 @@ static void expired(struct tributary_session *session)
         clear_queues(session);
         pthread_mutex_unlock(&session->lock);
     }
-    client_timer(session->client, &session->retry, clock_mono_ns() + STATUS_LIMIT_NS);
+    cq_timer_set(session->client->thread, &session->retry, clock_mono_ns() + STATUS_LIMIT_NS);
     session_pump(session);
 }
 
-static void on_retry(struct timer *timer)
+static void on_retry(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_session *session = container_of(timer, struct tributary_session, retry);
 
+    (void)now_ns;
     if (session->state == SESSION_BACKOFF) {
         fsm_move(&machine, session, SESSION_OPENING);
         open_stream(session);
@@ -313,8 +316,9 @@ static void on_retry(struct timer *timer)
     }
 }
 
-static void on_linger(struct timer *timer)
+static void on_linger(struct cq_timer *timer, int64_t now_ns)
 {
+    (void)now_ns;
     session_pump(container_of(timer, struct tributary_session, linger));
 }
 
@@ -334,7 +338,7 @@ void session_close_gently(struct tributary_session *session, int64_t limit_ns)
     if (session->state == SESSION_LIVE)
         fsm_move(&machine, session, SESSION_LEAVING);
     session->expired = false;
-    client_timer(session->client, &session->retry, deadline_after_ns(MAX_OF(limit_ns, 0)));
+    cq_timer_set(session->client->thread, &session->retry, deadline_after_ns(MAX_OF(limit_ns, 0)));
     session_pump(session);
 }
 
@@ -402,8 +406,8 @@ void session_stream_init(struct tributary_session *session)
 
     stream_init(&session->stream, session->client, &port);
     list_init(&session->sent);
-    timer_init(&session->retry, on_retry);
-    timer_init(&session->linger, on_linger);
+    session->retry.fired = on_retry;
+    session->linger.fired = on_linger;
     session->begin.run = on_begin;
     session->work.run = on_work;
     session->end.run = on_free;

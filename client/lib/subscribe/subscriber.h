@@ -69,9 +69,9 @@ struct tributary_subscriber {
     struct buf id;      /* of the subscription at the server */
     /* BACKOFF: the next attempt. OPENING: the limit for the start. FINISHING: the limit for the
      * end. */
-    struct timer retry;
-    struct timer silence; /* LIVE: fires after three heartbeats without a message */
-    int64_t silence_ns;   /* 0: no heartbeats */
+    struct cq_timer retry;
+    struct cq_timer silence; /* LIVE: fires after three heartbeats without a message */
+    int64_t silence_ns;      /* 0: no heartbeats */
     int64_t last_message_ns;
     uint32_t attempt;
     struct tributary_status last; /* how the last stream ended */

@@ -9,6 +9,7 @@
 #include "client/lib/core/status.h"
 #include "client/lib/subscribe/subscribe_encode.h"
 #include "event/field_write.h"
+#include "grpc/slices.h"
 #include "proto/field_numbers.h"
 
 /* Sends `body` as field `number` of a ConsumeRequest, and frees its bytes. */
@@ -21,8 +22,7 @@ static void send_request(struct tributary_subscriber *subscriber, uint32_t numbe
         stream_cancel(&subscriber->stream, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     } else {
         subscriber->consume.requests++;
-        stream_send(&subscriber->stream,
-                    grpc_slice_from_copied_buffer((const char *)request.data, request.size));
+        stream_send(&subscriber->stream, slice_of_buf(&request));
     }
     buf_fini(&request);
 }
@@ -115,7 +115,7 @@ void consume_pump(struct tributary_subscriber *subscriber)
 {
     struct consume *consume = &subscriber->consume;
 
-    if (!consume->enabled || subscriber->stream.state != STREAM_OPEN || subscriber->stream.is_sending)
+    if (!consume->enabled || !stream_may_send(&subscriber->stream))
         return;
     pthread_mutex_lock(&subscriber->lock);
     credit_add(&consume->events, consume->more_events);

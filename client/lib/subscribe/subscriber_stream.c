@@ -8,6 +8,7 @@
 #include "client/lib/core/status.h"
 #include "client/lib/subscribe/subscribe_encode.h"
 #include "event/field_write.h"
+#include "grpc/slices.h"
 #include "proto/field_numbers.h"
 
 #define METHOD "/tributary.v1.Subscriber/Subscribe"
@@ -28,15 +29,6 @@ static const struct fsm machine = {
                [SUBSCRIBER_CANCELLING] = {"CANCELLING", BIT(SUBSCRIBER_ENDED)},
                [SUBSCRIBER_ENDED] = {"ENDED", 0}},
 };
-
-/* Copies the bytes into a slice and frees them. */
-static grpc_slice slice_of(struct buf *buf)
-{
-    const grpc_slice slice = grpc_slice_from_copied_buffer((const char *)buf->data, buf->size);
-
-    buf_fini(buf);
-    return slice;
-}
 
 /* Writes the SubscribeRequest of the next stream. Only the first stream starts with the last
  * events; a later one continues where the stream before it stood. */
@@ -66,7 +58,7 @@ static void open_stream(struct tributary_subscriber *subscriber)
 
     write_request(subscriber, &encoded);
     subscriber->decoder.resumed = subscriber->token_is_ours && subscriber->token.size > 0;
-    client_timer(subscriber->client, &subscriber->retry,
+    cq_timer_set(subscriber->client->thread, &subscriber->retry,
                  clock_mono_ns() + subscriber->client->connect_timeout_ns);
     if (subscriber->consume.enabled) {
         stream_open(&subscriber->stream, &opening);
@@ -74,7 +66,7 @@ static void open_stream(struct tributary_subscriber *subscriber)
         return;
     }
 
-    grpc_slice request = slice_of(&encoded);
+    grpc_slice request = slice_of_buf(&encoded);
 
     opening.method = METHOD;
     opening.first = &request;
@@ -85,7 +77,8 @@ static void open_stream(struct tributary_subscriber *subscriber)
 /* The last use of the subscriber on the client thread. After the unlock it may be freed. */
 static void release(struct tributary_subscriber *subscriber)
 {
-    client_unpost(subscriber->client, &subscriber->work);
+    if (client_post_behind(subscriber->client, &subscriber->work, &subscriber->end))
+        return; /* on_free() comes here again */
     pthread_mutex_lock(&subscriber->lock);
     subscriber->released = true;
     pthread_cond_broadcast(&subscriber->changed);
@@ -97,10 +90,10 @@ static void end(struct tributary_subscriber *subscriber)
 {
     bool is_freed = false;
 
-    if (subscriber->stream.state != STREAM_CLOSED || subscriber->finish_call.state != STREAM_CLOSED)
+    if (!stream_is_closed(&subscriber->stream) || !stream_is_closed(&subscriber->finish_call))
         return;
-    timer_stop(&subscriber->retry);
-    timer_stop(&subscriber->silence);
+    cq_timer_stop(subscriber->client->thread, &subscriber->retry);
+    cq_timer_stop(subscriber->client->thread, &subscriber->silence);
     fsm_move(&machine, subscriber, SUBSCRIBER_ENDED);
     if (subscriber->callbacks.ended)
         subscriber->callbacks.ended(subscriber->callbacks.ctx, &subscriber->last);
@@ -119,7 +112,7 @@ static void back_off(struct tributary_subscriber *subscriber)
     const int64_t retry_ns = client_backoff_ns(subscriber->client, subscriber->attempt++);
 
     fsm_move(&machine, subscriber, SUBSCRIBER_BACKOFF);
-    client_timer(subscriber->client, &subscriber->retry, clock_mono_ns() + retry_ns);
+    cq_timer_set(subscriber->client->thread, &subscriber->retry, clock_mono_ns() + retry_ns);
     if (subscriber->callbacks.interrupted)
         subscriber->callbacks.interrupted(subscriber->callbacks.ctx, &subscriber->last, retry_ns);
 }
@@ -138,8 +131,8 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     bool again = status_is_retryable(status);
 
     subscriber->last = *status;
-    timer_stop(&subscriber->retry);
-    timer_stop(&subscriber->silence);
+    cq_timer_stop(subscriber->client->thread, &subscriber->retry);
+    cq_timer_stop(subscriber->client->thread, &subscriber->silence);
     consume_lost(subscriber);
     if (again && limit_reached(subscriber)) {
         status_set(&subscriber->last, TRIBUTARY_OK, "");
@@ -165,7 +158,7 @@ static void on_started(struct tributary_subscriber *subscriber)
     if (subscriber->state != SUBSCRIBER_OPENING)
         return;
     fsm_move(&machine, subscriber, SUBSCRIBER_LIVE);
-    timer_stop(&subscriber->retry);
+    cq_timer_stop(subscriber->client->thread, &subscriber->retry);
     subscriber->attempt = 0;
     subscriber->was_live = true;
     buf_clear(&subscriber->id);
@@ -173,7 +166,8 @@ static void on_started(struct tributary_subscriber *subscriber)
     subscriber->silence_ns = 0;
     if (started->settings.heartbeat_ns > 0 && started->settings.heartbeat_ns < 86400 * NS_PER_S) {
         subscriber->silence_ns = HEARTBEATS_MISSED * started->settings.heartbeat_ns;
-        client_timer(subscriber->client, &subscriber->silence, clock_mono_ns() + subscriber->silence_ns);
+        cq_timer_set(subscriber->client->thread, &subscriber->silence,
+                     clock_mono_ns() + subscriber->silence_ns);
     }
 }
 
@@ -215,21 +209,23 @@ static void on_sent(struct stream *stream, bool ok)
         consume_pump(container_of(stream, struct tributary_subscriber, stream));
 }
 
-static void on_silence(struct timer *timer)
+static void on_silence(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, silence);
     const int64_t limit_ns = subscriber->last_message_ns + subscriber->silence_ns;
 
+    (void)now_ns;
     if (clock_mono_ns() < limit_ns)
-        client_timer(subscriber->client, timer, limit_ns);
+        cq_timer_set(subscriber->client->thread, timer, limit_ns);
     else
         stream_cancel(&subscriber->stream, TRIBUTARY_UNAVAILABLE, "no message for three heartbeats");
 }
 
-static void on_retry(struct timer *timer)
+static void on_retry(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, retry);
 
+    (void)now_ns;
     if (subscriber->state == SUBSCRIBER_BACKOFF) {
         fsm_move(&machine, subscriber, SUBSCRIBER_OPENING);
         open_stream(subscriber);
@@ -267,7 +263,7 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
         return;
     }
     fsm_move(&machine, subscriber, SUBSCRIBER_FINISHING);
-    client_timer(subscriber->client, &subscriber->retry, deadline_ns);
+    cq_timer_set(subscriber->client->thread, &subscriber->retry, deadline_ns);
     if (subscriber->consume.enabled) {
         consume_pump(subscriber);
         return;
@@ -276,7 +272,7 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
                        (struct bytes){subscriber->id.data, subscriber->id.size});
     field_duration(&request, PB_FINISH_REQUEST_DRAIN, drain_ns);
 
-    grpc_slice message = slice_of(&request);
+    grpc_slice message = slice_of_buf(&request);
     const struct stream_opening opening = {
         .method = FINISH_METHOD, .first = &message, .deadline_ns = deadline_ns};
 
@@ -290,7 +286,7 @@ static void on_finish_answered(struct stream *stream, const struct tributary_sta
 {
     struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, finish_call);
 
-    if (subscriber->stream.state == STREAM_CLOSED)
+    if (stream_is_closed(&subscriber->stream))
         end(subscriber);
     else if (status->code != TRIBUTARY_OK && status->code != TRIBUTARY_NOT_FOUND)
         stream_cancel(&subscriber->stream, status->code, status->message);
@@ -342,8 +338,8 @@ void subscriber_stream_init(struct tributary_subscriber *subscriber)
 
     stream_init(&subscriber->stream, subscriber->client, &port);
     stream_init(&subscriber->finish_call, subscriber->client, &finish_port);
-    timer_init(&subscriber->retry, on_retry);
-    timer_init(&subscriber->silence, on_silence);
+    subscriber->retry.fired = on_retry;
+    subscriber->silence.fired = on_silence;
     subscriber->begin.run = on_begin;
     subscriber->work.run = on_work;
     subscriber->end.run = on_free;

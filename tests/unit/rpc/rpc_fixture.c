@@ -79,31 +79,48 @@ struct framing_scan *wire_scan(struct wire_thread *thread)
     return &thread->scan;
 }
 
-void wire_post(struct wire_thread *thread, struct task *task)
+struct cq_thread *wire_cq(const struct wire_thread *thread)
+{
+    return thread->cq;
+}
+
+struct cq_thread *call_cq(const struct call *call)
+{
+    return call->thread->cq;
+}
+
+/* ---- cq_thread.h ---- */
+
+void cq_post(struct cq_thread *cq, struct task *task)
 {
     task->next = NULL;
-    *thread->inbox_end = task;
-    thread->inbox_end = &task->next;
+    *cq->inbox_end = task;
+    cq->inbox_end = &task->next;
 }
 
-void wire_timer_set(struct wire_thread *thread, struct wire_timer *timer, int64_t at_ns)
+void cq_timer_set(struct cq_thread *cq, struct cq_timer *timer, int64_t at_ns)
 {
     if (at_ns == INT64_MAX)
-        heap_remove(&thread->timers, &timer->node);
+        cq_timer_stop(cq, timer);
     else
-        CHECK(heap_set(&thread->timers, &timer->node, at_ns) == ERR_OK);
+        CHECK(heap_set(&cq->timers, &timer->node, at_ns) == ERR_OK);
 }
 
-void wire_add_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
+void cq_timer_stop(struct cq_thread *cq, struct cq_timer *timer)
 {
-    if (list_empty(&hook->link))
-        list_append(&thread->hooks, &hook->link);
+    heap_remove(&cq->timers, &timer->node);
 }
 
-void wire_add_early_post_poll_hook(struct wire_thread *thread, struct post_poll_hook *hook)
+void cq_add_post_poll_hook(struct cq_thread *cq, struct post_poll_hook *hook)
 {
     if (list_empty(&hook->link))
-        list_append(&thread->early_hooks, &hook->link);
+        list_append(&cq->hooks, &hook->link);
+}
+
+void cq_add_early_post_poll_hook(struct cq_thread *cq, struct post_poll_hook *hook)
+{
+    if (list_empty(&hook->link))
+        list_append(&cq->early_hooks, &hook->link);
 }
 
 bool wire_busy(const struct wire_thread *thread)
@@ -208,10 +225,11 @@ static void open_call(struct rpc_fixture *fixture)
     wire_init();
     hub_fixture_open(&fixture->hub_fixture);
     fixture->rpc = (struct rpc){.loop = fixture->hub_fixture.loop, .hub = fixture->hub_fixture.hub};
-    list_init(&fixture->thread.early_hooks);
-    list_init(&fixture->thread.hooks);
-    fixture->thread.inbox_end = &fixture->thread.inbox;
-    fixture->thread.now_ns = clock_mono_ns();
+    fixture->thread.cq = &fixture->cq;
+    list_init(&fixture->cq.early_hooks);
+    list_init(&fixture->cq.hooks);
+    fixture->cq.inbox_end = &fixture->cq.inbox;
+    fixture->cq.now_ns = clock_mono_ns();
     fixture->call = (struct call){.thread = &fixture->thread, .pins = 1};
     CHECK(publish_stream_serve(&fixture->rpc) == ERR_OK);
     fixture->port->opened(&fixture->call, &fixture->rpc);
@@ -292,12 +310,12 @@ void rpc_fixture_drain(struct rpc_fixture *fixture)
     fixture->port->draining(&fixture->call);
 }
 
-static void run_inbox(struct wire_thread *thread)
+static void run_inbox(struct cq_thread *cq)
 {
-    struct task *task = thread->inbox;
+    struct task *task = cq->inbox;
 
-    thread->inbox = NULL;
-    thread->inbox_end = &thread->inbox;
+    cq->inbox = NULL;
+    cq->inbox_end = &cq->inbox;
     while (task) {
         struct task *next = task->next;
         task->run(task);
@@ -305,35 +323,35 @@ static void run_inbox(struct wire_thread *thread)
     }
 }
 
-static void run_hooks(struct wire_thread *thread, struct list *hooks)
+static void run_hooks(struct cq_thread *cq, struct list *hooks)
 {
     struct list *link;
 
     while ((link = list_first(hooks))) {
         struct post_poll_hook *hook = container_of(link, struct post_poll_hook, link);
         list_remove(link);
-        hook->post_poll(hook, thread->now_ns);
+        hook->post_poll(hook, cq->now_ns);
     }
 }
 
 void rpc_fixture_poll(struct rpc_fixture *fixture)
 {
-    struct wire_thread *thread = &fixture->thread;
+    struct cq_thread *cq = &fixture->cq;
     const struct heap_node *due;
 
-    thread->now_ns += NS_PER_MS;
+    cq->now_ns += NS_PER_MS;
     if (fixture->call.sending && !fixture->peer_reads_nothing && fixture->call.state != CALL_CLOSED) {
         fixture->call.sending = false;
         fixture->port->sent(&fixture->call, fixture->call.state == CALL_OPEN);
     }
-    run_inbox(thread);
-    while ((due = heap_first(&thread->timers)) && due->key <= thread->now_ns) {
-        struct wire_timer *timer = container_of(due, struct wire_timer, node);
-        heap_remove(&thread->timers, &timer->node);
-        timer->fired(timer, thread->now_ns);
+    run_inbox(cq);
+    while ((due = heap_first(&cq->timers)) && due->key <= cq->now_ns) {
+        struct cq_timer *timer = container_of(due, struct cq_timer, node);
+        heap_remove(&cq->timers, &timer->node);
+        timer->fired(timer, cq->now_ns);
     }
-    run_hooks(thread, &thread->early_hooks);
-    run_hooks(thread, &thread->hooks);
+    run_hooks(cq, &cq->early_hooks);
+    run_hooks(cq, &cq->hooks);
     if (fixture->call.state == CALL_FINISHED) { /* its status was sent */
         fixture->call.state = CALL_ENDED;
         call_unhold(&fixture->call);
@@ -412,13 +430,12 @@ void rpc_fixture_close(struct rpc_fixture *fixture, enum fault_reason status)
     rpc_fixture_run(fixture);
     cr_assert_eq(fixture->call.state, CALL_CLOSED, "the call has not ended");
     cr_expect_eq(fixture->call.fault.reason, status, "%s", fault_reason_name(fixture->call.fault.reason));
-    cr_assert(list_empty(&fixture->thread.early_hooks) && list_empty(&fixture->thread.hooks) &&
-              !fixture->thread.inbox);
-    cr_assert_eq(fixture->thread.timers.count, 0);
+    cr_assert(list_empty(&fixture->cq.early_hooks) && list_empty(&fixture->cq.hooks) && !fixture->cq.inbox);
+    cr_assert_eq(fixture->cq.timers.count, 0);
     cr_expect_leq(counted.scanned, fixture->messages);
     cr_expect_leq(counted.gathered, fixture->messages);
     framing_fini(&fixture->thread.scan);
-    heap_fini(&fixture->thread.timers);
+    heap_fini(&fixture->cq.timers);
     consumer_leave(&fixture->consumer);
     hub_fixture_close(&fixture->hub_fixture);
     wire_fini();

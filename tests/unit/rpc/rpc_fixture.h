@@ -1,9 +1,9 @@
 /* rpc_fixture.h - one PublishStream call with the real service and the real hub. The call and the
  * wire thread under it are fakes, so the test decides when each message, poll and ending comes.
  *
- * It defines the functions of call.h and thread.h that the service calls, and rpc_add_method(), in
- * place of the real ones. It counts how often a message is scanned, brought into one piece and kept
- * (with --wrap). */
+ * It defines the functions of call.h, thread.h and cq_thread.h that the service calls, and
+ * rpc_add_method(), in place of the real ones. It counts how often a message is scanned, brought
+ * into one piece and kept (with --wrap). */
 #ifndef TRIBUTARY_TESTS_UNIT_RPC_RPC_FIXTURE_H
 #define TRIBUTARY_TESTS_UNIT_RPC_RPC_FIXTURE_H
 
@@ -11,13 +11,17 @@
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/thread.h"
 
-struct wire_thread {
-    bool busy; /* the test sets it */
-    struct framing_scan scan;
+struct cq_thread {
     struct list early_hooks, hooks;
     struct heap timers;
     struct task *inbox, **inbox_end;
     int64_t now_ns;
+};
+
+struct wire_thread {
+    bool busy; /* the test sets it */
+    struct framing_scan scan;
+    struct cq_thread *cq;
 };
 
 struct call {
@@ -34,6 +38,7 @@ struct rpc_fixture {
     struct rpc rpc;
     const struct call_port *port; /* of PublishStream */
     struct wire_thread thread;
+    struct cq_thread cq;
     struct call call;
     struct consumer consumer;
     bool peer_reads_nothing; /* no answer is accepted */

@@ -1,0 +1,213 @@
+/* server_call.c - the state machine of a call as a server.
+ *
+ * DESIGN. RECV_CLOSE_ON_SERVER is started first and completes last: it is the end of the call.
+ *
+ * RECV_MESSAGE may complete without a message. That is a half-close only if the operation is ok and
+ * grpc_call_failed_before_recv_message() is false. In every other case the peer is lost, and
+ * RECV_CLOSE_ON_SERVER reports that. */
+#include "grpc/server_call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fsm.h"
+#include "grpc/slices.h"
+
+/* How long the write of a status may take. After that the call is cancelled, and the peer gets no
+ * details. */
+#define MAX_STATUS_NS NS_PER_S
+
+static const struct fsm machine = {
+    .name = "server_call",
+    .states = {[SERVER_CALL_OPEN] = {"OPEN", BIT(SERVER_CALL_FINISHING) | BIT(SERVER_CALL_ABORTED) |
+                                                 BIT(SERVER_CALL_ENDED)},
+               [SERVER_CALL_FINISHING] = {"FINISHING", BIT(SERVER_CALL_ABORTED) | BIT(SERVER_CALL_ENDED)},
+               [SERVER_CALL_ABORTED] = {"ABORTED", BIT(SERVER_CALL_ENDED)},
+               [SERVER_CALL_ENDED] = {"ENDED", 0}},
+};
+
+static struct server_call *call_of(struct call_base *base)
+{
+    return container_of(base, struct server_call, base);
+}
+
+static void notify_lost(struct server_call *call)
+{
+    if (call->lost_notified)
+        return;
+    call->lost_notified = true;
+    call->port->lost(call);
+}
+
+static void on_ended(struct op *op, bool ok)
+{
+    struct server_call *call = container_of(op, struct server_call, ended);
+    enum server_call_state before = call->state;
+
+    (void)ok; /* RECV_CLOSE_ON_SERVER always completes with ok */
+    fsm_move(&machine, call, SERVER_CALL_ENDED);
+    if (before == SERVER_CALL_OPEN || before == SERVER_CALL_ABORTED)
+        notify_lost(call);
+    call_base_unpin(&call->base);
+}
+
+static void on_read(struct call_base *base, grpc_byte_buffer *message, bool ok)
+{
+    struct server_call *call = call_of(base);
+
+    if (call->state == SERVER_CALL_OPEN) {
+        if (message)
+            call->port->received(call, &message);
+        else if (ok && !grpc_call_failed_before_recv_message(base->core))
+            call->port->half_closed(call);
+    }
+    grpc_byte_buffer_destroy(message);
+}
+
+static void on_sent(struct call_base *base, bool ok)
+{
+    struct server_call *call = call_of(base);
+
+    call->port->sent(call, ok);
+}
+
+static void on_unpinned(struct call_base *base)
+{
+    struct server_call *call = call_of(base);
+    bool ok = call->answered_ok && !call->cancelled;
+
+    CHECK(call->state == SERVER_CALL_ENDED);
+    cq_timer_stop(base->thread, &call->status_limit);
+    free(call->text);
+    call->text = NULL;
+    call_base_fini(base);
+    call->port->closed(call, ok);
+}
+
+static void on_status(struct op *op, bool ok)
+{
+    struct server_call *call = container_of(op, struct server_call, status);
+
+    call->answered_ok = ok;
+    cq_timer_stop(call->base.thread, &call->status_limit);
+    call_base_unpin(&call->base);
+}
+
+static void abort_call(struct server_call *call, grpc_status_code code, const char *text)
+{
+    fsm_move(&machine, call, SERVER_CALL_ABORTED);
+    if (code != GRPC_STATUS_OK)
+        grpc_call_cancel_with_status(call->base.core, code, text, NULL);
+    else /* an OK would reach the peer before messages that it has not read */
+        grpc_call_cancel_with_status(call->base.core, GRPC_STATUS_CANCELLED, "the status was not read", NULL);
+}
+
+/* The owner has called server_call_finish(), so it does not hear of a loss. */
+static void abort_finishing(struct server_call *call, grpc_status_code code, const char *text)
+{
+    call->lost_notified = true;
+    abort_call(call, code, text);
+}
+
+static void on_status_limit(struct cq_timer *timer, int64_t now_ns)
+{
+    struct server_call *call = container_of(timer, struct server_call, status_limit);
+
+    (void)now_ns;
+    if (call->state == SERVER_CALL_FINISHING)
+        abort_finishing(call, call->code, call->text ? call->text : "");
+}
+
+void server_call_open(struct server_call *call, struct cq_thread *thread, const struct server_call_port *port,
+                      grpc_call *core, bool headers_with_answer)
+{
+    static const struct call_base_port base_port = {
+        .read = on_read, .sent = on_sent, .unpinned = on_unpinned};
+
+    *call = (struct server_call){.port = port,
+                                 .headers_with_answer = headers_with_answer,
+                                 .ended.done = on_ended,
+                                 .status.done = on_status,
+                                 .status_limit.fired = on_status_limit};
+    call_base_init(&call->base, thread, &base_port, core);
+    call_base_start(&call->base,
+                    &(grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
+                               .data.recv_close_on_server.cancelled = &call->cancelled},
+                    1, &call->ended);
+}
+
+/* The operation that sends the headers, once; NULL: they are sent. */
+static const grpc_op *headers(struct server_call *call)
+{
+    static const grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+
+    if (call->headers_sent)
+        return NULL;
+    call->headers_sent = true;
+    return &op;
+}
+
+void server_call_read(struct server_call *call)
+{
+    if (call->state == SERVER_CALL_OPEN)
+        call_base_read(&call->base, call->headers_with_answer ? NULL : headers(call));
+}
+
+bool server_call_send(struct server_call *call, grpc_slice *slices, size_t count)
+{
+    if (call->state != SERVER_CALL_OPEN)
+        return false;
+    call_base_send(&call->base, slices, count, headers(call));
+    return true;
+}
+
+void server_call_finish(struct server_call *call, const struct server_status *status, grpc_slice *answer)
+{
+    if (call->state != SERVER_CALL_OPEN)
+        return;
+    grpc_byte_buffer *message = answer ? grpc_raw_byte_buffer_create(answer, 1) : NULL;
+    grpc_slice text = slice_copy_of(status->text);
+    grpc_metadata trailer = {.key = grpc_slice_from_static_string("grpc-status-details-bin"),
+                             .value = slice_copy_of(status->details)};
+    const grpc_op *send_headers = headers(call);
+    grpc_op ops[3];
+    size_t count = 0;
+
+    if (send_headers)
+        ops[count++] = *send_headers;
+    if (message)
+        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message};
+    ops[count++] = (grpc_op){
+        .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+        .data.send_status_from_server = {.status = status->code,
+                                         .status_details = &text,
+                                         .trailing_metadata_count = status->details.size > 0 ? 1 : 0,
+                                         .trailing_metadata = &trailer}};
+    call->code = status->code;
+    call->text = status->text.size > 0 ? strndup((const char *)status->text.data, status->text.size) : NULL;
+    fsm_move(&machine, call, SERVER_CALL_FINISHING);
+    call_base_start(&call->base, ops, count, &call->status);
+    cq_timer_set(call->base.thread, &call->status_limit, clock_mono_ns() + MAX_STATUS_NS);
+    grpc_slice_unref(trailer.value);
+    grpc_slice_unref(text);
+    grpc_byte_buffer_destroy(message);
+}
+
+void server_call_abort(struct server_call *call, grpc_status_code code, const char *text)
+{
+    if (call->state == SERVER_CALL_FINISHING)
+        abort_finishing(call, code, text);
+    else if (call->state == SERVER_CALL_OPEN)
+        abort_call(call, code, text);
+}
+
+void server_call_hold(struct server_call *call)
+{
+    call_base_pin(&call->base);
+}
+
+void server_call_unhold(struct server_call *call)
+{
+    call_base_unpin(&call->base);
+}
