@@ -17,6 +17,7 @@
 #include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
+#include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/rpc/token.h"
 #include "server/rpc/views.h"

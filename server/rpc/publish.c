@@ -5,6 +5,7 @@
 #include "event/field_write.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/intake.h"
+#include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 
 /* A blocked call gives up this long before its deadline, so that its answer still arrives. */

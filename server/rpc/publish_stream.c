@@ -17,6 +17,7 @@
 #include "event/field_write.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/intake.h"
+#include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
 

@@ -12,6 +12,7 @@
 #include "server/rpc/decode.h"
 #include "server/rpc/descriptors.h"
 #include "server/rpc/rpc_internal.h"
+#include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
 

@@ -22,6 +22,7 @@
 #include "server/rpc/intake.h"
 #include "server/rpc/register_request.h"
 #include "server/rpc/rpc_internal.h"
+#include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
 #include "tributary/v1/publisher.pb-c.h"
