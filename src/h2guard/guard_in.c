@@ -58,13 +58,13 @@ static size_t walk(struct h2guard *guard, struct bytes bytes)
     return done;
 }
 
-/* Notes when a frame was first seen to be incomplete. */
+/* Notes when the header or the payload of a frame was first seen to be incomplete. */
 static void note_partial(struct h2guard *guard)
 {
-    uint64_t number = guard->stats.frames_in + 1;
+    uint64_t part = 2 * guard->stats.frames_in + (guard->in.payload_left > 0 ? 1 : 2);
 
-    if (!frame_reader_is_whole(&guard->in) && guard->partial_frame != number) {
-        guard->partial_frame = number;
+    if (!frame_reader_is_whole(&guard->in) && guard->partial_part != part) {
+        guard->partial_part = part;
         guard->partial_ns = guard->now_ns;
     }
 }
@@ -83,8 +83,7 @@ struct h2guard_verdict h2guard_in(struct h2guard *guard, struct bytes bytes)
         return (struct h2guard_verdict){.decision = H2GUARD_END, .reason = guard->reason};
     guard->stats.total.bytes += passed;
     note_partial(guard);
-    guard->waits = guard->left <= 0;
-    if (guard->waits) {
+    if (guard->left <= 0) {
         count_verdict(guard->second_is_short ? &counters->second_waits : &counters->turn_waits);
         return (struct h2guard_verdict){.decision = H2GUARD_WAIT, .passed = passed};
     }

@@ -52,7 +52,6 @@ struct h2guard {
     struct bucket budget;
     struct bucket waste;
     bool second_is_short; /* the second bounds `left`, not the turn */
-    bool waits;           /* the last verdict was H2GUARD_WAIT */
 
     /* From the peer. */
     struct frame_reader in;
@@ -74,11 +73,11 @@ struct h2guard {
     int64_t now_ns; /* of the latest turn or check */
     int64_t made_ns;
     int64_t refilled_ns;
-    int64_t second_ns;   /* when stats.at_second was taken */
-    int64_t block_ns;    /* when the open header block began */
-    int64_t partial_ns;  /* when partial_frame was first seen to be incomplete */
-    int64_t settings_ns; /* when SETTINGS of ours were first seen to be unacknowledged; 0: not yet */
-    uint64_t partial_frame;
+    int64_t second_ns;     /* when stats.at_second was taken */
+    int64_t block_ns;      /* when the open header block began */
+    int64_t partial_ns;    /* when partial_part was first seen to be incomplete */
+    int64_t settings_ns;   /* when SETTINGS of ours were first seen to be unacknowledged; 0: not yet */
+    uint64_t partial_part; /* a number for each header and each payload */
 
     /* The end. */
     enum h2guard_reason reason;

@@ -21,8 +21,9 @@
  * while each byte costs about the same. A caller that reads less keeps less.
  *
  * A turn passes bytes until its portion is used, and stops at the first byte at which nothing is
- * left. The item that used the last of it may cost more than what was left. This debt is taken from
- * the next turns. So what a turn passes costs at most turn_cost and one item.
+ * left. What used the last of it, a frame header or a message's prefix, may cost more than was
+ * left. This debt is taken from the next turns. So a turn costs at most turn_cost and one such
+ * header.
  *
  * Threads: one at a time. The caller's lock must cover the system call and the report of it
  * together: else the answer to a frame could arrive here before the frame. */
@@ -80,8 +81,9 @@ MUST_CHECK struct h2guard_verdict h2guard_in(struct h2guard *guard, struct bytes
 /* Accounts for bytes that were sent to the peer. */
 void h2guard_out(struct h2guard *guard, struct bytes bytes);
 
-/* Applies the time limits: PASS or END. For a connection whose socket has nothing to read, about
- * once in a second. A connection that waits always passes: its bytes may have come in time. */
+/* Applies the time limits: PASS or END. Once in about a second, for a connection whose socket had
+ * nothing more to read in its latest turn. Where that turn used its portion, it is PASS: the bytes
+ * that are missing may have come in time. */
 MUST_CHECK struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns);
 
 /* Whether the bytes sent so far end with a whole frame. Only then may a GOAWAY follow them. */

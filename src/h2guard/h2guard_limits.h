@@ -59,7 +59,7 @@ struct h2guard_limits {
     /* Nanoseconds; 0: no limit. */
     int64_t open_timeout_ns;     /* from h2guard_new() to the first SETTINGS */
     int64_t header_timeout_ns;   /* from HEADERS to the end of the block */
-    int64_t frame_timeout_ns;    /* for the rest of a frame that has begun */
+    int64_t frame_timeout_ns;    /* for the rest of a frame header, or of a payload, that has begun */
     int64_t settings_timeout_ns; /* for the acknowledgement of our SETTINGS */
 };
 

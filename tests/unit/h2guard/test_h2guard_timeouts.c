@@ -90,6 +90,26 @@ Test(h2guard_timeouts, a_frame_that_never_finishes_ends_in_time)
     }
 }
 
+Test(h2guard_timeouts, a_frame_has_its_own_time_after_a_slow_one)
+{
+    struct h2guard_fixture fixture;
+    enum h2guard_reason reason = H2GUARD_NO_REASON;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture, H2GUARD_SERVER, STARTED);
+    open_one(&fixture);
+    put_frame_head(&fixture.in, FRAME_DATA, 0, 1, 100);
+    put_prefix(&fixture.in, 0, 95);
+    fixture_passes(&fixture);
+    fixture.now_ns += 50 * SECOND_NS;
+    memset(buf_extend(&fixture.in, 95), 0, 95);
+    buf_byte(&fixture.in, 0); /* the next header */
+    fixture_passes(&fixture);
+    cr_assert_eq(seconds_until_end(&fixture, &reason), 61);
+    cr_assert_eq(reason, H2GUARD_FRAME_TIMEOUT);
+    fixture_close(&fixture);
+}
+
 Test(h2guard_timeouts, settings_that_are_never_acknowledged_end_in_time)
 {
     struct h2guard_fixture fixture;
