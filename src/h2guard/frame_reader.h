@@ -59,6 +59,34 @@ enum frame_event { FRAME_NEEDS_MORE, FRAME_BEGINS, FRAME_WRONG_PREFACE };
 enum frame_event frame_reader_next(struct frame_reader *reader, const uint8_t *data, size_t size,
                                    size_t *used_out);
 
+static inline uint32_t frame_read_u32(const uint8_t *data)
+{
+    uint32_t word;
+
+    memcpy(&word, data, sizeof(word));
+    return __builtin_bswap32(word);
+}
+
+/* For frame_reader_next() and frame_reader_whole_head() only. */
+static inline void frame_reader_begin(struct frame_reader *reader, const uint8_t *head)
+{
+    reader->frame.length = frame_read_u32(head) >> 8;
+    reader->frame.type = head[3];
+    reader->frame.flags = head[4];
+    reader->frame.stream = frame_read_u32(head + 5) & 0x7fffffffu;
+    reader->payload_left = reader->frame.length;
+}
+
+/* The usual case of frame_reader_next(): the bytes hold a whole header. Reads FRAME_HEAD_BYTES of
+ * them. False: it read nothing, and frame_reader_next() must read. */
+static inline bool frame_reader_whole_head(struct frame_reader *reader, const uint8_t *data, size_t size)
+{
+    if (!LIKELY(size >= FRAME_HEAD_BYTES && (reader->preface_left | reader->head_size) == 0))
+        return false;
+    frame_reader_begin(reader, data);
+    return true;
+}
+
 /* Whether the bytes so far end with the preface or with a whole frame. */
 static inline bool frame_reader_is_whole(const struct frame_reader *reader)
 {

@@ -220,7 +220,13 @@ static void on_window_update(struct h2guard *guard, const struct frame *frame)
         charge_by_credit(guard, &guard->update_credit, H2GUARD_ITEM_WINDOW_UPDATE, H2GUARD_ITEM_IDLE_UPDATE);
 }
 
-/* Whether a frame of any type may stand here. */
+/* Whether any type of frame may stand here, as nearly always. */
+static bool is_plain(const struct h2guard *guard, const struct frame *frame)
+{
+    return guard->had_settings && guard->block_stream == 0 && frame->length <= guard->limits->max_frame_bytes;
+}
+
+/* Whether a frame of this type may stand here. */
 static bool may_follow(struct h2guard *guard, const struct frame *frame)
 {
     if (above(guard, H2GUARD_FRAME_TOO_LARGE, frame->length, guard->limits->max_frame_bytes))
@@ -278,12 +284,12 @@ void guard_frame_begins(struct h2guard *guard)
     const struct frame *frame = &guard->in.frame;
 
     guard->stats.frames_in++;
-    if (!may_follow(guard, frame))
-        return;
     guard->payload = PAYLOAD_SKIPPED;
     guard->byte_cost = guard->limits->prices[H2GUARD_ITEM_BYTE].cost;
-    if (LIKELY(frame->type == FRAME_DATA))
+    if (LIKELY(frame->type == FRAME_DATA && frame->stream != 0 && is_plain(guard, frame)))
         on_data(guard, frame);
+    else if (!may_follow(guard, frame))
+        return;
     else if (frame->type == FRAME_WINDOW_UPDATE)
         on_window_update(guard, frame);
     else if (frame->type == FRAME_HEADERS)

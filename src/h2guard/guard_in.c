@@ -3,6 +3,9 @@
 #include "h2guard/guard_message.h"
 #include "h2guard/guard_verdict.h"
 
+/* Only a frame with one of these flags means something at its end. */
+#define FRAME_ENDS (FRAME_END_STREAM | FRAME_END_HEADERS)
+
 /* Walks bytes of a payload, which has some left. Returns how many passed. */
 static size_t walk_payload(struct h2guard *guard, const uint8_t *data, size_t size)
 {
@@ -19,13 +22,14 @@ static size_t walk_payload(struct h2guard *guard, const uint8_t *data, size_t si
         passed = guard_spend_bytes(guard, MIN_OF(size, left));
     }
     total->items[H2GUARD_ITEM_BYTE] += passed;
-    if (guard->in.frame.type == FRAME_HEADERS || guard->in.frame.type == FRAME_CONTINUATION)
+    if (!LIKELY(guard->block_stream == 0)) /* a header block is open */
         total->items[H2GUARD_ITEM_HEADER_BYTE] += passed;
     return passed;
 }
 
-/* Walks bytes up to the end of a frame header. Returns how many passed. */
-static size_t walk_head(struct h2guard *guard, const uint8_t *data, size_t size)
+/* Walks bytes of the preface, or of a frame header that comes in pieces. Returns how many passed.
+ * */
+static NOINLINE size_t walk_piece(struct h2guard *guard, const uint8_t *data, size_t size)
 {
     size_t used = 0;
 
@@ -48,11 +52,15 @@ static size_t walk(struct h2guard *guard, struct bytes bytes)
 
     while (done < bytes.size && guard->left > 0) {
         const uint8_t *data = bytes.data + done;
-        if (guard->in.payload_left == 0)
-            done += walk_head(guard, data, bytes.size - done);
-        else
+        if (guard->in.payload_left > 0) {
             done += walk_payload(guard, data, bytes.size - done);
-        if (guard->in.payload_left == 0 && guard->in.head_size == 0 && guard->stats.frames_in > 0)
+        } else if (LIKELY(frame_reader_whole_head(&guard->in, data, bytes.size - done))) {
+            done += FRAME_HEAD_BYTES;
+            guard_frame_begins(guard);
+        } else {
+            done += walk_piece(guard, data, bytes.size - done);
+        }
+        if (guard->in.payload_left == 0 && (guard->in.frame.flags & FRAME_ENDS) && guard->in.head_size == 0)
             guard_frame_ends(guard);
     }
     return done;

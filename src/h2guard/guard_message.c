@@ -3,19 +3,6 @@
 #include "h2guard/guard_message.h"
 #include "h2guard/guard_verdict.h"
 
-enum h2guard_item guard_data_item(const struct h2guard *guard, const struct stream *stream, uint32_t size)
-{
-    uint32_t needed = stream->prefix_size == MESSAGE_PREFIX_BYTES
-                          ? stream->message_left
-                          : MESSAGE_PREFIX_BYTES - stream->prefix_size;
-
-    if (LIKELY(size >= guard->limits->small_data_bytes && size > 0))
-        return H2GUARD_ITEM_DATA;
-    if (size >= needed || (guard->in.frame.flags & FRAME_END_STREAM))
-        return H2GUARD_ITEM_DATA;
-    return size == 0 ? H2GUARD_ITEM_EMPTY_DATA : H2GUARD_ITEM_SMALL_DATA;
-}
-
 static void check_flag(struct h2guard *guard, const struct stream *stream, uint8_t flag)
 {
     if (LIKELY(flag == 0))

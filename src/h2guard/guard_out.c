@@ -74,6 +74,26 @@ static void on_frame(struct h2guard *guard, const struct frame *frame)
     }
 }
 
+/* Reads bytes of the preface, or of a frame header that comes in pieces. Returns how many. A wrong
+ * preface is the core's own matter. */
+static NOINLINE size_t read_piece(struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    struct frame_reader *reader = &guard->out;
+    size_t used = 0;
+
+    switch (frame_reader_next(reader, data, size, &used)) {
+    case FRAME_BEGINS:
+        on_frame(guard, &reader->frame);
+        break;
+    case FRAME_WRONG_PREFACE:
+        reader->preface_left = (uint8_t)(reader->preface_left - used);
+        break;
+    case FRAME_NEEDS_MORE:
+        break;
+    }
+    return used;
+}
+
 void h2guard_out(struct h2guard *guard, struct bytes bytes)
 {
     struct frame_reader *reader = &guard->out;
@@ -81,17 +101,18 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes)
 
     guard->stats.bytes_out += bytes.size;
     while (done < bytes.size) {
-        size_t used = MIN_OF(bytes.size - done, reader->payload_left);
-        if (used > 0) {
-            reader->payload_left -= (uint32_t)used;
+        const uint8_t *data = bytes.data + done;
+        size_t size = bytes.size - done;
+        if (reader->payload_left > 0) {
+            size = MIN_OF(size, reader->payload_left);
+            reader->payload_left -= (uint32_t)size;
+            done += size;
+        } else if (LIKELY(frame_reader_whole_head(reader, data, size))) {
+            done += FRAME_HEAD_BYTES;
+            on_frame(guard, &reader->frame);
         } else {
-            enum frame_event event = frame_reader_next(reader, bytes.data + done, bytes.size - done, &used);
-            if (event == FRAME_WRONG_PREFACE)
-                reader->preface_left = (uint8_t)(reader->preface_left - used); /* the core's own matter */
-            else if (event == FRAME_BEGINS)
-                on_frame(guard, &reader->frame);
+            done += read_piece(guard, data, size);
         }
-        done += used;
     }
 }
 
