@@ -148,6 +148,12 @@ static void on_reset(struct h2guard *guard, const struct frame *frame)
 {
     struct stream *stream = stream_table_find(&guard->streams, frame->stream);
 
+    if (!stream && is_idle(guard, frame->stream)) {
+        /* RFC 9113 forbids it. But gRPC core as a client does it when a call is cancelled before
+         * its HEADERS were sent. */
+        guard_charge(guard, H2GUARD_ITEM_STRAY);
+        return;
+    }
     if (!stream) {
         on_missing(guard);
         return;

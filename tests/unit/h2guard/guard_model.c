@@ -104,9 +104,7 @@ static uint32_t length(const struct guard_model *model)
 
 static uint32_t stream_of(const struct guard_model *model)
 {
-    const uint8_t *head = model->head;
-
-    return (uint32_t)(head[5] & 127) << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 | head[8];
+    return (model->head[5] & 127u) << 24 | model->head[6] << 16 | model->head[7] << 8 | model->head[8];
 }
 
 static struct model_stream *open_stream(struct guard_model *model, uint32_t id)
@@ -235,12 +233,14 @@ static void on_reset(struct guard_model *model)
     struct model_stream *stream = open_stream(model, stream_of(model));
     bool is_early = model->role == H2GUARD_SERVER && stream && !stream->answered;
 
-    if (stream)
-        stream->open = false;
-    if (!stream)
+    if (!stream && is_idle(model, stream_of(model)))
+        count(model, ITEM(STRAY), 1);
+    else if (!stream)
         on_closed(model);
     else
         count(model, is_early ? ITEM(EARLY_RESET) : ITEM(RESET), 1);
+    if (stream)
+        stream->open = false;
 }
 
 static void on_settings(struct guard_model *model)

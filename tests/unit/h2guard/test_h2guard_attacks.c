@@ -206,6 +206,11 @@ static void stray(struct buf *in, uint32_t number)
     put_zeros(in, FRAME_DATA, 0, 1, 100);
 }
 
+static void idle_reset(struct buf *in, uint32_t number)
+{
+    put_zeros(in, FRAME_RST_STREAM, 0, 2 * number + 1, 4);
+}
+
 static void more_headers(struct buf *in, uint32_t number)
 {
     (void)number;
@@ -256,6 +261,8 @@ static const struct attack attacks[] = {
     {"GOAWAY flood", nothing, goaway, WASTE_ALLOWS(8), H2GUARD_FLOOD_OTHER, false, H2GUARD_SERVER},
     {"frames on a closed stream", close_one, stray, WASTE_ALLOWS(1) - 8, H2GUARD_FLOOD_LATE, false,
      H2GUARD_SERVER},
+    {"RST_STREAM on streams that were never opened", nothing, idle_reset, WASTE_ALLOWS(1), H2GUARD_FLOOD_LATE,
+     false, H2GUARD_SERVER},
     {"HEADERS that are no trailers", open_one, more_headers, WASTE_ALLOWS(4), H2GUARD_FLOOD_HEADERS, false,
      H2GUARD_SERVER},
     {"interim responses", client_opens_one, more_headers, WASTE_ALLOWS(4) + 1, H2GUARD_FLOOD_HEADERS, false,

@@ -46,7 +46,8 @@ static const struct row {
     {"padding of HEADERS up to the end", H2GUARD_SERVER, H2GUARD_NO_REASON, BYTES("\0\0\2\1\14\0\0\0\3\1\0")},
 
     {"DATA on an idle stream", H2GUARD_SERVER, H2GUARD_IDLE_STREAM, BYTES("\0\0\0\0\0\0\0\0\3")},
-    {"RST_STREAM on an idle stream", H2GUARD_SERVER, H2GUARD_IDLE_STREAM, BYTES("\0\0\4\3\0\0\0\0\3")},
+    {"RST_STREAM on an idle stream, as gRPC core does it", H2GUARD_SERVER, H2GUARD_NO_REASON,
+     BYTES("\0\0\4\3\0\0\0\0\3\0\0\0\10")},
     {"WINDOW_UPDATE on an idle stream", H2GUARD_SERVER, H2GUARD_IDLE_STREAM, BYTES("\0\0\4\10\0\0\0\0\3")},
     {"HEADERS on a stream of the server's", H2GUARD_SERVER, H2GUARD_IDLE_STREAM, BYTES("\0\0\0\1\4\0\0\0\2")},
     {"HEADERS on a stream that we did not open", H2GUARD_CLIENT, H2GUARD_IDLE_STREAM,
