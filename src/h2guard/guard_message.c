@@ -48,12 +48,10 @@ static size_t read_prefix(struct h2guard *guard, struct stream *stream, const ui
         stream->message_left = __builtin_bswap32(length);
     } else {
         guard->left -= guard->byte_cost;
-        if (stream->prefix_size == 0) {
+        if (stream->prefix_size == 0)
             check_flag(guard, stream, data[0]);
-            stream->message_left = 0;
-        } else {
-            stream->message_left = stream->message_left << 8 | data[0];
-        }
+        else
+            stream->message_left = stream->message_left << 8 | data[0]; /* 0 between messages */
     }
     guard->in.payload_left -= (uint32_t)used;
     stream->prefix_size = (uint8_t)(stream->prefix_size + used);

@@ -104,7 +104,7 @@ static uint32_t length(const struct guard_model *model)
 
 static uint32_t stream_of(const struct guard_model *model)
 {
-    return (model->head[5] & 127u) << 24 | model->head[6] << 16 | model->head[7] << 8 | model->head[8];
+    return (model->head[5] & 127u) << 24 | model->head[6] * 65536u | model->head[7] * 256u | model->head[8];
 }
 
 static struct model_stream *open_stream(struct guard_model *model, uint32_t id)

@@ -54,7 +54,7 @@ static const struct row {
      BYTES("\0\0\0\1\4\0\0\0\3")},
     {"PRIORITY on an idle stream", H2GUARD_SERVER, H2GUARD_NO_REASON, BYTES("\0\0\5\2\0\0\0\0\3\0\0\0\0\0")},
     {"a stream number with the reserved bit", H2GUARD_SERVER, H2GUARD_NO_REASON,
-     BYTES("\0\0\0\1\4\x80\0\0\3")},
+     BYTES("\0\0\0\0\1\x80\0\0\1")},
 
     {"DATA after END_STREAM", H2GUARD_SERVER, H2GUARD_ENDED_STREAM,
      BYTES("\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\0\1")},

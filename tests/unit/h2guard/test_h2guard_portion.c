@@ -141,6 +141,51 @@ Test(h2guard_portion, grows_with_a_peer_that_sends_large_frames)
     fixture_close(&fixture);
 }
 
+Test(h2guard_portion, rises_to_twice_its_size_at_most)
+{
+    struct h2guard_fixture fixture;
+    size_t before;
+
+    open_default(&fixture);
+    for (int i = 0; i < 100; i++)
+        put_message_frame(&fixture.in, 1, 0, 1);
+    offer(&fixture, 0);
+    h2guard_turn(fixture.guard, fixture.now_ns);
+    before = h2guard_portion(fixture.guard);
+    cr_assert_lt(before, 5000, "small messages have made it small");
+    buf_clear(&fixture.in);
+    put_message_frame(&fixture.in, 1, 0, 16379);
+    while (before < fixture.limits.max_read_bytes) {
+        offer(&fixture, 0);
+        h2guard_turn(fixture.guard, fixture.now_ns);
+        size_t portion = h2guard_portion(fixture.guard);
+        cr_assert_gt(portion, before);
+        cr_assert_leq(portion, 2 * before + 1000, "%zu after %zu", portion, before);
+        before = portion;
+    }
+    fixture_close(&fixture);
+}
+
+Test(h2guard_portion, loses_no_fraction_of_a_point_in_turns_that_follow_quickly)
+{
+    struct h2guard_fixture fixture;
+
+    open_default(&fixture);
+    for (int i = 0; i < 9999; i++)
+        put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
+    fixture_feed(&fixture, WHOLE);
+    for (int i = 0; i < 10000; i++) { /* a tenth of a point each */
+        fixture.now_ns += 10 * 1000;
+        h2guard_turn(fixture.guard, fixture.now_ns);
+    }
+    for (int i = 0; i < 1001; i++)
+        put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
+    cr_assert_neq(fixture_feed(&fixture, WHOLE).decision, H2GUARD_END);
+    put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
+    fixture_ends(&fixture, H2GUARD_FLOOD_PRIORITY);
+    fixture_close(&fixture);
+}
+
 Test(h2guard_portion, leaves_a_small_rest_under_a_flood_of_small_frames)
 {
     struct h2guard_fixture fixture;

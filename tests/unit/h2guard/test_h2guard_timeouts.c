@@ -123,3 +123,43 @@ Test(h2guard_timeouts, settings_that_are_never_acknowledged_end_in_time)
     cr_assert_eq(reason, H2GUARD_SETTINGS_TIMEOUT);
     fixture_close(&fixture);
 }
+
+Test(h2guard_timeouts, each_of_our_settings_has_its_own_time)
+{
+    struct h2guard_fixture fixture;
+    enum h2guard_reason reason = H2GUARD_NO_REASON;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture, H2GUARD_SERVER, STARTED);
+    for (int i = 0; i < 3; i++) {
+        put_zeros(&fixture.out, FRAME_SETTINGS, 0, 0, 6);
+        fixture_send(&fixture);
+        cr_assert_eq(h2guard_check(fixture.guard, fixture.now_ns).decision, H2GUARD_PASS);
+        fixture.now_ns += 9 * SECOND_NS;
+        cr_assert_eq(h2guard_check(fixture.guard, fixture.now_ns).decision, H2GUARD_PASS);
+        put_zeros(&fixture.in, FRAME_SETTINGS, ACK, 0, 0);
+        fixture_passes(&fixture);
+    }
+    cr_assert_eq(seconds_until_end(&fixture, &reason), 0);
+    fixture_close(&fixture);
+}
+
+Test(h2guard_timeouts, a_frame_that_comes_a_byte_a_second_has_no_more_time)
+{
+    struct h2guard_fixture fixture;
+    int seconds = 0;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture, H2GUARD_SERVER, STARTED);
+    open_one(&fixture);
+    put_frame_head(&fixture.in, FRAME_DATA, 0, 1, 1000);
+    fixture_passes(&fixture);
+    do {
+        buf_byte(&fixture.in, 0);
+        fixture.now_ns += SECOND_NS;
+        fixture_passes(&fixture);
+        seconds++;
+    } while (h2guard_check(fixture.guard, fixture.now_ns).decision == H2GUARD_PASS);
+    cr_assert_eq(seconds, 61);
+    fixture_close(&fixture);
+}
