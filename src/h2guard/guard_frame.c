@@ -326,6 +326,8 @@ void guard_frame_ends(struct h2guard *guard)
     const struct frame *frame = &guard->in.frame;
     bool is_block = frame->type == FRAME_HEADERS || frame->type == FRAME_CONTINUATION;
 
+    if (guard->reason != H2GUARD_NO_REASON) /* it was refused, perhaps because its stream is 0 */
+        return;
     if (is_block && (frame->flags & FRAME_END_HEADERS))
         guard->block_stream = 0;
     if (frame->type <= FRAME_HEADERS && (frame->flags & FRAME_END_STREAM)) {

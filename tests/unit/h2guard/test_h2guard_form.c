@@ -125,6 +125,24 @@ Test(h2guard_form, ends_what_is_forbidden_by_name_whole_and_byte_by_byte)
     }
 }
 
+Test(h2guard_form, a_refused_frame_closes_no_stream)
+{
+    struct h2guard_fixture fixture;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture, H2GUARD_SERVER, STARTED);
+    for (uint32_t stream = 1; stream < 1000; stream += 2) { /* every slot of the table has had one */
+        put_headers(&fixture.in, stream, END_STREAM);
+        fixture_passes(&fixture);
+        put_headers(&fixture.out, stream, END_STREAM);
+        fixture_send(&fixture);
+    }
+    put_zeros(&fixture.in, FRAME_HEADERS, END_HEADERS | END_STREAM, 0, 0);
+    fixture_ends(&fixture, H2GUARD_FRAME_STREAM);
+    cr_assert_eq(h2guard_stats(fixture.guard)->streams_open, 0);
+    fixture_close(&fixture);
+}
+
 Test(h2guard_form, the_first_frame_is_settings)
 {
     static const struct {
