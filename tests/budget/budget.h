@@ -63,6 +63,7 @@ struct budget_case {
 };
 
 extern const struct budget_job scan_job, route_job, chan_job;
+extern const struct budget_job guard_large_job, guard_small_job, guard_updates_job, guard_out_job;
 
 /* The program. `NAME` runs one case. Without an argument it runs all of them, and prints how many
  * events each has counted. `--about` prints how it was built. Returns the exit status. */

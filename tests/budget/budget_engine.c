@@ -1,5 +1,6 @@
-/* budget_engine.c - the cases of the engine: the scan, the offer to routes, the channel. The number
- * behind the kind is the number of events of a message. */
+/* budget_engine.c - the cases of the engine: the scan, the guard, the offer to routes, the channel.
+ * The number behind the kind is the number of events of a message. The events of the guard are
+ * frames. */
 #include "budget.h"
 
 #define MANY .messages = 16, .events = 64
@@ -11,6 +12,11 @@ static const struct budget_case cases[] = {
     {"scan-64-utf8", &scan_job, {MANY, .text = BUDGET_WIDE}},
     {"scan-1", &scan_job, {ONE}},
     {"scan-1-envelope", &scan_job, {ONE, .text = BUDGET_ENVELOPE}},
+
+    {"guard-large", &guard_large_job, {.messages = 4, .events = 4}},
+    {"guard-small", &guard_small_job, {MANY}},
+    {"guard-updates", &guard_updates_job, {MANY}},
+    {"guard-out", &guard_out_job, {MANY}},
 
     {"offer-64-to-1", &route_job, {MANY, .routes = 1}},
     {"offer-64-to-8", &route_job, {MANY, .routes = 8}},

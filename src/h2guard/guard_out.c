@@ -1,0 +1,122 @@
+/* guard_out.c - walks the bytes to the peer, which the core made and nobody refuses. They say which
+ * streams we opened, answered and ended, and what of the peer's we have acknowledged. */
+#include "h2guard/guard_stream.h"
+
+static void add_credit(uint32_t *credit, uint32_t by, uint32_t max)
+{
+    *credit = (uint32_t)MIN_OF((uint64_t)*credit + by, max);
+}
+
+static void on_answer(struct h2guard *guard, const struct frame *frame)
+{
+    struct stream *stream = stream_table_find(&guard->streams, frame->stream);
+
+    add_credit(&guard->ping_credit, 1, guard->limits->max_pings);
+    if (frame->type == FRAME_DATA)
+        add_credit(&guard->update_credit, guard->limits->updates_per_data, guard->limits->max_updates);
+    if (!stream && guard->role == H2GUARD_CLIENT && frame->type == FRAME_HEADERS &&
+        frame->stream > guard->last_stream && guard_stream_open(guard, frame->stream, 0) == ERR_OK)
+        stream = stream_table_find(&guard->streams, frame->stream);
+    if (!stream)
+        return;
+    stream->flags |= STREAM_ANSWERED;
+    if (frame->flags & FRAME_END_STREAM)
+        guard_stream_half_close(guard, stream, STREAM_WE_ENDED);
+}
+
+static void on_reset(struct h2guard *guard, const struct frame *frame)
+{
+    struct stream *stream = stream_table_find(&guard->streams, frame->stream);
+
+    if (!stream)
+        return;
+    if (!(stream->flags & STREAM_PEER_ENDED))
+        guard->late_credit = guard->limits->late_frames;
+    guard->stats.streams_reset_out++;
+    guard_stream_close(guard, stream);
+}
+
+static void answered_one(struct h2guard *guard)
+{
+    if (guard->stats.unanswered > 0)
+        guard->stats.unanswered--;
+}
+
+static void on_frame(struct h2guard *guard, const struct frame *frame)
+{
+    bool is_ack = frame->flags & FRAME_ACK;
+
+    guard->stats.frames_out++;
+    switch (frame->type) {
+    case FRAME_DATA:
+    case FRAME_HEADERS:
+        if (frame->stream != 0)
+            on_answer(guard, frame);
+        break;
+    case FRAME_RST_STREAM:
+        if (frame->stream != 0)
+            on_reset(guard, frame);
+        break;
+    case FRAME_SETTINGS:
+        if (is_ack)
+            answered_one(guard);
+        else
+            guard->stats.settings_unacked++;
+        break;
+    case FRAME_PING:
+        if (is_ack)
+            answered_one(guard);
+        else
+            guard->stats.pings_unacked++;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Reads bytes of the preface, or of a frame header that comes in pieces. Returns how many. A wrong
+ * preface is the core's own matter. */
+static NOINLINE size_t read_piece(struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    struct frame_reader *reader = &guard->out;
+    size_t used = 0;
+
+    switch (frame_reader_next(reader, data, size, &used)) {
+    case FRAME_BEGINS:
+        on_frame(guard, &reader->frame);
+        break;
+    case FRAME_WRONG_PREFACE:
+        reader->preface_left = (uint8_t)(reader->preface_left - used);
+        break;
+    case FRAME_NEEDS_MORE:
+        break;
+    }
+    return used;
+}
+
+void h2guard_out(struct h2guard *guard, struct bytes bytes)
+{
+    struct frame_reader *reader = &guard->out;
+    size_t done = 0;
+
+    guard->stats.bytes_out += bytes.size;
+    while (done < bytes.size) {
+        const uint8_t *data = bytes.data + done;
+        size_t size = bytes.size - done;
+        if (reader->payload_left > 0) {
+            size = MIN_OF(size, reader->payload_left);
+            reader->payload_left -= (uint32_t)size;
+            done += size;
+        } else if (LIKELY(frame_reader_whole_head(reader, data, size))) {
+            done += FRAME_HEAD_BYTES;
+            on_frame(guard, &reader->frame);
+        } else {
+            done += read_piece(guard, data, size);
+        }
+    }
+}
+
+bool h2guard_out_is_whole(const struct h2guard *guard)
+{
+    return frame_reader_is_whole(&guard->out);
+}
