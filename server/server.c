@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "event/chunk.h"
+#include "server/descriptors.h"
 #include "server/wire/wire.h"
 
 /* The listener's thread. Connections go to the workers in turn. */
@@ -167,8 +168,10 @@ struct status server_start(struct server *server, const struct options *options)
     sigaddset(&operator_signals, SIGINT);
     /* Every thread that is made from here on has them blocked. */
     pthread_sigmask(SIG_BLOCK, &operator_signals, NULL);
+    struct status status = descriptors_prepare(&options->settings);
     wire_init();
-    struct status status = start_all(server);
+    if (!status.code)
+        status = start_all(server);
     pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
     if (status.code) {
         log_write(LOG_ERROR, "server.failed", LOG_TEXT("step", status.what),

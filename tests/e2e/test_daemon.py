@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import re
+import resource
 import subprocess
 import tempfile
 
@@ -57,6 +59,30 @@ class CommandLine(Case):
                 status, _, errors = run(*arguments)
                 self.assertEqual(status, 2, errors)
                 self.assertIn(expected, errors)
+
+    def test_descriptors_are_raised_to_the_hard_limit_and_what_fits_is_logged(self):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+        daemon = self.start_daemon()
+        found = re.search(r"Max open files +(\d+) +(\d+)",
+                          pathlib.Path(f"/proc/{daemon.pid}/limits").read_text())
+        (line,) = daemon.log("server.descriptors")
+        self.assertEqual([int(found.group(1)), int(found.group(2))], [limits[1], limits[1]])
+        self.assertEqual(line["limit"], limits[1])
+        self.assertEqual(line["connections"], min(limits[1] - 96, 10000))
+        daemon.stop()
+
+    def test_it_does_not_start_where_no_connection_fits(self):
+        for limit, starts in ((96, False), (97, True)):
+            done = subprocess.run(
+                ["/bin/sh", "-c", f"ulimit -n {limit}; exec timeout 1 {binary()} --listen 127.0.0.1:0"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            expected = f"limit={limit} kept=96 connections={limit - 96} max_connections=10000"
+            self.assertIn(expected, done.stderr)
+            self.assertEqual("server.listening" in done.stderr, starts, done.stderr)
+            self.assertEqual("ulimit -n" in done.stderr, not starts, done.stderr)
+            self.assertEqual(done.returncode, 124 if starts else 1)
 
     def test_help_version_and_errors_are_printed(self):
         for option, expected in (("--help", "--listen"), ("--version", "."), ("--errors", "EVENT_TOO_LARGE")):
