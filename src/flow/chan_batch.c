@@ -112,8 +112,10 @@ uint32_t chan_next_bytes(struct chan *chan)
     uint32_t bytes = 0;
 
     chan_enter(chan, &deferred);
-    if (chan->limits.max_age_ns > 0)
+    if (chan->limits.max_age_ns > 0) {
         chan_expire(chan);
+        chan_update(chan);
+    }
     if ((node = list_first(&chan->waiting_entries))) {
         const struct range *range = &container_of(node, struct entry, in_chan)->range;
 

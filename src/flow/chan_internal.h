@@ -42,6 +42,10 @@
  * Deferred work. Callbacks and the freeing of memory must not happen under the lock. They are
  * written down in `struct deferred`, and chan_leave() does them.
  *
+ * Files. They are layers, from the lowest to the highest: keys.c, feed_pause.c, feed_report.c;
+ * entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c; overflow.c; latest.c,
+ * park.c; put.c, chan_batch.c. A file calls files of lower layers only.
+ *
  * Threads: everything here runs between chan_enter() and chan_leave(), where it does not say
  * otherwise. */
 #ifndef TRIBUTARY_FLOW_CHAN_INTERNAL_H
@@ -54,6 +58,7 @@
 #include "flow/chan.h"
 #include "flow/entry_internal.h"
 #include "flow/feed_internal.h"
+#include "flow/keys_internal.h"
 #include "flow/policy_internal.h"
 #include "flow/put_waiter.h"
 #include "flow/totals.h"
@@ -110,25 +115,33 @@ struct chan {
     bool at_mark;         /* a mark was passed, and no batch has ended for it yet */
 };
 
+/* There is something to get: calls readable(), even where it was called already, because the taker
+ * may be waiting for its peer. */
+static inline void chan_notify_again(struct chan *chan)
+{
+    chan->deferred->notify = true;
+}
+
+/* There is something to get: calls readable(), once until the taker comes. */
+static inline void chan_notify(struct chan *chan)
+{
+    if (!chan->armed)
+        return;
+    chan->armed = false;
+    chan_notify_again(chan);
+}
+
 /* ---- chan_lock.c ---- */
 
 void chan_enter(struct chan *chan, struct deferred *deferred); /* locks */
 void chan_leave(struct chan *chan);                            /* unlocks, then does what was deferred */
-/* There is something to get: calls readable(), once until the taker comes. */
-void chan_notify(struct chan *chan);
-/* Calls readable() again even so, because the taker may be waiting for its peer. */
-void chan_notify_again(struct chan *chan);
-/* Gives up a reference to a chunk, after the lock if that is possible. */
-void chan_release_chunk(struct chan *chan, struct chunk *chunk);
-
-/* ---- chan_life.c ---- */
-
-void chan_break(struct chan *chan); /* OPEN -> BROKEN; nothing in another state */
-
-/* ---- chan_report.c ---- */
 
 /* Checks whether the latest mark is passed now. True while a mark was passed and no batch has ended
  * for it yet. */
 bool chan_at_mark(struct chan *chan);
+
+/* ---- chan_life.c ---- */
+
+void chan_break(struct chan *chan); /* OPEN -> BROKEN; nothing in another state */
 
 #endif

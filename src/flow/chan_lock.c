@@ -1,5 +1,5 @@
-/* chan_lock.c - entering and leaving a channel: its lock, and the work that is deferred until the
- * lock is released. */
+/* chan_lock.c - entering and leaving a channel: its lock, its latest mark, which may be passed
+ * meanwhile, and the work that is deferred until the lock is released. */
 #include <stdlib.h>
 
 #include "flow/chan_internal.h"
@@ -17,6 +17,17 @@ void chan_enter(struct chan *chan, struct deferred *deferred)
     deferred->chunk_count = 0;
     pthread_mutex_lock(&chan->lock);
     chan->deferred = deferred;
+}
+
+bool chan_at_mark(struct chan *chan)
+{
+    if (chan->mark > 0 && chan->before_mark == 0) {
+        chan->marked = chan->mark;
+        chan->mark = 0;
+        chan->at_mark = true;
+        chan_notify(chan);
+    }
+    return chan->at_mark;
 }
 
 void chan_leave(struct chan *chan)
@@ -54,27 +65,4 @@ void chan_leave(struct chan *chan)
     if (deferred->slabs)
         slabs_free(deferred->slabs);
     free(deferred->slots);
-}
-
-void chan_notify_again(struct chan *chan)
-{
-    chan->deferred->notify = true;
-}
-
-void chan_notify(struct chan *chan)
-{
-    if (!chan->armed)
-        return;
-    chan->armed = false;
-    chan->deferred->notify = true;
-}
-
-/* Seldom more than a few chunks go at once. Beyond that it is better to release one under the lock
- * than to keep a list without a bound. */
-void chan_release_chunk(struct chan *chan, struct chunk *chunk)
-{
-    if (chan->deferred->chunk_count < MAX_DEFERRED_CHUNKS)
-        chan->deferred->chunks[chan->deferred->chunk_count++] = chunk;
-    else
-        chunk_release(chunk);
 }

@@ -1,94 +1,8 @@
-/* chan_report.c - what the taker reports beside the events: losses, positions, states and marks. */
+/* chan_report.c - what the taker reports beside the events: losses, positions, states and marks.
+ * feed_report.c keeps the losses and the states. */
 #include "flow/chan_report.h"
 
-#include <stdlib.h>
-
 #include "flow/chan_internal.h"
-#include "flow/feed.h"
-
-static bool is_empty(const struct unreported *unreported)
-{
-    return unreported->count == 0 && !unreported->count_unknown;
-}
-
-/* The record for losses of this reason. Without memory for a second record they go under the first
- * reason: then the reason is wrong and the count is right. */
-static struct unreported *record_for(struct feed *feed, uint32_t reason)
-{
-    if (feed->unreported_others && !is_empty(&feed->unreported_others[reason]))
-        return &feed->unreported_others[reason];
-    if (is_empty(&feed->unreported))
-        feed->unreported.reason = reason;
-    if (feed->unreported.reason == reason)
-        return &feed->unreported;
-    if (!feed->unreported_others)
-        feed->unreported_others = calloc(LOSS_COUNT, sizeof(*feed->unreported_others));
-    if (!feed->unreported_others)
-        return &feed->unreported;
-    feed->unreported_others[reason].reason = reason;
-    return &feed->unreported_others[reason];
-}
-
-static void add_loss(struct chan *chan, struct feed *feed, const struct unreported *loss)
-{
-    struct unreported *unreported = record_for(feed, loss->reason);
-
-    if (is_empty(unreported) || unreported->first_sequence == 0 ||
-        (loss->first_sequence > 0 && loss->first_sequence < unreported->first_sequence))
-        unreported->first_sequence = loss->first_sequence;
-    unreported->last_sequence =
-        is_empty(unreported) ? loss->last_sequence : MAX_OF(unreported->last_sequence, loss->last_sequence);
-    unreported->count += loss->count;
-    unreported->bytes += loss->bytes;
-    unreported->count_unknown |= loss->count_unknown;
-    if (list_empty(&feed->in_losses)) {
-        list_append(&chan->losses, &feed->in_losses);
-        feed->refs++;
-    }
-    chan_notify(chan);
-}
-
-/* CONSUMER_GONE is not reported: there is nobody to report it to. */
-void feed_lost(struct chan *chan, const struct range *range, enum loss reason)
-{
-    struct unreported loss = {.count = range->last - range->first,
-                              .bytes = range_bytes(range),
-                              .first_sequence = chunk_sequence(range->chunk, range->first),
-                              .last_sequence = chunk_sequence(range->chunk, range->last - 1),
-                              .reason = reason};
-
-    if (reason != LOSS_CONSUMER_GONE)
-        add_loss(chan, range->feed, &loss);
-}
-
-void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown)
-{
-    struct unreported loss = {.count = count_unknown ? 0 : last - first + 1,
-                              .first_sequence = first,
-                              .last_sequence = last,
-                              .reason = LOSS_RESUME_GAP,
-                              .count_unknown = count_unknown};
-    SCRATCH struct deferred deferred;
-
-    chan_enter(chan, &deferred);
-    add_loss(chan, feed, &loss);
-    chan_leave(chan);
-}
-
-static bool has_more(const struct feed *feed)
-{
-    return !list_empty(&feed->waiting_entries) || !list_empty(&feed->parked_entries) ||
-           !list_empty(&feed->in_losses);
-}
-
-void feed_changed(struct chan *chan, struct feed *feed)
-{
-    if (feed->ended || !list_empty(&feed->in_states) ||
-        (feed->closed ? has_more(feed) : feed->state == feed->reported_state))
-        return;
-    list_append(&chan->states, &feed->in_states);
-    chan_notify(chan);
-}
 
 /* Reports one record, unless it is empty, and clears it. Returns how many were reported. */
 static uint32_t report(const struct feed *feed, struct unreported *unreported,
@@ -102,7 +16,7 @@ static uint32_t report(const struct feed *feed, struct unreported *unreported,
                              .reason = unreported->reason,
                              .count_unknown = unreported->count_unknown};
 
-    if (is_empty(unreported))
+    if (unreported_empty(unreported))
         return 0;
     each(ctx, &lost);
     *unreported = (struct unreported){0};
@@ -134,7 +48,7 @@ uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, co
         for (uint32_t at = 0; at < LOSS_COUNT; at++) {
             if (reported < max && record(feed, at))
                 reported += report(feed, record(feed, at), each, ctx);
-            left |= record(feed, at) && !is_empty(record(feed, at));
+            left |= record(feed, at) && !unreported_empty(record(feed, at));
         }
         if (left)
             break;
@@ -166,7 +80,7 @@ static uint64_t position(struct feed *feed)
     for (uint32_t i = 0; i < LOSS_COUNT && !list_empty(&feed->in_losses); i++) {
         const struct unreported *unreported = record(feed, i);
 
-        if (unreported && !is_empty(unreported) && unreported->first_sequence > 0)
+        if (unreported && !unreported_empty(unreported) && unreported->first_sequence > 0)
             sequence = MIN_OF(sequence, unreported->first_sequence - 1);
     }
     return sequence;
@@ -213,7 +127,7 @@ uint32_t chan_states(struct chan *chan, uint32_t max,
         if (reported == max)
             break;
         list_remove(&feed->in_states);
-        if (feed->closed && has_more(feed))
+        if (feed->closed && feed_has_more(feed))
             continue; /* it comes back when that is gone */
         if (feed->state != feed->reported_state) {
             feed->reported_state = feed->state;
@@ -229,17 +143,6 @@ uint32_t chan_states(struct chan *chan, uint32_t max,
     }
     chan_leave(chan);
     return reported;
-}
-
-bool chan_at_mark(struct chan *chan)
-{
-    if (chan->mark > 0 && chan->before_mark == 0) {
-        chan->marked = chan->mark;
-        chan->mark = 0;
-        chan->at_mark = true;
-        chan_notify(chan);
-    }
-    return chan->at_mark;
 }
 
 void chan_mark(struct chan *chan, uint32_t mark)

@@ -223,8 +223,19 @@ struct range chan_unpark(struct chan *chan, struct entry *entry)
     return range;
 }
 
+/* Gives up a reference to a chunk, after the lock if that is possible. Seldom more than a few
+ * chunks go at once. Beyond that it is better to release one under the lock than to keep a list
+ * without a bound. */
+static void release_chunk(struct chan *chan, struct chunk *chunk)
+{
+    if (chan->deferred->chunk_count < MAX_DEFERRED_CHUNKS)
+        chan->deferred->chunks[chan->deferred->chunk_count++] = chunk;
+    else
+        chunk_release(chunk);
+}
+
 void range_release(struct chan *chan, const struct range *range)
 {
-    chan_release_chunk(chan, range->chunk);
+    release_chunk(chan, range->chunk);
     feed_release(chan, range->feed);
 }

@@ -1,5 +1,5 @@
-/* feed.c - one source's share of a channel: its life, and how the producer behind a pausable feed
- * is asked to pause. What is reported of a feed is in chan_report.c. */
+/* feed.c - one source's share of a channel: its life, from opening to closing. feed_pause.c asks
+ * the producer behind a pausable feed to pause. feed_report.c keeps what is to be reported. */
 #include "flow/feed.h"
 
 #include <stdlib.h>
@@ -11,58 +11,6 @@
 #define STATE_NONE UINT32_MAX
 
 #define MAX_MESSAGE_BYTES 256
-
-void feed_free(struct chan *chan, struct feed *feed)
-{
-    list_remove(&feed->in_chan);
-    list_remove(&feed->in_losses);
-    list_remove(&feed->in_states);
-    heap_remove(&chan->heaviest, &feed->weight);
-    source_release(feed->source);
-    free(feed->unreported_others);
-    free(feed->message);
-    free(feed);
-}
-
-void feed_release(struct chan *chan, struct feed *feed)
-{
-    CHECK(feed->refs > 0);
-    if (--feed->refs == 0)
-        feed_free(chan, feed);
-}
-
-/* The producer must be asked for the opposite of what it was asked for last. A closed channel asks
- * for nothing, because no more can be sent to it. */
-static bool pause_is_stale(const struct chan *chan, const struct feed *feed)
-{
-    return feed->paused == list_empty(&feed->parked_entries) && !feed->silenced && chan->state != CHAN_CLOSED;
-}
-
-void feed_update_pause(struct chan *chan, struct feed *feed)
-{
-    if (!feed->pausable || feed->announcing || !pause_is_stale(chan, feed))
-        return;
-    feed->announcing = true;
-    feed->next_to_announce = chan->deferred->to_announce;
-    chan->deferred->to_announce = feed;
-}
-
-void feed_announce(struct chan *chan, struct feed *feed)
-{
-    pthread_mutex_lock(&chan->lock);
-    while (pause_is_stale(chan, feed)) {
-        bool pause = !feed->paused;
-
-        feed->paused = pause;
-        pthread_mutex_unlock(&chan->lock);
-        feed->pause_port.set_paused(feed->pause_port.ctx, pause);
-        pthread_mutex_lock(&chan->lock);
-    }
-    feed->announcing = false;
-    if (feed->silenced)
-        pthread_cond_broadcast(&chan->announced);
-    pthread_mutex_unlock(&chan->lock);
-}
 
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
                        const struct pause_port *pause_port)
@@ -99,6 +47,20 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
         return NULL;
     }
     return feed;
+}
+
+void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown)
+{
+    struct unreported loss = {.count = count_unknown ? 0 : last - first + 1,
+                              .first_sequence = first,
+                              .last_sequence = last,
+                              .reason = LOSS_RESUME_GAP,
+                              .count_unknown = count_unknown};
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    feed_add_loss(chan, feed, &loss);
+    chan_leave(chan);
 }
 
 void feed_state(struct chan *chan, struct feed *feed, uint32_t state)

@@ -61,19 +61,6 @@ struct feed {
     struct unreported *unreported_others; /* by reason; NULL until a second reason comes up */
 };
 
-/* ---- feed.c ---- */
-
-void feed_free(struct chan *chan, struct feed *feed);
-void feed_release(struct chan *chan, struct feed *feed); /* the last reference frees it */
-
-/* What the feed has parked has changed. A pausable feed whose producer must hear of it is put on
- * the list of feeds to announce. */
-void feed_update_pause(struct chan *chan, struct feed *feed);
-
-/* Calls set_paused() until the producer knows the present state. Without the lock; the feed may be
- * gone afterwards. */
-void feed_announce(struct chan *chan, struct feed *feed);
-
 /* Everything of the source up to this sequence was put or filtered out. The putter stores
  * *follows after its puts. A put takes the lock, so a thread that holds the lock and reads a
  * sequence here has seen the puts up to it. */
@@ -83,13 +70,45 @@ static inline uint64_t feed_routed(const struct feed *feed)
                          : feed->routed;
 }
 
-/* ---- chan_report.c ---- */
+static inline bool unreported_empty(const struct unreported *unreported)
+{
+    return unreported->count == 0 && !unreported->count_unknown;
+}
+
+/* ---- feed_report.c ---- */
+
+void feed_free(struct chan *chan, struct feed *feed);
+void feed_release(struct chan *chan, struct feed *feed); /* the last reference frees it */
+
+/* Adds to the losses that are to be reported. */
+void feed_add_loss(struct chan *chan, struct feed *feed, const struct unreported *loss);
 
 /* The range was lost: reports it later. CONSUMER_GONE is not reported. */
 void feed_lost(struct chan *chan, const struct range *range, enum loss reason);
 
-/* The feed's state has changed, or something that a closed feed still had to give is gone. Puts it
- * on the list of states to report, where there is one to report. */
-void feed_changed(struct chan *chan, struct feed *feed);
+/* The feed has more to give than its state: events that wait or are parked, or losses. A closed
+ * feed ends only when it has none. */
+bool feed_has_more(const struct feed *feed);
+
+/* Puts a feed that is not on the list of states to report there, if it has one to report. */
+void feed_report_state(struct chan *chan, struct feed *feed);
+
+/* The feed's state has changed, or something that a closed feed still had to give is gone. Nearly
+ * every call finds nothing to report. */
+static inline void feed_changed(struct chan *chan, struct feed *feed)
+{
+    if (list_empty(&feed->in_states) && (feed->closed || feed->state != feed->reported_state))
+        feed_report_state(chan, feed);
+}
+
+/* ---- feed_pause.c ---- */
+
+/* What the feed has parked has changed. A pausable feed whose producer must hear of it is put on
+ * the list of feeds to announce. */
+void feed_update_pause(struct chan *chan, struct feed *feed);
+
+/* Calls set_paused() until the producer knows the present state. Without the lock; the feed may be
+ * gone afterwards. */
+void feed_announce(struct chan *chan, struct feed *feed);
 
 #endif

@@ -1,5 +1,5 @@
 /* overflow.c - what a full channel does: the bounds, the victim of DROP_OLDEST, DROP_NEWEST and
- * DISCONNECT, and events that are too old. BLOCK is in park.c, LATEST_PER_KEY in keys.c. */
+ * DISCONNECT, and events that are too old. BLOCK is in park.c, LATEST_PER_KEY in latest.c. */
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 
@@ -118,5 +118,4 @@ void chan_expire(struct chan *chan)
             break;
         chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_EXPIRED);
     }
-    chan_update(chan);
 }

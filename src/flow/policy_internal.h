@@ -1,5 +1,5 @@
 /* policy_internal.h - what becomes of events that are put: the bounds and the policies
- * (overflow.c), BLOCK (park.c), and LATEST_PER_KEY (keys.c).
+ * (overflow.c), BLOCK (park.c), and LATEST_PER_KEY (latest.c).
  *
  * Threads: everything here runs under the channel's lock. */
 #ifndef TRIBUTARY_FLOW_POLICY_INTERNAL_H
@@ -12,7 +12,6 @@
 
 struct chan;
 struct feed;
-struct keys;
 
 /* ---- overflow.c ---- */
 
@@ -35,7 +34,7 @@ bool chan_apply(struct chan *chan, enum overflow overflow, const struct range *r
 /* The reason of events that the policy drops by itself. */
 enum loss chan_reason(enum overflow overflow);
 
-/* Drops events that are too old. */
+/* Drops events that are too old. The caller calls chan_update() afterwards. */
 void chan_expire(struct chan *chan);
 
 /* ---- park.c ---- */
@@ -51,14 +50,8 @@ void chan_admit_share(struct chan *chan, enum loss reason);
  * admitted. */
 void chan_update(struct chan *chan);
 
-/* ---- keys.c ---- */
+/* ---- latest.c ---- */
 
-struct keys *keys_new(void); /* NULL: out of memory */
-void keys_free(struct keys *keys);
-void keys_remove(struct keys *keys, struct entry *entry); /* an entry that is in the table */
-/* For an empty table: gives up the memory that many entries needed. The caller frees it. Returns
- * NULL where there is none. */
-void *keys_shrink(struct keys *keys);
 /* LATEST_PER_KEY. */
 void chan_put_latest(struct chan *chan, const struct range *range);
 

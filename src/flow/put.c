@@ -1,5 +1,5 @@
 /* put.c - how events enter a channel: chan_put() admits them, or applies the overflow policy
- * (overflow.c, park.c, keys.c). */
+ * (overflow.c, park.c, latest.c). */
 #include "flow/chan_internal.h"
 
 static enum overflow policy(const struct chan *chan, const struct feed *feed)
@@ -37,8 +37,10 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
         chan_leave(chan);
         return ERR_CLOSED;
     }
-    if (chan->limits.max_age_ns > 0)
+    if (chan->limits.max_age_ns > 0) {
         chan_expire(chan);
+        chan_update(chan);
+    }
     range.marks = chan->marks;
     feed->routed = MAX_OF(feed->routed, chunk_sequence(chunk, last - 1));
     err = accept(chan, &range, waiter);

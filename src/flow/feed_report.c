@@ -1,0 +1,89 @@
+/* feed_report.c - what is to be reported of a feed: its losses and its state. These keep the feed
+ * alive, so the release of its last reference is here too. chan_report.c reports them. */
+#include <stdlib.h>
+
+#include "flow/chan_internal.h"
+
+void feed_free(struct chan *chan, struct feed *feed)
+{
+    list_remove(&feed->in_chan);
+    list_remove(&feed->in_losses);
+    list_remove(&feed->in_states);
+    heap_remove(&chan->heaviest, &feed->weight);
+    source_release(feed->source);
+    free(feed->unreported_others);
+    free(feed->message);
+    free(feed);
+}
+
+void feed_release(struct chan *chan, struct feed *feed)
+{
+    CHECK(feed->refs > 0);
+    if (--feed->refs == 0)
+        feed_free(chan, feed);
+}
+
+/* The record for losses of this reason. Without memory for a second record they go under the first
+ * reason: then the reason is wrong and the count is right. */
+static struct unreported *record_for(struct feed *feed, uint32_t reason)
+{
+    if (feed->unreported_others && !unreported_empty(&feed->unreported_others[reason]))
+        return &feed->unreported_others[reason];
+    if (unreported_empty(&feed->unreported))
+        feed->unreported.reason = reason;
+    if (feed->unreported.reason == reason)
+        return &feed->unreported;
+    if (!feed->unreported_others)
+        feed->unreported_others = calloc(LOSS_COUNT, sizeof(*feed->unreported_others));
+    if (!feed->unreported_others)
+        return &feed->unreported;
+    feed->unreported_others[reason].reason = reason;
+    return &feed->unreported_others[reason];
+}
+
+void feed_add_loss(struct chan *chan, struct feed *feed, const struct unreported *loss)
+{
+    struct unreported *unreported = record_for(feed, loss->reason);
+
+    if (unreported_empty(unreported) || unreported->first_sequence == 0 ||
+        (loss->first_sequence > 0 && loss->first_sequence < unreported->first_sequence))
+        unreported->first_sequence = loss->first_sequence;
+    unreported->last_sequence = unreported_empty(unreported)
+                                    ? loss->last_sequence
+                                    : MAX_OF(unreported->last_sequence, loss->last_sequence);
+    unreported->count += loss->count;
+    unreported->bytes += loss->bytes;
+    unreported->count_unknown |= loss->count_unknown;
+    if (list_empty(&feed->in_losses)) {
+        list_append(&chan->losses, &feed->in_losses);
+        feed->refs++;
+    }
+    chan_notify(chan);
+}
+
+/* CONSUMER_GONE is not reported: there is nobody to report it to. */
+void feed_lost(struct chan *chan, const struct range *range, enum loss reason)
+{
+    struct unreported loss = {.count = range->last - range->first,
+                              .bytes = range_bytes(range),
+                              .first_sequence = chunk_sequence(range->chunk, range->first),
+                              .last_sequence = chunk_sequence(range->chunk, range->last - 1),
+                              .reason = reason};
+
+    if (reason != LOSS_CONSUMER_GONE)
+        feed_add_loss(chan, range->feed, &loss);
+}
+
+bool feed_has_more(const struct feed *feed)
+{
+    return !list_empty(&feed->waiting_entries) || !list_empty(&feed->parked_entries) ||
+           !list_empty(&feed->in_losses);
+}
+
+void feed_report_state(struct chan *chan, struct feed *feed)
+{
+    if (feed->ended || (feed->closed && feed_has_more(feed)))
+        return;
+    list_append(&chan->states, &feed->in_states);
+    chan_notify(chan);
+}
