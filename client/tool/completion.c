@@ -5,6 +5,7 @@
 
 #include "client/tool/exits.h"
 #include "client/tool/cli.h"
+#include "client/tool/verb_list.h"
 #include "client/tool/verbs.h"
 
 static bool has_value(const struct option *option)

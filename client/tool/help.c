@@ -3,7 +3,7 @@
 
 #include "tributary/tributary.h"
 #include "client/tool/exits.h"
-#include "client/tool/verbs.h"
+#include "client/tool/verb_list.h"
 
 #define COLUMN 34
 

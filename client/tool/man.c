@@ -3,7 +3,7 @@
 
 #include "tributary/tributary.h"
 #include "client/tool/exits.h"
-#include "client/tool/verbs.h"
+#include "client/tool/verb_list.h"
 
 /* Prints text for roff, escaped so that nothing in it is a request or an escape sequence. With
  * `breaks`, a line of the text is a line of the page. */

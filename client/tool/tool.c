@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "client/tool/exits.h"
 #include "client/tool/help.h"
+#include "client/tool/verb_list.h"
 #include "client/tool/verbs.h"
 
 static bool is_help(const char *word)
@@ -67,6 +68,7 @@ int tool_run(int argc, char **argv)
 
     argc -= used;
     argv += used;
+    verbs_install();
     signal(SIGPIPE, SIG_IGN); /* a write to a reader that went away fails with EPIPE instead */
     if (argc == 0) {
         help_all(stderr);

@@ -20,11 +20,7 @@ extern const struct verb verb_bench_latency;   /* bench_latency.c */
 extern const struct verb verb_completion;      /* completion.c */
 extern const struct verb verb_version;         /* version.c */
 
-/* All verbs, in the order in which help lists them. */
-const struct verb *const *verbs_all(size_t *count_out);
-
-/* Finds the verb whose name the words begin with. *words_out is the number of words of its name.
- * NULL: there is no such verb, and *words_out is untouched. */
-const struct verb *verb_find(int argc, char **argv, int *words_out);
+/* Makes these the verbs of verb_list.h. Once, before anything is read from there. */
+void verbs_install(void);
 
 #endif

@@ -9,6 +9,7 @@
 #include "client/tool/exits.h"
 #include "client/tool/help.h"
 #include "client/tool/selection.h"
+#include "client/tool/verb_list.h"
 #include "client/tool/verbs.h"
 
 struct settings {
@@ -95,6 +96,9 @@ Test(tool_cli, a_wrong_command_line_is_refused, .init = cr_redirect_stderr)
 Test(tool_cli, help_of_every_verb_names_every_option, .init = cr_redirect_stdout)
 {
     size_t count = 0;
+
+    verbs_install();
+
     const struct verb *const *all = verbs_all(&count);
 
     cr_assert_geq(count, 8);
