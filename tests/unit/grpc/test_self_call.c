@@ -1,5 +1,7 @@
 /* test_self_call.c - one completion-queue thread serves calls and makes them to itself: every
  * ending, on both sides. */
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -466,4 +468,69 @@ Test(self_call, a_client_that_pauses_reads_every_message_before_the_status)
     cr_assert_str_eq(client.text, "questionsecond");
     cr_assert_eq(client.code, GRPC_STATUS_OK);
     cq_fixture_run(&fixture, act_read, NULL); /* a closed call is not read */
+}
+
+/* Another thread that posts a task in each turn. */
+static struct poster {
+    pthread_t thread;
+    struct task task;
+    sem_t may_post, has_posted;
+    bool waits; /* the task is posted and has not run; this thread only */
+    _Atomic bool over;
+} poster;
+
+static void run_empty(struct task *task)
+{
+    (void)task;
+    poster.waits = false;
+}
+
+static void *post_each_turn(void *ctx)
+{
+    (void)ctx;
+    for (;;) {
+        while (sem_wait(&poster.may_post) != 0)
+            continue;
+        const bool over = poster.over;
+        if (!over)
+            cq_post(fixture.thread, &poster.task);
+        sem_post(&poster.has_posted);
+        if (over)
+            return NULL;
+    }
+}
+
+static void let_post(struct cq_fixture *turned)
+{
+    (void)turned;
+    if (poster.waits || poster.over)
+        return;
+    poster.waits = true;
+    sem_post(&poster.may_post);
+    while (sem_wait(&poster.has_posted) != 0)
+        continue;
+}
+
+static void act_let_post(void *ctx)
+{
+    (void)ctx;
+    fixture.after_tasks = let_post;
+}
+
+/* The queue hands out completions before it attends to a socket, and a wakeup is one. */
+Test(self_call, messages_come_though_another_thread_posts_in_every_turn)
+{
+    poster.task.run = run_empty;
+    sem_init(&poster.may_post, 0, 0);
+    sem_init(&poster.has_posted, 0, 0);
+    cr_assert_eq(pthread_create(&poster.thread, NULL, post_each_turn, NULL), 0);
+    cq_fixture_run(&fixture, act_let_post, NULL);
+    behaviour = ECHO;
+    client.messages = 3;
+    cq_fixture_run(&fixture, act_stream, NULL);
+    until_both_ended(1);
+    cr_assert_eq(client.code, GRPC_STATUS_OK);
+    poster.over = true;
+    sem_post(&poster.may_post);
+    pthread_join(poster.thread, NULL);
 }
