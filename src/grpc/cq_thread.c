@@ -85,7 +85,8 @@ static bool has_work(const struct cq_thread *thread)
            (thread->port->has_work && thread->port->has_work(thread->ctx));
 }
 
-/* Returns the next operation, after a wait if there is nothing to do. */
+/* Returns the next operation. It waits only where there is nothing else to do; a timer that becomes
+ * due ends the wait. */
 static grpc_event next_event(struct cq_thread *thread)
 {
     const struct heap_node *first = heap_first(&thread->timers);
