@@ -30,11 +30,13 @@ void call_base_init(struct call_base *base, struct cq_thread *thread, const stru
         .thread = thread, .port = port, .core = core, .read.done = on_read, .sent.done = on_sent};
 }
 
-void call_base_fini(struct call_base *base)
+grpc_call *call_base_fini(struct call_base *base)
 {
+    grpc_call *core = base->core;
+
     CHECK(base->pins == 0);
-    grpc_call_unref(base->core);
     base->core = NULL;
+    return core;
 }
 
 void call_base_pin(struct call_base *base)

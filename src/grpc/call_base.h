@@ -43,8 +43,9 @@ struct call_base {
 /* Takes over `core`, whose completion queue is the thread's. The call has no pin yet. */
 void call_base_init(struct call_base *base, struct cq_thread *thread, const struct call_base_port *port,
                     grpc_call *core);
-/* Gives `core` back to gRPC core. The call must have no pin. */
-void call_base_fini(struct call_base *base);
+/* Returns `core`, which is the caller's from here on: grpc_call_unref(). What the core has received
+ * with the call lives until then. The call must have no pin. */
+MUST_CHECK grpc_call *call_base_fini(struct call_base *base);
 
 /* Adds a pin, and takes one away. call_base_unpin() may call unpinned(), so it is the caller's last
  * line. */

@@ -2,8 +2,11 @@
  *
  * DESIGN. gRPC core has no public way to post a tag onto a completion queue without a call. So each
  * thread has one call of a lame channel, which never connects: an empty batch on it completes at
- * once and wakes the thread. At most one such batch is in flight. A task that the thread posts to
- * itself needs none: the thread looks into its mailbox before it waits. */
+ * once and wakes the thread. At most one such batch is in flight.
+ *
+ * A thread that is awake needs none: it looks into its mailbox before it waits. This is more than
+ * thrift. The queue hands out completions first, and attends to sockets only when it has none. With
+ * a wakeup for each task, a thread that gets tasks in every turn would never read from a peer. */
 #include "grpc/cq_thread.h"
 
 #include <pthread.h>
@@ -25,10 +28,11 @@ struct cq_thread {
 
     /* Any thread. */
     struct mailbox mailbox;
-    _Atomic bool wakeup_pending; /* the wakeup is in flight */
+    _Atomic bool is_up; /* the thread is awake, or a wakeup is in flight: posting is enough */
 
     /* This thread only. */
     struct op wakeup;
+    bool wakeup_in_flight;
     struct heap timers;
     struct list early_hooks, hooks; /* of this turn's end */
     int64_t now_ns;
@@ -41,10 +45,7 @@ static void on_wakeup(struct op *op, bool ok)
     struct cq_thread *thread = container_of(op, struct cq_thread, wakeup);
 
     (void)ok; /* an empty batch has no outcome of its own */
-    /* A poster that found `wakeup_pending` set relies on this run: reading what it wrote makes its
-     * task visible. */
-    atomic_exchange_explicit(&thread->wakeup_pending, false, memory_order_acq_rel);
-    mailbox_run(&thread->mailbox);
+    thread->wakeup_in_flight = false;
 }
 
 static void fire_timers(struct cq_thread *thread)
@@ -84,14 +85,28 @@ static bool has_work(const struct cq_thread *thread)
            (thread->port->has_work && thread->port->has_work(thread->ctx));
 }
 
-/* When the next turn begins at the latest. */
-static gpr_timespec wait_until(const struct cq_thread *thread)
+/* Returns the next operation. It waits only where there is nothing else to do; a timer that becomes
+ * due ends the wait. */
+static grpc_event next_event(struct cq_thread *thread)
 {
     const struct heap_node *first = heap_first(&thread->timers);
+    gpr_timespec until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    grpc_event event;
 
     if (!list_empty(&thread->early_hooks) || !list_empty(&thread->hooks) || has_work(thread))
-        return gpr_inf_past(GPR_CLOCK_MONOTONIC);
-    return first ? gpr_time_from_nanos(first->key, GPR_CLOCK_MONOTONIC) : gpr_inf_future(GPR_CLOCK_MONOTONIC);
+        return grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
+    if (first)
+        until = gpr_time_from_nanos(first->key, GPR_CLOCK_MONOTONIC);
+    if (thread->wakeup_in_flight)
+        return grpc_completion_queue_next(thread->queue, until, NULL);
+    /* All exchanges of `is_up` are in one order. A poster that comes before this one does not wake
+     * the thread, but its task is visible after it. A poster that comes later wakes the thread. */
+    atomic_exchange_explicit(&thread->is_up, false, memory_order_acq_rel);
+    if (!mailbox_is_empty(&thread->mailbox))
+        until = gpr_inf_past(GPR_CLOCK_MONOTONIC);
+    event = grpc_completion_queue_next(thread->queue, until, NULL);
+    thread->wakeup_in_flight = atomic_exchange_explicit(&thread->is_up, true, memory_order_acq_rel);
+    return event;
 }
 
 static void complete(const grpc_event *event)
@@ -104,7 +119,7 @@ static void complete(const grpc_event *event)
 static void turn(struct cq_thread *thread)
 {
     const struct cq_thread_port *port = thread->port;
-    grpc_event event = grpc_completion_queue_next(thread->queue, wait_until(thread), NULL);
+    grpc_event event = next_event(thread);
 
     thread->now_ns = clock_mono_ns();
     for (unsigned left = port->max_completions ? port->max_completions(thread->ctx) : 1;
@@ -165,6 +180,7 @@ struct status cq_thread_new(const struct cq_thread_port *port, void *ctx, struct
     list_init(&thread->early_hooks);
     list_init(&thread->hooks);
     thread->wakeup.done = on_wakeup;
+    atomic_init(&thread->is_up, true);
     thread->queue = grpc_completion_queue_create_for_next(NULL);
     thread->lame_channel =
         grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "this call only wakes a thread");
@@ -198,8 +214,8 @@ void cq_thread_free(struct cq_thread *thread)
 
     if (!thread)
         return;
-    /* The queue holds only wakeups. The thread's own last tasks came without one. */
-    while (atomic_load_explicit(&thread->wakeup_pending, memory_order_acquire) || has_work(thread))
+    /* The queue holds nothing but a wakeup. */
+    while (thread->wakeup_in_flight || has_work(thread))
         turn(thread);
     grpc_call_unref(thread->wakeup_call);
     grpc_channel_destroy(thread->lame_channel);
@@ -222,7 +238,7 @@ grpc_completion_queue *cq_thread_queue(const struct cq_thread *thread)
 void cq_post(struct cq_thread *thread, struct task *task)
 {
     mailbox_post(&thread->mailbox, task);
-    if (cq_is_mine(thread) || atomic_exchange_explicit(&thread->wakeup_pending, true, memory_order_acq_rel))
+    if (cq_is_mine(thread) || atomic_exchange_explicit(&thread->is_up, true, memory_order_acq_rel))
         return;
     CHECK(grpc_call_start_batch(thread->wakeup_call, NULL, 0, &thread->wakeup, NULL) == GRPC_CALL_OK);
 }

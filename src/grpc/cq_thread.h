@@ -62,9 +62,10 @@ MUST_CHECK struct status cq_thread_start(struct cq_thread *thread);
 /* Blocks until the thread has ended: is_done() must become true. Does nothing if it never started.
  * Any other thread. */
 void cq_thread_join(struct cq_thread *thread);
-/* After cq_thread_join(), or where the thread never started. No operation may be in flight. Runs on
- * the caller's thread what was posted and did not run, with turns that end when the mailbox is
- * empty and the owner has no work. Then it frees queue and thread. NULL is allowed. */
+/* After cq_thread_join(), or where the thread never started, and when every cq_post() of other
+ * threads has returned. No operation may be in flight. Runs on the caller's thread what was posted
+ * and did not run, with turns that end when the mailbox is empty and the owner has no work. Then it
+ * frees queue and thread. NULL is allowed. */
 void cq_thread_free(struct cq_thread *thread);
 OWNED_BY(cq_thread_free, struct cq_thread);
 

@@ -81,7 +81,7 @@ static void on_unpinned(struct call_base *base)
     cq_timer_stop(base->thread, &call->status_limit);
     free(call->text);
     call->text = NULL;
-    call_base_fini(base);
+    grpc_call_unref(call_base_fini(base));
     call->port->closed(call, ok);
 }
 

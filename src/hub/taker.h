@@ -47,7 +47,9 @@ struct taker_batch {
 };
 
 struct taker_port {
-    /* A batch. taker_complete() must follow, from within or later. */
+    /* A batch. taker_complete() must follow, from within or later, whatever happens meanwhile. No
+     * deadline does without it: until then the subscription stays, and a drain of the hub that has
+     * begun does not end. */
     void (*batch)(void *ctx, const struct taker_batch *batch);
     /* A gentle end began: `reason`. What waits still comes, until `deadline_ns` (clock_mono_ns());
      * the rest is lost for DRAIN_CUT. At most once, also while a batch is in flight. NULL: the

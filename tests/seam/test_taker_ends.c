@@ -185,6 +185,22 @@ Test(taker_ends, a_drain_of_the_hub_ends_it_and_the_hub_is_empty_then)
     end_fixture();
 }
 
+Test(taker_ends, a_drain_of_the_hub_waits_for_the_batch_in_flight_beyond_its_deadline)
+{
+    hub_fixture_open(&fixture);
+    owner.holds = true;
+    owner_open(&owner, &fixture, taker_params_of(2));
+    publish(&fixture, "web", 2, "t");
+    (void)owner_read(&owner);
+    hub_drain(fixture.hub, 0, hub_fixture_emptied, &fixture);
+    cr_assert_str_eq(owner_read(&owner), "closing 1\n");
+    cr_assert_eq(fixture.emptied, 0);
+    owner_complete(&owner, true);
+    cr_assert_str_eq(owner_read(&owner), "ended NONE\n");
+    cr_assert_eq(fixture.emptied, 1);
+    end_fixture();
+}
+
 Test(taker_ends, kicked_it_gives_nothing_more)
 {
     hub_fixture_open(&fixture);

@@ -194,6 +194,11 @@ static void close_down(struct tributary_publisher *publisher)
     const struct tributary_refused refusal = {TRIBUTARY_CANCELLED, "",
                                               "the publisher was freed before it was confirmed", 0, 0};
 
+    /* First, because refused() may publish: what it adds would be refused again, without end. */
+    pthread_mutex_lock(&publisher->lock);
+    if (publisher->failed == TRIBUTARY_OK)
+        publisher->failed = TRIBUTARY_CANCELLED;
+    pthread_mutex_unlock(&publisher->lock);
     refuse_all(publisher, &refusal);
     fsm_move(&machine, publisher, PUBLISHER_CLOSED);
     cq_timer_stop(publisher->client->thread, &publisher->retry);

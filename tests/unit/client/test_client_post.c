@@ -1,5 +1,5 @@
 /* test_client_post.c - posts: once while they wait, in order, and never after their object is
- * freed. No server is needed. */
+ * freed; and what a callback may do meanwhile. No server is needed. */
 #include <criterion/criterion.h>
 #include <semaphore.h>
 
@@ -144,4 +144,31 @@ Test(client_post, an_object_is_freed_behind_its_last_post)
         tributary_subscriber_free(subscriber);
     }
     run(do_nothing);
+}
+
+static struct tributary_publisher *publisher;
+static unsigned refused_count;
+static enum tributary_code again_code;
+
+/* Tries to publish once more what was refused. */
+static void publish_again(void *ctx, const struct tributary_refused *refused)
+{
+    const struct tributary_event event = {.topic = {"t", 1}};
+
+    (void)ctx;
+    cr_assert_eq(refused->code, TRIBUTARY_CANCELLED);
+    cr_assert_lt(++refused_count, 10, "refused without end");
+    again_code = tributary_publish(publisher, &event);
+}
+
+Test(client_post, a_publisher_that_is_freed_takes_nothing_from_its_callback)
+{
+    const struct tributary_publisher_options options = {.refused = publish_again};
+    const struct tributary_event event = {.topic = {"t", 1}};
+
+    cr_assert_eq(tributary_publisher_new(client, &options, &publisher, NULL), TRIBUTARY_OK);
+    cr_assert_eq(tributary_publish(publisher, &event), TRIBUTARY_OK);
+    tributary_publisher_free(publisher);
+    cr_assert_eq(refused_count, 1);
+    cr_assert_eq(again_code, TRIBUTARY_CANCELLED);
 }

@@ -1,5 +1,7 @@
 /* test_self_call.c - one completion-queue thread serves calls and makes them to itself: every
  * ending, on both sides. */
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +21,7 @@ static grpc_channel *channel;
 /* What the server's side does with its calls. The test sets it before it opens one. */
 enum behaviour { ECHO, ANSWER, REFUSE, ABORT, WAIT, SEND_TWO };
 static enum behaviour behaviour;
+static const char *details = "why"; /* of REFUSE */
 
 /* One call at a time is served. The thread only, but for what is atomic. */
 static struct {
@@ -37,7 +40,7 @@ static struct {
     bool pauses;       /* reads only when the test says so */
     unsigned messages; /* to send, then the half-close */
     char text[128];    /* of all messages, in order */
-    char status[128], trailer[64];
+    char status[128], trailer[512];
     grpc_status_code code;
     _Atomic unsigned received, sent, unsent, ended;
 } client;
@@ -68,7 +71,7 @@ static void serve_received(struct server_call *call, grpc_byte_buffer **message)
         server_call_finish(call,
                            &(struct server_status){.code = GRPC_STATUS_NOT_FOUND,
                                                    .text = {(const uint8_t *)"no such thing", 13},
-                                                   .details = {(const uint8_t *)"why", 3}},
+                                                   .details = {(const uint8_t *)details, strlen(details)}},
                            NULL);
     else if (behaviour == ABORT)
         server_call_abort(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "not reading");
@@ -201,7 +204,9 @@ static void call_received(struct client_call *call, grpc_byte_buffer **message)
 
 static void copy_text(char *to, size_t capacity, grpc_slice from)
 {
-    snprintf(to, capacity, "%.*s", (int)GRPC_SLICE_LENGTH(from), (const char *)GRPC_SLICE_START_PTR(from));
+    CHECK(GRPC_SLICE_LENGTH(from) < capacity);
+    memcpy(to, GRPC_SLICE_START_PTR(from), GRPC_SLICE_LENGTH(from));
+    to[GRPC_SLICE_LENGTH(from)] = '\0';
 }
 
 static void call_ended(struct client_call *call, const struct client_call_end *end)
@@ -381,6 +386,23 @@ Test(self_call, a_status_carries_code_text_and_details)
     cr_assert_eq(served.closed_ok, 1, "the status was written");
 }
 
+/* A slice of up to 23 bytes lies in the array of the trailers itself. A longer one is the call's,
+ * and AddressSanitizer sees whether the call is gone before the client has read it. */
+Test(self_call, details_of_any_length_are_valid_when_the_call_has_ended)
+{
+    static char long_details[401];
+
+    behaviour = REFUSE;
+    memset(long_details, 'y', sizeof(long_details) - 1);
+    details = long_details;
+    for (unsigned calls = 1; calls <= 20; calls++) {
+        client.trailer[0] = '\0';
+        cq_fixture_run(&fixture, act_call_once, "question");
+        until_both_ended(calls);
+        cr_assert_str_eq(client.trailer, long_details);
+    }
+}
+
 Test(self_call, an_abort_carries_code_and_text)
 {
     behaviour = ABORT;
@@ -446,4 +468,69 @@ Test(self_call, a_client_that_pauses_reads_every_message_before_the_status)
     cr_assert_str_eq(client.text, "questionsecond");
     cr_assert_eq(client.code, GRPC_STATUS_OK);
     cq_fixture_run(&fixture, act_read, NULL); /* a closed call is not read */
+}
+
+/* Another thread that posts a task in each turn. */
+static struct poster {
+    pthread_t thread;
+    struct task task;
+    sem_t may_post, has_posted;
+    bool waits; /* the task is posted and has not run; this thread only */
+    _Atomic bool over;
+} poster;
+
+static void run_empty(struct task *task)
+{
+    (void)task;
+    poster.waits = false;
+}
+
+static void *post_each_turn(void *ctx)
+{
+    (void)ctx;
+    for (;;) {
+        while (sem_wait(&poster.may_post) != 0)
+            continue;
+        const bool over = poster.over;
+        if (!over)
+            cq_post(fixture.thread, &poster.task);
+        sem_post(&poster.has_posted);
+        if (over)
+            return NULL;
+    }
+}
+
+static void let_post(struct cq_fixture *turned)
+{
+    (void)turned;
+    if (poster.waits || poster.over)
+        return;
+    poster.waits = true;
+    sem_post(&poster.may_post);
+    while (sem_wait(&poster.has_posted) != 0)
+        continue;
+}
+
+static void act_let_post(void *ctx)
+{
+    (void)ctx;
+    fixture.after_tasks = let_post;
+}
+
+/* The queue hands out completions before it attends to a socket, and a wakeup is one. */
+Test(self_call, messages_come_though_another_thread_posts_in_every_turn)
+{
+    poster.task.run = run_empty;
+    sem_init(&poster.may_post, 0, 0);
+    sem_init(&poster.has_posted, 0, 0);
+    cr_assert_eq(pthread_create(&poster.thread, NULL, post_each_turn, NULL), 0);
+    cq_fixture_run(&fixture, act_let_post, NULL);
+    behaviour = ECHO;
+    client.messages = 3;
+    cq_fixture_run(&fixture, act_stream, NULL);
+    until_both_ended(1);
+    cr_assert_eq(client.code, GRPC_STATUS_OK);
+    poster.over = true;
+    sem_post(&poster.may_post);
+    pthread_join(poster.thread, NULL);
 }

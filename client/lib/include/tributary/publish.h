@@ -90,6 +90,7 @@ TRIBUTARY_API enum tributary_code tributary_publisher_new(struct tributary *clie
  *   TRIBUTARY_RESOURCE_EXHAUSTED   the queue is full and `when_full` is FAIL; or no memory
  *   TRIBUTARY_DEADLINE_EXCEEDED    the queue stayed full for `wait_timeout_ns`
  *   TRIBUTARY_FAILED_PRECONDITION  the queue is full, and this is a callback, which must not wait
+ *   TRIBUTARY_CANCELLED            the publisher is being freed, and this is a callback
  *   others                         the publisher has failed for good with this code, such as for a
  *                                  bad producer name */
 TRIBUTARY_API enum tributary_code tributary_publish(struct tributary_publisher *publisher,
