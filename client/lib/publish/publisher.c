@@ -2,14 +2,7 @@
  * messages out of it. */
 #include "client/lib/publish/publisher.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "client/lib/core/encode.h"
-#include "client/lib/core/status.h"
-
-#define MAX_BATCH_BYTES (1u << 20)
-#define MIN_CAPACITY 2048u
 
 const char *tributary_event_fault(const struct tributary_event *event)
 {
@@ -60,7 +53,7 @@ static enum tributary_code wait_for_space(struct tributary_publisher *publisher,
 
 static void close_filling(struct tributary_publisher *publisher)
 {
-    publisher->capacity_guess = MAX_OF(publisher->filling->size, MIN_CAPACITY);
+    publisher->capacity_guess = MAX_OF(publisher->filling->size, MIN_PUBLISHER_CAPACITY);
     list_append(&publisher->queued, &publisher->filling->node);
     publisher->filling = NULL;
 }
@@ -126,7 +119,7 @@ enum tributary_code tributary_publish(struct tributary_publisher *publisher,
 
     const size_t field_size = event_field_size(size);
 
-    if (publisher->head_size + field_size > MAX_BATCH_BYTES)
+    if (publisher->head_size + field_size > MAX_PUBLISHER_BATCH_BYTES)
         return TRIBUTARY_INVALID_ARGUMENT;
     pthread_mutex_lock(&publisher->lock);
     if (publisher->failed != TRIBUTARY_OK)
@@ -238,85 +231,4 @@ void tributary_publisher_stats(struct tributary_publisher *publisher,
     pthread_mutex_lock(&publisher->lock);
     *stats_out = publisher->stats;
     pthread_mutex_unlock(&publisher->lock);
-}
-
-static const char *apply_defaults(struct tributary_publisher_options *options)
-{
-    if (options->producer && strlen(options->producer) > MAX_NAME_BYTES)
-        return "producer: over 256 bytes";
-    options->queue_bytes = options->queue_bytes == 0 ? 8u << 20 : options->queue_bytes;
-    options->queue_events = options->queue_events == 0 ? 262144 : options->queue_events;
-    options->batch_bytes = options->batch_bytes == 0 ? 128u << 10 : options->batch_bytes;
-    options->batch_events = options->batch_events == 0 ? 4096 : options->batch_events;
-    options->linger_ns = options->linger_ns == 0 ? NS_PER_MS : MAX_OF(options->linger_ns, 0);
-    options->give_up_ns = options->give_up_ns == 0 ? 60 * NS_PER_S : options->give_up_ns;
-    if (options->batch_bytes > MAX_BATCH_BYTES)
-        return "batch_bytes: at most 1 MiB";
-    if (options->batch_events > 65536)
-        return "batch_events: at most 65536";
-    if (options->linger_ns > NS_PER_S)
-        return "linger_ns: at most 1 s";
-    if (options->when_full != TRIBUTARY_WHEN_FULL_WAIT && options->when_full != TRIBUTARY_WHEN_FULL_FAIL)
-        return "when_full: WAIT or FAIL";
-    return NULL;
-}
-
-enum tributary_code tributary_publisher_new(struct tributary *client,
-                                            const struct tributary_publisher_options *options,
-                                            struct tributary_publisher **publisher_out,
-                                            struct tributary_status *status)
-{
-    struct tributary_publisher *publisher = calloc(1, sizeof(*publisher));
-    char *producer = strdup(options->producer ? options->producer : "");
-
-    if (!publisher || !producer) {
-        free(publisher);
-        free(producer);
-        return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-    }
-    publisher->client = client;
-    publisher->options = *options;
-
-    const char *fault = apply_defaults(&publisher->options);
-
-    if (fault) {
-        free(publisher);
-        free(producer);
-        return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
-    }
-    publisher->options.producer = producer;
-    publisher->head_size =
-        field_size_bytes(PB_PUBLISH_STREAM_REQUEST_PRODUCER, tributary_text(producer).size);
-    publisher->capacity_guess = MIN_CAPACITY;
-    publisher->wake = WAKE_FIRST;
-    CHECK(pthread_mutex_init(&publisher->lock, NULL) == 0);
-    cond_init(&publisher->changed);
-    cond_init(&publisher->space);
-    list_init(&publisher->queued);
-    publisher_stream_init(publisher);
-    atomic_fetch_add(&client->users, 1);
-    *publisher_out = publisher;
-    return status_set(status, TRIBUTARY_OK, "");
-}
-
-void tributary_publisher_free(struct tributary_publisher *publisher)
-{
-    if (!publisher)
-        return;
-
-    struct tributary *client = publisher->client;
-
-    CHECK(!on_client_thread(client));
-    client_post(client, &publisher->end);
-    pthread_mutex_lock(&publisher->lock);
-    publisher->flush_waiters++;
-    while (!publisher->ended)
-        cond_wait_until(&publisher->changed, &publisher->lock, INT64_MAX);
-    pthread_mutex_unlock(&publisher->lock);
-    pthread_cond_destroy(&publisher->space);
-    pthread_cond_destroy(&publisher->changed);
-    pthread_mutex_destroy(&publisher->lock);
-    free((char *)(uintptr_t)publisher->options.producer);
-    free(publisher);
-    atomic_fetch_sub(&client->users, 1);
 }

@@ -1,6 +1,7 @@
 /* publisher.h - the inside of a publisher.
  *
  *   publisher.c         the queue: any thread
+ *   publisher_make.c    making and freeing
  *   publisher_stream.c  the call: client thread */
 #ifndef TRIBUTARY_CLIENT_PUBLISHER_H
 #define TRIBUTARY_CLIENT_PUBLISHER_H
@@ -32,6 +33,9 @@ enum publisher_wake {
 /* A message is well filled with this many events or bytes. */
 #define LOAD_EVENTS 256u
 #define LOAD_BYTES 16384u
+
+#define MAX_PUBLISHER_BATCH_BYTES (1u << 20) /* of one message */
+#define MIN_PUBLISHER_CAPACITY 2048u         /* of the first message's memory */
 
 struct tributary_publisher {
     /* Set once. */

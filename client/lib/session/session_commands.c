@@ -125,7 +125,7 @@ static void closing(struct tributary_session *session, const char *reason, uint6
     pthread_mutex_unlock(&session->lock);
     if (session->callbacks.closing)
         session->callbacks.closing(session->callbacks.ctx, reason, deadline_unix_nano);
-    session_close_gently(session, local_deadline_ns(deadline_unix_nano) - clock_mono_ns());
+    session_leave_within(session, local_deadline_ns(deadline_unix_nano) - clock_mono_ns());
 }
 
 static void handle_command(struct tributary_session *session,

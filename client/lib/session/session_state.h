@@ -1,6 +1,7 @@
 /* session_state.h - the inside of a session.
  *
  *   session.c           what any thread may call
+ *   session_state.c     its states
  *   send_queue.c        the send queues
  *   session_stream.c    the call: registers, sends, registers again
  *   session_commands.c  what the server sends
@@ -14,6 +15,8 @@
 #include "client/lib/core/client.h"
 #include "client/lib/core/stream.h"
 #include "client/lib/session/session_ending.h"
+
+struct fsm;
 
 /*   OPENING --welcome--> LIVE --finish, closing--> LEAVING --call ended--> ENDED
  *    ^  | lost, late      | lost                    |  | cancel             ^
@@ -82,17 +85,21 @@ struct tributary_session {
     struct tributary_session_stats stats;
 };
 
+/* session_state.c. Client thread. */
+extern const struct fsm session_machine;
+
+/* The server welcomed the session. */
+void session_welcomed(struct tributary_session *session, uint64_t epoch);
+
+/* From now on the session leaves: what waits is sent for at most `limit_ns`, then the registration
+ * ends. session_pump() must follow. */
+void session_leave_within(struct tributary_session *session, int64_t limit_ns);
+
 /* session_stream.c. */
 void session_stream_init(struct tributary_session *session);
 
 /* Sends the next message, if one waits and none is on its way. Client thread. */
 void session_pump(struct tributary_session *session);
-
-/* Sends what waits, for at most `limit_ns`, then ends the registration. Client thread. */
-void session_close_gently(struct tributary_session *session, int64_t limit_ns);
-
-/* The server welcomed the session. Client thread. */
-void session_welcomed(struct tributary_session *session, uint64_t epoch);
 
 /* session_commands.c. Client thread. False: the message cannot be decoded. */
 bool session_handle_commands(struct tributary_session *session, struct bytes message);

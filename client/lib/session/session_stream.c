@@ -17,19 +17,6 @@
 /* For the status, after the limit for waiting events. */
 #define STATUS_LIMIT_NS (5 * NS_PER_S)
 
-static const struct fsm machine = {
-    .name = "client.session",
-    .states = {[SESSION_OPENING] = {"OPENING", BIT(SESSION_LIVE) | BIT(SESSION_BACKOFF) |
-                                                   BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED)},
-               [SESSION_LIVE] = {"LIVE", BIT(SESSION_LEAVING) | BIT(SESSION_BACKOFF) |
-                                             BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED)},
-               [SESSION_LEAVING] = {"LEAVING",
-                                    BIT(SESSION_BACKOFF) | BIT(SESSION_CANCELLING) | BIT(SESSION_ENDED)},
-               [SESSION_BACKOFF] = {"BACKOFF", BIT(SESSION_OPENING) | BIT(SESSION_ENDED)},
-               [SESSION_CANCELLING] = {"CANCELLING", BIT(SESSION_ENDED)},
-               [SESSION_ENDED] = {"ENDED", 0}},
-};
-
 static void open_stream(struct tributary_session *session)
 {
     const struct stream_opening opening = {
@@ -132,21 +119,6 @@ static void on_sent(struct stream *stream, bool ok)
     session_pump(session);
 }
 
-void session_welcomed(struct tributary_session *session, uint64_t epoch)
-{
-    if (session->state != SESSION_OPENING)
-        return;
-    fsm_move(&machine, session, SESSION_LIVE);
-    cq_timer_stop(session->client->thread, &session->retry);
-    session->attempt = 0;
-    pthread_mutex_lock(&session->lock);
-    session->stats.registrations++;
-    session->stats.epoch = epoch;
-    pthread_mutex_unlock(&session->lock);
-    if (session->callbacks.registered)
-        session->callbacks.registered(session->callbacks.ctx, epoch);
-}
-
 static void on_message(struct stream *stream, struct bytes message)
 {
     struct tributary_session *session = container_of(stream, struct tributary_session, stream);
@@ -226,7 +198,7 @@ static void end(struct tributary_session *session)
         return;
     cq_timer_stop(session->client->thread, &session->retry);
     cq_timer_stop(session->client->thread, &session->linger);
-    fsm_move(&machine, session, SESSION_ENDED);
+    fsm_move(&session_machine, session, SESSION_ENDED);
     pthread_mutex_lock(&session->lock);
     session->emit_code = session->last.code == TRIBUTARY_OK ? TRIBUTARY_CANCELLED : session->last.code;
     shared = send_queue_find_any(session, SHARED_QUEUE);
@@ -250,7 +222,7 @@ static void back_off(struct tributary_session *session)
 {
     const int64_t retry_ns = client_backoff_ns(session->client, session->attempt++);
 
-    fsm_move(&machine, session, SESSION_BACKOFF);
+    fsm_move(&session_machine, session, SESSION_BACKOFF);
     cq_timer_set(session->client->thread, &session->retry, clock_mono_ns() + retry_ns);
     if (session->callbacks.interrupted)
         session->callbacks.interrupted(session->callbacks.ctx, &session->last, retry_ns);
@@ -303,7 +275,7 @@ static void on_retry(struct cq_timer *timer, int64_t now_ns)
 
     (void)now_ns;
     if (session->state == SESSION_BACKOFF) {
-        fsm_move(&machine, session, SESSION_OPENING);
+        fsm_move(&session_machine, session, SESSION_OPENING);
         open_stream(session);
     } else if (session->state == SESSION_OPENING) {
         stream_cancel(&session->stream, TRIBUTARY_UNAVAILABLE,
@@ -328,18 +300,9 @@ static void cancel(struct tributary_session *session)
         status_set(&session->last, TRIBUTARY_CANCELLED, "cancelled while there was no connection");
         end(session);
     } else if (session->state != SESSION_CANCELLING && session->state != SESSION_ENDED) {
-        fsm_move(&machine, session, SESSION_CANCELLING);
+        fsm_move(&session_machine, session, SESSION_CANCELLING);
         stream_cancel(&session->stream, TRIBUTARY_CANCELLED, "cancelled");
     }
-}
-
-void session_close_gently(struct tributary_session *session, int64_t limit_ns)
-{
-    if (session->state == SESSION_LIVE)
-        fsm_move(&machine, session, SESSION_LEAVING);
-    session->expired = false;
-    cq_timer_set(session->client->thread, &session->retry, deadline_after_ns(MAX_OF(limit_ns, 0)));
-    session_pump(session);
 }
 
 static void finish(struct tributary_session *session, int64_t drain_ns)
@@ -357,8 +320,9 @@ static void finish(struct tributary_session *session, int64_t drain_ns)
         clear_queues(session);
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
-    session_close_gently(session,
+    session_leave_within(session,
                          drain_ns == 0 ? DEFAULT_DRAIN_NS : MIN_OF(MAX_OF(drain_ns, 0), 86400 * NS_PER_S));
+    session_pump(session);
 }
 
 static void on_begin(struct post *post)
