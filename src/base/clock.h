@@ -20,4 +20,16 @@ int64_t clock_wall_ns(void);
  * that. So every epoch is above all earlier ones of this process. */
 uint64_t clock_epoch_ns(void);
 
+/* A moment, which is not negative, plus a wait; INT64_MAX where that overflows. */
+static inline int64_t clock_add_ns(int64_t at_ns, int64_t wait_ns)
+{
+    return wait_ns > INT64_MAX - at_ns ? INT64_MAX : at_ns + wait_ns;
+}
+
+/* clock_mono_ns() after a wait; INT64_MAX where that overflows. */
+static inline int64_t clock_from_now_ns(int64_t wait_ns)
+{
+    return clock_add_ns(clock_mono_ns(), wait_ns);
+}
+
 #endif

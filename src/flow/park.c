@@ -105,18 +105,13 @@ static void activate_fallback(struct chan *chan)
         chan_admit_share(chan, LOSS_BLOCK_TIMEOUT);
 }
 
-static int64_t later(int64_t now_ns, int64_t by_ns)
-{
-    return by_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + by_ns;
-}
-
 static void count_blocked(struct chan *chan, const struct range *range)
 {
     chan->blocked_bytes += range_bytes(range);
     if (chan->blocked_count++ > 0)
         return;
     /* The taker must time the wait, even while its peer does not read. */
-    chan->blocked_until_ns = later(clock_mono_ns(), chan->limits.block_timeout_ns);
+    chan->blocked_until_ns = clock_add_ns(clock_mono_ns(), chan->limits.block_timeout_ns);
     chan_notify_again(chan);
 }
 

@@ -5,18 +5,12 @@
  * session's. The loop first takes the activation out of the session's table, then takes the inlet's
  * lock. From then on no offer is inside. */
 #include "base/clock.h"
-#include "base/counters.h"
 #include "flow/producer_state.h"
 #include "hub/activation_table.h"
 #include "hub/hub_query.h"
 #include "hub/select_plan.h"
 #include "hub/session_internal.h"
 #include "route/offer.h"
-
-static bool joinable(const struct producer *producer)
-{
-    return session_of(producer)->state == SESSION_LIVE;
-}
 
 static enum err bind(struct producer *producer, struct subscription *subscription,
                      const struct filter_part *part, const struct start_point *start_point,
@@ -61,22 +55,9 @@ static unsigned state(const struct producer *producer, const struct producer_vie
     return view->activations > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
 }
 
-/* Sessions are out of the map before the hub is freed. */
-static void free_at_end(struct producer *producer)
-{
-    (void)producer;
-    CHECK(false);
-}
-
 static bool closed(const struct session *session)
 {
     return list_empty(&session->activations);
-}
-
-static enum err drop(const struct chunk *chunk)
-{
-    count_add(COUNT_EVENTS_UNWANTED, chunk->count);
-    return ERR_CLOSED;
 }
 
 static enum err offer(struct session *session, uint64_t number, struct chunk *chunk,
@@ -93,7 +74,7 @@ static enum err offer(struct session *session, uint64_t number, struct chunk *ch
     last_number = session->last_number;
     if (!activation) {
         pthread_mutex_unlock(&session->lock);
-        return number > last_number ? ERR_NOT_FOUND : drop(chunk);
+        return number > last_number ? ERR_NOT_FOUND : session_drop(chunk);
     }
     session->published.events += chunk->count;
     session->published.bytes += chunk_bytes(chunk, 0, chunk->count);
@@ -108,13 +89,13 @@ const struct session_kind consumer_session_kind = {
     .producer = {.name = "PER_CONSUMER",
                  .taken = "a registered session has it",
                  .name_rule = NAME_HANDED_OVER,
-                 .joinable = joinable,
+                 .joinable = session_joinable,
                  .bind = bind,
                  .reselect = reselect,
                  .remove = session_remove,
                  .query = query,
                  .state = state,
-                 .free = free_at_end},
+                 .free = session_free_at_end},
     .live_inlet = INLET_CLOSED,
     .closed = closed,
     .offer = offer,

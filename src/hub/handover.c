@@ -3,6 +3,7 @@
  * STOP_FIRST: the older session keeps the name while it closes. The newer one waits for it; a
  * session has one successor at most. START_FIRST: the name changes hands at once, and both sessions
  * may publish until the older one is over. A transient producer does not own its name. */
+#include "base/clock.h"
 #include "flow/producer_state.h"
 #include "hub/hub_parts.h"
 #include "hub/registry.h"
@@ -23,7 +24,7 @@ static void drop_successor(struct session *session, enum fault_reason reason)
 static void replace(struct session *older)
 {
     if (older->state == SESSION_LIVE)
-        session_close(older, FAULT_REPLACED, from_now(HANDOVER_NS));
+        session_close(older, FAULT_REPLACED, clock_from_now_ns(HANDOVER_NS));
 }
 
 void session_wait_for(struct session *session, struct session *older)
@@ -59,7 +60,7 @@ void session_remove(struct producer *producer, enum fault_reason reason, int64_t
     drop_successor(session, reason);
     registry_remove(producer);
     if (drain_ns > 0)
-        session_close(session, reason, from_now(drain_ns));
+        session_close(session, reason, clock_from_now_ns(drain_ns));
     else
         session_over(session, &ending, true);
 }

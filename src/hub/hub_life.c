@@ -35,7 +35,7 @@ static void abort_the_rest(struct ready_list *list)
 
 void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx)
 {
-    int64_t deadline_ns = from_now(drain_ns);
+    int64_t deadline_ns = clock_from_now_ns(drain_ns);
     bool first = !atomic_exchange(&hub->draining, true);
     struct map_node *node = NULL;
 

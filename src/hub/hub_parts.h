@@ -4,7 +4,7 @@
 #ifndef TRIBUTARY_HUB_HUB_PARTS_H
 #define TRIBUTARY_HUB_HUB_PARTS_H
 
-#include "base/clock.h"
+#include <stdint.h>
 
 struct due_queue;
 struct hub;
@@ -22,13 +22,5 @@ struct due_queue *hub_due_queue(struct hub *hub);
 uint64_t *hub_random_state(struct hub *hub);
 struct list *hub_sessions(struct hub *hub);          /* until they are unregistered */
 struct list *hub_subscription_list(struct hub *hub); /* in the order of their beginning */
-
-/* clock_mono_ns() after a wait; INT64_MAX where that overflows. */
-static inline int64_t from_now(int64_t wait_ns)
-{
-    int64_t now_ns = clock_mono_ns();
-
-    return wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
-}
 
 #endif

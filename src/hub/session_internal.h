@@ -136,7 +136,13 @@ void session_take_name(struct session *session, struct producer *holder, struct 
 /* Every session kind's remove(). */
 void session_remove(struct producer *producer, enum fault_reason reason, int64_t drain_ns);
 
-/* ---- session_view.c ---- */
+/* ---- session_kind.c: what the kinds have in common ---- */
+
+/* Every session kind's joinable() and free(). Sessions leave the map before the hub is freed. */
+bool session_joinable(const struct producer *producer);
+void session_free_at_end(struct producer *producer);
+/* Any thread. Counts events that nobody wants any more. ERR_CLOSED. */
+enum err session_drop(const struct chunk *chunk);
 
 /* Fills in what every session has. */
 void session_view(struct session *session, struct producer_view *view);

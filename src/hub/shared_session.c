@@ -1,15 +1,9 @@
 /* shared_session.c - the kind of sessions that publish once for all consumers (SHARED). */
-#include "base/counters.h"
 #include "flow/producer_state.h"
 #include "hub/binding.h"
 #include "hub/hub_query.h"
 #include "hub/session_internal.h"
 #include "route/offer.h"
-
-static bool joinable(const struct producer *producer)
-{
-    return session_of(producer)->state == SESSION_LIVE;
-}
 
 static void query(struct producer *producer, struct producer_view *view)
 {
@@ -21,13 +15,6 @@ static unsigned state(const struct producer *producer, const struct producer_vie
     if (session_of(producer)->state == SESSION_CLOSING)
         return PRODUCER_DRAINING;
     return view->blocked_calls > 0 ? PRODUCER_BLOCKED : PRODUCER_ACTIVE;
-}
-
-/* Sessions are out of the map before the hub is freed. */
-static void free_at_end(struct producer *producer)
-{
-    (void)producer;
-    CHECK(false);
 }
 
 /* It may publish until its deadline, or until it leaves. */
@@ -48,23 +35,20 @@ static enum err offer(struct session *session, uint64_t activation, struct chunk
     err = inlet_offer(&session->producer.inlet, chunk, waiter, offer_out);
     if (err != ERR_AGAIN)
         session_release(session);
-    if (err != ERR_CLOSED && err != ERR_NOT_FOUND)
-        return err;
-    count_add(COUNT_EVENTS_UNWANTED, chunk->count);
-    return ERR_CLOSED;
+    return err == ERR_CLOSED || err == ERR_NOT_FOUND ? session_drop(chunk) : err;
 }
 
 const struct session_kind shared_session_kind = {
     .producer = {.name = "SHARED",
                  .taken = "a registered session has it",
                  .name_rule = NAME_HANDED_OVER,
-                 .joinable = joinable,
+                 .joinable = session_joinable,
                  .bind = binding_bind,
                  .reselect = binding_reselect,
                  .remove = session_remove,
                  .query = query,
                  .state = state,
-                 .free = free_at_end},
+                 .free = session_free_at_end},
     .live_inlet = INLET_OPEN,
     .closed = closed,
     .offer = offer,

@@ -175,7 +175,7 @@ static void run_live(struct subscription *subscription)
     if (!subscription->ends_with_activations || !subscription->begun || subscription->activation_count > 0)
         return;
     subscription->closing = CLOSING_ALL_ENDED;
-    ctx_drain(&subscription->ctx, FAULT_FINISHED, from_now(ALL_ENDED_DRAIN_NS));
+    ctx_drain(&subscription->ctx, FAULT_FINISHED, clock_from_now_ns(ALL_ENDED_DRAIN_NS));
 }
 
 static void run(struct ready *ready)
@@ -392,7 +392,7 @@ enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reas
     if (subscription->closing == 0)
         subscription->closing = reason;
     ctx_drain(&subscription->ctx, reason == CLOSING_DISCONNECTED ? FAULT_KICKED : FAULT_FINISHED,
-              from_now(drain_ns));
+              clock_from_now_ns(drain_ns));
     ready_run(&hub->ready);
     return FAULT_NONE;
 }

@@ -85,10 +85,8 @@ static void transient_free(struct transient *transient)
 
 static int64_t forget_at_ns(const struct transients *transients, const struct transient *transient)
 {
-    int64_t forget_ns = loop_settings(hub_loop(transients->hub))->transient_forget_ns;
-
-    return transient->idle_since_ns > INT64_MAX - forget_ns ? INT64_MAX
-                                                            : transient->idle_since_ns + forget_ns;
+    return clock_add_ns(transient->idle_since_ns,
+                        loop_settings(hub_loop(transients->hub))->transient_forget_ns);
 }
 
 /* Takes a producer that nobody can find any more out of all its routes, and frees it. */

@@ -46,13 +46,6 @@ bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadli
     return true;
 }
 
-int64_t deadline_after_ns(int64_t timeout_ns)
-{
-    const int64_t now_ns = clock_mono_ns();
-
-    return timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
-}
-
 bool on_client_thread(const struct tributary *client)
 {
     return cq_is_mine(client->thread);

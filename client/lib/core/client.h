@@ -65,7 +65,4 @@ void cond_init(pthread_cond_t *cond);
  * without a limit. */
 bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
 
-/* Returns now + timeout on the clock of clock_mono_ns(), or INT64_MAX where that overflows. */
-int64_t deadline_after_ns(int64_t timeout_ns);
-
 #endif

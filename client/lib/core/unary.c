@@ -56,7 +56,7 @@ enum tributary_code unary_call_run(struct tributary *client, const struct unary_
     static const struct stream_port port = {.received = on_answer, .ended = on_ended};
     const int64_t timeout_ns = method->timeout_ns > 0 ? method->timeout_ns : DEFAULT_TIMEOUT_NS;
     struct unary_call unary_call = {.method = method,
-                                    .deadline_ns = deadline_after_ns(timeout_ns),
+                                    .deadline_ns = clock_from_now_ns(timeout_ns),
                                     .answer = answer,
                                     .post.run = on_post};
 

@@ -35,7 +35,7 @@ static bool has_space(const struct tributary_publisher *publisher)
 static enum tributary_code wait_for_space(struct tributary_publisher *publisher, size_t size)
 {
     const int64_t limit_ns = publisher->options.wait_timeout_ns;
-    const int64_t deadline_ns = limit_ns > 0 ? deadline_after_ns(limit_ns) : INT64_MAX;
+    const int64_t deadline_ns = limit_ns > 0 ? clock_from_now_ns(limit_ns) : INT64_MAX;
     bool in_time = true;
 
     if (publisher->options.when_full == TRIBUTARY_WHEN_FULL_FAIL)
@@ -206,7 +206,7 @@ void publisher_complete(struct tributary_publisher *publisher, struct batch *bat
 
 enum tributary_code tributary_publisher_flush(struct tributary_publisher *publisher, int64_t timeout_ns)
 {
-    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
+    const int64_t deadline_ns = clock_from_now_ns(timeout_ns);
     bool in_time = true;
 
     if (on_client_thread(publisher->client))

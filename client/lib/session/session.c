@@ -92,7 +92,7 @@ static enum tributary_code wait_for_space(struct tributary_session *session, uin
                                           struct send_queue **queue_out)
 {
     const int64_t limit_ns = session->options.wait_timeout_ns;
-    const int64_t deadline_ns = limit_ns > 0 ? deadline_after_ns(limit_ns) : INT64_MAX;
+    const int64_t deadline_ns = limit_ns > 0 ? clock_from_now_ns(limit_ns) : INT64_MAX;
     enum tributary_code code = TRIBUTARY_OK;
     bool in_time = true;
 
@@ -168,7 +168,7 @@ enum tributary_code tributary_session_end(struct tributary_session *session, uin
 
 enum tributary_code tributary_session_flush(struct tributary_session *session, int64_t timeout_ns)
 {
-    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
+    const int64_t deadline_ns = clock_from_now_ns(timeout_ns);
     bool in_time = true;
 
     if (on_client_thread(session->client))
@@ -223,7 +223,7 @@ void tributary_session_cancel(struct tributary_session *session)
 enum tributary_code tributary_session_wait(struct tributary_session *session, int64_t timeout_ns,
                                            struct tributary_status *status)
 {
-    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
+    const int64_t deadline_ns = clock_from_now_ns(timeout_ns);
     enum tributary_code code = TRIBUTARY_OK;
     bool in_time = true;
 

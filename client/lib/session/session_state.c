@@ -36,5 +36,5 @@ void session_leave_within(struct tributary_session *session, int64_t limit_ns)
     if (session->state == SESSION_LIVE)
         fsm_move(&session_machine, session, SESSION_LEAVING);
     session->expired = false;
-    cq_timer_set(session->client->thread, &session->retry, deadline_after_ns(MAX_OF(limit_ns, 0)));
+    cq_timer_set(session->client->thread, &session->retry, clock_from_now_ns(MAX_OF(limit_ns, 0)));
 }

@@ -91,7 +91,7 @@ void tributary_subscriber_cancel(struct tributary_subscriber *subscriber)
 enum tributary_code tributary_subscriber_wait(struct tributary_subscriber *subscriber, int64_t timeout_ns,
                                               struct tributary_status *status)
 {
-    const int64_t deadline_ns = deadline_after_ns(timeout_ns);
+    const int64_t deadline_ns = clock_from_now_ns(timeout_ns);
     enum tributary_code code = TRIBUTARY_OK;
     bool in_time = true;
 

@@ -254,7 +254,7 @@ static void finish(struct tributary_subscriber *subscriber, int64_t drain_ns)
 {
     const int64_t limit_ns = drain_ns == 0 ? DEFAULT_DRAIN_NS : MAX_OF(drain_ns, 0);
     const int64_t deadline_ns =
-        deadline_after_ns(limit_ns > INT64_MAX - STATUS_LIMIT_NS ? INT64_MAX : limit_ns + STATUS_LIMIT_NS);
+        clock_from_now_ns(limit_ns > INT64_MAX - STATUS_LIMIT_NS ? INT64_MAX : limit_ns + STATUS_LIMIT_NS);
     struct buf request = {0};
 
     if (subscriber->state != SUBSCRIBER_LIVE) {
