@@ -63,6 +63,10 @@ static const struct option table[] = {
      FIELD(settings.write_timeout_ns), NS_PER_MS, 3600 * NS_PER_S},
     {"reflection", "on|off", "server reflection (default: on where every address is local)", ON_OFF,
      FIELD(reflection), 0, 0},
+    {"guard", "on|off",
+     "a guard in front of gRPC core, which bounds what a connection may cost (default on); off is for "
+     "measurements: any peer can then stop the service",
+     ON_OFF, FIELD(guard), 0, 0},
     {"errors", NULL, "print every error this server gives, with its code, and exit", ERRORS, NO_FIELD, 0, 0},
     {"version", NULL, "print the version and exit", VERSION, NO_FIELD, 0, 0},
     {"help", NULL, "print this and exit", HELP, NO_FIELD, 0, 0},
@@ -286,11 +290,10 @@ static bool set_listen(struct options *options, const char *value)
     return true;
 }
 
-static bool set_on_off(struct options *options, const char *value)
+static bool parse_on_off(const char *value, enum on_off *choice_out)
 {
-    options->reflection_set = true;
-    options->reflection = strcmp(value, "on") == 0;
-    return options->reflection || strcmp(value, "off") == 0;
+    *choice_out = strcmp(value, "on") == 0 ? ON : OFF;
+    return *choice_out == ON || strcmp(value, "off") == 0;
 }
 
 static bool set(struct options *options, const struct option *option, const char *value)
@@ -313,7 +316,7 @@ static bool set(struct options *options, const struct option *option, const char
     case FORMAT:
         return log_format_parse(value, field(options, option));
     case ON_OFF:
-        return set_on_off(options, value);
+        return parse_on_off(value, field(options, option));
     case HELP:
     case VERSION:
     case ERRORS:
@@ -373,8 +376,10 @@ static enum options_outcome apply_defaults(struct options *options, FILE *err)
             return OPTIONS_WRONG;
         }
     }
-    if (!options->reflection_set)
-        options->reflection = local;
+    if (options->reflection == ON_OFF_UNSET)
+        options->reflection = local ? ON : OFF;
+    if (options->guard == ON_OFF_UNSET)
+        options->guard = ON;
     return OPTIONS_RUN;
 }
 

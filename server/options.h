@@ -13,6 +13,8 @@
 
 #define MAX_LISTEN_ADDRESSES 16
 
+enum on_off { ON_OFF_UNSET, ON, OFF };
+
 struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
@@ -22,8 +24,8 @@ struct options {
     enum log_format log_format;
     int64_t wire_threads;
     struct settings settings; /* the limits; those without an option have their default */
-    bool reflection;
-    bool reflection_set; /* the option was given */
+    enum on_off guard;        /* a guard in front of gRPC core; ON by default */
+    enum on_off reflection;   /* ON or OFF, once parsed */
 };
 
 enum options_outcome {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "event/chunk.h"
 #include "server/descriptors.h"
+#include "server/guard_check.h"
 #include "server/wire/wire.h"
 
 /* The listener's thread. Connections go to the workers in turn. */
@@ -22,20 +23,6 @@ static void on_connected(void *ctx, int fd)
     size_t turn = atomic_fetch_add_explicit(&server->next_worker, 1, memory_order_relaxed);
 
     wire_thread_adopt(server->workers[turn % server->worker_count].thread, fd);
-}
-
-static void peer_text(void *ctx, int fd, char *text, size_t capacity)
-{
-    struct server *server = ctx;
-
-    listener_peer(server->listener, fd, text, capacity);
-}
-
-static uint32_t count_connections(void *ctx)
-{
-    struct server *server = ctx;
-
-    return listener_connections(server->listener);
 }
 
 /* Makes these settings the present version, for every part of the daemon. */
@@ -49,7 +36,9 @@ static struct status publish_settings(struct server *server, const struct settin
 
 static struct status make_listener(struct server *server)
 {
-    const struct listener_port port = {.connected = on_connected, .ctx = server};
+    const struct listener_port port = {.connected = on_connected,
+                                       .ctx = server,
+                                       .limits = server->options.guard == ON ? &server->guard_limits : NULL};
     struct status status = listener_new(server->loop, &port, &server->listener);
 
     for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
@@ -66,12 +55,10 @@ static struct status make_listener(struct server *server)
 static struct status make_engine(struct server *server)
 {
     const struct options *options = &server->options;
-    struct rpc_params params = {.reflection = options->reflection,
+    struct rpc_params params = {.reflection = options->reflection == ON,
                                 .version = TRIBUTARY_VERSION,
                                 .listening = server->addresses,
-                                .listening_count = options->listen_count,
-                                .connections = count_connections,
-                                .ctx = server};
+                                .listening_count = options->listen_count};
 
     struct status status = hub_new(server->loop, &server->hub);
     return status.code ? status : rpc_new(server->loop, server->hub, &params, &server->rpc);
@@ -92,7 +79,6 @@ static struct status start_wire_worker(struct server *server, struct wire_worker
     if (status.code)
         return status;
     server->worker_count++;
-    wire_thread_set_peer_lookup(worker->thread, peer_text, server);
     if (call_acceptor_serve(worker->thread, methods, count))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
     status = wire_thread_start(worker->thread, shutdown_wire_worker_down, worker);
@@ -135,9 +121,22 @@ static struct status write_ready_file(const struct server *server)
     return STATUS_OK;
 }
 
+/* The limits of the guards. A message that the server itself refuses with a status must pass. */
+static struct h2guard_limits guard_limits(const struct settings *settings)
+{
+    struct h2guard_limits limits = h2guard_defaults;
+
+    limits.max_message_bytes = MAX_OF(limits.max_message_bytes,
+                                      settings->framing.max_batch_bytes + 2 * settings->core_headroom_bytes);
+    limits.max_unfinished_bytes = MAX_OF(limits.max_unfinished_bytes, limits.max_message_bytes);
+    return limits;
+}
+
 static struct status start_all(struct server *server)
 {
     struct status status = loop_new(&server->loop);
+
+    server->guard_limits = guard_limits(&server->options.settings);
 
     if (!status.code)
         status = publish_settings(server, &server->options.settings);
@@ -147,6 +146,8 @@ static struct status start_all(struct server *server)
         status = make_engine(server);
     if (!status.code)
         status = start_wire_workers(server);
+    if (!status.code && server->options.guard == ON)
+        status = guard_check(server->workers[0].thread, &server->guard_limits);
     if (!status.code)
         status = listener_start(server->listener);
     if (!status.code && (loop_signal(server->loop, SIGTERM, shutdown_signal, server) ||

@@ -33,6 +33,7 @@ struct server {
     struct loop *loop;
     struct hub *hub;
     struct rpc *rpc;
+    struct h2guard_limits guard_limits; /* of every connection */
     struct listener *listener;
     const char *addresses[MAX_LISTEN_ADDRESSES]; /* as bound */
     struct wire_worker *workers;

@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "base/fsm.h"
 #include "base/log.h"
+#include "h2socket/h2socket.h"
 #include "server/server.h"
 
 /* A subscription that the drain's deadline has ended gets this much longer for its last
@@ -64,7 +65,7 @@ static void on_deadline(struct timer *timer)
     struct server *server = container_of(timer, struct server, deadline);
 
     if (server->state == SERVER_ABORTING)
-        listener_shutdown_connections(server->listener);
+        h2socket_shutdown_all();
     else
         abort_calls(server);
 }

@@ -1,5 +1,6 @@
 /* admin.c - the operator's service: lists, pages and verbs. It runs on the loop, so each answer
  * describes one moment. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "event/field_write.h"
 #include "event/text.h"
 #include "event/filter.h"
+#include "h2socket/h2socket.h"
 #include "hub/producer.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
@@ -224,24 +226,48 @@ static void disconnect(struct unary_call *unary)
         buf_clear(&unary->answer); /* *fault says why */
 }
 
-/* The counters as messages. There is no running count of connections, so this asks the listener. */
+/* The counters of the process as messages, and after them the connections that the guard has ended
+ * for each reason. */
+#define MAX_COUNTS (COUNTER_COUNT + H2GUARD_REASON_COUNT)
+
 struct counts {
-    Tributary__V1__Info__Counter messages[COUNTER_COUNT];
-    Tributary__V1__Info__Counter *pointers[COUNTER_COUNT];
+    Tributary__V1__Info__Counter messages[MAX_COUNTS];
+    Tributary__V1__Info__Counter *pointers[MAX_COUNTS];
+    char end_names[H2GUARD_REASON_COUNT][48];
+    size_t count;
 };
 
-static void counts_fill(struct counts *counts, const struct rpc_params *params)
+static void add_count(struct counts *counts, const char *name, int64_t value)
 {
-    for (size_t i = 0; i < COUNTER_COUNT; i++) {
-        Tributary__V1__Info__Counter *message = &counts->messages[i];
+    Tributary__V1__Info__Counter *message = &counts->messages[counts->count];
 
-        tributary__v1__info__counter__init(message);
-        message->name = (char *)counter_name((enum counter)i);
-        message->value = count_get((enum counter)i);
-        counts->pointers[i] = message;
+    tributary__v1__info__counter__init(message);
+    message->name = (char *)name;
+    message->value = value;
+    counts->pointers[counts->count++] = message;
+}
+
+/* "guard.ended.flood_pings" */
+static void write_end_name(enum h2guard_reason reason, char *name, size_t capacity)
+{
+    int size = snprintf(name, capacity, "guard.ended.%s", h2guard_reason_name(reason));
+
+    for (int i = 0; i < size && name[i]; i++)
+        name[i] = (char)tolower((unsigned char)name[i]);
+}
+
+static void counts_fill(struct counts *counts)
+{
+    const struct h2guard_counters *verdicts = h2socket_counters();
+
+    counts->count = 0;
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        add_count(counts, counter_name((enum counter)i), count_get((enum counter)i));
+    for (int i = H2GUARD_NO_REASON + 1; i < H2GUARD_REASON_COUNT; i++) {
+        write_end_name((enum h2guard_reason)i, counts->end_names[i], sizeof(counts->end_names[i]));
+        add_count(counts, counts->end_names[i],
+                  (int64_t)atomic_load_explicit(&verdicts->ends[i], memory_order_relaxed));
     }
-    if (params->connections)
-        counts->messages[COUNT_LIVE_CONNECTIONS].value = params->connections(params->ctx);
 }
 
 static void get_info(struct unary_call *unary)
@@ -251,7 +277,7 @@ static void get_info(struct unary_call *unary)
     Tributary__V1__Info info = TRIBUTARY__V1__INFO__INIT;
     struct counts counts;
 
-    counts_fill(&counts, params);
+    counts_fill(&counts);
     info.version = (char *)params->version;
     info.grpc_version = (char *)grpc_version_string();
     info.started_unix_nano = (uint64_t)unary->rpc->started_wall_ns;
@@ -266,7 +292,7 @@ static void get_info(struct unary_call *unary)
     info.memory_limit_bytes = chunk_budget_limit();
     info.memory_used_bytes = chunk_budget_used();
     info.draining = hub_draining(unary->rpc->hub);
-    info.n_counters = COUNTER_COUNT;
+    info.n_counters = counts.count;
     info.counters = counts.pointers;
     encode(&info.base, &unary->answer);
 }

@@ -20,8 +20,6 @@ struct rpc_params {
     const char *version;
     const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;
-    uint32_t (*connections)(void *ctx); /* any thread; how many are open now */
-    void *ctx;
 };
 
 /* Makes the services. `params` is copied. On failure nothing was made. */

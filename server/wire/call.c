@@ -14,6 +14,7 @@
 #include "base/counters.h"
 #include "grpc/server_call.h"
 #include "grpc/slices.h"
+#include "h2socket/h2socket.h"
 #include "server/wire/message.h"
 
 #include <grpc/support/alloc.h>
@@ -92,7 +93,7 @@ static int64_t as_mono_ns(gpr_timespec at)
     return mono.tv_sec * NS_PER_S + mono.tv_nsec;
 }
 
-/* The core names the peer of an adopted connection "fd:N"; the connection table knows the peer at
+/* The core names the peer of an adopted connection "fd:N"; the table of sockets knows the peer at
  * that descriptor. */
 static void name_peer(struct call *call, grpc_call *core)
 {
@@ -100,7 +101,7 @@ static void name_peer(struct call *call, grpc_call *core)
 
     call->fd = -1;
     if (core_peer && sscanf(core_peer, "fd:%d", &call->fd) == 1)
-        wire_thread_peer(call->thread, call->fd, call->peer, sizeof(call->peer));
+        h2socket_peer(call->fd, call->peer, sizeof(call->peer));
     else
         snprintf(call->peer, sizeof(call->peer), "%s", core_peer ? core_peer : "");
     if (strncmp(call->peer, "unix:", 5) == 0)

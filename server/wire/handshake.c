@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "h2socket/h2socket.h"
 
 #define REPORT_INTERVAL_NS NS_PER_S
 
@@ -82,7 +83,7 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
 {
     int fd = pending->fd;
 
-    if (!connection_table_add(handshake->table, fd, pending->peer)) {
+    if (h2socket_add(fd, H2GUARD_SERVER, handshake->limits, pending->peer)) {
         refuse(handshake, pending, "memory", now_ns);
         return;
     }
@@ -96,9 +97,9 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
 }
 
 void handshake_init(struct handshake *handshake, int epoll, const struct loop *loop,
-                    const struct handshake_port *port, struct connection_table *table)
+                    const struct handshake_port *port, const struct h2guard_limits *limits)
 {
-    *handshake = (struct handshake){.epoll = epoll, .loop = loop, .port = *port, .table = table};
+    *handshake = (struct handshake){.epoll = epoll, .loop = loop, .port = *port, .limits = limits};
     list_init(&handshake->pending);
 }
 

@@ -14,9 +14,9 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "h2guard/h2guard_limits.h"
 #include "loop/loop.h"
 #include "server/wire/address.h"
-#include "server/wire/connection_table.h"
 
 struct pending_connection; /* an accepted socket that has not sent its preface */
 
@@ -40,16 +40,17 @@ struct handshake {
     int epoll;               /* not ours */
     const struct loop *loop; /* for its settings */
     struct handshake_port port;
-    struct connection_table *table; /* not ours */
-    struct list pending;            /* oldest first */
-    size_t count;                   /* of pending connections */
+    const struct h2guard_limits *limits; /* not ours; NULL: no guard */
+    struct list pending;                 /* oldest first */
+    size_t count;                        /* of pending connections */
     struct refusals refusals[MAX_REFUSAL_REASONS];
 };
 
-/* Epoll events of pending connections carry the address of their `struct pending_connection` in
- * data.u64; the listener hands it to handshake_check(). */
+/* `limits` are those of the connections' guards (h2socket_add()). Epoll events of pending
+ * connections carry the address of their `struct pending_connection` in data.u64; the listener
+ * hands it to handshake_check(). */
 void handshake_init(struct handshake *handshake, int epoll, const struct loop *loop,
-                    const struct handshake_port *port, struct connection_table *table);
+                    const struct handshake_port *port, const struct h2guard_limits *limits);
 /* Closes all pending connections and reports the refusals that are still unreported. */
 void handshake_fini(struct handshake *handshake);
 

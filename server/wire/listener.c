@@ -26,14 +26,13 @@
 #include "base/clock.h"
 #include "server/wire/address.h"
 #include "server/wire/handshake.h"
-#include "server/wire/connection_table.h"
 
 #define MAX_LISTEN_SOCKETS 16u
 #define MAX_PENDING 1024u
 #define ACCEPTS_PER_TURN 64 /* of one listen socket; then prefaces and deadlines are served */
 #define EVENTS_PER_TURN 64
-#define PAUSE_NS (100 * NS_PER_MS)  /* how long to pause without any descriptor */
-#define RECOUNT_NS (10 * NS_PER_MS) /* the least time between two recounts while full */
+#define PAUSE_NS (100 * NS_PER_MS) /* how long to pause without any descriptor */
+#define CHECK_NS NS_PER_S          /* between two checks of the guards */
 
 /* What data.u64 of an epoll event holds: the number of a listen socket, STOP_EVENT for the eventfd,
  * or the address of a pending connection, which is above both. */
@@ -53,13 +52,12 @@ struct listener {
     int stop; /* eventfd */
     bool running;
     pthread_t thread;
-    struct connection_table *table; /* any thread: it has a lock of its own */
 
     /* Listener thread only. */
     int spare;
     struct handshake handshake;
     int64_t paused_until_ns; /* 0: the listen sockets are not paused */
-    int64_t recounted_ns;
+    int64_t checked_ns;      /* when the guards were last checked */
 };
 
 static struct status failed(const char *what)
@@ -67,32 +65,13 @@ static struct status failed(const char *what)
     return (struct status){.code = ERR_IO, .sys = errno, .what = what};
 }
 
-uint32_t listener_connections(struct listener *listener)
-{
-    return connection_table_recount(listener->table);
-}
-
-void listener_shutdown_connections(struct listener *listener)
-{
-    connection_table_shutdown_all(listener->table);
-}
-
-void listener_peer(struct listener *listener, int fd, char *text, size_t capacity)
-{
-    connection_table_peer(listener->table, fd, text, capacity);
-}
-
 /* How many connections the limit allows beside those that were handed over. Pending connections
  * share this number. */
-static uint32_t connections_left(struct listener *listener, int64_t now_ns)
+static uint32_t connections_left(const struct listener *listener)
 {
     uint32_t max = loop_settings(listener->loop)->max_connections;
-    uint32_t known = connection_table_size(listener->table);
+    uint32_t known = h2socket_count();
 
-    if (known + listener->handshake.count >= max && now_ns - listener->recounted_ns >= RECOUNT_NS) {
-        known = connection_table_recount(listener->table);
-        listener->recounted_ns = now_ns;
-    }
     return known < max ? max - known : 0;
 }
 
@@ -120,7 +99,7 @@ static void socket_options(const struct listener *listener, int fd)
  * the list of pending connections, but they cannot keep it full. */
 static void admit(struct listener *listener, int fd, int64_t now_ns)
 {
-    uint32_t left = connections_left(listener, now_ns);
+    uint32_t left = connections_left(listener);
     const char *reason = NULL;
     char peer[ADDRESS_CAPACITY];
 
@@ -222,6 +201,8 @@ static int wait_ms(const struct listener *listener)
     int64_t until_ns = handshake_next_ns(&listener->handshake);
     int64_t left_ns;
 
+    if (h2socket_count() > 0)
+        until_ns = MIN_OF(until_ns, listener->checked_ns + CHECK_NS);
     if (listener->paused_until_ns != 0)
         until_ns = MIN_OF(until_ns, listener->paused_until_ns);
     if (until_ns == INT64_MAX)
@@ -252,6 +233,10 @@ static bool turn(struct listener *listener, const struct epoll_event *events, in
         }
     }
     handshake_report(&listener->handshake, now_ns);
+    if (now_ns - listener->checked_ns >= CHECK_NS) {
+        h2socket_check(now_ns);
+        listener->checked_ns = now_ns;
+    }
     return true;
 }
 
@@ -278,17 +263,16 @@ struct status listener_new(const struct loop *loop, const struct listener_port *
     if (!listener)
         return (struct status){.code = ERR_NO_MEMORY, .what = "opening a listener"};
     listener->loop = loop;
-    listener->table = connection_table_new();
     listener->spare = spare_open();
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     listener->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!listener->table || listener->spare < 0 || listener->stop < 0 || listener->epoll < 0 ||
+    if (listener->spare < 0 || listener->stop < 0 || listener->epoll < 0 ||
         epoll_ctl(listener->epoll, EPOLL_CTL_ADD, listener->stop, &event) != 0) {
         status = failed("opening a listener");
         listener_free(listener);
         return status;
     }
-    handshake_init(&listener->handshake, listener->epoll, loop, &onward, listener->table);
+    handshake_init(&listener->handshake, listener->epoll, loop, &onward, port->limits);
     *listener_out = listener;
     return STATUS_OK;
 }
@@ -367,7 +351,6 @@ void listener_free(struct listener *listener)
     if (!listener)
         return;
     listener_stop(listener);
-    connection_table_free(listener->table);
     if (listener->spare >= 0)
         close(listener->spare);
     if (listener->stop >= 0)

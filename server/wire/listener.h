@@ -3,8 +3,8 @@
  * Plaintext only (loopback, unix socket). The listener has a thread of its own. It accepts
  * connections, refuses those beyond the limits, waits for the HTTP/2 preface (24 bytes, peeked,
  * within `preface_timeout_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to the
- * port. The core gives no notice when a connection closes, so the listener keeps a connection table
- * and checks its descriptors (by inode) when it counts. */
+ * port. From then on it stands in the table of src/h2socket, behind a guard, until it is closed.
+ * The listener's thread applies the time limits of all guards, about once in a second. */
 #ifndef TRIBUTARY_SERVER_WIRE_LISTENER_H
 #define TRIBUTARY_SERVER_WIRE_LISTENER_H
 
@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/status.h"
+#include "h2socket/h2socket.h"
 #include "loop/loop.h"
 
 struct listener;
@@ -21,6 +22,7 @@ struct listener_port {
      * on. */
     void (*connected)(void *ctx, int fd);
     void *ctx;
+    const struct h2guard_limits *limits; /* of each guard; they outlive the connections; NULL: no guard */
 };
 
 /* The listener reads its limits from loop_settings(loop) at each connection. The loop must outlive
@@ -49,13 +51,5 @@ MUST_CHECK struct status listener_start(struct listener *listener);
  * Connections that were handed over live on. */
 void listener_stop(struct listener *listener);
 void listener_free(struct listener *listener); /* stops it first; NULL allowed */
-
-/* Any thread. Writes the peer of a descriptor that was handed over: "127.0.0.1:5000",
- * "unix:pid=7,uid=0" or "unknown". */
-void listener_peer(struct listener *listener, int fd, char *text, size_t capacity);
-/* Any thread. Shuts down every live connection that was handed over; the core then closes it. */
-void listener_shutdown_connections(struct listener *listener);
-/* Any thread. The number of live connections that were handed over. Checks every descriptor. */
-uint32_t listener_connections(struct listener *listener);
 
 #endif

@@ -27,8 +27,6 @@ struct wire_thread {
     grpc_server *server;
     void (*down)(void *ctx);
     void *down_ctx;
-    void (*peer)(void *ctx, int fd, char *text, size_t capacity);
-    void *peer_ctx;
     _Atomic bool shutting;
     _Atomic bool cancelling;
     struct task shutdown;
@@ -232,20 +230,6 @@ struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread)
 struct framing_scan *wire_scan(struct wire_thread *thread)
 {
     return &thread->scan;
-}
-
-void wire_thread_set_peer_lookup(struct wire_thread *thread,
-                                 void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx)
-{
-    thread->peer = peer;
-    thread->peer_ctx = ctx;
-}
-
-void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t capacity)
-{
-    text[0] = '\0';
-    if (thread->peer)
-        thread->peer(thread->peer_ctx, fd, text, capacity);
 }
 
 struct cq_thread *wire_cq(const struct wire_thread *thread)

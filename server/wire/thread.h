@@ -58,11 +58,6 @@ void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *
 struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread);
 /* Scratch memory for the scan of one message. */
 struct framing_scan *wire_scan(struct wire_thread *thread);
-/* Sets the function that wire_thread_peer() calls. Once, before the thread starts. */
-void wire_thread_set_peer_lookup(struct wire_thread *thread,
-                                 void (*peer)(void *ctx, int fd, char *text, size_t capacity), void *ctx);
-/* Writes the peer at the other end of a descriptor; an empty text where no function was set. */
-void wire_thread_peer(struct wire_thread *thread, int fd, char *text, size_t capacity);
 
 /* The thread's queue, mailbox, timers and hooks. */
 struct cq_thread *wire_cq(const struct wire_thread *thread);

@@ -46,11 +46,14 @@ static void move_down(struct heap *heap, struct heap_node *node)
     put_at(heap, place, node);
 }
 
-static enum err grow(struct heap *heap)
+enum err heap_reserve(struct heap *heap, size_t count)
 {
-    size_t capacity = MAX_OF(heap->capacity * 2, MIN_CAPACITY);
-    struct heap_node **nodes = reallocarray(heap->nodes, capacity, sizeof(struct heap_node *));
+    size_t capacity = MAX_OF(MAX_OF(heap->capacity * 2, MIN_CAPACITY), count);
+    struct heap_node **nodes;
 
+    if (count <= heap->capacity)
+        return ERR_OK;
+    nodes = reallocarray(heap->nodes, capacity, sizeof(struct heap_node *));
     if (!nodes)
         return ERR_NO_MEMORY;
     heap->nodes = nodes;
@@ -69,7 +72,7 @@ void heap_fini(struct heap *heap)
 enum err heap_set(struct heap *heap, struct heap_node *node, int64_t key)
 {
     if (node->place == 0) {
-        if (heap->count == heap->capacity && grow(heap) != ERR_OK)
+        if (heap_reserve(heap, heap->count + 1) != ERR_OK)
             return ERR_NO_MEMORY;
         heap->count++;
         put_at(heap, heap->count, node);

@@ -31,6 +31,10 @@ void heap_fini(struct heap *heap);
  *   ERR_NO_MEMORY  the node was not in the heap, and still is not */
 MUST_CHECK enum err heap_set(struct heap *heap, struct heap_node *node, int64_t key);
 
+/* Makes room for `count` nodes: up to that many, heap_set() does not fail.
+ *   ERR_NO_MEMORY  nothing changed */
+MUST_CHECK enum err heap_reserve(struct heap *heap, size_t count);
+
 /* Takes the node out. Does nothing if it is in no heap. */
 void heap_remove(struct heap *heap, struct heap_node *node);
 

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "h2socket/h2socket.h"
 #include "server/wire/address.h"
 
 Test(address, a_socket_file_is_for_its_owner_and_is_removed_with_the_listener)
@@ -30,7 +31,7 @@ Test(address, a_socket_file_is_for_its_owner_and_is_removed_with_the_listener)
     send_text(client, PREFACE);
     fd = listener_fixture_next(&fixture, DEADLINE_MS);
     cr_assert_geq(fd, 0);
-    listener_peer(fixture.listener, fd, peer, sizeof(peer));
+    h2socket_peer(fd, peer, sizeof(peer));
     snprintf(expected, sizeof(expected), "unix:pid=%d,uid=%u", getpid(), getuid());
     cr_assert_str_eq(peer, expected);
     close(client);

@@ -282,7 +282,7 @@ static void note_peer(struct call *call, struct record *to)
     snprintf(to->own, 32, "%s", call_peer(call));
 }
 
-Test(call_unary, the_peer_is_named_by_the_peer_lookup)
+Test(call_unary, the_peer_is_that_of_the_table_of_sockets)
 {
     char peer[32] = "";
 

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "h2socket/h2socket.h"
+
 Test(listener, hands_over_a_socket_with_its_preface_unread)
 {
     struct listener_fixture fixture;
@@ -39,19 +41,19 @@ Test(listener, hands_over_a_socket_with_its_preface_unread)
     size = sizeof(own);
     cr_assert_eq(getsockname(client, (struct sockaddr *)&own, &size), 0);
     snprintf(expected, sizeof(expected), "127.0.0.1:%u", ntohs(own.sin_port));
-    listener_peer(fixture.listener, fd, peer, sizeof(peer));
+    h2socket_peer(fd, peer, sizeof(peer));
     cr_assert_str_eq(peer, expected);
-    cr_assert_eq(listener_connections(fixture.listener), 1);
+    cr_assert_eq(h2socket_count(), 1);
     cr_assert_eq(count_get(COUNT_CONNECTIONS), 1);
     cr_assert_eq(count_get(COUNT_LIVE_CONNECTIONS), 1);
 
     close(fd);
-    cr_assert_eq(listener_connections(fixture.listener), 0);
-    listener_peer(fixture.listener, fd, peer, sizeof(peer));
+    cr_assert_eq(h2socket_count(), 0);
+    h2socket_peer(fd, peer, sizeof(peer));
     cr_assert_str_eq(peer, "unknown");
-    listener_peer(fixture.listener, -1, peer, sizeof(peer));
+    h2socket_peer(-1, peer, sizeof(peer));
     cr_assert_str_eq(peer, "unknown");
-    listener_peer(fixture.listener, INT_MAX, peer, sizeof(peer));
+    h2socket_peer(INT_MAX, peer, sizeof(peer));
     cr_assert_str_eq(peer, "unknown");
     cr_assert_eq(count_get(COUNT_LIVE_CONNECTIONS), 0);
     close(client);
@@ -76,7 +78,7 @@ Test(listener, stops_with_connections_in_every_state)
     cr_assert(is_closed_by_peer(silent), "a pending connection is closed");
     send_text(client, "x");
     cr_assert(is_readable(fd, DEADLINE_MS), "a connection that was handed over lives on");
-    listener_peer(fixture.listener, fd, peer, sizeof(peer));
+    h2socket_peer(fd, peer, sizeof(peer));
     cr_assert_str_neq(peer, "unknown");
     close(fd);
     close(silent);

@@ -10,15 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "h2socket/h2socket.h"
 #include "server/wire/call_acceptor.h"
 #include "server/wire/wire.h"
-
-static void name_peer(void *ctx, int fd, char *text, size_t capacity)
-{
-    (void)ctx;
-    (void)fd;
-    snprintf(text, capacity, "a peer");
-}
 
 static void on_down(void *ctx)
 {
@@ -44,6 +38,7 @@ grpc_channel *wire_fixture_connect(struct wire_fixture *fixture)
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, &h2guard_defaults, "a peer"), ERR_OK);
     wire_thread_adopt(fixture->thread, ends[0]);
     grpc_channel *channel = grpc_channel_create_from_fd(
         "wire_fixture", ends[1], insecure, &(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args});
@@ -61,7 +56,6 @@ void wire_fixture_open(struct wire_fixture *fixture, const struct method *method
     *fixture = (struct wire_fixture){0};
     wire_init();
     cr_assert_eq(wire_thread_new(&settings, &fixture->thread).code, ERR_OK);
-    wire_thread_set_peer_lookup(fixture->thread, name_peer, NULL);
     cr_assert_eq(call_acceptor_serve(fixture->thread, methods, count), ERR_OK);
     cr_assert_eq(wire_thread_start(fixture->thread, on_down, fixture).code, ERR_OK);
     fixture->queue = grpc_completion_queue_create_for_next(NULL);

@@ -1,0 +1,98 @@
+/* end.c - see end.h. */
+#include "h2socket/end.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "h2socket/libc_calls.h"
+
+#define REPORT_INTERVAL_NS NS_PER_S
+
+/* The ends of one reason. */
+struct ends {
+    uint64_t unreported; /* since the last log line */
+    int64_t report_at_ns;
+    char peer[H2SOCKET_PEER_CAPACITY]; /* of the latest */
+    char detail[160];
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct ends of[H2GUARD_REASON_COUNT];
+} log_lines = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Under the lock. Returns whether a line is due; then *line_out has it, and it counts as
+ * written. */
+static bool take_line(enum h2guard_reason reason, int64_t now_ns, struct ends *line_out)
+{
+    struct ends *ends = &log_lines.of[reason];
+
+    if (ends->unreported == 0 || now_ns < ends->report_at_ns)
+        return false;
+    *line_out = *ends;
+    ends->unreported = 0;
+    ends->report_at_ns = now_ns + REPORT_INTERVAL_NS;
+    return true;
+}
+
+static void write_line(enum h2guard_reason reason, const struct ends *line)
+{
+    log_write(LOG_WARN, "connection.ended", LOG_TEXT("reason", h2guard_reason_name(reason)),
+              LOG_TEXT("detail", line->detail), LOG_TEXT("peer", line->peer),
+              LOG_NUMBER("count", line->unreported));
+}
+
+static void report(const struct h2socket *socket, enum h2guard_reason reason)
+{
+    struct ends *ends = &log_lines.of[reason];
+    struct ends line;
+
+    pthread_mutex_lock(&log_lines.lock);
+    ends->unreported++;
+    snprintf(ends->peer, sizeof(ends->peer), "%s", socket->peer);
+    h2guard_explain(socket->guard, ends->detail, sizeof(ends->detail));
+    bool is_due = take_line(reason, clock_mono_ns(), &line);
+    pthread_mutex_unlock(&log_lines.lock);
+    if (is_due)
+        write_line(reason, &line);
+}
+
+void end_report(int64_t now_ns)
+{
+    for (int reason = 0; reason < H2GUARD_REASON_COUNT; reason++) {
+        struct ends line;
+
+        pthread_mutex_lock(&log_lines.lock);
+        bool is_due = take_line((enum h2guard_reason)reason, now_ns, &line);
+        pthread_mutex_unlock(&log_lines.lock);
+        if (is_due)
+            write_line((enum h2guard_reason)reason, &line);
+    }
+}
+
+/* Whether the socket took the whole frame. */
+static bool send_goaway(const struct h2socket *socket)
+{
+    uint8_t frame[MAX_H2GUARD_GOAWAY];
+    struct iovec piece = {.iov_base = frame, .iov_len = h2guard_goaway(socket->guard, frame)};
+    const struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+
+    return libc_sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)piece.iov_len;
+}
+
+void end_connection(struct h2socket *socket, enum h2guard_reason reason)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    if (socket->ended)
+        return;
+    socket->ended = true;
+    count_add(COUNT_GUARD_ENDED, 1);
+    if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
+        (void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    (void)shutdown(socket->fd, SHUT_RDWR); /* wakes the core, which then closes it */
+    report(socket, reason);
+}

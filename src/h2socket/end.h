@@ -1,0 +1,15 @@
+/* end.h - ends a connection as its guard has decided, and says so in the log. */
+#ifndef TRIBUTARY_H2SOCKET_END_H
+#define TRIBUTARY_H2SOCKET_END_H
+
+#include "h2socket/socket.h"
+
+/* Carries out the guard's end: GOAWAY where the bytes sent so far end with a whole frame, else a
+ * reset. Writes the log line connection.ended, or counts it for a later one: at most one line is
+ * written for each reason in each second. Does nothing the second time. Under the socket's lock. */
+void end_connection(struct h2socket *socket, enum h2guard_reason reason);
+
+/* Writes the log lines for ends that were only counted so far, where a second has passed. */
+void end_report(int64_t now_ns);
+
+#endif

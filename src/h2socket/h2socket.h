@@ -1,0 +1,61 @@
+/* h2socket.h - the sockets that gRPC core reads and writes, each with a guard (h2guard) in front.
+ *
+ * The core calls recvmsg(), sendmsg(), epoll_ctl(), epoll_wait() and close() of libc. A program
+ * that uses this room defines these five itself (front.c), so the dynamic linker binds the core to
+ * ours. For a socket that was added here, they ask the guard; for every other descriptor they call
+ * libc. So a guarded connection needs no copy, no thread and no descriptor more than a plain one.
+ *
+ *   recvmsg()     reads what the guard allows in this turn. Beyond it: EAGAIN, and the socket waits
+ *                 its turn.
+ *   sendmsg()     shows the guard what was sent.
+ *   epoll_wait()  of the core's set: adds an event for each socket whose turn has come.
+ *   close()       ends the entry.
+ *
+ * A turn of a socket begins when a thread of the core has polled, or when the socket has waited. A
+ * socket that waits gets its next turn after every other socket that was ready when it began to
+ * wait. Of those that wait, at most MAX_H2SOCKET_RELEASES get their turn between two polls.
+ *
+ * Threads: any. The entries of one process stand in one table. */
+#ifndef TRIBUTARY_H2SOCKET_H2SOCKET_H
+#define TRIBUTARY_H2SOCKET_H2SOCKET_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/status.h"
+#include "h2guard/h2guard.h"
+
+#define H2SOCKET_PEER_CAPACITY 128u
+#define MAX_H2SOCKET_RELEASES 8
+
+/* Adds a connected socket through which no byte has moved, but for what a caller has peeked at. Do
+ * it before the core gets it. close() of the descriptor removes it. `limits` must outlive the
+ * socket; NULL: it stands in the table and has no guard. `peer` is for log lines; it is cut to the
+ * capacity.
+ *   ERR_NO_MEMORY  nothing was added
+ *   ERR_FULL       the descriptor is beyond the table (2^21) */
+MUST_CHECK enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limits *limits,
+                                 const char *peer);
+
+/* How many connections that peers have opened (H2GUARD_SERVER) are in the table. */
+uint32_t h2socket_count(void);
+
+/* Writes the peer of a socket, or "unknown". `capacity` includes the closing NUL. */
+void h2socket_peer(int fd, char *text, size_t capacity);
+
+/* Shuts down every socket of the table in both directions; the core then closes it. A write that
+ * waits for a peer that does not read fails. */
+void h2socket_shutdown_all(void);
+
+/* Applies the time limits of the guards, and writes the log lines that are due. Once in about a
+ * second; one thread at a time. */
+void h2socket_check(int64_t now_ns);
+
+/* Whether the core uses the five functions of this room for a socket of the table: it watches the
+ * socket, has read from it and written to it. False until it has done all three. */
+bool h2socket_is_in_front(int fd);
+
+/* The verdicts on all sockets. */
+const struct h2guard_counters *h2socket_counters(void);
+
+#endif

@@ -1,0 +1,188 @@
+/* read.c - see read.h. */
+#include "h2socket/read.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "h2socket/end.h"
+#include "h2socket/libc_calls.h"
+#include "h2socket/wait.h"
+
+#define MAX_PIECES 64u /* of one read; the core reads into as many */
+
+static ssize_t fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* Begins a turn where one is due. False: the socket waits. */
+static bool has_turn(struct h2socket *socket)
+{
+    int turn = atomic_load_explicit(&socket->turn, memory_order_relaxed);
+
+    if (turn == TURN_WAITS)
+        return false;
+    if (turn == TURN_RELEASED || socket->poll != wait_poll()) {
+        atomic_store_explicit(&socket->turn, TURN_RUNS, memory_order_relaxed);
+        socket->poll = wait_poll();
+        h2guard_turn(socket->guard, wait_now_ns());
+    }
+    return true;
+}
+
+static void wait_for_turn(struct h2socket *socket)
+{
+    count_add(COUNT_GUARD_WAITS, 1);
+    wait_begin(socket, h2guard_wait_ns(socket->guard));
+}
+
+/* The bytes that a guard was shown and did not let pass begin at `at` of what was read: keeps them.
+ * False: out of memory. */
+static bool keep_rest(struct h2socket *socket, const struct iovec *pieces, size_t count, size_t at,
+                      size_t size)
+{
+    uint8_t *rest = malloc(size - at);
+    size_t kept = 0;
+
+    if (!rest)
+        return false;
+    for (size_t i = 0, begin = 0; i < count && begin < size; begin += pieces[i].iov_len, i++) {
+        size_t from = MAX_OF(at, begin), to = MIN_OF(size, begin + pieces[i].iov_len);
+
+        if (from < to) {
+            memcpy(rest + kept, (const uint8_t *)pieces[i].iov_base + (from - begin), to - from);
+            kept += to - from;
+        }
+    }
+    socket->rest = rest;
+    socket->rest_at = 0;
+    socket->rest_size = size - at;
+    return true;
+}
+
+/* The first pieces of a message, with at most `size` bytes. Returns how many there are. */
+static size_t limit_pieces(const struct msghdr *message, size_t size, struct iovec pieces[MAX_PIECES])
+{
+    size_t count = 0;
+
+    for (; count < MIN_OF(message->msg_iovlen, MAX_PIECES) && size > 0; count++) {
+        pieces[count] = message->msg_iov[count];
+        pieces[count].iov_len = MIN_OF(pieces[count].iov_len, size);
+        size -= pieces[count].iov_len;
+    }
+    return count;
+}
+
+/* Shows the guard what was read. Returns its last verdict, with all the bytes that passed. */
+static struct h2guard_verdict show(struct h2socket *socket, const struct iovec *pieces, size_t count,
+                                   size_t size)
+{
+    struct h2guard_verdict verdict = {.decision = H2GUARD_PASS};
+    size_t passed = 0;
+
+    for (size_t i = 0; i < count && size > 0; i++) {
+        size_t length = MIN_OF(size, pieces[i].iov_len);
+
+        verdict = h2guard_in(socket->guard, (struct bytes){pieces[i].iov_base, length});
+        passed += verdict.passed;
+        size -= length;
+        if (verdict.passed < length)
+            break;
+    }
+    if (verdict.decision != H2GUARD_END)
+        verdict.passed = passed;
+    return verdict;
+}
+
+static ssize_t read_socket(struct h2socket *socket, struct msghdr *message, int flags, size_t portion)
+{
+    struct iovec pieces[MAX_PIECES];
+    size_t count = limit_pieces(message, portion, pieces);
+    struct msghdr limited = *message;
+
+    limited.msg_iov = pieces;
+    limited.msg_iovlen = count;
+    ssize_t size = libc_recvmsg(socket->fd, &limited, flags);
+    message->msg_namelen = limited.msg_namelen;
+    message->msg_controllen = limited.msg_controllen;
+    message->msg_flags = limited.msg_flags;
+    if (size <= 0)
+        return size;
+    struct h2guard_verdict verdict = show(socket, pieces, count, (size_t)size);
+    if (verdict.decision == H2GUARD_END) {
+        end_connection(socket, verdict.reason);
+        return fail(ECONNRESET);
+    }
+    if (verdict.passed == (size_t)size)
+        return size;
+    if (!keep_rest(socket, pieces, count, verdict.passed, (size_t)size))
+        return fail(ENOMEM);
+    wait_for_turn(socket);
+    return verdict.passed > 0 ? (ssize_t)verdict.passed : fail(EAGAIN);
+}
+
+/* The next bytes are the rest of an earlier read. */
+static ssize_t read_rest(struct h2socket *socket, struct msghdr *message, size_t portion)
+{
+    struct iovec pieces[MAX_PIECES];
+    size_t size = MIN_OF(portion, socket->rest_size - socket->rest_at);
+    size_t count = limit_pieces(message, size, pieces);
+    size_t passed = 0;
+
+    message->msg_controllen = 0;
+    message->msg_flags = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *rest = socket->rest + socket->rest_at;
+        struct h2guard_verdict verdict = h2guard_in(socket->guard, (struct bytes){rest, pieces[i].iov_len});
+
+        if (verdict.decision == H2GUARD_END) {
+            end_connection(socket, verdict.reason);
+            return fail(ECONNRESET);
+        }
+        memcpy(pieces[i].iov_base, rest, verdict.passed);
+        socket->rest_at += verdict.passed;
+        passed += verdict.passed;
+        if (verdict.passed < pieces[i].iov_len)
+            break;
+    }
+    if (socket->rest_at == socket->rest_size) {
+        free(socket->rest);
+        socket->rest = NULL;
+    } else {
+        wait_for_turn(socket);
+    }
+    return passed > 0 ? (ssize_t)passed : fail(EAGAIN);
+}
+
+static ssize_t read_guarded(struct h2socket *socket, struct msghdr *message, int flags)
+{
+    if (!has_turn(socket))
+        return fail(EAGAIN);
+    size_t portion = h2guard_portion(socket->guard);
+    if (portion == 0) {
+        wait_for_turn(socket);
+        return fail(EAGAIN);
+    }
+    if (socket->rest)
+        return read_rest(socket, message, portion);
+    return read_socket(socket, message, flags, portion);
+}
+
+ssize_t socket_read(struct h2socket *socket, struct msghdr *message, int flags)
+{
+    ssize_t size;
+
+    pthread_mutex_lock(&socket->lock);
+    socket->was_read = true;
+    if (!socket->guard)
+        size = libc_recvmsg(socket->fd, message, flags);
+    else if (socket->ended)
+        size = fail(ECONNRESET);
+    else
+        size = read_guarded(socket, message, flags);
+    pthread_mutex_unlock(&socket->lock);
+    return size;
+}

@@ -1,0 +1,55 @@
+/* socket.h - one socket as the files of this room see it.
+ *
+ * DESIGN
+ *
+ * Locks. The lock of a socket covers a system call and the report of it to the guard together: else
+ * the answer to a frame could reach the guard before the frame. The core reads and writes one
+ * socket on different threads. The table has a lock of its own, and so has the queue of those that
+ * wait. Order: table, socket, queue.
+ *
+ * Life. An entry lives from h2socket_add() to close(). The core does not read, write or watch a
+ * descriptor that it is closing, so these look up the entry without the lock of the table. Whoever
+ * comes from elsewhere holds that lock.
+ *
+ * The rest. The guard may let pass less than was read. The rest is kept here and comes first in the
+ * next turn. It is shorter than the portion that was read.
+ *
+ * Order of the files: front - read, write, socket_table - wait, end - libc_calls. */
+#ifndef TRIBUTARY_H2SOCKET_SOCKET_H
+#define TRIBUTARY_H2SOCKET_SOCKET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include "base/heap.h"
+#include "h2socket/h2socket.h"
+
+enum turn_state {
+    TURN_RUNS,    /* it may read what is left of its portion */
+    TURN_WAITS,   /* it is in the queue */
+    TURN_RELEASED /* its next read begins a new turn */
+};
+
+struct h2socket {
+    int fd;
+    enum h2guard_role role;
+    char peer[H2SOCKET_PEER_CAPACITY];
+
+    /* Under `lock`. */
+    pthread_mutex_t lock;
+    struct h2guard *guard; /* NULL: none */
+    bool ended;            /* the guard's verdict was carried out */
+    bool was_read, was_written;
+    uint64_t poll; /* the poll after which the present turn began */
+    uint8_t *rest; /* NULL: none */
+    size_t rest_at, rest_size;
+
+    /* The queue's (wait.c). */
+    struct heap_node place;
+    _Atomic int turn; /* enum turn_state */
+    struct epoll_event event;
+    bool is_watched;
+};
+
+#endif

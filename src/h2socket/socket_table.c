@@ -1,0 +1,158 @@
+/* socket_table.c - the table: adds, removes and visits the sockets. */
+#include "h2socket/socket_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "h2socket/end.h"
+#include "h2socket/wait.h"
+
+#define CHECKS_AT_ONCE 1024 /* descriptors under the table's lock; then others get it */
+
+struct h2socket *_Atomic h2socket_by_fd[MAX_H2SOCKET_FD];
+
+static struct {
+    pthread_mutex_t lock;
+    int end; /* above the highest descriptor that was ever added */
+    _Atomic uint32_t served;
+    struct h2guard_counters counters;
+} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void free_socket(struct h2socket *socket)
+{
+    h2guard_free(socket->guard);
+    free(socket->rest);
+    pthread_mutex_destroy(&socket->lock);
+    free(socket);
+}
+
+enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limits *limits, const char *peer)
+{
+    struct h2socket *socket;
+
+    if (fd < 0 || fd >= MAX_H2SOCKET_FD)
+        return ERR_FULL;
+    socket = calloc(1, sizeof(*socket));
+    if (!socket)
+        return ERR_NO_MEMORY;
+    pthread_mutex_init(&socket->lock, NULL);
+    socket->fd = fd;
+    socket->role = role;
+    socket->poll = UINT64_MAX; /* the first read begins a turn */
+    snprintf(socket->peer, sizeof(socket->peer), "%s", peer);
+    if (limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) {
+        free_socket(socket);
+        return ERR_NO_MEMORY;
+    }
+    if (role == H2GUARD_SERVER) {
+        count_add(COUNT_LIVE_CONNECTIONS, 1);
+        atomic_fetch_add(&table.served, 1);
+    }
+    pthread_mutex_lock(&table.lock);
+    CHECK(!socket_of(fd));
+    table.end = MAX_OF(table.end, fd + 1);
+    atomic_store_explicit(&h2socket_by_fd[fd], socket, memory_order_release);
+    pthread_mutex_unlock(&table.lock);
+    return ERR_OK;
+}
+
+void socket_remove(int fd)
+{
+    struct h2socket *socket = socket_of(fd);
+
+    if (!LIKELY(!!socket))
+        return;
+    pthread_mutex_lock(&table.lock);
+    atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
+    pthread_mutex_unlock(&table.lock);
+    wait_forget(socket);
+    if (socket->role == H2GUARD_SERVER) {
+        atomic_fetch_sub(&table.served, 1);
+        count_add(COUNT_LIVE_CONNECTIONS, -1);
+    }
+    free_socket(socket);
+}
+
+uint32_t h2socket_count(void)
+{
+    return atomic_load(&table.served);
+}
+
+void h2socket_peer(int fd, char *text, size_t capacity)
+{
+    pthread_mutex_lock(&table.lock);
+    const struct h2socket *socket = socket_of(fd);
+    snprintf(text, capacity, "%s", socket ? socket->peer : "unknown");
+    pthread_mutex_unlock(&table.lock);
+}
+
+/* Calls visit() for each socket, under the table's lock. */
+static void visit_all(void (*visit)(struct h2socket *socket, int64_t now_ns), int64_t now_ns)
+{
+    int fd = 0;
+    bool is_done;
+
+    do {
+        pthread_mutex_lock(&table.lock);
+        for (int left = CHECKS_AT_ONCE; fd < table.end && left > 0; fd++, left--) {
+            struct h2socket *socket = socket_of(fd);
+
+            if (socket)
+                visit(socket, now_ns);
+        }
+        is_done = fd >= table.end;
+        pthread_mutex_unlock(&table.lock);
+    } while (!is_done);
+}
+
+static void shut_down(struct h2socket *socket, int64_t now_ns)
+{
+    (void)now_ns;
+    shutdown(socket->fd, SHUT_RDWR);
+}
+
+void h2socket_shutdown_all(void)
+{
+    visit_all(shut_down, 0);
+}
+
+static void check(struct h2socket *socket, int64_t now_ns)
+{
+    pthread_mutex_lock(&socket->lock);
+    if (socket->guard && !socket->ended && !socket->rest) {
+        struct h2guard_verdict verdict = h2guard_check(socket->guard, now_ns);
+
+        if (verdict.decision == H2GUARD_END)
+            end_connection(socket, verdict.reason);
+    }
+    pthread_mutex_unlock(&socket->lock);
+}
+
+void h2socket_check(int64_t now_ns)
+{
+    visit_all(check, now_ns);
+    end_report(now_ns);
+}
+
+bool h2socket_is_in_front(int fd)
+{
+    bool is_used = false;
+
+    pthread_mutex_lock(&table.lock);
+    struct h2socket *socket = socket_of(fd);
+    if (socket) {
+        pthread_mutex_lock(&socket->lock);
+        is_used = socket->was_read && socket->was_written && wait_is_watched(socket);
+        pthread_mutex_unlock(&socket->lock);
+    }
+    pthread_mutex_unlock(&table.lock);
+    return is_used;
+}
+
+const struct h2guard_counters *h2socket_counters(void)
+{
+    return &table.counters;
+}
