@@ -121,7 +121,8 @@ static uint64_t expected_events(const struct load *load, uint32_t consumer)
              first = plan->filter == FILTER_NONE ? 0 : consumer;
 
     for (uint32_t i = 0; i < plan->producers; i++)
-        sum += (load->published_by[i] + stride - 1 - first) / stride;
+        if (plan_delivers(plan, i, consumer))
+            sum += (load->published_by[i] + stride - 1 - first) / stride;
     return sum;
 }
 

@@ -37,6 +37,9 @@ const char plan_usage[] =
     "  --overflow WHAT     block, drop-oldest, drop-newest, disconnect or latest-per-key (default block; "
     "tributary)\n"
     "  --stall N           the last N consumers stop reading when the measured time begins (default 0)\n"
+    "  --flood N           one more producer, the flooder, publishes all that its connection takes\n"
+    "                      (tributary): N events in a message; needs --rate; latency is the others'\n"
+    "  --flood-apart       the last consumer receives the flooder only, and the other consumers all but it\n"
     "  --idle              connect everybody, publish nothing\n"
     "  --patience S        give up when nothing has moved for so long (default 20)\n"
     "\n"
@@ -123,6 +126,8 @@ enum choice {
     FILTER,
     OVERFLOW,
     STALLED,
+    FLOOD,
+    FLOOD_APART,
     IDLE,
     PATIENCE
 };
@@ -142,6 +147,8 @@ static const struct option options[] = {
     {"filter", 1, NULL, FILTER},
     {"overflow", 1, NULL, OVERFLOW},
     {"stall", 1, NULL, STALLED},
+    {"flood", 1, NULL, FLOOD},
+    {"flood-apart", 0, NULL, FLOOD_APART},
     {"idle", 0, NULL, IDLE},
     {"patience", 1, NULL, PATIENCE},
     {NULL, 0, NULL, 0},
@@ -194,6 +201,12 @@ static void read_option(struct reader *reader, enum choice choice)
     case STALLED:
         plan->stalled = count(reader, "--stall", 0, MAX_PLAN_CONSUMERS);
         break;
+    case FLOOD:
+        plan->flood = count(reader, "--flood", 1, PLAN_ROUND_EVENTS);
+        break;
+    case FLOOD_APART:
+        plan->flood_apart = true;
+        break;
     case IDLE:
         plan->idle = true;
         break;
@@ -201,6 +214,25 @@ static void read_option(struct reader *reader, enum choice choice)
         plan->patience_s = count(reader, "--patience", 1, 600);
         break;
     }
+}
+
+static const char *find_flood_conflict(const struct plan *plan)
+{
+    if (!plan->flood)
+        return plan->flood_apart ? "--flood-apart needs --flood" : NULL;
+    if (plan->protocol != &protocol_tributary)
+        return "--flood is for the protocol tributary";
+    if (!(plan->rate > 0))
+        return "--flood needs --rate";
+    if (plan->producers == MAX_PLAN_PRODUCERS)
+        return "--flood: at most 1023 other producers";
+    if ((uint64_t)plan->flood * plan->payload_bytes > MAX_PLAN_MESSAGE)
+        return "--flood times --payload: must be at most 131072";
+    if (plan->filter != FILTER_NONE || plan->stalled)
+        return "--flood excludes --filter and --stall";
+    if (plan->flood_apart && plan->consumers < 2)
+        return "--flood-apart needs two consumers";
+    return NULL;
 }
 
 /* Finds values that are valid by themselves and not together. */
@@ -224,7 +256,7 @@ static const char *find_conflict(const struct plan *plan)
         return "--filter and --overflow are for the protocol tributary";
     if (plan->rate > 0 && plan->idle)
         return "--rate and --idle exclude each other";
-    return NULL;
+    return find_flood_conflict(plan);
 }
 
 bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t capacity)
@@ -261,5 +293,6 @@ bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t
     if (wrong[0])
         return false;
     *plan_out = reader.plan;
+    plan_out->producers += plan_out->flood ? 1 : 0;
     return true;
 }

@@ -30,20 +30,42 @@ struct plan {
     const struct protocol *protocol;
     const char *server; /* HOST:PORT or unix:PATH */
     int server_pid;
-    int run; /* our process: makes the names of this run unlike those of other runs */
-    uint32_t producers, consumers;
-    uint32_t per_message;   /* events */
-    uint32_t payload_bytes; /* of each event */
-    uint32_t in_flight;     /* closed loop: the most events published and not yet arrived */
-    double rate;            /* open loop: events per second over all producers; 0: closed loop */
+    int run;                       /* our process: makes the names of this run unlike those of other runs */
+    uint32_t producers, consumers; /* the flooder is one of the producers, the last one */
+    uint32_t per_message;          /* events */
+    uint32_t payload_bytes;        /* of each event */
+    uint32_t in_flight;            /* closed loop: the most events published and not yet arrived */
+    double rate;                   /* open loop: events per second over all producers; 0: closed loop */
     uint32_t warm_up_ms;
     int64_t measure_ns;
     enum filter filter;
     enum overflow overflow;
     uint32_t stalled; /* how many of the last consumers stop reading when the measured time begins */
     bool idle;
+    uint32_t flood; /* events in a message of the flooder; 0: there is no flooder */
+    /* The last consumer receives what the flooder publishes and nothing else. The other consumers
+     * do not receive it. */
+    bool flood_apart;
     uint32_t patience_s; /* the run fails when nothing has moved for so long */
 };
+
+/* Whether the producer is the flooder: it publishes as fast as its connection takes messages. */
+static inline bool plan_floods(const struct plan *plan, uint32_t producer)
+{
+    return plan->flood && producer == plan->producers - 1;
+}
+
+/* How many events a message of the producer has. */
+static inline uint32_t plan_message_events(const struct plan *plan, uint32_t producer)
+{
+    return plan_floods(plan, producer) ? plan->flood : plan->per_message;
+}
+
+/* Whether the consumer receives what the producer publishes. */
+static inline bool plan_delivers(const struct plan *plan, uint32_t producer, uint32_t consumer)
+{
+    return !plan->flood_apart || plan_floods(plan, producer) == (consumer == plan->consumers - 1);
+}
 
 /* Reads the command line. False: *plan_out is unchanged, and `wrong` says what is wrong. */
 MUST_CHECK bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t capacity);

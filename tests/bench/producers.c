@@ -8,7 +8,10 @@
  * Open loop: message j is due at j times the interval, from producer j modulo their number. The
  * process sleeps until then and never spins; it writes at once what is due. A message that the
  * connection does not take waits, and so do the messages behind it. Their time stays the one at
- * which they were due. */
+ * which they were due.
+ *
+ * The flooder publishes beside the open loop. No bound on events in flight holds it back, but only
+ * its connection. Its rounds are short, so what is due goes out in time between them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +48,7 @@ static void stamp(struct producer *producer, uint8_t *at, int64_t time_ns)
 
     memcpy(at, layout->bytes, layout->size);
     at += layout->first_mark;
-    for (uint32_t i = 0; i < plan->per_message; i++, at += layout->mark_step) {
+    for (uint32_t i = plan_message_events(plan, producer->number); i > 0; i--, at += layout->mark_step) {
         uint64_t label = layout->label_digits ? producer->next % plan->consumers : 0;
         mark.id = mark_id(producer->number, producer->next++);
         memcpy(at, &mark, sizeof(mark));
@@ -62,7 +65,7 @@ static bool put(struct publishing *publishing, struct producer *producer, int64_
     if (!at)
         return false;
     stamp(producer, at, time_ns);
-    publishing->published += publishing->load->plan.per_message;
+    publishing->published += plan_message_events(&publishing->load->plan, producer->number);
     return true;
 }
 
@@ -149,8 +152,9 @@ static void note_late(struct load *load, int64_t due, int64_t now_ns)
  * is flushed. Returns how long the next wait may be. */
 static int64_t publish_open(struct publishing *publishing)
 {
-    uint32_t producers = publishing->load->plan.producers, first = (uint32_t)(publishing->due % producers),
-             count = 0;
+    const struct plan *plan = &publishing->load->plan;
+    uint32_t producers = plan->producers - (plan->flood ? 1 : 0),
+             first = (uint32_t)(publishing->due % producers), count = 0;
     int64_t now_ns = clock_mono_ns();
 
     while (count < producers && due_ns(publishing) <= now_ns) {
@@ -177,6 +181,25 @@ static void begin_open(struct publishing *publishing)
 
     publishing->interval_ns = 1e9 * plan->per_message / plan->rate;
     publishing->origin_ns = clock_mono_ns();
+}
+
+/* Publishes a round of the flooder. Its events carry no time, so their latency is not counted.
+ * Returns how long the next wait may be. */
+static int64_t publish_flood(struct publishing *publishing)
+{
+    const struct plan *plan = &publishing->load->plan;
+    struct producer *flooder = publishing->producers[plan->producers - 1];
+    uint32_t events = 0;
+
+    if (flooder->pending)
+        return TURN_MS * NS_PER_MS;
+    while (events + plan->flood <= PLAN_ROUND_EVENTS && put(publishing, flooder, 0))
+        events += plan->flood;
+    if (!events)
+        return TURN_MS * NS_PER_MS;
+    report_published(publishing);
+    publishing->protocol->producer_flush(flooder);
+    return flooder->pending ? TURN_MS * NS_PER_MS : 0;
 }
 
 /* ---- the loop ---- */
@@ -260,6 +283,8 @@ static void work(struct publishing *publishing)
             begin_open(publishing);
         if (phase == PHASE_WARM_UP || phase == PHASE_MEASURE)
             wait_ns = load->plan.rate > 0 ? publish_open(publishing) : publish_closed(publishing);
+        if (load->plan.flood && (phase == PHASE_WARM_UP || phase == PHASE_MEASURE))
+            wait_ns = MIN_OF(wait_ns, publish_flood(publishing));
         turn(publishing, wait_ns);
     }
 }

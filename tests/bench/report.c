@@ -66,7 +66,7 @@ static void durations(const char *name, const struct histogram *histogram)
         double share;
     } shares[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}};
 
-    printf(",\"%s\":{", name);
+    printf(",\"%s\":{\"count\":%llu,", name, (unsigned long long)histogram->count);
     for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
         if (histogram->count)
             printf("\"%s\":%.1f,", shares[i].name,
@@ -119,6 +119,7 @@ void report_print(const struct report *report)
     printf("{\"protocol\":\"%s\",\"producers\":%u,\"consumers\":%u,\"per_message\":%u,\"payload\":%u",
            plan->protocol->name, plan->producers, plan->consumers, plan->per_message, plan->payload_bytes);
     number("rate", plan->rate, 0);
+    number("flood", plan->flood, 0);
     number("seconds", seconds, 4);
     number("published", published, 0);
     number("delivered", delivered, 0);

@@ -382,10 +382,30 @@ Test(load_checks, durations_are_right_within_one_percent)
     cr_expect_eq(histogram_share_ns(&histogram, 0.5), 0);
 }
 
+Test(load_checks, a_flood_has_a_producer_and_its_consumer_apart_from_the_others)
+{
+    char wrong[256],
+        *words[] = {"load", "--server", "a", "--rate",        "9", "--producers",   "2", "--consumers",
+                    "3",    "--flood",  "8", "--per-message", "1", "--flood-apart", NULL};
+    struct plan plan;
+
+    extern int optind;
+    optind = 0;
+    cr_assert(plan_read((int)ARRAY_LEN(words) - 1, words, &plan, wrong, sizeof(wrong)), "%s", wrong);
+    cr_expect_eq(plan.producers, 3, "the flooder is one more producer");
+    for (uint32_t producer = 0; producer < 3; producer++) {
+        cr_expect_eq(plan_message_events(&plan, producer), producer == 2 ? 8 : 1);
+        for (uint32_t consumer = 0; consumer < 3; consumer++)
+            cr_expect_eq(plan_delivers(&plan, producer, consumer), (producer == 2) == (consumer == 2));
+    }
+    plan.flood_apart = false;
+    cr_expect(plan_delivers(&plan, 2, 0) && plan_delivers(&plan, 0, 2), "everybody receives everything");
+}
+
 Test(load_checks, a_command_line_is_refused_by_option_value_and_bound)
 {
     static const struct {
-        const char *words[6];
+        const char *words[8];
         const char *wrong;
     } lines[] = {
         {{"load", "--server", "127.0.0.1:1"}, ""},
@@ -400,15 +420,19 @@ Test(load_checks, a_command_line_is_refused_by_option_value_and_bound)
         {{"load", "--server", "a", "--filter", "colour"}, "--filter \"colour\": no such word"},
         {{"load", "--server", "a", "--stall", "1"}, "one consumer must read"},
         {{"load", "--server", "a", "--in-flight", "63"}, "must hold a message"},
+        {{"load", "--server", "a", "--flood", "257", "--rate", "9"}, "--flood \"257\": must be 1 to 256"},
+        {{"load", "--server", "a", "--flood", "1"}, "--flood needs --rate"},
+        {{"load", "--server", "a", "--flood-apart"}, "--flood-apart needs --flood"},
+        {{"load", "--server", "a", "--flood-apart", "--flood", "1", "--rate", "9"}, "needs two consumers"},
         {{"load", "--server", "a", "--speed", "9"}, "not known"},
         {{"load", "--server", "a", "more"}, "\"more\": not expected"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         struct plan plan = {.producers = 99};
-        char wrong[256], *words[7] = {0};
+        char wrong[256], *words[9] = {0};
         int count = 0;
-        for (; count < 6 && lines[i].words[count]; count++)
+        for (; count < 8 && lines[i].words[count]; count++)
             words[count] = strdup(lines[i].words[count]);
         extern int optind;
         optind = 0;

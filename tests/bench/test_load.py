@@ -219,6 +219,22 @@ class Daemon(Case):
         self.assertGreater(min(result["consumer_delivered"][:2]), 500)
         self.assertLess(result["consumer_delivered"][2], 500)
 
+    def test_a_flood_is_not_part_of_the_latency_and_takes_no_event_of_the_others(self):
+        options = ["--producers", 5, "--rate", 1000, "--per-message", 1, "--flood", 16, "--seconds", 1]
+        with server("tributaryd", "--log-level", "error") as (address, pid):
+            for more, mixed in ((["--consumers", 3, "--flood-apart"], False), (["--consumers", 2], True)):
+                with self.subTest(mixed=mixed):
+                    result = self.result_of(load(address, *options, *more, protocol="tributary", pid=pid))
+                    self.check(result, more[1])
+                    self.assertAlmostEqual(result["latency_us"]["count"], 2000, delta=600)
+                    *others, last = result["consumer_delivered"]
+                    self.assertGreater(last, 20000, "the flood")
+                    for received in others:
+                        if mixed:
+                            self.assertGreater(received, 20000)
+                        else:
+                            self.assertAlmostEqual(received, 1000, delta=300)
+
     def test_idle_consumers_are_counted_in_memory(self):
         with server("tributaryd", "--log-level", "error") as (address, pid):
             result = self.result_of(

@@ -129,6 +129,17 @@ class Metrics(unittest.TestCase):
             metrics.summary("others", result, "none stalled").median, 100, "the same three consumers"
         )
 
+    def test_the_generators_own_lateness_is_shown_beside_the_latency(self):
+        result = result_of(
+            "W10 single 50x1",
+            own_consumer=[run_of(late_us={"p50": 10, "p99": 70})],
+            no_flood=[run_of(late_us={"p50": None, "p99": None})],
+        )
+        self.assertEqual(metrics.summary("late_p99", result, "own consumer").median, 70)
+        self.assertIsNone(metrics.summary("late_p99", result, "no flood"))
+        self.assertEqual(metrics.summary("p90", result, "own consumer").median, 70)
+        self.assertEqual(metrics.summary("max", result, "own consumer").median, 2000)
+
     def test_change_of_p99_is_in_percent(self):
         slow = run_of(latency_us={"p50": 60, "p99": 150})
         result = result_of("W6 1x4", one_stalled=[slow], none_stalled=[run_of()])
@@ -232,6 +243,14 @@ class Targets(unittest.TestCase):
         self.assertFalse(
             self.judged("W2 4x1", "rate", tributary=[run_of(5e6), run_of(0.9e6), run_of(0.8e6)]).stage1
         )
+
+    def test_a_latency_at_the_bound_is_met_and_each_contestant_is_judged(self):
+        runs = {
+            "own_consumer": [run_of(latency_us={"p99": 50000})],
+            "one_for_all": [run_of(latency_us={"p99": 50001})],
+        }
+        for contestant, met in (("own consumer", True), ("one for all", False)):
+            self.assertEqual(self.judged("W10 packed 50x1", "p99", contestant, **runs).stage1, met)
 
     def test_without_the_base_a_ratio_is_not_measured_and_not_met(self):
         judgement = self.judged("W1 4x1", "ratio", tributary=[run_of(100)])

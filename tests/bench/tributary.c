@@ -14,7 +14,13 @@
 /* Fields of PublishStreamRequest and its answer. */
 enum { REQUEST_PRODUCER = 2, ANSWER_CONFIRMED = TAG_VARINT(1), ANSWER_REFUSED = TAG_LEN(2) };
 /* Fields of SubscribeRequest, Buffer, Duration and Selector. */
-enum { REQUEST_SELECTORS = 1, REQUEST_BUFFER = 4, REQUEST_NOTICES = 10, NOTICES_NONE = 2 };
+enum {
+    REQUEST_SELECTORS = 1,
+    REQUEST_EXCLUDE = 2,
+    REQUEST_BUFFER = 4,
+    REQUEST_NOTICES = 10,
+    NOTICES_NONE = 2
+};
 enum {
     BUFFER_EVENTS = 1,
     BUFFER_BYTES = 2,
@@ -123,11 +129,12 @@ static bool lay_out(struct producer *producer)
 {
     const struct plan *plan = &producer->load->plan;
     uint8_t head[96];
+    uint32_t events = plan_message_events(plan, producer->number);
     size_t digits, head_size = batches_event_head(plan, 0, head, &digits),
                    step = head_size + plan->payload_bytes;
     struct layout *layout = &producer->layout;
 
-    *layout = (struct layout){.size = GRPC_PREFIX_BYTES + step * plan->per_message,
+    *layout = (struct layout){.size = GRPC_PREFIX_BYTES + step * events,
                               .first_mark = GRPC_PREFIX_BYTES + head_size,
                               .mark_step = step,
                               .label_before = head_size - digits,
@@ -137,7 +144,7 @@ static bool lay_out(struct producer *producer)
         return false;
     memset(layout->bytes, '.', layout->size);
     put_prefix(layout->bytes, layout->size - GRPC_PREFIX_BYTES);
-    for (uint32_t i = 0; i < plan->per_message; i++)
+    for (uint32_t i = 0; i < events; i++)
         memcpy(layout->bytes + GRPC_PREFIX_BYTES + i * step, head, head_size);
     return true;
 }
@@ -273,19 +280,34 @@ static void on_subscription_ended(void *ctx, uint32_t stream, const struct h2_en
               end->status, end->message);
 }
 
-/* Writes Selector { producer: "*" }, and the pattern of the filter. */
-static size_t put_selector(const struct plan *plan, uint32_t number, uint8_t *at)
+/* Writes a field that holds Selector { producer: PRODUCER }, with the pattern of the filter. */
+static uint8_t *put_selector(const struct plan *plan, uint32_t number, unsigned field, const char *producer,
+                             uint8_t *at)
 {
     static const unsigned fields[] = {
         [FILTER_KEY] = SELECTOR_KEYS, [FILTER_TYPE] = SELECTOR_TYPES, [FILTER_TOPIC] = SELECTOR_TOPIC};
-    uint8_t *end = put_text(at, SELECTOR_PRODUCER, "*");
+    uint8_t selector[128], *end = put_text(selector, SELECTOR_PRODUCER, producer);
     char pattern[32];
 
     if (plan->filter != FILTER_NONE) {
         batches_label(plan, number, true, pattern, sizeof(pattern));
         end = put_text(end, fields[plan->filter], pattern);
     }
-    return (size_t)(end - at);
+    at = put_head(at, field, (size_t)(end - selector));
+    memcpy(at, selector, (size_t)(end - selector));
+    return at + (end - selector);
+}
+
+/* Writes what the consumer wants. */
+static uint8_t *put_selectors(const struct plan *plan, uint32_t number, uint8_t *at)
+{
+    char flooder[32];
+
+    snprintf(flooder, sizeof(flooder), BATCHES_NAME, plan->run, plan->producers - 1);
+    if (plan->flood_apart && number == plan->consumers - 1)
+        return put_selector(plan, number, REQUEST_SELECTORS, flooder, at);
+    at = put_selector(plan, number, REQUEST_SELECTORS, "*", at);
+    return plan->flood_apart ? put_selector(plan, number, REQUEST_EXCLUDE, flooder, at) : at;
 }
 
 /* Writes a Buffer that holds more events than may be in flight: only a consumer that does not read
@@ -307,12 +329,9 @@ static void subscribe(struct h2_consumer *own)
 {
     const struct checker *checker = &own->base.checker;
     uint8_t message[256], part[128], *end = message + GRPC_PREFIX_BYTES;
-    size_t size = put_selector(&checker->load->plan, checker->number, part);
 
-    end = put_head(end, REQUEST_SELECTORS, size);
-    memcpy(end, part, size);
-    end += size;
-    size = put_buffer(&checker->load->plan, part);
+    end = put_selectors(&checker->load->plan, checker->number, end);
+    size_t size = put_buffer(&checker->load->plan, part);
     end = put_head(end, REQUEST_BUFFER, size);
     memcpy(end, part, size);
     end = put_number(end + size, REQUEST_NOTICES, NOTICES_NONE);

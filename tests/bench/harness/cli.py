@@ -15,7 +15,7 @@ OK, FAILED, USAGE, UNTRUSTED = 0, 1, 2, 3
 DESCRIPTION = """Builds release, starts the servers on loopback, one at a time, drives them with
 the load generator, and prints the figures beside the targets.
 
-  tests/bench/run [WORKLOAD...]            measures; all of W1 to W8 where none is named
+  tests/bench/run [WORKLOAD...]            measures; all of them where none is named
   tests/bench/run compare A.json B.json    the second campaign over the first
   tests/bench/run show A.json              the tables of a campaign once more
 

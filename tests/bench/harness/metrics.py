@@ -80,6 +80,12 @@ def latency(name):
     return of
 
 
+def late_p99(run, base, row):
+    """How late the generator itself wrote what was due. It is part of the latency."""
+    del base, row
+    return (run.get("late_us") or {}).get("p99")
+
+
 def plain(name):
     def of(run, base, row):
         del base, row
@@ -165,7 +171,10 @@ METRICS = {
         Metric("cpu_ingested", "server CPU s/M in", "less", cpu_ingested, cpu_text),
         Metric("cpu_ingested_over", "over unfiltered", "less", over(cpu_ingested), ratio_text, ours=True),
         Metric("p50", "p50 us", "less", latency("p50"), micro_text),
+        Metric("p90", "p90 us", "less", latency("p90"), micro_text),
         Metric("p99", "p99 us", "less", latency("p99"), micro_text),
+        Metric("max", "max us", "less", latency("max"), micro_text),
+        Metric("late_p99", "written late, p99 us", "less", late_p99, micro_text, spread=False),
         Metric("p50_over", "p50 over raw", "less", over(latency("p50")), ratio_text, spread=False, ours=True),
         Metric("p99_over", "p99 over raw", "less", over(latency("p99")), ratio_text, spread=False, ours=True),
         Metric("p99_change", "p99 change", "less", p99_change, change_text, ours=True),

@@ -40,6 +40,10 @@ TARGETS = (
     Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "type"),
     Target("W7 1x8", "cpu_ingested_over", 1.0, 0.5, "topic"),
     Target("W8 4x1", "rate", 3.0e6, 6.0e6),
+    Target("W10 packed 50x1", "p99", 50000, 5000, "own consumer"),
+    Target("W10 packed 50x1", "p99", 50000, 5000, "one for all"),
+    Target("W10 single 50x1", "p99", 50000, 5000, "own consumer"),
+    Target("W10 single 50x1", "p99", 50000, 5000, "one for all"),
 )
 
 

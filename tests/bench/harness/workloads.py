@@ -17,6 +17,7 @@ MEMORY = ("rss_before", "rss", "per_consumer", "per_added")
 STALLED = ("others", "p50", "p99", "p99_change", "cpu", "rss")
 FILTERED = ("ingested", "rate", "cpu_ingested", "cpu_ingested_over", "cpu_generator", "rss")
 CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
+FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,26 @@ def open_loop(workload, shape, rate=20000):
 
 
 SHAPES = ("4x1", "1x1", "1x8", "16x16", "200x1")
+
+
+def fairness(name, events):
+    """50 producers of 10 events/s each, beside one that publishes messages of `events` events at
+    full speed."""
+    flood = ("--flood", str(events))
+    return Row(
+        "W10",
+        f"{name} 50x1",
+        50,
+        1,
+        ("--per-message", "1", "--payload", "128", "--rate", "500"),
+        (
+            Contestant("own consumer", load=(*flood, "--flood-apart"), consumers=2),
+            Contestant("one for all", load=flood),
+            Contestant("no flood"),
+        ),
+        base="no flood",
+        seconds=8,
+    )
 
 
 def idle(consumers):
@@ -214,6 +235,16 @@ def workloads():
             CLIENT,
             tuple(by_client(shape) for shape in ("4x1", "1x8")),
             note="generator CPU: of the client library, both sides, and of the bench around it",
+        ),
+        Workload(
+            "W10",
+            "fairness: 50 producers of 10 events/s beside one at full speed (the flood); latency of the 50",
+            FAIR,
+            (fairness("packed", 64), fairness("single", 1)),
+            note="packed, single: 64 events or one in each message of the flood; own consumer: the flood "
+            "goes to a consumer of its own;\n"
+            "one for all: one consumer receives everything; no flood: the 50 alone; "
+            "published/s is with the flood",
         ),
     )
 
