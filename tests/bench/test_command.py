@@ -224,6 +224,17 @@ class Command(unittest.TestCase):
         )
         self.assertTrue(document["machine"]["cpu"] and document["machine"]["cores"] and document["date"])
 
+    def test_w12_runs_with_the_guard_and_without_it_and_then_in_reverse_order(self):
+        status, output, errors = self.run_it(
+            *("W12", "--only", "16x16", "--runs", "1", "--peers", "none"),
+            answers=[answer(50), answer(100), answer(80), answer(60), *[answer(70)] * 4],
+        )
+        self.assertEqual(status, 0, errors)
+        guarded = ["--guard off" not in line for line in self.calls("server")]
+        self.assertEqual(guarded, [True, False, False, True] * 2, "packed, then single")
+        self.assertRegex(output, r"16x16 +tributary +55 +0\.625 ")
+        self.assertRegex(output, r"W12 packed 16x16 +over guard off +0\.625 +>= 0\.950 +MISSED")
+
     def test_a_run_that_fails_fails_the_command_with_the_reason(self):
         path = self.place / "out.json"
         status, output, errors = self.run_it(

@@ -5,6 +5,7 @@ runs are dropped. Nothing is measured.
     tests/bench/test_metrics.py -v [Class.test_name]"""
 
 import dataclasses
+import json
 import pathlib
 import sys
 import tempfile
@@ -75,6 +76,31 @@ class Metrics(unittest.TestCase):
             raw=[run_of(100), run_of(120), run_of(50)],
         )
         self.assertEqual(metrics.summary("ratio", result, "tributary").median, 0.5)
+
+    def pairs(self, *runs):
+        """A result of W12; each run is (round, contestant, rate), in the order of time."""
+        result = campaign.RowResult(row_named("W12 packed 4x1"))
+        result.runs = [
+            {"round": number, "contestant": contestant, "run": run_of(rate, cpu=1000 / rate)}
+            for number, contestant, rate in runs
+        ]
+        return result
+
+    def test_a_machine_that_slows_down_in_a_round_of_two_pairs_changes_both_alike(self):
+        # Both are equally fast, and each run is 10 slower than the one before.
+        result = self.pairs(
+            (1, "tributary", 100), (1, "guard off", 90), (1, "guard off", 80), (1, "tributary", 70)
+        )
+        self.assertAlmostEqual(metrics.summary("rate_over_off", result, "tributary").median, 0.993, 3)
+        self.assertEqual(metrics.summary("rate", result, "tributary"), metrics.Summary(85, 85, 85, 1))
+        self.assertEqual(metrics.summary("cpu_over_off", result, "guard off"), None)
+
+    def test_a_round_that_ended_early_counts_the_pairs_that_it_has(self):
+        result = self.pairs(
+            (1, "tributary", 50), (1, "guard off", 100), (1, "guard off", 10), (2, "tributary", 70)
+        )
+        self.assertEqual(metrics.series(metrics.METRICS["rate_over_off"], result, "tributary"), [0.5, None])
+        self.assertEqual(metrics.summary("cpu_over_off", result, "tributary").median, 2)
 
     def test_a_round_without_the_base_has_no_ratio(self):
         result = result_of("W1 4x1", tributary=[run_of(50), run_of(70)], raw=[None, run_of(100)])
@@ -174,6 +200,11 @@ class Dropping(unittest.TestCase):
         self.assertEqual(order, ["tributary", "raw"] * 3)
         self.assertEqual([number for number, _ in result.rounds("raw")], [1, 2, 3])
         self.assertTrue(result.trustworthy)
+
+    def test_a_mirrored_row_runs_its_contestants_in_order_and_back(self):
+        result, order = self.measure("W12 single 4x1", [], campaign.Plan(runs=2))
+        self.assertEqual(order, ["tributary", "guard off", "guard off", "tributary"] * 2)
+        self.assertEqual([number for number, _ in result.rounds("guard off")], [1, 1, 2, 2])
 
     def test_a_disturbed_run_is_repeated_in_its_round_and_counted(self):
         result, order = self.measure("W1 4x1", [0.0, 0.9, 0.8], campaign.Plan(runs=2))
@@ -365,6 +396,16 @@ class Files(unittest.TestCase):
         for expected in ("W7 1x8 key", "0.50", "1 dropped", "not installed", "a processor, 2 cores"):
             self.assertIn(expected, text)
         self.assertIn("| 1x8 | key |", "\n".join(report.whole(again, markdown=True)))
+
+    def test_options_of_a_contestant_and_the_order_are_kept_and_older_files_can_be_read(self):
+        result = result_of("W12 packed 1x8", tributary=[run_of()], guard_off=[run_of()])
+        stored = store.row_out(result)
+        self.assertEqual(store.row_in(json.loads(json.dumps(stored))), result)
+        text = "\n".join(report.whole(campaign_of(result)))
+        self.assertIn("W12 packed 1x8 guard off: tributaryd with --guard off", text)
+        del stored["mirrored"], stored["contestants"][1]["server"]
+        old = store.row_in(stored).row
+        self.assertEqual((old.mirrored, old.contestants[1].server), (False, ()))
 
     def test_a_file_that_is_no_campaign_is_refused_by_name(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -68,7 +68,7 @@ def measure(result, plan, drive, on_run, absent=()):
     called for each run. Contestants named in `absent` take no part. Runs before a failure stay
     in the result."""
     for number in range(1, plan.runs + 1):
-        for contestant in result.row.contestants:
+        for contestant in result.row.turns:
             if contestant.name not in absent:
                 measure_once(result, contestant, number, plan, drive, on_run)
     return result

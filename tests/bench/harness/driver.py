@@ -107,7 +107,7 @@ class Driver:
     def server_options_of(self, row, contestant):
         """The options of tributaryd besides its defaults. The other servers have none."""
         return (
-            (*row.server, *self.server_options)
+            (*row.server, *contestant.server, *self.server_options)
             if servers.KINDS[contestant.protocol] is servers.Tributary
             else ()
         )

@@ -5,7 +5,9 @@ A *run* is the dictionary that the generator printed. A metric takes a run, the 
 same round (or None) and the row. It returns one number, or None where it does not apply. Nothing
 here reads a clock or a file."""
 
+import collections
 import dataclasses
+import itertools
 import statistics
 import typing
 
@@ -167,6 +169,17 @@ METRICS = {
             spread=False,
             ours=True,
         ),
+        Metric(
+            "rate_over_off", "over guard off", "more", over(plain("events_per_s")), ratio_text, ours=True
+        ),
+        Metric(
+            "cpu_over_off",
+            "CPU over guard off",
+            "less",
+            over(plain("server_cpu_s_per_M")),
+            ratio_text,
+            ours=True,
+        ),
         Metric("cpu_generator", "generator CPU s/M", "less", cpu_generator, cpu_text, spread=False),
         Metric("cpu_ingested", "server CPU s/M in", "less", cpu_ingested, cpu_text),
         Metric("cpu_ingested_over", "over unfiltered", "less", over(cpu_ingested), ratio_text, ours=True),
@@ -195,13 +208,33 @@ def summarize(values):
     return Summary(statistics.median(values), min(values), max(values), len(values))
 
 
+def by_round(result, contestant):
+    rounds = collections.defaultdict(list)
+    for number, run in result.rounds(contestant):
+        rounds[number].append(run)
+    return rounds
+
+
+def mean(values):
+    values = [value for value in values if value is not None]
+    return statistics.mean(values) if values else None
+
+
 def series(metric, result, contestant):
-    """The metric of each round in which the contestant ran. `result` is a RowResult."""
+    """The metric of each round in which the contestant ran. `result` is a RowResult. If a round
+    has several runs of the contestant, each one is compared with the base's run of its own turn,
+    and the mean counts."""
     base = result.row.base
     if metric.ours and contestant == base:
         return []
-    of_base = dict(result.rounds(base)) if base else {}
-    return [metric.of(run, of_base.get(number), result.row) for number, run in result.rounds(contestant)]
+    of_base = by_round(result, base) if base else {}
+    return [
+        mean(
+            metric.of(run, base_run, result.row)
+            for run, base_run in zip(runs, itertools.chain(of_base.get(number, ()), itertools.repeat(None)))
+        )
+        for number, runs in by_round(result, contestant).items()
+    ]
 
 
 def summary(name, result, contestant):

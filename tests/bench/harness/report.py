@@ -50,6 +50,15 @@ def rows_of(workload, results, absent):
                 yield cells_of(workload, result, contestant)
 
 
+def option_lines(row, markdown):
+    """The options of tributaryd that the row and its contestants need."""
+    needed = [(row.id, row.server)] + [(f"{row.id} {one.name}", one.server) for one in row.contestants]
+    for who, options in needed:
+        if options:
+            yield from [""] if markdown else []
+            yield f"{who}: tributaryd with {' '.join(options)}"
+
+
 def workload_lines(workload, results, absent, markdown=False):
     """The table of a workload. `absent` gives the reason for each contestant that could not take
     part."""
@@ -62,11 +71,7 @@ def workload_lines(workload, results, absent, markdown=False):
         *table(headers, rows, markdown),
     ]
     for result in results:
-        if result.row.server:
-            lines += [
-                *([""] if markdown else []),
-                f"{result.row.id}: tributaryd with {' '.join(result.row.server)}",
-            ]
+        lines += option_lines(result.row, markdown)
     if workload.note:
         lines += [*([""] if markdown else []), workload.note]
     return lines + [""]

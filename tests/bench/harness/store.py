@@ -16,6 +16,26 @@ class BadFile(Exception):
     """The file is not that of a campaign."""
 
 
+def contestant_out(contestant):
+    return {
+        "name": contestant.name,
+        "protocol": contestant.protocol,
+        "load": list(contestant.load),
+        "consumers": contestant.consumers,
+        "server": list(contestant.server),
+    }
+
+
+def contestant_in(stored):
+    return workloads.Contestant(
+        stored["name"],
+        stored["protocol"],
+        tuple(stored["load"]),
+        stored["consumers"],
+        tuple(stored.get("server", ())),  # not in files from before W12
+    )
+
+
 def row_out(result):
     row = result.row
     return {
@@ -29,10 +49,8 @@ def row_out(result):
         "server": list(row.server),
         "seconds": row.seconds,
         "timed": row.timed,
-        "contestants": [
-            {"name": one.name, "protocol": one.protocol, "load": list(one.load), "consumers": one.consumers}
-            for one in row.contestants
-        ],
+        "mirrored": row.mirrored,
+        "contestants": [contestant_out(one) for one in row.contestants],
         "runs": result.runs,
         "dropped": result.dropped,
         "disturbed": result.disturbed,
@@ -41,10 +59,7 @@ def row_out(result):
 
 
 def row_in(stored):
-    contestants = tuple(
-        workloads.Contestant(one["name"], one["protocol"], tuple(one["load"]), one["consumers"])
-        for one in stored["contestants"]
-    )
+    contestants = tuple(contestant_in(one) for one in stored["contestants"])
     row = workloads.Row(
         stored["workload"],
         stored["name"],
@@ -56,6 +71,7 @@ def row_in(stored):
         stored["seconds"],
         tuple(stored["server"]),
         stored["timed"],
+        stored.get("mirrored", False),
     )
     return RowResult(row, stored["runs"], stored["dropped"], stored["disturbed"], stored["left_out"])
 

@@ -44,6 +44,12 @@ TARGETS = (
     Target("W10 packed 50x1", "p99", 50000, 5000, "one for all"),
     Target("W10 single 50x1", "p99", 50000, 5000, "own consumer"),
     Target("W10 single 50x1", "p99", 50000, 5000, "one for all"),
+    *(
+        Target(f"W12 {name} {shape}", metric, *bounds)
+        for name in ("packed", "single")
+        for shape in ("4x1", "1x8", "16x16", "200x1")
+        for metric, bounds in (("rate_over_off", (0.95, 1.0)), ("cpu_over_off", (1.10,)))
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 A workload is a table of rows. A row is one shape (producers x consumers and the generator's
 options) and its *contestants*, which run one after the other, each on a server of its own. One
 contestant may be the *base*: the others are compared with it within the same round. Contestants
-differ in their protocol (which server) or in an option of the generator."""
+differ in their protocol (which server), or in an option of the generator or of tributaryd."""
 
 import dataclasses
 
@@ -17,6 +17,7 @@ MEMORY = ("rss_before", "rss", "per_consumer", "per_added")
 STALLED = ("others", "p50", "p99", "p99_change", "cpu", "rss")
 FILTERED = ("ingested", "rate", "cpu_ingested", "cpu_ingested_over", "cpu_generator", "rss")
 CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
+GUARDED = ("rate", "rate_over_off", "cpu", "cpu_over_off", "cpu_generator", "rss")
 FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
 
@@ -26,6 +27,7 @@ class Contestant:
     protocol: str = "tributary"
     load: tuple = ()  # the generator's options besides those of the row
     consumers: int = 0  # 0: as the row
+    server: tuple = ()  # the options of tributaryd besides those of the row
 
     @property
     def stalled(self):
@@ -44,10 +46,16 @@ class Row:
     seconds: float = 4
     server: tuple = ()  # the options of tributaryd that this row needs
     timed: bool = True  # whether the load of other programs disturbs it; False: only memory is read
+    mirrored: bool = False  # each round runs the contestants in order, and then in reverse order
 
     @property
     def id(self):
         return f"{self.workload} {self.name}"
+
+    @property
+    def turns(self):
+        """The contestants as a round runs them."""
+        return self.contestants + (self.contestants[::-1] if self.mirrored else ())
 
     @property
     def files(self):
@@ -120,6 +128,14 @@ def fairness(name, events):
         base="no flood",
         seconds=8,
     )
+
+
+def guarded(name, per_message, shape):
+    """The daemon with the guard and without it, and nothing else changes. The ratio should come
+    near 1, so the order must not decide: the runs of a round are on, off, off, on."""
+    row = closed_loop("W12", shape, per_message, label=name)
+    ours = Contestant("tributary"), Contestant("guard off", server=("--guard", "off"))
+    return dataclasses.replace(row, contestants=ours, base="guard off", seconds=2, mirrored=True)
 
 
 def idle(consumers):
@@ -245,6 +261,18 @@ def workloads():
             "goes to a consumer of its own;\n"
             "one for all: one consumer receives everything; no flood: the 50 alone; "
             "published/s is with the flood",
+        ),
+        Workload(
+            "W12",
+            "the guard: W1 (packed) and W2 (single) with it and without it",
+            GUARDED,
+            tuple(
+                guarded(name, events, shape)
+                for name, events in (("packed", 64), ("single", 1))
+                for shape in ("4x1", "1x8", "16x16", "200x1")
+            ),
+            note="over guard off: within a round, whose runs are on, off, off, on; "
+            "the mean of its two pairs",
         ),
     )
 
