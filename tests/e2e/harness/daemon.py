@@ -46,11 +46,13 @@ def eventually(question, what, patience=PATIENCE):
 
 
 class Daemon:
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), level="info"):
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), level="info", nofile=0):
+        """`nofile`: its RLIMIT_NOFILE; 0: as it is here."""
         self.folder = tempfile.TemporaryDirectory(prefix="tributary-e2e-")
         ready = pathlib.Path(self.folder.name) / "ready"
         self.errors = pathlib.Path(self.folder.name) / "stderr"
-        command = [binary(), "--ready-file", str(ready), "--log-format", "json", "--log-level", level]
+        limit = ["prlimit", f"--nofile={nofile}:{nofile}"] if nofile else []
+        command = [*limit, binary(), "--ready-file", str(ready), "--log-format", "json", "--log-level", level]
         for address in listen:
             command += ["--listen", address]
         with open(self.errors, "wb") as out:
@@ -135,10 +137,17 @@ class Daemon:
                 lines.append(json.loads(line))
         return [line for line in lines if event is None or line.get("event") == event]
 
-    def memory_bytes(self):
+    def memory_bytes(self, field="VmRSS"):
         """Resident set size."""
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+        return int(re.search(rf"{field}:\s+(\d+) kB", text).group(1)) * 1024
+
+    def memory_peak_bytes(self):
+        """The largest resident set size since forget_memory_peak()."""
+        return self.memory_bytes("VmHWM")
+
+    def forget_memory_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def close_channel(self):
         if self._channel is not None:

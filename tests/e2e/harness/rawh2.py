@@ -14,12 +14,26 @@ import time
 import urllib.parse
 
 from .daemon import PATIENCE
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
-INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 4, 5
-CANCEL = 8
+from .h2frames import (
+    ACK,
+    CANCEL,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    MAX_FRAME_SIZE,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    frame,
+    literal,
+    message,
+)
 
 
 class _Name(ctypes.Structure):
@@ -70,31 +84,6 @@ class Inflater:
         if self._handle:
             self._lib.nghttp2_hd_inflate_del(self._handle)
         self._handle = ctypes.c_void_p()
-
-
-def _length(size):
-    """HPACK's integer with a 7-bit prefix, for strings without Huffman."""
-    if size < 127:
-        return bytes([size])
-    size, out = size - 127, b"\x7f"
-    while size >= 128:
-        out, size = out + bytes([size & 127 | 128]), size >> 7
-    return out + bytes([size])
-
-
-def literal(name, value):
-    """One header that is never indexed."""
-    name, value = (text.encode() if isinstance(text, str) else text for text in (name, value))
-    return b"\x10" + _length(len(name)) + name + _length(len(value)) + value
-
-
-def frame(kind, flags=0, stream=0, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def message(payload, compressed=0):
-    """gRPC's five bytes before a message."""
-    return struct.pack(">BI", compressed, len(payload)) + payload
 
 
 class Stream:

@@ -1,0 +1,162 @@
+"""What must hold of each attack. A judgement looks at all rounds of one attack, and says what it
+measured, and whether that is good. None: it has no figure to look at, which is a failure."""
+import dataclasses
+import statistics
+from typing import Callable
+
+from harness.attacks.table import CORE
+
+MIN_THROUGHPUT = 0.8  # of the control's
+MAX_LATENCY_MS = 20  # more than the control's, at p90
+MAX_GROWN_MB = 64  # while it lasts
+MAX_KEPT_MB = 16  # 3 s later
+MAX_LAG_S = 1.0  # from its bound to its end
+MAX_ACCEPTS_S = 2.0  # for a new client, after the descriptors were given back
+MAX_NEW_CLIENT_S = 1.0  # for a new client beside the attack
+MAX_P99_MS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    name: str
+    always: bool  # for every attack whose `off` does not name it; else for those whose `also` does
+    robust: bool  # does not depend on the speed of the machine
+    measure: Callable  # of (attack, [(control, attacked)]): (text, whether it is good)
+
+
+def median(values):
+    """None where one is missing."""
+    values = list(values)
+    return None if not values or None in values else statistics.median(values)
+
+
+def within(value, limit, text):
+    return ("none", False) if value is None else (text.format(value), value <= limit)
+
+
+def lives(attack, rounds):
+    del attack
+    died = next((run["died"] for pair in rounds for run in pair if run["died"]), "")
+    return (died.strip().splitlines() or ["yes"])[0][:60], not died
+
+
+def ratio(pair, part):
+    """The innocents' rate over the control's."""
+    control, attacked = (run.get(part, {}).get("events_per_s") for run in pair)
+    return attacked / control if control and attacked is not None else None
+
+
+def throughput(attack, rounds):
+    del attack
+    ratios = [median(ratio(pair, part) for pair in rounds) for part in ("steady", "full")]
+    good = all(each is not None and each >= MIN_THROUGHPUT for each in ratios)
+    return " ".join("none" if each is None else f"{each:.2f}" for each in ratios), good
+
+
+def latency(attack, rounds):
+    del attack
+    more = median(
+        attacked["steady"]["p90_ms"] - control["steady"]["p90_ms"]
+        if "p90_ms" in attacked["steady"] and "p90_ms" in control["steady"]
+        else None
+        for control, attacked in rounds
+    )
+    return within(more, MAX_LATENCY_MS, "{:+.1f}")
+
+
+def p99(attack, rounds):
+    del attack
+    return within(median(attacked["steady"].get("p99_ms") for _, attacked in rounds), MAX_P99_MS, "{:.1f}")
+
+
+def worst(values):
+    values = list(values)
+    return None if not values or None in values else max(values)
+
+
+def memory(attack, rounds):
+    del attack
+    return within(worst(attacked["grown_mb"] for _, attacked in rounds), MAX_GROWN_MB, "{:.0f}")
+
+
+def returns(attack, rounds):
+    del attack
+    return within(worst(attacked["kept_mb"] for _, attacked in rounds), MAX_KEPT_MB, "{:.0f}")
+
+
+def attacks_of(rounds):
+    """What each attacker printed: of both parts of each round."""
+    return [
+        attacked[part] for _, attacked in rounds for part in ("attack", "attack_at_full") if part in attacked
+    ]
+
+
+def ended(attack, rounds):
+    """Every connection was ended in time. One that the machine had no time for, and that never
+    came to its bound, counts as good."""
+    del attack
+    every = attacks_of(rounds)
+    if any(each.get("not_ended", 1) or not each.get("ended") for each in every):
+        return "never", False
+    return within(worst(each["lag_s"] for each in every), MAX_LAG_S, "{:.2f}")
+
+
+def logged(attack, rounds):
+    """Each round's log names one of the reasons; where gRPC core may end it first, its GOAWAY does
+    as well."""
+    for _, attacked in rounds:
+        farewell = attacked["attack"].get("farewell", "")
+        if not set(attacked["ended"]) & set(attack.reasons) and not (CORE in attack.reasons and farewell):
+            return " ".join(attacked["ended"]) or "nothing", False
+    seen = {reason for _, attacked in rounds for reason in attacked["ended"]}
+    return " ".join(sorted(seen)) or f"core: {attacks_of(rounds)[0]['farewell']}", True
+
+
+def stream(attack, rounds):
+    """The healthy stream beside the call was answered until the end."""
+    last = min(each.get("answered_s", 0.0) for each in attacks_of(rounds))
+    return f"{last:.1f} s", last >= attack.seconds - 0.5
+
+
+def accepts_again(attack, rounds):
+    del attack
+    return within(worst(attacked["accepts_s"] for _, attacked in rounds), MAX_ACCEPTS_S, "{:.2f}")
+
+
+def new_clients(attack, rounds):
+    """All of them were served, each in time."""
+    del attack
+    refused = sum(attacked["new_clients"]["refused"] for _, attacked in rounds)
+    if refused:
+        return f"{refused} refused", False
+    longest = worst(attacked["new_clients"]["max_s"] for _, attacked in rounds)
+    return within(longest, MAX_NEW_CLIENT_S, "{:.2f}")
+
+
+JUDGEMENTS = (
+    Judgement("lives", True, True, lives),
+    Judgement("throughput", True, False, throughput),
+    Judgement("latency", True, False, latency),
+    Judgement("memory", True, True, memory),
+    Judgement("returns", True, True, returns),
+    Judgement("ended", True, True, ended),
+    Judgement("logged", True, True, logged),
+    Judgement("stream", False, True, stream),
+    Judgement("accepts again", False, True, accepts_again),
+    Judgement("new clients", False, True, new_clients),
+    Judgement("p99", False, False, p99),
+)
+
+
+def of(attack, rounds):
+    """{judgement: (text, whether it is good)}, of those that apply to this attack."""
+    return {
+        each.name: each.measure(attack, rounds)
+        for each in JUDGEMENTS
+        if (each.name not in attack.off if each.always else each.name in attack.also)
+    }
+
+
+def failures(verdicts, robust_only=False):
+    robust = {each.name for each in JUDGEMENTS if each.robust}
+    return [name for name, (_, good) in verdicts.items() if not good and (not robust_only or name in robust)]
