@@ -153,6 +153,18 @@ struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns)
         .decision = guard->reason == H2GUARD_NO_REASON ? H2GUARD_PASS : H2GUARD_END, .reason = guard->reason};
 }
 
+uint64_t h2guard_kept(const struct h2guard *guard)
+{
+    if (guard->reason != H2GUARD_NO_REASON)
+        return 0;
+    return guard->stats.unfinished_bytes + (uint64_t)guard->stats.streams_open * guard->limits->stream_bytes;
+}
+
+void h2guard_end(struct h2guard *guard, enum h2guard_reason reason, uint64_t value, uint64_t bound)
+{
+    guard_end(guard, reason, 0, value, bound);
+}
+
 const struct h2guard_stats *h2guard_stats(struct h2guard *guard)
 {
     guard_add_up(guard);

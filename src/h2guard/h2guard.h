@@ -86,6 +86,14 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes);
  * that are missing may have come in time. */
 MUST_CHECK struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns);
 
+/* What the connection makes the core keep, in bytes: what was received of unfinished messages, and
+ * stream_bytes for each open stream. 0 after an end. */
+uint64_t h2guard_kept(const struct h2guard *guard);
+
+/* Ends the connection for a reason that one connection's guard cannot see: what many of them keep
+ * together. `value` broke `bound`. Does nothing after an end. */
+void h2guard_end(struct h2guard *guard, enum h2guard_reason reason, uint64_t value, uint64_t bound);
+
 /* Whether the bytes sent so far end with a whole frame. Only then may a GOAWAY follow them. */
 bool h2guard_out_is_whole(const struct h2guard *guard);
 

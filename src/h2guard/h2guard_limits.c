@@ -28,6 +28,7 @@ const struct h2guard_limits h2guard_defaults = {
     .max_continuations = 8,
     .max_message_bytes = 4 * 1024 * 1024,
     .max_unfinished_bytes = 16 * 1024 * 1024,
+    .stream_bytes = 12 * 1024,
     .max_unanswered = 64,
     .small_data_bytes = 16,
     .allow_compressed = false,

@@ -46,6 +46,7 @@ struct h2guard_limits {
     uint32_t max_continuations;    /* of a header block */
     uint32_t max_message_bytes;    /* that a message may declare */
     uint64_t max_unfinished_bytes; /* received, of all messages that are not complete */
+    uint32_t stream_bytes;         /* what the core keeps for an open stream: h2guard_kept() */
     uint32_t max_unanswered;       /* PING and SETTINGS of the peer that the core has not answered */
     uint32_t small_data_bytes;     /* less data in a frame that completes nothing is SMALL_DATA */
     bool allow_compressed;         /* messages with flag 1 */

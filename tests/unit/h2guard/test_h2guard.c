@@ -318,3 +318,34 @@ Test(h2guard, has_a_name_a_text_and_a_code_for_every_reason)
     cr_assert_str_eq(h2guard_item_name(H2GUARD_ITEM_EMPTY_DATA), "EMPTY_DATA");
     cr_assert_str_eq(h2guard_item_name(H2GUARD_ITEM_COUNT), "UNKNOWN");
 }
+
+Test(h2guard, keeps_what_is_unfinished_and_a_price_for_each_stream_until_it_is_ended_from_outside)
+{
+    struct h2guard_fixture fixture;
+    char text[128];
+
+    fixture_init(&fixture);
+    fixture_open(&fixture, H2GUARD_SERVER, STARTED);
+    cr_assert_eq(h2guard_kept(fixture.guard), 0);
+    for (uint32_t stream = 1; stream <= 3; stream += 2) {
+        put_headers(&fixture.in, stream, 0);
+        put_frame_head(&fixture.in, FRAME_DATA, 0, stream, 5 + 1000);
+        put_prefix(&fixture.in, 0, 1500);
+        memset(buf_extend(&fixture.in, 1000), 0, 1000);
+    }
+    fixture_passes(&fixture);
+    cr_assert_eq(h2guard_kept(fixture.guard), 2 * (1000 + fixture.limits.stream_bytes));
+    put_zeros(&fixture.in, FRAME_RST_STREAM, 0, 3, 4);
+    fixture_passes(&fixture);
+    cr_assert_eq(h2guard_kept(fixture.guard), 1000 + fixture.limits.stream_bytes);
+
+    h2guard_end(fixture.guard, H2GUARD_KEPT_BY_PEER, 5000, 4000);
+    cr_assert_eq(h2guard_kept(fixture.guard), 0);
+    h2guard_end(fixture.guard, H2GUARD_KEPT_BY_ALL, 1, 1);
+    put_headers(&fixture.in, 5, 0);
+    fixture_ends(&fixture, H2GUARD_KEPT_BY_PEER);
+    h2guard_explain(fixture.guard, text, sizeof(text));
+    cr_assert_str_eq(
+        text, "this peer's connections keep too many bytes, and this one the most: 5000, at most 4000");
+    fixture_close(&fixture);
+}
