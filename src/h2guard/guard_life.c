@@ -76,6 +76,11 @@ static void update_density(struct h2guard *guard)
 
 void h2guard_turn(struct h2guard *guard, int64_t now_ns)
 {
+    h2guard_short_turn(guard, now_ns, guard->limits->turn_cost);
+}
+
+void h2guard_short_turn(struct h2guard *guard, int64_t now_ns, int64_t max_cost)
+{
     const struct h2guard_limits *limits = guard->limits;
 
     guard->now_ns = now_ns;
@@ -84,7 +89,7 @@ void h2guard_turn(struct h2guard *guard, int64_t now_ns)
     guard_add_up(guard);
     update_density(guard);
     refill_all(guard);
-    guard->turn_left = limits->turn_cost + MIN_OF(guard->turn_left, 0);
+    guard->turn_left = MIN_OF(limits->turn_cost, max_cost) + MIN_OF(guard->turn_left, 0);
     guard->second_is_short = guard->budget.level < guard->turn_left;
     guard->left = MIN_OF(guard->turn_left, guard->budget.level);
     guard->given = guard->left;

@@ -66,6 +66,10 @@ void h2guard_free(struct h2guard *guard);
 /* Begins a turn: the connection gets a new portion. `now_ns` is of a monotonic clock. */
 void h2guard_turn(struct h2guard *guard, int64_t now_ns);
 
+/* The same with a smaller portion: at most `max_cost`, which is at least 1. For a caller that has
+ * many connections to give a turn. */
+void h2guard_short_turn(struct h2guard *guard, int64_t now_ns, int64_t max_cost);
+
 /* How many bytes the caller may read now; at most max_read_bytes. 0: no more in this turn, or the
  * connection has ended. */
 size_t h2guard_portion(const struct h2guard *guard);

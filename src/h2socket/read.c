@@ -28,7 +28,7 @@ static bool has_turn(struct h2socket *socket)
     if (turn == TURN_RELEASED || socket->poll != wait_poll()) {
         atomic_store_explicit(&socket->turn, TURN_RUNS, memory_order_relaxed);
         socket->poll = wait_poll();
-        h2guard_turn(socket->guard, wait_now_ns());
+        h2guard_short_turn(socket->guard, wait_now_ns(), wait_turn_cost());
     }
     return true;
 }

@@ -13,12 +13,13 @@ static struct {
     _Atomic size_t waiting;  /* sockets in the queue */
     _Atomic uint64_t polls;
     _Atomic int64_t polled_ns;
+    _Atomic int64_t turn_cost;
 
     pthread_mutex_t lock;
     struct heap queue; /* by the time from which a socket may be released */
     size_t sockets;    /* that are watched: the queue has room for so many */
     int wake;          /* eventfd; -1: not made yet */
-} waits = {.epoll = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1};
+} waits = {.epoll = -1, .turn_cost = MAX_ROUND_COST, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1};
 
 static _Thread_local uint64_t latest_poll;
 
@@ -32,6 +33,11 @@ int64_t wait_now_ns(void)
     int64_t now_ns = atomic_load_explicit(&waits.polled_ns, memory_order_relaxed);
 
     return now_ns ? now_ns : clock_mono_ns();
+}
+
+int64_t wait_turn_cost(void)
+{
+    return atomic_load_explicit(&waits.turn_cost, memory_order_relaxed);
 }
 
 void wait_begin(struct h2socket *socket, int64_t delay_ns)
@@ -178,5 +184,6 @@ int wait_epoll(int epoll, struct epoll_event *events, int max, int timeout_ms)
     count = without_wakes(events, count);
     if (atomic_load(&waits.waiting) > 0)
         count += release(events + count, kept);
+    atomic_store_explicit(&waits.turn_cost, MAX_ROUND_COST / MAX_OF(count, 1), memory_order_relaxed);
     return count;
 }

@@ -14,6 +14,10 @@
 uint64_t wait_poll(void);
 /* The time of the latest poll of any thread (clock_mono_ns()). */
 int64_t wait_now_ns(void);
+/* What the turn of one socket may cost, in about nanoseconds: so that those that the latest poll
+ * found cost MAX_ROUND_COST together. */
+int64_t wait_turn_cost(void);
+#define MAX_ROUND_COST INT64_C(4000000)
 
 /* The socket waits until `delay_ns` have passed and its turn comes. The core watches it. Under the
  * socket's lock. */

@@ -58,6 +58,21 @@ Test(h2guard_portion, stops_at_the_first_byte_at_which_nothing_is_left)
     cr_assert_eq(pings_in_a_turn(9 * ping + 1), 9 * 17 + 9, "and more");
 }
 
+Test(h2guard_portion, is_smaller_in_a_short_turn_and_never_larger)
+{
+    const int64_t ping = COST(IDLE_PING) + 8;
+    struct h2guard_fixture fixture;
+
+    open_with(&fixture, 4 * ping, 400 * ping);
+    for (int i = 0; i < 100; i++)
+        put_zeros(&fixture.in, FRAME_PING, 0, 0, 8);
+    h2guard_short_turn(fixture.guard, fixture.now_ns, 2 * ping);
+    cr_assert_eq(offer(&fixture, 0).passed, 2 * 17);
+    h2guard_short_turn(fixture.guard, fixture.now_ns, INT64_MAX);
+    cr_assert_eq(offer(&fixture, 2 * 17).passed, 4 * 17, "the limit holds");
+    fixture_close(&fixture);
+}
+
 Test(h2guard_portion, takes_what_an_item_cost_too_much_from_the_next_turns)
 {
     struct h2guard_fixture fixture;
