@@ -34,8 +34,11 @@ struct peer_key {
     uint64_t value;
 };
 
+/* The key of PEER_NONE. */
+#define NO_PEER ((struct peer_key){PEER_NONE, 0})
+
 /* Large enough for the text of every key, its closing NUL included. */
-#define PEER_CAPACITY 32u
+#define PEER_TEXT_CAPACITY 32u
 
 /* The peer of a connected socket. PEER_UNKNOWN: `fd` is no such socket, or its peer has left. */
 struct peer_key peer_of_socket(int fd);

@@ -52,6 +52,12 @@ struct settings {
 
     struct framing_limits framing;
 
+    /* How much of max_connections, max_producers and max_subscriptions one peer may use, in
+     * percent; 1 to 100. 100: all of it. They hold for its next connection, producer and
+     * subscription. */
+    uint32_t peer_share_percent;
+    uint32_t local_peer_share_percent; /* of a peer on this machine, see peer_is_local() */
+
     /* Hub. They hold for the next producer and the next subscription. */
     uint32_t max_producers;     /* names known at a time; 1 to 10 000 000 */
     uint32_t max_subscriptions; /* at a time; 1 to 10 000 000 */

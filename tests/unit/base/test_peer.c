@@ -20,7 +20,7 @@ static struct peer_key at(const char *text)
 
 static void expect_text(struct peer_key peer, const char *expected)
 {
-    char text[PEER_CAPACITY];
+    char text[PEER_TEXT_CAPACITY];
 
     peer_text(peer, text, sizeof(text));
     cr_expect_str_eq(text, expected);

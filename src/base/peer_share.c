@@ -1,0 +1,83 @@
+/* peer_share.c - counts by peer, and shares. */
+#include "base/peer_share.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct bytes bytes_of(const struct peer_key *peer)
+{
+    return (struct bytes){(const uint8_t *)peer, sizeof(*peer)};
+}
+
+static struct peer_count *find(const struct peer_counts *counts, struct peer_key peer)
+{
+    struct map_node *node = map_find(&counts->peers, bytes_of(&peer));
+
+    return node ? container_of(node, struct peer_count, node) : NULL;
+}
+
+void peer_counts_fini(struct peer_counts *counts)
+{
+    CHECK(counts->peers.count == 0);
+    map_fini(&counts->peers);
+}
+
+uint32_t peer_counts_get(const struct peer_counts *counts, struct peer_key peer)
+{
+    const struct peer_count *count = find(counts, peer);
+
+    return count ? count->count : 0;
+}
+
+struct peer_count *peer_counts_add(struct peer_counts *counts, struct peer_key peer)
+{
+    struct peer_count *count = find(counts, peer);
+
+    if (count) {
+        count->count++;
+        return count;
+    }
+    count = calloc(1, sizeof(*count));
+    if (!count)
+        return NULL;
+    count->peer = peer;
+    count->count = 1;
+    count->node.key = bytes_of(&count->peer);
+    if (map_add(&counts->peers, &count->node) != ERR_OK) {
+        free(count);
+        return NULL;
+    }
+    return count;
+}
+
+void peer_counts_remove(struct peer_counts *counts, struct peer_count *count)
+{
+    if (!count || --count->count > 0)
+        return;
+    map_remove(&counts->peers, &count->node);
+    free(count);
+}
+
+uint32_t peer_share(const struct settings *settings, uint32_t limit, struct peer_key peer)
+{
+    uint32_t percent =
+        peer_is_local(peer) ? settings->local_peer_share_percent : settings->peer_share_percent;
+
+    if (percent >= 100 || peer.kind == PEER_NONE)
+        return UINT32_MAX;
+    return (uint32_t)MAX_OF((uint64_t)limit * percent / 100, 1u);
+}
+
+enum fault_reason peer_share_check(const struct peer_counts *counts, const struct settings *settings,
+                                   uint32_t limit, struct peer_key peer, enum fault_reason reason,
+                                   struct fault *fault)
+{
+    uint32_t share = peer_share(settings, limit, peer), count = peer_counts_get(counts, peer);
+    char text[PEER_TEXT_CAPACITY], bound[96];
+
+    if (count < share)
+        return FAULT_NONE;
+    peer_text(peer, text, sizeof(text));
+    snprintf(bound, sizeof(bound), "%s has %u, at most %u of %u", text, count, share, limit);
+    return fault_set(fault, reason, NULL, bound);
+}

@@ -1,0 +1,52 @@
+/* peer_share.h - how many things each peer has, and how many of them it may have: its share.
+ *
+ * A limit of the settings holds for all peers together. A share is the part of that limit that one
+ * peer may use. So one peer at its share leaves something for the others.
+ *
+ * Threads: one, or the caller's lock. */
+#ifndef TRIBUTARY_BASE_PEER_SHARE_H
+#define TRIBUTARY_BASE_PEER_SHARE_H
+
+#include "base/base.h"
+#include "base/fault.h"
+#include "base/map.h"
+#include "base/peer.h"
+#include "base/settings.h"
+
+/* What one peer has. It exists while `count` is above 0. */
+struct peer_count {
+    struct map_node node; /* its key is `peer` */
+    struct peer_key peer;
+    uint32_t count;
+};
+
+/* The counts of things of one kind. As many peers as there are things, at most. A zeroed one is
+ * empty. */
+struct peer_counts {
+    struct map peers;
+};
+
+void peer_counts_fini(struct peer_counts *counts); /* nothing may be counted any more */
+
+/* How many the peer has. */
+uint32_t peer_counts_get(const struct peer_counts *counts, struct peer_key peer);
+
+/* Counts one more. Keep what is returned for peer_counts_remove(). NULL: out of memory, and nothing
+ * has changed. */
+MUST_CHECK struct peer_count *peer_counts_add(struct peer_counts *counts, struct peer_key peer);
+/* Counts one less. `count` NULL: does nothing. Otherwise it may be freed. */
+void peer_counts_remove(struct peer_counts *counts, struct peer_count *count);
+
+/* How many of `limit` the peer may have: `local_peer_share_percent` of it where the peer is local,
+ * else `peer_share_percent`; rounded down, and at least 1. UINT32_MAX: there is no share, because
+ * the percentage is 100, or the peer is the server itself. */
+uint32_t peer_share(const struct settings *settings, uint32_t limit, struct peer_key peer);
+
+/* Whether the peer may have one more. FAULT_NONE, or `reason` with a bound that names the peer, its
+ * count and its share. */
+MUST_CHECK enum fault_reason peer_share_check(const struct peer_counts *counts,
+                                              const struct settings *settings, uint32_t limit,
+                                              struct peer_key peer, enum fault_reason reason,
+                                              struct fault *fault);
+
+#endif
