@@ -32,7 +32,7 @@ struct status guard_check(struct wire_thread *thread, const struct h2guard_limit
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         return (struct status){ERR_IO, errno, "make a connection to check the guard"};
-    if (h2socket_add(ends[0], H2GUARD_SERVER, limits, "the server itself")) {
+    if (h2socket_add(ends[0], H2GUARD_SERVER, limits, "the server itself", NO_PEER)) {
         close(ends[0]);
         close(ends[1]);
         return (struct status){ERR_NO_MEMORY, 0, "make a connection to check the guard"};

@@ -28,6 +28,7 @@ struct call {
     int64_t deadline_ns;
     int fd; /* of the TCP connection, which the core owns; -1: not known, or no TCP */
     char peer[96];
+    struct peer_key peer_key;
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
@@ -100,8 +101,9 @@ static void name_peer(struct call *call, grpc_call *core)
     char *core_peer = grpc_call_get_peer(core);
 
     call->fd = -1;
+    call->peer_key.kind = PEER_UNKNOWN;
     if (core_peer && sscanf(core_peer, "fd:%d", &call->fd) == 1)
-        h2socket_peer(call->fd, call->peer, sizeof(call->peer));
+        call->peer_key = h2socket_peer(call->fd, call->peer, sizeof(call->peer));
     else
         snprintf(call->peer, sizeof(call->peer), "%s", core_peer ? core_peer : "");
     if (strncmp(call->peer, "unix:", 5) == 0)
@@ -184,6 +186,11 @@ struct cq_thread *call_cq(const struct call *call)
 const char *call_peer(const struct call *call)
 {
     return call->peer;
+}
+
+struct peer_key call_peer_key(const struct call *call)
+{
+    return call->peer_key;
 }
 
 int64_t call_deadline_ns(const struct call *call)

@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/fault.h"
+#include "base/peer.h"
 #include "server/wire/thread.h"
 
 struct call;
@@ -58,8 +59,9 @@ void *call_owned(const struct call *call);
 struct wire_thread *call_thread(const struct call *call);
 struct cq_thread *call_cq(const struct call *call); /* wire_cq() of that thread */
 const char *call_peer(const struct call *call);     /* "127.0.0.1:5000", "unix:"; lives as long as the call */
-int64_t call_deadline_ns(const struct call *call);  /* as clock_mono_ns(); INT64_MAX: none */
-bool call_alive(const struct call *call);           /* not finished, not aborted, and the peer is not lost */
+struct peer_key call_peer_key(const struct call *call); /* whom what the call makes is charged to */
+int64_t call_deadline_ns(const struct call *call);      /* as clock_mono_ns(); INT64_MAX: none */
+bool call_alive(const struct call *call); /* not finished, not aborted, and the peer is not lost */
 
 /* Asks for the next message; at most one request at a time. Does nothing if the call is not
  * alive. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/peer.h"
 #include "h2socket/h2socket.h"
 
 #define REPORT_INTERVAL_NS NS_PER_S
@@ -83,7 +84,7 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
 {
     int fd = pending->fd;
 
-    if (h2socket_add(fd, H2GUARD_SERVER, handshake->limits, pending->peer)) {
+    if (h2socket_add(fd, H2GUARD_SERVER, handshake->limits, pending->peer, peer_of_socket(fd))) {
         refuse(handshake, pending, "memory", now_ns);
         return;
     }

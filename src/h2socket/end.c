@@ -52,7 +52,7 @@ static void report(const struct h2socket *socket, enum h2guard_reason reason)
 
     pthread_mutex_lock(&log_lines.lock);
     ends->unreported++;
-    snprintf(ends->peer, sizeof(ends->peer), "%s", socket->peer);
+    snprintf(ends->peer, sizeof(ends->peer), "%s", socket->address);
     h2guard_explain(socket->guard, ends->detail, sizeof(ends->detail));
     bool is_due = take_line(reason, clock_mono_ns(), &line);
     pthread_mutex_unlock(&log_lines.lock);

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/peer.h"
 #include "base/status.h"
 #include "h2guard/h2guard.h"
 
@@ -30,18 +31,21 @@
 
 /* Adds a connected socket through which no byte has moved, but for what a caller has peeked at. Do
  * it before the core gets it. close() of the descriptor removes it. `limits` must outlive the
- * socket; NULL: it stands in the table and has no guard. `peer` is for log lines; it is cut to the
- * capacity.
+ * socket; NULL: it stands in the table and has no guard. `address` is the peer's, for log lines; it
+ * is cut to the capacity. The connection counts to `peer`.
  *   ERR_NO_MEMORY  nothing was added
  *   ERR_FULL       the descriptor is beyond the table (2^21) */
 MUST_CHECK enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limits *limits,
-                                 const char *peer);
+                                 const char *address, struct peer_key peer);
 
-/* How many connections that peers have opened (H2GUARD_SERVER) are in the table. */
+/* How many connections that peers have opened (H2GUARD_SERVER) are in the table: all of them, and
+ * those of one peer. */
 uint32_t h2socket_count(void);
+uint32_t h2socket_count_of(struct peer_key peer);
 
-/* Writes the peer of a socket, or "unknown". `capacity` includes the closing NUL. */
-void h2socket_peer(int fd, char *text, size_t capacity);
+/* Writes the address of a socket's peer, or "unknown", and returns the peer, or PEER_UNKNOWN.
+ * `capacity` includes the closing NUL. */
+struct peer_key h2socket_peer(int fd, char *address, size_t capacity);
 
 /* Shuts down every socket of the table in both directions; the core then closes it. A write that
  * waits for a peer that does not read fails. */

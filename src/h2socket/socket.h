@@ -34,7 +34,9 @@ enum turn_state {
 struct h2socket {
     int fd;
     enum h2guard_role role;
-    char peer[H2SOCKET_PEER_CAPACITY];
+    char address[H2SOCKET_PEER_CAPACITY]; /* of its peer */
+    struct peer_key peer;
+    struct peer_count *count; /* of the peer, in the table's; NULL: it does not count */
 
     /* Under `lock`. */
     pthread_mutex_t lock;

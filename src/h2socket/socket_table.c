@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/peer_share.h"
 #include "h2socket/end.h"
 #include "h2socket/wait.h"
 
@@ -16,7 +17,8 @@ struct h2socket *_Atomic h2socket_by_fd[MAX_H2SOCKET_FD];
 
 static struct {
     pthread_mutex_t lock;
-    int end; /* above the highest descriptor that was ever added */
+    int end;                  /* above the highest descriptor that was ever added */
+    struct peer_counts peers; /* connections that peers have opened, by their peers */
     _Atomic uint32_t served;
     struct h2guard_counters counters;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -29,7 +31,23 @@ static void free_socket(struct h2socket *socket)
     free(socket);
 }
 
-enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limits *limits, const char *peer)
+/* Counts a connection that a peer has opened. False: out of memory. */
+static bool count_socket(struct h2socket *socket)
+{
+    if (socket->role != H2GUARD_SERVER)
+        return true;
+    pthread_mutex_lock(&table.lock);
+    socket->count = peer_counts_add(&table.peers, socket->peer);
+    pthread_mutex_unlock(&table.lock);
+    if (!socket->count)
+        return false;
+    count_add(COUNT_LIVE_CONNECTIONS, 1);
+    atomic_fetch_add(&table.served, 1);
+    return true;
+}
+
+enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limits *limits,
+                      const char *address, struct peer_key peer)
 {
     struct h2socket *socket;
 
@@ -42,14 +60,12 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
     socket->fd = fd;
     socket->role = role;
     socket->poll = UINT64_MAX; /* the first read begins a turn */
-    snprintf(socket->peer, sizeof(socket->peer), "%s", peer);
-    if (limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) {
+    socket->peer = peer;
+    snprintf(socket->address, sizeof(socket->address), "%s", address);
+    if ((limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) ||
+        !count_socket(socket)) {
         free_socket(socket);
         return ERR_NO_MEMORY;
-    }
-    if (role == H2GUARD_SERVER) {
-        count_add(COUNT_LIVE_CONNECTIONS, 1);
-        atomic_fetch_add(&table.served, 1);
     }
     pthread_mutex_lock(&table.lock);
     CHECK(!socket_of(fd));
@@ -67,6 +83,7 @@ void socket_remove(int fd)
         return;
     pthread_mutex_lock(&table.lock);
     atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
+    peer_counts_remove(&table.peers, socket->count);
     pthread_mutex_unlock(&table.lock);
     wait_forget(socket);
     if (socket->role == H2GUARD_SERVER) {
@@ -81,12 +98,22 @@ uint32_t h2socket_count(void)
     return atomic_load(&table.served);
 }
 
-void h2socket_peer(int fd, char *text, size_t capacity)
+uint32_t h2socket_count_of(struct peer_key peer)
+{
+    pthread_mutex_lock(&table.lock);
+    uint32_t count = peer_counts_get(&table.peers, peer);
+    pthread_mutex_unlock(&table.lock);
+    return count;
+}
+
+struct peer_key h2socket_peer(int fd, char *address, size_t capacity)
 {
     pthread_mutex_lock(&table.lock);
     const struct h2socket *socket = socket_of(fd);
-    snprintf(text, capacity, "%s", socket ? socket->peer : "unknown");
+    struct peer_key peer = socket ? socket->peer : (struct peer_key){PEER_UNKNOWN, 0};
+    snprintf(address, capacity, "%s", socket ? socket->address : "unknown");
     pthread_mutex_unlock(&table.lock);
+    return peer;
 }
 
 /* Calls visit() for each socket, under the table's lock. */

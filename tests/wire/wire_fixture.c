@@ -38,7 +38,7 @@ grpc_channel *wire_fixture_connect(struct wire_fixture *fixture)
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, &h2guard_defaults, "a peer"), ERR_OK);
+    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, &h2guard_defaults, "a peer", NO_PEER), ERR_OK);
     wire_thread_adopt(fixture->thread, ends[0]);
     grpc_channel *channel = grpc_channel_create_from_fd(
         "wire_fixture", ends[1], insecure, &(grpc_channel_args){.num_args = ARRAY_LEN(args), .args = args});
