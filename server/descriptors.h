@@ -4,9 +4,7 @@
 
 #include "base/settings.h"
 #include "base/status.h"
-
-/* What the daemon itself opens at most: 15 were counted, with one wire thread and with three. */
-#define OWN_DESCRIPTORS 32u
+#include "server/wire/listener.h"
 
 /* Raises the soft limit of RLIMIT_NOFILE to the hard one, and logs how many connections fit: a
  * warning where these are fewer than max_connections. Call it before anything else is opened. Main

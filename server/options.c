@@ -47,6 +47,12 @@ static const struct option table[] = {
     {"max-subscriptions", "N", "subscriptions at a time", NUMBER, FIELD(settings.max_subscriptions), 1,
      10000000},
     {"max-producers", "N", "producers known at a time", NUMBER, FIELD(settings.max_producers), 1, 10000000},
+    {"peer-share", "PERCENT",
+     "how much of these three limits one peer may use: an IPv4 address, or the first 64 bits of an IPv6 "
+     "address; 100: all",
+     NUMBER, FIELD(settings.peer_share_percent), 1, 100},
+    {"local-peer-share", "PERCENT", "the same for a peer on this machine: a unix user, or a loopback address",
+     NUMBER, FIELD(settings.local_peer_share_percent), 1, 100},
     {"max-event-bytes", "BYTES", "one event", BYTES, FIELD(settings.framing.max_event_bytes), 64, 64 * MIB},
     {"max-batch-bytes", "BYTES", "one message with events", BYTES, FIELD(settings.framing.max_batch_bytes),
      64, 64 * MIB},

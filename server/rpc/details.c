@@ -82,8 +82,12 @@ static void add_bad_request(struct parts *parts, const struct fault *fault)
 static const char *quota_subject(enum fault_reason reason)
 {
     static const char *const subjects[FAULT_COUNT] = {
-        [FAULT_TOO_MANY_PRODUCERS] = "producers", [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
-        [FAULT_MEMORY_BUDGET] = "memory",         [FAULT_TOO_SLOW] = "channel",
+        [FAULT_TOO_MANY_PRODUCERS] = "producers",
+        [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
+        [FAULT_PEER_PRODUCERS] = "producers of the peer",
+        [FAULT_PEER_SUBSCRIPTIONS] = "subscriptions of the peer",
+        [FAULT_MEMORY_BUDGET] = "memory",
+        [FAULT_TOO_SLOW] = "channel",
         [FAULT_NOT_READING] = "transport",
     };
 

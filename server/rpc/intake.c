@@ -169,7 +169,8 @@ static void open_inlet(struct task *task)
     struct intake *intake = container_of(task, struct intake, task);
     struct bytes name = {intake->name, intake->name_size};
 
-    if (hub_inlet_open(intake->rpc->hub, name, call_peer(intake->call), &intake->inlet, &intake->fault))
+    if (hub_inlet_open(intake->rpc->hub, name, call_peer(intake->call), call_peer_key(intake->call),
+                       &intake->inlet, &intake->fault))
         intake->inlet = NULL;
     intake->task.run = on_opened;
     cq_post(call_cq(intake->call), &intake->task);

@@ -340,6 +340,7 @@ static void handle_hello(struct registration *registration, const struct framing
         return;
     }
     registration->hello.params.peer = call_peer(registration->call);
+    registration->hello.params.peer_key = call_peer_key(registration->call);
     registration->hello.params.port = &session_port;
     registration->hello.params.ctx = registration;
     fsm_move(&machine, registration, REGISTERING);

@@ -309,6 +309,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
     }
     request->params.callbacks = (struct chan_callbacks){.readable = sender_wake, .ctx = subscriber->sender};
     request->params.peer = call_peer(call);
+    request->params.peer_key = call_peer_key(call);
     request->params.deadline_ns = call_deadline_ns(call);
     request->params.port = &subscription_port;
     request->params.ctx = subscriber;

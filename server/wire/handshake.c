@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
-#include "base/peer.h"
 #include "h2socket/h2socket.h"
 
 #define REPORT_INTERVAL_NS NS_PER_S
@@ -23,6 +22,7 @@ struct pending_connection {
     struct list link;
     int fd;
     int64_t began_ns;
+    struct peer_count *count; /* of its peer, in the handshake's */
     char peer[ADDRESS_CAPACITY];
 };
 
@@ -66,6 +66,7 @@ void handshake_count_refusal(struct handshake *handshake, const char *reason, co
 static void remove_pending(struct handshake *handshake, struct pending_connection *pending)
 {
     list_remove(&pending->link);
+    peer_counts_remove(&handshake->peers, pending->count);
     handshake->count--;
     free(pending);
 }
@@ -84,7 +85,7 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
 {
     int fd = pending->fd;
 
-    if (h2socket_add(fd, H2GUARD_SERVER, handshake->limits, pending->peer, peer_of_socket(fd))) {
+    if (h2socket_add(fd, H2GUARD_SERVER, handshake->limits, pending->peer, pending->count->peer)) {
         refuse(handshake, pending, "memory", now_ns);
         return;
     }
@@ -112,10 +113,12 @@ void handshake_fini(struct handshake *handshake)
         close(pending->fd);
         remove_pending(handshake, pending);
     }
+    peer_counts_fini(&handshake->peers);
     handshake_report(handshake, INT64_MAX - REPORT_INTERVAL_NS); /* whatever the interval */
 }
 
-bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int64_t now_ns)
+bool handshake_begin(struct handshake *handshake, int fd, const char *peer, struct peer_key key,
+                     int64_t now_ns)
 {
     struct pending_connection *pending = calloc(1, sizeof(*pending));
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
@@ -123,7 +126,9 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int6
     if (!pending)
         return false;
     event.data.u64 = (uintptr_t)pending;
-    if (epoll_ctl(handshake->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    pending->count = peer_counts_add(&handshake->peers, key);
+    if (!pending->count || epoll_ctl(handshake->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        peer_counts_remove(&handshake->peers, pending->count);
         free(pending);
         return false;
     }
@@ -158,11 +163,32 @@ static int64_t deadline_ns(const struct handshake *handshake, const struct pendi
     return pending->began_ns + loop_settings(handshake->loop)->preface_timeout_ns;
 }
 
-void handshake_refuse_oldest(struct handshake *handshake, int64_t now_ns)
+/* The list is short (MAX_PENDING in listener.c), and a walk through it costs less than an
+ * accept(). */
+void handshake_make_space(struct handshake *handshake, int64_t now_ns)
 {
-    if (!list_empty(&handshake->pending))
-        refuse(handshake, container_of(list_first(&handshake->pending), struct pending_connection, link),
-               "too_many_waiting", now_ns);
+    struct pending_connection *chosen = NULL;
+
+    list_each(node, next, &handshake->pending) {
+        struct pending_connection *pending = container_of(node, struct pending_connection, link);
+
+        if (!chosen || pending->count->count > chosen->count->count)
+            chosen = pending;
+    }
+    if (chosen)
+        refuse(handshake, chosen, "too_many_waiting", now_ns);
+}
+
+void handshake_make_space_of(struct handshake *handshake, struct peer_key peer, int64_t now_ns)
+{
+    list_each(node, next, &handshake->pending) {
+        struct pending_connection *pending = container_of(node, struct pending_connection, link);
+
+        if (!peer_same(pending->count->peer, peer))
+            continue;
+        refuse(handshake, pending, "too_many_waiting", now_ns);
+        return;
+    }
 }
 
 void handshake_refuse_overdue(struct handshake *handshake, int64_t now_ns)

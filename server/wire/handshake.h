@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "base/peer_share.h"
 #include "h2guard/h2guard_limits.h"
 #include "loop/loop.h"
 #include "server/wire/address.h"
@@ -43,6 +44,7 @@ struct handshake {
     const struct h2guard_limits *limits; /* not ours; NULL: no guard */
     struct list pending;                 /* oldest first */
     size_t count;                        /* of pending connections */
+    struct peer_counts peers;            /* pending connections by their peers */
     struct refusals refusals[MAX_REFUSAL_REASONS];
 };
 
@@ -56,13 +58,19 @@ void handshake_fini(struct handshake *handshake);
 
 /* Takes over an accepted socket. False: no memory, or the epoll set refused it; `fd` is still the
  * caller's. */
-bool handshake_begin(struct handshake *handshake, int fd, const char *peer, int64_t now_ns);
+bool handshake_begin(struct handshake *handshake, int fd, const char *peer, struct peer_key key,
+                     int64_t now_ns);
 /* Bytes arrived, or the peer hung up. Hands the socket to the port, refuses it, or leaves it
  * pending. */
 void handshake_check(struct handshake *handshake, struct pending_connection *pending, bool hung_up,
                      int64_t now_ns);
-/* Refuses the pending connection that has waited longest. Does nothing where none is pending. */
-void handshake_refuse_oldest(struct handshake *handshake, int64_t now_ns);
+/* Makes space for another pending connection: of the peer that has most of them, refuses the one
+ * that has waited longest. So silent connections of one peer do not drive out those of others.
+ * Among peers that have equally many, it is the one whose connection has waited longest. Does
+ * nothing where none is pending. */
+void handshake_make_space(struct handshake *handshake, int64_t now_ns);
+/* The same among the pending connections of one peer. */
+void handshake_make_space_of(struct handshake *handshake, struct peer_key peer, int64_t now_ns);
 /* Refuses every pending connection whose deadline has passed. */
 void handshake_refuse_overdue(struct handshake *handshake, int64_t now_ns);
 

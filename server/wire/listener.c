@@ -65,14 +65,33 @@ static struct status failed(const char *what)
     return (struct status){.code = ERR_IO, .sys = errno, .what = what};
 }
 
-/* How many connections the limit allows beside those that were handed over. Pending connections
- * share this number. */
-static uint32_t connections_left(const struct listener *listener)
+/* How many connections may be open at a time: max_connections, or as many as fit below the limit
+ * of descriptors where these are fewer. */
+static uint32_t connections_that_fit(const struct settings *settings)
 {
-    uint32_t max = loop_settings(listener->loop)->max_connections;
-    uint32_t known = h2socket_count();
+    uint64_t kept = (uint64_t)settings->spare_descriptors + OWN_DESCRIPTORS;
+    struct rlimit max;
 
-    return known < max ? max - known : 0;
+    if (getrlimit(RLIMIT_NOFILE, &max) != 0 || max.rlim_cur == RLIM_INFINITY)
+        return settings->max_connections;
+    uint64_t fit = max.rlim_cur > kept ? max.rlim_cur - kept : 1;
+    return (uint32_t)MIN_OF(fit, (uint64_t)settings->max_connections);
+}
+
+/* How many connections may be there beside those that were handed over: of all peers, and of one.
+ * Pending connections share these numbers. */
+struct space {
+    uint32_t of_all, of_peer;
+};
+
+static struct space space_for(const struct listener *listener, struct peer_key peer)
+{
+    const struct settings *settings = loop_settings(listener->loop);
+    uint32_t max = settings->max_connections, known = h2socket_count();
+    uint32_t share = peer_share(settings, connections_that_fit(settings), peer);
+    uint32_t of_peer = h2socket_count_of(peer);
+
+    return (struct space){known < max ? max - known : 0, of_peer < share ? share - of_peer : 0};
 }
 
 /* The kernel gives out the lowest free descriptor: a high one proves that all below it are in
@@ -95,24 +114,36 @@ static void socket_options(const struct listener *listener, int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
-/* A new connection replaces the oldest pending one when too many are pending: silent peers can fill
- * the list of pending connections, but they cannot keep it full. */
+/* A new connection replaces a pending one when too many are pending, of its peer or of all: silent
+ * connections can fill the list of pending connections, but they cannot keep it full. */
+static void make_space(struct listener *listener, struct space space, struct peer_key peer, int64_t now_ns)
+{
+    struct handshake *handshake = &listener->handshake;
+
+    if (peer_counts_get(&handshake->peers, peer) >= space.of_peer)
+        handshake_make_space_of(handshake, peer, now_ns);
+    else if (handshake->count >= MIN_OF(space.of_all, MAX_PENDING))
+        handshake_make_space(handshake, now_ns);
+}
+
 static void admit(struct listener *listener, int fd, int64_t now_ns)
 {
-    uint32_t left = connections_left(listener);
+    struct peer_key key = peer_of_socket(fd);
+    struct space space = space_for(listener, key);
     const char *reason = NULL;
     char peer[ADDRESS_CAPACITY];
 
     address_peer(fd, peer, sizeof(peer));
     if (too_high(listener, fd)) {
         reason = "descriptors";
-    } else if (left == 0) {
+    } else if (space.of_all == 0) {
         reason = "max_connections";
+    } else if (space.of_peer == 0) {
+        reason = "peer_connections";
     } else {
-        if (listener->handshake.count >= MIN_OF(left, MAX_PENDING))
-            handshake_refuse_oldest(&listener->handshake, now_ns);
+        make_space(listener, space, key, now_ns);
         socket_options(listener, fd);
-        if (handshake_begin(&listener->handshake, fd, peer, now_ns))
+        if (handshake_begin(&listener->handshake, fd, peer, key, now_ns))
             return;
         reason = "memory";
     }

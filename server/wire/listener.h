@@ -1,10 +1,11 @@
 /* listener.h - the accept loop in front of gRPC core.
  *
  * Plaintext only (loopback, unix socket). The listener has a thread of its own. It accepts
- * connections, refuses those beyond the limits, waits for the HTTP/2 preface (24 bytes, peeked,
- * within `preface_timeout_ns`), sets TCP_NODELAY and TCP_USER_TIMEOUT, and hands the socket to the
- * port. From then on it stands in the table of src/h2socket, behind a guard, until it is closed.
- * The listener's thread applies the time limits of all guards, about once in a second. */
+ * connections, refuses those beyond the limits and beyond the share of their peer, waits for the
+ * HTTP/2 preface (24 bytes, peeked, within `preface_timeout_ns`), sets TCP_NODELAY and
+ * TCP_USER_TIMEOUT, and hands the socket to the port. From then on it stands in the table of
+ * src/h2socket, behind a guard, until it is closed. The listener's thread applies the time limits
+ * of all guards, about once in a second. */
 #ifndef TRIBUTARY_SERVER_WIRE_LISTENER_H
 #define TRIBUTARY_SERVER_WIRE_LISTENER_H
 
@@ -14,6 +15,10 @@
 #include "base/status.h"
 #include "h2socket/h2socket.h"
 #include "loop/loop.h"
+
+/* What the daemon opens besides connections, at most: 15 were counted, with one wire thread and
+ * with three. */
+#define OWN_DESCRIPTORS 32u
 
 struct listener;
 

@@ -8,6 +8,7 @@
 
 #include "base/ctx.h"
 #include "base/map.h"
+#include "base/peer_share.h"
 #include "hub/due_queue.h"
 #include "hub/hub.h"
 #include "hub/ready.h"
@@ -27,7 +28,8 @@ struct hub {
     struct ctx ctx;
     struct list subscriptions; /* in the order of their beginning, which is that of their ids */
     struct map ids;
-    struct list sessions; /* until they are unregistered */
+    struct peer_counts peers; /* subscriptions by their peers */
+    struct list sessions;     /* until they are unregistered */
     void (*emptied)(void *ctx);
     void *emptied_ctx;
 };

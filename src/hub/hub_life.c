@@ -95,6 +95,7 @@ void hub_free(struct hub *hub)
     due_queue_fini(&hub->due_queue);
     ctx_fini(&hub->ctx);
     map_fini(&hub->ids);
+    peer_counts_fini(&hub->peers);
     transients_free(hub->transients);
     free(hub);
 }

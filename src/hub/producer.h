@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/fault.h"
+#include "base/peer.h"
 #include "base/status.h"
 
 struct hub;
@@ -23,12 +24,14 @@ struct producer_view;
 struct inlet *hub_inlet_find(struct hub *hub, struct bytes name, const char *peer);
 
 /* Loop. Finds the transient producer, or makes it, and counts a call on it. `name` must have passed
- * name_check(). `peer` is copied and may be NULL.
+ * name_check(). `peer` is copied and may be NULL. A producer that is made is charged to `peer_key`
+ * until it is removed or forgotten, whoever publishes to it later.
  *
  * FAULT_NONE: inlet_leave() must follow. NAME_TAKEN (a session has the name), TOO_MANY_PRODUCERS,
- * MEMORY_BUDGET, DRAINING: nothing was made, and *inlet_out is untouched. */
+ * PEER_PRODUCERS, MEMORY_BUDGET, DRAINING: nothing was made, and *inlet_out is untouched. */
 MUST_CHECK enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer,
-                                            struct inlet **inlet_out, struct fault *fault);
+                                            struct peer_key peer_key, struct inlet **inlet_out,
+                                            struct fault *fault);
 
 /* Any thread. The call that found or opened the inlet has ended. */
 void inlet_leave(struct inlet *inlet);

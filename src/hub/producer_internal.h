@@ -2,7 +2,7 @@
  *
  * A producer is a struct of its kind, with this struct in it and a table of what its kind does. To
  * add a kind: write one file with such a table. Where a producer of this kind begins, call
- * registry_reserve(), producer_init(), bind_subscriptions() and registry_add().
+ * registry_reserve(), producer_init(), registry_charge(), bind_subscriptions() and registry_add().
  * tests/seam/test_producer_kind.c adds one.
  *
  * A producer is in the map of names. A transient one stays there until it is removed, or is
@@ -25,6 +25,7 @@
 
 struct hub;
 struct inlet_start;
+struct peer_count;
 struct producer;
 struct producer_view;
 struct registry;
@@ -90,8 +91,9 @@ struct producer {
     char peer[PEER_CAPACITY];
 
     /* Loop only. */
-    bool named;    /* it is in the map */
-    uint64_t walk; /* the last walk that saw it, see hub_select() */
+    bool named;                /* it is in the map */
+    struct peer_count *charge; /* of the peer that the name is charged to; NULL: to nobody */
+    uint64_t walk;             /* the last walk that saw it, see hub_select() */
 };
 
 /* A producer whose inlet begins at `start` (route/inlet.h), and that is not in the map yet.

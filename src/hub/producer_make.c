@@ -28,7 +28,7 @@ enum err producer_init(struct producer *producer, const struct producer_kind *ki
 
 void producer_fini(struct producer *producer)
 {
-    CHECK(!producer->named);
+    CHECK(!producer->named && !producer->charge);
     inlet_fini(&producer->inlet);
 }
 

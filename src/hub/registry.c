@@ -15,6 +15,7 @@ void registry_init(struct registry *registry, const struct loop *loop)
     CHECK(pthread_mutex_init(&registry->lock, NULL) == 0);
     map_init(&registry->producers);
     registry->loop = loop;
+    registry->peers = (struct peer_counts){0};
     registry->history = false;
 }
 
@@ -22,6 +23,7 @@ void registry_fini(struct registry *registry)
 {
     CHECK(registry->producers.count == 0);
     map_fini(&registry->producers);
+    peer_counts_fini(&registry->peers);
     free(registry->by_name);
     pthread_mutex_destroy(&registry->lock);
 }
@@ -49,12 +51,24 @@ static bool reserve_by_name(struct registry *registry)
     return true;
 }
 
-enum fault_reason registry_reserve(struct registry *registry, struct fault *fault)
+static bool has_charge_of(const struct producer *holder, struct peer_key peer)
 {
-    uint32_t max = loop_settings(registry->loop)->max_producers;
+    return holder && holder->charge && peer_same(holder->charge->peer, peer);
+}
+
+enum fault_reason registry_reserve(struct registry *registry, struct peer_key peer,
+                                   const struct producer *holder, struct fault *fault)
+{
+    const struct settings *settings = loop_settings(registry->loop);
+    uint32_t max = settings->max_producers;
     char bound[32];
     enum err err;
 
+    if (!has_charge_of(holder, peer) &&
+        peer_share_check(&registry->peers, settings, max, peer, FAULT_PEER_PRODUCERS, fault) != FAULT_NONE)
+        return fault->reason;
+    if (holder)
+        return FAULT_NONE;
     if (registry->producers.count >= max) {
         snprintf(bound, sizeof(bound), "at most %u", max);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
@@ -65,6 +79,18 @@ enum fault_reason registry_reserve(struct registry *registry, struct fault *faul
     if (err != ERR_OK || !reserve_by_name(registry))
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     return FAULT_NONE;
+}
+
+enum err registry_charge(struct producer *producer, struct peer_key peer)
+{
+    producer->charge = peer_counts_add(&producer->registry->peers, peer);
+    return producer->charge ? ERR_OK : ERR_NO_MEMORY;
+}
+
+void registry_discharge(struct producer *producer)
+{
+    peer_counts_remove(&producer->registry->peers, producer->charge);
+    producer->charge = NULL;
 }
 
 enum err registry_add(struct producer *producer)
@@ -87,6 +113,7 @@ enum err registry_add(struct producer *producer)
 
 void registry_remove_locked(struct producer *producer)
 {
+    registry_discharge(producer);
     map_remove(&producer->registry->producers, &producer->name);
     producer->named = false;
     producer->registry->sorted = false;
@@ -95,8 +122,10 @@ void registry_remove_locked(struct producer *producer)
 
 void registry_remove(struct producer *producer)
 {
-    if (!producer->named)
+    if (!producer->named) {
+        registry_discharge(producer); /* it had waited for its name */
         return;
+    }
     pthread_mutex_lock(&producer->registry->lock);
     registry_remove_locked(producer);
     pthread_mutex_unlock(&producer->registry->lock);

@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/map.h"
+#include "base/peer_share.h"
 #include "base/status.h"
 
 struct loop;
@@ -24,9 +25,10 @@ struct registry {
     struct producer **by_name; /* space for every producer; they are in order where `sorted` */
     size_t by_name_capacity;
     bool sorted;
-    const struct loop *loop; /* for its settings */
-    bool history;            /* every inlet of a producer keeps one (route/history.h) */
-    uint64_t walk;           /* the number of the latest walk that marks the producers it saw */
+    const struct loop *loop;  /* for its settings */
+    struct peer_counts peers; /* names by the peer that each is charged to */
+    bool history;             /* every inlet of a producer keeps one (route/history.h) */
+    uint64_t walk;            /* the number of the latest walk that marks the producers it saw */
 };
 
 void registry_init(struct registry *registry, const struct loop *loop);
@@ -34,14 +36,26 @@ void registry_fini(struct registry *registry); /* no producer may be left */
 
 struct producer *registry_find(struct registry *registry, struct bytes name); /* NULL: nobody has the name */
 
-/* FAULT_NONE: there is space for one more name. Otherwise TOO_MANY_PRODUCERS or MEMORY_BUDGET. */
-MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, struct fault *fault);
+/* Whether `peer` may have one more name. `holder` NULL: a new name. Otherwise the name that is
+ * charged to this producer now; it needs no space where it is charged to the same peer already.
+ *
+ * FAULT_NONE: there is space. TOO_MANY_PRODUCERS, PEER_PRODUCERS, MEMORY_BUDGET: there is none. */
+MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, struct peer_key peer,
+                                              const struct producer *holder, struct fault *fault);
+
+/* Charges the producer's name to a peer, after registry_reserve(): before the name is added, and
+ * also while the producer waits for it. ERR_NO_MEMORY: it is charged to nobody. */
+MUST_CHECK enum err registry_charge(struct producer *producer, struct peer_key peer);
+/* The name is charged to this producer's peer no more: a newer producer took it over, or the
+ * producer failed to get it. Does nothing where it is charged to nobody. registry_remove() does
+ * this too. */
+void registry_discharge(struct producer *producer);
 
 /* Puts the producer into its map: from now on it is found. This cannot fail after
  * registry_reserve(), or when another name has just been taken out. */
 MUST_CHECK enum err registry_add(struct producer *producer);
 
-/* Takes it out of the map. Does nothing where it is not there. */
+/* Takes it out of the map, where it is there, and discharges it. */
 void registry_remove(struct producer *producer);
 /* The same for a producer that is in the map, and a caller that holds the registry's lock. */
 void registry_remove_locked(struct producer *producer);

@@ -34,6 +34,8 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
     struct producer *holder = registry_find(registry, params->name);
     enum name_rule rule = holder ? holder->kind->name_rule : NAME_YIELDED;
     struct session *older = rule == NAME_HANDED_OVER ? session_of(holder) : NULL;
+    /* whose name it is charged to now */
+    struct producer *charged = older && older->successor ? &older->successor->producer : holder;
     struct session *session;
     struct list created;
 
@@ -41,16 +43,20 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
     if (rule == NAME_KEPT || (older && params->reject_duplicate))
         return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", params->name, NULL);
-    if (!holder && registry_reserve(registry, fault) != FAULT_NONE)
+    if (registry_reserve(registry, params->peer_key, charged, fault) != FAULT_NONE)
         return fault->reason;
     session = session_new(hub, kinds[params->mode], &session_ready_kind, params);
     list_init(&created);
-    if (session && (!older || params->start_first) && session_prepare(session, &created) != ERR_OK) {
+    if (session && (registry_charge(&session->producer, params->peer_key) != ERR_OK ||
+                    ((!older || params->start_first) && session_prepare(session, &created) != ERR_OK))) {
+        registry_discharge(&session->producer);
         session_release(session);
         session = NULL;
     }
     if (!session)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    if (charged)
+        registry_discharge(charged);
     list_append(hub_sessions(hub), &session->link);
     *session_out = session;
     if (older)

@@ -4,6 +4,7 @@
 #ifndef TRIBUTARY_HUB_SESSION_H
 #define TRIBUTARY_HUB_SESSION_H
 
+#include "base/peer.h"
 #include "base/status.h"
 #include "event/filter.h"
 #include "hub/session_port.h"
@@ -25,7 +26,8 @@ struct session_params {
     /* False (STOP_FIRST): the new session waits until the older one has ended, or was aborted after
      * 1 s. True: the new one begins at once. */
     bool start_first;
-    const char *peer; /* copied */
+    const char *peer;         /* copied */
+    struct peer_key peer_key; /* whom the name is charged to */
     const struct session_port *port;
     void *ctx;
 };
@@ -33,8 +35,11 @@ struct session_params {
 /* Registers a session. A transient producer of this name is replaced at once: its inlet is removed,
  * and its next call is refused with NAME_TAKEN while the session lives.
  *
+ * The name is charged to the peer of the newest session of that name, from this call on. A session
+ * that replaces a producer of the same peer needs no free share.
+ *
  * FAULT_NONE: hub_unregister() must follow in the end. NAME_TAKEN, TOO_MANY_PRODUCERS,
- * MEMORY_BUDGET, DRAINING: nothing was registered. */
+ * PEER_PRODUCERS, MEMORY_BUDGET, DRAINING: nothing was registered. */
 MUST_CHECK enum fault_reason hub_register(struct hub *hub, const struct session_params *params,
                                           struct session **session_out, struct fault *fault);
 

@@ -164,6 +164,7 @@ static void leave(struct subscription *subscription)
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     log_ended(subscription);
     map_remove(&subscription->hub->ids, &subscription->id);
+    peer_counts_remove(&subscription->hub->peers, subscription->charge);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
     release(&subscription->ready); /* the reference of its caller */
 }
@@ -244,6 +245,7 @@ static void discard(struct subscription *subscription)
     if (!subscription)
         return;
     bindings_detach(subscription);
+    peer_counts_remove(&subscription->hub->peers, subscription->charge);
     release(&subscription->ready);
 }
 OWNED_BY(discard, struct subscription);
@@ -315,24 +317,35 @@ static enum err bind_all(struct subscription *subscription, const struct subscri
                   : ERR_OK;
 }
 
+/* Whether the peer may have one more subscription. */
+static enum fault_reason check_limits(const struct hub *hub, struct peer_key peer, struct fault *fault)
+{
+    const struct settings *settings = loop_settings(hub->loop);
+    uint32_t max = settings->max_subscriptions;
+    char bound[32];
+
+    if (peer_share_check(&hub->peers, settings, max, peer, FAULT_PEER_SUBSCRIPTIONS, fault) != FAULT_NONE)
+        return fault->reason;
+    if (hub->ids.count < max)
+        return FAULT_NONE;
+    snprintf(bound, sizeof(bound), "at most %u", max);
+    return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
+}
+
 enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
                                 struct subscription **subscription_out,
                                 struct subscription_result *result_out, struct fault *fault)
 {
     OWNED(discard) struct subscription *subscription = NULL;
     struct list created;
-    char bound[32];
 
     list_init(&created);
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    uint32_t max = loop_settings(hub_loop(hub))->max_subscriptions;
-    if (hub->ids.count >= max) {
-        snprintf(bound, sizeof(bound), "at most %u", max);
-        return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
-    }
+    if (check_limits(hub, params->peer_key, fault) != FAULT_NONE)
+        return fault->reason;
     subscription = subscription_new(hub, params);
-    if (!subscription)
+    if (!subscription || !(subscription->charge = peer_counts_add(&hub->peers, params->peer_key)))
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     subscription->filter = params->filter;
     if (bind_all(subscription, params, &created) != ERR_OK ||

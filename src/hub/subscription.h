@@ -4,6 +4,7 @@
 #ifndef TRIBUTARY_HUB_SUBSCRIPTION_H
 #define TRIBUTARY_HUB_SUBSCRIPTION_H
 
+#include "base/peer.h"
 #include "event/filter.h"
 #include "flow/chan.h"
 #include "route/resume_point.h"
@@ -16,9 +17,10 @@ struct subscription_params {
     struct filter *filter; /* taken over by a successful call */
     struct chan_limits limits;
     struct chan_callbacks callbacks;
-    struct bytes name;    /* for people; copied, may be empty */
-    const char *peer;     /* copied */
-    struct bytes request; /* copied: every activation gets it */
+    struct bytes name;        /* for people; copied, may be empty */
+    const char *peer;         /* copied */
+    struct peer_key peer_key; /* whom the subscription is charged to */
+    struct bytes request;     /* copied: every activation gets it */
     /* The consumer's own, clock_mono_ns(); 0 or INT64_MAX: none. It is passed to activations. */
     int64_t deadline_ns;
     /* Begin with this many matching events of each shared producer's history. 0: live. */
@@ -40,7 +42,7 @@ struct subscription_result {
 };
 
 /* FAULT_NONE: *result_out is filled in, and hub_unsubscribe() must follow in the end.
- * TOO_MANY_SUBSCRIPTIONS, MEMORY_BUDGET, DRAINING: nothing was taken over. */
+ * TOO_MANY_SUBSCRIPTIONS, PEER_SUBSCRIPTIONS, MEMORY_BUDGET, DRAINING: nothing was taken over. */
 MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
                                            struct subscription **subscription_out,
                                            struct subscription_result *result_out, struct fault *fault);

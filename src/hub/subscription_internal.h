@@ -16,6 +16,7 @@
 #include "loop/loop.h"
 
 struct hub;
+struct peer_count;
 
 struct subscription {
     struct hub *hub;
@@ -29,7 +30,8 @@ struct subscription {
     struct chan_limits limits;
     const struct subscription_port *port;
     void *port_ctx;
-    struct list bindings; /* to shared producers */
+    struct peer_count *charge; /* of its peer */
+    struct list bindings;      /* to shared producers */
     uint32_t binding_count;
     struct list activations;
     uint32_t activation_count;

@@ -258,7 +258,7 @@ static enum err bind_and_publish(struct producer *producer)
 }
 
 enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char *peer,
-                                 struct inlet **inlet_out, struct fault *fault)
+                                 struct peer_key peer_key, struct inlet **inlet_out, struct fault *fault)
 {
     struct inlet *inlet = hub_inlet_find(hub, name, peer);
     struct registry *registry = hub_registry(hub);
@@ -274,10 +274,12 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     holder = registry_find(registry, name);
     if (holder) /* a second producer of the same name: see hub_register() */
         return fault_bytes(fault, FAULT_NAME_TAKEN, "producer", name, holder->kind->taken);
-    if (registry_reserve(registry, fault) != FAULT_NONE)
+    if (registry_reserve(registry, peer_key, NULL, fault) != FAULT_NONE)
         return fault->reason;
     transient = transient_new(hub, name, peer);
-    if (transient && bind_and_publish(&transient->producer) != ERR_OK) {
+    if (transient && (registry_charge(&transient->producer, peer_key) != ERR_OK ||
+                      bind_and_publish(&transient->producer) != ERR_OK)) {
+        registry_discharge(&transient->producer);
         transient_free(transient);
         transient = NULL;
     }

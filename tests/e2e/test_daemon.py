@@ -169,6 +169,8 @@ class Info(Case):
         "8",
         "--max-producers",
         "12",
+        "--local-peer-share",
+        "100",
         "--max-event-bytes",
         "1000",
         "--max-batch-bytes",

@@ -323,7 +323,7 @@ class Idler:
 
 @unittest.skipUnless(os.environ.get("TRIBUTARY_LONG") == "1", "long: TRIBUTARY_LONG=1 runs it")
 class Connections(WithSessions, Case):
-    arguments = ("--log-level", "warn", "--max-connections", "10100")
+    arguments = ("--log-level", "warn", "--max-connections", "10100", "--local-peer-share", "100")
     count = 10000
 
     @classmethod

@@ -144,7 +144,7 @@ class Hellos(WithSessions, Case):
         self.assertEqual(session.start_of(consumer), 1)
 
     def test_too_many_producers(self):
-        daemon = self.start_daemon("--max-producers", "2")
+        daemon = self.start_daemon("--max-producers", "2", "--local-peer-share", "100")
         channel = self.channel(daemon.address)
         one, _ = self.session("1", channel=channel), self.session("2", channel=channel)
         third = self.session("3", channel=channel, welcomed=False)

@@ -143,7 +143,7 @@ void putter_open(struct putter *putter, struct hub_fixture *fixture, const char 
     transcript("putter %u opens %s", putter->number, name);
     putter->inlet = hub_inlet_find(fixture->hub, text_of(name), "producer:1");
     if (!putter->inlet)
-        CHECK(hub_inlet_open(fixture->hub, text_of(name), "producer:1", &putter->inlet, &fault) ==
+        CHECK(hub_inlet_open(fixture->hub, text_of(name), "producer:1", NO_PEER, &putter->inlet, &fault) ==
               FAULT_NONE);
 }
 

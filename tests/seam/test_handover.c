@@ -305,7 +305,8 @@ Test(handover, a_session_takes_the_name_of_a_transient_producer)
     cr_assert_eq(putter_put(&putter, sample_chunk(1, "t", 8)), ERR_NOT_FOUND);
     putter_leave(&putter);
     cr_assert_null(hub_inlet_find(fixture.hub, text_of("web"), "peer"));
-    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("web"), "peer", &inlet, &fault), FAULT_NAME_TAKEN);
+    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("web"), "peer", NO_PEER, &inlet, &fault),
+                 FAULT_NAME_TAKEN);
     cr_assert_eq(fake_session_put(&web, 0, 1), ERR_OK);
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web 1-1, web is REMOVED, web is ACTIVE\n");
     fake_session_leave(&web, FAULT_NONE);

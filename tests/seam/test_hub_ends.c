@@ -217,7 +217,8 @@ Test(hub_ends, a_drain_of_the_hub_refuses_all_and_notifies_when_it_is_empty)
 
     cr_assert_eq(putter_put(&putter, sample_chunk(1, "t", 8)), ERR_CLOSED);
     cr_assert_eq(putter.offer.last_sequence, 2, "nothing was numbered");
-    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("new"), "peer", &inlet, &fault), FAULT_DRAINING);
+    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("new"), "peer", NO_PEER, &inlet, &fault),
+                 FAULT_DRAINING);
     cr_assert_eq(consumer_try(&late, &fixture, subscription_params_of(NULL)), FAULT_DRAINING);
     cr_assert_str_eq(consumer_read(&a), "web 1-2, web is ACTIVE\n");
     consumer_leave(&a);

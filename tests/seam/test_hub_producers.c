@@ -157,7 +157,8 @@ Test(hub_producers, the_limit_applies_to_new_names_only)
     hub_fixture_open(&fixture);
     publish(&fixture, "a", 1, "t");
     publish(&fixture, "b", 1, "t");
-    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("c"), "peer", &inlet, &fault), FAULT_TOO_MANY_PRODUCERS);
+    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("c"), "peer", NO_PEER, &inlet, &fault),
+                 FAULT_TOO_MANY_PRODUCERS);
     cr_assert_null(inlet);
     cr_assert_str_eq(fault.bound, "at most 2");
     cr_assert_null(hub_inlet_find(fixture.hub, text_of("c"), "peer"));

@@ -32,7 +32,7 @@ static void expect_no_producer(const char *name, const char *bound)
     struct inlet *inlet = NULL;
     struct fault fault;
 
-    cr_assert_eq(hub_inlet_open(fixture.hub, text_of(name), "peer", &inlet, &fault),
+    cr_assert_eq(hub_inlet_open(fixture.hub, text_of(name), "peer", NO_PEER, &inlet, &fault),
                  FAULT_TOO_MANY_PRODUCERS);
     cr_assert_str_eq(fault.bound, bound);
 }

@@ -88,7 +88,7 @@ static struct keeper *keeper_open(struct hub_fixture *fixture, const char *name)
     cr_assert_eq(producer_init(&keeper->producer, &keeper_kind, fixture->hub, hub_registry(fixture->hub),
                                &start, "keeper"),
                  ERR_OK);
-    cr_assert_eq(registry_reserve(hub_registry(fixture->hub), &fault), FAULT_NONE);
+    cr_assert_eq(registry_reserve(hub_registry(fixture->hub), NO_PEER, NULL, &fault), FAULT_NONE);
     cr_assert_eq(bind_subscriptions(&keeper->producer, &none), ERR_OK);
     cr_assert_eq(registry_add(&keeper->producer), ERR_OK);
     return keeper;
@@ -158,7 +158,8 @@ Test(producer_kind, a_kind_that_keeps_its_name_refuses_sessions_and_transient_pr
     hub_fixture_open(&fixture);
     keeper_open(&fixture, "log");
     cr_assert_eq(hub_register(fixture.hub, &params, &session, &fault), FAULT_NAME_TAKEN);
-    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("log"), NULL, &inlet, &fault), FAULT_NAME_TAKEN);
+    cr_assert_eq(hub_inlet_open(fixture.hub, text_of("log"), NULL, NO_PEER, &inlet, &fault),
+                 FAULT_NAME_TAKEN);
     freed = 0;
     hub_fixture_close(&fixture);
     cr_assert_eq(freed, 1, "what is left at the hub's end is freed by its kind");

@@ -22,6 +22,7 @@
 #include "hub/subscription.h"
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
+#include "seam/check_shares.h"
 #include "seam/hub_fixture.h"
 #include "seam/virtual_clock.h"
 
@@ -382,6 +383,7 @@ static void check_hub(void)
     CHECK(!hub->ready.running && list_empty(&hub->ready.ready) && list_empty(&hub->ready.calls));
     check_subscriptions();
     check_sessions();
+    check_shares(hub);
 }
 
 /* ---- the steps ---- */
@@ -391,6 +393,14 @@ static const char *const names[] = {"a", "b", "ab"};
 static struct bytes some_name(void)
 {
     return text_of(names[dice_roll(&dice, ARRAY_LEN(names))]);
+}
+
+/* Each of three peers may have 2 names and 2 subscriptions. */
+static struct peer_key some_peer(void)
+{
+    uint64_t number = dice_roll(&dice, 4);
+
+    return number == 0 ? NO_PEER : (struct peer_key){PEER_IPV4, number};
 }
 
 static int64_t some_drain_ns(void)
@@ -415,6 +425,7 @@ static void step_register(struct party *party)
                                     .mode = dice_roll(&dice, 3) == 0 ? SESSION_SHARED : SESSION_PER_CONSUMER,
                                     .reject_duplicate = dice_roll(&dice, 8) == 0,
                                     .start_first = dice_roll(&dice, 2) == 0,
+                                    .peer_key = some_peer(),
                                     .port = &session_port,
                                     .ctx = party};
     struct fault fault;
@@ -477,6 +488,7 @@ static void step_subscribe(struct audience *audience)
                    .block_timeout_ns = NS_PER_S},
         .callbacks = {readable, audience},
         .name = text_of("a consumer"),
+        .peer_key = some_peer(),
         .request = text_of("q"),
         .deadline_ns = dice_roll(&dice, 4) == 0 ? clock_mono_ns() + NS_PER_S : 0,
         .last = dice_roll(&dice, 4) == 0 ? 2 : 0,
@@ -550,11 +562,12 @@ static void on_emptied(void *ctx)
 static void step_transient(void)
 {
     struct bytes name = some_name();
+    struct peer_key peer = some_peer();
     struct inlet *inlet;
     struct fault fault;
 
     memory_may_fail = true;
-    if (hub_inlet_open(hub, name, NULL, &inlet, &fault) == FAULT_NONE)
+    if (hub_inlet_open(hub, name, NULL, peer, &inlet, &fault) == FAULT_NONE)
         inlet_leave(inlet);
 }
 
@@ -634,6 +647,7 @@ static void schedule_open(void)
     struct settings settings = settings_defaults;
 
     settings.max_producers = settings.max_subscriptions = 8;
+    settings.peer_share_percent = 25;
     settings.transient_forget_ns = NS_PER_S;
     virtual_clock_reset();
     emptied = reacts_one_in = fail_one_in = 0;

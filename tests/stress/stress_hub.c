@@ -58,7 +58,7 @@ static void open_inlet(struct task *task)
     struct fault fault;
 
     caller->refused =
-        hub_inlet_open(hub, text_of(caller->name), "putter", &caller->inlet, &fault) != FAULT_NONE;
+        hub_inlet_open(hub, text_of(caller->name), "putter", NO_PEER, &caller->inlet, &fault) != FAULT_NONE;
     atomic_store(&caller->over, true);
     wakeup_signal(&caller->wakeup);
 }

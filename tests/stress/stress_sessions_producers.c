@@ -57,7 +57,7 @@ static void open_inlet(struct caller *caller)
 {
     struct fault fault;
 
-    if (hub_inlet_open(hub, text_of(caller->name), "putter", &caller->inlet, &fault) != FAULT_NONE)
+    if (hub_inlet_open(hub, text_of(caller->name), "putter", NO_PEER, &caller->inlet, &fault) != FAULT_NONE)
         caller->inlet = NULL;
 }
 

@@ -289,7 +289,7 @@ int main(int argc, char **argv)
         snprintf(name, sizeof(name), "p%u", i);
         callers[i] = (struct caller){.dice = {dice.state + 100 + i}, .wakeup = WAKEUP_INIT};
         callers[i].waiter.over = on_unblocked;
-        CHECK(hub_inlet_open(hub, text_of(name), "putter", &callers[i].inlet, &fault) == FAULT_NONE);
+        CHECK(hub_inlet_open(hub, text_of(name), "putter", NO_PEER, &callers[i].inlet, &fault) == FAULT_NONE);
         CHECK(pthread_create(&callers[i].thread, NULL, offer_repeatedly, &callers[i]) == 0);
     }
     run_for(run_ns);

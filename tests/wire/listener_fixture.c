@@ -20,6 +20,7 @@ struct settings ample_settings(void)
     struct settings settings = settings_defaults;
 
     settings.max_connections = 100;
+    settings.local_peer_share_percent = 100;
     settings.spare_descriptors = 0;
     settings.preface_timeout_ns = 60 * NS_PER_S;
     settings.user_timeout_ns = 5 * NS_PER_S;

@@ -139,8 +139,10 @@ def guarded(name, per_message, shape):
 
 
 def idle(consumers):
-    # The default bound of tributaryd is 10 000 connections, and the producer needs one, too.
-    server = ("--max-connections", str(consumers + 100)) if consumers + 1 > 10000 else ()
+    # By default all peers may have 10 000 connections, and a local peer 97 % of them. The producer
+    # needs one, too.
+    more = ("--max-connections", str(consumers + 100), "--local-peer-share", "100")
+    server = more if consumers + 1 > 9700 else ()
     return Row(
         "W5",
         f"idle {consumers}",

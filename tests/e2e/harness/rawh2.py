@@ -136,8 +136,9 @@ class Stream:
 
 
 class Connection:
-    def __init__(self, address, window=65535, replenish=True, preface=PREFACE, read=True):
-        self.socket = self._connect(address)
+    def __init__(self, address, window=65535, replenish=True, preface=PREFACE, read=True, source=None):
+        """`source`: the client's own address, such as 127.0.0.2; None: any."""
+        self.socket = self._connect(address, source)
         self.window, self.replenish = window, replenish
         self.streams, self._next = {}, 1
         self.closed = self._closing = False
@@ -158,13 +159,15 @@ class Connection:
             self._reader.start()
 
     @staticmethod
-    def _connect(address):
+    def _connect(address, source):
         if address.startswith("unix:"):
             made = socket.socket(socket.AF_UNIX)
             made.connect(address[len("unix:"):])
             return made
         host, _, port = address.rpartition(":")
-        made = socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)
+        made = socket.create_connection(
+            (host.strip("[]"), int(port)), timeout=PATIENCE, source_address=(source, 0) if source else None
+        )
         made.settimeout(None)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made

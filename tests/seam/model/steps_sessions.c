@@ -183,12 +183,12 @@ void step_publish(struct model_fixture *fixture)
     model_fixture_line(fixture, "publish %s", model_names[name]);
     CHECK(!!inlet == (fixture->model.forget_ns[name] > 0));
     if (!inlet && (fixture->model.draining || model_holder(&fixture->model, name) >= 0)) {
-        CHECK(hub_inlet_open(fixture->hub, text, "putter", &inlet, &fault) ==
+        CHECK(hub_inlet_open(fixture->hub, text, "putter", NO_PEER, &inlet, &fault) ==
               (fixture->model.draining ? FAULT_DRAINING : FAULT_NAME_TAKEN));
         return;
     }
     if (!inlet)
-        CHECK(hub_inlet_open(fixture->hub, text, "putter", &inlet, &fault) == FAULT_NONE);
+        CHECK(hub_inlet_open(fixture->hub, text, "putter", NO_PEER, &inlet, &fault) == FAULT_NONE);
     model_publish(&fixture->model, name);
     some_topics(fixture, topics);
     chunk = chunk_of_letters(topics, 4);
