@@ -84,7 +84,7 @@ static const char *quota_subject(enum fault_reason reason)
     static const char *const subjects[FAULT_COUNT] = {
         [FAULT_TOO_MANY_PRODUCERS] = "producers", [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
         [FAULT_MEMORY_BUDGET] = "memory",         [FAULT_TOO_SLOW] = "channel",
-        [FAULT_NOT_READING] = "transport",
+        [FAULT_NOT_READING] = "transport",        [FAULT_METADATA_TOO_LARGE] = "metadata",
     };
 
     return subjects[reason] ? subjects[reason] : "server";

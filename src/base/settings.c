@@ -34,8 +34,15 @@ const struct settings settings_defaults = {
     .preface_timeout_ns = 5 * NS_PER_S,
     .user_timeout_ns = 20 * NS_PER_S,
     .max_calls_per_connection = 1000,
+    .max_header_bytes = MIB / 16,
+    .min_ping_interval_ns = 2 * NS_PER_S,
+    .max_connection_age_ns = 0,
+    .connection_age_grace_ns = 30 * NS_PER_S,
     .core_headroom_bytes = MIB / 16,
     .core_quota_bytes = 512 * MIB,
+    .max_unfinished_bytes = 16 * MIB,
+    .guard_turn_ns = 400 * NS_PER_US,
+    .guard_second_ns = 2 * NS_PER_S,
 };
 
 struct settings_version {

@@ -7,8 +7,8 @@
  * What already runs keeps what it was accepted under, unless a member says otherwise. A limit that
  * is lowered ends nothing: what is above it stays, and nothing new is admitted while it is reached.
  *
- * The bounds that the members name are those of the options (server/options.c). Whoever publishes a
- * version has checked them. */
+ * The bounds that the members name are those of the options (server/options_table.c). Whoever
+ * publishes a version has checked them. */
 #ifndef TRIBUTARY_BASE_SETTINGS_H
 #define TRIBUTARY_BASE_SETTINGS_H
 
@@ -85,12 +85,33 @@ struct settings {
 
     /* gRPC core takes these when a wire thread makes its server. A later version changes nothing
      * until the daemon starts again. */
-    uint32_t max_calls_per_connection; /* streams of one HTTP/2 connection; at least 1 */
+    uint32_t max_calls_per_connection; /* streams of one HTTP/2 connection; 1 to 100 000 */
+    /* The metadata of one request, as RFC 9113, section 10.5.1 counts it: name, value and 32 bytes
+     * for each field; 1 KiB to 1 MiB. A call above it is refused alone. The core's own bound is
+     * four times as high. */
+    uint32_t max_header_bytes;
+    /* PING frames of a peer that follow each other faster than this, while we send nothing, count
+     * against it; 100 ms to 1 h. The ninth one ends its connection. */
+    int64_t min_ping_interval_ns;
+    /* After so long, give or take a tenth, a connection takes no new calls; 1 s to 168 h. 0: never.
+     * Its calls have the grace time to end, and are cancelled then; 1 ms to 24 h. */
+    int64_t max_connection_age_ns;
+    int64_t connection_age_grace_ns;
     /* The core's own bound of a message is max_batch_bytes at that time and so much more. So it is
      * our check that answers. A max_batch_bytes that is raised beyond the sum later is not reached:
      * the core refuses first. */
     uint32_t core_headroom_bytes;
     int64_t core_quota_bytes; /* of the core's resource quota, for each wire thread */
+
+    /* The guard takes these, and some of those above, when the daemon starts. A later version
+     * changes nothing until it starts again. */
+    /* Received bytes of all messages of a connection that are not complete; 64 KiB to 16 GiB. A
+     * message that max_batch_bytes allows is never too much. */
+    int64_t max_unfinished_bytes;
+    /* The estimated work of a wire thread that a connection may cause before it waits: in one turn,
+     * 50 us to 100 ms, and in one second, 100 ms to 60 s. */
+    int64_t guard_turn_ns;
+    int64_t guard_second_ns;
 };
 
 /* Version 0. The one place with the default of each member. */
