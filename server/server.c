@@ -123,9 +123,10 @@ static struct status start_all(struct server *server)
     struct status status = loop_new(&server->loop);
 
     server->guard_limits = connection_limits_of_guard(&server->options.settings);
-
     if (!status.code)
         status = publish_settings(server, &server->options.settings);
+    if (!status.code)
+        status = memory_trim_start(&server->memory_trim, server->loop);
     if (!status.code)
         status = make_listener(server);
     if (!status.code)
@@ -182,6 +183,7 @@ int server_run(struct server *server)
 
 void server_free(struct server *server)
 {
+    memory_trim_stop(&server->memory_trim);
     if (server->listener)
         listener_stop(server->listener);
     for (size_t i = 0; i < server->worker_count; i++)
