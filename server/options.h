@@ -1,6 +1,6 @@
-/* options.h - the command line, checked. One table in options.c has every option with its bounds
- * and its help text. A field has the name of its option, and its unit. The defaults of limits
- * are those of base/settings.c. */
+/* options.h - the command line, checked. One table in options_table.c has every option with its
+ * bounds and its help text. A field has the name of its option, and its unit. The defaults of
+ * limits are those of base/settings.c. */
 #ifndef TRIBUTARY_SERVER_OPTIONS_H
 #define TRIBUTARY_SERVER_OPTIONS_H
 
@@ -25,7 +25,7 @@ struct options {
     int64_t wire_threads;
     struct settings settings; /* the limits; those without an option have their default */
     enum on_off guard;        /* a guard in front of gRPC core; ON by default */
-    enum on_off reflection;   /* ON or OFF, once parsed */
+    enum on_off reflection;   /* ON or OFF, once it is read */
 };
 
 enum options_outcome {

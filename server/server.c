@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "event/chunk.h"
+#include "server/connection_limits.h"
 #include "server/descriptors.h"
 #include "server/guard_check.h"
 #include "server/wire/wire.h"
@@ -66,11 +67,7 @@ static struct status make_engine(struct server *server)
 
 static struct status start_wire_worker(struct server *server, struct wire_worker *worker)
 {
-    const struct settings *settings = loop_settings(server->loop);
-    const struct wire_settings core = {.max_message_bytes =
-                                           settings->framing.max_batch_bytes + settings->core_headroom_bytes,
-                                       .max_calls_per_connection = settings->max_calls_per_connection,
-                                       .resource_quota_bytes = (uint64_t)settings->core_quota_bytes};
+    const struct wire_settings core = connection_limits_of_core(loop_settings(server->loop));
     size_t count;
     const struct method *methods = rpc_methods(server->rpc, &count);
     struct status status = wire_thread_new(&core, &worker->thread);
@@ -121,25 +118,15 @@ static struct status write_ready_file(const struct server *server)
     return STATUS_OK;
 }
 
-/* The limits of the guards. A message that the server itself refuses with a status must pass. */
-static struct h2guard_limits guard_limits(const struct settings *settings)
-{
-    struct h2guard_limits limits = h2guard_defaults;
-
-    limits.max_message_bytes = MAX_OF(limits.max_message_bytes,
-                                      settings->framing.max_batch_bytes + 2 * settings->core_headroom_bytes);
-    limits.max_unfinished_bytes = MAX_OF(limits.max_unfinished_bytes, limits.max_message_bytes);
-    return limits;
-}
-
 static struct status start_all(struct server *server)
 {
     struct status status = loop_new(&server->loop);
 
-    server->guard_limits = guard_limits(&server->options.settings);
-
+    server->guard_limits = connection_limits_of_guard(&server->options.settings);
     if (!status.code)
         status = publish_settings(server, &server->options.settings);
+    if (!status.code)
+        status = memory_trim_start(&server->memory_trim, server->loop);
     if (!status.code)
         status = make_listener(server);
     if (!status.code)
@@ -196,6 +183,7 @@ int server_run(struct server *server)
 
 void server_free(struct server *server)
 {
+    memory_trim_stop(&server->memory_trim);
     if (server->listener)
         listener_stop(server->listener);
     for (size_t i = 0; i < server->worker_count; i++)

@@ -6,6 +6,7 @@
 
 #include "hub/hub.h"
 #include "loop/loop.h"
+#include "server/memory_trim.h"
 #include "server/options.h"
 #include "server/rpc/rpc.h"
 #include "server/wire/call_acceptor.h"
@@ -31,6 +32,7 @@ enum server_state { SERVER_SERVING, SERVER_DRAINING, SERVER_CLOSING, SERVER_ABOR
 struct server {
     struct options options;
     struct loop *loop;
+    struct memory_trim memory_trim;
     struct hub *hub;
     struct rpc *rpc;
     struct h2guard_limits guard_limits; /* of every connection */

@@ -89,6 +89,7 @@ static const char *quota_subject(enum fault_reason reason)
         [FAULT_MEMORY_BUDGET] = "memory",
         [FAULT_TOO_SLOW] = "channel",
         [FAULT_NOT_READING] = "transport",
+        [FAULT_METADATA_TOO_LARGE] = "metadata",
     };
 
     return subjects[reason] ? subjects[reason] : "server";

@@ -2,6 +2,7 @@
  * peer, faults as statuses, and how much its connection accepts. */
 #include "server/wire/call.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "grpc/slices.h"
 #include "h2socket/h2socket.h"
 #include "server/wire/message.h"
+#include "server/wire/request_headers.h"
 
 #include <grpc/support/alloc.h>
 
@@ -122,8 +124,23 @@ static void refuse_unserved(struct call *call, grpc_slice path)
 
 static const struct call_port unserved = {.unary = true};
 
-void call_open(struct wire_thread *thread, struct list *live, const struct method *method, grpc_call *core,
-               const grpc_call_details *details, bool draining)
+static bool has_too_much_metadata(struct call *call, const struct core_call *from)
+{
+    uint64_t bytes = request_headers_bytes(from->details, from->metadata);
+    uint64_t max_bytes = wire_thread_max_header_bytes(call->thread);
+    struct fault fault;
+    char bound[64];
+
+    if (bytes <= max_bytes)
+        return false;
+    snprintf(bound, sizeof(bound), "at most %" PRIu64 " bytes", max_bytes);
+    fault_number(&fault, FAULT_METADATA_TOO_LARGE, "metadata", bytes, bound);
+    call_finish(call, &fault);
+    return true;
+}
+
+void call_open(struct wire_thread *thread, struct list *live, const struct method *method,
+               const struct core_call *from, bool draining)
 {
     static const struct server_call_port port = {.received = on_received,
                                                  .half_closed = on_half_closed,
@@ -133,20 +150,22 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     struct call *call = calloc(1, sizeof(*call));
 
     if (!call) {
-        grpc_call_unref(core);
+        grpc_call_unref(from->core);
         return;
     }
     call->thread = thread;
     call->port = method ? method->port : &unserved;
-    call->deadline_ns = as_mono_ns(details->deadline);
+    call->deadline_ns = as_mono_ns(from->details->deadline);
     count_add(COUNT_LIVE_CALLS, 1);
     count_add(COUNT_CALLS, 1);
     list_append(live, &call->live);
-    name_peer(call, core);
-    server_call_open(&call->base, wire_cq(thread), &port, core, call->port->unary);
+    name_peer(call, from->core);
+    server_call_open(&call->base, wire_cq(thread), &port, from->core, call->port->unary);
     call_hold(call);
-    if (!method)
-        refuse_unserved(call, details->method);
+    if (has_too_much_metadata(call, from))
+        call->port = &unserved;
+    else if (!method)
+        refuse_unserved(call, from->details->method);
     else if (method->port->opened)
         method->port->opened(call, method->ctx);
     if (draining && call->port->draining && call_alive(call))

@@ -53,6 +53,13 @@ struct method {
     void *ctx; /* for the port's opened() */
 };
 
+/* A call that the core handed over. */
+struct core_call {
+    grpc_call *core;
+    const grpc_call_details *details;
+    const grpc_metadata_array *metadata;
+};
+
 /* Sets the object that the method keeps for this call; call_owned() returns it. */
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
@@ -90,9 +97,10 @@ void call_answer(struct call *call, struct buf *bytes);
 void call_abort(struct call *call, const struct fault *fault);
 
 /* For call_acceptor.c. Opens a call that the core handed over on `thread` and takes over `core`.
- * The call stands in `live` until it is freed. `method` NULL: nobody serves this path. */
-void call_open(struct wire_thread *thread, struct list *live, const struct method *method, grpc_call *core,
-               const grpc_call_details *details, bool draining);
+ * The call stands in `live` until it is freed. `method` NULL: nobody serves this path. A call with
+ * too much metadata is refused, and its method does not see it. */
+void call_open(struct wire_thread *thread, struct list *live, const struct method *method,
+               const struct core_call *from, bool draining);
 /* For call_acceptor.c. Calls draining() of every open call in `live`. */
 void call_notify_all_draining(struct list *live);
 

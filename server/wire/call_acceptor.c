@@ -64,8 +64,10 @@ static void on_call(struct op *op, bool ok)
     struct acceptor *acceptor = slot->acceptor;
 
     if (ok && slot->core)
-        call_open(acceptor->thread, &acceptor->live, find_method(acceptor, slot->details.method), slot->core,
-                  &slot->details, acceptor->draining);
+        call_open(
+            acceptor->thread, &acceptor->live, find_method(acceptor, slot->details.method),
+            &(struct core_call){.core = slot->core, .details = &slot->details, .metadata = &slot->metadata},
+            acceptor->draining);
     grpc_call_details_destroy(&slot->details);
     grpc_metadata_array_destroy(&slot->metadata);
     if (ok && !acceptor->refusing)

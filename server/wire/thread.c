@@ -25,6 +25,7 @@
 struct wire_thread {
     struct cq_thread *cq;
     grpc_server *server;
+    uint32_t max_header_bytes;
     void (*down)(void *ctx);
     void *down_ctx;
     _Atomic bool shutting;
@@ -160,6 +161,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
         free(thread);
         return status;
     }
+    thread->max_header_bytes = settings->max_header_bytes;
     thread->server = wire_server_new(settings);
     grpc_server_register_completion_queue(thread->server, cq_thread_queue(thread->cq), NULL);
     *thread_out = thread;
@@ -225,6 +227,11 @@ void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *
 struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread)
 {
     return thread->acceptor;
+}
+
+uint32_t wire_thread_max_header_bytes(const struct wire_thread *thread)
+{
+    return thread->max_header_bytes;
 }
 
 struct framing_scan *wire_scan(struct wire_thread *thread)

@@ -56,6 +56,8 @@ grpc_server *wire_thread_server(struct wire_thread *thread);
 /* Sets the call acceptor before the thread starts. wire_thread_free() frees it. */
 void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *acceptor);
 struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread);
+/* What the metadata of a call may take, as the settings said (wire.h). */
+uint32_t wire_thread_max_header_bytes(const struct wire_thread *thread);
 /* Scratch memory for the scan of one message. */
 struct framing_scan *wire_scan(struct wire_thread *thread);
 

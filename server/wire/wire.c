@@ -2,14 +2,21 @@
 #include "server/wire/wire.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/wire/message.h"
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
+
+/* How many pings a peer may send too early before the core ends its connection. The count never
+ * falls while we send nothing. So there are some to spare: after a standstill of the network,
+ * several pings of an honest peer may arrive at once. */
+#define MAX_PING_STRIKES 8
 
 static void write_core_line(gpr_log_func_args *args)
 {
@@ -57,6 +64,12 @@ const char *wire_version(void)
     return grpc_version_string();
 }
 
+/* Rounded up; at most what the core can hold. */
+static int as_core_ms(int64_t ns)
+{
+    return (int)MIN_OF((ns + NS_PER_MS - 1) / NS_PER_MS, (int64_t)INT_MAX);
+}
+
 grpc_server *wire_server_new(const struct wire_settings *settings)
 {
     grpc_resource_quota *quota = grpc_resource_quota_create("wire");
@@ -67,7 +80,7 @@ grpc_server *wire_server_new(const struct wire_settings *settings)
     {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)(name), .value.integer = (int)(number)}
         NUMBER(GRPC_ARG_ALLOW_REUSEPORT, 0),
         NUMBER(GRPC_ARG_MAX_CONCURRENT_STREAMS, settings->max_calls_per_connection),
-        NUMBER(GRPC_ARG_MAX_METADATA_SIZE, 8192),
+        NUMBER(GRPC_ARG_MAX_METADATA_SIZE, settings->core_header_bytes),
         NUMBER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, settings->max_message_bytes),
         NUMBER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
         /* We compress nothing, and a call that wants compression is refused. Without this the two
@@ -77,7 +90,7 @@ grpc_server *wire_server_new(const struct wire_settings *settings)
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
         NUMBER(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         NUMBER(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 256 * 1024),
-        NUMBER(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 256 * 1024),
+        NUMBER(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, MAX_WIRE_FRAME),
         /* The size of a connection's first read. A connection with little traffic keeps a buffer of
          * this size for its next read. From 12 KiB on, the core allocates 64 KiB at once and in
          * time touches all of it. A connection that sends more gets larger reads. */
@@ -90,8 +103,12 @@ grpc_server *wire_server_new(const struct wire_settings *settings)
         NUMBER(GRPC_ARG_KEEPALIVE_TIME_MS, 15000),
         NUMBER(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000),
         NUMBER(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-        NUMBER(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000),
-        NUMBER(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2),
+        NUMBER(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+               as_core_ms(settings->min_ping_interval_ns)),
+        NUMBER(GRPC_ARG_HTTP2_MAX_PING_STRIKES, MAX_PING_STRIKES),
+        NUMBER(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+               settings->max_connection_age_ns > 0 ? as_core_ms(settings->max_connection_age_ns) : INT_MAX),
+        NUMBER(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, as_core_ms(settings->connection_age_grace_ns)),
         NUMBER(GRPC_ARG_ENABLE_CHANNELZ, 0),
 #undef NUMBER
         {.type = GRPC_ARG_POINTER,

@@ -7,10 +7,20 @@
 
 #include <grpc/grpc.h>
 
+#define MAX_WIRE_FRAME (256 * 1024) /* the largest HTTP/2 frame that our servers announce */
+
+/* What a server is told when it is made. A time is in nanoseconds, and is rounded up to ms. */
 struct wire_settings {
     uint32_t max_message_bytes; /* the core itself refuses a longer message: our limit + 64 KiB */
     uint32_t max_calls_per_connection;
+    uint32_t max_header_bytes; /* we refuse a call with more metadata */
+    /* The core announces this bound. It ends the connection of a peer that sends more: more than
+     * max_header_bytes. */
+    uint32_t core_header_bytes;
     uint64_t resource_quota_bytes;
+    int64_t min_ping_interval_ns;
+    int64_t max_connection_age_ns; /* 0: never */
+    int64_t connection_age_grace_ns;
 };
 
 /* Starts the core. Call it before every other function of this room. The core's log lines become

@@ -1,7 +1,5 @@
-/* settings.c - the defaults, and the versions that were published. */
+/* settings.c - the defaults. */
 #include "base/settings.h"
-
-#include <stdlib.h>
 
 #include "base/clock.h"
 
@@ -36,42 +34,13 @@ const struct settings settings_defaults = {
     .preface_timeout_ns = 5 * NS_PER_S,
     .user_timeout_ns = 20 * NS_PER_S,
     .max_calls_per_connection = 1000,
+    .max_header_bytes = MIB / 16,
+    .min_ping_interval_ns = 2 * NS_PER_S,
+    .max_connection_age_ns = 0,
+    .connection_age_grace_ns = 30 * NS_PER_S,
     .core_headroom_bytes = MIB / 16,
     .core_quota_bytes = 512 * MIB,
+    .max_unfinished_bytes = 16 * MIB,
+    .guard_turn_ns = 400 * NS_PER_US,
+    .guard_second_ns = 2 * NS_PER_S,
 };
-
-struct settings_version {
-    struct settings settings;
-    struct settings_version *earlier;
-};
-
-void settings_store_init(struct settings_store *store)
-{
-    atomic_init(&store->present, &settings_defaults);
-    store->latest = NULL;
-}
-
-void settings_store_fini(struct settings_store *store)
-{
-    while (store->latest) {
-        struct settings_version *latest = store->latest;
-
-        store->latest = latest->earlier;
-        free(latest);
-    }
-    atomic_init(&store->present, NULL);
-}
-
-enum err settings_publish(struct settings_store *store, const struct settings *settings)
-{
-    struct settings_version *version = malloc(sizeof(*version));
-
-    if (!version)
-        return ERR_NO_MEMORY;
-    version->settings = *settings;
-    version->settings.version = settings_present(store)->version + 1;
-    version->earlier = store->latest;
-    store->latest = version;
-    atomic_store_explicit(&store->present, &version->settings, memory_order_release);
-    return ERR_OK;
-}

@@ -1,4 +1,5 @@
-/* settings.h - the limits of the server: plain numbers, in numbered versions that never change.
+/* settings.h - the limits of the server: plain numbers, in numbered versions that never change
+ * (settings_store.h).
  *
  * One version is the present one. The loop hands it out: loop_settings() (src/loop/loop.h). A room
  * reads a limit there at the moment where it applies it, and keeps no copy. So a new version holds
@@ -7,16 +8,14 @@
  * What already runs keeps what it was accepted under, unless a member says otherwise. A limit that
  * is lowered ends nothing: what is above it stays, and nothing new is admitted while it is reached.
  *
- * The bounds that the members name are those of the options (server/options.c). Whoever publishes a
- * version has checked them. */
+ * The bounds that the members name are those of the options (server/options_table.c). Whoever
+ * publishes a version has checked them. */
 #ifndef TRIBUTARY_BASE_SETTINGS_H
 #define TRIBUTARY_BASE_SETTINGS_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/base.h"
-#include "base/status.h"
 
 /* The bounds of a message with events. A value at its bound is accepted. They hold from the next
  * message on, of a stream that is open too. */
@@ -91,43 +90,36 @@ struct settings {
 
     /* gRPC core takes these when a wire thread makes its server. A later version changes nothing
      * until the daemon starts again. */
-    uint32_t max_calls_per_connection; /* streams of one HTTP/2 connection; at least 1 */
+    uint32_t max_calls_per_connection; /* streams of one HTTP/2 connection; 1 to 100 000 */
+    /* The metadata of one request, as RFC 9113, section 10.5.1 counts it: name, value and 32 bytes
+     * for each field; 1 KiB to 1 MiB. A call above it is refused alone. The core's own bound is
+     * four times as high. */
+    uint32_t max_header_bytes;
+    /* PING frames of a peer that follow each other faster than this, while we send nothing, count
+     * against it; 100 ms to 1 h. The ninth one ends its connection. */
+    int64_t min_ping_interval_ns;
+    /* After so long, give or take a tenth, a connection takes no new calls; 1 s to 168 h. 0: never.
+     * Its calls have the grace time to end, and are cancelled then; 1 ms to 24 h. */
+    int64_t max_connection_age_ns;
+    int64_t connection_age_grace_ns;
     /* The core's own bound of a message is max_batch_bytes at that time and so much more. So it is
      * our check that answers. A max_batch_bytes that is raised beyond the sum later is not reached:
      * the core refuses first. */
     uint32_t core_headroom_bytes;
     int64_t core_quota_bytes; /* of the core's resource quota, for each wire thread */
+
+    /* The guard takes these, and some of those above, when the daemon starts. A later version
+     * changes nothing until it starts again. */
+    /* Received bytes of all messages of a connection that are not complete; 64 KiB to 16 GiB. A
+     * message that max_batch_bytes allows is never too much. */
+    int64_t max_unfinished_bytes;
+    /* The estimated work of a wire thread that a connection may cause before it waits: in one turn,
+     * 50 us to 100 ms, and in one second, 100 ms to 60 s. */
+    int64_t guard_turn_ns;
+    int64_t guard_second_ns;
 };
 
 /* Version 0. The one place with the default of each member. */
 extern const struct settings settings_defaults;
-
-struct settings_version; /* one published version */
-
-/* The present version, and the earlier ones. A reader may still look at an earlier version, and
- * readers take no reference. So every version lives as long as the store.
- *
- * The price: some 400 bytes for each new version, until the store ends. An operator's act publishes
- * one, so there are few: a thousand are 400 KB. Reading is one atomic load, without a lock. */
-struct settings_store {
-    const struct settings *_Atomic present; /* any thread */
-    struct settings_version *latest;        /* the publisher's thread only */
-};
-
-void settings_store_init(struct settings_store *store); /* the defaults are present */
-/* Frees every version. No reader may be left. */
-void settings_store_fini(struct settings_store *store);
-
-/* Any thread. The present version. It is valid as long as the store. Read it once where several
- * members must belong together. */
-static inline const struct settings *settings_present(const struct settings_store *store)
-{
-    return atomic_load_explicit(&store->present, memory_order_acquire);
-}
-
-/* One thread. Makes a copy of `settings` the present version and gives it the next number, whatever
- * number `settings` has.
- *   ERR_NO_MEMORY  the present version stays */
-MUST_CHECK enum err settings_publish(struct settings_store *store, const struct settings *settings);
 
 #endif

@@ -68,6 +68,7 @@ struct h2guard {
     uint32_t update_credit;
     uint32_t ping_credit;
     uint32_t late_credit;
+    uint32_t goaway_word; /* the latest four bytes of a GOAWAY, up to its error code */
 
     /* Times. */
     int64_t now_ns; /* of the latest turn or check */

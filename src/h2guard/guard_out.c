@@ -1,6 +1,10 @@
 /* guard_out.c - walks the bytes to the peer, which the core made and nobody refuses. They say which
- * streams we opened, answered and ended, and what of the peer's we have acknowledged. */
+ * streams we opened, answered and ended, what of the peer's we have acknowledged, and with which
+ * code the core ends the connection. */
 #include "h2guard/guard_stream.h"
+
+/* Of a GOAWAY: the last stream and the error code. */
+#define GOAWAY_FIXED_BYTES 8u
 
 static void add_credit(uint32_t *credit, uint32_t by, uint32_t max)
 {
@@ -34,6 +38,20 @@ static void on_reset(struct h2guard *guard, const struct frame *frame)
         guard->late_credit = guard->limits->late_frames;
     guard->stats.streams_reset_out++;
     guard_stream_close(guard, stream);
+}
+
+/* Reads bytes of a GOAWAY's payload, which may come in pieces, and notes its error code. */
+static NOINLINE void read_goaway(struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    uint32_t at = guard->out.frame.length - guard->out.payload_left;
+
+    for (size_t i = 0; i < size && at < GOAWAY_FIXED_BYTES; i++) {
+        guard->goaway_word = guard->goaway_word << 8 | data[i];
+        if (++at < GOAWAY_FIXED_BYTES)
+            continue;
+        guard->stats.goaway_code = guard->goaway_word;
+        guard->stats.goaways_out++;
+    }
 }
 
 static void answered_one(struct h2guard *guard)
@@ -105,6 +123,8 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes)
         size_t size = bytes.size - done;
         if (reader->payload_left > 0) {
             size = MIN_OF(size, reader->payload_left);
+            if (!LIKELY(reader->frame.type != FRAME_GOAWAY))
+                read_goaway(guard, data, size);
             reader->payload_left -= (uint32_t)size;
             done += size;
         } else if (LIKELY(frame_reader_whole_head(reader, data, size))) {

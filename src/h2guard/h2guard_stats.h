@@ -35,6 +35,8 @@ struct h2guard_stats {
     uint32_t settings_unacked;  /* SETTINGS of ours that the peer has not acknowledged */
     uint32_t pings_unacked;     /* PINGs of ours, as above */
     uint32_t unanswered;        /* PINGs and SETTINGS of the peer that we have not acknowledged */
+    uint32_t goaways_out;       /* GOAWAYs of ours, counted at the end of their error code */
+    uint32_t goaway_code;       /* of the latest (RFC 9113, section 7); 0: none, or no error */
     uint64_t unfinished_bytes;  /* received, of all messages that are not complete */
 };
 

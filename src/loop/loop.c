@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/settings_store.h"
 
 #define MAX_SIGNALS 8u
 

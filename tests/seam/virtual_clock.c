@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/list.h"
+#include "base/settings_store.h"
 #include "seam/transcript.h"
 
 #define BEGINNING_NS NS_PER_S

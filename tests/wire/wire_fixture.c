@@ -51,6 +51,9 @@ void wire_fixture_open(struct wire_fixture *fixture, const struct method *method
 {
     const struct wire_settings settings = {.max_message_bytes = 1024 * 1024,
                                            .max_calls_per_connection = 1000,
+                                           .max_header_bytes = MAX_HEADER_BYTES,
+                                           .core_header_bytes = 4 * MAX_HEADER_BYTES,
+                                           .min_ping_interval_ns = NS_PER_S,
                                            .resource_quota_bytes = 256 * 1024 * 1024};
 
     *fixture = (struct wire_fixture){0};

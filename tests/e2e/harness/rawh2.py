@@ -143,6 +143,7 @@ class Connection:
         self.streams, self._next = {}, 1
         self.closed = self._closing = False
         self.goaway = None
+        self.settings_acked = False  # before that, the server refuses frames above 16 KiB
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._inflater, self._block = Inflater(), b""
@@ -241,6 +242,8 @@ class Connection:
             self.send(frame(PING, ACK, 0, payload))
         elif kind == SETTINGS and not flags & ACK:
             self.send(frame(SETTINGS, ACK))
+        elif kind == SETTINGS:
+            self.settings_acked = True
         elif kind == GOAWAY:
             self.goaway = payload
         elif kind in (HEADERS, CONTINUATION) and stream:

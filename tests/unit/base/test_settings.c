@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "base/settings.h"
+#include "base/settings_store.h"
 
 static bool within(const struct setting_range *range)
 {

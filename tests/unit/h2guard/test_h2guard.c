@@ -259,6 +259,45 @@ Test(h2guard, takes_the_memory_that_its_header_says)
     fixture_close(&fixture);
 }
 
+/* Puts a GOAWAY of the core: the last stream is 7. */
+static void put_goaway(struct buf *out, uint32_t code, const char *text)
+{
+    const uint8_t fixed[] = {
+        0, 0, 0, 7, (uint8_t)(code >> 24), (uint8_t)(code >> 16), (uint8_t)(code >> 8), (uint8_t)code};
+
+    put_frame_head(out, FRAME_GOAWAY, 0, 0, (uint32_t)(sizeof(fixed) + strlen(text)));
+    buf_bytes(out, fixed, sizeof(fixed));
+    buf_text(out, text);
+}
+
+Test(h2guard, remembers_the_code_with_which_the_core_ends_the_connection)
+{
+    struct h2guard_fixture fixture;
+
+    for (size_t piece = 1; piece <= 40; piece++) {
+        fixture_init(&fixture);
+        fixture_open(&fixture, H2GUARD_SERVER, STARTED);
+        cr_assert_eq(h2guard_stats(fixture.guard)->goaways_out, 0);
+        put_goaway(&fixture.out, 0, "max_age");
+        put_zeros(&fixture.out, FRAME_GOAWAY, 0, 0, 7); /* no core sends so short a one */
+        put_zeros(&fixture.out, FRAME_DATA, 0, 1, 20);
+        put_goaway(&fixture.out, 0x01020304, "");
+        put_goaway(&fixture.out, 11, "too_many_pings");
+        put_zeros(&fixture.out, FRAME_PING, ACK, 0, 8);
+        for (size_t done = 0; done < fixture.out.size; done += piece)
+            h2guard_out(fixture.guard,
+                        (struct bytes){fixture.out.data + done, MIN_OF(piece, fixture.out.size - done)});
+        cr_assert_eq(h2guard_stats(fixture.guard)->goaways_out, 3);
+        cr_assert_eq(h2guard_stats(fixture.guard)->goaway_code, 11, "pieces of %zu bytes", piece);
+        cr_assert(h2guard_out_is_whole(fixture.guard));
+        buf_clear(&fixture.out);
+        put_goaway(&fixture.out, 0x01020304, "");
+        fixture_send(&fixture);
+        cr_assert_eq(h2guard_stats(fixture.guard)->goaway_code, 0x01020304);
+        fixture_close(&fixture);
+    }
+}
+
 Test(h2guard, says_why_it_ended_and_writes_a_goaway_where_the_output_is_whole)
 {
     static const uint8_t expected[] = "\0\0\x19\x07\0\0\0\0\0\0\0\0\x05\0\0\0\x0bMESSAGE_TOO_LARGE";

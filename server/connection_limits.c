@@ -1,0 +1,53 @@
+/* connection_limits.c - see connection_limits.h. */
+#include "server/connection_limits.h"
+
+#define MIB (1024u * 1024u)
+
+/* The core's own bound of a request's metadata, as a multiple of ours. Between the two, a call is
+ * refused alone. Above, the core ends every stream of the connection. It announces its bound, and
+ * some client libraries refuse such a call themselves; gRPC core 1.51 as a client does not. */
+#define CORE_HEADERS 4u
+
+/* A message may declare so much more than the core takes, and its call gets a status. Above, the
+ * guard ends the connection. */
+#define GUARD_MESSAGE_HEADROOM (3u * MIB)
+
+/* Streams that the guard allows and the core does not, so that the core answers first. */
+#define GUARD_STREAM_HEADROOM 24u
+
+/* Most clients send a large header block in frames of so many bytes: the least that HTTP/2 lets a
+ * server announce. */
+#define USUAL_FRAME_BYTES 16384u
+
+struct wire_settings connection_limits_of_core(const struct settings *settings)
+{
+    return (struct wire_settings){
+        .max_message_bytes = settings->framing.max_batch_bytes + settings->core_headroom_bytes,
+        .max_calls_per_connection = settings->max_calls_per_connection,
+        .max_header_bytes = settings->max_header_bytes,
+        .core_header_bytes = CORE_HEADERS * settings->max_header_bytes,
+        .resource_quota_bytes = (uint64_t)settings->core_quota_bytes,
+        .min_ping_interval_ns = settings->min_ping_interval_ns,
+        .max_connection_age_ns = settings->max_connection_age_ns,
+        .connection_age_grace_ns = settings->connection_age_grace_ns,
+    };
+}
+
+struct h2guard_limits connection_limits_of_guard(const struct settings *settings)
+{
+    const struct wire_settings core = connection_limits_of_core(settings);
+    struct h2guard_limits limits = h2guard_defaults;
+
+    limits.turn_cost = settings->guard_turn_ns;
+    limits.second_cost = settings->guard_second_ns;
+    limits.max_streams = core.max_calls_per_connection + GUARD_STREAM_HEADROOM;
+    limits.max_frame_bytes = MAX_WIRE_FRAME;
+    /* A header block takes no more bytes on the wire than its list has by the count of RFC 9113. */
+    limits.max_header_bytes = core.core_header_bytes;
+    limits.max_continuations =
+        MAX_OF(limits.max_continuations, core.core_header_bytes / USUAL_FRAME_BYTES + 1);
+    limits.max_message_bytes = core.max_message_bytes + GUARD_MESSAGE_HEADROOM;
+    limits.max_unfinished_bytes =
+        MAX_OF((uint64_t)settings->max_unfinished_bytes, (uint64_t)limits.max_message_bytes);
+    return limits;
+}

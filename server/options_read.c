@@ -1,0 +1,244 @@
+/* options_read.c - reads the command line, and checks it. */
+#include "server/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/options_print.h"
+#include "server/options_table.h"
+#include "server/wire/address.h"
+
+#define KIB INT64_C(1024)
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static const struct unit duration_units[] = {{"us", NS_PER_US},    {"ms", NS_PER_MS},      {"s", NS_PER_S},
+                                             {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}, {NULL, 0}};
+static const struct unit byte_units[] = {
+    {"", 1}, {"K", KIB}, {"M", KIB *KIB}, {"G", KIB *KIB *KIB}, {NULL, 0}};
+static const struct unit number_units[] = {{"", 1}, {NULL, 0}};
+
+static const struct unit *units_of(const struct option *option)
+{
+    if (option->kind == OPTION_BYTES)
+        return byte_units;
+    return option->kind == OPTION_NUMBER ? number_units : duration_units;
+}
+
+static bool parse_quantity(struct options *options, const struct option *option, const char *text)
+{
+    char *end;
+
+    if (option->kind == OPTION_DURATION_OR_NEVER && strcmp(text, "never") == 0) {
+        option_set_quantity(options, option, 0);
+        return true;
+    }
+    errno = 0;
+    int64_t number = strtoll(text, &end, 10);
+    if (errno || end == text || number < 0)
+        return false;
+    for (const struct unit *unit = units_of(option); unit->name; unit++) {
+        if (strcmp(end, unit->name) != 0)
+            continue;
+        if (number > INT64_MAX / unit->factor)
+            return false;
+        number *= unit->factor;
+        if (number < option->min || number > option->max)
+            return false;
+        option_set_quantity(options, option, number);
+        return true;
+    }
+    return false;
+}
+
+static bool set_listen(struct options *options, const char *value)
+{
+    if (options->listen_count == MAX_LISTEN_ADDRESSES)
+        return false;
+    options->listen[options->listen_count++] = value;
+    return true;
+}
+
+static bool set_on_off(enum on_off *field, const char *value)
+{
+    *field = strcmp(value, "on") == 0 ? ON : OFF;
+    return *field == ON || strcmp(value, "off") == 0;
+}
+
+static bool set(struct options *options, const struct option *option, const char *value)
+{
+    void *field = option_field(options, option);
+
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *)field = true;
+        return true;
+    case OPTION_TEXT:
+        *(const char **)field = value;
+        return true;
+    case OPTION_LISTEN:
+        return set_listen(options, value);
+    case OPTION_NUMBER:
+    case OPTION_BYTES:
+    case OPTION_DURATION:
+    case OPTION_DURATION_OR_NEVER:
+        return parse_quantity(options, option, value);
+    case OPTION_LEVEL:
+        return log_level_parse(value, field);
+    case OPTION_FORMAT:
+        return log_format_parse(value, field);
+    case OPTION_ON_OFF:
+        return set_on_off(field, value);
+    case OPTION_HELP:
+    case OPTION_VERSION:
+    case OPTION_ERRORS:
+    case OPTION_MAN:
+        break;
+    }
+    return false;
+}
+
+/* The option of this name, which has `length` bytes. NULL: there is no such option. */
+static const struct option *find(const char *name, size_t length)
+{
+    for (const struct option *option = option_table; option->name; option++)
+        if (strlen(option->name) == length && strncmp(option->name, name, length) == 0)
+            return option;
+    return NULL;
+}
+
+/* Finds the option of "--name" or "--name=value". Sets *value_out to NULL where there is no "=".
+ * Returns NULL where there is no such option. */
+static const struct option *find_argument(const char *argument, const char **value_out)
+{
+    if (strncmp(argument, "--", 2) != 0)
+        return NULL;
+    const char *name = argument + 2;
+    size_t length = strcspn(name, "=");
+    *value_out = name[length] == '=' ? name + length + 1 : NULL;
+    return find(name, length);
+}
+
+static enum options_outcome print_and_stop(enum option_kind kind, FILE *out)
+{
+    if (kind == OPTION_HELP)
+        options_print_help(out);
+    else if (kind == OPTION_VERSION)
+        fputs("tributaryd " TRIBUTARY_VERSION "\n", out);
+    else if (kind == OPTION_MAN)
+        options_print_man(out);
+    else
+        options_print_errors(out);
+    return OPTIONS_DONE;
+}
+
+/* The bit of an option in the set of those that were given. */
+static uint64_t bit_of(const struct option *option)
+{
+    return UINT64_C(1) << (option - option_table);
+}
+
+static bool was_given(uint64_t given, const char *name)
+{
+    return given & bit_of(find(name, strlen(name)));
+}
+
+/* Refuses an address that is not local without --insecure-listen. Reflection is on where every
+ * address is local, unless its option says otherwise. */
+static enum options_outcome check_addresses(struct options *options, FILE *err)
+{
+    bool local = true;
+
+    if (options->listen_count == 0)
+        options->listen[options->listen_count++] = DEFAULT_LISTEN;
+    for (size_t i = 0; i < options->listen_count; i++) {
+        if (address_is_local(options->listen[i]))
+            continue;
+        local = false;
+        if (!options->insecure_listen) {
+            fprintf(err,
+                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the "
+                    "connection is plaintext: whoever "
+                    "reaches the port can read, "
+                    "publish and stop the service. Say --insecure-listen if that is meant.\n",
+                    options->listen[i]);
+            return OPTIONS_WRONG;
+        }
+    }
+    if (options->reflection == ON_OFF_UNSET)
+        options->reflection = local ? ON : OFF;
+    return OPTIONS_RUN;
+}
+
+/* Refuses an option that was given with a quantity which another option's quantity makes senseless:
+ * `name` must be at least (or with `at_most`: at most) the option `other`. An option that was not
+ * given is not refused: where that matters, its default gives way. */
+static bool fits(const struct options *options, uint64_t given, const char *name, bool at_most,
+                 const char *other, FILE *err)
+{
+    const struct option *option = find(name, strlen(name)), *bound = find(other, strlen(other));
+    int64_t quantity = option_quantity(options, option), limit = option_quantity(options, bound);
+
+    if (!was_given(given, name) || (at_most ? quantity <= limit : quantity >= limit))
+        return true;
+    fprintf(err, "tributaryd: --%s ", name);
+    options_print_quantity(err, option, quantity);
+    fprintf(err, ": not valid: %s --%s, which is ", at_most ? "at most" : "at least", other);
+    options_print_quantity(err, bound, limit);
+    fputs("\n", err);
+    return false;
+}
+
+static enum options_outcome check_together(struct options *options, uint64_t given, FILE *err)
+{
+    if (!fits(options, given, "max-event-bytes", true, "max-batch-bytes", err) ||
+        !fits(options, given, "max-unfinished-bytes", false, "max-batch-bytes", err))
+        return OPTIONS_WRONG;
+    return check_addresses(options, err);
+}
+
+static void print_invalid(const struct option *option, const char *value, FILE *err)
+{
+    fprintf(err, "tributaryd: --%s %s: not valid: %s", option->name, value, option->help);
+    if (option_has_bounds(option)) {
+        fputs(" (", err);
+        options_print_bounds(err, option);
+        fputs(")", err);
+    }
+    fputs("\n", err);
+}
+
+enum options_outcome options_read(int argc, char **argv, struct options *options_out, FILE *out, FILE *err)
+{
+    uint64_t given = 0;
+
+    options_set_defaults(options_out);
+    for (int i = 1; i < argc; i++) {
+        const char *value = NULL;
+        const struct option *option = find_argument(argv[i], &value);
+        if (!option || (!option->value && value)) {
+            fprintf(err, "tributaryd: %s: no such option; see tributaryd --help\n", argv[i]);
+            return OPTIONS_WRONG;
+        }
+        if (option->kind == OPTION_HELP || option->kind == OPTION_VERSION || option->kind == OPTION_ERRORS ||
+            option->kind == OPTION_MAN)
+            return print_and_stop(option->kind, out);
+        if (option->value && !value)
+            value = i + 1 < argc ? argv[++i] : NULL;
+        if (option->value && !value) {
+            fprintf(err, "tributaryd: --%s needs a value: %s\n", option->name, option->help);
+            return OPTIONS_WRONG;
+        }
+        if (!set(options_out, option, value)) {
+            print_invalid(option, value, err);
+            return OPTIONS_WRONG;
+        }
+        given |= bit_of(option);
+    }
+    return check_together(options_out, given, err);
+}

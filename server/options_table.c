@@ -1,0 +1,125 @@
+/* options_table.c - the table of options. */
+#include "server/options_table.h"
+
+#include "base/clock.h"
+#include "server/options.h"
+
+#define FIELD(name) offsetof(struct options, name), sizeof(((struct options *)0)->name)
+#define NO_FIELD 0, 0
+#define KIB INT64_C(1024)
+#define MIB (KIB * KIB)
+#define HOUR_NS (3600 * NS_PER_S)
+
+const struct option option_table[] = {
+    {"listen", "ADDRESS",
+     "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")",
+     OPTION_LISTEN, NO_FIELD, 0, 0},
+    {"insecure-listen", NULL,
+     "allow --listen on an address that other machines reach: no encryption, no authentication; whoever "
+     "reaches the port can read, publish "
+     "and stop the service",
+     OPTION_FLAG, FIELD(insecure_listen), 0, 0},
+    {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves",
+     OPTION_TEXT, FIELD(ready_file), 0, 0},
+    {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", OPTION_LEVEL, FIELD(log_level),
+     0, 0},
+    {"log-format", "FORMAT", "text or json (default text)", OPTION_FORMAT, FIELD(log_format), 0, 0},
+    {"wire-threads", "N", "threads that move data; one is fastest on few cores", OPTION_NUMBER,
+     FIELD(wire_threads), 1, 64},
+    {"memory-limit", "BYTES", "budget of all events that wait; beyond it, publishing is refused",
+     OPTION_BYTES, FIELD(settings.memory_limit_bytes), MIB, MIB *MIB},
+    {"max-connections", "N", "connections at a time", OPTION_NUMBER, FIELD(settings.max_connections), 1,
+     1000000},
+    {"max-subscriptions", "N", "subscriptions at a time", OPTION_NUMBER, FIELD(settings.max_subscriptions), 1,
+     10000000},
+    {"max-producers", "N", "producers known at a time", OPTION_NUMBER, FIELD(settings.max_producers), 1,
+     10000000},
+    {"peer-share", "PERCENT",
+     "how much of these three limits one peer may use: an IPv4 address, or the first 64 bits of an IPv6 "
+     "address; 100: all",
+     OPTION_NUMBER, FIELD(settings.peer_share_percent), 1, 100},
+    {"local-peer-share", "PERCENT", "the same for a peer on this machine: a unix user, or a loopback address",
+     OPTION_NUMBER, FIELD(settings.local_peer_share_percent), 1, 100},
+    {"max-event-bytes", "BYTES", "one event", OPTION_BYTES, FIELD(settings.framing.max_event_bytes), 64,
+     64 * MIB},
+    {"max-batch-bytes", "BYTES", "one message with events", OPTION_BYTES,
+     FIELD(settings.framing.max_batch_bytes), 64, 64 * MIB},
+    {"max-header-bytes", "BYTES", "the metadata of one call; a call above it is refused", OPTION_BYTES,
+     FIELD(settings.max_header_bytes), KIB, MIB},
+    {"max-calls-per-connection", "N", "calls of one connection at a time", OPTION_NUMBER,
+     FIELD(settings.max_calls_per_connection), 1, 100000},
+    {"max-unfinished-bytes", "BYTES",
+     "received bytes of a connection's messages that are not complete; beyond it, the connection ends",
+     OPTION_BYTES, FIELD(settings.max_unfinished_bytes), 64 * KIB, 16 * KIB *MIB},
+    {"max-connection-age", "DURATION", "a connection takes no new calls after so long",
+     OPTION_DURATION_OR_NEVER, FIELD(settings.max_connection_age_ns), NS_PER_S, 168 * HOUR_NS},
+    {"connection-age-grace", "DURATION", "how long its calls may go on then", OPTION_DURATION,
+     FIELD(settings.connection_age_grace_ns), NS_PER_MS, 24 * HOUR_NS},
+    {"min-ping-interval", "DURATION",
+     "pings that follow each other faster count against a peer; the ninth ends its connection",
+     OPTION_DURATION, FIELD(settings.min_ping_interval_ns), 100 * NS_PER_MS, HOUR_NS},
+    {"guard-turn", "DURATION",
+     "the estimated work of a wire thread that a connection may cause in one turn; the rest waits",
+     OPTION_DURATION, FIELD(settings.guard_turn_ns), 50 * NS_PER_US, 100 * NS_PER_MS},
+    {"guard-second", "DURATION", "the same, in one second", OPTION_DURATION, FIELD(settings.guard_second_ns),
+     100 * NS_PER_MS, 60 * NS_PER_S},
+    {"transient-forget", "DURATION", "forget a publishing producer so long after its last call",
+     OPTION_DURATION, FIELD(settings.transient_forget_ns), NS_PER_MS, 24 * HOUR_NS},
+    {"history", NULL,
+     "keep the last events of every shared producer from the start (default: from the first subscription on "
+     "that asks for them)",
+     OPTION_FLAG, FIELD(settings.history), 0, 0},
+    {"drain-timeout", "DURATION",
+     "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", OPTION_DURATION,
+     FIELD(settings.drain_timeout_ns), NS_PER_MS, HOUR_NS},
+    {"write-timeout", "DURATION", "end a consumer that does not read for so long", OPTION_DURATION,
+     FIELD(settings.write_timeout_ns), NS_PER_MS, HOUR_NS},
+    {"reflection", "on|off", "server reflection (default: on where every address is local)", OPTION_ON_OFF,
+     FIELD(reflection), 0, 0},
+    {"guard", "on|off",
+     "a guard in front of gRPC core, which bounds what a connection may cost (default on); off is for "
+     "measurements: any peer can then stop the service",
+     OPTION_ON_OFF, FIELD(guard), 0, 0},
+    {"errors", NULL, "print every error this server gives, with its code, and exit", OPTION_ERRORS, NO_FIELD,
+     0, 0},
+    {"version", NULL, "print the version and exit", OPTION_VERSION, NO_FIELD, 0, 0},
+    {"help", NULL, "print this and exit", OPTION_HELP, NO_FIELD, 0, 0},
+    {"man", NULL, NULL, OPTION_MAN, NO_FIELD, 0, 0}, /* for the build only: without help, it is not listed */
+    {NULL, NULL, NULL, OPTION_MAN, NO_FIELD, 0, 0},
+};
+
+_Static_assert(ARRAY_LEN(option_table) <= 65, "options_table.h says how many options there may be");
+
+void *option_field(struct options *options, const struct option *option)
+{
+    return (char *)options + option->offset;
+}
+
+bool option_has_bounds(const struct option *option)
+{
+    return option->kind >= OPTION_NUMBER && option->kind <= OPTION_DURATION_OR_NEVER;
+}
+
+int64_t option_quantity(const struct options *options, const struct option *option)
+{
+    const void *of = (const char *)options + option->offset;
+
+    return option->size == sizeof(uint32_t) ? *(const uint32_t *)of : *(const int64_t *)of;
+}
+
+void option_set_quantity(struct options *options, const struct option *option, int64_t quantity)
+{
+    if (option->size == sizeof(uint32_t))
+        *(uint32_t *)option_field(options, option) = (uint32_t)quantity;
+    else
+        *(int64_t *)option_field(options, option) = quantity;
+}
+
+void options_set_defaults(struct options *options)
+{
+    *options = (struct options){.log_level = LOG_INFO,
+                                .log_format = LOG_AS_TEXT,
+                                .wire_threads = 1,
+                                .settings = settings_defaults,
+                                .guard = ON};
+}

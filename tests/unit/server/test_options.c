@@ -1,0 +1,154 @@
+/* test_options.c - the command line: bounds, and options that do not fit together. */
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/options.h"
+#include "server/options_table.h"
+
+#define MIB (INT64_C(1) << 20)
+#define MAX_ARGUMENTS 8
+
+/* The last command line: what it gave, and what was printed. */
+static struct options options;
+static char printed[16384];
+
+/* Reads the words of a command line. */
+static enum options_outcome read_line(const char *line)
+{
+    static char words[512];
+    char *argv[MAX_ARGUMENTS] = {"tributaryd"}, *rest = NULL;
+    int argc = 1;
+    FILE *out = fmemopen(printed, sizeof(printed), "w");
+
+    cr_assert_lt(strlen(line), sizeof(words));
+    strcpy(words, line);
+    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        cr_assert_lt(argc, MAX_ARGUMENTS);
+        argv[argc++] = word;
+    }
+    enum options_outcome outcome = options_read(argc, argv, &options, out, out);
+    fclose(out);
+    return outcome;
+}
+
+/* Reads "--NAME QUANTITY" in the smallest unit that the option has. */
+static enum options_outcome read_quantity(const struct option *option, int64_t quantity)
+{
+    char line[128];
+
+    if (option->kind == OPTION_DURATION || option->kind == OPTION_DURATION_OR_NEVER)
+        snprintf(line, sizeof(line), "--%s %" PRId64 "us", option->name, quantity / NS_PER_US);
+    else
+        snprintf(line, sizeof(line), "--%s %" PRId64, option->name, quantity);
+    return read_line(line);
+}
+
+static int64_t step_of(const struct option *option)
+{
+    return option->kind == OPTION_NUMBER || option->kind == OPTION_BYTES ? 1 : NS_PER_US;
+}
+
+/* Whether a bound of this option alone does not fit the default of another one. */
+static bool needs_another(const struct option *option)
+{
+    return strcmp(option->name, "max-event-bytes") == 0 || strcmp(option->name, "max-unfinished-bytes") == 0;
+}
+
+Test(options, without_arguments_every_option_has_a_default_within_its_bounds)
+{
+    cr_assert_eq(read_line(""), OPTIONS_RUN);
+    for (const struct option *option = option_table; option->name; option++) {
+        if (!option_has_bounds(option))
+            continue;
+        int64_t quantity = option_quantity(&options, option);
+        bool is_never = option->kind == OPTION_DURATION_OR_NEVER && quantity == 0;
+        cr_expect(is_never || (quantity >= option->min && quantity <= option->max), "--%s", option->name);
+    }
+    cr_assert_eq(options.listen_count, 1);
+    cr_assert_eq(options.reflection, ON);
+    cr_assert_eq(options.guard, ON);
+}
+
+Test(options, a_quantity_at_a_bound_is_taken_and_one_beyond_it_is_refused_by_name)
+{
+    for (const struct option *option = option_table; option->name; option++) {
+        if (!option_has_bounds(option) || needs_another(option))
+            continue;
+        const int64_t bounds[] = {option->min, option->max};
+        const int64_t beyond[] = {option->min - step_of(option), option->max + step_of(option)};
+        for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
+            cr_expect_eq(read_quantity(option, bounds[i]), OPTIONS_RUN, "--%s: %s", option->name, printed);
+            cr_expect_eq(option_quantity(&options, option), bounds[i], "--%s", option->name);
+            cr_expect_eq(read_quantity(option, beyond[i]), OPTIONS_WRONG, "--%s", option->name);
+            cr_expect(strstr(printed, option->name), "%s", printed);
+            cr_expect(strstr(printed, " to "), "it says the bounds: %s", printed);
+        }
+    }
+}
+
+Test(options, units_and_never_are_understood)
+{
+    cr_assert_eq(read_line("--max-connection-age 2h --min-ping-interval 1500ms --guard-turn 70us"),
+                 OPTIONS_RUN);
+    cr_assert_eq(options.settings.max_connection_age_ns, 7200 * NS_PER_S);
+    cr_assert_eq(options.settings.min_ping_interval_ns, 1500 * NS_PER_MS);
+    cr_assert_eq(options.settings.guard_turn_ns, 70 * NS_PER_US);
+    cr_assert_eq(read_line("--max-connection-age 2h --max-connection-age never"), OPTIONS_RUN);
+    cr_assert_eq(options.settings.max_connection_age_ns, 0);
+    cr_assert_eq(read_line("--drain-timeout never"), OPTIONS_WRONG, "a drain ends");
+    cr_assert_eq(read_line("--max-connection-age 0s"), OPTIONS_WRONG);
+    cr_assert(strstr(printed, "1s to 168h, or never"), "%s", printed);
+    cr_assert_eq(read_line("--max-header-bytes=32K"), OPTIONS_RUN);
+    cr_assert_eq(options.settings.max_header_bytes, 32768);
+}
+
+Test(options, the_help_says_defaults_and_bounds_as_one_may_type_them)
+{
+    cr_assert_eq(read_line("--help"), OPTIONS_DONE);
+    cr_assert(strstr(printed, "(default 64K; 1K to 1M)"), "%s", printed);
+    cr_assert(strstr(printed, "(default never; 1s to 168h, or never)"), "%s", printed);
+    cr_assert(strstr(printed, "(default 400us; 50us to 100ms)"), "%s", printed);
+}
+
+Test(options, those_that_do_not_fit_together_are_refused_with_both_names)
+{
+    static const struct {
+        const char *line, *text;
+    } refused[] = {
+        {"--max-event-bytes 2M", "--max-event-bytes 2M: not valid: at most --max-batch-bytes, which is 1M"},
+        {"--max-batch-bytes 1K --max-event-bytes 1025", "--max-event-bytes 1025: not valid: at most"},
+        {"--max-unfinished-bytes 1M --max-batch-bytes 4M",
+         "--max-unfinished-bytes 1M: not valid: at least --max-batch-bytes, which is 4M"},
+        {"--max-unfinished-bytes 64K", "--max-unfinished-bytes 64K: not valid: at least --max-batch-bytes"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        cr_expect_eq(read_line(refused[i].line), OPTIONS_WRONG, "%s", refused[i].line);
+        cr_expect(strstr(printed, refused[i].text), "%s", printed);
+    }
+}
+
+Test(options, a_default_gives_way_to_an_option_that_was_given)
+{
+    cr_assert_eq(read_line("--max-batch-bytes 64M"), OPTIONS_RUN, "%s", printed);
+    cr_assert_eq(options.settings.max_unfinished_bytes, 16 * MIB, "the guard raises it");
+    cr_assert_eq(read_line("--max-batch-bytes 64"), OPTIONS_RUN, "%s", printed);
+    cr_assert_eq(read_line("--max-batch-bytes 64M --max-event-bytes 64M --max-unfinished-bytes 64M"),
+                 OPTIONS_RUN, "%s", printed);
+}
+
+Test(options, reflection_follows_the_addresses_unless_it_was_given)
+{
+    cr_assert_eq(read_line("--listen 0.0.0.0:0 --insecure-listen"), OPTIONS_RUN);
+    cr_assert_eq(options.reflection, OFF);
+    cr_assert_eq(read_line("--listen 0.0.0.0:0 --insecure-listen --reflection on"), OPTIONS_RUN);
+    cr_assert_eq(options.reflection, ON);
+    cr_assert_eq(read_line("--reflection off"), OPTIONS_RUN);
+    cr_assert_eq(options.reflection, OFF);
+    cr_assert_eq(read_line("--reflection maybe"), OPTIONS_WRONG);
+    cr_assert_eq(read_line("--guard off"), OPTIONS_RUN);
+    cr_assert_eq(options.guard, OFF);
+}
