@@ -140,23 +140,30 @@ Test(peer_connections, the_limit_of_all_holds_for_a_peer_within_its_share)
 
 Test(peer_connections, silent_connections_of_a_peer_give_way_to_its_own_next_one)
 {
-    struct settings settings = settings_of(4, 50);
-    int silent[2], client, other, fd, other_fd;
+    struct settings settings = settings_of(8, 50);
+    int others[3], live[2], fds[2], silent[2], client, fd;
 
     listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
-    other = connected_from(OTHER, &other_fd);
-    silent[0] = dial_from(ONE);
-    silent[1] = dial_from(ONE);
+    for (size_t i = 0; i < ARRAY_LEN(live); i++)
+        live[i] = connected_from(ONE, &fds[i]);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        others[i] = dial_from(OTHER); /* more of them are silent */
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+        silent[i] = dial_from(ONE);
     client = connected_from(ONE, &fd);
     cr_assert(is_closed_by_peer(silent[0]), "the oldest of its own");
     cr_assert_not(is_readable(silent[1], 50), "the other one is within the share");
+    cr_assert_not(is_readable(others[0], 0), "another peer pays nothing for it");
     cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 1);
-    close(silent[0]);
-    close(silent[1]);
+    for (size_t i = 0; i < 2; i++) {
+        close(silent[i]);
+        close(live[i]);
+        close(fds[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        close(others[i]);
     close(client);
     close(fd);
-    close(other);
-    close(other_fd);
     listener_fixture_close(&fixture);
 }
 
