@@ -1,6 +1,7 @@
 """What must hold of each attack. A judgement looks at all rounds of one attack, and says what it
 measured, and whether that is good. None: it has no figure to look at, which is a failure."""
 import dataclasses
+import math
 import statistics
 from typing import Callable
 
@@ -24,14 +25,13 @@ class Judgement:
     measure: Callable  # of (attack, [(control, attacked)]): (text, whether it is good)
 
 
-def median(values):
-    """None where one is missing."""
-    values = list(values)
-    return None if not values or None in values else statistics.median(values)
+def median(values, missing=math.inf):
+    """A run that failed has no value, and counts as `missing`."""
+    return statistics.median(missing if value is None else value for value in values)
 
 
 def within(value, limit, text):
-    return ("none", False) if value is None else (text.format(value), value <= limit)
+    return ("none", False) if value in (None, math.inf) else (text.format(value), value <= limit)
 
 
 def lives(attack, rounds):
@@ -41,9 +41,9 @@ def lives(attack, rounds):
 
 
 def ratio(pair, part, rate="events_per_s"):
-    """The innocents' rate over the control's."""
-    control, attacked = (run.get(part, {}).get(rate) for run in pair)
-    return attacked / control if control and attacked is not None else None
+    """The innocents' rate over the control's. 0: one of them failed."""
+    control, attacked = (run.get(part, {}).get(rate, 0.0) for run in pair)
+    return attacked / control if control else 0.0
 
 
 def throughput(attack, rounds):
@@ -54,20 +54,20 @@ def throughput(attack, rounds):
         median(ratio(pair, *of_what) for pair in rounds)
         for of_what in (("steady",), ("full",), ("full", "events_per_cpu_s"))
     ]
-    steady, *full = [each or 0 for each in ratios]
+    steady, *full = ratios
     good = steady >= MIN_THROUGHPUT and max(full) >= MIN_THROUGHPUT
-    return " ".join("none" if each is None else f"{each:.2f}" for each in ratios), good
+    return " ".join(f"{each:.2f}" for each in ratios), good
+
+
+def latency_ms(pair):
+    """How much more it was than the control's, at p90. None: one of them failed."""
+    control, attacked = (run["steady"].get("p90_ms") for run in pair)
+    return None if control is None or attacked is None else attacked - control
 
 
 def latency(attack, rounds):
     del attack
-    more = median(
-        attacked["steady"]["p90_ms"] - control["steady"]["p90_ms"]
-        if "p90_ms" in attacked["steady"] and "p90_ms" in control["steady"]
-        else None
-        for control, attacked in rounds
-    )
-    return within(more, MAX_LATENCY_MS, "{:+.1f}")
+    return within(median(latency_ms(pair) for pair in rounds), MAX_LATENCY_MS, "{:+.1f}")
 
 
 def p99(attack, rounds):
@@ -98,7 +98,7 @@ def attacks_of(rounds):
 
 
 def ended(attack, rounds):
-    """Every connection was ended; the slowest of each attack in time."""
+    """Every connection was ended, and the slowest of each attack in time."""
     del attack
     every = attacks_of(rounds)
     if any(each.get("not_ended", 1) or not each.get("ended") for each in every):
