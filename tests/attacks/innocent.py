@@ -80,7 +80,7 @@ class Steady:
 
     def result(self):
         found, wrong = self.child.result(self.warm_up_s + self.seconds + PATIENCE_S)
-        latency = found.get("latency_us", {})
+        latency = {} if wrong else found["latency_us"]
         return {
             "failed": wrong,
             "events_per_s": 0.0 if wrong else found["events_per_second"],
@@ -108,6 +108,7 @@ class FullSpeed:
         return {
             "failed": wrong,
             "events_per_s": 0.0 if wrong else found["events_per_s"],
+            "events_per_cpu_s": 0.0 if wrong else 1e6 / found["server_cpu_s_per_M"],
             "cpu_s": sum(used) * found.get("delivered", 0) / 1e6,
         }
 

@@ -1,6 +1,7 @@
 """What must hold of each attack. A judgement looks at all rounds of one attack, and says what it
 measured, and whether that is good. None: it has no figure to look at, which is a failure."""
 import dataclasses
+import math
 import statistics
 from typing import Callable
 
@@ -24,14 +25,13 @@ class Judgement:
     measure: Callable  # of (attack, [(control, attacked)]): (text, whether it is good)
 
 
-def median(values):
-    """None where one is missing."""
-    values = list(values)
-    return None if not values or None in values else statistics.median(values)
+def median(values, missing=math.inf):
+    """A run that failed has no value, and counts as `missing`."""
+    return statistics.median(missing if value is None else value for value in values)
 
 
 def within(value, limit, text):
-    return ("none", False) if value is None else (text.format(value), value <= limit)
+    return ("none", False) if value in (None, math.inf) else (text.format(value), value <= limit)
 
 
 def lives(attack, rounds):
@@ -40,28 +40,34 @@ def lives(attack, rounds):
     return (died.strip().splitlines() or ["yes"])[0][:60], not died
 
 
-def ratio(pair, part):
-    """The innocents' rate over the control's."""
-    control, attacked = (run.get(part, {}).get("events_per_s") for run in pair)
-    return attacked / control if control and attacked is not None else None
+def ratio(pair, part, rate="events_per_s"):
+    """The innocents' rate over the control's. 0: one of them failed."""
+    control, attacked = (run.get(part, {}).get(rate, 0.0) for run in pair)
+    return attacked / control if control else 0.0
 
 
 def throughput(attack, rounds):
+    """At full speed the rate depends on what other programs leave of the machine. So it is enough
+    that the server did as much in each second of its processor time."""
     del attack
-    ratios = [median(ratio(pair, part) for pair in rounds) for part in ("steady", "full")]
-    good = all(each is not None and each >= MIN_THROUGHPUT for each in ratios)
-    return " ".join("none" if each is None else f"{each:.2f}" for each in ratios), good
+    ratios = [
+        median(ratio(pair, *of_what) for pair in rounds)
+        for of_what in (("steady",), ("full",), ("full", "events_per_cpu_s"))
+    ]
+    steady, *full = ratios
+    good = steady >= MIN_THROUGHPUT and max(full) >= MIN_THROUGHPUT
+    return " ".join(f"{each:.2f}" for each in ratios), good
+
+
+def latency_ms(pair):
+    """How much more it was than the control's, at p90. None: one of them failed."""
+    control, attacked = (run["steady"].get("p90_ms") for run in pair)
+    return None if control is None or attacked is None else attacked - control
 
 
 def latency(attack, rounds):
     del attack
-    more = median(
-        attacked["steady"]["p90_ms"] - control["steady"]["p90_ms"]
-        if "p90_ms" in attacked["steady"] and "p90_ms" in control["steady"]
-        else None
-        for control, attacked in rounds
-    )
-    return within(more, MAX_LATENCY_MS, "{:+.1f}")
+    return within(median(latency_ms(pair) for pair in rounds), MAX_LATENCY_MS, "{:+.1f}")
 
 
 def p99(attack, rounds):
@@ -92,24 +98,22 @@ def attacks_of(rounds):
 
 
 def ended(attack, rounds):
-    """Every connection was ended in time. One that the machine had no time for, and that never
-    came to its bound, counts as good."""
+    """Every connection was ended, and the slowest of each attack in time."""
     del attack
     every = attacks_of(rounds)
     if any(each.get("not_ended", 1) or not each.get("ended") for each in every):
         return "never", False
-    return within(worst(each["lag_s"] for each in every), MAX_LAG_S, "{:.2f}")
+    return within(median(each["lag_s"] for each in every), MAX_LAG_S, "{:.2f}")
 
 
 def logged(attack, rounds):
-    """Each round's log names one of the reasons; where gRPC core may end it first, its GOAWAY does
-    as well."""
+    """Each round's log names one of the reasons, or gRPC core ended it first where it may."""
     for _, attacked in rounds:
-        farewell = attacked["attack"].get("farewell", "")
-        if not set(attacked["ended"]) & set(attack.reasons) and not (CORE in attack.reasons and farewell):
+        seen = set(attacked["ended"]) or {CORE}
+        if not seen & set(attack.reasons):
             return " ".join(attacked["ended"]) or "nothing", False
-    seen = {reason for _, attacked in rounds for reason in attacked["ended"]}
-    return " ".join(sorted(seen)) or f"core: {attacks_of(rounds)[0]['farewell']}", True
+    seen = {reason for _, attacked in rounds for reason in attacked["ended"] or [CORE]}
+    return " ".join(sorted(seen)), True
 
 
 def stream(attack, rounds):

@@ -49,13 +49,15 @@ def lines_of(results):
 
 
 def legend():
-    return f"""of control   rate over the control's, steady, full speed; at least {judge.MIN_THROUGHPUT:g}
+    return f"""\
+of control   rate over the control's: steady; at full speed; at full speed for each second of the
+             server's processor time; at least {judge.MIN_THROUGHPUT:g}, one of the last two is enough
 p90 ms       more than the control's, at a steady rate; at most {judge.MAX_LATENCY_MS}
 grown MB     resident set size during the attack, over that before; at most {judge.MAX_GROWN_MB}
 kept MB      the same, 3 s later; at most {judge.MAX_KEPT_MB}
-ended s      from the attack's bound to its end; at most {judge.MAX_LAG_S:g}; the worst of all
+ended s      from the attack's bound to the end of its last connection; at most {judge.MAX_LAG_S:g}
 others       cores that other programs used meanwhile, at most
-Throughput and latency are medians of paired rounds, the others the worst of them. "!": it failed."""
+Rate, latency and end: medians of paired rounds; memory: the worst. "!": it failed."""
 
 
 def one_line(attack, control, attacked):

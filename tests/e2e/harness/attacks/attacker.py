@@ -39,15 +39,17 @@ class Link:
         self.attack, self.body = attack, attack.body()
         self.windows = Windows()
         self.began_at = time.monotonic()
-        self.opened = not attack.waits  # whether `then` was sent
+        self.opened = False  # whether `then` was sent
         self.sent = 0  # bytes of the body
-        self.crossed_at = None if attack.bound_s is None else self.began_at + attack.bound_s
+        self.crossed_at = None
         self.ended_at = self.ended_by = None
         self.answers = 0  # DATA frames on stream 1
         self.answered_at = 0.0
         self._pending, self._of_body = memoryview(attack.first), False
         self._paused_until = 0.0
         self._inbox, self._tail = bytearray(), b""
+        if not attack.waits:
+            self._open(self.began_at)
         self.socket = socket.socket()
         if not attack.reads:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -89,6 +91,11 @@ class Link:
             self._end(type(error).__name__, now)
         return False
 
+    def _open(self, now):
+        self.opened = True
+        if self.attack.bound_s is not None:
+            self.crossed_at = now + self.attack.bound_s
+
     def _check_bound(self):
         bound = self.attack.bound
         if self.crossed_at is None and bound is not None and self.sent >= bound * self.body.unit_bytes:
@@ -115,10 +122,9 @@ class Link:
             return
         self._tail = (self._tail + data)[-300:]
         if not self.opened:
-            self.opened = True
-            self._pending = memoryview(
-                bytes(self._pending) + (ACKNOWLEDGE if self.attack.acknowledges else b"") + self.attack.then
-            )
+            self._open(now)
+            answer = (ACKNOWLEDGE if self.attack.acknowledges else b"") + self.attack.then
+            self._pending = memoryview(bytes(self._pending) + answer)
         if self.body.windowed:
             self._inbox += data
             self._frames(now)

@@ -42,8 +42,8 @@ class Attack:
     title: str
     row: str  # of the scorecard, or of the findings
     body: Callable  # makes what next() is called of, for each connection
-    # So many units are allowed; or so many seconds after the connection began. None: it has no
-    # bound, and is only slowed.
+    # So many units are allowed; or so many seconds after `then` was sent, or `first` where there is
+    # no wait. None: it has no bound, and is only slowed.
     bound: Optional[int] = None
     bound_s: Optional[float] = None
     reasons: tuple = ()  # the guard's, any of them; CORE: gRPC core may end it first
@@ -156,9 +156,11 @@ LARGE_HEADERS = tuple(
            repeat(frame(CONTINUATION, 0, 1, b"\x80" * 16000), count=406), bound=5,
            reasons=("HEADER_TOO_LARGE", "TOO_MANY_CONTINUATIONS"),
            then=frame(HEADERS, 0, 1, PADDED_INTEGER)),
-    # Over the server's limit (8 KiB) and under that of the guard: only that call may be refused.
+    # Over the server's limit (8 KiB) and under the guard's: only that call may be refused. Not
+    # so yet: gRPC core ends the connection, so test_guard.py leaves it out.
     Attack("metadata_9kb", "a call with 9 000 bytes of metadata beside a healthy stream", "K1.12",
-           functools.partial(Beside, 9000), then=OPEN, seconds=1, off=("ended", "logged"), also=("stream",)),
+           functools.partial(Beside, 9000), then=OPEN, seconds=1, quick=False,
+           off=("ended", "logged"), also=("stream",)),
     # Over the limit of the guard. It cannot refuse a call alone, since the core would lose the
     # state of HPACK.
     Attack("metadata_300kb", "a call with 300 KB of metadata beside a healthy stream", "K1.12",
