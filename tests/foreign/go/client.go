@@ -49,7 +49,7 @@ func (s settings) seconds(name string) time.Duration {
 func (s settings) events() []*pb.Event {
 	events := make([]*pb.Event, s.number("pack"))
 	for i := range events {
-		events[i] = &pb.Event{Topic: "foreign", Data: make([]byte, 128)}
+		events[i] = &pb.Event{Topic: "foreign", Data: make([]byte, s.number("size"))}
 	}
 	return events
 }
@@ -351,7 +351,7 @@ func run(ctx context.Context, s settings) (c counts, err error) {
 
 func main() {
 	// window, frame, keepalive: 0 is the library's default. calls is for the shape unary, cancels for cancel.
-	s := settings{"address": "", "name": "go", "seconds": "10", "pack": "64", "overflow": "block",
+	s := settings{"address": "", "name": "go", "seconds": "10", "pack": "64", "size": "128", "overflow": "block",
 		"shape": "stream", "window": "0", "frame": "0", "keepalive": "0", "calls": "100", "cancels": "100"}
 	for _, argument := range os.Args[1:] {
 		name, value, _ := strings.Cut(argument, "=")
