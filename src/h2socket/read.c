@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "h2socket/end.h"
 #include "h2socket/libc_calls.h"
@@ -28,7 +29,7 @@ static bool has_turn(struct h2socket *socket)
     if (turn == TURN_RELEASED || socket->poll != wait_poll()) {
         atomic_store_explicit(&socket->turn, TURN_RUNS, memory_order_relaxed);
         socket->poll = wait_poll();
-        h2guard_short_turn(socket->guard, wait_now_ns(), wait_turn_cost());
+        h2guard_short_turn(socket->guard, clock_mono_ns(), wait_turn_cost());
     }
     return true;
 }

@@ -41,9 +41,9 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
     pthread_mutex_init(&socket->lock, NULL);
     socket->fd = fd;
     socket->role = role;
-    socket->poll = UINT64_MAX; /* the first read begins a turn */
     snprintf(socket->peer, sizeof(socket->peer), "%s", peer);
-    if (limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) {
+    if ((limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) ||
+        wait_join(socket)) {
         free_socket(socket);
         return ERR_NO_MEMORY;
     }
@@ -68,7 +68,7 @@ void socket_remove(int fd)
     pthread_mutex_lock(&table.lock);
     atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
     pthread_mutex_unlock(&table.lock);
-    wait_forget(socket);
+    wait_leave(socket);
     if (socket->role == H2GUARD_SERVER) {
         atomic_fetch_sub(&table.served, 1);
         count_add(COUNT_LIVE_CONNECTIONS, -1);
