@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -119,10 +120,18 @@ void h2socket_shutdown_all(void)
     visit_all(shut_down, 0);
 }
 
+/* Whether bytes are in the socket that the core has not read: its thread may have been busy. */
+static bool has_unread(const struct h2socket *socket)
+{
+    int size = 0;
+
+    return ioctl(socket->fd, FIONREAD, &size) == 0 && size > 0;
+}
+
 static void check(struct h2socket *socket, int64_t now_ns)
 {
     pthread_mutex_lock(&socket->lock);
-    if (socket->guard && !socket->ended && !socket->rest) {
+    if (socket->guard && !socket->ended && !socket->rest && !has_unread(socket)) {
         struct h2guard_verdict verdict = h2guard_check(socket->guard, now_ns);
 
         if (verdict.decision == H2GUARD_END)
@@ -134,6 +143,16 @@ static void check(struct h2socket *socket, int64_t now_ns)
 void h2socket_check(int64_t now_ns)
 {
     visit_all(check, now_ns);
+    end_report(now_ns);
+}
+
+bool h2socket_needs_check(void)
+{
+    return h2socket_count() > 0 || end_is_unreported();
+}
+
+void h2socket_report(int64_t now_ns)
+{
     end_report(now_ns);
 }
 
