@@ -62,7 +62,7 @@ static void connect_tcp(int ends[2])
     cr_assert_eq(setsockopt(ends[0], IPPROTO_TCP, TCP_INQ, &on, sizeof(on)), 0);
 }
 
-int fixture_watch(struct h2socket_fixture *fixture, struct pair *pair)
+int fixture_watch(struct h2socket_fixture *fixture, struct ends *pair)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = pair};
 
@@ -70,7 +70,7 @@ int fixture_watch(struct h2socket_fixture *fixture, struct pair *pair)
 }
 
 void fixture_connect_with(struct h2socket_fixture *fixture, enum transport transport,
-                          const struct h2guard_limits *limits, bool watched, struct pair *pair)
+                          const struct h2guard_limits *limits, bool watched, struct ends *pair)
 {
     int ends[2];
 
@@ -78,33 +78,33 @@ void fixture_connect_with(struct h2socket_fixture *fixture, enum transport trans
         connect_tcp(ends);
     else
         cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    *pair = (struct pair){.core = ends[0], .peer = ends[1]};
+    *pair = (struct ends){.core = ends[0], .peer = ends[1]};
     cr_assert_eq(h2socket_add(pair->core, H2GUARD_SERVER, limits, "a peer"), ERR_OK);
     if (watched)
         cr_assert_eq(fixture_watch(fixture, pair), 0);
 }
 
-void fixture_connect(struct h2socket_fixture *fixture, enum transport transport, struct pair *pair)
+void fixture_connect(struct h2socket_fixture *fixture, enum transport transport, struct ends *pair)
 {
     fixture_connect_with(fixture, transport, &fixture->limits, true, pair);
 }
 
-void fixture_disconnect(struct pair *pair)
+void fixture_disconnect(struct ends *pair)
 {
     if (pair->core >= 0)
         close(pair->core);
     if (pair->peer >= 0)
         close(pair->peer);
-    *pair = (struct pair){-1, -1};
+    *pair = (struct ends){-1, -1};
 }
 
-void peer_sends(const struct pair *pair, struct buf *buf)
+void peer_sends(const struct ends *pair, struct buf *buf)
 {
     cr_assert_eq(send(pair->peer, buf->data, buf->size, MSG_NOSIGNAL), (ssize_t)buf->size, "errno %d", errno);
     buf_clear(buf);
 }
 
-void peer_starts(const struct pair *pair)
+void peer_starts(const struct ends *pair)
 {
     struct buf buf = {0};
 
@@ -115,7 +115,7 @@ void peer_starts(const struct pair *pair)
     buf_fini(&buf);
 }
 
-void peer_sends_message(const struct pair *pair, uint32_t size)
+void peer_sends_message(const struct ends *pair, uint32_t size)
 {
     struct buf buf = {0};
 
@@ -124,7 +124,7 @@ void peer_sends_message(const struct pair *pair, uint32_t size)
     buf_fini(&buf);
 }
 
-ssize_t core_reads(const struct pair *pair, void *data, size_t size)
+ssize_t core_reads(const struct ends *pair, void *data, size_t size)
 {
     _Alignas(struct cmsghdr) char control[64];
     struct iovec piece = {.iov_base = data, .iov_len = size};
@@ -134,7 +134,7 @@ ssize_t core_reads(const struct pair *pair, void *data, size_t size)
     return recvmsg(pair->core, &message, 0);
 }
 
-size_t core_reads_all(const struct pair *pair, int *error_out)
+size_t core_reads_all(const struct ends *pair, int *error_out)
 {
     static char data[65536];
     size_t total = 0;
@@ -146,7 +146,7 @@ size_t core_reads_all(const struct pair *pair, int *error_out)
     return total;
 }
 
-ssize_t core_sends(const struct pair *pair, const void *data, size_t size)
+ssize_t core_sends(const struct ends *pair, const void *data, size_t size)
 {
     struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     const struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
@@ -164,7 +164,7 @@ int core_polls(struct h2socket_fixture *fixture, int timeout_ms)
     return core_polls_for(fixture, MAX_EVENTS, timeout_ms);
 }
 
-const struct pair *core_event(int i)
+const struct ends *core_event(int i)
 {
     return events[i].data.ptr;
 }

@@ -26,13 +26,13 @@ static void end(void)
 
 TestSuite(h2socket_ends, .init = begin, .fini = end);
 
-static void sends_text(const struct pair *pair, const char *text)
+static void sends_text(const struct ends *pair, const char *text)
 {
     cr_assert_eq(send(pair->peer, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
 /* The core is told once that the connection has ended, and may try again. */
-static void core_is_told(const struct pair *pair)
+static void core_is_told(const struct ends *pair)
 {
     char data[16];
 
@@ -43,7 +43,7 @@ static void core_is_told(const struct pair *pair)
 }
 
 /* Waits for what the peer gets. Returns the bytes, 0 at the end of the stream, or -1 with errno. */
-static ssize_t peer_gets(const struct pair *pair, void *data, size_t size)
+static ssize_t peer_gets(const struct ends *pair, void *data, size_t size)
 {
     struct pollfd poll_fd = {.fd = pair->peer, .events = POLLIN};
 
@@ -52,7 +52,7 @@ static ssize_t peer_gets(const struct pair *pair, void *data, size_t size)
 }
 
 /* The peer gets a GOAWAY of this reason, and then the end of the stream. */
-static void peer_gets_goaway(const struct pair *pair, enum h2guard_reason reason)
+static void peer_gets_goaway(const struct ends *pair, enum h2guard_reason reason)
 {
     uint8_t frame[256];
     const char *name = h2guard_reason_name(reason);
@@ -65,7 +65,7 @@ static void peer_gets_goaway(const struct pair *pair, enum h2guard_reason reason
 }
 
 /* Makes a connection whose peer then breaks the rules, which the core has not read. */
-static void wrong_peer(struct pair *pair, enum transport transport)
+static void wrong_peer(struct ends *pair, enum transport transport)
 {
     fixture_connect(&fixture, transport, pair);
     sends_text(pair, "GET / HTTP/1.1\r\n\r\n");
@@ -75,7 +75,7 @@ static void wrong_peer(struct pair *pair, enum transport transport)
 Test(h2socket_ends, at_a_frame_boundary_the_peer_gets_goaway)
 {
     for (enum transport transport = UNIX; transport <= TCP; transport++) {
-        struct pair pair;
+        struct ends pair;
 
         wrong_peer(&pair, transport);
         core_is_told(&pair);
@@ -94,7 +94,7 @@ Test(h2socket_ends, within_a_frame_the_connection_is_reset)
     char data[64];
 
     for (int cut = 1; cut <= (int)sizeof(half); cut++) {
-        struct pair pair;
+        struct ends pair;
 
         wrong_peer(&pair, TCP);
         cr_assert_eq(core_sends(&pair, half, (size_t)cut), cut);
@@ -109,7 +109,7 @@ Test(h2socket_ends, within_a_frame_the_connection_is_reset)
 
 Test(h2socket_ends, a_full_socket_is_reset)
 {
-    struct pair pair;
+    struct ends pair;
     struct buf frame = {0};
     char data[65536];
     ssize_t size;
@@ -134,7 +134,7 @@ Test(h2socket_ends, a_full_socket_is_reset)
 
 Test(h2socket_ends, a_log_line_is_written_once_for_each_reason_and_second)
 {
-    struct pair pairs[4];
+    struct ends pairs[4];
     int64_t now_ns = clock_mono_ns();
 
     for (int i = 0; i < 3; i++) {
@@ -167,7 +167,7 @@ Test(h2socket_ends, a_log_line_is_written_once_for_each_reason_and_second)
 
 Test(h2socket_ends, what_waits_for_the_log_is_written_at_the_end)
 {
-    struct pair pair;
+    struct ends pair;
 
     for (int i = 0; i < 5; i++) {
         wrong_peer(&pair, UNIX);
@@ -183,7 +183,7 @@ Test(h2socket_ends, what_waits_for_the_log_is_written_at_the_end)
 /* ---- ends by time ---- */
 
 /* The peer has sent its preface, and the core has read it. */
-static void opening(struct pair *pair)
+static void opening(struct ends *pair)
 {
     fixture_connect(&fixture, UNIX, pair);
     sends_text(pair, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -193,7 +193,7 @@ static void opening(struct pair *pair)
 
 Test(h2socket_ends, what_stays_half_done_ends_by_time)
 {
-    struct pair pair;
+    struct ends pair;
     int64_t now_ns = clock_mono_ns();
 
     fixture.limits.open_timeout_ns = NS_PER_S;
@@ -216,7 +216,7 @@ Test(h2socket_ends, what_stays_half_done_ends_by_time)
 
 Test(h2socket_ends, bytes_that_the_core_has_not_read_are_in_time)
 {
-    struct pair pair;
+    struct ends pair;
     struct buf settings = {0};
     int64_t now_ns = clock_mono_ns();
     int error;
@@ -237,7 +237,7 @@ Test(h2socket_ends, bytes_that_the_core_has_not_read_are_in_time)
 
 Test(h2socket_ends, a_socket_that_waits_does_not_end_by_time)
 {
-    struct pair pair;
+    struct ends pair;
     int error;
 
     fixture.limits.turn_cost = 100;
@@ -260,7 +260,7 @@ Test(h2socket_ends, a_socket_that_waits_does_not_end_by_time)
 Test(h2socket_ends, the_end_of_the_stream_comes_behind_what_waits)
 {
     for (enum transport transport = UNIX; transport <= TCP; transport++) {
-        struct pair pair;
+        struct ends pair;
         size_t size = 0;
         int error;
 

@@ -66,7 +66,7 @@ Test(h2socket_front, wrong_descriptors_fail_as_in_libc)
 Test(h2socket_front, the_table_counts_what_peers_have_opened_until_it_is_closed)
 {
     struct h2socket_fixture fixture;
-    struct pair served;
+    struct ends served;
     int dialled[2];
     char peer[H2SOCKET_PEER_CAPACITY];
 
@@ -129,7 +129,7 @@ Test(h2socket_front, a_descriptor_that_is_there_already_ends_the_process, .signa
 Test(h2socket_front, a_descriptor_that_is_used_again_has_a_new_entry)
 {
     struct h2socket_fixture fixture;
-    struct pair pair;
+    struct ends pair;
     int error, fd = -1;
 
     fixture_init(&fixture, 100);
@@ -151,7 +151,7 @@ Test(h2socket_front, a_descriptor_that_is_used_again_has_a_new_entry)
 Test(h2socket_front, a_socket_without_limits_is_never_held)
 {
     struct h2socket_fixture fixture;
-    struct pair pair;
+    struct ends pair;
     static char data[100000];
     int error;
 
@@ -171,7 +171,7 @@ Test(h2socket_front, a_socket_without_limits_is_never_held)
 Test(h2socket_front, the_core_is_seen_once_it_watches_reads_and_writes)
 {
     struct h2socket_fixture fixture;
-    struct pair pair;
+    struct ends pair;
     char data[1];
 
     fixture_init(&fixture, 1000);
@@ -191,7 +191,7 @@ Test(h2socket_front, the_core_is_seen_once_it_watches_reads_and_writes)
 Test(h2socket_front, all_sockets_are_shut_down)
 {
     struct h2socket_fixture fixture;
-    struct pair pairs[3];
+    struct ends pairs[3];
     char data[1];
     int error;
 

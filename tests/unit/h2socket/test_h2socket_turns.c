@@ -32,7 +32,7 @@ static void end(void)
 TestSuite(h2socket_turns, .init = begin, .fini = end);
 
 /* The core reads until EAGAIN. */
-static void reads(const struct pair *pair, size_t size)
+static void reads(const struct ends *pair, size_t size)
 {
     int error;
     size_t got = core_reads_all(pair, &error);
@@ -42,7 +42,7 @@ static void reads(const struct pair *pair, size_t size)
 }
 
 /* A connection that has used its first turn and waits; `size` paid bytes are left to read. */
-static void waiting(struct pair *pair, uint32_t size)
+static void waiting(struct ends *pair, uint32_t size)
 {
     fixture_connect(&fixture, UNIX, pair);
     peer_starts(pair);
@@ -52,7 +52,7 @@ static void waiting(struct pair *pair, uint32_t size)
 }
 
 /* A poll finds one event, for this connection. */
-static void polls_one(int timeout_ms, const struct pair *pair)
+static void polls_one(int timeout_ms, const struct ends *pair)
 {
     cr_assert_eq(core_polls(&fixture, timeout_ms), 1);
     cr_assert_eq(core_event(0), pair);
@@ -61,7 +61,7 @@ static void polls_one(int timeout_ms, const struct pair *pair)
 
 Test(h2socket_turns, beyond_its_portion_a_socket_waits_for_the_next_poll)
 {
-    struct pair pair;
+    struct ends pair;
 
     waiting(&pair, 3 * TURN - 5);
     cr_assert_eq(count_get(COUNT_GUARD_WAITS), 1);
@@ -83,7 +83,7 @@ Test(h2socket_turns, beyond_its_portion_a_socket_waits_for_the_next_poll)
 
 Test(h2socket_turns, a_poll_begins_a_turn_of_a_socket_that_does_not_wait)
 {
-    struct pair pair;
+    struct ends pair;
 
     fixture_connect(&fixture, TCP, &pair);
     peer_starts(&pair);
@@ -96,10 +96,27 @@ Test(h2socket_turns, a_poll_begins_a_turn_of_a_socket_that_does_not_wait)
     fixture_disconnect(&pair);
 }
 
+Test(h2socket_turns, a_rest_may_be_read_in_small_pieces_within_its_turn)
+{
+    struct ends pair;
+    char data[100];
+
+    fixture.limits.first_read_bytes = 16384; /* much more than passes */
+    waiting(&pair, 3 * TURN);
+    polls_one(-1, &pair);
+    for (size_t got = 0; got < TURN; got += sizeof(data))
+        cr_assert_eq(core_reads(&pair, data, sizeof(data)), sizeof(data), "after %zu", got);
+    reads(&pair, 0);
+    polls_one(-1, &pair);
+    reads(&pair, TURN);
+    cr_assert_eq(count_get(COUNT_GUARD_WAITS), 3);
+    fixture_disconnect(&pair);
+}
+
 Test(h2socket_turns, eight_are_released_in_one_poll_behind_real_events_and_in_order)
 {
     static const int order[MANY] = {7, 3, 11, 0, 19, 5, 2, 13, 1, 17, 4, 6, 8, 10, 9, 12, 14, 18, 16, 15};
-    struct pair pairs[MANY], ready;
+    struct ends pairs[MANY], ready;
     int next = 0;
 
     for (int i = 0; i < MANY; i++) {
@@ -133,7 +150,7 @@ Test(h2socket_turns, eight_are_released_in_one_poll_behind_real_events_and_in_or
 }
 
 /* Three that are ready, and two that wait. */
-static void ready_and_waiting(struct pair ready[3], struct pair waits[2])
+static void ready_and_waiting(struct ends ready[3], struct ends waits[2])
 {
     for (int i = 0; i < 2; i++)
         fixture_connect(&fixture, UNIX, &waits[i]);
@@ -150,7 +167,7 @@ static void ready_and_waiting(struct pair ready[3], struct pair waits[2])
         peer_starts(&ready[i]);
 }
 
-static void disconnect(struct pair *pairs, int count)
+static void disconnect(struct ends *pairs, int count)
 {
     for (int i = 0; i < count; i++)
         fixture_disconnect(&pairs[i]);
@@ -158,7 +175,7 @@ static void disconnect(struct pair *pairs, int count)
 
 Test(h2socket_turns, half_of_a_small_array_is_for_those_that_wait)
 {
-    struct pair ready[3], waits[2];
+    struct ends ready[3], waits[2];
 
     ready_and_waiting(ready, waits);
     for (int i = 0; i < 2; i++) {
@@ -174,7 +191,7 @@ Test(h2socket_turns, half_of_a_small_array_is_for_those_that_wait)
 
 Test(h2socket_turns, an_array_of_one_has_real_events_first)
 {
-    struct pair ready[3], waits[2];
+    struct ends ready[3], waits[2];
 
     ready_and_waiting(ready, waits);
     for (int i = 0; i < 5; i++) {
@@ -188,7 +205,7 @@ Test(h2socket_turns, an_array_of_one_has_real_events_first)
 
 Test(h2socket_turns, an_array_of_none_fails_as_in_libc)
 {
-    struct pair pair;
+    struct ends pair;
 
     waiting(&pair, TURN);
     cr_assert(core_polls_for(&fixture, 0, 0) == -1 && errno == EINVAL);
@@ -199,7 +216,7 @@ Test(h2socket_turns, an_array_of_none_fails_as_in_libc)
 
 /* A connection that waits until a thousandth of its second's budget comes back for each of these
  * milliseconds: it has used its budget. */
-static void delayed(struct pair *pair, int delay_ms)
+static void delayed(struct ends *pair, int delay_ms)
 {
     fixture.limits.second_cost = 1000 * TURN / delay_ms;
     fixture_connect(&fixture, UNIX, pair);
@@ -213,7 +230,7 @@ static void delayed(struct pair *pair, int delay_ms)
 
 Test(h2socket_turns, a_poll_without_end_ends_when_the_delay_is_over)
 {
-    struct pair pair;
+    struct ends pair;
 
     delayed(&pair, 100); /* 10 turns in a second */
     int64_t began_ns = clock_mono_ns(), took_ns;
@@ -232,7 +249,7 @@ Test(h2socket_turns, a_poll_without_end_ends_when_the_delay_is_over)
 
 Test(h2socket_turns, a_shorter_poll_ends_before_the_delay)
 {
-    struct pair pair;
+    struct ends pair;
     int64_t began_ns;
 
     delayed(&pair, 1000);
@@ -247,7 +264,7 @@ Test(h2socket_turns, a_shorter_poll_ends_before_the_delay)
 
 Test(h2socket_turns, a_new_event_does_not_end_the_wait)
 {
-    struct pair pair;
+    struct ends pair;
 
     delayed(&pair, 1000);
     peer_sends_message(&pair, TURN);
@@ -262,7 +279,7 @@ static sem_t released;
 
 static void *polls_for_ever(void *ctx)
 {
-    const struct pair *stop = ctx;
+    const struct ends *stop = ctx;
 
     for (;;) {
         int count = core_polls(&fixture, -1);
@@ -277,7 +294,7 @@ static void *polls_for_ever(void *ctx)
 
 Test(h2socket_turns, a_poll_wakes_when_another_thread_lets_a_socket_wait)
 {
-    struct pair pair, stop;
+    struct ends pair, stop;
     pthread_t poller;
     int error;
 
@@ -340,7 +357,7 @@ static void wait_until_it_polls(const struct poller *poller)
 
 Test(h2socket_turns, each_of_two_threads_that_poll_can_be_woken)
 {
-    struct pair pairs[2];
+    struct ends pairs[2];
     struct poller pollers[2] = {0};
 
     for (int i = 0; i < 2; i++) {
@@ -374,7 +391,7 @@ Test(h2socket_turns, a_poll_that_a_signal_ends_forgets_nobody)
 {
     const struct itimerval soon = {.it_value.tv_usec = 20000};
     const struct sigaction action = {.sa_handler = on_alarm};
-    struct pair pair;
+    struct ends pair;
 
     delayed(&pair, 500);
     sigaction(SIGALRM, &action, NULL);
@@ -387,7 +404,7 @@ Test(h2socket_turns, a_poll_that_a_signal_ends_forgets_nobody)
 
 Test(h2socket_turns, a_socket_may_be_closed_between_its_release_and_its_read)
 {
-    struct pair pair, other;
+    struct ends pair, other;
 
     waiting(&pair, TURN);
     polls_one(-1, &pair);
@@ -400,7 +417,7 @@ Test(h2socket_turns, a_socket_may_be_closed_between_its_release_and_its_read)
 
 Test(h2socket_turns, a_socket_that_is_taken_out_of_the_set_has_no_more_events)
 {
-    struct pair pair, again;
+    struct ends pair, again;
     struct epoll_event event = {0};
 
     waiting(&pair, 2 * TURN);
@@ -418,7 +435,7 @@ Test(h2socket_turns, a_socket_that_is_taken_out_of_the_set_has_no_more_events)
 
 Test(h2socket_turns, a_set_may_be_closed_and_made_anew)
 {
-    struct pair pair, again;
+    struct ends pair, again;
 
     waiting(&pair, 3 * TURN);
     cr_assert_eq(close(fixture.epoll), 0);
@@ -436,7 +453,7 @@ Test(h2socket_turns, a_set_may_be_closed_and_made_anew)
 Test(h2socket_turns, watching_fails_as_in_libc)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-    struct pair pair;
+    struct ends pair;
 
     fixture_connect(&fixture, UNIX, &pair);
     cr_assert(epoll_ctl(fixture.epoll, EPOLL_CTL_ADD, pair.core, &event) == -1 && errno == EEXIST);
