@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "event/chunk.h"
+#include "h2socket/h2socket.h"
 #include "server/connection_limits.h"
 #include "server/descriptors.h"
 #include "server/guard_check.h"
@@ -195,6 +196,7 @@ void server_free(struct server *server)
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_free(server->workers[i].thread);
     free(server->workers);
+    h2socket_report(INT64_MAX);
     rpc_free(server->rpc);
     if (server->hub)
         hub_free(server->hub);

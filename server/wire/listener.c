@@ -232,7 +232,7 @@ static int wait_ms(const struct listener *listener)
     int64_t until_ns = handshake_next_ns(&listener->handshake);
     int64_t left_ns;
 
-    if (h2socket_count() > 0)
+    if (h2socket_needs_check())
         until_ns = MIN_OF(until_ns, listener->checked_ns + CHECK_NS);
     if (listener->paused_until_ns != 0)
         until_ns = MIN_OF(until_ns, listener->paused_until_ns);

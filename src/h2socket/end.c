@@ -22,6 +22,7 @@ struct ends {
 static struct {
     pthread_mutex_t lock;
     struct ends of[H2GUARD_REASON_COUNT];
+    _Atomic uint64_t unreported; /* of all reasons */
 } log_lines = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Under the lock. Returns whether a line is due; then *line_out has it, and it counts as
@@ -34,7 +35,8 @@ static bool take_line(enum h2guard_reason reason, int64_t now_ns, struct ends *l
         return false;
     *line_out = *ends;
     ends->unreported = 0;
-    ends->report_at_ns = now_ns + REPORT_INTERVAL_NS;
+    ends->report_at_ns = clock_add_ns(now_ns, REPORT_INTERVAL_NS);
+    log_lines.unreported -= line_out->unreported;
     return true;
 }
 
@@ -52,6 +54,7 @@ static void report(const struct h2socket *socket, enum h2guard_reason reason)
 
     pthread_mutex_lock(&log_lines.lock);
     ends->unreported++;
+    log_lines.unreported++;
     snprintf(ends->peer, sizeof(ends->peer), "%s", socket->address);
     h2guard_explain(socket->guard, ends->detail, sizeof(ends->detail));
     bool is_due = take_line(reason, clock_mono_ns(), &line);
@@ -73,6 +76,11 @@ void end_report(int64_t now_ns)
     }
 }
 
+bool end_is_unreported(void)
+{
+    return log_lines.unreported > 0;
+}
+
 /* Whether the socket took the whole frame. */
 static bool send_goaway(const struct h2socket *socket)
 {
@@ -83,16 +91,24 @@ static bool send_goaway(const struct h2socket *socket)
     return libc_sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)piece.iov_len;
 }
 
+/* Resets a connection of TCP at once: what waits in its buffers is gone. Another socket stays as it
+ * is. (SO_LINGER would not do: the core shuts a socket down before it closes it, and so the peer
+ * gets the end of the stream before the reset.) */
+static void reset(const struct h2socket *socket)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    (void)connect(socket->fd, &nobody, sizeof(nobody));
+}
+
 void end_connection(struct h2socket *socket, enum h2guard_reason reason)
 {
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-
     if (socket->ended)
         return;
     socket->ended = true;
     count_add(COUNT_GUARD_ENDED, 1);
     if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
-        (void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        reset(socket);
     (void)shutdown(socket->fd, SHUT_RDWR); /* wakes the core, which then closes it */
     report(socket, reason);
 }

@@ -11,5 +11,7 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason);
 
 /* Writes the log lines for ends that were only counted so far, where a second has passed. */
 void end_report(int64_t now_ns);
+/* Whether an end is not in the log yet. */
+bool end_is_unreported(void);
 
 #endif

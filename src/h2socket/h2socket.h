@@ -52,8 +52,12 @@ struct peer_key h2socket_peer(int fd, char *address, size_t capacity);
 void h2socket_shutdown_all(void);
 
 /* Applies the time limits of the guards, and writes the log lines that are due. Once in about a
- * second; one thread at a time. */
+ * second; one thread at a time. Bytes that the core has not read yet came in time. */
 void h2socket_check(int64_t now_ns);
+/* Whether h2socket_check() has something to do: a connection is there, or a log line waits. */
+bool h2socket_needs_check(void);
+/* Writes the log lines that are due; INT64_MAX: all of them, at the end of the program. */
+void h2socket_report(int64_t now_ns);
 
 /* Whether the core uses the five functions of this room for a socket of the table: it watches the
  * socket, has read from it and written to it. False until it has done all three. */

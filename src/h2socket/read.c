@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "h2socket/end.h"
 #include "h2socket/libc_calls.h"
@@ -28,7 +29,7 @@ static bool has_turn(struct h2socket *socket)
     if (turn == TURN_RELEASED || socket->poll != wait_poll()) {
         atomic_store_explicit(&socket->turn, TURN_RUNS, memory_order_relaxed);
         socket->poll = wait_poll();
-        h2guard_short_turn(socket->guard, wait_now_ns(), wait_turn_cost());
+        h2guard_short_turn(socket->guard, clock_mono_ns(), wait_turn_cost());
     }
     return true;
 }
@@ -124,37 +125,40 @@ static ssize_t read_socket(struct h2socket *socket, struct msghdr *message, int 
     return verdict.passed > 0 ? (ssize_t)verdict.passed : fail(EAGAIN);
 }
 
-/* The next bytes are the rest of an earlier read. */
+/* The next bytes are the rest of an earlier read. What does not fit into the message, or is beyond
+ * the portion, is left for the next read. */
 static ssize_t read_rest(struct h2socket *socket, struct msghdr *message, size_t portion)
 {
     struct iovec pieces[MAX_PIECES];
     size_t size = MIN_OF(portion, socket->rest_size - socket->rest_at);
     size_t count = limit_pieces(message, size, pieces);
+    struct h2guard_verdict verdict = {.decision = H2GUARD_PASS};
     size_t passed = 0;
 
+    message->msg_namelen = 0;
     message->msg_controllen = 0;
     message->msg_flags = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && verdict.decision == H2GUARD_PASS; i++) {
         const uint8_t *rest = socket->rest + socket->rest_at;
-        struct h2guard_verdict verdict = h2guard_in(socket->guard, (struct bytes){rest, pieces[i].iov_len});
 
-        if (verdict.decision == H2GUARD_END) {
-            end_connection(socket, verdict.reason);
-            return fail(ECONNRESET);
-        }
+        verdict = h2guard_in(socket->guard, (struct bytes){rest, pieces[i].iov_len});
         memcpy(pieces[i].iov_base, rest, verdict.passed);
         socket->rest_at += verdict.passed;
         passed += verdict.passed;
-        if (verdict.passed < pieces[i].iov_len)
-            break;
+    }
+    if (verdict.decision == H2GUARD_END) {
+        end_connection(socket, verdict.reason);
+        return fail(ECONNRESET);
     }
     if (socket->rest_at == socket->rest_size) {
         free(socket->rest);
         socket->rest = NULL;
-    } else {
+    } else if (verdict.decision == H2GUARD_WAIT) {
         wait_for_turn(socket);
+        if (passed == 0)
+            return fail(EAGAIN);
     }
-    return passed > 0 ? (ssize_t)passed : fail(EAGAIN);
+    return (ssize_t)passed;
 }
 
 static ssize_t read_guarded(struct h2socket *socket, struct msghdr *message, int flags)

@@ -47,9 +47,10 @@ struct h2socket {
     uint8_t *rest; /* NULL: none */
     size_t rest_at, rest_size;
 
+    _Atomic int turn; /* enum turn_state */
+
     /* The queue's (wait.c). */
     struct heap_node place;
-    _Atomic int turn; /* enum turn_state */
     struct epoll_event event;
     bool is_watched;
 };

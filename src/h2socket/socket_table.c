@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -59,11 +60,15 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
     pthread_mutex_init(&socket->lock, NULL);
     socket->fd = fd;
     socket->role = role;
-    socket->poll = UINT64_MAX; /* the first read begins a turn */
     socket->peer = peer;
     snprintf(socket->address, sizeof(socket->address), "%s", address);
     if ((limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) ||
-        !count_socket(socket)) {
+        wait_join(socket)) {
+        free_socket(socket);
+        return ERR_NO_MEMORY;
+    }
+    if (!count_socket(socket)) {
+        wait_leave(socket);
         free_socket(socket);
         return ERR_NO_MEMORY;
     }
@@ -85,7 +90,7 @@ void socket_remove(int fd)
     atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
     peer_counts_remove(&table.peers, socket->count);
     pthread_mutex_unlock(&table.lock);
-    wait_forget(socket);
+    wait_leave(socket);
     if (socket->role == H2GUARD_SERVER) {
         atomic_fetch_sub(&table.served, 1);
         count_add(COUNT_LIVE_CONNECTIONS, -1);
@@ -146,10 +151,18 @@ void h2socket_shutdown_all(void)
     visit_all(shut_down, 0);
 }
 
+/* Whether bytes are in the socket that the core has not read: its thread may have been busy. */
+static bool has_unread(const struct h2socket *socket)
+{
+    int size = 0;
+
+    return ioctl(socket->fd, FIONREAD, &size) == 0 && size > 0;
+}
+
 static void check(struct h2socket *socket, int64_t now_ns)
 {
     pthread_mutex_lock(&socket->lock);
-    if (socket->guard && !socket->ended && !socket->rest) {
+    if (socket->guard && !socket->ended && !socket->rest && !has_unread(socket)) {
         struct h2guard_verdict verdict = h2guard_check(socket->guard, now_ns);
 
         if (verdict.decision == H2GUARD_END)
@@ -161,6 +174,16 @@ static void check(struct h2socket *socket, int64_t now_ns)
 void h2socket_check(int64_t now_ns)
 {
     visit_all(check, now_ns);
+    end_report(now_ns);
+}
+
+bool h2socket_needs_check(void)
+{
+    return h2socket_count() > 0 || end_is_unreported();
+}
+
+void h2socket_report(int64_t now_ns)
+{
     end_report(now_ns);
 }
 

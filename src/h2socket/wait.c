@@ -8,16 +8,15 @@
 #include "h2socket/libc_calls.h"
 
 static struct {
-    _Atomic int epoll;       /* the core's set; -1: not known */
-    _Atomic bool is_polling; /* a thread is in epoll_wait() of it */
-    _Atomic size_t waiting;  /* sockets in the queue */
+    _Atomic int epoll;      /* the core's set; -1: not known */
+    _Atomic int polling;    /* threads in epoll_wait() of it */
+    _Atomic size_t waiting; /* sockets in the queue */
     _Atomic uint64_t polls;
-    _Atomic int64_t polled_ns;
     _Atomic int64_t turn_cost;
 
     pthread_mutex_t lock;
     struct heap queue; /* by the time from which a socket may be released */
-    size_t sockets;    /* that are watched: the queue has room for so many */
+    size_t sockets;    /* of the table: the queue has room for so many */
     int wake;          /* eventfd; -1: not made yet */
 } waits = {.epoll = -1, .turn_cost = MAX_ROUND_COST, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1};
 
@@ -28,11 +27,15 @@ uint64_t wait_poll(void)
     return latest_poll;
 }
 
-int64_t wait_now_ns(void)
+enum err wait_join(struct h2socket *socket)
 {
-    int64_t now_ns = atomic_load_explicit(&waits.polled_ns, memory_order_relaxed);
-
-    return now_ns ? now_ns : clock_mono_ns();
+    pthread_mutex_lock(&waits.lock);
+    enum err err = heap_reserve(&waits.queue, waits.sockets + 1);
+    if (!err)
+        waits.sockets++;
+    pthread_mutex_unlock(&waits.lock);
+    atomic_store_explicit(&socket->turn, TURN_RELEASED, memory_order_relaxed);
+    return err;
 }
 
 int64_t wait_turn_cost(void)
@@ -43,51 +46,74 @@ int64_t wait_turn_cost(void)
 void wait_begin(struct h2socket *socket, int64_t delay_ns)
 {
     pthread_mutex_lock(&waits.lock);
-    if (socket->is_watched) {
+    bool is_watched = socket->is_watched;
+    if (is_watched) {
         atomic_store_explicit(&socket->turn, TURN_WAITS, memory_order_relaxed);
         if (!heap_holds(&socket->place))
             atomic_fetch_add(&waits.waiting, 1);
         CHECK(heap_set(&waits.queue, &socket->place, clock_from_now_ns(delay_ns)) == ERR_OK);
+    } else {
+        atomic_store_explicit(&socket->turn, TURN_RELEASED, memory_order_relaxed);
     }
     pthread_mutex_unlock(&waits.lock);
-    /* The poller sets is_polling before it looks at `waiting`; we do it the other way round. So one
-     * of us sees the other. */
-    if (atomic_load(&waits.is_polling))
+    /* The poller counts itself in `polling` before it looks at `waiting`; we do it the other way
+     * round. So one of us sees the other. */
+    if (is_watched && atomic_load(&waits.polling) > 0)
         (void)eventfd_write(waits.wake, 1);
 }
 
-/* Under the lock. Makes this set the core's. */
-static void use_set(int epoll)
+/* Under the lock. Makes this set the core's. False, with errno: it cannot be. */
+static bool use_set(int epoll)
 {
     /* Edge-triggered: each write is heard once, and nobody needs to read it. */
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = &waits};
 
     if (atomic_load_explicit(&waits.epoll, memory_order_relaxed) == epoll)
-        return;
+        return true;
     if (waits.wake < 0)
         waits.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (waits.wake >= 0 && libc_epoll_ctl(epoll, EPOLL_CTL_ADD, waits.wake, &event) == 0)
-        atomic_store_explicit(&waits.epoll, epoll, memory_order_relaxed);
+    if (waits.wake < 0 || libc_epoll_ctl(epoll, EPOLL_CTL_ADD, waits.wake, &event) != 0)
+        return false;
+    atomic_store_explicit(&waits.epoll, epoll, memory_order_relaxed);
+    return true;
+}
+
+/* Under the lock. */
+static void leave_queue(struct h2socket *socket)
+{
+    if (!heap_holds(&socket->place))
+        return;
+    atomic_fetch_sub(&waits.waiting, 1);
+    heap_remove(&waits.queue, &socket->place);
+}
+
+/* Under the lock: a thread that reads the socket at once, and lets it wait, finds it watched. */
+static int watch(struct h2socket *socket, int epoll, int op, struct epoll_event *event)
+{
+    bool is_core_s = op == EPOLL_CTL_ADD && (event->events & EPOLLET);
+
+    if (is_core_s && !use_set(epoll))
+        return -1;
+    int result = libc_epoll_ctl(epoll, op, socket->fd, event);
+    if (result != 0)
+        return result;
+    if (is_core_s) {
+        socket->is_watched = true;
+        socket->event = (struct epoll_event){.events = EPOLLIN, .data = event->data};
+    } else if (op == EPOLL_CTL_DEL && epoll == atomic_load_explicit(&waits.epoll, memory_order_relaxed)) {
+        leave_queue(socket);
+        socket->is_watched = false;
+        atomic_store_explicit(&socket->turn, TURN_RELEASED, memory_order_relaxed);
+    }
+    return 0;
 }
 
 int wait_watch(struct h2socket *socket, int epoll, int op, struct epoll_event *event)
 {
-    int result = libc_epoll_ctl(epoll, op, socket->fd, event);
-
-    if (result != 0)
-        return result;
     pthread_mutex_lock(&waits.lock);
-    if (op == EPOLL_CTL_ADD && (event->events & EPOLLET) && !socket->is_watched) {
-        use_set(epoll);
-        if (atomic_load_explicit(&waits.epoll, memory_order_relaxed) == epoll &&
-            heap_reserve(&waits.queue, waits.sockets + 1) == ERR_OK) {
-            socket->is_watched = true;
-            socket->event = (struct epoll_event){.events = EPOLLIN, .data = event->data};
-            waits.sockets++;
-        }
-    }
+    int result = watch(socket, epoll, op, event);
     pthread_mutex_unlock(&waits.lock);
-    return 0;
+    return result;
 }
 
 bool wait_is_watched(struct h2socket *socket)
@@ -98,15 +124,11 @@ bool wait_is_watched(struct h2socket *socket)
     return is_watched;
 }
 
-void wait_forget(struct h2socket *socket)
+void wait_leave(struct h2socket *socket)
 {
     pthread_mutex_lock(&waits.lock);
-    if (heap_holds(&socket->place))
-        atomic_fetch_sub(&waits.waiting, 1);
-    heap_remove(&waits.queue, &socket->place);
-    if (socket->is_watched)
-        waits.sockets--;
-    socket->is_watched = false;
+    leave_queue(socket);
+    waits.sockets--;
     pthread_mutex_unlock(&waits.lock);
 }
 
@@ -156,8 +178,7 @@ static int release(struct epoll_event *events, int max)
     while (count < max && (first = heap_first(&waits.queue)) && first->key <= now_ns) {
         struct h2socket *socket = container_of(first, struct h2socket, place);
 
-        heap_remove(&waits.queue, &socket->place);
-        atomic_fetch_sub(&waits.waiting, 1);
+        leave_queue(socket);
         atomic_store_explicit(&socket->turn, TURN_RELEASED, memory_order_relaxed);
         events[count++] = socket->event;
     }
@@ -167,23 +188,22 @@ static int release(struct epoll_event *events, int max)
 
 int wait_epoll(int epoll, struct epoll_event *events, int max, int timeout_ms)
 {
-    int kept = MIN_OF(MAX_H2SOCKET_RELEASES, max / 2);
+    int kept = MIN_OF(MAX_H2SOCKET_RELEASES, max / 2); /* for those that wait, however many are ready */
     int count;
 
     if (epoll != atomic_load_explicit(&waits.epoll, memory_order_relaxed))
         return libc_epoll_wait(epoll, events, max, timeout_ms);
-    atomic_store(&waits.is_polling, true);
+    atomic_fetch_add(&waits.polling, 1);
     if (atomic_load(&waits.waiting) > 0)
         timeout_ms = shortened_ms(timeout_ms);
     count = libc_epoll_wait(epoll, events, max - kept, timeout_ms);
-    atomic_store(&waits.is_polling, false);
+    atomic_fetch_sub(&waits.polling, 1);
     latest_poll = atomic_fetch_add_explicit(&waits.polls, 1, memory_order_relaxed) + 1;
-    atomic_store_explicit(&waits.polled_ns, clock_mono_ns(), memory_order_relaxed);
     if (count < 0)
         return count;
     count = without_wakes(events, count);
     if (atomic_load(&waits.waiting) > 0)
-        count += release(events + count, kept);
+        count += release(events + count, MIN_OF(MAX_H2SOCKET_RELEASES, max - count));
     atomic_store_explicit(&waits.turn_cost, MAX_ROUND_COST / MAX_OF(count, 1), memory_order_relaxed);
     return count;
 }

@@ -12,24 +12,26 @@
 
 /* The number of this thread's latest poll; no two polls of a process have the same one. */
 uint64_t wait_poll(void);
-/* The time of the latest poll of any thread (clock_mono_ns()). */
-int64_t wait_now_ns(void);
 /* What the turn of one socket may cost, in about nanoseconds: so that those that the latest poll
  * found cost MAX_ROUND_COST together. */
 int64_t wait_turn_cost(void);
 #define MAX_ROUND_COST INT64_C(4000000)
 
-/* The socket waits until `delay_ns` have passed and its turn comes. The core watches it. Under the
- * socket's lock. */
+/* The socket enters the table: the queue makes room for it.
+ *   ERR_NO_MEMORY  nothing changed */
+MUST_CHECK enum err wait_join(struct h2socket *socket);
+/* The socket leaves queue and set. */
+void wait_leave(struct h2socket *socket);
+
+/* The socket waits until `delay_ns` have passed and its turn comes. One that the core does not
+ * watch would not hear of it: its next read begins a turn. Under the socket's lock. */
 void wait_begin(struct h2socket *socket, int64_t delay_ns);
 
-/* The core watches this socket with these events. Calls libc's epoll_ctl(), whose result it
- * returns. */
+/* epoll_ctl() for a socket of the table. The set to which a socket is added edge-triggered is the
+ * core's. Besides its errors those of eventfd(). */
 int wait_watch(struct h2socket *socket, int epoll, int op, struct epoll_event *event);
 /* Whether the core watches the socket. */
 bool wait_is_watched(struct h2socket *socket);
-/* The socket leaves queue and set. */
-void wait_forget(struct h2socket *socket);
 /* A descriptor is about to be closed: it may be the core's set. */
 void wait_closing(int fd);
 

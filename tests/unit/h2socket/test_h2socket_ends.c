@@ -1,0 +1,281 @@
+/* test_h2socket_ends.c - how a connection ends: what the peer and the core get, what is logged and
+ * counted, and what ends by time. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "h2socket_fixture.h"
+
+#define TURN 100000
+
+static struct h2socket_fixture fixture;
+
+static void begin(void)
+{
+    fixture_init(&fixture, TURN);
+}
+
+static void end(void)
+{
+    fixture_fini(&fixture);
+}
+
+TestSuite(h2socket_ends, .init = begin, .fini = end);
+
+static void sends_text(const struct ends *pair, const char *text)
+{
+    cr_assert_eq(send(pair->peer, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* The core is told once that the connection has ended, and may try again. */
+static void core_is_told(const struct ends *pair)
+{
+    char data[16];
+
+    for (int i = 0; i < 2; i++) {
+        cr_assert(core_reads(pair, data, sizeof(data)) == -1 && errno == ECONNRESET);
+        cr_assert(core_sends(pair, "x", 1) == -1 && errno == EPIPE);
+    }
+}
+
+/* Waits for what the peer gets. Returns the bytes, 0 at the end of the stream, or -1 with errno. */
+static ssize_t peer_gets(const struct ends *pair, void *data, size_t size)
+{
+    struct pollfd poll_fd = {.fd = pair->peer, .events = POLLIN};
+
+    cr_assert_eq(poll(&poll_fd, 1, 10000), 1);
+    return recv(pair->peer, data, size, 0);
+}
+
+/* The peer gets a GOAWAY of this reason, and then the end of the stream. */
+static void peer_gets_goaway(const struct ends *pair, enum h2guard_reason reason)
+{
+    uint8_t frame[256];
+    const char *name = h2guard_reason_name(reason);
+    ssize_t size = peer_gets(pair, frame, sizeof(frame));
+
+    cr_assert_eq(size, (ssize_t)(17 + strlen(name)));
+    cr_assert_eq(frame[3], FRAME_GOAWAY);
+    cr_assert_eq(memcmp(frame + 17, name, strlen(name)), 0);
+    cr_assert_eq(peer_gets(pair, frame, sizeof(frame)), 0);
+}
+
+/* Makes a connection whose peer then breaks the rules, which the core has not read. */
+static void wrong_peer(struct ends *pair, enum transport transport)
+{
+    fixture_connect(&fixture, transport, pair);
+    sends_text(pair, "GET / HTTP/1.1\r\n\r\n");
+    cr_assert_geq(core_polls(&fixture, -1), 1);
+}
+
+Test(h2socket_ends, at_a_frame_boundary_the_peer_gets_goaway)
+{
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pair;
+
+        wrong_peer(&pair, transport);
+        core_is_told(&pair);
+        peer_gets_goaway(&pair, H2GUARD_PREFACE);
+        cr_assert_eq(count_get(COUNT_GUARD_ENDED), 1 + transport);
+        cr_assert_eq(h2socket_counters()->ends[H2GUARD_PREFACE], 1 + transport);
+        cr_assert_eq(h2socket_count(), 1, "the core has not closed it");
+        fixture_disconnect(&pair);
+        cr_assert_eq(h2socket_count(), 0);
+    }
+}
+
+Test(h2socket_ends, within_a_frame_the_connection_is_reset)
+{
+    static const uint8_t half[] = {0, 0, 100, FRAME_DATA, 0, 0, 0, 0, 1, 'x'};
+    char data[64];
+
+    for (int cut = 1; cut <= (int)sizeof(half); cut++) {
+        struct ends pair;
+
+        wrong_peer(&pair, TCP);
+        cr_assert_eq(core_sends(&pair, half, (size_t)cut), cut);
+        cr_assert_eq(peer_gets(&pair, data, sizeof(data)), cut);
+        core_is_told(&pair);
+        cr_assert(peer_gets(&pair, data, sizeof(data)) == -1 && errno == ECONNRESET, "cut at %d", cut);
+        cr_assert_eq(core_polls(&fixture, -1), 1);
+        cr_assert(core_event_bits(0) & EPOLLIN, "the core hears of it");
+        fixture_disconnect(&pair);
+    }
+}
+
+Test(h2socket_ends, a_full_socket_is_reset)
+{
+    struct ends pair;
+    struct buf frame = {0};
+    char data[65536];
+    ssize_t size;
+    int small = 1;
+
+    fixture_connect(&fixture, TCP, &pair);
+    setsockopt(pair.core, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    put_zeros(&frame, FRAME_DATA, 0, 1, 16384);
+    do { /* until nothing fits in either end */
+        size = core_sends(&pair, frame.data, frame.size);
+    } while (size > 0 || poll(&(struct pollfd){.fd = pair.core, .events = POLLOUT}, 1, 100) > 0);
+    sends_text(&pair, "GET / HTTP/1.1\r\n\r\n");
+    cr_assert_eq(core_polls(&fixture, -1), 1);
+    core_is_told(&pair);
+    do {
+        size = peer_gets(&pair, data, sizeof(data));
+    } while (size > 0);
+    cr_assert(size == -1 && errno == ECONNRESET);
+    fixture_disconnect(&pair);
+    buf_fini(&frame);
+}
+
+Test(h2socket_ends, a_log_line_is_written_once_for_each_reason_and_second)
+{
+    struct ends pairs[4];
+    int64_t now_ns = clock_mono_ns();
+
+    for (int i = 0; i < 3; i++) {
+        wrong_peer(&pairs[i], UNIX);
+        core_is_told(&pairs[i]);
+        h2socket_check(now_ns);
+        cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 1);
+    }
+    cr_assert(strstr(fixture_log(&fixture), "warn  connection.ended reason=\"PREFACE\""), "%s", fixture_log(&fixture));
+    cr_assert(strstr(fixture_log(&fixture), "peer=\"a peer\" count=1\n"));
+    cr_assert(h2socket_needs_check());
+    fixture_connect(&fixture, UNIX, &pairs[3]);
+    peer_starts(&pairs[3]);
+    peer_sends_message(&pairs[3], 5);
+    sends_text(&pairs[3], "\xff\xff\xff larger than any frame");
+    cr_assert_geq(core_polls(&fixture, -1), 1);
+    (void)core_reads_all(&pairs[3], &(int){0});
+    core_is_told(&pairs[3]);
+    cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 2, "another reason");
+    for (int i = 0; i < 4; i++)
+        fixture_disconnect(&pairs[i]);
+    cr_assert(h2socket_needs_check(), "two ends of the first reason are not in the log yet");
+    h2socket_check(now_ns + 3 * NS_PER_S);
+    cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 3);
+    cr_assert_eq(fixture_log_count(&fixture, "count=2\n"), 1);
+    cr_assert_not(h2socket_needs_check());
+    h2socket_check(now_ns + 6 * NS_PER_S);
+    cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 3);
+}
+
+Test(h2socket_ends, what_waits_for_the_log_is_written_at_the_end)
+{
+    struct ends pair;
+
+    for (int i = 0; i < 5; i++) {
+        wrong_peer(&pair, UNIX);
+        core_is_told(&pair);
+        fixture_disconnect(&pair);
+    }
+    h2socket_report(INT64_MAX);
+    cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 2);
+    cr_assert_eq(fixture_log_count(&fixture, "count=4\n"), 1);
+    cr_assert_not(h2socket_needs_check());
+}
+
+/* ---- ends by time ---- */
+
+/* The peer has sent its preface, and the core has read it. */
+static void opening(struct ends *pair)
+{
+    fixture_connect(&fixture, UNIX, pair);
+    sends_text(pair, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    cr_assert_eq(core_polls(&fixture, -1), 1);
+    cr_assert_eq(core_reads_all(pair, &(int){0}), 24);
+}
+
+Test(h2socket_ends, what_stays_half_done_ends_by_time)
+{
+    struct ends pair;
+    int64_t now_ns = clock_mono_ns();
+
+    fixture.limits.open_timeout_ns = NS_PER_S;
+    opening(&pair);
+    h2socket_check(now_ns + NS_PER_S / 2);
+    cr_assert_eq(core_polls(&fixture, 0), 0);
+    h2socket_check(now_ns + 3 * NS_PER_S);
+    cr_assert_eq(core_polls(&fixture, 0), 1, "the core hears of it");
+    peer_gets_goaway(&pair, H2GUARD_OPEN_TIMEOUT);
+    core_is_told(&pair);
+    /* A core that never closes it does no harm. */
+    for (int i = 4; i < 10; i++)
+        h2socket_check(now_ns + i * NS_PER_S);
+    cr_assert_eq(count_get(COUNT_GUARD_ENDED), 1);
+    cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 1);
+    h2socket_shutdown_all();
+    core_is_told(&pair);
+    fixture_disconnect(&pair);
+}
+
+Test(h2socket_ends, bytes_that_the_core_has_not_read_are_in_time)
+{
+    struct ends pair;
+    struct buf settings = {0};
+    int64_t now_ns = clock_mono_ns();
+    int error;
+
+    fixture.limits.open_timeout_ns = NS_PER_S;
+    opening(&pair);
+    put_zeros(&settings, FRAME_SETTINGS, 0, 0, 0);
+    peer_sends(&pair, &settings);
+    h2socket_check(now_ns + 10 * NS_PER_S); /* the core's thread was busy for so long */
+    cr_assert_eq(core_polls(&fixture, 0), 1);
+    cr_assert_eq(core_reads_all(&pair, &error), 9);
+    cr_assert_eq(error, EAGAIN);
+    h2socket_check(now_ns + 20 * NS_PER_S);
+    cr_assert_eq(count_get(COUNT_GUARD_ENDED), 0);
+    fixture_disconnect(&pair);
+    buf_fini(&settings);
+}
+
+Test(h2socket_ends, a_socket_that_waits_does_not_end_by_time)
+{
+    struct ends pair;
+    int error;
+
+    fixture.limits.turn_cost = 100;
+    fixture.limits.frame_timeout_ns = NS_PER_S;
+    fixture_connect(&fixture, UNIX, &pair);
+    peer_starts(&pair);
+    peer_sends_message(&pair, 1000);
+    cr_assert_eq(core_polls(&fixture, -1), 1);
+    (void)core_reads_all(&pair, &error);
+    for (int i = 0; i < 5; i++) {
+        h2socket_check(clock_mono_ns() + 100 * NS_PER_S);
+        cr_assert_eq(core_polls(&fixture, 0), 1);
+        (void)core_reads_all(&pair, &error);
+        cr_assert_eq(error, EAGAIN);
+    }
+    cr_assert_eq(count_get(COUNT_GUARD_ENDED), 0);
+    fixture_disconnect(&pair);
+}
+
+Test(h2socket_ends, the_end_of_the_stream_comes_behind_what_waits)
+{
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pair;
+        size_t size = 0;
+        int error;
+
+        fixture.limits.turn_cost = 100;
+        fixture_connect(&fixture, transport, &pair);
+        peer_starts(&pair);
+        peer_sends_message(&pair, 1000);
+        close(pair.peer);
+        pair.peer = -1;
+        do {
+            cr_assert_geq(core_polls(&fixture, 10000), 1);
+            size += core_reads_all(&pair, &error);
+        } while (error == EAGAIN);
+        cr_assert_eq(error, 0);
+        cr_assert_eq(size, START_BYTES + 9 + 1000);
+        fixture_disconnect(&pair);
+    }
+}
