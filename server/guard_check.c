@@ -14,11 +14,18 @@
 static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
                             "\0\0\0\4\0\0\0\0\0"; /* SETTINGS, empty */
 
-static bool becomes_used(int fd)
+static bool is_closed(int fd)
+{
+    (void)fd; /* the only one: nothing is accepted yet */
+    return h2socket_count() == 0;
+}
+
+/* Waits until it is so. False: it took too long. */
+static bool becomes(bool (*is_so)(int fd), int fd)
 {
     const int64_t until_ns = clock_from_now_ns(MAX_CHECK_NS);
 
-    while (!h2socket_is_in_front(fd)) {
+    while (!is_so(fd)) {
         if (clock_mono_ns() > until_ns)
             return false;
         usleep(PAUSE_US);
@@ -39,9 +46,11 @@ struct status guard_check(struct wire_thread *thread, const struct h2guard_limit
     }
     wire_thread_adopt(thread, ends[0]);
     bool sent = send(ends[1], hello, sizeof(hello) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(hello) - 1;
-    bool is_used = sent && becomes_used(ends[0]);
+    bool is_used = sent && becomes(h2socket_is_in_front, ends[0]);
     close(ends[1]); /* the core notices, and closes the other end */
     if (!is_used)
         return (struct status){ERR_IO, 0, "check the guard: gRPC core reads past it"};
+    if (!becomes(is_closed, ends[0]))
+        return (struct status){ERR_IO, 0, "check the guard: gRPC core closes past it"};
     return STATUS_OK;
 }

@@ -84,6 +84,15 @@ class CommandLine(Case):
             self.assertEqual("ulimit -n" in done.stderr, not starts, done.stderr)
             self.assertEqual(done.returncode, 124 if starts else 1)
 
+    def test_it_does_not_serve_where_the_core_reads_past_the_guard(self):
+        # The core then watches its sockets with poll(), which nobody stands in front of.
+        done = subprocess.run(
+            [binary(), "--listen", "127.0.0.1:0"], env=os.environ | {"GRPC_POLL_STRATEGY": "poll"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn('server.failed step="check the guard: gRPC core reads past it"', done.stderr)
+        self.assertNotIn("server.listening", done.stderr)
+
     def test_help_version_and_errors_are_printed(self):
         for option, expected in (("--help", "--listen"), ("--version", "."), ("--errors", "EVENT_TOO_LARGE")):
             status, output, errors = run(option)

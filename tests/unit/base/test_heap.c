@@ -63,6 +63,46 @@ Test(heap, setting_a_new_key_moves_the_node_up_or_down)
     cr_assert_not(heap_holds(&nodes[1]), "heap_fini() takes every node out");
 }
 
+static bool no_memory;
+
+void *__real_reallocarray(void *array, size_t count, size_t size);
+void *__wrap_reallocarray(void *array, size_t count, size_t size);
+
+void *__wrap_reallocarray(void *array, size_t count, size_t size)
+{
+    return no_memory ? NULL : __real_reallocarray(array, count, size);
+}
+
+Test(heap, what_was_reserved_does_not_fail)
+{
+    struct heap heap = {0};
+    struct heap_node nodes[NODES + 1] = {0};
+
+    cr_assert_eq(heap_reserve(&heap, 0), ERR_OK);
+    cr_assert_null(heap_first(&heap));
+    cr_assert_eq(heap_reserve(&heap, NODES), ERR_OK);
+    cr_assert_eq(heap.capacity, NODES, "no more than asked for, at first");
+    no_memory = true;
+    cr_assert_eq(heap_reserve(&heap, NODES), ERR_OK);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < NODES; i++)
+            cr_assert_eq(heap_set(&heap, &nodes[i], NODES - i), ERR_OK);
+        cr_assert_eq(heap_reserve(&heap, NODES + 1), ERR_NO_MEMORY);
+        cr_assert_eq(heap_set(&heap, &nodes[NODES], 0), ERR_NO_MEMORY);
+        cr_assert_not(heap_holds(&nodes[NODES]));
+        cr_assert_eq(heap_set(&heap, &nodes[0], 0), ERR_OK, "a new key needs no memory");
+        cr_assert_eq(heap_first(&heap), &nodes[0]);
+        well_formed(&heap);
+        for (int i = 0; i < NODES; i++)
+            heap_remove(&heap, &nodes[i]);
+    }
+    no_memory = false;
+    cr_assert_eq(heap_reserve(&heap, NODES + 1), ERR_OK);
+    cr_assert_eq(heap.capacity, 2 * NODES, "it grows in large steps");
+    cr_assert_eq(heap_set(&heap, &nodes[NODES], 0), ERR_OK);
+    heap_fini(&heap);
+}
+
 Test(heap, agrees_with_a_plain_search)
 {
     struct heap heap = {0};
