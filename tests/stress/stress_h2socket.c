@@ -132,7 +132,7 @@ static void open_connection(struct connection *connection)
     connection->sent = connection->got = 0;
     connection->closed = false;
     connection->done = false;
-    CHECK(h2socket_add(ends[0], H2GUARD_SERVER, &core.limits, "a peer") == ERR_OK);
+    CHECK(h2socket_add(ends[0], H2GUARD_SERVER, &core.limits, "a peer", NO_PEER) == ERR_OK);
     CHECK(epoll_ctl(core.epoll, EPOLL_CTL_ADD, ends[0], &event) == 0);
     pthread_mutex_unlock(&connection->lock);
 }

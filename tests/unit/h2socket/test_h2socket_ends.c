@@ -143,7 +143,8 @@ Test(h2socket_ends, a_log_line_is_written_once_for_each_reason_and_second)
         h2socket_check(now_ns);
         cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 1);
     }
-    cr_assert(strstr(fixture_log(&fixture), "warn  connection.ended reason=\"PREFACE\""), "%s", fixture_log(&fixture));
+    cr_assert(strstr(fixture_log(&fixture), "warn  connection.ended reason=\"PREFACE\""), "%s",
+              fixture_log(&fixture));
     cr_assert(strstr(fixture_log(&fixture), "peer=\"a peer\" count=1\n"));
     cr_assert(h2socket_needs_check());
     fixture_connect(&fixture, UNIX, &pairs[3]);

@@ -82,7 +82,7 @@ Test(h2socket_front, the_table_counts_what_peers_have_opened_until_it_is_closed)
     cr_assert_str_eq(peer, "a ");
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, dialled), 0);
-    cr_assert_eq(h2socket_add(dialled[0], H2GUARD_CLIENT, &fixture.limits, "a server"), ERR_OK);
+    cr_assert_eq(h2socket_add(dialled[0], H2GUARD_CLIENT, &fixture.limits, "a server", NO_PEER), ERR_OK);
     cr_assert_eq(h2socket_count(), 1, "what we opened is not counted");
     close(dialled[0]);
     close(dialled[1]);
@@ -103,7 +103,7 @@ Test(h2socket_front, a_long_peer_is_cut)
     memset(peer, 'x', sizeof(peer));
     peer[sizeof(peer) - 1] = 0;
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, NULL, peer), ERR_OK);
+    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, NULL, peer, NO_PEER), ERR_OK);
     h2socket_peer(ends[0], kept, sizeof(kept));
     cr_assert_eq(strlen(kept), H2SOCKET_PEER_CAPACITY - 1);
     close(ends[0]);
@@ -112,8 +112,8 @@ Test(h2socket_front, a_long_peer_is_cut)
 
 Test(h2socket_front, a_descriptor_beyond_the_table_is_refused)
 {
-    cr_assert_eq(h2socket_add(-1, H2GUARD_SERVER, NULL, ""), ERR_FULL);
-    cr_assert_eq(h2socket_add(1 << 21, H2GUARD_SERVER, NULL, ""), ERR_FULL);
+    cr_assert_eq(h2socket_add(-1, H2GUARD_SERVER, NULL, "", NO_PEER), ERR_FULL);
+    cr_assert_eq(h2socket_add(1 << 21, H2GUARD_SERVER, NULL, "", NO_PEER), ERR_FULL);
     cr_assert_eq(h2socket_count(), 0);
 }
 
@@ -122,8 +122,8 @@ Test(h2socket_front, a_descriptor_that_is_there_already_ends_the_process, .signa
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, NULL, ""), ERR_OK);
-    (void)!h2socket_add(ends[0], H2GUARD_SERVER, NULL, "");
+    cr_assert_eq(h2socket_add(ends[0], H2GUARD_SERVER, NULL, "", NO_PEER), ERR_OK);
+    (void)!h2socket_add(ends[0], H2GUARD_SERVER, NULL, "", NO_PEER);
 }
 
 Test(h2socket_front, a_descriptor_that_is_used_again_has_a_new_entry)

@@ -25,8 +25,7 @@ static struct dice dice;
 static struct h2socket_fixture fixture;
 
 /* Fails the test with the schedule's seed. */
-#define HOLDS(condition, what)                                                                               \
-    cr_assert(condition, "TRIBUTARY_SEED=%llu: %s", (unsigned long long)seed, what)
+#define HOLDS(condition, what) cr_assert(condition, "TRIBUTARY_SEED=%llu: %s", (unsigned long long)seed, what)
 
 struct connection {
     struct ends pair;
