@@ -128,11 +128,17 @@ static bool is_over(const struct h2guard *guard, int64_t since_ns, int64_t timeo
     return timeout_ns > 0 && guard->now_ns - since_ns > timeout_ns;
 }
 
+/* Whether the peer's preface and SETTINGS have arrived, whole. */
+static bool is_open(const struct h2guard *guard)
+{
+    return guard->had_settings && (guard->stats.frames_in > 1 || frame_reader_is_whole(&guard->in));
+}
+
 static enum h2guard_reason overdue(struct h2guard *guard)
 {
     const struct h2guard_limits *limits = guard->limits;
 
-    if (!guard->had_settings && is_over(guard, guard->made_ns, limits->open_timeout_ns))
+    if (!is_open(guard) && is_over(guard, guard->made_ns, limits->open_timeout_ns))
         return H2GUARD_OPEN_TIMEOUT;
     if (guard->block_stream != 0 && is_over(guard, guard->block_ns, limits->header_timeout_ns))
         return H2GUARD_HEADER_TIMEOUT;

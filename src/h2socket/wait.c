@@ -88,16 +88,16 @@ static void leave_queue(struct h2socket *socket)
 }
 
 /* Under the lock: a thread that reads the socket at once, and lets it wait, finds it watched. */
-static int watch(struct h2socket *socket, int epoll, int op, struct epoll_event *event)
+static int control(struct h2socket *socket, int epoll, int op, struct epoll_event *event)
 {
-    bool is_core_s = op == EPOLL_CTL_ADD && (event->events & EPOLLET);
+    bool is_cores = op == EPOLL_CTL_ADD && (event->events & EPOLLET);
 
-    if (is_core_s && !use_set(epoll))
+    if (is_cores && !use_set(epoll))
         return -1;
     int result = libc_epoll_ctl(epoll, op, socket->fd, event);
     if (result != 0)
         return result;
-    if (is_core_s) {
+    if (is_cores) {
         socket->is_watched = true;
         socket->event = (struct epoll_event){.events = EPOLLIN, .data = event->data};
     } else if (op == EPOLL_CTL_DEL && epoll == atomic_load_explicit(&waits.epoll, memory_order_relaxed)) {
@@ -111,7 +111,7 @@ static int watch(struct h2socket *socket, int epoll, int op, struct epoll_event 
 int wait_watch(struct h2socket *socket, int epoll, int op, struct epoll_event *event)
 {
     pthread_mutex_lock(&waits.lock);
-    int result = watch(socket, epoll, op, event);
+    int result = control(socket, epoll, op, event);
     pthread_mutex_unlock(&waits.lock);
     return result;
 }

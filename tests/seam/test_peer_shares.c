@@ -313,7 +313,7 @@ Test(peer_shares, a_new_share_holds_for_the_next_one_and_ends_nothing)
     settings.peer_share_percent = 12;
     cr_assert_eq(loop_publish_settings(fixture.loop, &settings), ERR_OK);
     cr_assert_eq(publish_as(one, "c", &fault), FAULT_PEER_PRODUCERS);
-    cr_assert_str_eq(fault.bound, "192.0.2.1 has 2, at most 1 of 8", "12 % of 8, but at least one");
+    cr_assert_str_eq(fault.bound, "192.0.2.1 has 2, at most 1 of 8", "12 %% of 8, but at least one");
     cr_assert_eq(consumer_try(&c, &fixture, consumer_of_peer(one)), FAULT_PEER_SUBSCRIPTIONS);
     settings.peer_share_percent = 100;
     cr_assert_eq(loop_publish_settings(fixture.loop, &settings), ERR_OK);

@@ -198,7 +198,7 @@ static void *check(void *ctx)
 }
 
 /* Wakes whoever polls: an event without a connection. */
-static int add_bell(void)
+static int add_wakeup(void)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     int ends[2];
@@ -230,7 +230,7 @@ int main(void)
     for (int i = 0; i < SENDERS; i++)
         pthread_join(senders[i], NULL);
     core.stopping = true;
-    int bell = add_bell();
+    int wakeup = add_wakeup();
     for (int i = 0; i < POLLERS; i++)
         pthread_join(pollers[i], NULL);
     pthread_join(checker, NULL);
@@ -239,7 +239,7 @@ int main(void)
     CHECK(count_get(COUNT_GUARD_ENDED) == 0);
     printf("%llu waits\n", (unsigned long long)count_get(COUNT_GUARD_WAITS));
     CHECK(count_get(COUNT_GUARD_WAITS) > 0);
-    close(bell);
+    close(wakeup);
     close(core.epoll);
     buf_fini(&script);
     return 0;

@@ -1,5 +1,6 @@
 /* test_h2guard_timeouts.c - what stays half done ends its connection in time. */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "h2guard_fixture.h"
 
@@ -39,6 +40,13 @@ static int seconds_until_end(struct h2guard_fixture *fixture, enum h2guard_reaso
     return 0;
 }
 
+static void begin_settings(struct h2guard_fixture *fixture)
+{
+    put_preface(&fixture->in);
+    put_frame_head(&fixture->in, FRAME_SETTINGS, 0, 0, 6);
+    memset(buf_extend(&fixture->in, 3), 0, 3);
+}
+
 /* What is half done when the peer falls silent. */
 static const struct silence {
     const char *name;
@@ -48,6 +56,7 @@ static const struct silence {
     int seconds; /* 0: it may stay so */
 } silences[] = {
     {"no byte (row_35)", nothing, BARE, H2GUARD_OPEN_TIMEOUT, 6},
+    {"half of the first SETTINGS (row_35)", begin_settings, BARE, H2GUARD_OPEN_TIMEOUT, 6},
     {"an idle connection", nothing, STARTED, H2GUARD_NO_REASON, 0},
     {"a stream without messages", open_one, STARTED, H2GUARD_NO_REASON, 0},
     {"half a message in whole frames", begin_message, STARTED, H2GUARD_NO_REASON, 0},

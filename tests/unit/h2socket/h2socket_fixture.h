@@ -1,5 +1,5 @@
-/* h2socket_fixture.h - a test that plays gRPC core: it watches sockets edge-triggered, and reads and
- * writes them by the functions that stand in front of libc's. */
+/* h2socket_fixture.h - a test that plays gRPC core: it watches sockets edge-triggered, and reads
+ * and writes them by the functions that stand in front of libc's. */
 #ifndef TRIBUTARY_TESTS_UNIT_H2SOCKET_H2SOCKET_FIXTURE_H
 #define TRIBUTARY_TESTS_UNIT_H2SOCKET_H2SOCKET_FIXTURE_H
 

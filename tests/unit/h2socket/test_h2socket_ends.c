@@ -31,8 +31,8 @@ static void sends_text(const struct ends *pair, const char *text)
     cr_assert_eq(send(pair->peer, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-/* The core is told once that the connection has ended, and may try again. */
-static void core_is_told(const struct ends *pair)
+/* The core sees once that the connection has ended, and may try again. */
+static void core_sees_the_end(const struct ends *pair)
 {
     char data[16];
 
@@ -78,7 +78,7 @@ Test(h2socket_ends, at_a_frame_boundary_the_peer_gets_goaway)
         struct ends pair;
 
         wrong_peer(&pair, transport);
-        core_is_told(&pair);
+        core_sees_the_end(&pair);
         peer_gets_goaway(&pair, H2GUARD_PREFACE);
         cr_assert_eq(count_get(COUNT_GUARD_ENDED), 1 + transport);
         cr_assert_eq(h2socket_counters()->ends[H2GUARD_PREFACE], 1 + transport);
@@ -93,14 +93,14 @@ Test(h2socket_ends, within_a_frame_the_connection_is_reset)
     static const uint8_t half[] = {0, 0, 100, FRAME_DATA, 0, 0, 0, 0, 1, 'x'};
     char data[64];
 
-    for (int cut = 1; cut <= (int)sizeof(half); cut++) {
+    for (int size = 1; size <= (int)sizeof(half); size++) {
         struct ends pair;
 
         wrong_peer(&pair, TCP);
-        cr_assert_eq(core_sends(&pair, half, (size_t)cut), cut);
-        cr_assert_eq(peer_gets(&pair, data, sizeof(data)), cut);
-        core_is_told(&pair);
-        cr_assert(peer_gets(&pair, data, sizeof(data)) == -1 && errno == ECONNRESET, "cut at %d", cut);
+        cr_assert_eq(core_sends(&pair, half, (size_t)size), size);
+        cr_assert_eq(peer_gets(&pair, data, sizeof(data)), size);
+        core_sees_the_end(&pair);
+        cr_assert(peer_gets(&pair, data, sizeof(data)) == -1 && errno == ECONNRESET, "after %d bytes", size);
         cr_assert_eq(core_polls(&fixture, -1), 1);
         cr_assert(core_event_bits(0) & EPOLLIN, "the core hears of it");
         fixture_disconnect(&pair);
@@ -123,7 +123,7 @@ Test(h2socket_ends, a_full_socket_is_reset)
     } while (size > 0 || poll(&(struct pollfd){.fd = pair.core, .events = POLLOUT}, 1, 100) > 0);
     sends_text(&pair, "GET / HTTP/1.1\r\n\r\n");
     cr_assert_eq(core_polls(&fixture, -1), 1);
-    core_is_told(&pair);
+    core_sees_the_end(&pair);
     do {
         size = peer_gets(&pair, data, sizeof(data));
     } while (size > 0);
@@ -139,7 +139,7 @@ Test(h2socket_ends, a_log_line_is_written_once_for_each_reason_and_second)
 
     for (int i = 0; i < 3; i++) {
         wrong_peer(&pairs[i], UNIX);
-        core_is_told(&pairs[i]);
+        core_sees_the_end(&pairs[i]);
         h2socket_check(now_ns);
         cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 1);
     }
@@ -153,7 +153,7 @@ Test(h2socket_ends, a_log_line_is_written_once_for_each_reason_and_second)
     sends_text(&pairs[3], "\xff\xff\xff larger than any frame");
     cr_assert_geq(core_polls(&fixture, -1), 1);
     (void)core_reads_all(&pairs[3], &(int){0});
-    core_is_told(&pairs[3]);
+    core_sees_the_end(&pairs[3]);
     cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 2, "another reason");
     for (int i = 0; i < 4; i++)
         fixture_disconnect(&pairs[i]);
@@ -172,7 +172,7 @@ Test(h2socket_ends, what_waits_for_the_log_is_written_at_the_end)
 
     for (int i = 0; i < 5; i++) {
         wrong_peer(&pair, UNIX);
-        core_is_told(&pair);
+        core_sees_the_end(&pair);
         fixture_disconnect(&pair);
     }
     h2socket_report(INT64_MAX);
@@ -204,14 +204,14 @@ Test(h2socket_ends, what_stays_half_done_ends_by_time)
     h2socket_check(now_ns + 3 * NS_PER_S);
     cr_assert_eq(core_polls(&fixture, 0), 1, "the core hears of it");
     peer_gets_goaway(&pair, H2GUARD_OPEN_TIMEOUT);
-    core_is_told(&pair);
+    core_sees_the_end(&pair);
     /* A core that never closes it does no harm. */
     for (int i = 4; i < 10; i++)
         h2socket_check(now_ns + i * NS_PER_S);
     cr_assert_eq(count_get(COUNT_GUARD_ENDED), 1);
     cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 1);
     h2socket_shutdown_all();
-    core_is_told(&pair);
+    core_sees_the_end(&pair);
     fixture_disconnect(&pair);
 }
 

@@ -1,5 +1,5 @@
-/* test_h2socket_front.c - the five functions are the program's own; which descriptors they serve; the
- * table of sockets. */
+/* test_h2socket_front.c - the five functions are the program's own; which descriptors they serve;
+ * the table of sockets. */
 #include <criterion/criterion.h>
 #include <dlfcn.h>
 #include <errno.h>

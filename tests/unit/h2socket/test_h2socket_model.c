@@ -1,8 +1,9 @@
-/* test_h2socket_model.c - random schedules of peers that send, and a core that polls, reads, writes,
- * stops for a while and closes. Every byte arrives, in order, and no socket waits for ever.
+/* test_h2socket_model.c - random schedules of peers that send, and a core that polls, reads,
+ * writes, stops for a while and closes. Every byte arrives, in order, and no socket waits for ever.
  *
- * The core reads as gRPC core does: after an event, until EAGAIN, or until the kernel says (TCP_INQ)
- * that nothing is left. A failure names its seed; TRIBUTARY_SEED=<it> runs that one first. */
+ * The core reads as gRPC core does: after an event, until EAGAIN, or until the kernel says
+ * (TCP_INQ) that nothing is left. A failure names its seed; TRIBUTARY_SEED=<it> runs that one
+ * first. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -45,7 +46,8 @@ static uint32_t roll(uint32_t sides)
     return (uint32_t)dice_roll(&dice, sides);
 }
 
-/* Some random frames, which break no rule. Payloads are random, but for the prefixes of messages. */
+/* Some random frames, which break no rule. Payloads are random, but not the prefixes of
+ * messages. */
 static void add_frames(struct connection *connection)
 {
     uint8_t payload[3000];
