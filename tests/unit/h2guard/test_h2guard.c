@@ -135,7 +135,7 @@ Test(h2guard, passes_honest_servers_in_any_pieces_and_counts_them_alike)
     cr_assert_eq(stats.streams_open, 1, "stream 3 was ended by both sides");
     cr_assert_eq(stats.total.items[H2GUARD_ITEM_HEADERS], 4);
     cr_assert_eq(stats.total.items[H2GUARD_ITEM_PING_ACK], 1);
-    cr_assert_eq(stats.total.waste, 8 + 2 + 8, "SETTINGS with two parameters, and a GOAWAY");
+    cr_assert_eq(stats.total.waste, 16 + 2 + 8, "SETTINGS with two parameters, and a GOAWAY");
 }
 
 Test(h2guard, adds_up_the_cost_of_every_item)

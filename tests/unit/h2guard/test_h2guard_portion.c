@@ -189,11 +189,11 @@ Test(h2guard_portion, loses_no_fraction_of_a_point_in_turns_that_follow_quickly)
     for (int i = 0; i < 9999; i++)
         put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
     fixture_feed(&fixture, WHOLE);
-    for (int i = 0; i < 10000; i++) { /* a tenth of a point each */
+    for (int i = 0; i < 10000; i++) { /* a fortieth of a point each */
         fixture.now_ns += 10 * 1000;
         h2guard_turn(fixture.guard, fixture.now_ns);
     }
-    for (int i = 0; i < 1001; i++)
+    for (int i = 0; i < 251; i++)
         put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
     cr_assert_neq(fixture_feed(&fixture, WHOLE).decision, H2GUARD_END);
     put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
