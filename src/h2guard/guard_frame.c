@@ -121,8 +121,10 @@ static void on_headers(struct h2guard *guard, const struct frame *frame)
     guard->block_stream = frame->stream;
     guard->block_ns = guard->now_ns;
     guard->byte_cost += limits->prices[H2GUARD_ITEM_HEADER_BYTE].cost;
-    if (is_padded)
-        guard->payload = PAYLOAD_PAD_LENGTH;
+    guard->payload = is_padded ? PAYLOAD_PAD_LENGTH : PAYLOAD_BLOCK;
+    guard->padding = 0;
+    guard->priority_left = frame->flags & FRAME_WITH_PRIORITY ? PRIORITY_BYTES : 0;
+    header_block_begin(&guard->block);
     on_block_stream(guard, frame);
 }
 
@@ -141,6 +143,8 @@ static void on_continuation(struct h2guard *guard, const struct frame *frame)
         above(guard, H2GUARD_HEADER_TOO_LARGE, stats->header_bytes, limits->max_header_bytes))
         return;
     guard->byte_cost += limits->prices[H2GUARD_ITEM_HEADER_BYTE].cost;
+    guard->payload = PAYLOAD_BLOCK;
+    guard->padding = 0;
     guard_charge(guard, H2GUARD_ITEM_CONTINUATION);
 }
 
@@ -316,9 +320,31 @@ void guard_frame_padding(struct h2guard *guard, uint8_t padding)
         guard->payload = PAYLOAD_DATA;
         guard->padding = padding;
         guard_charge(guard, guard_data_item(guard, stream, guard->in.payload_left - padding));
+    } else if (frame->type == FRAME_HEADERS) {
+        guard->payload = PAYLOAD_BLOCK;
+        guard->padding = padding;
     } else if (frame->type == FRAME_DATA) {
         on_missing(guard); /* we reset the stream while this frame was on its way */
     }
+}
+
+void guard_frame_block(struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    size_t skipped = MIN_OF(size, guard->priority_left);
+
+    guard->priority_left -= (uint32_t)skipped;
+    header_block_bytes(&guard->block, data + skipped, size - skipped);
+}
+
+/* The header block of a stream is complete. */
+static void end_block(struct h2guard *guard)
+{
+    struct stream *stream = stream_table_find(&guard->streams, guard->block_stream);
+
+    header_block_end(&guard->block);
+    if (stream && guard->block.names_encoding)
+        stream->flags |= STREAM_ENCODED;
+    guard->block_stream = 0;
 }
 
 void guard_frame_ends(struct h2guard *guard)
@@ -329,7 +355,7 @@ void guard_frame_ends(struct h2guard *guard)
     if (guard->reason != H2GUARD_NO_REASON) /* it was refused, perhaps because its stream is 0 */
         return;
     if (is_block && (frame->flags & FRAME_END_HEADERS))
-        guard->block_stream = 0;
+        end_block(guard);
     if (frame->type <= FRAME_HEADERS && (frame->flags & FRAME_END_STREAM)) {
         struct stream *stream = stream_table_find(&guard->streams, frame->stream);
         if (stream)

@@ -12,6 +12,9 @@ void guard_frame_begins(struct h2guard *guard);
 /* The first byte of a padded frame: the length of its padding. */
 void guard_frame_padding(struct h2guard *guard, uint8_t padding);
 
+/* Bytes of a HEADERS or CONTINUATION frame, without its padding. */
+void guard_frame_block(struct h2guard *guard, const uint8_t *data, size_t size);
+
 /* All of its payload has passed. */
 void guard_frame_ends(struct h2guard *guard);
 

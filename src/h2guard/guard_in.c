@@ -18,6 +18,9 @@ static size_t walk_payload(struct h2guard *guard, const uint8_t *data, size_t si
     } else if (guard->payload == PAYLOAD_PAD_LENGTH) {
         passed = guard_spend_bytes(guard, 1);
         guard_frame_padding(guard, data[0]);
+    } else if (guard->payload == PAYLOAD_BLOCK && left > guard->padding) {
+        passed = guard_spend_bytes(guard, MIN_OF(size, left - guard->padding));
+        guard_frame_block(guard, data, passed);
     } else {
         passed = guard_spend_bytes(guard, MIN_OF(size, left));
     }

@@ -15,7 +15,7 @@
  * frames in flight to a stream that we ended. A frame with credit is another item than one without.
  *
  * Order of the files: guard_in walks; guard_frame knows what frames mean; guard_message walks the
- * messages inside of DATA; guard_stream opens and closes streams; guard_verdict ends a connection.
+ * messages inside of DATA; header_block decodes the fields; guard_stream opens and closes streams; guard_verdict ends a connection.
  * guard_out walks the other direction. guard_life has turns, portions and time limits.
  *
  * Threads: as the guard. */
@@ -24,13 +24,15 @@
 
 #include "h2guard/frame_reader.h"
 #include "h2guard/h2guard.h"
+#include "h2guard/header_block.h"
 #include "h2guard/stream_table.h"
 
 /* What the payload of the frame from the peer is. */
 enum payload {
     PAYLOAD_SKIPPED,
     PAYLOAD_PAD_LENGTH, /* its next byte is the length of the padding */
-    PAYLOAD_DATA        /* bytes of messages, and then `padding` bytes */
+    PAYLOAD_DATA,       /* bytes of messages, and then `padding` bytes */
+    PAYLOAD_BLOCK       /* `priority_left` bytes, bytes of a header block, and then `padding` bytes */
 };
 
 /* An amount that comes back with time, up to a bound. */
@@ -58,9 +60,11 @@ struct h2guard {
     enum payload payload;
     uint32_t byte_cost; /* of the payload */
     uint32_t padding;
+    uint32_t priority_left; /* bytes of the frame's priority that must still come */
     bool had_settings;
     uint32_t block_stream; /* of the header block that is open; 0: none is */
-    uint32_t last_stream;  /* the highest number that was opened */
+    struct header_block block;
+    uint32_t last_stream; /* the highest number that was opened */
     struct stream_table streams;
 
     /* To the peer. */

@@ -37,6 +37,7 @@ void h2guard_free(struct h2guard *guard)
 {
     if (!guard)
         return;
+    header_block_fini(&guard->block);
     stream_table_fini(&guard->streams);
     free(guard);
 }

@@ -9,7 +9,7 @@ static void check_flag(struct h2guard *guard, const struct stream *stream, uint8
         return;
     if (flag > 1)
         guard_end(guard, H2GUARD_MESSAGE_FLAG, stream->id, 0, 0);
-    else if (!guard->limits->allow_compressed)
+    else if (!guard->limits->allow_compressed && !(stream->flags & STREAM_ENCODED))
         guard_end(guard, H2GUARD_COMPRESSED, stream->id, 0, 0);
 }
 

@@ -49,7 +49,7 @@ struct h2guard_limits {
     uint32_t stream_bytes;         /* what the core keeps for an open stream: h2guard_kept() */
     uint32_t max_unanswered;       /* PING and SETTINGS of the peer that the core has not answered */
     uint32_t small_data_bytes;     /* less data in a frame that completes nothing is SMALL_DATA */
-    bool allow_compressed;         /* messages with flag 1 */
+    bool allow_compressed;         /* messages with flag 1, whatever encoding their stream named */
 
     /* Credits: how much of what would be waste our own frames justify. */
     uint32_t updates_per_data; /* WINDOW_UPDATE frames for each DATA frame that we send */

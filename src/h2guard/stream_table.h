@@ -13,11 +13,12 @@
 
 /* What is known of an open stream. */
 enum stream_flag {
-    STREAM_PEER_ENDED = 1,  /* the peer sent END_STREAM */
-    STREAM_WE_ENDED = 2,    /* we sent END_STREAM */
-    STREAM_ANSWERED = 4,    /* we sent HEADERS or DATA */
-    STREAM_PEER_SPOKE = 8,  /* the peer sent HEADERS */
-    STREAM_HAD_MESSAGE = 16 /* a message of the peer has begun */
+    STREAM_PEER_ENDED = 1,   /* the peer sent END_STREAM */
+    STREAM_WE_ENDED = 2,     /* we sent END_STREAM */
+    STREAM_ANSWERED = 4,     /* we sent HEADERS or DATA */
+    STREAM_PEER_SPOKE = 8,   /* the peer sent HEADERS */
+    STREAM_HAD_MESSAGE = 16, /* a message of the peer has begun */
+    STREAM_ENCODED = 32      /* the peer named an encoding that the core knows: messages may be compressed */
 };
 
 #define MESSAGE_PREFIX_BYTES 5u
