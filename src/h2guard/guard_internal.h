@@ -15,8 +15,9 @@
  * frames in flight to a stream that we ended. A frame with credit is another item than one without.
  *
  * Order of the files: guard_in walks; guard_frame knows what frames mean; guard_message walks the
- * messages inside of DATA; header_block decodes the fields; guard_stream opens and closes streams; guard_verdict ends a connection.
- * guard_out walks the other direction. guard_life has turns, portions and time limits.
+ * messages inside of DATA; header_block decodes header blocks; guard_stream opens and closes
+ * streams; guard_verdict ends a connection. guard_out walks the other direction. guard_life has
+ * turns, portions and time limits.
  *
  * Threads: as the guard. */
 #ifndef TRIBUTARY_H2GUARD_GUARD_INTERNAL_H

@@ -121,7 +121,7 @@ class Interop(Case):
         consumer = self.consumer()
         stub = v1.stub("Admin", self.channel())
         with self.assertRaises(grpc.RpcError) as held:
-            stub.GetInfo(v1.GetInfoRequest(), metadata=[(f"x-{n}", "v" * 1000) for n in range(40)])
+            stub.GetInfo(v1.GetInfoRequest(), metadata=[(f"x-{n}", "v" * 1000) for n in range(80)])
         self.assertIn(held.exception.code(), (CODE.RESOURCE_EXHAUSTED, CODE.UNAVAILABLE, CODE.INTERNAL))
         self.publish("others", [event(1)])
         consumer.wait_events(1)
@@ -223,22 +223,39 @@ class ByHand(Case):
         self.assertNotEqual(stream.status, 0)
         self.assertEqual(self.info().status, 0)
 
+    def ends_with(self, reason):
+        """The guard ends the connection, says so in its GOAWAY and in the log, and no other one."""
+        eventually(lambda: self.connection.closed, "the connection ends")
+        self.assertIn(reason.encode(), self.connection.goaway)
+        self.assertIn(reason, [line["reason"] for line in self.daemon.log("connection.ended")])
+        self.connection = self.raw()
+        self.assertEqual(self.info().status, 0)
+
     def test_a_compressed_flag_without_an_encoding(self):
         stream = self.connection.request("/tributary.v1.Publisher/Publish")
         stream.send(message(b"\x0a\x00", compressed=1), end=True)
+        self.ends_with("COMPRESSED")
+
+    def test_a_compressed_message_of_a_known_encoding(self):
+        stream = self.connection.request("/tributary.v1.Publisher/Publish", {"grpc-encoding": "gzip"})
+        stream.send(message(b"\x0a\x00", compressed=1), end=True)
         stream.wait_end()
-        self.assertEqual(
-            self.info().status, 0, "the core reads it as it is, or refuses it; the connection lives"
-        )
+        self.assertEqual(stream.status, CODE.UNIMPLEMENTED.value[0])
+        self.assertEqual(self.info().status, 0, "the connection lives")
 
     def test_a_declared_size_beyond_the_limit(self):
         stream = self.connection.request("/tributary.v1.Publisher/Publish")
-        stream.send(struct.pack(">BI", 0, 1 << 30) + b"x" * 1000)
+        stream.send(struct.pack(">BI", 0, 2 << 20) + b"x" * 1000)
         self.assertEqual(
             self.info().status, 0, "other calls on the connection are served while it waits for the rest"
         )
         stream.abort()
         self.assertEqual(self.info().status, 0)
+
+    def test_a_declared_size_beyond_the_limit_of_the_guard(self):
+        stream = self.connection.request("/tributary.v1.Publisher/Publish")
+        stream.send(struct.pack(">BI", 0, 1 << 30) + b"x" * 1000)
+        self.ends_with("MESSAGE_TOO_LARGE")
 
     def test_a_bad_preface_or_frame_ends_one_connection_only(self):
         consumer = Consumer(self.channel())
