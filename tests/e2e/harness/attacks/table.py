@@ -93,8 +93,9 @@ MESSAGES = (
            repeat(frame(DATA, 0, 1, message(bytes(100), compressed=1)), count=1), bound=1,
            reasons=("COMPRESSED",), then=OPEN),
     Attack("gzip_bomb", "1 GB of zeros as one gzip message", "row_33",
-           functools.partial(Series, compressed_bomb, 1), bound=14, reasons=("COMPRESSED",),
-           then=open_streams(1, extra=((b"grpc-encoding", b"gzip"),)), quick=False),
+           functools.partial(Series, compressed_bomb, 1),
+           then=open_streams(1, extra=((b"grpc-encoding", b"gzip"),)), quick=False,
+           off=("ended", "logged")),  # gRPC core refuses the call: no compression is enabled
     Attack("empty_messages", "empty messages, one in a frame", "K1.2",
            repeat(frame(DATA, 0, 1, EMPTY_MESSAGE), flow=5), bound=10001, reasons=("FLOOD_EMPTY_MESSAGES",),
            then=OPEN),
