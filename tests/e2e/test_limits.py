@@ -60,6 +60,7 @@ class Metadata(Case):
 
     def test_a_header_block_in_frames_of_the_usual_size_is_read_up_to_the_bound_of_the_core(self):
         connection = self.raw()
+        eventually(lambda: connection.settings_acked, "nothing of ours comes between the frames")
         stream = connection.streams[1] = rawh2.Stream(connection, 1)
         fields = {":method": "POST", ":scheme": "http", ":path": GET_INFO, ":authority": "test",
                   "te": "trailers", "content-type": "application/grpc", "x": "v" * 260000}
