@@ -26,7 +26,8 @@ struct wire_settings connection_limits_of_core(const struct settings *settings)
         .max_calls_per_connection = settings->max_calls_per_connection,
         .max_header_bytes = settings->max_header_bytes,
         .core_header_bytes = CORE_HEADERS * settings->max_header_bytes,
-        .resource_quota_bytes = (uint64_t)settings->core_quota_bytes,
+        .resource_quota_bytes =
+            MAX_OF((uint64_t)settings->core_quota_bytes, 2 * (uint64_t)settings->max_kept_bytes),
         .min_ping_interval_ns = settings->min_ping_interval_ns,
         .max_connection_age_ns = settings->max_connection_age_ns,
         .connection_age_grace_ns = settings->connection_age_grace_ns,
@@ -50,4 +51,19 @@ struct h2guard_limits connection_limits_of_guard(const struct settings *settings
     limits.max_unfinished_bytes =
         MAX_OF((uint64_t)settings->max_unfinished_bytes, (uint64_t)limits.max_message_bytes);
     return limits;
+}
+
+/* 100 %: no share, only the bound of all. */
+static int64_t share(int64_t bytes, uint32_t percent)
+{
+    return percent == 100 ? INT64_MAX : bytes / 100 * percent;
+}
+
+struct h2socket_bounds connection_limits_of_all(const struct settings *settings)
+{
+    int64_t all = settings->max_kept_bytes;
+
+    return (struct h2socket_bounds){.all = all,
+                                    .local_peer = share(all, settings->local_peer_share_percent),
+                                    .remote_peer = share(all, settings->peer_share_percent)};
 }

@@ -9,6 +9,7 @@
 
 #include "base/settings.h"
 #include "h2guard/h2guard_limits.h"
+#include "h2socket/h2socket.h"
 #include "server/wire/wire.h"
 
 /* For the servers of gRPC core. */
@@ -21,5 +22,8 @@ struct wire_settings connection_limits_of_core(const struct settings *settings);
  * the settings does not change it: the core keeps its part until the daemon starts again, and the
  * two must fit. */
 struct h2guard_limits connection_limits_of_guard(const struct settings *settings);
+
+/* For all connections together. As above. */
+struct h2socket_bounds connection_limits_of_all(const struct settings *settings);
 
 #endif

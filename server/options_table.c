@@ -51,6 +51,10 @@ const struct option option_table[] = {
     {"max-unfinished-bytes", "BYTES",
      "received bytes of a connection's messages that are not complete; beyond it, the connection ends",
      OPTION_BYTES, FIELD(settings.max_unfinished_bytes), 64 * KIB, 16 * KIB *MIB},
+    {"max-kept-bytes", "BYTES",
+     "the same of all connections together, and 12 KiB for each open call; beyond it, the connection that "
+     "keeps the most ends",
+     OPTION_BYTES, FIELD(settings.max_kept_bytes), 16 * MIB, MIB *MIB},
     {"max-connection-age", "DURATION", "a connection takes no new calls after so long",
      OPTION_DURATION_OR_NEVER, FIELD(settings.max_connection_age_ns), NS_PER_S, 168 * HOUR_NS},
     {"connection-age-grace", "DURATION", "how long its calls may go on then", OPTION_DURATION,

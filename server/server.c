@@ -124,6 +124,8 @@ static struct status start_all(struct server *server)
     struct status status = loop_new(&server->loop);
 
     server->guard_limits = connection_limits_of_guard(&server->options.settings);
+    const struct h2socket_bounds bounds = connection_limits_of_all(&server->options.settings);
+    h2socket_set_bounds(&bounds);
     if (!status.code)
         status = publish_settings(server, &server->options.settings);
     if (!status.code)

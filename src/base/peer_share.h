@@ -7,6 +7,8 @@
 #ifndef TRIBUTARY_BASE_PEER_SHARE_H
 #define TRIBUTARY_BASE_PEER_SHARE_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "base/fault.h"
 #include "base/map.h"
@@ -18,6 +20,7 @@ struct peer_count {
     struct map_node node; /* its key is `peer` */
     struct peer_key peer;
     uint32_t count;
+    _Atomic int64_t bytes; /* the owner's: what these things keep. 0 when the last one leaves */
 };
 
 /* The counts of things of one kind. As many peers as there are things, at most. A zeroed one is

@@ -41,6 +41,7 @@ const struct settings settings_defaults = {
     .core_headroom_bytes = MIB / 16,
     .core_quota_bytes = 512 * MIB,
     .max_unfinished_bytes = 16 * MIB,
+    .max_kept_bytes = 512 * MIB,
     .guard_turn_ns = 400 * NS_PER_US,
     .guard_second_ns = 2 * NS_PER_S,
 };

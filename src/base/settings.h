@@ -113,6 +113,9 @@ struct settings {
     /* Received bytes of all messages of a connection that are not complete; 64 KiB to 16 GiB. A
      * message that max_batch_bytes allows is never too much. */
     int64_t max_unfinished_bytes;
+    /* The same of all connections together, and 12 KiB for each open stream; 16 MiB to 1 TiB. One
+     * peer has a share of it. */
+    int64_t max_kept_bytes;
     /* The estimated work of a wire thread that a connection may cause before it waits: in one turn,
      * 50 us to 100 ms, and in one second, 100 ms to 60 s. */
     int64_t guard_turn_ns;

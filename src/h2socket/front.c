@@ -21,7 +21,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
     if (!socket || (flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0)
         return libc_recvmsg(fd, message, flags);
-    return socket_read(socket, message, flags);
+    ssize_t size = socket_read(socket, message, flags);
+    if (!LIKELY(!atomic_load_explicit(&socket->is_above, memory_order_relaxed)))
+        socket_end_largest(socket);
+    return size;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)

@@ -43,6 +43,14 @@ MUST_CHECK enum err h2socket_add(int fd, enum h2guard_role role, const struct h2
 uint32_t h2socket_count(void);
 uint32_t h2socket_count_of(struct peer_key peer);
 
+/* What the connections that peers have opened may make the core keep (h2guard_kept()), in bytes:
+ * all of them together, and those of one peer. Beyond it, the one that keeps the most is ended, of
+ * all or of the peer. INT64_MAX, as at first: no bound. */
+struct h2socket_bounds {
+    int64_t all, local_peer, remote_peer;
+};
+void h2socket_set_bounds(const struct h2socket_bounds *bounds);
+
 /* Writes the address of a socket's peer, or "unknown", and returns the peer, or PEER_UNKNOWN.
  * `capacity` includes the closing NUL. */
 struct peer_key h2socket_peer(int fd, char *address, size_t capacity);

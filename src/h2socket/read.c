@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "h2socket/end.h"
+#include "h2socket/kept.h"
 #include "h2socket/libc_calls.h"
 #include "h2socket/wait.h"
 
@@ -187,6 +188,8 @@ ssize_t socket_read(struct h2socket *socket, struct msghdr *message, int flags)
         size = fail(ECONNRESET);
     else
         size = read_guarded(socket, message, flags);
+    if (socket->guard)
+        kept_update(socket);
     pthread_mutex_unlock(&socket->lock);
     return size;
 }

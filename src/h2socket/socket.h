@@ -14,7 +14,7 @@
  * The rest. The guard may let pass less than was read. The rest is kept here and comes first in the
  * next turn. It is shorter than the portion that was read.
  *
- * Order of the files: front - read, write, socket_table - wait, end - libc_calls. */
+ * Order of the files: front - read, write, socket_table - wait, end, kept - libc_calls. */
 #ifndef TRIBUTARY_H2SOCKET_SOCKET_H
 #define TRIBUTARY_H2SOCKET_SOCKET_H
 
@@ -48,6 +48,10 @@ struct h2socket {
     size_t rest_at, rest_size;
 
     _Atomic int turn; /* enum turn_state */
+
+    /* What it keeps (kept.c). Changed under `lock`. */
+    _Atomic int64_t kept;
+    _Atomic bool is_above; /* it added to a sum that is beyond its bound: somebody must give way */
 
     /* The queue's (wait.c). */
     struct heap_node place;

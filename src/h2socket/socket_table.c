@@ -1,6 +1,7 @@
 /* socket_table.c - the table: adds, removes and visits the sockets. */
 #include "h2socket/socket_table.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -10,6 +11,7 @@
 #include "base/counters.h"
 #include "base/peer_share.h"
 #include "h2socket/end.h"
+#include "h2socket/kept.h"
 #include "h2socket/wait.h"
 
 #define CHECKS_AT_ONCE 1024 /* descriptors under the table's lock; then others get it */
@@ -88,6 +90,7 @@ void socket_remove(int fd)
         return;
     pthread_mutex_lock(&table.lock);
     atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
+    kept_leave(socket);
     peer_counts_remove(&table.peers, socket->count);
     pthread_mutex_unlock(&table.lock);
     wait_leave(socket);
@@ -169,6 +172,43 @@ static void check(struct h2socket *socket, int64_t now_ns)
             end_connection(socket, verdict.reason);
     }
     pthread_mutex_unlock(&socket->lock);
+}
+
+/* Under the lock. The socket that keeps the most: of this peer, or of all where `peer` is NULL. */
+static struct h2socket *largest_of(const struct peer_count *peer)
+{
+    struct h2socket *largest = NULL;
+
+    for (int fd = 0; fd < table.end; fd++) {
+        struct h2socket *socket = socket_of(fd);
+
+        if (socket && (!peer || socket->count == peer) &&
+            (!largest || atomic_load(&socket->kept) > atomic_load(&largest->kept)))
+            largest = socket;
+    }
+    return largest;
+}
+
+void socket_end_largest(struct h2socket *socket)
+{
+    const struct kept_excess excess = kept_excess_of(socket);
+    struct h2socket *largest;
+    int error = errno;
+
+    atomic_store_explicit(&socket->is_above, false, memory_order_relaxed);
+    if (excess.reason == H2GUARD_NO_REASON)
+        return;
+    pthread_mutex_lock(&table.lock);
+    largest = largest_of(excess.reason == H2GUARD_KEPT_BY_PEER ? socket->count : NULL);
+    if (largest && largest->guard) {
+        pthread_mutex_lock(&largest->lock);
+        h2guard_end(largest->guard, excess.reason, (uint64_t)excess.sum, (uint64_t)excess.bound);
+        end_connection(largest, excess.reason);
+        kept_update(largest);
+        pthread_mutex_unlock(&largest->lock);
+    }
+    pthread_mutex_unlock(&table.lock);
+    errno = error;
 }
 
 void h2socket_check(int64_t now_ns)

@@ -17,6 +17,10 @@ static inline struct h2socket *socket_of(int fd)
     return atomic_load_explicit(&h2socket_by_fd[fd], memory_order_acquire);
 }
 
+/* This socket has added to a sum of kept bytes that is beyond its bound: ends the one that keeps
+ * the most, of its peer or of all. errno is unchanged. */
+void socket_end_largest(struct h2socket *socket);
+
 /* A descriptor is about to be closed: its entry goes, where it has one. */
 void socket_remove(int fd);
 

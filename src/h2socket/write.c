@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "h2socket/kept.h"
 #include "h2socket/libc_calls.h"
 
 static void show(struct h2socket *socket, const struct msghdr *message, size_t size)
@@ -26,8 +27,10 @@ ssize_t socket_write(struct h2socket *socket, const struct msghdr *message, int 
         errno = EPIPE;
     else
         size = libc_sendmsg(socket->fd, message, flags);
-    if (size > 0 && socket->guard)
+    if (size > 0 && socket->guard) {
         show(socket, message, (size_t)size);
+        kept_update(socket);
+    }
     pthread_mutex_unlock(&socket->lock);
     return size;
 }

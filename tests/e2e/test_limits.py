@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The limits of one connection: metadata of a call, pings, calls at a time, age. What goes beyond is
 refused or ended, and nobody else notices."""
+import contextlib
 import random
 import time
 
@@ -199,6 +200,44 @@ class Calls(Case):
         self.assertEqual(info.max_calls_per_connection, 3)
         consumers[0].cancel()
         self.assertTrue(v1.stub("Admin", channel).GetInfo(v1.GetInfoRequest(), timeout=PATIENCE).version)
+
+
+class Messages(Case):
+    arguments = ("--max-batch-bytes", "64K", "--max-unfinished-bytes", "4M")
+
+    def test_the_server_answers_first_then_the_core_then_the_guard(self):
+        channel = self.ready_channel()
+        consumer = self.consumer(channel=channel)
+        with self.assertFault(CODE.INVALID_ARGUMENT, "BATCH_TOO_LARGE", contains=["65536"]):
+            self.publish("p", [event(1, size=70_000)], channel=channel)
+        with self.assertFault(CODE.RESOURCE_EXHAUSTED):
+            self.publish("p", [event(1, size=3_000_000)], channel=channel)
+        self.publish("p", [event(1)], channel=channel)
+        consumer.wait_events(1)
+        with self.assertFault(CODE.UNAVAILABLE):
+            self.publish("p", [event(1, size=4_000_000)], channel=self.channel())
+        eventually(lambda: self.daemon.log("connection.ended"), "the guard says why")
+        self.assertEqual(self.daemon.log("connection.ended")[-1]["reason"], "MESSAGE_TOO_LARGE")
+
+    def begin_messages(self, connection, count):
+        """So many streams, each with 6000 bytes of a message of 7000."""
+        for number in range(count):
+            stream = connection.request("/tributary.v1.Publisher/PublishStream")
+            stream.send(message(bytes(7000))[:6000])
+            if number % 8 == 7:
+                time.sleep(0.01)  # the window of the connection is 64 KiB
+
+    def test_unfinished_messages_end_their_connection_beyond_the_option(self):
+        connection = self.raw()
+        self.begin_messages(connection, 600)
+        time.sleep(0.5)
+        self.assertEqual([s.number for s in connection.streams.values() if s.reset is not None], [])
+        self.assertFalse(connection.closed, "3.6 MB are fine")
+        with contextlib.suppress(OSError):
+            self.begin_messages(connection, 200)
+        eventually(lambda: connection.closed, "4.8 MB are not")
+        ends = [line["reason"] for line in self.daemon.log("connection.ended")]
+        self.assertIn("UNFINISHED", ends)
 
 
 if __name__ == "__main__":

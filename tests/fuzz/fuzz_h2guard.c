@@ -14,7 +14,7 @@
 #define KIND_TIME 12u
 #define TO_PEER 0x80u
 #define MAX_ITEM_COST 5000u
-#define MAX_HEAD_COST (MAX_ITEM_COST + 50u * (255u / 6u + 5u)) /* SETTINGS, with 5 streams open */
+#define MAX_HEAD_COST (2000u + 50u * (255u / 6u) + 500u * 5u) /* SETTINGS, with 5 streams open */
 #define CHECKED_STEPS 32u
 #define TENTH_NS INT64_C(100000000)
 
@@ -23,8 +23,8 @@ static const struct h2guard_limits *limits_of(uint8_t choice)
     static struct h2guard_limits limits;
 
     limits = h2guard_defaults;
-    limits.prices[H2GUARD_ITEM_OPEN].cost = MAX_ITEM_COST; /* debts are paid in a few turns */
-    limits.prices[H2GUARD_ITEM_EARLY_RESET].cost = MAX_ITEM_COST;
+    for (size_t i = 0; i < H2GUARD_ITEM_COUNT; i++) /* debts are paid in a few turns */
+        limits.prices[i].cost = MIN_OF(limits.prices[i].cost, MAX_ITEM_COST);
     limits.turn_cost = 300 + (int64_t)choice * choice * 8;
     limits.waste_burst = 200;
     limits.second_waste = 50;

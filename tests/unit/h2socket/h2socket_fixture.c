@@ -79,7 +79,7 @@ void fixture_connect_with(struct h2socket_fixture *fixture, enum transport trans
     else
         cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     *pair = (struct ends){.core = ends[0], .peer = ends[1]};
-    cr_assert_eq(h2socket_add(pair->core, H2GUARD_SERVER, limits, "a peer", NO_PEER), ERR_OK);
+    cr_assert_eq(h2socket_add(pair->core, H2GUARD_SERVER, limits, "a peer", fixture->peer), ERR_OK);
     if (watched)
         cr_assert_eq(fixture_watch(fixture, pair), 0);
 }

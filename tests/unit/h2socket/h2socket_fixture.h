@@ -16,6 +16,7 @@ struct h2socket_fixture {
     int epoll;
     int log; /* a file */
     struct h2guard_limits limits;
+    struct peer_key peer; /* of the next connections; NO_PEER at first */
 };
 
 enum transport { UNIX, TCP };

@@ -85,5 +85,8 @@ Test(connection_limits, the_core_is_told_what_the_settings_say)
     cr_assert_eq(core.connection_age_grace_ns, 17);
     cr_assert_eq(core.max_header_bytes, 2000);
     cr_assert_eq(core.core_header_bytes, 8000);
-    cr_assert_eq(core.resource_quota_bytes, 23);
+    cr_assert_eq(core.resource_quota_bytes, 2 * (uint64_t)settings.max_kept_bytes);
+    settings.core_quota_bytes = 3 * settings.max_kept_bytes;
+    cr_assert_eq(connection_limits_of_core(&settings).resource_quota_bytes,
+                 3 * (uint64_t)settings.max_kept_bytes);
 }
