@@ -49,6 +49,8 @@ static NOINLINE void read_goaway(struct h2guard *guard, const uint8_t *data, siz
         guard->goaway_word = guard->goaway_word << 8 | data[i];
         if (++at < GOAWAY_FIXED_BYTES)
             continue;
+        if (guard->stats.goaway_code == 0 && guard->goaway_word != 0)
+            atomic_fetch_add_explicit(&guard->counters->ends[H2GUARD_BY_CORE], 1, memory_order_relaxed);
         guard->stats.goaway_code = guard->goaway_word;
         guard->stats.goaways_out++;
     }

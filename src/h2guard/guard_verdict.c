@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <nghttp2/nghttp2.h>
+
 static const enum h2guard_reason waste_reasons[H2GUARD_ITEM_COUNT] = {
 #define ITEM(id, cost, waste, reason) [H2GUARD_ITEM_##id] = H2GUARD_##reason,
 #include "h2guard/h2guard_item.def"
@@ -63,6 +65,14 @@ size_t h2guard_explain(const struct h2guard *guard, char *text, size_t capacity)
     if (guard->end_stream > 0)
         snprintf(stream, sizeof(stream), " (stream %" PRIu32 ")", guard->end_stream);
     int size = snprintf(text, capacity, "%s%s%s", h2guard_reason_text(guard->reason), bound, stream);
+    return MIN_OF((size_t)size, capacity - 1);
+}
+
+size_t h2guard_explain_core(const struct h2guard *guard, char *text, size_t capacity)
+{
+    uint32_t code = guard->stats.goaway_code;
+    int size = snprintf(text, capacity, "%s: HTTP/2 error code %" PRIu32 ", %s",
+                        h2guard_reason_text(H2GUARD_BY_CORE), code, nghttp2_http2_strerror(code));
     return MIN_OF((size_t)size, capacity - 1);
 }
 

@@ -113,6 +113,9 @@ size_t h2guard_goaway(const struct h2guard *guard, uint8_t frame[MAX_H2GUARD_GOA
  * `capacity` includes the closing NUL, and is at least 1; a longer sentence is cut. Returns the
  * length written. */
 size_t h2guard_explain(const struct h2guard *guard, char *text, size_t capacity);
+/* The same for the core's own end: what its latest GOAWAY says (H2GUARD_BY_CORE), such as
+ *   gRPC core ended the connection: HTTP/2 error code 11, ENHANCE_YOUR_CALM */
+size_t h2guard_explain_core(const struct h2guard *guard, char *text, size_t capacity);
 
 /* What the guard has seen. Valid until the guard is freed; the next call of h2guard_stats() brings
  * all of it up to date. */

@@ -47,7 +47,8 @@ static void write_line(enum h2guard_reason reason, const struct ends *line)
               LOG_NUMBER("count", line->unreported));
 }
 
-static void report(const struct h2socket *socket, enum h2guard_reason reason)
+static void report(const struct h2socket *socket, enum h2guard_reason reason,
+                   size_t (*explain)(const struct h2guard *guard, char *text, size_t capacity))
 {
     struct ends *ends = &log_lines.of[reason];
     struct ends line;
@@ -56,7 +57,7 @@ static void report(const struct h2socket *socket, enum h2guard_reason reason)
     ends->unreported++;
     log_lines.unreported++;
     snprintf(ends->peer, sizeof(ends->peer), "%s", socket->address);
-    h2guard_explain(socket->guard, ends->detail, sizeof(ends->detail));
+    explain(socket->guard, ends->detail, sizeof(ends->detail));
     bool is_due = take_line(reason, clock_mono_ns(), &line);
     pthread_mutex_unlock(&log_lines.lock);
     if (is_due)
@@ -110,5 +111,13 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
         reset(socket);
     (void)shutdown(socket->fd, SHUT_RDWR); /* wakes the core, which then closes it */
-    report(socket, reason);
+    report(socket, reason, h2guard_explain);
+}
+
+void end_by_core(struct h2socket *socket)
+{
+    if (socket->ended_by_core)
+        return;
+    socket->ended_by_core = true;
+    report(socket, H2GUARD_BY_CORE, h2guard_explain_core);
 }

@@ -9,6 +9,10 @@
  * written for each reason in each second. Does nothing the second time. Under the socket's lock. */
 void end_connection(struct h2socket *socket, enum h2guard_reason reason);
 
+/* The core has sent GOAWAY with an error code. Writes the log line as above, the first time. Under
+ * the socket's lock. */
+void end_by_core(struct h2socket *socket);
+
 /* Writes the log lines for ends that were only counted so far, where a second has passed. */
 void end_report(int64_t now_ns);
 /* Whether an end is not in the log yet. */

@@ -42,6 +42,7 @@ struct h2socket {
     pthread_mutex_t lock;
     struct h2guard *guard; /* NULL: none */
     bool ended;            /* the guard's verdict was carried out */
+    bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;
     uint64_t poll; /* the poll after which the present turn began */
     uint8_t *rest; /* NULL: none */

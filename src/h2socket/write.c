@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "h2socket/end.h"
 #include "h2socket/kept.h"
 #include "h2socket/libc_calls.h"
 
@@ -29,6 +30,8 @@ ssize_t socket_write(struct h2socket *socket, const struct msghdr *message, int 
         size = libc_sendmsg(socket->fd, message, flags);
     if (size > 0 && socket->guard) {
         show(socket, message, (size_t)size);
+        if (h2guard_stats(socket->guard)->goaway_code != 0)
+            end_by_core(socket);
         kept_update(socket);
     }
     pthread_mutex_unlock(&socket->lock);

@@ -139,6 +139,8 @@ class Pings(Case):
         self.ping(connection, times=40, interval=0.02)
         eventually(lambda: connection.closed, "the connection ends")
         self.assertIn(b"too_many_pings", connection.goaway)
+        line = eventually(lambda: self.daemon.log("connection.ended"), "the log says so")[-1]
+        self.assertEqual((line["reason"], "ENHANCE_YOUR_CALM" in line["detail"]), ("BY_CORE", True))
 
     def test_a_few_that_come_together_after_a_standstill_are_forgiven(self):
         connection = self.raw()

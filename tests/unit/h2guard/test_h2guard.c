@@ -294,6 +294,7 @@ Test(h2guard, remembers_the_code_with_which_the_core_ends_the_connection)
         put_goaway(&fixture.out, 0x01020304, "");
         fixture_send(&fixture);
         cr_assert_eq(h2guard_stats(fixture.guard)->goaway_code, 0x01020304);
+        cr_assert_eq(fixture.counters.ends[H2GUARD_BY_CORE], 1, "of one connection");
         fixture_close(&fixture);
     }
 }
