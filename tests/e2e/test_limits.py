@@ -204,6 +204,15 @@ class Calls(Case):
         self.assertTrue(v1.stub("Admin", channel).GetInfo(v1.GetInfoRequest(), timeout=PATIENCE).version)
 
 
+def begin_messages(connection, count):
+    """So many streams, each with 6000 bytes of a message of 7000."""
+    for number in range(count):
+        stream = connection.request("/tributary.v1.Publisher/PublishStream")
+        stream.send(message(bytes(7000))[:6000])
+        if number % 8 == 7:
+            time.sleep(0.01)  # the window of the connection is 64 KiB
+
+
 class Messages(Case):
     arguments = ("--max-batch-bytes", "64K", "--max-unfinished-bytes", "4M")
 
@@ -221,25 +230,40 @@ class Messages(Case):
         eventually(lambda: self.daemon.log("connection.ended"), "the guard says why")
         self.assertEqual(self.daemon.log("connection.ended")[-1]["reason"], "MESSAGE_TOO_LARGE")
 
-    def begin_messages(self, connection, count):
-        """So many streams, each with 6000 bytes of a message of 7000."""
-        for number in range(count):
-            stream = connection.request("/tributary.v1.Publisher/PublishStream")
-            stream.send(message(bytes(7000))[:6000])
-            if number % 8 == 7:
-                time.sleep(0.01)  # the window of the connection is 64 KiB
-
     def test_unfinished_messages_end_their_connection_beyond_the_option(self):
         connection = self.raw()
-        self.begin_messages(connection, 600)
+        begin_messages(connection, 600)
         time.sleep(0.5)
         self.assertEqual([s.number for s in connection.streams.values() if s.reset is not None], [])
         self.assertFalse(connection.closed, "3.6 MB are fine")
         with contextlib.suppress(OSError):
-            self.begin_messages(connection, 200)
+            begin_messages(connection, 200)
         eventually(lambda: connection.closed, "4.8 MB are not")
         ends = [line["reason"] for line in self.daemon.log("connection.ended")]
         self.assertIn("UNFINISHED", ends)
+
+
+class ManyConnections(Case):
+    """18 KB for each unfinished message: 850 of them are the share of a local peer."""
+
+    arguments = ("--max-kept-bytes", "16M")
+
+    def test_the_connection_that_keeps_the_most_ends_and_no_other_one(self):
+        consumer = self.consumer()
+        few, many, last = self.raw(), self.raw(), self.raw()
+        begin_messages(few, 100)
+        begin_messages(many, 600)
+        self.assertFalse(many.closed)
+        begin_messages(last, 300)
+        eventually(lambda: many.closed, "150 messages more than fit")
+        line = eventually(lambda: self.daemon.log("connection.ended"), "the log says why")[-1]
+        self.assertEqual((line["reason"], line["count"]), ("KEPT_BY_PEER", 1))
+        for connection in (few, last):
+            stream = connection.call(GET_INFO, b"")
+            stream.wait_end()
+            self.assertEqual(stream.status, 0)
+        self.publish("others", [event(1)])
+        consumer.wait_events(1)
 
 
 if __name__ == "__main__":
