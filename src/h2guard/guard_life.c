@@ -156,7 +156,7 @@ static enum h2guard_reason overdue(struct h2guard *guard)
 struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns)
 {
     guard->now_ns = now_ns;
-    if (guard->reason == H2GUARD_NO_REASON && h2guard_portion(guard) > 0) {
+    if (guard->reason == H2GUARD_NO_REASON) {
         enum h2guard_reason reason = overdue(guard);
         if (reason != H2GUARD_NO_REASON)
             guard_end(guard, reason, guard->block_stream, 0, 0);

@@ -85,9 +85,8 @@ MUST_CHECK struct h2guard_verdict h2guard_in(struct h2guard *guard, struct bytes
 /* Accounts for bytes that were sent to the peer. */
 void h2guard_out(struct h2guard *guard, struct bytes bytes);
 
-/* Applies the time limits: PASS or END. Once in about a second, for a connection whose socket had
- * nothing more to read in its latest turn. Where that turn used its portion, it is PASS: the bytes
- * that are missing may have come in time. */
+/* Applies the time limits: PASS or END. Once in about a second, for a connection whose socket holds
+ * no bytes that the guard was not shown: bytes that wait for a turn may have come in time. */
 MUST_CHECK struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns);
 
 /* What the connection makes the core keep, in bytes: what was received of unfinished messages, and

@@ -63,7 +63,7 @@ class Attack:
     also: tuple = ()  # further judgements
 
 
-CORE = "CORE"
+CORE = "BY_CORE"
 OPEN = open_streams(1)
 NOTHING = functools.partial(Repeat, b"", 0)
 
