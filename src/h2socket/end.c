@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "h2socket/libc_calls.h"
+#include "h2socket/probation.h"
 
 #define REPORT_INTERVAL_NS NS_PER_S
 
@@ -111,6 +112,8 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
         reset(socket);
     (void)shutdown(socket->fd, SHUT_RDWR); /* wakes the core, which then closes it */
+    if (socket->role == H2GUARD_SERVER)
+        probation_note(socket->peer, clock_mono_ns());
     report(socket, reason, h2guard_explain);
 }
 

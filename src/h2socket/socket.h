@@ -14,7 +14,8 @@
  * The rest. The guard may let pass less than was read. The rest is kept here and comes first in the
  * next turn. It is shorter than the portion that was read.
  *
- * Order of the files: front - read, write, socket_table - wait, end, kept - libc_calls. */
+ * Order of the files: front - read, write, socket_table - wait, end, kept - probation,
+ * libc_calls. */
 #ifndef TRIBUTARY_H2SOCKET_SOCKET_H
 #define TRIBUTARY_H2SOCKET_SOCKET_H
 
@@ -44,8 +45,9 @@ struct h2socket {
     bool ended;            /* the guard's verdict was carried out */
     bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;
-    uint64_t poll; /* the poll after which the present turn began */
-    uint8_t *rest; /* NULL: none */
+    int64_t probation_until_ns; /* 0: it is not on probation */
+    uint64_t poll;              /* the poll after which the present turn began */
+    uint8_t *rest;              /* NULL: none */
     size_t rest_at, rest_size;
 
     _Atomic int turn; /* enum turn_state */

@@ -12,6 +12,7 @@
 #include "base/peer_share.h"
 #include "h2socket/end.h"
 #include "h2socket/kept.h"
+#include "h2socket/probation.h"
 #include "h2socket/wait.h"
 
 #define CHECKS_AT_ONCE 1024 /* descriptors under the table's lock; then others get it */
@@ -32,6 +33,26 @@ static void free_socket(struct h2socket *socket)
     free(socket->rest);
     pthread_mutex_destroy(&socket->lock);
     free(socket);
+}
+
+static void begin_probation(struct h2socket *socket)
+{
+    int64_t now_ns = clock_mono_ns();
+    uint32_t connections = probation_begin(socket->peer, now_ns);
+
+    if (connections == 0)
+        return;
+    socket->probation_until_ns = now_ns + PROBATION_NS;
+    h2guard_begin_probation(socket->guard, connections);
+}
+
+static void end_probation(struct h2socket *socket)
+{
+    if (socket->probation_until_ns == 0)
+        return;
+    socket->probation_until_ns = 0;
+    probation_leave(socket->peer);
+    h2guard_end_probation(socket->guard);
 }
 
 /* Counts a connection that a peer has opened. False: out of memory. */
@@ -74,6 +95,8 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
         free_socket(socket);
         return ERR_NO_MEMORY;
     }
+    if (socket->guard && role == H2GUARD_SERVER)
+        begin_probation(socket);
     pthread_mutex_lock(&table.lock);
     CHECK(!socket_of(fd));
     table.end = MAX_OF(table.end, fd + 1);
@@ -94,6 +117,7 @@ void socket_remove(int fd)
     peer_counts_remove(&table.peers, socket->count);
     pthread_mutex_unlock(&table.lock);
     wait_leave(socket);
+    end_probation(socket);
     if (socket->role == H2GUARD_SERVER) {
         atomic_fetch_sub(&table.served, 1);
         count_add(COUNT_LIVE_CONNECTIONS, -1);
@@ -165,6 +189,8 @@ static bool has_unread(const struct h2socket *socket)
 static void check(struct h2socket *socket, int64_t now_ns)
 {
     pthread_mutex_lock(&socket->lock);
+    if (now_ns > socket->probation_until_ns)
+        end_probation(socket);
     if (socket->guard && !socket->ended && !socket->rest && !has_unread(socket)) {
         struct h2guard_verdict verdict = h2guard_check(socket->guard, now_ns);
 
