@@ -7,6 +7,7 @@
 #define MICROSECONDS 1000000
 #define MAX_REFILL_US (100 * MICROSECONDS)
 #define DENSITY_ONE 256u
+#define PROBATION_WASTE 10   /* a tenth of the burst of waste */
 #define MIN_SECOND_COST 1000 /* a connection gets on, however many are on probation */
 
 _Static_assert(sizeof(struct h2guard) <= MAX_H2GUARD_BYTES, "h2guard.h says what a guard takes");
@@ -83,6 +84,7 @@ void h2guard_begin_probation(struct h2guard *guard, uint32_t connections)
 
     guard->second_cost = MIN_OF(part, limits->second_cost);
     guard->budget.level = MIN_OF(guard->budget.level, limits->turn_cost);
+    guard->waste.level = MIN_OF(guard->waste.level, limits->waste_burst / PROBATION_WASTE);
 }
 
 void h2guard_end_probation(struct h2guard *guard)

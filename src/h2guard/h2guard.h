@@ -60,9 +60,9 @@ struct h2guard_verdict {
 struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits *limits,
                             struct h2guard_counters *counters, int64_t now_ns);
 
-/* The connection is on probation: it begins with one turn instead of the budget of a second, and
- * gets its part of `probation_cost` in each second, which so many connections share. The end of the
- * probation gives it the whole budget, which fills with time. */
+/* The connection is on probation: it begins with one turn instead of the budget of a second and a
+ * tenth of the burst of waste, and gets its part of `probation_cost` in each second, which so many
+ * connections share. The end of the probation gives it the whole budget, which fills with time. */
 void h2guard_begin_probation(struct h2guard *guard, uint32_t connections);
 void h2guard_end_probation(struct h2guard *guard);
 
