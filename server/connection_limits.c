@@ -41,7 +41,6 @@ struct h2guard_limits connection_limits_of_guard(const struct settings *settings
 
     limits.turn_cost = settings->guard_turn_ns;
     limits.second_cost = settings->guard_second_ns;
-    limits.probation_cost = settings->guard_second_ns / 20;
     limits.max_streams = core.max_calls_per_connection + GUARD_STREAM_HEADROOM;
     limits.max_frame_bytes = MAX_WIRE_FRAME;
     /* A header block takes no more bytes on the wire than its list has by the count of RFC 9113. */

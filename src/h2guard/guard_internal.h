@@ -53,7 +53,6 @@ struct h2guard {
     int64_t turn_left; /* of the portion without regard to the second: negative is debt */
     uint64_t density;  /* what a byte costs, in 256ths: what the portion goes by */
     struct bucket budget;
-    int64_t second_cost; /* what comes back to the budget in a second, and fills it */
     struct bucket waste;
     bool second_is_short; /* the second bounds `left`, not the turn */
 

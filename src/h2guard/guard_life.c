@@ -7,8 +7,7 @@
 #define MICROSECONDS 1000000
 #define MAX_REFILL_US (100 * MICROSECONDS)
 #define DENSITY_ONE 256u
-#define PROBATION_WASTE 10   /* a tenth of the burst of waste */
-#define MIN_SECOND_COST 1000 /* a connection gets on, however many are on probation */
+#define PROBATION_WASTE 20 /* of the burst of waste a new connection gets so much less */
 
 _Static_assert(sizeof(struct h2guard) <= MAX_H2GUARD_BYTES, "h2guard.h says what a guard takes");
 
@@ -28,7 +27,7 @@ struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits 
     else
         guard->out.preface_left = PREFACE_BYTES;
     stream_table_init(&guard->streams, limits->max_streams);
-    guard->budget.level = guard->second_cost = limits->second_cost;
+    guard->budget.level = limits->second_cost;
     guard->waste.level = limits->waste_burst;
     guard->density = MAX_OF((uint64_t)limits->turn_cost * DENSITY_ONE / limits->first_read_bytes, 1);
     guard->now_ns = guard->made_ns = guard->refilled_ns = guard->second_ns = now_ns;
@@ -61,7 +60,7 @@ static void refill_all(struct h2guard *guard)
         return;
     guard->refilled_ns += elapsed_us * 1000;
     elapsed_us = MIN_OF(elapsed_us, MAX_REFILL_US);
-    refill(&guard->budget, elapsed_us, guard->second_cost, guard->second_cost);
+    refill(&guard->budget, elapsed_us, limits->second_cost, limits->second_cost);
     refill(&guard->waste, elapsed_us, limits->second_waste, limits->waste_burst);
 }
 
@@ -77,19 +76,12 @@ static void update_density(struct h2guard *guard)
         guard->density = MAX_OF(cost * DENSITY_ONE / bytes, MAX_OF(guard->density / 2, 1));
 }
 
-void h2guard_begin_probation(struct h2guard *guard, uint32_t connections)
+void h2guard_begin_probation(struct h2guard *guard, int64_t delay_ns)
 {
     const struct h2guard_limits *limits = guard->limits;
-    int64_t part = MAX_OF(limits->probation_cost / connections, MIN_SECOND_COST);
 
-    guard->second_cost = MIN_OF(part, limits->second_cost);
-    guard->budget.level = MIN_OF(guard->budget.level, limits->turn_cost);
-    guard->waste.level = MIN_OF(guard->waste.level, limits->waste_burst / PROBATION_WASTE);
-}
-
-void h2guard_end_probation(struct h2guard *guard)
-{
-    guard->second_cost = guard->limits->second_cost;
+    guard->budget.level = limits->turn_cost - delay_ns / 1000 * limits->second_cost / MICROSECONDS;
+    guard->waste.level = limits->waste_burst / PROBATION_WASTE;
 }
 
 void h2guard_turn(struct h2guard *guard, int64_t now_ns)
@@ -138,7 +130,7 @@ int64_t h2guard_wait_ns(const struct h2guard *guard)
 
     if (guard->reason != H2GUARD_NO_REASON || !guard->second_is_short || level >= limits->turn_cost)
         return 0;
-    return ((limits->turn_cost - level) * MICROSECONDS / guard->second_cost + 1) * 1000;
+    return ((limits->turn_cost - level) * MICROSECONDS / limits->second_cost + 1) * 1000;
 }
 
 static bool is_over(const struct h2guard *guard, int64_t since_ns, int64_t timeout_ns)

@@ -60,11 +60,9 @@ struct h2guard_verdict {
 struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits *limits,
                             struct h2guard_counters *counters, int64_t now_ns);
 
-/* The connection is on probation: it begins with one turn instead of the budget of a second and a
- * tenth of the burst of waste, and gets its part of `probation_cost` in each second, which so many
- * connections share. The end of the probation gives it the whole budget, which fills with time. */
-void h2guard_begin_probation(struct h2guard *guard, uint32_t connections);
-void h2guard_end_probation(struct h2guard *guard);
+/* A new connection begins on probation, before its first turn: its first bytes wait for `delay_ns`,
+ * at most a minute, and it has a twentieth of the burst of waste. Its budgets fill as usual. */
+void h2guard_begin_probation(struct h2guard *guard, int64_t delay_ns);
 
 /* Frees the guard. NULL is allowed. */
 void h2guard_free(struct h2guard *guard);

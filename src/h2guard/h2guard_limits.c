@@ -17,7 +17,6 @@ const struct h2guard_limits h2guard_defaults = {
         },
     .turn_cost = 400000,
     .second_cost = 2 * SECOND_NS,
-    .probation_cost = SECOND_NS / 10,
     .waste_burst = 10000,
     .second_waste = 2500,
     .min_read_bytes = 1024,
@@ -60,8 +59,6 @@ const char *h2guard_limits_wrong(const struct h2guard_limits *limits)
         return "turn_cost";
     if (limits->second_cost < limits->turn_cost || limits->second_cost > MAX_COST)
         return "second_cost";
-    if (limits->probation_cost < 1 || limits->probation_cost > MAX_COST)
-        return "probation_cost";
     if (limits->waste_burst < 0 || limits->waste_burst > MAX_COST)
         return "waste_burst";
     if (limits->second_waste < 0 || limits->second_waste > MAX_COST)

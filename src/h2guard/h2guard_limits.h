@@ -27,9 +27,8 @@ struct h2guard_limits {
     struct h2guard_price prices[H2GUARD_ITEM_COUNT];
 
     /* Beyond these the connection waits. Costs and points of waste are at most 2^36. */
-    int64_t turn_cost;      /* the portion of a turn; at least 1 */
-    int64_t second_cost;    /* the budget of a second, which may be used in one burst; at least turn_cost */
-    int64_t probation_cost; /* less for all connections of a peer that are on probation; at least 1 */
+    int64_t turn_cost;   /* the portion of a turn; at least 1 */
+    int64_t second_cost; /* the budget of a second, which may be used in one burst; at least turn_cost */
 
     /* Beyond this the connection ends: so many points at once, and so many more with each second.
      * */

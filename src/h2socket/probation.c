@@ -7,8 +7,8 @@
 
 struct offender {
     struct peer_key peer;
-    int64_t until_ns; /* new connections of the peer begin on probation until then */
-    uint32_t connections;
+    int64_t until_ns; /* of its probation */
+    int64_t delay_ns;
 };
 
 static struct {
@@ -30,31 +30,22 @@ void probation_note(struct peer_key peer, int64_t now_ns)
     if (peer.kind == PEER_NONE)
         return;
     pthread_mutex_lock(&offenders.lock);
-    if (place->connections == 0 && place->until_ns <= now_ns)
-        place->peer = peer;
-    if (peer_same(place->peer, peer))
+    if (place->until_ns <= now_ns)
+        *place = (struct offender){.peer = peer};
+    if (peer_same(place->peer, peer)) {
         place->until_ns = now_ns + PROBATION_NS;
+        place->delay_ns = MIN_OF(place->delay_ns + PROBATION_DELAY_NS, MAX_PROBATION_DELAY_NS);
+    }
     pthread_mutex_unlock(&offenders.lock);
 }
 
-uint32_t probation_begin(struct peer_key peer, int64_t now_ns)
+int64_t probation_delay_ns(struct peer_key peer, int64_t now_ns)
 {
-    struct offender *place = place_of(peer);
-    uint32_t count = 0;
+    const struct offender *place = place_of(peer);
 
     pthread_mutex_lock(&offenders.lock);
-    if (peer.kind != PEER_NONE && peer_same(place->peer, peer) && now_ns < place->until_ns)
-        count = ++place->connections;
+    bool is_noted = peer_same(place->peer, peer) && now_ns < place->until_ns;
+    int64_t delay_ns = is_noted ? place->delay_ns : 0;
     pthread_mutex_unlock(&offenders.lock);
-    return count;
-}
-
-void probation_leave(struct peer_key peer)
-{
-    struct offender *place = place_of(peer);
-
-    pthread_mutex_lock(&offenders.lock);
-    CHECK(peer_same(place->peer, peer) && place->connections > 0);
-    place->connections--;
-    pthread_mutex_unlock(&offenders.lock);
+    return delay_ns;
 }

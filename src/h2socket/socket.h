@@ -45,9 +45,8 @@ struct h2socket {
     bool ended;            /* the guard's verdict was carried out */
     bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;
-    int64_t probation_until_ns; /* 0: it is not on probation */
-    uint64_t poll;              /* the poll after which the present turn began */
-    uint8_t *rest;              /* NULL: none */
+    uint64_t poll; /* the poll after which the present turn began */
+    uint8_t *rest; /* NULL: none */
     size_t rest_at, rest_size;
 
     _Atomic int turn; /* enum turn_state */

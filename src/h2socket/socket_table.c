@@ -37,22 +37,10 @@ static void free_socket(struct h2socket *socket)
 
 static void begin_probation(struct h2socket *socket)
 {
-    int64_t now_ns = clock_mono_ns();
-    uint32_t connections = probation_begin(socket->peer, now_ns);
+    int64_t delay_ns = probation_delay_ns(socket->peer, clock_mono_ns());
 
-    if (connections == 0)
-        return;
-    socket->probation_until_ns = now_ns + PROBATION_NS;
-    h2guard_begin_probation(socket->guard, connections);
-}
-
-static void end_probation(struct h2socket *socket)
-{
-    if (socket->probation_until_ns == 0)
-        return;
-    socket->probation_until_ns = 0;
-    probation_leave(socket->peer);
-    h2guard_end_probation(socket->guard);
+    if (delay_ns > 0)
+        h2guard_begin_probation(socket->guard, delay_ns);
 }
 
 /* Counts a connection that a peer has opened. False: out of memory. */
@@ -117,7 +105,6 @@ void socket_remove(int fd)
     peer_counts_remove(&table.peers, socket->count);
     pthread_mutex_unlock(&table.lock);
     wait_leave(socket);
-    end_probation(socket);
     if (socket->role == H2GUARD_SERVER) {
         atomic_fetch_sub(&table.served, 1);
         count_add(COUNT_LIVE_CONNECTIONS, -1);
@@ -189,8 +176,6 @@ static bool has_unread(const struct h2socket *socket)
 static void check(struct h2socket *socket, int64_t now_ns)
 {
     pthread_mutex_lock(&socket->lock);
-    if (now_ns > socket->probation_until_ns)
-        end_probation(socket);
     if (socket->guard && !socket->ended && !socket->rest && !has_unread(socket)) {
         struct h2guard_verdict verdict = h2guard_check(socket->guard, now_ns);
 

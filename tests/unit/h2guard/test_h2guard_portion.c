@@ -297,33 +297,27 @@ Test(h2guard_portion, a_connection_that_used_its_turn_can_be_late)
     fixture_close(&fixture);
 }
 
-Test(h2guard_portion, on_probation_it_has_a_turn_and_then_its_part)
+Test(h2guard_portion, on_probation_the_first_bytes_wait)
 {
     struct h2guard_fixture fixture;
 
-    open_with(&fixture, 100000, INT64_C(1) << 30);
-    fixture.limits.probation_cost = 500000;
-    h2guard_begin_probation(fixture.guard, 5);
-    for (int i = 0; i < 6; i++)
-        put_message_frame(&fixture.in, 1, 0, 200000);
+    fixture_init(&fixture);
+    fixture.limits.turn_cost = h2guard_defaults.turn_cost;
+    fixture.limits.second_cost = h2guard_defaults.second_cost;
+    fixture_open(&fixture, H2GUARD_SERVER, BARE);
+    h2guard_begin_probation(fixture.guard, SECOND_NS / 2);
     h2guard_turn(fixture.guard, fixture.now_ns);
-    size_t passed = offer(&fixture, 0).passed;
-    cr_assert(passed > 50000 && passed <= 110000, "%zu bytes: one turn", passed);
-    fixture.now_ns += SECOND_NS;
-    h2guard_turn(fixture.guard, fixture.now_ns);
-    size_t second = offer(&fixture, passed).passed;
-    cr_assert(second > 50000 && second <= 110000, "%zu bytes: a fifth of 500000", second);
-    h2guard_end_probation(fixture.guard);
-    fixture.now_ns += SECOND_NS;
-    for (int i = 0; i < 8; i++, passed += second) {
-        h2guard_turn(fixture.guard, fixture.now_ns);
-        second = offer(&fixture, passed).passed;
-        cr_assert_gt(second, 90000, "turn %d: %zu bytes", i, second);
-    }
+    cr_assert_eq(h2guard_portion(fixture.guard), 0);
+    int64_t wait_ns = h2guard_wait_ns(fixture.guard);
+    cr_assert(wait_ns >= SECOND_NS / 2 && wait_ns < SECOND_NS / 2 + SECOND_NS / 1000, "%lld ns",
+              (long long)wait_ns);
+    fixture.now_ns += wait_ns;
+    put_client_start(&fixture.in, 0);
+    fixture_passes(&fixture);
     fixture_close(&fixture);
 }
 
-Test(h2guard_portion, on_probation_it_may_waste_a_tenth)
+Test(h2guard_portion, on_probation_it_may_waste_a_twentieth)
 {
     for (int on_probation = 0; on_probation < 2; on_probation++) {
         struct h2guard_fixture fixture;
@@ -331,13 +325,13 @@ Test(h2guard_portion, on_probation_it_may_waste_a_tenth)
 
         open_with(&fixture, INT64_C(1) << 30, INT64_C(1) << 36);
         if (on_probation)
-            h2guard_begin_probation(fixture.guard, 1);
+            h2guard_begin_probation(fixture.guard, 1000);
         for (; pings < 100000 && h2guard_stats(fixture.guard)->total.waste < 20000; pings++) {
             put_zeros(&fixture.in, FRAME_PRIORITY, 0, 1, 5);
             if (fixture_feed(&fixture, WHOLE).decision == H2GUARD_END)
                 break;
         }
-        cr_assert_eq(pings, on_probation ? 1000 : 10000);
+        cr_assert_eq(pings, on_probation ? 500 : 10000);
         fixture_close(&fixture);
     }
 }

@@ -1,20 +1,18 @@
-/* test_h2socket_probation.c - a peer of which a connection was ended gets little for its next
- * ones. */
+/* test_h2socket_probation.c - the next connections of a peer of which one was ended begin
+ * later. */
 #include <criterion/criterion.h>
 
 #include "h2socket/probation.h"
 #include "h2socket_fixture.h"
 
 #define TURN 1000
-#define MESSAGE (20 * TURN)
 
 static struct h2socket_fixture fixture;
 
 static void begin(void)
 {
     fixture_init(&fixture, TURN);
-    fixture.limits.second_cost = 100 * TURN;
-    fixture.limits.probation_cost = TURN;
+    fixture.limits.second_cost = 1000 * TURN;
 }
 
 static void end(void)
@@ -48,66 +46,51 @@ static void offend(struct peer_key peer)
     fixture_disconnect(&pair);
 }
 
-/* What a connection passes of a message of 20 turns in so many polls, which take no time to speak
- * of. */
-static size_t passes_at_once(const struct ends *pair, int polls)
+static size_t passes(const struct ends *pair, int timeout_ms)
 {
-    size_t size = 0;
-
-    peer_starts(pair);
-    peer_sends_message(pair, MESSAGE);
-    for (int i = 0; i < polls; i++) {
-        core_polls(&fixture, 0);
-        size += core_reads_all(pair, &(int){0});
-    }
-    return size;
+    core_polls(&fixture, timeout_ms);
+    return core_reads_all(pair, &(int){0});
 }
 
-Test(h2socket_probation, the_next_connection_gets_little_and_another_peer_all)
+Test(h2socket_probation, the_next_connection_begins_later_and_another_peer_at_once)
 {
+    int64_t began_ns = clock_mono_ns();
     struct ends pairs[2];
 
     offend(remote);
     connect_from(&pairs[0], remote);
     connect_from(&pairs[1], other);
-    cr_assert_geq(passes_at_once(&pairs[1], 40), MESSAGE);
-    cr_assert_leq(passes_at_once(&pairs[0], 40), 5 * TURN);
+    for (int i = 0; i < 2; i++)
+        peer_starts(&pairs[i]);
+    cr_assert_eq(passes(&pairs[0], 0), 0);
+    cr_assert_eq(passes(&pairs[1], 0), START_BYTES);
+    cr_assert_eq(core_polls(&fixture, -1), 1);
+    cr_assert_eq(core_event(0), &pairs[0]);
+    cr_assert_eq(passes(&pairs[0], 0), START_BYTES);
+    cr_assert_geq(clock_mono_ns() - began_ns, PROBATION_DELAY_NS);
     for (int i = 0; i < 2; i++)
         fixture_disconnect(&pairs[i]);
 }
 
-Test(h2socket_probation, it_ends)
-{
-    struct ends pair;
-
-    offend(remote);
-    connect_from(&pair, remote);
-    cr_assert_leq(passes_at_once(&pair, 40), 5 * TURN);
-    h2socket_check(clock_mono_ns() + PROBATION_NS + 1);
-    size_t size = 0;
-    int64_t began_ns = clock_mono_ns();
-    while (size < 10 * TURN && clock_mono_ns() < began_ns + 5 * NS_PER_S) {
-        core_polls(&fixture, 10);
-        size += core_reads_all(&pair, &(int){0});
-    }
-    cr_assert_geq(size, 10 * TURN, "a second brings 100 turns, and on probation one: %zu bytes", size);
-    fixture_disconnect(&pair);
-}
-
-Test(h2socket_probation, many_connections_share_one_budget)
+Test(h2socket_probation, each_end_makes_the_delay_longer_up_to_its_bound)
 {
     int64_t now_ns = clock_mono_ns();
 
-    cr_assert_eq(probation_begin(remote, now_ns), 0);
-    probation_note(remote, now_ns);
-    probation_note(NO_PEER, now_ns);
-    cr_assert_eq(probation_begin(NO_PEER, now_ns), 0);
-    cr_assert_eq(probation_begin(other, now_ns), 0);
-    cr_assert_eq(probation_begin(remote, now_ns), 1);
-    cr_assert_eq(probation_begin(remote, now_ns + PROBATION_NS - 1), 2);
-    cr_assert_eq(probation_begin(remote, now_ns + PROBATION_NS), 0, "too late");
-    probation_leave(remote);
-    cr_assert_eq(probation_begin(remote, now_ns), 2);
-    probation_leave(remote);
-    probation_leave(remote);
+    cr_assert_eq(probation_delay_ns(remote, now_ns), 0);
+    for (int i = 1; i < 20; i++) {
+        probation_note(remote, now_ns);
+        cr_assert_eq(probation_delay_ns(remote, now_ns),
+                     MIN_OF(i * PROBATION_DELAY_NS, MAX_PROBATION_DELAY_NS));
+    }
+    cr_assert_eq(probation_delay_ns(other, now_ns), 0);
+    cr_assert_eq(probation_delay_ns(remote, now_ns + PROBATION_NS - 1), MAX_PROBATION_DELAY_NS);
+    cr_assert_eq(probation_delay_ns(remote, now_ns + PROBATION_NS), 0);
+    probation_note(remote, now_ns + PROBATION_NS);
+    cr_assert_eq(probation_delay_ns(remote, now_ns + PROBATION_NS), PROBATION_DELAY_NS, "it begins anew");
+}
+
+Test(h2socket_probation, the_server_itself_is_never_on_probation)
+{
+    probation_note(NO_PEER, 1);
+    cr_assert_eq(probation_delay_ns(NO_PEER, 1), 0);
 }
