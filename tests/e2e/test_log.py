@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""Whoever reads standard error, or does not: the daemon goes on, and says what is missing."""
+"""Whoever reads standard error, or does not: the daemon and the tool go on, and say what is missing."""
 import fcntl
 import json
 import os
 import select
+import signal
+import subprocess
 import time
 
 from harness.case import Case, main
 from harness.client import event
-from harness.daemon import PATIENCE, eventually, instrumented
+from harness.daemon import PATIENCE, binary, eventually, instrumented
 from harness.protos import v1
 
 LONG = "n" * 256
@@ -153,6 +155,89 @@ class Unread(Case):
             daemon.close_channel()
             daemon.terminate()
             self.assertEqual(daemon.wait(), 0)
+
+
+class Tool(Case):
+    def start(self, *words, stderr, **options):
+        process = subprocess.Popen(
+            [binary("tributary"), *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=os.environ | {"TRIBUTARY_SERVER": self.daemon.address},
+            **options,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def subscribed(self, count=1):
+        eventually(lambda: len(self.daemon.subscriptions()) == count, "the tool has subscribed")
+
+    def read_events(self, process, count):
+        """Reads so many lines of standard output, in PATIENCE seconds each."""
+        lines = []
+        for _ in range(count):
+            self.assertTrue(select.select([process.stdout], [], [], PATIENCE)[0], lines)
+            lines.append(process.stdout.readline())
+        return lines
+
+    def test_sub_prints_events_while_nobody_reads_its_notices(self):
+        pipe = Pipe(self)
+        pipe.fill()
+        process = self.start("sub", "-o", "raw", stderr=pipe.writer, bufsize=0)
+        pipe.close_writer()
+        self.subscribed()
+        for number in range(50):
+            # each producer is one notice more
+            self.publish(f"producer-{number}", [event(number)])
+            self.assertEqual(len(self.read_events(process, 1)), 1)
+        process.send_signal(signal.SIGINT)
+        lines = pipe.read(quiet=3)
+        self.assertEqual(process.wait(PATIENCE), 0)
+        for number in range(50):
+            self.assertTrue(any(f"producer-{number} is" in line for line in lines), lines)
+
+    def test_sub_ends_while_nobody_reads_its_notices(self):
+        pipe = Pipe(self)
+        pipe.fill()
+        process = self.start("sub", "-o", "raw", stderr=pipe.writer, bufsize=0)
+        pipe.close_writer()
+        self.subscribed()
+        self.publish("producer", [event(1)])
+        self.read_events(process, 1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), 0)
+        self.assertLess(time.monotonic() - began, 10 if instrumented() else 7)
+        lines = pipe.read()
+        self.assertRegex(lines[-1], r"^tributary: \d+ lines? (is|are) missing here: standard error")
+
+    def test_pub_goes_on_while_nobody_reads_its_notices(self):
+        pipe = Pipe(self)
+        pipe.fill()
+        consumer = self.consumer()
+        process = self.start("pub", "-p", "lines", "--jsonl", stdin=subprocess.PIPE, stderr=pipe.writer)
+        pipe.close_writer()
+        process.stdin.write(b'no JSON\n{"data":"good"}\n')
+        process.stdin.flush()
+        consumer.wait_events(1)
+        process.communicate(timeout=PATIENCE)
+        lines = pipe.read()
+        self.assertIn("missing here", lines[-1])
+
+    def test_lines_of_grpc_core_delay_no_answer(self):
+        pipe = Pipe(self)
+        pipe.fill()
+        env = os.environ | {"TRIBUTARY_SERVER": self.daemon.address, "GRPC_VERBOSITY": "debug"}
+        process = subprocess.Popen(
+            [binary("tributary"), "status"], stdout=subprocess.PIPE, stderr=pipe.writer, env=env
+        )
+        self.addCleanup(process.kill)
+        pipe.close_writer()
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"listening", output)
+        self.assertIn("missing here", pipe.read()[-1], "the core wrote lines, and nobody read them")
 
 
 if __name__ == "__main__":
