@@ -218,6 +218,8 @@ static bool start_thread(struct line_writer *writer)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int error = pthread_create(&writer->thread, NULL, run, writer);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pthread_setname_np(writer->thread, "lines");
     return error == 0;
 }
 

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import termios
 import time
 
 from harness.case import Case, main
@@ -128,6 +129,20 @@ class Unread(Case):
         reports = self.check_lines(lines)
         self.assertEqual(len(reports), 1)
         self.assertEqual(json.loads(lines[-1])["event"], "log.lost")
+
+    def test_a_terminal_that_is_stopped_stops_nothing(self):
+        master, terminal = os.openpty()
+        self.addCleanup(os.close, master)
+        termios.tcflow(terminal, termios.TCOOFF)  # as Ctrl-S does
+        daemon = self.start_daemon(level="debug", stderr=terminal)
+        self.addCleanup(os.close, terminal)
+        self.overflow(daemon)
+        self.check_service(daemon)
+        began = time.monotonic()
+        daemon.close_channel()
+        daemon.terminate()
+        self.assertEqual(daemon.wait(), 0)
+        self.assertLess(time.monotonic() - began, 15 if instrumented() else 5)
 
     def test_a_second_sigterm_ends_it_at_once(self):
         pipe = Pipe(self)
