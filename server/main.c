@@ -1,8 +1,35 @@
 /* main.c - tributaryd. */
+#include "base/line_stream.h"
 #include "base/log.h"
 #include "server/server.h"
 
+#include <stdio.h>
 #include <unistd.h>
+
+/* How long the log may still be read at the end. */
+#define MAX_LOG_WAIT_MS 1000
+
+/* What a library writes to standard error becomes a line of the log. */
+static void on_foreign_line(const char *line, size_t size)
+{
+    const size_t shown = line[size - 1] == '\n' ? size - 1 : size;
+
+    log_write(LOG_WARN, "stderr", LOG_BYTES("message", ((struct bytes){(const uint8_t *)line, shown})));
+}
+
+/* From here on nobody waits for the reader of standard error. */
+static struct status start_log(const struct options *options)
+{
+    static struct line_stream stream;
+
+    log_setup(options->log_level, options->log_format, STDERR_FILENO);
+    struct status status = log_start();
+    FILE *lines = status.code ? NULL : line_stream_open(&stream, on_foreign_line);
+
+    if (lines)
+        stderr = lines; /* it stays until the end of the process */
+    return status;
+}
 
 int main(int argc, char **argv)
 {
@@ -17,9 +44,14 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
-    log_setup(options.log_level, options.log_format, STDERR_FILENO);
-    struct status status = server_start(&server, &options);
+    struct status status = start_log(&options);
+    if (status.code) {
+        fprintf(stderr, "tributaryd: %s: no memory\n", status.what);
+        return 1;
+    }
+    status = server_start(&server, &options);
     int exit_status = status.code ? 1 : server_run(&server);
     server_free(&server);
+    log_stop(MAX_LOG_WAIT_MS);
     return exit_status;
 }

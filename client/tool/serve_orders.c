@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "client/tool/link.h"
+#include "client/tool/stderr_lines.h"
 
 /* Posts an order and wakes the main thread. Copies `request`. */
 static void post_order(struct serve *serve, enum order_kind kind, uint64_t activation,
@@ -20,6 +21,7 @@ static void post_order(struct serve *serve, enum order_kind kind, uint64_t activ
         buf_bytes(&order->request, request.data, request.size);
     if (!order || order->request.broken) {
         fprintf(stderr, "tributary: out of memory\n");
+        stderr_lines_wait();
         _exit(EXIT_FAILURE); /* a lost order would leave a command running */
     }
     order->kind = kind;

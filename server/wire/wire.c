@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "grpc/core_log.h"
 #include "server/wire/message.h"
 
 #include <grpc/grpc.h>
@@ -18,12 +19,22 @@
  * several pings of an honest peer may arrive at once. */
 #define MAX_PING_STRIKES 8
 
-static void write_core_line(gpr_log_func_args *args)
-{
-    enum log_level level = args->severity == GPR_LOG_SEVERITY_ERROR ? LOG_WARN : LOG_DEBUG;
+#define MAX_CORE_LINES 20 /* of the core's own log, in a second */
 
-    log_write(level, "core", LOG_TEXT("message", args->message), LOG_TEXT("file", args->file),
-              LOG_NUMBER("line", args->line));
+static enum log_level level_of(const struct core_line *line)
+{
+    return line->is_error ? LOG_WARN : LOG_DEBUG;
+}
+
+static void write_core_line(const struct core_line *line)
+{
+    log_write(level_of(line), "core", LOG_TEXT("message", line->message), LOG_TEXT("file", line->file),
+              LOG_NUMBER("line", line->line));
+}
+
+static void leave_out_core_line(const struct core_line *line)
+{
+    log_leave_out(level_of(line));
 }
 
 /* Switches off the deadlock detector of Abseil's mutexes, for the process. The core uses these
@@ -48,7 +59,10 @@ static void disable_deadlock_detector(void)
 
 void wire_init(void)
 {
-    gpr_set_log_function(write_core_line);
+    static const struct core_log_port port = {
+        .write = write_core_line, .left_out = leave_out_core_line, .max_per_second = MAX_CORE_LINES};
+
+    core_log_init(&port);
     gpr_set_log_verbosity(log_wants(LOG_DEBUG) ? GPR_LOG_SEVERITY_INFO : GPR_LOG_SEVERITY_ERROR);
     disable_deadlock_detector();
     grpc_init();

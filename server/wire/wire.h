@@ -24,7 +24,7 @@ struct wire_settings {
 };
 
 /* Starts the core. Call it before every other function of this room. The core's log lines become
- * `core` lines of our log, escaped. */
+ * `core` lines of our log, escaped: at most 20 in a second, the others are counted as lost. */
 void wire_init(void);
 /* Stops the core. Call it after every other function of this room. It may block: the core may wait
  * for a write of its own. */

@@ -1,4 +1,4 @@
-/* log.c - builds a line on the stack and writes it with one write().
+/* log.c - builds a line on the stack and puts it out.
  *
  * DESIGN: The last MAX_TAIL bytes of a line are reserved, so that what was begun can always be
  * closed. A text that does not fit ends early, with its quote. The fields after it are left out,
@@ -11,17 +11,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_output.h"
 
 #define MAX_TAIL 32u /* a closing quote, cut=true, the end of the line */
 
 static struct {
     enum log_level min;
     enum log_format format;
-    int fd;
-} setup = {LOG_INFO, LOG_AS_TEXT, STDERR_FILENO};
+} setup = {LOG_INFO, LOG_AS_TEXT};
+
+_Static_assert(MAX_LOG_LINE <= MAX_LINE_BYTES, "the writer takes every line");
+_Static_assert(LINE_LEVELS == LOG_OFF && LINE_RESERVE_LEVEL == LOG_WARN, "the writer's levels are these");
 
 static const char *const level_names[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", [LOG_OFF] = "off",
@@ -189,11 +191,56 @@ static void put_head(struct line *line, enum log_level level, const char *event)
     }
 }
 
+static void put_line(struct line *line, enum log_level level, const char *event,
+                     const struct log_field *fields, size_t count)
+{
+    const bool json = setup.format == LOG_AS_JSON;
+
+    line->size = 0;
+    line->truncated = false;
+    put_head(line, level, event);
+    for (size_t i = 0; i < count && !line->truncated; i++)
+        put_field(line, &fields[i]);
+    if (line->truncated)
+        close_with(line, json ? ",\"cut\":true" : " cut=true");
+    close_with(line, json ? "}\n" : "\n");
+}
+
+/* The writer's thread: the line that says what is missing. */
+static size_t missing_text(const struct lines_missing *missing, char *text)
+{
+    const uint64_t *levels = missing->by_level;
+    const struct log_field fields[] = {
+        LOG_NUMBER("lines", levels[LOG_DEBUG] + levels[LOG_INFO] + levels[LOG_WARN] + levels[LOG_ERROR]),
+        LOG_NUMBER("debug", levels[LOG_DEBUG]),
+        LOG_NUMBER("info", levels[LOG_INFO]),
+        LOG_NUMBER("warn", levels[LOG_WARN]),
+        LOG_NUMBER("error", levels[LOG_ERROR]),
+        LOG_NUMBER("limited", missing->limited)};
+    struct line line;
+
+    put_line(&line, LOG_WARN, "log.lost", fields, ARRAY_LEN(fields));
+    memcpy(text, line.text, line.size);
+    return line.size;
+}
+
 void log_setup(enum log_level min, enum log_format format, int fd)
 {
     setup.min = min;
     setup.format = format;
-    setup.fd = fd;
+    log_output_set_fd(fd);
+}
+
+struct status log_start(void)
+{
+    if (log_output_start(missing_text))
+        return (struct status){ERR_NO_MEMORY, 0, "start the writer of the log"};
+    return STATUS_OK;
+}
+
+void log_stop(int max_ms)
+{
+    log_output_stop(max_ms);
 }
 
 bool log_wants(enum log_level level)
@@ -201,26 +248,21 @@ bool log_wants(enum log_level level)
     return level >= setup.min && level != LOG_OFF;
 }
 
+void log_leave_out(enum log_level level)
+{
+    if (log_wants(level))
+        log_output_leave_out(level);
+}
+
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count)
 {
-    bool json = setup.format == LOG_AS_JSON;
+    const int before = errno;
     struct line line;
-    int before = errno;
 
-    line.size = 0;
-    line.truncated = false;
     if (!log_wants(level))
         return;
-    put_head(&line, level, event);
-    for (size_t i = 0; i < count && !line.truncated; i++)
-        put_field(&line, &fields[i]);
-    if (line.truncated)
-        close_with(&line, json ? ",\"cut\":true" : " cut=true");
-    close_with(&line, json ? "}\n" : "\n");
-    /* A reader that is gone or slow costs log lines, and never the server. So only an interrupted
-     * write is repeated. */
-    while (write(setup.fd, line.text, line.size) < 0 && errno == EINTR)
-        continue;
+    put_line(&line, level, event, fields, count);
+    log_output_put(level, line.text, line.size);
     errno = before;
 }
 

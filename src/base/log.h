@@ -1,4 +1,5 @@
-/* log.h - structured log lines, as text or as JSON. One line is one write().
+/* log.h - structured log lines, as text or as JSON. A thread of its own writes them, so a reader
+ * that is slow or gone costs log lines, and never the caller.
  *
  *   log_write(LOG_INFO, "producer.added", LOG_TEXT("producer", name), LOG_NUMBER("epoch", epoch));
  *
@@ -19,6 +20,7 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/status.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
 enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
@@ -37,16 +39,33 @@ struct log_field {
 #define LOG_NUMBER(n, value)                                                                                 \
     ((struct log_field){.name = (n), .kind = LOG_KIND_NUMBER, .number = (int64_t)(value)})
 
-/* The most bytes of a line, its newline included. Fields that do not fit are left out, and the line
- * ends with cut=true. */
-#define MAX_LOG_LINE 8192u
+/* The most bytes of a line, its newline included. It is what a pipe takes whole (PIPE_BUF), so
+ * lines of several programs do not mix. Fields that do not fit are left out, and the line ends with
+ * cut=true. */
+#define MAX_LOG_LINE 4096u
 
 /* Call before threads start. Until then the log writes LOG_INFO and above, as text, to standard
  * error. `fd` stays the caller's. */
 void log_setup(enum log_level min, enum log_format format, int fd);
 
+/* Starts the thread that writes. From here on no line waits for its reader: up to 4 MiB of lines
+ * wait, and beyond that they are left out. A line `log.lost` says how many, where they are missing,
+ * and the counter log.lost counts them. Without this call, a line is written by its caller, who
+ * waits up to 100 ms. Also: a process that crashes waits up to 1 s for the lines before the crash.
+ *   ERR_NO_MEMORY  there is no memory or no thread; nothing has changed */
+MUST_CHECK struct status log_start(void);
+
+/* Call at the end, once. Writes what waits, for at most `max_ms`. If the reader does not read then,
+ * what waits is lost, and 400 ms more may pass until a line `log.lost` is written behind what a
+ * pipe holds. Does nothing without log_start(). */
+void log_stop(int max_ms);
+
 /* Whether lines of this level are written. */
 bool log_wants(enum log_level level);
+
+/* Counts a line of this level as lost, because the caller limits how many it writes. `log.lost`
+ * follows within a second. */
+void log_leave_out(enum log_level level);
 
 /* Writes one line. errno is unchanged. A failed write loses the line and nothing else. */
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t count);

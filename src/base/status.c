@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/fd_write.h"
+
+#define MAX_WAIT_MS 100 /* for whoever reads standard error */
+
 const char *err_name(enum err err)
 {
     static const char *const names[ERR_COUNT] = {
@@ -22,10 +26,11 @@ void check_failed(const char *condition, const char *file, int line)
     char text[512];
     int size = snprintf(text, sizeof(text) - 1, "%s:%d: broken promise: %s", file, line, condition);
     size_t end = size < 0 ? 0 : MIN_OF((size_t)size, sizeof(text) - 2);
+    size_t done = 0;
 
     /* This does not use the log, whose state the bug may have damaged. */
     text[end] = '\n';
-    if (write(STDERR_FILENO, text, end + 1) < 0)
+    if (fd_write(STDERR_FILENO, text, end + 1, MAX_WAIT_MS, &done))
         abort(); /* nobody reads it; the end is the same */
     abort();
 }

@@ -46,8 +46,9 @@ def eventually(question, what, patience=PATIENCE):
 
 
 class Daemon:
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), level="info", nofile=0):
-        """`nofile`: its RLIMIT_NOFILE; 0: as it is here."""
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), level="info", nofile=0, stderr=None):
+        """`nofile`: its RLIMIT_NOFILE; 0: as it is here. `stderr`: a descriptor in place of the file
+        that stderr() and log() read."""
         self.folder = tempfile.TemporaryDirectory(prefix="tributary-e2e-")
         ready = pathlib.Path(self.folder.name) / "ready"
         self.errors = pathlib.Path(self.folder.name) / "stderr"
@@ -56,7 +57,11 @@ class Daemon:
         for address in listen:
             command += ["--listen", address]
         with open(self.errors, "wb") as out:
-            self.process = subprocess.Popen(command + list(arguments), stdin=subprocess.DEVNULL, stderr=out)
+            self.process = subprocess.Popen(
+                command + list(arguments),
+                stdin=subprocess.DEVNULL,
+                stderr=out if stderr is None else stderr,
+            )
         self._channel = self._last_errors = None
         try:
             eventually(lambda: self._serves(ready), "the daemon writes its ready file")

@@ -7,10 +7,14 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/counters.h"
+
 static int ends[2];
-static char got[4 * MAX_LOG_LINE];
+static char got[64 * MAX_LOG_LINE]; /* more than a pipe holds */
 
 static void open_pipe(void)
 {
@@ -243,6 +247,112 @@ Test(log, a_failed_write_leaves_errno_unchanged)
     errno = ENOENT;
     log_write(LOG_INFO, "e");
     cr_assert_eq(errno, ENOENT);
+}
+
+/* Makes the pipe's descriptor block, as standard error mostly does. */
+static void make_blocking(void)
+{
+    cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
+}
+
+static void write_many(void)
+{
+    for (int i = 0; i < 120000; i++)
+        log_write(LOG_INFO, "e", LOG_NUMBER("n", i));
+}
+
+static void check_unread(int64_t max_ns)
+{
+    const int64_t began_ns = clock_mono_ns();
+
+    write_many();
+    cr_assert_lt(clock_mono_ns() - began_ns, max_ns);
+    cr_assert_gt(count_get(COUNT_LOG_LOST), 0);
+}
+
+Test(log, a_reader_that_does_not_read_delays_nobody)
+{
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    make_blocking();
+    check_unread(5 * NS_PER_S); /* without a writer: only the first line waits */
+    cr_assert(!log_start().code);
+    check_unread(5 * NS_PER_S);
+}
+
+Test(log, the_last_line_says_what_nobody_has_read)
+{
+    json_t *line;
+
+    log_setup(LOG_INFO, LOG_AS_JSON, ends[1]);
+    make_blocking();
+    cr_assert(!log_start().code);
+    write_many();
+    log_stop(100);
+    written();
+    got[strlen(got) - 1] = '\0';
+    line = json_loads(strrchr(got, '\n') + 1, 0, NULL);
+    cr_assert_not_null(line, "%s", got);
+    cr_assert_str_eq(json_string_value(json_object_get(line, "event")), "log.lost");
+    cr_assert_str_eq(json_string_value(json_object_get(line, "level")), "warn");
+    cr_assert_eq(json_integer_value(json_object_get(line, "lines")), count_get(COUNT_LOG_LOST));
+    cr_assert_eq(json_integer_value(json_object_get(line, "info")), count_get(COUNT_LOG_LOST));
+    cr_assert_eq(json_integer_value(json_object_get(line, "limited")), 0);
+    json_decref(line);
+}
+
+Test(log, lines_after_the_end_are_written_by_their_caller)
+{
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    cr_assert(!log_start().code);
+    log_write(LOG_INFO, "before");
+    log_stop(10000);
+    log_write(LOG_INFO, "after");
+    written();
+    cr_assert_not_null(strstr(got, " info  before\n"));
+    cr_assert_not_null(strstr(got, " info  after\n"));
+}
+
+Test(log, what_the_caller_leaves_out_is_counted)
+{
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    log_leave_out(LOG_WARN);
+    cr_assert(!log_start().code);
+    log_leave_out(LOG_WARN);
+    log_leave_out(LOG_DEBUG);
+    cr_assert_eq(count_get(COUNT_LOG_LOST), 2, "a line that nobody wants is not missing");
+    log_stop(10000);
+    cr_assert_str_eq(written() + 27, " warn  log.lost lines=1 debug=0 info=0 warn=1 error=0 limited=1\n");
+}
+
+/* A crash in a child: its lines are there, and it ends by the signal. */
+static void check_crash(void (*crash)(void), int signal)
+{
+    int status = 0;
+
+    log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);
+    const pid_t child = fork();
+    if (child == 0) {
+        if (log_start().code)
+            _exit(1);
+        for (int i = 0; i < 500; i++)
+            log_write(LOG_INFO, "e", LOG_NUMBER("n", i));
+        crash();
+        _exit(1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status), "%d", status);
+    cr_assert_eq(WTERMSIG(status), signal);
+    cr_assert_not_null(strstr(written(), " n=499\n"));
+}
+
+static void crash_by_abort(void)
+{
+    abort();
+}
+
+Test(log, a_crash_waits_for_the_lines_before_it)
+{
+    check_crash(crash_by_abort, SIGABRT);
 }
 
 Test(log, levels_and_formats_are_parsed_by_their_names)
