@@ -69,6 +69,9 @@ struct settings {
     bool history;
 
     struct subscription_ranges subscription;
+    /* The operator's upper bounds of what a consumer may ask for. Where it asks for more, its
+     * subscription gets this much; it is not refused. */
+    int64_t max_block_timeout_ns; /* 1 ms to 1 h */
 
     /* How long a peer may leave a write unread before its call is aborted; 1 ms to 1 h. A consumer
      * or session keeps that of its beginning. */

@@ -70,6 +70,11 @@ int64_t chan_blocked_until(struct chan *chan);
 /* Activates the fallback if `now_ns` is past that moment. Taker only. */
 void chan_tick(struct chan *chan, int64_t now_ns);
 
+/* Since when the fallback is active because shared feeds were blocked, and nothing was dequeued:
+ * clock_mono_ns(). INT64_MAX: it is not active, or the block timeout is 0, so that nobody waited.
+ * Taker only. */
+int64_t chan_fallback_since(struct chan *chan);
+
 /*   OPEN --drain--> DRAINING --close--> CLOSED
  *     |---break---> BROKEN ----close------^
  *     `-------------close-----------------'
@@ -77,6 +82,9 @@ void chan_tick(struct chan *chan, int64_t now_ns);
  * A draining and a broken channel accept nothing, and still give out what waits. */
 enum chan_state { CHAN_OPEN, CHAN_DRAINING, CHAN_BROKEN, CHAN_CLOSED };
 enum chan_state chan_state(struct chan *chan);
+
+/* Breaks the channel, as DISCONNECT does. Does nothing where it is not open. */
+void chan_disconnect(struct chan *chan);
 
 /* Admits what is parked, whatever the bounds say. So every put waiter is notified. Does nothing
  * where the channel is not open. */

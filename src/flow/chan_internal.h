@@ -90,7 +90,8 @@ struct chan {
     enum chan_state state;
     bool armed; /* readable() was not called since the last chan_dequeue() or chan_rearm() */
     bool fallback_active;
-    int64_t blocked_until_ns; /* INT64_MAX: no shared feed has anything parked */
+    int64_t fallback_since_ns; /* while it is active: since then nothing was dequeued */
+    int64_t blocked_until_ns;  /* INT64_MAX: no shared feed has anything parked */
     struct list waiting_entries, parked_entries;
     uint32_t blocked_count; /* parked entries of shared feeds, */
     uint64_t blocked_bytes; /* and their bytes */

@@ -28,6 +28,15 @@ void chan_break(struct chan *chan)
     change_state(chan, CHAN_BROKEN);
 }
 
+void chan_disconnect(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    chan_break(chan);
+    chan_leave(chan);
+}
+
 /* Drops everything that waits or is parked, for `reason`. */
 static void drop_all(struct chan *chan, enum loss reason)
 {
