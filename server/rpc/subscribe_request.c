@@ -291,6 +291,8 @@ void subscribe_request_lower(struct subscribe_request *request, const struct set
 {
     struct chan_limits *limits = &request->params.limits;
 
+    limits->max_bytes = MIN_OF(limits->max_bytes, (uint64_t)settings->memory_limit_bytes / 100 *
+                                                      settings->channel_share_percent);
     limits->block_timeout_ns = MIN_OF(limits->block_timeout_ns, settings->max_block_timeout_ns);
 }
 

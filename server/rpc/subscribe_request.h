@@ -32,7 +32,8 @@ MUST_CHECK enum fault_reason subscribe_request_read(const ProtobufCMessage *unpa
                                                     struct subscribe_request *request_out,
                                                     struct fault *fault);
 
-/* Lowers what was asked for to the upper bounds that the operator has set: the block timeout. */
+/* Lowers what was asked for to the upper bounds that the operator has set: the block timeout, and
+ * the bytes of the channel. */
 void subscribe_request_lower(struct subscribe_request *request, const struct settings *settings);
 
 void subscribe_request_fini(struct subscribe_request *request);

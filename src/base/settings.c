@@ -27,6 +27,7 @@ const struct settings settings_defaults = {
                      .linger_ns = {500 * NS_PER_US, 1, NS_PER_S},
                      .heartbeat_ns = {10 * NS_PER_S, 100 * NS_PER_MS, HOUR_NS}},
     .max_block_timeout_ns = NS_PER_S,
+    .channel_share_percent = 25,
     .write_timeout_ns = 10 * NS_PER_S,
     .drain_timeout_ns = 10 * NS_PER_S,
     .memory_limit_bytes = 1024 * MIB,

@@ -118,6 +118,7 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_callba
     chan->weighs_feeds = may_trim(limits);
     chan->armed = true;
     chan->blocked_until_ns = INT64_MAX;
+    chan->fallback_since_ns = INT64_MAX;
     list_init(&chan->waiting_entries);
     list_init(&chan->parked_entries);
     list_init(&chan->feeds);

@@ -29,7 +29,8 @@ struct entry {
         struct put_waiter *waiter;  /* of a parked entry; NULL: nobody waits for it */
         struct entry *next_in_slot; /* of an entry in the table of keys */
     };
-    uint32_t hash; /* of its key; 0: it is not in the table of keys */
+    uint32_t hash;   /* of its key; 0: it is not in the table of keys */
+    uint32_t pinned; /* bytes that it keeps in memory, about; 0: it may not be shed */
 };
 
 /* Entries are allocated by the slab, so that a put seldom allocates. */
