@@ -209,6 +209,12 @@ static void count_unparked(struct chan *chan, const struct range *range)
         chan->blocked_bytes -= bytes;
 }
 
+void entry_let_go(struct chan *chan, struct entry *entry)
+{
+    release_waiter(chan, entry->waiter);
+    entry->waiter = NULL;
+}
+
 /* Takes the entry out of the parked ones and notifies its putter. The caller decides what becomes
  * of the range before it releases the lock, so the putter may go on. */
 static void leave_parked(struct chan *chan, struct entry *entry)
@@ -220,8 +226,7 @@ static void leave_parked(struct chan *chan, struct entry *entry)
     count_unparked(chan, &entry->range);
     if (!feed->pausable && --chan->blocked_count == 0)
         chan->blocked_until_ns = INT64_MAX;
-    release_waiter(chan, entry->waiter);
-    entry->waiter = NULL;
+    entry_let_go(chan, entry);
     feed_update_pause(chan, feed);
 }
 

@@ -76,6 +76,9 @@ void chan_admit(struct chan *chan, struct entry *entry, uint32_t count);
 /* Takes a parked entry out without counting it. Its references become the caller's. */
 struct range chan_unpark(struct chan *chan, struct entry *entry);
 
+/* A parked entry: its putter does not wait for it any more. It stays parked. */
+void entry_let_go(struct chan *chan, struct entry *entry);
+
 /* The entry is older than max_age_ns allows. */
 bool chan_expired(const struct chan *chan, const struct entry *entry, int64_t now_ns);
 

@@ -6,12 +6,13 @@ import grpc
 
 from harness.case import Case, main
 from harness.client import event, subscribe_request
-from harness.daemon import eventually
+from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
-from harness.sessions import CREDIT, STEP, WithSessions
+from harness.sessions import CREDIT, STEP, WithSessions, of
 
 CODE = grpc.StatusCode
 BLOCK = v1.OVERFLOW_BLOCK
+CANCEL = v1.RemoveProducerRequest.CANCEL
 NO_CREDIT = STEP(credit=CREDIT())
 
 
@@ -103,6 +104,58 @@ class Waiting(WithSessions, Case):
         self.assertIsNone(consumer.wait_end())
         self.assertEqual(consumer.received.numbers("p"), list(range(12)))
         self.assertEqual(consumer.received.lost_count(), 8)
+
+
+class Leaving(WithSessions, Case):
+    """Nobody waits for a channel that it has nothing to do with any more."""
+
+    shared_daemon = False
+
+    def blocked(self, daemon, name):
+        """A consumer that has a Publish of this name blocked for an hour, and that Publish."""
+        channel = self.channel(daemon.address)
+        consumer = self.consuming(
+            subscribe_request(overflow=BLOCK, block_timeout=3600, max_events=1),
+            channel=channel,
+            steps=[NO_CREDIT],
+        )
+        call = v1.stub("Publisher", self.channel(daemon.address)).Publish.future(
+            v1.PublishRequest(producer=name, events=[event(1), event(2)])
+        )
+        eventually(lambda: daemon.blocked(name), "the call is blocked")
+        return consumer, call
+
+    def test_a_publish_goes_on_when_the_consumer_selects_something_else(self):
+        daemon = self.start_daemon()
+        consumer, call = self.blocked(daemon, "p")
+        consumer.select(of("nothing"))
+        self.assertEqual(call.result(PATIENCE).last_sequence, 2)
+        consumer.cancel()
+        daemon.stop()
+
+    def test_a_publish_goes_on_when_its_producer_is_removed(self):
+        daemon = self.start_daemon()
+        consumer, call = self.blocked(daemon, "p")
+        daemon.admin().RemoveProducer(v1.RemoveProducerRequest(name="p", mode=CANCEL))
+        self.assertEqual(call.result(PATIENCE).last_sequence, 2)
+        consumer.cancel()
+        daemon.stop()
+
+    def test_a_session_that_is_removed_while_it_is_blocked_ends_at_once(self):
+        daemon = self.start_daemon()
+        consumer, call = self.blocked(daemon, "p")
+        session = self.session("s", channel=self.channel(daemon.address))
+        session.send(0, [event(1)])
+        session.send(0, [event(2)])
+        eventually(lambda: daemon.blocked("s"), "the session is blocked")
+        daemon.admin().RemoveProducer(v1.RemoveProducerRequest(name="s", mode=CANCEL))
+        self.check_fault(session.wait_end(), CODE.FAILED_PRECONDITION, "REMOVED")
+        eventually(lambda: daemon.live()["live.sessions"] == 0, "nothing is left of it")
+        began = time.monotonic()
+        call.cancel()
+        consumer.cancel()
+        daemon.stop()
+        self.assertLess(time.monotonic() - began, 5)
 
 
 if __name__ == "__main__":
