@@ -251,6 +251,8 @@ static void half_closed(struct call *call)
     }
     consume->drain_ns = DEFAULT_DRAIN_NS;
     run_on_loop(consume, drain_on_loop);
+    if (consume->subscriber.sender)
+        sender_end_credit(consume->subscriber.sender);
 }
 
 static void opened(struct call *call, void *ctx)

@@ -287,6 +287,15 @@ enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
     return FAULT_NONE;
 }
 
+void subscribe_request_lower(struct subscribe_request *request, const struct settings *settings)
+{
+    struct chan_limits *limits = &request->params.limits;
+
+    limits->max_bytes = MIN_OF(limits->max_bytes, (uint64_t)settings->memory_limit_bytes / 100 *
+                                                      settings->channel_share_percent);
+    limits->block_timeout_ns = MIN_OF(limits->block_timeout_ns, settings->max_block_timeout_ns);
+}
+
 void subscribe_request_fini(struct subscribe_request *request)
 {
     filter_free(request->params.filter);

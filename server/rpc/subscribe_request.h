@@ -31,6 +31,11 @@ MUST_CHECK enum fault_reason subscribe_request_read(const ProtobufCMessage *unpa
                                                     const struct subscription_ranges *ranges,
                                                     struct subscribe_request *request_out,
                                                     struct fault *fault);
+
+/* Lowers what was asked for to the upper bounds that the operator has set: the block timeout, and
+ * the bytes of the channel. */
+void subscribe_request_lower(struct subscribe_request *request, const struct settings *settings);
+
 void subscribe_request_fini(struct subscribe_request *request);
 
 /* Appends a serialized Settings message. `revision` is the number of the last `select`; 0: none. */

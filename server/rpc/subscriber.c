@@ -293,6 +293,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
         subscriber_refuse(subscriber, &fault);
         return;
     }
+    subscribe_request_lower(request, limits);
     struct sender_settings settings = {.linger_ns = request->linger_ns,
                                        .heartbeat_ns = request->heartbeat_ns,
                                        .write_timeout_ns = limits->write_timeout_ns,

@@ -18,8 +18,8 @@
 #include "event/encode.h"
 #include "flow/chan_batch.h"
 #include "flow/chan_report.h"
-#include "flow/totals.h"
 #include "server/wire/batch.h"
+#include "server/wire/credit.h"
 
 /* The most Lost notes, and the most ProducerStatus notes, in one message; the rest comes with the
  * next message. */
@@ -65,9 +65,7 @@ struct sender {
     bool in_flight;
     bool moved; /* a batch or a loss was sent since the last Progress */
     bool stopped, ended, freed;
-    struct totals dequeued;             /* since the beginning */
-    struct totals credit;               /* how much may be dequeued, since the beginning */
-    bool credits_events, credits_bytes; /* whether credit bounds the kind */
+    struct credit credit;
 };
 
 static void write_lost(void *ctx, const struct lost_note *note)
@@ -98,25 +96,10 @@ static bool gather_notes(struct sender *sender, int64_t now_ns, bool heartbeat)
     return lost < MAX_NOTES && states < MAX_NOTES;
 }
 
-static uint64_t left_of(uint64_t max, uint64_t used)
-{
-    return max > used ? max - used : 0;
-}
-
-/* How many events may be dequeued now: the least of a batch's bound, the credit that is left, and
- * what is left of the limit. */
+/* How many events may be dequeued now: a batch, within the credit and the limit. */
 static uint32_t max_dequeue(const struct sender *sender)
 {
-    uint64_t max = sender->settings.batch_events;
-
-    if (sender->settings.limit_events > 0)
-        max = MIN_OF(max, left_of(sender->settings.limit_events, sender->dequeued.events));
-    if (sender->credits_events)
-        max = MIN_OF(max, left_of(sender->credit.events, sender->dequeued.events));
-    if (sender->credits_bytes &&
-        left_of(sender->credit.bytes, sender->dequeued.bytes) < chan_next_bytes(sender->chan))
-        max = 0;
-    return (uint32_t)max;
+    return (uint32_t)MIN_OF(sender->settings.batch_events, credit_events(&sender->credit, sender->chan));
 }
 
 /* Dequeues a batch. True: more could be dequeued right away. */
@@ -129,12 +112,11 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
         chan_rearm(sender->chan);
         return false;
     }
-    if (sender->credits_bytes)
-        max_bytes = MIN_OF(max_bytes, MAX_OF(left_of(sender->credit.bytes, sender->dequeued.bytes), 1u));
+    max_bytes = MIN_OF(max_bytes, credit_bytes(&sender->credit));
     max_bytes = MIN_OF(max_bytes, MAX_OF(sender->writable, 1u));
     bool more = chan_dequeue(sender->chan, &sender->batch, max, max_bytes, now_ns);
-    sender->dequeued.events += sender->batch.events;
-    sender->dequeued.bytes += sender->batch.bytes;
+    sender->credit.used.events += sender->batch.events;
+    sender->credit.used.bytes += sender->batch.bytes;
     return more && max_dequeue(sender) > 0;
 }
 
@@ -203,6 +185,20 @@ static bool not_reading_for(const struct sender *sender, int64_t ns, int64_t now
     return since_ns != INT64_MAX && now_ns - since_ns >= ns;
 }
 
+static int64_t credit_due(const struct sender *sender)
+{
+    return credit_due_at(&sender->credit, sender->chan, sender->settings.write_timeout_ns);
+}
+
+/* Gives up what waits for credit in vain. */
+static void check_credit(const struct sender *sender, int64_t now_ns)
+{
+    if (now_ns >= credit_due(sender))
+        chan_disconnect(sender->chan);
+    if (!sender->in_flight && credit_is_over(&sender->credit, sender->chan))
+        chan_close(sender->chan, LOSS_DRAIN_CUT);
+}
+
 static int64_t recheck_at(const struct sender *sender, int64_t now_ns)
 {
     int64_t pause_ns = MAX_OF((now_ns - sender->unwritable_since_ns) / 8, MIN_RECHECK_NS);
@@ -236,7 +232,7 @@ static int64_t earlier(int64_t a, int64_t b)
  * for it would be in the past and fire without end. */
 static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
 {
-    int64_t at_ns = chan_blocked_until(sender->chan);
+    int64_t at_ns = earlier(chan_blocked_until(sender->chan), credit_due(sender));
 
     if (not_reading_since(sender) != INT64_MAX) {
         at_ns = earlier(at_ns, not_reading_since(sender) + sender->settings.write_timeout_ns);
@@ -262,8 +258,9 @@ static void decide(struct sender *sender, int64_t now_ns)
 {
     if (sender->stopped || sender->ended)
         return;
-    enum chan_state state = chan_state(sender->chan);
     chan_tick(sender->chan, now_ns);
+    check_credit(sender, now_ns);
+    enum chan_state state = chan_state(sender->chan);
     /* The write timeout of a consumer. That of a session is in server/rpc/commands.c. */
     if (not_reading_for(sender, sender->settings.write_timeout_ns, now_ns)) {
         struct fault fault;
@@ -283,7 +280,7 @@ static void decide(struct sender *sender, int64_t now_ns)
     }
     bool lingering = false;
     if (!sender->in_flight) {
-        if (sender->settings.limit_events > 0 && sender->dequeued.events >= sender->settings.limit_events) {
+        if (credit_limit_reached(&sender->credit)) {
             sender->ended = true;
             cq_timer_stop(sender->cq, &sender->timer);
             sender->port->limit(sender->ctx);
@@ -351,6 +348,7 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
     sender->thread = call_thread(call);
     sender->cq = call_cq(call);
     sender->settings = *settings;
+    sender->credit.limit_events = settings->limit_events;
     sender->port = port;
     sender->ctx = ctx;
     sender->wake.run = on_wake;
@@ -380,10 +378,13 @@ void sender_wake(void *ctx)
 
 void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes)
 {
-    sender->credits_events = sender->credits_events || events > 0 || bytes == 0;
-    sender->credits_bytes = sender->credits_bytes || bytes > 0;
-    sender->credit.events += MIN_OF(events, UINT64_MAX - sender->credit.events);
-    sender->credit.bytes += MIN_OF(bytes, UINT64_MAX - sender->credit.bytes);
+    credit_grant(&sender->credit, events, bytes);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
+}
+
+void sender_end_credit(struct sender *sender)
+{
+    sender->credit.final = true;
     cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 

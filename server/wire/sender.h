@@ -21,10 +21,12 @@ struct sender;
 
 struct sender_settings {
     int64_t linger_ns;
-    int64_t heartbeat_ns;     /* 0: none */
-    int64_t write_timeout_ns; /* a write that takes longer aborts the call: NOT_READING */
-    int64_t progress_ns;      /* the least time between two Progress notes */
-    uint32_t batch_events;    /* the most in one message */
+    int64_t heartbeat_ns; /* 0: none */
+    /* A write that takes longer aborts the call: NOT_READING. A consumer that had shared producers
+     * blocked, and then grants no credit for so long, is ended as by DISCONNECT. */
+    int64_t write_timeout_ns;
+    int64_t progress_ns;   /* the least time between two Progress notes */
+    uint32_t batch_events; /* the most in one message */
     uint32_t batch_bytes;
     bool states;           /* report ProducerStatus */
     uint64_t limit_events; /* end after so many events were delivered; 0: no limit */
@@ -53,6 +55,9 @@ void sender_wake(void *ctx);
  * call gives them a number above 0; that call bounds them from the beginning of the stream on. A
  * call with 0 and 0 bounds the events too: none may be sent. */
 void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes);
+/* No more credit can come. The stream must be ending. What waits beyond the credit is lost at once,
+ * for DRAIN_CUT: the channel closes. */
+void sender_end_credit(struct sender *sender);
 /* Starts sending. Takes a reference of its own to the channel. */
 void sender_begin(struct sender *sender, struct chan *chan);
 /* Adds a note (Started, Closing, ...) to the next message. Copies it. */

@@ -69,6 +69,10 @@ struct settings {
     bool history;
 
     struct subscription_ranges subscription;
+    /* The operator's upper bounds of what a consumer may ask for. Where it asks for more, its
+     * subscription gets this much; it is not refused. */
+    int64_t max_block_timeout_ns;   /* 1 ms to 1 h */
+    uint32_t channel_share_percent; /* of memory_limit_bytes, for max_bytes of one channel; 1 to 100 */
 
     /* How long a peer may leave a write unread before its call is aborted; 1 ms to 1 h. A consumer
      * or session keeps that of its beginning. */

@@ -11,6 +11,7 @@
 
 static _Atomic uint64_t budget_limit;
 static _Atomic uint64_t budget_used;
+static struct budget_callbacks *_Atomic budget_callbacks;
 
 void chunk_budget_set(uint64_t limit_bytes)
 {
@@ -27,6 +28,30 @@ uint64_t chunk_budget_used(void)
     return atomic_load_explicit(&budget_used, memory_order_relaxed);
 }
 
+static bool is_short(uint64_t used, uint64_t limit)
+{
+    return limit > 0 && used > limit / 5 * 4;
+}
+
+bool chunk_budget_is_short(void)
+{
+    return is_short(chunk_budget_used(), chunk_budget_limit());
+}
+
+void chunk_budget_notify(struct budget_callbacks *callbacks)
+{
+    atomic_store_explicit(&budget_callbacks, callbacks, memory_order_release);
+}
+
+/* A charge has left the budget short. */
+static void notify_short(void)
+{
+    struct budget_callbacks *callbacks = atomic_load_explicit(&budget_callbacks, memory_order_acquire);
+
+    if (callbacks)
+        callbacks->is_short(callbacks);
+}
+
 /* Charges `size` bytes to the budget, all or nothing. So a large request that fails cannot make a
  * small one on another thread fail too. */
 static bool budget_charge(uint64_t size)
@@ -40,6 +65,8 @@ static bool budget_charge(uint64_t size)
     } while (!atomic_compare_exchange_weak_explicit(&budget_used, &used, used + size, memory_order_relaxed,
                                                     memory_order_relaxed));
     count_add(COUNT_LIVE_CHUNK_BYTES, (int64_t)size);
+    if (is_short(used + size, limit))
+        notify_short();
     return true;
 }
 

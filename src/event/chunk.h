@@ -128,4 +128,17 @@ void chunk_budget_set(uint64_t limit_bytes);
 uint64_t chunk_budget_limit(void);
 uint64_t chunk_budget_used(void);
 
+/* The budget is short while more than four fifths of it are used. Any thread. */
+bool chunk_budget_is_short(void);
+
+/* Who hears that the budget is short. */
+struct budget_callbacks {
+    /* Called after each charge that leaves the budget short, on the thread that makes the chunk. It
+     * may hold locks, so this only notes the fact or posts a task. */
+    void (*is_short)(struct budget_callbacks *callbacks);
+};
+
+/* One for the process; NULL: nobody. Call it while nobody makes chunks. */
+void chunk_budget_notify(struct budget_callbacks *callbacks);
+
 #endif

@@ -70,6 +70,21 @@ int64_t chan_blocked_until(struct chan *chan);
 /* Activates the fallback if `now_ns` is past that moment. Taker only. */
 void chan_tick(struct chan *chan, int64_t now_ns);
 
+/* Since when nothing was dequeued, after shared feeds were blocked until the fallback became
+ * active: clock_mono_ns(). INT64_MAX: the fallback did not become active, or ended with a dequeue;
+ * or the block timeout is 0, so that nobody waited; or the channel is not open. Taker only. */
+int64_t chan_fallback_since(struct chan *chan);
+
+/* About how many bytes in memory belong to events that wait or are parked and that chan_shed() may
+ * drop: all but those of pausable feeds that BLOCK applies to. Takes no lock. */
+uint64_t chan_sheddable(const struct chan *chan);
+
+/* The server is short of memory: drops the oldest events of the heaviest feeds (reason BUDGET)
+ * until chan_sheddable() is at most `max_bytes`, or `max_entries` ranges were dropped. With
+ * DISCONNECT, as policy or fallback, it breaks the channel, since the consumer wants no stream with
+ * such a loss. The caller keeps the taker alive. Returns how many ranges were dropped. */
+uint32_t chan_shed(struct chan *chan, uint64_t max_bytes, uint32_t max_entries);
+
 /*   OPEN --drain--> DRAINING --close--> CLOSED
  *     |---break---> BROKEN ----close------^
  *     `-------------close-----------------'
@@ -77,6 +92,9 @@ void chan_tick(struct chan *chan, int64_t now_ns);
  * A draining and a broken channel accept nothing, and still give out what waits. */
 enum chan_state { CHAN_OPEN, CHAN_DRAINING, CHAN_BROKEN, CHAN_CLOSED };
 enum chan_state chan_state(struct chan *chan);
+
+/* Breaks the channel, as DISCONNECT does. Does nothing where it is not open. */
+void chan_disconnect(struct chan *chan);
 
 /* Admits what is parked, whatever the bounds say. So every put waiter is notified. Does nothing
  * where the channel is not open. */

@@ -97,6 +97,8 @@ bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_even
                             : MIN_OF(chan->share_bytes + batch->bytes / 2, chan->limits.max_bytes);
     if (chan->fallback_active || !list_empty(&chan->parked_entries))
         chan_update(chan);
+    if (batch->count > 0 && chan->fallback_since_ns != INT64_MAX)
+        chan->fallback_since_ns = chan->fallback_active ? now_ns : INT64_MAX;
     more = chan->waiting.events > 0 || chan_at_mark(chan);
     chan->at_mark = false;
     chan->armed = true;

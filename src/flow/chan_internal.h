@@ -44,7 +44,7 @@
  *
  * Files. They are layers, from the lowest to the highest: keys.c, feed_pause.c, feed_report.c;
  * entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c; overflow.c; latest.c,
- * park.c; put.c, chan_batch.c. A file calls files of lower layers only.
+ * park.c; put.c, chan_batch.c, shed.c. A file calls files of lower layers only.
  *
  * Threads: everything here runs between chan_enter() and chan_leave(), where it does not say
  * otherwise. */
@@ -90,12 +90,14 @@ struct chan {
     enum chan_state state;
     bool armed; /* readable() was not called since the last chan_dequeue() or chan_rearm() */
     bool fallback_active;
-    int64_t blocked_until_ns; /* INT64_MAX: no shared feed has anything parked */
+    int64_t fallback_since_ns; /* see chan_fallback_since() */
+    int64_t blocked_until_ns;  /* INT64_MAX: no shared feed has anything parked */
     struct list waiting_entries, parked_entries;
     uint32_t blocked_count; /* parked entries of shared feeds, */
     uint64_t blocked_bytes; /* and their bytes */
     struct totals accepted, delivered, waiting, in_flight, parked;
     struct totals dropped[LOSS_COUNT];
+    _Atomic uint64_t sheddable; /* of the entries that chan_shed() may drop; written under the lock */
     struct list feeds, losses, states;
     pthread_cond_t announced; /* a silenced feed is no longer `announcing` */
     struct keys *keys;        /* with LATEST_PER_KEY */

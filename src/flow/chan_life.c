@@ -28,6 +28,15 @@ void chan_break(struct chan *chan)
     change_state(chan, CHAN_BROKEN);
 }
 
+void chan_disconnect(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    chan_break(chan);
+    chan_leave(chan);
+}
+
 /* Drops everything that waits or is parked, for `reason`. */
 static void drop_all(struct chan *chan, enum loss reason)
 {
@@ -109,6 +118,7 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_callba
     chan->weighs_feeds = may_trim(limits);
     chan->armed = true;
     chan->blocked_until_ns = INT64_MAX;
+    chan->fallback_since_ns = INT64_MAX;
     list_init(&chan->waiting_entries);
     list_init(&chan->parked_entries);
     list_init(&chan->feeds);

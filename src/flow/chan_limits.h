@@ -26,7 +26,7 @@ enum loss {
     LOSS_EXPIRED = 4,   /* older than max_age_ns */
     LOSS_BLOCK_TIMEOUT = 5,
     LOSS_DRAIN_CUT = 6, /* still waiting at the deadline of a drain */
-    LOSS_BUDGET = 7,    /* no memory for an entry */
+    LOSS_BUDGET = 7,    /* the server is short of memory */
     LOSS_RESUME_GAP = 8,
     LOSS_CONSUMER_GONE = 9, /* counted, never reported */
     LOSS_COUNT = 11

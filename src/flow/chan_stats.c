@@ -41,6 +41,11 @@ void chan_too_slow(struct chan *chan, struct fault *fault)
     char bound[96];
 
     chan_stats(chan, &stats);
+    if (chan->limits.overflow == OVERFLOW_BLOCK && chan->limits.fallback != OVERFLOW_DISCONNECT) {
+        fault_set(fault, FAULT_TOO_SLOW, "credit",
+                  "shared producers were blocked, and then none came in the write timeout");
+        return;
+    }
     snprintf(bound, sizeof(bound), "at most %" PRIu32 " events and %" PRIu64 " bytes wait; lost",
              chan->limits.max_events, chan->limits.max_bytes);
     fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&stats).events + stats.queued.events, bound);

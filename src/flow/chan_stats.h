@@ -22,8 +22,8 @@ struct chan_stats {
 void chan_stats(struct chan *chan, struct chan_stats *stats_out);
 struct totals chan_dropped(const struct chan_stats *stats); /* all reasons together */
 
-/* Fills in what a consumer is told whose channel was broken by DISCONNECT: TOO_SLOW, with the
- * bounds of the channel and what is lost. */
+/* Fills in what a consumer is told whose channel was broken: TOO_SLOW. By DISCONNECT: with the
+ * bounds of the channel and what is lost. With another policy it granted no credit. */
 void chan_too_slow(struct chan *chan, struct fault *fault);
 
 struct feed_stats {

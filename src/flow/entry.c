@@ -35,6 +35,28 @@ void slabs_free(struct slab *slab)
     }
 }
 
+/* What the range keeps in memory: its chunk, where it has all of it. Parts of a chunk share it. */
+static uint32_t pinned_by(const struct range *range)
+{
+    const struct chunk *chunk = range->chunk;
+    uint64_t bytes = range->last - range->first == chunk->count ? chunk->pinned : range_bytes(range);
+
+    return (uint32_t)MIN_OF(bytes + sizeof(struct entry), UINT32_MAX);
+}
+
+/* BLOCK promises an activation that its producer only pauses. */
+static bool may_shed(const struct chan *chan, const struct feed *feed)
+{
+    return !feed->pausable || chan->limits.overflow > OVERFLOW_BLOCK;
+}
+
+static void add_sheddable(struct chan *chan, int64_t bytes)
+{
+    uint64_t before = atomic_load_explicit(&chan->sheddable, memory_order_relaxed);
+
+    atomic_store_explicit(&chan->sheddable, before + (uint64_t)bytes, memory_order_relaxed);
+}
+
 struct entry *entry_new(struct chan *chan, const struct range *range)
 {
     struct entry *entry;
@@ -49,6 +71,8 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
     entry->range = *range;
     entry->waiter = NULL;
     entry->hash = 0;
+    entry->pinned = may_shed(chan, range->feed) ? pinned_by(range) : 0;
+    add_sheddable(chan, entry->pinned);
     chunk_retain(range->chunk);
     range->feed->refs++;
     return entry;
@@ -59,6 +83,7 @@ void entry_free(struct chan *chan, struct entry *entry)
     if (entry->hash != 0)
         keys_remove(chan->keys, entry);
     chan->before_mark -= entry->range.marks != chan->marks;
+    add_sheddable(chan, -(int64_t)entry->pinned);
     entry->in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
     chan->free_entries = entry;
     chan->entries_used--;
@@ -184,6 +209,12 @@ static void count_unparked(struct chan *chan, const struct range *range)
         chan->blocked_bytes -= bytes;
 }
 
+void entry_let_go(struct chan *chan, struct entry *entry)
+{
+    release_waiter(chan, entry->waiter);
+    entry->waiter = NULL;
+}
+
 /* Takes the entry out of the parked ones and notifies its putter. The caller decides what becomes
  * of the range before it releases the lock, so the putter may go on. */
 static void leave_parked(struct chan *chan, struct entry *entry)
@@ -195,8 +226,7 @@ static void leave_parked(struct chan *chan, struct entry *entry)
     count_unparked(chan, &entry->range);
     if (!feed->pausable && --chan->blocked_count == 0)
         chan->blocked_until_ns = INT64_MAX;
-    release_waiter(chan, entry->waiter);
-    entry->waiter = NULL;
+    entry_let_go(chan, entry);
     feed_update_pause(chan, feed);
 }
 

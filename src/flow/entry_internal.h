@@ -29,7 +29,8 @@ struct entry {
         struct put_waiter *waiter;  /* of a parked entry; NULL: nobody waits for it */
         struct entry *next_in_slot; /* of an entry in the table of keys */
     };
-    uint32_t hash; /* of its key; 0: it is not in the table of keys */
+    uint32_t hash;   /* of its key; 0: it is not in the table of keys */
+    uint32_t pinned; /* bytes that it keeps in memory, about; 0: it may not be shed */
 };
 
 /* Entries are allocated by the slab, so that a put seldom allocates. */
@@ -74,6 +75,9 @@ void chan_count_dropped(struct chan *chan, const struct range *range, enum loss 
 void chan_admit(struct chan *chan, struct entry *entry, uint32_t count);
 /* Takes a parked entry out without counting it. Its references become the caller's. */
 struct range chan_unpark(struct chan *chan, struct entry *entry);
+
+/* A parked entry: its putter does not wait for it any more. It stays parked. */
+void entry_let_go(struct chan *chan, struct entry *entry);
 
 /* The entry is older than max_age_ns allows. */
 bool chan_expired(const struct chan *chan, const struct entry *entry, int64_t now_ns);

@@ -129,3 +129,15 @@ void feed_follow(struct feed *feed, const _Atomic uint64_t *routed)
     feed->follows = routed;
     chan_leave(feed->chan);
 }
+
+void feed_let_go(struct feed *feed)
+{
+    SCRATCH struct deferred deferred;
+
+    if (feed->pausable)
+        return; /* nobody waits */
+    chan_enter(feed->chan, &deferred);
+    list_each(node, safe, &feed->parked_entries)
+        entry_let_go(feed->chan, container_of(node, struct entry, in_feed));
+    chan_leave(feed->chan);
+}

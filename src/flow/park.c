@@ -89,6 +89,8 @@ static void activate_fallback(struct chan *chan)
     bool drops_oldest = chan->limits.fallback == OVERFLOW_DROP_OLDEST, may_enqueue = true, trimmed = false;
 
     chan->fallback_active = true;
+    if (chan->fallback_since_ns == INT64_MAX && chan->limits.block_timeout_ns > 0)
+        chan->fallback_since_ns = clock_mono_ns();
     list_each(node, safe, &chan->parked_entries) {
         struct entry *entry = container_of(node, struct entry, in_chan);
         struct range range;
@@ -255,6 +257,17 @@ int64_t chan_blocked_until(struct chan *chan)
     until_ns = chan->blocked_until_ns;
     chan_leave(chan);
     return until_ns;
+}
+
+int64_t chan_fallback_since(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+    int64_t since_ns;
+
+    chan_enter(chan, &deferred);
+    since_ns = chan->state == CHAN_OPEN ? chan->fallback_since_ns : INT64_MAX;
+    chan_leave(chan);
+    return since_ns;
 }
 
 void chan_tick(struct chan *chan, int64_t now_ns)

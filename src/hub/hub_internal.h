@@ -20,6 +20,7 @@ struct hub {
 
     struct registry registry;
     struct transients *transients;
+    struct shedder *shedder;
 
     /* Loop only. */
     struct ready_list ready;

@@ -8,6 +8,7 @@
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
 #include "hub/session_internal.h"
+#include "hub/shedder.h"
 #include "hub/transient.h"
 #include "route/inlet.h"
 
@@ -61,12 +62,15 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
 
     if (!hub)
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
+    hub->loop = loop;
     hub->transients = transients_new(hub);
-    if (!hub->transients) {
+    hub->shedder = shedder_new(hub);
+    if (!hub->transients || !hub->shedder) {
+        transients_free(hub->transients);
+        shedder_free(hub->shedder);
         free(hub);
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     }
-    hub->loop = loop;
     registry_init(&hub->registry, loop);
     due_queue_init(&hub->due_queue, loop, &hub->ready, activation_due);
     hub->random_state = clock_epoch_ns();
@@ -86,6 +90,7 @@ void hub_free(struct hub *hub)
     if (!hub)
         return;
     CHECK(hub->ids.count == 0 && list_empty(&hub->sessions));
+    shedder_free(hub->shedder);
     while ((node = map_next(&hub->registry.producers, NULL))) {
         struct producer *producer = container_of(node, struct producer, name);
 

@@ -2,27 +2,45 @@
  *
  * Whole chunks are kept, in a ring: the fewest of the latest that hold HISTORY_EVENTS events, and
  * fewer where they pin more than HISTORY_BYTES. The newest chunk is always kept, however large it
- * is, because the history would have a gap without it. While more than half of the process's budget
- * is used, nothing is kept. */
+ * is, because the history would have a gap without it.
+ *
+ * All histories that keep something stand in one list, in the order of their latest chunks. While
+ * more than half of the budget is used, the first of them give way to each chunk that comes. Where
+ * that is not enough the chunk is not kept, and nothing of its source. */
 #include "route/history.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "event/peek.h"
 #include "flow/chan.h"
 #include "route/data_path.h"
 
 #define MIN_CAPACITY 16u
 
+/* How many chunks give way to one that comes. */
+#define SHED_FOR_ONE 16u
+
 struct history {
+    struct list link; /* in `kept`, while it keeps something */
     struct chunk **chunks;
     uint32_t first, count, capacity; /* `capacity` is a power of two, or 0 */
     uint64_t events, pinned;
 };
 
+/* Guards all histories. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Those that keep something; the one whose source has been quiet for longest comes first. */
+static struct list kept = {&kept, &kept};
+
 struct history *history_new(void)
 {
-    return calloc(1, sizeof(struct history));
+    struct history *history = calloc(1, sizeof(*history));
+
+    if (history)
+        list_init(&history->link);
+    return history;
 }
 
 static struct chunk *at(const struct history *history, uint32_t index)
@@ -38,15 +56,44 @@ static void forget_oldest(struct history *history)
     history->count--;
     history->events -= oldest->count;
     history->pinned -= oldest->pinned;
+    if (history->count == 0)
+        list_remove(&history->link);
     chunk_release(oldest);
+}
+
+static void forget_all(struct history *history)
+{
+    while (history->count > 0)
+        forget_oldest(history);
+}
+
+static uint32_t shed(uint32_t max)
+{
+    struct list *node;
+    uint32_t count = 0;
+
+    for (; count < max && (node = list_first(&kept)); count++)
+        forget_oldest(container_of(node, struct history, link));
+    return count;
+}
+
+uint32_t history_shed(uint32_t max)
+{
+    uint32_t count;
+
+    pthread_mutex_lock(&lock);
+    count = shed(max);
+    pthread_mutex_unlock(&lock);
+    return count;
 }
 
 void history_free(struct history *history)
 {
     if (!history)
         return;
-    while (history->count > 0)
-        forget_oldest(history);
+    pthread_mutex_lock(&lock);
+    forget_all(history);
+    pthread_mutex_unlock(&lock);
     free(history->chunks);
     free(history);
 }
@@ -74,20 +121,15 @@ static bool reserve(struct history *history)
 }
 
 /* History is a convenience: it makes way long before the budget refuses what is published. */
-static bool budget_is_short(void)
+static bool half_used(void)
 {
     uint64_t limit = chunk_budget_limit();
 
     return limit > 0 && chunk_budget_used() > limit / 2;
 }
 
-void history_add(struct history *history, struct chunk *chunk)
+static void add(struct history *history, struct chunk *chunk)
 {
-    if (budget_is_short()) {
-        while (history->count > 0)
-            forget_oldest(history);
-        return;
-    }
     while (history->count > 0 && (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS ||
                                   history->pinned + chunk->pinned > HISTORY_BYTES))
         forget_oldest(history);
@@ -96,6 +138,20 @@ void history_add(struct history *history, struct chunk *chunk)
     history->chunks[(history->first + history->count++) & (history->capacity - 1)] = chunk_retain(chunk);
     history->events += chunk->count;
     history->pinned += chunk->pinned;
+    list_remove(&history->link);
+    list_append(&kept, &history->link);
+}
+
+void history_add(struct history *history, struct chunk *chunk)
+{
+    pthread_mutex_lock(&lock);
+    for (uint32_t i = 0; i < SHED_FOR_ONE && half_used(); i++)
+        (void)shed(1);
+    if (half_used())
+        forget_all(history); /* otherwise it would have a gap */
+    else
+        add(history, chunk);
+    pthread_mutex_unlock(&lock);
 }
 
 static bool wanted(const struct route *route, const struct chunk *chunk, uint32_t event)
@@ -146,11 +202,35 @@ static void put_chunk(struct route *route, struct chunk *chunk, uint64_t *skip)
     put(route, chunk, first, chunk->count);
 }
 
+/* References to what the history keeps, so that nothing is put under the lock. Without memory for
+ * them there is nothing. */
+static struct history snapshot(const struct history *history)
+{
+    struct history copy = {0};
+
+    pthread_mutex_lock(&lock);
+    copy.chunks = calloc(history->capacity + 1, sizeof(struct chunk *));
+    copy.capacity = history->capacity;
+    for (uint32_t i = 0; copy.chunks && i < history->count; i++)
+        copy.chunks[copy.count++] = chunk_retain(at(history, i));
+    pthread_mutex_unlock(&lock);
+    return copy;
+}
+
 void history_put(const struct history *history, struct route *route, uint32_t max)
 {
-    uint64_t count = max > 0 ? count_wanted(history, route) : 0;
-    uint64_t skip = count > max ? count - max : 0;
+    struct history copy;
+    uint64_t count, skip;
 
-    for (uint32_t i = 0; count > 0 && i < history->count; i++)
-        put_chunk(route, at(history, i), &skip);
+    if (max == 0)
+        return;
+    copy = snapshot(history);
+    count = count_wanted(&copy, route);
+    skip = count > max ? count - max : 0;
+    for (uint32_t i = 0; i < copy.count; i++) {
+        if (count > 0)
+            put_chunk(route, at(&copy, i), &skip);
+        chunk_release(at(&copy, i));
+    }
+    free(copy.chunks);
 }

@@ -1,6 +1,9 @@
 /* history.h - the latest chunks of a source, for routes that begin with some of them.
  *
- * Threads: under the inlet's lock, except making and freeing. */
+ * All histories of the process share one lock, which is taken last. So history_shed() may take
+ * chunks out of any of them.
+ *
+ * Threads: under the inlet's lock, except making, freeing and history_shed(). */
 #ifndef TRIBUTARY_ROUTE_HISTORY_H
 #define TRIBUTARY_ROUTE_HISTORY_H
 
@@ -11,14 +14,20 @@ struct history;
 struct route;
 
 /* How much is kept of each source. Keeping it costs each offer some 100 ns beside its 250, so a
- * server where nobody asks does not pay. Nothing is kept while more than half of the process's
- * budget for chunks is used. */
+ * server where nobody asks does not pay. While more than half of the process's budget for chunks is
+ * used, nothing is added, and what is kept gives way, that of the sources first which have been
+ * quiet for longest. */
 #define HISTORY_EVENTS 1024u
 #define HISTORY_BYTES (1024u * 1024u)
 
 struct history *history_new(void);                              /* NULL: out of memory */
 void history_free(struct history *history);                     /* NULL is allowed */
 void history_add(struct history *history, struct chunk *chunk); /* the chunk that comes next */
+
+/* Gives up chunks, at most `max`: the oldest of the sources that have been quiet for longest.
+ * Returns how many it gave up. Any thread, with no lock of an inlet or channel that could wait for
+ * this one. */
+uint32_t history_shed(uint32_t max);
 
 /* Puts to the route the last `max` events that it wants. */
 void history_put(const struct history *history, struct route *route, uint32_t max);

@@ -92,6 +92,7 @@ void route_unlink(struct route *route)
     last->index = route->index;
     stop_matching(route);
     feed_follow(route->feed, NULL);
+    feed_let_go(route->feed);
 }
 
 struct match_entry *route_set_filter(struct route *route, const struct filter *filter,

@@ -239,22 +239,6 @@ class Info(Case):
         self.consumer()
 
 
-class Budget(Case):
-    arguments = ("--memory-limit", "4M", "--write-timeout", "120s")
-
-    def test_publishing_beyond_the_memory_budget_is_refused_until_memory_is_free(self):
-        consumer = self.stalled(overflow=v1.OVERFLOW_DROP_NEWEST, max_events=1 << 20, max_bytes=256 << 20)
-        with self.assertFault(CODE.RESOURCE_EXHAUSTED, "MEMORY_BUDGET"):
-            for number in range(100):
-                self.publish("large", [event(number, size=100_000)])
-        info = self.daemon.admin().GetInfo(v1.GetInfoRequest())
-        self.assertLessEqual(info.memory_used_bytes, info.memory_limit_bytes)
-        consumer.read()
-        eventually(lambda: self.daemon.subscription(consumer.id).queued.events == 0, "the queue empties")
-        self.publish("large", [event(100, size=100_000)])
-        self.check_totals(self.daemon.subscription(consumer.id, sources=True))
-
-
 class Log(Case):
     shared_daemon = False
 

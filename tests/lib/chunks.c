@@ -23,7 +23,7 @@ struct chunk *chunk_sized(struct source *source, uint64_t first_sequence, int64_
     for (uint32_t i = 0; i < count; i++)
         scan.offsets[i + 1] = scan.offsets[i] + sizes[i];
     scan.events_bytes = scan.offsets[count];
-    CHECK(chunk_new(&no_memory, &no_bytes, &scan, 0, &chunk) == ERR_OK);
+    CHECK(chunk_new(&no_memory, &no_bytes, &scan, scan.events_bytes, &chunk) == ERR_OK);
     chunk->source = source_retain(source);
     chunk->first_sequence = first_sequence;
     chunk->observed_mono_ns = observed_mono_ns;

@@ -46,9 +46,12 @@ def eventually(question, what, patience=PATIENCE):
 
 
 class Daemon:
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), level="info", nofile=0, stderr=None):
+    def __init__(
+        self, *arguments, listen=("127.0.0.1:0",), level="info", nofile=0, stderr=None, max_block_timeout="1h"
+    ):
         """`nofile`: its RLIMIT_NOFILE; 0: as it is here. `stderr`: a descriptor in place of the file
-        that stderr() and log() read."""
+        that stderr() and log() read. `max_block_timeout`: None is the daemon's own; the default lets
+        tests hold producers as long as they need to."""
         self.folder = tempfile.TemporaryDirectory(prefix="tributary-e2e-")
         ready = pathlib.Path(self.folder.name) / "ready"
         self.errors = pathlib.Path(self.folder.name) / "stderr"
@@ -56,6 +59,8 @@ class Daemon:
         command = [*limit, binary(), "--ready-file", str(ready), "--log-format", "json", "--log-level", level]
         for address in listen:
             command += ["--listen", address]
+        if max_block_timeout:
+            command += ["--max-block-timeout", max_block_timeout]
         with open(self.errors, "wb") as out:
             self.process = subprocess.Popen(
                 command + list(arguments),

@@ -214,6 +214,38 @@ Test(chan_block, a_block_timeout_of_zero_activates_the_fallback_at_once)
     flow_fixture_close(&fixture);
 }
 
+Test(chan_block, the_fallback_counts_from_its_beginning_or_from_the_last_dequeue)
+{
+    struct chan_limits bounds = limits(8, OVERFLOW_DROP_OLDEST, 1000);
+    struct waiter waiter;
+    struct flow_fixture fixture;
+    int64_t since_ns;
+
+    flow_fixture_open(&fixture, &bounds, 1);
+    cr_assert_eq(flow_fixture_put_waiting(&fixture, 0, 10, 10, &waiter), ERR_AGAIN);
+    cr_assert_eq(chan_fallback_since(fixture.chan), INT64_MAX, "it is not active yet");
+    chan_tick(fixture.chan, chan_blocked_until(fixture.chan));
+    since_ns = chan_fallback_since(fixture.chan);
+    cr_assert(since_ns > 0 && since_ns <= clock_mono_ns());
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a3");
+    cr_assert_gt(chan_fallback_since(fixture.chan), since_ns);
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a4-8 a9-10");
+    cr_assert_eq(chan_fallback_since(fixture.chan), INT64_MAX, "it is at its low watermark");
+    flow_fixture_close(&fixture);
+}
+
+Test(chan_block, where_nobody_waits_the_fallback_has_no_beginning)
+{
+    struct chan_limits bounds = limits(2, OVERFLOW_DROP_OLDEST, 0);
+    struct flow_fixture fixture;
+
+    flow_fixture_open(&fixture, &bounds, 1);
+    cr_assert_eq(flow_fixture_put(&fixture, 0, 3, 10), ERR_OK);
+    cr_assert(flow_fixture_balance(&fixture).fallback_active);
+    cr_assert_eq(chan_fallback_since(fixture.chan), INT64_MAX);
+    flow_fixture_close(&fixture);
+}
+
 Test(chan_block, the_fallback_disconnect_ends_every_wait)
 {
     struct chan_limits bounds = limits(4, OVERFLOW_DISCONNECT, NS_PER_S);

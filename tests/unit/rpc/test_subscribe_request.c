@@ -412,6 +412,43 @@ Test(subscribe_request, other_ranges_have_other_defaults_and_bounds)
     ranges = &settings_defaults.subscription;
 }
 
+Test(subscribe_request, what_is_above_the_operators_bound_is_lowered_to_it_and_said)
+{
+    struct settings settings = settings_defaults;
+    struct input *input = input_new();
+    struct subscribe_request request;
+    struct buf block = {0};
+    Tributary__V1__Settings *written;
+
+    input->message.buffer = &input->buffer;
+    input->buffer.block_timeout = &input->duration;
+    input->duration.seconds = 3600;
+    accept(input, &request);
+    cr_expect_eq(request.params.limits.block_timeout_ns, 3600 * NS_PER_S);
+    subscribe_request_lower(&request, &settings);
+    cr_expect_eq(request.params.limits.block_timeout_ns, NS_PER_S);
+    settings.max_block_timeout_ns = 50 * NS_PER_MS;
+    subscribe_request_lower(&request, &settings);
+    settings_write(&request, 0, &block);
+    written = tributary__v1__settings__unpack(NULL, block.size, block.data);
+    cr_assert_not_null(written);
+    cr_expect_eq(written->block_timeout_nanos, 50 * NS_PER_MS);
+    tributary__v1__settings__free_unpacked(written, NULL);
+    buf_fini(&block);
+    subscribe_request_fini(&request);
+}
+
+Test(subscribe_request, what_is_within_the_operators_bound_stays)
+{
+    struct subscribe_request request;
+
+    accept(input_new(), &request);
+    subscribe_request_lower(&request, &settings_defaults);
+    cr_expect_eq(request.params.limits.block_timeout_ns, 100 * NS_PER_MS);
+    cr_expect_eq(request.params.limits.max_bytes, 4 << 20);
+    subscribe_request_fini(&request);
+}
+
 Test(subscribe_request, settings_contain_the_values_in_force)
 {
     struct subscribe_request request;
