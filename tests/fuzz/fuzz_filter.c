@@ -9,6 +9,7 @@
 
 #include "event/matcher.h"
 #include "event/text.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
 
@@ -147,12 +148,9 @@ static bool naive(const struct selector *selectors, size_t count, const struct s
 
 static void globs_agree(struct bytes pattern, struct bytes text)
 {
-    size_t stars = 0;
-
-    for (size_t i = 0; i < pattern.size; i++)
-        stars += pattern.data[i] == '*';
     bool match = glob_match(pattern, text);
-    if (stars <= 6 && utf8_valid(pattern) && utf8_valid(text))
+
+    if (utf8_valid(pattern) && utf8_valid(text))
         CHECK(match == glob_naive(pattern, text));
 }
 
@@ -194,11 +192,12 @@ static void check_filter(const struct filter *filter, const struct selector *lis
 {
     struct filter_part part = filter_producer(filter, now->producer, now->labels, 1);
     struct buf message = {0};
+    struct event_headers headers;
     struct event_view view;
     bool answer;
 
     put_event(&message, &now->event, now->headers, 1);
-    event_view((struct bytes){message.data, message.size}, &view);
+    view_whole((struct bytes){message.data, message.size}, &view, &headers);
     answer =
         part.answer == FILTER_ALL || (part.answer == FILTER_BY_EVENT && filter_event(filter, &part, &view));
     CHECK(answer == (naive(lists[0], counts[0], now) && !naive(lists[1], counts[1], now)));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "event/matcher.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 
 #define CANDIDATES 48
@@ -93,12 +94,13 @@ static uint32_t match(struct matcher_fixture *fixture, const struct event_view *
                       const struct pair *headers, size_t header_count)
 {
     OWNED(buf_fini) struct buf message = {0};
+    struct event_headers view_headers;
     struct event_view view;
     uint32_t wanted = 0;
 
     put_event(&message, event, headers, header_count);
     struct bytes bytes = {message.data, message.size};
-    event_view(bytes, &view);
+    view_whole(bytes, &view, &view_headers);
     for (size_t i = 0; i < CANDIDATES; i++)
         fixture->candidates[i].found = 0;
     for (struct match_entry *hit = matcher_match(fixture->matcher, bytes); hit; hit = hit->next_hit) {
