@@ -16,9 +16,15 @@
 #include "google/protobuf/duration.pb-c.h"
 
 #define MAX_DEPTH 32u
-/* Unpacking may use BUDGET_FACTOR times the input, plus BUDGET_BASE_BYTES. */
+/* Unpacking may use BUDGET_FACTOR times the input, plus BUDGET_BASE_BYTES. The base is enough for
+ * every request within the bounds of the API, however small its fields are: 128 selectors with four
+ * lists of 64 entries take 2.1 MiB, and their text. */
 #define BUDGET_FACTOR 8u
-#define BUDGET_BASE_BYTES (64u * 1024u)
+#define BUDGET_BASE_BYTES (3u * 1024u * 1024u)
+#define BUDGET_BOUND "a request may take 8 times its size + 3 MiB once it is decoded"
+/* An entry with this part of the bytes of its list is at fault itself, and not the list. */
+#define ENTRY_PART 128u
+#define MAX_FIELDS 64u                             /* of a message, which are told apart */
 #define MAX_DURATION_SECONDS INT64_C(315576000000) /* 10 000 years: protobuf's own bound */
 
 static enum wire_type wire_type_of(ProtobufCType type)
@@ -193,16 +199,21 @@ static enum fault_reason scan(struct bytes bytes, const ProtobufCMessageDescript
 /* The memory that unpacking one request may still allocate. Freed memory counts as free again. */
 struct budget {
     size_t left;
-    bool refused;
+    bool exceeded;
+    bool no_memory;
 };
 
 static void *budget_alloc(void *data, size_t size)
 {
     struct budget *budget = data;
-    void *memory = size <= budget->left ? malloc(MAX_OF(size, 1u)) : NULL;
+    void *memory;
 
+    budget->exceeded = budget->exceeded || size > budget->left;
+    if (budget->exceeded)
+        return NULL;
+    memory = malloc(MAX_OF(size, 1u));
     if (!memory) {
-        budget->refused = true;
+        budget->no_memory = true;
         return NULL;
     }
     budget->left -= MIN_OF(budget->left, malloc_usable_size(memory));
@@ -219,6 +230,65 @@ static void budget_free(void *data, void *memory)
     free(memory);
 }
 
+/* How often a field occurs in a message, and how many bytes that takes. */
+struct share {
+    size_t count, bytes;
+    struct bytes largest; /* the content of its largest occurrence */
+    size_t largest_at;    /* which one it is */
+};
+
+/* Finds the field that takes most of a message. The message was scanned without a fault. */
+static const ProtobufCFieldDescriptor *
+largest_field(struct bytes bytes, const ProtobufCMessageDescriptor *type, struct share *share_out)
+{
+    struct share shares[MAX_FIELDS] = {{0}};
+    const uint8_t *at = bytes.data, *end = bytes.data + bytes.size;
+    struct field field = {0};
+    size_t best = 0;
+
+    while (at < end && !field_read(&at, end, &field)) {
+        const ProtobufCFieldDescriptor *known = protobuf_c_message_descriptor_get_field(type, field.number);
+        size_t i = known ? (size_t)(known - type->fields) : MAX_FIELDS;
+
+        if (i >= MAX_FIELDS || field.type != WIRE_LEN)
+            continue;
+        shares[i].bytes += field.bytes.size + 2; /* a tag and a length */
+        if (shares[i].count == 0 || field.bytes.size > shares[i].largest.size) {
+            shares[i].largest = field.bytes;
+            shares[i].largest_at = shares[i].count;
+        }
+        shares[i].count++;
+        if (shares[i].bytes > shares[best].bytes)
+            best = i;
+    }
+    *share_out = shares[best];
+    return share_out->count > 0 ? &type->fields[best] : NULL;
+}
+
+/* Refuses a request that is too large once it is decoded, and names the list that is at fault. */
+static enum fault_reason refuse_size(struct bytes bytes, const ProtobufCMessageDescriptor *type,
+                                     struct fault *fault)
+{
+    char path[sizeof(fault->field)] = "";
+    const ProtobufCFieldDescriptor *known;
+    struct share share;
+    size_t size = 0;
+
+    while ((known = largest_field(bytes, type, &share))) {
+        size += (size_t)snprintf(path + size, sizeof(path) - size, "%s%s", size > 0 ? "." : "", known->name);
+        if (size >= sizeof(path) || known->type != PROTOBUF_C_TYPE_MESSAGE ||
+            share.largest.size < share.bytes / ENTRY_PART)
+            break;
+        if (known->label == PROTOBUF_C_LABEL_REPEATED)
+            size += (size_t)snprintf(path + size, sizeof(path) - size, "[%zu]", share.largest_at);
+        if (size >= sizeof(path))
+            break;
+        bytes = share.largest;
+        type = known->descriptor;
+    }
+    return fault_number(fault, FAULT_TOO_MANY, path, share.count, BUDGET_BOUND);
+}
+
 enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type,
                          ProtobufCMessage **message_out, struct fault *fault)
 {
@@ -230,9 +300,10 @@ enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *t
     if (reason)
         return reason;
     message = protobuf_c_message_unpack(type, &allocator, bytes.size, bytes.data);
-    if (!message && budget.refused)
-        return fault_set(fault, FAULT_MEMORY_BUDGET, "",
-                         "a request may take 8 times its size + 64 KiB once it is decoded");
+    if (!message && budget.exceeded)
+        return refuse_size(bytes, type, fault);
+    if (!message && budget.no_memory)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     if (!message)
         return fault_set(fault, FAULT_MALFORMED, "", "");
     *message_out = message;

@@ -12,7 +12,8 @@
 
 /* Unpacks a request. The first pass checks its form against the message's descriptor: groups, field
  * numbers, wire types, lengths, UTF-8, NUL, depth (the rules of framing.h). Then protobuf-c unpacks
- * it with an allocator that stops at 8 times the input + 64 KiB.
+ * it with an allocator that stops at 8 times the input + 3 MiB. Every request within the bounds of
+ * the API fits. Another one is refused as TOO_MANY, and the fault names the list that is too large.
  *
  * FAULT_NONE: *message_out must be freed with decoded_free(). Otherwise *fault names the field, the
  * value and the bound, and *message_out is untouched. */

@@ -1,8 +1,6 @@
 /* event_view.c - reads one event that the scan accepted. */
 #include "event/event_view.h"
 
-#include <string.h>
-
 #include "event/event_fields.h"
 #include "event/field.h"
 
@@ -48,42 +46,14 @@ void event_view(struct bytes event, struct event_view *view_out)
     const uint8_t *at = body.data;
     struct field field = {.number = 0};
 
-    *view_out = (struct event_view){.body = body};
+    *view_out = (struct event_view){.time_unix_nano = 0};
     while (next(body, &at, &field)) {
         if (field.number >= EVENT_FIELDS || field.number == PB_EVENT_HEADERS)
-            continue; /* unknown fields are ignored; headers are read by event_header() */
+            continue; /* unknown fields are ignored; event_peek() reads headers */
         void *place = (char *)view_out + view_offsets[field.number];
         if (field.type == WIRE_LEN)
             *(struct bytes *)place = field.bytes;
         else
             *(uint64_t *)place = field.value;
     }
-}
-
-bool event_header(const struct event_view *view, struct bytes name, struct bytes *value_out)
-{
-    const uint8_t *at = view->body.data;
-    struct bytes found = {NULL, 0};
-    bool has_header = false;
-    struct field entry = {.number = 0};
-    struct field part = {.number = 0};
-
-    while (next(view->body, &at, &entry)) {
-        if (entry.number != PB_EVENT_HEADERS)
-            continue;
-        struct bytes parts[ENTRY_FIELDS] = {{NULL, 0}};
-        const uint8_t *inside = entry.bytes.data;
-        while (next(entry.bytes, &inside, &part)) {
-            if (part.number < ENTRY_FIELDS)
-                parts[part.number] = part.bytes;
-        }
-        if (parts[PB_EVENT_HEADERS_ENTRY_KEY].size == name.size &&
-            (name.size == 0 || memcmp(parts[PB_EVENT_HEADERS_ENTRY_KEY].data, name.data, name.size) == 0)) {
-            found = parts[PB_EVENT_HEADERS_ENTRY_VALUE];
-            has_header = true;
-        }
-    }
-    if (has_header)
-        *value_out = found;
-    return has_header;
 }

@@ -2,29 +2,30 @@
  *
  * A filter is made of selectors and excludes. It wants an event that at least one selector matches
  * and that no exclude matches. A selector matches if all of its set fields match. Every text of a
- * selector is a glob: `*` is any run of characters, `?` is one character (not one byte), and
- * everything else stands for itself.
+ * selector is a glob (glob.h). Of two headers, or labels, with one name the last one counts.
+ *
+ * The work for one event is bounded, because the cost of a filter is. The cost says how many bytes
+ * the server may have to look at for one event: PATTERN_COST for each text of a selector, plus the
+ * bytes of the text. A pattern that must be searched for (GLOB_SEARCH) also costs the longest text
+ * that it may meet, MAX_NAME_TEXT or MAX_HEADER_TEXT bytes, for each started 64 bytes between its
+ * wildcards.
  *
  * Threads: one thread makes a filter. It never changes afterwards, so any thread may use it. */
 #ifndef TRIBUTARY_EVENT_FILTER_H
 #define TRIBUTARY_EVENT_FILTER_H
 
-#include <stdbool.h>
-
 #include "base/base.h"
 #include "base/fault.h"
 #include "event/event_view.h"
+#include "event/glob.h"
+#include "event/pair_index.h"
 
-#define MAX_SELECTORS 64u      /* selectors, and excludes, of a filter; entries of each list of a selector */
-#define MAX_PATTERN_BYTES 256u /* of each text of a selector */
+#define MAX_SELECTORS 64u /* selectors, and excludes, of a filter; entries of each list of a selector */
 
-/* Whether the whole text matches the glob. Any bytes are allowed. */
-bool glob_match(struct bytes pattern, struct bytes text);
-
-struct pair {
-    struct bytes name;
-    struct bytes value; /* a glob in a selector, a plain value in labels */
-};
+#define MAX_FILTER_COST (512u * 1024u) /* of all selectors and excludes together */
+#define PATTERN_COST 8u
+#define MAX_NAME_TEXT 256u    /* a topic, key, type, name of a producer, value of a label */
+#define MAX_HEADER_TEXT 8192u /* the value of a header */
 
 /* One selector, as a consumer gave it. An unset field (size 0, count 0) matches everything. Of
  * `keys` and `types` one entry must match, of `headers` and `labels` every entry. */
@@ -44,6 +45,7 @@ struct filter;
  *   FAULT_TOO_MANY       more than MAX_SELECTORS selectors, excludes, or entries of a list
  *   FAULT_TOO_LONG       a text of more than MAX_PATTERN_BYTES
  *   FAULT_BAD_UTF8       a text is not valid UTF-8
+ *   FAULT_FILTER_COST    with this text the cost is above MAX_FILTER_COST
  *   FAULT_MEMORY_BUDGET  out of memory */
 MUST_CHECK enum fault_reason filter_new(const struct selector *selectors, size_t selector_count,
                                         const struct selector *excludes, size_t exclude_count,
@@ -63,11 +65,12 @@ struct filter_part {
     } answer;
 };
 
-/* Decides what can be decided for a producer. Of two labels with one name the last one counts. */
+/* Decides what can be decided for a producer, which has at most MAX_PAIRS labels. */
 struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels,
                                    size_t label_count);
 
-/* Whether the filter wants an event of a producer whose part answered FILTER_BY_EVENT. */
+/* Whether the filter wants an event of a producer whose part answered FILTER_BY_EVENT. A view
+ * without headers stands for an event without headers: see event_peek(). */
 bool filter_event(const struct filter *filter, const struct filter_part *part, const struct event_view *view);
 
 #endif

@@ -1,136 +1,60 @@
-/* filter_compile.c - checks selectors and compiles them into a filter. Each pattern is classified
- * once, so that evaluation is cheap.
+/* filter_compile.c - compiles selectors into a filter. Each pattern is compiled once, so that
+ * evaluation is cheap.
  *
  * A filter is one block of memory: the struct, its rules (selectors first, then excludes), the
- * patterns and pairs of their lists, and the text of all of them. */
+ * patterns and pairs of their lists, the masks of their globs, and the text of all of them. */
 #include "event/filter.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "event/filter_check.h"
 #include "event/filter_internal.h"
-#include "event/text.h"
+#include "event/text_hash.h"
 
 /* The unused parts of a filter's block, one for each kind of content. */
 struct arena {
-    struct pattern *patterns;
+    struct glob *patterns;
     struct pair_pattern *pairs;
+    uint64_t *masks;
     uint8_t *text;
 };
 
-static enum fault_reason check_text(struct bytes text, const char *path, struct fault *fault)
-{
-    char bound[48];
-
-    if (text.size > MAX_PATTERN_BYTES) {
-        snprintf(bound, sizeof(bound), "at most %u bytes", MAX_PATTERN_BYTES);
-        return fault_bytes(fault, FAULT_TOO_LONG, path, text, bound);
-    }
-    return utf8_valid(text) ? FAULT_NONE : fault_bytes(fault, FAULT_BAD_UTF8, path, text, "");
-}
-
-/* Checks an entry of a list, which must not be empty. */
-static enum fault_reason check_entry(struct bytes text, const char *list, uint32_t index, const char *part,
-                                     struct fault *fault)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "%s[%u]%s", list, index, part);
-    if (text.size == 0)
-        return fault_set(fault, FAULT_EMPTY, path, "at least 1 byte");
-    return check_text(text, path, fault);
-}
-
-static enum fault_reason check_count(size_t count, const char *path, struct fault *fault)
-{
-    char bound[48];
-
-    if (count <= MAX_SELECTORS)
-        return FAULT_NONE;
-    snprintf(bound, sizeof(bound), "at most %u", MAX_SELECTORS);
-    return fault_number(fault, FAULT_TOO_MANY, path, count, bound);
-}
-
-static enum fault_reason check_patterns(const struct bytes *patterns, uint32_t count, const char *list,
-                                        struct fault *fault)
-{
-    enum fault_reason reason = check_count(count, list, fault);
-
-    for (uint32_t i = 0; reason == FAULT_NONE && i < count; i++)
-        reason = check_entry(patterns[i], list, i, "", fault);
-    return reason;
-}
-
-static enum fault_reason check_pairs(const struct pair *pairs, uint32_t count, const char *list,
-                                     struct fault *fault)
-{
-    enum fault_reason reason = check_count(count, list, fault);
-
-    for (uint32_t i = 0; reason == FAULT_NONE && i < count; i++) {
-        reason = check_entry(pairs[i].name, list, i, ".name", fault);
-        if (reason == FAULT_NONE)
-            reason = check_entry(pairs[i].value, list, i, ".value", fault);
-    }
-    return reason;
-}
-
-static enum fault_reason check_selector(const struct selector *selector, struct fault *fault)
-{
-    enum fault_reason reason = check_text(selector->producer, "producer", fault);
-
-    if (selector->producer.size + selector->topic.size == 0 && selector->key_count == 0 &&
-        selector->type_count == 0 && selector->header_count == 0 && selector->label_count == 0)
-        return fault_set(fault, FAULT_EMPTY, "", "set producer: \"*\" for everything");
-    if (reason == FAULT_NONE)
-        reason = check_text(selector->topic, "topic", fault);
-    if (reason == FAULT_NONE)
-        reason = check_patterns(selector->keys, selector->key_count, "keys", fault);
-    if (reason == FAULT_NONE)
-        reason = check_patterns(selector->types, selector->type_count, "types", fault);
-    if (reason == FAULT_NONE)
-        reason = check_pairs(selector->headers, selector->header_count, "headers", fault);
-    if (reason == FAULT_NONE)
-        reason = check_pairs(selector->labels, selector->label_count, "labels", fault);
-    return reason;
-}
-
-static enum fault_reason check_all(const struct selector *selectors, size_t count, const char *list,
-                                   struct fault *fault)
-{
-    enum fault_reason reason = check_count(count, list, fault);
-    char prefix[48];
-
-    for (size_t i = 0; reason == FAULT_NONE && i < count; i++) {
-        reason = check_selector(&selectors[i], fault);
-        if (reason == FAULT_NONE)
-            continue;
-        snprintf(prefix, sizeof(prefix), "%s[%zu]%s", list, i, fault->field[0] != '\0' ? "." : "");
-        fault_within(fault, prefix);
-    }
-    return reason;
-}
-
 /* How much of each kind a filter's block must hold. Text is counted in bytes. */
 struct needs {
-    size_t patterns, pairs, text;
+    size_t patterns, pairs, masks, text;
 };
+
+static void count_pattern(struct bytes text, struct needs *needs)
+{
+    struct glob glob = glob_of(text);
+
+    needs->text += text.size;
+    needs->masks += glob_words(&glob) * GLOB_MASKS_PER_WORD;
+}
+
+static void count_pairs(const struct pair *pairs, uint32_t count, struct needs *needs)
+{
+    needs->pairs += count;
+    for (uint32_t i = 0; i < count; i++) {
+        needs->text += pairs[i].name.size;
+        count_pattern(pairs[i].value, needs);
+    }
+}
 
 static void count_needs(const struct selector *selectors, size_t count, struct needs *needs)
 {
     for (size_t i = 0; i < count; i++) {
         const struct selector *selector = &selectors[i];
+
+        count_pattern(selector->producer, needs);
+        count_pattern(selector->topic, needs);
         needs->patterns += selector->key_count + selector->type_count;
-        needs->pairs += selector->header_count + selector->label_count;
-        needs->text += selector->producer.size + selector->topic.size;
         for (uint32_t j = 0; j < selector->key_count; j++)
-            needs->text += selector->keys[j].size;
+            count_pattern(selector->keys[j], needs);
         for (uint32_t j = 0; j < selector->type_count; j++)
-            needs->text += selector->types[j].size;
-        for (uint32_t j = 0; j < selector->header_count; j++)
-            needs->text += selector->headers[j].name.size + selector->headers[j].value.size;
-        for (uint32_t j = 0; j < selector->label_count; j++)
-            needs->text += selector->labels[j].name.size + selector->labels[j].value.size;
+            count_pattern(selector->types[j], needs);
+        count_pairs(selector->headers, selector->header_count, needs);
+        count_pairs(selector->labels, selector->label_count, needs);
     }
 }
 
@@ -144,22 +68,13 @@ static struct bytes copy_text(struct arena *arena, struct bytes text)
     return copy;
 }
 
-static struct pattern compile_pattern(struct arena *arena, struct bytes text)
+static struct glob compile_pattern(struct arena *arena, struct bytes text)
 {
-    struct pattern pattern = {.text = copy_text(arena, text), .kind = PATTERN_EXACT};
-    size_t stars = 0;
+    struct glob glob = glob_of(copy_text(arena, text));
 
-    while (stars < text.size && text.data[text.size - 1 - stars] == '*')
-        stars++;
-    while (pattern.prefix < text.size && text.data[pattern.prefix] != '*' && text.data[pattern.prefix] != '?')
-        pattern.prefix++;
-    if (stars == text.size)
-        pattern.kind = PATTERN_ANY;
-    else if (pattern.prefix + stars == text.size && stars > 0)
-        pattern.kind = PATTERN_PREFIX;
-    else if (pattern.prefix < text.size)
-        pattern.kind = PATTERN_GLOB;
-    return pattern;
+    glob_set_masks(&glob, arena->masks);
+    arena->masks += glob_words(&glob) * GLOB_MASKS_PER_WORD;
+    return glob;
 }
 
 static struct patterns compile_patterns(struct arena *arena, const struct bytes *texts, uint32_t count)
@@ -169,7 +84,7 @@ static struct patterns compile_patterns(struct arena *arena, const struct bytes 
     arena->patterns += count;
     for (uint32_t i = 0; i < count; i++) {
         patterns.list[i] = compile_pattern(arena, texts[i]);
-        if (patterns.list[i].kind == PATTERN_ANY)
+        if (patterns.list[i].kind == GLOB_ANY)
             patterns.count = 0; /* one of them matches everything */
     }
     return patterns;
@@ -181,10 +96,27 @@ static struct pair_patterns compile_pairs(struct arena *arena, const struct pair
 
     arena->pairs += count;
     for (uint32_t i = 0; i < count; i++) {
-        pairs.list[i].name = copy_text(arena, from[i].name);
+        pairs.list[i].name = pair_name_of(copy_text(arena, from[i].name));
         pairs.list[i].value = compile_pattern(arena, from[i].value);
     }
     return pairs;
+}
+
+/* The hash of what a rule asks of an event. */
+static uint64_t rule_hash(const struct rule *rule)
+{
+    uint64_t secret = text_hash_secret();
+    uint64_t hash = text_hash(secret, 0, rule->topic.text);
+
+    for (uint32_t i = 0; i < rule->keys.count; i++)
+        hash = text_hash(secret, hash + 1, rule->keys.list[i].text);
+    for (uint32_t i = 0; i < rule->types.count; i++)
+        hash = text_hash(secret, hash + 2, rule->types.list[i].text);
+    for (uint32_t i = 0; i < rule->headers.count; i++) {
+        hash = text_hash(secret, hash + 3, rule->headers.list[i].name.text);
+        hash = text_hash(secret, hash, rule->headers.list[i].value.text);
+    }
+    return hash;
 }
 
 static void compile_rules(const struct selector *selectors, size_t count, struct rule *rules,
@@ -193,47 +125,55 @@ static void compile_rules(const struct selector *selectors, size_t count, struct
     for (size_t i = 0; i < count; i++) {
         const struct selector *selector = &selectors[i];
         struct rule *rule = &rules[i];
+
         rule->producer = compile_pattern(arena, selector->producer);
         rule->topic = compile_pattern(arena, selector->topic);
         rule->keys = compile_patterns(arena, selector->keys, selector->key_count);
         rule->types = compile_patterns(arena, selector->types, selector->type_count);
         rule->headers = compile_pairs(arena, selector->headers, selector->header_count);
         rule->labels = compile_pairs(arena, selector->labels, selector->label_count);
-        rule->by_event = rule->topic.kind != PATTERN_ANY || rule->keys.count > 0 || rule->types.count > 0 ||
+        rule->by_event = rule->topic.kind != GLOB_ANY || rule->keys.count > 0 || rule->types.count > 0 ||
                          rule->headers.count > 0;
+        rule->hash = rule_hash(rule);
     }
+}
+
+static bool any_labels(const struct filter *filter)
+{
+    for (uint32_t i = 0; i < filter->selector_count + filter->exclude_count; i++) {
+        if (filter->rules[i].labels.count > 0)
+            return true;
+    }
+    return false;
 }
 
 enum fault_reason filter_new(const struct selector *selectors, size_t selector_count,
                              const struct selector *excludes, size_t exclude_count,
                              struct filter **filter_out, struct fault *fault)
 {
+    enum fault_reason reason = filter_check(selectors, selector_count, excludes, exclude_count, fault);
     struct needs needs = {0};
     struct arena arena;
 
-    if (selector_count == 0)
-        return fault_set(fault, FAULT_EMPTY, "selectors", "at least one; producer: \"*\" for everything");
-    enum fault_reason reason = check_all(selectors, selector_count, "selectors", fault);
-    if (reason == FAULT_NONE)
-        reason = check_all(excludes, exclude_count, "exclude", fault);
     if (reason != FAULT_NONE)
         return reason;
-
     count_needs(selectors, selector_count, &needs);
     count_needs(excludes, exclude_count, &needs);
     struct filter *filter =
         calloc(1, sizeof(*filter) + (selector_count + exclude_count) * sizeof(struct rule) +
-                      needs.patterns * sizeof(struct pattern) + needs.pairs * sizeof(struct pair_pattern) +
-                      needs.text);
+                      needs.patterns * sizeof(struct glob) + needs.pairs * sizeof(struct pair_pattern) +
+                      needs.masks * sizeof(uint64_t) + needs.text);
     if (!filter)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     filter->selector_count = (uint32_t)selector_count;
     filter->exclude_count = (uint32_t)exclude_count;
-    arena.patterns = (struct pattern *)&filter->rules[selector_count + exclude_count];
+    arena.patterns = (struct glob *)&filter->rules[selector_count + exclude_count];
     arena.pairs = (struct pair_pattern *)&arena.patterns[needs.patterns];
-    arena.text = (uint8_t *)&arena.pairs[needs.pairs];
+    arena.masks = (uint64_t *)&arena.pairs[needs.pairs];
+    arena.text = (uint8_t *)&arena.masks[needs.masks];
     compile_rules(selectors, selector_count, filter->rules, &arena);
     compile_rules(excludes, exclude_count, filter->rules + selector_count, &arena);
+    filter->has_labels = any_labels(filter);
     *filter_out = filter;
     return FAULT_NONE;
 }

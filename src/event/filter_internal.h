@@ -3,29 +3,17 @@
 #ifndef TRIBUTARY_EVENT_FILTER_INTERNAL_H
 #define TRIBUTARY_EVENT_FILTER_INTERNAL_H
 
-#include "base/base.h"
-
-enum pattern_kind {
-    PATTERN_ANY,    /* unset, or only stars: matches everything */
-    PATTERN_EXACT,  /* no star, no question mark: matches one value */
-    PATTERN_PREFIX, /* only stars at its end: matches what begins with `prefix` */
-    PATTERN_GLOB    /* anything else */
-};
-
-struct pattern {
-    struct bytes text;
-    size_t prefix; /* bytes before the first star or question mark: every match begins with them */
-    enum pattern_kind kind;
-};
+#include "event/glob.h"
+#include "event/pair_index.h"
 
 /* A header or a label that must be there, with a value that matches. */
 struct pair_pattern {
-    struct bytes name;
-    struct pattern value;
+    struct pair_name name;
+    struct glob value;
 };
 
 struct patterns {
-    struct pattern *list;
+    struct glob *list;
     uint32_t count; /* 0: everything matches */
 };
 
@@ -36,15 +24,17 @@ struct pair_patterns {
 
 /* A compiled selector or exclude. */
 struct rule {
-    struct pattern producer, topic;
+    struct glob producer, topic;
     struct patterns keys, types;
     struct pair_patterns headers, labels;
+    uint64_t hash; /* of what it asks of an event */
     bool by_event; /* false: producer and labels alone decide */
 };
 
 struct filter {
     uint32_t selector_count;
     uint32_t exclude_count;
+    bool has_labels;     /* a rule asks for a label */
     struct rule rules[]; /* the selectors, then the excludes */
 };
 

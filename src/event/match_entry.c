@@ -6,13 +6,9 @@
 
 #include "event/matcher_internal.h"
 
-/* A filter with more patterns is evaluated for every event, and is like no other. Each producer
- * that the filter matches gets an entry, which must cost neither much memory nor much time. */
-#define MAX_PATTERNS 64u
-
 /* The patterns of one field, one of which must match. */
 struct choice {
-    const struct pattern *list;
+    const struct glob *list;
     uint32_t count; /* 0: everything matches */
 };
 
@@ -20,7 +16,7 @@ struct choice {
 static struct choice choice_of(const struct rule *rule, enum match_field field)
 {
     if (field == FIELD_TOPIC)
-        return (struct choice){&rule->topic, rule->topic.kind != PATTERN_ANY};
+        return (struct choice){&rule->topic, rule->topic.kind != GLOB_ANY};
     if (field == FIELD_KEY)
         return (struct choice){rule->keys.list, rule->keys.count};
     return (struct choice){rule->types.list, rule->types.count};
@@ -35,7 +31,7 @@ static int worth(struct choice choice)
     for (uint32_t i = 0; i < choice.count; i++) {
         if (choice.list[i].prefix == 0)
             return 0;
-        if (choice.list[i].kind != PATTERN_EXACT)
+        if (choice.list[i].kind != GLOB_EXACT)
             worth = 1;
     }
     return worth;
@@ -53,7 +49,7 @@ static enum match_field best_field(const struct rule *rule)
     return best;
 }
 
-/* How many terms the part needs; 0: it cannot be indexed. */
+/* How many terms the part needs; 0: it cannot be indexed, or needs too many. */
 static uint32_t count_terms(const struct filter *filter, const struct filter_part *part)
 {
     uint32_t count = 0;
@@ -65,38 +61,16 @@ static uint32_t count_terms(const struct filter *filter, const struct filter_par
         if (field == FIELDS)
             return 0;
         count += choice_of(rule, field).count;
+        if (count > MAX_TERMS)
+            return 0;
     }
     return count;
 }
 
-static uint32_t count_patterns(const struct rule *rules, uint64_t mask)
+static uint64_t hash_rules(uint64_t hash, const struct rule *rules, uint64_t mask)
 {
-    uint32_t count = 0;
-
-    for (; mask != 0; mask &= mask - 1) {
-        const struct rule *rule = &rules[__builtin_ctzll(mask)];
-        count += 1 + rule->keys.count + rule->types.count + rule->headers.count;
-    }
-    return count;
-}
-
-static uint32_t hash_patterns(uint32_t hash, struct choice choice)
-{
-    for (uint32_t i = 0; i < choice.count; i++)
-        hash = hash_of(hash, choice.list[i].text);
-    return hash;
-}
-
-static uint32_t hash_rules(uint32_t hash, const struct rule *rules, uint64_t mask)
-{
-    for (; mask != 0; mask &= mask - 1) {
-        const struct rule *rule = &rules[__builtin_ctzll(mask)];
-
-        for (enum match_field field = FIELD_KEY; field < FIELDS; field++)
-            hash = hash_patterns(hash + field, choice_of(rule, field));
-        for (uint32_t i = 0; i < rule->headers.count; i++)
-            hash = hash_of(hash_of(hash, rule->headers.list[i].name), rule->headers.list[i].value.text);
-    }
+    for (; mask != 0; mask &= mask - 1)
+        hash = text_hash_mix(hash, rules[__builtin_ctzll(mask)].hash, hash);
     return hash;
 }
 
@@ -111,12 +85,12 @@ static bool same_choice(struct choice a, struct choice b)
 
 static bool same_rule(const struct rule *a, const struct rule *b)
 {
-    bool same = a->headers.count == b->headers.count;
+    bool same = a->hash == b->hash && a->headers.count == b->headers.count;
 
     for (enum match_field field = FIELD_KEY; same && field < FIELDS; field++)
         same = same_choice(choice_of(a, field), choice_of(b, field));
     for (uint32_t i = 0; same && i < a->headers.count; i++)
-        same = bytes_same(a->headers.list[i].name, b->headers.list[i].name) &&
+        same = bytes_same(a->headers.list[i].name.text, b->headers.list[i].name.text) &&
                bytes_same(a->headers.list[i].value.text, b->headers.list[i].value.text);
     return same;
 }
@@ -147,7 +121,7 @@ static bool is_only_condition(const struct rule *rule, enum match_field field)
     return only;
 }
 
-static void fill_terms(struct match_entry *entry)
+static void fill_terms(struct match_entry *entry, uint64_t secret)
 {
     struct match_term *term = entry->terms;
 
@@ -155,17 +129,18 @@ static void fill_terms(struct match_entry *entry)
         const struct rule *rule = &entry->filter->rules[__builtin_ctzll(mask)];
         enum match_field field = best_field(rule);
         struct choice choice = choice_of(rule, field);
-        bool decides = is_only_condition(rule, field) && entry->part.excludes == 0;
+        bool only = is_only_condition(rule, field) && entry->part.excludes == 0;
 
         for (uint32_t i = 0; i < choice.count; i++, term++) {
-            const struct pattern *pattern = &choice.list[i];
+            const struct glob *pattern = &choice.list[i];
             struct bytes text = {pattern->text.data, pattern->prefix};
-            *term = (struct match_term){.entry = entry,
-                                        .text = text,
-                                        .hash = hash_of(field, text),
-                                        .field = (uint8_t)field,
-                                        .is_prefix = pattern->kind != PATTERN_EXACT,
-                                        .decides = decides && pattern->kind != PATTERN_GLOB};
+            *term = (struct match_term){
+                .entry = entry,
+                .text = text,
+                .hash = match_text_hash(secret, field, text),
+                .field = (uint8_t)field,
+                .is_prefix = pattern->kind != GLOB_EXACT,
+                .decides = only && (pattern->kind == GLOB_EXACT || pattern->kind == GLOB_PREFIX)};
         }
     }
 }
@@ -173,9 +148,8 @@ static void fill_terms(struct match_entry *entry)
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner)
 {
     const struct rule *excludes = filter->rules + filter->selector_count;
-    bool large = count_patterns(filter->rules, part->selectors) + count_patterns(excludes, part->excludes) >
-                 MAX_PATTERNS;
-    uint32_t count = large ? 0 : count_terms(filter, part);
+    const uint64_t secret = text_hash_secret();
+    uint32_t count = count_terms(filter, part);
     struct match_entry *entry = calloc(1, sizeof(*entry) + count * sizeof(entry->terms[0]));
 
     CHECK(part->answer == FILTER_BY_EVENT);
@@ -187,12 +161,12 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
     entry->term_count = count;
     list_init(&entry->alike);
     list_init(&entry->unindexed);
-    fill_terms(entry);
-    if (!large)
-        entry->whole_term.hash =
-            hash_rules(hash_rules(FIELD_WHOLE, filter->rules, part->selectors), excludes, part->excludes);
-    entry->whole_term.entry = entry;
-    entry->whole_term.field = large ? FIELD_NONE : FIELD_WHOLE;
+    fill_terms(entry, secret);
+    entry->whole_term = (struct match_term){
+        .entry = entry,
+        .hash = (uint32_t)hash_rules(hash_rules(secret, filter->rules, part->selectors) + 1, excludes,
+                                     part->excludes),
+        .field = FIELD_WHOLE};
     return entry;
 }
 

@@ -6,48 +6,45 @@
  * terms are all of these. So an event that none of the terms matches cannot be wanted, and the
  * entry is not looked at.
  *
- * All terms are in one hash table with chains, by field, text, and whether the text is a beginning.
- * A probe is one way to look up an event: the whole value of a field, or its first N bytes. Each
- * event costs one lookup for each probe. There is a probe for each field, and for each length of
- * beginnings, that is in use, and at most MAX_PROBES. An entry that would need one probe more, or
- * that cannot be indexed, is in the list `unindexed`: its filter is evaluated for every event.
+ * The terms that are whole values are in one hash table with chains, by field and text. Those that
+ * are beginnings are in a tree for each field (match_tree.h). An event costs one lookup in the
+ * table and one in a tree for each field that is in use, which are bounded by the bytes of the
+ * field. An entry that cannot be indexed is in the list `unindexed`: its filter is evaluated for
+ * every event.
  *
  * A term only has to find every entry that may want the event. The filter of an entry that was
  * found is then evaluated, unless the term decides (it is all that the filter asks). Two terms may
  * find the same entry: its stamp says that it was already evaluated for this event.
  *
- * Entries that ask the same form a ring. One of them leads: only its terms are in the table, or
- * only it is in `unindexed`. Every entry brings the memory for its terms. So adding and removing
- * need no memory, and when the leader is removed another one of the ring takes over with its own
- * terms. Only a larger table needs memory; without it the chains get longer.
+ * Entries that ask the same form a ring. One of them leads: only its terms are in the index, or
+ * only it is in `unindexed`. When the leader is removed another one of the ring takes over with its
+ * own terms. Adding needs memory for the nodes of a tree, and now and then for a larger table.
+ * Without memory for a node the entry becomes unindexed; without a larger table the chains get
+ * longer. Removing needs none.
  *
- * Consumers choose the texts. A consumer that makes terms collide on purpose gets at worst the cost
- * of evaluating every filter. */
+ * Consumers choose the texts. The hash depends on a secret, so nobody can make terms collide on
+ * purpose. */
 #include "event/matcher.h"
 
 #include <stdlib.h>
 
+#include "event/match_tree.h"
 #include "event/matcher_internal.h"
 #include "event/peek.h"
+#include "event/work.h"
 
 #define MIN_SLOTS 8u
-#define MAX_PROBES 16u
-
-struct probe {
-    uint8_t field; /* enum match_field */
-    bool is_prefix;
-    uint16_t min;   /* bytes of the beginning; 1 for a whole value */
-    uint32_t users; /* terms in the table that need this probe */
-};
 
 struct matcher {
     struct match_term **slots; /* `first_slots`, or on the heap */
     uint32_t slot_count;       /* a power of two */
-    uint32_t term_count;
-    uint32_t probe_count;
-    struct probe probes[MAX_PROBES];
+    uint32_t term_count;       /* in the table */
+    uint32_t values[FIELDS];   /* of these, values of each field */
+    struct match_node *trees[FIELDS];
+    uint32_t fields;       /* a bit for each field that has a term */
     struct list unindexed; /* leaders whose filters are evaluated for every event */
     uint64_t stamp;        /* counts the events */
+    uint64_t secret;       /* of the hash */
     struct match_term *first_slots[MIN_SLOTS];
 };
 
@@ -102,45 +99,31 @@ static void term_remove(struct matcher *matcher, struct match_term *term)
     matcher->term_count--;
 }
 
-static struct probe probe_of(const struct match_term *term)
-{
-    return (struct probe){.field = term->field,
-                          .is_prefix = term->is_prefix,
-                          .min = term->is_prefix ? (uint16_t)term->text.size : 1};
-}
+/* ---- the index: table and trees ---- */
 
-static struct probe *probe_find(struct matcher *matcher, struct probe like)
+/* False: out of memory, and nothing changed. */
+static bool index_term(struct matcher *matcher, struct match_term *term)
 {
-    for (uint32_t i = 0; i < matcher->probe_count; i++) {
-        struct probe *probe = &matcher->probes[i];
-        if (probe->field == like.field && probe->is_prefix == like.is_prefix && probe->min == like.min)
-            return probe;
-    }
-    return NULL;
-}
-
-/* Counts one more user of a probe. False: it would be one probe too many, and nothing changed. */
-static bool probe_use(struct matcher *matcher, struct probe like)
-{
-    struct probe *probe = probe_find(matcher, like);
-
-    if (!probe && matcher->probe_count == MAX_PROBES)
+    if (term->is_prefix && !match_tree_add(&matcher->trees[term->field], term))
         return false;
-    if (!probe) {
-        probe = &matcher->probes[matcher->probe_count++];
-        *probe = like;
+    if (!term->is_prefix) {
+        term_add(matcher, term);
+        matcher->values[term->field]++;
     }
-    probe->users++;
+    matcher->fields |= BIT(term->field);
     return true;
 }
 
-static void probe_leave(struct matcher *matcher, struct probe like)
+static void unindex_term(struct matcher *matcher, struct match_term *term)
 {
-    struct probe *probe = probe_find(matcher, like);
-
-    CHECK(probe);
-    if (--probe->users == 0)
-        *probe = matcher->probes[--matcher->probe_count];
+    if (term->is_prefix) {
+        match_tree_remove(&matcher->trees[term->field], term);
+    } else {
+        term_remove(matcher, term);
+        matcher->values[term->field]--;
+    }
+    if (matcher->values[term->field] == 0 && !matcher->trees[term->field])
+        matcher->fields &= ~BIT(term->field);
 }
 
 /* ---- entries ---- */
@@ -148,8 +131,7 @@ static void probe_leave(struct matcher *matcher, struct probe like)
 /* The leader of the ring that the entry belongs to; NULL: there is none yet. */
 static struct match_entry *leader_of(const struct matcher *matcher, const struct match_entry *entry)
 {
-    struct match_term *term =
-        entry->whole_term.field == FIELD_WHOLE ? *slot_of(matcher, entry->whole_term.hash) : NULL;
+    struct match_term *term = *slot_of(matcher, entry->whole_term.hash);
 
     while (term && (term->field != FIELD_WHOLE || term->hash != entry->whole_term.hash ||
                     !match_entry_alike(term->entry, entry)))
@@ -157,25 +139,21 @@ static struct match_entry *leader_of(const struct matcher *matcher, const struct
     return term ? term->entry : NULL;
 }
 
-/* Makes the entry the leader of its ring: puts its terms into the table, or the entry into
+/* Makes the entry the leader of its ring: puts its terms into the index, or the entry into
  * `unindexed`. */
 static void index_leader(struct matcher *matcher, struct match_entry *entry)
 {
-    uint32_t used = 0;
+    uint32_t indexed = 0;
 
     entry->leads = true;
     entry->stamp = 0;
-    if (entry->whole_term.field == FIELD_WHOLE)
-        term_add(matcher, &entry->whole_term);
-    while (used < entry->term_count && probe_use(matcher, probe_of(&entry->terms[used])))
-        used++;
-    if (used == entry->term_count && used > 0) {
-        for (uint32_t i = 0; i < used; i++)
-            term_add(matcher, &entry->terms[i]);
+    term_add(matcher, &entry->whole_term);
+    while (indexed < entry->term_count && index_term(matcher, &entry->terms[indexed]))
+        indexed++;
+    if (indexed == entry->term_count && indexed > 0)
         return;
-    }
-    while (used-- > 0)
-        probe_leave(matcher, probe_of(&entry->terms[used]));
+    while (indexed-- > 0)
+        unindex_term(matcher, &entry->terms[indexed]);
     list_append(&matcher->unindexed, &entry->unindexed);
 }
 
@@ -185,13 +163,10 @@ static void unindex_leader(struct matcher *matcher, struct match_entry *entry)
     bool is_unindexed = !list_empty(&entry->unindexed);
 
     entry->leads = false;
-    if (entry->whole_term.field == FIELD_WHOLE)
-        term_remove(matcher, &entry->whole_term);
+    term_remove(matcher, &entry->whole_term);
     list_remove(&entry->unindexed);
-    for (uint32_t i = 0; i < entry->term_count && !is_unindexed; i++) {
-        term_remove(matcher, &entry->terms[i]);
-        probe_leave(matcher, probe_of(&entry->terms[i]));
-    }
+    for (uint32_t i = 0; i < entry->term_count && !is_unindexed; i++)
+        unindex_term(matcher, &entry->terms[i]);
 }
 
 void matcher_add(struct matcher *matcher, struct match_entry *entry)
@@ -225,6 +200,7 @@ struct matcher *matcher_new(void)
     matcher->slots = matcher->first_slots;
     matcher->slot_count = MIN_SLOTS;
     list_init(&matcher->unindexed);
+    matcher->secret = text_hash_secret();
     return matcher;
 }
 
@@ -232,7 +208,7 @@ void matcher_free(struct matcher *matcher)
 {
     if (!matcher)
         return;
-    CHECK(matcher->term_count == 0);
+    CHECK(matcher->term_count == 0); /* each leader has its whole term there */
     if (matcher->slots != matcher->first_slots)
         free(matcher->slots);
     free(matcher);
@@ -251,27 +227,58 @@ static struct match_entry *evaluate(struct match_entry *entry, const struct even
     return entry;
 }
 
-/* Evaluates the entries whose terms are `text` in this probe. Returns the chain of hits. */
-static struct match_entry *evaluate_term(struct matcher *matcher, const struct probe *probe,
-                                         struct bytes text, const struct event_view *view,
-                                         struct match_entry *hits)
-{
-    uint32_t hash = hash_of(probe->field, text);
+/* An event that is being matched. */
+struct match {
+    struct matcher *matcher;
+    struct match_entry *hits; /* the chain of hits so far */
+    struct event_view view;
+};
 
-    for (struct match_term *term = *slot_of(matcher, hash); term; term = term->next) {
-        struct match_entry *entry = term->entry;
-        if (term->hash != hash || term->field != probe->field || term->is_prefix != probe->is_prefix ||
-            entry->stamp == matcher->stamp || !bytes_same(term->text, text))
-            continue;
-        if (term->decides) {
-            entry->next_hit = hits;
-            hits = entry;
-        } else {
-            hits = evaluate(entry, view, hits);
-        }
-        entry->stamp = matcher->stamp;
+/* Evaluates the entry of a term that matches, unless it was evaluated already. */
+static inline void hit(struct match *match, struct match_term *term)
+{
+    struct match_entry *entry = term->entry;
+
+    COUNT_WORK(1);
+    if (entry->stamp == match->matcher->stamp)
+        return;
+    entry->stamp = match->matcher->stamp;
+    if (term->decides) {
+        entry->next_hit = match->hits;
+        match->hits = entry;
+    } else {
+        match->hits = evaluate(entry, &match->view, match->hits);
     }
-    return hits;
+}
+
+/* Evaluates the entries that want exactly this value of a field. */
+static inline void hit_value(struct match *match, enum match_field field, struct bytes value)
+{
+    uint32_t hash = match_text_hash(match->matcher->secret, field, value);
+
+    for (struct match_term *term = *slot_of(match->matcher, hash); term; term = term->next) {
+        if (term->hash == hash && term->field == field && bytes_same(term->text, value))
+            hit(match, term);
+    }
+}
+
+/* Evaluates the entries that want a beginning of this value of a field. */
+static inline void hit_prefixes(struct match *match, enum match_field field, struct bytes value)
+{
+    const struct match_node *node = match->matcher->trees[field];
+    size_t same = 0; /* bytes of the value that were compared */
+
+    for (; node && node->depth <= value.size; node = match_node_child(node, value)) {
+        COUNT_WORK(1);
+        if (!node->terms)
+            continue;
+        if (!bytes_same((struct bytes){node->terms->text.data + same, node->depth - same},
+                        (struct bytes){value.data + same, node->depth - same}))
+            break; /* nothing below can match */
+        same = node->depth;
+        for (struct match_term *term = node->terms; term; term = term->next)
+            hit(match, term);
+    }
 }
 
 /* Where a view keeps the content of each field. */
@@ -283,22 +290,25 @@ static const uint8_t view_offsets[FIELDS] = {
 
 struct match_entry *matcher_match(struct matcher *matcher, struct bytes event)
 {
-    SCRATCH struct event_view view;
-    struct match_entry *hits = NULL;
+    SCRATCH struct event_headers headers;
+    SCRATCH struct match match;
 
-    event_peek(event, &view);
+    match.matcher = matcher;
+    match.hits = NULL;
+    event_peek(event, &match.view, &headers);
     matcher->stamp++;
-    for (uint32_t i = 0; i < matcher->probe_count; i++) {
-        const struct probe *probe = &matcher->probes[i];
-        struct bytes text =
-            *(const struct bytes *)(const void *)((const char *)&view + view_offsets[probe->field]);
-        if (text.size < probe->min)
+    for (uint32_t mask = matcher->fields; mask != 0; mask &= mask - 1) {
+        enum match_field field = (enum match_field)__builtin_ctz(mask);
+        struct bytes value =
+            *(const struct bytes *)(const void *)((const char *)&match.view + view_offsets[field]);
+        if (value.size == 0) /* no term is empty */
             continue;
-        if (probe->is_prefix)
-            text.size = probe->min;
-        hits = evaluate_term(matcher, probe, text, &view, hits);
+        if (matcher->values[field] > 0)
+            hit_value(&match, field, value);
+        if (matcher->trees[field])
+            hit_prefixes(&match, field, value);
     }
     for (struct list *node = matcher->unindexed.next; node != &matcher->unindexed; node = node->next)
-        hits = evaluate(container_of(node, struct match_entry, unindexed), &view, hits);
-    return hits;
+        match.hits = evaluate(container_of(node, struct match_entry, unindexed), &match.view, match.hits);
+    return match.hits;
 }

@@ -3,9 +3,14 @@
  *
  * A match entry is one filter's place in a matcher. All entries of one matcher are for the events
  * of one producer. Entries that ask the same of an event form a ring (`alike`), and the matcher
- * evaluates their filter once. If every selector of a filter names keys, types or a topic, or how
- * they begin, the matcher finds its entry through an index. It evaluates all other filters for
- * every event.
+ * evaluates their filter once.
+ *
+ * If every selector of a filter names keys, types or a topic, or how they begin, the matcher finds
+ * its entry through an index. So a filter costs nothing for an event that has none of these texts,
+ * whatever other filters there are, and whoever came first. The matcher evaluates all other filters
+ * for every event: those that name only headers, patterns that begin with a wildcard, more than
+ * MAX_TERMS texts, or only what they do not want (excludes). Each ring of them costs at most
+ * MAX_FILTER_COST (filter.h), and mostly far less.
  *
  * Threads: the caller's lock. Making and freeing entries and matchers that no other thread can
  * reach needs none. */
@@ -14,20 +19,13 @@
 
 #include "base/list.h"
 #include "event/filter.h"
+#include "event/match_term.h"
+
+/* The most texts by which an entry is indexed. Each producer that a filter matches gets an entry,
+ * which must cost neither much memory nor much time. */
+#define MAX_TERMS 64u
 
 struct matcher;
-
-/* One term of the index: a field, and the text that its value equals or begins with. Only the
- * matcher uses it. */
-struct match_term {
-    struct match_term *next; /* of its slot in the table */
-    struct match_entry *entry;
-    struct bytes text; /* points into the filter */
-    uint32_t hash;
-    uint8_t field;  /* enum match_field */
-    bool is_prefix; /* the value begins with `text`; false: it equals `text` */
-    bool decides;   /* the term is the whole condition: the filter need not be evaluated */
-};
 
 struct match_entry {
     void *owner;                  /* the caller's, as match_entry_new() got it */
@@ -59,8 +57,8 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
 /* Frees an entry, which must be in no matcher. NULL is allowed. */
 void match_entry_free(struct match_entry *entry);
 
-/* Puts an entry into a matcher, or takes it out. Neither can fail: an entry brings the memory that
- * it needs. */
+/* Puts an entry into a matcher, or takes it out. Neither can fail. An entry for which there is no
+ * memory in the index is evaluated for every event. */
 void matcher_add(struct matcher *matcher, struct match_entry *entry);
 void matcher_remove(struct matcher *matcher, struct match_entry *entry);
 

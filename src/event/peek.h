@@ -5,40 +5,69 @@
 #define TRIBUTARY_EVENT_PEEK_H
 
 #include "event/event_fields.h"
+#include "event/event_headers.h"
 #include "event/event_view.h"
-#include "event/field.h"
+#include "event/field_pass.h"
+#include "event/work.h"
 
-/* Where a view keeps the content of the fields that filters need; 0: they do not need it. By field
- * number, up to the highest that fits into a tag of one byte. */
-static const uint8_t peek_offsets[16] = {
-    [PB_EVENT_TOPIC] = offsetof(struct event_view, topic),
-    [PB_EVENT_KEY] = offsetof(struct event_view, key),
-    [PB_EVENT_TYPE] = offsetof(struct event_view, type),
+/* What event_peek() does with a field, by its tag if that has one byte: the offset in a view where
+ * its content goes, or one of these. */
+enum { PEEK_OTHER, PEEK_PASS, PEEK_HEADER };
+#define PEEK_TAG(number) [WIRE_TAG(number, WIRE_LEN)]
+static const uint8_t peek_tags[256] = {
+    PEEK_TAG(PB_EVENT_ID) = PEEK_PASS,
+    PEEK_TAG(PB_EVENT_TOPIC) = offsetof(struct event_view, topic),
+    PEEK_TAG(PB_EVENT_KEY) = offsetof(struct event_view, key),
+    PEEK_TAG(PB_EVENT_TYPE) = offsetof(struct event_view, type),
+    PEEK_TAG(PB_EVENT_CONTENT_TYPE) = PEEK_PASS,
+    PEEK_TAG(PB_EVENT_HEADERS) = PEEK_HEADER,
+    PEEK_TAG(PB_EVENT_DATA) = PEEK_PASS,
+    PEEK_TAG(EVENT_FIELDS) = PEEK_PASS, /* unknown ones, from here on */
+    PEEK_TAG(EVENT_FIELDS + 1) = PEEK_PASS,
+    PEEK_TAG(EVENT_FIELDS + 2) = PEEK_PASS,
+    PEEK_TAG(EVENT_FIELDS + 3) = PEEK_PASS,
+    PEEK_TAG(15) = PEEK_PASS,
 };
+_Static_assert(offsetof(struct event_view, topic) > PEEK_HEADER, "an offset is none of the others");
 
-/* Like event_view(), but sets only `topic`, `key`, `type` and `body`. The rest of *view_out is
- * unchanged. */
-static inline void event_peek(struct bytes event, struct event_view *view_out)
+/* Reads an event, which `event` holds with its tag and length. Sets `topic`, `key`, `type` and
+ * `headers` of the view; the rest of *view_out is unchanged. *headers_out is the memory that
+ * view_out->headers points to. */
+static inline void event_peek(struct bytes event, struct event_view *view_out,
+                              struct event_headers *headers_out)
 {
     const uint8_t *at = event.data, *end = event.data + event.size;
-    struct field field = {.number = 0};
+    struct field field = {.bytes = {NULL, 0}};
+    uint32_t count = 0;
 
-    /* An event that cannot be read was not scanned, which is a bug. */
-    CHECK(event.size > 0 && field_read(&at, end, &field) == FAULT_NONE && field.type == WIRE_LEN);
-    view_out->topic = view_out->key = view_out->type = (struct bytes){NULL, 0};
-    view_out->body = field.bytes;
+    CHECK(event.size > 1); /* a field has two bytes at least */
+    if (LIKELY(*at == WIRE_TAG(PB_PUBLISH_REQUEST_EVENTS, WIRE_LEN)))
+        field.bytes = content_pass(at + 1, end);
+    else
+        field_pass(at, end, &field); /* a tag of several bytes */
     at = field.bytes.data;
+    view_out->topic = view_out->key = view_out->type = (struct bytes){NULL, 0};
     while (at < end) {
-        field.number = *at >> 3;
-        if (LIKELY((*at & 0x87) == WIRE_LEN)) {
-            at++;
-            CHECK(content_read(&at, end, &field.bytes) == FAULT_NONE);
+        uint8_t what = peek_tags[*at];
+
+        COUNT_WORK(1);
+        if (LIKELY(what != PEEK_OTHER && end - at > 1)) {
+            field.bytes = content_pass(at + 1, end);
+            at = field.bytes.data + field.bytes.size;
         } else {
-            CHECK(field_read(&at, end, &field) == FAULT_NONE);
+            at = field_pass(at, end, &field);
+            what = field.number < 16 ? peek_tags[WIRE_TAG(field.number, WIRE_LEN)] : PEEK_PASS;
         }
-        if (field.number < ARRAY_LEN(peek_offsets) && peek_offsets[field.number] > 0)
-            *(struct bytes *)(void *)((char *)view_out + peek_offsets[field.number]) = field.bytes;
+        if (what > PEEK_HEADER) {
+            *(struct bytes *)(void *)((char *)view_out + what) = field.bytes;
+        } else if (what == PEEK_HEADER) {
+            CHECK(count < ARRAY_LEN(headers_out->entries));
+            headers_out->entries[count++] = field.bytes;
+        }
     }
+    headers_out->count = count;
+    headers_out->indexed = false;
+    view_out->headers = headers_out;
 }
 
 #endif

@@ -82,13 +82,15 @@ bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, ui
                    void (*each)(void *ctx, const struct producer_view *view), void *ctx)
 {
     struct registry *registry = &hub->registry;
+    SCRATCH uint64_t masks[MAX_GLOB_MASKS];
+    const struct glob glob = glob_compile(pattern, masks);
     uint32_t shown = 0;
 
     sort(registry);
     for (size_t at = first_after(registry, after); at < registry->producers.count; at++) {
         struct producer *producer = registry->by_name[at];
 
-        if (pattern.size > 0 && !glob_match(pattern, producer->name.key))
+        if (!glob_matches(&glob, producer->name.key))
             continue;
         if (shown == max)
             return true;

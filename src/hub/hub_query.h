@@ -46,8 +46,9 @@ struct subscription_view {
     bool draining;
 };
 
-/* Calls `each` for producers whose name comes after `after` (empty: from the start) and matches
- * `pattern` (empty: all), at most `max`. Returns true when more follow. */
+/* Calls `each` for producers whose name comes after `after` (empty: from the start) and matches the
+ * glob `pattern` (at most MAX_PATTERN_BYTES; empty: all), at most `max`. Returns true when more
+ * follow. */
 bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t max,
                    void (*each)(void *ctx, const struct producer_view *view), void *ctx);
 

@@ -156,11 +156,12 @@ void history_add(struct history *history, struct chunk *chunk)
 
 static bool wanted(const struct route *route, const struct chunk *chunk, uint32_t event)
 {
+    SCRATCH struct event_headers headers;
     struct event_view view;
 
     if (route->part.answer == FILTER_ALL)
         return true;
-    event_peek(chunk_range(chunk, event, event + 1), &view);
+    event_peek(chunk_range(chunk, event, event + 1), &view, &headers);
     return filter_event(route->filter, &route->part, &view);
 }
 

@@ -9,6 +9,7 @@
 
 #include "event/matcher.h"
 #include "event/text.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
 
@@ -25,7 +26,7 @@ enum choice {
     CHOICE_EXCLUDE
 };
 
-struct piece {
+struct chosen {
     struct bytes text;
     enum choice choice;
 };
@@ -37,9 +38,9 @@ struct selector_lists {
     struct pair headers[MAX_LIST], labels[MAX_LIST];
 };
 
-static struct piece next(struct bytes *input)
+static struct chosen next(struct bytes *input)
 {
-    struct piece piece = {.choice = CHOICE_NEXT};
+    struct chosen piece = {.choice = CHOICE_NEXT};
     size_t size;
 
     if (input->size == 0)
@@ -58,7 +59,7 @@ static struct pair pair_of(struct bytes name, struct bytes *input)
     return (struct pair){name, next(input).text};
 }
 
-static void add(struct selector_lists *lists, const struct piece *piece, struct bytes *input)
+static void add(struct selector_lists *lists, const struct chosen *piece, struct bytes *input)
 {
     struct selector *selector = &lists->selector;
 
@@ -147,12 +148,9 @@ static bool naive(const struct selector *selectors, size_t count, const struct s
 
 static void globs_agree(struct bytes pattern, struct bytes text)
 {
-    size_t stars = 0;
-
-    for (size_t i = 0; i < pattern.size; i++)
-        stars += pattern.data[i] == '*';
     bool match = glob_match(pattern, text);
-    if (stars <= 6 && utf8_valid(pattern) && utf8_valid(text))
+
+    if (utf8_valid(pattern) && utf8_valid(text))
         CHECK(match == glob_naive(pattern, text));
 }
 
@@ -169,21 +167,67 @@ static size_t count_hits(struct matcher *matcher, struct bytes event)
     return count;
 }
 
-/* Adds two entries of the same filter to a matcher, and removes them. */
-static void check_matcher(const struct filter *filter, const struct filter_part *part, struct bytes event,
-                          bool answer)
+/* A filter in a matcher, and whether it wants the event. */
+struct added {
+    struct filter *filter; /* NULL: it has no entry */
+    struct match_entry *entry;
+    bool wants;
+};
+
+/* Adds a filter of one selector to the matcher, unless no event can be asked about it. */
+static struct added add_one(struct matcher *matcher, const struct selector *selector,
+                            const struct situation *now, const struct event_view *view)
 {
+    struct added added = {.filter = NULL};
+    struct fault fault;
+
+    if (filter_new(selector, 1, NULL, 0, &added.filter, &fault) != FAULT_NONE)
+        return added;
+    struct filter_part part = filter_producer(added.filter, now->producer, now->labels, 1);
+    if (part.answer == FILTER_BY_EVENT) {
+        added.entry = match_entry_new(added.filter, &part, NULL);
+        added.wants = filter_event(added.filter, &part, view);
+        matcher_add(matcher, added.entry);
+        return added;
+    }
+    filter_free(added.filter);
+    return (struct added){.filter = NULL};
+}
+
+/* Adds two entries of the same filter to a matcher, and one for each selector, and removes them. */
+static void check_matcher(const struct filter *filter, const struct filter_part *part,
+                          const struct selector *selectors, size_t selector_count,
+                          const struct situation *now, const struct event_view *view, struct bytes event)
+{
+    bool answer = filter_event(filter, part, view);
     struct matcher *matcher = matcher_new();
     struct match_entry *entries[2];
+    struct added added[MAX_LIST];
+    size_t wanted = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
         entries[i] = match_entry_new(filter, part, NULL);
         matcher_add(matcher, entries[i]);
+        wanted += answer;
+    }
+    for (size_t i = 0; i < selector_count; i++) {
+        added[i] = add_one(matcher, &selectors[i], now, view);
+        wanted += added[i].wants;
     }
     for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
-        CHECK(count_hits(matcher, event) == (answer ? ARRAY_LEN(entries) - i : 0));
+        CHECK(count_hits(matcher, event) == wanted);
         matcher_remove(matcher, entries[i]);
         match_entry_free(entries[i]);
+        wanted -= answer;
+    }
+    for (size_t i = 0; i < selector_count; i++) {
+        CHECK(count_hits(matcher, event) == wanted);
+        if (!added[i].filter)
+            continue;
+        matcher_remove(matcher, added[i].entry);
+        match_entry_free(added[i].entry);
+        filter_free(added[i].filter);
+        wanted -= added[i].wants;
     }
     CHECK(count_hits(matcher, event) == 0);
     matcher_free(matcher);
@@ -194,16 +238,18 @@ static void check_filter(const struct filter *filter, const struct selector *lis
 {
     struct filter_part part = filter_producer(filter, now->producer, now->labels, 1);
     struct buf message = {0};
+    struct event_headers headers;
     struct event_view view;
     bool answer;
 
     put_event(&message, &now->event, now->headers, 1);
-    event_view((struct bytes){message.data, message.size}, &view);
+    view_whole((struct bytes){message.data, message.size}, &view, &headers);
     answer =
         part.answer == FILTER_ALL || (part.answer == FILTER_BY_EVENT && filter_event(filter, &part, &view));
     CHECK(answer == (naive(lists[0], counts[0], now) && !naive(lists[1], counts[1], now)));
     if (part.answer == FILTER_BY_EVENT)
-        check_matcher(filter, &part, (struct bytes){message.data, message.size}, answer);
+        check_matcher(filter, &part, lists[0], counts[0], now, &view,
+                      (struct bytes){message.data, message.size});
     buf_fini(&message);
 }
 
@@ -226,7 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     now.event.type = next(&input).text;
     globs_agree(now.labels[0].name, now.labels[0].value);
     while (input.size > 0) {
-        struct piece piece = next(&input);
+        struct chosen piece = next(&input);
         if (piece.choice >= CHOICE_NEXT) {
             list = piece.choice == CHOICE_EXCLUDE ? 1 : 0;
             counts[list] += counts[list] < MAX_LIST;

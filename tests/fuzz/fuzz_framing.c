@@ -6,6 +6,7 @@
 #include "event/chunk.h"
 #include "event/encode.h"
 #include "event/text.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 #include "tributary/v1/publisher.pb-c.h"
 
@@ -45,10 +46,11 @@ static void check_text(struct bytes ours, const char *theirs)
 
 static void check_event(struct bytes event, const Tributary__V1__Event *theirs)
 {
+    struct event_headers headers;
     struct event_view view;
     struct bytes value = {NULL, 0};
 
-    event_view(event, &view);
+    view_whole(event, &view, &headers);
     check_text(view.id, theirs->id);
     check_text(view.topic, theirs->topic);
     check_text(view.key, theirs->key);
@@ -65,7 +67,7 @@ static void check_event(struct bytes event, const Tributary__V1__Event *theirs)
             if (strcmp(theirs->headers[j]->key, theirs->headers[i]->key) == 0)
                 last = theirs->headers[j]->value;
         }
-        CHECK(event_header(&view, text_of(theirs->headers[i]->key), &value));
+        CHECK(view_header(&view, text_of(theirs->headers[i]->key), &value));
         check_text(value, last);
     }
 }

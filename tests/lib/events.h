@@ -22,7 +22,7 @@ void put_varint(struct buf *buf, uint64_t value);
 void put_padded(struct buf *buf, uint64_t value, size_t size);
 void put_field(struct buf *buf, uint32_t number, struct bytes content);
 
-/* Appends field 1: the event that `event` describes, with these headers. The `body` of `event` is
+/* Appends field 1: the event that `event` describes, with these headers. Its own `headers` are
  * not used. */
 void put_event(struct buf *buf, const struct event_view *event, const struct pair *headers,
                size_t header_count);

@@ -1,5 +1,5 @@
-/* glob_naive.h - the glob by its definition: it tries every possibility. Tests compare glob_match()
- * with it. Its cost is exponential, so it is for short texts. */
+/* glob_naive.h - the glob by its definition: a table that says, for each beginning of the pattern,
+ * which beginnings of the text it matches. Tests compare glob_match() with it. */
 #ifndef TRIBUTARY_TESTS_LIB_GLOB_NAIVE_H
 #define TRIBUTARY_TESTS_LIB_GLOB_NAIVE_H
 
@@ -21,19 +21,39 @@ static inline size_t glob_character(struct bytes text)
     return MIN_OF(size, text.size);
 }
 
-/* Whether the whole text matches the pattern. */
+#define MAX_NAIVE_TEXT 8192u
+
+/* Whether `at` is where a character begins, or the end of the text. */
+static inline bool glob_boundary(struct bytes text, size_t at)
+{
+    return at == text.size || (text.data[at] & 0xc0) != 0x80;
+}
+
+/* Whether the whole text matches the pattern. Both must be valid UTF-8. */
 static inline bool glob_naive(struct bytes pattern, struct bytes text)
 {
-    if (pattern.size == 0)
-        return text.size == 0;
-    if (pattern.data[0] == '*')
-        return glob_naive(glob_rest(pattern, 1), text) ||
-               (text.size > 0 && glob_naive(pattern, glob_rest(text, glob_character(text))));
-    if (text.size == 0)
-        return false;
-    if (pattern.data[0] == '?')
-        return glob_naive(glob_rest(pattern, 1), glob_rest(text, glob_character(text)));
-    return pattern.data[0] == text.data[0] && glob_naive(glob_rest(pattern, 1), glob_rest(text, 1));
+    bool row[MAX_NAIVE_TEXT + 1]; /* by bytes of the text */
+
+    CHECK(text.size <= MAX_NAIVE_TEXT);
+    memset(row, false, text.size + 1);
+    row[0] = true;
+    for (size_t p = 0; p < pattern.size; p++) {
+        bool next[MAX_NAIVE_TEXT + 1];
+        bool any = false;
+
+        memset(next, false, text.size + 1);
+        for (size_t t = 0; t <= text.size; t++) {
+            any = any || row[t];
+            if (pattern.data[p] == '*')
+                next[t] = any && glob_boundary(text, t);
+            else if (t < text.size && row[t] && pattern.data[p] == '?')
+                next[t + glob_character(glob_rest(text, t))] = true;
+            else if (t < text.size && row[t] && pattern.data[p] == text.data[t])
+                next[t + 1] = true;
+        }
+        memcpy(row, next, text.size + 1);
+    }
+    return row[text.size];
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "event/encode.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 #include "tributary/v1/event.pb-c.h"
 
@@ -35,9 +36,10 @@ static void emit_number(uint64_t number)
 
 static void emit_view(struct bytes event)
 {
+    struct event_headers headers;
     struct event_view view;
 
-    event_view(event, &view);
+    view_whole(event, &view, &headers);
     const struct bytes texts[] = {view.id, view.topic, view.key, view.type, view.content_type, view.data};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         emit(texts[i].data, texts[i].size);
@@ -46,7 +48,7 @@ static void emit_view(struct bytes event)
     emit_number(view.deliver_after_unix_nano);
     for (size_t i = 0; i < ARRAY_LEN(header_names); i++) {
         struct bytes value = {NULL, 0};
-        emit_number(event_header(&view, text_of(header_names[i]), &value));
+        emit_number(view_header(&view, text_of(header_names[i]), &value));
         emit(value.data, value.size);
     }
 }

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "lib/event_views.h"
 #include "lib/events.h"
 
 static bool equals(struct bytes bytes, const char *text)
@@ -30,11 +31,12 @@ Test(event_view, has_every_field)
                             .expires_unix_nano = UINT64_MAX,
                             .deliver_after_unix_nano = UINT64_C(0x0102030405060708)};
     struct event_view out;
+    struct event_headers headers;
     struct buf message = {0};
 
     put_event(&message, &in, NULL, 0);
     must_scan((struct bytes){message.data, message.size});
-    event_view((struct bytes){message.data, message.size}, &out);
+    view_whole((struct bytes){message.data, message.size}, &out, &headers);
     cr_assert(equals(out.id, "id-1"));
     cr_assert(equals(out.topic, "orders"));
     cr_assert(equals(out.key, "k"));
@@ -44,7 +46,6 @@ Test(event_view, has_every_field)
     cr_assert_eq(out.time_unix_nano, 1);
     cr_assert_eq(out.expires_unix_nano, UINT64_MAX);
     cr_assert_eq(out.deliver_after_unix_nano, UINT64_C(0x0102030405060708));
-    cr_assert_eq(out.body.size, message.size - 2);
     buf_fini(&message);
 }
 
@@ -52,12 +53,13 @@ Test(event_view, of_an_empty_event_is_empty)
 {
     static const uint8_t message[] = {0x0a, 0x00};
     struct event_view view = {.time_unix_nano = 7};
+    struct event_headers headers;
     struct bytes value;
 
-    event_view((struct bytes){message, sizeof(message)}, &view);
-    cr_assert_eq(view.topic.size + view.data.size + view.body.size, 0);
+    view_whole((struct bytes){message, sizeof(message)}, &view, &headers);
+    cr_assert_eq(view.topic.size + view.data.size, 0);
     cr_assert_eq(view.time_unix_nano, 0);
-    cr_assert_not(event_header(&view, text_of("a"), &value));
+    cr_assert_not(view_header(&view, text_of("a"), &value));
 }
 
 Test(event_view, has_the_last_of_a_repeated_field_even_if_it_is_empty)
@@ -65,6 +67,7 @@ Test(event_view, has_the_last_of_a_repeated_field_even_if_it_is_empty)
     struct buf body = {0};
     struct buf message = {0};
     struct event_view view;
+    struct event_headers headers;
 
     put_field(&body, 2, text_of("first"));
     put_field(&body, 2, text_of("last"));
@@ -72,7 +75,7 @@ Test(event_view, has_the_last_of_a_repeated_field_even_if_it_is_empty)
     put_field(&body, 3, text_of(""));
     put_field(&message, 1, (struct bytes){body.data, body.size});
     must_scan((struct bytes){message.data, message.size});
-    event_view((struct bytes){message.data, message.size}, &view);
+    view_whole((struct bytes){message.data, message.size}, &view, &headers);
     cr_assert(equals(view.topic, "last"));
     cr_assert_eq(view.key.size, 0);
     buf_fini(&body);
@@ -81,26 +84,27 @@ Test(event_view, has_the_last_of_a_repeated_field_even_if_it_is_empty)
 
 Test(event_view, finds_headers_and_of_one_name_the_last)
 {
-    const struct pair headers[] = {{text_of("a"), text_of("1")},
+    const struct pair carried[] = {{text_of("a"), text_of("1")},
                                    {text_of("b"), text_of("2")},
                                    {text_of("a"), text_of("3")},
                                    {text_of("empty"), text_of("")}};
     struct buf message = {0};
     struct event_view view;
+    struct event_headers headers;
     struct bytes value = text_of("unchanged");
 
-    put_event(&message, &(struct event_view){.data = text_of("d")}, headers, ARRAY_LEN(headers));
+    put_event(&message, &(struct event_view){.data = text_of("d")}, carried, ARRAY_LEN(carried));
     must_scan((struct bytes){message.data, message.size});
-    event_view((struct bytes){message.data, message.size}, &view);
-    cr_assert_not(event_header(&view, text_of("A"), &value), "names are exact");
-    cr_assert_not(event_header(&view, text_of("aa"), &value));
-    cr_assert_not(event_header(&view, text_of(""), &value));
+    view_whole((struct bytes){message.data, message.size}, &view, &headers);
+    cr_assert_not(view_header(&view, text_of("A"), &value), "names are exact");
+    cr_assert_not(view_header(&view, text_of("aa"), &value));
+    cr_assert_not(view_header(&view, text_of(""), &value));
     cr_assert(equals(value, "unchanged"));
-    cr_assert(event_header(&view, text_of("a"), &value));
+    cr_assert(view_header(&view, text_of("a"), &value));
     cr_assert(equals(value, "3"));
-    cr_assert(event_header(&view, text_of("b"), &value));
+    cr_assert(view_header(&view, text_of("b"), &value));
     cr_assert(equals(value, "2"));
-    cr_assert(event_header(&view, text_of("empty"), &value));
+    cr_assert(view_header(&view, text_of("empty"), &value));
     cr_assert_eq(value.size, 0);
     buf_fini(&message);
 }
@@ -111,6 +115,7 @@ Test(event_view, has_the_last_key_and_the_last_value_of_one_entry)
     struct buf body = {0};
     struct buf message = {0};
     struct event_view view;
+    struct event_headers headers;
     struct bytes value;
 
     put_field(&entry, 2, text_of("old"));
@@ -120,9 +125,9 @@ Test(event_view, has_the_last_key_and_the_last_value_of_one_entry)
     put_field(&body, 6, (struct bytes){entry.data, entry.size});
     put_field(&message, 1, (struct bytes){body.data, body.size});
     must_scan((struct bytes){message.data, message.size});
-    event_view((struct bytes){message.data, message.size}, &view);
-    cr_assert_not(event_header(&view, text_of("first"), &value));
-    cr_assert(event_header(&view, text_of("second"), &value));
+    view_whole((struct bytes){message.data, message.size}, &view, &headers);
+    cr_assert_not(view_header(&view, text_of("first"), &value));
+    cr_assert(view_header(&view, text_of("second"), &value));
     cr_assert(equals(value, "new"));
     buf_fini(&entry);
     buf_fini(&body);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "event/matcher.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 
 #define CANDIDATES 48
@@ -93,12 +94,13 @@ static uint32_t match(struct matcher_fixture *fixture, const struct event_view *
                       const struct pair *headers, size_t header_count)
 {
     OWNED(buf_fini) struct buf message = {0};
+    struct event_headers view_headers;
     struct event_view view;
     uint32_t wanted = 0;
 
     put_event(&message, event, headers, header_count);
     struct bytes bytes = {message.data, message.size};
-    event_view(bytes, &view);
+    view_whole(bytes, &view, &view_headers);
     for (size_t i = 0; i < CANDIDATES; i++)
         fixture->candidates[i].found = 0;
     for (struct match_entry *hit = matcher_match(fixture->matcher, bytes); hit; hit = hit->next_hit) {
@@ -211,7 +213,7 @@ static void candidate_make_for_topic(struct candidate *candidate, const char *to
     cr_assert(candidate_make(candidate, &(struct selector){.topic = text_of(topic)}, 1, NULL, 0));
 }
 
-Test(matcher, finds_beginnings_of_more_lengths_than_there_are_probes)
+Test(matcher, finds_beginnings_of_many_lengths)
 {
     struct matcher_fixture fixture;
     char text[CANDIDATES + 2];
@@ -232,6 +234,45 @@ Test(matcher, finds_beginnings_of_more_lengths_than_there_are_probes)
     cr_assert_eq(match(&fixture, &(struct event_view){.topic = {(const uint8_t *)text, CANDIDATES}}, NULL, 0),
                  CANDIDATES / 2);
     fixture_close(&fixture);
+}
+
+/* A text of up to 8 letters, each one of two: many are beginnings of others. */
+static size_t random_letters(struct dice *dice, char text[10])
+{
+    size_t size = dice_roll(dice, 9);
+
+    for (size_t i = 0; i < size; i++)
+        text[i] = dice_roll(dice, 2) == 0 ? 'a' : '\x7f';
+    text[size] = '\0';
+    return size;
+}
+
+Test(matcher, finds_random_beginnings_while_they_come_and_go)
+{
+    struct dice dice = dice_new("matcher finds_random_beginnings_while_they_come_and_go");
+    struct matcher_fixture fixture;
+    uint32_t wanted = 0;
+    char text[10];
+
+    fixture_open(&fixture);
+    for (int round = 0; round < 20000; round++) {
+        struct candidate *candidate = &fixture.candidates[dice_roll(&dice, CANDIDATES)];
+        size_t size = random_letters(&dice, text);
+
+        if (candidate->filter) {
+            candidate_free(&fixture, candidate);
+        } else if (size > 0) {
+            strcpy(text + size, dice_roll(&dice, 4) == 0 ? "" : "*");
+            candidate_make_for_topic(candidate, text);
+            out_of_memory = dice_roll(&dice, 8) == 0;
+            candidate_add(&fixture, candidate);
+            out_of_memory = false;
+        }
+        random_letters(&dice, text);
+        wanted += match(&fixture, &(struct event_view){.topic = text_of(text)}, NULL, 0);
+    }
+    fixture_close(&fixture);
+    cr_assert_gt(wanted, 20000, "too few matches to mean anything");
 }
 
 Test(matcher, finds_equal_filters_whichever_of_them_is_removed)

@@ -199,18 +199,62 @@ Test(decode, refuses_small_fields_that_grow_beyond_the_budget)
     struct fault fault;
 
     /* An empty selector has 2 bytes here, and over 100 once decoded. */
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 10000; i++)
         buf_bytes(&many, "\x0a\x00", 2);
     cr_assert_eq(decode((struct bytes){many.data, many.size}, subscribe, &message, &fault), FAULT_NONE,
-                 "the first 64 KiB are always allowed");
+                 "the first 3 MiB are always allowed");
     decoded_free(message);
     for (int i = 0; i < 100000; i++)
         buf_bytes(&many, "\x0a\x00", 2);
     message = NULL;
-    cr_assert_eq(decode((struct bytes){many.data, many.size}, subscribe, &message, &fault),
-                 FAULT_MEMORY_BUDGET);
+    cr_assert_eq(decode((struct bytes){many.data, many.size}, subscribe, &message, &fault), FAULT_TOO_MANY);
     cr_expect_null(message);
+    cr_expect_str_eq(fault.field, "selectors");
+    cr_expect_str_eq(fault.value, "110000");
     buf_fini(&many);
+}
+
+/* Appends a selector with `count` entries in each of its lists, as small as they can be. */
+static void put_dense_selector(struct buf *request, uint32_t number, int count)
+{
+    OWNED(buf_fini) struct buf selector = {0};
+
+    for (int i = 0; i < count; i++) {
+        buf_bytes(&selector, "\x1a\x01k\x22\x01t", 6);
+        buf_bytes(&selector, "\x2a\x06\x0a\x01h\x12\x01v", 8);
+        buf_bytes(&selector, "\x32\x06\x0a\x01l\x12\x01v", 8);
+    }
+    put_field(request, number, (struct bytes){selector.data, selector.size});
+}
+
+Test(decode, accepts_the_densest_request_within_the_bounds)
+{
+    OWNED(buf_fini) struct buf request = {0};
+    ProtobufCMessage *message = NULL;
+    struct fault fault;
+
+    for (int i = 0; i < 128; i++)
+        put_dense_selector(&request, i < 64 ? 1 : 2, 64);
+    cr_assert_eq(decode((struct bytes){request.data, request.size}, subscribe, &message, &fault), FAULT_NONE);
+    decoded_free(message);
+}
+
+Test(decode, names_the_list_that_is_too_large)
+{
+    OWNED(buf_fini) struct buf request = {0};
+    OWNED(buf_fini) struct buf selector = {0};
+    ProtobufCMessage *message = NULL;
+    struct fault fault;
+
+    put_dense_selector(&request, 1, 64);
+    for (int i = 0; i < 200000; i++)
+        buf_bytes(&selector, "\x1a\x00", 2);
+    put_field(&request, 1, (struct bytes){selector.data, selector.size});
+    cr_assert_eq(decode((struct bytes){request.data, request.size}, subscribe, &message, &fault),
+                 FAULT_TOO_MANY);
+    cr_expect_str_eq(fault.field, "selectors[1].keys");
+    cr_expect_str_eq(fault.value, "200000");
+    cr_expect_str_eq(fault.bound, "a request may take 8 times its size + 3 MiB once it is decoded");
 }
 
 Test(decode, a_large_field_needs_no_more_than_the_budget)

@@ -9,6 +9,7 @@
 #include "flow/chan.h"
 #include "flow/chan_limits.h"
 #include "flow/chan_port.h"
+#include "lib/event_views.h"
 #include "lib/events.h"
 #include "server/rpc/subscribe_request.h"
 #include "server/rpc/token.h"
@@ -287,6 +288,7 @@ Test(subscribe_request, selectors_reach_the_filter_with_all_their_fields)
     struct event_view event = {.topic = text_of("news"), .key = text_of("k9"), .type = text_of("t")};
     struct buf bytes = {0};
     struct filter_part part;
+    struct event_headers headers;
     struct event_view view;
     struct subscribe_request request;
 
@@ -307,11 +309,11 @@ Test(subscribe_request, selectors_reach_the_filter_with_all_their_fields)
     part = filter_producer(request.params.filter, text_of("web-1"), NULL, 0);
     cr_assert_eq(part.answer, FILTER_BY_EVENT);
     put_event(&bytes, &event, &header, 1);
-    event_view((struct bytes){bytes.data, bytes.size}, &view);
+    view_whole((struct bytes){bytes.data, bytes.size}, &view, &headers);
     cr_expect(filter_event(request.params.filter, &part, &view));
     buf_clear(&bytes);
     put_event(&bytes, &event, NULL, 0);
-    event_view((struct bytes){bytes.data, bytes.size}, &view);
+    view_whole((struct bytes){bytes.data, bytes.size}, &view, &headers);
     cr_expect_not(filter_event(request.params.filter, &part, &view), "the header is missing");
     buf_fini(&bytes);
     subscribe_request_fini(&request);

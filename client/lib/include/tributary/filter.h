@@ -6,7 +6,8 @@
 
 /* One set of patterns. An event matches if it matches every field that is set. A field that is not
  * set matches everything. Patterns are globs: `*` stands for any number of characters, `?` for one.
- * Each list has at most 64 entries. */
+ * Each list has at most 64 entries. All selectors of a filter together have a bound on their cost
+ * (message Selector in subscriber.proto). */
 struct tributary_selector {
     const char *producer;
     const char *topic;
