@@ -42,14 +42,12 @@ void check_init(struct check *check)
 
 void check_fini(struct check *check)
 {
-    struct map_node *node = NULL;
-
-    while ((node = map_next(&check->sources, NULL))) {
-        map_remove(&check->sources, node);
+    for (struct map_node *node = map_next(&check->sources, NULL), *next = NULL; node; node = next) {
+        next = map_next(&check->sources, node);
         free(container_of(node, struct check_source, node));
     }
-    while ((node = map_next(&check->origins, NULL))) {
-        map_remove(&check->origins, node);
+    for (struct map_node *node = map_next(&check->origins, NULL), *next = NULL; node; node = next) {
+        next = map_next(&check->origins, node);
         free(container_of(node, struct origin, node));
     }
     map_fini(&check->sources);

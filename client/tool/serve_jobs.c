@@ -6,6 +6,7 @@
  *      +--expired, lost------+--> ABANDONED (SIGTERM; what it prints is discarded)
  *
  * A job is freed when its process was reaped, and everything that it printed was sent or discarded.
+ * There may be thousands of jobs, so a turn looks only at those that something happened to.
  * While an activation is paused or its queue is full, the output of its command is not read. The
  * pipe fills then, and the command waits. */
 #include "client/tool/serve_jobs.h"
@@ -32,21 +33,6 @@
 #define EVENTS_AT_ONCE 64
 #define BLOCKS_AT_ONCE 16
 
-struct job {
-    struct list node;
-    uint64_t activation;
-    struct spawn spawn;
-    struct buf rest;   /* output that was read and not yet sent */
-    bool paused, full; /* either: its output is not read at the moment */
-    bool polled;       /* the epoll set holds its output */
-    bool closed;       /* its output has ended */
-    bool reaped;       /* its process has ended, and `status` is set */
-    bool stop_requested, abandoned;
-    int status;     /* as from waitpid() */
-    int64_t due_ns; /* when the next signal is due; INT64_MAX: none */
-    int next_signal;
-};
-
 /* Adds its output to the epoll set or removes it, according to its state. */
 static void update_polling(struct serve *serve, struct job *job)
 {
@@ -68,21 +54,27 @@ static void close_output(struct serve *serve, struct job *job)
     close(job->spawn.fd);
 }
 
-/* Discards its output from now on. */
+/* Discards its output from now on. The number of its activation may be used again. */
 static void abandon(struct serve *serve, struct job *job)
 {
     job->abandoned = true;
+    job_table_leave_activation(&serve->table, job);
     buf_clear(&job->rest);
     close_output(serve, job);
 }
 
-static void terminate(struct job *job)
+static void signal_later(struct serve *serve, struct job *job, int signal, int64_t after_ns)
+{
+    job->next_signal = signal;
+    job_table_set_due(&serve->table, job, clock_mono_ns() + after_ns);
+}
+
+static void terminate(struct serve *serve, struct job *job)
 {
     if (job->reaped || job->next_signal == SIGKILL)
         return;
     spawn_signal(&job->spawn, SIGTERM);
-    job->next_signal = SIGKILL;
-    job->due_ns = clock_mono_ns() + KILL_NS;
+    signal_later(serve, job, SIGKILL, KILL_NS);
 }
 
 /* Sends one line. False: the queue is full, or the activation has ended. */
@@ -100,7 +92,7 @@ static bool emit(struct serve *serve, struct job *job, const char *line, size_t 
         job->full = true;
     else {
         abandon(serve, job);
-        terminate(job); /* the activation has ended, so no order to stop will come */
+        terminate(serve, job); /* the activation has ended, so no order to stop will come */
     }
     return code == TRIBUTARY_OK;
 }
@@ -134,10 +126,8 @@ static void send_lines(struct serve *serve, struct job *job)
 static void end_output(struct serve *serve, struct job *job)
 {
     close_output(serve, job);
-    if (!job->reaped && job->due_ns == INT64_MAX) {
-        job->next_signal = SIGTERM;
-        job->due_ns = clock_mono_ns() + WAIT_NS;
-    }
+    if (!job->reaped && !heap_holds(&job->due) && job->next_signal != SIGKILL)
+        signal_later(serve, job, SIGTERM, WAIT_NS);
 }
 
 /* Reads its output. After the process has ended, output that its children still hold open is read
@@ -159,20 +149,9 @@ static void read_output(struct serve *serve, struct job *job)
     }
 }
 
-static struct job *job_find(const struct serve *serve, uint64_t activation)
-{
-    list_each(node, safe, &serve->jobs) {
-        struct job *job = container_of(node, struct job, node);
-
-        if (job->activation == activation && !job->abandoned)
-            return job;
-    }
-    return NULL;
-}
-
 static void start_job(struct serve *serve, const struct order *order)
 {
-    struct job *job = calloc(1, sizeof(*job));
+    struct job *job = job_table_new(&serve->table);
     int error = ENOMEM;
 
     if (job)
@@ -180,7 +159,7 @@ static void start_job(struct serve *serve, const struct order *order)
                     ? ECANCELED
                     : spawn_start_with(&job->spawn, serve->command, order->request.data, order->request.size);
     if (error != 0) {
-        free(job);
+        job_table_free(&serve->table, job);
         atomic_fetch_sub(&serve->active, 1);
         if (!serve->stopping)
             fprintf(stderr, "tributary: %s: %s\n", serve->command, strerror(error));
@@ -188,56 +167,9 @@ static void start_job(struct serve *serve, const struct order *order)
                               serve->stopping ? TRIBUTARY_CANCELLED : TRIBUTARY_UNKNOWN, strerror(error));
         return;
     }
-    job->activation = order->activation;
-    job->due_ns = INT64_MAX;
-    list_append(&serve->jobs, &job->node);
+    job_table_add(&serve->table, job, order->activation);
     serve->commands++;
     update_polling(serve, job);
-}
-
-static void handle_order(struct serve *serve, const struct order *order)
-{
-    struct job *job = order->kind != ORDER_START ? job_find(serve, order->activation) : NULL;
-
-    if (order->kind == ORDER_START)
-        start_job(serve, order);
-    if (!job)
-        return;
-    switch (order->kind) {
-    case ORDER_START:
-        break;
-    case ORDER_STOP: /* read what it has printed, even where it is paused: that is little */
-        job->stop_requested = true;
-        job->paused = false;
-        terminate(job);
-        break;
-    case ORDER_EXPIRED:
-        abandon(serve, job);
-        terminate(job);
-        break;
-    case ORDER_PAUSE:
-        job->paused = !job->stop_requested;
-        break;
-    case ORDER_RESUME:
-        job->paused = false;
-        break;
-    case ORDER_WRITABLE:
-        job->full = false;
-        send_lines(serve, job);
-        break;
-    }
-    update_polling(serve, job);
-}
-
-static void handle_orders(struct serve *serve)
-{
-    struct order *order = NULL;
-
-    while ((order = serve_next_order(serve))) {
-        handle_order(serve, order);
-        buf_fini(&order->request);
-        free(order);
-    }
 }
 
 /* Ends its activation by the way its command ended. OK also where our signal ended it after a
@@ -260,43 +192,101 @@ static void report_end(struct serve *serve, const struct job *job)
         fprintf(stderr, "tributary: activation %" PRIu64 ": %s\n", job->activation, message);
 }
 
-/* Sends the signal that is due, and frees the job where it is finished. True: it was freed. */
-static bool reap(struct serve *serve, struct job *job, int64_t now_ns)
+/* Frees the job where its process has ended, and everything that it printed was sent or discarded.
+ * What its children still hold open is read only as far as it is there. The last use of `job`. */
+static void finish_if_done(struct serve *serve, struct job *job)
 {
-    if (!job->reaped && job->due_ns <= now_ns) {
-        spawn_signal(&job->spawn, job->next_signal);
-        job->due_ns = job->next_signal == SIGTERM ? now_ns + KILL_NS : INT64_MAX;
-        job->next_signal = SIGKILL;
-    }
     if (!job->reaped)
-        job->reaped = spawn_reap(&job->spawn, &job->status);
-    if (!job->reaped)
-        return false;
+        return;
     read_output(serve, job);
+    update_polling(serve, job);
     if (!job->closed || job->rest.size > 0)
-        return false;
+        return;
     if (!job->abandoned)
         report_end(serve, job);
-    list_remove(&job->node);
-    buf_fini(&job->rest);
-    free(job);
+    job_table_free(&serve->table, job);
     atomic_fetch_sub(&serve->active, 1);
-    return true;
 }
 
-/* Reaps all jobs. Returns when the next signal is due; INT64_MAX: none. */
-static int64_t reap_all(struct serve *serve)
+/* Reaps the processes that have ended. It asks the kernel which ones they are: several signals may
+ * come as one. */
+static void reap_ended(struct serve *serve)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    serve->child_ended = false;
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+        struct job *job = job_table_find_pid(&serve->table, info.si_pid);
+
+        if (!job) {
+            waitpid(info.si_pid, NULL, 0); /* none of ours: else it would be found again */
+        } else if (spawn_reap(&job->spawn, &job->status)) {
+            job->reaped = true;
+            job_table_leave_pid(&serve->table, job);
+            finish_if_done(serve, job);
+        }
+        info.si_pid = 0;
+    }
+}
+
+/* Sends the signals that are due. Returns when the next one is; INT64_MAX: none. */
+static int64_t send_due_signals(struct serve *serve)
 {
     const int64_t now_ns = clock_mono_ns();
-    int64_t next_ns = INT64_MAX;
+    struct job *job = NULL;
 
-    list_each(node, safe, &serve->jobs) {
-        struct job *job = container_of(node, struct job, node);
-
-        if (!reap(serve, job, now_ns) && !job->reaped)
-            next_ns = MIN_OF(next_ns, job->due_ns);
+    while ((job = job_table_take_due(&serve->table, now_ns))) {
+        spawn_signal(&job->spawn, job->next_signal);
+        if (job->next_signal == SIGTERM)
+            signal_later(serve, job, SIGKILL, KILL_NS);
     }
-    return next_ns;
+    return job_table_next_due_ns(&serve->table);
+}
+
+static void handle_order(struct serve *serve, const struct order *order)
+{
+    struct job *job = order->kind != ORDER_START ? job_table_find(&serve->table, order->activation) : NULL;
+
+    if (order->kind == ORDER_START)
+        start_job(serve, order);
+    if (!job)
+        return;
+    switch (order->kind) {
+    case ORDER_START:
+        break;
+    case ORDER_STOP: /* read what it has printed, even where it is paused: that is little */
+        job->stop_requested = true;
+        job->paused = false;
+        terminate(serve, job);
+        break;
+    case ORDER_EXPIRED:
+        abandon(serve, job);
+        terminate(serve, job);
+        break;
+    case ORDER_PAUSE:
+        job->paused = !job->stop_requested;
+        break;
+    case ORDER_RESUME:
+        job->paused = false;
+        break;
+    case ORDER_WRITABLE:
+        job->full = false;
+        send_lines(serve, job);
+        break;
+    }
+    update_polling(serve, job);
+    finish_if_done(serve, job);
+}
+
+static void handle_orders(struct serve *serve)
+{
+    struct order *order = NULL;
+
+    while ((order = serve_next_order(serve))) {
+        handle_order(serve, order);
+        buf_fini(&order->request);
+        free(order);
+    }
 }
 
 static void read_all(struct serve *serve)
@@ -310,10 +300,11 @@ static void read_all(struct serve *serve)
 
         if (!job) {
             while (read(serve->child_fd, &info, sizeof(info)) == sizeof(info))
-                continue; /* reap_all() checks each job */
+                serve->child_ended = true;
         } else {
             read_output(serve, job);
             update_polling(serve, job);
+            finish_if_done(serve, job);
         }
     }
 }
@@ -322,24 +313,28 @@ static void stop_all(struct serve *serve)
 {
     serve->stopping = true;
     serve->give_up_ns = clock_mono_ns() + FINISH_NS;
-    list_each(node, safe, &serve->jobs) {
-        struct job *job = container_of(node, struct job, node);
+    list_each(node, safe, &serve->table.jobs) {
+        struct job *job = container_of(node, struct job, link);
 
         job->stop_requested = true;
         job->paused = false;
-        terminate(job);
+        terminate(serve, job);
         update_polling(serve, job);
+        finish_if_done(serve, job);
     }
 }
 
 /* Discards what is not sent, so that a paused activation cannot delay the end. */
 static void abandon_all(struct serve *serve)
 {
-    list_each(node, safe, &serve->jobs) {
-        struct job *job = container_of(node, struct job, node);
+    if (serve->has_given_up)
+        return;
+    serve->has_given_up = true;
+    list_each(node, safe, &serve->table.jobs) {
+        struct job *job = container_of(node, struct job, link);
 
-        if (!job->abandoned)
-            abandon(serve, job);
+        abandon(serve, job);
+        finish_if_done(serve, job);
     }
 }
 
@@ -348,7 +343,7 @@ bool serve_init(struct serve *serve)
     struct epoll_event event = {.events = EPOLLIN};
     sigset_t set;
 
-    list_init(&serve->jobs);
+    job_table_init(&serve->table);
     list_init(&serve->orders);
     pthread_mutex_init(&serve->lock, NULL);
     sigemptyset(&set);
@@ -366,6 +361,7 @@ void serve_fini(struct serve *serve)
         close(serve->child_fd);
     if (serve->epoll_fd >= 0)
         close(serve->epoll_fd);
+    job_table_fini(&serve->table);
     pthread_mutex_destroy(&serve->lock);
 }
 
@@ -379,14 +375,16 @@ void serve_run(struct serve *serve)
         if (serve->stopping && (serve->stop.signals > 1 || clock_mono_ns() >= serve->give_up_ns))
             abandon_all(serve);
         handle_orders(serve);
-        next_ns = reap_all(serve);
+        if (serve->child_ended)
+            reap_ended(serve);
+        next_ns = send_due_signals(serve);
         if (stop_requested(&serve->stop) && !serve->stopping)
             stop_all(serve);
-        if (serve->stopping && list_empty(&serve->jobs))
+        if (serve->stopping && list_empty(&serve->table.jobs))
             break;
         if (serve->stop.signals > 1 && signals <= 1) { /* a second signal */
-            list_each(node, safe, &serve->jobs)
-                spawn_signal(&container_of(node, struct job, node)->spawn, SIGKILL);
+            list_each(node, safe, &serve->table.jobs)
+                spawn_signal(&container_of(node, struct job, link)->spawn, SIGKILL);
         }
         signals = serve->stop.signals;
         if (serve->stopping && clock_mono_ns() < serve->give_up_ns)

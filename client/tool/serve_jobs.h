@@ -1,5 +1,5 @@
 /* serve_jobs.h - the commands of `tributary serve`, one for each activation (serve_jobs.c), and the
- * orders that they get (serve_orders.c).
+ * orders that they get (serve_orders.c). job_table.h finds them.
  *
  * Threads: the callbacks of the session run on the client thread and post orders. Everything else
  * runs on the main thread. */
@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "client/tool/job_table.h"
 #include "tributary/tributary.h"
 #include "client/tool/stop.h"
 
@@ -43,11 +44,13 @@ struct serve {
 
     /* Main thread only. */
     struct tributary_session *session;
-    struct list jobs;
+    struct job_table table;
+    bool child_ended; /* SIGCHLD came */
     int epoll_fd, child_fd;
     uint64_t commands, events;
     bool stopping;      /* all commands are being stopped */
     int64_t give_up_ns; /* while stopping: what is not sent by then is discarded */
+    bool has_given_up;
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;

@@ -35,10 +35,8 @@ void source_totals_init(struct source_totals *totals)
 
 void source_totals_fini(struct source_totals *totals)
 {
-    struct map_node *node = NULL;
-
-    while ((node = map_next(&totals->sources, NULL))) {
-        map_remove(&totals->sources, node);
+    for (struct map_node *node = map_next(&totals->sources, NULL), *next = NULL; node; node = next) {
+        next = map_next(&totals->sources, node);
         free(entry_of(node));
     }
     free(totals->others);

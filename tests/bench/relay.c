@@ -12,7 +12,6 @@
  * the queue of every consumer by reference. Then it writes at once to each consumer that can take
  * anything. So the bytes that are copied out are still in the cache. While any consumer has more
  * than MAX_WAITING bytes queued, no producer is read. */
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "bench/listen.h"
 #include "bench/relay_queue.h"
 
 enum {
@@ -300,46 +300,6 @@ static void turn(struct relay *relay)
 
 /* ---- the program ---- */
 
-static bool listen_at(struct relay *relay, const char *address, char *bound, size_t capacity)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t size = sizeof(at);
-    char host[64] = {0};
-    const char *colon = strrchr(address, ':');
-    int yes = 1;
-
-    errno = EINVAL;
-    if (!colon || (size_t)(colon - address) >= sizeof(host))
-        return false;
-    memcpy(host, address, (size_t)(colon - address));
-    at.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
-    if (inet_pton(AF_INET, host, &at.sin_addr) != 1)
-        return false;
-    relay->listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (relay->listener.fd < 0 ||
-        setsockopt(relay->listener.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
-        bind(relay->listener.fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
-        listen(relay->listener.fd, SOMAXCONN) != 0 ||
-        getsockname(relay->listener.fd, (struct sockaddr *)&at, &size) != 0)
-        return false;
-    snprintf(bound, capacity, "%s:%u\n", host, ntohs(at.sin_port));
-    return true;
-}
-
-/* Writes the ready file in one step, so that no reader sees half of it. */
-static bool write_ready(const char *path, const char *bound)
-{
-    char beside[4096];
-
-    if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside)) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    FILE *file = fopen(beside, "we");
-    bool wrote = file && fputs(bound, file) >= 0;
-    return file && fclose(file) == 0 && wrote && rename(beside, path) == 0;
-}
-
 static bool poll_peer(struct relay *relay, struct peer *peer, enum role role)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
@@ -359,7 +319,8 @@ static bool prepare(struct relay *relay, const char *address, const char *ready_
     sigprocmask(SIG_BLOCK, &ends, NULL);
     relay->epoll = epoll_create1(EPOLL_CLOEXEC);
     relay->signals.fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
-    return relay->epoll >= 0 && listen_at(relay, address, bound, sizeof(bound)) &&
+    relay->listener.fd = listen_at(address, bound, sizeof(bound));
+    return relay->epoll >= 0 && relay->listener.fd >= 0 &&
            poll_peer(relay, &relay->listener, ROLE_LISTENER) &&
            poll_peer(relay, &relay->signals, ROLE_SIGNAL) && (!ready_file || write_ready(ready_file, bound));
 }

@@ -25,7 +25,8 @@ def ended(*ignored):
 signal.signal(signal.SIGTERM, ended)
 with open(pathlib.Path(__file__).parent.parent / "calls", "a") as calls:
     print(f"server {PID} {pathlib.Path(__file__).name} {' '.join(sys.argv[1:])}", file=calls)
-pathlib.Path(sys.argv[sys.argv.index("--ready-file") + 1]).write_text("127.0.0.1:7\\n")
+port = 8 if pathlib.Path(__file__).name == "delay" else 7
+pathlib.Path(sys.argv[sys.argv.index("--ready-file") + 1]).write_text(f"127.0.0.1:{port}\\n")
 while True:
     signal.pause()
 """.replace("{PID}", "{__import__('os').getpid()}")
@@ -145,6 +146,7 @@ class Command(unittest.TestCase):
         for name, text in (
             ("tributaryd", server),
             ("relay", server),
+            ("delay", server),
             ("load", GENERATOR),
             ("tributary", TOOL),
         ):
@@ -308,6 +310,22 @@ class Command(unittest.TestCase):
         )
         self.assertIn("--subscribers 8", self.calls("sub")[0])
         self.assertIn("--publishers 1 ", self.calls("pub")[0])
+
+    def test_w13_puts_the_proxy_in_front_of_the_sides_that_are_far(self):
+        (self.place / "pub").write_text(published(size=1024))
+        (self.place / "sub").write_text(received(1000))
+        status, output, errors = self.run_it("W13", "--only", "1KiB", "--runs", "1", answers=[answer(10**6)])
+        self.assertEqual(status, 0, errors)
+        self.assertRegex(output, r"1KiB 1x1 +raw relay +1024\.0 ")
+        proxies = [line for line in self.calls("server") if " delay " in line]
+        self.assertEqual(len(proxies), 4, "a fresh one for each contestant")
+        self.assertTrue(all("--to 127.0.0.1:7 --round-trip-us 10000" in line for line in proxies))
+        ports = [
+            tuple(line.split("--server 127.0.0.1:")[1][0] for line in pair)
+            for pair in zip(self.calls("pub"), self.calls("sub"))
+        ]
+        self.assertEqual(ports, [("8", "7"), ("7", "8"), ("8", "8")])
+        self.assertIn("--server 127.0.0.1:8 ", self.calls("load")[0])
 
     def test_w8_fails_if_one_event_is_missing_or_out_of_order(self):
         for pub, sub, expected in (

@@ -13,7 +13,6 @@
 #include "grpc/slices.h"
 
 #define MIN_WINDOW_BYTES (64u << 10)
-#define DEFAULT_WINDOW_BYTES (256u << 10)
 #define MAX_WINDOW_BYTES (16u << 20)
 
 const char *tributary_version(void)
@@ -158,9 +157,10 @@ static const char *bad_option(struct tributary *client, const struct tributary_o
         return "keepalive_ns: from 10 s to 24 h";
     if (!apply_default(options->keepalive_timeout_ns, NS_PER_MS, 5 * NS_PER_S, &connections->pong_ns))
         return "keepalive_timeout_ns: from 1 ms to 24 h";
-    connections->window_bytes = options->window_bytes == 0 ? DEFAULT_WINDOW_BYTES : options->window_bytes;
-    if (connections->window_bytes < MIN_WINDOW_BYTES || connections->window_bytes > MAX_WINDOW_BYTES)
-        return "window_bytes: from 64 KiB to 16 MiB";
+    connections->window_bytes = options->window_bytes;
+    if (options->window_bytes != 0 &&
+        (options->window_bytes < MIN_WINDOW_BYTES || options->window_bytes > MAX_WINDOW_BYTES))
+        return "window_bytes: 0, or from 64 KiB to 16 MiB";
     if (!copy_metadata(client, options))
         return "metadata: at most 16 lower-case names with printable ASCII values, none of them binary";
     return NULL;

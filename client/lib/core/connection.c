@@ -40,8 +40,9 @@ static grpc_channel *channel_open(struct connections *connections)
     args[count++] = number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connections->connect_ms);
     args[count++] = number(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, connections->backoff_cap_ms);
     args[count++] = number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MAX_RECEIVE_BYTES);
-    args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, connections->window_bytes);
+    args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, connections->window_bytes == 0);
+    if (connections->window_bytes > 0)
+        args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, connections->window_bytes);
     args[count++] = number(GRPC_ARG_TCP_READ_CHUNK_SIZE, READ_BLOCK_BYTES);
     args[count++] = number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, READ_BLOCK_BYTES);
     args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);

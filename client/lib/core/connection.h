@@ -24,9 +24,9 @@ struct connection {
 struct connections {
     /* Set by the owner before connections_init(). */
     int64_t connect_ms, backoff_base_ms, backoff_cap_ms;
-    int64_t ping_ns; /* TRIBUTARY_NONE: no pings */
-    int64_t pong_ns; /* how long the answer to a ping may take */
-    uint32_t window_bytes;
+    int64_t ping_ns;       /* TRIBUTARY_NONE: no pings */
+    int64_t pong_ns;       /* how long the answer to a ping may take */
+    uint32_t window_bytes; /* of one stream; 0: gRPC core probes the connection */
 
     char *target;
     char agent[128];

@@ -139,19 +139,32 @@ static void on_sent(struct stream *stream, bool ok)
     pump(publisher);
 }
 
-static void refuse_number(struct tributary_publisher *publisher,
-                          const Tributary__V1__PublishStreamResponse__Refused *answer)
+/* Refuses the messages that an answer names. The server names them in their order, so one walk
+ * over `sent` finds all of them. */
+static void refuse_named(struct tributary_publisher *publisher,
+                         const Tributary__V1__PublishStreamResponse *answer)
 {
-    const struct tributary_refused refusal = {(enum tributary_code)answer->code, answer->reason,
-                                              answer->message, 0, 0};
+    struct list *node = publisher->sent.next;
+    uint64_t latest = 0;
 
-    list_each(node, safe, &publisher->sent) {
-        struct batch *batch = container_of(node, struct batch, node);
+    for (size_t i = 0; i < answer->n_refused; i++) {
+        const Tributary__V1__PublishStreamResponse__Refused *refused = answer->refused[i];
+        const struct tributary_refused refusal = {(enum tributary_code)refused->code, refused->reason,
+                                                  refused->message, 0, 0};
+        struct batch *batch = NULL;
 
-        if (batch->number == answer->batch) {
-            refuse(publisher, batch, &refusal);
-            return;
+        if (refused->batch < latest)
+            node = publisher->sent.next;
+        latest = refused->batch;
+        for (; node != &publisher->sent; node = node->next) {
+            batch = container_of(node, struct batch, node);
+            if (batch->number >= refused->batch)
+                break;
         }
+        if (node == &publisher->sent || batch->number != refused->batch)
+            continue;
+        node = node->next;
+        refuse(publisher, batch, &refusal);
     }
 }
 
@@ -167,8 +180,7 @@ static void on_answer(struct stream *stream, struct bytes message)
         return;
     }
     publisher->attempt = 0;
-    for (size_t i = 0; i < answer->n_refused; i++)
-        refuse_number(publisher, answer->refused[i]);
+    refuse_named(publisher, answer);
     pthread_mutex_lock(&publisher->lock);
     publisher->stats.epoch = answer->epoch;
     publisher->stats.last_sequence = answer->last_sequence;

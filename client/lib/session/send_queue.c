@@ -1,11 +1,15 @@
 /* send_queue.c - the send queues of a session. Any thread puts events into the queue of an
  * activation; the client thread takes messages out of the queues in turn.
  *
- * DESIGN. A queue is in `by_id` from its start until its end is sent, in `queues` for as long as
- * it exists, and in `ready` while it has something to send and is not paused. A message is in
- * exactly one place: it is being filled, or it is in `queued` of its queue, or in `sent` of the
- * session. The queue counts the messages in `sent` as unconfirmed. A queue that has left `by_id`
- * exists until this count is zero, because its messages point to it. */
+ * DESIGN. A queue is in `by_id` from its start until its end is sent, and in `queues` for as long
+ * as it exists. A queue that has something to send and is not paused is either in `ready` or, while
+ * it lingers, in `lingering`. A session may have many thousands of queues, so nothing that happens
+ * for each message walks over all of them: a message costs the queue that it is of, and a place in
+ * a heap.
+ *
+ * A message is in exactly one place: it is being filled, or it is in `queued` of its queue, or in
+ * `sent` of the session. The queue counts the messages in `sent` as unconfirmed. A queue that has
+ * left `by_id` exists until this count is zero, because its messages point to it. */
 #include "client/lib/session/send_queue.h"
 
 #include <stdlib.h>
@@ -17,6 +21,12 @@
 /* A message is well filled with this many events or bytes. */
 #define LOAD_EVENTS 256u
 #define LOAD_BYTES 16384u
+
+/* A thread that waits for space in one queue. */
+struct space_waiter {
+    struct list link; /* in queue->waiters; alone: it was woken */
+    pthread_cond_t woken;
+};
 
 static struct batch *first_queued(const struct send_queue *queue)
 {
@@ -32,11 +42,14 @@ struct send_queue *send_queue_open(struct tributary_session *session, uint64_t i
     queue->id = id;
     queue->capacity_guess = MIN_CAPACITY;
     queue->node.key = (struct bytes){(const uint8_t *)&queue->id, sizeof(queue->id)};
-    if (map_add(&session->by_id, &queue->node) != ERR_OK) {
+    if (heap_reserve(&session->lingering, session->by_id.count + 1) != ERR_OK ||
+        heap_reserve(&session->stopping, session->by_id.count + 1) != ERR_OK ||
+        map_add(&session->by_id, &queue->node) != ERR_OK) {
         free(queue);
         return NULL;
     }
     list_init(&queue->ready);
+    list_init(&queue->waiters);
     list_init(&queue->queued);
     list_append(&session->queues, &queue->link);
     if (id != SHARED_QUEUE)
@@ -115,11 +128,44 @@ bool send_queue_add(struct tributary_session *session, struct send_queue *queue,
     return true;
 }
 
+static void wake_waiters(struct send_queue *queue)
+{
+    struct list *link = NULL;
+
+    while ((link = list_first(&queue->waiters))) {
+        list_remove(link);
+        pthread_cond_signal(&container_of(link, struct space_waiter, link)->woken);
+    }
+}
+
+bool send_queue_wait_for_space(struct tributary_session *session, struct send_queue *queue,
+                               int64_t deadline_ns)
+{
+    struct space_waiter waiter;
+    bool in_time = true;
+
+    cond_init(&waiter.woken);
+    list_append(&queue->waiters, &waiter.link);
+    in_time = cond_wait_until(&waiter.woken, &session->lock, deadline_ns);
+    list_remove(&waiter.link);
+    pthread_cond_destroy(&waiter.woken);
+    return in_time;
+}
+
+void send_queues_wake_waiters(struct tributary_session *session)
+{
+    list_each(node, safe, &session->queues)
+        wake_waiters(container_of(node, struct send_queue, link));
+}
+
 static void leave_map(struct tributary_session *session, struct send_queue *queue)
 {
     if (queue->gone)
         return;
     queue->gone = true;
+    wake_waiters(queue);
+    heap_remove(&session->lingering, &queue->linger);
+    heap_remove(&session->stopping, &queue->stop);
     map_remove(&session->by_id, &queue->node);
     if (queue->id != SHARED_QUEUE)
         session->stats.activations--;
@@ -142,6 +188,7 @@ bool send_queue_end(struct tributary_session *session, struct send_queue *queue,
     close_filling(queue);
     list_append(&queue->queued, &batch->node);
     queue->ended = true;
+    wake_waiters(queue);
     return true;
 }
 
@@ -150,12 +197,11 @@ static bool is_loaded(const struct batch *batch)
     return batch && (batch->events >= LOAD_EVENTS || batch->size >= LOAD_BYTES);
 }
 
-/* Whether the message that is being filled waits for more events: it is small, and comes right
- * after a well filled one. */
-static bool lingers(const struct tributary_session *session, const struct send_queue *queue, int64_t now_ns)
+/* Whether all that the queue has to send is a small message that comes right after a well filled
+ * one. Such a message lingers. */
+static bool is_small(const struct send_queue *queue)
 {
-    return queue->loaded && list_empty(&queue->queued) && !is_loaded(queue->filling) &&
-           now_ns < queue->filling->born_ns + session->options.linger_ns;
+    return queue->loaded && list_empty(&queue->queued) && !is_loaded(queue->filling);
 }
 
 static bool may_send(const struct tributary_session *session, const struct send_queue *queue)
@@ -167,18 +213,40 @@ static bool may_send(const struct tributary_session *session, const struct send_
     return !queue->paused;
 }
 
+static void update_waiting(struct tributary_session *session, struct send_queue *queue)
+{
+    const bool waits = !list_empty(&queue->queued) || queue->filling;
+
+    if (waits == queue->waits)
+        return;
+    queue->waits = waits;
+    session->waiting = waits ? session->waiting + 1 : session->waiting - 1;
+}
+
+static void update_stopping(struct tributary_session *session, struct send_queue *queue)
+{
+    if (queue->paused && queue->stop_at_ns != 0 && !queue->gone)
+        CHECK(heap_set(&session->stopping, &queue->stop, queue->stop_at_ns) == ERR_OK); /* reserved */
+    else
+        heap_remove(&session->stopping, &queue->stop);
+}
+
 bool send_queue_touch(struct tributary_session *session, struct send_queue *queue)
 {
+    update_waiting(session, queue);
+    update_stopping(session, queue);
     if (!may_send(session, queue)) {
         list_remove(&queue->ready);
+        heap_remove(&session->lingering, &queue->linger);
         return false;
     }
-    if (list_empty(&queue->ready))
+    if (heap_holds(&queue->linger) && !is_small(queue))
+        heap_remove(&session->lingering, &queue->linger);
+    if (list_empty(&queue->ready) && !heap_holds(&queue->linger))
         list_append(&session->ready, &queue->ready);
     if (session->wake == SESSION_WAKE_NOT)
         return false;
-    if (session->wake == SESSION_WAKE_LOAD && queue->loaded && list_empty(&queue->queued) &&
-        !is_loaded(queue->filling))
+    if (session->wake == SESSION_WAKE_LOAD && is_small(queue))
         return false;
     session->wake = SESSION_WAKE_NOT;
     return true;
@@ -209,8 +277,9 @@ void send_queue_clear(struct tributary_session *session, struct send_queue *queu
     close_filling(queue);
     while ((batch = first_queued(queue)))
         discard(session, queue, batch);
-    list_remove(&queue->ready);
-    if (session->waiters > 0)
+    send_queue_touch(session, queue);
+    wake_waiters(queue);
+    if (session->flush_waiters > 0)
         pthread_cond_broadcast(&session->changed);
 }
 
@@ -221,47 +290,84 @@ void send_queue_drop(struct tributary_session *session, struct send_queue *queue
     free_if_unused(queue);
 }
 
+int64_t send_queues_end_pauses(struct tributary_session *session, int64_t now_ns)
+{
+    struct heap_node *first = NULL;
+
+    while ((first = heap_first(&session->stopping)) && first->key <= now_ns) {
+        struct send_queue *queue = container_of(first, struct send_queue, stop);
+
+        session->visits++;
+        queue->paused = false;
+        send_queue_touch(session, queue);
+    }
+    return first ? first->key : INT64_MAX;
+}
+
+/* Moves queues that have lingered long enough to the ready ones. */
+static void end_lingering(struct tributary_session *session, int64_t now_ns)
+{
+    struct heap_node *first = NULL;
+
+    while ((first = heap_first(&session->lingering)) && first->key <= now_ns) {
+        session->visits++;
+        heap_remove(&session->lingering, first);
+        list_append(&session->ready, &container_of(first, struct send_queue, linger)->ready);
+    }
+}
+
+/* Removes the next message of a queue that is ready. */
+static struct batch *dequeue(struct tributary_session *session, struct send_queue *queue)
+{
+    struct batch *batch = NULL;
+
+    if (list_empty(&queue->queued))
+        close_filling(queue);
+    batch = first_queued(queue);
+    list_remove(&batch->node);
+    /* send_queue_touch() puts the queue behind the others, if more waits in it. */
+    list_remove(&queue->ready);
+    queue->loaded = is_loaded(batch);
+    queue->unconfirmed++;
+    session->wake = SESSION_WAKE_NOT;
+    send_queue_touch(session, queue);
+    if (batch->events == 0)
+        leave_map(session, queue); /* this is its end: nothing follows */
+    return batch;
+}
+
 struct batch *send_queues_next(struct tributary_session *session, int64_t now_ns, int64_t *linger_until_ns)
 {
+    struct list *node = NULL;
+
     *linger_until_ns = INT64_MAX;
-    list_each(node, safe, &session->ready) {
+    end_lingering(session, now_ns);
+    while ((node = list_first(&session->ready))) {
         struct send_queue *queue = container_of(node, struct send_queue, ready);
+        const int64_t until_ns =
+            is_small(queue) ? queue->filling->born_ns + session->options.linger_ns : now_ns;
 
-        if (lingers(session, queue, now_ns)) {
-            *linger_until_ns = MIN_OF(*linger_until_ns, queue->filling->born_ns + session->options.linger_ns);
-            continue;
-        }
-        if (list_empty(&queue->queued))
-            close_filling(queue);
-
-        struct batch *batch = first_queued(queue);
-
-        list_remove(&batch->node);
-        /* send_queue_touch() puts the queue behind the others, if more waits in it. */
-        list_remove(&queue->ready);
-        queue->loaded = is_loaded(batch);
-        queue->unconfirmed++;
-        session->wake = SESSION_WAKE_NOT;
-        send_queue_touch(session, queue);
-        if (batch->events == 0)
-            leave_map(session, queue); /* this is its end: nothing follows */
-        return batch;
+        session->visits++;
+        if (until_ns <= now_ns)
+            return dequeue(session, queue);
+        list_remove(node);
+        CHECK(heap_set(&session->lingering, &queue->linger, until_ns) == ERR_OK); /* reserved */
     }
-    session->wake = *linger_until_ns == INT64_MAX ? SESSION_WAKE_FIRST : SESSION_WAKE_LOAD;
+
+    const struct heap_node *first = heap_first(&session->lingering);
+
+    session->wake = first ? SESSION_WAKE_LOAD : SESSION_WAKE_FIRST;
+    if (first)
+        *linger_until_ns = first->key;
     return NULL;
 }
 
 bool send_queues_are_empty(const struct tributary_session *session)
 {
-    list_each(node, safe, &session->queues) {
-        const struct send_queue *queue = container_of(node, struct send_queue, link);
+    const struct send_queue *shared =
+        session->hold_shared ? send_queue_find_any(session, SHARED_QUEUE) : NULL;
 
-        if (queue->id == SHARED_QUEUE && session->hold_shared)
-            continue;
-        if (!list_empty(&queue->queued) || queue->filling)
-            return false;
-    }
-    return true;
+    return session->waiting == (shared && shared->waits ? 1 : 0);
 }
 
 bool send_queues_complete(struct tributary_session *session, struct batch *batch, bool confirmed,
@@ -284,8 +390,9 @@ bool send_queues_complete(struct tributary_session *session, struct batch *batch
         writable = !queue->gone && !queue->ended;
     }
     batch_release(batch);
+    wake_waiters(queue);
     free_if_unused(queue);
-    if (session->waiters > 0)
+    if (session->flush_waiters > 0)
         pthread_cond_broadcast(&session->changed);
     return writable;
 }
@@ -301,4 +408,5 @@ void send_queues_requeue(struct tributary_session *session, struct batch *batch)
     }
     queue->unconfirmed--;
     list_append(queue->queued.next, &batch->node); /* in front of the first message */
+    update_waiting(session, queue);
 }

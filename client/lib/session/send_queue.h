@@ -3,6 +3,7 @@
 #ifndef TRIBUTARY_CLIENT_SEND_QUEUE_H
 #define TRIBUTARY_CLIENT_SEND_QUEUE_H
 
+#include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "client/lib/core/batch.h"
@@ -13,7 +14,12 @@
 struct send_queue {
     struct map_node node; /* in session->by_id, while events may be emitted or the end waits */
     struct list link;     /* in session->queues, for as long as the queue exists */
-    struct list ready;    /* in session->ready, while it has something to send and may send it */
+    struct list ready;    /* in session->ready, while it may send and does not linger */
+    /* in session->lingering, by the time at which it may send what it is filling */
+    struct heap_node linger;
+    /* in session->stopping, by `stop_at_ns`, while it is paused and its stop has a deadline */
+    struct heap_node stop;
+    struct list waiters; /* threads that wait for space: struct space_waiter */
     uint64_t id;
     struct list queued;    /* full messages, and perhaps the end */
     struct batch *filling; /* the message that takes the next event; NULL: none */
@@ -28,6 +34,7 @@ struct send_queue {
     bool gone;   /* not in session->by_id any more; freed with its last message */
     bool loaded; /* its last message was well filled */
     bool full;   /* an emit failed, so writable() must be called */
+    bool waits;  /* a message waits to be sent: it counts in session->waiting */
 };
 
 /* Creates a queue. NULL: out of memory. */
@@ -51,7 +58,8 @@ bool send_queue_add(struct tributary_session *session, struct send_queue *queue,
 bool send_queue_end(struct tributary_session *session, struct send_queue *queue, enum tributary_code code,
                     const char *message);
 
-/* Updates session->ready after the queue changed. True: the caller must wake the client thread. */
+/* Updates the session's lists after the queue changed. True: the caller must wake the client
+ * thread. */
 bool send_queue_touch(struct tributary_session *session, struct send_queue *queue);
 
 /* Drops everything that is queued and removes the queue. The queue is freed with its last
@@ -64,6 +72,19 @@ void send_queue_clear(struct tributary_session *session, struct send_queue *queu
 /* Removes the next message to send and returns it. NULL: none; *linger_until_ns is when to call
  * this again (INT64_MAX: when an event is emitted). */
 struct batch *send_queues_next(struct tributary_session *session, int64_t now_ns, int64_t *linger_until_ns);
+
+/* Ends the pause of queues whose stop has passed its deadline: the server takes no more of their
+ * events, so waiting for a resume makes no sense. Returns the next such deadline; INT64_MAX: none.
+ * */
+int64_t send_queues_end_pauses(struct tributary_session *session, int64_t now_ns);
+
+/* Waits until the queue may have space. The lock is free meanwhile, and the queue may be freed.
+ * False: `deadline_ns` has passed. Not on the client thread. */
+bool send_queue_wait_for_space(struct tributary_session *session, struct send_queue *queue,
+                               int64_t deadline_ns);
+
+/* Wakes all threads that wait for space, because emitting fails from now on. */
+void send_queues_wake_waiters(struct tributary_session *session);
 
 /* Whether no message waits to be sent. Shared events that are held do not count. */
 bool send_queues_are_empty(const struct tributary_session *session);

@@ -21,6 +21,8 @@ static void destroy(struct tributary_session *session)
         CHECK(queue->unconfirmed == 0); /* true because the stream has ended */
         send_queue_drop(session, queue);
     }
+    heap_fini(&session->lingering);
+    heap_fini(&session->stopping);
     map_fini(&session->by_id);
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->lock);
@@ -102,11 +104,9 @@ static enum tributary_code wait_for_space(struct tributary_session *session, uin
     }
     if (on_client_thread(session->client))
         return TRIBUTARY_FAILED_PRECONDITION;
-    session->waiters++;
     while (in_time && (code = find_open_queue(session, activation, queue_out)) == TRIBUTARY_OK &&
            send_queue_is_full(session, *queue_out, size))
-        in_time = cond_wait_until(&session->changed, &session->lock, deadline_ns);
-    session->waiters--;
+        in_time = send_queue_wait_for_space(session, *queue_out, deadline_ns);
     if (code == TRIBUTARY_OK)
         code = find_open_queue(session, activation, queue_out);
     if (code == TRIBUTARY_OK && send_queue_is_full(session, *queue_out, size))
@@ -158,8 +158,6 @@ enum tributary_code tributary_session_end(struct tributary_session *session, uin
         outcome = TRIBUTARY_RESOURCE_EXHAUSTED;
     else
         wake = send_queue_touch(session, queue);
-    if (session->waiters > 0)
-        pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     if (wake)
         client_post(session->client, &session->work);
@@ -178,10 +176,10 @@ enum tributary_code tributary_session_flush(struct tributary_session *session, i
     const struct tributary_session_stats *stats = &session->stats;
     const uint64_t goal = stats->accepted;
 
-    session->waiters++;
+    session->flush_waiters++;
     while (in_time && stats->confirmed + stats->dropped < goal)
         in_time = cond_wait_until(&session->changed, &session->lock, deadline_ns);
-    session->waiters--;
+    session->flush_waiters--;
     in_time = stats->confirmed + stats->dropped >= goal;
     pthread_mutex_unlock(&session->lock);
     return in_time ? TRIBUTARY_OK : TRIBUTARY_DEADLINE_EXCEEDED;

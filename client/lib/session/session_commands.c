@@ -67,8 +67,10 @@ static void stop(struct tributary_session *session, const Tributary__V1__Registe
         notify = !queue->ended;
         if (command->deadline_unix_nano == 0)
             send_queue_drop(session, queue);
-        else
+        else {
             queue->stop_at_ns = local_deadline_ns(command->deadline_unix_nano);
+            send_queue_touch(session, queue);
+        }
     }
     pthread_mutex_unlock(&session->lock);
     if (notify && session->callbacks.stop)
@@ -120,8 +122,7 @@ static void closing(struct tributary_session *session, const char *reason, uint6
     pthread_mutex_lock(&session->lock);
     session->hold_shared = session->closing == CLOSING_DRAINING;
     session->emit_code = session_emit_code(session->closing);
-    if (session->waiters > 0)
-        pthread_cond_broadcast(&session->changed);
+    send_queues_wake_waiters(session);
     pthread_mutex_unlock(&session->lock);
     if (session->callbacks.closing)
         session->callbacks.closing(session->callbacks.ctx, reason, deadline_unix_nano);

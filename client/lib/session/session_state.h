@@ -11,6 +11,7 @@
 #define TRIBUTARY_CLIENT_SESSION_STATE_H
 
 #include "base/buf.h"
+#include "base/heap.h"
 #include "base/map.h"
 #include "client/lib/core/client.h"
 #include "client/lib/core/stream.h"
@@ -70,11 +71,15 @@ struct tributary_session {
     /* Any thread, under lock. */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a message was completed, or the session ended */
-    uint32_t waiters;       /* threads that wait for `changed` */
+    uint32_t flush_waiters; /* threads that wait for `changed` until everything is confirmed */
     struct map by_id;       /* send queues by their number */
-    struct list queues;
-    struct list ready;
-    bool hold_shared;              /* the server drains: shared events wait for the next registration */
+    struct list queues;     /* all of them */
+    struct list ready;      /* those whose next message can be sent now */
+    struct heap lingering;  /* those whose next message waits for more events, by when it may be sent */
+    struct heap stopping;   /* those that are paused and must stop, by when their pause ends */
+    uint32_t waiting;       /* how many have a message that waits to be sent, whether it may or not */
+    uint64_t visits;        /* queues that were looked at for a message: tests count the work by it */
+    bool hold_shared;       /* the server drains: shared events wait for the next registration */
     enum tributary_code emit_code; /* emitting fails with this code; OK: it does not fail */
     enum session_wake wake;
     bool wants_finish, wants_cancel, is_freed;

@@ -32,28 +32,6 @@ static void open_stream(struct tributary_session *session)
     stream_send(&session->stream, slice_copy_of((struct bytes){session->hello.data, session->hello.size}));
 }
 
-/* Ends the pause of activations whose stop has passed its deadline. The server takes no more events
- * of them, so waiting for a resume makes no sense. Under the lock. Returns the next such
- * deadline. */
-static int64_t end_pauses(struct tributary_session *session, int64_t now_ns)
-{
-    int64_t next_ns = INT64_MAX;
-
-    list_each(node, safe, &session->queues) {
-        struct send_queue *queue = container_of(node, struct send_queue, link);
-
-        if (queue->stop_at_ns == 0 || !queue->paused || queue->gone)
-            continue;
-        if (queue->stop_at_ns > now_ns) {
-            next_ns = MIN_OF(next_ns, queue->stop_at_ns);
-            continue;
-        }
-        queue->paused = false;
-        send_queue_touch(session, queue);
-    }
-    return next_ns;
-}
-
 static struct batch *next_batch(struct tributary_session *session)
 {
     const int64_t now_ns = clock_mono_ns();
@@ -62,7 +40,7 @@ static struct batch *next_batch(struct tributary_session *session)
     int64_t linger_ns = INT64_MAX;
 
     pthread_mutex_lock(&session->lock);
-    again_ns = end_pauses(session, now_ns);
+    again_ns = send_queues_end_pauses(session, now_ns);
     batch = send_queues_next(session, now_ns, &linger_ns);
     if (batch)
         session->stats.messages++;
@@ -204,7 +182,7 @@ static void end(struct tributary_session *session)
     shared = send_queue_find_any(session, SHARED_QUEUE);
     if (shared)
         send_queue_clear(session, shared);
-    pthread_cond_broadcast(&session->changed);
+    send_queues_wake_waiters(session);
     pthread_mutex_unlock(&session->lock);
     if (session->callbacks.ended)
         session->callbacks.ended(session->callbacks.ctx, &session->last);
@@ -318,7 +296,7 @@ static void finish(struct tributary_session *session, int64_t drain_ns)
     session->emit_code = TRIBUTARY_CANCELLED;
     if (drain_ns < 0)
         clear_queues(session);
-    pthread_cond_broadcast(&session->changed);
+    send_queues_wake_waiters(session);
     pthread_mutex_unlock(&session->lock);
     session_leave_within(session,
                          drain_ns == 0 ? DEFAULT_DRAIN_NS : MIN_OF(MAX_OF(drain_ns, 0), 86400 * NS_PER_S));

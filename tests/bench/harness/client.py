@@ -1,4 +1,4 @@
-"""A run of W8. It uses our own C library through `tributary bench` in place of the generator:
+"""A run of W8 or W13. It uses our own C library through `tributary bench` in place of the generator:
 publishers of single events, and subscribers with a callback that check every number and every
 sequence. The result has the names that the generator gives."""
 
@@ -149,12 +149,13 @@ def result_of(row, published, received, before, after, memory):
     }
 
 
-def measure(program, server, row, seconds, folder):
-    """One run. RunFailed, or TimeoutError."""
-    folder, pid = pathlib.Path(folder), server.process.pid
+def measure(program, pid, addresses, row, seconds, folder):
+    """One run against the server with that process id. `addresses` has one for each side: "pub" and
+    "sub". RunFailed, or TimeoutError."""
+    folder = pathlib.Path(folder)
     ready = folder / "ready"
-    subscribe = subscribe_command(program, server.address, row, ready)
-    publish = publish_command(program, server.address, row, seconds)
+    subscribe = subscribe_command(program, addresses["sub"], row, ready)
+    publish = publish_command(program, addresses["pub"], row, seconds)
     memory, before = [account.resident_bytes(pid)], account.Reading.of(pid)
     with running(subscribe, folder / "sub") as subscriber:
         children.wait_until(

@@ -14,7 +14,7 @@ from .campaign import RunFailed
 # A run takes longer than what it measures: it connects, warms up and waits for the last event. It
 # gives up by itself after 20 s without progress.
 RUN_SLACK_SECONDS = 120
-TARGETS = ("tributaryd", "tributary", "load", "relay")
+TARGETS = ("tributaryd", "tributary", "load", "relay", "delay")
 NEEDED = ("seconds", "published", "delivered", "events_per_s", "rss_bytes")
 
 
@@ -128,9 +128,11 @@ class Driver:
         try:
             with servers.serving(
                 contestant.protocol, self.binaries, self.server_options_of(row, contestant)
-            ) as server, tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
+            ) as server, servers.far_from(
+                server, self.binaries, row.round_trip_us
+            ) as far, tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
                 try:
-                    return drive(row, contestant, server, folder)
+                    return drive(row, contestant, server, far, folder)
                 except (TimeoutError, RunFailed) as error:
                     # If the server died, that is the reason, and the error above is its
                     # consequence.
@@ -138,12 +140,12 @@ class Driver:
         except RunFailed as error:
             raise RunFailed(f"{who}: {error}") from None
 
-    def drive_load(self, row, contestant, server, folder):
+    def drive_load(self, row, contestant, server, far, folder):
         seconds = self.seconds_of(row)
         command = [
             self.binaries / "load",
             "--server",
-            server.address,
+            far,
             "--pid",
             server.process.pid,
             *generator_options(row, contestant, seconds),
@@ -153,6 +155,8 @@ class Driver:
             raise RunFailed(errors or f"the generator ended with {status} and said nothing")
         return parsed(output)
 
-    def drive_client(self, row, contestant, server, folder):
-        del contestant
-        return client.measure(self.binaries / "tributary", server, row, self.seconds_of(row), folder)
+    def drive_client(self, row, contestant, server, far, folder):
+        addresses = {side: far if side in contestant.far else server.address for side in ("pub", "sub")}
+        return client.measure(
+            self.binaries / "tributary", server.process.pid, addresses, row, self.seconds_of(row), folder
+        )

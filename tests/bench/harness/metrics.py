@@ -107,6 +107,12 @@ def over(of):
     return ratio
 
 
+def megabytes(run, base, row):
+    """Of payload, delivered to all consumers together, in 10^6 bytes a second."""
+    del base
+    return run["events_per_s"] * float(row.option("--payload")) / 1e6
+
+
 def cpu_generator(run, base, row):
     del base, row
     parts = [run.get("producer_cpu_s_per_M"), run.get("consumer_cpu_s_per_M")]
@@ -159,6 +165,7 @@ METRICS = {
         Metric("rate", "delivered/s", "more", plain("events_per_s"), rate_text),
         Metric("ratio", "of raw", "more", over(plain("events_per_s")), ratio_text, ours=True),
         Metric("ingested", "published/s", "more", plain("published_per_s"), rate_text),
+        Metric("megabytes", "MB/s", "more", megabytes, lambda value: f"{value:.1f}"),
         Metric("cpu", "server CPU s/M", "less", plain("server_cpu_s_per_M"), cpu_text),
         Metric(
             "cpu_over",

@@ -166,6 +166,10 @@ class Redis(Server):
             return ""
 
 
+class Delay(Server):
+    """The proxy that delays. `options` says where it leads and for how long it delays."""
+
+
 KINDS = {"tributary": Tributary, "client": Tributary, "raw": Relay, "nats": Nats, "redis": Redis}
 
 
@@ -176,11 +180,9 @@ def program(protocol, binaries):
 
 
 @contextlib.contextmanager
-def serving(protocol, binaries, options=()):
-    """A fresh server. It is ended and cleaned up in every case. How it ends is checked only if
-    nothing else failed."""
+def running(kind, path, options):
     with tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
-        server = KINDS[protocol](program(protocol, binaries), folder, options)
+        server = kind(path, folder, options)
         try:
             server.start()
             yield server
@@ -188,3 +190,20 @@ def serving(protocol, binaries, options=()):
         finally:
             if server.process is not None:
                 children.end(server.process)
+
+
+def serving(protocol, binaries, options=()):
+    """A fresh server. It is ended and cleaned up in every case. How it ends is checked only if
+    nothing else failed."""
+    return running(KINDS[protocol], program(protocol, binaries), options)
+
+
+@contextlib.contextmanager
+def far_from(server, binaries, round_trip_us):
+    """The address at which the server is that far away."""
+    if not round_trip_us:
+        yield server.address
+        return
+    options = ["--to", server.address, "--round-trip-us", round_trip_us]
+    with running(Delay, str(pathlib.Path(binaries) / "delay"), options) as proxy:
+        yield proxy.address

@@ -23,6 +23,7 @@ def contestant_out(contestant):
         "load": list(contestant.load),
         "consumers": contestant.consumers,
         "server": list(contestant.server),
+        "far": list(contestant.far),
     }
 
 
@@ -33,6 +34,7 @@ def contestant_in(stored):
         tuple(stored["load"]),
         stored["consumers"],
         tuple(stored.get("server", ())),  # not in files from before W12
+        tuple(stored.get("far", ())),  # not in files from before W13
     )
 
 
@@ -50,6 +52,7 @@ def row_out(result):
         "seconds": row.seconds,
         "timed": row.timed,
         "mirrored": row.mirrored,
+        "round_trip_us": row.round_trip_us,
         "contestants": [contestant_out(one) for one in row.contestants],
         "runs": result.runs,
         "dropped": result.dropped,
@@ -72,6 +75,7 @@ def row_in(stored):
         tuple(stored["server"]),
         stored["timed"],
         stored.get("mirrored", False),
+        stored.get("round_trip_us", 0),
     )
     return RowResult(row, stored["runs"], stored["dropped"], stored["disturbed"], stored["left_out"])
 

@@ -18,6 +18,7 @@ STALLED = ("others", "p50", "p99", "p99_change", "cpu", "rss")
 FILTERED = ("ingested", "rate", "cpu_ingested", "cpu_ingested_over", "cpu_generator", "rss")
 CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
 GUARDED = ("rate", "rate_over_off", "cpu", "cpu_over_off", "cpu_generator", "rss")
+FAR = ("megabytes", "rate", "cpu", "cpu_generator", "p50", "p99", "rss")
 FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
 
@@ -28,6 +29,7 @@ class Contestant:
     load: tuple = ()  # the generator's options besides those of the row
     consumers: int = 0  # 0: as the row
     server: tuple = ()  # the options of tributaryd besides those of the row
+    far: tuple = ("pub", "sub")  # the sides that are behind the proxy of the row
 
     @property
     def stalled(self):
@@ -47,6 +49,7 @@ class Row:
     server: tuple = ()  # the options of tributaryd that this row needs
     timed: bool = True  # whether the load of other programs disturbs it; False: only memory is read
     mirrored: bool = False  # each round runs the contestants in order, and then in reverse order
+    round_trip_us: int = 0  # of the proxy in front of the server; 0: there is none
 
     @property
     def id(self):
@@ -276,6 +279,41 @@ def workloads():
             note="over guard off: within a round, whose runs are on, off, off, on; "
             "the mean of its two pairs",
         ),
+        Workload(
+            "W13",
+            "one publisher and one consumer 10 ms away: the C client library, and a proxy that delays",
+            FAR,
+            tuple(
+                far_away(name, payload)
+                for name, payload in (("1KiB", 1024), ("16KiB", 16384), ("64KiB", 65536))
+            ),
+            note="MB/s: of payload, 10^6 bytes; publisher, consumer: that side alone is behind the proxy;\n"
+            "both: each of them is; "
+            "raw relay: the same proxy in front of the relay, the control: what proxy and machine can move",
+        ),
+    )
+
+
+def far_away(name, payload):
+    """One connection that publishes and one that receives. The proxy counts as another program, so
+    these runs are not dropped for the load of others. The relay takes part as the control; its
+    generator has up to 64 MiB in flight, as the publisher and the consumer's channel have."""
+    in_flight = str((64 << 20) // payload)
+    ours = tuple(
+        Contestant(who, "client", far=far)
+        for who, far in (("publisher", ("pub",)), ("consumer", ("sub",)), ("both", ("pub", "sub")))
+    )
+    raw = Contestant("raw relay", "raw", load=("--per-message", "1", "--in-flight", in_flight))
+    return Row(
+        "W13",
+        f"{name} 1x1",
+        1,
+        1,
+        ("--payload", str(payload)),
+        (*ours, raw),
+        base="raw relay",
+        timed=False,
+        round_trip_us=10000,
     )
 
 

@@ -1,8 +1,10 @@
 /* test_send_queue.c - the send queues of a session without a call: which message is sent when,
  * which one is sent again, and which one is dropped. There is one thread, so no lock is needed. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "client/lib/core/encode.h"
 #include "client/lib/session/send_queue.h"
@@ -31,6 +33,9 @@ static void session_free(struct tributary_session *session)
     cr_assert_eq(session->stats.accepted, session->stats.confirmed + session->stats.dropped);
     cr_assert_eq(session->by_id.count, 0);
     cr_assert(list_empty(&session->queues) && list_empty(&session->ready));
+    cr_assert_eq(session->lingering.count + session->stopping.count + session->waiting, 0);
+    heap_fini(&session->lingering);
+    heap_fini(&session->stopping);
     map_fini(&session->by_id);
     free(session);
 }
@@ -230,5 +235,190 @@ Test(send_queue, a_small_message_after_a_full_one_lingers)
 
     cr_assert_eq(batch->events, 11);
     send_queues_complete(session, batch, true, &(uint64_t){0});
+    session_free(session);
+}
+
+Test(send_queue, queues_linger_apart_and_the_first_that_is_due_is_sent_first)
+{
+    struct tributary_session *session = session_new(10000, 300);
+    const int64_t now_ns = clock_mono_ns();
+    int64_t linger_ns = 0;
+
+    session->options.linger_ns = 3600 * NS_PER_S;
+    for (uint64_t id = 1; id <= 2; id++) {
+        send_queue_open(session, id);
+        add(session, id, 300);
+        cr_assert_eq(sent_from(session, 300), id);
+        add(session, id, (int)id);
+        send_queue_find(session, id)->filling->born_ns = now_ns - (int64_t)id;
+    }
+    cr_assert_null(send_queues_next(session, now_ns, &linger_ns));
+    cr_assert_eq(linger_ns, now_ns - 2 + session->options.linger_ns, "the second queue began earlier");
+    for (uint64_t id = 2; id >= 1; id--) {
+        struct batch *batch = send_queues_next(session, linger_ns, &linger_ns);
+
+        cr_assert_eq(batch->queue->id, id);
+        send_queues_complete(session, batch, true, &(uint64_t){0});
+        cr_assert_null(send_queues_next(session, now_ns, &linger_ns));
+    }
+    cr_assert_eq(linger_ns, INT64_MAX);
+    session_free(session);
+}
+
+Test(send_queue, the_pause_of_a_queue_that_must_stop_ends_at_its_deadline)
+{
+    struct tributary_session *session = session_new(100, 2);
+    struct send_queue *first = send_queue_open(session, 1);
+    struct send_queue *second = send_queue_open(session, 2);
+    int64_t next_ns = 0;
+
+    first->stop_at_ns = 1000;
+    second->stop_at_ns = 2000;
+    first->paused = second->paused = true;
+    add(session, 1, 1);
+    send_queue_touch(session, second);
+    cr_assert_eq(send_queues_end_pauses(session, 999), 1000);
+    cr_assert_null(send_queues_next(session, 999, &next_ns));
+    cr_assert_eq(send_queues_end_pauses(session, 1000), 2000);
+    cr_assert_eq(sent_from(session, 1), 1);
+    second->paused = false;
+    send_queue_touch(session, second);
+    cr_assert_eq(send_queues_end_pauses(session, 3000), INT64_MAX, "it was resumed before");
+    session_free(session);
+}
+
+/* Opens three kinds of queues: idle ones, ones that linger, and paused ones that must stop. */
+static void open_queues(struct tributary_session *session, uint32_t count)
+{
+    int64_t unused_ns = 0;
+
+    for (uint64_t id = 1; id <= count; id++) {
+        struct send_queue *queue = send_queue_open(session, id);
+
+        if (id % 3 == 0) {
+            add(session, id, 1);
+            queue->loaded = true;
+        } else if (id % 3 == 1) {
+            queue->stop_at_ns = INT64_MAX - 1;
+            queue->paused = true;
+            add(session, id, 1);
+        }
+    }
+    cr_assert_null(send_queues_next(session, clock_mono_ns(), &unused_ns));
+}
+
+/* How many queues are looked at for `messages` messages of one queue among `count` others. */
+static uint64_t visits_for(uint32_t messages, uint32_t count)
+{
+    struct tributary_session *session = session_new(100, 1);
+    struct list whole, broken = {.prev = &broken, .next = NULL};
+    uint64_t visits = 0;
+
+    session->options.linger_ns = 3600 * NS_PER_S;
+    open_queues(session, count);
+    send_queue_open(session, count + 1);
+    visits = session->visits;
+    whole = session->queues;
+    session->queues = (struct list){&broken, &broken}; /* a walk over all queues crashes now */
+    for (uint32_t i = 0; i < messages; i++) {
+        struct send_queue *queue = send_queue_find(session, count + 1);
+
+        add(session, count + 1, 2);
+        queue->paused = true;
+        send_queue_touch(session, queue);
+        queue->paused = false;
+        send_queue_touch(session, queue);
+        send_queues_end_pauses(session, clock_mono_ns());
+        cr_assert_eq(sent_from(session, 1), count + 1);
+        cr_assert_eq(sent_from(session, 1), count + 1);
+        cr_assert_null(next_message(session));
+        cr_assert_eq(send_queues_are_empty(session), count == 0);
+    }
+    visits = session->visits - visits;
+    session->queues = whole;
+    session_free(session);
+    return visits;
+}
+
+Test(send_queue, a_message_costs_the_same_however_many_queues_there_are)
+{
+    const uint64_t alone = visits_for(100, 0);
+
+    cr_assert_eq(alone, 200, "each message looks at its own queue");
+    cr_assert_eq(visits_for(100, 10), alone);
+    cr_assert_eq(visits_for(100, 5000), alone);
+}
+
+Test(send_queue, a_queue_that_lingers_is_not_looked_at_for_each_message_of_another)
+{
+    struct tributary_session *session = session_new(100, 1);
+    uint64_t visits = 0;
+
+    session->options.linger_ns = 3600 * NS_PER_S;
+    open_queues(session, 3000);
+    visits = session->visits;
+    for (int i = 0; i < 10; i++)
+        cr_assert_null(next_message(session));
+    cr_assert_eq(session->visits, visits);
+    session_free(session);
+}
+
+struct waiting_thread {
+    struct tributary_session *session;
+    uint64_t id;
+    pthread_t thread;
+};
+
+static void *wait_for_space(void *argument)
+{
+    struct waiting_thread *waiting = argument;
+    struct tributary_session *session = waiting->session;
+
+    pthread_mutex_lock(&session->lock);
+    send_queue_wait_for_space(session, send_queue_find(session, waiting->id),
+                              clock_from_now_ns(60 * NS_PER_S));
+    pthread_mutex_unlock(&session->lock);
+    return NULL;
+}
+
+/* Returns with the lock. */
+static void begin_to_wait(struct waiting_thread *waiting)
+{
+    const struct send_queue *queue = send_queue_find(waiting->session, waiting->id);
+
+    cr_assert_eq(pthread_create(&waiting->thread, NULL, wait_for_space, waiting), 0);
+    pthread_mutex_lock(&waiting->session->lock);
+    while (list_empty(&queue->waiters)) {
+        pthread_mutex_unlock(&waiting->session->lock);
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+        pthread_mutex_lock(&waiting->session->lock);
+    }
+}
+
+Test(send_queue, a_thread_that_waits_for_space_is_woken_for_its_own_queue_only, .timeout = 60)
+{
+    struct tributary_session *session = session_new(1, 1);
+    struct waiting_thread waiting = {session, 1, 0};
+    struct send_queue *queue = send_queue_open(session, 1);
+
+    pthread_mutex_init(&session->lock, NULL);
+    send_queue_open(session, 2);
+    add(session, 1, 1);
+    add(session, 2, 1);
+    for (int i = 0; i < 2; i++) {
+        begin_to_wait(&waiting);
+        if (i == 0) {
+            struct batch *first = next_message(session);
+
+            cr_assert_eq(sent_from(session, 1), 2);
+            cr_assert_not(list_empty(&queue->waiters), "another queue has space");
+            send_queues_complete(session, first, true, &(uint64_t){0});
+        } else {
+            send_queue_drop(session, queue); /* the thread must not touch it any more */
+        }
+        pthread_mutex_unlock(&session->lock);
+        pthread_join(waiting.thread, NULL);
+    }
+    pthread_mutex_destroy(&session->lock);
     session_free(session);
 }

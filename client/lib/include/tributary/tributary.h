@@ -67,9 +67,12 @@ struct tributary_options {
     int64_t keepalive_ns;
     /* the connection counts as lost when a ping has no answer for this long; 0: 5 s */
     int64_t keepalive_timeout_ns;
-    /* How many bytes of one stream may be on their way to this program. 0: 256 KiB; 64 KiB to 16
-     * MiB. More is faster over long distances. But the server cannot take back what is on its way,
-     * so with more bytes on their way the program learns of losses later. */
+    /* How many bytes of one stream may be on their way to this program. 0: as many as the
+     * connection needs to be fast over its distance, at least 4 MiB; gRPC core measures it. 64 KiB
+     * to 16 MiB: so many; and of all streams of a connection together not much more than 64 KiB,
+     * which is slow over a distance (6 MB/s over a round trip of 10 ms). The server cannot take
+     * back what is on its way. So a program that is slow and wants to learn of losses early sets a
+     * small window, or grants credit (`consume`). */
     uint32_t window_bytes;
     /* sent with every call; names in lower case, values in printable ASCII */
     const struct tributary_header *metadata;
