@@ -61,7 +61,7 @@ struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits 
                             struct h2guard_counters *counters, int64_t now_ns);
 
 /* A new connection begins on probation, before its first turn: its first bytes wait for `delay_ns`,
- * at most a minute, and it has a twentieth of the burst of waste. Its budgets fill as usual. */
+ * at most a minute, and it has a quarter of the burst of waste. Its budgets fill as usual. */
 void h2guard_begin_probation(struct h2guard *guard, int64_t delay_ns);
 
 /* Frees the guard. NULL is allowed. */
