@@ -11,11 +11,14 @@
 
 static _Atomic uint64_t budget_limit;
 static _Atomic uint64_t budget_used;
+static _Atomic uint64_t short_above = UINT64_MAX; /* four fifths of the limit */
 static struct budget_callbacks *_Atomic budget_callbacks;
 
 void chunk_budget_set(uint64_t limit_bytes)
 {
     atomic_store_explicit(&budget_limit, limit_bytes, memory_order_relaxed);
+    atomic_store_explicit(&short_above, limit_bytes > 0 ? limit_bytes / 5 * 4 : UINT64_MAX,
+                          memory_order_relaxed);
 }
 
 uint64_t chunk_budget_limit(void)
@@ -28,14 +31,14 @@ uint64_t chunk_budget_used(void)
     return atomic_load_explicit(&budget_used, memory_order_relaxed);
 }
 
-static bool is_short(uint64_t used, uint64_t limit)
+static bool is_short(uint64_t used)
 {
-    return limit > 0 && used > limit / 5 * 4;
+    return used > atomic_load_explicit(&short_above, memory_order_relaxed);
 }
 
 bool chunk_budget_is_short(void)
 {
-    return is_short(chunk_budget_used(), chunk_budget_limit());
+    return is_short(chunk_budget_used());
 }
 
 void chunk_budget_notify(struct budget_callbacks *callbacks)
@@ -65,7 +68,7 @@ static bool budget_charge(uint64_t size)
     } while (!atomic_compare_exchange_weak_explicit(&budget_used, &used, used + size, memory_order_relaxed,
                                                     memory_order_relaxed));
     count_add(COUNT_LIVE_CHUNK_BYTES, (int64_t)size);
-    if (is_short(used + size, limit))
+    if (is_short(used + size))
         notify_short();
     return true;
 }

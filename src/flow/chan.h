@@ -76,8 +76,8 @@ void chan_tick(struct chan *chan, int64_t now_ns);
 int64_t chan_fallback_since(struct chan *chan);
 
 /* About how many bytes in memory belong to events that wait or are parked and that chan_shed() may
- * drop: all but those of pausable feeds that BLOCK applies to. Takes no lock. */
-uint64_t chan_sheddable(const struct chan *chan);
+ * drop: all but those of pausable feeds that BLOCK applies to. */
+uint64_t chan_sheddable(struct chan *chan);
 
 /* The server is short of memory: drops the oldest events of the heaviest feeds (reason BUDGET)
  * until chan_sheddable() is at most `max_bytes`, or `max_entries` ranges were dropped. With

@@ -97,7 +97,7 @@ struct chan {
     uint64_t blocked_bytes; /* and their bytes */
     struct totals accepted, delivered, waiting, in_flight, parked;
     struct totals dropped[LOSS_COUNT];
-    _Atomic uint64_t sheddable; /* of the entries that chan_shed() may drop; written under the lock */
+    uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
     struct list feeds, losses, states;
     pthread_cond_t announced; /* a silenced feed is no longer `announcing` */
     struct keys *keys;        /* with LATEST_PER_KEY */

@@ -35,27 +35,8 @@ void slabs_free(struct slab *slab)
     }
 }
 
-/* What the range keeps in memory: its chunk, where it has all of it. Parts of a chunk share it. */
-static uint32_t pinned_by(const struct range *range)
-{
-    const struct chunk *chunk = range->chunk;
-    uint64_t bytes = range->last - range->first == chunk->count ? chunk->pinned : range_bytes(range);
-
-    return (uint32_t)MIN_OF(bytes + sizeof(struct entry), UINT32_MAX);
-}
-
-/* BLOCK promises an activation that its producer only pauses. */
-static bool may_shed(const struct chan *chan, const struct feed *feed)
-{
-    return !feed->pausable || chan->limits.overflow > OVERFLOW_BLOCK;
-}
-
-static void add_sheddable(struct chan *chan, int64_t bytes)
-{
-    uint64_t before = atomic_load_explicit(&chan->sheddable, memory_order_relaxed);
-
-    atomic_store_explicit(&chan->sheddable, before + (uint64_t)bytes, memory_order_relaxed);
-}
+/* What an entry keeps in memory besides its events: itself, and often a chunk of its own. */
+#define ENTRY_BYTES ((uint32_t)(sizeof(struct entry) + sizeof(struct chunk)))
 
 struct entry *entry_new(struct chan *chan, const struct range *range)
 {
@@ -71,8 +52,8 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
     entry->range = *range;
     entry->waiter = NULL;
     entry->hash = 0;
-    entry->pinned = may_shed(chan, range->feed) ? pinned_by(range) : 0;
-    add_sheddable(chan, entry->pinned);
+    entry->pinned = range->feed->firm ? 0 : range_bytes(range) + ENTRY_BYTES;
+    chan->sheddable += entry->pinned;
     chunk_retain(range->chunk);
     range->feed->refs++;
     return entry;
@@ -83,7 +64,7 @@ void entry_free(struct chan *chan, struct entry *entry)
     if (entry->hash != 0)
         keys_remove(chan->keys, entry);
     chan->before_mark -= entry->range.marks != chan->marks;
-    add_sheddable(chan, -(int64_t)entry->pinned);
+    chan->sheddable -= entry->pinned;
     entry->in_chan.next = chan->free_entries ? &chan->free_entries->in_chan : NULL;
     chan->free_entries = entry;
     chan->entries_used--;

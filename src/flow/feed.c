@@ -29,6 +29,7 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
     feed->state = state;
     feed->reported_state = STATE_NONE;
     feed->pausable = !!pause_port;
+    feed->firm = feed->pausable && chan->limits.overflow <= OVERFLOW_BLOCK;
     if (pause_port)
         feed->pause_port = *pause_port;
     list_init(&feed->waiting_entries);

@@ -30,6 +30,7 @@ struct feed {
     struct source *source;
     struct pause_port pause_port;
     bool pausable;
+    bool firm; /* its events are not shed: BLOCK promises an activation that its producer only pauses */
 
     /* Under the channel's lock. */
     uint32_t refs;   /* the opener, each entry, each entry in flight, unreported losses */

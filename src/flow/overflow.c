@@ -3,12 +3,15 @@
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 
+/* A channel that keeps less than this is never held for the budget. */
+#define SMALL_BYTES 65536u
+
 /* While the budget is short, a channel with BLOCK is full earlier: at a 256th of the budget. So its
  * producers wait, where those of other policies lose. */
 static bool full_for_the_budget(const struct chan *chan)
 {
-    return chan->limits.overflow <= OVERFLOW_BLOCK && chunk_budget_is_short() &&
-           chan->waiting.bytes > chunk_budget_limit() / 256;
+    return chan->waiting.bytes > SMALL_BYTES && chan->limits.overflow <= OVERFLOW_BLOCK &&
+           chunk_budget_is_short() && chan->waiting.bytes > chunk_budget_limit() / 256;
 }
 
 uint32_t chan_fitting(const struct chan *chan, const struct range *range)

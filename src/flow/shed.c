@@ -4,9 +4,14 @@
 /* Entries that may not be shed are passed over. So many of them in one call. */
 #define MAX_PASSED_OVER 4096u
 
-uint64_t chan_sheddable(const struct chan *chan)
+uint64_t chan_sheddable(struct chan *chan)
 {
-    return atomic_load_explicit(&chan->sheddable, memory_order_relaxed);
+    uint64_t bytes;
+
+    pthread_mutex_lock(&chan->lock);
+    bytes = chan->sheddable;
+    pthread_mutex_unlock(&chan->lock);
+    return bytes;
 }
 
 static struct entry *oldest_of(const struct list *entries)
@@ -54,7 +59,7 @@ uint32_t chan_shed(struct chan *chan, uint64_t max_bytes, uint32_t max_entries)
     uint32_t dropped = 0;
 
     chan_enter(chan, &deferred);
-    while (dropped < max_entries && chan_sheddable(chan) > max_bytes && (entry = choose(chan))) {
+    while (dropped < max_entries && chan->sheddable > max_bytes && (entry = choose(chan))) {
         chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_BUDGET);
         dropped++;
     }
