@@ -7,7 +7,7 @@
 #define MICROSECONDS 1000000
 #define MAX_REFILL_US (100 * MICROSECONDS)
 #define DENSITY_ONE 256u
-#define PROBATION_WASTE 4        /* of the burst of waste a new connection gets so much less */
+#define PROBATION_WASTE 4 /* of the burst of waste a new connection gets so much less */
 
 _Static_assert(sizeof(struct h2guard) <= MAX_H2GUARD_BYTES, "h2guard.h says what a guard takes");
 

@@ -116,7 +116,7 @@ static void over(struct put_waiter *waiter)
     struct fake_session *session = container_of(waiter, struct fake_session, waiter);
 
     transcript("  session %u is unblocked", session->number);
-    session_unblocked(session->session);
+    session_unblocked(session->offered);
     session->over++;
 }
 
@@ -171,6 +171,7 @@ static enum err put(struct fake_session *session, uint64_t activation, struct ch
     enum err err;
 
     transcript("session %u offers %u to %" PRIu64, session->number, chunk->count, activation);
+    session->offered = session->session;
     err = session_offer(session->session, activation, owned, activation == 0 ? &session->waiter : NULL,
                         &session->offer);
     hub_fixture_offered(err, &session->offer);

@@ -12,7 +12,8 @@ struct fake_session {
     struct session *session; /* NULL: it was refused, or it has left */
     struct fault fault;      /* why it was refused, or aborted */
     struct put_waiter waiter;
-    struct offer offer; /* of the last put */
+    struct session *offered; /* where the last put went: its waiter keeps it, also when it has left */
+    struct offer offer;      /* of the last put */
     unsigned over;
     /* What it was notified of. */
     struct buf transcript;
