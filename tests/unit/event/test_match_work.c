@@ -37,7 +37,7 @@ Test(match_work, of_a_glob_is_one_step_for_each_byte_and_64_tokens)
     static const char *const pieces[] = {"*a",      "*?", "a*", "*aa", "*a?", "?*a", "*aaaaaaaaaaaaaaa",
                                          "*a?a?a?a"};
     static const char *const ends[] = {"b", "b*", "*", "?", "*b*"};
-    uint64_t most = 0;
+    uint64_t max = 0;
 
     memset(long_text, 'a', sizeof(long_text));
     for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
@@ -45,10 +45,10 @@ Test(match_work, of_a_glob_is_one_step_for_each_byte_and_64_tokens)
             uint64_t work = work_of(pieces[i], ends[j]);
             cr_expect_leq(work, sizeof(long_text) * (MAX_PATTERN_BYTES / 64 + 1), "%s...%s", pieces[i],
                           ends[j]);
-            most = MAX_OF(most, work);
+            max = MAX_OF(max, work);
         }
     }
-    cr_expect_geq(most, sizeof(long_text), "no pattern reads the whole text: these are too easy");
+    cr_expect_geq(max, sizeof(long_text), "no pattern reads the whole text: these are too easy");
 }
 
 /* ---- one filter ---- */

@@ -129,8 +129,8 @@ Test(coalesce_ends, a_drain_confirms_blocked_messages_and_not_the_held_one)
     rpc_fixture_close(&fixture, FAULT_DRAINING);
 }
 
-/* A channel drains only when the activations of its consumer have ended. Until then it keeps what it
- * has parked; but its producers end, and do not wait for it. */
+/* A channel drains only when the activations of its consumer have ended. Until then it keeps what
+ * it has parked; but its producers end, and do not wait for it. */
 Test(coalesce_ends, a_channel_that_blocks_does_not_delay_the_drain_and_the_held_message_is_not_accepted)
 {
     struct fake_session fake_session = {0};
