@@ -12,10 +12,14 @@
 #pragma GCC diagnostic pop
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/list.h"
 #include "base/settings_store.h"
 
 #define MAX_SIGNALS 8u
+/* The first bound of the histogram of turns; each further one is twice the one before
+ * (base/counters.def). */
+#define FIRST_BOUND_US 64
 
 struct watcher {
     ev_timer ev;
@@ -42,6 +46,7 @@ struct loop {
     struct list spare; /* unused watchers, kept for later: as many as were ever armed at once */
     struct handler handlers[MAX_SIGNALS];
     unsigned handler_count;
+    int64_t turn_began_ns; /* 0: the loop polls, or does not run */
 };
 
 /* The loop that runs on this thread; of nested ones the innermost. */
@@ -50,6 +55,39 @@ static _Thread_local const struct loop *running;
 /* The loop that has each signal. libev allows a signal in one loop of the process, and asserts
  * it. */
 static struct loop *_Atomic signal_owners[NSIG];
+
+/* ---- turns ---- */
+
+/* A turn's work is over: the loop polls next, or does not run on. */
+static void end_turn(struct loop *loop)
+{
+    int64_t worked_us, bound_us = FIRST_BOUND_US;
+    int bucket = COUNT_LOOP_TURNS_LE_64US;
+
+    if (loop->turn_began_ns == 0)
+        return;
+    worked_us = (clock_mono_ns() - loop->turn_began_ns + NS_PER_US - 1) / NS_PER_US;
+    loop->turn_began_ns = 0;
+    for (; worked_us > bound_us && bucket < COUNT_LOOP_TURNS_GT_1S; bound_us *= 2)
+        bucket++;
+    count_add((enum counter)bucket, 1);
+    count_raise(COUNT_LOOP_TURN_MAX_US, worked_us);
+}
+
+/* libev calls these two around each poll. */
+static void before_poll(struct ev_loop *ev) EV_NOEXCEPT
+{
+    end_turn(ev_userdata(ev));
+}
+
+static void after_poll(struct ev_loop *ev) EV_NOEXCEPT
+{
+    struct loop *loop = ev_userdata(ev);
+
+    loop->turn_began_ns = clock_mono_ns();
+}
+
+/* ---- the mailbox ---- */
 
 static void on_wakeup(struct ev_loop *ev, ev_async *wakeup, int events)
 {
@@ -176,6 +214,7 @@ struct status loop_new(struct loop **loop_out)
     list_init(&loop->spare);
     settings_store_init(&loop->settings);
     ev_set_userdata(loop->ev, loop);
+    ev_set_loop_release_cb(loop->ev, before_poll, after_poll);
     ev_async_init(&loop->wakeup, on_wakeup);
     ev_async_start(loop->ev, &loop->wakeup);
     *loop_out = loop;
@@ -224,6 +263,7 @@ void loop_run(struct loop *loop)
     running = loop;
     while (!atomic_load_explicit(&loop->stopping, memory_order_acquire))
         ev_run(loop->ev, EVRUN_ONCE);
+    end_turn(loop);
     /* Tasks that were posted before the stop may have come after the last turn ran its tasks. */
     mailbox_run(&loop->posted);
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
@@ -242,6 +282,7 @@ void loop_turn(struct loop *loop)
 
     running = loop;
     ev_run(loop->ev, EVRUN_NOWAIT);
+    end_turn(loop);
     running = outer;
 }
 
