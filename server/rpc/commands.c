@@ -13,8 +13,8 @@
 #define MAX_WAITING_BYTES (16u << 20)
 #define MAX_FULL_NS NS_PER_S
 
-/* A message is full beyond this; one command with its request may be larger. Clients accept 4 MiB by
- * default. A small message also shows sooner that the session reads. */
+/* A message is full beyond this; one command with its request may be larger. Clients accept 4 MiB
+ * by default. A small message also shows sooner that the session reads. */
 #define MAX_MESSAGE_BYTES (64u << 10)
 
 /* How often it is looked whether the session takes what is in flight. */

@@ -3,9 +3,9 @@
  *
  * Commands come from the loop and from channels, on any thread. They leave in the order in which
  * they came. They are gathered into messages of about 64 KiB, and one is in flight at a time, so a
- * session that reads slowly makes progress. One that takes nothing for the write timeout has its call
- * aborted with NOT_READING. So has one that takes nothing for a second while 16 MiB of commands wait,
- * not counting the consumers' requests, which are kept by reference.
+ * session that reads slowly makes progress. One that takes nothing for the write timeout has its
+ * call aborted with NOT_READING. So has one that takes nothing for a second while 16 MiB of
+ * commands wait, not counting the consumers' requests, which are kept by reference.
  *
  * Threads: each function says. */
 #ifndef TRIBUTARY_SERVER_RPC_COMMANDS_H

@@ -21,8 +21,8 @@ struct unary_call {
     struct buf answer;
     struct fault fault;                        /* reason NONE: `answer` is sent */
     void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
-    /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether to
-     * call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
+    /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
+     * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);
     void *state; /* of `step`; freed with the call */
     struct slice slice;

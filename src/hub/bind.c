@@ -8,7 +8,7 @@
 #include "hub/subscription_internal.h"
 
 enum err bind_pair(struct producer *producer, struct subscription *subscription,
-                          const struct start_point *start_point, struct list *created)
+                   const struct start_point *start_point, struct list *created)
 {
     struct filter_part part = producer_part(producer, subscription->filter);
 

@@ -25,8 +25,8 @@ struct bind_start {
 };
 
 /* Begins the walk, as subscription->walk, and takes the steps that this turn has time for. The
- * subscription has its filter. `start` is copied; what it points to must stay valid until the walk is
- * over.
+ * subscription has its filter. `start` is copied; what it points to must stay valid until the walk
+ * is over.
  *   ERR_NO_MEMORY  there is no walk; some producers may be bound */
 MUST_CHECK enum err bind_walk_begin(struct subscription *subscription, const struct bind_start *start);
 

@@ -47,8 +47,8 @@ struct subscription_view {
     bool draining;
 };
 
-/* A list, a portion at a time. All zero but for `left` it shows from the start. Between two portions
- * objects may come and go: each one that is there all the time is shown once. */
+/* A list, a portion at a time. All zero but for `left` it shows from the start. Between two
+ * portions objects may come and go: each one that is there all the time is shown once. */
 struct hub_list {
     struct bytes pattern;   /* a glob for the names of producers, at most MAX_PATTERN_BYTES */
     struct walk_name after; /* where the next portion goes on: what has this name is not shown */

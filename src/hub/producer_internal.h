@@ -86,9 +86,9 @@ struct producer {
     struct registry *registry;
     const struct pair *labels; /* the kind's */
     size_t label_count;
-    struct map_node name; /* the loop's, under the registry's lock */
+    struct map_node name;       /* the loop's, under the registry's lock */
     struct sorted_node by_name; /* loop only, like `name` */
-    struct inlet inlet;   /* what all consumers share; of a kind that has no such thing never open */
+    struct inlet inlet;         /* what all consumers share; of a kind that has no such thing never open */
 
     /* Any thread, under the registry's lock. */
     char peer[PEER_CAPACITY];

@@ -55,9 +55,8 @@ enum fault_reason registry_reserve(struct registry *registry, struct peer_key pe
 {
     const struct settings *settings = loop_settings(registry->loop);
 
-    if (!has_charge_of(holder, peer) &&
-        peer_share_check(&registry->peers, settings, settings->max_producers, peer, FAULT_PEER_PRODUCERS,
-                         fault) != FAULT_NONE)
+    if (!has_charge_of(holder, peer) && peer_share_check(&registry->peers, settings, settings->max_producers,
+                                                         peer, FAULT_PEER_PRODUCERS, fault) != FAULT_NONE)
         return fault->reason;
     return holder ? FAULT_NONE : registry_reserve_name(registry, fault);
 }

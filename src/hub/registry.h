@@ -23,8 +23,8 @@ struct registry {
     struct map producers;
 
     /* Loop only. */
-    struct sorted by_name; /* the same producers */
-    uint64_t bound;        /* the latest number of bind_subscriptions() */
+    struct sorted by_name;    /* the same producers */
+    uint64_t bound;           /* the latest number of bind_subscriptions() */
     const struct loop *loop;  /* for its settings */
     struct peer_counts peers; /* names by the peer that each is charged to */
     bool history;             /* every inlet of a producer keeps one (route/history.h) */

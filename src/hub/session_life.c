@@ -60,9 +60,9 @@ void session_go_live(struct session *session, struct list *created)
     activations_begin(created);
 }
 
-/* Makes space for the session's name, which is free. Since it became free another entry may have come
- * in between: a newer session that has the name now replaces this one, and a transient producer
- * yields. */
+/* Makes space for the session's name, which is free. Since it became free another entry may have
+ * come in between: a newer session that has the name now replaces this one, and a transient
+ * producer yields. */
 static enum fault_reason reserve_free_name(struct session *session)
 {
     struct registry *registry = session->producer.registry;

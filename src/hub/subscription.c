@@ -11,8 +11,8 @@
  * CANCELLED: it is out of every inlet, all activations have ended, the channel is closed, and the
  * port was told to end the call with a fault.
  *
- * A subscription that wants many producers gets its bindings in slices, and loses them in slices. It
- * leaves when it has none any more.
+ * A subscription that wants many producers gets its bindings in slices, and loses them in slices.
+ * It leaves when it has none any more.
  *
  * In each state the hub knows the subscription until hub_unsubscribe(). In both ends the port is
  * notified before the channel moves, so that no taker finds the channel at its end without knowing
@@ -298,8 +298,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
 {
     const struct bytes peer = {(const uint8_t *)params->peer,
                                params->peer ? strnlen(params->peer, PEER_CAPACITY - 1) : 0};
-    struct subscription *subscription =
-        calloc(1, sizeof(*subscription) + params->name.size + peer.size + 1);
+    struct subscription *subscription = calloc(1, sizeof(*subscription) + params->name.size + peer.size + 1);
 
     if (!subscription)
         return NULL;
@@ -370,8 +369,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     if (!subscription || !(subscription->charge = peer_counts_add(&hub->peers, params->peer_key)))
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     subscription->filter = params->filter;
-    if (bind_walk_begin(subscription, &start) != ERR_OK ||
-        map_add(&hub->ids, &subscription->id) != ERR_OK) {
+    if (bind_walk_begin(subscription, &start) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }

@@ -43,8 +43,8 @@ struct subscription_result {
 };
 
 /* Binds the subscription to every producer that is there and that it wants. Where these are more
- * than this turn of the loop has time for, the result is `pending`: the rest follows in later turns,
- * and then bound() of the port. What `params` points to must stay valid until then.
+ * than this turn of the loop has time for, the result is `pending`: the rest follows in later
+ * turns, and then bound() of the port. What `params` points to must stay valid until then.
  *
  * FAULT_NONE: *result_out is filled in, and hub_unsubscribe() must follow in the end.
  * TOO_MANY_SUBSCRIPTIONS, PEER_SUBSCRIPTIONS, MEMORY_BUDGET, DRAINING: nothing was taken over. */

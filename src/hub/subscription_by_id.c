@@ -1,5 +1,5 @@
-/* subscription_by_id.c - subscriptions by their ids: in order, one by its id, and what an operator or
- * another call does to it. */
+/* subscription_by_id.c - subscriptions by their ids: in order, one by its id, and what an operator
+ * or another call does to it. */
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -22,8 +22,8 @@ enum closing {
  * done after the function has returned. */
 struct subscription_port {
     /* The producers are bound, so many of them (struct subscription_result). Called where
-     * hub_subscribe() said `pending`, before the two others. NULL: hub_subscribe() binds them all at
-     * once, however long that takes. */
+     * hub_subscribe() said `pending`, before the two others. NULL: hub_subscribe() binds them all
+     * at once, however long that takes. */
     void (*bound)(void *ctx, uint32_t producers_matched);
 
     /* A gentle end began. Shared producers put nothing more into the channel. What waits may be

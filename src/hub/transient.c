@@ -34,7 +34,7 @@ static const struct producer_kind transient_kind;
 struct transients {
     /* Any thread, under the registry's lock. */
     struct list newly_idle; /* producers without a call that the loop does not watch yet */
-    bool task_posted; /* `task` is posted, or `watch_slice` waits */
+    bool task_posted;       /* `task` is posted, or `watch_slice` waits */
 
     /* Loop only. */
     struct hub *hub;

@@ -44,7 +44,7 @@ void virtual_clock_reset(void)
 
 struct loop {
     struct task *oldest, **newest;
-    struct list armed; /* by moment; timers of one moment in the order they were started */
+    struct list armed;  /* by moment; timers of one moment in the order they were started */
     struct list slices; /* that wait */
     struct settings_store settings;
 };

@@ -66,7 +66,8 @@ static void start(void *ctx, const struct activation_params *params)
 
     transcript("  session %d start %llu consumer %d s%u %s %s", session->index,
                (unsigned long long)params->activation, c, transcript_subscription(params->subscription_id),
-               transcript_bytes(shared_bytes_view(params->request)), transcript_deadline(params->deadline_ns));
+               transcript_bytes(shared_bytes_view(params->request)),
+               transcript_deadline(params->deadline_ns));
     CHECK(session->session && session->epoch > 0 && params->activation == session->latest + 1 &&
           params->activation < MAX_STARTS);
     CHECK(params->request->size == 1 && params->request->data[0] == '0' + c);

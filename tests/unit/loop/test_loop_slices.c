@@ -53,7 +53,7 @@ static void start(struct task *task)
     loop_slice(loop, &work.slice);
 }
 
-static void look(struct task *task)
+static void see_progress(struct task *task)
 {
     struct other *other = container_of(task, struct other, task);
 
@@ -81,7 +81,7 @@ Test(loop_slices, short_work_is_done_at_once)
 Test(loop_slices, long_work_lets_the_tasks_that_wait_run_between_its_portions)
 {
     struct task task = {.run = start};
-    struct other other = {.task.run = look, .work = &work};
+    struct other other = {.task.run = see_progress, .work = &work};
     int turns = 0, before;
 
     begin(slow_step, 100);
