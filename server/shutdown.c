@@ -4,6 +4,8 @@
  *              end, and every channel delivers until the drain's deadline
  *   CLOSING    connections and calls end by themselves within CLOSE_TIMEOUT_NS
  *   ABORTING   calls are cancelled; after ABORT_TIMEOUT_NS their sockets are shut down */
+#include <signal.h>
+
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fsm.h"
@@ -115,6 +117,9 @@ static void on_wire_worker_down(struct task *task)
     if (--server->workers_up > 0)
         return;
     timer_stop(&server->deadline);
+    /* The loop hears no signal any more. A further one ends the process at once. */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
     if (server->state != SERVER_SERVING) /* else it never served, and server_free() waits */
         fsm_move(&machine, server, SERVER_STOPPED);
     loop_stop(server->loop);

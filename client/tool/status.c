@@ -60,6 +60,22 @@ static int64_t counter(const struct tributary_info *info, const char *name)
     return 0;
 }
 
+/* How long the turns of the server's control thread take. An older server does not say. */
+static void print_turns(const struct tributary_info *info)
+{
+    char longest[40];
+    int64_t turns = 0;
+
+    for (size_t i = 0; i < info->counter_count; i++) {
+        if (strncmp(info->counters[i].name, "loop.turns.", strlen("loop.turns.")) == 0)
+            turns += info->counters[i].value;
+    }
+    if (turns == 0)
+        return;
+    duration_text(counter(info, "loop.turn_max_us") * NS_PER_US, longest, sizeof(longest));
+    printf("loop           %" PRId64 " turns, the longest %s\n", turns, longest);
+}
+
 static void print_text(const struct view *view, const struct tributary_info *info)
 {
     char age[40];
@@ -80,6 +96,7 @@ static void print_text(const struct view *view, const struct tributary_info *inf
     printf("events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n",
            counter(info, "events.in"), counter(info, "events.out"), counter(info, "events.dropped"));
     printf("memory         %s of %s\n", used, limit);
+    print_turns(info);
     for (size_t i = 0; view->settings->counters && i < info->counter_count; i++)
         printf("%-28s %12" PRId64 "\n", info->counters[i].name, info->counters[i].value);
 }

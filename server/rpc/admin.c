@@ -1,5 +1,5 @@
-/* admin.c - the operator's service: lists, pages and verbs. It runs on the loop, so each answer
- * describes one moment. */
+/* admin.c - the operator's service: lists, pages and verbs. It runs on the loop, so each entry of a
+ * list, and each other answer, describes one moment. A page is written in slices. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,32 +49,30 @@ static struct bytes text_bytes(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-/* A page that is being written. An entry that does not fit goes to the next page. */
+/* A page that is being written, as the state of its call. */
 struct page {
+    struct hub_list list;
+    char kind; /* PRODUCERS or SUBSCRIPTIONS */
     struct buf *answer;
     bool sources;
-    bool full;
-    bool skipped;                      /* an entry did not fit */
-    uint8_t last[MAX_PAGE_NAME_BYTES]; /* the name of the last entry */
-    size_t last_size;
+    struct walk_name last; /* the name of the last entry */
 };
 
-/* Appends the entry, and frees its bytes. */
+/* Appends the entry, and frees its bytes. A page that is large is full. */
 static void page_add(struct page *page, struct bytes name, struct buf *entry)
 {
-    CHECK(name.size <= sizeof(page->last));
     field_message(page->answer, PB_LIST_PRODUCERS_RESPONSE_PRODUCERS, entry);
-    memcpy(page->last, name.data, name.size);
-    page->last_size = name.size;
-    page->full = page->answer->size >= MAX_PAGE_BYTES;
+    walk_name_set(&page->last, name);
+    if (page->answer->size >= MAX_PAGE_BYTES)
+        page->list.left = 0;
 }
 
-static void page_end(struct page *page, char list, bool more)
+static void page_end(struct page *page)
 {
     struct buf token = {0};
 
-    if ((more || page->skipped) && page->last_size > 0)
-        page_write(list, (struct bytes){page->last, page->last_size}, &token);
+    if (page->list.more && page->last.size > 0)
+        page_write(page->kind, walk_name_get(&page->last), &token);
     field_bytes(page->answer, PB_LIST_PRODUCERS_RESPONSE_NEXT_PAGE_TOKEN,
                 (struct bytes){token.data, token.size});
     page->answer->broken |= token.broken;
@@ -89,16 +87,41 @@ static enum fault_reason page_size_read(uint32_t page_size, uint32_t *size_out, 
     return FAULT_NONE;
 }
 
+/* The page of a request, as the state of its call. NULL: unary->fault says why not. */
+static struct page *page_begin(struct unary_call *unary, char kind, uint32_t page_size,
+                               const char *page_token)
+{
+    struct page *page = calloc(1, sizeof(*page));
+
+    unary->state = page;
+    if (!page) {
+        fault_set(&unary->fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+        return NULL;
+    }
+    page->kind = kind;
+    page->answer = &unary->answer;
+    if (page_size_read(page_size, &page->list.left, &unary->fault) ||
+        page_read(kind, page_token, page->list.after.data, &page->list.after.size, &unary->fault))
+        return NULL;
+    return page;
+}
+
 static void producer_add(void *ctx, const struct producer_view *view)
 {
-    struct page *page = ctx;
     struct buf entry = {0};
 
-    page->skipped |= page->full;
-    if (page->full)
-        return;
     producer_write(view, &entry);
-    page_add(page, view->name, &entry);
+    page_add(ctx, view->name, &entry);
+}
+
+static bool list_more_producers(struct unary_call *unary)
+{
+    struct page *page = unary->state;
+
+    if (hub_producers(unary->rpc->hub, &page->list, producer_add, page))
+        return true;
+    page_end(page);
+    return false;
 }
 
 static void list_producers(struct unary_call *unary)
@@ -106,20 +129,16 @@ static void list_producers(struct unary_call *unary)
     const Tributary__V1__ListProducersRequest *request =
         (const Tributary__V1__ListProducersRequest *)(void *)unary->request;
     struct bytes pattern = text_bytes(request->pattern);
-    struct page page = {.answer = &unary->answer};
-    uint8_t after[MAX_PAGE_NAME_BYTES];
-    size_t after_size = 0;
-    uint32_t size = 0;
-    bool more;
+    struct page *page;
 
-    if (pattern.size > MAX_PATTERN_BYTES)
+    if (pattern.size > MAX_PATTERN_BYTES) {
         fault_bytes(&unary->fault, FAULT_TOO_LONG, "pattern", pattern, "at most 256 bytes");
-    if (unary->fault.reason || page_size_read(request->page_size, &size, &unary->fault) ||
-        page_read(PRODUCERS, request->page_token, after, &after_size, &unary->fault))
         return;
-    more =
-        hub_producers(unary->rpc->hub, pattern, (struct bytes){after, after_size}, size, producer_add, &page);
-    page_end(&page, PRODUCERS, more);
+    }
+    page = page_begin(unary, PRODUCERS, request->page_size, request->page_token);
+    if (page)
+        page->list.pattern = pattern;
+    unary->step = list_more_producers;
 }
 
 static void producer_answer(void *ctx, const struct producer_view *view)
@@ -156,32 +175,32 @@ static void remove_producer(struct unary_call *unary)
 
 static void subscription_add(void *ctx, const struct subscription_view *view)
 {
-    struct page *page = ctx;
+    const struct page *page = ctx;
     struct buf entry = {0};
 
-    page->skipped |= page->full;
-    if (page->full)
-        return;
     subscription_write(view, page->sources, &entry);
-    page_add(page, text_bytes(view->id), &entry);
+    page_add(ctx, text_bytes(view->id), &entry);
+}
+
+static bool list_more_subscriptions(struct unary_call *unary)
+{
+    struct page *page = unary->state;
+
+    if (hub_subscriptions(unary->rpc->hub, &page->list, subscription_add, page))
+        return true;
+    page_end(page);
+    return false;
 }
 
 static void list_subscriptions(struct unary_call *unary)
 {
     const Tributary__V1__ListSubscriptionsRequest *request =
         (const Tributary__V1__ListSubscriptionsRequest *)(void *)unary->request;
-    struct page page = {.answer = &unary->answer, .sources = request->sources};
-    uint8_t after[MAX_PAGE_NAME_BYTES];
-    size_t after_size = 0;
-    uint32_t size = 0;
-    bool more;
+    struct page *page = page_begin(unary, SUBSCRIPTIONS, request->page_size, request->page_token);
 
-    if (page_size_read(request->page_size, &size, &unary->fault) ||
-        page_read(SUBSCRIPTIONS, request->page_token, after, &after_size, &unary->fault))
-        return;
-    more =
-        hub_subscriptions(unary->rpc->hub, (struct bytes){after, after_size}, size, subscription_add, &page);
-    page_end(&page, SUBSCRIPTIONS, more);
+    if (page)
+        page->sources = request->sources;
+    unary->step = list_more_subscriptions;
 }
 
 /* How to answer Disconnect: the subscription as it is now, but already draining where it will

@@ -9,8 +9,16 @@
 #include "hub/session_port.h"
 #include "proto/field_numbers.h"
 
-/* Commands that may wait for a session that does not read. Beyond that its call is aborted. */
+/* Commands that may wait for a session that takes nothing. Beyond that its call is aborted soon. */
 #define MAX_WAITING_BYTES (16u << 20)
+#define MAX_FULL_NS NS_PER_S
+
+/* A message is full beyond this; one command with its request may be larger. Clients accept 4 MiB
+ * by default. A small message also shows sooner that the session reads. */
+#define MAX_MESSAGE_BYTES (64u << 10)
+
+/* How often it is looked whether the session takes what is in flight. */
+#define LOOK_NS (250 * NS_PER_MS)
 
 static void wake(struct commands *commands)
 {
@@ -22,21 +30,18 @@ static void wake(struct commands *commands)
         cq_post(thread, &commands->wake_task);
 }
 
-/* Appends a Command whose field `kind` is `body`, and frees the bytes of `body`. */
-static void append(struct buf *to, uint32_t kind, struct buf *body)
+static void enqueue_with(struct commands *commands, uint32_t kind, struct buf *body, uint32_t field,
+                         struct shared_bytes *request)
 {
-    struct buf command = {0};
-
-    field_message(&command, kind, body);
-    field_message(to, PB_REGISTER_RESPONSE_COMMANDS, &command);
+    pthread_mutex_lock(&commands->lock);
+    command_queue_add(&commands->waiting, kind, body, field, request);
+    pthread_mutex_unlock(&commands->lock);
+    wake(commands);
 }
 
 static void enqueue(struct commands *commands, uint32_t kind, struct buf *body)
 {
-    pthread_mutex_lock(&commands->lock);
-    append(&commands->waiting, kind, body);
-    pthread_mutex_unlock(&commands->lock);
-    wake(commands);
+    enqueue_with(commands, kind, body, 0, NULL);
 }
 
 /* 0: no deadline. */
@@ -54,31 +59,57 @@ static void abort_call(struct commands *commands)
     call_abort(commands->call, &fault);
 }
 
+static void set_timer(struct commands *commands, int64_t now_ns)
+{
+    int64_t end_ns = commands->took_at_ns + commands->write_timeout_ns;
+
+    cq_timer_set(call_cq(commands->call), &commands->write_timer, MIN_OF(now_ns + LOOK_NS, end_ns));
+}
+
+/* Whether the session has taken nothing for so long. What its connection has not read changes where
+ * the peer reads, or where gRPC core writes because the peer allowed it to. */
+static bool takes_nothing_for(struct commands *commands, int64_t ns, int64_t now_ns)
+{
+    size_t unread;
+
+    if (!commands->in_flight)
+        return false;
+    (void)call_writable(commands->call, &unread);
+    if (unread != commands->unread)
+        commands->took_at_ns = now_ns;
+    commands->unread = unread;
+    return now_ns - commands->took_at_ns >= ns;
+}
+
 static void flush(struct commands *commands, int64_t now_ns)
 {
     OWNED(buf_fini) struct buf bytes = {0};
+    bool broken;
 
     if (commands->in_flight || commands->stopped)
         return;
     pthread_mutex_lock(&commands->lock);
-    bytes = commands->waiting;
-    commands->waiting = (struct buf){0};
-    pthread_mutex_unlock(&commands->lock);
     if (commands->confirmed > commands->reported) {
         struct buf body = {0};
 
         field_varint(&body, PB_REGISTER_RESPONSE_CONFIRM_MESSAGE, commands->confirmed);
-        append(&bytes, PB_REGISTER_RESPONSE_COMMAND_CONFIRM, &body);
+        command_queue_add(&commands->waiting, PB_REGISTER_RESPONSE_COMMAND_CONFIRM, &body, 0, NULL);
         commands->reported = commands->confirmed;
     }
-    if (bytes.broken) {
+    broken = command_queue_broken(&commands->waiting);
+    if (!broken)
+        command_queue_take(&commands->waiting, MAX_MESSAGE_BYTES, &bytes);
+    pthread_mutex_unlock(&commands->lock);
+    if (broken || bytes.broken) {
         abort_call(commands);
         return;
     }
     if (bytes.size == 0)
         return;
     commands->in_flight = call_send(commands->call, &bytes);
-    cq_timer_set(call_cq(commands->call), &commands->write_timer, now_ns + commands->write_timeout_ns);
+    commands->took_at_ns = now_ns;
+    (void)call_writable(commands->call, &commands->unread);
+    set_timer(commands, now_ns);
 }
 
 static void on_flush(struct post_poll_hook *hook, int64_t now_ns)
@@ -86,9 +117,9 @@ static void on_flush(struct post_poll_hook *hook, int64_t now_ns)
     struct commands *commands = container_of(hook, struct commands, flush_hook);
 
     pthread_mutex_lock(&commands->lock);
-    bool too_much = commands->waiting.size > MAX_WAITING_BYTES;
+    bool too_much = command_queue_size(&commands->waiting) > MAX_WAITING_BYTES;
     pthread_mutex_unlock(&commands->lock);
-    if (too_much && !commands->stopped)
+    if (too_much && !commands->stopped && takes_nothing_for(commands, MAX_FULL_NS, now_ns))
         abort_call(commands);
     else
         flush(commands, now_ns);
@@ -106,9 +137,12 @@ static void on_write_timeout(struct cq_timer *timer, int64_t now_ns)
 {
     struct commands *commands = container_of(timer, struct commands, write_timer);
 
-    (void)now_ns;
-    if (commands->in_flight && !commands->stopped)
+    if (!commands->in_flight || commands->stopped)
+        return;
+    if (takes_nothing_for(commands, commands->write_timeout_ns, now_ns))
         abort_call(commands);
+    else
+        set_timer(commands, now_ns);
 }
 
 void commands_init(struct commands *commands, struct call *call, int64_t write_timeout_ns)
@@ -126,7 +160,7 @@ void commands_fini(struct commands *commands)
 {
     cq_timer_stop(call_cq(commands->call), &commands->write_timer);
     list_remove(&commands->flush_hook.link);
-    buf_fini(&commands->waiting);
+    command_queue_fini(&commands->waiting);
     pthread_mutex_destroy(&commands->lock);
 }
 
@@ -145,10 +179,10 @@ void command_start(struct commands *commands, const struct activation_params *pa
     struct buf body = {0};
 
     field_varint(&body, PB_REGISTER_RESPONSE_START_ACTIVATION, params->activation);
-    field_bytes(&body, PB_REGISTER_RESPONSE_START_REQUEST, params->request);
     field_fixed64(&body, PB_REGISTER_RESPONSE_START_DEADLINE_UNIX_NANO, wall_time_ns(params->deadline_ns));
     field_text(&body, PB_REGISTER_RESPONSE_START_SUBSCRIPTION_ID, params->subscription_id);
-    enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_START, &body);
+    enqueue_with(commands, PB_REGISTER_RESPONSE_COMMAND_START, &body, PB_REGISTER_RESPONSE_START_REQUEST,
+                 params->request);
 }
 
 void command_stop(struct commands *commands, uint64_t activation, enum fault_reason reason,
@@ -200,7 +234,7 @@ void commands_sent(struct commands *commands, bool ok)
 bool commands_all_sent(struct commands *commands)
 {
     pthread_mutex_lock(&commands->lock);
-    bool waits = commands->waiting.size > 0 || commands->waiting.broken;
+    bool waits = command_queue_size(&commands->waiting) > 0 || command_queue_broken(&commands->waiting);
     pthread_mutex_unlock(&commands->lock);
     return !waits && !commands->in_flight && commands->reported == commands->confirmed;
 }

@@ -2,8 +2,10 @@
  * this room.
  *
  * Commands come from the loop and from channels, on any thread. They leave in the order in which
- * they came. They are gathered, and one message is in flight at a time. A session that does not
- * read for the write timeout, or leaves 16 MiB unread, has its call aborted with NOT_READING.
+ * they came. They are gathered into messages of about 64 KiB, and one is in flight at a time, so a
+ * session that reads slowly makes progress. One that takes nothing for the write timeout has its
+ * call aborted with NOT_READING. So has one that takes nothing for a second while 16 MiB of
+ * commands wait, not counting the consumers' requests, which are kept by reference.
  *
  * Threads: each function says. */
 #ifndef TRIBUTARY_SERVER_RPC_COMMANDS_H
@@ -12,10 +14,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/buf.h"
 #include "base/fault.h"
 #include "hub/session_port.h"
 #include "loop/loop.h"
+#include "server/rpc/command_queue.h"
 #include "server/wire/call.h"
 
 /* Embedded in what the call owns. */
@@ -24,7 +26,7 @@ struct commands {
     int64_t write_timeout_ns;
     /* Any thread, under the lock. */
     pthread_mutex_t lock;
-    struct buf waiting; /* encoded commands */
+    struct command_queue waiting;
     /* Any thread. */
     _Atomic bool posted; /* `wake_task` is on its way */
     struct task wake_task;
@@ -34,6 +36,8 @@ struct commands {
     uint64_t confirmed; /* messages of the session that are done */
     uint64_t reported;  /* the last `confirmed` that was sent */
     bool in_flight, stopped;
+    int64_t took_at_ns; /* in flight: when the session last took something */
+    size_t unread;      /* of its connection then, see call_writable() */
 };
 
 /* Wire thread. */

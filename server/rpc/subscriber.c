@@ -63,6 +63,13 @@ static void unsubscribe(struct task *task)
     struct subscriber *subscriber = container_of(task, struct subscriber, task);
 
     hub_unsubscribe(subscriber->subscription, subscriber->reason);
+}
+
+/* Loop. */
+static void left(void *ctx)
+{
+    struct subscriber *subscriber = ctx;
+
     subscriber->task.run = on_left;
     cq_post(call_cq(subscriber->call), &subscriber->task);
 }
@@ -216,8 +223,17 @@ static void settings(void *ctx, struct buf *settings)
     settings_write(&subscriber->request, 0, settings);
 }
 
+/* Loop. */
+static void bound(void *ctx, uint32_t producers_matched)
+{
+    struct subscriber *subscriber = ctx;
+
+    subscriber->result.producers_matched = producers_matched;
+    cq_post(call_cq(subscriber->call), &subscriber->task);
+}
+
 static const struct subscription_port subscription_port = {
-    .closing = closing, .abort_call = abort_call, .settings = settings};
+    .bound = bound, .closing = closing, .abort_call = abort_call, .left = left, .settings = settings};
 
 static void write_started(struct subscriber *subscriber, struct buf *block)
 {
@@ -267,7 +283,8 @@ static void subscribe(struct task *task)
     else
         subscriber->request.params.filter = NULL; /* the subscription owns it now */
     subscriber->task.run = on_subscribed;
-    cq_post(call_cq(subscriber->call), &subscriber->task);
+    if (!subscriber->subscription || !subscriber->result.pending)
+        cq_post(call_cq(subscriber->call), &subscriber->task);
 }
 
 void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)

@@ -17,6 +17,7 @@ static void unary_call_free(struct unary_call *unary)
 
     decoded_free(unary->request);
     buf_fini(&unary->answer);
+    free(unary->state);
     free(unary);
     call_unhold(call);
 }
@@ -36,13 +37,28 @@ static void reply(struct task *task)
 }
 
 /* Loop. */
+static bool step(struct slice *slice)
+{
+    struct unary_call *unary = container_of(slice, struct unary_call, slice);
+
+    if (!unary->fault.reason && unary->step && unary->step(unary))
+        return true;
+    unary->task.run = reply;
+    cq_post(call_cq(unary->call), &unary->task);
+    return false;
+}
+
+/* Loop. */
 static void run_on_loop(struct task *task)
 {
     struct unary_call *unary = container_of(task, struct unary_call, task);
 
     unary->on_loop(unary);
-    unary->task.run = reply;
-    cq_post(call_cq(unary->call), &unary->task);
+    slice_init(&unary->slice, step);
+    if (unary->step)
+        loop_slice(unary->rpc->loop, &unary->slice);
+    else
+        (void)step(&unary->slice);
 }
 
 static void opened(struct call *call, void *ctx)

@@ -20,7 +20,12 @@ struct unary_call {
     ProtobufCMessage *request;
     struct buf answer;
     struct fault fault;                        /* reason NONE: `answer` is sent */
-    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer` or `fault` */
+    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
+    /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
+     * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
+    bool (*step)(struct unary_call *unary);
+    void *state; /* of `step`; freed with the call */
+    struct slice slice;
 };
 
 /* What a method's calls have in common. It is the `ctx` of rpc_unary_port. */

@@ -68,7 +68,7 @@ void sender_sent(struct sender *sender, bool ok);   /* call it from the call's s
  * afterwards. */
 void sender_stop(struct sender *sender);
 bool sender_in_flight(const struct sender *sender);
-/* Nothing may be in flight, and the channel may have no putters any more (after hub_unsubscribe()).
+/* Nothing may be in flight, and the channel may have no putters any more (left() of its port).
  * NULL allowed. */
 void sender_free(struct sender *sender);
 

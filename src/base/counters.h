@@ -28,6 +28,13 @@ static inline int64_t count_get(enum counter counter)
     return atomic_load_explicit(&counters[counter], memory_order_relaxed);
 }
 
+/* Raises a counter to `value` where it is lower. Only one thread may raise a counter this way. */
+static inline void count_raise(enum counter counter, int64_t value)
+{
+    if (value > count_get(counter))
+        atomic_store_explicit(&counters[counter], value, memory_order_relaxed);
+}
+
 /* The counter's name in logs and answers, such as "live.chunks"; static text. */
 const char *counter_name(enum counter counter);
 

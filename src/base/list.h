@@ -45,6 +45,18 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
+/* Makes all nodes of one list the last ones of another, in their order. */
+static inline void list_move_all(struct list *from, struct list *to)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* The first node; NULL: the list is empty. */
 static inline struct list *list_first(const struct list *head)
 {

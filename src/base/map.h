@@ -44,7 +44,10 @@ struct map_node *map_find(const struct map *map, struct bytes key);
 void map_remove(struct map *map, struct map_node *node);
 
 /* The node after `node`, in no particular order. NULL asks for the first, and is returned after the
- * last. The map must not change during such a walk. */
+ * last. The map must not change during such a walk.
+ *
+ * To free all objects, walk once, and ask for the next node before you free one; then map_fini().
+ * Taking out the first one again and again would look at every empty slot again and again. */
 struct map_node *map_next(const struct map *map, struct map_node *node);
 
 /* The hash that the map uses. Any thread. */

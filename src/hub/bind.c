@@ -7,8 +7,8 @@
 #include "hub/registry.h"
 #include "hub/subscription_internal.h"
 
-static enum err bind_pair(struct producer *producer, struct subscription *subscription,
-                          const struct start_point *start_point, struct list *created)
+enum err bind_pair(struct producer *producer, struct subscription *subscription,
+                   const struct start_point *start_point, struct list *created)
 {
     struct filter_part part = producer_part(producer, subscription->filter);
 
@@ -19,25 +19,13 @@ static enum err bind_pair(struct producer *producer, struct subscription *subscr
 
 enum err bind_subscriptions(struct producer *producer, struct list *created)
 {
-    list_each(node, safe, hub_subscription_list(producer->hub)) {
-        struct subscription *subscription = container_of(node, struct subscription, link);
+    struct sorted_node *node = sorted_first(hub_subscriptions_by_id(producer->hub));
+
+    producer->bound = ++producer->registry->bound;
+    for (; node; node = sorted_next(node)) {
+        struct subscription *subscription = container_of(node, struct subscription, by_id);
 
         if (subscription->ctx.state == CTX_LIVE && bind_pair(producer, subscription, NULL, created) != ERR_OK)
-            return ERR_NO_MEMORY;
-    }
-    return ERR_OK;
-}
-
-enum err bind_producers(struct subscription *subscription, const struct start_point *start_point,
-                        struct list *created)
-{
-    struct map_node *node = NULL;
-
-    while ((node = map_next(&hub_registry(subscription->hub)->producers, node))) {
-        struct producer *producer = container_of(node, struct producer, name);
-
-        if (producer->kind->joinable(producer) &&
-            bind_pair(producer, subscription, start_point, created) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     return ERR_OK;

@@ -16,8 +16,9 @@ struct subscription;
  *   ERR_NO_MEMORY  some were bound; the caller takes them out again */
 MUST_CHECK enum err bind_subscriptions(struct producer *producer, struct list *created);
 
-/* Binds a new subscription and every producer that it wants, as above. */
-MUST_CHECK enum err bind_producers(struct subscription *subscription, const struct start_point *start_point,
-                                   struct list *created);
+/* Binds the two where the subscription wants the producer, as above. Which producers a new
+ * subscription is bound to: bind_walk.h. `start_point` NULL: live. */
+MUST_CHECK enum err bind_pair(struct producer *producer, struct subscription *subscription,
+                              const struct start_point *start_point, struct list *created);
 
 #endif

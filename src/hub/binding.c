@@ -6,6 +6,7 @@
 #include "base/counters.h"
 #include "flow/feed.h"
 #include "flow/producer_state.h"
+#include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
 #include "hub/select_plan.h"
 #include "hub/subscription_internal.h"
@@ -86,26 +87,96 @@ void binding_close(struct binding *binding, uint32_t state, uint32_t code, const
     free(binding);
 }
 
-void bindings_close(struct producer *producer, uint32_t state, uint32_t code, const char *message)
+/* ---- the end of a producer ---- */
+
+static bool close_last(struct producer *producer, uint32_t state, uint32_t code, const char *message)
 {
     struct inlet *inlet = &producer->inlet;
+    struct route *last;
 
-    while (inlet->route_count > 0) {
-        struct route *last = inlet->routes[inlet->route_count - 1];
+    if (inlet->route_count == 0)
+        return false;
+    last = inlet->routes[inlet->route_count - 1];
+    binding_close(container_of(last, struct binding, route), state, code, message);
+    return true;
+}
 
-        binding_close(container_of(last, struct binding, route), state, code, message);
-    }
+void bindings_close(struct producer *producer, uint32_t state, uint32_t code, const char *message)
+{
+    while (close_last(producer, state, code, message))
+        continue;
+}
+
+static bool end_step(struct slice *slice)
+{
+    struct producer *producer = container_of(slice, struct producer, bindings_end.slice);
+    const struct bindings_end *end = &producer->bindings_end;
+
+    if (close_last(producer, end->state, end->code, end->message) && producer->inlet.route_count > 0)
+        return true;
+    if (end->ended)
+        end->ended(producer);
+    return false;
+}
+
+bool bindings_end(struct producer *producer, const struct bindings_end *end)
+{
+    if (producer->inlet.route_count == 0)
+        return true;
+    producer->bindings_end = *end;
+    producer->bindings_end.ended = NULL; /* not from within */
+    slice_init(&producer->bindings_end.slice, end_step);
+    loop_slice(hub_loop(producer->hub), &producer->bindings_end.slice);
+    producer->bindings_end.ended = end->ended;
+    return producer->inlet.route_count == 0;
+}
+
+/* ---- the end of a subscription ---- */
+
+static bool detach_first(struct subscription *subscription)
+{
+    struct list *node = list_first(&subscription->bindings);
+    struct binding *binding;
+
+    if (!node)
+        return false;
+    binding = container_of(node, struct binding, link);
+    detach(binding);
+    route_fini(&binding->route);
+    free(binding);
+    return true;
+}
+
+void bindings_detach_now(struct subscription *subscription)
+{
+    while (detach_first(subscription))
+        continue;
+}
+
+bool bindings_detach_step(struct slice *slice)
+{
+    struct subscription *subscription = container_of(slice, struct subscription, detach);
+    struct ready *ready = &subscription->ready;
+    struct ready_list *list = ready->list;
+
+    if (detach_first(subscription) && subscription->binding_count > 0)
+        return true;
+    if (!subscription->detaching)
+        return false;
+    subscription->detaching = false;
+    ready_add(ready);
+    ready->kind->release(ready);
+    ready_run(list);
+    return false;
 }
 
 void bindings_detach(struct subscription *subscription)
 {
-    struct list *node;
-
-    while ((node = list_first(&subscription->bindings))) {
-        struct binding *binding = container_of(node, struct binding, link);
-
-        detach(binding);
-        route_fini(&binding->route);
-        free(binding);
-    }
+    if (subscription->detaching || subscription->binding_count == 0)
+        return;
+    loop_slice(hub_loop(subscription->hub), &subscription->detach);
+    if (subscription->binding_count == 0)
+        return;
+    subscription->detaching = true;
+    subscription->ready.kind->retain(&subscription->ready);
 }

@@ -30,28 +30,38 @@ void due_queue_remove(struct due_queue *queue, struct heap_node *node)
     heap_remove(&queue->moments, node);
 }
 
-static void fired(struct timer *timer)
+static bool step(struct slice *slice)
 {
-    struct due_queue *queue = container_of(timer, struct due_queue, timer);
-    int64_t now_ns = clock_mono_ns();
-    struct heap_node *first;
+    struct due_queue *queue = container_of(slice, struct due_queue, slice);
+    struct heap_node *first = heap_first(&queue->moments);
 
-    while ((first = heap_first(&queue->moments)) && first->key <= now_ns) {
+    if (first && first->key <= clock_mono_ns()) {
         heap_remove(&queue->moments, first);
         queue->due(first);
+        return true;
     }
     set_timer(queue);
     ready_run(queue->ready);
+    return false;
+}
+
+static void fired(struct timer *timer)
+{
+    struct due_queue *queue = container_of(timer, struct due_queue, timer);
+
+    loop_slice(queue->loop, &queue->slice);
 }
 
 void due_queue_init(struct due_queue *queue, struct loop *loop, struct ready_list *ready,
                     void (*due)(struct heap_node *node))
 {
     *queue = (struct due_queue){.loop = loop, .ready = ready, .due = due, .timer.fired = fired};
+    slice_init(&queue->slice, step);
 }
 
 void due_queue_fini(struct due_queue *queue)
 {
     timer_stop(&queue->timer);
+    slice_stop(&queue->slice);
     heap_fini(&queue->moments);
 }

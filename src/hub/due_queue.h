@@ -16,6 +16,7 @@ struct due_queue {
     struct ready_list *ready;
     struct heap moments;
     struct timer timer;
+    struct slice slice; /* what is due now, one by one */
     void (*due)(struct heap_node *node);
 };
 

@@ -11,8 +11,27 @@
 #include "base/peer_share.h"
 #include "hub/due_queue.h"
 #include "hub/hub.h"
+#include "hub/walk_name.h"
 #include "hub/ready.h"
 #include "hub/registry.h"
+
+/* How far a drain is. Each phase is one step for each object. */
+enum drain_phase {
+    DRAIN_PRODUCERS,     /* their inlets are closed */
+    DRAIN_SUBSCRIPTIONS, /* they drain, and their activations with them */
+    DRAIN_SESSIONS,
+    DRAIN_WAITING,  /* until the last subscription is gone */
+    DRAIN_ABORTING, /* the sessions that are left */
+    DRAIN_OVER
+};
+
+struct hub_drain {
+    enum drain_phase phase;
+    int64_t deadline_ns;
+    struct slice slice;
+    struct walk_name after; /* the last producer or subscription */
+    struct list sessions;   /* whose turn is to come */
+};
 
 struct hub {
     struct loop *loop;
@@ -27,10 +46,11 @@ struct hub {
     struct due_queue due_queue;
     uint64_t random_state;
     struct ctx ctx;
-    struct list subscriptions; /* in the order of their beginning, which is that of their ids */
+    struct sorted subscriptions; /* by their ids, which is by their beginning */
     struct map ids;
     struct peer_counts peers; /* subscriptions by their peers */
-    struct list sessions;     /* until they are unregistered */
+    struct list sessions;     /* until they are unregistered; those in drain.sessions are too */
+    struct hub_drain drain;
     void (*emptied)(void *ctx);
     void *emptied_ctx;
 };

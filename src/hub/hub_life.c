@@ -9,8 +9,12 @@
 #include "hub/producer_internal.h"
 #include "hub/session_internal.h"
 #include "hub/shedder.h"
+#include "hub/subscription_internal.h"
 #include "hub/transient.h"
 #include "route/inlet.h"
+
+/* Producers whose inlet one step closes. */
+#define STEP_PRODUCERS 16u
 
 /* The last act of a drain: the hub may be freed. */
 static void report_emptied(struct ready_list *list)
@@ -21,24 +25,128 @@ static void report_emptied(struct ready_list *list)
     hub->emptied(hub->emptied_ctx);
 }
 
+/* ---- the phases of a drain: each returns whether it has more to do ---- */
+
+static bool close_inlets(struct hub *hub)
+{
+    struct producer *producer = registry_after(&hub->registry, walk_name_get(&hub->drain.after));
+
+    for (unsigned i = 1; producer; i++) {
+        struct sorted_node *next = sorted_next(&producer->by_name);
+
+        inlet_set_state(&producer->inlet, INLET_CLOSED);
+        if (i == STEP_PRODUCERS) {
+            walk_name_set(&hub->drain.after, producer->name.key);
+            return true;
+        }
+        producer = next ? container_of(next, struct producer, by_name) : NULL;
+    }
+    return false;
+}
+
+/* The subscription passes it on to its activations. */
+static bool drain_subscription(struct hub *hub)
+{
+    struct subscription *subscription = subscription_after(hub, walk_name_get(&hub->drain.after));
+
+    if (!subscription)
+        return false;
+    walk_name_set(&hub->drain.after, subscription->id.key);
+    ctx_drain(&subscription->ctx, FAULT_DRAINING, hub->drain.deadline_ns);
+    return true;
+}
+
+/* The next session whose turn it is; it is in the hub's list again. NULL: all had theirs. */
+static struct session *next_session(struct hub *hub)
+{
+    struct list *node = list_first(&hub->drain.sessions);
+
+    if (!node)
+        return NULL;
+    list_remove(node);
+    list_append(&hub->sessions, node);
+    return container_of(node, struct session, link);
+}
+
+static bool drain_session(struct hub *hub)
+{
+    struct session *session = next_session(hub);
+
+    if (session)
+        session_drain(session, hub->drain.deadline_ns);
+    return session;
+}
+
+static bool abort_session(struct hub *hub)
+{
+    struct session *session = next_session(hub);
+
+    if (session)
+        session_abort(session);
+    return session;
+}
+
+/* Goes over all producers, or all subscriptions, or all sessions, from the first one. */
+static void enter_phase(struct hub *hub, enum drain_phase phase)
+{
+    struct list *from = phase == DRAIN_PRODUCERS ? &hub->drain.sessions : &hub->sessions;
+    struct list *to = phase == DRAIN_PRODUCERS ? &hub->sessions : &hub->drain.sessions;
+
+    hub->drain.phase = phase;
+    hub->drain.after.size = 0;
+    if (phase != DRAIN_SUBSCRIPTIONS && phase != DRAIN_WAITING)
+        list_move_all(from, to);
+}
+
+static bool drain_step(struct slice *slice)
+{
+    struct hub *hub = container_of(slice, struct hub, drain.slice);
+
+    switch (hub->drain.phase) {
+    case DRAIN_PRODUCERS:
+        if (!close_inlets(hub))
+            enter_phase(hub, DRAIN_SUBSCRIPTIONS);
+        return true;
+    case DRAIN_SUBSCRIPTIONS:
+        if (!drain_subscription(hub))
+            enter_phase(hub, DRAIN_SESSIONS);
+        return true;
+    case DRAIN_SESSIONS:
+        if (drain_session(hub))
+            return true;
+        ctx_drain(&hub->ctx, FAULT_DRAINING, hub->drain.deadline_ns);
+        enter_phase(hub, DRAIN_WAITING);
+        break;
+    case DRAIN_ABORTING:
+        if (abort_session(hub))
+            return true;
+        hub->drain.phase = DRAIN_OVER;
+        hub->ready.emptied = report_emptied;
+        break;
+    case DRAIN_WAITING:
+    case DRAIN_OVER:
+        break;
+    }
+    ready_run(&hub->ready);
+    return false;
+}
+
 /* Nothing is left to do in a hub that drains. Without subscriptions nobody is left to publish
  * for. */
 static void abort_the_rest(struct ready_list *list)
 {
     struct hub *hub = container_of(list, struct hub, ready);
 
-    if (hub->ids.count > 0)
+    if (hub->ids.count > 0 || hub->drain.phase != DRAIN_WAITING)
         return;
-    list->emptied = report_emptied;
-    sessions_abort(&hub->sessions);
-    ready_run(list);
+    enter_phase(hub, DRAIN_ABORTING);
+    loop_slice(hub->loop, &hub->drain.slice);
 }
 
 void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), void *ctx)
 {
     int64_t deadline_ns = clock_from_now_ns(drain_ns);
     bool first = !atomic_exchange(&hub->draining, true);
-    struct map_node *node = NULL;
 
     if (first) {
         log_write(LOG_INFO, "hub.draining", LOG_NUMBER("drain_timeout_ms", drain_ns / NS_PER_MS),
@@ -48,12 +156,10 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
         hub->emptied_ctx = ctx;
         hub->ready.emptied = abort_the_rest;
     }
-    while ((node = map_next(&hub->registry.producers, node)))
-        inlet_set_state(&container_of(node, struct producer, name)->inlet, INLET_CLOSED);
-    /* The subscriptions pass it on to their activations. Then the sessions are drained as such. */
-    ctx_drain(&hub->ctx, FAULT_DRAINING, deadline_ns);
-    sessions_drain(&hub->sessions, deadline_ns);
-    ready_run(&hub->ready);
+    hub->drain.deadline_ns = MIN_OF(hub->drain.deadline_ns, deadline_ns);
+    if (hub->drain.phase < DRAIN_ABORTING)
+        enter_phase(hub, DRAIN_PRODUCERS);
+    loop_slice(hub->loop, &hub->drain.slice);
 }
 
 struct status hub_new(struct loop *loop, struct hub **hub_out)
@@ -74,10 +180,13 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
     registry_init(&hub->registry, loop);
     due_queue_init(&hub->due_queue, loop, &hub->ready, activation_due);
     hub->random_state = clock_epoch_ns();
-    ready_list_init(&hub->ready);
+    ready_list_init(&hub->ready, loop);
     map_init(&hub->ids);
-    list_init(&hub->subscriptions);
+    subscriptions_init(&hub->subscriptions);
     list_init(&hub->sessions);
+    list_init(&hub->drain.sessions);
+    hub->drain.deadline_ns = INT64_MAX;
+    slice_init(&hub->drain.slice, drain_step);
     ctx_init(&hub->ctx, NULL, NULL, INT64_MAX);
     *hub_out = hub;
     return STATUS_OK;
@@ -85,17 +194,15 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
 
 void hub_free(struct hub *hub)
 {
-    struct map_node *node;
+    struct producer *producer;
 
     if (!hub)
         return;
-    CHECK(hub->ids.count == 0 && list_empty(&hub->sessions));
+    loop_finish_slices(hub->loop);
+    CHECK(hub->ids.count == 0 && list_empty(&hub->sessions) && list_empty(&hub->drain.sessions));
     shedder_free(hub->shedder);
-    while ((node = map_next(&hub->registry.producers, NULL))) {
-        struct producer *producer = container_of(node, struct producer, name);
-
+    while ((producer = registry_after(&hub->registry, (struct bytes){NULL, 0})))
         producer->kind->free(producer);
-    }
     registry_fini(&hub->registry);
     due_queue_fini(&hub->due_queue);
     ctx_fini(&hub->ctx);

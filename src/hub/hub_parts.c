@@ -38,7 +38,7 @@ struct list *hub_sessions(struct hub *hub)
     return &hub->sessions;
 }
 
-struct list *hub_subscription_list(struct hub *hub)
+struct sorted *hub_subscriptions_by_id(struct hub *hub)
 {
     return &hub->subscriptions;
 }

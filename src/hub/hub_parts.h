@@ -12,6 +12,7 @@ struct list;
 struct loop;
 struct ready_list;
 struct registry;
+struct sorted;
 struct transients;
 
 struct loop *hub_loop(struct hub *hub);
@@ -20,7 +21,7 @@ struct registry *hub_registry(struct hub *hub);
 struct transients *hub_transients(struct hub *hub);
 struct due_queue *hub_due_queue(struct hub *hub);
 uint64_t *hub_random_state(struct hub *hub);
-struct list *hub_sessions(struct hub *hub);          /* until they are unregistered */
-struct list *hub_subscription_list(struct hub *hub); /* in the order of their beginning */
+struct list *hub_sessions(struct hub *hub);              /* until they are unregistered */
+struct sorted *hub_subscriptions_by_id(struct hub *hub); /* which is by their beginning */
 
 #endif

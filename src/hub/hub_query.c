@@ -1,55 +1,12 @@
 /* hub_query.c - what is there, a page at a time. */
 #include "hub/hub_query.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "hub/hub_internal.h"
 #include "hub/producer_internal.h"
 #include "hub/subscription_internal.h"
 
-/* Compares all bytes. A name comes before another one that begins with it. */
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t size = MIN_OF(a.size, b.size);
-    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
-
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
-static int compare_producers(const void *a, const void *b)
-{
-    return compare((*(struct producer *const *)a)->name.key, (*(struct producer *const *)b)->name.key);
-}
-
-static void sort(struct registry *registry)
-{
-    struct map_node *node = NULL;
-    size_t count = 0;
-
-    if (registry->sorted || registry->producers.count == 0)
-        return;
-    while ((node = map_next(&registry->producers, node)))
-        registry->by_name[count++] = container_of(node, struct producer, name);
-    qsort(registry->by_name, count, sizeof(struct producer *), compare_producers);
-    registry->sorted = true;
-}
-
-/* The index of the first producer whose name comes after `name`. */
-static size_t first_after(const struct registry *registry, struct bytes name)
-{
-    size_t low = 0, high = registry->producers.count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (compare(registry->by_name[middle]->name.key, name) <= 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
+/* Producers that one call looks at. */
+#define STEP_PRODUCERS 16u
 
 static void show_producer(struct producer *producer,
                           void (*each)(void *ctx, const struct producer_view *view), void *ctx)
@@ -78,26 +35,27 @@ static void show_producer(struct producer *producer,
     each(ctx, &view);
 }
 
-bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t max,
+bool hub_producers(struct hub *hub, struct hub_list *list,
                    void (*each)(void *ctx, const struct producer_view *view), void *ctx)
 {
-    struct registry *registry = &hub->registry;
     SCRATCH uint64_t masks[MAX_GLOB_MASKS];
-    const struct glob glob = glob_compile(pattern, masks);
-    uint32_t shown = 0;
+    const struct glob glob = glob_compile(list->pattern, masks);
+    struct producer *producer = registry_after(&hub->registry, walk_name_get(&list->after));
 
-    sort(registry);
-    for (size_t at = first_after(registry, after); at < registry->producers.count; at++) {
-        struct producer *producer = registry->by_name[at];
+    for (unsigned i = 0; producer && i < STEP_PRODUCERS; i++) {
+        struct sorted_node *next = sorted_next(&producer->by_name);
 
-        if (!glob_matches(&glob, producer->name.key))
-            continue;
-        if (shown == max)
-            return true;
-        show_producer(producer, each, ctx);
-        shown++;
+        if (glob_matches(&glob, producer->name.key)) {
+            list->more = list->left == 0;
+            if (list->more)
+                return false;
+            list->left--;
+            show_producer(producer, each, ctx);
+        }
+        walk_name_set(&list->after, producer->name.key);
+        producer = next ? container_of(next, struct producer, by_name) : NULL;
     }
-    return false;
+    return producer;
 }
 
 enum fault_reason hub_producer(struct hub *hub, struct bytes name,
@@ -130,22 +88,18 @@ static void show_subscription(const struct subscription *subscription,
     each(ctx, &view);
 }
 
-bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t max,
+bool hub_subscriptions(struct hub *hub, struct hub_list *list,
                        void (*each)(void *ctx, const struct subscription_view *view), void *ctx)
 {
-    uint32_t shown = 0;
+    struct subscription *subscription = subscription_after(hub, walk_name_get(&list->after));
 
-    list_each(node, safe, &hub->subscriptions) {
-        struct subscription *subscription = container_of(node, struct subscription, link);
-
-        if (compare(subscription->id.key, after) <= 0)
-            continue;
-        if (shown == max)
-            return true;
-        show_subscription(subscription, each, ctx);
-        shown++;
-    }
-    return false;
+    list->more = subscription && list->left == 0;
+    if (!subscription || list->more)
+        return false;
+    list->left--;
+    walk_name_set(&list->after, subscription->id.key);
+    show_subscription(subscription, each, ctx);
+    return true;
 }
 
 enum fault_reason hub_subscription(struct hub *hub, struct bytes id,

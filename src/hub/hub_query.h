@@ -11,6 +11,7 @@
 #include "flow/chan_limits.h"
 #include "flow/producer_state.h"
 #include "flow/totals.h"
+#include "hub/walk_name.h"
 
 struct chan;
 struct hub;
@@ -46,10 +47,17 @@ struct subscription_view {
     bool draining;
 };
 
-/* Calls `each` for producers whose name comes after `after` (empty: from the start) and matches the
- * glob `pattern` (at most MAX_PATTERN_BYTES; empty: all), at most `max`. Returns true when more
- * follow. */
-bool hub_producers(struct hub *hub, struct bytes pattern, struct bytes after, uint32_t max,
+/* A list, a portion at a time. All zero but for `left` it shows from the start. Between two
+ * portions objects may come and go: each one that is there all the time is shown once. */
+struct hub_list {
+    struct bytes pattern;   /* a glob for the names of producers, at most MAX_PATTERN_BYTES */
+    struct walk_name after; /* where the next portion goes on: what has this name is not shown */
+    uint32_t left;          /* how many are still to be shown */
+    bool more;              /* set at the end: so many were shown, and more follow */
+};
+
+/* Shows the next few producers: calls `each`. Returns whether to call it again. */
+bool hub_producers(struct hub *hub, struct hub_list *list,
                    void (*each)(void *ctx, const struct producer_view *view), void *ctx);
 
 /* FAULT_NONE: `each` was called. Otherwise PRODUCER_NOT_FOUND. */
@@ -57,9 +65,8 @@ MUST_CHECK enum fault_reason hub_producer(struct hub *hub, struct bytes name,
                                           void (*each)(void *ctx, const struct producer_view *view),
                                           void *ctx, struct fault *fault);
 
-/* Calls `each` for subscriptions whose id comes after `after` (empty: from the start), at most
- * `max`. Returns true when more follow. */
-bool hub_subscriptions(struct hub *hub, struct bytes after, uint32_t max,
+/* Shows the next subscription: calls `each`. Returns whether to call it again. */
+bool hub_subscriptions(struct hub *hub, struct hub_list *list,
                        void (*each)(void *ctx, const struct subscription_view *view), void *ctx);
 
 /* FAULT_NONE: `each` was called. Otherwise SUBSCRIPTION_NOT_FOUND. */

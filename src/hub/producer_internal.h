@@ -17,8 +17,10 @@
 
 #include "base/fault.h"
 #include "base/map.h"
+#include "base/sorted.h"
 #include "base/status.h"
 #include "event/filter.h"
+#include "hub/bindings_end.h"
 #include "route/data_path.h"
 
 #define PEER_CAPACITY 96u /* with the closing NUL; a longer address is truncated */
@@ -84,8 +86,9 @@ struct producer {
     struct registry *registry;
     const struct pair *labels; /* the kind's */
     size_t label_count;
-    struct map_node name; /* the loop's, under the registry's lock */
-    struct inlet inlet;   /* what all consumers share; of a kind that has no such thing never open */
+    struct map_node name;       /* the loop's, under the registry's lock */
+    struct sorted_node by_name; /* loop only, like `name` */
+    struct inlet inlet;         /* what all consumers share; of a kind that has no such thing never open */
 
     /* Any thread, under the registry's lock. */
     char peer[PEER_CAPACITY];
@@ -94,6 +97,8 @@ struct producer {
     bool named;                /* it is in the map */
     struct peer_count *charge; /* of the peer that the name is charged to; NULL: to nobody */
     uint64_t walk;             /* the last walk that saw it, see hub_select() */
+    uint64_t bound;            /* when it was bound: bind_subscriptions() numbers them */
+    struct bindings_end bindings_end;
 };
 
 /* A producer whose inlet begins at `start` (route/inlet.h), and that is not in the map yet.

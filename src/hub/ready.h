@@ -3,7 +3,8 @@
  * A transition changes one object, and calls no port. Of another object it may only store the end
  * (rule 3), take out routes (rule 4), move the context and count. It puts the objects that may have
  * to move next on the ready list. ready_run() then lets each of them move, one after the other,
- * until none is left; then it makes one port call; and so on until nothing is left of either. One
+ * until none is left; then it makes one port call; and so on until nothing is left of either. That
+ * may take several turns of the loop. One
  * exception: where a name gets another owner, handover.c closes the session that has it, and ends
  * the one that waits for it, in the same step.
  *
@@ -26,6 +27,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "loop/loop.h"
 
 struct ready;
 
@@ -40,6 +42,8 @@ struct ready_kind {
 struct ready_list {
     struct list ready, calls;
     bool running;
+    struct loop *loop;
+    struct slice slice; /* moves and calls, one at a time */
     /* Called last of all when nothing is left; it may free the list. NULL: nothing. */
     void (*emptied)(struct ready_list *list);
 };
@@ -51,7 +55,7 @@ struct ready {
     struct list in_ready, in_calls;
 };
 
-void ready_list_init(struct ready_list *list);
+void ready_list_init(struct ready_list *list, struct loop *loop);
 void ready_init(struct ready *ready, const struct ready_kind *kind, struct ready_list *list);
 
 /* Puts the object on the ready list. Does nothing where it is there. */
@@ -60,8 +64,13 @@ void ready_add(struct ready *ready);
 /* Puts the object at the end of the queue of port calls. Does nothing where it is there. */
 void ready_call(struct ready *ready);
 
+/* The same, but where it is there it moves to the end. */
+void ready_call_last(struct ready *ready);
+
 /* The last act of every entry into the hub. Where it runs already, which is inside a port call, it
- * returns at once. The list may be freed afterwards (emptied()). */
+ * returns at once. Where there is more to do than this turn of the loop has time for, the rest is
+ * done in slices, and other entries come in between. The list may be freed afterwards
+ * (emptied()). */
 void ready_run(struct ready_list *list);
 
 #endif

@@ -2,18 +2,22 @@
 #include "hub/registry.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/counters.h"
 #include "hub/producer_internal.h"
 #include "loop/loop.h"
 #include "route/inlet.h"
 
+static struct bytes name_of(const struct sorted_node *node)
+{
+    return container_of(node, struct producer, by_name)->name.key;
+}
+
 void registry_init(struct registry *registry, const struct loop *loop)
 {
     CHECK(pthread_mutex_init(&registry->lock, NULL) == 0);
     map_init(&registry->producers);
+    sorted_init(&registry->by_name, name_of);
     registry->loop = loop;
     registry->peers = (struct peer_counts){0};
     registry->history = false;
@@ -24,7 +28,6 @@ void registry_fini(struct registry *registry)
     CHECK(registry->producers.count == 0);
     map_fini(&registry->producers);
     peer_counts_fini(&registry->peers);
-    free(registry->by_name);
     pthread_mutex_destroy(&registry->lock);
 }
 
@@ -35,20 +38,11 @@ struct producer *registry_find(struct registry *registry, struct bytes name)
     return node ? container_of(node, struct producer, name) : NULL;
 }
 
-/* Makes space for one more producer in the sorted list, so that a query never needs memory. */
-static bool reserve_by_name(struct registry *registry)
+struct producer *registry_after(const struct registry *registry, struct bytes name)
 {
-    size_t capacity = MAX_OF(registry->by_name_capacity * 2, 64u);
-    struct producer **by_name;
+    struct sorted_node *node = sorted_after(&registry->by_name, name);
 
-    if (registry->producers.count < registry->by_name_capacity)
-        return true;
-    by_name = reallocarray(registry->by_name, capacity, sizeof(struct producer *));
-    if (!by_name)
-        return false;
-    registry->by_name = by_name;
-    registry->by_name_capacity = capacity;
-    return true;
+    return node ? container_of(node, struct producer, by_name) : NULL;
 }
 
 static bool has_charge_of(const struct producer *holder, struct peer_key peer)
@@ -60,15 +54,19 @@ enum fault_reason registry_reserve(struct registry *registry, struct peer_key pe
                                    const struct producer *holder, struct fault *fault)
 {
     const struct settings *settings = loop_settings(registry->loop);
-    uint32_t max = settings->max_producers;
+
+    if (!has_charge_of(holder, peer) && peer_share_check(&registry->peers, settings, settings->max_producers,
+                                                         peer, FAULT_PEER_PRODUCERS, fault) != FAULT_NONE)
+        return fault->reason;
+    return holder ? FAULT_NONE : registry_reserve_name(registry, fault);
+}
+
+enum fault_reason registry_reserve_name(struct registry *registry, struct fault *fault)
+{
+    uint32_t max = loop_settings(registry->loop)->max_producers;
     char bound[32];
     enum err err;
 
-    if (!has_charge_of(holder, peer) &&
-        peer_share_check(&registry->peers, settings, max, peer, FAULT_PEER_PRODUCERS, fault) != FAULT_NONE)
-        return fault->reason;
-    if (holder)
-        return FAULT_NONE;
     if (registry->producers.count >= max) {
         snprintf(bound, sizeof(bound), "at most %u", max);
         return fault_set(fault, FAULT_TOO_MANY_PRODUCERS, NULL, bound);
@@ -76,7 +74,7 @@ enum fault_reason registry_reserve(struct registry *registry, struct peer_key pe
     pthread_mutex_lock(&registry->lock);
     err = map_reserve(&registry->producers);
     pthread_mutex_unlock(&registry->lock);
-    if (err != ERR_OK || !reserve_by_name(registry))
+    if (err != ERR_OK)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     return FAULT_NONE;
 }
@@ -106,7 +104,7 @@ enum err registry_add(struct producer *producer)
     if (err != ERR_OK)
         return err;
     producer->named = true;
-    registry->sorted = false;
+    sorted_add(&registry->by_name, &producer->by_name);
     count_add(COUNT_LIVE_PRODUCERS, 1);
     return ERR_OK;
 }
@@ -116,7 +114,7 @@ void registry_remove_locked(struct producer *producer)
     registry_discharge(producer);
     map_remove(&producer->registry->producers, &producer->name);
     producer->named = false;
-    producer->registry->sorted = false;
+    sorted_remove(&producer->registry->by_name, &producer->by_name);
     count_add(COUNT_LIVE_PRODUCERS, -1);
 }
 
@@ -133,11 +131,5 @@ void registry_remove(struct producer *producer)
 
 void registry_keep_history(struct registry *registry)
 {
-    struct map_node *node = NULL;
-
-    if (registry->history)
-        return;
     registry->history = true;
-    while ((node = map_next(&registry->producers, node)))
-        inlet_keep_history(&container_of(node, struct producer, name)->inlet);
 }

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/map.h"
 #include "base/peer_share.h"
+#include "base/sorted.h"
 #include "base/status.h"
 
 struct loop;
@@ -22,9 +23,8 @@ struct registry {
     struct map producers;
 
     /* Loop only. */
-    struct producer **by_name; /* space for every producer; they are in order where `sorted` */
-    size_t by_name_capacity;
-    bool sorted;
+    struct sorted by_name;    /* the same producers */
+    uint64_t bound;           /* the latest number of bind_subscriptions() */
     const struct loop *loop;  /* for its settings */
     struct peer_counts peers; /* names by the peer that each is charged to */
     bool history;             /* every inlet of a producer keeps one (route/history.h) */
@@ -36,12 +36,20 @@ void registry_fini(struct registry *registry); /* no producer may be left */
 
 struct producer *registry_find(struct registry *registry, struct bytes name); /* NULL: nobody has the name */
 
+/* The first producer whose name comes after `name` (empty: the first of all). NULL: there is none.
+ * A walk over all producers in portions remembers the last name. */
+struct producer *registry_after(const struct registry *registry, struct bytes name);
+
 /* Whether `peer` may have one more name. `holder` NULL: a new name. Otherwise the name that is
  * charged to this producer now; it needs no space where it is charged to the same peer already.
  *
  * FAULT_NONE: there is space. TOO_MANY_PRODUCERS, PEER_PRODUCERS, MEMORY_BUDGET: there is none. */
 MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, struct peer_key peer,
                                               const struct producer *holder, struct fault *fault);
+
+/* Whether one more name fits, whoever is charged for it. FAULT_NONE, TOO_MANY_PRODUCERS,
+ * MEMORY_BUDGET. */
+MUST_CHECK enum fault_reason registry_reserve_name(struct registry *registry, struct fault *fault);
 
 /* Charges the producer's name to a peer, after registry_reserve(): before the name is added, and
  * also while the producer waits for it. ERR_NO_MEMORY: it is charged to nobody. */
@@ -60,7 +68,8 @@ void registry_remove(struct producer *producer);
 /* The same for a producer that is in the map, and a caller that holds the registry's lock. */
 void registry_remove_locked(struct producer *producer);
 
-/* From now on every producer keeps a history. */
+/* From now on every producer that is added keeps a history. Those that are there get theirs one by
+ * one (bind_walk.c). */
 void registry_keep_history(struct registry *registry);
 
 #endif

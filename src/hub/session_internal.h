@@ -122,8 +122,8 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
  * passes to the session that waits for it. `notify`: abort_call() follows. The first end counts. */
 void session_over(struct session *session, const struct ending *ending, bool notify);
 
-void sessions_drain(struct list *sessions, int64_t deadline_ns);
-void sessions_abort(struct list *sessions); /* nobody is left to publish for */
+void session_drain(struct session *session, int64_t deadline_ns); /* the hub drains */
+void session_abort(struct session *session);                      /* nobody is left to publish for */
 
 /* ---- handover.c ---- */
 

@@ -60,26 +60,58 @@ void session_go_live(struct session *session, struct list *created)
     activations_begin(created);
 }
 
+/* Makes space for the session's name, which is free. Since it became free another entry may have
+ * come in between: a newer session that has the name now replaces this one, and a transient
+ * producer yields. */
+static enum fault_reason reserve_free_name(struct session *session)
+{
+    struct registry *registry = session->producer.registry;
+    struct producer *holder = registry_find(registry, name_of(session));
+    struct fault fault;
+
+    if (holder && holder->kind->name_rule != NAME_YIELDED)
+        return FAULT_REPLACED;
+    if (holder)
+        holder->kind->remove(holder, FAULT_REPLACED, 0);
+    return registry_reserve_name(registry, &fault);
+}
+
 /* The session had waited for its name, and the name is free. In a hub that drains no session
  * waits. */
 static void take_free_name(struct session *session)
 {
-    const struct ending refused = {.reason = FAULT_MEMORY_BUDGET};
+    struct ending refused = {.reason = reserve_free_name(session)};
     struct list created;
 
-    if (session_prepare(session, &created) != ERR_OK) {
+    if (refused.reason == FAULT_NONE && session_prepare(session, &created) != ERR_OK)
+        refused.reason = FAULT_MEMORY_BUDGET;
+    if (refused.reason != FAULT_NONE) {
         session_over(session, &refused, true);
         return;
     }
-    CHECK(registry_add(&session->producer) == ERR_OK); /* another name has just been taken out */
+    CHECK(registry_add(&session->producer) == ERR_OK); /* there is space */
     session_go_live(session, &created);
 }
 
 /* ---- the end ---- */
 
+/* It had more bindings than one turn had time for. */
+static void bindings_ended(struct producer *producer)
+{
+    struct session *session = session_of(producer);
+    struct ready_list *list = session->ready.list;
+
+    ready_add(&session->ready);
+    session_release(session);
+    ready_run(list);
+}
+
 void session_over(struct session *session, const struct ending *ending, bool notify)
 {
-    bool lost = ending->code != CODE_OK;
+    const struct bindings_end end = {.state = ending->code != CODE_OK ? PRODUCER_ENDED : PRODUCER_REMOVED,
+                                     .code = ending->code,
+                                     .message = ending->message,
+                                     .ended = bindings_ended};
 
     if (session->state == SESSION_GONE)
         return;
@@ -93,12 +125,12 @@ void session_over(struct session *session, const struct ending *ending, bool not
     session->predecessor = NULL;
     list_each(node, safe, &session->activations)
         activation_request_end(container_of(node, struct activation, in_session), ending);
-    bindings_close(&session->producer, lost ? PRODUCER_ENDED : PRODUCER_REMOVED, ending->code,
-                   ending->message);
+    if (!bindings_end(&session->producer, &end))
+        session_retain(session);
     ready_add(&session->ready);
 }
 
-/* Its last activation has ended. */
+/* Its last activation has ended, and its last binding is gone. */
 static void conclude(struct session *session)
 {
     const struct inlet *inlet = &session->producer.inlet;
@@ -115,7 +147,7 @@ static void conclude(struct session *session)
             LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes),
             LOG_NUMBER("expired", session->expired_activations));
     if (session->abort_due)
-        ready_call(&session->ready);
+        ready_call_last(&session->ready); /* after stop() of its activations */
     registry_remove(&session->producer);
     if (!successor)
         return;
@@ -200,7 +232,8 @@ static void run(struct ready *ready)
         run_closing(session);
         break;
     case SESSION_GONE:
-        if (!session->concluded && list_empty(&session->activations))
+        if (!session->concluded && list_empty(&session->activations) &&
+            session->producer.inlet.route_count == 0)
             conclude(session);
         break;
     }
@@ -223,7 +256,7 @@ static void call(struct ready *ready)
     if (session->unregistered)
         return;
     if (session->state == SESSION_GONE) {
-        if (session->abort_due)
+        if (session->abort_due && session->concluded)
             call_abort(session);
     } else if (!session->welcome_called) {
         session->welcome_called = true;
@@ -250,9 +283,9 @@ static void release(struct ready *ready)
 
 const struct ready_kind session_ready_kind = {run, call, retain, release};
 
-/* ---- all sessions of a hub ---- */
+/* ---- the end of the hub ---- */
 
-static void drain_one(struct session *session, int64_t deadline_ns)
+void session_drain(struct session *session, int64_t deadline_ns)
 {
     const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED};
 
@@ -264,16 +297,9 @@ static void drain_one(struct session *session, int64_t deadline_ns)
     session_close(session, FAULT_DRAINING, deadline_ns);
 }
 
-void sessions_drain(struct list *sessions, int64_t deadline_ns)
-{
-    list_each(node, safe, sessions)
-        drain_one(container_of(node, struct session, link), deadline_ns);
-}
-
-void sessions_abort(struct list *sessions)
+void session_abort(struct session *session)
 {
     const struct ending ending = {.reason = FAULT_DRAINING, .state = PRODUCER_REMOVED, .notify = true};
 
-    list_each(node, safe, sessions)
-        session_over(container_of(node, struct session, link), &ending, true);
+    session_over(session, &ending, true);
 }

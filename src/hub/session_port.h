@@ -8,12 +8,14 @@
 #include "base/base.h"
 #include "base/fault.h"
 
+struct shared_bytes;
+
 enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2 };
 
 struct activation_params {
     uint64_t activation;
-    struct bytes request; /* valid during the call */
-    int64_t deadline_ns;  /* clock_mono_ns(); INT64_MAX: none */
+    struct shared_bytes *request; /* retain it to keep it; NULL: empty */
+    int64_t deadline_ns;          /* clock_mono_ns(); INT64_MAX: none */
     const char *subscription_id;
 };
 

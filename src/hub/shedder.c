@@ -34,7 +34,7 @@ struct shedder {
 
     /* Loop only. */
     struct loop *loop;
-    struct list *subscriptions;
+    struct sorted *subscriptions;
     struct timer timer;
     bool freed;
     uint64_t ranges; /* dropped and not logged yet */
@@ -49,9 +49,9 @@ static void is_short(struct budget_callbacks *callbacks)
         loop_post(shedder->loop, &shedder->task);
 }
 
-static struct subscription *subscription_at(struct list *node)
+static struct subscription *subscription_at(struct sorted_node *node)
 {
-    return container_of(node, struct subscription, link);
+    return container_of(node, struct subscription, by_id);
 }
 
 /* In MiB, as peer_share() counts in 32 bits. */
@@ -68,14 +68,14 @@ static bool add_up(struct shedder *shedder)
 {
     bool above = false;
 
-    list_each(node, safe, shedder->subscriptions)
+    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
         subscription_at(node)->charge->bytes = 0;
-    list_each(node, safe, shedder->subscriptions) {
+    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node)) {
         struct subscription *subscription = subscription_at(node);
 
         subscription->charge->bytes += (int64_t)chan_sheddable(subscription->chan);
     }
-    list_each(node, safe, shedder->subscriptions)
+    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
         above = above || above_share(shedder, subscription_at(node)->charge);
     return above;
 }
@@ -93,16 +93,16 @@ static uint32_t shed(struct shedder *shedder)
     uint64_t level = 0;
     uint32_t dropped = 0;
 
-    list_each(node, safe, shedder->subscriptions)
+    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
         level = MAX_OF(level, sheddable(shedder, subscription_at(node), above));
     level -= MIN_OF(level, level / 4 + 1);
-    list_each(node, safe, shedder->subscriptions) {
+    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node)) {
         struct subscription *subscription = subscription_at(node);
 
         if (dropped < MAX_RANGES && sheddable(shedder, subscription, above) > level)
             dropped += chan_shed(subscription->chan, level, MAX_RANGES - dropped);
     }
-    list_each(node, safe, shedder->subscriptions)
+    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
         subscription_at(node)->charge->bytes = 0;
     return dropped;
 }
@@ -161,7 +161,7 @@ struct shedder *shedder_new(struct hub *hub)
     shedder->task.run = run;
     shedder->timer.fired = retry;
     shedder->loop = hub_loop(hub);
-    shedder->subscriptions = hub_subscription_list(hub);
+    shedder->subscriptions = hub_subscriptions_by_id(hub);
     shedder->logged_at_ns = clock_mono_ns() - LOG_EVERY_NS;
     chunk_budget_notify(&shedder->callbacks);
     return shedder;

@@ -11,6 +11,9 @@
  * CANCELLED: it is out of every inlet, all activations have ended, the channel is closed, and the
  * port was told to end the call with a fault.
  *
+ * A subscription that wants many producers gets its bindings in slices, and loses them in slices.
+ * It leaves when it has none any more.
+ *
  * In each state the hub knows the subscription until hub_unsubscribe(). In both ends the port is
  * notified before the channel moves, so that no taker finds the channel at its end without knowing
  * why. */
@@ -27,14 +30,12 @@
 #include "flow/chan_stats.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
-#include "hub/bind.h"
+#include "hub/bind_walk.h"
 #include "hub/binding.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
 #include "hub/subscription_internal.h"
-#include "route/resume.h"
-#include "route/route.h"
 
 /* A stream that ends by itself has time: as long as a drain may last. */
 #define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
@@ -61,6 +62,7 @@ static void release(struct ready *ready)
     ctx_fini(&subscription->ctx);
     chan_release(subscription->chan);
     filter_free(subscription->filter);
+    shared_bytes_release(subscription->request);
     free(subscription->fault);
     free(subscription);
 }
@@ -68,6 +70,26 @@ static void release(struct ready *ready)
 static void retain(struct ready *ready)
 {
     container_of(ready, struct subscription, ready)->refs++;
+}
+
+/* ---- its beginning ---- */
+
+static void log_added(const struct subscription *subscription)
+{
+    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
+              LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
+              LOG_NUMBER("producers", subscription->binding_count + subscription->activation_count));
+}
+
+/* hub_subscribe() has returned long ago. What else is to be called comes after this. */
+static void call_bound(struct subscription *subscription)
+{
+    subscription->bound_due = false;
+    ready_add(&subscription->ready);
+    log_added(subscription);
+    if (subscription->port->bound)
+        subscription->port->bound(subscription->port_ctx,
+                                  subscription->binding_count + subscription->activation_count);
 }
 
 /* ---- a gentle end ---- */
@@ -105,6 +127,8 @@ static void run_draining(struct subscription *subscription)
         request_ends(subscription, &expired); /* each of them brings the subscription back here */
         return;
     }
+    if (subscription->binding_count > 0 && !subscription->late)
+        return; /* it comes back here when it is out of all inlets */
     if (!subscription->closing_called) {
         ready_call(&subscription->ready);
         return;
@@ -166,6 +190,8 @@ static void leave(struct subscription *subscription)
     map_remove(&subscription->hub->ids, &subscription->id);
     peer_counts_remove(&subscription->hub->peers, subscription->charge);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
+    if (subscription->port->left)
+        ready_call(&subscription->ready);
     release(&subscription->ready); /* the reference of its caller */
 }
 
@@ -184,7 +210,7 @@ static void run(struct ready *ready)
     struct subscription *subscription = container_of(ready, struct subscription, ready);
 
     if (subscription->unsubscribed) {
-        if (subscription->activation_count == 0 && !subscription->left)
+        if (subscription->activation_count == 0 && subscription->binding_count == 0 && !subscription->left)
             leave(subscription);
         return;
     }
@@ -208,12 +234,18 @@ static void call(struct ready *ready)
 {
     struct subscription *subscription = container_of(ready, struct subscription, ready);
 
+    if (subscription->left && subscription->port->left && !subscription->left_called) {
+        subscription->left_called = true;
+        subscription->port->left(subscription->port_ctx);
+    }
     if (subscription->unsubscribed)
         return;
-    if (subscription->ctx.state == CTX_CANCELLED) {
+    if (subscription->bound_due) {
+        call_bound(subscription);
+    } else if (subscription->ctx.state == CTX_CANCELLED) {
         if (!subscription->abort_called)
             call_abort(subscription);
-    } else if (!subscription->closing_called) {
+    } else if (subscription->ctx.state == CTX_DRAINING && !subscription->closing_called) {
         call_closing(subscription);
     }
 }
@@ -226,6 +258,9 @@ static void on_context_moved(struct ctx *ctx)
 
     if (subscription->unsubscribed)
         return; /* it ends already */
+    bind_walk_stop(subscription);
+    if (subscription->bound_due)
+        ready_call(&subscription->ready);
     if (ctx->state == CTX_DRAINING) {
         begin_drain(subscription);
     } else {
@@ -244,7 +279,8 @@ static void discard(struct subscription *subscription)
 {
     if (!subscription)
         return;
-    bindings_detach(subscription);
+    bind_walk_stop(subscription);
+    bindings_detach_now(subscription);
     peer_counts_remove(&subscription->hub->peers, subscription->charge);
     release(&subscription->ready);
 }
@@ -262,16 +298,19 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
 {
     const struct bytes peer = {(const uint8_t *)params->peer,
                                params->peer ? strnlen(params->peer, PEER_CAPACITY - 1) : 0};
-    struct subscription *subscription =
-        calloc(1, sizeof(*subscription) + params->name.size + params->request.size + peer.size + 1);
+    struct subscription *subscription = calloc(1, sizeof(*subscription) + params->name.size + peer.size + 1);
 
     if (!subscription)
         return NULL;
-    list_init(&subscription->link);
+    slice_init(&subscription->detach, bindings_detach_step);
     list_init(&subscription->bindings);
     list_init(&subscription->activations);
     subscription->chan = chan_new(&params->limits, &params->callbacks);
-    if (!subscription->chan) {
+    if (params->request.size > 0)
+        subscription->request = shared_bytes_new(params->request);
+    if (!subscription->chan || (params->request.size > 0 && !subscription->request)) {
+        chan_release(subscription->chan);
+        shared_bytes_release(subscription->request);
         free(subscription);
         return NULL;
     }
@@ -290,31 +329,10 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     subscription->id.key =
         (struct bytes){(const uint8_t *)subscription->id_text, strlen(subscription->id_text)};
     subscription->name = copy_text(subscription->texts, params->name);
-    subscription->request = copy_text(subscription->texts + params->name.size, params->request);
-    subscription->peer =
-        (const char *)copy_text(subscription->texts + params->name.size + params->request.size, peer).data;
+    subscription->peer = (const char *)copy_text(subscription->texts + params->name.size, peer).data;
     ctx_init(&subscription->ctx, &hub->ctx, &ctx_port,
              params->deadline_ns > 0 ? params->deadline_ns : INT64_MAX);
     return subscription;
-}
-
-static enum err bind_all(struct subscription *subscription, const struct subscription_params *params,
-                         struct list *created)
-{
-    OWNED(resume_free) struct resume *resume = NULL;
-    struct start_point start_point = {.last = params->last};
-
-    if (params->resume &&
-        !(resume = resume_new(params->resume, params->resume_count, params->resume_left_out == 0)))
-        return ERR_NO_MEMORY;
-    if (params->last > 0)
-        registry_keep_history(&subscription->hub->registry);
-    start_point.resume = resume;
-    if (bind_producers(subscription, &start_point, created) != ERR_OK)
-        return ERR_NO_MEMORY;
-    return resume ? resume_report_lost_sources(resume, subscription->chan, subscription->filter,
-                                               &subscription->hub->registry.producers)
-                  : ERR_OK;
 }
 
 /* Whether the peer may have one more subscription. */
@@ -336,10 +354,13 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
                                 struct subscription **subscription_out,
                                 struct subscription_result *result_out, struct fault *fault)
 {
+    const struct bind_start start = {.resume = params->resume,
+                                     .resume_count = params->resume_count,
+                                     .resume_left_out = params->resume_left_out,
+                                     .last = params->last,
+                                     .at_once = !params->port->bound};
     OWNED(discard) struct subscription *subscription = NULL;
-    struct list created;
 
-    list_init(&created);
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
     if (check_limits(hub, params->peer_key, fault) != FAULT_NONE)
@@ -348,23 +369,20 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     if (!subscription || !(subscription->charge = peer_counts_add(&hub->peers, params->peer_key)))
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     subscription->filter = params->filter;
-    if (bind_all(subscription, params, &created) != ERR_OK ||
-        map_add(&hub->ids, &subscription->id) != ERR_OK) {
-        activations_discard(&created, PRODUCER_ENDED);
+    if (bind_walk_begin(subscription, &start) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
-    list_append(&hub->subscriptions, &subscription->link);
+    sorted_add(&hub->subscriptions, &subscription->by_id);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
     memcpy(result_out->id, subscription->id_text, sizeof(result_out->id));
     result_out->producers_matched = subscription->binding_count + subscription->activation_count;
     result_out->chan = chan_retain(subscription->chan);
-    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
-              LOG_BYTES("name", params->name), LOG_TEXT("peer", subscription->peer),
-              LOG_NUMBER("producers", result_out->producers_matched));
+    result_out->pending = !bind_walk_go_on(subscription);
+    if (!result_out->pending)
+        log_added(subscription);
     *subscription_out = subscription;
     subscription = NULL;
-    activations_begin(&created);
     ready_run(&hub->ready);
     return FAULT_NONE;
 }
@@ -377,55 +395,11 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason
 
     subscription->unsubscribed = true;
     subscription->left_reason = reason;
-    list_remove(&subscription->link); /* nobody binds to it any more */
+    sorted_remove(&subscription->hub->subscriptions, &subscription->by_id); /* nobody binds to it */
     timer_stop(&subscription->deadline);
+    bind_walk_stop(subscription);
     bindings_detach(subscription);
     request_ends(subscription, &ending);
     ready_add(&subscription->ready);
     ready_run(list);
-}
-
-struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault)
-{
-    struct map_node *node = map_find(&hub->ids, id);
-
-    if (node)
-        return container_of(node, struct subscription, id);
-    fault_bytes(fault, FAULT_SUBSCRIPTION_NOT_FOUND, "subscription_id", id, NULL);
-    return NULL;
-}
-
-enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason, int64_t drain_ns,
-                             struct fault *fault)
-{
-    struct subscription *subscription = subscription_find(hub, id, fault);
-
-    if (!subscription)
-        return FAULT_SUBSCRIPTION_NOT_FOUND;
-    if (subscription->closing == 0)
-        subscription->closing = reason;
-    ctx_drain(&subscription->ctx, reason == CLOSING_DISCONNECTED ? FAULT_KICKED : FAULT_FINISHED,
-              clock_from_now_ns(drain_ns));
-    ready_run(&hub->ready);
-    return FAULT_NONE;
-}
-
-enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason, struct fault *fault)
-{
-    struct subscription *subscription = subscription_find(hub, id, fault);
-    char quoted[sizeof(fault->bound)] = "";
-
-    if (!subscription)
-        return FAULT_SUBSCRIPTION_NOT_FOUND;
-    if (reason.size > 0)
-        quote_bytes(reason, reason.size, quoted, sizeof(quoted));
-    if (subscription->ctx.state == CTX_CANCELLED)
-        return FAULT_NONE;
-    /* Without memory the consumer hears the reason alone. */
-    subscription->fault = malloc(sizeof(*subscription->fault));
-    if (subscription->fault)
-        fault_set(subscription->fault, FAULT_KICKED, NULL, quoted);
-    ctx_cancel(&subscription->ctx, FAULT_KICKED);
-    ready_run(&hub->ready);
-    return FAULT_NONE;
 }

@@ -37,18 +37,23 @@ struct subscription_params {
 
 struct subscription_result {
     char id[32];
-    uint32_t producers_matched;
-    struct chan *chan; /* a reference of the caller's own */
+    uint32_t producers_matched; /* so far, where `pending` */
+    bool pending;               /* more producers are bound in later turns; bound() follows */
+    struct chan *chan;          /* a reference of the caller's own */
 };
 
-/* FAULT_NONE: *result_out is filled in, and hub_unsubscribe() must follow in the end.
+/* Binds the subscription to every producer that is there and that it wants. Where these are more
+ * than this turn of the loop has time for, the result is `pending`: the rest follows in later
+ * turns, and then bound() of the port. What `params` points to must stay valid until then.
+ *
+ * FAULT_NONE: *result_out is filled in, and hub_unsubscribe() must follow in the end.
  * TOO_MANY_SUBSCRIPTIONS, PEER_SUBSCRIPTIONS, MEMORY_BUDGET, DRAINING: nothing was taken over. */
 MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
                                            struct subscription **subscription_out,
                                            struct subscription_result *result_out, struct fault *fault);
 
 /* The stream is over. `reason` is NONE for a gentle end. What still waits is dropped for
- * CONSUMER_GONE. Frees the subscription. */
+ * CONSUMER_GONE. Frees the subscription; left() of the port says when. */
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason);
 
 /* Ends a subscription gently, within `drain_ns`. Where a drain is under way this only brings its

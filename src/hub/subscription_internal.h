@@ -9,12 +9,15 @@
 
 #include "base/ctx.h"
 #include "base/map.h"
+#include "base/shared_bytes.h"
+#include "base/sorted.h"
 #include "event/filter.h"
 #include "flow/chan_limits.h"
 #include "hub/ready.h"
 #include "hub/subscription_port.h"
 #include "loop/loop.h"
 
+struct bind_walk;
 struct hub;
 struct peer_count;
 
@@ -23,16 +26,20 @@ struct subscription {
     struct ready ready;
     uint32_t refs;
     struct ctx ctx;
-    struct list link;   /* in hub->subscriptions */
-    struct map_node id; /* in hub->ids */
+    struct sorted_node by_id; /* in hub->subscriptions */
+    struct map_node id;       /* in hub->ids */
     struct filter *filter;
     struct chan *chan;
     struct chan_limits limits;
     const struct subscription_port *port;
     void *port_ctx;
     struct peer_count *charge; /* of its peer */
+    struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
+    bool bound_due;            /* it was over after hub_subscribe(), and bound() is to be called */
     struct list bindings;      /* to shared producers */
     uint32_t binding_count;
+    struct slice detach; /* takes the bindings out */
+    bool detaching;      /* `detach` waits for its turn; it holds a reference */
     struct list activations;
     uint32_t activation_count;
     uint32_t expired_activations; /* they did not stop in time */
@@ -43,16 +50,25 @@ struct subscription {
     bool closing_called, abort_called;
     bool late;                     /* the deadline of the gentle end has passed */
     bool unsubscribed;             /* the port is not called any more */
+    bool left_called;              /* left() of the port */
     bool left;                     /* unsubscribed, and the hub does not know it any more */
     enum fault_reason left_reason; /* as hub_unsubscribe() was told */
     enum closing closing;          /* why it ends gently; 0: it does not, so far */
     struct fault *fault;           /* what a hard end says; NULL: its reason alone */
     int64_t started_wall_ns;
     char id_text[32];
-    const char *peer; /* in `texts`, like the following */
-    struct bytes request, name;
+    struct shared_bytes *request; /* NULL: empty */
+    const char *peer;             /* in `texts`, like the name */
+    struct bytes name;
     uint8_t texts[];
 };
+
+/* An empty tree of subscriptions by their ids. */
+void subscriptions_init(struct sorted *subscriptions);
+
+/* The first subscription whose id comes after `id` (empty: the first of all). NULL: there is none.
+ * A walk over all subscriptions in portions remembers the last id. */
+struct subscription *subscription_after(struct hub *hub, struct bytes id);
 
 /* NULL: *fault says SUBSCRIPTION_NOT_FOUND. */
 struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault);

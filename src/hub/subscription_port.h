@@ -19,9 +19,13 @@ enum closing {
  * closes. So a taker that finds its channel at the end before it was notified will be notified.
  *
  * hub_unsubscribe() may be called from within, and nothing else of the hub. What it leads to is
- * done after the function has returned: only then is the channel closed, and until then its
- * callbacks may be called. */
+ * done after the function has returned. */
 struct subscription_port {
+    /* The producers are bound, so many of them (struct subscription_result). Called where
+     * hub_subscribe() said `pending`, before the two others. NULL: hub_subscribe() binds them all
+     * at once, however long that takes. */
+    void (*bound)(void *ctx, uint32_t producers_matched);
+
     /* A gentle end began. Shared producers put nothing more into the channel. What waits may be
      * delivered until `deadline_ns` (clock_mono_ns()), and so may what activations still send until
      * they have ended. Then the channel is closed, and the rest is lost for DRAIN_CUT. A nearer
@@ -31,6 +35,11 @@ struct subscription_port {
     /* A hard end. End the call with this fault, then call hub_unsubscribe(). Where it comes after
      * the deadline of a gentle end, the channel is closed already. */
     void (*abort_call)(void *ctx, const struct fault *fault);
+
+    /* The last call, once, after hub_unsubscribe(): from within it, or in a later turn where the
+     * subscription has many producers or activations. Until then callbacks of the channel may be
+     * called. NULL: nobody needs to know. */
+    void (*left)(void *ctx);
 
     /* Loop. Appends the settings in force, as the API's message Settings, for an operator who asks.
      * NULL: there are none to show. The hub does not call it. */

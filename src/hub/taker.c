@@ -49,6 +49,7 @@ struct taker {
     enum closing closing; /* 0: no gentle end has begun */
     int64_t closing_deadline_ns;
     bool closing_reported;
+    bool leaving, left; /* GONE: it has unsubscribed; the subscription has left */
     struct fault fault; /* why it is ENDING */
 
     /* The batch in flight. Its losses and states hold a reference to their sources. */
@@ -210,14 +211,23 @@ static void dispose(struct taker *taker)
 }
 
 /* The last act, unless the task is posted: then that is its last run. */
+static void conclude(struct taker *taker)
+{
+    taker->leaving = false;
+    taker->port->ended(taker->ctx, &taker->fault);
+    if (!atomic_exchange(&taker->posted, true))
+        dispose(taker);
+}
+
+/* Until the subscription has left, the channel may still wake the taker. */
 static void finish(struct taker *taker)
 {
     fsm_move(&machine, taker, TAKER_GONE);
     timer_stop(&taker->timer);
+    taker->leaving = true;
     hub_unsubscribe(taker->subscription, taker->fault.reason);
-    taker->port->ended(taker->ctx, &taker->fault);
-    if (!atomic_exchange(&taker->posted, true))
-        dispose(taker);
+    if (taker->left)
+        conclude(taker);
 }
 
 /* The hub notifies before it moves the channel. So where the channel has ended and the taker does
@@ -266,12 +276,15 @@ static void run(struct task *task)
 {
     struct taker *taker = container_of(task, struct taker, task);
 
-    if (taker->state == TAKER_GONE) {
+    if (taker->state == TAKER_GONE && !taker->leaving) {
         dispose(taker);
         return;
     }
     atomic_store(&taker->posted, false);
-    decide(taker);
+    if (taker->state != TAKER_GONE)
+        decide(taker);
+    else if (taker->left)
+        conclude(taker);
 }
 
 static void on_timer(struct timer *timer)
@@ -293,7 +306,17 @@ static void on_abort(void *ctx, const struct fault *fault)
     begin_end(ctx, fault);
 }
 
-static const struct subscription_port subscription_port = {.closing = on_closing, .abort_call = on_abort};
+/* From within hub_unsubscribe(), or later: then the task goes on. */
+static void on_left(void *ctx)
+{
+    struct taker *taker = ctx;
+
+    taker->left = true;
+    wake(taker);
+}
+
+static const struct subscription_port subscription_port = {
+    .closing = on_closing, .abort_call = on_abort, .left = on_left};
 
 /* ---- the owner's calls ---- */
 

@@ -26,12 +26,15 @@
 #include "loop/loop.h"
 #include "route/inlet.h"
 
+/* Producers of which one step takes note, under the lock that every call needs. */
+#define STEP_PRODUCERS 16
+
 static const struct producer_kind transient_kind;
 
 struct transients {
     /* Any thread, under the registry's lock. */
     struct list newly_idle; /* producers without a call that the loop does not watch yet */
-    bool task_posted;
+    bool task_posted;       /* `task` is posted, or `watch_slice` waits */
 
     /* Loop only. */
     struct hub *hub;
@@ -39,6 +42,7 @@ struct transients {
     bool freed;       /* transients_free() found the task posted: the task frees this */
     struct heap idle; /* producers by the earliest moment at which they may be forgotten */
     struct timer forget;
+    struct slice watch_slice, forget_slice;
 };
 
 struct transient {
@@ -89,12 +93,19 @@ static int64_t forget_at_ns(const struct transients *transients, const struct tr
                         loop_settings(hub_loop(transients->hub))->transient_forget_ns);
 }
 
+static void forgotten(struct producer *producer)
+{
+    transient_free(transient_of(producer));
+}
+
 /* Takes a producer that nobody can find any more out of all its routes, and frees it. */
 static void forget(struct transient *transient)
 {
+    const struct bindings_end end = {.state = PRODUCER_REMOVED, .ended = forgotten};
+
     log_removed(&transient->producer, "FORGOTTEN");
-    bindings_close(&transient->producer, PRODUCER_REMOVED, 0, NULL);
-    transient_free(transient);
+    if (bindings_end(&transient->producer, &end))
+        transient_free(transient);
 }
 
 /* Sets the timer to the earliest moment. Where that fails, the next producer that becomes idle
@@ -133,36 +144,41 @@ static bool unpublish_if_idle(struct transients *transients, struct transient *t
     return gone;
 }
 
-static void forget_due(struct timer *timer)
+/* Decides about the next producer whose moment has come. */
+static bool forget_step(struct slice *slice)
 {
-    struct transients *transients = container_of(timer, struct transients, forget);
+    struct transients *transients = container_of(slice, struct transients, forget_slice);
+    struct heap_node *first = heap_first(&transients->idle);
     int64_t now_ns = clock_mono_ns();
-    struct heap_node *first;
 
-    while ((first = heap_first(&transients->idle)) && first->key <= now_ns) {
+    if (first && first->key <= now_ns) {
         struct transient *transient = container_of(first, struct transient, idle);
 
         if (unpublish_if_idle(transients, transient, now_ns))
             forget(transient);
+        return true;
     }
     set_timer(transients);
+    return false;
 }
 
-/* Loop. From now on the producers that became idle are watched. */
-static void watch_newly_idle(struct task *task)
+static void forget_due(struct timer *timer)
 {
-    struct transients *transients = container_of(task, struct transients, task);
-    struct registry *registry;
-    struct list *node;
+    struct transients *transients = container_of(timer, struct transients, forget);
 
-    if (transients->freed) {
-        free(transients);
-        return;
-    }
-    registry = hub_registry(transients->hub);
+    loop_slice(hub_loop(transients->hub), &transients->forget_slice);
+}
+
+/* From now on some of the producers that became idle are watched. */
+static bool watch_step(struct slice *slice)
+{
+    struct transients *transients = container_of(slice, struct transients, watch_slice);
+    struct registry *registry = hub_registry(transients->hub);
+    struct list *node;
+    bool more;
+
     pthread_mutex_lock(&registry->lock);
-    transients->task_posted = false;
-    while ((node = list_first(&transients->newly_idle))) {
+    for (int i = 0; i < STEP_PRODUCERS && (node = list_first(&transients->newly_idle)); i++) {
         struct transient *transient = container_of(node, struct transient, newly_idle);
 
         list_remove(node);
@@ -171,8 +187,22 @@ static void watch_newly_idle(struct task *task)
         if (heap_set(&transients->idle, &transient->idle, forget_at_ns(transients, transient)) != ERR_OK)
             transient->watched = false;
     }
+    more = !list_empty(&transients->newly_idle);
+    transients->task_posted = more;
     pthread_mutex_unlock(&registry->lock);
-    set_timer(transients);
+    if (!more)
+        set_timer(transients);
+    return more;
+}
+
+static void watch_newly_idle(struct task *task)
+{
+    struct transients *transients = container_of(task, struct transients, task);
+
+    if (transients->freed)
+        free(transients);
+    else
+        loop_slice(hub_loop(transients->hub), &transients->watch_slice);
 }
 
 /* ---- calls that publish ---- */
@@ -301,9 +331,15 @@ static bool joinable(const struct producer *producer)
     return true;
 }
 
+static void removed(struct producer *producer)
+{
+    inlet_leave(&producer->inlet);
+}
+
 /* Its calls find it removed, and must find their producer again. */
 static void remove_now(struct producer *producer, enum fault_reason reason, int64_t drain_ns)
 {
+    const struct bindings_end end = {.state = PRODUCER_REMOVED, .ended = removed};
     struct transient *transient = transient_of(producer);
 
     (void)drain_ns; /* nothing waits for its end */
@@ -312,12 +348,12 @@ static void remove_now(struct producer *producer, enum fault_reason reason, int6
     heap_remove(&transients_of(transient)->idle, &transient->idle);
     list_remove(&transient->newly_idle);
     transient->removed = true;
-    transient->open_calls++; /* until inlet_leave() below */
+    transient->open_calls++; /* until its last binding is gone */
     pthread_mutex_unlock(&producer->registry->lock);
     inlet_set_state(&producer->inlet, INLET_REMOVED);
     log_removed(producer, fault_reason_name(reason));
-    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
-    inlet_leave(&producer->inlet);
+    if (bindings_end(producer, &end))
+        inlet_leave(&producer->inlet);
 }
 
 static void query(struct producer *producer, struct producer_view *view)
@@ -342,7 +378,8 @@ static void free_at_end(struct producer *producer)
     CHECK(transient->open_calls == 0);
     heap_remove(&transients_of(transient)->idle, &transient->idle);
     registry_remove(producer);
-    forget(transient);
+    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
+    transient_free(transient);
 }
 
 static const struct producer_kind transient_kind = {
@@ -367,6 +404,8 @@ struct transients *transients_new(struct hub *hub)
     transients->hub = hub;
     transients->task.run = watch_newly_idle;
     transients->forget.fired = forget_due;
+    slice_init(&transients->watch_slice, watch_step);
+    slice_init(&transients->forget_slice, forget_step);
     return transients;
 }
 

@@ -12,10 +12,16 @@
 #pragma GCC diagnostic pop
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/list.h"
 #include "base/settings_store.h"
 
 #define MAX_SIGNALS 8u
+/* The first bound of the histogram of turns; each further one is twice the one before
+ * (base/counters.def). */
+#define FIRST_BOUND_US 64
+/* What all slices together may take of one turn. */
+#define SLICES_NS NS_PER_MS
 
 struct watcher {
     ev_timer ev;
@@ -42,6 +48,11 @@ struct loop {
     struct list spare; /* unused watchers, kept for later: as many as were ever armed at once */
     struct handler handlers[MAX_SIGNALS];
     unsigned handler_count;
+    int64_t turn_began_ns; /* 0: the loop polls, or does not run */
+    struct list slices;    /* that wait, the one whose turn it is first */
+    int64_t slices_left_ns;
+    struct task slices_task;
+    bool slices_posted;
 };
 
 /* The loop that runs on this thread; of nested ones the innermost. */
@@ -50,6 +61,40 @@ static _Thread_local const struct loop *running;
 /* The loop that has each signal. libev allows a signal in one loop of the process, and asserts
  * it. */
 static struct loop *_Atomic signal_owners[NSIG];
+
+/* ---- turns ---- */
+
+/* A turn's work is over: the loop polls next, or does not run on. */
+static void end_turn(struct loop *loop)
+{
+    int64_t worked_us, bound_us = FIRST_BOUND_US;
+    int bucket = COUNT_LOOP_TURNS_LE_64US;
+
+    if (loop->turn_began_ns == 0)
+        return;
+    worked_us = (clock_mono_ns() - loop->turn_began_ns + NS_PER_US - 1) / NS_PER_US;
+    loop->turn_began_ns = 0;
+    for (; worked_us > bound_us && bucket < COUNT_LOOP_TURNS_GT_1S; bound_us *= 2)
+        bucket++;
+    count_add((enum counter)bucket, 1);
+    count_raise(COUNT_LOOP_TURN_MAX_US, worked_us);
+}
+
+/* libev calls these two around each poll. */
+static void before_poll(struct ev_loop *ev) EV_NOEXCEPT
+{
+    end_turn(ev_userdata(ev));
+}
+
+static void after_poll(struct ev_loop *ev) EV_NOEXCEPT
+{
+    struct loop *loop = ev_userdata(ev);
+
+    loop->turn_began_ns = clock_mono_ns();
+    loop->slices_left_ns = SLICES_NS;
+}
+
+/* ---- the mailbox ---- */
 
 static void on_wakeup(struct ev_loop *ev, ev_async *wakeup, int events)
 {
@@ -66,6 +111,69 @@ void loop_post(struct loop *loop, struct task *task)
         ev_async_send(loop->ev, &loop->wakeup);
 }
 
+/* ---- slices ---- */
+
+static bool in_turn(const struct loop *loop)
+{
+    return running == loop && loop->turn_began_ns != 0;
+}
+
+/* Takes steps while the turn has time. Returns whether more is left; else the slice may be gone. */
+static bool take_steps(struct loop *loop, struct slice *slice)
+{
+    int64_t began_ns = clock_mono_ns(), took_ns = 0;
+    bool more = true;
+
+    while (more && (took_ns < loop->slices_left_ns || !in_turn(loop))) {
+        more = slice->step(slice);
+        took_ns = clock_mono_ns() - began_ns;
+    }
+    loop->slices_left_ns -= took_ns; /* a slice that was started within a step counts twice */
+    return more;
+}
+
+/* The slice waits for its next portion, behind the others. */
+static void wait_for_turn(struct loop *loop, struct slice *slice)
+{
+    list_append(&loop->slices, &slice->link);
+    if (loop->slices_posted)
+        return;
+    loop->slices_posted = true;
+    loop_post(loop, &loop->slices_task);
+}
+
+void loop_slice(struct loop *loop, struct slice *slice)
+{
+    list_remove(&slice->link);
+    if (take_steps(loop, slice))
+        wait_for_turn(loop, slice);
+}
+
+static void run_slices(struct task *task)
+{
+    struct loop *loop = container_of(task, struct loop, slices_task);
+    struct list *node;
+
+    loop->slices_posted = false;
+    while ((node = list_first(&loop->slices)) && (loop->slices_left_ns > 0 || !in_turn(loop)))
+        loop_slice(loop, container_of(node, struct slice, link));
+    if (node && !loop->slices_posted) {
+        loop->slices_posted = true;
+        loop_post(loop, &loop->slices_task);
+    }
+}
+
+void loop_finish_slices(struct loop *loop)
+{
+    struct list *node;
+
+    CHECK(!in_turn(loop));
+    while ((node = list_first(&loop->slices)))
+        loop_slice(loop, container_of(node, struct slice, link));
+}
+
+/* ---- settings ---- */
+
 const struct settings *loop_settings(const struct loop *loop)
 {
     return settings_present(&loop->settings);
@@ -75,6 +183,8 @@ enum err loop_publish_settings(struct loop *loop, const struct settings *setting
 {
     return settings_publish(&loop->settings, settings);
 }
+
+/* ---- timers ---- */
 
 /* A spare watcher or a new one, in the list of the armed; NULL: out of memory. */
 static struct watcher *watcher_acquire(struct loop *loop)
@@ -134,6 +244,8 @@ void timer_stop(struct timer *timer)
         disarm(timer);
 }
 
+/* ---- signals ---- */
+
 static void on_signal(struct ev_loop *ev, ev_signal *ev_watcher, int events)
 {
     struct handler *handler = container_of(ev_watcher, struct handler, ev);
@@ -161,6 +273,8 @@ enum err loop_signal(struct loop *loop, int signal, void (*caught)(void *ctx, in
     return ERR_OK;
 }
 
+/* ---- the loop ---- */
+
 struct status loop_new(struct loop **loop_out)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
@@ -174,8 +288,11 @@ struct status loop_new(struct loop **loop_out)
     }
     list_init(&loop->armed);
     list_init(&loop->spare);
+    list_init(&loop->slices);
+    loop->slices_task.run = run_slices;
     settings_store_init(&loop->settings);
     ev_set_userdata(loop->ev, loop);
+    ev_set_loop_release_cb(loop->ev, before_poll, after_poll);
     ev_async_init(&loop->wakeup, on_wakeup);
     ev_async_start(loop->ev, &loop->wakeup);
     *loop_out = loop;
@@ -202,6 +319,7 @@ void loop_free(struct loop *loop)
     while (!mailbox_is_empty(&loop->posted))
         mailbox_run(&loop->posted);
     running = outer;
+    CHECK(list_empty(&loop->slices));
     list_each(node, safe, &loop->armed)
         disarm(container_of(node, struct watcher, link)->timer);
     free_watchers(loop, &loop->spare);
@@ -224,6 +342,7 @@ void loop_run(struct loop *loop)
     running = loop;
     while (!atomic_load_explicit(&loop->stopping, memory_order_acquire))
         ev_run(loop->ev, EVRUN_ONCE);
+    end_turn(loop);
     /* Tasks that were posted before the stop may have come after the last turn ran its tasks. */
     mailbox_run(&loop->posted);
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
@@ -242,6 +361,7 @@ void loop_turn(struct loop *loop)
 
     running = loop;
     ev_run(loop->ev, EVRUN_NOWAIT);
+    end_turn(loop);
     running = outer;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/list.h"
 #include "base/mailbox.h"
 #include "base/settings.h"
 #include "base/status.h"
@@ -56,6 +57,40 @@ bool loop_is_mine(const struct loop *loop);
  * there when it began to run tasks. So a task that posts itself runs once in each turn, and timers
  * get their share. */
 void loop_post(struct loop *loop, struct task *task);
+
+/* ---- slices: long work in short portions ---- */
+
+/* Work that may be long, such as one step for each of 100 000 producers. Embedded in the object
+ * that it works on. All slices of a loop share about 1 ms of each turn, so whatever waits gets its
+ * turn between two portions. Loop thread only. */
+struct slice {
+    /* Does a little, at most some 50 us, and returns whether more is left. Where it returns false
+     * it may have freed the slice, or have called loop_slice() for it as its last act. */
+    bool (*step)(struct slice *slice);
+    struct list link; /* the loop's */
+};
+
+static inline void slice_init(struct slice *slice, bool (*step)(struct slice *slice))
+{
+    slice->step = step;
+    list_init(&slice->link);
+}
+
+/* Takes steps at once, as long as this turn has time for them; the rest follows in later turns,
+ * behind the tasks that wait there. So short work is done when this returns. Where the caller is in
+ * no turn of this loop nobody waits, and all work is done at once. A slice that waits already goes
+ * on in the same way. */
+void loop_slice(struct loop *loop, struct slice *slice);
+
+/* No step is taken any more. Does nothing where the slice does not wait. */
+static inline void slice_stop(struct slice *slice)
+{
+    list_remove(&slice->link);
+}
+
+/* Takes all steps of all slices that wait, however long that takes. Call it where the loop does not
+ * run any more. */
+void loop_finish_slices(struct loop *loop);
 
 /* ---- settings (base/settings.h says what they are and when a new version holds) ---- */
 

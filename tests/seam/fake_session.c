@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shared_bytes.h"
 #include "seam/transcript.h"
 
 static void note(struct fake_session *session, const char *what)
@@ -40,7 +41,7 @@ static void start(void *ctx, const struct activation_params *params)
     struct fake_session *session = ctx;
 
     transcript("  session %u start %" PRIu64 " %s %s s%u", session->number, params->activation,
-               transcript_bytes(params->request), transcript_deadline(params->deadline_ns),
+               transcript_bytes(shared_bytes_view(params->request)), transcript_deadline(params->deadline_ns),
                transcript_subscription(params->subscription_id));
     CHECK(session->welcomes == 1 && params->activation > session->latest);
     session->starts++;
@@ -49,7 +50,8 @@ static void start(void *ctx, const struct activation_params *params)
     snprintf(session->subscription, sizeof(session->subscription), "%s", params->subscription_id);
     note(session, "start");
     buf_format(&session->transcript, " %" PRIu64 " \"", params->activation);
-    buf_bytes(&session->transcript, params->request.data, params->request.size);
+    struct bytes request = shared_bytes_view(params->request);
+    buf_bytes(&session->transcript, request.data, request.size);
     buf_text(&session->transcript, "\"");
     if (session->ends_at_start)
         session_end(session->session, params->activation, CODE_OK, NULL);

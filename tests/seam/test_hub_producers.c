@@ -180,8 +180,13 @@ static void add_name(void *ctx, const struct producer_view *view)
 static const char *listed(struct hub_fixture *fixture, struct buf *names, const char *pattern,
                           const char *after, uint32_t max, bool more)
 {
+    struct hub_list list = {.pattern = text_of(pattern), .left = max};
+
     buf_clear(names);
-    cr_assert_eq(hub_producers(fixture->hub, text_of(pattern), text_of(after), max, add_name, names), more);
+    walk_name_set(&list.after, text_of(after));
+    while (hub_producers(fixture->hub, &list, add_name, names))
+        continue;
+    cr_assert_eq(list.more, more);
     buf_byte(names, 0);
     return (const char *)names->data;
 }

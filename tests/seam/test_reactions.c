@@ -325,8 +325,8 @@ static void check_subscriptions(void)
 {
     uint32_t count = 0;
 
-    list_each(node, safe, &hub->subscriptions) {
-        struct subscription *subscription = container_of(node, struct subscription, link);
+    for (struct sorted_node *node = sorted_first(&hub->subscriptions); node; node = sorted_next(node)) {
+        struct subscription *subscription = container_of(node, struct subscription, by_id);
 
         count++;
         CHECK(subscription->refs == 1 && !subscription->unsubscribed && !subscription->left);
@@ -512,7 +512,8 @@ static void step_consumer(struct audience *audience)
     struct fault fault;
 
     if (!audience->subscription) {
-        step_subscribe(audience);
+        if (!audience->result.chan) /* else it is not over with the one before */
+            step_subscribe(audience);
         return;
     }
     switch (dice_roll(&dice, 8)) {
@@ -571,6 +572,13 @@ static void step_transient(void)
         inlet_leave(inlet);
 }
 
+/* Where work is done in slices: finishes all of it. */
+static void settle(void)
+{
+    if (virtual_slice_steps > 0)
+        virtual_time_pass(loop, 0);
+}
+
 static void step(void)
 {
     struct fault fault;
@@ -606,12 +614,20 @@ static void step(void)
         step_session(&parties[dice_roll(&dice, SESSIONS)]);
         break;
     }
+    if (virtual_slice_steps > 0 && dice_roll(&dice, 3) > 0) {
+        memory_may_fail = false;
+        return; /* the next step comes in between */
+    }
+    settle();
     check_hub();
 }
 
 static void finish(void)
 {
     fail_one_in = 0;
+    settle();
+    virtual_slice_steps = 0;
+    check_hub();
     for (size_t i = 0; i < SESSIONS && hub; i++) {
         if (dice_roll(&dice, 4) == 0 && !draining) {
             draining = true;
@@ -662,6 +678,7 @@ static void schedule_open(void)
 static void run(void)
 {
     static const unsigned one_in[] = {0, 0, 200, 40, 12, 4};
+    static const unsigned steps_of_slices[] = {0, 0, 1, 2, 7};
 
     schedule_open();
     dice = (struct dice){seed * UINT64_C(0x9e3779b97f4a7c15)};
@@ -669,6 +686,7 @@ static void run(void)
     fail_one_in = one_in[dice_roll(&dice, ARRAY_LEN(one_in))];
     reacts_one_in = 2 + (unsigned)dice_roll(&dice, 11);
     free_at_emptied = dice_roll(&dice, 2) == 0;
+    virtual_slice_steps = steps_of_slices[dice_roll(&dice, ARRAY_LEN(steps_of_slices))];
     for (unsigned i = 0; i < STEPS && hub; i++)
         step();
     finish();

@@ -10,6 +10,8 @@
 #define BEGINNING_NS NS_PER_S
 #define WALL_AHEAD_NS (INT64_C(1700000000) * NS_PER_S)
 
+unsigned virtual_slice_steps;
+
 static int64_t now_ns = BEGINNING_NS;
 static uint64_t last_epoch;
 
@@ -42,7 +44,8 @@ void virtual_clock_reset(void)
 
 struct loop {
     struct task *oldest, **newest;
-    struct list armed; /* by moment; timers of one moment in the order they were started */
+    struct list armed;  /* by moment; timers of one moment in the order they were started */
+    struct list slices; /* that wait */
     struct settings_store settings;
 };
 
@@ -59,6 +62,7 @@ struct status loop_new(struct loop **loop_out)
     CHECK(loop);
     loop->newest = &loop->oldest;
     list_init(&loop->armed);
+    list_init(&loop->slices);
     settings_store_init(&loop->settings);
     *loop_out = loop;
     return STATUS_OK;
@@ -98,6 +102,46 @@ static void run_posted(struct loop *loop)
 
         task->run(task);
         task = next;
+    }
+}
+
+static void take_steps(struct loop *loop, struct slice *slice, unsigned max)
+{
+    unsigned steps = 0;
+
+    list_remove(&slice->link);
+    do {
+        if (virtual_slice_steps > 0 && steps++ == max) {
+            list_append(&loop->slices, &slice->link);
+            return;
+        }
+    } while (slice->step(slice));
+}
+
+void loop_slice(struct loop *loop, struct slice *slice)
+{
+    static unsigned calls;
+
+    take_steps(loop, slice, calls++ % 3 == 2 ? 0 : virtual_slice_steps);
+}
+
+void loop_finish_slices(struct loop *loop)
+{
+    struct list *node;
+
+    while ((node = list_first(&loop->slices)))
+        take_steps(loop, container_of(node, struct slice, link), virtual_slice_steps);
+}
+
+/* What is due now: tasks and slices, in turns. */
+static void run_waiting(struct loop *loop)
+{
+    struct list *node;
+
+    while (loop->oldest || !list_empty(&loop->slices)) {
+        run_posted(loop);
+        if ((node = list_first(&loop->slices)))
+            take_steps(loop, container_of(node, struct slice, link), virtual_slice_steps);
     }
 }
 
@@ -145,16 +189,14 @@ void virtual_time_pass(struct loop *loop, int64_t ns)
     int64_t until_ns = now_ns + ns;
     struct watcher *watcher;
 
-    while (loop->oldest)
-        run_posted(loop);
+    run_waiting(loop);
     while ((watcher = first_until(loop, until_ns))) {
         struct timer *timer = watcher->timer;
 
         now_ns = MAX_OF(now_ns, watcher->at_ns);
         timer_stop(timer);
         timer->fired(timer);
-        while (loop->oldest)
-            run_posted(loop);
+        run_waiting(loop);
     }
     now_ns = until_ns;
 }
@@ -168,8 +210,7 @@ void loop_free(struct loop *loop)
 {
     struct list *node;
 
-    while (loop->oldest)
-        run_posted(loop);
+    run_waiting(loop);
     while ((node = list_first(&loop->armed)))
         timer_stop(container_of(node, struct watcher, link)->timer);
     settings_store_fini(&loop->settings);

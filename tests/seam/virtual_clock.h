@@ -11,6 +11,10 @@
  * 0: only what is due by now. */
 void virtual_time_pass(struct loop *loop, int64_t ns);
 
+/* Steps that a slice takes at once, or each third time no step; the rest waits until time passes or
+ * the loop turns. 0, as it is at first: all of them. */
+extern unsigned virtual_slice_steps;
+
 /* Time begins again, and so do the epochs. No loop may exist. */
 void virtual_clock_reset(void);
 

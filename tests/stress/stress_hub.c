@@ -374,7 +374,9 @@ static void run_for(int64_t max_ns, struct taker *takers, struct dice *dice)
             end_or_select(taker, dice);
         else
             subscribe(taker, dice);
-        hub_producers(hub, text_of(""), text_of(""), 100, check_view, &views);
+        struct hub_list list = {.left = 100};
+        while (hub_producers(hub, &list, check_view, &views))
+            continue;
         nanosleep(&(struct timespec){.tv_nsec = 200 * NS_PER_US}, NULL);
     }
     CHECK(views > 0);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/counters.h"
+#include "base/shared_bytes.h"
 #include "seam/hub_fixture.h"
 #include "seam/transcript.h"
 #include "seam/virtual_clock.h"
@@ -65,10 +66,11 @@ static void start(void *ctx, const struct activation_params *params)
 
     transcript("  session %d start %llu consumer %d s%u %s %s", session->index,
                (unsigned long long)params->activation, c, transcript_subscription(params->subscription_id),
-               transcript_bytes(params->request), transcript_deadline(params->deadline_ns));
+               transcript_bytes(shared_bytes_view(params->request)),
+               transcript_deadline(params->deadline_ns));
     CHECK(session->session && session->epoch > 0 && params->activation == session->latest + 1 &&
           params->activation < MAX_STARTS);
-    CHECK(params->request.size == 1 && params->request.data[0] == '0' + c);
+    CHECK(params->request->size == 1 && params->request->data[0] == '0' + c);
     session->latest = params->activation;
     session->starts[params->activation] = (struct start){.consumer = c};
     session->fixture->starts++;

@@ -39,3 +39,10 @@ Test(counters, additions_of_several_threads_all_count)
     cr_assert_eq(count_get(COUNT_EVENTS_IN), 2 * THREADS * ROUNDS);
     cr_assert_eq(count_get(COUNT_LIVE_CALLS), 0);
 }
+
+Test(counters, a_raised_counter_keeps_the_highest_value)
+{
+    count_raise(COUNT_LOOP_TURN_MAX_US, 7);
+    count_raise(COUNT_LOOP_TURN_MAX_US, 3);
+    cr_assert_eq(count_get(COUNT_LOOP_TURN_MAX_US), 7);
+}

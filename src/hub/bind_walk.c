@@ -1,0 +1,177 @@
+/* bind_walk.c - binds a new subscription and every producer that it wants, in slices.
+ *
+ * The walk goes by the producers' names, and remembers the last one. Producers come and go in
+ * between. One that was bound after the walk began has bound the subscription itself, so the walk
+ * leaves it out. Activations are created on the way and begin at the end. */
+#include "hub/bind_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ctx.h"
+#include "flow/producer_state.h"
+#include "hub/activation_internal.h"
+#include "hub/bind.h"
+#include "hub/hub_parts.h"
+#include "hub/walk_name.h"
+#include "hub/producer_internal.h"
+#include "hub/registry.h"
+#include "hub/subscription_internal.h"
+#include "route/inlet.h"
+#include "route/resume.h"
+#include "route/route.h"
+
+/* Producers of one step. One that puts its history costs as much as many others. */
+#define STEP_PRODUCERS 8u
+
+struct bind_walk {
+    struct slice slice;
+    struct subscription *subscription;
+    struct resume *resume; /* NULL: live */
+    struct start_point start_point;
+    uint64_t until; /* what was bound later has bound the subscription itself */
+    struct list created;
+    bool waits; /* later portions follow */
+    bool over;
+    enum err err;
+    struct walk_name after; /* the last producer */
+};
+
+static void walk_free(struct bind_walk *walk)
+{
+    resume_free(walk->resume);
+    free(walk);
+}
+
+static enum err bind_one(struct bind_walk *walk, struct producer *producer)
+{
+    if (walk->start_point.last > 0)
+        inlet_keep_history(&producer->inlet);
+    if (producer->bound > walk->until || !producer->kind->joinable(producer))
+        return ERR_OK;
+    return bind_pair(producer, walk->subscription, &walk->start_point, &walk->created);
+}
+
+/* Binds some producers. Returns whether more are left. */
+static bool bind_some(struct bind_walk *walk)
+{
+    struct registry *registry = hub_registry(walk->subscription->hub);
+    struct producer *producer = registry_after(registry, walk_name_get(&walk->after));
+    uint32_t left = walk->start_point.last > 0 ? 1 : STEP_PRODUCERS;
+
+    while (producer && walk->err == ERR_OK) {
+        struct sorted_node *next = sorted_next(&producer->by_name);
+
+        walk->err = bind_one(walk, producer);
+        if (--left == 0 && next)
+            walk_name_set(&walk->after, producer->name.key);
+        if (left == 0 && next)
+            return walk->err == ERR_OK;
+        producer = next ? container_of(next, struct producer, by_name) : NULL;
+    }
+    return false;
+}
+
+/* Every later portion ends here. The port is told; what is in its way comes before. */
+static void over(struct bind_walk *walk)
+{
+    struct subscription *subscription = walk->subscription;
+
+    subscription->walk = NULL;
+    if (walk->err == ERR_OK) {
+        activations_begin(&walk->created);
+    } else {
+        activations_discard(&walk->created, PRODUCER_ENDED);
+        ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
+    }
+    walk_free(walk);
+    subscription->bound_due = true;
+    ready_call(&subscription->ready);
+    ready_run(subscription->ready.list);
+}
+
+static bool step(struct slice *slice)
+{
+    struct bind_walk *walk = container_of(slice, struct bind_walk, slice);
+    struct subscription *subscription = walk->subscription;
+
+    if (bind_some(walk))
+        return true;
+    if (walk->err == ERR_OK && walk->resume)
+        walk->err = resume_report_lost_sources(walk->resume, subscription->chan, subscription->filter,
+                                               &hub_registry(subscription->hub)->producers);
+    walk->over = true;
+    if (walk->waits)
+        over(walk);
+    return false;
+}
+
+enum err bind_walk_begin(struct subscription *subscription, const struct bind_start *start)
+{
+    struct registry *registry = hub_registry(subscription->hub);
+    struct bind_walk *walk = calloc(1, sizeof(*walk));
+    enum err err;
+
+    if (!walk)
+        return ERR_NO_MEMORY;
+    walk->subscription = subscription;
+    walk->until = registry->bound;
+    list_init(&walk->created);
+    slice_init(&walk->slice, step);
+    if (start->resume)
+        walk->resume = resume_new(start->resume, start->resume_count, start->resume_left_out == 0);
+    if (start->resume && !walk->resume) {
+        walk_free(walk);
+        return ERR_NO_MEMORY;
+    }
+    if (start->last > 0)
+        registry_keep_history(registry);
+    walk->start_point = (struct start_point){.resume = walk->resume, .last = start->last};
+    subscription->walk = walk;
+    if (!start->at_once)
+        loop_slice(hub_loop(subscription->hub), &walk->slice);
+    while (start->at_once && !walk->over)
+        (void)step(&walk->slice);
+    err = walk->err;
+    if (err != ERR_OK)
+        bind_walk_stop(subscription);
+    return err;
+}
+
+bool bind_walk_go_on(struct subscription *subscription)
+{
+    struct bind_walk *walk = subscription->walk;
+
+    if (!walk->over) {
+        walk->waits = true;
+        return false;
+    }
+    activations_begin(&walk->created);
+    subscription->walk = NULL;
+    walk_free(walk);
+    return true;
+}
+
+void bind_walk_stop(struct subscription *subscription)
+{
+    struct bind_walk *walk = subscription->walk;
+
+    if (!walk)
+        return;
+    slice_stop(&walk->slice);
+    subscription->walk = NULL;
+    activations_discard(&walk->created, PRODUCER_ENDED);
+    subscription->bound_due = walk->waits;
+    walk_free(walk);
+}
+
+void bind_walk_finish(struct subscription *subscription)
+{
+    struct bind_walk *walk = subscription->walk;
+
+    if (!walk)
+        return;
+    slice_stop(&walk->slice);
+    while (step(&walk->slice))
+        continue;
+}
