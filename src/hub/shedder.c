@@ -22,8 +22,13 @@
 #include "loop/loop.h"
 #include "route/history.h"
 
-#define MAX_RANGES 4096u /* that are dropped in one turn, and as many chunks of history */
+#define MAX_RANGES 2048u /* that are dropped in one turn, and as many chunks of history */
+
+/* When it looks again after a round that found nothing: at least so much later, and so many times
+ * as long as the round took. So it uses a hundredth of the loop's time at most. */
 #define RETRY_NS (50 * NS_PER_MS)
+#define RETRY_ROUNDS 100
+
 #define LOG_EVERY_NS NS_PER_S
 
 struct shedder {
@@ -129,6 +134,7 @@ static void run(struct task *task)
 {
     struct shedder *shedder = container_of(task, struct shedder, task);
     uint64_t enough = chunk_budget_limit() / 4 * 3;
+    int64_t began_ns = clock_mono_ns(), retry_ns;
     uint32_t dropped = 0;
 
     if (shedder->freed) {
@@ -140,9 +146,10 @@ static void run(struct task *task)
     if (dropped == 0 && chunk_budget_used() > enough)
         dropped = shed(shedder);
     shedder->ranges += dropped;
+    retry_ns = MAX_OF(RETRY_NS, RETRY_ROUNDS * (clock_mono_ns() - began_ns));
     if (chunk_budget_used() <= enough)
         rest(shedder);
-    else if (dropped > 0 || timer_start(shedder->loop, &shedder->timer, RETRY_NS) != ERR_OK)
+    else if (dropped > 0 || timer_start(shedder->loop, &shedder->timer, retry_ns) != ERR_OK)
         loop_post(shedder->loop, task);
 }
 

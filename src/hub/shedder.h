@@ -4,7 +4,7 @@
  * The channel that pins most loses first (reason BUDGET). Where peers pin more than their share of
  * the budget, only their channels lose. It goes on until three quarters of the budget are used at
  * most, or nothing is left that may be lost (chan_shed() says what). Then it looks again 50 ms
- * later.
+ * later, or later still where a look takes long.
  *
  * Threads: the loop only. The budget notifies it from any thread. */
 #ifndef TRIBUTARY_HUB_SHEDDER_H

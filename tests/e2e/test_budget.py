@@ -8,19 +8,15 @@ from harness.case import Case, main
 from harness.client import event, subscribe_request
 from harness.daemon import eventually
 from harness.protos import v1
-from harness.sessions import CREDIT, STEP, WithSessions, of
+from harness.sessions import WithSessions, of
 
 CODE = grpc.StatusCode
-NO_CREDIT = STEP(credit=CREDIT())
 LARGE = dict(max_events=1 << 20, max_bytes=256 << 20)
 KB_100 = 100_000
 
 
 class Short(WithSessions, Case):
     arguments = ("--memory-limit", "16M", "--write-timeout", "120s")
-
-    def without_credit(self, selectors, **options):
-        return self.consuming(subscribe_request(selectors, **options), steps=[NO_CREDIT])
 
     def used(self):
         info = self.daemon.admin().GetInfo(v1.GetInfoRequest())
@@ -45,10 +41,12 @@ class Short(WithSessions, Case):
             v1.OVERFLOW_BLOCK,
         )
         greedy = {
-            f"greedy-{n}": self.without_credit(of(f"greedy-{n}"), overflow=policy, block_timeout=0.1, **LARGE)
+            f"greedy-{n}": self.without_credit(
+                subscribe_request(of(f"greedy-{n}"), overflow=policy, block_timeout=0.1, **LARGE)
+            )
             for n, policy in enumerate(policies)
         }
-        modest = self.without_credit(of("modest"), max_events=100)
+        modest = self.without_credit(subscribe_request(of("modest"), max_events=100))
         self.publish("modest", [event(number, size=1000) for number in range(100)])
         for number in range(100):
             for name in greedy:
@@ -70,7 +68,8 @@ class Short(WithSessions, Case):
 
     def test_disconnect_ends_where_it_would_lose(self):
         greedy = [
-            self.without_credit(of(f"d{n}"), overflow=v1.OVERFLOW_DISCONNECT, **LARGE) for n in range(5)
+            self.without_credit(subscribe_request(of(f"d{n}"), overflow=v1.OVERFLOW_DISCONNECT, **LARGE))
+            for n in range(5)
         ]
         for _ in range(38):
             for n in range(5):
@@ -81,7 +80,8 @@ class Short(WithSessions, Case):
     def test_paused_activations_lose_nothing_and_keep_the_budget_for_others(self):
         session = self.per_consumer("each")
         consumers = [
-            self.without_credit(of("each"), overflow=v1.OVERFLOW_BLOCK, **LARGE) for _ in range(5)
+            self.without_credit(subscribe_request(of("each"), overflow=v1.OVERFLOW_BLOCK, **LARGE))
+            for _ in range(5)
         ]
         activations = [session.start_of(consumer) for consumer in consumers]
         sent = dict.fromkeys(activations, 0)
@@ -111,8 +111,8 @@ class History(WithSessions, Case):
         self.assertLess(before, 9 << 20)
         recent = self.consumer(subscribe_request(of("idle-119"), start=v1.Start(last=10)))
         recent.wait_events(2)
-        busy = self.consuming(
-            subscribe_request(of("busy"), overflow=v1.OVERFLOW_DROP_NEWEST, **LARGE), steps=[NO_CREDIT]
+        busy = self.without_credit(
+            subscribe_request(of("busy"), overflow=v1.OVERFLOW_DROP_NEWEST, **LARGE)
         )
         for number in range(11 * 1024 // 80):
             self.publish("busy", [event(size=40_000), event(size=40_000)])
@@ -128,9 +128,7 @@ class UsedUp(WithSessions, Case):
         """The reserves of paused activations that their producer uses up."""
         session = self.per_consumer("each")
         consumers = [
-            self.consuming(
-                subscribe_request(of("each"), overflow=v1.OVERFLOW_BLOCK), steps=[NO_CREDIT]
-            )
+            self.without_credit(subscribe_request(of("each"), overflow=v1.OVERFLOW_BLOCK))
             for _ in range(24)
         ]
         activations = [session.start_of(consumer) for consumer in consumers]

@@ -8,21 +8,15 @@ from harness.case import Case, main
 from harness.client import event, subscribe_request
 from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
-from harness.sessions import CREDIT, STEP, WithSessions, of
+from harness.sessions import WithSessions, of
 
 CODE = grpc.StatusCode
 BLOCK = v1.OVERFLOW_BLOCK
 CANCEL = v1.RemoveProducerRequest.CANCEL
-NO_CREDIT = STEP(credit=CREDIT())
 
 
 class Waiting(WithSessions, Case):
     arguments = ("--max-block-timeout", "1s", "--write-timeout", "2s")
-
-    def without_credit(self, **options):
-        consumer = self.consuming(subscribe_request(**options), steps=[NO_CREDIT])
-        eventually(lambda: self.daemon.subscription(consumer.id), "it is subscribed")
-        return consumer
 
     def test_a_longer_block_timeout_is_lowered_and_said(self):
         plain = self.start_daemon(max_block_timeout=None)
@@ -43,7 +37,7 @@ class Waiting(WithSessions, Case):
 
     def test_one_without_credit_holds_producers_for_a_second_and_is_ended(self):
         reader = self.consumer(subscribe_request(max_events=1000))
-        blocker = self.without_credit(overflow=BLOCK, block_timeout=3600, max_events=1)
+        blocker = self.without_credit(subscribe_request(overflow=BLOCK, block_timeout=3600, max_events=1))
         self.assertEqual(blocker.started.settings.block_timeout_nanos, 10**9)
         streams = [self.publishing(f"p{n}") for n in range(20)]
         for number in range(21):
@@ -59,7 +53,7 @@ class Waiting(WithSessions, Case):
         eventually(lambda: not self.daemon.subscription(blocker.id), "the subscription is gone")
 
     def test_one_that_grants_a_little_stays(self):
-        consumer = self.without_credit(overflow=BLOCK, block_timeout=0.05, max_events=20)
+        consumer = self.without_credit(subscribe_request(overflow=BLOCK, block_timeout=0.05, max_events=20))
         stream = self.publishing("p")
         for number in range(40):
             stream.send([event(number)])
@@ -73,7 +67,7 @@ class Waiting(WithSessions, Case):
 
     def test_paused_activations_wait_as_long_as_their_consumer_does(self):
         session = self.per_consumer("each")
-        consumer = self.without_credit(overflow=BLOCK, max_events=1)
+        consumer = self.without_credit(subscribe_request(overflow=BLOCK, max_events=1))
         activation = session.start_of(consumer)
         for number in range(10):
             session.send(activation, [event(number)])
@@ -86,7 +80,8 @@ class Waiting(WithSessions, Case):
         self.assertEqual(consumer.received.numbers("each"), list(range(10)))
 
     def test_a_half_close_with_the_credit_used_up_ends_at_once(self):
-        consumer = self.consuming(steps=[STEP(credit=CREDIT(events=5))])
+        consumer = self.without_credit()
+        consumer.credit(events=5)
         self.publish("p", [event(number) for number in range(20)])
         consumer.wait_events(5)
         began = time.monotonic()
@@ -114,10 +109,8 @@ class Leaving(WithSessions, Case):
     def blocked(self, daemon, name):
         """A consumer that has a Publish of this name blocked for an hour, and that Publish."""
         channel = self.channel(daemon.address)
-        consumer = self.consuming(
-            subscribe_request(overflow=BLOCK, block_timeout=3600, max_events=1),
-            channel=channel,
-            steps=[NO_CREDIT],
+        consumer = self.without_credit(
+            subscribe_request(overflow=BLOCK, block_timeout=3600, max_events=1), channel=channel
         )
         call = v1.stub("Publisher", self.channel(daemon.address)).Publish.future(
             v1.PublishRequest(producer=name, events=[event(1), event(2)])
