@@ -41,10 +41,12 @@ static inline void event_peek(struct bytes event, struct event_view *view_out,
     uint32_t count = 0;
 
     CHECK(event.size > 1); /* a field has two bytes at least */
-    if (LIKELY(*at == WIRE_TAG(PB_PUBLISH_REQUEST_EVENTS, WIRE_LEN)))
+    if (LIKELY(*at == WIRE_TAG(PB_PUBLISH_REQUEST_EVENTS, WIRE_LEN))) {
         field.bytes = content_pass(at + 1, end);
-    else
-        field_pass(at, end, &field); /* a tag of several bytes */
+    } else {
+        field_pass(at, end, &field);
+        CHECK(field.bytes.data); /* it is an event, whose tag has several bytes */
+    }
     at = field.bytes.data;
     view_out->topic = view_out->key = view_out->type = (struct bytes){NULL, 0};
     while (at < end) {
