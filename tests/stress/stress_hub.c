@@ -269,10 +269,14 @@ static void *take_repeatedly(void *ctx)
 
 static void ended(struct task *task)
 {
-    struct taker *taker = container_of(task, struct taker, ended);
+    hub_unsubscribe(container_of(task, struct taker, ended)->subscription, FAULT_NONE);
+}
+
+static void left(void *ctx)
+{
+    struct taker *taker = ctx;
     struct chan_stats stats;
 
-    hub_unsubscribe(taker->subscription, FAULT_NONE);
     chan_stats(taker->chan, &stats);
     check_totals(taker->chan);
     CHECK(stats.queued.events == 0);
@@ -304,7 +308,7 @@ static void on_abort(void *ctx, const struct fault *fault)
     CHECK(fault->reason == FAULT_KICKED);
 }
 
-static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort};
+static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort, .left = left};
 
 static void subscribe(struct taker *taker, struct dice *dice)
 {
