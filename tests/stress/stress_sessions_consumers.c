@@ -89,9 +89,13 @@ void *take_repeatedly(void *ctx)
 
 static void ended(struct task *task)
 {
-    struct taker *taker = container_of(task, struct taker, ended);
+    hub_unsubscribe(container_of(task, struct taker, ended)->subscription, FAULT_NONE);
+}
 
-    hub_unsubscribe(taker->subscription, FAULT_NONE);
+static void left(void *ctx)
+{
+    struct taker *taker = ctx;
+
     check_totals(taker->chan);
     chan_release(taker->chan);
     taker->chan = NULL;
@@ -119,7 +123,7 @@ static void on_abort(void *ctx, const struct fault *fault)
     CHECK(fault->reason == FAULT_KICKED);
 }
 
-static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort};
+static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort, .left = left};
 
 void subscribe(struct taker *taker, struct dice *dice)
 {
