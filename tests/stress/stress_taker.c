@@ -212,6 +212,12 @@ static void open_taker(struct owner *owner)
         owner->chan = chan_retain(taker_chan(owner->taker));
 }
 
+/* A taker that has ended may be leaving, in slices: then the hub knows it no more. */
+static void check_known(enum fault_reason reason)
+{
+    CHECK(reason == FAULT_NONE || reason == FAULT_SUBSCRIPTION_NOT_FOUND);
+}
+
 /* One random act on one owner. */
 static void act(struct owner *owner)
 {
@@ -226,11 +232,11 @@ static void act(struct owner *owner)
         taker_close(owner->taker);
         break;
     case 1:
-        CHECK(hub_finish(hub, text_of(taker_id(owner->taker)), CLOSING_FINISHED,
-                         (int64_t)dice_roll(&dice, 3) * NS_PER_MS, &fault) == FAULT_NONE);
+        check_known(hub_finish(hub, text_of(taker_id(owner->taker)), CLOSING_FINISHED,
+                               (int64_t)dice_roll(&dice, 3) * NS_PER_MS, &fault));
         break;
     case 2:
-        CHECK(hub_disconnect(hub, text_of(taker_id(owner->taker)), text_of("x"), &fault) == FAULT_NONE);
+        check_known(hub_disconnect(hub, text_of(taker_id(owner->taker)), text_of("x"), &fault));
         break;
     case 3:
         taker_pause(owner->taker);

@@ -140,9 +140,15 @@ class Daemon:
         return "\n".join([f"the daemon at {self.address} said last:", *self.stderr().splitlines()[-count:]])
 
     def log(self, event=None):
-        """The log's lines so far, as dictionaries; only those of one event where it is named."""
-        lines = []
-        for line in self.stderr().splitlines():
+        """The log's lines so far, as dictionaries; only those of one event where it is named. A thread
+        of the daemon writes them: reads until nothing more comes for 50 ms."""
+        lines, text = [], self.stderr()
+        for _ in range(20 if self._last_errors is None else 0):
+            time.sleep(0.05)
+            before, text = text, self.stderr()
+            if text == before:
+                break
+        for line in text.splitlines():
             if line.startswith("{"):
                 lines.append(json.loads(line))
         return [line for line in lines if event is None or line.get("event") == event]
