@@ -91,8 +91,11 @@ class Shares(Case):
         address = self.daemon.address
         at_start = self.daemon.live()["live.connections"]
         for _ in range(3):
-            taken = [self.raw(address, source="127.0.0.2") for _ in range(25)]
-            eventually(lambda: sum(each.closed for each in taken) == 5, "those beyond the share are closed")
+            taken = [self.raw(address, source="127.0.0.2") for _ in range(20)]
+            eventually(lambda: all(each.settings_acked for each in taken), "none of them waits any more")
+            more = [self.raw(address, source="127.0.0.2") for _ in range(5)]
+            eventually(lambda: all(each.closed for each in more), "those beyond the share are closed")
+            self.assertFalse(any(each.closed for each in taken))
             other = self.raw(address, source="127.0.0.3")
             call = other.request("/tributary.v1.Admin/GetInfo")
             call.send(message(b""), end=True)
@@ -100,7 +103,7 @@ class Shares(Case):
             self.assertEqual(call.status, 0, "another peer is served")
             line = self.daemon.log("connection.refused")[0]
             self.assertEqual((line["reason"], line["peer"].split(":")[0]), ("peer_connections", "127.0.0.2"))
-            for each in (other, *taken):
+            for each in (other, *taken, *more):
                 each.close()
             eventually(lambda: self.daemon.live()["live.connections"] == at_start, "their places are free")
         self.daemon.stop()
