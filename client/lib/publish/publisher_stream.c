@@ -139,6 +139,11 @@ static void on_sent(struct stream *stream, bool ok)
     pump(publisher);
 }
 
+static struct batch *batch_of(struct list *node)
+{
+    return container_of(node, struct batch, node);
+}
+
 /* Refuses the messages that an answer names. The server names them in their order, so one walk
  * over `sent` finds all of them. */
 static void refuse_named(struct tributary_publisher *publisher,
@@ -151,17 +156,16 @@ static void refuse_named(struct tributary_publisher *publisher,
         const Tributary__V1__PublishStreamResponse__Refused *refused = answer->refused[i];
         const struct tributary_refused refusal = {(enum tributary_code)refused->code, refused->reason,
                                                   refused->message, 0, 0};
-        struct batch *batch = NULL;
 
         if (refused->batch < latest)
             node = publisher->sent.next;
         latest = refused->batch;
-        for (; node != &publisher->sent; node = node->next) {
-            batch = container_of(node, struct batch, node);
-            if (batch->number >= refused->batch)
-                break;
-        }
-        if (node == &publisher->sent || batch->number != refused->batch)
+        while (node != &publisher->sent && batch_of(node)->number < refused->batch)
+            node = node->next;
+        if (node == &publisher->sent)
+            continue;
+        struct batch *batch = batch_of(node);
+        if (batch->number != refused->batch)
             continue;
         node = node->next;
         refuse(publisher, batch, &refusal);
