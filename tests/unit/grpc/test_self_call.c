@@ -167,7 +167,7 @@ static void request(void *ctx)
 
 static void send_next(void)
 {
-    char text[16];
+    char text[32];
 
     if (client.messages == 0) {
         client_call_half_close(&client.call);
