@@ -22,7 +22,7 @@ static size_t missing_text(const struct lines_missing *missing, char *line)
 {
     const uint64_t count = missing->by_level[LEVEL];
 
-    return (size_t)snprintf(line, MAX_LINE_BYTES,
+    return (size_t)snprintf(line, MAX_RING_LINE,
                             "tributary: %" PRIu64 " line%s missing here: standard error was not read\n",
                             count, count == 1 ? " is" : "s are");
 }
@@ -35,17 +35,15 @@ static void on_line(const char *line, size_t size)
 
 void stderr_lines_start(void)
 {
-    FILE *lines;
+    FILE *lines = line_stream_open(&state.stream, on_line);
 
-    if (line_writer_new(STDERR_FILENO, missing_text, &state.writer))
+    if (!lines)
         return;
-    lines = line_stream_open(&state.stream, on_line);
-    if (!lines) {
-        line_writer_stop(state.writer, 0);
-        line_writer_free(state.writer);
-        state.writer = NULL;
+    if (line_writer_new(STDERR_FILENO, missing_text, &state.writer)) {
+        fclose(lines);
         return;
     }
+    line_writer_handle_crashes(state.writer);
     state.before = stderr;
     stderr = lines;
 }

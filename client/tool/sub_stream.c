@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/stderr_lines.h"
 #include "client/tool/value.h"
 
 #define POLL_NS (100 * NS_PER_MS)
@@ -171,8 +172,10 @@ static void wait_for_last(struct sub *sub, int64_t max_wait_ns)
             tributary_subscriber_cancel(sub->subscriber);
         if (sub->stop.signals > signalled || now_ns >= sub->over_ns || now_ns - moved_ns >= max_wait_ns)
             printer_halt(&sub->printer);
-        if (sub->stop.signals > signalled + 1)
+        if (sub->stop.signals > signalled + 1) {
+            stderr_lines_wait();
             _exit(EXITS_ERROR);
+        }
     }
 }
 

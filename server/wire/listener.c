@@ -15,7 +15,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -24,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/threads.h"
 #include "server/wire/address.h"
 #include "server/wire/handshake.h"
 
@@ -344,17 +344,10 @@ const char *listener_address(const struct listener *listener, size_t number)
 
 struct status listener_start(struct listener *listener)
 {
-    sigset_t all, before;
-    int failure;
+    int failure = thread_start(&listener->thread, run, listener, "listener");
 
-    /* The loop takes the signals, so this thread blocks them all. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failure = pthread_create(&listener->thread, NULL, run, listener);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure != 0)
         return (struct status){.code = ERR_IO, .sys = failure, .what = "starting the listener's thread"};
-    pthread_setname_np(listener->thread, "listener");
     listener->running = true;
     return STATUS_OK;
 }

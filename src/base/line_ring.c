@@ -9,7 +9,7 @@
 
 /* Before each line. */
 struct head {
-    uint16_t size; /* of the line; at most MAX_LINE_BYTES */
+    uint16_t size; /* of the line; at most MAX_RING_LINE */
     uint8_t level;
     uint8_t is_padding; /* nothing more comes before the end of the block */
 };
@@ -21,7 +21,7 @@ static size_t record_bytes(size_t size)
 
 enum err line_ring_init(struct line_ring *ring, size_t capacity, size_t reserve)
 {
-    CHECK(capacity % 4 == 0 && capacity >= 4u * MAX_LINE_BYTES && reserve < capacity);
+    CHECK(capacity % 4 == 0 && capacity >= 4u * MAX_RING_LINE && reserve < capacity);
     char *block = malloc(capacity);
     if (!block)
         return ERR_NO_MEMORY;
@@ -58,7 +58,7 @@ static void add_padding(struct line_ring *ring, size_t size)
 
 bool line_ring_put(struct line_ring *ring, unsigned level, const char *line, size_t size)
 {
-    CHECK(size <= MAX_LINE_BYTES && level < LINE_LEVELS);
+    CHECK(size <= MAX_RING_LINE && level < LINE_LEVELS);
     const size_t limit = level >= LINE_RESERVE_LEVEL ? ring->capacity : ring->capacity - ring->reserve;
     const size_t needed = record_bytes(size);
     const bool wraps = ring->tail + needed > ring->capacity;

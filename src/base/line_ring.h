@@ -15,7 +15,7 @@
 /* Levels are 0 to LINE_LEVELS - 1; a higher one matters more. */
 #define LINE_LEVELS 4u
 #define LINE_RESERVE_LEVEL 2u
-#define MAX_LINE_BYTES 4096u
+#define MAX_RING_LINE 4096u
 
 struct line_ring {
     char *block;
@@ -27,13 +27,13 @@ struct line_ring {
     size_t count;
 };
 
-/* `capacity` is a multiple of 4, and at least 4 * MAX_LINE_BYTES; `reserve` is less than
+/* `capacity` is a multiple of 4, and at least 4 * MAX_RING_LINE; `reserve` is less than
  * `capacity`.
  *   ERR_NO_MEMORY  the ring is unchanged */
 MUST_CHECK enum err line_ring_init(struct line_ring *ring, size_t capacity, size_t reserve);
 void line_ring_fini(struct line_ring *ring);
 
-/* Appends a copy of a line of at most MAX_LINE_BYTES. False: there is no space for it. */
+/* Appends a copy of a line of at most MAX_RING_LINE. False: there is no space for it. */
 MUST_CHECK bool line_ring_put(struct line_ring *ring, unsigned level, const char *line, size_t size);
 
 /* Shows the oldest line. False: the ring is empty, and the results are unchanged. */

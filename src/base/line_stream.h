@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "base/line_ring.h"
 
-/* Gets one line with its newline, at most MAX_LINE_BYTES. A longer line comes in pieces, of which
+/* Gets one line with its newline, at most MAX_RING_LINE. A longer line comes in pieces, of which
  * only the last one has a newline. On the thread that writes, with the FILE locked. */
 typedef void line_stream_line(const char *line, size_t size);
 
@@ -20,7 +20,7 @@ typedef void line_stream_line(const char *line, size_t size);
 struct line_stream {
     line_stream_line *line;
     size_t size;
-    char text[MAX_LINE_BYTES]; /* what was written since the last newline */
+    char text[MAX_RING_LINE]; /* what was written since the last newline */
 };
 
 /* Opens such a file in `stream`, which is the caller's and must stay as long as the FILE. The

@@ -12,9 +12,11 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fd_write.h"
+#include "base/threads.h"
 
 #define RING_BYTES (4u << 20)
 #define RESERVE_BYTES (256u << 10)
+#define CRASH_MS 1000
 #define SLICE_MS 100 /* how long the thread waits for the reader before it looks at `giving_up` */
 #define REPORT_NS NS_PER_S
 
@@ -67,21 +69,13 @@ static void wake(struct line_writer *writer)
     writer->is_waiting = false;
 }
 
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns)
-{
-    const struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
-
-    if (until_ns == INT64_MAX)
-        pthread_cond_wait(cond, lock);
-    else
-        pthread_cond_timedwait(cond, lock, &until);
-}
-
 static void wait_for_work(struct line_writer *writer)
 {
-    while (writer->ring.count == 0 && !writer->stopping && clock_mono_ns() < writer->report_at_ns) {
+    bool in_time = true;
+
+    while (in_time && writer->ring.count == 0 && !writer->stopping) {
         writer->is_waiting = true;
-        wait_until(&writer->work, &writer->lock, writer->report_at_ns);
+        in_time = cond_wait_until(&writer->work, &writer->lock, writer->report_at_ns);
         writer->is_waiting = false;
     }
 }
@@ -137,7 +131,7 @@ static bool write_line(struct line_writer *writer, const char *line, size_t size
 static void write_report(struct line_writer *writer)
 {
     const struct lines_missing missing = writer->missing;
-    char line[MAX_LINE_BYTES];
+    char line[MAX_RING_LINE];
 
     writer->report_at_ns = INT64_MAX;
     pthread_mutex_unlock(&writer->lock);
@@ -198,31 +192,6 @@ static void *run(void *argument)
 
 /* ---- any thread ---- */
 
-static void init_cond(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
-/* Signals are for other threads. SIGPIPE and SIGXFSZ must not end the process: write() says EPIPE
- * and EFBIG. */
-static bool start_thread(struct line_writer *writer)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&writer->thread, NULL, run, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_setname_np(writer->thread, "lines");
-    return error == 0;
-}
-
 enum err line_writer_new(int fd, lines_missing_text *text, struct line_writer **writer_out)
 {
     struct line_writer *writer = calloc(1, sizeof(*writer));
@@ -235,9 +204,10 @@ enum err line_writer_new(int fd, lines_missing_text *text, struct line_writer **
     writer->text = text;
     writer->report_at_ns = INT64_MAX;
     pthread_mutex_init(&writer->lock, NULL);
-    init_cond(&writer->work);
-    init_cond(&writer->ended);
-    if (!start_thread(writer)) {
+    cond_init(&writer->work);
+    cond_init(&writer->ended);
+    /* SIGPIPE and SIGXFSZ must not end the process: write() says EPIPE and EFBIG. */
+    if (thread_start(&writer->thread, run, writer, "lines")) {
         line_writer_free(writer);
         return ERR_NO_MEMORY;
     }
@@ -299,8 +269,8 @@ static bool wait_for_end(struct line_writer *writer, int max_ms)
 {
     const int64_t until_ns = clock_from_now_ns(max_ms * NS_PER_MS);
 
-    while (!writer->has_ended && clock_mono_ns() < until_ns)
-        wait_until(&writer->ended, &writer->lock, until_ns);
+    while (!writer->has_ended && cond_wait_until(&writer->ended, &writer->lock, until_ns))
+        continue;
     return writer->has_ended;
 }
 
@@ -310,7 +280,7 @@ static void enlarge_pipe(int fd)
     const int size = fcntl(fd, F_GETPIPE_SZ);
 
     if (size > 0)
-        fcntl(fd, F_SETPIPE_SZ, size + (int)MAX_LINE_BYTES);
+        fcntl(fd, F_SETPIPE_SZ, size + (int)MAX_RING_LINE);
 }
 
 bool line_writer_stop(struct line_writer *writer, int max_ms)
@@ -327,4 +297,29 @@ bool line_writer_stop(struct line_writer *writer, int max_ms)
     pthread_mutex_unlock(&writer->lock);
     CHECK((has_ended ? pthread_join(writer->thread, NULL) : pthread_detach(writer->thread)) == 0);
     return has_ended;
+}
+
+/* ---- crashes ---- */
+
+static struct line_writer *_Atomic crash_writer;
+
+/* The process ends by this signal. Waits for the lines that were put before. */
+static void on_crash(int signal)
+{
+    line_writer_wait(atomic_load(&crash_writer), CRASH_MS);
+    raise(signal); /* its action is the default again, and follows when this function returns */
+}
+
+void line_writer_handle_crashes(struct line_writer *writer)
+{
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+
+    atomic_store(&crash_writer, writer);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+        struct sigaction before;
+        struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
+
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(signals[i], &action, NULL);
+    }
 }

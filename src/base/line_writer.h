@@ -30,7 +30,7 @@ struct lines_missing {
     uint64_t limited; /* of these: left out by the caller (line_writer_leave_out()) */
 };
 
-/* Writes the report as a line with its newline into `line`, which has MAX_LINE_BYTES, and returns
+/* Writes the report as a line with its newline into `line`, which has MAX_RING_LINE, and returns
  * its size. Called on the writer's thread with no lock held. It must not put lines. */
 typedef size_t lines_missing_text(const struct lines_missing *missing, char *line);
 
@@ -39,7 +39,7 @@ typedef size_t lines_missing_text(const struct lines_missing *missing, char *lin
  *   ERR_NO_MEMORY  no memory or no thread; nothing was started */
 MUST_CHECK enum err line_writer_new(int fd, lines_missing_text *text, struct line_writer **writer_out);
 
-/* Queues a copy of a line of at most MAX_LINE_BYTES, or counts it as lost. Never blocks. False: the
+/* Queues a copy of a line of at most MAX_RING_LINE, or counts it as lost. Never blocks. False: the
  * writer was stopped and nothing was done; the caller may write the line itself. */
 MUST_CHECK bool line_writer_put(struct line_writer *writer, unsigned level, const char *line, size_t size);
 
@@ -50,6 +50,10 @@ void line_writer_leave_out(struct line_writer *writer, unsigned level);
  * a process that does not end well: it may be called in a signal handler. Returns at once on the
  * writer's own thread. */
 void line_writer_wait(struct line_writer *writer, int max_ms);
+
+/* From now on a crash of the process (SIGABRT, SIGSEGV and the like) waits up to 1 s for the lines
+ * of this writer, which is never freed. A handler that is there stays, such as a sanitizer's. */
+void line_writer_handle_crashes(struct line_writer *writer);
 
 /* Writes what waits and ends the thread. Once, on one thread. Waits at most `max_ms` for the
  * reader. After that everything that waits is lost. If the descriptor is a pipe, it is made larger,

@@ -22,7 +22,7 @@ static struct {
     enum log_format format;
 } setup = {LOG_INFO, LOG_AS_TEXT};
 
-_Static_assert(MAX_LOG_LINE <= MAX_LINE_BYTES, "the writer takes every line");
+_Static_assert(MAX_LOG_LINE <= MAX_RING_LINE, "the writer takes every line");
 _Static_assert(LINE_LEVELS == LOG_OFF && LINE_RESERVE_LEVEL == LOG_WARN, "the writer's levels are these");
 
 static const char *const level_names[] = {

@@ -1,7 +1,6 @@
 /* log_output.c - the writer of the process, and what stands in for it before and after. */
 #include "base/log_output.h"
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -9,7 +8,6 @@
 #include "base/fd_write.h"
 
 #define DIRECT_MS 100 /* for one line, without a writer */
-#define CRASH_MS 1000 /* for what waits when the process crashes */
 
 static struct {
     int fd;
@@ -22,27 +20,6 @@ void log_output_set_fd(int fd)
     output.fd = fd;
 }
 
-/* The process ends by this signal. Waits for the lines that were put before. */
-static void on_crash(int signal)
-{
-    line_writer_wait(atomic_load(&output.writer), CRASH_MS);
-    raise(signal); /* its action is the default again, and follows when this function returns */
-}
-
-/* A sanitizer keeps the handlers that it has. */
-static void handle_crashes(void)
-{
-    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
-        struct sigaction before;
-        struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
-
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(signals[i], &action, NULL);
-    }
-}
-
 enum err log_output_start(lines_missing_text *text)
 {
     struct line_writer *writer;
@@ -51,7 +28,7 @@ enum err log_output_start(lines_missing_text *text)
     if (err)
         return err;
     atomic_store(&output.writer, writer);
-    handle_crashes();
+    line_writer_handle_crashes(writer);
     return ERR_OK;
 }
 

@@ -13,7 +13,7 @@ MUST_CHECK enum err log_output_start(lines_missing_text *text);
 /* See log_stop(). */
 void log_output_stop(int max_ms);
 
-/* Writes a line of at most MAX_LINE_BYTES, or counts it as lost. Any thread. Without a writer it
+/* Writes a line of at most MAX_RING_LINE, or counts it as lost. Any thread. Without a writer it
  * waits at most 100 ms for the reader, and not at all until that has read again. */
 void log_output_put(unsigned level, const char *line, size_t size);
 

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <strings.h>
 
-#include "base/base.h"
 #include "base/clock.h"
 
 #include <grpc/support/log.h>

@@ -2,9 +2,9 @@
  * loop's mailbox. */
 #include "loop/workers.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+
+#include "base/threads.h"
 
 struct workers {
     struct loop *loop; /* constant */
@@ -76,24 +76,16 @@ void workers_free(struct workers *workers)
     free(workers);
 }
 
-/* Starts the threads with all signals blocked, so that the kernel delivers them to other threads.
- * Signals that a thread causes itself stay open. Returns 0 or an errno. */
+/* Returns 0 or an errno. */
 static int start(struct workers *workers, unsigned threads)
 {
-    static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
-    sigset_t blocked, before;
     int failed = 0;
 
-    sigfillset(&blocked);
-    for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
-        sigdelset(&blocked, own_faults[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     while (workers->thread_count < threads && !failed) {
-        failed = pthread_create(&workers->threads[workers->thread_count], NULL, work, workers);
+        failed = thread_start(&workers->threads[workers->thread_count], work, workers, "worker");
         if (!failed)
             workers->thread_count++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
 }
 

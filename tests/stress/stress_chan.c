@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/threads.h"
 #include "event/encode.h"
 #include "flow/chan.h"
 #include "flow/chan_batch.h"
@@ -83,13 +84,8 @@ static uint32_t roll(uint64_t *random, uint32_t sides)
 
 static void flag_init(struct flag *flag)
 {
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&flag->lock, NULL);
-    pthread_cond_init(&flag->raised, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&flag->raised);
     flag->up = false;
 }
 
@@ -110,14 +106,11 @@ static void flag_raise(struct flag *flag)
 /* Waits until the flag is up, and lowers it. False: it is past `until_ns`. */
 static bool flag_await(struct flag *flag, int64_t until_ns)
 {
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
     bool up;
-    int failed = 0;
 
     pthread_mutex_lock(&flag->lock);
-    while (!flag->up && failed == 0)
-        failed = until_ns == INT64_MAX ? pthread_cond_wait(&flag->raised, &flag->lock)
-                                       : pthread_cond_timedwait(&flag->raised, &flag->lock, &until);
+    while (!flag->up && cond_wait_until(&flag->raised, &flag->lock, until_ns))
+        continue;
     up = flag->up;
     flag->up = false;
     pthread_mutex_unlock(&flag->lock);

@@ -1,7 +1,6 @@
 /* stress_log.c - many threads put lines, and a reader reads, stands still and reads again. Every
  * line is whole, those of one thread are in order, and lines and reports add up to what was put. */
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ static size_t missing_text(const struct lines_missing *missing, char *line)
 
     for (unsigned i = 0; i < LINE_LEVELS; i++)
         count += missing->by_level[i];
-    return (size_t)snprintf(line, MAX_LINE_BYTES, "missing %" PRIu64 "\n", count);
+    return (size_t)snprintf(line, MAX_RING_LINE, "missing %" PRIu64 "\n", count);
 }
 
 static void *put_lines(void *argument)

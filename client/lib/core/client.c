@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "client/lib/core/backoff.h"
 #include "client/lib/core/bytes.h"
@@ -18,31 +17,6 @@
 const char *tributary_version(void)
 {
     return TRIBUTARY_VERSION;
-}
-
-void cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-
-    CHECK(pthread_condattr_init(&attributes) == 0);
-    CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
-    CHECK(pthread_cond_init(cond, &attributes) == 0);
-    pthread_condattr_destroy(&attributes);
-}
-
-bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns)
-{
-    if (deadline_ns == INT64_MAX) {
-        pthread_cond_wait(cond, lock);
-        return true;
-    }
-    if (clock_mono_ns() >= deadline_ns)
-        return false;
-
-    const struct timespec deadline = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
-
-    pthread_cond_timedwait(cond, lock, &deadline);
-    return true;
 }
 
 bool on_client_thread(const struct tributary *client)

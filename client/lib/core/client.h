@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/threads.h"
 #include "client/lib/core/connection.h"
 #include "grpc/cq_thread.h"
 #include "tributary/tributary.h"
@@ -57,12 +58,5 @@ bool client_post_behind(struct tributary *client, const struct post *post, struc
 /* Returns how long to wait before attempt number `attempt`; 0 is the first retry. Client thread
  * only. */
 int64_t client_backoff_ns(struct tributary *client, uint32_t attempt);
-
-/* Creates a condition that waits on the clock of clock_mono_ns(). */
-void cond_init(pthread_cond_t *cond);
-
-/* Waits for `cond`. The caller holds `lock`. False: `deadline_ns` has passed. INT64_MAX waits
- * without a limit. */
-bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
 
 #endif

@@ -2,14 +2,13 @@
 #include "base/line_ring.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define CAPACITY (4u * MAX_LINE_BYTES)
+#define CAPACITY (4u * MAX_RING_LINE)
 #define RESERVE 1024u
 
 static struct line_ring ring;
-static char text[MAX_LINE_BYTES];
+static char text[MAX_RING_LINE];
 
 static void init(void)
 {
@@ -56,10 +55,10 @@ Test(line_ring, lines_come_out_whole_and_in_order)
     cr_assert_not(line_ring_front(&ring, &level, &line));
     cr_assert(put(1, 0, 10));
     cr_assert(put(2, 3, 0));
-    cr_assert(put(3, 1, MAX_LINE_BYTES));
+    cr_assert(put(3, 1, MAX_RING_LINE));
     check_front(1, 0, 10);
     check_front(2, 3, 0);
-    check_front(3, 1, MAX_LINE_BYTES);
+    check_front(3, 1, MAX_RING_LINE);
     cr_assert_not(line_ring_front(&ring, &level, &line));
     cr_assert_eq(ring.used, 0u);
 }
@@ -113,7 +112,7 @@ Test(line_ring, any_schedule_keeps_order_and_contents)
 
     srand(1);
     for (int step = 0; step < 200000; step++) {
-        const size_t size = (size_t)rand() % (rand() % 50 == 0 ? MAX_LINE_BYTES + 1 : 300);
+        const size_t size = (size_t)rand() % (rand() % 50 == 0 ? MAX_RING_LINE + 1 : 300);
         const size_t tail = ring.tail;
 
         /* phases that fill it, and phases that empty it */

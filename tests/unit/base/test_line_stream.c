@@ -3,7 +3,7 @@
 
 #include <criterion/criterion.h>
 
-static char got[8 * MAX_LINE_BYTES];
+static char got[8 * MAX_RING_LINE];
 static size_t size;
 static unsigned calls;
 static struct line_stream stream;
@@ -43,11 +43,11 @@ Test(line_stream, a_line_that_is_too_long_comes_in_pieces)
 {
     FILE *file = open_stream();
 
-    for (unsigned i = 0; i < 2 * MAX_LINE_BYTES + 10; i++)
+    for (unsigned i = 0; i < 2 * MAX_RING_LINE + 10; i++)
         fputc('x', file);
     fputs("\n", file);
     cr_assert_eq(calls, 3u);
-    cr_assert_eq(size, 2 * MAX_LINE_BYTES + 11u);
+    cr_assert_eq(size, 2 * MAX_RING_LINE + 11u);
     fclose(file);
     cr_assert_eq(calls, 3u);
 }

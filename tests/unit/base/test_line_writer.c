@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,7 +28,7 @@ static size_t missing_text(const struct lines_missing *missing, char *line)
 {
     const uint64_t *level = missing->by_level;
 
-    return (size_t)snprintf(line, MAX_LINE_BYTES,
+    return (size_t)snprintf(line, MAX_RING_LINE,
                             "missing %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", level[0],
                             level[1], level[2], level[3], missing->limited);
 }
