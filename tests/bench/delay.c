@@ -10,7 +10,6 @@
  * mark. A direction reads until its ring is full, and writes what is due until the socket takes no
  * more. */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -28,6 +26,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "bench/listen.h"
+#include "lib/h2/h2.h"
 
 enum { RING_BYTES = 32 << 20, TURN_BYTES = 1 << 20, MAX_MARKS = 4096, MERGE_NS = 20000, MAX_EVENTS = 64 };
 
@@ -64,7 +63,7 @@ struct link {
 
 struct proxy {
     int epoll, listener, signals;
-    struct sockaddr_in to;
+    const char *to;
     int64_t half_trip_ns;
     struct list links;
     struct source on_listener, on_signal;
@@ -191,16 +190,16 @@ static bool poll_socket(const struct proxy *proxy, int fd, struct source *source
                                 .data.ptr = source};
 
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-    return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && epoll_ctl(proxy->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    return epoll_ctl(proxy->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 /* Connects the accepted socket `near` with the target. What cannot be connected is lost at once. */
 static void link_new(struct proxy *proxy, int near)
 {
     struct link *link = calloc(1, sizeof(*link));
-    int far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int far = h2_dial(proxy->to);
 
-    CHECK(link && far >= 0);
+    CHECK(link);
     link->directions[0] = (struct direction){.from = near, .to = far};
     link->directions[1] = (struct direction){.from = far, .to = near};
     list_append(&proxy->links, &link->node);
@@ -208,13 +207,13 @@ static void link_new(struct proxy *proxy, int near)
         link->sources[side] = (struct source){link, side};
         link->lost |= !direction_init(&link->directions[side]);
     }
-    link->lost |= connect(far, (struct sockaddr *)&proxy->to, sizeof(proxy->to)) != 0 ||
-                  !poll_socket(proxy, near, &link->sources[0]) || !poll_socket(proxy, far, &link->sources[1]);
+    link->lost |= far < 0 || !poll_socket(proxy, near, &link->sources[0]) ||
+                  !poll_socket(proxy, far, &link->sources[1]);
 }
 
 static void accept_all(struct proxy *proxy)
 {
-    for (int fd; (fd = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+    for (int fd; (fd = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;)
         link_new(proxy, fd);
 }
 
@@ -279,15 +278,10 @@ static bool poll_own(const struct proxy *proxy, int fd, struct source *source)
 static bool prepare(struct proxy *proxy, const char *address, const char *ready_file)
 {
     char bound[96];
-    sigset_t ends;
 
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
     proxy->epoll = epoll_create1(EPOLL_CLOEXEC);
-    proxy->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    proxy->signals = listen_for_end();
     proxy->listener = listen_at(address, bound, sizeof(bound));
     return proxy->epoll >= 0 && poll_own(proxy, proxy->listener, &proxy->on_listener) &&
            poll_own(proxy, proxy->signals, &proxy->on_signal) &&
@@ -296,8 +290,9 @@ static bool prepare(struct proxy *proxy, const char *address, const char *ready_
 
 int main(int argc, char **argv)
 {
-    static struct proxy proxy;
-    const char *address = "127.0.0.1:0", *ready_file = NULL, *to = "";
+    static struct proxy proxy = {.to = ""};
+    const char *address = "127.0.0.1:0", *ready_file = NULL;
+    struct sockaddr_in target;
     long round_trip_us = 10000;
     bool right = argc % 2 == 1;
 
@@ -307,13 +302,13 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--ready-file"))
             ready_file = argv[i + 1];
         else if (!strcmp(argv[i], "--to"))
-            to = argv[i + 1];
+            proxy.to = argv[i + 1];
         else if (!strcmp(argv[i], "--round-trip-us"))
             round_trip_us = strtol(argv[i + 1], NULL, 10);
         else
             right = false;
     }
-    if (!right || !read_address(to, &proxy.to) || round_trip_us < 0 || round_trip_us > 10000000) {
+    if (!right || !read_address(proxy.to, &target) || round_trip_us < 0 || round_trip_us > 10000000) {
         fprintf(stderr, "usage: delay --to HOST:PORT [--listen HOST:PORT] [--ready-file FILE] "
                         "[--round-trip-us 0 to 10000000]\n");
         return 2;

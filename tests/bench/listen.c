@@ -3,10 +3,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -50,6 +52,17 @@ int listen_at(const char *address, char *bound, size_t capacity)
     snprintf(bound, capacity, "%.*s:%u\n", (int)(strrchr(address, ':') - address), address,
              ntohs(at.sin_port));
     return fd;
+}
+
+int listen_for_end(void)
+{
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    return signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 bool write_ready(const char *path, const char *bound)

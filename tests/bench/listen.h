@@ -13,6 +13,10 @@ bool read_address(const char *address, struct sockaddr_in *address_out);
  * `bound`. Returns the socket, which does not block; -1, with errno. */
 int listen_at(const char *address, char *bound, size_t capacity);
 
+/* Blocks SIGTERM and SIGINT. Returns a descriptor that is readable when one of them has come; -1,
+ * with errno. */
+int listen_for_end(void);
+
 /* Writes the ready file in one step, so that no reader sees half of it. False, with errno. */
 bool write_ready(const char *path, const char *bound);
 

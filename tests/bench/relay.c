@@ -16,12 +16,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -311,17 +309,11 @@ static bool poll_peer(struct relay *relay, struct peer *peer, enum role role)
 static bool prepare(struct relay *relay, const char *address, const char *ready_file)
 {
     char bound[96];
-    sigset_t ends;
 
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
     relay->epoll = epoll_create1(EPOLL_CLOEXEC);
-    relay->signals.fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    relay->signals.fd = listen_for_end();
     relay->listener.fd = listen_at(address, bound, sizeof(bound));
-    return relay->epoll >= 0 && relay->listener.fd >= 0 &&
-           poll_peer(relay, &relay->listener, ROLE_LISTENER) &&
+    return relay->epoll >= 0 && poll_peer(relay, &relay->listener, ROLE_LISTENER) &&
            poll_peer(relay, &relay->signals, ROLE_SIGNAL) && (!ready_file || write_ready(ready_file, bound));
 }
 

@@ -11,11 +11,11 @@ import os
 import pathlib
 import random
 import socket
-import subprocess
-import tempfile
 import threading
 import time
 import unittest
+
+from harness import servers
 
 BIN = pathlib.Path(os.environ.get("TRIBUTARY_BIN", "build/dev/bin"))
 PATIENCE_S = 60
@@ -34,26 +34,11 @@ class Delay(unittest.TestCase):
     def setUp(self):
         self.target = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.target.close)
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        ready = pathlib.Path(folder.name) / "ready"
-        process = subprocess.Popen(
-            [
-                *(BIN / "delay", "--to", f"127.0.0.1:{self.target.getsockname()[1]}"),
-                *("--ready-file", ready, "--round-trip-us", str(round(ROUND_TRIP_S * 1e6))),
-            ]
-        )
-        self.addCleanup(self.end, process)
-        until = time.monotonic() + PATIENCE_S
-        while not ready.exists():
-            self.assertLess(time.monotonic(), until)
-            time.sleep(0.01)
-        host, port = ready.read_text().split(":")
+        to = f"127.0.0.1:{self.target.getsockname()[1]}"
+        options = ["--to", to, "--round-trip-us", str(round(ROUND_TRIP_S * 1e6))]
+        proxy = self.enterContext(servers.running(servers.Delay, str(BIN / "delay"), options))
+        host, port = proxy.address.split(":")
         self.address = host, int(port)
-
-    def end(self, process):
-        process.terminate()
-        self.assertEqual(process.wait(PATIENCE_S), 0)
 
     def connect(self):
         near = socket.create_connection(self.address, timeout=PATIENCE_S)

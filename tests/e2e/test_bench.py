@@ -1,11 +1,9 @@
 #!/usr/bin/python3
 """`tributary bench`: its counts are right, and it finds what it should find."""
 import json
-import os
 import pathlib
 import signal
 import struct
-import subprocess
 import tempfile
 import time
 
@@ -24,16 +22,7 @@ class Bench(Case):
         self.folder = pathlib.Path(folder.name)
 
     def start(self, *words, server=None):
-        process = subprocess.Popen(
-            [binary("tributary"), "bench", *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"TRIBUTARY_SERVER": server or self.daemon.address},
-        )
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
+        return self.start_program(binary("tributary"), "bench", *words, server=server, text=True)
 
     def end(self, process, code=0):
         output, self.errors = process.communicate(timeout=2 * PATIENCE)

@@ -91,6 +91,11 @@ class Unread(Case):
         self.assertIsNotNone(daemon.producer("working"))
         consumer.cancel()
 
+    def check_end(self, daemon, began):
+        """It ends well, and soon."""
+        self.assertEqual(daemon.wait(), 0)
+        self.assertLess(time.monotonic() - began, 15 if instrumented() else 5)
+
     def check_lines(self, lines):
         """Every line is whole. Returns how many are missing, by the lines that say so."""
         found = [json.loads(line) for line in lines]
@@ -123,8 +128,7 @@ class Unread(Case):
         began = time.monotonic()
         daemon.close_channel()
         daemon.terminate()
-        self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 15 if instrumented() else 5)
+        self.check_end(daemon, began)
         lines = pipe.read()
         reports = self.check_lines(lines)
         self.assertEqual(len(reports), 1)
@@ -141,8 +145,7 @@ class Unread(Case):
         began = time.monotonic()
         daemon.close_channel()
         daemon.terminate()
-        self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 15 if instrumented() else 5)
+        self.check_end(daemon, began)
 
     def test_a_second_sigterm_ends_it_at_once(self):
         pipe = Pipe(self)
@@ -174,27 +177,15 @@ class Unread(Case):
 
 class Tool(Case):
     def start(self, *words, stderr, **options):
-        process = subprocess.Popen(
-            [binary("tributary"), *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=os.environ | {"TRIBUTARY_SERVER": self.daemon.address},
-            **options,
-        )
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
+        return self.start_program(binary("tributary"), *words, stderr=stderr, **options)
 
-    def subscribed(self, count=1):
-        eventually(lambda: len(self.daemon.subscriptions()) == count, "the tool has subscribed")
+    def subscribed(self):
+        eventually(self.daemon.subscriptions, "the tool has subscribed")
 
-    def read_events(self, process, count):
-        """Reads so many lines of standard output, in PATIENCE seconds each."""
-        lines = []
-        for _ in range(count):
-            self.assertTrue(select.select([process.stdout], [], [], PATIENCE)[0], lines)
-            lines.append(process.stdout.readline())
-        return lines
+    def read_event(self, process):
+        """Reads a line of standard output."""
+        self.assertTrue(select.select([process.stdout], [], [], PATIENCE)[0], "no event in time")
+        self.assertTrue(process.stdout.readline(), "no event, but the end")
 
     def test_sub_prints_events_while_nobody_reads_its_notices(self):
         pipe = Pipe(self)
@@ -205,7 +196,7 @@ class Tool(Case):
         for number in range(50):
             # each producer is one notice more
             self.publish(f"producer-{number}", [event(number)])
-            self.assertEqual(len(self.read_events(process, 1)), 1)
+            self.read_event(process)
         process.send_signal(signal.SIGINT)
         lines = pipe.read(quiet=3)
         self.assertEqual(process.wait(PATIENCE), 0)
@@ -219,7 +210,7 @@ class Tool(Case):
         pipe.close_writer()
         self.subscribed()
         self.publish("producer", [event(1)])
-        self.read_events(process, 1)
+        self.read_event(process)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(PATIENCE), 0)
@@ -243,11 +234,7 @@ class Tool(Case):
     def test_lines_of_grpc_core_delay_no_answer(self):
         pipe = Pipe(self)
         pipe.fill()
-        env = os.environ | {"TRIBUTARY_SERVER": self.daemon.address, "GRPC_VERBOSITY": "debug"}
-        process = subprocess.Popen(
-            [binary("tributary"), "status"], stdout=subprocess.PIPE, stderr=pipe.writer, env=env
-        )
-        self.addCleanup(process.kill)
+        process = self.start("status", stderr=pipe.writer, env={"GRPC_VERBOSITY": "debug"})
         pipe.close_writer()
         output, _ = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 0)

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """README.md is true: its Python programs work as pasted; and the documents name what is there. The C
 program is tested by test_install.py."""
-import os
 import pathlib
 import re
 import shlex
@@ -40,17 +39,7 @@ class Python(Case):
             (self.folder / name).write_text(text)
 
     def start(self, name):
-        process = subprocess.Popen(
-            ["/usr/bin/python3", "-B", name],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"TRIBUTARY_SERVER": self.daemon.address},
-        )
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
+        return self.start_program("/usr/bin/python3", "-B", name, cwd=self.folder, text=True)
 
     def output(self, process):
         output, errors = process.communicate(timeout=PATIENCE)

@@ -102,22 +102,29 @@ Test(select, producers_that_no_longer_match_end_at_once_and_what_waits_stays)
     hub_fixture_close(&fixture);
 }
 
-Test(select, a_putter_does_not_wait_for_a_channel_that_it_left)
+/* A consumer with space for one event blocks the putter of "web", which puts so many. */
+static void block_web(struct hub_fixture *fixture, struct consumer *slow, struct putter *web, uint32_t events)
 {
     struct subscription_params params = wanting("*", NULL);
-    struct hub_fixture fixture;
-    struct consumer slow;
-    struct putter web;
 
     params.limits.max_events = 1;
     params.limits.overflow = OVERFLOW_BLOCK;
     params.limits.fallback = OVERFLOW_DROP_OLDEST;
     params.limits.block_timeout_ns = 3600 * NS_PER_S;
+    consumer_join(slow, fixture, params);
+    putter_open(web, fixture, "web");
+    cr_assert_eq(putter_put(web, sample_chunk(events, "t", 8)), ERR_AGAIN);
+    cr_assert_eq(web->over, 0);
+}
+
+Test(select, a_putter_does_not_wait_for_a_channel_that_it_left)
+{
+    struct hub_fixture fixture;
+    struct consumer slow;
+    struct putter web;
+
     hub_fixture_open(&fixture);
-    consumer_join(&slow, &fixture, params);
-    putter_open(&web, &fixture, "web");
-    cr_assert_eq(putter_put(&web, sample_chunk(3, "t", 8)), ERR_AGAIN);
-    cr_assert_eq(web.over, 0);
+    block_web(&fixture, &slow, &web, 3);
     cr_assert_eq(choose(&slow, "other", NULL), 1);
     cr_assert_eq(web.over, 1);
     putter_leave(&web);
@@ -130,21 +137,14 @@ Test(select, a_putter_does_not_wait_for_a_channel_that_it_left)
 
 Test(select, a_putter_does_not_wait_where_its_producer_was_removed)
 {
-    struct subscription_params params = wanting("*", NULL);
     struct hub_fixture fixture;
     struct consumer slow;
     struct producer_view view;
     struct putter web;
     struct fault fault;
 
-    params.limits.max_events = 1;
-    params.limits.overflow = OVERFLOW_BLOCK;
-    params.limits.fallback = OVERFLOW_DROP_OLDEST;
-    params.limits.block_timeout_ns = 3600 * NS_PER_S;
     hub_fixture_open(&fixture);
-    consumer_join(&slow, &fixture, params);
-    putter_open(&web, &fixture, "web");
-    cr_assert_eq(putter_put(&web, sample_chunk(2, "t", 8)), ERR_AGAIN);
+    block_web(&fixture, &slow, &web, 2);
     cr_assert_eq(hub_remove(fixture.hub, text_of("web"), 0, hub_fixture_copy_view, &view, &fault),
                  FAULT_NONE);
     cr_assert_eq(web.over, 1);

@@ -6,6 +6,7 @@ that leaves something behind in the server fails. A test that fails prints the l
 daemons' logs."""
 import contextlib
 import os
+import subprocess
 import sys
 import unittest
 
@@ -123,6 +124,17 @@ class Case(unittest.TestCase):
 
     def publish(self, producer, events, channel=None):
         return publish(channel or self.daemon.channel, producer, events)
+
+    def start_program(self, *command, server=None, env=(), **options):
+        """A program that finds the daemon by TRIBUTARY_SERVER. It is killed at the end of the test."""
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=os.environ | {"TRIBUTARY_SERVER": server or self.daemon.address} | dict(env),
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
 
     def start_daemon(self, *arguments, **options):
         """A daemon for one test. The test stops it, or it is killed."""

@@ -110,20 +110,18 @@ Test(chan_shed, with_other_policies_activations_lose_too)
 
 Test(chan_shed, disconnect_ends_the_stream_as_policy_and_as_fallback)
 {
-    open_fixture(OVERFLOW_DISCONNECT, OVERFLOW_DROP_OLDEST, 1, 0);
-    put(0, 3, 100);
-    cr_assert_eq(chan_shed(fixture.chan, 0, 1), 1);
-    cr_assert_eq(chan_state(fixture.chan), CHAN_BROKEN);
-    flow_fixture_deliver(&fixture, 9);
-    flow_fixture_losses(&fixture, 9);
-    flow_fixture_close(&fixture);
-    open_fixture(OVERFLOW_BLOCK, OVERFLOW_DISCONNECT, 1, 0);
-    put(0, 3, 100);
-    cr_assert_eq(chan_shed(fixture.chan, 0, 1), 1);
-    cr_assert_eq(chan_state(fixture.chan), CHAN_BROKEN);
-    flow_fixture_deliver(&fixture, 9);
-    flow_fixture_losses(&fixture, 9);
-    flow_fixture_close(&fixture);
+    static const enum overflow policies[][2] = {{OVERFLOW_DISCONNECT, OVERFLOW_DROP_OLDEST},
+                                                {OVERFLOW_BLOCK, OVERFLOW_DISCONNECT}};
+
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        open_fixture(policies[i][0], policies[i][1], 1, 0);
+        put(0, 3, 100);
+        cr_assert_eq(chan_shed(fixture.chan, 0, 1), 1);
+        cr_assert_eq(chan_state(fixture.chan), CHAN_BROKEN);
+        flow_fixture_deliver(&fixture, 9);
+        flow_fixture_losses(&fixture, 9);
+        flow_fixture_close(&fixture);
+    }
 }
 
 Test(chan_shed, what_was_parked_is_admitted_in_its_place)
