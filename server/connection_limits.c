@@ -1,6 +1,8 @@
 /* connection_limits.c - see connection_limits.h. */
 #include "server/connection_limits.h"
 
+#include "base/peer_share.h"
+
 #define MIB (1024u * 1024u)
 
 /* The core's own bound of a request's metadata, as a multiple of ours. Between the two, a call is
@@ -53,10 +55,9 @@ struct h2guard_limits connection_limits_of_guard(const struct settings *settings
     return limits;
 }
 
-/* 100 %: no share, only the bound of all. */
 static int64_t share(int64_t bytes, uint32_t percent)
 {
-    return percent == 100 ? INT64_MAX : bytes / 100 * percent;
+    return (int64_t)MIN_OF(share_of((uint64_t)bytes, percent), (uint64_t)INT64_MAX);
 }
 
 struct h2socket_bounds connection_limits_of_all(const struct settings *settings)

@@ -42,12 +42,12 @@ void check_init(struct check *check)
 
 void check_fini(struct check *check)
 {
-    for (struct map_node *node = map_next(&check->sources, NULL), *next = NULL; node; node = next) {
-        next = map_next(&check->sources, node);
+    map_each(node, next, &check->sources)
+    {
         free(container_of(node, struct check_source, node));
     }
-    for (struct map_node *node = map_next(&check->origins, NULL), *next = NULL; node; node = next) {
-        next = map_next(&check->origins, node);
+    map_each(node, next, &check->origins)
+    {
         free(container_of(node, struct origin, node));
     }
     map_fini(&check->sources);

@@ -35,8 +35,8 @@ void source_totals_init(struct source_totals *totals)
 
 void source_totals_fini(struct source_totals *totals)
 {
-    for (struct map_node *node = map_next(&totals->sources, NULL), *next = NULL; node; node = next) {
-        next = map_next(&totals->sources, node);
+    map_each(node, next, &totals->sources)
+    {
         free(entry_of(node));
     }
     free(totals->others);

@@ -44,11 +44,14 @@ struct map_node *map_find(const struct map *map, struct bytes key);
 void map_remove(struct map *map, struct map_node *node);
 
 /* The node after `node`, in no particular order. NULL asks for the first, and is returned after the
- * last. The map must not change during such a walk.
- *
- * To free all objects, walk once, and ask for the next node before you free one; then map_fini().
- * Taking out the first one again and again would look at every empty slot again and again. */
+ * last. The map must not change during such a walk. */
 struct map_node *map_next(const struct map *map, struct map_node *node);
+
+/* Walks over all nodes; the body may free its own, and then map_fini() must follow. (Taking out the
+ * first one again and again would look at every empty slot again and again.) */
+#define map_each(node, following, map)                                                                       \
+    for (struct map_node *node = map_next(map, NULL), *following = node ? map_next(map, node) : NULL; node;  \
+         node = following, following = node ? map_next(map, node) : NULL)
 
 /* The hash that the map uses. Any thread. */
 uint64_t map_hash(struct bytes key);

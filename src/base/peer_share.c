@@ -58,14 +58,17 @@ void peer_counts_remove(struct peer_counts *counts, struct peer_count *count)
     free(count);
 }
 
+uint64_t share_of(uint64_t limit, uint32_t percent)
+{
+    return percent >= 100 ? UINT64_MAX : MAX_OF(limit * percent / 100, 1u);
+}
+
 uint32_t peer_share(const struct settings *settings, uint32_t limit, struct peer_key peer)
 {
     uint32_t percent =
         peer_is_local(peer) ? settings->local_peer_share_percent : settings->peer_share_percent;
 
-    if (percent >= 100 || peer.kind == PEER_NONE)
-        return UINT32_MAX;
-    return (uint32_t)MAX_OF((uint64_t)limit * percent / 100, 1u);
+    return peer.kind == PEER_NONE ? UINT32_MAX : (uint32_t)MIN_OF(share_of(limit, percent), UINT32_MAX);
 }
 
 enum fault_reason peer_share_check(const struct peer_counts *counts, const struct settings *settings,

@@ -7,8 +7,6 @@
 #ifndef TRIBUTARY_BASE_PEER_SHARE_H
 #define TRIBUTARY_BASE_PEER_SHARE_H
 
-#include <stdatomic.h>
-
 #include "base/base.h"
 #include "base/fault.h"
 #include "base/map.h"
@@ -39,6 +37,10 @@ uint32_t peer_counts_get(const struct peer_counts *counts, struct peer_key peer)
 MUST_CHECK struct peer_count *peer_counts_add(struct peer_counts *counts, struct peer_key peer);
 /* Counts one less. `count` NULL: does nothing. Otherwise it may be freed. */
 void peer_counts_remove(struct peer_counts *counts, struct peer_count *count);
+
+/* So many percent of a limit below 2^57; rounded down, and at least 1. UINT64_MAX: 100 % is no
+ * share, because only the limit holds. */
+uint64_t share_of(uint64_t limit, uint32_t percent);
 
 /* How many of `limit` the peer may have: `local_peer_share_percent` of it where the peer is local,
  * else `peer_share_percent`; rounded down, and at least 1. UINT32_MAX: there is no share, because

@@ -6,7 +6,8 @@
 
 #include "base/map.h"
 
-int bytes_compare(struct bytes a, struct bytes b)
+/* Below zero, zero or above it: `a` comes before `b`, is equal, or comes after it. */
+static int bytes_compare(struct bytes a, struct bytes b)
 {
     size_t size = MIN_OF(a.size, b.size);
     int order = size > 0 ? memcmp(a.data, b.data, size) : 0;

@@ -46,7 +46,4 @@ struct sorted_node *sorted_next(struct sorted_node *node);
  * there is none. An empty key stands before all keys that are not empty. */
 struct sorted_node *sorted_after(const struct sorted *sorted, struct bytes key);
 
-/* Below zero, zero or above it: `a` comes before `b`, is equal, or comes after it. */
-int bytes_compare(struct bytes a, struct bytes b);
-
 #endif

@@ -132,10 +132,9 @@ static bool take_steps(struct loop *loop, struct slice *slice)
     return more;
 }
 
-/* The slice waits for its next portion, behind the others. */
-static void wait_for_turn(struct loop *loop, struct slice *slice)
+/* Slices wait for their next portions. */
+static void post_slices(struct loop *loop)
 {
-    list_append(&loop->slices, &slice->link);
     if (loop->slices_posted)
         return;
     loop->slices_posted = true;
@@ -145,8 +144,10 @@ static void wait_for_turn(struct loop *loop, struct slice *slice)
 void loop_slice(struct loop *loop, struct slice *slice)
 {
     list_remove(&slice->link);
-    if (take_steps(loop, slice))
-        wait_for_turn(loop, slice);
+    if (!take_steps(loop, slice))
+        return;
+    list_append(&loop->slices, &slice->link);
+    post_slices(loop);
 }
 
 static void run_slices(struct task *task)
@@ -157,10 +158,8 @@ static void run_slices(struct task *task)
     loop->slices_posted = false;
     while ((node = list_first(&loop->slices)) && (loop->slices_left_ns > 0 || !in_turn(loop)))
         loop_slice(loop, container_of(node, struct slice, link));
-    if (node && !loop->slices_posted) {
-        loop->slices_posted = true;
-        loop_post(loop, &loop->slices_task);
-    }
+    if (node)
+        post_slices(loop);
 }
 
 void loop_finish_slices(struct loop *loop)

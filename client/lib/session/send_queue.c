@@ -163,7 +163,6 @@ static void leave_map(struct tributary_session *session, struct send_queue *queu
     if (queue->gone)
         return;
     queue->gone = true;
-    wake_waiters(queue);
     heap_remove(&session->lingering, &queue->linger);
     heap_remove(&session->stopping, &queue->stop);
     map_remove(&session->by_id, &queue->node);
