@@ -25,7 +25,8 @@ enum err bind_subscriptions(struct producer *producer, struct list *created)
     for (; node; node = sorted_next(node)) {
         struct subscription *subscription = container_of(node, struct subscription, by_id);
 
-        if (subscription->ctx.state == CTX_LIVE && bind_pair(producer, subscription, NULL, created) != ERR_OK)
+        if (subscription->ctx.state == CTX_LIVE &&
+            bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
             return ERR_NO_MEMORY;
     }
     return ERR_OK;

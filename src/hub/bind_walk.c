@@ -1,12 +1,11 @@
 /* bind_walk.c - binds a new subscription and every producer that it wants, in slices.
  *
  * The walk goes by the producers' names, and remembers the last one. Producers come and go in
- * between. One that was bound after the walk began has bound the subscription itself, so the walk
- * leaves it out. Activations are created on the way and begin at the end. */
+ * between. One that was bound after the walk began has bound the subscription itself, with the same
+ * start point, so the walk leaves it out. Activations are created on the way and begin at the end. */
 #include "hub/bind_walk.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/ctx.h"
 #include "flow/producer_state.h"
@@ -37,8 +36,11 @@ struct bind_walk {
     struct walk_name after; /* the last producer */
 };
 
+/* The walk is over, or nothing comes of it. */
 static void walk_free(struct bind_walk *walk)
 {
+    walk->subscription->walk = NULL;
+    walk->subscription->start_point = NULL;
     resume_free(walk->resume);
     free(walk);
 }
@@ -77,7 +79,6 @@ static void over(struct bind_walk *walk)
 {
     struct subscription *subscription = walk->subscription;
 
-    subscription->walk = NULL;
     if (walk->err == ERR_OK) {
         activations_begin(&walk->created);
     } else {
@@ -128,6 +129,7 @@ enum err bind_walk_begin(struct subscription *subscription, const struct bind_st
         registry_keep_history(registry);
     walk->start_point = (struct start_point){.resume = walk->resume, .last = start->last};
     subscription->walk = walk;
+    subscription->start_point = &walk->start_point;
     if (!start->at_once)
         loop_slice(hub_loop(subscription->hub), &walk->slice);
     while (start->at_once && !walk->over)
@@ -147,7 +149,6 @@ bool bind_walk_go_on(struct subscription *subscription)
         return false;
     }
     activations_begin(&walk->created);
-    subscription->walk = NULL;
     walk_free(walk);
     return true;
 }
@@ -159,19 +160,7 @@ void bind_walk_stop(struct subscription *subscription)
     if (!walk)
         return;
     slice_stop(&walk->slice);
-    subscription->walk = NULL;
     activations_discard(&walk->created, PRODUCER_ENDED);
     subscription->bound_due = walk->waits;
     walk_free(walk);
-}
-
-void bind_walk_finish(struct subscription *subscription)
-{
-    struct bind_walk *walk = subscription->walk;
-
-    if (!walk)
-        return;
-    slice_stop(&walk->slice);
-    while (step(&walk->slice))
-        continue;
 }

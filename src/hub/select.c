@@ -15,7 +15,6 @@
 #include "flow/chan_report.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
-#include "hub/bind_walk.h"
 #include "hub/binding.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
@@ -160,7 +159,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
     struct select_plan plan;
     uint32_t revision = subscription->revision + 1;
 
-    bind_walk_finish(subscription);
+    CHECK(!subscription->walk);
     if (subscription->ctx.state != CTX_LIVE ||
         select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
                                     registry->producers.count) != ERR_OK)

@@ -66,9 +66,9 @@ MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum c
 MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason,
                                             struct fault *fault);
 
-/* Gives a live subscription another filter, and takes `filter` over. Returns the revision: 1 for
- * the first call. Returns 0 where an end has begun or memory runs out; then nothing has changed,
- * and `filter` stays the caller's.
+/* Gives a live subscription another filter, and takes `filter` over; after bound() of its port.
+ * Returns the revision: 1 for the first call. Returns 0 where an end has begun or memory runs out;
+ * then nothing has changed, and `filter` stays the caller's.
  *
  * What waits stays. chan_mark(revision) is set between the last event that was routed under the old
  * filter and the first under the new one. Producers that match both go on undisturbed; an

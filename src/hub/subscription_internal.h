@@ -35,8 +35,10 @@ struct subscription {
     void *port_ctx;
     struct peer_count *charge; /* of its peer */
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
-    bool bound_due;            /* it was over after hub_subscribe(), and bound() is to be called */
-    struct list bindings;      /* to shared producers */
+    /* What it wants of the time before, while the walk goes on; else NULL. */
+    const struct start_point *start_point;
+    bool bound_due;       /* it was over after hub_subscribe(), and bound() is to be called */
+    struct list bindings; /* to shared producers */
     uint32_t binding_count;
     struct slice detach; /* takes the bindings out */
     bool detaching;      /* `detach` waits for its turn; it holds a reference */

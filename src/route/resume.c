@@ -18,6 +18,7 @@
 struct position {
     struct map_node node;
     const struct resume_point *point;
+    bool compared; /* with the source, for resume_gap_report() */
 };
 
 struct resume {
@@ -75,22 +76,27 @@ void resume_free(struct resume *resume)
     free(resume);
 }
 
-void resume_gap_report(const struct resume *resume, const struct route *route, struct source *source,
+void resume_gap_report(struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence)
 {
     struct map_node *node = map_find(&resume->map, source_name(source));
-    const struct resume_point *point = node ? container_of(node, struct position, node)->point : NULL;
+    struct position *position = node ? container_of(node, struct position, node) : NULL;
+    const struct resume_point *point = position ? position->point : NULL;
 
+    if (position && position->compared)
+        return; /* it was removed and came back, after the stream had begun */
+    if (position)
+        position->compared = true;
     if (point && point->epoch != source->epoch) {
         feed_gap(route->chan, route->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
         /* A source that is not in a complete token had published nothing then. It began later, or
          * was silent. */
-        uint64_t position = point ? point->sequence : 0;
+        uint64_t sequence = point ? point->sequence : 0;
         bool unknown = route->part.answer == FILTER_BY_EVENT || (!point && !resume->complete);
 
-        if (position < last_sequence)
-            feed_gap(route->chan, route->feed, position + 1, last_sequence, unknown);
+        if (sequence < last_sequence)
+            feed_gap(route->chan, route->feed, sequence + 1, last_sequence, unknown);
     }
 }
 
@@ -102,7 +108,7 @@ enum err resume_report_lost_sources(const struct resume *resume, struct chan *ch
         OWNED(source_release) struct source *source = NULL;
         struct feed *feed;
 
-        if (map_find(known, point->source) ||
+        if (resume->positions[i].compared || map_find(known, point->source) ||
             filter_producer(filter, point->source, NULL, 0).answer == FILTER_NONE)
             continue;
         source = source_new(point->source, point->epoch);

@@ -25,13 +25,13 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
 void resume_free(struct resume *resume); /* NULL is allowed */
 OWNED_BY(resume_free, struct resume);
 
-/* Reports the resume gap of a source that a new route is for. `last_sequence` is the
- * source's last event so far. Under the inlet's lock. */
-void resume_gap_report(const struct resume *resume, const struct route *route, struct source *source,
+/* Reports the resume gap of a source that a new route is for; once for each name. `last_sequence` is
+ * the source's last event so far. Under the inlet's lock. */
+void resume_gap_report(struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence);
 
-/* Reports to `chan` the sources that the earlier stream knew, that `filter` would match, and whose
- * name is not in `known`.
+/* Reports to `chan` the sources that the earlier stream knew, that `filter` would match, that no
+ * route was for (resume_gap_report()), and whose name is not in `known`.
  *   ERR_NO_MEMORY  some of them were not reported */
 MUST_CHECK enum err resume_report_lost_sources(const struct resume *resume, struct chan *chan,
                                                const struct filter *filter, const struct map *known);

@@ -12,8 +12,8 @@ struct resume;
 
 /* Where a new route starts: what it wants of the time before it was linked. */
 struct start_point {
-    const struct resume *resume; /* NULL: nothing is resumed */
-    uint32_t last;               /* this many matching events of the history */
+    struct resume *resume; /* NULL: nothing is resumed */
+    uint32_t last;         /* this many matching events of the history */
 };
 
 /* Makes a route and opens its feed. It is not in the inlet yet. `pause_port` as for feed_open().
