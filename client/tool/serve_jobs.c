@@ -116,10 +116,8 @@ static void send_lines(struct serve *serve, struct job *job)
             break;
         sent += size + (newline == line + size ? 1 : 0);
     }
-    if (job->abandoned || sent == 0)
-        return;
-    memmove(job->rest.data, job->rest.data + sent, job->rest.size - sent);
-    job->rest.size -= sent;
+    if (!job->abandoned)
+        buf_drop(&job->rest, sent);
 }
 
 /* Closes its output, and gives the command WAIT_NS to end by itself. */

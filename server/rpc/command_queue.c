@@ -29,6 +29,20 @@ static void begin_again(struct command_queue *queue)
     queue->taken_marks = 0;
 }
 
+/* Moves what waits to the front, once more was taken than waits: so the queue keeps at most twice
+ * what waits, and each byte is moved about once. */
+static void drop_taken(struct command_queue *queue)
+{
+    if (queue->taken_bytes <= queue->bytes.size / 2)
+        return;
+    for (size_t i = queue->taken_marks; i < mark_count(queue); i++)
+        mark_at(queue, i)->end -= queue->taken_bytes;
+    buf_drop(&queue->bytes, queue->taken_bytes);
+    buf_drop(&queue->marks, queue->taken_marks * sizeof(struct mark));
+    queue->taken_bytes = 0;
+    queue->taken_marks = 0;
+}
+
 void command_queue_fini(struct command_queue *queue)
 {
     for (size_t i = queue->taken_marks; i < mark_count(queue); i++)
@@ -76,8 +90,10 @@ void command_queue_take(struct command_queue *queue, size_t max_bytes, struct bu
         struct bytes request = shared_bytes_view(mark->request);
         size_t size = mark->end - queue->taken_bytes + request.size;
 
-        if (message->size > 0 && message->size + size > max_bytes)
+        if (message->size > 0 && message->size + size > max_bytes) {
+            drop_taken(queue);
             return;
+        }
         buf_bytes(message, queue->bytes.data + queue->taken_bytes, mark->end - queue->taken_bytes);
         buf_bytes(message, request.data, request.size);
         shared_bytes_release(mark->request);

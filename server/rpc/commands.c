@@ -12,6 +12,7 @@
 /* Commands that may wait for a session that takes nothing. Beyond that its call is aborted soon. */
 #define MAX_WAITING_BYTES (16u << 20)
 #define MAX_FULL_NS NS_PER_S
+#define TOO_SLOW 4u /* times as much: nor is one that takes a little now and then waited for */
 
 /* A message is full beyond this; one command with its request may be larger. Clients accept 4 MiB
  * by default. A small message also shows sooner that the session reads. */
@@ -112,14 +113,24 @@ static void flush(struct commands *commands, int64_t now_ns)
     set_timer(commands, now_ns);
 }
 
+/* The session takes nothing for the write timeout, or for MAX_FULL_NS while much waits. Or so much
+ * waits that it takes too slowly. */
+static bool is_stuck(struct commands *commands, int64_t now_ns)
+{
+    pthread_mutex_lock(&commands->lock);
+    size_t size = command_queue_size(&commands->waiting);
+    pthread_mutex_unlock(&commands->lock);
+    int64_t max_ns = size > MAX_WAITING_BYTES ? MIN_OF(MAX_FULL_NS, commands->write_timeout_ns)
+                                              : commands->write_timeout_ns;
+
+    return size > TOO_SLOW * MAX_WAITING_BYTES || takes_nothing_for(commands, max_ns, now_ns);
+}
+
 static void on_flush(struct post_poll_hook *hook, int64_t now_ns)
 {
     struct commands *commands = container_of(hook, struct commands, flush_hook);
 
-    pthread_mutex_lock(&commands->lock);
-    bool too_much = command_queue_size(&commands->waiting) > MAX_WAITING_BYTES;
-    pthread_mutex_unlock(&commands->lock);
-    if (too_much && !commands->stopped && takes_nothing_for(commands, MAX_FULL_NS, now_ns))
+    if (!commands->stopped && is_stuck(commands, now_ns))
         abort_call(commands);
     else
         flush(commands, now_ns);
@@ -139,7 +150,7 @@ static void on_write_timeout(struct cq_timer *timer, int64_t now_ns)
 
     if (!commands->in_flight || commands->stopped)
         return;
-    if (takes_nothing_for(commands, commands->write_timeout_ns, now_ns))
+    if (is_stuck(commands, now_ns))
         abort_call(commands);
     else
         set_timer(commands, now_ns);

@@ -70,6 +70,14 @@ void buf_bytes(struct buf *buf, const void *bytes, size_t size)
         memcpy(added, bytes, size);
 }
 
+void buf_drop(struct buf *buf, size_t size)
+{
+    CHECK(size <= buf->size);
+    buf->size -= size;
+    if (size > 0 && buf->size > 0)
+        memmove(buf->data, buf->data + size, buf->size);
+}
+
 void buf_byte(struct buf *buf, uint8_t byte)
 {
     buf_bytes(buf, &byte, 1);

@@ -33,6 +33,9 @@ static inline void buf_fini_owned(struct buf *buf)
 void buf_clear(struct buf *buf);
 void buf_rest(struct buf *buf, size_t kept);
 
+/* Takes away the first `size` bytes, which are there, and moves the rest to the front. */
+void buf_drop(struct buf *buf, size_t size);
+
 /* Appends `size` bytes that the caller then writes. Returns where they are, which is valid until
  * the next write to the buffer. NULL: memory ran out. */
 uint8_t *buf_extend(struct buf *buf, size_t size);

@@ -4,6 +4,12 @@
 /* Entries that may not be shed are passed over. So many of them in one call. */
 #define MAX_PASSED_OVER 4096u
 
+struct shedding {
+    uint64_t max_bytes; /* as chan_shed() got them */
+    uint32_t max_entries;
+    uint32_t dropped;
+};
+
 uint64_t chan_sheddable(struct chan *chan)
 {
     uint64_t bytes;
@@ -21,29 +27,41 @@ static struct entry *oldest_of(const struct list *entries)
     return node ? container_of(node, struct entry, in_feed) : NULL;
 }
 
-static struct entry *oldest_of_all(const struct chan *chan)
+/* Drops all of an entry. Returns whether that may go on. */
+static bool drop(struct chan *chan, struct entry *entry, struct shedding *shedding)
+{
+    chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_BUDGET);
+    shedding->dropped++;
+    return shedding->dropped < shedding->max_entries && chan->sheddable > shedding->max_bytes;
+}
+
+/* The oldest entries of the feeds that hold most, until one of these must keep its oldest. Returns
+ * whether more is to be dropped. */
+static bool shed_heaviest(struct chan *chan, struct shedding *shedding)
+{
+    struct entry *entry;
+
+    while (chan->weighs_feeds && chan->waiting.events > 0) {
+        entry = oldest_of(&chan_heaviest(chan)->waiting_entries);
+        if (!entry || entry->pinned == 0)
+            break;
+        if (!drop(chan, entry, shedding))
+            return false;
+    }
+    return true;
+}
+
+/* The oldest entries of all. */
+static void shed_oldest(struct chan *chan, struct shedding *shedding)
 {
     uint32_t passed_over = 0;
 
     list_each(node, safe, &chan->waiting_entries) {
         struct entry *entry = container_of(node, struct entry, in_chan);
 
-        if (entry->pinned > 0)
-            return entry;
-        if (passed_over++ == MAX_PASSED_OVER)
-            break;
+        if (entry->pinned > 0 ? !drop(chan, entry, shedding) : ++passed_over > MAX_PASSED_OVER)
+            return;
     }
-    return NULL;
-}
-
-/* The next entry to drop. NULL: there is none. */
-static struct entry *choose(struct chan *chan)
-{
-    struct entry *entry = NULL;
-
-    if (chan->weighs_feeds && chan->waiting.events > 0)
-        entry = oldest_of(&chan_heaviest(chan)->waiting_entries);
-    return entry && entry->pinned > 0 ? entry : oldest_of_all(chan);
 }
 
 static bool disconnects(const struct chan_limits *limits)
@@ -55,20 +73,17 @@ static bool disconnects(const struct chan_limits *limits)
 uint32_t chan_shed(struct chan *chan, uint64_t max_bytes, uint32_t max_entries)
 {
     SCRATCH struct deferred deferred;
-    struct entry *entry;
-    uint32_t dropped = 0;
+    struct shedding shedding = {max_bytes, max_entries, 0};
 
     chan_enter(chan, &deferred);
-    while (dropped < max_entries && chan->sheddable > max_bytes && (entry = choose(chan))) {
-        chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_BUDGET);
-        dropped++;
-    }
-    if (dropped > 0) {
+    if (max_entries > 0 && chan->sheddable > max_bytes && shed_heaviest(chan, &shedding))
+        shed_oldest(chan, &shedding);
+    if (shedding.dropped > 0) {
         if (disconnects(&chan->limits))
             chan_break(chan);
         chan_update(chan);
         chan_notify_again(chan); /* the loss is reported, with or without credit */
     }
     chan_leave(chan);
-    return dropped;
+    return shedding.dropped;
 }

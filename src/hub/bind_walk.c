@@ -2,7 +2,8 @@
  *
  * The walk goes by the producers' names, and remembers the last one. Producers come and go in
  * between. One that was bound after the walk began has bound the subscription itself, with the same
- * start point, so the walk leaves it out. Activations are created on the way and begin at the end. */
+ * start point, so the walk leaves it out. Activations are created on the way, and begin at the
+ * end. */
 #include "hub/bind_walk.h"
 
 #include <stdlib.h>

@@ -31,7 +31,7 @@ struct bind_start {
 MUST_CHECK enum err bind_walk_begin(struct subscription *subscription, const struct bind_start *start);
 
 /* The caller is done with the first portion. Where the walk is over already, its activations begin,
- * and this returns true. Otherwise the rest follows, and bound() of the port is called when it is done. */
+ * and this returns true. Otherwise the rest follows, and then bound() of the port is called. */
 bool bind_walk_go_on(struct subscription *subscription);
 
 /* Stops the walk and takes back the activations that it has created. Bindings stay. Does nothing

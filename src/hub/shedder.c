@@ -68,20 +68,17 @@ static bool above_share(const struct shedder *shedder, const struct peer_count *
     return share != UINT32_MAX && (uint64_t)peer->bytes > (uint64_t)share << 20;
 }
 
-/* What the peers pin. Returns true where one of them is above its share. */
+/* Adds up what the peers pin. Returns true where one of them is above its share. */
 static bool add_up(struct shedder *shedder)
 {
     bool above = false;
 
-    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
-        subscription_at(node)->charge->bytes = 0;
     for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node)) {
         struct subscription *subscription = subscription_at(node);
 
         subscription->charge->bytes += (int64_t)chan_sheddable(subscription->chan);
+        above = above || above_share(shedder, subscription->charge);
     }
-    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
-        above = above || above_share(shedder, subscription_at(node)->charge);
     return above;
 }
 

@@ -25,8 +25,8 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
 void resume_free(struct resume *resume); /* NULL is allowed */
 OWNED_BY(resume_free, struct resume);
 
-/* Reports the resume gap of a source that a new route is for; once for each name. `last_sequence` is
- * the source's last event so far. Under the inlet's lock. */
+/* Reports the resume gap of a source that a new route is for; once for each name. `last_sequence`
+ * is the source's last event so far. Under the inlet's lock. */
 void resume_gap_report(struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence);
 

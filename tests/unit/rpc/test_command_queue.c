@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/shared_bytes.h"
 #include "event/field_write.h"
@@ -95,6 +96,32 @@ Test(command_queue, its_end_gives_the_requests_back)
     struct shared_bytes *request = request_made();
 
     add_start(&queue, 1, request);
+    command_queue_fini(&queue);
+    cr_assert_eq(atomic_load(&request->refs), 1);
+    shared_bytes_release(request);
+}
+
+Test(command_queue, a_backlog_that_never_ends_keeps_little_more_than_what_waits)
+{
+    struct command_queue queue = {0};
+    struct shared_bytes *request = request_made();
+    struct buf message = {0}, expected = {0};
+
+    for (uint64_t number = 1; number <= 20000; number++) {
+        add_start(&queue, number, request);
+        if (number <= 100)
+            continue;
+        buf_clear(&message);
+        buf_clear(&expected);
+        command_queue_take(&queue, 1, &message); /* the oldest one alone */
+        write_start(&expected, number - 100, shared_bytes_view(request));
+        cr_assert_eq(message.size, expected.size);
+        cr_assert_eq(memcmp(message.data, expected.data, expected.size), 0, "command %d", (int)number - 100);
+    }
+    cr_assert_leq(queue.bytes.capacity + queue.marks.capacity, 32768);
+    cr_assert_eq(atomic_load(&request->refs), 101);
+    buf_fini(&message);
+    buf_fini(&expected);
     command_queue_fini(&queue);
     cr_assert_eq(atomic_load(&request->refs), 1);
     shared_bytes_release(request);
