@@ -25,6 +25,8 @@
 #include "server/rpc/views.h"
 #include "tributary/v1/admin.pb-c.h"
 
+_Static_assert(MAX_WALK_NAME >= MAX_PAGE_NAME_BYTES, "page_read() writes into a walk's name");
+
 #define DEFAULT_PAGE_SIZE 100u
 #define MAX_PAGE_SIZE 1000u
 /* A page is full beyond this. Clients accept messages of 4 MiB by default, and one entry with its

@@ -42,6 +42,10 @@ struct sorted_node *sorted_first(const struct sorted *sorted);
 /* The node that follows; NULL: it is the last one. */
 struct sorted_node *sorted_next(struct sorted_node *node);
 
+/* Walks over all nodes in order. The body must not change the tree. */
+#define sorted_each(node, sorted)                                                                            \
+    for (struct sorted_node *node = sorted_first(sorted); node; node = sorted_next(node))
+
 /* The node with the smallest key that comes after `key`, whether a node has that key or not. NULL:
  * there is none. An empty key stands before all keys that are not empty. */
 struct sorted_node *sorted_after(const struct sorted *sorted, struct bytes key);

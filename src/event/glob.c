@@ -204,13 +204,3 @@ struct glob glob_compile(struct bytes pattern, uint64_t masks[MAX_GLOB_MASKS])
     glob_set_masks(&glob, masks);
     return glob;
 }
-
-bool glob_match(struct bytes pattern, struct bytes text)
-{
-    SCRATCH uint64_t masks[MAX_GLOB_MASKS];
-
-    if (pattern.size == 0)
-        return text.size == 0;
-    struct glob glob = glob_compile(pattern, masks);
-    return glob_matches(&glob, text);
-}

@@ -82,8 +82,4 @@ static inline bool glob_matches(const struct glob *glob, struct bytes text)
 /* Compiles a pattern of at most MAX_PATTERN_BYTES, with its masks in the caller's array. */
 struct glob glob_compile(struct bytes pattern, uint64_t masks[MAX_GLOB_MASKS]);
 
-/* Whether the whole text matches a pattern that is used once. The pattern has at most
- * MAX_PATTERN_BYTES. An empty one matches only an empty text. */
-bool glob_match(struct bytes pattern, struct bytes text);
-
 #endif

@@ -19,10 +19,9 @@ enum err bind_pair(struct producer *producer, struct subscription *subscription,
 
 enum err bind_subscriptions(struct producer *producer, struct list *created)
 {
-    struct sorted_node *node = sorted_first(hub_subscriptions_by_id(producer->hub));
-
     producer->bound = ++producer->registry->bound;
-    for (; node; node = sorted_next(node)) {
+    sorted_each(node, hub_subscriptions_by_id(producer->hub))
+    {
         struct subscription *subscription = container_of(node, struct subscription, by_id);
 
         if (subscription->ctx.state == CTX_LIVE &&

@@ -63,14 +63,14 @@ static bool bind_some(struct bind_walk *walk)
     uint32_t left = walk->start_point.last > 0 ? 1 : STEP_PRODUCERS;
 
     while (producer && walk->err == ERR_OK) {
-        struct sorted_node *next = sorted_next(&producer->by_name);
+        struct producer *next = registry_next(producer);
 
         walk->err = bind_one(walk, producer);
         if (--left == 0 && next)
             walk_name_set(&walk->after, producer->name.key);
         if (left == 0 && next)
             return walk->err == ERR_OK;
-        producer = next ? container_of(next, struct producer, by_name) : NULL;
+        producer = next;
     }
     return false;
 }

@@ -32,14 +32,14 @@ static bool close_inlets(struct hub *hub)
     struct producer *producer = registry_after(&hub->registry, walk_name_get(&hub->drain.after));
 
     for (unsigned i = 1; producer; i++) {
-        struct sorted_node *next = sorted_next(&producer->by_name);
+        struct producer *next = registry_next(producer);
 
         inlet_set_state(&producer->inlet, INLET_CLOSED);
         if (i == STEP_PRODUCERS) {
             walk_name_set(&hub->drain.after, producer->name.key);
             return true;
         }
-        producer = next ? container_of(next, struct producer, by_name) : NULL;
+        producer = next;
     }
     return false;
 }

@@ -43,7 +43,7 @@ bool hub_producers(struct hub *hub, struct hub_list *list,
     struct producer *producer = registry_after(&hub->registry, walk_name_get(&list->after));
 
     for (unsigned i = 0; producer && i < STEP_PRODUCERS; i++) {
-        struct sorted_node *next = sorted_next(&producer->by_name);
+        struct producer *next = registry_next(producer);
 
         if (glob_matches(&glob, producer->name.key)) {
             list->more = list->left == 0;
@@ -53,7 +53,7 @@ bool hub_producers(struct hub *hub, struct hub_list *list,
             show_producer(producer, each, ctx);
         }
         walk_name_set(&list->after, producer->name.key);
-        producer = next ? container_of(next, struct producer, by_name) : NULL;
+        producer = next;
     }
     return producer;
 }

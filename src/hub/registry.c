@@ -45,6 +45,13 @@ struct producer *registry_after(const struct registry *registry, struct bytes na
     return node ? container_of(node, struct producer, by_name) : NULL;
 }
 
+struct producer *registry_next(struct producer *producer)
+{
+    struct sorted_node *node = sorted_next(&producer->by_name);
+
+    return node ? container_of(node, struct producer, by_name) : NULL;
+}
+
 static bool has_charge_of(const struct producer *holder, struct peer_key peer)
 {
     return holder && holder->charge && peer_same(holder->charge->peer, peer);

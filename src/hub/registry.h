@@ -39,6 +39,8 @@ struct producer *registry_find(struct registry *registry, struct bytes name); /*
 /* The first producer whose name comes after `name` (empty: the first of all). NULL: there is none.
  * A walk over all producers in portions remembers the last name. */
 struct producer *registry_after(const struct registry *registry, struct bytes name);
+/* The one that follows; NULL: it is the last one. */
+struct producer *registry_next(struct producer *producer);
 
 /* Whether `peer` may have one more name. `holder` NULL: a new name. Otherwise the name that is
  * charged to this producer now; it needs no space where it is charged to the same peer already.

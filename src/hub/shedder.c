@@ -73,7 +73,8 @@ static bool add_up(struct shedder *shedder)
 {
     bool above = false;
 
-    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node)) {
+    sorted_each(node, shedder->subscriptions)
+    {
         struct subscription *subscription = subscription_at(node);
 
         subscription->charge->bytes += (int64_t)chan_sheddable(subscription->chan);
@@ -95,17 +96,17 @@ static uint32_t shed(struct shedder *shedder)
     uint64_t level = 0;
     uint32_t dropped = 0;
 
-    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
-        level = MAX_OF(level, sheddable(shedder, subscription_at(node), above));
+    sorted_each(node, shedder->subscriptions) level =
+        MAX_OF(level, sheddable(shedder, subscription_at(node), above));
     level -= MIN_OF(level, level / 4 + 1);
-    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node)) {
+    sorted_each(node, shedder->subscriptions)
+    {
         struct subscription *subscription = subscription_at(node);
 
         if (dropped < MAX_RANGES && sheddable(shedder, subscription, above) > level)
             dropped += chan_shed(subscription->chan, level, MAX_RANGES - dropped);
     }
-    for (struct sorted_node *node = sorted_first(shedder->subscriptions); node; node = sorted_next(node))
-        subscription_at(node)->charge->bytes = 0;
+    sorted_each(node, shedder->subscriptions) subscription_at(node)->charge->bytes = 0;
     return dropped;
 }
 

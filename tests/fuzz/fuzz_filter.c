@@ -12,6 +12,7 @@
 #include "lib/event_views.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
+#include "lib/glob_match.h"
 
 #define MAX_LIST 4u
 

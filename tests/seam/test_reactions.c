@@ -325,7 +325,8 @@ static void check_subscriptions(void)
 {
     uint32_t count = 0;
 
-    for (struct sorted_node *node = sorted_first(&hub->subscriptions); node; node = sorted_next(node)) {
+    sorted_each(node, &hub->subscriptions)
+    {
         struct subscription *subscription = container_of(node, struct subscription, by_id);
 
         count++;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/events.h"
+#include "lib/glob_match.h"
 
 const char *const model_names[NAMES] = {"a1", "a2", "b1"};
 

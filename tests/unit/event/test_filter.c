@@ -6,6 +6,7 @@
 #include "lib/event_views.h"
 #include "lib/events.h"
 #include "lib/glob_naive.h"
+#include "lib/glob_match.h"
 
 #define TEXT(literal) ((struct bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
 

@@ -7,6 +7,7 @@
 #include "event/matcher.h"
 #include "event/work.h"
 #include "lib/events.h"
+#include "lib/glob_match.h"
 
 #define ENTRIES 512
 
