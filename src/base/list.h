@@ -57,10 +57,14 @@ static inline void list_move_all(struct list *from, struct list *to)
     list_init(from);
 }
 
-/* The first node; NULL: the list is empty. */
+/* The first node, and the last one; NULL: the list is empty. */
 static inline struct list *list_first(const struct list *head)
 {
     return list_empty(head) ? NULL : head->next;
+}
+static inline struct list *list_last(const struct list *head)
+{
+    return list_empty(head) ? NULL : head->prev;
 }
 
 /* Runs the body for each node. The body may remove or free `node`, but not the node after it. */

@@ -35,8 +35,22 @@ void slabs_free(struct slab *slab)
     }
 }
 
-/* What an entry keeps in memory besides its events: itself, and often a chunk of its own. */
-#define ENTRY_BYTES ((uint32_t)(sizeof(struct entry) + sizeof(struct chunk)))
+static const struct chunk *last_chunk(const struct feed *feed)
+{
+    struct list *node = list_last(&feed->parked_entries);
+
+    node = node ? node : list_last(&feed->waiting_entries);
+    return node ? container_of(node, struct entry, in_feed)->range.chunk : NULL;
+}
+
+/* What a new entry keeps in memory: itself, and all of its chunk, however few of the events it has.
+ * Entries of one chunk follow each other, and the first one counts it. */
+static uint32_t pinned_by(const struct range *range)
+{
+    uint64_t bytes = last_chunk(range->feed) == range->chunk ? 0 : range->chunk->pinned;
+
+    return (uint32_t)MIN_OF(bytes + sizeof(struct entry), UINT32_MAX);
+}
 
 struct entry *entry_new(struct chan *chan, const struct range *range)
 {
@@ -52,7 +66,7 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
     entry->range = *range;
     entry->waiter = NULL;
     entry->hash = 0;
-    entry->pinned = range->feed->firm ? 0 : range_bytes(range) + ENTRY_BYTES;
+    entry->pinned = range->feed->firm ? 0 : pinned_by(range);
     chan->sheddable += entry->pinned;
     chunk_retain(range->chunk);
     range->feed->refs++;

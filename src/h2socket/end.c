@@ -112,7 +112,7 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
         reset(socket);
     (void)shutdown(socket->fd, SHUT_RDWR); /* wakes the core, which then closes it */
-    if (socket->role == H2GUARD_SERVER)
+    if (socket->role == H2GUARD_SERVER && reason != H2GUARD_KEPT_BY_ALL) /* that was not its fault alone */
         probation_note(socket->peer, clock_mono_ns());
     report(socket, reason, h2guard_explain);
 }

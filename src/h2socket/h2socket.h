@@ -45,7 +45,7 @@ uint32_t h2socket_count_of(struct peer_key peer);
 
 /* What the connections that peers have opened may make the core keep (h2guard_kept()), in bytes:
  * all of them together, and those of one peer. Beyond it, the one that keeps the most is ended, of
- * all or of the peer. INT64_MAX, as at first: no bound. */
+ * the peer, or of the peer that keeps the most. INT64_MAX, as at first: no bound. */
 struct h2socket_bounds {
     int64_t all, local_peer, remote_peer;
 };

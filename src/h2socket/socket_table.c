@@ -185,7 +185,22 @@ static void check(struct h2socket *socket, int64_t now_ns)
     pthread_mutex_unlock(&socket->lock);
 }
 
-/* Under the lock. The socket that keeps the most: of this peer, or of all where `peer` is NULL. */
+/* Under the lock. The peer whose sockets keep the most. */
+static const struct peer_count *largest_peer(void)
+{
+    const struct peer_count *largest = NULL;
+
+    for (int fd = 0; fd < table.end; fd++) {
+        const struct h2socket *socket = socket_of(fd);
+
+        if (socket && socket->count &&
+            (!largest || atomic_load(&socket->count->bytes) > atomic_load(&largest->bytes)))
+            largest = socket->count;
+    }
+    return largest;
+}
+
+/* Under the lock. The socket of this peer that keeps the most. */
 static struct h2socket *largest_of(const struct peer_count *peer)
 {
     struct h2socket *largest = NULL;
@@ -193,7 +208,7 @@ static struct h2socket *largest_of(const struct peer_count *peer)
     for (int fd = 0; fd < table.end; fd++) {
         struct h2socket *socket = socket_of(fd);
 
-        if (socket && (!peer || socket->count == peer) &&
+        if (socket && socket->count == peer &&
             (!largest || atomic_load(&socket->kept) > atomic_load(&largest->kept)))
             largest = socket;
     }
@@ -210,7 +225,7 @@ void socket_end_largest(struct h2socket *socket)
     if (excess.reason == H2GUARD_NO_REASON)
         return;
     pthread_mutex_lock(&table.lock);
-    largest = largest_of(excess.reason == H2GUARD_KEPT_BY_PEER ? socket->count : NULL);
+    largest = largest_of(excess.reason == H2GUARD_KEPT_BY_PEER ? socket->count : largest_peer());
     if (largest && largest->guard) {
         pthread_mutex_lock(&largest->lock);
         h2guard_end(largest->guard, excess.reason, (uint64_t)excess.sum, (uint64_t)excess.bound);

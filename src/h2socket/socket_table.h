@@ -18,7 +18,7 @@ static inline struct h2socket *socket_of(int fd)
 }
 
 /* This socket has added to a sum of kept bytes that is beyond its bound: ends the one that keeps
- * the most, of its peer or of all. errno is unchanged. */
+ * the most of its peer, or of the peer that keeps the most. errno is unchanged. */
 void socket_end_largest(struct h2socket *socket);
 
 /* A descriptor is about to be closed: its entry goes, where it has one. */

@@ -43,6 +43,23 @@ Test(chan_shed, what_it_pins_is_counted_until_it_is_gone)
     flow_fixture_close(&fixture);
 }
 
+Test(chan_shed, a_few_events_of_a_large_chunk_count_as_the_chunk)
+{
+    struct chan_limits bounds = limits(OVERFLOW_DROP_NEWEST, OVERFLOW_DROP_OLDEST);
+
+    bounds.max_events = 2;
+    flow_fixture_open_pausable(&fixture, &bounds, 1, 0);
+    cr_assert_eq(flow_fixture_put(&fixture, 0, 100, 1000), ERR_OK);
+    cr_assert_eq(flow_fixture_balance(&fixture).queued.events, 2);
+    cr_assert(chan_sheddable(fixture.chan) > 100 * 1000 && chan_sheddable(fixture.chan) < 130 * 1000);
+    flow_fixture_deliver(&fixture, 1);
+    cr_assert_gt(chan_sheddable(fixture.chan), 100 * 1000, "the other event keeps it all");
+    flow_fixture_deliver(&fixture, 1);
+    cr_assert_eq(chan_sheddable(fixture.chan), 0);
+    flow_fixture_losses(&fixture, 9);
+    flow_fixture_close(&fixture);
+}
+
 Test(chan_shed, the_source_that_holds_most_loses_its_oldest_first)
 {
     open_fixture(OVERFLOW_DROP_OLDEST, OVERFLOW_DROP_OLDEST, 2, 0);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "h2socket/probation.h"
 #include "h2socket_fixture.h"
 
 static struct h2socket_fixture fixture;
@@ -89,6 +90,26 @@ Test(h2socket_kept, the_one_that_keeps_the_most_of_all_gives_way)
     cr_assert(is_alive(&pairs[1]));
     cr_assert_eq(fixture_log_count(&fixture, "KEPT_BY_ALL"), 1);
     for (int i = 0; i < 3; i++)
+        fixture_disconnect(&pairs[i]);
+}
+
+Test(h2socket_kept, many_small_ones_of_a_peer_give_way_before_the_one_of_another)
+{
+    const struct h2socket_bounds bounds = {.all = 14000, .local_peer = INT64_MAX, .remote_peer = INT64_MAX};
+    struct ends pairs[6];
+
+    h2socket_set_bounds(&bounds);
+    connect_keeping(&pairs[0], local, 3000);
+    cr_assert(is_alive(&pairs[0]));
+    for (int i = 1; i < 6; i++) {
+        connect_keeping(&pairs[i], remote, 1000 + (i == 2));
+        cr_assert(is_alive(&pairs[i]));
+    }
+    cr_assert(is_alive(&pairs[0]), "it is the largest of all, but its peer is not");
+    cr_assert_not(is_alive(&pairs[2]));
+    cr_assert_eq(fixture_log_count(&fixture, "KEPT_BY_ALL"), 1);
+    cr_assert_eq(probation_delay_ns(remote, clock_mono_ns()), 0, "it is no offender");
+    for (int i = 0; i < 6; i++)
         fixture_disconnect(&pairs[i]);
 }
 
