@@ -50,8 +50,11 @@ int main(int argc, char **argv)
         return 1;
     }
     status = server_start(&server, &options);
-    int exit_status = status.code ? 1 : server_run(&server);
+    if (!status.code && server_run(&server) != 0) {
+        log_stop(MAX_LOG_WAIT_MS);
+        _exit(1); /* a forced end does not wait until millions of objects are freed */
+    }
     server_free(&server);
     log_stop(MAX_LOG_WAIT_MS);
-    return exit_status;
+    return status.code ? 1 : 0;
 }

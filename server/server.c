@@ -205,6 +205,5 @@ void server_free(struct server *server)
     listener_free(server->listener);
     if (server->loop)
         loop_free(server->loop);
-    if (!server->forced)
-        wire_fini(); /* may wait for a write of the core, which a forced end must not */
+    wire_fini(); /* may wait for a write of the core */
 }

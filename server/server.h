@@ -48,7 +48,8 @@ struct server {
     bool forced;           /* by a second signal */
 };
 
-/* Makes and starts everything. A failure is logged. server_free() must follow in every case. */
+/* Makes and starts everything. A failure is logged. server_free() must follow, but not after
+ * a forced end: there the process ends. */
 MUST_CHECK struct status server_start(struct server *server, const struct options *options);
 /* Serves until a signal ends it. Returns the exit status of the program: 1 after a forced end. */
 int server_run(struct server *server);
