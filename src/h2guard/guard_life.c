@@ -7,7 +7,7 @@
 #define MICROSECONDS 1000000
 #define MAX_REFILL_US (100 * MICROSECONDS)
 #define DENSITY_ONE 256u
-#define PROBATION_WASTE 4        /* of the burst of waste a new connection gets so much less */
+#define PROBATION_WASTE 16       /* of the burst of waste a new connection gets so much less */
 #define FIRST_WINDOW_BYTES 65535 /* of a connection (RFC 9113, section 6.9.2) */
 /* While a frame is held back: the core nearly always makes room at once, and that ends the wait. */
 #define HELD_WAIT_NS INT64_C(100000000)

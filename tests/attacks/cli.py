@@ -40,7 +40,8 @@ def parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("attacks", nargs="*", metavar="ATTACK", help="names of --list")
-    made.add_argument("--rounds", type=int, default=7, help="paired rounds of each attack (7)")
+    made.add_argument("--rounds", type=int, default=7,
+                      help="paired rounds of each attack, or as many as settle it (7)")
     made.add_argument("--quick", action="store_true", help="one round")
     made.add_argument("--row", help="only those of one row of the scorecard")
     made.add_argument("--seconds", type=float, help="how long each attack lasts (each one's own)")
@@ -87,13 +88,13 @@ def build(folder):
 
 def run_rounds(attack, asked, options):
     """Rounds that others disturbed are repeated, up to twice as often as there are rounds; then the
-    least disturbed ones count."""
+    least disturbed ones count. No more rounds run once they cannot change a median's verdict."""
     wanted = 1 if asked.quick else asked.rounds
     rounds = []
     while sum(report.others(pair) <= asked.others_limit for pair in rounds) < wanted:
         rounds.append(trial.Trial(attack, options, asked.seconds, asked.again).paired())
         log(report.one_line(attack, *rounds[-1]))
-        if len(rounds) == 3 * wanted or asked.quick:
+        if len(rounds) == 3 * wanted or asked.quick or judge.is_settled(attack, rounds, wanted):
             break
     return sorted(rounds, key=report.others)[:wanted]
 

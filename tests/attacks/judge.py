@@ -16,6 +16,8 @@ MAX_ACCEPTS_S = 2.0  # for a new client, after the descriptors were given back
 MAX_NEW_CLIENT_S = 1.0  # for a new client beside the attack
 MAX_P99_MS = 50
 
+FULL_RATES = (("full",), ("full", "events_per_cpu_s"))  # one of them is enough
+
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
@@ -52,7 +54,7 @@ def throughput(attack, rounds):
     del attack
     ratios = [
         median(ratio(pair, *of_what) for pair in rounds)
-        for of_what in (("steady",), ("full",), ("full", "events_per_cpu_s"))
+        for of_what in (("steady",), *FULL_RATES)
     ]
     steady, *full = ratios
     good = steady >= MIN_THROUGHPUT and max(full) >= MIN_THROUGHPUT
@@ -159,6 +161,21 @@ def of(attack, rounds):
         for each in JUDGEMENTS
         if (each.name not in attack.off if each.always else each.name in attack.also)
     }
+
+
+def is_settled(attack, rounds, wanted):
+    """Whether no median of `wanted` rounds can fail any more, whatever the missing ones measure: of
+    more than half, each holds by itself, and all by the same rate at full speed."""
+    held = [
+        {
+            rate
+            for rate in FULL_RATES
+            if ratio(pair, *rate) >= MIN_THROUGHPUT or "throughput" in attack.off
+        }
+        for pair in rounds
+        if not failures(of(attack, [pair]))
+    ]
+    return any(sum(rate in each for each in held) > wanted / 2 for rate in FULL_RATES)
 
 
 def failures(verdicts, robust_only=False):

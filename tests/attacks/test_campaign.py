@@ -95,6 +95,18 @@ class Judgements(unittest.TestCase):
         rounds = rounds_of()[:2] + rounds_of(steady={"p90_ms": 500.0, "events_per_s": 10.0})[:1]
         self.assertEqual(judge.failures(judge.of(ATTACK, rounds)), [])
 
+    def test_more_than_half_of_the_rounds_settle_it(self):
+        good, bad = rounds_of(), rounds_of(steady={"p90_ms": 500.0})
+        self.assertFalse(judge.is_settled(ATTACK, good, 7))
+        self.assertTrue(judge.is_settled(ATTACK, good + good[:1], 7))
+        self.assertFalse(judge.is_settled(ATTACK, good + bad, 7))
+        self.assertTrue(judge.is_settled(ATTACK, good + bad + good[:1], 7))
+
+    def test_rounds_that_hold_by_different_rates_settle_nothing(self):
+        by_time, by_cpu = rounds_of(full={"events_per_cpu_s": 1e4}), rounds_of(full={"events_per_s": 1e4})
+        self.assertFalse(judge.is_settled(ATTACK, by_time + by_cpu, 7))
+        self.assertTrue(judge.is_settled(ATTACK, by_time + by_cpu + by_time[:1], 7))
+
     def test_what_is_off_is_not_judged(self):
         quiet = dataclasses.replace(ATTACK, off=("memory",))
         self.assertNotIn("memory", judge.of(quiet, rounds_of(grown_mb=500.0)))

@@ -317,7 +317,7 @@ Test(h2guard_portion, on_probation_the_first_bytes_wait)
     fixture_close(&fixture);
 }
 
-Test(h2guard_portion, on_probation_it_may_waste_a_quarter)
+Test(h2guard_portion, on_probation_it_may_waste_a_sixteenth)
 {
     for (int on_probation = 0; on_probation < 2; on_probation++) {
         struct h2guard_fixture fixture;
@@ -331,7 +331,7 @@ Test(h2guard_portion, on_probation_it_may_waste_a_quarter)
             if (fixture_feed(&fixture, WHOLE).decision == H2GUARD_END)
                 break;
         }
-        cr_assert_eq(pings, on_probation ? 2500 : 10000);
+        cr_assert_eq(pings, on_probation ? 625 : 10000);
         fixture_close(&fixture);
     }
 }
