@@ -48,13 +48,15 @@ static inline bool mailbox_is_empty(const struct mailbox *mailbox)
     return !atomic_load_explicit(&mailbox->newest, memory_order_relaxed);
 }
 
-/* Runs the tasks that are in the mailbox now, once each. Tasks of one thread run in the order in
- * which it posted them. Tasks that are posted meanwhile stay for the next call. Owner's thread. */
-static inline void mailbox_run(struct mailbox *mailbox)
+/* Takes the tasks that are in the mailbox now, in order: those of one thread in the order in which
+ * it posted them. Returns the first, or NULL, and in `last_out` the last. They belong to the
+ * caller, who runs each once and reads `next` before that. Owner's thread. */
+static inline struct task *mailbox_take(struct mailbox *mailbox, struct task **last_out)
 {
     struct task *newest = atomic_exchange_explicit(&mailbox->newest, NULL, memory_order_acquire);
     struct task *oldest = NULL;
 
+    *last_out = newest;
     while (newest) {
         struct task *next = newest->next;
 
@@ -62,6 +64,16 @@ static inline void mailbox_run(struct mailbox *mailbox)
         oldest = newest;
         newest = next;
     }
+    return oldest;
+}
+
+/* Runs the tasks that are in the mailbox now, once each, in order. Tasks that are posted meanwhile
+ * stay for the next call. Owner's thread. */
+static inline void mailbox_run(struct mailbox *mailbox)
+{
+    struct task *last;
+    struct task *oldest = mailbox_take(mailbox, &last);
+
     while (oldest) {
         struct task *task = oldest;
 

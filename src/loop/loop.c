@@ -20,8 +20,9 @@
 /* The first bound of the histogram of turns; each further one is twice the one before
  * (base/counters.def). */
 #define FIRST_BOUND_US 64
-/* What all slices together may take of one turn. */
+/* What all slices together may take of one turn, and what the tasks may, slices among them. */
 #define SLICES_NS NS_PER_MS
+#define TASKS_NS (2 * NS_PER_MS)
 
 struct watcher {
     ev_timer ev;
@@ -44,7 +45,9 @@ struct loop {
     struct settings_store settings;
 
     /* Loop thread only. */
-    struct list armed; /* watchers of armed timers */
+    struct task *waiting, *waiting_last; /* tasks that were taken out of the mailbox, in order */
+    int64_t max_tasks_ns;                /* of one turn */
+    struct list armed;                   /* watchers of armed timers */
     struct list spare; /* unused watchers, kept for later: as many as were ever armed at once */
     struct handler handlers[MAX_SIGNALS];
     unsigned handler_count;
@@ -96,13 +99,45 @@ static void after_poll(struct ev_loop *ev) EV_NOEXCEPT
 
 /* ---- the mailbox ---- */
 
+/* What was posted waits behind what waits already. */
+static void take_posted(struct loop *loop)
+{
+    struct task *last;
+    struct task *first = mailbox_take(&loop->posted, &last);
+
+    if (!first)
+        return;
+    if (loop->waiting)
+        loop->waiting_last->next = first;
+    else
+        loop->waiting = first;
+    loop->waiting_last = last;
+}
+
+/* Runs the tasks that wait and those that were posted, once each, until `max_ns` have passed.
+ * Returns whether any are left. */
+static bool run_tasks(struct loop *loop, int64_t max_ns)
+{
+    int64_t began_ns = clock_mono_ns();
+    struct task *task;
+
+    take_posted(loop);
+    while ((task = loop->waiting)) {
+        loop->waiting = task->next; /* read before run(), which may free the task or post it again */
+        task->run(task);
+        if (loop->waiting && clock_mono_ns() - began_ns >= max_ns)
+            return true;
+    }
+    return false;
+}
+
 static void on_wakeup(struct ev_loop *ev, ev_async *wakeup, int events)
 {
     struct loop *loop = ev_userdata(ev);
 
-    (void)wakeup;
     (void)events;
-    mailbox_run(&loop->posted);
+    if (run_tasks(loop, loop->max_tasks_ns))
+        ev_async_send(ev, wakeup);
 }
 
 void loop_post(struct loop *loop, struct task *task)
@@ -289,6 +324,7 @@ struct status loop_new(struct loop **loop_out)
     list_init(&loop->spare);
     list_init(&loop->slices);
     loop->slices_task.run = run_slices;
+    loop->max_tasks_ns = INT64_MAX;
     settings_store_init(&loop->settings);
     ev_set_userdata(loop->ev, loop);
     ev_set_loop_release_cb(loop->ev, before_poll, after_poll);
@@ -315,8 +351,8 @@ void loop_free(struct loop *loop)
     if (!loop)
         return;
     running = loop;
-    while (!mailbox_is_empty(&loop->posted))
-        mailbox_run(&loop->posted);
+    while (loop->waiting || !mailbox_is_empty(&loop->posted))
+        run_tasks(loop, INT64_MAX);
     running = outer;
     CHECK(list_empty(&loop->slices));
     list_each(node, safe, &loop->armed)
@@ -339,11 +375,13 @@ void loop_run(struct loop *loop)
     const struct loop *outer = running;
 
     running = loop;
+    loop->max_tasks_ns = TASKS_NS;
     while (!atomic_load_explicit(&loop->stopping, memory_order_acquire))
         ev_run(loop->ev, EVRUN_ONCE);
     end_turn(loop);
+    loop->max_tasks_ns = INT64_MAX;
     /* Tasks that were posted before the stop may have come after the last turn ran its tasks. */
-    mailbox_run(&loop->posted);
+    run_tasks(loop, INT64_MAX);
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
     running = outer;
 }

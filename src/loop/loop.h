@@ -40,7 +40,8 @@ void loop_run(struct loop *loop);
 /* Ends loop_run() after every task that was posted before. Any thread. */
 void loop_stop(struct loop *loop);
 
-/* Runs one turn and does not wait for anything: for tests that drive a loop step by step. */
+/* Runs one turn, with all tasks that wait, and does not wait for anything: for tests that drive a
+ * loop step by step. */
 void loop_turn(struct loop *loop);
 
 /* Whether the caller is the loop thread: true inside of loop_run(), loop_turn() and loop_free() of
@@ -53,9 +54,10 @@ bool loop_is_mine(const struct loop *loop);
  * fails, allocates nothing. The task is the loop's from here until run() is called, so it must not
  * be posted twice meanwhile. The objects that embed tasks bound the mailbox. Any thread.
  *
- * Tasks of one thread run in the order in which it posted them. A turn runs the tasks that were
- * there when it began to run tasks. So a task that posts itself runs once in each turn, and timers
- * get their share. */
+ * Tasks of one thread run in the order in which it posted them. A turn of loop_run() runs the tasks
+ * that were there when it began to run tasks, for about 2 ms; the rest waits for the next turn. So
+ * a task that posts itself runs at most once in each turn, and timers and signals get their share
+ * however many tasks wait. */
 void loop_post(struct loop *loop, struct task *task);
 
 /* ---- slices: long work in short portions ---- */

@@ -61,3 +61,53 @@ Test(turns, time_outside_of_the_loop_is_no_work)
     timer_stop(&timer);
     cr_assert_lt(count_get(COUNT_LOOP_TURN_MAX_US), longest_us + 3000);
 }
+
+struct crowd {
+    struct loop *loop;
+    struct timer timer;
+    unsigned ran, ran_before_the_timer;
+};
+
+struct member {
+    struct task task;
+    struct crowd *crowd;
+    unsigned number;
+};
+
+static void fired(struct timer *timer)
+{
+    struct crowd *crowd = container_of(timer, struct crowd, timer);
+
+    crowd->ran_before_the_timer = crowd->ran;
+    loop_stop(crowd->loop);
+}
+
+static void work_for_1_ms(struct task *task)
+{
+    struct member *member = container_of(task, struct member, task);
+    struct crowd *crowd = member->crowd;
+    int64_t until_ns = clock_mono_ns() + NS_PER_MS;
+
+    cr_assert_eq(crowd->ran++, member->number, "in the order in which they were posted");
+    if (member->number == 0)
+        cr_assert_eq(timer_start(crowd->loop, &crowd->timer, 0), ERR_OK);
+    while (clock_mono_ns() < until_ns)
+        continue;
+}
+
+Test(turns, many_tasks_share_turns_with_timers)
+{
+    OWNED(loop_free) struct loop *loop = NULL;
+    struct member members[100];
+    struct crowd crowd = {.timer.fired = fired};
+
+    cr_assert_eq(loop_new(&loop).code, ERR_OK);
+    crowd.loop = loop;
+    for (unsigned i = 0; i < 100; i++) {
+        members[i] = (struct member){{.run = work_for_1_ms}, &crowd, i};
+        loop_post(loop, &members[i].task);
+    }
+    loop_run(loop);
+    cr_assert_lt(crowd.ran_before_the_timer, 50);
+    cr_assert_eq(crowd.ran, 100, "a stop comes after what was posted before");
+}
