@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
@@ -32,7 +33,7 @@ static struct status publish_settings(struct server *server, const struct settin
 {
     if (loop_publish_settings(server->loop, settings))
         return (struct status){ERR_NO_MEMORY, 0, "publish the settings"};
-    chunk_budget_set((uint64_t)settings->memory_limit_bytes);
+    budget_set((uint64_t)settings->memory_limit_bytes);
     return STATUS_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/chunk.h"
@@ -310,8 +311,8 @@ static void get_info(struct unary_call *unary)
     info.max_batch_events = settings->framing.max_batch_events;
     info.max_calls_per_connection = settings->max_calls_per_connection;
     info.max_connections = settings->max_connections;
-    info.memory_limit_bytes = chunk_budget_limit();
-    info.memory_used_bytes = chunk_budget_used();
+    info.memory_limit_bytes = budget_limit();
+    info.memory_used_bytes = budget_used();
     info.draining = hub_draining(unary->rpc->hub);
     info.n_counters = counts.count;
     info.counters = counts.pointers;

@@ -1,6 +1,7 @@
 /* command_queue.c - encoded commands that wait for a session. */
 #include "server/rpc/command_queue.h"
 
+#include "base/budget.h"
 #include "base/shared_bytes.h"
 #include "event/field_write.h"
 #include "proto/field_numbers.h"
@@ -43,12 +44,25 @@ static void drop_taken(struct command_queue *queue)
     queue->taken_marks = 0;
 }
 
+/* The budget follows what waits. It does not refuse: the session has a bound of its own. */
+static void charge(struct command_queue *queue)
+{
+    size_t size = command_queue_size(queue);
+
+    if (size > queue->charged)
+        budget_add(COUNT_LIVE_COMMAND_BYTES, size - queue->charged);
+    else if (size < queue->charged)
+        budget_give(COUNT_LIVE_COMMAND_BYTES, queue->charged - size);
+    queue->charged = size;
+}
+
 void command_queue_fini(struct command_queue *queue)
 {
     for (size_t i = queue->taken_marks; i < mark_count(queue); i++)
         shared_bytes_release(mark_at(queue, i)->request);
     buf_fini(&queue->bytes);
     buf_fini(&queue->marks);
+    budget_give(COUNT_LIVE_COMMAND_BYTES, queue->charged);
     *queue = (struct command_queue){.taken_marks = 0};
 }
 
@@ -70,6 +84,7 @@ void command_queue_add(struct command_queue *queue, uint32_t kind, struct buf *b
     buf_bytes(&queue->marks, &mark, sizeof(mark));
     if (!queue->marks.broken)
         shared_bytes_retain(mark.request);
+    charge(queue);
 }
 
 size_t command_queue_size(const struct command_queue *queue)
@@ -92,6 +107,7 @@ void command_queue_take(struct command_queue *queue, size_t max_bytes, struct bu
 
         if (message->size > 0 && message->size + size > max_bytes) {
             drop_taken(queue);
+            charge(queue);
             return;
         }
         buf_bytes(message, queue->bytes.data + queue->taken_bytes, mark->end - queue->taken_bytes);
@@ -100,4 +116,5 @@ void command_queue_take(struct command_queue *queue, size_t max_bytes, struct bu
         queue->taken_bytes = mark->end;
     }
     begin_again(queue);
+    charge(queue);
 }

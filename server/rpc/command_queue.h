@@ -17,6 +17,7 @@ struct command_queue {
     struct buf bytes; /* of all commands, without their requests */
     struct buf marks; /* where each command ends, and what comes then */
     size_t taken_bytes, taken_marks;
+    size_t charged; /* to the budget: command_queue_size() */
 };
 
 /* Empties the queue. */

@@ -40,7 +40,7 @@ struct consume {
     struct task task;
     struct filter *filter; /* the new selectors */
     int64_t drain_ns;
-    bool too_late; /* the selectors did not count: the stream was ending */
+    enum fault_reason refused; /* why the selectors did not count; FAULT_NONE: they do */
 };
 
 typedef void step(struct consume *consume, const Tributary__V1__ConsumeRequest *request);
@@ -87,8 +87,9 @@ static void on_returned(struct task *task)
     consume->on_loop = false;
     filter_free(consume->filter);
     consume->filter = NULL;
-    if (consume->too_late && call_alive(call)) {
-        fault_set(&fault, FAULT_DRAINING, "select", "the stream is ending");
+    if (consume->refused != FAULT_NONE && call_alive(call)) {
+        fault_set(&fault, consume->refused, "select",
+                  consume->refused == FAULT_DRAINING ? "the stream is ending" : "filters keep too much");
         answer(consume, &fault);
     }
     read_next(consume);
@@ -106,10 +107,12 @@ static void select_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
 
-    if (hub_select(consume->subscriber.subscription, consume->filter) > 0)
+    struct fault fault;
+
+    if (hub_select(consume->subscriber.subscription, consume->filter, &fault) > 0)
         consume->filter = NULL;
     else
-        consume->too_late = true;
+        consume->refused = fault.reason;
     return_from_loop(consume);
 }
 
@@ -130,7 +133,7 @@ static void run_on_loop(struct consume *consume, void (*run)(struct task *task))
 {
     if (consume->subscriber.state != SUBSCRIBER_LIVE)
         return;
-    consume->too_late = false;
+    consume->refused = FAULT_NONE;
     consume->on_loop = true;
     call_hold(consume->subscriber.call);
     consume->task.run = run;

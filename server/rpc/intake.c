@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "event/text.h"
 #include "hub/producer.h"
@@ -92,7 +93,7 @@ enum fault_reason chunk_of_message(struct message *message, const struct framing
         if (memory)
             memory->release(memory);
     }
-    return fault_number(fault, FAULT_MEMORY_BUDGET, "events", chunk_budget_used(), "bytes wait already");
+    return fault_number(fault, FAULT_MEMORY_BUDGET, "events", budget_used(), "bytes wait already");
 }
 
 static void on_put_done(struct put_waiter *waiter)

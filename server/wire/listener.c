@@ -88,10 +88,11 @@ static struct space space_for(const struct listener *listener, struct peer_key p
 {
     const struct settings *settings = loop_settings(listener->loop);
     uint32_t max = settings->max_connections, known = h2socket_count();
-    uint32_t share = peer_share(settings, connections_that_fit(settings), peer);
+    uint64_t share = peer_share(settings, connections_that_fit(settings), peer);
     uint32_t of_peer = h2socket_count_of(peer);
 
-    return (struct space){known < max ? max - known : 0, of_peer < share ? share - of_peer : 0};
+    return (struct space){known < max ? max - known : 0,
+                          (uint32_t)MIN_OF(of_peer < share ? share - of_peer : 0, UINT32_MAX)};
 }
 
 /* The kernel gives out the lowest free descriptor: a high one proves that all below it are in

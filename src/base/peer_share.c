@@ -1,6 +1,7 @@
 /* peer_share.c - counts by peer, and shares. */
 #include "base/peer_share.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,11 @@ void peer_counts_fini(struct peer_counts *counts)
 {
     CHECK(counts->peers.count == 0);
     map_fini(&counts->peers);
+}
+
+const struct peer_count *peer_counts_find(const struct peer_counts *counts, struct peer_key peer)
+{
+    return find(counts, peer);
 }
 
 uint32_t peer_counts_get(const struct peer_counts *counts, struct peer_key peer)
@@ -63,24 +69,25 @@ uint64_t share_of(uint64_t limit, uint32_t percent)
     return percent >= 100 ? UINT64_MAX : MAX_OF(limit * percent / 100, 1u);
 }
 
-uint32_t peer_share(const struct settings *settings, uint32_t limit, struct peer_key peer)
+uint64_t peer_share(const struct settings *settings, uint64_t limit, struct peer_key peer)
 {
     uint32_t percent =
         peer_is_local(peer) ? settings->local_peer_share_percent : settings->peer_share_percent;
 
-    return peer.kind == PEER_NONE ? UINT32_MAX : (uint32_t)MIN_OF(share_of(limit, percent), UINT32_MAX);
+    return peer.kind == PEER_NONE ? UINT64_MAX : share_of(limit, percent);
 }
 
 enum fault_reason peer_share_check(const struct peer_counts *counts, const struct settings *settings,
                                    uint32_t limit, struct peer_key peer, enum fault_reason reason,
                                    struct fault *fault)
 {
-    uint32_t share = peer_share(settings, limit, peer), count = peer_counts_get(counts, peer);
+    uint64_t share = peer_share(settings, limit, peer);
+    uint32_t count = peer_counts_get(counts, peer);
     char text[PEER_TEXT_CAPACITY], bound[96];
 
     if (count < share)
         return FAULT_NONE;
     peer_text(peer, text, sizeof(text));
-    snprintf(bound, sizeof(bound), "%s has %u, at most %u of %u", text, count, share, limit);
+    snprintf(bound, sizeof(bound), "%s has %u, at most %" PRIu64 " of %u", text, count, share, limit);
     return fault_set(fault, reason, NULL, bound);
 }

@@ -19,6 +19,7 @@ struct peer_count {
     struct peer_key peer;
     uint32_t count;
     _Atomic int64_t bytes; /* the owner's: what these things keep. 0 when the last one leaves */
+    uint64_t kept_bytes;   /* the same, of another kind */
 };
 
 /* The counts of things of one kind. As many peers as there are things, at most. A zeroed one is
@@ -29,6 +30,8 @@ struct peer_counts {
 
 void peer_counts_fini(struct peer_counts *counts); /* nothing may be counted any more */
 
+/* NULL: the peer has none. */
+const struct peer_count *peer_counts_find(const struct peer_counts *counts, struct peer_key peer);
 /* How many the peer has. */
 uint32_t peer_counts_get(const struct peer_counts *counts, struct peer_key peer);
 
@@ -42,10 +45,10 @@ void peer_counts_remove(struct peer_counts *counts, struct peer_count *count);
  * share, because only the limit holds. */
 uint64_t share_of(uint64_t limit, uint32_t percent);
 
-/* How many of `limit` the peer may have: `local_peer_share_percent` of it where the peer is local,
- * else `peer_share_percent`; rounded down, and at least 1. UINT32_MAX: there is no share, because
- * the percentage is 100, or the peer is the server itself. */
-uint32_t peer_share(const struct settings *settings, uint32_t limit, struct peer_key peer);
+/* How many of `limit` (below 2^57) the peer may have: `local_peer_share_percent` of it where the
+ * peer is local, else `peer_share_percent`; rounded down, and at least 1. UINT64_MAX: there is no
+ * share, because the percentage is 100, or the peer is the server itself. */
+uint64_t peer_share(const struct settings *settings, uint64_t limit, struct peer_key peer);
 
 /* Whether the peer may have one more. FAULT_NONE, or `reason` with a bound that names the peer, its
  * count and its share. */

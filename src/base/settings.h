@@ -81,7 +81,7 @@ struct settings {
 
     /* The budget of all chunks; 1 MiB to 1 TiB. src/event/chunk.c keeps the one copy that there is,
      * because it counts for the process and knows no loop. Whoever publishes a version calls
-     * chunk_budget_set() too. */
+     * budget_set() too. */
     int64_t memory_limit_bytes;
 
     /* Listener. They hold for the next accepted connection. */

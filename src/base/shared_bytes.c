@@ -4,12 +4,19 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 struct shared_bytes *shared_bytes_new(struct bytes bytes)
 {
-    struct shared_bytes *shared = malloc(sizeof(*shared) + bytes.size);
+    struct shared_bytes *shared;
 
-    if (!shared)
+    if (!budget_take(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + bytes.size))
         return NULL;
+    shared = malloc(sizeof(*shared) + bytes.size);
+    if (!shared) {
+        budget_give(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + bytes.size);
+        return NULL;
+    }
     atomic_init(&shared->refs, 1);
     shared->size = bytes.size;
     if (bytes.size > 0)
@@ -26,6 +33,8 @@ struct shared_bytes *shared_bytes_retain(struct shared_bytes *shared)
 
 void shared_bytes_release(struct shared_bytes *shared)
 {
-    if (shared && atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) == 1)
-        free(shared);
+    if (!shared || atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    budget_give(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + shared->size);
+    free(shared);
 }

@@ -1,4 +1,5 @@
-/* shared_bytes.h - constant bytes that several objects keep, by reference count.
+/* shared_bytes.h - constant bytes that several objects keep, by reference count: requests. They are
+ * in the budget once (budget.h).
  *
  * Threads: any. */
 #ifndef TRIBUTARY_BASE_SHARED_BYTES_H
@@ -12,7 +13,7 @@ struct shared_bytes {
     uint8_t data[];
 };
 
-/* A copy of `bytes`, with one reference. NULL: out of memory. */
+/* A copy of `bytes`, with one reference. NULL: memory or budget is used up. */
 struct shared_bytes *shared_bytes_new(struct bytes bytes);
 /* Adds a reference; returns its argument. NULL is allowed. */
 struct shared_bytes *shared_bytes_retain(struct shared_bytes *shared);

@@ -1,4 +1,4 @@
-/* chunk.c - chunks, their sources, and the budget for what chunks pin.
+/* chunk.c - chunks and their sources.
  *
  * A chunk is one allocation: the struct, its offsets, and, if it owns its bytes, the bytes behind
  * them. */
@@ -7,77 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
-
-static _Atomic uint64_t budget_limit;
-static _Atomic uint64_t budget_used;
-static _Atomic uint64_t short_above = UINT64_MAX; /* four fifths of the limit */
-static struct budget_callbacks *_Atomic budget_callbacks;
-
-void chunk_budget_set(uint64_t limit_bytes)
-{
-    atomic_store_explicit(&budget_limit, limit_bytes, memory_order_relaxed);
-    atomic_store_explicit(&short_above, limit_bytes > 0 ? limit_bytes / 5 * 4 : UINT64_MAX,
-                          memory_order_relaxed);
-}
-
-uint64_t chunk_budget_limit(void)
-{
-    return atomic_load_explicit(&budget_limit, memory_order_relaxed);
-}
-
-uint64_t chunk_budget_used(void)
-{
-    return atomic_load_explicit(&budget_used, memory_order_relaxed);
-}
-
-static bool is_short(uint64_t used)
-{
-    return used > atomic_load_explicit(&short_above, memory_order_relaxed);
-}
-
-bool chunk_budget_is_short(void)
-{
-    return is_short(chunk_budget_used());
-}
-
-void chunk_budget_notify(struct budget_callbacks *callbacks)
-{
-    atomic_store_explicit(&budget_callbacks, callbacks, memory_order_release);
-}
-
-/* A charge has left the budget short. */
-static void notify_short(void)
-{
-    struct budget_callbacks *callbacks = atomic_load_explicit(&budget_callbacks, memory_order_acquire);
-
-    if (callbacks)
-        callbacks->is_short(callbacks);
-}
-
-/* Charges `size` bytes to the budget, all or nothing. So a large request that fails cannot make a
- * small one on another thread fail too. */
-static bool budget_charge(uint64_t size)
-{
-    uint64_t limit = chunk_budget_limit();
-    uint64_t used = chunk_budget_used();
-
-    do {
-        if (limit > 0 && (size > limit || used > limit - size))
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&budget_used, &used, used + size, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    count_add(COUNT_LIVE_CHUNK_BYTES, (int64_t)size);
-    if (is_short(used + size))
-        notify_short();
-    return true;
-}
-
-static void budget_refund(uint64_t size)
-{
-    atomic_fetch_sub_explicit(&budget_used, size, memory_order_relaxed);
-    count_add(COUNT_LIVE_CHUNK_BYTES, -(int64_t)size);
-}
 
 struct source *source_new(struct bytes name, uint64_t epoch)
 {
@@ -122,11 +53,11 @@ static struct chunk *chunk_make(uint32_t count, uint32_t inside, uint64_t pinned
     size_t head = sizeof(struct chunk) + ((size_t)count + 1) * sizeof(uint32_t);
 
     pinned += head + inside;
-    if (!budget_charge(pinned))
+    if (!budget_take(COUNT_LIVE_CHUNK_BYTES, pinned))
         return NULL;
     struct chunk *chunk = malloc(head + inside);
     if (!chunk) {
-        budget_refund(pinned);
+        budget_give(COUNT_LIVE_CHUNK_BYTES, pinned);
         return NULL;
     }
     memset(chunk, 0, sizeof(*chunk));
@@ -288,7 +219,7 @@ struct chunk *chunk_end(struct chunk *chunk)
         return chunk;
     shrunk->data = (const uint8_t *)shrunk + head;
     shrunk->pinned -= unused;
-    budget_refund(unused);
+    budget_give(COUNT_LIVE_CHUNK_BYTES, unused);
     return shrunk;
 }
 
@@ -302,7 +233,7 @@ void chunk_release(struct chunk *chunk)
 {
     if (!chunk || atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1)
         return;
-    budget_refund(chunk->pinned);
+    budget_give(COUNT_LIVE_CHUNK_BYTES, chunk->pinned);
     count_add(COUNT_LIVE_CHUNKS, -1);
     source_release(chunk->source);
     chunk->memory->release(chunk->memory);

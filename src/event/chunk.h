@@ -4,7 +4,8 @@
  *
  * The bytes belong to a `chunk_memory`, which the room that received them provides (a slice of the
  * transport, or one malloc). So nothing is copied on the way through. The bytes that a chunk keeps
- * in memory are charged to the budget of the process until its last reference is released.
+ * in memory are taken from the budget (base/budget.h) until its last reference is released. Each
+ * function that makes a chunk refuses to exceed it.
  *
  * Threads: one thread fills a chunk. Once it is shared only its reference count changes, on any
  * thread. */
@@ -121,24 +122,5 @@ static inline uint64_t chunk_sequence(const struct chunk *chunk, uint32_t event)
 {
     return chunk->sequences ? chunk->sequences[event] : chunk->first_sequence + event;
 }
-
-/* The budget of the process: how many bytes all chunks together may pin. 0: no limit. Each function
- * that makes a chunk refuses to exceed it. Any thread. */
-void chunk_budget_set(uint64_t limit_bytes);
-uint64_t chunk_budget_limit(void);
-uint64_t chunk_budget_used(void);
-
-/* The budget is short while more than four fifths of it are used. Any thread. */
-bool chunk_budget_is_short(void);
-
-/* Who hears that the budget is short. */
-struct budget_callbacks {
-    /* Called after each charge that leaves the budget short, on the thread that makes the chunk. It
-     * may hold locks, so this only notes the fact or posts a task. */
-    void (*is_short)(struct budget_callbacks *callbacks);
-};
-
-/* One for the process; NULL: nobody. Call it while nobody makes chunks. */
-void chunk_budget_notify(struct budget_callbacks *callbacks);
 
 #endif

@@ -46,12 +46,15 @@ struct filter;
  *   FAULT_TOO_LONG       a text of more than MAX_PATTERN_BYTES
  *   FAULT_BAD_UTF8       a text is not valid UTF-8
  *   FAULT_FILTER_COST    with this text the cost is above MAX_FILTER_COST
- *   FAULT_MEMORY_BUDGET  out of memory */
+ *   FAULT_MEMORY_BUDGET  memory or budget is used up */
 MUST_CHECK enum fault_reason filter_new(const struct selector *selectors, size_t selector_count,
                                         const struct selector *excludes, size_t exclude_count,
                                         struct filter **filter_out, struct fault *fault);
 void filter_free(struct filter *filter); /* NULL allowed */
 OWNED_BY(filter_free, struct filter);
+
+/* The memory that the filter keeps; it is in the budget. NULL: 0. */
+size_t filter_bytes(const struct filter *filter);
 
 /* The part of a filter that concerns one producer: its name and labels are decided, and what is
  * left depends on the event. */

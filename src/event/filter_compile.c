@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "event/filter_check.h"
 #include "event/filter_internal.h"
 #include "event/text_hash.h"
@@ -147,6 +148,21 @@ static bool any_labels(const struct filter *filter)
     return false;
 }
 
+/* A zeroed filter, whose memory is in the budget. NULL: memory or budget is used up. */
+static struct filter *filter_alloc(size_t bytes)
+{
+    struct filter *filter;
+
+    if (!budget_take(COUNT_LIVE_FILTER_BYTES, bytes))
+        return NULL;
+    filter = calloc(1, bytes);
+    if (filter)
+        filter->bytes = bytes;
+    else
+        budget_give(COUNT_LIVE_FILTER_BYTES, bytes);
+    return filter;
+}
+
 enum fault_reason filter_new(const struct selector *selectors, size_t selector_count,
                              const struct selector *excludes, size_t exclude_count,
                              struct filter **filter_out, struct fault *fault)
@@ -159,10 +175,10 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
         return reason;
     count_needs(selectors, selector_count, &needs);
     count_needs(excludes, exclude_count, &needs);
-    struct filter *filter =
-        calloc(1, sizeof(*filter) + (selector_count + exclude_count) * sizeof(struct rule) +
-                      needs.patterns * sizeof(struct glob) + needs.pairs * sizeof(struct pair_pattern) +
-                      needs.masks * sizeof(uint64_t) + needs.text);
+    size_t bytes = sizeof(struct filter) + (selector_count + exclude_count) * sizeof(struct rule) +
+                   needs.patterns * sizeof(struct glob) + needs.pairs * sizeof(struct pair_pattern) +
+                   needs.masks * sizeof(uint64_t) + needs.text;
+    struct filter *filter = filter_alloc(bytes);
     if (!filter)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     filter->selector_count = (uint32_t)selector_count;
@@ -180,5 +196,12 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
 
 void filter_free(struct filter *filter)
 {
+    if (filter)
+        budget_give(COUNT_LIVE_FILTER_BYTES, filter->bytes);
     free(filter);
+}
+
+size_t filter_bytes(const struct filter *filter)
+{
+    return filter ? filter->bytes : 0;
 }

@@ -32,6 +32,7 @@ struct rule {
 };
 
 struct filter {
+    size_t bytes; /* of its block of memory */
     uint32_t selector_count;
     uint32_t exclude_count;
     bool has_labels;     /* a rule asks for a label */

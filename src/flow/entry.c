@@ -1,6 +1,7 @@
 /* entry.c - the entries of a channel, and the steps at which events are counted. */
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "flow/chan_internal.h"
 
@@ -8,10 +9,33 @@
 #define SLAB_FIRST 16
 #define SLAB_NEXT 64
 
-static bool grow(struct chan *chan)
+static size_t slab_bytes(uint32_t count)
+{
+    return sizeof(struct slab) + count * sizeof(struct entry);
+}
+
+/* A slab with `count` entries. Nobody may lose what is firm, so the budget does not refuse it: the
+ * bounds of pauses do. NULL: memory or budget is used up. */
+static struct slab *slab_new(uint32_t count, bool firm)
+{
+    size_t bytes = slab_bytes(count);
+
+    if (firm)
+        budget_add(COUNT_LIVE_ENTRY_BYTES, bytes);
+    else if (!budget_take(COUNT_LIVE_ENTRY_BYTES, bytes))
+        return NULL;
+    struct slab *slab = malloc(bytes);
+    if (!slab)
+        budget_give(COUNT_LIVE_ENTRY_BYTES, bytes);
+    else
+        slab->count = count;
+    return slab;
+}
+
+static bool grow(struct chan *chan, bool firm)
 {
     uint32_t count = chan->slabs ? SLAB_NEXT : SLAB_FIRST;
-    struct slab *slab = malloc(sizeof(*slab) + count * sizeof(slab->entries[0]));
+    struct slab *slab = slab_new(count, firm);
 
     if (!slab)
         return false;
@@ -30,6 +54,7 @@ void slabs_free(struct slab *slab)
     while (slab) {
         struct slab *next = slab->next;
 
+        budget_give(COUNT_LIVE_ENTRY_BYTES, slab_bytes(slab->count));
         free(slab);
         slab = next;
     }
@@ -56,7 +81,7 @@ struct entry *entry_new(struct chan *chan, const struct range *range)
 {
     struct entry *entry;
 
-    if (!chan->free_entries && !grow(chan))
+    if (!chan->free_entries && !grow(chan, range->feed->firm))
         return NULL;
     entry = chan->free_entries;
     chan->free_entries =

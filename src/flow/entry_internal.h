@@ -33,9 +33,10 @@ struct entry {
     uint32_t pinned; /* bytes that it keeps in memory, about; 0: it may not be shed */
 };
 
-/* Entries are allocated by the slab, so that a put seldom allocates. */
+/* Entries are allocated by the slab, so that a put seldom allocates. A slab is in the budget. */
 struct slab {
     struct slab *next;
+    uint32_t count;
     struct entry entries[];
 };
 

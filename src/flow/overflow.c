@@ -1,5 +1,6 @@
 /* overflow.c - what a full channel does: the bounds, the victim of DROP_OLDEST, DROP_NEWEST and
  * DISCONNECT, and events that are too old. BLOCK is in park.c, LATEST_PER_KEY in latest.c. */
+#include "base/budget.h"
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 
@@ -11,7 +12,7 @@
 static bool full_for_the_budget(const struct chan *chan)
 {
     return chan->waiting.bytes > SMALL_BYTES && chan->limits.overflow <= OVERFLOW_BLOCK &&
-           chunk_budget_is_short() && chan->waiting.bytes > chunk_budget_limit() / 256;
+           budget_is_short() && chan->waiting.bytes > budget_limit() / 256;
 }
 
 uint32_t chan_fitting(const struct chan *chan, const struct range *range)

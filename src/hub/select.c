@@ -12,11 +12,14 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/peer_share.h"
+#include "event/filter.h"
 #include "flow/chan_report.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/binding.h"
 #include "hub/hub_parts.h"
+#include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
 #include "hub/registry.h"
 #include "hub/select_plan.h"
@@ -152,7 +155,7 @@ static void update_activations(struct select_plan *plan, struct subscription *su
     activations_begin(&plan->created);
 }
 
-uint32_t hub_select(struct subscription *subscription, struct filter *filter)
+uint32_t hub_select(struct subscription *subscription, struct filter *filter, struct fault *fault)
 {
     struct registry *registry = hub_registry(subscription->hub);
     struct filter *old = subscription->filter;
@@ -160,8 +163,15 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
     uint32_t revision = subscription->revision + 1;
 
     CHECK(!subscription->walk);
-    if (subscription->ctx.state != CTX_LIVE ||
-        select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
+    if (subscription->ctx.state != CTX_LIVE) {
+        fault_set(fault, FAULT_DRAINING, "select", "the stream is ending");
+        return 0;
+    }
+    if (kept_memory_check(subscription->hub, subscription->charge->peer, filter_bytes(filter), fault) !=
+        FAULT_NONE)
+        return 0;
+    fault_set(fault, FAULT_MEMORY_BUDGET, "select", "");
+    if (select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
                                     registry->producers.count) != ERR_OK)
         return 0;
     registry->walk++;
@@ -174,6 +184,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter)
                   LOG_NUMBER("revision", revision));
         update_bindings(&plan);
         filter_free(old);
+        kept_memory_update(subscription);
         update_activations(&plan, subscription);
         ready_add(&subscription->ready);
     } else {

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/peer_share.h"
@@ -59,13 +60,9 @@ static struct subscription *subscription_at(struct sorted_node *node)
     return container_of(node, struct subscription, by_id);
 }
 
-/* In MiB, as peer_share() counts in 32 bits. */
 static bool above_share(const struct shedder *shedder, const struct peer_count *peer)
 {
-    uint32_t limit = (uint32_t)MIN_OF(chunk_budget_limit() >> 20, UINT32_MAX - 1);
-    uint32_t share = peer_share(loop_settings(shedder->loop), limit, peer->peer);
-
-    return share != UINT32_MAX && (uint64_t)peer->bytes > (uint64_t)share << 20;
+    return (uint64_t)peer->bytes > peer_share(loop_settings(shedder->loop), budget_limit(), peer->peer);
 }
 
 /* Adds up what the peers pin. Returns true where one of them is above its share. */
@@ -115,7 +112,7 @@ static void log_shed(struct shedder *shedder, int64_t now_ns)
     if (shedder->ranges == 0 || now_ns - shedder->logged_at_ns < LOG_EVERY_NS)
         return;
     log_write(LOG_WARN, "budget.shed", LOG_NUMBER("ranges", shedder->ranges),
-              LOG_NUMBER("used", chunk_budget_used()), LOG_NUMBER("limit", chunk_budget_limit()));
+              LOG_NUMBER("used", budget_used()), LOG_NUMBER("limit", budget_limit()));
     shedder->ranges = 0;
     shedder->logged_at_ns = now_ns;
 }
@@ -124,14 +121,14 @@ static void rest(struct shedder *shedder)
 {
     log_shed(shedder, clock_mono_ns());
     atomic_store(&shedder->posted, false);
-    if (chunk_budget_is_short())
+    if (budget_is_short())
         is_short(&shedder->callbacks); /* a notification may have come just before */
 }
 
 static void run(struct task *task)
 {
     struct shedder *shedder = container_of(task, struct shedder, task);
-    uint64_t enough = chunk_budget_limit() / 4 * 3;
+    uint64_t enough = budget_limit() / 4 * 3;
     int64_t began_ns = clock_mono_ns(), retry_ns;
     uint32_t dropped = 0;
 
@@ -139,13 +136,13 @@ static void run(struct task *task)
         free(shedder);
         return;
     }
-    if (chunk_budget_used() > enough)
+    if (budget_used() > enough)
         dropped = history_shed(MAX_RANGES);
-    if (dropped == 0 && chunk_budget_used() > enough)
+    if (dropped == 0 && budget_used() > enough)
         dropped = shed(shedder);
     shedder->ranges += dropped;
     retry_ns = MAX_OF(RETRY_NS, RETRY_ROUNDS * (clock_mono_ns() - began_ns));
-    if (chunk_budget_used() <= enough)
+    if (budget_used() <= enough)
         rest(shedder);
     else if (dropped > 0 || timer_start(shedder->loop, &shedder->timer, retry_ns) != ERR_OK)
         loop_post(shedder->loop, task);
@@ -168,7 +165,7 @@ struct shedder *shedder_new(struct hub *hub)
     shedder->loop = hub_loop(hub);
     shedder->subscriptions = hub_subscriptions_by_id(hub);
     shedder->logged_at_ns = clock_mono_ns() - LOG_EVERY_NS;
-    chunk_budget_notify(&shedder->callbacks);
+    budget_notify(&shedder->callbacks);
     return shedder;
 }
 
@@ -177,7 +174,7 @@ void shedder_free(struct shedder *shedder)
 {
     if (!shedder)
         return;
-    chunk_budget_notify(NULL);
+    budget_notify(NULL);
     shedder->freed = true;
     if (shedder->timer.loop) {
         timer_stop(&shedder->timer);

@@ -1,4 +1,4 @@
-/* shedder.h - what gives way when the budget of chunks is short (chunk_budget_is_short()): history
+/* shedder.h - what gives way when the budget of chunks is short (budget_is_short()): history
  * first, then what waits in channels.
  *
  * The channel that pins most loses first (reason BUDGET). Where peers pin more than their share of

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "event/filter.h"
 #include "flow/chan_stats.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
@@ -34,6 +35,7 @@
 #include "hub/binding.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
+#include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
 #include "hub/subscription_internal.h"
 
@@ -188,6 +190,7 @@ static void leave(struct subscription *subscription)
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     log_ended(subscription);
     map_remove(&subscription->hub->ids, &subscription->id);
+    kept_memory_end(subscription);
     peer_counts_remove(&subscription->hub->peers, subscription->charge);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
     if (subscription->port->left)
@@ -281,6 +284,7 @@ static void discard(struct subscription *subscription)
         return;
     bind_walk_stop(subscription);
     bindings_detach_now(subscription);
+    kept_memory_end(subscription);
     peer_counts_remove(&subscription->hub->peers, subscription->charge);
     release(&subscription->ready);
 }
@@ -335,9 +339,11 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     return subscription;
 }
 
-/* Whether the peer may have one more subscription. */
-static enum fault_reason check_limits(const struct hub *hub, struct peer_key peer, struct fault *fault)
+/* Whether the peer may have one more subscription, with this filter and request. */
+static enum fault_reason check_limits(struct hub *hub, const struct subscription_params *params,
+                                      struct fault *fault)
 {
+    const struct peer_key peer = params->peer_key;
     const struct settings *settings = loop_settings(hub->loop);
     uint32_t max = settings->max_subscriptions;
     char bound[32];
@@ -345,7 +351,7 @@ static enum fault_reason check_limits(const struct hub *hub, struct peer_key pee
     if (peer_share_check(&hub->peers, settings, max, peer, FAULT_PEER_SUBSCRIPTIONS, fault) != FAULT_NONE)
         return fault->reason;
     if (hub->ids.count < max)
-        return FAULT_NONE;
+        return kept_memory_check(hub, peer, filter_bytes(params->filter) + params->request.size, fault);
     snprintf(bound, sizeof(bound), "at most %u", max);
     return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
 }
@@ -363,7 +369,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
 
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (check_limits(hub, params->peer_key, fault) != FAULT_NONE)
+    if (check_limits(hub, params, fault) != FAULT_NONE)
         return fault->reason;
     subscription = subscription_new(hub, params);
     if (!subscription || !(subscription->charge = peer_counts_add(&hub->peers, params->peer_key)))
@@ -373,6 +379,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
         subscription->filter = NULL; /* refused: it stays the caller's */
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
+    kept_memory_update(subscription);
     sorted_add(&hub->subscriptions, &subscription->by_id);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
     memcpy(result_out->id, subscription->id_text, sizeof(result_out->id));

@@ -67,14 +67,16 @@ MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, st
                                             struct fault *fault);
 
 /* Gives a live subscription another filter, and takes `filter` over; after bound() of its port.
- * Returns the revision: 1 for the first call. Returns 0 where an end has begun or memory runs out;
- * then nothing has changed, and `filter` stays the caller's.
+ * Returns the revision: 1 for the first call. 0: nothing has changed, `filter` stays the
+ * caller's, and *fault says why:
+ *   FAULT_DRAINING       an end has begun
+ *   FAULT_MEMORY_BUDGET  memory is used up, or what the peer may keep (hub/kept_memory.h)
  *
  * What waits stays. chan_mark(revision) is set between the last event that was routed under the old
  * filter and the first under the new one. Producers that match both go on undisturbed; an
  * activation of theirs that has ended is not started again. Producers that match only the new one
  * are bound live. For those that match only the old one the feed ends (ENDED), and an activation is
  * stopped at once. */
-uint32_t hub_select(struct subscription *subscription, struct filter *filter);
+uint32_t hub_select(struct subscription *subscription, struct filter *filter, struct fault *fault);
 
 #endif

@@ -34,6 +34,7 @@ struct subscription {
     const struct subscription_port *port;
     void *port_ctx;
     struct peer_count *charge; /* of its peer */
+    uint64_t kept_bytes;       /* that its peer is charged with (kept_memory.h) */
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
     /* What it wants of the time before, while the walk goes on; else NULL. */
     const struct start_point *start_point;

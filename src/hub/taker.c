@@ -336,9 +336,12 @@ void taker_close(struct taker *taker)
     begin_end(taker, &(struct fault){.reason = FAULT_NONE});
 }
 
-uint32_t taker_select(struct taker *taker, struct filter *filter)
+uint32_t taker_select(struct taker *taker, struct filter *filter, struct fault *fault)
 {
-    return taker->state == TAKER_LIVE ? hub_select(taker->subscription, filter) : 0;
+    if (taker->state == TAKER_LIVE)
+        return hub_select(taker->subscription, filter, fault);
+    fault_set(fault, FAULT_DRAINING, "select", "the stream is ending");
+    return 0;
 }
 
 const char *taker_id(const struct taker *taker)

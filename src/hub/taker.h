@@ -95,9 +95,8 @@ void taker_resume(struct taker *taker);
  * delivered first, call hub_finish(). */
 void taker_close(struct taker *taker);
 
-/* Changes the filter, as hub_select() does. Returns 0 where an end has begun or memory runs out;
- * then `filter` stays the caller's. */
-uint32_t taker_select(struct taker *taker, struct filter *filter);
+/* Changes the filter, as hub_select() does. 0: *fault says why, and `filter` stays the caller's. */
+uint32_t taker_select(struct taker *taker, struct filter *filter, struct fault *fault);
 
 const char *taker_id(const struct taker *taker); /* of the subscription, for hub_finish() */
 /* For chan_positions() and chan_stats(). Retain the channel to use it after ended(). A position

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/list.h"
 #include "event/peek.h"
 #include "flow/chan.h"
@@ -123,9 +124,9 @@ static bool reserve(struct history *history)
 /* History is a convenience: it makes way long before the budget refuses what is published. */
 static bool half_used(void)
 {
-    uint64_t limit = chunk_budget_limit();
+    uint64_t limit = budget_limit();
 
-    return limit > 0 && chunk_budget_used() > limit / 2;
+    return limit > 0 && budget_used() > limit / 2;
 }
 
 static void add(struct history *history, struct chunk *chunk)

@@ -3,6 +3,7 @@
  * event_view() reads. */
 #include <string.h>
 
+#include "base/budget.h"
 #include "event/chunk.h"
 #include "event/encode.h"
 #include "event/text.h"
@@ -113,7 +114,7 @@ static void check_chunk(const struct framing_scan *scan, struct bytes message)
     CHECK(chunk->count == scan->count && chunk_bytes(chunk, 0, chunk->count) == scan->events_bytes);
     decode_batch(chunk);
     chunk_release(chunk);
-    CHECK(chunk_budget_used() == 0);
+    CHECK(budget_used() == 0);
 }
 
 /* The result is moved out, as for a message that is held, and the scan is used for another one. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "flow/chan_batch.h"
 #include "flow/chan_report.h"
@@ -127,9 +128,9 @@ static void alternate(uint32_t count, bool memory)
     putter_open(&putter, &fixture, "web");
     chunk = chunk_of_letters(topics, 8);
     if (!memory)
-        chunk_budget_set(chunk_budget_used());
+        budget_set(budget_used());
     cr_assert_eq(putter_put(&putter, chunk), ERR_OK);
-    chunk_budget_set(0);
+    budget_set(0);
     cr_assert_eq(putter.offer.matched, 2, "however often something was put");
     for (uint32_t i = 0; i < count;) {
         struct consumer *consumer = i % 2 == 0 ? &odd : &even;

@@ -2,6 +2,7 @@
  * channel that pins most, and before it the channels of a peer above its share. */
 #include <criterion/criterion.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "flow/chan_stats.h"
 #include "hub_fixture.h"
@@ -16,13 +17,13 @@ static struct hub_fixture fixture;
 static void open_hub(void)
 {
     hub_fixture_open(&fixture);
-    chunk_budget_set(10 * MIB);
+    budget_set(10 * MIB);
 }
 
 static void close_hub(void)
 {
     hub_fixture_close(&fixture);
-    chunk_budget_set(0);
+    budget_set(0);
 }
 
 TestSuite(shedder, .init = open_hub, .fini = close_hub);
@@ -56,7 +57,7 @@ static uint64_t lost(const struct consumer *consumer)
 static bool has_recovered(void *ctx)
 {
     (void)ctx;
-    return chunk_budget_used() <= chunk_budget_limit() / 4 * 3;
+    return budget_used() <= budget_limit() / 4 * 3;
 }
 
 Test(shedder, the_fullest_channel_loses_and_the_others_do_not)
@@ -158,7 +159,7 @@ Test(shedder, what_nobody_may_lose_stays_and_is_looked_at_again)
         loop_turn(fixture.loop);
     join(&consumer, "t", one);
     publish(&fixture, "web", 1, "t");
-    cr_assert(chunk_budget_is_short());
+    cr_assert(budget_is_short());
     for (int turn = 0; turn < 5; turn++)
         loop_turn(fixture.loop);
     chunk_release(mine);

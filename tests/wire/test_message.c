@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "event/framing.h"
 #include "lib/events.h"
 #include "server/wire/wire.h"
@@ -279,8 +280,8 @@ Test(message, from_a_peer_is_charged_until_its_chunk_is_released)
         client_open(&client, &fixture, "/test.Unary/Ask");
         cr_assert(client_send(&client, message.data, message.size));
         wire_fixture_until(&fixture, record.messages == (int)i + 1);
-        cr_assert_geq(chunk_budget_used(), sizes[i]);
-        cr_assert_eq(chunk_budget_used(), kept->pinned);
+        cr_assert_geq(budget_used(), sizes[i]);
+        cr_assert_eq(budget_used(), kept->pinned);
         cr_assert_leq(kept->pinned, MAX_OF(sizes[i] + 4096, (size_t)MAX_WIRE_READ + 4096));
         client_close(&client);
         wire_fixture_until(&fixture, record.closed == (int)i + 1);
@@ -290,7 +291,7 @@ Test(message, from_a_peer_is_charged_until_its_chunk_is_released)
         cr_assert_eq(view.data.size, sizes[i]);
         cr_assert_eq(memcmp(view.data.data, data, sizes[i]), 0);
         chunk_release(kept);
-        cr_assert_eq(chunk_budget_used(), 0);
+        cr_assert_eq(budget_used(), 0);
         wire_fixture_close(&fixture);
     }
     free(data);

@@ -64,15 +64,15 @@ Test(peer_share, of_100_percent_is_no_share)
     struct settings settings = settings_defaults;
 
     settings.peer_share_percent = 100;
-    cr_assert_eq(peer_share(&settings, 10, remote), UINT32_MAX);
+    cr_assert_eq(peer_share(&settings, 10, remote), UINT64_MAX);
     cr_assert_eq(peer_share(&settings, 10, user), 9);
     settings.local_peer_share_percent = 100;
-    cr_assert_eq(peer_share(&settings, 10, user), UINT32_MAX);
+    cr_assert_eq(peer_share(&settings, 10, user), UINT64_MAX);
 }
 
 Test(peer_share, does_not_bound_the_server_itself)
 {
-    cr_assert_eq(peer_share(&settings_defaults, 10, none), UINT32_MAX);
+    cr_assert_eq(peer_share(&settings_defaults, 10, none), UINT64_MAX);
 }
 
 Test(peer_share, refuses_beyond_it_and_names_the_peer_its_count_and_the_bound)

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "lib/events.h"
 
@@ -12,7 +13,7 @@ static void end(void)
 {
     framing_fini(&scan);
     buf_fini(&message);
-    cr_expect_eq(chunk_budget_used(), 0);
+    cr_expect_eq(budget_used(), 0);
     cr_expect_eq(count_get(COUNT_LIVE_CHUNKS), 0);
     cr_expect_eq(count_get(COUNT_LIVE_CHUNK_BYTES), 0);
 }
@@ -165,9 +166,9 @@ Test(chunk, of_picked_events_keeps_their_sequences)
     cr_assert_eq(atomic_load(&picked->source->refs), 1, "the whole chunk was freed");
     cr_assert_eq(picked->observed_wall_ns, 5);
     cr_assert_eq(picked->observed_mono_ns, 6);
-    cr_assert_eq(chunk_budget_used(), picked->pinned);
+    cr_assert_eq(budget_used(), picked->pinned);
     chunk_release(picked);
-    cr_assert_eq(chunk_budget_used(), 0);
+    cr_assert_eq(budget_used(), 0);
 }
 
 Test(chunk, of_picked_events_can_be_copied_in_part)
@@ -192,10 +193,10 @@ Test(chunk, of_picked_events_can_be_copied_in_part)
 
 Test(chunk, of_picked_events_is_refused_beyond_the_budget)
 {
-    chunk_budget_set(100);
+    budget_set(100);
     cr_assert_eq(chunk_picked(4, 100), NULL);
-    cr_assert_eq(chunk_budget_used(), 0);
-    chunk_budget_set(0);
+    cr_assert_eq(budget_used(), 0);
+    budget_set(0);
 }
 
 Test(chunk, of_one_event_can_be_copied_at_either_end)
@@ -230,10 +231,10 @@ Test(chunk, of_several_messages_has_their_events_in_order)
     buf_clear(&message);
     fill(2, true);
     cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
-    uint64_t before = chunk_budget_used();
+    uint64_t before = budget_used();
     chunk = chunk_end(chunk);
     cr_assert_eq(chunk->count, 5);
-    cr_assert_eq(chunk_budget_used(), chunk->pinned);
+    cr_assert_eq(budget_used(), chunk->pinned);
     cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5), "unused capacity was given back");
     for (uint32_t i = 0; i < 5; i++)
         cr_assert_eq(number_of(chunk, i), (i < 3 ? i : i - 3) + 1);
@@ -270,11 +271,11 @@ Test(budget, is_charged_with_the_memory_and_the_chunk_itself)
     fill(5, false);
     cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 1000, &chunk), ERR_OK);
     cr_assert_eq(chunk->pinned, 1000 + sizeof(*chunk) + 6 * sizeof(uint32_t));
-    cr_assert_eq(chunk_budget_used(), chunk->pinned);
+    cr_assert_eq(budget_used(), chunk->pinned);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), (int64_t)chunk->pinned);
     cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), 1);
     chunk_release(chunk);
-    cr_assert_eq(chunk_budget_used(), 0);
+    cr_assert_eq(budget_used(), 0);
 }
 
 Test(budget, refuses_to_be_exceeded_and_leaves_the_memory_with_the_caller)
@@ -285,15 +286,15 @@ Test(budget, refuses_to_be_exceeded_and_leaves_the_memory_with_the_caller)
     uint64_t each = 1000 + sizeof(struct chunk) + 6 * sizeof(uint32_t);
 
     fill(5, false);
-    chunk_budget_set(2 * each - 1);
-    cr_assert_eq(chunk_budget_limit(), 2 * each - 1);
+    budget_set(2 * each - 1);
+    cr_assert_eq(budget_limit(), 2 * each - 1);
     cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 1000, &first), ERR_OK);
     cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 1000, &second), ERR_NO_MEMORY);
     cr_assert_null(second);
     cr_assert_eq(borrowed.released, 0);
-    cr_assert_eq(chunk_budget_used(), each, "the refused chunk is not charged");
+    cr_assert_eq(budget_used(), each, "the refused chunk is not charged");
     cr_assert_eq(chunk_new(&borrowed.memory, message.data, &scan, 999, &second), ERR_OK, "exactly the limit");
-    cr_assert_eq(chunk_budget_used(), chunk_budget_limit());
+    cr_assert_eq(budget_used(), budget_limit());
     chunk_release(first);
     chunk_release(second);
     cr_assert_eq(borrowed.released, 2);
@@ -304,8 +305,8 @@ Test(budget, holds_for_copies_too)
     OWNED(chunk_release) struct chunk *chunk = sample_chunk(4, "t", 100);
     OWNED(chunk_release) struct chunk *copy = NULL;
 
-    chunk_budget_set(chunk_budget_used() + 100);
+    budget_set(budget_used() + 100);
     cr_assert_eq(chunk_copy(chunk, 0, 4, &copy), ERR_NO_MEMORY);
-    chunk_budget_set(0);
+    budget_set(0);
     cr_assert_eq(chunk_copy(chunk, 0, 4, &copy), ERR_OK, "0 is no limit");
 }

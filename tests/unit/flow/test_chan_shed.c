@@ -1,6 +1,7 @@
 /* test_chan_shed.c - what a channel gives up when the memory budget is short, and what it keeps. */
 #include <criterion/criterion.h>
 
+#include "base/budget.h"
 #include "flow/chan_stats.h"
 #include "flow_fixture.h"
 
@@ -161,17 +162,17 @@ Test(chan_shed, what_was_parked_is_admitted_in_its_place)
 Test(chan_shed, while_the_budget_is_short_block_holds_producers_earlier)
 {
     open_fixture(OVERFLOW_BLOCK, OVERFLOW_DROP_OLDEST, 0, 1);
-    chunk_budget_set(chunk_budget_used() + 256 * 1000);
+    budget_set(budget_used() + 256 * 1000);
     put(0, 1, 250 * 1000);
-    cr_assert(chunk_budget_is_short());
+    cr_assert(budget_is_short());
     cr_assert_eq(flow_fixture_put(&fixture, 0, 1, 10), ERR_AGAIN, "it is full, far below its bounds");
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "a stops");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "a1");
     cr_assert_str_eq(flow_fixture_pauses(&fixture), "a goes");
-    cr_assert_not(chunk_budget_is_short());
+    cr_assert_not(budget_is_short());
     put(0, 2, 10);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a2 a3 a4");
-    chunk_budget_set(0);
+    budget_set(0);
     flow_fixture_close(&fixture);
 }
 
@@ -181,11 +182,11 @@ Test(chan_shed, while_the_budget_is_short_small_channels_are_not_held)
     struct chunk *large = chunk_begin(1, 200 * 1000);
 
     cr_assert_not_null(large);
-    chunk_budget_set(256 * 1000 - 10000);
-    cr_assert(chunk_budget_is_short());
+    budget_set(256 * 1000 - 10000);
+    cr_assert(budget_is_short());
     put(0, 5, 10);
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a1 a2 a3 a4 a5");
-    chunk_budget_set(0);
+    budget_set(0);
     chunk_release(large);
     flow_fixture_close(&fixture);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "rpc_fixture.h"
 
@@ -215,13 +216,13 @@ Test(coalesce, a_message_is_held_when_offering_the_chunk_before_it_blocks)
 Test(coalesce, messages_get_their_own_chunks_where_the_memory_budget_is_short)
 {
     rpc_fixture_open(&fixture, false);
-    chunk_budget_set(chunk_budget_used() + 1000);
+    budget_set(budget_used() + 1000);
     rpc_fixture_publish_each(&fixture, "abc");
     cr_expect_str_eq(rpc_fixture_read(&fixture), "abc");
     rpc_fixture_expect_counts(4, 4, 0);
-    chunk_budget_set(chunk_budget_used() + 10);
+    budget_set(budget_used() + 10);
     rpc_fixture_publish_each(&fixture, "d");
-    chunk_budget_set(0);
+    budget_set(0);
     rpc_fixture_publish_each(&fixture, "ef");
     rpc_fixture_run(&fixture);
     cr_expect_str_eq(rpc_fixture_read(&fixture), "ef");

@@ -1,0 +1,102 @@
+/* test_kept_memory.c - what the requests and filters of a peer's subscriptions may keep. */
+#include <stdio.h>
+
+#include <criterion/criterion.h>
+
+#include "base/budget.h"
+#include "event/filter.h"
+#include "hub_fixture.h"
+
+static const struct peer_key one = {PEER_IPV4, 0xC0000201}, other = {PEER_IPV4, 0xC0000202},
+                             third = {PEER_IPV4, 0xC0000203};
+
+static struct hub_fixture fixture;
+static size_t unit; /* what one filter of these tests keeps */
+
+/* All peers may keep four filters, and one of them two. */
+static void open_hub(void)
+{
+    struct filter *filter = filter_of("*", "t", NULL);
+
+    unit = filter_bytes(filter);
+    filter_free(filter);
+    hub_fixture_open(&fixture);
+    budget_set(8 * unit);
+}
+
+static void close_hub(void)
+{
+    hub_fixture_close(&fixture);
+    cr_assert_eq(budget_used(), 0);
+    budget_set(0);
+}
+
+TestSuite(kept_memory, .init = open_hub, .fini = close_hub);
+
+static struct subscription_params consumer_of_peer(struct peer_key peer)
+{
+    struct subscription_params params = subscription_params_of("t");
+
+    params.peer_key = peer;
+    return params;
+}
+
+Test(kept_memory, a_peer_that_keeps_its_share_gets_no_more_and_others_do)
+{
+    struct consumer a, b, refused, of_other;
+    char bound[96];
+
+    consumer_join(&a, &fixture, consumer_of_peer(one));
+    consumer_join(&b, &fixture, consumer_of_peer(one));
+    cr_assert_eq(consumer_try(&refused, &fixture, consumer_of_peer(one)), FAULT_MEMORY_BUDGET);
+    snprintf(bound, sizeof(bound), "192.0.2.1 keeps %zu bytes, at most %zu", 2 * unit, 2 * unit);
+    cr_assert_str_eq(refused.fault.bound, bound);
+    cr_assert_str_eq(refused.fault.field, "selectors");
+    consumer_join(&of_other, &fixture, consumer_of_peer(other));
+    consumer_leave(&a);
+    consumer_join(&a, &fixture, consumer_of_peer(one));
+    consumer_leave(&a);
+    consumer_leave(&b);
+    consumer_leave(&of_other);
+}
+
+Test(kept_memory, a_request_counts_as_well)
+{
+    struct subscription_params params = consumer_of_peer(one);
+    struct consumer consumer;
+    uint8_t request[4096] = {0};
+
+    params.request = (struct bytes){request, unit + 1};
+    cr_assert_leq(unit, sizeof(request));
+    cr_assert_eq(consumer_try(&consumer, &fixture, params), FAULT_MEMORY_BUDGET);
+}
+
+Test(kept_memory, all_peers_together_leave_half_of_the_budget)
+{
+    struct consumer consumers[4], refused;
+
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_join(&consumers[i], &fixture, consumer_of_peer(i < 2 ? one : other));
+    cr_assert_eq(consumer_try(&refused, &fixture, consumer_of_peer(third)), FAULT_MEMORY_BUDGET);
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_leave(&consumers[i]);
+}
+
+Test(kept_memory, another_filter_counts_beside_the_present_one_until_it_holds)
+{
+    struct consumer a, b;
+    struct filter *filter = filter_of("*", "u", NULL);
+    struct fault fault;
+
+    consumer_join(&a, &fixture, consumer_of_peer(one));
+    cr_assert_eq(hub_select(a.subscription, filter, &fault), 1);
+    consumer_join(&b, &fixture, consumer_of_peer(one));
+    filter = filter_of("*", "v", NULL);
+    cr_assert_eq(hub_select(a.subscription, filter, &fault), 0);
+    cr_assert_eq(fault.reason, FAULT_MEMORY_BUDGET);
+    filter_free(filter);
+    consumer_leave(&b);
+    filter = filter_of("*", "v", NULL);
+    cr_assert_eq(hub_select(a.subscription, filter, &fault), 2);
+    consumer_leave(&a);
+}
