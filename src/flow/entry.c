@@ -14,13 +14,13 @@ static size_t slab_bytes(uint32_t count)
     return sizeof(struct slab) + count * sizeof(struct entry);
 }
 
-/* A slab with `count` entries. Nobody may lose what is firm, so the budget does not refuse it: the
- * bounds of pauses do. NULL: memory or budget is used up. */
-static struct slab *slab_new(uint32_t count, bool firm)
+/* A slab with `count` entries. `always`: the budget does not refuse it. NULL: memory or budget is
+ * used up. */
+static struct slab *slab_new(uint32_t count, bool always)
 {
     size_t bytes = slab_bytes(count);
 
-    if (firm)
+    if (always)
         budget_add(COUNT_LIVE_ENTRY_BYTES, bytes);
     else if (!budget_take(COUNT_LIVE_ENTRY_BYTES, bytes))
         return NULL;
@@ -32,10 +32,12 @@ static struct slab *slab_new(uint32_t count, bool firm)
     return slab;
 }
 
+/* The budget does not refuse the first slab: who queues little loses nothing because of others. Nor
+ * does it refuse what nobody may lose, which is bounded by pauses. */
 static bool grow(struct chan *chan, bool firm)
 {
     uint32_t count = chan->slabs ? SLAB_NEXT : SLAB_FIRST;
-    struct slab *slab = slab_new(count, firm);
+    struct slab *slab = slab_new(count, firm || !chan->slabs);
 
     if (!slab)
         return false;

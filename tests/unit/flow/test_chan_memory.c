@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "flow/chan_batch.h"
 #include "flow/feed.h"
 #include "flow/put_waiter.h"
@@ -97,6 +98,29 @@ Test(chan_memory, an_event_without_an_entry_is_dropped_for_the_budget)
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:BUDGET 18-19 x2");
     chunk_release(chunk);
     flow_fixture_close(&fixture);
+}
+
+/* Sixteen entries of each channel, and what nobody may lose, are not refused. */
+Test(chan_memory, an_entry_beyond_the_budget_is_dropped_unless_nobody_may_lose_it)
+{
+    for (int firm = 0; firm < 2; firm++) {
+        struct chunk *chunk;
+        struct flow_fixture fixture;
+
+        if (firm)
+            flow_fixture_open_pausable(&fixture, &block, 0, 1);
+        else
+            flow_fixture_open(&fixture, &newest, 1);
+        chunk = sample(&fixture);
+        budget_set(budget_used());
+        for (uint32_t i = 0; i < 18; i++)
+            (void)!chan_put(fixture.chan, fixture.feeds[0], chunk, i, i + 1, NULL);
+        budget_set(0);
+        cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_BUDGET].events, firm ? 0 : 2);
+        chunk_release(chunk);
+        flow_fixture_close(&fixture);
+    }
+    cr_assert_eq(budget_used(), 0);
 }
 
 Test(chan_memory, a_range_that_cannot_be_parked_is_dropped_and_its_putter_goes_on)
