@@ -14,7 +14,8 @@
 #define KIND_TIME 12u
 #define TO_PEER 0x80u
 #define MAX_ITEM_COST 5000u
-#define MAX_HEAD_COST (2000u + 50u * (255u / 6u) + 500u * 5u) /* SETTINGS, with 5 streams open */
+#define MAX_FRAME 2000u
+#define MAX_HEAD_COST (2000u + 50u * (MAX_FRAME / 6u) + 500u * 5u) /* SETTINGS, with 5 streams open */
 #define CHECKED_STEPS 32u
 #define TENTH_NS INT64_C(100000000)
 
@@ -31,7 +32,7 @@ static const struct h2guard_limits *limits_of(uint8_t choice)
     limits.max_streams = 5;
     limits.max_message_bytes = 1000;
     limits.max_unfinished_bytes = 1500;
-    limits.max_frame_bytes = 2000;
+    limits.max_frame_bytes = MAX_FRAME;
     limits.max_header_bytes = 400;
     limits.max_continuations = 2;
     limits.max_unanswered = 12;
