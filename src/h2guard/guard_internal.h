@@ -14,13 +14,6 @@
  * Credits. Some frames are what an honest peer answers to ours: WINDOW_UPDATE and PING to DATA,
  * frames in flight to a stream that we ended. A frame with credit is another item than one without.
  *
- * The lent window. gRPC core never takes more than 64 KiB of a connection's DATA ahead, unless it
- * probes the way; then a call that nobody reads may keep 16 MiB and more. 64 KiB in each round trip
- * is little over a distance. So the guard announces `lent_window_bytes` more to the peer, and holds
- * back what the core's own window does not take. That is not for long: the core makes room when it
- * has received bytes, not when somebody has read them. What is held back waits in the socket. The
- * windows of streams are the core's alone, so they still bound what an unread call keeps.
- *
  * Order of the files: guard_in walks; guard_frame knows what frames mean; guard_message walks the
  * messages inside of DATA; header_block decodes header blocks; guard_stream opens and closes
  * streams; guard_verdict ends a connection. guard_out walks the other direction. guard_life has
@@ -74,8 +67,6 @@ struct h2guard {
     struct header_block block;
     uint32_t last_stream; /* the highest number that was opened */
     struct stream_table streams;
-    int64_t window; /* DATA that the core's window of the connection takes; without bound if none is lent */
-    uint32_t held;  /* the length of the frame that does not fit into it; 0: none is held back */
 
     /* To the peer. */
     struct frame_reader out;
@@ -83,8 +74,6 @@ struct h2guard {
     uint32_t ping_credit;
     uint32_t late_credit;
     uint32_t goaway_word; /* the latest four bytes of a GOAWAY, up to its error code */
-    uint32_t update_word; /* of a WINDOW_UPDATE, up to its increment */
-    bool has_lent;
 
     /* Times. */
     int64_t now_ns; /* of the latest turn or check */

@@ -1,13 +1,10 @@
 /* guard_out.c - walks the bytes to the peer, which the core made and nobody refuses. They say which
- * streams we opened, answered and ended, what of the peer's we have acknowledged, how much more
- * DATA the core takes, and with which code it ends the connection. */
+ * streams we opened, answered and ended, what of the peer's we have acknowledged, and with which
+ * code the core ends the connection. */
 #include "h2guard/guard_stream.h"
-
-#include <string.h>
 
 /* Of a GOAWAY: the last stream and the error code. */
 #define GOAWAY_FIXED_BYTES 8u
-#define UPDATE_BYTES 4u
 
 static void add_credit(uint32_t *credit, uint32_t by, uint32_t max)
 {
@@ -57,45 +54,6 @@ static NOINLINE void read_goaway(struct h2guard *guard, const uint8_t *data, siz
         guard->stats.goaway_code = guard->goaway_word;
         guard->stats.goaways_out++;
     }
-}
-
-/* The core takes so many bytes more. On the connection a frame that was held back may fit now. On a
- * stream somebody has read as many, or is about to. */
-static void on_update(struct h2guard *guard, uint32_t stream_id, uint32_t bytes)
-{
-    struct stream *stream = stream_id != 0 ? stream_table_find(&guard->streams, stream_id) : NULL;
-
-    if (stream)
-        guard_stream_add_unread(guard, stream, -(int64_t)bytes);
-    if (stream_id != 0)
-        return;
-    guard->window += bytes;
-    if (guard->window >= guard->held)
-        guard->held = 0;
-}
-
-/* Reads bytes of a WINDOW_UPDATE's payload, which may come in pieces. */
-static void read_update(struct h2guard *guard, const uint8_t *data, size_t size)
-{
-    uint32_t at = guard->out.frame.length - guard->out.payload_left;
-
-    for (size_t i = 0; i < size && at < UPDATE_BYTES; i++) {
-        guard->update_word = guard->update_word << 8 | data[i];
-        if (++at < UPDATE_BYTES)
-            continue;
-        on_update(guard, guard->out.frame.stream, guard->update_word & INT32_MAX);
-    }
-}
-
-/* Reads bytes of a payload that says something. */
-static void read_payload(struct h2guard *guard, const uint8_t *data, size_t size)
-{
-    const struct frame *frame = &guard->out.frame;
-
-    if (!LIKELY(frame->type != FRAME_GOAWAY))
-        read_goaway(guard, data, size);
-    else if (frame->type == FRAME_WINDOW_UPDATE)
-        read_update(guard, data, size);
 }
 
 static void answered_one(struct h2guard *guard)
@@ -167,7 +125,8 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes)
         size_t size = bytes.size - done;
         if (reader->payload_left > 0) {
             size = MIN_OF(size, reader->payload_left);
-            read_payload(guard, data, size);
+            if (!LIKELY(reader->frame.type != FRAME_GOAWAY))
+                read_goaway(guard, data, size);
             reader->payload_left -= (uint32_t)size;
             done += size;
         } else if (LIKELY(frame_reader_whole_head(reader, data, size))) {
@@ -182,18 +141,4 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes)
 bool h2guard_out_is_whole(const struct h2guard *guard)
 {
     return frame_reader_is_whole(&guard->out);
-}
-
-size_t h2guard_lend(struct h2guard *guard, uint8_t frame[H2GUARD_LEND_BYTES])
-{
-    const uint32_t bytes = guard->limits->lent_window_bytes;
-    const uint8_t head[FRAME_HEAD_BYTES] = {0, 0, UPDATE_BYTES, FRAME_WINDOW_UPDATE};
-
-    if (guard->has_lent || bytes == 0 || guard->stats.frames_out == 0 || !h2guard_out_is_whole(guard))
-        return 0;
-    guard->has_lent = true;
-    memcpy(frame, head, sizeof(head));
-    for (unsigned i = 0; i < UPDATE_BYTES; i++)
-        frame[FRAME_HEAD_BYTES + i] = (uint8_t)(bytes >> 8 * (UPDATE_BYTES - 1 - i));
-    return H2GUARD_LEND_BYTES;
 }

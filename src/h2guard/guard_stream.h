@@ -14,15 +14,6 @@ enum err guard_stream_open(struct h2guard *guard, uint32_t id, uint8_t flags);
  * side the stream is closed. */
 void guard_stream_half_close(struct h2guard *guard, struct stream *stream, enum stream_flag side);
 
-/* Changes how many bytes of the stream are unread. */
-static inline void guard_stream_add_unread(struct h2guard *guard, struct stream *stream, int64_t bytes)
-{
-    int64_t before = MAX_OF(stream->unread, 0);
-
-    stream->unread = (int32_t)MAX_OF(MIN_OF(stream->unread + bytes, INT32_MAX), INT32_MIN);
-    guard->stats.unread_bytes += (uint64_t)(MAX_OF(stream->unread, 0) - before);
-}
-
 /* Forgets the stream. */
 void guard_stream_close(struct h2guard *guard, struct stream *stream);
 

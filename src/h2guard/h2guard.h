@@ -74,12 +74,11 @@ void h2guard_turn(struct h2guard *guard, int64_t now_ns);
  * many connections to give a turn. */
 void h2guard_short_turn(struct h2guard *guard, int64_t now_ns, int64_t max_cost);
 
-/* How many bytes the caller may read now; at most max_read_bytes. 0: no more in this turn, or a
- * frame is held back, or the connection has ended. */
+/* How many bytes the caller may read now; at most max_read_bytes. 0: no more in this turn, or the
+ * connection has ended. */
 size_t h2guard_portion(const struct h2guard *guard);
 
-/* How long a connection that waits should wait, in nanoseconds. 0: until the next turn. Where a
- * frame is held back: until the core announces room, or so long. */
+/* How long a connection that waits should wait, in nanoseconds. 0: until the next turn. */
 int64_t h2guard_wait_ns(const struct h2guard *guard);
 
 /* Accounts for bytes from the peer, in the order in which they came. The bytes after `passed` were
@@ -90,26 +89,12 @@ MUST_CHECK struct h2guard_verdict h2guard_in(struct h2guard *guard, struct bytes
 /* Accounts for bytes that were sent to the peer. */
 void h2guard_out(struct h2guard *guard, struct bytes bytes);
 
-/* Whether the guard holds back a frame for which the core's window of the connection has no room.
- * The connection waits then. The bytes for h2guard_out() that announce more room end that. */
-bool h2guard_holds_back(const struct h2guard *guard);
-
-/* The bytes of h2guard_lend(). */
-#define H2GUARD_LEND_BYTES 13u
-
-/* Lends the connection a window, once, if limits->lent_window_bytes is above 0: writes the frame
- * that announces it to the peer. Send it behind the bytes that were sent so far; h2guard_out() must
- * not see it. If it cannot be sent, nothing is lent. Returns its size; 0: there is nothing to send
- * now. */
-size_t h2guard_lend(struct h2guard *guard, uint8_t frame[H2GUARD_LEND_BYTES]);
-
 /* Applies the time limits: PASS or END. Once in about a second, for a connection whose socket holds
  * no bytes that the guard was not shown: bytes that wait for a turn may have come in time. */
 MUST_CHECK struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns);
 
-/* What the connection makes the core keep, in bytes: what was received and not read, and
- * stream_bytes for each open stream. What was read counts until the core announces it to the peer
- * again, so up to half of a stream's window may count too much. 0 after an end. */
+/* What the connection makes the core keep, in bytes: what was received of unfinished messages, and
+ * stream_bytes for each open stream. 0 after an end. */
 uint64_t h2guard_kept(const struct h2guard *guard);
 
 /* Ends the connection for a reason that one connection's guard cannot see: what many of them keep
@@ -139,8 +124,8 @@ size_t h2guard_explain_core(const struct h2guard *guard, char *text, size_t capa
  * all of it up to date. */
 const struct h2guard_stats *h2guard_stats(struct h2guard *guard);
 
-/* The memory of the guard, in bytes: at most MAX_H2GUARD_BYTES, and 20 bytes for each of the
- * smallest power of two slots that is at least twice max_streams (40 KiB with the defaults). */
+/* The memory of the guard, in bytes: at most MAX_H2GUARD_BYTES, and 16 bytes for each of the
+ * smallest power of two slots that is at least twice max_streams (32 KiB with the defaults). */
 size_t h2guard_memory(const struct h2guard *guard);
 #define MAX_H2GUARD_BYTES 1280u
 

@@ -40,10 +40,6 @@ struct h2guard_limits {
     uint32_t first_read_bytes; /* for a new connection */
     uint32_t max_read_bytes;
 
-    /* What the peer may have on its way on the connection, beyond what the core announces
-     * (h2guard_lend()): 0 to 2^30; 0 if max_frame_bytes is above MAX_LENT_FRAME. */
-    uint32_t lent_window_bytes;
-
     uint32_t max_streams;          /* open at once: what the core announces, or more; 1 to 2^20 */
     uint32_t max_frame_bytes;      /* of a payload: what the core announces, or more */
     uint32_t max_header_bytes;     /* of a header block, as it is on the wire */
@@ -67,10 +63,6 @@ struct h2guard_limits {
     int64_t frame_timeout_ns;    /* for the rest of a frame header, or of a payload, that has begun */
     int64_t settings_timeout_ns; /* for the acknowledgement of our SETTINGS */
 };
-
-/* The largest frame for which the core always makes room in its window of a connection: less than
- * half of what HTTP/2 begins with. */
-#define MAX_LENT_FRAME 16384u
 
 /* The defaults. They fit a core that announces 1000 streams and frames of 256 KiB, and refuses
  * messages above 1 MiB with a status of their own. */

@@ -6,7 +6,6 @@
 #include "h2socket/end.h"
 #include "h2socket/kept.h"
 #include "h2socket/libc_calls.h"
-#include "h2socket/wait.h"
 
 static void show(struct h2socket *socket, const struct msghdr *message, size_t size)
 {
@@ -19,39 +18,6 @@ static void show(struct h2socket *socket, const struct msghdr *message, size_t s
     }
 }
 
-/* Lends the connection a window, where it is time to. A socket that is short of memory may take a
- * part of the frame: that ends the connection, whose peer would wait for the rest. */
-static void lend(struct h2socket *socket)
-{
-    uint8_t frame[H2GUARD_LEND_BYTES];
-    struct iovec piece = {.iov_base = frame, .iov_len = h2guard_lend(socket->guard, frame)};
-    const struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-
-    if (piece.iov_len == 0)
-        return;
-    ssize_t sent = libc_sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent > 0 && sent < (ssize_t)piece.iov_len) {
-        h2guard_end(socket->guard, H2GUARD_NO_MEMORY, 0, 0);
-        end_connection(socket, H2GUARD_NO_MEMORY);
-    }
-}
-
-/* Accounts for what the core has sent. It may end the wait for room in the core's window. */
-static void account(struct h2socket *socket, const struct msghdr *message, size_t size)
-{
-    bool held_back = h2guard_holds_back(socket->guard);
-
-    show(socket, message, size);
-    if (held_back && !h2guard_holds_back(socket->guard) &&
-        atomic_load_explicit(&socket->turn, memory_order_relaxed) == TURN_WAITS)
-        wait_begin(socket, h2guard_wait_ns(socket->guard));
-    if (h2guard_stats(socket->guard)->goaway_code != 0)
-        end_by_core(socket);
-    else
-        lend(socket);
-    kept_update(socket);
-}
-
 ssize_t socket_write(struct h2socket *socket, const struct msghdr *message, int flags)
 {
     ssize_t size = -1;
@@ -62,8 +28,12 @@ ssize_t socket_write(struct h2socket *socket, const struct msghdr *message, int 
         errno = EPIPE;
     else
         size = libc_sendmsg(socket->fd, message, flags);
-    if (size > 0 && socket->guard)
-        account(socket, message, (size_t)size);
+    if (size > 0 && socket->guard) {
+        show(socket, message, (size_t)size);
+        if (h2guard_stats(socket->guard)->goaway_code != 0)
+            end_by_core(socket);
+        kept_update(socket);
+    }
     pthread_mutex_unlock(&socket->lock);
     return size;
 }
