@@ -37,10 +37,14 @@ const struct option option_table[] = {
      1000000},
     {"max-subscriptions", "N", "subscriptions at a time", OPTION_NUMBER, FIELD(settings.max_subscriptions), 1,
      10000000},
+    {"max-total-filter-cost", "BYTES",
+     "how many bytes of one event all filters together may have to look at, where an index does not decide; "
+     "about 1 ns each",
+     OPTION_BYTES, FIELD(settings.max_total_filter_cost), KIB, KIB *MIB},
     {"max-producers", "N", "producers known at a time", OPTION_NUMBER, FIELD(settings.max_producers), 1,
      10000000},
     {"peer-share", "PERCENT",
-     "how much of these three limits one peer may use: an IPv4 address, or the first 64 bits of an IPv6 "
+     "how much of these four limits one peer may use: an IPv4 address, or the first 64 bits of an IPv6 "
      "address; 100: all",
      OPTION_NUMBER, FIELD(settings.peer_share_percent), 1, 100},
     {"local-peer-share", "PERCENT", "the same for a peer on this machine: a unix user, or a loopback address",

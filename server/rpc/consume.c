@@ -40,7 +40,7 @@ struct consume {
     struct task task;
     struct filter *filter; /* the new selectors */
     int64_t drain_ns;
-    enum fault_reason refused; /* why the selectors did not count; FAULT_NONE: they do */
+    struct fault *refused; /* why the new selectors do not count; NULL: they do, or no memory for it */
 };
 
 typedef void step(struct consume *consume, const Tributary__V1__ConsumeRequest *request);
@@ -82,16 +82,15 @@ static void on_returned(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
     struct call *call = consume->subscriber.call;
-    struct fault fault;
+    const struct fault no_memory = {.reason = FAULT_MEMORY_BUDGET, .field = "select"};
 
     consume->on_loop = false;
+    if (consume->filter && call_alive(call)) /* the hub did not take it */
+        answer(consume, consume->refused ? consume->refused : &no_memory);
     filter_free(consume->filter);
     consume->filter = NULL;
-    if (consume->refused != FAULT_NONE && call_alive(call)) {
-        fault_set(&fault, consume->refused, "select",
-                  consume->refused == FAULT_DRAINING ? "the stream is ending" : "filters keep too much");
-        answer(consume, &fault);
-    }
+    free(consume->refused);
+    consume->refused = NULL;
     read_next(consume);
     call_unhold(call);
 }
@@ -106,13 +105,12 @@ static void return_from_loop(struct consume *consume)
 static void select_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
-
     struct fault fault;
 
     if (hub_select(consume->subscriber.subscription, consume->filter, &fault) > 0)
         consume->filter = NULL;
-    else
-        consume->refused = fault.reason;
+    else if ((consume->refused = malloc(sizeof(fault))))
+        *consume->refused = fault;
     return_from_loop(consume);
 }
 
@@ -133,7 +131,6 @@ static void run_on_loop(struct consume *consume, void (*run)(struct task *task))
 {
     if (consume->subscriber.state != SUBSCRIBER_LIVE)
         return;
-    consume->refused = FAULT_NONE;
     consume->on_loop = true;
     call_hold(consume->subscriber.call);
     consume->task.run = run;

@@ -86,6 +86,8 @@ static const char *quota_subject(enum fault_reason reason)
         [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
         [FAULT_PEER_PRODUCERS] = "producers of the peer",
         [FAULT_PEER_SUBSCRIPTIONS] = "subscriptions of the peer",
+        [FAULT_TOTAL_FILTER_COST] = "filters",
+        [FAULT_PEER_FILTER_COST] = "filters of the peer",
         [FAULT_MEMORY_BUDGET] = "memory",
         [FAULT_TOO_SLOW] = "channel",
         [FAULT_NOT_READING] = "transport",

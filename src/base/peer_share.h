@@ -20,6 +20,7 @@ struct peer_count {
     uint32_t count;
     _Atomic int64_t bytes; /* the owner's: what these things keep. 0 when the last one leaves */
     uint64_t kept_bytes;   /* the same, of another kind */
+    uint64_t cost;         /* the owner's: what these things cost. 0 when the last one leaves */
 };
 
 /* The counts of things of one kind. As many peers as there are things, at most. A zeroed one is

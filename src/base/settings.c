@@ -17,6 +17,7 @@ const struct settings settings_defaults = {
     .local_peer_share_percent = 97,
     .max_producers = 100000,
     .max_subscriptions = 100000,
+    .max_total_filter_cost = MIB,
     .transient_forget_ns = 60 * NS_PER_S,
     .subscription = {.max_events = {1024, 1, 1048576},
                      .max_bytes = {4 * MIB, 1, 256 * MIB},

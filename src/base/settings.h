@@ -51,15 +51,18 @@ struct settings {
 
     struct framing_limits framing;
 
-    /* How much of max_connections, max_producers and max_subscriptions one peer may use, in
-     * percent; 1 to 100. 100: all of it. They hold for its next connection, producer and
-     * subscription. */
+    /* How much of max_connections, max_producers, max_subscriptions and max_total_filter_cost one
+     * peer may use, in percent; 1 to 100. 100: all of it. They hold for its next connection,
+     * producer and subscription. */
     uint32_t peer_share_percent;
     uint32_t local_peer_share_percent; /* of a peer on this machine, see peer_is_local() */
 
     /* Hub. They hold for the next producer and the next subscription. */
     uint32_t max_producers;     /* names known at a time; 1 to 10 000 000 */
     uint32_t max_subscriptions; /* at a time; 1 to 10 000 000 */
+    /* What the filters of all subscriptions may cost together, for one event (match_entry_cost());
+     * 1 KiB to 1 GiB. A unit takes about 1 ns. It holds for the next subscription and selection. */
+    uint32_t max_total_filter_cost;
     /* How long a transient producer stays after its last call; 1 ms to 24 h. A longer time holds
      * for every producer. With a shorter one, a producer that is or was idle may still wait for the
      * moment that the hub watches it for. */

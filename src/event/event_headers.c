@@ -31,11 +31,16 @@ static NOINLINE void index_all(struct event_headers *headers)
     }
 }
 
+const struct pair_index *event_headers_index(struct event_headers *headers)
+{
+    if (!headers->indexed)
+        index_all(headers);
+    return &headers->index;
+}
+
 bool event_header(struct event_headers *headers, const struct pair_name *name, struct bytes *value_out)
 {
     if (!headers || headers->count == 0)
         return false;
-    if (!headers->indexed)
-        index_all(headers);
-    return pair_index_find(&headers->index, name, value_out);
+    return pair_index_find(event_headers_index(headers), name, value_out);
 }

@@ -18,6 +18,9 @@ struct event_headers {
     struct pair_index index;         /* means nothing before `indexed` */
 };
 
+/* Reads and indexes the headers, unless that was done already. In the index each name is once. */
+const struct pair_index *event_headers_index(struct event_headers *headers);
+
 /* Finds the value of a header; of several with this name the last one counts. False: the event does
  * not have it, and *value_out is unchanged. NULL: an event without headers. */
 bool event_header(struct event_headers *headers, const struct pair_name *name, struct bytes *value_out);

@@ -4,11 +4,7 @@
  * and that no exclude matches. A selector matches if all of its set fields match. Every text of a
  * selector is a glob (glob.h). Of two headers, or labels, with one name the last one counts.
  *
- * The work for one event is bounded, because the cost of a filter is. The cost says how many bytes
- * the server may have to look at for one event: PATTERN_COST for each text of a selector, plus the
- * bytes of the text. A pattern that must be searched for (GLOB_SEARCH) also costs the longest text
- * that it may meet, MAX_NAME_TEXT or MAX_HEADER_TEXT bytes, for each started 64 bytes between its
- * wildcards.
+ * The work for one event is bounded, because the cost of a filter is (filter_cost.h).
  *
  * Threads: one thread makes a filter. It never changes afterwards, so any thread may use it. */
 #ifndef TRIBUTARY_EVENT_FILTER_H
@@ -17,15 +13,11 @@
 #include "base/base.h"
 #include "base/fault.h"
 #include "event/event_view.h"
+#include "event/filter_cost.h"
 #include "event/glob.h"
 #include "event/pair_index.h"
 
 #define MAX_SELECTORS 64u /* selectors, and excludes, of a filter; entries of each list of a selector */
-
-#define MAX_FILTER_COST (512u * 1024u) /* of all selectors and excludes together */
-#define PATTERN_COST 8u
-#define MAX_NAME_TEXT 256u    /* a topic, key, type, name of a producer, value of a label */
-#define MAX_HEADER_TEXT 8192u /* the value of a header */
 
 /* One selector, as a consumer gave it. An unset field (size 0, count 0) matches everything. Of
  * `keys` and `types` one entry must match, of `headers` and `labels` every entry. */

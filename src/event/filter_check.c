@@ -48,7 +48,7 @@ static enum fault_reason check_text(struct check *check, struct bytes text, stru
     if (!utf8_valid(text))
         return refuse(check, FAULT_BAD_UTF8, &place, text, "");
     struct glob glob = glob_of(text);
-    check->cost += PATTERN_COST + text.size + (uint64_t)glob_words(&glob) * max_text;
+    check->cost += pattern_cost(&glob, max_text);
     if (check->cost <= MAX_FILTER_COST)
         return FAULT_NONE;
     snprintf(bound, sizeof(bound), "a cost of at most %u; up to here it is %" PRIu64, MAX_FILTER_COST,

@@ -114,6 +114,16 @@ void glob_set_masks(struct glob *glob, uint64_t *masks)
     glob->masks = masks;
 }
 
+/* Moves the set on, past one byte of the text. */
+static inline uint64_t step(const uint64_t *masks, uint64_t set, uint8_t byte)
+{
+    const uint32_t high = byte >> 4;
+    const uint64_t match = masks[byte & 15u] & masks[HIGH + high];
+
+    COUNT_WORK(1);
+    return (set << 1 & match) | (set & masks[STAY + high]);
+}
+
 /* Searches for a glob of one word of bits. */
 static bool search_word(const struct glob *glob, struct bytes text)
 {
@@ -121,19 +131,17 @@ static bool search_word(const struct glob *glob, struct bytes text)
     const uint64_t last = UINT64_C(1) << glob->tokens;
     const uint64_t star_last = masks[STAY] & last;
     uint64_t set = 1;
+    size_t i = 0;
 
-    for (size_t i = 0, end; i < text.size;) {
-        end = MIN_OF(i + BYTES_PER_LOOK, text.size);
-        for (; i < end; i++) {
-            const uint32_t high = text.data[i] >> 4;
-            const uint64_t match = masks[text.data[i] & 15u] & masks[HIGH + high];
-
-            COUNT_WORK(1);
-            set = (set << 1 & match) | (set & masks[STAY + high]);
-        }
+    for (; text.size - i >= BYTES_PER_LOOK; i += BYTES_PER_LOOK) {
+#pragma GCC unroll 8
+        for (uint32_t k = 0; k < BYTES_PER_LOOK; k++)
+            set = step(masks, set, text.data[i + k]);
         if ((set & star_last) != 0 || set == 0)
-            break; /* it matches whatever follows, or whatever follows does not match */
+            return set != 0; /* it matches whatever follows, or whatever follows does not match */
     }
+    for (; i < text.size; i++)
+        set = step(masks, set, text.data[i]);
     return (set & last) != 0;
 }
 

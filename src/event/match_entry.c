@@ -1,5 +1,5 @@
-/* match_entry.c - what an entry brings to a matcher: its terms, and whether it is like another
- * entry. */
+/* match_entry.c - what an entry brings to a matcher: its terms, whether it is like another entry,
+ * and what it may cost. */
 #include "event/matcher.h"
 
 #include <stdlib.h>
@@ -37,31 +37,56 @@ static int worth(struct choice choice)
     return worth;
 }
 
-/* The field by which the rule is indexed; FIELDS: none can be. */
-static enum match_field best_field(const struct rule *rule)
-{
-    enum match_field best = FIELDS;
+/* By what a rule is indexed, and how many terms that takes. */
+struct index_by {
+    enum match_field field; /* FIELDS: it cannot be indexed */
+    uint32_t count;
+    const struct glob *patterns;       /* of a field with texts: one for each term */
+    const struct pair_pattern *header; /* of the other two */
+};
 
-    for (int min = 2; best == FIELDS && min > 0; min--) {
-        for (enum match_field field = FIELD_KEY; best == FIELDS && field < FIELDS; field++)
-            best = worth(choice_of(rule, field)) >= min ? field : FIELDS;
+/* The first header that must have one value; where none must, the first one. NULL: none. */
+static const struct pair_pattern *best_header(const struct rule *rule)
+{
+    for (uint32_t i = 0; i < rule->headers.count; i++) {
+        if (rule->headers.list[i].value.kind == GLOB_EXACT)
+            return &rule->headers.list[i];
     }
-    return best;
+    return rule->headers.count > 0 ? rule->headers.list : NULL;
 }
 
-/* How many terms the part needs; 0: it cannot be indexed, or needs too many. */
-static uint32_t count_terms(const struct filter *filter, const struct filter_part *part)
+/* What finds the fewest events comes first: values before beginnings, and these before the mere
+ * name of a header. */
+static struct index_by index_of(const struct rule *rule)
+{
+    const struct pair_pattern *header = best_header(rule);
+    bool is_value = header && header->value.kind == GLOB_EXACT;
+
+    for (int min = 2; min > 0; min--) {
+        for (enum match_field field = FIELD_KEY; field < TEXT_FIELDS; field++) {
+            struct choice choice = choice_of(rule, field);
+
+            if (worth(choice) >= min)
+                return (struct index_by){.field = field, .count = choice.count, .patterns = choice.list};
+        }
+        if (is_value)
+            return (struct index_by){.field = FIELD_HEADER, .count = 1, .header = header};
+    }
+    return (struct index_by){
+        .field = header ? FIELD_HEADER_NAME : FIELDS, .count = header ? 1 : 0, .header = header};
+}
+
+/* How many terms the selectors in `mask` need; 0: one of them cannot be indexed, or they need too
+ * many. */
+static uint32_t count_terms(const struct filter *filter, uint64_t mask)
 {
     uint32_t count = 0;
 
-    for (uint64_t mask = part->selectors; mask != 0; mask &= mask - 1) {
-        const struct rule *rule = &filter->rules[__builtin_ctzll(mask)];
-        enum match_field field = best_field(rule);
+    for (; mask != 0; mask &= mask - 1) {
+        struct index_by by = index_of(&filter->rules[__builtin_ctzll(mask)]);
 
-        if (field == FIELDS)
-            return 0;
-        count += choice_of(rule, field).count;
-        if (count > MAX_TERMS)
+        count += by.count;
+        if (by.field == FIELDS || count > MAX_TERMS)
             return 0;
     }
     return count;
@@ -87,7 +112,7 @@ static bool same_rule(const struct rule *a, const struct rule *b)
 {
     bool same = a->hash == b->hash && a->headers.count == b->headers.count;
 
-    for (enum match_field field = FIELD_KEY; same && field < FIELDS; field++)
+    for (enum match_field field = FIELD_KEY; same && field < TEXT_FIELDS; field++)
         same = same_choice(choice_of(a, field), choice_of(b, field));
     for (uint32_t i = 0; same && i < a->headers.count; i++)
         same = bytes_same(a->headers.list[i].name.text, b->headers.list[i].name.text) &&
@@ -112,13 +137,41 @@ bool match_entry_alike(const struct match_entry *a, const struct match_entry *b)
                       b->filter->rules + b->filter->selector_count, b->part.excludes);
 }
 
-static bool is_only_condition(const struct rule *rule, enum match_field field)
+/* Whether the rule asks nothing else of an event than what it is indexed by. */
+static bool is_only_condition(const struct rule *rule, const struct index_by *by)
 {
-    bool only = rule->headers.count == 0;
+    bool only = rule->headers.count == (by->header ? 1 : 0);
 
-    for (enum match_field other = FIELD_KEY; other < FIELDS; other++)
-        only = only && (other == field || choice_of(rule, other).count == 0);
+    for (enum match_field other = FIELD_KEY; other < TEXT_FIELDS; other++)
+        only = only && (other == by->field || choice_of(rule, other).count == 0);
     return only;
+}
+
+/* Whether a term decides that the `number`-th of its patterns matches. */
+static bool is_decided(const struct index_by *by, uint32_t number)
+{
+    enum glob_kind kind = by->header ? by->header->value.kind : by->patterns[number].kind;
+
+    if (by->field == FIELD_HEADER_NAME)
+        return kind == GLOB_ANY;
+    return kind == GLOB_EXACT || kind == GLOB_PREFIX;
+}
+
+/* Sets what the term finds. */
+static void set_text(struct match_term *term, uint64_t secret, const struct index_by *by, uint32_t number)
+{
+    term->field = (uint8_t)by->field;
+    if (by->header) {
+        term->header = by->header;
+        term->hash = by->header->name.hash;
+        if (by->field == FIELD_HEADER)
+            term->hash = match_header_hash(secret, term->hash, by->header->value.text);
+        return;
+    }
+    const struct glob *pattern = &by->patterns[number];
+    term->text = (struct bytes){pattern->text.data, pattern->prefix};
+    term->hash = match_text_hash(secret, by->field, term->text);
+    term->is_prefix = pattern->kind != GLOB_EXACT;
 }
 
 static void fill_terms(struct match_entry *entry, uint64_t secret)
@@ -127,29 +180,76 @@ static void fill_terms(struct match_entry *entry, uint64_t secret)
 
     for (uint64_t mask = entry->part.selectors; entry->term_count > 0 && mask != 0; mask &= mask - 1) {
         const struct rule *rule = &entry->filter->rules[__builtin_ctzll(mask)];
-        enum match_field field = best_field(rule);
-        struct choice choice = choice_of(rule, field);
-        bool only = is_only_condition(rule, field) && entry->part.excludes == 0;
+        struct index_by by = index_of(rule);
+        bool only = is_only_condition(rule, &by) && entry->part.excludes == 0;
 
-        for (uint32_t i = 0; i < choice.count; i++, term++) {
-            const struct glob *pattern = &choice.list[i];
-            struct bytes text = {pattern->text.data, pattern->prefix};
-            *term = (struct match_term){
-                .entry = entry,
-                .text = text,
-                .hash = match_text_hash(secret, field, text),
-                .field = (uint8_t)field,
-                .is_prefix = pattern->kind != GLOB_EXACT,
-                .decides = only && (pattern->kind == GLOB_EXACT || pattern->kind == GLOB_PREFIX)};
+        for (uint32_t i = 0; i < by.count; i++, term++) {
+            *term = (struct match_term){.entry = entry, .decides = only && is_decided(&by, i)};
+            set_text(term, secret, &by, i);
         }
     }
 }
+
+/* ---- what a filter may cost ---- */
+
+static uint64_t cost_of_patterns(struct choice choice)
+{
+    uint64_t cost = 0;
+
+    for (uint32_t i = 0; i < choice.count; i++)
+        cost += pattern_cost(&choice.list[i], MAX_NAME_TEXT);
+    return cost;
+}
+
+/* What it costs to find out whether an event matches the rule. */
+static uint64_t cost_of_rule(const struct rule *rule)
+{
+    uint64_t cost = 0;
+
+    for (enum match_field field = FIELD_KEY; field < TEXT_FIELDS; field++)
+        cost += cost_of_patterns(choice_of(rule, field));
+    for (uint32_t i = 0; i < rule->headers.count; i++)
+        cost += PATTERN_COST + rule->headers.list[i].name.text.size +
+                pattern_cost(&rule->headers.list[i].value, MAX_HEADER_TEXT);
+    return cost;
+}
+
+/* Whether the index alone can say that an event matches the selector. */
+static bool is_rule_decided(const struct rule *rule)
+{
+    struct index_by by = index_of(rule);
+    bool decided = by.field != FIELDS && is_only_condition(rule, &by);
+
+    for (uint32_t i = 0; decided && i < by.count; i++)
+        decided = is_decided(&by, i);
+    return decided;
+}
+
+uint32_t match_entry_cost(const struct filter *filter)
+{
+    uint32_t terms = 0;
+    uint64_t cost = MATCH_COST;
+    bool decided = true;
+
+    for (uint32_t i = 0; i < filter->selector_count + filter->exclude_count; i++) {
+        const struct rule *rule = &filter->rules[i];
+
+        if (!rule->by_event)
+            continue;
+        cost += MAX_OF(cost_of_rule(rule), MATCH_COST);
+        terms += index_of(rule).count;
+        decided = decided && i < filter->selector_count && is_rule_decided(rule);
+    }
+    return decided && terms <= MAX_TERMS ? 0 : (uint32_t)cost;
+}
+
+/* ---- making ---- */
 
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner)
 {
     const struct rule *excludes = filter->rules + filter->selector_count;
     const uint64_t secret = text_hash_secret();
-    uint32_t count = count_terms(filter, part);
+    uint32_t count = count_terms(filter, part->selectors);
     struct match_entry *entry = calloc(1, sizeof(*entry) + count * sizeof(entry->terms[0]));
 
     CHECK(part->answer == FILTER_BY_EVENT);

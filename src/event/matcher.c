@@ -1,16 +1,18 @@
 /* matcher.c - finds which of many filters want an event. match_entry.c makes the entries.
  *
  * DESIGN: The matcher is an inverted index. A term is a field (key, topic or type) and a text that
- * the field's value must equal or begin with. An entry can be indexed if each of its selectors has
- * a field of which it accepts only certain values, or only values with certain beginnings. Its
- * terms are all of these. So an event that none of the terms matches cannot be wanted, and the
- * entry is not looked at.
+ * the field's value must equal or begin with; or a header that must be there, with one value or
+ * with any. An entry can be indexed if each of its selectors has a field of which it accepts only
+ * certain values, or only values with certain beginnings, or asks for a header. Its terms are all
+ * of these. So an event that none of the terms matches cannot be wanted, and the entry is not
+ * looked at.
  *
- * The terms that are whole values are in one hash table with chains, by field and text. Those that
- * are beginnings are in a tree for each field (match_tree.h). An event costs one lookup in the
- * table and one in a tree for each field that is in use, which are bounded by the bytes of the
- * field. An entry that cannot be indexed is in the list `unindexed`: its filter is evaluated for
- * every event.
+ * The terms that are whole values are in one hash table with chains, by field and text. So are
+ * headers, by name, or by name and value. Those that are beginnings are in a tree for each field
+ * (match_tree.h). An event costs one lookup in the table and one in a tree for each field that is
+ * in use, which are bounded by the bytes of the field. If an entry has a term with a header, an
+ * event costs two lookups for each of its headers too. An entry that cannot be indexed is in the
+ * list `unindexed`: its filter is evaluated for every event.
  *
  * A term only has to find every entry that may want the event. The filter of an entry that was
  * found is then evaluated, unless the term decides (it is all that the filter asks). Two terms may
@@ -40,7 +42,7 @@ struct matcher {
     uint32_t slot_count;       /* a power of two */
     uint32_t term_count;       /* in the table */
     uint32_t values[FIELDS];   /* of these, values of each field */
-    struct match_node *trees[FIELDS];
+    struct match_node *trees[TEXT_FIELDS];
     uint32_t fields;       /* a bit for each field that has a term */
     struct list unindexed; /* leaders whose filters are evaluated for every event */
     uint64_t stamp;        /* counts the events */
@@ -122,7 +124,7 @@ static void unindex_term(struct matcher *matcher, struct match_term *term)
         term_remove(matcher, term);
         matcher->values[term->field]--;
     }
-    if (matcher->values[term->field] == 0 && !matcher->trees[term->field])
+    if (matcher->values[term->field] == 0 && (term->field >= TEXT_FIELDS || !matcher->trees[term->field]))
         matcher->fields &= ~BIT(term->field);
 }
 
@@ -281,8 +283,37 @@ static inline void hit_prefixes(struct match *match, enum match_field field, str
     }
 }
 
+/* Evaluates the entries that want this header, or this header with this value. */
+static inline void hit_header(struct match *match, const struct pair *header, uint32_t name_hash)
+{
+    const struct matcher *matcher = match->matcher;
+
+    for (struct match_term *term = *slot_of(matcher, name_hash); term; term = term->next) {
+        if (term->hash == name_hash && term->field == FIELD_HEADER_NAME &&
+            bytes_same(term->header->name.text, header->name))
+            hit(match, term);
+    }
+    if (matcher->values[FIELD_HEADER] == 0 || header->value.size > MAX_PATTERN_BYTES)
+        return; /* no pattern is that long */
+    uint32_t hash = match_header_hash(matcher->secret, name_hash, header->value);
+    for (struct match_term *term = *slot_of(matcher, hash); term; term = term->next) {
+        if (term->hash == hash && term->field == FIELD_HEADER &&
+            bytes_same(term->header->name.text, header->name) &&
+            bytes_same(term->header->value.text, header->value))
+            hit(match, term);
+    }
+}
+
+static NOINLINE void hit_headers(struct match *match)
+{
+    const struct pair_index *index = event_headers_index(match->view.headers);
+
+    for (uint32_t i = 0; i < index->count; i++)
+        hit_header(match, &index->pairs[i], index->hashes[i]);
+}
+
 /* Where a view keeps the content of each field. */
-static const uint8_t view_offsets[FIELDS] = {
+static const uint8_t view_offsets[TEXT_FIELDS] = {
     [FIELD_KEY] = offsetof(struct event_view, key),
     [FIELD_TOPIC] = offsetof(struct event_view, topic),
     [FIELD_TYPE] = offsetof(struct event_view, type),
@@ -297,7 +328,7 @@ struct match_entry *matcher_match(struct matcher *matcher, struct bytes event)
     match.hits = NULL;
     event_peek(event, &match.view, &headers);
     matcher->stamp++;
-    for (uint32_t mask = matcher->fields; mask != 0; mask &= mask - 1) {
+    for (uint32_t mask = matcher->fields & (BIT(TEXT_FIELDS) - 1); mask != 0; mask &= mask - 1) {
         enum match_field field = (enum match_field)__builtin_ctz(mask);
         struct bytes value =
             *(const struct bytes *)(const void *)((const char *)&match.view + view_offsets[field]);
@@ -308,6 +339,8 @@ struct match_entry *matcher_match(struct matcher *matcher, struct bytes event)
         if (matcher->trees[field])
             hit_prefixes(&match, field, value);
     }
+    if (matcher->fields >> TEXT_FIELDS != 0 && headers.count > 0)
+        hit_headers(&match);
     for (struct list *node = matcher->unindexed.next; node != &matcher->unindexed; node = node->next)
         match.hits = evaluate(container_of(node, struct match_entry, unindexed), &match.view, match.hits);
     return match.hits;

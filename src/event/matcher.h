@@ -5,12 +5,15 @@
  * of one producer. Entries that ask the same of an event form a ring (`alike`), and the matcher
  * evaluates their filter once.
  *
- * If every selector of a filter names keys, types or a topic, or how they begin, the matcher finds
- * its entry through an index. So a filter costs nothing for an event that has none of these texts,
- * whatever other filters there are, and whoever came first. The matcher evaluates all other filters
- * for every event: those that name only headers, patterns that begin with a wildcard, more than
- * MAX_TERMS texts, or only what they do not want (excludes). Each ring of them costs at most
- * MAX_FILTER_COST (filter.h), and mostly far less.
+ * If every selector of a filter names keys, types or a topic, or how they begin, or a header, the
+ * matcher finds its entry through an index. So a filter costs nothing for an event that has none of
+ * these texts, whatever other filters there are, and whoever came first. The matcher evaluates all
+ * other filters for every event: those that name only patterns that begin with a wildcard, more
+ * than MAX_TERMS texts, or only what they do not want (excludes).
+ *
+ * An event may have what very many filters name. So an index alone bounds nothing: what bounds the
+ * work for an event is the sum of match_entry_cost() over the filters. The hub bounds that sum
+ * (settings.h, max_total_filter_cost).
  *
  * Threads: the caller's lock. Making and freeing entries and matchers that no other thread can
  * reach needs none. */
@@ -24,6 +27,10 @@
 /* The most texts by which an entry is indexed. Each producer that a filter matches gets an entry,
  * which must cost neither much memory nor much time. */
 #define MAX_TERMS 64u
+
+/* What it costs to evaluate a filter, besides its selectors and excludes, and the least that each
+ * of them costs: their memory is seldom in the processor's cache. */
+#define MATCH_COST 64u
 
 struct matcher;
 
@@ -53,6 +60,15 @@ void matcher_free(struct matcher *matcher);
  * FILTER_BY_EVENT. The part is copied. The filter must outlive the entry. The caller owns the
  * entry. NULL: out of memory. */
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner);
+
+/* The most that one event costs (filter_cost.h) because of the entries of this filter in one
+ * matcher, beyond its delivery: MATCH_COST, and for each selector and exclude what it asks of an
+ * event, at least MATCH_COST.
+ *
+ * 0: the filter is never evaluated, because producers, labels and the index decide. Each of its
+ * selectors asks an event only for keys, or types, or a topic, or how they begin, or for one header
+ * with one value or any; it needs MAX_TERMS terms at most; and it excludes no events. */
+uint32_t match_entry_cost(const struct filter *filter);
 
 /* Frees an entry, which must be in no matcher. NULL is allowed. */
 void match_entry_free(struct match_entry *entry);

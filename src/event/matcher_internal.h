@@ -12,14 +12,23 @@ enum match_field {
     FIELD_KEY,
     FIELD_TOPIC,
     FIELD_TYPE,
-    FIELDS,              /* the number of fields that can be indexed; also: none of them */
-    FIELD_WHOLE = FIELDS /* the whole condition of an entry (match_entry.whole_term) */
+    TEXT_FIELDS,                /* the number of those above: they are indexed by beginnings too */
+    FIELD_HEADER = TEXT_FIELDS, /* a header with one value */
+    FIELD_HEADER_NAME,          /* a header, whatever its value */
+    FIELDS,                     /* the number of fields that can be indexed; also: none of them */
+    FIELD_WHOLE = FIELDS        /* the whole condition of an entry (match_entry.whole_term) */
 };
 
 /* The hash of a text in the table. */
 static inline uint32_t match_text_hash(uint64_t secret, enum match_field field, struct bytes text)
 {
     return (uint32_t)text_hash(secret, field, text);
+}
+
+/* The hash of a header with its value in the table. That of FIELD_HEADER_NAME is the name's own. */
+static inline uint32_t match_header_hash(uint64_t secret, uint32_t name_hash, struct bytes value)
+{
+    return (uint32_t)text_hash(secret, (uint64_t)name_hash << 8 | FIELD_HEADER, value);
 }
 
 /* Whether both entries ask the same of an event of their producer, so that one can stand for the

@@ -49,6 +49,7 @@ struct hub {
     struct sorted subscriptions; /* by their ids, which is by their beginning */
     struct map ids;
     struct peer_counts peers; /* subscriptions by their peers */
+    uint64_t filter_cost;     /* of all subscriptions (filter_charge.h) */
     struct list sessions;     /* until they are unregistered; those in drain.sessions are too */
     struct hub_drain drain;
     void (*emptied)(void *ctx);

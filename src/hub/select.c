@@ -18,6 +18,7 @@
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/binding.h"
+#include "hub/filter_charge.h"
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
@@ -155,25 +156,35 @@ static void update_activations(struct select_plan *plan, struct subscription *su
     activations_begin(&plan->created);
 }
 
+/* Whether the subscription may have this filter now. */
+static enum fault_reason may_select(const struct subscription *subscription, const struct filter *filter,
+                                    uint32_t *cost_out, struct fault *fault)
+{
+    if (subscription->ctx.state != CTX_LIVE)
+        return fault_set(fault, FAULT_DRAINING, "select", "the stream is ending");
+    if (filter_charge_check(subscription, filter, cost_out, fault) == FAULT_NONE &&
+        kept_memory_check(subscription->hub, subscription->charge->peer, filter_bytes(filter), fault) ==
+            FAULT_NONE)
+        return FAULT_NONE;
+    fault_within(fault, "select.");
+    return fault->reason;
+}
+
 uint32_t hub_select(struct subscription *subscription, struct filter *filter, struct fault *fault)
 {
     struct registry *registry = hub_registry(subscription->hub);
     struct filter *old = subscription->filter;
     struct select_plan plan;
-    uint32_t revision = subscription->revision + 1;
+    uint32_t revision = subscription->revision + 1, cost;
 
     CHECK(!subscription->walk);
-    if (subscription->ctx.state != CTX_LIVE) {
-        fault_set(fault, FAULT_DRAINING, "select", "the stream is ending");
+    if (may_select(subscription, filter, &cost, fault) != FAULT_NONE)
+        return 0;
+    if (select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
+                                    registry->producers.count) != ERR_OK) {
+        fault_set(fault, FAULT_MEMORY_BUDGET, "select", NULL);
         return 0;
     }
-    if (kept_memory_check(subscription->hub, subscription->charge->peer, filter_bytes(filter), fault) !=
-        FAULT_NONE)
-        return 0;
-    fault_set(fault, FAULT_MEMORY_BUDGET, "select", "");
-    if (select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
-                                    registry->producers.count) != ERR_OK)
-        return 0;
     registry->walk++;
     subscription->filter = filter;
     if (plan_present(&plan, subscription, registry->walk) == ERR_OK &&
@@ -185,11 +196,13 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter, st
         update_bindings(&plan);
         filter_free(old);
         kept_memory_update(subscription);
+        filter_charge_set(subscription, cost);
         update_activations(&plan, subscription);
         ready_add(&subscription->ready);
     } else {
         plan_undo(&plan, subscription);
         subscription->filter = old;
+        fault_set(fault, FAULT_MEMORY_BUDGET, "select", NULL);
         revision = 0;
     }
     select_plan_fini(&plan);

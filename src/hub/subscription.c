@@ -33,6 +33,7 @@
 #include "hub/activation_internal.h"
 #include "hub/bind_walk.h"
 #include "hub/binding.h"
+#include "hub/filter_charge.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
@@ -183,6 +184,16 @@ static void log_ended(struct subscription *subscription)
               LOG_NUMBER("expired", subscription->expired_activations));
 }
 
+/* The peer has one subscription less. */
+static void give_back_charge(struct subscription *subscription)
+{
+    if (!subscription->charge)
+        return;
+    filter_charge_set(subscription, 0);
+    kept_memory_end(subscription);
+    peer_counts_remove(&subscription->hub->peers, subscription->charge);
+}
+
 /* It was unsubscribed, and its last activation has ended. */
 static void leave(struct subscription *subscription)
 {
@@ -190,8 +201,7 @@ static void leave(struct subscription *subscription)
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     log_ended(subscription);
     map_remove(&subscription->hub->ids, &subscription->id);
-    kept_memory_end(subscription);
-    peer_counts_remove(&subscription->hub->peers, subscription->charge);
+    give_back_charge(subscription);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
     if (subscription->port->left)
         ready_call(&subscription->ready);
@@ -284,8 +294,7 @@ static void discard(struct subscription *subscription)
         return;
     bind_walk_stop(subscription);
     bindings_detach_now(subscription);
-    kept_memory_end(subscription);
-    peer_counts_remove(&subscription->hub->peers, subscription->charge);
+    give_back_charge(subscription);
     release(&subscription->ready);
 }
 OWNED_BY(discard, struct subscription);
@@ -366,6 +375,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
                                      .last = params->last,
                                      .at_once = !params->port->bound};
     OWNED(discard) struct subscription *subscription = NULL;
+    uint32_t cost;
 
     if (hub_draining(hub))
         return fault_set(fault, FAULT_DRAINING, NULL, NULL);
@@ -374,6 +384,9 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     subscription = subscription_new(hub, params);
     if (!subscription || !(subscription->charge = peer_counts_add(&hub->peers, params->peer_key)))
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    if (filter_charge_check(subscription, params->filter, &cost, fault) != FAULT_NONE)
+        return fault->reason;
+    filter_charge_set(subscription, cost);
     subscription->filter = params->filter;
     if (bind_walk_begin(subscription, &start) != ERR_OK || map_add(&hub->ids, &subscription->id) != ERR_OK) {
         subscription->filter = NULL; /* refused: it stays the caller's */

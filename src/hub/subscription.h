@@ -47,7 +47,8 @@ struct subscription_result {
  * turns, and then bound() of the port. What `params` points to must stay valid until then.
  *
  * FAULT_NONE: *result_out is filled in, and hub_unsubscribe() must follow in the end.
- * TOO_MANY_SUBSCRIPTIONS, PEER_SUBSCRIPTIONS, MEMORY_BUDGET, DRAINING: nothing was taken over. */
+ * TOO_MANY_SUBSCRIPTIONS, PEER_SUBSCRIPTIONS, TOTAL_FILTER_COST, PEER_FILTER_COST, MEMORY_BUDGET,
+ * DRAINING: nothing was taken over. */
 MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_params *params,
                                            struct subscription **subscription_out,
                                            struct subscription_result *result_out, struct fault *fault);
@@ -69,8 +70,9 @@ MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, st
 /* Gives a live subscription another filter, and takes `filter` over; after bound() of its port.
  * Returns the revision: 1 for the first call. 0: nothing has changed, `filter` stays the
  * caller's, and *fault says why:
- *   FAULT_DRAINING       an end has begun
- *   FAULT_MEMORY_BUDGET  memory is used up, or what the peer may keep (hub/kept_memory.h)
+ *   FAULT_DRAINING          an end has begun
+ *   FAULT_PEER_FILTER_COST, FAULT_TOTAL_FILTER_COST  see filter_charge.h
+ *   FAULT_MEMORY_BUDGET     memory is used up, or what the peer may keep (hub/kept_memory.h)
  *
  * What waits stays. chan_mark(revision) is set between the last event that was routed under the old
  * filter and the first under the new one. Producers that match both go on undisturbed; an

@@ -151,6 +151,19 @@ class Answers(WithSessions, Case):
         self.publish("p", [event(1)])
         consumer.wait_events(1)
 
+    def test_a_select_that_costs_too_much_is_refused_and_the_old_filter_stays(self):
+        search = PAIR(name="h", value="*" + "a" * 240 + "?")
+        dear = [v1.Selector(headers=[search] * 12)]  # a peer's share is enough for two
+        consumer = self.consuming(subscribe_request(of("p")))
+        others = [self.consumer(subscribe_request(dear)) for _ in range(2)]
+        self.check_answer(
+            consumer, consumer.select(dear), CODE.RESOURCE_EXHAUSTED, "PEER_FILTER_COST", "select.selectors"
+        )
+        self.publish("p", [event(1)])
+        consumer.wait_events(1)
+        for other in others:
+            other.cancel()
+
     def test_a_select_while_the_stream_ends_is_refused(self):
         session, consumer = self.per_consumer("p", ends_on_stop=False), self.consuming()
         activation = session.start_of(consumer)

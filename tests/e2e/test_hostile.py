@@ -5,15 +5,17 @@ accepted.
 The same table goes through Publish, where the call is refused, and through PublishStream, where the
 batch is refused and the stream goes on."""
 import random
+import time
 
 import grpc
 
 from harness.case import Case, main
 from harness.client import event, subscribe_request
 from harness.daemon import instrumented
-from harness.protos import fault_of, v1
+from harness.protos import Fault, fault_of, v1
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def varint(value):
@@ -209,6 +211,42 @@ class Hostile(Case):
         fault = fault_of(lambda: list(stub.Subscribe(field(1, searched) * 64)))
         self.assertEqual(fault.reason, "FILTER_COST", str(fault))
         self.assertIn("selectors[0].headers[63].value", str(fault))
+
+    def test_the_worst_selectors_and_the_worst_event_take_little_time(self):
+        """A hundred consumers whose selectors search every header of an event, each within the
+        bound of one filter. Those that one peer may not have are refused by name. The worst event
+        does not stop the others for long: it took 70 ms and more while all of them were accepted."""
+        
+        def request(number):
+            search = field(2, b"*a?%dq*" % number)
+            return b"".join(field(1, field(5, field(1, b"h%d" % i) + search)) for i in range(60))
+
+        stub = v1.stub("Subscriber", self.daemon.channel, raw=True)
+        accepted, faults = [], []
+        for number in range(100):
+            call = stub.Subscribe(request(number))
+            try:
+                next(iter(call))
+                accepted.append(call)
+            except grpc.RpcError as error:
+                faults.append(Fault(error))
+        self.assertIn(len(accepted), range(1, 3))
+        for fault in faults:
+            self.assertEqual((fault.code, fault.reason), (EXHAUSTED, "PEER_FILTER_COST"), str(fault))
+            self.assertRegex(str(fault), r"selectors: .* has \d+, at most \d+ of 1048576 \(got \d+\)")
+        decided = stub.Subscribe(field(1, field(5, field(1, b"user") + field(2, b"17"))))
+        next(iter(decided))  # an index decides: it costs nothing
+
+        worst = event(1, headers={"h%d" % i: "a" * 8190 for i in range(63)})
+        times = []
+        for _ in range(10):
+            began = time.monotonic()
+            self.publish("worst", [worst])
+            times.append(time.monotonic() - began)
+        if not instrumented():
+            self.assertLess(min(times), 0.05)
+        for call in accepted + [decided]:
+            call.cancel()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,27 @@
 /* check_shares.c - see check_shares.h. */
 #include "seam/check_shares.h"
 
+#include "event/matcher.h"
 #include "hub/hub_internal.h"
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
+
+/* The filters cost together what the hub, and what each peer, is charged. */
+static void check_filter_costs(const struct hub *hub)
+{
+    struct map_node *node = NULL;
+    uint64_t of_peers = 0, of_subscriptions = 0;
+
+    while ((node = map_next(&hub->peers.peers, node)))
+        of_peers += container_of(node, struct peer_count, node)->cost;
+    while ((node = map_next(&hub->ids, node))) {
+        const struct subscription *subscription = container_of(node, struct subscription, id);
+
+        CHECK(subscription->filter_cost == match_entry_cost(subscription->filter));
+        of_subscriptions += subscription->filter_cost;
+    }
+    CHECK(of_peers == hub->filter_cost && of_subscriptions == hub->filter_cost);
+}
 
 /* The sum of all counts, each of which is within its share. */
 static uint64_t checked_sum(const struct hub *hub, const struct peer_counts *counts, uint32_t limit)
@@ -58,6 +76,7 @@ void check_shares(struct hub *hub)
 {
     const struct settings *settings = loop_settings(hub->loop);
 
+    check_filter_costs(hub);
     CHECK(checked_sum(hub, &hub->peers, settings->max_subscriptions) == hub->ids.count);
     CHECK(checked_sum(hub, &hub->registry.peers, settings->max_producers) ==
           charged_names(hub) + charged_waiting(hub));

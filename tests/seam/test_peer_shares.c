@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "base/counters.h"
+#include "event/matcher.h"
 #include "hub/hub_internal.h"
 #include "seam/check_shares.h"
 #include "seam/fake_session.h"
@@ -386,5 +387,124 @@ Test(peer_shares, soak_every_count_returns_to_zero)
     virtual_time_pass(fixture.loop, 120 * NS_PER_S);
     cr_assert_eq(fixture.hub->registry.peers.peers.count, 0);
     cr_assert_eq(fixture.hub->peers.peers.count, 0);
+    close_hub();
+}
+
+/* ---- what filters cost ---- */
+
+/* A consumer of this peer that searches the header "h", with a pattern of 1 and `more` bytes. */
+static struct subscription_params searcher_of_peer(struct peer_key peer, uint32_t more)
+{
+    static const uint8_t letters[64] = "?xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    struct subscription_params params = consumer_of_peer(peer);
+    struct pair header = {text_of("h"), {letters, 1 + more}};
+    struct selector selector = {.headers = &header, .header_count = 1};
+    struct fault fault;
+
+    filter_free(params.filter);
+    cr_assert_eq(filter_new(&selector, 1, NULL, 0, &params.filter, &fault), FAULT_NONE);
+    return params;
+}
+
+#define SEARCH_COST                                                                                          \
+    (MATCH_COST + 2 * PATTERN_COST + 2 + MAX_HEADER_TEXT) /* of a filter of searcher_of_peer(..., 0) */
+
+/* Of 8 such filters, a remote peer may have 2 and a local one 4. */
+static void open_hub_of_searches(void)
+{
+    hub_fixture_settings.max_total_filter_cost = 8 * SEARCH_COST;
+    hub_fixture_settings.max_subscriptions = 100;
+    hub_fixture_settings.peer_share_percent = 25;
+    hub_fixture_settings.local_peer_share_percent = 50;
+    hub_fixture_open(&fixture);
+}
+
+static void check_filter_cost(uint64_t expected)
+{
+    check_shares(fixture.hub);
+    cr_assert_eq(fixture.hub->filter_cost, expected);
+}
+
+Test(peer_shares, a_peer_whose_filters_cost_its_share_gets_no_more_and_others_do)
+{
+    struct consumer a, b, refused, cheap, of_other;
+    char text[512];
+
+    open_hub_of_searches();
+    consumer_join(&a, &fixture, searcher_of_peer(one, 0));
+    cr_assert_eq(consumer_try(&refused, &fixture, searcher_of_peer(one, 1)), FAULT_PEER_FILTER_COST);
+    check_filter_cost(SEARCH_COST);
+    consumer_join(&b, &fixture, searcher_of_peer(one, 0));
+    check_filter_cost(2 * SEARCH_COST);
+    cr_assert_eq(consumer_try(&refused, &fixture, searcher_of_peer(one, 0)), FAULT_PEER_FILTER_COST);
+    fault_message(&refused.fault, text, sizeof(text));
+    cr_assert_str_eq(text, "selectors: the filters of the peer cost as much as its share allows: "
+                           "192.0.2.1 has 16548, at most 16548 of 66192 (got 8274)");
+    consumer_join(&cheap, &fixture, consumer_of_peer(one)); /* an index decides it */
+    consumer_join(&of_other, &fixture, searcher_of_peer(other, 0));
+    consumer_leave(&a);
+    check_filter_cost(2 * SEARCH_COST);
+    consumer_join(&a, &fixture, searcher_of_peer(one, 0));
+    consumer_leave(&a);
+    consumer_leave(&b);
+    consumer_leave(&cheap);
+    consumer_leave(&of_other);
+    check_filter_cost(0);
+    close_hub();
+}
+
+Test(peer_shares, the_filters_of_all_peers_cost_no_more_than_the_setting)
+{
+    struct consumer consumers[8], refused;
+    char text[512];
+
+    open_hub_of_searches();
+    for (uint32_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_join(&consumers[i], &fixture,
+                      searcher_of_peer((struct peer_key){PEER_IPV4, 0xC0000210 + i / 2}, 0));
+    cr_assert_eq(consumer_try(&refused, &fixture, searcher_of_peer(one, 0)), FAULT_TOTAL_FILTER_COST);
+    fault_message(&refused.fault, text, sizeof(text));
+    cr_assert_str_eq(text, "selectors: the filters of all subscriptions cost as much as they may: "
+                           "all others have 66192, at most 66192 (got 8274)");
+    for (uint32_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_leave(&consumers[i]);
+    check_filter_cost(0);
+    close_hub();
+}
+
+/* The revision, or the reason why it was refused. */
+static uint32_t choose(struct consumer *consumer, struct subscription_params params, struct fault *fault)
+{
+    uint32_t revision = hub_select(consumer->subscription, params.filter, fault);
+
+    if (revision == 0)
+        filter_free(params.filter);
+    return revision;
+}
+
+Test(peer_shares, a_new_selection_is_charged_in_place_of_the_old_one)
+{
+    struct settings settings;
+    struct consumer a, b;
+    struct fault fault;
+
+    open_hub_of_searches();
+    settings = *loop_settings(fixture.loop);
+    consumer_join(&a, &fixture, searcher_of_peer(one, 0));
+    consumer_join(&b, &fixture, consumer_of_peer(one));
+    cr_assert_eq(choose(&a, searcher_of_peer(one, 10), &fault), 1);
+    check_filter_cost(SEARCH_COST + 10);
+    cr_assert_eq(choose(&b, searcher_of_peer(one, 0), &fault), 0);
+    cr_assert_eq(fault.reason, FAULT_PEER_FILTER_COST);
+    cr_assert_str_eq(fault.field, "select.selectors");
+    check_filter_cost(SEARCH_COST + 10);
+    settings.max_total_filter_cost = 8;
+    cr_assert_eq(loop_publish_settings(fixture.loop, &settings), ERR_OK);
+    cr_assert_eq(choose(&a, searcher_of_peer(one, 5), &fault), 2, "it costs less than before");
+    cr_assert_eq(choose(&a, searcher_of_peer(one, 6), &fault), 0);
+    cr_assert_eq(choose(&a, consumer_of_peer(one), &fault), 3);
+    check_filter_cost(0);
+    consumer_leave(&a);
+    consumer_leave(&b);
     close_hub();
 }

@@ -246,3 +246,105 @@ Test(match_work, of_an_event_does_not_depend_on_beginnings_that_it_does_not_have
     fixture_close(&before);
     fixture_close(&after);
 }
+
+/* Each wants one header, which no other does: a value of "user", or a name. */
+static void add_header_victims(struct match_fixture *fixture)
+{
+    char value[32], name[32];
+    struct pair header;
+    const struct selector selector = {.headers = &header, .header_count = 1};
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(value, sizeof(value), "user-%d", i);
+        header = (struct pair){text_of("user"), text_of(value)};
+        add(fixture, &selector, 1);
+        snprintf(name, sizeof(name), "name-%d", i);
+        header = (struct pair){text_of(name), text_of("*a?b*")};
+        add(fixture, &selector, 1);
+    }
+}
+
+Test(match_work, of_an_event_does_not_depend_on_headers_that_it_does_not_have)
+{
+    OWNED(buf_fini) struct buf message = {0};
+    struct match_fixture fixture;
+
+    put_tiny_fields(&message, "user", text_of("user-none"), 0);
+    fixture_open(&fixture);
+    add_header_victims(&fixture);
+    cr_expect_leq(work_of_event(&fixture, (struct bytes){message.data, message.size}), 10);
+    fixture_close(&fixture);
+}
+
+/* An event with 64 headers "h0" to "h63", and with the topic, key and type "t", whose values are as
+ * long as they may be. */
+static void put_worst_event(struct buf *message)
+{
+    static const struct bytes name = {long_text, MAX_NAME_TEXT};
+    const struct event_view view = {.topic = name, .key = name, .type = name};
+    static char names[MAX_PAIRS][8];
+    struct pair headers[MAX_PAIRS];
+
+    memset(long_text, 'a', sizeof(long_text));
+    for (uint32_t i = 0; i < MAX_PAIRS; i++) {
+        snprintf(names[i], sizeof(names[i]), "h%u", i);
+        headers[i] = (struct pair){text_of(names[i]), {long_text, sizeof(long_text)}};
+    }
+    put_event(message, &view, headers, MAX_PAIRS);
+}
+
+/* A filter of 1 to 64 selectors, each with one header and some texts. No two are alike. */
+static void add_worst(struct match_fixture *fixture, struct dice *dice)
+{
+    static const struct {
+        const char *before, *behind; /* of the number */
+    } patterns[] = {{"*a?", "b*"}, {"a*?", ""}, {"", ""}, {"a*", ""}, {"*", ""}, {"a*a?*", "*"}};
+    static char texts[MAX_SELECTORS][4][32];
+    static struct bytes lists[MAX_SELECTORS][2];
+    static char names[MAX_SELECTORS][8];
+    uint32_t count = 1 + (uint32_t)dice_roll(dice, 60);
+
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t j = 0; j < 4; j++) {
+            size_t k = dice_roll(dice, ARRAY_LEN(patterns));
+
+            snprintf(texts[i][j], sizeof(texts[i][j]), "%s%u%s", patterns[k].before, fixture->count * 64 + i,
+                     patterns[k].behind);
+        }
+        snprintf(names[i], sizeof(names[i]), "h%u", (uint32_t)dice_roll(dice, MAX_PAIRS));
+        wanted[i][0] = (struct pair){text_of(names[i]), text_of(texts[i][0])};
+        lists[i][0] = text_of(texts[i][1]);
+        lists[i][1] = text_of(texts[i][2]);
+        selectors[i] = (struct selector){.topic = text_of(dice_roll(dice, 2) == 0 ? texts[i][3] : ""),
+                                         .keys = &lists[i][0],
+                                         .key_count = dice_roll(dice, 2) == 0,
+                                         .types = &lists[i][1],
+                                         .type_count = dice_roll(dice, 2) == 0,
+                                         .headers = wanted[i],
+                                         .header_count = 1};
+    }
+    add(fixture, selectors, count);
+}
+
+Test(match_work, of_many_filters_is_at_most_the_sum_of_their_costs)
+{
+    struct dice dice = dice_new("match_work of_many_filters_is_at_most_the_sum_of_their_costs");
+    OWNED(buf_fini) struct buf message = {0};
+    struct match_fixture fixture;
+    uint64_t cost = 0, alone;
+
+    put_worst_event(&message);
+    fixture_open(&fixture);
+    work_done = 0;
+    matcher_match(fixture.matcher, (struct bytes){message.data, message.size});
+    alone = work_done + 3 * MAX_PAIRS; /* of the index of the headers */
+    for (uint32_t i = 0; i < 200; i++) {
+        add_worst(&fixture, &dice);
+        cost += match_entry_cost(fixture.filters[i]);
+    }
+    work_done = 0;
+    matcher_match(fixture.matcher, (struct bytes){message.data, message.size});
+    cr_expect_leq(work_done, alone + cost);
+    cr_expect_geq(work_done, cost / 20, "this is not nearly as bad as it can be");
+    fixture_close(&fixture);
+}

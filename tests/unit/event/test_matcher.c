@@ -135,15 +135,19 @@ static const char *const event_types[] = {"", "t", "u", "tu"};
 
 #define ONE_OF(dice, list) text_of((list)[dice_roll((dice), ARRAY_LEN(list))])
 
+static const char *const names[] = {"h", "g", "a-header"};
+static const char *const values[] = {"v", "w", "v*", "*", "*w", "?", "v*w"};
+static const char *const event_values[] = {"", "v", "w", "vw", "value"};
+
 struct selector_lists {
     struct bytes keys[MAX_LIST], types[MAX_LIST];
-    struct pair header;
+    struct pair headers[MAX_LIST];
 };
 
 static struct selector random_selector(struct dice *dice, struct selector_lists *lists)
 {
     struct selector selector = {
-        .producer = text_of("*"), .keys = lists->keys, .types = lists->types, .headers = &lists->header};
+        .producer = text_of("*"), .keys = lists->keys, .types = lists->types, .headers = lists->headers};
 
     if (dice_roll(dice, 2) == 0)
         selector.topic = ONE_OF(dice, topics);
@@ -151,8 +155,8 @@ static struct selector random_selector(struct dice *dice, struct selector_lists 
         lists->keys[selector.key_count++] = ONE_OF(dice, keys);
     while (selector.type_count < MAX_LIST && dice_roll(dice, 4) == 0)
         lists->types[selector.type_count++] = ONE_OF(dice, types);
-    selector.header_count = dice_roll(dice, 6) == 0;
-    lists->header = (struct pair){text_of("h"), text_of(dice_roll(dice, 2) == 0 ? "v" : "*")};
+    while (selector.header_count < MAX_LIST && dice_roll(dice, 3) == 0)
+        lists->headers[selector.header_count++] = (struct pair){ONE_OF(dice, names), ONE_OF(dice, values)};
     return selector;
 }
 
@@ -172,7 +176,7 @@ static void candidate_make_random(struct matcher_fixture *fixture, struct dice *
 
 static uint32_t random_step(struct matcher_fixture *fixture, struct dice *dice)
 {
-    const struct pair header = {text_of("h"), text_of(dice_roll(dice, 2) == 0 ? "v" : "w")};
+    struct pair headers[MAX_LIST];
     struct candidate *candidate = &fixture->candidates[dice_roll(dice, CANDIDATES)];
 
     if (!candidate->filter)
@@ -183,12 +187,14 @@ static uint32_t random_step(struct matcher_fixture *fixture, struct dice *dice)
         candidate_remove(fixture, candidate);
     else
         candidate_add(fixture, candidate);
+    for (size_t i = 0; i < MAX_LIST; i++) /* two may have one name */
+        headers[i] = (struct pair){ONE_OF(dice, names), ONE_OF(dice, event_values)};
     return match(fixture,
                  &(struct event_view){.topic = ONE_OF(dice, event_topics),
                                       .key = ONE_OF(dice, event_keys),
                                       .type = ONE_OF(dice, event_types),
                                       .data = text_of("data")},
-                 &header, dice_roll(dice, 2));
+                 headers, dice_roll(dice, MAX_LIST + 1));
 }
 
 Test(matcher, agrees_with_the_filters_while_entries_come_and_go)
@@ -291,6 +297,79 @@ Test(matcher, finds_equal_filters_whichever_of_them_is_removed)
     }
     cr_assert_eq(match(&fixture, &event, NULL, 0), 0);
     fixture_close(&fixture);
+}
+
+/* What a filter of one selector costs. */
+static uint32_t cost_of(const struct selector *selector)
+{
+    OWNED(filter_free) struct filter *filter = NULL;
+    struct fault fault;
+
+    cr_assert_eq(filter_new(selector, 1, NULL, 0, &filter, &fault), FAULT_NONE);
+    return match_entry_cost(filter);
+}
+
+static uint32_t cost_of_topic(const char *topic)
+{
+    return cost_of(&(struct selector){.topic = text_of(topic)});
+}
+
+static uint32_t cost_of_header(const char *topic, const char *value)
+{
+    const struct pair header = {text_of("h"), text_of(value)};
+
+    return cost_of(&(struct selector){.topic = text_of(topic), .headers = &header, .header_count = 1});
+}
+
+Test(match_entry, costs_nothing_where_an_index_decides)
+{
+    const struct bytes both[] = {text_of("k"), text_of("k*")};
+
+    cr_assert_eq(cost_of(&(struct selector){.producer = text_of("*a?b*")}), 0);
+    cr_assert_eq(cost_of_topic("a"), 0);
+    cr_assert_eq(cost_of_topic("a*"), 0);
+    cr_assert_eq(cost_of(&(struct selector){.producer = text_of("?"), .keys = both, .key_count = 2}), 0);
+    cr_assert_eq(cost_of_header("", "v"), 0);
+    cr_assert_eq(cost_of_header("", "*"), 0);
+}
+
+Test(match_entry, costs_what_its_filter_asks_of_an_event)
+{
+    const struct pair label = {text_of("l"), text_of("?")};
+    const struct selector of_producer = {
+        .producer = text_of("?"), .topic = text_of("?"), .labels = &label, .label_count = 1};
+
+    cr_assert_eq(cost_of_topic("*a"), 2 * MATCH_COST);
+    cr_assert_eq(cost_of_topic("a?"), MATCH_COST + PATTERN_COST + 2 + MAX_NAME_TEXT);
+    cr_assert_eq(cost_of_header("", "v*"), 2 * MATCH_COST, "only the name is indexed");
+    cr_assert_eq(cost_of_header("a", "v"), 2 * MATCH_COST);
+    cr_assert_eq(cost_of_header("", "?"), MATCH_COST + 2 * PATTERN_COST + 2 + MAX_HEADER_TEXT);
+    cr_assert_eq(cost_of(&of_producer), MATCH_COST + PATTERN_COST + 1 + MAX_NAME_TEXT,
+                 "producer and labels are decided before");
+}
+
+Test(match_entry, costs_something_if_it_excludes_events_or_has_too_many_terms)
+{
+    const struct selector topic = {.topic = text_of("t")}, producer = {.producer = text_of("p")};
+    struct bytes list[MAX_TERMS];
+    struct filter *filter = NULL;
+    struct fault fault;
+
+    for (size_t i = 0; i < MAX_TERMS; i++)
+        list[i] = text_of("k");
+    const struct selector full[] = {{.keys = list, .key_count = MAX_TERMS}, topic};
+    cr_assert_eq(filter_new(&topic, 1, &topic, 1, &filter, &fault), FAULT_NONE);
+    cr_assert_eq(match_entry_cost(filter), 3 * MATCH_COST);
+    filter_free(filter);
+    cr_assert_eq(filter_new(&topic, 1, &producer, 1, &filter, &fault), FAULT_NONE);
+    cr_assert_eq(match_entry_cost(filter), 0);
+    filter_free(filter);
+    cr_assert_eq(filter_new(full, 1, NULL, 0, &filter, &fault), FAULT_NONE);
+    cr_assert_eq(match_entry_cost(filter), 0);
+    filter_free(filter);
+    cr_assert_eq(filter_new(full, 2, NULL, 0, &filter, &fault), FAULT_NONE);
+    cr_assert_eq(match_entry_cost(filter), (PATTERN_COST + 1) * MAX_TERMS + 2 * MATCH_COST);
+    filter_free(filter);
 }
 
 Test(matcher, finds_filters_with_too_many_patterns_to_index)
