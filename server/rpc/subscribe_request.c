@@ -227,11 +227,49 @@ static enum fault_reason sender_read(const Tributary__V1__SubscribeRequest *mess
     return reason;
 }
 
+/* Reads a token, with space for `spare` more points behind its own. */
+static enum fault_reason resume_read(const ProtobufCBinaryData *token, const char *field, size_t spare,
+                                     struct subscribe_request *request, struct fault *fault)
+{
+    enum fault_reason reason =
+        token_read((struct bytes){token->data, token->len}, field, spare, &request->resume,
+                   &request->params.resume_count, &request->params.resume_left_out, fault);
+
+    if (!reason)
+        request->params.resume = request->resume;
+    return reason;
+}
+
+/* The positions come behind those of the token, and replace them. */
+static enum fault_reason positions_read(const Tributary__V1__Start__Positions *positions,
+                                        struct subscribe_request *request, struct fault *fault)
+{
+    enum fault_reason reason = FAULT_NONE;
+
+    if (positions->resume_token.len > 0) {
+        reason = resume_read(&positions->resume_token, "start.positions.resume_token", positions->n_positions,
+                             request, fault);
+    } else {
+        request->resume = calloc(positions->n_positions + 1, sizeof(*request->resume));
+        request->params.resume = request->resume;
+        request->params.resume_others_live = true;
+        if (!request->resume)
+            reason = fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    }
+    for (size_t i = 0; i < positions->n_positions && !reason; i++) {
+        const Tributary__V1__Position *position = positions->positions[i];
+
+        request->resume[request->params.resume_count++] = (struct resume_point){
+            text_bytes(position->source), position->epoch, position->sequence, .overrides = true};
+        reason = name_check(text_bytes(position->source), "start.positions.positions.source", MAX_NAME_BYTES,
+                            fault);
+    }
+    return reason;
+}
+
 static enum fault_reason start_read(const Tributary__V1__Start *start, struct subscribe_request *request,
                                     struct fault *fault)
 {
-    enum fault_reason reason;
-
     if (!start)
         return FAULT_NONE;
     if (start->at_case == TRIBUTARY__V1__START__AT_LAST) {
@@ -239,13 +277,11 @@ static enum fault_reason start_read(const Tributary__V1__Start *start, struct su
             return fault_number(fault, FAULT_OUT_OF_BOUNDS, "start.last", start->last, "at most 1024");
         request->params.last = start->last;
     }
-    if (start->at_case != TRIBUTARY__V1__START__AT_RESUME)
-        return FAULT_NONE;
-    reason = token_read((struct bytes){start->resume.data, start->resume.len}, &request->resume,
-                        &request->params.resume_count, &request->params.resume_left_out, fault);
-    if (!reason)
-        request->params.resume = request->resume;
-    return reason;
+    if (start->at_case == TRIBUTARY__V1__START__AT_RESUME)
+        return resume_read(&start->resume, "start.resume", 0, request, fault);
+    if (start->at_case == TRIBUTARY__V1__START__AT_POSITIONS)
+        return positions_read(start->positions, request, fault);
+    return FAULT_NONE;
 }
 
 static enum fault_reason identity_read(const Tributary__V1__SubscribeRequest *message,

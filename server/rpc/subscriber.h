@@ -42,6 +42,8 @@ struct subscriber {
     int64_t closing_deadline_ns;                /* likewise */
     bool closing_known;                         /* `closing_notice` has run */
     uint64_t reported_delivered, reported_lost; /* in the last Progress */
+    int64_t token_interval_ns, token_at_ns;     /* of tokens with every source; when the last was written */
+    bool moved_since_token;                     /* the last token is not the latest any more */
 };
 
 /* Begins with a decoded SubscribeRequest. It is `owner`, or lies within it; this takes over

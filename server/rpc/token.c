@@ -15,12 +15,11 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "event/chunk.h"
 #include "event/text.h"
 #include "event/varint.h"
-#include "flow/chan_report.h"
 #include "route/resume_point.h"
 
-#define MAX_TOKEN_BYTES (64u * 1024u)
 #define HEAD_BYTES 10u
 #define CHECKSUM_BYTES 8u
 #define MIN_POSITION_BYTES (1u + 1u + 8u + 1u)
@@ -63,42 +62,52 @@ static void varint_put(struct buf *buf, uint64_t value)
     buf_bytes(buf, bytes, varint_write(bytes, value));
 }
 
-/* A resume token that is being written. */
-struct token_writer {
-    struct buf *token;
-    size_t begin;      /* where the token begins: the buffer may hold other bytes before it */
-    uint64_t left_out; /* positions that did not fit */
-};
+void token_begin(struct token_writer *writer, struct buf *token, size_t max)
+{
+    *writer = (struct token_writer){.token = token, .begin = token->size, .max = max};
+    buf_bytes(token, "R\1", 2);
+    number_put(token, 0);
+}
 
-/* Called under the channel's lock, so it only writes. A position that does not fit is left out; a
- * shorter one after it may still fit. */
-static void position_put(void *ctx, const struct source *source, uint64_t sequence)
+/* Called under the channel's lock, so it only writes. */
+bool token_position(void *ctx, const struct source *source, uint64_t sequence)
 {
     struct token_writer *writer = ctx;
     struct bytes name = source_name(source);
     size_t size = varint_size(name.size) + name.size + 8 + varint_size(sequence);
 
-    if (writer->token->size - writer->begin + size + CHECKSUM_BYTES > MAX_TOKEN_BYTES) {
+    if (writer->token->size - writer->begin + size + CHECKSUM_BYTES > writer->max) {
         writer->left_out++;
-        return;
+        return true;
     }
     varint_put(writer->token, name.size);
     buf_bytes(writer->token, name.data, name.size);
     number_put(writer->token, source->epoch);
     varint_put(writer->token, sequence);
+    return true;
 }
 
-void token_write(struct chan *chan, struct buf *token)
+bool token_position_whole(void *ctx, const struct source *source, uint64_t sequence)
 {
-    struct token_writer writer = {.token = token, .begin = token->size};
+    struct token_writer *writer = ctx;
 
-    buf_bytes(token, "R\1", 2);
-    number_put(token, 0);
-    chan_positions(chan, true, UINT32_MAX, position_put, &writer);
+    return token_position(ctx, source, sequence) && writer->left_out == 0;
+}
+
+void token_end(struct token_writer *writer, uint64_t left_out)
+{
+    struct buf *token = writer->token;
+
     if (token->broken)
         return;
-    number_write(token->data + writer.begin + 2, writer.left_out);
-    number_put(token, checksum(token->data + writer.begin, token->size - writer.begin));
+    number_write(token->data + writer->begin + 2, writer->left_out + left_out);
+    number_put(token, checksum(token->data + writer->begin, token->size - writer->begin));
+}
+
+void token_undo(struct token_writer *writer)
+{
+    if (!writer->token->broken)
+        writer->token->size = writer->begin;
 }
 
 /* Reads one position and advances *at. False: it is not whole, or has a bad name. */
@@ -120,10 +129,10 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
     return read > 0 && !name_check(point->source, "", MAX_NAME_BYTES, &unused);
 }
 
-enum fault_reason token_read(struct bytes token, struct resume_point **points_out, size_t *count_out,
-                             uint64_t *left_out_out, struct fault *fault)
+enum fault_reason token_read(struct bytes token, const char *field, size_t spare,
+                             struct resume_point **points_out, size_t *count_out, uint64_t *left_out_out,
+                             struct fault *fault)
 {
-    static const char field[] = "start.resume";
     struct resume_point *points;
     const uint8_t *at, *end;
     size_t count = 0;
@@ -131,12 +140,13 @@ enum fault_reason token_read(struct bytes token, struct resume_point **points_ou
     if (token.size > MAX_TOKEN_BYTES)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
     if (token.size < HEAD_BYTES + CHECKSUM_BYTES || memcmp(token.data, "R\1", 2) != 0)
-        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "a resume token of Progress or Closing");
+        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "a resume token of Started, Progress or Closing");
     end = token.data + token.size - CHECKSUM_BYTES;
     if (number_read(end) != checksum(token.data, token.size - CHECKSUM_BYTES))
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "the checksum must match");
     /* One more than the token can hold: without positions the result must not be NULL. */
-    points = calloc((token.size - HEAD_BYTES - CHECKSUM_BYTES) / MIN_POSITION_BYTES + 1, sizeof(*points));
+    points =
+        calloc((token.size - HEAD_BYTES - CHECKSUM_BYTES) / MIN_POSITION_BYTES + 1 + spare, sizeof(*points));
     if (!points)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     for (at = token.data + HEAD_BYTES; at < end; count++) {

@@ -3,21 +3,47 @@
 #ifndef TRIBUTARY_SERVER_RPC_TOKEN_H
 #define TRIBUTARY_SERVER_RPC_TOKEN_H
 
+#include <stdbool.h>
+
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/fault.h"
-#include "flow/chan.h"
 #include "route/resume_point.h"
 
-/* Any thread. Appends a resume token with the channel's positions, at most 64 KiB. Positions that
- * do not fit are left out, and the token says how many. */
-void token_write(struct chan *chan, struct buf *token);
+struct source;
 
-/* Any thread. FAULT_NONE: *points_out must be freed; it is never NULL, and its sources point into
- * the token. *left_out_out is how many positions the token left out. Otherwise BAD_TOKEN, or
- * MEMORY_BUDGET. */
-MUST_CHECK enum fault_reason token_read(struct bytes token, struct resume_point **points_out,
-                                        size_t *count_out, uint64_t *left_out_out, struct fault *fault);
+#define MAX_TOKEN_BYTES (64u * 1024u)
+#define SMALL_TOKEN_BYTES 1024u
+
+/* A resume token that is being written: token_begin(), then token_position() for each source, then
+ * token_end(). Any thread. */
+struct token_writer {
+    struct buf *token;
+    size_t begin;      /* where the token begins: the buffer may hold other bytes before it */
+    size_t max;        /* its bytes */
+    uint64_t left_out; /* positions that did not fit */
+};
+
+/* Begins a token of at most `max` bytes, at most MAX_TOKEN_BYTES, behind what `token` holds. */
+void token_begin(struct token_writer *writer, struct buf *token, size_t max);
+
+/* Adds a position. One that does not fit is left out, and the token says how many are; a shorter
+ * one after it may still fit. `ctx` is the writer. Returns true: more are welcome. */
+bool token_position(void *ctx, const struct source *source, uint64_t sequence);
+/* The same for a token that is wanted whole or not at all. Returns false when one was left out. */
+bool token_position_whole(void *ctx, const struct source *source, uint64_t sequence);
+
+/* Ends the token. `left_out` sources were never offered to it. */
+void token_end(struct token_writer *writer, uint64_t left_out);
+/* Takes back what was written since token_begin(). */
+void token_undo(struct token_writer *writer);
+
+/* Any thread. FAULT_NONE: *points_out must be freed; it is never NULL, has space for `spare` points
+ * more, and its sources point into the token. *left_out_out is how many positions the token left
+ * out. Otherwise BAD_TOKEN, with `field`, or MEMORY_BUDGET. */
+MUST_CHECK enum fault_reason token_read(struct bytes token, const char *field, size_t spare,
+                                        struct resume_point **points_out, size_t *count_out,
+                                        uint64_t *left_out_out, struct fault *fault);
 
 #define MAX_PAGE_NAME_BYTES 256u
 

@@ -63,7 +63,8 @@ struct sender {
     int64_t closed_at_ns;     /* when the sender first saw the channel closed; INT64_MAX: not yet */
     int64_t reported_at_ns;   /* the last Progress */
     bool in_flight;
-    bool moved; /* a batch or a loss was sent since the last Progress */
+    bool moved;    /* a batch or a loss was sent since the last Progress */
+    bool finished; /* the last Progress of the stream was written */
     bool stopped, ended, freed;
     struct credit credit;
 };
@@ -78,15 +79,31 @@ static void write_state(void *ctx, const struct feed_change *change)
     status_write(ctx, change->source, change->state, change->code, change->message);
 }
 
-/* Collects the notes of the next message. False: some did not fit and are left for the next. */
-static bool gather_notes(struct sender *sender, int64_t now_ns, bool heartbeat)
+/* The message that is being gathered is the last one: nothing can come after it. */
+static bool is_last(const struct sender *sender, enum chan_state state, bool more)
+{
+    if (sender->finished)
+        return false;
+    if (credit_limit_reached(&sender->credit))
+        return true;
+    return !more && (state == CHAN_CLOSED || state == CHAN_DRAINING) && chan_next_bytes(sender->chan) == 0;
+}
+
+/* Collects the notes of the next message. `more` events could be dequeued right away. False: some
+ * notes did not fit and are left for the next message. */
+static bool gather_notes(struct sender *sender, enum chan_state state, int64_t now_ns, bool heartbeat,
+                         bool more)
 {
     struct buf *notes = &sender->notes;
     uint32_t lost = chan_losses(sender->chan, MAX_NOTES, write_lost, notes);
 
+    bool last = is_last(sender, state, more || lost == MAX_NOTES);
+
     sender->moved = sender->moved || lost > 0 || sender->batch.count > 0;
-    if (heartbeat || (sender->moved && now_ns - sender->reported_at_ns >= sender->settings.progress_ns)) {
-        sender->port->progress(sender->ctx, sender->chan, notes);
+    if (heartbeat || last ||
+        (sender->moved && now_ns - sender->reported_at_ns >= sender->settings.progress_ns)) {
+        sender->finished = sender->finished || last;
+        sender->port->progress(sender->ctx, sender->chan, last, notes);
         sender->reported_at_ns = now_ns;
         sender->moved = false;
     }
@@ -121,7 +138,7 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
 }
 
 /* Sends a message with everything that may be sent. False: there was nothing to send. */
-static bool send_message(struct sender *sender, int64_t now_ns)
+static bool send_message(struct sender *sender, enum chan_state state, int64_t now_ns)
 {
     bool heartbeat =
         sender->settings.heartbeat_ns > 0 && now_ns - sender->sent_at_ns >= sender->settings.heartbeat_ns;
@@ -130,7 +147,7 @@ static bool send_message(struct sender *sender, int64_t now_ns)
     if (mark > 0)
         sender->port->marked(sender->ctx, mark, &sender->notes);
     bool more = dequeue(sender, now_ns);
-    more = !gather_notes(sender, now_ns, heartbeat) || more;
+    more = !gather_notes(sender, state, now_ns, heartbeat, more) || more;
     sender->waiting_since_ns = more ? now_ns : INT64_MAX;
     if (sender->batch.count == 0 && sender->notes.size == 0 && !heartbeat)
         return false;
@@ -289,7 +306,7 @@ static void decide(struct sender *sender, int64_t now_ns)
         lingering = state == CHAN_OPEN && lingers(sender, now_ns);
         if (!lingering)
             poll_socket(sender, now_ns);
-        if (!lingering && !is_unwritable(sender) && !send_message(sender, now_ns) &&
+        if (!lingering && !is_unwritable(sender) && !send_message(sender, state, now_ns) &&
             (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(sender->chan)))) {
             end(sender, state);
             return;

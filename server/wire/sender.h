@@ -34,8 +34,9 @@ struct sender_settings {
 
 struct sender_port {
     /* Append a Progress to `note` where something moved. Called right after the batch was
-     * dequeued, so that positions and totals belong to it. */
-    void (*progress)(void *ctx, struct chan *chan, struct buf *note);
+     * dequeued, so that positions and totals belong to it. `last`: the stream ends with the message
+     * that is being gathered. It is called with `last` at most once. */
+    void (*progress)(void *ctx, struct chan *chan, bool last, struct buf *note);
     /* The channel passed a mark: append the note that the mark stands for. */
     void (*marked)(void *ctx, uint32_t mark, struct buf *note);
     /* `limit_events` events were delivered: finish the call. Once; ended() does not follow. */

@@ -30,6 +30,7 @@ const struct settings settings_defaults = {
     .max_block_timeout_ns = NS_PER_S,
     .channel_share_percent = 25,
     .write_timeout_ns = 10 * NS_PER_S,
+    .full_token_interval_ns = 60 * NS_PER_S,
     .drain_timeout_ns = 10 * NS_PER_S,
     .memory_limit_bytes = 1024 * MIB,
     .max_connections = 10000,

@@ -68,7 +68,7 @@ static uint64_t before(struct list *node)
 }
 
 /* Everything of the source up to here was dequeued, filtered out, or reported as lost. */
-static uint64_t position(struct feed *feed)
+static uint64_t position(const struct feed *feed)
 {
     struct list *oldest = list_first(&feed->waiting_entries);
     uint64_t sequence = feed_routed(feed);
@@ -78,7 +78,9 @@ static uint64_t position(struct feed *feed)
     if (oldest)
         sequence = before(oldest);
     for (uint32_t i = 0; i < LOSS_COUNT && !list_empty(&feed->in_losses); i++) {
-        const struct unreported *unreported = record(feed, i);
+        const struct unreported *unreported = i == 0                    ? &feed->unreported
+                                              : feed->unreported_others ? &feed->unreported_others[i]
+                                                                        : NULL;
 
         if (unreported && !unreported_empty(unreported) && unreported->first_sequence > 0)
             sequence = MIN_OF(sequence, unreported->first_sequence - 1);
@@ -86,7 +88,7 @@ static uint64_t position(struct feed *feed)
     return sequence;
 }
 
-uint32_t chan_positions(struct chan *chan, bool all, uint32_t max,
+uint32_t chan_positions(struct chan *chan, uint32_t max,
                         void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
     struct list *head = &chan->feeds;
@@ -96,9 +98,9 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t max,
     chan_enter(chan, &deferred);
     list_each(node, safe, head) {
         struct feed *feed = container_of(node, struct feed, in_chan);
-        uint64_t sequence = MAX_OF(position(feed), feed->reported);
+        uint64_t sequence = position(feed);
 
-        if (sequence == 0 || (!all && sequence == feed->reported))
+        if (sequence <= feed->reported)
             continue;
         if (reported == max) {
             /* Next time the walk begins here. */
@@ -112,6 +114,22 @@ uint32_t chan_positions(struct chan *chan, bool all, uint32_t max,
     }
     chan_leave(chan);
     return reported;
+}
+
+void chan_all_positions(struct chan *chan,
+                        bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    list_each(node, safe, &chan->feeds) {
+        const struct feed *feed = container_of(node, struct feed, in_chan);
+        uint64_t sequence = MAX_OF(position(feed), feed->reported);
+
+        if (sequence > 0 && !each(ctx, feed->source, sequence))
+            break;
+    }
+    chan_leave(chan);
 }
 
 uint32_t chan_states(struct chan *chan, uint32_t max,

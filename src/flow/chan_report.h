@@ -22,11 +22,16 @@ struct chan;
 uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct lost_note *note),
                      void *ctx);
 
-/* Reports the positions that moved since they were last reported. With `all`: every position above
- * 0. A position means: everything of the source up to here was dequeued, filtered out, or reported
- * as lost. Feeds that `max` left out come first next time. */
-uint32_t chan_positions(struct chan *chan, bool all, uint32_t max,
+/* Reports the positions that moved since they were last reported. A position means: everything of
+ * the source up to here was dequeued, filtered out, or reported as lost. Feeds that `max` left out
+ * come first next time. */
+uint32_t chan_positions(struct chan *chan, uint32_t max,
                         void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
+
+/* Gives every position above 0, whether it was reported or not. Nothing is noted as reported. `each`
+ * returns false when it needs no more. Any thread. */
+void chan_all_positions(struct chan *chan,
+                        bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
 
 struct feed_change {
     const struct source *source;

@@ -108,6 +108,13 @@ static bool step(struct slice *slice)
     return false;
 }
 
+static enum resume_others others_of(const struct bind_start *start)
+{
+    if (start->resume_others_live)
+        return RESUME_OTHERS_LIVE;
+    return start->resume_left_out == 0 ? RESUME_OTHERS_NEW : RESUME_OTHERS_UNKNOWN;
+}
+
 enum err bind_walk_begin(struct subscription *subscription, const struct bind_start *start)
 {
     struct registry *registry = hub_registry(subscription->hub);
@@ -121,7 +128,7 @@ enum err bind_walk_begin(struct subscription *subscription, const struct bind_st
     list_init(&walk->created);
     slice_init(&walk->slice, step);
     if (start->resume)
-        walk->resume = resume_new(start->resume, start->resume_count, start->resume_left_out == 0);
+        walk->resume = resume_new(start->resume, start->resume_count, others_of(start));
     if (start->resume && !walk->resume) {
         walk_free(walk);
         return ERR_NO_MEMORY;

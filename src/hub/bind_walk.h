@@ -20,6 +20,7 @@ struct bind_start {
     const struct resume_point *resume;
     size_t resume_count;
     uint64_t resume_left_out;
+    bool resume_others_live;
     uint32_t last;
     bool at_once; /* all in the first portion */
 };

@@ -372,6 +372,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     const struct bind_start start = {.resume = params->resume,
                                      .resume_count = params->resume_count,
                                      .resume_left_out = params->resume_left_out,
+                                     .resume_others_live = params->resume_others_live,
                                      .last = params->last,
                                      .at_once = !params->port->bound};
     OWNED(discard) struct subscription *subscription = NULL;

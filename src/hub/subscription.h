@@ -31,6 +31,7 @@ struct subscription_params {
     size_t resume_count;
     /* How many sources the token had no space for. A source that is missing may be one of them. */
     uint64_t resume_left_out;
+    bool resume_others_live; /* nothing is missed of a source that is missing */
     const struct subscription_port *port;
     void *ctx;
 };

@@ -25,10 +25,22 @@ struct resume {
     struct map map;
     struct position *positions;
     size_t count;
-    bool complete; /* every source that had published is in it */
+    enum resume_others others;
 };
 
-struct resume *resume_new(const struct resume_point *points, size_t count, bool complete)
+/* A token may know several epochs of a source. Epochs rise, so the latest one says where the stream
+ * stood. Of two positions in one epoch the later one counts: the source was selected again in
+ * between. */
+static bool counts_more(const struct resume_point *point, const struct resume_point *other)
+{
+    if (point->overrides != other->overrides)
+        return point->overrides;
+    if (point->epoch != other->epoch)
+        return point->epoch > other->epoch;
+    return point->sequence > other->sequence;
+}
+
+struct resume *resume_new(const struct resume_point *points, size_t count, enum resume_others others)
 {
     OWNED(resume_free) struct resume *resume = calloc(1, sizeof(*resume));
     struct resume *created;
@@ -36,23 +48,18 @@ struct resume *resume_new(const struct resume_point *points, size_t count, bool 
     if (!resume)
         return NULL;
     map_init(&resume->map);
-    resume->complete = complete;
+    resume->others = others;
     resume->positions = calloc(MAX_OF(count, 1u), sizeof(*resume->positions));
     if (!resume->positions)
         return NULL;
     for (size_t i = 0; i < count; i++) {
         struct position *position = &resume->positions[resume->count];
-
-        /* A token may know several epochs of a source. Epochs rise, so the latest one says where
-         * the stream stood. Of two positions in one epoch the later one counts: the source was
-         * selected again in between. */
         struct map_node *known = map_find(&resume->map, points[i].source);
 
         if (known) {
             struct position *other = container_of(known, struct position, node);
 
-            if (points[i].epoch > other->point->epoch ||
-                (points[i].epoch == other->point->epoch && points[i].sequence > other->point->sequence))
+            if (counts_more(&points[i], other->point))
                 other->point = &points[i];
             continue;
         }
@@ -83,6 +90,8 @@ void resume_gap_report(struct resume *resume, const struct route *route, struct 
     struct position *position = node ? container_of(node, struct position, node) : NULL;
     const struct resume_point *point = position ? position->point : NULL;
 
+    if (!point && resume->others == RESUME_OTHERS_LIVE)
+        return;
     if (position && position->compared)
         return; /* it was removed and came back, after the stream had begun */
     if (position)
@@ -90,10 +99,11 @@ void resume_gap_report(struct resume *resume, const struct route *route, struct 
     if (point && point->epoch != source->epoch) {
         feed_gap(route->chan, route->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
-        /* A source that is not in a complete token had published nothing then. It began later, or
-         * was silent. */
+        /* RESUME_OTHERS_NEW: a source that is not named had published nothing then. It began later,
+         * or was silent. */
         uint64_t sequence = point ? point->sequence : 0;
-        bool unknown = route->part.answer == FILTER_BY_EVENT || (!point && !resume->complete);
+        bool unknown = route->part.answer == FILTER_BY_EVENT ||
+                       (!point && resume->others == RESUME_OTHERS_UNKNOWN);
 
         if (sequence < last_sequence)
             feed_gap(route->chan, route->feed, sequence + 1, last_sequence, unknown);

@@ -19,9 +19,16 @@ struct resume_point;
 struct route;
 struct source;
 
-/* Sorts the positions of an earlier stream by source. It points into `points`. `complete`: every
- * source that had published then is in it. NULL: out of memory. */
-struct resume *resume_new(const struct resume_point *points, size_t count, bool complete);
+/* What holds for a source that an earlier stream did not name. */
+enum resume_others {
+    RESUME_OTHERS_NEW,     /* it had published nothing then */
+    RESUME_OTHERS_UNKNOWN, /* nobody knows where the stream stood */
+    RESUME_OTHERS_LIVE     /* nothing of it is missed */
+};
+
+/* Sorts the positions of an earlier stream by source. It points into `points`. NULL: out of
+ * memory. */
+struct resume *resume_new(const struct resume_point *points, size_t count, enum resume_others others);
 void resume_free(struct resume *resume); /* NULL is allowed */
 OWNED_BY(resume_free, struct resume);
 

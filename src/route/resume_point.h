@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_ROUTE_RESUME_POINT_H
 #define TRIBUTARY_ROUTE_RESUME_POINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/base.h"
@@ -9,6 +10,7 @@
 struct resume_point {
     struct bytes source;
     uint64_t epoch, sequence;
+    bool overrides; /* it counts more than every point that does not */
 };
 
 #endif

@@ -110,7 +110,7 @@ static void expect(struct consumer *consumer, const char *text, unsigned times)
 
 Test(bind_walk, a_producer_that_comes_back_meanwhile_has_a_gap)
 {
-    const struct resume_point point = {text_of(name_of(PRODUCERS)), epochs[PRODUCERS], 1};
+    const struct resume_point point = {text_of(name_of(PRODUCERS)), epochs[PRODUCERS], 1, false};
     struct consumer consumer;
 
     join(&consumer, &point);
@@ -121,7 +121,7 @@ Test(bind_walk, a_producer_that_comes_back_meanwhile_has_a_gap)
 
 Test(bind_walk, a_producer_that_was_bound_and_left_is_reported_once)
 {
-    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1};
+    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1, false};
     struct consumer consumer;
 
     join(&consumer, &point);
@@ -131,7 +131,7 @@ Test(bind_walk, a_producer_that_was_bound_and_left_is_reported_once)
 
 Test(bind_walk, a_producer_that_was_bound_left_and_came_back_has_its_gap_once)
 {
-    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1};
+    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1, false};
     struct consumer consumer;
 
     join(&consumer, &point);
@@ -142,7 +142,7 @@ Test(bind_walk, a_producer_that_was_bound_left_and_came_back_has_its_gap_once)
 
 Test(bind_walk, a_producer_that_left_before_it_was_bound_is_a_lost_source)
 {
-    const struct resume_point point = {text_of(name_of(PRODUCERS)), epochs[PRODUCERS], 1};
+    const struct resume_point point = {text_of(name_of(PRODUCERS)), epochs[PRODUCERS], 1, false};
     struct consumer consumer;
 
     join(&consumer, &point);

@@ -291,7 +291,7 @@ static void *take_all(void *ctx)
                             clock_mono_ns());
         check_order(round, &batch);
         chan_losses(round->chan, UINT32_MAX, on_loss, round);
-        chan_positions(round->chan, false, UINT32_MAX, on_position, round);
+        chan_positions(round->chan, UINT32_MAX, on_position, round);
         chan_states(round->chan, UINT32_MAX, on_state, round);
         complete(round, &batch);
     }

@@ -27,15 +27,19 @@ static void on_readable(void *ctx)
         sender_wake(sender);
 }
 
-static void progress(void *ctx, struct chan *chan, struct buf *note)
+static void progress(void *ctx, struct chan *chan, bool last, struct buf *note)
 {
+    struct sender_fixture *fixture = ctx;
     OWNED(buf_fini) struct buf body = {0};
     struct chan_stats stats;
 
+    fixture->last_progress += last;
+    if (last && !fixture->wants_last)
+        return;
     chan_stats(chan, &stats);
     field_varint(&body, 3, stats.delivered.events);
     field_bytes_always(note, 4, (struct bytes){body.data, body.size});
-    ((struct sender_fixture *)ctx)->progress++;
+    fixture->progress++;
 }
 
 static bool ended(void *ctx, enum chan_state how)
@@ -53,7 +57,16 @@ static bool ended(void *ctx, enum chan_state how)
     return true;
 }
 
-static const struct sender_port port = {.progress = progress, .ended = ended};
+static void limit(void *ctx)
+{
+    struct sender_fixture *fixture = ctx;
+    const struct fault none = {0};
+
+    fixture->ended++;
+    call_finish(fixture->call, &none);
+}
+
+static const struct sender_port port = {.progress = progress, .limit = limit, .ended = ended};
 
 static void opened(struct call *call, void *ctx)
 {

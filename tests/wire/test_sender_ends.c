@@ -82,6 +82,37 @@ Test(sender_ends, a_channel_that_drains_before_the_sender_begins_ends_too)
     cr_assert_eq(fixture.ended, 1);
 }
 
+Test(sender_ends, the_last_message_of_a_draining_channel_has_the_last_progress)
+{
+    sender_fixture_open(&fixture, NULL, 1);
+    fixture.wants_last = true;
+    sender_fixture_subscribe(&fixture);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "started");
+    sender_fixture_wait_sent(&fixture);
+    cr_assert_eq(sender_fixture_put(&fixture, 0, 2, 10), ERR_OK);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a1-2");
+    sender_fixture_wait_sent(&fixture);
+    chan_drain(fixture.chan);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "progress 2");
+    cr_assert_null(sender_fixture_read(&fixture));
+    sender_fixture_wait_closed(&fixture);
+    cr_assert_eq(fixture.last_progress, 1, "once");
+    cr_assert_eq(fixture.ended, 1);
+}
+
+Test(sender_ends, the_message_that_reaches_the_limit_has_the_last_progress)
+{
+    sender_fixture_open(&fixture, NULL, 1);
+    fixture.wants_last = true;
+    fixture.settings.limit_events = 3;
+    cr_assert_eq(sender_fixture_put(&fixture, 0, 5, 10), ERR_OK);
+    client_open(&fixture.client, &fixture.wire, "/test.Sender/Run");
+    cr_assert_str_eq(sender_fixture_read(&fixture), "started; a1-3; progress 0");
+    cr_assert_null(sender_fixture_read(&fixture));
+    sender_fixture_wait_closed(&fixture);
+    cr_assert_eq(fixture.last_progress, 1);
+}
+
 static const struct chan_limits strict = {
     .max_events = 5, .max_bytes = 1u << 30, .overflow = OVERFLOW_DISCONNECT};
 

@@ -341,6 +341,7 @@ const char *decode_batch(struct decoder *decoder, struct bytes message,
     decoder->stop = false;
     decoder->has_started = false;
     decoder->resume_token = (struct tributary_bytes){NULL, 0};
+    decoder->progress = (struct tributary_bytes){NULL, 0};
     decoder->events = 0;
     decoder->bytes = 0;
     decoder->has_settings = false;

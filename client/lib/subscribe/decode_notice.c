@@ -66,16 +66,27 @@ static bool read_settings(struct bytes body, struct tributary_settings *settings
     return true;
 }
 
+/* A token stands for everything before it. */
+static void keep_token(struct decoder *decoder, struct tributary_bytes token)
+{
+    if (token.size == 0)
+        return;
+    decoder->resume_token = token;
+    decoder->progress = (struct tributary_bytes){NULL, 0};
+}
+
 const char *decode_started(struct decoder *decoder, struct bytes body,
                            const struct tributary_subscriber_callbacks *callbacks)
 {
     struct tributary_started *started = &decoder->started;
     struct tributary_bytes settings = {NULL, 0};
+    struct tributary_bytes token = {NULL, 0};
     uint64_t matched = 0;
     const struct slot slots[] = {
         {WIRE_TAG(PB_STARTED_SUBSCRIPTION_ID, WIRE_LEN), NULL, &started->subscription_id},
         {WIRE_TAG(PB_STARTED_SETTINGS, WIRE_LEN), NULL, &settings},
         {WIRE_TAG(PB_STARTED_PRODUCERS_MATCHED, WIRE_VARINT), &matched, NULL},
+        {WIRE_TAG(PB_STARTED_RESUME_TOKEN, WIRE_LEN), NULL, &token},
     };
 
     *started = (struct tributary_started){.resumed = decoder->resumed};
@@ -83,6 +94,7 @@ const char *decode_started(struct decoder *decoder, struct bytes body,
         return "a malformed beginning";
     started->producers_matched = (uint32_t)matched;
     decoder->has_started = true;
+    keep_token(decoder, token);
     if (callbacks->started)
         callbacks->started(callbacks->ctx, started);
     return NULL;
@@ -186,8 +198,8 @@ const char *decode_progress(struct decoder *decoder, struct bytes body,
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
         return "a malformed notice of progress";
-    if (progress.resume_token.size > 0)
-        decoder->resume_token = progress.resume_token;
+    decoder->progress = from_bytes(body);
+    keep_token(decoder, progress.resume_token);
     if (callbacks->progress)
         callbacks->progress(callbacks->ctx, &progress);
     return NULL;
@@ -207,8 +219,7 @@ const char *decode_closing(struct decoder *decoder, struct bytes body,
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
         return "a malformed notice of closing";
-    if (token.size > 0)
-        decoder->resume_token = token;
+    keep_token(decoder, token);
     closing.reason = (int)reason;
     if (callbacks->closing)
         callbacks->closing(callbacks->ctx, &closing);

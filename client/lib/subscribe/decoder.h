@@ -22,7 +22,8 @@ struct decoder {
     /* What the last message held. The texts point into the message. */
     bool has_started;
     struct tributary_started started;
-    struct tributary_bytes resume_token; /* of Closing, else of Progress; empty: none came */
+    struct tributary_bytes resume_token; /* of Closing, Progress or Started; empty: none came */
+    struct tributary_bytes progress;     /* a Progress that came after that token; empty: none */
     uint64_t events, bytes;              /* delivered by this message */
     bool has_settings;                   /* a new filter is in force */
     uint64_t refused_request;            /* the newest request that the server refused; 0: none */

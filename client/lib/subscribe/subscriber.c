@@ -12,7 +12,7 @@ static void destroy(struct tributary_subscriber *subscriber)
     buf_fini(&subscriber->request);
     buf_fini(&subscriber->filter);
     consume_fini(&subscriber->consume);
-    buf_fini(&subscriber->token);
+    resume_state_fini(&subscriber->resume);
     buf_fini(&subscriber->id);
     decoder_fini(&subscriber->decoder);
     free(subscriber);
@@ -37,8 +37,9 @@ enum tributary_code tributary_subscribe(struct tributary *client,
         fault = subscribe_write_options(options, &subscriber->request);
 
     if (options->resume_token.size > 0 && !fault)
-        buf_bytes(&subscriber->token, options->resume_token.data, options->resume_token.size);
-    if (fault || subscriber->request.broken || subscriber->filter.broken || subscriber->token.broken) {
+        buf_bytes(&subscriber->resume.token, options->resume_token.data, options->resume_token.size);
+    if (fault || subscriber->request.broken || subscriber->filter.broken ||
+        subscriber->resume.token.broken) {
         destroy(subscriber);
         return fault ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
                      : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");

@@ -10,6 +10,7 @@
 #include "client/lib/core/client.h"
 #include "client/lib/subscribe/credit.h"
 #include "client/lib/subscribe/decode.h"
+#include "client/lib/subscribe/resume_state.h"
 #include "client/lib/core/stream.h"
 
 /*   OPENING --started--> LIVE --finish--> FINISHING --call ended--> ENDED
@@ -64,9 +65,8 @@ struct tributary_subscriber {
     struct buf filter;  /* the encoded filter in force */
     bool was_live;      /* a stream of this subscriber has begun */
     uint64_t delivered; /* events, over all streams */
-    struct buf token;   /* the newest resume token; empty: none */
-    bool token_is_ours; /* the token came by a stream of this subscriber */
-    struct buf id;      /* of the subscription at the server */
+    struct resume_state resume;
+    struct buf id; /* of the subscription at the server */
     /* BACKOFF: the next attempt. OPENING: the limit for the start. FINISHING: the limit for the
      * end. */
     struct cq_timer retry;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fsm.h"
+#include "client/lib/core/bytes.h"
 #include "client/lib/core/status.h"
 #include "client/lib/subscribe/subscribe_encode.h"
 #include "event/field_write.h"
@@ -36,9 +37,8 @@ static void write_request(const struct tributary_subscriber *subscriber, struct 
 {
     buf_bytes(request, subscriber->filter.data, subscriber->filter.size);
     buf_bytes(request, subscriber->request.data, subscriber->request.size);
-    if (subscriber->token.size > 0)
-        subscribe_write_resume(request, (struct bytes){subscriber->token.data, subscriber->token.size});
-    else if (!subscriber->was_live)
+    resume_state_write(&subscriber->resume, request);
+    if (subscriber->resume.token.size == 0 && !subscriber->was_live)
         subscribe_write_start_last(request, subscriber->start_last);
     if (subscriber->limit_events > 0)
         subscribe_write_limit(request, subscriber->limit_events - subscriber->delivered);
@@ -57,7 +57,7 @@ static void open_stream(struct tributary_subscriber *subscriber)
     struct buf encoded = {0};
 
     write_request(subscriber, &encoded);
-    subscriber->decoder.resumed = subscriber->token_is_ours && subscriber->token.size > 0;
+    subscriber->decoder.resumed = subscriber->resume.token_is_ours && subscriber->resume.token.size > 0;
     cq_timer_set(subscriber->client->thread, &subscriber->retry,
                  clock_mono_ns() + subscriber->client->connect_timeout_ns);
     if (subscriber->consume.enabled) {
@@ -121,7 +121,7 @@ static void back_off(struct tributary_subscriber *subscriber)
  * the subscriber: the next stream starts without a token. */
 static bool token_was_refused(const struct tributary_subscriber *subscriber)
 {
-    return subscriber->token_is_ours && subscriber->token.size > 0 &&
+    return subscriber->resume.token_is_ours && subscriber->resume.token.size > 0 &&
            strcmp(subscriber->last.reason, "BAD_TOKEN") == 0;
 }
 
@@ -139,7 +139,7 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
         again = false;
     }
     if (token_was_refused(subscriber)) {
-        buf_clear(&subscriber->token);
+        resume_state_clear(&subscriber->resume);
         again = true;
     }
     if (again && !subscriber->no_reconnect &&
@@ -171,15 +171,13 @@ static void on_started(struct tributary_subscriber *subscriber)
     }
 }
 
-static void keep_token(struct tributary_subscriber *subscriber)
+/* Returns NULL, or the fault of the message. */
+static const char *keep_positions(struct tributary_subscriber *subscriber)
 {
-    const struct tributary_bytes token = subscriber->decoder.resume_token;
-
-    if (token.size == 0 || token.size > MAX_RESUME_TOKEN_BYTES)
-        return;
-    buf_clear(&subscriber->token);
-    buf_bytes(&subscriber->token, token.data, token.size);
-    subscriber->token_is_ours = true;
+    resume_state_token(&subscriber->resume, to_bytes(subscriber->decoder.resume_token));
+    return resume_state_progress(&subscriber->resume, to_bytes(subscriber->decoder.progress))
+               ? NULL
+               : "a malformed position";
 }
 
 static void on_message(struct stream *stream, struct bytes message)
@@ -193,7 +191,8 @@ static void on_message(struct stream *stream, struct bytes message)
 
     if (subscriber->decoder.has_started)
         on_started(subscriber);
-    keep_token(subscriber);
+    if (!fault)
+        fault = keep_positions(subscriber);
     if (subscriber->callbacks.applied)
         subscriber->callbacks.applied(subscriber->callbacks.ctx);
     subscriber->delivered += subscriber->decoder.events;

@@ -1,12 +1,16 @@
 """A consumer that does not read: its HTTP/2 window is closed, so every byte for it stays in the
 server."""
+import time
+
 from .client import Received
 from .daemon import PATIENCE, eventually
 from .protos import v1
 from .rawh2 import Connection
 
-# Enough for the first message, Started, and little more.
+# Enough for the first message, Started, and little more. Its resume token grows with the number of
+# producers, so where it does not fit the window grows by STEP until it does.
 WINDOW = 1000
+STEP = 500
 
 
 class Stalled:
@@ -17,11 +21,23 @@ class Stalled:
         self.received = Received()
         self._read = 0
         try:
-            self.connection.wait(lambda: self.stream.messages or self.stream.ended, "Started")
+            self._await_started()
         except AssertionError:
             self.connection.close()
             raise
         self.id = self._new_batches()[0].started.subscription_id
+
+    def _await_started(self):
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.connection.wait(
+                    lambda: self.stream.messages or self.stream.ended, "Started", patience=0.5
+                )
+            except AssertionError:
+                if self.connection.closed or time.monotonic() > until:
+                    raise
+                self.stream.grant(STEP)
 
     def _new_batches(self):
         batches = [v1.EventBatch.FromString(each) for each in self.stream.messages[self._read:]]

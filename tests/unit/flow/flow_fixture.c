@@ -217,10 +217,26 @@ static void append_position(void *ctx, const struct source *source, uint64_t seq
     append_text(ctx, "%s=%llu", source->name, (unsigned long long)sequence);
 }
 
-const char *flow_fixture_positions(struct flow_fixture *fixture, bool all, uint32_t max)
+const char *flow_fixture_positions(struct flow_fixture *fixture, uint32_t max)
 {
     fixture->text[0] = '\0';
-    (void)chan_positions(fixture->chan, all, max, append_position, fixture);
+    (void)chan_positions(fixture->chan, max, append_position, fixture);
+    return fixture->text;
+}
+
+static bool append_one_of_all(void *ctx, const struct source *source, uint64_t sequence)
+{
+    struct flow_fixture *fixture = ctx;
+
+    append_position(ctx, source, sequence);
+    return --fixture->wanted_positions > 0;
+}
+
+const char *flow_fixture_all_positions(struct flow_fixture *fixture, uint32_t wanted)
+{
+    fixture->text[0] = '\0';
+    fixture->wanted_positions = wanted;
+    chan_all_positions(fixture->chan, append_one_of_all, fixture);
     return fixture->text;
 }
 

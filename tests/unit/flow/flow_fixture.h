@@ -30,6 +30,7 @@ struct flow_fixture {
     struct fake_producer producers[FIXTURE_FEEDS];
     char pauses[1024]; /* what producers were asked for since the last flow_fixture_pauses() */
     uint32_t readable_calls;
+    uint32_t wanted_positions;
     char text[4096]; /* the last answer */
 };
 
@@ -61,7 +62,9 @@ const char *flow_fixture_in_flight(struct flow_fixture *fixture); /* what is in 
 /* Dequeues and delivers at once. */
 const char *flow_fixture_deliver(struct flow_fixture *fixture, uint32_t max_events);
 const char *flow_fixture_losses(struct flow_fixture *fixture, uint32_t max);
-const char *flow_fixture_positions(struct flow_fixture *fixture, bool all, uint32_t max);
+const char *flow_fixture_positions(struct flow_fixture *fixture, uint32_t max);
+/* All positions until `wanted` were given. */
+const char *flow_fixture_all_positions(struct flow_fixture *fixture, uint32_t wanted);
 const char *flow_fixture_states(struct flow_fixture *fixture, uint32_t max);
 void flow_fixture_feed_close(struct flow_fixture *fixture, uint32_t feed, uint32_t state);
 const char *flow_fixture_pauses(

@@ -191,11 +191,11 @@ Test(chan_latest, a_coalesced_event_moves_the_position_once_it_is_reported)
 
     flow_fixture_open(&fixture, &bounds, 1);
     cr_assert_eq(flow_fixture_put_keys(&fixture, 0, "x y x"), ERR_OK);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "");
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:COALESCED 1-1 x1");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=1", "2 waits");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=1", "2 waits");
     flow_fixture_deliver(&fixture, 99);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=3");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=3");
     flow_fixture_close(&fixture);
 }
 

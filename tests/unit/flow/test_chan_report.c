@@ -98,17 +98,17 @@ Test(chan_report, a_position_stops_before_what_waits)
     struct flow_fixture fixture;
 
     flow_fixture_open(&fixture, &oldest, 2);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, true, 9), "", "nothing came yet");
+    cr_assert_str_eq(flow_fixture_all_positions(&fixture, 9), "", "nothing came yet");
     cr_assert_eq(flow_fixture_put(&fixture, 0, 4, 10), ERR_OK);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "");
     flow_fixture_dequeue(&fixture, 3);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=3", "in flight is taken");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "", "once");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=3", "in flight is taken");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "", "once");
     chan_delivered(fixture.chan, &fixture.batch);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "");
     flow_fixture_deliver(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=4");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, true, 9), "a=4", "all: also those that did not move");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=4");
+    cr_assert_str_eq(flow_fixture_all_positions(&fixture, 9), "a=4", "all: also those that did not move");
     flow_fixture_close(&fixture);
 }
 
@@ -118,16 +118,16 @@ Test(chan_report, a_position_passes_over_what_was_filtered_out)
 
     flow_fixture_open(&fixture, &oldest, 1);
     fixture.routed[0] = 9;
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=9");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=9");
     fixture.routed[0] = 9;
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "");
     fixture.next[0] = 15;
     cr_assert_eq(flow_fixture_put(&fixture, 0, 2, 10), ERR_OK);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=14", "they would have come before it");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=14", "they would have come before it");
     fixture.routed[0] = 20;
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "", "16 waits");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "", "16 waits");
     flow_fixture_deliver(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=20");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=20");
     flow_fixture_close(&fixture);
 }
 
@@ -140,11 +140,11 @@ Test(chan_report, a_position_stays_where_it_was_when_it_follows_nothing_more)
     fixture.routed[0] = 9;
     feed_follow(fixture.feeds[0], NULL);
     fixture.routed[0] = 12;
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=9");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=9");
     feed_follow(fixture.feeds[0], &other);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=30");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=30");
     feed_follow(fixture.feeds[0], &fixture.routed[0]);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "", "it never goes back");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "", "it never goes back");
     flow_fixture_close(&fixture);
 }
 
@@ -156,16 +156,16 @@ Test(chan_report, a_position_stops_before_what_is_parked)
     cr_assert_eq(flow_fixture_put(&fixture, 0, 4, 500), ERR_AGAIN);
     fixture.routed[0] = 10;
     flow_fixture_deliver(&fixture, 1);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=1");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=1");
     cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "a2 a3");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=3", "4 was admitted just now");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=3", "4 was admitted just now");
     flow_fixture_deliver(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=10");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=10");
     fixture.next[0] = 11;
     cr_assert_eq(flow_fixture_put(&fixture, 0, 4, 500), ERR_AGAIN);
     chan_drain(fixture.chan);
     flow_fixture_deliver(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=14");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=14");
     flow_fixture_close(&fixture);
 }
 
@@ -176,10 +176,10 @@ Test(chan_report, a_position_stops_before_unreported_losses)
     flow_fixture_open(&fixture, &oldest, 1);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 6, 10), ERR_OK);
     flow_fixture_deliver(&fixture, 9);
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "",
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "",
                      "1 and 2 are lost, which is not reported yet");
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:OLDEST 1-2 x2");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 9), "a=6");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=6");
     flow_fixture_close(&fixture);
 }
 
@@ -190,10 +190,21 @@ Test(chan_report, positions_over_the_bound_come_next_time)
     flow_fixture_open(&fixture, &oldest, 3);
     for (uint32_t feed = 0; feed < 3; feed++)
         fixture.routed[feed] = feed + 1;
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 2), "a=1 b=2");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, false, 2), "c=3");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, true, 2), "c=3 a=1");
-    cr_assert_str_eq(flow_fixture_positions(&fixture, true, 2), "b=2 c=3");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 2), "a=1 b=2");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 2), "c=3");
+    cr_assert_str_eq(flow_fixture_all_positions(&fixture, 2), "c=3 a=1");
+    cr_assert_str_eq(flow_fixture_all_positions(&fixture, 9), "c=3 a=1 b=2", "what was read is not noted");
+    flow_fixture_close(&fixture);
+}
+
+Test(chan_report, reading_all_positions_reports_none)
+{
+    struct flow_fixture fixture;
+
+    flow_fixture_open(&fixture, &oldest, 1);
+    fixture.routed[0] = 7;
+    cr_assert_str_eq(flow_fixture_all_positions(&fixture, 9), "a=7");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "a=7", "it is still to be reported");
     flow_fixture_close(&fixture);
 }
 

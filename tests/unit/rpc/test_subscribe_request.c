@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "flow/chan.h"
 #include "flow/chan_limits.h"
-#include "flow/chan_port.h"
+#include "lib/chunks.h"
 #include "lib/event_views.h"
 #include "lib/events.h"
 #include "server/rpc/subscribe_request.h"
@@ -347,16 +346,31 @@ Test(subscribe_request, refuses_bad_selectors_and_names_their_path)
     free(input);
 }
 
-static void readable(void *ctx)
+/* A token with one position: "web" of epoch 5 at 9. */
+static void write_token(struct buf *token)
 {
-    (void)ctx; /* nothing is dequeued */
+    struct source *web = source_named("web", 5);
+    struct token_writer writer;
+
+    token_begin(&writer, token, MAX_TOKEN_BYTES);
+    token_position(&writer, web, 9);
+    token_end(&writer, 0);
+    source_release(web);
+}
+
+static struct input *input_resuming(const uint8_t *token, size_t size)
+{
+    struct input *input = input_new();
+
+    input->message.start = &input->start;
+    input->start.at_case = TRIBUTARY__V1__START__AT_RESUME;
+    input->start.resume = (ProtobufCBinaryData){size, (uint8_t *)token};
+    return input;
 }
 
 Test(subscribe_request, a_stream_begins_live_or_at_the_positions_of_a_token)
 {
     struct input *input = input_new();
-    struct chan_limits limits = {.max_events = 1, .max_bytes = 1, .overflow = OVERFLOW_DROP_OLDEST};
-    struct chan *chan = chan_new(&limits, &(struct chan_callbacks){.readable = readable});
     struct buf token = {0};
     struct subscribe_request request;
 
@@ -366,24 +380,98 @@ Test(subscribe_request, a_stream_begins_live_or_at_the_positions_of_a_token)
     cr_expect_null(request.params.resume);
     subscribe_request_fini(&request);
 
-    token_write(chan, &token);
-    input = input_new();
-    input->message.start = &input->start;
-    input->start.at_case = TRIBUTARY__V1__START__AT_RESUME;
-    input->start.resume = (ProtobufCBinaryData){token.size, token.data};
-    accept(input, &request);
-    cr_expect_not_null(request.params.resume, "a token without positions is not the same as no token");
-    cr_expect_eq(request.params.resume_count, 0);
+    write_token(&token);
+    accept(input_resuming(token.data, token.size), &request);
+    cr_assert_eq(request.params.resume_count, 1);
+    cr_expect_eq(request.params.resume[0].sequence, 9);
+    cr_expect_not(request.params.resume[0].overrides);
     cr_expect_eq(request.params.resume_left_out, 0);
+    cr_expect_not(request.params.resume_others_live);
     subscribe_request_fini(&request);
-
-    input = input_new();
-    input->message.start = &input->start;
-    input->start.at_case = TRIBUTARY__V1__START__AT_RESUME;
-    input->start.resume = (ProtobufCBinaryData){2, token.data};
-    refuse(input, FAULT_BAD_TOKEN, "start.resume", "\"R\\x01\"");
+    refuse(input_resuming(token.data, 2), FAULT_BAD_TOKEN, "start.resume", "\"R\\x01\"");
     buf_fini(&token);
-    chan_release(chan);
+}
+
+Test(subscribe_request, a_token_without_positions_is_not_the_same_as_no_token)
+{
+    struct token_writer writer;
+    struct buf token = {0};
+    struct subscribe_request request;
+
+    token_begin(&writer, &token, MAX_TOKEN_BYTES);
+    token_end(&writer, 0);
+    accept(input_resuming(token.data, token.size), &request);
+    cr_expect_not_null(request.params.resume);
+    cr_expect_eq(request.params.resume_count, 0);
+    subscribe_request_fini(&request);
+    buf_fini(&token);
+}
+
+/* The start is at the token, if any, and two positions. */
+struct positions_input {
+    Tributary__V1__Start__Positions positions;
+    Tributary__V1__Position parts[2], *pointers[2];
+};
+
+static struct input *input_at(struct positions_input *at, const struct buf *token, const char *second)
+{
+    static const char *const names[] = {"web", "api"};
+    struct input *input = input_new();
+
+    tributary__v1__start__positions__init(&at->positions);
+    for (size_t i = 0; i < 2; i++) {
+        tributary__v1__position__init(&at->parts[i]);
+        at->parts[i].source = (char *)(i == 1 ? second : names[i]);
+        at->parts[i].epoch = 5;
+        at->parts[i].sequence = 7 + i;
+        at->pointers[i] = &at->parts[i];
+    }
+    at->positions.n_positions = 2;
+    at->positions.positions = at->pointers;
+    if (token)
+        at->positions.resume_token = (ProtobufCBinaryData){token->size, token->data};
+    input->message.start = &input->start;
+    input->start.at_case = TRIBUTARY__V1__START__AT_POSITIONS;
+    input->start.positions = &at->positions;
+    return input;
+}
+
+Test(subscribe_request, positions_come_behind_those_of_their_token_and_override_them)
+{
+    struct positions_input at;
+    struct buf token = {0};
+    struct subscribe_request request;
+
+    write_token(&token);
+    accept(input_at(&at, &token, "api"), &request);
+    cr_assert_eq(request.params.resume_count, 3);
+    cr_expect_not(request.params.resume[0].overrides);
+    cr_expect(request.params.resume[1].overrides);
+    cr_expect_eq(request.params.resume[1].sequence, 7);
+    cr_expect_eq(request.params.resume[2].sequence, 8);
+    cr_expect_not(request.params.resume_others_live, "the token knows of the others");
+    subscribe_request_fini(&request);
+    buf_fini(&token);
+}
+
+Test(subscribe_request, positions_without_a_token_say_nothing_about_other_sources)
+{
+    struct positions_input at;
+    struct subscribe_request request;
+
+    accept(input_at(&at, NULL, "api"), &request);
+    cr_expect_eq(request.params.resume_count, 2);
+    cr_expect(request.params.resume_others_live);
+    subscribe_request_fini(&request);
+}
+
+Test(subscribe_request, a_bad_token_or_a_bad_source_of_positions_is_refused)
+{
+    struct buf spoiled = {.data = (uint8_t *)"R\1", .size = 2};
+    struct positions_input at;
+
+    refuse(input_at(&at, &spoiled, "api"), FAULT_BAD_TOKEN, "start.positions.resume_token", "\"R\\x01\"");
+    refuse(input_at(&at, NULL, ""), FAULT_EMPTY, "start.positions.positions.source", "");
 }
 
 Test(subscribe_request, other_ranges_have_other_defaults_and_bounds)

@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "flow/chan.h"
-#include "flow/chan_limits.h"
-#include "flow/feed.h"
+#include "event/chunk.h"
 #include "route/resume_point.h"
 #include "lib/chunks.h"
 #include "lib/events.h"
@@ -15,44 +12,34 @@
 
 #define SOURCES 3
 
-static void readable(void *ctx)
+/* Writes a token with `count` positions, of at most `max` bytes. Source i is named by the prefix and
+ * i, has epoch 1000 + i, and stands at sequence i + 1. Returns how many were left out. */
+static uint64_t token_of(unsigned count, const char *prefix, size_t max, struct buf *token)
 {
-    (void)ctx; /* nothing is dequeued */
-}
+    struct token_writer writer;
 
-static struct chan *empty_chan(void)
-{
-    struct chan_limits limits = {.max_events = 8, .max_bytes = 1 << 20, .overflow = OVERFLOW_DROP_OLDEST};
-
-    return chan_new(&limits, &(struct chan_callbacks){.readable = readable});
-}
-
-/* Makes a channel with `count` sources. Source i is named by the prefix and i, has epoch 1000 + i,
- * and stands at sequence i + 1. */
-static struct chan *chan_at(unsigned count, const char *prefix)
-{
-    struct chan *chan = empty_chan();
-    _Atomic uint64_t routed;
-
+    token_begin(&writer, token, max);
     for (unsigned i = 0; i < count; i++) {
         char name[257];
         struct source *source;
-        struct feed *feed;
 
         snprintf(name, sizeof(name), "%s%u", prefix, i);
         source = source_named(name, 1000 + i);
-        feed = feed_open(chan, source, 3, NULL);
-        routed = i + 1;
-        feed_follow(feed, &routed);
-        feed_follow(feed, NULL);
+        cr_assert(token_position(&writer, source, i + 1));
         source_release(source);
     }
-    return chan;
+    token_end(&writer, 0);
+    return writer.left_out;
+}
+
+static enum fault_reason read_token(struct bytes token, struct resume_point **points_out, size_t *count_out,
+                                    uint64_t *left_out_out, struct fault *fault)
+{
+    return token_read(token, "start.resume", 0, points_out, count_out, left_out_out, fault);
 }
 
 Test(token, reads_the_positions_that_were_written)
 {
-    struct chan *chan = chan_at(SOURCES, "source-");
     struct buf token = {0};
     struct resume_point *points = NULL;
     struct fault fault;
@@ -60,9 +47,9 @@ Test(token, reads_the_positions_that_were_written)
     size_t count;
 
     buf_text(&token, "in front"); /* the token is appended */
-    token_write(chan, &token);
+    token_of(SOURCES, "source-", MAX_TOKEN_BYTES, &token);
     cr_assert_eq(
-        token_read((struct bytes){token.data + 8, token.size - 8}, &points, &count, &left_out, &fault),
+        read_token((struct bytes){token.data + 8, token.size - 8}, &points, &count, &left_out, &fault),
         FAULT_NONE);
     cr_assert_eq(count, SOURCES);
     cr_expect_eq(left_out, 0);
@@ -77,65 +64,99 @@ Test(token, reads_the_positions_that_were_written)
     }
     free(points);
     buf_fini(&token);
-    chan_release(chan);
 }
 
 Test(token, refuses_any_flipped_bit_and_any_missing_end)
 {
-    struct chan *chan = chan_at(SOURCES, "source-");
     struct resume_point *points = NULL;
     struct buf token = {0};
     struct fault fault;
     uint64_t left_out;
     size_t count;
 
-    token_write(chan, &token);
+    token_of(SOURCES, "source-", MAX_TOKEN_BYTES, &token);
     for (size_t i = 0; i < 8 * token.size; i++) {
         token.data[i / 8] ^= (uint8_t)BIT(i % 8);
-        cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+        cr_assert_eq(read_token((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
                      FAULT_BAD_TOKEN, "bit %zu", i);
         cr_assert_str_eq(fault.field, "start.resume");
         token.data[i / 8] ^= (uint8_t)BIT(i % 8);
     }
     for (size_t size = 0; size < token.size; size++)
-        cr_assert_eq(token_read((struct bytes){token.data, size}, &points, &count, &left_out, &fault),
+        cr_assert_eq(read_token((struct bytes){token.data, size}, &points, &count, &left_out, &fault),
                      FAULT_BAD_TOKEN, "only %zu bytes", size);
     buf_byte(&token, 0);
-    cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+    cr_assert_eq(read_token((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
                  FAULT_BAD_TOKEN, "too long");
     cr_expect_null(points);
     buf_fini(&token);
-    chan_release(chan);
 }
 
 Test(token, a_token_has_at_most_64_kib_and_stays_readable)
 {
-    struct chan *chan = chan_at(
-        1000, "a source with a name that is long enough for a thousand of them not to fit in a token ..... ");
+    static const char prefix[] =
+        "a source with a name that is long enough for a thousand of them not to fit in a token ..... ";
     struct resume_point *points = NULL;
+    struct buf token = {0};
+    struct fault fault;
+    uint64_t left_out, left;
+    size_t count;
+
+    left = token_of(1000, prefix, MAX_TOKEN_BYTES, &token);
+    cr_expect_leq(token.size, 65536);
+    cr_expect_gt(token.size, 65536 - 128, "as many as fit");
+    cr_assert_eq(read_token((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+                 FAULT_NONE);
+    cr_expect_gt(count, 500);
+    cr_expect_eq(left_out, 1000 - count, "and the rest is counted");
+    cr_expect_eq(left, left_out);
+    free(points);
+    buf_fini(&token);
+
+    struct buf large = {0};
+
+    memset(buf_extend(&large, 65537), 'R', 65537);
+    cr_expect_eq(read_token((struct bytes){large.data, large.size}, &points, &count, &left_out, &fault),
+                 FAULT_BAD_TOKEN);
+    cr_expect_str_eq(fault.bound, "at most 65536 bytes");
+    buf_fini(&large);
+}
+
+Test(token, a_token_that_is_wanted_whole_stops_at_the_first_position_that_does_not_fit)
+{
+    struct source *source = source_named("a source of which thirty do not fit into 1 KiB", 1);
+    struct token_writer writer;
+    struct buf token = {0};
+    unsigned taken = 0;
+
+    token_begin(&writer, &token, SMALL_TOKEN_BYTES);
+    while (token_position_whole(&writer, source, 1))
+        taken++;
+    cr_expect_gt(taken, 10);
+    cr_expect_lt(taken, 30);
+    cr_expect_eq(writer.left_out, 1);
+    token_undo(&writer);
+    cr_expect_eq(token.size, 0, "as if it had never begun");
+    buf_fini(&token);
+    source_release(source);
+}
+
+Test(token, sources_that_were_never_offered_are_left_out)
+{
+    struct resume_point *points = NULL;
+    struct token_writer writer;
     struct buf token = {0};
     struct fault fault;
     uint64_t left_out;
     size_t count;
 
-    token_write(chan, &token);
-    cr_expect_leq(token.size, 65536);
-    cr_expect_gt(token.size, 65536 - 128, "as many as fit");
-    cr_assert_eq(token_read((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
+    token_begin(&writer, &token, SMALL_TOKEN_BYTES);
+    token_end(&writer, 12);
+    cr_assert_eq(read_token((struct bytes){token.data, token.size}, &points, &count, &left_out, &fault),
                  FAULT_NONE);
-    cr_expect_gt(count, 500);
-    cr_expect_eq(left_out, 1000 - count, "and the rest is counted");
+    cr_expect_eq(left_out, 12);
     free(points);
     buf_fini(&token);
-    chan_release(chan);
-
-    struct buf large = {0};
-
-    memset(buf_extend(&large, 65537), 'R', 65537);
-    cr_expect_eq(token_read((struct bytes){large.data, large.size}, &points, &count, &left_out, &fault),
-                 FAULT_BAD_TOKEN);
-    cr_expect_str_eq(fault.bound, "at most 65536 bytes");
-    buf_fini(&large);
 }
 
 Test(token, refuses_random_bytes)
@@ -154,7 +175,7 @@ Test(token, refuses_random_bytes)
             bytes[j] = (uint8_t)dice_roll(&dice, 256);
         if (size > 2)
             memcpy(bytes, "R\1", 2);
-        cr_assert_eq(token_read((struct bytes){bytes, size}, &points, &count, &left_out, &fault),
+        cr_assert_eq(read_token((struct bytes){bytes, size}, &points, &count, &left_out, &fault),
                      FAULT_BAD_TOKEN);
     }
 }

@@ -79,6 +79,9 @@ struct tributary_producer_status {
 /* How far the stream has come. */
 struct tributary_progress {
     uint64_t delivered, lost; /* events since this stream began */
+    /* Where the stream stands. Empty: none came. Then the one before holds; a stream that starts
+     * with it reports as lost what was delivered since. While there are few producers every
+     * progress has one; otherwise one comes each minute, and when the server ends the stream. */
     struct tributary_bytes resume_token;
 };
 

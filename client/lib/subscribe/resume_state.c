@@ -1,0 +1,155 @@
+/* resume_state.c - see resume_state.h. */
+#include "client/lib/subscribe/resume_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/subscribe/subscribe_encode.h"
+#include "event/field_reader.h"
+#include "event/field_write.h"
+#include "proto/field_numbers.h"
+
+#define MAX_BYTES 700000u
+#define POSITION_BYTES 24u /* of an encoded position, without its source */
+
+struct position {
+    struct map_node node;
+    uint64_t epoch, sequence;
+    uint8_t source[];
+};
+
+static void forget_positions(struct resume_state *state)
+{
+    struct map_node *node = map_next(&state->positions, NULL);
+
+    while (node) {
+        struct map_node *next = map_next(&state->positions, node);
+
+        free(container_of(node, struct position, node));
+        node = next;
+    }
+    map_fini(&state->positions);
+    map_init(&state->positions);
+    state->bytes = 0;
+}
+
+void resume_state_fini(struct resume_state *state)
+{
+    forget_positions(state);
+    buf_fini(&state->token);
+}
+
+void resume_state_clear(struct resume_state *state)
+{
+    forget_positions(state);
+    buf_clear(&state->token);
+}
+
+void resume_state_token(struct resume_state *state, struct bytes token)
+{
+    if (token.size == 0 || token.size > MAX_RESUME_TOKEN_BYTES)
+        return;
+    resume_state_clear(state);
+    buf_bytes(&state->token, token.data, token.size);
+    state->token_is_ours = true;
+}
+
+static void add(struct resume_state *state, struct bytes source, uint64_t epoch, uint64_t sequence)
+{
+    struct position *position = NULL;
+
+    if (state->bytes + source.size + POSITION_BYTES > MAX_BYTES ||
+        !(position = malloc(sizeof(*position) + source.size)))
+        return;
+    if (source.size > 0)
+        memcpy(position->source, source.data, source.size);
+    position->node.key = (struct bytes){position->source, source.size};
+    position->epoch = epoch;
+    position->sequence = sequence;
+    if (map_add(&state->positions, &position->node) != ERR_OK) {
+        free(position);
+        return;
+    }
+    state->bytes += source.size + POSITION_BYTES;
+}
+
+/* Epochs rise, so an older one brings no news. */
+static void note(struct resume_state *state, struct bytes source, uint64_t epoch, uint64_t sequence)
+{
+    struct map_node *node = map_find(&state->positions, source);
+    struct position *position = node ? container_of(node, struct position, node) : NULL;
+
+    if (!position) {
+        add(state, source, epoch, sequence);
+    } else if (epoch >= position->epoch) {
+        position->epoch = epoch;
+        position->sequence = sequence;
+    }
+}
+
+static bool read_position(struct resume_state *state, struct bytes body)
+{
+    struct field_reader reader = field_reader_of(body);
+    struct bytes source = {NULL, 0};
+    uint64_t epoch = 0;
+    uint64_t sequence = 0;
+    struct field field;
+
+    while (reader.next != reader.end) {
+        if (!field_next(&reader, &field))
+            return false;
+        if (field_tag(&field) == WIRE_TAG(PB_POSITION_SOURCE, WIRE_LEN))
+            source = field.bytes;
+        else if (field_tag(&field) == WIRE_TAG(PB_POSITION_EPOCH, WIRE_FIXED64))
+            epoch = field.value;
+        else if (field_tag(&field) == WIRE_TAG(PB_POSITION_SEQUENCE, WIRE_FIXED64))
+            sequence = field.value;
+        else if (field.number <= PB_POSITION_SEQUENCE)
+            return false;
+    }
+    note(state, source, epoch, sequence);
+    return true;
+}
+
+bool resume_state_progress(struct resume_state *state, struct bytes progress)
+{
+    struct field_reader reader = field_reader_of(progress);
+    struct field field;
+
+    while (reader.next != reader.end) {
+        if (!field_next(&reader, &field))
+            return false;
+        if (field.number == PB_PROGRESS_POSITIONS &&
+            (field.type != WIRE_LEN || !read_position(state, field.bytes)))
+            return false;
+    }
+    return true;
+}
+
+static void write_position(const struct position *position, struct buf *positions)
+{
+    struct buf inner = {0};
+
+    field_bytes(&inner, PB_POSITION_SOURCE, position->node.key);
+    field_fixed64(&inner, PB_POSITION_EPOCH, position->epoch);
+    field_fixed64(&inner, PB_POSITION_SEQUENCE, position->sequence);
+    field_message(positions, PB_START_POSITIONS_POSITIONS, &inner);
+}
+
+void resume_state_write(const struct resume_state *state, struct buf *request)
+{
+    const struct bytes token = {state->token.data, state->token.size};
+    struct buf positions = {0};
+    struct buf start = {0};
+    struct map_node *node = NULL;
+
+    if (state->positions.count == 0) {
+        subscribe_write_resume(request, token);
+        return;
+    }
+    field_bytes(&positions, PB_START_POSITIONS_RESUME_TOKEN, token);
+    while ((node = map_next(&state->positions, node)))
+        write_position(container_of(node, struct position, node), &positions);
+    field_message(&start, PB_START_POSITIONS, &positions);
+    field_message(request, PB_SUBSCRIBE_REQUEST_START, &start);
+}
