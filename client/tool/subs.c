@@ -84,6 +84,10 @@ static void print_json(const struct tributary_subscription *subscription)
         json_array_append_new(sources, source);
     }
     json_object_set_new(object, "sources", sources);
+    if (subscription->others.accepted.events > 0)
+        json_object_set_new(object, "others",
+                            stats(subscription->others.accepted, subscription->others.delivered,
+                                  subscription->others.dropped, subscription->others.queued));
     table_put_number(object, "producers_matched", subscription->producers_matched);
     json_object_set_new(object, "blocked", json_boolean(subscription->blocked));
     json_object_set_new(object, "fallback_active", json_boolean(subscription->fallback_active));
@@ -97,6 +101,12 @@ static const char *condition(const struct tributary_subscription *subscription)
            : subscription->fallback_active ? "fallback active"
            : subscription->blocked         ? "blocked"
                                            : "flowing";
+}
+
+static void print_share(const char *name, const struct tributary_source_totals *share)
+{
+    printf("  from %-48s %21" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "\n", name,
+           share->accepted.events, share->delivered.events, share->dropped.events, share->queued.events);
 }
 
 static void on_row(void *ctx, const struct tributary_subscription *subscription)
@@ -118,12 +128,10 @@ static void on_row(void *ctx, const struct tributary_subscription *subscription)
     for (size_t i = 0; i < subscription->loss_count; i++)
         printf("  lost %" PRIu64 " by %s\n", subscription->losses[i].lost.events,
                tributary_loss_name(subscription->losses[i].reason));
-    for (size_t i = 0; i < subscription->source_count; i++) {
-        const struct tributary_source_totals *share = &subscription->sources[i];
-
-        printf("  from %-48s %21" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "\n", share->source,
-               share->accepted.events, share->delivered.events, share->dropped.events, share->queued.events);
-    }
+    for (size_t i = 0; i < subscription->source_count; i++)
+        print_share(subscription->sources[i].source, &subscription->sources[i]);
+    if (subscription->others.accepted.events > 0)
+        print_share("(idle producers)", &subscription->others);
 }
 
 static int run_list(const struct verb *verb, int argc, char **argv)
@@ -189,7 +197,8 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
 static const struct option list_options[] = {
     {'o', "output", OPTION_CHOICE, "text|json", LIST_OFFSET(output),
      "a table, or one JSON object per line (default: text)"},
-    {0, "sources", OPTION_FLAG, "", LIST_OFFSET(sources), "with the totals of every producer"},
+    {0, "sources", OPTION_FLAG, "", LIST_OFFSET(sources),
+     "with the totals of every producer that is not idle"},
 };
 
 #define KICK_OFFSET(member) offsetof(struct kick_settings, member)

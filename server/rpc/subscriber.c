@@ -14,9 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fsm.h"
-#include "event/encode.h"
 #include "event/field_write.h"
-#include "flow/chan_report.h"
 #include "flow/chan_stats.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
@@ -26,14 +24,11 @@
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/rpc/subscriber.h"
-#include "server/rpc/token.h"
 #include "server/wire/message.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
 /* The shortest time between two Progress. */
 #define PROGRESS_EVERY_NS NS_PER_S
-
-#define MAX_POSITIONS 1000 /* in one Progress */
 
 static const struct fsm machine = {
     .name = "subscriber",
@@ -94,70 +89,11 @@ static void begin_end(struct subscriber *subscriber, enum fault_reason reason)
     leave_when_sent(subscriber);
 }
 
-static void write_position(void *ctx, const struct source *source, uint64_t sequence)
-{
-    position_write(ctx, source, sequence);
-}
-
-/* Writes a token with every source that it has space for. */
-static void write_full_token(struct subscriber *subscriber, struct buf *block, uint32_t field)
-{
-    OWNED(buf_fini) struct buf token = {0};
-    struct token_writer writer;
-
-    token_begin(&writer, &token, MAX_TOKEN_BYTES);
-    chan_all_positions(subscriber->result.chan, token_position, &writer);
-    token_end(&writer, 0);
-    field_bytes(block, field, (struct bytes){token.data, token.size});
-    subscriber->token_at_ns = clock_mono_ns();
-    subscriber->moved_since_token = false;
-}
-
-/* Writes a token if a small one has space for every source. */
-static bool write_small_token(struct subscriber *subscriber, struct buf *block, uint32_t field)
-{
-    OWNED(buf_fini) struct buf token = {0};
-    struct token_writer writer;
-
-    token_begin(&writer, &token, SMALL_TOKEN_BYTES);
-    chan_all_positions(subscriber->result.chan, token_position_whole, &writer);
-    if (writer.left_out > 0)
-        return false;
-    token_end(&writer, 0);
-    field_bytes(block, field, (struct bytes){token.data, token.size});
-    subscriber->moved_since_token = false;
-    return true;
-}
-
-/* A token with every source is due. */
-static bool token_is_due(const struct subscriber *subscriber, bool last)
-{
-    return subscriber->moved_since_token &&
-           (last || clock_mono_ns() - subscriber->token_at_ns >= subscriber->token_interval_ns);
-}
-
-/* Writes nothing where nothing has moved, so a heartbeat stays empty. The last message has a token,
- * unless the latest token still holds. */
 static void progress(void *ctx, struct chan *chan, bool last, struct buf *block)
 {
     struct subscriber *subscriber = ctx;
-    OWNED(buf_fini) struct buf body = {0};
-    struct chan_stats stats;
 
-    chan_stats(chan, &stats);
-    uint64_t lost = chan_dropped(&stats).events;
-    uint32_t moved = chan_positions(chan, MAX_POSITIONS, write_position, &body);
-    subscriber->moved_since_token = subscriber->moved_since_token || moved > 0;
-    if (moved == 0 && stats.delivered.events == subscriber->reported_delivered &&
-        lost == subscriber->reported_lost && !token_is_due(subscriber, last))
-        return;
-    subscriber->reported_delivered = stats.delivered.events;
-    subscriber->reported_lost = lost;
-    if (!write_small_token(subscriber, &body, PB_PROGRESS_RESUME_TOKEN) && token_is_due(subscriber, last))
-        write_full_token(subscriber, &body, PB_PROGRESS_RESUME_TOKEN);
-    field_varint(&body, PB_PROGRESS_DELIVERED, stats.delivered.events);
-    field_varint(&body, PB_PROGRESS_LOST, lost);
-    field_message(block, PB_EVENT_BATCH_PROGRESS, &body);
+    progress_write(&subscriber->progress, subscriber->subscription, chan, last, block);
 }
 
 /* The channel may end before the loop's notice has run. Then this waits for the notice: `closing`
@@ -210,7 +146,7 @@ static void on_closing(struct task *task)
     subscriber->closing_known = true;
     field_varint(&body, PB_CLOSING_REASON, subscriber->closing);
     field_fixed64(&body, PB_CLOSING_DEADLINE_UNIX_NANO, (uint64_t)deadline_ns);
-    write_full_token(subscriber, &body, PB_CLOSING_RESUME_TOKEN);
+    progress_write_token(&subscriber->progress, subscriber->subscription, PB_CLOSING_RESUME_TOKEN, &body);
     field_message(&block, PB_EVENT_BATCH_CLOSING, &body);
     sender_add_note(subscriber->sender, &block);
 }
@@ -276,7 +212,7 @@ static void write_started(struct subscriber *subscriber, struct buf *block)
     field_text(&body, PB_STARTED_SUBSCRIPTION_ID, subscriber->result.id);
     field_message(&body, PB_STARTED_SETTINGS, &settings);
     field_varint(&body, PB_STARTED_PRODUCERS_MATCHED, subscriber->result.producers_matched);
-    write_full_token(subscriber, &body, PB_STARTED_RESUME_TOKEN);
+    progress_write_token(&subscriber->progress, subscriber->subscription, PB_STARTED_RESUME_TOKEN, &body);
     field_message(block, PB_EVENT_BATCH_STARTED, &body);
 }
 
@@ -358,7 +294,8 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
         subscriber_refuse(subscriber, &fault);
         return;
     }
-    subscriber->token_interval_ns = limits->full_token_interval_ns;
+    request->params.limits.no_states = !request->states;
+    subscriber->progress.interval_ns = limits->full_token_interval_ns;
     request->params.callbacks = (struct chan_callbacks){.readable = sender_wake, .ctx = subscriber->sender};
     request->params.peer = call_peer(call);
     request->params.peer_key = call_peer_key(call);

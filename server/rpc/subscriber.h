@@ -7,6 +7,7 @@
 
 #include "hub/subscription_port.h"
 #include "hub/subscription.h"
+#include "server/rpc/progress.h"
 #include "server/rpc/subscribe_request.h"
 #include "server/wire/sender.h"
 
@@ -38,12 +39,10 @@ struct subscriber {
     const char *field_prefix;
     /* Notices of the loop. Each is posted at most once. */
     struct task closing_notice, abort_notice;
-    enum closing closing;                       /* the loop's until `closing_notice` has run */
-    int64_t closing_deadline_ns;                /* likewise */
-    bool closing_known;                         /* `closing_notice` has run */
-    uint64_t reported_delivered, reported_lost; /* in the last Progress */
-    int64_t token_interval_ns, token_at_ns;     /* of tokens with every source; when the last was written */
-    bool moved_since_token;                     /* the last token is not the latest any more */
+    enum closing closing;        /* the loop's until `closing_notice` has run */
+    int64_t closing_deadline_ns; /* likewise */
+    bool closing_known;          /* `closing_notice` has run */
+    struct progress progress;
 };
 
 /* Begins with a decoded SubscribeRequest. It is `owner`, or lies within it; this takes over

@@ -140,7 +140,8 @@ enum fault_reason token_read(struct bytes token, const char *field, size_t spare
     if (token.size > MAX_TOKEN_BYTES)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
     if (token.size < HEAD_BYTES + CHECKSUM_BYTES || memcmp(token.data, "R\1", 2) != 0)
-        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "a resume token of Started, Progress or Closing");
+        return fault_bytes(fault, FAULT_BAD_TOKEN, field, token,
+                           "a resume token of Started, Progress or Closing");
     end = token.data + token.size - CHECKSUM_BYTES;
     if (number_read(end) != checksum(token.data, token.size - CHECKSUM_BYTES))
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "the checksum must match");

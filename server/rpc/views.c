@@ -134,23 +134,31 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     texts_fini(&texts);
 }
 
-/* Called under the channel's lock, so it only writes. */
-static void source_write(void *ctx, const struct feed_stats *stats)
+/* Writes a LossOfSource as this field of a Subscription. `stats->source` NULL: it is of no one
+ * source. */
+static void loss_of_source_write(const struct feed_stats *stats, uint32_t field, struct buf *answer)
 {
     Tributary__V1__Subscription__LossOfSource message = TRIBUTARY__V1__SUBSCRIPTION__LOSS_OF_SOURCE__INIT;
     Tributary__V1__Totals accepted, delivered, dropped, queued;
-    struct buf *answer = ctx;
     struct buf source = {0};
     struct name name;
 
-    message.source = name_copy(&name, source_name(stats->source));
-    message.epoch = stats->source->epoch;
+    if (stats->source) {
+        message.source = name_copy(&name, source_name(stats->source));
+        message.epoch = stats->source->epoch;
+    }
     message.accepted = totals_fill(&accepted, stats->accepted);
     message.delivered = totals_fill(&delivered, stats->delivered);
     message.dropped = totals_fill(&dropped, stats->dropped);
     message.queued = totals_fill(&queued, stats->queued);
     encode(&message.base, &source);
-    field_message(answer, PB_SUBSCRIPTION_SOURCES, &source);
+    field_message(answer, field, &source);
+}
+
+/* Called under the channel's lock, so it only writes. */
+static void source_write(void *ctx, const struct feed_stats *stats)
+{
+    loss_of_source_write(stats, PB_SUBSCRIPTION_SOURCES, ctx);
 }
 
 /* The reasons that have lost events. */
@@ -176,18 +184,24 @@ static void losses_fill(struct losses *losses, const struct chan_stats *stats)
     }
 }
 
-/* Packs the plain fields first. Settings and sources are appended behind them: fields may come in
- * any order. */
+/* The sources come first, then the plain fields, then the settings. Fields may come in any
+ * order. */
 void subscription_write(const struct subscription_view *view, bool sources, struct buf *answer)
 {
     Tributary__V1__Subscription subscription = TRIBUTARY__V1__SUBSCRIPTION__INIT;
     Tributary__V1__Totals accepted, delivered, dropped, queued;
     struct losses losses;
     struct chan_stats stats;
+    struct feed_stats others;
     struct buf settings = {0};
     struct name name;
 
-    chan_stats(view->chan, &stats);
+    if (sources) {
+        chan_feeds(view->chan, MAX_SOURCES, source_write, answer, &stats, &others);
+        loss_of_source_write(&others, PB_SUBSCRIPTION_OTHERS, answer);
+    } else {
+        chan_stats(view->chan, &stats);
+    }
     losses_fill(&losses, &stats);
     subscription.id = (char *)view->id;
     subscription.name = name_copy(&name, view->name);
@@ -208,6 +222,4 @@ void subscription_write(const struct subscription_view *view, bool sources, stru
         view->port->settings(view->ctx, &settings);
         field_message(answer, PB_SUBSCRIPTION_SETTINGS, &settings);
     }
-    if (sources)
-        chan_feeds(view->chan, MAX_SOURCES, source_write, answer);
 }

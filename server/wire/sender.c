@@ -20,6 +20,7 @@
 #include "flow/chan_report.h"
 #include "server/wire/batch.h"
 #include "server/wire/credit.h"
+#include "server/wire/socket_poll.h"
 
 /* The most Lost notes, and the most ProducerStatus notes, in one message; the rest comes with the
  * next message. */
@@ -28,11 +29,6 @@
 /* When the channel is closed, the sender waits so long for a peer that does not read, in order to
  * report the last losses to it. */
 #define LAST_WRITE_NS NS_PER_S
-
-/* How often an unwritable connection is polled: after an eighth of the time for which it has been
- * unwritable, within these bounds. */
-#define MIN_RECHECK_NS NS_PER_MS
-#define MAX_RECHECK_NS (100 * NS_PER_MS)
 
 struct sender {
     struct call *call;
@@ -53,15 +49,9 @@ struct sender {
     struct cq_timer timer;
     int64_t waiting_since_ns; /* when events began to wait; INT64_MAX: none are known to wait */
     int64_t sent_at_ns;
-    /* Since when the connection is unwritable and its peer has read nothing; INT64_MAX: it is
-     * writable. */
-    int64_t unwritable_since_ns;
-    /* Of the connection, in bytes, at the last poll: what its peer has not read, and what the
-     * connection can take. */
-    size_t unread, writable;
-    uint64_t sent_since_poll; /* bytes that the connection was given since the last poll */
-    int64_t closed_at_ns;     /* when the sender first saw the channel closed; INT64_MAX: not yet */
-    int64_t reported_at_ns;   /* the last Progress */
+    struct socket_poll socket;
+    int64_t closed_at_ns;   /* when the sender first saw the channel closed; INT64_MAX: not yet */
+    int64_t reported_at_ns; /* the last Progress */
     bool in_flight;
     bool moved;    /* a batch or a loss was sent since the last Progress */
     bool finished; /* the last Progress of the stream was written */
@@ -130,7 +120,7 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
         return false;
     }
     max_bytes = MIN_OF(max_bytes, credit_bytes(&sender->credit));
-    max_bytes = MIN_OF(max_bytes, MAX_OF(sender->writable, 1u));
+    max_bytes = MIN_OF(max_bytes, MAX_OF(sender->socket.writable, 1u));
     bool more = chan_dequeue(sender->chan, &sender->batch, max, max_bytes, now_ns);
     sender->credit.used.events += sender->batch.events;
     sender->credit.used.bytes += sender->batch.bytes;
@@ -151,7 +141,7 @@ static bool send_message(struct sender *sender, enum chan_state state, int64_t n
     sender->waiting_since_ns = more ? now_ns : INT64_MAX;
     if (sender->batch.count == 0 && sender->notes.size == 0 && !heartbeat)
         return false;
-    sender->sent_since_poll += sender->notes.size + sender->batch.bytes;
+    sender->socket.sent += sender->notes.size + sender->batch.bytes;
     bool sent = batch_send(sender->call, &sender->notes, &sender->batch);
     if (!sent) {
         struct fault fault;
@@ -167,32 +157,10 @@ static bool send_message(struct sender *sender, enum chan_state state, int64_t n
     return true;
 }
 
-static bool is_unwritable(const struct sender *sender)
-{
-    return sender->unwritable_since_ns != INT64_MAX;
-}
-
-/* Asks the socket how much it can take. A poll is saved while less than an eighth of the last
- * answer was sent since. */
-static void poll_socket(struct sender *sender, int64_t now_ns)
-{
-    size_t unread = 0;
-
-    if (sender->sent_since_poll < sender->writable / 8)
-        return;
-    sender->sent_since_poll = 0;
-    sender->writable = call_writable(sender->call, &unread);
-    if (sender->writable > 0)
-        sender->unwritable_since_ns = INT64_MAX;
-    else if (!is_unwritable(sender) || unread < sender->unread)
-        sender->unwritable_since_ns = now_ns;
-    sender->unread = unread;
-}
-
 /* Since when the peer has not read what is written or waits to be written; INT64_MAX: it reads. */
 static int64_t not_reading_since(const struct sender *sender)
 {
-    return sender->in_flight ? sender->sent_at_ns : sender->unwritable_since_ns;
+    return sender->in_flight ? sender->sent_at_ns : sender->socket.unwritable_since_ns;
 }
 
 static bool not_reading_for(const struct sender *sender, int64_t ns, int64_t now_ns)
@@ -214,13 +182,6 @@ static void check_credit(const struct sender *sender, int64_t now_ns)
         chan_disconnect(sender->chan);
     if (!sender->in_flight && credit_is_over(&sender->credit, sender->chan))
         chan_close(sender->chan, LOSS_DRAIN_CUT);
-}
-
-static int64_t recheck_at(const struct sender *sender, int64_t now_ns)
-{
-    int64_t pause_ns = MAX_OF((now_ns - sender->unwritable_since_ns) / 8, MIN_RECHECK_NS);
-
-    return now_ns + MIN_OF(pause_ns, MAX_RECHECK_NS);
 }
 
 static bool lingers(const struct sender *sender, int64_t now_ns)
@@ -256,7 +217,7 @@ static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
         if (sender->closed_at_ns != INT64_MAX)
             at_ns = earlier(at_ns, sender->closed_at_ns + LAST_WRITE_NS);
         if (!sender->in_flight)
-            at_ns = earlier(at_ns, recheck_at(sender, now_ns));
+            at_ns = earlier(at_ns, socket_poll_due_at(&sender->socket, now_ns));
     } else if (lingering) {
         at_ns = earlier(at_ns, sender->waiting_since_ns + sender->settings.linger_ns);
     } else {
@@ -305,8 +266,8 @@ static void decide(struct sender *sender, int64_t now_ns)
         }
         lingering = state == CHAN_OPEN && lingers(sender, now_ns);
         if (!lingering)
-            poll_socket(sender, now_ns);
-        if (!lingering && !is_unwritable(sender) && !send_message(sender, state, now_ns) &&
+            socket_poll(&sender->socket, sender->call, now_ns);
+        if (!lingering && !socket_is_unwritable(&sender->socket) && !send_message(sender, state, now_ns) &&
             (state == CHAN_CLOSED || (state == CHAN_DRAINING && chan_idle(sender->chan)))) {
             end(sender, state);
             return;
@@ -373,7 +334,7 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
     sender->decide_hook.post_poll = on_post_poll;
     sender->timer.fired = on_timer;
     sender->waiting_since_ns = INT64_MAX;
-    sender->unwritable_since_ns = INT64_MAX;
+    sender->socket.unwritable_since_ns = INT64_MAX;
     sender->closed_at_ns = INT64_MAX;
     sender->stopped = true;
     return sender;

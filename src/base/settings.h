@@ -80,8 +80,8 @@ struct settings {
     /* How long a peer may leave a write unread before its call is aborted; 1 ms to 1 h. A consumer
      * or session keeps that of its beginning. */
     int64_t write_timeout_ns;
-    /* How long a stream that moves may be without a resume token that has every source; 1 s to 24 h.
-     * A token of at most 1 KiB comes with every Progress anyway. */
+    /* How long a stream that moves may be without a resume token of every source; 1 s to 24 h. A
+     * token of at most 1 KiB comes with every Progress anyway. */
     int64_t full_token_interval_ns;
     int64_t drain_timeout_ns; /* of the whole server; 1 ms to 1 h. Read when the drain begins */
 

@@ -20,6 +20,7 @@ struct source *source_new(struct bytes name, uint64_t epoch)
     atomic_init(&source->refs, 1);
     source->name_size = (uint32_t)name.size;
     source->epoch = epoch;
+    atomic_init(&source->routed, 0);
     if (name.size > 0)
         memcpy(source->name, name.data, name.size);
     source->name[name.size] = '\0';

@@ -18,11 +18,15 @@
 #include "base/status.h"
 #include "event/framing.h"
 
-/* A producer's name in one epoch. Immutable and shared: it may outlive the producer. */
+/* A producer's name in one epoch. Shared: it may outlive the producer. All but `refs` and `routed`
+ * is constant. */
 struct source {
     _Atomic uint32_t refs;
     uint32_t name_size;
     uint64_t epoch;
+    /* Everything up to this sequence was put into every channel that wants it. Who puts stores it
+     * after its puts (release). */
+    _Atomic uint64_t routed;
     char name[]; /* with a closing NUL, for logs */
 };
 

@@ -63,11 +63,20 @@ _Static_assert(MAX_RUN_HEAD >= (1 + MAX_VARINT_BYTES) + (1 + 2 + 256) + (1 + MAX
                                    3 * MAX_FIXED64 + (1 + 5),
                "a head must fit");
 
+/* What stands for no source: neither a name nor an epoch. */
+static const struct source *or_none(const struct source *source)
+{
+    static const struct source none;
+
+    return source ? source : &none;
+}
+
 void lost_write(struct buf *buf, const struct lost_note *note)
 {
-    struct bytes name = source_name(note->source);
+    const struct source *source = or_none(note->source);
+    struct bytes name = source_name(source);
     size_t size =
-        field_size_bytes(PB_LOST_SOURCE, name.size) + field_size_fixed64(PB_LOST_EPOCH, note->source->epoch) +
+        field_size_bytes(PB_LOST_SOURCE, name.size) + field_size_fixed64(PB_LOST_EPOCH, source->epoch) +
         field_size_varint(PB_LOST_COUNT, note->count) + field_size_varint(PB_LOST_BYTES, note->bytes) +
         field_size_fixed64(PB_LOST_FIRST_SEQUENCE, note->first_sequence) +
         field_size_fixed64(PB_LOST_LAST_SEQUENCE, note->last_sequence) +
@@ -76,7 +85,7 @@ void lost_write(struct buf *buf, const struct lost_note *note)
 
     field_head(buf, PB_EVENT_BATCH_LOST, size);
     field_bytes(buf, PB_LOST_SOURCE, name);
-    field_fixed64(buf, PB_LOST_EPOCH, note->source->epoch);
+    field_fixed64(buf, PB_LOST_EPOCH, source->epoch);
     field_varint(buf, PB_LOST_COUNT, note->count);
     field_varint(buf, PB_LOST_BYTES, note->bytes);
     field_fixed64(buf, PB_LOST_FIRST_SEQUENCE, note->first_sequence);
@@ -88,18 +97,18 @@ void lost_write(struct buf *buf, const struct lost_note *note)
 void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,
                   const char *message)
 {
-    struct bytes name = source_name(source);
+    struct bytes name = source_name(or_none(source));
     struct bytes text = {(const uint8_t *)message, message ? strlen(message) : 0};
     size_t error = field_size_varint(PB_PRODUCER_STATUS_ERROR_CODE, code) +
                    field_size_bytes(PB_PRODUCER_STATUS_ERROR_MESSAGE, text.size);
 
     field_head(buf, PB_EVENT_BATCH_PRODUCERS,
                field_size_bytes(PB_PRODUCER_STATUS_SOURCE, name.size) +
-                   field_size_fixed64(PB_PRODUCER_STATUS_EPOCH, source->epoch) +
+                   field_size_fixed64(PB_PRODUCER_STATUS_EPOCH, or_none(source)->epoch) +
                    field_size_varint(PB_PRODUCER_STATUS_STATE, state) +
                    field_size_bytes(PB_PRODUCER_STATUS_ERROR, error));
     field_bytes(buf, PB_PRODUCER_STATUS_SOURCE, name);
-    field_fixed64(buf, PB_PRODUCER_STATUS_EPOCH, source->epoch);
+    field_fixed64(buf, PB_PRODUCER_STATUS_EPOCH, or_none(source)->epoch);
     field_varint(buf, PB_PRODUCER_STATUS_STATE, state);
     if (error == 0)
         return;

@@ -33,7 +33,7 @@ struct run_head {
 size_t run_head_size(const struct run_head *head);
 size_t run_head_write(const struct run_head *head, uint8_t *at);
 
-/* One Lost. `reason` is a value of the API's enum. */
+/* One Lost. `reason` is a value of the API's enum. `source` NULL: it is of no source. */
 struct lost_note {
     const struct source *source;
     uint64_t count, bytes, first_sequence, last_sequence;
@@ -44,8 +44,9 @@ struct lost_note {
 /* Appends a Lost, as field `lost` of EventBatch. */
 void lost_write(struct buf *buf, const struct lost_note *note);
 
-/* Appends a ProducerStatus, as field `producers` of EventBatch. `state` is a value of the API's
- * enum. The error has `code` and `message`; 0 and NULL: there is none. */
+/* Appends a ProducerStatus, as field `producers` of EventBatch. `source` NULL: it is of no source.
+ * `state` is a value of the API's enum. The error has `code` and `message`; 0 and NULL: there is
+ * none. */
 void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,
                   const char *message);
 

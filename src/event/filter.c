@@ -24,6 +24,19 @@ static bool rule_admits(const struct rule *rule, struct bytes name, const struct
     return glob_matches(&rule->producer, name) && labels_match(&rule->labels, labels);
 }
 
+bool filter_wants_everything(const struct filter *filter)
+{
+    bool everything = false;
+
+    for (uint32_t i = 0; i < filter->selector_count; i++) {
+        const struct rule *rule = &filter->rules[i];
+
+        if (!rule->by_event && rule->producer.kind == GLOB_ANY && rule->labels.count == 0)
+            everything = true;
+    }
+    return everything && filter->exclude_count == 0;
+}
+
 struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels,
                                    size_t label_count)
 {

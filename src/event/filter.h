@@ -60,6 +60,9 @@ struct filter_part {
     } answer;
 };
 
+/* Whether the filter wants every event of every producer, whatever its name and labels. */
+bool filter_wants_everything(const struct filter *filter);
+
 /* Decides what can be decided for a producer, which has at most MAX_PAIRS labels. */
 struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels,
                                    size_t label_count);

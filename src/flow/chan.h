@@ -18,8 +18,9 @@
  * the fallback becomes active, until the channel is down at its low watermark. Putters of pausable
  * feeds never wait: their producers are asked to pause, and what they may still put is bounded.
  *
- * The other headers of the channel: feed.h (one source's share), chan_batch.h (taking out),
- * chan_report.h (losses, positions, states, marks), chan_stats.h, put_waiter.h.
+ * The other headers of the channel: feed.h (one source's share), shared_feed.h (feeds that the
+ * channel makes by itself), chan_batch.h (taking out), chan_report.h (losses, positions, states,
+ * marks), chan_stats.h, put_waiter.h.
  *
  * Threads: any, under the channel's own lock, where a function does not say otherwise. Callbacks
  * are made after that lock was released. */
@@ -45,8 +46,9 @@ struct chan *chan_retain(struct chan *chan);
  * flight. NULL is allowed. */
 void chan_release(struct chan *chan);
 
-/* Puts events [first, last) of `chunk` into a feed, first < last. Retains the chunk for what it
- * keeps. Puts to one feed come one after another. `waiter` is NULL for a pausable feed, and where
+/* Puts events [first, last) of `chunk` into a feed, first < last. `feed` NULL: into the shared feed
+ * of the chunk's source (shared_feed.h). Retains the chunk for what it keeps. Puts to one feed come
+ * one after another. `waiter` is NULL for a pausable feed, and where
  * nobody needs to know when parked events are gone.
  *
  *   ERR_OK      accepted. The policy may have dropped some or all of it; that is accounted for.

@@ -11,7 +11,7 @@
  * Counting. Events are counted when they take one of these steps, and nowhere else:
  *
  *     chan_enqueue(), chan_admit()        accepted, waiting
- *     chan_refuse()                       accepted, dropped
+ *     chan_refuse(), refuse_without_feed() accepted, dropped
  *     chan_drop()                         waiting -> dropped
  *     chan_dequeue()                      waiting -> in flight
  *     chan_delivered(), chan_lost()       in flight -> delivered, dropped
@@ -42,12 +42,11 @@
  * Deferred work. Callbacks and the freeing of memory must not happen under the lock. They are
  * written down in `struct deferred`, and chan_leave() does them.
  *
- * Files. They are layers, from the lowest to the highest: keys.c, feed_pause.c, feed_report.c;
- * entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c; overflow.c; latest.c,
- * park.c; put.c, chan_batch.c, shed.c. A file calls files of lower layers only.
+ * Files are layers, from the lowest on: keys.c, feed_table.c, feed_pause.c, feed_report.c; entry.c;
+ * chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c; shared_feed.c, overflow.c;
+ * latest.c, park.c; put.c, chan_batch.c, shed.c. A file calls files of lower layers only.
  *
- * Threads: everything here runs between chan_enter() and chan_leave(), where it does not say
- * otherwise. */
+ * Threads: all runs between chan_enter() and chan_leave(), where it does not say otherwise. */
 #ifndef TRIBUTARY_FLOW_CHAN_INTERNAL_H
 #define TRIBUTARY_FLOW_CHAN_INTERNAL_H
 
@@ -58,6 +57,7 @@
 #include "flow/chan.h"
 #include "flow/entry_internal.h"
 #include "flow/feed_internal.h"
+#include "flow/feed_table.h"
 #include "flow/keys_internal.h"
 #include "flow/policy_internal.h"
 #include "flow/put_waiter.h"
@@ -98,9 +98,13 @@ struct chan {
     struct totals accepted, delivered, waiting, in_flight, parked;
     struct totals dropped[LOSS_COUNT];
     uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
-    struct list feeds, losses, states;
-    pthread_cond_t announced; /* a silenced feed is no longer `announcing` */
-    struct keys *keys;        /* with LATEST_PER_KEY */
+    struct list feeds, losses, states, moved;
+    struct feed_table shared;       /* open shared feeds */
+    uint32_t shared_states;         /* shared feeds in `states` */
+    bool resync;                    /* RESYNC is to be reported in place of their states */
+    struct unreported unattributed; /* losses for which there was no memory for a feed */
+    pthread_cond_t announced;       /* a silenced feed is no longer `announcing` */
+    struct keys *keys;              /* with LATEST_PER_KEY */
     /* What chan_admit_share() may still admit: half of the bytes that were dequeued while something
      * was parked, less the bytes that it has admitted. */
     uint64_t share_bytes;
@@ -133,16 +137,13 @@ static inline void chan_notify(struct chan *chan)
     chan_notify_again(chan);
 }
 
-/* ---- chan_lock.c ---- */
-
+/* ---- chan_lock.c, chan_life.c ---- */
 void chan_enter(struct chan *chan, struct deferred *deferred); /* locks */
 void chan_leave(struct chan *chan);                            /* unlocks, then does what was deferred */
 
 /* Checks whether the latest mark is passed now. True while a mark was passed and no batch has ended
  * for it yet. */
 bool chan_at_mark(struct chan *chan);
-
-/* ---- chan_life.c ---- */
 
 void chan_break(struct chan *chan); /* OPEN -> BROKEN; nothing in another state */
 

@@ -124,6 +124,8 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_callba
     list_init(&chan->feeds);
     list_init(&chan->losses);
     list_init(&chan->states);
+    list_init(&chan->moved);
+    feed_table_init(&chan->shared);
     count_add(COUNT_LIVE_CHANNELS, 1);
     return chan;
 }
@@ -148,6 +150,7 @@ void chan_release(struct chan *chan)
         feed_free(chan, container_of(node, struct feed, in_chan));
     deferred.notify = false; /* the taker has let go: nobody is left to notify */
     chan_leave(chan);
+    feed_table_fini(&chan->shared);
     heap_fini(&chan->heaviest);
     slabs_free(chan->slabs);
     keys_free(chan->keys);

@@ -3,6 +3,7 @@
 #ifndef TRIBUTARY_FLOW_CHAN_LIMITS_H
 #define TRIBUTARY_FLOW_CHAN_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The overflow policy. Numbers as in the API's enum Overflow. */
@@ -33,6 +34,7 @@ enum loss {
 };
 
 struct chan_limits {
+    bool no_states;      /* nobody wants the states of shared sources */
     uint32_t max_events; /* waiting events; at least 1 */
     uint64_t max_bytes;  /* at least 1; one larger event is accepted when nothing else waits */
     int64_t max_age_ns;  /* from the chunk's observed_mono_ns; 0: no bound */

@@ -3,12 +3,14 @@
 #include "flow/chan_report.h"
 
 #include "flow/chan_internal.h"
+#include "flow/producer_state.h"
 
-/* Reports one record, unless it is empty, and clears it. Returns how many were reported. */
+/* Reports one record, unless it is empty, and clears it. `feed` NULL: it is of no source. Returns
+ * how many were reported. */
 static uint32_t report(const struct feed *feed, struct unreported *unreported,
                        void (*each)(void *ctx, const struct lost_note *note), void *ctx)
 {
-    struct lost_note lost = {.source = feed->source,
+    struct lost_note lost = {.source = feed ? feed->source : NULL,
                              .count = unreported->count,
                              .bytes = unreported->bytes,
                              .first_sequence = unreported->first_sequence,
@@ -36,9 +38,10 @@ uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, co
                      void *ctx)
 {
     SCRATCH struct deferred deferred;
-    uint32_t reported = 0;
+    uint32_t reported;
 
     chan_enter(chan, &deferred);
+    reported = max > 0 ? report(NULL, &chan->unattributed, each, ctx) : 0;
     list_each(node, safe, &chan->losses) {
         struct feed *feed = container_of(node, struct feed, in_losses);
         bool left = false;
@@ -88,47 +91,65 @@ static uint64_t position(const struct feed *feed)
     return sequence;
 }
 
+/* The position may still move without another put. */
+static bool goes_on(const struct feed *feed)
+{
+    return feed_has_more(feed) || (feed->follows && !feed->shared);
+}
+
 uint32_t chan_positions(struct chan *chan, uint32_t max,
                         void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
-    struct list *head = &chan->feeds;
+    struct list *head = &chan->moved;
     SCRATCH struct deferred deferred;
     uint32_t reported = 0;
 
     chan_enter(chan, &deferred);
     list_each(node, safe, head) {
-        struct feed *feed = container_of(node, struct feed, in_chan);
+        struct feed *feed = container_of(node, struct feed, in_moved);
         uint64_t sequence = position(feed);
 
-        if (sequence <= feed->reported)
-            continue;
-        if (reported == max) {
+        if (sequence > feed->reported && reported == max) {
             /* Next time the walk begins here. */
             list_remove(head);
             list_append(node, head);
             break;
         }
-        feed->reported = sequence;
-        each(ctx, feed->source, sequence);
-        reported++;
+        if (sequence > feed->reported) {
+            feed->reported = sequence;
+            each(ctx, feed->source, sequence);
+            reported++;
+        }
+        if (goes_on(feed))
+            continue;
+        list_remove(node);
+        feed_give_back_if_idle(chan, feed);
     }
     chan_leave(chan);
     return reported;
 }
 
-void chan_all_positions(struct chan *chan,
+void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
+    const struct source *source;
     SCRATCH struct deferred deferred;
+    bool more = true;
+    uint64_t sequence;
 
     chan_enter(chan, &deferred);
     list_each(node, safe, &chan->feeds) {
         const struct feed *feed = container_of(node, struct feed, in_chan);
-        uint64_t sequence = MAX_OF(position(feed), feed->reported);
 
-        if (sequence > 0 && !each(ctx, feed->source, sequence))
-            break;
+        sequence = MAX_OF(position(feed), feed->reported);
+        if (more && sequence > 0)
+            more = each(ctx, feed->source, sequence);
     }
+    /* A put takes the lock before it stores what was routed. So where there is no feed, everything
+     * up to the sequence that is read here was dealt with. */
+    while (more && sources && sources->next(sources->ctx, &source, &sequence))
+        if (sequence > 0 && !feed_table_find(&chan->shared, source))
+            more = each(ctx, source, sequence);
     chan_leave(chan);
 }
 
@@ -139,12 +160,19 @@ uint32_t chan_states(struct chan *chan, uint32_t max,
     uint32_t reported = 0;
 
     chan_enter(chan, &deferred);
+    if (chan->resync && max > 0) {
+        chan->resync = false;
+        if (each)
+            each(ctx, &(struct feed_change){NULL, PRODUCER_RESYNC, 0, ""});
+        reported++;
+    }
     list_each(node, safe, &chan->states) {
         struct feed *feed = container_of(node, struct feed, in_states);
 
         if (reported == max)
             break;
         list_remove(&feed->in_states);
+        chan->shared_states -= feed->shared;
         if (feed->closed && feed_has_more(feed))
             continue; /* it comes back when that is gone */
         if (feed->state != feed->reported_state) {
@@ -157,6 +185,8 @@ uint32_t chan_states(struct chan *chan, uint32_t max,
         if (feed->closed) {
             feed->ended = true;
             feed_release(chan, feed);
+        } else {
+            feed_give_back_if_idle(chan, feed);
         }
     }
     chan_leave(chan);

@@ -17,8 +17,9 @@
 
 struct chan;
 
-/* Reports the losses. Call it after chan_dequeue() and send both in one message: then a source's
- * loss never comes later than its next event. */
+/* Reports the losses. A loss whose source is NULL is of sources for which there was no memory. Call
+ * it after chan_dequeue() and send both in one message: then a source's loss never comes later than
+ * its next event. */
 uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct lost_note *note),
                      void *ctx);
 
@@ -28,13 +29,22 @@ uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, co
 uint32_t chan_positions(struct chan *chan, uint32_t max,
                         void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
 
-/* Gives every position above 0, whether it was reported or not. Nothing is noted as reported. `each`
- * returns false when it needs no more. Any thread. */
-void chan_all_positions(struct chan *chan,
+/* Shared sources that the channel gets, whether it has a feed of them or not. */
+struct chan_sources {
+    /* Gives the next source, and what was routed of it; false: there are no more. It runs under the
+     * channel's lock. */
+    bool (*next)(void *ctx, const struct source **source_out, uint64_t *routed_out);
+    void *ctx;
+};
+
+/* Gives every position above 0, whether it was reported or not: of the feeds first, then of
+ * `sources` that have no feed. NULL: there are none. Nothing is noted as reported. `each` returns
+ * false when it needs no more. Any thread. */
+void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
 
 struct feed_change {
-    const struct source *source;
+    const struct source *source; /* NULL: RESYNC, states of shared sources were left out */
     uint32_t state, code;
     const char *message; /* never NULL */
 };

@@ -20,18 +20,24 @@ static struct totals add(struct totals a, struct totals b)
     return (struct totals){a.events + b.events, a.bytes + b.bytes};
 }
 
+/* Under the lock. */
+static void fill(const struct chan *chan, struct chan_stats *stats)
+{
+    stats->accepted = chan->accepted;
+    stats->delivered = chan->delivered;
+    stats->queued = add(chan->waiting, chan->in_flight);
+    for (int i = 0; i < LOSS_COUNT; i++)
+        stats->dropped[i] = chan->dropped[i];
+    stats->blocked = chan->blocked_count > 0;
+    stats->fallback_active = chan->fallback_active;
+}
+
 void chan_stats(struct chan *chan, struct chan_stats *stats_out)
 {
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);
-    stats_out->accepted = chan->accepted;
-    stats_out->delivered = chan->delivered;
-    stats_out->queued = add(chan->waiting, chan->in_flight);
-    for (int i = 0; i < LOSS_COUNT; i++)
-        stats_out->dropped[i] = chan->dropped[i];
-    stats_out->blocked = chan->blocked_count > 0;
-    stats_out->fallback_active = chan->fallback_active;
+    fill(chan, stats_out);
     chan_leave(chan);
 }
 
@@ -51,12 +57,22 @@ void chan_too_slow(struct chan *chan, struct fault *fault)
     fault_number(fault, FAULT_TOO_SLOW, "buffer", chan_dropped(&stats).events + stats.queued.events, bound);
 }
 
+static void subtract(struct totals *totals, struct totals part)
+{
+    totals_sub(totals, part.events, part.bytes);
+}
+
 void chan_feeds(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct feed_stats *stats),
-                void *ctx)
+                void *ctx, struct chan_stats *stats_out, struct feed_stats *others_out)
 {
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);
+    fill(chan, stats_out);
+    *others_out = (struct feed_stats){.accepted = stats_out->accepted,
+                                      .delivered = stats_out->delivered,
+                                      .dropped = chan_dropped(stats_out),
+                                      .queued = stats_out->queued};
     list_each(node, safe, &chan->feeds) {
         struct feed *feed = container_of(node, struct feed, in_chan);
         struct feed_stats stats = {.source = feed->source,
@@ -67,6 +83,10 @@ void chan_feeds(struct chan *chan, uint32_t max, void (*each)(void *ctx, const s
 
         if (max-- == 0)
             break;
+        subtract(&others_out->accepted, stats.accepted);
+        subtract(&others_out->delivered, stats.delivered);
+        subtract(&others_out->dropped, stats.dropped);
+        subtract(&others_out->queued, stats.queued);
         each(ctx, &stats);
     }
     chan_leave(chan);

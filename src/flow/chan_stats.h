@@ -31,8 +31,9 @@ struct feed_stats {
     struct totals accepted, delivered, dropped, queued;
 };
 /* Calls `each` for at most `max` feeds. It runs under the lock and may only write down what it is
- * given. */
+ * given. *stats_out is of the same moment. *others_out has what none of these feeds counts, without
+ * a source: of sources that are idle now, or that `max` left out. */
 void chan_feeds(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct feed_stats *stats),
-                void *ctx);
+                void *ctx, struct chan_stats *stats_out, struct feed_stats *others_out);
 
 #endif

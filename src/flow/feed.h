@@ -56,10 +56,6 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
  * read holds. Calls come in the putter's order. */
 void feed_follow(struct feed *feed, const _Atomic uint64_t *routed);
 
-/* No more is put to the feed. Who waits for what it has parked is notified, as if that was
- * admitted. It stays parked, within the block timeout. */
-void feed_let_go(struct feed *feed);
-
 /* Adds a resume gap: events [first, last] that this consumer missed before it came. It is reported
  * as a loss and is in no total. */
 void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);

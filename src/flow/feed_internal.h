@@ -8,13 +8,16 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "event/chunk.h"
 #include "flow/chan_limits.h"
 #include "flow/chan_port.h"
 #include "flow/totals.h"
 
 struct chan;
 struct range;
-struct source;
+
+/* No state was reported yet. */
+#define FEED_STATE_NONE UINT32_MAX
 
 /* Losses of one reason that were not reported yet. It is empty where `count` is 0 and not
  * unknown. */
@@ -30,7 +33,8 @@ struct feed {
     struct source *source;
     struct pause_port pause_port;
     bool pausable;
-    bool firm; /* its events are not shed: BLOCK promises an activation that its producer only pauses */
+    bool firm;   /* its events are not shed: BLOCK promises an activation that its producer only pauses */
+    bool shared; /* the channel has made it: see shared_feed.h */
 
     /* Under the channel's lock. */
     uint32_t refs;   /* the opener, each entry, each entry in flight, unreported losses */
@@ -40,8 +44,10 @@ struct feed {
     uint64_t reported;       /* the position that was reported last */
     struct heap_node weight; /* in chan->heaviest */
     struct list in_chan;
-    struct list in_losses; /* it has unreported losses */
-    struct list in_states; /* its state changed. A closed feed: nothing else is left to report */
+    struct list in_losses;      /* it has unreported losses */
+    struct list in_states;      /* its state changed. A closed feed: nothing else is left to report */
+    struct list in_moved;       /* its position may have moved since it was reported */
+    struct feed *next_in_table; /* in its slot of chan->shared, while it is open and shared */
     uint32_t state, reported_state;
     bool closed;   /* feed_close() was called */
     bool ended;    /* its last state was reported; the opener's reference is gone */
@@ -76,10 +82,39 @@ static inline bool unreported_empty(const struct unreported *unreported)
     return unreported->count == 0 && !unreported->count_unknown;
 }
 
+/* ---- feed.c ---- */
+
+/* A feed of no channel, in the state ACTIVE, which counts as reported. NULL: out of memory. */
+struct feed *feed_new(void);
+/* Adds it to the channel, which owns it then. `feed` NULL: that feed_new() has failed. Returns NULL
+ * when memory runs out; then the feed is freed. */
+struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *source);
+struct unreported feed_gap_loss(uint64_t first, uint64_t last, bool count_unknown);
+char *feed_copy_message(const char *text); /* NULL: it is empty, or memory ran out */
+/* Closes the feed, and takes `message` over. The feed may be gone afterwards. */
+void feed_end(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, char *message);
+
+/* ---- shared_feed.c ---- */
+
+/* The shared feed of the source, which is made where there is none. NULL: out of memory. */
+struct feed *shared_feed(struct chan *chan, struct source *source);
+
 /* ---- feed_report.c ---- */
 
 void feed_free(struct chan *chan, struct feed *feed);
-void feed_release(struct chan *chan, struct feed *feed); /* the last reference frees it */
+/* The last reference frees it. A shared feed that is idle then is given back. */
+void feed_release(struct chan *chan, struct feed *feed);
+/* Gives a shared feed back if there is nothing to keep for its source. */
+void feed_give_back_if_idle(struct chan *chan, struct feed *feed);
+
+/* The position of the feed may move from now on: chan_positions() looks at it. */
+void feed_touch(struct chan *chan, struct feed *feed);
+
+/* Reports RESYNC in place of the states of all shared feeds. */
+void chan_resync(struct chan *chan);
+
+/* Adds a loss for which there is no feed. */
+void chan_add_unattributed(struct chan *chan, const struct unreported *loss);
 
 /* Adds to the losses that are to be reported. */
 void feed_add_loss(struct chan *chan, struct feed *feed, const struct unreported *loss);

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include "flow/chan_internal.h"
+#include "flow/shared_feed.h"
 
 void feed_free(struct chan *chan, struct feed *feed)
 {
     list_remove(&feed->in_chan);
     list_remove(&feed->in_losses);
     list_remove(&feed->in_states);
+    list_remove(&feed->in_moved);
     heap_remove(&chan->heaviest, &feed->weight);
     source_release(feed->source);
     free(feed->unreported_others);
@@ -16,11 +18,30 @@ void feed_free(struct chan *chan, struct feed *feed)
     free(feed);
 }
 
+/* Entries, batches in flight and unreported losses hold references. A feed that follows its source
+ * no more keeps the position for ever. */
+void feed_give_back_if_idle(struct chan *chan, struct feed *feed)
+{
+    if (!feed->shared || feed->refs > 1 || feed->closed || !feed->follows || !list_empty(&feed->in_states) ||
+        !list_empty(&feed->in_moved))
+        return;
+    feed_table_remove(&chan->shared, feed);
+    feed_free(chan, feed);
+}
+
 void feed_release(struct chan *chan, struct feed *feed)
 {
     CHECK(feed->refs > 0);
     if (--feed->refs == 0)
         feed_free(chan, feed);
+    else
+        feed_give_back_if_idle(chan, feed);
+}
+
+void feed_touch(struct chan *chan, struct feed *feed)
+{
+    if (list_empty(&feed->in_moved))
+        list_append(&chan->moved, &feed->in_moved);
 }
 
 /* The record for losses of this reason. Without memory for a second record they go under the first
@@ -54,10 +75,24 @@ void feed_add_loss(struct chan *chan, struct feed *feed, const struct unreported
     unreported->count += loss->count;
     unreported->bytes += loss->bytes;
     unreported->count_unknown |= loss->count_unknown;
+    feed_touch(chan, feed);
     if (list_empty(&feed->in_losses)) {
         list_append(&chan->losses, &feed->in_losses);
         feed->refs++;
     }
+    chan_notify(chan);
+}
+
+/* Losses of two reasons go under the first one: then the reason is wrong and the count is right. */
+void chan_add_unattributed(struct chan *chan, const struct unreported *loss)
+{
+    struct unreported *all = &chan->unattributed;
+
+    if (unreported_empty(all))
+        all->reason = loss->reason;
+    all->count += loss->count;
+    all->bytes += loss->bytes;
+    all->count_unknown |= loss->count_unknown;
     chan_notify(chan);
 }
 
@@ -80,10 +115,46 @@ bool feed_has_more(const struct feed *feed)
            !list_empty(&feed->in_losses);
 }
 
+/* The state counts as reported: RESYNC stands for it. Afterwards the feed may be gone. */
+static void fold_state(struct chan *chan, struct feed *feed)
+{
+    if (feed->closed && feed_has_more(feed))
+        return; /* it comes back when that is gone */
+    feed->reported_state = feed->state;
+    if (feed->closed) {
+        feed->ended = true;
+        feed_release(chan, feed);
+    } else {
+        feed_give_back_if_idle(chan, feed);
+    }
+}
+
+void chan_resync(struct chan *chan)
+{
+    chan->resync = true;
+    list_each(node, safe, &chan->states) {
+        struct feed *feed = container_of(node, struct feed, in_states);
+
+        if (!feed->shared)
+            continue;
+        list_remove(node);
+        fold_state(chan, feed);
+    }
+    chan->shared_states = 0;
+    chan_notify(chan);
+}
+
 void feed_report_state(struct chan *chan, struct feed *feed)
 {
     if (feed->ended || (feed->closed && feed_has_more(feed)))
         return;
+    if (feed->shared && !chan->resync && chan->shared_states == MAX_SHARED_STATES)
+        chan_resync(chan);
+    if (feed->shared && chan->resync) {
+        fold_state(chan, feed);
+        return;
+    }
     list_append(&chan->states, &feed->in_states);
+    chan->shared_states += feed->shared;
     chan_notify(chan);
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "flow/chan_internal.h"
 #include "flow/feed.h"
+#include "flow/shared_feed.h"
 
 /* The bounds of what shared feeds may have parked together. Each putter waits with one message, so
  * only a great many putters get here. The bound in bytes is this one or max_bytes, whichever is
@@ -231,20 +232,41 @@ enum err chan_block_pausable(struct chan *chan, struct range range)
     return ERR_OK;
 }
 
-void chan_give_up(struct chan *chan, struct feed *feed, const struct put_waiter *waiter)
+/* What the waiter has parked in the feed, and what was parked before it, falls to the fallback. */
+static void give_up(struct chan *chan, struct feed *feed, const struct put_waiter *waiter)
 {
     const struct entry *last = NULL;
-    SCRATCH struct deferred deferred;
 
-    chan_enter(chan, &deferred);
     list_each(node, safe, &feed->parked_entries) {
         const struct entry *entry = container_of(node, struct entry, in_feed);
 
         if (entry->waiter == waiter)
             last = entry;
     }
+    feed->refs++;
     if (last && spill_up_to(chan, feed, last, LOSS_BLOCK_TIMEOUT))
         chan_admit_share(chan, LOSS_BLOCK_TIMEOUT);
+    feed_release(chan, feed);
+}
+
+void chan_give_up(struct chan *chan, struct feed *feed, const struct put_waiter *waiter)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    give_up(chan, feed, waiter);
+    chan_leave(chan);
+}
+
+void shared_give_up(struct chan *chan, struct source *source, const struct put_waiter *waiter)
+{
+    SCRATCH struct deferred deferred;
+    struct feed *feed;
+
+    chan_enter(chan, &deferred);
+    feed = feed_table_find(&chan->shared, source);
+    if (feed)
+        give_up(chan, feed, waiter);
     chan_leave(chan);
 }
 

@@ -1,4 +1,4 @@
-/* producer_state.h - the states of a producer that a feed reports to its consumer. */
+/* producer_state.h - the states of a producer that a channel reports to its consumer. */
 #ifndef TRIBUTARY_FLOW_PRODUCER_STATE_H
 #define TRIBUTARY_FLOW_PRODUCER_STATE_H
 
@@ -9,7 +9,8 @@ enum producer_state {
     PRODUCER_BLOCKED = 4,
     PRODUCER_DRAINING = 6,
     PRODUCER_ENDED = 7,
-    PRODUCER_REMOVED = 8
+    PRODUCER_REMOVED = 8,
+    PRODUCER_RESYNC = 9 /* of no source: states were left out */
 };
 
 #endif

@@ -1,5 +1,6 @@
 /* put.c - how events enter a channel: chan_put() admits them, or applies the overflow policy
  * (overflow.c, park.c, latest.c). */
+#include "base/counters.h"
 #include "flow/chan_internal.h"
 
 static enum overflow policy(const struct chan *chan, const struct feed *feed)
@@ -23,29 +24,70 @@ static enum err accept(struct chan *chan, const struct range *range, struct put_
     return ERR_OK;
 }
 
+/* There is no memory for a feed. */
+static void refuse_without_feed(struct chan *chan, const struct range *range)
+{
+    const struct unreported loss = {
+        .count = range->last - range->first, .bytes = range_bytes(range), .reason = LOSS_BUDGET};
+
+    totals_add(&chan->accepted, loss.count, loss.bytes);
+    totals_add(&chan->dropped[LOSS_BUDGET], loss.count, loss.bytes);
+    count_add(COUNT_EVENTS_DROPPED, (int64_t)loss.count);
+    chan_add_unattributed(chan, &loss);
+}
+
+/* The feed is held, because a policy may drop the last of its entries. */
+static enum err put(struct chan *chan, struct range *range, struct put_waiter *waiter)
+{
+    struct feed *feed = range->feed;
+    enum err err;
+
+    CHECK(!feed->pausable || !waiter);
+    if (chan->limits.max_age_ns > 0) {
+        chan_expire(chan);
+        chan_update(chan);
+    }
+    range->marks = chan->marks;
+    feed->routed = MAX_OF(feed->routed, chunk_sequence(range->chunk, range->last - 1));
+    if (list_empty(&feed->in_moved))
+        feed_touch(chan, feed);
+    err = accept(chan, range, waiter);
+    if (chan->fallback_active || !list_empty(&chan->parked_entries))
+        chan_update(chan);
+    return err;
+}
+
+/* Nearly always the opener and an entry are left. */
+static inline void release_hold(struct chan *chan, struct feed *feed)
+{
+    if (feed->refs > 2)
+        feed->refs--;
+    else
+        feed_release(chan, feed);
+}
+
 enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last,
                   struct put_waiter *waiter)
 {
     struct range range = {chunk, feed, first, last, 0};
     SCRATCH struct deferred deferred;
-    enum err err;
+    enum err err = ERR_OK;
 
     CHECK(first < last && last <= chunk->count);
-    CHECK(!feed->pausable || !waiter);
     chan_enter(chan, &deferred);
     if (chan->state != CHAN_OPEN) {
         chan_leave(chan);
         return ERR_CLOSED;
     }
-    if (chan->limits.max_age_ns > 0) {
-        chan_expire(chan);
-        chan_update(chan);
+    if (!feed && !(range.feed = feed_table_find(&chan->shared, chunk->source)))
+        range.feed = shared_feed(chan, chunk->source);
+    if (range.feed) {
+        range.feed->refs++;
+        err = put(chan, &range, waiter);
+        release_hold(chan, range.feed);
+    } else {
+        refuse_without_feed(chan, &range);
     }
-    range.marks = chan->marks;
-    feed->routed = MAX_OF(feed->routed, chunk_sequence(chunk, last - 1));
-    err = accept(chan, &range, waiter);
-    if (chan->fallback_active || !list_empty(&chan->parked_entries))
-        chan_update(chan);
     chan_leave(chan);
     return err;
 }

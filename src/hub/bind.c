@@ -6,12 +6,16 @@
 #include "hub/producer_internal.h"
 #include "hub/registry.h"
 #include "hub/subscription_internal.h"
+#include "route/wildcard.h"
 
 enum err bind_pair(struct producer *producer, struct subscription *subscription,
                    const struct start_point *start_point, struct list *created)
 {
-    struct filter_part part = producer_part(producer, subscription->filter);
+    struct filter_part part;
 
+    if (producer->kind->wildcards && subscription->wildcard.in_set)
+        return ERR_OK; /* the wildcard set has bound them */
+    part = producer_part(producer, subscription->filter);
     if (part.answer == FILTER_NONE)
         return ERR_OK;
     return producer->kind->bind(producer, subscription, &part, start_point, created);
@@ -19,6 +23,8 @@ enum err bind_pair(struct producer *producer, struct subscription *subscription,
 
 enum err bind_subscriptions(struct producer *producer, struct list *created)
 {
+    if (producer->kind->wildcards)
+        wildcard_set_add_inlet(hub_wildcards(producer->hub), &producer->inlet);
     producer->bound = ++producer->registry->bound;
     sorted_each(node, hub_subscriptions_by_id(producer->hub))
     {

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 
 #include "base/counters.h"
-#include "flow/feed.h"
-#include "flow/producer_state.h"
+#include "flow/shared_feed.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
 #include "hub/select_plan.h"
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
+#include "route/wildcard.h"
 
 /* A binding that is in no list yet, with space for its route in the inlet. NULL: out of memory. */
 static struct binding *binding_new(struct producer *producer, struct subscription *subscription,
@@ -32,14 +32,22 @@ static struct binding *binding_new(struct producer *producer, struct subscriptio
 
 void binding_discard(struct binding *binding)
 {
-    feed_close(binding->route.chan, binding->route.feed, PRODUCER_ENDED, 0, NULL);
     route_fini(&binding->route);
     free(binding);
 }
 
+static struct wildcard_set *wildcards_of(const struct subscription *subscription)
+{
+    return hub_wildcards(subscription->hub);
+}
+
 void binding_attach(struct binding *binding)
 {
+    struct wildcard_set *set = wildcards_of(binding->subscription);
+
+    pthread_mutex_lock(&set->lock);
     list_append(&binding->subscription->bindings, &binding->link);
+    pthread_mutex_unlock(&set->lock);
     binding->subscription->binding_count++;
     count_add(COUNT_LIVE_ROUTES, 1);
 }
@@ -70,11 +78,29 @@ enum err binding_reselect(struct producer *producer, struct subscription *subscr
     return ERR_OK;
 }
 
+/* Where no feed keeps the position of a source, its subscription does, if it still needs it. Under
+ * the inlet's lock. */
+static void left(void *ctx, struct inlet *inlet, bool keeps)
+{
+    struct subscription *subscription = ctx;
+
+    if (!keeps && subscription->keeps_positions)
+        left_positions_add(&subscription->left_positions, inlet->source);
+}
+
 /* Takes the binding out of its inlet and out of its subscription. */
 static void detach(struct binding *binding)
 {
-    route_leave(&binding->route);
+    struct wildcard_set *set = wildcards_of(binding->subscription);
+    struct inlet *inlet = binding->route.inlet;
+
+    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&inlet->lock);
+    route_unlink(&binding->route);
+    left(binding->subscription, inlet, binding->route.keeps);
+    pthread_mutex_unlock(&inlet->lock);
     list_remove(&binding->link);
+    pthread_mutex_unlock(&set->lock);
     binding->subscription->binding_count--;
     count_add(COUNT_LIVE_ROUTES, -1);
 }
@@ -82,7 +108,7 @@ static void detach(struct binding *binding)
 void binding_close(struct binding *binding, uint32_t state, uint32_t code, const char *message)
 {
     detach(binding);
-    feed_close(binding->route.chan, binding->route.feed, state, code, message);
+    shared_end(binding->route.chan, binding->route.inlet->source, state, code, message);
     route_fini(&binding->route);
     free(binding);
 }
@@ -103,6 +129,7 @@ static bool close_last(struct producer *producer, uint32_t state, uint32_t code,
 
 void bindings_close(struct producer *producer, uint32_t state, uint32_t code, const char *message)
 {
+    wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet, state, code, message);
     while (close_last(producer, state, code, message))
         continue;
 }
@@ -119,8 +146,11 @@ static bool end_step(struct slice *slice)
     return false;
 }
 
+/* The wildcards are done at once: some 50 ns for each. */
 bool bindings_end(struct producer *producer, const struct bindings_end *end)
 {
+    wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet, end->state, end->code,
+                              end->message);
     if (producer->inlet.route_count == 0)
         return true;
     producer->bindings_end = *end;
@@ -147,8 +177,20 @@ static bool detach_first(struct subscription *subscription)
     return true;
 }
 
+/* At once: some 50 ns for each producer. */
+static void leave_wildcards(struct subscription *subscription)
+{
+    const struct wildcard_parting parting = {left, subscription};
+    struct wildcard_set *set = wildcards_of(subscription);
+
+    pthread_mutex_lock(&set->lock);
+    wildcard_remove(set, &subscription->wildcard, &parting);
+    pthread_mutex_unlock(&set->lock);
+}
+
 void bindings_detach_now(struct subscription *subscription)
 {
+    leave_wildcards(subscription);
     while (detach_first(subscription))
         continue;
 }
@@ -172,6 +214,7 @@ bool bindings_detach_step(struct slice *slice)
 
 void bindings_detach(struct subscription *subscription)
 {
+    leave_wildcards(subscription);
     if (subscription->detaching || subscription->binding_count == 0)
         return;
     loop_slice(hub_loop(subscription->hub), &subscription->detach);
@@ -179,4 +222,63 @@ void bindings_detach(struct subscription *subscription)
         return;
     subscription->detaching = true;
     subscription->ready.kind->retain(&subscription->ready);
+}
+
+/* ---- a wildcard that becomes a subscription with bindings ---- */
+
+static void discard_all(struct list *bindings)
+{
+    struct list *node;
+
+    while ((node = list_first(bindings))) {
+        list_remove(node);
+        binding_discard(container_of(node, struct binding, link));
+    }
+}
+
+/* The bindings stand in the order of the set's inlets. One that is not asked for stays unlinked.
+ * `ctx` is where in the list the walk is. */
+static struct route *next_route(void *ctx, struct inlet *inlet)
+{
+    struct list **at = ctx;
+    struct binding *binding;
+
+    do {
+        *at = (*at)->next;
+        binding = container_of(*at, struct binding, link);
+    } while (binding->route.inlet != inlet);
+    return &binding->route;
+}
+
+enum err bindings_replace_wildcard(struct subscription *subscription)
+{
+    const struct filter_part everything = {.answer = FILTER_ALL};
+    struct wildcard_set *set = wildcards_of(subscription);
+    struct list bindings, *at = &bindings, *node;
+
+    list_init(&bindings);
+    list_each(other, safe, &set->inlets) {
+        struct producer *producer =
+            container_of(container_of(other, struct inlet, in_set), struct producer, inlet);
+        struct binding *binding = binding_new(producer, subscription, &everything);
+
+        if (!binding) {
+            discard_all(&bindings);
+            return ERR_NO_MEMORY;
+        }
+        list_append(&bindings, &binding->link);
+    }
+    pthread_mutex_lock(&set->lock);
+    wildcard_replace(set, &subscription->wildcard, next_route, &at);
+    pthread_mutex_unlock(&set->lock);
+    while ((node = list_first(&bindings))) {
+        struct binding *binding = container_of(node, struct binding, link);
+
+        list_remove(node);
+        if (binding->route.linked)
+            binding_attach(binding);
+        else
+            binding_discard(binding);
+    }
+    return ERR_OK;
 }

@@ -23,7 +23,7 @@ struct binding {
     struct list link; /* in subscription->bindings */
 };
 
-/* Frees a binding that was never entered, and closes its feed. */
+/* Frees a binding that was never entered. */
 void binding_discard(struct binding *binding);
 void binding_attach(struct binding *binding); /* adds it to its subscription's */
 
@@ -35,19 +35,26 @@ MUST_CHECK enum err binding_reselect(struct producer *producer, struct subscript
                                      const struct filter_part *part, const struct filter *old,
                                      struct select_plan *plan);
 
-/* Takes the binding out everywhere, closes its feed (feed_close()) and frees it. */
+/* Takes the binding out everywhere, reports the last state of its source (shared_end()) and frees
+ * it. */
 void binding_close(struct binding *binding, uint32_t state, uint32_t code, const char *message);
-/* binding_close() for every binding of a producer, now. Where it had its bindings for a while use
- * bindings_end() (bindings_end.h). */
+/* binding_close() for every binding of a producer, and the same for its wildcards, now. Where it
+ * had its bindings for a while use bindings_end() (bindings_end.h). */
 void bindings_close(struct producer *producer, uint32_t state, uint32_t code, const char *message);
 
-/* Takes all bindings of a subscription out and frees them. The feeds stay with the channel, in the
- * state they are in. Where that takes longer than this turn has time for, the rest follows in
- * slices: until then binding_count is not 0, and afterwards the subscription is put on the ready
- * list. */
+/* Takes a subscription out of the wildcard set, and all its bindings out, and frees them. The feeds
+ * stay with the channel, in the state they are in. With subscription->keeps_positions the positions
+ * of sources without a feed go to subscription->left_positions. Where that takes longer than this
+ * turn has time for, the rest follows in slices: until then binding_count is not 0, and afterwards
+ * the subscription is put on the ready list. */
 void bindings_detach(struct subscription *subscription);
 /* The same, now, for a subscription that nobody knows. */
 void bindings_detach_now(struct subscription *subscription);
 bool bindings_detach_step(struct slice *slice); /* of subscription->detach */
+
+/* Gives a subscription that is a wildcard a binding to each producer in place of it. It misses
+ * nothing and gets nothing twice.
+ *   ERR_NO_MEMORY  nothing has changed */
+MUST_CHECK enum err bindings_replace_wildcard(struct subscription *subscription);
 
 #endif

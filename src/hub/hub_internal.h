@@ -14,6 +14,7 @@
 #include "hub/walk_name.h"
 #include "hub/ready.h"
 #include "hub/registry.h"
+#include "route/wildcard.h"
 
 /* How far a drain is. Each phase is one step for each object. */
 enum drain_phase {
@@ -38,6 +39,7 @@ struct hub {
     atomic_bool draining; /* written by the loop */
 
     struct registry registry;
+    struct wildcard_set wildcards; /* of shared producers */
     struct transients *transients;
     struct shedder *shedder;
 

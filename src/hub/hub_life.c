@@ -178,6 +178,7 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     }
     registry_init(&hub->registry, loop);
+    wildcard_set_init(&hub->wildcards);
     due_queue_init(&hub->due_queue, loop, &hub->ready, activation_due);
     hub->random_state = clock_epoch_ns();
     ready_list_init(&hub->ready, loop);
@@ -204,6 +205,7 @@ void hub_free(struct hub *hub)
     while ((producer = registry_after(&hub->registry, (struct bytes){NULL, 0})))
         producer->kind->free(producer);
     registry_fini(&hub->registry);
+    wildcard_set_fini(&hub->wildcards);
     due_queue_fini(&hub->due_queue);
     ctx_fini(&hub->ctx);
     map_fini(&hub->ids);

@@ -18,6 +18,11 @@ struct registry *hub_registry(struct hub *hub)
     return &hub->registry;
 }
 
+struct wildcard_set *hub_wildcards(struct hub *hub)
+{
+    return &hub->wildcards;
+}
+
 struct transients *hub_transients(struct hub *hub)
 {
     return hub->transients;

@@ -15,10 +15,12 @@ struct ready_list;
 struct registry;
 struct sorted;
 struct transients;
+struct wildcard_set;
 
 struct loop *hub_loop(struct hub *hub);
 struct ready_list *hub_ready(struct hub *hub);
 struct registry *hub_registry(struct hub *hub);
+struct wildcard_set *hub_wildcards(struct hub *hub); /* its lock guards the bindings' lists too */
 struct transients *hub_transients(struct hub *hub);
 struct due_queue *hub_due_queue(struct hub *hub);
 struct peer_counts *hub_subscription_counts(struct hub *hub); /* by their peers */

@@ -26,7 +26,7 @@ static void show_producer(struct producer *producer,
     pthread_mutex_lock(&inlet->lock);
     view.last_sequence = inlet->last_sequence;
     view.published = inlet->published;
-    view.subscriptions = inlet->route_count;
+    view.subscriptions = inlet_subscriptions(inlet);
     view.last_event_wall_ns = inlet->last_event_wall_ns;
     pthread_mutex_unlock(&inlet->lock);
 
@@ -81,8 +81,7 @@ static void show_subscription(const struct subscription *subscription,
                                      .port = subscription->port,
                                      .ctx = subscription->port_ctx,
                                      .chan = subscription->chan,
-                                     .producers_matched =
-                                         subscription->binding_count + subscription->activation_count,
+                                     .producers_matched = subscription_producers(subscription),
                                      .draining = subscription->closing_called};
 
     each(ctx, &view);

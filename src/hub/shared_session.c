@@ -42,6 +42,7 @@ const struct session_kind shared_session_kind = {
     .producer = {.name = "SHARED",
                  .taken = "a registered session has it",
                  .name_rule = NAME_HANDED_OVER,
+                 .wildcards = true,
                  .joinable = session_joinable,
                  .bind = binding_bind,
                  .reselect = binding_reselect,

@@ -66,6 +66,7 @@ static void release(struct ready *ready)
     chan_release(subscription->chan);
     filter_free(subscription->filter);
     shared_bytes_release(subscription->request);
+    left_positions_fini(&subscription->left_positions);
     free(subscription->fault);
     free(subscription);
 }
@@ -81,7 +82,7 @@ static void log_added(const struct subscription *subscription)
 {
     log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
               LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
-              LOG_NUMBER("producers", subscription->binding_count + subscription->activation_count));
+              LOG_NUMBER("producers", subscription_producers(subscription)));
 }
 
 /* hub_subscribe() has returned long ago. What else is to be called comes after this. */
@@ -91,8 +92,7 @@ static void call_bound(struct subscription *subscription)
     ready_add(&subscription->ready);
     log_added(subscription);
     if (subscription->port->bound)
-        subscription->port->bound(subscription->port_ctx,
-                                  subscription->binding_count + subscription->activation_count);
+        subscription->port->bound(subscription->port_ctx, subscription_producers(subscription));
 }
 
 /* ---- a gentle end ---- */
@@ -115,6 +115,7 @@ static void begin_drain(struct subscription *subscription)
 
     if (subscription->closing == 0)
         subscription->closing = CLOSING_SERVER_DRAINING;
+    subscription->keeps_positions = true;
     bindings_detach(subscription);
     timer_stop(&subscription->deadline);
     subscription->late =
@@ -397,7 +398,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     sorted_add(&hub->subscriptions, &subscription->by_id);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, 1);
     memcpy(result_out->id, subscription->id_text, sizeof(result_out->id));
-    result_out->producers_matched = subscription->binding_count + subscription->activation_count;
+    result_out->producers_matched = subscription_producers(subscription);
     result_out->chan = chan_retain(subscription->chan);
     result_out->pending = !bind_walk_go_on(subscription);
     if (!result_out->pending)

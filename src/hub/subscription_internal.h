@@ -13,9 +13,11 @@
 #include "base/sorted.h"
 #include "event/filter.h"
 #include "flow/chan_limits.h"
+#include "hub/left_positions.h"
 #include "hub/ready.h"
 #include "hub/subscription_port.h"
 #include "loop/loop.h"
+#include "route/wildcard.h"
 
 struct bind_walk;
 struct hub;
@@ -39,8 +41,12 @@ struct subscription {
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
     /* What it wants of the time before, while the walk goes on; else NULL. */
     const struct start_point *start_point;
-    bool bound_due;       /* it was over after hub_subscribe(), and bound() is to be called */
-    struct list bindings; /* to shared producers */
+    bool bound_due; /* it was over after hub_subscribe(), and bound() is to be called */
+    /* To shared producers. The loop changes these under the lock of the hub's wildcard set. */
+    struct wildcard wildcard; /* it wants everything, unless a select has changed that */
+    struct list bindings;     /* of one that is no wildcard */
+    struct left_positions left_positions;
+    bool keeps_positions; /* `left_positions` is filled in: a gentle end has begun */
     uint32_t binding_count;
     struct slice detach; /* takes the bindings out */
     bool detaching;      /* `detach` waits for its turn; it holds a reference */
@@ -73,6 +79,12 @@ void subscriptions_init(struct sorted *subscriptions);
 /* The first subscription whose id comes after `id` (empty: the first of all). NULL: there is none.
  * A walk over all subscriptions in portions remembers the last id. */
 struct subscription *subscription_after(struct hub *hub, struct bytes id);
+
+/* How many producers it gets events of. */
+static inline uint32_t subscription_producers(const struct subscription *subscription)
+{
+    return subscription->wildcard.inlet_count + subscription->binding_count + subscription->activation_count;
+}
 
 /* NULL: *fault says SUBSCRIPTION_NOT_FOUND. */
 struct subscription *subscription_find(struct hub *hub, struct bytes id, struct fault *fault);

@@ -84,7 +84,7 @@ static void begin_end(struct taker *taker, const struct fault *fault)
 
 static const struct source *keep(const struct source *source)
 {
-    return source_retain((struct source *)(uintptr_t)source); /* only its count changes */
+    return source ? source_retain((struct source *)(uintptr_t)source) : NULL; /* only its count changes */
 }
 
 static void let_go(const struct source *source)

@@ -75,7 +75,7 @@ static void log_removed(const struct producer *producer, const char *reason)
     log_write(LOG_INFO, "producer.removed", LOG_BYTES("producer", source_name(inlet->source)),
               LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("reason", reason),
               LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes),
-              LOG_NUMBER("subscriptions", inlet->route_count));
+              LOG_NUMBER("subscriptions", inlet_subscriptions(inlet)));
 }
 
 static void transient_free(struct transient *transient)
@@ -318,7 +318,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     inlet = &transient->producer.inlet;
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name),
               LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("peer", peer),
-              LOG_NUMBER("subscriptions", inlet->route_count));
+              LOG_NUMBER("subscriptions", inlet_subscriptions(inlet)));
     *inlet_out = inlet;
     return FAULT_NONE;
 }
@@ -385,6 +385,7 @@ static void free_at_end(struct producer *producer)
 static const struct producer_kind transient_kind = {
     .name = "TRANSIENT",
     .name_rule = NAME_YIELDED,
+    .wildcards = true,
     .joinable = joinable,
     .bind = binding_bind,
     .reselect = binding_reselect,

@@ -4,7 +4,8 @@
  *
  * A route is one (source, channel) pair. The inlet walks its routes with each chunk; the control
  * thread uses the route to take it out again. A source that many consumers share has one inlet with
- * a route per consumer. A source of one consumer has an inlet with one route.
+ * a route per consumer. A source of one consumer has an inlet with one route. Consumers that want
+ * everything of every source have no routes (wildcard.h).
  *
  * Inlets and routes are embedded in objects of the room above. This header is for that room and for
  * the files of this one. Who only publishes needs offer.h.
@@ -18,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/list.h"
 #include "event/chunk.h"
 #include "event/matcher.h"
 #include "flow/totals.h"
@@ -26,6 +28,8 @@ struct chan;
 struct feed;
 struct history;
 struct route;
+struct wildcard;
+struct wildcard_entry;
 
 /*   OPEN <--> CLOSED, and each of them --> REMOVED */
 enum inlet_state {
@@ -45,8 +49,10 @@ struct inlet {
     struct matcher *matcher; /* their match entries; NULL until there is one */
     struct route **routes;   /* `first`, until there is more than one */
     struct route *first[1];
+    /* The wildcards that get its events (wildcard.h): the first so many of the set's list. */
+    const struct wildcard_entry *wildcards;
+    uint32_t wildcard_count;
     uint64_t last_sequence;
-    _Atomic uint64_t routed; /* everything up to here was put; feeds read it (feed_follow()) */
     struct totals published;
     int64_t last_event_wall_ns;
     struct history *history; /* NULL: none is kept */
@@ -54,12 +60,20 @@ struct inlet {
     /* Any thread. Offers that are blocked. It is below zero for a moment where a put waiter is
      * notified before its offer has returned. */
     _Atomic int32_t blocked;
+
+    struct list in_set; /* in set->inlets of its wildcard set, under the set's lock */
+};
+
+/* A place in the list of a wildcard set. */
+struct wildcard_entry {
+    struct chan *chan;
+    struct wildcard *wildcard;
 };
 
 struct route {
     /* Constant. */
     struct chan *chan; /* the owner's reference: it lets go after the route is out */
-    struct feed *feed;
+    struct feed *feed; /* of an activation; NULL: the shared feed of the source */
     struct inlet *inlet;
 
     /* Under the inlet's lock. */
@@ -67,6 +81,7 @@ struct route {
     struct filter_part part;
     struct match_entry *entry; /* in inlet->matcher; NULL: the route wants everything */
     bool linked;               /* the inlet has it */
+    bool keeps;                /* it was taken out, and its channel has a feed that keeps the position */
     uint32_t index;            /* in inlet->routes */
     uint64_t last_taken;       /* the first sequence of the last chunk of which it took something */
     /* While a chunk is routed: what was picked for this route (match_chunk.c). */
@@ -74,5 +89,11 @@ struct route {
     uint32_t first_run, last_run;
     bool picked;
 };
+
+/* How many channels get events of the inlet. */
+static inline uint32_t inlet_subscriptions(const struct inlet *inlet)
+{
+    return inlet->route_count + inlet->wildcard_count;
+}
 
 #endif

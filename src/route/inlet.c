@@ -24,15 +24,16 @@ enum err inlet_init(struct inlet *inlet, const struct inlet_start *start)
                             .state = start->state,
                             .routes = inlet->first,
                             .route_capacity = ARRAY_LEN(inlet->first),
-                            .last_sequence = start->last_sequence,
-                            .routed = start->last_sequence};
+                            .last_sequence = start->last_sequence};
+    atomic_store(&source->routed, start->last_sequence);
+    list_init(&inlet->in_set);
     CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);
     return ERR_OK;
 }
 
 void inlet_fini(struct inlet *inlet)
 {
-    CHECK(inlet->route_count == 0);
+    CHECK(inlet->route_count == 0 && list_empty(&inlet->in_set));
     if (inlet->routes != inlet->first)
         free(inlet->routes);
     history_free(inlet->history);

@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "flow/chan.h"
 #include "flow/put_waiter.h"
+#include "flow/shared_feed.h"
 #include "route/data_path.h"
 #include "route/history.h"
 #include "route/match_chunk.h"
@@ -25,7 +26,9 @@ static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_
         if (route->part.answer == FILTER_ALL)
             matched += chan_put(route->chan, route->feed, chunk, 0, chunk->count, waiter) != ERR_CLOSED;
     }
-    atomic_store_explicit(&inlet->routed, inlet->last_sequence, memory_order_release);
+    for (uint32_t i = 0; i < inlet->wildcard_count; i++)
+        matched += chan_put(inlet->wildcards[i].chan, NULL, chunk, 0, chunk->count, waiter) != ERR_CLOSED;
+    atomic_store_explicit(&inlet->source->routed, inlet->last_sequence, memory_order_release);
     return matched;
 }
 
@@ -80,8 +83,16 @@ enum err inlet_offer(struct inlet *inlet, struct chunk *chunk, struct put_waiter
 void inlet_give_up(struct inlet *inlet, const struct put_waiter *waiter)
 {
     pthread_mutex_lock(&inlet->lock);
-    for (uint32_t i = 0; i < inlet->route_count; i++)
-        chan_give_up(inlet->routes[i]->chan, inlet->routes[i]->feed, waiter);
+    for (uint32_t i = 0; i < inlet->route_count; i++) {
+        struct route *route = inlet->routes[i];
+
+        if (route->feed)
+            chan_give_up(route->chan, route->feed, waiter);
+        else
+            shared_give_up(route->chan, inlet->source, waiter);
+    }
+    for (uint32_t i = 0; i < inlet->wildcard_count; i++)
+        shared_give_up(inlet->wildcards[i].chan, inlet->source, waiter);
     pthread_mutex_unlock(&inlet->lock);
 }
 

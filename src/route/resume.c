@@ -12,6 +12,7 @@
 #include "event/filter.h"
 #include "flow/feed.h"
 #include "flow/producer_state.h"
+#include "flow/shared_feed.h"
 #include "route/data_path.h"
 #include "route/resume_point.h"
 
@@ -83,6 +84,15 @@ void resume_free(struct resume *resume)
     free(resume);
 }
 
+static void report_gap(const struct route *route, struct source *source, uint64_t first, uint64_t last,
+                       bool count_unknown)
+{
+    if (route->feed)
+        feed_gap(route->chan, route->feed, first, last, count_unknown);
+    else
+        shared_gap(route->chan, source, first, last, count_unknown);
+}
+
 void resume_gap_report(struct resume *resume, const struct route *route, struct source *source,
                        uint64_t last_sequence)
 {
@@ -97,16 +107,16 @@ void resume_gap_report(struct resume *resume, const struct route *route, struct 
     if (position)
         position->compared = true;
     if (point && point->epoch != source->epoch) {
-        feed_gap(route->chan, route->feed, last_sequence > 0 ? 1 : 0, last_sequence, true);
+        report_gap(route, source, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
         /* RESUME_OTHERS_NEW: a source that is not named had published nothing then. It began later,
          * or was silent. */
         uint64_t sequence = point ? point->sequence : 0;
-        bool unknown = route->part.answer == FILTER_BY_EVENT ||
-                       (!point && resume->others == RESUME_OTHERS_UNKNOWN);
+        bool unknown =
+            route->part.answer == FILTER_BY_EVENT || (!point && resume->others == RESUME_OTHERS_UNKNOWN);
 
         if (sequence < last_sequence)
-            feed_gap(route->chan, route->feed, sequence + 1, last_sequence, unknown);
+            report_gap(route, source, sequence + 1, last_sequence, unknown);
     }
 }
 
@@ -116,7 +126,6 @@ enum err resume_report_lost_sources(const struct resume *resume, struct chan *ch
     for (size_t i = 0; i < resume->count; i++) {
         const struct resume_point *point = resume->positions[i].point;
         OWNED(source_release) struct source *source = NULL;
-        struct feed *feed;
 
         if (resume->positions[i].compared || map_find(known, point->source) ||
             filter_producer(filter, point->source, NULL, 0).answer == FILTER_NONE)
@@ -124,11 +133,8 @@ enum err resume_report_lost_sources(const struct resume *resume, struct chan *ch
         source = source_new(point->source, point->epoch);
         if (!source)
             return ERR_NO_MEMORY;
-        feed = feed_open(chan, source, PRODUCER_REMOVED, NULL);
-        if (!feed)
-            return ERR_NO_MEMORY;
-        feed_gap(chan, feed, 0, 0, true);
-        feed_close(chan, feed, PRODUCER_REMOVED, 0, NULL);
+        shared_gap(chan, source, 0, 0, true);
+        shared_end(chan, source, PRODUCER_REMOVED, 0, NULL);
     }
     return ERR_OK;
 }

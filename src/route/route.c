@@ -3,6 +3,7 @@
 
 #include "flow/feed.h"
 #include "flow/producer_state.h"
+#include "flow/shared_feed.h"
 #include "route/history.h"
 #include "route/resume.h"
 
@@ -30,12 +31,11 @@ enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
                     const struct filter_part *part, const struct pause_port *pause_port)
 {
     struct match_entry *entry;
-    struct feed *feed;
+    struct feed *feed = NULL;
 
     if (route_entry_new(inlet, route, filter, part, &entry) != ERR_OK)
         return ERR_NO_MEMORY;
-    feed = feed_open(chan, inlet->source, PRODUCER_ACTIVE, pause_port);
-    if (!feed) {
+    if (pause_port && !(feed = feed_open(chan, inlet->source, PRODUCER_ACTIVE, pause_port))) {
         match_entry_free(entry);
         return ERR_NO_MEMORY;
     }
@@ -76,7 +76,8 @@ void route_link(struct route *route)
     route->index = inlet->route_count;
     inlet->routes[inlet->route_count++] = route;
     start_matching(route);
-    feed_follow(route->feed, &inlet->routed);
+    if (route->feed)
+        feed_follow(route->feed, &inlet->source->routed);
 }
 
 void route_unlink(struct route *route)
@@ -91,8 +92,11 @@ void route_unlink(struct route *route)
     inlet->routes[route->index] = last;
     last->index = route->index;
     stop_matching(route);
-    feed_follow(route->feed, NULL);
-    feed_let_go(route->feed);
+    route->keeps = true;
+    if (route->feed)
+        feed_follow(route->feed, NULL);
+    else
+        route->keeps = shared_freeze(route->chan, inlet->source);
 }
 
 struct match_entry *route_set_filter(struct route *route, const struct filter *filter,
@@ -110,6 +114,12 @@ struct match_entry *route_set_filter(struct route *route, const struct filter *f
     return before;
 }
 
+void route_begin(struct route *route)
+{
+    if (!route->feed)
+        shared_begin(route->chan, route->inlet->source, PRODUCER_ACTIVE);
+}
+
 void route_enter(struct route *route, const struct start_point *start_point)
 {
     struct inlet *inlet = route->inlet;
@@ -117,6 +127,7 @@ void route_enter(struct route *route, const struct start_point *start_point)
     /* Under the same lock as the puts, so that what was missed ends exactly where the first put
      * begins. */
     pthread_mutex_lock(&inlet->lock);
+    route_begin(route);
     if (start_point && start_point->resume)
         resume_gap_report(start_point->resume, route, inlet->source, inlet->last_sequence);
     if (start_point && inlet->history)

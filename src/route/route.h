@@ -16,7 +16,8 @@ struct start_point {
     uint32_t last;         /* this many matching events of the history */
 };
 
-/* Makes a route and opens its feed. It is not in the inlet yet. `pause_port` as for feed_open().
+/* Makes a route, which is not in the inlet yet. With `pause_port` (as for feed_open()) it opens a
+ * feed of its own, otherwise the channel makes one when it needs it (flow/shared_feed.h).
  *   ERR_NO_MEMORY  nothing was opened */
 MUST_CHECK enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
                                const struct filter *filter, const struct filter_part *part,
@@ -31,13 +32,19 @@ void route_fini(struct route *route);
 MUST_CHECK enum err route_entry_new(struct inlet *inlet, struct route *route, const struct filter *filter,
                                     const struct filter_part *part, struct match_entry **entry_out);
 
-/* Take the route in and out; the feed stays. The caller holds the inlet's lock. Before route_link()
- * there must be space (inlet_reserve()). route_unlink() does nothing where the route is out. */
+/* Reports to the channel that the source is ACTIVE, before a route without a feed is linked for the
+ * first time. */
+void route_begin(struct route *route);
+
+/* Take the route in and out; the feed stays, and its position with it (route->keeps). The caller
+ * holds the inlet's lock. Before route_link() there must be space (inlet_reserve()). route_unlink()
+ * does nothing where the route is out. */
 void route_link(struct route *route);
 void route_unlink(struct route *route);
 
-/* route_link() for a caller that does not hold the lock. What `start_point` asks of the time before
- * comes first; NULL: nothing is asked. From now on the route gets what is published. */
+/* route_begin() and route_link() for a caller that does not hold the lock. What `start_point` asks
+ * of the time before comes first; NULL: nothing is asked. From now on the route gets what is
+ * published. */
 void route_enter(struct route *route, const struct start_point *start_point);
 
 /* route_unlink() for a caller that does not hold the lock. Once it has returned, no offer puts

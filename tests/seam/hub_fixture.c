@@ -334,6 +334,10 @@ static void on_state(void *ctx, const struct feed_change *change)
 
     transcript_state(change);
     comma(&consumer->states);
+    if (!change->source) {
+        buf_text(&consumer->states, "RESYNC");
+        return;
+    }
     buf_format(&consumer->states, "%s is %s", change->source->name, state_name(change->state));
     if (change->code != 0)
         buf_format(&consumer->states, " with %s: %s", fault_code_name((enum fault_code)change->code),

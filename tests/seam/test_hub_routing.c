@@ -9,7 +9,7 @@
 #include "base/budget.h"
 #include "base/counters.h"
 #include "flow/chan_batch.h"
-#include "flow/chan_report.h"
+#include "hub/positions.h"
 #include "seam/hub_fixture.h"
 
 Test(hub_routing, two_producers_merge_into_one_stream)
@@ -363,15 +363,10 @@ Test(hub_routing, an_offer_is_counted_once_for_any_number_of_consumers)
     hub_fixture_close(&fixture);
 }
 
-static void on_position(void *ctx, const struct source *source, uint64_t sequence)
+static bool on_position(void *ctx, const struct source *source, uint64_t sequence)
 {
     (void)source;
     *(uint64_t *)ctx = sequence;
-}
-
-static bool on_any_position(void *ctx, const struct source *source, uint64_t sequence)
-{
-    on_position(ctx, source, sequence);
     return true;
 }
 
@@ -384,11 +379,14 @@ Test(hub_routing, positions_pass_over_what_was_filtered_out)
     hub_fixture_open(&fixture);
     publish(&fixture, "web", 5, "a");
     consumer_join(&consumer, &fixture, subscription_params_of("a"));
-    chan_all_positions(consumer.chan, on_any_position, &position);
+    hub_positions(consumer.subscription, on_position, &position);
     cr_assert_eq(position, 5, "a live subscription stands where it joined");
     publish(&fixture, "web", 5, "b");
-    cr_assert_eq(chan_positions(consumer.chan, 10, on_position, &position), 1);
+    hub_positions(consumer.subscription, on_position, &position);
     cr_assert_eq(position, 10);
+    publish(&fixture, "web", 1, "a");
+    hub_positions(consumer.subscription, on_position, &position);
+    cr_assert_eq(position, 10, "11 waits");
     consumer_leave(&consumer);
     hub_fixture_close(&fixture);
 }

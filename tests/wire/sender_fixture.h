@@ -23,7 +23,7 @@ struct sender_fixture {
     uint64_t next[MAX_FEEDS]; /* the next sequence */
     struct sender *_Atomic sender;
     struct call *call; /* wire thread only */
-    bool wants_last; /* the last Progress is written too */
+    bool wants_last;   /* the last Progress is written too */
     _Atomic int ended, lost, closed, progress, last_progress;
     _Atomic enum chan_state how;
     _Atomic bool undecided; /* ended() does not know its reason yet */

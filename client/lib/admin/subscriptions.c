@@ -67,6 +67,8 @@ static bool show_subscription(const struct tributary_subscriptions_query *query,
             .loss_count = from->n_losses,
             .sources = sources,
             .source_count = from->n_sources,
+            .others =
+                from->others ? source_totals(from->others) : (struct tributary_source_totals){.source = ""},
             .producers_matched = from->producers_matched,
             .blocked = from->blocked != 0,
             .fallback_active = from->fallback_active != 0,

@@ -38,8 +38,7 @@ enum tributary_code tributary_subscribe(struct tributary *client,
 
     if (options->resume_token.size > 0 && !fault)
         buf_bytes(&subscriber->resume.token, options->resume_token.data, options->resume_token.size);
-    if (fault || subscriber->request.broken || subscriber->filter.broken ||
-        subscriber->resume.token.broken) {
+    if (fault || subscriber->request.broken || subscriber->filter.broken || subscriber->resume.token.broken) {
         destroy(subscriber);
         return fault ? status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault)
                      : status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");

@@ -187,10 +187,16 @@ class Case(unittest.TestCase):
             self.assertEqual(
                 of(subscription.dropped), sum(of(loss.lost) for loss in subscription.losses), what
             )
-            for source in subscription.sources:
+            parts = [*subscription.sources, subscription.others]
+            for source in parts:
                 self.assertEqual(
                     of(source.accepted), of(source.delivered) + of(source.dropped) + of(source.queued), what
                 )
+            if subscription.HasField("others"):
+                self.assertEqual(of(subscription.accepted), sum(of(each.accepted) for each in parts), what)
+                self.assertEqual(of(subscription.delivered), sum(of(each.delivered) for each in parts), what)
+                self.assertEqual(of(subscription.dropped), sum(of(each.dropped) for each in parts), what)
+                self.assertEqual(of(subscription.queued), sum(of(each.queued) for each in parts), what)
 
 
 def main():

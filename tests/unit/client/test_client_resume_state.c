@@ -30,8 +30,8 @@ static void fold(const char *source, uint64_t epoch, uint64_t sequence)
     progress.n_positions = 1;
     progress.positions = positions;
     progress.delivered = 7;
-    cr_assert(resume_state_progress(
-        &state, (struct bytes){bytes, tributary__v1__progress__pack(&progress, bytes)}));
+    cr_assert(resume_state_progress(&state,
+                                    (struct bytes){bytes, tributary__v1__progress__pack(&progress, bytes)}));
 }
 
 /* What a request starts with, such as "token + web:5@9". One position at most. */
@@ -113,9 +113,9 @@ Test(client_resume_state, many_sources_are_bounded)
 
 Test(client_resume_state, a_malformed_position_is_a_fault)
 {
-    static const uint8_t not_bytes[] = {0x08, 0x01}, cut[] = {0x0a, 0x05, 0x0a};
+    static const uint8_t not_bytes[] = {0x08, 0x01}, unfinished[] = {0x0a, 0x05, 0x0a};
 
     cr_assert_not(resume_state_progress(&state, (struct bytes){not_bytes, sizeof(not_bytes)}));
-    cr_assert_not(resume_state_progress(&state, (struct bytes){cut, sizeof(cut)}));
+    cr_assert_not(resume_state_progress(&state, (struct bytes){unfinished, sizeof(unfinished)}));
     cr_assert_str_eq(start(), "live");
 }

@@ -17,6 +17,7 @@
 struct waiter {
     struct put_waiter waiter;
     uint32_t over;
+    uint32_t feed;
     bool waits; /* put_waiter_end() returned ERR_AGAIN */
 };
 
@@ -30,7 +31,10 @@ struct trial {
     unsigned step;
     const char *did; /* the present step, in words */
     struct chan *chan;
+    /* NULL: closed. What a feed that the channel makes by itself has here is not NULL, and means
+     * nothing else. */
     struct feed *feeds[MODEL_FEEDS];
+    bool made[MODEL_FEEDS]; /* the channel makes the feed by itself (shared_feed.h) */
     struct source *sources[MODEL_FEEDS];
     uint64_t next[MODEL_FEEDS];
     _Atomic uint64_t routed[MODEL_FEEDS];

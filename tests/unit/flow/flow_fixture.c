@@ -200,7 +200,7 @@ const char *flow_fixture_deliver(struct flow_fixture *fixture, uint32_t max_even
 
 static void append_loss(void *ctx, const struct lost_note *note)
 {
-    append_text(ctx, "%s:%s %llu-%llu x%llu%s", note->source->name, reasons[note->reason],
+    append_text(ctx, "%s:%s %llu-%llu x%llu%s", note->source ? note->source->name : "", reasons[note->reason],
                 (unsigned long long)note->first_sequence, (unsigned long long)note->last_sequence,
                 (unsigned long long)note->count, note->count_unknown ? "+" : "");
 }
@@ -236,13 +236,15 @@ const char *flow_fixture_all_positions(struct flow_fixture *fixture, uint32_t wa
 {
     fixture->text[0] = '\0';
     fixture->wanted_positions = wanted;
-    chan_all_positions(fixture->chan, append_one_of_all, fixture);
+    chan_all_positions(fixture->chan, NULL, append_one_of_all, fixture);
     return fixture->text;
 }
 
 static void append_state(void *ctx, const struct feed_change *change)
 {
-    if (change->code > 0)
+    if (!change->source)
+        append_text(ctx, "RESYNC");
+    else if (change->code > 0)
         append_text(ctx, "%s is %u for %u: %s", change->source->name, change->state, change->code,
                     change->message);
     else
@@ -291,11 +293,15 @@ static void same(struct totals a, struct totals b)
 struct chan_stats flow_fixture_balance(struct flow_fixture *fixture)
 {
     struct feed_stats feeds = {0};
+    struct feed_stats others;
     struct chan_stats stats;
     struct totals out;
 
-    chan_stats(fixture->chan, &stats);
-    chan_feeds(fixture->chan, UINT32_MAX, add_feed, &feeds);
+    chan_feeds(fixture->chan, UINT32_MAX, add_feed, &feeds, &stats, &others);
+    add(&feeds.accepted, others.accepted);
+    add(&feeds.delivered, others.delivered);
+    add(&feeds.dropped, others.dropped);
+    add(&feeds.queued, others.queued);
     out = chan_dropped(&stats);
     same(feeds.dropped, out);
     add(&out, stats.delivered);

@@ -8,6 +8,7 @@
 #include "flow/chan_batch.h"
 #include "flow/feed.h"
 #include "flow/put_waiter.h"
+#include "flow/shared_feed.h"
 #include "keyed.h"
 #include "lib/chunks.h"
 #include "flow_fixture.h"
@@ -80,6 +81,43 @@ Test(chan_memory, making_a_channel_or_feed_fails_and_leaves_nothing)
     exhausted = false;
     source_release(source);
     chan_release(chan);
+}
+
+Test(chan_memory, without_memory_for_a_shared_feed_the_events_are_lost_by_a_loss_without_a_source)
+{
+    struct flow_fixture fixture;
+    struct source *source = source_named("a", 1);
+    struct chunk *chunk = chunk_even(source, 1, 0, 3, 10);
+
+    flow_fixture_open(&fixture, &newest, 0);
+    exhausted = true;
+    shared_begin(fixture.chan, source, 3);
+    cr_assert_eq(chan_put(fixture.chan, NULL, chunk, 0, 2, NULL), ERR_OK);
+    cr_assert_eq(chan_put(fixture.chan, NULL, chunk, 2, 3, NULL), ERR_OK);
+    shared_end(fixture.chan, source, 8, 0, NULL);
+    exhausted = false;
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), ":BUDGET 0-0 x3");
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "", "once");
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "RESYNC");
+    cr_assert_eq(flow_fixture_balance(&fixture).dropped[LOSS_BUDGET].events, 3);
+    chunk_release(chunk);
+    source_release(source);
+    flow_fixture_close(&fixture);
+}
+
+Test(chan_memory, without_memory_a_gap_is_reported_without_a_source)
+{
+    struct flow_fixture fixture;
+    struct source *source = source_named("a", 1);
+
+    flow_fixture_open(&fixture, &newest, 0);
+    exhausted = true;
+    shared_gap(fixture.chan, source, 5, 9, false);
+    shared_gap(fixture.chan, source, 0, 0, true);
+    exhausted = false;
+    cr_assert_str_eq(flow_fixture_losses(&fixture, 9), ":GAP 0-0 x5+");
+    source_release(source);
+    flow_fixture_close(&fixture);
 }
 
 Test(chan_memory, an_event_without_an_entry_is_dropped_for_the_budget)

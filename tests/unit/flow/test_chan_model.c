@@ -9,6 +9,7 @@
 #include "flow/chan_report.h"
 #include "flow/feed.h"
 #include "flow/put_waiter.h"
+#include "flow/shared_feed.h"
 #include "keyed.h"
 #include "lib/chunks.h"
 
@@ -91,8 +92,12 @@ static enum err put_chunk(struct trial *trial, uint32_t feed, struct chunk *chun
     if (trial->model.feeds[feed].pausable)
         return chan_put(trial->chan, trial->feeds[feed], chunk, first, last, NULL);
     waiter->waiter.over = over;
+    waiter->feed = feed;
     put_waiter_begin(&waiter->waiter);
-    err = chan_put(trial->chan, trial->feeds[feed], chunk, first, last, &waiter->waiter);
+    err = chan_put(trial->chan, trial->made[feed] ? NULL : trial->feeds[feed], chunk, first, last,
+                   &waiter->waiter);
+    if (trial->made[feed] && err != ERR_CLOSED)
+        atomic_store(&trial->sources[feed]->routed, chunk_sequence(chunk, last - 1));
     waiter->waits = put_waiter_end(&waiter->waiter) == ERR_AGAIN;
     HOLDS(trial, waiter->waits == (err == ERR_AGAIN));
     return err;
@@ -122,6 +127,7 @@ static void put(struct trial *trial)
          * some more. */
         trial->next[feed] += trial_roll(trial, 3);
         trial->routed[feed] = trial->next[feed] - 1;
+        atomic_store(&trial->sources[feed]->routed, trial->next[feed] - 1);
         trial->model.feeds[feed].routed = trial->next[feed] - 1;
     }
 }
@@ -236,13 +242,35 @@ static bool compare_any_position(void *ctx, const struct source *source, uint64_
     return true;
 }
 
+struct sources {
+    struct trial *trial;
+    uint32_t next;
+};
+
+/* The open sources whose feeds the channel makes by itself. */
+static bool next_source(void *ctx, const struct source **source_out, uint64_t *routed_out)
+{
+    struct sources *sources = ctx;
+    const struct trial *trial = sources->trial;
+
+    while (sources->next < trial->feed_count && !(trial->made[sources->next] && trial->feeds[sources->next]))
+        sources->next++;
+    if (sources->next == trial->feed_count)
+        return false;
+    *source_out = trial->sources[sources->next];
+    *routed_out = atomic_load(&trial->sources[sources->next++]->routed);
+    return true;
+}
+
 static void all_positions(struct trial *trial)
 {
+    struct sources sources = {trial, 0};
     uint32_t expected = 0;
 
     trial->did = "all positions";
     trial->reported = 0;
-    chan_all_positions(trial->chan, compare_any_position, trial);
+    chan_all_positions(trial->chan, &(struct chan_sources){next_source, &sources}, compare_any_position,
+                       trial);
     for (uint32_t i = 0; i < trial->feed_count; i++)
         expected += !trial->model.feeds[i].gone &&
                     MAX_OF(model_position(&trial->model, i), trial->model.feeds[i].reported) > 0;
@@ -262,7 +290,7 @@ static void positions(struct trial *trial)
     reported = chan_positions(trial->chan, max, compare_position, trial);
     HOLDS(trial, reported == trial->reported && reported <= max);
     for (uint32_t i = 0; i < trial->feed_count && reported < max; i++)
-        HOLDS(trial, trial->model.feeds[i].gone ||
+        HOLDS(trial, trial->model.feeds[i].gone || trial->made[i] ||
                          model_position(&trial->model, i) <= trial->model.feeds[i].reported);
 }
 
@@ -294,6 +322,27 @@ static void states(struct trial *trial)
     }
 }
 
+/* The same for a feed that the channel makes by itself. */
+static void control_made(struct trial *trial, uint32_t feed, uint32_t what)
+{
+    struct model_feed *model = &trial->model.feeds[feed];
+    struct source *source = trial->sources[feed];
+    uint32_t state = 1 + trial_roll(trial, 3);
+
+    if (what < 4 && state != model->reported_state) {
+        model->state = state;
+        shared_begin(trial->chan, source, state);
+    } else if (what >= 4 && what < 7) {
+        shared_gap(trial->chan, source, 1000, 1000 + what, false);
+        model_gap(&trial->model, feed, 1000, 1000 + what);
+    } else if (what >= 7) {
+        shared_end(trial->chan, source, 9, 0, NULL);
+        trial->feeds[feed] = NULL;
+        model->state = 9;
+        model->closed = true;
+    }
+}
+
 static void control(struct trial *trial)
 {
     uint32_t feed = trial_roll(trial, trial->feed_count), what = trial_roll(trial, 12);
@@ -301,7 +350,9 @@ static void control(struct trial *trial)
     struct model_feed *model = &trial->model.feeds[feed];
 
     trial->did = "control";
-    if (what < 4 && trial->feeds[feed]) {
+    if (trial->made[feed] && what < 9 && trial->feeds[feed]) {
+        control_made(trial, feed, what);
+    } else if (what < 4 && trial->feeds[feed]) {
         model->state = 1 + trial_roll(trial, 3);
         feed_state(trial->chan, trial->feeds[feed], model->state);
     } else if (what < 7 && trial->feeds[feed]) {

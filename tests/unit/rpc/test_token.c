@@ -12,8 +12,8 @@
 
 #define SOURCES 3
 
-/* Writes a token with `count` positions, of at most `max` bytes. Source i is named by the prefix and
- * i, has epoch 1000 + i, and stands at sequence i + 1. Returns how many were left out. */
+/* Writes a token with `count` positions, of at most `max` bytes. Source i is named by the prefix
+ * and i, has epoch 1000 + i, and stands at sequence i + 1. Returns how many were left out. */
 static uint64_t token_of(unsigned count, const char *prefix, size_t max, struct buf *token)
 {
     struct token_writer writer;

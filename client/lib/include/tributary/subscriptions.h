@@ -13,7 +13,8 @@ struct tributary_loss_totals {
     struct tributary_totals lost;
 };
 
-/* What a subscription got of one source. accepted = delivered + dropped + queued. */
+/* What a subscription got of one source, since it was idle last. accepted = delivered + dropped +
+ * queued. */
 struct tributary_source_totals {
     const char *source;
     uint64_t epoch;
@@ -30,8 +31,11 @@ struct tributary_subscription {
     struct tributary_totals accepted, delivered, dropped, queued;
     const struct tributary_loss_totals *losses;
     size_t loss_count;
-    const struct tributary_source_totals *sources; /* only if the query asks for them */
+    /* Only if the query asks for them: the sources that are not idle, and everything else in
+     * `others`, whose source is empty. */
+    const struct tributary_source_totals *sources;
     size_t source_count;
+    struct tributary_source_totals others;
     uint32_t producers_matched;
     bool blocked; /* a producer waits for this subscription at the moment */
     /* A producer waited for too long. The fallback policy applies until the queue is down at its

@@ -1,0 +1,75 @@
+/* progress.c - see progress.h. */
+#include "server/rpc/progress.h"
+
+#include "base/clock.h"
+#include "event/encode.h"
+#include "event/field_write.h"
+#include "flow/chan_report.h"
+#include "flow/chan_stats.h"
+#include "hub/positions.h"
+#include "proto/field_numbers.h"
+#include "server/rpc/token.h"
+
+#define MAX_POSITIONS 1000 /* in one Progress */
+
+static void write_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    position_write(ctx, source, sequence);
+}
+
+void progress_write_token(struct progress *progress, struct subscription *subscription, uint32_t field,
+                          struct buf *block)
+{
+    OWNED(buf_fini) struct buf token = {0};
+    struct token_writer writer;
+
+    token_begin(&writer, &token, MAX_TOKEN_BYTES);
+    token_end(&writer, hub_positions(subscription, token_position, &writer));
+    field_bytes(block, field, (struct bytes){token.data, token.size});
+    progress->token_at_ns = clock_mono_ns();
+    progress->moved = false;
+}
+
+/* Writes a token if a small one has space for every source. */
+static bool write_small_token(struct progress *progress, struct subscription *subscription, uint32_t field,
+                              struct buf *block)
+{
+    OWNED(buf_fini) struct buf token = {0};
+    struct token_writer writer;
+
+    token_begin(&writer, &token, SMALL_TOKEN_BYTES);
+    if (hub_positions(subscription, token_position_whole, &writer) > 0 || writer.left_out > 0)
+        return false;
+    token_end(&writer, 0);
+    field_bytes(block, field, (struct bytes){token.data, token.size});
+    progress->moved = false;
+    return true;
+}
+
+static bool token_is_due(const struct progress *progress, bool last)
+{
+    return progress->moved && (last || clock_mono_ns() - progress->token_at_ns >= progress->interval_ns);
+}
+
+void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,
+                    bool last, struct buf *block)
+{
+    OWNED(buf_fini) struct buf body = {0};
+    struct chan_stats stats;
+
+    chan_stats(chan, &stats);
+    uint64_t lost = chan_dropped(&stats).events;
+    uint32_t moved = chan_positions(chan, MAX_POSITIONS, write_position, &body);
+    progress->moved = progress->moved || moved > 0;
+    if (moved == 0 && stats.delivered.events == progress->delivered && lost == progress->lost &&
+        !token_is_due(progress, last))
+        return;
+    progress->delivered = stats.delivered.events;
+    progress->lost = lost;
+    if (!write_small_token(progress, subscription, PB_PROGRESS_RESUME_TOKEN, &body) &&
+        token_is_due(progress, last))
+        progress_write_token(progress, subscription, PB_PROGRESS_RESUME_TOKEN, &body);
+    field_varint(&body, PB_PROGRESS_DELIVERED, stats.delivered.events);
+    field_varint(&body, PB_PROGRESS_LOST, lost);
+    field_message(block, PB_EVENT_BATCH_PROGRESS, &body);
+}

@@ -1,0 +1,33 @@
+/* progress.h - how far a stream has come, as its consumer is told: Progress and resume tokens. For
+ * the files of this room.
+ *
+ * Threads: the call's wire thread. */
+#ifndef TRIBUTARY_SERVER_RPC_PROGRESS_H
+#define TRIBUTARY_SERVER_RPC_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct chan;
+struct subscription;
+
+/* A zeroed one with `interval_ns` set is ready for use. */
+struct progress {
+    int64_t interval_ns;      /* at most so long between two full tokens, where something moves */
+    int64_t token_at_ns;      /* when the last full token was written */
+    bool moved;               /* the last token of any size is not the latest any more */
+    uint64_t delivered, lost; /* in the last Progress */
+};
+
+/* Appends a Progress as a field of an EventBatch. Appends nothing where nothing has moved, so a
+ * heartbeat stays empty. `last`: it is for the last message of the stream, which has a full token,
+ * unless the latest token still holds. */
+void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,
+                    bool last, struct buf *block);
+
+/* Appends a full token as this field: every source, as far as 64 KiB go. */
+void progress_write_token(struct progress *progress, struct subscription *subscription, uint32_t field,
+                          struct buf *block);
+
+#endif

@@ -1,0 +1,110 @@
+/* shared_feed.c - shared feeds, which the channel makes by itself. See shared_feed.h.
+ *
+ * A put holds a reference to its feed until it is done, so the feed is not given back meanwhile. It
+ * is given back where the last thing goes that kept it: a reference (feed_release()), its place
+ * among the states (chan_states()), or among those that moved (chan_positions()). */
+#include "flow/shared_feed.h"
+
+#include <stdlib.h>
+
+#include "flow/chan_internal.h"
+
+struct feed *shared_feed(struct chan *chan, struct source *source)
+{
+    struct feed *feed = feed_table_find(&chan->shared, source);
+
+    if (feed)
+        return feed;
+    feed = feed_add(chan, feed_new(), source);
+    if (!feed)
+        return NULL;
+    feed->shared = true;
+    feed->follows = &source->routed;
+    feed_table_add(&chan->shared, feed);
+    return feed;
+}
+
+void shared_begin(struct chan *chan, struct source *source, uint32_t state)
+{
+    SCRATCH struct deferred deferred;
+    struct feed *feed;
+
+    if (chan->limits.no_states)
+        return;
+    chan_enter(chan, &deferred);
+    feed = chan->resync ? feed_table_find(&chan->shared, source) : shared_feed(chan, source);
+    if (feed) {
+        feed->state = state;
+        feed->reported_state = FEED_STATE_NONE;
+        feed_changed(chan, feed);
+    } else {
+        chan_resync(chan);
+    }
+    chan_leave(chan);
+}
+
+void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64_t last, bool count_unknown)
+{
+    const struct unreported loss = feed_gap_loss(first, last, count_unknown);
+    SCRATCH struct deferred deferred;
+    struct feed *feed;
+
+    chan_enter(chan, &deferred);
+    feed = shared_feed(chan, source);
+    if (feed)
+        feed_add_loss(chan, feed, &loss);
+    else
+        chan_add_unattributed(chan, &loss);
+    chan_leave(chan);
+}
+
+/* The position stays where it is, and nobody waits for what is parked. */
+static void freeze(struct chan *chan, struct feed *feed)
+{
+    feed->routed = feed_routed(feed);
+    feed->follows = NULL;
+    list_each(node, safe, &feed->parked_entries)
+        entry_let_go(chan, container_of(node, struct entry, in_feed));
+}
+
+bool shared_freeze(struct chan *chan, struct source *source)
+{
+    SCRATCH struct deferred deferred;
+    struct feed *feed;
+
+    chan_enter(chan, &deferred);
+    feed = feed_table_find(&chan->shared, source);
+    if (feed)
+        freeze(chan, feed);
+    chan_leave(chan);
+    return !!feed;
+}
+
+/* The feed is closed: it is freed when it has nothing more to give. */
+static void close_shared(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, char *text)
+{
+    feed_table_remove(&chan->shared, feed);
+    freeze(chan, feed);
+    feed_end(chan, feed, state, code, text);
+}
+
+void shared_end(struct chan *chan, struct source *source, uint32_t state, uint32_t code, const char *message)
+{
+    char *text = feed_copy_message(message);
+    SCRATCH struct deferred deferred;
+    struct feed *feed;
+
+    chan_enter(chan, &deferred);
+    feed = feed_table_find(&chan->shared, source);
+    if (!feed && !chan->limits.no_states && !chan->resync) {
+        feed = shared_feed(chan, source);
+        if (!feed)
+            chan_resync(chan);
+    }
+    if (feed) {
+        close_shared(chan, feed, state, code, text);
+        text = NULL;
+    }
+    chan_leave(chan);
+    free(text);
+}

@@ -1,0 +1,62 @@
+/* positions.c - see positions.h. */
+#include "hub/positions.h"
+
+#include "flow/chan_report.h"
+#include "hub/binding.h"
+#include "hub/hub_parts.h"
+#include "hub/subscription_internal.h"
+#include "route/wildcard.h"
+
+/* A walk over the inlets of the wildcard set, the bindings, and the sources that were left. The
+ * first two are lists of nodes; `at` is where the walk is in one of them. */
+struct walk {
+    const struct subscription *subscription;
+    const struct list *inlets, *at_inlet, *at_binding;
+    uint32_t at_left;
+};
+
+static void give(const struct source *from, const struct source **source_out, uint64_t *routed_out)
+{
+    *source_out = from;
+    *routed_out = atomic_load_explicit(&from->routed, memory_order_acquire);
+}
+
+static bool next(void *ctx, const struct source **source_out, uint64_t *routed_out)
+{
+    struct walk *walk = ctx;
+    const struct left_positions *left = &walk->subscription->left_positions;
+
+    if (walk->at_inlet->next != walk->inlets) {
+        walk->at_inlet = walk->at_inlet->next;
+        give(container_of(walk->at_inlet, struct inlet, in_set)->source, source_out, routed_out);
+        return true;
+    }
+    if (walk->at_binding->next != &walk->subscription->bindings) {
+        walk->at_binding = walk->at_binding->next;
+        give(container_of(walk->at_binding, struct binding, link)->route.inlet->source, source_out,
+             routed_out);
+        return true;
+    }
+    if (walk->at_left == left->count)
+        return false;
+    *source_out = left->list[walk->at_left].source;
+    *routed_out = left->list[walk->at_left++].sequence;
+    return true;
+}
+
+uint64_t hub_positions(struct subscription *subscription,
+                       bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
+{
+    struct wildcard_set *set = hub_wildcards(subscription->hub);
+    struct walk walk = {.subscription = subscription, .inlets = &set->inlets};
+    const struct chan_sources sources = {next, &walk};
+    uint64_t left_out;
+
+    pthread_mutex_lock(&set->lock);
+    walk.at_inlet = subscription->wildcard.in_set ? walk.inlets : walk.inlets->prev;
+    walk.at_binding = &subscription->bindings;
+    chan_all_positions(subscription->chan, &sources, each, ctx);
+    left_out = subscription->left_positions.left_out;
+    pthread_mutex_unlock(&set->lock);
+    return left_out;
+}

@@ -1,0 +1,19 @@
+/* positions.h - where a subscription stands in every source that it gets. */
+#ifndef TRIBUTARY_HUB_POSITIONS_H
+#define TRIBUTARY_HUB_POSITIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct source;
+struct subscription;
+
+/* Gives every position above 0 (chan_all_positions()), until `each` returns false. `each` may only
+ * write down what it is given. After a gentle end has begun, sources that the subscription has left
+ * keep the position that they had then. Returns how many sources could not be kept so.
+ *
+ * Threads: any, from hub_subscribe() until hub_unsubscribe(). */
+uint64_t hub_positions(struct subscription *subscription,
+                       bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
+
+#endif
