@@ -91,10 +91,16 @@ static uint64_t position(const struct feed *feed)
     return sequence;
 }
 
-/* The position may still move without another put. */
+/* The putter has not stored yet what it put: source->routed is behind the position. */
+static bool put_goes_on(const struct feed *feed)
+{
+    return feed->follows && feed->routed > atomic_load_explicit(feed->follows, memory_order_acquire);
+}
+
+/* The position may still move without another put, or only the feed knows it. */
 static bool goes_on(const struct feed *feed)
 {
-    return feed_has_more(feed) || (feed->follows && !feed->shared);
+    return feed_has_more(feed) || (feed->follows && !feed->shared) || put_goes_on(feed);
 }
 
 uint32_t chan_positions(struct chan *chan, uint32_t max,

@@ -117,6 +117,21 @@ Test(shared_feed, it_is_made_by_a_put_and_given_back_when_all_was_delivered_and_
     cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "", "once");
 }
 
+Test(shared_feed, it_stays_until_its_put_was_stored_at_the_source)
+{
+    open_fixture(&oldest);
+    cr_assert_eq(put(3, NULL), ERR_OK);
+    atomic_store(&web->routed, 0); /* the putter is busy with other channels */
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "web1-3");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "web=3");
+    cr_assert_eq(position(), 3, "it does not go back");
+    cr_assert_eq(feeds(), 1);
+    atomic_store(&web->routed, 3);
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "");
+    cr_assert_eq(feeds(), 0);
+    cr_assert_eq(position(), 3);
+}
+
 Test(shared_feed, it_stays_while_a_loss_is_to_be_reported)
 {
     open_fixture(&oldest);
@@ -305,6 +320,7 @@ Test(shared_feed, many_sources_are_found_and_forgotten)
             sources[i] = source_named("many", i);
         chunk = chunk_even(sources[i % count], 1 + i / count, 0, 1, 10);
         cr_assert_eq(chan_put(fixture.chan, NULL, chunk, 0, 1, NULL), ERR_OK);
+        atomic_store(&sources[i % count]->routed, 1 + i / count);
         chunk_release(chunk);
         cr_assert_eq(feeds(), MIN_OF(i + 1, count));
     }
