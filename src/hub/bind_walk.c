@@ -12,6 +12,7 @@
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
+#include "hub/binding.h"
 #include "hub/hub_parts.h"
 #include "hub/walk_name.h"
 #include "hub/producer_internal.h"
@@ -76,13 +77,19 @@ static bool bind_some(struct bind_walk *walk)
     return false;
 }
 
+static void bound(struct bind_walk *walk)
+{
+    bindings_become_wildcard(walk->subscription);
+    activations_begin(&walk->created);
+}
+
 /* Every later portion ends here. The port is told; what is in its way comes before. */
 static void over(struct bind_walk *walk)
 {
     struct subscription *subscription = walk->subscription;
 
     if (walk->err == ERR_OK) {
-        activations_begin(&walk->created);
+        bound(walk);
     } else {
         activations_discard(&walk->created, PRODUCER_ENDED);
         ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
@@ -124,12 +131,20 @@ static bool joins(const struct inlet *inlet)
 }
 
 /* A subscription that wants everything, and nothing of the time before, becomes a wildcard at once:
- * some 50 ns for each shared producer. The walk then binds the others. */
+ * some 50 ns for each shared producer. The walk then binds the others. What is wanted of the time
+ * before may be much work, so such a subscription gets bindings in portions, and becomes a wildcard
+ * at the end. */
 static enum err join_wildcards(struct subscription *subscription, const struct bind_start *start)
 {
+    struct wildcard_set *set = hub_wildcards(subscription->hub);
+    enum err err;
+
     if (start->resume || start->last > 0 || !filter_wants_everything(subscription->filter))
         return ERR_OK;
-    return wildcard_add(hub_wildcards(subscription->hub), &subscription->wildcard, subscription->chan, joins);
+    pthread_mutex_lock(&set->lock);
+    err = wildcard_add(set, &subscription->wildcard, subscription->chan, joins);
+    pthread_mutex_unlock(&set->lock);
+    return err;
 }
 
 enum err bind_walk_begin(struct subscription *subscription, const struct bind_start *start)
@@ -177,7 +192,7 @@ bool bind_walk_go_on(struct subscription *subscription)
         walk->waits = true;
         return false;
     }
-    activations_begin(&walk->created);
+    bound(walk);
     walk_free(walk);
     return true;
 }

@@ -282,3 +282,47 @@ enum err bindings_replace_wildcard(struct subscription *subscription)
     }
     return ERR_OK;
 }
+
+/* ---- a subscription with bindings that becomes a wildcard ---- */
+
+struct binding_walk {
+    const struct list *bindings, *last; /* the one that was given last */
+};
+
+static struct route *next_bound(void *ctx)
+{
+    struct binding_walk *walk = ctx;
+
+    walk->last = walk->last->next;
+    return walk->last == walk->bindings ? NULL : &container_of(walk->last, struct binding, link)->route;
+}
+
+/* Under the lock of the wildcard set. Moves the bindings whose routes are out to `done`. */
+static void take_unlinked(struct subscription *subscription, struct list *done)
+{
+    list_each(node, safe, &subscription->bindings) {
+        if (container_of(node, struct binding, link)->route.linked)
+            continue;
+        list_remove(node);
+        list_append(done, node);
+        subscription->binding_count--;
+        count_add(COUNT_LIVE_ROUTES, -1);
+    }
+}
+
+void bindings_become_wildcard(struct subscription *subscription)
+{
+    struct binding_walk walk = {&subscription->bindings, &subscription->bindings};
+    struct wildcard_set *set = wildcards_of(subscription);
+    struct list done;
+
+    if (subscription->ctx.state != CTX_LIVE || subscription->wildcard.in_set ||
+        !filter_wants_everything(subscription->filter))
+        return;
+    list_init(&done);
+    pthread_mutex_lock(&set->lock);
+    if (wildcard_take_over(set, &subscription->wildcard, subscription->chan, next_bound, &walk) == ERR_OK)
+        take_unlinked(subscription, &done);
+    pthread_mutex_unlock(&set->lock);
+    discard_all(&done);
+}

@@ -57,4 +57,9 @@ bool bindings_detach_step(struct slice *slice); /* of subscription->detach */
  *   ERR_NO_MEMORY  nothing has changed */
 MUST_CHECK enum err bindings_replace_wildcard(struct subscription *subscription);
 
+/* Makes a live subscription that wants everything a wildcard in place of its bindings. It misses
+ * nothing and gets nothing twice. Does nothing where it wants less, is a wildcard already, or
+ * memory runs out: bindings do the same, and take more memory. */
+void bindings_become_wildcard(struct subscription *subscription);
+
 #endif

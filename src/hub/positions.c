@@ -26,9 +26,13 @@ static bool next(void *ctx, const struct source **source_out, uint64_t *routed_o
     struct walk *walk = ctx;
     const struct left_positions *left = &walk->subscription->left_positions;
 
-    if (walk->at_inlet->next != walk->inlets) {
+    while (walk->at_inlet->next != walk->inlets) {
+        const struct inlet *inlet = container_of(walk->at_inlet->next, struct inlet, in_set);
+
         walk->at_inlet = walk->at_inlet->next;
-        give(container_of(walk->at_inlet, struct inlet, in_set)->source, source_out, routed_out);
+        if (!wildcard_gets(&walk->subscription->wildcard, inlet))
+            continue;
+        give(inlet->source, source_out, routed_out);
         return true;
     }
     if (walk->at_binding->next != &walk->subscription->bindings) {

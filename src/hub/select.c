@@ -9,7 +9,8 @@
  *
  * A wildcard (route/wildcard.h) that gets a narrower filter first becomes a subscription with
  * bindings to everything. One that is asked for everything again stays a wildcard: only its
- * activations may change. A subscription with bindings does not become a wildcard again.
+ * activations may change. A subscription with bindings that gets a filter for everything is bound
+ * to everything first, and then becomes a wildcard.
  *
  * After the mark nothing may come that only the old filter wanted. So activations that are not
  * wanted any more are not drained, but ended at once. */
@@ -204,6 +205,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter, st
         log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text),
                   LOG_NUMBER("revision", revision));
         update_bindings(&plan);
+        bindings_become_wildcard(subscription);
         filter_free(old);
         kept_memory_update(subscription);
         filter_charge_set(subscription, cost);

@@ -80,23 +80,34 @@ void route_link(struct route *route)
         feed_follow(route->feed, &inlet->source->routed);
 }
 
-void route_unlink(struct route *route)
+static void take_out(struct route *route)
 {
     struct inlet *inlet = route->inlet;
     struct route *last;
 
-    if (!route->linked)
-        return;
     route->linked = false;
     last = inlet->routes[--inlet->route_count];
     inlet->routes[route->index] = last;
     last->index = route->index;
     stop_matching(route);
+}
+
+void route_unlink(struct route *route)
+{
+    if (!route->linked)
+        return;
+    take_out(route);
     route->keeps = true;
     if (route->feed)
         feed_follow(route->feed, NULL);
     else
-        route->keeps = shared_freeze(route->chan, inlet->source);
+        route->keeps = shared_freeze(route->chan, route->inlet->source);
+}
+
+void route_hand_over(struct route *route)
+{
+    CHECK(route->linked && !route->feed);
+    take_out(route);
 }
 
 struct match_entry *route_set_filter(struct route *route, const struct filter *filter,

@@ -42,6 +42,10 @@ void route_begin(struct route *route);
 void route_link(struct route *route);
 void route_unlink(struct route *route);
 
+/* Takes out a linked route without a feed, where something else takes over from it under the same
+ * lock (wildcard_take_over()). The shared feed of the source, if there is one, goes on. */
+void route_hand_over(struct route *route);
+
 /* route_begin() and route_link() for a caller that does not hold the lock. What `start_point` asks
  * of the time before comes first; NULL: nothing is asked. From now on the route gets what is
  * published. */

@@ -78,11 +78,23 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, ui
 
 /* ---- wildcards ---- */
 
+/* Each inlet keeps its part of the list. */
+static void hand_over_list(const struct wildcard_set *set)
+{
+    list_each(node, safe, &set->inlets) {
+        struct inlet *inlet = container_of(node, struct inlet, in_set);
+
+        pthread_mutex_lock(&inlet->lock);
+        inlet->wildcards = set->present;
+        pthread_mutex_unlock(&inlet->lock);
+    }
+}
+
 /* Makes space for one more wildcard in the spare list. The present one is replaced soon. */
 static enum err reserve(struct wildcard_set *set)
 {
     uint32_t capacity = MAX_OF(set->capacity * 2, FIRST_CAPACITY);
-    struct wildcard_entry *spare, *present;
+    struct wildcard_entry *spare, *present, *before;
 
     if (set->count < set->capacity)
         return ERR_OK;
@@ -95,19 +107,24 @@ static enum err reserve(struct wildcard_set *set)
     }
     if (set->count > 0)
         memcpy(present, set->present, set->count * sizeof(*present));
-    list_each(node, safe, &set->inlets) {
-        struct inlet *inlet = container_of(node, struct inlet, in_set);
-
-        pthread_mutex_lock(&inlet->lock);
-        inlet->wildcards = present;
-        pthread_mutex_unlock(&inlet->lock);
-    }
-    free(set->present);
-    free(set->spare);
+    before = set->present;
     set->present = present;
+    hand_over_list(set);
+    free(before);
+    free(set->spare);
     set->spare = spare;
     set->capacity = capacity;
     return ERR_OK;
+}
+
+/* Puts a wildcard at the end of the list. There is space. */
+static void put_in(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan)
+{
+    *wildcard = (struct wildcard){.chan = chan, .index = set->count, .in_set = true};
+    if (set->count > 0)
+        memcpy(set->spare, set->present, set->count * sizeof(*set->spare));
+    set->spare[set->count++] = (struct wildcard_entry){chan, wildcard};
+    swap(set);
 }
 
 enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan,
@@ -115,11 +132,7 @@ enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struc
 {
     if (reserve(set) != ERR_OK)
         return ERR_NO_MEMORY;
-    *wildcard = (struct wildcard){.chan = chan, .in_set = true};
-    if (set->count > 0)
-        memcpy(set->spare, set->present, set->count * sizeof(*set->spare));
-    set->spare[set->count++] = (struct wildcard_entry){chan, wildcard};
-    swap(set);
+    put_in(set, wildcard, chan);
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
         bool may_join = joins(inlet);
@@ -137,28 +150,52 @@ enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struc
     return ERR_OK;
 }
 
-/* Takes the wildcard out of the list. Returns where it was. */
-static uint32_t take_out(struct wildcard_set *set, struct wildcard *wildcard)
+enum err wildcard_take_over(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan,
+                            struct route *(*next_route)(void *ctx), void *ctx)
 {
-    uint32_t index = 0;
+    struct route *route;
 
-    while (set->present[index].wildcard != wildcard)
-        index++;
+    if (reserve(set) != ERR_OK)
+        return ERR_NO_MEMORY;
+    put_in(set, wildcard, chan);
+    hand_over_list(set);
+    while ((route = next_route(ctx))) {
+        struct inlet *inlet = route->inlet;
+
+        /* The others have left the set, or have no new wildcards since they close. */
+        if (list_empty(&inlet->in_set) || inlet->wildcard_count != wildcard->index)
+            continue;
+        pthread_mutex_lock(&inlet->lock);
+        route_hand_over(route);
+        inlet->wildcard_count++;
+        pthread_mutex_unlock(&inlet->lock);
+        wildcard->inlet_count++;
+    }
+    count_add(COUNT_LIVE_ROUTES, wildcard->inlet_count);
+    return ERR_OK;
+}
+
+/* Takes the wildcard out of the list. */
+static void take_out(struct wildcard_set *set, struct wildcard *wildcard)
+{
+    const uint32_t index = wildcard->index;
+
     if (index > 0)
         memcpy(set->spare, set->present, index * sizeof(*set->spare));
     set->count--;
     if (set->count > index)
         memcpy(set->spare + index, set->present + index + 1, (set->count - index) * sizeof(*set->spare));
     swap(set);
+    for (uint32_t i = index; i < set->count; i++)
+        set->present[i].wildcard->index = i;
     wildcard->in_set = false;
     count_add(COUNT_LIVE_ROUTES, -(int64_t)wildcard->inlet_count);
-    return index;
 }
 
 /* An inlet that the wildcard could not join has an older and shorter part of the list. */
-static bool hand_over(const struct wildcard_set *set, struct inlet *inlet, uint32_t index)
+static bool hand_over(const struct wildcard_set *set, const struct wildcard *wildcard, struct inlet *inlet)
 {
-    bool had = index < inlet->wildcard_count;
+    bool had = wildcard->index < inlet->wildcard_count;
 
     inlet->wildcards = set->present;
     inlet->wildcard_count -= had;
@@ -168,16 +205,14 @@ static bool hand_over(const struct wildcard_set *set, struct inlet *inlet, uint3
 void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
                      const struct wildcard_parting *parting)
 {
-    uint32_t index;
-
     if (!wildcard->in_set)
         return;
-    index = take_out(set, wildcard);
+    take_out(set, wildcard);
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
 
         pthread_mutex_lock(&inlet->lock);
-        if (hand_over(set, inlet, index)) {
+        if (hand_over(set, wildcard, inlet)) {
             bool keeps = shared_freeze(wildcard->chan, inlet->source);
 
             if (parting)
@@ -191,13 +226,12 @@ void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
 void wildcard_replace(struct wildcard_set *set, struct wildcard *wildcard,
                       struct route *(*next_route)(void *ctx, struct inlet *inlet), void *ctx)
 {
-    uint32_t index = take_out(set, wildcard);
-
+    take_out(set, wildcard);
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
 
         pthread_mutex_lock(&inlet->lock);
-        if (hand_over(set, inlet, index))
+        if (hand_over(set, wildcard, inlet))
             route_link(next_route(ctx, inlet));
         pthread_mutex_unlock(&inlet->lock);
     }

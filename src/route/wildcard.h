@@ -26,12 +26,13 @@ struct route;
 struct wildcard {
     struct chan *chan;
     uint32_t inlet_count; /* whose events it gets */
+    uint32_t index;       /* in set->present */
     bool in_set;
 };
 
 struct wildcard_set {
-    /* The control thread changes the list of inlets, and what it means for a wildcard's positions,
-     * under `lock`, and may read it without. Other threads read it under `lock`. */
+    /* The control thread changes the list of inlets, and who gets their events, under `lock`, and
+     * may read these without. Other threads read them under `lock`. */
     pthread_mutex_t lock;
     struct list inlets; /* struct inlet, by in_set */
     uint32_t inlet_count;
@@ -53,10 +54,22 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, ui
                                const char *message);
 
 /* From now on the channel gets everything of each inlet for which joins() is true. Their state is
- * reported to it (shared_begin()).
+ * reported to it (shared_begin()). The caller holds the set's lock.
  *   ERR_NO_MEMORY  nothing has changed */
 MUST_CHECK enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan,
                                  bool (*joins)(const struct inlet *inlet));
+
+/* wildcard_add() where the wildcard takes over from routes of the channel that want everything, so
+ * that the channel misses nothing and gets nothing twice. next_route() gives each of them, then
+ * NULL. It is no longer linked afterwards, unless its inlet can have no new wildcard. */
+MUST_CHECK enum err wildcard_take_over(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan,
+                                       struct route *(*next_route)(void *ctx), void *ctx);
+
+/* Whether the wildcard gets the events of an inlet of the set. The caller holds the set's lock. */
+static inline bool wildcard_gets(const struct wildcard *wildcard, const struct inlet *inlet)
+{
+    return wildcard->in_set && wildcard->index < inlet->wildcard_count;
+}
 
 /* What wildcard_remove() does with one inlet, under the inlet's lock. */
 struct wildcard_parting {

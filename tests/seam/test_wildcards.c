@@ -9,6 +9,8 @@
 #include "flow/chan_stats.h"
 #include "hub/positions.h"
 #include "hub/session_port.h"
+#include "route/data_path.h"
+#include "route/resume_point.h"
 #include "seam/fake_session.h"
 
 static void count_feed(void *ctx, const struct feed_stats *stats)
@@ -73,6 +75,14 @@ static uint32_t choose(struct consumer *consumer, const char *producer, const ch
     if (revision == 0)
         filter_free(filter);
     return revision;
+}
+
+static const struct inlet *inlet_of(struct hub_fixture *fixture, const char *producer)
+{
+    struct inlet *inlet = hub_inlet_find(fixture->hub, text_of(producer), NULL);
+
+    inlet_leave(inlet);
+    return inlet;
 }
 
 Test(wildcards, an_idle_pair_has_no_feed)
@@ -181,11 +191,16 @@ Test(wildcards, a_narrower_filter_misses_nothing_and_gets_nothing_twice)
     publish(&fixture, "api", 1, "t");
     cr_assert_str_eq(consumer_read(&consumer), "web 4-4, api is ENDED\nmark 1\nweb 5-5\n");
     cr_assert_str_eq(positions_of(&consumer), "web=5");
+    cr_assert_eq(inlet_of(&fixture, "web")->route_count, 1);
+    publish(&fixture, "web", 1, "t");
     cr_assert_eq(choose(&consumer, "*", NULL), 2);
+    cr_assert_eq(inlet_of(&fixture, "web")->route_count, 0, "it is a wildcard again");
+    cr_assert_eq(inlet_of(&fixture, "api")->wildcard_count, 2);
+    publish(&fixture, "web", 1, "t");
     publish(&fixture, "api", 1, "t");
-    cr_assert_str_eq(consumer_read(&consumer), "mark 2\napi 5-5, api is ACTIVE\n");
+    cr_assert_str_eq(consumer_read(&consumer), "web 6-6, api is ACTIVE\nmark 2\nweb 7-7, api 5-5\n");
     cr_assert_str_eq(consumer_read(&other),
-                     "web 4-4, web 5-5, api 4-4, api 5-5, web is ACTIVE, api is ACTIVE\n");
+                     "web 4-4, web 5-5, api 4-4, web 6-6, web 7-7, api 5-5, web is ACTIVE, api is ACTIVE\n");
     consumer_leave(&consumer);
     consumer_leave(&other);
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
@@ -206,6 +221,73 @@ Test(wildcards, the_same_filter_again_only_sets_the_mark)
     report_positions(&consumer);
     cr_assert_eq(feed_count(&consumer), 0, "it is a wildcard still");
     consumer_leave(&consumer);
+    hub_fixture_close(&fixture);
+}
+
+Test(wildcards, a_resumed_stream_becomes_one_when_it_is_bound)
+{
+    struct hub_fixture fixture;
+    struct consumer consumer;
+    struct subscription_params params = subscription_params_of(NULL);
+    struct resume_point point = {.source = text_of("web"), .sequence = 1};
+
+    hub_fixture_open(&fixture);
+    point.epoch = publish(&fixture, "web", 3, "t").epoch;
+    publish(&fixture, "api", 2, "t");
+    params.resume = &point;
+    params.resume_count = 1;
+    consumer_join(&consumer, &fixture, params);
+    cr_assert_eq(inlet_of(&fixture, "web")->route_count, 0);
+    cr_assert_eq(inlet_of(&fixture, "web")->wildcard_count, 1);
+    cr_assert_eq(consumer.result.producers_matched, 2);
+    cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 2);
+    publish(&fixture, "web", 1, "t");
+    cr_assert_str_eq(consumer_read(&consumer),
+                     "lost web 2 2-3 RESUME_GAP, lost api 2 1-2 RESUME_GAP, web 4-4, "
+                     "api is ACTIVE, web is ACTIVE\n");
+    report_positions(&consumer);
+    cr_assert_eq(feed_count(&consumer), 0);
+    publish(&fixture, "web", 1, "t");
+    publish(&fixture, "new", 1, "t");
+    cr_assert_str_eq(consumer_read(&consumer), "web 5-5, new 1-1, new is ACTIVE\n");
+    consumer_leave(&consumer);
+    cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
+    hub_fixture_close(&fixture);
+}
+
+Test(wildcards, a_session_that_closes_keeps_the_bindings_that_it_has)
+{
+    struct hub_fixture fixture;
+    struct fake_session closing = {0};
+    struct consumer before, after;
+    struct producer_view view;
+    struct fault fault;
+
+    hub_fixture_open(&fixture);
+    fake_session_join(&closing, &fixture, fake_session_params("closing", SESSION_SHARED));
+    publish(&fixture, "web", 1, "t");
+    consumer_join(&before, &fixture, subscription_params_of(NULL));
+    cr_assert_eq(choose(&before, "closing", NULL), 1);
+    cr_assert_eq(
+        hub_remove(fixture.hub, text_of("closing"), 5 * NS_PER_S, hub_fixture_copy_view, &view, &fault),
+        FAULT_NONE);
+    cr_assert_eq(fake_session_put(&closing, 0, 1), ERR_OK);
+    consumer_join(&after, &fixture, subscription_params_of(NULL));
+    cr_assert_eq(choose(&before, "*", NULL), 2);
+    cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 3);
+    cr_assert_eq(fake_session_put(&closing, 0, 1), ERR_OK);
+    publish(&fixture, "web", 1, "t");
+    consumer_read(&before);
+    cr_assert_null(strstr(consumer_read(&after), "closing"));
+    report_positions(&before);
+    cr_assert_str_eq(positions_of(&before), "web=2 closing=2", "each once");
+    cr_assert_str_eq(positions_of(&after), "web=2", "it gets nothing of the other");
+    consumer_leave(&before);
+    cr_assert_eq(fake_session_put(&closing, 0, 1), ERR_OK);
+    publish(&fixture, "web", 1, "t");
+    cr_assert_str_eq(consumer_read(&after), "web 3-3\n");
+    consumer_leave(&after);
+    fake_session_fini(&closing);
     hub_fixture_close(&fixture);
 }
 
