@@ -14,13 +14,14 @@
 #include "base/log.h"
 #include "flow/chan_report.h"
 #include "flow/chan_stats.h"
+#include "hub/positions.h"
 #include "seam/hub_fixture.h"
+#include "stress/stream_record.h"
 #include "stress/wakeup.h"
 
 #define PRODUCERS 8u
 #define PUTTERS 3u
 #define CONSUMERS 6u
-#define MAX_SOURCES 4096u
 
 static struct loop *loop;
 static struct hub *hub;
@@ -129,11 +130,6 @@ static void *offer_repeatedly(void *ctx)
 
 /* ---- consumers ---- */
 
-struct transcript { /* of one source */
-    char name[8];
-    uint64_t epoch, first, last, count, last_event;
-};
-
 struct taker {
     pthread_t thread;
     struct dice dice; /* the taker's */
@@ -141,47 +137,43 @@ struct taker {
     struct task ended;
     _Atomic enum { FREE, SERVING, ENDED } state;
     /* The taker's while SERVING, otherwise the loop's. */
-    bool wants_everything;
     bool leaves_hard; /* leaves like a peer that is lost */
     struct chan *chan;
     struct chan_batch batch;
-    struct transcript *transcript;
-    unsigned source_count;
+    struct stream_record record;
     uint64_t taken;
     /* The loop's. */
-    struct subscription *subscription;
+    bool selects; /* it did not want everything at first, and may be given another filter */
+    struct subscription *subscription; /* the taker's too while SERVING */
     struct subscription_result result;
     uint64_t served, total_taken;
     unsigned sources; /* the most that one subscription heard of */
 };
 
-static struct transcript *transcript_of(struct taker *taker, const struct source *source)
+static void on_position(void *ctx, const struct source *source, uint64_t sequence)
 {
-    struct transcript *transcript;
-
-    for (unsigned i = taker->source_count; i-- > 0;)
-        if (taker->transcript[i].epoch == source->epoch)
-            return &taker->transcript[i];
-    CHECK(taker->source_count < MAX_SOURCES);
-    transcript = &taker->transcript[taker->source_count++];
-    *transcript = (struct transcript){.epoch = source->epoch, .first = UINT64_MAX};
-    memcpy(transcript->name, source->name, source->name_size + 1);
-    return transcript;
+    stream_record_position(ctx, source, sequence);
 }
 
-static void add_to_transcript(struct transcript *transcript, uint64_t first, uint64_t last, uint64_t count)
+/* What a hard end drops is not reported. */
+static bool ended_hard(const struct taker *taker)
 {
-    transcript->first = MIN_OF(transcript->first, first);
-    transcript->last = MAX_OF(transcript->last, last);
-    transcript->count += count;
+    struct chan_stats stats;
+
+    chan_stats(taker->chan, &stats);
+    return stats.dropped[LOSS_CONSUMER_GONE].events > 0;
 }
 
-static void on_loss(void *ctx, const struct lost_note *note)
+/* As a Progress, and as a full token. */
+static void report_positions(struct taker *taker)
 {
-    struct transcript *transcript = transcript_of(ctx, note->source);
-
-    CHECK(!note->count_unknown && note->count > 0);
-    add_to_transcript(transcript, note->first_sequence, note->last_sequence, note->count);
+    if (dice_roll(&taker->dice, 3) == 0)
+        chan_positions(taker->chan, 1000, on_position, &taker->record);
+    if (dice_roll(&taker->dice, 3) == 0)
+        CHECK(hub_positions(taker->subscription, stream_record_position, &taker->record) == 0);
+    enum chan_state state = chan_state(taker->chan);
+    if (state == CHAN_OPEN || state == CHAN_DRAINING) /* others may refuse events without a report */
+        stream_record_check_positions(&taker->record);
 }
 
 /* Serves one batch. Returns true when more waits. */
@@ -190,41 +182,15 @@ static bool serve_batch(struct taker *taker)
     bool more = chan_dequeue(taker->chan, &taker->batch, 1 + (uint32_t)dice_roll(&taker->dice, 300), 1 << 16,
                              clock_mono_ns());
 
-    for (uint32_t i = 0; i < taker->batch.count; i++) {
-        const struct chan_batch_entry *entry = &taker->batch.entries[i];
-        struct transcript *transcript = transcript_of(taker, entry->chunk->source);
-
-        for (uint32_t event = entry->first; event < entry->last; event++) {
-            uint64_t sequence = chunk_sequence(entry->chunk, event);
-
-            CHECK(sequence > transcript->last_event);
-            transcript->last_event = sequence;
-            add_to_transcript(transcript, sequence, sequence, 1);
-            taker->taken++;
-        }
-    }
-    chan_losses(taker->chan, 1000, on_loss, taker);
+    taker->taken += stream_record_batch(&taker->record, &taker->batch);
+    chan_losses(taker->chan, 1000, stream_record_loss, &taker->record);
     chan_states(taker->chan, 1000, NULL, NULL);
+    report_positions(taker);
     if (dice_roll(&taker->dice, 200) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL); /* slow, with a batch in flight */
     check_totals(taker->chan);
     chan_delivered(taker->chan, &taker->batch);
     return more;
-}
-
-/* What a hard end drops is not reported. */
-static void check_complete(const struct taker *taker)
-{
-    struct chan_stats stats;
-
-    chan_stats(taker->chan, &stats);
-    if (!taker->wants_everything || stats.dropped[LOSS_CONSUMER_GONE].events > 0)
-        return;
-    for (unsigned i = 0; i < taker->source_count; i++) {
-        const struct transcript *transcript = &taker->transcript[i];
-
-        CHECK(transcript->count == transcript->last - transcript->first + 1);
-    }
 }
 
 static void serve(struct taker *taker)
@@ -248,7 +214,8 @@ static void serve(struct taker *taker)
             wakeup_wait(&taker->wakeup, MIN_OF(MAX_OF(until_ns - clock_mono_ns(), 0), 20 * NS_PER_MS));
         chan_tick(taker->chan, clock_mono_ns());
     }
-    check_complete(taker);
+    if (!ended_hard(taker))
+        stream_record_check_complete(&taker->record);
 }
 
 static void *take_repeatedly(void *ctx)
@@ -286,7 +253,7 @@ static void left(void *ctx)
     taker->subscription = NULL;
     taker->served++;
     taker->total_taken += taker->taken;
-    taker->sources = MAX_OF(taker->sources, taker->source_count);
+    taker->sources = MAX_OF(taker->sources, taker->record.count);
     atomic_store(&taker->state, FREE);
 }
 
@@ -324,9 +291,10 @@ static void subscribe(struct taker *taker, struct dice *dice)
     params.callbacks = (struct chan_callbacks){readable, taker};
     params.port = &port;
     params.ctx = taker;
-    taker->wants_everything = !topic;
+    params.last = dice_roll(dice, 4) == 0 ? 10 : 0;
+    stream_record_begin(&taker->record, !topic);
+    taker->selects = topic;
     taker->leaves_hard = dice_roll(dice, 4) == 0;
-    taker->source_count = 0;
     taker->taken = 0;
     taker->ended = (struct task){.run = ended};
     CHECK(hub_subscribe(hub, &params, &taker->subscription, &taker->result, &fault) == FAULT_NONE);
@@ -347,6 +315,15 @@ static void end_or_select(struct taker *taker, struct dice *dice)
         break;
     case 1:
         CHECK(hub_disconnect(hub, id, text_of("off"), &fault) == FAULT_NONE);
+        break;
+    case 2:
+    case 3:
+    case 4:
+        if (!taker->selects)
+            break;
+        struct filter *filter = filter_of("*", dice_roll(dice, 2) == 0 ? NULL : "a", NULL);
+        if (hub_select(taker->subscription, filter, &fault) == 0)
+            filter_free(filter);
         break;
     default:
         break;
@@ -429,11 +406,9 @@ int main(int argc, char **argv)
     CHECK(loop_publish_settings(loop, &settings) == ERR_OK);
     CHECK(hub_new(loop, &hub).code == ERR_OK);
     for (unsigned i = 0; i < CONSUMERS; i++) {
-        takers[i] = (struct taker){.dice = {dice.state + i},
-                                   .wakeup = WAKEUP_INIT,
-                                   .transcript = calloc(MAX_SOURCES, sizeof(struct transcript))};
-        CHECK(takers[i].transcript &&
-              pthread_create(&takers[i].thread, NULL, take_repeatedly, &takers[i]) == 0);
+        takers[i] = (struct taker){.dice = {dice.state + i}, .wakeup = WAKEUP_INIT};
+        stream_record_init(&takers[i].record);
+        CHECK(pthread_create(&takers[i].thread, NULL, take_repeatedly, &takers[i]) == 0);
     }
     for (unsigned i = 0; i < PUTTERS; i++) {
         callers[i] = (struct caller){
@@ -448,7 +423,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < CONSUMERS; i++) {
         pthread_join(takers[i].thread, NULL);
         chan_batch_fini(&takers[i].batch);
-        free(takers[i].transcript);
+        stream_record_fini(&takers[i].record);
     }
     hub_free(hub);
     loop_free(loop);
