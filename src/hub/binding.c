@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "flow/shared_feed.h"
 #include "hub/hub_parts.h"
@@ -12,16 +13,36 @@
 #include "route/inlet.h"
 #include "route/wildcard.h"
 
+/* A zeroed binding, which is in the budget. NULL: memory or budget is used up. */
+static struct binding *binding_alloc(void)
+{
+    struct binding *binding;
+
+    if (!budget_take(COUNT_LIVE_ROUTE_BYTES, sizeof(*binding)))
+        return NULL;
+    binding = calloc(1, sizeof(*binding));
+    if (!binding)
+        budget_give(COUNT_LIVE_ROUTE_BYTES, sizeof(*binding));
+    return binding;
+}
+
+static void binding_free(struct binding *binding)
+{
+    if (binding)
+        budget_give(COUNT_LIVE_ROUTE_BYTES, sizeof(*binding));
+    free(binding);
+}
+
 /* A binding that is in no list yet, with space for its route in the inlet. NULL: out of memory. */
 static struct binding *binding_new(struct producer *producer, struct subscription *subscription,
                                    const struct filter_part *part)
 {
-    struct binding *binding = calloc(1, sizeof(*binding));
+    struct binding *binding = binding_alloc();
 
     if (!binding || inlet_reserve(&producer->inlet) != ERR_OK ||
         route_init(&binding->route, &producer->inlet, subscription->chan, subscription->filter, part, NULL) !=
             ERR_OK) {
-        free(binding);
+        binding_free(binding);
         return NULL;
     }
     binding->producer = producer;
@@ -33,7 +54,7 @@ static struct binding *binding_new(struct producer *producer, struct subscriptio
 void binding_discard(struct binding *binding)
 {
     route_fini(&binding->route);
-    free(binding);
+    binding_free(binding);
 }
 
 static struct wildcard_set *wildcards_of(const struct subscription *subscription)
@@ -110,7 +131,7 @@ void binding_close(struct binding *binding, uint32_t state, uint32_t code, const
     detach(binding);
     shared_end(binding->route.chan, binding->route.inlet->source, state, code, message);
     route_fini(&binding->route);
-    free(binding);
+    binding_free(binding);
 }
 
 /* ---- the end of a producer ---- */
@@ -173,7 +194,7 @@ static bool detach_first(struct subscription *subscription)
     binding = container_of(node, struct binding, link);
     detach(binding);
     route_fini(&binding->route);
-    free(binding);
+    binding_free(binding);
     return true;
 }
 

@@ -12,10 +12,11 @@
 #include "hub/subscription_internal.h"
 #include "loop/loop.h"
 
-/* All peers together, before the subscription that asks. */
+/* By all peers together, with the routes to the producers that are there. */
 static uint64_t kept_by_all(void)
 {
-    return (uint64_t)(count_get(COUNT_LIVE_FILTER_BYTES) + count_get(COUNT_LIVE_REQUEST_BYTES));
+    return (uint64_t)(count_get(COUNT_LIVE_FILTER_BYTES) + count_get(COUNT_LIVE_REQUEST_BYTES) +
+                      count_get(COUNT_LIVE_ROUTE_BYTES));
 }
 
 enum fault_reason kept_memory_check(struct hub *hub, struct peer_key peer, uint64_t more_bytes,

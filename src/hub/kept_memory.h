@@ -1,7 +1,7 @@
 /* kept_memory.h - how much memory the requests and filters of a peer's subscriptions may keep.
  *
- * All peers together may have half of the budget for that (base/budget.h), so that events always
- * have the other half. One peer may have its share of this half (base/peer_share.h).
+ * All peers together may have half of the budget for that and for routes (base/budget.h), so that
+ * events always have the other half. One peer may have its share of this half (base/peer_share.h).
  *
  * Threads: the control thread only. */
 #ifndef TRIBUTARY_HUB_KEPT_MEMORY_H

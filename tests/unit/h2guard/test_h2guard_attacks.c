@@ -268,7 +268,7 @@ static const struct attack attacks[] = {
     {"interim responses", client_opens_one, more_headers, WASTE_ALLOWS(4) + 1, H2GUARD_FLOOD_HEADERS, false,
      H2GUARD_CLIENT},
     {"streams that stay open", nothing, open_stream, 1024, H2GUARD_TOO_MANY_STREAMS, false, H2GUARD_SERVER},
-    {"partial messages (row_33)", nothing, partial, 16, H2GUARD_UNFINISHED, false, H2GUARD_SERVER},
+    {"partial messages (row_33)", nothing, partial, 32, H2GUARD_UNFINISHED, false, H2GUARD_SERVER},
 };
 
 /* Sends units, in pieces of `piece` bytes. The setup wasted nothing: the first SETTINGS are counted

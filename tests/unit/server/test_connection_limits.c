@@ -48,7 +48,7 @@ Test(connection_limits, the_defaults_are_the_documented_ones)
     check(&settings_defaults);
     cr_assert_eq(guard.max_header_bytes, 256 * 1024);
     cr_assert_eq(guard.max_message_bytes, (4 * 1024 + 64) * 1024);
-    cr_assert_eq(guard.max_unfinished_bytes, 16 * 1024 * 1024);
+    cr_assert_eq(guard.max_unfinished_bytes, 32 * 1024 * 1024);
     cr_assert_eq(guard.max_streams, 1024);
     cr_assert_eq(guard.turn_cost, h2guard_defaults.turn_cost);
     cr_assert_eq(guard.second_cost, h2guard_defaults.second_cost);

@@ -134,7 +134,7 @@ Test(options, those_that_do_not_fit_together_are_refused_with_both_names)
 Test(options, a_default_gives_way_to_an_option_that_was_given)
 {
     cr_assert_eq(read_line("--max-batch-bytes 64M"), OPTIONS_RUN, "%s", printed);
-    cr_assert_eq(options.settings.max_unfinished_bytes, 16 * MIB, "the guard raises it");
+    cr_assert_eq(options.settings.max_unfinished_bytes, 32 * MIB, "the guard raises it");
     cr_assert_eq(read_line("--max-batch-bytes 64"), OPTIONS_RUN, "%s", printed);
     cr_assert_eq(read_line("--max-batch-bytes 64M --max-event-bytes 64M --max-unfinished-bytes 64M"),
                  OPTIONS_RUN, "%s", printed);

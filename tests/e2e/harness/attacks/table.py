@@ -85,7 +85,7 @@ MESSAGES = (
     Attack("message_600mb", "one message of 600 MB", "K1.1", functools.partial(Fill, 1, 600 * MB, 600 * MB),
            bound=1, reasons=("MESSAGE_TOO_LARGE",), then=OPEN, mutation=True, seconds=3),
     Attack("partial_messages", "900 streams, each with most of an allowed message of 1 MB", "K1.1",
-           functools.partial(Fill, 900, 1 << 20, (1 << 20) - 1), bound=17 << 20, reasons=("UNFINISHED",),
+           functools.partial(Fill, 900, 1 << 20, (1 << 20) - 1), bound=33 << 20, reasons=("UNFINISHED",),
            then=open_streams(900), seconds=3),
     # Each connection is within its own bound; together they are not. So much memory is allowed.
     Attack("partial_crowd", "40 connections, each with 15 of an allowed message of 1 MB, unfinished", "K1.1",
