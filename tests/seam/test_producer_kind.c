@@ -131,11 +131,13 @@ Test(producer_kind, a_new_kind_is_bound_selected_queried_and_removed_like_the_ot
     cr_assert_eq(view.state, PRODUCER_ACTIVE);
     cr_assert_eq(view.epoch, EPOCH);
 
-    cr_assert_eq(hub_select(before.subscription, filter_of("other", NULL, NULL), &(struct fault){FAULT_NONE}),
+    cr_assert_eq(hub_select(before.subscription, filter_of("other", NULL, NULL),
+                            &(struct fault){.reason = FAULT_NONE}),
                  1);
     cr_assert_eq(put(keeper, 1, "b").matched, 1);
-    cr_assert_eq(hub_select(before.subscription, filter_of("log", NULL, NULL), &(struct fault){FAULT_NONE}),
-                 2);
+    cr_assert_eq(
+        hub_select(before.subscription, filter_of("log", NULL, NULL), &(struct fault){.reason = FAULT_NONE}),
+        2);
     cr_assert_eq(put(keeper, 1, "b").matched, 2);
 
     cr_assert_eq(hub_remove(fixture.hub, text_of("log"), 5, hub_fixture_copy_view, &view, &fault),

@@ -534,7 +534,7 @@ static void step_consumer(struct audience *audience)
     case 4:
         filter = some_filter();
         memory_may_fail = true;
-        if (hub_select(audience->subscription, filter, &(struct fault){FAULT_NONE}) == 0) {
+        if (hub_select(audience->subscription, filter, &(struct fault){.reason = FAULT_NONE}) == 0) {
             memory_may_fail = false;
             filter_free(filter);
         }

@@ -25,7 +25,7 @@ static struct subscription_params wanting(const char *producer, const char *topi
 static uint32_t choose(struct consumer *consumer, const char *producer, const char *topic)
 {
     struct filter *filter = filter_of(producer, topic, NULL);
-    uint32_t revision = hub_select(consumer->subscription, filter, &(struct fault){FAULT_NONE});
+    uint32_t revision = hub_select(consumer->subscription, filter, &(struct fault){.reason = FAULT_NONE});
 
     if (revision == 0)
         filter_free(filter);

@@ -300,7 +300,8 @@ Test(taker, gives_the_mark_of_a_new_filter_between_the_old_events_and_the_new_on
     (void)owner_read(&owner);
     taker_pause(owner.taker);
     publish(&fixture, "web", 2, "old");
-    cr_assert_eq(taker_select(owner.taker, filter_of("*", "new", NULL), &(struct fault){FAULT_NONE}), 1);
+    cr_assert_eq(
+        taker_select(owner.taker, filter_of("*", "new", NULL), &(struct fault){.reason = FAULT_NONE}), 1);
     publish(&fixture, "web", 1, "old");
     publish(&fixture, "web", 1, "new");
     cr_assert_str_eq(owner_read(&owner), "web is ACTIVE\n");

@@ -181,7 +181,7 @@ void end_or_select(struct taker *taker, struct dice *dice)
         if (!taker->selects || taker->mark != taker->revision)
             break;
         filter = filter_of("*", (taker->revision + 1) % 2 == 0 ? "a" : "b", NULL);
-        revision = hub_select(taker->subscription, filter, &(struct fault){FAULT_NONE});
+        revision = hub_select(taker->subscription, filter, &(struct fault){.reason = FAULT_NONE});
         CHECK(revision == 0 || revision == taker->revision + 1);
         if (revision == 0)
             filter_free(filter);

@@ -105,12 +105,12 @@ void step_select(struct model_fixture *fixture)
         model_fixture_line(fixture, "select %d %s %s", c, params.producers,
                            params.topic ? params.topic : "-");
     if (c < 0 || fixture->model.consumers[c].life != C_LIVE) {
-        CHECK(c < 0 ||
-              hub_select(fixture->consumers[c].subscription, filter, &(struct fault){FAULT_NONE}) == 0);
+        CHECK(c < 0 || hub_select(fixture->consumers[c].subscription, filter,
+                                  &(struct fault){.reason = FAULT_NONE}) == 0);
         filter_free(filter);
         return;
     }
-    revision = hub_select(fixture->consumers[c].subscription, filter, &(struct fault){FAULT_NONE});
+    revision = hub_select(fixture->consumers[c].subscription, filter, &(struct fault){.reason = FAULT_NONE});
     transcript("  revision %u", revision);
     CHECK(revision > 0);
     if (fixture->consumers[c].subscription) /* the subscription may have ended during the call */
