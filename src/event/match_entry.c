@@ -245,12 +245,18 @@ uint32_t match_entry_cost(const struct filter *filter)
 
 /* ---- making ---- */
 
+size_t match_entry_bytes(const struct filter *filter, const struct filter_part *part)
+{
+    const struct match_entry *entry = NULL;
+
+    return sizeof(*entry) + count_terms(filter, part->selectors) * sizeof(entry->terms[0]);
+}
+
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner)
 {
     const struct rule *excludes = filter->rules + filter->selector_count;
     const uint64_t secret = text_hash_secret();
-    uint32_t count = count_terms(filter, part->selectors);
-    struct match_entry *entry = calloc(1, sizeof(*entry) + count * sizeof(entry->terms[0]));
+    struct match_entry *entry = calloc(1, match_entry_bytes(filter, part));
 
     CHECK(part->answer == FILTER_BY_EVENT);
     if (!entry)
@@ -258,7 +264,7 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
     entry->owner = owner;
     entry->filter = filter;
     entry->part = *part;
-    entry->term_count = count;
+    entry->term_count = count_terms(filter, part->selectors);
     list_init(&entry->alike);
     list_init(&entry->unindexed);
     fill_terms(entry, secret);

@@ -77,6 +77,10 @@ void chan_tick(struct chan *chan, int64_t now_ns);
  * or the block timeout is 0, so that nobody waited; or the channel is not open. Taker only. */
 int64_t chan_fallback_since(struct chan *chan);
 
+/* While the budget is short, a channel in which nothing waits gives back what it keeps for later.
+ * It does so by itself whenever it is used; this is for those that are not. Any thread. */
+void chan_trim(struct chan *chan);
+
 /* About how many bytes in memory belong to events that wait or are parked and that chan_shed() may
  * drop: all but those of pausable feeds that BLOCK applies to. */
 uint64_t chan_sheddable(struct chan *chan);

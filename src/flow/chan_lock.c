@@ -2,9 +2,11 @@
  * meanwhile, and the work that is deferred until the lock is released. */
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "flow/chan_internal.h"
 
-/* When more entries than this were allocated, they are freed as soon as none is in use. */
+/* When more entries than this were allocated, they are freed as soon as none is in use; while the
+ * budget is short, all but the first slab's are. */
 #define ENTRIES_KEPT 1024
 
 void chan_enter(struct chan *chan, struct deferred *deferred)
@@ -35,7 +37,8 @@ void chan_leave(struct chan *chan)
     struct deferred *deferred = chan->deferred;
 
     (void)chan_at_mark(chan);
-    if (chan->entries_used == 0 && chan->entries_capacity > ENTRIES_KEPT) {
+    if (chan->entries_used == 0 && chan->entries_capacity > SLAB_FIRST &&
+        (chan->entries_capacity > ENTRIES_KEPT || budget_is_short())) {
         deferred->slabs = chan->slabs;
         chan->slabs = NULL;
         chan->free_entries = NULL;

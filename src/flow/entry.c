@@ -5,8 +5,6 @@
 #include "base/counters.h"
 #include "flow/chan_internal.h"
 
-/* The first slab is small, so that a channel with little traffic stays small. */
-#define SLAB_FIRST 16
 #define SLAB_NEXT 64
 
 static size_t slab_bytes(uint32_t count)

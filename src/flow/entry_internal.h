@@ -13,6 +13,9 @@ struct chan;
 struct feed;
 struct put_waiter;
 
+/* The first slab is small, so that a channel with little traffic stays small. */
+#define SLAB_FIRST 16
+
 /* Events [first, last) of a chunk, put into a feed. */
 struct range {
     struct chunk *chunk;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "flow/chan_internal.h"
 #include "flow/producer_state.h"
 
@@ -12,10 +13,15 @@
 
 struct feed *feed_new(void)
 {
-    struct feed *feed = calloc(1, sizeof(*feed));
+    struct feed *feed;
 
-    if (!feed)
+    if (!budget_take(COUNT_LIVE_FEED_BYTES, sizeof(*feed)))
         return NULL;
+    feed = calloc(1, sizeof(*feed));
+    if (!feed) {
+        budget_give(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
+        return NULL;
+    }
     feed->refs = 1;
     list_init(&feed->in_chan);
     list_init(&feed->in_losses);
@@ -33,6 +39,7 @@ struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *sourc
     if (!feed)
         return NULL;
     if (chan->weighs_feeds && heap_set(&chan->heaviest, &feed->weight, 0) != ERR_OK) {
+        budget_give(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
         free(feed);
         return NULL;
     }

@@ -2,6 +2,7 @@
  * alive, so the release of its last reference is here too. chan_report.c reports them. */
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "flow/chan_internal.h"
 #include "flow/shared_feed.h"
 
@@ -15,6 +16,7 @@ void feed_free(struct chan *chan, struct feed *feed)
     source_release(feed->source);
     free(feed->unreported_others);
     free(feed->message);
+    budget_give(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
     free(feed);
 }
 

@@ -10,6 +10,14 @@ struct shedding {
     uint32_t dropped;
 };
 
+void chan_trim(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    chan_leave(chan); /* it frees what an idle channel does not need while the budget is short */
+}
+
 uint64_t chan_sheddable(struct chan *chan)
 {
     uint64_t bytes;

@@ -21,7 +21,7 @@ enum err bind_pair(struct producer *producer, struct subscription *subscription,
     return producer->kind->bind(producer, subscription, &part, start_point, created);
 }
 
-enum err bind_subscriptions(struct producer *producer, struct list *created)
+void bind_subscriptions(struct producer *producer, struct list *created)
 {
     if (producer->kind->wildcards)
         wildcard_set_add_inlet(hub_wildcards(producer->hub), &producer->inlet);
@@ -30,9 +30,9 @@ enum err bind_subscriptions(struct producer *producer, struct list *created)
     {
         struct subscription *subscription = container_of(node, struct subscription, by_id);
 
+        /* Who wants the producer pays for it, not the producer. */
         if (subscription->ctx.state == CTX_LIVE &&
             bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
-            return ERR_NO_MEMORY;
+            ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
     }
-    return ERR_OK;
 }

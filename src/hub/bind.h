@@ -12,9 +12,9 @@ struct start_point;
 struct subscription;
 
 /* Binds a new producer and every live subscription that wants it. Activations are only created:
- * they are appended to `created`, and activations_begin() starts them.
- *   ERR_NO_MEMORY  some were bound; the caller takes them out again */
-MUST_CHECK enum err bind_subscriptions(struct producer *producer, struct list *created);
+ * they are appended to `created`, and activations_begin() starts them. A subscription for which
+ * there is no memory ends: MEMORY_BUDGET. The caller runs the ready list. */
+void bind_subscriptions(struct producer *producer, struct list *created);
 
 /* Binds the two where the subscription wants the producer, as above. Which producers a new
  * subscription is bound to: bind_walk.h. `start_point` NULL: live. */

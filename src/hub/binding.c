@@ -3,50 +3,49 @@
 
 #include <stdlib.h>
 
-#include "base/budget.h"
 #include "base/counters.h"
+#include "event/matcher.h"
 #include "flow/shared_feed.h"
 #include "hub/hub_parts.h"
+#include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
 #include "hub/select_plan.h"
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
 #include "route/wildcard.h"
 
-/* A zeroed binding, which is in the budget. NULL: memory or budget is used up. */
-static struct binding *binding_alloc(void)
-{
-    struct binding *binding;
-
-    if (!budget_take(COUNT_LIVE_ROUTE_BYTES, sizeof(*binding)))
-        return NULL;
-    binding = calloc(1, sizeof(*binding));
-    if (!binding)
-        budget_give(COUNT_LIVE_ROUTE_BYTES, sizeof(*binding));
-    return binding;
-}
-
 static void binding_free(struct binding *binding)
 {
-    if (binding)
-        budget_give(COUNT_LIVE_ROUTE_BYTES, sizeof(*binding));
+    kept_memory_remove_route(binding->subscription, binding->kept_bytes);
     free(binding);
 }
 
-/* A binding that is in no list yet, with space for its route in the inlet. NULL: out of memory. */
+/* A binding that is in no list yet, with space for its route in the inlet. NULL: memory or
+ * budget is used up, or what the peer may keep. */
 static struct binding *binding_new(struct producer *producer, struct subscription *subscription,
                                    const struct filter_part *part)
 {
-    struct binding *binding = binding_alloc();
+    struct binding *binding;
+    size_t bytes = sizeof(*binding);
 
-    if (!binding || inlet_reserve(&producer->inlet) != ERR_OK ||
+    if (part->answer == FILTER_BY_EVENT)
+        bytes += match_entry_bytes(subscription->filter, part);
+    if (!kept_memory_add_route(subscription, bytes))
+        return NULL;
+    binding = calloc(1, sizeof(*binding));
+    if (!binding) {
+        kept_memory_remove_route(subscription, bytes);
+        return NULL;
+    }
+    binding->kept_bytes = bytes;
+    binding->producer = producer;
+    binding->subscription = subscription;
+    if (inlet_reserve(&producer->inlet) != ERR_OK ||
         route_init(&binding->route, &producer->inlet, subscription->chan, subscription->filter, part, NULL) !=
             ERR_OK) {
         binding_free(binding);
         return NULL;
     }
-    binding->producer = producer;
-    binding->subscription = subscription;
     list_init(&binding->link);
     return binding;
 }

@@ -20,7 +20,8 @@ struct binding {
     struct route route; /* of the producer's inlet */
     struct producer *producer;
     struct subscription *subscription;
-    struct list link; /* in subscription->bindings */
+    struct list link;  /* in subscription->bindings */
+    size_t kept_bytes; /* that it is charged with (kept_memory.h) */
 };
 
 /* Frees a binding that was never entered. */

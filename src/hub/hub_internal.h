@@ -52,6 +52,7 @@ struct hub {
     struct map ids;
     struct peer_counts peers; /* subscriptions by their peers */
     uint64_t filter_cost;     /* of all subscriptions (filter_charge.h) */
+    uint64_t kept_bytes;      /* by all subscriptions (kept_memory.h) */
     struct list sessions;     /* until they are unregistered; those in drain.sessions are too */
     struct hub_drain drain;
     void (*emptied)(void *ctx);

@@ -33,11 +33,6 @@ struct due_queue *hub_due_queue(struct hub *hub)
     return &hub->due_queue;
 }
 
-struct peer_counts *hub_subscription_counts(struct hub *hub)
-{
-    return &hub->peers;
-}
-
 uint64_t *hub_random_state(struct hub *hub)
 {
     return &hub->random_state;

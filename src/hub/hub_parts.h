@@ -10,7 +10,6 @@ struct due_queue;
 struct hub;
 struct list;
 struct loop;
-struct peer_counts;
 struct ready_list;
 struct registry;
 struct sorted;
@@ -23,7 +22,6 @@ struct registry *hub_registry(struct hub *hub);
 struct wildcard_set *hub_wildcards(struct hub *hub); /* its lock guards the bindings' lists too */
 struct transients *hub_transients(struct hub *hub);
 struct due_queue *hub_due_queue(struct hub *hub);
-struct peer_counts *hub_subscription_counts(struct hub *hub); /* by their peers */
 uint64_t *hub_random_state(struct hub *hub);
 struct list *hub_sessions(struct hub *hub);              /* until they are unregistered */
 struct sorted *hub_subscriptions_by_id(struct hub *hub); /* which is by their beginning */

@@ -5,49 +5,78 @@
 #include <stdio.h>
 
 #include "base/budget.h"
-#include "base/peer_share.h"
 #include "base/shared_bytes.h"
 #include "event/filter.h"
-#include "hub/hub_parts.h"
+#include "hub/hub_internal.h"
 #include "hub/subscription_internal.h"
-#include "loop/loop.h"
 
-/* By all peers together, with the routes to the producers that are there. */
-static uint64_t kept_by_all(void)
+/* What all peers may keep. UINT64_MAX: there is no limit. */
+static uint64_t limit_of_all(void)
 {
-    return (uint64_t)(count_get(COUNT_LIVE_FILTER_BYTES) + count_get(COUNT_LIVE_REQUEST_BYTES) +
-                      count_get(COUNT_LIVE_ROUTE_BYTES));
+    uint64_t limit = budget_limit();
+
+    return limit > 0 ? limit / 2 : UINT64_MAX;
 }
 
-enum fault_reason kept_memory_check(struct hub *hub, struct peer_key peer, uint64_t more_bytes,
+static uint64_t share(const struct hub *hub, struct peer_key peer, uint64_t limit)
+{
+    return limit == UINT64_MAX ? limit : peer_share(loop_settings(hub->loop), limit, peer);
+}
+
+enum fault_reason kept_memory_check(const struct hub *hub, struct peer_key peer, uint64_t more_bytes,
                                     struct fault *fault)
 {
-    const struct peer_count *count = peer_counts_find(hub_subscription_counts(hub), peer);
-    uint64_t kept = count ? count->kept_bytes : 0, limit = budget_limit() / 2;
-    uint64_t share = MIN_OF(peer_share(loop_settings(hub_loop(hub)), limit, peer), limit);
+    const struct peer_count *count = peer_counts_find(&hub->peers, peer);
+    uint64_t kept = count ? count->kept_bytes : 0, all = limit_of_all(), of_peer = share(hub, peer, all);
     char text[PEER_TEXT_CAPACITY], bound[128];
 
-    if (limit == 0 || (kept + more_bytes <= share && kept_by_all() <= limit))
+    if (kept + more_bytes > of_peer) {
+        peer_text(peer, text, sizeof(text));
+        snprintf(bound, sizeof(bound), "%s keeps %" PRIu64 " bytes, at most %" PRIu64, text, kept, of_peer);
+    } else if (hub->kept_bytes + more_bytes > all) {
+        snprintf(bound, sizeof(bound), "all keep %" PRIu64 " bytes, at most %" PRIu64, hub->kept_bytes, all);
+    } else {
         return FAULT_NONE;
-    peer_text(peer, text, sizeof(text));
-    snprintf(bound, sizeof(bound), "%s keeps %" PRIu64 " bytes, at most %" PRIu64, text, kept, share);
+    }
     return fault_number(fault, FAULT_MEMORY_BUDGET, "selectors", more_bytes, bound);
 }
 
 static void set_kept(struct subscription *subscription, uint64_t bytes)
 {
+    subscription->hub->kept_bytes += bytes - subscription->kept_bytes;
     subscription->charge->kept_bytes += bytes - subscription->kept_bytes;
     subscription->kept_bytes = bytes;
 }
 
 void kept_memory_update(struct subscription *subscription)
 {
-    set_kept(subscription,
-             filter_bytes(subscription->filter) + shared_bytes_view(subscription->request).size);
+    set_kept(subscription, filter_bytes(subscription->filter) +
+                               shared_bytes_view(subscription->request).size + subscription->route_bytes);
+}
+
+bool kept_memory_add_route(struct subscription *subscription, uint64_t bytes)
+{
+    const struct hub *hub = subscription->hub;
+    const struct peer_count *count = subscription->charge;
+    uint64_t all = limit_of_all();
+
+    if (hub->kept_bytes + bytes > all || count->kept_bytes + bytes > share(hub, count->peer, all) ||
+        !budget_take(COUNT_LIVE_ROUTE_BYTES, bytes))
+        return false;
+    subscription->route_bytes += bytes;
+    set_kept(subscription, subscription->kept_bytes + bytes);
+    return true;
+}
+
+void kept_memory_remove_route(struct subscription *subscription, uint64_t bytes)
+{
+    budget_give(COUNT_LIVE_ROUTE_BYTES, bytes);
+    subscription->route_bytes -= bytes;
+    set_kept(subscription, subscription->kept_bytes - bytes);
 }
 
 void kept_memory_end(struct subscription *subscription)
 {
-    if (subscription->charge)
-        set_kept(subscription, 0);
+    CHECK(subscription->route_bytes == 0);
+    set_kept(subscription, 0);
 }

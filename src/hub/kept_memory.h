@@ -1,11 +1,14 @@
-/* kept_memory.h - how much memory the requests and filters of a peer's subscriptions may keep.
+/* kept_memory.h - how much memory a peer's subscriptions may keep: their requests, their filters,
+ * and their routes to producers.
  *
- * All peers together may have half of the budget for that and for routes (base/budget.h), so that
- * events always have the other half. One peer may have its share of this half (base/peer_share.h).
+ * All peers together may have half of the budget for that (base/budget.h), so that events always
+ * have the other half. One peer may have its share of this half (base/peer_share.h).
  *
  * Threads: the control thread only. */
 #ifndef TRIBUTARY_HUB_KEPT_MEMORY_H
 #define TRIBUTARY_HUB_KEPT_MEMORY_H
+
+#include <stdbool.h>
 
 #include "base/fault.h"
 #include "base/peer.h"
@@ -14,13 +17,18 @@ struct hub;
 struct subscription;
 
 /* Whether the peer may keep so many bytes more. FAULT_NONE, or FAULT_MEMORY_BUDGET with a bound
- * that names the peer, what it keeps, and its share. */
-MUST_CHECK enum fault_reason kept_memory_check(struct hub *hub, struct peer_key peer, uint64_t more_bytes,
-                                               struct fault *fault);
+ * that names the peer, or all peers, what is kept, and the share or limit. */
+MUST_CHECK enum fault_reason kept_memory_check(const struct hub *hub, struct peer_key peer,
+                                               uint64_t more_bytes, struct fault *fault);
 
-/* Charges the peer with what the subscription keeps at present. Call it when that has changed. */
+/* Charges the peer with the subscription's request and filter. Call it when they have changed. */
 void kept_memory_update(struct subscription *subscription);
-/* It keeps nothing any more. Call it before its peer's count is given back. */
+
+/* Charges the budget and the subscription's peer with a route. False: one of them has no space. */
+MUST_CHECK bool kept_memory_add_route(struct subscription *subscription, uint64_t bytes);
+void kept_memory_remove_route(struct subscription *subscription, uint64_t bytes);
+
+/* It keeps nothing any more: it has no routes. Call it before its peer's count is given back. */
 void kept_memory_end(struct subscription *subscription);
 
 #endif

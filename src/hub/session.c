@@ -47,14 +47,14 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
         return fault->reason;
     session = session_new(hub, kinds[params->mode], &session_ready_kind, params);
     list_init(&created);
-    if (session && (registry_charge(&session->producer, params->peer_key) != ERR_OK ||
-                    ((!older || params->start_first) && session_prepare(session, &created) != ERR_OK))) {
-        registry_discharge(&session->producer);
+    if (session && registry_charge(&session->producer, params->peer_key) != ERR_OK) {
         session_release(session);
         session = NULL;
     }
     if (!session)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    if (!older || params->start_first)
+        session_prepare(session, &created);
     if (charged)
         registry_discharge(charged);
     list_append(hub_sessions(hub), &session->link);

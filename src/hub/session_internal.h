@@ -107,8 +107,8 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
 extern const struct ready_kind session_ready_kind;
 
 /* Binds a waiting session and everybody who wants it, and notifies nobody. Activations that are to
- * begin are put into *created_out. ERR_NO_MEMORY: nothing has changed. */
-MUST_CHECK enum err session_prepare(struct session *session, struct list *created_out);
+ * begin are put into *created_out. */
+void session_prepare(struct session *session, struct list *created_out);
 
 /* The session has its name now: welcome() follows, and the activations begin. After
  * session_prepare() and registry_add(). */

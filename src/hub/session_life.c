@@ -37,14 +37,10 @@ static struct bytes name_of(const struct session *session)
 
 /* ---- the beginning ---- */
 
-enum err session_prepare(struct session *session, struct list *created)
+void session_prepare(struct session *session, struct list *created)
 {
     list_init(created);
-    if (bind_subscriptions(&session->producer, created) == ERR_OK)
-        return ERR_OK;
-    activations_discard(created, PRODUCER_REMOVED);
-    bindings_close(&session->producer, PRODUCER_REMOVED, 0, NULL);
-    return ERR_NO_MEMORY;
+    bind_subscriptions(&session->producer, created);
 }
 
 /* The routes are there already, so what is published from now on reaches everybody. */
@@ -83,12 +79,11 @@ static void take_free_name(struct session *session)
     struct ending refused = {.reason = reserve_free_name(session)};
     struct list created;
 
-    if (refused.reason == FAULT_NONE && session_prepare(session, &created) != ERR_OK)
-        refused.reason = FAULT_MEMORY_BUDGET;
     if (refused.reason != FAULT_NONE) {
         session_over(session, &refused, true);
         return;
     }
+    session_prepare(session, &created);
     CHECK(registry_add(&session->producer) == ERR_OK); /* there is space */
     session_go_live(session, &created);
 }

@@ -86,6 +86,12 @@ static uint64_t sheddable(const struct shedder *shedder, const struct subscripti
     return !above || above_share(shedder, subscription->charge) ? chan_sheddable(subscription->chan) : 0;
 }
 
+/* Idle channels give back the memory of their entries. */
+static void trim(struct shedder *shedder)
+{
+    sorted_each(node, shedder->subscriptions) chan_trim(subscription_at(node)->chan);
+}
+
 /* One round. Returns how many ranges it dropped. */
 static uint32_t shed(struct shedder *shedder)
 {
@@ -138,6 +144,8 @@ static void run(struct task *task)
     }
     if (budget_used() > enough)
         dropped = history_shed(MAX_RANGES);
+    if (dropped == 0 && budget_used() > enough)
+        trim(shedder);
     if (dropped == 0 && budget_used() > enough)
         dropped = shed(shedder);
     shedder->ranges += dropped;

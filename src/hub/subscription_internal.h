@@ -37,6 +37,7 @@ struct subscription {
     void *port_ctx;
     struct peer_count *charge; /* of its peer */
     uint64_t kept_bytes;       /* that its peer is charged with (kept_memory.h) */
+    uint64_t route_bytes;      /* of these */
     uint32_t filter_cost;      /* what it is charged for its filter (filter_charge.h) */
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
     /* What it wants of the time before, while the walk goes on; else NULL. */

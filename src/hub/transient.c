@@ -22,6 +22,7 @@
 #include "hub/hub_query.h"
 #include "hub/producer.h"
 #include "hub/producer_internal.h"
+#include "hub/ready.h"
 #include "hub/registry.h"
 #include "loop/loop.h"
 #include "route/inlet.h"
@@ -281,7 +282,8 @@ static enum err bind_and_publish(struct producer *producer)
     struct list none;
 
     list_init(&none);
-    if (bind_subscriptions(producer, &none) == ERR_OK && registry_add(producer) == ERR_OK)
+    bind_subscriptions(producer, &none);
+    if (registry_add(producer) == ERR_OK)
         return ERR_OK;
     bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
     return ERR_NO_MEMORY;
@@ -313,6 +315,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
         transient_free(transient);
         transient = NULL;
     }
+    ready_run(hub_ready(hub)); /* subscriptions may have ended for want of memory */
     if (!transient)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     inlet = &transient->producer.inlet;

@@ -154,11 +154,13 @@ static bool in_turn(const struct loop *loop)
 }
 
 /* Takes steps while the turn has time. Returns whether more is left; else the slice may be gone. */
-static bool take_steps(struct loop *loop, struct slice *slice)
+static bool take_steps(struct loop *loop, struct slice *slice, bool at_least_one)
 {
     int64_t began_ns = clock_mono_ns(), took_ns = 0;
     bool more = true;
 
+    if (at_least_one)
+        more = slice->step(slice);
     while (more && (took_ns < loop->slices_left_ns || !in_turn(loop))) {
         more = slice->step(slice);
         took_ns = clock_mono_ns() - began_ns;
@@ -176,13 +178,18 @@ static void post_slices(struct loop *loop)
     loop_post(loop, &loop->slices_task);
 }
 
-void loop_slice(struct loop *loop, struct slice *slice)
+static void go_on(struct loop *loop, struct slice *slice, bool at_least_one)
 {
     list_remove(&slice->link);
-    if (!take_steps(loop, slice))
+    if (!take_steps(loop, slice, at_least_one))
         return;
     list_append(&loop->slices, &slice->link);
     post_slices(loop);
+}
+
+void loop_slice(struct loop *loop, struct slice *slice)
+{
+    go_on(loop, slice, false);
 }
 
 static void run_slices(struct task *task)
@@ -191,8 +198,11 @@ static void run_slices(struct task *task)
     struct list *node;
 
     loop->slices_posted = false;
+    /* One step, even where what ran before has used the time of this turn up. */
+    if ((node = list_first(&loop->slices)))
+        go_on(loop, container_of(node, struct slice, link), true);
     while ((node = list_first(&loop->slices)) && (loop->slices_left_ns > 0 || !in_turn(loop)))
-        loop_slice(loop, container_of(node, struct slice, link));
+        go_on(loop, container_of(node, struct slice, link), false);
     if (node)
         post_slices(loop);
 }

@@ -100,3 +100,28 @@ Test(kept_memory, another_filter_counts_beside_the_present_one_until_it_holds)
     cr_assert_eq(hub_select(a.subscription, filter, &fault), 2);
     consumer_leave(&a);
 }
+
+/* Routes count as well. The consumer that wants a new producer pays for the route, not the
+ * producer. */
+Test(kept_memory, a_consumer_for_whose_route_there_is_no_space_ends_and_the_producer_goes_on)
+{
+    struct consumer poor, rich;
+    struct putter putters[8];
+    size_t opened = 0;
+    char name[2] = "a";
+
+    budget_set(1 << 20);
+    consumer_join(&rich, &fixture, consumer_of_peer(other));
+    budget_set(8 * unit);
+    consumer_join(&poor, &fixture, consumer_of_peer(one));
+    while (poor.aborts == 0 && opened < ARRAY_LEN(putters)) {
+        putter_open(&putters[opened++], &fixture, name);
+        name[0]++;
+        loop_turn(fixture.loop);
+    }
+    cr_assert_eq(poor.aborts, 1);
+    for (size_t i = 0; i < opened; i++)
+        putter_leave(&putters[i]);
+    consumer_leave(&poor);
+    consumer_leave(&rich);
+}

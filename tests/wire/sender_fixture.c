@@ -1,6 +1,7 @@
 /* sender_fixture.c - see sender_fixture.h. */
 #include "sender_fixture.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,7 +168,7 @@ struct chunk *sender_fixture_chunk(struct sender_fixture *fixture, uint32_t feed
     limits.max_batch_bytes = limits.max_event_bytes = UINT32_MAX;
     for (uint64_t i = 0; i < events; i++) {
         char key[24];
-        snprintf(key, sizeof(key), "%llu", (unsigned long long)(fixture->next[feed] + i));
+        snprintf(key, sizeof(key), "%" PRIu64, fixture->next[feed] + i);
         for (size_t at = 0; at < size; at++)
             data[at] = data_byte(fixture->next[feed] + i, at);
         put_event(&message,

@@ -161,6 +161,28 @@ Test(chan_memory, an_entry_beyond_the_budget_is_dropped_unless_nobody_may_lose_i
     cr_assert_eq(budget_used(), 0);
 }
 
+Test(chan_memory, an_idle_channel_gives_its_entries_back_while_the_budget_is_short)
+{
+    struct flow_fixture fixture;
+    struct chunk *chunk;
+
+    flow_fixture_open(&fixture, &newest, 1);
+    chunk = sample(&fixture);
+    for (uint32_t i = 0; i < 40; i++)
+        cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
+    flow_fixture_deliver(&fixture, 40);
+    chan_trim(fixture.chan);
+    cr_assert_gt(count_get(COUNT_LIVE_ENTRY_BYTES), 40 * sizeof(void *), "they are kept for later");
+    budget_set(budget_used());
+    chan_trim(fixture.chan);
+    cr_assert_eq(count_get(COUNT_LIVE_ENTRY_BYTES), 0);
+    budget_set(0);
+    cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 0, 1, NULL), ERR_OK);
+    chunk_release(chunk);
+    flow_fixture_balance(&fixture);
+    flow_fixture_close(&fixture);
+}
+
 Test(chan_memory, a_range_that_cannot_be_parked_is_dropped_and_its_putter_goes_on)
 {
     struct waiter waiter;

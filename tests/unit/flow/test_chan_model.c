@@ -109,7 +109,7 @@ static void put(struct trial *trial)
              count = 1 + trial_roll(trial, trial_roll(trial, 3) ? 4 : MAX_EVENTS);
     uint32_t first = trial_roll(trial, 4) ? 0 : trial_roll(trial, count),
              last = first + 1 + trial_roll(trial, count - first);
-    struct model_event events[MAX_EVENTS];
+    struct model_event events[MAX_EVENTS] = {[0] = {.size = 0}};
     struct chunk *chunk;
     enum err err;
 

@@ -124,6 +124,37 @@ Test(loop_slices, take_turns)
     loop_free(loop);
 }
 
+static struct slice hog;
+
+static bool use_the_turn_up(struct slice *slice)
+{
+    (void)slice;
+    spend(2 * NS_PER_MS);
+    return false;
+}
+
+static void start_hog(struct task *task)
+{
+    loop_slice(loop, &hog);
+    if (work.left > 0)
+        loop_post(loop, task);
+}
+
+Test(loop_slices, one_that_waits_goes_on_where_new_ones_use_up_every_turn)
+{
+    struct task task = {.run = start}, of_hog = {.run = start_hog};
+
+    begin(slow_step, 20);
+    slice_init(&hog, use_the_turn_up);
+    loop_post(loop, &of_hog);
+    loop_post(loop, &task);
+    for (int i = 0; i < 40 && work.left > 0; i++)
+        loop_turn(loop);
+    cr_assert_eq(work.left, 0);
+    loop_turn(loop);
+    loop_free(loop);
+}
+
 Test(loop_slices, outside_of_a_turn_all_is_done_at_once_and_a_slice_may_free_itself)
 {
     struct work *own = calloc(1, sizeof(*own));

@@ -173,8 +173,10 @@ Test(token, refuses_random_bytes)
 
         for (size_t j = 0; j < size; j++)
             bytes[j] = (uint8_t)dice_roll(&dice, 256);
-        if (size > 2)
-            memcpy(bytes, "R\1", 2);
+        if (size > 2) {
+            bytes[0] = 'R';
+            bytes[1] = 1;
+        }
         cr_assert_eq(read_token((struct bytes){bytes, size}, &points, &count, &left_out, &fault),
                      FAULT_BAD_TOKEN);
     }
