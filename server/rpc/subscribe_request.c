@@ -18,6 +18,8 @@
 
 #define MAX_REQUEST_BYTES (64u * 1024u)
 #define MAX_NAME_BYTES 256u
+/* Until the stream is bound each costs what resume.c says, and a microsecond of the loop. */
+#define MAX_POSITIONS 16384u
 
 /* 0 stands for the default. */
 static enum fault_reason number_read(uint64_t value, const char *field, const struct setting_range *range,
@@ -246,6 +248,9 @@ static enum fault_reason positions_read(const Tributary__V1__Start__Positions *p
 {
     enum fault_reason reason = FAULT_NONE;
 
+    if (positions->n_positions > MAX_POSITIONS)
+        return fault_number(fault, FAULT_TOO_MANY, "start.positions.positions", positions->n_positions,
+                            "at most 16384");
     if (positions->resume_token.len > 0) {
         reason = resume_read(&positions->resume_token, "start.positions.resume_token", positions->n_positions,
                              request, fault);
@@ -254,7 +259,7 @@ static enum fault_reason positions_read(const Tributary__V1__Start__Positions *p
         request->params.resume = request->resume;
         request->params.resume_others_live = true;
         if (!request->resume)
-            reason = fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+            return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     }
     for (size_t i = 0; i < positions->n_positions && !reason; i++) {
         const Tributary__V1__Position *position = positions->positions[i];

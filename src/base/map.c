@@ -100,9 +100,8 @@ static void push(struct map_node **slots, size_t slot_count, struct map_node *no
     *slot = node;
 }
 
-static enum err grow(struct map *map)
+static enum err grow(struct map *map, size_t slot_count)
 {
-    size_t slot_count = MAX_OF(map->slot_count * 2, MIN_SLOTS);
     struct map_node **slots = calloc(slot_count, sizeof(struct map_node *));
 
     if (!slots)
@@ -134,7 +133,16 @@ void map_fini(struct map *map)
 
 enum err map_reserve(struct map *map)
 {
-    return map->count < map->slot_count ? ERR_OK : grow(map);
+    return map->count < map->slot_count ? ERR_OK : grow(map, MAX_OF(map->slot_count * 2, MIN_SLOTS));
+}
+
+enum err map_reserve_many(struct map *map, size_t count)
+{
+    size_t slot_count = MIN_SLOTS;
+
+    while (slot_count < count)
+        slot_count *= 2;
+    return map->slot_count >= slot_count ? ERR_OK : grow(map, slot_count);
 }
 
 enum err map_add(struct map *map, struct map_node *node)

@@ -33,6 +33,11 @@ void map_fini(struct map *map);
  *   ERR_NO_MEMORY  nothing changed */
 MUST_CHECK enum err map_reserve(struct map *map);
 
+/* Makes space for `count` nodes in an empty map, so that adding them cannot fail and moves nothing.
+ * The table then has fewer than twice as many slots, or 16.
+ *   ERR_NO_MEMORY  nothing changed */
+MUST_CHECK enum err map_reserve_many(struct map *map, size_t count);
+
 /* Adds a node whose `key` is set. The map must not contain the key.
  *   ERR_NO_MEMORY  nothing changed */
 MUST_CHECK enum err map_add(struct map *map, struct map_node *node);

@@ -31,7 +31,7 @@ void bind_subscriptions(struct producer *producer, struct list *created)
         struct subscription *subscription = container_of(node, struct subscription, by_id);
 
         /* Who wants the producer pays for it, not the producer. */
-        if (subscription->ctx.state == CTX_LIVE &&
+        if (subscription->ctx.state == CTX_LIVE && !subscription->binds_later &&
             bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
             ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
     }

@@ -11,9 +11,10 @@ struct producer;
 struct start_point;
 struct subscription;
 
-/* Binds a new producer and every live subscription that wants it. Activations are only created:
- * they are appended to `created`, and activations_begin() starts them. A subscription for which
- * there is no memory ends: MEMORY_BUDGET. The caller runs the ready list. */
+/* Binds a new producer and every live subscription that wants it, but for those whose walk will do
+ * so (bind_walk.h). Activations are only created: they are appended to `created`, and
+ * activations_begin() starts them. A subscription for which there is no memory ends: MEMORY_BUDGET.
+ * The caller runs the ready list. */
 void bind_subscriptions(struct producer *producer, struct list *created);
 
 /* Binds the two where the subscription wants the producer, as above. Which producers a new

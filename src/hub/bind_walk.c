@@ -1,9 +1,11 @@
-/* bind_walk.c - binds a new subscription and every producer that it wants, in slices.
+/* bind_walk.c - binds a new subscription and every producer that it wants, in slices. The
+ * positions of an earlier stream are sorted before that, and its sources that are gone are reported
+ * after it, in slices too.
  *
  * The walk goes by the producers' names, and remembers the last one. Producers come and go in
- * between. One that was bound after the walk began has bound the subscription itself, with the same
- * start point, so the walk leaves it out. Activations are created on the way, and begin at the
- * end. */
+ * between. One that was bound after the positions were sorted has bound the subscription itself,
+ * with the same start point, so the walk leaves it out. Activations are created on the way, and
+ * begin at the end. */
 #include "hub/bind_walk.h"
 
 #include <stdlib.h>
@@ -23,8 +25,11 @@
 #include "route/route.h"
 #include "route/wildcard.h"
 
-/* Producers of one step. One that puts its history costs as much as many others. */
+/* Producers of one step, or sources that may be gone. A producer that puts its history costs as
+ * much as many others. */
 #define STEP_PRODUCERS 8u
+/* Positions of an earlier stream that are sorted in one step. */
+#define STEP_POSITIONS 64u
 
 struct bind_walk {
     struct slice slice;
@@ -33,7 +38,8 @@ struct bind_walk {
     struct start_point start_point;
     uint64_t until; /* what was bound later has bound the subscription itself */
     struct list created;
-    bool waits; /* later portions follow */
+    bool all_bound; /* what is left are the sources that are gone */
+    bool waits;     /* later portions follow */
     bool over;
     enum err err;
     struct walk_name after; /* the last producer */
@@ -44,8 +50,23 @@ static void walk_free(struct bind_walk *walk)
 {
     walk->subscription->walk = NULL;
     walk->subscription->start_point = NULL;
+    walk->subscription->binds_later = false;
     resume_free(walk->resume);
     free(walk);
+}
+
+/* Sorts some positions. Returns whether more are left. */
+static bool sort_some(struct bind_walk *walk)
+{
+    struct subscription *subscription = walk->subscription;
+
+    if (!subscription->binds_later)
+        return false;
+    if (resume_sort(walk->resume, STEP_POSITIONS))
+        return true;
+    subscription->binds_later = false;
+    walk->until = hub_registry(subscription->hub)->bound;
+    return false;
 }
 
 static enum err bind_one(struct bind_walk *walk, struct producer *producer)
@@ -77,6 +98,19 @@ static bool bind_some(struct bind_walk *walk)
     return false;
 }
 
+/* Reports some sources that are gone. Returns whether more are left. */
+static bool report_some(struct bind_walk *walk)
+{
+    struct subscription *subscription = walk->subscription;
+    bool more = false;
+
+    if (walk->err == ERR_OK && walk->resume)
+        walk->err =
+            resume_report_lost_sources(walk->resume, subscription->chan, subscription->filter,
+                                       &hub_registry(subscription->hub)->producers, STEP_PRODUCERS, &more);
+    return more;
+}
+
 static void bound(struct bind_walk *walk)
 {
     bindings_become_wildcard(walk->subscription);
@@ -103,13 +137,14 @@ static void over(struct bind_walk *walk)
 static bool step(struct slice *slice)
 {
     struct bind_walk *walk = container_of(slice, struct bind_walk, slice);
-    struct subscription *subscription = walk->subscription;
 
-    if (bind_some(walk))
+    if (sort_some(walk))
         return true;
-    if (walk->err == ERR_OK && walk->resume)
-        walk->err = resume_report_lost_sources(walk->resume, subscription->chan, subscription->filter,
-                                               &hub_registry(subscription->hub)->producers);
+    if (!walk->all_bound && bind_some(walk))
+        return true;
+    walk->all_bound = true;
+    if (report_some(walk))
+        return true;
     walk->over = true;
     if (walk->waits)
         over(walk);
@@ -174,6 +209,7 @@ enum err bind_walk_begin(struct subscription *subscription, const struct bind_st
     }
     subscription->walk = walk;
     subscription->start_point = &walk->start_point;
+    subscription->binds_later = !!walk->resume;
     if (!start->at_once)
         loop_slice(hub_loop(subscription->hub), &walk->slice);
     while (start->at_once && !walk->over)

@@ -1,6 +1,8 @@
-/* bind_walk.h - binds a new subscription and every producer that it wants, in slices.
+/* bind_walk.h - binds a new subscription and every producer that it wants, in slices. Reports the
+ * sources of an earlier stream that are gone.
  *
- * Producers that are added while the walk goes on bind the subscription themselves.
+ * It first sorts the positions of the earlier stream. Producers that are added after that, while
+ * the walk goes on, bind the subscription themselves.
  *
  * Threads: the loop only. */
 #ifndef TRIBUTARY_HUB_BIND_WALK_H

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "event/chunk.h"
 
 #define FIRST_CAPACITY 8u
@@ -10,14 +11,18 @@
 static bool reserve(struct left_positions *positions)
 {
     uint32_t capacity = positions->capacity ? positions->capacity * 2 : FIRST_CAPACITY;
+    uint64_t more_bytes = (capacity - positions->capacity) * sizeof(struct left_position);
     struct left_position *list;
 
     if (positions->count < positions->capacity)
         return true;
-    list =
-        positions->count < MAX_LEFT_POSITIONS ? reallocarray(positions->list, capacity, sizeof(*list)) : NULL;
-    if (!list)
+    if (positions->count >= MAX_LEFT_POSITIONS || !budget_take(COUNT_LIVE_POSITION_BYTES, more_bytes))
         return false;
+    list = reallocarray(positions->list, capacity, sizeof(*list));
+    if (!list) {
+        budget_give(COUNT_LIVE_POSITION_BYTES, more_bytes);
+        return false;
+    }
     positions->list = list;
     positions->capacity = capacity;
     return true;
@@ -40,5 +45,6 @@ void left_positions_fini(struct left_positions *positions)
     for (uint32_t i = 0; i < positions->count; i++)
         source_release(positions->list[i].source);
     free(positions->list);
+    budget_give(COUNT_LIVE_POSITION_BYTES, positions->capacity * sizeof(*positions->list));
     *positions = (struct left_positions){0};
 }

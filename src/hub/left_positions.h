@@ -1,5 +1,6 @@
 /* left_positions.h - where a subscription stood in its shared sources when it left them. A source
- * that has a feed in the channel is not in it: the feed keeps the position.
+ * that has a feed in the channel is not in it: the feed keeps the position. The budget is charged
+ * for the list.
  *
  * Threads: the caller's lock. */
 #ifndef TRIBUTARY_HUB_LEFT_POSITIONS_H
@@ -19,7 +20,7 @@ struct left_positions {
         uint64_t sequence;
     } * list;
     uint32_t count, capacity;
-    uint64_t left_out; /* positions beyond the bound, or for which there was no memory */
+    uint64_t left_out; /* positions beyond the bound, or for which there was no memory or no budget */
 };
 
 /* Adds source->routed of this moment, if it is above 0. */

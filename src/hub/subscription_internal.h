@@ -42,7 +42,8 @@ struct subscription {
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
     /* What it wants of the time before, while the walk goes on; else NULL. */
     const struct start_point *start_point;
-    bool bound_due; /* it was over after hub_subscribe(), and bound() is to be called */
+    bool binds_later; /* the walk binds the producers that are added now */
+    bool bound_due;   /* it was over after hub_subscribe(), and bound() is to be called */
     /* To shared producers. The loop changes these under the lock of the hub's wildcard set. */
     struct wildcard wildcard; /* it wants everything, unless a select has changed that */
     struct list bindings;     /* of one that is no wildcard */

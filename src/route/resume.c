@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/map.h"
 #include "event/filter.h"
 #include "flow/feed.h"
@@ -19,15 +20,27 @@
 struct position {
     struct map_node node;
     const struct resume_point *point;
-    bool compared; /* with the source, for resume_gap_report() */
+    bool settled; /* its gap was reported, or there is none */
 };
 
 struct resume {
-    struct map map;
+    const struct resume_point *points;
+    size_t point_count, sorted;
+    struct map map; /* of `positions` */
     struct position *positions;
     size_t count;
+    size_t looked_at; /* by resume_report_lost_sources() */
     enum resume_others others;
+    uint64_t charged; /* of the budget */
 };
+
+/* What so many points need: themselves, their positions, and fewer than two slots of the map
+ * each. */
+static uint64_t bytes_of(size_t count)
+{
+    return sizeof(struct resume) +
+           count * (sizeof(struct resume_point) + sizeof(struct position) + 2 * sizeof(struct map_node *));
+}
 
 /* A token may know several epochs of a source. Epochs rise, so the latest one says where the stream
  * stood. Of two positions in one epoch the later one counts: the source was selected again in
@@ -46,33 +59,46 @@ struct resume *resume_new(const struct resume_point *points, size_t count, enum 
     OWNED(resume_free) struct resume *resume = calloc(1, sizeof(*resume));
     struct resume *created;
 
-    if (!resume)
+    if (!resume || !budget_take(COUNT_LIVE_POSITION_BYTES, bytes_of(count)))
         return NULL;
+    resume->charged = bytes_of(count);
     map_init(&resume->map);
+    resume->points = points;
+    resume->point_count = count;
     resume->others = others;
     resume->positions = calloc(MAX_OF(count, 1u), sizeof(*resume->positions));
     if (!resume->positions)
         return NULL;
-    for (size_t i = 0; i < count; i++) {
-        struct position *position = &resume->positions[resume->count];
-        struct map_node *known = map_find(&resume->map, points[i].source);
-
-        if (known) {
-            struct position *other = container_of(known, struct position, node);
-
-            if (counts_more(&points[i], other->point))
-                other->point = &points[i];
-            continue;
-        }
-        position->point = &points[i];
-        position->node.key = points[i].source;
-        if (map_add(&resume->map, &position->node) != ERR_OK)
-            return NULL;
-        resume->count++;
-    }
+    if (map_reserve_many(&resume->map, count) != ERR_OK)
+        return NULL;
     created = resume;
     resume = NULL;
     return created;
+}
+
+static void sort_in(struct resume *resume, const struct resume_point *point)
+{
+    struct position *position = &resume->positions[resume->count];
+    struct map_node *known = map_find(&resume->map, point->source);
+
+    if (known) {
+        struct position *other = container_of(known, struct position, node);
+
+        if (counts_more(point, other->point))
+            other->point = point;
+        return;
+    }
+    position->point = point;
+    position->node.key = point->source;
+    CHECK(map_add(&resume->map, &position->node) == ERR_OK);
+    resume->count++;
+}
+
+bool resume_sort(struct resume *resume, uint32_t max)
+{
+    for (; max > 0 && resume->sorted < resume->point_count; max--)
+        sort_in(resume, &resume->points[resume->sorted++]);
+    return resume->sorted < resume->point_count;
 }
 
 void resume_free(struct resume *resume)
@@ -81,6 +107,7 @@ void resume_free(struct resume *resume)
         return;
     map_fini(&resume->map);
     free(resume->positions);
+    budget_give(COUNT_LIVE_POSITION_BYTES, resume->charged);
     free(resume);
 }
 
@@ -102,10 +129,10 @@ void resume_gap_report(struct resume *resume, const struct route *route, struct 
 
     if (!point && resume->others == RESUME_OTHERS_LIVE)
         return;
-    if (position && position->compared)
+    if (position && position->settled)
         return; /* it was removed and came back, after the stream had begun */
     if (position)
-        position->compared = true;
+        position->settled = true;
     if (point && point->epoch != source->epoch) {
         report_gap(route, source, last_sequence > 0 ? 1 : 0, last_sequence, true);
     } else {
@@ -120,21 +147,31 @@ void resume_gap_report(struct resume *resume, const struct route *route, struct 
     }
 }
 
-enum err resume_report_lost_sources(const struct resume *resume, struct chan *chan,
-                                    const struct filter *filter, const struct map *known)
+static enum err report_lost(struct chan *chan, const struct resume_point *point)
 {
-    for (size_t i = 0; i < resume->count; i++) {
-        const struct resume_point *point = resume->positions[i].point;
-        OWNED(source_release) struct source *source = NULL;
+    OWNED(source_release) struct source *source = source_new(point->source, point->epoch);
 
-        if (resume->positions[i].compared || map_find(known, point->source) ||
-            filter_producer(filter, point->source, NULL, 0).answer == FILTER_NONE)
+    if (!source)
+        return ERR_NO_MEMORY;
+    shared_gap(chan, source, 0, 0, true);
+    shared_end(chan, source, PRODUCER_REMOVED, 0, NULL);
+    return ERR_OK;
+}
+
+enum err resume_report_lost_sources(struct resume *resume, struct chan *chan, const struct filter *filter,
+                                    const struct map *known, uint32_t max, bool *more_out)
+{
+    for (; max > 0 && resume->looked_at < resume->count; max--) {
+        struct position *position = &resume->positions[resume->looked_at++];
+        struct bytes source = position->point->source;
+
+        if (position->settled || map_find(known, source) ||
+            filter_producer(filter, source, NULL, 0).answer == FILTER_NONE)
             continue;
-        source = source_new(point->source, point->epoch);
-        if (!source)
+        position->settled = true;
+        if (report_lost(chan, position->point) != ERR_OK)
             return ERR_NO_MEMORY;
-        shared_gap(chan, source, 0, 0, true);
-        shared_end(chan, source, PRODUCER_REMOVED, 0, NULL);
     }
+    *more_out = resume->looked_at < resume->count;
     return ERR_OK;
 }

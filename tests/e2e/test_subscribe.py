@@ -496,6 +496,26 @@ class Resuming(Case):
                     )
                 )
 
+    def test_positions_are_at_most_16384(self):
+        gone = [v1.Position(source=f"u{n:05}", epoch=5, sequence=9) for n in range(16385)]
+        with self.assertFault(
+            CODE.INVALID_ARGUMENT,
+            "TOO_MANY",
+            field="start.positions.positions",
+            contains=["16385", "at most 16384"],
+        ):
+            list(
+                v1.stub("Subscriber", self.daemon.channel).Subscribe(
+                    subscribe_request(start=v1.Start(positions={"positions": gone})), timeout=30
+                )
+            )
+        consumer = self.consumer(subscribe_request(start=v1.Start(positions={"positions": gone[:-1]})))
+        consumer.wait(lambda: len(consumer.received.lost) == 16384, "every source is reported")
+        self.assertEqual(
+            {lost.source for lost in consumer.received.lost}, {p.source for p in gone[:-1]}
+        )
+        self.assertEqual(self.daemon.counters()["live.position_bytes"], 0)
+
     def test_an_epoch_that_changed_makes_the_count_unknown(self):
         daemon = self.start_daemon("--transient-forget", "3s")
         channel = connect(daemon.address)

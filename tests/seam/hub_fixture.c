@@ -42,9 +42,10 @@ void hub_fixture_open(struct hub_fixture *fixture)
 
 void hub_fixture_close(struct hub_fixture *fixture)
 {
-    static const enum counter live[] = {COUNT_LIVE_CHUNKS,    COUNT_LIVE_CHUNK_BYTES,   COUNT_LIVE_CONTEXTS,
-                                        COUNT_LIVE_PRODUCERS, COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_ROUTES,
-                                        COUNT_LIVE_SESSIONS,  COUNT_LIVE_ACTIVATIONS,   COUNT_LIVE_CHANNELS};
+    static const enum counter live[] = {
+        COUNT_LIVE_CHUNKS,      COUNT_LIVE_CHUNK_BYTES,   COUNT_LIVE_POSITION_BYTES, COUNT_LIVE_CONTEXTS,
+        COUNT_LIVE_PRODUCERS,   COUNT_LIVE_SUBSCRIPTIONS, COUNT_LIVE_ROUTES,         COUNT_LIVE_SESSIONS,
+        COUNT_LIVE_ACTIVATIONS, COUNT_LIVE_CHANNELS};
 
     transcript("close");
     hub_free(fixture->hub);

@@ -58,7 +58,8 @@ static void add(struct resume_state *state, struct bytes source, uint64_t epoch,
 {
     struct position *position = NULL;
 
-    if (state->bytes + source.size + POSITION_BYTES > MAX_BYTES ||
+    if (state->positions.count == MAX_START_POSITIONS ||
+        state->bytes + source.size + POSITION_BYTES > MAX_BYTES ||
         !(position = malloc(sizeof(*position) + source.size)))
         return;
     if (source.size > 0)

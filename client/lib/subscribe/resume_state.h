@@ -29,9 +29,9 @@ void resume_state_clear(struct resume_state *state);
 /* A new token: it has all positions so far. One above MAX_RESUME_TOKEN_BYTES is ignored. */
 void resume_state_token(struct resume_state *state, struct bytes token);
 
-/* The positions of an encoded Progress. Where memory runs out, or 700 KB of positions are kept, an
- * older position of the source stays: a later stream then reports too much as lost, and never too
- * little. Returns false where a position is malformed; those before it are kept. */
+/* The positions of an encoded Progress. Where memory runs out, or 16384 positions or 700 KB of them
+ * are kept, an older position of the source stays: a later stream then reports too much as lost,
+ * and never too little. Returns false where a position is malformed; those before it are kept. */
 bool resume_state_progress(struct resume_state *state, struct bytes progress);
 
 /* Appends the start of a SubscribeRequest. Appends nothing where there is no token and no

@@ -8,6 +8,7 @@
 #include "tributary/tributary.h"
 
 #define MAX_RESUME_TOKEN_BYTES 65536u
+#define MAX_START_POSITIONS 16384u
 
 /* The filter, then the options. NULL: done. Otherwise the option that is out of its bounds, as
  * static text. */

@@ -93,6 +93,25 @@ Test(map, grows_when_space_is_reserved_and_not_when_it_is_used)
     map_fini(&map);
 }
 
+Test(map, reserves_space_for_many_nodes)
+{
+    struct map map;
+    struct map_node **slots;
+
+    fill(&map, NODES);
+    map_fini(&map);
+    cr_assert_eq(map_reserve_many(&map, NODES), ERR_OK);
+    cr_assert_geq(map.slot_count, (size_t)NODES);
+    cr_assert_lt(map.slot_count, (size_t)NODES * 2);
+    slots = map.slots;
+    for (int i = 0; i < NODES; i++)
+        cr_assert_eq(map_add(&map, &entries[i].node), ERR_OK);
+    cr_assert_eq(map.slots, slots, "nothing moved");
+    cr_assert_eq(map_reserve_many(&map, 1), ERR_OK);
+    cr_assert_eq(map.slots, slots, "there was space");
+    map_fini(&map);
+}
+
 Test(map, removes_from_anywhere_in_a_chain)
 {
     struct map map;

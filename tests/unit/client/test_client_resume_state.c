@@ -111,6 +111,18 @@ Test(client_resume_state, many_sources_are_bounded)
     cr_assert_leq(state.bytes, 700000, "a source that is known stays known");
 }
 
+/* The server refuses more. */
+Test(client_resume_state, at_most_16384_positions_are_kept)
+{
+    char name[8];
+
+    for (int i = 0; i < 16385; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        fold(name, 1, 1);
+    }
+    cr_assert_eq(state.positions.count, 16384);
+}
+
 Test(client_resume_state, a_malformed_position_is_a_fault)
 {
     static const uint8_t not_bytes[] = {0x08, 0x01}, unfinished[] = {0x0a, 0x05, 0x0a};

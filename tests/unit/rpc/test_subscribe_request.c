@@ -465,6 +465,27 @@ Test(subscribe_request, positions_without_a_token_say_nothing_about_other_source
     subscribe_request_fini(&request);
 }
 
+Test(subscribe_request, positions_are_at_most_16384)
+{
+    Tributary__V1__Position **pointers = calloc(16385, sizeof(*pointers));
+    struct positions_input at;
+    struct input *input = input_at(&at, NULL, "api");
+    struct subscribe_request request;
+
+    for (size_t i = 0; i < 16385; i++)
+        pointers[i] = &at.parts[i % 2];
+    at.positions.positions = pointers;
+    at.positions.n_positions = 16384;
+    accept(input, &request);
+    cr_expect_eq(request.params.resume_count, 16384);
+    subscribe_request_fini(&request);
+    input = input_at(&at, NULL, "api");
+    at.positions.positions = pointers;
+    at.positions.n_positions = 16385;
+    refuse(input, FAULT_TOO_MANY, "start.positions.positions", "16385");
+    free(pointers);
+}
+
 Test(subscribe_request, a_bad_token_or_a_bad_source_of_positions_is_refused)
 {
     struct buf spoiled = {.data = (uint8_t *)"R\1", .size = 2};
