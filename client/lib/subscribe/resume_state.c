@@ -99,11 +99,11 @@ static bool read_position(struct resume_state *state, struct bytes body)
     while (reader.next != reader.end) {
         if (!field_next(&reader, &field))
             return false;
-        if (field_tag(&field) == WIRE_TAG(PB_POSITION_SOURCE, WIRE_LEN))
+        if (field.number == PB_POSITION_SOURCE && field.type == WIRE_LEN)
             source = field.bytes;
-        else if (field_tag(&field) == WIRE_TAG(PB_POSITION_EPOCH, WIRE_FIXED64))
+        else if (field.number == PB_POSITION_EPOCH && field.type == WIRE_FIXED64)
             epoch = field.value;
-        else if (field_tag(&field) == WIRE_TAG(PB_POSITION_SEQUENCE, WIRE_FIXED64))
+        else if (field.number == PB_POSITION_SEQUENCE && field.type == WIRE_FIXED64)
             sequence = field.value;
         else if (field.number <= PB_POSITION_SEQUENCE)
             return false;
