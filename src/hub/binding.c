@@ -63,11 +63,7 @@ static struct wildcard_set *wildcards_of(const struct subscription *subscription
 
 void binding_attach(struct binding *binding)
 {
-    struct wildcard_set *set = wildcards_of(binding->subscription);
-
-    pthread_mutex_lock(&set->lock);
     list_append(&binding->subscription->bindings, &binding->link);
-    pthread_mutex_unlock(&set->lock);
     binding->subscription->binding_count++;
     count_add(COUNT_LIVE_ROUTES, 1);
 }
@@ -77,12 +73,15 @@ enum err binding_bind(struct producer *producer, struct subscription *subscripti
                       struct list *created)
 {
     struct binding *binding = binding_new(producer, subscription, part);
+    struct wildcard_set *set = wildcards_of(subscription);
 
     (void)created; /* no activations */
     if (!binding)
         return ERR_NO_MEMORY;
     route_enter(&binding->route, start_point);
+    pthread_mutex_lock(&set->lock);
     binding_attach(binding);
+    pthread_mutex_unlock(&set->lock);
     return ERR_OK;
 }
 
@@ -256,6 +255,19 @@ static void discard_all(struct list *bindings)
     }
 }
 
+/* Under the lock of the wildcard set. What is not linked stays in the list. */
+static void attach_linked(struct list *bindings)
+{
+    list_each(node, safe, bindings) {
+        struct binding *binding = container_of(node, struct binding, link);
+
+        if (!binding->route.linked)
+            continue;
+        list_remove(node);
+        binding_attach(binding);
+    }
+}
+
 /* The bindings stand in the order of the set's inlets. One that is not asked for stays unlinked.
  * `ctx` is where in the list the walk is. */
 static struct route *next_route(void *ctx, struct inlet *inlet)
@@ -274,7 +286,7 @@ enum err bindings_replace_wildcard(struct subscription *subscription)
 {
     const struct filter_part everything = {.answer = FILTER_ALL};
     struct wildcard_set *set = wildcards_of(subscription);
-    struct list bindings, *at = &bindings, *node;
+    struct list bindings, *at = &bindings;
 
     list_init(&bindings);
     list_each(other, safe, &set->inlets) {
@@ -290,16 +302,9 @@ enum err bindings_replace_wildcard(struct subscription *subscription)
     }
     pthread_mutex_lock(&set->lock);
     wildcard_replace(set, &subscription->wildcard, next_route, &at);
+    attach_linked(&bindings);
     pthread_mutex_unlock(&set->lock);
-    while ((node = list_first(&bindings))) {
-        struct binding *binding = container_of(node, struct binding, link);
-
-        list_remove(node);
-        if (binding->route.linked)
-            binding_attach(binding);
-        else
-            binding_discard(binding);
-    }
+    discard_all(&bindings);
     return ERR_OK;
 }
 

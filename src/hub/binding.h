@@ -26,7 +26,10 @@ struct binding {
 
 /* Frees a binding that was never entered. */
 void binding_discard(struct binding *binding);
-void binding_attach(struct binding *binding); /* adds it to its subscription's */
+/* Adds it to its subscription's. The caller holds the lock of the hub's wildcard set. Where the
+ * source may have events already, it has held it since before the route was linked: so
+ * hub_positions() has every source that the channel gets. */
+void binding_attach(struct binding *binding);
 
 /* What every kind of shared producer has as its bind() and reselect() (producer_internal.h). */
 MUST_CHECK enum err binding_bind(struct producer *producer, struct subscription *subscription,

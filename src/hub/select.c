@@ -115,40 +115,47 @@ static int compare_inlets(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-static void change_routes(const struct select_plan *plan, const struct filter *filter, struct chan *chan,
-                          uint32_t mark)
+/* Nobody asks for the positions of the subscription meanwhile. So who sees the mark finds each new
+ * source among them. */
+static void change_routes(const struct select_plan *plan, struct subscription *subscription)
 {
+    struct wildcard_set *set = hub_wildcards(subscription->hub);
+
     for (size_t i = 0; i < plan->count; i++)
         if (plan->changes[i].action == PUT_IN)
             route_begin(plan->changes[i].route);
     qsort(plan->changes, plan->count, sizeof(struct route_change), compare_inlets);
+    pthread_mutex_lock(&set->lock);
     for (size_t i = 0; i < plan->count; i++)
         pthread_mutex_lock(&plan->changes[i].route->inlet->lock);
     for (size_t i = 0; i < plan->count; i++) {
         struct route_change *change = &plan->changes[i];
 
         if (change->action == KEEP)
-            change->entry = route_set_filter(change->route, filter, &change->part, change->entry);
+            change->entry =
+                route_set_filter(change->route, subscription->filter, &change->part, change->entry);
         else if (change->action == TAKE_OUT)
             route_unlink(change->route);
         else
             route_link(change->route);
     }
-    chan_mark(chan, mark);
+    chan_mark(subscription->chan, subscription->revision);
     for (size_t i = 0; i < plan->count; i++)
         pthread_mutex_unlock(&plan->changes[i].route->inlet->lock);
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->changes[i].action == PUT_IN)
+            binding_attach(plan->changes[i].binding);
+    pthread_mutex_unlock(&set->lock);
 }
 
-/* Brings the loop's lists in line with the routes. */
-static void update_bindings(const struct select_plan *plan)
+/* Frees what the routes do not need any more. */
+static void finish_changes(const struct select_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct binding *binding = plan->changes[i].binding;
 
         match_entry_free(plan->changes[i].entry);
-        if (plan->changes[i].action == PUT_IN)
-            binding_attach(binding);
-        else if (plan->changes[i].action == TAKE_OUT && binding)
+        if (plan->changes[i].action == TAKE_OUT && binding)
             binding_close(binding, PRODUCER_ENDED, 0, NULL);
     }
 }
@@ -193,6 +200,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter, st
          bindings_replace_wildcard(subscription) != ERR_OK) ||
         select_plan_init(&plan, subscription->binding_count + subscription->activation_count +
                                     registry->producers.count) != ERR_OK) {
+        bindings_become_wildcard(subscription); /* again, where it was one */
         fault_set(fault, FAULT_MEMORY_BUDGET, "select", NULL);
         return 0;
     }
@@ -201,10 +209,10 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter, st
     if (plan_present(&plan, subscription, registry->walk) == ERR_OK &&
         plan_new(&plan, subscription, registry, old) == ERR_OK) {
         subscription->revision = revision;
-        change_routes(&plan, filter, subscription->chan, revision);
+        change_routes(&plan, subscription);
         log_write(LOG_INFO, "subscription.selected", LOG_TEXT("subscription", subscription->id_text),
                   LOG_NUMBER("revision", revision));
-        update_bindings(&plan);
+        finish_changes(&plan);
         bindings_become_wildcard(subscription);
         filter_free(old);
         kept_memory_update(subscription);
@@ -214,6 +222,7 @@ uint32_t hub_select(struct subscription *subscription, struct filter *filter, st
     } else {
         plan_undo(&plan, subscription);
         subscription->filter = old;
+        bindings_become_wildcard(subscription);
         fault_set(fault, FAULT_MEMORY_BUDGET, "select", NULL);
         revision = 0;
     }

@@ -507,9 +507,23 @@ static void step_subscribe(struct audience *audience)
     }
 }
 
+/* A select that fails leaves a wildcard a wildcard. */
+static void select_some_filter(struct audience *audience)
+{
+    const bool wildcard = audience->subscription->wildcard.in_set;
+    struct filter *filter = some_filter();
+
+    memory_may_fail = true;
+    if (hub_select(audience->subscription, filter, &(struct fault){.reason = FAULT_NONE}) != 0)
+        return;
+    memory_may_fail = false;
+    filter_free(filter);
+    if (wildcard && audience->subscription && audience->subscription->ctx.state == CTX_LIVE)
+        CHECK(audience->subscription->wildcard.in_set);
+}
+
 static void step_consumer(struct audience *audience)
 {
-    struct filter *filter;
     struct fault fault;
 
     if (!audience->subscription) {
@@ -532,12 +546,7 @@ static void step_consumer(struct audience *audience)
         break;
     case 3:
     case 4:
-        filter = some_filter();
-        memory_may_fail = true;
-        if (hub_select(audience->subscription, filter, &(struct fault){.reason = FAULT_NONE}) == 0) {
-            memory_may_fail = false;
-            filter_free(filter);
-        }
+        select_some_filter(audience);
         break;
     default:
         read_some(audience);

@@ -1,0 +1,114 @@
+/* test_positions.c - the positions of a subscription, which another thread may ask for whenever it
+ * gets the lock of the wildcard set. Here they are asked for each time that the hub releases it. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hub/hub_parts.h"
+#include "hub/positions.h"
+#include "route/wildcard.h"
+#include "seam/hub_fixture.h"
+
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+
+static struct consumer *asking; /* NULL: nobody asks */
+static unsigned asked;
+
+static bool add_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    char *text = ctx;
+    size_t used = strlen(text);
+
+    snprintf(text + used, 200 - used, "%s%s=%llu", used > 0 ? " " : "", source->name,
+             (unsigned long long)sequence);
+    return true;
+}
+
+static const char *positions_of(struct consumer *consumer)
+{
+    static char text[200];
+
+    text[0] = '\0';
+    cr_expect_eq(hub_positions(consumer->subscription, add_position, text), 0);
+    return text;
+}
+
+/* New sources come all at once, and those that were there stay. */
+static void check(void)
+{
+    struct consumer *consumer = asking;
+
+    asking = NULL; /* not while it asks */
+    const char *text = positions_of(consumer);
+    cr_expect_not_null(strstr(text, "web=3"), "%s", text);
+    cr_expect_eq(!strstr(text, "api=2"), !strstr(text, "db=1"), "%s", text);
+    asked++;
+    asking = consumer;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    int result = __real_pthread_mutex_unlock(mutex);
+
+    if (asking && mutex == &hub_wildcards(asking->fixture->hub)->lock)
+        check();
+    return result;
+}
+
+static void choose(struct consumer *consumer, const char *producer, const char *topic)
+{
+    struct fault fault;
+
+    asking = consumer;
+    cr_assert_neq(hub_select(consumer->subscription, filter_of(producer, topic, NULL), &fault), 0);
+    asking = NULL;
+    cr_assert_gt(asked, 0);
+    asked = 0;
+}
+
+static void begin(struct hub_fixture *fixture, struct consumer *consumer, const char *producer)
+{
+    struct subscription_params params = subscription_params_of(NULL);
+
+    hub_fixture_open(fixture);
+    publish(fixture, "web", 3, "t");
+    publish(fixture, "api", 2, "t");
+    publish(fixture, "db", 1, "t");
+    filter_free(params.filter);
+    params.filter = filter_of(producer, NULL, NULL);
+    params.limits.no_states = true; /* else a state keeps a feed, which has a position */
+    consumer_join(consumer, fixture, params);
+    consumer_read(consumer);
+}
+
+static void end(struct hub_fixture *fixture, struct consumer *consumer)
+{
+    consumer_leave(consumer);
+    hub_fixture_close(fixture);
+}
+
+Test(positions, a_select_that_widens_brings_all_new_sources_at_once)
+{
+    struct hub_fixture fixture;
+    struct consumer consumer;
+
+    begin(&fixture, &consumer, "web");
+    cr_assert_str_eq(positions_of(&consumer), "web=3");
+    choose(&consumer, "*", "t");
+    cr_assert_not_null(strstr(positions_of(&consumer), "db=1"));
+    choose(&consumer, "*", NULL);
+    end(&fixture, &consumer);
+}
+
+Test(positions, a_wildcard_that_gets_bindings_misses_no_source)
+{
+    struct hub_fixture fixture;
+    struct consumer consumer;
+
+    begin(&fixture, &consumer, "*");
+    choose(&consumer, "*", "t");
+    choose(&consumer, "*", NULL);
+    end(&fixture, &consumer);
+}
