@@ -148,8 +148,10 @@ void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
         const struct feed *feed = container_of(node, struct feed, in_chan);
 
         sequence = MAX_OF(position(feed), feed->reported);
-        if (more && sequence > 0)
+        if (sequence > 0)
             more = each(ctx, feed->source, sequence);
+        if (!more)
+            break;
     }
     /* A put takes the lock before it stores what was routed. So where there is no feed, everything
      * up to the sequence that is read here was dealt with. */
