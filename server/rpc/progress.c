@@ -27,7 +27,7 @@ void progress_write_token(struct progress *progress, struct subscription *subscr
     token_end(&writer, hub_positions(subscription, token_position, &writer));
     field_bytes(block, field, (struct bytes){token.data, token.size});
     progress->token_at_ns = clock_mono_ns();
-    progress->moved = false;
+    progress->moved = progress->due = false;
 }
 
 /* Writes a token if a small one has space for every source. */
@@ -42,13 +42,19 @@ static bool write_small_token(struct progress *progress, struct subscription *su
         return false;
     token_end(&writer, 0);
     field_bytes(block, field, (struct bytes){token.data, token.size});
-    progress->moved = false;
+    progress->moved = progress->due = false;
     return true;
 }
 
 static bool token_is_due(const struct progress *progress, bool last)
 {
-    return progress->moved && (last || clock_mono_ns() - progress->token_at_ns >= progress->interval_ns);
+    return progress->moved &&
+           (last || progress->due || clock_mono_ns() - progress->token_at_ns >= progress->interval_ns);
+}
+
+void progress_token_due(struct progress *progress)
+{
+    progress->moved = progress->due = true;
 }
 
 void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,

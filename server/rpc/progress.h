@@ -17,8 +17,12 @@ struct progress {
     int64_t interval_ns;      /* at most so long between two full tokens, where something moves */
     int64_t token_at_ns;      /* when the last full token was written */
     bool moved;               /* the last token of any size is not the latest any more */
+    bool due;                 /* and a full one is due before its interval is over */
     uint64_t delivered, lost; /* in the last Progress */
 };
+
+/* The next Progress has a token with every source. */
+void progress_token_due(struct progress *progress);
 
 /* Appends a Progress as a field of an EventBatch. Appends nothing where nothing has moved, so a
  * heartbeat stays empty. `last`: it is for the last message of the stream, which has a full token,

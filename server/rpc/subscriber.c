@@ -114,6 +114,7 @@ static bool ended(void *ctx, enum chan_state how)
     return true;
 }
 
+/* A consumer that resumes after the mark wants the new sources, also those that are idle. */
 static void marked(void *ctx, uint32_t mark, struct buf *block)
 {
     struct subscriber *subscriber = ctx;
@@ -121,6 +122,7 @@ static void marked(void *ctx, uint32_t mark, struct buf *block)
 
     settings_write(&subscriber->request, mark, &settings);
     field_message(block, PB_EVENT_BATCH_SETTINGS, &settings);
+    progress_token_due(&subscriber->progress);
 }
 
 static void on_limit(void *ctx)

@@ -54,6 +54,7 @@ struct sender {
     int64_t reported_at_ns; /* the last Progress */
     bool in_flight;
     bool moved;    /* a batch or a loss was sent since the last Progress */
+    bool mark;     /* a mark was written, and no Progress since */
     bool finished; /* the last Progress of the stream was written */
     bool stopped, ended, freed;
     struct credit credit;
@@ -90,12 +91,13 @@ static bool gather_notes(struct sender *sender, enum chan_state state, int64_t n
     bool last = is_last(sender, state, more || lost == MAX_NOTES);
 
     sender->moved = sender->moved || lost > 0 || sender->batch.count > 0;
-    if (heartbeat || last ||
+    if (heartbeat || last || sender->mark ||
         (sender->moved && now_ns - sender->reported_at_ns >= sender->settings.progress_ns)) {
         sender->finished = sender->finished || last;
         sender->port->progress(sender->ctx, sender->chan, last, notes);
         sender->reported_at_ns = now_ns;
         sender->moved = false;
+        sender->mark = false;
     }
     /* States come after the positions: a closed feed is freed once its last state is reported. */
     uint32_t states =
@@ -134,8 +136,10 @@ static bool send_message(struct sender *sender, enum chan_state state, int64_t n
         sender->settings.heartbeat_ns > 0 && now_ns - sender->sent_at_ns >= sender->settings.heartbeat_ns;
     uint32_t mark = chan_marked(sender->chan);
 
-    if (mark > 0)
+    if (mark > 0) {
         sender->port->marked(sender->ctx, mark, &sender->notes);
+        sender->mark = true;
+    }
     bool more = dequeue(sender, now_ns);
     more = !gather_notes(sender, state, now_ns, heartbeat, more) || more;
     sender->waiting_since_ns = more ? now_ns : INT64_MAX;

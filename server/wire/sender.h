@@ -37,7 +37,8 @@ struct sender_port {
      * dequeued, so that positions and totals belong to it. `last`: the stream ends with the message
      * that is being gathered. It is called with `last` at most once. */
     void (*progress)(void *ctx, struct chan *chan, bool last, struct buf *note);
-    /* The channel passed a mark: append the note that the mark stands for. */
+    /* The channel passed a mark: append the note that the mark stands for. progress() follows for
+     * the same message. */
     void (*marked)(void *ctx, uint32_t mark, struct buf *note);
     /* `limit_events` events were delivered: finish the call. Once; ended() does not follow. */
     void (*limit)(void *ctx);

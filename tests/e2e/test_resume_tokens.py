@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+"""What a consumer knows of its place when its connection breaks, with more producers than a small
+token has space for: it resumes with the latest token and the positions that followed."""
+from harness.case import Case, main
+from harness.client import EVERYTHING, event, subscribe_request
+from harness.protos import v1
+from harness.sessions import WithSessions, of
+
+PRODUCERS = [f"a producer with a long name, number {n}" for n in range(60)]
+
+
+class Place:
+    """The latest token, and the positions that followed it, as the C library keeps them. Its
+    batch() is an `on_batch`."""
+
+    def __init__(self):
+        self.tokens, self.token, self.positions = 0, b"", {}
+
+    def batch(self, batch):
+        for each in batch.progress.positions:
+            self.positions[each.source] = each
+        for token in (batch.started.resume_token, batch.progress.resume_token):
+            if token:
+                self.tokens, self.token, self.positions = self.tokens + 1, token, {}
+
+    def start(self):
+        return v1.Start(positions={"resume_token": self.token, "positions": self.positions.values()})
+
+
+class Resuming(WithSessions, Case):
+    forget = "60s"
+
+    def began(self, request, consume=True):
+        """A stream, and the place where it stands."""
+        place = Place()
+        begin = self.consuming if consume else self.consumer
+        consumer = begin(request, on_batch=place.batch)
+        consumer.wait(lambda: place.tokens == 1, "the token of Started")
+        return consumer, place
+
+    def resume(self, place, selectors):
+        """Resumes, and returns the consumer when it has all that it is told at the beginning."""
+        consumer = self.consumer(subscribe_request(selectors, start=place.start()))
+        self.publish(PRODUCERS[0], [event(99)])
+        consumer.wait_events(1)
+        return consumer
+
+    def test_a_select_that_widens_brings_a_token_with_the_idle_sources(self):
+        for each in PRODUCERS:
+            self.publish(each, [event(1)])
+        consumer, place = self.began(subscribe_request(of("nobody")))
+        consumer.select(EVERYTHING)
+        consumer.wait_revision(1)
+        consumer.wait(lambda: place.tokens == 2, "a token comes with the settings", patience=1)
+        consumer.cancel()
+        self.assertEqual(self.resume(place, EVERYTHING).received.lost, [])
+
+
+if __name__ == "__main__":
+    main()
