@@ -12,6 +12,9 @@
 
 #define MAX_POSITIONS 1000 /* in one Progress */
 
+/* The least time between two walks for positions of filtered events. */
+#define FILTERED_EVERY_NS (5 * NS_PER_S)
+
 static void write_position(void *ctx, const struct source *source, uint64_t sequence)
 {
     position_write(ctx, source, sequence);
@@ -57,6 +60,19 @@ void progress_token_due(struct progress *progress)
     progress->moved = progress->due = true;
 }
 
+/* Returns how many positions there were. */
+static uint32_t write_positions(struct progress *progress, struct subscription *subscription,
+                                struct chan *chan, bool last, struct buf *body)
+{
+    const int64_t now_ns = clock_mono_ns();
+    uint32_t moved = chan_positions(chan, MAX_POSITIONS, write_position, body);
+
+    if (!last && now_ns < progress->filtered_at_ns + FILTERED_EVERY_NS)
+        return moved;
+    progress->filtered_at_ns = now_ns;
+    return moved + hub_filtered_positions(subscription, MAX_POSITIONS - moved, write_position, body);
+}
+
 void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,
                     bool last, struct buf *block)
 {
@@ -65,7 +81,7 @@ void progress_write(struct progress *progress, struct subscription *subscription
 
     chan_stats(chan, &stats);
     uint64_t lost = chan_dropped(&stats).events;
-    uint32_t moved = chan_positions(chan, MAX_POSITIONS, write_position, &body);
+    uint32_t moved = write_positions(progress, subscription, chan, last, &body);
     progress->moved = progress->moved || moved > 0;
     if (moved == 0 && stats.delivered.events == progress->delivered && lost == progress->lost &&
         !token_is_due(progress, last))

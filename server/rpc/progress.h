@@ -18,6 +18,7 @@ struct progress {
     int64_t token_at_ns;      /* when the last full token was written */
     bool moved;               /* the last token of any size is not the latest any more */
     bool due;                 /* and a full one is due before its interval is over */
+    int64_t filtered_at_ns;   /* when positions of filtered events were looked for */
     uint64_t delivered, lost; /* in the last Progress */
 };
 

@@ -135,29 +135,49 @@ uint32_t chan_positions(struct chan *chan, uint32_t max,
     return reported;
 }
 
+/* A put takes the lock before it stores what was routed. So where there is no feed, everything up
+ * to the sequence that is read here was dealt with. */
+static void give_idle(const struct chan *chan, const struct chan_sources *sources,
+                      bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
+{
+    const struct source *source;
+    bool more = true;
+    uint64_t sequence;
+
+    while (more && sources->next(sources->ctx, &source, &sequence))
+        if (sequence > 0 && !feed_table_find(&chan->shared, source))
+            more = each(ctx, source, sequence);
+}
+
 void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
-    const struct source *source;
     SCRATCH struct deferred deferred;
     bool more = true;
-    uint64_t sequence;
 
     chan_enter(chan, &deferred);
     list_each(node, safe, &chan->feeds) {
         const struct feed *feed = container_of(node, struct feed, in_chan);
 
-        sequence = MAX_OF(position(feed), feed->reported);
+        uint64_t sequence = MAX_OF(position(feed), feed->reported);
+
         if (sequence > 0)
             more = each(ctx, feed->source, sequence);
         if (!more)
             break;
     }
-    /* A put takes the lock before it stores what was routed. So where there is no feed, everything
-     * up to the sequence that is read here was dealt with. */
-    while (more && sources && sources->next(sources->ctx, &source, &sequence))
-        if (sequence > 0 && !feed_table_find(&chan->shared, source))
-            more = each(ctx, source, sequence);
+    if (more && sources)
+        give_idle(chan, sources, each, ctx);
+    chan_leave(chan);
+}
+
+void chan_idle_positions(struct chan *chan, const struct chan_sources *sources,
+                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    give_idle(chan, sources, each, ctx);
     chan_leave(chan);
 }
 

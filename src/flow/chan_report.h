@@ -43,6 +43,10 @@ struct chan_sources {
 void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
 
+/* The same of `sources` that have no feed. */
+void chan_idle_positions(struct chan *chan, const struct chan_sources *sources,
+                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
+
 struct feed_change {
     const struct source *source; /* NULL: RESYNC, states of shared sources were left out */
     uint32_t state, code;

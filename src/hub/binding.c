@@ -64,6 +64,7 @@ static struct wildcard_set *wildcards_of(const struct subscription *subscription
 void binding_attach(struct binding *binding)
 {
     list_append(&binding->subscription->bindings, &binding->link);
+    binding->reported = atomic_load_explicit(&binding->route.inlet->source->routed, memory_order_acquire);
     binding->subscription->binding_count++;
     count_add(COUNT_LIVE_ROUTES, 1);
 }

@@ -22,6 +22,9 @@ struct binding {
     struct subscription *subscription;
     struct list link;  /* in subscription->bindings */
     size_t kept_bytes; /* that it is charged with (kept_memory.h) */
+    /* What was routed of its source when that was looked at last: see hub_filtered_positions().
+     * Under the lock of the hub's wildcard set. */
+    uint64_t reported;
 };
 
 /* Frees a binding that was never entered. */

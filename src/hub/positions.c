@@ -48,6 +48,61 @@ static bool next(void *ctx, const struct source **source_out, uint64_t *routed_o
     return true;
 }
 
+/* ---- filtered events ---- */
+
+/* A walk over the bindings whose filter looks into the events, and whose source has moved. */
+struct filtered_walk {
+    const struct list *bindings, *at_binding;
+    struct binding *binding; /* that was given last */
+    uint32_t given, max;
+    void (*each)(void *ctx, const struct source *source, uint64_t sequence);
+    void *ctx;
+};
+
+static bool next_filtered(void *ctx, const struct source **source_out, uint64_t *routed_out)
+{
+    struct filtered_walk *walk = ctx;
+
+    while (walk->at_binding->next != walk->bindings) {
+        struct binding *binding = container_of(walk->at_binding->next, struct binding, link);
+
+        walk->at_binding = walk->at_binding->next;
+        if (binding->route.part.answer != FILTER_BY_EVENT)
+            continue;
+        give(binding->route.inlet->source, source_out, routed_out);
+        walk->binding = binding;
+        if (*routed_out > binding->reported)
+            return true;
+    }
+    return false;
+}
+
+static bool give_filtered(void *ctx, const struct source *source, uint64_t sequence)
+{
+    struct filtered_walk *walk = ctx;
+
+    walk->binding->reported = sequence;
+    walk->each(walk->ctx, source, sequence);
+    return ++walk->given < walk->max;
+}
+
+uint32_t hub_filtered_positions(struct subscription *subscription, uint32_t max,
+                                void (*each)(void *ctx, const struct source *source, uint64_t sequence),
+                                void *ctx)
+{
+    struct wildcard_set *set = hub_wildcards(subscription->hub);
+    struct filtered_walk walk = {.bindings = &subscription->bindings, .max = max, .each = each, .ctx = ctx};
+    const struct chan_sources sources = {next_filtered, &walk};
+
+    if (max == 0)
+        return 0;
+    pthread_mutex_lock(&set->lock);
+    walk.at_binding = walk.bindings;
+    chan_idle_positions(subscription->chan, &sources, give_filtered, &walk);
+    pthread_mutex_unlock(&set->lock);
+    return walk.given;
+}
+
 uint64_t hub_positions(struct subscription *subscription,
                        bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {

@@ -16,4 +16,14 @@ struct subscription;
 uint64_t hub_positions(struct subscription *subscription,
                        bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
 
+/* Gives at most `max` positions of sources that have moved since they were given last, or since the
+ * subscription was bound to them, and of which there is no feed: only filtered events came. A
+ * position may be given that chan_positions() has given before. `each` may only write down what it
+ * is given. Returns how many there were. It walks over all bindings.
+ *
+ * Threads: any one, from hub_subscribe() until hub_unsubscribe(). */
+uint32_t hub_filtered_positions(struct subscription *subscription, uint32_t max,
+                                void (*each)(void *ctx, const struct source *source, uint64_t sequence),
+                                void *ctx);
+
 #endif

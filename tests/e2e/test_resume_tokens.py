@@ -55,6 +55,29 @@ class Resuming(WithSessions, Case):
         consumer.cancel()
         self.assertEqual(self.resume(place, EVERYTHING).received.lost, [])
 
+    def test_positions_of_filtered_events_are_reported(self):
+        request = subscribe_request([v1.Selector(topic="b")], heartbeat_interval=0.1)
+        for each in PRODUCERS:
+            self.publish(each, [event(1, topic="a")])
+        consumer, place = self.began(request)
+        last = {each: self.publish(each, [event(2, topic="a")]).last_sequence for each in PRODUCERS}
+        consumer.wait(
+            lambda: {each.source: each.sequence for each in place.positions.values()} == last,
+            "the positions of all",
+        )
+        consumer.cancel()
+        resumed = self.consumer(subscribe_request([v1.Selector(topic="b")], start=place.start()))
+        self.publish(PRODUCERS[0], [event(4, topic="b")])
+        resumed.wait_events(1)
+        self.assertEqual(resumed.received.lost, [])
+
+    def test_a_heartbeat_is_empty_where_no_event_was_filtered(self):
+        request = subscribe_request([v1.Selector(topic="b")], heartbeat_interval=0.1)
+        self.publish(PRODUCERS[0], [event(1, topic="a")])
+        consumer, place = self.began(request)
+        consumer.wait(lambda: consumer.received.heartbeats > 60, "heartbeats of more than 5 s")
+        self.assertEqual((place.tokens, place.positions), (1, {}))
+
 
 if __name__ == "__main__":
     main()

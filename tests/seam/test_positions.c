@@ -112,3 +112,49 @@ Test(positions, a_wildcard_that_gets_bindings_misses_no_source)
     choose(&consumer, "*", NULL);
     end(&fixture, &consumer);
 }
+
+static void add_filtered(void *ctx, const struct source *source, uint64_t sequence)
+{
+    add_position(ctx, source, sequence);
+}
+
+static const char *filtered_of(struct consumer *consumer, uint32_t max)
+{
+    static char text[200];
+
+    text[0] = '\0';
+    hub_filtered_positions(consumer->subscription, max, add_filtered, text);
+    return text;
+}
+
+Test(positions, events_that_are_filtered_out_move_a_position_that_no_feed_knows)
+{
+    struct hub_fixture fixture;
+    struct consumer consumer;
+
+    begin(&fixture, &consumer, "*");
+    choose(&consumer, "*", "b");
+    consumer_read(&consumer);
+    cr_assert_str_eq(filtered_of(&consumer, 10), "", "they are as they were when it was bound");
+    publish(&fixture, "web", 2, "a");
+    publish(&fixture, "api", 1, "a");
+    publish(&fixture, "db", 1, "b");
+    cr_assert_eq(strlen(filtered_of(&consumer, 1)), strlen("web=5"), "no more than it may give");
+    cr_assert_eq(strlen(filtered_of(&consumer, 10)), strlen("web=5"), "the other one");
+    cr_assert_str_eq(filtered_of(&consumer, 10), "", "each once");
+    cr_assert_str_eq(consumer_read(&consumer), "db 2-2\n", "that one has a feed");
+    publish(&fixture, "db", 1, "a");
+    cr_assert_str_eq(filtered_of(&consumer, 10), "", "and it knows the position still");
+    end(&fixture, &consumer);
+}
+
+Test(positions, a_wildcard_has_no_filtered_events)
+{
+    struct hub_fixture fixture;
+    struct consumer consumer;
+
+    begin(&fixture, &consumer, "*");
+    publish(&fixture, "web", 2, "a");
+    cr_assert_str_eq(filtered_of(&consumer, 10), "");
+    end(&fixture, &consumer);
+}
