@@ -12,8 +12,9 @@
 
 #define MAX_POSITIONS 1000 /* in one Progress */
 
-/* The least time between two walks for positions of filtered events. */
-#define FILTERED_EVERY_NS (5 * NS_PER_S)
+/* The least time between two walks for positions of filtered events, and between two tokens that
+ * are due because sources ended. */
+#define SELDOM_NS (5 * NS_PER_S)
 
 static void write_position(void *ctx, const struct source *source, uint64_t sequence)
 {
@@ -67,10 +68,23 @@ static uint32_t write_positions(struct progress *progress, struct subscription *
     const int64_t now_ns = clock_mono_ns();
     uint32_t moved = chan_positions(chan, MAX_POSITIONS, write_position, body);
 
-    if (!last && now_ns < progress->filtered_at_ns + FILTERED_EVERY_NS)
+    if (!last && now_ns < progress->filtered_at_ns + SELDOM_NS)
         return moved;
     progress->filtered_at_ns = now_ns;
     return moved + hub_filtered_positions(subscription, MAX_POSITIONS - moved, write_position, body);
+}
+
+/* A source that ended is in earlier tokens. Who resumes with one of these is told that it is gone,
+ * whether that was reported already or not. */
+static void check_ended(struct progress *progress, uint64_t ended_sources, bool last)
+{
+    const int64_t now_ns = clock_mono_ns();
+
+    if (ended_sources == progress->ended_sources || (!last && now_ns < progress->ended_at_ns + SELDOM_NS))
+        return;
+    progress->ended_sources = ended_sources;
+    progress->ended_at_ns = now_ns;
+    progress_token_due(progress);
 }
 
 void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,
@@ -83,6 +97,7 @@ void progress_write(struct progress *progress, struct subscription *subscription
     uint64_t lost = chan_dropped(&stats).events;
     uint32_t moved = write_positions(progress, subscription, chan, last, &body);
     progress->moved = progress->moved || moved > 0;
+    check_ended(progress, stats.ended_sources, last);
     if (moved == 0 && stats.delivered.events == progress->delivered && lost == progress->lost &&
         !token_is_due(progress, last))
         return;

@@ -20,6 +20,8 @@ struct progress {
     bool due;                 /* and a full one is due before its interval is over */
     int64_t filtered_at_ns;   /* when positions of filtered events were looked for */
     uint64_t delivered, lost; /* in the last Progress */
+    uint64_t ended_sources;   /* that were not in the last token that was due for them */
+    int64_t ended_at_ns;      /* when that became due */
 };
 
 /* The next Progress has a token with every source. */

@@ -53,7 +53,7 @@ struct sender {
     int64_t closed_at_ns;   /* when the sender first saw the channel closed; INT64_MAX: not yet */
     int64_t reported_at_ns; /* the last Progress */
     bool in_flight;
-    bool moved;    /* a batch or a loss was sent since the last Progress */
+    bool moved;    /* a batch, a loss or a state was sent since the last Progress */
     bool mark;     /* a mark was written, and no Progress since */
     bool finished; /* the last Progress of the stream was written */
     bool stopped, ended, freed;
@@ -102,6 +102,7 @@ static bool gather_notes(struct sender *sender, enum chan_state state, int64_t n
     /* States come after the positions: a closed feed is freed once its last state is reported. */
     uint32_t states =
         chan_states(sender->chan, MAX_NOTES, sender->settings.states ? write_state : NULL, notes);
+    sender->moved = sender->moved || states > 0;
     return lost < MAX_NOTES && states < MAX_NOTES;
 }
 

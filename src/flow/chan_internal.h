@@ -78,7 +78,6 @@ struct deferred {
 
 struct chan {
     _Atomic uint32_t refs;
-
     /* Constant. */
     struct chan_limits limits;
     struct chan_callbacks callbacks;
@@ -101,6 +100,7 @@ struct chan {
     struct list feeds, losses, states, moved;
     struct feed_table shared;       /* open shared feeds */
     uint32_t shared_states;         /* shared feeds in `states` */
+    uint64_t ended_sources;         /* shared sources that ended: see struct chan_stats */
     bool resync;                    /* RESYNC is to be reported in place of their states */
     struct unreported unattributed; /* losses for which there was no memory for a feed */
     pthread_cond_t announced;       /* a silenced feed is no longer `announcing` */

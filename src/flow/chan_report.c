@@ -210,12 +210,10 @@ uint32_t chan_states(struct chan *chan, uint32_t max,
                                                 feed->message ? feed->message : ""});
             reported++;
         }
-        if (feed->closed) {
-            feed->ended = true;
-            feed_release(chan, feed);
-        } else {
+        if (feed->closed)
+            feed_ended(chan, feed);
+        else
             feed_give_back_if_idle(chan, feed);
-        }
     }
     chan_leave(chan);
     return reported;

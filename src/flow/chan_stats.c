@@ -28,6 +28,7 @@ static void fill(const struct chan *chan, struct chan_stats *stats)
     stats->queued = add(chan->waiting, chan->in_flight);
     for (int i = 0; i < LOSS_COUNT; i++)
         stats->dropped[i] = chan->dropped[i];
+    stats->ended_sources = chan->ended_sources;
     stats->blocked = chan->blocked_count > 0;
     stats->fallback_active = chan->fallback_active;
 }

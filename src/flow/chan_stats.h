@@ -16,6 +16,7 @@ struct source;
 struct chan_stats {
     struct totals accepted, delivered, queued;
     struct totals dropped[LOSS_COUNT]; /* by reason */
+    uint64_t ended_sources;            /* shared sources that ended and have no position any more */
     bool blocked;                      /* a shared feed has something parked */
     bool fallback_active;
 };

@@ -16,8 +16,7 @@
 struct chan;
 struct range;
 
-/* No state was reported yet. */
-#define FEED_STATE_NONE UINT32_MAX
+#define FEED_STATE_NONE UINT32_MAX /* no state was reported yet */
 
 /* Losses of one reason that were not reported yet. It is empty where `count` is 0 and not
  * unknown. */
@@ -100,10 +99,11 @@ void feed_end(struct chan *chan, struct feed *feed, uint32_t state, uint32_t cod
 struct feed *shared_feed(struct chan *chan, struct source *source);
 
 /* ---- feed_report.c ---- */
-
 void feed_free(struct chan *chan, struct feed *feed);
 /* The last reference frees it. A shared feed that is idle then is given back. */
 void feed_release(struct chan *chan, struct feed *feed);
+/* The last state of a closed feed is reported. The feed may be gone afterwards. */
+void feed_ended(struct chan *chan, struct feed *feed);
 /* Gives a shared feed back if there is nothing to keep for its source. */
 void feed_give_back_if_idle(struct chan *chan, struct feed *feed);
 

@@ -117,18 +117,23 @@ bool feed_has_more(const struct feed *feed)
            !list_empty(&feed->in_losses);
 }
 
+void feed_ended(struct chan *chan, struct feed *feed)
+{
+    feed->ended = true;
+    chan->ended_sources += feed->shared;
+    feed_release(chan, feed);
+}
+
 /* The state counts as reported: RESYNC stands for it. Afterwards the feed may be gone. */
 static void fold_state(struct chan *chan, struct feed *feed)
 {
     if (feed->closed && feed_has_more(feed))
         return; /* it comes back when that is gone */
     feed->reported_state = feed->state;
-    if (feed->closed) {
-        feed->ended = true;
-        feed_release(chan, feed);
-    } else {
+    if (feed->closed)
+        feed_ended(chan, feed);
+    else
         feed_give_back_if_idle(chan, feed);
-    }
 }
 
 void chan_resync(struct chan *chan)

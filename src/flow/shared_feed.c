@@ -104,6 +104,8 @@ void shared_end(struct chan *chan, struct source *source, uint32_t state, uint32
     if (feed) {
         close_shared(chan, feed, state, code, text);
         text = NULL;
+    } else {
+        chan->ended_sources++;
     }
     chan_leave(chan);
     free(text);

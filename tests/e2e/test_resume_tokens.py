@@ -78,6 +78,22 @@ class Resuming(WithSessions, Case):
         consumer.wait(lambda: consumer.received.heartbeats > 60, "heartbeats of more than 5 s")
         self.assertEqual((place.tokens, place.positions), (1, {}))
 
+    def test_a_source_that_ended_is_reported_once(self):
+        for each in PRODUCERS:
+            self.publish(each, [event(1)])
+        ending = self.session("ending")
+        consumer, place = self.began(subscribe_request())
+        ending.send(0, [event(1)])
+        ending.wait_confirmed()
+        consumer.wait(lambda: "ending" in place.positions, "its position")
+        self.remove("ending")
+        self.state_of(consumer, "ending", v1.PRODUCER_STATE_REMOVED)
+        consumer.wait(lambda: place.tokens == 2, "a token without it", patience=5)
+        consumer.cancel()
+        resumed = self.resume(place, EVERYTHING)
+        self.assertEqual(resumed.received.lost, [])
+        self.assertNotIn("ending", [each.source for each in resumed.received.states])
+
 
 if __name__ == "__main__":
     main()
