@@ -212,6 +212,35 @@ Test(shared_feed, where_nobody_wants_states_none_is_kept)
     cr_assert_eq(feeds(), 0);
 }
 
+static uint64_t ended_sources(void)
+{
+    struct chan_stats stats;
+
+    chan_stats(fixture.chan, &stats);
+    return stats.ended_sources;
+}
+
+Test(shared_feed, a_source_that_ended_is_counted_when_it_has_no_position_any_more)
+{
+    open_fixture(&oldest);
+    cr_assert_eq(put(1, NULL), ERR_OK);
+    shared_end(fixture.chan, web, PRODUCER_REMOVED, 0, NULL);
+    chan_states(fixture.chan, 9, NULL, NULL);
+    cr_assert_eq(ended_sources(), 0, "its event waits");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "web1");
+    cr_assert_eq(ended_sources(), 0, "its end is not reported");
+    chan_states(fixture.chan, 9, NULL, NULL);
+    cr_assert_eq(ended_sources(), 1);
+    cr_assert_eq(feeds(), 0);
+}
+
+Test(shared_feed, a_source_that_ended_without_a_feed_is_counted)
+{
+    open_fixture(&silent);
+    shared_end(fixture.chan, web, PRODUCER_REMOVED, 0, NULL);
+    cr_assert_eq(ended_sources(), 1);
+}
+
 Test(shared_feed, a_source_that_comes_back_gets_a_feed_of_its_own)
 {
     open_fixture(&oldest);
