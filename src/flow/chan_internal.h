@@ -98,13 +98,13 @@ struct chan {
     struct totals dropped[LOSS_COUNT];
     uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
     struct list feeds, losses, states, moved;
-    struct feed_table shared;       /* open shared feeds */
-    uint32_t shared_states;         /* shared feeds in `states` */
-    uint64_t ended_sources;         /* shared sources that ended: see struct chan_stats */
-    bool resync;                    /* RESYNC is to be reported in place of their states */
-    struct unreported unattributed; /* losses for which there was no memory for a feed */
-    pthread_cond_t announced;       /* a silenced feed is no longer `announcing` */
-    struct keys *keys;              /* with LATEST_PER_KEY */
+    struct feed_table shared, closing; /* shared feeds: open; closed, and the end is not reported */
+    uint32_t shared_states;            /* shared feeds in `states` */
+    uint64_t ended_sources;            /* shared sources that ended: see struct chan_stats */
+    bool resync;                       /* RESYNC is to be reported in place of their states */
+    struct unreported unattributed;    /* losses for which there was no memory for a feed */
+    pthread_cond_t announced;          /* a silenced feed is no longer `announcing` */
+    struct keys *keys;                 /* with LATEST_PER_KEY */
     /* What chan_admit_share() may still admit: half of the bytes that were dequeued while something
      * was parked, less the bytes that it has admitted. */
     uint64_t share_bytes;

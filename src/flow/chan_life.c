@@ -126,6 +126,7 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_callba
     list_init(&chan->states);
     list_init(&chan->moved);
     feed_table_init(&chan->shared);
+    feed_table_init(&chan->closing);
     count_add(COUNT_LIVE_CHANNELS, 1);
     return chan;
 }
@@ -151,6 +152,7 @@ void chan_release(struct chan *chan)
     deferred.notify = false; /* the taker has let go: nobody is left to notify */
     chan_leave(chan);
     feed_table_fini(&chan->shared);
+    feed_table_fini(&chan->closing);
     heap_fini(&chan->heaviest);
     slabs_free(chan->slabs);
     keys_free(chan->keys);

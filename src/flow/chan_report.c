@@ -71,7 +71,7 @@ static uint64_t before(struct list *node)
 }
 
 /* Everything of the source up to here was dequeued, filtered out, or reported as lost. */
-static uint64_t position(const struct feed *feed)
+static uint64_t own_position(const struct feed *feed)
 {
     struct list *oldest = list_first(&feed->waiting_entries);
     uint64_t sequence = feed_routed(feed);
@@ -91,6 +91,24 @@ static uint64_t position(const struct feed *feed)
     return sequence;
 }
 
+/* How far the earlier feeds of the source let its position be: a source that was left and selected
+ * again may have events in one of them. UINT64_MAX: as far as it likes. */
+static uint64_t earlier_position(const struct chan *chan, const struct source *source)
+{
+    const struct feed *feed = chan->closing.count > 0 ? feed_table_find(&chan->closing, source) : NULL;
+    uint64_t sequence = UINT64_MAX;
+
+    for (; feed; feed = feed->next_in_table)
+        if (feed->source == source && feed_has_more(feed))
+            sequence = MIN_OF(sequence, own_position(feed));
+    return sequence;
+}
+
+static uint64_t position(const struct chan *chan, const struct feed *feed)
+{
+    return MIN_OF(own_position(feed), earlier_position(chan, feed->source));
+}
+
 /* The putter has not stored yet what it put: source->routed is behind the position. */
 static bool put_goes_on(const struct feed *feed)
 {
@@ -98,9 +116,10 @@ static bool put_goes_on(const struct feed *feed)
 }
 
 /* The position may still move without another put, or only the feed knows it. */
-static bool goes_on(const struct feed *feed)
+static bool goes_on(const struct chan *chan, const struct feed *feed)
 {
-    return feed_has_more(feed) || (feed->follows && !feed->shared) || put_goes_on(feed);
+    return feed_has_more(feed) || (feed->follows && !feed->shared) || put_goes_on(feed) ||
+           earlier_position(chan, feed->source) < UINT64_MAX;
 }
 
 uint32_t chan_positions(struct chan *chan, uint32_t max,
@@ -113,7 +132,7 @@ uint32_t chan_positions(struct chan *chan, uint32_t max,
     chan_enter(chan, &deferred);
     list_each(node, safe, head) {
         struct feed *feed = container_of(node, struct feed, in_moved);
-        uint64_t sequence = position(feed);
+        uint64_t sequence = position(chan, feed);
 
         if (sequence > feed->reported && reported == max) {
             /* Next time the walk begins here. */
@@ -126,7 +145,7 @@ uint32_t chan_positions(struct chan *chan, uint32_t max,
             each(ctx, feed->source, sequence);
             reported++;
         }
-        if (goes_on(feed))
+        if (goes_on(chan, feed))
             continue;
         list_remove(node);
         feed_give_back_if_idle(chan, feed);
@@ -145,7 +164,8 @@ static void give_idle(const struct chan *chan, const struct chan_sources *source
     uint64_t sequence;
 
     while (more && sources->next(sources->ctx, &source, &sequence))
-        if (sequence > 0 && !feed_table_find(&chan->shared, source))
+        if (sequence > 0 && !feed_table_find(&chan->shared, source) &&
+            earlier_position(chan, source) == UINT64_MAX)
             more = each(ctx, source, sequence);
 }
 
@@ -159,7 +179,7 @@ void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
     list_each(node, safe, &chan->feeds) {
         const struct feed *feed = container_of(node, struct feed, in_chan);
 
-        uint64_t sequence = MAX_OF(position(feed), feed->reported);
+        uint64_t sequence = MAX_OF(position(chan, feed), feed->reported);
 
         if (sequence > 0)
             more = each(ctx, feed->source, sequence);

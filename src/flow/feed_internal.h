@@ -46,7 +46,7 @@ struct feed {
     struct list in_losses;      /* it has unreported losses */
     struct list in_states;      /* its state changed. A closed feed: nothing else is left to report */
     struct list in_moved;       /* its position may have moved since it was reported */
-    struct feed *next_in_table; /* in its slot of chan->shared, while it is open and shared */
+    struct feed *next_in_table; /* of a shared one, in its slot of chan->shared or chan->closing */
     uint32_t state, reported_state;
     bool closed;   /* feed_close() was called */
     bool ended;    /* its last state was reported; the opener's reference is gone */

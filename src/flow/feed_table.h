@@ -33,7 +33,7 @@ static inline struct feed **feed_table_slot(const struct feed_table *table, cons
     return &table->slots[(hash >> 32) & (table->slot_count - 1)];
 }
 
-/* The open shared feed of the source. NULL: there is none. */
+/* The feed of the source, the latest if there are several. NULL: there is none. */
 static inline struct feed *feed_table_find(const struct feed_table *table, const struct source *source)
 {
     struct feed *feed = *feed_table_slot(table, source);

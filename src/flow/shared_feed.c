@@ -84,6 +84,7 @@ bool shared_freeze(struct chan *chan, struct source *source)
 static void close_shared(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, char *text)
 {
     feed_table_remove(&chan->shared, feed);
+    feed_table_add(&chan->closing, feed);
     freeze(chan, feed);
     feed_end(chan, feed, state, code, text);
 }

@@ -74,7 +74,8 @@ static void add(struct resume_state *state, struct bytes source, uint64_t epoch,
     state->bytes += source.size + POSITION_BYTES;
 }
 
-/* Epochs rise, so an older one brings no news. */
+/* Epochs rise, so an older one brings no news. Within an epoch the later position counts: one
+ * Progress may name a source twice, which was left and selected again. */
 static void note(struct resume_state *state, struct bytes source, uint64_t epoch, uint64_t sequence)
 {
     struct map_node *node = map_find(&state->positions, source);
@@ -83,8 +84,8 @@ static void note(struct resume_state *state, struct bytes source, uint64_t epoch
     if (!position) {
         add(state, source, epoch, sequence);
     } else if (epoch >= position->epoch) {
+        position->sequence = epoch > position->epoch ? sequence : MAX_OF(position->sequence, sequence);
         position->epoch = epoch;
-        position->sequence = sequence;
     }
 }
 

@@ -96,6 +96,15 @@ Test(client_resume_state, the_later_epoch_of_a_source_counts)
     cr_assert_str_eq(start(), "one + web:6@2");
 }
 
+Test(client_resume_state, the_later_position_of_an_epoch_counts)
+{
+    fold("web", 5, 90);
+    fold("web", 5, 60);
+    cr_assert_str_eq(start(), " + web:5@90");
+    fold("web", 6, 1);
+    cr_assert_str_eq(start(), " + web:6@1");
+}
+
 Test(client_resume_state, many_sources_are_bounded)
 {
     char name[200];

@@ -254,6 +254,30 @@ Test(shared_feed, a_source_that_comes_back_gets_a_feed_of_its_own)
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 7");
 }
 
+Test(shared_feed, a_source_that_comes_back_stands_where_its_earlier_feed_stands)
+{
+    open_fixture(&oldest);
+    cr_assert_eq(put(1, NULL), ERR_OK);
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "web1");
+    cr_assert_eq(put(2, NULL), ERR_OK);
+    shared_end(fixture.chan, web, PRODUCER_ENDED, 0, NULL);
+    next = 8;
+    atomic_store(&web->routed, 7); /* what it publishes while it is not selected */
+    cr_assert_eq(position(), 1, "2 and 3 wait, and no feed is open");
+    shared_begin(fixture.chan, web, PRODUCER_ACTIVE);
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 3");
+    cr_assert_eq(position(), 1);
+    cr_assert_eq(put(1, NULL), ERR_OK);
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "web=1 web=1");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 1), "web2");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "web=2 web=2");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "web3 web8");
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 7");
+    cr_assert_str_eq(flow_fixture_positions(&fixture, 9), "web=8");
+    cr_assert_eq(position(), 8);
+    cr_assert_eq(feeds(), 0);
+}
+
 Test(shared_feed, a_frozen_position_stays_where_it_was)
 {
     open_fixture(&oldest);
