@@ -170,6 +170,8 @@ static void report_positions(struct taker *taker)
     if (dice_roll(&taker->dice, 3) == 0)
         chan_positions(taker->chan, 1000, on_position, &taker->record);
     if (dice_roll(&taker->dice, 3) == 0)
+        hub_filtered_positions(taker->subscription, 1000, on_position, &taker->record);
+    if (dice_roll(&taker->dice, 3) == 0)
         CHECK(hub_positions(taker->subscription, stream_record_position, &taker->record) == 0);
     enum chan_state state = chan_state(taker->chan);
     if (state == CHAN_OPEN || state == CHAN_DRAINING) /* others may refuse events without a report */
