@@ -172,7 +172,7 @@ Test(chan_memory, an_idle_channel_gives_its_entries_back_while_the_budget_is_sho
         cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, i, i + 1, NULL), ERR_OK);
     flow_fixture_deliver(&fixture, 40);
     chan_trim(fixture.chan);
-    cr_assert_gt(count_get(COUNT_LIVE_ENTRY_BYTES), 40 * sizeof(void *), "they are kept for later");
+    cr_assert_gt(count_get(COUNT_LIVE_ENTRY_BYTES), 1000, "they are kept for later");
     budget_set(budget_used());
     chan_trim(fixture.chan);
     cr_assert_eq(count_get(COUNT_LIVE_ENTRY_BYTES), 0);
