@@ -233,13 +233,15 @@ static enum fault_reason sender_read(const Tributary__V1__SubscribeRequest *mess
 static enum fault_reason resume_read(const ProtobufCBinaryData *token, const char *field, size_t spare,
                                      struct subscribe_request *request, struct fault *fault)
 {
-    enum fault_reason reason =
-        token_read((struct bytes){token->data, token->len}, field, spare, &request->resume,
-                   &request->params.resume_count, &request->params.resume_left_out, fault);
+    struct token_points points;
 
-    if (!reason)
-        request->params.resume = request->resume;
-    return reason;
+    if (token_read((struct bytes){token->data, token->len}, field, spare, &points, fault) != FAULT_NONE)
+        return fault->reason;
+    request->resume = points.list;
+    request->params.resume = points.list;
+    request->params.resume_count = points.count;
+    request->params.resume_left_out = points.left_out;
+    return FAULT_NONE;
 }
 
 /* The positions come behind those of the token, and replace them. */

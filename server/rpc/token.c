@@ -130,8 +130,7 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
 }
 
 enum fault_reason token_read(struct bytes token, const char *field, size_t spare,
-                             struct resume_point **points_out, size_t *count_out, uint64_t *left_out_out,
-                             struct fault *fault)
+                             struct token_points *points_out, struct fault *fault)
 {
     struct resume_point *points;
     const uint8_t *at, *end;
@@ -156,9 +155,7 @@ enum fault_reason token_read(struct bytes token, const char *field, size_t spare
             return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "positions must be whole");
         }
     }
-    *points_out = points;
-    *count_out = count;
-    *left_out_out = number_read(token.data + 2);
+    *points_out = (struct token_points){points, count, number_read(token.data + 2)};
     return FAULT_NONE;
 }
 

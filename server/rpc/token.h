@@ -38,12 +38,17 @@ void token_end(struct token_writer *writer, uint64_t left_out);
 /* Takes back what was written since token_begin(). */
 void token_undo(struct token_writer *writer);
 
-/* Any thread. FAULT_NONE: *points_out must be freed; it is never NULL, has space for `spare` points
- * more, and its sources point into the token. *left_out_out is how many positions the token left
- * out. Otherwise BAD_TOKEN, with `field`, or MEMORY_BUDGET. */
+/* The positions of a token. */
+struct token_points {
+    struct resume_point *list; /* on the heap, never NULL; the sources point into the token */
+    size_t count;
+    uint64_t left_out; /* how many positions the token left out */
+};
+
+/* Any thread. FAULT_NONE: points_out->list is the caller's, and has space for `spare` points more.
+ * Otherwise BAD_TOKEN, with `field`, or MEMORY_BUDGET. */
 MUST_CHECK enum fault_reason token_read(struct bytes token, const char *field, size_t spare,
-                                        struct resume_point **points_out, size_t *count_out,
-                                        uint64_t *left_out_out, struct fault *fault);
+                                        struct token_points *points_out, struct fault *fault);
 
 #define MAX_PAGE_NAME_BYTES 256u
 

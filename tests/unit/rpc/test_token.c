@@ -35,7 +35,15 @@ static uint64_t token_of(unsigned count, const char *prefix, size_t max, struct 
 static enum fault_reason read_token(struct bytes token, struct resume_point **points_out, size_t *count_out,
                                     uint64_t *left_out_out, struct fault *fault)
 {
-    return token_read(token, "start.resume", 0, points_out, count_out, left_out_out, fault);
+    struct token_points points;
+    enum fault_reason reason = token_read(token, "start.resume", 0, &points, fault);
+
+    if (reason == FAULT_NONE) {
+        *points_out = points.list;
+        *count_out = points.count;
+        *left_out_out = points.left_out;
+    }
+    return reason;
 }
 
 Test(token, reads_the_positions_that_were_written)
