@@ -271,6 +271,8 @@ static void a_paused_activation_waits_and_others_go_on(void)
     CHECK(tributary_session_end(session, 1, TRIBUTARY_INVALID_ARGUMENT, "done") == TRIBUTARY_OK);
     CHECK(tributary_session_end(session, 1, TRIBUTARY_OK, NULL) == TRIBUTARY_NOT_FOUND);
     CHECK(emit(session, 1, 100) == TRIBUTARY_NOT_FOUND);
+    /* A flush waits for what was emitted before it: the other one emits when it starts. */
+    session_fixture_await(&reports.fixture, &reports.started, 2);
     CHECK(tributary_session_flush(session, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
     expect_stats(session, 101, 101, 0);
     tributary_session_finish(session, 0);
