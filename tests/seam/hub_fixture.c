@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "event/encode.h"
 #include "flow/chan_report.h"
+#include "hub/positions.h"
 #include "flow/chan_stats.h"
 #include "seam/transcript.h"
 #include "seam/transcript_reads.h"
@@ -232,7 +233,17 @@ static void port_abort(void *ctx, const struct fault *fault)
         consumer_leave(consumer);
 }
 
+static void port_bound(void *ctx, uint32_t producers_matched)
+{
+    struct consumer *consumer = ctx;
+
+    (void)producers_matched;
+    consumer->bound = true;
+}
+
 static const struct subscription_port port = {.closing = port_closing, .abort_call = port_abort};
+static const struct subscription_port patient_port = {
+    .bound = port_bound, .closing = port_closing, .abort_call = port_abort};
 
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic)
 {
@@ -258,8 +269,8 @@ struct subscription_params subscription_params_of(const char *topic)
     };
 }
 
-enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fixture,
-                               struct subscription_params params)
+static enum fault_reason subscribe(struct consumer *consumer, struct hub_fixture *fixture,
+                                   struct subscription_params params, const struct subscription_port *by)
 {
     enum fault_reason reason;
 
@@ -268,7 +279,7 @@ enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fi
         consumer->number = ++fixture->consumers;
     transcript("consumer %u subscribes %s", consumer->number, transcript_deadline(params.deadline_ns));
     params.callbacks = (struct chan_callbacks){readable, consumer};
-    params.port = &port;
+    params.port = by;
     params.ctx = consumer;
     reason =
         hub_subscribe(fixture->hub, &params, &consumer->subscription, &consumer->result, &consumer->fault);
@@ -284,9 +295,67 @@ enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fi
     return reason;
 }
 
+enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fixture,
+                               struct subscription_params params)
+{
+    return subscribe(consumer, fixture, params, &port);
+}
+
+enum fault_reason consumer_begin(struct consumer *consumer, struct hub_fixture *fixture,
+                                 struct subscription_params params)
+{
+    return subscribe(consumer, fixture, params, &patient_port);
+}
+
 void consumer_join(struct consumer *consumer, struct hub_fixture *fixture, struct subscription_params params)
 {
     CHECK(consumer_try(consumer, fixture, params) == FAULT_NONE);
+}
+
+uint32_t consumer_select(struct consumer *consumer, const char *producer, const char *topic)
+{
+    struct filter *filter = filter_of(producer, topic, NULL);
+    struct fault fault;
+    uint32_t revision = hub_select(consumer->subscription, filter, &fault);
+
+    if (revision == 0)
+        filter_free(filter);
+    return revision;
+}
+
+#define POSITIONS_CAPACITY 200u
+
+static void add_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    char *text = ctx;
+    size_t used = strlen(text);
+
+    snprintf(text + used, POSITIONS_CAPACITY - used, "%s%s=%llu", used > 0 ? " " : "", source->name,
+             (unsigned long long)sequence);
+}
+
+static bool add_and_go_on(void *ctx, const struct source *source, uint64_t sequence)
+{
+    add_position(ctx, source, sequence);
+    return true;
+}
+
+const char *consumer_positions(const struct consumer *consumer)
+{
+    static char text[POSITIONS_CAPACITY];
+
+    text[0] = '\0';
+    CHECK(hub_positions(consumer->subscription, add_and_go_on, text) == 0);
+    return text;
+}
+
+const char *consumer_filtered_positions(const struct consumer *consumer, uint32_t max)
+{
+    static char text[POSITIONS_CAPACITY];
+
+    text[0] = '\0';
+    hub_filtered_positions(consumer->subscription, max, add_position, text);
+    return text;
 }
 
 static void comma(struct buf *buf)

@@ -73,6 +73,7 @@ struct consumer {
     uint64_t epoch;            /* of the last source that was reported */
     unsigned readable_calls;   /* calls of readable() */
     unsigned closings, aborts; /* calls of the port */
+    bool bound;                /* it was called: bound(), after consumer_begin() */
     enum closing closing;
     int64_t deadline_ns;
     struct fault fault;
@@ -86,12 +87,22 @@ struct subscription_params subscription_params_of(const char *topic);
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic);
 enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fixture,
                                struct subscription_params params);
+/* consumer_try() for one that may be bound in portions. */
+enum fault_reason consumer_begin(struct consumer *consumer, struct hub_fixture *fixture,
+                                 struct subscription_params params);
 void consumer_join(struct consumer *consumer, struct hub_fixture *fixture, struct subscription_params params);
 /* Reads everything there is and returns it as text, one line for each batch: `lost NAME COUNT
  * FIRST-LAST REASON`, `NAME FIRST-LAST`, `NAME is STATE`, `NAME is STATE with CODE: MESSAGE`,
  * separated by commas. `mark N` has a line of its own. A count that is not known is `?`. The text
  * is valid until the next call. */
 const char *consumer_read(struct consumer *consumer);
+/* hub_select() with filter_of(). 0: it was refused. */
+uint32_t consumer_select(struct consumer *consumer, const char *producer, const char *topic);
+/* Where it stands in every source, as hub_positions() says: `NAME=SEQUENCE`, separated by spaces.
+ * The text is valid until the next call. */
+const char *consumer_positions(const struct consumer *consumer);
+/* The same of at most `max` sources, as hub_filtered_positions() says. */
+const char *consumer_filtered_positions(const struct consumer *consumer, uint32_t max);
 /* Unsubscribes and checks the totals. Calling it twice is harmless, and so is calling it after the
  * consumer left from within its port. */
 void consumer_leave(struct consumer *consumer);

@@ -35,36 +35,9 @@ static void end(void)
 
 TestSuite(bind_walk, .init = begin, .fini = end);
 
-static void on_bound(void *ctx, uint32_t producers_matched)
-{
-    (void)ctx;
-    (void)producers_matched;
-}
-
-static void on_closing(void *ctx, enum closing reason, int64_t deadline_ns)
-{
-    (void)ctx;
-    (void)reason;
-    (void)deadline_ns;
-}
-
-static void on_abort(void *ctx, const struct fault *fault)
-{
-    (void)ctx;
-    (void)fault;
-}
-
-static void on_readable(void *ctx)
-{
-    (void)ctx;
-}
-
 /* Subscribes to everything, after this point, and is bound to the first portion only. */
 static void join(struct consumer *consumer, const struct resume_point *point)
 {
-    static const struct subscription_port port = {
-        .bound = on_bound, .closing = on_closing, .abort_call = on_abort};
-
     virtual_slice_steps = 1;
     do { /* a slice sometimes takes no step at first */
         struct subscription_params params = subscription_params_of(NULL);
@@ -72,13 +45,7 @@ static void join(struct consumer *consumer, const struct resume_point *point)
         params.resume = point;
         params.resume_count = 1;
         params.resume_left_out = 1; /* so that nothing is said of sources that are not in it */
-        params.callbacks = (struct chan_callbacks){on_readable, NULL};
-        params.port = &port;
-        *consumer = (struct consumer){.fixture = &fixture};
-        cr_assert_eq(
-            hub_subscribe(fixture.hub, &params, &consumer->subscription, &consumer->result, &consumer->fault),
-            FAULT_NONE);
-        consumer->chan = consumer->result.chan;
+        cr_assert_eq(consumer_begin(consumer, &fixture, params), FAULT_NONE);
         cr_assert(consumer->result.pending);
         if (consumer->result.producers_matched == 0)
             consumer_leave(consumer);

@@ -47,8 +47,8 @@ TestSuite(position_memory, .init = begin, .fini = end);
 /* Runs in each turn until the consumer is bound. */
 struct neighbour {
     struct task task;
+    const struct consumer *consumer;
     unsigned turns;
-    bool bound;
 };
 
 static void run_neighbour(struct task *task)
@@ -56,59 +56,20 @@ static void run_neighbour(struct task *task)
     struct neighbour *neighbour = container_of(task, struct neighbour, task);
 
     neighbour->turns++;
-    if (!neighbour->bound)
+    if (!neighbour->consumer->bound)
         loop_post(fixture.loop, task);
-}
-
-static void on_bound(void *ctx, uint32_t producers_matched)
-{
-    struct neighbour *neighbour = ctx;
-
-    (void)producers_matched;
-    neighbour->bound = true;
-}
-
-static void on_closing(void *ctx, enum closing reason, int64_t deadline_ns)
-{
-    (void)ctx;
-    (void)reason;
-    (void)deadline_ns;
-}
-
-static void on_abort(void *ctx, const struct fault *fault)
-{
-    (void)ctx;
-    (void)fault;
-}
-
-static void on_readable(void *ctx)
-{
-    (void)ctx;
 }
 
 /* Begins a stream after all points, which is bound in portions. */
 static enum fault_reason join(struct consumer *consumer, struct neighbour *neighbour)
 {
-    static const struct subscription_port port = {
-        .bound = on_bound, .closing = on_closing, .abort_call = on_abort};
     struct subscription_params params = subscription_params_of(NULL);
-    enum fault_reason reason;
 
     params.resume = points;
     params.resume_count = MAX_POSITIONS;
     params.resume_others_live = true;
-    params.callbacks = (struct chan_callbacks){on_readable, NULL};
-    params.port = &port;
-    params.ctx = neighbour;
-    *neighbour = (struct neighbour){.task = {.run = run_neighbour}};
-    *consumer = (struct consumer){.fixture = &fixture};
-    reason =
-        hub_subscribe(fixture.hub, &params, &consumer->subscription, &consumer->result, &consumer->fault);
-    if (reason == FAULT_NONE)
-        consumer->chan = consumer->result.chan;
-    else
-        filter_free(params.filter);
-    return reason;
+    *neighbour = (struct neighbour){.task = {.run = run_neighbour}, .consumer = consumer};
+    return consumer_begin(consumer, &fixture, params);
 }
 
 static uint32_t consumer_producers(const struct consumer *consumer)
@@ -138,7 +99,7 @@ Test(position_memory, sources_that_are_gone_are_reported_in_portions_and_each_on
     cr_assert_geq(count_get(COUNT_LIVE_POSITION_BYTES), (int64_t)(MAX_POSITIONS * sizeof(*points)));
     loop_post(fixture.loop, &neighbour.task);
     virtual_time_pass(fixture.loop, 0);
-    cr_assert(neighbour.bound);
+    cr_assert(consumer.bound);
     cr_assert_geq(neighbour.turns, MAX_POSITIONS / SOURCES_OF_A_TURN - 1);
     cr_assert_eq(count_get(COUNT_LIVE_POSITION_BYTES), 0);
     count_lost(&consumer, lost);

@@ -16,32 +16,13 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
 static struct consumer *asking; /* NULL: nobody asks */
 static unsigned asked;
 
-static bool add_position(void *ctx, const struct source *source, uint64_t sequence)
-{
-    char *text = ctx;
-    size_t used = strlen(text);
-
-    snprintf(text + used, 200 - used, "%s%s=%llu", used > 0 ? " " : "", source->name,
-             (unsigned long long)sequence);
-    return true;
-}
-
-static const char *positions_of(struct consumer *consumer)
-{
-    static char text[200];
-
-    text[0] = '\0';
-    cr_expect_eq(hub_positions(consumer->subscription, add_position, text), 0);
-    return text;
-}
-
 /* New sources come all at once, and those that were there stay. */
 static void check(void)
 {
     struct consumer *consumer = asking;
 
     asking = NULL; /* not while it asks */
-    const char *text = positions_of(consumer);
+    const char *text = consumer_positions(consumer);
     cr_expect_not_null(strstr(text, "web=3"), "%s", text);
     cr_expect_eq(!strstr(text, "api=2"), !strstr(text, "db=1"), "%s", text);
     asked++;
@@ -59,10 +40,8 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 
 static void choose(struct consumer *consumer, const char *producer, const char *topic)
 {
-    struct fault fault;
-
     asking = consumer;
-    cr_assert_neq(hub_select(consumer->subscription, filter_of(producer, topic, NULL), &fault), 0);
+    cr_assert_neq(consumer_select(consumer, producer, topic), 0);
     asking = NULL;
     cr_assert_gt(asked, 0);
     asked = 0;
@@ -95,9 +74,9 @@ Test(positions, a_select_that_widens_brings_all_new_sources_at_once)
     struct consumer consumer;
 
     begin(&fixture, &consumer, "web");
-    cr_assert_str_eq(positions_of(&consumer), "web=3");
+    cr_assert_str_eq(consumer_positions(&consumer), "web=3");
     choose(&consumer, "*", "t");
-    cr_assert_not_null(strstr(positions_of(&consumer), "db=1"));
+    cr_assert_not_null(strstr(consumer_positions(&consumer), "db=1"));
     choose(&consumer, "*", NULL);
     end(&fixture, &consumer);
 }
@@ -113,20 +92,6 @@ Test(positions, a_wildcard_that_gets_bindings_misses_no_source)
     end(&fixture, &consumer);
 }
 
-static void add_filtered(void *ctx, const struct source *source, uint64_t sequence)
-{
-    add_position(ctx, source, sequence);
-}
-
-static const char *filtered_of(struct consumer *consumer, uint32_t max)
-{
-    static char text[200];
-
-    text[0] = '\0';
-    hub_filtered_positions(consumer->subscription, max, add_filtered, text);
-    return text;
-}
-
 Test(positions, events_that_are_filtered_out_move_a_position_that_no_feed_knows)
 {
     struct hub_fixture fixture;
@@ -135,16 +100,18 @@ Test(positions, events_that_are_filtered_out_move_a_position_that_no_feed_knows)
     begin(&fixture, &consumer, "*");
     choose(&consumer, "*", "b");
     consumer_read(&consumer);
-    cr_assert_str_eq(filtered_of(&consumer, 10), "", "they are as they were when it was bound");
+    cr_assert_str_eq(consumer_filtered_positions(&consumer, 10), "",
+                     "they are as they were when it was bound");
     publish(&fixture, "web", 2, "a");
     publish(&fixture, "api", 1, "a");
     publish(&fixture, "db", 1, "b");
-    cr_assert_eq(strlen(filtered_of(&consumer, 1)), strlen("web=5"), "no more than it may give");
-    cr_assert_eq(strlen(filtered_of(&consumer, 10)), strlen("web=5"), "the other one");
-    cr_assert_str_eq(filtered_of(&consumer, 10), "", "each once");
+    cr_assert_eq(strlen(consumer_filtered_positions(&consumer, 1)), strlen("web=5"),
+                 "no more than it may give");
+    cr_assert_eq(strlen(consumer_filtered_positions(&consumer, 10)), strlen("web=5"), "the other one");
+    cr_assert_str_eq(consumer_filtered_positions(&consumer, 10), "", "each once");
     cr_assert_str_eq(consumer_read(&consumer), "db 2-2\n", "that one has a feed");
     publish(&fixture, "db", 1, "a");
-    cr_assert_str_eq(filtered_of(&consumer, 10), "", "and it knows the position still");
+    cr_assert_str_eq(consumer_filtered_positions(&consumer, 10), "", "and it knows the position still");
     end(&fixture, &consumer);
 }
 
@@ -155,6 +122,6 @@ Test(positions, a_wildcard_has_no_filtered_events)
 
     begin(&fixture, &consumer, "*");
     publish(&fixture, "web", 2, "a");
-    cr_assert_str_eq(filtered_of(&consumer, 10), "");
+    cr_assert_str_eq(consumer_filtered_positions(&consumer, 10), "");
     end(&fixture, &consumer);
 }

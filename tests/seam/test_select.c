@@ -22,16 +22,6 @@ static struct subscription_params wanting(const char *producer, const char *topi
     return params;
 }
 
-static uint32_t choose(struct consumer *consumer, const char *producer, const char *topic)
-{
-    struct filter *filter = filter_of(producer, topic, NULL);
-    uint32_t revision = hub_select(consumer->subscription, filter, &(struct fault){.reason = FAULT_NONE});
-
-    if (revision == 0)
-        filter_free(filter);
-    return revision;
-}
-
 static bool has_read(const struct consumer *consumer, const char *text)
 {
     return !!strstr((const char *)consumer->transcript.data, text);
@@ -49,7 +39,7 @@ Test(select, producers_that_match_both_filters_go_on_undisturbed)
     fake_session_join(&shared, &fixture, fake_session_params("web/2", SESSION_SHARED));
     consumer_join(&consumer, &fixture, wanting("web/*", NULL));
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
-    cr_assert_eq(choose(&consumer, "*", NULL), 1);
+    cr_assert_eq(consumer_select(&consumer, "*", NULL), 1);
     cr_assert_str_eq(fake_session_transcript(&web), "welcome, start 1 \"q\"");
     cr_assert_str_eq(fake_session_transcript(&api), "welcome, start 1 \"q\"");
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
@@ -59,7 +49,7 @@ Test(select, producers_that_match_both_filters_go_on_undisturbed)
     consumer_read(&consumer);
     cr_assert(has_read(&consumer, "web/1 1-1, "));
     cr_assert(has_read(&consumer, "\nmark 1\nweb/1 2-2, web/2 1-1, api/1 1-1"));
-    cr_assert_eq(choose(&consumer, "web/*", NULL), 2);
+    cr_assert_eq(consumer_select(&consumer, "web/*", NULL), 2);
     cr_assert_eq(web.stops + shared.closings, 0);
     consumer_leave(&consumer);
     fake_session_fini(&web);
@@ -81,7 +71,7 @@ Test(select, producers_that_no_longer_match_end_at_once_and_what_waits_stays)
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
     fake_session_transcript(&web);
-    cr_assert_eq(choose(&consumer, "other", NULL), 1);
+    cr_assert_eq(consumer_select(&consumer, "other", NULL), 1);
     cr_assert_str_eq(fake_session_transcript(&web), "stop 1 FINISHED now");
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_CLOSED);
     cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
@@ -91,7 +81,7 @@ Test(select, producers_that_no_longer_match_end_at_once_and_what_waits_stays)
     cr_assert(has_read(&consumer, "web 1-1, shared 1-1, "));
     cr_assert(has_read(&consumer, "web is ENDED") && has_read(&consumer, "shared is ENDED"));
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 0);
-    cr_assert_eq(choose(&consumer, "*", NULL), 2);
+    cr_assert_eq(consumer_select(&consumer, "*", NULL), 2);
     cr_assert_str_eq(fake_session_transcript(&web), "start 2 \"q\"", "selected again, it starts again");
     cr_assert_eq(fake_session_put(&shared, 0, 1), ERR_OK);
     consumer_read(&consumer);
@@ -125,7 +115,7 @@ Test(select, a_putter_does_not_wait_for_a_channel_that_it_left)
 
     hub_fixture_open(&fixture);
     block_web(&fixture, &slow, &web, 3);
-    cr_assert_eq(choose(&slow, "other", NULL), 1);
+    cr_assert_eq(consumer_select(&slow, "other", NULL), 1);
     cr_assert_eq(web.over, 1);
     putter_leave(&web);
     consumer_read(&slow);
@@ -166,7 +156,7 @@ Test(select, the_mark_is_between_the_events_of_the_two_filters)
     consumer_join(&consumer, &fixture, wanting("*", "a"));
     cr_assert_eq(fake_session_put_topics(&web, 1, "ab"), ERR_OK);
     cr_assert_eq(fake_session_put_topics(&shared, 0, "ab"), ERR_OK);
-    cr_assert_eq(choose(&consumer, "*", "b"), 1);
+    cr_assert_eq(consumer_select(&consumer, "*", "b"), 1);
     cr_assert_eq(fake_session_put_topics(&shared, 0, "ab"), ERR_OK);
     cr_assert_eq(fake_session_put_topics(&web, 1, "ab"), ERR_OK);
     for (unsigned i = 0; i < ARRAY_LEN(sequences); i++) {
@@ -193,7 +183,7 @@ Test(select, a_complete_activation_is_not_started_again)
     fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     consumer_join(&consumer, &fixture, wanting("*", NULL));
     fake_session_end(&web, 1, CODE_OK, NULL);
-    cr_assert_eq(choose(&consumer, "web", NULL), 1);
+    cr_assert_eq(consumer_select(&consumer, "web", NULL), 1);
     cr_assert_eq(web.starts, 1);
     consumer_leave(&consumer);
     fake_session_fini(&web);
@@ -212,8 +202,8 @@ Test(select, an_activation_that_waits_for_its_retry_is_kept_or_ended)
     consumer_join(&drops, &fixture, wanting("*", NULL));
     fake_session_end(&web, 1, CODE_INTERNAL, NULL);
     fake_session_end(&web, 2, CODE_INTERNAL, NULL);
-    cr_assert_eq(choose(&keeps, "w*", NULL), 1);
-    cr_assert_eq(choose(&drops, "a*", NULL), 1);
+    cr_assert_eq(consumer_select(&keeps, "w*", NULL), 1);
+    cr_assert_eq(consumer_select(&drops, "a*", NULL), 1);
     virtual_time_pass(fixture.loop, NS_PER_S);
     cr_assert_eq(web.starts, 3);
     cr_assert_str_eq(web.subscription, keeps.result.id);
@@ -236,7 +226,7 @@ Test(select, nothing_changes_after_an_end_began)
     consumer_join(&consumer, &fixture, wanting("*", NULL));
     cr_assert_eq(hub_finish(fixture.hub, text_of(consumer.result.id), CLOSING_FINISHED, NS_PER_S, &fault),
                  FAULT_NONE);
-    cr_assert_eq(choose(&consumer, "other", NULL), 0);
+    cr_assert_eq(consumer_select(&consumer, "other", NULL), 0);
     cr_assert_eq(fake_session_put(&web, 1, 1), ERR_OK);
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web is ACTIVE\n");
     consumer_leave(&consumer);
@@ -255,10 +245,10 @@ Test(select, end_when_all_ended_waits_for_activations_of_the_new_filter)
     hub_fixture_open(&fixture);
     fake_session_join(&web, &fixture, fake_session_params("web", SESSION_PER_CONSUMER));
     consumer_join(&consumer, &fixture, params);
-    cr_assert_eq(choose(&consumer, "api", NULL), 1);
+    cr_assert_eq(consumer_select(&consumer, "api", NULL), 1);
     cr_assert_eq(consumer.closings, 0, "no activation of the new filter has begun");
     fake_session_join(&api, &fixture, fake_session_params("api", SESSION_PER_CONSUMER));
-    cr_assert_eq(choose(&consumer, "*", NULL), 2);
+    cr_assert_eq(consumer_select(&consumer, "*", NULL), 2);
     fake_session_end(&web, 2, CODE_OK, NULL);
     cr_assert_eq(consumer.closings, 0);
     fake_session_end(&api, 1, CODE_OK, NULL);

@@ -47,36 +47,6 @@ static void report_positions(const struct consumer *consumer)
     (void)chan_positions(consumer->chan, UINT32_MAX, ignore_position, NULL);
 }
 
-static bool add_position(void *ctx, const struct source *source, uint64_t sequence)
-{
-    char *text = ctx;
-    size_t used = strlen(text);
-
-    snprintf(text + used, 200 - used, "%s%s=%llu", used > 0 ? " " : "", source->name,
-             (unsigned long long)sequence);
-    return true;
-}
-
-static const char *positions_of(const struct consumer *consumer)
-{
-    static char text[200];
-
-    text[0] = '\0';
-    cr_expect_eq(hub_positions(consumer->subscription, add_position, text), 0);
-    return text;
-}
-
-static uint32_t choose(struct consumer *consumer, const char *producer, const char *topic)
-{
-    struct filter *filter = filter_of(producer, topic, NULL);
-    struct fault fault;
-    uint32_t revision = hub_select(consumer->subscription, filter, &fault);
-
-    if (revision == 0)
-        filter_free(filter);
-    return revision;
-}
-
 static const struct inlet *inlet_of(struct hub_fixture *fixture, const char *producer)
 {
     struct inlet *inlet = hub_inlet_find(fixture->hub, text_of(producer), NULL);
@@ -98,7 +68,7 @@ Test(wildcards, an_idle_pair_has_no_feed)
     consumer_join(&late, &fixture, subscription_params_of(NULL));
     cr_assert_eq(late.result.producers_matched, 2);
     cr_assert_eq(feed_count(&early), 2, "events wait");
-    cr_assert_str_eq(positions_of(&early), "");
+    cr_assert_str_eq(consumer_positions(&early), "");
     cr_assert_str_eq(consumer_read(&early), "web 1-3, api 1-2, web is ACTIVE, api is ACTIVE\n");
     cr_assert_not_null(strstr(consumer_read(&late), "web is ACTIVE"));
     report_positions(&early);
@@ -107,8 +77,8 @@ Test(wildcards, an_idle_pair_has_no_feed)
     cr_assert_eq(others.delivered.events, 5);
     cr_assert_eq(feed_count(&late), 0);
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 4, "all pairs are there");
-    cr_assert_not_null(strstr(positions_of(&early), "web=3"));
-    cr_assert_not_null(strstr(positions_of(&late), "api=2"), "where it joined");
+    cr_assert_not_null(strstr(consumer_positions(&early), "web=3"));
+    cr_assert_not_null(strstr(consumer_positions(&late), "api=2"), "where it joined");
     consumer_leave(&early);
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 2);
     consumer_leave(&late);
@@ -159,16 +129,16 @@ Test(wildcards, after_a_gentle_end_the_positions_are_those_of_that_moment)
                  FAULT_NONE);
     publish(&fixture, "web", 7, "a");
     publish(&fixture, "idle", 7, "b");
-    cr_assert_not_null(strstr(positions_of(&everything), "web=3"), "4 and 5 wait: %s",
-                       positions_of(&everything));
-    cr_assert_not_null(strstr(positions_of(&everything), "idle=2"), "3 and 4 wait");
-    cr_assert_not_null(strstr(positions_of(&filtered), "idle=4"), "filtered out, and no more since: %s",
-                       positions_of(&filtered));
+    cr_assert_not_null(strstr(consumer_positions(&everything), "web=3"), "4 and 5 wait: %s",
+                       consumer_positions(&everything));
+    cr_assert_not_null(strstr(consumer_positions(&everything), "idle=2"), "3 and 4 wait");
+    cr_assert_not_null(strstr(consumer_positions(&filtered), "idle=4"), "filtered out, and no more since: %s",
+                       consumer_positions(&filtered));
     cr_assert_str_eq(consumer_read(&everything), "web 4-5, idle 3-4\n");
     cr_assert_str_eq(consumer_read(&filtered), "web 4-5\n");
-    cr_assert_not_null(strstr(positions_of(&everything), "web=5"));
-    cr_assert_not_null(strstr(positions_of(&everything), "idle=4"));
-    cr_assert_not_null(strstr(positions_of(&filtered), "web=5"));
+    cr_assert_not_null(strstr(consumer_positions(&everything), "web=5"));
+    cr_assert_not_null(strstr(consumer_positions(&everything), "idle=4"));
+    cr_assert_not_null(strstr(consumer_positions(&filtered), "web=5"));
     consumer_leave(&everything);
     consumer_leave(&filtered);
     hub_fixture_close(&fixture);
@@ -186,14 +156,14 @@ Test(wildcards, a_narrower_filter_misses_nothing_and_gets_nothing_twice)
     consumer_join(&other, &fixture, subscription_params_of(NULL));
     consumer_read(&consumer);
     publish(&fixture, "web", 1, "t");
-    cr_assert_eq(choose(&consumer, "web", NULL), 1);
+    cr_assert_eq(consumer_select(&consumer, "web", NULL), 1);
     publish(&fixture, "web", 1, "t");
     publish(&fixture, "api", 1, "t");
     cr_assert_str_eq(consumer_read(&consumer), "web 4-4, api is ENDED\nmark 1\nweb 5-5\n");
-    cr_assert_str_eq(positions_of(&consumer), "web=5");
+    cr_assert_str_eq(consumer_positions(&consumer), "web=5");
     cr_assert_eq(inlet_of(&fixture, "web")->route_count, 1);
     publish(&fixture, "web", 1, "t");
-    cr_assert_eq(choose(&consumer, "*", NULL), 2);
+    cr_assert_eq(consumer_select(&consumer, "*", NULL), 2);
     cr_assert_eq(inlet_of(&fixture, "web")->route_count, 0, "it is a wildcard again");
     cr_assert_eq(inlet_of(&fixture, "api")->wildcard_count, 2);
     publish(&fixture, "web", 1, "t");
@@ -215,7 +185,7 @@ Test(wildcards, the_same_filter_again_only_sets_the_mark)
     hub_fixture_open(&fixture);
     consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     publish(&fixture, "web", 1, "t");
-    cr_assert_eq(choose(&consumer, "*", NULL), 1);
+    cr_assert_eq(consumer_select(&consumer, "*", NULL), 1);
     publish(&fixture, "web", 1, "t");
     cr_assert_str_eq(consumer_read(&consumer), "web 1-1, web is ACTIVE\nmark 1\nweb 2-2\n");
     report_positions(&consumer);
@@ -267,21 +237,21 @@ Test(wildcards, a_session_that_closes_keeps_the_bindings_that_it_has)
     fake_session_join(&closing, &fixture, fake_session_params("closing", SESSION_SHARED));
     publish(&fixture, "web", 1, "t");
     consumer_join(&before, &fixture, subscription_params_of(NULL));
-    cr_assert_eq(choose(&before, "closing", NULL), 1);
+    cr_assert_eq(consumer_select(&before, "closing", NULL), 1);
     cr_assert_eq(
         hub_remove(fixture.hub, text_of("closing"), 5 * NS_PER_S, hub_fixture_copy_view, &view, &fault),
         FAULT_NONE);
     cr_assert_eq(fake_session_put(&closing, 0, 1), ERR_OK);
     consumer_join(&after, &fixture, subscription_params_of(NULL));
-    cr_assert_eq(choose(&before, "*", NULL), 2);
+    cr_assert_eq(consumer_select(&before, "*", NULL), 2);
     cr_assert_eq(count_get(COUNT_LIVE_ROUTES), 3);
     cr_assert_eq(fake_session_put(&closing, 0, 1), ERR_OK);
     publish(&fixture, "web", 1, "t");
     consumer_read(&before);
     cr_assert_null(strstr(consumer_read(&after), "closing"));
     report_positions(&before);
-    cr_assert_str_eq(positions_of(&before), "web=2 closing=2", "each once");
-    cr_assert_str_eq(positions_of(&after), "web=2", "it gets nothing of the other");
+    cr_assert_str_eq(consumer_positions(&before), "web=2 closing=2", "each once");
+    cr_assert_str_eq(consumer_positions(&after), "web=2", "it gets nothing of the other");
     consumer_leave(&before);
     cr_assert_eq(fake_session_put(&closing, 0, 1), ERR_OK);
     publish(&fixture, "web", 1, "t");
