@@ -50,10 +50,10 @@ static bool write_small_token(struct progress *progress, struct subscription *su
     return true;
 }
 
-static bool token_is_due(const struct progress *progress, bool last)
+static bool token_is_due(const struct progress *progress, bool last, int64_t now_ns)
 {
     return progress->moved &&
-           (last || progress->due || clock_mono_ns() - progress->token_at_ns >= progress->interval_ns);
+           (last || progress->due || now_ns - progress->token_at_ns >= progress->interval_ns);
 }
 
 void progress_token_due(struct progress *progress)
@@ -63,9 +63,8 @@ void progress_token_due(struct progress *progress)
 
 /* Returns how many positions there were. */
 static uint32_t write_positions(struct progress *progress, struct subscription *subscription,
-                                struct chan *chan, bool last, struct buf *body)
+                                struct chan *chan, bool last, int64_t now_ns, struct buf *body)
 {
-    const int64_t now_ns = clock_mono_ns();
     uint32_t moved = chan_positions(chan, MAX_POSITIONS, write_position, body);
 
     if (!last && now_ns < progress->filtered_at_ns + SELDOM_NS)
@@ -76,10 +75,8 @@ static uint32_t write_positions(struct progress *progress, struct subscription *
 
 /* A source that ended is in earlier tokens. Who resumes with one of these is told that it is gone,
  * whether that was reported already or not. */
-static void check_ended(struct progress *progress, uint64_t ended_sources, bool last)
+static void check_ended(struct progress *progress, uint64_t ended_sources, bool last, int64_t now_ns)
 {
-    const int64_t now_ns = clock_mono_ns();
-
     if (ended_sources == progress->ended_sources || (!last && now_ns < progress->ended_at_ns + SELDOM_NS))
         return;
     progress->ended_sources = ended_sources;
@@ -90,21 +87,22 @@ static void check_ended(struct progress *progress, uint64_t ended_sources, bool 
 void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,
                     bool last, struct buf *block)
 {
+    const int64_t now_ns = clock_mono_ns();
     OWNED(buf_fini) struct buf body = {0};
     struct chan_stats stats;
 
     chan_stats(chan, &stats);
     uint64_t lost = chan_dropped(&stats).events;
-    uint32_t moved = write_positions(progress, subscription, chan, last, &body);
+    uint32_t moved = write_positions(progress, subscription, chan, last, now_ns, &body);
     progress->moved = progress->moved || moved > 0;
-    check_ended(progress, stats.ended_sources, last);
+    check_ended(progress, stats.ended_sources, last, now_ns);
     if (moved == 0 && stats.delivered.events == progress->delivered && lost == progress->lost &&
-        !token_is_due(progress, last))
+        !token_is_due(progress, last, now_ns))
         return;
     progress->delivered = stats.delivered.events;
     progress->lost = lost;
     if (!write_small_token(progress, subscription, PB_PROGRESS_RESUME_TOKEN, &body) &&
-        token_is_due(progress, last))
+        token_is_due(progress, last, now_ns))
         progress_write_token(progress, subscription, PB_PROGRESS_RESUME_TOKEN, &body);
     field_varint(&body, PB_PROGRESS_DELIVERED, stats.delivered.events);
     field_varint(&body, PB_PROGRESS_LOST, lost);

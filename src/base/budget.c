@@ -2,6 +2,7 @@
 #include "base/budget.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 static _Atomic uint64_t limit_bytes_now;
 static _Atomic uint64_t used_bytes;
@@ -74,4 +75,24 @@ void budget_give(enum counter kind, uint64_t bytes)
 {
     atomic_fetch_sub_explicit(&used_bytes, bytes, memory_order_relaxed);
     count_add(kind, -(int64_t)bytes);
+}
+
+void *budget_calloc(enum counter kind, size_t bytes)
+{
+    void *memory;
+
+    if (!budget_take(kind, bytes))
+        return NULL;
+    memory = calloc(1, bytes);
+    if (!memory)
+        budget_give(kind, bytes);
+    return memory;
+}
+
+void budget_free(enum counter kind, void *memory, size_t bytes)
+{
+    if (!memory)
+        return;
+    budget_give(kind, bytes);
+    free(memory);
 }

@@ -9,6 +9,7 @@
 #define TRIBUTARY_BASE_BUDGET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/base.h"
@@ -27,6 +28,11 @@ MUST_CHECK bool budget_take(enum counter kind, uint64_t bytes);
 void budget_add(enum counter kind, uint64_t bytes);
 /* Gives back what was taken. */
 void budget_give(enum counter kind, uint64_t bytes);
+
+/* Zeroed memory that is in the budget; budget_free() frees it, with the same kind and size. NULL:
+ * memory or budget is used up. */
+void *budget_calloc(enum counter kind, size_t bytes);
+void budget_free(enum counter kind, void *memory, size_t bytes); /* NULL is allowed */
 
 /* The budget is short while more than four fifths of it are used. */
 bool budget_is_short(void);

@@ -2,21 +2,15 @@
 #include "base/shared_bytes.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #include "base/budget.h"
 
 struct shared_bytes *shared_bytes_new(struct bytes bytes)
 {
-    struct shared_bytes *shared;
+    struct shared_bytes *shared = budget_calloc(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + bytes.size);
 
-    if (!budget_take(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + bytes.size))
+    if (!shared)
         return NULL;
-    shared = malloc(sizeof(*shared) + bytes.size);
-    if (!shared) {
-        budget_give(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + bytes.size);
-        return NULL;
-    }
     atomic_init(&shared->refs, 1);
     shared->size = bytes.size;
     if (bytes.size > 0)
@@ -33,8 +27,6 @@ struct shared_bytes *shared_bytes_retain(struct shared_bytes *shared)
 
 void shared_bytes_release(struct shared_bytes *shared)
 {
-    if (!shared || atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    budget_give(COUNT_LIVE_REQUEST_BYTES, sizeof(*shared) + shared->size);
-    free(shared);
+    if (shared && atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) == 1)
+        budget_free(COUNT_LIVE_REQUEST_BYTES, shared, sizeof(*shared) + shared->size);
 }

@@ -5,8 +5,6 @@
  * patterns and pairs of their lists, the masks of their globs, and the text of all of them. */
 #include "event/filter.h"
 
-#include <stdlib.h>
-
 #include "base/budget.h"
 #include "event/filter_check.h"
 #include "event/filter_internal.h"
@@ -148,21 +146,6 @@ static bool any_labels(const struct filter *filter)
     return false;
 }
 
-/* A zeroed filter, whose memory is in the budget. NULL: memory or budget is used up. */
-static struct filter *filter_alloc(size_t bytes)
-{
-    struct filter *filter;
-
-    if (!budget_take(COUNT_LIVE_FILTER_BYTES, bytes))
-        return NULL;
-    filter = calloc(1, bytes);
-    if (filter)
-        filter->bytes = bytes;
-    else
-        budget_give(COUNT_LIVE_FILTER_BYTES, bytes);
-    return filter;
-}
-
 enum fault_reason filter_new(const struct selector *selectors, size_t selector_count,
                              const struct selector *excludes, size_t exclude_count,
                              struct filter **filter_out, struct fault *fault)
@@ -178,9 +161,10 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
     size_t bytes = sizeof(struct filter) + (selector_count + exclude_count) * sizeof(struct rule) +
                    needs.patterns * sizeof(struct glob) + needs.pairs * sizeof(struct pair_pattern) +
                    needs.masks * sizeof(uint64_t) + needs.text;
-    struct filter *filter = filter_alloc(bytes);
+    struct filter *filter = budget_calloc(COUNT_LIVE_FILTER_BYTES, bytes);
     if (!filter)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    filter->bytes = bytes;
     filter->selector_count = (uint32_t)selector_count;
     filter->exclude_count = (uint32_t)exclude_count;
     arena.patterns = (struct glob *)&filter->rules[selector_count + exclude_count];
@@ -196,9 +180,7 @@ enum fault_reason filter_new(const struct selector *selectors, size_t selector_c
 
 void filter_free(struct filter *filter)
 {
-    if (filter)
-        budget_give(COUNT_LIVE_FILTER_BYTES, filter->bytes);
-    free(filter);
+    budget_free(COUNT_LIVE_FILTER_BYTES, filter, filter_bytes(filter));
 }
 
 size_t filter_bytes(const struct filter *filter)

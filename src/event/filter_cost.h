@@ -16,7 +16,7 @@
 #define MAX_NAME_TEXT 256u    /* a topic, key, type, name of a producer, value of a label */
 #define MAX_HEADER_TEXT 8192u /* the value of a header */
 
-/* What a pattern may cost for a text of up to `max_text` bytes. 0: it is a name, not a pattern. */
+/* What a pattern may cost for a text of up to `max_text` bytes. `max_text` 0: it is a name. */
 static inline uint64_t pattern_cost(const struct glob *glob, uint32_t max_text)
 {
     return PATTERN_COST + glob->text.size + (uint64_t)glob_words(glob) * max_text;

@@ -245,18 +245,24 @@ uint32_t match_entry_cost(const struct filter *filter)
 
 /* ---- making ---- */
 
-size_t match_entry_bytes(const struct filter *filter, const struct filter_part *part)
+static size_t bytes_with(uint32_t terms)
 {
     const struct match_entry *entry = NULL;
 
-    return sizeof(*entry) + count_terms(filter, part->selectors) * sizeof(entry->terms[0]);
+    return sizeof(*entry) + terms * sizeof(entry->terms[0]);
+}
+
+size_t match_entry_bytes(const struct match_entry *entry)
+{
+    return entry ? bytes_with(entry->term_count) : 0;
 }
 
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner)
 {
     const struct rule *excludes = filter->rules + filter->selector_count;
     const uint64_t secret = text_hash_secret();
-    struct match_entry *entry = calloc(1, match_entry_bytes(filter, part));
+    uint32_t count = count_terms(filter, part->selectors);
+    struct match_entry *entry = calloc(1, bytes_with(count));
 
     CHECK(part->answer == FILTER_BY_EVENT);
     if (!entry)
@@ -264,7 +270,7 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
     entry->owner = owner;
     entry->filter = filter;
     entry->part = *part;
-    entry->term_count = count_terms(filter, part->selectors);
+    entry->term_count = count;
     list_init(&entry->alike);
     list_init(&entry->unindexed);
     fill_terms(entry, secret);

@@ -60,8 +60,8 @@ void matcher_free(struct matcher *matcher);
  * FILTER_BY_EVENT. The part is copied. The filter must outlive the entry. The caller owns the
  * entry. NULL: out of memory. */
 struct match_entry *match_entry_new(const struct filter *filter, const struct filter_part *part, void *owner);
-/* The memory of such an entry. */
-size_t match_entry_bytes(const struct filter *filter, const struct filter_part *part);
+/* Its memory. NULL: 0. */
+size_t match_entry_bytes(const struct match_entry *entry);
 
 /* The most that one event costs (filter_cost.h) because of the entries of this filter in one
  * matcher, beyond its delivery: MATCH_COST, and for each selector and exclude what it asks of an

@@ -48,8 +48,8 @@ void chan_release(struct chan *chan);
 
 /* Puts events [first, last) of `chunk` into a feed, first < last. `feed` NULL: into the shared feed
  * of the chunk's source (shared_feed.h). Retains the chunk for what it keeps. Puts to one feed come
- * one after another. `waiter` is NULL for a pausable feed, and where
- * nobody needs to know when parked events are gone.
+ * one after another. `waiter` is NULL for a pausable feed, and where nobody needs to know when
+ * parked events are gone.
  *
  *   ERR_OK      accepted. The policy may have dropped some or all of it; that is accounted for.
  *   ERR_AGAIN   accepted, but a part of it is parked (BLOCK). It is admitted later, or falls to the

@@ -71,7 +71,7 @@ static uint64_t before(struct list *node)
 }
 
 /* Everything of the source up to here was dequeued, filtered out, or reported as lost. */
-static uint64_t own_position(const struct feed *feed)
+static uint64_t own_position(struct feed *feed)
 {
     struct list *oldest = list_first(&feed->waiting_entries);
     uint64_t sequence = feed_routed(feed);
@@ -81,9 +81,7 @@ static uint64_t own_position(const struct feed *feed)
     if (oldest)
         sequence = before(oldest);
     for (uint32_t i = 0; i < LOSS_COUNT && !list_empty(&feed->in_losses); i++) {
-        const struct unreported *unreported = i == 0                    ? &feed->unreported
-                                              : feed->unreported_others ? &feed->unreported_others[i]
-                                                                        : NULL;
+        const struct unreported *unreported = record(feed, i);
 
         if (unreported && !unreported_empty(unreported) && unreported->first_sequence > 0)
             sequence = MIN_OF(sequence, unreported->first_sequence - 1);
@@ -95,7 +93,7 @@ static uint64_t own_position(const struct feed *feed)
  * again may have events in one of them. UINT64_MAX: as far as it likes. */
 static uint64_t earlier_position(const struct chan *chan, const struct source *source)
 {
-    const struct feed *feed = chan->closing.count > 0 ? feed_table_find(&chan->closing, source) : NULL;
+    struct feed *feed = chan->closing.count > 0 ? feed_table_find(&chan->closing, source) : NULL;
     uint64_t sequence = UINT64_MAX;
 
     for (; feed; feed = feed->next_in_table)
@@ -104,7 +102,7 @@ static uint64_t earlier_position(const struct chan *chan, const struct source *s
     return sequence;
 }
 
-static uint64_t position(const struct chan *chan, const struct feed *feed)
+static uint64_t position(const struct chan *chan, struct feed *feed)
 {
     return MIN_OF(own_position(feed), earlier_position(chan, feed->source));
 }
@@ -177,8 +175,7 @@ void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
 
     chan_enter(chan, &deferred);
     list_each(node, safe, &chan->feeds) {
-        const struct feed *feed = container_of(node, struct feed, in_chan);
-
+        struct feed *feed = container_of(node, struct feed, in_chan);
         uint64_t sequence = MAX_OF(position(chan, feed), feed->reported);
 
         if (sequence > 0)

@@ -13,15 +13,10 @@
 
 struct feed *feed_new(void)
 {
-    struct feed *feed;
+    struct feed *feed = budget_calloc(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
 
-    if (!budget_take(COUNT_LIVE_FEED_BYTES, sizeof(*feed)))
+    if (!feed)
         return NULL;
-    feed = calloc(1, sizeof(*feed));
-    if (!feed) {
-        budget_give(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
-        return NULL;
-    }
     feed->refs = 1;
     list_init(&feed->in_chan);
     list_init(&feed->in_losses);
@@ -39,8 +34,7 @@ struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *sourc
     if (!feed)
         return NULL;
     if (chan->weighs_feeds && heap_set(&chan->heaviest, &feed->weight, 0) != ERR_OK) {
-        budget_give(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
-        free(feed);
+        budget_free(COUNT_LIVE_FEED_BYTES, feed, sizeof(*feed));
         return NULL;
     }
     feed->chan = chan;

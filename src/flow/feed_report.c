@@ -16,8 +16,7 @@ void feed_free(struct chan *chan, struct feed *feed)
     source_release(feed->source);
     free(feed->unreported_others);
     free(feed->message);
-    budget_give(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
-    free(feed);
+    budget_free(COUNT_LIVE_FEED_BYTES, feed, sizeof(*feed));
 }
 
 /* Entries, batches in flight and unreported losses hold references. A feed that follows its source

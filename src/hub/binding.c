@@ -14,9 +14,10 @@
 #include "route/inlet.h"
 #include "route/wildcard.h"
 
-static void binding_free(struct binding *binding)
+void binding_discard(struct binding *binding)
 {
     kept_memory_remove_route(binding->subscription, binding->kept_bytes);
+    route_fini(&binding->route);
     free(binding);
 }
 
@@ -25,35 +26,24 @@ static void binding_free(struct binding *binding)
 static struct binding *binding_new(struct producer *producer, struct subscription *subscription,
                                    const struct filter_part *part)
 {
-    struct binding *binding;
-    size_t bytes = sizeof(*binding);
+    struct binding *binding = calloc(1, sizeof(*binding));
 
-    if (part->answer == FILTER_BY_EVENT)
-        bytes += match_entry_bytes(subscription->filter, part);
-    if (!kept_memory_add_route(subscription, bytes))
-        return NULL;
-    binding = calloc(1, sizeof(*binding));
-    if (!binding) {
-        kept_memory_remove_route(subscription, bytes);
-        return NULL;
-    }
-    binding->kept_bytes = bytes;
-    binding->producer = producer;
-    binding->subscription = subscription;
-    if (inlet_reserve(&producer->inlet) != ERR_OK ||
+    if (!binding || inlet_reserve(&producer->inlet) != ERR_OK ||
         route_init(&binding->route, &producer->inlet, subscription->chan, subscription->filter, part, NULL) !=
             ERR_OK) {
-        binding_free(binding);
+        free(binding);
         return NULL;
     }
+    binding->kept_bytes = sizeof(*binding) + match_entry_bytes(binding->route.entry);
+    if (!kept_memory_add_route(subscription, binding->kept_bytes)) {
+        route_fini(&binding->route);
+        free(binding);
+        return NULL;
+    }
+    binding->producer = producer;
+    binding->subscription = subscription;
     list_init(&binding->link);
     return binding;
-}
-
-void binding_discard(struct binding *binding)
-{
-    route_fini(&binding->route);
-    binding_free(binding);
 }
 
 static struct wildcard_set *wildcards_of(const struct subscription *subscription)
@@ -129,8 +119,7 @@ void binding_close(struct binding *binding, uint32_t state, uint32_t code, const
 {
     detach(binding);
     shared_end(binding->route.chan, binding->route.inlet->source, state, code, message);
-    route_fini(&binding->route);
-    binding_free(binding);
+    binding_discard(binding);
 }
 
 /* ---- the end of a producer ---- */
@@ -192,19 +181,17 @@ static bool detach_first(struct subscription *subscription)
         return false;
     binding = container_of(node, struct binding, link);
     detach(binding);
-    route_fini(&binding->route);
-    binding_free(binding);
+    binding_discard(binding);
     return true;
 }
 
 /* At once: some 50 ns for each producer. */
 static void leave_wildcards(struct subscription *subscription)
 {
-    const struct wildcard_parting parting = {left, subscription};
     struct wildcard_set *set = wildcards_of(subscription);
 
     pthread_mutex_lock(&set->lock);
-    wildcard_remove(set, &subscription->wildcard, &parting);
+    wildcard_remove(set, &subscription->wildcard, left, subscription);
     pthread_mutex_unlock(&set->lock);
 }
 

@@ -27,7 +27,7 @@ struct binding {
     uint64_t reported;
 };
 
-/* Frees a binding that was never entered. */
+/* Frees a binding that is in no list, and whose route is not linked. */
 void binding_discard(struct binding *binding);
 /* Adds it to its subscription's. The caller holds the lock of the hub's wildcard set. Where the
  * source may have events already, it has held it since before the route was linked: so

@@ -1,5 +1,5 @@
-/* shedder.h - what gives way when the budget of chunks is short (budget_is_short()): history
- * first, then what waits in channels.
+/* shedder.h - what gives way when the budget is short (base/budget.h): history first, then what
+ * waits in channels.
  *
  * The channel that pins most loses first (reason BUDGET). Where peers pin more than their share of
  * the budget, only their channels lose. It goes on until three quarters of the budget are used at

@@ -50,7 +50,6 @@ void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
     pthread_mutex_unlock(&inlet->lock);
     pthread_mutex_lock(&set->lock);
     list_append(&set->inlets, &inlet->in_set);
-    set->inlet_count++;
     pthread_mutex_unlock(&set->lock);
 }
 
@@ -63,7 +62,6 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, ui
         return;
     pthread_mutex_lock(&set->lock);
     list_remove(&inlet->in_set);
-    set->inlet_count--;
     pthread_mutex_unlock(&set->lock);
     pthread_mutex_lock(&inlet->lock);
     inlet->wildcards = NULL;
@@ -203,7 +201,7 @@ static bool hand_over(const struct wildcard_set *set, const struct wildcard *wil
 }
 
 void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
-                     const struct wildcard_parting *parting)
+                     void (*left)(void *ctx, struct inlet *inlet, bool keeps), void *ctx)
 {
     if (!wildcard->in_set)
         return;
@@ -212,12 +210,8 @@ void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
         struct inlet *inlet = container_of(node, struct inlet, in_set);
 
         pthread_mutex_lock(&inlet->lock);
-        if (hand_over(set, wildcard, inlet)) {
-            bool keeps = shared_freeze(wildcard->chan, inlet->source);
-
-            if (parting)
-                parting->left(parting->ctx, inlet, keeps);
-        }
+        if (hand_over(set, wildcard, inlet))
+            left(ctx, inlet, shared_freeze(wildcard->chan, inlet->source));
         pthread_mutex_unlock(&inlet->lock);
     }
     wildcard->inlet_count = 0;

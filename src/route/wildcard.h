@@ -9,7 +9,7 @@
  * passes through the lock of each inlet to hand it over, and takes the old list for the next
  * change. So it is exact for each source which events a wildcard gets.
  *
- * Threads: the control thread, except wildcards_lock(). */
+ * Threads: the control thread. Others may call wildcard_gets() under the set's lock. */
 #ifndef TRIBUTARY_ROUTE_WILDCARD_H
 #define TRIBUTARY_ROUTE_WILDCARD_H
 
@@ -35,7 +35,6 @@ struct wildcard_set {
      * may read these without. Other threads read them under `lock`. */
     pthread_mutex_t lock;
     struct list inlets; /* struct inlet, by in_set */
-    uint32_t inlet_count;
 
     /* The present list of wildcards, and memory of the same capacity for the next one. */
     struct wildcard_entry *present, *spare;
@@ -71,18 +70,11 @@ static inline bool wildcard_gets(const struct wildcard *wildcard, const struct i
     return wildcard->in_set && wildcard->index < inlet->wildcard_count;
 }
 
-/* What wildcard_remove() does with one inlet, under the inlet's lock. */
-struct wildcard_parting {
-    /* The channel gets no more of the inlet. `keeps`: the channel has a feed that knows its
-     * position in the source. */
-    void (*left)(void *ctx, struct inlet *inlet, bool keeps);
-    void *ctx;
-};
-
-/* The channel gets nothing more through the set. The caller holds the set's lock. `parting` NULL:
- * the channel closes, and nobody needs its positions. Does nothing where it is in no set. */
+/* The channel gets nothing more through the set. left() is called for each inlet whose events it
+ * got, under the inlet's lock; `keeps`: the channel has a feed that knows its position in the
+ * source. The caller holds the set's lock. Does nothing where the wildcard is in no set. */
 void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
-                     const struct wildcard_parting *parting);
+                     void (*left)(void *ctx, struct inlet *inlet, bool keeps), void *ctx);
 
 /* wildcard_remove() where a route takes over from the wildcard in each inlet, so that the channel
  * misses nothing and gets nothing twice. next_route() gives the linkable route of the inlet. */

@@ -1,4 +1,4 @@
-/* test_shedder.c - who loses what when the budget of chunks is short: history first, then the
+/* test_shedder.c - who loses what when the budget is short: history first, then the
  * channel that pins most, and before it the channels of a peer above its share. */
 #include <criterion/criterion.h>
 
