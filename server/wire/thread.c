@@ -7,6 +7,7 @@
 
 #include "event/framing.h"
 #include "grpc/op.h"
+#include "grpc/tags/core_tags.h"
 #include "server/wire/busy_meter.h"
 
 #include <grpc/grpc_posix.h>
@@ -174,6 +175,7 @@ struct status wire_thread_start(struct wire_thread *thread, void (*down)(void *c
     thread->down_ctx = ctx;
     grpc_server_start(thread->server);
     thread->acceptor->accept(thread->acceptor);
+    core_tags_report();
     return cq_thread_start(thread->cq);
 }
 

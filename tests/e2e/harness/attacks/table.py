@@ -208,6 +208,10 @@ SLOW = (
     Attack("slow_crowd", "5 000 connections with half a HEADERS frame", "row_35", NOTHING, bound_s=5,
            reasons=("HEADER_TIMEOUT", "FRAME_TIMEOUT"), then=header_block(1, request_block())[:30],
            connections=5000, seconds=8, quick=False, off=("memory", "returns"), also=("new clients",)),
+    # Calls that do nothing wrong; there are only many. --max-kept-bytes allows them.
+    Attack("idle_calls", "18 000 open calls on 20 connections, which do nothing", "row_34", NOTHING,
+           then=open_streams(900), connections=20, seconds=8, quick=False,
+           off=("ended", "logged", "memory")),
     # Connections that do nothing wrong; there are only too many.
     Attack("descriptors", f"{2 * NOFILE} connections, where {NOFILE} descriptors are allowed", "row_34",
            NOTHING, waits=False, connections=2 * NOFILE, nofile=NOFILE, off=("ended", "logged"),
