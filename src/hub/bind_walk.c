@@ -207,6 +207,7 @@ enum err bind_walk_begin(struct subscription *subscription, const struct bind_st
         walk_free(walk);
         return ERR_NO_MEMORY;
     }
+    walk->all_bound = subscription->wildcard.in_set && registry->unshared == 0;
     subscription->walk = walk;
     subscription->start_point = &walk->start_point;
     subscription->binds_later = !!walk->resume;

@@ -11,6 +11,7 @@
 #include "hub/producer_internal.h"
 #include "hub/select_plan.h"
 #include "hub/subscription_internal.h"
+#include "hub/wildcard_sweep.h"
 #include "route/inlet.h"
 #include "route/wildcard.h"
 
@@ -138,7 +139,11 @@ static bool close_last(struct producer *producer, uint32_t state, uint32_t code,
 
 void bindings_close(struct producer *producer, uint32_t state, uint32_t code, const char *message)
 {
-    wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet, state, code, message);
+    struct wildcard_set *set = hub_wildcards(producer->hub);
+
+    wildcard_set_remove_inlet(set, &producer->inlet, state, code, message);
+    while (inlet_has_reports(&producer->inlet))
+        (void)wildcard_set_report(set);
     while (close_last(producer, state, code, message))
         continue;
 }
@@ -155,19 +160,35 @@ static bool end_step(struct slice *slice)
     return false;
 }
 
-/* The wildcards are done at once: some 50 ns for each. */
+void bindings_reported(struct inlet *inlet)
+{
+    struct producer *producer = container_of(inlet, struct producer, inlet);
+
+    if (!producer->bindings_end.awaits_reports)
+        return;
+    producer->bindings_end.awaits_reports = false;
+    /* The first step is taken now: a producer without bindings never waits for a slice. */
+    struct loop *loop = hub_loop(producer->hub);
+    if (end_step(&producer->bindings_end.slice))
+        loop_slice(loop, &producer->bindings_end.slice);
+}
+
 bool bindings_end(struct producer *producer, const struct bindings_end *end)
 {
+    struct loop *loop = hub_loop(producer->hub);
+
     wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet, end->state, end->code,
                               end->message);
-    if (producer->inlet.route_count == 0)
+    if (bindings_are_gone(&producer->inlet))
         return true;
     producer->bindings_end = *end;
     producer->bindings_end.ended = NULL; /* not from within */
     slice_init(&producer->bindings_end.slice, end_step);
-    loop_slice(hub_loop(producer->hub), &producer->bindings_end.slice);
+    producer->bindings_end.awaits_reports = inlet_has_reports(&producer->inlet);
+    loop_slice(loop, producer->bindings_end.awaits_reports ? hub_report(producer->hub)
+                                                           : &producer->bindings_end.slice);
     producer->bindings_end.ended = end->ended;
-    return producer->inlet.route_count == 0;
+    return bindings_are_gone(&producer->inlet);
 }
 
 /* ---- the end of a subscription ---- */
@@ -186,7 +207,7 @@ static bool detach_first(struct subscription *subscription)
 }
 
 /* At once: some 50 ns for each producer. */
-static void leave_wildcards(struct subscription *subscription)
+static void leave_wildcards_now(struct subscription *subscription)
 {
     struct wildcard_set *set = wildcards_of(subscription);
 
@@ -195,9 +216,18 @@ static void leave_wildcards(struct subscription *subscription)
     pthread_mutex_unlock(&set->lock);
 }
 
+/* Where it stands must be known at the moment of its gentle end only. */
+static void leave_wildcards(struct subscription *subscription)
+{
+    if (subscription->keeps_positions && !subscription->unsubscribed)
+        leave_wildcards_now(subscription);
+    else
+        wildcard_sweep_add(subscription);
+}
+
 void bindings_detach_now(struct subscription *subscription)
 {
-    leave_wildcards(subscription);
+    leave_wildcards_now(subscription);
     while (detach_first(subscription))
         continue;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
+#include "route/data_path.h"
 
 struct producer;
 
@@ -16,8 +17,18 @@ struct bindings_end {
     uint32_t state, code; /* for the consumers, as for feed_close() */
     const char *message;  /* static, or the producer's; may be NULL */
     void (*ended)(struct producer *producer);
-    struct slice slice; /* bindings_end()'s own */
+    struct slice slice;  /* bindings_end()'s own */
+    bool awaits_reports; /* and then takes the bindings out */
 };
+
+/* Whether it has no binding, and nothing is left to be reported to wildcards. */
+static inline bool bindings_are_gone(const struct inlet *inlet)
+{
+    return inlet->route_count == 0 && list_empty(&inlet->report.link);
+}
+
+/* Whatever was to be reported to the wildcards of an inlet is reported: its end goes on. */
+void bindings_reported(struct inlet *inlet);
 
 /* Takes all bindings of a producer out, closes their feeds and frees them. No new one may come.
  * Returns true when that is done. A producer with many bindings takes longer than one turn has time

@@ -40,6 +40,9 @@ struct hub {
 
     struct registry registry;
     struct wildcard_set wildcards; /* of shared producers */
+    struct slice report;           /* what its wildcards are still to hear; loop only */
+    struct slice sweep;            /* wildcard_sweep.h; loop only */
+    bool adding_to_sweep;          /* the caller runs the ready list */
     struct transients *transients;
     struct shedder *shedder;
 

@@ -11,6 +11,7 @@
 #include "hub/shedder.h"
 #include "hub/subscription_internal.h"
 #include "hub/transient.h"
+#include "hub/wildcard_sweep.h"
 #include "route/inlet.h"
 
 /* Producers whose inlet one step closes. */
@@ -162,6 +163,11 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
     loop_slice(hub->loop, &hub->drain.slice);
 }
 
+static bool report_step(struct slice *slice)
+{
+    return wildcard_set_report(&container_of(slice, struct hub, report)->wildcards);
+}
+
 struct status hub_new(struct loop *loop, struct hub **hub_out)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
@@ -178,7 +184,9 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
     }
     registry_init(&hub->registry, loop);
-    wildcard_set_init(&hub->wildcards);
+    wildcard_set_init(&hub->wildcards, bindings_reported);
+    slice_init(&hub->report, report_step);
+    slice_init(&hub->sweep, wildcard_sweep_step);
     due_queue_init(&hub->due_queue, loop, &hub->ready, activation_due);
     hub->random_state = clock_epoch_ns();
     ready_list_init(&hub->ready, loop);

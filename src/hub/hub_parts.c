@@ -23,6 +23,11 @@ struct wildcard_set *hub_wildcards(struct hub *hub)
     return &hub->wildcards;
 }
 
+struct slice *hub_report(struct hub *hub)
+{
+    return &hub->report;
+}
+
 struct transients *hub_transients(struct hub *hub)
 {
     return hub->transients;

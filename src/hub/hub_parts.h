@@ -12,6 +12,7 @@ struct list;
 struct loop;
 struct ready_list;
 struct registry;
+struct slice;
 struct sorted;
 struct transients;
 struct wildcard_set;
@@ -20,6 +21,7 @@ struct loop *hub_loop(struct hub *hub);
 struct ready_list *hub_ready(struct hub *hub);
 struct registry *hub_registry(struct hub *hub);
 struct wildcard_set *hub_wildcards(struct hub *hub); /* its lock guards the bindings' lists too */
+struct slice *hub_report(struct hub *hub);           /* reports to the wildcards what is due */
 struct transients *hub_transients(struct hub *hub);
 struct due_queue *hub_due_queue(struct hub *hub);
 uint64_t *hub_random_state(struct hub *hub);

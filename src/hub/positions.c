@@ -7,11 +7,12 @@
 #include "hub/subscription_internal.h"
 #include "route/wildcard.h"
 
-/* A walk over the inlets of the wildcard set, the bindings, and the sources that were left. The
- * first two are lists of nodes; `at` is where the walk is in one of them. */
+/* A walk over the inlets of the wildcard set, those whose end is still to be reported, the
+ * bindings, and the sources that were left. The first three are lists of nodes; `at` is where the
+ * walk is in one of them. */
 struct walk {
     const struct subscription *subscription;
-    const struct list *inlets, *at_inlet, *at_binding;
+    const struct list *inlets, *at_inlet, *reports, *at_report, *at_binding;
     uint32_t at_left;
 };
 
@@ -31,6 +32,15 @@ static bool next(void *ctx, const struct source **source_out, uint64_t *routed_o
 
         walk->at_inlet = walk->at_inlet->next;
         if (!wildcard_gets(&walk->subscription->wildcard, inlet))
+            continue;
+        give(inlet->source, source_out, routed_out);
+        return true;
+    }
+    while (walk->at_report->next != walk->reports) {
+        const struct inlet *inlet = container_of(walk->at_report->next, struct inlet, report.link);
+
+        walk->at_report = walk->at_report->next;
+        if (!wildcard_awaits_end(&walk->subscription->wildcard, &inlet->report))
             continue;
         give(inlet->source, source_out, routed_out);
         return true;
@@ -96,7 +106,7 @@ uint32_t hub_filtered_positions(struct subscription *subscription, uint32_t max,
 
     if (max == 0)
         return 0;
-    pthread_mutex_lock(&set->lock);
+    wildcard_set_enter(set);
     walk.at_binding = walk.bindings;
     chan_idle_positions(subscription->chan, &sources, give_filtered, &walk);
     pthread_mutex_unlock(&set->lock);
@@ -107,12 +117,13 @@ uint64_t hub_positions(struct subscription *subscription,
                        bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
     struct wildcard_set *set = hub_wildcards(subscription->hub);
-    struct walk walk = {.subscription = subscription, .inlets = &set->inlets};
+    struct walk walk = {.subscription = subscription, .inlets = &set->inlets, .reports = &set->reports};
     const struct chan_sources sources = {next, &walk};
     uint64_t left_out;
 
-    pthread_mutex_lock(&set->lock);
+    wildcard_set_enter(set);
     walk.at_inlet = subscription->wildcard.in_set ? walk.inlets : walk.inlets->prev;
+    walk.at_report = walk.reports;
     walk.at_binding = &subscription->bindings;
     chan_all_positions(subscription->chan, &sources, each, ctx);
     left_out = subscription->left_positions.left_out;

@@ -112,6 +112,7 @@ enum err registry_add(struct producer *producer)
         return err;
     producer->named = true;
     sorted_add(&registry->by_name, &producer->by_name);
+    registry->unshared += !producer->kind->wildcards;
     count_add(COUNT_LIVE_PRODUCERS, 1);
     return ERR_OK;
 }
@@ -122,6 +123,7 @@ void registry_remove_locked(struct producer *producer)
     map_remove(&producer->registry->producers, &producer->name);
     producer->named = false;
     sorted_remove(&producer->registry->by_name, &producer->by_name);
+    producer->registry->unshared -= !producer->kind->wildcards;
     count_add(COUNT_LIVE_PRODUCERS, -1);
 }
 

@@ -24,6 +24,7 @@ struct registry {
 
     /* Loop only. */
     struct sorted by_name;    /* the same producers */
+    size_t unshared;          /* of these, those that are not in the wildcard set */
     uint64_t bound;           /* the latest number of bind_subscriptions() */
     const struct loop *loop;  /* for its settings */
     struct peer_counts peers; /* names by the peer that each is charged to */

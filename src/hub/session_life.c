@@ -228,7 +228,7 @@ static void run(struct ready *ready)
         break;
     case SESSION_GONE:
         if (!session->concluded && list_empty(&session->activations) &&
-            session->producer.inlet.route_count == 0)
+            bindings_are_gone(&session->producer.inlet))
             conclude(session);
         break;
     }

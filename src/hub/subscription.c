@@ -224,7 +224,8 @@ static void run(struct ready *ready)
     struct subscription *subscription = container_of(ready, struct subscription, ready);
 
     if (subscription->unsubscribed) {
-        if (subscription->activation_count == 0 && subscription->binding_count == 0 && !subscription->left)
+        if (subscription->activation_count == 0 && subscription->binding_count == 0 &&
+            !subscription->wildcard.in_set && !subscription->left)
             leave(subscription);
         return;
     }

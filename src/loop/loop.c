@@ -178,18 +178,32 @@ static void post_slices(struct loop *loop)
     loop_post(loop, &loop->slices_task);
 }
 
-static void go_on(struct loop *loop, struct slice *slice, bool at_least_one)
+static void wait_for_turn(struct loop *loop, struct slice *slice)
 {
-    list_remove(&slice->link);
-    if (!take_steps(loop, slice, at_least_one))
-        return;
     list_append(&loop->slices, &slice->link);
     post_slices(loop);
 }
 
+static void go_on(struct loop *loop, struct slice *slice, bool at_least_one)
+{
+    list_remove(&slice->link);
+    if (take_steps(loop, slice, at_least_one))
+        wait_for_turn(loop, slice);
+}
+
+/* One that waits already keeps its place where this turn has no time left for it. */
 void loop_slice(struct loop *loop, struct slice *slice)
 {
-    go_on(loop, slice, false);
+    if (list_empty(&slice->link) || !in_turn(loop) || loop->slices_left_ns > 0)
+        go_on(loop, slice, false);
+}
+
+void loop_slice_later(struct loop *loop, struct slice *slice)
+{
+    if (!in_turn(loop))
+        loop_slice(loop, slice);
+    else if (list_empty(&slice->link))
+        wait_for_turn(loop, slice);
 }
 
 static void run_slices(struct task *task)

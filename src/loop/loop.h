@@ -84,6 +84,10 @@ static inline void slice_init(struct slice *slice, bool (*step)(struct slice *sl
  * on in the same way. */
 void loop_slice(struct loop *loop, struct slice *slice);
 
+/* The same for work that grows while other tasks run, and costs no more then: within a turn it
+ * takes no step at once. Not from within its own step. */
+void loop_slice_later(struct loop *loop, struct slice *slice);
+
 /* No step is taken any more. Does nothing where the slice does not wait. */
 static inline void slice_stop(struct slice *slice)
 {

@@ -38,6 +38,16 @@ enum inlet_state {
     INLET_REMOVED /* accepts nothing, and never will: a caller must find its source again */
 };
 
+/* What is still to be reported to the wildcards of an inlet: that its source began, or that it
+ * ended. The control thread changes it under the set's lock. */
+struct wildcard_report {
+    struct list link;     /* in set->reports; in no list: nothing is to be reported */
+    uint32_t next, count; /* in the set's list: the next wildcard, and the one behind the last */
+    bool ended;
+    uint32_t state, code; /* for shared_end() */
+    const char *message;  /* NULL: none */
+};
+
 struct inlet {
     struct source *source; /* constant */
 
@@ -62,6 +72,7 @@ struct inlet {
     _Atomic int32_t blocked;
 
     struct list in_set; /* in set->inlets of its wildcard set, under the set's lock */
+    struct wildcard_report report;
 };
 
 /* A place in the list of a wildcard set. */

@@ -27,13 +27,14 @@ enum err inlet_init(struct inlet *inlet, const struct inlet_start *start)
                             .last_sequence = start->last_sequence};
     atomic_store(&source->routed, start->last_sequence);
     list_init(&inlet->in_set);
+    list_init(&inlet->report.link);
     CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);
     return ERR_OK;
 }
 
 void inlet_fini(struct inlet *inlet)
 {
-    CHECK(inlet->route_count == 0 && list_empty(&inlet->in_set));
+    CHECK(inlet->route_count == 0 && list_empty(&inlet->in_set) && list_empty(&inlet->report.link));
     if (inlet->routes != inlet->first)
         free(inlet->routes);
     history_free(inlet->history);

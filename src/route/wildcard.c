@@ -10,20 +10,32 @@
 #include "route/route.h"
 
 #define FIRST_CAPACITY 8u
+/* Wildcards to which one step reports. Each may wake the thread of a connection. */
+#define STEP_REPORTS 8u
 
-void wildcard_set_init(struct wildcard_set *set)
+void wildcard_set_init(struct wildcard_set *set, void (*reported)(struct inlet *inlet))
 {
-    *set = (struct wildcard_set){0};
-    CHECK(pthread_mutex_init(&set->lock, NULL) == 0);
+    *set = (struct wildcard_set){.reported = reported};
+    CHECK(pthread_mutex_init(&set->lock, NULL) == 0 && pthread_mutex_init(&set->others, NULL) == 0);
     list_init(&set->inlets);
+    list_init(&set->reports);
+    list_init(&set->abandoned);
 }
 
 void wildcard_set_fini(struct wildcard_set *set)
 {
-    CHECK(set->count == 0 && list_empty(&set->inlets));
+    CHECK(set->count == 0 && list_empty(&set->inlets) && list_empty(&set->reports));
     free(set->present);
     free(set->spare);
     pthread_mutex_destroy(&set->lock);
+    pthread_mutex_destroy(&set->others);
+}
+
+void wildcard_set_enter(struct wildcard_set *set)
+{
+    pthread_mutex_lock(&set->others);
+    pthread_mutex_lock(&set->lock);
+    pthread_mutex_unlock(&set->others);
 }
 
 /* Makes the spare list the present one. The caller then hands it over to each inlet. */
@@ -35,42 +47,103 @@ static void swap(struct wildcard_set *set)
     set->spare = before;
 }
 
+/* ---- reports ---- */
+
+static struct inlet *inlet_of(struct list *link)
+{
+    return container_of(link, struct inlet, report.link);
+}
+
+/* Under the inlet's lock: puts and reports of one source come one after another. */
+static void report_to(struct inlet *inlet, struct chan *chan)
+{
+    const struct wildcard_report *report = &inlet->report;
+
+    if (report->ended)
+        shared_end(chan, inlet->source, report->state, report->code, report->message);
+    else
+        shared_begin(chan, inlet->source, PRODUCER_ACTIVE);
+}
+
+/* It takes the place of what was not reported yet. */
+static void report_later(struct wildcard_set *set, struct inlet *inlet, const struct wildcard_report *what)
+{
+    list_remove(&inlet->report.link);
+    inlet->report = *what;
+    list_init(&inlet->report.link);
+    if (what->count > 0)
+        list_append(&set->reports, &inlet->report.link);
+}
+
+static void report_some(struct wildcard_set *set, struct inlet *inlet)
+{
+    struct wildcard_report *report = &inlet->report;
+
+    pthread_mutex_lock(&inlet->lock);
+    for (uint32_t left = STEP_REPORTS; left > 0 && report->next < report->count; left--) {
+        const struct wildcard_entry *entry = &set->present[report->next++];
+
+        if (!entry->wildcard->abandoned)
+            report_to(inlet, entry->chan);
+    }
+    pthread_mutex_unlock(&inlet->lock);
+}
+
+bool wildcard_set_report(struct wildcard_set *set)
+{
+    struct list *node = list_first(&set->reports);
+    struct inlet *inlet = node ? inlet_of(node) : NULL;
+    bool over;
+
+    if (!inlet)
+        return false;
+    pthread_mutex_lock(&set->lock);
+    report_some(set, inlet);
+    over = inlet->report.next == inlet->report.count;
+    if (over)
+        list_remove(node);
+    pthread_mutex_unlock(&set->lock);
+    if (over)
+        set->reported(inlet);
+    return !list_empty(&set->reports);
+}
+
 /* ---- inlets ---- */
 
 void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
 {
-    for (uint32_t i = 0; i < set->count; i++) {
-        shared_begin(set->present[i].chan, inlet->source, PRODUCER_ACTIVE);
+    for (uint32_t i = 0; i < set->count; i++)
         set->present[i].wildcard->inlet_count++;
-    }
     count_add(COUNT_LIVE_ROUTES, set->count);
+    pthread_mutex_lock(&set->lock);
     pthread_mutex_lock(&inlet->lock);
     inlet->wildcards = set->present;
     inlet->wildcard_count = set->count;
     pthread_mutex_unlock(&inlet->lock);
-    pthread_mutex_lock(&set->lock);
     list_append(&set->inlets, &inlet->in_set);
+    report_later(set, inlet, &(struct wildcard_report){.count = set->count});
     pthread_mutex_unlock(&set->lock);
 }
 
 void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, uint32_t state, uint32_t code,
                                const char *message)
 {
-    uint32_t count = inlet->wildcard_count;
+    const uint32_t count = inlet->wildcard_count;
 
     if (list_empty(&inlet->in_set))
         return;
     pthread_mutex_lock(&set->lock);
     list_remove(&inlet->in_set);
-    pthread_mutex_unlock(&set->lock);
     pthread_mutex_lock(&inlet->lock);
     inlet->wildcards = NULL;
     inlet->wildcard_count = 0;
     pthread_mutex_unlock(&inlet->lock);
-    for (uint32_t i = 0; i < count; i++) {
-        shared_end(set->present[i].chan, inlet->source, state, code, message);
+    report_later(set, inlet,
+                 &(struct wildcard_report){
+                     .count = count, .ended = true, .state = state, .code = code, .message = message});
+    pthread_mutex_unlock(&set->lock);
+    for (uint32_t i = 0; i < count; i++)
         set->present[i].wildcard->inlet_count--;
-    }
     count_add(COUNT_LIVE_ROUTES, -(int64_t)count);
 }
 
@@ -119,6 +192,7 @@ static enum err reserve(struct wildcard_set *set)
 static void put_in(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan)
 {
     *wildcard = (struct wildcard){.chan = chan, .index = set->count, .in_set = true};
+    list_init(&wildcard->link);
     if (set->count > 0)
         memcpy(set->spare, set->present, set->count * sizeof(*set->spare));
     set->spare[set->count++] = (struct wildcard_entry){chan, wildcard};
@@ -173,11 +247,33 @@ enum err wildcard_take_over(struct wildcard_set *set, struct wildcard *wildcard,
     return ERR_OK;
 }
 
+/* A wildcard is about to leave the list. `hears`: what is still to be reported to it is reported
+ * now. */
+static void leave_reports(struct wildcard_set *set, const struct wildcard *wildcard, bool hears)
+{
+    list_each(node, safe, &set->reports) {
+        struct inlet *inlet = inlet_of(node);
+        struct wildcard_report *report = &inlet->report;
+
+        if (wildcard->index >= report->count)
+            continue;
+        pthread_mutex_lock(&inlet->lock);
+        if (hears && wildcard->index >= report->next)
+            report_to(inlet, wildcard->chan);
+        pthread_mutex_unlock(&inlet->lock);
+        report->next -= wildcard->index < report->next;
+        report->count--;
+    }
+}
+
 /* Takes the wildcard out of the list. */
-static void take_out(struct wildcard_set *set, struct wildcard *wildcard)
+static void take_out(struct wildcard_set *set, struct wildcard *wildcard, bool hears)
 {
     const uint32_t index = wildcard->index;
 
+    leave_reports(set, wildcard, hears);
+    list_remove(&wildcard->link);
+    wildcard->abandoned = false;
     if (index > 0)
         memcpy(set->spare, set->present, index * sizeof(*set->spare));
     set->count--;
@@ -205,7 +301,7 @@ void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
 {
     if (!wildcard->in_set)
         return;
-    take_out(set, wildcard);
+    take_out(set, wildcard, false);
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
 
@@ -217,10 +313,77 @@ void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
     wildcard->inlet_count = 0;
 }
 
+void wildcard_abandon(struct wildcard_set *set, struct wildcard *wildcard)
+{
+    if (!wildcard->in_set || wildcard->abandoned)
+        return;
+    wildcard->abandoned = true;
+    list_append(&set->abandoned, &wildcard->link);
+}
+
+/* Makes the list without the abandoned wildcards the present one. */
+static void leave_out_abandoned(struct wildcard_set *set)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct wildcard *wildcard = set->present[i].wildcard;
+
+        if (wildcard->abandoned)
+            continue;
+        wildcard->index = count;
+        set->spare[count++] = set->present[i];
+    }
+    set->count = count;
+    swap(set);
+}
+
+/* Where the first wildcard from `place` on of the list before, of `count`, stands in the present
+ * one. */
+static uint32_t place_now(const struct wildcard_set *set, uint32_t place, uint32_t count)
+{
+    while (place < count && set->spare[place].wildcard->abandoned)
+        place++;
+    return place < count ? set->spare[place].wildcard->index : set->count;
+}
+
+void wildcard_sweep(struct wildcard_set *set, struct list *gone)
+{
+    const uint32_t count = set->count;
+    struct list *node;
+
+    if (list_empty(&set->abandoned))
+        return;
+    leave_out_abandoned(set);
+    list_each(other, safe, &set->inlets) {
+        struct inlet *inlet = container_of(other, struct inlet, in_set);
+
+        pthread_mutex_lock(&inlet->lock);
+        inlet->wildcards = set->present;
+        inlet->wildcard_count = place_now(set, inlet->wildcard_count, count);
+        pthread_mutex_unlock(&inlet->lock);
+    }
+    list_each(due, next, &set->reports) {
+        struct wildcard_report *report = &inlet_of(due)->report;
+
+        report->next = place_now(set, report->next, count);
+        report->count = place_now(set, report->count, count);
+    }
+    while ((node = list_first(&set->abandoned))) {
+        struct wildcard *wildcard = container_of(node, struct wildcard, link);
+
+        count_add(COUNT_LIVE_ROUTES, -(int64_t)wildcard->inlet_count);
+        wildcard->inlet_count = 0;
+        wildcard->in_set = wildcard->abandoned = false;
+        list_remove(node);
+        list_append(gone, node);
+    }
+}
+
 void wildcard_replace(struct wildcard_set *set, struct wildcard *wildcard,
                       struct route *(*next_route)(void *ctx, struct inlet *inlet), void *ctx)
 {
-    take_out(set, wildcard);
+    take_out(set, wildcard, true);
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
 

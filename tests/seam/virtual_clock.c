@@ -125,6 +125,14 @@ void loop_slice(struct loop *loop, struct slice *slice)
     take_steps(loop, slice, calls++ % 3 == 2 ? 0 : virtual_slice_steps);
 }
 
+void loop_slice_later(struct loop *loop, struct slice *slice)
+{
+    if (virtual_slice_steps == 0)
+        loop_slice(loop, slice);
+    else if (list_empty(&slice->link))
+        list_append(&loop->slices, &slice->link);
+}
+
 void loop_finish_slices(struct loop *loop)
 {
     struct list *node;

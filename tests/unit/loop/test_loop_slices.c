@@ -99,6 +99,32 @@ Test(loop_slices, long_work_lets_the_tasks_that_wait_run_between_its_portions)
 
 static struct work two[2];
 
+static void start_later(struct task *task)
+{
+    (void)task;
+    loop_slice_later(loop, &work.slice);
+    loop_slice_later(loop, &work.slice);
+    cr_expect(work.done == 0);
+}
+
+Test(loop_slices, work_that_comes_later_waits_for_the_other_tasks_of_the_turn)
+{
+    struct task task = {.run = start_later};
+    struct other other = {.task = {.run = see_progress}, .work = &work, .seen = -1};
+
+    begin(step, 3);
+    loop_post(loop, &task);
+    loop_post(loop, &other.task);
+    loop_turn(loop);
+    cr_expect(other.seen == 0);
+    loop_turn(loop);
+    cr_expect(work.done == 3);
+    work.left = 2;
+    loop_slice_later(loop, &work.slice); /* outside of a turn */
+    cr_expect(work.done == 5);
+    loop_free(loop);
+}
+
 static void start_two(struct task *task)
 {
     (void)task;
