@@ -134,8 +134,8 @@ void options_print_man(FILE *out)
         ".SH DESCRIPTION\nTakes the events of many producers and gives every consumer one stream of those "
         "that it asked for. It runs in "
         "the\n"
-        "foreground and logs to standard error. SIGTERM and SIGINT drain it: what waits is delivered, then "
-        "it ends; a second\n"
+        "foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP drain it: what waits is "
+        "delivered, then it ends; a second\n"
         "signal ends it at once. The program \\fBtributary\\fR(1) publishes, subscribes, shows and steers.\n"
         ".PP\n" UNITS "\n.SH OPTIONS\n",
         out);

@@ -83,8 +83,10 @@ const struct option option_table[] = {
      "that asks for them)",
      OPTION_FLAG, FIELD(settings.history), 0, 0},
     {"drain-timeout", "DURATION",
-     "how long a drain (SIGTERM, SIGINT) may take; a second signal ends it at once", OPTION_DURATION,
-     FIELD(settings.drain_timeout_ns), NS_PER_MS, HOUR_NS},
+     "how long a drain (SIGTERM, SIGINT, SIGHUP) may take, until the process has ended; a second signal ends "
+     "it "
+     "at once",
+     OPTION_DURATION, FIELD(settings.drain_timeout_ns), NS_PER_MS, HOUR_NS},
     {"write-timeout", "DURATION", "end a consumer that does not read for so long", OPTION_DURATION,
      FIELD(settings.write_timeout_ns), NS_PER_MS, HOUR_NS},
     {"max-block-timeout", "DURATION",

@@ -2,10 +2,12 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/budget.h"
@@ -101,6 +103,17 @@ static struct status start_wire_workers(struct server *server)
     return STATUS_OK;
 }
 
+/* Only a regular file may be replaced. */
+static struct status check_ready_file(const struct server *server)
+{
+    const char *path = server->options.ready_file;
+    struct stat present;
+
+    if (path && lstat(path, &present) == 0 && !S_ISREG(present.st_mode))
+        return (struct status){ERR_INVALID, 0, "replace the ready file: it is no regular file"};
+    return STATUS_OK;
+}
+
 /* Writes a draft and renames it, so that the file appears whole. */
 static struct status write_ready_file(const struct server *server)
 {
@@ -110,7 +123,9 @@ static struct status write_ready_file(const struct server *server)
     if (!path)
         return STATUS_OK;
     snprintf(draft, sizeof(draft), "%s.new", path);
-    FILE *file = fopen(draft, "w");
+    (void)unlink(draft); /* of an earlier process, or what somebody put there for us to follow */
+    int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file)
         return (struct status){ERR_IO, errno, "open the ready file"};
     for (size_t i = 0; i < server->options.listen_count; i++)
@@ -119,6 +134,8 @@ static struct status write_ready_file(const struct server *server)
         return (struct status){ERR_IO, errno, "write the ready file"};
     return STATUS_OK;
 }
+
+static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 static struct status start_all(struct server *server)
 {
@@ -141,9 +158,10 @@ static struct status start_all(struct server *server)
         status = guard_check(server->workers[0].thread, &server->guard_limits);
     if (!status.code)
         status = listener_start(server->listener);
-    if (!status.code && (loop_signal(server->loop, SIGTERM, shutdown_signal, server) ||
-                         loop_signal(server->loop, SIGINT, shutdown_signal, server)))
-        status = (struct status){ERR_FULL, 0, "watch the signals"};
+    for (size_t i = 0; i < ARRAY_LEN(end_signals) && !status.code; i++)
+        if (!shutdown_is_nohup(end_signals[i]) &&
+            loop_signal(server->loop, end_signals[i], shutdown_signal, server) != ERR_OK)
+            status = (struct status){ERR_FULL, 0, "watch the signals"};
     if (!status.code)
         status = write_ready_file(server);
     return status;
@@ -151,20 +169,22 @@ static struct status start_all(struct server *server)
 
 struct status server_start(struct server *server, const struct options *options)
 {
-    sigset_t operator_signals;
+    sigset_t blocked;
 
     *server = (struct server){.options = *options};
     signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&operator_signals);
-    sigaddset(&operator_signals, SIGTERM);
-    sigaddset(&operator_signals, SIGINT);
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
+        sigaddset(&blocked, end_signals[i]);
     /* Every thread that is made from here on has them blocked. */
-    pthread_sigmask(SIG_BLOCK, &operator_signals, NULL);
-    struct status status = descriptors_prepare(&options->settings);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+    struct status status = check_ready_file(server);
+    if (!status.code)
+        status = descriptors_prepare(&options->settings);
     wire_init();
     if (!status.code)
         status = start_all(server);
-    pthread_sigmask(SIG_UNBLOCK, &operator_signals, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
     if (status.code) {
         log_write(LOG_ERROR, "server.failed", LOG_TEXT("step", status.what),
                   LOG_TEXT("reason", status.sys ? strerror(status.sys) : err_name(status.code)));

@@ -44,6 +44,7 @@ struct server {
     /* shutdown.c */
     enum server_state state;
     struct timer deadline; /* of the state */
+    int64_t quarter_ns;    /* see shutdown.c */
     size_t workers_up;     /* whose threads have not ended */
     bool forced;           /* by a second signal */
 };
@@ -60,6 +61,8 @@ void server_free(struct server *server);
 
 /* A signal of the operator. `ctx` is the server. The first one drains, the second one aborts. */
 void shutdown_signal(void *ctx, int signal);
+/* Whether the signal is SIGHUP and is ignored: nohup(1) has done that, and it is to stay so. */
+bool shutdown_is_nohup(int signal);
 /* Wire thread. The thread of a worker has ended. `ctx` is the struct wire_worker. */
 void shutdown_wire_worker_down(void *ctx);
 

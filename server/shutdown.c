@@ -1,9 +1,14 @@
 /* shutdown.c - how the daemon ends. It is the only place that waits, and each wait has a deadline.
  *
  *   DRAINING   health answers NOT_SERVING, the listen sockets close, publishing streams are told to
- *              end, and every channel delivers until the drain's deadline
- *   CLOSING    connections and calls end by themselves within CLOSE_TIMEOUT_NS
- *   ABORTING   calls are cancelled; after ABORT_TIMEOUT_NS their sockets are shut down */
+ *              end, and every channel delivers until the hub's deadline; then what it has written
+ *              may still leave
+ *   CLOSING    connections and calls end by themselves
+ *   ABORTING   calls are cancelled; later their sockets are shut down, since the core would wait
+ *              for a peer that does not read
+ *
+ * All of this ends within the drain timeout. A part of it is kept for what comes after the hub's
+ * deadline: two quarters of that part for the last messages, one for CLOSING, one for ABORTING. */
 #include <signal.h>
 
 #include "base/clock.h"
@@ -13,12 +18,9 @@
 #include "h2socket/h2socket.h"
 #include "server/server.h"
 
-/* A subscription that the drain's deadline has ended gets this much longer for its last
- * messages. */
-#define AFTER_DRAIN_NS (2 * NS_PER_S)
-#define CLOSE_TIMEOUT_NS (500 * NS_PER_MS)
-/* After that the core would still wait for a peer that does not read. */
-#define ABORT_TIMEOUT_NS (500 * NS_PER_MS)
+/* A quarter of that part of the drain timeout, at most, and how many of it the timeout has. */
+#define MAX_QUARTER_NS (500 * NS_PER_MS)
+#define QUARTERS_OF_TIMEOUT 20
 
 static const struct fsm machine = {
     .name = "server",
@@ -59,7 +61,7 @@ static void abort_calls(struct server *server)
     if (!change_state(server, SERVER_ABORTING))
         return;
     shut_down_workers(server, true);
-    set_deadline(server, ABORT_TIMEOUT_NS);
+    set_deadline(server, server->quarter_ns);
 }
 
 static void on_deadline(struct timer *timer)
@@ -79,22 +81,30 @@ static void on_drained(void *ctx)
     if (!change_state(server, SERVER_CLOSING))
         return;
     shut_down_workers(server, false);
-    set_deadline(server, CLOSE_TIMEOUT_NS);
+    set_deadline(server, server->quarter_ns);
 }
 
 static void drain(struct server *server)
 {
     int64_t timeout_ns = loop_settings(server->loop)->drain_timeout_ns;
 
+    server->quarter_ns = MIN_OF(timeout_ns / QUARTERS_OF_TIMEOUT, MAX_QUARTER_NS);
     log_write(LOG_INFO, "server.draining", LOG_NUMBER("drain_timeout_ms", timeout_ns / NS_PER_MS),
               LOG_NUMBER("subscriptions", count_get(COUNT_LIVE_SUBSCRIPTIONS)),
               LOG_NUMBER("producers", count_get(COUNT_LIVE_PRODUCERS)));
     rpc_not_serving(server->rpc);
     listener_stop(server->listener);
-    set_deadline(server, timeout_ns + AFTER_DRAIN_NS);
-    hub_drain(server->hub, timeout_ns, on_drained, server);
+    set_deadline(server, timeout_ns - 2 * server->quarter_ns);
+    hub_drain(server->hub, timeout_ns - 4 * server->quarter_ns, on_drained, server);
     for (size_t i = 0; i < server->worker_count; i++)
         call_acceptor_drain(server->workers[i].thread);
+}
+
+bool shutdown_is_nohup(int signal)
+{
+    struct sigaction action;
+
+    return signal == SIGHUP && sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 void shutdown_signal(void *ctx, int signal)
@@ -120,6 +130,8 @@ static void on_wire_worker_down(struct task *task)
     /* The loop hears no signal any more. A further one ends the process at once. */
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
+    if (!shutdown_is_nohup(SIGHUP))
+        signal(SIGHUP, SIG_DFL);
     if (server->state != SERVER_SERVING) /* else it never served, and server_free() waits */
         fsm_move(&machine, server, SERVER_STOPPED);
     loop_stop(server->loop);

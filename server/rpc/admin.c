@@ -24,6 +24,7 @@
 #include "server/rpc/services.h"
 #include "server/rpc/token.h"
 #include "server/rpc/views.h"
+#include "server/wire/wire.h"
 #include "tributary/v1/admin.pb-c.h"
 
 _Static_assert(MAX_WALK_NAME >= MAX_PAGE_NAME_BYTES, "page_read() writes into a walk's name");
@@ -301,7 +302,7 @@ static void get_info(struct unary_call *unary)
 
     counts_fill(&counts);
     info.version = (char *)params->version;
-    info.grpc_version = (char *)grpc_version_string();
+    info.grpc_version = (char *)wire_version();
     info.started_unix_nano = (uint64_t)unary->rpc->started_wall_ns;
     info.n_listening = params->listening_count;
     info.listening = (char **)params->listening;

@@ -243,7 +243,7 @@ static void on_registered(struct task *task)
     } else {
         fsm_move(&machine, registration, LIVE);
         if (!call_alive(call))
-            begin_end(registration, FAULT_CANCELLED);
+            begin_end(registration, call_end_reason(call));
         else if (registration->welcomed)
             finish_message(registration);
     }
@@ -416,7 +416,7 @@ static void lost(struct call *call)
     if (!registration)
         return;
     commands_stop(&registration->commands);
-    begin_end(registration, FAULT_CANCELLED);
+    begin_end(registration, call_end_reason(call));
 }
 
 static void closed(struct call *call, bool ok)

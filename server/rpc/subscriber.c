@@ -236,7 +236,7 @@ static void on_subscribed(struct task *task)
         write_started(subscriber, &block);
         sender_add_note(subscriber->sender, &block);
         if (!call_alive(call))
-            begin_end(subscriber, FAULT_CANCELLED);
+            begin_end(subscriber, call_end_reason(call));
         else if (subscriber->on_live)
             subscriber->on_live(subscriber);
     }
@@ -320,7 +320,7 @@ void subscriber_lost(struct subscriber *subscriber)
 {
     if (subscriber->state == SUBSCRIBER_LIVE) {
         sender_stop(subscriber->sender);
-        begin_end(subscriber, FAULT_CANCELLED);
+        begin_end(subscriber, call_end_reason(subscriber->call));
     }
 }
 

@@ -104,12 +104,6 @@ void token_end(struct token_writer *writer, uint64_t left_out)
     number_put(token, checksum(token->data + writer->begin, token->size - writer->begin));
 }
 
-void token_undo(struct token_writer *writer)
-{
-    if (!writer->token->broken)
-        writer->token->size = writer->begin;
-}
-
 /* Reads one position and advances *at. False: it is not whole, or has a bad name. */
 static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_point *point)
 {

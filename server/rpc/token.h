@@ -35,8 +35,6 @@ bool token_position_whole(void *ctx, const struct source *source, uint64_t seque
 
 /* Ends the token. `left_out` sources were never offered to it. */
 void token_end(struct token_writer *writer, uint64_t left_out);
-/* Takes back what was written since token_begin(). */
-void token_undo(struct token_writer *writer);
 
 /* The positions of a token. */
 struct token_points {

@@ -21,14 +21,19 @@
 
 #include <grpc/support/alloc.h>
 
+/* How much earlier than its deadline a call may end for it: at least and at most. */
+#define LEAST_DEADLINE_ERROR_NS (20 * NS_PER_MS)
+#define MAX_DEADLINE_ERROR_NS NS_PER_S
+
 struct call {
     struct server_call base;
     struct wire_thread *thread;
     const struct call_port *port;
     void *own;
     struct list live; /* the link in the acceptor's list of live calls */
-    int64_t deadline_ns;
-    int fd; /* of the TCP connection, which the core owns; -1: not known, or no TCP */
+    int64_t opened_ns, deadline_ns;
+    enum fault_reason end_reason; /* see call_end_reason() */
+    int fd;                       /* of the TCP connection, which the core owns; -1: not known, or no TCP */
     char peer[96];
     struct peer_key peer_key;
 };
@@ -67,10 +72,23 @@ static void on_sent(struct server_call *base, bool ok)
         call->port->sent(call, ok);
 }
 
+/* The peer may end the call by its own clock, which is ahead of ours: gRPC rounds a timeout up, by
+ * at most a hundredth. */
+static bool is_near_deadline(const struct call *call)
+{
+    if (call->deadline_ns == INT64_MAX)
+        return false;
+    const int64_t timeout_ns = call->deadline_ns - call->opened_ns;
+    int64_t near_ns = MAX_OF(timeout_ns / 100, MIN_OF(timeout_ns / 2, LEAST_DEADLINE_ERROR_NS));
+    return clock_mono_ns() >= call->deadline_ns - MIN_OF(near_ns, MAX_DEADLINE_ERROR_NS);
+}
+
 static void on_lost(struct server_call *base)
 {
     struct call *call = call_of(base);
 
+    if (call->end_reason == FAULT_NONE)
+        call->end_reason = is_near_deadline(call) ? FAULT_DEADLINE : FAULT_CANCELLED;
     if (call->port->lost)
         call->port->lost(call);
 }
@@ -155,6 +173,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     }
     call->thread = thread;
     call->port = method ? method->port : &unserved;
+    call->opened_ns = clock_mono_ns();
     call->deadline_ns = as_mono_ns(from->details->deadline);
     count_add(COUNT_LIVE_CALLS, 1);
     count_add(COUNT_CALLS, 1);
@@ -222,6 +241,11 @@ bool call_alive(const struct call *call)
     return server_call_alive(&call->base);
 }
 
+enum fault_reason call_end_reason(const struct call *call)
+{
+    return call->end_reason;
+}
+
 void call_hold(struct call *call)
 {
     server_call_hold(&call->base);
@@ -279,6 +303,7 @@ void call_finish(struct call *call, const struct fault *fault)
     if (!call_alive(call))
         return;
     if (fault && fault->reason) {
+        call->end_reason = fault->reason;
         status.code = (grpc_status_code)fault_code(fault->reason);
         status.text = (struct bytes){(const uint8_t *)text, fault_message(fault, text, sizeof(text))};
         if (call_fault_details)
@@ -301,5 +326,7 @@ void call_abort(struct call *call, const struct fault *fault)
     char text[600];
 
     fault_message(fault, text, sizeof(text));
+    if (call_alive(call))
+        call->end_reason = fault->reason;
     server_call_abort(&call->base, (grpc_status_code)fault_code(fault->reason), text);
 }

@@ -32,7 +32,7 @@
 #define ACCEPTS_PER_TURN 64 /* of one listen socket; then prefaces and deadlines are served */
 #define EVENTS_PER_TURN 64
 #define PAUSE_NS (100 * NS_PER_MS) /* how long to pause without any descriptor */
-#define CHECK_NS NS_PER_S          /* between two checks of the guards */
+#define CHECK_NS (500 * NS_PER_MS) /* between two checks of the guards */
 
 /* What data.u64 of an epoll event holds: the number of a listen socket, STOP_EVENT for the eventfd,
  * or the address of a pending connection, which is above both. */

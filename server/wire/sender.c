@@ -28,7 +28,7 @@
 
 /* When the channel is closed, the sender waits so long for a peer that does not read, in order to
  * report the last losses to it. */
-#define LAST_WRITE_NS NS_PER_S
+#define LAST_WRITE_NS (500 * NS_PER_MS)
 
 struct sender {
     struct call *call;

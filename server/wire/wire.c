@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "base/clock.h"
@@ -75,7 +76,10 @@ void wire_fini(void)
 
 const char *wire_version(void)
 {
-    return grpc_version_string();
+    static const char built_with[] = BUILT_WITH_GRPC;
+    bool is_that = built_with[0] != '\0' && strcmp(grpc_version_string(), BUILT_WITH_CORE) == 0;
+
+    return is_that ? built_with : grpc_version_string();
 }
 
 /* Rounded up; at most what the core can hold. */

@@ -29,7 +29,9 @@ void wire_init(void);
 /* Stops the core. Call it after every other function of this room. It may block: the core may wait
  * for a write of its own. */
 void wire_fini(void);
-const char *wire_version(void); /* the version of gRPC core; static text */
+/* The version of gRPC, such as 1.51.1; of another core than that of the build, the core's own.
+ * Static text. */
+const char *wire_version(void);
 
 /* Makes a server with these settings and our other arguments. It is not started. The caller
  * destroys it. */

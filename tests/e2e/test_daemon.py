@@ -195,7 +195,8 @@ class Info(Case):
             (info.max_event_bytes, info.max_batch_bytes, info.max_batch_events), (1000, 5000, 65536)
         )
         self.assertEqual((info.max_calls_per_connection, info.max_connections), (1000, 20))
-        self.assertTrue(info.version and info.grpc_version and info.memory_limit_bytes)
+        self.assertTrue(info.version and info.memory_limit_bytes)
+        self.assertRegex(info.grpc_version, r"^1\.\d+\.\d+", "K3 37")
 
     def test_counters_count(self):
         before = self.daemon.counters()
@@ -330,6 +331,30 @@ class Log(Case):
         daemon.terminate()
         self.assertEqual(daemon.wait(), 0)
         self.assertEqual(daemon.log("producer.added"), [])
+
+    def test_K4_44_the_ready_file_replaces_nothing_but_a_regular_file(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "aim").write_text("mine")
+            (folder / "link").symlink_to("aim")
+            os.mkfifo(folder / "pipe")
+            (folder / "folder").mkdir()
+            for path in ("link", "pipe", "folder"):
+                with self.subTest(path=path):
+                    status, _, errors = run("--listen", "127.0.0.1:0", "--ready-file", str(folder / path))
+                    self.assertEqual(status, 1, errors)
+                    self.assertIn("no regular file", errors)
+            (folder / "ready.new").symlink_to("aim")
+            process = subprocess.Popen(
+                [binary(), "--listen", "127.0.0.1:0", "--ready-file", str(folder / "ready")],
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            self.addCleanup(process.kill)
+            eventually((folder / "ready").exists, "it is written")
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE), 0)
+            self.assertEqual((folder / "aim").read_text(), "mine")
+            self.assertTrue((folder / "link").is_symlink() and (folder / "pipe").is_fifo())
 
     def test_the_ready_file_names_every_address(self):
         daemon = self.start_daemon(listen=("127.0.0.1:0", "127.0.0.1:0"))

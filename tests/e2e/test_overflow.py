@@ -166,7 +166,7 @@ class Overflow(Case):
         # Received.apply() checks that sequences rise. Here the missing sequences must be those of
         # the losses.
         consumer = self.stalled(overflow=OLDEST, max_events=30)
-        self.fill(consumer)
+        self.fill(consumer, name="losses")  # from 1 on
         received = self.read_on(consumer, 500)
         delivered = [sequence for _, _, sequence, _ in received.events]
         missing = set(range(1, 501)) - set(delivered)

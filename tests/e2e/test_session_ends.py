@@ -294,7 +294,7 @@ class Draining(WithSessions, Case):
         self.exits()
 
     def test_a_session_that_ignores_the_drain_is_ended_and_named(self):
-        _, session, shared, consumer = self.begin("700ms", ends_on_stop=False)
+        _, session, shared, consumer = self.begin("3s", ends_on_stop=False)
         session.start_of(consumer)
         began = time.monotonic()
         self.daemon.terminate()
@@ -302,7 +302,7 @@ class Draining(WithSessions, Case):
         for each in (session, shared):
             fault = each.wait_end()
             self.assertEqual(fault.code, CODE.UNAVAILABLE, str(fault))
-        self.assertGreaterEqual(time.monotonic() - began, 0.65)
+        self.assertGreaterEqual(time.monotonic() - began, 2, "a fifth is kept for the end")
         expired = [
             each for each in consumer.received.states if each.error.code == CODE.DEADLINE_EXCEEDED.value[0]
         ]

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """X7: SIGTERM under load. Every client is notified, what was confirmed is delivered, and the daemon
 exits with 0 in time. A second SIGTERM forces the end."""
+import signal
 import time
 
 import grpc
@@ -69,6 +70,26 @@ class Draining(Case):
                 self.assertEqual((last, lost), (delivered, 0), "from 1 on, nothing is missing")
                 self.assertGreaterEqual(delivered, confirmed)
 
+    def test_K3_35_SIGHUP_drains_and_is_ignored_under_nohup(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a child inherits it
+        try:
+            daemon = self.start_daemon()
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+            ignoring = self.start_daemon()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        consumer = Consumer(self.connect(daemon))
+        daemon.process.send_signal(signal.SIGHUP)
+        self.check_fault(consumer.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+        self.assertEqual(daemon.wait(), 0)
+        ignoring.process.send_signal(signal.SIGHUP)
+        consumer = Consumer(self.connect(ignoring))
+        publish(ignoring.channel, "p", [event(1)])
+        consumer.wait_events(1)
+        self.assertEqual(ignoring.log("server.draining"), [])
+        consumer.cancel()
+        ignoring.stop()
+
     def test_X7_an_idle_daemon_stops_at_once(self):
         daemon = self.start_daemon()
         consumer = Consumer(self.connect(daemon))
@@ -106,7 +127,7 @@ class Draining(Case):
         began = time.monotonic()
         daemon.terminate()
         self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 1 + 5)
+        self.assertLess(time.monotonic() - began, 1 + 1, "the timeout includes everything")
 
     def test_X7_a_second_sigterm_forces_the_end(self):
         daemon = self.start_daemon("--drain-timeout", "600s", "--write-timeout", "600s")

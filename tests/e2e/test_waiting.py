@@ -52,6 +52,24 @@ class Waiting(WithSessions, Case):
         self.assertGreater(time.monotonic() - began, 2, "it has the write timeout")
         eventually(lambda: not self.daemon.subscription(blocker.id), "the subscription is gone")
 
+    def test_one_that_does_not_read_is_ended_and_everybody_hears_why(self):
+        session = self.per_consumer("p")
+        self.stalled()
+        activation = session.wait_starts(1)[0]
+        for number in range(1000):
+            if activation in session.paused:
+                break
+            session.send(activation, [event(number, size=10000)])
+        self.assertEqual(session.wait_stop(activation).reason, "NOT_READING")
+        subscription = session.starts[activation].subscription_id
+        ended = eventually(
+            lambda: [
+                line for line in self.daemon.log("subscription.ended") if line["subscription"] == subscription
+            ],
+            "it is logged",
+        )
+        self.assertEqual([line["reason"] for line in ended], ["NOT_READING"])
+
     def test_one_that_grants_a_little_stays(self):
         consumer = self.without_credit(subscribe_request(overflow=BLOCK, block_timeout=0.05, max_events=20))
         stream = self.publishing("p")

@@ -21,8 +21,9 @@ struct tributary_session_callbacks {
     /* A consumer wants events: emit them with this activation's number, then call
      * tributary_session_end(). Without this callback every activation ends with CANCELLED. */
     void (*start)(void *ctx, const struct tributary_activation *activation);
-    /* Nobody wants the activation's events any more. `reason` is CANCELLED, DEADLINE, KICKED,
-     * FINISHED, DRAINING or REMOVED, as in ErrorInfo, or LOST: the registration is gone.
+    /* Nobody wants the activation's events any more. `reason` is CANCELLED, DEADLINE,
+     * NOT_READING, TOO_SLOW, KICKED, FINISHED, DRAINING, REMOVED or REPLACED, as in ErrorInfo, or
+     * LOST: the registration is gone.
      * With a deadline, events that are emitted before it still count, and
      * tributary_session_end() should follow.
      * With deadline 0 the activation is over: emitting fails, and no callback for it follows.
