@@ -173,11 +173,11 @@ LARGE_HEADERS = tuple(
 
 STREAMS = (
     Attack("rapid_reset", "rapid reset, 4 connections, opened anew when they end", "row_30",
-           functools.partial(Series, opened_and_reset, RESET_UNIT_BYTES), bound=1251,
+           functools.partial(Series, opened_and_reset, RESET_UNIT_BYTES), bound=626,
            reasons=("FLOOD_RESETS",), then=reset_opening(), connections=4, again=True, mutation=True,
            seconds=3),
     Attack("rapid_reset_unacknowledged", "rapid reset, SETTINGS never acknowledged", "row_30",
-           functools.partial(Series, opened_and_reset, RESET_UNIT_BYTES), bound=1251,
+           functools.partial(Series, opened_and_reset, RESET_UNIT_BYTES), bound=626,
            reasons=("FLOOD_RESETS",), then=reset_opening(), connections=4, acknowledges=False, mutation=True,
            seconds=3),
     Attack("streams_unacknowledged", "2 000 open streams, SETTINGS never acknowledged", "row_32",
