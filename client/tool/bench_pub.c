@@ -337,8 +337,8 @@ const struct verb verb_bench_pub = {
             "CLOCK_MONOTONIC, read once in 16 events; with --rate, when the event was due.\n"
             "The rate counts confirmed events, from the start to the last confirmation. A server confirms an "
             "event when it took it, whether\n"
-            "or not anybody subscribes; a subscriber that blocks holds publishers back. SIGINT and SIGTERM "
-            "end it, with the summary.",
+            "or not anybody subscribes; a subscriber that blocks holds publishers back. SIGINT, SIGTERM "
+            "and SIGHUP end it, with the summary.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -166,12 +166,11 @@ static bool get_moment(struct json_event *parsed, const char *name, uint64_t *un
 
     if (!value || json_is_null(value))
         return true;
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
-        *unix_nano_out = (uint64_t)json_integer_value(value);
+    if (json_is_integer(value) && json_integer_value(value) >= 0 &&
+        moment_of_number((uint64_t)json_integer_value(value), unix_nano_out))
         return true;
-    }
     if (!json_is_string(value) || !moment_parse(json_string_value(value), unix_nano_out))
-        return fail(parsed, name, "is neither an RFC 3339 moment nor nanoseconds since 1970");
+        return fail(parsed, name, "is neither an RFC 3339 moment nor nanoseconds since 1970, from 2001 on");
     return true;
 }
 
@@ -199,10 +198,30 @@ static bool get_headers(struct json_event *parsed)
     return true;
 }
 
+/* Data that is an object, an array, a number or a boolean is taken as the JSON that it is. */
+static bool get_json_data(struct json_event *parsed, const json_t *data)
+{
+    char *text = json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    if (!text)
+        return fail(parsed, "data", "does not fit into memory");
+    buf_bytes(&parsed->data, text, strlen(text));
+    free(text);
+    if (parsed->data.broken)
+        return fail(parsed, "data", "does not fit into memory");
+    parsed->event.data = (struct tributary_bytes){parsed->data.data, parsed->data.size};
+    if (parsed->event.content_type.size == 0)
+        parsed->event.content_type = tributary_text("application/json");
+    return true;
+}
+
 static bool get_data(struct json_event *parsed)
 {
     const json_t *base64 = json_object_get(parsed->json, "data_base64");
+    const json_t *data = json_object_get(parsed->json, "data");
 
+    if ((!base64 || json_is_null(base64)) && data && !json_is_null(data) && !json_is_string(data))
+        return get_json_data(parsed, data);
     if (!base64 || json_is_null(base64))
         return get_text(parsed, "data", &parsed->event.data);
     if (json_object_get(parsed->json, "data"))
@@ -214,7 +233,37 @@ static bool get_data(struct json_event *parsed)
     return true;
 }
 
-bool json_event_read(struct json_event *parsed, const char *line, size_t size)
+static bool is_known(const char *name)
+{
+    static const char *const known[] = {
+        "id",       "topic",   "key",           "type",   "content_type", "headers",
+        "time",     "expires", "deliver_after", "data",   "data_base64",  "producer",
+        "sequence", "epoch",   "observed",      "attempt"};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(name, known[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool check_members(struct json_event *parsed, uint64_t *ignored)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+
+    json_object_foreach(parsed->json, name, value) {
+        if (is_known(name))
+            continue;
+        if (!ignored) {
+            snprintf(parsed->fault, sizeof(parsed->fault), "\"%.80s\" is unknown (--ignore-unknown)", name);
+            return false;
+        }
+        ++*ignored;
+    }
+    return true;
+}
+
+bool json_event_read(struct json_event *parsed, const char *line, size_t size, uint64_t *ignored)
 {
     struct tributary_event *event = &parsed->event;
     json_error_t error;
@@ -229,10 +278,10 @@ bool json_event_read(struct json_event *parsed, const char *line, size_t size)
         snprintf(parsed->fault, sizeof(parsed->fault), "not a JSON object");
         return false;
     }
-    return get_text(parsed, "id", &event->id) && get_text(parsed, "topic", &event->topic) &&
-           get_text(parsed, "key", &event->key) && get_text(parsed, "type", &event->type) &&
-           get_text(parsed, "content_type", &event->content_type) && get_headers(parsed) &&
-           get_moment(parsed, "time", &event->time_unix_nano) &&
+    return check_members(parsed, ignored) && get_text(parsed, "id", &event->id) &&
+           get_text(parsed, "topic", &event->topic) && get_text(parsed, "key", &event->key) &&
+           get_text(parsed, "type", &event->type) && get_text(parsed, "content_type", &event->content_type) &&
+           get_headers(parsed) && get_moment(parsed, "time", &event->time_unix_nano) &&
            get_moment(parsed, "expires", &event->expires_unix_nano) &&
            get_moment(parsed, "deliver_after", &event->deliver_after_unix_nano) && get_data(parsed);
 }

@@ -8,7 +8,7 @@
  *
  * Members that the event does not set are left out. Data that is not valid UTF-8 is written as
  * "data_base64". The server sets "producer", "sequence", "epoch", "observed" and "attempt": they
- * are not read back. */
+ * are known, and not read back. "data" that is no string is read as the JSON that it is. */
 #ifndef TRIBUTARY_TOOL_EVENT_JSON_H
 #define TRIBUTARY_TOOL_EVENT_JSON_H
 
@@ -26,14 +26,14 @@ struct json_event {
     struct tributary_event event;
     json_t *json;
     struct tributary_header *headers;
-    struct buf data; /* data that was decoded from base64 */
+    struct buf data; /* data that was decoded from base64, or is JSON */
     char fault[160]; /* what is wrong with the line, where it could not be read */
 };
 
 /* Reads one line. `parsed` is zeroed before its first use and may be used again; the event of the
- * line before is freed then. False: the line is no event, and `fault` says why. Call
- * json_event_fini() at the end. */
-bool json_event_read(struct json_event *parsed, const char *line, size_t size);
+ * line before is freed then. An unknown member is added to *ignored; NULL: it is a fault. False:
+ * the line is no event, and `fault` says why. Call json_event_fini() at the end. */
+bool json_event_read(struct json_event *parsed, const char *line, size_t size, uint64_t *ignored);
 void json_event_fini(struct json_event *parsed);
 
 /* Base64 as in RFC 4648, with padding. base64_read() appends to `buf`. It is strict: line breaks,

@@ -11,6 +11,7 @@ static const struct exit_meaning exit_codes[] = {
     {EXITS_NOT_FOUND, "no such producer, subscription or service"},
     {EXITS_LOSS, "sub --fail-on-loss, bench: events were lost, or came out of order"},
     {EXITS_DEADLINE, "--max-time passed, or there was no answer in time"},
+    {EXITS_PRODUCER, "sub --until ended: a producer ended with an error, or was lost"},
 };
 
 const struct exit_meaning *exits_all(size_t *count_out)

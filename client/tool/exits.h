@@ -14,6 +14,7 @@ enum exit_code {
      * order. */
     EXITS_LOSS = 5,
     EXITS_DEADLINE = 6, /* --max-time passed, or the server did not answer in time */
+    EXITS_PRODUCER = 7, /* sub --until ended: a producer ended with an error, or was lost */
     EXITS_GRPC = 64,    /* plus the gRPC code: every other answer of the server */
 };
 

@@ -2,9 +2,11 @@
 #include "client/tool/link.h"
 
 #include <ctype.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "base/clock.h"
@@ -13,6 +15,7 @@
 
 #define MAX_RPC_HEADERS 16
 #define DEFAULT_CONNECT_NS (10 * NS_PER_S)
+#define WAIT_PAUSE_NS (200 * NS_PER_MS) /* between two attempts with --wait */
 
 const char *link_target(const struct common *common)
 {
@@ -98,30 +101,72 @@ int link_connect(const struct verb *verb, const struct common *common, struct tr
     return EXITS_OK;
 }
 
-int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out)
+/* Asks the server whether it is there, with a new client, which *client_out gets if it is. */
+static enum tributary_code try_open(const struct common *common, struct tributary *client,
+                                    struct tributary_status *status, struct tributary **client_out)
 {
-    struct tributary *client = NULL;
-    struct tributary_status status;
-    bool serving = false;
-    int result = link_connect(verb, common, &client);
-
-    if (result != EXITS_OK)
-        return result;
-
     const int64_t left_ns = link_left_ns(common);
     const int64_t wait_ns = left_ns > 0 ? MIN_OF(left_ns, connect_ns(common)) : connect_ns(common);
-    const enum tributary_code code = tributary_check(client, NULL, wait_ns, &serving, &status);
+    bool serving = false;
+    enum tributary_code code = tributary_check(client, NULL, wait_ns, &serving, status);
 
-    if (code != TRIBUTARY_OK && code != TRIBUTARY_UNIMPLEMENTED) {
-        const bool is_over = clock_mono_ns() >= common->over_ns;
-
-        fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common),
-                is_over ? "--max-time is over" : status.message);
+    if (code == TRIBUTARY_UNIMPLEMENTED)
+        code = TRIBUTARY_OK;
+    if (code == TRIBUTARY_OK)
+        *client_out = client;
+    else
         tributary_free(client);
-        if (code == TRIBUTARY_DEADLINE_EXCEEDED)
-            return is_over ? EXITS_DEADLINE : EXITS_UNAVAILABLE;
-        return link_exit_code(code);
-    }
-    *client_out = client;
-    return EXITS_OK;
+    return code;
+}
+
+/* Some verbs have these signals blocked, and look at them later. */
+static bool is_signalled(void)
+{
+    sigset_t pending;
+
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 ||
+            sigismember(&pending, SIGHUP) == 1);
+}
+
+/* Whether to try again, after a pause. */
+static bool goes_on_waiting(const struct common *common, enum tributary_code code)
+{
+    const int64_t left_ns = common->over_ns - clock_mono_ns();
+    const struct timespec pause = {.tv_nsec = MIN_OF(WAIT_PAUSE_NS, MAX_OF(left_ns, 0))};
+
+    if (!common->wait || (code != TRIBUTARY_UNAVAILABLE && code != TRIBUTARY_DEADLINE_EXCEEDED) ||
+        is_signalled())
+        return false;
+    nanosleep(&pause, NULL);
+    return left_ns > WAIT_PAUSE_NS && !is_signalled();
+}
+
+int link_open(const struct verb *verb, const struct common *common, struct tributary **client_out)
+{
+    struct tributary_status status;
+    enum tributary_code code;
+    bool printed = false;
+
+    do {
+        struct tributary *client = NULL;
+        int result = link_connect(verb, common, &client);
+
+        if (result != EXITS_OK)
+            return result;
+        code = try_open(common, client, &status, client_out);
+        if (code != TRIBUTARY_OK && common->wait && !printed)
+            fprintf(stderr, "tributary: waiting for %s\n", link_target(common));
+        printed = true;
+    } while (code != TRIBUTARY_OK && goes_on_waiting(common, code));
+    if (code == TRIBUTARY_OK)
+        return EXITS_OK;
+
+    const bool is_over = clock_mono_ns() >= common->over_ns;
+
+    fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common),
+            is_over ? "--max-time is over" : status.message);
+    if (is_over && (common->wait || code == TRIBUTARY_DEADLINE_EXCEEDED))
+        return EXITS_DEADLINE;
+    return code == TRIBUTARY_DEADLINE_EXCEEDED ? EXITS_UNAVAILABLE : link_exit_code(code);
 }

@@ -8,6 +8,7 @@ const struct option common_options[] = {
      "the server (default: $TRIBUTARY_SERVER, else 127.0.0.1:7227)"},
     {0, "connect-timeout", OPTION_DURATION, "DURATION", offsetof(struct common, connect_timeout_ns),
      "how long one attempt to connect may take (default: 10s)"},
+    {0, "wait", OPTION_FLAG, "", offsetof(struct common, wait), "wait for a server that is not up yet"},
     {0, "max-time", OPTION_DURATION, "DURATION", offsetof(struct common, max_time_ns),
      "give up after this long, with exit code 6"},
     {0, "rpc-header", OPTION_LIST, "'NAME: VALUE'", offsetof(struct common, rpc_headers),

@@ -138,12 +138,14 @@ static unsigned width_of(struct tributary_bytes text)
 
 static void put_time(struct printer *printer, uint64_t unix_nano)
 {
-    const time_t second = (time_t)(unix_nano / NS_PER_S);
-    struct tm local;
+    const time_t second = (time_t)(unix_nano / NS_PER_S), now = time(NULL);
+    struct tm local, today;
 
     if (second != printer->second) {
         localtime_r(&second, &local);
-        strftime(printer->clock, sizeof(printer->clock), "%H:%M:%S", &local);
+        localtime_r(&now, &today);
+        bool is_today = local.tm_year == today.tm_year && local.tm_yday == today.tm_yday;
+        strftime(printer->clock, sizeof(printer->clock), is_today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &local);
         printer->second = second;
     }
     buf_format(&printer->out, "%s.%03u  ", printer->clock, (unsigned)(unix_nano / NS_PER_MS % 1000));

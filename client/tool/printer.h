@@ -27,15 +27,16 @@ struct printer {
     struct buf out;        /* what printer_flush() will write */
     unsigned source_width; /* of the widest source so far */
     time_t second;         /* the second that `clock` shows */
-    char clock[16];
-    int error; /* errno of the first write that failed; 0: none */
+    char clock[40];        /* with the date where that is not today's */
+    int error;             /* errno of the first write that failed; 0: none */
 
     /* Any thread. */
     _Atomic uint64_t written; /* bytes */
     _Atomic bool waiting;     /* it waits for a reader at this moment */
 };
 
-/* Uses colours only on a terminal, and not where NO_COLOR is set. */
+/* Uses colours only on a terminal, and not where NO_COLOR is set; the caller may change
+ * `colours`. */
 void printer_init(struct printer *printer, enum printer_form form, int fd);
 void printer_fini(struct printer *printer);
 

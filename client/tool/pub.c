@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "client/tool/cli.h"
@@ -17,6 +18,7 @@
 
 #define DRAIN_NS (5 * NS_PER_S) /* the longest wait for confirmations after a signal */
 #define FAULTS_SHOWN 10
+#define MAX_TEXTS 1000
 
 struct settings {
     struct common common;
@@ -24,7 +26,7 @@ struct settings {
     struct text_list headers;
     struct registration_params registration;
     struct source_params source;
-    bool jsonl, quiet;
+    bool jsonl, ignores_unknown, quiet;
     int64_t for_ns;
 };
 
@@ -36,8 +38,9 @@ struct pub {
     struct tributary_event template; /* the members of every event that the options set */
     struct tributary_header headers[MAX_PAIRS], labels[MAX_PAIRS];
     struct json_event parsed;
-    uint64_t lines, bad;
-    bool was_interrupted; /* stopped before the input had ended */
+    uint64_t lines, bad, ignored;
+    struct text_list texts; /* events to publish in place of what is read */
+    bool was_interrupted;   /* stopped before the input had ended */
     enum tributary_code failed;
 };
 
@@ -78,7 +81,9 @@ static bool on_json_line(struct pub *pub, const char *line, size_t size)
     struct tributary_event *event = &pub->parsed.event;
     const struct tributary_event *template = &pub->template;
 
-    if (!json_event_read(&pub->parsed, line, size)) {
+    uint64_t *ignored = pub->settings->ignores_unknown ? &pub->ignored : NULL;
+
+    if (!json_event_read(&pub->parsed, line, size, ignored)) {
         bad_line(pub, pub->parsed.fault);
         return true;
     }
@@ -105,6 +110,13 @@ static bool on_line(void *ctx, const char *line, size_t size)
     return publish(pub, &pub->template);
 }
 
+static void publish_texts(struct pub *pub)
+{
+    for (size_t i = 0; i < pub->texts.count; i++)
+        if (!on_line(pub, pub->texts.items[i], strlen(pub->texts.items[i])))
+            break;
+}
+
 static bool is_chosen(const struct registration_params *params)
 {
     return params->on_duplicate != REGISTRATION_DEFAULT || params->handover != REGISTRATION_DEFAULT;
@@ -125,8 +137,9 @@ static int prepare(const struct verb *verb, struct pub *pub)
         return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", wrong);
     if (tributary_event_fault(template)[0] != '\0')
         return cli_wrong(verb, "%s", tributary_event_fault(template));
-    if (settings->source.follow && settings->source.exec)
-        return cli_wrong(verb, "--follow and --exec exclude each other");
+    if ((settings->source.follow && settings->source.exec) ||
+        (pub->texts.count > 0 && (settings->source.follow || settings->source.exec)))
+        return cli_wrong(verb, "TEXT, --follow and --exec exclude each other");
     if (!settings->registration.name &&
         (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
@@ -174,6 +187,9 @@ static void summarize(const struct pub *pub, const struct sink_stats *stats, int
             stats->confirmed, stats->refused, left);
     if (pub->bad > 0)
         fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
+    if (pub->ignored > 0)
+        fprintf(stderr, "; %" PRIu64 " unknown member%s ignored", pub->ignored,
+                pub->ignored == 1 ? " was" : "s were");
     fprintf(stderr, "\n");
 }
 
@@ -212,7 +228,10 @@ static int publish_all(struct pub *pub, struct tributary *client)
 
     struct lines lines = {.line = on_line, .ctx = pub};
 
-    result = source_run(&pub->settings->source, &lines, &pub->stop);
+    if (pub->texts.count > 0)
+        publish_texts(pub);
+    else
+        result = source_run(&pub->settings->source, &lines, &pub->stop);
     pub->was_interrupted = stop_requested(&pub->stop);
     flush(pub);
     sink_stats(&pub->sink, &stats);
@@ -239,6 +258,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         if (settings.common.max_time_ns > 0 &&
             (settings.for_ns == 0 || settings.common.max_time_ns < settings.for_ns))
             settings.for_ns = settings.common.max_time_ns;
+        pub.texts = arguments;
         result = prepare(verb, &pub);
         if (result == EXITS_OK && !stop_init(&pub.stop, settings.for_ns))
             result = EXITS_ERROR;
@@ -272,6 +292,8 @@ static const struct option options[] = {
      "run COMMAND and publish the lines that it prints, until it ends"},
     {0, "jsonl", OPTION_FLAG, "", OFFSET(jsonl),
      "each line is an event in JSON, as 'sub -o jsonl' writes it"},
+    {0, "ignore-unknown", OPTION_FLAG, "", OFFSET(ignores_unknown),
+     "with --jsonl: leave out members that are unknown, and say how many"},
     {0, "for", OPTION_DURATION, "DURATION", OFFSET(for_ns), "stop after this long, such as 10s"},
     {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no summary and no notices on standard error"},
 };
@@ -284,15 +306,16 @@ static const struct example examples[] = {
      "copy a producer's events to another server"},
     {"tributary pub --name web --label zone=eu --follow /var/log/web.log",
      "the same as a session, which selectors may ask for by label"},
-    {"echo hello | tributary pub -t greetings -H lang=en", "one event with a topic and a header"},
+    {"tributary pub hello -t greetings -H lang=en", "one event with a topic and a header"},
 };
 
 const struct verb verb_pub = {
     .name = "pub",
-    .arguments = "",
+    .arguments = "[TEXT...]",
+    .max_arguments = MAX_TEXTS,
     .summary = "publish lines as events",
-    .text = "Reads lines from standard input, from a file or from a command, and publishes each as one "
-            "event. A line is the event's data, "
+    .text = "Publishes each TEXT as one event; or else each line of standard input, of a file or of a "
+            "command. A line is the event's data, "
             "and the\n"
             "event's time is now. After a lost connection, events that were not confirmed are sent again, so "
             "they may come twice.\n"

@@ -12,6 +12,14 @@
 #include "base/base.h"
 #include "base/clock.h"
 
+/* nohup(1) lets a program ignore SIGHUP, and it is to stay so. */
+static bool is_nohup(void)
+{
+    struct sigaction action;
+
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 bool stop_init(struct stop *stop, int64_t for_ns)
 {
     sigset_t set;
@@ -19,6 +27,8 @@ bool stop_init(struct stop *stop, int64_t for_ns)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    if (!is_nohup())
+        sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     *stop = (struct stop){.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                           .wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),

@@ -11,14 +11,14 @@ struct stop {
     int signal_fd;
     int wakeup_fd;
     int64_t until_ns;  /* clock_mono_ns(): the time of the requested end; INT64_MAX: none */
-    unsigned signals;  /* how many SIGINT and SIGTERM have come */
+    unsigned signals;  /* how many of SIGINT, SIGTERM and SIGHUP have come */
     bool woken;        /* stop_wake() was called since this was last set to false */
     _Atomic bool over; /* stop_end() was called */
 };
 
-/* Blocks SIGINT and SIGTERM and reads them from a descriptor. Call it before other threads start,
- * so that they inherit the mask. A stop is requested after `for_ns`; 0: never. False: errno says
- * why. */
+/* Blocks SIGINT, SIGTERM and SIGHUP and reads them from a descriptor, but for a SIGHUP that is
+ * ignored (nohup). Call it before other threads start, so that they inherit the mask. A stop is
+ * requested after `for_ns`; 0: never. False: errno says why. */
 bool stop_init(struct stop *stop, int64_t for_ns);
 void stop_fini(struct stop *stop);
 

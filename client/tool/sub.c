@@ -18,11 +18,13 @@
 #define NOT_GIVEN UINT32_MAX
 #define MAX_REQUEST 65536u
 
+enum colour { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER }; /* --color */
+
 struct settings {
     struct common common;
     struct selection_lists lists;
     const char *name;
-    unsigned overflow, fallback, output;
+    unsigned overflow, fallback, output, colour;
     uint64_t buffer_events, buffer_bytes, batch_events, batch_bytes;
     int64_t max_age_ns, block_timeout_ns, linger_ns, heartbeat_ns, for_ns;
     uint64_t count, last, credit;
@@ -78,6 +80,8 @@ static int read_until(const struct verb *verb, const char *value,
     if (!value)
         return EXITS_OK;
     options->end_when_all_ended = strcmp(value, "ended") == 0;
+    if (options->end_when_all_ended)
+        options->no_statuses = false; /* they say whether all is there */
     if (!options->end_when_all_ended &&
         (!number_parse(value, &options->limit_events) || options->limit_events == 0))
         return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", value);
@@ -127,6 +131,7 @@ static int subscribe(const struct verb *verb, const struct settings *settings,
     if (result == EXITS_OK)
         result = read_request(verb, settings->request, &request);
     options.request = (struct tributary_bytes){request.data, request.size};
+    sub->fail_on_producer = options.end_when_all_ended;
     if (result == EXITS_OK)
         result = link_open(verb, &settings->common, &client);
     if (result == EXITS_OK && sub->with_totals)
@@ -166,6 +171,8 @@ static int run(const struct verb *verb, int argc, char **argv)
             result = EXITS_ERROR;
         } else {
             printer_init(&sub.printer, (enum printer_form)settings.output, STDOUT_FILENO);
+            if (settings.colour != COLOUR_AUTO)
+                sub.printer.colours = settings.colour == COLOUR_ALWAYS;
             result = subscribe(verb, &settings, &selection, &sub);
             printer_fini(&sub.printer);
             stop_fini(&sub.stop);
@@ -204,7 +211,9 @@ static const struct option options[] = {
     {'r', "request", OPTION_TEXT, "TEXT|@FILE", OFFSET(request),
      "what to hand to each producer that is asked per consumer; @-: standard input"},
     {0, "until", OPTION_TEXT, "ended|N", OFFSET(until),
-     "end when every producer that was asked has ended, or after N events"},
+     "end when every producer that was asked has ended (exit code 7 where one ended with an error), or after "
+     "N "
+     "events"},
     {0, "last", OPTION_NUMBER, "N", OFFSET(last),
      "begin with the last N events of each shared producer (at most 1024)"},
     {0, "consume", OPTION_FLAG, "", OFFSET(consume), "call Consume instead of Subscribe"},
@@ -212,6 +221,8 @@ static const struct option options[] = {
     {'n', "count", OPTION_NUMBER, "N", OFFSET(count), "stop after N events"},
     {0, "for", OPTION_DURATION, "DURATION", OFFSET(for_ns),
      "stop after this long, such as 10s, and deliver what waits"},
+    {0, "color", OPTION_CHOICE, "auto|always|never", OFFSET(colour),
+     "whether producers have colours (default: auto, on a terminal and without $NO_COLOR)"},
     {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", OFFSET(output),
      "how events are printed (default: text)"},
     {0, "fail-on-loss", OPTION_FLAG, "", OFFSET(fail_on_loss), "exit code 5 where events were lost"},
@@ -249,7 +260,8 @@ const struct verb verb_sub = {
             "stream that closes) go to standard error. After a lost connection the stream goes on where it "
             "stood, and what was missed is "
             "reported.\n"
-            "SIGINT and SIGTERM end it gently: what waits at the server is still printed, unless our reader "
+            "SIGINT, SIGTERM and SIGHUP end it gently: what waits at the server is still printed, unless our "
+            "reader "
             "then takes nothing for 5 s "
             "(exit code\n"
             "1); a second one ends it at once. In the totals, a filter counts as not delivered.",

@@ -76,6 +76,8 @@ static void on_status(void *ctx, const struct tributary_producer_status *status)
     struct sub *sub = ctx;
     struct buf text = {0};
 
+    if (status->code != TRIBUTARY_OK)
+        atomic_store(&sub->producer_failed, true);
     if (sub->quiet || sub->is_done)
         return;
     escape_text(&text, status->source);
@@ -105,10 +107,22 @@ static void on_answered(void *ctx, const struct tributary_request_refused *answe
                 (int)answer->message.size, (const char *)answer->message.data);
 }
 
+static void on_started(void *ctx, const struct tributary_started *started)
+{
+    struct sub *sub = ctx;
+
+    if (!sub->quiet && sub->is_interrupted)
+        fprintf(stderr, "tributary: connected again\n");
+    else if (!sub->quiet && started->producers_matched == 0)
+        fprintf(stderr, "tributary: no producer matches yet\n");
+    sub->is_interrupted = false;
+}
+
 static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
-    const struct sub *sub = ctx;
+    struct sub *sub = ctx;
 
+    sub->is_interrupted = true;
     if (!sub->quiet)
         fprintf(stderr, "tributary: the stream was lost: %s; trying again in %" PRId64 " ms\n",
                 status->message, retry_ns / NS_PER_MS);
@@ -197,7 +211,9 @@ static int verdict(const struct sub *sub, enum reason reason, const struct tribu
         return link_failed("the stream ended", status);
     if (reason == SIGNALLED && status->code != TRIBUTARY_OK && status->code != TRIBUTARY_CANCELLED)
         return link_failed("finishing", status);
-    return atomic_load(&sub->lost) && sub->fail_on_loss ? EXITS_LOSS : EXITS_OK;
+    if (atomic_load(&sub->lost) && sub->fail_on_loss)
+        return EXITS_LOSS;
+    return atomic_load(&sub->producer_failed) && sub->fail_on_producer ? EXITS_PRODUCER : EXITS_OK;
 }
 
 static int run_stream(struct sub *sub, struct tributary *query_client)
@@ -224,6 +240,7 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_c
             const struct tributary_subscriber_options *options)
 {
     const struct tributary_subscriber_callbacks callbacks = {
+        .started = on_started,
         .event = on_event,
         .lost = on_lost,
         .status = on_status,

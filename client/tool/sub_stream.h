@@ -11,7 +11,7 @@
 struct sub {
     /* Set by the caller. */
     uint64_t count; /* 0: no end */
-    bool fail_on_loss, with_totals, quiet;
+    bool fail_on_loss, fail_on_producer, with_totals, quiet;
     int64_t over_ns; /* clock_mono_ns() at which --max-time is over; INT64_MAX: never */
     struct stop stop;
     struct printer printer; /* client thread, while the stream runs */
@@ -20,8 +20,10 @@ struct sub {
     struct source_totals totals;
     struct tributary_subscriber *subscriber; /* main thread */
     uint64_t printed;                        /* client thread */
+    bool is_interrupted;                     /* client thread: the stream was lost, and is not back */
     bool is_done;                            /* client thread: --count is reached, or writing failed */
     _Atomic bool lost;
+    _Atomic bool producer_failed; /* it ended with an error */
     _Atomic bool ended;
 };
 

@@ -181,16 +181,35 @@ static bool offset_parse(const char *next, int64_t *seconds_out)
     return hours < 24 && minutes < 60;
 }
 
+/* 2001-01-01 in nanoseconds. A smaller number is one of seconds or milliseconds. */
+#define FIRST_PLAUSIBLE (UINT64_C(978307200) * NS_PER_S)
+
+bool moment_of_number(uint64_t number, uint64_t *unix_nano_out)
+{
+    if (number > 0 && number < FIRST_PLAUSIBLE)
+        return false;
+    *unix_nano_out = number;
+    return true;
+}
+
+/* Reads date and time, up to the fraction. NULL: it is neither. */
+static const char *seconds_parse(const char *text, struct tm *utc)
+{
+    const char *next = strptime(text, "%Y-%m-%d", utc);
+
+    return next && (*next == 'T' || *next == 't') ? strptime(next + 1, "%H:%M:%S", utc) : NULL;
+}
+
 bool moment_parse(const char *text, uint64_t *unix_nano_out)
 {
     struct tm utc = {0};
-    const char *next = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+    const char *next = seconds_parse(text, &utc);
     uint64_t whole = 0;
     uint64_t part = 0;
     int64_t offset = 0;
 
     if (!next)
-        return number_parse(text, unix_nano_out);
+        return number_parse(text, &whole) && moment_of_number(whole, unix_nano_out);
     if (*next == '.') {
         char fraction[16] = "0.";
         size_t size = 0;

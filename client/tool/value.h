@@ -28,6 +28,9 @@ bool number_parse(const char *text, uint64_t *number_out);
 #define MOMENT_CAPACITY 40
 void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY]);
 bool moment_parse(const char *text, uint64_t *unix_nano_out);
+/* A number of nanoseconds. False: it lies before 2001, so it is one of seconds or milliseconds. 0
+ * is taken. */
+bool moment_of_number(uint64_t number, uint64_t *unix_nano_out);
 
 /* Writes a duration for people: "1.2 s", "3 min", "2 h 5 min", "4 d 1 h". */
 void duration_text(int64_t ns, char *text, size_t capacity);

@@ -35,13 +35,24 @@ static void on_received(struct client_call *call, grpc_byte_buffer **received)
     client_call_read(call);
 }
 
+static bool is_from_a_proxy(const struct stream *stream, const struct tributary_status *status)
+{
+    return !stream->cancelled && status->reason[0] == '\0' &&
+           (status->code == TRIBUTARY_INTERNAL || status->code == TRIBUTARY_UNKNOWN);
+}
+
 static void on_ended(struct client_call *call, const struct client_call_end *end)
 {
     struct stream *stream = stream_of(call);
-    struct tributary_status status;
+    struct tributary_status status, lost;
 
     status_from_call(&status, end);
     connections_release(&stream->client->connections, stream->connection);
+    if (is_from_a_proxy(stream, &status)) {
+        status_format(&lost, TRIBUTARY_UNAVAILABLE, "the connection was lost: %s: %s",
+                      tributary_code_name(status.code), status.message);
+        status = lost;
+    }
     stream->port->ended(stream, &status);
 }
 
@@ -58,6 +69,7 @@ void stream_open(struct stream *stream, const struct stream_opening *opening)
 {
     struct tributary *client = stream->client;
 
+    stream->cancelled = false;
     stream->connection = connections_acquire(&client->connections);
     client_call_open(&stream->call,
                      &(struct client_call_opening){.channel = stream->connection->channel,
@@ -82,5 +94,6 @@ void stream_half_close(struct stream *stream)
 
 void stream_cancel(struct stream *stream, enum tributary_code code, const char *message)
 {
+    stream->cancelled = true;
     client_call_cancel(&stream->call, (grpc_status_code)code, message);
 }

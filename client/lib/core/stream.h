@@ -1,6 +1,9 @@
 /* stream.h - one call (grpc/client_call.h) on a connection of the client. Publishers, sessions,
  * subscribers and unary calls are built on it. It reads without a pause.
  *
+ * A status INTERNAL or UNKNOWN without a reason is not one of our server: something on the way,
+ * such as a proxy, made it of a connection that was lost. ended() gets UNAVAILABLE then.
+ *
  * Threads: client thread only. A stream is embedded in its owner, which may open it again after
  * ended(). */
 #ifndef TRIBUTARY_CLIENT_STREAM_H
@@ -32,6 +35,7 @@ struct stream {
     struct tributary *client;
     const struct stream_port *port;
     struct connection *connection;
+    bool cancelled; /* by stream_cancel() */
 };
 
 struct stream_opening {

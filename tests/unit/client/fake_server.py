@@ -6,12 +6,12 @@ Usage: fake_server.py PROTO_FOLDER [ADDRESS]
 ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line.
 
 The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its
-call end with UNAVAILABLE at each third batch, which stays unconfirmed, `hold-...` gets no
-confirmation, `never` is refused for good at its third batch, `heap-...` has the events of three
-batches sent in one message. A subscription named `silent` gets one batch and then nothing.
+call end with UNAVAILABLE, INTERNAL or UNKNOWN at each third batch, which stays unconfirmed,
+`hold-...` gets no confirmation, `never` is refused for good at its third batch, `heap-...` has the
+events of three batches sent in one message. A subscription named `silent` gets one batch and then nothing.
 """
 
-import ctypes, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
+import ctypes, itertools, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
 import grpc
@@ -84,6 +84,11 @@ class Hub:
 
 hub = Hub()
 
+# Proxies make INTERNAL and UNKNOWN of a lost connection.
+lost_codes = itertools.cycle(
+    (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+)
+
 
 class Publisher(publisher_pb2_grpc.PublisherServicer):
     def PublishStream(self, requests, context):
@@ -97,7 +102,7 @@ class Publisher(publisher_pb2_grpc.PublisherServicer):
             if name.startswith("refuse"):
                 answer.refused.add(batch=number, code=3, message="no", reason="EVENT_TOO_LARGE")
             elif name.startswith("lose") and number == 3:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "lost on purpose")
+                context.abort(next(lost_codes), "lost on purpose")
             elif name == "never" and number == 3:
                 time.sleep(0.1)
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, "never again")

@@ -55,7 +55,7 @@ static void round_trip(const struct tributary_event *event)
     char *text = json_dumps(object, JSON_COMPACT);
 
     cr_assert_null(strchr(text, '\n'));
-    cr_assert(json_event_read(&parsed, text, strlen(text)), "%s: %s", parsed.fault, text);
+    cr_assert(json_event_read(&parsed, text, strlen(text), NULL), "%s: %s", parsed.fault, text);
     assert_same(event, &parsed.event);
     json_event_fini(&parsed);
     json_decref(object);
@@ -152,7 +152,7 @@ Test(tool_json, members_that_an_event_does_not_set_are_left_out)
 static bool reads(const char *line)
 {
     struct json_event parsed = {0};
-    const bool read = json_event_read(&parsed, line, strlen(line));
+    const bool read = json_event_read(&parsed, line, strlen(line), NULL);
 
     cr_assert(read || parsed.fault[0] != '\0');
     json_event_fini(&parsed);
@@ -162,10 +162,11 @@ static bool reads(const char *line)
 Test(tool_json, a_line_that_is_no_event_is_refused_with_a_reason)
 {
     cr_assert(reads("{}"));
-    cr_assert(reads("{\"data\":\"x\",\"unknown\":[1],\"topic\":null,\"time\":5}"));
+    cr_assert(reads("{\"data\":\"x\",\"topic\":null,\"time\":0,\"producer\":\"p\",\"attempt\":2}"));
+    cr_assert_not(reads("{\"level\":\"info\",\"msg\":\"x\"}"), "K4 38");
+    cr_assert_not(reads("{\"time\":5}"));
     cr_assert_not(reads(""));
     cr_assert_not(reads("[]"));
-    cr_assert_not(reads("{\"data\":1}"));
     cr_assert_not(reads("{\"topic\":{}}"));
     cr_assert_not(reads("{\"headers\":[]}"));
     cr_assert_not(reads("{\"headers\":{\"a\":1}}"));
@@ -176,6 +177,20 @@ Test(tool_json, a_line_that_is_no_event_is_refused_with_a_reason)
     cr_assert_not(reads("{\"data\":\"a\",\"data\":\"b\"}"));
     cr_assert_not(reads("{\"data\":\"a\"} x"));
     cr_assert_not(reads("{\"data\":\"\xff\"}"));
+}
+
+Test(tool_json, data_that_is_no_string_is_taken_as_json)
+{
+    static const char line[] = "{\"data\":{\"a\":[1,2.5,true,null]},\"msg\":1}";
+    struct json_event parsed = {0};
+    uint64_t ignored = 0;
+
+    cr_assert(json_event_read(&parsed, line, sizeof(line) - 1, &ignored));
+    cr_assert_eq(ignored, 1);
+    cr_assert_eq(parsed.event.data.size, strlen("{\"a\":[1,2.5,true,null]}"));
+    cr_assert_arr_eq(parsed.event.data.data, "{\"a\":[1,2.5,true,null]}", parsed.event.data.size);
+    cr_assert_eq(parsed.event.content_type.size, strlen("application/json"));
+    json_event_fini(&parsed);
 }
 
 Test(tool_json, base64_is_read_strictly)

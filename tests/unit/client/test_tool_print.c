@@ -67,7 +67,7 @@ Test(tool_print, each_form_prints_one_event)
 
     setenv("TZ", "UTC", 1);
     tzset();
-    expect_printed(PRINTER_TEXT, &delivery, "12:14:05.123  web            42  hello\\n\n");
+    expect_printed(PRINTER_TEXT, &delivery, "2026-01-31 12:14:05.123  web            42  hello\\n\n");
     expect_printed(PRINTER_RAW, &delivery, "hello\n\n");
     expect_printed(PRINTER_JSONL, &delivery,
                    "{\"producer\":\"web\",\"sequence\":42,\"epoch\":\"0\",\"time\":\"2026-01-31T12:14:05."

@@ -146,6 +146,11 @@ Test(tool_value, moments_are_also_read_in_other_forms)
     cr_assert_not(moment_parse("2026-01-31T12:14:05+25:00", &read));
     cr_assert_not(moment_parse("1969-12-31T23:59:59Z", &read));
     cr_assert_not(moment_parse("2554-07-21T23:34:33.709551616Z", &read));
+    cr_assert(moment_parse("2026-11-28t10:00:00z", &read), "K4 43");
+    cr_assert_eq(read, UINT64_C(1795860000000000000));
+    cr_assert_not(moment_parse("1764324000", &read), "these are seconds");
+    cr_assert_not(moment_parse("1764324000000", &read), "milliseconds");
+    cr_assert_not(moment_parse("2026-01-31", &read));
     cr_assert_not(moment_parse("yesterday", &read));
     cr_assert_not(moment_parse("", &read));
 }

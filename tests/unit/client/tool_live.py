@@ -65,6 +65,14 @@ class Tool(unittest.TestCase):
         self.assertEqual([row[1] for row in rows], ["web"] * 3)
         self.assertEqual([row[3] for row in rows], ["one", "two", "\\x1b[2Jthree"])
 
+    def test_K5_texts_of_the_command_line_are_events(self):
+        sub = self.subscribe("-n", "2", "-o", "raw")
+        self.run_tool("pub", "-p", "web", "hello", "two words", input=b"not this")
+        out, err = self.end(sub)
+        self.assertEqual(out, "hello\ntwo words\n")
+        self.assertIn("no producer matches yet", err, "K3 36")
+        self.run_tool("pub", "hello", "--exec", "true", code=2)
+
     def test_jsonl_copies_an_event_unchanged(self):
         event = {"id": "i", "topic": "t", "key": "k", "type": "y", "content_type": "text/plain",
                  "headers": {"a": "ä", "b": ""},
@@ -81,9 +89,9 @@ class Tool(unittest.TestCase):
         self.assertEqual(copies, [event, event])
 
     def test_a_bad_line_is_named_and_the_others_are_published(self):
-        lines = b'{"data":"x"}\n{"data":1}\n{"topic":"\\n"}\n\n{}\n'
+        lines = b'{"data":"x"}\n{"msg":1}\n{"topic":"\\n"}\n\n{}\n'
         _, err = self.run_tool("pub", "--jsonl", "-p", "b", input=lines, code=1)
-        self.assertIn('line 2: "data" is not a string', err)
+        self.assertIn('line 2: "msg" is unknown', err)
         self.assertIn("line 3: topic: not printable UTF-8", err)
         self.assertIn("2 confirmed", err)
         self.assertIn("2 lines were not taken", err)
@@ -100,7 +108,7 @@ class Tool(unittest.TestCase):
             while not (os.path.exists(path) and os.path.getsize(path)) and time.monotonic() < until:
                 time.sleep(0.01)
             pid = int(open(path).read())
-            pub.send_signal(signal.SIGTERM)
+            pub.send_signal(signal.SIGHUP)  # K3 35: it ends what it has started
             self.end(pub)
             with self.assertRaises(ProcessLookupError):
                 os.kill(pid, 0)
@@ -143,7 +151,7 @@ class Tool(unittest.TestCase):
         sub.stdout.close()
         self.run_tool("pub", "-p", "pipe", input=b"x\n")
         self.assertEqual(sub.wait(DEADLINE), 0)
-        self.assertEqual(sub.stderr.read(), b"")
+        self.assertEqual(sub.stderr.read(), b"tributary: no producer matches yet\n")
         sub.stderr.close()
         sub.stdin.close()
 
@@ -157,6 +165,23 @@ class Tool(unittest.TestCase):
         _, err = self.run_tool("pub", "-p", "hold-x", "--max-time", "0.5", input=b"a\nb\n", code=6)
         self.assertIn("0 confirmed, 0 refused, 2 not confirmed", err)
         self.assertLess(time.monotonic() - began, DEADLINE / 2)
+
+    def test_K5_it_waits_for_a_server_that_is_not_up_yet(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = "unix:" + os.path.join(folder, "socket")
+            self.run_tool("status", "-s", path, "--wait", "--max-time", "0.5", code=6)
+            waits = self.start("status", "-s", path, "--wait")
+            self.assertIn(b"waiting for", waits.stderr.readline())
+            waits.send_signal(signal.SIGTERM)
+            waits.communicate(timeout=DEADLINE)
+            self.assertNotEqual(waits.returncode, 0)
+            waits = self.start("status", "-s", path, "--wait")
+            self.addCleanup(self.gone, waits)
+            self.assertIn(b"waiting for", waits.stderr.readline())
+            server = subprocess.Popen(["/usr/bin/python3", FAKE, PROTOS, path], stdout=subprocess.PIPE)
+            self.addCleanup(server.communicate)
+            self.addCleanup(server.kill)
+            self.end(waits)
 
     def test_max_time_bounds_the_connect(self):
         with socket.socket() as silent:

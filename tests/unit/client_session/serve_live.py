@@ -236,6 +236,21 @@ class Serve(Case):
             "no word of it",
         )
 
+    def test_K3_31_an_answer_that_is_not_complete_has_an_exit_code_of_its_own(self):
+        serve = self.serve("echo part; exit 3")
+        for quiet in ([], ["-q"]):
+            self.assertEqual(
+                self.run_tool("sub", "-o", "raw", "--until", "ended", *quiet, code=7)[0], "part\n"
+            )
+        self.assertEqual(self.run_tool("sub", "-o", "raw", "-n", "1")[0], "part\n")
+        serve.kill()
+        serve.wait()
+        serve = self.serve("echo up; sleep 60")
+        sub = self.start("sub", "-o", "raw", "--until", "ended")
+        self.assertEqual(sub.stdout.readline(), b"up\n")
+        serve.kill()
+        self.end(sub, 7)
+
     def test_it_ends_its_commands_when_it_is_told_to_end(self):
         serve = self.serve("echo $$ > %s; echo up; sleep 60" % self.path("pid"))
         sub = self.start("sub", "-o", "raw", "--until", "ended")
@@ -251,11 +266,14 @@ class Serve(Case):
         self.assertEqual(self.run_tool("sub", "-o", "raw", "-n", "1")[0], "up\n")
         first = self.start("sub", "-o", "raw", "--no-reconnect")
         self.assertEqual(first.stdout.readline(), b"up\n")
+        stays = self.start("sub", "-o", "raw")
+        self.assertEqual(stays.stdout.readline(), b"up\n")
         self.daemon.kill()
         self.daemon.wait()
         for pid in self.read("pids").split():
             until(lambda: not is_running(int(pid)), "a command outlived its registration")
         self.start_daemon(self.address)
+        until(lambda: b"connected again" in stays.stderr.readline(), "K3 36: no word of it")
         until(lambda: self.producer("calc"), "it did not come back")
         self.assertEqual(self.run_tool("sub", "-o", "raw", "-n", "1")[0], "up\n")
         self.assertIsNone(serve.poll())
