@@ -13,7 +13,8 @@
  * At most MAX_SHARED_STATES states of shared sources wait to be reported. One more, and RESYNC
  * takes the place of them all.
  *
- * Threads: any, under the channel's lock. For one source, calls and puts come one after another. */
+ * Threads: any, under the channel's lock. For one source, calls and puts come one after another;
+ * only shared_begin() may come while the source puts. */
 #ifndef TRIBUTARY_FLOW_SHARED_FEED_H
 #define TRIBUTARY_FLOW_SHARED_FEED_H
 

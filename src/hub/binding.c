@@ -216,13 +216,14 @@ static void leave_wildcards_now(struct subscription *subscription)
     pthread_mutex_unlock(&set->lock);
 }
 
-/* Where it stands must be known at the moment of its gentle end only. */
+/* As long as its stream may report positions, these must not go on with sources that it has left.
+ * In a drain of the hub no source goes on. */
 static void leave_wildcards(struct subscription *subscription)
 {
-    if (subscription->keeps_positions && !subscription->unsubscribed)
-        leave_wildcards_now(subscription);
-    else
+    if (subscription->unsubscribed || subscription->drained)
         wildcard_sweep_add(subscription);
+    else
+        leave_wildcards_now(subscription);
 }
 
 void bindings_detach_now(struct subscription *subscription)

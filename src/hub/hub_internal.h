@@ -16,6 +16,8 @@
 #include "hub/registry.h"
 #include "route/wildcard.h"
 
+struct drained_positions;
+
 /* How far a drain is. Each phase is one step for each object. */
 enum drain_phase {
     DRAIN_PRODUCERS,     /* their inlets are closed */
@@ -30,8 +32,9 @@ struct hub_drain {
     enum drain_phase phase;
     int64_t deadline_ns;
     struct slice slice;
-    struct walk_name after; /* the last producer or subscription */
-    struct list sessions;   /* whose turn is to come */
+    struct walk_name after;              /* the last producer or subscription */
+    struct list sessions;                /* whose turn is to come */
+    struct drained_positions *positions; /* once the inlets are closed; NULL: none */
 };
 
 struct hub {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "hub/activation_internal.h"
+#include "hub/drained_positions.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
@@ -105,8 +106,11 @@ static bool drain_step(struct slice *slice)
 
     switch (hub->drain.phase) {
     case DRAIN_PRODUCERS:
-        if (!close_inlets(hub))
-            enter_phase(hub, DRAIN_SUBSCRIPTIONS);
+        if (close_inlets(hub))
+            return true;
+        if (!hub->drain.positions)
+            hub->drain.positions = drained_positions_take(hub);
+        enter_phase(hub, DRAIN_SUBSCRIPTIONS);
         return true;
     case DRAIN_SUBSCRIPTIONS:
         if (!drain_subscription(hub))
@@ -214,6 +218,7 @@ void hub_free(struct hub *hub)
         producer->kind->free(producer);
     registry_fini(&hub->registry);
     wildcard_set_fini(&hub->wildcards);
+    drained_positions_free(hub->drain.positions);
     due_queue_fini(&hub->due_queue);
     ctx_fini(&hub->ctx);
     map_fini(&hub->ids);

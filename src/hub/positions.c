@@ -3,17 +3,18 @@
 
 #include "flow/chan_report.h"
 #include "hub/binding.h"
+#include "hub/drained_positions.h"
 #include "hub/hub_parts.h"
 #include "hub/subscription_internal.h"
 #include "route/wildcard.h"
 
-/* A walk over the inlets of the wildcard set, those whose end is still to be reported, the
- * bindings, and the sources that were left. The first three are lists of nodes; `at` is where the
- * walk is in one of them. */
+/* A walk over the inlets of the wildcard set and those whose end is still to be reported, or what
+ * the drain has noted in their place; over the bindings, and the sources that were left. What
+ * stands in a list of nodes has an `at`, which is where the walk is. */
 struct walk {
     const struct subscription *subscription;
     const struct list *inlets, *at_inlet, *reports, *at_report, *at_binding;
-    uint32_t at_left;
+    uint32_t at_drained, at_left;
 };
 
 static void give(const struct source *from, const struct source **source_out, uint64_t *routed_out)
@@ -43,6 +44,16 @@ static bool next(void *ctx, const struct source **source_out, uint64_t *routed_o
         if (!wildcard_awaits_end(&walk->subscription->wildcard, &inlet->report))
             continue;
         give(inlet->source, source_out, routed_out);
+        return true;
+    }
+    for (const struct drained_positions *all = walk->subscription->drained;
+         all && walk->at_drained < all->count;) {
+        const struct drained_position *position = &all->list[walk->at_drained++];
+
+        if (walk->subscription->drained_index >= position->wildcard_count)
+            continue;
+        *source_out = position->source;
+        *routed_out = position->sequence;
         return true;
     }
     if (walk->at_binding->next != &walk->subscription->bindings) {
@@ -122,8 +133,9 @@ uint64_t hub_positions(struct subscription *subscription,
     uint64_t left_out;
 
     wildcard_set_enter(set);
-    walk.at_inlet = subscription->wildcard.in_set ? walk.inlets : walk.inlets->prev;
-    walk.at_report = walk.reports;
+    bool is_in_set = subscription->wildcard.in_set && !subscription->drained;
+    walk.at_inlet = is_in_set ? walk.inlets : walk.inlets->prev;
+    walk.at_report = is_in_set ? walk.reports : walk.reports->prev;
     walk.at_binding = &subscription->bindings;
     chan_all_positions(subscription->chan, &sources, each, ctx);
     left_out = subscription->left_positions.left_out;

@@ -13,8 +13,8 @@
  *      place holds a reference.
  *   3. The reason of an end is stored in the object. The first hard end wins, also over a gentle
  *      one that came before.
- *   4. A route is taken out at once, and so is a wildcard whose positions are needed. Only what
- *      follows from that waits. Other wildcards go in the next turn (wildcard_sweep.h).
+ *   4. A route is taken out at once, and so is a wildcard whose stream may report positions. Only
+ *      what follows from that waits. Other wildcards go in the next turn (wildcard_sweep.h).
  *   5. A call of the hub that comes from a port changes the object that it names and queues the
  *      rest. The ready_run() that called the port does it.
  *

@@ -20,6 +20,7 @@
 #include "route/wildcard.h"
 
 struct bind_walk;
+struct drained_positions;
 struct hub;
 struct peer_count;
 
@@ -49,6 +50,9 @@ struct subscription {
     struct list bindings;     /* of one that is no wildcard */
     struct left_positions left_positions;
     bool keeps_positions; /* `left_positions` is filled in: a gentle end has begun */
+    /* The hub drains, and it was a wildcard, with this index, when that began; else NULL. */
+    const struct drained_positions *drained;
+    uint32_t drained_index;
     uint32_t binding_count;
     struct slice detach; /* takes the bindings out */
     bool detaching;      /* `detach` waits for its turn; it holds a reference */

@@ -11,7 +11,9 @@ void wildcard_sweep_add(struct subscription *subscription)
 
     if (!subscription->wildcard.in_set || subscription->wildcard.abandoned)
         return;
+    pthread_mutex_lock(&hub->wildcards.lock); /* no positions of it are read any more */
     wildcard_abandon(&hub->wildcards, &subscription->wildcard);
+    pthread_mutex_unlock(&hub->wildcards.lock);
     if (subscription->unsubscribed) /* else its port hears first why it ends */
         chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     subscription->ready.kind->retain(&subscription->ready);

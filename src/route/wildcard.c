@@ -54,7 +54,8 @@ static struct inlet *inlet_of(struct list *link)
     return container_of(link, struct inlet, report.link);
 }
 
-/* Under the inlet's lock: puts and reports of one source come one after another. */
+/* Without the inlet's lock, which a put to many channels holds for long. A source that has ended
+ * puts no more. */
 static void report_to(struct inlet *inlet, struct chan *chan)
 {
     const struct wildcard_report *report = &inlet->report;
@@ -79,14 +80,12 @@ static void report_some(struct wildcard_set *set, struct inlet *inlet)
 {
     struct wildcard_report *report = &inlet->report;
 
-    pthread_mutex_lock(&inlet->lock);
     for (uint32_t left = STEP_REPORTS; left > 0 && report->next < report->count; left--) {
         const struct wildcard_entry *entry = &set->present[report->next++];
 
         if (!entry->wildcard->abandoned)
             report_to(inlet, entry->chan);
     }
-    pthread_mutex_unlock(&inlet->lock);
 }
 
 bool wildcard_set_report(struct wildcard_set *set)
@@ -257,10 +256,8 @@ static void leave_reports(struct wildcard_set *set, const struct wildcard *wildc
 
         if (wildcard->index >= report->count)
             continue;
-        pthread_mutex_lock(&inlet->lock);
         if (hears && wildcard->index >= report->next)
             report_to(inlet, wildcard->chan);
-        pthread_mutex_unlock(&inlet->lock);
         report->next -= wildcard->index < report->next;
         report->count--;
     }

@@ -31,7 +31,7 @@ struct wildcard {
     uint32_t inlet_count; /* whose events it gets */
     uint32_t index;       /* in set->present */
     bool in_set;
-    bool abandoned;   /* wildcard_sweep() takes it out */
+    bool abandoned;   /* wildcard_sweep() takes it out; changed under the set's lock */
     struct list link; /* in set->abandoned */
 };
 
@@ -96,14 +96,14 @@ MUST_CHECK enum err wildcard_take_over(struct wildcard_set *set, struct wildcard
  * the set's lock. */
 static inline bool wildcard_awaits_end(const struct wildcard *wildcard, const struct wildcard_report *report)
 {
-    return report->ended && wildcard->in_set && wildcard->index >= report->next &&
+    return report->ended && wildcard->in_set && !wildcard->abandoned && wildcard->index >= report->next &&
            wildcard->index < report->count;
 }
 
 /* Whether the wildcard gets the events of an inlet of the set. The caller holds the set's lock. */
 static inline bool wildcard_gets(const struct wildcard *wildcard, const struct inlet *inlet)
 {
-    return wildcard->in_set && wildcard->index < inlet->wildcard_count;
+    return wildcard->in_set && !wildcard->abandoned && wildcard->index < inlet->wildcard_count;
 }
 
 /* The channel gets nothing more through the set. left() is called for each inlet whose events it
@@ -113,8 +113,8 @@ void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
                      void (*left)(void *ctx, struct inlet *inlet, bool keeps), void *ctx);
 
 /* The channel is to get nothing more through the set, and nobody needs to know where it stood. It
- * still gets events until wildcard_sweep(). Does nothing where the wildcard is in no set, or is
- * abandoned already. */
+ * still gets events until wildcard_sweep(). The caller holds the set's lock. Does nothing where the
+ * wildcard is in no set, or is abandoned already. */
 void wildcard_abandon(struct wildcard_set *set, struct wildcard *wildcard);
 
 /* Takes all abandoned wildcards out of the set and appends them to `gone`, by their link. However

@@ -144,6 +144,31 @@ Test(wildcards, after_a_gentle_end_the_positions_are_those_of_that_moment)
     hub_fixture_close(&fixture);
 }
 
+Test(wildcards, a_drain_notes_the_positions_once_for_all)
+{
+    struct hub_fixture fixture;
+    struct consumer consumers[2];
+
+    hub_fixture_open(&fixture);
+    publish(&fixture, "api", 2, "t");
+    publish(&fixture, "web", 3, "t");
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_join(&consumers[i], &fixture, subscription_params_of(NULL));
+    publish(&fixture, "web", 1, "t");
+    hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
+    cr_expect_eq(count_get(COUNT_LIVE_ROUTES), 0, "they are out of the set");
+    cr_expect_eq(count_get(COUNT_LIVE_POSITION_BYTES), 0, "none keeps a list of its own");
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++) {
+        cr_expect_str_eq(consumer_positions(&consumers[i]), "api=2 web=3", "4 waits: %s",
+                         consumer_positions(&consumers[i]));
+        consumer_read(&consumers[i]);
+        cr_expect_not_null(strstr(consumer_positions(&consumers[i]), "web=4"));
+        cr_expect_not_null(strstr(consumer_positions(&consumers[i]), "api=2"));
+        consumer_leave(&consumers[i]);
+    }
+    hub_fixture_close(&fixture);
+}
+
 Test(wildcards, a_narrower_filter_misses_nothing_and_gets_nothing_twice)
 {
     struct hub_fixture fixture;

@@ -1,0 +1,56 @@
+/* drained_positions.c - see drained_positions.h. */
+#include "hub/drained_positions.h"
+
+#include <stdlib.h>
+
+#include "hub/hub_internal.h"
+#include "hub/subscription_internal.h"
+
+static uint32_t inlets_of(const struct wildcard_set *set)
+{
+    uint32_t count = 0;
+
+    for (const struct list *node = set->inlets.next; node != &set->inlets; node = node->next)
+        count++;
+    return count;
+}
+
+static void share(struct wildcard_set *set, const struct drained_positions *positions)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct subscription *subscription =
+            container_of(set->present[i].wildcard, struct subscription, wildcard);
+
+        subscription->drained = positions;
+        subscription->drained_index = i;
+    }
+}
+
+struct drained_positions *drained_positions_take(struct hub *hub)
+{
+    struct wildcard_set *set = &hub->wildcards;
+    struct drained_positions *positions =
+        calloc(1, sizeof(*positions) + inlets_of(set) * sizeof(positions->list[0]));
+
+    if (!positions)
+        return NULL;
+    list_each(node, safe, &set->inlets) {
+        const struct inlet *inlet = container_of(node, struct inlet, in_set);
+
+        positions->list[positions->count++] = (struct drained_position){
+            .source = source_retain(inlet->source),
+            .sequence = atomic_load_explicit(&inlet->source->routed, memory_order_acquire),
+            .wildcard_count = inlet->wildcard_count};
+    }
+    pthread_mutex_lock(&set->lock); /* who reads positions of these subscriptions holds it */
+    share(set, positions);
+    pthread_mutex_unlock(&set->lock);
+    return positions;
+}
+
+void drained_positions_free(struct drained_positions *positions)
+{
+    for (uint32_t i = 0; positions && i < positions->count; i++)
+        source_release(positions->list[i].source);
+    free(positions);
+}
