@@ -122,7 +122,7 @@ static int fill(const struct verb *verb, const struct settings *settings, const 
 static int subscribe(const struct verb *verb, const struct settings *settings,
                      const struct selection *selection, struct sub *sub)
 {
-    struct tributary_subscriber_options options;
+    struct tributary_subscriber_options options = {0};
     struct tributary *client = NULL;
     struct tributary *query_client = NULL;
     struct buf request = {0};
