@@ -45,6 +45,7 @@ struct server {
     enum server_state state;
     struct timer deadline; /* of the state */
     int64_t quarter_ns;    /* see shutdown.c */
+    int64_t end_ns;        /* clock_mono_ns(): of the drain timeout */
     size_t workers_up;     /* whose threads have not ended */
     bool forced;           /* by a second signal */
 };

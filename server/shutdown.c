@@ -81,13 +81,16 @@ static void on_drained(void *ctx)
     if (!change_state(server, SERVER_CLOSING))
         return;
     shut_down_workers(server, false);
-    set_deadline(server, server->quarter_ns);
+    /* ABORTING begins two quarters before the end, at the latest. */
+    int64_t left_ns = server->end_ns - 2 * server->quarter_ns - clock_mono_ns();
+    set_deadline(server, MIN_OF(server->quarter_ns, MAX_OF(left_ns, 0)));
 }
 
 static void drain(struct server *server)
 {
     int64_t timeout_ns = loop_settings(server->loop)->drain_timeout_ns;
 
+    server->end_ns = clock_from_now_ns(timeout_ns);
     server->quarter_ns = MIN_OF(timeout_ns / QUARTERS_OF_TIMEOUT, MAX_QUARTER_NS);
     log_write(LOG_INFO, "server.draining", LOG_NUMBER("drain_timeout_ms", timeout_ns / NS_PER_MS),
               LOG_NUMBER("subscriptions", count_get(COUNT_LIVE_SUBSCRIPTIONS)),

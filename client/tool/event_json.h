@@ -8,7 +8,8 @@
  *
  * Members that the event does not set are left out. Data that is not valid UTF-8 is written as
  * "data_base64". The server sets "producer", "sequence", "epoch", "observed" and "attempt": they
- * are known, and not read back. "data" that is no string is read as the JSON that it is. */
+ * are known, and not read back. "data" that is no string is read as JSON; its
+ * numbers may then be written in another way. */
 #ifndef TRIBUTARY_TOOL_EVENT_JSON_H
 #define TRIBUTARY_TOOL_EVENT_JSON_H
 

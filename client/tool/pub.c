@@ -262,8 +262,15 @@ static int run(const struct verb *verb, int argc, char **argv)
         result = prepare(verb, &pub);
         if (result == EXITS_OK && !stop_init(&pub.stop, settings.for_ns))
             result = EXITS_ERROR;
-        if (result == EXITS_OK && (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
+        if (result == EXITS_OK && (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
+            const int64_t left_ns = link_left_ns(&settings.common);
+
+            if (settings.common.wait) /* what was waited for does not count */
+                stop_begin(&pub.stop, left_ns > 0 && (settings.for_ns == 0 || left_ns < settings.for_ns)
+                                          ? left_ns
+                                          : settings.for_ns);
             result = publish_all(&pub, client);
+        }
         tributary_free(client);
     }
     cli_free(verb, &settings, &arguments);

@@ -36,6 +36,11 @@ bool stop_init(struct stop *stop, int64_t for_ns)
     return stop->signal_fd >= 0 && stop->wakeup_fd >= 0;
 }
 
+void stop_begin(struct stop *stop, int64_t for_ns)
+{
+    stop->until_ns = for_ns > 0 ? clock_mono_ns() + for_ns : INT64_MAX;
+}
+
 void stop_fini(struct stop *stop)
 {
     if (stop->signal_fd >= 0)

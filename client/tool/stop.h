@@ -20,6 +20,8 @@ struct stop {
  * ignored (nohup). Call it before other threads start, so that they inherit the mask. A stop is
  * requested after `for_ns`; 0: never. False: errno says why. */
 bool stop_init(struct stop *stop, int64_t for_ns);
+/* The time of the requested end counts from now on. */
+void stop_begin(struct stop *stop, int64_t for_ns);
 void stop_fini(struct stop *stop);
 
 /* Any thread. Ends a wait. */

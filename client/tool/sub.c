@@ -134,6 +134,8 @@ static int subscribe(const struct verb *verb, const struct settings *settings,
     sub->fail_on_producer = options.end_when_all_ended;
     if (result == EXITS_OK)
         result = link_open(verb, &settings->common, &client);
+    if (result == EXITS_OK && settings->common.wait) /* what was waited for does not count */
+        stop_begin(&sub->stop, settings->for_ns);
     if (result == EXITS_OK && sub->with_totals)
         result = link_connect(verb, &settings->common, &query_client);
     if (result == EXITS_OK)
@@ -211,7 +213,8 @@ static const struct option options[] = {
     {'r', "request", OPTION_TEXT, "TEXT|@FILE", OFFSET(request),
      "what to hand to each producer that is asked per consumer; @-: standard input"},
     {0, "until", OPTION_TEXT, "ended|N", OFFSET(until),
-     "end when every producer that was asked has ended (exit code 7 where one ended with an error), or after "
+     "end when every producer that was asked has ended (exit code 7 where a producer of the stream ended "
+     "with an error), or after "
      "N "
      "events"},
     {0, "last", OPTION_NUMBER, "N", OFFSET(last),

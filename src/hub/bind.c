@@ -25,7 +25,7 @@ void bind_subscriptions(struct producer *producer, struct list *created)
 {
     if (producer->kind->wildcards) {
         wildcard_set_add_inlet(hub_wildcards(producer->hub), &producer->inlet);
-        loop_slice(hub_loop(producer->hub), hub_report(producer->hub));
+        loop_slice_later(hub_loop(producer->hub), hub_report(producer->hub));
     }
     producer->bound = ++producer->registry->bound;
     sorted_each(node, hub_subscriptions_by_id(producer->hub))

@@ -185,8 +185,11 @@ bool bindings_end(struct producer *producer, const struct bindings_end *end)
     producer->bindings_end.ended = NULL; /* not from within */
     slice_init(&producer->bindings_end.slice, end_step);
     producer->bindings_end.awaits_reports = inlet_has_reports(&producer->inlet);
-    loop_slice(loop, producer->bindings_end.awaits_reports ? hub_report(producer->hub)
-                                                           : &producer->bindings_end.slice);
+    /* The ends of other producers may follow from reports: not while the caller is at work. */
+    if (producer->bindings_end.awaits_reports)
+        loop_slice_later(loop, hub_report(producer->hub));
+    else
+        loop_slice(loop, &producer->bindings_end.slice);
     producer->bindings_end.ended = end->ended;
     return bindings_are_gone(&producer->inlet);
 }

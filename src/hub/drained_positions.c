@@ -5,6 +5,7 @@
 
 #include "hub/hub_internal.h"
 #include "hub/subscription_internal.h"
+#include "route/inlet.h"
 
 static uint32_t inlets_of(const struct wildcard_set *set)
 {
@@ -35,8 +36,9 @@ struct drained_positions *drained_positions_take(struct hub *hub)
     if (!positions)
         return NULL;
     list_each(node, safe, &set->inlets) {
-        const struct inlet *inlet = container_of(node, struct inlet, in_set);
+        struct inlet *inlet = container_of(node, struct inlet, in_set);
 
+        inlet_set_state(inlet, INLET_CLOSED); /* of a session that has lost its name */
         positions->list[positions->count++] = (struct drained_position){
             .source = source_retain(inlet->source),
             .sequence = atomic_load_explicit(&inlet->source->routed, memory_order_acquire),

@@ -22,8 +22,9 @@ struct drained_positions {
     } list[];
 };
 
-/* Takes the positions, and notes in each subscription that is a wildcard that it shares them. Every
- * inlet must be closed. NULL: there is no memory, and each subscription keeps its own. */
+/* Takes the positions, and notes in each subscription that is a wildcard that it shares them.
+ * Closes every inlet that is still open. NULL: there is no memory, and each subscription keeps its
+ * own. */
 struct drained_positions *drained_positions_take(struct hub *hub);
 void drained_positions_free(struct drained_positions *positions); /* NULL allowed */
 

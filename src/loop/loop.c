@@ -187,7 +187,8 @@ static void wait_for_turn(struct loop *loop, struct slice *slice)
 static void go_on(struct loop *loop, struct slice *slice, bool at_least_one)
 {
     list_remove(&slice->link);
-    if (take_steps(loop, slice, at_least_one))
+    /* A step may have called loop_slice() for its own slice. */
+    if (take_steps(loop, slice, at_least_one) && list_empty(&slice->link))
         wait_for_turn(loop, slice);
 }
 

@@ -32,6 +32,7 @@ Test(hub_producers, a_silent_one_is_forgotten_after_its_last_event_was_delivered
     consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     first = publish(&fixture, "web", 2, "t");
     cr_assert(hub_fixture_until(&fixture, none_left, NULL));
+    loop_turn(fixture.loop); /* it is reported */
     second = publish(&fixture, "web", 1, "t");
     cr_assert_gt(second.epoch, first.epoch);
     cr_assert_eq(second.first_sequence, 1, "a new epoch counts from 1");
@@ -39,6 +40,7 @@ Test(hub_producers, a_silent_one_is_forgotten_after_its_last_event_was_delivered
     cr_assert_str_eq(consumer_read(&consumer), "web 1-2, web 1-1, web is REMOVED, web is ACTIVE\n");
     cr_assert_eq(consumer.epoch, second.epoch);
     cr_assert(hub_fixture_until(&fixture, none_left, NULL));
+    loop_turn(fixture.loop); /* it is reported */
     cr_assert_str_eq(consumer_read(&consumer), "web is REMOVED\n");
     cr_assert_eq(hub_fixture_logged(&fixture, "producer.added"), 2);
     cr_assert_eq(hub_fixture_logged(&fixture, "producer.removed"), 2);
@@ -56,6 +58,7 @@ Test(hub_producers, removed_is_reported_after_the_last_event_even_in_small_batch
     consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     publish(&fixture, "web", 2, "t");
     cr_assert(hub_fixture_until(&fixture, none_left, NULL));
+    loop_turn(fixture.loop); /* it is reported */
     cr_assert(chan_dequeue(consumer.chan, &consumer.batch, 1, 1 << 20, clock_mono_ns()));
     cr_assert_eq(chan_states(consumer.chan, 10, NULL, NULL), 0, "one event still waits");
     chan_delivered(consumer.chan, &consumer.batch);
