@@ -245,10 +245,12 @@ class Serve(Case):
         self.assertEqual(self.run_tool("sub", "-o", "raw", "-n", "1")[0], "part\n")
         serve.kill()
         serve.wait()
-        serve = self.serve("echo up; sleep 60")
+        # The command must not outlive it: it holds its standard error open.
+        serve = self.serve("echo up; while kill -0 $PPID; do sleep 0.1; done")
         sub = self.start("sub", "-o", "raw", "--until", "ended")
         self.assertEqual(sub.stdout.readline(), b"up\n")
         serve.kill()
+        serve.wait()
         self.end(sub, 7)
 
     def test_it_ends_its_commands_when_it_is_told_to_end(self):
@@ -277,6 +279,9 @@ class Serve(Case):
         until(lambda: self.producer("calc"), "it did not come back")
         self.assertEqual(self.run_tool("sub", "-o", "raw", "-n", "1")[0], "up\n")
         self.assertIsNone(serve.poll())
+        stays.kill()
+        for pid in self.read("pids").split():
+            until(lambda: not is_running(int(pid)), "a command outlived its consumer")
 
     def test_wrong_command_lines(self):
         self.run_tool("serve", "--name", "x", code=2)
