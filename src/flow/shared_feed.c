@@ -80,6 +80,20 @@ bool shared_freeze(struct chan *chan, struct source *source)
     return !!feed;
 }
 
+void shared_freeze_all(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    list_each(node, safe, &chan->feeds) {
+        struct feed *feed = container_of(node, struct feed, in_chan);
+
+        if (feed->shared && !feed->closed)
+            freeze(chan, feed);
+    }
+    chan_leave(chan);
+}
+
 /* The feed is closed: it is freed when it has nothing more to give. */
 static void close_shared(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, char *text)
 {

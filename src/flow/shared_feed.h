@@ -41,6 +41,9 @@ void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64
  * position: it is source->routed at this moment. */
 bool shared_freeze(struct chan *chan, struct source *source);
 
+/* The same for every shared feed of the channel, whose sources all put no more. */
+void shared_freeze_all(struct chan *chan);
+
 /* The same for a source that has ended. Its last state is reported as feed_close() says. */
 void shared_end(struct chan *chan, struct source *source, uint32_t state, uint32_t code, const char *message);
 

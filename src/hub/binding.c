@@ -223,6 +223,8 @@ static void leave_wildcards_now(struct subscription *subscription)
  * In a drain of the hub no source goes on. */
 static void leave_wildcards(struct subscription *subscription)
 {
+    if (subscription->drained && subscription->wildcard.in_set)
+        shared_freeze_all(subscription->chan); /* no producer waits for it */
     if (subscription->unsubscribed || subscription->drained)
         wildcard_sweep_add(subscription);
     else
