@@ -259,7 +259,7 @@ static const struct attack attacks[] = {
     {"unknown frames (row_32)", nothing, unknown, WASTE_ALLOWS(1), H2GUARD_FLOOD_OTHER, false,
      H2GUARD_SERVER},
     {"GOAWAY flood", nothing, goaway, WASTE_ALLOWS(8), H2GUARD_FLOOD_OTHER, false, H2GUARD_SERVER},
-    {"frames on a closed stream", close_one, stray, WASTE_ALLOWS(1) - 8, H2GUARD_FLOOD_LATE, false,
+    {"frames on a closed stream", close_one, stray, WASTE_ALLOWS(1) - 16, H2GUARD_FLOOD_LATE, false,
      H2GUARD_SERVER},
     {"RST_STREAM on streams that were never opened", nothing, idle_reset, WASTE_ALLOWS(1), H2GUARD_FLOOD_LATE,
      false, H2GUARD_SERVER},
