@@ -13,6 +13,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/ignored_signal.h"
 #include "base/log.h"
 #include "event/chunk.h"
 #include "h2socket/h2socket.h"
@@ -159,7 +160,7 @@ static struct status start_all(struct server *server)
     if (!status.code)
         status = listener_start(server->listener);
     for (size_t i = 0; i < ARRAY_LEN(end_signals) && !status.code; i++)
-        if (!shutdown_is_nohup(end_signals[i]) &&
+        if ((end_signals[i] != SIGHUP || !signal_is_ignored(SIGHUP)) &&
             loop_signal(server->loop, end_signals[i], shutdown_signal, server) != ERR_OK)
             status = (struct status){ERR_FULL, 0, "watch the signals"};
     if (!status.code)

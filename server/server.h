@@ -62,8 +62,6 @@ void server_free(struct server *server);
 
 /* A signal of the operator. `ctx` is the server. The first one drains, the second one aborts. */
 void shutdown_signal(void *ctx, int signal);
-/* Whether the signal is SIGHUP and is ignored: nohup(1) has done that, and it is to stay so. */
-bool shutdown_is_nohup(int signal);
 /* Wire thread. The thread of a worker has ended. `ctx` is the struct wire_worker. */
 void shutdown_wire_worker_down(void *ctx);
 

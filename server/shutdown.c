@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fsm.h"
+#include "base/ignored_signal.h"
 #include "base/log.h"
 #include "h2socket/h2socket.h"
 #include "server/server.h"
@@ -103,13 +104,6 @@ static void drain(struct server *server)
         call_acceptor_drain(server->workers[i].thread);
 }
 
-bool shutdown_is_nohup(int signal)
-{
-    struct sigaction action;
-
-    return signal == SIGHUP && sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
 void shutdown_signal(void *ctx, int signal)
 {
     struct server *server = ctx;
@@ -133,7 +127,7 @@ static void on_wire_worker_down(struct task *task)
     /* The loop hears no signal any more. A further one ends the process at once. */
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
-    if (!shutdown_is_nohup(SIGHUP))
+    if (!signal_is_ignored(SIGHUP))
         signal(SIGHUP, SIG_DFL);
     if (server->state != SERVER_SERVING) /* else it never served, and server_free() waits */
         fsm_move(&machine, server, SERVER_STOPPED);

@@ -240,7 +240,7 @@ static bool is_known(const char *name)
         "time",     "expires", "deliver_after", "data",   "data_base64",  "producer",
         "sequence", "epoch",   "observed",      "attempt"};
 
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strcmp(name, known[i]) == 0)
             return true;
     return false;

@@ -72,6 +72,13 @@ int64_t link_left_ns(const struct common *common)
     return common->over_ns == INT64_MAX ? 0 : MAX_OF(common->over_ns - clock_mono_ns(), 1);
 }
 
+int64_t link_limit_ns(const struct common *common, int64_t for_ns)
+{
+    const int64_t left_ns = link_left_ns(common);
+
+    return left_ns > 0 && (for_ns == 0 || left_ns < for_ns) ? left_ns : for_ns;
+}
+
 static int64_t connect_ns(const struct common *common)
 {
     return common->connect_timeout_ns > 0 ? common->connect_timeout_ns : DEFAULT_CONNECT_NS;

@@ -17,6 +17,8 @@ int link_connect(const struct verb *verb, const struct common *common, struct tr
 /* The timeout that --max-time leaves for one call: at least 1 ns. 0, which means the default
  * timeout, where --max-time was not given. */
 int64_t link_left_ns(const struct common *common);
+/* The shorter of a duration and what --max-time leaves. 0: neither was given. */
+int64_t link_limit_ns(const struct common *common, int64_t for_ns);
 
 /* The address of the server, for people. */
 const char *link_target(const struct common *common);

@@ -138,10 +138,12 @@ static unsigned width_of(struct tributary_bytes text)
 
 static void put_time(struct printer *printer, uint64_t unix_nano)
 {
-    const time_t second = (time_t)(unix_nano / NS_PER_S), now = time(NULL);
-    struct tm local, today;
+    const time_t second = (time_t)(unix_nano / NS_PER_S);
 
     if (second != printer->second) {
+        const time_t now = time(NULL);
+        struct tm local, today;
+
         localtime_r(&second, &local);
         localtime_r(&now, &today);
         bool is_today = local.tm_year == today.tm_year && local.tm_yday == today.tm_yday;

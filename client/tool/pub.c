@@ -255,20 +255,13 @@ static int run(const struct verb *verb, int argc, char **argv)
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (settings.common.max_time_ns > 0 &&
-            (settings.for_ns == 0 || settings.common.max_time_ns < settings.for_ns))
-            settings.for_ns = settings.common.max_time_ns;
         pub.texts = arguments;
         result = prepare(verb, &pub);
-        if (result == EXITS_OK && !stop_init(&pub.stop, settings.for_ns))
+        if (result == EXITS_OK && !stop_init(&pub.stop, link_limit_ns(&settings.common, settings.for_ns)))
             result = EXITS_ERROR;
         if (result == EXITS_OK && (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
-            const int64_t left_ns = link_left_ns(&settings.common);
-
             if (settings.common.wait) /* what was waited for does not count */
-                stop_begin(&pub.stop, left_ns > 0 && (settings.for_ns == 0 || left_ns < settings.for_ns)
-                                          ? left_ns
-                                          : settings.for_ns);
+                stop_begin(&pub.stop, link_limit_ns(&settings.common, settings.for_ns));
             result = publish_all(&pub, client);
         }
         tributary_free(client);

@@ -100,15 +100,17 @@ static int run(const struct verb *verb, int argc, char **argv)
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
         struct serve serve = {.child_fd = -1};
-        const int64_t max_ns = settings.common.max_time_ns;
-        const int64_t for_ns =
-            max_ns > 0 && (settings.for_ns == 0 || max_ns < settings.for_ns) ? max_ns : settings.for_ns;
 
         result = prepare(verb, &settings, &serve);
-        if (result == EXITS_OK && (!stop_init(&serve.stop, for_ns) || !serve_init(&serve)))
+        if (result == EXITS_OK &&
+            (!stop_init(&serve.stop, link_limit_ns(&settings.common, settings.for_ns)) ||
+             !serve_init(&serve)))
             result = EXITS_ERROR;
-        else if (result == EXITS_OK && (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
+        else if (result == EXITS_OK && (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
+            if (settings.common.wait) /* what was waited for does not count */
+                stop_begin(&serve.stop, link_limit_ns(&settings.common, settings.for_ns));
             result = serve_all(verb, &settings, &serve, client);
+        }
         tributary_free(client);
         if (serve.child_fd >= 0) {
             serve_fini(&serve);

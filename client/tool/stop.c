@@ -11,13 +11,11 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/ignored_signal.h"
 
-/* nohup(1) lets a program ignore SIGHUP, and it is to stay so. */
-static bool is_nohup(void)
+void stop_begin(struct stop *stop, int64_t for_ns)
 {
-    struct sigaction action;
-
-    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    stop->until_ns = for_ns > 0 ? clock_mono_ns() + for_ns : INT64_MAX;
 }
 
 bool stop_init(struct stop *stop, int64_t for_ns)
@@ -27,18 +25,13 @@ bool stop_init(struct stop *stop, int64_t for_ns)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    if (!is_nohup())
+    if (!signal_is_ignored(SIGHUP))
         sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     *stop = (struct stop){.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-                          .wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
-                          .until_ns = for_ns > 0 ? clock_mono_ns() + for_ns : INT64_MAX};
+                          .wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    stop_begin(stop, for_ns);
     return stop->signal_fd >= 0 && stop->wakeup_fd >= 0;
-}
-
-void stop_begin(struct stop *stop, int64_t for_ns)
-{
-    stop->until_ns = for_ns > 0 ? clock_mono_ns() + for_ns : INT64_MAX;
 }
 
 void stop_fini(struct stop *stop)

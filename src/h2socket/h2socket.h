@@ -59,8 +59,8 @@ struct peer_key h2socket_peer(int fd, char *address, size_t capacity);
  * waits for a peer that does not read fails. */
 void h2socket_shutdown_all(void);
 
-/* Applies the time limits of the guards, and writes the log lines that are due. Twice a
- * second; one thread at a time. Bytes that the core has not read yet came in time. */
+/* Applies the time limits of the guards, and writes the log lines that are due. Twice a second; one
+ * thread at a time. Bytes that the core has not read yet came in time. */
 void h2socket_check(int64_t now_ns);
 /* Whether h2socket_check() has something to do: a connection is there, or a log line waits. */
 bool h2socket_needs_check(void);

@@ -52,8 +52,9 @@ void bindings_close(struct producer *producer, uint32_t state, uint32_t code, co
 /* Takes a subscription out of the wildcard set, and all its bindings out, and frees them. The feeds
  * stay with the channel, in the state they are in. With subscription->keeps_positions the positions
  * of sources without a feed go to subscription->left_positions. Where that takes longer than this
- * turn has time for, the rest follows in slices: until then binding_count is not 0, and afterwards
- * the subscription is put on the ready list. */
+ * turn has time for, the rest follows in slices: until then binding_count is not 0. A wildcard that
+ * reports no positions any more goes later, with others (wildcard_sweep.h): until then it is in the
+ * set. Afterwards the subscription is put on the ready list. */
 void bindings_detach(struct subscription *subscription);
 /* The same, now, for a subscription that nobody knows. */
 void bindings_detach_now(struct subscription *subscription);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-#include "route/data_path.h"
+#include "route/wildcard.h"
 
 struct producer;
 
@@ -24,7 +24,7 @@ struct bindings_end {
 /* Whether it has no binding, and nothing is left to be reported to wildcards. */
 static inline bool bindings_are_gone(const struct inlet *inlet)
 {
-    return inlet->route_count == 0 && list_empty(&inlet->report.link);
+    return inlet->route_count == 0 && !inlet_has_reports(inlet);
 }
 
 /* Whatever was to be reported to the wildcards of an inlet is reported: its end goes on. */

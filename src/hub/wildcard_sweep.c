@@ -14,7 +14,7 @@ void wildcard_sweep_add(struct subscription *subscription)
     pthread_mutex_lock(&hub->wildcards.lock); /* no positions of it are read any more */
     wildcard_abandon(&hub->wildcards, &subscription->wildcard);
     pthread_mutex_unlock(&hub->wildcards.lock);
-    if (subscription->unsubscribed) /* else its port hears first why it ends */
+    if (subscription->unsubscribed) /* else the hub drains, and its stream goes on */
         chan_close(subscription->chan, LOSS_CONSUMER_GONE);
     subscription->ready.kind->retain(&subscription->ready);
     hub->adding_to_sweep = true;
