@@ -523,11 +523,11 @@ class Resuming(Case):
         first = Consumer(channel)
         before = publish(channel, "again", [event(0)])
         first.wait(lambda: first.received.progress and first.received.progress.positions, "a token")
+        token = first.received.progress.resume_token
         first.wait(
             lambda: any(s.state == v1.PRODUCER_STATE_REMOVED for s in first.received.states),
             "it is forgotten",
         )
-        token = first.received.progress.resume_token
         first.cancel()
         stream = self.publishing("again", channel=channel)
         stream.send([event(1), event(2)])
