@@ -315,12 +315,33 @@ void subscriber_sent(struct subscriber *subscriber, bool ok)
     leave_when_sent(subscriber);
 }
 
-/* Before LIVE there is nothing to do: on_subscribed() will find that the call is not alive. */
+static void on_given_up(struct task *task)
+{
+    call_unhold(container_of(task, struct subscriber, lost_notice)->call);
+}
+
+/* Loop. It comes after subscribe(), and before unsubscribe(). */
+static void give_up(struct task *task)
+{
+    struct subscriber *subscriber = container_of(task, struct subscriber, lost_notice);
+
+    if (subscriber->subscription)
+        hub_give_up(subscriber->subscription);
+    task->run = on_given_up;
+    cq_post(call_cq(subscriber->call), task);
+}
+
+/* While OPENING on_subscribed() will find that the call is not alive. Where many producers are
+ * still to be bound that is far off. */
 void subscriber_lost(struct subscriber *subscriber)
 {
     if (subscriber->state == SUBSCRIBER_LIVE) {
         sender_stop(subscriber->sender);
         begin_end(subscriber, call_end_reason(subscriber->call));
+    } else if (subscriber->state == SUBSCRIBER_OPENING && subscriber->sender) {
+        call_hold(subscriber->call);
+        subscriber->lost_notice.run = give_up;
+        loop_post(subscriber->rpc->loop, &subscriber->lost_notice);
     }
 }
 

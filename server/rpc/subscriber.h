@@ -39,6 +39,7 @@ struct subscriber {
     const char *field_prefix;
     /* Notices of the loop. Each is posted at most once. */
     struct task closing_notice, abort_notice;
+    struct task lost_notice;     /* to the loop, and back: the call was lost while OPENING */
     enum closing closing;        /* the loop's until `closing_notice` has run */
     int64_t closing_deadline_ns; /* likewise */
     bool closing_known;          /* `closing_notice` has run */

@@ -15,6 +15,7 @@
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
 #include "hub/binding.h"
+#include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/walk_name.h"
 #include "hub/producer_internal.h"
@@ -117,20 +118,22 @@ static void bound(struct bind_walk *walk)
     activations_begin(&walk->created);
 }
 
-/* Every later portion ends here. The port is told; what is in its way comes before. */
+/* Every later portion ends here. The port is told; what is in its way comes before. In a drain of
+ * the hub nothing more is bound: the subscription ends anyway. */
 static void over(struct bind_walk *walk)
 {
     struct subscription *subscription = walk->subscription;
+    const bool failed = walk->err != ERR_OK;
 
-    if (walk->err == ERR_OK) {
-        bound(walk);
-    } else {
+    if (failed || hub_draining(subscription->hub))
         activations_discard(&walk->created, PRODUCER_ENDED);
-        ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
-    }
+    else
+        bound(walk);
     walk_free(walk);
     subscription->bound_due = true;
     ready_call(&subscription->ready);
+    if (failed)
+        ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET); /* it has no walk any more */
     ready_run(subscription->ready.list);
 }
 
@@ -138,13 +141,15 @@ static bool step(struct slice *slice)
 {
     struct bind_walk *walk = container_of(slice, struct bind_walk, slice);
 
-    if (sort_some(walk))
-        return true;
-    if (!walk->all_bound && bind_some(walk))
-        return true;
-    walk->all_bound = true;
-    if (report_some(walk))
-        return true;
+    if (!hub_draining(walk->subscription->hub)) {
+        if (sort_some(walk))
+            return true;
+        if (!walk->all_bound && bind_some(walk))
+            return true;
+        walk->all_bound = true;
+        if (report_some(walk))
+            return true;
+    }
     walk->over = true;
     if (walk->waits)
         over(walk);

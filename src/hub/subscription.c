@@ -410,6 +410,15 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     return FAULT_NONE;
 }
 
+void hub_give_up(struct subscription *subscription)
+{
+    struct ready_list *list = subscription->ready.list;
+
+    if (subscription->walk)
+        ctx_cancel(&subscription->ctx, FAULT_CANCELLED);
+    ready_run(list);
+}
+
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason)
 {
     const struct ending ending = {

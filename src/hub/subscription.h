@@ -58,6 +58,10 @@ MUST_CHECK enum fault_reason hub_subscribe(struct hub *hub, const struct subscri
  * CONSUMER_GONE. Frees the subscription; left() of the port says when. */
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason);
 
+/* The call has ended before bound() of the port was called. The rest is not bound, and bound()
+ * follows at once, so that hub_unsubscribe() can. Does nothing where bound() was called. */
+void hub_give_up(struct subscription *subscription);
+
 /* Ends a subscription gently, within `drain_ns`. Where a drain is under way this only brings its
  * deadline nearer. FAULT_NONE, or SUBSCRIPTION_NOT_FOUND. */
 MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum closing reason,

@@ -237,7 +237,7 @@ static void port_bound(void *ctx, uint32_t producers_matched)
 {
     struct consumer *consumer = ctx;
 
-    (void)producers_matched;
+    consumer->result.producers_matched = producers_matched;
     consumer->bound = true;
 }
 

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "base/budget.h"
 #include "seam/hub_fixture.h"
 #include "seam/virtual_clock.h"
 
@@ -115,4 +116,49 @@ Test(bind_walk, a_producer_that_left_before_it_was_bound_is_a_lost_source)
     join(&consumer, &point);
     remove_producer(name_of(PRODUCERS));
     expect(&consumer, "lost p12 ?", 1);
+}
+
+Test(bind_walk, a_consumer_for_whose_later_routes_there_is_no_space_ends)
+{
+    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1, false};
+    struct consumer consumer;
+
+    join(&consumer, &point);
+    budget_set(1);
+    virtual_time_pass(fixture.loop, NS_PER_MS);
+    cr_assert(consumer.bound);
+    cr_assert_eq(consumer.aborts, 1);
+    cr_assert_eq(consumer.fault.reason, FAULT_MEMORY_BUDGET);
+    consumer_leave(&consumer);
+    budget_set(0);
+}
+
+Test(bind_walk, a_consumer_that_was_lost_is_bound_no_further)
+{
+    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1, false};
+    struct consumer consumer;
+
+    join(&consumer, &point);
+    hub_give_up(consumer.subscription);
+    virtual_time_pass(fixture.loop, NS_PER_MS);
+    cr_assert(consumer.bound);
+    cr_assert_leq(consumer.result.producers_matched, FIRST_PORTION);
+    consumer_leave(&consumer);
+}
+
+Test(bind_walk, a_drain_of_the_hub_does_not_wait_for_it)
+{
+    const struct resume_point point = {text_of(name_of(1)), epochs[1], 1, false};
+    struct consumer consumer;
+
+    join(&consumer, &point);
+    hub_drain(fixture.hub, NS_PER_S, hub_fixture_emptied, &fixture);
+    virtual_time_pass(fixture.loop, NS_PER_MS);
+    cr_assert(consumer.bound);
+    cr_assert_leq(consumer.result.producers_matched, FIRST_PORTION);
+    cr_assert_eq(consumer.closings, 1);
+    consumer_leave(&consumer);
+    virtual_slice_steps = 0;
+    virtual_time_pass(fixture.loop, NS_PER_S);
+    cr_assert_eq(fixture.emptied, 1);
 }
