@@ -34,6 +34,7 @@ _Static_assert(MAX_WALK_NAME >= MAX_PAGE_NAME_BYTES, "page_read() writes into a 
 /* A page is full beyond this. Clients accept messages of 4 MiB by default, and one entry with its
  * sources may have a third of a MiB. */
 #define MAX_PAGE_BYTES (1u << 20)
+#define USUAL_ENTRY_BYTES 1024u
 #define MAX_NAME_BYTES 256u
 #define MAX_REASON_BYTES 256u
 /* What tells the page tokens of one list from those of another. */
@@ -107,6 +108,7 @@ static struct page *page_begin(struct unary_call *unary, char kind, uint32_t pag
     if (page_size_read(page_size, &page->list.left, &unary->fault) ||
         page_read(kind, page_token, page->list.after.data, &page->list.after.size, &unary->fault))
         return NULL;
+    unary->max_bytes = MIN_OF(page->list.left * USUAL_ENTRY_BYTES, MAX_PAGE_BYTES);
     return page;
 }
 

@@ -1,10 +1,12 @@
 /* rpc_internal.h - what all services share: the engine, the params and the table of methods. Each
  * service keeps the rest in its own file. For the files of this room.
  *
- * Threads: written while the rpc is made; afterwards any thread may read it. */
+ * Threads: written while the rpc is made; afterwards any thread may read it. `answers` has a lock
+ * of its own. */
 #ifndef TRIBUTARY_SERVER_RPC_RPC_INTERNAL_H
 #define TRIBUTARY_SERVER_RPC_RPC_INTERNAL_H
 
+#include "server/rpc/answers.h"
 #include "server/rpc/rpc.h"
 
 struct rpc {
@@ -16,6 +18,7 @@ struct rpc {
     size_t method_count;
     struct unary_row *unary_rows; /* what rpc_add_unary() made */
     struct health *health;
+    struct answers answers;
     struct reflection *reflection; /* NULL: not served */
 };
 

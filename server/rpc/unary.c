@@ -1,8 +1,8 @@
 /* unary.c - a unary call that the loop answers: decoded on its wire thread, answered on the loop,
  * sent on its wire thread.
  *
- * The struct unary_call belongs to neither thread. It holds the call, moves from task to task, and
- * the last task frees it. */
+ * The struct unary_call is the call's own. It belongs to neither thread: it holds the call, and
+ * moves from task to task. An answer is charged to the peer until it has left (answers.h). */
 #include "server/rpc/unary.h"
 
 #include <stdlib.h>
@@ -11,29 +11,33 @@
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
 
-static void unary_call_free(struct unary_call *unary)
+/* Sets unary->fault where the peer has no space for the answer. */
+static void charge_answer(struct unary_call *unary)
 {
-    struct call *call = unary->call;
+    struct answers *answers = &unary->rpc->answers;
 
-    decoded_free(unary->request);
-    buf_fini(&unary->answer);
-    free(unary->state);
-    free(unary);
-    call_unhold(call);
+    if (unary->charge.count)
+        answer_charge_set(answers, &unary->charge, unary->answer.size);
+    else if (unary->answer.size > FREE_ANSWER_BYTES)
+        (void)!answer_charge(answers, &unary->charge, call_peer_key(unary->call), unary->answer.size,
+                             &unary->fault);
 }
 
 /* Wire thread. A call that was lost meanwhile ignores the answer. */
 static void reply(struct task *task)
 {
     struct unary_call *unary = container_of(task, struct unary_call, task);
+    struct call *call = unary->call;
 
     if (!unary->fault.reason && unary->answer.broken)
         fault_set(&unary->fault, FAULT_MEMORY_BUDGET, "", "");
+    if (!unary->fault.reason)
+        charge_answer(unary);
     if (unary->fault.reason)
-        call_finish(unary->call, &unary->fault);
+        call_finish(call, &unary->fault);
     else
-        call_answer(unary->call, &unary->answer);
-    unary_call_free(unary);
+        call_answer(call, &unary->answer);
+    call_unhold(call);
 }
 
 /* Loop. */
@@ -55,6 +59,9 @@ static void run_on_loop(struct task *task)
 
     unary->on_loop(unary);
     slice_init(&unary->slice, step);
+    if (unary->step && !unary->fault.reason)
+        (void)!answer_charge(&unary->rpc->answers, &unary->charge, call_peer_key(unary->call),
+                             unary->max_bytes, &unary->fault);
     if (unary->step)
         loop_slice(unary->rpc->loop, &unary->slice);
     else
@@ -63,34 +70,49 @@ static void run_on_loop(struct task *task)
 
 static void opened(struct call *call, void *ctx)
 {
-    call_own(call, ctx);
-    call_read(call);
-}
-
-static void message(struct call *call, struct message *message)
-{
-    const struct unary_method *method = call_owned(call);
-    ProtobufCMessage *request = NULL;
+    const struct unary_method *method = ctx;
+    struct unary_call *unary = calloc(1, sizeof(*unary));
     struct fault fault;
 
-    if (decode(message_bytes(message), method->type, &request, &fault)) {
-        call_finish(call, &fault);
-        return;
-    }
-    struct unary_call *unary = calloc(1, sizeof(*unary));
     if (!unary) {
-        decoded_free(request);
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
         call_finish(call, &fault);
         return;
     }
     unary->rpc = method->rpc;
     unary->call = call;
-    unary->request = request;
+    unary->method = method;
     unary->on_loop = method->on_loop;
     unary->task.run = run_on_loop;
+    call_own(call, unary);
+    call_read(call);
+}
+
+static void message(struct call *call, struct message *message)
+{
+    struct unary_call *unary = call_owned(call);
+    struct fault fault;
+
+    if (decode(message_bytes(message), unary->method->type, &unary->request, &fault)) {
+        call_finish(call, &fault);
+        return;
+    }
     call_hold(call);
     loop_post(unary->rpc->loop, &unary->task);
+}
+
+static void closed(struct call *call, bool ok)
+{
+    struct unary_call *unary = call_owned(call);
+
+    (void)ok;
+    if (!unary)
+        return;
+    answer_give_back(&unary->rpc->answers, &unary->charge);
+    decoded_free(unary->request);
+    buf_fini(&unary->answer);
+    free(unary->state);
+    free(unary);
 }
 
 /* Only one message is ever asked for, so this half-close came in place of it. */
@@ -103,4 +125,4 @@ static void half_closed(struct call *call)
 }
 
 const struct call_port rpc_unary_port = {
-    .opened = opened, .message = message, .half_closed = half_closed, .unary = true};
+    .opened = opened, .message = message, .half_closed = half_closed, .closed = closed, .unary = true};

@@ -8,23 +8,28 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "loop/loop.h"
+#include "server/rpc/answers.h"
 #include "server/wire/call.h"
 
 struct rpc;
+struct unary_method;
 
 /* One call on its way. Whichever thread runs its task owns it. */
 struct unary_call {
     struct rpc *rpc;
     struct call *call;
+    const struct unary_method *method;
     struct task task;
     ProtobufCMessage *request;
     struct buf answer;
+    struct answer_charge charge;               /* for the answer, until it has left */
     struct fault fault;                        /* reason NONE: `answer` is sent */
     void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
     /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
      * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);
-    void *state; /* of `step`; freed with the call */
+    void *state;      /* of `step`; freed with the call */
+    size_t max_bytes; /* with `step`: about the most that `answer` may take */
     struct slice slice;
 };
 

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""What a burst has taken goes back to the system once it is released."""
+"""What a burst has taken goes back to the system once it is released. What a peer does not read is
+charged to it."""
 import unittest
 
 from harness.case import Case, main
 from harness.client import event
 from harness.daemon import eventually, instrumented
 from harness.protos import v1
+from harness.rawh2 import Connection
 
 MIB = 1 << 20
 BURST = 200 * MIB
@@ -47,6 +49,33 @@ class Burst(Case):
         before = self.burst(daemon, names=250)
         eventually(lambda: daemon.live()["live.chunks"] == 0, "the producers are forgotten")
         self.check_returned(daemon, before)
+
+
+class UnreadAnswers(Case):
+    shared_daemon = False
+    CALLS = 300
+
+    def test_they_are_charged_and_others_get_theirs(self):
+        daemon = self.start_daemon("--memory-limit", "16M")
+        stub = v1.stub("Publisher", daemon.channel)
+        for number in range(500):
+            stub.Publish(v1.PublishRequest(producer=f"p{number:03}" + "x" * 250, events=[event(1)]))
+        before = daemon.memory_bytes()
+        deaf = Connection(daemon.address, window=0, replenish=False)
+        self.addCleanup(deaf.close)
+        page = v1.ListProducersRequest(page_size=1000).SerializeToString()
+        calls = [deaf.call("/tributary.v1.Admin/ListProducers", page) for _ in range(self.CALLS)]
+        deaf.wait(lambda: sum(call.ended for call in calls) > self.CALLS // 2, "they are refused")
+        self.assertIn("at most", [call for call in calls if call.ended][0].status_message)
+        self.assertLessEqual(daemon.live()["live.answer_bytes"], 2 * MIB)
+        if not instrumented():
+            self.assertLess(daemon.memory_bytes(), before + 32 * MIB)
+        deaf.close()
+        eventually(lambda: daemon.live()["live.answer_bytes"] == 0, "they are given back")
+        answer = v1.stub("Admin", daemon.channel).ListProducers(v1.ListProducersRequest(page_size=10))
+        self.assertEqual(len(answer.producers), 10)
+        daemon.close_channel()
+        daemon.stop()
 
 
 if __name__ == "__main__":
