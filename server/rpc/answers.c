@@ -35,8 +35,10 @@ static uint64_t share_of_peer(const struct answers *answers, struct peer_key pee
     return limit == UINT64_MAX ? limit : peer_share(loop_settings(answers->loop), limit, peer);
 }
 
-/* Under the lock. The peer has `count` answers, this one included. */
-static bool take(const struct answers *answers, const struct peer_count *count, size_t bytes, uint64_t share)
+/* Under the lock. Whether the budget is charged with `bytes`. The peer has count->count answers, this
+ * one included. */
+static bool has_space(const struct answers *answers, const struct peer_count *count, size_t bytes,
+                      uint64_t share)
 {
     if (count->count == 1) {
         budget_add(COUNT_LIVE_ANSWER_BYTES, bytes);
@@ -75,7 +77,7 @@ enum fault_reason answer_charge(struct answers *answers, struct answer_charge *c
 
     pthread_mutex_lock(&answers->lock);
     struct peer_count *count = peer_counts_add(&answers->peers, peer);
-    if (count && take(answers, count, bytes, share)) {
+    if (count && has_space(answers, count, bytes, share)) {
         charge->count = count;
         set_bytes(answers, charge, bytes);
     } else if (count) {

@@ -240,7 +240,8 @@ static enum fault_reason resume_read(const ProtobufCBinaryData *token, const cha
     request->resume = points.list;
     request->params.resume = points.list;
     request->params.resume_count = points.count;
-    request->params.resume_left_out = points.left_out;
+    /* Another server may have had sources that published after the token was written. */
+    request->params.resume_left_out = points.left_out + points.of_another_server;
     return FAULT_NONE;
 }
 

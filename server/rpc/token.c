@@ -2,25 +2,29 @@
  *
  * Both end with a checksum under a fixed key, which finds damaged and mixed-up tokens. It is no
  * protection against forgery, and none is needed: a forged token can only name positions, and its
- * owner may name any position anyway. One server reads the tokens of another.
+ * owner may name any position anyway. One server reads the tokens of another, and sees whose they
+ * are: of a source that another's token does not name nothing is known.
  *
- *   resume token   'R' version=1 left_out:8 position... checksum:8
+ *   resume token   'R' version=2 left_out:8 server:8 position... checksum:8
  *   position       name_size:varint name epoch:8 sequence:varint
  *   page token     base64url of: 'P' list name checksum:8
  *
  * Numbers are little-endian. */
 #include "server/rpc/token.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "event/chunk.h"
 #include "event/text.h"
 #include "event/varint.h"
 #include "route/resume_point.h"
 
-#define HEAD_BYTES 10u
+#define HEAD_BYTES 18u
 #define CHECKSUM_BYTES 8u
 #define MIN_POSITION_BYTES (1u + 1u + 8u + 1u)
 #define MAX_NAME_BYTES 256u
@@ -62,11 +66,25 @@ static void varint_put(struct buf *buf, uint64_t value)
     buf_bytes(buf, bytes, varint_write(bytes, value));
 }
 
+/* A random number, the same for the life of the process. */
+static uint64_t this_server(void)
+{
+    static _Atomic uint64_t id;
+    uint64_t known = atomic_load(&id), made = 0;
+
+    if (known != 0)
+        return known;
+    if (getrandom(&made, sizeof(made), 0) != (ssize_t)sizeof(made) || made == 0)
+        made = clock_epoch_ns();
+    return atomic_compare_exchange_strong(&id, &known, made) ? made : known;
+}
+
 void token_begin(struct token_writer *writer, struct buf *token, size_t max)
 {
     *writer = (struct token_writer){.token = token, .begin = token->size, .max = max};
-    buf_bytes(token, "R\1", 2);
+    buf_bytes(token, "R\2", 2);
     number_put(token, 0);
+    number_put(token, this_server());
 }
 
 /* Called under the channel's lock, so it only writes. */
@@ -132,7 +150,7 @@ enum fault_reason token_read(struct bytes token, const char *field, size_t spare
 
     if (token.size > MAX_TOKEN_BYTES)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
-    if (token.size < HEAD_BYTES + CHECKSUM_BYTES || memcmp(token.data, "R\1", 2) != 0)
+    if (token.size < HEAD_BYTES + CHECKSUM_BYTES || memcmp(token.data, "R\2", 2) != 0)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token,
                            "a resume token of Started, Progress or Closing");
     end = token.data + token.size - CHECKSUM_BYTES;
@@ -149,7 +167,10 @@ enum fault_reason token_read(struct bytes token, const char *field, size_t spare
             return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "positions must be whole");
         }
     }
-    *points_out = (struct token_points){points, count, number_read(token.data + 2)};
+    *points_out = (struct token_points){.list = points,
+                                        .count = count,
+                                        .left_out = number_read(token.data + 2),
+                                        .of_another_server = number_read(token.data + 10) != this_server()};
     return FAULT_NONE;
 }
 

@@ -40,7 +40,8 @@ void token_end(struct token_writer *writer, uint64_t left_out);
 struct token_points {
     struct resume_point *list; /* on the heap, never NULL; the sources point into the token */
     size_t count;
-    uint64_t left_out; /* how many positions the token left out */
+    uint64_t left_out;      /* how many positions the token left out */
+    bool of_another_server; /* or of this one before it was started again */
 };
 
 /* Any thread. FAULT_NONE: points_out->list is the caller's, and has space for `spare` points more.

@@ -29,7 +29,8 @@ struct subscription_params {
     bool end_when_all_ended;
     const struct resume_point *resume; /* NULL: live */
     size_t resume_count;
-    /* How many sources the token had no space for. A source that is missing may be one of them. */
+    /* How many sources the token had no space for; above 0 where another server wrote it. A source
+     * that is missing may be one of them. */
     uint64_t resume_left_out;
     bool resume_others_live; /* nothing is missed of a source that is missing */
     const struct subscription_port *port;

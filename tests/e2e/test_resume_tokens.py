@@ -2,7 +2,7 @@
 """What a consumer knows of its place when its connection breaks, with more producers than a small
 token has space for: it resumes with the latest token and the positions that followed."""
 from harness.case import Case, main
-from harness.client import EVERYTHING, event, subscribe_request
+from harness.client import EVERYTHING, Consumer, connect, event, publish, subscribe_request
 from harness.protos import v1
 from harness.sessions import WithSessions, of
 
@@ -93,6 +93,32 @@ class Resuming(WithSessions, Case):
         resumed = self.resume(place, EVERYTHING)
         self.assertEqual(resumed.received.lost, [])
         self.assertNotIn("ending", [each.source for each in resumed.received.states])
+
+
+class AnotherServer(Case):
+    shared_daemon = False
+
+    def test_of_a_source_that_its_token_does_not_name_nobody_knows_what_was_missed(self):
+        """The source published 3 events before the restart, and the token is older."""
+        place, daemon = Place(), self.start_daemon()
+        channel = connect(daemon.address)
+        consumer = Consumer(channel, on_batch=place.batch)
+        consumer.wait(lambda: place.tokens == 1, "the token of Started")
+        consumer.cancel()
+        publish(channel, "new", [event(n) for n in range(3)])
+        channel.close()
+        daemon.kill()
+        daemon = self.start_daemon()
+        channel = connect(daemon.address)
+        publish(channel, "new", [event(3)])
+        resumed = Consumer(channel, subscribe_request(start=v1.Start(resume=place.token)))
+        publish(channel, "new", [event(4)])
+        resumed.wait_events(1)
+        gaps = [lost for lost in resumed.received.lost if lost.source == "new"]
+        self.assertTrue(gaps and all(lost.count_unknown for lost in gaps))
+        resumed.cancel()
+        channel.close()
+        daemon.stop()
 
 
 if __name__ == "__main__":

@@ -388,7 +388,7 @@ Test(subscribe_request, a_stream_begins_live_or_at_the_positions_of_a_token)
     cr_expect_eq(request.params.resume_left_out, 0);
     cr_expect_not(request.params.resume_others_live);
     subscribe_request_fini(&request);
-    refuse(input_resuming(token.data, 2), FAULT_BAD_TOKEN, "start.resume", "\"R\\x01\"");
+    refuse(input_resuming(token.data, 2), FAULT_BAD_TOKEN, "start.resume", "\"R\\x02\"");
     buf_fini(&token);
 }
 
