@@ -1,6 +1,7 @@
 /* main.c - tributaryd. */
 #include "base/line_stream.h"
 #include "base/log.h"
+#include "base/std_descriptors.h"
 #include "server/server.h"
 
 #include <stdio.h>
@@ -30,6 +31,8 @@ static struct status start_log(const struct options *options)
         stderr = lines; /* it stays until the end of the process */
     return status;
 }
+
+STD_DESCRIPTORS_KEEP;
 
 int main(int argc, char **argv)
 {

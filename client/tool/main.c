@@ -2,9 +2,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/std_descriptors.h"
 #include "client/tool/exits.h"
 #include "client/tool/stderr_lines.h"
 #include "client/tool/tool.h"
+
+STD_DESCRIPTORS_KEEP;
 
 /* Fails where output was lost, except when the reader of standard output went away. */
 int main(int argc, char **argv)

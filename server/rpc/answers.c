@@ -35,8 +35,8 @@ static uint64_t share_of_peer(const struct answers *answers, struct peer_key pee
     return limit == UINT64_MAX ? limit : peer_share(loop_settings(answers->loop), limit, peer);
 }
 
-/* Under the lock. Whether the budget is charged with `bytes`. The peer has count->count answers, this
- * one included. */
+/* Under the lock. Whether the budget is charged with `bytes`. The peer has count->count answers,
+ * this one included. */
 static bool has_space(const struct answers *answers, const struct peer_count *count, size_t bytes,
                       uint64_t share)
 {

@@ -3,9 +3,11 @@
 import fcntl
 import json
 import os
+import pathlib
 import select
 import signal
 import subprocess
+import tempfile
 import termios
 import time
 
@@ -173,6 +175,36 @@ class Unread(Case):
             daemon.close_channel()
             daemon.terminate()
             self.assertEqual(daemon.wait(), 0)
+
+
+def close_standard_descriptors():
+    for number in range(3):
+        os.close(number)
+
+
+class Closed(Case):
+    """Whoever starts the programs has closed their standard descriptors."""
+
+    shared_daemon = False
+
+    def test_no_other_file_of_the_daemon_gets_their_numbers(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        ready = pathlib.Path(folder.name) / "ready"
+        process = subprocess.Popen(
+            [binary("tributaryd"), "--listen", "127.0.0.1:0", "--ready-file", ready, "--log-level", "debug"],
+            preexec_fn=close_standard_descriptors)
+        self.addCleanup(process.kill)
+        eventually(ready.exists, "the daemon is ready")
+        for number in range(3):
+            self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{number}"), "/dev/null")
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_the_tool_says_by_its_exit_code_that_its_output_is_lost(self):
+        process = subprocess.Popen(
+            [binary("tributary"), "--version"], preexec_fn=close_standard_descriptors)
+        self.assertNotEqual(process.wait(PATIENCE), 0)
 
 
 class Tool(Case):
