@@ -97,6 +97,7 @@ struct producer {
     /* Loop only. */
     bool named;                /* it is in the map */
     struct peer_count *charge; /* of the peer that the name is charged to; NULL: to nobody */
+    uint64_t charged_bytes;    /* for labels and topics */
     uint64_t walk;             /* the last walk that saw it, see hub_select() */
     uint64_t bound;            /* when it was bound: bind_subscriptions() numbers them */
     struct bindings_end bindings_end;

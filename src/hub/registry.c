@@ -1,12 +1,17 @@
 /* registry.c - producers by name. */
 #include "hub/registry.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/budget.h"
 #include "base/counters.h"
 #include "hub/producer_internal.h"
 #include "loop/loop.h"
 #include "route/inlet.h"
+
+/* What labels and topics of all producers may take. */
+#define PART_OF_BUDGET 8u
 
 static struct bytes name_of(const struct sorted_node *node)
 {
@@ -86,14 +91,55 @@ enum fault_reason registry_reserve_name(struct registry *registry, struct fault 
     return FAULT_NONE;
 }
 
-enum err registry_charge(struct producer *producer, struct peer_key peer)
+enum fault_reason registry_check_bytes(const struct registry *registry, struct peer_key peer,
+                                       const struct producer *holder, uint64_t bytes, struct fault *fault)
+{
+    const struct peer_count *count = peer_counts_find(&registry->peers, peer);
+    uint64_t limit = budget_limit() / PART_OF_BUDGET, share, kept, all = registry->kept_bytes;
+    char text[PEER_TEXT_CAPACITY], bound[128];
+
+    if (limit == 0)
+        return FAULT_NONE;
+    share = MIN_OF(peer_share(loop_settings(registry->loop), limit, peer), limit);
+    kept = count ? count->kept_bytes : 0;
+    if (has_charge_of(holder, peer))
+        kept -= holder->charged_bytes;
+    if (holder)
+        all -= holder->charged_bytes;
+    if (kept + bytes > share) {
+        peer_text(peer, text, sizeof(text));
+        snprintf(bound, sizeof(bound), "%s keeps %" PRIu64 " bytes, at most %" PRIu64, text, kept, share);
+    } else if (all + bytes > limit) {
+        snprintf(bound, sizeof(bound), "all keep %" PRIu64 " bytes, at most %" PRIu64, all, limit);
+    } else {
+        return FAULT_NONE;
+    }
+    return fault_number(fault, FAULT_MEMORY_BUDGET, "hello", bytes, bound);
+}
+
+static void keep_bytes(struct producer *producer, uint64_t bytes)
+{
+    const uint64_t more = bytes - producer->charged_bytes; /* modulo 2^64 where it is less */
+
+    producer->registry->kept_bytes += more;
+    producer->charge->kept_bytes += more;
+    producer->charged_bytes = bytes;
+}
+
+enum err registry_charge(struct producer *producer, struct peer_key peer, uint64_t bytes)
 {
     producer->charge = peer_counts_add(&producer->registry->peers, peer);
-    return producer->charge ? ERR_OK : ERR_NO_MEMORY;
+    if (!producer->charge)
+        return ERR_NO_MEMORY;
+    keep_bytes(producer, bytes);
+    return ERR_OK;
 }
 
 void registry_discharge(struct producer *producer)
 {
+    if (!producer->charge)
+        return;
+    keep_bytes(producer, 0);
     peer_counts_remove(&producer->registry->peers, producer->charge);
     producer->charge = NULL;
 }

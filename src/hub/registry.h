@@ -28,6 +28,7 @@ struct registry {
     uint64_t bound;           /* the latest number of bind_subscriptions() */
     const struct loop *loop;  /* for its settings */
     struct peer_counts peers; /* names by the peer that each is charged to */
+    uint64_t kept_bytes;      /* of all of them */
     bool history;             /* every inlet of a producer keeps one (route/history.h) */
     uint64_t walk;            /* the number of the latest walk that marks the producers it saw */
 };
@@ -54,9 +55,18 @@ MUST_CHECK enum fault_reason registry_reserve(struct registry *registry, struct 
  * MEMORY_BUDGET. */
 MUST_CHECK enum fault_reason registry_reserve_name(struct registry *registry, struct fault *fault);
 
-/* Charges the producer's name to a peer, after registry_reserve(): before the name is added, and
- * also while the producer waits for it. ERR_NO_MEMORY: it is charged to nobody. */
-MUST_CHECK enum err registry_charge(struct producer *producer, struct peer_key peer);
+/* Whether `peer` may keep so many bytes more for its names: as labels and topics. All peers
+ * together may keep an eighth of the budget (base/budget.h). `holder`: as above. What it keeps is
+ * given up. FAULT_NONE, or MEMORY_BUDGET with a bound that names the peer, or all peers, what is
+ * kept, and the share or limit. */
+MUST_CHECK enum fault_reason registry_check_bytes(const struct registry *registry, struct peer_key peer,
+                                                  const struct producer *holder, uint64_t bytes,
+                                                  struct fault *fault);
+
+/* Charges the producer's name to a peer, and so many bytes that it keeps, after registry_reserve():
+ * before the name is added, and also while the producer waits for it. ERR_NO_MEMORY: it is charged
+ * to nobody. */
+MUST_CHECK enum err registry_charge(struct producer *producer, struct peer_key peer, uint64_t bytes);
 /* The name is charged to this producer's peer no more: a newer producer took it over, or the
  * producer failed to get it. Does nothing where it is charged to nobody. registry_remove() does
  * this too. */

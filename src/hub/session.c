@@ -47,7 +47,12 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
         return fault->reason;
     session = session_new(hub, kinds[params->mode], &session_ready_kind, params);
     list_init(&created);
-    if (session && registry_charge(&session->producer, params->peer_key) != ERR_OK) {
+    if (session &&
+        registry_check_bytes(registry, params->peer_key, charged, session->text_bytes, fault) != FAULT_NONE) {
+        session_release(session);
+        return fault->reason;
+    }
+    if (session && registry_charge(&session->producer, params->peer_key, session->text_bytes) != ERR_OK) {
         session_release(session);
         session = NULL;
     }

@@ -1,8 +1,7 @@
 /* session_internal.h - sessions as the files of this room see them.
  *
  * References: a session lives until it is unregistered, its last activation is freed, its last
- * offer has returned, and its last put waiter was notified. The ready list may hold it a while
- * longer.
+ * offer has returned, and its last put waiter was notified. The ready list may hold it longer.
  *
  * Threads: the loop only, except references and what `struct session` says. */
 #ifndef TRIBUTARY_HUB_SESSION_INTERNAL_H
@@ -45,7 +44,8 @@ struct session {
     const struct session_kind *kind;
     const struct session_port *port;
     void *port_ctx;
-    struct pair *labels; /* one piece of memory, with the topics and the bytes of both */
+    struct pair *labels; /* one piece of memory, with the topics and the bytes of both: */
+    size_t text_bytes;   /* so large, in the budget */
     struct bytes *topics;
     size_t topic_count;
 
@@ -98,7 +98,7 @@ OWNED_BY(session_release, struct session);
 /* ---- session_make.c ---- */
 
 /* A session that waits for its name, and that nobody knows. `ready_kind` is session_ready_kind.
- * NULL: out of memory. */
+ * NULL: memory or budget is used up. */
 struct session *session_new(struct hub *hub, const struct session_kind *kind,
                             const struct ready_kind *ready_kind, const struct session_params *params);
 

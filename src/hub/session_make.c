@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "hub/hub_parts.h"
@@ -18,17 +19,24 @@ static uint8_t *copy_text(struct bytes *copy, struct bytes text, uint8_t *at)
     return at + text.size;
 }
 
-/* Copies labels, topics and all their bytes, into one piece of memory. */
-static enum err copy_texts(struct session *session, const struct session_params *params)
+static size_t text_bytes(const struct session_params *params)
 {
     size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes);
-    uint8_t *at;
 
     for (size_t i = 0; i < params->label_count; i++)
         size += params->labels[i].name.size + params->labels[i].value.size;
     for (size_t i = 0; i < params->topic_count; i++)
         size += params->topics[i].size;
-    session->labels = malloc(MAX_OF(size, 1u));
+    return size;
+}
+
+/* Copies labels, topics and all their bytes, into one piece of memory. */
+static enum err copy_texts(struct session *session, const struct session_params *params)
+{
+    uint8_t *at;
+
+    session->text_bytes = MAX_OF(text_bytes(params), 1u);
+    session->labels = budget_calloc(COUNT_LIVE_SESSION_BYTES, session->text_bytes);
     if (!session->labels)
         return ERR_NO_MEMORY;
     session->topic_count = params->topic_count;
@@ -43,12 +51,17 @@ static enum err copy_texts(struct session *session, const struct session_params 
     return ERR_OK;
 }
 
+static void free_texts(struct session *session)
+{
+    budget_free(COUNT_LIVE_SESSION_BYTES, session->labels, session->text_bytes);
+}
+
 static void session_free(struct session *session)
 {
     producer_fini(&session->producer);
     pthread_mutex_destroy(&session->lock);
     free(session->slots);
-    free(session->labels);
+    free_texts(session);
     free(session);
     count_add(COUNT_LIVE_SESSIONS, -1);
 }
@@ -70,7 +83,7 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
     if (copy_texts(session, params) != ERR_OK ||
         producer_init(&session->producer, &kind->producer, hub, hub_registry(hub), &start, params->peer) !=
             ERR_OK) {
-        free(session->labels);
+        free_texts(session);
         free(session);
         return NULL;
     }

@@ -309,7 +309,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     if (registry_reserve(registry, peer_key, NULL, fault) != FAULT_NONE)
         return fault->reason;
     transient = transient_new(hub, name, peer);
-    if (transient && (registry_charge(&transient->producer, peer_key) != ERR_OK ||
+    if (transient && (registry_charge(&transient->producer, peer_key, 0) != ERR_OK ||
                       bind_and_publish(&transient->producer) != ERR_OK)) {
         registry_discharge(&transient->producer);
         transient_free(transient);

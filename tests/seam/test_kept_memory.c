@@ -6,6 +6,7 @@
 #include "base/budget.h"
 #include "event/filter.h"
 #include "hub_fixture.h"
+#include "seam/fake_session.h"
 
 static const struct peer_key one = {PEER_IPV4, 0xC0000201}, other = {PEER_IPV4, 0xC0000202},
                              third = {PEER_IPV4, 0xC0000203};
@@ -124,4 +125,42 @@ Test(kept_memory, a_consumer_for_whose_route_there_is_no_space_ends_and_the_prod
         putter_leave(&putters[i]);
     consumer_leave(&poor);
     consumer_leave(&rich);
+}
+
+/* A session whose label takes `bytes`. */
+static struct session_params session_of_bytes(struct peer_key peer, const char *name, size_t bytes)
+{
+    static uint8_t value[4096];
+    static struct pair label;
+    struct session_params params = fake_session_params(name, SESSION_SHARED);
+
+    label = (struct pair){text_of("k"), {value, bytes - sizeof(struct pair) - 1}};
+    params.labels = &label;
+    params.label_count = 1;
+    params.peer_key = peer;
+    return params;
+}
+
+Test(kept_memory, the_labels_of_sessions_have_an_eighth_of_the_budget_and_a_peer_its_share)
+{
+    struct fake_session a = {0}, again = {0}, refused = {0}, of_other = {0}, of_third = {0};
+
+    budget_set(8000);
+    fake_session_join(&a, &fixture, session_of_bytes(one, "a", 400));
+    cr_assert_eq(fake_session_try(&refused, &fixture, session_of_bytes(one, "b", 400)), FAULT_MEMORY_BUDGET);
+    cr_assert_str_eq(refused.fault.bound, "192.0.2.1 keeps 400 bytes, at most 500");
+    fake_session_join(&again, &fixture, session_of_bytes(one, "a", 400));
+    fake_session_join(&of_other, &fixture, session_of_bytes(other, "b", 400));
+    cr_assert_eq(fake_session_try(&refused, &fixture, session_of_bytes(third, "c", 400)),
+                 FAULT_MEMORY_BUDGET);
+    cr_assert_str_eq(refused.fault.bound, "all keep 800 bytes, at most 1000");
+    fake_session_leave(&of_other, FAULT_NONE);
+    fake_session_join(&of_third, &fixture, session_of_bytes(third, "c", 400));
+    fake_session_leave(&a, FAULT_NONE);
+    fake_session_leave(&again, FAULT_NONE);
+    fake_session_leave(&of_third, FAULT_NONE);
+    fake_session_fini(&a);
+    fake_session_fini(&again);
+    fake_session_fini(&of_other);
+    fake_session_fini(&of_third);
 }
