@@ -23,9 +23,10 @@
 
 #define ANSWER_EVERY_NS (500 * NS_PER_US)
 
-/* Refusals that may wait for a peer that does not read its answers. Beyond that its batches are not
- * read. */
-#define MAX_REFUSALS 1024
+/* What refusals may take that wait for a peer that does not read its answers. Beyond that its
+ * batches are not read. As much again may be on its way. Both are in what an open call is charged
+ * for (--max-kept-bytes). */
+#define MAX_REFUSED_BYTES 4096u
 
 /* Arrived while the coalesced chunk was being offered, or had to wait for that offer. */
 struct held_message {
@@ -46,7 +47,6 @@ struct publish_stream {
     struct held_message held;
     uint64_t last_sequence, epoch;
     struct buf refused; /* PublishStreamResponse.refused, encoded */
-    uint32_t refusals;
     bool sending, reading, offering, half_closed, draining;
     int64_t answered_at_ns;
     struct post_poll_hook offer_hook, decide_hook;
@@ -66,7 +66,7 @@ static struct cq_thread *cq_of(const struct publish_stream *stream)
 /* Reads the next batch, unless the stream is blocked: a batch is being offered. */
 static void read_next(struct publish_stream *stream)
 {
-    bool wanted = !stream->half_closed && !stream->draining && stream->refusals < MAX_REFUSALS;
+    bool wanted = !stream->half_closed && !stream->draining && stream->refused.size < MAX_REFUSED_BYTES;
 
     if (wanted && !stream->reading && !stream->offering &&
         stream->confirmed + stream->coalesced == stream->received && call_alive(stream->intake.call)) {
@@ -87,7 +87,6 @@ static void note_refusal(struct publish_stream *stream, uint64_t batch, const st
                 (struct bytes){(const uint8_t *)text, length});
     field_text(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_REASON, fault_reason_name(fault->reason));
     field_message(&stream->refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED, &refused);
-    stream->refusals++;
 }
 
 /* Writes PublishStreamResponse. */
@@ -100,7 +99,6 @@ static void answer(struct publish_stream *stream, int64_t now_ns)
     field_fixed64(&bytes, PB_PUBLISH_STREAM_RESPONSE_LAST_SEQUENCE, stream->last_sequence);
     field_fixed64(&bytes, PB_PUBLISH_STREAM_RESPONSE_EPOCH, stream->epoch);
     buf_clear(&stream->refused);
-    stream->refusals = 0;
     stream->reported = stream->confirmed;
     stream->answered_at_ns = now_ns;
     stream->sending = call_send(stream->intake.call, &bytes);
