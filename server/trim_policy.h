@@ -10,7 +10,7 @@
 #include "base/base.h"
 
 /* Less than this is not worth a trim. */
-#define TRIM_FROM_BYTES (INT64_C(16) << 20)
+#define TRIM_FROM_BYTES (INT64_C(2) << 20)
 
 /* malloc_trim() keeps every other thread from allocating in the part of the memory that it trims.
  * So it may take one part in so many of the time. */

@@ -7,6 +7,9 @@
 
 #define FIRST_CAPACITY 16
 
+/* An array with space for more entries is freed with its batch. */
+#define MAX_KEPT_CAPACITY 64
+
 static bool batch_grow(struct chan_batch *batch)
 {
     uint32_t capacity = batch->capacity ? batch->capacity * 2 : FIRST_CAPACITY;
@@ -99,6 +102,7 @@ bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_even
         chan_update(chan);
     if (batch->count > 0 && chan->fallback_since_ns != INT64_MAX)
         chan->fallback_since_ns = chan->fallback_active ? now_ns : INT64_MAX;
+    chan->largest_batch = MAX_OF(chan->largest_batch, batch->count);
     more = chan->waiting.events > 0 || chan_at_mark(chan);
     chan->at_mark = false;
     chan->armed = true;
@@ -151,6 +155,11 @@ static void complete(struct chan *chan, struct chan_batch *batch, enum loss reas
     chan_leave(chan);
     for (uint32_t i = 0; i < batch->count; i++)
         chunk_release(batch->entries[i].chunk);
+    if (batch->capacity > MAX_KEPT_CAPACITY) {
+        free(batch->entries);
+        batch->entries = NULL;
+        batch->capacity = 0;
+    }
     batch->count = 0;
     batch->events = 0;
     batch->bytes = 0;

@@ -16,7 +16,7 @@ struct chan;
 struct chunk;
 struct feed;
 
-/* Zeroed at first. It belongs to the taker, and its array is reused. */
+/* Zeroed at first. It belongs to the taker. The array is reused, unless it is large. */
 struct chan_batch {
     struct chan_batch_entry {
         struct chunk *chunk; /* a reference */

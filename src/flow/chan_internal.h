@@ -21,8 +21,8 @@
  * Shared feeds. What they have parked is timed together, from the first parked entry until none is
  * left. After block_timeout_ns the fallback becomes active, and all of these entries fall to it.
  *
- * Pausable feeds. What they have parked is not timed, and an active fallback does not move it.
- * Instead the producer is asked to pause, and each feed may park a bounded amount.
+ * Pausable feeds. What they have parked is not timed, and an active fallback does not move it. The
+ * producer is asked to pause, and each feed may park a bounded amount.
  *
  * Admitting. Both kinds are admitted in their order once the channel is down at its low watermark.
  * A channel that drops events of shared feeds may never get there, and the parked events of
@@ -32,19 +32,17 @@
  *
  * Pausing. A producer is asked to pause while anything of its feed is parked. One thread at a time
  * asks it. A thread that finds that the producer must be asked, and that no other thread is
- * `announcing`, calls set_paused() after it has left the lock. Then it checks again, until the
- * producer knows the present state. So the calls alternate, and feed_close() can wait for the one
- * that is being made.
+ * `announcing`, calls set_paused() after it has left the lock, again and again until the producer
+ * knows the present state. So the calls alternate, and feed_close() can wait for one of them.
  *
  * Marks. Each entry knows how many marks were set before it. `before_mark` counts the entries from
  * before the latest mark; the mark is passed when there is none.
  *
- * Deferred work. Callbacks and the freeing of memory must not happen under the lock. They are
- * written down in `struct deferred`, and chan_leave() does them.
+ * Deferred work. Callbacks and the freeing of memory wait in `struct deferred` until chan_leave().
  *
- * Files are layers, from the lowest on: keys.c, feed_table.c, feed_pause.c, feed_report.c; entry.c;
- * chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c; shared_feed.c, overflow.c;
- * latest.c, park.c; put.c, chan_batch.c, shed.c. A file calls files of lower layers only.
+ * Files are layers, and call lower ones only: keys.c, source_set.c; feed_table.c, feed_pause.c,
+ * feed_report.c; entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c;
+ * shared_feed.c, overflow.c; latest.c, park.c; put.c, chan_batch.c, shed.c.
  *
  * Threads: all runs between chan_enter() and chan_leave(), where it does not say otherwise. */
 #ifndef TRIBUTARY_FLOW_CHAN_INTERNAL_H
@@ -59,6 +57,7 @@
 #include "flow/feed_internal.h"
 #include "flow/feed_table.h"
 #include "flow/keys_internal.h"
+#include "flow/pausable_feed.h"
 #include "flow/policy_internal.h"
 #include "flow/put_waiter.h"
 #include "flow/totals.h"
@@ -92,13 +91,14 @@ struct chan {
     int64_t fallback_since_ns; /* see chan_fallback_since() */
     int64_t blocked_until_ns;  /* INT64_MAX: no shared feed has anything parked */
     struct list waiting_entries, parked_entries;
-    uint32_t blocked_count; /* parked entries of shared feeds, */
-    uint64_t blocked_bytes; /* and their bytes */
+    uint32_t blocked_count; /* parked entries of shared feeds */
+    uint64_t blocked_bytes; /* of these entries */
     struct totals accepted, delivered, waiting, in_flight, parked;
     struct totals dropped[LOSS_COUNT];
     uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
     struct list feeds, losses, states, moved;
     struct feed_table shared, closing; /* shared feeds: open; closed, and the end is not reported */
+    struct source_set moved_sources;   /* without a feed, and their position is to be reported */
     uint32_t shared_states;            /* shared feeds in `states` */
     uint64_t ended_sources;            /* shared sources that ended: see struct chan_stats */
     bool resync;                       /* RESYNC is to be reported in place of their states */
@@ -114,21 +114,22 @@ struct chan {
     struct entry *free_entries;
     struct slab *slabs;
     uint32_t entries_used, entries_capacity;
-    uint32_t marks;       /* how many were set */
-    uint32_t before_mark; /* entries from before the latest mark */
-    uint32_t mark;        /* the latest, until it is passed; 0: none */
-    uint32_t marked;      /* a mark that was passed, until it is reported; 0: none */
-    bool at_mark;         /* a mark was passed, and no batch has ended for it yet */
+    uint32_t largest_batch; /* in entries, since the last chan_positions() */
+    bool small_batches;     /* until then all fitted the first slab */
+    uint32_t marks;         /* how many were set */
+    uint32_t before_mark;   /* entries from before the latest mark */
+    uint32_t mark;          /* the latest, until it is passed; 0: none */
+    uint32_t marked;        /* a mark that was passed, until it is reported; 0: none */
+    bool at_mark;           /* a mark was passed, and no batch has ended for it yet */
 };
 
-/* There is something to get: calls readable(), even where it was called already, because the taker
- * may be waiting for its peer. */
+/* Calls readable(), also where it was called: the taker may be waiting for its peer. */
 static inline void chan_notify_again(struct chan *chan)
 {
     chan->deferred->notify = true;
 }
 
-/* There is something to get: calls readable(), once until the taker comes. */
+/* Calls readable(), once until the taker comes. */
 static inline void chan_notify(struct chan *chan)
 {
     if (!chan->armed)
@@ -141,8 +142,7 @@ static inline void chan_notify(struct chan *chan)
 void chan_enter(struct chan *chan, struct deferred *deferred); /* locks */
 void chan_leave(struct chan *chan);                            /* unlocks, then does what was deferred */
 
-/* Checks whether the latest mark is passed now. True while a mark was passed and no batch has ended
- * for it yet. */
+/* Checks the latest mark. True while one was passed and no batch has ended for it. */
 bool chan_at_mark(struct chan *chan);
 
 void chan_break(struct chan *chan); /* OPEN -> BROKEN; nothing in another state */

@@ -153,6 +153,7 @@ void chan_release(struct chan *chan)
     chan_leave(chan);
     feed_table_fini(&chan->shared);
     feed_table_fini(&chan->closing);
+    source_set_fini(&chan->moved_sources);
     heap_fini(&chan->heaviest);
     slabs_free(chan->slabs);
     keys_free(chan->keys);

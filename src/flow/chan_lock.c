@@ -5,9 +5,9 @@
 #include "base/budget.h"
 #include "flow/chan_internal.h"
 
-/* When more entries than this were allocated, they are freed as soon as none is in use; while the
- * budget is short, all but the first slab's are. */
-#define ENTRIES_KEPT 1024
+/* When more entries than this were allocated, they are freed as soon as none is in use. All but the
+ * first slab's are freed where the batches of late were small, and while the budget is short. */
+#define ENTRIES_KEPT 256
 
 void chan_enter(struct chan *chan, struct deferred *deferred)
 {
@@ -38,7 +38,7 @@ void chan_leave(struct chan *chan)
 
     (void)chan_at_mark(chan);
     if (chan->entries_used == 0 && chan->entries_capacity > SLAB_FIRST &&
-        (chan->entries_capacity > ENTRIES_KEPT || budget_is_short())) {
+        (chan->entries_capacity > ENTRIES_KEPT || chan->small_batches || budget_is_short())) {
         deferred->slabs = chan->slabs;
         chan->slabs = NULL;
         chan->free_entries = NULL;
@@ -52,7 +52,7 @@ void chan_leave(struct chan *chan)
     while (deferred->to_announce) {
         struct feed *feed = deferred->to_announce;
 
-        deferred->to_announce = feed->next_to_announce;
+        deferred->to_announce = pausable_feed(feed)->next_to_announce;
         feed_announce(chan, feed);
     }
     while (deferred->over) {

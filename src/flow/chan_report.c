@@ -107,27 +107,39 @@ static uint64_t position(const struct chan *chan, struct feed *feed)
     return MIN_OF(own_position(feed), earlier_position(chan, feed->source));
 }
 
-/* The putter has not stored yet what it put: source->routed is behind the position. */
-static bool put_goes_on(const struct feed *feed)
-{
-    return feed->follows && feed->routed > atomic_load_explicit(feed->follows, memory_order_acquire);
-}
-
 /* The position may still move without another put, or only the feed knows it. */
 static bool goes_on(const struct chan *chan, const struct feed *feed)
 {
-    return feed_has_more(feed) || (feed->follows && !feed->shared) || put_goes_on(feed) ||
+    return feed_has_more(feed) || (feed->follows && !feed->shared) || feed_put_goes_on(feed) ||
            earlier_position(chan, feed->source) < UINT64_MAX;
 }
 
-uint32_t chan_positions(struct chan *chan, uint32_t max,
-                        void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
+/* Of the sources that have no feed any more. Returns how many. */
+static uint32_t report_moved_sources(struct chan *chan, uint32_t max,
+                                     void (*each)(void *ctx, const struct source *source, uint64_t sequence),
+                                     void *ctx)
 {
-    struct list *head = &chan->moved;
-    SCRATCH struct deferred deferred;
     uint32_t reported = 0;
 
-    chan_enter(chan, &deferred);
+    while (reported < max) {
+        OWNED(source_release) struct source *source = source_set_take(&chan->moved_sources);
+
+        if (!source)
+            break;
+        each(ctx, source, atomic_load_explicit(&source->routed, memory_order_acquire));
+        reported++;
+    }
+    return reported;
+}
+
+/* Of the feeds. Returns how many. */
+static uint32_t report_moved_feeds(struct chan *chan, uint32_t max,
+                                   void (*each)(void *ctx, const struct source *source, uint64_t sequence),
+                                   void *ctx)
+{
+    struct list *head = &chan->moved;
+    uint32_t reported = 0;
+
     list_each(node, safe, head) {
         struct feed *feed = container_of(node, struct feed, in_moved);
         uint64_t sequence = position(chan, feed);
@@ -148,6 +160,21 @@ uint32_t chan_positions(struct chan *chan, uint32_t max,
         list_remove(node);
         feed_give_back_if_idle(chan, feed);
     }
+    return reported;
+}
+
+/* Where there are more than `max`, feeds and sources without a feed get half of it each. */
+uint32_t chan_positions(struct chan *chan, uint32_t max,
+                        void (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
+{
+    SCRATCH struct deferred deferred;
+    uint32_t reported;
+
+    chan_enter(chan, &deferred);
+    reported = report_moved_feeds(chan, max - MIN_OF(max / 2, chan->moved_sources.count), each, ctx);
+    reported += report_moved_sources(chan, max - reported, each, ctx);
+    chan->small_batches = chan->largest_batch <= SLAB_FIRST;
+    chan->largest_batch = 0;
     chan_leave(chan);
     return reported;
 }

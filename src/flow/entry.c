@@ -5,8 +5,6 @@
 #include "base/counters.h"
 #include "flow/chan_internal.h"
 
-#define SLAB_NEXT 64
-
 static size_t slab_bytes(uint32_t count)
 {
     return sizeof(struct slab) + count * sizeof(struct entry);

@@ -13,8 +13,10 @@ struct chan;
 struct feed;
 struct put_waiter;
 
-/* The first slab is small, so that a channel with little traffic stays small. */
+/* Entries of the first slab, and of each further one. Both are small, so that a channel with little
+ * traffic stays small. */
 #define SLAB_FIRST 16
+#define SLAB_NEXT 32
 
 /* Events [first, last) of a chunk, put into a feed. */
 struct range {

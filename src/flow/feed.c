@@ -11,12 +11,14 @@
 
 #define MAX_MESSAGE_BYTES 256
 
-struct feed *feed_new(void)
+struct feed *feed_new(bool pausable)
 {
-    struct feed *feed = budget_calloc(COUNT_LIVE_FEED_BYTES, sizeof(*feed));
+    const struct feed kind = {.pausable = pausable};
+    struct feed *feed = budget_calloc(COUNT_LIVE_FEED_BYTES, feed_bytes(&kind));
 
     if (!feed)
         return NULL;
+    feed->pausable = pausable;
     feed->refs = 1;
     list_init(&feed->in_chan);
     list_init(&feed->in_losses);
@@ -34,7 +36,7 @@ struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *sourc
     if (!feed)
         return NULL;
     if (chan->weighs_feeds && heap_set(&chan->heaviest, &feed->weight, 0) != ERR_OK) {
-        budget_free(COUNT_LIVE_FEED_BYTES, feed, sizeof(*feed));
+        budget_free(COUNT_LIVE_FEED_BYTES, feed, feed_bytes(feed));
         return NULL;
     }
     feed->chan = chan;
@@ -46,17 +48,16 @@ struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *sourc
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
                        const struct pause_port *pause_port)
 {
-    struct feed *feed = feed_new();
+    struct feed *feed = feed_new(!!pause_port);
     SCRATCH struct deferred deferred;
 
     if (!feed)
         return NULL;
     feed->state = state;
     feed->reported_state = FEED_STATE_NONE;
-    feed->pausable = !!pause_port;
     feed->firm = feed->pausable && chan->limits.overflow <= OVERFLOW_BLOCK;
     if (pause_port)
-        feed->pause_port = *pause_port;
+        pausable_feed(feed)->port = *pause_port;
     chan_enter(chan, &deferred);
     feed = feed_add(chan, feed, source);
     if (feed)

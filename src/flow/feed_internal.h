@@ -1,6 +1,6 @@
 /* feed_internal.h - a feed as the files of this room see it.
  *
- * Threads: everything here runs under the channel's lock, except feed_announce(). */
+ * Threads: everything here runs under the channel's lock. */
 #ifndef TRIBUTARY_FLOW_FEED_INTERNAL_H
 #define TRIBUTARY_FLOW_FEED_INTERNAL_H
 
@@ -12,28 +12,20 @@
 #include "flow/chan_limits.h"
 #include "flow/chan_port.h"
 #include "flow/totals.h"
+#include "flow/unreported.h"
 
 struct chan;
 struct range;
 
 #define FEED_STATE_NONE UINT32_MAX /* no state was reported yet */
 
-/* Losses of one reason that were not reported yet. It is empty where `count` is 0 and not
- * unknown. */
-struct unreported {
-    uint64_t count, bytes, first_sequence, last_sequence;
-    uint32_t reason;
-    bool count_unknown;
-};
-
 struct feed {
     /* Constant. */
     struct chan *chan;
     struct source *source;
-    struct pause_port pause_port;
-    bool pausable;
-    bool firm;   /* its events are not shed: BLOCK promises an activation that its producer only pauses */
-    bool shared; /* the channel has made it: see shared_feed.h */
+    bool pausable; /* it is the `feed` of a struct pausable_feed (pausable_feed.h) */
+    bool firm;     /* its events are not shed: BLOCK promises an activation that its producer only pauses */
+    bool shared;   /* the channel has made it: see shared_feed.h */
 
     /* Under the channel's lock. */
     uint32_t refs;   /* the opener, each entry, each entry in flight, unreported losses */
@@ -55,16 +47,14 @@ struct feed {
     struct list waiting_entries, parked_entries;
     struct totals accepted, delivered, dropped, waiting, in_flight, parked;
 
-    /* Pausable feeds, under the channel's lock. */
-    struct totals max_parked; /* what opened the pause, plus the reserve */
-    bool paused;              /* what the producer was asked for last */
-    bool announcing;          /* a thread calls set_paused(), or will once it has left the lock */
-    bool silenced;            /* no call may begin any more */
-    struct feed *next_to_announce;
-
     /* Losses, under the channel's lock. */
     struct unreported unreported;         /* the first reason; it is nearly always the only one */
     struct unreported *unreported_others; /* by reason; NULL until a second reason comes up */
+
+    /* Pausable feeds, under the channel's lock. */
+    bool paused;     /* what the producer was asked for last */
+    bool announcing; /* a thread calls set_paused(), or will once it has left the lock */
+    bool silenced;   /* no call may begin any more */
 };
 
 /* Everything of the source up to this sequence was put or filtered out. The putter stores
@@ -76,15 +66,16 @@ static inline uint64_t feed_routed(const struct feed *feed)
                          : feed->routed;
 }
 
-static inline bool unreported_empty(const struct unreported *unreported)
+/* The putter has not stored yet what it put: *follows is behind the position. */
+static inline bool feed_put_goes_on(const struct feed *feed)
 {
-    return unreported->count == 0 && !unreported->count_unknown;
+    return feed->follows && feed->routed > atomic_load_explicit(feed->follows, memory_order_acquire);
 }
 
 /* ---- feed.c ---- */
 
 /* A feed of no channel, in the state ACTIVE, which counts as reported. NULL: out of memory. */
-struct feed *feed_new(void);
+struct feed *feed_new(bool pausable);
 /* Adds it to the channel, which owns it then. `feed` NULL: that feed_new() has failed. Returns NULL
  * when memory runs out; then the feed is freed. */
 struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *source);
@@ -99,6 +90,7 @@ void feed_end(struct chan *chan, struct feed *feed, uint32_t state, uint32_t cod
 struct feed *shared_feed(struct chan *chan, struct source *source);
 
 /* ---- feed_report.c ---- */
+size_t feed_bytes(const struct feed *feed); /* its memory, in the budget */
 void feed_free(struct chan *chan, struct feed *feed);
 /* The last reference frees it. A shared feed that is idle then is given back. */
 void feed_release(struct chan *chan, struct feed *feed);
@@ -136,15 +128,5 @@ static inline void feed_changed(struct chan *chan, struct feed *feed)
     if (list_empty(&feed->in_states) && (feed->closed || feed->state != feed->reported_state))
         feed_report_state(chan, feed);
 }
-
-/* ---- feed_pause.c ---- */
-
-/* What the feed has parked has changed. A pausable feed whose producer must hear of it is put on
- * the list of feeds to announce. */
-void feed_update_pause(struct chan *chan, struct feed *feed);
-
-/* Calls set_paused() until the producer knows the present state. Without the lock; the feed may be
- * gone afterwards. */
-void feed_announce(struct chan *chan, struct feed *feed);
 
 #endif

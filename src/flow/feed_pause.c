@@ -14,19 +14,21 @@ void feed_update_pause(struct chan *chan, struct feed *feed)
     if (!feed->pausable || feed->announcing || !pause_is_stale(chan, feed))
         return;
     feed->announcing = true;
-    feed->next_to_announce = chan->deferred->to_announce;
+    pausable_feed(feed)->next_to_announce = chan->deferred->to_announce;
     chan->deferred->to_announce = feed;
 }
 
 void feed_announce(struct chan *chan, struct feed *feed)
 {
+    const struct pause_port *port = &pausable_feed(feed)->port;
+
     pthread_mutex_lock(&chan->lock);
     while (pause_is_stale(chan, feed)) {
         bool pause = !feed->paused;
 
         feed->paused = pause;
         pthread_mutex_unlock(&chan->lock);
-        feed->pause_port.set_paused(feed->pause_port.ctx, pause);
+        port->set_paused(port->ctx, pause);
         pthread_mutex_lock(&chan->lock);
     }
     feed->announcing = false;

@@ -6,6 +6,11 @@
 #include "flow/chan_internal.h"
 #include "flow/shared_feed.h"
 
+size_t feed_bytes(const struct feed *feed)
+{
+    return feed->pausable ? sizeof(struct pausable_feed) : sizeof(struct feed);
+}
+
 void feed_free(struct chan *chan, struct feed *feed)
 {
     list_remove(&feed->in_chan);
@@ -16,15 +21,30 @@ void feed_free(struct chan *chan, struct feed *feed)
     source_release(feed->source);
     free(feed->unreported_others);
     free(feed->message);
-    budget_free(COUNT_LIVE_FEED_BYTES, feed, sizeof(*feed));
+    budget_free(COUNT_LIVE_FEED_BYTES, feed, feed_bytes(feed));
+}
+
+/* So many shared feeds stay until their position was reported, because a put into a feed that is
+ * there costs least. */
+#define KEPT_SHARED_FEEDS 4u
+
+/* The source takes the feed's place until its position is reported. False: the feed must stay,
+ * because only it knows the position, or because memory ran out. */
+static bool leave_source(struct chan *chan, struct feed *feed)
+{
+    if (chan->shared.count <= KEPT_SHARED_FEEDS || feed_put_goes_on(feed) ||
+        (chan->closing.count > 0 && feed_table_find(&chan->closing, feed->source)))
+        return false;
+    return source_set_add(&chan->moved_sources, feed->source);
 }
 
 /* Entries, batches in flight and unreported losses hold references. A feed that follows its source
  * no more keeps the position for ever. */
 void feed_give_back_if_idle(struct chan *chan, struct feed *feed)
 {
-    if (!feed->shared || feed->refs > 1 || feed->closed || !feed->follows || !list_empty(&feed->in_states) ||
-        !list_empty(&feed->in_moved))
+    if (!feed->shared || feed->refs > 1 || feed->closed || !feed->follows || !list_empty(&feed->in_states))
+        return;
+    if (!list_empty(&feed->in_moved) && !leave_source(chan, feed))
         return;
     feed_table_remove(&chan->shared, feed);
     feed_free(chan, feed);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "flow/feed_internal.h"
+#include "flow/source_set.h"
 
 #define FIRST_FEED_SLOTS 4u /* a power of two */
 
@@ -27,10 +28,7 @@ void feed_table_remove(struct feed_table *table, struct feed *feed); /* one that
 
 static inline struct feed **feed_table_slot(const struct feed_table *table, const struct source *source)
 {
-    /* Sources are blocks of malloc(): the lowest four bits are always the same. */
-    uint64_t hash = ((uintptr_t)source >> 4) * UINT64_C(0x9e3779b97f4a7c15);
-
-    return &table->slots[(hash >> 32) & (table->slot_count - 1)];
+    return &table->slots[source_hash(source) & (table->slot_count - 1)];
 }
 
 /* The feed of the source, the latest if there are several. NULL: there is none. */

@@ -181,12 +181,11 @@ enum err chan_block_shared(struct chan *chan, struct range range, struct put_wai
 static bool within_reserve(struct feed *feed, const struct range *range)
 {
     uint32_t events = range->last - range->first, bytes = range_bytes(range);
+    struct totals *max = &pausable_feed(feed)->max_parked;
 
     if (feed->parked.events == 0)
-        feed->max_parked =
-            (struct totals){events + FEED_RESERVE_EVENTS, (uint64_t)bytes + FEED_RESERVE_BYTES};
-    return feed->parked.events + events <= feed->max_parked.events &&
-           feed->parked.bytes + bytes <= feed->max_parked.bytes;
+        *max = (struct totals){events + FEED_RESERVE_EVENTS, (uint64_t)bytes + FEED_RESERVE_BYTES};
+    return feed->parked.events + events <= max->events && feed->parked.bytes + bytes <= max->bytes;
 }
 
 /* What the feed has parked, up to and with `last`, falls to the fallback. Returns true when

@@ -9,18 +9,27 @@
 
 #include "flow/chan_internal.h"
 
+static struct feed *make(struct chan *chan, struct source *source)
+{
+    struct feed *feed = feed_add(chan, feed_new(false), source);
+
+    if (!feed)
+        return NULL;
+    feed->shared = true;
+    feed->follows = &source->routed;
+    feed_table_add(&chan->shared, feed);
+    return feed;
+}
+
 struct feed *shared_feed(struct chan *chan, struct source *source)
 {
     struct feed *feed = feed_table_find(&chan->shared, source);
 
     if (feed)
         return feed;
-    feed = feed_add(chan, feed_new(), source);
-    if (!feed)
-        return NULL;
-    feed->shared = true;
-    feed->follows = &source->routed;
-    feed_table_add(&chan->shared, feed);
+    feed = make(chan, source);
+    if (feed && source_set_remove(&chan->moved_sources, source))
+        feed_touch(chan, feed);
     return feed;
 }
 
@@ -67,13 +76,32 @@ static void freeze(struct chan *chan, struct feed *feed)
         entry_let_go(chan, container_of(node, struct entry, in_feed));
 }
 
+/* A source whose position was to be reported without a feed gets one again, which keeps it. Without
+ * memory for that the position is not reported. */
+static struct feed *make_again(struct chan *chan, struct source *source)
+{
+    struct feed *feed = make(chan, source);
+
+    if (feed)
+        feed_touch(chan, feed);
+    return feed;
+}
+
+/* The feed of a source that puts no more. NULL: nothing is to be kept or reported. */
+static struct feed *last_feed(struct chan *chan, struct source *source)
+{
+    struct feed *feed = feed_table_find(&chan->shared, source);
+
+    return !feed && source_set_remove(&chan->moved_sources, source) ? make_again(chan, source) : feed;
+}
+
 bool shared_freeze(struct chan *chan, struct source *source)
 {
     SCRATCH struct deferred deferred;
     struct feed *feed;
 
     chan_enter(chan, &deferred);
-    feed = feed_table_find(&chan->shared, source);
+    feed = last_feed(chan, source);
     if (feed)
         freeze(chan, feed);
     chan_leave(chan);
@@ -83,8 +111,13 @@ bool shared_freeze(struct chan *chan, struct source *source)
 void shared_freeze_all(struct chan *chan)
 {
     SCRATCH struct deferred deferred;
+    struct source *source;
 
     chan_enter(chan, &deferred);
+    while ((source = source_set_take(&chan->moved_sources))) {
+        (void)make_again(chan, source);
+        source_release(source);
+    }
     list_each(node, safe, &chan->feeds) {
         struct feed *feed = container_of(node, struct feed, in_chan);
 
@@ -110,7 +143,7 @@ void shared_end(struct chan *chan, struct source *source, uint32_t state, uint32
     struct feed *feed;
 
     chan_enter(chan, &deferred);
-    feed = feed_table_find(&chan->shared, source);
+    feed = last_feed(chan, source);
     if (!feed && !chan->limits.no_states && !chan->resync) {
         feed = shared_feed(chan, source);
         if (!feed)

@@ -2,9 +2,10 @@
  *
  * A shared source is one whose events many channels get. Most of these pairs are idle most of the
  * time. So a channel makes the feed of a shared source when there is something to keep for it, and
- * gives it back when nothing is: no event waits, is parked or is in flight, no loss and no state is
- * to be reported, and its position was reported (chan_positions()). Where there is no feed the
- * source's position is source->routed, because everything up to there was dealt with.
+ * gives it back when nothing is: no event waits, is parked or is in flight, and no loss and no
+ * state is to be reported. Where there is no feed the source's position is source->routed, because
+ * everything up to there was dealt with. If it is still to be reported (chan_positions()) the
+ * channel keeps the source in a set, or, of a few sources, the feed.
  *
  * chan_put() makes the feed of a chunk's source. Without memory for a feed the events are accepted
  * and dropped for BUDGET, and reported in a loss without a source. A state for which there is no

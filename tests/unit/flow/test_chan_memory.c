@@ -6,6 +6,7 @@
 
 #include "base/budget.h"
 #include "flow/chan_batch.h"
+#include "flow/chan_report.h"
 #include "flow/feed.h"
 #include "flow/put_waiter.h"
 #include "flow/shared_feed.h"
@@ -180,6 +181,61 @@ Test(chan_memory, an_idle_channel_gives_its_entries_back_while_the_budget_is_sho
     cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, 0, 1, NULL), ERR_OK);
     chunk_release(chunk);
     flow_fixture_balance(&fixture);
+    flow_fixture_close(&fixture);
+}
+
+static void ignore_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    (void)ctx;
+    (void)source;
+    (void)sequence;
+}
+
+Test(chan_memory, the_entries_and_the_array_of_a_burst_are_given_back_when_batches_are_small_again)
+{
+    struct flow_fixture fixture;
+    struct chunk *chunk;
+    int64_t at_first;
+
+    flow_fixture_open(&fixture, &newest, 1);
+    chunk = sample(&fixture);
+    at_first = count_get(COUNT_LIVE_ENTRY_BYTES);
+    for (uint32_t i = 0; i < 80; i++)
+        cr_assert_eq(chan_put(fixture.chan, fixture.feeds[0], chunk, i % 40, i % 40 + 1, NULL), ERR_OK);
+    flow_fixture_deliver(&fixture, 80);
+    cr_assert_eq(fixture.batch.capacity, 0, "the array of a large batch");
+    (void)chan_positions(fixture.chan, 9, ignore_position, NULL);
+    cr_assert_gt(count_get(COUNT_LIVE_ENTRY_BYTES), at_first, "a burst may come again");
+    (void)chan_positions(fixture.chan, 9, ignore_position, NULL);
+    cr_assert_leq(count_get(COUNT_LIVE_ENTRY_BYTES), at_first);
+    chunk_release(chunk);
+    flow_fixture_balance(&fixture);
+    flow_fixture_close(&fixture);
+}
+
+Test(chan_memory, without_memory_for_the_set_of_moved_sources_their_feeds_stay)
+{
+    struct source *sources[9];
+    struct flow_fixture fixture;
+
+    flow_fixture_open(&fixture, &newest, 0);
+    for (uint32_t i = 0; i < ARRAY_LEN(sources); i++) {
+        struct chunk *chunk;
+
+        sources[i] = source_named("many", i);
+        chunk = chunk_even(sources[i], 1, 0, 1, 10);
+        cr_assert_eq(chan_put(fixture.chan, NULL, chunk, 0, 1, NULL), ERR_OK);
+        atomic_store(&sources[i]->routed, 1);
+        chunk_release(chunk);
+    }
+    (void)chan_dequeue(fixture.chan, &fixture.batch, 99, 9999, 0);
+    exhausted = true;
+    chan_delivered(fixture.chan, &fixture.batch);
+    exhausted = false;
+    cr_assert_eq(chan_positions(fixture.chan, 99, ignore_position, NULL), ARRAY_LEN(sources));
+    cr_assert_eq(count_get(COUNT_LIVE_FEED_BYTES), 0, "all are given back");
+    for (uint32_t i = 0; i < ARRAY_LEN(sources); i++)
+        source_release(sources[i]);
     flow_fixture_close(&fixture);
 }
 

@@ -31,16 +31,16 @@ Test(trim_policy, what_a_burst_leaves_is_trimmed_once_it_has_lasted)
 
     cr_assert_eq(FIRST_WANTED(&policy, 10, 210, 210), 3);
     policy = (struct trim_policy){0};
-    cr_assert_eq(FIRST_WANTED(&policy, 10, 26, 26), 3, "16 MiB are enough");
+    cr_assert_eq(FIRST_WANTED(&policy, 10, 12, 12), 3, "2 MiB are enough");
     policy = (struct trim_policy){0};
-    cr_assert_eq(FIRST_WANTED(&policy, 10, 25, 25, 25), 0, "15 are not");
+    cr_assert_eq(FIRST_WANTED(&policy, 10, 11, 11, 11), 0, "1 is not");
 }
 
 Test(trim_policy, memory_that_is_used_again_within_a_second_is_not_trimmed)
 {
     struct trim_policy policy = {0};
 
-    cr_assert_eq(FIRST_WANTED(&policy, 10, 210, 15, 210, 20, 210, 15), 0);
+    cr_assert_eq(FIRST_WANTED(&policy, 10, 210, 11, 210, 11, 210, 11), 0);
 }
 
 Test(trim_policy, memory_that_is_allocated_and_was_never_touched_changes_nothing_for_long)
@@ -59,7 +59,7 @@ Test(trim_policy, what_a_trim_could_not_give_back_is_not_tried_again)
 
     cr_assert_eq(FIRST_WANTED(&policy, 10, 210, 210), 3);
     trim_policy_trimmed(&policy, 100 * MIB, 0, 0); /* it took no time */
-    cr_assert_eq(FIRST_WANTED(&policy, 100, 110, 110, 110), 0);
+    cr_assert_eq(FIRST_WANTED(&policy, 100, 101, 101, 101), 0);
     cr_assert_eq(FIRST_WANTED(&policy, 120, 120), 2, "but 20 MiB more are");
 }
 
