@@ -12,7 +12,8 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define NORETURN __attribute__((noreturn))
-#define NOINLINE __attribute__((noinline)) /* keeps rare code out of the fast path */
+#define NOINLINE __attribute__((noinline))           /* keeps rare code out of the fast path */
+#define INLINE inline __attribute__((always_inline)) /* for what must not be a call in the fast path */
 
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define BIT(n) (1u << (unsigned)(n))

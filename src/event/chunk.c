@@ -113,17 +113,36 @@ struct chunk *chunk_picked(uint32_t events, uint32_t bytes)
     return chunk;
 }
 
+/* Nothing that is read here is also written, which the compiler cannot know of the members. */
+void chunk_pick_runs(struct chunk *chunk, const struct chunk *from, const struct chunk_run *runs, uint32_t at,
+                     uint32_t end)
+{
+    const uint32_t *const from_offsets = from->offsets;
+    uint64_t *const sequences = (uint64_t *)(uintptr_t)chunk->sequences;
+    uint32_t *const offsets = chunk->offsets;
+    uint32_t count = chunk->count, offset = offsets[count];
+
+    if (count == 0)
+        inherit(chunk, from, runs[at].first);
+    for (; at != end; at = runs[at].next) {
+        const uint32_t first = runs[at].first, last = runs[at].last, begin = from_offsets[first];
+        const uint32_t before = offset - begin; /* modulo 2^32: what an offset moves by */
+
+        memcpy((uint8_t *)chunk->data + offset, from->data + begin, from_offsets[last] - begin);
+        for (uint32_t i = first; i < last; i++) {
+            sequences[count++] = chunk_sequence(from, i);
+            offset = from_offsets[i + 1] + before;
+            offsets[count] = offset;
+        }
+    }
+    chunk->count = count;
+}
+
 void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, uint32_t last)
 {
-    uint32_t end = chunk->offsets[chunk->count];
+    const struct chunk_run run = {first, last, 1};
 
-    if (chunk->count == 0)
-        inherit(chunk, from, first);
-    memcpy((uint8_t *)chunk->data + end, from->data + from->offsets[first], chunk_bytes(from, first, last));
-    for (uint32_t i = first; i < last; i++) {
-        ((uint64_t *)(uintptr_t)chunk->sequences)[chunk->count++] = chunk_sequence(from, i);
-        chunk->offsets[chunk->count] = end + chunk_bytes(from, first, i + 1);
-    }
+    chunk_pick_runs(chunk, from, &run, 0, 1);
 }
 
 enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, struct chunk **chunk_out)

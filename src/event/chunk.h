@@ -86,6 +86,16 @@ struct chunk *chunk_picked(uint32_t events, uint32_t bytes);
  * picked before, and must fit. Source and times are those of `from`. */
 void chunk_pick(struct chunk *chunk, const struct chunk *from, uint32_t first, uint32_t last);
 
+/* A run of events, one of several in an array. */
+struct chunk_run {
+    uint32_t first, last; /* events [first, last) */
+    uint32_t next;        /* the run behind it, by its place in the array */
+};
+
+/* chunk_pick() for the runs from `runs[at]` on, up to the one whose `next` is `end`. */
+void chunk_pick_runs(struct chunk *chunk, const struct chunk *from, const struct chunk_run *runs, uint32_t at,
+                     uint32_t end);
+
 /* Copies the events of a scanned message into memory of the chunk's own, without gaps: for messages
  * that are not contiguous, and for tests.
  *   ERR_NO_MEMORY  nothing was made */

@@ -37,7 +37,7 @@ static inline struct bytes content_pass(const uint8_t *at, const uint8_t *end)
         if (LIKELY(end - next > 0 && *next < 0x80)) {
             content.size = (content.size & 0x7f) | (size_t)*next++ << 7;
         } else {
-            CHECK(content_read(&at, end, &content) == FAULT_NONE);
+            CHECK(content_read(&at, end, &content) == FAULT_NONE && content.data);
             return content;
         }
     }

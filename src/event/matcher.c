@@ -14,6 +14,9 @@
  * event costs two lookups for each of its headers too. An entry that cannot be indexed is in the
  * list `unindexed`: its filter is evaluated for every event.
  *
+ * Often all entries are indexed by one field. Then only that field of an event is read, and the
+ * rest of it only for a filter that has to be evaluated.
+ *
  * A term only has to find every entry that may want the event. The filter of an entry that was
  * found is then evaluated, unless the term decides (it is all that the filter asks). Two terms may
  * find the same entry: its stamp says that it was already evaluated for this event.
@@ -218,23 +221,33 @@ void matcher_free(struct matcher *matcher)
 
 /* ---- events ---- */
 
-/* Evaluates the entry's filter. Returns the chain of hits, with the entry in front if it wants the
- * event. */
-static struct match_entry *evaluate(struct match_entry *entry, const struct event_view *view,
-                                    struct match_entry *hits)
-{
-    if (!filter_event(entry->filter, &entry->part, view))
-        return hits;
-    entry->next_hit = hits;
-    return entry;
-}
-
 /* An event that is being matched. */
 struct match {
     struct matcher *matcher;
+    struct bytes event;
     struct match_entry *hits; /* the chain of hits so far */
+    bool has_view;            /* `view` is read, which filters need */
     struct event_view view;
+    struct event_headers headers;
 };
+
+static inline void read_view(struct match *match)
+{
+    event_peek(match->event, &match->view, &match->headers);
+    match->has_view = true;
+}
+
+/* Evaluates the entry's filter. Puts the entry in front of the chain of hits if it wants the
+ * event. */
+static NOINLINE void evaluate(struct match *match, struct match_entry *entry)
+{
+    if (!match->has_view)
+        read_view(match);
+    if (!filter_event(entry->filter, &entry->part, &match->view))
+        return;
+    entry->next_hit = match->hits;
+    match->hits = entry;
+}
 
 /* Evaluates the entry of a term that matches, unless it was evaluated already. */
 static inline void hit(struct match *match, struct match_term *term)
@@ -249,7 +262,7 @@ static inline void hit(struct match *match, struct match_term *term)
         entry->next_hit = match->hits;
         match->hits = entry;
     } else {
-        match->hits = evaluate(entry, &match->view, match->hits);
+        evaluate(match, entry);
     }
 }
 
@@ -312,6 +325,17 @@ static NOINLINE void hit_headers(struct match *match)
         hit_header(match, &index->pairs[i], index->hashes[i]);
 }
 
+/* Evaluates the entries that want this value of a field, or how it begins. */
+static INLINE void hit_field(struct match *match, enum match_field field, struct bytes value)
+{
+    if (value.size == 0) /* no term is empty */
+        return;
+    if (match->matcher->values[field] > 0)
+        hit_value(match, field, value);
+    if (match->matcher->trees[field])
+        hit_prefixes(match, field, value);
+}
+
 /* Where a view keeps the content of each field. */
 static const uint8_t view_offsets[TEXT_FIELDS] = {
     [FIELD_KEY] = offsetof(struct event_view, key),
@@ -319,29 +343,91 @@ static const uint8_t view_offsets[TEXT_FIELDS] = {
     [FIELD_TYPE] = offsetof(struct event_view, type),
 };
 
-struct match_entry *matcher_match(struct matcher *matcher, struct bytes event)
+/* Finds the hits of match->event. */
+static NOINLINE void match_event(struct match *match)
 {
-    SCRATCH struct event_headers headers;
-    SCRATCH struct match match;
+    struct matcher *matcher = match->matcher;
 
-    match.matcher = matcher;
-    match.hits = NULL;
-    event_peek(event, &match.view, &headers);
-    matcher->stamp++;
+    read_view(match);
     for (uint32_t mask = matcher->fields & (BIT(TEXT_FIELDS) - 1); mask != 0; mask &= mask - 1) {
         enum match_field field = (enum match_field)__builtin_ctz(mask);
-        struct bytes value =
-            *(const struct bytes *)(const void *)((const char *)&match.view + view_offsets[field]);
-        if (value.size == 0) /* no term is empty */
-            continue;
-        if (matcher->values[field] > 0)
-            hit_value(&match, field, value);
-        if (matcher->trees[field])
-            hit_prefixes(&match, field, value);
+
+        hit_field(match, field,
+                  *(const struct bytes *)(const void *)((const char *)&match->view + view_offsets[field]));
     }
-    if (matcher->fields >> TEXT_FIELDS != 0 && headers.count > 0)
-        hit_headers(&match);
+    if (matcher->fields >> TEXT_FIELDS != 0 && match->headers.count > 0)
+        hit_headers(match);
     for (struct list *node = matcher->unindexed.next; node != &matcher->unindexed; node = node->next)
-        match.hits = evaluate(container_of(node, struct match_entry, unindexed), &match.view, match.hits);
-    return match.hits;
+        evaluate(match, container_of(node, struct match_entry, unindexed));
+}
+
+/* The tag of each field in an event. */
+static const uint8_t tags[TEXT_FIELDS] = {
+    [FIELD_KEY] = WIRE_TAG(PB_EVENT_KEY, WIRE_LEN),
+    [FIELD_TOPIC] = WIRE_TAG(PB_EVENT_TOPIC, WIRE_LEN),
+    [FIELD_TYPE] = WIRE_TAG(PB_EVENT_TYPE, WIRE_LEN),
+};
+
+/* The field that alone finds every entry. TEXT_FIELDS: there is none. */
+static enum match_field only_field(const struct matcher *matcher)
+{
+    bool is_only = matcher->fields != 0 && (matcher->fields & (matcher->fields - 1)) == 0 &&
+                   list_empty(&matcher->unindexed);
+
+    return is_only && matcher->fields < BIT(TEXT_FIELDS) ? (enum match_field)__builtin_ctz(matcher->fields)
+                                                         : TEXT_FIELDS;
+}
+
+/* Events in a row: event i is [offsets[i], offsets[i + 1]) of `data`. */
+struct events {
+    const uint8_t *data;
+    const uint32_t *offsets;
+    uint32_t count;
+};
+
+/* matcher_match_chunk() for any events. Where one field finds every entry, only this field is
+ * read. */
+static uint32_t match_events(struct matcher *matcher, struct events events, struct match_pass *pass,
+                             struct match_hit *hits_out, uint32_t max)
+{
+    const enum match_field field = only_field(matcher);
+    SCRATCH struct match match;
+    uint32_t count = 0;
+
+    match.matcher = matcher;
+    match.hits = pass->chain;
+    for (;;) {
+        for (; match.hits && count < max; match.hits = match.hits->next_hit)
+            hits_out[count++] = (struct match_hit){match.hits, pass->next - 1};
+        if (match.hits || pass->next == events.count)
+            break;
+        match.event = (struct bytes){events.data + events.offsets[pass->next],
+                                     events.offsets[pass->next + 1] - events.offsets[pass->next]};
+        match.has_view = false;
+        pass->next++;
+        matcher->stamp++;
+        if (LIKELY(field < TEXT_FIELDS))
+            hit_field(&match, field, event_peek_field(match.event, tags[field]));
+        else
+            match_event(&match);
+    }
+    pass->chain = match.hits;
+    return count;
+}
+
+struct match_entry *matcher_match(struct matcher *matcher, struct bytes event)
+{
+    const uint32_t offsets[2] = {0, (uint32_t)event.size};
+    struct match_pass pass = {0};
+
+    (void)match_events(matcher, (struct events){event.data, offsets, 1}, &pass, NULL, 0);
+    return pass.chain;
+}
+
+uint32_t matcher_match_chunk(struct matcher *matcher, const struct chunk *chunk, struct match_pass *pass,
+                             struct match_hit *hits_out, uint32_t max)
+{
+    const struct events events = {chunk->data, chunk->offsets, chunk->count};
+
+    return match_events(matcher, events, pass, hits_out, max);
 }

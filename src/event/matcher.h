@@ -21,6 +21,7 @@
 #define TRIBUTARY_EVENT_MATCHER_H
 
 #include "base/list.h"
+#include "event/chunk.h"
 #include "event/filter.h"
 #include "event/match_term.h"
 
@@ -85,5 +86,29 @@ void matcher_remove(struct matcher *matcher, struct match_entry *entry);
  * stands for its whole ring `alike`. NULL: no filter wants the event. The chain is valid until the
  * next call with this matcher. */
 struct match_entry *matcher_match(struct matcher *matcher, struct bytes event);
+
+/* An entry that wants an event. It stands for its whole ring `alike`. */
+struct match_hit {
+    struct match_entry *entry;
+    uint32_t event; /* in its chunk */
+};
+
+/* How far the events of a chunk are matched. Zeroed, nothing is. */
+struct match_pass {
+    uint32_t next;             /* the next event */
+    struct match_entry *chain; /* hits of the event before it that are still to be given */
+};
+
+/* All events of the chunk are matched, and all hits were given. */
+static inline bool match_pass_is_over(const struct match_pass *pass, const struct chunk *chunk)
+{
+    return !pass->chain && pass->next == chunk->count;
+}
+
+/* matcher_match() for the events of a chunk, in their order. Writes at most `max` hits, which is
+ * above 0, and returns how many. The next call goes on there. Until the pass is over nothing else
+ * may be done with the matcher. */
+uint32_t matcher_match_chunk(struct matcher *matcher, const struct chunk *chunk, struct match_pass *pass,
+                             struct match_hit *hits_out, uint32_t max);
 
 #endif

@@ -30,24 +30,78 @@ static const uint8_t peek_tags[256] = {
 };
 _Static_assert(offsetof(struct event_view, topic) > PEEK_HEADER, "an offset is none of the others");
 
+/* The fields of an event, which `event` holds with its tag and length: its content. */
+static inline struct bytes event_content(struct bytes event)
+{
+    const uint8_t *at = event.data, *end = event.data + event.size;
+    struct field field = {.bytes = {NULL, 0}};
+
+    CHECK(event.size > 1); /* a field has two bytes at least */
+    if (LIKELY(*at == WIRE_TAG(PB_PUBLISH_REQUEST_EVENTS, WIRE_LEN)))
+        return content_pass(at + 1, end);
+    field_pass(at, end, &field);
+    CHECK(field.bytes.data); /* it is an event, whose tag has several bytes */
+    return field.bytes;
+}
+
+/* A field whose tag or length has several bytes, or that is a number; and where the next one is. */
+struct rare_field {
+    struct field field;
+    const uint8_t *next;
+};
+
+static NOINLINE struct rare_field peek_rare_field(const uint8_t *at, const uint8_t *end)
+{
+    struct rare_field rare = {.field = {.bytes = {NULL, 0}}};
+
+    rare.next = field_pass(at, end, &rare.field);
+    return rare;
+}
+
+/* Reads only the field with this tag, one of the topic, the key and the type. As in every decoder
+ * the last one counts. Without the field the result is empty. */
+static inline struct bytes event_peek_field(struct bytes event, uint8_t tag)
+{
+    const struct bytes content = event_content(event);
+    const uint8_t *at = content.data, *end = content.data + content.size;
+    struct bytes found = {NULL, 0};
+
+    while (end - at > 1) {
+        const uint8_t here = at[0];
+        const uint8_t *data = at + 2;
+        size_t size = at[1];
+
+        COUNT_WORK(1);
+        if (!LIKELY((here & 0x87) == WIRE_LEN && (size < 0x80 || (data < end && *data < 0x80)))) {
+            const struct rare_field rare = peek_rare_field(at, end);
+
+            if (rare.field.number == tag >> 3)
+                found = rare.field.bytes;
+            at = rare.next;
+            continue;
+        }
+        if (size >= 0x80)
+            size = (size & 0x7f) | (size_t)*data++ << 7;
+        CHECK(size <= (size_t)(end - data));
+        if (here == tag)
+            found = (struct bytes){data, size};
+        at = data + size;
+    }
+    CHECK(at == end);
+    return found;
+}
+
 /* Reads an event, which `event` holds with its tag and length. Sets `topic`, `key`, `type` and
  * `headers` of the view; the rest of *view_out is unchanged. *headers_out is the memory that
  * view_out->headers points to. */
 static inline void event_peek(struct bytes event, struct event_view *view_out,
                               struct event_headers *headers_out)
 {
-    const uint8_t *at = event.data, *end = event.data + event.size;
+    const struct bytes content = event_content(event);
+    const uint8_t *at = content.data, *end = content.data + content.size;
     struct field field = {.bytes = {NULL, 0}};
     uint32_t count = 0;
 
-    CHECK(event.size > 1); /* a field has two bytes at least */
-    if (LIKELY(*at == WIRE_TAG(PB_PUBLISH_REQUEST_EVENTS, WIRE_LEN))) {
-        field.bytes = content_pass(at + 1, end);
-    } else {
-        field_pass(at, end, &field);
-        CHECK(field.bytes.data); /* it is an event, whose tag has several bytes */
-    }
-    at = field.bytes.data;
     view_out->topic = view_out->key = view_out->type = (struct bytes){NULL, 0};
     while (at < end) {
         uint8_t what = peek_tags[*at];

@@ -14,18 +14,14 @@
 #include "flow/chan.h"
 #include "route/data_path.h"
 
-/* Runs that are kept before they are put. */
+/* Runs that are kept before they are put, and hits that are asked for at once. */
 #define MAX_RUNS 512u
+#define MAX_HITS 64u
 #define RUN_NONE UINT32_MAX
 
 /* A run smaller than this is copied where its chunk pins more than COPY_PINNED_TIMES its bytes. */
 #define MAX_COPY_BYTES 1024u
 #define COPY_PINNED_TIMES 4u
-
-struct run {
-    uint32_t first, last; /* events */
-    uint32_t next;        /* of the same route; RUN_NONE: it is the last */
-};
 
 struct picks {
     struct chunk *chunk;
@@ -33,7 +29,7 @@ struct picks {
     struct route *routes; /* routes that something was picked for, linked by `next_picked` */
     uint32_t matched;     /* routes that took something of the chunk */
     uint32_t used;
-    struct run runs[MAX_RUNS];
+    struct chunk_run runs[MAX_RUNS]; /* the last one of a route has RUN_NONE as its `next` */
 };
 
 static void put(struct picks *picks, struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
@@ -45,12 +41,12 @@ static void put(struct picks *picks, struct route *route, struct chunk *chunk, u
     picks->matched++;
 }
 
-static uint32_t run_bytes(const struct picks *picks, const struct run *run)
+static uint32_t run_bytes(const struct picks *picks, const struct chunk_run *run)
 {
     return chunk_bytes(picks->chunk, run->first, run->last);
 }
 
-static void put_run(struct picks *picks, struct route *route, const struct run *run)
+static void put_run(struct picks *picks, struct route *route, const struct chunk_run *run)
 {
     OWNED(chunk_release) struct chunk *copy = NULL;
     struct chunk *chunk = picks->chunk;
@@ -65,25 +61,19 @@ static void put_run(struct picks *picks, struct route *route, const struct run *
 }
 
 /* Puts small runs that come after each other, from `at` up to `end`, as one chunk. A put for each
- * would cost too much. */
-static void put_coalesced(struct picks *picks, struct route *route, uint32_t at, uint32_t end)
+ * would cost too much. Together they have so many events and bytes. */
+static void put_coalesced(struct picks *picks, struct route *route, uint32_t at, uint32_t end,
+                          uint32_t events, uint32_t bytes)
 {
     OWNED(chunk_release) struct chunk *coalesced = NULL;
-    uint32_t events = 0, bytes = 0;
 
-    for (uint32_t i = at; i != end; i = picks->runs[i].next) {
-        events += picks->runs[i].last - picks->runs[i].first;
-        bytes += run_bytes(picks, &picks->runs[i]);
-    }
-    coalesced = picks->runs[at].next != end ? chunk_picked(events, bytes) : NULL;
-    for (; at != end; at = picks->runs[at].next) {
-        if (coalesced)
-            chunk_pick(coalesced, picks->chunk, picks->runs[at].first, picks->runs[at].last);
-        else
-            put_run(picks, route, &picks->runs[at]);
-    }
-    if (coalesced)
+    if (picks->runs[at].next != end && (coalesced = chunk_picked(events, bytes))) {
+        chunk_pick_runs(coalesced, picks->chunk, picks->runs, at, end);
         put(picks, route, coalesced, 0, coalesced->count);
+        return;
+    }
+    for (; at != end; at = picks->runs[at].next)
+        put_run(picks, route, &picks->runs[at]);
 }
 
 static void put_picked(struct picks *picks, struct route *route)
@@ -96,12 +86,15 @@ static void put_picked(struct picks *picks, struct route *route)
         return;
     }
     while (at != RUN_NONE) {
-        uint32_t end = at;
+        uint32_t end = at, events = 0, bytes = 0;
 
-        while (end != RUN_NONE && run_bytes(picks, &picks->runs[end]) < MAX_COPY_BYTES)
+        while (end != RUN_NONE && run_bytes(picks, &picks->runs[end]) < MAX_COPY_BYTES) {
+            events += picks->runs[end].last - picks->runs[end].first;
+            bytes += run_bytes(picks, &picks->runs[end]);
             end = picks->runs[end].next;
+        }
         if (end != at) {
-            put_coalesced(picks, route, at, end);
+            put_coalesced(picks, route, at, end, events, bytes);
         } else {
             put_run(picks, route, &picks->runs[at]);
             end = picks->runs[at].next;
@@ -119,28 +112,43 @@ static void put_all(struct picks *picks)
 }
 
 /* Adds an event to the last run of the route, or begins another run. */
-static void pick(struct picks *picks, struct route *route, uint32_t event)
+static inline void pick(struct picks *picks, struct route *route, uint32_t event)
 {
-    if (route->picked && picks->runs[route->last_run].last == event) {
-        picks->runs[route->last_run].last++;
+    struct chunk_run *last = &picks->runs[route->last_run];
+
+    if (route->picked && last->last == event) {
+        last->last++;
         return;
     }
     if (picks->used == MAX_RUNS)
         put_all(picks);
-    picks->runs[picks->used] = (struct run){event, event + 1, RUN_NONE};
     if (route->picked) {
-        picks->runs[route->last_run].next = picks->used;
+        last->next = picks->used;
     } else {
         route->picked = true;
         route->first_run = picks->used;
         route->next_picked = picks->routes;
         picks->routes = route;
     }
+    picks->runs[picks->used] = (struct chunk_run){event, event + 1, RUN_NONE};
     route->last_run = picks->used++;
+}
+
+/* Picks the event for each route of the ring that the entry stands for. */
+static inline void pick_for_ring(struct picks *picks, const struct match_entry *entry, uint32_t event)
+{
+    const struct list *node = &entry->alike;
+
+    do {
+        pick(picks, container_of(node, const struct match_entry, alike)->owner, event);
+        node = node->next;
+    } while (node != &entry->alike);
 }
 
 uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
 {
+    struct match_pass pass = {0};
+    SCRATCH struct match_hit hits[MAX_HITS];
     SCRATCH struct picks picks;
 
     picks.chunk = chunk;
@@ -148,17 +156,11 @@ uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter
     picks.routes = NULL;
     picks.matched = 0;
     picks.used = 0;
-    for (uint32_t event = 0; event < chunk->count; event++) {
-        struct match_entry *hit = matcher_match(inlet->matcher, chunk_range(chunk, event, event + 1));
+    while (!match_pass_is_over(&pass, chunk)) {
+        uint32_t count = matcher_match_chunk(inlet->matcher, chunk, &pass, hits, MAX_HITS);
 
-        for (; hit; hit = hit->next_hit) {
-            struct list *node = &hit->alike;
-
-            do {
-                pick(&picks, container_of(node, struct match_entry, alike)->owner, event);
-                node = node->next;
-            } while (node != &hit->alike);
-        }
+        for (uint32_t i = 0; i < count; i++)
+            pick_for_ring(&picks, hits[i].entry, hits[i].event);
     }
     put_all(&picks);
     return picks.matched;
