@@ -28,23 +28,23 @@ static int64_t resident_bytes(void)
     return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
-static int64_t unused_bytes(void)
+static int64_t allocated_bytes(void)
 {
     struct mallinfo2 info = mallinfo2();
 
-    return resident_bytes() - (int64_t)info.uordblks - (int64_t)info.hblkhd;
+    return (int64_t)info.uordblks + (int64_t)info.hblkhd;
 }
 
 /* Worker. */
 static void take_sample(struct job *job)
 {
     struct memory_trim *trim = container_of(job, struct memory_trim, sample);
-    int64_t unused = unused_bytes(), began_ns = clock_mono_ns();
+    int64_t allocated = allocated_bytes(), unused = resident_bytes() - allocated, began_ns = clock_mono_ns();
 
-    if (!trim_policy_sample(&trim->policy, unused, began_ns))
+    if (!trim_policy_sample(&trim->policy, unused, allocated, began_ns))
         return;
     malloc_trim(0);
-    int64_t now_ns = clock_mono_ns(), left = unused_bytes();
+    int64_t now_ns = clock_mono_ns(), left = resident_bytes() - allocated_bytes();
     trim_policy_trimmed(&trim->policy, left, began_ns, now_ns);
     log_write(LOG_DEBUG, "memory.trimmed", LOG_NUMBER("bytes", unused - left),
               LOG_NUMBER("took_us", (now_ns - began_ns) / NS_PER_US));

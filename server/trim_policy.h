@@ -9,8 +9,10 @@
 
 #include "base/base.h"
 
-/* Less than this is not worth a trim. */
+/* Less than this is not worth a trim, nor is less than this part of what is allocated: the more
+ * there is, the longer a trim takes. */
 #define TRIM_FROM_BYTES (INT64_C(2) << 20)
+#define TRIM_FROM_PART 16
 
 /* malloc_trim() keeps every other thread from allocating in the part of the memory that it trims.
  * So it may take one part in so many of the time. */
@@ -25,9 +27,10 @@ struct trim_policy {
 };
 
 /* Notes how many bytes of the process are resident and not allocated now, which may be a negative
- * number. Call it at even distances, such as each second. True: trim now, because twice in a row
- * there was TRIM_FROM_BYTES more than no trim gives back. */
-bool trim_policy_sample(struct trim_policy *policy, int64_t unused_bytes, int64_t now_ns);
+ * number, while so many are allocated. Call it at even distances, such as each second. True: trim
+ * now, because twice in a row there was more than no trim gives back, by as much as above. */
+bool trim_policy_sample(struct trim_policy *policy, int64_t unused_bytes, int64_t allocated_bytes,
+                        int64_t now_ns);
 
 /* Notes that a trim has run, and what is still resident and not allocated. */
 void trim_policy_trimmed(struct trim_policy *policy, int64_t unused_bytes, int64_t began_ns, int64_t now_ns);

@@ -10,7 +10,7 @@
 static size_t first_wanted(struct trim_policy *policy, const int64_t *mib, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (trim_policy_sample(policy, mib[i] * MIB, (int64_t)i * NS_PER_S))
+        if (trim_policy_sample(policy, mib[i] * MIB, 0, (int64_t)i * NS_PER_S))
             return i + 1;
     return 0;
 }
@@ -49,8 +49,8 @@ Test(trim_policy, memory_that_is_allocated_and_was_never_touched_changes_nothing
 
     cr_assert_eq(FIRST_WANTED(&policy, 10, -190, 10, 10), 4, "one trim finds nothing");
     trim_policy_trimmed(&policy, 10 * MIB, 3 * NS_PER_S, 3 * NS_PER_S);
-    cr_assert_not(trim_policy_sample(&policy, 10 * MIB, 4 * NS_PER_S));
-    cr_assert_not(trim_policy_sample(&policy, 10 * MIB, 5 * NS_PER_S));
+    cr_assert_not(trim_policy_sample(&policy, 10 * MIB, 0, 4 * NS_PER_S));
+    cr_assert_not(trim_policy_sample(&policy, 10 * MIB, 0, 5 * NS_PER_S));
 }
 
 Test(trim_policy, what_a_trim_could_not_give_back_is_not_tried_again)
@@ -71,7 +71,18 @@ Test(trim_policy, trims_take_a_hundredth_of_the_time_at_most)
     cr_assert_eq(FIRST_WANTED(&policy, 10, 210, 210), 3);
     trim_policy_trimmed(&policy, 10 * MIB, began_ns, began_ns + took_ns);
     const int64_t again_ns = began_ns + took_ns + TRIM_TIME_SHARE * took_ns;
-    cr_assert_not(trim_policy_sample(&policy, 210 * MIB, began_ns + NS_PER_S));
-    cr_assert_not(trim_policy_sample(&policy, 210 * MIB, again_ns - 1));
-    cr_assert(trim_policy_sample(&policy, 210 * MIB, again_ns));
+    cr_assert_not(trim_policy_sample(&policy, 210 * MIB, 0, began_ns + NS_PER_S));
+    cr_assert_not(trim_policy_sample(&policy, 210 * MIB, 0, again_ns - 1));
+    cr_assert(trim_policy_sample(&policy, 210 * MIB, 0, again_ns));
+}
+
+Test(trim_policy, where_much_is_allocated_a_sixteenth_of_it_is_wanted)
+{
+    struct trim_policy policy = {0};
+
+    cr_assert_not(trim_policy_sample(&policy, 0, 320 * MIB, 0));
+    cr_assert_not(trim_policy_sample(&policy, 19 * MIB, 320 * MIB, NS_PER_S));
+    cr_assert_not(trim_policy_sample(&policy, 19 * MIB, 320 * MIB, 2 * NS_PER_S));
+    cr_assert_not(trim_policy_sample(&policy, 20 * MIB, 320 * MIB, 3 * NS_PER_S));
+    cr_assert(trim_policy_sample(&policy, 20 * MIB, 320 * MIB, 4 * NS_PER_S));
 }
