@@ -17,6 +17,11 @@
 /* Streams that the guard allows and the core does not, so that the core answers first. */
 #define GUARD_STREAM_HEADROOM 24u
 
+/* A peer at a distance may have so many bytes more on their way than the core takes ahead: with
+ * those, 1 MiB. 50 MB/s over a round trip of 10 ms are 0.5 MB, and there is space for a round trip
+ * that is twice as long. They wait in the socket, whose buffer the kernel bounds. */
+#define MAX_LENT (MIB - 65536u)
+
 /* Most clients send a large header block in frames of so many bytes: the least that HTTP/2 lets a
  * server announce. */
 #define USUAL_FRAME_BYTES 16384u
@@ -45,6 +50,7 @@ struct h2guard_limits connection_limits_of_guard(const struct settings *settings
     limits.second_cost = settings->guard_second_ns;
     limits.max_streams = core.max_calls_per_connection + GUARD_STREAM_HEADROOM;
     limits.max_frame_bytes = MAX_WIRE_FRAME;
+    limits.max_lent_bytes = MAX_LENT;
     /* A header block takes no more bytes on the wire than its list has by the count of RFC 9113. */
     limits.max_header_bytes = core.core_header_bytes;
     limits.max_continuations =

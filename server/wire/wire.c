@@ -38,6 +38,9 @@ static void leave_out_core_line(const struct core_line *line)
     log_leave_out(level_of(line));
 }
 
+/* How much of one call may be on its way or unread: 100 MB/s over a round trip of 10 ms. */
+#define STREAM_WINDOW (1024 * 1024)
+
 /* Switches off the deadlock detector of Abseil's mutexes, for the process. The core uses these
  * mutexes, and Debian builds Abseil with the detector on: it looks up each lock in a graph. Call it
  * before the first server is made. It does nothing where Abseil does not offer the switch. */
@@ -106,8 +109,10 @@ grpc_server *wire_server_new(const struct wire_settings *settings)
         NUMBER(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
+        /* With the probe, a call that nobody reads may keep 16 MiB and more. Without it the core
+         * takes 64 KiB of a connection ahead; the guard makes that enough (h2guard_lend()). */
         NUMBER(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        NUMBER(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 256 * 1024),
+        NUMBER(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, STREAM_WINDOW),
         NUMBER(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, MAX_WIRE_FRAME),
         /* The size of a connection's first read. A connection with little traffic keeps a buffer of
          * this size for its next read. From 12 KiB on, the core allocates 64 KiB at once and in

@@ -7,7 +7,7 @@
 
 #include <grpc/grpc.h>
 
-#define MAX_WIRE_FRAME (256 * 1024) /* the largest HTTP/2 frame that our servers announce */
+#define MAX_WIRE_FRAME 32767 /* the largest HTTP/2 frame that our servers announce: MAX_LENT_FRAME */
 
 /* What a server is told when it is made. A time is in nanoseconds, and is rounded up to ms. */
 struct wire_settings {

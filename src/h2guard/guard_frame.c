@@ -4,6 +4,7 @@
 #include "h2guard/guard_message.h"
 #include "h2guard/guard_stream.h"
 #include "h2guard/guard_verdict.h"
+#include "h2guard/guard_window.h"
 
 /* Where a type of frame may stand, and how large it may be. */
 static const struct form {
@@ -70,6 +71,7 @@ static void on_data(struct h2guard *guard, const struct frame *frame)
         refuse(guard, H2GUARD_ENDED_STREAM);
         return;
     }
+    guard_stream_add_unread(guard, stream, frame->length);
     if (!LIKELY(!(frame->flags & FRAME_PADDED))) {
         guard->payload = PAYLOAD_PAD_LENGTH;
         if (frame->length == 0)
@@ -296,6 +298,8 @@ void guard_frame_begins(struct h2guard *guard)
     guard->stats.frames_in++;
     guard->payload = PAYLOAD_SKIPPED;
     guard->byte_cost = guard->limits->prices[H2GUARD_ITEM_BYTE].cost;
+    if (LIKELY(frame->type == FRAME_DATA))
+        guard_window_use(&guard->window, frame->length);
     if (LIKELY(frame->type == FRAME_DATA && frame->stream != 0 && is_plain(guard, frame)))
         on_data(guard, frame);
     else if (!may_follow(guard, frame))

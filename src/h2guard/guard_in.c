@@ -2,6 +2,7 @@
 #include "h2guard/guard_frame.h"
 #include "h2guard/guard_message.h"
 #include "h2guard/guard_verdict.h"
+#include "h2guard/guard_window.h"
 
 /* Only a frame with one of these flags means something at its end. */
 #define FRAME_ENDS (FRAME_END_STREAM | FRAME_END_HEADERS)
@@ -49,14 +50,43 @@ static NOINLINE size_t walk_piece(struct h2guard *guard, const uint8_t *data, si
     return used;
 }
 
+/* Whether these bytes would complete the header of a DATA frame for which the core's window has no
+ * room. The core counts a frame when it has its whole header. */
+static NOINLINE bool would_overflow(const struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    const struct frame_reader *in = &guard->in;
+    uint32_t length = 0;
+
+    if (in->preface_left > 0 || in->head_size + size < FRAME_HEAD_BYTES)
+        return false;
+    for (size_t i = 0; i < 3; i++)
+        length = length << 8 | (i < in->head_size ? in->head[i] : data[i - in->head_size]);
+    return (in->head_size > 3 ? in->head[3] : data[3 - in->head_size]) == FRAME_DATA &&
+           length > guard_window_core(&guard->window) && length <= guard->limits->max_frame_bytes;
+}
+
+/* Holds back the last byte of the header, and all that follows. Returns how many bytes pass. */
+static NOINLINE size_t hold_back(struct h2guard *guard, const uint8_t *data)
+{
+    size_t size = FRAME_HEAD_BYTES - 1 - guard->in.head_size;
+    size_t used = 0;
+
+    if (size > 0)
+        CHECK(frame_reader_next(&guard->in, data, size, &used) == FRAME_NEEDS_MORE);
+    guard->window.held = frame_read_u32(guard->in.head) >> 8;
+    return used;
+}
+
 static size_t walk(struct h2guard *guard, struct bytes bytes)
 {
     size_t done = 0;
 
-    while (done < bytes.size && guard->left > 0) {
+    while (done < bytes.size && guard->left > 0 && guard->window.held == 0) {
         const uint8_t *data = bytes.data + done;
         if (guard->in.payload_left > 0) {
             done += walk_payload(guard, data, bytes.size - done);
+        } else if (guard_window_is_tight(&guard->window) && would_overflow(guard, data, bytes.size - done)) {
+            done += hold_back(guard, data);
         } else if (LIKELY(frame_reader_whole_head(&guard->in, data, bytes.size - done))) {
             done += FRAME_HEAD_BYTES;
             guard_frame_begins(guard);
@@ -96,6 +126,10 @@ struct h2guard_verdict h2guard_in(struct h2guard *guard, struct bytes bytes)
     note_partial(guard);
     if (guard->left <= 0) {
         count_verdict(guard->second_is_short ? &counters->second_waits : &counters->turn_waits);
+        return (struct h2guard_verdict){.decision = H2GUARD_WAIT, .passed = passed};
+    }
+    if (!LIKELY(guard->window.held == 0)) {
+        count_verdict(&counters->window_waits);
         return (struct h2guard_verdict){.decision = H2GUARD_WAIT, .passed = passed};
     }
     count_verdict(&counters->passes);

@@ -14,10 +14,12 @@
  * Credits. Some frames are what an honest peer answers to ours: WINDOW_UPDATE and PING to DATA,
  * frames in flight to a stream that we ended. A frame with credit is another item than one without.
  *
+ * The lent window. See guard_window.h.
+ *
  * Order of the files: guard_in walks; guard_frame knows what frames mean; guard_message walks the
  * messages inside of DATA; header_block decodes header blocks; guard_stream opens and closes
- * streams; guard_verdict ends a connection. guard_out walks the other direction. guard_life has
- * turns, portions and time limits.
+ * streams; guard_verdict ends a connection. guard_out walks the other direction. guard_window has
+ * the connection's window. guard_life has turns, portions and time limits.
  *
  * Threads: as the guard. */
 #ifndef TRIBUTARY_H2GUARD_GUARD_INTERNAL_H
@@ -40,6 +42,21 @@ enum payload {
 struct bucket {
     int64_t level;
     int64_t rest; /* millionths of a point that refilling has left over */
+};
+
+/* The window of the connection (guard_window.h). Bytes are those of DATA frames. */
+struct window {
+    int64_t used;      /* what came */
+    int64_t announced; /* what the core has announced, from the beginning */
+    int64_t round_end; /* the peer may send up to here before it learns of the update of this round */
+    int64_t round_ns;  /* when this update was sent; 0: no round runs; below 0: not known yet */
+    int64_t behind_ns; /* since when we do not keep up with the peer; 0: we do */
+
+    uint32_t lent;  /* what the guard has announced beyond `announced` */
+    uint32_t due;   /* what it will announce next; 0: nothing */
+    uint32_t taken; /* of what was lent, out of announcements of the core that are not sent yet */
+    uint32_t held;  /* the length of the frame that the core has no room for; 0: none is held back */
+    uint32_t waits; /* rounds in succession in which we waited for the peer */
 };
 
 struct h2guard {
@@ -74,6 +91,9 @@ struct h2guard {
     uint32_t ping_credit;
     uint32_t late_credit;
     uint32_t goaway_word; /* the latest four bytes of a GOAWAY, up to its error code */
+    uint32_t update_word; /* of a WINDOW_UPDATE, up to its increment */
+
+    struct window window; /* of the connection */
 
     /* Times. */
     int64_t now_ns; /* of the latest turn or check */

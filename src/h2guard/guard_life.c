@@ -2,12 +2,15 @@
 #include <stdlib.h>
 
 #include "h2guard/guard_verdict.h"
+#include "h2guard/guard_window.h"
 
 #define SECOND_NS INT64_C(1000000000)
 #define MICROSECONDS 1000000
 #define MAX_REFILL_US (100 * MICROSECONDS)
 #define DENSITY_ONE 256u
 #define PROBATION_WASTE 16 /* of the burst of waste a new connection gets so much less */
+/* While a frame is held back: the core nearly always makes room at once, and that ends the wait. */
+#define HELD_WAIT_NS INT64_C(100000000)
 
 _Static_assert(sizeof(struct h2guard) <= MAX_H2GUARD_BYTES, "h2guard.h says what a guard takes");
 
@@ -27,6 +30,7 @@ struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits 
     else
         guard->out.preface_left = PREFACE_BYTES;
     stream_table_init(&guard->streams, limits->max_streams);
+    guard_window_init(&guard->window);
     guard->budget.level = limits->second_cost;
     guard->waste.level = limits->waste_burst;
     guard->density = MAX_OF((uint64_t)limits->turn_cost * DENSITY_ONE / limits->first_read_bytes, 1);
@@ -115,11 +119,15 @@ size_t h2guard_portion(const struct h2guard *guard)
     const struct h2guard_limits *limits = guard->limits;
     bool is_first = guard->stats.total.bytes == guard->stats.at_turn.bytes;
 
-    if (guard->left <= 0)
+    if (guard->left <= 0 || guard->window.held > 0)
         return 0;
     uint64_t portion = (uint64_t)guard->left * DENSITY_ONE / guard->density;
     if (portion < limits->min_read_bytes)
         return is_first ? limits->min_read_bytes : 0; /* so little is not worth a system call */
+    /* Nearly all that is beyond the core's window would have to wait. */
+    if (guard->window.lent > 0)
+        portion = MIN_OF(
+            portion, (uint64_t)MAX_OF(guard_window_core(&guard->window), (int64_t)limits->min_read_bytes));
     return MIN_OF(portion, limits->max_read_bytes);
 }
 
@@ -128,7 +136,11 @@ int64_t h2guard_wait_ns(const struct h2guard *guard)
     const struct h2guard_limits *limits = guard->limits;
     int64_t level = guard->budget.level - (guard->given - guard->left);
 
-    if (guard->reason != H2GUARD_NO_REASON || !guard->second_is_short || level >= limits->turn_cost)
+    if (guard->reason != H2GUARD_NO_REASON)
+        return 0;
+    if (guard->window.held > 0)
+        return HELD_WAIT_NS;
+    if (!guard->second_is_short || level >= limits->turn_cost)
         return 0;
     return ((limits->turn_cost - level) * MICROSECONDS / limits->second_cost + 1) * 1000;
 }
@@ -176,9 +188,15 @@ struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns)
 
 uint64_t h2guard_kept(const struct h2guard *guard)
 {
+    const struct h2guard_stats *stats = &guard->stats;
+    /* A frame is counted when its header came. The rest of it is not here yet. */
+    uint64_t to_come = guard->in.frame.type == FRAME_DATA ? guard->in.payload_left : 0;
+    uint64_t unread = stats->unread_bytes - MIN_OF(to_come, stats->unread_bytes);
+
     if (guard->reason != H2GUARD_NO_REASON)
         return 0;
-    return guard->stats.unfinished_bytes + (uint64_t)guard->stats.streams_open * guard->limits->stream_bytes;
+    return MAX_OF(stats->unfinished_bytes, unread) +
+           (uint64_t)stats->streams_open * guard->limits->stream_bytes;
 }
 
 void h2guard_end(struct h2guard *guard, enum h2guard_reason reason, uint64_t value, uint64_t bound)

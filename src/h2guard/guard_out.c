@@ -1,10 +1,12 @@
 /* guard_out.c - walks the bytes to the peer, which the core made and nobody refuses. They say which
- * streams we opened, answered and ended, what of the peer's we have acknowledged, and with which
- * code the core ends the connection. */
+ * streams we opened, answered and ended, what of the peer's we have acknowledged, how much more
+ * DATA the core takes, and with which code it ends the connection. */
 #include "h2guard/guard_stream.h"
+#include "h2guard/guard_window.h"
 
 /* Of a GOAWAY: the last stream and the error code. */
 #define GOAWAY_FIXED_BYTES 8u
+#define UPDATE_BYTES 4u
 
 static void add_credit(uint32_t *credit, uint32_t by, uint32_t max)
 {
@@ -54,6 +56,42 @@ static NOINLINE void read_goaway(struct h2guard *guard, const uint8_t *data, siz
         guard->stats.goaway_code = guard->goaway_word;
         guard->stats.goaways_out++;
     }
+}
+
+/* The core takes so many bytes more. On the connection a frame that was held back may fit now. On a
+ * stream somebody has read as many, or is about to. */
+static void on_update(struct h2guard *guard, uint32_t stream_id, uint32_t bytes)
+{
+    struct stream *stream = stream_id != 0 ? stream_table_find(&guard->streams, stream_id) : NULL;
+
+    if (stream)
+        guard_stream_add_unread(guard, stream, -(int64_t)bytes);
+    if (stream_id == 0)
+        guard_window_announce(&guard->window, bytes);
+}
+
+/* Reads bytes of a WINDOW_UPDATE's payload, which may come in pieces. */
+static void read_update(struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    uint32_t at = guard->out.frame.length - guard->out.payload_left;
+
+    for (size_t i = 0; i < size && at < UPDATE_BYTES; i++) {
+        guard->update_word = guard->update_word << 8 | data[i];
+        if (++at < UPDATE_BYTES)
+            continue;
+        on_update(guard, guard->out.frame.stream, guard->update_word & INT32_MAX);
+    }
+}
+
+/* Reads bytes of a payload that says something. */
+static void read_payload(struct h2guard *guard, const uint8_t *data, size_t size)
+{
+    const struct frame *frame = &guard->out.frame;
+
+    if (!LIKELY(frame->type != FRAME_GOAWAY))
+        read_goaway(guard, data, size);
+    else if (frame->type == FRAME_WINDOW_UPDATE)
+        read_update(guard, data, size);
 }
 
 static void answered_one(struct h2guard *guard)
@@ -125,8 +163,7 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes)
         size_t size = bytes.size - done;
         if (reader->payload_left > 0) {
             size = MIN_OF(size, reader->payload_left);
-            if (!LIKELY(reader->frame.type != FRAME_GOAWAY))
-                read_goaway(guard, data, size);
+            read_payload(guard, data, size);
             reader->payload_left -= (uint32_t)size;
             done += size;
         } else if (LIKELY(frame_reader_whole_head(reader, data, size))) {

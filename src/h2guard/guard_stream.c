@@ -26,6 +26,7 @@ enum err guard_stream_open(struct h2guard *guard, uint32_t id, uint8_t flags)
 void guard_stream_close(struct h2guard *guard, struct stream *stream)
 {
     guard->stats.unfinished_bytes -= stream->message_got;
+    guard->stats.unread_bytes -= (uint64_t)MAX_OF(stream->unread, 0);
     guard->stats.streams_open--;
     stream_table_remove(&guard->streams, stream);
 }

@@ -14,6 +14,16 @@ enum err guard_stream_open(struct h2guard *guard, uint32_t id, uint8_t flags);
  * side the stream is closed. */
 void guard_stream_half_close(struct h2guard *guard, struct stream *stream, enum stream_flag side);
 
+/* Changes how many bytes of the stream are unread. */
+static inline void guard_stream_add_unread(struct h2guard *guard, struct stream *stream, int64_t bytes)
+{
+    int32_t before = stream->unread;
+
+    if (!LIKELY(!__builtin_add_overflow(before, bytes, &stream->unread)))
+        stream->unread = bytes > 0 ? INT32_MAX : INT32_MIN;
+    guard->stats.unread_bytes += (uint64_t)((int64_t)MAX_OF(stream->unread, 0) - MAX_OF(before, 0));
+}
+
 /* Forgets the stream. */
 void guard_stream_close(struct h2guard *guard, struct stream *stream);
 

@@ -74,11 +74,12 @@ void h2guard_turn(struct h2guard *guard, int64_t now_ns);
  * many connections to give a turn. */
 void h2guard_short_turn(struct h2guard *guard, int64_t now_ns, int64_t max_cost);
 
-/* How many bytes the caller may read now; at most max_read_bytes. 0: no more in this turn, or the
- * connection has ended. */
+/* How many bytes the caller may read now; at most max_read_bytes. 0: no more in this turn, or a
+ * frame is held back, or the connection has ended. */
 size_t h2guard_portion(const struct h2guard *guard);
 
-/* How long a connection that waits should wait, in nanoseconds. 0: until the next turn. */
+/* How long a connection that waits should wait, in nanoseconds. 0: until the next turn. Where a
+ * frame is held back: until the core announces room, or so long. */
 int64_t h2guard_wait_ns(const struct h2guard *guard);
 
 /* Accounts for bytes from the peer, in the order in which they came. The bytes after `passed` were
@@ -93,8 +94,9 @@ void h2guard_out(struct h2guard *guard, struct bytes bytes);
  * no bytes that the guard was not shown: bytes that wait for a turn may have come in time. */
 MUST_CHECK struct h2guard_verdict h2guard_check(struct h2guard *guard, int64_t now_ns);
 
-/* What the connection makes the core keep, in bytes: what was received of unfinished messages, and
- * stream_bytes for each open stream. 0 after an end. */
+/* What the connection makes the core keep, in bytes: what was received and not read, and
+ * stream_bytes for each open stream. What was read counts until the core announces it to the peer
+ * again, so up to half of a stream's window may count too much. 0 after an end. */
 uint64_t h2guard_kept(const struct h2guard *guard);
 
 /* Ends the connection for a reason that one connection's guard cannot see: what many of them keep
@@ -124,8 +126,8 @@ size_t h2guard_explain_core(const struct h2guard *guard, char *text, size_t capa
  * all of it up to date. */
 const struct h2guard_stats *h2guard_stats(struct h2guard *guard);
 
-/* The memory of the guard, in bytes: at most MAX_H2GUARD_BYTES, and 16 bytes for each of the
- * smallest power of two slots that is at least twice max_streams (32 KiB with the defaults). */
+/* The memory of the guard, in bytes: at most MAX_H2GUARD_BYTES, and 20 bytes for each of the
+ * smallest power of two slots that is at least twice max_streams (40 KiB with the defaults). */
 size_t h2guard_memory(const struct h2guard *guard);
 #define MAX_H2GUARD_BYTES 1280u
 

@@ -7,6 +7,7 @@
 #define MAX_COST (INT64_C(1) << 36)
 #define MAX_PRICE (1u << 30)
 #define MAX_STREAMS (1u << 20)
+#define MAX_LENT (1u << 30)
 
 const struct h2guard_limits h2guard_defaults = {
     .prices =
@@ -22,6 +23,7 @@ const struct h2guard_limits h2guard_defaults = {
     .min_read_bytes = 1024,
     .first_read_bytes = 16 * 1024,
     .max_read_bytes = 256 * 1024,
+    .max_lent_bytes = 0,
     .max_streams = 1024,
     .max_frame_bytes = 256 * 1024,
     .max_header_bytes = 64 * 1024,
@@ -69,6 +71,9 @@ const char *h2guard_limits_wrong(const struct h2guard_limits *limits)
         return "first_read_bytes";
     if (limits->max_read_bytes < limits->first_read_bytes || limits->max_read_bytes > INT32_MAX)
         return "max_read_bytes";
+    if (limits->max_lent_bytes > MAX_LENT ||
+        (limits->max_lent_bytes > 0 && limits->max_frame_bytes > MAX_LENT_FRAME))
+        return "max_lent_bytes";
     if (limits->max_streams == 0 || limits->max_streams > MAX_STREAMS)
         return "max_streams";
     return NULL;

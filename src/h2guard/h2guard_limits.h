@@ -40,6 +40,10 @@ struct h2guard_limits {
     uint32_t first_read_bytes; /* for a new connection */
     uint32_t max_read_bytes;
 
+    /* What the guard may announce to the peer beyond what the core does, for the connection
+     * (h2guard_lend()): 0 to 2^30; 0 if max_frame_bytes is above MAX_LENT_FRAME. */
+    uint32_t max_lent_bytes;
+
     uint32_t max_streams;          /* open at once: what the core announces, or more; 1 to 2^20 */
     uint32_t max_frame_bytes;      /* of a payload: what the core announces, or more */
     uint32_t max_header_bytes;     /* of a header block, as it is on the wire */
@@ -63,6 +67,11 @@ struct h2guard_limits {
     int64_t frame_timeout_ns;    /* for the rest of a frame header, or of a payload, that has begun */
     int64_t settings_timeout_ns; /* for the acknowledgement of our SETTINGS */
 };
+
+/* The largest frame for which the core always makes room in its window of a connection. It
+ * announces more when less than half of the window is left, and the window is 65535 bytes or more.
+ */
+#define MAX_LENT_FRAME 32767u
 
 /* The defaults. They fit a core that announces 1000 streams and frames of 256 KiB, and refuses
  * messages above 1 MiB with a status of their own. */

@@ -38,6 +38,7 @@ struct h2guard_stats {
     uint32_t goaways_out;       /* GOAWAYs of ours, counted at the end of their error code */
     uint32_t goaway_code;       /* of the latest (RFC 9113, section 7); 0: none, or no error */
     uint64_t unfinished_bytes;  /* received, of all messages that are not complete */
+    uint64_t unread_bytes;      /* received on open streams, and not announced to the peer again */
 };
 
 /* Verdicts of many connections; zeroed at first. Any thread may add and read: the operations are
@@ -46,6 +47,7 @@ struct h2guard_counters {
     _Atomic uint64_t passes;
     _Atomic uint64_t turn_waits;   /* the portion of a turn was used */
     _Atomic uint64_t second_waits; /* the budget of a second was used */
+    _Atomic uint64_t window_waits; /* the core's window of the connection was used */
     _Atomic uint64_t ends[H2GUARD_REASON_COUNT];
 };
 

@@ -7,7 +7,7 @@
 
 #define MIN_SLOTS 16u
 
-_Static_assert(sizeof(struct stream) == 16, "h2guard.h says what a slot takes");
+_Static_assert(sizeof(struct stream) == 20, "h2guard.h says what a slot takes");
 
 void stream_table_init(struct stream_table *table, uint32_t max_count)
 {

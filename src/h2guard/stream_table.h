@@ -27,6 +27,7 @@ struct stream {
     uint32_t id;           /* 0: the slot is free */
     uint32_t message_left; /* bytes of the message that must still come; first its length is built here */
     uint32_t message_got;  /* bytes of the message that came, without the prefix */
+    int32_t unread;        /* DATA that came, less what the core has announced again since; may be below 0 */
     uint8_t prefix_size;   /* bytes of the message's prefix that came: 0 between messages */
     uint8_t flags;         /* of enum stream_flag */
 };

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "h2guard/h2guard_window.h"
 #include "h2socket/end.h"
 #include "h2socket/kept.h"
 #include "h2socket/libc_calls.h"
@@ -20,6 +21,20 @@ static ssize_t fail(int error)
     return -1;
 }
 
+/* A turn begins. If threads mostly slept since the turn before, they had nothing else to do. */
+static void begin_turn(struct h2socket *socket, int64_t now_ns)
+{
+    int64_t slept_ns = wait_slept_ns();
+    bool has_slept = 2 * (slept_ns - socket->slept_ns) >= now_ns - socket->turn_ns;
+
+    socket->was_empty = socket->is_empty && has_slept;
+    if (has_slept)
+        h2guard_keeps_up(socket->guard, true);
+    socket->turn_ns = now_ns;
+    socket->slept_ns = slept_ns;
+    h2guard_short_turn(socket->guard, now_ns, wait_turn_cost());
+}
+
 /* Begins a turn where one is due. False: the socket waits. */
 static bool has_turn(struct h2socket *socket)
 {
@@ -30,14 +45,22 @@ static bool has_turn(struct h2socket *socket)
     if (turn == TURN_RELEASED || socket->poll != wait_poll()) {
         atomic_store_explicit(&socket->turn, TURN_RUNS, memory_order_relaxed);
         socket->poll = wait_poll();
-        h2guard_short_turn(socket->guard, clock_mono_ns(), wait_turn_cost());
+        begin_turn(socket, clock_mono_ns());
     }
     return true;
+}
+
+/* Notes whether the latest read took all that was there. */
+static void note_empty(struct h2socket *socket, bool is_empty)
+{
+    socket->is_empty = is_empty;
+    h2guard_keeps_up(socket->guard, is_empty);
 }
 
 static void wait_for_turn(struct h2socket *socket)
 {
     count_add(COUNT_GUARD_WAITS, 1);
+    note_empty(socket, false);
     wait_begin(socket, h2guard_wait_ns(socket->guard));
 }
 
@@ -78,6 +101,15 @@ static size_t limit_pieces(const struct msghdr *message, size_t size, struct iov
     return count;
 }
 
+static size_t sum_of(const struct iovec *pieces, size_t count)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += pieces[i].iov_len;
+    return sum;
+}
+
 /* Shows the guard what was read. Returns its last verdict, with all the bytes that passed. */
 static struct h2guard_verdict show(struct h2socket *socket, const struct iovec *pieces, size_t count,
                                    size_t size)
@@ -99,6 +131,16 @@ static struct h2guard_verdict show(struct h2socket *socket, const struct iovec *
     return verdict;
 }
 
+/* `size` bytes of `max` were read, or nothing. */
+static void note_read(struct h2socket *socket, size_t max, ssize_t size)
+{
+    note_empty(socket, size < 0 || (size_t)size < max);
+    if (size > 0 && socket->was_empty) {
+        socket->was_empty = false;
+        h2guard_waited(socket->guard);
+    }
+}
+
 static ssize_t read_socket(struct h2socket *socket, struct msghdr *message, int flags, size_t portion)
 {
     struct iovec pieces[MAX_PIECES];
@@ -111,6 +153,7 @@ static ssize_t read_socket(struct h2socket *socket, struct msghdr *message, int 
     message->msg_namelen = limited.msg_namelen;
     message->msg_controllen = limited.msg_controllen;
     message->msg_flags = limited.msg_flags;
+    note_read(socket, sum_of(pieces, count), size);
     if (size <= 0)
         return size;
     struct h2guard_verdict verdict = show(socket, pieces, count, (size_t)size);

@@ -45,8 +45,12 @@ struct h2socket {
     bool ended;            /* the guard's verdict was carried out */
     bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;
-    uint64_t poll; /* the poll after which the present turn began */
-    uint8_t *rest; /* NULL: none */
+    uint64_t poll;    /* the poll after which the present turn began */
+    int64_t turn_ns;  /* when it began */
+    int64_t slept_ns; /* wait_slept_ns() then */
+    bool is_empty;    /* the latest read took all that was there */
+    bool was_empty;   /* so it was when this turn began, and threads had mostly slept since */
+    uint8_t *rest;    /* NULL: none */
     size_t rest_at, rest_size;
 
     _Atomic int turn; /* enum turn_state */

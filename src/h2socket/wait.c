@@ -12,6 +12,7 @@ static struct {
     _Atomic int polling;    /* threads in epoll_wait() of it */
     _Atomic size_t waiting; /* sockets in the queue */
     _Atomic uint64_t polls;
+    _Atomic int64_t slept_ns; /* in all polls */
     _Atomic int64_t turn_cost;
 
     pthread_mutex_t lock;
@@ -25,6 +26,11 @@ static _Thread_local uint64_t latest_poll;
 uint64_t wait_poll(void)
 {
     return latest_poll;
+}
+
+int64_t wait_slept_ns(void)
+{
+    return atomic_load_explicit(&waits.slept_ns, memory_order_relaxed);
 }
 
 enum err wait_join(struct h2socket *socket)
@@ -186,6 +192,17 @@ static int release(struct epoll_event *events, int max)
     return count;
 }
 
+/* As epoll_wait(). Notes how long the thread slept. */
+static int poll_for(int epoll, struct epoll_event *events, int max, int timeout_ms)
+{
+    int64_t began_ns = timeout_ms != 0 ? clock_mono_ns() : 0;
+    int count = libc_epoll_wait(epoll, events, max, timeout_ms);
+
+    if (timeout_ms != 0)
+        atomic_fetch_add_explicit(&waits.slept_ns, clock_mono_ns() - began_ns, memory_order_relaxed);
+    return count;
+}
+
 int wait_epoll(int epoll, struct epoll_event *events, int max, int timeout_ms)
 {
     int kept = MIN_OF(MAX_H2SOCKET_RELEASES, max / 2); /* for those that wait, however many are ready */
@@ -196,7 +213,7 @@ int wait_epoll(int epoll, struct epoll_event *events, int max, int timeout_ms)
     atomic_fetch_add(&waits.polling, 1);
     if (atomic_load(&waits.waiting) > 0)
         timeout_ms = shortened_ms(timeout_ms);
-    count = libc_epoll_wait(epoll, events, max - kept, timeout_ms);
+    count = poll_for(epoll, events, max - kept, timeout_ms);
     atomic_fetch_sub(&waits.polling, 1);
     latest_poll = atomic_fetch_add_explicit(&waits.polls, 1, memory_order_relaxed) + 1;
     if (count < 0)

@@ -12,6 +12,8 @@
 
 /* The number of this thread's latest poll; no two polls of a process have the same one. */
 uint64_t wait_poll(void);
+/* How long polls of the process have taken together, in nanoseconds: threads slept for so long. */
+int64_t wait_slept_ns(void);
 /* What the turn of one socket may cost, in about nanoseconds: so that those that the latest poll
  * found cost MAX_ROUND_COST together. */
 int64_t wait_turn_cost(void);

@@ -79,7 +79,7 @@ class Metadata(Case):
         other = self.consumer()
         connection = self.raw()
         eventually(lambda: connection.settings_acked, "the server knows our settings")
-        connection.request(GET_INFO, headers=[("x", "v" * 262000)], end=True)
+        connection.request(GET_INFO, headers=[("x", "v" * 263000)], end=True)
         eventually(lambda: connection.closed, "its connection ends")
         self.publish("still served", [event(1)])
         other.wait_events(1)

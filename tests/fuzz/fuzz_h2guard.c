@@ -6,8 +6,9 @@
  *   kind flags stream size content...   a frame from the peer, or to it with the high bit of `kind`
  *   KIND_RAW size content...            bytes as they are
  *   KIND_TIME tenths                    time passes, and the guards check their time limits
+ * With an odd number of tenths they have waited for the peer, with an even one they are behind.
  * `kind` is the type of the frame; 10 is an unknown one. Content that the input lacks is zeros. */
-#include "h2guard/guard_internal.h"
+#include "h2guard/guard_window.h"
 #include "lib/frames.h"
 
 #define KIND_RAW 11u
@@ -17,6 +18,7 @@
 #define MAX_FRAME 2000u
 #define MAX_HEAD_COST (2000u + 50u * (MAX_FRAME / 6u) + 500u * 5u) /* SETTINGS, with 5 streams open */
 #define CHECKED_STEPS 32u
+#define MAX_LENT 200000u
 #define TENTH_NS INT64_C(100000000)
 
 static const struct h2guard_limits *limits_of(uint8_t choice)
@@ -41,6 +43,7 @@ static const struct h2guard_limits *limits_of(uint8_t choice)
     limits.late_frames = 4;
     limits.small_data_bytes = 4;
     limits.allow_compressed = choice % 2;
+    limits.max_lent_bytes = choice % 4 == 0 ? 0 : MAX_LENT;
     return &limits;
 }
 
@@ -76,7 +79,7 @@ static void put_content(struct buf *buf, struct bytes *input, size_t size)
 static void check_table(const struct h2guard *guard)
 {
     const struct stream_table *table = &guard->streams;
-    uint64_t unfinished = 0, open = 0;
+    uint64_t unfinished = 0, unread = 0, open = 0;
 
     for (uint32_t i = 0; table->slots && i <= table->slot_mask; i++) {
         const struct stream *stream = &table->slots[i];
@@ -84,13 +87,16 @@ static void check_table(const struct h2guard *guard)
             continue;
         open++;
         unfinished += stream->message_got;
+        unread += (uint64_t)MAX_OF(stream->unread, 0);
         CHECK(stream_table_find(table, stream->id) == stream);
         CHECK(stream->prefix_size <= MESSAGE_PREFIX_BYTES);
         CHECK(stream->message_got == 0 || stream->prefix_size == MESSAGE_PREFIX_BYTES);
         CHECK(!(stream->flags & STREAM_PEER_ENDED) || !(stream->flags & STREAM_WE_ENDED));
     }
     CHECK(open == guard->stats.streams_open && open == table->count && open <= guard->limits->max_streams);
-    CHECK(unfinished == guard->stats.unfinished_bytes);
+    CHECK(unfinished == guard->stats.unfinished_bytes && unread == guard->stats.unread_bytes);
+    CHECK(guard->window.lent <= guard->limits->max_lent_bytes);
+    CHECK(guard->window.due <= guard->limits->max_lent_bytes - guard->window.lent);
     CHECK(h2guard_memory(guard) <= MAX_H2GUARD_BYTES + 16 * sizeof(struct stream));
     if (guard->reason == H2GUARD_NO_REASON) {
         CHECK(unfinished <= guard->limits->max_unfinished_bytes);
@@ -124,6 +130,14 @@ static void next_turn(struct side *side, int64_t now_ns)
     CHECK(h2guard_portion(side->guard) <= side->guard->limits->max_read_bytes);
 }
 
+/* A frame is held back: the core makes room. */
+static void make_room(struct h2guard *guard)
+{
+    CHECK(guard->window.held <= MAX_FRAME && guard->window.held > guard_window_core(&guard->window));
+    CHECK(guard->window.lent > 0 && h2guard_portion(guard) == 0);
+    guard_window_announce(&guard->window, 65535);
+}
+
 static void feed(struct side *side, struct bytes bytes, int64_t now_ns)
 {
     for (size_t done = 0; done < bytes.size;) {
@@ -139,6 +153,8 @@ static void feed(struct side *side, struct bytes bytes, int64_t now_ns)
         side->seen += verdict.passed;
         if (verdict.decision == H2GUARD_WAIT) {
             side->stops = side->stops * 31 + side->seen;
+            while (h2guard_holds_back(side->guard))
+                make_room(side->guard);
             next_turn(side, now_ns);
         }
     }
@@ -153,21 +169,64 @@ static void send(struct side *side, struct bytes bytes)
     }
 }
 
+/* What is lent is taken back from bytes that will be sent, in two pieces. What they announce and
+ * what is taken are as before together. */
+static void take_back(struct h2guard *guard, struct buf *buf)
+{
+    size_t half = buf->size / 2;
+    const struct iovec pieces[] = {{.iov_base = buf->data, .iov_len = half},
+                                   {.iov_base = buf->data + half, .iov_len = buf->size - half}};
+    int64_t before = (int64_t)guard->window.lent + guard->window.taken;
+
+    h2guard_take_back(guard, pieces, ARRAY_LEN(pieces));
+    CHECK((int64_t)guard->window.lent + guard->window.taken == before);
+}
+
+static void send_to_peer(struct side *side, const struct buf *buf)
+{
+    OWNED(buf_fini) struct buf copy = {0};
+
+    buf_bytes(&copy, buf->data, buf->size);
+    if (buf->size > 0 && h2guard_takes_back(side->guard))
+        take_back(side->guard, &copy);
+    send(side, (struct bytes){copy.data, copy.size});
+}
+
 /* Both have stopped at the same bytes and, if they have not ended, counted the same. Of the bytes
  * in which they ended, the one with large pieces may have counted more. */
 static void compare(struct side sides[2])
 {
     const struct h2guard_stats *a = h2guard_stats(sides[0].guard), *b = h2guard_stats(sides[1].guard);
 
+    const struct window *c = &sides[0].guard->window, *d = &sides[1].guard->window;
+
     CHECK(sides[0].guard->reason == sides[1].guard->reason);
     CHECK(sides[0].stops == sides[1].stops);
     if (sides[0].guard->reason == H2GUARD_NO_REASON) {
         CHECK(memcmp(&a->total, &b->total, sizeof(a->total)) == 0);
         CHECK(a->frames_in == b->frames_in && a->frames_out == b->frames_out);
+        CHECK(c->used == d->used && c->announced == d->announced && c->round_end == d->round_end);
+        CHECK(c->lent == d->lent && c->taken == d->taken && c->waits == d->waits);
         CHECK(a->streams_opened == b->streams_opened && a->unfinished_bytes == b->unfinished_bytes);
     }
     check_table(sides[0].guard);
     check_table(sides[1].guard);
+}
+
+/* Whether the guard lends, or is behind. Where the peer has sent what it may is hard to hit. */
+static void note_wait(struct h2guard *guard, bool has_waited, int64_t now_ns)
+{
+    uint8_t frame[H2GUARD_LEND_BYTES];
+
+    h2guard_keeps_up(guard, has_waited);
+    if (h2guard_round_is_new(guard))
+        h2guard_begin_round(guard, now_ns);
+    if (has_waited) {
+        guard->window.round_end = guard->window.used;
+        h2guard_waited(guard);
+    }
+    if (h2guard_lend(guard, frame) > 0)
+        h2guard_lent(guard);
 }
 
 /* One record. */
@@ -177,9 +236,12 @@ static void step(struct side sides[2], struct bytes *input, int64_t *now_ns)
     uint8_t kind = next_byte(input), type = kind & 15u;
 
     if (type == KIND_TIME) {
-        *now_ns += next_byte(input) * TENTH_NS;
+        uint8_t tenths = next_byte(input);
+
+        *now_ns += tenths * TENTH_NS;
         for (size_t i = 0; i < 2; i++) {
             next_turn(&sides[i], *now_ns);
+            note_wait(sides[i].guard, tenths % 2, *now_ns);
             struct h2guard_verdict verdict = h2guard_check(sides[i].guard, *now_ns);
             CHECK(verdict.decision == (verdict.reason == H2GUARD_NO_REASON ? H2GUARD_PASS : H2GUARD_END));
         }
@@ -194,7 +256,7 @@ static void step(struct side sides[2], struct bytes *input, int64_t *now_ns)
     }
     for (size_t i = 0; i < 2; i++) {
         if (kind & TO_PEER)
-            send(&sides[i], (struct bytes){bytes.data, bytes.size});
+            send_to_peer(&sides[i], &bytes);
         else
             feed(&sides[i], (struct bytes){bytes.data, bytes.size}, *now_ns);
     }

@@ -61,3 +61,10 @@ void put_message_frame(struct buf *buf, uint32_t stream, unsigned flags, uint32_
     put_prefix(buf, 0, size);
     put_n_zeros(buf, size);
 }
+
+void put_update(struct buf *buf, uint32_t stream, uint32_t bytes)
+{
+    put_frame_head(buf, FRAME_WINDOW_UPDATE, 0, stream, 4);
+    for (int shift = 24; shift >= 0; shift -= 8)
+        buf_byte(buf, (uint8_t)(bytes >> shift));
+}

@@ -22,6 +22,9 @@ void put_zeros(struct buf *buf, unsigned type, unsigned flags, uint32_t stream, 
 /* Preface and SETTINGS, as a client begins; with `settings` parameters. */
 void put_client_start(struct buf *buf, uint32_t settings);
 
+/* A WINDOW_UPDATE; stream 0: of the connection. */
+void put_update(struct buf *buf, uint32_t stream, uint32_t bytes);
+
 /* HEADERS with END_HEADERS and a block of 20 bytes. */
 void put_headers(struct buf *buf, uint32_t stream, unsigned flags);
 

@@ -36,6 +36,20 @@ from .h2frames import (
 )
 
 
+FRAME_BYTES = 16384  # of a payload: what every server takes
+
+
+def block_frames(stream, block, flags=0):
+    """A header block: HEADERS, and as many CONTINUATIONs as it needs."""
+    parts = [block[at : at + FRAME_BYTES] for at in range(0, len(block), FRAME_BYTES)] or [b""]
+    kinds = [HEADERS] + [CONTINUATION] * (len(parts) - 1)
+    ends = [0] * (len(parts) - 1) + [END_HEADERS]
+    return b"".join(
+        frame(kind, end | (flags if kind == HEADERS else 0), stream, part)
+        for kind, end, part in zip(kinds, ends, parts)
+    )
+
+
 class _Name(ctypes.Structure):
     _fields_ = [
         ("name", ctypes.c_void_p),
@@ -97,8 +111,11 @@ class Stream:
         self.reset = None
 
     def send(self, payload, end=False):
-        """One DATA frame."""
-        self.connection.send(frame(DATA, END_STREAM if end else 0, self.number, payload))
+        """DATA: one frame, if it is no larger than a frame may be."""
+        parts = [payload[at : at + FRAME_BYTES] for at in range(0, len(payload), FRAME_BYTES)] or [b""]
+        for part in parts[:-1]:
+            self.connection.send(frame(DATA, 0, self.number, part))
+        self.connection.send(frame(DATA, END_STREAM if end else 0, self.number, parts[-1]))
 
     def abort(self, error=CANCEL):
         self.connection.send(frame(RST_STREAM, 0, self.number, struct.pack(">I", error)))
@@ -187,7 +204,7 @@ class Connection:
             number, self._next = self._next, self._next + 2
             stream = self.streams[number] = Stream(self, number)
         block = b"".join(literal(name, value) for name, value in fields.items() if value is not None)
-        self.send(frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), number, block))
+        self.send(block_frames(number, block, END_STREAM if end else 0))
         return stream
 
     def call(self, path, payload, headers=()):

@@ -29,7 +29,8 @@ static const struct peer_key remote = {PEER_IPV4, 0xc0000201};
 static const struct peer_key other = {PEER_IPV4, 0xc0000202};
 static const struct peer_key local = {PEER_UNIX, 1000};
 
-/* A connection of this peer that keeps a stream and `unfinished` bytes. */
+/* A connection of this peer that keeps a stream and `unfinished` bytes, the message's prefix among
+ * them. */
 static void connect_keeping(struct ends *pair, struct peer_key peer, uint32_t unfinished)
 {
     OWNED(buf_fini) struct buf buf = {0};
@@ -39,7 +40,7 @@ static void connect_keeping(struct ends *pair, struct peer_key peer, uint32_t un
     peer_starts(pair);
     put_frame_head(&buf, FRAME_DATA, 0, 1, 5 + 10000);
     put_prefix(&buf, 0, 20000);
-    memset(buf_extend(&buf, unfinished), 0, unfinished);
+    memset(buf_extend(&buf, unfinished - 5), 0, unfinished - 5);
     peer_sends(pair, &buf);
 }
 
@@ -113,7 +114,7 @@ Test(h2socket_kept, many_small_ones_of_a_peer_give_way_before_the_one_of_another
         fixture_disconnect(&pairs[i]);
 }
 
-Test(h2socket_kept, what_is_closed_or_complete_is_kept_no_longer)
+Test(h2socket_kept, what_is_closed_or_read_is_kept_no_longer)
 {
     const struct h2socket_bounds bounds = {.all = 6000, .local_peer = INT64_MAX, .remote_peer = INT64_MAX};
     struct ends pair;
@@ -127,8 +128,16 @@ Test(h2socket_kept, what_is_closed_or_complete_is_kept_no_longer)
     fixture.peer = remote;
     fixture_connect(&fixture, UNIX, &pair);
     peer_starts(&pair);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
+        OWNED(buf_fini) struct buf update = {0};
+
         peer_sends_message(&pair, 4000);
-    cr_assert(is_alive(&pair));
+        cr_assert(is_alive(&pair));
+        put_update(&update, 1, 4000);
+        cr_assert_eq(core_sends(&pair, update.data, update.size), (ssize_t)update.size);
+    }
+    for (int i = 0; i < 2; i++)
+        peer_sends_message(&pair, 4000);
+    cr_assert_not(is_alive(&pair), "both are complete, and not read");
     fixture_disconnect(&pair);
 }

@@ -52,6 +52,7 @@ Test(connection_limits, the_defaults_are_the_documented_ones)
     cr_assert_eq(guard.max_streams, 1024);
     cr_assert_eq(guard.turn_cost, h2guard_defaults.turn_cost);
     cr_assert_eq(guard.second_cost, h2guard_defaults.second_cost);
+    cr_assert_eq(guard.max_lent_bytes, 1024 * 1024 - 65536, "with the core's own window, 1 MiB");
 }
 
 Test(connection_limits, every_combination_of_bounds_can_be_used)
