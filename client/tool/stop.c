@@ -86,7 +86,7 @@ bool stop_wait(struct stop *stop, int fd, int64_t max_ns)
         return false;
     if (fds[0].revents != 0)
         read_signals(stop);
-    if (fds[1].revents != 0 && read(stop->wakeup_fd, &count, sizeof(count)) == sizeof(count))
-        stop->woken = true;
+    if (fds[1].revents != 0)
+        (void)!read(stop->wakeup_fd, &count, sizeof(count)); /* wakeups are not counted */
     return fds[2].revents != 0;
 }

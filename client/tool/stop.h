@@ -12,7 +12,6 @@ struct stop {
     int wakeup_fd;
     int64_t until_ns;  /* clock_mono_ns(): the time of the requested end; INT64_MAX: none */
     unsigned signals;  /* how many of SIGINT, SIGTERM and SIGHUP have come */
-    bool woken;        /* stop_wake() was called since this was last set to false */
     _Atomic bool over; /* stop_end() was called */
 };
 

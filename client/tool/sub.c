@@ -165,6 +165,7 @@ static int run(const struct verb *verb, int argc, char **argv)
                           .fail_on_loss = settings.fail_on_loss,
                           .with_totals = settings.totals,
                           .quiet = settings.quiet,
+                          .sum_losses = settings.output == PRINTER_TEXT || settings.output == PRINTER_RAW,
                           .over_ns = settings.common.over_ns};
 
         if (fault) {
@@ -255,19 +256,20 @@ const struct verb verb_sub = {
     .arguments = "[PRODUCER...]",
     .max_arguments = MAX_SELECTION_SELECTORS,
     .summary = "print one merged stream of events",
-    .text = "Prints the events of all producers whose names match one of the patterns: '*' is any run of "
-            "characters, '?' is one. Without\n"
-            "patterns and options it prints everything. Text is: time, producer, sequence, data. Notices "
-            "(lost events, the state of "
-            "producers, a\n"
-            "stream that closes) go to standard error. After a lost connection the stream goes on where it "
-            "stood, and what was missed is "
-            "reported.\n"
-            "SIGINT, SIGTERM and SIGHUP end it gently: what waits at the server is still printed, unless our "
-            "reader "
-            "then takes nothing for 5 s "
-            "(exit code\n"
-            "1); a second one ends it at once. In the totals, a filter counts as not delivered.",
+    .text =
+        "Prints the events of all producers whose names match one of the patterns: '*' is any run of "
+        "characters, '?' is one. Without\n"
+        "patterns and options it prints everything. Text is: time, producer, sequence, data. Notices go to "
+        "standard error: lost\n"
+        "events, the state of producers, a stream that closes. Losses are summed there by the second and "
+        "producer, with a total at\n"
+        "the end; with -o json and -o jsonl each loss has its own line. After a lost connection the stream "
+        "goes on where it stood,\n"
+        "and what was missed is reported.\n"
+        "SIGINT, SIGTERM and SIGHUP end it gently: what waits at the server is still printed, unless our "
+        "reader then takes nothing\n"
+        "for 5 s (exit code 1); a second one ends it at once. In the totals, a filter counts as not "
+        "delivered.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

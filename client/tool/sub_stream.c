@@ -18,7 +18,7 @@
 
 static void finish(struct sub *sub)
 {
-    sub->is_done = true;
+    atomic_store(&sub->is_done, true);
     stop_wake(&sub->stop);
 }
 
@@ -26,7 +26,7 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
 {
     struct sub *sub = ctx;
 
-    if (sub->is_done)
+    if (atomic_load(&sub->is_done))
         return;
     printer_event(&sub->printer, delivery);
     if (sub->with_totals)
@@ -47,28 +47,14 @@ static void on_applied(void *ctx)
 static void on_lost(void *ctx, const struct tributary_lost *lost)
 {
     struct sub *sub = ctx;
-    struct buf source = {0};
-    char size[32];
 
-    if (sub->is_done)
+    if (atomic_load(&sub->is_done))
         return;
     atomic_store(&sub->lost, true);
     if (sub->with_totals)
         source_totals_lost(&sub->totals, lost);
-    if (sub->quiet)
-        return;
-    escape_text(&source, lost->source);
-    bytes_text(lost->bytes, size, sizeof(size));
-    if (lost->count_unknown)
-        fprintf(stderr, "tributary: lost events of %.*s: %s, nobody can say how many\n", (int)source.size,
-                (const char *)source.data, tributary_loss_name(lost->reason));
-    else
-        fprintf(stderr,
-                "tributary: lost %" PRIu64 " event%s of %.*s (%s): %s, within sequences %" PRIu64
-                " to %" PRIu64 "\n",
-                lost->count, lost->count == 1 ? "" : "s", (int)source.size, (const char *)source.data, size,
-                tributary_loss_name(lost->reason), lost->first_sequence, lost->last_sequence);
-    buf_fini(&source);
+    if (!sub->quiet && loss_notices_add(&sub->losses, lost, clock_mono_ns()))
+        stop_wake(&sub->stop);
 }
 
 static void on_status(void *ctx, const struct tributary_producer_status *status)
@@ -78,7 +64,7 @@ static void on_status(void *ctx, const struct tributary_producer_status *status)
 
     if (status->code != TRIBUTARY_OK)
         atomic_store(&sub->producer_failed, true);
-    if (sub->quiet || sub->is_done)
+    if (sub->quiet || atomic_load(&sub->is_done))
         return;
     escape_text(&text, status->source);
     buf_format(&text, " is %s", tributary_state_name(status->state));
@@ -148,13 +134,14 @@ static enum reason wait_for_end(struct sub *sub)
 
     while (reason == WAITING) {
         const int64_t now_ns = clock_mono_ns();
+        const int64_t wake_ns = MIN_OF(over_ns, loss_notices_print(&sub->losses, now_ns));
 
-        sub->stop.woken = false;
-        if (!stop_requested(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended))
-            stop_wait(&sub->stop, -1, over_ns == INT64_MAX ? INT64_MAX : over_ns - now_ns);
+        if (!stop_requested(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended) &&
+            !atomic_load(&sub->is_done))
+            stop_wait(&sub->stop, -1, wake_ns == INT64_MAX ? INT64_MAX : wake_ns - now_ns);
         if (atomic_load(&sub->ended))
             reason = STREAM_ENDED;
-        else if (sub->stop.woken)
+        else if (atomic_load(&sub->is_done))
             reason = DONE;
         else if (stop_requested(&sub->stop))
             reason = SIGNALLED;
@@ -179,6 +166,7 @@ static void wait_for_last(struct sub *sub, int64_t max_wait_ns)
         const int64_t now_ns = clock_mono_ns();
         const uint64_t now = atomic_load(&sub->printer.written);
 
+        loss_notices_print(&sub->losses, now_ns);
         if (now != written || !atomic_load(&sub->printer.waiting))
             moved_ns = now_ns;
         written = now;
@@ -231,6 +219,7 @@ static int run_stream(struct sub *sub, struct tributary *query_client)
     wait_for_last(sub, reason == SIGNALLED ? READER_NS : INT64_MAX);
     tributary_subscriber_wait(subscriber, TRIBUTARY_FOREVER, &status);
     tributary_subscriber_free(subscriber);
+    loss_notices_end(&sub->losses);
     if (sub->with_totals)
         source_totals_print(&sub->totals, stderr);
     return verdict(sub, reason, &status);
@@ -256,12 +245,14 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_c
     int result = EXITS_OK;
 
     source_totals_init(&sub->totals);
+    loss_notices_init(&sub->losses, stderr, sub->sum_losses);
     if (tributary_subscribe(client, options, &callbacks, &subscriber, &status) == TRIBUTARY_OK) {
         sub->subscriber = subscriber;
         result = run_stream(sub, query_client);
     } else {
         result = link_failed("subscribing", &status);
     }
+    loss_notices_fini(&sub->losses);
     source_totals_fini(&sub->totals);
     return result;
 }

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "client/tool/loss_notices.h"
 #include "client/tool/source_totals.h"
 #include "client/tool/printer.h"
 #include "client/tool/stop.h"
@@ -12,16 +13,18 @@ struct sub {
     /* Set by the caller. */
     uint64_t count; /* 0: no end */
     bool fail_on_loss, fail_on_producer, with_totals, quiet;
+    bool sum_losses; /* in notices; false: a line for each loss */
     int64_t over_ns; /* clock_mono_ns() at which --max-time is over; INT64_MAX: never */
     struct stop stop;
     struct printer printer; /* client thread, while the stream runs */
 
     /* Set by sub_run(). */
     struct source_totals totals;
+    struct loss_notices losses;
     struct tributary_subscriber *subscriber; /* main thread */
     uint64_t printed;                        /* client thread */
     bool is_interrupted;                     /* client thread: the stream was lost, and is not back */
-    bool is_done;                            /* client thread: --count is reached, or writing failed */
+    _Atomic bool is_done;                    /* --count is reached, or writing failed */
     _Atomic bool lost;
     _Atomic bool producer_failed; /* it ended with an error */
     _Atomic bool ended;
