@@ -31,9 +31,11 @@ static void on_interrupted(void *ctx, const struct tributary_status *status, int
 {
     const struct bench_publisher *publisher = ctx;
 
+    char what[48];
+
+    snprintf(what, sizeof(what), "publisher %u: not connected", publisher->number);
     if (!publisher->plan->quiet)
-        fprintf(stderr, "tributary: publisher %u: not connected: %s; trying again in %" PRId64 " ms\n",
-                publisher->number, status->message, retry_ns / NS_PER_MS);
+        link_interrupted(what, status, retry_ns);
 }
 
 enum tributary_code bench_publisher_open(struct bench_publisher *publisher, struct tributary *client,

@@ -100,11 +100,12 @@ static void on_applied(void *ctx)
 static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     struct bench_subscriber *subscriber = ctx;
+    char what[56];
 
+    snprintf(what, sizeof(what), "subscriber %u: the stream was lost", subscriber->number);
     atomic_fetch_add(&subscriber->reconnects, 1);
     if (!subscriber->group->quiet)
-        fprintf(stderr, "tributary: subscriber %u: the stream was lost: %s; trying again in %" PRId64 " ms\n",
-                subscriber->number, status->message, retry_ns / NS_PER_MS);
+        link_interrupted(what, status, retry_ns);
 }
 
 static bool has_failed(const struct bench_subscriber *subscriber)

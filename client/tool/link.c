@@ -2,6 +2,7 @@
 #include "client/tool/link.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,15 @@
 #include "base/clock.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
+#include "client/tool/plain_error.h"
 
 #define MAX_RPC_HEADERS 16
 #define DEFAULT_CONNECT_NS (10 * NS_PER_S)
 #define WAIT_PAUSE_NS (200 * NS_PER_MS) /* between two attempts with --wait */
+
+/* For link_reason(). The tool has one server. Written before there are other threads. */
+static const char *server = TRIBUTARY_DEFAULT_TARGET;
+static bool is_verbose;
 
 const char *link_target(const struct common *common)
 {
@@ -40,12 +46,38 @@ int link_exit_code(enum tributary_code code)
     }
 }
 
+void link_reason(const struct tributary_status *status, char text[LINK_REASON_CAPACITY])
+{
+    const char *code = tributary_code_name(status->code);
+    const bool has_reason = status->reason[0] != '\0';
+    size_t size = 0;
+
+    if (!plain_error(status, server, text, LINK_REASON_CAPACITY)) {
+        snprintf(text, LINK_REASON_CAPACITY, "%s: %s%s%s%s", code, status->message, has_reason ? " (" : "",
+                 status->reason, has_reason ? ")" : "");
+        return;
+    }
+    size = strlen(text);
+    if (is_verbose)
+        snprintf(text + size, LINK_REASON_CAPACITY - size, " [gRPC: %s: %s]", code, status->message);
+}
+
 int link_failed(const char *doing, const struct tributary_status *status)
 {
-    fprintf(stderr, "tributary: %s: %s: %s%s%s%s\n", doing, tributary_code_name(status->code),
-            status->message, status->reason[0] != '\0' ? " (" : "", status->reason,
-            status->reason[0] != '\0' ? ")" : "");
+    char reason[LINK_REASON_CAPACITY];
+
+    link_reason(status, reason);
+    fprintf(stderr, "tributary: %s: %s\n", doing, reason);
     return link_exit_code(status->code);
+}
+
+void link_interrupted(const char *what, const struct tributary_status *status, int64_t retry_ns)
+{
+    char reason[LINK_REASON_CAPACITY];
+
+    link_reason(status, reason);
+    fprintf(stderr, "tributary: %s: %s; trying again in %" PRId64 " ms\n", what, reason,
+            retry_ns / NS_PER_MS);
 }
 
 /* Splits "name: value" or "name=value". Writes the name in lower case to `name`, where `header`
@@ -97,6 +129,8 @@ int link_connect(const struct verb *verb, const struct common *common, struct tr
     };
     struct tributary_status status;
 
+    server = options.target;
+    is_verbose = common->verbose;
     if (common->rpc_headers.count > MAX_RPC_HEADERS)
         return cli_wrong(verb, "--rpc-header: at most %d", MAX_RPC_HEADERS);
     for (size_t i = 0; i < common->rpc_headers.count; i++) {
@@ -171,8 +205,10 @@ int link_open(const struct verb *verb, const struct common *common, struct tribu
 
     const bool is_over = clock_mono_ns() >= common->over_ns;
 
-    fprintf(stderr, "tributary: cannot reach %s: %s\n", link_target(common),
-            is_over ? "--max-time is over" : status.message);
+    if (is_over)
+        fprintf(stderr, "tributary: cannot reach %s: --max-time is over\n", link_target(common));
+    else
+        link_failed("cannot reach the server", &status);
     if (is_over && (common->wait || code == TRIBUTARY_DEADLINE_EXCEEDED))
         return EXITS_DEADLINE;
     return code == TRIBUTARY_DEADLINE_EXCEEDED ? EXITS_UNAVAILABLE : link_exit_code(code);

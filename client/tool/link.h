@@ -1,5 +1,5 @@
 /* link.h - makes a connected client from the common options, and reports failures. Main thread,
- * except link_failed() and link_exit_code(), which any thread may call. */
+ * except link_failed(), link_reason() and link_exit_code(), which any thread may call. */
 #ifndef TRIBUTARY_TOOL_LINK_H
 #define TRIBUTARY_TOOL_LINK_H
 
@@ -23,9 +23,17 @@ int64_t link_limit_ns(const struct common *common, int64_t for_ns);
 /* The address of the server, for people. */
 const char *link_target(const struct common *common);
 
+/* Writes why a call failed, in plain words where they are known. With --verbose, the words of gRPC
+ * core follow. After link_connect(), which keeps the address and --verbose for it. */
+#define LINK_REASON_CAPACITY 1280
+void link_reason(const struct tributary_status *status, char text[LINK_REASON_CAPACITY]);
+
 /* Prints to standard error what failed (`doing`) and how the server answered. Returns the exit code
  * for that answer. */
 int link_failed(const char *doing, const struct tributary_status *status);
 int link_exit_code(enum tributary_code code);
+
+/* Prints to standard error what was lost (`what`), why, and when the next attempt is. */
+void link_interrupted(const char *what, const struct tributary_status *status, int64_t retry_ns);
 
 #endif

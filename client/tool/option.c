@@ -9,6 +9,7 @@ const struct option common_options[] = {
     {0, "connect-timeout", OPTION_DURATION, "DURATION", offsetof(struct common, connect_timeout_ns),
      "how long one attempt to connect may take (default: 10s)"},
     {0, "wait", OPTION_FLAG, "", offsetof(struct common, wait), "wait for a server that is not up yet"},
+    {'v', "verbose", OPTION_FLAG, "", offsetof(struct common, verbose), "errors with the words of gRPC, too"},
     {0, "max-time", OPTION_DURATION, "DURATION", offsetof(struct common, max_time_ns),
      "give up after this long, with exit code 6"},
     {0, "rpc-header", OPTION_LIST, "'NAME: VALUE'", offsetof(struct common, rpc_headers),

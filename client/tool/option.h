@@ -62,7 +62,8 @@ struct common {
     const char *server;
     int64_t connect_timeout_ns; /* 0: not given */
     bool wait;                  /* for a server that is not up yet */
-    int64_t max_time_ns;        /* 0: none */
+    bool verbose;
+    int64_t max_time_ns; /* 0: none */
     /* When --max-time is over, on the clock of clock_mono_ns() and counted from cli_parse();
      * INT64_MAX: never. */
     int64_t over_ns;

@@ -94,8 +94,7 @@ static void on_interrupted(void *ctx, const struct tributary_status *status, int
     const struct serve *serve = ctx;
 
     if (!serve->quiet)
-        fprintf(stderr, "tributary: not registered: %s; trying again in %" PRId64 " ms\n", status->message,
-                retry_ns / NS_PER_MS);
+        link_interrupted("not registered", status, retry_ns);
 }
 
 static void on_ended(void *ctx, const struct tributary_status *status)

@@ -21,8 +21,7 @@ static void on_interrupted(void *ctx, const struct tributary_status *status, int
     const struct sink *sink = ctx;
 
     if (!sink->quiet)
-        fprintf(stderr, "tributary: not connected: %s; trying again in %" PRId64 " ms\n", status->message,
-                retry_ns / NS_PER_MS);
+        link_interrupted("not connected", status, retry_ns);
 }
 
 static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nano)

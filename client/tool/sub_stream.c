@@ -110,8 +110,7 @@ static void on_interrupted(void *ctx, const struct tributary_status *status, int
 
     sub->is_interrupted = true;
     if (!sub->quiet)
-        fprintf(stderr, "tributary: the stream was lost: %s; trying again in %" PRId64 " ms\n",
-                status->message, retry_ns / NS_PER_MS);
+        link_interrupted("the stream was lost", status, retry_ns);
 }
 
 static void on_ended(void *ctx, const struct tributary_status *status)

@@ -3,7 +3,7 @@
 
 Usage: tool_live.py PROGRAM FAKE_SERVER PROTO_FOLDER
 """
-import array, fcntl, json, os, signal, socket, subprocess, sys, tempfile, termios, time, unittest
+import array, fcntl, json, os, signal, socket, subprocess, sys, tempfile, termios, threading, time, unittest
 
 PROGRAM, FAKE, PROTOS = sys.argv[1:4]
 DEADLINE = 20
@@ -253,10 +253,36 @@ class Tool(unittest.TestCase):
         self.assertIn("no such producer", self.run_tool("producers", "get", "nobody", code=4)[1])
         self.assertIn("no option", self.run_tool("sub", "--nonsense", code=2)[1])
         self.assertIn("no verb", self.run_tool("nonsense", code=2)[1])
-        self.assertIn("UNIMPLEMENTED", self.run_tool("subs", "kick", "x", code=64 + 12)[1])
+        self.assertIn("does not know this call", self.run_tool("subs", "kick", "x", code=64 + 12)[1])
         self.assertIn("refused", self.run_tool("pub", "-p", "refuse-x", input=b"x\n", code=1)[1])
         self.run_tool("pub", "--follow", "a", "--exec", "b", code=2)
         self.run_tool(code=2)
+
+    @staticmethod
+    def answering(answer):
+        """The address of a socket that accepts one connection, sends `answer` and closes it."""
+        server = socket.create_server(("127.0.0.1", 0))
+
+        def serve():
+            with server, server.accept()[0] as client:
+                client.recv(1000)
+                client.sendall(answer)
+        threading.Thread(target=serve, daemon=True).start()
+        return "127.0.0.1:%d" % server.getsockname()[1]
+
+    def test_K5_errors_say_the_cause_and_verbose_what_grpc_says(self):
+        refused = "cannot reach the server: nothing listens at 127.0.0.1:1"
+        self.assertIn(refused + "\n", self.run_tool("status", "-s", "127.0.0.1:1", code=3)[1])
+        err = self.run_tool("status", "-v", "-s", "127.0.0.1:1", code=3)[1]
+        self.assertIn(refused + " [gRPC: UNAVAILABLE: ", err)
+        self.assertIn("Connection refused", err)
+        with tempfile.TemporaryDirectory() as folder:
+            nowhere = "unix:" + os.path.join(folder, "nothing")
+            self.assertIn("there is no socket at " + nowhere, self.run_tool("sub", "-s", nowhere, code=3)[1])
+        for answer, cause in ((b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks HTTP/1, and no gRPC"),
+                              (b"SSH-2.0-OpenSSH_9.2p1\r\n", "does not speak gRPC"),
+                              (b"", "closed the connection at once")):
+            self.assertIn(cause, self.run_tool("status", "-s", self.answering(answer), code=3)[1])
 
     def test_help_version_and_status(self):
         self.assertIn("Exit codes", self.run_tool("help")[0])
