@@ -96,7 +96,7 @@ static void print_json(const struct bench *bench, const struct throughput *throu
     table_put_number(object, "not_received", missing);
     report_put_stats(object, &check->stats);
     report_put_latency(object, &check->latency, true);
-    table_print_json(object);
+    table_print_json(object, stdout);
 }
 
 static void print_text(const struct bench *bench, const struct throughput *throughput, uint64_t missing)

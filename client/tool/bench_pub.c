@@ -173,7 +173,7 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
         table_put_number(object, "reconnects", sum->reconnects);
         report_put_real(object, "flush_seconds", (double)flush_ns / 1e9);
         json_object_set_new(object, "per_publisher", publishers_json(bench));
-        table_print_json(object);
+        table_print_json(object, stdout);
         return;
     }
     printf("publishers     %u, %u bytes of payload\n", bench->plan.publishers, bench->plan.size);

@@ -197,7 +197,7 @@ static void print_json(const struct bench *bench, const struct check_stats *stat
     table_put_number(object, "reconnects", reconnects);
     report_put_latency(object, latency, false);
     json_object_set_new(object, "per_subscriber", subscribers_json(bench));
-    table_print_json(object);
+    table_print_json(object, stdout);
 }
 
 static void print_text(const struct bench *bench, const struct check_stats *stats,

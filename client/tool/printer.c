@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "client/tool/display.h"
 #include "client/tool/event_json.h"
 #include "event/text.h"
 
@@ -125,17 +126,6 @@ void escape_text(struct buf *buf, struct tributary_bytes text)
         buf_bytes(buf, data + plain, text.size - plain);
 }
 
-/* The number of characters, which for most texts is the width on a terminal. */
-static unsigned width_of(struct tributary_bytes text)
-{
-    const uint8_t *data = text.data;
-    unsigned width = 0;
-
-    for (size_t i = 0; i < text.size; i++)
-        width += (data[i] & 0xc0) != 0x80;
-    return width;
-}
-
 static void put_time(struct printer *printer, uint64_t unix_nano)
 {
     const time_t second = (time_t)(unix_nano / NS_PER_S);
@@ -159,7 +149,7 @@ static void put_source(struct printer *printer, struct tributary_bytes source)
                                           "\033[34m", "\033[31m", "\033[96m", "\033[93m",
                                           "\033[92m", "\033[95m", "\033[94m", "\033[91m"};
     const uint8_t *data = source.data;
-    const unsigned width = width_of(source);
+    const unsigned width = display_width(source);
     uint32_t hash = 2166136261u;
 
     for (size_t i = 0; i < source.size; i++)

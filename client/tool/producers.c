@@ -1,97 +1,69 @@
 /* producers.c - `tributary producers ls` and `tributary producers get`. */
 #include <stdio.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/producers_show.h"
-#include "client/tool/stop.h"
+#include "client/tool/repeat.h"
 #include "client/tool/verbs.h"
 
-#define CLEAR "\033[H\033[2J"
-
-enum { FORM_TEXT, FORM_JSON };
+enum { GET_TEXT, GET_JSON }; /* --output of get */
 
 struct settings {
     struct common common;
-    unsigned output;
-    int64_t every_ns; /* 0: list once */
+    unsigned output, order;
+    struct repeat repeat;
+    const char *pattern; /* NULL: all of them */
 };
 
 struct listing {
-    unsigned form;
-    uint64_t count;
+    const struct settings *settings;
+    struct text_table table;
 };
 
 static void on_row(void *ctx, const struct tributary_producer *producer)
 {
     struct listing *listing = ctx;
 
-    if (listing->form == FORM_JSON) {
-        producer_show_json(producer);
-        return;
-    }
-    if (listing->count++ == 0)
-        producer_show_head();
-    producer_show_row(producer);
+    producer_show_row(&listing->table, producer, (enum list_form)listing->settings->output,
+                      (enum producer_order)listing->settings->order);
 }
 
 static void on_one(void *ctx, const struct tributary_producer *producer)
 {
-    const struct listing *listing = ctx;
+    const struct settings *settings = ctx;
 
-    if (listing->form == FORM_JSON)
+    if (settings->output == GET_JSON)
         producer_show_json(producer);
     else
         producer_show_whole(producer);
 }
 
-static int list(const struct settings *settings, struct tributary *client, const char *pattern)
+static int list(void *ctx, struct tributary *client, FILE *out, struct display_size size)
 {
-    struct listing listing = {.form = settings->output};
-    const struct tributary_producers_query query = {
-        .pattern = pattern, .timeout_ns = link_left_ns(&settings->common), .each = on_row, .ctx = &listing};
+    const struct settings *settings = ctx;
+    struct listing listing = {.settings = settings};
+    const struct tributary_producers_query query = {.pattern = settings->pattern,
+                                                    .timeout_ns = link_left_ns(&settings->common),
+                                                    .each = on_row,
+                                                    .ctx = &listing};
     struct tributary_status status;
+    int result = EXITS_OK;
 
+    producer_show_table(&listing.table, (enum list_form)settings->output);
     if (tributary_producers(client, &query, &status) != TRIBUTARY_OK)
-        return link_failed("listing producers", &status);
-    if (listing.count == 0 && listing.form == FORM_TEXT)
-        fprintf(stderr, "no producers\n");
-    return EXITS_OK;
+        result = link_failed("listing producers", &status);
+    else
+        result = list_print(&listing.table, out, size, "no producers");
+    text_table_fini(&listing.table);
+    return result;
 }
 
-/* Lists every `every_ns` until a stop is requested, --max-time is over or standard output cannot be
- * written. Clears a terminal before each list; appends to anything else. */
-static int list_repeatedly(const struct settings *settings, struct tributary *client, const char *pattern,
-                           struct stop *stop)
+static int get(struct settings *settings, struct tributary *client, const char *name)
 {
-    const bool draws = isatty(STDOUT_FILENO) != 0 && settings->output == FORM_TEXT;
-    const int64_t until_ns = settings->common.over_ns;
-    bool first = true;
-
-    while (!stop_requested(stop)) {
-        if (draws)
-            fputs(CLEAR, stdout);
-        else if (!first && settings->output == FORM_TEXT)
-            putchar('\n');
-        list(settings, client, pattern);
-        if (fflush(stdout) != 0)
-            return EXITS_OK;
-        first = false;
-        if (clock_mono_ns() >= until_ns)
-            return EXITS_DEADLINE;
-        stop_wait(stop, -1, MIN_OF(settings->every_ns, until_ns - clock_mono_ns()));
-    }
-    return EXITS_OK;
-}
-
-static int get(const struct settings *settings, struct tributary *client, const char *name)
-{
-    struct listing listing = {.form = settings->output};
     const struct tributary_producers_query query = {
-        .pattern = name, .timeout_ns = link_left_ns(&settings->common), .each = on_one, .ctx = &listing};
+        .pattern = name, .timeout_ns = link_left_ns(&settings->common), .each = on_one, .ctx = settings};
     struct tributary_status status;
 
     if (tributary_producer_get(client, &query, &status) != TRIBUTARY_OK)
@@ -101,24 +73,20 @@ static int get(const struct settings *settings, struct tributary *client, const 
 
 static int run_list(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.output = FORM_TEXT};
+    struct settings settings = {.output = LIST_TEXT};
     struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    struct stop stop = {.signal_fd = -1, .wakeup_fd = -1};
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const char *pattern = arguments.count > 0 ? arguments.items[0] : NULL;
+        const struct repeat_job job = {.verb = verb,
+                                       .common = &settings.common,
+                                       .options = &settings.repeat,
+                                       .is_text = settings.output != LIST_JSON,
+                                       .list = list,
+                                       .ctx = &settings};
 
-        if (settings.every_ns > 0 && !stop_init(&stop, 0))
-            result = EXITS_ERROR;
-        if (result == EXITS_OK)
-            result = link_open(verb, &settings.common, &client);
-        if (result == EXITS_OK)
-            result = settings.every_ns > 0 ? list_repeatedly(&settings, client, pattern, &stop)
-                                           : list(&settings, client, pattern);
-        tributary_free(client);
-        stop_fini(&stop);
+        settings.pattern = arguments.count > 0 ? arguments.items[0] : NULL;
+        result = repeat_run(&job);
     }
     cli_free(verb, &settings, &arguments);
     return result;
@@ -126,7 +94,7 @@ static int run_list(const struct verb *verb, int argc, char **argv)
 
 static int run_get(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.output = FORM_TEXT};
+    struct settings settings = {.output = GET_TEXT};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;
@@ -144,23 +112,23 @@ static int run_get(const struct verb *verb, int argc, char **argv)
     return result;
 }
 
-#define OUTPUT                                                                                               \
-    {                                                                                                        \
-        'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output),                        \
-            "a table, or one JSON object per line (default: text)"                                           \
-    }
-
+#define OFFSET(member) offsetof(struct settings, member)
 static const struct option list_options[] = {
-    OUTPUT,
-    {'w', "watch", OPTION_EVERY, "[INTERVAL]", offsetof(struct settings, every_ns),
-     "list again after each INTERVAL (2s), until stopped; a terminal is drawn anew"},
+    {'o', "output", OPTION_CHOICE, LIST_FORM_WORDS, OFFSET(output), LIST_FORM_HELP},
+    {0, "sort", OPTION_CHOICE, PRODUCER_ORDER_WORDS, OFFSET(order),
+     "what comes first: by name (default), or the largest"},
+    REPEAT_OPTIONS(OFFSET(repeat)),
 };
 
-static const struct option get_options[] = {OUTPUT};
+static const struct option get_options[] = {
+    {'o', "output", OPTION_CHOICE, "text|json", OFFSET(output),
+     "for people, or one JSON object (default: text)"},
+};
 
 static const struct example list_examples[] = {
     {"tributary producers ls", "all of them"},
     {"tributary producers ls --watch 1s", "all of them, again every second"},
+    {"tributary producers ls --sort sequence -o wide", "who published most, with everything known"},
     {"tributary producers ls 'web-*' -o json | jq .published.events", "some of them, for another program"},
 };
 
@@ -172,12 +140,14 @@ const struct verb verb_producers_ls = {
     .arguments = "[PATTERN]",
     .max_arguments = 1,
     .summary = "list producers",
-    .text = "Lists the producers whose names match the pattern, in the order of their names. A producer is "
-            "transient (it publishes, and is\n"
-            "forgotten a minute after its last call) or a session (it registered, for as long as it is "
-            "connected). A session is shared, or is\n"
-            "asked for each consumer apart: then its activations are counted, those that are held back in "
-            "brackets.",
+    .text =
+        "Lists the producers whose names match the pattern. A producer is transient (it publishes, and is "
+        "forgotten a minute after its\n"
+        "last call) or a session (it registered, for as long as it is connected). A session is shared, or "
+        "per-consumer: it is asked for\n"
+        "each consumer apart. Then 'activations' says how often, with those that are held back in brackets. "
+        "A terminal gets the columns\n"
+        "that fit, and long names without their middle; -o wide has everything.",
     .options = list_options,
     .option_count = sizeof(list_options) / sizeof(list_options[0]),
     .examples = list_examples,

@@ -3,9 +3,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "client/tool/printer.h"
-#include "client/tool/table.h"
 #include "client/tool/value.h"
 
 static const char *kind_of(const struct tributary_producer *producer)
@@ -48,7 +48,7 @@ static json_t *session_of(const struct tributary_producer *producer)
     return object;
 }
 
-void producer_show_json(const struct tributary_producer *producer)
+static json_t *json_of(const struct tributary_producer *producer)
 {
     json_t *object = json_object();
     char epoch[24];
@@ -67,17 +67,52 @@ void producer_show_json(const struct tributary_producer *producer)
     table_put_text(object, "peer", producer->peer);
     if (producer->is_session)
         json_object_set_new(object, "session", session_of(producer));
-    table_print_json(object);
+    return object;
 }
 
-void producer_show_head(void)
+void producer_show_json(const struct tributary_producer *producer)
 {
-    printf("%-28s %-9s %-12s %-9s %12s %10s %6s %8s %6s %12s  %-14s %s\n", "producer", "kind", "mode",
-           "state", "sequence", "published", "calls", "blocked", "subs", "activations", "last event",
-           "labels");
+    table_print_json(json_of(producer), stdout);
 }
 
-void producer_show_row(const struct tributary_producer *producer)
+static const struct text_column columns[] = {
+    {"producer", COLUMN_FLEXIBLE},
+    {"kind", 0},
+    {"state", 0},
+    {"sequence", COLUMN_RIGHT},
+    {"published", COLUMN_RIGHT | COLUMN_WIDE},
+    {"calls", COLUMN_RIGHT | COLUMN_WIDE},
+    {"blocked", COLUMN_RIGHT | COLUMN_WIDE},
+    {"subs", COLUMN_RIGHT},
+    {"activations", COLUMN_RIGHT | COLUMN_WIDE},
+    {"last event", 0},
+    {"peer", COLUMN_WIDE},
+    {"labels", COLUMN_WIDE},
+};
+
+void producer_show_table(struct text_table *table, enum list_form form)
+{
+    text_table_init(table, columns, form == LIST_JSON ? 0 : ARRAY_LEN(columns), form == LIST_WIDE);
+}
+
+static uint64_t rank(const struct tributary_producer *producer, enum producer_order order)
+{
+    switch (order) {
+    case BY_NAME:
+        return 0; /* the server lists by name */
+    case BY_SEQUENCE:
+        return producer->last_sequence;
+    case BY_PUBLISHED:
+        return producer->published.bytes;
+    case BY_SUBS:
+        return producer->subscriptions;
+    case BY_LAST_EVENT:
+        return producer->last_event_unix_nano;
+    }
+    return 0;
+}
+
+static void put_cells(struct text_table *table, const struct tributary_producer *producer)
 {
     struct buf labels = {0};
     char activations[40] = "-";
@@ -90,11 +125,34 @@ void producer_show_row(const struct tributary_producer *producer)
     table_age(producer->last_event_unix_nano, age, sizeof(age));
     bytes_text(producer->published.bytes, size, sizeof(size));
     put_labels(&labels, producer);
-    printf("%-28s %-9s %-12s %-9s %12" PRIu64 " %10s %6u %8u %6u %12s  %-14s %.*s\n", producer->name,
-           kind_of(producer), mode_of(producer), tributary_state_name(producer->state),
-           producer->last_sequence, size, producer->open_calls, producer->blocked_calls,
-           producer->subscriptions, activations, age, (int)labels.size, (const char *)labels.data);
+    buf_byte(&labels, 0);
+    text_table_cell(table, producer->name);
+    text_table_cell(table, producer->is_session ? mode_of(producer) : kind_of(producer));
+    text_table_cell(table, tributary_state_name(producer->state));
+    text_table_format(table, "%" PRIu64, producer->last_sequence);
+    text_table_cell(table, size);
+    text_table_format(table, "%u", producer->open_calls);
+    text_table_format(table, "%u", producer->blocked_calls);
+    text_table_format(table, "%u", producer->subscriptions);
+    text_table_cell(table, activations);
+    text_table_cell(table, age);
+    text_table_cell(table, producer->peer);
+    text_table_cell(table, labels.broken ? "" : (const char *)labels.data);
     buf_fini(&labels);
+}
+
+void producer_show_row(struct text_table *table, const struct tributary_producer *producer,
+                       enum list_form form, enum producer_order order)
+{
+    text_table_row(table, "", rank(producer, order));
+    if (form == LIST_JSON) {
+        char *text = table_json_text(json_of(producer));
+
+        text_table_cell(table, text ? text : "");
+        free(text);
+    } else {
+        put_cells(table, producer);
+    }
 }
 
 void producer_show_whole(const struct tributary_producer *producer)

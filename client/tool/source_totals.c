@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/tool/text_table.h"
+
 #define QUERY_NS INT64_C(2000000000)
 
 struct entry {
@@ -151,37 +153,41 @@ void source_totals_fetch(struct source_totals *totals, struct tributary *client)
     tributary_producers(client, &query, NULL); /* without an answer our own totals stand */
 }
 
-static int by_name(const void *left, const void *right)
-{
-    return strcmp((*(const struct entry *const *)left)->name, (*(const struct entry *const *)right)->name);
-}
+static const struct text_column columns[] = {
+    {"producer", COLUMN_FLEXIBLE},
+    {"published", COLUMN_RIGHT},
+    {"delivered", COLUMN_RIGHT},
+    {"dropped", COLUMN_RIGHT},
+    {"", 0}, /* a remark */
+};
 
-static void print_row(FILE *out, const struct entry *entry)
+static void put_row(struct text_table *table, const struct entry *entry)
 {
     const uint64_t seen = entry->delivered + entry->dropped;
     const uint64_t published = MAX_OF(entry->earlier + span(entry), seen);
 
-    fprintf(out, "%-28s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "%s\n", entry->name, published,
-            entry->delivered, entry->dropped, entry->unknown ? "  and more that nobody could count" : "");
+    text_table_row(table, entry->name, 0);
+    text_table_cell(table, entry->name);
+    text_table_format(table, "%" PRIu64, published);
+    text_table_format(table, "%" PRIu64, entry->delivered);
+    text_table_format(table, "%" PRIu64, entry->dropped);
+    if (entry->unknown)
+        text_table_cell(table, "and more, nobody can say how many");
 }
 
-void source_totals_print(struct source_totals *totals, FILE *out)
+void source_totals_print(struct source_totals *totals, FILE *out, unsigned width)
 {
-    size_t count = 0;
+    struct text_table table;
 
+    text_table_init(&table, columns, ARRAY_LEN(columns), false);
     pthread_mutex_lock(&totals->lock);
-
-    const struct entry **rows = calloc(totals->sources.count + 1, sizeof(*rows));
-
-    fprintf(out, "\n%-28s %12s %12s %12s\n", "producer", "published", "delivered", "dropped");
-    for (struct map_node *node = NULL; rows && (node = map_next(&totals->sources, node));)
-        rows[count++] = entry_of(node);
-    if (count > 0)
-        qsort(rows, count, sizeof(*rows), by_name);
-    for (size_t i = 0; i < count; i++)
-        print_row(out, rows[i]);
+    for (struct map_node *node = NULL; (node = map_next(&totals->sources, node));)
+        put_row(&table, entry_of(node));
     if (totals->others)
-        print_row(out, totals->others);
-    free(rows);
+        put_row(&table, totals->others);
     pthread_mutex_unlock(&totals->lock);
+    fputc('\n', out);
+    if (!text_table_print(&table, out, width))
+        fprintf(out, "tributary: out of memory\n");
+    text_table_fini(&table);
 }

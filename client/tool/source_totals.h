@@ -33,7 +33,7 @@ void source_totals_lost(struct source_totals *totals, const struct tributary_los
  * from a callback of `client`. */
 void source_totals_fetch(struct source_totals *totals, struct tributary *client);
 
-/* Prints the table. */
-void source_totals_print(struct source_totals *totals, FILE *out);
+/* Prints the table. `width` is the number of columns of the terminal; 0: no bound. */
+void source_totals_print(struct source_totals *totals, FILE *out, unsigned width);
 
 #endif

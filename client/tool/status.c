@@ -6,6 +6,7 @@
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/repeat.h"
 #include "client/tool/table.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
@@ -16,11 +17,13 @@ struct settings {
     struct common common;
     unsigned output;
     bool counters;
+    struct repeat repeat;
 };
 
 struct view {
     const struct settings *settings;
     const char *health;
+    FILE *out;
 };
 
 static void print_json(const struct view *view, const struct tributary_info *info)
@@ -48,7 +51,7 @@ static void print_json(const struct view *view, const struct tributary_info *inf
     for (size_t i = 0; i < info->counter_count; i++)
         json_object_set_new(counters, info->counters[i].name, json_integer(info->counters[i].value));
     json_object_set_new(object, "counters", counters);
-    table_print_json(object);
+    table_print_json(object, view->out);
 }
 
 static int64_t counter(const struct tributary_info *info, const char *name)
@@ -61,7 +64,7 @@ static int64_t counter(const struct tributary_info *info, const char *name)
 }
 
 /* How long the turns of the server's control thread take. An older server does not say. */
-static void print_turns(const struct tributary_info *info)
+static void print_turns(const struct view *view, const struct tributary_info *info)
 {
     char longest[40];
     int64_t turns = 0;
@@ -73,7 +76,7 @@ static void print_turns(const struct tributary_info *info)
     if (turns == 0)
         return;
     duration_text(counter(info, "loop.turn_max_us") * NS_PER_US, longest, sizeof(longest));
-    printf("loop           %" PRId64 " turns, the longest %s\n", turns, longest);
+    fprintf(view->out, "loop           %" PRId64 " turns, the longest %s\n", turns, longest);
 }
 
 static void print_text(const struct view *view, const struct tributary_info *info)
@@ -85,20 +88,20 @@ static void print_text(const struct view *view, const struct tributary_info *inf
     duration_text(MAX_OF(clock_wall_ns() - (int64_t)info->started_unix_nano, 0), age, sizeof(age));
     bytes_text(info->memory_used_bytes, used, sizeof(used));
     bytes_text(info->memory_limit_bytes, limit, sizeof(limit));
-    printf("server         %s, %s\n", link_target(&view->settings->common), view->health);
-    printf("version        %s, gRPC %s\n", info->version, info->grpc_version);
-    printf("up             %s, process %u\n", age, info->pid);
+    fprintf(view->out, "server         %s, %s\n", link_target(&view->settings->common), view->health);
+    fprintf(view->out, "version        %s, gRPC %s\n", info->version, info->grpc_version);
+    fprintf(view->out, "up             %s, process %u\n", age, info->pid);
     for (size_t i = 0; i < info->listening_count; i++)
-        printf("%-14s %s\n", i == 0 ? "listening" : "", info->listening[i]);
-    printf("producers      %" PRId64 "\nsubscriptions  %" PRId64 "\nconnections    %" PRId64 "\n",
-           counter(info, "live.producers"), counter(info, "live.subscriptions"),
-           counter(info, "live.connections"));
-    printf("events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n",
-           counter(info, "events.in"), counter(info, "events.out"), counter(info, "events.dropped"));
-    printf("memory         %s of %s\n", used, limit);
-    print_turns(info);
+        fprintf(view->out, "%-14s %s\n", i == 0 ? "listening" : "", info->listening[i]);
+    fprintf(view->out, "producers      %" PRId64 "\nsubscriptions  %" PRId64 "\nconnections    %" PRId64 "\n",
+            counter(info, "live.producers"), counter(info, "live.subscriptions"),
+            counter(info, "live.connections"));
+    fprintf(view->out, "events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n",
+            counter(info, "events.in"), counter(info, "events.out"), counter(info, "events.dropped"));
+    fprintf(view->out, "memory         %s of %s\n", used, limit);
+    print_turns(view, info);
     for (size_t i = 0; view->settings->counters && i < info->counter_count; i++)
-        printf("%-28s %12" PRId64 "\n", info->counters[i].name, info->counters[i].value);
+        fprintf(view->out, "%-28s %12" PRId64 "\n", info->counters[i].name, info->counters[i].value);
 }
 
 static void on_info(void *ctx, const struct tributary_info *info)
@@ -111,12 +114,15 @@ static void on_info(void *ctx, const struct tributary_info *info)
         print_text(view, info);
 }
 
-static int show(const struct settings *settings, struct tributary *client)
+/* Shows the status once. The size of the terminal has no influence. */
+static int show(void *ctx, struct tributary *client, FILE *out, struct display_size size)
 {
-    struct view view = {.settings = settings, .health = "serving"};
+    const struct settings *settings = ctx;
+    struct view view = {.settings = settings, .health = "serving", .out = out};
     struct tributary_status status;
     bool serving = false;
 
+    (void)size;
     if (tributary_check(client, NULL, link_left_ns(&settings->common), &serving, &status) != TRIBUTARY_OK)
         view.health = "health unknown";
     else if (!serving)
@@ -130,13 +136,18 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.output = FORM_TEXT};
     struct text_list arguments = {0};
-    struct tributary *client = NULL;
     int result = EXITS_OK;
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) &&
-        (result = link_open(verb, &settings.common, &client)) == EXITS_OK)
-        result = show(&settings, client);
-    tributary_free(client);
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        const struct repeat_job job = {.verb = verb,
+                                       .common = &settings.common,
+                                       .options = &settings.repeat,
+                                       .is_text = settings.output == FORM_TEXT,
+                                       .list = show,
+                                       .ctx = &settings};
+
+        result = repeat_run(&job);
+    }
     cli_free(verb, &settings, &arguments);
     return result;
 }
@@ -145,10 +156,12 @@ static const struct option options[] = {
     {'o', "output", OPTION_CHOICE, "text|json", offsetof(struct settings, output),
      "for people, or one JSON object (default: text)"},
     {0, "counters", OPTION_FLAG, "", offsetof(struct settings, counters), "with all counters of the server"},
+    REPEAT_OPTIONS(offsetof(struct settings, repeat)),
 };
 
 static const struct example examples[] = {
     {"tributary status", "is it there, since when, and what does it do"},
+    {"tributary status --watch 1s", "the same, again every second"},
     {"tributary status -s unix:/run/tributary.sock -o json | jq .counters", "the counters of another server"},
 };
 
@@ -159,8 +172,8 @@ const struct verb verb_status = {
     .text = "The exit code is 3 where the server cannot be reached, and where it is not serving, as while it "
             "drains.",
     .options = options,
-    .option_count = 2,
+    .option_count = ARRAY_LEN(options),
     .examples = examples,
-    .example_count = 2,
+    .example_count = ARRAY_LEN(examples),
     .run = run,
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "client/tool/display.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/stderr_lines.h"
@@ -220,7 +221,7 @@ static int run_stream(struct sub *sub, struct tributary *query_client)
     tributary_subscriber_free(subscriber);
     loss_notices_end(&sub->losses);
     if (sub->with_totals)
-        source_totals_print(&sub->totals, stderr);
+        source_totals_print(&sub->totals, stderr, display_size(STDERR_FILENO).columns);
     return verdict(sub, reason, &status);
 }
 

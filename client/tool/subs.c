@@ -1,20 +1,25 @@
 /* subs.c - `tributary subs ls` and `tributary subs kick`. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/tool/exits.h"
 #include "client/tool/cli.h"
 #include "client/tool/link.h"
+#include "client/tool/repeat.h"
 #include "client/tool/table.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
-enum { FORM_TEXT, FORM_JSON };
+/* What a list is sorted by. All but the moment of the start and the name: the largest first. */
+enum order { BY_START, BY_NAME, BY_DELIVERED, BY_DROPPED, BY_QUEUED };
+#define ORDER_WORDS "started|name|delivered|dropped|queued"
 
 struct list_settings {
     struct common common;
-    unsigned output;
+    unsigned output, order;
     bool sources;
+    struct repeat repeat;
 };
 
 struct kick_settings {
@@ -26,7 +31,7 @@ struct kick_settings {
 
 struct listing {
     const struct list_settings *settings;
-    uint64_t count;
+    struct text_table table;
 };
 
 static json_t *stats(struct tributary_totals accepted, struct tributary_totals delivered,
@@ -58,7 +63,7 @@ static json_t *settings_of(const struct tributary_settings *settings)
     return object;
 }
 
-static void print_json(const struct tributary_subscription *subscription)
+static json_t *json_of(const struct tributary_subscription *subscription)
 {
     json_t *object = json_object();
     json_t *losses = json_object();
@@ -92,7 +97,7 @@ static void print_json(const struct tributary_subscription *subscription)
     json_object_set_new(object, "blocked", json_boolean(subscription->blocked));
     json_object_set_new(object, "fallback_active", json_boolean(subscription->fallback_active));
     json_object_set_new(object, "draining", json_boolean(subscription->draining));
-    table_print_json(object);
+    return object;
 }
 
 static const char *condition(const struct tributary_subscription *subscription)
@@ -103,59 +108,148 @@ static const char *condition(const struct tributary_subscription *subscription)
                                            : "flowing";
 }
 
-static void print_share(const char *name, const struct tributary_source_totals *share)
+static const struct text_column columns[] = {
+    {"subscription", 0},
+    {"name", COLUMN_FLEXIBLE},
+    {"overflow", COLUMN_WIDE},
+    {"state", 0},
+    {"accepted", COLUMN_RIGHT | COLUMN_WIDE},
+    {"delivered", COLUMN_RIGHT},
+    {"dropped", COLUMN_RIGHT},
+    {"queued", COLUMN_RIGHT},
+    {"producers", COLUMN_RIGHT | COLUMN_WIDE},
+    {"started", COLUMN_WIDE},
+    {"peer", COLUMN_WIDE},
+};
+
+static void put_count(struct text_table *table, uint64_t count)
 {
-    printf("  from %-48s %21" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "\n", name,
-           share->accepted.events, share->delivered.events, share->dropped.events, share->queued.events);
+    text_table_format(table, "%" PRIu64, count);
+}
+
+static void put_counts(struct text_table *table, struct tributary_totals accepted,
+                       struct tributary_totals delivered, struct tributary_totals dropped,
+                       struct tributary_totals queued)
+{
+    put_count(table, accepted.events);
+    put_count(table, delivered.events);
+    put_count(table, dropped.events);
+    put_count(table, queued.events);
+}
+
+/* Puts a row below the subscription: the losses by one reason. */
+static void put_loss(struct text_table *table, const struct tributary_loss_totals *loss)
+{
+    text_table_child(table);
+    text_table_cell(table, "  lost by");
+    text_table_cell(table, tributary_loss_name(loss->reason));
+    for (unsigned i = 0; i < 4; i++) /* overflow, state, accepted, delivered */
+        text_table_cell(table, "");
+    put_count(table, loss->lost.events);
+}
+
+/* Puts a row below the subscription: what it got of one source. */
+static void put_share(struct text_table *table, const char *name, const struct tributary_source_totals *share)
+{
+    text_table_child(table);
+    text_table_cell(table, "  from");
+    text_table_cell(table, name);
+    text_table_cell(table, "");
+    text_table_cell(table, "");
+    put_counts(table, share->accepted, share->delivered, share->dropped, share->queued);
+}
+
+static void put_rows(struct text_table *table, const struct tributary_subscription *subscription)
+{
+    char age[40];
+
+    table_age(subscription->started_unix_nano, age, sizeof(age));
+    text_table_cell(table, subscription->id);
+    text_table_cell(table, subscription->name[0] != '\0' ? subscription->name : "-");
+    text_table_cell(table, tributary_overflow_name((int)subscription->settings.overflow));
+    text_table_cell(table, condition(subscription));
+    put_counts(table, subscription->accepted, subscription->delivered, subscription->dropped,
+               subscription->queued);
+    text_table_format(table, "%u", subscription->producers_matched);
+    text_table_cell(table, age);
+    text_table_cell(table, subscription->peer);
+    for (size_t i = 0; i < subscription->loss_count; i++)
+        put_loss(table, &subscription->losses[i]);
+    for (size_t i = 0; i < subscription->source_count; i++)
+        put_share(table, subscription->sources[i].source, &subscription->sources[i]);
+    if (subscription->others.accepted.events > 0)
+        put_share(table, "(idle producers)", &subscription->others);
+}
+
+static uint64_t rank(const struct tributary_subscription *subscription, enum order order)
+{
+    switch (order) {
+    case BY_START:
+    case BY_NAME:
+        return 0; /* the server lists by the moment of the start */
+    case BY_DELIVERED:
+        return subscription->delivered.events;
+    case BY_DROPPED:
+        return subscription->dropped.events;
+    case BY_QUEUED:
+        return subscription->queued.events;
+    }
+    return 0;
 }
 
 static void on_row(void *ctx, const struct tributary_subscription *subscription)
 {
     struct listing *listing = ctx;
+    const enum order order = (enum order)listing->settings->order;
 
-    if (listing->settings->output == FORM_JSON) {
-        print_json(subscription);
-        return;
+    text_table_row(&listing->table, order == BY_NAME ? subscription->name : "", rank(subscription, order));
+    if (listing->settings->output == LIST_JSON) {
+        char *text = table_json_text(json_of(subscription));
+
+        text_table_cell(&listing->table, text ? text : "");
+        free(text);
+    } else {
+        put_rows(&listing->table, subscription);
     }
-    if (listing->count++ == 0)
-        printf("%-24s %-16s %-11s %-15s %12s %12s %10s %8s  %s\n", "subscription", "name", "overflow",
-               "state", "accepted", "delivered", "dropped", "queued", "peer");
-    printf("%-24s %-16s %-11s %-15s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8" PRIu64 "  %s\n",
-           subscription->id, subscription->name[0] != '\0' ? subscription->name : "-",
-           tributary_overflow_name((int)subscription->settings.overflow), condition(subscription),
-           subscription->accepted.events, subscription->delivered.events, subscription->dropped.events,
-           subscription->queued.events, subscription->peer);
-    for (size_t i = 0; i < subscription->loss_count; i++)
-        printf("  lost %" PRIu64 " by %s\n", subscription->losses[i].lost.events,
-               tributary_loss_name(subscription->losses[i].reason));
-    for (size_t i = 0; i < subscription->source_count; i++)
-        print_share(subscription->sources[i].source, &subscription->sources[i]);
-    if (subscription->others.accepted.events > 0)
-        print_share("(idle producers)", &subscription->others);
+}
+
+static int list(void *ctx, struct tributary *client, FILE *out, struct display_size size)
+{
+    const struct list_settings *settings = ctx;
+    struct listing listing = {.settings = settings};
+    const struct tributary_subscriptions_query query = {.sources = settings->sources,
+                                                        .timeout_ns = link_left_ns(&settings->common),
+                                                        .each = on_row,
+                                                        .ctx = &listing};
+    struct tributary_status status;
+    int result = EXITS_OK;
+
+    text_table_init(&listing.table, columns, settings->output == LIST_JSON ? 0 : ARRAY_LEN(columns),
+                    settings->output == LIST_WIDE);
+    if (tributary_subscriptions(client, &query, &status) != TRIBUTARY_OK)
+        result = link_failed("listing subscriptions", &status);
+    else
+        result = list_print(&listing.table, out, size, "no subscriptions");
+    text_table_fini(&listing.table);
+    return result;
 }
 
 static int run_list(const struct verb *verb, int argc, char **argv)
 {
-    struct list_settings settings = {.output = FORM_TEXT};
-    struct listing listing = {.settings = &settings};
+    struct list_settings settings = {.output = LIST_TEXT};
     struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    struct tributary_status status;
     int result = EXITS_OK;
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result) &&
-        (result = link_open(verb, &settings.common, &client)) == EXITS_OK) {
-        const struct tributary_subscriptions_query query = {.sources = settings.sources,
-                                                            .timeout_ns = link_left_ns(&settings.common),
-                                                            .each = on_row,
-                                                            .ctx = &listing};
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        const struct repeat_job job = {.verb = verb,
+                                       .common = &settings.common,
+                                       .options = &settings.repeat,
+                                       .is_text = settings.output != LIST_JSON,
+                                       .list = list,
+                                       .ctx = &settings};
 
-        if (tributary_subscriptions(client, &query, &status) != TRIBUTARY_OK)
-            result = link_failed("listing subscriptions", &status);
-        else if (listing.count == 0 && settings.output == FORM_TEXT)
-            fprintf(stderr, "no subscriptions\n");
+        result = repeat_run(&job);
     }
-    tributary_free(client);
     cli_free(verb, &settings, &arguments);
     return result;
 }
@@ -195,10 +289,12 @@ static int run_kick(const struct verb *verb, int argc, char **argv)
 
 #define LIST_OFFSET(member) offsetof(struct list_settings, member)
 static const struct option list_options[] = {
-    {'o', "output", OPTION_CHOICE, "text|json", LIST_OFFSET(output),
-     "a table, or one JSON object per line (default: text)"},
+    {'o', "output", OPTION_CHOICE, LIST_FORM_WORDS, LIST_OFFSET(output), LIST_FORM_HELP},
+    {0, "sort", OPTION_CHOICE, ORDER_WORDS, LIST_OFFSET(order),
+     "what comes first: the oldest (default), by name, or the largest"},
     {0, "sources", OPTION_FLAG, "", LIST_OFFSET(sources),
      "with the totals of every producer that is not idle"},
+    REPEAT_OPTIONS(LIST_OFFSET(repeat)),
 };
 
 #define KICK_OFFSET(member) offsetof(struct kick_settings, member)
@@ -211,6 +307,7 @@ static const struct option kick_options[] = {
 
 static const struct example list_examples[] = {
     {"tributary subs ls", "who listens, and what they lost"},
+    {"tributary subs ls --sort dropped --watch", "who loses most, again every 2 s"},
     {"tributary subs ls --sources -o json", "everything about them"},
 };
 
@@ -223,11 +320,13 @@ const struct verb verb_subs_ls = {
     .name = "subs ls",
     .arguments = "",
     .summary = "list subscriptions",
-    .text = "In the order of their beginning. At all times accepted = delivered + dropped + queued.",
+    .text =
+        "At all times accepted = delivered + dropped + queued; -o wide shows all four. A terminal gets the "
+        "columns that fit.",
     .options = list_options,
-    .option_count = 2,
+    .option_count = ARRAY_LEN(list_options),
     .examples = list_examples,
-    .example_count = 2,
+    .example_count = ARRAY_LEN(list_examples),
     .run = run_list,
 };
 

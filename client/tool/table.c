@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "client/tool/exits.h"
 #include "client/tool/printer.h"
 #include "client/tool/value.h"
 
@@ -45,14 +46,34 @@ void table_put_moment(json_t *object, const char *name, uint64_t unix_nano)
     table_put_text(object, name, text);
 }
 
-void table_print_json(json_t *object)
+char *table_json_text(json_t *object)
 {
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
-    if (text)
-        puts(text);
-    free(text);
     json_decref(object);
+    return text;
+}
+
+void table_print_json(json_t *object, FILE *out)
+{
+    char *text = table_json_text(object);
+
+    if (text)
+        fprintf(out, "%s\n", text);
+    free(text);
+}
+
+int list_print(struct text_table *table, FILE *out, struct display_size size, const char *none)
+{
+    if (table->row_count == 0 && !table->text.broken) {
+        if (table->column_count > 0)
+            fprintf(out == stdout ? stderr : out, "%s\n", none);
+        return EXITS_OK;
+    }
+    if (text_table_print(table, out, size.columns))
+        return EXITS_OK;
+    fprintf(stderr, "tributary: out of memory\n");
+    return EXITS_ERROR;
 }
 
 void table_age(uint64_t unix_nano, char *text, size_t capacity)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "tributary/tributary.h"
+#include "client/tool/display.h"
+#include "client/tool/text_table.h"
 
 /* Adds a member to an object. A text is escaped where it is not valid UTF-8. */
 void table_put_text(json_t *object, const char *name, const char *text);
@@ -14,10 +16,23 @@ void table_put_number(json_t *object, const char *name, uint64_t number);
 void table_put_totals(json_t *object, const char *name, struct tributary_totals totals);
 void table_put_moment(json_t *object, const char *name, uint64_t unix_nano); /* adds nothing for 0 */
 
-/* Prints the object to standard output as one line, and releases the reference. */
-void table_print_json(json_t *object);
+/* Prints the object as one line, and releases the reference. */
+void table_print_json(json_t *object, FILE *out);
 
 /* Writes the age of a moment for people: "3 s ago", or "never" for 0. */
 void table_age(uint64_t unix_nano, char *text, size_t capacity);
+
+/* The forms of a list: a table that fits the terminal, all columns, or an object on each line. */
+enum list_form { LIST_TEXT, LIST_WIDE, LIST_JSON };
+#define LIST_FORM_WORDS "text|wide|json"
+#define LIST_FORM_HELP "a table, one with all columns, or one JSON object per line (default: text)"
+
+/* Prints a table to `out`. Where it is empty, it prints `none` to standard error instead, or to
+ * `out` where that is not standard output. Returns the exit code. */
+int list_print(struct text_table *table, FILE *out, struct display_size size, const char *none);
+
+/* The object as one line, which the caller frees. Releases the reference. NULL: out of
+ * memory. */
+char *table_json_text(json_t *object);
 
 #endif

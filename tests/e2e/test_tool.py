@@ -1,11 +1,21 @@
 #!/usr/bin/python3
 """What people see of the tool: notices, tables, errors."""
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
 import subprocess
+import termios
 import time
+import unicodedata
 
 from harness.case import Case, main
 from harness.client import event
 from harness.daemon import PATIENCE, binary, eventually
+from harness.protos import v1
 
 
 class Tool(Case):
@@ -20,6 +30,109 @@ class Tool(Case):
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+    def run_tool(self, *words, code=0):
+        process = self.tool(*words)
+        out, err = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, code, (words, out, err))
+        return out, err
+
+    def on_terminal(self, columns, rows, *words):
+        """The tool on a terminal of this size: the process, and the descriptor to read from."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        process = self.tool(*words, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+        os.close(theirs)
+        self.addCleanup(os.close, ours)
+        return process, ours
+
+    def show(self, columns, rows, *words):
+        """What the tool shows on a terminal until it ends."""
+        process, terminal = self.on_terminal(columns, rows, *words)
+        shown = b""
+        try:
+            while block := os.read(terminal, 65536):
+                shown += block
+        except OSError:  # the other end is closed
+            pass
+        self.assertEqual(process.wait(PATIENCE), 0, shown)
+        return shown.decode().replace("\r\n", "\n")
+
+
+def width_of(text):
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+class Lists(Tool):
+    names = (
+        [f"web-{n:03d}" for n in range(10)]
+        + [f"payment-service-production-eu-west-1-pod-{n}-7f9c{n}" for n in range(8)]
+        + [f"日本語の長い名前のプロデューサー{n}番" for n in range(8)]
+        + [f"e\u0301te\u0301-{n}" for n in range(4)]
+    )
+
+    def setUp(self):
+        super().setUp()
+        self.publisher = v1.stub("Publisher", self.channel())
+        for count, name in enumerate(self.names, 1):
+            self.publisher.Publish(v1.PublishRequest(producer=name, events=[event()] * count))
+
+    def test_K5_a_list_of_30_producers_fits_80_columns(self):
+        lines = self.show(80, 50, "producers", "ls").splitlines()
+        self.assertEqual(len(lines), 31)
+        self.assertLessEqual(max(map(width_of, lines)), 80)
+        column = lines[0].index("kind")
+        for line in lines[1:]:
+            name = line[: line.index("transient")]
+            self.assertEqual(width_of(name), column, "the columns are aligned")
+        shortened = [line for line in lines if "…" in line]
+        self.assertEqual(len(set(line.split("  ")[0] for line in shortened)), 16, "they stay distinct")
+
+    def test_K5_nothing_is_shortened_where_there_is_no_terminal_or_wide_is_asked_for(self):
+        for out in (self.run_tool("producers", "ls")[0], self.show(80, 50, "producers", "ls", "-o", "wide")):
+            self.assertNotIn("…", out)
+            for name in self.names:
+                self.assertIn(name + "  ", out)
+
+    def test_K5_lists_are_sorted(self):
+        out, _ = self.run_tool("producers", "ls", "--sort", "sequence")
+        self.assertEqual([line.split("  ")[0] for line in out.splitlines()[1:]], self.names[::-1])
+        out, _ = self.run_tool("producers", "ls", "--sort", "published", "-o", "json", "web-*")
+        self.assertEqual([json.loads(line)["name"] for line in out.splitlines()], self.names[9::-1])
+        for name in "cab":
+            self.tool("sub", "--name", name)
+            eventually(
+                lambda: name in [each.name for each in self.daemon.subscriptions()], "it subscribed"
+            )
+        for order, names in (("name", "abc"), ("started", "cab")):
+            out, _ = self.run_tool("subs", "ls", "--sort", order)
+            self.assertEqual([line.split()[1] for line in out.splitlines()[1:]], list(names))
+
+    def test_K5_a_list_is_drawn_anew_on_a_terminal_until_a_signal(self):
+        for words in (["producers", "ls"], ["status"], ["subs", "ls"]):
+            process, terminal = self.on_terminal(60, 8, *words, "--watch", "50ms")
+            shown = b""
+            while shown.count(b"\033[H") < 4:
+                shown += os.read(terminal, 65536)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE), 0)
+            for screen in shown.decode().split("\033[H")[2:-1]:
+                self.assertLess(screen.count("\n"), 8, "the first line stays on the screen")
+            if words[0] == "producers":
+                self.assertIn("(and 25 more lines)", shown.decode())
+
+    def test_K5_lists_are_appended_elsewhere_and_counted(self):
+        out, err = self.run_tool("status", "--watch", "10ms", "--count", "3")
+        self.assertEqual(len(re.findall("^version ", out, re.M)), 3)
+        self.assertNotIn("\033", out)
+        out, _ = self.run_tool("status", "-o", "json", "--watch", "10ms", "-n", "2")
+        self.assertEqual([json.loads(line)["health"] for line in out.splitlines()], ["serving"] * 2)
+        self.assertIn("--watch", self.run_tool("subs", "ls", "-n", "2", code=2)[1])
+        self.run_tool("subs", "ls", "--watch", "--max-time", "0.2", code=6)
 
 
 class Losses(Tool):

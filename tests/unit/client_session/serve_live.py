@@ -356,9 +356,10 @@ class Sessions(Case):
         watch.send_signal(signal.SIGINT)
         self.end(watch)
         text = "".join(lines)
-        self.assertGreaterEqual(len(re.findall(r"^producer +kind +mode ", text, re.M)), 2)
-        self.assertRegex(text, r"(?m)^calc +session +per-consumer .* 1  never ")
-        self.assertRegex(text, r"(?m)^web +session +shared .*(zone=eu, tier=1|tier=1, zone=eu)$")
+        self.assertGreaterEqual(len(re.findall(r"^producer +kind +state ", text, re.M)), 2)
+        self.assertRegex(text, r"(?m)^calc +per-consumer .* 1  never$")
+        wide, _ = self.run_tool("producers", "ls", "-o", "wide")
+        self.assertRegex(wide, r"(?m)^web +shared .*(zone=eu, tier=1|tier=1, zone=eu)$")
         self.assertNotIn("\033", text)
 
     def test_the_last_events_come_first(self):
