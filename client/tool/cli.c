@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "client/tool/exits.h"
 #include "client/tool/help.h"
+#include "client/tool/nearest.h"
 #include "client/tool/value.h"
 
 /* The command line that is being read. */
@@ -35,6 +36,24 @@ int cli_wrong(const struct verb *verb, const char *format, ...)
     fprintf(stderr, "\nTry 'tributary help %s'.\n", verb->name);
     va_end(args);
     return EXITS_USAGE;
+}
+
+/* Refuses an option, and names the one that was perhaps meant. `name` is the option without dashes
+ * and value. */
+static int no_option(const struct verb *verb, const char *word, const char *name, size_t size)
+{
+    char written[64];
+    struct nearest nearest;
+
+    snprintf(written, sizeof(written), "%.*s", (int)MIN_OF(size, sizeof(written)), name);
+    nearest = nearest_init(written);
+    for (size_t i = 0; i < verb->option_count; i++)
+        nearest_offer(&nearest, verb->options[i].name);
+    for (size_t i = 0; i < common_option_count; i++)
+        nearest_offer(&nearest, common_options[i].name);
+    if (nearest.word)
+        return cli_wrong(verb, "there is no option '%s'. Did you mean '--%s'?", word, nearest.word);
+    return cli_wrong(verb, "there is no option '%s'", word);
 }
 
 static bool takes_value(const struct option *option)
@@ -128,16 +147,17 @@ static int read_value(struct parser *parser, const struct option *option, const 
     return EXITS_OK;
 }
 
-/* Reads -x, -xy or -xVALUE. */
-static int read_letters(struct parser *parser, const char *letters)
+/* Reads -x, -xy or -xVALUE. `word` is the whole, with its dash. */
+static int read_letters(struct parser *parser, const char *word)
 {
+    const char *letters = word + 1;
     int result = EXITS_OK;
 
     for (const char *cursor = letters; *cursor != '\0' && result == EXITS_OK; cursor++) {
         const struct option *option = option_find(parser->verb, NULL, 0, *cursor);
 
         if (!option)
-            return cli_wrong(parser->verb, "there is no option '-%s'", letters);
+            return no_option(parser->verb, word, letters, strcspn(letters, "="));
         if (takes_value(option))
             return read_value(parser, option, cursor[1] != '\0' ? cursor + 1 : NULL);
         result = read_value(parser, option, NULL);
@@ -154,8 +174,8 @@ static int read_word(struct parser *parser, const char *word)
     if (option && (size > 1 || word[1] == '-'))
         return read_value(parser, option, name[size] == '=' ? name + size + 1 : NULL);
     if (word[1] == '-')
-        return cli_wrong(parser->verb, "there is no option '%s'", word);
-    return read_letters(parser, name);
+        return no_option(parser->verb, word, name, size);
+    return read_letters(parser, word);
 }
 
 bool cli_parse(const struct verb *verb, int argc, char **argv, void *settings, struct text_list *arguments,

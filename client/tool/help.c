@@ -1,6 +1,8 @@
 /* help.c - prints help from the tables of the verbs. */
 #include "client/tool/help.h"
 
+#include <string.h>
+
 #include "tributary/tributary.h"
 #include "client/tool/exits.h"
 #include "client/tool/verb_list.h"
@@ -46,6 +48,30 @@ void help_verb(FILE *out, const struct verb *verb)
         fprintf(out, "  # %s\n  %s\n", verb->examples[i].purpose, verb->examples[i].command);
 }
 
+void help_group(FILE *out, const char *group)
+{
+    const size_t size = strlen(group);
+    size_t count = 0;
+    const struct verb *const *verbs = verbs_all(&count);
+
+    fprintf(out, "Usage: tributary %s VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n", group);
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(verbs[i]->name, group, size) == 0 && verbs[i]->name[size] == ' ')
+            fprintf(out, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
+    }
+    fprintf(out, "\nTry 'tributary help %s VERB'.\n", group);
+}
+
+static void put_aliases(FILE *out)
+{
+    size_t count = 0;
+    const struct verb_alias *aliases = verb_aliases(&count);
+
+    fputs("\nOther words for verbs:\n ", out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, " %s (%s)%s", aliases[i].alias, aliases[i].word, i + 1 == count ? "\n" : ",");
+}
+
 void help_all(FILE *out)
 {
     size_t verb_count = 0;
@@ -57,11 +83,13 @@ void help_all(FILE *out)
                  "Usage: tributary VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n");
     for (size_t i = 0; i < verb_count; i++)
         fprintf(out, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
-    fprintf(out, "  %-16s%s\n\nExit codes:\n", "help VERB", "everything about one verb, with examples");
+    fprintf(out, "  %-16s%s\n\nExit codes:\n", "help VERB",
+            "everything about one verb, or the verbs of a group");
     for (size_t i = 0; i < exit_count; i++)
         fprintf(out, "  %-4d%s\n", exits[i].code, exits[i].meaning);
+    fprintf(out, "  64+ the gRPC code of any other answer of the server, added to 64\n");
+    put_aliases(out);
     fprintf(out,
-            "  64+ the gRPC code of any other answer of the server, added to 64\n"
             "\nEnvironment:\n"
             "  TRIBUTARY_SERVER  the server, where -s is not given (default " TRIBUTARY_DEFAULT_TARGET ")\n"
             "  NO_COLOR          no colours, also on a terminal\n");

@@ -9,6 +9,9 @@
 /* The overview: all verbs, the exit codes, the environment. */
 void help_all(FILE *out);
 
+/* The verbs of two words whose first one is `group`. */
+void help_group(FILE *out, const char *group);
+
 /* The whole help of one verb. */
 void help_verb(FILE *out, const struct verb *verb);
 

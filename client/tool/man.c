@@ -83,6 +83,16 @@ static void put_verb(FILE *out, const struct verb *verb)
         put_example(out, &verb->examples[i]);
 }
 
+static void put_aliases(FILE *out)
+{
+    size_t count = 0;
+    const struct verb_alias *aliases = verb_aliases(&count);
+
+    fputs(".PP\nOther words for verbs:", out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, " %s (%s)%s", aliases[i].alias, aliases[i].word, i + 1 == count ? ".\n" : ",");
+}
+
 static void put_exits(FILE *out)
 {
     size_t count = 0;
@@ -119,9 +129,10 @@ void help_man(FILE *out)
     fputs(".SH VERBS\n", out);
     for (size_t i = 0; i < count; i++)
         put_verb(out, verbs[i]);
-    fputs(".SS tributary help\n\\fBtributary help\\fR [\\fIVERB\\fR]\n.PP\nEverything about one verb, or the "
-          "list of verbs.\n",
+    fputs(".SS tributary help\n\\fBtributary help\\fR [\\fIVERB\\fR]\n.PP\nEverything about one verb, the "
+          "verbs of a group, or all verbs.\n",
           out);
+    put_aliases(out);
     put_exits(out);
     fputs(".SH ENVIRONMENT\n.TP\n\\fBTRIBUTARY_SERVER\\fR\nthe server, where \\fB\\-s\\fR is not given "
           "(default " TRIBUTARY_DEFAULT_TARGET

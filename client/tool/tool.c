@@ -25,8 +25,15 @@ static bool is_version(const char *word)
 
 static int unknown(int argc, char **argv)
 {
-    fprintf(stderr, "tributary: there is no verb '%s%s%s'\nTry 'tributary help'.\n", argv[0],
-            argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    const char *nearest = verb_nearest(argc, argv);
+    const bool has_group = verb_is_group(argv[0]);
+
+    fprintf(stderr, "tributary: there is no verb '%s%s%s'", argv[0], argc > 1 ? " " : "",
+            argc > 1 ? argv[1] : "");
+    if (nearest)
+        fprintf(stderr, ". Did you mean '%s'?", nearest);
+    fprintf(stderr, "\nTry 'tributary help%s%s'.\n", has_group ? " " : "",
+            has_group ? verb_word(argv[0]) : "");
     return EXITS_USAGE;
 }
 
@@ -41,6 +48,8 @@ static int help(int argc, char **argv)
         help_man(stdout);
     else if (verb)
         help_verb(stdout, verb);
+    else if (argc == 1 && verb_is_group(argv[0]))
+        help_group(stdout, verb_word(argv[0]));
     else
         return unknown(argc, argv);
     return EXITS_OK;
@@ -79,6 +88,12 @@ int tool_run(int argc, char **argv)
     if (is_version(argv[0]))
         return verb_version.run(&verb_version, 0, argv);
     verb = verb_find(argc, argv, &words);
+    if (!verb && argc == 1 && verb_is_group(argv[0])) {
+        help_group(stderr, verb_word(argv[0]));
+        return EXITS_USAGE;
+    }
+    if (!verb && argc == 2 && is_help(argv[1]) && verb_is_group(argv[0]))
+        return help(1, argv);
     if (!verb)
         return unknown(argc, argv);
     return verb->run(verb, argc - words, argv + words);

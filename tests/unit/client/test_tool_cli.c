@@ -8,6 +8,7 @@
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/help.h"
+#include "client/tool/nearest.h"
 #include "client/tool/selection.h"
 #include "client/tool/verb_list.h"
 #include "client/tool/verbs.h"
@@ -175,4 +176,72 @@ Test(tool_cli, empty_lists_make_no_selector_and_too_many_patterns_are_refused)
     lists.headers = list_of(many, 1);
     cr_assert_not_null(selection_build(&selection, &lists));
     selection_fini(&selection);
+}
+
+Test(tool_cli, K5_distances_count_letters_and_exchanged_neighbours)
+{
+    cr_assert_eq(edit_distance("", "", 3), 0);
+    cr_assert_eq(edit_distance("count", "count", 3), 0);
+    cr_assert_eq(edit_distance("cuont", "count", 3), 1);
+    cr_assert_eq(edit_distance("cont", "count", 3), 1);
+    cr_assert_eq(edit_distance("counnt", "count", 3), 1);
+    cr_assert_eq(edit_distance("", "abc", 3), 3);
+    cr_assert_eq(edit_distance("kitten", "sitting", 3), 3);
+    cr_assert_eq(edit_distance("kitten", "sitting", 2), 3, "above the bound");
+    cr_assert_eq(edit_distance("abcdefgh", "stuvwxyz", 3), 4);
+    cr_assert_eq(edit_distance("a", "0123456789012345678901234567890123456789012345678901234567890123x", 3),
+                 4);
+}
+
+static void expect_nearest(const char *first, const char *second, const char *expected)
+{
+    char *words[2] = {(char *)(uintptr_t)first, (char *)(uintptr_t)second};
+    const char *nearest = verb_nearest(second ? 2 : 1, words);
+
+    if (expected)
+        cr_assert_str_eq(nearest ? nearest : "(none)", expected);
+    else
+        cr_assert_null(nearest, "%s", nearest);
+}
+
+Test(tool_cli, K5_the_verb_that_was_meant_is_named)
+{
+    verbs_install();
+    expect_nearest("pbu", NULL, "pub");
+    expect_nearest("stat", NULL, "status");
+    expect_nearest("prodcers", NULL, "producers");
+    expect_nearest("prodcers", "ls", "producers ls");
+    expect_nearest("prodcers", "list", "producers ls");
+    expect_nearest("producers", "lsit", "producers ls");
+    expect_nearest("subscriptoins", "list", "subs ls");
+    expect_nearest("producers", "x", NULL);
+    expect_nearest("subs", "remov", NULL);
+    expect_nearest("xyz", NULL, NULL);
+    expect_nearest("", NULL, NULL);
+    expect_nearest("pub", "x", "pub");
+}
+
+Test(tool_cli, K5_aliases_stand_for_words_of_verbs)
+{
+    char *words[2] = {(char *)(uintptr_t) "producer", (char *)(uintptr_t) "list"};
+    size_t alias_count = 0;
+    int used = 0;
+
+    verbs_install();
+    cr_assert_eq(verb_find(2, words, &used), &verb_producers_ls);
+    cr_assert_eq(used, 2);
+    cr_assert(verb_is_group("subscriptions") && verb_is_group("bench"));
+    cr_assert_not(verb_is_group("pub"));
+
+    const struct verb_alias *all = verb_aliases(&alias_count);
+    size_t count = 0;
+    const struct verb *const *list = verbs_all(&count);
+
+    for (size_t i = 0; i < alias_count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            const char *second = strchr(list[j]->name, ' ');
+
+            cr_assert_str_neq(second ? second + 1 : list[j]->name, all[i].alias);
+        }
+    }
 }

@@ -253,6 +253,10 @@ class Tool(unittest.TestCase):
         self.assertIn("no such producer", self.run_tool("producers", "get", "nobody", code=4)[1])
         self.assertIn("no option", self.run_tool("sub", "--nonsense", code=2)[1])
         self.assertIn("no verb", self.run_tool("nonsense", code=2)[1])
+        self.assertIn("Did you mean '--count'?", self.run_tool("sub", "--cuont", "1", code=2)[1])
+        self.assertIn("Did you mean '--count'?", self.run_tool("sub", "-cuont", "1", code=2)[1])
+        self.assertNotIn("Did you", self.run_tool("sub", "-x", code=2)[1])
+        self.assertIn("Did you mean 'producers ls'?", self.run_tool("prodcers", "ls", code=2)[1])
         self.assertIn("does not know this call", self.run_tool("subs", "kick", "x", code=64 + 12)[1])
         self.assertIn("refused", self.run_tool("pub", "-p", "refuse-x", input=b"x\n", code=1)[1])
         self.run_tool("pub", "--follow", "a", "--exec", "b", code=2)
@@ -283,6 +287,15 @@ class Tool(unittest.TestCase):
                               (b"SSH-2.0-OpenSSH_9.2p1\r\n", "does not speak gRPC"),
                               (b"", "closed the connection at once")):
             self.assertIn(cause, self.run_tool("status", "-s", self.answering(answer), code=3)[1])
+
+    def test_K5_groups_of_verbs_and_aliases(self):
+        for words in (("help", "producers"), ("producers", "--help"), ("help", "producer")):
+            self.assertRegex(self.run_tool(*words)[0], r"(?s)^Usage: .*producers drain .*Try ", words)
+        out, err = self.run_tool("producers", code=2)
+        self.assertEqual(out, "")
+        self.assertIn("producers drain", err)
+        self.assertEqual(self.run_tool("help", "producer", "list"), self.run_tool("help", "producers", "ls"))
+        self.assertIn("remove (rm)", self.run_tool("help")[0])
 
     def test_help_version_and_status(self):
         self.assertIn("Exit codes", self.run_tool("help")[0])
