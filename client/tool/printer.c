@@ -165,6 +165,56 @@ static void put_source(struct printer *printer, struct tributary_bytes source)
                "");
 }
 
+/* Appends "name=value". A value stands between quotes where its end would not be seen otherwise. */
+static void put_field(struct buf *out, struct tributary_bytes name, struct tributary_bytes value)
+{
+    const char *rest = value.data;
+    size_t left = value.size;
+    bool quoted = left == 0;
+
+    for (const char *odd = " \"=\t"; *odd != '\0' && left > 0; odd++)
+        quoted |= !!memchr(rest, *odd, left);
+    escape_text(out, name);
+    buf_text(out, quoted ? "=\"" : "=");
+    while (left > 0) {
+        const char *quote = memchr(rest, '"', left);
+        const size_t size = quote ? (size_t)(quote - rest) : left;
+
+        escape_text(out, (struct tributary_bytes){rest, size});
+        buf_text(out, quote ? "\\\"" : "");
+        rest += size + (quote ? 1 : 0);
+        left -= size + (quote ? 1 : 0);
+    }
+    buf_text(out, quoted ? "\"  " : "  ");
+}
+
+/* Appends the fields that are set, and the headers. */
+static void put_fields(struct buf *out, const struct tributary_event *event)
+{
+    const struct {
+        const char *name;
+        struct tributary_bytes value;
+    } fields[] = {{"id", event->id},
+                  {"topic", event->topic},
+                  {"key", event->key},
+                  {"type", event->type},
+                  {"content_type", event->content_type}};
+
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (fields[i].value.size > 0)
+            put_field(out, tributary_text(fields[i].name), fields[i].value);
+    }
+    for (size_t i = 0; i < event->header_count; i++) {
+        struct buf name = {0};
+
+        buf_text(&name, "header.");
+        buf_bytes(&name, event->headers[i].name.data, event->headers[i].name.size);
+        put_field(out, (struct tributary_bytes){name.data, name.size}, event->headers[i].value);
+        out->broken |= name.broken;
+        buf_fini(&name);
+    }
+}
+
 static void put_text(struct printer *printer, const struct tributary_delivery *delivery)
 {
     const uint64_t event_time = delivery->event.time_unix_nano;
@@ -172,6 +222,8 @@ static void put_text(struct printer *printer, const struct tributary_delivery *d
     put_time(printer, event_time != 0 ? event_time : delivery->observed_time_unix_nano);
     put_source(printer, delivery->source);
     buf_format(&printer->out, "  %7llu  ", (unsigned long long)delivery->sequence);
+    if (printer->is_verbose)
+        put_fields(&printer->out, &delivery->event);
     escape_text(&printer->out, delivery->event.data);
 }
 

@@ -11,7 +11,7 @@
 #include "tributary/tributary.h"
 
 enum printer_form {
-    PRINTER_TEXT,  /* time, source, sequence, text: aligned */
+    PRINTER_TEXT,  /* time, source, sequence, text: aligned; with `is_verbose` more fields */
     PRINTER_JSON,  /* an indented object for each event */
     PRINTER_JSONL, /* an object on one line for each event */
     PRINTER_RAW,   /* the data, and a newline */
@@ -24,6 +24,7 @@ struct printer {
     bool is_file; /* a write never waits for a reader */
     int halt_fd;  /* readable after printer_halt() */
     bool colours;
+    bool is_verbose;       /* text has topic, key, type and headers, too */
     struct buf out;        /* what printer_flush() will write */
     unsigned source_width; /* of the widest source so far */
     time_t second;         /* the second that `clock` shows */

@@ -174,6 +174,7 @@ static int run(const struct verb *verb, int argc, char **argv)
             result = EXITS_ERROR;
         } else {
             printer_init(&sub.printer, (enum printer_form)settings.output, STDOUT_FILENO);
+            sub.printer.is_verbose = settings.common.verbose;
             if (settings.colour != COLOUR_AUTO)
                 sub.printer.colours = settings.colour == COLOUR_ALWAYS;
             result = subscribe(verb, &settings, &selection, &sub);
@@ -229,6 +230,8 @@ static const struct option options[] = {
      "whether producers have colours (default: auto, on a terminal and without $NO_COLOR)"},
     {'o', "output", OPTION_CHOICE, "text|json|jsonl|raw", OFFSET(output),
      "how events are printed (default: text)"},
+    {'v', "verbose", OPTION_FLAG, "", OFFSET(common.verbose),
+     "with the id, topic, key, type and headers of each event; errors with the words of gRPC, too"},
     {0, "fail-on-loss", OPTION_FLAG, "", OFFSET(fail_on_loss), "exit code 5 where events were lost"},
     {0, "totals", OPTION_FLAG, "", OFFSET(totals),
      "at the end, a table on standard error: published, delivered, dropped"},
@@ -244,6 +247,7 @@ static const struct example examples[] = {
      "by topic and type, for another program"},
     {"tributary sub --overflow block --fail-on-loss -n 1000 web",
      "a thousand events without a gap, or exit code 5"},
+    {"tributary sub -v 'web-*'", "with topics, keys, types and headers"},
     {"tributary sub --for 10s --totals", "ten seconds, and the totals"},
     {"tributary sub -o raw --request error --until ended grep",
      "the whole answer of a producer that is asked (see 'help serve')"},

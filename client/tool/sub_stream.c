@@ -15,6 +15,7 @@
 #include "client/tool/value.h"
 
 #define POLL_NS (100 * NS_PER_MS)
+#define LAST_NS NS_PER_S         /* within this time after the start, kept events have come */
 #define READER_NS (5 * NS_PER_S) /* how long a reader may read nothing after a signal */
 
 static void finish(struct sub *sub)
@@ -29,6 +30,8 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
 
     if (atomic_load(&sub->is_done))
         return;
+    if (delivery->observed_time_unix_nano < (uint64_t)sub->start_wall_ns)
+        atomic_store_explicit(&sub->had_last, true, memory_order_relaxed);
     printer_event(&sub->printer, delivery);
     if (sub->with_totals)
         source_totals_delivered(&sub->totals, delivery);
@@ -103,6 +106,27 @@ static void on_started(void *ctx, const struct tributary_started *started)
     else if (!sub->quiet && started->producers_matched == 0)
         fprintf(stderr, "tributary: no producer matches yet\n");
     sub->is_interrupted = false;
+    if (sub->start_wall_ns == 0 && sub->wants_last && started->producers_matched > 0) {
+        atomic_store(&sub->last_due_ns, clock_mono_ns() + LAST_NS);
+        stop_wake(&sub->stop);
+    }
+    sub->start_wall_ns = sub->start_wall_ns == 0 ? clock_wall_ns() : sub->start_wall_ns;
+}
+
+/* Prints a notice where --last was given and no event from before the start has come. At `now_ns`
+ * or later it was due. Returns when to call it again; INT64_MAX: never. Main thread. */
+static int64_t print_last(struct sub *sub, int64_t now_ns)
+{
+    const int64_t due_ns = atomic_load(&sub->last_due_ns);
+
+    if (now_ns < due_ns)
+        return due_ns;
+    atomic_store(&sub->last_due_ns, INT64_MAX);
+    if (!sub->quiet && !atomic_load(&sub->had_last))
+        fprintf(stderr,
+                "tributary: --last: the server kept no earlier events of these producers; it keeps them "
+                "from the first --last on, or with --history from its start\n");
+    return INT64_MAX;
 }
 
 static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
@@ -134,7 +158,8 @@ static enum reason wait_for_end(struct sub *sub)
 
     while (reason == WAITING) {
         const int64_t now_ns = clock_mono_ns();
-        const int64_t wake_ns = MIN_OF(over_ns, loss_notices_print(&sub->losses, now_ns));
+        const int64_t due_ns = MIN_OF(loss_notices_print(&sub->losses, now_ns), print_last(sub, now_ns));
+        const int64_t wake_ns = MIN_OF(over_ns, due_ns);
 
         if (!stop_requested(&sub->stop) && now_ns < over_ns && !atomic_load(&sub->ended) &&
             !atomic_load(&sub->is_done))
@@ -219,6 +244,8 @@ static int run_stream(struct sub *sub, struct tributary *query_client)
     wait_for_last(sub, reason == SIGNALLED ? READER_NS : INT64_MAX);
     tributary_subscriber_wait(subscriber, TRIBUTARY_FOREVER, &status);
     tributary_subscriber_free(subscriber);
+    if (atomic_load(&sub->last_due_ns) < INT64_MAX)
+        print_last(sub, INT64_MAX);
     loss_notices_end(&sub->losses);
     if (sub->with_totals)
         source_totals_print(&sub->totals, stderr, display_size(STDERR_FILENO).columns);
@@ -244,6 +271,8 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_c
     struct tributary_status status;
     int result = EXITS_OK;
 
+    sub->wants_last = options->start_last > 0;
+    atomic_store(&sub->last_due_ns, INT64_MAX);
     source_totals_init(&sub->totals);
     loss_notices_init(&sub->losses, stderr, sub->sum_losses);
     if (tributary_subscribe(client, options, &callbacks, &subscriber, &status) == TRIBUTARY_OK) {

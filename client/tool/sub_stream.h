@@ -19,12 +19,16 @@ struct sub {
     struct printer printer; /* client thread, while the stream runs */
 
     /* Set by sub_run(). */
+    bool wants_last; /* --last was given */
     struct source_totals totals;
     struct loss_notices losses;
     struct tributary_subscriber *subscriber; /* main thread */
     uint64_t printed;                        /* client thread */
     bool is_interrupted;                     /* client thread: the stream was lost, and is not back */
     _Atomic bool is_done;                    /* --count is reached, or writing failed */
+    int64_t start_wall_ns;                   /* client thread: when the stream began; 0: not yet */
+    _Atomic int64_t last_due_ns;             /* when to look whether --last had events; INT64_MAX: never */
+    _Atomic bool had_last;                   /* an event from before the start arrived */
     _Atomic bool lost;
     _Atomic bool producer_failed; /* it ended with an error */
     _Atomic bool ended;

@@ -33,7 +33,7 @@ bool verb_is_group(const char *word);
  * near. The text is valid until the next call. */
 const char *verb_nearest(int argc, char **argv);
 
-/* Finds the verb whose name the words, which may be aliases, begin with. *words_out is the number of
+/* Finds the verb whose name the words begin with; they may be aliases. *words_out is the number of
  * words of its name. NULL: there is no such verb, and *words_out is untouched. */
 const struct verb *verb_find(int argc, char **argv, int *words_out);
 

@@ -60,6 +60,30 @@ class Tool(Case):
         return shown.decode().replace("\r\n", "\n")
 
 
+class Reading(Tool):
+    def test_K5_verbose_shows_topic_key_type_and_headers(self):
+        sub = self.tool("sub", "-v", "-n", "1", "v")
+        eventually(self.daemon.subscriptions, "it subscribed")
+        publisher = v1.stub("Publisher", self.channel())
+        sent = v1.Event(data=b"x", topic="orders", key="k 1", type="new", headers={"a": "b"})
+        publisher.Publish(v1.PublishRequest(producer="v", events=[sent]))
+        out, _ = sub.communicate(timeout=PATIENCE)
+        self.assertTrue(out.endswith('  1  topic=orders  key="k 1"  type=new  header.a=b  x\n'), out)
+
+    def test_K5_last_where_nothing_is_kept_is_a_notice(self):
+        publisher = v1.stub("Publisher", self.channel())
+        publisher.Publish(v1.PublishRequest(producer="last", events=[event()]))
+        notice = "the server kept no earlier events"
+        self.assertIn(notice, self.run_tool("sub", "--last", "1", "--for", "1.5s", "last")[1])
+        self.assertIn(notice, self.run_tool("sub", "--last", "1", "--for", "0.3s", "last")[1])
+        self.assertNotIn(notice, self.run_tool("sub", "--last", "1", "-q", "--for", "0.3s", "last")[1])
+        self.assertNotIn(notice, self.run_tool("sub", "--last", "1", "--for", "0.3s", "nobody")[1])
+        publisher.Publish(v1.PublishRequest(producer="last", events=[event()]))  # it is kept from now on
+        out, err = self.run_tool("sub", "--last", "1", "--for", "1.5s", "-o", "raw", "last")
+        self.assertEqual(out.count("\n"), 1)
+        self.assertNotIn(notice, err)
+
+
 def width_of(text):
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -76,6 +76,36 @@ Test(tool_print, each_form_prints_one_event)
                    "{\n  \"producer\": \"p\",\n  \"sequence\": 1,\n  \"epoch\": \"0\"\n}\n");
 }
 
+Test(tool_print, K5_verbose_text_has_every_field_and_a_value_ends_where_it_seems_to)
+{
+    const struct tributary_header headers[] = {{tributary_text("trace"), tributary_text("0 1")},
+                                               {tributary_text("empty"), tributary_text("")}};
+    const struct tributary_delivery delivery = {.source = tributary_text("web"),
+                                                .sequence = 1,
+                                                .observed_time_unix_nano = UINT64_C(1769861645123456789),
+                                                .event = {.data = tributary_text("hello"),
+                                                          .id = tributary_text("a\x1b"
+                                                                               "b"),
+                                                          .topic = tributary_text("orders"),
+                                                          .key = tributary_text("k=\"7\""),
+                                                          .type = tributary_text("order.new"),
+                                                          .headers = headers,
+                                                          .header_count = 2}};
+    struct printer printer;
+
+    setenv("TZ", "UTC", 1);
+    tzset();
+    printer_init(&printer, PRINTER_TEXT, -1);
+    printer.is_verbose = true;
+    printer_event(&printer, &delivery);
+    buf_byte(&printer.out, 0);
+    cr_assert_str_eq(
+        (const char *)printer.out.data,
+        "2026-01-31 12:14:05.123  web             1  id=a\\x1bb  topic=orders  key=\"k=\\\"7\\\"\"  "
+        "type=order.new  header.trace=\"0 1\"  header.empty=\"\"  hello\n");
+    printer_fini(&printer);
+}
+
 Test(tool_print, the_source_column_grows_with_the_widest_source)
 {
     struct printer printer;
