@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 
 from harness.case import Case, main
 from harness.daemon import PATIENCE
-from harness.protos import POOL, Package
+from harness.protos import POOL, PROTO, Package
 
 SERVICES = {
     "tributary.v1.Publisher",
@@ -86,6 +86,22 @@ class Reflection(Case):
                 answer.file_descriptor_response.file_descriptor_proto[0]
             )
             self.assertEqual(first.name, "tributary/v1/event.proto")
+
+    def test_K5_every_file_names_its_packages_for_other_languages(self):
+        files = [str(path.relative_to(PROTO)) for path in sorted(PROTO.rglob("*.proto"))]
+        self.assertGreaterEqual(len(files), 9)
+        for name, answer in zip(
+            files, self.answers(self.versions[0], *[{"file_by_filename": name} for name in files])
+        ):
+            file = descriptor_pb2.FileDescriptorProto.FromString(
+                answer.file_descriptor_response.file_descriptor_proto[0]
+            )
+            for option in ("go_package", "java_package", "java_multiple_files", "csharp_namespace"):
+                self.assertTrue(getattr(file.options, option), f"{name}: {option}")
+            if file.package == "tributary.v1":
+                self.assertEqual(file.options.go_package, "tributary/v1;tributaryv1")
+                self.assertEqual(file.options.java_package, "tributary.v1")
+                self.assertEqual(file.options.csharp_namespace, "Tributary.V1")
 
     def test_what_is_unknown_is_answered_and_the_stream_goes_on(self):
         not_found = grpc.StatusCode.NOT_FOUND.value[0]

@@ -13,19 +13,19 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import tributary.v1.EventOuterClass.Event;
-import tributary.v1.EventOuterClass.EventBatch;
-import tributary.v1.EventOuterClass.Lost;
-import tributary.v1.EventOuterClass.Overflow;
-import tributary.v1.EventOuterClass.Run;
+import tributary.v1.Event;
+import tributary.v1.EventBatch;
+import tributary.v1.Lost;
+import tributary.v1.Overflow;
+import tributary.v1.Run;
 import tributary.v1.PublisherGrpc;
-import tributary.v1.PublisherOuterClass.PublishStreamRequest;
-import tributary.v1.PublisherOuterClass.PublishStreamResponse;
+import tributary.v1.PublishStreamRequest;
+import tributary.v1.PublishStreamResponse;
 import tributary.v1.SubscriberGrpc;
-import tributary.v1.SubscriberOuterClass.Buffer;
-import tributary.v1.SubscriberOuterClass.FinishRequest;
-import tributary.v1.SubscriberOuterClass.Selector;
-import tributary.v1.SubscriberOuterClass.SubscribeRequest;
+import tributary.v1.Buffer;
+import tributary.v1.FinishRequest;
+import tributary.v1.Selector;
+import tributary.v1.SubscribeRequest;
 
 public final class Client {
     // window, keepalive: 0 is the library's default.
