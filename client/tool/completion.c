@@ -5,6 +5,7 @@
 
 #include "client/tool/exits.h"
 #include "client/tool/cli.h"
+#include "client/tool/completion_names.h"
 #include "client/tool/verb_list.h"
 #include "client/tool/verbs.h"
 
@@ -20,7 +21,8 @@ static void put_names(const struct option *option, const char *between)
         printf("%s-%c", between, option->letter);
 }
 
-/* Prints the row that says what may follow an option: one of several words, a file, or anything. */
+/* Prints the row that says what may follow an option: one of several words, a name that the server
+ * knows, a file, or anything. */
 static void put_value(const struct option *option)
 {
     if (!has_value(option))
@@ -29,6 +31,8 @@ static void put_value(const struct option *option)
     put_names(option, "|");
     if (option->kind == OPTION_CHOICE)
         printf(") words='%s' ;;\n", option->value);
+    else if (completion_kind_of_option(option))
+        printf(") names=%s ;;\n", completion_kind_of_option(option));
     else
         printf(") files=%s ;;\n", strstr(option->value, "FILE") ? "yes" : "no");
 }
@@ -46,7 +50,10 @@ static void put_verb(const struct verb *verb)
     printf("    '%s')\n        options='", verb->name);
     put_options(verb->options, verb->option_count);
     put_options(common_options, common_option_count);
-    printf("'\n        case $before in\n");
+    printf("'");
+    if (completion_kind_of_arguments(verb))
+        printf(" arguments=%s", completion_kind_of_arguments(verb));
+    printf("\n        case $before in\n");
     for (size_t i = 0; i < verb->option_count; i++)
         put_value(&verb->options[i]);
     for (size_t i = 0; i < common_option_count; i++)
@@ -100,17 +107,40 @@ static void put_groups(const char *between)
     }
 }
 
+/* Prints the function that asks the server for names of the kind $1. The server is that of the
+ * command line. The shell splits words at colons, so the whole line is read: addresses have colons,
+ * and names may have them. What stands before the last colon of a name is there already. */
+static void put_names_function(void)
+{
+    printf("_tributary_names() {\n"
+           "    local line=${COMP_LINE:0:${COMP_POINT:-0}} word before= server= name\n"
+           "    [ -n \"$line\" ] || line=\"${COMP_WORDS[*]}\"\n"
+           "    for word in $line; do\n"
+           "        case $before in -s | --server | -server) server=$word ;; esac\n"
+           "        case $word in --server=*) server=${word#*=} ;; esac\n"
+           "        before=$word\n"
+           "    done\n"
+           "    word=${line##* } word=${word#--*=}\n"
+           "    while IFS= read -r name; do\n"
+           "        COMPREPLY+=(\"$(printf %%q \"${name#\"${word%%\"${word##*:}\"}\"}\")\")\n"
+           "    done < <(\"${COMP_WORDS[0]}\" completion names \"$1\" ${server:+-s \"$server\"} -- "
+           "\"$word\" 2>/dev/null)\n"
+           "}\n");
+}
+
 static void put_bash(void)
 {
     size_t count = 0;
     const struct verb *const *verbs = verbs_all(&count);
 
-    printf("# Completion of command lines of tributary. Written by 'tributary completion bash'.\n"
-           "_tributary() {\n"
+    printf("# Completion of command lines of tributary. Written by 'tributary completion bash'.\n");
+    put_names_function();
+    printf("_tributary() {\n"
            "    local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} at=1 verb= options= "
-           "words= files=\n"
+           "words= files= names= arguments=\n"
            "    [ \"${COMP_WORDS[1]}\" = help ] && [ \"$COMP_CWORD\" -gt 1 ] && at=2\n"
            "    verb=${COMP_WORDS[at]}\n"
+           "    [ \"$before\" = = ] && before=${COMP_WORDS[COMP_CWORD-2]} # --name=value\n"
            "    COMPREPLY=()\n"
            "    if [ \"$COMP_CWORD\" -le \"$at\" ]; then\n"
            "        COMPREPLY=($(compgen -W 'help");
@@ -131,6 +161,11 @@ static void put_bash(void)
     printf("    esac\n"
            "    if [ -n \"$words\" ]; then\n"
            "        COMPREPLY=($(compgen -W \"${words//|/ }\" -- \"$now\"))\n"
+           "    elif [ -n \"$names\" ]; then\n"
+           "        _tributary_names \"$names\"\n"
+           "    elif [ -z \"$files\" ] && [ -n \"$arguments\" ] && [ \"$at\" = 1 ] && "
+           "[ \"${now#-}\" = \"$now\" ]; then\n"
+           "        _tributary_names \"$arguments\"\n"
            "    elif [ \"$files\" = yes ]; then\n"
            "        COMPREPLY=($(compgen -f -- \"$now\"))\n"
            "    elif [ -z \"$files\" ]; then\n"
@@ -158,6 +193,9 @@ static int run(const struct verb *verb, int argc, char **argv)
             put_bash();
         else if (arguments.count == 1 && strcmp(arguments.items[0], "zsh") == 0)
             put_zsh();
+        else if (arguments.count >= 2 && strcmp(arguments.items[0], "names") == 0)
+            result = completion_names(verb, &settings, arguments.items[1],
+                                      arguments.count > 2 ? arguments.items[2] : "");
         else
             result = cli_wrong(verb, "which shell: bash or zsh?");
     }
@@ -172,10 +210,13 @@ static const struct example examples[] = {
 
 const struct verb verb_completion = {
     .name = "completion",
-    .arguments = "bash|zsh",
-    .max_arguments = 1,
-    .summary = "print the completion of command lines for a shell",
-    .text = "An installed tributary brings it along; this is for one that is not installed.",
+    .arguments = "bash|zsh|names KIND [BEGINNING]",
+    .max_arguments = 3,
+    .summary = "print the completion of command lines for a shell, or names for it",
+    .text = "An installed tributary brings it along; this is for one that is not installed. The script asks "
+            "the server for names,\n"
+            "with 'completion names': KIND is producers, topics or subscriptions. What has come after half a "
+            "second is printed.",
     .examples = examples,
     .example_count = sizeof(examples) / sizeof(examples[0]),
     .run = run,

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -16,6 +17,7 @@ from harness.case import Case, main
 from harness.client import event
 from harness.daemon import PATIENCE, binary, eventually
 from harness.protos import v1
+from harness.sessions import WithSessions
 
 
 class Tool(Case):
@@ -71,17 +73,75 @@ class Reading(Tool):
         self.assertTrue(out.endswith('  1  topic=orders  key="k 1"  type=new  header.a=b  x\n'), out)
 
     def test_K5_last_where_nothing_is_kept_is_a_notice(self):
-        publisher = v1.stub("Publisher", self.channel())
-        publisher.Publish(v1.PublishRequest(producer="last", events=[event()]))
+        stream = self.publishing("last")  # while it is open, the producer is not forgotten
+        stream.send([event()])
+        eventually(lambda: self.daemon.producer("last"), "it published")
         notice = "the server kept no earlier events"
         self.assertIn(notice, self.run_tool("sub", "--last", "1", "--for", "1.5s", "last")[1])
         self.assertIn(notice, self.run_tool("sub", "--last", "1", "--for", "0.3s", "last")[1])
         self.assertNotIn(notice, self.run_tool("sub", "--last", "1", "-q", "--for", "0.3s", "last")[1])
         self.assertNotIn(notice, self.run_tool("sub", "--last", "1", "--for", "0.3s", "nobody")[1])
-        publisher.Publish(v1.PublishRequest(producer="last", events=[event()]))  # it is kept from now on
+        stream.send([event()])  # it is kept from now on
+        eventually(lambda: self.daemon.producer("last").last_sequence == 2, "it published")
         out, err = self.run_tool("sub", "--last", "1", "--for", "1.5s", "-o", "raw", "last")
         self.assertEqual(out.count("\n"), 1)
         self.assertNotIn(notice, err)
+        stream.finish()
+
+
+class Completion(WithSessions, Tool):
+    def complete(self, *words, line=None, server=None):
+        """What bash offers for a command line, with the names of the server."""
+        tool = binary("tributary")
+        script = subprocess.check_output([tool, "completion", "bash"], text=True)
+        words = [tool, words[0], "-s", server or self.daemon.address, *words[1:]]
+        quoted = " ".join(f"'{word}'" for word in words)
+        line = " ".join(words)
+        script += (
+            f"\nCOMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'; "
+            f"COMP_POINT={len(line)}; _tributary; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        )
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.splitlines()
+
+    def expect_complete(self, expected, *words):
+        """On a busy machine the names may come too late, so this asks again."""
+        eventually(lambda: self.complete(*words) == expected, f"{words} gets {expected}")
+
+    def test_K5_names_of_producers_and_subscriptions_come_from_the_server(self):
+        # While its stream is open, a producer is not forgotten.
+        streams = [self.publishing(name) for name in ("web-1", "web-2", "db", "has space", "a:b*")]
+        for stream in streams:
+            stream.send([event()])
+        eventually(lambda: self.daemon.producer("a:b*"), "they published")
+        consumer = self.consumer()
+        self.expect_complete(["web-1", "web-2"], "sub", "web")
+        self.expect_complete(["db"], "sub", "-p", "d")
+        self.expect_complete(["has\\ space"], "sub", "has")
+        self.expect_complete(["b\\*"], "sub", "a:")  # what stands before the colon is there
+        self.expect_complete(["b\\*"], "sub", "a:b*")  # a wildcard is a letter of the name here
+        self.assertEqual(self.complete("sub", "--exclude-producer", "nobody"), [""])
+        self.assertIn("--last", self.complete("sub", "--la"))
+        eventually(
+            lambda: consumer.id in self.run_tool("completion", "names", "subscriptions")[0].splitlines(),
+            "the subscription is named",
+        )
+        self.assertIn("names of what", self.run_tool("completion", "names", "nonsense", code=2)[1])
+        for stream in streams:
+            stream.finish()
+
+    def test_K5_topics_of_sessions_are_completed(self):
+        self.session("s", topics=["orders", "orders.late", "other"]).wait_welcome()
+        self.expect_complete(["orders", "orders.late"], "sub", "--topic", "ord")
+
+    def test_K5_a_server_that_is_silent_or_absent_holds_nobody_up(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = "127.0.0.1:%d" % silent.getsockname()[1]
+            for server in (address, "unix:/nonexistent/socket"):
+                began = time.monotonic()
+                self.assertEqual(self.complete("sub", "x", server=server), [""])
+                self.assertLess(time.monotonic() - began, 2 + 0.5)
 
 
 def width_of(text):
