@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The daemon as a program: its addresses, its options, its limits, GetInfo, and its log (A25)."""
+import http.client
 import json
 import os
 import pathlib
@@ -322,6 +323,23 @@ class Log(Case):
                 connection.send(each)
                 connection.close()
         eventually(lambda: set(counted().values()) == {5}, "five of each are counted")
+        daemon.stop()
+
+    def test_K5_a_request_of_http1_gets_a_readable_answer(self):
+        daemon = self.start_daemon()
+        host, port = daemon.address.rsplit(":", 1)
+        for method, body in (("GET", None), ("POST", b"x" * 30000), ("HEAD", None)):
+            connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+            connection.request(method, "/", body)
+            answer = connection.getresponse()
+            self.assertEqual((answer.status, answer.reason), (505, "HTTP Version Not Supported"))
+            self.assertEqual(b"gRPC server" in answer.read(), method != "HEAD")
+            connection.close()
+        publish(daemon.channel, "one", [event(1)])
+        eventually(
+            lambda: sum(line["count"] for line in daemon.log("connection.refused")) == 3,
+            "each is counted once",
+        )
         daemon.stop()
 
     def test_a_level_silences_what_is_below_it(self):

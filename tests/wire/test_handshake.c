@@ -44,8 +44,8 @@ Test(handshake, half_a_preface_does_not_keep_the_thread_busy)
 
 Test(handshake, refuses_at_once_what_is_not_http2)
 {
-    static const char *const wrong[] = {"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", "PRJ",
-                                        "\x16\x03\x01"};
+    static const char *const wrong[] = {"PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", "PRJ", "\x16\x03\x01",
+                                        "get / HTTP/1.1\r\n\r\n", "GETX"};
     struct listener_fixture fixture;
 
     listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
@@ -59,6 +59,115 @@ Test(handshake, refuses_at_once_what_is_not_http2)
     cr_assert_eq(listener_fixture_next(&fixture, 0), -1);
     cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), (int64_t)ARRAY_LEN(wrong));
     cr_assert_eq(count_get(COUNT_CONNECTIONS), 0);
+    listener_fixture_close(&fixture);
+}
+
+/* Reads until the peer closes. Returns how many bytes came; `text` has their beginning. */
+static size_t read_all(int fd, char *text, size_t capacity)
+{
+    size_t size = 0;
+
+    memset(text, 0, capacity);
+    while (is_readable(fd, DEADLINE_MS)) {
+        ssize_t more = recv(fd, text + size, capacity - 1 - size, 0);
+
+        cr_assert_geq(more, 0, "the connection has a normal end");
+        if (more == 0)
+            break;
+        size += (size_t)more;
+    }
+    return size;
+}
+
+Test(handshake, K5_a_request_of_http1_gets_a_readable_answer_and_a_normal_end)
+{
+    struct listener_fixture fixture;
+    char text[1024];
+
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
+    for (unsigned round = 0; round < 3; round++) {
+        static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /",
+                                               "HEAD / HTTP/1.0\r\n\r\n"};
+        int client = dial_tcp(&fixture);
+
+        send_text(client, requests[round]);
+        cr_assert_gt(read_all(client, text, sizeof(text)), 100);
+        cr_assert_eq(strncmp(text, "HTTP/1.1 505 HTTP Version Not Supported\r\n", 41), 0);
+
+        const char *body = strstr(text, "\r\n\r\n");
+
+        cr_assert_not_null(body);
+        cr_assert_eq(strlen(body + 4), round == 2 ? 0 : 90, "%s", body);
+        cr_assert_eq(!strstr(body, "This is a gRPC server"), round == 2);
+        send_text(client, "more that nobody reads");
+        close(client);
+    }
+    cr_assert_eq(listener_fixture_next(&fixture, 0), -1);
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 3);
+    listener_fixture_close(&fixture);
+    cr_assert_eq(count_get(COUNT_CONNECTIONS_REFUSED), 3, "each is counted once");
+}
+
+Test(handshake, K5_a_method_that_comes_byte_by_byte_is_recognised)
+{
+    struct listener_fixture fixture;
+    char text[1024];
+    int client;
+
+    listener_fixture_open(&fixture, NULL, "127.0.0.1:0");
+    client = dial_tcp(&fixture);
+    for (const char *next = "PATCH "; *next != '\0'; next++) {
+        char byte[2] = {*next, '\0'};
+
+        cr_assert_not(is_readable(client, 0), "before \"%s\"", next);
+        send_text(client, byte);
+        poll(NULL, 0, 1);
+    }
+    cr_assert_gt(read_all(client, text, sizeof(text)), 100);
+    close(client);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, K5_who_got_its_answer_is_closed_at_the_deadline)
+{
+    struct settings settings = ample_settings();
+    struct listener_fixture fixture;
+    int64_t began_ns = clock_mono_ns();
+    char text[1024];
+    int client;
+
+    settings.preface_timeout_ns = 300 * NS_PER_MS;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    client = dial_tcp(&fixture);
+    send_text(client, "GET / HTTP/1.1\r\n\r\n");
+    cr_assert_gt(read_all(client, text, sizeof(text)), 100);
+    while (send(client, "x", 1, MSG_NOSIGNAL) > 0) {
+        cr_assert_lt(clock_mono_ns() - began_ns, 10 * NS_PER_S);
+        poll(NULL, 0, 10);
+    }
+    cr_assert_geq(clock_mono_ns() - began_ns, 290 * NS_PER_MS, "not before the deadline");
+    close(client);
+    listener_fixture_close(&fixture);
+}
+
+Test(handshake, K5_who_got_its_answer_and_sends_too_much_is_closed)
+{
+    static char flood[70000];
+    struct settings settings = ample_settings();
+    struct listener_fixture fixture;
+    int64_t began_ns = clock_mono_ns();
+    char text[1024];
+    int client;
+
+    memset(flood, 'x', sizeof(flood));
+    settings.preface_timeout_ns = 60 * NS_PER_S;
+    listener_fixture_open(&fixture, &settings, "127.0.0.1:0");
+    client = dial_tcp(&fixture);
+    send_text(client, "PUT / HTTP/1.1\r\n\r\n");
+    cr_assert_gt(read_all(client, text, sizeof(text)), 100);
+    while (send(client, flood, sizeof(flood), MSG_NOSIGNAL) > 0) /* until it is closed */
+        cr_assert_lt(clock_mono_ns() - began_ns, 10 * NS_PER_S);
+    close(client);
     listener_fixture_close(&fixture);
 }
 
