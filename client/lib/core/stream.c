@@ -32,7 +32,21 @@ static void on_received(struct client_call *call, grpc_byte_buffer **received)
     else if (stream->port->received)
         stream->port->received(stream, message);
     buf_rest(gathered, MAX_KEPT_BYTES);
-    client_call_read(call);
+    if (!stream->is_held)
+        client_call_read(call);
+}
+
+void stream_hold(struct stream *stream)
+{
+    stream->is_held = true;
+}
+
+void stream_resume(struct stream *stream)
+{
+    if (!stream->is_held)
+        return;
+    stream->is_held = false;
+    client_call_read(&stream->call);
 }
 
 static bool is_from_a_proxy(const struct stream *stream, const struct tributary_status *status)
@@ -70,6 +84,7 @@ void stream_open(struct stream *stream, const struct stream_opening *opening)
     struct tributary *client = stream->client;
 
     stream->cancelled = false;
+    stream->is_held = false;
     stream->connection = connections_acquire(&client->connections);
     client_call_open(&stream->call,
                      &(struct client_call_opening){.channel = stream->connection->channel,

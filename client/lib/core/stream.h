@@ -1,5 +1,5 @@
 /* stream.h - one call (grpc/client_call.h) on a connection of the client. Publishers, sessions,
- * subscribers and unary calls are built on it. It reads without a pause.
+ * subscribers and unary calls are built on it. It reads without a pause, unless it is held.
  *
  * A status INTERNAL or UNKNOWN without a reason is not one of our server: something on the way,
  * such as a proxy, made it of a connection that was lost. ended() gets UNAVAILABLE then.
@@ -36,6 +36,7 @@ struct stream {
     const struct stream_port *port;
     struct connection *connection;
     bool cancelled; /* by stream_cancel() */
+    bool is_held;   /* by stream_hold() */
 };
 
 struct stream_opening {
@@ -69,6 +70,12 @@ void stream_send(struct stream *stream, grpc_slice message);
 
 /* Closes this side: no message may follow. Only where stream_may_send(). */
 void stream_half_close(struct stream *stream);
+
+/* Only within received(): the next message is not read before stream_resume(), which does nothing
+ * where the stream is not held. A stream that is held still ends when it is cancelled or lost; the
+ * status of the server follows its messages, so it waits for them. A new call is not held. */
+void stream_hold(struct stream *stream);
+void stream_resume(struct stream *stream);
 
 /* Ends the stream with this status, unless it ends by itself first; ended() follows. Does nothing
  * unless the stream is open. */

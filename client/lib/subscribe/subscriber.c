@@ -55,7 +55,7 @@ enum tributary_code tributary_subscribe(struct tributary *client,
     cond_init(&subscriber->changed);
     subscriber_stream_init(subscriber);
     atomic_fetch_add(&client->users, 1);
-    *subscriber_out = subscriber;
+    *subscriber_out = subscriber; /* before a callback can run */
     client_post(client, &subscriber->begin);
     return status_set(status, TRIBUTARY_OK, "");
 }

@@ -75,6 +75,7 @@ struct tributary_subscriber {
     int64_t last_message_ns;
     uint32_t attempt;
     struct tributary_status last; /* how the last stream ended */
+    bool is_held;                 /* the owner takes no further message: no read, and no new stream */
     struct consume consume;
 
     struct post begin, work, end;
@@ -82,7 +83,7 @@ struct tributary_subscriber {
     /* Any thread, under lock. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool wants_finish, wants_cancel, is_freed;
+    bool wants_finish, wants_cancel, wants_resume, is_freed;
     int64_t drain_ns;
     bool ended;    /* ended() has returned, and `final` is set */
     bool released; /* nothing on the client thread refers to the subscriber any more */
@@ -90,6 +91,12 @@ struct tributary_subscriber {
 };
 
 void subscriber_stream_init(struct tributary_subscriber *subscriber);
+
+/* For an owner with a queue. subscriber_hold() is called in `applied`: no further message is read,
+ * and no new stream is opened, until subscriber_resume(), which any thread may call. The time in
+ * between is no silence. */
+void subscriber_hold(struct tributary_subscriber *subscriber);
+void subscriber_resume(struct tributary_subscriber *subscriber);
 
 /* subscriber_consume.c. Client thread. All but consume_open() do nothing for a subscriber that does
  * not consume. */

@@ -16,6 +16,7 @@
 #define CONSUME_METHOD "/tributary.v1.Subscriber/Consume"
 #define FINISH_METHOD "/tributary.v1.Subscriber/Finish"
 #define HEARTBEATS_MISSED 3
+#define HELD_RETRY_NS (100 * NS_PER_MS) /* between two looks whether a new stream may be opened */
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
 #define STATUS_LIMIT_NS (5 * NS_PER_S) /* for the status, after the deadline of the drain */
 
@@ -180,6 +181,27 @@ static const char *keep_positions(struct tributary_subscriber *subscriber)
                : "a malformed position";
 }
 
+void subscriber_hold(struct tributary_subscriber *subscriber)
+{
+    subscriber->is_held = true;
+    stream_hold(&subscriber->stream);
+}
+
+void subscriber_resume(struct tributary_subscriber *subscriber)
+{
+    pthread_mutex_lock(&subscriber->lock);
+    subscriber->wants_resume = true;
+    pthread_mutex_unlock(&subscriber->lock);
+    client_post(subscriber->client, &subscriber->work);
+}
+
+static void resume(struct tributary_subscriber *subscriber)
+{
+    subscriber->is_held = false;
+    subscriber->last_message_ns = clock_mono_ns(); /* it was not silent: nobody listened */
+    stream_resume(&subscriber->stream);
+}
+
 static void on_message(struct stream *stream, struct bytes message)
 {
     struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, stream);
@@ -213,8 +235,9 @@ static void on_silence(struct cq_timer *timer, int64_t now_ns)
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, silence);
     const int64_t limit_ns = subscriber->last_message_ns + subscriber->silence_ns;
 
-    (void)now_ns;
-    if (clock_mono_ns() < limit_ns)
+    if (subscriber->is_held)
+        cq_timer_set(subscriber->client->thread, timer, now_ns + subscriber->silence_ns);
+    else if (clock_mono_ns() < limit_ns)
         cq_timer_set(subscriber->client->thread, timer, limit_ns);
     else
         stream_cancel(&subscriber->stream, TRIBUTARY_UNAVAILABLE, "no message for three heartbeats");
@@ -224,8 +247,9 @@ static void on_retry(struct cq_timer *timer, int64_t now_ns)
 {
     struct tributary_subscriber *subscriber = container_of(timer, struct tributary_subscriber, retry);
 
-    (void)now_ns;
-    if (subscriber->state == SUBSCRIBER_BACKOFF) {
+    if (subscriber->state == SUBSCRIBER_BACKOFF && subscriber->is_held) {
+        cq_timer_set(subscriber->client->thread, timer, now_ns + HELD_RETRY_NS);
+    } else if (subscriber->state == SUBSCRIBER_BACKOFF) {
         fsm_move(&machine, subscriber, SUBSCRIBER_OPENING);
         open_stream(subscriber);
     } else if (subscriber->state == SUBSCRIBER_OPENING) {
@@ -304,13 +328,17 @@ static void on_work(struct post *post)
 
     const bool wants_cancel = subscriber->wants_cancel;
     const bool wants_finish = subscriber->wants_finish;
+    const bool wants_resume = subscriber->wants_resume;
     const int64_t drain_ns = subscriber->drain_ns;
 
+    subscriber->wants_resume = false;
     pthread_mutex_unlock(&subscriber->lock);
     if (wants_cancel) {
         cancel(subscriber);
         return;
     }
+    if (wants_resume)
+        resume(subscriber);
     if (wants_finish)
         finish(subscriber, drain_ns);
     consume_pump(subscriber);

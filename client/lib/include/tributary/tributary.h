@@ -5,6 +5,7 @@
  *   publish.h        publish events
  *   session.h        register as a producer that stays connected
  *   subscribe.h      subscribe to many producers as one stream
+ *   reader.h         the same without callbacks: with a timeout, or from an event loop
  *   admin.h          ask the server about itself and about producers
  *   subscriptions.h  list and end the subscriptions of others
  *
@@ -100,6 +101,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "publish.h"
 #include "session.h"
 #include "subscribe.h"
+#include "reader.h"
 #include "subscriptions.h"
 
 #ifdef __cplusplus
