@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "server/unix_access.h"
 
 #define MAX_LISTEN_ADDRESSES 16
 
@@ -19,6 +20,7 @@ struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
     bool insecure_listen;
+    struct unix_access unix_access; /* of socket files among them */
     const char *ready_file;
     enum log_level log_level;
     enum log_format log_format;

@@ -94,6 +94,10 @@ static bool set(struct options *options, const struct option *option, const char
         return log_format_parse(value, field);
     case OPTION_ON_OFF:
         return set_on_off(field, value);
+    case OPTION_UNIX_MODE:
+        return unix_access_read_mode(field, value);
+    case OPTION_UNIX_GROUP:
+        return unix_access_read_group(field, value);
     case OPTION_HELP:
     case OPTION_VERSION:
     case OPTION_ERRORS:
@@ -194,10 +198,28 @@ static bool fits(const struct options *options, uint64_t given, const char *name
     return false;
 }
 
+/* Refuses options for socket files where no address is one. */
+static bool unix_options_fit(const struct options *options, uint64_t given, FILE *err)
+{
+    const char *const names[] = {"unix-mode", "unix-group"};
+
+    for (size_t i = 0; i < options->listen_count; i++)
+        if (unix_access_concerns(options->listen[i]))
+            return true;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (was_given(given, names[i])) {
+            fprintf(err, "tributaryd: --%s: no --listen is a socket file, unix:PATH\n", names[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum options_outcome check_together(struct options *options, uint64_t given, FILE *err)
 {
     if (!fits(options, given, "max-event-bytes", true, "max-batch-bytes", err) ||
-        !fits(options, given, "max-unfinished-bytes", false, "max-batch-bytes", err))
+        !fits(options, given, "max-unfinished-bytes", false, "max-batch-bytes", err) ||
+        !unix_options_fit(options, given, err))
         return OPTIONS_WRONG;
     return check_addresses(options, err);
 }

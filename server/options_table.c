@@ -19,6 +19,11 @@ const struct option option_table[] = {
      "reaches the port can read, publish "
      "and stop the service",
      OPTION_FLAG, FIELD(insecure_listen), 0, 0},
+    {"unix-mode", "MODE",
+     "the mode of socket files, in octal, from 0600 to 0777: whoever may write can connect (default 0600)",
+     OPTION_UNIX_MODE, FIELD(unix_access), 0, 0},
+    {"unix-group", "GROUP", "the group of socket files: a name or a number (default: that of the process)",
+     OPTION_UNIX_GROUP, FIELD(unix_access), 0, 0},
     {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves",
      OPTION_TEXT, FIELD(ready_file), 0, 0},
     {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", OPTION_LEVEL, FIELD(log_level),
@@ -142,5 +147,6 @@ void options_set_defaults(struct options *options)
                                 .log_format = LOG_AS_TEXT,
                                 .wire_threads = 1,
                                 .settings = settings_defaults,
+                                .unix_access = {.mode = DEFAULT_UNIX_MODE},
                                 .guard = ON};
 }

@@ -49,6 +49,8 @@ static struct status make_listener(struct server *server)
 
     for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
         status = listener_add(server->listener, server->options.listen[i]);
+        if (!status.code)
+            status = unix_access_apply(&server->options.unix_access, server->options.listen[i]);
         if (status.code)
             log_write(LOG_ERROR, "server.listen_failed", LOG_TEXT("address", server->options.listen[i]),
                       LOG_TEXT("step", status.what), LOG_TEXT("reason", strerror(status.sys)));

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The daemon as a program: its addresses, its options, its limits, GetInfo, and its log (A25)."""
+import grp
 import http.client
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import resource
 import subprocess
 import tempfile
+import unittest
 
 import grpc
 
@@ -169,6 +171,32 @@ class UnixSocket(Case):
             channel.close()
         self.assertEqual(list(daemon.admin().GetInfo(v1.GetInfoRequest()).listening), daemon.addresses)
         daemon.stop()
+
+    def test_K5_mode_and_group_of_socket_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            for arguments, mode, group in (
+                ((), 0o600, os.getegid()),
+                (("--unix-mode", "0660"), 0o660, os.getegid()),
+                (("--unix-mode", "777", "--unix-group", str(os.getegid())), 0o777, os.getegid()),
+            ):
+                daemon = self.start_daemon(*arguments, listen=(f"unix:{path}", "127.0.0.1:0"))
+                there = os.stat(path)
+                self.assertEqual((there.st_mode & 0o777, there.st_gid), (mode, group))
+                publish(daemon.channel, "one", [event(1)])
+                daemon.stop()
+                self.assertFalse(os.path.exists(path))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root may give a file to any group")
+    def test_K5_the_group_of_a_socket_file_is_given_by_name(self):
+        group = next(each for each in grp.getgrall() if each.gr_gid != os.getegid())
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            daemon = self.start_daemon(
+                "--unix-mode", "0660", "--unix-group", group.gr_name, listen=(f"unix:{path}",)
+            )
+            self.assertEqual(os.stat(path).st_gid, group.gr_gid)
+            daemon.stop()
 
 
 class Info(Case):

@@ -152,3 +152,27 @@ Test(options, reflection_follows_the_addresses_unless_it_was_given)
     cr_assert_eq(read_line("--guard off"), OPTIONS_RUN);
     cr_assert_eq(options.guard, OFF);
 }
+
+Test(options, K5_mode_and_group_of_socket_files)
+{
+    static const char *const refused[] = {
+        "--listen unix:/x --unix-mode 060",   "--listen unix:/x --unix-mode 01777",
+        "--listen unix:/x --unix-mode 668",   "--listen unix:/x --unix-mode -1",
+        "--listen unix:/x --unix-mode u+w",   "--unix-mode 0660",
+        "--listen unix:/x --unix-group",      "--listen unix:/x --unix-group no-such-group-here",
+        "--listen unix:/x --unix-group -1",   "--listen unix:/x --unix-group 4294967295",
+        "--listen 127.0.0.1:0 --unix-group 0"};
+
+    cr_assert_eq(read_line("--listen unix:/x"), OPTIONS_RUN);
+    cr_assert_eq(options.unix_access.mode, 0600);
+    cr_assert_not(options.unix_access.has_group);
+    cr_assert_eq(read_line("--listen unix:/x --unix-mode 0660 --unix-group 7"), OPTIONS_RUN);
+    cr_assert_eq(options.unix_access.mode, 0660);
+    cr_assert(options.unix_access.has_group && options.unix_access.group == 7);
+    cr_assert_eq(read_line("--unix-mode=777 --listen 127.0.0.1:1 --listen unix:/x --unix-group root"),
+                 OPTIONS_RUN);
+    cr_assert_eq(options.unix_access.mode, 0777);
+    cr_assert(options.unix_access.has_group && options.unix_access.group == 0);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        cr_expect_eq(read_line(refused[i]), OPTIONS_WRONG, "%s", refused[i]);
+}
