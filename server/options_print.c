@@ -1,17 +1,11 @@
 /* options_print.c - see options_print.h. */
 #include "server/options_print.h"
 
-#include <inttypes.h>
-
-#include "base/clock.h"
 #include "base/fault.h"
+#include "base/place.h"
+#include "base/quantity.h"
 #include "server/options.h"
 
-#define KIB INT64_C(1024)
-#define MIB (KIB * KIB)
-#define HOUR_NS (3600 * NS_PER_S)
-
-#define UNITS "A duration is a number with us, ms, s, m or h; bytes are a number with nothing, K, M or G."
 #define EXITS "0 after a drain, 1 when it could not serve or was forced, 2 for a wrong command line."
 
 static const char *const examples[][2] = {
@@ -21,47 +15,20 @@ static const char *const examples[][2] = {
      "serve at any port, and say where"},
 };
 
-static void print_duration(FILE *out, int64_t ns)
-{
-    if (ns % HOUR_NS == 0)
-        fprintf(out, "%" PRId64 "h", ns / HOUR_NS);
-    else if (ns % NS_PER_S == 0)
-        fprintf(out, "%" PRId64 "s", ns / NS_PER_S);
-    else if (ns % NS_PER_MS == 0)
-        fprintf(out, "%" PRId64 "ms", ns / NS_PER_MS);
-    else
-        fprintf(out, "%" PRId64 "us", ns / NS_PER_US);
-}
-
-static void print_bytes(FILE *out, int64_t bytes)
-{
-    if (bytes % MIB == 0)
-        fprintf(out, "%" PRId64 "M", bytes / MIB);
-    else if (bytes % KIB == 0)
-        fprintf(out, "%" PRId64 "K", bytes / KIB);
-    else
-        fprintf(out, "%" PRId64, bytes);
-}
-
 void options_print_quantity(FILE *out, const struct option *option, int64_t quantity)
 {
-    if (option->kind == OPTION_NUMBER)
-        fprintf(out, "%" PRId64, quantity);
-    else if (option->kind == OPTION_BYTES)
-        print_bytes(out, quantity);
-    else if (option->kind == OPTION_DURATION_OR_NEVER && quantity == 0)
-        fputs("never", out);
-    else
-        print_duration(out, quantity);
+    char text[QUANTITY_TEXT_CAPACITY];
+
+    quantity_text(option_quantity_kind(option), (uint64_t)quantity, text);
+    fputs(text, out);
 }
 
-void options_print_bounds(FILE *out, const struct option *option)
+static void print_bounds(FILE *out, const struct option *option)
 {
-    options_print_quantity(out, option, option->min);
-    fputs(" to ", out);
-    options_print_quantity(out, option, option->max);
-    if (option->kind == OPTION_DURATION_OR_NEVER)
-        fputs(", or never", out);
+    char text[QUANTITY_FAULT_CAPACITY];
+
+    quantity_bounds_text(option_quantity_kind(option), option_bounds(option), text);
+    fputs(text, out);
 }
 
 /* " (default 10s; 1ms to 1h)"; nothing for an option without bounds. */
@@ -75,7 +42,7 @@ static void print_default_and_bounds(FILE *out, const struct option *option)
     fputs(" (default ", out);
     options_print_quantity(out, option, option_quantity(&defaults, option));
     fputs("; ", out);
-    options_print_bounds(out, option);
+    print_bounds(out, option);
     fputs(")", out);
 }
 
@@ -92,7 +59,11 @@ void options_print_help(FILE *out)
         print_default_and_bounds(out, option);
         fputs("\n", out);
     }
-    fputs("\n" UNITS "\nExit status: " EXITS "\n\nExamples:\n", out);
+    fputs("\nAn address is one of these:\n", out);
+    for (const struct place_form *form = place_forms; form->form; form++)
+        fprintf(out, "  %-32s %s\n", form->form, form->meaning);
+    fprintf(out, "\nIn values, %s; %s.\nExit status: " EXITS "\n\nExamples:\n", quantity_help_duration,
+            quantity_help_bytes);
     for (size_t i = 0; i < ARRAY_LEN(examples); i++)
         fprintf(out, "  %-45s %s\n", examples[i][0], examples[i][1]);
 }
@@ -124,6 +95,22 @@ static void print_man_option(FILE *out, const struct option *option)
     fputs("\n", out);
 }
 
+static void print_man_values(FILE *out)
+{
+    fputs(".SH VALUES\nIn values, ", out);
+    print_roff(out, quantity_help_duration);
+    fputs("; ", out);
+    print_roff(out, quantity_help_bytes);
+    fputs(".\nAn address is one of these:\n", out);
+    for (const struct place_form *form = place_forms; form->form; form++) {
+        fputs(".TP\n\\fB", out);
+        print_roff(out, form->form);
+        fputs("\\fR\n", out);
+        print_roff(out, form->meaning);
+        fputs("\n", out);
+    }
+}
+
 void options_print_man(FILE *out)
 {
     fputs(
@@ -137,10 +124,11 @@ void options_print_man(FILE *out)
         "foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP drain it: what waits is "
         "delivered, then it ends; a second\n"
         "signal ends it at once. The program \\fBtributary\\fR(1) publishes, subscribes, shows and steers.\n"
-        ".PP\n" UNITS "\n.SH OPTIONS\n",
+        ".SH OPTIONS\n",
         out);
     for (const struct option *option = option_table; option->help; option++)
         print_man_option(out, option);
+    print_man_values(out);
     fputs(".SH EXIT STATUS\n" EXITS "\n.SH EXAMPLES\n", out);
     for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
         fputs(".TP\n\\fB", out);

@@ -18,7 +18,4 @@ void options_print_errors(FILE *out);
 /* A quantity of an option with bounds as one may type it, such as "64K". */
 void options_print_quantity(FILE *out, const struct option *option, int64_t quantity);
 
-/* The bounds of such an option, such as "1ms to 3600s". */
-void options_print_bounds(FILE *out, const struct option *option);
-
 #endif

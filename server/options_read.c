@@ -1,64 +1,41 @@
 /* options_read.c - reads the command line, and checks it. */
 #include "server/options.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/place.h"
+#include "base/quantity.h"
 #include "server/options_print.h"
 #include "server/options_table.h"
 #include "server/wire/address.h"
 
-#define KIB INT64_C(1024)
-
-struct unit {
-    const char *name;
-    int64_t factor;
+/* The words of an error: what must be different about a value. */
+struct refusal {
+    char text[MAX_OF(QUANTITY_FAULT_CAPACITY, PLACE_FAULT_CAPACITY)];
 };
 
-static const struct unit duration_units[] = {{"us", NS_PER_US},    {"ms", NS_PER_MS},      {"s", NS_PER_S},
-                                             {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}, {NULL, 0}};
-static const struct unit byte_units[] = {
-    {"", 1}, {"K", KIB}, {"M", KIB *KIB}, {"G", KIB *KIB *KIB}, {NULL, 0}};
-static const struct unit number_units[] = {{"", 1}, {NULL, 0}};
-
-static const struct unit *units_of(const struct option *option)
+static bool parse_quantity(struct options *options, const struct option *option, const char *text,
+                           struct refusal *refusal)
 {
-    if (option->kind == OPTION_BYTES)
-        return byte_units;
-    return option->kind == OPTION_NUMBER ? number_units : duration_units;
-}
+    uint64_t quantity;
 
-static bool parse_quantity(struct options *options, const struct option *option, const char *text)
-{
-    char *end;
-
-    if (option->kind == OPTION_DURATION_OR_NEVER && strcmp(text, "never") == 0) {
-        option_set_quantity(options, option, 0);
-        return true;
-    }
-    errno = 0;
-    int64_t number = strtoll(text, &end, 10);
-    if (errno || end == text || number < 0)
+    if (!quantity_parse(option_quantity_kind(option), text, option_bounds(option), &quantity, refusal->text))
         return false;
-    for (const struct unit *unit = units_of(option); unit->name; unit++) {
-        if (strcmp(end, unit->name) != 0)
-            continue;
-        if (number > INT64_MAX / unit->factor)
-            return false;
-        number *= unit->factor;
-        if (number < option->min || number > option->max)
-            return false;
-        option_set_quantity(options, option, number);
-        return true;
-    }
-    return false;
+    option_set_quantity(options, option, (int64_t)quantity);
+    return true;
 }
 
-static bool set_listen(struct options *options, const char *value)
+/* The form of an address is checked here, before anybody asks what it means. */
+static bool set_listen(struct options *options, const char *value, struct refusal *refusal)
 {
-    if (options->listen_count == MAX_LISTEN_ADDRESSES)
+    struct place place;
+
+    if (options->listen_count == MAX_LISTEN_ADDRESSES) {
+        snprintf(refusal->text, sizeof(refusal->text), "must be given at most %d times",
+                 MAX_LISTEN_ADDRESSES);
+        return false;
+    }
+    if (!place_parse(value, PLACE_LISTEN, &place, refusal->text))
         return false;
     options->listen[options->listen_count++] = value;
     return true;
@@ -70,7 +47,10 @@ static bool set_on_off(enum on_off *field, const char *value)
     return *field == ON || strcmp(value, "off") == 0;
 }
 
-static bool set(struct options *options, const struct option *option, const char *value)
+/* Sets the field of an option. False: the value is refused. *refusal says how it must be, or is
+ * empty where the option's help says it. */
+static bool set(struct options *options, const struct option *option, const char *value,
+                struct refusal *refusal)
 {
     void *field = option_field(options, option);
 
@@ -82,12 +62,12 @@ static bool set(struct options *options, const struct option *option, const char
         *(const char **)field = value;
         return true;
     case OPTION_LISTEN:
-        return set_listen(options, value);
+        return set_listen(options, value, refusal);
     case OPTION_NUMBER:
     case OPTION_BYTES:
     case OPTION_DURATION:
     case OPTION_DURATION_OR_NEVER:
-        return parse_quantity(options, option, value);
+        return parse_quantity(options, option, value, refusal);
     case OPTION_LEVEL:
         return log_level_parse(value, field);
     case OPTION_FORMAT:
@@ -224,14 +204,13 @@ static enum options_outcome check_together(struct options *options, uint64_t giv
     return check_addresses(options, err);
 }
 
-static void print_invalid(const struct option *option, const char *value, FILE *err)
+static void print_invalid(const struct option *option, const char *value, const struct refusal *refusal,
+                          FILE *err)
 {
-    fprintf(err, "tributaryd: --%s %s: not valid: %s", option->name, value, option->help);
-    if (option_has_bounds(option)) {
-        fputs(" (", err);
-        options_print_bounds(err, option);
-        fputs(")", err);
-    }
+    fprintf(err, "tributaryd: --%s '%s': not valid: %s", option->name, value,
+            refusal->text[0] != '\0' ? refusal->text : option->help);
+    if (option_has_bounds(option))
+        fprintf(err, " (%s)", option->help);
     fputs("\n", err);
 }
 
@@ -256,8 +235,9 @@ enum options_outcome options_read(int argc, char **argv, struct options *options
             fprintf(err, "tributaryd: --%s needs a value: %s\n", option->name, option->help);
             return OPTIONS_WRONG;
         }
-        if (!set(options_out, option, value)) {
-            print_invalid(option, value, err);
+        struct refusal refusal = {.text = ""};
+        if (!set(options_out, option, value, &refusal)) {
+            print_invalid(option, value, &refusal, err);
             return OPTIONS_WRONG;
         }
         given |= bit_of(option);

@@ -12,7 +12,8 @@
 
 const struct option option_table[] = {
     {"listen", "ADDRESS",
-     "serve at HOST:PORT, [V6]:PORT or unix:PATH; may be repeated; port 0: any (default " DEFAULT_LISTEN ")",
+     "serve at this address, see below; may be repeated, up to 16 times; port 0: any free one "
+     "(default " DEFAULT_LISTEN ")",
      OPTION_LISTEN, NO_FIELD, 0, 0},
     {"insecure-listen", NULL,
      "allow --listen on an address that other machines reach: no encryption, no authentication; whoever "
@@ -124,6 +125,25 @@ void *option_field(struct options *options, const struct option *option)
 bool option_has_bounds(const struct option *option)
 {
     return option->kind >= OPTION_NUMBER && option->kind <= OPTION_DURATION_OR_NEVER;
+}
+
+enum quantity_kind option_quantity_kind(const struct option *option)
+{
+    switch (option->kind) {
+    case OPTION_BYTES:
+        return QUANTITY_BYTES;
+    case OPTION_DURATION:
+        return QUANTITY_DURATION;
+    case OPTION_DURATION_OR_NEVER:
+        return QUANTITY_DURATION_OR_NEVER;
+    default:
+        return QUANTITY_NUMBER;
+    }
+}
+
+struct quantity_bounds option_bounds(const struct option *option)
+{
+    return (struct quantity_bounds){(uint64_t)option->min, (uint64_t)option->max};
 }
 
 int64_t option_quantity(const struct options *options, const struct option *option)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/quantity.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:7227"
 
@@ -49,6 +50,10 @@ void *option_field(struct options *options, const struct option *option);
 
 /* Whether the option has a quantity with bounds: a number, bytes or a duration. */
 bool option_has_bounds(const struct option *option);
+
+/* The grammar and the bounds of such a quantity. */
+enum quantity_kind option_quantity_kind(const struct option *option);
+struct quantity_bounds option_bounds(const struct option *option);
 
 /* Reads and writes the field of an option with bounds. */
 int64_t option_quantity(const struct options *options, const struct option *option);

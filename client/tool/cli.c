@@ -7,6 +7,7 @@
  *   --                     ends the options */
 #include "client/tool/cli.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #include "client/tool/exits.h"
 #include "client/tool/help.h"
 #include "client/tool/nearest.h"
-#include "client/tool/value.h"
 
 /* The command line that is being read. */
 struct parser {
@@ -89,7 +89,9 @@ static bool choose(const char *words, const char *word, unsigned *place_out)
     return false;
 }
 
-static bool store(const struct parser *parser, const struct option *option, const char *value)
+/* Stores a value. False: it is refused, and `fault` says how it must be. */
+static bool store(const struct parser *parser, const struct option *option, const char *value,
+                  char fault[QUANTITY_FAULT_CAPACITY])
 {
     void *place = parser->settings + option->offset;
 
@@ -103,15 +105,14 @@ static bool store(const struct parser *parser, const struct option *option, cons
     case OPTION_LIST:
         return list_add(place, value);
     case OPTION_NUMBER:
-        return number_parse(value, place);
     case OPTION_COUNT:
-        return count_parse(value, place);
     case OPTION_BYTES:
-        return bytes_parse(value, place);
-    case OPTION_DURATION:
+    case OPTION_DURATION: /* an int64_t, which holds every duration, has the form of a uint64_t */
     case OPTION_EVERY:
-        return duration_parse(value, place);
+        return quantity_parse(option_quantity_kind(option), value, option_bounds(parser->verb, option), place,
+                              fault);
     case OPTION_CHOICE:
+        snprintf(fault, QUANTITY_FAULT_CAPACITY, "must be %s", option->value);
         return choose(option->value, value, place);
     case OPTION_IGNORED:
         return true;
@@ -119,22 +120,21 @@ static bool store(const struct parser *parser, const struct option *option, cons
     return false;
 }
 
-/* Reads an OPTION_EVERY. The next word is its value where it is a duration. */
-static int read_every(struct parser *parser, const struct option *option)
+/* Reads an OPTION_EVERY. The next word is its value where it begins with a digit. */
+static const char *every_value(struct parser *parser)
 {
-    int64_t *const place = (int64_t *)(void *)(parser->settings + option->offset);
+    const char *next = parser->cursor < parser->argc ? parser->argv[parser->cursor] : "";
 
-    *place = DEFAULT_EVERY_NS;
-    if (parser->cursor < parser->argc && duration_parse(parser->argv[parser->cursor], place))
-        parser->cursor++;
-    return EXITS_OK;
+    return isdigit((unsigned char)next[0]) ? parser->argv[parser->cursor++] : DEFAULT_EVERY;
 }
 
 /* Reads an option. Where `value` is NULL and the option has one, it is the next word. */
 static int read_value(struct parser *parser, const struct option *option, const char *value)
 {
+    char fault[QUANTITY_FAULT_CAPACITY] = "";
+
     if (option->kind == OPTION_EVERY && !value)
-        return read_every(parser, option);
+        value = every_value(parser);
     if (takes_value(option) && !value) {
         if (parser->cursor >= parser->argc)
             return cli_wrong(parser->verb, "--%s needs a value: %s", option->name, option->value);
@@ -142,8 +142,9 @@ static int read_value(struct parser *parser, const struct option *option, const 
     }
     if (!takes_value(option) && value)
         return cli_wrong(parser->verb, "--%s takes no value", option->name);
-    if (!store(parser, option, value))
-        return cli_wrong(parser->verb, "--%s: '%s' is not %s", option->name, value, option->value);
+    if (!store(parser, option, value, fault))
+        return cli_wrong(parser->verb, "--%s '%s': %s", option->name, value,
+                         fault[0] != '\0' ? fault : "out of memory");
     return EXITS_OK;
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/quantity.h"
+
 /* The kind of an option's value, and the type of the member at its offset. */
 enum option_kind {
     OPTION_FLAG,     /* bool */
@@ -15,13 +17,13 @@ enum option_kind {
     OPTION_NUMBER,   /* uint64_t */
     OPTION_COUNT,    /* uint64_t: 4096, 20k, 1.5M */
     OPTION_BYTES,    /* uint64_t: 4096, 64KiB, 4MiB */
-    OPTION_DURATION, /* int64_t, nanoseconds: 10, 1.5s, 500ms, 1m30s; a bare number counts seconds */
-    OPTION_EVERY,    /* the same, but the value may be left out; it is DEFAULT_EVERY_NS then */
+    OPTION_DURATION, /* int64_t, nanoseconds: 10, 1.5s, 500ms, 1m30s; see base/quantity.h */
+    OPTION_EVERY,    /* the same, but the value may be left out; it is DEFAULT_EVERY then */
     OPTION_CHOICE,   /* unsigned: the index of the word in `value`, where '|' separates words */
     OPTION_IGNORED,  /* no member: a flag that other tools have, accepted without effect */
 };
 
-#define DEFAULT_EVERY_NS INT64_C(2000000000)
+#define DEFAULT_EVERY "2s"
 
 struct text_list {
     const char **items; /* the array is owned; the texts belong to the command line */
@@ -37,6 +39,12 @@ struct option {
     const char *help;
 };
 
+/* The bounds of an option's number, count, bytes or duration. Both are allowed. */
+struct option_bounds {
+    const char *name; /* of the option */
+    uint64_t min, max;
+};
+
 struct example {
     const char *command;
     const char *purpose;
@@ -50,6 +58,8 @@ struct verb {
     const char *text;    /* paragraphs */
     const struct option *options;
     size_t option_count;
+    const struct option_bounds *bounds; /* of options that do not take every value; NULL: none */
+    size_t bound_count;
     const struct example *examples;
     size_t example_count;
     /* Runs the verb. argv[0] is the first word after the verb's name. Returns the exit code. */
@@ -75,6 +85,11 @@ extern const size_t common_option_count;
 /* True where the verb has an option of its own with the name of this common one. The verb's own
  * option wins. */
 bool option_is_replaced(const struct verb *verb, const struct option *common_option);
+
+/* The bounds of an option of this verb; those of its kind where it has no others. The kind is one
+ * of number, count, bytes, duration and every. */
+struct quantity_bounds option_bounds(const struct verb *verb, const struct option *option);
+enum quantity_kind option_quantity_kind(const struct option *option);
 
 /* The option with this name, of `size` bytes, or, where `name` is NULL, with this letter. The
  * verb's own options come before the common ones. NULL: there is none. */

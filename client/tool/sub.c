@@ -11,7 +11,6 @@
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
-#include "client/tool/value.h"
 #include "client/tool/verbs.h"
 #include "client/tool/selection.h"
 
@@ -82,18 +81,19 @@ static int read_until(const struct verb *verb, const char *value,
     options->end_when_all_ended = strcmp(value, "ended") == 0;
     if (options->end_when_all_ended)
         options->no_statuses = false; /* they say whether all is there */
+
+    char fault[QUANTITY_FAULT_CAPACITY];
+
     if (!options->end_when_all_ended &&
-        (!number_parse(value, &options->limit_events) || options->limit_events == 0))
-        return cli_wrong(verb, "--until: '%s' is neither 'ended' nor a number of events", value);
+        !quantity_parse(QUANTITY_NUMBER, value, (struct quantity_bounds){1, UINT64_MAX},
+                        &options->limit_events, fault))
+        return cli_wrong(verb, "--until '%s': must be 'ended' or a number of events, 1 or more", value);
     return EXITS_OK;
 }
 
 static int fill(const struct verb *verb, const struct settings *settings, const struct selection *selection,
                 struct tributary_subscriber_options *options)
 {
-    if (settings->buffer_events > UINT32_MAX || settings->batch_events > UINT32_MAX ||
-        settings->batch_bytes > UINT32_MAX || settings->last > UINT32_MAX)
-        return cli_wrong(verb, "a number is far too large");
     *options = (struct tributary_subscriber_options){
         .name = settings->name,
         .selectors = selection->selectors,
@@ -239,6 +239,13 @@ static const struct option options[] = {
     {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no notices on standard error"},
 };
 
+/* The server has bounds of its own, and names them. */
+static const struct option_bounds bounds[] = {
+    {"buffer-events", 1, UINT32_MAX},   {"buffer-bytes", 1, INT64_MAX}, {"max-batch-events", 1, UINT32_MAX},
+    {"max-batch-bytes", 1, UINT32_MAX}, {"last", 0, UINT32_MAX},        {"credit", 1, UINT64_MAX},
+    {"count", 1, UINT64_MAX},
+};
+
 static const struct example examples[] = {
     {"tributary sub", "everything from everybody"},
     {"tributary sub 'web-*' --exclude-topic debug",
@@ -276,6 +283,8 @@ const struct verb verb_sub = {
         "delivered.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .bounds = bounds,
+    .bound_count = sizeof(bounds) / sizeof(bounds[0]),
     .examples = examples,
     .example_count = sizeof(examples) / sizeof(examples[0]),
     .run = run,

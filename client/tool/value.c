@@ -1,157 +1,14 @@
-/* value.c - reads and writes durations, sizes and moments. */
+/* value.c - reads and writes moments; writes durations and sizes. */
 #include "client/tool/value.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/base.h"
 #include "base/clock.h"
-
-struct unit {
-    const char *name;
-    uint64_t size;
-};
-
-bool number_parse(const char *text, uint64_t *number_out)
-{
-    uint64_t number = 0;
-
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        const uint64_t digit = (uint64_t)(*text - '0');
-
-        if (*text < '0' || *text > '9' || number > (UINT64_MAX - digit) / 10)
-            return false;
-        number = number * 10 + digit;
-    }
-    *number_out = number;
-    return true;
-}
-
-/* Reads a decimal number as a whole part and billionths; further decimals are ignored. Returns its
- * end. NULL: there is none, or it is too large. */
-static const char *decimal(const char *next, uint64_t *whole_out, uint64_t *billionths_out)
-{
-    uint64_t whole = 0;
-    uint64_t part = 0;
-    uint64_t scale = UINT64_C(1000000000);
-
-    if (!isdigit((unsigned char)*next))
-        return NULL;
-    for (; isdigit((unsigned char)*next); next++) {
-        if (whole > UINT64_MAX / 20)
-            return NULL;
-        whole = whole * 10 + (uint64_t)(*next - '0');
-    }
-    if (*next == '.') {
-        next++;
-        if (!isdigit((unsigned char)*next))
-            return NULL;
-        for (; isdigit((unsigned char)*next); next++) {
-            scale /= 10;
-            part += (uint64_t)(*next - '0') * scale;
-        }
-    }
-    *whole_out = whole;
-    *billionths_out = part;
-    return next;
-}
-
-/* The longest unit that the text `next` begins with. NULL: none. */
-static const struct unit *unit_at(const char *next, const struct unit *units, size_t count)
-{
-    const struct unit *found = NULL;
-
-    for (size_t i = 0; i < count; i++) {
-        if (strncmp(next, units[i].name, strlen(units[i].name)) == 0 &&
-            (!found || strlen(units[i].name) > strlen(found->name)))
-            found = &units[i];
-    }
-    return found;
-}
-
-bool duration_parse(const char *text, int64_t *ns_out)
-{
-    static const struct unit units[] = {{"ns", 1},
-                                        {"us", 1000},
-                                        {"ms", 1000000},
-                                        {"s", 1000000000},
-                                        {"m", UINT64_C(60000000000)},
-                                        {"h", UINT64_C(3600000000000)}};
-    uint64_t sum = 0;
-    uint64_t whole = 0;
-    uint64_t part = 0;
-    const char *next = text;
-
-    do {
-        const struct unit *unit = &units[3];
-
-        next = decimal(next, &whole, &part);
-        if (!next)
-            return false;
-        if (*next != '\0' || sum != 0) {
-            unit = unit_at(next, units, ARRAY_LEN(units));
-            if (!unit)
-                return false;
-            next += strlen(unit->name);
-        }
-        if (whole > (uint64_t)INT64_MAX / unit->size)
-            return false;
-        sum += whole * unit->size + (uint64_t)((double)part * (double)unit->size / 1e9);
-        if (sum > (uint64_t)INT64_MAX)
-            return false;
-    } while (*next != '\0');
-    *ns_out = (int64_t)sum;
-    return true;
-}
-
-bool count_parse(const char *text, uint64_t *count_out)
-{
-    static const struct unit units[] = {{"k", 1000}, {"K", 1000}, {"M", 1000000}, {"G", 1000000000}};
-    uint64_t whole = 0;
-    uint64_t part = 0;
-    const char *next = decimal(text, &whole, &part);
-    const struct unit *unit = next ? unit_at(next, units, ARRAY_LEN(units)) : NULL;
-    const uint64_t size = unit ? unit->size : 1;
-
-    if (!next || next[unit ? 1 : 0] != '\0' || part * size % NS_PER_S != 0 || whole > UINT64_MAX / size - 1)
-        return false;
-    *count_out = whole * size + part * size / NS_PER_S;
-    return true;
-}
-
-bool bytes_parse(const char *text, uint64_t *bytes_out)
-{
-    static const char *const endings[] = {"", "B", "iB"};
-    static const char letters[] = "KMG";
-    uint64_t whole = 0;
-    uint64_t part = 0;
-    unsigned shift = 0;
-    const char *next = decimal(text, &whole, &part);
-    const char *letter = NULL;
-
-    if (!next)
-        return false;
-    letter = *next != '\0' ? strchr(letters, toupper((unsigned char)*next)) : NULL;
-    if (letter) {
-        shift = 10 * (unsigned)(letter - letters + 1);
-        next++;
-    }
-    if (whole > UINT64_MAX >> shift || (part != 0 && shift == 0))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
-        if (strcmp(next, endings[i]) == 0 && (i < 2 || shift > 0)) {
-            *bytes_out = (whole << shift) + ((part << shift) / 1000000000 & (shift > 0 ? UINT64_MAX : 0));
-            return true;
-        }
-    }
-    return false;
-}
+#include "base/quantity.h"
 
 void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY])
 {
@@ -162,23 +19,6 @@ void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY])
     gmtime_r(&seconds, &utc);
     size = strftime(text, MOMENT_CAPACITY, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(text + size, MOMENT_CAPACITY - size, ".%09" PRIu64 "Z", unix_nano % NS_PER_S);
-}
-
-/* Reads "Z", "+hh:mm" or "-hh:mm", up to the end of the text. */
-static bool offset_parse(const char *next, int64_t *seconds_out)
-{
-    unsigned hours = 0;
-    unsigned minutes = 0;
-    int size = 0;
-
-    *seconds_out = 0;
-    if (strcmp(next, "Z") == 0 || strcmp(next, "z") == 0)
-        return true;
-    if ((*next != '+' && *next != '-') || sscanf(next + 1, "%2u:%2u%n", &hours, &minutes, &size) != 2 ||
-        size != 5 || next[6] != '\0')
-        return false;
-    *seconds_out = (int64_t)(hours * 3600 + minutes * 60) * (*next == '-' ? -1 : 1);
-    return hours < 24 && minutes < 60;
 }
 
 /* 2001-01-01 in nanoseconds. A smaller number is one of seconds or milliseconds. */
@@ -192,43 +32,113 @@ bool moment_of_number(uint64_t number, uint64_t *unix_nano_out)
     return true;
 }
 
-/* Reads date and time, up to the fraction. NULL: it is neither. */
-static const char *seconds_parse(const char *text, struct tm *utc)
+/* Reads `count` digits. NULL: there are fewer. */
+static const char *digits(const char *next, unsigned count, int *number_out)
 {
-    const char *next = strptime(text, "%Y-%m-%d", utc);
+    int number = 0;
 
-    return next && (*next == 'T' || *next == 't') ? strptime(next + 1, "%H:%M:%S", utc) : NULL;
+    for (unsigned i = 0; i < count; i++, next++) {
+        if (*next < '0' || *next > '9')
+            return NULL;
+        number = number * 10 + (*next - '0');
+    }
+    *number_out = number;
+    return next;
+}
+
+/* Reads a number of two digits that follows `before` and lies within its bounds. */
+static const char *pair(const char *next, char before, int min, int max, int *number_out)
+{
+    next = next && *next == before ? digits(next + 1, 2, number_out) : NULL;
+    return next && *number_out >= min && *number_out <= max ? next : NULL;
+}
+
+static int days_of(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return month == 2 && is_leap ? 29 : days[month - 1];
+}
+
+/* Reads "2026-01-31T12:00:00". NULL: it is no such text, or there is no such day. */
+static const char *read_seconds(const char *text, struct tm *tm)
+{
+    int year = 0;
+    int month = 0;
+    const char *next = digits(text, 4, &year);
+
+    next = pair(next, '-', 1, 12, &month);
+    next = next ? pair(next, '-', 1, days_of(year, month), &tm->tm_mday) : NULL;
+    if (!next || !strchr("Tt ", *next) || *next == '\0')
+        return NULL;
+    next = pair(next, *next, 0, 23, &tm->tm_hour);
+    next = pair(next, ':', 0, 59, &tm->tm_min);
+    next = pair(next, ':', 0, 60, &tm->tm_sec);
+    tm->tm_year = year - 1900;
+    tm->tm_mon = month - 1;
+    return next;
+}
+
+/* Reads ".5" or nothing, as nanoseconds. Digits behind the ninth are left out. */
+static const char *read_fraction(const char *next, uint64_t *ns_out)
+{
+    uint64_t scale = NS_PER_S;
+
+    *ns_out = 0;
+    if (*next != '.')
+        return next;
+    if (next[1] < '0' || next[1] > '9')
+        return NULL;
+    for (next++; *next >= '0' && *next <= '9'; next++) {
+        scale /= 10;
+        *ns_out += scale * (uint64_t)(*next - '0');
+    }
+    return next;
+}
+
+/* Reads "Z", "+hh:mm" or "-hh:mm", up to the end of the text. */
+static bool read_offset(const char *next, int64_t *seconds_out)
+{
+    const int sign = *next == '-' ? -1 : 1;
+    int hours = 0;
+    int minutes = 0;
+
+    *seconds_out = 0;
+    if (strcmp(next, "Z") == 0 || strcmp(next, "z") == 0)
+        return true;
+    if (*next != '+' && *next != '-')
+        return false;
+    next = pair(next, *next, 0, 23, &hours);
+    next = pair(next, ':', 0, 59, &minutes);
+    *seconds_out = sign * (int64_t)(hours * 3600 + minutes * 60);
+    return next && *next == '\0';
 }
 
 bool moment_parse(const char *text, uint64_t *unix_nano_out)
 {
-    struct tm utc = {0};
-    const char *next = seconds_parse(text, &utc);
-    uint64_t whole = 0;
-    uint64_t part = 0;
+    struct tm tm = {0};
+    char fault[QUANTITY_FAULT_CAPACITY];
+    uint64_t number = 0;
     int64_t offset = 0;
 
-    if (!next)
-        return number_parse(text, &whole) && moment_of_number(whole, unix_nano_out);
-    if (*next == '.') {
-        char fraction[16] = "0.";
-        size_t size = 0;
+    if (quantity_parse(QUANTITY_NUMBER, text, quantity_any(QUANTITY_NUMBER), &number, fault))
+        return moment_of_number(number, unix_nano_out);
 
-        for (next++; isdigit((unsigned char)*next) && size < 9; next++)
-            fraction[2 + size++] = *next;
-        while (isdigit((unsigned char)*next))
-            next++;
-        if (!decimal(fraction, &whole, &part))
-            return false;
-    }
-    if (!offset_parse(next, &offset))
+    const char *next = read_seconds(text, &tm);
+
+    next = next ? read_fraction(next, &number) : NULL;
+    if (!next || !read_offset(next, &offset))
         return false;
 
-    const int64_t seconds = (int64_t)timegm(&utc) - offset;
+    /* A leap second ends a day in UTC. The clock of Unix counts it as the first second after it. */
+    const bool is_leap = tm.tm_sec == 60;
+    const int64_t seconds = (int64_t)timegm(&tm) - offset;
 
-    if (seconds < 0 || (uint64_t)seconds > (UINT64_MAX - part) / NS_PER_S)
+    if (seconds < 0 || (is_leap && seconds % 86400 != 0) ||
+        (uint64_t)seconds > (UINT64_MAX - number) / NS_PER_S)
         return false;
-    *unix_nano_out = (uint64_t)seconds * NS_PER_S + part;
+    *unix_nano_out = (uint64_t)seconds * NS_PER_S + number;
     return true;
 }
 

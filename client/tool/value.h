@@ -1,5 +1,5 @@
-/* value.h - reads and writes durations, sizes and moments as people write them. Any thread. A
- * function that returns false leaves its result alone. */
+/* value.h - reads and writes moments, and writes durations and sizes for people. base/quantity.h
+ * reads durations and sizes. Any thread. A function that returns false leaves its result alone. */
 #ifndef TRIBUTARY_TOOL_VALUE_H
 #define TRIBUTARY_TOOL_VALUE_H
 
@@ -7,24 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Reads a duration: "10", "0.5", "500ms", "1m30s". The units are ns, us, ms, s, m and h; a bare
- * number counts seconds. False: not a duration, or above 292 years. */
-bool duration_parse(const char *text, int64_t *ns_out);
-
-/* Reads a size: "4096", "64KiB", "4M". The units are K, M and G, with or without "iB" or "B", all
- * of 1024. False: not a size, or above 64 bits. */
-bool bytes_parse(const char *text, uint64_t *bytes_out);
-
-/* Reads a count: "4096", "20k", "1.5M". The units are k (or K), M and G, of 1000. False: not a
- * count, not a whole number, or above 64 bits. */
-bool count_parse(const char *text, uint64_t *count_out);
-
-/* Reads a number of digits only. False: it has other characters, or is above 64 bits. */
-bool number_parse(const char *text, uint64_t *number_out);
-
 /* Moments in nanoseconds since 1970. moment_text() writes RFC 3339 with nine decimals in UTC, such
- * as "2026-01-31T12:00:00.123456789Z". moment_parse() also accepts other offsets, fewer decimals,
- * and the bare number of nanoseconds. */
+ * as "2026-01-31T12:00:00.123456789Z". moment_parse() reads RFC 3339 with every offset, small
+ * letters or a space for the T, and any number of decimals, of which those behind the ninth are
+ * left out. A leap second counts as the second after it. It also reads the bare number of
+ * nanoseconds. False: it is neither, there is no such day or time, or it lies before 1970 or beyond
+ * 2554. */
 #define MOMENT_CAPACITY 40
 void moment_text(uint64_t unix_nano, char text[MOMENT_CAPACITY]);
 bool moment_parse(const char *text, uint64_t *unix_nano_out);

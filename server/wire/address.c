@@ -3,26 +3,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/place.h"
+
 #define BACKLOG 1024
 #define UNIX_PREFIX "unix:"
-
-/* The parts of HOST:PORT. */
-struct place {
-    char host[256];
-    uint16_t port;
-    bool bracketed; /* [V6] */
-};
+#define ABSTRACT_PREFIX "unix-abstract:"
 
 union any_address {
     struct sockaddr any;
@@ -42,57 +37,21 @@ static struct status malformed(const char *what)
     return (struct status){.code = ERR_INVALID, .what = what};
 }
 
-static bool port_parse(const char *text, uint16_t *port_out)
-{
-    size_t length = strlen(text);
-    unsigned long port;
-
-    if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
-        return false;
-    port = strtoul(text, NULL, 10);
-    if (port > UINT16_MAX)
-        return false;
-    *port_out = (uint16_t)port;
-    return true;
-}
-
-static bool place_parse(const char *text, struct place *place)
-{
-    const char *colon = strrchr(text, ':');
-    const char *host = text;
-    size_t length;
-
-    if (!colon || !port_parse(colon + 1, &place->port))
-        return false;
-    length = (size_t)(colon - text);
-    place->bracketed = length > 0 && text[0] == '[';
-    if (place->bracketed) {
-        if (length < 3 || text[length - 1] != ']')
-            return false;
-        host++;
-        length -= 2;
-    }
-    if (length == 0 || length >= sizeof(place->host) || (!place->bracketed && memchr(host, ':', length)))
-        return false;
-    memcpy(place->host, host, length);
-    place->host[length] = '\0';
-    return true;
-}
-
 /* Writes the socket address of a literal address or of `localhost`. Returns its size; 0: it is
- * another name. */
+ * another name, or the zone of an IPv6 address is no interface of this machine. */
 static socklen_t place_literal(const struct place *place, union any_address *address)
 {
-    const char *host =
-        !place->bracketed && strcasecmp(place->host, "localhost") == 0 ? "127.0.0.1" : place->host;
-
     memset(address, 0, sizeof(*address));
-    if (place->bracketed && inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
+    if (place->kind == PLACE_IPV6 && inet_pton(AF_INET6, place->text, &address->v6.sin6_addr) == 1) {
         address->v6.sin6_family = AF_INET6;
         address->v6.sin6_port = htons(place->port);
-        return sizeof(address->v6);
+        address->v6.sin6_scope_id = place->zone[0] != '\0' ? if_nametoindex(place->zone) : 0;
+        return place->zone[0] != '\0' && address->v6.sin6_scope_id == 0 ? 0 : sizeof(address->v6);
     }
-    if (!place->bracketed && inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+
+    const char *host = place_is_local(place) && place->kind == PLACE_NAME ? "127.0.0.1" : place->text;
+
+    if (place->kind != PLACE_IPV6 && inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
         address->v4.sin_family = AF_INET;
         address->v4.sin_port = htons(place->port);
         return sizeof(address->v4);
@@ -106,26 +65,12 @@ static const char *unix_path(const char *text)
     return strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0 ? text + strlen(UNIX_PREFIX) : NULL;
 }
 
-static bool unix_path_fits(const char *path)
-{
-    return path[0] != '\0' && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
-}
-
 bool address_is_local(const char *text)
 {
-    const char *path = unix_path(text);
-    union any_address address;
+    char fault[PLACE_FAULT_CAPACITY];
     struct place place;
 
-    if (path)
-        return unix_path_fits(path);
-    if (!place_parse(text, &place) || place_literal(&place, &address) == 0)
-        return false;
-    if (address.any.sa_family == AF_INET)
-        return (ntohl(address.v4.sin_addr.s_addr) >> 24) == 127;
-    if (IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr))
-        return address.v6.sin6_addr.s6_addr[12] == 127;
-    return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
+    return place_parse(text, PLACE_LISTEN, &place, fault) && place_is_local(&place);
 }
 
 /* Removes an old socket file that nobody listens at any more. A live socket file, and a file that
@@ -192,11 +137,19 @@ static struct status listen_unix(const char *path, int *fd_out)
     union any_address address = {.local = {.sun_family = AF_UNIX}};
     struct status status;
 
-    if (!unix_path_fits(path))
-        return malformed("a socket's path has 1 to 107 bytes");
     memcpy(address.local.sun_path, path, strlen(path) + 1);
     status = remove_stale_file(&address);
     return status.code != ERR_OK ? status : bind_and_listen(&address, sizeof(address.local), fd_out);
+}
+
+/* The name of an abstract socket follows a NUL, and ends with the socket address. */
+static struct status listen_abstract(const char *name, int *fd_out)
+{
+    union any_address address = {.local = {.sun_family = AF_UNIX}};
+    const size_t size = strlen(name);
+
+    memcpy(address.local.sun_path + 1, name, size);
+    return bind_and_listen(&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size), fd_out);
 }
 
 /* Listens at the first address of a name that can be bound. */
@@ -209,7 +162,7 @@ static struct status listen_name(const struct place *place, int *fd_out)
     char port[8];
 
     snprintf(port, sizeof(port), "%u", place->port);
-    if (getaddrinfo(place->host, port, &hints, &found) != 0)
+    if (getaddrinfo(place->text, port, &hints, &found) != 0)
         return status;
     for (const struct addrinfo *one = found; one && status.code != ERR_OK; one = one->ai_next) {
         union any_address address;
@@ -225,20 +178,22 @@ static struct status listen_name(const struct place *place, int *fd_out)
 
 struct status address_listen(const char *text, int *fd_out)
 {
-    const char *path = unix_path(text);
+    char fault[PLACE_FAULT_CAPACITY];
     union any_address address;
     struct place place;
     socklen_t size;
 
-    if (path)
-        return listen_unix(path, fd_out);
-    if (!place_parse(text, &place))
-        return malformed("an address is HOST:PORT, [V6]:PORT or unix:PATH");
+    if (!place_parse(text, PLACE_LISTEN, &place, fault))
+        return malformed("an address is HOST:PORT, [V6]:PORT, unix:PATH or unix-abstract:NAME");
+    if (place.kind == PLACE_UNIX)
+        return listen_unix(place.text, fd_out);
+    if (place.kind == PLACE_ABSTRACT)
+        return listen_abstract(place.text, fd_out);
     size = place_literal(&place, &address);
     if (size > 0)
         return bind_and_listen(&address, size, fd_out);
-    if (place.bracketed)
-        return malformed("what is in brackets is no IPv6 address");
+    if (place.kind == PLACE_IPV6)
+        return malformed("the zone behind '%' is no interface of this machine");
     return listen_name(&place, fd_out);
 }
 
@@ -268,7 +223,11 @@ static void print(const union any_address *address, char *text, size_t capacity)
         snprintf(text, capacity, "%s:%u", host, ntohs(address->v6.sin6_port));
     } else if (address->any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
-        snprintf(text, capacity, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+        if (address->v6.sin6_scope_id != 0)
+            snprintf(text, capacity, "[%s%%%u]:%u", host, address->v6.sin6_scope_id,
+                     ntohs(address->v6.sin6_port));
+        else
+            snprintf(text, capacity, "[%s]:%u", host, ntohs(address->v6.sin6_port));
     } else {
         snprintf(text, capacity, "unknown");
     }
@@ -279,7 +238,12 @@ void address_bound(int fd, char *text, size_t capacity)
     union any_address address = {0};
     socklen_t size = sizeof(address);
 
-    if (getsockname(fd, &address.any, &size) == 0 && address.any.sa_family == AF_UNIX)
+    const bool is_known = getsockname(fd, &address.any, &size) == 0;
+    const size_t head = offsetof(struct sockaddr_un, sun_path) + 1;
+
+    if (is_known && address.any.sa_family == AF_UNIX && address.local.sun_path[0] == '\0' && size >= head)
+        snprintf(text, capacity, ABSTRACT_PREFIX "%.*s", (int)(size - head), address.local.sun_path + 1);
+    else if (is_known && address.any.sa_family == AF_UNIX)
         snprintf(text, capacity, UNIX_PREFIX "%s", address.local.sun_path);
     else
         print(&address, text, capacity);

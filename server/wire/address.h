@@ -1,10 +1,6 @@
-/* address.h - the addresses that people write for a listen socket, and the addresses of sockets as
- * text.
- *
- *   HOST:PORT     an IPv4 address, `localhost` (127.0.0.1, without a resolver), or a name (the
- *                 first of its addresses that can be bound)
- *   [V6]:PORT     an IPv6 address
- *   unix:PATH     a socket file
+/* address.h - listen sockets at the addresses that people write (base/place.h), and the addresses
+ * of sockets as text. The name `localhost` is 127.0.0.1, without a resolver; of another name it is
+ * the first address that can be bound.
  *
  * Threads: any. The functions keep nothing. */
 #ifndef TRIBUTARY_SERVER_WIRE_ADDRESS_H
@@ -18,8 +14,8 @@
 /* Large enough for every text that this file writes, its closing NUL included. */
 #define ADDRESS_CAPACITY 128u
 
-/* Whether only this machine can reach the address: a loopback address or a socket file. False for
- * text that is no address, and for every name but `localhost`. */
+/* Whether only this machine can reach the address: see place_is_local(). False for text that
+ * is no address. */
 bool address_is_local(const char *text);
 
 /* Opens a listen socket. It does not block and is close-on-exec. A socket file gets mode 0600. An
@@ -35,7 +31,7 @@ uint64_t address_file(const char *text);
 /* Removes the socket file at an address if it still has this inode. */
 void address_unlink(const char *text, uint64_t inode);
 
-/* Writes where a listen socket listens, in one of the forms above. */
+/* Writes where a listen socket listens, in one of the forms of base/place.h. */
 void address_bound(int fd, char *text, size_t capacity);
 /* Writes the peer of a connection: "127.0.0.1:5000", "[::1]:5000", "unix:pid=7,uid=0" or
  * "unknown". */

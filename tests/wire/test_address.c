@@ -106,19 +106,20 @@ Test(address, refuses_malformed_and_unknown_addresses)
 {
     static const char *const garbage[] = {"",
                                           "7227",
-                                          "localhost",
                                           "127.0.0.1:",
                                           ":7227",
                                           "127.0.0.1:65536",
                                           "127.0.0.1:-1",
                                           "127.0.0.1:1x",
                                           "::1:7227",
-                                          "[::1]",
+                                          "[::1%no-such-one]:0",
                                           "[::1]x:1",
                                           "[127.0.0.1]:1",
                                           "[localhost]:1",
                                           "[]:1",
                                           "unix:",
+                                          "unix-abstract:",
+                                          "127.1:0",
                                           "no.such.name.invalid:1"};
     struct listener_port port = {.connected = listener_fixture_connected};
     OWNED(loop_free) struct loop *loop = ample_loop();
@@ -151,35 +152,49 @@ Test(address, refuses_an_address_that_is_in_use)
     listener_fixture_close(&fixture);
 }
 
-Test(address, knows_which_addresses_are_local)
+Test(address, an_abstract_socket_is_listened_at_and_leaves_no_file)
 {
-    static const char *const local[] = {
-        "127.0.0.1:0", "127.255.255.255:65535",   "localhost:7227",           "LocalHost:7227",
-        "[::1]:7227",  "[::ffff:127.0.0.1]:7227", "unix:/run/tributary.sock", "unix:here"};
-    static const char *const elsewhere[] = {"0.0.0.0:7227",
-                                            "[::]:7227",
-                                            "128.0.0.1:7227",
-                                            "126.255.255.255:7227",
-                                            "10.0.0.1:7227",
-                                            "[::2]:7227",
-                                            "[::ffff:10.0.0.1]:7227",
-                                            "[::ffff:0.0.0.0]:7227",
-                                            "[fe80::1]:7227",
-                                            "example.org:7227",
-                                            "localhost.example.org:7227",
-                                            "127.0.0.1.example.org:7227",
-                                            "127.1:7227",
-                                            "127.0.0.1",
-                                            "",
-                                            ":",
-                                            ":7227",
-                                            "unix:",
-                                            "[::1]",
-                                            "::1:7227",
-                                            "garbage"};
+    struct listener_fixture fixture;
+    struct listener_port port = {.connected = listener_fixture_connected, .ctx = &fixture};
+    struct sockaddr_un there = {.sun_family = AF_UNIX};
+    struct listener *second;
+    struct status status;
+    char address[64], peer[64];
 
-    for (size_t i = 0; i < ARRAY_LEN(local); i++)
-        cr_assert(address_is_local(local[i]), "\"%s\"", local[i]);
-    for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++)
-        cr_assert_not(address_is_local(elsewhere[i]), "\"%s\"", elsewhere[i]);
+    snprintf(address, sizeof(address), "unix-abstract:tributary test %d", getpid());
+    listener_fixture_open(&fixture, NULL, address);
+    cr_assert_str_eq(listener_address(fixture.listener, 0), address);
+    cr_assert_eq(access(address + strlen("unix-abstract:"), F_OK), -1);
+
+    const char *name = address + strlen("unix-abstract:");
+    int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(there.sun_path + 1, name, strlen(name));
+    cr_assert_eq(connect(client, (struct sockaddr *)&there,
+                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
+                 0);
+    send_text(client, PREFACE);
+
+    int fd = listener_fixture_next(&fixture, DEADLINE_MS);
+
+    cr_assert_geq(fd, 0);
+    h2socket_peer(fd, peer, sizeof(peer));
+    cr_assert_eq(strncmp(peer, "unix:pid=", 9), 0, "%s", peer);
+    cr_assert_eq(listener_new(fixture.loop, &port, &second).code, ERR_OK);
+    status = listener_add(second, address);
+    cr_assert_eq(status.code, ERR_IO);
+    cr_assert_eq(status.sys, EADDRINUSE);
+    listener_free(second);
+    close(client);
+    listener_fixture_close(&fixture);
+}
+
+Test(address, text_that_is_no_address_is_not_local)
+{
+    static const char *const text[] = {"", ":", ":7227", "unix:", "::1:7227", "127.1:7227"};
+
+    for (size_t i = 0; i < ARRAY_LEN(text); i++)
+        cr_assert_not(address_is_local(text[i]), "\"%s\"", text[i]);
+    cr_assert(address_is_local("localhost:7227"));
+    cr_assert_not(address_is_local("0.0.0.0:7227"));
 }

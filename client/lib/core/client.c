@@ -140,6 +140,17 @@ static const char *bad_option(struct tributary *client, const struct tributary_o
     return NULL;
 }
 
+/* Sets the target, or the default one for NULL. False: it is no address, and `fault` says why. */
+static bool set_target(struct tributary *client, const char *target, char fault[PLACE_FAULT_CAPACITY])
+{
+    struct place place;
+
+    if (!place_parse(target ? target : TRIBUTARY_DEFAULT_TARGET, PLACE_CONNECT, &place, fault))
+        return false;
+    target_write(&place, client->connections.target);
+    return true;
+}
+
 static bool start_thread(struct tributary *client)
 {
     static const struct cq_thread_port port = {.begun = on_begun, .is_done = is_stopped};
@@ -162,7 +173,13 @@ enum tributary_code tributary_connect(const struct tributary_options *options, s
     client->random |= 1;
 
     const char *fault = bad_option(client, options);
+    char place_fault[PLACE_FAULT_CAPACITY];
 
+    if (!fault && !set_target(client, options->target, place_fault)) {
+        destroy(client);
+        return status_format(status, TRIBUTARY_INVALID_ARGUMENT, "the server's address '%.100s': %s",
+                             options->target, place_fault);
+    }
     if (fault) {
         destroy(client);
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);

@@ -2,8 +2,6 @@
 #include "client/lib/core/connection.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <grpc/grpc_security.h>
 
@@ -65,11 +63,8 @@ static grpc_channel *channel_open(struct connections *connections)
 
 bool connections_init(struct connections *connections, const struct tributary_options *options)
 {
-    connections->target = strdup(options->target ? options->target : TRIBUTARY_DEFAULT_TARGET);
     snprintf(connections->agent, sizeof(connections->agent), "tributary-c/%s%s%.64s", TRIBUTARY_VERSION,
              options->name ? " " : "", options->name ? options->name : "");
-    if (!connections->target)
-        return false;
     connections->each[0].channel = channel_open(connections);
     connections->count = 1;
     return connections->each[0].channel;
@@ -81,7 +76,6 @@ void connections_fini(struct connections *connections)
         if (connections->each[i].channel)
             grpc_channel_destroy(connections->each[i].channel);
     }
-    free(connections->target);
     *connections = (struct connections){.count = 0};
 }
 

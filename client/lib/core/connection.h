@@ -12,6 +12,7 @@
 #include <grpc/grpc.h>
 
 #include "tributary/tributary.h"
+#include "client/lib/core/target.h"
 
 #define CALLS_PER_CONNECTION 100u
 #define MAX_CONNECTIONS 64u /* the last one takes all further calls */
@@ -28,7 +29,7 @@ struct connections {
     int64_t pong_ns;       /* how long the answer to a ping may take */
     uint32_t window_bytes; /* of one stream; 0: gRPC core probes the connection */
 
-    char *target;
+    char target[TARGET_CAPACITY]; /* set by the owner, too */
     char agent[128];
     struct connection each[MAX_CONNECTIONS];
     size_t count;

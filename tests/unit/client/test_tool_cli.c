@@ -42,8 +42,9 @@ static const struct verb verb = {.name = "try",
                                  .options = options,
                                  .option_count = ARRAY_LEN(options)};
 
-#define PARSE(...)                                                                                           \
-    cli_parse(&verb, (int)ARRAY_LEN(((const char *[]){__VA_ARGS__})),                                        \
+#define PARSE(...) PARSE_OF(verb, __VA_ARGS__)
+#define PARSE_OF(verb, ...)                                                                                  \
+    cli_parse(&(verb), (int)ARRAY_LEN(((const char *[]){__VA_ARGS__})),                                      \
               (char **)(uintptr_t)(const char *[]){__VA_ARGS__}, &s, &arguments, &result)
 
 Test(tool_cli, every_way_to_write_an_option_is_read)
@@ -92,6 +93,27 @@ Test(tool_cli, a_wrong_command_line_is_refused, .init = cr_redirect_stderr)
     REFUSED("--choice", "");
     REFUSED("--bytes", "-1");
     REFUSED("a", "b", "c");
+}
+
+Test(tool_cli, a_quantity_beyond_its_bounds_is_refused, .init = cr_redirect_stderr)
+{
+    static const struct option_bounds bounds[] = {{"number", 2, 5}};
+    struct verb bounded = verb;
+    struct settings s = {.number = 7};
+    struct text_list arguments = {0};
+    int result = -1;
+
+    bounded.bounds = bounds;
+    bounded.bound_count = ARRAY_LEN(bounds);
+    cr_assert(PARSE_OF(bounded, "-n", "2", "-n", "5"));
+    cr_assert_eq(s.number, 5);
+    cr_assert_not(PARSE_OF(bounded, "-n", "1"));
+    cr_assert_not(PARSE_OF(bounded, "-n", "6"));
+    cr_assert_eq(s.number, 5, "it is unchanged");
+    cr_assert_not(PARSE_OF(bounded, "--for", "87601h"), "a moment so far away cannot be held");
+    cr_assert_not(PARSE_OF(bounded, "--connect-timeout", "99ms"));
+    cr_assert(PARSE_OF(bounded, "--connect-timeout", "100ms"));
+    cli_free(&verb, &s, &arguments);
 }
 
 Test(tool_cli, help_of_every_verb_names_every_option, .init = cr_redirect_stdout)

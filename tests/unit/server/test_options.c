@@ -105,12 +105,52 @@ Test(options, units_and_never_are_understood)
     cr_assert_eq(options.settings.max_header_bytes, 32768);
 }
 
+Test(options, the_form_of_an_address_is_checked_before_what_it_means)
+{
+    static const struct {
+        const char *address, *text;
+    } refused[] = {{"127.0.0.1:70000", "port 1 to 65535"}, {"0.0.0.0:70000", "port 1 to 65535"},
+                   {":7448", "the host is missing"},       {"::1:7448", "write [::1]:7448"},
+                   {"7227", "write 127.0.0.1:7227"},       {"unix:", "1 to 107 bytes"}};
+    char line[256];
+
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) { /* finding 42 */
+        snprintf(line, sizeof(line), "--listen %s", refused[i].address);
+        cr_expect_eq(read_line(line), OPTIONS_WRONG, "%s", line);
+        cr_expect(strstr(printed, refused[i].text), "%s", printed);
+        cr_expect(strstr(printed, refused[i].address), "it names the value: %s", printed);
+        cr_expect_not(strstr(printed, "insecure"), "%s", printed);
+    }
+    snprintf(line, sizeof(line), "--listen unix:/%0119d", 0);
+    cr_expect_eq(read_line(line), OPTIONS_WRONG);
+    cr_expect(strstr(printed, "1 to 107 bytes, and this one has 120"), "%s", printed);
+    cr_expect_eq(read_line("--listen 127.0.0.1 --listen [::1]:0 --listen unix-abstract:x"), OPTIONS_RUN);
+    cr_expect_eq(read_line("--listen 10.0.0.1"), OPTIONS_WRONG);
+    cr_expect(strstr(printed, "insecure"), "%s", printed);
+}
+
+Test(options, a_duration_and_bytes_are_read_as_the_tool_reads_them)
+{
+    cr_assert_eq(read_line("--drain-timeout 1m30s --write-timeout 2 --linger 1"), OPTIONS_WRONG);
+    cr_assert_eq(read_line("--drain-timeout 1m30s --write-timeout 2.5 --max-event-bytes 1.5KiB"), OPTIONS_RUN,
+                 "%s", printed);
+    cr_assert_eq(options.settings.drain_timeout_ns, 90 * NS_PER_S);
+    cr_assert_eq(options.settings.write_timeout_ns, 2500 * NS_PER_MS);
+    cr_assert_eq(options.settings.framing.max_event_bytes, 1536);
+    cr_assert_eq(read_line("--drain-timeout 2h"), OPTIONS_WRONG);
+    cr_assert(strstr(printed, "--drain-timeout '2h': not valid: must be 1ms to 1h"), "%s", printed);
+    cr_assert_eq(read_line("--drain-timeout soon"), OPTIONS_WRONG);
+    cr_assert(strstr(printed, "a number with ns, us, ms, s, m or h"), "%s", printed);
+}
+
 Test(options, the_help_says_defaults_and_bounds_as_one_may_type_them)
 {
     cr_assert_eq(read_line("--help"), OPTIONS_DONE);
     cr_assert(strstr(printed, "(default 64K; 1K to 1M)"), "%s", printed);
     cr_assert(strstr(printed, "(default never; 1s to 168h, or never)"), "%s", printed);
     cr_assert(strstr(printed, "(default 400us; 50us to 100ms)"), "%s", printed);
+    cr_assert(strstr(printed, "unix-abstract:NAME"), "%s", printed);
+    cr_assert(strstr(printed, "without a unit it counts seconds"), "%s", printed);
 }
 
 Test(options, those_that_do_not_fit_together_are_refused_with_both_names)

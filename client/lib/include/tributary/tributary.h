@@ -54,8 +54,10 @@ TRIBUTARY_API const char *tributary_version(void);
 
 /* Options of a client. All zeroes are valid. tributary_connect() copies everything. */
 struct tributary_options {
-    const char *target; /* "host:port" or "unix:/path"; NULL: TRIBUTARY_DEFAULT_TARGET */
-    const char *name;   /* the name of this program, for the user agent; NULL: no name */
+    /* HOST:PORT, [V6]:PORT, unix:PATH or unix-abstract:NAME. Without :PORT it is port 7227. NULL:
+     * TRIBUTARY_DEFAULT_TARGET. */
+    const char *target;
+    const char *name; /* the name of this program, for the user agent; NULL: no name */
     /* the longest time for one attempt to connect; 0: 10 s; at least 100 ms */
     int64_t connect_timeout_ns;
     /* The pauses between attempts to connect: the first one (0: 100 ms; at least 1 ms), and the

@@ -1,0 +1,48 @@
+/* target.c - see target.h. */
+#include "client/lib/core/target.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(TARGET_CAPACITY > sizeof("unix-abstract:") + (size_t)3 * PLACE_MAX_UNIX_BYTES, "a path fits");
+_Static_assert(TARGET_CAPACITY > sizeof("dns:///:65535") + sizeof(((struct place *)0)->text), "a host fits");
+
+/* Writes "SCHEME:PATH" with the bytes of the path escaped that a URI does not allow there. */
+static void write_escaped(const char *scheme, const char *path, char *target)
+{
+    size_t size = (size_t)snprintf(target, TARGET_CAPACITY, "%s:", scheme);
+
+    for (; *path != '\0'; path++) {
+        const bool is_plain = isalnum((unsigned char)*path) || strchr("-._~/", *path);
+
+        size += (size_t)snprintf(target + size, TARGET_CAPACITY - size, is_plain ? "%c" : "%%%02X",
+                                 (unsigned char)*path);
+    }
+}
+
+void target_write(const struct place *place, char target[TARGET_CAPACITY])
+{
+    const char *path = place->text;
+
+    switch (place->kind) {
+    case PLACE_UNIX:
+        while (path[0] == '/' && path[1] == '/') /* "//" would begin the authority of a URI */
+            path++;
+        write_escaped("unix", path, target);
+        break;
+    case PLACE_ABSTRACT:
+        write_escaped("unix-abstract", path, target);
+        break;
+    case PLACE_NAME: /* a name alone could be taken for a scheme */
+        snprintf(target, TARGET_CAPACITY, "dns:///%s:%u", place->text, place->port);
+        break;
+    case PLACE_IPV4:
+        snprintf(target, TARGET_CAPACITY, "%s:%u", place->text, place->port);
+        break;
+    case PLACE_IPV6:
+        snprintf(target, TARGET_CAPACITY, "[%s%s%s]:%u", place->text, place->zone[0] != '\0' ? "%" : "",
+                 place->zone, place->port);
+        break;
+    }
+}
