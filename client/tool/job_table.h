@@ -26,6 +26,7 @@ struct job {
 
     struct spawn spawn;
     struct buf rest;   /* output that was read and not yet sent */
+    uint64_t parts;    /* of the line that has begun, that were sent */
     bool paused, full; /* either: its output is not read at the moment */
     bool polled;       /* the epoll set holds its output */
     bool closed;       /* its output has ended */

@@ -29,7 +29,7 @@ const size_t common_option_count = sizeof(common_options) / sizeof(common_option
 /* The bounds of options that have the same ones in every verb. */
 static const struct option_bounds common_bounds[] = {
     {"connect-timeout", 100 * NS_PER_MS, 24 * 3600 * NS_PER_S}, /* as the client library has it */
-    {"watch", 100 * NS_PER_MS, 24 * 3600 * NS_PER_S},
+    {"watch", 10 * NS_PER_MS, 24 * 3600 * NS_PER_S},
 };
 
 static const struct option_bounds *find_bounds(const struct option_bounds *bounds, size_t count,

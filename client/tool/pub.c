@@ -19,6 +19,9 @@
 #define DRAIN_NS (5 * NS_PER_S) /* the longest wait for confirmations after a signal */
 #define FAULTS_SHOWN 10
 #define MAX_TEXTS 1000
+#define MAX_HEADERS_GIVEN (MAX_PAIRS - LINE_HEADERS) /* an event has MAX_PAIRS */
+/* The longest event in JSON: each byte of its 1 MiB may be written as "\u0000". */
+#define MAX_JSON_LINE_BYTES (8u << 20)
 
 struct settings {
     struct common common;
@@ -38,7 +41,7 @@ struct pub {
     struct tributary_event template; /* the members of every event that the options set */
     struct tributary_header headers[MAX_PAIRS], labels[MAX_PAIRS];
     struct json_event parsed;
-    uint64_t lines, bad, ignored;
+    uint64_t lines, bad, ignored, long_lines;
     struct text_list texts; /* events to publish in place of what is read */
     bool was_interrupted;   /* stopped before the input had ended */
     enum tributary_code failed;
@@ -98,23 +101,61 @@ static bool on_json_line(struct pub *pub, const char *line, size_t size)
     return publish(pub, event);
 }
 
-static bool on_line(void *ctx, const char *line, size_t size)
+static void long_line(struct pub *pub)
+{
+    pub->long_lines++;
+    if (!pub->settings->quiet && pub->long_lines <= FAULTS_SHOWN)
+        fprintf(stderr,
+                "tributary: line %" PRIu64 " has more than %u bytes: it comes as several events, with the "
+                "headers " LINE_PART_HEADER " and " LINE_LAST_HEADER "%s\n",
+                pub->lines, MAX_LINE_BYTES,
+                pub->long_lines == FAULTS_SHOWN ? " (further ones are only counted)" : "");
+}
+
+/* Publishes a line, or a part of one, as the data of an event. */
+static bool on_text_line(struct pub *pub, const struct line *line)
+{
+    struct tributary_event *event = &pub->template;
+    const size_t header_count = event->header_count;
+    char number[24];
+    bool more;
+
+    if (line->part == 1)
+        long_line(pub);
+    event->header_count += line_headers(line, pub->headers + header_count, number);
+    event->data = (struct tributary_bytes){line->text, line->size};
+    event->time_unix_nano = (uint64_t)clock_wall_ns();
+    more = publish(pub, event);
+    event->header_count = header_count;
+    return more;
+}
+
+static bool on_line(void *ctx, const struct line *line)
 {
     struct pub *pub = ctx;
+    char fault[64];
 
-    pub->lines++;
-    if (pub->settings->jsonl)
-        return size == 0 || on_json_line(pub, line, size);
-    pub->template.data = (struct tributary_bytes){line, size};
-    pub->template.time_unix_nano = (uint64_t)clock_wall_ns();
-    return publish(pub, &pub->template);
+    pub->lines += line->part <= 1;
+    if (!pub->settings->jsonl)
+        return on_text_line(pub, line);
+    if (line->part == 0)
+        return line->size == 0 || on_json_line(pub, line->text, line->size);
+    if (line->part == 1) { /* a part of an event in JSON is no event */
+        snprintf(fault, sizeof(fault), "more than %u bytes", MAX_JSON_LINE_BYTES);
+        bad_line(pub, fault);
+    }
+    return true;
 }
 
 static void publish_texts(struct pub *pub)
 {
-    for (size_t i = 0; i < pub->texts.count; i++)
-        if (!on_line(pub, pub->texts.items[i], strlen(pub->texts.items[i])))
+    for (size_t i = 0; i < pub->texts.count; i++) {
+        const struct line line = {
+            .text = pub->texts.items[i], .size = strlen(pub->texts.items[i]), .is_last = true};
+
+        if (!on_line(pub, &line))
             break;
+    }
 }
 
 static bool is_chosen(const struct registration_params *params)
@@ -135,6 +176,9 @@ static int prepare(const struct verb *verb, struct pub *pub)
     template->headers = pub->headers;
     if (!pairs_read(&settings->headers, pub->headers, &template->header_count, &wrong))
         return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", wrong);
+    if (template->header_count > MAX_HEADERS_GIVEN)
+        return cli_wrong(verb, "--header: %zu of them are over %u", template->header_count,
+                         MAX_HEADERS_GIVEN);
     if (tributary_event_fault(template)[0] != '\0')
         return cli_wrong(verb, "%s", tributary_event_fault(template));
     if ((settings->source.follow && settings->source.exec) ||
@@ -187,6 +231,9 @@ static void summarize(const struct pub *pub, const struct sink_stats *stats, int
             stats->confirmed, stats->refused, left);
     if (pub->bad > 0)
         fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
+    if (pub->long_lines > 0)
+        fprintf(stderr, "; %" PRIu64 " line%s in parts", pub->long_lines,
+                pub->long_lines == 1 ? " came" : "s came");
     if (pub->ignored > 0)
         fprintf(stderr, "; %" PRIu64 " unknown member%s ignored", pub->ignored,
                 pub->ignored == 1 ? " was" : "s were");
@@ -226,7 +273,9 @@ static int publish_all(struct pub *pub, struct tributary *client)
     if (sink_open(&pub->sink, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
         return link_failed("publishing", &status);
 
-    struct lines lines = {.line = on_line, .ctx = pub};
+    struct lines lines = {.line = on_line,
+                          .ctx = pub,
+                          .max_bytes = pub->settings->jsonl ? MAX_JSON_LINE_BYTES : MAX_LINE_BYTES};
 
     if (pub->texts.count > 0)
         publish_texts(pub);
@@ -314,18 +363,21 @@ const struct verb verb_pub = {
     .arguments = "[TEXT...]",
     .max_arguments = MAX_TEXTS,
     .summary = "publish lines as events",
-    .text = "Publishes each TEXT as one event; or else each line of standard input, of a file or of a "
-            "command. A line is the event's data, "
-            "and the\n"
-            "event's time is now. After a lost connection, events that were not confirmed are sent again, so "
-            "they may come twice.\n"
-            "With --name it registers a session: the name is its own for as long as it runs, and the session "
-            "ends with exit code 64 plus the\n"
-            "gRPC code where another one takes the name (ABORTED) or an operator removes it "
-            "(FAILED_PRECONDITION).\n"
-            "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", "
-            "\"epoch\", \"observed\" and "
-            "\"attempt\" are not read.",
+    .text =
+        "Publishes each TEXT as one event; or else each line of standard input, of a file or of a "
+        "command. A line is the event's data, "
+        "and the\n"
+        "event's time is now. A line over 1000 KiB comes as several events, with the headers line.part (1, "
+        "2, ...) and line.last (true).\n"
+        "After a lost connection, events that were not confirmed are sent again, so "
+        "they may come twice.\n"
+        "With --name it registers a session: the name is its own for as long as it runs, and the session "
+        "ends with exit code 64 plus the\n"
+        "gRPC code where another one takes the name (ABORTED) or an operator removes it "
+        "(FAILED_PRECONDITION).\n"
+        "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", "
+        "\"epoch\", \"observed\" and "
+        "\"attempt\" are not read.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -36,6 +36,8 @@ static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_
         if (size == 0 || !lines_add(lines, block, (size_t)size))
             break;
     }
+    if (!*ended_out && lines_in_line(lines) && !lines->rest.broken)
+        fprintf(stderr, "tributary: stopped within a line, whose beginning was published\n");
     lines_end(lines);
     return EXITS_OK;
 }
@@ -84,10 +86,16 @@ static int follow_file(const struct source_params *params, struct lines *lines, 
 int source_run(const struct source_params *params, struct lines *lines, struct stop *stop)
 {
     bool ended = false;
+    int result = EXITS_OK;
 
     if (params->follow)
-        return follow_file(params, lines, stop);
-    if (params->exec)
-        return run_command(params->exec, lines, stop);
-    return read_all(STDIN_FILENO, lines, stop, &ended);
+        result = follow_file(params, lines, stop);
+    else if (params->exec)
+        result = run_command(params->exec, lines, stop);
+    else
+        result = read_all(STDIN_FILENO, lines, stop, &ended);
+    if (!lines->rest.broken)
+        return result;
+    fprintf(stderr, "tributary: out of memory within a line\n");
+    return EXITS_ERROR;
 }

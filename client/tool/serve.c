@@ -161,7 +161,9 @@ const struct verb verb_serve = {
         "When the consumer is behind, the command's output is not read, so that it waits. When the consumer "
         "leaves, the command gets "
         "SIGTERM,\n"
-        "and SIGKILL 2 s later.",
+        "and SIGKILL 2 s later.\n"
+        "A line over 1000 KiB comes as several events, with the headers line.part (1, 2, ...) and line.last "
+        "(true).",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

@@ -77,13 +77,17 @@ static void terminate(struct serve *serve, struct job *job)
     signal_later(serve, job, SIGKILL, KILL_NS);
 }
 
-/* Sends one line. False: the queue is full, or the activation has ended. */
-static bool emit(struct serve *serve, struct job *job, const char *line, size_t size)
+/* Sends a line, or a part of one. False: the queue is full, or the activation has ended. */
+static bool emit(struct serve *serve, struct job *job, const struct line *line)
 {
     struct tributary_event event = serve->template;
+    struct tributary_header headers[LINE_HEADERS];
+    char number[24];
     enum tributary_code code = TRIBUTARY_OK;
 
-    event.data = (struct tributary_bytes){line, size};
+    event.headers = headers;
+    event.header_count = line_headers(line, headers, number);
+    event.data = (struct tributary_bytes){line->text, line->size};
     event.time_unix_nano = (uint64_t)clock_wall_ns();
     code = tributary_session_emit(serve->session, job->activation, &event);
     if (code == TRIBUTARY_OK)
@@ -104,17 +108,27 @@ static void send_lines(struct serve *serve, struct job *job)
     size_t sent = 0;
 
     while (sent < job->rest.size) {
-        const char *line = (const char *)job->rest.data + sent;
+        const char *text = (const char *)job->rest.data + sent;
         const size_t left = job->rest.size - sent;
-        const char *newline = memchr(line, '\n', left);
-        size_t size = newline ? (size_t)(newline - line) : left;
+        const char *newline = memchr(text, '\n', left);
+        const size_t size = newline ? (size_t)(newline - text) : left;
+        const bool is_last = size <= MAX_LINE_BYTES;
+        const struct line line = {.text = text,
+                                  .size = is_last ? size : line_part_size(text, MAX_LINE_BYTES),
+                                  .part = is_last && job->parts == 0 ? 0 : job->parts + 1,
+                                  .is_last = is_last};
 
-        if (!newline && !job->closed && left < MAX_LINE_BYTES)
+        if (!newline && !job->closed && left <= MAX_LINE_BYTES)
             break;
-        size = MIN_OF(size, (size_t)MAX_LINE_BYTES);
-        if (!emit(serve, job, line, size))
+        if (!emit(serve, job, &line))
             break;
-        sent += size + (newline == line + size ? 1 : 0);
+        if (line.part == 1 && !serve->quiet)
+            fprintf(stderr,
+                    "tributary: activation %" PRIu64 ": a line has more than %u bytes: it comes as several "
+                    "events, with the headers " LINE_PART_HEADER " and " LINE_LAST_HEADER "\n",
+                    job->activation, MAX_LINE_BYTES);
+        job->parts = is_last ? 0 : line.part;
+        sent += line.size + (is_last && newline ? 1 : 0);
     }
     if (!job->abandoned)
         buf_drop(&job->rest, sent);

@@ -6,7 +6,9 @@ import subprocess
 import tempfile
 
 from harness.case import Case, main
+from harness.client import subscribe_request
 from harness.daemon import PATIENCE, binary
+from harness.protos import v1
 
 
 def run(program, *words, input=b"", server=None):
@@ -81,6 +83,82 @@ class Quantities(Case):
                     self.assertIn(expected, errors)
                     self.assertIn(words[-2], errors)
                     self.assertIn(f"'{words[-1]}'", errors)
+
+
+class LongLines(Case):
+    """Finding 41: a line over the bound comes in marked parts that end at characters."""
+
+    BOUND = 1000 << 10
+
+    def consume(self):
+        request = subscribe_request(overflow=v1.OVERFLOW_BLOCK, max_bytes=64 << 20, block_timeout=60)
+        return self.consumer(request)
+
+    def check_parts(self, consumer, line):
+        """The events of the consumer are the parts of one line."""
+        events = [each for _, _, _, each in consumer.received.events]
+        self.assertEqual(b"".join(each.data for each in events), line)
+        self.assertEqual(
+            [each.headers["line.part"] for each in events], [str(i + 1) for i in range(len(events))]
+        )
+        last = [each.headers.get("line.last") for each in events]
+        self.assertEqual(last, [None] * (len(events) - 1) + ["true"])
+        self.assertLessEqual(max(len(each.data) for each in events), self.BOUND)
+        return events
+
+    def publish_line(self, line, parts):
+        consumer = self.consume()
+        server = self.daemon.address
+        status, _, errors = run("tributary", "pub", "-p", "long", "-H", "a=b", input=line, server=server)
+        self.assertEqual(status, 0, errors)
+        self.assertIn("line 1 has more than 1024000 bytes: it comes as several events", errors)
+        self.assertIn("1 line came in parts", errors)
+        consumer.wait_events(parts)
+        events = self.check_parts(consumer, line.rstrip(b"\n"))
+        consumer.cancel()
+        self.assertEqual({each.headers["a"] for each in events}, {"b"})
+        return events
+
+    def test_400_000_euro_signs_are_cut_between_two_of_them(self):
+        for each in self.publish_line(400_000 * "€".encode() + b"\n", 2):
+            each.data.decode()
+
+    def test_a_line_of_10_megabytes_and_what_is_no_text(self):
+        self.publish_line(10_000_000 * b"x", 10)
+        self.publish_line(2_000_000 * b"\xe2", 2)
+        self.publish_line(2_000_000 * b"\x80", 2)
+
+    def test_a_line_at_the_bound_is_one_event_without_marks(self):
+        consumer = self.consume()
+        line = self.BOUND * b"x"
+        status, _, errors = run("tributary", "pub", "-p", "x", input=line + b"\n", server=self.daemon.address)
+        self.assertEqual(status, 0, errors)
+        self.assertNotIn("parts", errors)
+        consumer.wait_events(1)
+        only = consumer.received.events[0][3]
+        self.assertEqual((only.data, dict(only.headers)), (line, {}))
+        consumer.cancel()
+
+    def test_an_event_in_json_that_is_too_long_is_refused_whole(self):
+        line = b'{"data":"' + (9 << 20) * b"x" + b'"}\n{"data":"y"}\n'
+        status, _, errors = run("tributary", "pub", "--jsonl", input=line, server=self.daemon.address)
+        self.assertEqual(status, 1, errors)
+        self.assertIn("line 1: more than 8388608 bytes", errors)
+        self.assertIn("1 confirmed", errors)
+        self.assertIn("1 line was not taken", errors)
+
+    def test_the_command_of_serve_is_cut_alike(self):
+        script = "head -c 1500000 /dev/zero | tr '\\0' '\\303'; echo; echo short"
+        serve = self.start_program(binary("tributary"), "serve", "--name", "long", "--exec", script)
+        consumer = self.consume()
+        consumer.wait_events(3)
+        short = consumer.received.events.pop()[3]
+        self.assertEqual((short.data, dict(short.headers)), (b"short", {}))
+        self.check_parts(consumer, 1_500_000 * b"\xc3")
+        consumer.cancel()
+        serve.terminate()
+        _, errors = serve.communicate(timeout=PATIENCE)
+        self.assertIn(b"a line has more than 1024000 bytes", errors)
 
 
 if __name__ == "__main__":

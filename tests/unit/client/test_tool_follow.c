@@ -16,10 +16,11 @@ static char seen[1024];
 static struct lines lines;
 static struct follow follow;
 
-static bool on_line(void *ctx, const char *line, size_t size)
+static bool on_line(void *ctx, const struct line *line)
 {
     (void)ctx;
-    snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%.*s,", (int)size, line);
+    snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%.*s,", (int)line->size,
+             line->text ? line->text : "");
     return true;
 }
 
