@@ -43,7 +43,8 @@ static bool give_end(struct lines *lines, const char *text, size_t size)
                               .size = size,
                               .part = lines->parts > 0 ? lines->parts + 1 : 0,
                               .is_last = true,
-                              .input_bytes = lines->input_bytes};
+                              .input_bytes = lines->input_bytes,
+                              .source = lines->source};
 
     lines->parts = 0;
     return lines->line(lines->ctx, &line);
@@ -65,7 +66,8 @@ static bool give_part(struct lines *lines)
     const struct line line = {.text = text,
                               .size = size,
                               .part = ++lines->parts,
-                              .input_bytes = lines->input_bytes - (lines->rest.size - size)};
+                              .input_bytes = lines->input_bytes - (lines->rest.size - size),
+                              .source = lines->source};
     const bool more = lines->line(lines->ctx, &line);
 
     buf_drop(&lines->rest, size);

@@ -18,12 +18,14 @@ struct line {
     uint64_t part;        /* counted from 1; 0: the line is whole */
     bool is_last;         /* of the parts; true for a whole line */
     uint64_t input_bytes; /* what lines_add() has read up to here, the newline included */
+    const char *source;   /* as in struct lines */
 };
 
 struct lines {
     bool (*line)(void *ctx, const struct line *line); /* false: no more lines are wanted */
     void *ctx;
-    size_t max_bytes; /* of a line or a part; at least 4. 0: MAX_LINE_BYTES */
+    size_t max_bytes;   /* of a line or a part; at least 4. 0: MAX_LINE_BYTES */
+    const char *source; /* the file that they come from; NULL: it need not be known */
 
     /* Private. */
     struct buf rest; /* the beginning of a line whose newline has not come, or of its next part */

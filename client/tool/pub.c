@@ -19,7 +19,8 @@
 #define DRAIN_NS (5 * NS_PER_S) /* the longest wait for confirmations after a signal */
 #define FAULTS_SHOWN 10
 #define MAX_TEXTS 1000
-#define MAX_HEADERS_GIVEN (MAX_PAIRS - LINE_HEADERS) /* an event has MAX_PAIRS */
+#define FILE_HEADER "file"
+#define MAX_HEADERS_GIVEN (MAX_PAIRS - LINE_HEADERS - 1) /* an event has MAX_PAIRS */
 /* The longest event in JSON: each byte of its 1 MiB may be written as "\u0000". */
 #define MAX_JSON_LINE_BYTES (8u << 20)
 
@@ -44,6 +45,7 @@ struct pub {
     uint64_t lines, bad, ignored, long_lines;
     struct text_list texts; /* events to publish in place of what is read */
     bool was_interrupted;   /* stopped before the input had ended */
+    bool is_flushed;        /* what was accepted is done, or was given up */
     enum tributary_code failed;
 };
 
@@ -123,6 +125,9 @@ static bool on_text_line(struct pub *pub, const struct line *line)
     if (line->part == 1)
         long_line(pub);
     event->header_count += line_headers(line, pub->headers + header_count, number);
+    if (line->source)
+        pub->headers[event->header_count++] =
+            (struct tributary_header){tributary_text(FILE_HEADER), tributary_text(line->source)};
     event->data = (struct tributary_bytes){line->text, line->size};
     event->time_unix_nano = (uint64_t)clock_wall_ns();
     more = publish(pub, event);
@@ -181,9 +186,12 @@ static int prepare(const struct verb *verb, struct pub *pub)
                          MAX_HEADERS_GIVEN);
     if (tributary_event_fault(template)[0] != '\0')
         return cli_wrong(verb, "%s", tributary_event_fault(template));
-    if ((settings->source.follow && settings->source.exec) ||
-        (pub->texts.count > 0 && (settings->source.follow || settings->source.exec)))
+    const bool follows = settings->source.follow.count > 0;
+
+    if ((follows && settings->source.exec) || (pub->texts.count > 0 && (follows || settings->source.exec)))
         return cli_wrong(verb, "TEXT, --follow and --exec exclude each other");
+    if (settings->source.state && !follows)
+        return cli_wrong(verb, "--state belongs to --follow");
     if (!settings->registration.name &&
         (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
@@ -196,17 +204,38 @@ static int prepare(const struct verb *verb, struct pub *pub)
 
 /* Waits until every event is confirmed or refused, a further signal comes, or the time is over.
  * Waits for SINK_WAIT_NS in any case, so that the latest events may be confirmed. */
-static void flush(struct pub *pub)
+static void flush(void *ctx)
 {
+    struct pub *pub = ctx;
     const unsigned signals = pub->stop.signals;
     const int64_t drain_ns = stop_requested(&pub->stop) ? clock_mono_ns() + DRAIN_NS : INT64_MAX;
     const int64_t until_ns = MIN_OF(drain_ns, pub->settings->common.over_ns);
 
+    if (pub->is_flushed)
+        return;
+    pub->is_flushed = true;
+    pub->was_interrupted = stop_requested(&pub->stop);
     while (!sink_flush(&pub->sink)) {
         stop_wait(&pub->stop, -1, 0);
         if (clock_mono_ns() >= until_ns || pub->stop.signals > signals)
             return;
     }
+}
+
+static uint64_t accepted(void *ctx)
+{
+    struct pub *pub = ctx;
+    struct sink_stats stats;
+
+    sink_stats(&pub->sink, &stats);
+    return stats.accepted;
+}
+
+static uint64_t done(void *ctx)
+{
+    struct pub *pub = ctx;
+
+    return sink_done(&pub->sink);
 }
 
 static const char *name_of(const struct settings *settings)
@@ -273,6 +302,7 @@ static int publish_all(struct pub *pub, struct tributary *client)
     if (sink_open(&pub->sink, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
         return link_failed("publishing", &status);
 
+    const struct source_progress progress = {.accepted = accepted, .done = done, .flush = flush, .ctx = pub};
     struct lines lines = {.line = on_line,
                           .ctx = pub,
                           .max_bytes = pub->settings->jsonl ? MAX_JSON_LINE_BYTES : MAX_LINE_BYTES};
@@ -280,8 +310,7 @@ static int publish_all(struct pub *pub, struct tributary *client)
     if (pub->texts.count > 0)
         publish_texts(pub);
     else
-        result = source_run(&pub->settings->source, &lines, &pub->stop);
-    pub->was_interrupted = stop_requested(&pub->stop);
+        result = source_run(&pub->settings->source, &lines, &pub->stop, &progress);
     flush(pub);
     sink_stats(&pub->sink, &stats);
     if (!pub->settings->quiet)
@@ -332,11 +361,14 @@ static const struct option options[] = {
     {0, "content-type", OPTION_TEXT, "TYPE", OFFSET(content_type),
      "the media type of the data, such as text/plain"},
     {'H', "header", OPTION_LIST, "NAME=VALUE", OFFSET(headers), "a header of every event; may be repeated"},
-    {'f', "follow", OPTION_TEXT, "FILE", OFFSET(source.follow),
-     "read FILE as it grows, over rotation and truncation, like tail -F"},
+    {'f', "follow", OPTION_LIST, "FILE|PATTERN", OFFSET(source.follow),
+     "read FILE as it grows, over rotation and truncation, like tail -F; or every file that a quoted PATTERN "
+     "such as '/var/log/*.log' matches, now and later; may be repeated; up to 256 files"},
+    {0, "state", OPTION_TEXT, "FILE", OFFSET(source.state),
+     "with --follow: keep in FILE how far the server has confirmed, and go on there after a restart"},
     {0, "lines", OPTION_NUMBER, "N", OFFSET(source.lines),
-     "with --follow: begin with the last N lines (default: 10)"},
-    {0, "from-start", OPTION_FLAG, "", OFFSET(source.from_start), "with --follow: begin with the whole file"},
+     "with --follow: begin with the last N lines of each file (default: 10)"},
+    {0, "from-start", OPTION_FLAG, "", OFFSET(source.from_start), "with --follow: begin with whole files"},
     {'e', "exec", OPTION_TEXT, "COMMAND", OFFSET(source.exec),
      "run COMMAND and publish the lines that it prints, until it ends"},
     {0, "jsonl", OPTION_FLAG, "", OFFSET(jsonl),
@@ -351,6 +383,8 @@ static const struct example examples[] = {
     {"vmstat 1 | tributary pub --producer vmstat", "every line of a command is an event"},
     {"tributary pub --producer vmstat --exec 'vmstat 1'", "the same, and the command ends with us"},
     {"tributary pub --producer dpkg --follow /var/log/dpkg.log", "a log file, from its last ten lines on"},
+    {"tributary pub --producer logs --follow '/var/log/*.log' --state /var/lib/logs.state",
+     "log files, and after a restart from where it ended"},
     {"tributary sub -o jsonl web | tributary pub -s other:7227 --jsonl --producer web",
      "copy a producer's events to another server"},
     {"tributary pub --name web --label zone=eu --follow /var/log/web.log",

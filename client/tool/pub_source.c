@@ -1,18 +1,18 @@
-/* pub_source.c - reads lines from standard input, from a file as it grows, or from a command. */
+/* pub_source.c - reads lines from standard input, from files as they grow, or from a command. */
 #include "client/tool/pub_source.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "client/tool/exits.h"
-#include "client/tool/follow.h"
+#include "client/tool/follow_state.h"
 #include "client/tool/spawn.h"
 
 #define BLOCK 65536
-#define RECHECK_NS NS_PER_S /* for file systems without change notices, such as network ones */
 
 /* Reads until `fd` ends. *ended_out: it has ended. */
 static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_out)
@@ -66,30 +66,85 @@ static int run_command(const char *command, struct lines *lines, struct stop *st
     return code != 0 ? EXITS_ERROR : result;
 }
 
-static int follow_file(const struct source_params *params, struct lines *lines, struct stop *stop)
+static void on_notice(void *ctx, const char *path, const char *text)
 {
-    struct follow follow;
-    bool wanted = true;
-
-    follow_open(&follow, params->follow, params->from_start ? UINT64_MAX : params->lines);
-    if (follow.was_missing)
-        fprintf(stderr, "tributary: %s is no file that can be read: waiting for it\n", params->follow);
-    while (wanted && !stop_requested(stop)) {
-        wanted = follow_read(&follow, lines);
-        if (wanted && stop_wait(stop, follow.notify_fd, RECHECK_NS))
-            follow_noticed(&follow);
-    }
-    follow_close(&follow);
-    return EXITS_OK;
+    (void)ctx;
+    fprintf(stderr, "tributary: %s: %s\n", path, text);
 }
 
-int source_run(const struct source_params *params, struct lines *lines, struct stop *stop)
+/* Notes how far the files were read, and writes what the server has confirmed. */
+static bool save(struct follow_state *state, const struct follow_set *set,
+                 const struct source_progress *progress, bool at_once)
+{
+    const bool done = follow_state_done(state, progress->done(progress->ctx), at_once);
+
+    follow_state_note(state, set, progress->accepted(progress->ctx));
+    return done;
+}
+
+/* Everything that was accepted is done, or given up. What is done is written. */
+static int save_last(struct follow_state *state, const struct follow_set *set,
+                     const struct source_progress *progress)
+{
+    progress->flush(progress->ctx);
+
+    const bool done = save(state, set, progress, true); /* the snapshot that was pending */
+
+    return save(state, set, progress, true) && done ? EXITS_OK : EXITS_ERROR;
+}
+
+static int follow_files(const struct source_params *params, struct lines *lines, struct stop *stop,
+                        const struct source_progress *progress)
+{
+    const struct follow_port port = {
+        .line = lines->line, .notice = on_notice, .ctx = lines->ctx, .max_line_bytes = lines->max_bytes};
+    struct follow_set *set = calloc(1, sizeof(*set));
+    struct follow_state *state = calloc(1, sizeof(*state));
+    enum follow_outcome outcome = FOLLOW_MORE;
+    int result = EXITS_OK;
+    char fault[512];
+    bool is_resumed = false;
+
+    if (!set || !state) {
+        fprintf(stderr, "tributary: out of memory\n");
+        free(set);
+        free(state);
+        return EXITS_ERROR;
+    }
+    follow_set_init(set, &port, params->follow.items, params->follow.count);
+    if (params->state && !follow_state_open(state, params->state, fault)) {
+        fprintf(stderr, "tributary: --state %s: %s\n", params->state, fault);
+        result = EXITS_ERROR;
+    } else {
+        is_resumed = state->saved;
+        follow_set_resume(set, state->saved, state->saved_count, state->closed, state->closed_count);
+        follow_set_open(set, params->from_start || is_resumed ? UINT64_MAX : params->lines);
+    }
+    while (result == EXITS_OK && outcome != FOLLOW_DONE && !stop_requested(stop)) {
+        outcome = follow_set_read(set);
+        if (params->state)
+            save(state, set, progress, false);
+        if (outcome == FOLLOW_QUIET && stop_wait(stop, set->notify_fd, follow_set_wait_ns(set)))
+            follow_set_noticed(set);
+    }
+    if (params->state && result == EXITS_OK)
+        result = save_last(state, set, progress);
+    if (params->state)
+        follow_state_close(state);
+    follow_set_fini(set);
+    free(set);
+    free(state);
+    return result;
+}
+
+int source_run(const struct source_params *params, struct lines *lines, struct stop *stop,
+               const struct source_progress *progress)
 {
     bool ended = false;
     int result = EXITS_OK;
 
-    if (params->follow)
-        result = follow_file(params, lines, stop);
+    if (params->follow.count > 0)
+        result = follow_files(params, lines, stop, progress);
     else if (params->exec)
         result = run_command(params->exec, lines, stop);
     else

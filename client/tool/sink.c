@@ -12,6 +12,8 @@ static void on_refused(void *ctx, const struct tributary_refused *refused)
     struct sink *sink = ctx;
 
     atomic_store(&sink->refused_code, (int)refused->code);
+    if (refused->code == TRIBUTARY_UNAVAILABLE || refused->code == TRIBUTARY_CANCELLED)
+        atomic_store(&sink->has_lost, true);
     fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 " were refused: %s: %s\n",
             refused->first_event, refused->last_event, tributary_code_name(refused->code), refused->message);
 }
@@ -96,6 +98,16 @@ void sink_stats(struct sink *sink, struct sink_stats *stats_out)
         tributary_publisher_stats(sink->publisher, &stats);
         *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.refused, stats.bytes};
     }
+}
+
+uint64_t sink_done(struct sink *sink)
+{
+    struct sink_stats stats;
+
+    sink_stats(sink, &stats);
+    if (atomic_load(&sink->has_lost))
+        return 0;
+    return sink->session ? stats.confirmed : stats.confirmed + stats.refused;
 }
 
 void sink_close(struct sink *sink)

@@ -17,6 +17,7 @@ struct sink {
     struct tributary_publisher *publisher; /* NULL where `session` is set */
     struct tributary_session *session;
     _Atomic int refused_code; /* code of the latest refusal; 0: none; the client thread writes it */
+    _Atomic bool has_lost;    /* events were refused that the server never took; likewise */
     _Atomic int ended_code;   /* code of a session that ended by itself; 0: none; likewise */
 };
 
@@ -34,6 +35,11 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
  * DEADLINE_EXCEEDED then. */
 #define SINK_WAIT_NS INT64_C(200000000)
 enum tributary_code sink_publish(struct sink *sink, const struct tributary_event *event);
+
+/* How many of the accepted events, from the first one on, need not be sent again: the server has
+ * confirmed them, or refused them for good. It stays where it was once events were lost because
+ * there was no server. */
+uint64_t sink_done(struct sink *sink);
 
 /* Waits for at most SINK_WAIT_NS. True: every event is confirmed or refused. */
 bool sink_flush(struct sink *sink);

@@ -2,12 +2,13 @@
 """What people and programs write for the daemon and the tool is read as it is meant, or refused by
 name: nothing is lost or misread in silence (K4)."""
 import os
+import signal as signals
 import subprocess
 import tempfile
 
 from harness.case import Case, main
 from harness.client import subscribe_request
-from harness.daemon import PATIENCE, binary
+from harness.daemon import PATIENCE, binary, eventually
 from harness.protos import v1
 
 
@@ -159,6 +160,157 @@ class LongLines(Case):
         serve.terminate()
         _, errors = serve.communicate(timeout=PATIENCE)
         self.assertIn(b"a line has more than 1024000 bytes", errors)
+
+
+class Following(Case):
+    """Finding 40: what is lost of a followed file is reported, and nothing else is lost."""
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.path = os.path.join(self.folder, "log")
+        self.state = os.path.join(self.folder, "state")
+        request = subscribe_request(overflow=v1.OVERFLOW_BLOCK, max_events=1 << 20, block_timeout=60)
+        self.reader = self.consumer(request)
+
+    def write(self, *lines, path=None):
+        with open(path or self.path, "a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+    def follow(self, *words, server=None):
+        return self.start_program(binary("tributary"), "pub", "-p", "log", *words, server=server, text=True)
+
+    def lines(self):
+        return [each.data.decode() for _, _, _, each in self.reader.received.events]
+
+    def expect(self, *lines):
+        self.reader.wait(lambda: len(self.lines()) >= len(lines), f"{len(lines)} lines")
+        self.assertEqual(self.lines(), list(lines))
+
+    def end(self, follow, signal="SIGTERM"):
+        follow.send_signal(getattr(signals, signal))
+        _, errors = follow.communicate(timeout=PATIENCE)
+        self.assertEqual(follow.returncode, 0 if signal == "SIGTERM" else -signals.SIGKILL, errors)
+        return errors
+
+    def test_a_writer_that_keeps_the_old_file_loses_no_line_and_none_is_torn(self):
+        self.write("first")
+        follow = self.follow("--follow", self.path)
+        self.expect("first")
+        with open(self.path, "a") as old:  # finding 40: mv f f.1; : > f
+            os.rename(self.path, self.path + ".1")
+            open(self.path, "w").close()
+            old.write("one\nto")
+            old.flush()
+            self.expect("first", "one")
+            old.write("rn\ntwo\n")
+            old.flush()
+            self.write("new")
+            self.expect("first", "one", "torn", "two", "new")
+            old.write("late\n")
+            old.flush()
+            self.expect("first", "one", "torn", "two", "new", "late")
+        errors = self.end(follow)
+        self.assertIn("6 confirmed", errors)
+
+    def test_truncation_is_noticed_and_reported_also_when_the_file_grew_again(self):
+        self.write("a", "b")
+        follow = self.follow("--follow", self.path)
+        self.expect("a", "b")
+        with open(self.path, "r+b") as file:  # in one moment, as far as the follower can see
+            os.kill(follow.pid, signals.SIGSTOP)
+            file.truncate(0)
+            file.write(b"c\nd\ne\n")
+            file.flush()
+            os.kill(follow.pid, signals.SIGCONT)
+        self.expect("a", "b", "c", "d", "e")
+        self.assertIn("it was truncated: it is read from its beginning", self.end(follow))
+
+    def test_a_restart_goes_on_where_the_server_has_confirmed(self):
+        self.write(*(f"a{i}" for i in range(100)))
+        words = ("--follow", self.path, "--from-start", "--state", self.state)
+        self.end_after(self.follow(*words), 100)
+        self.write(*(f"b{i}" for i in range(50)))
+        os.rename(self.path, self.path + ".1")
+        self.write(*(f"c{i}" for i in range(50)))
+        self.end_after(self.follow(*words), 200)
+        expected = [f"a{i}" for i in range(100)] + [f"{x}{i}" for x in "bc" for i in range(50)]
+        self.assertEqual(self.lines(), expected, "each line once, and in order")
+        self.assertEqual(os.stat(self.state).st_mode & 0o777, 0o600)
+
+    def end_after(self, follow, count):
+        self.reader.wait(lambda: len(self.lines()) >= count, f"{count} lines")
+        return self.end(follow)
+
+    def test_a_reader_that_was_killed_sends_lines_again_and_loses_none(self):
+        words = ("--follow", self.path, "--from-start", "--state", self.state)
+        expected = []
+        for round in range(5):
+            batch = [f"{round}.{i}" for i in range(2000)]
+            expected += batch
+            self.write(*batch)
+            follow = self.follow(*words)
+            seen = len(self.lines())
+            self.reader.wait(lambda: len(self.lines()) > seen + 100, "some lines")
+            self.end(follow, "SIGKILL")
+        follow = self.follow(*words)
+        self.reader.wait(lambda: set(self.lines()) >= set(expected), "every line")
+        self.end(follow)
+        self.assertEqual(set(self.lines()), set(expected), "no line is torn or invented")
+
+    def kept(self):
+        if not os.path.exists(self.state):
+            return ""
+        with open(self.state) as file:
+            return file.read()
+
+    def test_the_state_stays_where_it_is_without_a_server(self):
+        self.write("a")
+        words = ("--follow", self.path, "--from-start", "--state", self.state)
+        daemon = self.start_daemon()
+        follow = self.follow(*words, server=daemon.address)
+        eventually(lambda: '"offset": 2' in self.kept(), "it is kept")
+        daemon.kill()
+        self.write("b")
+        eventually(lambda: "not connected" in follow.stderr.readline(), "it notices")
+        follow.send_signal(signals.SIGTERM)
+        follow.wait(PATIENCE)
+        self.assertIn('"offset": 2', self.kept())
+        self.end_after(self.follow(*words), 1)
+        self.assertEqual(self.lines(), ["b"])
+
+    def test_what_is_no_state_is_refused(self):
+        os.mkdir(self.state)
+        for words, code, expected in (
+            (("--follow", self.path, "--state", self.state), 1, "no regular file"),
+            (("--follow", self.path, "--state", "/dev/full"), 1, "no regular file"),
+            (("--state", self.state), 2, "--state belongs to --follow"),
+        ):
+            status, _, errors = run("tributary", "pub", *words, server=self.daemon.address)
+            self.assertEqual(status, code, errors)
+            self.assertIn(expected, errors)
+
+    def test_files_that_a_pattern_matches_are_marked(self):
+        for name in "ab":
+            self.write(name, path=f"{self.folder}/{name}.log")
+        follow = self.follow("--follow", f"{self.folder}/*.log", "--follow", self.path, "--from-start")
+        self.reader.wait(lambda: len(self.lines()) == 2, "both")
+        self.write("c", path=f"{self.folder}/c.log")
+        self.write("d")
+        self.reader.wait(lambda: len(self.lines()) == 4, "all")
+        files = {each.data: each.headers["file"] for _, _, _, each in self.reader.received.events}
+        self.assertEqual(files, {b"a": f"{self.folder}/a.log", b"b": f"{self.folder}/b.log",
+                                 b"c": f"{self.folder}/c.log", b"d": self.path})
+        self.assertIn("log: it is no file that can be read: waiting for it", self.end(follow))
+
+    def test_a_line_without_an_end_is_reported_at_the_end(self):
+        with open(self.path, "w") as file:
+            file.write("a\nhalf")
+        follow = self.follow("--follow", self.path)
+        self.expect("a")
+        self.assertIn("within a line, of which 4 bytes were not published", self.end(follow))
 
 
 if __name__ == "__main__":

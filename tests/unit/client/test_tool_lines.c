@@ -1,5 +1,5 @@
-/* test_tool_lines.c - bytes are split into lines, in whatever pieces they come; and a long line into
- * parts, at characters (finding 41). */
+/* test_tool_lines.c - bytes are split into lines, in whatever pieces they come; and a long line
+ * into parts, at characters (finding 41). */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,44 @@
+/* follow_state.h - a file that says how far files were followed, so that a later process goes on
+ * there. Main thread.
+ *
+ * It says only what the server has confirmed: a snapshot is written once every event before it is
+ * done. It is replaced as a whole, so a reader sees the old one or the new one. A lock beside it,
+ * `FILE.lock`, keeps two processes from using one. */
+#ifndef TRIBUTARY_TOOL_FOLLOW_STATE_H
+#define TRIBUTARY_TOOL_FOLLOW_STATE_H
+
+#include "client/tool/follow_set.h"
+
+#define FOLLOW_STATE_WRITE_NS INT64_C(1000000000) /* between two writes */
+
+struct follow_state {
+    const char *path;
+    int lock_fd;
+    struct follow_saved *saved; /* what the file said at the start */
+    size_t saved_count;
+    struct follow_mark closed[FOLLOW_MAX_CLOSED];
+    size_t closed_count;
+
+    char *pending;         /* a snapshot whose events are not all done; NULL: none */
+    uint64_t pending_done; /* it may be written once so many events are done */
+    char *written;         /* what the file says now; NULL: not known */
+    int64_t written_ns;
+    bool failed; /* a write failed, and that was reported */
+};
+
+/* Reads the file, which may be missing, and locks it. False: *fault_out says why: it is no regular
+ * file, is damaged, another process has it, or the system refuses. */
+bool follow_state_open(struct follow_state *state, const char *path, char fault[512]);
+
+/* Takes a snapshot, unless the one before is still pending. `accepted` is how many events have been
+ * accepted so far. */
+void follow_state_note(struct follow_state *state, const struct follow_set *set, uint64_t accepted);
+
+/* `done` events, counted as above, need not be sent again. Writes the snapshot if it is due:
+ * `at_once` or FOLLOW_STATE_WRITE_NS after the write before. A failure is reported on standard
+ * error, once. False: it could not be written. */
+bool follow_state_done(struct follow_state *state, uint64_t done, bool at_once);
+
+void follow_state_close(struct follow_state *state);
+
+#endif
