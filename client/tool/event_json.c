@@ -7,6 +7,8 @@
 #include "client/tool/value.h"
 #include "event/text.h"
 
+#define MAX_PRODUCER_BYTES 256
+
 static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void base64_write(struct buf *buf, const void *bytes, size_t size)
@@ -174,6 +176,18 @@ static bool get_moment(struct json_event *parsed, const char *name, uint64_t *un
     return true;
 }
 
+static bool get_producer(struct json_event *parsed)
+{
+    struct fault fault = {0};
+
+    if (!get_text(parsed, "producer", &parsed->producer))
+        return false;
+    if (parsed->producer.size > 0 && name_check((struct bytes){parsed->producer.data, parsed->producer.size},
+                                                "producer", MAX_PRODUCER_BYTES, &fault) != FAULT_NONE)
+        return fail(parsed, "producer", "is no name: 1 to 256 bytes of UTF-8 without control characters");
+    return true;
+}
+
 static bool get_headers(struct json_event *parsed)
 {
     json_t *headers = json_object_get(parsed->json, "headers");
@@ -278,7 +292,7 @@ bool json_event_read(struct json_event *parsed, const char *line, size_t size, u
         snprintf(parsed->fault, sizeof(parsed->fault), "not a JSON object");
         return false;
     }
-    return check_members(parsed, ignored) && get_text(parsed, "id", &event->id) &&
+    return check_members(parsed, ignored) && get_producer(parsed) && get_text(parsed, "id", &event->id) &&
            get_text(parsed, "topic", &event->topic) && get_text(parsed, "key", &event->key) &&
            get_text(parsed, "type", &event->type) && get_text(parsed, "content_type", &event->content_type) &&
            get_headers(parsed) && get_moment(parsed, "time", &event->time_unix_nano) &&

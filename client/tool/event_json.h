@@ -7,8 +7,8 @@
  *    "deliver_after":"...","data":"hello"}
  *
  * Members that the event does not set are left out. Data that is not valid UTF-8 is written as
- * "data_base64". The server sets "producer", "sequence", "epoch", "observed" and "attempt": they
- * are known, and not read back. "data" that is no string is read as JSON; its
+ * "data_base64". The server sets "sequence", "epoch", "observed" and "attempt": they are known, and
+ * not read back. "data" that is no string is read as JSON; its
  * numbers may then be written in another way. */
 #ifndef TRIBUTARY_TOOL_EVENT_JSON_H
 #define TRIBUTARY_TOOL_EVENT_JSON_H
@@ -25,6 +25,7 @@ json_t *event_to_json(const struct tributary_delivery *delivery);
 /* An event that was read from JSON. `event` points into the other members. */
 struct json_event {
     struct tributary_event event;
+    struct tributary_bytes producer; /* a valid name, or empty */
     json_t *json;
     struct tributary_header *headers;
     struct buf data; /* data that was decoded from base64, or is JSON */

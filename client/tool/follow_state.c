@@ -203,12 +203,10 @@ static void report(struct follow_state *state, const char *reason)
     state->failed = true;
 }
 
-void follow_state_note(struct follow_state *state, const struct follow_set *set, uint64_t accepted)
+void follow_state_note(struct follow_state *state, const struct follow_set *set)
 {
-    if (state->pending)
-        return;
+    CHECK(!state->pending);
     state->pending = snapshot(set);
-    state->pending_done = accepted;
     if (!state->pending)
         report(state, "out of memory, or the name of a followed file is not UTF-8");
 }
@@ -246,11 +244,11 @@ static int replace(const struct follow_state *state, const char *text)
     return error;
 }
 
-bool follow_state_done(struct follow_state *state, uint64_t done, bool at_once)
+bool follow_state_write(struct follow_state *state, bool at_once)
 {
     const int64_t now_ns = clock_mono_ns();
 
-    if (!state->pending || done < state->pending_done)
+    if (!state->pending)
         return true;
     if (!at_once && state->written && now_ns - state->written_ns < FOLLOW_STATE_WRITE_NS)
         return true;

@@ -19,9 +19,8 @@ struct follow_state {
     struct follow_mark closed[FOLLOW_MAX_CLOSED];
     size_t closed_count;
 
-    char *pending;         /* a snapshot whose events are not all done; NULL: none */
-    uint64_t pending_done; /* it may be written once so many events are done */
-    char *written;         /* what the file says now; NULL: not known */
+    char *pending; /* a snapshot that was not written yet; NULL: none */
+    char *written; /* what the file says now; NULL: not known */
     int64_t written_ns;
     bool failed; /* a write failed, and that was reported */
 };
@@ -30,14 +29,13 @@ struct follow_state {
  * file, is damaged, another process has it, or the system refuses. */
 bool follow_state_open(struct follow_state *state, const char *path, char fault[512]);
 
-/* Takes a snapshot, unless the one before is still pending. `accepted` is how many events have been
- * accepted so far. */
-void follow_state_note(struct follow_state *state, const struct follow_set *set, uint64_t accepted);
+/* Takes a snapshot. None may be pending. */
+void follow_state_note(struct follow_state *state, const struct follow_set *set);
 
-/* `done` events, counted as above, need not be sent again. Writes the snapshot if it is due:
- * `at_once` or FOLLOW_STATE_WRITE_NS after the write before. A failure is reported on standard
- * error, once. False: it could not be written. */
-bool follow_state_done(struct follow_state *state, uint64_t done, bool at_once);
+/* Writes the pending snapshot, because all events before it are done: `at_once`, or if
+ * FOLLOW_STATE_WRITE_NS have passed since the write before; else it stays pending. A failure is
+ * reported on standard error, once. False: it could not be written. */
+bool follow_state_write(struct follow_state *state, bool at_once);
 
 void follow_state_close(struct follow_state *state);
 

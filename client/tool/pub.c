@@ -59,15 +59,15 @@ static void bad_line(struct pub *pub, const char *fault)
 
 /* Publishes one event. False: publish no more, because the publisher failed or a stop is
  * requested. */
-static bool publish(struct pub *pub, const struct tributary_event *event)
+static bool publish(struct pub *pub, struct tributary_bytes producer, const struct tributary_event *event)
 {
-    enum tributary_code code = sink_publish(&pub->sink, event);
+    enum tributary_code code = sink_publish(&pub->sink, producer, event);
 
     while (code == TRIBUTARY_DEADLINE_EXCEEDED) {
         stop_wait(&pub->stop, -1, 0);
         if (stop_requested(&pub->stop))
             return false;
-        code = sink_publish(&pub->sink, event);
+        code = sink_publish(&pub->sink, producer, event);
     }
     if (code == TRIBUTARY_INVALID_ARGUMENT && tributary_event_fault(event)[0] != '\0')
         bad_line(pub, tributary_event_fault(event));
@@ -100,7 +100,7 @@ static bool on_json_line(struct pub *pub, const char *line, size_t size)
         event->headers = template->headers;
         event->header_count = template->header_count;
     }
-    return publish(pub, event);
+    return publish(pub, pub->parsed.producer, event);
 }
 
 static void long_line(struct pub *pub)
@@ -130,7 +130,7 @@ static bool on_text_line(struct pub *pub, const struct line *line)
             (struct tributary_header){tributary_text(FILE_HEADER), tributary_text(line->source)};
     event->data = (struct tributary_bytes){line->text, line->size};
     event->time_unix_nano = (uint64_t)clock_wall_ns();
-    more = publish(pub, event);
+    more = publish(pub, (struct tributary_bytes){NULL, 0}, event);
     event->header_count = header_count;
     return more;
 }
@@ -222,20 +222,18 @@ static void flush(void *ctx)
     }
 }
 
-static uint64_t accepted(void *ctx)
+static void mark(void *ctx)
 {
     struct pub *pub = ctx;
-    struct sink_stats stats;
 
-    sink_stats(&pub->sink, &stats);
-    return stats.accepted;
+    sink_mark(&pub->sink);
 }
 
-static uint64_t done(void *ctx)
+static bool is_done(void *ctx)
 {
     struct pub *pub = ctx;
 
-    return sink_done(&pub->sink);
+    return sink_mark_is_done(&pub->sink);
 }
 
 static const char *name_of(const struct settings *settings)
@@ -250,14 +248,20 @@ static void summarize(const struct pub *pub, const struct sink_stats *stats, int
     const uint64_t left = stats->accepted - stats->confirmed - stats->refused;
     char size[32];
     char took[32];
+    char name[260];
 
     bytes_text(stats->bytes, size, sizeof(size));
     duration_text(took_ns, took, sizeof(took));
+    if (pub->sink.keeps_producers)
+        snprintf(name, sizeof(name), "%" PRIu64 " producer%s", pub->sink.table.producers,
+                 pub->sink.table.producers == 1 ? "" : "s");
+    else
+        snprintf(name, sizeof(name), "%s", name_of(pub->settings));
     fprintf(stderr,
             "published %" PRIu64 " event%s (%s) as %s in %s: %" PRIu64 " confirmed, %" PRIu64
             " refused, %" PRIu64 " not confirmed",
-            stats->accepted, stats->accepted == 1 ? "" : "s", size, name_of(pub->settings), took,
-            stats->confirmed, stats->refused, left);
+            stats->accepted, stats->accepted == 1 ? "" : "s", size, name, took, stats->confirmed,
+            stats->refused, left);
     if (pub->bad > 0)
         fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
     if (pub->long_lines > 0)
@@ -298,11 +302,12 @@ static int publish_all(struct pub *pub, struct tributary *client)
     int result = EXITS_OK;
 
     pub->sink.quiet = pub->settings->quiet;
+    pub->sink.keeps_producers = pub->settings->jsonl && !pub->settings->producer && !registration;
     pub->sink.stop = &pub->stop;
     if (sink_open(&pub->sink, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
         return link_failed("publishing", &status);
 
-    const struct source_progress progress = {.accepted = accepted, .done = done, .flush = flush, .ctx = pub};
+    const struct source_progress progress = {.mark = mark, .is_done = is_done, .flush = flush, .ctx = pub};
     struct lines lines = {.line = on_line,
                           .ctx = pub,
                           .max_bytes = pub->settings->jsonl ? MAX_JSON_LINE_BYTES : MAX_LINE_BYTES};
@@ -385,8 +390,8 @@ static const struct example examples[] = {
     {"tributary pub --producer dpkg --follow /var/log/dpkg.log", "a log file, from its last ten lines on"},
     {"tributary pub --producer logs --follow '/var/log/*.log' --state /var/lib/logs.state",
      "log files, and after a restart from where it ended"},
-    {"tributary sub -o jsonl web | tributary pub -s other:7227 --jsonl --producer web",
-     "copy a producer's events to another server"},
+    {"tributary sub -o jsonl 'web-*' | tributary pub -s other:7227 --jsonl",
+     "copy events to another server, under the names of their producers"},
     {"tributary pub --name web --label zone=eu --follow /var/log/web.log",
      "the same as a session, which selectors may ask for by label"},
     {"tributary pub hello -t greetings -H lang=en", "one event with a topic and a header"},
@@ -409,9 +414,11 @@ const struct verb verb_pub = {
         "ends with exit code 64 plus the\n"
         "gRPC code where another one takes the name (ABORTED) or an operator removes it "
         "(FAILED_PRECONDITION).\n"
-        "With --jsonl the options fill in what a line does not say; \"producer\", \"sequence\", "
-        "\"epoch\", \"observed\" and "
-        "\"attempt\" are not read.",
+        "With --jsonl the options fill in what a line does not say. Each event keeps the \"producer\" of its "
+        "line, unless --producer or\n"
+        "--name gives all of them another one. The server numbers events anew: \"sequence\", \"epoch\", "
+        "\"observed\" and \"attempt\" are\n"
+        "not read. The order of events is kept for each producer.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .examples = examples,

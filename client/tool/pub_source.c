@@ -72,13 +72,17 @@ static void on_notice(void *ctx, const char *path, const char *text)
     fprintf(stderr, "tributary: %s: %s\n", path, text);
 }
 
-/* Notes how far the files were read, and writes what the server has confirmed. */
+/* Writes what the server has confirmed, and notes how far the files were read. */
 static bool save(struct follow_state *state, const struct follow_set *set,
                  const struct source_progress *progress, bool at_once)
 {
-    const bool done = follow_state_done(state, progress->done(progress->ctx), at_once);
+    const bool done =
+        !state->pending || !progress->is_done(progress->ctx) || follow_state_write(state, at_once);
 
-    follow_state_note(state, set, progress->accepted(progress->ctx));
+    if (!state->pending) {
+        follow_state_note(state, set);
+        progress->mark(progress->ctx);
+    }
     return done;
 }
 

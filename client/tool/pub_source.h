@@ -18,9 +18,9 @@ struct source_params {
 
 /* What became of the lines. `ctx` as the functions want it. */
 struct source_progress {
-    uint64_t (*accepted)(void *ctx); /* events that were passed on so far */
-    uint64_t (*done)(void *ctx);     /* of these, those that need not be sent again */
-    void (*flush)(void *ctx);        /* waits until they are done, or it is given up */
+    void (*mark)(void *ctx);    /* remembers which events were passed on so far */
+    bool (*is_done)(void *ctx); /* whether none of these need be sent again */
+    void (*flush)(void *ctx);   /* waits until they are done, or it is given up */
     void *ctx;
 };
 

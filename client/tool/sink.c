@@ -7,6 +7,10 @@
 #include "base/clock.h"
 #include "client/tool/link.h"
 
+/* Of each of many publishers. The reading of the input waits for the one that is full. */
+#define TABLE_QUEUE_BYTES (1u << 20)
+#define TABLE_QUEUE_EVENTS 16384u
+
 static void on_refused(void *ctx, const struct tributary_refused *refused)
 {
     struct sink *sink = ctx;
@@ -14,16 +18,21 @@ static void on_refused(void *ctx, const struct tributary_refused *refused)
     atomic_store(&sink->refused_code, (int)refused->code);
     if (refused->code == TRIBUTARY_UNAVAILABLE || refused->code == TRIBUTARY_CANCELLED)
         atomic_store(&sink->has_lost, true);
-    fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 " were refused: %s: %s\n",
-            refused->first_event, refused->last_event, tributary_code_name(refused->code), refused->message);
+    fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 "%s were refused: %s: %s\n",
+            refused->first_event, refused->last_event, sink->keeps_producers ? " of one producer" : "",
+            tributary_code_name(refused->code), refused->message);
 }
 
+/* Many publishers lose one connection at the same time: that is one notice in a second. */
 static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
-    const struct sink *sink = ctx;
+    struct sink *sink = ctx;
+    const int64_t now_ns = clock_mono_ns();
 
-    if (!sink->quiet)
-        link_interrupted("not connected", status, retry_ns);
+    if (sink->quiet || (sink->keeps_producers && now_ns - sink->interrupted_ns < NS_PER_S))
+        return;
+    sink->interrupted_ns = now_ns;
+    link_interrupted("not connected", status, retry_ns);
 }
 
 static void on_closing(void *ctx, const char *reason, uint64_t deadline_unix_nano)
@@ -68,17 +77,38 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
         .ctx = sink,
     };
 
-    return tributary_publisher_new(client, &options, &sink->publisher, status);
+    if (!sink->keeps_producers)
+        return tributary_publisher_new(client, &options, &sink->publisher, status);
+    publisher_table_init(&sink->table, client, &options);
+    sink->table.options.queue_bytes = TABLE_QUEUE_BYTES;
+    sink->table.options.queue_events = TABLE_QUEUE_EVENTS;
+    return TRIBUTARY_OK;
 }
 
-enum tributary_code sink_publish(struct sink *sink, const struct tributary_event *event)
+static enum tributary_code publish_for(struct sink *sink, struct tributary_bytes producer,
+                                       const struct tributary_event *event)
 {
+    struct tributary_publisher *publisher = NULL;
+    const enum tributary_code code =
+        publisher_table_get(&sink->table, producer, SINK_WAIT_NS, &publisher, NULL);
+
+    return code == TRIBUTARY_OK ? tributary_publish(publisher, event) : code;
+}
+
+enum tributary_code sink_publish(struct sink *sink, struct tributary_bytes producer,
+                                 const struct tributary_event *event)
+{
+    if (sink->keeps_producers)
+        return publish_for(sink, producer, event);
     return sink->session ? tributary_session_emit(sink->session, 0, event)
                          : tributary_publish(sink->publisher, event);
 }
 
 bool sink_flush(struct sink *sink)
 {
+    if (sink->keeps_producers)
+        return publisher_table_flush(&sink->table, SINK_WAIT_NS);
+
     const enum tributary_code code = sink->session ? tributary_session_flush(sink->session, SINK_WAIT_NS)
                                                    : tributary_publisher_flush(sink->publisher, SINK_WAIT_NS);
 
@@ -95,19 +125,36 @@ void sink_stats(struct sink *sink, struct sink_stats *stats_out)
     } else {
         struct tributary_publisher_stats stats;
 
-        tributary_publisher_stats(sink->publisher, &stats);
+        if (sink->keeps_producers)
+            publisher_table_stats(&sink->table, &stats);
+        else
+            tributary_publisher_stats(sink->publisher, &stats);
         *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.refused, stats.bytes};
     }
 }
 
-uint64_t sink_done(struct sink *sink)
+void sink_mark(struct sink *sink)
 {
     struct sink_stats stats;
 
+    if (sink->keeps_producers) {
+        publisher_table_mark(&sink->table);
+        return;
+    }
     sink_stats(sink, &stats);
+    sink->mark = stats.accepted;
+}
+
+bool sink_mark_is_done(struct sink *sink)
+{
+    struct sink_stats stats;
+
     if (atomic_load(&sink->has_lost))
-        return 0;
-    return sink->session ? stats.confirmed : stats.confirmed + stats.refused;
+        return false;
+    if (sink->keeps_producers)
+        return publisher_table_mark_is_done(&sink->table);
+    sink_stats(sink, &stats);
+    return stats.confirmed + (sink->session ? 0 : stats.refused) >= sink->mark;
 }
 
 void sink_close(struct sink *sink)
@@ -123,4 +170,6 @@ void sink_close(struct sink *sink)
         tributary_session_free(sink->session);
     }
     tributary_publisher_free(sink->publisher);
+    if (sink->keeps_producers)
+        publisher_table_fini(&sink->table);
 }

@@ -6,8 +6,10 @@ import signal as signals
 import subprocess
 import tempfile
 
+import grpc
+
 from harness.case import Case, main
-from harness.client import subscribe_request
+from harness.client import Consumer, connect, publish, subscribe_request
 from harness.daemon import PATIENCE, binary, eventually
 from harness.protos import v1
 
@@ -255,6 +257,8 @@ class Following(Case):
             seen = len(self.lines())
             self.reader.wait(lambda: len(self.lines()) > seen + 100, "some lines")
             self.end(follow, "SIGKILL")
+        self.write("the end")
+        expected.append("the end")
         follow = self.follow(*words)
         self.reader.wait(lambda: set(self.lines()) >= set(expected), "every line")
         self.end(follow)
@@ -311,6 +315,113 @@ class Following(Case):
         follow = self.follow("--follow", self.path)
         self.expect("a")
         self.assertIn("within a line, of which 4 bytes were not published", self.end(follow))
+
+
+class Bridge(Case):
+    """Finding 39: `sub -o jsonl | pub --jsonl` keeps producer, topic, key, type, headers and time."""
+
+    shared_daemon = False
+
+    def setUp(self):
+        super().setUp()
+        self.origin, self.copy = self.start_daemon(), self.start_daemon()
+        request = subscribe_request(overflow=v1.OVERFLOW_BLOCK, max_events=1 << 20, block_timeout=60)
+        self.channel = connect(self.copy.address)
+        self.addCleanup(self.channel.close)
+        self.reader = Consumer(self.channel, request)
+
+    def bridge(self, *words):
+        sub = self.start_program(
+            binary("tributary"), "sub", "-o", "jsonl", "--fail-on-loss", "--overflow", "block",
+            "--block-timeout", "60s", "--buffer-events", "65536", server=self.origin.address,
+        )
+        pub = self.start_program(
+            binary("tributary"), "pub", "--jsonl", *words, server=self.copy.address, stdin=sub.stdout
+        )
+        eventually(lambda: self.origin.subscriptions(), "the bridge listens")
+        return sub, pub
+
+    def end(self, sub, pub):
+        sub.terminate()
+        _, errors = sub.communicate(timeout=PATIENCE)
+        self.assertEqual(sub.returncode, 0, errors)
+        _, errors = pub.communicate(timeout=PATIENCE)
+        self.assertEqual(pub.returncode, 0, errors)
+        return errors.decode()
+
+    def events(self, producers, count):
+        """What each producer publishes: every member of an event, and every kind of data."""
+        data = [b"", b"text", b"\x00\xff", "€\n\"\\".encode(), b'{"a":1}', b"\xef\xbb\xbf", b"\r\n"]
+        data.append(70000 * b"\x01")
+        return {
+            producer: [
+                v1.Event(
+                    id=f"{producer}/{number}",
+                    topic=f"t{number % 3}",
+                    key="k" * (number % 2),
+                    type="type.of" if number % 5 else "",
+                    content_type="text/plain" if number % 7 else "",
+                    headers={"h": str(number), "ü": "" if number % 2 else "\n"} if number % 4 else {},
+                    time_unix_nano=1_764_000_000_000_000_000 + number if number % 3 else 0,
+                    data=data[number % len(data)],
+                )
+                for number in range(count)
+            ]
+            for producer in producers
+        }
+
+    def publish_all(self, events):
+        with grpc.insecure_channel(self.origin.address) as channel:
+            for start in range(0, max(map(len, events.values())), 20):
+                for producer, each in events.items():
+                    publish(channel, producer, each[start : start + 20])
+
+    def received(self):
+        arrived = {}
+        for source, _, _, each in self.reader.received.events:
+            arrived.setdefault(source, []).append(each)
+        return arrived
+
+    def test_every_event_of_every_producer_is_the_same_at_the_other_daemon(self):
+        events = self.events(["web-1", "db", "ü λ", "a b"], 300)
+        sub, pub = self.bridge()
+        self.publish_all(events)
+        self.reader.wait_events(4 * 300)
+        errors = self.end(sub, pub)
+        self.assertEqual(self.received(), events)
+        self.assertIn("1200 confirmed", errors)
+        self.assertIn("as 4 producers", errors)
+        self.assertEqual(self.reader.received.lost, [])
+
+    def test_more_producers_than_are_open_at_a_time(self):
+        events = self.events([f"p{i}" for i in range(300)], 3)
+        for each in events.values():
+            del each[1:]
+        sub, pub = self.bridge()
+        for _ in range(3):  # each publisher is closed and opened again
+            self.publish_all(events)
+        self.reader.wait_events(900)
+        self.end(sub, pub)
+        self.assertEqual(self.received(), {name: 3 * each for name, each in events.items()})
+
+    def test_a_name_that_is_given_holds_for_all(self):
+        sub, pub = self.bridge("--producer", "copy")
+        self.publish_all(self.events(["a", "b"], 5))
+        self.reader.wait_events(10)
+        self.assertIn("as copy", self.end(sub, pub))
+        self.assertEqual(set(self.received()), {"copy"})
+
+    def test_a_line_without_a_producer_and_one_with_a_bad_one(self):
+        lines = b'{"data":"x"}\n{"producer":"","data":"y"}\n{"producer":null,"data":"z"}\n'
+        for name in (b'"a\\u0000b"', b'"a\\nb"', b"5", b'"%s"' % (257 * b"x")):
+            lines += b'{"producer":%s}\n' % name
+        status, _, errors = run("tributary", "pub", "--jsonl", input=lines, server=self.copy.address)
+        self.assertEqual(status, 1)
+        self.reader.wait_events(3)
+        self.assertEqual(set(self.received()), {"anonymous"})
+        for number in (4, 5, 7):
+            self.assertIn(f'line {number}: "producer" is no name', errors)
+        self.assertIn('line 6: "producer" is not a string', errors)
 
 
 if __name__ == "__main__":

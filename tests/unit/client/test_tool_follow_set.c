@@ -201,7 +201,7 @@ static void resume(struct follow_state *state)
     follow_set_open(&set, UINT64_MAX);
 }
 
-Test(tool_follow_set, the_state_is_written_once_the_events_are_done)
+Test(tool_follow_set, a_later_process_goes_on_after_what_the_state_says)
 {
     struct follow_state state;
 
@@ -210,14 +210,13 @@ Test(tool_follow_set, the_state_is_written_once_the_events_are_done)
     resume(&state);
     read_all(0);
     expect_seen("a.log:1,a.log:2,", NULL);
-    follow_state_note(&state, &set, 2);
-    cr_assert(follow_state_done(&state, 1, true));
-    cr_assert_eq(access(state_path, F_OK), -1, "event 2 is not done");
-    cr_assert(follow_state_done(&state, 2, false));
+    follow_state_note(&state, &set);
+    cr_assert_eq(access(state_path, F_OK), -1, "its events are not done");
+    cr_assert(follow_state_write(&state, false));
     cr_assert_eq(access(state_path, F_OK), 0);
     put(file_in_folder("a.log"), "3\n", O_APPEND);
     read_all(0);
-    follow_state_note(&state, &set, 3);
+    follow_state_note(&state, &set);
     follow_set_fini(&set);
     follow_state_close(&state);
     resume(&state);
@@ -241,8 +240,8 @@ Test(tool_follow_set, the_state_keeps_old_files_and_closed_ones)
     read_all(FOLLOW_QUIET_MAX_NS);
     expect_seen("a.log:1,a.log:2,", NULL);
     for (int round = 0; round < 3; round++) { /* open as an old file; then closed; then at its new path */
-        follow_state_note(&state, &set, 0);
-        cr_assert(follow_state_done(&state, 0, true));
+        follow_state_note(&state, &set);
+        cr_assert(follow_state_write(&state, true));
         follow_set_fini(&set);
         follow_state_close(&state);
         put(file_in_folder("a.1.log"), "late\n", O_APPEND);
@@ -313,11 +312,11 @@ Test(tool_follow_set, a_state_that_cannot_be_written_is_reported, .init = cr_red
     set_up();
     cr_assert(follow_state_open(&state, state_path, fault), "%s", fault);
     cr_assert_eq(mkdir(state_path, 0700), 0);
-    follow_state_note(&state, &set, 0);
-    cr_assert_not(follow_state_done(&state, 0, true));
+    follow_state_note(&state, &set);
+    cr_assert_not(follow_state_write(&state, true));
     cr_assert(state.failed);
     cr_assert_eq(rmdir(state_path), 0, "nothing replaced it");
-    cr_assert(follow_state_done(&state, 0, true));
+    cr_assert(follow_state_write(&state, true));
     cr_assert_eq(access(state_path, F_OK), 0);
     follow_state_close(&state);
 }
