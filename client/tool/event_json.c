@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/tool/lines.h"
 #include "client/tool/value.h"
 #include "event/text.h"
 
@@ -145,6 +146,26 @@ static bool fail(struct json_event *parsed, const char *name, const char *what)
     return false;
 }
 
+/* A text of the line as it may stand in a message: shortened between two characters, and without
+ * control characters. */
+struct shown {
+    char text[128];
+};
+
+static struct shown show(const char *text)
+{
+    struct shown shown = {.text = ""};
+    const size_t max = sizeof(shown.text) - sizeof("...");
+    const size_t length = strlen(text);
+    const size_t size = length > max ? line_part_size(text, max) : length;
+
+    for (size_t i = 0; i < size; i++)
+        shown.text[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    if (length > max)
+        memcpy(shown.text + size, "...", sizeof("..."));
+    return shown;
+}
+
 static struct tributary_bytes text_of(const json_t *string)
 {
     return (struct tributary_bytes){json_string_value(string), json_string_length(string)};
@@ -171,9 +192,18 @@ static bool get_moment(struct json_event *parsed, const char *name, uint64_t *un
     if (json_is_integer(value) && json_integer_value(value) >= 0 &&
         moment_of_number((uint64_t)json_integer_value(value), unix_nano_out))
         return true;
-    if (!json_is_string(value) || !moment_parse(json_string_value(value), unix_nano_out))
-        return fail(parsed, name, "is neither an RFC 3339 moment nor nanoseconds since 1970, from 2001 on");
-    return true;
+    if (json_is_string(value) && moment_parse(json_string_value(value), unix_nano_out))
+        return true;
+
+    char *text = json_dumps(value, JSON_ENCODE_ANY);
+
+    snprintf(
+        parsed->fault, sizeof(parsed->fault),
+        "\"%s\": %s is neither an RFC 3339 moment from 1970 to 2554 nor nanoseconds since 1970, from 2001 "
+        "on",
+        name, show(text ? text : "").text);
+    free(text);
+    return false;
 }
 
 static bool get_producer(struct json_event *parsed)
@@ -203,8 +233,11 @@ static bool get_headers(struct json_event *parsed)
     if (!parsed->headers)
         return fail(parsed, "headers", "do not fit into memory");
     json_object_foreach(headers, name, value) {
-        if (!json_is_string(value))
-            return fail(parsed, "headers", "holds a value that is not a string");
+        if (!json_is_string(value)) {
+            snprintf(parsed->fault, sizeof(parsed->fault), "\"headers\": the value of \"%s\" is not a string",
+                     show(name).text);
+            return false;
+        }
         parsed->headers[count++] = (struct tributary_header){tributary_text(name), text_of(value)};
     }
     parsed->event.headers = parsed->headers;
@@ -212,30 +245,92 @@ static bool get_headers(struct json_event *parsed)
     return true;
 }
 
-/* Data that is an object, an array, a number or a boolean is taken as the JSON that it is. */
-static bool get_json_data(struct json_event *parsed, const json_t *data)
+/* The end of the JSON value that begins here, in a text that is valid JSON. */
+static const char *value_end(const char *next, const char *end)
 {
-    char *text = json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY);
+    unsigned depth = 0;
+    bool in_string = false;
 
-    if (!text)
+    for (; next < end; next++) {
+        if (in_string) {
+            if (*next == '\\')
+                next++;
+            else if (*next == '"')
+                in_string = false;
+            if (!in_string && depth == 0)
+                return next + 1;
+        } else if (*next == '"') {
+            in_string = true;
+        } else if (*next == '{' || *next == '[') {
+            depth++;
+        } else if (*next == '}' || *next == ']') {
+            if (depth == 0)
+                return next; /* of the object around a number or a word */
+            if (--depth == 0)
+                return next + 1;
+        } else if (depth == 0 && strchr(", \t\r\n", *next)) {
+            return next;
+        }
+    }
+    return end;
+}
+
+static const char *skip(const char *next, const char *end, const char *letters)
+{
+    while (next < end && *next != '\0' && strchr(letters, *next))
+        next++;
+    return next;
+}
+
+/* The text of the member "data" of a line that is a JSON object. Empty: its name is written with
+ * escapes. */
+static struct tributary_bytes raw_data(const char *line, size_t size)
+{
+    static const char name[] = "\"data\"";
+    const char *const end = line + size;
+    const char *next = skip(line, end, " \t\r\n{");
+
+    while (next < end && *next == '"') {
+        const char *after = value_end(next, end);
+        const bool is_data =
+            (size_t)(after - next) == sizeof(name) - 1 && memcmp(next, name, sizeof(name) - 1) == 0;
+        const char *value = skip(after, end, " \t\r\n:");
+
+        after = value_end(value, end);
+        if (is_data)
+            return (struct tributary_bytes){value, (size_t)(after - value)};
+        next = skip(after, end, " \t\r\n,");
+    }
+    return (struct tributary_bytes){NULL, 0};
+}
+
+/* Data that is an object, an array, a number or a boolean is taken as the JSON that it is, byte by
+ * byte. */
+static bool get_json_data(struct json_event *parsed, const json_t *data, struct tributary_bytes line)
+{
+    const struct tributary_bytes raw = raw_data(line.data, line.size);
+    char *text = raw.size == 0 ? json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+    if (raw.size > 0)
+        buf_bytes(&parsed->data, raw.data, raw.size);
+    else if (text)
+        buf_text(&parsed->data, text);
+    if ((raw.size == 0 && !text) || parsed->data.broken)
         return fail(parsed, "data", "does not fit into memory");
-    buf_bytes(&parsed->data, text, strlen(text));
     free(text);
-    if (parsed->data.broken)
-        return fail(parsed, "data", "does not fit into memory");
     parsed->event.data = (struct tributary_bytes){parsed->data.data, parsed->data.size};
     if (parsed->event.content_type.size == 0)
         parsed->event.content_type = tributary_text("application/json");
     return true;
 }
 
-static bool get_data(struct json_event *parsed)
+static bool get_data(struct json_event *parsed, struct tributary_bytes line)
 {
     const json_t *base64 = json_object_get(parsed->json, "data_base64");
     const json_t *data = json_object_get(parsed->json, "data");
 
     if ((!base64 || json_is_null(base64)) && data && !json_is_null(data) && !json_is_string(data))
-        return get_json_data(parsed, data);
+        return get_json_data(parsed, data, line);
     if (!base64 || json_is_null(base64))
         return get_text(parsed, "data", &parsed->event.data);
     if (json_object_get(parsed->json, "data"))
@@ -269,7 +364,8 @@ static bool check_members(struct json_event *parsed, uint64_t *ignored)
         if (is_known(name))
             continue;
         if (!ignored) {
-            snprintf(parsed->fault, sizeof(parsed->fault), "\"%.80s\" is unknown (--ignore-unknown)", name);
+            snprintf(parsed->fault, sizeof(parsed->fault), "\"%s\" is unknown (--ignore-unknown)",
+                     show(name).text);
             return false;
         }
         ++*ignored;
@@ -283,9 +379,13 @@ bool json_event_read(struct json_event *parsed, const char *line, size_t size, u
     json_error_t error;
 
     json_event_fini(parsed);
+    if (size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+        line += 3;
+        size -= 3;
+    }
     parsed->json = json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (!parsed->json) {
-        snprintf(parsed->fault, sizeof(parsed->fault), "%.120s (column %d)", error.text, error.column);
+        snprintf(parsed->fault, sizeof(parsed->fault), "%s (column %d)", show(error.text).text, error.column);
         return false;
     }
     if (!json_is_object(parsed->json)) {
@@ -297,7 +397,8 @@ bool json_event_read(struct json_event *parsed, const char *line, size_t size, u
            get_text(parsed, "type", &event->type) && get_text(parsed, "content_type", &event->content_type) &&
            get_headers(parsed) && get_moment(parsed, "time", &event->time_unix_nano) &&
            get_moment(parsed, "expires", &event->expires_unix_nano) &&
-           get_moment(parsed, "deliver_after", &event->deliver_after_unix_nano) && get_data(parsed);
+           get_moment(parsed, "deliver_after", &event->deliver_after_unix_nano) &&
+           get_data(parsed, (struct tributary_bytes){line, size});
 }
 
 void json_event_fini(struct json_event *parsed)

@@ -8,8 +8,8 @@
  *
  * Members that the event does not set are left out. Data that is not valid UTF-8 is written as
  * "data_base64". The server sets "sequence", "epoch", "observed" and "attempt": they are known, and
- * not read back. "data" that is no string is read as JSON; its
- * numbers may then be written in another way. */
+ * not read back. "data" that is no string is the data byte by byte, as JSON. A byte order mark
+ * before the line is left out. */
 #ifndef TRIBUTARY_TOOL_EVENT_JSON_H
 #define TRIBUTARY_TOOL_EVENT_JSON_H
 
@@ -29,7 +29,7 @@ struct json_event {
     json_t *json;
     struct tributary_header *headers;
     struct buf data; /* data that was decoded from base64, or is JSON */
-    char fault[160]; /* what is wrong with the line, where it could not be read */
+    char fault[256]; /* what is wrong with the line, where it could not be read */
 };
 
 /* Reads one line. `parsed` is zeroed before its first use and may be used again; the event of the

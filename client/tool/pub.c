@@ -1,6 +1,6 @@
 /* pub.c - `tributary pub`: publishes lines as events. pub_source.c reads the lines from standard
  * input, a file or a command. sink.c passes the events to a publisher or a session. */
-#include "client/tool/sink.h"
+#include "client/tool/pub_lines.h"
 #include "client/tool/pub_source.h"
 
 #include <inttypes.h>
@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "client/tool/cli.h"
-#include "client/tool/event_json.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/registration.h"
@@ -17,12 +16,7 @@
 #include "client/tool/verbs.h"
 
 #define DRAIN_NS (5 * NS_PER_S) /* the longest wait for confirmations after a signal */
-#define FAULTS_SHOWN 10
 #define MAX_TEXTS 1000
-#define FILE_HEADER "file"
-#define MAX_HEADERS_GIVEN (MAX_PAIRS - LINE_HEADERS - 1) /* an event has MAX_PAIRS */
-/* The longest event in JSON: each byte of its 1 MiB may be written as "\u0000". */
-#define MAX_JSON_LINE_BYTES (8u << 20)
 
 struct settings {
     struct common common;
@@ -38,119 +32,13 @@ struct pub {
     const struct settings *settings;
     struct stop stop;
     struct sink sink;
+    struct pub_lines lines;
     struct tributary_session_options registration;
-    struct tributary_event template; /* the members of every event that the options set */
-    struct tributary_header headers[MAX_PAIRS], labels[MAX_PAIRS];
-    struct json_event parsed;
-    uint64_t lines, bad, ignored, long_lines;
+    struct tributary_header labels[MAX_PAIRS];
     struct text_list texts; /* events to publish in place of what is read */
     bool was_interrupted;   /* stopped before the input had ended */
     bool is_flushed;        /* what was accepted is done, or was given up */
-    enum tributary_code failed;
 };
-
-static void bad_line(struct pub *pub, const char *fault)
-{
-    pub->bad++;
-    if (pub->bad <= FAULTS_SHOWN)
-        fprintf(stderr, "tributary: line %" PRIu64 ": %s%s\n", pub->lines, fault,
-                pub->bad == FAULTS_SHOWN ? " (further ones are only counted)" : "");
-}
-
-/* Publishes one event. False: publish no more, because the publisher failed or a stop is
- * requested. */
-static bool publish(struct pub *pub, struct tributary_bytes producer, const struct tributary_event *event)
-{
-    enum tributary_code code = sink_publish(&pub->sink, producer, event);
-
-    while (code == TRIBUTARY_DEADLINE_EXCEEDED) {
-        stop_wait(&pub->stop, -1, 0);
-        if (stop_requested(&pub->stop))
-            return false;
-        code = sink_publish(&pub->sink, producer, event);
-    }
-    if (code == TRIBUTARY_INVALID_ARGUMENT && tributary_event_fault(event)[0] != '\0')
-        bad_line(pub, tributary_event_fault(event));
-    else if (code != TRIBUTARY_OK)
-        pub->failed = code;
-    return pub->failed == TRIBUTARY_OK;
-}
-
-static struct tributary_bytes first_given(struct tributary_bytes given, struct tributary_bytes default_value)
-{
-    return given.size > 0 ? given : default_value;
-}
-
-static bool on_json_line(struct pub *pub, const char *line, size_t size)
-{
-    struct tributary_event *event = &pub->parsed.event;
-    const struct tributary_event *template = &pub->template;
-
-    uint64_t *ignored = pub->settings->ignores_unknown ? &pub->ignored : NULL;
-
-    if (!json_event_read(&pub->parsed, line, size, ignored)) {
-        bad_line(pub, pub->parsed.fault);
-        return true;
-    }
-    event->topic = first_given(event->topic, template->topic);
-    event->key = first_given(event->key, template->key);
-    event->type = first_given(event->type, template->type);
-    event->content_type = first_given(event->content_type, template->content_type);
-    if (event->header_count == 0) {
-        event->headers = template->headers;
-        event->header_count = template->header_count;
-    }
-    return publish(pub, pub->parsed.producer, event);
-}
-
-static void long_line(struct pub *pub)
-{
-    pub->long_lines++;
-    if (!pub->settings->quiet && pub->long_lines <= FAULTS_SHOWN)
-        fprintf(stderr,
-                "tributary: line %" PRIu64 " has more than %u bytes: it comes as several events, with the "
-                "headers " LINE_PART_HEADER " and " LINE_LAST_HEADER "%s\n",
-                pub->lines, MAX_LINE_BYTES,
-                pub->long_lines == FAULTS_SHOWN ? " (further ones are only counted)" : "");
-}
-
-/* Publishes a line, or a part of one, as the data of an event. */
-static bool on_text_line(struct pub *pub, const struct line *line)
-{
-    struct tributary_event *event = &pub->template;
-    const size_t header_count = event->header_count;
-    char number[24];
-    bool more;
-
-    if (line->part == 1)
-        long_line(pub);
-    event->header_count += line_headers(line, pub->headers + header_count, number);
-    if (line->source)
-        pub->headers[event->header_count++] =
-            (struct tributary_header){tributary_text(FILE_HEADER), tributary_text(line->source)};
-    event->data = (struct tributary_bytes){line->text, line->size};
-    event->time_unix_nano = (uint64_t)clock_wall_ns();
-    more = publish(pub, (struct tributary_bytes){NULL, 0}, event);
-    event->header_count = header_count;
-    return more;
-}
-
-static bool on_line(void *ctx, const struct line *line)
-{
-    struct pub *pub = ctx;
-    char fault[64];
-
-    pub->lines += line->part <= 1;
-    if (!pub->settings->jsonl)
-        return on_text_line(pub, line);
-    if (line->part == 0)
-        return line->size == 0 || on_json_line(pub, line->text, line->size);
-    if (line->part == 1) { /* a part of an event in JSON is no event */
-        snprintf(fault, sizeof(fault), "more than %u bytes", MAX_JSON_LINE_BYTES);
-        bad_line(pub, fault);
-    }
-    return true;
-}
 
 static void publish_texts(struct pub *pub)
 {
@@ -158,7 +46,7 @@ static void publish_texts(struct pub *pub)
         const struct line line = {
             .text = pub->texts.items[i], .size = strlen(pub->texts.items[i]), .is_last = true};
 
-        if (!on_line(pub, &line))
+        if (!pub_lines_add(&pub->lines, &line))
             break;
     }
 }
@@ -171,15 +59,15 @@ static bool is_chosen(const struct registration_params *params)
 static int prepare(const struct verb *verb, struct pub *pub)
 {
     const struct settings *settings = pub->settings;
-    struct tributary_event *template = &pub->template;
+    struct tributary_event *template = &pub->lines.template;
     const char *wrong = NULL;
 
     template->topic = tributary_text(settings->topic);
     template->key = tributary_text(settings->key);
     template->type = tributary_text(settings->type);
     template->content_type = tributary_text(settings->content_type);
-    template->headers = pub->headers;
-    if (!pairs_read(&settings->headers, pub->headers, &template->header_count, &wrong))
+    template->headers = pub->lines.headers;
+    if (!pairs_read(&settings->headers, pub->lines.headers, &template->header_count, &wrong))
         return cli_wrong(verb, "--header: '%s' is not NAME=VALUE", wrong);
     if (template->header_count > MAX_HEADERS_GIVEN)
         return cli_wrong(verb, "--header: %zu of them are over %u", template->header_count,
@@ -262,14 +150,15 @@ static void summarize(const struct pub *pub, const struct sink_stats *stats, int
             " refused, %" PRIu64 " not confirmed",
             stats->accepted, stats->accepted == 1 ? "" : "s", size, name, took, stats->confirmed,
             stats->refused, left);
-    if (pub->bad > 0)
-        fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->bad, pub->bad == 1 ? " was" : "s were");
-    if (pub->long_lines > 0)
-        fprintf(stderr, "; %" PRIu64 " line%s in parts", pub->long_lines,
-                pub->long_lines == 1 ? " came" : "s came");
-    if (pub->ignored > 0)
-        fprintf(stderr, "; %" PRIu64 " unknown member%s ignored", pub->ignored,
-                pub->ignored == 1 ? " was" : "s were");
+    if (pub->lines.bad > 0)
+        fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->lines.bad,
+                pub->lines.bad == 1 ? " was" : "s were");
+    if (pub->lines.long_lines > 0)
+        fprintf(stderr, "; %" PRIu64 " line%s in parts", pub->lines.long_lines,
+                pub->lines.long_lines == 1 ? " came" : "s came");
+    if (pub->lines.ignored > 0)
+        fprintf(stderr, "; %" PRIu64 " unknown member%s ignored", pub->lines.ignored,
+                pub->lines.ignored == 1 ? " was" : "s were");
     fprintf(stderr, "\n");
 }
 
@@ -281,11 +170,11 @@ static int verdict(const struct pub *pub, const struct sink_stats *stats, int so
 
     if (ended != 0)
         return link_exit_code((enum tributary_code)ended);
-    if (pub->failed != TRIBUTARY_OK && refused == 0)
-        return link_exit_code(pub->failed);
+    if (pub->lines.failed != TRIBUTARY_OK && refused == 0)
+        return link_exit_code(pub->lines.failed);
     if (refused == TRIBUTARY_UNAVAILABLE)
         return EXITS_UNAVAILABLE;
-    if (stats->refused > 0 || pub->bad > 0)
+    if (stats->refused > 0 || pub->lines.bad > 0)
         return EXITS_ERROR;
     if (is_over && (pub->was_interrupted || stats->confirmed < stats->accepted))
         return EXITS_DEADLINE;
@@ -302,15 +191,17 @@ static int publish_all(struct pub *pub, struct tributary *client)
     int result = EXITS_OK;
 
     pub->sink.quiet = pub->settings->quiet;
+    pub->lines.quiet = pub->settings->quiet;
+    pub->lines.jsonl = pub->settings->jsonl;
+    pub->lines.ignores_unknown = pub->settings->ignores_unknown;
     pub->sink.keeps_producers = pub->settings->jsonl && !pub->settings->producer && !registration;
     pub->sink.stop = &pub->stop;
     if (sink_open(&pub->sink, client, pub->settings->producer, registration, &status) != TRIBUTARY_OK)
         return link_failed("publishing", &status);
 
     const struct source_progress progress = {.mark = mark, .is_done = is_done, .flush = flush, .ctx = pub};
-    struct lines lines = {.line = on_line,
-                          .ctx = pub,
-                          .max_bytes = pub->settings->jsonl ? MAX_JSON_LINE_BYTES : MAX_LINE_BYTES};
+    struct lines lines = {
+        .line = pub_lines_add, .ctx = &pub->lines, .max_bytes = pub_lines_max_bytes(&pub->lines)};
 
     if (pub->texts.count > 0)
         publish_texts(pub);
@@ -323,7 +214,7 @@ static int publish_all(struct pub *pub, struct tributary *client)
     sink_close(&pub->sink);
     result = verdict(pub, &stats, result);
     lines_fini(&lines);
-    json_event_fini(&pub->parsed);
+    pub_lines_fini(&pub->lines);
     return result;
 }
 
@@ -333,6 +224,8 @@ static int run(const struct verb *verb, int argc, char **argv)
         .source.lines = 10,
         .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT}};
     struct pub pub = {.settings = &settings};
+
+    pub.lines = (struct pub_lines){.sink = &pub.sink, .stop = &pub.stop};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;

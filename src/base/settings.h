@@ -20,8 +20,10 @@
 /* The bounds of a message with events. A value at its bound is accepted. They hold from the next
  * message on, of a stream that is open too. */
 struct framing_limits {
-    uint32_t max_event_bytes;  /* one event, without its tag and length; 64 to 64 MiB */
-    uint32_t max_batch_bytes;  /* the whole message; 64 to 64 MiB. See core_headroom_bytes */
+    uint32_t max_event_bytes; /* one event, without its tag and length; 64 to 64 MiB */
+    /* The whole message; 64 to 64 MiB. A message with a single event may have 1 KiB more
+     * (FRAMING_ENVELOPE_BYTES). See core_headroom_bytes. */
+    uint32_t max_batch_bytes;
     uint32_t max_batch_events; /* events of one message; at least 1 */
     uint32_t max_headers;      /* entries of Event.headers */
     uint32_t max_name_bytes;   /* id, topic, key, type, content_type, a header's key */

@@ -373,21 +373,30 @@ struct framing_scan framing_move(struct framing_scan *scan)
     return moved;
 }
 
+static enum fault_reason refuse_batch(struct bytes message, const struct framing_limits *limits,
+                                      struct fault *fault)
+{
+    return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->max_batch_bytes,
+                                "bytes");
+}
+
 enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
                                const struct framing_limits *limits, struct fault *fault)
 {
     struct cursor cursor = {.place = {.limits = limits, .fault = fault}};
+    const bool is_large = message.size > limits->max_batch_bytes;
     enum fault_reason reason = FAULT_NONE;
 
     empty(scan);
-    if (message.size > limits->max_batch_bytes)
-        return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->max_batch_bytes,
-                                    "bytes");
+    if (is_large && message.size > (uint64_t)limits->max_batch_bytes + FRAMING_ENVELOPE_BYTES)
+        return refuse_batch(message, limits, fault);
     if (scan->capacity == 0 && !grow(scan, FIRST_CAPACITY))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     scan->offsets[0] = 0;
     if (message.size > 0)
         reason = scan_message(scan, message, &cursor);
+    if (is_large && reason == FAULT_NONE && scan->count != 1)
+        reason = refuse_batch(message, limits, fault);
     if (reason != FAULT_NONE)
         empty(scan);
     else

@@ -60,6 +60,11 @@ void framing_fini(struct framing_scan *scan);
  * result have no unused capacity; framing_fini() frees them. */
 struct framing_scan framing_move(struct framing_scan *scan);
 
+/* What may stand beside the event in a message with a single one, beyond max_batch_bytes: its tag
+ * and length, the producer's name, numbers. So an event of max_event_bytes has its place also where
+ * both bounds are the same. */
+#define FRAMING_ENVELOPE_BYTES 1024u
+
 /* Scans a whole message, which stays the caller's and must outlive the use of *scan.
  *   FAULT_NONE           *scan is filled in
  *   FAULT_MEMORY_BUDGET  out of memory

@@ -61,20 +61,28 @@ class EventBounds(Case):
             self.take(events=[v1.Event(headers={"": "v"})])
 
     def test_the_size_of_an_event_and_of_a_batch(self):
-        def request_of(size):
+        def request_of(size, head):
             # What the outer message adds: two tags and lengths, and the name.
-            request = v1.PublishRequest(producer="bounds", events=[v1.Event(data=b"")])
+            request = v1.PublishRequest(producer="bounds", events=[*head, v1.Event(data=b"")])
             while request.ByteSize() < size:
-                request.events[0].data += b"d" * max(1, size - request.ByteSize() - 12)
+                request.events[-1].data += b"d" * max(1, size - request.ByteSize() - 12)
             return request
 
-        self.take(events=[v1.Event(data=b"d" * 1_000_000)])
-        edge = request_of(1 << 20)
+        edge = request_of(1 << 20, [v1.Event()])
         self.assertEqual(edge.ByteSize(), 1 << 20)
         self.producer.Publish(edge)
         with self.assertFault(INVALID, "BATCH_TOO_LARGE", contains=["1048576"]):
-            edge.events[0].data += b"d"
+            edge.events[-1].data += b"d"
             self.producer.Publish(edge)
+
+    def test_finding_43_an_event_of_exactly_the_maximum_is_taken(self):
+        largest = v1.Event(data=b"d" * ((1 << 20) - 4))
+        self.assertEqual(largest.ByteSize(), 1 << 20)
+        for name in ("n", 256 * "n"):
+            self.producer.Publish(v1.PublishRequest(producer=name, events=[largest]))
+        largest.data += b"d"
+        with self.assertFault(INVALID, "EVENT_TOO_LARGE", contains=["1048576"]):
+            self.producer.Publish(v1.PublishRequest(producer="n", events=[largest]))
 
     def test_the_number_of_events_in_a_batch(self):
         self.take(events=[v1.Event()] * 65536)

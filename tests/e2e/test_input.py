@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What people and programs write for the daemon and the tool is read as it is meant, or refused by
 name: nothing is lost or misread in silence (K4)."""
+import json
 import os
 import signal as signals
 import subprocess
@@ -352,7 +353,7 @@ class Bridge(Case):
     def events(self, producers, count):
         """What each producer publishes: every member of an event, and every kind of data."""
         data = [b"", b"text", b"\x00\xff", "€\n\"\\".encode(), b'{"a":1}', b"\xef\xbb\xbf", b"\r\n"]
-        data.append(70000 * b"\x01")
+        data.append(9000 * b"\x01")
         return {
             producer: [
                 v1.Event(
@@ -422,6 +423,74 @@ class Bridge(Case):
         for number in (4, 5, 7):
             self.assertIn(f'line {number}: "producer" is no name', errors)
         self.assertIn('line 6: "producer" is not a string', errors)
+
+
+class Events(Case):
+    """Findings 38 and 43: what a line says is what arrives, or it is refused by name."""
+
+    MAX = 1 << 20
+
+    def pub(self, *words, input=b"", code=0):
+        status, _, errors = run("tributary", "pub", *words, input=input, server=self.daemon.address)
+        self.assertEqual(status, code, errors)
+        return errors
+
+    def test_an_event_of_exactly_the_maximum_is_taken_and_one_byte_more_is_refused(self):
+        largest = json.dumps({"data": (self.MAX - 4) * "x"}).encode()
+        larger = json.dumps({"data": (self.MAX - 3) * "x"}).encode()
+        request = subscribe_request(max_bytes=64 << 20)
+        consumer = self.consumer(request)
+        for words in (("-p", "n"), ("-p", 256 * "n"), ("--name", 255 * "s")):
+            with self.subTest(words=words):
+                self.assertIn("3 confirmed", self.pub("--jsonl", *words, input=b"{}\n" + largest + b"\n{}"))
+                errors = self.pub("--jsonl", *words, input=larger, code=1)
+                self.assertIn("line 1: the event is over 1 MiB", errors)
+        consumer.wait_events(9)
+        sizes = sorted(each.ByteSize() for _, _, _, each in consumer.received.events)
+        self.assertEqual(sizes, 6 * [0] + 3 * [self.MAX])
+        consumer.cancel()
+
+    def test_lines_of_json_with_a_mark_carriage_returns_and_nothing(self):
+        consumer = self.consumer()
+        lines = b'\xef\xbb\xbf{"data":"a"}\r\n\r\n\n \t\n{"data":"b"}\r\n{"data":"c"}'
+        self.assertIn("3 confirmed, 0 refused, 0 not confirmed\n", self.pub("--jsonl", input=lines))
+        consumer.wait_events(3)
+        self.assertEqual([each.data for _, _, _, each in consumer.received.events], [b"a", b"b", b"c"])
+        consumer.cancel()
+
+    def test_lines_of_text_are_taken_byte_by_byte(self):
+        consumer = self.consumer()
+        lines = [b"\xef\xbb\xbfmark", b"return\r", b"", b"a\0b", b"\xff\xfe", b"last"]
+        self.pub(input=b"\n".join(lines))
+        consumer.wait_events(len(lines))
+        self.assertEqual([each.data for _, _, _, each in consumer.received.events], lines)
+        consumer.cancel()
+
+    def test_what_a_line_does_not_mean_is_refused_with_its_number(self):
+        lines = [b'{"data":"ok"}', b'{"lvl":1}', b'{"time":1764324000}', b'{"data":1,"data":2}']
+        lines.append(b'{"topic":"\xff"}')
+        errors = self.pub("--jsonl", input=b"\n".join(lines), code=1)
+        for number, expected in (
+            (2, '"lvl" is unknown'), (3, '"time": 1764324000 is neither'), (4, "duplicate"), (5, "0xff"),
+        ):
+            self.assertRegex(errors, f"line {number}: .*{expected}")
+        self.assertIn("1 confirmed", errors)
+        self.assertIn("4 lines were not taken", errors)
+
+    def test_times_are_the_ones_that_were_written(self):
+        consumer = self.consumer()
+        written = {
+            "2016-12-31T23:59:60Z": 1483228800_000000000,
+            "2026-11-28t10:00:00z": 1795860000_000000000,
+            "2026-11-28T10:00:00.123456789123+05:30": 1795840200_123456789,
+        }
+        lines = [json.dumps({"time": text, "expires": text}).encode() for text in written]
+        self.pub("--jsonl", input=b"\n".join(lines))
+        consumer.wait_events(len(lines))
+        events = [each for _, _, _, each in consumer.received.events]
+        self.assertEqual([each.time_unix_nano for each in events], list(written.values()))
+        self.assertEqual([each.expires_unix_nano for each in events], list(written.values()))
+        consumer.cancel()
 
 
 if __name__ == "__main__":

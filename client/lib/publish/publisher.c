@@ -119,8 +119,6 @@ enum tributary_code tributary_publish(struct tributary_publisher *publisher,
 
     const size_t field_size = event_field_size(size);
 
-    if (publisher->head_size + field_size > MAX_PUBLISHER_BATCH_BYTES)
-        return TRIBUTARY_INVALID_ARGUMENT;
     pthread_mutex_lock(&publisher->lock);
     if (publisher->failed != TRIBUTARY_OK)
         code = publisher->failed;

@@ -10,8 +10,6 @@
 #include "client/lib/session/session_options.h"
 #include "client/lib/core/status.h"
 
-#define MAX_MESSAGE_BYTES (1u << 20)
-
 static void destroy(struct tributary_session *session)
 {
     buf_fini(&session->hello);
@@ -127,8 +125,6 @@ enum tributary_code tributary_session_emit(struct tributary_session *session, ui
 
     const size_t field_size = event_field_size(size);
 
-    if (MAX_SEND_QUEUE_HEAD + field_size > MAX_MESSAGE_BYTES)
-        return TRIBUTARY_INVALID_ARGUMENT;
     pthread_mutex_lock(&session->lock);
     code = find_open_queue(session, activation, &queue);
     if (code == TRIBUTARY_OK && send_queue_is_full(session, queue, field_size))

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "client/lib/core/encode.h"
 #include "client/tool/event_json.h"
+#include "event/text.h"
 #include "lib/events.h"
 
 static bool same(struct tributary_bytes left, struct tributary_bytes right)
@@ -179,6 +180,15 @@ Test(tool_json, a_line_that_is_no_event_is_refused_with_a_reason)
     cr_assert_not(reads("{\"data\":\"\xff\"}"));
 }
 
+/* Reads a line, which is an event. */
+static struct json_event read_event(const char *line)
+{
+    struct json_event parsed = {0};
+
+    cr_assert(json_event_read(&parsed, line, strlen(line), NULL), "%s: %s", line, parsed.fault);
+    return parsed;
+}
+
 Test(tool_json, data_that_is_no_string_is_taken_as_json)
 {
     static const char line[] = "{\"data\":{\"a\":[1,2.5,true,null]},\"msg\":1}";
@@ -191,6 +201,113 @@ Test(tool_json, data_that_is_no_string_is_taken_as_json)
     cr_assert_arr_eq(parsed.event.data.data, "{\"a\":[1,2.5,true,null]}", parsed.event.data.size);
     cr_assert_eq(parsed.event.content_type.size, strlen("application/json"));
     json_event_fini(&parsed);
+}
+
+Test(tool_json, finding_38_json_data_is_kept_byte_by_byte)
+{
+    static const char *const samples[][2] = {
+        {"{\"data\":0.1234567890123456789}", "0.1234567890123456789"},
+        {"{\"data\": 1e400000 }", NULL}, /* no number that anybody could read */
+        {"{\"data\":-0.0,\"topic\":\"t\"}", "-0.0"},
+        {"{\"data\":true\r\n}", "true"},
+        {"{\"data\":[ 1 , 2.50 ]}", "[ 1 , 2.50 ]"},
+        {"  {\"topic\":\"data\", \"headers\":{\"data\":\"x\"} , \"data\" : {\"}\":\"\\\"]\"} }  ",
+         "{\"}\":\"\\\"]\"}"},
+        {"{\"key\":\"\\\\\",\"data\":[[],{},\"\"]}", "[[],{},\"\"]"},
+        {"{\"d\\u0061ta\":[1, 2]}", "[1,2]"}, /* its name has an escape: written anew */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        if (!samples[i][1]) {
+            cr_expect_not(reads(samples[i][0]));
+            continue;
+        }
+        struct json_event parsed = read_event(samples[i][0]);
+
+        cr_expect_eq(parsed.event.data.size, strlen(samples[i][1]), "%s: %.*s", samples[i][0],
+                     (int)parsed.event.data.size, (const char *)parsed.event.data.data);
+        cr_expect(memcmp(parsed.event.data.data, samples[i][1], parsed.event.data.size) == 0, "%s",
+                  samples[i][0]);
+        json_event_fini(&parsed);
+    }
+}
+
+Test(tool_json, a_fault_names_the_member_and_the_value)
+{
+    static const char *const samples[][2] = {
+        {"{\"level\":1}", "\"level\" is unknown"},
+        {"{\"Data\":\"x\"}", "\"Data\" is unknown"},
+        {"{\"\\u001b[2J\":1}", "\"?[2J\" is unknown"}, /* nothing that a terminal would obey */
+        {"{\"time\":\"soon\"}", "\"time\": \"soon\" is neither an RFC 3339 moment"},
+        {"{\"time\":1764324000}", "\"time\": 1764324000 is neither"},
+        {"{\"time\":1.7e18}", "\"time\": 1.7e18 is neither"},
+        {"{\"expires\":\"2026-02-30T00:00:00Z\"}", "\"expires\": \"2026-02-30T00:00:00Z\" is neither"},
+        {"{\"deliver_after\":true}", "\"deliver_after\": true is neither"},
+        {"{\"time\":99999999999999999999}", "too big integer"},
+        {"{\"headers\":{\"a\":\"b\",\"deep\":{\"x\":1}}}", "the value of \"deep\" is not a string"},
+        {"{\"headers\":{\"a\":\"b\",\"a\":\"c\"}}", "duplicate"},
+        {"{\"topic\":\"a\",\"topic\":\"a\"}", "duplicate"},
+        {"{\"data\":{\"a\":1,\"a\":2}}", "duplicate"},
+        {"{\"data\":null,\"data_base64\":\"YQ==\"}", "comes together"},
+        {"{\"id\":5}", "\"id\" is not a string"},
+        {"{\"headers\":{\"a\\u0000\":\"b\"}}", "NUL"},
+        {"\"data\"", "'[' or '{' expected"},
+        {"[{}]", "not a JSON object"},
+        {"{\"data\":\"\xc3\"}", "unable to decode byte 0xc3"},
+        {"{\"data\":\"x\"", "expected near end of file"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        struct json_event parsed = {0};
+
+        cr_expect_not(json_event_read(&parsed, samples[i][0], strlen(samples[i][0]), NULL), "%s",
+                      samples[i][0]);
+        cr_expect(strstr(parsed.fault, samples[i][1]), "%s: %s", samples[i][0], parsed.fault);
+        json_event_fini(&parsed);
+    }
+}
+
+Test(tool_json, a_long_text_in_a_fault_is_shortened_between_two_characters)
+{
+    char line[600] = "{\"";
+    struct json_event parsed = {0};
+
+    for (int i = 0; i < 150; i++)
+        strcat(line, "\xe2\x82\xac");
+    strcat(line, "\":1}");
+    cr_assert_not(json_event_read(&parsed, line, strlen(line), NULL));
+    cr_assert(strstr(parsed.fault, "\xe2\x82\xac...\" is unknown"), "%s", parsed.fault);
+    cr_assert(utf8_valid((struct bytes){(const uint8_t *)parsed.fault, strlen(parsed.fault)}));
+    json_event_fini(&parsed);
+}
+
+Test(tool_json, white_space_and_a_byte_order_mark_around_a_line_do_not_matter)
+{
+    static const char *const lines[] = {"\xef\xbb\xbf{\"data\":\"x\"}", "{\"data\":\"x\"}\r",
+                                        " \t{ \"data\" : \"x\" } "};
+
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct json_event parsed = read_event(lines[i]);
+
+        cr_assert_eq(parsed.event.data.size, 1);
+        json_event_fini(&parsed);
+    }
+    cr_assert_not(reads("\xef\xbb\xbf\xef\xbb\xbf{}"));
+    cr_assert_not(reads("\xef\xbb\xbf"));
+}
+
+Test(tool_json, a_producer_is_a_valid_name)
+{
+    struct json_event parsed = read_event("{\"producer\":\"web-1\"}");
+
+    cr_assert_eq(parsed.producer.size, 5);
+    json_event_fini(&parsed);
+    parsed = read_event("{\"producer\":null}");
+    cr_assert_eq(parsed.producer.size, 0);
+    json_event_fini(&parsed);
+    cr_assert_not(reads("{\"producer\":\"a\\u0000\"}"));
+    cr_assert_not(reads("{\"producer\":\"a\\n\"}"));
+    cr_assert_not(reads("{\"producer\":7}"));
 }
 
 Test(tool_json, base64_is_read_strictly)

@@ -273,12 +273,31 @@ Test(bounds, of_the_message)
     struct framing_limits limits = settings_defaults.framing;
 
     put_event(&message, &(struct event_view){.data = filled(100, 'd')}, NULL, 0);
+    put_event(&message, &(struct event_view){.data = filled(100, 'd')}, NULL, 0);
     limits.max_batch_bytes = (uint32_t)message.size;
     cr_assert_eq(scan_with(&limits), FAULT_NONE);
     limits.max_batch_bytes--;
     cr_assert_eq(scan_with(&limits), FAULT_BATCH_TOO_LARGE);
-    cr_assert_str_eq(fault.value, "104");
-    cr_assert_str_eq(fault.bound, "at most 103 bytes");
+    cr_assert_eq(scan.count, 0);
+    cr_assert_str_eq(fault.value, "208");
+    cr_assert_str_eq(fault.bound, "at most 207 bytes");
+}
+
+Test(bounds, finding_43_an_event_of_the_maximum_has_its_place_in_a_message)
+{
+    struct framing_limits limits = settings_defaults.framing;
+    struct bytes name = filled(256, 'n');
+
+    limits.max_event_bytes = limits.max_batch_bytes = 102;
+    put_field(&message, 2, name);
+    put_event(&message, &(struct event_view){.data = filled(100, 'd')}, NULL, 0);
+    cr_assert_eq(scan_with(&limits), FAULT_NONE);
+    cr_assert_eq(scan.count, 1);
+    put_field(&message, 15, filled(FRAMING_ENVELOPE_BYTES + limits.max_batch_bytes - message.size - 3, 'x'));
+    cr_assert_eq(scan_with(&limits), FAULT_NONE, "exactly the envelope more");
+    put_field(&message, 15, filled(0, 'x'));
+    cr_assert_eq(scan_with(&limits), FAULT_BATCH_TOO_LARGE);
+    cr_assert_str_eq(fault.bound, "at most 102 bytes");
 }
 
 Test(bounds, of_the_number_of_events)
