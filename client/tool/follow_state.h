@@ -34,7 +34,8 @@ void follow_state_note(struct follow_state *state, const struct follow_set *set)
 
 /* Writes the pending snapshot, because all events before it are done: `at_once`, or if
  * FOLLOW_STATE_WRITE_NS have passed since the write before; else it stays pending. A failure is
- * reported on standard error, once. False: it could not be written. */
+ * reported on standard error, once, and `failed` is set until a write succeeds. False: it could not
+ * be written. */
 bool follow_state_write(struct follow_state *state, bool at_once);
 
 void follow_state_close(struct follow_state *state);

@@ -78,8 +78,10 @@ static int prepare(const struct verb *verb, struct pub *pub)
 
     if ((follows && settings->source.exec) || (pub->texts.count > 0 && (follows || settings->source.exec)))
         return cli_wrong(verb, "TEXT, --follow and --exec exclude each other");
-    if (settings->source.state && !follows)
-        return cli_wrong(verb, "--state belongs to --follow");
+    if ((settings->source.state || settings->source.from_start) && !follows)
+        return cli_wrong(verb, "--state and --from-start belong to --follow");
+    if (settings->ignores_unknown && !settings->jsonl)
+        return cli_wrong(verb, "--ignore-unknown belongs to --jsonl");
     if (!settings->registration.name &&
         (settings->registration.labels.count > 0 || is_chosen(&settings->registration)))
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");

@@ -13,6 +13,8 @@
 #include "client/tool/spawn.h"
 
 #define BLOCK 65536
+#define MANY_FILES 10u
+#define FILE_PAUSE_NS (100 * NS_PER_US) /* for each of them; 26 ms for 256 */
 
 /* Reads until `fd` ends. *ended_out: it has ended. */
 static int read_all(int fd, struct lines *lines, struct stop *stop, bool *ended_out)
@@ -73,17 +75,15 @@ static void on_notice(void *ctx, const char *path, const char *text)
 }
 
 /* Writes what the server has confirmed, and notes how far the files were read. */
-static bool save(struct follow_state *state, const struct follow_set *set,
+static void save(struct follow_state *state, const struct follow_set *set,
                  const struct source_progress *progress, bool at_once)
 {
-    const bool done =
-        !state->pending || !progress->is_done(progress->ctx) || follow_state_write(state, at_once);
-
+    if (state->pending && progress->is_done(progress->ctx))
+        follow_state_write(state, at_once);
     if (!state->pending) {
         follow_state_note(state, set);
         progress->mark(progress->ctx);
     }
-    return done;
 }
 
 /* Everything that was accepted is done, or given up. What is done is written. */
@@ -92,9 +92,9 @@ static int save_last(struct follow_state *state, const struct follow_set *set,
 {
     progress->flush(progress->ctx);
 
-    const bool done = save(state, set, progress, true); /* the snapshot that was pending */
-
-    return save(state, set, progress, true) && done ? EXITS_OK : EXITS_ERROR;
+    save(state, set, progress, true); /* the snapshot that was pending */
+    save(state, set, progress, true);
+    return state->failed ? EXITS_ERROR : EXITS_OK;
 }
 
 static int follow_files(const struct source_params *params, struct lines *lines, struct stop *stop,
@@ -128,8 +128,11 @@ static int follow_files(const struct source_params *params, struct lines *lines,
         outcome = follow_set_read(set);
         if (params->state)
             save(state, set, progress, false);
-        if (outcome == FOLLOW_QUIET && stop_wait(stop, set->notify_fd, follow_set_wait_ns(set)))
+        if (outcome == FOLLOW_QUIET && stop_wait(stop, set->notify_fd, follow_set_wait_ns(set))) {
             follow_set_noticed(set);
+            if (set->count > MANY_FILES) /* a look at all of them takes time: not for each change */
+                stop_wait(stop, -1, (int64_t)set->count * FILE_PAUSE_NS);
+        }
     }
     if (params->state && result == EXITS_OK)
         result = save_last(state, set, progress);

@@ -291,11 +291,23 @@ class Following(Case):
         for words, code, expected in (
             (("--follow", self.path, "--state", self.state), 1, "no regular file"),
             (("--follow", self.path, "--state", "/dev/full"), 1, "no regular file"),
-            (("--state", self.state), 2, "--state belongs to --follow"),
+            (("--state", self.state), 2, "--state and --from-start belong to --follow"),
+            (("--from-start",), 2, "--state and --from-start belong to --follow"),
+            (("--ignore-unknown",), 2, "--ignore-unknown belongs to --jsonl"),
         ):
             status, _, errors = run("tributary", "pub", *words, server=self.daemon.address)
             self.assertEqual(status, code, errors)
             self.assertIn(expected, errors)
+
+    def test_a_state_that_cannot_be_written_is_an_error(self):
+        path = self.path + os.fsdecode(b"\xff")  # JSON cannot hold this name
+        self.write("a", path=path)
+        follow = self.follow("--follow", path, "--state", self.state)
+        self.expect("a")
+        follow.terminate()
+        _, errors = follow.communicate(timeout=PATIENCE)
+        self.assertEqual(follow.returncode, 1, errors)
+        self.assertIn("it cannot be written: out of memory, or the name of a followed file is not UTF-8", errors)
 
     def test_files_that_a_pattern_matches_are_marked(self):
         for name in "ab":
