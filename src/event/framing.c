@@ -373,30 +373,37 @@ struct framing_scan framing_move(struct framing_scan *scan)
     return moved;
 }
 
-static enum fault_reason refuse_batch(struct bytes message, const struct framing_limits *limits,
-                                      struct fault *fault)
+/* Whether a message above max_batch_bytes may pass: it is not much larger, and has a single event,
+ * as far as it can be read. What else is wrong with it, the scan will find. */
+static NOINLINE bool may_be_large(struct bytes message, const struct framing_limits *limits)
 {
-    return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->max_batch_bytes,
-                                "bytes");
+    const uint8_t *at = message.data;
+    const uint8_t *const end = at + message.size;
+    unsigned events = 0;
+    struct field field = {0};
+
+    if (message.size > (uint64_t)limits->max_batch_bytes + FRAMING_ENVELOPE_BYTES)
+        return false;
+    while (at < end && events < 2 && field_read(&at, end, &field) == FAULT_NONE)
+        events += field.number == PB_PUBLISH_REQUEST_EVENTS;
+    return events == 1;
 }
 
 enum fault_reason framing_scan(struct framing_scan *scan, struct bytes message,
                                const struct framing_limits *limits, struct fault *fault)
 {
     struct cursor cursor = {.place = {.limits = limits, .fault = fault}};
-    const bool is_large = message.size > limits->max_batch_bytes;
     enum fault_reason reason = FAULT_NONE;
 
     empty(scan);
-    if (is_large && message.size > (uint64_t)limits->max_batch_bytes + FRAMING_ENVELOPE_BYTES)
-        return refuse_batch(message, limits, fault);
+    if (message.size > limits->max_batch_bytes && !may_be_large(message, limits))
+        return framing_refuse_bound(fault, FAULT_BATCH_TOO_LARGE, "", message.size, limits->max_batch_bytes,
+                                    "bytes");
     if (scan->capacity == 0 && !grow(scan, FIRST_CAPACITY))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
     scan->offsets[0] = 0;
     if (message.size > 0)
         reason = scan_message(scan, message, &cursor);
-    if (is_large && reason == FAULT_NONE && scan->count != 1)
-        reason = refuse_batch(message, limits, fault);
     if (reason != FAULT_NONE)
         empty(scan);
     else
