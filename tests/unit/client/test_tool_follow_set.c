@@ -264,6 +264,10 @@ static void expect_refused(const char *text)
     follow_state_close(&state);
 }
 
+#define TAIL_BEYOND_THE_FILE                                                                                 \
+    "{\"tributary_follow\": 1, \"files\": [], \"closed\": [{\"device\": 1, \"inode\": 1, \"offset\": 1, "    \
+    "\"tail_bytes\": 2, \"fingerprint\": \"0000000000000000\"}]}"
+
 Test(tool_follow_set, what_is_no_state_is_refused_and_left_alone)
 {
     static const char *const damaged[] = {
@@ -273,8 +277,9 @@ Test(tool_follow_set, what_is_no_state_is_refused_and_left_alone)
         "{\"tributary_follow\": 2, \"files\": [], \"closed\": []}",
         "{\"tributary_follow\": 1, \"files\": [{\"path\": \"a\"}], \"closed\": []}",
         "{\"tributary_follow\": 1, \"files\": [], \"closed\": [{\"device\": 1}]}",
-        "{\"tributary_follow\": 1, \"files\": [], \"closed\": [{\"device\": 1, \"inode\": 1, \"offset\": 1, "
-        "\"tail_bytes\": 2, \"fingerprint\": \"0000000000000000\"}]}",
+        "{\"tributary_follow\": 1, \"files\": [], \"closed\": [{\"device\": 1, \"inode\": 1, \"offset\": "
+        "-1}]}",
+        TAIL_BEYOND_THE_FILE,
     };
     struct stat about;
 
