@@ -47,7 +47,7 @@ class Addresses(Case):
                     self.assertNotIn("insecure", errors)
 
     def test_a_host_without_a_port_has_the_default_port(self):
-        status, _, errors = run("tributary", "status", "-s", "[::1]", "--connect-timeout", "200ms")
+        status, _, errors = run("tributary", "status", "--verbose", "-s", "[::1]", "--connect-timeout", "1s")
         if status == 3:  # nobody listens there; the message says where
             self.assertIn(":7227", errors)
         status, _, errors = run("tributaryd", "--listen", "192.0.2.1", "--insecure-listen")
