@@ -35,6 +35,7 @@ struct wire_settings connection_limits_of_core(const struct settings *settings)
         .core_header_bytes = CORE_HEADERS * settings->max_header_bytes,
         .resource_quota_bytes =
             MAX_OF((uint64_t)settings->core_quota_bytes, 2 * (uint64_t)settings->max_kept_bytes),
+        .write_timeout_ns = settings->write_timeout_ns,
         .min_ping_interval_ns = settings->min_ping_interval_ns,
         .max_connection_age_ns = settings->max_connection_age_ns,
         .connection_age_grace_ns = settings->connection_age_grace_ns,

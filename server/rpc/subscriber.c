@@ -5,7 +5,10 @@
  *      \--refused--------------------------------------------------------^
  *
  * What ends LIVE: the end of the channel, an abort by the hub, the limit of events, a malformed
- * message, or a lost call. The state changes to LEAVING when no write is in flight.
+ * message, or a lost call. Where the call is lost, the state changes to LEAVING when no write is in
+ * flight: that write fails at once. Where the call was finished, the state changes at once: the
+ * write in flight and the status behind it may wait for their peer, and producers need not. Until
+ * then that message stays in the budget.
  *
  * The loop posts its notices (closing, abort) to the call's wire thread before it posts the answer
  * to unsubscribe(). So no notice arrives after GONE. */
@@ -69,24 +72,41 @@ static void left(void *ctx)
     cq_post(call_cq(subscriber->call), &subscriber->task);
 }
 
-static void leave_when_sent(struct subscriber *subscriber)
+static void leave(struct subscriber *subscriber)
 {
-    if (subscriber->state != SUBSCRIBER_LIVE || !subscriber->ending || sender_in_flight(subscriber->sender))
-        return;
     fsm_move(&machine, subscriber, SUBSCRIBER_LEAVING);
-    sender_stop(subscriber->sender);
+    sender_end(subscriber->sender);
     call_hold(subscriber->call);
     subscriber->task.run = unsubscribe;
     loop_post(subscriber->rpc->loop, &subscriber->task);
 }
 
-/* Only the first reason counts. */
+static void leave_when_sent(struct subscriber *subscriber)
+{
+    if (subscriber->state == SUBSCRIBER_LIVE && subscriber->ending && !sender_in_flight(subscriber->sender))
+        leave(subscriber);
+}
+
+/* The call is lost. Only the first reason counts. */
 static void begin_end(struct subscriber *subscriber, enum fault_reason reason)
 {
     if (!subscriber->ending)
         subscriber->reason = reason;
     subscriber->ending = true;
     leave_when_sent(subscriber);
+}
+
+/* Finishes the call. Where it is lost already, its own reason counts. */
+static void finish(struct subscriber *subscriber, const struct fault *fault)
+{
+    bool was_alive = call_alive(subscriber->call);
+
+    call_finish(subscriber->call, fault);
+    if (subscriber->state != SUBSCRIBER_LIVE || !was_alive)
+        return;
+    subscriber->reason = fault->reason;
+    subscriber->ending = true;
+    leave(subscriber);
 }
 
 static void progress(void *ctx, struct chan *chan, bool last, struct buf *block)
@@ -109,8 +129,7 @@ static bool ended(void *ctx, enum chan_state how)
         return false;
     else if (subscriber->closing == CLOSING_SERVER_DRAINING)
         fault_set(&fault, FAULT_DRAINING, "", "");
-    call_finish(subscriber->call, &fault);
-    begin_end(subscriber, fault.reason);
+    finish(subscriber, &fault);
     return true;
 }
 
@@ -127,14 +146,18 @@ static void marked(void *ctx, uint32_t mark, struct buf *block)
 
 static void on_limit(void *ctx)
 {
-    struct subscriber *subscriber = ctx;
+    const struct fault none = {.reason = FAULT_NONE};
 
-    call_finish(subscriber->call, NULL);
-    begin_end(subscriber, FAULT_NONE);
+    finish(ctx, &none);
+}
+
+static void on_not_reading(void *ctx, const struct fault *fault)
+{
+    finish(ctx, fault);
 }
 
 static const struct sender_port sender_port = {
-    .progress = progress, .marked = marked, .limit = on_limit, .ended = ended};
+    .progress = progress, .marked = marked, .not_reading = on_not_reading, .limit = on_limit, .ended = ended};
 
 static void on_closing(struct task *task)
 {
@@ -170,9 +193,7 @@ static void on_abort(struct task *task)
 
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
-    sender_stop(subscriber->sender);
-    call_finish(subscriber->call, &subscriber->fault);
-    begin_end(subscriber, subscriber->fault.reason);
+    finish(subscriber, &subscriber->fault);
 }
 
 /* Loop. */
@@ -260,10 +281,8 @@ static void subscribe(struct task *task)
 
 void subscriber_refuse(struct subscriber *subscriber, const struct fault *fault)
 {
-    call_finish(subscriber->call, fault);
-    if (subscriber->state == SUBSCRIBER_LIVE)
-        begin_end(subscriber, fault->reason);
-    else if (subscriber->state == SUBSCRIBER_OPENING && !subscriber->sender)
+    finish(subscriber, fault);
+    if (subscriber->state == SUBSCRIBER_OPENING && !subscriber->sender)
         fsm_move(&machine, subscriber, SUBSCRIBER_GONE);
 }
 

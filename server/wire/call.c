@@ -145,7 +145,7 @@ static const struct call_port unserved = {.unary = true};
 static bool has_too_much_metadata(struct call *call, const struct core_call *from)
 {
     uint64_t bytes = request_headers_bytes(from->details, from->metadata);
-    uint64_t max_bytes = wire_thread_max_header_bytes(call->thread);
+    uint64_t max_bytes = wire_thread_settings(call->thread)->max_header_bytes;
     struct fault fault;
     char bound[64];
 
@@ -179,7 +179,10 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     count_add(COUNT_CALLS, 1);
     list_append(live, &call->live);
     name_peer(call, from->core);
-    server_call_open(&call->base, wire_cq(thread), &port, from->core, call->port->unary);
+    server_call_open(
+        &call->base, wire_cq(thread), &port, from->core,
+        &(struct server_call_params){.headers_with_answer = call->port->unary,
+                                     .write_timeout_ns = wire_thread_settings(thread)->write_timeout_ns});
     call_hold(call);
     if (has_too_much_metadata(call, from))
         call->port = &unserved;
@@ -198,6 +201,18 @@ void call_notify_all_draining(struct list *live)
         struct call *call = container_of(node, struct call, live);
         if (call_alive(call) && call->port->draining)
             call->port->draining(call);
+    }
+}
+
+void call_abort_all_draining(struct list *live)
+{
+    struct fault fault;
+
+    fault_set(&fault, FAULT_DRAINING, "", "");
+    list_each(node, safe, live) {
+        struct call *call = container_of(node, struct call, live);
+        if (call_alive(call))
+            call_abort(call, &fault);
     }
 }
 

@@ -86,9 +86,11 @@ bool call_send_slices(struct call *call, grpc_slice *slices, size_t count);
  * a quarter of the socket's buffer is free, SIZE_MAX where that is not known. *unread_out: bytes
  * of the connection that the peer's system has not taken yet. */
 size_t call_writable(const struct call *call, size_t *unread_out);
-/* Ends the call with a status. `fault` NULL or FAULT_NONE: OK. If the status cannot be written
- * within 1 s, the call is cancelled: the peer gets code and message of the fault and no details, or
- * CANCELLED in place of OK. Does nothing if the call is not alive: the first ending counts. */
+/* Ends the call with a status. `fault` NULL or FAULT_NONE: OK. A message in flight comes first,
+ * whole; sent() follows for it. The peer has the write timeout for that message, from its beginning
+ * on, and then once more for the status. Beyond that the call is cancelled: the peer gets code and
+ * message of the fault and no details, or CANCELLED in place of OK. Does nothing if the call is not
+ * alive: the first ending counts. */
 void call_finish(struct call *call, const struct fault *fault);
 /* Keeps the call's memory and delays its closed() while another thread (the loop) works for it.
  * The peer may be lost meanwhile; the functions above do nothing then. */
@@ -107,6 +109,8 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
                const struct core_call *from, bool draining);
 /* For call_acceptor.c. Calls draining() of every open call in `live`. */
 void call_notify_all_draining(struct list *live);
+/* For call_acceptor.c. Aborts every open call in `live`: DRAINING. */
+void call_abort_all_draining(struct list *live);
 
 /* Writes a fault as the bytes of google.rpc.Status. server/rpc sets it, once. */
 extern void (*call_fault_details)(const struct fault *fault, struct buf *details);

@@ -90,6 +90,11 @@ static void refuse_calls(struct call_acceptor *interface)
     container_of(interface, struct acceptor, interface)->refusing = true;
 }
 
+static void abort_calls(struct call_acceptor *interface)
+{
+    call_abort_all_draining(&container_of(interface, struct acceptor, interface)->live);
+}
+
 static bool has_no_calls(struct call_acceptor *interface)
 {
     return list_empty(&container_of(interface, struct acceptor, interface)->live);
@@ -122,8 +127,11 @@ enum err call_acceptor_serve(struct wire_thread *thread, const struct method *me
         free(nodes);
         return ERR_NO_MEMORY;
     }
-    acceptor->interface = (struct call_acceptor){
-        .accept = accept_calls, .refuse = refuse_calls, .empty = has_no_calls, .free = free_acceptor};
+    acceptor->interface = (struct call_acceptor){.accept = accept_calls,
+                                                 .refuse = refuse_calls,
+                                                 .abort = abort_calls,
+                                                 .empty = has_no_calls,
+                                                 .free = free_acceptor};
     acceptor->thread = thread;
     acceptor->nodes = nodes;
     acceptor->drain.run = on_drain;

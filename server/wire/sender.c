@@ -26,10 +26,6 @@
  * next message. */
 #define MAX_NOTES 1000
 
-/* When the channel is closed, the sender waits so long for a peer that does not read, in order to
- * report the last losses to it. */
-#define LAST_WRITE_NS (500 * NS_PER_MS)
-
 struct sender {
     struct call *call;
     struct wire_thread *thread;
@@ -50,7 +46,6 @@ struct sender {
     int64_t waiting_since_ns; /* when events began to wait; INT64_MAX: none are known to wait */
     int64_t sent_at_ns;
     struct socket_poll socket;
-    int64_t closed_at_ns;   /* when the sender first saw the channel closed; INT64_MAX: not yet */
     int64_t reported_at_ns; /* the last Progress */
     bool in_flight;
     bool moved;    /* a batch, a loss or a state was sent since the last Progress */
@@ -219,8 +214,6 @@ static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
 
     if (not_reading_since(sender) != INT64_MAX) {
         at_ns = earlier(at_ns, not_reading_since(sender) + sender->settings.write_timeout_ns);
-        if (sender->closed_at_ns != INT64_MAX)
-            at_ns = earlier(at_ns, sender->closed_at_ns + LAST_WRITE_NS);
         if (!sender->in_flight)
             at_ns = earlier(at_ns, socket_poll_due_at(&sender->socket, now_ns));
     } else if (lingering) {
@@ -236,6 +229,23 @@ static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
     cq_timer_set(sender->cq, &sender->timer, MAX_OF(at_ns, now_ns + 1)); /* never twice in one turn */
 }
 
+/* The write timeout of a consumer has passed. That of a session is in server/rpc/commands.c. A
+ * status would wait behind the message in flight, so that one is given up. */
+static void give_up(struct sender *sender)
+{
+    struct fault fault;
+
+    fault_number(&fault, FAULT_NOT_READING, "write",
+                 (uint64_t)(sender->settings.write_timeout_ns / NS_PER_MS), "ms without progress");
+    if (sender->in_flight) {
+        call_abort(sender->call, &fault);
+        sender_stop(sender);
+    } else {
+        sender_end(sender);
+        sender->port->not_reading(sender->ctx, &fault);
+    }
+}
+
 /* The one place that decides: send, wait, or end. */
 static void decide(struct sender *sender, int64_t now_ns)
 {
@@ -244,28 +254,18 @@ static void decide(struct sender *sender, int64_t now_ns)
     chan_tick(sender->chan, now_ns);
     check_credit(sender, now_ns);
     enum chan_state state = chan_state(sender->chan);
-    /* The write timeout of a consumer. That of a session is in server/rpc/commands.c. */
     if (not_reading_for(sender, sender->settings.write_timeout_ns, now_ns)) {
-        struct fault fault;
-        fault_number(&fault, FAULT_NOT_READING, "write",
-                     (uint64_t)(sender->settings.write_timeout_ns / NS_PER_MS), "ms without progress");
-        call_abort(sender->call, &fault);
-        sender_stop(sender);
+        give_up(sender);
         return;
     }
-    if (state == CHAN_CLOSED && sender->closed_at_ns == INT64_MAX)
-        sender->closed_at_ns = now_ns;
-    if (state == CHAN_BROKEN ||
-        (not_reading_since(sender) != INT64_MAX && sender->closed_at_ns != INT64_MAX &&
-         now_ns - sender->closed_at_ns >= LAST_WRITE_NS)) {
+    if (state == CHAN_BROKEN) {
         end(sender, state);
         return;
     }
     bool lingering = false;
     if (!sender->in_flight) {
         if (credit_limit_reached(&sender->credit)) {
-            sender->ended = true;
-            cq_timer_stop(sender->cq, &sender->timer);
+            sender_end(sender);
             sender->port->limit(sender->ctx);
             return;
         }
@@ -340,7 +340,6 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
     sender->timer.fired = on_timer;
     sender->waiting_since_ns = INT64_MAX;
     sender->socket.unwritable_since_ns = INT64_MAX;
-    sender->closed_at_ns = INT64_MAX;
     sender->stopped = true;
     return sender;
 }
@@ -404,6 +403,12 @@ void sender_sent(struct sender *sender, bool ok)
         chan_lost(sender->chan, &sender->batch, LOSS_CONSUMER_GONE);
     }
     cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
+}
+
+void sender_end(struct sender *sender)
+{
+    sender->ended = true;
+    cq_timer_stop(sender->cq, &sender->timer);
 }
 
 void sender_stop(struct sender *sender)

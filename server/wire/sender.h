@@ -22,7 +22,7 @@ struct sender;
 struct sender_settings {
     int64_t linger_ns;
     int64_t heartbeat_ns; /* 0: none */
-    /* A write that takes longer aborts the call: NOT_READING. A consumer that had shared producers
+    /* A write that takes longer ends the call: NOT_READING. A consumer that had shared producers
      * blocked, and then grants no credit for so long, is ended as by DISCONNECT. */
     int64_t write_timeout_ns;
     int64_t progress_ns;   /* the least time between two Progress notes */
@@ -40,6 +40,9 @@ struct sender_port {
     /* The channel passed a mark: append the note that the mark stands for. progress() follows for
      * the same message. */
     void (*marked)(void *ctx, uint32_t mark, struct buf *note);
+    /* The peer's socket has taken nothing for the write timeout, and no message is in flight:
+     * finish the call with this fault. Once; ended() does not follow. */
+    void (*not_reading)(void *ctx, const struct fault *fault);
     /* `limit_events` events were delivered: finish the call. Once; ended() does not follow. */
     void (*limit)(void *ctx);
     /* The channel has ended, and all of it was sent or accounted for: finish the call and return
@@ -66,6 +69,8 @@ void sender_begin(struct sender *sender, struct chan *chan);
 void sender_add_note(struct sender *sender, struct buf *note);
 size_t sender_backlog(const struct sender *sender); /* bytes of notes that wait for the next message */
 void sender_sent(struct sender *sender, bool ok);   /* call it from the call's sent() */
+/* The call was finished. Nothing more is sent. What is in flight counts by how its write ends. */
+void sender_end(struct sender *sender);
 /* The call is lost or closed. What is in flight counts as CONSUMER_GONE. Nothing is sent
  * afterwards. */
 void sender_stop(struct sender *sender);

@@ -26,7 +26,7 @@
 struct wire_thread {
     struct cq_thread *cq;
     grpc_server *server;
-    uint32_t max_header_bytes;
+    struct wire_settings settings;
     void (*down)(void *ctx);
     void *down_ctx;
     _Atomic bool shutting;
@@ -131,7 +131,11 @@ static void do_shutdown(struct task *task)
 
 static void do_cancel(struct task *task)
 {
-    grpc_server_cancel_all_calls(container_of(task, struct wire_thread, cancel)->server);
+    struct wire_thread *thread = container_of(task, struct wire_thread, cancel);
+
+    if (thread->acceptor)
+        thread->acceptor->abort(thread->acceptor); /* else they would end without a reason */
+    grpc_server_cancel_all_calls(thread->server);
 }
 
 static void do_adopt(struct task *task)
@@ -162,7 +166,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
         free(thread);
         return status;
     }
-    thread->max_header_bytes = settings->max_header_bytes;
+    thread->settings = *settings;
     thread->server = wire_server_new(settings);
     grpc_server_register_completion_queue(thread->server, cq_thread_queue(thread->cq), NULL);
     *thread_out = thread;
@@ -231,9 +235,9 @@ struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread)
     return thread->acceptor;
 }
 
-uint32_t wire_thread_max_header_bytes(const struct wire_thread *thread)
+const struct wire_settings *wire_thread_settings(const struct wire_thread *thread)
 {
-    return thread->max_header_bytes;
+    return &thread->settings;
 }
 
 struct framing_scan *wire_scan(struct wire_thread *thread)

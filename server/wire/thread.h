@@ -26,6 +26,7 @@ struct wire_thread;
 struct call_acceptor {
     void (*accept)(struct call_acceptor *acceptor); /* the server has started: ask for calls */
     void (*refuse)(struct call_acceptor *acceptor); /* the server shuts down: ask for no more calls */
+    void (*abort)(struct call_acceptor *acceptor);  /* abort every call that is alive: DRAINING */
     bool (*empty)(struct call_acceptor *acceptor);  /* no call is left; until then the thread goes on */
     void (*free)(struct call_acceptor *acceptor);   /* the thread has ended */
 };
@@ -56,8 +57,8 @@ grpc_server *wire_thread_server(struct wire_thread *thread);
 /* Sets the call acceptor before the thread starts. wire_thread_free() frees it. */
 void wire_thread_set_acceptor(struct wire_thread *thread, struct call_acceptor *acceptor);
 struct call_acceptor *wire_thread_acceptor(struct wire_thread *thread);
-/* What the metadata of a call may take, as the settings said (wire.h). */
-uint32_t wire_thread_max_header_bytes(const struct wire_thread *thread);
+/* The settings that the thread was made with. */
+const struct wire_settings *wire_thread_settings(const struct wire_thread *thread);
 /* Scratch memory for the scan of one message. */
 struct framing_scan *wire_scan(struct wire_thread *thread);
 

@@ -18,6 +18,7 @@ struct wire_settings {
      * max_header_bytes. */
     uint32_t core_header_bytes;
     uint64_t resource_quota_bytes;
+    int64_t write_timeout_ns; /* how long a call that was finished may take: call_finish() */
     int64_t min_ping_interval_ns;
     int64_t max_connection_age_ns; /* 0: never */
     int64_t connection_age_grace_ns;

@@ -4,7 +4,12 @@
  *
  * RECV_MESSAGE may complete without a message. That is a half-close only if the operation is ok and
  * grpc_call_failed_before_recv_message() is false. In every other case the peer is lost, and
- * RECV_CLOSE_ON_SERVER reports that. */
+ * RECV_CLOSE_ON_SERVER reports that.
+ *
+ * The core writes a status behind the message in flight, whole. A cancel does not wait: it writes
+ * its status into the middle of the message. Some peers report such a message as broken and lose
+ * the status (grpc-go: INTERNAL, "unexpected EOF"). So a call is cancelled only when its peer had
+ * the write timeout. */
 #include "grpc/server_call.h"
 
 #include <stdlib.h>
@@ -13,10 +18,6 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "grpc/slices.h"
-
-/* How long the write of a status may take. After that the call is cancelled, and the peer gets no
- * details. */
-#define MAX_STATUS_NS NS_PER_S
 
 static const struct fsm machine = {
     .name = "server_call",
@@ -65,10 +66,18 @@ static void on_read(struct call_base *base, grpc_byte_buffer *message, bool ok)
     grpc_byte_buffer_destroy(message);
 }
 
+/* What is being written began at `since_ns`. */
+static void set_status_limit(struct server_call *call, int64_t since_ns)
+{
+    cq_timer_set(call->base.thread, &call->status_limit, clock_add_ns(since_ns, call->write_timeout_ns));
+}
+
 static void on_sent(struct call_base *base, bool ok)
 {
     struct server_call *call = call_of(base);
 
+    if (call->state == SERVER_CALL_FINISHING && ok) /* the status comes next */
+        set_status_limit(call, clock_mono_ns());
     call->port->sent(call, ok);
 }
 
@@ -120,13 +129,14 @@ static void on_status_limit(struct cq_timer *timer, int64_t now_ns)
 }
 
 void server_call_open(struct server_call *call, struct cq_thread *thread, const struct server_call_port *port,
-                      grpc_call *core, bool headers_with_answer)
+                      grpc_call *core, const struct server_call_params *params)
 {
     static const struct call_base_port base_port = {
         .read = on_read, .sent = on_sent, .unpinned = on_unpinned};
 
     *call = (struct server_call){.port = port,
-                                 .headers_with_answer = headers_with_answer,
+                                 .headers_with_answer = params->headers_with_answer,
+                                 .write_timeout_ns = params->write_timeout_ns,
                                  .ended.done = on_ended,
                                  .status.done = on_status,
                                  .status_limit.fired = on_status_limit};
@@ -158,6 +168,7 @@ bool server_call_send(struct server_call *call, grpc_slice *slices, size_t count
 {
     if (call->state != SERVER_CALL_OPEN)
         return false;
+    call->sent_at_ns = cq_now_ns(call->base.thread);
     call_base_send(&call->base, slices, count, headers(call));
     return true;
 }
@@ -188,7 +199,7 @@ void server_call_finish(struct server_call *call, const struct server_status *st
     call->text = status->text.size > 0 ? strndup((const char *)status->text.data, status->text.size) : NULL;
     fsm_move(&machine, call, SERVER_CALL_FINISHING);
     call_base_start(&call->base, ops, count, &call->status);
-    cq_timer_set(call->base.thread, &call->status_limit, clock_mono_ns() + MAX_STATUS_NS);
+    set_status_limit(call, call->base.sending ? call->sent_at_ns : clock_mono_ns());
     grpc_slice_unref(trailer.value);
     grpc_slice_unref(text);
     grpc_byte_buffer_destroy(message);

@@ -2,7 +2,7 @@
  *
  *   OPEN --finish--> FINISHING --status written, peer lost--> ENDED
  *    | |                 |                                      ^
- *    | |       1 s passed, abort                                |
+ *    | |  write timeout passed, abort                           |
  *    | |                 v                                      |
  *    | +----abort----> ABORTED ---------------------------------+
  *    +-----peer lost--------------------------------------------+
@@ -49,6 +49,8 @@ struct server_call {
     bool headers_with_answer;
     bool headers_sent, answered_ok, lost_notified;
     int cancelled;
+    int64_t write_timeout_ns;
+    int64_t sent_at_ns; /* when the latest message was given to the core */
     struct op ended, status;
     struct cq_timer status_limit;
     /* What the status says; set by server_call_finish(). */
@@ -62,9 +64,15 @@ struct server_status {
     struct bytes details; /* of the trailer grpc-status-details-bin; empty: no trailer */
 };
 
+struct server_call_params {
+    bool headers_with_answer;
+    /* How long the peer may take for a message, and then for the status: server_call_finish(). */
+    int64_t write_timeout_ns;
+};
+
 /* Opens a call that the core handed over on `thread`, and takes over `core`. */
 void server_call_open(struct server_call *call, struct cq_thread *thread, const struct server_call_port *port,
-                      grpc_call *core, bool headers_with_answer);
+                      grpc_call *core, const struct server_call_params *params);
 
 /* Not finished, not aborted, and the peer is not lost. */
 static inline bool server_call_alive(const struct server_call *call)
@@ -78,9 +86,11 @@ void server_call_read(struct server_call *call);
 /* Sends slices as one message; at most one at a time. sent() follows. The core takes references of
  * its own. False: the call is not alive, and sent() does not follow. */
 bool server_call_send(struct server_call *call, grpc_slice *slices, size_t count);
-/* Sends `answer`, if there is one, and ends the call with a status. If that cannot be written
- * within 1 s, the call is cancelled: the peer gets code and text and no details, or CANCELLED in
- * place of OK. Does nothing if the call is not alive: the first ending counts. */
+/* Sends `answer`, if there is one, and ends the call with a status. A message in flight comes
+ * first, whole; sent() follows for it. The peer has the write timeout for that message, from its
+ * beginning on, and then once more for the status. Beyond that the call is cancelled: the peer gets
+ * code and text and no details, or CANCELLED in place of OK, perhaps in the middle of the message.
+ * Does nothing if the call is not alive: the first ending counts. */
 void server_call_finish(struct server_call *call, const struct server_status *status, grpc_slice *answer);
 /* Ends the call without waiting for a peer that does not read. The peer gets code and text, or
  * CANCELLED in place of OK. It also ends a call whose status is still being written. */

@@ -177,12 +177,15 @@ class Overflow(Case):
         self.assertEqual(received.lost_count(), len(missing))
 
     def test_finish_with_a_deadline_ends_a_stalled_consumer(self):
-        consumer = self.stalled(overflow=NEWEST, max_events=1000)
-        self.fill(consumer)
-        v1.stub("Subscriber", self.daemon.channel).Finish(
+        daemon = self.start_daemon("--write-timeout", "1s")
+        consumer = self.stalled(daemon.address, overflow=NEWEST, max_events=1000)
+        for number in range(50):
+            self.publish("p", [event(number, size=1000)], channel=daemon.channel)
+        v1.stub("Subscriber", daemon.channel).Finish(
             v1.FinishRequest(subscription_id=consumer.id, drain=duration(0.2))
         )
-        eventually(lambda: not self.daemon.subscription(consumer.id), "the drain's deadline ends it")
+        eventually(lambda: daemon.subscription(consumer.id).losses, "its deadline cuts what waits")
+        eventually(lambda: not daemon.subscription(consumer.id), "the write timeout ends it")
 
     def test_a_call_whose_peer_does_not_read_ends_after_the_write_timeout(self):
         daemon = self.start_daemon("--write-timeout", "1s")

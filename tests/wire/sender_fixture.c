@@ -67,7 +67,16 @@ static void limit(void *ctx)
     call_finish(fixture->call, &none);
 }
 
-static const struct sender_port port = {.progress = progress, .limit = limit, .ended = ended};
+static void not_reading(void *ctx, const struct fault *fault)
+{
+    struct sender_fixture *fixture = ctx;
+
+    fixture->not_reading++;
+    call_finish(fixture->call, fault);
+}
+
+static const struct sender_port port = {
+    .progress = progress, .not_reading = not_reading, .limit = limit, .ended = ended};
 
 static void opened(struct call *call, void *ctx)
 {

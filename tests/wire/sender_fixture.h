@@ -24,7 +24,7 @@ struct sender_fixture {
     struct sender *_Atomic sender;
     struct call *call; /* wire thread only */
     bool wants_last;   /* the last Progress is written too */
-    _Atomic int ended, lost, closed, progress, last_progress;
+    _Atomic int ended, lost, closed, progress, last_progress, not_reading;
     _Atomic enum chan_state how;
     _Atomic bool undecided; /* ended() does not know its reason yet */
     /* Of the message that was read last. */

@@ -219,20 +219,20 @@ static void finish_unread(void (*finish)(void *record))
     int64_t began_ns;
 
     begin();
-    wire_fixture_run(&fixture, act_send, &record);
     began_ns = clock_mono_ns();
+    wire_fixture_run(&fixture, act_send, &record);
     wire_fixture_run(&fixture, finish, &record);
     wire_fixture_wait(&fixture, 400 * NS_PER_MS);
-    cr_assert_eq(record.closed, 0, "the peer has a second");
+    cr_assert_eq(record.closed, 0, "the peer has the write timeout");
     wire_fixture_until(&fixture, record.closed == 1);
-    cr_assert_geq(clock_mono_ns() - began_ns, NS_PER_S);
+    cr_assert_geq(clock_mono_ns() - began_ns, STATUS_LIMIT_NS);
     cr_assert_lt(clock_mono_ns() - began_ns, 5 * NS_PER_S);
     cr_assert_eq(record.lost, 0, "the owner had called call_finish()");
     cr_assert_eq(record.unsent, 1);
     cr_assert_eq(record.closed_ok, 0);
 }
 
-Test(call_stream, an_ok_that_is_not_read_becomes_a_cancel_after_a_second)
+Test(call_stream, an_ok_that_is_not_read_becomes_a_cancel_after_the_write_timeout)
 {
     finish_unread(act_finish);
     cr_assert_eq(client_end(&client), GRPC_STATUS_CANCELLED,
@@ -240,11 +240,44 @@ Test(call_stream, an_ok_that_is_not_read_becomes_a_cancel_after_a_second)
     client_close(&client);
 }
 
-Test(call_stream, a_fault_that_is_not_read_becomes_a_cancel_with_its_code_after_a_second)
+Test(call_stream, a_fault_that_is_not_read_becomes_a_cancel_with_its_code_after_the_write_timeout)
 {
     finish_unread(act_refuse);
     cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
     cr_assert(strstr(status_message(), "settings.size"), "%s", status_message());
+    client_close(&client);
+}
+
+/* Finding 26: the limit counts from the beginning of the message, and anew for the status. */
+Test(call_stream, a_peer_that_reads_in_time_gets_the_message_and_then_the_status)
+{
+    begin();
+    wire_fixture_run(&fixture, act_send, &record);
+    wire_fixture_run(&fixture, act_refuse, &record);
+    wire_fixture_wait(&fixture, STATUS_LIMIT_NS / 4);
+    cr_assert_eq(record.sent + record.unsent, 0, "it is still in flight");
+    cr_assert(client_read(&client, &bytes));
+    cr_assert_eq(bytes.size, 8 * 1024 * 1024);
+    cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
+    client_close(&client);
+    wire_fixture_until(&fixture, record.closed == 1);
+    cr_assert_eq(record.sent, 1);
+    cr_assert_eq(record.closed_ok, 1);
+}
+
+Test(call_stream, the_time_that_a_message_was_in_flight_before_the_finish_counts)
+{
+    int64_t finished_ns;
+
+    begin();
+    wire_fixture_run(&fixture, act_send, &record);
+    wire_fixture_wait(&fixture, STATUS_LIMIT_NS);
+    finished_ns = clock_mono_ns();
+    wire_fixture_run(&fixture, act_refuse, &record);
+    wire_fixture_until(&fixture, record.closed == 1);
+    cr_assert_lt(clock_mono_ns() - finished_ns, STATUS_LIMIT_NS / 2);
+    cr_assert_eq(record.unsent, 1);
+    cr_assert_eq(client_end(&client), GRPC_STATUS_INVALID_ARGUMENT);
     client_close(&client);
 }
 

@@ -258,6 +258,49 @@ Test(sender_ends, events_in_flight_count_as_consumer_gone_when_the_sender_is_sto
     cr_assert_eq(sender_fixture_wait_closed(&fixture).dropped[LOSS_CONSUMER_GONE].events, 1);
 }
 
+static void act_finish_and_end(void *ctx)
+{
+    (void)ctx;
+    sender_end(fixture.sender);
+    call_finish(fixture.call, NULL);
+}
+
+/* Finding 26. */
+Test(sender_ends, a_message_in_flight_at_the_end_counts_as_delivered_when_it_was_read)
+{
+    struct chan_stats stats;
+
+    begin(NULL);
+    sender_fixture_fill_window(&fixture);
+    cr_assert_eq(sender_fixture_put(&fixture, 1, 4, 10), ERR_OK);
+    wire_fixture_run(&fixture.wire, act_finish_and_end, NULL);
+    chan_close(fixture.chan, LOSS_CONSUMER_GONE);
+    cr_assert(sender_fixture_in_flight(&fixture));
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a1");
+    cr_assert_null(sender_fixture_read(&fixture));
+    cr_assert_eq(client_status(&fixture.client), GRPC_STATUS_OK);
+    stats = sender_fixture_wait_closed(&fixture);
+    cr_assert_eq(stats.delivered.events, 1);
+    cr_assert_eq(stats.dropped[LOSS_CONSUMER_GONE].events, 4);
+    cr_assert_eq(fixture.ended, 0);
+}
+
+/* Finding 26. The peer had only half a second to read on, and then heard nothing of the loss. */
+Test(sender_ends, a_closed_channel_waits_for_the_message_in_flight_to_report_what_it_dropped)
+{
+    begin(NULL);
+    sender_fixture_fill_window(&fixture);
+    cr_assert_eq(sender_fixture_put(&fixture, 1, 4, 10), ERR_OK);
+    chan_close(fixture.chan, LOSS_DRAIN_CUT);
+    wire_fixture_wait(&fixture.wire, 700 * NS_PER_MS);
+    cr_assert_eq(fixture.ended, 0);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a1");
+    cr_assert_str_eq(sender_fixture_read(&fixture), "lost b 1-4 CUT");
+    cr_assert_null(sender_fixture_read(&fixture));
+    cr_assert_eq(client_status(&fixture.client), GRPC_STATUS_OK);
+    sender_fixture_wait_closed(&fixture);
+}
+
 /* Wakes the sender from another thread, while the wire thread waits: the wake comes at this point
  * of the turn. */
 static void *wake_once(void *ctx)

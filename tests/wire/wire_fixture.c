@@ -54,6 +54,7 @@ void wire_fixture_open(struct wire_fixture *fixture, const struct method *method
                                            .max_header_bytes = MAX_HEADER_BYTES,
                                            .core_header_bytes = 4 * MAX_HEADER_BYTES,
                                            .min_ping_interval_ns = NS_PER_S,
+                                           .write_timeout_ns = STATUS_LIMIT_NS,
                                            .resource_quota_bytes = 256 * 1024 * 1024};
 
     *fixture = (struct wire_fixture){0};

@@ -20,6 +20,9 @@
 /* A test fails if something that it waits for takes longer. */
 #define DEADLINE_NS (20 * NS_PER_S)
 
+/* The write timeout of a call that was finished. */
+#define STATUS_LIMIT_NS (2 * NS_PER_S)
+
 /* What the metadata of a call may take. */
 #define MAX_HEADER_BYTES 8192
 

@@ -144,7 +144,9 @@ static void on_requested(struct op *op, bool ok)
         return;
     }
     served.open = true;
-    server_call_open(&served.call, fixture.thread, &port, served.core, behaviour == ANSWER);
+    server_call_open(&served.call, fixture.thread, &port, served.core,
+                     &(struct server_call_params){.headers_with_answer = behaviour == ANSWER,
+                                                  .write_timeout_ns = NS_PER_S});
     if (served.held)
         server_call_hold(&served.call);
     server_call_read(&served.call);
