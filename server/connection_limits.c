@@ -10,9 +10,9 @@
  * some client libraries refuse such a call themselves; gRPC core 1.51 as a client does not. */
 #define CORE_HEADERS 4u
 
-/* A message may declare so much more than the core takes, and its call gets a status. Above, the
- * guard ends the connection. */
-#define GUARD_MESSAGE_HEADROOM (3u * MIB)
+/* A message may declare so much more than we take, and its call gets our answer. Above, the guard
+ * ends the connection: the core reads a message as a whole before anybody can refuse it. */
+#define REFUSED_MESSAGE_BYTES (3u * MIB)
 
 /* Streams that the guard allows and the core does not, so that the core answers first. */
 #define GUARD_STREAM_HEADROOM 24u
@@ -28,8 +28,11 @@
 
 struct wire_settings connection_limits_of_core(const struct settings *settings)
 {
+    const uint32_t max_message_bytes = settings->framing.max_batch_bytes + settings->core_headroom_bytes;
+
     return (struct wire_settings){
-        .max_message_bytes = settings->framing.max_batch_bytes + settings->core_headroom_bytes,
+        .max_message_bytes = max_message_bytes,
+        .core_message_bytes = max_message_bytes + REFUSED_MESSAGE_BYTES,
         .max_calls_per_connection = settings->max_calls_per_connection,
         .max_header_bytes = settings->max_header_bytes,
         .core_header_bytes = CORE_HEADERS * settings->max_header_bytes,
@@ -56,7 +59,8 @@ struct h2guard_limits connection_limits_of_guard(const struct settings *settings
     limits.max_header_bytes = core.core_header_bytes;
     limits.max_continuations =
         MAX_OF(limits.max_continuations, core.core_header_bytes / USUAL_FRAME_BYTES + 1);
-    limits.max_message_bytes = core.max_message_bytes + GUARD_MESSAGE_HEADROOM;
+    limits.max_message_bytes = core.core_message_bytes;
+    limits.allow_compressed = wire_tells_compressed();
     limits.max_unfinished_bytes =
         MAX_OF((uint64_t)settings->max_unfinished_bytes, (uint64_t)limits.max_message_bytes);
     return limits;

@@ -222,7 +222,8 @@ static void message(struct call *call, struct message *message)
 
     consume->reading = false;
     consume->steps++;
-    if (decode(message_bytes(message), &tributary__v1__consume_request__descriptor, &decoded, &fault)) {
+    if (message_check(message, UINT64_MAX, &fault) ||
+        decode(message_bytes(message), &tributary__v1__consume_request__descriptor, &decoded, &fault)) {
         subscriber_refuse(&consume->subscriber, &fault);
         return;
     }

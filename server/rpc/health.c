@@ -179,7 +179,8 @@ static void message(struct call *call, struct message *message)
     ProtobufCMessage *request = NULL;
     struct fault fault;
 
-    if (decode(message_bytes(message), &grpc__health__v1__health_check_request__descriptor, &request,
+    if (message_check(message, UINT64_MAX, &fault) ||
+        decode(message_bytes(message), &grpc__health__v1__health_check_request__descriptor, &request,
                &fault)) {
         call_finish(call, &fault);
         return;

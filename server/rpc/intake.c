@@ -205,9 +205,11 @@ void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
 struct scanned_message intake_scan(struct intake *intake, struct message *message)
 {
     struct framing_scan *scan = wire_scan(call_thread(intake->call));
-    enum fault_reason reason = framing_scan(scan, message_bytes(message),
-                                            &loop_settings(intake->rpc->loop)->framing, &intake->fault);
+    const struct framing_limits *limits = &loop_settings(intake->rpc->loop)->framing;
+    enum fault_reason reason = message_check(message, limits->max_batch_bytes, &intake->fault);
 
+    if (!reason)
+        reason = framing_scan(scan, message_bytes(message), limits, &intake->fault);
     if (!reason)
         reason = check_confirm(&scan->fields[PB_PUBLISH_REQUEST_CONFIRM], &intake->fault);
     if (!reason && (scan->count > 0 || scan->fields[PB_PUBLISH_REQUEST_PRODUCER].present))

@@ -242,6 +242,10 @@ static void on_intake_done(struct intake *intake, enum fault_reason reason)
         call_finish(intake->call, &intake->fault); /* the stream has no producer */
         return;
     }
+    if (reason == FAULT_UNKNOWN_ENCODING) {
+        call_finish(intake->call, &intake->fault); /* gRPC wants the whole call refused */
+        return;
+    }
     stream->offering = false;
     stream->coalesced = 0;
     if (reason == FAULT_DRAINING) {

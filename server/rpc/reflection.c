@@ -154,11 +154,15 @@ static void opened(struct call *call, void *ctx)
 static void message(struct call *call, struct message *message)
 {
     struct reflection_stream *stream = call_owned(call);
-    struct bytes bytes = message_bytes(message);
     ProtobufCMessage *request = NULL;
     struct buf answer = {0};
     struct fault fault;
 
+    if (message_check(message, UINT64_MAX, &fault)) {
+        call_finish(call, &fault);
+        return;
+    }
+    struct bytes bytes = message_bytes(message);
     if (decode(bytes, &grpc__reflection__v1__server_reflection_request__descriptor, &request, &fault)) {
         call_finish(call, &fault);
         return;

@@ -352,12 +352,14 @@ static void handle_hello(struct registration *registration, const struct framing
 static void message(struct call *call, struct message *message)
 {
     struct registration *registration = call_owned(call);
+    const struct framing_limits *limits = &loop_settings(registration->rpc->loop)->framing;
     struct framing_scan *scan = wire_scan(call_thread(call));
     struct fault fault;
 
     registration->reading = false;
     registration->messages++;
-    if (framing_scan(scan, message_bytes(message), &loop_settings(registration->rpc->loop)->framing, &fault))
+    if (message_check(message, limits->max_batch_bytes, &fault) ||
+        framing_scan(scan, message_bytes(message), limits, &fault))
         refuse(registration, &fault);
     else if (registration->state == HELLO)
         handle_hello(registration, scan);

@@ -377,7 +377,8 @@ static void message(struct call *call, struct message *message)
     ProtobufCMessage *request;
     struct fault fault;
 
-    if (decode(message_bytes(message), &tributary__v1__subscribe_request__descriptor, &request, &fault))
+    if (message_check(message, UINT64_MAX, &fault) ||
+        decode(message_bytes(message), &tributary__v1__subscribe_request__descriptor, &request, &fault))
         subscriber_refuse(call_owned(call), &fault);
     else
         subscriber_begin(call_owned(call), request, request);

@@ -93,7 +93,8 @@ static void message(struct call *call, struct message *message)
     struct unary_call *unary = call_owned(call);
     struct fault fault;
 
-    if (decode(message_bytes(message), unary->method->type, &unary->request, &fault)) {
+    if (message_check(message, UINT64_MAX, &fault) ||
+        decode(message_bytes(message), unary->method->type, &unary->request, &fault)) {
         call_finish(call, &fault);
         return;
     }

@@ -13,11 +13,13 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "grpc/message_flag.h"
 #include "grpc/server_call.h"
 #include "grpc/slices.h"
 #include "h2socket/h2socket.h"
 #include "server/wire/message.h"
 #include "server/wire/request_headers.h"
+#include "server/wire/response_headers.h"
 
 #include <grpc/support/alloc.h>
 
@@ -36,6 +38,9 @@ struct call {
     int fd;                       /* of the TCP connection, which the core owns; -1: not known, or no TCP */
     char peer[96];
     struct peer_key peer_key;
+    /* A compressed message that waits until its thread has time to inflate it; NULL: none. */
+    grpc_byte_buffer *deflated;
+    struct heavy_work inflate_work;
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
@@ -45,15 +50,44 @@ static struct call *call_of(struct server_call *base)
     return container_of(base, struct call, base);
 }
 
-static void on_received(struct server_call *base, grpc_byte_buffer **received)
+static void hand_over(struct call *call, grpc_byte_buffer *buffer, bool is_flagged)
 {
-    struct call *call = call_of(base);
-    struct message message = {.buffer = *received};
+    struct message message = message_receive(
+        buffer, &(struct message_origin){.max_bytes = wire_thread_settings(call->thread)->max_message_bytes,
+                                         .is_flagged = is_flagged});
 
-    *received = NULL;
     if (call->port->message)
         call->port->message(call, &message);
     message_fini(&message);
+}
+
+static void inflate_and_hand_over(struct heavy_work *work)
+{
+    struct call *call = container_of(work, struct call, inflate_work);
+    grpc_byte_buffer *buffer = call->deflated;
+
+    call->deflated = NULL;
+    if (!call_alive(call)) {
+        grpc_byte_buffer_destroy(buffer);
+        return;
+    }
+    call_hold(call);
+    hand_over(call, buffer, true);
+    call_unhold(call);
+}
+
+static void on_received(struct server_call *base, grpc_byte_buffer **received)
+{
+    struct call *call = call_of(base);
+    grpc_byte_buffer *buffer = *received;
+
+    *received = NULL;
+    if (!message_is_deflated(buffer)) {
+        hand_over(call, buffer, message_is_flagged(base->base.core));
+        return;
+    }
+    call->deflated = buffer;
+    wire_run_heavy(call->thread, &call->inflate_work);
 }
 
 static void on_half_closed(struct server_call *base)
@@ -100,6 +134,8 @@ static void on_closed(struct server_call *base, bool ok)
     if (call->port->closed)
         call->port->closed(call, ok);
     list_remove(&call->live);
+    list_remove(&call->inflate_work.link);
+    grpc_byte_buffer_destroy(call->deflated);
     count_add(COUNT_LIVE_CALLS, -1);
     free(call);
 }
@@ -178,10 +214,13 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     count_add(COUNT_LIVE_CALLS, 1);
     count_add(COUNT_CALLS, 1);
     list_append(live, &call->live);
+    list_init(&call->inflate_work.link);
+    call->inflate_work.run = inflate_and_hand_over;
     name_peer(call, from->core);
     server_call_open(
         &call->base, wire_cq(thread), &port, from->core,
-        &(struct server_call_params){.headers_with_answer = call->port->unary,
+        &(struct server_call_params){.headers = response_headers(),
+                                     .headers_with_answer = call->port->unary,
                                      .write_timeout_ns = wire_thread_settings(thread)->write_timeout_ns});
     call_hold(call);
     if (has_too_much_metadata(call, from))
@@ -324,6 +363,8 @@ void call_finish(struct call *call, const struct fault *fault)
         if (call_fault_details)
             call_fault_details(fault, &details);
         status.details = (struct bytes){details.data, details.size};
+        if (fault->reason == FAULT_UNKNOWN_ENCODING)
+            status.also = response_headers_encodings();
     }
     server_call_finish(&call->base, &status, NULL);
 }

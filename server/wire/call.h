@@ -25,8 +25,8 @@ struct call_port {
     /* A call came in. The method gives it an object with call_own(), and usually calls
      * call_read(). */
     void (*opened)(struct call *call, void *ctx);
-    /* One message arrived. It is valid during the callback. The next one comes only after
-     * call_read(). */
+    /* One message arrived. It is valid during the callback, and may be refused: message_check().
+     * The next one comes only after call_read(). */
     void (*message)(struct call *call, struct message *message);
     /* The peer will send no more messages (its half-close). */
     void (*half_closed)(struct call *call);

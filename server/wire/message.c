@@ -2,8 +2,12 @@
  * piece and large, otherwise by one copy. */
 #include "server/wire/message.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/wire/inflate.h"
 
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core
  * (MAX_WIRE_READ at most). */
@@ -20,6 +24,70 @@ static void release_slice(struct chunk_memory *memory)
 
     grpc_slice_unref(held->slice);
     free(held);
+}
+
+bool message_is_deflated(const grpc_byte_buffer *buffer)
+{
+    return buffer->data.raw.compression != GRPC_COMPRESS_NONE;
+}
+
+static enum fault_reason refusal_of(enum inflate_result result)
+{
+    switch (result) {
+    case INFLATE_OK:
+        return FAULT_NONE;
+    case INFLATE_BROKEN:
+        return FAULT_BAD_COMPRESSION;
+    case INFLATE_TOO_LARGE:
+        return FAULT_BATCH_TOO_LARGE;
+    case INFLATE_NO_MEMORY:
+        return FAULT_MEMORY_BUDGET;
+    }
+    return FAULT_BUG;
+}
+
+static void inflate_in_place(struct message *message)
+{
+    message->refusal =
+        refusal_of(inflate_message(message->buffer, (size_t)message->max_size, &message->copy));
+    if (message->refusal)
+        return;
+    message->is_copy = message->is_whole = true;
+    message->bytes = slice_bytes(&message->copy);
+    grpc_byte_buffer_destroy(message->buffer);
+    message->buffer = NULL;
+}
+
+struct message message_receive(grpc_byte_buffer *buffer, const struct message_origin *origin)
+{
+    struct message message = {
+        .buffer = buffer, .size = buffer->data.raw.slice_buffer.length, .max_size = origin->max_bytes};
+
+    if (origin->is_flagged && !message_is_deflated(buffer))
+        message.refusal = FAULT_UNKNOWN_ENCODING;
+    else if (message.size > message.max_size)
+        message.refusal = FAULT_BATCH_TOO_LARGE;
+    else if (message_is_deflated(buffer))
+        inflate_in_place(&message);
+    return message;
+}
+
+enum fault_reason message_check(const struct message *message, uint64_t max_bytes, struct fault *fault)
+{
+    const uint64_t max_size = MIN_OF(message->max_size, max_bytes);
+    char bound[64];
+
+    if (!message->refusal)
+        return FAULT_NONE;
+    if (message->refusal == FAULT_UNKNOWN_ENCODING)
+        return fault_set(fault, message->refusal, "", "gzip, deflate, or none");
+    if (message->refusal != FAULT_BATCH_TOO_LARGE)
+        return fault_set(fault, message->refusal, "", "");
+    snprintf(bound, sizeof(bound), "at most %" PRIu64 " bytes", max_size);
+    if (message->size > message->max_size)
+        return fault_number(fault, FAULT_BATCH_TOO_LARGE, "", message->size, bound);
+    snprintf(bound, sizeof(bound), "at most %" PRIu64 " bytes, decompressed", max_size);
+    return fault_set(fault, FAULT_BATCH_TOO_LARGE, "", bound);
 }
 
 struct bytes message_bytes(struct message *message)

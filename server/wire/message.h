@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/fault.h"
 #include "event/chunk.h"
 #include "grpc/slices.h"
 
@@ -18,7 +19,30 @@ struct message {
     grpc_slice copy;    /* where `bytes` are, if the core received the message in several pieces */
     bool is_whole;      /* `bytes` is set */
     bool is_copy;       /* `copy` is set: a reference of ours */
+    /* Why nobody may read it; see message_check(). */
+    enum fault_reason refusal;
+    uint64_t size, max_size;
 };
+
+/* What a call knows of a message that it has received. */
+struct message_origin {
+    uint64_t max_bytes;
+    bool is_flagged; /* the peer says that it is compressed */
+};
+
+/* Makes a message of what the core has received, and takes over `buffer`. A compressed one is
+ * inflated. One that is too large, or that cannot be inflated, is refused. */
+struct message message_receive(grpc_byte_buffer *buffer, const struct message_origin *origin);
+/* Whether message_receive() has something to inflate. */
+bool message_is_deflated(const grpc_byte_buffer *buffer);
+
+/* FAULT_NONE, or why the message is refused; *fault says the rest: BATCH_TOO_LARGE it has more
+ * bytes than allowed, perhaps once it is inflated BAD_COMPRESSION it cannot be inflated
+ * UNKNOWN_ENCODING it is compressed in another way than the core knows MEMORY_BUDGET out of memory
+ * `max_bytes` is the bound that a fault names, if it is below the message's own. Ask before
+ * anything else: a refused message may not be read. */
+MUST_CHECK enum fault_reason message_check(const struct message *message, uint64_t max_bytes,
+                                           struct fault *fault);
 
 /* Brings the message into one piece and returns it: valid as long as the message, wherever it is
  * moved. A second call costs nothing, and `message->bytes` says the same. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "event/framing.h"
 #include "grpc/op.h"
 #include "grpc/tags/core_tags.h"
@@ -23,6 +24,13 @@
  * connection needs up to three such polls: for its first bytes, for more of them, for its end. */
 #define EMPTY_POLLS_PER_ADOPTION 4
 
+/* So much heavy work is done in a turn, and what one piece of work takes beyond it. */
+#define MAX_TURN_HEAVY_NS NS_PER_MS
+
+/* Heavy work leads to completions at once: the next message of the same peer, which is there
+ * already. So after it the thread polls, as after an adoption, or others would not be read. */
+#define EMPTY_POLLS_PER_HEAVY 4
+
 struct wire_thread {
     struct cq_thread *cq;
     grpc_server *server;
@@ -37,6 +45,8 @@ struct wire_thread {
     struct call_acceptor *acceptor;
     struct framing_scan scan;
     struct list adoptions; /* sockets that wait to be adopted, one in each turn */
+    struct list heavy;     /* work that waits for a turn with time */
+    int64_t heavy_ns;      /* spent on such work in this turn */
     struct op shut;        /* completes when the server is down */
     bool is_down;
     struct busy_meter busy;
@@ -76,6 +86,39 @@ static void adopt_next(struct wire_thread *thread)
     cq_poll(thread->cq, EMPTY_POLLS_PER_ADOPTION, MAX_TURN_COMPLETIONS);
 }
 
+static void run_heavy(struct wire_thread *thread, struct heavy_work *work)
+{
+    int64_t began_ns = clock_mono_ns();
+
+    work->run(work);
+    thread->heavy_ns += clock_mono_ns() - began_ns;
+}
+
+void wire_run_heavy(struct wire_thread *thread, struct heavy_work *work)
+{
+    if (list_empty(&thread->heavy) && thread->heavy_ns < MAX_TURN_HEAVY_NS)
+        run_heavy(thread, work);
+    else
+        list_append(&thread->heavy, &work->link);
+}
+
+/* The end of what this turn does of it. */
+static void run_waiting_heavy(struct wire_thread *thread)
+{
+    bool did_some = thread->heavy_ns > 0;
+
+    while (!list_empty(&thread->heavy) && thread->heavy_ns < MAX_TURN_HEAVY_NS) {
+        struct heavy_work *work = container_of(list_first(&thread->heavy), struct heavy_work, link);
+
+        list_remove(&work->link);
+        run_heavy(thread, work);
+        did_some = true;
+    }
+    thread->heavy_ns = 0;
+    if (did_some)
+        cq_poll(thread->cq, EMPTY_POLLS_PER_HEAVY, MAX_TURN_COMPLETIONS);
+}
+
 static void on_begun(void *ctx)
 {
     struct wire_thread *thread = ctx;
@@ -94,14 +137,15 @@ static void after_tasks(void *ctx, int64_t now_ns)
 
     if (!list_empty(&thread->adoptions))
         adopt_next(thread);
+    run_waiting_heavy(thread);
     busy_meter_update(&thread->busy, now_ns);
 }
 
-static bool has_adoptions(void *ctx)
+static bool has_work(void *ctx)
 {
     const struct wire_thread *thread = ctx;
 
-    return !list_empty(&thread->adoptions);
+    return !list_empty(&thread->adoptions) || !list_empty(&thread->heavy);
 }
 
 /* The server may be down while the last tags of calls are still to arrive, and while the loop still
@@ -150,7 +194,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
     static const struct cq_thread_port port = {.begun = on_begun,
                                                .max_completions = max_completions,
                                                .after_tasks = after_tasks,
-                                               .has_work = has_adoptions,
+                                               .has_work = has_work,
                                                .is_done = is_done,
                                                .ended = on_ended};
     struct wire_thread *thread = calloc(1, sizeof(*thread));
@@ -158,6 +202,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
     if (!thread)
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
     list_init(&thread->adoptions);
+    list_init(&thread->heavy);
     thread->shut.done = on_shut;
     thread->shutdown.run = do_shutdown;
     thread->cancel.run = do_cancel;

@@ -2,8 +2,8 @@
  * calls and connections that were given to it.
  *
  * The room src/grpc has the thread itself, and says what a *turn* is (grpc/cq_thread.h). A wire
- * thread adds this: in each turn it adopts one connection that waits, and measures whether it is
- * busy. While it is busy, a turn handles several completions.
+ * thread adds this: in each turn it adopts one connection that waits, does a millisecond of heavy
+ * work, and measures whether it is busy. While it is busy, a turn handles several completions.
  *
  * Threads: the wire thread itself, unless a function says otherwise. */
 #ifndef TRIBUTARY_SERVER_WIRE_THREAD_H
@@ -64,6 +64,15 @@ struct framing_scan *wire_scan(struct wire_thread *thread);
 
 /* The thread's queue, mailbox, timers and hooks. */
 struct cq_thread *wire_cq(const struct wire_thread *thread);
+
+/* Work of which a turn does only so much, such as inflating messages. Embedded. */
+struct heavy_work {
+    struct list link; /* list_init() before the first use */
+    void (*run)(struct heavy_work *work);
+};
+/* Runs the work: now, or in a later turn where this one has spent its time. In order. To take back
+ * work that waits, remove its link from the list. */
+void wire_run_heavy(struct wire_thread *thread, struct heavy_work *work);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);

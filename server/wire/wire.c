@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "grpc/core_log.h"
+#include "grpc/message_flag.h"
 #include "server/wire/message.h"
+#include "server/wire/response_headers.h"
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
@@ -70,6 +72,7 @@ void wire_init(void)
     gpr_set_log_verbosity(log_wants(LOG_DEBUG) ? GPR_LOG_SEVERITY_INFO : GPR_LOG_SEVERITY_ERROR);
     disable_deadlock_detector();
     grpc_init();
+    response_headers_init();
 }
 
 void wire_fini(void)
@@ -83,6 +86,11 @@ const char *wire_version(void)
     bool is_that = built_with[0] != '\0' && strcmp(grpc_version_string(), BUILT_WITH_CORE) == 0;
 
     return is_that ? built_with : grpc_version_string();
+}
+
+bool wire_tells_compressed(void)
+{
+    return message_flag_is_known();
 }
 
 /* Rounded up; at most what the core can hold. */
@@ -102,11 +110,10 @@ grpc_server *wire_server_new(const struct wire_settings *settings)
         NUMBER(GRPC_ARG_ALLOW_REUSEPORT, 0),
         NUMBER(GRPC_ARG_MAX_CONCURRENT_STREAMS, settings->max_calls_per_connection),
         NUMBER(GRPC_ARG_MAX_METADATA_SIZE, settings->core_header_bytes),
-        NUMBER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, settings->max_message_bytes),
+        NUMBER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, settings->core_message_bytes),
         NUMBER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
-        /* We compress nothing, and a call that wants compression is refused. Without this the two
-         * filters would only pass messages on. */
-        NUMBER(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+        /* We compress nothing. What is compressed we decompress ourselves, within a bound
+         * (inflate.h). */
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         NUMBER(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
         /* With the probe, a call that nobody reads may keep 16 MiB and more. Without it the core

@@ -3,6 +3,7 @@
 #ifndef TRIBUTARY_SERVER_WIRE_WIRE_H
 #define TRIBUTARY_SERVER_WIRE_WIRE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <grpc/grpc.h>
@@ -11,7 +12,11 @@
 
 /* What a server is told when it is made. A time is in nanoseconds, and is rounded up to ms. */
 struct wire_settings {
-    uint32_t max_message_bytes; /* the core itself refuses a longer message: our limit + 64 KiB */
+    /* We refuse a longer message, also one that is as long once it is decompressed. */
+    uint32_t max_message_bytes;
+    /* The core itself refuses a longer one, and ends its call without details: what the guard lets
+     * pass at most. */
+    uint32_t core_message_bytes;
     uint32_t max_calls_per_connection;
     uint32_t max_header_bytes; /* we refuse a call with more metadata */
     /* The core announces this bound. It ends the connection of a peer that sends more: more than
@@ -33,6 +38,10 @@ void wire_fini(void);
 /* The version of gRPC, such as 1.51.1; of another core than that of the build, the core's own.
  * Static text. */
 const char *wire_version(void);
+
+/* Whether a call hears that a message is marked as compressed, also where the core does not know
+ * how (grpc/message_flag.h). It refuses such a message. */
+bool wire_tells_compressed(void);
 
 /* Makes a server with these settings and our other arguments. It is not started. The caller
  * destroys it. */

@@ -135,6 +135,7 @@ void server_call_open(struct server_call *call, struct cq_thread *thread, const 
         .read = on_read, .sent = on_sent, .unpinned = on_unpinned};
 
     *call = (struct server_call){.port = port,
+                                 .headers = params->headers,
                                  .headers_with_answer = params->headers_with_answer,
                                  .write_timeout_ns = params->write_timeout_ns,
                                  .ended.done = on_ended,
@@ -150,12 +151,12 @@ void server_call_open(struct server_call *call, struct cq_thread *thread, const 
 /* The operation that sends the headers, once; NULL: they are sent. */
 static const grpc_op *headers(struct server_call *call)
 {
-    static const grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+    static const grpc_op none_of_ours = {.op = GRPC_OP_SEND_INITIAL_METADATA};
 
     if (call->headers_sent)
         return NULL;
     call->headers_sent = true;
-    return &op;
+    return call->headers ? call->headers : &none_of_ours;
 }
 
 void server_call_read(struct server_call *call)
@@ -179,28 +180,33 @@ void server_call_finish(struct server_call *call, const struct server_status *st
         return;
     grpc_byte_buffer *message = answer ? grpc_raw_byte_buffer_create(answer, 1) : NULL;
     grpc_slice text = slice_copy_of(status->text);
-    grpc_metadata trailer = {.key = grpc_slice_from_static_string("grpc-status-details-bin"),
-                             .value = slice_copy_of(status->details)};
+    grpc_slice details = slice_copy_of(status->details);
+    grpc_metadata trailers[2];
+    size_t trailer_count = 0;
     const grpc_op *send_headers = headers(call);
     grpc_op ops[3];
     size_t count = 0;
 
+    if (status->details.size > 0)
+        trailers[trailer_count++] = (grpc_metadata){
+            .key = grpc_slice_from_static_string("grpc-status-details-bin"), .value = details};
+    if (status->also)
+        trailers[trailer_count++] = *status->also;
     if (send_headers)
         ops[count++] = *send_headers;
     if (message)
         ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message};
-    ops[count++] = (grpc_op){
-        .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-        .data.send_status_from_server = {.status = status->code,
-                                         .status_details = &text,
-                                         .trailing_metadata_count = status->details.size > 0 ? 1 : 0,
-                                         .trailing_metadata = &trailer}};
+    ops[count++] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+                             .data.send_status_from_server = {.status = status->code,
+                                                              .status_details = &text,
+                                                              .trailing_metadata_count = trailer_count,
+                                                              .trailing_metadata = trailers}};
     call->code = status->code;
     call->text = status->text.size > 0 ? strndup((const char *)status->text.data, status->text.size) : NULL;
     fsm_move(&machine, call, SERVER_CALL_FINISHING);
     call_base_start(&call->base, ops, count, &call->status);
     set_status_limit(call, call->base.sending ? call->sent_at_ns : clock_mono_ns());
-    grpc_slice_unref(trailer.value);
+    grpc_slice_unref(details);
     grpc_slice_unref(text);
     grpc_byte_buffer_destroy(message);
 }

@@ -47,6 +47,7 @@ struct server_call {
     enum server_call_state state;
     /* True: the headers go out with the answer. False: with the first read or message. */
     bool headers_with_answer;
+    const grpc_op *headers;
     bool headers_sent, answered_ok, lost_notified;
     int cancelled;
     int64_t write_timeout_ns;
@@ -61,10 +62,12 @@ struct server_call {
 struct server_status {
     grpc_status_code code;
     struct bytes text;
-    struct bytes details; /* of the trailer grpc-status-details-bin; empty: no trailer */
+    struct bytes details;      /* of the trailer grpc-status-details-bin; empty: no trailer */
+    const grpc_metadata *also; /* one more trailer; NULL: none */
 };
 
 struct server_call_params {
+    const grpc_op *headers; /* the operation that sends them; outlives the call. NULL: none of ours */
     bool headers_with_answer;
     /* How long the peer may take for a message, and then for the status: server_call_finish(). */
     int64_t write_timeout_ns;

@@ -31,7 +31,7 @@ grpc_slice message_copy(const grpc_byte_buffer *message);
  * Several pieces are copied into a slice, and *copy_out is a reference of the caller's. *copied_out
  * says which. The bytes are valid as long as the message, or the copy.
  *
- * Compression is off in the core, so a message is always raw. */
+ * A compressed message is as it came. */
 static inline struct bytes message_whole(const grpc_byte_buffer *message, grpc_slice *copy_out,
                                          bool *copied_out)
 {

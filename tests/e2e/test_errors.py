@@ -89,9 +89,11 @@ class EventBounds(Case):
         with self.assertFault(INVALID, "TOO_MANY_EVENTS", contains=["65536"]):
             self.take(events=[v1.Event()] * 65537)
 
-    def test_far_beyond_the_limit_the_core_answers(self):
-        with self.assertFault(CODE.RESOURCE_EXHAUSTED):
-            self.take(events=[v1.Event(data=b"d" * (2 << 20))])
+    def test_finding_28_far_beyond_the_limit_the_answer_is_the_same(self):
+        for size in ((1 << 20) + 1, (1 << 20) + (65 << 10), 2 << 20, 4 << 20):
+            with self.subTest(size=size):
+                with self.assertFault(INVALID, "BATCH_TOO_LARGE", contains=["at most 1048576"]):
+                    self.take(events=[v1.Event(data=b"d" * size)])
 
     def test_an_unknown_confirm_is_refused(self):
         self.take(events=[event(1)], confirm=v1.CONFIRM_RECEIVED)

@@ -216,19 +216,38 @@ def begin_messages(connection, count):
 class Messages(Case):
     arguments = ("--max-batch-bytes", "64K", "--max-unfinished-bytes", "4M")
 
-    def test_the_server_answers_first_then_the_core_then_the_guard(self):
+    def test_finding_28_the_server_answers_each_size_that_the_guard_lets_pass(self):
         channel = self.ready_channel()
         consumer = self.consumer(channel=channel)
-        with self.assertFault(CODE.INVALID_ARGUMENT, "BATCH_TOO_LARGE", contains=["65536"]):
-            self.publish("p", [event(1, size=70_000)], channel=channel)
-        with self.assertFault(CODE.RESOURCE_EXHAUSTED):
-            self.publish("p", [event(1, size=3_000_000)], channel=channel)
+        for size in (70_000, 140_000, 3_000_000, 3_276_000):
+            with self.assertFault(CODE.INVALID_ARGUMENT, "BATCH_TOO_LARGE", contains=["65536"]):
+                self.publish("p", [event(1, size=size)], channel=channel)
         self.publish("p", [event(1)], channel=channel)
         consumer.wait_events(1)
         with self.assertFault(CODE.UNAVAILABLE):
             self.publish("p", [event(1, size=4_000_000)], channel=self.channel())
         eventually(lambda: self.daemon.log("connection.ended"), "the guard says why")
         self.assertEqual(self.daemon.log("connection.ended")[-1]["reason"], "MESSAGE_TOO_LARGE")
+
+    def test_finding_28_a_publishing_stream_goes_on_after_each_such_size(self):
+        consumer = self.consumer()
+        stream = self.publishing("p")
+        for number, size in enumerate((10, 70_000, 140_000, 3_000_000, 10)):
+            stream.send([event(number, size=size)])
+        stream.finish()
+        self.assertEqual([each.batch for each in stream.refused], [2, 3, 4])
+        self.assertEqual({each.reason for each in stream.refused}, {"BATCH_TOO_LARGE"})
+        consumer.wait_events(2)
+        self.assertEqual(consumer.received.numbers("p"), [0, 4])
+
+    def test_finding_28_other_requests_have_a_bound_too(self):
+        large = subscribe_request(request=b"r" * 200_000)
+        with self.assertFault(CODE.INVALID_ARGUMENT, "BATCH_TOO_LARGE", contains=["131072"]):
+            list(v1.stub("Subscriber", self.channel()).Subscribe(large))
+        with self.assertFault(CODE.INVALID_ARGUMENT, "BATCH_TOO_LARGE"):
+            v1.stub("Admin", self.channel()).ListProducers(
+                v1.ListProducersRequest(pattern="p" * 200_000)
+            )
 
     def test_unfinished_messages_end_their_connection_beyond_the_option(self):
         connection = self.raw()

@@ -304,7 +304,7 @@ Test(call_unary, a_path_without_a_method_is_unimplemented)
 
 Test(call_unary, a_message_beyond_the_cores_limit_is_a_loss_and_no_half_close)
 {
-    static const char zeros[1024 * 1024 + 1];
+    static const char zeros[CORE_MESSAGE_BYTES + 1];
 
     client_open(&client, &fixture, "/test.Unary/Ask");
     client_begin_send(&client, zeros, sizeof(zeros));
@@ -315,10 +315,21 @@ Test(call_unary, a_message_beyond_the_cores_limit_is_a_loss_and_no_half_close)
     cr_assert_eq(record.lost, 1);
 }
 
-Test(call_unary, a_message_of_exactly_the_cores_limit_is_served)
+static void expect_too_large(struct call *call, struct message *message, struct record *to)
 {
-    static const char zeros[1024 * 1024];
+    struct fault fault;
 
+    (void)call;
+    (void)to;
+    CHECK(message_check(message, UINT64_MAX, &fault) == FAULT_BATCH_TOO_LARGE);
+}
+
+/* Finding 28: so the method answers. */
+Test(call_unary, a_message_of_exactly_the_cores_limit_is_handed_over)
+{
+    static const char zeros[CORE_MESSAGE_BYTES];
+
+    record.on_message = expect_too_large;
     client_open(&client, &fixture, "/test.Unary/Ask");
     cr_assert(client_send(&client, zeros, sizeof(zeros)));
     wire_fixture_until(&fixture, record.messages == 1);

@@ -100,6 +100,7 @@ Test(thread, a_task_that_the_thread_posts_at_its_end_is_run_when_it_is_freed)
 Test(thread, a_thread_that_was_never_started_can_be_freed)
 {
     const struct wire_settings settings = {.max_message_bytes = 1000,
+                                           .core_message_bytes = 1000,
                                            .max_calls_per_connection = 1,
                                            .core_header_bytes = 8192,
                                            .resource_quota_bytes = 1000000};

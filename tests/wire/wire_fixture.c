@@ -49,7 +49,8 @@ grpc_channel *wire_fixture_connect(struct wire_fixture *fixture)
 
 void wire_fixture_open(struct wire_fixture *fixture, const struct method *methods, size_t count)
 {
-    const struct wire_settings settings = {.max_message_bytes = 1024 * 1024,
+    const struct wire_settings settings = {.max_message_bytes = MESSAGE_BYTES,
+                                           .core_message_bytes = CORE_MESSAGE_BYTES,
                                            .max_calls_per_connection = 1000,
                                            .max_header_bytes = MAX_HEADER_BYTES,
                                            .core_header_bytes = 4 * MAX_HEADER_BYTES,

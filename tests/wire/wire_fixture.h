@@ -23,6 +23,10 @@
 /* The write timeout of a call that was finished. */
 #define STATUS_LIMIT_NS (2 * NS_PER_S)
 
+/* The limit of a message, for us and for gRPC core. */
+#define MESSAGE_BYTES (1024 * 1024)
+#define CORE_MESSAGE_BYTES (2 * MESSAGE_BYTES)
+
 /* What the metadata of a call may take. */
 #define MAX_HEADER_BYTES 8192
 

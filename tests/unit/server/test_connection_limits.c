@@ -27,8 +27,10 @@ static void check(const struct settings *settings)
     const char *wrong = h2guard_limits_wrong(&guard);
 
     cr_assert_not(wrong, "%s", wrong);
-    cr_expect_gt(core.max_message_bytes, settings->framing.max_batch_bytes, "our check answers first");
-    cr_expect_gt(guard.max_message_bytes, core.max_message_bytes, "then the core");
+    cr_expect_gt(core.max_message_bytes, settings->framing.max_batch_bytes, "our checks answer first");
+    cr_expect_gt(core.core_message_bytes, core.max_message_bytes);
+    cr_expect_eq(guard.max_message_bytes, core.core_message_bytes,
+                 "finding 28: we answer each size that the guard lets pass");
     cr_expect_geq(guard.max_unfinished_bytes, guard.max_message_bytes, "one message is never too much");
     cr_expect_geq(guard.max_unfinished_bytes, (uint64_t)settings->max_unfinished_bytes);
     cr_expect_gt(core.core_header_bytes, core.max_header_bytes, "we can refuse a call alone");
