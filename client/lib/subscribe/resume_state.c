@@ -45,6 +45,11 @@ void resume_state_clear(struct resume_state *state)
     buf_clear(&state->token);
 }
 
+bool resume_state_is_empty(const struct resume_state *state)
+{
+    return state->token.size == 0 && state->positions.count == 0;
+}
+
 void resume_state_token(struct resume_state *state, struct bytes token)
 {
     if (token.size == 0 || token.size > MAX_RESUME_TOKEN_BYTES)

@@ -23,6 +23,9 @@ struct resume_state {
 
 void resume_state_fini(struct resume_state *state);
 
+/* There is nothing to continue from. */
+bool resume_state_is_empty(const struct resume_state *state);
+
 /* Forgets everything. */
 void resume_state_clear(struct resume_state *state);
 

@@ -62,8 +62,10 @@ struct tributary_subscriber {
     struct stream stream;
     struct stream finish_call; /* the call of Finish */
     struct decoder decoder;
-    struct buf filter;  /* the encoded filter in force */
-    bool was_live;      /* a stream of this subscriber has begun */
+    struct buf filter; /* the encoded filter in force */
+    bool was_live;     /* a stream of this subscriber has begun */
+    /* A stream has begun since the last time that the subscriber began without a position. */
+    bool has_unreported_gap;
     uint64_t delivered; /* events, over all streams */
     struct resume_state resume;
     struct buf id; /* of the subscription at the server */

@@ -20,6 +20,8 @@
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
 #define STATUS_LIMIT_NS (5 * NS_PER_S) /* for the status, after the deadline of the drain */
 
+#define RESUME_GAP 8 /* LossReason of event.proto */
+
 static const struct fsm machine = {
     .name = "client.subscriber",
     .states = {[SUBSCRIBER_OPENING] = {"OPENING", BIT(SUBSCRIBER_LIVE) | BIT(SUBSCRIBER_BACKOFF) |
@@ -126,6 +128,19 @@ static bool token_was_refused(const struct tributary_subscriber *subscriber)
            strcmp(subscriber->last.reason, "BAD_TOKEN") == 0;
 }
 
+/* The next stream begins where the server stands then: nobody can say what is missed until then.
+ * Once for each stream that has begun. */
+static void report_gap(struct tributary_subscriber *subscriber)
+{
+    const struct tributary_lost gap = {.reason = RESUME_GAP, .count_unknown = true};
+
+    if (!subscriber->has_unreported_gap)
+        return;
+    subscriber->has_unreported_gap = false;
+    if (subscriber->callbacks.lost)
+        subscriber->callbacks.lost(subscriber->callbacks.ctx, &gap);
+}
+
 static void on_ended(struct stream *stream, const struct tributary_status *status)
 {
     struct tributary_subscriber *subscriber = container_of(stream, struct tributary_subscriber, stream);
@@ -145,6 +160,8 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     }
     if (again && !subscriber->no_reconnect &&
         (subscriber->state == SUBSCRIBER_OPENING || subscriber->state == SUBSCRIBER_LIVE)) {
+        if (resume_state_is_empty(&subscriber->resume))
+            report_gap(subscriber);
         back_off(subscriber);
         return;
     }
@@ -162,6 +179,7 @@ static void on_started(struct tributary_subscriber *subscriber)
     cq_timer_stop(subscriber->client->thread, &subscriber->retry);
     subscriber->attempt = 0;
     subscriber->was_live = true;
+    subscriber->has_unreported_gap = true;
     buf_clear(&subscriber->id);
     buf_bytes(&subscriber->id, started->subscription_id.data, started->subscription_id.size);
     subscriber->silence_ns = 0;

@@ -91,6 +91,17 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
         tributary_subscriber_cancel(received->to_cancel);
 }
 
+static void on_lost(void *ctx, const struct tributary_lost *lost)
+{
+    struct received *received = ctx;
+
+    CHECK(lost->source.size == 0 && lost->count_unknown);
+    CHECK(strcmp(tributary_loss_name(lost->reason), "RESUME_GAP") == 0);
+    pthread_mutex_lock(&received->lock);
+    received->gaps++;
+    pthread_mutex_unlock(&received->lock);
+}
+
 static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     struct received *received = ctx;
@@ -121,6 +132,7 @@ struct tributary_subscriber *client_fixture_subscribe(struct tributary *client, 
     const struct tributary_subscriber_callbacks callbacks = {.started = on_started,
                                                              .event = on_event,
                                                              .interrupted = on_interrupted,
+                                                             .lost = on_lost,
                                                              .ended = on_ended,
                                                              .ctx = received};
     struct tributary_subscriber *subscriber = NULL;

@@ -25,6 +25,7 @@ struct received {
     pthread_cond_t changed;
     struct tributary *client;
     uint64_t events, started, resumed, interrupted, ended;
+    uint64_t gaps;             /* losses without a source and a count */
     int numbers[MAX_RECEIVED]; /* the data of each event */
     char interrupted_message[512];
     struct tributary_status final;

@@ -8,10 +8,12 @@ ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line
 The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its
 call end with UNAVAILABLE, INTERNAL or UNKNOWN at each third batch, which stays unconfirmed,
 `hold-...` gets no confirmation, `never` is refused for good at its third batch, `heap-...` has the
-events of three batches sent in one message. A subscription named `silent` gets one batch and then nothing.
+events of three batches sent in one message. A subscription named `silent` gets one batch and then nothing. One
+named `forgetful` is lost at once, and its resume token is refused then; `tokenless` is lost at once
+and has none.
 """
 
-import ctypes, itertools, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
+import collections, ctypes, itertools, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
 import grpc
@@ -114,8 +116,30 @@ class Publisher(publisher_pb2_grpc.PublisherServicer):
             yield answer
 
 
+def refuse_token(context):
+    info = b"\n\x09BAD_TOKEN\x12\x09tributary"
+    packed = b"\n\x28type.googleapis.com/google.rpc.ErrorInfo\x12" + bytes([len(info)]) + info
+    details = b"\x08\x03\x1a" + bytes([len(packed)]) + packed
+    context.set_trailing_metadata((("grpc-status-details-bin", details),))
+    context.abort(grpc.StatusCode.INVALID_ARGUMENT, "start.resume_token: damaged")
+
+
 class Subscriber(subscriber_pb2_grpc.SubscriberServicer):
+    streams = collections.Counter()
+
+    def begin_and_lose(self, request, context):
+        self.streams[request.name] += 1
+        if request.start.WhichOneof("at"):
+            refuse_token(context)
+        if self.streams[request.name] == 1:
+            token = b"a token" if request.name == "forgetful" else b""
+            started = event_pb2.Started(subscription_id="lost", resume_token=token)
+            yield event_pb2.EventBatch(started=started)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "lost on purpose")
+
     def Subscribe(self, request, context):
+        if request.name in ("forgetful", "tokenless"):
+            yield from self.begin_and_lose(request, context)
         if not request.selectors:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "selectors: a value is missing")
         mine, name = queue.Queue(), "s%d" % time.time_ns()

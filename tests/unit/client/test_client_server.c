@@ -99,6 +99,26 @@ static void a_silent_stream_is_lost_after_three_heartbeats(void)
     tributary_free(client);
 }
 
+/* Finding 25: the next stream begins without a position, and says so before its first event. */
+static void a_stream_that_cannot_be_continued_is_a_loss(void)
+{
+    static const char *const names[] = {"forgetful", "tokenless"};
+    struct tributary *client = client_fixture_connect(client_fixture_target);
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct received *received = calloc(1, sizeof(*received));
+        CHECK(received);
+        struct tributary_subscriber *subscriber = client_fixture_subscribe(client, received, names[i]);
+
+        client_fixture_await(received, &received->started, 2);
+        CHECK(received->gaps == 1);
+        CHECK(received->interrupted >= 1);
+        tributary_subscriber_free(subscriber);
+        free(received);
+    }
+    tributary_free(client);
+}
+
 static void a_cancel_from_a_callback_stops_further_events(void)
 {
     struct tributary *client = client_fixture_connect(client_fixture_target);
@@ -386,6 +406,7 @@ int main(int argc, char **argv)
         {"a_refused_batch_is_reported_and_counted", a_refused_batch_is_reported_and_counted},
         {"a_lost_call_loses_no_event", a_lost_call_loses_no_event},
         {"a_silent_stream_is_lost_after_three_heartbeats", a_silent_stream_is_lost_after_three_heartbeats},
+        {"a_stream_that_cannot_be_continued_is_a_loss", a_stream_that_cannot_be_continued_is_a_loss},
         {"a_cancel_from_a_callback_stops_further_events", a_cancel_from_a_callback_stops_further_events},
         {"a_large_message_arrives_whole", a_large_message_arrives_whole},
         {"many_threads_may_share_a_publisher", many_threads_may_share_a_publisher},

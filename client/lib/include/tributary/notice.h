@@ -63,8 +63,11 @@ struct tributary_lost {
     uint64_t epoch, count, bytes;
     /* All lost events lie in this range. Other events in it may have been delivered. */
     uint64_t first_sequence, last_sequence;
-    int reason;         /* LossReason of event.proto; tributary_loss_name() returns its name */
-    bool count_unknown; /* the source began a new epoch meanwhile, so `count` means nothing */
+    int reason; /* LossReason of event.proto; tributary_loss_name() returns its name */
+    /* Nobody can say how many, so `count` means nothing: the source began a new epoch meanwhile. Or
+     * there is no source: a later stream could not continue where the one before it stood, for
+     * example because the server did not take its resume token any more. */
+    bool count_unknown;
 };
 
 /* The state of a producer has changed. */
