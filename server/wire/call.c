@@ -17,6 +17,7 @@
 #include "grpc/server_call.h"
 #include "grpc/slices.h"
 #include "h2socket/h2socket.h"
+#include "server/wire/connection_end.h"
 #include "server/wire/message.h"
 #include "server/wire/request_headers.h"
 #include "server/wire/response_headers.h"
@@ -38,6 +39,7 @@ struct call {
     int fd;                       /* of the TCP connection, which the core owns; -1: not known, or no TCP */
     char peer[96];
     struct peer_key peer_key;
+    struct h2socket_end *connection_end; /* of its connection; NULL: not known */
     /* A compressed message that waits until its thread has time to inflate it; NULL: none. */
     grpc_byte_buffer *deflated;
     struct heavy_work inflate_work;
@@ -122,6 +124,8 @@ static void on_lost(struct server_call *base)
     struct call *call = call_of(base);
 
     if (call->end_reason == FAULT_NONE)
+        call->end_reason = connection_end_fault(call->connection_end);
+    if (call->end_reason == FAULT_NONE)
         call->end_reason = is_near_deadline(call) ? FAULT_DEADLINE : FAULT_CANCELLED;
     if (call->port->lost)
         call->port->lost(call);
@@ -136,6 +140,7 @@ static void on_closed(struct server_call *base, bool ok)
     list_remove(&call->live);
     list_remove(&call->inflate_work.link);
     grpc_byte_buffer_destroy(call->deflated);
+    h2socket_end_release(call->connection_end);
     count_add(COUNT_LIVE_CALLS, -1);
     free(call);
 }
@@ -162,6 +167,7 @@ static void name_peer(struct call *call, grpc_call *core)
         call->peer_key = h2socket_peer(call->fd, call->peer, sizeof(call->peer));
     else
         snprintf(call->peer, sizeof(call->peer), "%s", core_peer ? core_peer : "");
+    call->connection_end = h2socket_end_retain(call->fd);
     if (strncmp(call->peer, "unix:", 5) == 0)
         call->fd = -1;
     gpr_free(core_peer);

@@ -69,8 +69,9 @@ const char *call_peer(const struct call *call);     /* "127.0.0.1:5000", "unix:"
 struct peer_key call_peer_key(const struct call *call); /* whom what the call makes is charged to */
 int64_t call_deadline_ns(const struct call *call);      /* as clock_mono_ns(); INT64_MAX: none */
 bool call_alive(const struct call *call); /* not finished, not aborted, and the peer is not lost */
-/* Why the call is not alive: the reason that call_finish() or call_abort() was given; DEADLINE;
- * else CANCELLED, where the peer has cancelled or its connection is gone. FAULT_NONE: it is alive,
+/* Why the call is not alive: the reason that call_finish() or call_abort() was given; why the guard
+ * or the core has ended its connection (connection_end.h); DEADLINE; else CANCELLED, where the peer
+ * has cancelled or its connection is gone. FAULT_NONE: it is alive,
  * or was finished with OK. */
 enum fault_reason call_end_reason(const struct call *call);
 

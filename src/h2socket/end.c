@@ -2,6 +2,7 @@
 #include "h2socket/end.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -83,6 +84,31 @@ bool end_is_unreported(void)
     return log_lines.unreported > 0;
 }
 
+struct h2socket_end *end_new(void)
+{
+    struct h2socket_end *end = calloc(1, sizeof(*end));
+
+    if (end)
+        end->refs = 1;
+    return end;
+}
+
+void h2socket_end_release(struct h2socket_end *end)
+{
+    if (end && atomic_fetch_sub(&end->refs, 1) == 1)
+        free(end);
+}
+
+enum h2guard_reason h2socket_end_reason(const struct h2socket_end *end)
+{
+    return end ? (enum h2guard_reason)atomic_load(&end->reason) : H2GUARD_NO_REASON;
+}
+
+uint32_t h2socket_end_code(const struct h2socket_end *end)
+{
+    return atomic_load(&end->code);
+}
+
 /* Whether the socket took the whole frame. */
 static bool send_goaway(const struct h2socket *socket)
 {
@@ -108,6 +134,8 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     if (socket->ended)
         return;
     socket->ended = true;
+    if (!socket->ended_by_core)
+        atomic_store(&socket->end->reason, (int)reason);
     count_add(COUNT_GUARD_ENDED, 1);
     if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
         reset(socket);
@@ -122,5 +150,7 @@ void end_by_core(struct h2socket *socket)
     if (socket->ended_by_core)
         return;
     socket->ended_by_core = true;
+    atomic_store(&socket->end->code, h2guard_stats(socket->guard)->goaway_code);
+    atomic_store(&socket->end->reason, (int)H2GUARD_BY_CORE);
     report(socket, H2GUARD_BY_CORE, h2guard_explain_core);
 }

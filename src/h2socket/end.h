@@ -13,6 +13,9 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason);
  * the socket's lock. */
 void end_by_core(struct h2socket *socket);
 
+/* For socket_table.c: the record of a new socket, with one reference. NULL: out of memory. */
+struct h2socket_end *end_new(void);
+
 /* Writes the log lines for ends that were only counted so far, where a second has passed. */
 void end_report(int64_t now_ns);
 /* Whether an end is not in the log yet. */

@@ -55,6 +55,17 @@ void h2socket_set_bounds(const struct h2socket_bounds *bounds);
  * `capacity` includes the closing NUL. */
 struct peer_key h2socket_peer(int fd, char *address, size_t capacity);
 
+/* Why a connection was ended, for those that outlive it, such as its calls. */
+struct h2socket_end;
+/* That of the connection at a descriptor, with a reference of the caller's. NULL: there is none in
+ * the table. */
+struct h2socket_end *h2socket_end_retain(int fd);
+void h2socket_end_release(struct h2socket_end *end); /* NULL is allowed */
+/* H2GUARD_NO_REASON: neither the guard nor the core has ended it, or `end` is NULL. */
+enum h2guard_reason h2socket_end_reason(const struct h2socket_end *end);
+/* With H2GUARD_BY_CORE: the error code of HTTP/2 that the core gave. */
+uint32_t h2socket_end_code(const struct h2socket_end *end);
+
 /* Shuts down every socket of the table in both directions; the core then closes it. A write that
  * waits for a peer that does not read fails. */
 void h2socket_shutdown_all(void);

@@ -32,11 +32,18 @@ enum turn_state {
     TURN_RELEASED /* its next read begins a new turn */
 };
 
+struct h2socket_end {
+    _Atomic unsigned refs;
+    _Atomic int reason; /* enum h2guard_reason; set once */
+    _Atomic uint32_t code;
+};
+
 struct h2socket {
     int fd;
     enum h2guard_role role;
     char address[H2SOCKET_PEER_CAPACITY]; /* of its peer */
     struct peer_key peer;
+    struct h2socket_end *end;
     struct peer_count *count; /* of the peer, in the table's; NULL: it does not count */
 
     /* Under `lock`. */

@@ -31,6 +31,7 @@ static void free_socket(struct h2socket *socket)
 {
     h2guard_free(socket->guard);
     free(socket->rest);
+    h2socket_end_release(socket->end);
     pthread_mutex_destroy(&socket->lock);
     free(socket);
 }
@@ -73,7 +74,9 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
     socket->role = role;
     socket->peer = peer;
     snprintf(socket->address, sizeof(socket->address), "%s", address);
-    if ((limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) ||
+    socket->end = end_new();
+    if (!socket->end ||
+        (limits && !(socket->guard = h2guard_new(role, limits, &table.counters, clock_mono_ns()))) ||
         wait_join(socket)) {
         free_socket(socket);
         return ERR_NO_MEMORY;
@@ -133,6 +136,17 @@ struct peer_key h2socket_peer(int fd, char *address, size_t capacity)
     snprintf(address, capacity, "%s", socket ? socket->address : "unknown");
     pthread_mutex_unlock(&table.lock);
     return peer;
+}
+
+struct h2socket_end *h2socket_end_retain(int fd)
+{
+    pthread_mutex_lock(&table.lock);
+    const struct h2socket *socket = socket_of(fd);
+    struct h2socket_end *end = socket ? socket->end : NULL;
+    if (end)
+        atomic_fetch_add(&end->refs, 1);
+    pthread_mutex_unlock(&table.lock);
+    return end;
 }
 
 /* Calls visit() for each socket, under the table's lock. */

@@ -8,9 +8,9 @@ ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line
 The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its
 call end with UNAVAILABLE, INTERNAL or UNKNOWN at each third batch, which stays unconfirmed,
 `hold-...` gets no confirmation, `never` is refused for good at its third batch, `heap-...` has the
-events of three batches sent in one message. A subscription named `silent` gets one batch and then nothing. One
-named `forgetful` is lost at once, and its resume token is refused then; `tokenless` is lost at once
-and has none.
+events of three batches sent in one message. A subscription named `silent` gets one batch and then
+nothing. One named `forgetful` is lost at once, and its resume token is refused then; `tokenless` is
+lost at once and has none.
 """
 
 import collections, ctypes, itertools, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
