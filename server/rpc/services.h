@@ -17,6 +17,7 @@ MUST_CHECK enum err publish_stream_serve(struct rpc *rpc);
 MUST_CHECK enum err register_serve(struct rpc *rpc);
 MUST_CHECK enum err subscriber_serve(struct rpc *rpc);
 MUST_CHECK enum err consume_serve(struct rpc *rpc);
+MUST_CHECK enum err finish_serve(struct rpc *rpc);
 MUST_CHECK enum err admin_serve(struct rpc *rpc);
 MUST_CHECK enum err health_serve(struct rpc *rpc);
 MUST_CHECK enum err reflection_serve(struct rpc *rpc);

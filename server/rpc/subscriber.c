@@ -1,5 +1,5 @@
 /* subscriber.c - one consumer's stream, for Subscribe and Consume: a checked request, a
- * subscription in the hub, and a sender on the call. Also Subscriber.Finish.
+ * subscription in the hub, and a sender on the call.
  *
  *   OPENING --subscribed--> LIVE --ending--> LEAVING --unsubscribed--> GONE
  *      \--refused--------------------------------------------------------^
@@ -40,12 +40,6 @@ static const struct fsm machine = {
                [SUBSCRIBER_LEAVING] = {"LEAVING", BIT(SUBSCRIBER_GONE)},
                [SUBSCRIBER_GONE] = {"GONE", 0}},
 };
-
-static const struct duration_rule drain_rule = {.field = "drain",
-                                                .default_ns = DEFAULT_DRAIN_NS,
-                                                .min_ns = NS_PER_MS,
-                                                .max_ns = MAX_DRAIN_NS,
-                                                .zero = true};
 
 static void on_left(struct task *task)
 {
@@ -436,26 +430,7 @@ static const struct call_port subscribe_port = {.opened = opened,
                                                 .lost = lost,
                                                 .closed = closed};
 
-static void finish_on_loop(struct unary_call *unary)
-{
-    const Tributary__V1__FinishRequest *request =
-        (const Tributary__V1__FinishRequest *)(const void *)unary->request;
-    struct bytes id = {(const uint8_t *)request->subscription_id, strlen(request->subscription_id)};
-    int64_t drain_ns;
-
-    if (decode_duration(request->drain ? &request->drain->base : NULL, &drain_rule, &drain_ns, &unary->fault))
-        return;
-    if (hub_finish(unary->rpc->hub, id, CLOSING_FINISHED, drain_ns, &unary->fault))
-        return;
-    Tributary__V1__FinishResponse response = TRIBUTARY__V1__FINISH_RESPONSE__INIT;
-    encode(&response.base, &unary->answer);
-}
-
 enum err subscriber_serve(struct rpc *rpc)
 {
-    enum err err = rpc_add_method(rpc, "/tributary.v1.Subscriber/Subscribe", &subscribe_port, rpc);
-
-    return err ? err
-               : rpc_add_unary(rpc, "/tributary.v1.Subscriber/Finish",
-                               &tributary__v1__finish_request__descriptor, finish_on_loop);
+    return rpc_add_method(rpc, "/tributary.v1.Subscriber/Subscribe", &subscribe_port, rpc);
 }
