@@ -27,7 +27,7 @@ static struct chunk *chunk_of_message(const struct buf *message)
 
 static void check_field(struct bytes event, uint8_t number, struct bytes expected)
 {
-    struct bytes found = event_peek_field(event, WIRE_TAG(number, WIRE_LEN));
+    struct bytes found = event_peek_field(event, (uint8_t)WIRE_TAG(number, WIRE_LEN));
 
     cr_assert_eq(found.size, expected.size, "field %u", (unsigned)number);
     cr_assert(found.size == 0 || memcmp(found.data, expected.data, found.size) == 0);
