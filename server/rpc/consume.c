@@ -5,7 +5,8 @@
  *   steps: credit | select | drain | ack, nack, extend (refused: live topics know none)
  *
  * One step is read at a time. A step that needs the loop (select, drain) holds the call, and the
- * next one is read when it is back. A step that cannot be followed is answered in the stream. */
+ * next one is read when it is back: after selected(), where the hub accepts a select. A step that
+ * cannot be followed is answered in the stream. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,9 +39,10 @@ struct consume {
     bool reading, half_closed;
     bool on_loop; /* `task` is at the loop, which owns the fields below */
     struct task task;
-    struct filter *filter; /* the new selectors */
+    struct filter *filter; /* the new selectors; NULL: the hub has them */
     int64_t drain_ns;
-    struct fault *refused; /* why the new selectors do not count; NULL: they do, or no memory for it */
+    enum fault_reason refused_for; /* why the new selectors do not count; NONE: they do */
+    struct fault *refused;         /* the same in full; NULL: also without memory for it */
 };
 
 typedef void step(struct consume *consume, const Tributary__V1__ConsumeRequest *request);
@@ -82,13 +84,12 @@ static void on_returned(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
     struct call *call = consume->subscriber.call;
-    const struct fault no_memory = {.reason = FAULT_MEMORY_BUDGET, .field = "select"};
+    const struct fault in_short = {.reason = consume->refused_for, .field = "select"};
 
     consume->on_loop = false;
-    if (consume->filter && call_alive(call)) /* the hub did not take it */
-        answer(consume, consume->refused ? consume->refused : &no_memory);
-    filter_free(consume->filter);
-    consume->filter = NULL;
+    if (consume->refused_for != FAULT_NONE && call_alive(call))
+        answer(consume, consume->refused ? consume->refused : &in_short);
+    consume->refused_for = FAULT_NONE;
     free(consume->refused);
     consume->refused = NULL;
     read_next(consume);
@@ -101,15 +102,29 @@ static void return_from_loop(struct consume *consume)
     cq_post(call_cq(consume->subscriber.call), &consume->task);
 }
 
-/* Loop. The subscription still lives: the task that ends it is posted after this one. */
+/* Loop. The port's selected(). */
+static void on_selected(struct subscriber *subscriber, enum fault_reason reason)
+{
+    struct consume *consume = container_of(subscriber, struct consume, subscriber);
+
+    consume->refused_for = reason;
+    return_from_loop(consume);
+}
+
+/* Loop. The subscription still lives: the task that ends it is posted after this one. Where the hub
+ * accepts the filter, on_selected() may have come before it says so. */
 static void select_on_loop(struct task *task)
 {
     struct consume *consume = container_of(task, struct consume, task);
+    struct filter *filter = consume->filter;
     struct fault fault;
 
-    if (hub_select(consume->subscriber.subscription, consume->filter, &fault) > 0)
-        consume->filter = NULL;
-    else if ((consume->refused = malloc(sizeof(fault))))
+    consume->filter = NULL;
+    if (hub_select(consume->subscriber.subscription, filter, &fault) > 0)
+        return;
+    filter_free(filter);
+    consume->refused_for = fault.reason;
+    if ((consume->refused = malloc(sizeof(fault))))
         *consume->refused = fault;
     return_from_loop(consume);
 }
@@ -269,6 +284,7 @@ static void opened(struct call *call, void *ctx)
     consume->subscriber.rpc = ctx;
     consume->subscriber.call = call;
     consume->subscriber.on_live = on_live;
+    consume->subscriber.on_selected = on_selected;
     consume->subscriber.field_prefix = "init.";
     call_own(call, &consume->subscriber);
     read_next(consume);

@@ -217,8 +217,16 @@ static void bound(void *ctx, uint32_t producers_matched)
     cq_post(call_cq(subscriber->call), &subscriber->task);
 }
 
-static const struct subscription_port subscription_port = {
-    .bound = bound, .closing = closing, .abort_call = abort_call, .left = left, .settings = settings};
+/* Loop. */
+static void selected(void *ctx, enum fault_reason reason)
+{
+    struct subscriber *subscriber = ctx;
+
+    subscriber->on_selected(subscriber, reason);
+}
+
+static const struct subscription_port subscription_port = {bound,      selected, closing,
+                                                           abort_call, left,     settings};
 
 static void write_started(struct subscriber *subscriber, struct buf *block)
 {

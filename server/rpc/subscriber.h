@@ -35,6 +35,8 @@ struct subscriber {
     struct task task; /* goes to the loop and comes back */
     /* The state is LIVE, and Started is on its way. NULL: nobody needs to know. */
     void (*on_live)(struct subscriber *subscriber);
+    /* Loop. A select is over (struct subscription_port). NULL: hub_select() is not called. */
+    void (*on_selected)(struct subscriber *subscriber, enum fault_reason reason);
     /* The path of the request within its message, such as "init."; NULL: it is the message. */
     const char *field_prefix;
     /* Notices of the loop. Each is posted at most once. */

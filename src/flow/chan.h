@@ -60,6 +60,21 @@ void chan_release(struct chan *chan);
 MUST_CHECK enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first,
                              uint32_t last, struct put_waiter *waiter);
 
+/* chan_put() into the shared feed of the chunk's source, for one route of a channel whose routes
+ * are changed. `generation` is that of the route, or GENERATION_WILDCARD. Events of the source that
+ * were put already are left out.
+ *   ERR_CLOSED  also: routes of this generation do not put now, or no event is left. Nothing was
+ *               accepted or counted. */
+#define GENERATION_WILDCARD 0u
+MUST_CHECK enum err chan_put_shared(struct chan *chan, uint32_t generation, struct chunk *chunk,
+                                    uint32_t first, uint32_t last, struct put_waiter *waiter);
+
+/* From now on chan_put_shared() puts for routes of this generation, and for wildcards where
+ * `wildcard` says so. What other routes put is refused. So many routes change at one moment, while
+ * their sources go on. A new channel puts for wildcards only. `mark` above 0: chan_mark() at the
+ * same moment. */
+void chan_change_over(struct chan *chan, uint32_t generation, bool wildcard, uint32_t mark);
+
 /* The putter stops waiting. What this waiter has parked in the feed falls to the fallback (reason
  * BLOCK_TIMEOUT), and so does what the feed parked before it. Does nothing where the waiter has
  * nothing parked here. waiter->over() follows as usual. */

@@ -86,15 +86,16 @@ struct chan {
     pthread_mutex_t lock;
     struct deferred *deferred; /* of the thread that holds the lock */
     enum chan_state state;
-    bool armed; /* readable() was not called since the last chan_dequeue() or chan_rearm() */
+    uint32_t generation;   /* of the shared routes that put: chan_change_over() */
+    bool refuses_wildcard; /* and what is put as a wildcard is refused */
+    bool armed;            /* readable() was not called since the last chan_dequeue() or chan_rearm() */
     bool fallback_active;
     int64_t fallback_since_ns; /* see chan_fallback_since() */
     int64_t blocked_until_ns;  /* INT64_MAX: no shared feed has anything parked */
     struct list waiting_entries, parked_entries;
     uint32_t blocked_count; /* parked entries of shared feeds */
     uint64_t blocked_bytes; /* of these entries */
-    struct totals accepted, delivered, waiting, in_flight, parked;
-    struct totals dropped[LOSS_COUNT];
+    struct totals accepted, delivered, waiting, in_flight, parked, dropped[LOSS_COUNT];
     uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
     struct list feeds, losses, states, moved;
     struct feed_table shared, closing; /* shared feeds: open; closed, and the end is not reported */
@@ -144,7 +145,6 @@ void chan_leave(struct chan *chan);                            /* unlocks, then 
 
 /* Checks the latest mark. True while one was passed and no batch has ended for it. */
 bool chan_at_mark(struct chan *chan);
-
 void chan_break(struct chan *chan); /* OPEN -> BROKEN; nothing in another state */
 
 #endif

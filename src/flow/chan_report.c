@@ -263,15 +263,33 @@ uint32_t chan_states(struct chan *chan, uint32_t max,
     return reported;
 }
 
+/* Under the channel's lock. */
+static void set_mark(struct chan *chan, uint32_t mark)
+{
+    chan->marks++;
+    chan->before_mark = chan->entries_used;
+    chan->mark = mark;
+}
+
 void chan_mark(struct chan *chan, uint32_t mark)
 {
     SCRATCH struct deferred deferred;
 
     CHECK(mark > 0);
     chan_enter(chan, &deferred);
-    chan->marks++;
-    chan->before_mark = chan->entries_used;
-    chan->mark = mark;
+    set_mark(chan, mark);
+    chan_leave(chan);
+}
+
+void chan_change_over(struct chan *chan, uint32_t generation, bool wildcard, uint32_t mark)
+{
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    chan->generation = generation;
+    chan->refuses_wildcard = !wildcard;
+    if (mark > 0)
+        set_mark(chan, mark);
     chan_leave(chan);
 }
 

@@ -66,28 +66,67 @@ static inline void release_hold(struct chan *chan, struct feed *feed)
         feed_release(chan, feed);
 }
 
+/* Under the channel's lock. `range->feed` NULL: the shared feed of the chunk's source. */
+static enum err put_in(struct chan *chan, struct range *range, struct put_waiter *waiter)
+{
+    enum err err = ERR_OK;
+
+    CHECK(range->first < range->last && range->last <= range->chunk->count);
+    if (chan->state != CHAN_OPEN)
+        return ERR_CLOSED;
+    if (!range->feed && !(range->feed = feed_table_find(&chan->shared, range->chunk->source)))
+        range->feed = shared_feed(chan, range->chunk->source);
+    if (range->feed) {
+        range->feed->refs++;
+        err = put(chan, range, waiter);
+        release_hold(chan, range->feed);
+    } else {
+        refuse_without_feed(chan, range);
+    }
+    return err;
+}
+
 enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first, uint32_t last,
                   struct put_waiter *waiter)
 {
     struct range range = {chunk, feed, first, last, 0};
     SCRATCH struct deferred deferred;
-    enum err err = ERR_OK;
+    enum err err;
 
-    CHECK(first < last && last <= chunk->count);
     chan_enter(chan, &deferred);
-    if (chan->state != CHAN_OPEN) {
-        chan_leave(chan);
-        return ERR_CLOSED;
-    }
-    if (!feed && !(range.feed = feed_table_find(&chan->shared, chunk->source)))
-        range.feed = shared_feed(chan, chunk->source);
-    if (range.feed) {
-        range.feed->refs++;
-        err = put(chan, &range, waiter);
-        release_hold(chan, range.feed);
-    } else {
-        refuse_without_feed(chan, &range);
-    }
+    err = put_in(chan, &range, waiter);
+    chan_leave(chan);
+    return err;
+}
+
+static bool puts_for(const struct chan *chan, uint32_t generation)
+{
+    return generation == GENERATION_WILDCARD ? !chan->refuses_wildcard : generation == chan->generation;
+}
+
+/* The first event that was not put yet. Where two routes of one source put the same chunk, and the
+ * channel changes over in between, the first one has put some of it. Its put has not returned to
+ * the source yet, so the feed is still there (feed_put_goes_on()). */
+static uint32_t first_new(const struct feed *feed, const struct chunk *chunk, uint32_t first, uint32_t last)
+{
+    while (first < last && chunk_sequence(chunk, first) <= feed->routed)
+        first++;
+    return first;
+}
+
+enum err chan_put_shared(struct chan *chan, uint32_t generation, struct chunk *chunk, uint32_t first,
+                         uint32_t last, struct put_waiter *waiter)
+{
+    struct range range = {chunk, NULL, first, last, 0};
+    SCRATCH struct deferred deferred;
+    enum err err = ERR_CLOSED;
+
+    chan_enter(chan, &deferred);
+    range.feed = feed_table_find(&chan->shared, chunk->source);
+    if (range.feed && generation != GENERATION_WILDCARD)
+        range.first = first_new(range.feed, chunk, first, last);
+    if (range.first < last && puts_for(chan, generation))
+        err = put_in(chan, &range, waiter);
     chan_leave(chan);
     return err;
 }

@@ -52,6 +52,17 @@ void shared_begin(struct chan *chan, struct source *source, uint32_t state)
     chan_leave(chan);
 }
 
+void shared_begin_many(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+
+    if (chan->limits.no_states)
+        return;
+    chan_enter(chan, &deferred);
+    chan_resync(chan);
+    chan_leave(chan);
+}
+
 void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64_t last, bool count_unknown)
 {
     const struct unreported loss = feed_gap_loss(first, last, count_unknown);

@@ -33,6 +33,10 @@ struct put_waiter;
  * enum ProducerState), where chan_limits.no_states does not say that nobody wants to know. */
 void shared_begin(struct chan *chan, struct source *source, uint32_t state);
 
+/* What shared_begin() of more than MAX_SHARED_STATES sources leads to, in one step: RESYNC, where
+ * states are wanted. For a channel that is about to get so many. */
+void shared_begin_many(struct chan *chan);
+
 /* Adds a resume gap, as feed_gap() does. */
 void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64_t last, bool count_unknown);
 

@@ -294,7 +294,8 @@ static const struct ctx_port ctx_port = {on_context_moved};
 /* ---- beginnings ---- */
 
 struct activation *activation_new(struct session *session, struct subscription *subscription,
-                                  const struct filter_part *part, const struct start_point *start_point)
+                                  const struct filter *filter, const struct filter_part *part,
+                                  const struct start_point *start_point)
 {
     struct activation *activation = calloc(1, sizeof(*activation));
 
@@ -302,7 +303,7 @@ struct activation *activation_new(struct session *session, struct subscription *
         return NULL;
     activation->session = session;
     activation->subscription = subscription;
-    if (activation_open_route(activation, part, start_point) != ERR_OK) {
+    if (activation_open_route(activation, filter, part, start_point) != ERR_OK) {
         free(activation);
         return NULL;
     }
@@ -361,9 +362,10 @@ static void retry_later(struct activation *activation)
 
 static void retry(struct activation *activation)
 {
-    struct filter_part part = producer_part(&activation->session->producer, activation->subscription->filter);
+    const struct filter *filter = activation->subscription->filter;
+    struct filter_part part = producer_part(&activation->session->producer, filter);
 
-    if (activation_open_route(activation, &part, NULL) != ERR_OK) {
+    if (activation_open_route(activation, filter, &part, NULL) != ERR_OK) {
         retry_later(activation);
         return;
     }

@@ -55,9 +55,11 @@ struct activation {
     struct route route;
 };
 
-/* Creates an activation without a number, and notifies nobody. NULL: out of memory. */
+/* Creates an activation without a number, and notifies nobody. `filter` is the subscription's, or
+ * its next one. NULL: out of memory. */
 struct activation *activation_new(struct session *session, struct subscription *subscription,
-                                  const struct filter_part *part, const struct start_point *start_point);
+                                  const struct filter *filter, const struct filter_part *part,
+                                  const struct start_point *start_point);
 
 /* Ends and frees activations that were only created: those of a list of their in_subscription. */
 void activations_discard(struct list *created, uint32_t state);

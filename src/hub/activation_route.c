@@ -22,8 +22,8 @@ static void set_paused(void *ctx, bool pause)
     session->port->set_paused(session->port_ctx, activation->number, pause);
 }
 
-enum err activation_open_route(struct activation *activation, const struct filter_part *part,
-                               const struct start_point *start_point)
+enum err activation_open_route(struct activation *activation, const struct filter *filter,
+                               const struct filter_part *part, const struct start_point *start_point)
 {
     const struct pause_port pause_port = {set_paused, activation};
     struct subscription *subscription = activation->subscription;
@@ -34,8 +34,7 @@ enum err activation_open_route(struct activation *activation, const struct filte
 
     if (inlet_init(inlet, &start) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (route_init(&activation->route, inlet, subscription->chan, subscription->filter, part, &pause_port) !=
-        ERR_OK) {
+    if (route_init(&activation->route, inlet, subscription->chan, filter, part, &pause_port) != ERR_OK) {
         inlet_fini(inlet);
         return ERR_NO_MEMORY;
     }

@@ -9,7 +9,8 @@
 
 /* Opens an inlet in a new epoch, with a route to the subscription's channel. ERR_NO_MEMORY: nothing
  * was opened. */
-MUST_CHECK enum err activation_open_route(struct activation *activation, const struct filter_part *part,
+MUST_CHECK enum err activation_open_route(struct activation *activation, const struct filter *filter,
+                                          const struct filter_part *part,
                                           const struct start_point *start_point);
 
 /* Nothing that comes from the producer reaches the consumer any more, and the producer is not asked

@@ -4,6 +4,7 @@
 
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
+#include "hub/rebind.h"
 #include "hub/registry.h"
 #include "hub/subscription_internal.h"
 #include "route/wildcard.h"
@@ -32,9 +33,12 @@ void bind_subscriptions(struct producer *producer, struct list *created)
     {
         struct subscription *subscription = container_of(node, struct subscription, by_id);
 
+        if (subscription->ctx.state != CTX_LIVE || subscription->binds_later)
+            continue;
         /* Who wants the producer pays for it, not the producer. */
-        if (subscription->ctx.state == CTX_LIVE && !subscription->binds_later &&
-            bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
+        if (bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
             ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
+        else
+            rebind_producer(producer, subscription);
     }
 }

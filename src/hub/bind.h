@@ -12,7 +12,8 @@ struct start_point;
 struct subscription;
 
 /* Binds a new producer and every live subscription that wants it, but for those whose walk will do
- * so (bind_walk.h). Activations are only created: they are appended to `created`, and
+ * so (bind_walk.h). Where a select is under way it is bound for the filter before and for the next
+ * one (rebind.h). Activations are only created: they are appended to `created`, and
  * activations_begin() starts them. A subscription for which there is no memory ends: MEMORY_BUDGET.
  * The caller runs the ready list. */
 void bind_subscriptions(struct producer *producer, struct list *created);

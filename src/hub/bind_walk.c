@@ -11,14 +11,16 @@
 #include <stdlib.h>
 
 #include "base/ctx.h"
+#include "flow/chan.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
-#include "hub/binding.h"
+#include "hub/bindings_wildcard.h"
 #include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/walk_name.h"
 #include "hub/producer_internal.h"
+#include "hub/rebind.h"
 #include "hub/registry.h"
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
@@ -115,6 +117,7 @@ static bool report_some(struct bind_walk *walk)
 static void bound(struct bind_walk *walk)
 {
     bindings_become_wildcard(walk->subscription);
+    rebind_clear(walk->subscription);
     activations_begin(&walk->created);
 }
 
@@ -182,6 +185,7 @@ static enum err join_wildcards(struct subscription *subscription, const struct b
     if (start->resume || start->last > 0 || !filter_wants_everything(subscription->filter))
         return ERR_OK;
     pthread_mutex_lock(&set->lock);
+    chan_change_over(subscription->chan, subscription->generation, true, 0);
     err = wildcard_add(set, &subscription->wildcard, subscription->chan, joins);
     pthread_mutex_unlock(&set->lock);
     return err;

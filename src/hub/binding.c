@@ -5,17 +5,27 @@
 
 #include "base/counters.h"
 #include "event/matcher.h"
+#include "flow/chan.h"
+#include "flow/producer_state.h"
 #include "flow/shared_feed.h"
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
-#include "hub/select_plan.h"
+#include "hub/reselection.h"
 #include "hub/subscription_internal.h"
 #include "hub/wildcard_sweep.h"
 #include "route/inlet.h"
 #include "route/wildcard.h"
 
-void binding_discard(struct binding *binding)
+static struct wildcard_set *wildcards_of(const struct subscription *subscription)
+{
+    return hub_wildcards(subscription->hub);
+}
+
+/* ---- making ---- */
+
+/* Frees a binding that is in no list, and whose route is not linked. */
+static void discard(struct binding *binding)
 {
     kept_memory_remove_route(binding->subscription, binding->kept_bytes);
     route_fini(&binding->route);
@@ -25,13 +35,12 @@ void binding_discard(struct binding *binding)
 /* A binding that is in no list yet, with space for its route in the inlet. NULL: memory or
  * budget is used up, or what the peer may keep. */
 static struct binding *binding_new(struct producer *producer, struct subscription *subscription,
-                                   const struct filter_part *part)
+                                   const struct filter *filter, const struct filter_part *part)
 {
     struct binding *binding = calloc(1, sizeof(*binding));
 
     if (!binding || inlet_reserve(&producer->inlet) != ERR_OK ||
-        route_init(&binding->route, &producer->inlet, subscription->chan, subscription->filter, part, NULL) !=
-            ERR_OK) {
+        route_init(&binding->route, &producer->inlet, subscription->chan, filter, part, NULL) != ERR_OK) {
         free(binding);
         return NULL;
     }
@@ -47,166 +56,273 @@ static struct binding *binding_new(struct producer *producer, struct subscriptio
     return binding;
 }
 
-static struct wildcard_set *wildcards_of(const struct subscription *subscription)
-{
-    return hub_wildcards(subscription->hub);
-}
-
-void binding_attach(struct binding *binding)
-{
-    list_append(&binding->subscription->bindings, &binding->link);
-    binding->reported = atomic_load_explicit(&binding->route.inlet->source->routed, memory_order_acquire);
-    binding->subscription->binding_count++;
-    count_add(COUNT_LIVE_ROUTES, 1);
-}
-
 enum err binding_bind(struct producer *producer, struct subscription *subscription,
                       const struct filter_part *part, const struct start_point *start_point,
                       struct list *created)
 {
-    struct binding *binding = binding_new(producer, subscription, part);
+    struct binding *binding = binding_new(producer, subscription, subscription->filter, part);
     struct wildcard_set *set = wildcards_of(subscription);
 
     (void)created; /* no activations */
     if (!binding)
         return ERR_NO_MEMORY;
+    binding->route.generation = subscription->generation;
     route_enter(&binding->route, start_point);
     pthread_mutex_lock(&set->lock);
-    binding_attach(binding);
+    list_append(&subscription->bindings, &binding->link);
+    binding->reported = atomic_load_explicit(&producer->inlet.source->routed, memory_order_acquire);
     pthread_mutex_unlock(&set->lock);
+    subscription->binding_count++;
+    count_add(COUNT_LIVE_ROUTES, 1);
     return ERR_OK;
 }
 
-enum err binding_reselect(struct producer *producer, struct subscription *subscription,
-                          const struct filter_part *part, const struct filter *old, struct select_plan *plan)
-{
-    struct binding *binding = binding_new(producer, subscription, part);
+/* ---- spare bindings ---- */
 
-    (void)old; /* a binding ends with its producer: one that is missing is new */
+static bool is_spare(const struct binding *binding)
+{
+    return binding->route.generation != binding->subscription->generation;
+}
+
+static enum err add_spare(struct producer *producer, struct subscription *subscription,
+                          const struct filter_part *part, const struct reselection *reselection,
+                          struct binding *twin)
+{
+    struct binding *binding = binding_new(producer, subscription, reselection->filter, part);
+    struct inlet *inlet = &producer->inlet;
+
     if (!binding)
         return ERR_NO_MEMORY;
-    select_plan_put_in(plan, &binding->route, binding, part);
+    binding->route.generation = reselection->generation;
+    binding->by_wildcard = twin ? twin->by_wildcard : wildcard_gets(&subscription->wildcard, inlet);
+    binding->route.second = twin || binding->by_wildcard;
+    if (!binding->route.second)
+        route_begin(&binding->route);
+    binding->reported = atomic_load_explicit(&inlet->source->routed, memory_order_acquire);
+    pthread_mutex_lock(&inlet->lock);
+    route_link(&binding->route);
+    pthread_mutex_unlock(&inlet->lock);
+    list_append(&subscription->spare_bindings, &binding->link);
+    subscription->spare_count++;
+    count_add(COUNT_LIVE_ROUTES, 1);
+    binding->twin = twin;
+    if (twin)
+        twin->twin = binding;
     return ERR_OK;
 }
 
-/* Where no feed keeps the position of a source, its subscription does, if it still needs it. Under
- * the inlet's lock. */
-static void left(void *ctx, struct inlet *inlet, bool keeps)
+enum err binding_renew(struct binding *binding, const struct reselection *reselection)
 {
-    struct subscription *subscription = ctx;
+    const struct filter_part part = producer_part(binding->producer, reselection->filter);
 
+    if (binding->twin || part.answer == FILTER_NONE)
+        return ERR_OK;
+    return add_spare(binding->producer, binding->subscription, &part, reselection, binding);
+}
+
+/* The binding that was made a moment ago, of a new producer. NULL: there is none. */
+static struct binding *newest(const struct producer *producer, const struct subscription *subscription)
+{
+    const struct inlet *inlet = &producer->inlet;
+    struct route *last = inlet->route_count > 0 ? inlet->routes[inlet->route_count - 1] : NULL;
+    struct binding *binding = last && !last->feed ? container_of(last, struct binding, route) : NULL;
+
+    return binding && binding->subscription == subscription && !is_spare(binding) ? binding : NULL;
+}
+
+/* Whether the next filter has a binding to the producer already. */
+static bool has_spare(const struct producer *producer, const struct subscription *subscription,
+                      uint32_t generation)
+{
+    for (uint32_t i = 0; i < producer->inlet.route_count; i++) {
+        const struct route *route = producer->inlet.routes[i];
+
+        if (route->chan == subscription->chan && !route->feed && route->generation == generation)
+            return true;
+    }
+    return false;
+}
+
+enum err bindings_reselect_unnamed(struct subscription *subscription, const struct reselection *reselection)
+{
+    list_each(node, safe, &wildcards_of(subscription)->inlets) {
+        struct inlet *inlet = container_of(node, struct inlet, in_set);
+        struct producer *producer = container_of(inlet, struct producer, inlet);
+        struct filter_part part;
+
+        if (producer->named || !wildcard_gets(&subscription->wildcard, inlet) ||
+            has_spare(producer, subscription, reselection->generation))
+            continue;
+        part = producer_part(producer, reselection->filter);
+        if (part.answer != FILTER_NONE &&
+            add_spare(producer, subscription, &part, reselection, NULL) != ERR_OK)
+            return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
+/* Every binding that was there when the rebind began has its twin (binding_renew()). What is left
+ * are producers that came since, those whose events the wildcard gets, and those that only the next
+ * filter wants. */
+enum err binding_reselect(struct producer *producer, struct subscription *subscription,
+                          const struct filter_part *part, struct reselection *reselection)
+{
+    struct binding *twin = newest(producer, subscription);
+
+    if (twin)
+        return binding_renew(twin, reselection);
+    if (!wildcard_gets(&subscription->wildcard, &producer->inlet) &&
+        producer_part(producer, reselection->before).answer != FILTER_NONE)
+        return ERR_OK; /* its binding has a twin, or ends */
+    return add_spare(producer, subscription, part, reselection, NULL);
+}
+
+static void swap_lists(struct list *one, struct list *other)
+{
+    struct list both;
+
+    list_init(&both);
+    list_move_all(one, &both);
+    list_move_all(other, one);
+    list_move_all(&both, other);
+}
+
+void bindings_change_over(struct subscription *subscription, uint32_t generation, bool wildcard,
+                          uint32_t mark)
+{
+    uint32_t count = subscription->binding_count;
+
+    swap_lists(&subscription->bindings, &subscription->spare_bindings);
+    subscription->binding_count = subscription->spare_count;
+    subscription->spare_count = count;
+    subscription->generation = generation;
+    chan_change_over(subscription->chan, generation, wildcard, mark);
+}
+
+/* ---- taking out ---- */
+
+/* The source stays as it is in the channel, and no more of it comes. Where no feed keeps its
+ * position, the subscription does, if it still needs it. Under the inlet's lock. */
+static void leave_source(struct subscription *subscription, struct inlet *inlet, bool keeps)
+{
     if (!keeps && subscription->keeps_positions)
         left_positions_add(&subscription->left_positions, inlet->source);
 }
 
-/* Takes the binding out of its inlet and out of its subscription. */
-static void detach(struct binding *binding)
+/* Whether the end of the source was reported to the wildcard that the binding took over from. */
+static bool was_reported(const struct binding *binding)
 {
-    struct wildcard_set *set = wildcards_of(binding->subscription);
+    const struct inlet *inlet = binding->route.inlet;
+
+    return binding->by_wildcard && inlet->out_of_set > 0 &&
+           inlet->out_of_set <= binding->subscription->left_set;
+}
+
+/* Whether the channel gets the source otherwise too, now or after the change, or knows its end. */
+static bool is_covered(const struct binding *binding)
+{
+    return binding->twin || was_reported(binding) ||
+           (is_spare(binding) && binding->subscription->wildcard.in_set &&
+            binding->producer->kind->wildcards);
+}
+
+/* Under the inlet's lock. */
+static void unlink_route(struct binding *binding, bool covered)
+{
+    if (!binding->route.linked)
+        return;
+    if (covered) {
+        route_hand_over(&binding->route);
+        return;
+    }
+    route_unlink(&binding->route);
+    if (!is_spare(binding))
+        leave_source(binding->subscription, binding->route.inlet, binding->route.keeps);
+}
+
+/* Takes the binding out of its inlet and out of its subscription. Returns whether the channel gets
+ * the source otherwise too. */
+static bool detach(struct binding *binding)
+{
+    struct subscription *subscription = binding->subscription;
+    struct wildcard_set *set = wildcards_of(subscription);
     struct inlet *inlet = binding->route.inlet;
+    bool covered = is_covered(binding);
 
     pthread_mutex_lock(&set->lock);
     pthread_mutex_lock(&inlet->lock);
-    route_unlink(&binding->route);
-    left(binding->subscription, inlet, binding->route.keeps);
+    unlink_route(binding, covered);
+    if (binding->twin)
+        route_set_first(&binding->twin->route);
     pthread_mutex_unlock(&inlet->lock);
+    if (subscription->seen == &binding->link)
+        subscription->seen = binding->link.prev;
     list_remove(&binding->link);
     pthread_mutex_unlock(&set->lock);
-    binding->subscription->binding_count--;
+    if (is_spare(binding))
+        subscription->spare_count--;
+    else
+        subscription->binding_count--;
+    if (binding->twin)
+        binding->twin->twin = NULL;
     count_add(COUNT_LIVE_ROUTES, -1);
+    return covered;
 }
 
 void binding_close(struct binding *binding, uint32_t state, uint32_t code, const char *message)
 {
-    detach(binding);
-    shared_end(binding->route.chan, binding->route.inlet->source, state, code, message);
-    binding_discard(binding);
+    if (!detach(binding))
+        shared_end(binding->route.chan, binding->route.inlet->source, state, code, message);
+    discard(binding);
 }
 
-/* ---- the end of a producer ---- */
-
-static bool close_last(struct producer *producer, uint32_t state, uint32_t code, const char *message)
+void binding_set_first(struct binding *binding)
 {
-    struct inlet *inlet = &producer->inlet;
-    struct route *last;
+    struct inlet *inlet = binding->route.inlet;
 
-    if (inlet->route_count == 0)
-        return false;
-    last = inlet->routes[inlet->route_count - 1];
-    binding_close(container_of(last, struct binding, route), state, code, message);
-    return true;
-}
-
-void bindings_close(struct producer *producer, uint32_t state, uint32_t code, const char *message)
-{
-    struct wildcard_set *set = hub_wildcards(producer->hub);
-
-    wildcard_set_remove_inlet(set, &producer->inlet, state, code, message);
-    while (inlet_has_reports(&producer->inlet))
-        (void)wildcard_set_report(set);
-    while (close_last(producer, state, code, message))
-        continue;
-}
-
-static bool end_step(struct slice *slice)
-{
-    struct producer *producer = container_of(slice, struct producer, bindings_end.slice);
-    const struct bindings_end *end = &producer->bindings_end;
-
-    if (close_last(producer, end->state, end->code, end->message) && producer->inlet.route_count > 0)
-        return true;
-    if (end->ended)
-        end->ended(producer);
-    return false;
-}
-
-void bindings_reported(struct inlet *inlet)
-{
-    struct producer *producer = container_of(inlet, struct producer, inlet);
-
-    if (!producer->bindings_end.awaits_reports)
+    if (!binding->route.second)
         return;
-    producer->bindings_end.awaits_reports = false;
-    /* The first step is taken now: a producer without bindings never waits for a slice. */
-    struct loop *loop = hub_loop(producer->hub);
-    if (end_step(&producer->bindings_end.slice))
-        loop_slice(loop, &producer->bindings_end.slice);
+    pthread_mutex_lock(&inlet->lock);
+    route_set_first(&binding->route);
+    pthread_mutex_unlock(&inlet->lock);
 }
 
-bool bindings_end(struct producer *producer, const struct bindings_end *end)
+bool bindings_free_spare(struct subscription *subscription)
 {
-    struct loop *loop = hub_loop(producer->hub);
+    struct list *node = list_first(&subscription->spare_bindings);
 
-    wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet, end->state, end->code,
-                              end->message);
-    if (bindings_are_gone(&producer->inlet))
-        return true;
-    producer->bindings_end = *end;
-    producer->bindings_end.ended = NULL; /* not from within */
-    slice_init(&producer->bindings_end.slice, end_step);
-    producer->bindings_end.awaits_reports = inlet_has_reports(&producer->inlet);
-    /* The ends of other producers may follow from reports: not while the caller is at work. */
-    if (producer->bindings_end.awaits_reports)
-        loop_slice_later(loop, hub_report(producer->hub));
-    else
-        loop_slice(loop, &producer->bindings_end.slice);
-    producer->bindings_end.ended = end->ended;
-    return bindings_are_gone(&producer->inlet);
+    if (node)
+        binding_close(container_of(node, struct binding, link), PRODUCER_ENDED, 0, NULL);
+    return !!node;
 }
 
 /* ---- the end of a subscription ---- */
 
+bool bindings_left(const struct subscription *subscription)
+{
+    return subscription->binding_count + subscription->spare_count > 0;
+}
+
 static bool detach_first(struct subscription *subscription)
 {
-    struct list *node = list_first(&subscription->bindings);
+    struct list *node = list_first(&subscription->spare_bindings);
     struct binding *binding;
 
     if (!node)
+        node = list_first(&subscription->bindings);
+    if (!node)
         return false;
     binding = container_of(node, struct binding, link);
-    detach(binding);
-    binding_discard(binding);
+    (void)detach(binding);
+    discard(binding);
     return true;
+}
+
+static void left(void *ctx, struct inlet *inlet)
+{
+    struct subscription *subscription = ctx;
+
+    leave_source(subscription, inlet, shared_freeze(subscription->chan, inlet->source));
 }
 
 /* At once: some 50 ns for each producer. */
@@ -215,7 +331,7 @@ static void leave_wildcards_now(struct subscription *subscription)
     struct wildcard_set *set = wildcards_of(subscription);
 
     pthread_mutex_lock(&set->lock);
-    wildcard_remove(set, &subscription->wildcard, left, subscription);
+    wildcard_remove(set, &subscription->wildcard, false, left, subscription);
     pthread_mutex_unlock(&set->lock);
 }
 
@@ -244,7 +360,7 @@ bool bindings_detach_step(struct slice *slice)
     struct ready *ready = &subscription->ready;
     struct ready_list *list = ready->list;
 
-    if (detach_first(subscription) && subscription->binding_count > 0)
+    if (detach_first(subscription) && bindings_left(subscription))
         return true;
     if (!subscription->detaching)
         return false;
@@ -258,120 +374,11 @@ bool bindings_detach_step(struct slice *slice)
 void bindings_detach(struct subscription *subscription)
 {
     leave_wildcards(subscription);
-    if (subscription->detaching || subscription->binding_count == 0)
+    if (subscription->detaching || !bindings_left(subscription))
         return;
     loop_slice(hub_loop(subscription->hub), &subscription->detach);
-    if (subscription->binding_count == 0)
+    if (!bindings_left(subscription))
         return;
     subscription->detaching = true;
     subscription->ready.kind->retain(&subscription->ready);
-}
-
-/* ---- a wildcard that becomes a subscription with bindings ---- */
-
-static void discard_all(struct list *bindings)
-{
-    struct list *node;
-
-    while ((node = list_first(bindings))) {
-        list_remove(node);
-        binding_discard(container_of(node, struct binding, link));
-    }
-}
-
-/* Under the lock of the wildcard set. What is not linked stays in the list. */
-static void attach_linked(struct list *bindings)
-{
-    list_each(node, safe, bindings) {
-        struct binding *binding = container_of(node, struct binding, link);
-
-        if (!binding->route.linked)
-            continue;
-        list_remove(node);
-        binding_attach(binding);
-    }
-}
-
-/* The bindings stand in the order of the set's inlets. One that is not asked for stays unlinked.
- * `ctx` is where in the list the walk is. */
-static struct route *next_route(void *ctx, struct inlet *inlet)
-{
-    struct list **at = ctx;
-    struct binding *binding;
-
-    do {
-        *at = (*at)->next;
-        binding = container_of(*at, struct binding, link);
-    } while (binding->route.inlet != inlet);
-    return &binding->route;
-}
-
-enum err bindings_replace_wildcard(struct subscription *subscription)
-{
-    const struct filter_part everything = {.answer = FILTER_ALL};
-    struct wildcard_set *set = wildcards_of(subscription);
-    struct list bindings, *at = &bindings;
-
-    list_init(&bindings);
-    list_each(other, safe, &set->inlets) {
-        struct producer *producer =
-            container_of(container_of(other, struct inlet, in_set), struct producer, inlet);
-        struct binding *binding = binding_new(producer, subscription, &everything);
-
-        if (!binding) {
-            discard_all(&bindings);
-            return ERR_NO_MEMORY;
-        }
-        list_append(&bindings, &binding->link);
-    }
-    pthread_mutex_lock(&set->lock);
-    wildcard_replace(set, &subscription->wildcard, next_route, &at);
-    attach_linked(&bindings);
-    pthread_mutex_unlock(&set->lock);
-    discard_all(&bindings);
-    return ERR_OK;
-}
-
-/* ---- a subscription with bindings that becomes a wildcard ---- */
-
-struct binding_walk {
-    const struct list *bindings, *last; /* the one that was given last */
-};
-
-static struct route *next_bound(void *ctx)
-{
-    struct binding_walk *walk = ctx;
-
-    walk->last = walk->last->next;
-    return walk->last == walk->bindings ? NULL : &container_of(walk->last, struct binding, link)->route;
-}
-
-/* Under the lock of the wildcard set. Moves the bindings whose routes are out to `done`. */
-static void take_unlinked(struct subscription *subscription, struct list *done)
-{
-    list_each(node, safe, &subscription->bindings) {
-        if (container_of(node, struct binding, link)->route.linked)
-            continue;
-        list_remove(node);
-        list_append(done, node);
-        subscription->binding_count--;
-        count_add(COUNT_LIVE_ROUTES, -1);
-    }
-}
-
-void bindings_become_wildcard(struct subscription *subscription)
-{
-    struct binding_walk walk = {&subscription->bindings, &subscription->bindings};
-    struct wildcard_set *set = wildcards_of(subscription);
-    struct list done;
-
-    if (subscription->ctx.state != CTX_LIVE || subscription->wildcard.in_set ||
-        !filter_wants_everything(subscription->filter))
-        return;
-    list_init(&done);
-    pthread_mutex_lock(&set->lock);
-    if (wildcard_take_over(set, &subscription->wildcard, subscription->chan, next_bound, &walk) == ERR_OK)
-        take_unlinked(subscription, &done);
-    pthread_mutex_unlock(&set->lock);
-    discard_all(&done);
 }

@@ -1,4 +1,4 @@
-/* bindings_end.h - the end of all bindings of a producer.
+/* bindings_end.h - a producer whose bindings end (bindings_close.h).
  *
  * Threads: the loop only. */
 #ifndef TRIBUTARY_HUB_BINDINGS_END_H
@@ -26,14 +26,5 @@ static inline bool bindings_are_gone(const struct inlet *inlet)
 {
     return inlet->route_count == 0 && !inlet_has_reports(inlet);
 }
-
-/* Whatever was to be reported to the wildcards of an inlet is reported: its end goes on. */
-void bindings_reported(struct inlet *inlet);
-
-/* Takes all bindings of a producer out, closes their feeds and frees them. No new one may come.
- * Returns true when that is done. A producer with many bindings takes longer than one turn has time
- * for: then this returns false, the rest follows in slices, and `end->ended` is called on the loop.
- * It may free the producer. `end` is copied. */
-bool bindings_end(struct producer *producer, const struct bindings_end *end);
 
 #endif

@@ -8,15 +8,17 @@
 #include "flow/producer_state.h"
 #include "hub/activation_table.h"
 #include "hub/hub_query.h"
-#include "hub/select_plan.h"
+#include "hub/reselection.h"
 #include "hub/session_internal.h"
+#include "hub/subscription_internal.h"
 #include "route/offer.h"
 
-static enum err bind(struct producer *producer, struct subscription *subscription,
-                     const struct filter_part *part, const struct start_point *start_point,
-                     struct list *created)
+static enum err create(struct producer *producer, struct subscription *subscription,
+                       const struct filter *filter, const struct filter_part *part,
+                       const struct start_point *start_point, struct list *created)
 {
-    struct activation *activation = activation_new(session_of(producer), subscription, part, start_point);
+    struct activation *activation =
+        activation_new(session_of(producer), subscription, filter, part, start_point);
 
     if (!activation)
         return ERR_NO_MEMORY;
@@ -24,14 +26,21 @@ static enum err bind(struct producer *producer, struct subscription *subscriptio
     return ERR_OK;
 }
 
-/* Where the old filter wanted this producer too, its activation is gone because it has ended. It is
- * not started again. */
-static enum err reselect(struct producer *producer, struct subscription *subscription,
-                         const struct filter_part *part, const struct filter *old, struct select_plan *plan)
+static enum err bind(struct producer *producer, struct subscription *subscription,
+                     const struct filter_part *part, const struct start_point *start_point,
+                     struct list *created)
 {
-    if (producer_part(producer, old).answer != FILTER_NONE)
+    return create(producer, subscription, subscription->filter, part, start_point, created);
+}
+
+/* Where the filter before wanted this producer too, its activation goes on, or is gone because it
+ * has ended. Then it is not started again. */
+static enum err reselect(struct producer *producer, struct subscription *subscription,
+                         const struct filter_part *part, struct reselection *reselection)
+{
+    if (producer_part(producer, reselection->before).answer != FILTER_NONE)
         return ERR_OK;
-    return bind(producer, subscription, part, NULL, &plan->created);
+    return create(producer, subscription, reselection->filter, part, NULL, &reselection->created);
 }
 
 static void query(struct producer *producer, struct producer_view *view)

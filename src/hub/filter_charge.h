@@ -1,7 +1,8 @@
 /* filter_charge.h - what the filters of all subscriptions, and those of each peer, cost together.
  *
  * A subscription is charged match_entry_cost() of its filter, from the moment when it gets it until
- * its last route is taken out. The sum bounds what one event costs, beyond its deliveries: each
+ * its last route is taken out. While a select is under way it has two, and is charged for the one
+ * that costs more. The sum bounds what one event costs, beyond its deliveries: each
  * matcher evaluates each filter at most once. Filters that are alike are evaluated together, and
  * are charged one by one nevertheless.
  *

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "hub/activation_internal.h"
+#include "hub/bindings_close.h"
 #include "hub/drained_positions.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"

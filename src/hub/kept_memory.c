@@ -50,7 +50,7 @@ static void set_kept(struct subscription *subscription, uint64_t bytes)
 
 void kept_memory_update(struct subscription *subscription)
 {
-    set_kept(subscription, filter_bytes(subscription->filter) +
+    set_kept(subscription, filter_bytes(subscription->filter) + filter_bytes(subscription->spare_filter) +
                                shared_bytes_view(subscription->request).size + subscription->route_bytes);
 }
 

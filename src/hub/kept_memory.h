@@ -1,5 +1,5 @@
 /* kept_memory.h - how much memory a peer's subscriptions may keep: their requests, their filters,
- * and their routes to producers.
+ * and their routes to producers. While a select is under way these are the routes of two filters.
  *
  * All peers together may have half of the budget for that (base/budget.h), so that events always
  * have the other half. One peer may have its share of this half (base/peer_share.h).
@@ -21,7 +21,7 @@ struct subscription;
 MUST_CHECK enum fault_reason kept_memory_check(const struct hub *hub, struct peer_key peer,
                                                uint64_t more_bytes, struct fault *fault);
 
-/* Charges the peer with the subscription's request and filter. Call it when they have changed. */
+/* Charges the peer with the subscription's request and filters. Call it when they have changed. */
 void kept_memory_update(struct subscription *subscription);
 
 /* Charges the budget and the subscription's peer with a route. False: one of them has no space. */

@@ -31,7 +31,7 @@ struct peer_count;
 struct producer;
 struct producer_view;
 struct registry;
-struct select_plan;
+struct reselection;
 struct start_point;
 struct subscription;
 
@@ -59,12 +59,12 @@ struct producer_kind {
                      const struct filter_part *part, const struct start_point *start_point,
                      struct list *created);
 
-    /* A live subscription has another filter, which wants `part` of this producer, and nothing
-     * binds the two now. Adds to the plan what is to be bound (select_plan.h). `old` is the filter
-     * before.
-     *   ERR_NO_MEMORY  the plan will be undone */
+    /* A live subscription gets another filter, which wants `part` of this producer. Makes what is
+     * to bind the two then, unless that is there already: a spare binding (binding.h), or an
+     * activation, which is appended to reselection->created.
+     *   ERR_NO_MEMORY  nothing was made */
     enum err (*reselect)(struct producer *producer, struct subscription *subscription,
-                         const struct filter_part *part, const struct filter *old, struct select_plan *plan);
+                         const struct filter_part *part, struct reselection *reselection);
 
     /* Takes it out of the map and ends it: at once, or where it can end gently within `drain_ns`.
      * `reason` is REMOVED or REPLACED. */
@@ -98,7 +98,6 @@ struct producer {
     bool named;                /* it is in the map */
     struct peer_count *charge; /* of the peer that the name is charged to; NULL: to nobody */
     uint64_t charged_bytes;    /* for labels and topics */
-    uint64_t walk;             /* the last walk that saw it, see hub_select() */
     uint64_t bound;            /* when it was bound: bind_subscriptions() numbers them */
     struct bindings_end bindings_end;
 };

@@ -30,7 +30,6 @@ struct registry {
     struct peer_counts peers; /* names by the peer that each is charged to */
     uint64_t kept_bytes;      /* of all of them */
     bool history;             /* every inlet of a producer keeps one (route/history.h) */
-    uint64_t walk;            /* the number of the latest walk that marks the producers it saw */
 };
 
 void registry_init(struct registry *registry, const struct loop *loop);

@@ -1,4 +1,5 @@
-/* select_plan.h - what a new filter of a subscription changes, before it changes.
+/* select_plan.h - what a new filter of a subscription changes for its activations, before it
+ * changes.
  *
  * Threads: the loop only. */
 #ifndef TRIBUTARY_HUB_SELECT_PLAN_H
@@ -10,37 +11,33 @@
 #include "base/status.h"
 #include "event/filter.h"
 
-struct binding;
 struct match_entry;
 struct route;
-
-struct route_change {
-    struct route *route;
-    struct binding *binding; /* whose route it is; NULL: an activation's */
-    struct filter_part part;
-    struct match_entry *entry; /* KEEP: the new one before the change, the old one after it */
-    enum { KEEP, TAKE_OUT, PUT_IN } action;
-};
+struct subscription;
 
 struct select_plan {
-    struct route_change *changes;
+    struct route_change {
+        struct route *route;
+        struct filter_part part;
+        struct match_entry *entry; /* the new one before the change, the old one after it */
+    } * changes;                   /* of open activations, by the order of their inlets */
     size_t count;
-    struct list created; /* activations to begin, by their in_subscription */
-    struct list to_end;  /* activations to end */
+    struct list to_end; /* activations that the filter does not want, by their in_subscription */
 };
 
-/* Space for `max` changes, and no change. ERR_NO_MEMORY: there is nothing to end. */
-MUST_CHECK enum err select_plan_init(struct select_plan *plan, size_t max);
-void select_plan_fini(struct select_plan *plan);
+/* Plans what becomes of each activation that the subscription has: it is kept, or it ends.
+ *   ERR_NO_MEMORY  nothing has changed, and there is nothing to end */
+MUST_CHECK enum err select_plan_make(struct select_plan *plan, struct subscription *subscription,
+                                     const struct filter *filter);
 
-/* The route of a new binding is to be put in. */
-void select_plan_put_in(struct select_plan *plan, struct route *route, struct binding *binding,
-                        const struct filter_part *part);
+/* Takes the locks of the inlets of all open activations; their routes are changed; the locks are
+ * released. */
+void select_plan_lock(const struct select_plan *plan);
+void select_plan_change(const struct select_plan *plan, const struct filter *filter);
+void select_plan_unlock(const struct select_plan *plan);
 
-/* A route that is there gets another filter, or is taken out where `part` leaves nothing. `binding`
- * as in struct route_change.
- *   ERR_NO_MEMORY  nothing was added */
-MUST_CHECK enum err select_plan_keep(struct select_plan *plan, struct route *route, struct binding *binding,
-                                     const struct filter *filter, const struct filter_part *part);
+/* Ends the activations that the filter does not want, frees what the routes do not need any more,
+ * and the plan. */
+void select_plan_finish(struct select_plan *plan, struct subscription *subscription);
 
 #endif

@@ -16,7 +16,7 @@
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
-#include "hub/binding.h"
+#include "hub/bindings_close.h"
 #include "hub/hub_parts.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"

@@ -26,9 +26,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "base/log.h"
 #include "event/filter.h"
-#include "flow/chan_stats.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
 #include "hub/bind_walk.h"
@@ -38,17 +36,12 @@
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
+#include "hub/rebind.h"
 #include "hub/subscription_internal.h"
+#include "hub/subscription_log.h"
 
 /* A stream that ends by itself has time: as long as a drain may last. */
 #define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
-
-static const char *const closing_names[] = {
-    [CLOSING_SERVER_DRAINING] = "SERVER_DRAINING",
-    [CLOSING_FINISHED] = "FINISHED",
-    [CLOSING_DISCONNECTED] = "DISCONNECTED",
-    [CLOSING_ALL_ENDED] = "ALL_ENDED",
-};
 
 static void request_ends(struct subscription *subscription, const struct ending *ending)
 {
@@ -65,6 +58,7 @@ static void release(struct ready *ready)
     ctx_fini(&subscription->ctx);
     chan_release(subscription->chan);
     filter_free(subscription->filter);
+    filter_free(subscription->spare_filter);
     shared_bytes_release(subscription->request);
     left_positions_fini(&subscription->left_positions);
     free(subscription->fault);
@@ -78,21 +72,24 @@ static void retain(struct ready *ready)
 
 /* ---- its beginning ---- */
 
-static void log_added(const struct subscription *subscription)
-{
-    log_write(LOG_INFO, "subscription.added", LOG_TEXT("subscription", subscription->id_text),
-              LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
-              LOG_NUMBER("producers", subscription_producers(subscription)));
-}
-
 /* hub_subscribe() has returned long ago. What else is to be called comes after this. */
 static void call_bound(struct subscription *subscription)
 {
     subscription->bound_due = false;
     ready_add(&subscription->ready);
-    log_added(subscription);
+    subscription_log_added(subscription);
     if (subscription->port->bound)
         subscription->port->bound(subscription->port_ctx, subscription_producers(subscription));
+}
+
+/* hub_select() has returned, or is about to. What else is to be called comes after this. */
+static void call_selected(struct subscription *subscription)
+{
+    subscription->selected_due = false;
+    ready_add(&subscription->ready);
+    if (subscription->left)
+        ready_call(&subscription->ready);
+    subscription->port->selected(subscription->port_ctx, subscription->selected_reason);
 }
 
 /* ---- a gentle end ---- */
@@ -131,7 +128,7 @@ static void run_draining(struct subscription *subscription)
         request_ends(subscription, &expired); /* each of them brings the subscription back here */
         return;
     }
-    if (subscription->binding_count > 0 && !subscription->late)
+    if (bindings_left(subscription) && !subscription->late)
         return; /* it comes back here when it is out of all inlets */
     if (!subscription->closing_called) {
         ready_call(&subscription->ready);
@@ -147,8 +144,7 @@ static void call_closing(struct subscription *subscription)
 {
     subscription->closing_called = true;
     ready_add(&subscription->ready);
-    log_write(LOG_INFO, "subscription.draining", LOG_TEXT("subscription", subscription->id_text),
-              LOG_TEXT("reason", closing_names[subscription->closing]));
+    subscription_log_draining(subscription);
     subscription->port->closing(subscription->port_ctx, subscription->closing, subscription->ctx.deadline_ns);
 }
 
@@ -169,22 +165,6 @@ static void call_abort(struct subscription *subscription)
 
 /* ---- its last transition ---- */
 
-static void log_ended(struct subscription *subscription)
-{
-    struct chan_stats stats;
-    const char *text = fault_reason_name(subscription->left_reason);
-
-    if (subscription->left_reason == FAULT_NONE)
-        text = subscription->closing != 0 ? closing_names[subscription->closing] : "ENDED";
-    chan_stats(subscription->chan, &stats);
-    log_write(LOG_INFO, "subscription.ended", LOG_TEXT("subscription", subscription->id_text),
-              LOG_BYTES("name", subscription->name), LOG_TEXT("peer", subscription->peer),
-              LOG_TEXT("reason", text), LOG_NUMBER("accepted", stats.accepted.events),
-              LOG_NUMBER("delivered", stats.delivered.events),
-              LOG_NUMBER("dropped", chan_dropped(&stats).events), LOG_NUMBER("queued", stats.queued.events),
-              LOG_NUMBER("expired", subscription->expired_activations));
-}
-
 /* The peer has one subscription less. */
 static void give_back_charge(struct subscription *subscription)
 {
@@ -200,7 +180,7 @@ static void leave(struct subscription *subscription)
 {
     subscription->left = true;
     chan_close(subscription->chan, LOSS_CONSUMER_GONE);
-    log_ended(subscription);
+    subscription_log_ended(subscription);
     map_remove(&subscription->hub->ids, &subscription->id);
     give_back_charge(subscription);
     count_add(COUNT_LIVE_SUBSCRIPTIONS, -1);
@@ -224,7 +204,7 @@ static void run(struct ready *ready)
     struct subscription *subscription = container_of(ready, struct subscription, ready);
 
     if (subscription->unsubscribed) {
-        if (subscription->activation_count == 0 && subscription->binding_count == 0 &&
+        if (subscription->activation_count == 0 && !bindings_left(subscription) &&
             !subscription->wildcard.in_set && !subscription->left)
             leave(subscription);
         return;
@@ -249,6 +229,10 @@ static void call(struct ready *ready)
 {
     struct subscription *subscription = container_of(ready, struct subscription, ready);
 
+    if (subscription->selected_due) {
+        call_selected(subscription);
+        return;
+    }
     if (subscription->left && subscription->port->left && !subscription->left_called) {
         subscription->left_called = true;
         subscription->port->left(subscription->port_ctx);
@@ -274,6 +258,7 @@ static void on_context_moved(struct ctx *ctx)
     if (subscription->unsubscribed)
         return; /* it ends already */
     bind_walk_stop(subscription);
+    rebind_stop(subscription);
     if (subscription->bound_due)
         ready_call(&subscription->ready);
     if (ctx->state == CTX_DRAINING) {
@@ -295,6 +280,7 @@ static void discard(struct subscription *subscription)
     if (!subscription)
         return;
     bind_walk_stop(subscription);
+    rebind_stop(subscription);
     bindings_detach_now(subscription);
     give_back_charge(subscription);
     release(&subscription->ready);
@@ -319,6 +305,8 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
         return NULL;
     slice_init(&subscription->detach, bindings_detach_step);
     list_init(&subscription->bindings);
+    list_init(&subscription->spare_bindings);
+    subscription->generation = 1;
     list_init(&subscription->activations);
     subscription->chan = chan_new(&params->limits, &params->callbacks);
     if (params->request.size > 0)
@@ -329,6 +317,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
         free(subscription);
         return NULL;
     }
+    chan_change_over(subscription->chan, subscription->generation, false, 0);
     subscription->hub = hub;
     subscription->refs = 1;
     ready_init(&subscription->ready, &ready_kind, &hub->ready);
@@ -403,7 +392,7 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
     result_out->chan = chan_retain(subscription->chan);
     result_out->pending = !bind_walk_go_on(subscription);
     if (!result_out->pending)
-        log_added(subscription);
+        subscription_log_added(subscription);
     *subscription_out = subscription;
     subscription = NULL;
     ready_run(&hub->ready);
@@ -430,6 +419,7 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason
     sorted_remove(&subscription->hub->subscriptions, &subscription->by_id); /* nobody binds to it */
     timer_stop(&subscription->deadline);
     bind_walk_stop(subscription);
+    rebind_stop(subscription);
     bindings_detach(subscription);
     request_ends(subscription, &ending);
     ready_add(&subscription->ready);

@@ -73,12 +73,17 @@ MUST_CHECK enum fault_reason hub_finish(struct hub *hub, struct bytes id, enum c
 MUST_CHECK enum fault_reason hub_disconnect(struct hub *hub, struct bytes id, struct bytes reason,
                                             struct fault *fault);
 
-/* Gives a live subscription another filter, and takes `filter` over; after bound() of its port.
- * Returns the revision: 1 for the first call. 0: nothing has changed, `filter` stays the
- * caller's, and *fault says why:
+/* Begins to give a live subscription another filter, and takes `filter` over; after bound() of its
+ * port, and after selected() of the call before. Returns the revision, which is 1 more than the
+ * latest that came into force; selected() of the port follows, perhaps before this returns. Then
+ * the subscription may be gone on return. 0: nothing has changed, `filter` stays the caller's, and
+ * *fault says why:
  *   FAULT_DRAINING          an end has begun
  *   FAULT_PEER_FILTER_COST, FAULT_TOTAL_FILTER_COST  see filter_charge.h
  *   FAULT_MEMORY_BUDGET     memory is used up, or what the peer may keep (hub/kept_memory.h)
+ *
+ * Where the port has no selected(), all of it is done on return, however long that takes, and what
+ * selected() would say makes the result.
  *
  * What waits stays. chan_mark(revision) is set between the last event that was routed under the old
  * filter and the first under the new one. Producers that match both go on undisturbed; an

@@ -20,6 +20,7 @@
 #include "route/wildcard.h"
 
 struct bind_walk;
+struct rebind;
 struct drained_positions;
 struct hub;
 struct peer_count;
@@ -43,11 +44,21 @@ struct subscription {
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
     /* What it wants of the time before, while the walk goes on; else NULL. */
     const struct start_point *start_point;
-    bool binds_later; /* the walk binds the producers that are added now */
-    bool bound_due;   /* it was over after hub_subscribe(), and bound() is to be called */
+    bool binds_later;  /* the walk binds the producers that are added now */
+    bool bound_due;    /* it was over after hub_subscribe(), and bound() is to be called */
+    bool selected_due; /* selected() is to be called, with this reason */
+    enum fault_reason selected_reason;
     /* To shared producers. The loop changes these under the lock of the hub's wildcard set. */
-    struct wildcard wildcard; /* it wants everything, unless a select has changed that */
-    struct list bindings;     /* of one that is no wildcard */
+    struct wildcard wildcard;   /* it wants everything, unless a select has changed that */
+    struct list bindings;       /* of one that is no wildcard */
+    struct list spare_bindings; /* which do not put: of the next filter, or of the one before */
+    uint32_t spare_count;
+    uint32_t generation;     /* of the routes of `bindings` */
+    struct rebind *rebind;   /* NULL: neither its filter nor its kind of bindings changes */
+    const struct list *seen; /* in `bindings`: the last that the rebind has seen; NULL: none */
+    uint64_t left_set;       /* removals of the wildcard set when a select took it out */
+    /* What the match entries of spare bindings look for, where that is not `filter`. NULL: none. */
+    struct filter *spare_filter;
     struct left_positions left_positions;
     bool keeps_positions; /* `left_positions` is filled in: a gentle end has begun */
     /* The hub drains, and it was a wildcard, with this index, when that began; else NULL. */

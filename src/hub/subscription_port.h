@@ -26,6 +26,12 @@ struct subscription_port {
      * at once, however long that takes. */
     void (*bound)(void *ctx, uint32_t producers_matched);
 
+    /* A select is over. Called once for each one that hub_select() has accepted, before left(),
+     * and also after hub_unsubscribe(): who waits for it may go on. NONE: the filter has changed,
+     * and the mark is set. Else nothing has changed: MEMORY_BUDGET, or DRAINING where an end came
+     * first. NULL: hub_select() does everything at once. */
+    void (*selected)(void *ctx, enum fault_reason reason);
+
     /* A gentle end began. Shared producers put nothing more into the channel. What waits may be
      * delivered until `deadline_ns` (clock_mono_ns()), and so may what activations still send until
      * they have ended. Then the channel is closed, and the rest is lost for DRAIN_CUT. A nearer
@@ -36,9 +42,9 @@ struct subscription_port {
      * the deadline of a gentle end, the channel is closed already. */
     void (*abort_call)(void *ctx, const struct fault *fault);
 
-    /* The last call, once, after hub_unsubscribe(): from within it, or in a later turn where the
-     * subscription has many producers or activations. Until then callbacks of the channel may be
-     * called. NULL: nobody needs to know. */
+    /* The last call, once, after hub_unsubscribe(), and after selected() where that is due: from
+     * within it, or in a later turn where the subscription has many producers or activations. Until
+     * then callbacks of the channel may be called. NULL: nobody needs to know. */
     void (*left)(void *ctx);
 
     /* Loop. Appends the settings in force, as the API's message Settings, for an operator who asks.

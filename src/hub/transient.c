@@ -17,6 +17,7 @@
 #include "flow/producer_state.h"
 #include "hub/bind.h"
 #include "hub/binding.h"
+#include "hub/bindings_close.h"
 #include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/hub_query.h"

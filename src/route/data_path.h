@@ -56,6 +56,7 @@ struct inlet {
     enum inlet_state state;
     uint32_t route_count, route_capacity;
     uint32_t filtered_count; /* routes that want some events only */
+    uint32_t second_count;   /* routes that put after the others: route->second */
     struct matcher *matcher; /* their match entries; NULL until there is one */
     struct route **routes;   /* `first`, until there is more than one */
     struct route *first[1];
@@ -71,7 +72,8 @@ struct inlet {
      * notified before its offer has returned. */
     _Atomic int32_t blocked;
 
-    struct list in_set; /* in set->inlets of its wildcard set, under the set's lock */
+    struct list in_set;  /* in set->inlets of its wildcard set, under the set's lock */
+    uint64_t out_of_set; /* set->removals when it was taken out; 0: it was not */
     struct wildcard_report report;
 };
 
@@ -86,15 +88,20 @@ struct route {
     struct chan *chan; /* the owner's reference: it lets go after the route is out */
     struct feed *feed; /* of an activation; NULL: the shared feed of the source */
     struct inlet *inlet;
+    uint32_t generation; /* without a feed of its own: for chan_put_shared() */
 
     /* Under the inlet's lock. */
     const struct filter *filter;
     struct filter_part part;
     struct match_entry *entry; /* in inlet->matcher; NULL: the route wants everything */
     bool linked;               /* the inlet has it */
-    bool keeps;                /* it was taken out, and its channel has a feed that keeps the position */
-    uint32_t index;            /* in inlet->routes */
-    uint64_t last_taken;       /* the first sequence of the last chunk of which it took something */
+    /* It takes over from another route or a wildcard of the same channel when that changes over
+     * (chan_change_over()). Until the other one is gone it puts each chunk after that one. So one
+     * of the two puts, whenever the channel changes. */
+    bool second;
+    bool keeps;          /* it was taken out, and its channel has a feed that keeps the position */
+    uint32_t index;      /* in inlet->routes */
+    uint64_t last_taken; /* the first sequence of the last chunk of which it took something */
     /* While a chunk is routed: what was picked for this route (match_chunk.c). */
     struct route *next_picked;
     uint32_t first_run, last_run;
@@ -104,7 +111,7 @@ struct route {
 /* How many channels get events of the inlet. */
 static inline uint32_t inlet_subscriptions(const struct inlet *inlet)
 {
-    return inlet->route_count + inlet->wildcard_count;
+    return inlet->route_count - inlet->second_count + inlet->wildcard_count;
 }
 
 #endif

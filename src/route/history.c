@@ -15,8 +15,8 @@
 #include "base/budget.h"
 #include "base/list.h"
 #include "event/peek.h"
-#include "flow/chan.h"
 #include "route/data_path.h"
+#include "route/route_put.h"
 
 #define MIN_CAPACITY 16u
 
@@ -179,7 +179,7 @@ static uint64_t count_wanted(const struct history *history, const struct route *
 static void put(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
     /* A channel that is closed needs nothing, and one that is full applies its policy. */
-    if (first < last && chan_put(route->chan, route->feed, chunk, first, last, NULL) == ERR_CLOSED)
+    if (first < last && route_put(route, chunk, first, last, NULL) == ERR_CLOSED)
         return;
 }
 

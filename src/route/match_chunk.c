@@ -11,8 +11,7 @@
  * sequences. */
 #include "route/match_chunk.h"
 
-#include "flow/chan.h"
-#include "route/data_path.h"
+#include "route/route_put.h"
 
 /* Runs that are kept before they are put, and hits that are asked for at once. */
 #define MAX_RUNS 512u
@@ -34,7 +33,7 @@ struct picks {
 
 static void put(struct picks *picks, struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
-    if (chan_put(route->chan, route->feed, chunk, first, last, picks->waiter) == ERR_CLOSED ||
+    if (route_put(route, chunk, first, last, picks->waiter) == ERR_CLOSED ||
         route->last_taken == picks->chunk->first_sequence)
         return;
     route->last_taken = picks->chunk->first_sequence;
@@ -134,18 +133,23 @@ static inline void pick(struct picks *picks, struct route *route, uint32_t event
     route->last_run = picks->used++;
 }
 
-/* Picks the event for each route of the ring that the entry stands for. */
-static inline void pick_for_ring(struct picks *picks, const struct match_entry *entry, uint32_t event)
+/* Picks the event for each route of the ring that the entry stands for, and that is `second` or is
+ * not. */
+static inline void pick_for_ring(struct picks *picks, const struct match_entry *entry, uint32_t event,
+                                 bool second)
 {
     const struct list *node = &entry->alike;
 
     do {
-        pick(picks, container_of(node, const struct match_entry, alike)->owner, event);
+        struct route *route = container_of(node, const struct match_entry, alike)->owner;
+
+        if (route->second == second)
+            pick(picks, route, event);
         node = node->next;
     } while (node != &entry->alike);
 }
 
-uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
+uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter, bool second)
 {
     struct match_pass pass = {0};
     SCRATCH struct match_hit hits[MAX_HITS];
@@ -160,7 +164,7 @@ uint32_t match_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter
         uint32_t count = matcher_match_chunk(inlet->matcher, chunk, &pass, hits, MAX_HITS);
 
         for (uint32_t i = 0; i < count; i++)
-            pick_for_ring(&picks, hits[i].entry, hits[i].event);
+            pick_for_ring(&picks, hits[i].entry, hits[i].event, second);
     }
     put_all(&picks);
     return picks.matched;

@@ -8,26 +8,38 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "flow/chan.h"
 #include "flow/put_waiter.h"
 #include "flow/shared_feed.h"
 #include "route/data_path.h"
 #include "route/history.h"
 #include "route/match_chunk.h"
+#include "route/route_put.h"
 
-/* Returns how many routes took at least one event. */
-static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
+/* The same for the routes that are `second`, or for those that are not. */
+static uint32_t push_to_routes(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter,
+                               bool second)
 {
-    uint32_t matched = inlet->filtered_count > 0 ? match_chunk(inlet, chunk, waiter) : 0;
+    uint32_t matched = inlet->filtered_count > 0 ? match_chunk(inlet, chunk, waiter, second) : 0;
 
     for (uint32_t i = 0; i < inlet->route_count; i++) {
         struct route *route = inlet->routes[i];
 
-        if (route->part.answer == FILTER_ALL)
-            matched += chan_put(route->chan, route->feed, chunk, 0, chunk->count, waiter) != ERR_CLOSED;
+        if (route->part.answer == FILTER_ALL && route->second == second)
+            matched += route_put(route, chunk, 0, chunk->count, waiter) != ERR_CLOSED;
     }
+    return matched;
+}
+
+/* Returns how many routes took at least one event. */
+static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter)
+{
+    uint32_t matched = push_to_routes(inlet, chunk, waiter, false);
+
     for (uint32_t i = 0; i < inlet->wildcard_count; i++)
-        matched += chan_put(inlet->wildcards[i].chan, NULL, chunk, 0, chunk->count, waiter) != ERR_CLOSED;
+        matched += chan_put_shared(inlet->wildcards[i].chan, GENERATION_WILDCARD, chunk, 0, chunk->count,
+                                   waiter) != ERR_CLOSED;
+    if (inlet->second_count > 0)
+        matched += push_to_routes(inlet, chunk, waiter, true);
     atomic_store_explicit(&inlet->source->routed, inlet->last_sequence, memory_order_release);
     return matched;
 }

@@ -75,6 +75,7 @@ void route_link(struct route *route)
     route->linked = true;
     route->index = inlet->route_count;
     inlet->routes[inlet->route_count++] = route;
+    inlet->second_count += route->second;
     start_matching(route);
     if (route->feed)
         feed_follow(route->feed, &inlet->source->routed);
@@ -89,7 +90,15 @@ static void take_out(struct route *route)
     last = inlet->routes[--inlet->route_count];
     inlet->routes[route->index] = last;
     last->index = route->index;
+    inlet->second_count -= route->second;
     stop_matching(route);
+}
+
+void route_set_first(struct route *route)
+{
+    if (route->linked)
+        route->inlet->second_count -= route->second;
+    route->second = false;
 }
 
 void route_unlink(struct route *route)

@@ -42,8 +42,13 @@ void route_begin(struct route *route);
 void route_link(struct route *route);
 void route_unlink(struct route *route);
 
+/* What the route takes over from is gone: it is no longer `second`. The caller holds the inlet's
+ * lock. */
+void route_set_first(struct route *route);
+
 /* Takes out a linked route without a feed, where something else takes over from it under the same
- * lock (wildcard_take_over()). The shared feed of the source, if there is one, goes on. */
+ * lock (wildcard_take_over()), or puts in its place already (chan_change_over()). The shared feed
+ * of the source, if there is one, goes on. */
 void route_hand_over(struct route *route);
 
 /* route_begin() and route_link() for a caller that does not hold the lock. What `start_point` asks

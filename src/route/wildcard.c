@@ -120,6 +120,7 @@ void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
     inlet->wildcard_count = set->count;
     pthread_mutex_unlock(&inlet->lock);
     list_append(&set->inlets, &inlet->in_set);
+    set->inlet_count++;
     report_later(set, inlet, &(struct wildcard_report){.count = set->count});
     pthread_mutex_unlock(&set->lock);
 }
@@ -133,6 +134,8 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, ui
         return;
     pthread_mutex_lock(&set->lock);
     list_remove(&inlet->in_set);
+    inlet->out_of_set = ++set->removals;
+    set->inlet_count--;
     pthread_mutex_lock(&inlet->lock);
     inlet->wildcards = NULL;
     inlet->wildcard_count = 0;
@@ -198,12 +201,28 @@ static void put_in(struct wildcard_set *set, struct wildcard *wildcard, struct c
     swap(set);
 }
 
+/* Whether the states of all inlets that join are more than a channel reports. */
+static bool has_many(const struct wildcard_set *set, bool (*joins)(const struct inlet *inlet))
+{
+    uint32_t count = 0;
+
+    if (set->inlet_count <= MAX_SHARED_STATES)
+        return false;
+    list_each(node, safe, &set->inlets) {
+        if (joins(container_of(node, struct inlet, in_set)) && ++count > MAX_SHARED_STATES)
+            return true;
+    }
+    return false;
+}
+
 enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan,
                       bool (*joins)(const struct inlet *inlet))
 {
     if (reserve(set) != ERR_OK)
         return ERR_NO_MEMORY;
     put_in(set, wildcard, chan);
+    if (has_many(set, joins))
+        shared_begin_many(chan); /* the channel makes no feeds for the states of the first ones */
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
         bool may_join = joins(inlet);
@@ -293,18 +312,18 @@ static bool hand_over(const struct wildcard_set *set, const struct wildcard *wil
     return had;
 }
 
-void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
-                     void (*left)(void *ctx, struct inlet *inlet, bool keeps), void *ctx)
+void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard, bool hears,
+                     void (*left)(void *ctx, struct inlet *inlet), void *ctx)
 {
     if (!wildcard->in_set)
         return;
-    take_out(set, wildcard, false);
+    take_out(set, wildcard, hears);
     list_each(node, safe, &set->inlets) {
         struct inlet *inlet = container_of(node, struct inlet, in_set);
 
         pthread_mutex_lock(&inlet->lock);
         if (hand_over(set, wildcard, inlet))
-            left(ctx, inlet, shared_freeze(wildcard->chan, inlet->source));
+            left(ctx, inlet);
         pthread_mutex_unlock(&inlet->lock);
     }
     wildcard->inlet_count = 0;
@@ -375,19 +394,4 @@ void wildcard_sweep(struct wildcard_set *set, struct list *gone)
         list_remove(node);
         list_append(gone, node);
     }
-}
-
-void wildcard_replace(struct wildcard_set *set, struct wildcard *wildcard,
-                      struct route *(*next_route)(void *ctx, struct inlet *inlet), void *ctx)
-{
-    take_out(set, wildcard, true);
-    list_each(node, safe, &set->inlets) {
-        struct inlet *inlet = container_of(node, struct inlet, in_set);
-
-        pthread_mutex_lock(&inlet->lock);
-        if (hand_over(set, wildcard, inlet))
-            route_link(next_route(ctx, inlet));
-        pthread_mutex_unlock(&inlet->lock);
-    }
-    wildcard->inlet_count = 0;
 }

@@ -42,7 +42,9 @@ struct wildcard_set {
     /* Who is not the control thread holds this one while it takes `lock`. So the control thread
      * waits for one other thread at most. */
     pthread_mutex_t others;
-    struct list inlets; /* struct inlet, by in_set */
+    struct list inlets;   /* struct inlet, by in_set */
+    uint32_t inlet_count; /* of `inlets` */
+    uint64_t removals;    /* how many inlets were taken out; control thread only */
 
     struct list reports; /* struct wildcard_report, in the order of what they report; as `inlets` */
     /* All of what was to be reported of the inlet is reported. Not under the set's lock. */
@@ -107,10 +109,12 @@ static inline bool wildcard_gets(const struct wildcard *wildcard, const struct i
 }
 
 /* The channel gets nothing more through the set. left() is called for each inlet whose events it
- * got, under the inlet's lock; `keeps`: the channel has a feed that knows its position in the
- * source. The caller holds the set's lock. Does nothing where the wildcard is in no set. */
-void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard,
-                     void (*left)(void *ctx, struct inlet *inlet, bool keeps), void *ctx);
+ * got, under the inlet's lock. It says to the channel what becomes of the source: shared_freeze(),
+ * shared_end(), or nothing where a route takes over. `hears`: what is still to be reported to the
+ * wildcard is reported now. The caller holds the set's lock. Does nothing where the wildcard is in
+ * no set. */
+void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard, bool hears,
+                     void (*left)(void *ctx, struct inlet *inlet), void *ctx);
 
 /* The channel is to get nothing more through the set, and nobody needs to know where it stood. It
  * still gets events until wildcard_sweep(). The caller holds the set's lock. Does nothing where the
@@ -120,10 +124,5 @@ void wildcard_abandon(struct wildcard_set *set, struct wildcard *wildcard);
 /* Takes all abandoned wildcards out of the set and appends them to `gone`, by their link. However
  * many they are, it passes through each inlet's lock once. The caller holds the set's lock. */
 void wildcard_sweep(struct wildcard_set *set, struct list *gone);
-
-/* wildcard_remove() where a route takes over from the wildcard in each inlet, so that the channel
- * misses nothing and gets nothing twice. next_route() gives the linkable route of the inlet. */
-void wildcard_replace(struct wildcard_set *set, struct wildcard *wildcard,
-                      struct route *(*next_route)(void *ctx, struct inlet *inlet), void *ctx);
 
 #endif

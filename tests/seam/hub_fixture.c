@@ -241,9 +241,17 @@ static void port_bound(void *ctx, uint32_t producers_matched)
     consumer->bound = true;
 }
 
+static void port_selected(void *ctx, enum fault_reason reason)
+{
+    struct consumer *consumer = ctx;
+
+    consumer->selected++;
+    consumer->selected_for = reason;
+}
+
 static const struct subscription_port port = {.closing = port_closing, .abort_call = port_abort};
 static const struct subscription_port patient_port = {
-    .bound = port_bound, .closing = port_closing, .abort_call = port_abort};
+    .bound = port_bound, .selected = port_selected, .closing = port_closing, .abort_call = port_abort};
 
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic)
 {

@@ -74,6 +74,8 @@ struct consumer {
     unsigned readable_calls;   /* calls of readable() */
     unsigned closings, aborts; /* calls of the port */
     bool bound;                /* it was called: bound(), after consumer_begin() */
+    unsigned selected;         /* calls of selected(), after consumer_begin() */
+    enum fault_reason selected_for;
     enum closing closing;
     int64_t deadline_ns;
     struct fault fault;
@@ -87,7 +89,7 @@ struct subscription_params subscription_params_of(const char *topic);
 struct filter *filter_of(const char *producer, const char *topic, const char *exclude_topic);
 enum fault_reason consumer_try(struct consumer *consumer, struct hub_fixture *fixture,
                                struct subscription_params params);
-/* consumer_try() for one that may be bound in portions. */
+/* consumer_try() for one that may be bound in portions, and may get another filter in portions. */
 enum fault_reason consumer_begin(struct consumer *consumer, struct hub_fixture *fixture,
                                  struct subscription_params params);
 void consumer_join(struct consumer *consumer, struct hub_fixture *fixture, struct subscription_params params);

@@ -7,6 +7,7 @@
 
 #include "hub/bind.h"
 #include "hub/binding.h"
+#include "hub/bindings_close.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
 #include "hub/registry.h"

@@ -15,8 +15,10 @@
 #include "base/log.h"
 #include "flow/put_waiter.h"
 #include "hub/activation_table.h"
+#include "hub/binding.h"
 #include "hub/hub_internal.h"
 #include "hub/producer.h"
+#include "hub/producer_internal.h"
 #include "hub/session.h"
 #include "hub/session_internal.h"
 #include "hub/subscription.h"
@@ -109,6 +111,7 @@ struct audience {
     struct subscription_result result;
     struct chan_batch batch;
     bool left, closing, aborted;
+    bool selecting; /* selected() is due */
 };
 
 static struct dice dice;
@@ -242,6 +245,7 @@ static const struct session_port session_port = {welcome, start, stop, set_pause
 
 static void forget(struct audience *audience)
 {
+    CHECK(!audience->selecting);
     check_totals(audience->result.chan);
     chan_release(audience->result.chan);
     chan_batch_fini(&audience->batch);
@@ -281,8 +285,21 @@ static void consumer_abort(void *ctx, const struct fault *fault)
         unsubscribe(audience, fault->reason);
 }
 
+static void consumer_selected(void *ctx, enum fault_reason reason)
+{
+    struct audience *audience = ctx;
+
+    CHECK(audience->selecting);
+    CHECK(reason == FAULT_NONE || reason == FAULT_DRAINING || reason == FAULT_MEMORY_BUDGET);
+    audience->selecting = false;
+    if (!audience->left && reacts())
+        unsubscribe(audience, FAULT_NONE);
+}
+
 static const struct subscription_port subscription_port = {.closing = consumer_closing,
                                                            .abort_call = consumer_abort};
+static const struct subscription_port patient_port = {
+    .selected = consumer_selected, .closing = consumer_closing, .abort_call = consumer_abort};
 
 static void readable(void *ctx)
 {
@@ -321,6 +338,30 @@ static void check_activations(const struct subscription *subscription)
     CHECK(count == subscription->activation_count);
 }
 
+/* Nothing is left of a select, and each shared session that the filter wants is bound once. */
+static void check_bindings(const struct subscription *subscription)
+{
+    CHECK(!subscription->rebind && !subscription->spare_filter && subscription->spare_count == 0);
+    CHECK(!subscription->selected_due && list_empty(&subscription->spare_bindings));
+    list_each(node, safe, &subscription->bindings) {
+        const struct binding *binding = container_of(node, struct binding, link);
+
+        CHECK(binding->route.linked && !binding->route.second && !binding->twin);
+    }
+    list_each(other, next, &hub->sessions) {
+        struct session *session = container_of(other, struct session, link);
+        const struct inlet *inlet = &session->producer.inlet;
+        struct filter_part part = producer_part(&session->producer, subscription->filter);
+        unsigned count = wildcard_gets(&subscription->wildcard, inlet);
+
+        for (uint32_t i = 0; i < inlet->route_count; i++)
+            count += inlet->routes[i]->chan == subscription->chan;
+        if (session->state == SESSION_LIVE && session->kind == &shared_session_kind)
+            CHECK(count == (part.answer != FILTER_NONE));
+        CHECK(inlet->second_count == 0);
+    }
+}
+
 static void check_subscriptions(void)
 {
     uint32_t count = 0;
@@ -333,10 +374,12 @@ static void check_subscriptions(void)
         CHECK(subscription->refs == 1 && !subscription->unsubscribed && !subscription->left);
         check_activations(subscription);
         if (subscription->ctx.state == CTX_LIVE)
+            check_bindings(subscription);
+        if (subscription->ctx.state == CTX_LIVE)
             CHECK(!subscription->ends_with_activations || !subscription->begun ||
                   subscription->activation_count > 0);
         else
-            CHECK(subscription->binding_count == 0);
+            CHECK(!bindings_left(subscription) && !subscription->rebind);
         if (subscription->ctx.state == CTX_DRAINING)
             CHECK(subscription->closing_called &&
                   (subscription->activation_count > 0 || chan_state(subscription->chan) != CHAN_OPEN));
@@ -494,7 +537,7 @@ static void step_subscribe(struct audience *audience)
         .deadline_ns = dice_roll(&dice, 4) == 0 ? clock_mono_ns() + NS_PER_S : 0,
         .last = dice_roll(&dice, 4) == 0 ? 2 : 0,
         .end_when_all_ended = dice_roll(&dice, 2) == 0,
-        .port = &subscription_port,
+        .port = dice_roll(&dice, 2) == 0 ? &subscription_port : &patient_port,
         .ctx = audience};
     struct fault fault;
 
@@ -511,12 +554,17 @@ static void step_subscribe(struct audience *audience)
 static void select_some_filter(struct audience *audience)
 {
     const bool wildcard = audience->subscription->wildcard.in_set;
-    struct filter *filter = some_filter();
+    struct filter *filter;
 
+    if (audience->selecting)
+        return;
+    filter = some_filter();
+    audience->selecting = audience->subscription->port->selected;
     memory_may_fail = true;
     if (hub_select(audience->subscription, filter, &(struct fault){.reason = FAULT_NONE}) != 0)
         return;
     memory_may_fail = false;
+    audience->selecting = false;
     filter_free(filter);
     if (wildcard && audience->subscription && audience->subscription->ctx.state == CTX_LIVE)
         CHECK(audience->subscription->wildcard.in_set);

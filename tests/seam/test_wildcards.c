@@ -7,6 +7,7 @@
 #include "base/counters.h"
 #include "flow/chan_report.h"
 #include "flow/chan_stats.h"
+#include "flow/shared_feed.h"
 #include "hub/positions.h"
 #include "hub/session_port.h"
 #include "route/data_path.h"
@@ -313,5 +314,31 @@ Test(wildcards, a_session_that_closes_gets_no_new_wildcard)
     consumer_leave(&after);
     fake_session_fini(&closing);
     fake_session_fini(&live);
+    hub_fixture_close(&fixture);
+}
+
+/* More states than a channel reports are one RESYNC, and one fewer are all reported. */
+Test(wildcards_many, the_states_of_very_many_producers_are_one_resync_from_the_beginning)
+{
+    struct hub_fixture fixture;
+    struct consumer few, many;
+    char name[16];
+
+    hub_fixture_settings.max_producers = MAX_SHARED_STATES + 1;
+    hub_fixture_open(&fixture);
+    for (unsigned i = 0; i < MAX_SHARED_STATES; i++) {
+        snprintf(name, sizeof(name), "p%u", i);
+        publish(&fixture, name, 1, "t");
+    }
+    consumer_join(&few, &fixture, subscription_params_of(NULL));
+    cr_assert(strstr(consumer_read(&few), "p0 is ACTIVE, p1 is ACTIVE"));
+    publish(&fixture, "q", 1, "t");
+    consumer_join(&many, &fixture, subscription_params_of(NULL));
+    cr_assert_eq(many.result.producers_matched, MAX_SHARED_STATES + 1);
+    cr_assert_str_eq(consumer_read(&many), "RESYNC\n");
+    publish(&fixture, "q", 1, "t");
+    cr_assert_str_eq(consumer_read(&many), "q 2-2\n");
+    consumer_leave(&few);
+    consumer_leave(&many);
     hub_fixture_close(&fixture);
 }

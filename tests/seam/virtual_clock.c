@@ -112,7 +112,8 @@ static void take_steps(struct loop *loop, struct slice *slice, unsigned max)
     list_remove(&slice->link);
     do {
         if (virtual_slice_steps > 0 && steps++ == max) {
-            list_append(&loop->slices, &slice->link);
+            if (list_empty(&slice->link)) /* else its step has called loop_slice_later() for it */
+                list_append(&loop->slices, &slice->link);
             return;
         }
     } while (slice->step(slice));

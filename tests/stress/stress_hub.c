@@ -2,9 +2,10 @@
  * threads of their own, and producers that are forgotten all the time.
  *
  * Each taker checks what no interleaving may break. The sequences of a source rise. A consumer that
- * wants everything gets each event between its first and its last, as an event or as a loss. The
- * totals of its channel hold. At the end the events that came in are those that were offered, and
- * nothing is left alive. */
+ * wants everything gets each event between its first and its last, as an event or as a loss, also
+ * where it selects everything in other words again and again: it is then a wildcard, or has
+ * bindings with or without a match entry. The totals of its channel hold. At the end the events
+ * that came in are those that were offered, and nothing is left alive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static struct hub *hub;
 static atomic_bool stopping;
 static atomic_uint putters_left = PUTTERS;
 static bool emptied;
+static uint64_t selected[2]; /* selects that an end came before, and the others */
 
 /* ---- producers ---- */
 
@@ -143,7 +145,7 @@ struct taker {
     struct stream_record record;
     uint64_t taken;
     /* The loop's. */
-    bool selects; /* it did not want everything at first, and may be given another filter */
+    bool wants_everything, selecting;  /* `selecting`: selected() is due */
     struct subscription *subscription; /* the taker's too while SERVING */
     struct subscription_result result;
     uint64_t served, total_taken;
@@ -246,6 +248,7 @@ static void left(void *ctx)
     struct taker *taker = ctx;
     struct chan_stats stats;
 
+    CHECK(!taker->selecting);
     chan_stats(taker->chan, &stats);
     check_totals(taker->chan);
     CHECK(stats.queued.events == 0);
@@ -277,7 +280,17 @@ static void on_abort(void *ctx, const struct fault *fault)
     CHECK(fault->reason == FAULT_KICKED);
 }
 
-static const struct subscription_port port = {.closing = on_closing, .abort_call = on_abort, .left = left};
+static void on_selected(void *ctx, enum fault_reason reason)
+{
+    struct taker *taker = ctx;
+
+    CHECK(taker->selecting && (reason == FAULT_NONE || reason == FAULT_DRAINING));
+    taker->selecting = false;
+    selected[reason == FAULT_NONE]++;
+}
+
+static const struct subscription_port port = {
+    .selected = on_selected, .closing = on_closing, .abort_call = on_abort, .left = left};
 
 static void subscribe(struct taker *taker, struct dice *dice)
 {
@@ -294,8 +307,8 @@ static void subscribe(struct taker *taker, struct dice *dice)
     params.port = &port;
     params.ctx = taker;
     params.last = dice_roll(dice, 4) == 0 ? 10 : 0;
-    stream_record_begin(&taker->record, !topic);
-    taker->selects = topic;
+    taker->wants_everything = !topic || *topic == '?';
+    stream_record_begin(&taker->record, taker->wants_everything);
     taker->leaves_hard = dice_roll(dice, 4) == 0;
     taker->taken = 0;
     taker->ended = (struct task){.run = ended};
@@ -303,6 +316,32 @@ static void subscribe(struct taker *taker, struct dice *dice)
     taker->chan = taker->result.chan;
     atomic_store(&taker->state, SERVING);
     wakeup_signal(&taker->wakeup);
+}
+
+/* One that wants everything is given that in other words. */
+static struct filter *some_filter(const struct taker *taker, struct dice *dice)
+{
+    static const char *const everything[][2] = {{"*", NULL}, {"*", "?"}, {"p*", NULL}, {"p?", "?"}};
+    const char *const *words = everything[dice_roll(dice, ARRAY_LEN(everything))];
+
+    if (taker->wants_everything)
+        return filter_of(words[0], words[1], NULL);
+    return filter_of("*", dice_roll(dice, 2) == 0 ? NULL : "a", NULL);
+}
+
+static void select_other_words(struct taker *taker, struct dice *dice)
+{
+    struct filter *filter;
+    struct fault fault;
+
+    if (taker->selecting)
+        return;
+    filter = some_filter(taker, dice);
+    taker->selecting = true;
+    if (hub_select(taker->subscription, filter, &fault) > 0)
+        return;
+    taker->selecting = false;
+    filter_free(filter);
 }
 
 static void end_or_select(struct taker *taker, struct dice *dice)
@@ -321,11 +360,9 @@ static void end_or_select(struct taker *taker, struct dice *dice)
     case 2:
     case 3:
     case 4:
-        if (!taker->selects)
-            break;
-        struct filter *filter = filter_of("*", dice_roll(dice, 2) == 0 ? NULL : "a", NULL);
-        if (hub_select(taker->subscription, filter, &fault) == 0)
-            filter_free(filter);
+    case 5:
+    case 6:
+        select_other_words(taker, dice);
         break;
     default:
         break;
@@ -384,11 +421,13 @@ static void report(const struct caller *callers, const struct taker *takers)
         taken += takers[i].total_taken;
         sources = MAX_OF(sources, takers[i].sources);
     }
-    printf("offered %llu events, held back %llu times; %llu subscriptions took %llu events\n",
-           (unsigned long long)offered, (unsigned long long)waits, (unsigned long long)served,
-           (unsigned long long)taken);
+    printf(
+        "offered %llu events, held back %llu times; %llu subscriptions took %llu events and %llu selects\n",
+        (unsigned long long)offered, (unsigned long long)waits, (unsigned long long)served,
+        (unsigned long long)taken, (unsigned long long)selected[1]);
     CHECK((uint64_t)count_get(COUNT_EVENTS_IN) == offered);
     CHECK(offered > 0 && waits > 0 && served > CONSUMERS && taken > 0);
+    CHECK(selected[1] > 0);
     CHECK(sources > PRODUCERS); /* some were forgotten and came again */
 }
 

@@ -128,9 +128,9 @@ static void join(struct reader *reader)
     }
 }
 
-static void count_left(void *ctx, struct inlet *inlet, bool keeps)
+static void count_left(void *ctx, struct inlet *inlet)
 {
-    (void)inlet, (void)keeps;
+    (void)inlet;
     (*(uint32_t *)ctx)++;
 }
 
@@ -149,7 +149,7 @@ static void leave_now(struct reader *reader)
 {
     uint32_t left = 0;
 
-    wildcard_remove(&model.set, &reader->wildcard, count_left, &left);
+    wildcard_remove(&model.set, &reader->wildcard, false, count_left, &left);
     cr_assert(left == forget_reader((size_t)(reader - model.readers)));
     read_all(reader);
     cr_assert(reader->events == reader->expected_events);

@@ -1,0 +1,13 @@
+/* subscription_log.h - the log lines of a subscription.
+ *
+ * Threads: the loop only. */
+#ifndef TRIBUTARY_HUB_SUBSCRIPTION_LOG_H
+#define TRIBUTARY_HUB_SUBSCRIPTION_LOG_H
+
+struct subscription;
+
+void subscription_log_added(const struct subscription *subscription);    /* its producers are bound */
+void subscription_log_draining(const struct subscription *subscription); /* a gentle end began */
+void subscription_log_ended(const struct subscription *subscription);    /* with its totals */
+
+#endif

@@ -1,0 +1,18 @@
+/* route_put.h - puts events through a route.
+ *
+ * Threads: any, under the inlet's lock. */
+#ifndef TRIBUTARY_ROUTE_ROUTE_PUT_H
+#define TRIBUTARY_ROUTE_ROUTE_PUT_H
+
+#include "flow/chan.h"
+#include "route/data_path.h"
+
+/* chan_put() into the route's feed, or chan_put_shared() where it has none. */
+MUST_CHECK static inline enum err route_put(const struct route *route, struct chunk *chunk, uint32_t first,
+                                            uint32_t last, struct put_waiter *waiter)
+{
+    return route->feed ? chan_put(route->chan, route->feed, chunk, first, last, waiter)
+                       : chan_put_shared(route->chan, route->generation, chunk, first, last, waiter);
+}
+
+#endif
