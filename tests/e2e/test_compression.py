@@ -75,8 +75,8 @@ class Clients(WithSessions, Case):
 
     def test_finding_29_the_bounds_are_those_of_other_messages(self):
         stub = v1.stub("Publisher", self.channel())
-        request = v1.PublishRequest(producer="zip", events=[v1.Event(data=b"")])
-        request.events[0].data = b"d" * (MAX - 20)
+        request = v1.PublishRequest(producer="zip", events=[v1.Event(data=b""), event(1)])
+        request.events[0].data = b"d" * (MAX - 100)
         request.events[0].data += b"d" * (MAX - request.ByteSize())
         self.assertEqual(request.ByteSize(), MAX)
         for kind in KINDS:

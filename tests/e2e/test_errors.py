@@ -90,7 +90,7 @@ class EventBounds(Case):
             self.take(events=[v1.Event()] * 65537)
 
     def test_finding_28_far_beyond_the_limit_the_answer_is_the_same(self):
-        for size in ((1 << 20) + 1, (1 << 20) + (65 << 10), 2 << 20, 4 << 20):
+        for size in ((1 << 20) + (2 << 10), (1 << 20) + (65 << 10), 2 << 20, 4 << 20):
             with self.subTest(size=size):
                 with self.assertFault(INVALID, "BATCH_TOO_LARGE", contains=["at most 1048576"]):
                     self.take(events=[v1.Event(data=b"d" * size)])
