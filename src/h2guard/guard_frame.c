@@ -300,6 +300,7 @@ void guard_frame_begins(struct h2guard *guard)
     guard->byte_cost = guard->limits->prices[H2GUARD_ITEM_BYTE].cost;
     if (LIKELY(frame->type == FRAME_DATA))
         guard_window_use(&guard->window, frame->length);
+    guard->window.passes = false;
     if (LIKELY(frame->type == FRAME_DATA && frame->stream != 0 && is_plain(guard, frame)))
         on_data(guard, frame);
     else if (!may_follow(guard, frame))

@@ -61,7 +61,7 @@ static NOINLINE bool would_overflow(const struct h2guard *guard, const uint8_t *
         return false;
     for (size_t i = 0; i < 3; i++)
         length = length << 8 | (i < in->head_size ? in->head[i] : data[i - in->head_size]);
-    return (in->head_size > 3 ? in->head[3] : data[3 - in->head_size]) == FRAME_DATA &&
+    return (in->head_size > 3 ? in->head[3] : data[3 - in->head_size]) == FRAME_DATA && length > 0 &&
            length > guard_window_core(&guard->window) && length <= guard->limits->max_frame_bytes;
 }
 
@@ -74,6 +74,7 @@ static NOINLINE size_t hold_back(struct h2guard *guard, const uint8_t *data)
     if (size > 0)
         CHECK(frame_reader_next(&guard->in, data, size, &used) == FRAME_NEEDS_MORE);
     guard->window.held = frame_read_u32(guard->in.head) >> 8;
+    guard->window.held_ns = guard->now_ns;
     return used;
 }
 

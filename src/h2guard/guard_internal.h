@@ -52,11 +52,13 @@ struct window {
     int64_t round_ns;  /* when this update was sent; 0: no round runs; below 0: not known yet */
     int64_t behind_ns; /* since when we do not keep up with the peer; 0: we do */
 
-    uint32_t lent;  /* what the guard has announced beyond `announced` */
-    uint32_t due;   /* what it will announce next; 0: nothing */
-    uint32_t taken; /* of what was lent, out of announcements of the core that are not sent yet */
-    uint32_t held;  /* the length of the frame that the core has no room for; 0: none is held back */
-    uint32_t waits; /* rounds in succession in which we waited for the peer */
+    uint32_t lent;   /* what the guard has announced beyond `announced` */
+    uint32_t due;    /* what it will announce next; 0: nothing */
+    uint32_t taken;  /* of what was lent, out of announcements of the core that are not sent yet */
+    uint32_t held;   /* the length of the frame that the core has no room for; 0: none is held back */
+    bool passes;     /* the next frame is not held back: it was, for too long */
+    uint32_t waits;  /* rounds in succession in which we waited for the peer */
+    int64_t held_ns; /* since when the frame is held back */
 };
 
 struct h2guard {

@@ -100,6 +100,7 @@ void h2guard_short_turn(struct h2guard *guard, int64_t now_ns, int64_t max_cost)
     guard->now_ns = now_ns;
     if (guard->reason != H2GUARD_NO_REASON)
         return;
+    guard_window_turn(&guard->window, now_ns);
     guard_add_up(guard);
     update_density(guard);
     refill_all(guard);

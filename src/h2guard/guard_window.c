@@ -14,6 +14,7 @@
 #define ENOUGH_PER_MS 100000        /* bytes: 100 MB/s */
 #define MAX_ROUND_NS (1000 * MS_NS) /* no distance takes longer: the peer was slow */
 #define BEHIND_NS (100 * MS_NS)
+#define MAX_HELD_NS (5000 * MS_NS)
 /* An announcement keeps this part at least: with a few bytes the peer would send tiny frames. */
 #define KEPT_PART 4u
 
@@ -34,6 +35,14 @@ void guard_window_announce(struct window *window, uint32_t bytes)
     window->taken = 0;
     if (guard_window_core(window) >= window->held)
         window->held = 0;
+}
+
+void guard_window_turn(struct window *window, int64_t now_ns)
+{
+    if (LIKELY(window->held == 0) || now_ns - window->held_ns < MAX_HELD_NS)
+        return;
+    window->held = 0;
+    window->passes = true;
 }
 
 bool h2guard_round_is_new(const struct h2guard *guard)

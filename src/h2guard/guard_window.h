@@ -8,7 +8,8 @@
  *
  * Lending. Where that is the limit, the guard announces more to the peer than the core does. From
  * then on it holds back each DATA frame for which the core's window has no room, with all that
- * follows. The frame waits in the socket until the core announces more, which takes microseconds.
+ * follows. The frame waits in the socket until the core announces more, which takes microseconds,
+ * and for MAX_HELD_NS at most.
  * The windows of streams are the core's alone. So they still bound what an unread call keeps.
  *
  * When it lends. If the server cannot keep up, what is lent waits in the socket, and what comes
@@ -37,22 +38,29 @@ void guard_window_init(struct window *window);
  */
 void guard_window_announce(struct window *window, uint32_t bytes);
 
-/* A DATA frame of the peer begins. */
-static inline void guard_window_use(struct window *window, uint32_t bytes)
-{
-    window->used += bytes;
-}
-
 /* What the core takes: its own window. */
 static inline int64_t guard_window_core(const struct window *window)
 {
     return window->announced - window->used;
 }
 
+/* A DATA frame of the peer begins. The core refuses one for which its window has no room, and does
+ * not count it. */
+static inline void guard_window_use(struct window *window, uint32_t bytes)
+{
+    if (LIKELY(bytes <= guard_window_core(window)))
+        window->used += bytes;
+}
+
 /* Whether the next frame may have to be held back. */
 static inline bool guard_window_is_tight(const struct window *window)
 {
-    return !LIKELY(window->lent == 0) && guard_window_core(window) < MAX_LENT_FRAME;
+    return !LIKELY(window->lent == 0) && guard_window_core(window) < MAX_LENT_FRAME && !window->passes;
 }
+
+/* A turn begins. A frame that is held back for MAX_HELD_NS passes: the core announces within
+ * microseconds, so its window is not what the guard knows, and the core decides. That happens where
+ * the core has refused DATA without counting it. */
+void guard_window_turn(struct window *window, int64_t now_ns);
 
 #endif

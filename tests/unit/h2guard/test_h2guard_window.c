@@ -279,6 +279,48 @@ Test(h2guard_window, frames_without_data_are_never_held_back_before_a_frame_with
     fixture_close(&far.fixture);
 }
 
+/* The core refuses DATA beyond its window, and goes on. */
+Test(h2guard_window, what_the_core_refuses_takes_nothing_of_its_window)
+{
+    struct far far;
+
+    open_lending(&far);
+    put_data(&far.fixture, 1, FIRST_WINDOW);
+    put_data(&far.fixture, 3, 3 * FRAME);
+    fixture_passes(&far.fixture);
+    far.core = 0;
+    announce(&far);
+    for (int i = 0; far.lent == 0 && i < 2 * ROUNDS; i++)
+        (void)round_trip(&far, 0, FAR_NS);
+    cr_assert_eq(far.lent, FIRST_LOAN);
+    put_zeros(&far.fixture.in, FRAME_DATA, 0, 1, 0);
+    put_data(&far.fixture, 1, FRAME);
+    fixture_passes(&far.fixture);
+    cr_assert_not(h2guard_holds_back(far.fixture.guard));
+    fixture_close(&far.fixture);
+}
+
+Test(h2guard_window, a_frame_is_held_back_for_five_seconds_at_most)
+{
+    struct far far;
+    struct h2guard_fixture *fixture = &far.fixture;
+
+    lend_first(&far);
+    put_data(fixture, 1, FIRST_WINDOW + FRAME);
+    h2guard_turn(fixture->guard, fixture->now_ns);
+    size_t done = h2guard_in(fixture->guard, (struct bytes){fixture->in.data, fixture->in.size}).passed;
+    cr_assert(h2guard_holds_back(fixture->guard));
+    fixture->now_ns += 4999 * MS_NS;
+    h2guard_turn(fixture->guard, fixture->now_ns);
+    cr_assert(h2guard_holds_back(fixture->guard));
+    fixture->now_ns += MS_NS;
+    h2guard_turn(fixture->guard, fixture->now_ns);
+    cr_assert_not(h2guard_holds_back(fixture->guard));
+    memmove(fixture->in.data, fixture->in.data + done, fixture->in.size -= done);
+    fixture_passes(fixture);
+    fixture_close(fixture);
+}
+
 Test(h2guard_window, a_frame_that_is_too_large_ends_the_connection_and_does_not_wait_for_ever)
 {
     struct far far;
