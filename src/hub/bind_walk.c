@@ -121,6 +121,20 @@ static void bound(struct bind_walk *walk)
     activations_begin(&walk->created);
 }
 
+/* The walk ends early. The positions of sources that were not bound are in no token from now on,
+ * and the tokens say so. */
+static void leave_out_the_rest(struct bind_walk *walk)
+{
+    struct subscription *subscription = walk->subscription;
+    struct wildcard_set *set = hub_wildcards(subscription->hub);
+
+    if (!walk->resume)
+        return;
+    pthread_mutex_lock(&set->lock);
+    subscription->left_positions.left_out++;
+    pthread_mutex_unlock(&set->lock);
+}
+
 /* Every later portion ends here. The port is told; what is in its way comes before. In a drain of
  * the hub nothing more is bound: the subscription ends anyway. */
 static void over(struct bind_walk *walk)
@@ -144,7 +158,9 @@ static bool step(struct slice *slice)
 {
     struct bind_walk *walk = container_of(slice, struct bind_walk, slice);
 
-    if (!hub_draining(walk->subscription->hub)) {
+    if (hub_draining(walk->subscription->hub)) {
+        leave_out_the_rest(walk);
+    } else {
         if (sort_some(walk))
             return true;
         if (!walk->all_bound && bind_some(walk))
@@ -250,6 +266,8 @@ void bind_walk_stop(struct subscription *subscription)
     if (!walk)
         return;
     slice_stop(&walk->slice);
+    if (!walk->over)
+        leave_out_the_rest(walk);
     activations_discard(&walk->created, PRODUCER_ENDED);
     subscription->bound_due = walk->waits;
     walk_free(walk);

@@ -221,9 +221,8 @@ static bool was_reported(const struct binding *binding)
 /* Whether the channel gets the source otherwise too, now or after the change, or knows its end. */
 static bool is_covered(const struct binding *binding)
 {
-    return binding->twin || was_reported(binding) ||
-           (is_spare(binding) && binding->subscription->wildcard.in_set &&
-            binding->producer->kind->wildcards);
+    return binding->twin || binding->taken_over || was_reported(binding) ||
+           (is_spare(binding) && binding->by_wildcard && binding->subscription->wildcard.in_set);
 }
 
 /* Under the inlet's lock. */
@@ -280,6 +279,8 @@ void binding_set_first(struct binding *binding)
 {
     struct inlet *inlet = binding->route.inlet;
 
+    if (inlet->out_of_set == 0)
+        binding->by_wildcard = false; /* no report of that wildcard is to come */
     if (!binding->route.second)
         return;
     pthread_mutex_lock(&inlet->lock);

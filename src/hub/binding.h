@@ -27,6 +27,7 @@ struct binding {
     struct subscription *subscription;
     struct binding *twin; /* NULL: none */
     bool by_wildcard;     /* it, or the twin before it, was made where a wildcard got the events */
+    bool taken_over;      /* a wildcard has taken over from it, or from its twin */
     struct list link;     /* in subscription->bindings or ->spare_bindings */
     size_t kept_bytes;    /* that it is charged with (kept_memory.h) */
     /* What was routed of its source when that was looked at last: see hub_filtered_positions().

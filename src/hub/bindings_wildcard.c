@@ -26,6 +26,8 @@ void bindings_leave_wildcards(struct subscription *subscription)
 {
     struct wildcard_set *set = hub_wildcards(subscription->hub);
 
+    if (!subscription->wildcard.in_set)
+        return;
     subscription->left_set = set->removals;
     wildcard_remove(set, &subscription->wildcard, true, left_by_filter, subscription);
 }
@@ -54,7 +56,10 @@ static void spare_unlinked(struct subscription *subscription)
             continue;
         list_remove(node);
         list_append(&subscription->spare_bindings, node);
-        binding->route.generation = GENERATION_WILDCARD; /* the wildcard has taken over */
+        binding->route.generation = GENERATION_WILDCARD;
+        binding->taken_over = true;
+        if (binding->twin)
+            binding->twin->taken_over = true;
         subscription->binding_count--;
         subscription->spare_count++;
     }

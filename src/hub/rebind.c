@@ -32,6 +32,7 @@
 #include "hub/binding.h"
 #include "hub/bindings_wildcard.h"
 #include "hub/filter_charge.h"
+#include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
@@ -83,14 +84,20 @@ static struct bytes name_of(const struct rebind *rebind)
 
 /* ---- the phases ---- */
 
-/* There is no memory: what was made for the next filter is taken back. */
-static void fail(struct rebind *rebind)
+/* What was made for the next filter is taken back. */
+static void take_back(struct rebind *rebind, enum fault_reason reason)
 {
-    rebind->reason = FAULT_MEMORY_BUDGET;
+    rebind->reason = reason;
     rebind->phase = PHASE_CLEAR_LAST;
     rebind->subscription->seen = NULL;
     activations_discard(&rebind->reselection.created, PRODUCER_ENDED);
     ready_add(&rebind->subscription->ready);
+}
+
+/* There is no memory. */
+static void fail(struct rebind *rebind)
+{
+    take_back(rebind, FAULT_MEMORY_BUDGET);
 }
 
 static bool clear_some(struct subscription *subscription)
@@ -333,7 +340,10 @@ static bool step(struct slice *slice)
     bool in_slices = rebind->selects && !rebind->at_once;
 
     rebind->stepping = true;
-    take_step(rebind);
+    if (rebind->selects && rebind->phase <= PHASE_CHANGE && hub_draining(rebind->subscription->hub))
+        take_back(rebind, FAULT_DRAINING);
+    else
+        take_step(rebind);
     rebind->stepping = false;
     if (!rebind->stopped && rebind->phase != PHASE_OVER)
         return true;
