@@ -153,7 +153,8 @@ bool follow_file_end(struct follow_file *file)
 {
     const bool wanted = lines_end(&file->lines);
 
-    update_mark(file);
+    if (wanted) /* else the line is read again */
+        update_mark(file);
     return wanted;
 }
 

@@ -220,10 +220,9 @@ static int replace(const struct follow_state *state, const char *text)
 
     if (lstat(state->path, &about) == 0 && !S_ISREG(about.st_mode))
         return EEXIST; /* somebody put it there since we looked */
-    snprintf(draft, sizeof(draft), "%s.new", state->path);
-    (void)unlink(draft);
+    snprintf(draft, sizeof(draft), "%s.XXXXXX", state->path);
 
-    const int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int fd = mkostemp(draft, O_CLOEXEC); /* a name that is nobody's; mode 0600 */
     int error = fd < 0 ? errno : 0;
 
     for (size_t done = 0; error == 0 && done < size;) {
@@ -239,7 +238,7 @@ static int replace(const struct follow_state *state, const char *text)
         error = errno;
     if (error == 0 && rename(draft, state->path) != 0)
         error = errno;
-    if (error != 0)
+    if (fd >= 0 && error != 0)
         (void)unlink(draft);
     return error;
 }
@@ -250,8 +249,9 @@ bool follow_state_write(struct follow_state *state, bool at_once)
 
     if (!state->pending)
         return true;
-    if (!at_once && state->written && now_ns - state->written_ns < FOLLOW_STATE_WRITE_NS)
+    if (!at_once && state->tried_ns > 0 && now_ns - state->tried_ns < FOLLOW_STATE_WRITE_NS)
         return true;
+    state->tried_ns = now_ns;
     if (!state->written || strcmp(state->pending, state->written) != 0) {
         const int error = replace(state, state->pending);
 
@@ -269,7 +269,6 @@ bool follow_state_write(struct follow_state *state, bool at_once)
     free(state->written);
     state->written = state->pending;
     state->pending = NULL;
-    state->written_ns = now_ns;
     return true;
 }
 

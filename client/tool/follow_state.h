@@ -19,10 +19,10 @@ struct follow_state {
     struct follow_mark closed[FOLLOW_MAX_CLOSED];
     size_t closed_count;
 
-    char *pending; /* a snapshot that was not written yet; NULL: none */
-    char *written; /* what the file says now; NULL: not known */
-    int64_t written_ns;
-    bool failed; /* a write failed, and that was reported */
+    char *pending;    /* a snapshot that was not written yet; NULL: none */
+    char *written;    /* what the file says now; NULL: not known */
+    int64_t tried_ns; /* when it was written last, or could not be; 0: never */
+    bool failed;      /* a write failed, and that was reported */
 };
 
 /* Reads the file, which may be missing, and locks it. False: *fault_out says why: it is no regular
