@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Shows that words, width and cases refuse: small trees with a fault must be refused, and sound ones pass."""
+"""Shows that words, width and cases refuse: small trees with a fault must be refused, and sound ones pass.
+And that gather picks the tests that it is asked for."""
 import importlib.machinery
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -171,9 +173,68 @@ class Cases(Check):
         self.refused({"tests/cases.md": self.sound["tests/cases.md"] + "| A2 | stops | later |\n"},
                      'tests/cases.md:4: A2 names no test, nor says "none" and why')
 
+    def test_findings_are_cited_in_names_and_in_comments(self):
+        rows = "".join(f"| finding_{n} | holds | `seam/test_b.c` |\n" for n in (1, 2, 3, 26, 40))
+        text = "/* Findings 1,\n * 2 and 3; finding\n * 40. */\nTest(b, finding_26_holds)\n"
+        files = {"tests/cases.md": self.sound["tests/cases.md"] + rows, "tests/seam/test_b.c": text}
+        self.passes(files)
+        self.refused({"tests/seam/test_b.c": "/* What a finding of 3 costs (finding 7, and its kind). */\n"},
+                     "tests/seam/test_b.c:1: cites finding_7, which tests/cases.md lacks")
+        self.refused({**files, "tests/seam/test_b.c": text.replace("_26", "_27")},
+                     "tests/cases.md:7: seam/test_b.c does not cite finding_26",
+                     "tests/seam/test_b.c:1: cites finding_27, which tests/cases.md lacks")
+
+    def test_the_tests_of_a_kind_are_printed(self):
+        rows = ("| finding_1 | holds | `e2e/harness/table.py`, `e2e/test_c.py` |\n"
+                "| finding_2 | holds | `seam/test_b.c` |\n| finding_3 | is absent | none: nothing |\n")
+        files = {"tests/cases.md": self.sound["tests/cases.md"] + rows}
+        for kind, tests in (("finding", ["e2e/test_c.py", "seam/test_b.c"]), ("row", ["e2e/test_a.py"])):
+            self.assertEqual(self.run_check(files, "--tests", kind)[:2], (0, tests))
+
     def test_fix_writes_the_tests_as_they_are(self):
         after = self.passes({"tests/seam/test_b.c": "/* A1, in short. */\n"}, "--fix")
         self.assertIn("| A1 | starts once | `e2e/test_a.py`, `seam/test_b.c` |", after["tests/cases.md"])
+
+
+class Gather(unittest.TestCase):
+    """The tests of a build folder that a run is made of."""
+
+    def gather(self, *words):
+        """(exit status, the names of the tests, the message)"""
+        with tempfile.TemporaryDirectory() as folder:
+            build = os.path.join(folder, "build")
+            os.makedirs(os.path.join(build, "tests/unit"))
+            os.makedirs(os.path.join(build, "tests/e2e"))
+            program = os.path.join(build, "tests/unit/test_b")
+            os.symlink("/bin/true", program)
+            script = os.path.join(os.path.dirname(HERE), "e2e/test_a.py")
+            files = {"": "subdirs(tests/unit tests/e2e)\n",
+                     "tests/unit": f"add_test(test_b {program})\nadd_test(test_c /bin/true)\n",
+                     "tests/e2e": f"add_test(e2e_a /bin/true {script})\n"}
+            for path, text in files.items():
+                with open(os.path.join(build, path, "CTestTestfile.cmake"), "w", encoding="utf-8") as file:
+                    file.write(text)
+            command = [sys.executable, os.path.join(HERE, "gather"), os.path.join(folder, "run")]
+            run = subprocess.run([*command, "--build", f"x={build}", *words], capture_output=True, text=True,
+                                 check=False)
+            names = []
+            if run.returncode == 0:
+                with open(os.path.join(folder, "run/CTestTestfile.cmake"), encoding="utf-8") as file:
+                    names = re.findall(r"add_test\(\[==\[x\.(.*?)\]", file.read())
+            return run.returncode, names, run.stderr
+
+    def test_a_suite_is_a_folder_or_the_tests_of_given_files(self):
+        files = ("--files", "findings=e2e/test_a.py,unit/test_b.c")
+        self.assertEqual(self.gather()[1], ["test_b", "test_c", "e2e_a"])
+        self.assertEqual(self.gather("--suite", "unit")[1], ["test_b", "test_c"])
+        self.assertEqual(self.gather("--suite", "findings", *files)[1], ["test_b", "e2e_a"])
+        self.assertEqual(self.gather("--suite", "findings", "--suite", "unit", *files)[1],
+                         ["test_b", "test_c", "e2e_a"])
+
+    def test_a_file_that_makes_no_test_is_refused(self):
+        status, _, message = self.gather("--suite", "findings", "--files", "findings=unit/test_d.c")
+        self.assertEqual(status, 1)
+        self.assertEqual(message, "gather: x has no test that was built from tests/unit/test_d.c\n")
 
 
 unittest.main()

@@ -104,6 +104,7 @@ class Beginning(WithSessions, Case):
         other.wait_events(1)
         self.assertEqual((mine.received.numbers("p"), other.received.numbers("p")), ([1, 3], [4]))
 
+    # Finding 27.
     def test_a_deadline_passes_to_the_start_and_its_end_to_the_stop(self):
         session = self.per_consumer("p")
         consumer = self.consumer(timeout=PATIENCE)

@@ -32,6 +32,7 @@ class Short(WithSessions, Case):
         consumer.cancel()
         other.stop()
 
+    # Finding 8.
     def test_consumers_without_credit_lose_and_no_publisher_is_refused(self):
         policies = (
             v1.OVERFLOW_UNSPECIFIED,
@@ -103,6 +104,7 @@ class Short(WithSessions, Case):
 class History(WithSessions, Case):
     arguments = ("--memory-limit", "16M", "--history", "--channel-share", "100", "--write-timeout", "120s")
 
+    # Finding 21.
     def test_history_of_idle_producers_gives_way(self):
         for number in range(120):
             self.publish(f"idle-{number}", [event(size=40_000), event(size=40_000)])

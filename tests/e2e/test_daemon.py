@@ -215,6 +215,7 @@ class Info(Case):
         "5000",
     )
 
+    # Finding 37: the version is that of gRPC, not of its core.
     def test_info_has_limits_addresses_and_counters(self):
         info = self.daemon.admin().GetInfo(v1.GetInfoRequest())
         self.assertEqual(
@@ -378,6 +379,7 @@ class Log(Case):
         self.assertEqual(daemon.wait(), 0)
         self.assertEqual(daemon.log("producer.added"), [])
 
+    # Finding 44.
     def test_K4_44_the_ready_file_replaces_nothing_but_a_regular_file(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)

@@ -165,7 +165,7 @@ class Flood(Case):
 
 
 class Fairness(Case):
-    """Row 17: one producer as fast as it can, and fifty that publish ten times a second."""
+    """Row 17, finding 4: one producer as fast as it can, and fifty that publish ten times a second."""
 
     def test_row_17_quiet_producers_keep_their_latency_beside_a_flood(self):
         most_ms = 50 * (8 if instrumented() else 1)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""The guard in front of gRPC core (row_30, row_31, row_32, row_33, row_34): each attack of
-harness/attacks/table.py, for at most two seconds. The attacker's connection ends, for the reason
-that the table names; the daemon lives and stays small; an innocent stream beside it loses nothing.
-tests/attacks measures what this does not: latency and throughput."""
+"""The guard in front of gRPC core (row_30, row_31, row_32, row_33, row_34; findings 1, 2, 3 and 12):
+each attack of harness/attacks/table.py, for at most two seconds. The attacker's connection ends, for
+the reason that the table names; the daemon lives and stays small; an innocent stream beside it loses
+nothing. tests/attacks measures what this does not: latency and throughput."""
 import json
 import subprocess
 import sys

@@ -199,8 +199,8 @@ class Hostile(Case):
             self.assertLess(self.daemon.memory_bytes() - before, 64 << 20)
 
     def test_dense_selectors_are_accepted_or_refused_by_name(self):
-        """Full lists of short texts are within the bounds. Too many patterns that must be searched
-        for are not, and the fault names the one that was too much."""
+        """Finding 24. Full lists of short texts are within the bounds. Too many patterns that must be
+        searched for are not, and the fault names the one that was too much."""
         pair = field(1, b"h") + field(2, b"v")
         lists = b"".join(field(3, b"k%d" % i) + field(5, pair) for i in range(64))
         stub = v1.stub("Subscriber", self.daemon.channel, raw=True)
@@ -213,8 +213,8 @@ class Hostile(Case):
         self.assertIn("selectors[0].headers[63].value", str(fault))
 
     def test_the_worst_selectors_and_the_worst_event_take_little_time(self):
-        """A hundred consumers whose selectors search every header of an event, each within the
-        bound of one filter. Those that one peer may not have are refused by name. The worst event
+        """Finding 5. A hundred consumers whose selectors search every header of an event, each within
+        the bound of one filter. Those that one peer may not have are refused by name. The worst event
         does not stop the others for long: it took 70 ms and more while all of them were accepted."""
         
         def request(number):

@@ -89,6 +89,7 @@ class Components(unittest.TestCase):
                 self.assertEqual(shared, set(), (name, other))
         self.assertEqual(set().union(*parts.values()), self.installed())
 
+    # Finding 45.
     def test_a_build_that_is_not_complete_installs_nothing_and_names_what_is_absent(self):
         build, prefix = self.folder / "build", self.folder / "prefix"
         configured = run("cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-D", "BUILD_TESTING=OFF")

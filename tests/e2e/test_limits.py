@@ -21,7 +21,7 @@ UNAVAILABLE, RESOURCE_EXHAUSTED = 14, 8
 
 
 class Metadata(Case):
-    """The limit is 64 KiB. gRPC core's own is 256 KiB."""
+    """Finding 12. The limit is 64 KiB. gRPC core's own is 256 KiB."""
 
     def call(self, channel, size, name="x"):
         value = b"v" * size if name.endswith("-bin") else "v" * size
@@ -96,7 +96,7 @@ class SmallMetadata(Case):
 
 
 class Pings(Case):
-    """Time runs ten times as fast as with the default, which is 2 s."""
+    """Finding 34. Time runs ten times as fast as with the default, which is 2 s."""
 
     arguments = ("--min-ping-interval", "200ms")
 
@@ -249,6 +249,7 @@ class Messages(Case):
                 v1.ListProducersRequest(pattern="p" * 200_000)
             )
 
+    # Finding 1.
     def test_unfinished_messages_end_their_connection_beyond_the_option(self):
         connection = self.raw()
         begin_messages(connection, 600)
@@ -263,7 +264,7 @@ class Messages(Case):
 
 
 class ManyConnections(Case):
-    """18 KB for each unfinished message: 850 of them are the share of a local peer."""
+    """Finding 1. 18 KB for each unfinished message: 850 of them are the share of a local peer."""
 
     arguments = ("--max-kept-bytes", "16M")
 

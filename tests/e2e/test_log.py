@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Whoever reads standard error, or does not: the daemon and the tool go on, and say what is missing."""
+"""Whoever reads standard error, or does not: the daemon and the tool go on, and say what is missing
+(finding 13)."""
 import fcntl
 import json
 import os

@@ -52,6 +52,8 @@ class Burst(Case):
 
 
 class UnreadAnswers(Case):
+    """Finding 9, for the answers of unary calls."""
+
     shared_daemon = False
     CALLS = 300
 

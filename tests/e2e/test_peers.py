@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Peers and their shares: one peer takes all that it may have, and others are still served."""
+"""Peers and their shares: one peer takes all that it may have, and others are still served
+(finding 11)."""
 import contextlib
 import os
 import tempfile

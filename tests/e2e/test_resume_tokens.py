@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What a consumer knows of its place when its connection breaks, with more producers than a small
-token has space for: it resumes with the latest token and the positions that followed."""
+token has space for: it resumes with the latest token and the positions that followed (finding 17)."""
 from harness.case import Case, main
 from harness.client import EVERYTHING, Consumer, connect, event, publish, subscribe_request
 from harness.protos import v1

@@ -70,6 +70,7 @@ class Draining(Case):
                 self.assertEqual((last, lost), (delivered, 0), "from 1 on, nothing is missing")
                 self.assertGreaterEqual(delivered, confirmed)
 
+    # Finding 35.
     def test_K3_35_SIGHUP_drains_and_is_ignored_under_nohup(self):
         before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a child inherits it
         try:
@@ -118,6 +119,7 @@ class Draining(Case):
         consumer.cancel()
         self.assertEqual(daemon.wait(), 0)
 
+    # Finding 33.
     def test_X7_a_consumer_that_does_not_read_is_ended_at_the_deadline(self):
         daemon = self.start_daemon("--drain-timeout", "1s", "--write-timeout", "60s")
         self.stalled(daemon.address, **REQUEST)

@@ -18,6 +18,7 @@ CANCEL = v1.RemoveProducerRequest.CANCEL
 class Waiting(WithSessions, Case):
     arguments = ("--max-block-timeout", "1s", "--write-timeout", "2s")
 
+    # Finding 7.
     def test_a_longer_block_timeout_is_lowered_and_said(self):
         plain = self.start_daemon(max_block_timeout=None)
         short = self.start_daemon("--max-block-timeout", "50ms")
@@ -35,6 +36,7 @@ class Waiting(WithSessions, Case):
         plain.stop()
         short.stop()
 
+    # Finding 7.
     def test_one_without_credit_holds_producers_for_a_second_and_is_ended(self):
         reader = self.consumer(subscribe_request(max_events=1000))
         blocker = self.without_credit(subscribe_request(overflow=BLOCK, block_timeout=3600, max_events=1))
@@ -52,6 +54,7 @@ class Waiting(WithSessions, Case):
         self.assertGreater(time.monotonic() - began, 2, "it has the write timeout")
         eventually(lambda: not self.daemon.subscription(blocker.id), "the subscription is gone")
 
+    # Finding 27.
     def test_one_that_does_not_read_is_ended_and_everybody_hears_why(self):
         session = self.per_consumer("p")
         self.stalled()
@@ -97,6 +100,7 @@ class Waiting(WithSessions, Case):
         consumer.wait_events(10)
         self.assertEqual(consumer.received.numbers("each"), list(range(10)))
 
+    # Finding 32.
     def test_a_half_close_with_the_credit_used_up_ends_at_once(self):
         consumer = self.without_credit()
         consumer.credit(events=5)
@@ -120,7 +124,7 @@ class Waiting(WithSessions, Case):
 
 
 class Leaving(WithSessions, Case):
-    """Nobody waits for a channel that it has nothing to do with any more."""
+    """Finding 20. Nobody waits for a channel that it has nothing to do with any more."""
 
     shared_daemon = False
 

@@ -1,4 +1,5 @@
-/* test_kept_memory.c - what the requests and filters of a peer's subscriptions may keep. */
+/* test_kept_memory.c - what the requests and filters of a peer's subscriptions may keep
+ * (finding 10). */
 #include <stdio.h>
 
 #include <criterion/criterion.h>
@@ -61,6 +62,7 @@ Test(kept_memory, a_peer_that_keeps_its_share_gets_no_more_and_others_do)
     consumer_leave(&of_other);
 }
 
+/* Finding 9. */
 Test(kept_memory, a_request_counts_as_well)
 {
     struct subscription_params params = consumer_of_peer(one);

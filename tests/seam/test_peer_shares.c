@@ -1,4 +1,5 @@
-/* test_peer_shares.c - the share of producers and subscriptions that one peer may have. */
+/* test_peer_shares.c - the share of producers and subscriptions that one peer may have
+ * (finding 11). */
 #include <criterion/criterion.h>
 
 #include "base/counters.h"

@@ -162,6 +162,7 @@ Test(position_memory, a_stream_that_ends_in_between_gives_the_budget_back)
     cr_assert_eq(count_get(COUNT_LIVE_POSITION_BYTES), 0);
 }
 
+/* Finding 10. */
 Test(position_memory, positions_that_the_budget_has_no_room_for_are_refused)
 {
     struct consumer consumer;

@@ -107,6 +107,7 @@ static void block_web(struct hub_fixture *fixture, struct consumer *slow, struct
     cr_assert_eq(web->over, 0);
 }
 
+/* Finding 20. */
 Test(select, a_putter_does_not_wait_for_a_channel_that_it_left)
 {
     struct hub_fixture fixture;
@@ -125,6 +126,7 @@ Test(select, a_putter_does_not_wait_for_a_channel_that_it_left)
     hub_fixture_close(&fixture);
 }
 
+/* Finding 20. */
 Test(select, a_putter_does_not_wait_where_its_producer_was_removed)
 {
     struct hub_fixture fixture;

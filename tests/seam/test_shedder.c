@@ -60,6 +60,7 @@ static bool has_recovered(void *ctx)
     return budget_used() <= budget_limit() / 4 * 3;
 }
 
+/* Finding 8. */
 Test(shedder, the_fullest_channel_loses_and_the_others_do_not)
 {
     struct consumer large, small;
@@ -127,6 +128,7 @@ Test(shedder, a_peer_above_its_share_loses_first_however_many_channels_it_has)
     consumer_leave(&fullest);
 }
 
+/* Finding 21. */
 Test(shedder, history_gives_way_before_anybody_loses)
 {
     struct consumer consumer, first;

@@ -56,6 +56,7 @@ static const struct inlet *inlet_of(struct hub_fixture *fixture, const char *pro
     return inlet;
 }
 
+/* Finding 18. */
 Test(wildcards, an_idle_pair_has_no_feed)
 {
     struct hub_fixture fixture;

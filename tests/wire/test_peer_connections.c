@@ -1,5 +1,5 @@
 /* test_peer_connections.c - the share of connections that one peer may have, pending connections
- * included. */
+ * included (finding 11). */
 #include "listener_fixture.h"
 
 #include <arpa/inet.h>

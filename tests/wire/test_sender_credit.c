@@ -96,6 +96,7 @@ static void ends_in_the_write_timeout(void (*grant)(void *ctx))
     chan_close(fixture.chan, LOSS_CONSUMER_GONE);
 }
 
+/* Finding 7. */
 Test(sender_credit, a_consumer_that_blocks_and_grants_no_credit_falls_back_and_is_ended)
 {
     ends_in_the_write_timeout(act_no_credit);
@@ -135,6 +136,7 @@ Test(sender_credit, a_consumer_that_never_had_anybody_wait_stays)
     chan_close(fixture.chan, LOSS_CONSUMER_GONE);
 }
 
+/* Finding 32. */
 Test(sender_credit, what_waits_when_no_credit_can_come_is_lost_at_once)
 {
     struct chan_stats stats;

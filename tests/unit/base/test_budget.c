@@ -1,4 +1,4 @@
-/* test_budget.c - the budget, its kinds, and who hears that it is short. */
+/* test_budget.c - the budget, its kinds, and who hears that it is short (finding 10). */
 #include "base/budget.h"
 
 #include <criterion/criterion.h>

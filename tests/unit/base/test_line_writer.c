@@ -1,4 +1,5 @@
-/* test_line_writer.c - what a reader sees, whether it reads, stands still, is slow or is gone. */
+/* test_line_writer.c - what a reader sees, whether it reads, stands still, is slow or is gone
+ * (finding 13). */
 #include "base/line_writer.h"
 
 #include <criterion/criterion.h>

@@ -270,6 +270,7 @@ static void check_unread(int64_t max_ns)
     cr_assert_gt(count_get(COUNT_LOG_LOST), 0);
 }
 
+/* Finding 13. */
 Test(log, a_reader_that_does_not_read_delays_nobody)
 {
     log_setup(LOG_INFO, LOG_AS_TEXT, ends[1]);

@@ -1,4 +1,4 @@
-/* test_peer_share.c - what each peer has, and what it may have. */
+/* test_peer_share.c - what each peer has, and what it may have (finding 11). */
 #include "base/peer_share.h"
 
 #include <criterion/criterion.h>

@@ -55,7 +55,7 @@ static void a_refused_batch_is_reported_and_counted(void)
 }
 
 /* The call is lost after each second batch. Unconfirmed events come again, in order, and none is
- * missing. */
+ * missing. Finding 30: also where a proxy makes INTERNAL or UNKNOWN of the loss. */
 static void a_lost_call_loses_no_event(void)
 {
     struct tributary *client = client_fixture_connect(client_fixture_target);

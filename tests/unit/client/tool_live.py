@@ -65,6 +65,7 @@ class Tool(unittest.TestCase):
         self.assertEqual([row[1] for row in rows], ["web"] * 3)
         self.assertEqual([row[3] for row in rows], ["one", "two", "\\x1b[2Jthree"])
 
+    # Finding 36: the tool says that no producer matches yet.
     def test_K5_texts_of_the_command_line_are_events(self):
         sub = self.subscribe("-n", "2", "-o", "raw")
         self.run_tool("pub", "-p", "web", "hello", "two words", input=b"not this")
@@ -88,6 +89,7 @@ class Tool(unittest.TestCase):
             copies.append({k: v for k, v in json.loads(line).items() if k not in by_server})
         self.assertEqual(copies, [event, event])
 
+    # Finding 38.
     def test_a_bad_line_is_named_and_the_others_are_published(self):
         lines = b'{"data":"x"}\n{"msg":1}\n{"topic":"\\n"}\n\n{}\n'
         _, err = self.run_tool("pub", "--jsonl", "-p", "b", input=lines, code=1)
@@ -96,6 +98,7 @@ class Tool(unittest.TestCase):
         self.assertIn("2 confirmed", err)
         self.assertIn("2 lines were not taken", err)
 
+    # Finding 35: also by SIGHUP.
     def test_lines_of_a_command_are_published_and_it_ends_with_the_tool(self):
         _, err = self.run_tool("pub", "-p", "cmd", "--exec", "echo one; echo two; exit 3", code=1)
         self.assertIn("2 confirmed", err)

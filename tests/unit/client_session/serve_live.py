@@ -236,6 +236,7 @@ class Serve(Case):
             "no word of it",
         )
 
+    # Finding 31.
     def test_K3_31_an_answer_that_is_not_complete_has_an_exit_code_of_its_own(self):
         serve = self.serve("echo part; exit 3")
         for quiet in ([], ["-q"]):
@@ -263,6 +264,7 @@ class Serve(Case):
         self.end(sub)
         self.assertIsNone(self.producer("calc"))
 
+    # Finding 36: the tool says that it is connected again.
     def test_it_registers_again_with_a_server_that_comes_back(self):
         serve = self.serve("echo $$ >> %s; echo up; sleep 60" % self.path("pids"))
         self.assertEqual(self.run_tool("sub", "-o", "raw", "-n", "1")[0], "up\n")

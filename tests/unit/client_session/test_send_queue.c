@@ -340,6 +340,7 @@ static uint64_t visits_for(uint32_t messages, uint32_t count)
     return visits;
 }
 
+/* Finding 22. */
 Test(send_queue, a_message_costs_the_same_however_many_queues_there_are)
 {
     const uint64_t alone = visits_for(100, 0);

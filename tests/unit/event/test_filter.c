@@ -382,6 +382,7 @@ static void fill(struct selector *selectors, struct bytes text, uint32_t count)
     }
 }
 
+/* Finding 24. */
 Test(filter, accepts_lists_that_are_full_of_short_texts)
 {
     struct selector selectors[MAX_SELECTORS];

@@ -33,6 +33,7 @@ static uint64_t work_of(const char *piece, const char *end)
     return work_done;
 }
 
+/* Finding 5: no pattern makes the time for an event grow beyond this. */
 Test(match_work, of_a_glob_is_one_step_for_each_byte_and_64_tokens)
 {
     static const char *const pieces[] = {"*a",      "*?", "a*", "*aa", "*a?", "?*a", "*aaaaaaaaaaaaaaa",
@@ -131,6 +132,7 @@ static void put_tiny_fields(struct buf *message, const char *name, struct bytes 
     put_field(message, 1, (struct bytes){body.data, body.size});
 }
 
+/* Finding 5. */
 Test(match_work, reads_the_headers_of_an_event_once)
 {
     const uint32_t fields = 100000;
@@ -149,6 +151,7 @@ Test(match_work, reads_the_headers_of_an_event_once)
     fixture_close(&fixture);
 }
 
+/* Finding 5. */
 Test(match_work, of_one_filter_is_at_most_its_cost)
 {
     OWNED(buf_fini) struct buf message = {0};
@@ -223,6 +226,7 @@ static void add_hostile(struct match_fixture *fixture, const char *topic)
     }
 }
 
+/* Finding 6: whoever came first. */
 Test(match_work, of_an_event_does_not_depend_on_beginnings_that_it_does_not_have)
 {
     static const char *const topics[] = {"none", "topic-none", "group-17", "group-1700.x"};

@@ -139,7 +139,7 @@ Test(chan_memory, an_event_without_an_entry_is_dropped_for_the_budget)
     flow_fixture_close(&fixture);
 }
 
-/* Sixteen entries of each channel, and what nobody may lose, are not refused. */
+/* Finding 10. Sixteen entries of each channel, and what nobody may lose, are not refused. */
 Test(chan_memory, an_entry_beyond_the_budget_is_dropped_unless_nobody_may_lose_it)
 {
     for (int firm = 0; firm < 2; firm++) {

@@ -1,4 +1,5 @@
-/* test_chan_shed.c - what a channel gives up when the memory budget is short, and what it keeps. */
+/* test_chan_shed.c - what a channel gives up when the memory budget is short, and what it keeps
+ * (finding 8). */
 #include <criterion/criterion.h>
 
 #include "base/budget.h"

@@ -103,6 +103,7 @@ Test(moved_sources, of_many_sources_that_moved_only_their_names_are_kept)
     cr_assert_eq(report_positions(UINT32_MAX), 0, "once");
 }
 
+/* Finding 17: no source is left out. */
 Test(moved_sources, every_source_that_moved_is_reported_though_others_move_all_the_time)
 {
     bool is_reported[MANY] = {false};

@@ -1,4 +1,5 @@
-/* test_core_log.c - so many of gRPC core's lines in a second, and the reason of an abort always. */
+/* test_core_log.c - so many of gRPC core's lines in a second, and the reason of an abort always
+ * (finding 13). */
 #include "grpc/core_log.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* test_h2guard_attacks.c - each attack ends its connection at the number that the table of prices
- * or the limits say, and one before it does not. */
+ * or the limits say, and one before it does not (findings 1, 2 and 3). */
 #include <criterion/criterion.h>
 
 #include "h2guard_fixture.h"

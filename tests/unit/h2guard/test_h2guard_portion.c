@@ -1,4 +1,4 @@
-/* test_h2guard_portion.c - turns, portions, debt, and the budget of a second. */
+/* test_h2guard_portion.c - turns, portions, debt, and the budget of a second (finding 2). */
 #include <criterion/criterion.h>
 
 #include "h2guard_fixture.h"

@@ -119,6 +119,7 @@ Test(h2guard_timeouts, a_frame_has_its_own_time_after_a_slow_one)
     fixture_close(&fixture);
 }
 
+/* Finding 3. */
 Test(h2guard_timeouts, settings_that_are_never_acknowledged_end_in_time)
 {
     struct h2guard_fixture fixture;

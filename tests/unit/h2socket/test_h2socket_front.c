@@ -63,6 +63,7 @@ Test(h2socket_front, wrong_descriptors_fail_as_in_libc)
     }
 }
 
+/* Finding 23: close() takes a connection out of the table. Nobody looks through all of them. */
 Test(h2socket_front, the_table_counts_what_peers_have_opened_until_it_is_closed)
 {
     struct h2socket_fixture fixture;

@@ -1,5 +1,5 @@
 /* test_h2socket_kept.c - what connections make the core keep together: the sums of all and of each
- * peer, and who is ended when a sum is beyond its bound. */
+ * peer, and who is ended when a sum is beyond its bound (finding 1). */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>

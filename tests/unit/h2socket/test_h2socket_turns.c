@@ -1,5 +1,5 @@
 /* test_h2socket_turns.c - what a turn reads; when a socket that waits is released; how long the
- * core's epoll_wait() takes. */
+ * core's epoll_wait() takes (finding 2). */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>

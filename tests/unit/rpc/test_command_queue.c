@@ -1,5 +1,5 @@
 /* test_command_queue.c - commands that wait for a session leave in order, in messages of bounded
- * size, and keep a consumer's request by reference. */
+ * size, and keep a consumer's request by reference (findings 9 and 19). */
 #include "server/rpc/command_queue.h"
 
 #include <criterion/criterion.h>

@@ -227,6 +227,7 @@ static void put_dense_selector(struct buf *request, uint32_t number, int count)
     put_field(request, number, (struct bytes){selector.data, selector.size});
 }
 
+/* Finding 24. */
 Test(decode, accepts_the_densest_request_within_the_bounds)
 {
     OWNED(buf_fini) struct buf request = {0};
@@ -239,6 +240,7 @@ Test(decode, accepts_the_densest_request_within_the_bounds)
     decoded_free(message);
 }
 
+/* Finding 24. */
 Test(decode, names_the_list_that_is_too_large)
 {
     OWNED(buf_fini) struct buf request = {0};

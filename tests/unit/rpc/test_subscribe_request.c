@@ -523,6 +523,7 @@ Test(subscribe_request, other_ranges_have_other_defaults_and_bounds)
     ranges = &settings_defaults.subscription;
 }
 
+/* Finding 7. */
 Test(subscribe_request, what_is_above_the_operators_bound_is_lowered_to_it_and_said)
 {
     struct settings settings = settings_defaults;

@@ -81,6 +81,7 @@ def bytewise(data):
     return b"".join(frame(DATA, 0, 1, bytes([byte])) for byte in data)
 
 
+# Findings 1 and 2.
 MESSAGES = (
     Attack("message_600mb", "one message of 600 MB", "K1.1", functools.partial(Fill, 1, 600 * MB, 600 * MB),
            bound=1, reasons=("MESSAGE_TOO_LARGE",), then=OPEN, mutation=True, seconds=3),
@@ -114,6 +115,7 @@ MESSAGES = (
            then=OPEN + frame(DATA, 0, 1, message(bytes(1 << 20))[:5])),
 )
 
+# Finding 2.
 CHEAP_FRAMES = (
     Attack("empty_data", "empty DATA", "row_32", repeat(frame(DATA, 0, 1)), bound=2501,
            reasons=("FLOOD_EMPTY_DATA",), then=OPEN),
@@ -150,6 +152,7 @@ CHEAP_FRAMES = (
            bound=9, reasons=("TOO_MANY_CONTINUATIONS",), then=OPEN + frame(HEADERS, 0, 3, request_block())),
 )
 
+# Findings 3 and 12.
 LARGE_HEADERS = tuple(
     Attack(f"continuation_{size}mb", f"a header block of {size} MB", "row_31",
            repeat(frame(CONTINUATION, 0, 1, b"a" * 16384), count=size * MB // 16384), bound=5,
@@ -171,6 +174,7 @@ LARGE_HEADERS = tuple(
            functools.partial(Beside, 300_000), bound_s=1, reasons=("HEADER_TOO_LARGE",), then=OPEN),
 )
 
+# Finding 3.
 STREAMS = (
     Attack("rapid_reset", "rapid reset, 4 connections, opened anew when they end", "row_30",
            functools.partial(Series, opened_and_reset, RESET_UNIT_BYTES), bound=626,
@@ -219,7 +223,8 @@ SLOW = (
 )
 
 HONEST = (
-    # It is honest, so it takes turns with the others, and keeps its share of the machine.
+    # Finding 4. It is honest, so it takes turns with the others, and keeps its share of the
+    # machine.
     Attack("full_speed", "an honest publisher and its consumer at full speed", "row_17", NOTHING,
            load=True, quick=False, seconds=3,
            off=("ended", "logged", "throughput", "latency", "memory", "returns"),
