@@ -6,6 +6,7 @@
  * are: of a source that another's token does not name nothing is known.
  *
  *   resume token   'R' version=2 left_out:8 server:8 position... checksum:8
+ *                  'R' version=1 left_out:8 position... checksum:8      read only: another server's
  *   position       name_size:varint name epoch:8 sequence:varint
  *   page token     base64url of: 'P' list name checksum:8
  *
@@ -25,6 +26,7 @@
 #include "route/resume_point.h"
 
 #define HEAD_BYTES 18u
+#define HEAD_BYTES_1 10u /* of version 1 */
 #define CHECKSUM_BYTES 8u
 #define MIN_POSITION_BYTES (1u + 1u + 8u + 1u)
 #define MAX_NAME_BYTES 256u
@@ -141,27 +143,36 @@ static bool position_get(const uint8_t **at, const uint8_t *end, struct resume_p
     return read > 0 && !name_check(point->source, "", MAX_NAME_BYTES, &unused);
 }
 
+/* 0: it is no resume token. */
+static size_t head_bytes(struct bytes token)
+{
+    size_t head = token.size > 1 && token.data[1] == 1 ? HEAD_BYTES_1 : HEAD_BYTES;
+
+    if (token.size < head + CHECKSUM_BYTES || token.data[0] != 'R' || token.data[1] > 2)
+        return 0;
+    return token.data[1] == 0 ? 0 : head;
+}
+
 enum fault_reason token_read(struct bytes token, const char *field, size_t spare,
                              struct token_points *points_out, struct fault *fault)
 {
     struct resume_point *points;
     const uint8_t *at, *end;
-    size_t count = 0;
+    size_t count = 0, head = head_bytes(token);
 
     if (token.size > MAX_TOKEN_BYTES)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "at most 65536 bytes");
-    if (token.size < HEAD_BYTES + CHECKSUM_BYTES || memcmp(token.data, "R\2", 2) != 0)
+    if (head == 0)
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token,
                            "a resume token of Started, Progress or Closing");
     end = token.data + token.size - CHECKSUM_BYTES;
     if (number_read(end) != checksum(token.data, token.size - CHECKSUM_BYTES))
         return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "the checksum must match");
     /* One more than the token can hold: without positions the result must not be NULL. */
-    points =
-        calloc((token.size - HEAD_BYTES - CHECKSUM_BYTES) / MIN_POSITION_BYTES + 1 + spare, sizeof(*points));
+    points = calloc((token.size - head - CHECKSUM_BYTES) / MIN_POSITION_BYTES + 1 + spare, sizeof(*points));
     if (!points)
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
-    for (at = token.data + HEAD_BYTES; at < end; count++) {
+    for (at = token.data + head; at < end; count++) {
         if (!position_get(&at, end, &points[count])) {
             free(points);
             return fault_bytes(fault, FAULT_BAD_TOKEN, field, token, "positions must be whole");
@@ -170,7 +181,8 @@ enum fault_reason token_read(struct bytes token, const char *field, size_t spare
     *points_out = (struct token_points){.list = points,
                                         .count = count,
                                         .left_out = number_read(token.data + 2),
-                                        .of_another_server = number_read(token.data + 10) != this_server()};
+                                        .of_another_server = head == HEAD_BYTES_1 ||
+                                                             number_read(token.data + 10) != this_server()};
     return FAULT_NONE;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "flow/chan_limits.h"
 #include "lib/chunks.h"
 #include "lib/event_views.h"
@@ -389,6 +390,27 @@ Test(subscribe_request, a_stream_begins_live_or_at_the_positions_of_a_token)
     cr_expect_not(request.params.resume_others_live);
     subscribe_request_fini(&request);
     refuse(input_resuming(token.data, 2), FAULT_BAD_TOKEN, "start.resume", "\"R\\x02\"");
+    buf_fini(&token);
+}
+
+/* As version 0.1.0 wrote it: without the number of a server. */
+Test(subscribe_request, a_token_of_an_earlier_version_is_another_servers)
+{
+    static const uint64_t key[2] = {UINT64_C(0x7472696275746172), UINT64_C(0x792e746f6b656e31)};
+    struct subscribe_request request;
+    uint8_t old[32] = {'R', 1};
+    struct buf token = {0};
+
+    write_token(&token);
+    size_t positions = token.size - 18 - 8, size = 10 + positions;
+    cr_assert_leq(size + 8, sizeof(old));
+    memcpy(old + 10, token.data + 18, positions);
+    uint64_t sum = siphash13(key, (struct bytes){old, size});
+    memcpy(old + size, &sum, sizeof(sum));
+    accept(input_resuming(old, size + 8), &request);
+    cr_expect_eq(request.params.resume_count, 1);
+    cr_expect_eq(request.params.resume_left_out, 1, "sources may be missing");
+    subscribe_request_fini(&request);
     buf_fini(&token);
 }
 
