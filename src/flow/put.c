@@ -67,7 +67,7 @@ static inline void release_hold(struct chan *chan, struct feed *feed)
 }
 
 /* Under the channel's lock. `range->feed` NULL: the shared feed of the chunk's source. */
-static enum err put_in(struct chan *chan, struct range *range, struct put_waiter *waiter)
+static INLINE enum err put_in(struct chan *chan, struct range *range, struct put_waiter *waiter)
 {
     enum err err = ERR_OK;
 

@@ -16,8 +16,8 @@
 #include "route/route_put.h"
 
 /* The same for the routes that are `second`, or for those that are not. */
-static uint32_t push_to_routes(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter,
-                               bool second)
+static INLINE uint32_t push_to_routes(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter,
+                                      bool second)
 {
     uint32_t matched = inlet->filtered_count > 0 ? match_chunk(inlet, chunk, waiter, second) : 0;
 
