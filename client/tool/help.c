@@ -64,12 +64,9 @@ void help_group(FILE *out, const char *group)
 
 static void put_aliases(FILE *out)
 {
-    size_t count = 0;
-    const struct verb_alias *aliases = verb_aliases(&count);
-
     fputs("\nOther words for verbs:\n ", out);
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, " %s (%s)%s", aliases[i].alias, aliases[i].word, i + 1 == count ? "\n" : ",");
+    verb_put_aliases(out);
+    fputs("\n", out);
 }
 
 void help_all(FILE *out)

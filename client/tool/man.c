@@ -85,12 +85,9 @@ static void put_verb(FILE *out, const struct verb *verb)
 
 static void put_aliases(FILE *out)
 {
-    size_t count = 0;
-    const struct verb_alias *aliases = verb_aliases(&count);
-
     fputs(".PP\nOther words for verbs:", out);
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, " %s (%s)%s", aliases[i].alias, aliases[i].word, i + 1 == count ? ".\n" : ",");
+    verb_put_aliases(out);
+    fputs(".\n", out);
 }
 
 static void put_exits(FILE *out)

@@ -1,7 +1,6 @@
 /* verb_list.c - the verbs of the tool. */
 #include "client/tool/verb_list.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -36,6 +35,12 @@ const struct verb_alias *verb_aliases(size_t *count_out)
 {
     *count_out = ARRAY_LEN(aliases);
     return aliases;
+}
+
+void verb_put_aliases(FILE *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
+        fprintf(out, " %s (%s)%s", aliases[i].alias, aliases[i].word, i + 1 == ARRAY_LEN(aliases) ? "" : ",");
 }
 
 const char *verb_word(const char *word)

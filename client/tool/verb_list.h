@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct verb;
 
@@ -22,6 +23,8 @@ struct verb_alias {
     const char *word;
 };
 const struct verb_alias *verb_aliases(size_t *count_out);
+/* Writes them: " list (ls), show (get)". */
+void verb_put_aliases(FILE *out);
 
 /* The word that an alias stands for. Every other word is returned as it is. */
 const char *verb_word(const char *word);

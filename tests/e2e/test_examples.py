@@ -11,21 +11,7 @@ from harness.daemon import PATIENCE, binary, eventually
 class Examples(Case):
     def example(self, name):
         path = pathlib.Path(binary()).parents[1] / "client" / "lib" / f"example_{name}"
-        process = subprocess.Popen(
-            [path, self.daemon.address],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(self.gone, process)
-        return process
-
-    @staticmethod
-    def gone(process):
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        return self.start_program(path, self.daemon.address, stdin=subprocess.PIPE, text=True)
 
     def test_K5_one_loop_waits_for_events_and_for_input(self):
         poll = self.example("poll")

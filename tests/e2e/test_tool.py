@@ -22,16 +22,9 @@ from harness.sessions import WithSessions
 
 class Tool(Case):
     def tool(self, *words, **options):
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-        process = subprocess.Popen([binary("tributary"), *words, "-s", self.daemon.address], **options)
-        self.addCleanup(self.gone, process)
-        return process
-
-    @staticmethod
-    def gone(process):
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        return self.start_program(
+            binary("tributary"), *words, "-s", self.daemon.address, **{"text": True, **options}
+        )
 
     def run_tool(self, *words, code=0):
         process = self.tool(*words)

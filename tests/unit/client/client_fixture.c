@@ -45,6 +45,23 @@ void client_fixture_stop(void)
     waitpid(server, NULL, 0);
 }
 
+void client_fixture_run(int argc, char **argv, const char *address, const struct client_fixture_test *tests,
+                        size_t count)
+{
+    CHECK(argc >= 3);
+    client_fixture_server = argv[1];
+    client_fixture_protos = argv[2];
+    client_fixture_start(address);
+    for (size_t i = 0; i < count; i++) {
+        if (argc > 3 && strcmp(argv[3], tests[i].name) != 0)
+            continue;
+        printf("%s\n", tests[i].name);
+        fflush(stdout);
+        tests[i].run();
+    }
+    client_fixture_stop();
+}
+
 struct tributary *client_fixture_connect(const char *to)
 {
     const struct tributary_options options = {.target = to,

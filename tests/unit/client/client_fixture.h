@@ -45,6 +45,21 @@ struct refusals {
 void client_fixture_start(const char *address);
 void client_fixture_stop(void);
 
+struct client_fixture_test {
+    const char *name;
+    void (*run)(void);
+};
+
+#define CLIENT_TEST(function)                                                                                \
+    {                                                                                                        \
+        .name = #function, .run = function                                                                   \
+    }
+
+/* Starts the fake server, runs the tests, stops it. `address`: as above. The words of the command
+ * line are FAKE_SERVER PROTO_FOLDER [TEST]. */
+void client_fixture_run(int argc, char **argv, const char *address, const struct client_fixture_test *tests,
+                        size_t count);
+
 struct tributary *client_fixture_connect(const char *target);
 struct tributary_subscriber *client_fixture_subscribe(struct tributary *client, struct received *received,
                                                       const char *name);

@@ -265,31 +265,16 @@ static void a_lost_stream_is_an_item_and_so_is_an_error(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
-        {"items_are_taken_with_a_timeout_and_the_descriptor_says_when",
-         items_are_taken_with_a_timeout_and_the_descriptor_says_when},
-        {"an_item_has_its_texts_until_the_next_call", an_item_has_its_texts_until_the_next_call},
-        {"a_full_queue_holds_the_stream_and_nothing_else", a_full_queue_holds_the_stream_and_nothing_else},
-        {"a_bound_of_bytes_holds_too_and_a_held_reader_can_be_freed",
-         a_bound_of_bytes_holds_too_and_a_held_reader_can_be_freed},
-        {"a_held_stream_is_not_silent", a_held_stream_is_not_silent},
-        {"a_held_reader_connects_again_when_items_are_taken",
-         a_held_reader_connects_again_when_items_are_taken},
-        {"a_lost_stream_is_an_item_and_so_is_an_error", a_lost_stream_is_an_item_and_so_is_an_error},
+    static const struct client_fixture_test tests[] = {
+        CLIENT_TEST(items_are_taken_with_a_timeout_and_the_descriptor_says_when),
+        CLIENT_TEST(an_item_has_its_texts_until_the_next_call),
+        CLIENT_TEST(a_full_queue_holds_the_stream_and_nothing_else),
+        CLIENT_TEST(a_bound_of_bytes_holds_too_and_a_held_reader_can_be_freed),
+        CLIENT_TEST(a_held_stream_is_not_silent),
+        CLIENT_TEST(a_held_reader_connects_again_when_items_are_taken),
+        CLIENT_TEST(a_lost_stream_is_an_item_and_so_is_an_error),
     };
 
-    CHECK(argc == 3);
-    client_fixture_server = argv[1];
-    client_fixture_protos = argv[2];
-    client_fixture_start("127.0.0.1:0");
-    for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
-        printf("%s\n", tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    client_fixture_stop();
+    client_fixture_run(argc, argv, "127.0.0.1:0", tests, ARRAY_LEN(tests));
     return 0;
 }

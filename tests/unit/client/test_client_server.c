@@ -398,37 +398,24 @@ static void the_server_answers_admin_calls(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
-        {"every_event_arrives_once_and_in_order", every_event_arrives_once_and_in_order},
-        {"a_refused_batch_is_reported_and_counted", a_refused_batch_is_reported_and_counted},
-        {"a_lost_call_loses_no_event", a_lost_call_loses_no_event},
-        {"a_silent_stream_is_lost_after_three_heartbeats", a_silent_stream_is_lost_after_three_heartbeats},
-        {"a_stream_that_cannot_be_continued_is_a_loss", a_stream_that_cannot_be_continued_is_a_loss},
-        {"a_cancel_from_a_callback_stops_further_events", a_cancel_from_a_callback_stops_further_events},
-        {"a_large_message_arrives_whole", a_large_message_arrives_whole},
-        {"many_threads_may_share_a_publisher", many_threads_may_share_a_publisher},
-        {"many_threads_may_wait_for_space", many_threads_may_wait_for_space},
-        {"a_waiting_publish_fails_when_the_publisher_fails",
-         a_waiting_publish_fails_when_the_publisher_fails},
-        {"more_calls_than_a_connection_takes_open_another", more_calls_than_a_connection_takes_open_another},
-        {"a_server_that_restarts_is_found_again", a_server_that_restarts_is_found_again},
-        {"the_server_answers_admin_calls", the_server_answers_admin_calls},
-        {"without_a_server_everything_ends_in_time", without_a_server_everything_ends_in_time},
-        {"options_out_of_bounds_are_refused_at_once", options_out_of_bounds_are_refused_at_once},
+    static const struct client_fixture_test tests[] = {
+        CLIENT_TEST(every_event_arrives_once_and_in_order),
+        CLIENT_TEST(a_refused_batch_is_reported_and_counted),
+        CLIENT_TEST(a_lost_call_loses_no_event),
+        CLIENT_TEST(a_silent_stream_is_lost_after_three_heartbeats),
+        CLIENT_TEST(a_stream_that_cannot_be_continued_is_a_loss),
+        CLIENT_TEST(a_cancel_from_a_callback_stops_further_events),
+        CLIENT_TEST(a_large_message_arrives_whole),
+        CLIENT_TEST(many_threads_may_share_a_publisher),
+        CLIENT_TEST(many_threads_may_wait_for_space),
+        CLIENT_TEST(a_waiting_publish_fails_when_the_publisher_fails),
+        CLIENT_TEST(more_calls_than_a_connection_takes_open_another),
+        CLIENT_TEST(a_server_that_restarts_is_found_again),
+        CLIENT_TEST(the_server_answers_admin_calls),
+        CLIENT_TEST(without_a_server_everything_ends_in_time),
+        CLIENT_TEST(options_out_of_bounds_are_refused_at_once),
     };
 
-    CHECK(argc == 3);
-    client_fixture_server = argv[1];
-    client_fixture_protos = argv[2];
-    client_fixture_start("127.0.0.1:0");
-    for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
-        printf("%s\n", tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    client_fixture_stop();
+    client_fixture_run(argc, argv, "127.0.0.1:0", tests, ARRAY_LEN(tests));
     return 0;
 }

@@ -50,19 +50,3 @@ void session_fixture_interrupted(struct session_fixture *fixture, const struct t
     CHECK(status->code == TRIBUTARY_UNAVAILABLE && retry_ns >= 10 * NS_PER_MS && retry_ns <= 100 * NS_PER_MS);
     session_fixture_count(fixture, &fixture->interrupted);
 }
-
-void session_fixture_run(int argc, char **argv, const struct session_fixture_test *tests, size_t count)
-{
-    CHECK(argc >= 3);
-    client_fixture_server = argv[1];
-    client_fixture_protos = argv[2];
-    client_fixture_start(NULL);
-    for (size_t i = 0; i < count; i++) {
-        if (argc > 3 && strcmp(argv[3], tests[i].name) != 0)
-            continue;
-        printf("%s\n", tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    client_fixture_stop();
-}

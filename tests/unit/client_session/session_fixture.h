@@ -35,18 +35,4 @@ void session_fixture_await(struct session_fixture *fixture, const int *count, in
 void session_fixture_interrupted(struct session_fixture *fixture, const struct tributary_status *status,
                                  int64_t retry_ns);
 
-struct session_fixture_test {
-    const char *name;
-    void (*run)(void);
-};
-
-#define SESSION_TEST(function)                                                                               \
-    {                                                                                                        \
-        .name = #function, .run = function                                                                   \
-    }
-
-/* Starts the server, runs the tests, stops the server. The words of the command line are
- * FAKE_SERVER PROTO_FOLDER [TEST]. */
-void session_fixture_run(int argc, char **argv, const struct session_fixture_test *tests, size_t count);
-
 #endif

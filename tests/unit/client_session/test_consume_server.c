@@ -200,15 +200,15 @@ static void producers_are_removed_gently_or_at_once(void)
 
 int main(int argc, char **argv)
 {
-    static const struct session_fixture_test tests[] = {
-        SESSION_TEST(credit_is_granted_again_as_events_are_handled),
-        SESSION_TEST(unused_credit_by_hand_is_granted_again_on_the_next_stream),
-        SESSION_TEST(a_filter_is_replaced_or_refused_and_a_drain_ends_the_stream),
-        SESSION_TEST(a_select_without_an_answer_is_sent_again_on_the_next_stream),
-        SESSION_TEST(a_limit_counts_events_over_reconnects),
-        SESSION_TEST(producers_are_removed_gently_or_at_once),
+    static const struct client_fixture_test tests[] = {
+        CLIENT_TEST(credit_is_granted_again_as_events_are_handled),
+        CLIENT_TEST(unused_credit_by_hand_is_granted_again_on_the_next_stream),
+        CLIENT_TEST(a_filter_is_replaced_or_refused_and_a_drain_ends_the_stream),
+        CLIENT_TEST(a_select_without_an_answer_is_sent_again_on_the_next_stream),
+        CLIENT_TEST(a_limit_counts_events_over_reconnects),
+        CLIENT_TEST(producers_are_removed_gently_or_at_once),
     };
 
-    session_fixture_run(argc, argv, tests, ARRAY_LEN(tests));
+    client_fixture_run(argc, argv, NULL, tests, ARRAY_LEN(tests));
     return 0;
 }

@@ -419,19 +419,19 @@ static void options_out_of_bounds_are_refused_at_once(void)
 
 int main(int argc, char **argv)
 {
-    static const struct session_fixture_test tests[] = {
-        SESSION_TEST(shared_events_come_again_after_a_loss),
-        SESSION_TEST(a_replaced_removed_or_refused_session_does_not_register_again),
-        SESSION_TEST(no_shared_event_is_lost_while_the_server_drains),
-        SESSION_TEST(an_unavailable_server_is_tried_again_unless_no_reconnect_is_set),
-        SESSION_TEST(a_paused_activation_waits_and_others_go_on),
-        SESSION_TEST(a_paused_activation_does_not_delay_the_end_beyond_the_drain),
-        SESSION_TEST(a_full_queue_fails_an_emit_and_is_writable_at_its_low_watermark),
-        SESSION_TEST(a_blocking_emit_is_released_by_the_end_of_its_activation),
-        SESSION_TEST(a_stop_ends_at_once_or_leaves_time_until_its_deadline),
-        SESSION_TEST(options_out_of_bounds_are_refused_at_once),
+    static const struct client_fixture_test tests[] = {
+        CLIENT_TEST(shared_events_come_again_after_a_loss),
+        CLIENT_TEST(a_replaced_removed_or_refused_session_does_not_register_again),
+        CLIENT_TEST(no_shared_event_is_lost_while_the_server_drains),
+        CLIENT_TEST(an_unavailable_server_is_tried_again_unless_no_reconnect_is_set),
+        CLIENT_TEST(a_paused_activation_waits_and_others_go_on),
+        CLIENT_TEST(a_paused_activation_does_not_delay_the_end_beyond_the_drain),
+        CLIENT_TEST(a_full_queue_fails_an_emit_and_is_writable_at_its_low_watermark),
+        CLIENT_TEST(a_blocking_emit_is_released_by_the_end_of_its_activation),
+        CLIENT_TEST(a_stop_ends_at_once_or_leaves_time_until_its_deadline),
+        CLIENT_TEST(options_out_of_bounds_are_refused_at_once),
     };
 
-    session_fixture_run(argc, argv, tests, ARRAY_LEN(tests));
+    client_fixture_run(argc, argv, NULL, tests, ARRAY_LEN(tests));
     return 0;
 }

@@ -312,3 +312,20 @@ struct chan_stats flow_fixture_balance(struct flow_fixture *fixture)
     same(feeds.queued, stats.queued);
     return stats;
 }
+
+static void count_feed(void *ctx, const struct feed_stats *stats)
+{
+    cr_expect_not_null(stats->source);
+    (*(uint32_t *)ctx)++;
+}
+
+uint32_t flow_fixture_feeds(struct flow_fixture *fixture)
+{
+    struct feed_stats others;
+    struct chan_stats stats;
+    uint32_t count = 0;
+
+    chan_feeds(fixture->chan, UINT32_MAX, count_feed, &count, &stats, &others);
+    flow_fixture_balance(fixture);
+    return count;
+}

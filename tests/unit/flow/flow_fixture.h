@@ -74,4 +74,7 @@ const char *flow_fixture_pauses(
  * gone). Returns the channel's stats. */
 struct chan_stats flow_fixture_balance(struct flow_fixture *fixture);
 
+/* How many feeds the channel has. Checks the balance. */
+uint32_t flow_fixture_feeds(struct flow_fixture *fixture);
+
 #endif

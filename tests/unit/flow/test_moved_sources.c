@@ -28,21 +28,9 @@ static void close_fixture(void)
 
 TestSuite(moved_sources, .fini = close_fixture);
 
-static void count_feed(void *ctx, const struct feed_stats *stats)
-{
-    cr_expect_not_null(stats->source);
-    (*(uint32_t *)ctx)++;
-}
-
 static uint32_t feeds(void)
 {
-    struct feed_stats others;
-    struct chan_stats stats;
-    uint32_t count = 0;
-
-    chan_feeds(fixture.chan, UINT32_MAX, count_feed, &count, &stats, &others);
-    flow_fixture_balance(&fixture);
-    return count;
+    return flow_fixture_feeds(&fixture);
 }
 
 static uint64_t ended_sources(void)

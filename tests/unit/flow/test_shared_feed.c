@@ -52,21 +52,9 @@ static enum err put(uint32_t events, struct put_waiter *waiter)
     return err;
 }
 
-static void count_feed(void *ctx, const struct feed_stats *stats)
-{
-    cr_expect_not_null(stats->source);
-    (*(uint32_t *)ctx)++;
-}
-
 static uint32_t feeds(void)
 {
-    struct feed_stats others;
-    struct chan_stats stats;
-    uint32_t count = 0;
-
-    chan_feeds(fixture.chan, UINT32_MAX, count_feed, &count, &stats, &others);
-    flow_fixture_balance(&fixture);
-    return count;
+    return flow_fixture_feeds(&fixture);
 }
 
 static bool next_web(void *ctx, const struct source **source_out, uint64_t *routed_out)
