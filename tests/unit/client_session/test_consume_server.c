@@ -3,6 +3,7 @@
  *
  * Usage: test_consume_server FAKE_SERVER PROTO_FOLDER [TEST] */
 #include "session_fixture.h"
+#include "unit/client/client_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
