@@ -37,7 +37,7 @@ static void refuse_without_feed(struct chan *chan, const struct range *range)
 }
 
 /* The feed is held, because a policy may drop the last of its entries. */
-static enum err put(struct chan *chan, struct range *range, struct put_waiter *waiter)
+static INLINE enum err put(struct chan *chan, struct range *range, struct put_waiter *waiter)
 {
     struct feed *feed = range->feed;
     enum err err;
@@ -69,20 +69,17 @@ static inline void release_hold(struct chan *chan, struct feed *feed)
 /* Under the channel's lock. `range->feed` NULL: the shared feed of the chunk's source. */
 static INLINE enum err put_in(struct chan *chan, struct range *range, struct put_waiter *waiter)
 {
-    enum err err = ERR_OK;
+    enum err err;
 
-    CHECK(range->first < range->last && range->last <= range->chunk->count);
     if (chan->state != CHAN_OPEN)
         return ERR_CLOSED;
-    if (!range->feed && !(range->feed = feed_table_find(&chan->shared, range->chunk->source)))
-        range->feed = shared_feed(chan, range->chunk->source);
-    if (range->feed) {
-        range->feed->refs++;
-        err = put(chan, range, waiter);
-        release_hold(chan, range->feed);
-    } else {
+    if (!range->feed && !(range->feed = shared_feed(chan, range->chunk->source))) {
         refuse_without_feed(chan, range);
+        return ERR_OK;
     }
+    range->feed->refs++;
+    err = put(chan, range, waiter);
+    release_hold(chan, range->feed);
     return err;
 }
 
@@ -93,6 +90,7 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
     SCRATCH struct deferred deferred;
     enum err err;
 
+    CHECK(first < last && last <= chunk->count);
     chan_enter(chan, &deferred);
     err = put_in(chan, &range, waiter);
     chan_leave(chan);
@@ -107,7 +105,8 @@ static bool puts_for(const struct chan *chan, uint32_t generation)
 /* The first event that was not put yet. Where two routes of one source put the same chunk, and the
  * channel changes over in between, the first one has put some of it. Its put has not returned to
  * the source yet, so the feed is still there (feed_put_goes_on()). */
-static uint32_t first_new(const struct feed *feed, const struct chunk *chunk, uint32_t first, uint32_t last)
+static NOINLINE uint32_t first_new(const struct feed *feed, const struct chunk *chunk, uint32_t first,
+                                   uint32_t last)
 {
     while (first < last && chunk_sequence(chunk, first) <= feed->routed)
         first++;
@@ -121,12 +120,17 @@ enum err chan_put_shared(struct chan *chan, uint32_t generation, struct chunk *c
     SCRATCH struct deferred deferred;
     enum err err = ERR_CLOSED;
 
+    CHECK(first < last && last <= chunk->count);
     chan_enter(chan, &deferred);
-    range.feed = feed_table_find(&chan->shared, chunk->source);
-    if (range.feed && generation != GENERATION_WILDCARD)
-        range.first = first_new(range.feed, chunk, first, last);
-    if (range.first < last && puts_for(chan, generation))
-        err = put_in(chan, &range, waiter);
+    if (LIKELY(puts_for(chan, generation))) {
+        range.feed = feed_table_find(&chan->shared, chunk->source);
+        /* Sequences rise by 1 at least. */
+        if (generation != GENERATION_WILDCARD && range.feed &&
+            !LIKELY(range.feed->routed < chunk->first_sequence + first))
+            range.first = first_new(range.feed, chunk, first, last);
+        if (LIKELY(range.first < last))
+            err = put_in(chan, &range, waiter);
+    }
     chan_leave(chan);
     return err;
 }

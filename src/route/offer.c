@@ -15,12 +15,15 @@
 #include "route/match_chunk.h"
 #include "route/route_put.h"
 
-/* The same for the routes that are `second`, or for those that are not. */
+/* Puts the chunk through the routes that are `second`, or through those that are not. Returns how
+ * many of them took at least one event. */
 static INLINE uint32_t push_to_routes(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter,
                                       bool second)
 {
-    uint32_t matched = inlet->filtered_count > 0 ? match_chunk(inlet, chunk, waiter, second) : 0;
+    uint32_t matched = 0;
 
+    if (inlet->filtered_count > 0 && (second || inlet->second_count < inlet->route_count))
+        matched = match_chunk(inlet, chunk, waiter, second);
     for (uint32_t i = 0; i < inlet->route_count; i++) {
         struct route *route = inlet->routes[i];
 

@@ -52,7 +52,7 @@ Test(token, reads_the_positions_that_were_written)
     struct resume_point *points = NULL;
     struct fault fault;
     uint64_t left_out;
-    size_t count;
+    size_t count = 0;
 
     buf_text(&token, "in front"); /* the token is appended */
     token_of(SOURCES, "source-", MAX_TOKEN_BYTES, &token);
@@ -80,7 +80,7 @@ Test(token, refuses_any_flipped_bit_and_any_missing_end)
     struct buf token = {0};
     struct fault fault;
     uint64_t left_out;
-    size_t count;
+    size_t count = 0;
 
     token_of(SOURCES, "source-", MAX_TOKEN_BYTES, &token);
     for (size_t i = 0; i < 8 * token.size; i++) {
@@ -108,7 +108,7 @@ Test(token, a_token_has_at_most_64_kib_and_stays_readable)
     struct buf token = {0};
     struct fault fault;
     uint64_t left_out, left;
-    size_t count;
+    size_t count = 0;
 
     left = token_of(1000, prefix, MAX_TOKEN_BYTES, &token);
     cr_expect_leq(token.size, 65536);
@@ -154,7 +154,7 @@ Test(token, sources_that_were_never_offered_are_left_out)
     struct buf token = {0};
     struct fault fault;
     uint64_t left_out;
-    size_t count;
+    size_t count = 0;
 
     token_begin(&writer, &token, SMALL_TOKEN_BYTES);
     token_end(&writer, 12);
