@@ -30,7 +30,7 @@
 
 /* Arrived while the coalesced chunk was being offered, or had to wait for that offer. */
 struct held_message {
-    struct message message; /* no buffer: none is held */
+    struct message message; /* not there: none is held */
     bool is_scanned;        /* `fault` says why it is refused, or `scan` what is in it */
     struct framing_scan scan;
     struct fault fault;
@@ -258,7 +258,7 @@ static void on_intake_done(struct intake *intake, enum fault_reason reason)
     cq_add_post_poll_hook(cq_of(stream), &stream->decide_hook);
     if (reason == FAULT_DRAINING || !call_alive(intake->call))
         held_fini(&stream->held);
-    else if (stream->held.message.buffer)
+    else if (message_is_there(&stream->held.message))
         handle_held(stream);
     if (wire_busy(thread_of(stream)))
         read_next(stream);

@@ -44,6 +44,12 @@ bool message_is_deflated(const grpc_byte_buffer *buffer);
 MUST_CHECK enum fault_reason message_check(const struct message *message, uint64_t max_bytes,
                                            struct fault *fault);
 
+/* Whether there is a message: it is not zeroed, moved or ended. */
+static inline bool message_is_there(const struct message *message)
+{
+    return message->buffer || message->is_copy;
+}
+
 /* Brings the message into one piece and returns it: valid as long as the message, wherever it is
  * moved. A second call costs nothing, and `message->bytes` says the same. */
 struct bytes message_bytes(struct message *message);

@@ -259,11 +259,27 @@ static grpc_byte_buffer *receive(const struct buf *bytes, size_t count)
     return buffer;
 }
 
+/* As message_receive() leaves a message that came compressed. */
+static void inflate(struct message *message)
+{
+    const grpc_slice_buffer *pieces = &message->buffer->data.raw.slice_buffer;
+    struct bytes bytes = slice_bytes(&pieces->slices[0]);
+    grpc_slice whole = grpc_slice_malloc_large(bytes.size); /* its bytes stay where the slice moves */
+
+    CHECK(pieces->count == 1);
+    memcpy(GRPC_SLICE_START_PTR(whole), bytes.data, bytes.size);
+    message_fini(message);
+    *message = (struct message){.copy = whole, .is_copy = true, .is_whole = true};
+    message->bytes = slice_bytes(&message->copy);
+}
+
 void rpc_fixture_publish_bytes(struct rpc_fixture *fixture, struct buf *bytes)
 {
     struct message message = {.buffer = receive(bytes, MAX_OF(fixture->pieces, 1u))};
 
     buf_fini(bytes);
+    if (fixture->is_inflated)
+        inflate(&message);
     fixture->messages++;
     cr_assert(fixture->call.reading, "the call is not reading");
     fixture->call.reading = false;

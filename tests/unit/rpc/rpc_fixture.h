@@ -43,6 +43,7 @@ struct rpc_fixture {
     struct consumer consumer;
     bool peer_reads_nothing; /* no answer is accepted */
     unsigned pieces;         /* into which the core cuts each message; 0 is 1 */
+    bool is_inflated;        /* each message came compressed */
     unsigned messages;       /* that arrived */
     /* From all answers so far. */
     uint64_t confirmed, last_sequence, epoch;

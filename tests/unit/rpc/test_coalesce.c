@@ -198,6 +198,23 @@ Test(coalesce, while_the_chunk_is_blocked_one_message_is_held_and_no_more_are_re
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
 
+Test(coalesce, a_held_message_that_came_compressed_is_taken_up_again)
+{
+    rpc_fixture_open(&fixture, true);
+    rpc_fixture_publish_each(&fixture, "abc");
+    rpc_fixture_poll(&fixture);
+    fixture.is_inflated = true;
+    rpc_fixture_publish_each(&fixture, "d");
+    fixture.is_inflated = false;
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "abc");
+    rpc_fixture_run(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "d");
+    cr_expect_eq(fixture.confirmed, 5);
+    cr_expect(fixture.call.reading);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
 Test(coalesce, a_message_is_held_when_offering_the_chunk_before_it_blocks)
 {
     rpc_fixture_open(&fixture, true);
