@@ -26,7 +26,6 @@ struct follow_set {
     size_t saved_count;
     const char *const *patterns; /* as given: a path, or a pattern as for a shell */
     size_t pattern_count;
-    uint64_t last_lines; /* of a file that is there at the start; UINT64_MAX: all */
     struct follow **each;
     size_t count;
     int notify_fd; /* readable when something in a folder changed (inotify); -1: not available */

@@ -19,9 +19,11 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/fd_write.h"
 
 #define VERSION 1
 #define MAX_STATE_BYTES (16 << 20)
+#define MAX_WRITE_MS 10000
 
 static json_t *mark_to_json(const struct follow_mark *mark)
 {
@@ -216,7 +218,7 @@ static int replace(const struct follow_state *state, const char *text)
 {
     char draft[4096];
     struct stat about;
-    const size_t size = strlen(text);
+    size_t done = 0;
 
     if (lstat(state->path, &about) == 0 && !S_ISREG(about.st_mode))
         return EEXIST; /* somebody put it there since we looked */
@@ -225,13 +227,8 @@ static int replace(const struct follow_state *state, const char *text)
     const int fd = mkostemp(draft, O_CLOEXEC); /* a name that is nobody's; mode 0600 */
     int error = fd < 0 ? errno : 0;
 
-    for (size_t done = 0; error == 0 && done < size;) {
-        const ssize_t written = write(fd, text + done, size - done);
-
-        if (written < 0 && errno != EINTR)
-            error = errno;
-        done += written > 0 ? (size_t)written : 0;
-    }
+    if (error == 0)
+        error = fd_write(fd, text, strlen(text), MAX_WRITE_MS, &done);
     if (error == 0 && fsync(fd) != 0)
         error = errno;
     if (fd >= 0 && close(fd) != 0 && error == 0)

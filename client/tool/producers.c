@@ -74,22 +74,16 @@ static int get(struct settings *settings, struct tributary *client, const char *
 static int run_list(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.output = LIST_TEXT};
-    struct text_list arguments = {0};
-    int result = EXITS_OK;
+    const struct repeat_job job = {.verb = verb,
+                                   .settings = &settings,
+                                   .common = &settings.common,
+                                   .options = &settings.repeat,
+                                   .output = &settings.output,
+                                   .json = LIST_JSON,
+                                   .argument = &settings.pattern,
+                                   .list = list};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const struct repeat_job job = {.verb = verb,
-                                       .common = &settings.common,
-                                       .options = &settings.repeat,
-                                       .is_text = settings.output != LIST_JSON,
-                                       .list = list,
-                                       .ctx = &settings};
-
-        settings.pattern = arguments.count > 0 ? arguments.items[0] : NULL;
-        result = repeat_run(&job);
-    }
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return repeat_run(&job, argc, argv);
 }
 
 static int run_get(const struct verb *verb, int argc, char **argv)

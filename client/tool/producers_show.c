@@ -92,7 +92,7 @@ static const struct text_column columns[] = {
 
 void producer_show_table(struct text_table *table, enum list_form form)
 {
-    text_table_init(table, columns, form == LIST_JSON ? 0 : ARRAY_LEN(columns), form == LIST_WIDE);
+    list_init(table, columns, ARRAY_LEN(columns), form);
 }
 
 static uint64_t rank(const struct tributary_producer *producer, enum producer_order order)
@@ -145,14 +145,10 @@ void producer_show_row(struct text_table *table, const struct tributary_producer
                        enum list_form form, enum producer_order order)
 {
     text_table_row(table, "", rank(producer, order));
-    if (form == LIST_JSON) {
-        char *text = table_json_text(json_of(producer));
-
-        text_table_cell(table, text ? text : "");
-        free(text);
-    } else {
+    if (form == LIST_JSON)
+        list_json_cell(table, json_of(producer));
+    else
         put_cells(table, producer);
-    }
 }
 
 void producer_show_whole(const struct tributary_producer *producer)

@@ -50,7 +50,7 @@ static int list_drawn(const struct repeat_job *job, struct tributary *client, st
 
     if (!out)
         return EXITS_ERROR;
-    result = job->list(job->ctx, client, out, size);
+    result = job->list(job->settings, client, out, size);
     fclose(out);
     if (text && bytes > 0)
         draw(text, size.rows);
@@ -61,24 +61,25 @@ static int list_drawn(const struct repeat_job *job, struct tributary *client, st
 /* Lists until the end. */
 static int list_repeatedly(const struct repeat_job *job, struct tributary *client, struct stop *stop)
 {
-    const bool draws = job->is_text && isatty(STDOUT_FILENO) != 0;
+    const bool is_text = *job->output != job->json;
+    const bool draws = is_text && display_size(STDOUT_FILENO).columns > 0;
     const int64_t over_ns = job->common->over_ns;
     int result = EXITS_OK;
 
     if (draws)
         fputs(CLEAR, stdout);
     for (uint64_t lists = 0; !stop_requested(stop); lists++) {
-        const struct display_size size = display_size(STDOUT_FILENO);
-
         if (lists > 0)
             stop_wait(stop, -1, MIN_OF(job->options->every_ns, MAX_OF(over_ns - clock_mono_ns(), 0)));
         if (stop_requested(stop))
             break;
         if (lists > 0 && clock_mono_ns() >= over_ns)
             return EXITS_DEADLINE;
-        if (lists > 0 && job->is_text && !draws)
+        const struct display_size size = display_size(STDOUT_FILENO);
+
+        if (lists > 0 && is_text && !draws)
             putchar('\n');
-        result = draws ? list_drawn(job, client, size) : job->list(job->ctx, client, stdout, size);
+        result = draws ? list_drawn(job, client, size) : job->list(job->settings, client, stdout, size);
         if (fflush(stdout) != 0)
             return EXITS_OK; /* nobody reads it any more */
         if (lists + 1 == job->options->count)
@@ -87,7 +88,7 @@ static int list_repeatedly(const struct repeat_job *job, struct tributary *clien
     return EXITS_OK;
 }
 
-int repeat_run(const struct repeat_job *job)
+static int run(const struct repeat_job *job)
 {
     const bool repeats = job->options->every_ns > 0;
     struct stop stop = {.signal_fd = -1, .wakeup_fd = -1};
@@ -102,8 +103,22 @@ int repeat_run(const struct repeat_job *job)
         result = link_open(job->verb, job->common, &client);
     if (result == EXITS_OK)
         result = repeats ? list_repeatedly(job, client, &stop)
-                         : job->list(job->ctx, client, stdout, display_size(STDOUT_FILENO));
+                         : job->list(job->settings, client, stdout, display_size(STDOUT_FILENO));
     tributary_free(client);
     stop_fini(&stop);
+    return result;
+}
+
+int repeat_run(const struct repeat_job *job, int argc, char **argv)
+{
+    struct text_list arguments = {0};
+    int result = EXITS_OK;
+
+    if (cli_parse(job->verb, argc, argv, job->settings, &arguments, &result)) {
+        if (job->argument)
+            *job->argument = arguments.count > 0 ? arguments.items[0] : NULL;
+        result = run(job);
+    }
+    cli_free(job->verb, job->settings, &arguments);
     return result;
 }

@@ -27,22 +27,27 @@ struct repeat {
             "with --watch: stop after N lists"                                                               \
     }
 
-/* What is listed. */
+/* A verb that lists. The pointers are into its settings, which the options are read into. */
 struct repeat_job {
     const struct verb *verb;
+    void *settings;
     const struct common *common;
     const struct repeat *options;
-    bool is_text; /* lists are separated, and a terminal is drawn anew */
+    /* The form of a list. Unless it is `json`, lists are separated, and a terminal is drawn
+     * anew. */
+    const unsigned *output;
+    unsigned json;
+    const char **argument; /* the first word that is no option, or NULL; NULL: nobody needs it */
     /* Prints one list to `out`. `size` is that of the terminal; 0 x 0: it is none. Returns the exit
      * code. Where that is not EXITS_OK, the fault was printed to standard error. */
-    int (*list)(void *ctx, struct tributary *client, FILE *out, struct display_size size);
-    void *ctx;
+    int (*list)(void *settings, struct tributary *client, FILE *out, struct display_size size);
 };
 
-/* Connects, and lists to standard output: once, or with --watch again and again, until SIGINT,
- * SIGTERM or SIGHUP, the end of --max-time, the last of --count, or an error of standard output. A
- * terminal that is drawn anew shows the lines that fit. With --watch, a list that fails is tried
- * again after the interval. Call it before threads start. Returns the exit code. */
-int repeat_run(const struct repeat_job *job);
+/* Reads the command line, connects, and lists to standard output: once, or with --watch again and
+ * again, until SIGINT, SIGTERM or SIGHUP, the end of --max-time, the last of --count, or an error
+ * of standard output. A terminal that is drawn anew shows the lines that fit. With --watch, a list
+ * that fails is tried again after the interval. Call it before threads start. Returns the exit
+ * code. */
+int repeat_run(const struct repeat_job *job, int argc, char **argv);
 
 #endif

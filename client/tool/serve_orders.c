@@ -2,12 +2,10 @@
  * and post orders to the main thread. */
 #include "client/tool/serve_jobs.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "client/tool/link.h"
 #include "client/tool/stderr_lines.h"
 

@@ -135,21 +135,15 @@ static int show(void *ctx, struct tributary *client, FILE *out, struct display_s
 static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.output = FORM_TEXT};
-    struct text_list arguments = {0};
-    int result = EXITS_OK;
+    const struct repeat_job job = {.verb = verb,
+                                   .settings = &settings,
+                                   .common = &settings.common,
+                                   .options = &settings.repeat,
+                                   .output = &settings.output,
+                                   .json = FORM_JSON,
+                                   .list = show};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const struct repeat_job job = {.verb = verb,
-                                       .common = &settings.common,
-                                       .options = &settings.repeat,
-                                       .is_text = settings.output == FORM_TEXT,
-                                       .list = show,
-                                       .ctx = &settings};
-
-        result = repeat_run(&job);
-    }
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return repeat_run(&job, argc, argv);
 }
 
 static const struct option options[] = {

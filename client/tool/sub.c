@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"

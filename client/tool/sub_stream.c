@@ -3,7 +3,6 @@
 #include "client/tool/sub_stream.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/stderr_lines.h"
-#include "client/tool/value.h"
 
 #define POLL_NS (100 * NS_PER_MS)
 #define LAST_NS NS_PER_S         /* within this time after the start, kept events have come */

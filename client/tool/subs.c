@@ -8,7 +8,6 @@
 #include "client/tool/link.h"
 #include "client/tool/repeat.h"
 #include "client/tool/table.h"
-#include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
 /* What a list is sorted by. All but the moment of the start and the name: the largest first. */
@@ -203,14 +202,10 @@ static void on_row(void *ctx, const struct tributary_subscription *subscription)
     const enum order order = (enum order)listing->settings->order;
 
     text_table_row(&listing->table, order == BY_NAME ? subscription->name : "", rank(subscription, order));
-    if (listing->settings->output == LIST_JSON) {
-        char *text = table_json_text(json_of(subscription));
-
-        text_table_cell(&listing->table, text ? text : "");
-        free(text);
-    } else {
+    if (listing->settings->output == LIST_JSON)
+        list_json_cell(&listing->table, json_of(subscription));
+    else
         put_rows(&listing->table, subscription);
-    }
 }
 
 static int list(void *ctx, struct tributary *client, FILE *out, struct display_size size)
@@ -224,8 +219,7 @@ static int list(void *ctx, struct tributary *client, FILE *out, struct display_s
     struct tributary_status status;
     int result = EXITS_OK;
 
-    text_table_init(&listing.table, columns, settings->output == LIST_JSON ? 0 : ARRAY_LEN(columns),
-                    settings->output == LIST_WIDE);
+    list_init(&listing.table, columns, ARRAY_LEN(columns), (enum list_form)settings->output);
     if (tributary_subscriptions(client, &query, &status) != TRIBUTARY_OK)
         result = link_failed("listing subscriptions", &status);
     else
@@ -237,21 +231,15 @@ static int list(void *ctx, struct tributary *client, FILE *out, struct display_s
 static int run_list(const struct verb *verb, int argc, char **argv)
 {
     struct list_settings settings = {.output = LIST_TEXT};
-    struct text_list arguments = {0};
-    int result = EXITS_OK;
+    const struct repeat_job job = {.verb = verb,
+                                   .settings = &settings,
+                                   .common = &settings.common,
+                                   .options = &settings.repeat,
+                                   .output = &settings.output,
+                                   .json = LIST_JSON,
+                                   .list = list};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        const struct repeat_job job = {.verb = verb,
-                                       .common = &settings.common,
-                                       .options = &settings.repeat,
-                                       .is_text = settings.output != LIST_JSON,
-                                       .list = list,
-                                       .ctx = &settings};
-
-        result = repeat_run(&job);
-    }
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return repeat_run(&job, argc, argv);
 }
 
 static int run_kick(const struct verb *verb, int argc, char **argv)

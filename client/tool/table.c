@@ -46,7 +46,8 @@ void table_put_moment(json_t *object, const char *name, uint64_t unix_nano)
     table_put_text(object, name, text);
 }
 
-char *table_json_text(json_t *object)
+/* The object as one line, which the caller frees. Releases the reference. NULL: out of memory. */
+static char *json_text(json_t *object)
 {
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
@@ -56,10 +57,23 @@ char *table_json_text(json_t *object)
 
 void table_print_json(json_t *object, FILE *out)
 {
-    char *text = table_json_text(object);
+    char *text = json_text(object);
 
     if (text)
         fprintf(out, "%s\n", text);
+    free(text);
+}
+
+void list_init(struct text_table *table, const struct text_column *columns, size_t count, enum list_form form)
+{
+    text_table_init(table, columns, form == LIST_JSON ? 0 : count, form == LIST_WIDE);
+}
+
+void list_json_cell(struct text_table *table, json_t *object)
+{
+    char *text = json_text(object);
+
+    text_table_cell(table, text ? text : "");
     free(text);
 }
 

@@ -31,8 +31,10 @@ enum list_form { LIST_TEXT, LIST_WIDE, LIST_JSON };
  * `out` where that is not standard output. Returns the exit code. */
 int list_print(struct text_table *table, FILE *out, struct display_size size, const char *none);
 
-/* The object as one line, which the caller frees. Releases the reference. NULL: out of
- * memory. */
-char *table_json_text(json_t *object);
+/* Begins a list of this form with these columns, or of JSON objects. */
+void list_init(struct text_table *table, const struct text_column *columns, size_t count,
+               enum list_form form);
+/* A row that is an object. Releases the reference. */
+void list_json_cell(struct text_table *table, json_t *object);
 
 #endif

@@ -31,7 +31,7 @@ void answers_fini(struct answers *answers); /* nothing may be charged any more *
 /* What one answer is charged. Zeroed: nothing. */
 struct answer_charge {
     struct peer_count *count; /* NULL: nothing is charged */
-    size_t bytes;
+    uint64_t bytes;
 };
 
 /* Charges the peer with `bytes`, for an answer that is made or yet to be made. FAULT_NONE, or

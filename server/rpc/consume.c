@@ -21,7 +21,6 @@
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/rpc/subscriber.h"
-#include "server/wire/message.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
 /* Answers that may wait for a consumer that does not read. Beyond that its steps are not read. */
@@ -237,8 +236,7 @@ static void message(struct call *call, struct message *message)
 
     consume->reading = false;
     consume->steps++;
-    if (message_check(message, UINT64_MAX, &fault) ||
-        decode(message_bytes(message), &tributary__v1__consume_request__descriptor, &decoded, &fault)) {
+    if (decode_message(message, &tributary__v1__consume_request__descriptor, &decoded, &fault)) {
         subscriber_refuse(&consume->subscriber, &fault);
         return;
     }

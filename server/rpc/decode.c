@@ -14,6 +14,7 @@
 #include "event/field.h"
 #include "event/text.h"
 #include "google/protobuf/duration.pb-c.h"
+#include "server/wire/message.h"
 
 #define MAX_DEPTH 32u
 /* Unpacking may use BUDGET_FACTOR times the input, plus BUDGET_BASE_BYTES. The base is enough for
@@ -308,6 +309,14 @@ enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *t
         return fault_set(fault, FAULT_MALFORMED, "", "");
     *message_out = message;
     return FAULT_NONE;
+}
+
+enum fault_reason decode_message(struct message *message, const ProtobufCMessageDescriptor *type,
+                                 ProtobufCMessage **message_out, struct fault *fault)
+{
+    if (message_check(message, UINT64_MAX, fault) != FAULT_NONE)
+        return fault->reason;
+    return decode(message_bytes(message), type, message_out, fault);
 }
 
 void decoded_free(ProtobufCMessage *message)

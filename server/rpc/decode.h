@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "base/fault.h"
 
+struct message;
+
 /* Unpacks a request. The first pass checks its form against the message's descriptor: groups, field
  * numbers, wire types, lengths, UTF-8, NUL, depth (the rules of framing.h). Then protobuf-c unpacks
  * it with an allocator that stops at 8 times the input + 3 MiB. Every request within the bounds of
@@ -19,6 +21,9 @@
  * value and the bound, and *message_out is untouched. */
 MUST_CHECK enum fault_reason decode(struct bytes bytes, const ProtobufCMessageDescriptor *type,
                                     ProtobufCMessage **message_out, struct fault *fault);
+/* The same for a received message, which may be refused (message_check()). */
+MUST_CHECK enum fault_reason decode_message(struct message *message, const ProtobufCMessageDescriptor *type,
+                                            ProtobufCMessage **message_out, struct fault *fault);
 void decoded_free(ProtobufCMessage *message); /* NULL allowed */
 
 /* Appends a message, packed. Without memory it breaks the buffer. */

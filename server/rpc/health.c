@@ -17,7 +17,6 @@
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
-#include "server/wire/message.h"
 
 enum serving {
     SERVING_UNREPORTED = 0,
@@ -179,9 +178,7 @@ static void message(struct call *call, struct message *message)
     ProtobufCMessage *request = NULL;
     struct fault fault;
 
-    if (message_check(message, UINT64_MAX, &fault) ||
-        decode(message_bytes(message), &grpc__health__v1__health_check_request__descriptor, &request,
-               &fault)) {
+    if (decode_message(message, &grpc__health__v1__health_check_request__descriptor, &request, &fault)) {
         call_finish(call, &fault);
         return;
     }

@@ -27,7 +27,6 @@
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/rpc/subscriber.h"
-#include "server/wire/message.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
 /* The shortest time between two Progress. */
@@ -379,8 +378,7 @@ static void message(struct call *call, struct message *message)
     ProtobufCMessage *request;
     struct fault fault;
 
-    if (message_check(message, UINT64_MAX, &fault) ||
-        decode(message_bytes(message), &tributary__v1__subscribe_request__descriptor, &request, &fault))
+    if (decode_message(message, &tributary__v1__subscribe_request__descriptor, &request, &fault))
         subscriber_refuse(call_owned(call), &fault);
     else
         subscriber_begin(call_owned(call), request, request);

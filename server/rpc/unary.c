@@ -9,7 +9,6 @@
 
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
-#include "server/wire/message.h"
 
 /* Sets unary->fault where the peer has no space for the answer. */
 static void charge_answer(struct unary_call *unary)
@@ -57,7 +56,7 @@ static void run_on_loop(struct task *task)
 {
     struct unary_call *unary = container_of(task, struct unary_call, task);
 
-    unary->on_loop(unary);
+    unary->method->on_loop(unary);
     slice_init(&unary->slice, step);
     if (unary->step && !unary->fault.reason)
         (void)!answer_charge(&unary->rpc->answers, &unary->charge, call_peer_key(unary->call),
@@ -82,7 +81,6 @@ static void opened(struct call *call, void *ctx)
     unary->rpc = method->rpc;
     unary->call = call;
     unary->method = method;
-    unary->on_loop = method->on_loop;
     unary->task.run = run_on_loop;
     call_own(call, unary);
     call_read(call);
@@ -93,8 +91,7 @@ static void message(struct call *call, struct message *message)
     struct unary_call *unary = call_owned(call);
     struct fault fault;
 
-    if (message_check(message, UINT64_MAX, &fault) ||
-        decode(message_bytes(message), unary->method->type, &unary->request, &fault)) {
+    if (decode_message(message, unary->method->type, &unary->request, &fault)) {
         call_finish(call, &fault);
         return;
     }

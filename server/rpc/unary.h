@@ -22,9 +22,8 @@ struct unary_call {
     struct task task;
     ProtobufCMessage *request;
     struct buf answer;
-    struct answer_charge charge;               /* for the answer, until it has left */
-    struct fault fault;                        /* reason NONE: `answer` is sent */
-    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
+    struct answer_charge charge; /* for the answer, until it has left */
+    struct fault fault;          /* reason NONE: `answer` is sent */
     /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
      * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);
@@ -37,7 +36,7 @@ struct unary_call {
 struct unary_method {
     struct rpc *rpc;
     const ProtobufCMessageDescriptor *type;
-    void (*on_loop)(struct unary_call *unary);
+    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
 };
 
 extern const struct call_port rpc_unary_port;

@@ -21,6 +21,13 @@ uint64_t budget_limit(void)
     return atomic_load_explicit(&limit_bytes_now, memory_order_relaxed);
 }
 
+uint64_t budget_part(unsigned part)
+{
+    uint64_t limit = budget_limit();
+
+    return limit > 0 ? limit / part : UINT64_MAX;
+}
+
 uint64_t budget_used(void)
 {
     return atomic_load_explicit(&used_bytes, memory_order_relaxed);

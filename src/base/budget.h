@@ -18,6 +18,8 @@
 /* What was taken already stays taken, also where it is above the new limit. 0: no limit. */
 void budget_set(uint64_t limit_bytes);
 uint64_t budget_limit(void);
+/* So large a part of the limit: 8 is an eighth. UINT64_MAX: there is no limit. */
+uint64_t budget_part(unsigned part);
 uint64_t budget_used(void);
 
 /* Takes `bytes`, all or nothing. So a large request that fails cannot make a small one on another

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 static struct bytes bytes_of(const struct peer_key *peer)
 {
     return (struct bytes){(const uint8_t *)peer, sizeof(*peer)};
@@ -74,7 +76,7 @@ uint64_t peer_share(const struct settings *settings, uint64_t limit, struct peer
     uint32_t percent =
         peer_is_local(peer) ? settings->local_peer_share_percent : settings->peer_share_percent;
 
-    return peer.kind == PEER_NONE ? UINT64_MAX : share_of(limit, percent);
+    return peer.kind == PEER_NONE || limit == UINT64_MAX ? UINT64_MAX : share_of(limit, percent);
 }
 
 enum fault_reason peer_share_check(const struct peer_counts *counts, const struct settings *settings,
@@ -90,4 +92,29 @@ enum fault_reason peer_share_check(const struct peer_counts *counts, const struc
     peer_text(peer, text, sizeof(text));
     snprintf(bound, sizeof(bound), "%s has %u, at most %" PRIu64 " of %u", text, count, share, limit);
     return fault_set(fault, reason, NULL, bound);
+}
+
+bool peer_bytes_fit(const struct settings *settings, const struct kept *kept, uint64_t bytes)
+{
+    uint64_t limit = budget_part(kept->part);
+
+    return kept->of_peer + bytes <= peer_share(settings, limit, kept->peer) && kept->of_all + bytes <= limit;
+}
+
+enum fault_reason peer_bytes_check(const struct settings *settings, const struct kept *kept, uint64_t bytes,
+                                   const char *field, struct fault *fault)
+{
+    uint64_t limit = budget_part(kept->part), share = peer_share(settings, limit, kept->peer);
+    char text[PEER_TEXT_CAPACITY], bound[128];
+
+    if (peer_bytes_fit(settings, kept, bytes))
+        return FAULT_NONE;
+    if (kept->of_peer + bytes > share) {
+        peer_text(kept->peer, text, sizeof(text));
+        snprintf(bound, sizeof(bound), "%s keeps %" PRIu64 " bytes, at most %" PRIu64, text, kept->of_peer,
+                 share);
+    } else {
+        snprintf(bound, sizeof(bound), "all keep %" PRIu64 " bytes, at most %" PRIu64, kept->of_all, limit);
+    }
+    return fault_number(fault, FAULT_MEMORY_BUDGET, field, bytes, bound);
 }

@@ -48,7 +48,8 @@ uint64_t share_of(uint64_t limit, uint32_t percent);
 
 /* How many of `limit` (below 2^57) the peer may have: `local_peer_share_percent` of it where the
  * peer is local, else `peer_share_percent`; rounded down, and at least 1. UINT64_MAX: there is no
- * share, because the percentage is 100, or the peer is the server itself. */
+ * share, because the percentage is 100, or the peer is the server itself, or `limit` is UINT64_MAX:
+ * there is none. */
 uint64_t peer_share(const struct settings *settings, uint64_t limit, struct peer_key peer);
 
 /* Whether the peer may have one more. FAULT_NONE, or `reason` with a bound that names the peer, its
@@ -57,5 +58,40 @@ MUST_CHECK enum fault_reason peer_share_check(const struct peer_counts *counts,
                                               const struct settings *settings, uint32_t limit,
                                               struct peer_key peer, enum fault_reason reason,
                                               struct fault *fault);
+
+/* ---- bytes that things of one kind keep ---- */
+
+/* All peers together may keep a part of the budget (budget_part()), and one peer its share
+ * of it. */
+struct kept {
+    struct peer_key peer;
+    uint64_t of_peer, of_all; /* bytes, now */
+    unsigned part;            /* of the budget: 8 is an eighth */
+};
+
+/* Whether so many bytes more fit. */
+bool peer_bytes_fit(const struct settings *settings, const struct kept *kept, uint64_t bytes);
+/* FAULT_NONE, or MEMORY_BUDGET with `field`, `bytes` as the value, and a bound that names the
+ * peer, or all peers, what is kept, and the share or limit. */
+MUST_CHECK enum fault_reason peer_bytes_check(const struct settings *settings, const struct kept *kept,
+                                              uint64_t bytes, const char *field, struct fault *fault);
+
+/* What a peer keeps, whose count is `count`; NULL: it keeps nothing yet. */
+static inline struct kept kept_of(struct peer_key peer, const struct peer_count *count, uint64_t of_all,
+                                  unsigned part)
+{
+    return (struct kept){
+        .peer = peer, .of_peer = count ? count->kept_bytes : 0, .of_all = of_all, .part = part};
+}
+
+/* A thing of the peer keeps `bytes` now, in place of *own. *all: what all peers keep. */
+static inline void peer_count_keep(struct peer_count *count, uint64_t *all, uint64_t *own, uint64_t bytes)
+{
+    const uint64_t more = bytes - *own; /* modulo 2^64 where it is less */
+
+    *all += more;
+    count->kept_bytes += more;
+    *own = bytes;
+}
 
 #endif

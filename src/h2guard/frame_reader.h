@@ -67,6 +67,15 @@ static inline uint32_t frame_read_u32(const uint8_t *data)
     return __builtin_bswap32(word);
 }
 
+/* Returns the place behind it. */
+static inline uint8_t *frame_write_u32(uint8_t *data, uint32_t value)
+{
+    uint32_t word = __builtin_bswap32(value);
+
+    memcpy(data, &word, sizeof(word));
+    return data + sizeof(word);
+}
+
 /* For frame_reader_next() and frame_reader_whole_head() only. */
 static inline void frame_reader_begin(struct frame_reader *reader, const uint8_t *head)
 {

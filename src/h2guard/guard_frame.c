@@ -63,6 +63,7 @@ static void on_data(struct h2guard *guard, const struct frame *frame)
 {
     struct stream *stream = stream_table_find(&guard->streams, frame->stream);
 
+    guard_window_use(&guard->window, frame->length);
     if (!LIKELY(stream)) {
         on_missing(guard);
         return;
@@ -298,9 +299,6 @@ void guard_frame_begins(struct h2guard *guard)
     guard->stats.frames_in++;
     guard->payload = PAYLOAD_SKIPPED;
     guard->byte_cost = guard->limits->prices[H2GUARD_ITEM_BYTE].cost;
-    if (LIKELY(frame->type == FRAME_DATA))
-        guard_window_use(&guard->window, frame->length);
-    guard->window.passes = false;
     if (LIKELY(frame->type == FRAME_DATA && frame->stream != 0 && is_plain(guard, frame)))
         on_data(guard, frame);
     else if (!may_follow(guard, frame))

@@ -54,15 +54,13 @@ static NOINLINE size_t walk_piece(struct h2guard *guard, const uint8_t *data, si
  * room. The core counts a frame when it has its whole header. */
 static NOINLINE bool would_overflow(const struct h2guard *guard, const uint8_t *data, size_t size)
 {
-    const struct frame_reader *in = &guard->in;
-    uint32_t length = 0;
+    struct frame_reader ahead = guard->in;
+    size_t used;
 
-    if (in->preface_left > 0 || in->head_size + size < FRAME_HEAD_BYTES)
+    if (ahead.preface_left > 0 || frame_reader_next(&ahead, data, size, &used) != FRAME_BEGINS)
         return false;
-    for (size_t i = 0; i < 3; i++)
-        length = length << 8 | (i < in->head_size ? in->head[i] : data[i - in->head_size]);
-    return (in->head_size > 3 ? in->head[3] : data[3 - in->head_size]) == FRAME_DATA && length > 0 &&
-           length > guard_window_core(&guard->window) && length <= guard->limits->max_frame_bytes;
+    return ahead.frame.type == FRAME_DATA && ahead.frame.length > guard_window_core(&guard->window) &&
+           ahead.frame.length <= guard->limits->max_frame_bytes;
 }
 
 /* Holds back the last byte of the header, and all that follows. Returns how many bytes pass. */

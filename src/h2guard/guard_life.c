@@ -31,6 +31,7 @@ struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits 
         guard->out.preface_left = PREFACE_BYTES;
     stream_table_init(&guard->streams, limits->max_streams);
     guard_window_init(&guard->window);
+    guard->block.is_off = limits->allow_compressed; /* nobody asks what a stream named */
     guard->budget.level = limits->second_cost;
     guard->waste.level = limits->waste_burst;
     guard->density = MAX_OF((uint64_t)limits->turn_cost * DENSITY_ONE / limits->first_read_bytes, 1);

@@ -76,24 +76,16 @@ size_t h2guard_explain_core(const struct h2guard *guard, char *text, size_t capa
     return MIN_OF((size_t)size, capacity - 1);
 }
 
-static uint8_t *put_u32(uint8_t *data, uint32_t value)
-{
-    uint32_t word = __builtin_bswap32(value);
-
-    memcpy(data, &word, sizeof(word));
-    return data + sizeof(word);
-}
-
 size_t h2guard_goaway(const struct h2guard *guard, uint8_t frame[MAX_H2GUARD_GOAWAY])
 {
     const char *name = h2guard_reason_name(guard->reason);
     size_t size = MIN_OF(strlen(name), MAX_H2GUARD_GOAWAY - FRAME_HEAD_BYTES - 8);
-    uint8_t *data = put_u32(frame, (uint32_t)(8 + size) << 8 | FRAME_GOAWAY);
+    uint8_t *data = frame_write_u32(frame, (uint32_t)(8 + size) << 8 | FRAME_GOAWAY);
 
     *data++ = 0;
-    data = put_u32(data, 0);
-    data = put_u32(data, guard->role == H2GUARD_SERVER ? guard->last_stream : 0);
-    data = put_u32(data, h2guard_reason_code(guard->reason));
+    data = frame_write_u32(data, 0);
+    data = frame_write_u32(data, guard->role == H2GUARD_SERVER ? guard->last_stream : 0);
+    data = frame_write_u32(data, h2guard_reason_code(guard->reason));
     memcpy(data, name, size);
     return FRAME_HEAD_BYTES + 8 + size;
 }

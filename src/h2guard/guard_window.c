@@ -80,12 +80,6 @@ void h2guard_keeps_up(struct h2guard *guard, bool keeps_up)
         guard->window.behind_ns = guard->now_ns;
 }
 
-static void write_u32(uint8_t *data, uint32_t word)
-{
-    word = __builtin_bswap32(word);
-    memcpy(data, &word, sizeof(word));
-}
-
 size_t h2guard_lend(const struct h2guard *guard, uint8_t frame[H2GUARD_LEND_BYTES])
 {
     const uint8_t head[FRAME_HEAD_BYTES] = {0, 0, UPDATE_BYTES, FRAME_WINDOW_UPDATE};
@@ -93,7 +87,7 @@ size_t h2guard_lend(const struct h2guard *guard, uint8_t frame[H2GUARD_LEND_BYTE
     if (LIKELY(guard->window.due == 0) || !frame_reader_is_whole(&guard->out))
         return 0;
     memcpy(frame, head, sizeof(head));
-    write_u32(frame + FRAME_HEAD_BYTES, guard->window.due);
+    frame_write_u32(frame + FRAME_HEAD_BYTES, guard->window.due);
     return H2GUARD_LEND_BYTES;
 }
 

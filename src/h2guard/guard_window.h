@@ -50,6 +50,7 @@ static inline void guard_window_use(struct window *window, uint32_t bytes)
 {
     if (LIKELY(bytes <= guard_window_core(window)))
         window->used += bytes;
+    window->passes = false;
 }
 
 /* Whether the next frame may have to be held back. */

@@ -22,12 +22,12 @@ static void decode(struct header_block *block, const uint8_t *data, size_t size,
 {
     int flags = 0;
 
-    while (!block->is_broken) {
+    while (!block->is_off) {
         nghttp2_nv field;
         ssize_t used = nghttp2_hd_inflate_hd2(block->inflater, &field, &flags, data, size, is_final);
 
         if (used < 0) {
-            block->is_broken = true;
+            block->is_off = true;
             return;
         }
         data += used;
@@ -49,8 +49,8 @@ void header_block_fini(struct header_block *block)
 void header_block_begin(struct header_block *block)
 {
     block->names_encoding = false;
-    if (!block->inflater && nghttp2_hd_inflate_new(&block->inflater) != 0)
-        block->is_broken = true;
+    if (!block->is_off && !block->inflater && nghttp2_hd_inflate_new(&block->inflater) != 0)
+        block->is_off = true;
 }
 
 void header_block_bytes(struct header_block *block, const uint8_t *data, size_t size)
@@ -64,7 +64,7 @@ void header_block_end(struct header_block *block)
     static const uint8_t nothing[1];
 
     decode(block, nothing, 0, true);
-    if (!block->is_broken)
+    if (!block->is_off)
         nghttp2_hd_inflate_end_headers(block->inflater);
     else
         block->names_encoding = false;

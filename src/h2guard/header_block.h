@@ -1,8 +1,9 @@
 /* header_block.h - decodes the header blocks of one direction (RFC 7541) for the one field that the
  * guard must know: the encoding of a stream's messages. libnghttp2 does the decoding.
  *
- * The core does not tell an encoding that it does not know from none: it hands on compressed bytes
- * as plain ones. So the guard must know which streams have named one that the core knows.
+ * A core that does not tell the mark of a message (h2guard_limits.allow_compressed is false) hands
+ * on compressed bytes as plain ones where it does not know the encoding. Only then the guard must
+ * know which streams have named one that the core knows; otherwise nothing is decoded (`is_off`).
  *
  * Memory: nothing before the first block; then about 2 KiB, and at most about 16 KiB: the dynamic
  * table has 4096 bytes.
@@ -17,10 +18,10 @@
 
 struct nghttp2_hd_inflater;
 
-/* Zeroed it is ready. */
+/* Zeroed it is ready. With `is_off` set it does nothing. */
 struct header_block {
     struct nghttp2_hd_inflater *inflater; /* NULL: no block has begun */
-    bool is_broken;      /* a block was wrong, or memory ran out: nothing is known any more */
+    bool is_off;         /* nothing is decoded: nobody asks, or a block was wrong, or memory ran out */
     bool names_encoding; /* the latest block has grpc-encoding: gzip or deflate */
 };
 

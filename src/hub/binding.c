@@ -56,6 +56,16 @@ static struct binding *binding_new(struct producer *producer, struct subscriptio
     return binding;
 }
 
+/* Adds it to a list of its subscription, which counts it. Where the list is that of the bindings
+ * that put, the caller holds the lock of the wildcard set. */
+static void attach(struct binding *binding, struct list *list, uint32_t *count)
+{
+    list_append(list, &binding->link);
+    binding->reported = atomic_load_explicit(&binding->route.inlet->source->routed, memory_order_acquire);
+    (*count)++;
+    count_add(COUNT_LIVE_ROUTES, 1);
+}
+
 enum err binding_bind(struct producer *producer, struct subscription *subscription,
                       const struct filter_part *part, const struct start_point *start_point,
                       struct list *created)
@@ -69,11 +79,8 @@ enum err binding_bind(struct producer *producer, struct subscription *subscripti
     binding->route.generation = subscription->generation;
     route_enter(&binding->route, start_point);
     pthread_mutex_lock(&set->lock);
-    list_append(&subscription->bindings, &binding->link);
-    binding->reported = atomic_load_explicit(&producer->inlet.source->routed, memory_order_acquire);
+    attach(binding, &subscription->bindings, &subscription->binding_count);
     pthread_mutex_unlock(&set->lock);
-    subscription->binding_count++;
-    count_add(COUNT_LIVE_ROUTES, 1);
     return ERR_OK;
 }
 
@@ -98,13 +105,10 @@ static enum err add_spare(struct producer *producer, struct subscription *subscr
     binding->route.second = twin || binding->by_wildcard;
     if (!binding->route.second)
         route_begin(&binding->route);
-    binding->reported = atomic_load_explicit(&inlet->source->routed, memory_order_acquire);
+    attach(binding, &subscription->spare_bindings, &subscription->spare_count);
     pthread_mutex_lock(&inlet->lock);
     route_link(&binding->route);
     pthread_mutex_unlock(&inlet->lock);
-    list_append(&subscription->spare_bindings, &binding->link);
-    subscription->spare_count++;
-    count_add(COUNT_LIVE_ROUTES, 1);
     binding->twin = twin;
     if (twin)
         twin->twin = binding;

@@ -1,51 +1,27 @@
 /* kept_memory.c - see kept_memory.h. */
 #include "hub/kept_memory.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/budget.h"
 #include "base/shared_bytes.h"
 #include "event/filter.h"
 #include "hub/hub_internal.h"
 #include "hub/subscription_internal.h"
 
-/* What all peers may keep. UINT64_MAX: there is no limit. */
-static uint64_t limit_of_all(void)
-{
-    uint64_t limit = budget_limit();
-
-    return limit > 0 ? limit / 2 : UINT64_MAX;
-}
-
-static uint64_t share(const struct hub *hub, struct peer_key peer, uint64_t limit)
-{
-    return limit == UINT64_MAX ? limit : peer_share(loop_settings(hub->loop), limit, peer);
-}
+/* What all peers may keep. */
+#define PART_OF_BUDGET 2u
 
 enum fault_reason kept_memory_check(const struct hub *hub, struct peer_key peer, uint64_t more_bytes,
                                     struct fault *fault)
 {
-    const struct peer_count *count = peer_counts_find(&hub->peers, peer);
-    uint64_t kept = count ? count->kept_bytes : 0, all = limit_of_all(), of_peer = share(hub, peer, all);
-    char text[PEER_TEXT_CAPACITY], bound[128];
+    const struct kept kept =
+        kept_of(peer, peer_counts_find(&hub->peers, peer), hub->kept_bytes, PART_OF_BUDGET);
 
-    if (kept + more_bytes > of_peer) {
-        peer_text(peer, text, sizeof(text));
-        snprintf(bound, sizeof(bound), "%s keeps %" PRIu64 " bytes, at most %" PRIu64, text, kept, of_peer);
-    } else if (hub->kept_bytes + more_bytes > all) {
-        snprintf(bound, sizeof(bound), "all keep %" PRIu64 " bytes, at most %" PRIu64, hub->kept_bytes, all);
-    } else {
-        return FAULT_NONE;
-    }
-    return fault_number(fault, FAULT_MEMORY_BUDGET, "selectors", more_bytes, bound);
+    return peer_bytes_check(loop_settings(hub->loop), &kept, more_bytes, "selectors", fault);
 }
 
 static void set_kept(struct subscription *subscription, uint64_t bytes)
 {
-    subscription->hub->kept_bytes += bytes - subscription->kept_bytes;
-    subscription->charge->kept_bytes += bytes - subscription->kept_bytes;
-    subscription->kept_bytes = bytes;
+    peer_count_keep(subscription->charge, &subscription->hub->kept_bytes, &subscription->kept_bytes, bytes);
 }
 
 void kept_memory_update(struct subscription *subscription)
@@ -58,9 +34,9 @@ bool kept_memory_add_route(struct subscription *subscription, uint64_t bytes)
 {
     const struct hub *hub = subscription->hub;
     const struct peer_count *count = subscription->charge;
-    uint64_t all = limit_of_all();
+    const struct kept kept = kept_of(count->peer, count, hub->kept_bytes, PART_OF_BUDGET);
 
-    if (hub->kept_bytes + bytes > all || count->kept_bytes + bytes > share(hub, count->peer, all) ||
+    if (!peer_bytes_fit(loop_settings(hub->loop), &kept, bytes) ||
         !budget_take(COUNT_LIVE_ROUTE_BYTES, bytes))
         return false;
     subscription->route_bytes += bytes;

@@ -261,7 +261,7 @@ static void clear_last(struct rebind *rebind)
     if (clear_some(subscription))
         return;
     rebind->phase = PHASE_OVER;
-    if (!rebind->changed || !rebind->was_wildcard)
+    if (!rebind->was_wildcard)
         return;
     rebind->phase = PHASE_SET_FIRST;
     subscription->seen = &subscription->bindings;
@@ -362,10 +362,13 @@ static bool step(struct slice *slice)
 /* NULL: out of memory. */
 static struct rebind *rebind_of(struct subscription *subscription)
 {
-    struct rebind *rebind = subscription->rebind ? subscription->rebind : calloc(1, sizeof(*rebind));
+    struct rebind *rebind;
 
-    if (!rebind || subscription->rebind)
-        return rebind;
+    if (subscription->rebind)
+        return subscription->rebind;
+    rebind = calloc(1, sizeof(*rebind));
+    if (!rebind)
+        return NULL;
     rebind->subscription = subscription;
     slice_init(&rebind->slice, step);
     list_init(&rebind->reselection.created);
@@ -403,11 +406,16 @@ enum err rebind_begin(struct subscription *subscription, const struct rebind_par
 
 void rebind_clear(struct subscription *subscription)
 {
-    struct rebind *rebind = subscription->spare_count > 0 ? rebind_of(subscription) : NULL;
+    struct rebind *rebind;
 
-    if (rebind)
+    if (subscription->spare_count == 0)
+        return;
+    rebind = rebind_of(subscription);
+    if (rebind) {
         loop_slice(hub_loop(subscription->hub), &rebind->slice);
-    while (!rebind && bindings_free_spare(subscription)) /* there is no memory */
+        return;
+    }
+    while (bindings_free_spare(subscription)) /* there is no memory */
         continue;
 }
 

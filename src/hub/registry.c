@@ -1,10 +1,8 @@
 /* registry.c - producers by name. */
 #include "hub/registry.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
-#include "base/budget.h"
 #include "base/counters.h"
 #include "hub/producer_internal.h"
 #include "loop/loop.h"
@@ -94,36 +92,19 @@ enum fault_reason registry_reserve_name(struct registry *registry, struct fault 
 enum fault_reason registry_check_bytes(const struct registry *registry, struct peer_key peer,
                                        const struct producer *holder, uint64_t bytes, struct fault *fault)
 {
-    const struct peer_count *count = peer_counts_find(&registry->peers, peer);
-    uint64_t limit = budget_limit() / PART_OF_BUDGET, share, kept, all = registry->kept_bytes;
-    char text[PEER_TEXT_CAPACITY], bound[128];
+    struct kept kept =
+        kept_of(peer, peer_counts_find(&registry->peers, peer), registry->kept_bytes, PART_OF_BUDGET);
 
-    if (limit == 0)
-        return FAULT_NONE;
-    share = MIN_OF(peer_share(loop_settings(registry->loop), limit, peer), limit);
-    kept = count ? count->kept_bytes : 0;
     if (has_charge_of(holder, peer))
-        kept -= holder->charged_bytes;
+        kept.of_peer -= holder->charged_bytes;
     if (holder)
-        all -= holder->charged_bytes;
-    if (kept + bytes > share) {
-        peer_text(peer, text, sizeof(text));
-        snprintf(bound, sizeof(bound), "%s keeps %" PRIu64 " bytes, at most %" PRIu64, text, kept, share);
-    } else if (all + bytes > limit) {
-        snprintf(bound, sizeof(bound), "all keep %" PRIu64 " bytes, at most %" PRIu64, all, limit);
-    } else {
-        return FAULT_NONE;
-    }
-    return fault_number(fault, FAULT_MEMORY_BUDGET, "hello", bytes, bound);
+        kept.of_all -= holder->charged_bytes;
+    return peer_bytes_check(loop_settings(registry->loop), &kept, bytes, "hello", fault);
 }
 
 static void keep_bytes(struct producer *producer, uint64_t bytes)
 {
-    const uint64_t more = bytes - producer->charged_bytes; /* modulo 2^64 where it is less */
-
-    producer->registry->kept_bytes += more;
-    producer->charge->kept_bytes += more;
-    producer->charged_bytes = bytes;
+    peer_count_keep(producer->charge, &producer->registry->kept_bytes, &producer->charged_bytes, bytes);
 }
 
 enum err registry_charge(struct producer *producer, struct peer_key peer, uint64_t bytes)
