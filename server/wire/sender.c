@@ -184,9 +184,11 @@ static void check_credit(const struct sender *sender, int64_t now_ns)
         chan_close(sender->chan, LOSS_DRAIN_CUT);
 }
 
+/* The thread is behind: the next turn brings more events at once. A busy thread that keeps up need
+ * not gather; what came during a turn is one message anyway. */
 static bool lingers(const struct sender *sender, int64_t now_ns)
 {
-    if (!wire_busy(sender->thread) || sender->notes.size > 0)
+    if (!wire_busy(sender->thread) || !cq_is_behind(sender->cq) || sender->notes.size > 0)
         return false;
     if (sender->waiting_since_ns == INT64_MAX ||
         now_ns - sender->waiting_since_ns >= sender->settings.linger_ns)

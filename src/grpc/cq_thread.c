@@ -36,6 +36,7 @@ struct cq_thread {
     struct heap timers;
     struct list early_hooks, hooks; /* of this turn's end */
     int64_t now_ns;
+    bool is_behind; /* this turn has reached its bound */
 };
 
 static _Thread_local const struct cq_thread *current_thread;
@@ -120,15 +121,16 @@ static void turn(struct cq_thread *thread)
 {
     const struct cq_thread_port *port = thread->port;
     grpc_event event = next_event(thread);
+    unsigned left = port->max_completions ? port->max_completions(thread->ctx) : 1;
 
     thread->now_ns = clock_mono_ns();
-    for (unsigned left = port->max_completions ? port->max_completions(thread->ctx) : 1;
-         event.type == GRPC_OP_COMPLETE;) {
+    while (event.type == GRPC_OP_COMPLETE) {
         complete(&event);
         if (--left == 0)
             break;
         event = grpc_completion_queue_next(thread->queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
     }
+    thread->is_behind = left == 0;
     if (!mailbox_is_empty(&thread->mailbox))
         mailbox_run(&thread->mailbox);
     if (port->after_tasks)
@@ -251,6 +253,11 @@ bool cq_is_mine(const struct cq_thread *thread)
 int64_t cq_now_ns(const struct cq_thread *thread)
 {
     return thread->now_ns;
+}
+
+bool cq_is_behind(const struct cq_thread *thread)
+{
+    return thread->is_behind;
 }
 
 void cq_timer_set(struct cq_thread *thread, struct cq_timer *timer, int64_t at_ns)

@@ -82,6 +82,9 @@ bool cq_is_mine(const struct cq_thread *thread);
 /* clock_mono_ns() at the beginning of the turn. */
 int64_t cq_now_ns(const struct cq_thread *thread);
 
+/* Whether this turn handled as many operations as it may: more may have completed. */
+bool cq_is_behind(const struct cq_thread *thread);
+
 /* Arms the timer for `at_ns` (clock_mono_ns()), or moves it. INT64_MAX disarms it. A timer fires
  * once, not early. Armed for a time that is not after cq_now_ns() it may fire in the same turn.
  * Ends the process when memory runs out. */

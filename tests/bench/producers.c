@@ -156,10 +156,12 @@ static int64_t publish_open(struct publishing *publishing)
     uint32_t producers = plan->producers - (plan->flood ? 1 : 0),
              first = (uint32_t)(publishing->due % producers), count = 0;
     int64_t now_ns = clock_mono_ns();
+    bool refused = false;
 
     while (count < producers && due_ns(publishing) <= now_ns) {
         struct producer *producer = publishing->producers[publishing->due % producers];
-        if (!put(publishing, producer, due_ns(publishing)))
+        refused = !put(publishing, producer, due_ns(publishing));
+        if (refused)
             break;
         note_late(publishing->load, due_ns(publishing), now_ns);
         publishing->due++;
@@ -169,10 +171,9 @@ static int64_t publish_open(struct publishing *publishing)
         report_published(publishing);
     for (uint32_t i = 0; i < count; i++)
         publishing->protocol->producer_flush(publishing->producers[(first + i) % producers]);
-    int64_t wait_ns = due_ns(publishing) - clock_mono_ns();
-    if (wait_ns > 0)
-        return wait_ns;
-    return count ? 0 : NS_PER_MS; /* the connection takes nothing now: epoll reports when it does */
+    if (refused && !count)
+        return NS_PER_MS; /* the connection takes nothing now: epoll reports when it does */
+    return MAX_OF(due_ns(publishing) - clock_mono_ns(), 0);
 }
 
 static void begin_open(struct publishing *publishing)
