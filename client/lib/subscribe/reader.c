@@ -56,6 +56,23 @@ static void update_fd(const struct tributary_reader *reader, bool was_readable)
         (void)!read(reader->fd, &number, sizeof(number));
 }
 
+/* Removes an interruption that waits as the last item, because a later one comes. Else they would
+ * have no bound: the client goes on trying, and no message holds it. Under the lock. */
+static void drop_older_interruption(struct tributary_reader *reader)
+{
+    if (reader->count == 0)
+        return;
+
+    struct reader_item *newest = container_of(list_last(&reader->items), struct reader_item, link);
+
+    if (newest->item.kind != TRIBUTARY_ITEM_INTERRUPTED)
+        return;
+    list_remove(&newest->link);
+    reader->count--;
+    reader->bytes -= newest->size;
+    free(newest);
+}
+
 /* Client thread. */
 static void put(struct tributary_reader *reader, const struct tributary_item *item)
 {
@@ -66,6 +83,8 @@ static void put(struct tributary_reader *reader, const struct tributary_item *it
     const bool was_readable = is_readable(reader);
 
     if (copy && !reader->is_broken) {
+        if (item->kind == TRIBUTARY_ITEM_INTERRUPTED)
+            drop_older_interruption(reader);
         list_append(&reader->items, &copy->link);
         reader->count++;
         reader->bytes += copy->size;

@@ -4,10 +4,13 @@
  * Usage: test_client_reader FAKE_SERVER PROTO_FOLDER */
 #include "client_fixture.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define SHORT_NS (50 * NS_PER_MS)
 
@@ -239,6 +242,42 @@ static void a_held_reader_connects_again_when_items_are_taken(void)
     tributary_free(client);
 }
 
+/* A server that closes every connection: no message ever holds the client, which goes on trying. */
+static void interruptions_that_nobody_takes_are_one_item(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(at);
+    struct pollfd listening = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .events = POLLIN};
+    const struct tributary_item *item = NULL;
+    char target[32];
+
+    CHECK(bind(listening.fd, (struct sockaddr *)&at, size) == 0 && listen(listening.fd, 1) == 0);
+    CHECK(getsockname(listening.fd, (struct sockaddr *)&at, &size) == 0);
+    snprintf(target, sizeof(target), "127.0.0.1:%u", ntohs(at.sin_port));
+
+    struct tributary *client = client_fixture_connect(target);
+    struct tributary_reader *reader = open_reader(client, "away", 0, 0);
+
+    for (int i = 0; i < 4; i++) {
+        CHECK(poll(&listening, 1, TEST_TIMEOUT_NS / NS_PER_MS) == 1);
+        CHECK(tributary_reader_waiting(reader) <= 1);
+        close(accept(listening.fd, NULL, NULL));
+    }
+    CHECK(tributary_reader_next(reader, TEST_TIMEOUT_NS, &item) == TRIBUTARY_OK);
+    CHECK(item->kind == TRIBUTARY_ITEM_INTERRUPTED);
+    tributary_subscriber_cancel(tributary_reader_subscriber(reader));
+    CHECK(tributary_subscriber_wait(tributary_reader_subscriber(reader), TEST_TIMEOUT_NS, NULL) ==
+          TRIBUTARY_CANCELLED);
+    CHECK(tributary_reader_waiting(reader) <= 2 && can_read(reader));
+    do
+        CHECK(tributary_reader_next(reader, 0, &item) == TRIBUTARY_OK);
+    while (item->kind == TRIBUTARY_ITEM_INTERRUPTED);
+    CHECK(item->kind == TRIBUTARY_ITEM_ENDED && !can_read(reader));
+    tributary_reader_free(reader);
+    tributary_free(client);
+    close(listening.fd);
+}
+
 static void a_lost_stream_is_an_item_and_so_is_an_error(void)
 {
     struct tributary *client = client_fixture_connect("127.0.0.1:1");
@@ -272,6 +311,7 @@ int main(int argc, char **argv)
         CLIENT_TEST(a_bound_of_bytes_holds_too_and_a_held_reader_can_be_freed),
         CLIENT_TEST(a_held_stream_is_not_silent),
         CLIENT_TEST(a_held_reader_connects_again_when_items_are_taken),
+        CLIENT_TEST(interruptions_that_nobody_takes_are_one_item),
         CLIENT_TEST(a_lost_stream_is_an_item_and_so_is_an_error),
     };
 

@@ -29,7 +29,8 @@ enum tributary_item_kind {
     TRIBUTARY_ITEM_STATUS,      /* `status`: of a producer */
     TRIBUTARY_ITEM_PROGRESS,    /* `progress` */
     TRIBUTARY_ITEM_CLOSING,     /* `closing` */
-    TRIBUTARY_ITEM_INTERRUPTED, /* `interrupted`: the stream was lost, and is opened again */
+    TRIBUTARY_ITEM_INTERRUPTED, /* `interrupted`: the stream was lost, and is opened again; of several
+                                   that wait one behind the other, the queue keeps the latest */
     TRIBUTARY_ITEM_ENDED        /* `ended`: the last item */
 };
 
