@@ -128,15 +128,48 @@ static void replace_present(struct follow *follow, int64_t now_ns)
     follow->rotations++;
 }
 
-/* Makes space for one more file. False: the receiver wants no more lines. */
+static enum follow_outcome read_one(struct follow *follow, struct follow_file *file)
+{
+    const bool in_line = lines_in_line(&file->lines);
+    const off_t offset = file->offset;
+    const enum follow_outcome outcome = follow_file_read(file);
+
+    if (outcome != FOLLOW_TRUNCATED)
+        return outcome;
+    follow->truncations++;
+    notice(follow,
+           "it was truncated: it is read from its beginning; what was written behind byte %" PRIu64
+           " before that is lost%s",
+           (uint64_t)offset, in_line ? ", the end of the last line too" : "");
+    return FOLLOW_MORE;
+}
+
+static void notice_unreadable(const struct follow *follow, const struct follow_file *file)
+{
+    notice(follow, "reading it at byte %" PRIu64 ": %s", (uint64_t)file->offset, strerror(errno));
+}
+
+/* Makes space for one more file. The oldest one gives way, once it was read up to where it ends
+ * now. False: the receiver wants no more lines; nothing is closed. */
 static bool make_space(struct follow *follow)
 {
+    enum follow_outcome outcome = FOLLOW_MORE;
+    struct stat about;
+
     if (follow->file_count < FOLLOW_MAX_FILES)
         return true;
+    if (fstat(follow->files[0]->fd, &about) != 0)
+        about.st_size = 0;
+    while (outcome == FOLLOW_MORE && follow->files[0]->offset < about.st_size)
+        outcome = read_one(follow, follow->files[0]);
+    if (outcome == FOLLOW_DONE)
+        return false;
+    if (outcome == FOLLOW_FAILED)
+        notice_unreadable(follow, follow->files[0]);
     notice(follow,
-           "it was replaced %u times within a minute: the oldest file is closed, and lines that its "
+           "%u files were here before and are still read: the oldest one is closed, and lines that its "
            "writer adds now are not read",
-           FOLLOW_MAX_FILES - 1);
+           FOLLOW_MAX_FILES);
     return finish(follow, 0, "the oldest file is closed");
 }
 
@@ -187,22 +220,6 @@ static bool may_grow(const struct follow *follow, const struct follow_file *file
            now_ns - follow->replaced_ns < FOLLOW_QUIET_MAX_NS;
 }
 
-static enum follow_outcome read_one(struct follow *follow, struct follow_file *file)
-{
-    const bool in_line = lines_in_line(&file->lines);
-    const off_t offset = file->offset;
-    const enum follow_outcome outcome = follow_file_read(file);
-
-    if (outcome != FOLLOW_TRUNCATED)
-        return outcome;
-    follow->truncations++;
-    notice(follow,
-           "it was truncated: it is read from its beginning; what was written behind byte %" PRIu64
-           " before that is lost%s",
-           (uint64_t)offset, in_line ? ", the end of the last line too" : "");
-    return FOLLOW_MORE;
-}
-
 /* Reads the file at the index. *removed_out: it was closed; the next one is at the index now. */
 static enum follow_outcome read_at(struct follow *follow, size_t index, int64_t now_ns, bool *removed_out)
 {
@@ -211,7 +228,7 @@ static enum follow_outcome read_at(struct follow *follow, size_t index, int64_t 
     enum follow_outcome outcome = read_one(follow, file);
 
     if (outcome == FOLLOW_FAILED) {
-        notice(follow, "reading it at byte %" PRIu64 ": %s", (uint64_t)file->offset, strerror(errno));
+        notice_unreadable(follow, file);
         if (is_present)
             replace_present(follow, now_ns);
         *removed_out = true;
@@ -281,6 +298,8 @@ static void resume_at(struct follow *follow, struct follow_file *file, const str
                mark->offset);
 }
 
+/* The old files are at most as many as the marks, and one fewer where the present file has a mark.
+ * So there is space for each of them. */
 void follow_resume(struct follow *follow, const struct follow_mark *marks, size_t count)
 {
     bool is_known = false;
@@ -294,8 +313,7 @@ void follow_resume(struct follow *follow, const struct follow_mark *marks, size_
             continue;
         }
 
-        const bool has_space = follow->file_count + 1 < FOLLOW_MAX_FILES;
-        struct follow_file *old = has_space ? find_in_folder(follow, &marks[i]) : NULL;
+        struct follow_file *old = find_in_folder(follow, &marks[i]);
 
         if (old) {
             resume_at(follow, old, &marks[i]);
@@ -312,7 +330,9 @@ void follow_resume(struct follow *follow, const struct follow_mark *marks, size_
                "it was replaced while it was not followed: it is read from its beginning; a file that "
                "came and went in between is not read");
     follow->replaced_ns = clock_mono_ns();
-    if (present)
+    if (follow->file_count == FOLLOW_MAX_FILES) /* follow_read() makes space, and opens it again */
+        follow_file_free(present);
+    else if (present)
         add(follow, present, true);
 }
 

@@ -2,8 +2,9 @@
  * may be replaced (rotated) and may become shorter (truncated).
  *
  * A file that was replaced is still read: its writer may not have noticed. The new file is opened
- * at once, and read when the old one is quiet, so that lines keep their order. What cannot be read
- * any more is reported. One thread. */
+ * at once, and read when the old one is quiet, so that lines keep their order. Where there are too
+ * many old files, the oldest one is read to its end and closed. What cannot be read any more is
+ * reported. One thread. */
 #ifndef TRIBUTARY_TOOL_FOLLOW_H
 #define TRIBUTARY_TOOL_FOLLOW_H
 
@@ -56,8 +57,9 @@ bool follow_init(struct follow *follow, const struct follow_port *port, const st
  * that can be read, yet. */
 bool follow_open(struct follow *follow, uint64_t last_lines);
 
-/* Opens files that an earlier process followed at this path, the oldest one first, and the present
- * one. An old file is looked for in the same folder. Files that are gone are reported. */
+/* Opens files that an earlier process followed at this path, the oldest one first and at most
+ * FOLLOW_MAX_FILES, and the present one. An old file is looked for in the same folder. Files that
+ * are gone are reported. */
 void follow_resume(struct follow *follow, const struct follow_mark *marks, size_t count);
 
 /* Reads what there is. `now_ns` is clock_mono_ns().

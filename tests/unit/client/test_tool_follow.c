@@ -223,7 +223,34 @@ Test(tool_follow, many_rotations_close_the_oldest_file_and_say_so)
     put(path, "last\n", O_APPEND);
     read_after(0);
     read_after(FOLLOW_QUIET_MAX_NS);
-    expect_seen("last,", "replaced 4 times within a minute");
+    expect_seen("last,", "5 files were here before and are still read");
+}
+
+/* Moves the file at the path away, and puts a new one there, with these lines. */
+static void rotate_to(const char *name, const char *text)
+{
+    cr_assert_eq(rename(path, file_in_folder(name)), 0);
+    put(path, text, O_APPEND);
+    follow_read(&follow, clock_mono_ns()); /* opens it, and reads the oldest file only */
+}
+
+Test(tool_follow, the_oldest_file_is_read_before_it_is_closed)
+{
+    put(path, "0\n", O_APPEND);
+    cr_assert(follow_open(&follow, UINT64_MAX));
+    expect("0,");
+    for (unsigned i = 1; i <= FOLLOW_MAX_FILES + 1; i++) {
+        char name[16], text[16];
+
+        snprintf(name, sizeof(name), "%u", i);
+        snprintf(text, sizeof(text), "%u\n", i);
+        if (i == FOLLOW_MAX_FILES)
+            put(file_in_folder("1"), "late\n", O_APPEND);
+        rotate_to(name, text);
+    }
+    for (unsigned i = 0; i < FOLLOW_MAX_FILES; i++)
+        read_after(FOLLOW_QUIET_MAX_NS);
+    expect_seen("late,1,2,3,4,5,6,", "the oldest one is closed");
 }
 
 Test(tool_follow, a_file_that_gets_its_name_back_is_not_read_twice)
@@ -276,6 +303,14 @@ static void rotate(void)
     put(path, "4\n", O_APPEND);
 }
 
+/* One more rotation than a process follows, and nothing of it was read. */
+static void rotate_full(void)
+{
+    put(path, "unread\n", O_APPEND);
+    cr_assert_eq(rename(path, old_path), 0);
+    put(path, "present\n", O_APPEND);
+}
+
 static void take_away(void)
 {
     cr_assert_eq(unlink(path), 0);
@@ -308,6 +343,29 @@ Test(tool_follow, a_later_process_finds_a_file_that_was_rotated_meanwhile)
     restart(rotate);
     read_after(FOLLOW_QUIET_MAX_NS);
     expect_seen("torn,3,4,", "a file that came and went in between is not read");
+}
+
+Test(tool_follow, a_later_process_reads_the_rest_of_as_many_files_as_were_open)
+{
+    put(path, "0\n", O_APPEND);
+    cr_assert(follow_open(&follow, UINT64_MAX));
+    expect("0,");
+    for (unsigned i = 1; i < FOLLOW_MAX_FILES; i++) {
+        char name[16], text[16];
+
+        snprintf(name, sizeof(name), "%u", i);
+        snprintf(text, sizeof(text), "%u\n", i);
+        rotate_to(name, text);
+        read_after(FOLLOW_QUIET_MAX_NS);
+    }
+    expect_seen("1,2,3,4,", NULL);
+    cr_assert_eq(follow.file_count, FOLLOW_MAX_FILES);
+    put(file_in_folder("1"), "late\n", O_APPEND);
+    restart(rotate_full);
+    read_after(0);
+    read_after(FOLLOW_QUIET_MAX_NS);
+    cr_assert_not(strstr(notices, "is gone"), "%s", notices);
+    expect_seen("late,unread,present,", "a file that came and went in between is not read");
 }
 
 Test(tool_follow, a_later_process_says_what_is_gone)
