@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/place.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/plain_error.h"
@@ -23,11 +24,26 @@
 static const char *server = TRIBUTARY_DEFAULT_TARGET;
 static bool is_verbose;
 
-const char *link_target(const struct common *common)
+/* The server's address as it was given. */
+static const char *given_target(const struct common *common)
 {
     const char *target = common->server ? common->server : getenv("TRIBUTARY_SERVER");
 
     return target && target[0] != '\0' ? target : TRIBUTARY_DEFAULT_TARGET;
+}
+
+const char *link_target(const struct common *common)
+{
+    static char text[PLACE_TEXT_CAPACITY]; /* other threads may read it once it is written */
+    char fault[PLACE_FAULT_CAPACITY];
+    struct place place;
+
+    if (text[0] != '\0')
+        return text;
+    if (!place_parse(given_target(common), PLACE_CONNECT, &place, fault))
+        return given_target(common);
+    place_text(&place, text);
+    return text;
 }
 
 int link_exit_code(enum tributary_code code)
@@ -121,7 +137,7 @@ int link_connect(const struct verb *verb, const struct common *common, struct tr
     struct tributary_header headers[MAX_RPC_HEADERS];
     char names[MAX_RPC_HEADERS][128];
     const struct tributary_options options = {
-        .target = link_target(common),
+        .target = given_target(common),
         .name = "tributary-tool",
         .connect_timeout_ns = connect_ns(common),
         .metadata = headers,
@@ -129,7 +145,7 @@ int link_connect(const struct verb *verb, const struct common *common, struct tr
     };
     struct tributary_status status;
 
-    server = options.target;
+    server = link_target(common);
     is_verbose = common->verbose;
     if (common->rpc_headers.count > MAX_RPC_HEADERS)
         return cli_wrong(verb, "--rpc-header: at most %d", MAX_RPC_HEADERS);

@@ -20,7 +20,8 @@ int64_t link_left_ns(const struct common *common);
 /* The shorter of a duration and what --max-time leaves. 0: neither was given. */
 int64_t link_limit_ns(const struct common *common, int64_t for_ns);
 
-/* The address of the server, for people. */
+/* The address of the server for people: always with its port, where it has one. One that is wrong
+ * is returned as it was given. Main thread; the text stays. */
 const char *link_target(const struct common *common);
 
 /* Writes why a call failed, in plain words where they are known. With --verbose, the words of gRPC

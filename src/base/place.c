@@ -175,6 +175,28 @@ bool place_parse(const char *text, enum place_use use, struct place *place_out,
     return done;
 }
 
+void place_text(const struct place *place, char text[PLACE_TEXT_CAPACITY])
+{
+    _Static_assert(PLACE_TEXT_CAPACITY > sizeof(place->text) + sizeof(place->zone) + sizeof("[%]:65535"),
+                   "every address fits");
+    switch (place->kind) {
+    case PLACE_UNIX:
+        snprintf(text, PLACE_TEXT_CAPACITY, UNIX "%s", place->text);
+        break;
+    case PLACE_ABSTRACT:
+        snprintf(text, PLACE_TEXT_CAPACITY, ABSTRACT "%s", place->text);
+        break;
+    case PLACE_IPV6:
+        snprintf(text, PLACE_TEXT_CAPACITY, "[%s%s%s]:%u", place->text, place->zone[0] != '\0' ? "%" : "",
+                 place->zone, place->port);
+        break;
+    case PLACE_IPV4:
+    case PLACE_NAME:
+        snprintf(text, PLACE_TEXT_CAPACITY, "%s:%u", place->text, place->port);
+        break;
+    }
+}
+
 bool place_is_local(const struct place *place)
 {
     struct in_addr v4;

@@ -48,6 +48,10 @@ enum place_use {
 bool place_parse(const char *text, enum place_use use, struct place *place_out,
                  char fault[PLACE_FAULT_CAPACITY]);
 
+/* Writes the address in the form above that names all of it: with its port, where it has one. */
+#define PLACE_TEXT_CAPACITY 288u
+void place_text(const struct place *place, char text[PLACE_TEXT_CAPACITY]);
+
 /* Whether only this machine can reach the place: a unix socket, a loopback address, `localhost`.
  * False for every other name. */
 bool place_is_local(const struct place *place);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 _Static_assert(TARGET_CAPACITY > sizeof("unix-abstract:") + (size_t)3 * PLACE_MAX_UNIX_BYTES, "a path fits");
-_Static_assert(TARGET_CAPACITY > sizeof("dns:///:65535") + sizeof(((struct place *)0)->text), "a host fits");
+_Static_assert(TARGET_CAPACITY > sizeof("dns:///") + PLACE_TEXT_CAPACITY, "a host fits");
 
 /* Writes "SCHEME:PATH" with the bytes of the path escaped that a URI does not allow there. */
 static void write_escaped(const char *scheme, const char *path, char *target)
@@ -35,14 +35,12 @@ void target_write(const struct place *place, char target[TARGET_CAPACITY])
         write_escaped("unix-abstract", path, target);
         break;
     case PLACE_NAME: /* a name alone could be taken for a scheme */
-        snprintf(target, TARGET_CAPACITY, "dns:///%s:%u", place->text, place->port);
+        memcpy(target, "dns:///", sizeof("dns:///"));
+        place_text(place, target + strlen(target));
         break;
     case PLACE_IPV4:
-        snprintf(target, TARGET_CAPACITY, "%s:%u", place->text, place->port);
-        break;
     case PLACE_IPV6:
-        snprintf(target, TARGET_CAPACITY, "[%s%s%s]:%u", place->text, place->zone[0] != '\0' ? "%" : "",
-                 place->zone, place->port);
+        place_text(place, target);
         break;
     }
 }

@@ -42,6 +42,25 @@ Test(place, every_form_is_read)
     }
 }
 
+Test(place, an_address_is_written_with_its_port)
+{
+    static const char *const samples[][2] = {{"127.0.0.1", "127.0.0.1:7227"},
+                                             {"127.0.0.1:1", "127.0.0.1:1"},
+                                             {"host", "host:7227"},
+                                             {"[::1]", "[::1]:7227"},
+                                             {"[::1]:2", "[::1]:2"},
+                                             {"[fe80::1%eth0]", "[fe80::1%eth0]:7227"},
+                                             {"unix:/run/t.sock", "unix:/run/t.sock"},
+                                             {"unix-abstract:t", "unix-abstract:t"}};
+    char text[PLACE_TEXT_CAPACITY];
+
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        cr_assert(place_parse(samples[i][0], PLACE_CONNECT, &place, fault));
+        place_text(&place, text);
+        cr_expect_str_eq(text, samples[i][1]);
+    }
+}
+
 Test(place, a_refusal_says_what_is_wrong_and_the_bound)
 {
     static const struct {
