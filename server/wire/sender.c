@@ -20,6 +20,7 @@
 #include "flow/chan_report.h"
 #include "server/wire/batch.h"
 #include "server/wire/credit.h"
+#include "server/wire/event_rate.h"
 #include "server/wire/socket_poll.h"
 
 /* The most Lost notes, and the most ProducerStatus notes, in one message; the rest comes with the
@@ -46,6 +47,7 @@ struct sender {
     int64_t waiting_since_ns; /* when events began to wait; INT64_MAX: none are known to wait */
     int64_t sent_at_ns;
     struct socket_poll socket;
+    struct event_rate rate;
     int64_t reported_at_ns; /* the last Progress */
     bool in_flight;
     bool moved;    /* a batch, a loss or a state was sent since the last Progress */
@@ -141,6 +143,7 @@ static bool send_message(struct sender *sender, enum chan_state state, int64_t n
     sender->waiting_since_ns = more ? now_ns : INT64_MAX;
     if (sender->batch.count == 0 && sender->notes.size == 0 && !heartbeat)
         return false;
+    event_rate_add(&sender->rate, sender->batch.events, sender->settings.linger_ns, now_ns);
     sender->socket.sent += sender->notes.size + sender->batch.bytes;
     bool sent = batch_send(sender->call, &sender->notes, &sender->batch);
     if (!sent) {
@@ -184,11 +187,14 @@ static void check_credit(const struct sender *sender, int64_t now_ns)
         chan_close(sender->chan, LOSS_DRAIN_CUT);
 }
 
-/* The thread is behind: the next turn brings more events at once. A busy thread that keeps up need
- * not gather; what came during a turn is one message anyway. */
+/* A busy thread that keeps up with few events need not gather: what came during a turn is one
+ * message anyway. If the thread is behind, the next turn brings more events at once. If the rate is
+ * high, the messages that are saved cost more than all else. */
 static bool lingers(const struct sender *sender, int64_t now_ns)
 {
-    if (!wire_busy(sender->thread) || !cq_is_behind(sender->cq) || sender->notes.size > 0)
+    if (!wire_busy(sender->thread) || sender->notes.size > 0)
+        return false;
+    if (!cq_is_behind(sender->cq) && !sender->rate.is_high)
         return false;
     if (sender->waiting_since_ns == INT64_MAX ||
         now_ns - sender->waiting_since_ns >= sender->settings.linger_ns)

@@ -2,10 +2,11 @@
  * runs, losses and states into one EventBatch, sends it, and accounts for it when the write has
  * completed.
  *
- * One message is in flight at any time. The sender sends at the end of each turn. Only while the
- * thread is behind, it gathers events: for up to `linger_ns`, or until a batch is full. The thread
- * is behind if it is busy (wire_busy()) and the turn handled as many operations as it may
- * (cq_is_behind()): then more events are there already.
+ * One message is in flight at any time. The sender sends at the end of each turn, or gathers
+ * events: for up to `linger_ns`, or until a batch is full. It gathers on a busy thread
+ * (wire_busy()), in two cases. Either the turn handled as many operations as it may
+ * (cq_is_behind()): then more events are there already. Or the consumer gets many events
+ * (event_rate.h): then large messages save more than the delay costs.
  *
  * A *note* is one encoded field of an EventBatch other than a run: Started, Lost, Progress and so
  * on. Notes stand in front of the runs of a message.

@@ -161,6 +161,7 @@ static void on_ended(void *ctx)
 {
     struct wire_thread *thread = ctx;
 
+    busy_meter_stop(&thread->busy);
     thread->down(thread->down_ctx);
 }
 

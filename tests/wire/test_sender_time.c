@@ -174,6 +174,95 @@ Test(sender_time, a_thread_that_is_behind_gathers)
     }
 }
 
+/* Each turn takes a fraction of a millisecond and handles no operation. */
+static struct post_poll_hook spin_hook;
+static _Atomic bool spins, is_spinning;
+
+static void add_spin_hook(void *ctx)
+{
+    (void)ctx;
+    list_init(&spin_hook.link);
+    cq_add_post_poll_hook(wire_cq(fixture.wire.thread), &spin_hook);
+}
+
+static void on_spin(struct post_poll_hook *hook, int64_t now_ns)
+{
+    while (clock_mono_ns() < now_ns + 100 * NS_PER_US)
+        continue;
+    busy = wire_busy(fixture.wire.thread);
+    if (spins)
+        cq_add_post_poll_hook(wire_cq(fixture.wire.thread), hook);
+    else
+        is_spinning = false;
+}
+
+static void make_busy_without_operations(void)
+{
+    busy = false;
+    spins = true;
+    is_spinning = true;
+    spin_hook.post_poll = on_spin;
+    wire_fixture_run(&fixture.wire, add_spin_hook, NULL);
+    wire_fixture_until(&fixture.wire, busy);
+}
+
+static void stop_spinning(void)
+{
+    spins = false;
+    wire_fixture_until(&fixture.wire, !is_spinning);
+}
+
+/* Puts `events` events one by one while the thread is busy and not behind. Returns whether they
+ * came as one message, after the linger. */
+static bool is_gathered(uint32_t events)
+{
+    const int64_t put_ns = clock_mono_ns();
+
+    for (uint32_t i = 0; i < events; i++)
+        cr_assert_eq(sender_fixture_put(&fixture, 0, 1, 10), ERR_OK);
+    cr_assert_not_null(sender_fixture_read(&fixture));
+    if (fixture.events < events) {
+        sender_fixture_read_events(&fixture, events - fixture.events);
+        return false;
+    }
+    return clock_mono_ns() - put_ns >= 100 * NS_PER_MS;
+}
+
+/* 100 events in a linger of 100 ms, or in three of them, are many. A machine with other work may
+ * delay the test itself, so it tries again. */
+Test(sender_time, a_busy_thread_gathers_for_a_consumer_that_gets_many_events)
+{
+    bool gathered = false;
+
+    begin_with_linger(100 * NS_PER_MS, 1000);
+    make_busy_without_operations();
+    for (int attempt = 0; !gathered; attempt++) {
+        cr_assert_lt(attempt, 50);
+        cr_assert_eq(sender_fixture_put(&fixture, 0, 100, 10), ERR_OK);
+        sender_fixture_read_events(&fixture, 100);
+        wire_fixture_wait(&fixture.wire, 110 * NS_PER_MS);
+        cr_assert_eq(sender_fixture_put(&fixture, 0, 1, 10), ERR_OK);
+        sender_fixture_read_events(&fixture, 1);
+        gathered = is_gathered(10);
+    }
+    stop_spinning();
+}
+
+Test(sender_time, a_busy_thread_does_not_gather_for_a_consumer_that_gets_few_events)
+{
+    int64_t began_ns;
+
+    begin_with_linger(3600 * NS_PER_S, 1000);
+    make_busy_without_operations();
+    began_ns = clock_mono_ns();
+    for (int i = 1; i <= 10; i++) {
+        cr_assert_eq(sender_fixture_put(&fixture, 0, 1, 10), ERR_OK);
+        cr_assert_not_null(sender_fixture_read(&fixture));
+    }
+    cr_assert_lt(clock_mono_ns() - began_ns, DEADLINE_NS);
+    stop_spinning();
+}
+
 /* A heartbeat or a Progress that is due while the sender lingers must not arm a timer in the past:
  * the thread would fire it without end. */
 Test(sender_time, a_heartbeat_that_is_due_while_it_lingers_waits_for_the_events)
