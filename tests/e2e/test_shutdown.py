@@ -131,6 +131,7 @@ class Draining(Case):
         self.assertEqual(daemon.wait(), 0)
         self.assertLess(time.monotonic() - began, 1 + 1, "the timeout includes everything")
 
+    # Finding 14.
     def test_X7_a_second_sigterm_forces_the_end(self):
         daemon = self.start_daemon("--drain-timeout", "600s", "--write-timeout", "600s")
         self.stalled(daemon.address, **REQUEST)
