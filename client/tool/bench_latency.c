@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "client/tool/bench_bounds.h"
 #include "client/tool/bench_publisher.h"
 #include "client/tool/bench_report.h"
 #include "client/tool/bench_subscriber.h"
@@ -13,10 +14,7 @@
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
 
-#define MAX_SIZE 1000000u
-#define MAX_RATE UINT64_C(1000000)
 #define DEFAULT_TIME_NS (10 * NS_PER_S)
-#define MAX_TIME_NS (86400 * NS_PER_S)
 #define DEFAULT_WARMUP_NS NS_PER_S
 #define STEP_NS (100 * NS_PER_MS)
 #define WAIT_NS (5 * NS_PER_S) /* how long to wait for the last events while none comes */
@@ -39,21 +37,6 @@ struct bench {
     struct bench_subscriber subscriber;
     int64_t cpu_ns;
 };
-
-static int check_settings(const struct verb *verb, const struct settings *settings)
-{
-    if (settings->rate < 1 || settings->rate > MAX_RATE)
-        return cli_wrong(verb, "--rate: %" PRIu64 " is not from 1 to %" PRIu64 " events per second",
-                         settings->rate, MAX_RATE);
-    if (settings->size < MARK_BYTES || settings->size > MAX_SIZE)
-        return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES,
-                         MAX_SIZE);
-    if (settings->max_ns < 1 || settings->max_ns > MAX_TIME_NS)
-        return cli_wrong(verb, "--max-time: %" PRId64 " ns is not from 1 ns to 24 h", settings->max_ns);
-    if (settings->warmup_ns > MAX_TIME_NS)
-        return cli_wrong(verb, "--warmup: %" PRId64 " ns is over 24 h", settings->warmup_ns);
-    return EXITS_OK;
-}
 
 /* Waits until publishing has ended, and then for the events that have not been received. */
 static void exchange(struct bench *bench)
@@ -225,11 +208,8 @@ static int run(const struct verb *verb, int argc, char **argv)
     struct text_list arguments = {0};
     int result = EXITS_OK;
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        result = check_settings(verb, &settings);
-        if (result == EXITS_OK)
-            result = run_bench(verb, &settings);
-    }
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result))
+        result = run_bench(verb, &settings);
     cli_free(verb, &settings, &arguments);
     return result;
 }
@@ -264,6 +244,8 @@ const struct verb verb_bench_latency = {
             "duration was seen, in slots of at most 1.6 %, in microseconds.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .bounds = bench_latency_bounds,
+    .bound_count = BENCH_LATENCY_BOUNDS,
     .examples = examples,
     .example_count = sizeof(examples) / sizeof(examples[0]),
     .run = run,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "client/tool/bench_bounds.h"
 #include "client/tool/bench_publisher.h"
 #include "client/tool/bench_report.h"
 #include "client/tool/cli.h"
@@ -12,10 +13,7 @@
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
 
-#define MAX_PUBLISHERS 1000u
 #define MAX_PREFIX 200u
-#define MAX_SIZE 1000000u
-#define MAX_RATE UINT64_C(1000000000)
 #define DEFAULT_TIME_NS (10 * NS_PER_S)
 #define FLUSH_STEP_NS (100 * NS_PER_MS)
 #define FLUSH_IDLE_NS (10 * NS_PER_S)     /* give up after so long without a confirmation */
@@ -44,15 +42,6 @@ static int check_settings(const struct verb *verb, const struct settings *settin
     const struct tributary_event event = {.topic = tributary_text(settings->topic),
                                           .key = tributary_text(settings->key)};
 
-    if (settings->publishers < 1 || settings->publishers > MAX_PUBLISHERS)
-        return cli_wrong(verb, "--publishers: %" PRIu64 " is not from 1 to %u", settings->publishers,
-                         MAX_PUBLISHERS);
-    if (settings->size < MARK_BYTES || settings->size > MAX_SIZE)
-        return cli_wrong(verb, "--size: %" PRIu64 " is not from %u to %u bytes", settings->size, MARK_BYTES,
-                         MAX_SIZE);
-    if (settings->rate > MAX_RATE)
-        return cli_wrong(verb, "--rate: %" PRIu64 " is over %" PRIu64 " events per second", settings->rate,
-                         MAX_RATE);
     if (strlen(settings->prefix) > MAX_PREFIX)
         return cli_wrong(verb, "--producer-prefix: %zu bytes are over %u", strlen(settings->prefix),
                          MAX_PREFIX);
@@ -341,6 +330,8 @@ const struct verb verb_bench_pub = {
             "and SIGHUP end it, with the summary.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .bounds = bench_pub_bounds,
+    .bound_count = BENCH_PUB_BOUNDS,
     .examples = examples,
     .example_count = sizeof(examples) / sizeof(examples[0]),
     .run = run,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "client/tool/bench_bounds.h"
 #include "client/tool/bench_report.h"
 #include "client/tool/bench_subscriber.h"
 #include "client/tool/cli.h"
@@ -15,7 +16,6 @@
 #include "client/tool/verbs.h"
 #include "client/tool/selection.h"
 
-#define MAX_SUBSCRIBERS 1000u
 #define DEFAULT_PRODUCERS "bench-*"
 
 struct settings {
@@ -39,17 +39,6 @@ struct bench {
 
 /* Why the run ended. */
 enum reason { REACHED, SIGNALLED, IDLE, TIME_OVER, NOT_STARTED, NOT_ANNOUNCED };
-
-static int check_settings(const struct verb *verb, const struct settings *settings)
-{
-    if (settings->subscribers < 1 || settings->subscribers > MAX_SUBSCRIBERS)
-        return cli_wrong(verb, "--subscribers: %" PRIu64 " is not from 1 to %u", settings->subscribers,
-                         MAX_SUBSCRIBERS);
-    if (settings->buffer_events < 1 || settings->buffer_events > UINT32_MAX)
-        return cli_wrong(verb, "--buffer-events: %" PRIu64 " is not from 1 to %u", settings->buffer_events,
-                         UINT32_MAX);
-    return EXITS_OK;
-}
 
 /* True where a filter selects some of a producer's events: it makes holes in the sequences then. */
 static bool filters_within(const struct selection_lists *lists)
@@ -329,9 +318,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         const char *fault =
             selection_build_with(&selection, &settings.lists, arguments, (struct text_list){defaults, 1});
 
-        result = fault ? cli_wrong(verb, "%s", fault) : check_settings(verb, &settings);
-        if (result == EXITS_OK)
-            result = run_bench(verb, &settings, &selection);
+        result = fault ? cli_wrong(verb, "%s", fault) : run_bench(verb, &settings, &selection);
     }
     selection_fini(&selection);
     cli_free(verb, &settings, &arguments);
@@ -389,6 +376,8 @@ const struct verb verb_bench_sub = {
             "the way is.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .bounds = bench_sub_bounds,
+    .bound_count = BENCH_SUB_BOUNDS,
     .examples = examples,
     .example_count = sizeof(examples) / sizeof(examples[0]),
     .run = run,

@@ -33,8 +33,6 @@ static int prepare(const struct verb *verb, const struct settings *settings, str
 
     if (!settings->registration.name || !settings->command)
         return cli_wrong(verb, "--name and --exec are needed");
-    if (settings->max_jobs < 1 || settings->max_jobs > MAX_JOBS)
-        return cli_wrong(verb, "--max-activations: from 1 to %u", MAX_JOBS);
     serve->command = settings->command;
     serve->name = settings->registration.name;
     serve->max_jobs = settings->max_jobs;
@@ -138,6 +136,8 @@ static const struct option options[] = {
     {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no summary and no notices on standard error"},
 };
 
+static const struct option_bounds bounds[] = {{"max-activations", 1, MAX_JOBS}};
+
 static const struct example examples[] = {
     {"tributary serve --name grep --exec 'read -r word; grep -h -- \"$word\" /var/log/*.log; true'",
      "every consumer searches the logs of this machine"},
@@ -166,6 +166,8 @@ const struct verb verb_serve = {
         "(true).",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .bounds = bounds,
+    .bound_count = sizeof(bounds) / sizeof(bounds[0]),
     .examples = examples,
     .example_count = sizeof(examples) / sizeof(examples[0]),
     .run = run,

@@ -240,8 +240,8 @@ static const struct option options[] = {
 
 /* The server has bounds of its own, and names them. */
 static const struct option_bounds bounds[] = {
-    {"buffer-events", 1, UINT32_MAX},   {"buffer-bytes", 1, INT64_MAX}, {"max-batch-events", 1, UINT32_MAX},
-    {"max-batch-bytes", 1, UINT32_MAX}, {"last", 0, UINT32_MAX},        {"credit", 1, UINT64_MAX},
+    {"buffer-events", 1, UINT32_MAX},   {"buffer-bytes", 1, UINT64_MAX}, {"max-batch-events", 1, UINT32_MAX},
+    {"max-batch-bytes", 1, UINT32_MAX}, {"last", 0, UINT32_MAX},         {"credit", 1, UINT64_MAX},
     {"count", 1, UINT64_MAX},
 };
 

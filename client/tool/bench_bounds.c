@@ -1,0 +1,29 @@
+/* bench_bounds.c - see bench_bounds.h. */
+#include "client/tool/bench_bounds.h"
+
+#include "base/clock.h"
+#include "client/tool/bench_mark.h"
+
+#define MAX_CLIENTS 1000u /* each has a connection, a publisher a thread, too */
+#define MAX_SIZE 1000000u /* a server with default settings takes 1 MiB for a whole event */
+#define MAX_DAY_NS (24 * 3600 * NS_PER_S)
+
+const struct option_bounds bench_pub_bounds[BENCH_PUB_BOUNDS] = {
+    {"publishers", 1, MAX_CLIENTS},
+    {"size", MARK_BYTES, MAX_SIZE},
+    {"rate", 0, UINT64_C(1000000000)}, /* 0: unlimited */
+};
+
+/* The server has bounds of its own for the buffer, and names them. */
+const struct option_bounds bench_sub_bounds[BENCH_SUB_BOUNDS] = {
+    {"subscribers", 1, MAX_CLIENTS},
+    {"buffer-events", 1, UINT32_MAX},
+    {"buffer-bytes", 1, UINT64_MAX},
+};
+
+const struct option_bounds bench_latency_bounds[BENCH_LATENCY_BOUNDS] = {
+    {"rate", 1, 1000000},
+    {"size", MARK_BYTES, MAX_SIZE},
+    {"max-time", 1, MAX_DAY_NS},
+    {"warmup", 0, MAX_DAY_NS},
+};
