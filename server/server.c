@@ -74,11 +74,12 @@ static struct status make_engine(struct server *server)
 
 static struct status start_wire_worker(struct server *server, struct wire_worker *worker)
 {
-    const struct wire_settings core = connection_limits_of_core(loop_settings(server->loop));
+    struct wire_settings core = connection_limits_of_core(loop_settings(server->loop));
     size_t count;
     const struct method *methods = rpc_methods(server->rpc, &count);
-    struct status status = wire_thread_new(&core, &worker->thread);
 
+    core.waiting = &server->waiting;
+    struct status status = wire_thread_new(&core, &worker->thread);
     worker->server = server;
     if (status.code)
         return status;
@@ -144,6 +145,8 @@ static struct status start_all(struct server *server)
 {
     struct status status = loop_new(&server->loop);
 
+    if (!status.code)
+        waiting_messages_init(&server->waiting, server->loop);
     server->guard_limits = connection_limits_of_guard(&server->options.settings);
     const struct h2socket_bounds bounds = connection_limits_of_all(&server->options.settings);
     h2socket_set_bounds(&bounds);
@@ -222,6 +225,8 @@ void server_free(struct server *server)
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_free(server->workers[i].thread);
     free(server->workers);
+    if (server->loop)
+        waiting_messages_fini(&server->waiting);
     h2socket_report(INT64_MAX);
     rpc_free(server->rpc);
     if (server->hub)

@@ -12,6 +12,7 @@
 #include "server/wire/call_acceptor.h"
 #include "server/wire/listener.h"
 #include "server/wire/thread.h"
+#include "server/wire/waiting_message.h"
 
 struct server;
 
@@ -38,6 +39,7 @@ struct server {
     struct h2guard_limits guard_limits; /* of every connection */
     struct listener *listener;
     const char *addresses[MAX_LISTEN_ADDRESSES]; /* as bound */
+    struct waiting_messages waiting;             /* of all workers */
     struct wire_worker *workers;
     size_t worker_count;
     _Atomic size_t next_worker; /* counts connections: each goes to the next worker */

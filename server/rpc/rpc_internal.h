@@ -6,7 +6,7 @@
 #ifndef TRIBUTARY_SERVER_RPC_RPC_INTERNAL_H
 #define TRIBUTARY_SERVER_RPC_RPC_INTERNAL_H
 
-#include "server/rpc/answers.h"
+#include "base/peer_charge.h"
 #include "server/rpc/rpc.h"
 
 struct rpc {
@@ -18,7 +18,7 @@ struct rpc {
     size_t method_count;
     struct unary_row *unary_rows; /* what rpc_add_unary() made */
     struct health *health;
-    struct answers answers;
+    struct peer_charges answers;   /* of unary calls, on their way */
     struct reflection *reflection; /* NULL: not served */
 };
 

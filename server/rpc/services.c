@@ -36,7 +36,7 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     rpc->hub = hub;
     rpc->params = *params;
     rpc->started_wall_ns = clock_wall_ns();
-    answers_init(&rpc->answers, loop);
+    peer_charges_init(&rpc->answers, COUNT_LIVE_ANSWER_BYTES, "answer", "answers on their way to");
     err = serve(rpc);
     if (err) {
         rpc_free(rpc);
@@ -54,6 +54,6 @@ void rpc_free(struct rpc *rpc)
     reflection_free(rpc);
     health_free(rpc);
     rpc_free_methods(rpc);
-    answers_fini(&rpc->answers);
+    peer_charges_fini(&rpc->answers);
     free(rpc);
 }

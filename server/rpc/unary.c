@@ -2,7 +2,8 @@
  * sent on its wire thread.
  *
  * The struct unary_call is the call's own. It belongs to neither thread: it holds the call, and
- * moves from task to task. An answer is charged to the peer until it has left (answers.h). */
+ * moves from task to task. An answer is charged to the peer until it has left
+ * (base/peer_charge.h), unless it is small. */
 #include "server/rpc/unary.h"
 
 #include <stdlib.h>
@@ -10,16 +11,19 @@
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 
+/* What is smaller is in what an open call is charged for (--max-kept-bytes). */
+#define FREE_ANSWER_BYTES 4096u
+
 /* Sets unary->fault where the peer has no space for the answer. */
 static void charge_answer(struct unary_call *unary)
 {
-    struct answers *answers = &unary->rpc->answers;
+    struct rpc *rpc = unary->rpc;
 
     if (unary->charge.count)
-        answer_charge_set(answers, &unary->charge, unary->answer.size);
+        peer_charge_set(&rpc->answers, &unary->charge, unary->answer.size);
     else if (unary->answer.size > FREE_ANSWER_BYTES)
-        (void)!answer_charge(answers, &unary->charge, call_peer_key(unary->call), unary->answer.size,
-                             &unary->fault);
+        (void)!peer_charge_add(&rpc->answers, loop_settings(rpc->loop), &unary->charge,
+                               call_peer_key(unary->call), unary->answer.size, &unary->fault);
 }
 
 /* Wire thread. A call that was lost meanwhile ignores the answer. */
@@ -59,8 +63,8 @@ static void run_on_loop(struct task *task)
     unary->method->on_loop(unary);
     slice_init(&unary->slice, step);
     if (unary->step && !unary->fault.reason)
-        (void)!answer_charge(&unary->rpc->answers, &unary->charge, call_peer_key(unary->call),
-                             unary->max_bytes, &unary->fault);
+        (void)!peer_charge_add(&unary->rpc->answers, loop_settings(unary->rpc->loop), &unary->charge,
+                               call_peer_key(unary->call), unary->max_bytes, &unary->fault);
     if (unary->step)
         loop_slice(unary->rpc->loop, &unary->slice);
     else
@@ -106,7 +110,7 @@ static void closed(struct call *call, bool ok)
     (void)ok;
     if (!unary)
         return;
-    answer_give_back(&unary->rpc->answers, &unary->charge);
+    peer_charge_give_back(&unary->rpc->answers, &unary->charge);
     decoded_free(unary->request);
     buf_fini(&unary->answer);
     free(unary->state);

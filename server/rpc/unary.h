@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "loop/loop.h"
-#include "server/rpc/answers.h"
+#include "base/peer_charge.h"
 #include "server/wire/call.h"
 
 struct rpc;
@@ -22,8 +22,8 @@ struct unary_call {
     struct task task;
     ProtobufCMessage *request;
     struct buf answer;
-    struct answer_charge charge; /* for the answer, until it has left */
-    struct fault fault;          /* reason NONE: `answer` is sent */
+    struct peer_charge charge; /* for the answer, until it has left */
+    struct fault fault;        /* reason NONE: `answer` is sent */
     /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
      * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);

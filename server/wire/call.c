@@ -21,6 +21,7 @@
 #include "server/wire/message.h"
 #include "server/wire/request_headers.h"
 #include "server/wire/response_headers.h"
+#include "server/wire/waiting_message.h"
 
 #include <grpc/support/alloc.h>
 
@@ -40,9 +41,7 @@ struct call {
     char peer[96];
     struct peer_key peer_key;
     struct h2socket_end *connection_end; /* of its connection; NULL: not known */
-    /* A compressed message that waits until its thread has time to inflate it; NULL: none. */
-    grpc_byte_buffer *deflated;
-    struct heavy_work inflate_work;
+    struct waiting_message deflated;     /* a compressed message for which its thread had no time */
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
@@ -52,44 +51,57 @@ static struct call *call_of(struct server_call *base)
     return container_of(base, struct call, base);
 }
 
-static void hand_over(struct call *call, grpc_byte_buffer *buffer, bool is_flagged)
+/* `refusal`: why the message is not even looked at; FAULT_NONE: it is. */
+static void hand_over(struct call *call, grpc_byte_buffer *buffer, bool is_flagged, enum fault_reason refusal)
 {
     struct message message = message_receive(
         buffer, &(struct message_origin){.max_bytes = wire_thread_settings(call->thread)->max_message_bytes,
-                                         .is_flagged = is_flagged});
+                                         .is_flagged = is_flagged,
+                                         .refusal = refusal});
 
     if (call->port->message)
         call->port->message(call, &message);
     message_fini(&message);
 }
 
+static struct waiting_owner owner_of(const struct call *call)
+{
+    return (struct waiting_owner){.all = wire_thread_settings(call->thread)->waiting,
+                                  .queue = wire_heavy_queue(call->thread),
+                                  .peer = call->peer_key,
+                                  .connection = call->connection_end};
+}
+
 static void inflate_and_hand_over(struct heavy_work *work)
 {
-    struct call *call = container_of(work, struct call, inflate_work);
-    grpc_byte_buffer *buffer = call->deflated;
+    struct call *call = container_of(work, struct call, deflated.work);
+    struct waiting_owner owner = owner_of(call);
+    grpc_byte_buffer *buffer = waiting_message_take(&call->deflated, &owner);
 
-    call->deflated = NULL;
     if (!call_alive(call)) {
         grpc_byte_buffer_destroy(buffer);
         return;
     }
     call_hold(call);
-    hand_over(call, buffer, true);
+    hand_over(call, buffer, true, FAULT_NONE);
     call_unhold(call);
 }
 
 static void on_received(struct server_call *base, grpc_byte_buffer **received)
 {
     struct call *call = call_of(base);
+    struct waiting_owner owner = owner_of(call);
     grpc_byte_buffer *buffer = *received;
 
     *received = NULL;
     if (!message_is_deflated(buffer)) {
-        hand_over(call, buffer, message_is_flagged(base->base.core));
-        return;
+        hand_over(call, buffer, message_is_flagged(base->base.core), FAULT_NONE);
+    } else if (wire_has_time(call->thread)) {
+        call->deflated.buffer = buffer;
+        wire_run_heavy(call->thread, &call->deflated.work);
+    } else if (waiting_message_add(&call->deflated, buffer, &owner)) {
+        hand_over(call, buffer, true, FAULT_MEMORY_BUDGET);
     }
-    call->deflated = buffer;
-    wire_run_heavy(call->thread, &call->inflate_work);
 }
 
 static void on_half_closed(struct server_call *base)
@@ -134,12 +146,12 @@ static void on_lost(struct server_call *base)
 static void on_closed(struct server_call *base, bool ok)
 {
     struct call *call = call_of(base);
+    struct waiting_owner owner = owner_of(call);
 
     if (call->port->closed)
         call->port->closed(call, ok);
     list_remove(&call->live);
-    list_remove(&call->inflate_work.link);
-    grpc_byte_buffer_destroy(call->deflated);
+    grpc_byte_buffer_destroy(waiting_message_take(&call->deflated, &owner));
     h2socket_end_release(call->connection_end);
     count_add(COUNT_LIVE_CALLS, -1);
     free(call);
@@ -220,8 +232,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     count_add(COUNT_LIVE_CALLS, 1);
     count_add(COUNT_CALLS, 1);
     list_append(live, &call->live);
-    list_init(&call->inflate_work.link);
-    call->inflate_work.run = inflate_and_hand_over;
+    waiting_message_init(&call->deflated, inflate_and_hand_over);
     name_peer(call, from->core);
     server_call_open(
         &call->base, wire_cq(thread), &port, from->core,

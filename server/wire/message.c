@@ -63,7 +63,9 @@ struct message message_receive(grpc_byte_buffer *buffer, const struct message_or
     struct message message = {
         .buffer = buffer, .size = buffer->data.raw.slice_buffer.length, .max_size = origin->max_bytes};
 
-    if (origin->is_flagged && !message_is_deflated(buffer))
+    if (origin->refusal)
+        message.refusal = origin->refusal;
+    else if (origin->is_flagged && !message_is_deflated(buffer))
         message.refusal = FAULT_UNKNOWN_ENCODING;
     else if (message.size > message.max_size)
         message.refusal = FAULT_BATCH_TOO_LARGE;

@@ -28,6 +28,8 @@ struct message {
 struct message_origin {
     uint64_t max_bytes;
     bool is_flagged; /* the peer says that it is compressed */
+    /* Why it is refused, whatever it is: MEMORY_BUDGET; FAULT_NONE: it may be read. */
+    enum fault_reason refusal;
 };
 
 /* Makes a message of what the core has received, and takes over `buffer`. A compressed one is

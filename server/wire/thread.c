@@ -44,10 +44,10 @@ struct wire_thread {
     /* Wire thread only. */
     struct call_acceptor *acceptor;
     struct framing_scan scan;
-    struct list adoptions; /* sockets that wait to be adopted, one in each turn */
-    struct list heavy;     /* work that waits for a turn with time */
-    int64_t heavy_ns;      /* spent on such work in this turn */
-    struct op shut;        /* completes when the server is down */
+    struct list adoptions;    /* sockets that wait to be adopted, one in each turn */
+    struct heavy_queue heavy; /* work that waits for a turn with time */
+    int64_t heavy_ns;         /* spent on such work in this turn */
+    struct op shut;           /* completes when the server is down */
     bool is_down;
     struct busy_meter busy;
 };
@@ -86,7 +86,12 @@ static void adopt_next(struct wire_thread *thread)
     cq_poll(thread->cq, EMPTY_POLLS_PER_ADOPTION, MAX_TURN_COMPLETIONS);
 }
 
-static void run_heavy(struct wire_thread *thread, struct heavy_work *work)
+bool wire_has_time(const struct wire_thread *thread)
+{
+    return thread->heavy.count == 0 && thread->heavy_ns < MAX_TURN_HEAVY_NS;
+}
+
+void wire_run_heavy(struct wire_thread *thread, struct heavy_work *work)
 {
     int64_t began_ns = clock_mono_ns();
 
@@ -94,12 +99,9 @@ static void run_heavy(struct wire_thread *thread, struct heavy_work *work)
     thread->heavy_ns += clock_mono_ns() - began_ns;
 }
 
-void wire_run_heavy(struct wire_thread *thread, struct heavy_work *work)
+struct heavy_queue *wire_heavy_queue(struct wire_thread *thread)
 {
-    if (list_empty(&thread->heavy) && thread->heavy_ns < MAX_TURN_HEAVY_NS)
-        run_heavy(thread, work);
-    else
-        list_append(&thread->heavy, &work->link);
+    return &thread->heavy;
 }
 
 /* The end of what this turn does of it. */
@@ -107,11 +109,8 @@ static void run_waiting_heavy(struct wire_thread *thread)
 {
     bool did_some = thread->heavy_ns > 0;
 
-    while (!list_empty(&thread->heavy) && thread->heavy_ns < MAX_TURN_HEAVY_NS) {
-        struct heavy_work *work = container_of(list_first(&thread->heavy), struct heavy_work, link);
-
-        list_remove(&work->link);
-        run_heavy(thread, work);
+    while (thread->heavy.count > 0 && thread->heavy_ns < MAX_TURN_HEAVY_NS) {
+        thread->heavy_ns += heavy_queue_run(&thread->heavy);
         did_some = true;
     }
     thread->heavy_ns = 0;
@@ -145,7 +144,7 @@ static bool has_work(void *ctx)
 {
     const struct wire_thread *thread = ctx;
 
-    return !list_empty(&thread->adoptions) || !list_empty(&thread->heavy);
+    return !list_empty(&thread->adoptions) || thread->heavy.count > 0;
 }
 
 /* The server may be down while the last tags of calls are still to arrive, and while the loop still
@@ -203,7 +202,7 @@ struct status wire_thread_new(const struct wire_settings *settings, struct wire_
     if (!thread)
         return (struct status){ERR_NO_MEMORY, 0, "make a wire thread"};
     list_init(&thread->adoptions);
-    list_init(&thread->heavy);
+    heavy_queue_init(&thread->heavy);
     thread->shut.done = on_shut;
     thread->shutdown.run = do_shutdown;
     thread->cancel.run = do_cancel;
@@ -250,6 +249,7 @@ void wire_thread_free(struct wire_thread *thread)
     grpc_server_destroy(thread->server);
     if (thread->acceptor)
         thread->acceptor->free(thread->acceptor);
+    heavy_queue_fini(&thread->heavy);
     framing_fini(&thread->scan);
     free(thread);
 }

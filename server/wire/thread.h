@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/status.h"
 #include "grpc/cq_thread.h"
+#include "server/wire/heavy_queue.h"
 #include "server/wire/wire.h"
 
 #include <grpc/grpc.h>
@@ -65,14 +66,14 @@ struct framing_scan *wire_scan(struct wire_thread *thread);
 /* The thread's queue, mailbox, timers and hooks. */
 struct cq_thread *wire_cq(const struct wire_thread *thread);
 
-/* Work of which a turn does only so much, such as inflating messages. Embedded. */
-struct heavy_work {
-    struct list link; /* list_init() before the first use */
-    void (*run)(struct heavy_work *work);
-};
-/* Runs the work: now, or in a later turn where this one has spent its time. In order. To take back
- * work that waits, remove its link from the list. */
+/* Heavy work, such as inflating messages: a turn does only so much of it.
+ *
+ * Whether this turn has time for more, and none waits. */
+bool wire_has_time(const struct wire_thread *thread);
+/* Runs heavy work now. */
 void wire_run_heavy(struct wire_thread *thread, struct heavy_work *work);
+/* The work that waits for a turn, with that of others (heavy_queue.h). */
+struct heavy_queue *wire_heavy_queue(struct wire_thread *thread);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);

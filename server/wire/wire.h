@@ -8,6 +8,8 @@
 
 #include <grpc/grpc.h>
 
+struct waiting_messages;
+
 #define MAX_WIRE_FRAME 32767 /* the largest HTTP/2 frame that our servers announce: MAX_LENT_FRAME */
 
 /* What a server is told when it is made. A time is in nanoseconds, and is rounded up to ms. */
@@ -27,6 +29,9 @@ struct wire_settings {
     int64_t min_ping_interval_ns;
     int64_t max_connection_age_ns; /* 0: never */
     int64_t connection_age_grace_ns;
+    /* What compressed messages are charged to that wait; it outlives the wire threads. NULL: they
+     * are not charged. */
+    struct waiting_messages *waiting;
 };
 
 /* Starts the core. Call it before every other function of this room. The core's log lines become

@@ -27,10 +27,10 @@ class Windowed(Connection):
     """A connection that respects the server's windows. After the server has closed it, what arrived
     before is still read to its end."""
 
-    def __init__(self, address):
+    def __init__(self, address, **options):
         self.window_left, self._initial, self._largest, self._windows = 65535, 65535, 16384, {}
         self._broken = False
-        super().__init__(address, window=1 << 20)
+        super().__init__(address, window=1 << 20, **options)
 
     def send(self, data):
         try:
