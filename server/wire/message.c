@@ -26,6 +26,42 @@ static void release_slice(struct chunk_memory *memory)
     free(held);
 }
 
+/* The bytes of a block are behind the struct, and are freed with it. */
+static void release_block(struct chunk_memory *memory)
+{
+    free(container_of(memory, struct slice_memory, memory));
+}
+
+/* The last slice frees the block. */
+static void release_block_slice(struct chunk_memory *memory)
+{
+    grpc_slice_unref(container_of(memory, struct slice_memory, memory)->slice);
+}
+
+struct chunk_memory *wire_memory_begin(uint32_t capacity, const uint8_t **data_out)
+{
+    struct slice_memory *block = malloc(sizeof(*block) + capacity);
+
+    if (!block)
+        return NULL;
+    block->memory.release = release_block;
+    *data_out = (const uint8_t *)(block + 1);
+    return &block->memory;
+}
+
+struct chunk_memory *wire_memory_end(struct chunk_memory *memory, uint32_t size, const uint8_t **data_out)
+{
+    struct slice_memory *block = container_of(memory, struct slice_memory, memory);
+    struct slice_memory *shrunk = realloc(block, sizeof(*block) + size);
+
+    if (shrunk)
+        block = shrunk;
+    block->memory.release = release_block_slice;
+    block->slice = grpc_slice_new_with_user_data(block + 1, size, free, block);
+    *data_out = (const uint8_t *)(block + 1);
+    return &block->memory;
+}
+
 bool message_is_deflated(const grpc_byte_buffer *buffer)
 {
     return buffer->data.raw.compression != GRPC_COMPRESS_NONE;
@@ -141,7 +177,7 @@ void message_fini(struct message *message)
 
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out)
 {
-    if (memory->release != release_slice)
+    if (memory->release != release_slice && memory->release != release_block_slice)
         return false;
     *slice_out = container_of(memory, struct slice_memory, memory)->slice;
     return true;

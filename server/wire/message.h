@@ -63,8 +63,14 @@ struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_o
 struct message message_move(struct message *message);
 void message_fini(struct message *message); /* a zeroed or moved message is allowed */
 
-/* Returns the slice behind a chunk's memory. No reference is taken. False: the memory does not come
- * from message_keep(). */
+/* Makes memory of `capacity` bytes, at *data_out, for a chunk that is filled and then sent by
+ * reference. The caller owns it. NULL: out of memory. */
+struct chunk_memory *wire_memory_begin(uint32_t capacity, const uint8_t **data_out);
+/* Keeps only the first `size` bytes. Returns the memory, which may have moved, with its data. */
+struct chunk_memory *wire_memory_end(struct chunk_memory *memory, uint32_t size, const uint8_t **data_out);
+
+/* Returns the slice behind a chunk's memory. No reference is taken. False: the memory comes neither
+ * from message_keep() nor from wire_memory_end(). */
 bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);
 
 #endif

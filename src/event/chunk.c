@@ -166,17 +166,6 @@ enum err chunk_copy(const struct chunk *from, uint32_t first, uint32_t last, str
     return ERR_OK;
 }
 
-/* How many events, and how many bytes, a chunk that owns its bytes can hold. */
-static uint32_t offsets_capacity(const struct chunk *chunk)
-{
-    return (uint32_t)((const uint32_t *)(const void *)chunk->data - chunk->offsets) - 1;
-}
-
-static uint32_t bytes_capacity(const struct chunk *chunk)
-{
-    return (uint32_t)(chunk->pinned - (uint64_t)(chunk->data - (const uint8_t *)chunk));
-}
-
 /* Copies the events of the message, which must fit. */
 static void append(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
 {
@@ -208,38 +197,64 @@ enum err chunk_of(struct bytes message, const struct framing_scan *scan, struct 
     return ERR_OK;
 }
 
+static void begin(struct chunk *chunk, uint32_t events, uint32_t bytes)
+{
+    chunk->capacity.events = events;
+    chunk->capacity.bytes = bytes;
+    chunk->count = 0;
+    chunk->offsets[0] = 0;
+}
+
 struct chunk *chunk_begin(uint32_t events, uint32_t bytes)
 {
     struct chunk *chunk = chunk_make(events, bytes, 0);
 
-    if (chunk) {
-        chunk->count = 0;
-        chunk->offsets[0] = 0;
-    }
+    if (chunk)
+        begin(chunk, events, bytes);
+    return chunk;
+}
+
+struct chunk *chunk_begin_in(struct chunk_memory *memory, const uint8_t *data, uint32_t events,
+                             uint32_t bytes)
+{
+    struct chunk *chunk = chunk_make(events, 0, bytes);
+
+    if (!chunk)
+        return NULL;
+    begin(chunk, events, bytes);
+    chunk->memory = memory;
+    chunk->data = data;
     return chunk;
 }
 
 bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan)
 {
-    if (scan->count > offsets_capacity(chunk) - chunk->count ||
-        scan->events_bytes > bytes_capacity(chunk) - chunk->offsets[chunk->count])
+    if (scan->count > chunk->capacity.events - chunk->count ||
+        scan->events_bytes > chunk->capacity.bytes - chunk->offsets[chunk->count])
         return false;
     append(chunk, message, scan);
     return true;
 }
 
+/* Where the bytes are in memory of their own, the unused offsets behind the last one go. Otherwise
+ * the bytes are behind all offsets, and the unused ones of them go. */
 struct chunk *chunk_end(struct chunk *chunk)
 {
-    size_t head = (size_t)(chunk->data - (const uint8_t *)chunk);
-    uint64_t unused = bytes_capacity(chunk) - chunk->offsets[chunk->count];
+    const bool is_inside = chunk->memory == &inside_memory;
+    const uint32_t used = chunk->offsets[chunk->count], unused = chunk->capacity.bytes - used;
+    const size_t offsets = sizeof(*chunk) + ((size_t)chunk->count + 1) * sizeof(uint32_t);
+    const size_t head = is_inside ? (size_t)(chunk->data - (const uint8_t *)chunk) : offsets;
+    const size_t more = is_inside ? 0 : (chunk->capacity.events - chunk->count) * sizeof(uint32_t);
 
     CHECK(chunk->count > 0);
-    struct chunk *shrunk = realloc(chunk, head + chunk->offsets[chunk->count]);
+    chunk->observed_wall_ns = 0;
+    struct chunk *shrunk = realloc(chunk, is_inside ? head + used : head);
     if (!shrunk)
         return chunk;
-    shrunk->data = (const uint8_t *)shrunk + head;
-    shrunk->pinned -= unused;
-    budget_give(COUNT_LIVE_CHUNK_BYTES, unused);
+    if (is_inside)
+        shrunk->data = (const uint8_t *)shrunk + head;
+    shrunk->pinned -= unused + more;
+    budget_give(COUNT_LIVE_CHUNK_BYTES, unused + more);
     return shrunk;
 }
 

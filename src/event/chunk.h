@@ -57,7 +57,12 @@ struct chunk {
     struct source *source;
     uint64_t first_sequence;
     const uint64_t *sequences; /* of each event, where events were left out; NULL: consecutive */
-    int64_t observed_wall_ns;
+    union {
+        int64_t observed_wall_ns;
+        struct {
+            uint32_t events, bytes;
+        } capacity; /* until chunk_end() */
+    };
     int64_t observed_mono_ns;
     /* count + 1 entries: event i, with its tag and length, is [offsets[i], offsets[i + 1]) of
      * `data`. */
@@ -107,12 +112,17 @@ MUST_CHECK enum err chunk_of(struct bytes message, const struct framing_scan *sc
  * up. */
 struct chunk *chunk_begin(uint32_t events, uint32_t bytes);
 
-/* Appends a copy of the events of a scanned message. False: they do not fit, and nothing
- * changed. */
+/* chunk_begin() with `bytes` bytes at `data`, which `memory` keeps. The chunk takes over `memory`.
+ * NULL: memory or budget is used up; `memory` is still the caller's. */
+struct chunk *chunk_begin_in(struct chunk_memory *memory, const uint8_t *data, uint32_t events,
+                             uint32_t bytes);
+
+/* Appends a copy of a scanned message's events. False: they do not fit, and nothing changed. */
 MUST_CHECK bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan);
 
 /* Finishes the chunk, which must hold an event: gives unused capacity back to memory and budget.
- * Returns the chunk, which may have moved. */
+ * Returns the chunk, which may have moved. The caller makes memory that chunk_begin_in() got
+ * smaller itself. */
 struct chunk *chunk_end(struct chunk *chunk);
 
 struct chunk *chunk_retain(struct chunk *chunk); /* any thread; cannot fail */

@@ -239,6 +239,34 @@ Test(message, foreign_memory_has_no_slice)
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
 }
 
+Test(message, memory_that_was_filled_is_a_slice_and_lives_as_long_as_its_references)
+{
+    const uint8_t *data = NULL;
+    struct chunk_memory *memory = wire_memory_begin(KEPT_FROM, &data);
+    grpc_slice slice;
+
+    cr_assert(memory);
+    memset((uint8_t *)(uintptr_t)data, 'f', KEPT_FROM);
+    cr_assert_not(wire_memory_slice(memory, &slice), "it may still move");
+    memory = wire_memory_end(memory, 1000, &data);
+    cr_assert(wire_memory_slice(memory, &slice));
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), 1000);
+    cr_assert_eq(GRPC_SLICE_START_PTR(slice), data);
+    grpc_slice sent = grpc_slice_sub(slice, 900, 1000);
+    memory->release(memory);
+    cr_assert_eq(GRPC_SLICE_START_PTR(sent)[99], 'f');
+    grpc_slice_unref(sent);
+}
+
+Test(message, memory_may_be_released_before_it_is_filled)
+{
+    const uint8_t *data = NULL;
+    struct chunk_memory *memory = wire_memory_begin(KEPT_FROM, &data);
+
+    cr_assert(memory);
+    memory->release(memory);
+}
+
 static struct chunk *kept;
 
 static void keep_as_chunk(struct call *call, struct message *message, struct record *record)

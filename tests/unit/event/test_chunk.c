@@ -241,6 +241,42 @@ Test(chunk, of_several_messages_has_their_events_in_order)
     chunk_release(chunk);
 }
 
+Test(chunk, of_several_messages_may_have_its_events_in_memory_that_it_was_given)
+{
+    struct borrowed borrowed = {.memory = {count_release}};
+    uint8_t data[1000] = {0};
+    struct chunk *chunk = chunk_begin_in(&borrowed.memory, data, 6, sizeof(data));
+
+    cr_assert_eq(budget_used(), sizeof(*chunk) + 7 * sizeof(uint32_t) + sizeof(data));
+    fill(3, false);
+    cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
+    cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
+    cr_assert_not(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan), "7 events or more");
+    chunk = chunk_end(chunk);
+    cr_assert_eq(chunk->data, data);
+    cr_assert_eq(chunk->count, 6);
+    cr_assert_eq(budget_used(), sizeof(*chunk) + 7 * sizeof(uint32_t) + chunk_bytes(chunk, 0, 6));
+    cr_assert_eq(number_of(chunk, 5), 3);
+    chunk_release(chunk);
+    cr_assert_eq(borrowed.released, 1);
+    cr_assert_eq(budget_used(), 0);
+}
+
+Test(chunk, that_was_given_memory_gives_unused_offsets_back)
+{
+    struct borrowed borrowed = {.memory = {count_release}};
+    uint8_t data[1000] = {0};
+    struct chunk *chunk = chunk_begin_in(&borrowed.memory, data, 100, sizeof(data));
+
+    fill(2, false);
+    cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
+    chunk = chunk_end(chunk);
+    cr_assert_eq(chunk->pinned, sizeof(*chunk) + 3 * sizeof(uint32_t) + chunk_bytes(chunk, 0, 2));
+    cr_assert_eq(budget_used(), chunk->pinned);
+    chunk_release(chunk);
+    cr_assert_eq(borrowed.released, 1);
+}
+
 Test(chunk, refuses_a_message_that_does_not_fit_and_does_not_change)
 {
     fill(2, false);

@@ -430,6 +430,7 @@ void rpc_fixture_open(struct rpc_fixture *fixture, bool blocks)
 {
     struct subscription_params params = subscription_params_of(NULL);
 
+    params.limits.max_events = 2000;
     if (blocks) {
         params.limits.max_events = 2;
         params.limits.overflow = OVERFLOW_BLOCK;

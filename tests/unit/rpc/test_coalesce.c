@@ -87,7 +87,7 @@ Test(coalesce, a_full_chunk_is_followed_by_another)
 Test(coalesce, large_messages_and_those_of_many_events_get_their_own_chunk_in_order)
 {
     struct buf large = {0};
-    char many[200], text[4000] = {0}, all[256];
+    char many[1101], text[16000] = {0}, all[1200];
 
     rpc_fixture_open(&fixture, false);
     memset(many, 'm', sizeof(many) - 1);
@@ -96,12 +96,12 @@ Test(coalesce, large_messages_and_those_of_many_events_get_their_own_chunk_in_or
     put_event(&large,
               &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, sizeof(text)}}, NULL,
               0);
-    put_event(&large, &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, 200}}, NULL,
+    put_event(&large, &(struct event_view){.key = text_of("L"), .data = {(const uint8_t *)text, 400}}, NULL,
               0);
     rpc_fixture_publish_each(&fixture, "a");
     rpc_fixture_publish_bytes(&fixture, &large);
     rpc_fixture_publish_each(&fixture, "b");
-    rpc_fixture_publish(&fixture, many); /* 199 events in less than 1 KiB */
+    rpc_fixture_publish(&fixture, many); /* 1100 events in less than 16 KiB */
     cr_expect_eq(count_get(COUNT_LIVE_CHUNKS), 4, "what waits, and no coalesced chunk that is empty");
     rpc_fixture_publish_each(&fixture, "c");
     rpc_fixture_poll(&fixture);
@@ -109,6 +109,51 @@ Test(coalesce, large_messages_and_those_of_many_events_get_their_own_chunk_in_or
     cr_expect_str_eq(rpc_fixture_read(&fixture), all);
     cr_expect_eq(fixture.confirmed, 6);
     rpc_fixture_expect_counts(6, 6, 0);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+static void publish_sized(char key, size_t size)
+{
+    static const uint8_t data[16000];
+    struct buf message = {0};
+
+    put_event(&message, &(struct event_view){.key = {(const uint8_t *)&key, 1}, .data = {data, size}}, NULL,
+              0);
+    rpc_fixture_publish_bytes(&fixture, &message);
+}
+
+Test(coalesce, messages_of_several_kib_share_a_chunk_of_64_kib)
+{
+    rpc_fixture_open(&fixture, false);
+    for (int i = 0; i < 14; i++)
+        publish_sized((char)('a' + i), 9000);
+    publish_sized('o', 10); /* fits into the second chunk */
+    rpc_fixture_poll(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "abcdefghijklmno");
+    cr_expect_eq(fixture.confirmed, 16);
+    rpc_fixture_expect_counts(16, 1 + 2, 0);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce, a_larger_message_joins_a_chunk_of_small_ones_only_if_it_fits)
+{
+    rpc_fixture_open(&fixture, false);
+    publish_sized('a', 10);
+    publish_sized('b', 9000);
+    publish_sized('c', 9000); /* the chunk began with a small message: it has 16 KiB */
+    publish_sized('d', 9000);
+    publish_sized('e', 10);
+    rpc_fixture_poll(&fixture);
+    cr_expect_str_eq(rpc_fixture_read(&fixture), "abcde");
+    cr_expect_eq(fixture.confirmed, 6);
+    rpc_fixture_expect_counts(6, 1 + 2, 0);
+    rpc_fixture_close(&fixture, FAULT_NONE);
+}
+
+Test(coalesce, an_unfinished_chunk_of_large_messages_is_freed_with_its_stream)
+{
+    rpc_fixture_open(&fixture, true);
+    publish_sized('a', 9000);
     rpc_fixture_close(&fixture, FAULT_NONE);
 }
 
@@ -273,11 +318,11 @@ Test(coalesce, a_stream_is_not_read_while_4_kib_of_refusals_wait_for_its_peer)
 
 static void publish_many_events(void)
 {
-    char many[200];
+    char many[1101];
 
     memset(many, 'm', sizeof(many) - 1);
     many[sizeof(many) - 1] = '\0';
-    rpc_fixture_publish(&fixture, many); /* less than 4 KiB, but more than 128 events */
+    rpc_fixture_publish(&fixture, many); /* less than 16 KiB, but more than 1024 events */
 }
 
 Test(coalesce, a_message_that_is_coalesced_is_scanned_once)
