@@ -151,7 +151,8 @@ static void end_on_loop(struct task *task)
     const Tributary__V1__RegisterRequest__End *end =
         (const Tributary__V1__RegisterRequest__End *)(const void *)registration->end;
 
-    session_end(registration->session, end->activation, (uint32_t)end->code, end->message);
+    session_end(registration->session, end->activation, (uint32_t)end->code, end->message,
+                SESSION_END_BY_CODE);
     registration->task.run = on_ended;
     cq_post(call_cq(registration->call), &registration->task);
 }

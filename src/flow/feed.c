@@ -3,13 +3,11 @@
 #include "flow/feed.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/budget.h"
 #include "flow/chan_internal.h"
 #include "flow/producer_state.h"
-
-#define MAX_MESSAGE_BYTES 256
+#include "flow/source_state.h"
 
 struct feed *feed_new(bool pausable)
 {
@@ -95,17 +93,12 @@ void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
     chan_leave(chan);
 }
 
-/* The copy is truncated between characters, because the consumer gets it as text. */
-char *feed_copy_message(const char *text)
+void feed_set_state(struct feed *feed, uint32_t state, uint32_t code, char *message)
 {
-    size_t size = text ? strnlen(text, MAX_MESSAGE_BYTES + 1) : 0;
-    char *head;
-
-    if (size > MAX_MESSAGE_BYTES)
-        for (size = MAX_MESSAGE_BYTES; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;)
-            size--;
-    head = size > 0 ? calloc(1, size + 1) : NULL;
-    return head ? memcpy(head, text, size) : NULL;
+    feed->state = state;
+    feed->code = code;
+    free(feed->message);
+    feed->message = message;
 }
 
 /* Under the channel's lock, which other threads may hold meanwhile. */
@@ -128,16 +121,14 @@ void feed_silence(struct chan *chan, struct feed *feed)
 
 void feed_end(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, char *message)
 {
-    feed->state = state;
-    feed->code = code;
-    feed->message = message;
+    feed_set_state(feed, state, code, message);
     feed->closed = true;
     feed_changed(chan, feed);
 }
 
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message)
 {
-    char *text = feed_copy_message(message);
+    char *text = source_message_copy(message);
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);

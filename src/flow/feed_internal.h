@@ -42,7 +42,7 @@ struct feed {
     uint32_t state, reported_state;
     bool closed;   /* feed_close() was called */
     bool ended;    /* its last state was reported; the opener's reference is gone */
-    uint32_t code; /* with `message`: why it ended */
+    uint32_t code; /* with `message`: the cause of `state` */
     char *message; /* NULL: none */
     struct list waiting_entries, parked_entries;
     struct totals accepted, delivered, dropped, waiting, in_flight, parked;
@@ -80,7 +80,8 @@ struct feed *feed_new(bool pausable);
  * when memory runs out; then the feed is freed. */
 struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *source);
 struct unreported feed_gap_loss(uint64_t first, uint64_t last, bool count_unknown);
-char *feed_copy_message(const char *text); /* NULL: it is empty, or memory ran out */
+/* Takes `message` over; NULL: none. */
+void feed_set_state(struct feed *feed, uint32_t state, uint32_t code, char *message);
 /* Closes the feed, and takes `message` over. The feed may be gone afterwards. */
 void feed_end(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, char *message);
 

@@ -5,8 +5,10 @@
 /* Numbers as in the API's enum ProducerState. */
 enum producer_state {
     PRODUCER_IDLE = 1,
+    PRODUCER_CONNECTING = 2,
     PRODUCER_ACTIVE = 3,
     PRODUCER_BLOCKED = 4,
+    PRODUCER_UNAVAILABLE = 5,
     PRODUCER_DRAINING = 6,
     PRODUCER_ENDED = 7,
     PRODUCER_REMOVED = 8,

@@ -33,23 +33,27 @@ struct feed *shared_feed(struct chan *chan, struct source *source)
     return feed;
 }
 
-void shared_begin(struct chan *chan, struct source *source, uint32_t state)
+void shared_state(struct chan *chan, struct source *source, const struct source_state *state)
 {
     SCRATCH struct deferred deferred;
     struct feed *feed;
+    char *text;
 
     if (chan->limits.no_states)
         return;
+    text = source_message_copy(state->message);
     chan_enter(chan, &deferred);
     feed = chan->resync ? feed_table_find(&chan->shared, source) : shared_feed(chan, source);
     if (feed) {
-        feed->state = state;
-        feed->reported_state = FEED_STATE_NONE;
+        feed_set_state(feed, state->state, state->code, text);
+        text = NULL;
+        feed->reported_state = FEED_STATE_NONE; /* the cause may be another one */
         feed_changed(chan, feed);
     } else {
         chan_resync(chan);
     }
     chan_leave(chan);
+    free(text);
 }
 
 void shared_begin_many(struct chan *chan)
@@ -149,7 +153,7 @@ static void close_shared(struct chan *chan, struct feed *feed, uint32_t state, u
 
 void shared_end(struct chan *chan, struct source *source, uint32_t state, uint32_t code, const char *message)
 {
-    char *text = feed_copy_message(message);
+    char *text = source_message_copy(message);
     SCRATCH struct deferred deferred;
     struct feed *feed;
 

@@ -15,7 +15,7 @@
  * takes the place of them all.
  *
  * Threads: any, under the channel's lock. For one source, calls and puts come one after another;
- * only shared_begin() may come while the source puts. */
+ * only shared_state() may come while the source puts. */
 #ifndef TRIBUTARY_FLOW_SHARED_FEED_H
 #define TRIBUTARY_FLOW_SHARED_FEED_H
 
@@ -23,17 +23,19 @@
 #include <stdint.h>
 
 #include "event/chunk.h"
+#include "flow/source_state.h"
 
 #define MAX_SHARED_STATES 1024u
 
 struct chan;
 struct put_waiter;
 
-/* The channel gets what the source puts from now on. Reports its state (numbers as in the API's
- * enum ProducerState), where chan_limits.no_states does not say that nobody wants to know. */
-void shared_begin(struct chan *chan, struct source *source, uint32_t state);
+/* Reports the state of a source that the channel gets, or is about to get: its first one, or
+ * another one. chan_states() reports the latest one, with its cause. Does nothing where
+ * chan_limits.no_states says that nobody wants to know. Not after shared_end(). */
+void shared_state(struct chan *chan, struct source *source, const struct source_state *state);
 
-/* What shared_begin() of more than MAX_SHARED_STATES sources leads to, in one step: RESYNC, where
+/* What shared_state() of more than MAX_SHARED_STATES sources leads to, in one step: RESYNC, where
  * states are wanted. For a channel that is about to get so many. */
 void shared_begin_many(struct chan *chan);
 

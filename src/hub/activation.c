@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
+#include "flow/feed.h"
 #include "flow/producer_state.h"
 #include "hub/activation_route.h"
 #include "hub/activation_table.h"
@@ -27,10 +28,8 @@
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
 
-/* The retry of an activation that failed. The first wait is doubled up to the maximum. After a life
- * of this length it begins with the first wait again. */
-#define RETRY_FIRST_NS NS_PER_S
-#define MAX_RETRY_NS (30 * NS_PER_S)
+/* The retry of an activation that failed. The first wait of the session's rules is doubled up to
+ * the maximum. After a life of this length it begins with the first wait again. */
 #define RETRY_FORGIVEN_NS (60 * NS_PER_S)
 
 static const struct fsm machine = {
@@ -342,16 +341,21 @@ static uint64_t random_below(uint64_t *state, uint64_t bound)
     return (word ^ (word >> 31)) % bound;
 }
 
+static void count_failure(struct activation *activation)
+{
+    if (activation->failures < UINT8_MAX)
+        activation->failures++;
+}
+
 static void retry_later(struct activation *activation)
 {
     const struct ending failed = {.reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED};
-    int64_t wait_ns = RETRY_FIRST_NS;
+    const struct endpoint_rules *rules = &activation->session->endpoint.rules;
+    int64_t wait_ns = rules->first_retry_ns;
 
-    for (uint8_t i = 0; i < activation->failures && wait_ns < MAX_RETRY_NS; i++)
+    for (uint8_t i = 1; i < activation->failures && wait_ns < rules->max_retry_ns; i++)
         wait_ns *= 2;
-    wait_ns = MIN_OF(wait_ns, MAX_RETRY_NS);
-    if (activation->failures < UINT8_MAX)
-        activation->failures++;
+    wait_ns = MIN_OF(wait_ns, rules->max_retry_ns);
     /* Up to a quarter less, so that activations that failed together do not come back together. */
     wait_ns -= (int64_t)random_below(hub_random_state(activation->subscription->hub), (uint64_t)wait_ns / 4);
     if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK) {
@@ -366,6 +370,7 @@ static void retry(struct activation *activation)
     struct filter_part part = producer_part(&activation->session->producer, filter);
 
     if (activation_open_route(activation, filter, &part, NULL) != ERR_OK) {
+        count_failure(activation);
         retry_later(activation);
         return;
     }
@@ -373,25 +378,40 @@ static void retry(struct activation *activation)
     ready_add(&activation->ready);
 }
 
-static bool is_retried(const struct activation *activation, uint32_t code)
+static bool is_retried(const struct activation *activation, uint32_t code, enum session_end_rule rule)
 {
-    return code != CODE_OK && activation->state == ACTIVATION_ACTIVE && activation->ctx.state == CTX_LIVE &&
+    bool wanted = rule == SESSION_END_RETRY || (rule == SESSION_END_BY_CODE && code != CODE_OK);
+
+    return wanted && activation->state == ACTIVATION_ACTIVE && activation->ctx.state == CTX_LIVE &&
            activation->session->state == SESSION_LIVE && !activation->subscription->ends_with_activations;
 }
 
-void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message)
+void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message,
+                                  enum session_end_rule rule)
 {
-    const struct ending ending = {.state = PRODUCER_ENDED, .code = code, .message = message};
+    struct ending ending = {.state = PRODUCER_ENDED, .code = code, .message = message};
 
-    if (!is_retried(activation, code)) {
+    if (!is_retried(activation, code, rule)) {
         end(activation, &ending);
         return;
     }
-    if (clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
+    if (code == CODE_OK || clock_mono_ns() - activation->started_ns >= RETRY_FORGIVEN_NS)
         activation->failures = 0;
+    if (code != CODE_OK)
+        count_failure(activation);
+    if (code != CODE_OK && activation->session->endpoint.is_endpoint)
+        ending.state = PRODUCER_UNAVAILABLE;
     finish_start(activation, &ending);
+    endpoint_moved(&activation->session->endpoint, &activation->upstream_active, PRODUCER_UNAVAILABLE);
     fsm_move(&machine, activation, ACTIVATION_RETRYING);
     retry_later(activation);
+}
+
+void activation_reported(struct activation *activation, enum producer_state state)
+{
+    CHECK(state == PRODUCER_CONNECTING || state == PRODUCER_ACTIVE);
+    endpoint_moved(&activation->session->endpoint, &activation->upstream_active, state);
+    feed_state(activation->route.chan, activation->route.feed, state);
 }
 
 void activation_due(struct heap_node *node)

@@ -12,7 +12,9 @@
 #include "base/ctx.h"
 #include "base/heap.h"
 #include "hub/ending.h"
+#include "flow/producer_state.h"
 #include "hub/ready.h"
+#include "hub/session_port.h"
 #include "route/data_path.h"
 
 struct session;
@@ -43,6 +45,7 @@ struct activation {
     bool in_table;          /* offers find it */
     bool ends;              /* `ending` is set: it ends when it is its turn */
     bool stop_due;          /* it has ended, and stop() is to be called */
+    bool upstream_active;   /* of an endpoint: its last state is ACTIVE */
     uint8_t failures;       /* in a row */
     struct list in_session; /* in session->activations */
     struct list in_subscription;
@@ -75,6 +78,10 @@ void activation_request_end(struct activation *activation, const struct ending *
 void activation_due(struct heap_node *node);
 
 /* The producer says that the activation has ended. `message` is valid during the call. */
-void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message);
+void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message,
+                                  enum session_end_rule rule);
+
+/* The upstream call of a started activation has this state now: CONNECTING or ACTIVE. */
+void activation_reported(struct activation *activation, enum producer_state state);
 
 #endif

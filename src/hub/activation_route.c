@@ -30,7 +30,8 @@ enum err activation_open_route(struct activation *activation, const struct filte
     struct inlet *inlet = &activation->inlet;
     const struct inlet_start start = {.name = source_name(activation->session->producer.inlet.source),
                                       .epoch = clock_epoch_ns(),
-                                      .state = INLET_OPEN};
+                                      .state = INLET_OPEN,
+                                      .source_state = endpoint_first_state(&activation->session->endpoint)};
 
     if (inlet_init(inlet, &start) != ERR_OK)
         return ERR_NO_MEMORY;
@@ -39,6 +40,7 @@ enum err activation_open_route(struct activation *activation, const struct filte
         return ERR_NO_MEMORY;
     }
     route_enter(&activation->route, start_point);
+    endpoint_moved(&activation->session->endpoint, &activation->upstream_active, PRODUCER_CONNECTING);
     activation->open = true;
     count_add(COUNT_LIVE_ROUTES, 1);
     return ERR_OK;
@@ -52,6 +54,7 @@ void activation_close_route(struct activation *activation, const struct ending *
     feed_close(activation->route.chan, activation->route.feed, ending->state, ending->code, ending->message);
     if (atomic_exchange(&activation->paused, false))
         atomic_fetch_sub(&activation->session->paused, 1);
+    endpoint_left(&activation->session->endpoint, &activation->upstream_active);
     route_fini(&activation->route);
     inlet_fini(&activation->inlet);
     activation->open = false;

@@ -70,3 +70,13 @@ void activation_table_remove(struct activation *activation)
     pthread_mutex_unlock(&session->lock);
     count_add(COUNT_LIVE_ACTIVATIONS, -1);
 }
+
+struct activation *activation_table_get(struct session *session, uint64_t number)
+{
+    struct activation *activation;
+
+    pthread_mutex_lock(&session->lock);
+    activation = activation_table_find(session, number);
+    pthread_mutex_unlock(&session->lock);
+    return activation;
+}

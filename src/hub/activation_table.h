@@ -15,6 +15,9 @@ bool activation_table_add(struct activation *activation);
  * Does nothing where it is not in the table. */
 void activation_table_remove(struct activation *activation);
 
+/* Loop. NULL: it is not there. */
+struct activation *activation_table_get(struct session *session, uint64_t number);
+
 static inline struct activation **activation_table_slot(const struct session *session, uint64_t number)
 {
     return &session->slots[number & (session->slot_count - 1)];

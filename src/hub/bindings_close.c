@@ -22,9 +22,9 @@ void bindings_close(struct producer *producer, uint32_t state, uint32_t code, co
 {
     struct wildcard_set *set = hub_wildcards(producer->hub);
 
-    wildcard_set_remove_inlet(set, &producer->inlet, state, code, message);
+    wildcard_set_remove_inlet(set, &producer->inlet, &(struct source_state){state, code, message});
     while (inlet_has_reports(&producer->inlet))
-        (void)wildcard_set_report(set);
+        (void)inlet_reports_step(set);
     while (close_last(producer, state, code, message))
         continue;
 }
@@ -58,8 +58,8 @@ bool bindings_end(struct producer *producer, const struct bindings_end *end)
 {
     struct loop *loop = hub_loop(producer->hub);
 
-    wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet, end->state, end->code,
-                              end->message);
+    wildcard_set_remove_inlet(hub_wildcards(producer->hub), &producer->inlet,
+                              &(struct source_state){end->state, end->code, end->message});
     if (bindings_are_gone(&producer->inlet))
         return true;
     producer->bindings_end = *end;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-#include "route/wildcard.h"
+#include "route/inlet_report.h"
 
 struct producer;
 
@@ -21,7 +21,7 @@ struct bindings_end {
     bool awaits_reports; /* and then takes the bindings out */
 };
 
-/* Whether it has no binding, and nothing is left to be reported to wildcards. */
+/* Whether it has no binding, and nothing is left to be reported of it. */
 static inline bool bindings_are_gone(const struct inlet *inlet)
 {
     return inlet->route_count == 0 && !inlet_has_reports(inlet);

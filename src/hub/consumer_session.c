@@ -10,6 +10,7 @@
 #include "hub/hub_query.h"
 #include "hub/reselection.h"
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
 #include "hub/subscription_internal.h"
 #include "route/offer.h"
 
@@ -59,8 +60,12 @@ static void query(struct producer *producer, struct producer_view *view)
 
 static unsigned state(const struct producer *producer, const struct producer_view *view)
 {
-    if (session_of(producer)->state == SESSION_CLOSING)
+    const struct session *session = session_of(producer);
+
+    if (session->state == SESSION_CLOSING)
         return PRODUCER_DRAINING;
+    if (session->endpoint.is_endpoint && !list_empty(&session->activations))
+        return session->endpoint.active_count > 0 ? PRODUCER_ACTIVE : session->endpoint.state;
     return view->activations > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
 }
 
@@ -94,6 +99,17 @@ static enum err offer(struct session *session, uint64_t number, struct chunk *ch
     return inlet_offer_locked(&activation->inlet, chunk, NULL, offer_out);
 }
 
+static void report(struct session *session, uint64_t number, enum producer_state state, uint32_t code,
+                   const char *message)
+{
+    struct activation *activation = activation_table_get(session, number);
+
+    (void)code; /* an activation that has failed ends: session_end() */
+    (void)message;
+    if (activation)
+        activation_reported(activation, state);
+}
+
 const struct session_kind consumer_session_kind = {
     .producer = {.name = "PER_CONSUMER",
                  .taken = "a registered session has it",
@@ -108,4 +124,5 @@ const struct session_kind consumer_session_kind = {
     .live_inlet = INLET_CLOSED,
     .closed = closed,
     .offer = offer,
+    .report = report,
 };

@@ -170,7 +170,7 @@ void hub_drain(struct hub *hub, int64_t drain_ns, void (*emptied)(void *ctx), vo
 
 static bool report_step(struct slice *slice)
 {
-    return wildcard_set_report(&container_of(slice, struct hub, report)->wildcards);
+    return inlet_reports_step(&container_of(slice, struct hub, report)->wildcards);
 }
 
 struct status hub_new(struct loop *loop, struct hub **hub_out)

@@ -21,7 +21,7 @@ struct loop *hub_loop(struct hub *hub);
 struct ready_list *hub_ready(struct hub *hub);
 struct registry *hub_registry(struct hub *hub);
 struct wildcard_set *hub_wildcards(struct hub *hub); /* its lock guards the bindings' lists too */
-struct slice *hub_report(struct hub *hub);           /* reports to the wildcards what is due */
+struct slice *hub_report(struct hub *hub);           /* reports what is due of sources */
 struct transients *hub_transients(struct hub *hub);
 struct due_queue *hub_due_queue(struct hub *hub);
 uint64_t *hub_random_state(struct hub *hub);

@@ -15,6 +15,7 @@
 
 struct chan;
 struct hub;
+struct session_port;
 
 struct producer_view {
     struct bytes name;
@@ -26,6 +27,9 @@ struct producer_view {
     const char *peer;
     /* Sessions; zero for others. */
     bool is_session, per_consumer;
+    bool is_endpoint;                /* a session too */
+    const struct session_port *port; /* as in session_params, like the next */
+    void *port_ctx;                  /* NULL after hub_unregister(): its last bindings still end */
     const struct pair *labels;
     size_t label_count;
     const struct bytes *topics;

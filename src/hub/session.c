@@ -8,6 +8,7 @@
 #include "hub/hub_parts.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
 
 static const struct session_kind *const kinds[] = {
     [SESSION_SHARED] = &shared_session_kind,

@@ -7,9 +7,11 @@
 #include "base/peer.h"
 #include "base/status.h"
 #include "event/filter.h"
+#include "flow/producer_state.h"
 #include "hub/session_port.h"
 
 struct chunk;
+struct endpoint_rules;
 struct hub;
 struct offer;
 struct put_waiter;
@@ -30,6 +32,9 @@ struct session_params {
     struct peer_key peer_key; /* whom the name is charged to */
     const struct session_port *port;
     void *ctx;
+    /* The server dials the producer: the session is an endpoint, and session_report() says how that
+     * goes. Copied. NULL: the producer has dialled in. */
+    const struct endpoint_rules *endpoint;
 };
 
 /* Registers a session. A transient producer of this name is replaced at once: its inlet is removed,
@@ -67,10 +72,24 @@ void session_give_up(struct session *session, const struct put_waiter *waiter);
 void session_unblocked(struct session *session);
 
 /* The producer says that an activation has ended, whether it was stopped or not. It comes after the
- * activation's last offer. `code` 0: it is complete. Otherwise it has failed: while its consumer
- * and its session go on it is started again, under another number, after a second and later after
- * up to 30. With `end_when_all_ended` it is not started again: there a failure is an end. Does
- * nothing where the activation is unknown or has ended. */
-void session_end(struct session *session, uint64_t activation, uint32_t code, const char *message);
+ * activation's last offer. `code` 0: it is complete. Otherwise it has failed. Where `rule` says so,
+ * and while its consumer and its session go on, it is started again, under another number, after a
+ * second and later after up to 30; of an endpoint after what its rules say. After code 0 that is
+ * the first wait each time. With `end_when_all_ended` it is not started again: there a failure is
+ * an end. Does nothing where the activation is unknown or has ended.
+ *
+ * Its consumer gets ENDED, with code and message. Where an activation of an endpoint has failed and
+ * is started again, it gets UNAVAILABLE. */
+void session_end(struct session *session, uint64_t activation, uint32_t code, const char *message,
+                 enum session_end_rule rule);
+
+/* Endpoints only: how the upstream call of an activation goes. It is CONNECTING, as it begins, or
+ * ACTIVE. Its consumer hears that. Does nothing where the activation is unknown or has ended.
+ *
+ * In mode SHARED `activation` is 0, and the state may be UNAVAILABLE too, with its cause. `code` 0:
+ * there is none. `message` may be NULL; at most 256 bytes of it are copied. All consumers hear it,
+ * in portions: of states that come fast each hears some, and always the last one. */
+void session_report(struct session *session, uint64_t activation, enum producer_state state, uint32_t code,
+                    const char *message);
 
 #endif

@@ -9,33 +9,19 @@
 
 #include "flow/totals.h"
 #include "hub/ending.h"
+#include "hub/endpoint.h"
 #include "hub/producer_internal.h"
 #include "hub/ready.h"
 #include "hub/session_port.h"
 #include "loop/loop.h"
 
 struct activation;
-struct offer;
-struct put_waiter;
 struct session;
+struct session_kind;
 struct session_params;
 
 /* See the diagram in session_life.c. */
 enum session_state { SESSION_WAITING, SESSION_LIVE, SESSION_CLOSING, SESSION_GONE };
-
-/* What the sessions of one mode do. */
-struct session_kind {
-    struct producer_kind producer;
-    enum inlet_state live_inlet; /* of the session's own inlet, while the session is LIVE */
-    /* Whether nothing is left to wait for in a session that is CLOSING. */
-    bool (*closed)(const struct session *session);
-    /* session_offer() (session.h); any thread */
-    enum err (*offer)(struct session *session, uint64_t activation, struct chunk *chunk,
-                      struct put_waiter *waiter, struct offer *offer_out);
-};
-
-extern const struct session_kind shared_session_kind;   /* shared_session.c */
-extern const struct session_kind consumer_session_kind; /* consumer_session.c */
 
 struct session {
     struct producer producer;
@@ -76,7 +62,8 @@ struct session {
     enum fault_reason closing_reason; /* of the gentle end */
     int64_t deadline_ns;
     struct timer deadline;
-    struct ending ending;    /* GONE: how it ended */
+    struct ending ending; /* GONE: how it ended */
+    struct endpoint endpoint;
     struct list activations; /* by their in_session, in the order of their creation */
     uint64_t expired_activations;
 };
@@ -135,16 +122,5 @@ void session_take_name(struct session *session, struct producer *holder, struct 
 
 /* Every session kind's remove(). */
 void session_remove(struct producer *producer, enum fault_reason reason, int64_t drain_ns);
-
-/* ---- session_kind.c: what the kinds have in common ---- */
-
-/* Every session kind's joinable() and free(). Sessions leave the map before the hub is freed. */
-bool session_joinable(const struct producer *producer);
-void session_free_at_end(struct producer *producer);
-/* Any thread. Counts events that nobody wants any more. ERR_CLOSED. */
-enum err session_drop(const struct chunk *chunk);
-
-/* Fills in what every session has. */
-void session_view(struct session *session, struct producer_view *view);
 
 #endif

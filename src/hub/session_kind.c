@@ -3,6 +3,7 @@
 #include "event/chunk.h"
 #include "hub/hub_query.h"
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
 
 void session_view(struct session *session, struct producer_view *view)
 {
@@ -10,6 +11,9 @@ void session_view(struct session *session, struct producer_view *view)
 
     view->open_calls = 1;
     view->is_session = true;
+    view->is_endpoint = session->endpoint.is_endpoint;
+    view->port = session->port;
+    view->port_ctx = session->unregistered ? NULL : session->port_ctx;
     view->labels = session->producer.labels;
     view->label_count = session->producer.label_count;
     view->topics = session->topics;

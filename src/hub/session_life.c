@@ -20,6 +20,7 @@
 #include "hub/hub_parts.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
 #include "route/inlet.h"
 
 static const struct fsm machine = {

@@ -1,5 +1,6 @@
 /* session_make.c - sessions: making and freeing them. */
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,11 +76,13 @@ void session_release(struct session *session)
 struct session *session_new(struct hub *hub, const struct session_kind *kind,
                             const struct ready_kind *ready_kind, const struct session_params *params)
 {
-    const struct inlet_start start = {.name = params->name, .epoch = clock_epoch_ns(), .state = INLET_CLOSED};
+    struct inlet_start start = {.name = params->name, .epoch = clock_epoch_ns(), .state = INLET_CLOSED};
     struct session *session = calloc(1, sizeof(*session));
 
     if (!session)
         return NULL;
+    endpoint_init(&session->endpoint, params->endpoint);
+    start.source_state = endpoint_first_state(&session->endpoint);
     if (copy_texts(session, params) != ERR_OK ||
         producer_init(&session->producer, &kind->producer, hub, hub_registry(hub), &start, params->peer) !=
             ERR_OK) {

@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "hub/activation_table.h"
 #include "hub/session.h"
+#include "hub/session_kind.h"
 #include "route/offer.h"
 
 enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk,
@@ -23,15 +24,20 @@ void session_unblocked(struct session *session)
     session_release(session);
 }
 
-void session_end(struct session *session, uint64_t number, uint32_t code, const char *message)
+void session_end(struct session *session, uint64_t number, uint32_t code, const char *message,
+                 enum session_end_rule rule)
 {
     struct ready_list *list = session->ready.list;
-    struct activation *activation;
+    struct activation *activation = activation_table_get(session, number);
 
-    pthread_mutex_lock(&session->lock);
-    activation = activation_table_find(session, number);
-    pthread_mutex_unlock(&session->lock);
     if (activation)
-        activation_ended_by_producer(activation, code, message);
+        activation_ended_by_producer(activation, code, message, rule);
     ready_run(list);
+}
+
+void session_report(struct session *session, uint64_t number, enum producer_state state, uint32_t code,
+                    const char *message)
+{
+    CHECK(session->endpoint.is_endpoint);
+    session->kind->report(session, number, state, code, message);
 }

@@ -12,6 +12,13 @@ struct shared_bytes;
 
 enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2 };
 
+/* What follows from the end of an activation: session_end(). */
+enum session_end_rule {
+    SESSION_END_BY_CODE, /* it is started again unless the code is 0 */
+    SESSION_END_RETRY,   /* it is started again, also where the code is 0 */
+    SESSION_END_FINAL    /* it is never started again */
+};
+
 struct activation_params {
     uint64_t activation;
     struct shared_bytes *request; /* retain it to keep it; NULL: empty */
@@ -19,9 +26,10 @@ struct activation_params {
     const char *subscription_id;
 };
 
-/* All functions but set_paused() are called on the loop, in order. They may call session_end() and
- * hub_unregister() of the same session, and nothing else of the hub. What such a call leads to is
- * done after the function has returned. After hub_unregister() none is called. */
+/* All functions but set_paused() are called on the loop, in order. They may call session_end(),
+ * session_report() and hub_unregister() of the same session, and nothing else of the hub. What such
+ * a call leads to is done after the function has returned. After hub_unregister() none is
+ * called. */
 struct session_port {
     /* The session is registered and has its name. The first call of all. */
     void (*welcome)(void *ctx, uint64_t epoch);

@@ -1,8 +1,11 @@
 /* shared_session.c - the kind of sessions that publish once for all consumers (SHARED). */
 #include "flow/producer_state.h"
 #include "hub/binding.h"
+#include "hub/hub_parts.h"
 #include "hub/hub_query.h"
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
+#include "route/inlet_report.h"
 #include "route/offer.h"
 
 static void query(struct producer *producer, struct producer_view *view)
@@ -12,9 +15,13 @@ static void query(struct producer *producer, struct producer_view *view)
 
 static unsigned state(const struct producer *producer, const struct producer_view *view)
 {
-    if (session_of(producer)->state == SESSION_CLOSING)
+    const struct session *session = session_of(producer);
+
+    if (session->state == SESSION_CLOSING)
         return PRODUCER_DRAINING;
-    return view->blocked_calls > 0 ? PRODUCER_BLOCKED : PRODUCER_ACTIVE;
+    if (session->endpoint.state == PRODUCER_ACTIVE && view->blocked_calls > 0)
+        return PRODUCER_BLOCKED;
+    return session->endpoint.state;
 }
 
 /* It may publish until its deadline, or until it leaves. */
@@ -38,6 +45,18 @@ static enum err offer(struct session *session, uint64_t activation, struct chunk
     return err == ERR_CLOSED || err == ERR_NOT_FOUND ? session_drop(chunk) : err;
 }
 
+static void report(struct session *session, uint64_t activation, enum producer_state state, uint32_t code,
+                   const char *message)
+{
+    struct hub *hub = session->producer.hub;
+
+    CHECK(activation == 0);
+    session->endpoint.state = state;
+    inlet_report_change(hub_wildcards(hub), &session->producer.inlet,
+                        &(struct source_state){state, code, message});
+    loop_slice_later(hub_loop(hub), hub_report(hub));
+}
+
 const struct session_kind shared_session_kind = {
     .producer = {.name = "SHARED",
                  .taken = "a registered session has it",
@@ -53,4 +72,5 @@ const struct session_kind shared_session_kind = {
     .live_inlet = INLET_OPEN,
     .closed = closed,
     .offer = offer,
+    .report = report,
 };

@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "event/chunk.h"
 #include "event/matcher.h"
+#include "flow/source_state.h"
 #include "flow/totals.h"
 
 struct chan;
@@ -38,14 +39,15 @@ enum inlet_state {
     INLET_REMOVED /* accepts nothing, and never will: a caller must find its source again */
 };
 
-/* What is still to be reported to the wildcards of an inlet: that its source began, or that it
- * ended. The control thread changes it under the set's lock. */
-struct wildcard_report {
-    struct list link;     /* in set->reports; in no list: nothing is to be reported */
-    uint32_t next, count; /* in the set's list: the next wildcard, and the one behind the last */
-    bool ended;
-    uint32_t state, code; /* for shared_end() */
-    const char *message;  /* NULL: none */
+/* What is still to be reported to the channels of an inlet, in portions: the state of its source,
+ * or that it ended. See inlet_report.c. The control thread changes it under the set's lock. */
+struct inlet_report {
+    struct list link;            /* in set->reports; in no list: nothing is to be reported */
+    uint32_t next, count, again; /* which wildcards of the set's list are due */
+    uint32_t routes;             /* so many of inlet->routes are due */
+    bool routes_again;           /* afterwards all are */
+    bool ended;                  /* `end` is to be reported, to wildcards only */
+    struct source_state end;     /* its message is the caller's */
 };
 
 struct inlet {
@@ -67,6 +69,10 @@ struct inlet {
     struct totals published;
     int64_t last_event_wall_ns;
     struct history *history; /* NULL: none is kept */
+    /* What a channel that joins hears of the source. */
+    struct source_state source_state; /* its message is the next */
+    char *source_message;             /* NULL: none */
+    uint32_t source_version;          /* how often the state has changed */
 
     /* Any thread. Offers that are blocked. It is below zero for a moment where a put waiter is
      * notified before its offer has returned. */
@@ -74,7 +80,7 @@ struct inlet {
 
     struct list in_set;  /* in set->inlets of its wildcard set, under the set's lock */
     uint64_t out_of_set; /* set->removals when it was taken out; 0: it was not */
-    struct wildcard_report report;
+    struct inlet_report report;
 };
 
 /* A place in the list of a wildcard set. */
@@ -89,6 +95,8 @@ struct route {
     struct feed *feed; /* of an activation; NULL: the shared feed of the source */
     struct inlet *inlet;
     uint32_t generation; /* without a feed of its own: for chan_put_shared() */
+
+    uint32_t reported_version; /* inlet->source_version that the channel has heard of; control thread */
 
     /* Under the inlet's lock. */
     const struct filter *filter;

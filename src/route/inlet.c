@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fsm.h"
+#include "flow/producer_state.h"
 #include "route/history.h"
 
 static const struct fsm machine = {
@@ -20,11 +21,13 @@ enum err inlet_init(struct inlet *inlet, const struct inlet_start *start)
 
     if (!source)
         return ERR_NO_MEMORY;
-    *inlet = (struct inlet){.source = source,
-                            .state = start->state,
-                            .routes = inlet->first,
-                            .route_capacity = ARRAY_LEN(inlet->first),
-                            .last_sequence = start->last_sequence};
+    *inlet = (struct inlet){
+        .source = source,
+        .state = start->state,
+        .source_state = {.state = start->source_state ? start->source_state : (uint32_t)PRODUCER_ACTIVE},
+        .routes = inlet->first,
+        .route_capacity = ARRAY_LEN(inlet->first),
+        .last_sequence = start->last_sequence};
     atomic_store(&source->routed, start->last_sequence);
     list_init(&inlet->in_set);
     list_init(&inlet->report.link);
@@ -40,6 +43,7 @@ void inlet_fini(struct inlet *inlet)
     history_free(inlet->history);
     matcher_free(inlet->matcher);
     source_release(inlet->source);
+    free(inlet->source_message);
     pthread_mutex_destroy(&inlet->lock);
 }
 
@@ -49,6 +53,29 @@ void inlet_set_state(struct inlet *inlet, enum inlet_state state)
     if (fsm_allows(&machine, inlet->state, state))
         fsm_move(&machine, inlet, state);
     pthread_mutex_unlock(&inlet->lock);
+}
+
+static bool same_text(const char *one, const char *other)
+{
+    return strcmp(one ? one : "", other ? other : "") == 0;
+}
+
+bool inlet_set_source_state(struct inlet *inlet, const struct source_state *state)
+{
+    const struct source_state *before = &inlet->source_state;
+    char *message = source_message_copy(state->message), *former = inlet->source_message;
+
+    if (before->state == state->state && before->code == state->code && same_text(former, message)) {
+        free(message);
+        return false;
+    }
+    pthread_mutex_lock(&inlet->lock);
+    inlet->source_state = (struct source_state){state->state, state->code, message};
+    inlet->source_message = message;
+    inlet->source_version++;
+    pthread_mutex_unlock(&inlet->lock);
+    free(former);
+    return true;
 }
 
 enum err inlet_reserve(struct inlet *inlet)

@@ -13,6 +13,7 @@ struct inlet_start {
     uint64_t epoch;
     uint64_t last_sequence; /* the first event gets the next one; 0 in a new epoch */
     enum inlet_state state;
+    uint32_t source_state; /* numbers as in enum producer_state; 0: ACTIVE */
 };
 
 /* Makes an inlet without routes. ERR_NO_MEMORY: there is nothing to end. */
@@ -21,6 +22,10 @@ void inlet_fini(struct inlet *inlet); /* it must have no routes */
 
 /* Sets the state. A removed inlet stays removed; nothing happens to an inlet that has the state. */
 void inlet_set_state(struct inlet *inlet, enum inlet_state state);
+
+/* The source has another state, which is copied: what a channel hears that joins. Others hear it by
+ * inlet_report_change(). Returns false where it has that state, with that cause. */
+bool inlet_set_source_state(struct inlet *inlet, const struct source_state *state);
 
 /* Makes space for one more route, so that route_link() cannot fail. ERR_NO_MEMORY: nothing has
  * changed. */

@@ -2,7 +2,6 @@
 #include "route/route.h"
 
 #include "flow/feed.h"
-#include "flow/producer_state.h"
 #include "flow/shared_feed.h"
 #include "route/history.h"
 #include "route/resume.h"
@@ -35,12 +34,17 @@ enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
 
     if (route_entry_new(inlet, route, filter, part, &entry) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (pause_port && !(feed = feed_open(chan, inlet->source, PRODUCER_ACTIVE, pause_port))) {
+    if (pause_port && !(feed = feed_open(chan, inlet->source, inlet->source_state.state, pause_port))) {
         match_entry_free(entry);
         return ERR_NO_MEMORY;
     }
-    *route = (struct route){
-        .chan = chan, .feed = feed, .inlet = inlet, .filter = filter, .part = *part, .entry = entry};
+    *route = (struct route){.chan = chan,
+                            .feed = feed,
+                            .inlet = inlet,
+                            .filter = filter,
+                            .part = *part,
+                            .entry = entry,
+                            .reported_version = inlet->source_version};
     return ERR_OK;
 }
 
@@ -113,9 +117,24 @@ void route_unlink(struct route *route)
         route->keeps = shared_freeze(route->chan, route->inlet->source);
 }
 
+static void report(struct route *route)
+{
+    route->reported_version = route->inlet->source_version;
+    shared_state(route->chan, route->inlet->source, &route->inlet->source_state);
+}
+
+void route_report(struct route *route)
+{
+    if (!route->feed && route->reported_version != route->inlet->source_version)
+        report(route);
+}
+
+/* An inlet that has left its set has ended. A second route hears nothing: the first one does. */
 void route_hand_over(struct route *route)
 {
     CHECK(route->linked && !route->feed);
+    if (!route->second && !list_empty(&route->inlet->in_set))
+        route_report(route);
     take_out(route);
 }
 
@@ -137,7 +156,7 @@ struct match_entry *route_set_filter(struct route *route, const struct filter *f
 void route_begin(struct route *route)
 {
     if (!route->feed)
-        shared_begin(route->chan, route->inlet->source, PRODUCER_ACTIVE);
+        report(route);
 }
 
 void route_enter(struct route *route, const struct start_point *start_point)

@@ -32,9 +32,12 @@ void route_fini(struct route *route);
 MUST_CHECK enum err route_entry_new(struct inlet *inlet, struct route *route, const struct filter *filter,
                                     const struct filter_part *part, struct match_entry **entry_out);
 
-/* Reports to the channel that the source is ACTIVE, before a route without a feed is linked for the
+/* Reports the state of the source to the channel, before a route without a feed is linked for the
  * first time. */
 void route_begin(struct route *route);
+
+/* The same later, where the state has changed since. Does nothing for a route with a feed. */
+void route_report(struct route *route);
 
 /* Take the route in and out; the feed stays, and its position with it (route->keeps). The caller
  * holds the inlet's lock. Before route_link() there must be space (inlet_reserve()). route_unlink()
@@ -48,7 +51,8 @@ void route_set_first(struct route *route);
 
 /* Takes out a linked route without a feed, where something else takes over from it under the same
  * lock (wildcard_take_over()), or puts in its place already (chan_change_over()). The shared feed
- * of the source, if there is one, goes on. */
+ * of the source, if there is one, goes on. What is still to be reported to the route is reported
+ * now. */
 void route_hand_over(struct route *route);
 
 /* route_begin() and route_link() for a caller that does not hold the lock. What `start_point` asks

@@ -5,13 +5,11 @@
 #include <string.h>
 
 #include "base/counters.h"
-#include "flow/producer_state.h"
 #include "flow/shared_feed.h"
+#include "route/inlet_report.h"
 #include "route/route.h"
 
 #define FIRST_CAPACITY 8u
-/* Wildcards to which one step reports. Each may wake the thread of a connection. */
-#define STEP_REPORTS 8u
 
 void wildcard_set_init(struct wildcard_set *set, void (*reported)(struct inlet *inlet))
 {
@@ -47,66 +45,6 @@ static void swap(struct wildcard_set *set)
     set->spare = before;
 }
 
-/* ---- reports ---- */
-
-static struct inlet *inlet_of(struct list *link)
-{
-    return container_of(link, struct inlet, report.link);
-}
-
-/* Without the inlet's lock, which a put to many channels holds for long. A source that has ended
- * puts no more. */
-static void report_to(struct inlet *inlet, struct chan *chan)
-{
-    const struct wildcard_report *report = &inlet->report;
-
-    if (report->ended)
-        shared_end(chan, inlet->source, report->state, report->code, report->message);
-    else
-        shared_begin(chan, inlet->source, PRODUCER_ACTIVE);
-}
-
-/* It takes the place of what was not reported yet. */
-static void report_later(struct wildcard_set *set, struct inlet *inlet, const struct wildcard_report *what)
-{
-    list_remove(&inlet->report.link);
-    inlet->report = *what;
-    list_init(&inlet->report.link);
-    if (what->count > 0)
-        list_append(&set->reports, &inlet->report.link);
-}
-
-static void report_some(struct wildcard_set *set, struct inlet *inlet)
-{
-    struct wildcard_report *report = &inlet->report;
-
-    for (uint32_t left = STEP_REPORTS; left > 0 && report->next < report->count; left--) {
-        const struct wildcard_entry *entry = &set->present[report->next++];
-
-        if (!entry->wildcard->abandoned)
-            report_to(inlet, entry->chan);
-    }
-}
-
-bool wildcard_set_report(struct wildcard_set *set)
-{
-    struct list *node = list_first(&set->reports);
-    struct inlet *inlet = node ? inlet_of(node) : NULL;
-    bool over;
-
-    if (!inlet)
-        return false;
-    pthread_mutex_lock(&set->lock);
-    report_some(set, inlet);
-    over = inlet->report.next == inlet->report.count;
-    if (over)
-        list_remove(node);
-    pthread_mutex_unlock(&set->lock);
-    if (over)
-        set->reported(inlet);
-    return !list_empty(&set->reports);
-}
-
 /* ---- inlets ---- */
 
 void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
@@ -121,12 +59,11 @@ void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
     pthread_mutex_unlock(&inlet->lock);
     list_append(&set->inlets, &inlet->in_set);
     set->inlet_count++;
-    report_later(set, inlet, &(struct wildcard_report){.count = set->count});
+    inlet_report_begin(set, inlet);
     pthread_mutex_unlock(&set->lock);
 }
 
-void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, uint32_t state, uint32_t code,
-                               const char *message)
+void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, const struct source_state *end)
 {
     const uint32_t count = inlet->wildcard_count;
 
@@ -140,9 +77,7 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, ui
     inlet->wildcards = NULL;
     inlet->wildcard_count = 0;
     pthread_mutex_unlock(&inlet->lock);
-    report_later(set, inlet,
-                 &(struct wildcard_report){
-                     .count = count, .ended = true, .state = state, .code = code, .message = message});
+    inlet_report_end(set, inlet, count, end);
     pthread_mutex_unlock(&set->lock);
     for (uint32_t i = 0; i < count; i++)
         set->present[i].wildcard->inlet_count--;
@@ -232,7 +167,7 @@ enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struc
         if (may_join) {
             inlet->wildcard_count = set->count;
             wildcard->inlet_count++;
-            shared_begin(chan, inlet->source, PRODUCER_ACTIVE);
+            shared_state(chan, inlet->source, &inlet->source_state);
         }
         pthread_mutex_unlock(&inlet->lock);
     }
@@ -265,29 +200,12 @@ enum err wildcard_take_over(struct wildcard_set *set, struct wildcard *wildcard,
     return ERR_OK;
 }
 
-/* A wildcard is about to leave the list. `hears`: what is still to be reported to it is reported
- * now. */
-static void leave_reports(struct wildcard_set *set, const struct wildcard *wildcard, bool hears)
-{
-    list_each(node, safe, &set->reports) {
-        struct inlet *inlet = inlet_of(node);
-        struct wildcard_report *report = &inlet->report;
-
-        if (wildcard->index >= report->count)
-            continue;
-        if (hears && wildcard->index >= report->next)
-            report_to(inlet, wildcard->chan);
-        report->next -= wildcard->index < report->next;
-        report->count--;
-    }
-}
-
 /* Takes the wildcard out of the list. */
 static void take_out(struct wildcard_set *set, struct wildcard *wildcard, bool hears)
 {
     const uint32_t index = wildcard->index;
 
-    leave_reports(set, wildcard, hears);
+    inlet_reports_leave(set, wildcard, hears);
     list_remove(&wildcard->link);
     wildcard->abandoned = false;
     if (index > 0)
@@ -380,10 +298,11 @@ void wildcard_sweep(struct wildcard_set *set, struct list *gone)
         pthread_mutex_unlock(&inlet->lock);
     }
     list_each(due, next, &set->reports) {
-        struct wildcard_report *report = &inlet_of(due)->report;
+        struct inlet_report *report = &container_of(due, struct inlet, report.link)->report;
 
         report->next = place_now(set, report->next, count);
         report->count = place_now(set, report->count, count);
+        report->again = place_now(set, report->again, count);
     }
     while ((node = list_first(&set->abandoned))) {
         struct wildcard *wildcard = container_of(node, struct wildcard, link);

@@ -9,53 +9,18 @@
  * passes through the lock of each inlet to hand it over, and takes the old list for the next
  * change. So it is exact for each source which events a wildcard gets.
  *
- * That a source began or ended is reported to the wildcards in portions. So a wildcard may get
- * events of a source before it hears of it.
+ * That a source began, changed or ended is reported to the wildcards in portions (inlet_report.h).
+ * So a wildcard may get events of a source before it hears of it.
  *
  * Threads: the control thread. Others may call wildcard_gets() under the set's lock. */
 #ifndef TRIBUTARY_ROUTE_WILDCARD_H
 #define TRIBUTARY_ROUTE_WILDCARD_H
 
-#include <pthread.h>
-#include <stdbool.h>
-
-#include "base/list.h"
 #include "base/status.h"
-#include "route/data_path.h"
+#include "flow/source_state.h"
+#include "route/wildcard_set.h"
 
 struct route;
-
-/* Embedded by its owner, who holds the channel as long as it is in a set. */
-struct wildcard {
-    struct chan *chan;
-    uint32_t inlet_count; /* whose events it gets */
-    uint32_t index;       /* in set->present */
-    bool in_set;
-    bool abandoned;   /* wildcard_sweep() takes it out; changed under the set's lock */
-    struct list link; /* in set->abandoned */
-};
-
-struct wildcard_set {
-    /* The control thread changes the list of inlets, and who gets their events, under `lock`, and
-     * may read these without. Other threads read them under `lock`. */
-    pthread_mutex_t lock;
-    /* Who is not the control thread holds this one while it takes `lock`. So the control thread
-     * waits for one other thread at most. */
-    pthread_mutex_t others;
-    struct list inlets;   /* struct inlet, by in_set */
-    uint32_t inlet_count; /* of `inlets` */
-    uint64_t removals;    /* how many inlets were taken out; control thread only */
-
-    struct list reports; /* struct wildcard_report, in the order of what they report; as `inlets` */
-    /* All of what was to be reported of the inlet is reported. Not under the set's lock. */
-    void (*reported)(struct inlet *inlet);
-
-    struct list abandoned; /* struct wildcard; control thread only */
-
-    /* The present list of wildcards, and memory of the same capacity for the next one. */
-    struct wildcard_entry *present, *spare;
-    uint32_t count, capacity;
-};
 
 /* `reported`: see struct wildcard_set. */
 void wildcard_set_init(struct wildcard_set *set, void (*reported)(struct inlet *inlet));
@@ -64,26 +29,17 @@ void wildcard_set_fini(struct wildcard_set *set); /* it must have no inlets and 
 /* Takes the set's lock. Any thread but the control thread. */
 void wildcard_set_enter(struct wildcard_set *set);
 
-/* The inlet gets every wildcard of the set. That its source is ACTIVE is to be reported to them:
- * wildcard_set_report(). */
+/* The inlet gets every wildcard of the set. The state of its source is to be reported to them:
+ * inlet_reports_step(). */
 void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet);
 
 /* Nothing of the inlet reaches its wildcards any more. Its last state is to be reported to them
- * (shared_end()): wildcard_set_report(). `message` must stay valid until that is over; NULL: none.
- * Does nothing where the inlet is in no set. */
-void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, uint32_t state, uint32_t code,
-                               const char *message);
-
-/* Makes some of the reports that are due, the oldest first, and calls `reported` for an inlet that
- * has no more. Returns whether more are left. */
-bool wildcard_set_report(struct wildcard_set *set);
-static inline bool inlet_has_reports(const struct inlet *inlet)
-{
-    return !list_empty(&inlet->report.link);
-}
+ * (shared_end()): inlet_reports_step(). The message must stay valid until that is over. Does
+ * nothing where the inlet is in no set. */
+void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, const struct source_state *end);
 
 /* From now on the channel gets everything of each inlet for which joins() is true. Their state is
- * reported to it (shared_begin()). The caller holds the set's lock.
+ * reported to it (shared_state()). The caller holds the set's lock.
  *   ERR_NO_MEMORY  nothing has changed */
 MUST_CHECK enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan,
                                  bool (*joins)(const struct inlet *inlet));
@@ -96,7 +52,7 @@ MUST_CHECK enum err wildcard_take_over(struct wildcard_set *set, struct wildcard
 
 /* Whether the wildcard has still to hear that the source of this report has ended. The caller holds
  * the set's lock. */
-static inline bool wildcard_awaits_end(const struct wildcard *wildcard, const struct wildcard_report *report)
+static inline bool wildcard_awaits_end(const struct wildcard *wildcard, const struct inlet_report *report)
 {
     return report->ended && wildcard->in_set && !wildcard->abandoned && wildcard->index >= report->next &&
            wildcard->index < report->count;

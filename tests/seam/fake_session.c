@@ -54,7 +54,7 @@ static void start(void *ctx, const struct activation_params *params)
     buf_bytes(&session->transcript, request.data, request.size);
     buf_text(&session->transcript, "\"");
     if (session->ends_at_start)
-        session_end(session->session, params->activation, CODE_OK, NULL);
+        session_end(session->session, params->activation, CODE_OK, NULL, SESSION_END_BY_CODE);
 }
 
 static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
@@ -69,7 +69,7 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64
     buf_format(&session->transcript, " %" PRIu64 " %s", activation, fault_reason_name(reason));
     note_deadline(session, deadline_ns);
     if (session->ends_at_stop)
-        session_end(session->session, activation, CODE_OK, NULL);
+        session_end(session->session, activation, CODE_OK, NULL, SESSION_END_BY_CODE);
     if (session->leaves_at_stop)
         fake_session_leave(session, FAULT_NONE);
 }
@@ -194,7 +194,19 @@ void fake_session_end(struct fake_session *session, uint64_t activation, enum fa
                       const char *message)
 {
     transcript("session %u ends %" PRIu64 " %s", session->number, activation, fault_code_name(code));
-    session_end(session->session, activation, code, message);
+    session_end(session->session, activation, code, message, SESSION_END_BY_CODE);
+}
+
+void fake_session_end_by(struct fake_session *session, uint64_t activation, enum fault_code code,
+                         enum session_end_rule rule)
+{
+    session_end(session->session, activation, code, "by rule", rule);
+}
+
+void fake_session_report(struct fake_session *session, uint64_t activation, enum producer_state state,
+                         uint32_t code, const char *message)
+{
+    session_report(session->session, activation, state, code, message);
 }
 
 void fake_session_leave(struct fake_session *session, enum fault_reason reason)

@@ -45,6 +45,10 @@ enum err fake_session_put(struct fake_session *session, uint64_t activation, uin
 enum err fake_session_put_topics(struct fake_session *session, uint64_t activation, const char *topics);
 void fake_session_end(struct fake_session *session, uint64_t activation, enum fault_code code,
                       const char *message);
+void fake_session_end_by(struct fake_session *session, uint64_t activation, enum fault_code code,
+                         enum session_end_rule rule);
+void fake_session_report(struct fake_session *session, uint64_t activation, enum producer_state state,
+                         uint32_t code, const char *message);
 /* Calling it twice is harmless. The transcript stays until it joins again. */
 void fake_session_leave(struct fake_session *session, enum fault_reason reason);
 void fake_session_fini(struct fake_session *session); /* leaves, if it has not left */

@@ -397,6 +397,10 @@ static void on_loss(void *ctx, const struct lost_note *note)
 static const char *state_name(uint32_t state)
 {
     switch (state) {
+    case PRODUCER_CONNECTING:
+        return "CONNECTING";
+    case PRODUCER_UNAVAILABLE:
+        return "UNAVAILABLE";
     case PRODUCER_ENDED:
         return "ENDED";
     case PRODUCER_REMOVED:

@@ -21,6 +21,7 @@
 #include "hub/producer_internal.h"
 #include "hub/session.h"
 #include "hub/session_internal.h"
+#include "hub/session_kind.h"
 #include "hub/subscription.h"
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
@@ -145,7 +146,8 @@ static void end_one(struct party *party, uint64_t number)
     /* Where it has ended already, its stop() may still come. */
     if (activation_table_find(party->session, number))
         party->starts[number] = ENDED;
-    session_end(party->session, number, codes[dice_roll(&dice, ARRAY_LEN(codes))], "it says so");
+    session_end(party->session, number, codes[dice_roll(&dice, ARRAY_LEN(codes))], "it says so",
+                SESSION_END_BY_CODE);
 }
 
 static void read_some(struct audience *audience)
@@ -781,10 +783,10 @@ static void retries_go_on_when_there_is_memory_again(void)
     }
     CHECK(party->latest == 2);
     timers_fail = true;
-    session_end(party->session, 1, CODE_UNAVAILABLE, NULL);
+    session_end(party->session, 1, CODE_UNAVAILABLE, NULL, SESSION_END_BY_CODE);
     timers_fail = false;
     virtual_time_pass(loop, NS_PER_S / 2);
-    session_end(party->session, 2, CODE_UNAVAILABLE, NULL);
+    session_end(party->session, 2, CODE_UNAVAILABLE, NULL, SESSION_END_BY_CODE);
     virtual_time_pass(loop, 2 * NS_PER_S);
     CHECK(party->latest == 4);
     finish();

@@ -54,7 +54,7 @@ static void run_for(int64_t max_ns, struct taker *takers, struct dice *dice)
 
 static void report(const struct caller *callers, const struct taker *takers)
 {
-    uint64_t offered = 0, served = 0, marks = 0, taken = 0;
+    uint64_t offered = 0, served = 0, marks = 0, taken = 0, reports = 0, unavailable = 0;
     int64_t starts = 0, stops = 0, pauses = 0;
 
     for (unsigned i = 0; i <= SESSIONS; i++) {
@@ -62,20 +62,23 @@ static void report(const struct caller *callers, const struct taker *takers)
         starts += callers[i].starts;
         stops += callers[i].stops;
         pauses += callers[i].pauses;
+        reports += callers[i].reports;
     }
     for (unsigned i = 0; i < TAKERS; i++) {
         served += takers[i].served;
         marks += takers[i].marks;
+        unavailable += takers[i].unavailable;
         taken += takers[i].total_taken;
     }
     printf("offered %llu events, took %llu; %lld activations, %lld stops, %lld pauses; %llu subscriptions, "
-           "%llu marks; removed %llu times\n",
+           "%llu marks; removed %llu times; %llu reports, %llu times UNAVAILABLE\n",
            (unsigned long long)offered, (unsigned long long)taken, (long long)starts, (long long)stops,
            (long long)pauses, (unsigned long long)served, (unsigned long long)marks,
-           (unsigned long long)callers[SESSIONS].removed);
+           (unsigned long long)callers[SESSIONS].removed, (unsigned long long)reports,
+           (unsigned long long)unavailable);
     CHECK((uint64_t)count_get(COUNT_EVENTS_IN) == offered);
     CHECK(offered > 0 && taken > 0 && starts > 0 && stops > 0 && served > TAKERS && marks > 0 &&
-          callers[SESSIONS].removed > 0);
+          callers[SESSIONS].removed > 0 && reports > 0 && unavailable > 0);
 }
 
 int main(int argc, char **argv)

@@ -4,6 +4,7 @@
 
 #include "flow/chan_batch.h"
 #include "flow/put_waiter.h"
+#include "hub/endpoint_rules.h"
 #include "hub/session.h"
 #include "seam/hub_fixture.h"
 #include "stress/wakeup.h"
@@ -37,6 +38,8 @@ struct caller {
     /* A session's. */
     struct session *session;
     enum session_mode mode;
+    bool is_endpoint;
+    uint64_t reports;
     uint64_t ending; /* the activation to end */
     pthread_mutex_t lock;
     /* Under the lock: what the session was notified of. */
@@ -75,7 +78,7 @@ struct taker {
     struct chan_batch batch;
     struct transcript *transcript;
     unsigned source_count;
-    uint64_t taken;
+    uint64_t taken, unavailable;
     /* The loop's. */
     struct subscription *subscription;
     struct subscription_result result;

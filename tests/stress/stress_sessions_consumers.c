@@ -2,6 +2,7 @@
  * subscriptions. */
 #include "stress/stress_sessions.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "event/encode.h"
@@ -27,6 +28,20 @@ static void check_topics(const struct taker *taker, const struct chan_batch_entr
     }
 }
 
+static void check_state(void *ctx, const struct feed_change *change)
+{
+    struct taker *taker = ctx;
+
+    CHECK(change->source ? change->state != PRODUCER_RESYNC : change->state == PRODUCER_RESYNC);
+    if (change->state != PRODUCER_UNAVAILABLE)
+        return;
+    taker->unavailable++;
+    if (change->code == CODE_UNAVAILABLE)
+        CHECK(strcmp(change->message, "connection refused") == 0);
+    else
+        CHECK(change->code == CODE_INTERNAL && strcmp(change->message, "enough") == 0);
+}
+
 static bool serve_batch(struct taker *taker)
 {
     uint32_t mark = chan_marked(taker->chan);
@@ -48,7 +63,7 @@ static bool serve_batch(struct taker *taker)
         if (taker->selects)
             check_topics(taker, entry);
     }
-    chan_states(taker->chan, 1000, NULL, NULL);
+    chan_states(taker->chan, 1000, check_state, taker);
     check_totals(taker->chan);
     chan_delivered(taker->chan, &taker->batch);
     if (dice_roll(&taker->dice, 100) == 0)

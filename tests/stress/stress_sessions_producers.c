@@ -185,7 +185,10 @@ static void register_session(struct caller *caller)
         .name = text_of(caller->name), .mode = caller->mode, .port = &session_port, .ctx = caller};
     struct fault fault;
 
+    static const struct endpoint_rules rules = {NS_PER_MS, 4 * NS_PER_MS};
+
     params.start_first = dice_roll(&caller->dice, 2) == 0;
+    params.endpoint = caller->is_endpoint ? &rules : NULL;
     if (hub_register(hub, &params, &caller->session, &fault) != FAULT_NONE)
         caller->session = NULL;
 }
@@ -198,8 +201,25 @@ static void unregister_session(struct caller *caller)
 
 static void end_activation(struct caller *caller)
 {
+    static const enum session_end_rule rules[] = {SESSION_END_BY_CODE, SESSION_END_RETRY, SESSION_END_FINAL};
+
     session_end(caller->session, caller->ending, dice_roll(&caller->dice, 3) == 0 ? CODE_INTERNAL : CODE_OK,
-                "enough");
+                "enough", rules[caller->is_endpoint ? dice_roll(&caller->dice, ARRAY_LEN(rules)) : 0]);
+}
+
+/* Reports a state of the shared upstream, or of any activation, also of one that has ended or never
+ * was. */
+static void report_state(struct caller *caller)
+{
+    static const enum producer_state states[] = {PRODUCER_CONNECTING, PRODUCER_ACTIVE, PRODUCER_UNAVAILABLE};
+    bool shared = caller->mode == SESSION_SHARED;
+    enum producer_state state = states[dice_roll(&caller->dice, shared ? 3 : 2)];
+    uint64_t activation = shared ? 0 : 1 + dice_roll(&caller->dice, caller->latest + 2);
+    bool lost = state == PRODUCER_UNAVAILABLE;
+
+    session_report(caller->session, activation, state, lost ? CODE_UNAVAILABLE : CODE_OK,
+                   lost ? "connection refused" : NULL);
+    caller->reports++;
 }
 
 static void offer(struct caller *caller, uint64_t activation)
@@ -266,13 +286,16 @@ void *register_repeatedly(void *ctx)
         caller->welcomed = caller->abort_call = false;
         caller->latest = caller->running_count = 0;
         caller->mode = dice_roll(&caller->dice, 3) == 0 ? SESSION_SHARED : SESSION_PER_CONSUMER;
+        caller->is_endpoint = dice_roll(&caller->dice, 2) == 0;
         snprintf(caller->name, sizeof(caller->name), "s%u", (unsigned)dice_roll(&caller->dice, NAMES));
         run_on_loop(caller, register_session);
         if (!caller->session)
             break;
         for (uint64_t rounds = dice_roll(&caller->dice, 3000); rounds > 0 && !is_over(caller, &welcomed);
              rounds--) {
-            if (welcomed)
+            if (caller->is_endpoint && dice_roll(&caller->dice, 30) == 0)
+                run_on_loop(caller, report_state);
+            else if (welcomed)
                 offer_or_end(caller);
             else
                 wakeup_wait(&caller->wakeup, NS_PER_MS);

@@ -37,7 +37,7 @@ static void leave(struct fixture_session *session, enum fault_reason reason)
 static void end(struct fixture_session *session, uint64_t activation)
 {
     transcript("  session %d ends %llu", session->index, (unsigned long long)activation);
-    session_end(session->session, activation, CODE_OK, NULL);
+    session_end(session->session, activation, CODE_OK, NULL, SESSION_END_BY_CODE);
 }
 
 static void welcome(void *ctx, uint64_t epoch)

@@ -162,7 +162,8 @@ void step_end(struct model_fixture *fixture)
     number = 1 + fixture_roll(fixture, fixture->sessions[s].latest);
     open = is_open(fixture, s, number);
     model_fixture_line(fixture, "end %d %llu %s", s, (unsigned long long)number, failed ? "failed" : "ok");
-    session_end(fixture->sessions[s].session, number, failed ? CODE_INTERNAL : CODE_OK, "no luck");
+    session_end(fixture->sessions[s].session, number, failed ? CODE_INTERNAL : CODE_OK, "no luck",
+                SESSION_END_BY_CODE);
     if (open)
         model_end(&fixture->model, s, fixture->sessions[s].starts[number].consumer, failed);
 }

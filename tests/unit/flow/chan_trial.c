@@ -136,7 +136,7 @@ void trial_begin(struct trial *trial, uint64_t seed)
         trial->made[i] = !trial->model.feeds[i].pausable && trial_roll(trial, 2);
         if (trial->made[i]) {
             trial->feeds[i] = (struct feed *)(void *)trial;
-            shared_begin(trial->chan, trial->sources[i], 1);
+            shared_state(trial->chan, trial->sources[i], &(struct source_state){.state = 1});
             continue;
         }
         trial->feeds[i] = feed_open(

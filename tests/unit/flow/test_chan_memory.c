@@ -92,7 +92,7 @@ Test(chan_memory, without_memory_for_a_shared_feed_the_events_are_lost_by_a_loss
 
     flow_fixture_open(&fixture, &newest, 0);
     exhausted = true;
-    shared_begin(fixture.chan, source, 3);
+    shared_state(fixture.chan, source, &(struct source_state){.state = 3});
     cr_assert_eq(chan_put(fixture.chan, NULL, chunk, 0, 2, NULL), ERR_OK);
     cr_assert_eq(chan_put(fixture.chan, NULL, chunk, 2, 3, NULL), ERR_OK);
     shared_end(fixture.chan, source, 8, 0, NULL);

@@ -331,7 +331,7 @@ static void control_made(struct trial *trial, uint32_t feed, uint32_t what)
 
     if (what < 4 && state != model->reported_state) {
         model->state = state;
-        shared_begin(trial->chan, source, state);
+        shared_state(trial->chan, source, &(struct source_state){.state = state});
     } else if (what >= 4 && what < 7) {
         shared_gap(trial->chan, source, 1000, 1000 + what, false);
         model_gap(&trial->model, feed, 1000, 1000 + what);

@@ -25,6 +25,11 @@ static struct flow_fixture fixture;
 static struct source *web;
 static uint64_t next;
 
+static void begin(struct source *source)
+{
+    shared_state(fixture.chan, source, &(struct source_state){.state = PRODUCER_ACTIVE});
+}
+
 static void open_fixture(const struct chan_limits *limits)
 {
     flow_fixture_open(&fixture, limits, 0);
@@ -171,7 +176,7 @@ Test(shared_feed, what_a_putter_gives_up_is_found_by_its_source)
 Test(shared_feed, a_state_is_reported_once_and_needs_a_feed_only_until_then)
 {
     open_fixture(&oldest);
-    shared_begin(fixture.chan, web, PRODUCER_ACTIVE);
+    begin(web);
     cr_assert_eq(feeds(), 1);
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 3");
     cr_assert_eq(feeds(), 0);
@@ -187,10 +192,52 @@ Test(shared_feed, a_state_is_reported_once_and_needs_a_feed_only_until_then)
     cr_assert_eq(feeds(), 0);
 }
 
+Test(shared_feed, a_state_may_change_and_the_latest_one_is_reported_with_its_cause)
+{
+    const struct source_state lost = {PRODUCER_UNAVAILABLE, 14, "refused"};
+    const struct source_state lost_again = {PRODUCER_UNAVAILABLE, 4, NULL};
+
+    open_fixture(&oldest);
+    begin(web);
+    shared_state(fixture.chan, web, &lost);
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 5 for 14: refused");
+    cr_assert_eq(feeds(), 0);
+    cr_assert_eq(put(1, NULL), ERR_OK);
+    shared_state(fixture.chan, web, &lost);
+    shared_state(fixture.chan, web, &lost_again);
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 5 for 4: ");
+    shared_state(fixture.chan, web, &lost);
+    begin(web);
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 3");
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "");
+    shared_state(fixture.chan, web, &lost);
+    shared_end(fixture.chan, web, PRODUCER_ENDED, 0, NULL);
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "", "an event waits, and nothing comes after the end");
+    cr_assert_str_eq(flow_fixture_deliver(&fixture, 9), "web1");
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 7");
+    cr_assert_eq(feeds(), 0);
+}
+
+Test(shared_feed, a_long_message_is_truncated_between_characters)
+{
+    char message[300], expected[300];
+    int size = 0;
+
+    open_fixture(&oldest);
+    memset(message, 'a', 255);
+    strcpy(message + 255, "\xc3\xa4 and more");
+    size = snprintf(expected, sizeof(expected), "web is 5 for 14: ");
+    memset(expected + size, 'a', 255);
+    expected[size + 255] = '\0';
+    shared_state(fixture.chan, web, &(struct source_state){PRODUCER_UNAVAILABLE, 14, message});
+    memset(message, 'b', 255); /* it was copied */
+    cr_assert_str_eq(flow_fixture_states(&fixture, 9), expected);
+}
+
 Test(shared_feed, where_nobody_wants_states_none_is_kept)
 {
     open_fixture(&silent);
-    shared_begin(fixture.chan, web, PRODUCER_ACTIVE);
+    begin(web);
     shared_end(fixture.chan, web, PRODUCER_REMOVED, 0, NULL);
     cr_assert_eq(feeds(), 0);
     cr_assert_eq(put(1, NULL), ERR_OK);
@@ -234,7 +281,7 @@ Test(shared_feed, a_source_that_comes_back_gets_a_feed_of_its_own)
     open_fixture(&oldest);
     cr_assert_eq(put(2, NULL), ERR_OK);
     shared_end(fixture.chan, web, PRODUCER_ENDED, 0, NULL);
-    shared_begin(fixture.chan, web, PRODUCER_ACTIVE);
+    begin(web);
     cr_assert_eq(put(1, NULL), ERR_OK);
     cr_assert_eq(feeds(), 2);
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 3", "its first life still has events");
@@ -252,7 +299,7 @@ Test(shared_feed, a_source_that_comes_back_stands_where_its_earlier_feed_stands)
     next = 8;
     atomic_store(&web->routed, 7); /* what it publishes while it is not selected */
     cr_assert_eq(position(), 1, "2 and 3 wait, and no feed is open");
-    shared_begin(fixture.chan, web, PRODUCER_ACTIVE);
+    begin(web);
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "web is 3");
     cr_assert_eq(position(), 1);
     cr_assert_eq(put(1, NULL), ERR_OK);
@@ -284,7 +331,7 @@ Test(shared_feed, a_gap_before_the_first_event_is_reported_and_in_no_total)
     open_fixture(&oldest);
     atomic_store(&web->routed, 9);
     next = 10;
-    shared_begin(fixture.chan, web, PRODUCER_ACTIVE);
+    begin(web);
     shared_gap(fixture.chan, web, 5, 9, false);
     cr_assert_eq(position(), 4);
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "web:GAP 5-9 x5");
@@ -300,7 +347,7 @@ static void begin_many(uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct source *source = source_named("many", i);
 
-        shared_begin(fixture.chan, source, PRODUCER_ACTIVE);
+        begin(source);
         source_release(source);
     }
 }

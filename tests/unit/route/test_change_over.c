@@ -11,6 +11,7 @@
 #include "flow/chan_report.h"
 #include "lib/events.h"
 #include "route/inlet.h"
+#include "route/inlet_report.h"
 #include "route/offer.h"
 #include "route/route.h"
 #include "route/wildcard.h"
@@ -162,8 +163,8 @@ static void end(void)
     remove_wildcard(&own_wildcard);
     remove_wildcard(&other_wildcard);
     cr_assert_eq(inlet.second_count, 0);
-    wildcard_set_remove_inlet(&set, &inlet, 0, 0, NULL);
-    while (wildcard_set_report(&set))
+    wildcard_set_remove_inlet(&set, &inlet, &(struct source_state){0});
+    while (inlet_reports_step(&set))
         continue;
     wildcard_set_fini(&set);
     inlet_fini(&inlet);

@@ -10,6 +10,7 @@
 #include "flow/producer_state.h"
 #include "lib/events.h"
 #include "route/inlet.h"
+#include "route/inlet_report.h"
 #include "route/offer.h"
 #include "route/wildcard.h"
 
@@ -188,7 +189,7 @@ static void open_origin(struct origin *origin)
 
 static void end_origin(struct origin *origin)
 {
-    wildcard_set_remove_inlet(&model.set, &origin->inlet, PRODUCER_ENDED, 5, "over");
+    wildcard_set_remove_inlet(&model.set, &origin->inlet, &(struct source_state){PRODUCER_ENDED, 5, "over"});
     origin->leaving = true;
     for (size_t i = 0; i < CONSUMERS; i++) {
         if (origin->gets[i])
@@ -249,7 +250,7 @@ static void change_origin(struct origin *origin)
 
 static void check_all(void)
 {
-    while (wildcard_set_report(&model.set))
+    while (inlet_reports_step(&model.set))
         continue;
     for (size_t i = 0; i < CONSUMERS; i++) {
         struct reader *reader = &model.readers[i];
@@ -278,7 +279,7 @@ static void step(void)
         change_origin(origin);
         break;
     case 4:
-        (void)wildcard_set_report(&model.set);
+        (void)inlet_reports_step(&model.set);
         break;
     case 5:
         if (roll(3) == 0)
@@ -304,7 +305,7 @@ static void end_all(void)
     for (size_t i = 0; i < INLETS; i++)
         if (model.origins[i].open && !model.origins[i].leaving)
             end_origin(&model.origins[i]);
-    while (wildcard_set_report(&model.set))
+    while (inlet_reports_step(&model.set))
         continue;
     for (size_t i = 0; i < INLETS; i++) {
         if (model.origins[i].open)

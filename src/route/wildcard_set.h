@@ -1,0 +1,46 @@
+/* wildcard_set.h - a wildcard set and its members as the files of this room see them. What they are
+ * for is in wildcard.h.
+ *
+ * Threads: what the structs say. */
+#ifndef TRIBUTARY_ROUTE_WILDCARD_SET_H
+#define TRIBUTARY_ROUTE_WILDCARD_SET_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "route/data_path.h"
+
+/* Embedded by its owner, who holds the channel as long as it is in a set. */
+struct wildcard {
+    struct chan *chan;
+    uint32_t inlet_count; /* whose events it gets */
+    uint32_t index;       /* in set->present */
+    bool in_set;
+    bool abandoned;   /* wildcard_sweep() takes it out; changed under the set's lock */
+    struct list link; /* in set->abandoned */
+};
+
+struct wildcard_set {
+    /* The control thread changes the list of inlets, and who gets their events, under `lock`, and
+     * may read these without. Other threads read them under `lock`. */
+    pthread_mutex_t lock;
+    /* Who is not the control thread holds this one while it takes `lock`. So the control thread
+     * waits for one other thread at most. */
+    pthread_mutex_t others;
+    struct list inlets;   /* struct inlet, by in_set */
+    uint32_t inlet_count; /* of `inlets` */
+    uint64_t removals;    /* how many inlets were taken out; control thread only */
+
+    struct list reports; /* struct inlet_report; as `inlets` */
+    /* All of what was to be reported of the inlet is reported. Not under the set's lock. */
+    void (*reported)(struct inlet *inlet);
+
+    struct list abandoned; /* struct wildcard; control thread only */
+
+    /* The present list of wildcards, and memory of the same capacity for the next one. */
+    struct wildcard_entry *present, *spare;
+    uint32_t count, capacity;
+};
+
+#endif
