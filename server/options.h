@@ -20,6 +20,7 @@ struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
     bool insecure_listen;
+    const char *dial_allow;         /* a glob; NULL: none */
     struct unix_access unix_access; /* of socket files among them */
     const char *ready_file;
     enum log_level log_level;

@@ -69,7 +69,12 @@ static struct status make_engine(struct server *server)
                                 .listening_count = options->listen_count};
 
     struct status status = hub_new(server->loop, &server->hub);
-    return status.code ? status : rpc_new(server->loop, server->hub, &params, &server->rpc);
+    if (status.code)
+        return status;
+    params.dial = server->dial = dial_new(server->loop, server->hub, options->dial_allow);
+    if (!server->dial)
+        return (struct status){ERR_NO_MEMORY, 0, "make the table of endpoints"};
+    return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
 
 static struct status start_wire_worker(struct server *server, struct wire_worker *worker)
@@ -86,6 +91,8 @@ static struct status start_wire_worker(struct server *server, struct wire_worker
     server->worker_count++;
     if (call_acceptor_serve(worker->thread, methods, count))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
+    if (dial_add_thread(server->dial, wire_cq(worker->thread)))
+        return (struct status){ERR_FULL, 0, "note the wire thread"};
     status = wire_thread_start(worker->thread, shutdown_wire_worker_down, worker);
     if (!status.code)
         server->workers_up++;
@@ -229,6 +236,7 @@ void server_free(struct server *server)
         waiting_messages_fini(&server->waiting);
     h2socket_report(INT64_MAX);
     rpc_free(server->rpc);
+    dial_free(server->dial);
     if (server->hub)
         hub_free(server->hub);
     listener_free(server->listener);

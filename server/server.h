@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 #include "server/memory_trim.h"
 #include "server/options.h"
+#include "server/dial/dial.h"
 #include "server/rpc/rpc.h"
 #include "server/wire/call_acceptor.h"
 #include "server/wire/listener.h"
@@ -35,6 +36,7 @@ struct server {
     struct loop *loop;
     struct memory_trim memory_trim;
     struct hub *hub;
+    struct dial *dial;
     struct rpc *rpc;
     struct h2guard_limits guard_limits; /* of every connection */
     struct listener *listener;

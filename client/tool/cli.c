@@ -72,6 +72,17 @@ static bool list_add(struct text_list *list, const char *text)
     return true;
 }
 
+static bool series_add(struct text_series *series, const char *option, const char *text)
+{
+    struct series_item *items = realloc(series->items, (series->count + 1) * sizeof(*items));
+
+    if (!items)
+        return false;
+    items[series->count++] = (struct series_item){option, text};
+    series->items = items;
+    return true;
+}
+
 static bool choose(const char *words, const char *word, unsigned *place_out)
 {
     const size_t size = strlen(word);
@@ -104,6 +115,8 @@ static bool store(const struct parser *parser, const struct option *option, cons
         return true;
     case OPTION_LIST:
         return list_add(place, value);
+    case OPTION_SERIES:
+        return series_add(place, option->name, value);
     case OPTION_NUMBER:
     case OPTION_COUNT:
     case OPTION_BYTES:
@@ -214,6 +227,12 @@ static void forget(const struct option *options, size_t count, char *settings)
     for (size_t i = 0; i < count; i++) {
         if (options[i].kind == OPTION_LIST)
             free(((struct text_list *)(void *)(settings + options[i].offset))->items);
+        if (options[i].kind == OPTION_SERIES) { /* several options share it */
+            struct text_series *series = (void *)(settings + options[i].offset);
+
+            free(series->items);
+            *series = (struct text_series){.items = NULL};
+        }
     }
 }
 

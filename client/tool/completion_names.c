@@ -44,6 +44,8 @@ const char *completion_kind_of_arguments(const struct verb *verb)
 {
     if (strstr(verb->arguments, "SUBSCRIPTION"))
         return subscriptions;
+    if (strcmp(verb->name, "producers add") == 0)
+        return NULL; /* its name is new */
     if (strstr(verb->arguments, "PRODUCER") ||
         (verb->arguments[0] != '\0' && strncmp(verb->name, "producers ", strlen("producers ")) == 0))
         return producers;

@@ -125,3 +125,15 @@ void display_fit(struct buf *buf, struct tributary_bytes text, unsigned width)
         continue; /* a combining character without its base */
     buf_bytes(buf, data + i, text.size - i);
 }
+
+void display_fit_head(struct buf *buf, struct tributary_bytes text, unsigned width)
+{
+    const bool fits = display_width(text) <= width; /* it also finds out how wide an ellipsis is */
+    const bool has_ellipsis = !fits && width > display.ellipsis_width;
+    unsigned before = 0;
+
+    buf_bytes(buf, text.data,
+              fits ? text.size
+                   : head_of(text, has_ellipsis ? width - display.ellipsis_width : width, &before));
+    buf_text(buf, has_ellipsis ? display.ellipsis : "");
+}

@@ -20,4 +20,7 @@ unsigned display_width(struct tributary_bytes text);
  * ellipsis stands there: names often differ at their ends. */
 void display_fit(struct buf *buf, struct tributary_bytes text, unsigned width);
 
+/* The same for sentences: the end is left out. */
+void display_fit_head(struct buf *buf, struct tributary_bytes text, unsigned width);
+
 #endif

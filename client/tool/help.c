@@ -57,7 +57,7 @@ void help_group(FILE *out, const char *group)
     fprintf(out, "Usage: tributary %s VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n", group);
     for (size_t i = 0; i < count; i++) {
         if (strncmp(verbs[i]->name, group, size) == 0 && verbs[i]->name[size] == ' ')
-            fprintf(out, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
+            fprintf(out, "  %-18s%s\n", verbs[i]->name, verbs[i]->summary);
     }
     fprintf(out, "\nTry 'tributary help %s VERB'.\n", group);
 }
@@ -79,8 +79,8 @@ void help_all(FILE *out)
     fprintf(out, "tributary - publish to and subscribe from a tributary server\n\n"
                  "Usage: tributary VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n");
     for (size_t i = 0; i < verb_count; i++)
-        fprintf(out, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
-    fprintf(out, "  %-16s%s\n\nExit codes:\n", "help VERB",
+        fprintf(out, "  %-18s%s\n", verbs[i]->name, verbs[i]->summary);
+    fprintf(out, "  %-18s%s\n\nExit codes:\n", "help VERB",
             "everything about one verb, or the verbs of a group");
     for (size_t i = 0; i < exit_count; i++)
         fprintf(out, "  %-4d%s\n", exits[i].code, exits[i].meaning);

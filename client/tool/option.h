@@ -14,6 +14,7 @@ enum option_kind {
     OPTION_FLAG,     /* bool */
     OPTION_TEXT,     /* const char * */
     OPTION_LIST,     /* struct text_list; the option may be repeated */
+    OPTION_SERIES,   /* struct text_series, which several options share; each may be repeated */
     OPTION_NUMBER,   /* uint64_t */
     OPTION_COUNT,    /* uint64_t: 4096, 20k, 1.5M */
     OPTION_BYTES,    /* uint64_t: 4096, 64KiB, 4MiB */
@@ -27,6 +28,15 @@ enum option_kind {
 
 struct text_list {
     const char **items; /* the array is owned; the texts belong to the command line */
+    size_t count;
+};
+
+/* The values of several options, in the order in which they were given. */
+struct text_series {
+    struct series_item {
+        const char *option; /* its name */
+        const char *text;
+    } * items; /* the array is owned; the texts belong to the command line */
     size_t count;
 };
 

@@ -137,11 +137,13 @@ const struct verb verb_producers_ls = {
     .text =
         "Lists the producers whose names match the pattern. A producer is transient (it publishes, and is "
         "forgotten a minute after its\n"
-        "last call) or a session (it registered, for as long as it is connected). A session is shared, or "
-        "per-consumer: it is asked for\n"
-        "each consumer apart. Then 'activations' says how often, with those that are held back in brackets. "
-        "A terminal gets the columns\n"
-        "that fit, and long names without their middle; -o wide has everything.",
+        "last call), a session (it registered, for as long as it is connected) or an endpoint (the server "
+        "dials it: 'producers add').\n"
+        "A session is shared, or per-consumer: it is asked for each consumer apart. Then 'activations' says "
+        "how often, with those that\n"
+        "are held back in brackets. A terminal gets the columns that fit, and long names without their "
+        "middle. 'failure' says how the last\n"
+        "call of an endpoint failed, where there is space. -o wide has everything.",
     .options = list_options,
     .option_count = sizeof(list_options) / sizeof(list_options[0]),
     .examples = list_examples,

@@ -23,8 +23,8 @@ struct settings {
 /* The producer as it was before it was removed. */
 struct seen {
     uint64_t events;
-    uint32_t activations;
-    bool per_consumer;
+    uint32_t activations, upstream_calls;
+    bool per_consumer, is_endpoint;
 };
 
 static void on_seen(void *ctx, const struct tributary_producer *producer)
@@ -34,7 +34,9 @@ static void on_seen(void *ctx, const struct tributary_producer *producer)
     *seen = (struct seen){
         .events = producer->published.events,
         .activations = producer->activations,
+        .upstream_calls = producer->upstream_calls,
         .per_consumer = producer->per_consumer,
+        .is_endpoint = producer->kind == TRIBUTARY_PRODUCER_ENDPOINT,
     };
 }
 
@@ -76,7 +78,9 @@ static int drain_one(const struct settings *settings, struct tributary *client, 
     duration_text(drain_of(settings), within, sizeof(within));
     printf("%s is removed: %" PRIu64 " event%s published", name, before.events,
            before.events == 1 ? "" : "s");
-    if (before.per_consumer)
+    if (before.is_endpoint)
+        printf("; %u upstream call%s ended", before.upstream_calls, before.upstream_calls == 1 ? "" : "s");
+    else if (before.per_consumer)
         printf("; %u activation%s asked to end within %s, or expire", before.activations,
                before.activations == 1 ? "" : "s", within);
     putchar('\n');
@@ -139,7 +143,9 @@ const struct verb verb_producers_rm = {
     .summary = "remove producers",
     .text = "A session is asked to end; the program that registered it does not register again. A transient "
             "producer is forgotten, and comes\n"
-            "back with its next call. What was queued for consumers is still delivered.",
+            "back with its next call. Calls to an endpoint are cancelled; one that serves tributary's own "
+            "Upstream/Produce is asked to end first.\n"
+            "What was queued for consumers is still delivered.",
     .options = rm_options,
     .option_count = sizeof(rm_options) / sizeof(rm_options[0]),
     .examples = rm_examples,

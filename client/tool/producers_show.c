@@ -5,17 +5,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/tool/endpoint_show.h"
 #include "client/tool/printer.h"
 #include "client/tool/value.h"
 
+static bool is_session(const struct tributary_producer *producer)
+{
+    return producer->kind == TRIBUTARY_PRODUCER_SESSION;
+}
+
 static const char *kind_of(const struct tributary_producer *producer)
 {
-    return producer->is_session ? "session" : "transient";
+    switch (producer->kind) {
+    case TRIBUTARY_PRODUCER_TRANSIENT:
+        return "transient";
+    case TRIBUTARY_PRODUCER_SESSION:
+        return "session";
+    case TRIBUTARY_PRODUCER_ENDPOINT:
+        return "endpoint";
+    }
+    return "unknown"; /* to this version */
 }
 
 static const char *mode_of(const struct tributary_producer *producer)
 {
-    return !producer->is_session ? "-" : producer->per_consumer ? "per-consumer" : "shared";
+    return producer->per_consumer ? "per-consumer" : "shared";
+}
+
+static const char *peer_of(const struct tributary_producer *producer)
+{
+    return producer->peer[0] == '\0' && producer->endpoint ? producer->endpoint->address : producer->peer;
 }
 
 /* Appends the labels as "a=b, c=d", escaped. */
@@ -64,9 +83,18 @@ static json_t *json_of(const struct tributary_producer *producer)
     table_put_number(object, "blocked_calls", producer->blocked_calls);
     table_put_number(object, "subscriptions", producer->subscriptions);
     table_put_moment(object, "last_event", producer->last_event_unix_nano);
-    table_put_text(object, "peer", producer->peer);
-    if (producer->is_session)
+    table_put_text(object, "peer", peer_of(producer));
+    if (is_session(producer))
         json_object_set_new(object, "session", session_of(producer));
+    if (!producer->endpoint)
+        return object;
+    json_object_set_new(object, "endpoint", endpoint_json(producer->endpoint));
+    table_put_number(object, "upstream_calls", producer->upstream_calls);
+    table_put_number(object, "activations", producer->activations);
+    table_put_number(object, "paused_activations", producer->paused_activations);
+    table_put_number(object, "expired_activations", producer->expired_activations);
+    if (producer->failure)
+        json_object_set_new(object, "failure", endpoint_failure_json(producer->failure));
     return object;
 }
 
@@ -86,6 +114,7 @@ static const struct text_column columns[] = {
     {"subs", COLUMN_RIGHT},
     {"activations", COLUMN_RIGHT | COLUMN_WIDE},
     {"last event", 0},
+    {"failure", COLUMN_SPARE},
     {"peer", COLUMN_WIDE},
     {"labels", COLUMN_WIDE},
 };
@@ -115,10 +144,13 @@ static uint64_t rank(const struct tributary_producer *producer, enum producer_or
 static void put_cells(struct text_table *table, const struct tributary_producer *producer)
 {
     struct buf labels = {0};
+    struct buf failure = {0};
     char activations[40] = "-";
     char age[40];
     char size[32];
 
+    endpoint_put_failure(&failure, producer);
+    buf_byte(&failure, 0);
     if (producer->per_consumer)
         snprintf(activations, sizeof(activations), producer->paused_activations > 0 ? "%u (%u)" : "%u",
                  producer->activations, producer->paused_activations);
@@ -127,18 +159,20 @@ static void put_cells(struct text_table *table, const struct tributary_producer 
     put_labels(&labels, producer);
     buf_byte(&labels, 0);
     text_table_cell(table, producer->name);
-    text_table_cell(table, producer->is_session ? mode_of(producer) : kind_of(producer));
+    text_table_cell(table, is_session(producer) ? mode_of(producer) : kind_of(producer));
     text_table_cell(table, tributary_state_name(producer->state));
     text_table_format(table, "%" PRIu64, producer->last_sequence);
     text_table_cell(table, size);
-    text_table_format(table, "%u", producer->open_calls);
+    text_table_format(table, "%u", producer->endpoint ? producer->upstream_calls : producer->open_calls);
     text_table_format(table, "%u", producer->blocked_calls);
     text_table_format(table, "%u", producer->subscriptions);
     text_table_cell(table, activations);
     text_table_cell(table, age);
-    text_table_cell(table, producer->peer);
+    text_table_cell(table, failure.broken ? "" : (const char *)failure.data);
+    text_table_cell(table, peer_of(producer));
     text_table_cell(table, labels.broken ? "" : (const char *)labels.data);
     buf_fini(&labels);
+    buf_fini(&failure);
 }
 
 void producer_show_row(struct text_table *table, const struct tributary_producer *producer,
@@ -151,9 +185,28 @@ void producer_show_row(struct text_table *table, const struct tributary_producer
         put_cells(table, producer);
 }
 
-void producer_show_whole(const struct tributary_producer *producer)
+static void show_labels(const struct tributary_producer *producer)
 {
     struct buf labels = {0};
+
+    put_labels(&labels, producer);
+    if (producer->label_count == 0)
+        buf_text(&labels, "none");
+    printf("labels         %.*s\n", (int)labels.size, labels.size > 0 ? (const char *)labels.data : "");
+    buf_fini(&labels);
+}
+
+static void show_session(const struct tributary_producer *producer)
+{
+    printf("mode           %s\n", mode_of(producer));
+    show_labels(producer);
+    for (size_t i = 0; i < producer->topic_count; i++)
+        printf("%s%s", i == 0 ? "topics         " : ", ", producer->topics[i]);
+    printf("%s", producer->topic_count > 0 ? "\n" : "");
+}
+
+void producer_show_whole(const struct tributary_producer *producer)
+{
     char age[40];
     char size[32];
 
@@ -163,20 +216,18 @@ void producer_show_whole(const struct tributary_producer *producer)
            "\nlast sequence  %" PRIu64 "\n",
            producer->name, kind_of(producer), tributary_state_name(producer->state), producer->epoch,
            producer->last_sequence);
-    printf("published      %" PRIu64 " events, %s\nopen calls     %u, of which %u blocked\nsubscriptions  "
-           "%u\nlast event     %s\npeer           %s\n",
-           producer->published.events, size, producer->open_calls, producer->blocked_calls,
-           producer->subscriptions, age, producer->peer);
-    if (!producer->is_session)
-        return;
-    put_labels(&labels, producer);
-    printf("mode           %s\nlabels         %.*s\n", mode_of(producer), (int)labels.size,
-           (const char *)labels.data);
-    for (size_t i = 0; i < producer->topic_count; i++)
-        printf("%s%s", i == 0 ? "topics         " : ", ", producer->topics[i]);
-    printf("%s", producer->topic_count > 0 ? "\n" : "");
+    printf("published      %" PRIu64 " events, %s\n", producer->published.events, size);
+    if (!producer->endpoint)
+        printf("open calls     %u, of which %u blocked\n", producer->open_calls, producer->blocked_calls);
+    printf("subscriptions  %u\nlast event     %s\npeer           %s\n", producer->subscriptions, age,
+           peer_of(producer));
+    if (is_session(producer))
+        show_session(producer);
+    if (producer->endpoint)
+        show_labels(producer);
     if (producer->per_consumer)
         printf("activations    %u, of which %u paused; %" PRIu64 " expired\n", producer->activations,
                producer->paused_activations, producer->expired_activations);
-    buf_fini(&labels);
+    if (producer->endpoint)
+        endpoint_show_whole(producer);
 }

@@ -2,13 +2,12 @@
  * error. sub_stream.c handles what arrives. */
 #include "client/tool/sub_stream.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
+#include "client/tool/file_bytes.h"
 #include "client/tool/link.h"
 #include "client/tool/verbs.h"
 #include "client/tool/selection.h"
@@ -41,22 +40,8 @@ static int64_t duration(int64_t given_ns)
 /* Reads a whole file, which must not be larger than a request may be. */
 static int read_file(const struct verb *verb, const char *path, struct buf *request)
 {
-    const int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = 1;
-
-    while (fd >= 0 && size > 0 && request->size <= MAX_REQUEST) {
-        char block[4096];
-
-        size = read(fd, block, sizeof(block));
-        if (size > 0)
-            buf_bytes(request, block, (size_t)size);
-    }
-    if (fd < 0 || size < 0) {
-        fprintf(stderr, "tributary: %s: %s\n", path, strerror(errno));
+    if (!file_bytes_read(path, MAX_REQUEST, request))
         return EXITS_ERROR;
-    }
-    if (fd != STDIN_FILENO)
-        close(fd);
     return request->size > MAX_REQUEST ? cli_wrong(verb, "--request: '%s' is over 64 KiB", path) : EXITS_OK;
 }
 

@@ -1,8 +1,9 @@
 /* text_table.c - collects, sorts, fits and prints rows.
  *
  * DESIGN. A column is as wide as its widest cell. Where the table is wider than the terminal, the
- * widest flexible column loses a column, again and again, down to MIN_FLEXIBLE. Two spaces stand
- * between columns. Nothing stands behind the last one. */
+ * widest flexible column loses a column, again and again, down to MIN_FLEXIBLE. Spare columns get
+ * what is left then. A column of width 0 is not shown. Two spaces stand between columns. Nothing
+ * stands behind the last one. */
 #include "client/tool/text_table.h"
 
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 
 #define GAP 2u
 #define MIN_FLEXIBLE 8u
+#define MIN_SPARE 12u
 
 struct text_row {
     size_t name;  /* what it is sorted by: its place in `text` */
@@ -147,30 +149,64 @@ static bool is_shown(const struct text_table *table, size_t column)
     return table->is_wide || (table->columns[column].flags & COLUMN_WIDE) == 0;
 }
 
-/* The widths of the texts of all columns that are shown; of others 0. */
+static bool is_spare(const struct text_table *table, size_t column)
+{
+    return !table->is_wide && (table->columns[column].flags & COLUMN_SPARE) != 0;
+}
+
+/* The widths of the texts of all columns that are shown; of others 0. The name of a spare column
+ * counts where a cell has a text. */
 static void measure(const struct text_table *table, unsigned *widths)
 {
-    for (size_t column = 0; column < table->column_count; column++)
-        widths[column] =
+    unsigned names[MAX_TEXT_COLUMNS] = {0};
+
+    for (size_t column = 0; column < table->column_count; column++) {
+        names[column] =
             is_shown(table, column) ? display_width(tributary_text(table->columns[column].name)) : 0;
+        widths[column] = is_spare(table, column) ? 0 : names[column];
+    }
     for (size_t i = 0; i < table->row_count; i++) {
         const char *cell = text_at(table, table->rows[i].cells);
 
         for (size_t column = 0; column < MIN_OF(table->rows[i].cell_count, table->column_count); column++) {
-            if (is_shown(table, column))
-                widths[column] = MAX_OF(widths[column], display_width(tributary_text(cell)));
+            if (is_shown(table, column) && *cell != '\0')
+                widths[column] =
+                    MAX_OF(MAX_OF(widths[column], names[column]), display_width(tributary_text(cell)));
             cell += strlen(cell) + 1;
         }
+    }
+}
+
+/* What the columns that are shown take with the gaps between them, without the spare ones. */
+static unsigned total_of(const struct text_table *table, const unsigned *widths)
+{
+    unsigned total = 0;
+
+    for (size_t column = 0; column < table->column_count; column++) {
+        if (!is_spare(table, column) && widths[column] > 0)
+            total += widths[column] + (total > 0 ? GAP : 0);
+    }
+    return total;
+}
+
+/* Gives spare columns what the others leave. */
+static void fit_spare(const struct text_table *table, unsigned *widths, unsigned width)
+{
+    unsigned total = total_of(table, widths);
+
+    for (size_t column = 0; column < table->column_count; column++) {
+        if (!is_spare(table, column) || widths[column] == 0)
+            continue;
+        widths[column] = total + GAP + MIN_SPARE <= width ? MIN_OF(widths[column], width - total - GAP) : 0;
+        total += widths[column] > 0 ? widths[column] + GAP : 0;
     }
 }
 
 /* Makes flexible columns narrower until everything fits into `width`, as far as that goes. */
 static void fit(const struct text_table *table, unsigned *widths, unsigned width)
 {
-    unsigned total = 0;
+    unsigned total = total_of(table, widths);
 
-    for (size_t column = 0; column < table->column_count; column++)
-        total += is_shown(table, column) ? widths[column] + (total > 0 ? GAP : 0) : 0;
     while (total > width) {
         size_t widest = table->column_count;
 
@@ -180,10 +216,11 @@ static void fit(const struct text_table *table, unsigned *widths, unsigned width
                 widest = column;
         }
         if (widest == table->column_count)
-            return;
+            break;
         widths[widest]--;
         total--;
     }
+    fit_spare(table, widths, width);
 }
 
 /* Appends one cell, and the spaces before and behind it. */
@@ -191,7 +228,10 @@ static void put_cell(struct buf *line, const char *cell, unsigned flags, unsigne
 {
     struct buf fitted = {0};
 
-    display_fit(&fitted, tributary_text(cell), width);
+    if ((flags & COLUMN_SPARE) != 0)
+        display_fit_head(&fitted, tributary_text(cell), width);
+    else
+        display_fit(&fitted, tributary_text(cell), width);
 
     const struct tributary_bytes text = {fitted.data, fitted.size};
     const unsigned used = display_width(text);
@@ -219,7 +259,7 @@ static bool print_row(const struct text_table *table, const struct text_row *row
     for (size_t column = 0; column < table->column_count && (!row || column < row->cell_count); column++) {
         const bool is_last = column + 1 == table->column_count || (row && column + 1 == row->cell_count);
 
-        if (is_shown(table, column))
+        if (widths[column] > 0)
             put_cell(&line, row ? cell : table->columns[column].name, table->columns[column].flags,
                      widths[column], is_last);
         if (row)

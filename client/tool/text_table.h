@@ -11,6 +11,9 @@ enum {
     COLUMN_RIGHT = 1,    /* numbers */
     COLUMN_FLEXIBLE = 2, /* may be shortened to fit the terminal */
     COLUMN_WIDE = 4,     /* only in wide tables */
+    /* Gets what the others leave of the terminal; texts that are longer lose their end. It is left
+     * out where that is less than 12 columns, or where all its cells are empty. */
+    COLUMN_SPARE = 8,
 };
 
 struct text_column {

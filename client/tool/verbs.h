@@ -4,21 +4,23 @@
 
 #include "client/tool/option.h"
 
-extern const struct verb verb_pub;             /* pub.c */
-extern const struct verb verb_sub;             /* sub.c */
-extern const struct verb verb_serve;           /* serve.c */
-extern const struct verb verb_status;          /* status.c */
-extern const struct verb verb_producers_ls;    /* producers.c */
-extern const struct verb verb_producers_get;   /* producers.c */
-extern const struct verb verb_producers_rm;    /* producers_rm.c */
-extern const struct verb verb_producers_drain; /* producers_rm.c */
-extern const struct verb verb_subs_ls;         /* subs.c */
-extern const struct verb verb_subs_kick;       /* subs.c */
-extern const struct verb verb_bench_pub;       /* bench_pub.c */
-extern const struct verb verb_bench_sub;       /* bench_sub.c */
-extern const struct verb verb_bench_latency;   /* bench_latency.c */
-extern const struct verb verb_completion;      /* completion.c */
-extern const struct verb verb_version;         /* version.c */
+extern const struct verb verb_pub;              /* pub.c */
+extern const struct verb verb_sub;              /* sub.c */
+extern const struct verb verb_serve;            /* serve.c */
+extern const struct verb verb_status;           /* status.c */
+extern const struct verb verb_producers_ls;     /* producers.c */
+extern const struct verb verb_producers_get;    /* producers.c */
+extern const struct verb verb_producers_add;    /* producers_add.c */
+extern const struct verb verb_producers_update; /* producers_add.c */
+extern const struct verb verb_producers_rm;     /* producers_rm.c */
+extern const struct verb verb_producers_drain;  /* producers_rm.c */
+extern const struct verb verb_subs_ls;          /* subs.c */
+extern const struct verb verb_subs_kick;        /* subs.c */
+extern const struct verb verb_bench_pub;        /* bench_pub.c */
+extern const struct verb verb_bench_sub;        /* bench_sub.c */
+extern const struct verb verb_bench_latency;    /* bench_latency.c */
+extern const struct verb verb_completion;       /* completion.c */
+extern const struct verb verb_version;          /* version.c */
 
 /* Makes these the verbs of verb_list.h. Once, before anything is read from there. */
 void verbs_install(void);

@@ -246,7 +246,7 @@ static struct chunk *begin_coalesced(const struct scanned_message *scanned)
     if (scanned->message->bytes.size < SMALL_MESSAGE_BELOW_BYTES &&
         scanned->scan->count <= MAX_SMALL_COALESCED_EVENTS)
         return chunk_begin(MAX_SMALL_COALESCED_EVENTS, MAX_SMALL_COALESCED_BYTES);
-    struct chunk_memory *memory = wire_memory_begin(MAX_COALESCED_BYTES, &data);
+    struct chunk_memory *memory = slice_memory_begin(MAX_COALESCED_BYTES, &data);
     if (!memory)
         return NULL;
     struct chunk *chunk = chunk_begin_in(memory, data, MAX_COALESCED_EVENTS, MAX_COALESCED_BYTES);
@@ -261,7 +261,7 @@ static struct chunk *end_coalesced(struct chunk *chunk)
 
     chunk = chunk_end(chunk);
     if (is_apart)
-        chunk->memory = wire_memory_end(chunk->memory, chunk_bytes(chunk, 0, chunk->count), &chunk->data);
+        chunk->memory = slice_memory_end(chunk->memory, chunk_bytes(chunk, 0, chunk->count), &chunk->data);
     return chunk;
 }
 

@@ -12,11 +12,13 @@
 #include "loop/loop.h"
 #include "server/wire/call.h"
 
+struct dial;
 struct rpc;
 
 /* What the services are made with. Their limits are those of loop_settings(), read at each use. */
 struct rpc_params {
     bool reflection;
+    struct dial *dial; /* the producers that the server dials; must outlive the rpc */
     const char *version;
     const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;

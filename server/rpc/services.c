@@ -13,7 +13,7 @@ static enum err serve(struct rpc *rpc)
 {
     enum err (*const services[])(struct rpc *) = {publish_serve,    publish_stream_serve, register_serve,
                                                   subscriber_serve, consume_serve,        admin_serve,
-                                                  health_serve,     finish_serve};
+                                                  endpoints_serve,  health_serve,         finish_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);

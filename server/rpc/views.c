@@ -11,6 +11,7 @@
 #include "flow/totals.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
+#include "server/rpc/endpoint_view.h"
 #include "server/rpc/subscriber.h"
 #include "tributary/v1/admin.pb-c.h"
 
@@ -111,8 +112,9 @@ void producer_write(const struct producer_view *view, struct buf *answer)
         return;
     }
     producer.name = name_copy(&name, view->name);
-    producer.kind =
-        view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
+    producer.kind = view->is_endpoint  ? TRIBUTARY__V1__PRODUCER__KIND__ENDPOINT
+                    : view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION
+                                       : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
     producer.state = (Tributary__V1__ProducerState)view->state;
     producer.epoch = view->epoch;
     producer.last_sequence = view->last_sequence;
@@ -131,6 +133,8 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.paused_activations = view->paused_activations;
     producer.expired_activations = view->expired_activations;
     encode(&producer.base, answer);
+    if (view->is_endpoint)
+        endpoint_write(view, answer);
     texts_fini(&texts);
 }
 

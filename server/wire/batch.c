@@ -7,6 +7,7 @@
 
 #include "event/encode.h"
 #include "flow/chan_batch.h"
+#include "grpc/slice_memory.h"
 #include "server/wire/message.h"
 
 /* Below this size, copying an entry is cheaper than referencing it. */
@@ -70,7 +71,7 @@ static struct run run_at(const struct chan_batch *batch, uint32_t begin)
 
 static bool by_reference(const struct chan_batch_entry *entry, grpc_slice *slice_out)
 {
-    return entry_bytes(entry) >= COPY_BELOW_BYTES && wire_memory_slice(entry->chunk->memory, slice_out);
+    return entry_bytes(entry) >= COPY_BELOW_BYTES && slice_memory_slice(entry->chunk->memory, slice_out);
 }
 
 static size_t staging_size(const struct chan_batch *batch, size_t notes_size, size_t *slices_out)

@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/wire/inflate.h"
@@ -12,55 +11,6 @@
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core
  * (MAX_WIRE_READ at most). */
 #define KEEP_FROM_BYTES (MAX_WIRE_READ / 4)
-
-struct slice_memory {
-    struct chunk_memory memory;
-    grpc_slice slice;
-};
-
-static void release_slice(struct chunk_memory *memory)
-{
-    struct slice_memory *held = container_of(memory, struct slice_memory, memory);
-
-    grpc_slice_unref(held->slice);
-    free(held);
-}
-
-/* The bytes of a block are behind the struct, and are freed with it. */
-static void release_block(struct chunk_memory *memory)
-{
-    free(container_of(memory, struct slice_memory, memory));
-}
-
-/* The last slice frees the block. */
-static void release_block_slice(struct chunk_memory *memory)
-{
-    grpc_slice_unref(container_of(memory, struct slice_memory, memory)->slice);
-}
-
-struct chunk_memory *wire_memory_begin(uint32_t capacity, const uint8_t **data_out)
-{
-    struct slice_memory *block = malloc(sizeof(*block) + capacity);
-
-    if (!block)
-        return NULL;
-    block->memory.release = release_block;
-    *data_out = (const uint8_t *)(block + 1);
-    return &block->memory;
-}
-
-struct chunk_memory *wire_memory_end(struct chunk_memory *memory, uint32_t size, const uint8_t **data_out)
-{
-    struct slice_memory *block = container_of(memory, struct slice_memory, memory);
-    struct slice_memory *shrunk = realloc(block, sizeof(*block) + size);
-
-    if (shrunk)
-        block = shrunk;
-    block->memory.release = release_block_slice;
-    block->slice = grpc_slice_new_with_user_data(block + 1, size, free, block);
-    *data_out = (const uint8_t *)(block + 1);
-    return &block->memory;
-}
 
 bool message_is_deflated(const grpc_byte_buffer *buffer)
 {
@@ -139,23 +89,25 @@ struct bytes message_bytes(struct message *message)
 struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_out, uint64_t *pinned_out)
 {
     struct bytes bytes = message_bytes(message);
-    struct slice_memory *held = malloc(sizeof(*held));
     bool by_reference = !message->is_copy && bytes.size >= KEEP_FROM_BYTES;
+    grpc_slice slice;
 
-    if (!held)
-        return NULL;
-    held->memory.release = release_slice;
     if (message->is_copy) {
-        held->slice = grpc_slice_ref(message->copy);
+        slice = grpc_slice_ref(message->copy);
     } else if (by_reference) {
-        held->slice = grpc_slice_ref(message->buffer->data.raw.slice_buffer.slices[0]);
+        slice = grpc_slice_ref(message->buffer->data.raw.slice_buffer.slices[0]);
     } else {
-        held->slice = grpc_slice_malloc_large(bytes.size);
-        memcpy(GRPC_SLICE_START_PTR(held->slice), bytes.data, bytes.size);
+        slice = grpc_slice_malloc_large(bytes.size);
+        memcpy(GRPC_SLICE_START_PTR(slice), bytes.data, bytes.size);
     }
-    *bytes_out = slice_bytes(&held->slice);
+    struct chunk_memory *memory = slice_memory_new(slice);
+    if (!memory) {
+        grpc_slice_unref(slice);
+        return NULL;
+    }
+    *bytes_out = slice_bytes(&slice);
     *pinned_out = by_reference ? MAX_OF(bytes.size, (size_t)MAX_WIRE_READ) : bytes.size;
-    return &held->memory;
+    return memory;
 }
 
 struct message message_move(struct message *message)
@@ -173,12 +125,4 @@ void message_fini(struct message *message)
     if (message->buffer)
         grpc_byte_buffer_destroy(message->buffer);
     *message = (struct message){0};
-}
-
-bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out)
-{
-    if (memory->release != release_slice && memory->release != release_block_slice)
-        return false;
-    *slice_out = container_of(memory, struct slice_memory, memory)->slice;
-    return true;
 }

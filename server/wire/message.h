@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "event/chunk.h"
+#include "grpc/slice_memory.h"
 #include "grpc/slices.h"
 
 /* The largest buffer that the core reads into. A message that is kept by reference may pin this
@@ -62,15 +63,5 @@ struct chunk_memory *message_keep(struct message *message, struct bytes *bytes_o
 /* Takes the message out of its callback. The result is the caller's; message_fini() ends it. */
 struct message message_move(struct message *message);
 void message_fini(struct message *message); /* a zeroed or moved message is allowed */
-
-/* Makes memory of `capacity` bytes, at *data_out, for a chunk that is filled and then sent by
- * reference. The caller owns it. NULL: out of memory. */
-struct chunk_memory *wire_memory_begin(uint32_t capacity, const uint8_t **data_out);
-/* Keeps only the first `size` bytes. Returns the memory, which may have moved, with its data. */
-struct chunk_memory *wire_memory_end(struct chunk_memory *memory, uint32_t size, const uint8_t **data_out);
-
-/* Returns the slice behind a chunk's memory. No reference is taken. False: the memory comes neither
- * from message_keep() nor from wire_memory_end(). */
-bool wire_memory_slice(struct chunk_memory *memory, grpc_slice *slice_out);
 
 #endif

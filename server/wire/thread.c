@@ -49,6 +49,7 @@ struct wire_thread {
     int64_t heavy_ns;         /* spent on such work in this turn */
     struct op shut;           /* completes when the server is down */
     bool is_down;
+    unsigned holds; /* wire_hold() */
     struct busy_meter busy;
 };
 

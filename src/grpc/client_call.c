@@ -118,11 +118,12 @@ void client_call_open(struct client_call *call, const struct client_call_opening
                             .data.recv_status_on_client = {.trailing_metadata = &call->trailers,
                                                            .status = &call->code,
                                                            .status_details = &call->message}};
-    grpc_call *core = grpc_channel_create_call(
-        opening->channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq_thread_queue(call->thread),
-        grpc_slice_from_static_string(opening->method), NULL, deadline, NULL);
+    grpc_slice method = grpc_slice_from_copied_string(opening->method);
+    grpc_call *core = grpc_channel_create_call(opening->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                               cq_thread_queue(call->thread), method, NULL, deadline, NULL);
 
     CHECK(core);
+    grpc_slice_unref(method);
     fsm_move(&machine, call, CLIENT_CALL_OPEN);
     call_base_init(&call->base, call->thread, &base_port, core);
     call->message = grpc_empty_slice();

@@ -46,7 +46,7 @@ struct client_call {
 
 struct client_call_opening {
     grpc_channel *channel;
-    const char *method; /* "/package.Service/Method"; static */
+    const char *method; /* "/package.Service/Method"; copied */
     /* Sent with the call. The memory must live until client_call_open() has returned. */
     grpc_metadata *metadata;
     size_t metadata_count;

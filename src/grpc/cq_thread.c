@@ -37,6 +37,7 @@ struct cq_thread {
     struct list early_hooks, hooks; /* of this turn's end */
     int64_t now_ns;
     bool is_behind; /* this turn has reached its bound */
+    unsigned holds; /* cq_hold() */
 };
 
 static _Thread_local const struct cq_thread *current_thread;
@@ -164,7 +165,7 @@ static void *serve(void *arg)
     thread->now_ns = clock_mono_ns();
     if (port->begun)
         port->begun(thread->ctx);
-    while (!port->is_done(thread->ctx))
+    while (thread->holds > 0 || !port->is_done(thread->ctx))
         turn(thread);
     if (port->ended)
         port->ended(thread->ctx);
@@ -253,6 +254,16 @@ bool cq_is_mine(const struct cq_thread *thread)
 int64_t cq_now_ns(const struct cq_thread *thread)
 {
     return thread->now_ns;
+}
+
+void cq_hold(struct cq_thread *thread)
+{
+    thread->holds++;
+}
+
+void cq_unhold(struct cq_thread *thread)
+{
+    thread->holds--;
 }
 
 bool cq_is_behind(const struct cq_thread *thread)

@@ -79,6 +79,11 @@ void cq_post(struct cq_thread *thread, struct task *task);
 /* Whether the caller is this thread. Any thread. */
 bool cq_is_mine(const struct cq_thread *thread);
 
+/* The thread does not end between the two, whatever is_done() says: operations of others are in its
+ * queue. On the thread. */
+void cq_hold(struct cq_thread *thread);
+void cq_unhold(struct cq_thread *thread);
+
 /* clock_mono_ns() at the beginning of the turn. */
 int64_t cq_now_ns(const struct cq_thread *thread);
 

@@ -5,6 +5,7 @@
 
 #include "base/budget.h"
 #include "event/framing.h"
+#include "grpc/slice_memory.h"
 #include "lib/events.h"
 #include "server/wire/wire.h"
 #include "wire_fixture.h"
@@ -156,7 +157,7 @@ Test(message, large_and_in_one_piece_is_kept_by_reference)
     cr_assert_eq(pinned, MAX_WIRE_READ, "it may keep a whole read buffer alive");
     end(&message);
     cr_assert_not(piece.gone);
-    cr_assert(wire_memory_slice(memory, &held));
+    cr_assert(slice_memory_slice(memory, &held));
     cr_assert_eq(GRPC_SLICE_START_PTR(held), bytes.data);
     memory->release(memory);
     cr_assert(piece.gone);
@@ -235,21 +236,21 @@ Test(message, foreign_memory_has_no_slice)
     struct chunk_memory foreign = {.release = release_nothing};
     grpc_slice slice = grpc_empty_slice();
 
-    cr_assert_not(wire_memory_slice(&foreign, &slice));
+    cr_assert_not(slice_memory_slice(&foreign, &slice));
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 0);
 }
 
 Test(message, memory_that_was_filled_is_a_slice_and_lives_as_long_as_its_references)
 {
     const uint8_t *data = NULL;
-    struct chunk_memory *memory = wire_memory_begin(KEPT_FROM, &data);
+    struct chunk_memory *memory = slice_memory_begin(KEPT_FROM, &data);
     grpc_slice slice;
 
     cr_assert(memory);
     memset((uint8_t *)(uintptr_t)data, 'f', KEPT_FROM);
-    cr_assert_not(wire_memory_slice(memory, &slice), "it may still move");
-    memory = wire_memory_end(memory, 1000, &data);
-    cr_assert(wire_memory_slice(memory, &slice));
+    cr_assert_not(slice_memory_slice(memory, &slice), "it may still move");
+    memory = slice_memory_end(memory, 1000, &data);
+    cr_assert(slice_memory_slice(memory, &slice));
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 1000);
     cr_assert_eq(GRPC_SLICE_START_PTR(slice), data);
     grpc_slice sent = grpc_slice_sub(slice, 900, 1000);
@@ -261,7 +262,7 @@ Test(message, memory_that_was_filled_is_a_slice_and_lives_as_long_as_its_referen
 Test(message, memory_may_be_released_before_it_is_filled)
 {
     const uint8_t *data = NULL;
-    struct chunk_memory *memory = wire_memory_begin(KEPT_FROM, &data);
+    struct chunk_memory *memory = slice_memory_begin(KEPT_FROM, &data);
 
     cr_assert(memory);
     memory->release(memory);

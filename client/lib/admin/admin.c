@@ -4,49 +4,12 @@
 
 #include <stdlib.h>
 
+#include "client/lib/admin/producer.h"
 #include "client/lib/core/status.h"
 #include "health/v1/health.pb-c.h"
 #include "tributary/v1/admin.pb-c.h"
 
 #define PAGE_SIZE 100u
-
-/* False: out of memory. */
-static bool show_producer(void (*each)(void *ctx, const struct tributary_producer *producer), void *ctx,
-                          const Tributary__V1__Producer *from)
-{
-    struct tributary_label *labels = calloc(from->n_labels + 1, sizeof(*labels));
-
-    if (!labels)
-        return false;
-    for (size_t i = 0; i < from->n_labels; i++)
-        labels[i] = (struct tributary_label){from->labels[i]->key, from->labels[i]->value};
-
-    const struct tributary_producer producer = {
-        .name = from->name,
-        .peer = from->peer,
-        .is_session = from->kind == TRIBUTARY__V1__PRODUCER__KIND__SESSION,
-        .state = (int)from->state,
-        .epoch = from->epoch,
-        .last_sequence = from->last_sequence,
-        .published = admin_totals(from->published),
-        .open_calls = from->open_calls,
-        .blocked_calls = from->blocked_calls,
-        .subscriptions = from->subscriptions,
-        .last_event_unix_nano = from->last_event_unix_nano,
-        .labels = labels,
-        .label_count = from->n_labels,
-        .topics = (const char *const *)from->topics,
-        .topic_count = from->n_topics,
-        .per_consumer = from->per_consumer != 0,
-        .activations = from->activations,
-        .paused_activations = from->paused_activations,
-        .expired_activations = from->expired_activations,
-    };
-
-    each(ctx, &producer);
-    free(labels);
-    return true;
-}
 
 enum tributary_code tributary_check(struct tributary *client, const char *service, int64_t timeout_ns,
                                     bool *serving_out, struct tributary_status *status)
@@ -91,7 +54,7 @@ enum tributary_code tributary_producers(struct tributary *client,
         if (!answer)
             break;
         for (size_t i = 0; i < answer->n_producers; i++) {
-            if (!show_producer(query->each, query->ctx, answer->producers[i]))
+            if (!admin_show_producer(query->each, query->ctx, answer->producers[i]))
                 status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         }
         more = admin_next_page(&token, answer->next_page_token, &pages);
@@ -114,7 +77,7 @@ enum tributary_code tributary_producer_get(struct tributary *client,
     request.name = admin_text(query->pattern);
     answer = (void *)admin_call(client, &method, &request.base, &tributary__v1__producer__descriptor, status);
     if (answer) {
-        if (!show_producer(query->each, query->ctx, answer))
+        if (!admin_show_producer(query->each, query->ctx, answer))
             status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         protobuf_c_message_free_unpacked(&answer->base, NULL);
     }
@@ -142,7 +105,7 @@ enum tributary_code tributary_producer_remove(struct tributary *client,
     }
     answer = (void *)admin_call(client, &method, &request.base, &tributary__v1__producer__descriptor, status);
     if (answer) {
-        if (removal->each && !show_producer(removal->each, removal->ctx, answer))
+        if (!admin_show_producer(removal->each, removal->ctx, answer))
             status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         protobuf_c_message_free_unpacked(&answer->base, NULL);
     }

@@ -9,6 +9,10 @@
 /* A text for a message of protobuf-c, which does not change it. NULL becomes the empty text. */
 char *admin_text(const char *from);
 
+/* Makes an array of zeroes, one more than are needed, so that NULL always means a lack of memory.
+ * The caller frees it. */
+#define ADMIN_NEW_ARRAY(array, count) ((array) = calloc((count) + 1, sizeof(*(array))))
+
 struct tributary_totals admin_totals(const Tributary__V1__Totals *from);
 
 /* Packs the request, waits for the answer and unpacks it. The caller frees the answer with

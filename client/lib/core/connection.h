@@ -12,7 +12,7 @@
 #include <grpc/grpc.h>
 
 #include "tributary/tributary.h"
-#include "client/lib/core/target.h"
+#include "grpc/target.h"
 
 #define CALLS_PER_CONNECTION 100u
 #define MAX_CONNECTIONS 64u /* the last one takes all further calls */

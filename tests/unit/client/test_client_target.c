@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "client/lib/core/target.h"
+#include "grpc/target.h"
 #include "tributary/tributary.h"
 
 Test(client_target, is_a_uri_of_the_address)

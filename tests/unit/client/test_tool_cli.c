@@ -18,6 +18,7 @@ struct settings {
     bool flag, other;
     const char *text;
     struct text_list list;
+    struct text_series series;
     uint64_t number, bytes;
     int64_t duration;
     unsigned choice;
@@ -29,6 +30,8 @@ static const struct option options[] = {
     {'o', "other", OPTION_FLAG, "", OFFSET(other), ""},
     {'t', "text", OPTION_TEXT, "TEXT", OFFSET(text), ""},
     {'l', "list", OPTION_LIST, "X", OFFSET(list), ""},
+    {'a', "apples", OPTION_SERIES, "X", OFFSET(series), ""},
+    {'p', "pears", OPTION_SERIES, "X", OFFSET(series), ""},
     {'n', "number", OPTION_NUMBER, "N", OFFSET(number), ""},
     {0, "bytes", OPTION_BYTES, "BYTES", OFFSET(bytes), ""},
     {'d', "for", OPTION_DURATION, "D", OFFSET(duration), ""},
@@ -69,6 +72,24 @@ Test(tool_cli, every_way_to_write_an_option_is_read)
     cr_assert_eq(arguments.count, 2);
     cr_assert_str_eq(arguments.items[1], "-f");
     cli_free(&verb, &s, &arguments);
+}
+
+Test(tool_cli, options_that_share_a_series_keep_their_order)
+{
+    static const char *const expected[][2] = {
+        {"apples", "1"}, {"pears", "2"}, {"pears", ""}, {"apples", "-x"}, {"pears", "3"}};
+    struct settings s = {.number = 0};
+    struct text_list arguments = {0};
+    int result = -1;
+
+    cr_assert(PARSE("-a1", "--pears", "2", "--pears=", "-l", "other", "--apples", "-x", "-p", "3"));
+    cr_assert_eq(s.series.count, ARRAY_LEN(expected));
+    for (size_t i = 0; i < s.series.count; i++) {
+        cr_assert_str_eq(s.series.items[i].option, expected[i][0]);
+        cr_assert_str_eq(s.series.items[i].text, expected[i][1]);
+    }
+    cli_free(&verb, &s, &arguments);
+    cr_assert_eq(s.series.count, 0);
 }
 
 #define REFUSED(...)                                                                                         \

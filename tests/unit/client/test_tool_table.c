@@ -99,6 +99,48 @@ Test(tool_table, columns_are_aligned_and_the_flexible_one_gives_way, .init = use
                  "a-nam" ELLIPSIS "-long      7  ACTIVE\n");
 }
 
+static const struct text_column with_spare[] = {
+    {"name", COLUMN_FLEXIBLE}, {"failure", COLUMN_SPARE}, {"n", 0}};
+
+static void add_failure(struct text_table *table, const char *name, const char *failure)
+{
+    text_table_row(table, "", 0);
+    text_table_cell(table, name);
+    text_table_cell(table, failure);
+    text_table_cell(table, "1");
+}
+
+Test(tool_table, a_spare_column_gets_what_the_others_leave, .init = use_utf8)
+{
+    static const struct {
+        const char *failure;
+        unsigned width;
+        bool is_wide;
+        const char *expected;
+    } cases[] = {
+        {"nothing listens", 0, false,
+         "name         failure          n\n"
+         "a-long-name  nothing listens  1\nb                             1\n"},
+        {"nothing listens", 28, false,
+         "name         failure       n\n"
+         "a-long-name  nothing lis" ELLIPSIS "  1\n"
+         "b                          1\n"},
+        {"nothing listens", 27, false, "name         n\na-long-name  1\nb            1\n"},
+        {"", 80, false, "name         n\na-long-name  1\nb            1\n"},
+        {"", 80, true, "name         failure  n\na-long-name           1\nb                     1\n"},
+        {"nothing listens", 12, false, "name       n\na-lo" ELLIPSIS "name  1\nb          1\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct text_table table;
+
+        text_table_init(&table, with_spare, 3, cases[i].is_wide);
+        add_failure(&table, "a-long-name", cases[i].failure);
+        add_failure(&table, "b", "");
+        expect_table(&table, cases[i].width, cases[i].expected);
+    }
+}
+
 Test(tool_table, nothing_is_shortened_without_a_terminal_and_in_wide_tables)
 {
     struct text_table table;

@@ -453,6 +453,45 @@ class Admin(admin_pb2_grpc.AdminServicer):
         )
 
 
+    def AddProducer(self, request, context):
+        """Takes one endpoint only: the one that test_consume_server.c describes."""
+        if request.endpoint.name == "taken" and request.on_duplicate == 1:
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, "another producer has this name")
+        want = admin_pb2.Endpoint(
+            name=request.endpoint.name,
+            address="ipv4:127.0.0.1:9",
+            method="/a.B/C",
+            requests=[b"\0one", b""],
+            half_close=2,
+            metadata={"token": "secret", "more": ""},
+            labels={"zone": "eu"},
+            activation=2,
+            restart=3,
+            decode=2,
+            authority="b",
+        )
+        for name, ns in (
+            ("backoff", 20_000_000),
+            ("max_backoff", 1_500_000_000),
+            ("connect_timeout", 2_000_000_000),
+            ("idle_timeout", 3_000_000_000),
+        ):
+            getattr(want, name).FromNanoseconds(ns)
+        if request.endpoint != want:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not %s" % request.endpoint)
+        for name in want.metadata:
+            want.metadata[name] = "***"
+        failure = admin_pb2.Producer.Failure(code=14, message="refused", where=1, time_unix_nano=5)
+        return admin_pb2.Producer(
+            name=want.name, kind=3, state=5, endpoint=want, upstream_calls=2, failure=failure
+        )
+
+    def UpdateProducer(self, request, context):
+        if request.endpoint.name == "nobody":
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such producer")
+        return admin_pb2.Producer(name=request.endpoint.name, kind=3, state=2, endpoint=request.endpoint)
+
+
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))
 publisher_pb2_grpc.add_PublisherServicer_to_server(Publisher(), server)
 subscriber_pb2_grpc.add_SubscriberServicer_to_server(Subscriber(), server)

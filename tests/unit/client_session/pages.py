@@ -41,6 +41,8 @@ class Pages(unittest.TestCase):
                 "status",
                 "producers ls",
                 "producers get",
+                "producers add",
+                "producers update",
                 "producers rm",
                 "producers drain",
                 "subs ls",
@@ -110,7 +112,7 @@ class Pages(unittest.TestCase):
     def test_verbs_choices_and_files_are_completed(self):
         self.assertEqual(self.complete("s"), ["sub", "serve", "status", "subs"])
         self.assertEqual(set(self.complete("")), {verb.split()[0] for verb in verbs()} | {"help"})
-        self.assertEqual(self.complete("producers", ""), ["ls", "get", "rm", "drain"])
+        self.assertEqual(self.complete("producers", ""), ["ls", "get", "add", "update", "rm", "drain"])
         self.assertEqual(self.complete("help", "subs", "k"), ["kick"])
         self.assertEqual(self.complete("bench", ""), ["pub", "sub", "latency"])
         self.assertEqual(

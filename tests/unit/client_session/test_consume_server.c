@@ -175,8 +175,8 @@ static char removed[128];
 static void on_removed(void *ctx, const struct tributary_producer *producer)
 {
     (void)ctx;
-    CHECK(producer->is_session && producer->per_consumer && producer->label_count == 2 &&
-          producer->topic_count == 1);
+    CHECK(producer->kind == TRIBUTARY_PRODUCER_SESSION && producer->per_consumer &&
+          producer->label_count == 2 && producer->topic_count == 1);
     CHECK(producer->activations == 3 && producer->paused_activations == 1 &&
           producer->expired_activations == 2);
     removed[0] = '\0';
@@ -199,6 +199,86 @@ static void producers_are_removed_gently_or_at_once(void)
     tributary_free(client);
 }
 
+static const struct tributary_bytes requests[] = {{"\0one", 4}, {NULL, 0}};
+static const struct tributary_label metadata[] = {{"token", "secret"}, {"more", NULL}};
+static const struct tributary_label labels[] = {{"zone", "eu"}};
+static const struct tributary_endpoint whole = {
+    .name = "e",
+    .address = "ipv4:127.0.0.1:9",
+    .method = "/a.B/C",
+    .requests = requests,
+    .request_count = 2,
+    .half_close = TRIBUTARY_HALF_CLOSE_KEEP_OPEN,
+    .metadata = metadata,
+    .metadata_count = 2,
+    .labels = labels,
+    .label_count = 1,
+    .activation = TRIBUTARY_ENDPOINT_SHARED,
+    .restart = TRIBUTARY_RESTART_NEVER,
+    .backoff_ns = 20 * NS_PER_MS,
+    .max_backoff_ns = 1500 * NS_PER_MS,
+    .connect_timeout_ns = 2 * NS_PER_S,
+    .idle_timeout_ns = 3 * NS_PER_S,
+    .decode = TRIBUTARY_DECODE_EVENT_BATCH,
+    .authority = "b",
+};
+
+static unsigned shown;
+
+static void expect_whole(void *ctx, const struct tributary_producer *producer)
+{
+    const struct tributary_endpoint *endpoint = producer->endpoint;
+
+    (void)ctx;
+    shown++;
+    CHECK(producer->kind == TRIBUTARY_PRODUCER_ENDPOINT && producer->upstream_calls == 2 && endpoint);
+    CHECK(strcmp(endpoint->address, whole.address) == 0 && strcmp(endpoint->method, whole.method) == 0);
+    CHECK(endpoint->request_count == 2 && endpoint->requests[0].size == 4 && endpoint->requests[1].size == 0);
+    CHECK(memcmp(endpoint->requests[0].data, "\0one", 4) == 0);
+    CHECK(endpoint->half_close == whole.half_close && endpoint->activation == whole.activation);
+    CHECK(endpoint->restart == whole.restart && endpoint->decode == whole.decode);
+    CHECK(endpoint->metadata_count == 2 && strcmp(endpoint->metadata[1].value, "***") == 0);
+    CHECK(producer->label_count == 1 && strcmp(producer->labels[0].value, "eu") == 0);
+    CHECK(endpoint->backoff_ns == whole.backoff_ns && endpoint->max_backoff_ns == whole.max_backoff_ns);
+    CHECK(endpoint->connect_timeout_ns == 2 * NS_PER_S && endpoint->first_message_timeout_ns == 0);
+    CHECK(endpoint->idle_timeout_ns == 3 * NS_PER_S && strcmp(endpoint->authority, "b") == 0);
+    CHECK(producer->failure && producer->failure->dialling && producer->failure->code == 14);
+    CHECK(strcmp(producer->failure->message, "refused") == 0 && producer->failure->time_unix_nano == 5);
+}
+
+static void expect_plain(void *ctx, const struct tributary_producer *producer)
+{
+    (void)ctx;
+    shown++;
+    CHECK(producer->endpoint && producer->endpoint->request_count == 0 && !producer->failure);
+    CHECK(producer->endpoint->method[0] == '\0' && producer->endpoint->backoff_ns == 0);
+}
+
+static void endpoints_are_added_and_changed(void)
+{
+    struct tributary *client = session_fixture_connect();
+    struct tributary_endpoint endpoint = whole;
+    struct tributary_addition addition = {.endpoint = &endpoint, .each = expect_whole};
+    struct tributary_status status;
+
+    CHECK(tributary_producer_add(client, &addition, NULL) == TRIBUTARY_OK && shown == 1);
+    endpoint.name = "taken";
+    CHECK(tributary_producer_add(client, &addition, &status) == TRIBUTARY_ALREADY_EXISTS && shown == 1);
+    CHECK(strcmp(status.message, "another producer has this name") == 0);
+    addition.replace = true;
+    CHECK(tributary_producer_add(client, &addition, NULL) == TRIBUTARY_OK && shown == 2);
+    endpoint.backoff_ns++;
+    CHECK(tributary_producer_add(client, &addition, NULL) == TRIBUTARY_INVALID_ARGUMENT && shown == 2);
+    endpoint = (struct tributary_endpoint){.name = "e", .address = "a:1"};
+    addition.each = expect_plain;
+    CHECK(tributary_producer_update(client, &addition, NULL) == TRIBUTARY_OK && shown == 3);
+    addition.each = NULL;
+    CHECK(tributary_producer_update(client, &addition, NULL) == TRIBUTARY_OK);
+    endpoint.name = "nobody";
+    CHECK(tributary_producer_update(client, &addition, NULL) == TRIBUTARY_NOT_FOUND);
+    tributary_free(client);
+}
+
 int main(int argc, char **argv)
 {
     static const struct client_fixture_test tests[] = {
@@ -208,6 +288,7 @@ int main(int argc, char **argv)
         CLIENT_TEST(a_select_without_an_answer_is_sent_again_on_the_next_stream),
         CLIENT_TEST(a_limit_counts_events_over_reconnects),
         CLIENT_TEST(producers_are_removed_gently_or_at_once),
+        CLIENT_TEST(endpoints_are_added_and_changed),
     };
 
     client_fixture_run(argc, argv, NULL, tests, ARRAY_LEN(tests));

@@ -11,6 +11,7 @@
 #ifndef TRIBUTARY_ADMIN_H
 #define TRIBUTARY_ADMIN_H
 
+#include "endpoint.h"
 #include "export.h"
 #include "notice.h"
 
@@ -21,17 +22,16 @@ struct tributary_totals {
     uint64_t bytes;
 };
 
-struct tributary_label {
-    const char *name;
-    const char *value;
+enum tributary_producer_kind {
+    TRIBUTARY_PRODUCER_TRANSIENT = 1, /* it publishes; the server forgets it 60 s after its last call */
+    TRIBUTARY_PRODUCER_SESSION = 2,   /* it registered; it lives as long as its call */
+    TRIBUTARY_PRODUCER_ENDPOINT = 3   /* the server dials it; it lives until it is removed */
 };
 
 struct tributary_producer {
     const char *name;
     const char *peer; /* the address of the last caller */
-    /* It registered. Otherwise it only publishes, and the server forgets it 60 s after its last
-     * call. */
-    bool is_session;
+    enum tributary_producer_kind kind;
     int state; /* ProducerState of event.proto; tributary_state_name() returns its name */
     uint64_t epoch;
     uint64_t last_sequence;
@@ -40,7 +40,7 @@ struct tributary_producer {
     uint32_t blocked_calls;        /* open calls that wait for a full BLOCK queue */
     uint32_t subscriptions;        /* subscriptions that match this producer */
     uint64_t last_event_unix_nano; /* 0: no event yet */
-    /* The following are for sessions only. */
+    /* The following are for sessions; an endpoint may have labels, too. */
     const struct tributary_label *labels;
     size_t label_count;
     const char *const *topics;
@@ -49,6 +49,11 @@ struct tributary_producer {
     uint32_t activations;         /* activations that have not ended */
     uint32_t paused_activations;  /* activations that a full queue has paused */
     uint64_t expired_activations; /* activations that did not end before the deadline of a drain */
+    /* The following are for endpoints only. */
+    const struct tributary_endpoint *endpoint; /* as it was added; NULL for every other kind */
+    uint32_t upstream_calls;                   /* upstream calls that are open or being opened */
+    /* of the last upstream call that failed; NULL: none since the last one that was accepted */
+    const struct tributary_failure *failure;
 };
 
 /* One counter of the server's metrics. */

@@ -7,6 +7,7 @@
  *   subscribe.h      subscribe to many producers as one stream
  *   reader.h         the same without callbacks: with a timeout, or from an event loop
  *   admin.h          ask the server about itself and about producers
+ *   endpoint.h       add producers that the server dials
  *   subscriptions.h  list and end the subscriptions of others
  *
  * A first call:
@@ -99,6 +100,7 @@ TRIBUTARY_API enum tributary_code tributary_connect(const struct tributary_optio
  * a callback. NULL is allowed. */
 TRIBUTARY_API void tributary_free(struct tributary *client);
 
+#include "endpoint.h"
 #include "admin.h"
 #include "publish.h"
 #include "session.h"

@@ -1,8 +1,8 @@
 /* target.h - the target of a client as gRPC core wants it.
  *
  * Threads: any. */
-#ifndef TRIBUTARY_CLIENT_TARGET_H
-#define TRIBUTARY_CLIENT_TARGET_H
+#ifndef TRIBUTARY_GRPC_TARGET_H
+#define TRIBUTARY_GRPC_TARGET_H
 
 #include "base/place.h"
 

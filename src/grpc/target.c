@@ -1,5 +1,5 @@
 /* target.c - see target.h. */
-#include "client/lib/core/target.h"
+#include "grpc/target.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,0 +1,45 @@
+/* connection.h - the connections of one endpoint. A channel of gRPC core is one connection here: it
+ * dials once. When a call on it could not be made or the connection was lost, it is given up, and
+ * the next call makes a new one: with fresh addresses, and with a wait that is ours.
+ *
+ * Threads: one wire thread. */
+#ifndef TRIBUTARY_SERVER_DIAL_CONNECTION_H
+#define TRIBUTARY_SERVER_DIAL_CONNECTION_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/list.h"
+
+#include <grpc/grpc.h>
+
+/* Calls that share a connection: more than many servers allow would only wait. */
+#define MAX_CONNECTION_CALLS 100u
+
+struct connections {
+    const char *target;    /* src/grpc/target.h */
+    const char *authority; /* empty: from the target */
+    int64_t connect_timeout_ns;
+    uint64_t max_message_bytes;
+    struct list all; /* struct connection; those that were given up are not among them */
+};
+
+struct connection {
+    struct list link;
+    grpc_channel *channel;
+    uint32_t calls;
+};
+
+void connections_init(struct connections *connections);
+
+/* A connection for one more call: connection_leave() must follow. NULL: out of memory. */
+struct connection *connection_enter(struct connections *connections);
+
+/* The call has ended. `is_lost`: the connection did not come about, or may be lost: no further call
+ * is made on it. A connection without calls is closed. */
+void connection_leave(struct connection *connection, bool is_lost);
+
+/* Whether the connection has come about. */
+bool connection_is_ready(const struct connection *connection);
+
+#endif

@@ -1,0 +1,408 @@
+/* endpoint.c - one endpoint. See endpoint.h.
+ *
+ * DESIGN. The hub calls the session's port on the loop, but set_paused() on any thread. So the
+ * calls stand in a map by activation, under a lock that nothing else is done under. */
+#include "server/dial/endpoint.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/shared_bytes.h"
+#include "flow/producer_state.h"
+#include "hub/endpoint_rules.h"
+#include "hub/session.h"
+#include "loop/loop.h"
+#include "server/dial/endpoint_plan.h"
+
+struct endpoint {
+    struct endpoint_home home;
+    struct endpoint_plan plan;
+    struct session *session;
+    char *name; /* for logs */
+    struct shared_bytes *definition;
+    enum session_mode mode;
+    enum endpoint_restart restart;
+    int64_t backoff_ns, max_backoff_ns;
+
+    /* Any thread, under `lock`. */
+    pthread_mutex_t lock;
+    struct map by_activation; /* struct upstream */
+
+    unsigned entered;             /* it calls the hub, which may call back: it must not go yet */
+    bool closing;                 /* no call is opened any more */
+    enum fault_reason end_reason; /* for hub_unregister() */
+    struct list calls;            /* struct upstream */
+    uint32_t call_count;
+    struct upstream_end failure; /* the last one; code 0: none since a call was accepted */
+    /* SHARED only. */
+    struct timer retry;
+    uint32_t failures; /* in a row */
+    int64_t accepted_ns;
+    uint64_t random;
+};
+
+/* A call that was accepted for so long makes earlier failures forgotten. */
+#define FORGIVEN_NS (60 * NS_PER_S)
+
+static struct bytes key_of(const uint64_t *activation)
+{
+    return (struct bytes){(const uint8_t *)activation, sizeof(*activation)};
+}
+
+/* ---- the end of the endpoint ---- */
+
+static void endpoint_free(struct endpoint *endpoint)
+{
+    endpoint_plan_fini(&endpoint->plan);
+    map_fini(&endpoint->by_activation);
+    pthread_mutex_destroy(&endpoint->lock);
+    shared_bytes_release(endpoint->definition);
+    free(endpoint->name);
+    free(endpoint);
+}
+
+/* Its last call has ended, and it may open no other one. */
+static void leave_when_idle(struct endpoint *endpoint)
+{
+    if (!endpoint->closing || endpoint->call_count > 0 || endpoint->entered > 0)
+        return;
+    timer_stop(&endpoint->retry);
+    count_add(COUNT_LIVE_ENDPOINTS, -1);
+    hub_unregister(endpoint->session, endpoint->end_reason);
+    endpoint->home.gone(endpoint->home.ctx);
+    endpoint_free(endpoint);
+}
+
+static void enter(struct endpoint *endpoint)
+{
+    endpoint->entered++;
+}
+
+static void leave(struct endpoint *endpoint)
+{
+    endpoint->entered--;
+    leave_when_idle(endpoint);
+}
+
+/* ---- calls ---- */
+
+static void start_call(struct endpoint *endpoint, const struct activation_params *params);
+
+/* splitmix64 (Vigna) */
+static uint64_t random_below(uint64_t *state, uint64_t bound)
+{
+    uint64_t word = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (word ^ (word >> 31)) % bound;
+}
+
+static void start_shared(struct endpoint *endpoint)
+{
+    const struct activation_params all = {.deadline_ns = INT64_MAX, .subscription_id = ""};
+
+    session_report(endpoint->session, 0, PRODUCER_CONNECTING, 0, NULL);
+    if (!endpoint->closing)
+        start_call(endpoint, &all);
+}
+
+static void on_retry(struct timer *timer)
+{
+    struct endpoint *endpoint = container_of(timer, struct endpoint, retry);
+
+    enter(endpoint);
+    start_shared(endpoint);
+    leave(endpoint);
+}
+
+/* The wait before the next call. It doubles with each failure, and is up to a quarter less at
+ * random, so that endpoints which failed together do not come back together. */
+static int64_t wait_ns(struct endpoint *endpoint)
+{
+    int64_t wait = endpoint->backoff_ns;
+
+    for (uint32_t i = 0; i < endpoint->failures && wait < endpoint->max_backoff_ns; i++)
+        wait *= 2;
+    wait = MIN_OF(wait, endpoint->max_backoff_ns);
+    return wait - (int64_t)random_below(&endpoint->random, (uint64_t)wait / 4 + 1);
+}
+
+static bool restarts(const struct endpoint *endpoint, uint32_t code)
+{
+    return endpoint->restart == RESTART_ALWAYS ||
+           (endpoint->restart == RESTART_ON_FAILURE && code != CODE_OK);
+}
+
+static void restart_shared(struct endpoint *endpoint, const struct upstream_end *end)
+{
+    const bool was_long = end->was_accepted && clock_mono_ns() - endpoint->accepted_ns >= FORGIVEN_NS;
+
+    if (!restarts(endpoint, end->code)) {
+        session_report(endpoint->session, 0, PRODUCER_ENDED, end->code, end->message);
+        return;
+    }
+    session_report(endpoint->session, 0, PRODUCER_UNAVAILABLE, end->code, end->message);
+    if (endpoint->closing)
+        return;
+    if (was_long || end->code == CODE_OK)
+        endpoint->failures = 0;
+    endpoint->retry.fired = on_retry;
+    if (timer_start(endpoint->home.loop, &endpoint->retry, wait_ns(endpoint)) != ERR_OK)
+        log_write(LOG_ERROR, "endpoint.not_retried", LOG_TEXT("producer", endpoint->name),
+                  LOG_TEXT("reason", "out of memory"));
+    if (endpoint->failures < UINT32_MAX)
+        endpoint->failures++;
+}
+
+/* The same failure again is no news. */
+static void note_failure(struct endpoint *endpoint, const struct upstream_end *end)
+{
+    const bool is_news =
+        end->code != endpoint->failure.code || strcmp(end->message, endpoint->failure.message) != 0;
+
+    endpoint->failure = *end;
+    if (is_news)
+        log_write(LOG_WARN, "endpoint.failed", LOG_TEXT("producer", endpoint->name),
+                  LOG_TEXT("where", end->was_accepted ? "STREAM" : "DIAL"),
+                  LOG_TEXT("code", fault_code_name((enum fault_code)end->code)),
+                  LOG_TEXT("message", end->message));
+}
+
+static void accepted(void *ctx, struct upstream *upstream)
+{
+    struct endpoint *endpoint = ctx;
+
+    enter(endpoint);
+    if (endpoint->failure.code != CODE_OK)
+        log_write(LOG_INFO, "endpoint.recovered", LOG_TEXT("producer", endpoint->name));
+    endpoint->failure = (struct upstream_end){.code = CODE_OK};
+    endpoint->accepted_ns = clock_mono_ns();
+    if (!endpoint->closing || endpoint->mode == SESSION_PER_CONSUMER)
+        session_report(endpoint->session, *upstream_activation(upstream), PRODUCER_ACTIVE, 0, NULL);
+    leave(endpoint);
+}
+
+static void forget(struct endpoint *endpoint, struct upstream *upstream)
+{
+    pthread_mutex_lock(&endpoint->lock);
+    map_remove(&endpoint->by_activation, &upstream_places(upstream)->by_activation);
+    pthread_mutex_unlock(&endpoint->lock);
+    list_remove(&upstream_places(upstream)->in_endpoint);
+    endpoint->call_count--;
+    upstream_forget(upstream);
+}
+
+static void ended(void *ctx, struct upstream *upstream, const struct upstream_end *end)
+{
+    static const enum session_end_rule rules[] = {[RESTART_ON_FAILURE] = SESSION_END_BY_CODE,
+                                                  [RESTART_ALWAYS] = SESSION_END_RETRY,
+                                                  [RESTART_NEVER] = SESSION_END_FINAL};
+    struct endpoint *endpoint = ctx;
+    const uint64_t activation = *upstream_activation(upstream);
+    /* our own cancel, where no more was wanted, is a good end */
+    const bool is_good =
+        end->code == CODE_OK || (end->code == CODE_CANCELLED && upstream_is_stopped(upstream));
+
+    enter(endpoint);
+    if (!is_good)
+        note_failure(endpoint, end);
+    forget(endpoint, upstream);
+    if (activation > 0)
+        session_end(endpoint->session, activation, is_good ? CODE_OK : end->code,
+                    is_good ? NULL : end->message, rules[endpoint->restart]);
+    else if (!endpoint->closing)
+        restart_shared(endpoint, end);
+    leave(endpoint);
+}
+
+static const struct upstream_port upstream_port = {.accepted = accepted, .ended = ended};
+
+/* Without memory it has failed. */
+static void start_call(struct endpoint *endpoint, const struct activation_params *params)
+{
+    const struct upstream_target target = {.session = endpoint->session,
+                                           .activation = params->activation,
+                                           .request = params->request,
+                                           .subscription_id = params->subscription_id,
+                                           .deadline_ns = params->deadline_ns};
+    const struct upstream_end no_memory = {.code = CODE_RESOURCE_EXHAUSTED, .message = "out of memory"};
+    struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint);
+    bool is_added = false;
+
+    if (upstream) {
+        struct map_node *node = &upstream_places(upstream)->by_activation;
+
+        node->key = key_of(upstream_activation(upstream));
+        pthread_mutex_lock(&endpoint->lock);
+        is_added = map_add(&endpoint->by_activation, node) == ERR_OK;
+        pthread_mutex_unlock(&endpoint->lock);
+    }
+    if (!is_added) {
+        upstream_forget(upstream);
+        if (params->activation > 0)
+            session_end(endpoint->session, params->activation, no_memory.code, no_memory.message,
+                        SESSION_END_BY_CODE);
+        else
+            restart_shared(endpoint, &no_memory);
+        return;
+    }
+    list_append(&endpoint->calls, &upstream_places(upstream)->in_endpoint);
+    endpoint->call_count++;
+    upstream_begin(upstream);
+}
+
+/* Under the lock. */
+static struct upstream *find(struct endpoint *endpoint, uint64_t activation)
+{
+    struct map_node *node = map_find(&endpoint->by_activation, key_of(&activation));
+
+    return node ? upstream_of_map(node) : NULL;
+}
+
+/* ---- the session's port ---- */
+
+static void welcome(void *ctx, uint64_t epoch)
+{
+    struct endpoint *endpoint = ctx;
+
+    (void)epoch;
+    if (endpoint->mode == SESSION_SHARED)
+        start_shared(endpoint);
+}
+
+static void start(void *ctx, const struct activation_params *params)
+{
+    start_call(ctx, params);
+}
+
+static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
+{
+    struct upstream *upstream = find(ctx, activation); /* only the loop changes the map */
+
+    if (!upstream)
+        return;
+    if (deadline_ns > 0)
+        upstream_stop(upstream, reason, deadline_ns);
+    else
+        upstream_cancel(upstream);
+}
+
+static void set_paused(void *ctx, uint64_t activation, bool pause)
+{
+    struct endpoint *endpoint = ctx;
+
+    pthread_mutex_lock(&endpoint->lock);
+    struct upstream *upstream = find(endpoint, activation);
+    if (upstream)
+        upstream_set_paused(upstream, pause);
+    pthread_mutex_unlock(&endpoint->lock);
+}
+
+/* The hub stops activations one by one. Of a shared endpoint the call is stopped here. */
+static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
+{
+    struct endpoint *endpoint = ctx;
+
+    if (endpoint->mode != SESSION_SHARED)
+        return;
+    endpoint->closing = true;
+    endpoint->end_reason = FAULT_NONE;
+    timer_stop(&endpoint->retry);
+    list_each(node, safe, &endpoint->calls)
+        upstream_stop(upstream_of_list(node), reason, deadline_ns);
+    leave_when_idle(endpoint);
+}
+
+static void abort_call(void *ctx, const struct fault *fault)
+{
+    struct endpoint *endpoint = ctx;
+
+    endpoint->closing = true;
+    endpoint->end_reason = fault->reason;
+    timer_stop(&endpoint->retry);
+    list_each(node, safe, &endpoint->calls)
+        upstream_cancel(upstream_of_list(node));
+    leave_when_idle(endpoint);
+}
+
+static const struct session_port session_port = {.welcome = welcome,
+                                                 .start = start,
+                                                 .stop = stop,
+                                                 .set_paused = set_paused,
+                                                 .closing = closing,
+                                                 .abort_call = abort_call};
+
+/* ---- the beginning ---- */
+
+static struct endpoint *endpoint_new(const struct endpoint_home *home, const struct endpoint_params *params,
+                                     const struct place *place)
+{
+    struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+
+    if (!endpoint)
+        return NULL;
+    endpoint->home = *home;
+    endpoint->mode = params->mode;
+    endpoint->restart = params->restart;
+    endpoint->backoff_ns = params->backoff_ns;
+    endpoint->max_backoff_ns = MAX_OF(params->max_backoff_ns, params->backoff_ns);
+    endpoint->random = (uint64_t)clock_mono_ns();
+    endpoint->plan.calls.thread = home->thread;
+    endpoint->plan.calls.loop = home->loop;
+    list_init(&endpoint->calls);
+    CHECK(pthread_mutex_init(&endpoint->lock, NULL) == 0);
+    endpoint->name = strndup((const char *)params->name.data, params->name.size);
+    endpoint->definition = shared_bytes_new(params->definition);
+    if (!endpoint->name || !endpoint->definition ||
+        endpoint_plan_init(&endpoint->plan, params, place) != ERR_OK) {
+        endpoint_free(endpoint);
+        return NULL;
+    }
+    return endpoint;
+}
+
+enum fault_reason endpoint_add(const struct endpoint_home *home, const struct endpoint_params *params,
+                               const struct place *place, struct fault *fault)
+{
+    struct endpoint *endpoint = endpoint_new(home, params, place);
+
+    if (!endpoint)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    const struct endpoint_rules rules = {.first_retry_ns = endpoint->backoff_ns,
+                                         .max_retry_ns = endpoint->max_backoff_ns};
+    const struct session_params session = {.name = params->name,
+                                           .labels = params->labels,
+                                           .label_count = params->label_count,
+                                           .mode = params->mode,
+                                           .reject_duplicate = !params->replace,
+                                           .peer = params->address,
+                                           .peer_key = params->peer_key,
+                                           .endpoint = &rules,
+                                           .port = &session_port,
+                                           .ctx = endpoint};
+    if (hub_register(home->hub, &session, &endpoint->session, fault) != FAULT_NONE) {
+        endpoint_free(endpoint);
+        return fault->reason;
+    }
+    count_add(COUNT_LIVE_ENDPOINTS, 1);
+    return FAULT_NONE;
+}
+
+struct endpoint_view endpoint_view(const void *port_ctx)
+{
+    const struct endpoint *endpoint = port_ctx;
+
+    return (struct endpoint_view){.definition = shared_bytes_view(endpoint->definition),
+                                  .upstream_calls = endpoint->call_count,
+                                  .failure = {.is_there = endpoint->failure.code != CODE_OK,
+                                              .code = endpoint->failure.code,
+                                              .message = endpoint->failure.message,
+                                              .was_accepted = endpoint->failure.was_accepted,
+                                              .wall_ns = endpoint->failure.wall_ns}};
+}

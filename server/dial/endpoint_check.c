@@ -1,0 +1,222 @@
+/* endpoint_check.c - the rules for what an endpoint may be. */
+#include "server/dial/endpoint_check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "event/text.h"
+
+#include <grpc/grpc.h>
+#include <grpc/slice.h>
+
+#define MIN_TIME_NS (10 * NS_PER_MS)
+#define HOUR_NS (3600 * NS_PER_S)
+
+static struct bytes bytes_of(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* ---- the address ---- */
+
+/* What may stand in front of an address, and what it then must be. */
+static const struct {
+    const char *prefix;
+    enum place_kind kind;
+} schemes[] = {{"dns:///", PLACE_NAME}, {"dns:", PLACE_NAME}, {"ipv4:", PLACE_IPV4}, {"ipv6:", PLACE_IPV6}};
+
+/* "unix:///a" is what others write for "unix:/a". */
+static const char *without_slashes(const char *address)
+{
+    return strncmp(address, "unix:///", 8) == 0 ? address + 7 : NULL;
+}
+
+static bool has_port(const char *address)
+{
+    const char *colon = strrchr(address, ':'), *bracket = strrchr(address, ']');
+
+    return colon && colon > bracket;
+}
+
+static bool parse(const char *address, struct place *place, char fault[PLACE_FAULT_CAPACITY])
+{
+    char unix_address[sizeof("unix:") + PLACE_MAX_UNIX_BYTES + 2];
+
+    if (without_slashes(address)) {
+        snprintf(unix_address, sizeof(unix_address), "unix:%s", without_slashes(address));
+        return place_parse(unix_address, PLACE_CONNECT, place, fault);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t size = strlen(schemes[i].prefix);
+
+        if (strncmp(address, schemes[i].prefix, size) != 0)
+            continue;
+        if (!place_parse(address + size, PLACE_CONNECT, place, fault))
+            return false;
+        /* dns: may have numbers behind it */
+        if (place->kind == schemes[i].kind ||
+            (schemes[i].kind == PLACE_NAME && place->kind != PLACE_UNIX && place->kind != PLACE_ABSTRACT))
+            return true;
+        snprintf(fault, PLACE_FAULT_CAPACITY, "no address of this kind follows %s", schemes[i].prefix);
+        return false;
+    }
+    return place_parse(address, PLACE_CONNECT, place, fault);
+}
+
+enum fault_reason endpoint_place(const char *address, struct place *place_out, struct fault *fault)
+{
+    char wrong[PLACE_FAULT_CAPACITY];
+
+    if (*address == '\0')
+        return fault_set(fault, FAULT_EMPTY, "endpoint.address", "an address to dial");
+    if (!parse(address, place_out, wrong))
+        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", bytes_of(address), wrong);
+    if (place_out->port > 0 && !has_port(address))
+        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", bytes_of(address),
+                           "a port must be given");
+    return FAULT_NONE;
+}
+
+/* ---- the rest ---- */
+
+static enum fault_reason check_method(const char *method, struct fault *fault)
+{
+    const struct bytes text = bytes_of(method);
+    const char *second = method[0] == '/' ? strchr(method + 1, '/') : NULL;
+
+    if (text.size > MAX_METHOD_BYTES)
+        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.method", text, "at most 256 bytes");
+    if (!second || second == method + 1 || second[1] == '\0' || strchr(second + 1, '/') ||
+        !text_plain(text) || strchr(method, ' '))
+        return fault_bytes(fault, FAULT_BAD_METHOD, "endpoint.method", text, "/package.Service/Method");
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_requests(const struct endpoint_params *params, struct fault *fault)
+{
+    size_t size = 0;
+
+    if (params->request_count > MAX_ENDPOINT_REQUESTS)
+        return fault_number(fault, FAULT_TOO_MANY, "endpoint.requests", params->request_count, "at most 16");
+    for (size_t i = 0; i < params->request_count; i++)
+        size += params->requests[i].size;
+    if (size > MAX_ENDPOINT_REQUEST_BYTES)
+        return fault_number(fault, FAULT_TOO_LONG, "endpoint.requests", size,
+                            "at most 262144 bytes together");
+    return FAULT_NONE;
+}
+
+/* Keys that gRPC core makes, or that would change what a call is. */
+static bool is_reserved(struct bytes key)
+{
+    static const char *const names[] = {"te",         "host",       "connection", "content-type",
+                                        "user-agent", "keep-alive", "upgrade",    "transfer-encoding"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (key.size == strlen(names[i]) && memcmp(key.data, names[i], key.size) == 0)
+            return true;
+    return key.size >= 5 && memcmp(key.data, "grpc-", 5) == 0;
+}
+
+static bool is_binary(struct bytes key)
+{
+    return key.size > 4 && memcmp(key.data + key.size - 4, "-bin", 4) == 0;
+}
+
+static grpc_slice static_slice(struct bytes bytes)
+{
+    return grpc_slice_from_static_buffer(bytes.data, bytes.size);
+}
+
+static enum fault_reason check_pair(const struct pair *pair, struct fault *fault)
+{
+    const char *const field = "endpoint.metadata";
+
+    if (pair->name.size == 0 || pair->name.data[0] == ':' || is_reserved(pair->name) ||
+        is_binary(pair->name) || !grpc_header_key_is_legal(static_slice(pair->name)))
+        return fault_bytes(fault, FAULT_BAD_METADATA, field, pair->name,
+                           "a-z, 0-9, '-', '_', '.'; not gRPC's own; not -bin");
+    if (!grpc_header_nonbin_value_is_legal(static_slice(pair->value)))
+        return fault_bytes(fault, FAULT_BAD_METADATA, field, pair->name, "a value of printable ASCII");
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_metadata(const struct endpoint_params *params, struct fault *fault)
+{
+    size_t size = 0;
+
+    if (params->metadata_count > MAX_ENDPOINT_METADATA)
+        return fault_number(fault, FAULT_TOO_MANY, "endpoint.metadata", params->metadata_count, "at most 32");
+    for (size_t i = 0; i < params->metadata_count; i++) {
+        size += params->metadata[i].name.size + params->metadata[i].value.size;
+        if (check_pair(&params->metadata[i], fault))
+            return fault->reason;
+    }
+    if (size > MAX_ENDPOINT_METADATA_BYTES)
+        return fault_number(fault, FAULT_TOO_LONG, "endpoint.metadata", size, "at most 8192 bytes together");
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_labels(const struct endpoint_params *params, struct fault *fault)
+{
+    if (params->label_count > MAX_ENDPOINT_LABELS)
+        return fault_number(fault, FAULT_TOO_MANY, "endpoint.labels", params->label_count, "at most 64");
+    for (size_t i = 0; i < params->label_count; i++) {
+        const struct pair *label = &params->labels[i];
+
+        if (name_check(label->name, "endpoint.labels", 256, fault))
+            return fault->reason;
+        if (label->value.size > 256)
+            return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.labels", label->value, "at most 256 bytes");
+        if (text_printable(label->value))
+            return fault_bytes(fault, text_printable(label->value), "endpoint.labels", label->value, "");
+    }
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_times(const struct endpoint_params *params, struct fault *fault)
+{
+    const struct {
+        const char *field;
+        int64_t value_ns, max_ns;
+        bool may_be_none;
+    } times[] = {
+        {"endpoint.backoff", params->backoff_ns, HOUR_NS, false},
+        {"endpoint.max_backoff", params->max_backoff_ns, HOUR_NS, false},
+        {"endpoint.connect_timeout", params->connect_timeout_ns, HOUR_NS, false},
+        {"endpoint.first_message_timeout", params->first_message_timeout_ns, 24 * HOUR_NS, true},
+        {"endpoint.idle_timeout", params->idle_timeout_ns, 24 * HOUR_NS, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        char bound[64];
+
+        if (times[i].may_be_none && times[i].value_ns == 0)
+            continue;
+        if (times[i].value_ns >= MIN_TIME_NS && times[i].value_ns <= times[i].max_ns)
+            continue;
+        snprintf(bound, sizeof(bound), "10 to %lld ms", (long long)(times[i].max_ns / NS_PER_MS));
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, times[i].field,
+                            (uint64_t)(times[i].value_ns / NS_PER_MS), bound);
+    }
+    return FAULT_NONE;
+}
+
+enum fault_reason endpoint_check(const struct endpoint_params *params, struct fault *fault)
+{
+    const struct bytes authority = bytes_of(params->authority);
+
+    if (name_check(params->name, "endpoint.name", 256, fault))
+        return fault->reason;
+    if (params->name.data[0] == '@')
+        return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.name", params->name,
+                           "names that begin with '@' are for topics");
+    if (authority.size > 256 || !text_plain(authority))
+        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.authority", authority,
+                           "at most 256 bytes of ASCII");
+    if (check_method(params->method, fault) || check_requests(params, fault) ||
+        check_metadata(params, fault) || check_labels(params, fault))
+        return fault->reason;
+    return check_times(params, fault);
+}

@@ -1,0 +1,48 @@
+/* endpoint_params.h - what an endpoint is: a producer that the server dials. */
+#ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_PARAMS_H
+#define TRIBUTARY_SERVER_DIAL_ENDPOINT_PARAMS_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/peer.h"
+#include "event/filter.h"
+#include "hub/session_port.h"
+
+/* The method that a producer implements which is made for tributary. */
+#define NATIVE_METHOD "/tributary.v1.Upstream/Produce"
+
+#define MAX_ENDPOINT_REQUESTS 16u
+#define MAX_ENDPOINT_REQUEST_BYTES (256u << 10) /* of all together */
+#define MAX_ENDPOINT_METADATA 32u
+#define MAX_ENDPOINT_METADATA_BYTES (8u << 10) /* of all together */
+#define MAX_ENDPOINT_LABELS 64u
+#define MAX_METHOD_BYTES 256u
+
+/* What becomes of an upstream call that has ended. */
+enum endpoint_restart { RESTART_ON_FAILURE = 1, RESTART_ALWAYS, RESTART_NEVER };
+
+/* Everything is copied where an endpoint is made of it. */
+struct endpoint_params {
+    struct bytes name;
+    const char *address; /* as base/place.h, also with dns:, ipv4: or ipv6: in front */
+    const char *method;
+    const char *authority; /* empty: from the address */
+    const struct bytes *requests;
+    size_t request_count; /* 0: the consumer's request */
+    const struct pair *metadata;
+    size_t metadata_count;
+    const struct pair *labels;
+    size_t label_count;
+    enum session_mode mode;
+    enum endpoint_restart restart;
+    bool keep_open;   /* this side of a call does not close */
+    bool event_batch; /* messages are EventBatches; false: any bytes */
+    int64_t backoff_ns, max_backoff_ns, connect_timeout_ns;
+    int64_t first_message_timeout_ns, idle_timeout_ns; /* 0: none */
+    bool replace;                                      /* false: a name that is taken is refused */
+    struct bytes definition;                           /* for those who look at it; not read here */
+    struct peer_key peer_key;                          /* who adds it: the name is charged to it */
+};
+
+#endif

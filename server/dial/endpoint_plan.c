@@ -1,0 +1,81 @@
+/* endpoint_plan.c - what an endpoint keeps of its parameters. */
+#include "server/dial/endpoint_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/shared_bytes.h"
+#include "grpc/slices.h"
+#include "loop/loop.h"
+
+/* Events that are any bytes say where they come from. */
+#define CONTENT_TYPE "application/grpc; method="
+
+/* Beyond the limit of a message: so that ours answers, and not the core's. */
+#define MESSAGE_EXTRA_BYTES (64u << 10)
+
+static enum err copy_requests(struct endpoint_plan *plan, const struct endpoint_params *params)
+{
+    for (size_t i = 0; i < params->request_count; i++) {
+        plan->requests[i] = shared_bytes_new(params->requests[i]);
+        if (!plan->requests[i])
+            return ERR_NO_MEMORY;
+        plan->calls.request_count++;
+    }
+    return ERR_OK;
+}
+
+static void copy_metadata(struct endpoint_plan *plan, const struct endpoint_params *params)
+{
+    for (size_t i = 0; i < params->metadata_count; i++)
+        plan->metadata[i] = (grpc_metadata){.key = slice_copy_of(params->metadata[i].name),
+                                            .value = slice_copy_of(params->metadata[i].value)};
+    plan->calls.metadata_count = params->metadata_count;
+}
+
+enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_params *params,
+                            const struct place *place)
+{
+    struct upstream_plan *calls = &plan->calls;
+    const size_t type_size = sizeof(CONTENT_TYPE) + strlen(params->method);
+
+    target_write(place, plan->target);
+    plan->method = strdup(params->method);
+    plan->authority = strdup(params->authority);
+    plan->content_type = malloc(type_size);
+    copy_metadata(plan, params);
+    if (!plan->method || !plan->authority || !plan->content_type || copy_requests(plan, params) != ERR_OK)
+        return ERR_NO_MEMORY;
+    snprintf(plan->content_type, type_size, "%s%s", CONTENT_TYPE, plan->method);
+    calls->method = plan->method;
+    calls->requests = plan->requests;
+    calls->metadata = plan->metadata;
+    calls->keep_open = params->keep_open;
+    calls->is_native = strcmp(plan->method, NATIVE_METHOD) == 0;
+    calls->event_batch = params->event_batch;
+    calls->content_type = (struct bytes){(const uint8_t *)plan->content_type, strlen(plan->content_type)};
+    calls->connect_timeout_ns = params->connect_timeout_ns;
+    calls->first_message_timeout_ns = params->first_message_timeout_ns;
+    calls->idle_timeout_ns = params->idle_timeout_ns;
+    calls->connections = (struct connections){
+        .target = plan->target,
+        .authority = plan->authority,
+        .connect_timeout_ns = params->connect_timeout_ns,
+        .max_message_bytes = loop_settings(calls->loop)->framing.max_batch_bytes + MESSAGE_EXTRA_BYTES};
+    connections_init(&calls->connections);
+    return ERR_OK;
+}
+
+void endpoint_plan_fini(struct endpoint_plan *plan)
+{
+    for (size_t i = 0; i < plan->calls.request_count; i++)
+        shared_bytes_release(plan->requests[i]);
+    for (size_t i = 0; i < plan->calls.metadata_count; i++) {
+        grpc_slice_unref(plan->metadata[i].key);
+        grpc_slice_unref(plan->metadata[i].value);
+    }
+    free(plan->method);
+    free(plan->authority);
+    free(plan->content_type);
+}

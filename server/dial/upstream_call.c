@@ -1,0 +1,331 @@
+/* upstream_call.c - the call of an upstream, on its thread. See upstream.h.
+ *
+ * DESIGN. The loop and others only set flags, and post one task that reads them. What the call
+ * does it reports in two tasks of its own, each posted once. So neither thread waits for the other,
+ * and the call holds one reference for each task that is under way.
+ *
+ * The call counts as accepted when its first message has left, or one has come: then it is
+ * connected, the upstream's settings have come, and it has a stream. Many servers send no headers
+ * before their first message, so these prove nothing.
+ *
+ * A call is read only where what was read before is in the hub, and where it is not paused. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "event/chunk.h"
+#include "grpc/slices.h"
+#include "hub/session.h"
+#include "loop/loop.h"
+#include "route/offer.h"
+#include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_message.h"
+#include "server/dial/upstream_request.h"
+
+static struct upstream *upstream_of(struct client_call *call)
+{
+    return container_of(call, struct upstream, call);
+}
+
+/* ---- the end ---- */
+
+/* Loop. */
+static void on_ended(struct task *task)
+{
+    struct upstream *upstream = container_of(task, struct upstream, ended_task);
+
+    upstream->port->ended(upstream->ctx, upstream, &upstream->end);
+    upstream_release(upstream);
+}
+
+/* The last act on the wire thread. */
+static void finish(struct upstream *upstream)
+{
+    cq_unhold(cq_of(upstream));
+    loop_post(upstream->plan->loop, &upstream->ended_task);
+}
+
+static void set_end(struct upstream *upstream, uint32_t code, struct bytes message)
+{
+    upstream->end.code = code > CODE_UNAUTHENTICATED ? CODE_UNKNOWN : code;
+    upstream->end.was_accepted = upstream->accepted;
+    upstream->end.wall_ns = clock_wall_ns();
+    peer_words_copy(upstream->end.message, message);
+}
+
+static void ended(struct client_call *call, const struct client_call_end *end)
+{
+    struct upstream *upstream = upstream_of(call);
+
+    cq_timer_stop(cq_of(upstream), &upstream->timer);
+    set_end(upstream, (uint32_t)end->code, slice_bytes(&end->message));
+    connection_leave(upstream->connection, !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
+    upstream->over = true;
+    if (upstream->offering)
+        session_give_up(upstream->session, &upstream->waiter);
+    else
+        finish(upstream);
+}
+
+/* ---- the timer ---- */
+
+/* What the upstream has to do, and until when. INT64_MAX: it may take its time. */
+static int64_t due_ns(const struct upstream *upstream)
+{
+    const struct upstream_plan *plan = upstream->plan;
+    int64_t limit_ns = upstream->got_message ? plan->idle_timeout_ns : plan->first_message_timeout_ns;
+
+    if (upstream->stopping)
+        return upstream->stop_deadline_ns;
+    if (!upstream->accepted)
+        return upstream->waits_since_ns + plan->connect_timeout_ns;
+    if (limit_ns == 0 || !upstream->call.base.reading)
+        return INT64_MAX;
+    return upstream->waits_since_ns + limit_ns;
+}
+
+static void set_timer(struct upstream *upstream)
+{
+    cq_timer_set(cq_of(upstream), &upstream->timer, due_ns(upstream));
+}
+
+static void give_up(struct upstream *upstream, const char *what, int64_t limit_ns)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "%s within %lld ms", what, (long long)(limit_ns / NS_PER_MS));
+    client_call_cancel(&upstream->call, GRPC_STATUS_UNAVAILABLE, text);
+}
+
+/* A message or a pause may have moved what is due: they do not move the timer. */
+static void on_timer(struct cq_timer *timer, int64_t now_ns)
+{
+    struct upstream *upstream = container_of(timer, struct upstream, timer);
+    const struct upstream_plan *plan = upstream->plan;
+
+    if (due_ns(upstream) > now_ns) {
+        set_timer(upstream);
+        return;
+    }
+    if (upstream->stopping)
+        client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
+    else if (!upstream->accepted && connection_is_ready(upstream->connection))
+        give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);
+    else if (!upstream->accepted)
+        give_up(upstream, "not connected", plan->connect_timeout_ns);
+    else if (upstream->got_message)
+        give_up(upstream, "no message", plan->idle_timeout_ns);
+    else
+        give_up(upstream, "no first message", plan->first_message_timeout_ns);
+}
+
+/* ---- what is sent ---- */
+
+static void send(struct upstream *upstream, grpc_slice message)
+{
+    client_call_send(&upstream->call, message);
+    grpc_slice_unref(message);
+}
+
+/* Sends what is next: a request, `stop`, or the half-close. */
+static void send_next(struct upstream *upstream)
+{
+    const struct upstream_plan *plan = upstream->plan;
+    const size_t count = MAX_OF(plan->request_count, (size_t)1);
+
+    if (upstream->call.base.sending || upstream->call.state != CLIENT_CALL_OPEN || upstream->half_closed)
+        return;
+    if (upstream->next_request < count) {
+        struct bytes request = shared_bytes_view(
+            plan->request_count > 0 ? plan->requests[upstream->next_request] : upstream->request);
+
+        upstream->next_request++;
+        send(upstream, plan->is_native
+                           ? upstream_start(request, upstream->subscription_id, upstream->deadline_ns)
+                           : slice_copy_of(request));
+    } else if (plan->is_native && upstream->stopping && !upstream->stop_sent) {
+        upstream->stop_sent = true;
+        send(upstream, upstream_stop_message(upstream->stop_reason, upstream->stop_deadline_ns));
+    } else if (plan->is_native ? upstream->stop_sent : !plan->keep_open) {
+        upstream->half_closed = true;
+        client_call_half_close(&upstream->call);
+    }
+}
+
+/* Loop. */
+static void on_accepted(struct task *task)
+{
+    struct upstream *upstream = container_of(task, struct upstream, accepted_task);
+
+    upstream->port->accepted(upstream->ctx, upstream);
+    upstream_release(upstream);
+}
+
+static void accept(struct upstream *upstream)
+{
+    if (upstream->accepted)
+        return;
+    upstream->accepted = true;
+    upstream->waits_since_ns = clock_mono_ns();
+    set_timer(upstream);
+    upstream_retain(upstream);
+    loop_post(upstream->plan->loop, &upstream->accepted_task);
+}
+
+static void sent(struct client_call *call, bool ok)
+{
+    struct upstream *upstream = upstream_of(call);
+
+    if (!ok)
+        return; /* the status follows */
+    accept(upstream);
+    send_next(upstream);
+}
+
+/* ---- what is received ---- */
+
+static void read_next(struct upstream *upstream)
+{
+    if (upstream->offering || upstream->over || has_flag(upstream, FLAG_PAUSE) || upstream->call.base.reading)
+        return;
+    client_call_read(&upstream->call);
+    if (upstream->plan->idle_timeout_ns > 0) {
+        upstream->waits_since_ns = clock_mono_ns();
+        set_timer(upstream);
+    }
+}
+
+static void on_unblocked(struct task *task)
+{
+    struct upstream *upstream = container_of(task, struct upstream, unblocked_task);
+
+    upstream->offering = false;
+    session_unblocked(upstream->session);
+    if (upstream->over)
+        finish(upstream);
+    else
+        read_next(upstream);
+}
+
+static void on_put_done(struct put_waiter *waiter)
+{
+    struct upstream *upstream = container_of(waiter, struct upstream, waiter);
+
+    cq_post(cq_of(upstream), &upstream->unblocked_task);
+}
+
+static void offer(struct upstream *upstream, struct chunk *chunk)
+{
+    const bool is_shared = upstream->activation == 0;
+    struct offer unused;
+
+    upstream->offering = is_shared;
+    count_add(COUNT_MESSAGES_IN, 1);
+    if (session_offer(upstream->session, upstream->activation, chunk, is_shared ? &upstream->waiter : NULL,
+                      &unused) != ERR_AGAIN)
+        upstream->offering = false;
+}
+
+static void refuse(struct upstream *upstream, const struct fault *fault)
+{
+    char text[PEER_WORDS_BYTES];
+
+    count_add(COUNT_REFUSED_BATCHES, 1);
+    (void)fault_message(fault, text, sizeof(text));
+    client_call_cancel(&upstream->call, (grpc_status_code)fault_code(fault->reason), text);
+}
+
+/* What comes behind a cancel of ours is dropped: nobody wants it any more. */
+static void received(struct client_call *call, grpc_byte_buffer **message)
+{
+    struct upstream *upstream = upstream_of(call);
+    OWNED(chunk_release) struct chunk *chunk = NULL;
+    struct fault fault;
+
+    upstream->got_message = true;
+    accept(upstream); /* also where it does not read what is sent to it */
+    if (has_flag(upstream, FLAG_CANCEL))
+        return;
+    if (upstream_message(upstream->plan, *message, &chunk, &fault)) {
+        refuse(upstream, &fault);
+        return;
+    }
+    if (chunk)
+        offer(upstream, chunk);
+    read_next(upstream);
+}
+
+/* ---- flags ---- */
+
+static void begin(struct upstream *upstream)
+{
+    static const struct client_call_port port = {.sent = sent, .received = received, .ended = ended};
+    const struct upstream_plan *plan = upstream->plan;
+    const char *const no_memory = "out of memory";
+    struct client_call_opening opening = {.method = plan->method,
+                                          .metadata = plan->metadata,
+                                          .metadata_count = plan->metadata_count,
+                                          .deadline_ns = INT64_MAX};
+
+    upstream->begun = true;
+    cq_hold(cq_of(upstream));
+    upstream->connection =
+        connection_enter((struct connections *)(uintptr_t)&plan->connections); /* the wire thread's */
+    if (!upstream->connection) {
+        set_end(upstream, CODE_RESOURCE_EXHAUSTED,
+                (struct bytes){(const uint8_t *)no_memory, strlen(no_memory)});
+        upstream->over = true;
+        finish(upstream);
+        return;
+    }
+    opening.channel = upstream->connection->channel;
+    upstream->waits_since_ns = clock_mono_ns();
+    client_call_init(&upstream->call, cq_of(upstream), &port);
+    client_call_open(&upstream->call, &opening);
+    set_timer(upstream);
+    send_next(upstream);
+}
+
+/* A method that is not ours knows no stop: what has come is delivered, and the call is cancelled.
+ * */
+static void stop(struct upstream *upstream)
+{
+    if (upstream->stopping)
+        return;
+    upstream->stopping = true;
+    if (!upstream->plan->is_native) {
+        client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "no more is wanted");
+        return;
+    }
+    set_timer(upstream);
+    send_next(upstream);
+}
+
+static void on_flags(struct task *task)
+{
+    struct upstream *upstream = container_of(task, struct upstream, flags_task);
+
+    atomic_store(&upstream->posted, false);
+    if (!upstream->begun && has_flag(upstream, FLAG_BEGIN))
+        begin(upstream);
+    if (upstream->begun && !upstream->over) {
+        if (has_flag(upstream, FLAG_CANCEL))
+            client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "no more is wanted");
+        else if (has_flag(upstream, FLAG_STOP))
+            stop(upstream);
+        if (!upstream->over)
+            read_next(upstream);
+    }
+    upstream_release(upstream);
+}
+
+void upstream_call_init(struct upstream *upstream)
+{
+    upstream->flags_task.run = on_flags;
+    upstream->unblocked_task.run = on_unblocked;
+    upstream->accepted_task.run = on_accepted;
+    upstream->ended_task.run = on_ended;
+    upstream->timer.fired = on_timer;
+    upstream->waiter.over = on_put_done;
+}

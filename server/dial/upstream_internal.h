@@ -1,0 +1,79 @@
+/* upstream_internal.h - an upstream call as the two files see that make it: upstream_loop.c has
+ * what the loop and others do, upstream_call.c what the call's thread does. */
+#ifndef TRIBUTARY_SERVER_DIAL_UPSTREAM_INTERNAL_H
+#define TRIBUTARY_SERVER_DIAL_UPSTREAM_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/shared_bytes.h"
+#include "flow/put_waiter.h"
+#include "grpc/client_call.h"
+#include "server/dial/upstream.h"
+
+enum flag { FLAG_BEGIN = 1, FLAG_STOP = 2, FLAG_CANCEL = 4, FLAG_PAUSE = 8 };
+
+struct upstream {
+    /* Constant. */
+    const struct upstream_plan *plan;
+    const struct upstream_port *port;
+    void *ctx;
+    struct session *session;
+    uint64_t activation;
+    struct shared_bytes *request;
+    char subscription_id[32];
+    int64_t deadline_ns;
+
+    /* Any thread. */
+    _Atomic uint32_t refs;
+    _Atomic uint32_t flags;
+    _Atomic bool posted; /* `flags_task` is posted and has not begun */
+    struct task flags_task;
+
+    /* The loop's until FLAG_STOP is set, then constant. */
+    enum fault_reason stop_reason;
+    int64_t stop_deadline_ns;
+
+    /* Loop only. */
+    struct upstream_places places;
+
+    /* Wire thread only, until `ended_task` is posted. */
+    struct client_call call;
+    struct connection *connection;
+    size_t next_request;
+    bool begun, accepted, half_closed, stopping, stop_sent, got_message, offering, over;
+    int64_t waits_since_ns; /* for the upstream: to accept, or for its next message */
+    struct cq_timer timer;
+    struct put_waiter waiter;
+    struct task unblocked_task, accepted_task, ended_task;
+    struct upstream_end end;
+};
+
+static inline struct cq_thread *cq_of(const struct upstream *upstream)
+{
+    return upstream->plan->thread->cq;
+}
+
+static inline bool has_flag(const struct upstream *upstream, enum flag flag)
+{
+    return (atomic_load(&upstream->flags) & flag) != 0;
+}
+
+static inline struct upstream *upstream_retain(struct upstream *upstream)
+{
+    atomic_fetch_add_explicit(&upstream->refs, 1, memory_order_relaxed);
+    return upstream;
+}
+
+static inline void upstream_release(struct upstream *upstream)
+{
+    if (!upstream || atomic_fetch_sub_explicit(&upstream->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    shared_bytes_release(upstream->request);
+    free(upstream);
+}
+
+/* Sets what the call's thread runs. */
+void upstream_call_init(struct upstream *upstream);
+
+#endif

@@ -1,0 +1,167 @@
+/* upstream_message.c - what an upstream sends, as chunks.
+ *
+ * Any bytes become the data of one event: a head is written in front of them, in one piece of
+ * memory. Of an EventBatch the events of all runs become one chunk. */
+#include "server/dial/upstream_message.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/budget.h"
+#include "event/chunk.h"
+#include "event/field_reader.h"
+#include "event/field_write.h"
+#include "grpc/slice_memory.h"
+#include "grpc/slices.h"
+#include "loop/loop.h"
+#include "proto/field_numbers.h"
+#include "server/dial/upstream_plan.h"
+
+static enum fault_reason no_memory(struct fault *fault)
+{
+    return fault_number(fault, FAULT_MEMORY_BUDGET, "message", budget_used(), "bytes wait already");
+}
+
+static enum fault_reason too_large(struct fault *fault, size_t size, uint64_t max)
+{
+    char bound[64];
+
+    snprintf(bound, sizeof(bound), "at most %llu bytes", (unsigned long long)max);
+    return fault_number(fault, FAULT_EVENT_TOO_LARGE, "message", size, bound);
+}
+
+/* ---- any bytes ---- */
+
+static enum fault_reason raw_chunk(const struct upstream_plan *plan, const grpc_byte_buffer *message,
+                                   struct chunk **chunk_out, struct fault *fault)
+{
+    const struct framing_limits *limits = &loop_settings(plan->loop)->framing;
+    const size_t size = message->data.raw.slice_buffer.length;
+    const size_t inner = field_size_bytes(PB_EVENT_CONTENT_TYPE, plan->content_type.size) +
+                         field_size_bytes(PB_EVENT_DATA, size);
+    OWNED(buf_fini) struct buf head = {0};
+    struct framing_scan *scan = &plan->thread->scan;
+    struct bytes bytes;
+
+    if (inner > limits->max_event_bytes)
+        return too_large(fault, size, limits->max_event_bytes - (inner - size));
+    field_head(&head, PB_RUN_EVENTS, inner);
+    field_bytes(&head, PB_EVENT_CONTENT_TYPE, plan->content_type);
+    if (size > 0)
+        field_head(&head, PB_EVENT_DATA, size);
+    if (head.broken)
+        return no_memory(fault);
+    struct chunk_memory *memory = slice_memory_after((struct bytes){head.data, head.size}, message, &bytes);
+    if (!memory)
+        return no_memory(fault);
+    enum fault_reason reason = framing_scan(scan, bytes, limits, fault);
+    if (!reason && chunk_new(memory, bytes.data, scan, bytes.size, chunk_out) != ERR_OK)
+        reason = no_memory(fault);
+    if (reason)
+        memory->release(memory);
+    return reason;
+}
+
+/* ---- EventBatch ---- */
+
+/* Calls `each` for each run of the batch until it returns a fault. */
+static enum fault_reason each_run(struct bytes batch,
+                                  enum fault_reason (*each)(void *ctx, struct bytes run, struct fault *fault),
+                                  void *ctx, struct fault *fault)
+{
+    struct field_reader reader = field_reader_of(batch);
+
+    while (reader.next < reader.end) {
+        struct field field = {0};
+
+        if (!field_next(&reader, &field))
+            return fault_set(fault, FAULT_MALFORMED, "message", "an EventBatch");
+        if (field.number != PB_EVENT_BATCH_RUNS)
+            continue;
+        if (field.type != WIRE_LEN)
+            return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "message.runs", "");
+        enum fault_reason reason = each(ctx, field.bytes, fault);
+        if (reason)
+            return reason;
+    }
+    return FAULT_NONE;
+}
+
+struct runs {
+    const struct upstream_plan *plan;
+    uint64_t events, bytes;
+    struct chunk *chunk;
+};
+
+static enum fault_reason scan_run(struct runs *runs, struct bytes run, struct fault *fault)
+{
+    const struct framing_limits *limits = &loop_settings(runs->plan->loop)->framing;
+
+    return framing_scan(&runs->plan->thread->scan, run, limits, fault);
+}
+
+static enum fault_reason measure_run(void *ctx, struct bytes run, struct fault *fault)
+{
+    struct runs *runs = ctx;
+    const uint32_t max_events = loop_settings(runs->plan->loop)->framing.max_batch_events;
+    const struct framing_scan *scan = &runs->plan->thread->scan;
+
+    if (scan_run(runs, run, fault))
+        return fault->reason;
+    runs->events += scan->count;
+    runs->bytes += scan->events_bytes;
+    if (runs->events > max_events)
+        return fault_number(fault, FAULT_TOO_MANY_EVENTS, "message.runs", runs->events, "of a batch");
+    return FAULT_NONE;
+}
+
+static enum fault_reason add_run(void *ctx, struct bytes run, struct fault *fault)
+{
+    struct runs *runs = ctx;
+
+    if (scan_run(runs, run, fault))
+        return fault->reason;
+    if (runs->plan->thread->scan.count > 0)
+        CHECK(chunk_add(runs->chunk, run, &runs->plan->thread->scan)); /* it was measured */
+    return FAULT_NONE;
+}
+
+static enum fault_reason batch_chunk(const struct upstream_plan *plan, struct bytes batch,
+                                     struct chunk **chunk_out, struct fault *fault)
+{
+    const uint64_t max_bytes = loop_settings(plan->loop)->framing.max_batch_bytes;
+    struct runs runs = {.plan = plan};
+
+    if (batch.size > max_bytes)
+        return too_large(fault, batch.size, max_bytes);
+    if (each_run(batch, measure_run, &runs, fault))
+        return fault->reason;
+    if (runs.events == 0)
+        return FAULT_NONE;
+    runs.chunk = chunk_begin((uint32_t)runs.events, (uint32_t)runs.bytes);
+    if (!runs.chunk)
+        return no_memory(fault);
+    if (each_run(batch, add_run, &runs, fault)) {
+        chunk_release(runs.chunk);
+        return fault->reason;
+    }
+    *chunk_out = chunk_end(runs.chunk);
+    return FAULT_NONE;
+}
+
+enum fault_reason upstream_message(const struct upstream_plan *plan, grpc_byte_buffer *message,
+                                   struct chunk **chunk_out, struct fault *fault)
+{
+    grpc_slice copy;
+    bool is_copy;
+
+    *chunk_out = NULL;
+    if (message->data.raw.compression != GRPC_COMPRESS_NONE)
+        return fault_set(fault, FAULT_UNKNOWN_ENCODING, "message", "none");
+    if (!plan->event_batch)
+        return raw_chunk(plan, message, chunk_out, fault);
+    enum fault_reason reason = batch_chunk(plan, message_whole(message, &copy, &is_copy), chunk_out, fault);
+    if (is_copy)
+        grpc_slice_unref(copy);
+    return reason;
+}

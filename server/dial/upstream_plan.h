@@ -1,0 +1,38 @@
+/* upstream_plan.h - what the upstream calls of one endpoint have in common. */
+#ifndef TRIBUTARY_SERVER_DIAL_UPSTREAM_PLAN_H
+#define TRIBUTARY_SERVER_DIAL_UPSTREAM_PLAN_H
+
+#include "base/base.h"
+#include "event/framing.h"
+#include "grpc/cq_thread.h"
+#include "server/dial/connection.h"
+
+struct loop;
+struct shared_bytes;
+
+/* A thread that calls live on. `scan` is its scratch memory for one message. */
+struct upstream_thread {
+    struct cq_thread *cq;
+    struct framing_scan scan;
+};
+
+/* What the calls of one endpoint have in common. Constant, but for `connections`, which are the
+ * wire thread's. It must live until the last call has ended. */
+struct upstream_plan {
+    struct upstream_thread *thread;
+    struct loop *loop; /* for the limits of messages */
+    struct connections connections;
+    const char *method;
+    struct shared_bytes *const *requests;
+    size_t request_count; /* 0: the consumer's request */
+    grpc_metadata *metadata;
+    size_t metadata_count;
+    bool keep_open;            /* this side does not close */
+    bool is_native;            /* the method is Upstream.Produce: `start` and `stop` */
+    bool event_batch;          /* messages are EventBatches; false: any bytes */
+    struct bytes content_type; /* of the events that are any bytes */
+    int64_t connect_timeout_ns;
+    int64_t first_message_timeout_ns, idle_timeout_ns; /* 0: none */
+};
+
+#endif

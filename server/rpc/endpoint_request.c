@@ -1,0 +1,136 @@
+/* endpoint_request.c - every default of Endpoint, in one place. */
+#include "server/rpc/endpoint_request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/rpc/decode.h"
+
+#define HOUR_NS (3600 * NS_PER_S)
+#define MASKED "***"
+
+static const struct duration_rule backoff = {"endpoint.backoff", NS_PER_S, 10 * NS_PER_MS, HOUR_NS, false};
+static const struct duration_rule max_backoff = {"endpoint.max_backoff", 30 * NS_PER_S, 10 * NS_PER_MS,
+                                                 HOUR_NS, false};
+static const struct duration_rule connect_timeout = {"endpoint.connect_timeout", 10 * NS_PER_S,
+                                                     10 * NS_PER_MS, HOUR_NS, false};
+static const struct duration_rule first_message = {"endpoint.first_message_timeout", 0, 10 * NS_PER_MS,
+                                                   24 * HOUR_NS, true};
+static const struct duration_rule idle = {"endpoint.idle_timeout", 0, 10 * NS_PER_MS, 24 * HOUR_NS, true};
+
+static struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static enum fault_reason no_memory(struct fault *fault)
+{
+    return fault_set(fault, FAULT_MEMORY_BUDGET, "endpoint", "");
+}
+
+static enum fault_reason read_times(const Tributary__V1__Endpoint *from, struct endpoint_params *params,
+                                    struct fault *fault)
+{
+    const struct {
+        const void *message;
+        const struct duration_rule *rule;
+        int64_t *ns;
+    } times[] = {{from->backoff, &backoff, &params->backoff_ns},
+                 {from->max_backoff, &max_backoff, &params->max_backoff_ns},
+                 {from->connect_timeout, &connect_timeout, &params->connect_timeout_ns},
+                 {from->first_message_timeout, &first_message, &params->first_message_timeout_ns},
+                 {from->idle_timeout, &idle, &params->idle_timeout_ns}};
+
+    for (size_t i = 0; i < ARRAY_LEN(times); i++)
+        if (decode_duration(times[i].message, times[i].rule, times[i].ns, fault))
+            return fault->reason;
+    return FAULT_NONE;
+}
+
+static void read_lists(const Tributary__V1__Endpoint *from, struct endpoint_request *request)
+{
+    for (size_t i = 0; i < from->n_metadata; i++)
+        request->metadata[i] =
+            (struct pair){text_bytes(from->metadata[i]->key), text_bytes(from->metadata[i]->value)};
+    for (size_t i = 0; i < from->n_requests; i++)
+        request->requests[i] = (struct bytes){from->requests[i].data, from->requests[i].len};
+    for (size_t i = 0; i < from->n_labels; i++)
+        request->labels[i] =
+            (struct pair){text_bytes(from->labels[i]->key), text_bytes(from->labels[i]->value)};
+}
+
+/* For those who look at the endpoint: values of metadata may be secrets. */
+static enum fault_reason write_definition(Tributary__V1__Endpoint *from, struct endpoint_request *request,
+                                          struct fault *fault)
+{
+    static char masked[] = MASKED;
+    char *values[MAX_ENDPOINT_METADATA];
+
+    if (from->n_metadata > MAX_ENDPOINT_METADATA)
+        return fault_number(fault, FAULT_TOO_MANY, "endpoint.metadata", from->n_metadata, "at most 32");
+    for (size_t i = 0; i < from->n_metadata; i++) {
+        values[i] = from->metadata[i]->value;
+        from->metadata[i]->value = masked;
+    }
+    encode(&from->base, &request->definition);
+    for (size_t i = 0; i < from->n_metadata; i++)
+        from->metadata[i]->value = values[i];
+    request->params.definition = (struct bytes){request->definition.data, request->definition.size};
+    return request->definition.broken ? no_memory(fault) : FAULT_NONE;
+}
+
+/* A number that the API does not know was refused by decode() already. */
+static void read_choices(const Tributary__V1__Endpoint *from, struct endpoint_params *params)
+{
+    const bool is_native = strcmp(params->method, NATIVE_METHOD) == 0;
+
+    params->mode = from->activation == TRIBUTARY__V1__ENDPOINT__ACTIVATION__SHARED ? SESSION_SHARED
+                                                                                   : SESSION_PER_CONSUMER;
+    params->restart = from->restart == TRIBUTARY__V1__ENDPOINT__RESTART__ALWAYS  ? RESTART_ALWAYS
+                      : from->restart == TRIBUTARY__V1__ENDPOINT__RESTART__NEVER ? RESTART_NEVER
+                                                                                 : RESTART_ON_FAILURE;
+    params->keep_open = from->half_close == TRIBUTARY__V1__ENDPOINT__HALF_CLOSE__KEEP_OPEN;
+    params->event_batch = from->decode == TRIBUTARY__V1__ENDPOINT__DECODE__EVENT_BATCH ||
+                          (from->decode != TRIBUTARY__V1__ENDPOINT__DECODE__RAW && is_native);
+}
+
+enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct endpoint_request *request,
+                                        struct fault *fault)
+{
+    struct endpoint_params *params = &request->params;
+
+    *request = (struct endpoint_request){.params.definition.size = 0};
+    if (!from)
+        return fault_set(fault, FAULT_EMPTY, "endpoint", "an endpoint must be given");
+    request->requests = calloc(from->n_requests + 1, sizeof(*request->requests));
+    request->metadata = calloc(from->n_metadata + 1, sizeof(*request->metadata));
+    request->labels = calloc(from->n_labels + 1, sizeof(*request->labels));
+    if (!request->requests || !request->metadata || !request->labels)
+        return no_memory(fault);
+    *params = (struct endpoint_params){
+        .name = text_bytes(from->name),
+        .address = from->address,
+        .method = from->method[0] != '\0' ? from->method : NATIVE_METHOD,
+        .authority = from->authority,
+        .requests = request->requests,
+        .request_count = from->n_requests,
+        .metadata = request->metadata,
+        .metadata_count = from->n_metadata,
+        .labels = request->labels,
+        .label_count = from->n_labels,
+    };
+    read_choices(from, params);
+    read_lists(from, request);
+    if (read_times(from, params, fault))
+        return fault->reason;
+    return write_definition(from, request, fault);
+}
+
+void endpoint_request_fini(struct endpoint_request *request)
+{
+    free(request->requests);
+    free(request->metadata);
+    free(request->labels);
+    buf_fini(&request->definition);
+}

@@ -1,0 +1,14 @@
+/* endpoint_view.h - what Producer says of an endpoint. For the files of this room.
+ *
+ * Threads: the loop. */
+#ifndef TRIBUTARY_SERVER_RPC_ENDPOINT_VIEW_H
+#define TRIBUTARY_SERVER_RPC_ENDPOINT_VIEW_H
+
+struct buf;
+struct producer_view;
+
+/* Appends the fields of a Producer that only endpoints have. Without memory the buffer is broken.
+ * */
+void endpoint_write(const struct producer_view *view, struct buf *bytes);
+
+#endif
