@@ -12,6 +12,7 @@
 
 #include "client/lib/core/bytes.h"
 #include "client/lib/subscribe/decode_notice.h"
+#include "client/lib/subscribe/resume_state.h"
 #include "event/field_reader.h"
 #include "proto/field_numbers.h"
 
@@ -285,6 +286,8 @@ static const char *deliver_run(struct decoder *decoder, struct bytes body,
         if (callbacks->event)
             callbacks->event(callbacks->ctx, &run.head);
     }
+    if (decoder->handled && run.head.sequence > 0)
+        resume_state_handled(decoder->handled, to_bytes(run.head.source), run.head.epoch, run.head.sequence);
     return NULL;
 }
 

@@ -3,6 +3,7 @@
 #include "client/lib/subscribe/decode_notice.h"
 
 #include "client/lib/core/bytes.h"
+#include "client/lib/subscribe/resume_state.h"
 #include "event/field_reader.h"
 #include "proto/field_numbers.h"
 
@@ -94,7 +95,8 @@ const char *decode_started(struct decoder *decoder, struct bytes body,
         return "a malformed beginning";
     started->producers_matched = (uint32_t)matched;
     decoder->has_started = true;
-    keep_token(decoder, token);
+    if (decoder->handled)
+        resume_state_token(decoder->handled, to_bytes(token));
     if (callbacks->started)
         callbacks->started(callbacks->ctx, started);
     return NULL;

@@ -30,6 +30,7 @@ static void forget_positions(struct resume_state *state)
     }
     map_fini(&state->positions);
     map_init(&state->positions);
+    state->last = NULL;
     state->bytes = 0;
 }
 
@@ -59,14 +60,16 @@ void resume_state_token(struct resume_state *state, struct bytes token)
     state->token_is_ours = true;
 }
 
-static void add(struct resume_state *state, struct bytes source, uint64_t epoch, uint64_t sequence)
+/* Returns it; NULL: there is no space for it. */
+static struct position *add(struct resume_state *state, struct bytes source, uint64_t epoch,
+                            uint64_t sequence)
 {
     struct position *position = NULL;
 
     if (state->positions.count == MAX_START_POSITIONS ||
         state->bytes + source.size + POSITION_BYTES > MAX_BYTES ||
         !(position = malloc(sizeof(*position) + source.size)))
-        return;
+        return NULL;
     if (source.size > 0)
         memcpy(position->source, source.data, source.size);
     position->node.key = (struct bytes){position->source, source.size};
@@ -74,24 +77,45 @@ static void add(struct resume_state *state, struct bytes source, uint64_t epoch,
     position->sequence = sequence;
     if (map_add(&state->positions, &position->node) != ERR_OK) {
         free(position);
-        return;
+        return NULL;
     }
     state->bytes += source.size + POSITION_BYTES;
+    return position;
+}
+
+/* NULL: it is not there. Events of one source often follow each other. */
+static struct position *find(struct resume_state *state, struct bytes source)
+{
+    const struct position *last = state->last;
+    struct map_node *node = NULL;
+
+    if (last && last->node.key.size == source.size &&
+        (source.size == 0 || memcmp(last->source, source.data, source.size) == 0))
+        return state->last;
+    node = map_find(&state->positions, source);
+    if (node)
+        state->last = container_of(node, struct position, node);
+    return node ? state->last : NULL;
 }
 
 /* Epochs rise, so an older one brings no news. Within an epoch the later position counts: one
  * Progress may name a source twice, which was left and selected again. */
 static void note(struct resume_state *state, struct bytes source, uint64_t epoch, uint64_t sequence)
 {
-    struct map_node *node = map_find(&state->positions, source);
-    struct position *position = node ? container_of(node, struct position, node) : NULL;
+    struct position *position = find(state, source);
 
     if (!position) {
-        add(state, source, epoch, sequence);
+        state->last = add(state, source, epoch, sequence);
     } else if (epoch >= position->epoch) {
         position->sequence = epoch > position->epoch ? sequence : MAX_OF(position->sequence, sequence);
         position->epoch = epoch;
     }
+}
+
+void resume_state_handled(struct resume_state *state, struct bytes source, uint64_t epoch, uint64_t sequence)
+{
+    if (state->token.size > 0)
+        note(state, source, epoch, sequence);
 }
 
 static bool read_position(struct resume_state *state, struct bytes body)
@@ -100,7 +124,7 @@ static bool read_position(struct resume_state *state, struct bytes body)
     struct bytes source = {NULL, 0};
     uint64_t epoch = 0;
     uint64_t sequence = 0;
-    struct field field;
+    struct field field = {.number = 0};
 
     while (reader.next != reader.end) {
         if (!field_next(&reader, &field))

@@ -227,6 +227,7 @@ static void on_message(struct stream *stream, struct bytes message)
     if (subscriber->state == SUBSCRIBER_CANCELLING)
         return;
 
+    subscriber->decoder.handled = &subscriber->resume;
     const char *fault = decode_batch(&subscriber->decoder, message, &subscriber->callbacks);
 
     if (subscriber->decoder.has_started)
