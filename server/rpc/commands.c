@@ -57,7 +57,16 @@ static void abort_call(struct commands *commands)
 
     fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(commands->write_timeout_ns / NS_PER_MS),
                  "ms without progress");
-    call_abort(commands->call, &fault);
+    call_abort(commands->call, commands->last ? commands->last : &fault);
+}
+
+/* Nothing waits any more. */
+static void end_call(struct commands *commands)
+{
+    if (!commands->last)
+        return;
+    call_finish(commands->call, commands->last);
+    commands_stop(commands);
 }
 
 static void set_timer(struct commands *commands, int64_t now_ns)
@@ -76,7 +85,7 @@ static bool takes_nothing_for(struct commands *commands, int64_t ns, int64_t now
     if (!commands->in_flight)
         return false;
     (void)call_writable(commands->call, &unread);
-    if (unread != commands->unread)
+    if (unread != commands->unread && !commands->last)
         commands->took_at_ns = now_ns;
     commands->unread = unread;
     return now_ns - commands->took_at_ns >= ns;
@@ -105,10 +114,13 @@ static void flush(struct commands *commands, int64_t now_ns)
         abort_call(commands);
         return;
     }
-    if (bytes.size == 0)
+    if (bytes.size == 0) {
+        end_call(commands);
         return;
+    }
     commands->in_flight = call_send(commands->call, &bytes);
-    commands->took_at_ns = now_ns;
+    if (!commands->last)
+        commands->took_at_ns = now_ns;
     (void)call_writable(commands->call, &commands->unread);
     set_timer(commands, now_ns);
 }
@@ -248,6 +260,15 @@ bool commands_all_sent(struct commands *commands)
     bool waits = command_queue_size(&commands->waiting) > 0 || command_queue_broken(&commands->waiting);
     pthread_mutex_unlock(&commands->lock);
     return !waits && !commands->in_flight && commands->reported == commands->confirmed;
+}
+
+void commands_finish(struct commands *commands, const struct fault *fault)
+{
+    if (commands->stopped || commands->last)
+        return;
+    commands->last = fault;
+    commands->took_at_ns = clock_mono_ns();
+    flush(commands, commands->took_at_ns);
 }
 
 void commands_stop(struct commands *commands)

@@ -36,8 +36,9 @@ struct commands {
     uint64_t confirmed; /* messages of the session that are done */
     uint64_t reported;  /* the last `confirmed` that was sent */
     bool in_flight, stopped;
-    int64_t took_at_ns; /* in flight: when the session last took something */
-    size_t unread;      /* of its connection then, see call_writable() */
+    const struct fault *last; /* commands_finish() was called with it */
+    int64_t took_at_ns;       /* in flight: when the session last took something; with `last`: its call */
+    size_t unread;            /* of its connection then, see call_writable() */
 };
 
 /* Wire thread. */
@@ -60,6 +61,10 @@ void commands_confirm(struct commands *commands, uint64_t message);
 void commands_sent(struct commands *commands, bool ok);
 /* Wire thread. Nothing waits and nothing is in flight. */
 bool commands_all_sent(struct commands *commands);
+/* Wire thread. Sends what waits, and then ends the call with `fault`, which stays the caller's and
+ * must live as long as the call. The session has the write timeout for all that waits; beyond it
+ * the call is aborted with the fault. Once; nothing happens after commands_stop(). */
+void commands_finish(struct commands *commands, const struct fault *fault);
 /* Wire thread. The call is lost or finished: nothing is sent any more. */
 void commands_stop(struct commands *commands);
 

@@ -34,7 +34,7 @@ struct registration {
     bool ending; /* leave LIVE as soon as the loop has given the task back */
     enum fault_reason reason;
     bool on_loop; /* `task` is at the loop with the `end` of the current message */
-    bool offering, reading, welcomed, half_closed;
+    bool offering, reading, welcomed, half_closed, aborted; /* aborted: by the hub */
     struct commands commands;
     struct hello hello; /* until the session is registered */
     struct session *session;
@@ -79,7 +79,7 @@ static void leave_when_idle(struct registration *registration)
     if (registration->state != LIVE || !registration->ending || registration->on_loop)
         return;
     fsm_move(&machine, registration, LEAVING);
-    if (!registration->half_closed)
+    if (!registration->half_closed && !registration->aborted)
         commands_stop(&registration->commands);
     call_hold(registration->call);
     registration->task.run = unregister;
@@ -243,7 +243,7 @@ static void on_registered(struct task *task)
         call_finish(call, &registration->refusal);
     } else {
         fsm_move(&machine, registration, LIVE);
-        if (!call_alive(call))
+        if (registration->ending || !call_alive(call))
             begin_end(registration, call_end_reason(call));
         else if (registration->welcomed)
             finish_message(registration);
@@ -293,8 +293,8 @@ static void on_abort(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, abort_task);
 
-    call_finish(registration->call, &registration->abort_fault);
-    commands_stop(&registration->commands);
+    registration->aborted = true;
+    commands_finish(&registration->commands, &registration->abort_fault);
     begin_end(registration, registration->abort_fault.reason);
 }
 
@@ -358,6 +358,8 @@ static void message(struct call *call, struct message *message)
     struct fault fault;
 
     registration->reading = false;
+    if (registration->ending)
+        return;
     registration->messages++;
     if (message_check(message, limits->max_batch_bytes, &fault) ||
         framing_scan(scan, message_bytes(message), limits, &fault))

@@ -116,6 +116,12 @@ class LastMessage(WithSessions, Case):
         stream.grant(1 << 24)
         stream.wait_end()
         self.check_end(stream, CODE.ABORTED, "REPLACED")
+        # What waited behind the message in flight comes too.
+        commands = [command for each in stream.messages
+                    for command in v1.RegisterResponse.FromString(each).commands]
+        self.assertEqual(commands[0].WhichOneof("command"), "welcome")
+        closing = [command.closing for command in commands if command.HasField("closing")]
+        self.assertEqual([each.reason for each in closing], ["REPLACED"])
 
 
 class Limits(WithSessions, Case):

@@ -10,6 +10,7 @@ from harness.case import Case, main
 from harness.client import Consumer, Publishing, connect, event, publish, subscribe_request
 from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
+from harness.sessions import PER_CONSUMER, SHARED, Session
 
 CODE = grpc.StatusCode
 REQUEST = dict(max_events=1 << 20, max_bytes=64 << 20, overflow=v1.OVERFLOW_BLOCK, block_timeout=60)
@@ -167,6 +168,19 @@ class Draining(Case):
         channel.close()
         daemon.terminate()
         daemon.wait()
+
+    def test_X7_every_session_is_told_to_close_before_its_end(self):
+        """Also where nobody is left to wait for: then the end follows at once."""
+        daemon = self.start_daemon()
+        channel = self.connect(daemon)
+        sessions = [Session(channel, f"s{number}{mode}", mode)
+                    for number in range(30) for mode in (SHARED, PER_CONSUMER)]
+        daemon.terminate()
+        for session in sessions:
+            self.check_fault(session.wait_end(), CODE.UNAVAILABLE, "DRAINING")
+            self.assertIsNotNone(session.closing, session.name)
+            self.assertEqual(session.closing.reason, "DRAINING")
+        self.assertEqual(daemon.wait(), 0)
 
 
 if __name__ == "__main__":
