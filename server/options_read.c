@@ -1,6 +1,8 @@
 /* options_read.c - reads the command line, and checks it. */
 #include "server/options.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/place.h"
@@ -41,6 +43,20 @@ static bool set_listen(struct options *options, const char *value, struct refusa
     return true;
 }
 
+static bool set_text(const char **field, const struct option *option, const char *value,
+                     struct refusal *refusal)
+{
+    const int64_t size = (int64_t)strlen(value);
+
+    if (option->max > 0 && (size < option->min || size > option->max)) {
+        snprintf(refusal->text, sizeof(refusal->text), "%" PRId64 " to %" PRId64 " bytes", option->min,
+                 option->max);
+        return false;
+    }
+    *field = value;
+    return true;
+}
+
 static bool set_on_off(enum on_off *field, const char *value)
 {
     *field = strcmp(value, "on") == 0 ? ON : OFF;
@@ -59,8 +75,7 @@ static bool set(struct options *options, const struct option *option, const char
         *(bool *)field = true;
         return true;
     case OPTION_TEXT:
-        *(const char **)field = value;
-        return true;
+        return set_text(field, option, value, refusal);
     case OPTION_LISTEN:
         return set_listen(options, value, refusal);
     case OPTION_NUMBER:

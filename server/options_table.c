@@ -23,7 +23,7 @@ const struct option option_table[] = {
     {"dial-allow", "PATTERN",
      "addresses that callers on other machines may let the server dial (AddProducer): `*` any run of "
      "characters, `?` one (default: none; callers on this machine may name any)",
-     OPTION_TEXT, FIELD(dial_allow), 0, 0},
+     OPTION_TEXT, FIELD(dial_allow), 1, 256},
     {"unix-mode", "MODE",
      "the mode of socket files, in octal, from 0600 to 0777: whoever may write can connect (default 0600)",
      OPTION_UNIX_MODE, FIELD(unix_access), 0, 0},

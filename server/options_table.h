@@ -38,7 +38,8 @@ struct option {
     const char *name, *value, *help; /* help NULL: the option is not listed */
     enum option_kind kind;
     size_t offset, size; /* of its field in struct options */
-    int64_t min, max;    /* of an option with bounds: its field has 4 or 8 bytes */
+    /* Of an option with bounds: its field has 4 or 8 bytes. Of a text: its length; 0: any. */
+    int64_t min, max;
 };
 
 /* The options, at most 64, and then an entry whose name is NULL. Those that are not listed stand

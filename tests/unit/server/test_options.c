@@ -129,6 +129,17 @@ Test(options, the_form_of_an_address_is_checked_before_what_it_means)
     cr_expect(strstr(printed, "insecure"), "%s", printed);
 }
 
+Test(options, a_pattern_has_1_to_256_bytes)
+{
+    char line[300];
+
+    snprintf(line, sizeof(line), "--dial-allow %0256d", 0);
+    cr_expect_eq(read_line(line), OPTIONS_RUN);
+    snprintf(line, sizeof(line), "--dial-allow %0257d", 0);
+    cr_expect_eq(read_line(line), OPTIONS_WRONG);
+    cr_expect(strstr(printed, "1 to 256 bytes"), "%s", printed);
+}
+
 Test(options, a_duration_and_bytes_are_read_as_the_tool_reads_them)
 {
     cr_assert_eq(read_line("--drain-timeout 1m30s --write-timeout 2 --linger 1"), OPTIONS_WRONG);

@@ -1,0 +1,170 @@
+/* test_upstream_message.c - what an upstream sends, as chunks: any bytes in one piece or in many, and
+ * EventBatches, good and bad. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/grpc.h>
+
+#include "event/event_view.h"
+#include "lib/events.h"
+#include "loop/loop.h"
+#include "server/dial/upstream_message.h"
+#include "server/dial/upstream_plan.h"
+
+static struct upstream_thread thread;
+static struct upstream_plan plan;
+
+static void open_plan(void)
+{
+    grpc_init();
+    plan = (struct upstream_plan){.thread = &thread, .content_type = text_of("type")};
+    cr_assert_eq(loop_new(&plan.loop).code, ERR_OK);
+}
+
+static void close_plan(void)
+{
+    framing_fini(&thread.scan);
+    loop_free(plan.loop);
+    grpc_shutdown();
+}
+
+TestSuite(upstream_message, .init = open_plan, .fini = close_plan);
+
+/* A message in pieces of this size. */
+static grpc_byte_buffer *message_of(struct bytes bytes, size_t piece)
+{
+    grpc_slice slices[64];
+    size_t count = 0;
+
+    for (size_t at = 0; at < bytes.size; at += piece)
+        slices[count++] =
+            grpc_slice_from_copied_buffer((const char *)bytes.data + at, MIN_OF(piece, bytes.size - at));
+    grpc_byte_buffer *message = grpc_raw_byte_buffer_create(slices, count);
+    for (size_t i = 0; i < count; i++)
+        grpc_slice_unref(slices[i]);
+    return message;
+}
+
+static enum fault_reason read_message(struct bytes bytes, size_t piece, struct chunk **chunk_out,
+                                      struct fault *fault)
+{
+    grpc_byte_buffer *message = message_of(bytes, piece);
+    enum fault_reason reason = upstream_message(&plan, message, chunk_out, fault);
+
+    grpc_byte_buffer_destroy(message);
+    return reason;
+}
+
+static struct event_view only_event(const struct chunk *chunk)
+{
+    struct event_view view;
+
+    cr_assert_eq(chunk->count, 1);
+    event_view(chunk_range(chunk, 0, 1), &view);
+    return view;
+}
+
+Test(upstream_message, any_bytes_are_the_data_of_one_event)
+{
+    static const size_t sizes[] = {0, 1, 127, 128, 16383, 16384, 60000};
+    static uint8_t data[60000];
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 7);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        for (size_t piece = 1000; piece <= 100000; piece *= 100) {
+            const struct bytes bytes = {data, sizes[i]};
+            struct chunk *chunk;
+            struct fault fault;
+
+            cr_assert_eq(read_message(bytes, piece, &chunk, &fault), FAULT_NONE, "%zu", sizes[i]);
+            struct event_view view = only_event(chunk);
+            cr_assert(bytes_same(view.data, bytes), "%zu", sizes[i]);
+            cr_assert(bytes_same(view.content_type, text_of("type")));
+            chunk_release(chunk);
+        }
+    }
+}
+
+Test(upstream_message, an_event_over_the_limit_is_refused_by_its_bound)
+{
+    const uint32_t limit = loop_settings(plan.loop)->framing.max_event_bytes;
+    uint8_t *data = calloc(1, limit);
+    struct chunk *chunk;
+    struct fault fault;
+
+    cr_assert_eq(read_message((struct bytes){data, limit}, limit, &chunk, &fault), FAULT_EVENT_TOO_LARGE);
+    cr_assert_null(chunk);
+    cr_assert(strstr(fault.bound, "at most"), "%s", fault.bound);
+    free(data);
+}
+
+static void put_run(struct buf *batch, unsigned first, unsigned count)
+{
+    struct buf run = {0};
+
+    for (unsigned i = first; i < first + count; i++) {
+        char number[16];
+
+        snprintf(number, sizeof(number), "%u", i);
+        put_event(&run, &(struct event_view){.data = text_of(number)}, NULL, 0);
+    }
+    put_field(&run, 2, text_of("inner"));
+    put_field(batch, 1, (struct bytes){run.data, run.size});
+    buf_fini(&run);
+}
+
+Test(upstream_message, the_events_of_all_runs_are_one_chunk)
+{
+    struct buf batch = {0};
+    struct chunk *chunk;
+    struct fault fault;
+
+    plan.event_batch = true;
+    put_run(&batch, 0, 3);
+    put_field(&batch, 4, text_of("")); /* a Progress */
+    put_run(&batch, 3, 0);
+    put_run(&batch, 3, 2);
+    cr_assert_eq(read_message((struct bytes){batch.data, batch.size}, 10, &chunk, &fault), FAULT_NONE);
+    cr_assert_eq(chunk->count, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        struct event_view view;
+
+        event_view(chunk_range(chunk, i, i + 1), &view);
+        cr_assert_eq(view.data.data[0], '0' + i);
+    }
+    chunk_release(chunk);
+    buf_fini(&batch);
+}
+
+Test(upstream_message, a_batch_without_events_is_no_chunk)
+{
+    struct chunk *chunk;
+    struct fault fault;
+
+    plan.event_batch = true;
+    cr_assert_eq(read_message((struct bytes){NULL, 0}, 10, &chunk, &fault), FAULT_NONE);
+    cr_assert_null(chunk);
+}
+
+Test(upstream_message, changed_batches_are_refused_or_whole)
+{
+    struct dice dice = dice_new("upstream_message");
+
+    plan.event_batch = true;
+    for (int i = 0; i < 2000; i++) {
+        struct buf batch = {0};
+        struct chunk *chunk;
+        struct fault fault;
+
+        put_run(&batch, 0, (unsigned)dice_roll(&dice, 4));
+        put_run(&batch, 0, (unsigned)dice_roll(&dice, 4));
+        mutate(&dice, &batch);
+        if (read_message((struct bytes){batch.data, batch.size}, 64, &chunk, &fault) != FAULT_NONE)
+            cr_assert_null(chunk);
+        chunk_release(chunk);
+        buf_fini(&batch);
+    }
+}
