@@ -9,7 +9,7 @@
 
 /* The core's own redial must not come before ours: it is longer than the time to connect. */
 #define CORE_BACKOFF_EXTRA_MS 1500
-#define MIN_QUOTA_BYTES (16u << 20)
+#define MIN_QUOTA_BYTES (16u << 20) /* without calls */
 #define MAX_METADATA_BYTES 16384
 #define KEEPALIVE_TIME_MS 300000
 #define KEEPALIVE_TIMEOUT_MS 20000
@@ -30,19 +30,18 @@ static grpc_arg text(const char *key, const char *value)
 }
 
 /* A quota bounds what a message takes that is larger than it may be: the core reads the whole of it
- * before it refuses it. One for each connection, so that it hurts nobody else. */
-static grpc_resource_quota *quota_new(uint64_t max_message_bytes)
+ * before it refuses it. One for each connection, so that it hurts nobody else. Beyond it the core
+ * ends calls at random, so each call has what its largest message takes. */
+static void size_quota(const struct connection *connection)
 {
-    grpc_resource_quota *quota = grpc_resource_quota_create(NULL);
+    const uint64_t call_bytes = connection->of->max_message_bytes + LOOKAHEAD_BYTES;
 
-    grpc_resource_quota_resize(quota, MAX_OF((size_t)(4 * max_message_bytes), (size_t)MIN_QUOTA_BYTES));
-    return quota;
+    grpc_resource_quota_resize(connection->quota, (size_t)(connection->calls * call_bytes + MIN_QUOTA_BYTES));
 }
 
-static grpc_channel *channel_new(const struct connections *connections)
+static grpc_channel *channel_new(const struct connections *connections, grpc_resource_quota *quota)
 {
     const int64_t connect_ms = connections->connect_timeout_ns / NS_PER_MS;
-    grpc_resource_quota *quota = quota_new(connections->max_message_bytes);
     grpc_arg args[24];
     size_t count = 0;
 
@@ -76,13 +75,13 @@ static grpc_channel *channel_new(const struct connections *connections)
     grpc_channel *channel = grpc_channel_create(connections->target, plain, &all);
 
     grpc_channel_credentials_release(plain);
-    grpc_resource_quota_unref(quota);
     return channel;
 }
 
 void connections_init(struct connections *connections)
 {
     list_init(&connections->all);
+    connections->max_calls = MAX_CONNECTION_CALLS;
 }
 
 struct connection *connection_enter(struct connections *connections)
@@ -91,29 +90,49 @@ struct connection *connection_enter(struct connections *connections)
 
     list_each(node, safe, &connections->all) {
         connection = container_of(node, struct connection, link);
-        if (connection->calls < MAX_CONNECTION_CALLS) {
+        if (connection->calls < connections->max_calls) {
             connection->calls++;
+            size_quota(connection);
             return connection;
         }
     }
     connection = calloc(1, sizeof(*connection));
     if (!connection)
         return NULL;
-    connection->channel = channel_new(connections);
+    connection->of = connections;
+    connection->quota = grpc_resource_quota_create(NULL);
     connection->calls = 1;
+    size_quota(connection);
+    connection->channel = channel_new(connections, connection->quota);
     list_init(&connection->link);
     list_append(&connections->all, &connection->link);
     return connection;
 }
 
-void connection_leave(struct connection *connection, bool is_lost)
+void connection_accepted(struct connection *connection)
+{
+    connection->accepted_calls++;
+}
+
+void connection_is_full(struct connections *connections, const struct connection *connection)
+{
+    if (connection->accepted_calls > 0)
+        connections->max_calls = MIN_OF(connections->max_calls, connection->accepted_calls);
+}
+
+void connection_leave(struct connection *connection, bool was_accepted, bool is_lost)
 {
     connection->calls--;
+    if (was_accepted)
+        connection->accepted_calls--;
     if (is_lost || connection->calls == 0)
         list_remove(&connection->link);
-    if (connection->calls > 0)
+    if (connection->calls > 0) {
+        size_quota(connection);
         return;
+    }
     grpc_channel_destroy(connection->channel);
+    grpc_resource_quota_unref(connection->quota);
     free(connection);
 }
 

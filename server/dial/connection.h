@@ -21,13 +21,16 @@ struct connections {
     const char *authority; /* empty: from the target */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
-    struct list all; /* struct connection; those that were given up are not among them */
+    uint32_t max_calls; /* that share a connection */
+    struct list all;    /* struct connection; those that were given up are not among them */
 };
 
 struct connection {
     struct list link;
+    const struct connections *of;
     grpc_channel *channel;
-    uint32_t calls;
+    grpc_resource_quota *quota; /* grows with the calls */
+    uint32_t calls, accepted_calls;
 };
 
 void connections_init(struct connections *connections);
@@ -35,9 +38,16 @@ void connections_init(struct connections *connections);
 /* A connection for one more call: connection_leave() must follow. NULL: out of memory. */
 struct connection *connection_enter(struct connections *connections);
 
+/* The upstream has accepted the call. */
+void connection_accepted(struct connection *connection);
+
+/* The connection has come about, but the upstream did not accept the call in time. Where it did
+ * accept others, that is how many it allows: no more calls share a connection from now on. */
+void connection_is_full(struct connections *connections, const struct connection *connection);
+
 /* The call has ended. `is_lost`: the connection did not come about, or may be lost: no further call
  * is made on it. A connection without calls is closed. */
-void connection_leave(struct connection *connection, bool is_lost);
+void connection_leave(struct connection *connection, bool was_accepted, bool is_lost);
 
 /* Whether the connection has come about. */
 bool connection_is_ready(const struct connection *connection);

@@ -121,7 +121,7 @@ static bool is_reserved(struct bytes key)
 
 static bool is_binary(struct bytes key)
 {
-    return key.size > 4 && memcmp(key.data + key.size - 4, "-bin", 4) == 0;
+    return key.size >= 4 && memcmp(key.data + key.size - 4, "-bin", 4) == 0;
 }
 
 static grpc_slice static_slice(struct bytes bytes)

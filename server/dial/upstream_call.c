@@ -23,9 +23,18 @@
 #include "server/dial/upstream_message.h"
 #include "server/dial/upstream_request.h"
 
+/* Messages of one upstream that are read in a row, and how long it waits then at most. */
+#define MAX_IN_ROW 16u
+#define MAX_READ_WAIT_NS (20 * NS_PER_MS)
+
 static struct upstream *upstream_of(struct client_call *call)
 {
     return container_of(call, struct upstream, call);
+}
+
+static struct connections *connections_of(const struct upstream_plan *plan)
+{
+    return (struct connections *)(uintptr_t)&plan->connections; /* this thread's */
 }
 
 /* ---- the end ---- */
@@ -59,8 +68,10 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     struct upstream *upstream = upstream_of(call);
 
     cq_timer_stop(cq_of(upstream), &upstream->timer);
+    list_remove(&upstream->read_hook.link);
     set_end(upstream, (uint32_t)end->code, slice_bytes(&end->message));
-    connection_leave(upstream->connection, !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
+    connection_leave(upstream->connection, upstream->accepted,
+                     !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;
     if (upstream->offering)
         session_give_up(upstream->session, &upstream->waiter);
@@ -110,9 +121,10 @@ static void on_timer(struct cq_timer *timer, int64_t now_ns)
     }
     if (upstream->stopping)
         client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
-    else if (!upstream->accepted && connection_is_ready(upstream->connection))
+    else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
+        connection_is_full(connections_of(plan), upstream->connection);
         give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);
-    else if (!upstream->accepted)
+    } else if (!upstream->accepted)
         give_up(upstream, "not connected", plan->connect_timeout_ns);
     else if (upstream->got_message)
         give_up(upstream, "no message", plan->idle_timeout_ns);
@@ -167,6 +179,7 @@ static void accept(struct upstream *upstream)
     if (upstream->accepted)
         return;
     upstream->accepted = true;
+    connection_accepted(upstream->connection);
     upstream->waits_since_ns = clock_mono_ns();
     set_timer(upstream);
     upstream_retain(upstream);
@@ -185,15 +198,44 @@ static void sent(struct client_call *call, bool ok)
 
 /* ---- what is received ---- */
 
+/* The core hands out messages that it has before it attends to sockets. An upstream has up to a
+ * window of them: many upstreams together would keep everybody else waiting for a second. So each
+ * of them waits after some messages until no more has completed, but not for long: others may flood
+ * too. */
+static bool is_next(struct upstream *upstream)
+{
+    if (!list_empty(&upstream->read_hook.link))
+        return false;
+    if (++upstream->in_row <= MAX_IN_ROW)
+        return true;
+    upstream->in_row_ns = cq_now_ns(cq_of(upstream));
+    cq_add_post_poll_hook(cq_of(upstream), &upstream->read_hook);
+    return false;
+}
+
 static void read_next(struct upstream *upstream)
 {
     if (upstream->offering || upstream->over || has_flag(upstream, FLAG_PAUSE) || upstream->call.base.reading)
+        return;
+    if (!is_next(upstream))
         return;
     client_call_read(&upstream->call);
     if (upstream->plan->idle_timeout_ns > 0) {
         upstream->waits_since_ns = clock_mono_ns();
         set_timer(upstream);
     }
+}
+
+static void on_read_hook(struct post_poll_hook *hook, int64_t now_ns)
+{
+    struct upstream *upstream = container_of(hook, struct upstream, read_hook);
+
+    if (cq_is_behind(cq_of(upstream)) && now_ns - upstream->in_row_ns < MAX_READ_WAIT_NS) {
+        cq_add_post_poll_hook(cq_of(upstream), hook);
+        return;
+    }
+    upstream->in_row = 0;
+    read_next(upstream);
 }
 
 static void on_unblocked(struct task *task)
@@ -270,8 +312,7 @@ static void begin(struct upstream *upstream)
 
     upstream->begun = true;
     cq_hold(cq_of(upstream));
-    upstream->connection =
-        connection_enter((struct connections *)(uintptr_t)&plan->connections); /* the wire thread's */
+    upstream->connection = connection_enter(connections_of(plan));
     if (!upstream->connection) {
         set_end(upstream, CODE_RESOURCE_EXHAUSTED,
                 (struct bytes){(const uint8_t *)no_memory, strlen(no_memory)});
@@ -328,4 +369,6 @@ void upstream_call_init(struct upstream *upstream)
     upstream->ended_task.run = on_ended;
     upstream->timer.fired = on_timer;
     upstream->waiter.over = on_put_done;
+    upstream->read_hook.post_poll = on_read_hook;
+    list_init(&upstream->read_hook.link);
 }

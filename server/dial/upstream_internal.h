@@ -43,6 +43,9 @@ struct upstream {
     size_t next_request;
     bool begun, accepted, half_closed, stopping, stop_sent, got_message, offering, over;
     int64_t waits_since_ns; /* for the upstream: to accept, or for its next message */
+    unsigned in_row;        /* messages since others had their turn */
+    int64_t in_row_ns;      /* when there were too many */
+    struct post_poll_hook read_hook;
     struct cq_timer timer;
     struct put_waiter waiter;
     struct task unblocked_task, accepted_task, ended_task;

@@ -10,7 +10,7 @@ import time
 import grpc
 
 from harness.case import Case, main
-from harness.client import event, subscribe_request
+from harness.client import Consumer, connect, event, subscribe_request
 from harness.daemon import eventually
 from harness.h2frames import (
     DATA,
@@ -298,6 +298,35 @@ class PerConsumer(WithUpstreams):
         self.wait_state(consumer, "large", UNAVAILABLE)
         self.assertIn("at most", self.daemon.producer("large").failure.message)
 
+    def test_an_upstream_that_allows_few_calls_of_a_connection_gets_more_connections(self):
+        upstream = self.upstream(streams=2)
+        self.add("few", upstream.address, connect_timeout=duration(0.3), backoff=duration(0.1))
+        channel = connect(self.daemon.address)
+        self.addCleanup(channel.close)
+        consumers = [Consumer(channel, subscribe_request(of("few"))) for _ in range(20)]
+        upstream.wait_calls(20, patience=10)
+        for call in upstream.calls:
+            call.send(b"x")
+        for consumer in consumers:
+            self.wait_datas(consumer, "few", [b"x"])
+            consumer.cancel()
+
+    def test_large_messages_of_many_calls_at_once_end_none_of_them(self):
+        upstream = self.upstream(threads=100)
+        self.add("many", upstream.address, backoff=duration(60))
+        channel = connect(self.daemon.address)
+        self.addCleanup(channel.close)
+        consumers = [
+            Consumer(channel, subscribe_request(of("many")), keep=False) for _ in range(80)
+        ]
+        upstream.wait_calls(80)
+        for call in upstream.calls:
+            call.send(*[b"." * 300000] * 3)
+        for consumer in consumers:
+            consumer.wait_accounted(3, patience=60)
+            self.assertNotIn(UNAVAILABLE, self.states(consumer, "many"))
+            consumer.cancel()
+
     def test_a_consumer_that_blocks_stops_the_upstream_and_loses_nothing(self):
         upstream = self.upstream()
         self.add("flood", upstream.address)
@@ -450,7 +479,7 @@ class Rules(WithUpstreams):
         self.refused(bad, "TOO_LONG", "endpoint.method", method="/a/" + "x" * 300)
         self.refused(bad, "TOO_MANY", "endpoint.requests", requests=[b""] * 17)
         self.refused(bad, "TOO_LONG", "endpoint.requests", requests=[b"x" * (256 * 1024 + 1)])
-        for key in ("Upper", "grpc-timeout", "te", ":path", "a b", "x-bin", ""):
+        for key in ("Upper", "grpc-timeout", "te", ":path", "a b", "x-bin", "-bin", ""):
             self.refused(bad, "BAD_METADATA", "endpoint.metadata", metadata={key: "v"})
         self.refused(bad, "BAD_METADATA", "endpoint.metadata", metadata={"key": "line\nbreak"})
         self.refused(bad, "TOO_MANY", "endpoint.metadata", metadata={f"k{i}": "" for i in range(33)})

@@ -23,7 +23,8 @@ class UpstreamCall:
         self.over = threading.Event()
         self.answers = queue.Queue()
         self.began = time.monotonic()
-        context.add_callback(self._on_over)
+        if not context.add_callback(self._on_over):
+            self._on_over()  # it is over already
 
     def _on_over(self):
         self.over_at = time.monotonic()
@@ -48,13 +49,14 @@ class UpstreamCall:
 
 class Upstream(grpc.GenericRpcHandler):
     """A server at a port of its own. Any method is served, as a bidirectional one. `calls` has all calls
-    so far. `refuse`: a code with which every call ends at once."""
+    so far. `refuse`: a code with which every call ends at once. `streams`: calls of a connection."""
 
-    def __init__(self, address="127.0.0.1:0", threads=40):
+    def __init__(self, address="127.0.0.1:0", threads=40, streams=1000):
         self.calls, self.refuse = [], None
         self._changed = threading.Condition()
         self._server = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(threads), options=[("grpc.so_reuseport", 0)]
+            concurrent.futures.ThreadPoolExecutor(threads),
+            options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", streams)],
         )
         self._server.add_generic_rpc_handlers((self,))
         self.port = self._server.add_insecure_port(address)

@@ -1,5 +1,5 @@
-/* test_upstream_message.c - what an upstream sends, as chunks: any bytes in one piece or in many, and
- * EventBatches, good and bad. */
+/* test_upstream_message.c - what an upstream sends, as chunks: any bytes in one piece or in many,
+ * and EventBatches, good and bad. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
