@@ -257,11 +257,12 @@ static struct chunk *begin_coalesced(const struct scanned_message *scanned)
 
 static struct chunk *end_coalesced(struct chunk *chunk)
 {
-    const bool is_apart = chunk->capacity.bytes == MAX_COALESCED_BYTES;
+    const uint32_t capacity = chunk->capacity.bytes;
 
     chunk = chunk_end(chunk);
-    if (is_apart)
-        chunk->memory = slice_memory_end(chunk->memory, chunk_bytes(chunk, 0, chunk->count), &chunk->data);
+    if (capacity == MAX_COALESCED_BYTES)
+        chunk->memory =
+            slice_memory_end(chunk->memory, chunk_bytes(chunk, 0, chunk->count), capacity, &chunk->data);
     return chunk;
 }
 

@@ -236,26 +236,45 @@ bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_s
     return true;
 }
 
-/* Where the bytes are in memory of their own, the unused offsets behind the last one go. Otherwise
- * the bytes are behind all offsets, and the unused ones of them go. */
+/* A block that is made smaller in place leaves a rest behind it that is too small for the next such
+ * block. With many small chunks that live long, memory would be full of such rests. So what fills
+ * less than half of its block moves into one of its own size, and the block is freed whole. */
+static struct chunk *move_out(struct chunk *chunk, uint32_t inside)
+{
+    const size_t head = sizeof(*chunk) + ((size_t)chunk->count + 1) * sizeof(uint32_t);
+    struct chunk *moved = malloc(head + inside);
+
+    if (!moved)
+        return NULL;
+    memcpy(moved, chunk, head);
+    if (inside > 0) {
+        memcpy((uint8_t *)moved + head, chunk->data, inside);
+        moved->data = (const uint8_t *)moved + head;
+    }
+    free(chunk);
+    return moved;
+}
+
 struct chunk *chunk_end(struct chunk *chunk)
 {
     const bool is_inside = chunk->memory == &inside_memory;
     const uint32_t used = chunk->offsets[chunk->count], unused = chunk->capacity.bytes - used;
-    const size_t offsets = sizeof(*chunk) + ((size_t)chunk->count + 1) * sizeof(uint32_t);
-    const size_t head = is_inside ? (size_t)(chunk->data - (const uint8_t *)chunk) : offsets;
-    const size_t more = is_inside ? 0 : (chunk->capacity.events - chunk->count) * sizeof(uint32_t);
+    const uint32_t unused_events = chunk->capacity.events - chunk->count;
+    const bool few_bytes = used < unused, few_events = chunk->count < unused_events;
+    uint64_t back = few_bytes ? unused : 0;
 
     CHECK(chunk->count > 0);
     chunk->observed_wall_ns = 0;
-    struct chunk *shrunk = realloc(chunk, is_inside ? head + used : head);
-    if (!shrunk)
-        return chunk;
-    if (is_inside)
-        shrunk->data = (const uint8_t *)shrunk + head;
-    shrunk->pinned -= unused + more;
-    budget_give(COUNT_LIVE_CHUNK_BYTES, unused + more);
-    return shrunk;
+    if (is_inside ? few_bytes : few_events) {
+        struct chunk *moved = move_out(chunk, is_inside ? used : 0);
+        if (!moved)
+            return chunk;
+        chunk = moved;
+        back += unused_events * sizeof(uint32_t);
+    }
+    chunk->pinned -= back;
+    budget_give(COUNT_LIVE_CHUNK_BYTES, back);
+    return chunk;
 }
 
 struct chunk *chunk_retain(struct chunk *chunk)

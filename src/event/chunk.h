@@ -120,9 +120,9 @@ struct chunk *chunk_begin_in(struct chunk_memory *memory, const uint8_t *data, u
 /* Appends a copy of a scanned message's events. False: they do not fit, and nothing changed. */
 MUST_CHECK bool chunk_add(struct chunk *chunk, struct bytes message, const struct framing_scan *scan);
 
-/* Finishes the chunk, which must hold an event: gives unused capacity back to memory and budget.
- * Returns the chunk, which may have moved. The caller makes memory that chunk_begin_in() got
- * smaller itself. */
+/* Finishes the chunk, which must hold an event. Capacity of which less than half is used goes back
+ * to memory and budget; the caller does so with the memory that chunk_begin_in() got. Returns the
+ * chunk, which may have moved. */
 struct chunk *chunk_end(struct chunk *chunk);
 
 struct chunk *chunk_retain(struct chunk *chunk); /* any thread; cannot fail */

@@ -42,13 +42,20 @@ struct chunk_memory *slice_memory_begin(uint32_t capacity, const uint8_t **data_
     return &block->memory;
 }
 
-struct chunk_memory *slice_memory_end(struct chunk_memory *memory, uint32_t size, const uint8_t **data_out)
+/* Moves what fills less than half of the block, for the reason in chunk.c. */
+struct chunk_memory *slice_memory_end(struct chunk_memory *memory, uint32_t size, uint32_t capacity,
+                                      const uint8_t **data_out)
 {
     struct slice_memory *block = container_of(memory, struct slice_memory, memory);
-    struct slice_memory *shrunk = realloc(block, sizeof(*block) + size);
 
-    if (shrunk)
-        block = shrunk;
+    if (size < capacity - size) {
+        struct slice_memory *moved = malloc(sizeof(*moved) + size);
+        if (moved) {
+            memcpy(moved + 1, block + 1, size);
+            free(block);
+            block = moved;
+        }
+    }
     block->memory.release = release_block_slice;
     block->slice = grpc_slice_new_with_user_data(block + 1, size, free, block);
     *data_out = (const uint8_t *)(block + 1);

@@ -18,8 +18,10 @@ struct chunk_memory *slice_memory_new(grpc_slice slice);
 /* Makes memory of `capacity` bytes, at *data_out, for a chunk that is filled and then sent by
  * reference. The caller owns it. NULL: out of memory. */
 struct chunk_memory *slice_memory_begin(uint32_t capacity, const uint8_t **data_out);
-/* Keeps only the first `size` bytes. Returns the memory, which may have moved, with its data. */
-struct chunk_memory *slice_memory_end(struct chunk_memory *memory, uint32_t size, const uint8_t **data_out);
+/* Keeps the first `size` bytes of `capacity`. If they are less than half, they move to memory of
+ * their own. Returns the memory, which may have moved, with its data. */
+struct chunk_memory *slice_memory_end(struct chunk_memory *memory, uint32_t size, uint32_t capacity,
+                                      const uint8_t **data_out);
 
 /* The slice behind a chunk's memory. No reference is taken. False: the memory comes from neither
  * slice_memory_new() nor slice_memory_end(). */

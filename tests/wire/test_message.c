@@ -249,7 +249,7 @@ Test(message, memory_that_was_filled_is_a_slice_and_lives_as_long_as_its_referen
     cr_assert(memory);
     memset((uint8_t *)(uintptr_t)data, 'f', KEPT_FROM);
     cr_assert_not(slice_memory_slice(memory, &slice), "it may still move");
-    memory = slice_memory_end(memory, 1000, &data);
+    memory = slice_memory_end(memory, 1000, KEPT_FROM, &data);
     cr_assert(slice_memory_slice(memory, &slice));
     cr_assert_eq(GRPC_SLICE_LENGTH(slice), 1000);
     cr_assert_eq(GRPC_SLICE_START_PTR(slice), data);
@@ -257,6 +257,22 @@ Test(message, memory_that_was_filled_is_a_slice_and_lives_as_long_as_its_referen
     memory->release(memory);
     cr_assert_eq(GRPC_SLICE_START_PTR(sent)[99], 'f');
     grpc_slice_unref(sent);
+}
+
+Test(message, memory_that_is_half_full_stays_where_it_is)
+{
+    const uint8_t *data = NULL, *before;
+    struct chunk_memory *memory = slice_memory_begin(KEPT_FROM, &data);
+    grpc_slice slice;
+
+    cr_assert(memory);
+    before = data;
+    memset((uint8_t *)(uintptr_t)data, 'f', KEPT_FROM);
+    memory = slice_memory_end(memory, KEPT_FROM / 2, KEPT_FROM, &data);
+    cr_assert_eq(data, before);
+    cr_assert(slice_memory_slice(memory, &slice));
+    cr_assert_eq(GRPC_SLICE_LENGTH(slice), KEPT_FROM / 2);
+    memory->release(memory);
 }
 
 Test(message, memory_may_be_released_before_it_is_filled)

@@ -1,5 +1,6 @@
 /* test_chunk.c - what chunks own and share: bytes, sources, budget. */
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "base/budget.h"
@@ -235,10 +236,48 @@ Test(chunk, of_several_messages_has_their_events_in_order)
     chunk = chunk_end(chunk);
     cr_assert_eq(chunk->count, 5);
     cr_assert_eq(budget_used(), chunk->pinned);
-    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5), "unused capacity was given back");
+    cr_assert_eq(before - chunk->pinned, 1000 - chunk_bytes(chunk, 0, 5) + sizeof(uint32_t),
+                 "unused capacity was given back");
     for (uint32_t i = 0; i < 5; i++)
         cr_assert_eq(number_of(chunk, i), (i < 3 ? i : i - 3) + 1);
     chunk_release(chunk);
+}
+
+/* A rest of the block would be too small for the next one. */
+Test(chunk, that_fills_half_of_its_block_keeps_it)
+{
+    fill(3, false);
+    struct chunk *chunk = chunk_begin(100, 2 * scan.events_bytes), *before = chunk;
+
+    cr_assert(chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
+    chunk = chunk_end(chunk);
+    cr_assert_eq(chunk, before);
+    cr_assert_eq(chunk->pinned, sizeof(*chunk) + 101 * sizeof(uint32_t) + 2 * scan.events_bytes);
+    cr_assert_eq(budget_used(), chunk->pinned);
+    cr_assert_eq(chunk->observed_wall_ns, 0);
+    chunk_release(chunk);
+    cr_assert_eq(budget_used(), 0);
+}
+
+/* What malloc() has for chunks of few bytes that live long, while each was begun in a large
+ * block. */
+Test(chunk, that_fills_little_of_its_block_leaves_no_hole_behind)
+{
+    static struct chunk *chunks[1000];
+    const size_t block = 16 << 10;
+    uint64_t pinned = 0;
+
+    fill(1, false);
+    const size_t before = mallinfo2().arena;
+    for (size_t i = 0; i < ARRAY_LEN(chunks); i++) {
+        struct chunk *chunk = chunk_begin(128, (uint32_t)block);
+        cr_assert(chunk && chunk_add(chunk, (struct bytes){message.data, message.size}, &scan));
+        chunks[i] = chunk_end(chunk);
+        pinned += chunks[i]->pinned;
+    }
+    cr_assert_lt(mallinfo2().arena - before, 2 * pinned + 32 * block);
+    for (size_t i = 0; i < ARRAY_LEN(chunks); i++)
+        chunk_release(chunks[i]);
 }
 
 Test(chunk, of_several_messages_may_have_its_events_in_memory_that_it_was_given)
@@ -255,7 +294,8 @@ Test(chunk, of_several_messages_may_have_its_events_in_memory_that_it_was_given)
     chunk = chunk_end(chunk);
     cr_assert_eq(chunk->data, data);
     cr_assert_eq(chunk->count, 6);
-    cr_assert_eq(budget_used(), sizeof(*chunk) + 7 * sizeof(uint32_t) + chunk_bytes(chunk, 0, 6));
+    cr_assert_eq(budget_used(), sizeof(*chunk) + 7 * sizeof(uint32_t) + chunk_bytes(chunk, 0, 6),
+                 "less than half of the memory is used: its owner moves the bytes");
     cr_assert_eq(number_of(chunk, 5), 3);
     chunk_release(chunk);
     cr_assert_eq(borrowed.released, 1);
