@@ -1,0 +1,213 @@
+"""The services of tests/foreign/endpoints (case X1): how each is built, started, changed and asked for its
+open calls. None of them is written here; the programs beside this file only start what a library serves."""
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SOURCES = ROOT / "tests" / "foreign" / "services"
+BUILD = ROOT / "build" / "foreign" / "services"
+PATIENCE = 30
+SIZES = (0, 1, 200, 5000, 70_000, 900_000)  # bytes of etcd's values
+BURST = 2000  # etcd's puts at once
+GO_FETCH = ["go", "mod", "tidy"]
+
+
+def lines_of(stream, lines, changed):
+    """Appends each line to `lines`. Runs in a thread of its own."""
+    for line in stream:
+        with changed:
+            lines.append(line.rstrip("\n"))
+            changed.notify_all()
+
+
+class Program:
+    """A process. `out` and `err` are the lines that it has written so far."""
+
+    def __init__(self, command, cwd=None):
+        self.out, self.err, self.changed = [], [], threading.Condition()
+        self.process = subprocess.Popen([str(word) for word in command], cwd=cwd, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
+            threading.Thread(target=lines_of, args=(stream, lines, self.changed), daemon=True).start()
+
+    def wait(self, question, what):
+        """Waits until the answer is true, and returns it."""
+        until = time.monotonic() + PATIENCE
+        with self.changed:
+            while not (answer := question()):
+                if time.monotonic() > until or self.process.poll() is not None:
+                    last = "\n".join([*self.out[-5:], *self.err[-20:]])
+                    raise AssertionError(f"{self.process.args[0]}: not within {PATIENCE} s, or it ended "
+                                         f"({self.process.poll()}): {what}\n{last}")
+                self.changed.wait(0.1)
+        return answer
+
+    def end(self, with_signal=signal.SIGKILL):
+        """Ends it, and returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        return self.process.wait(PATIENCE)
+
+
+class Service:
+    """A process that serves one streaming method. `open_calls` says how many calls of it are open there."""
+    half_close = "after-requests"
+
+    def __init__(self, folder, data):
+        self.folder, self.data, self.port, self.program = folder, data, 0, None
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def kill(self):
+        if self.program:
+            self.program.end()
+
+
+class Health(Service):
+    """The standard health service: its Watch sends the status of "orders" whenever it changes."""
+    method, request = "/grpc.health.v1.Health/Watch", b"\n\6orders"
+    command = []
+
+    def start(self):
+        self.program = Program([*self.command, self.port], self.folder)
+        self.port = int(self.program.wait(lambda: self.program.out[:1], "it says its port")[0])
+
+    def open_calls(self):
+        return int(([0] + self.program.out[1:])[-1])
+
+    def change(self, number):
+        """Makes it send one message."""
+        print(("SERVING", "NOT_SERVING")[number % 2], file=self.program.process.stdin, flush=True)
+
+
+class GoHealth(Health):
+    command = ["bin/service"]
+
+
+class PythonHealth(Health):
+    command = ["venv/bin/python", "service.py"]
+
+
+class NodeHealth(Health):
+    command = ["node", "service.js"]
+
+
+class Etcd(Service):
+    """etcd, the whole server: its Watch sends what is put below "orders/". Its client half-closes only
+    to end the call."""
+    method, half_close = "/etcdserverpb.Watch/Watch", "keep-open"
+
+    def __init__(self, folder, data):
+        super().__init__(folder, data)
+        self.messages = message_classes(SOURCES / "etcd")
+        watch = self.messages["WatchRequest"]()
+        watch.create_request.key, watch.create_request.range_end = b"orders/", b"orders0"
+        watch.create_request.prev_kv = True
+        self.request = watch.SerializeToString()
+        self.random = random.Random(1)
+        self.channel = None
+
+    def start(self):
+        import grpc
+
+        peer = "http://127.0.0.1:0"
+        client = f"http://{self.address}"
+        self.program = Program([
+            self.folder / "bin" / "etcd", "--data-dir", self.data, "--listen-peer-urls", peer,
+            "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
+            "--listen-client-urls", client, "--advertise-client-urls", client])
+        self.port = self.program.wait(self.served_port, "it serves clients")
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 8 << 20)]
+        self.channel = grpc.insecure_channel(self.address, options=options)
+        self.put = self.channel.unary_unary("/etcdserverpb.KV/Put")
+
+    def served_port(self):
+        for line in self.program.err:
+            if "serving client traffic" in line:
+                return int(re.search(r'"address":"127\.0\.0\.1:(\d+)"', line).group(1))
+        return None
+
+    def kill(self):
+        if self.channel:
+            self.channel.close()
+        super().kill()
+
+    def open_calls(self):
+        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=PATIENCE) as answer:
+            text = answer.read().decode()
+        return int(float(re.search(r"^etcd_debugging_mvcc_watch_stream_total (\S+)", text, re.M).group(1)))
+
+    def put_request(self, number, size):
+        key = b"orders/%d" % (number % 7)
+        return self.messages["PutRequest"](key=key, value=self.random.randbytes(size)).SerializeToString()
+
+    def change(self, number):
+        self.put(self.put_request(number, SIZES[number % len(SIZES)]), timeout=PATIENCE, wait_for_ready=True)
+
+    def burst(self):
+        """Many changes at once. Returns how many there are."""
+        puts = [self.put.future(self.put_request(number, 200), timeout=PATIENCE) for number in range(BURST)]
+        for put in puts:
+            put.result()
+        return BURST
+
+    def changes_in(self, messages):
+        """The changes that messages carry: how many stand in one message depends on the time."""
+        decoded = [self.messages["WatchResponse"].FromString(message) for message in messages]
+        return [change.SerializeToString() for message in decoded for change in message.events]
+
+
+# Each service: its class, the tools that it needs, the commands that fetch its packages, and those
+# that build it.
+SERVICES = {
+    "go": (GoHealth, ["go"], [GO_FETCH], [["go", "build", "-o", "bin/service", "."]]),
+    "python": (PythonHealth, ["python3"],
+               [["python3", "-m", "venv", "venv"],
+                ["venv/bin/pip", "install", "-q", "-r", "requirements.txt"]], []),
+    "node": (NodeHealth, ["node", "npm"],
+             [["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]], []),
+    "etcd": (Etcd, ["go"], [GO_FETCH], [["go", "build", "-o", "bin/etcd", "go.etcd.io/etcd/server/v3"]]),
+}
+
+
+def message_classes(folder):
+    """The messages of the .proto files in `folder`, by their short names."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from harness.protos import compile_set
+
+    pool = descriptor_pool.DescriptorPool()
+    names = []
+    for file in descriptor_pb2.FileDescriptorSet.FromString(compile_set(folder)).file:
+        pool.Add(file)
+        names += [f"{file.package}.{message.name}" for message in file.message_type]
+    factory = message_factory.MessageFactory(pool)
+    return {name.rpartition(".")[2]: factory.GetPrototype(pool.FindMessageTypeByName(name))
+            for name in names}
+
+
+def build(name):
+    """Builds one service. Returns why it cannot be used, or nothing."""
+    _, tools, fetch, compile_commands = SERVICES[name]
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        return f"SKIPPED: {name}: no {missing[0]}"
+    folder, log = BUILD / name, BUILD / f"{name}.log"
+    shutil.copytree(SOURCES / name, folder, dirs_exist_ok=True)
+    log.unlink(missing_ok=True)
+    for command in [*fetch, *compile_commands]:
+        with open(log, "a", encoding="utf-8") as out:
+            done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        if done.returncode != 0 and command in fetch:
+            return f"SKIPPED: {name}: its packages cannot be fetched, see {log}"
+        if done.returncode != 0:
+            return f"FAILED: {name} cannot be built: \"{' '.join(command)}\", see {log}"
+    return None
