@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "event/text.h"
+#include "grpc/own_mark.h"
 
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
@@ -110,8 +111,9 @@ static enum fault_reason check_requests(const struct endpoint_params *params, st
 /* Keys that gRPC core makes, or that would change what a call is. */
 static bool is_reserved(struct bytes key)
 {
-    static const char *const names[] = {"te",         "host",       "connection", "content-type",
-                                        "user-agent", "keep-alive", "upgrade",    "transfer-encoding"};
+    static const char *const names[] = {"te",           "host",       "connection",
+                                        "content-type", "user-agent", "keep-alive",
+                                        "upgrade",      OWN_MARK_KEY, "transfer-encoding"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (key.size == strlen(names[i]) && memcmp(key.data, names[i], key.size) == 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/shared_bytes.h"
+#include "grpc/own_mark.h"
 #include "grpc/slices.h"
 #include "loop/loop.h"
 
@@ -28,10 +29,11 @@ static enum err copy_requests(struct endpoint_plan *plan, const struct endpoint_
 
 static void copy_metadata(struct endpoint_plan *plan, const struct endpoint_params *params)
 {
+    plan->metadata[0] = own_mark();
     for (size_t i = 0; i < params->metadata_count; i++)
-        plan->metadata[i] = (grpc_metadata){.key = slice_copy_of(params->metadata[i].name),
-                                            .value = slice_copy_of(params->metadata[i].value)};
-    plan->calls.metadata_count = params->metadata_count;
+        plan->metadata[i + 1] = (grpc_metadata){.key = slice_copy_of(params->metadata[i].name),
+                                                .value = slice_copy_of(params->metadata[i].value)};
+    plan->calls.metadata_count = params->metadata_count + 1;
 }
 
 enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_params *params,

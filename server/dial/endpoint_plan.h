@@ -14,7 +14,7 @@ struct endpoint_plan {
     char target[TARGET_CAPACITY];
     char *method, *authority, *content_type;
     struct shared_bytes *requests[MAX_ENDPOINT_REQUESTS];
-    grpc_metadata metadata[MAX_ENDPOINT_METADATA];
+    grpc_metadata metadata[MAX_ENDPOINT_METADATA + 1]; /* the first is own_mark() */
 };
 
 /* Copies everything. ERR_NO_MEMORY: endpoint_plan_fini() must follow all the same. */

@@ -314,7 +314,8 @@ static void closed(struct call *call, bool ok)
     free(consume);
 }
 
-static const struct call_port consume_port = {.opened = opened,
+static const struct call_port consume_port = {.refuses_own = true,
+                                              .opened = opened,
                                               .message = message,
                                               .half_closed = half_closed,
                                               .sent = sent,

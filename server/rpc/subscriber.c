@@ -429,7 +429,8 @@ static void closed(struct call *call, bool ok)
     free(subscriber);
 }
 
-static const struct call_port subscribe_port = {.opened = opened,
+static const struct call_port subscribe_port = {.refuses_own = true,
+                                                .opened = opened,
                                                 .message = message,
                                                 .half_closed = half_closed,
                                                 .sent = sent,

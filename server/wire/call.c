@@ -16,6 +16,7 @@
 #include "grpc/message_flag.h"
 #include "grpc/server_call.h"
 #include "grpc/slices.h"
+#include "grpc/own_mark.h"
 #include "h2socket/h2socket.h"
 #include "server/wire/connection_end.h"
 #include "server/wire/message.h"
@@ -211,6 +212,15 @@ static bool has_too_much_metadata(struct call *call, const struct core_call *fro
     return true;
 }
 
+static void refuse_own(struct call *call)
+{
+    struct fault fault;
+
+    fault_set(&fault, FAULT_DIALS_ITSELF, "", "");
+    call_finish(call, &fault);
+    call->port = &unserved;
+}
+
 void call_open(struct wire_thread *thread, struct list *live, const struct method *method,
                const struct core_call *from, bool draining)
 {
@@ -244,6 +254,8 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
         call->port = &unserved;
     else if (!method)
         refuse_unserved(call, from->details->method);
+    else if (method->port->refuses_own && own_mark_is_in(from->metadata))
+        refuse_own(call);
     else if (method->port->opened)
         method->port->opened(call, method->ctx);
     if (draining && call->port->draining && call_alive(call))

@@ -44,6 +44,9 @@ struct call_port {
     /* True: the headers go out with the answer. False: they go out with the first call_read() or
      * message. */
     bool unary;
+    /* A call that this process has made itself is refused (DIALS_ITSELF): else it could lead to
+     * another one, and so on without end. */
+    bool refuses_own;
 };
 
 /* A method: its path, and the port that serves it. */

@@ -508,6 +508,18 @@ class Rules(WithUpstreams):
         self.refused(CODE.FAILED_PRECONDITION, "NOT_AN_ENDPOINT", call=lambda: update("transient"))
 
 
+class Itself(WithUpstreams):
+    def test_a_server_is_no_consumer_of_its_own(self):
+        method = "/tributary.v1.Subscriber/Subscribe"
+        request = subscribe_request().SerializeToString()
+        self.add("self", self.daemon.address, method=method, requests=[request], backoff=duration(5))
+        consumer = self.consumer(subscribe_request(of("self")))
+        self.wait_state(consumer, "self", UNAVAILABLE)
+        failure = self.daemon.producer("self").failure
+        self.assertEqual((failure.code, "consumer of its own" in failure.message), (9, True), failure)
+        self.assertEqual(len(self.daemon.subscriptions()), 1)
+
+
 class Churn(WithUpstreams):
     def test_endpoints_that_come_and_go_leave_nothing(self):
         upstream = self.upstream(threads=200)
