@@ -301,12 +301,15 @@ class Feed:
             self.calls.append((request, dict(context.invocation_metadata())))
             self.active += 1
         over = threading.Event()
-        context.add_callback(over.set)
-        for number in range(3):
-            yield b"\0\xff" + request + b" %d" % number
-        over.wait()
-        with self.lock:
-            self.active -= 1
+        try:
+            if not context.add_callback(over.set):  # it is over already
+                return
+            for number in range(3):
+                yield b"\0\xff" + request + b" %d" % number
+            over.wait()
+        finally:  # a generator of a call that is over may not be resumed
+            with self.lock:
+                self.active -= 1
 
 
 class Live(Tool):
