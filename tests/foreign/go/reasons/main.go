@@ -1,42 +1,39 @@
-// main.go - says how a call ends for grpc-go. See ../../reasons.
-//
-//	reasons subscribe ADDRESS OVERFLOW SECONDS   subscribes, prints "started ID", reads nothing until a line
-//	                                             comes on standard input, then reads to the end; SECONDS is
-//	                                             the deadline, 0 for none
-//	reasons publish ADDRESS BYTES                publishes one event of so many bytes
-//
-// The last line of the output is a JSON object: code, reason, message, events.
+// main.go - how a call ends for grpc-go. ../../reasons says what it reads and writes.
 package main
 
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-
-	pb "foreign/v1"
+	"google.golang.org/protobuf/proto"
 )
 
-func report(err error, events int) {
-	code, reason := status.Code(err), ""
-	for _, detail := range status.Convert(err).Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			reason = info.Reason
-		}
-	}
-	line, _ := json.Marshal(map[string]any{
-		"code": int(code), "reason": reason, "message": status.Convert(err).Message(), "events": events})
-	fmt.Println(string(line))
+// Messages as they are.
+type raw struct{}
+
+func (raw) Marshal(message any) ([]byte, error) { return *message.(*[]byte), nil }
+
+func (raw) Unmarshal(data []byte, message any) error {
+	*message.(*[]byte) = append([]byte(nil), data...)
+	return nil
 }
+
+func (raw) Name() string { return "proto" }
 
 func number(text string) int {
 	value, err := strconv.Atoi(text)
@@ -46,49 +43,95 @@ func number(text string) int {
 	return value
 }
 
-func subscribe(connection *grpc.ClientConn, overflow, seconds int) {
+// What the library says of the end of a call. Nothing comes after it.
+func end(err error) {
+	if err == io.EOF {
+		err = nil
+	}
+	ended := status.Convert(err)
+	reason, domain, parts := "", "", []string{}
+	fields := map[string]string{}
+	for _, detail := range ended.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			reason, domain = info.Reason, info.Domain
+			if info.Metadata != nil {
+				fields = info.Metadata
+			}
+		}
+		if message, ok := detail.(proto.Message); ok {
+			parts = append(parts, string(message.ProtoReflect().Descriptor().FullName()))
+		}
+	}
+	detailsMessage := ""
+	if len(parts) > 0 {
+		detailsMessage = ended.Proto().Message
+	}
+	line, _ := json.Marshal(map[string]any{"code": int(ended.Code()), "message": ended.Message(),
+		"reason": reason, "domain": domain, "metadata": fields, "parts": parts,
+		"details_message": detailsMessage})
+	fmt.Println("end", string(line))
+	os.Exit(0)
+}
+
+func answer(stream grpc.ClientStream) {
+	var message []byte
+	if err := stream.RecvMsg(&message); err != nil {
+		end(err)
+	}
+	fmt.Println("answer", base64.StdEncoding.EncodeToString(message))
+}
+
+func open(settings map[string]string) grpc.ClientStream {
+	connection, err := grpc.NewClient(settings["address"],
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		log.Fatal(err)
+	}
 	ctx := context.Background()
-	if seconds > 0 {
-		limited, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
-		defer cancel()
-		ctx = limited
+	if seconds := number(settings["seconds"]); seconds > 0 {
+		ctx, _ = context.WithTimeout(ctx, time.Duration(seconds)*time.Second) //nolint: until the process ends
 	}
-	stream, err := pb.NewSubscriberClient(connection).Subscribe(ctx, &pb.SubscribeRequest{
-		Selectors: []*pb.Selector{{Producer: "*"}},
-		Buffer:    &pb.Buffer{Overflow: pb.Overflow(overflow), MaxEvents: 1}})
+	if size := number(settings["metadata"]); size > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, "padding", strings.Repeat("x", size))
+	}
+	options := []grpc.CallOption{grpc.ForceCodec(raw{})}
+	if settings["gzip"] != "" {
+		options = append(options, grpc.UseCompressor(gzip.Name))
+	}
+	shape := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
+	stream, err := connection.NewStream(ctx, shape, settings["method"], options...)
 	if err != nil {
-		log.Fatal(err)
+		end(err)
 	}
-	first, err := stream.Recv()
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("started", first.Started.SubscriptionId)
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	events := 0
-	for {
-		batch, err := stream.Recv()
-		if err != nil {
-			report(err, events)
-			return
-		}
-		for _, run := range batch.Runs {
-			events += len(run.Events)
-		}
-	}
+	return stream
 }
 
 func main() {
-	connection, err := grpc.NewClient(os.Args[2], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		log.Fatal(err)
+	settings := map[string]string{"seconds": "0", "metadata": "0"}
+	for _, argument := range os.Args[1:] {
+		name, value, _ := strings.Cut(argument, "=")
+		settings[name] = value
 	}
-	defer connection.Close()
-	if os.Args[1] == "subscribe" {
-		subscribe(connection, number(os.Args[3]), number(os.Args[4]))
-		return
+	stream := open(settings)
+	input := bufio.NewReader(os.Stdin)
+	for {
+		line, err := input.ReadString('\n')
+		if err != nil {
+			return
+		}
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch verb {
+		case "send":
+			message, _ := base64.StdEncoding.DecodeString(rest)
+			_ = stream.SendMsg(&message) // RecvMsg says why it failed
+		case "close":
+			_ = stream.CloseSend()
+		case "answer":
+			answer(stream)
+		case "read":
+			for {
+				answer(stream)
+			}
+		}
 	}
-	events := []*pb.Event{{Data: make([]byte, number(os.Args[3]))}}
-	_, err = pb.NewPublisherClient(connection).Publish(context.Background(), &pb.PublishRequest{Events: events})
-	report(err, 0)
 }
