@@ -101,6 +101,24 @@ class NodeHealth(Health):
     command = ["node", "service.js"]
 
 
+class JavaHealth(Health):
+    command = ["java", "-cp", "target/classes:target/dependency/*", "Service"]
+
+
+class RustHealth(Health):
+    command = ["target/release/service"]
+
+
+class Gnmi(Health):
+    """gNMI's Subscribe, which is bidirectional: at first it says that it is in step (updates_only), then it
+    sends each new value of /orders. It sends on after the half-close."""
+    method, command = "/gnmi.gNMI/Subscribe", ["bin/service"]
+    request = b'\n\x1a\n\x08"\x06device\x12\x0c\n\n\x1a\x08\n\x06orders\x48\x01'
+
+    def change(self, number):
+        print(f"{number} " + "value " * (number * 100), file=self.program.process.stdin, flush=True)
+
+
 class Etcd(Service):
     """etcd, the whole server: its Watch sends what is put below "orders/". Its client half-closes only
     to end the call."""
@@ -175,6 +193,10 @@ SERVICES = {
                 ["venv/bin/pip", "install", "-q", "-r", "requirements.txt"]], []),
     "node": (NodeHealth, ["node", "npm"],
              [["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]], []),
+    "java": (JavaHealth, ["java", "mvn"], [["mvn", "-q", "-B", "process-sources"]],
+             [["mvn", "-q", "-B", "compile"]]),
+    "rust": (RustHealth, ["cargo"], [["cargo", "fetch", "-q"]], [["cargo", "build", "-q", "--release"]]),
+    "gnmi": (Gnmi, ["go"], [GO_FETCH], [["go", "build", "-o", "bin/service", "."]]),
     "etcd": (Etcd, ["go"], [GO_FETCH], [["go", "build", "-o", "bin/etcd", "go.etcd.io/etcd/server/v3"]]),
 }
 

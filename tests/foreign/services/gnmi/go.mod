@@ -1,0 +1,8 @@
+module foreign/services/gnmi
+
+go 1.26.0
+
+require (
+	github.com/openconfig/gnmi v0.14.1
+	google.golang.org/grpc v1.85.0
+)
