@@ -120,8 +120,8 @@ class Gnmi(Health):
 
 
 class Etcd(Service):
-    """etcd, the whole server: its Watch sends what is put below "orders/". Its client half-closes only
-    to end the call."""
+    """etcd, the whole server: its Watch is bidirectional, and sends what is put below "orders/". As its own
+    clients do, the daemon leaves its side open."""
     method, half_close = "/etcdserverpb.Watch/Watch", "keep-open"
 
     def __init__(self, folder, data):
