@@ -226,8 +226,7 @@ def short_memory(overflow):
         trial.send(STEP(credit=CREDIT(events=1)))
         trial.publish(100_000, count=200)
         if trial.subscription():
-            trial.send(STEP(credit=CREDIT(events=1000)))
-            trial.command("close")
+            trial.send(STEP(credit=CREDIT(events=1000)), drain_step(PATIENCE))
         return trial.result()
 
     return run
@@ -459,7 +458,7 @@ ENDINGS = {
          not_reading),
         ("its own deadline", (), deadline),
         ("no memory for the route of a new producer", ("--memory-limit", "1M"), no_memory_for_a_route),
-        ("memory is short: it loses events, and half-closes",
+        ("memory is short: it loses events, and sends `drain`",
          ("--memory-limit", "16M", "--channel-share", "100"), short_memory(v1.OVERFLOW_DROP_OLDEST)),
         ("memory is short, with DISCONNECT", ("--memory-limit", "16M", "--channel-share", "100"),
          short_memory(v1.OVERFLOW_DISCONNECT)),
