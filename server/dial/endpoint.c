@@ -388,6 +388,8 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
                                            .ctx = endpoint};
     if (hub_register(home->hub, &session, &endpoint->session, fault) != FAULT_NONE) {
         endpoint_free(endpoint);
+        if (fault->reason == FAULT_NAME_TAKEN)
+            fault_bytes(fault, FAULT_NAME_TAKEN, "endpoint.name", params->name, NULL);
         return fault->reason;
     }
     count_add(COUNT_LIVE_ENDPOINTS, 1);

@@ -214,9 +214,10 @@ enum fault_reason endpoint_check(const struct endpoint_params *params, struct fa
     if (params->name.data[0] == '@')
         return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.name", params->name,
                            "names that begin with '@' are for topics");
-    if (authority.size > 256 || !text_plain(authority))
-        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.authority", authority,
-                           "at most 256 bytes of ASCII");
+    if (authority.size > 256)
+        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.authority", authority, "at most 256 bytes");
+    if (!text_plain(authority))
+        return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.authority", authority, "printable ASCII");
     if (check_method(params->method, fault) || check_requests(params, fault) ||
         check_metadata(params, fault) || check_labels(params, fault))
         return fault->reason;

@@ -491,7 +491,8 @@ class Rules(WithUpstreams):
     def test_names(self):
         upstream, other = self.upstream(), self.upstream()
         self.add("taken", upstream.address)
-        self.refused(CODE.ALREADY_EXISTS, "NAME_TAKEN", name="taken")
+        self.refused(CODE.ALREADY_EXISTS, "NAME_TAKEN", "endpoint.name", name="taken")
+        self.refused(CODE.INVALID_ARGUMENT, "BAD_NAME", "endpoint.authority", authority="a\n")
         consumer = self.consumer(subscribe_request(of("taken")))
         first = upstream.wait_calls(1)
         self.daemon.admin().UpdateProducer(
