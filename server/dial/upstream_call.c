@@ -328,8 +328,8 @@ static void begin(struct upstream *upstream)
     send_next(upstream);
 }
 
-/* A method that is not ours knows no stop: what has come is delivered, and the call is cancelled.
- * */
+/* A method that is not ours knows no stop: what has come is delivered, and the call is
+ * cancelled. */
 static void stop(struct upstream *upstream)
 {
     if (upstream->stopping)
