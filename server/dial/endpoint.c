@@ -129,6 +129,8 @@ static int64_t wait_ns(struct endpoint *endpoint)
 
     for (uint32_t i = 0; i < endpoint->failures && wait < endpoint->max_backoff_ns; i++)
         wait *= 2;
+    if (endpoint_is_refused(endpoint->failure.code))
+        wait = endpoint->max_backoff_ns;
     wait = MIN_OF(wait, endpoint->max_backoff_ns);
     return wait - (int64_t)random_below(&endpoint->random, (uint64_t)wait / 4 + 1);
 }

@@ -399,8 +399,11 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
         activation->failures = 0;
     if (code != CODE_OK)
         count_failure(activation);
-    if (code != CODE_OK && activation->session->endpoint.is_endpoint)
+    if (code != CODE_OK && activation->session->endpoint.is_endpoint) {
         ending.state = PRODUCER_UNAVAILABLE;
+        if (endpoint_is_refused(code))
+            activation->failures = UINT8_MAX;
+    }
     finish_start(activation, &ending);
     endpoint_moved(&activation->session->endpoint, &activation->upstream_active, PRODUCER_UNAVAILABLE);
     fsm_move(&machine, activation, ACTIVATION_RETRYING);

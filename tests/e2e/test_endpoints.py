@@ -341,6 +341,16 @@ class PerConsumer(WithUpstreams):
         self.assertEqual(self.datas(consumer, "flood"), messages)
         self.assertEqual(consumer.received.lost, [])
 
+    def test_an_upstream_that_refuses_is_not_asked_again_soon(self):
+        for activation in (ENDPOINT.PER_CONSUMER, ENDPOINT.SHARED):
+            upstream, name = self.upstream(), f"refuses-{activation}"
+            upstream.refuse = (CODE.UNIMPLEMENTED, "no such method")
+            self.add(name, upstream.address, activation=activation, backoff=duration(0.01))
+            consumer = self.consumer(subscribe_request(of(name)))
+            self.wait_state(consumer, name, UNAVAILABLE)
+            time.sleep(0.3)
+            self.assertEqual(len(upstream.calls), 1)
+
     def test_a_unix_socket(self):
         folder = tempfile.mkdtemp()
         path = os.path.join(folder, "s")
