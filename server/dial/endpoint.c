@@ -39,12 +39,18 @@ struct endpoint {
     struct list calls;            /* struct upstream */
     uint32_t call_count;
     struct upstream_end failure; /* the last one; code 0: none since a call was accepted */
+    uint64_t unlogged;           /* failures since the last line about one */
+    int64_t logged_ns;           /* of that line */
+    bool is_logged;              /* it says that the endpoint fails, and no later one that it does not */
     /* SHARED only. */
     struct timer retry;
     uint32_t failures; /* in a row */
     int64_t accepted_ns;
     uint64_t random;
 };
+
+/* A line about a failure of an endpoint comes at most so often. */
+#define LOG_EVERY_NS (10 * NS_PER_S)
 
 /* A call that was accepted for so long makes earlier failures forgotten. */
 #define FORGIVEN_NS (60 * NS_PER_S)
@@ -162,18 +168,24 @@ static void restart_shared(struct endpoint *endpoint, const struct upstream_end 
         endpoint->failures++;
 }
 
-/* The same failure again is no news. */
+/* The same failure again is no news. An upstream chooses its texts, and how often it fails. */
 static void note_failure(struct endpoint *endpoint, const struct upstream_end *end)
 {
-    const bool is_news =
-        end->code != endpoint->failure.code || strcmp(end->message, endpoint->failure.message) != 0;
+    const int64_t now_ns = clock_mono_ns();
+    const bool is_news = !endpoint->is_logged || end->code != endpoint->failure.code ||
+                         strcmp(end->message, endpoint->failure.message) != 0;
 
     endpoint->failure = *end;
-    if (is_news)
-        log_write(LOG_WARN, "endpoint.failed", LOG_TEXT("producer", endpoint->name),
-                  LOG_TEXT("where", end->was_accepted ? "STREAM" : "DIAL"),
-                  LOG_TEXT("code", fault_code_name((enum fault_code)end->code)),
-                  LOG_TEXT("message", end->message));
+    endpoint->unlogged++;
+    if (!is_news || (endpoint->logged_ns > 0 && now_ns - endpoint->logged_ns < LOG_EVERY_NS))
+        return;
+    log_write(LOG_WARN, "endpoint.failed", LOG_TEXT("producer", endpoint->name),
+              LOG_TEXT("where", end->was_accepted ? "STREAM" : "DIAL"),
+              LOG_TEXT("code", fault_code_name((enum fault_code)end->code)),
+              LOG_TEXT("message", end->message), LOG_NUMBER("failures", endpoint->unlogged));
+    endpoint->unlogged = 0;
+    endpoint->logged_ns = now_ns;
+    endpoint->is_logged = true;
 }
 
 static void accepted(void *ctx, struct upstream *upstream)
@@ -181,8 +193,9 @@ static void accepted(void *ctx, struct upstream *upstream)
     struct endpoint *endpoint = ctx;
 
     enter(endpoint);
-    if (endpoint->failure.code != CODE_OK)
+    if (endpoint->is_logged)
         log_write(LOG_INFO, "endpoint.recovered", LOG_TEXT("producer", endpoint->name));
+    endpoint->is_logged = false;
     endpoint->failure = (struct upstream_end){.code = CODE_OK};
     endpoint->accepted_ns = clock_mono_ns();
     if (!endpoint->closing || endpoint->mode == SESSION_PER_CONSUMER)
