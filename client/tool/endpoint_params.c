@@ -18,11 +18,6 @@
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-_."
 #define DEFAULT_MAX_BACKOFF_NS (30 * NS_PER_S)
 
-static struct bytes bytes_of(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 /* Whether the text is ASCII from `first` to '~' throughout. */
 static bool is_ascii(const char *text, char first)
 {
@@ -97,7 +92,7 @@ static int read_name(const struct verb *verb, const char *name, struct tributary
                          MAX_PRODUCER_NAME_BYTES);
     if (name[0] == '@')
         return cli_wrong(verb, "the name '%.60s' must not begin with '@'", name);
-    if (text_printable(bytes_of(name)) != FAULT_NONE)
+    if (text_printable(text_bytes(name)) != FAULT_NONE)
         return cli_wrong(verb, "the name '%.60s' must be UTF-8 without control characters", name);
     endpoint->name = name;
     return EXITS_OK;
@@ -224,8 +219,8 @@ static int read_labels(const struct verb *verb, const struct text_list *list, st
         if (strlen(pair->name) > MAX_LABEL_BYTES || strlen(pair->value) > MAX_LABEL_BYTES)
             return cli_wrong(verb, "--label '%.60s': name and value have at most %u bytes each", pair->name,
                              MAX_LABEL_BYTES);
-        if (text_printable(bytes_of(pair->name)) != FAULT_NONE ||
-            text_printable(bytes_of(pair->value)) != FAULT_NONE)
+        if (text_printable(text_bytes(pair->name)) != FAULT_NONE ||
+            text_printable(text_bytes(pair->value)) != FAULT_NONE)
             return cli_wrong(verb, "--label '%.60s': must be UTF-8 without control characters", pair->name);
     }
     texts->endpoint.labels = texts->labels;

@@ -58,7 +58,7 @@ static void gone(void *ctx)
 static bool matches(const char *pattern, struct bytes address)
 {
     uint64_t masks[MAX_GLOB_MASKS];
-    const struct glob glob = glob_compile((struct bytes){(const uint8_t *)pattern, strlen(pattern)}, masks);
+    const struct glob glob = glob_compile(text_bytes(pattern), masks);
 
     return glob_matches(&glob, address);
 }
@@ -68,7 +68,7 @@ static bool matches(const char *pattern, struct bytes address)
 static enum fault_reason check_allowed(const struct dial *dial, const struct endpoint_params *params,
                                        struct fault *fault)
 {
-    const struct bytes address = {(const uint8_t *)params->address, strlen(params->address)};
+    const struct bytes address = text_bytes(params->address);
 
     if (peer_is_local(params->peer_key))
         return FAULT_NONE;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/retry_wait.h"
 #include "base/shared_bytes.h"
 #include "flow/producer_state.h"
 #include "hub/endpoint_rules.h"
@@ -51,9 +52,6 @@ struct endpoint {
 
 /* A line about a failure of an endpoint comes at most so often. */
 #define LOG_EVERY_NS (10 * NS_PER_S)
-
-/* A call that was accepted for so long makes earlier failures forgotten. */
-#define FORGIVEN_NS (60 * NS_PER_S)
 
 static struct bytes key_of(const uint64_t *activation)
 {
@@ -99,16 +97,6 @@ static void leave(struct endpoint *endpoint)
 
 static void start_call(struct endpoint *endpoint, const struct activation_params *params);
 
-/* splitmix64 (Vigna) */
-static uint64_t random_below(uint64_t *state, uint64_t bound)
-{
-    uint64_t word = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (word ^ (word >> 31)) % bound;
-}
-
 static void start_shared(struct endpoint *endpoint)
 {
     const struct activation_params all = {.deadline_ns = INT64_MAX, .subscription_id = ""};
@@ -127,20 +115,6 @@ static void on_retry(struct timer *timer)
     leave(endpoint);
 }
 
-/* The wait before the next call. It doubles with each failure, and is up to a quarter less at
- * random, so that endpoints which failed together do not come back together. */
-static int64_t wait_ns(struct endpoint *endpoint)
-{
-    int64_t wait = endpoint->backoff_ns;
-
-    for (uint32_t i = 0; i < endpoint->failures && wait < endpoint->max_backoff_ns; i++)
-        wait *= 2;
-    if (endpoint_is_refused(endpoint->failure.code))
-        wait = endpoint->max_backoff_ns;
-    wait = MIN_OF(wait, endpoint->max_backoff_ns);
-    return wait - (int64_t)random_below(&endpoint->random, (uint64_t)wait / 4 + 1);
-}
-
 static bool restarts(const struct endpoint *endpoint, uint32_t code)
 {
     return endpoint->restart == RESTART_ALWAYS ||
@@ -149,7 +123,7 @@ static bool restarts(const struct endpoint *endpoint, uint32_t code)
 
 static void restart_shared(struct endpoint *endpoint, const struct upstream_end *end)
 {
-    const bool was_long = end->was_accepted && clock_mono_ns() - endpoint->accepted_ns >= FORGIVEN_NS;
+    const bool was_long = end->was_accepted && clock_mono_ns() - endpoint->accepted_ns >= RETRY_FORGIVEN_NS;
 
     if (!restarts(endpoint, end->code)) {
         session_report(endpoint->session, 0, PRODUCER_ENDED, end->code, end->message);
@@ -160,12 +134,15 @@ static void restart_shared(struct endpoint *endpoint, const struct upstream_end 
         return;
     if (was_long || end->code == CODE_OK)
         endpoint->failures = 0;
-    endpoint->retry.fired = on_retry;
-    if (timer_start(endpoint->home.loop, &endpoint->retry, wait_ns(endpoint)) != ERR_OK)
-        log_write(LOG_ERROR, "endpoint.not_retried", LOG_TEXT("producer", endpoint->name),
-                  LOG_TEXT("reason", "out of memory"));
     if (endpoint->failures < UINT32_MAX)
         endpoint->failures++;
+    const uint32_t failures = endpoint_is_refused(end->code) ? UINT32_MAX : endpoint->failures;
+    const int64_t wait_ns =
+        retry_wait_ns(endpoint->backoff_ns, endpoint->max_backoff_ns, failures, &endpoint->random);
+    endpoint->retry.fired = on_retry;
+    if (timer_start(endpoint->home.loop, &endpoint->retry, wait_ns) != ERR_OK)
+        log_write(LOG_ERROR, "endpoint.not_retried", LOG_TEXT("producer", endpoint->name),
+                  LOG_TEXT("reason", "out of memory"));
 }
 
 /* The same failure again is no news. An upstream chooses its texts, and how often it fails. */

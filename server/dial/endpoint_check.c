@@ -14,11 +14,6 @@
 #define MIN_TIME_NS (10 * NS_PER_MS)
 #define HOUR_NS (3600 * NS_PER_S)
 
-static struct bytes bytes_of(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 /* ---- the address ---- */
 
 /* What may stand in front of an address, and what it then must be. */
@@ -72,9 +67,9 @@ enum fault_reason endpoint_place(const char *address, struct place *place_out, s
     if (*address == '\0')
         return fault_set(fault, FAULT_EMPTY, "endpoint.address", "an address to dial");
     if (!parse(address, place_out, wrong))
-        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", bytes_of(address), wrong);
+        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", text_bytes(address), wrong);
     if (place_out->port > 0 && !has_port(address))
-        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", bytes_of(address),
+        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", text_bytes(address),
                            "a port must be given");
     return FAULT_NONE;
 }
@@ -83,7 +78,7 @@ enum fault_reason endpoint_place(const char *address, struct place *place_out, s
 
 static enum fault_reason check_method(const char *method, struct fault *fault)
 {
-    const struct bytes text = bytes_of(method);
+    const struct bytes text = text_bytes(method);
     const char *second = method[0] == '/' ? strchr(method + 1, '/') : NULL;
 
     if (text.size > MAX_METHOD_BYTES)
@@ -207,7 +202,7 @@ static enum fault_reason check_times(const struct endpoint_params *params, struc
 
 enum fault_reason endpoint_check(const struct endpoint_params *params, struct fault *fault)
 {
-    const struct bytes authority = bytes_of(params->authority);
+    const struct bytes authority = text_bytes(params->authority);
 
     if (name_check(params->name, "endpoint.name", 256, fault))
         return fault->reason;

@@ -56,16 +56,17 @@ enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_pa
     calls->keep_open = params->keep_open;
     calls->is_native = strcmp(plan->method, NATIVE_METHOD) == 0;
     calls->event_batch = params->event_batch;
-    calls->content_type = (struct bytes){(const uint8_t *)plan->content_type, strlen(plan->content_type)};
+    calls->content_type = text_bytes(plan->content_type);
     calls->connect_timeout_ns = params->connect_timeout_ns;
     calls->first_message_timeout_ns = params->first_message_timeout_ns;
     calls->idle_timeout_ns = params->idle_timeout_ns;
-    calls->connections = (struct connections){
+    plan->connections = (struct connections){
         .target = plan->target,
         .authority = plan->authority,
         .connect_timeout_ns = params->connect_timeout_ns,
         .max_message_bytes = loop_settings(calls->loop)->framing.max_batch_bytes + MESSAGE_EXTRA_BYTES};
-    connections_init(&calls->connections);
+    connections_init(&plan->connections);
+    calls->connections = &plan->connections;
     return ERR_OK;
 }
 

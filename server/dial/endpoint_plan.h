@@ -11,6 +11,7 @@
 
 struct endpoint_plan {
     struct upstream_plan calls;
+    struct connections connections; /* of the calls' thread */
     char target[TARGET_CAPACITY];
     char *method, *authority, *content_type;
     struct shared_bytes *requests[MAX_ENDPOINT_REQUESTS];

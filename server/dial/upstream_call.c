@@ -32,11 +32,6 @@ static struct upstream *upstream_of(struct client_call *call)
     return container_of(call, struct upstream, call);
 }
 
-static struct connections *connections_of(const struct upstream_plan *plan)
-{
-    return (struct connections *)(uintptr_t)&plan->connections; /* this thread's */
-}
-
 /* ---- the end ---- */
 
 /* Loop. */
@@ -122,7 +117,7 @@ static void on_timer(struct cq_timer *timer, int64_t now_ns)
     if (upstream->stopping)
         client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
     else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
-        connection_is_full(connections_of(plan), upstream->connection);
+        connection_is_full(plan->connections, upstream->connection);
         give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);
     } else if (!upstream->accepted)
         give_up(upstream, "not connected", plan->connect_timeout_ns);
@@ -317,7 +312,6 @@ static void begin(struct upstream *upstream)
 {
     static const struct client_call_port port = {.sent = sent, .received = received, .ended = ended};
     const struct upstream_plan *plan = upstream->plan;
-    const char *const no_memory = "out of memory";
     struct client_call_opening opening = {.method = plan->method,
                                           .metadata = plan->metadata,
                                           .metadata_count = plan->metadata_count,
@@ -325,10 +319,9 @@ static void begin(struct upstream *upstream)
 
     upstream->begun = true;
     cq_hold(cq_of(upstream));
-    upstream->connection = connection_enter(connections_of(plan));
+    upstream->connection = connection_enter(plan->connections);
     if (!upstream->connection) {
-        set_end(upstream, CODE_RESOURCE_EXHAUSTED,
-                (struct bytes){(const uint8_t *)no_memory, strlen(no_memory)});
+        set_end(upstream, CODE_RESOURCE_EXHAUSTED, text_bytes("out of memory"));
         upstream->over = true;
         finish(upstream);
         return;

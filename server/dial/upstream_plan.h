@@ -20,8 +20,8 @@ struct upstream_thread {
  * wire thread's. It must live until the last call has ended. */
 struct upstream_plan {
     struct upstream_thread *thread;
-    struct loop *loop; /* for the limits of messages */
-    struct connections connections;
+    struct loop *loop;               /* for the limits of messages */
+    struct connections *connections; /* the thread's */
     const char *method;
     struct shared_bytes *const *requests;
     size_t request_count; /* 0: the consumer's request */

@@ -49,11 +49,6 @@ _Static_assert(PB_LIST_SUBSCRIPTIONS_RESPONSE_SUBSCRIPTIONS == PB_LIST_PRODUCERS
 
 static const struct duration_rule deadline = {"deadline", 5 * NS_PER_S, 1, 3600 * NS_PER_S, true};
 
-static struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 /* A page that is being written, as the state of its call. */
 struct page {
     struct hub_list list;

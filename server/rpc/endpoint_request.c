@@ -19,11 +19,6 @@ static const struct duration_rule first_message = {"endpoint.first_message_timeo
                                                    24 * HOUR_NS, true};
 static const struct duration_rule idle = {"endpoint.idle_timeout", 0, 10 * NS_PER_MS, 24 * HOUR_NS, true};
 
-static struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static enum fault_reason no_memory(struct fault *fault)
 {
     return fault_set(fault, FAULT_MEMORY_BUDGET, "endpoint", "");

@@ -49,11 +49,6 @@ struct watcher {
     enum serving reported;
 };
 
-static struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static enum serving state(const struct rpc *rpc)
 {
     return atomic_load(&rpc->health->not_serving) ? SERVING_NOT : SERVING;

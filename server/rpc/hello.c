@@ -14,11 +14,6 @@
 #define MAX_LABELS 64u
 #define MAX_TOPICS 64u
 
-static struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static enum fault_reason read_labels(const Tributary__V1__Hello *from, struct hello *hello,
                                      struct fault *fault)
 {

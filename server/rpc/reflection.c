@@ -31,11 +31,6 @@ struct reflection_stream {
     bool draining;
 };
 
-static struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static void reply_error(struct buf *answer, enum fault_code code, const char *what, struct bytes name)
 {
     char quoted[4 * MAX_QUOTED_BYTES + 6];

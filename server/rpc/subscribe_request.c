@@ -56,11 +56,6 @@ static enum fault_reason duration_read(const Google__Protobuf__Duration *duratio
     return decode_duration(duration ? &duration->base : NULL, &rule, ns_out, fault);
 }
 
-static struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 /* The selectors of a request in the form that filter_new() reads, in three blocks of memory. They
  * point into the request. */
 struct selectors {

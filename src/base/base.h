@@ -66,6 +66,12 @@ struct bytes {
     size_t size;
 };
 
+/* The text without its closing NUL. */
+static inline struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
 /* Whether both hold the same bytes. Names are short, so this is inline and calls memcmp() only for
  * more than 16 bytes. */
 static inline bool bytes_same(struct bytes a, struct bytes b)

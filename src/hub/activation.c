@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
+#include "base/retry_wait.h"
 #include "flow/feed.h"
 #include "flow/producer_state.h"
 #include "hub/activation_route.h"
@@ -27,10 +28,6 @@
 #include "hub/hub_parts.h"
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
-
-/* The retry of an activation that failed. The first wait of the session's rules is doubled up to
- * the maximum. After a life of this length it begins with the first wait again. */
-#define RETRY_FORGIVEN_NS (60 * NS_PER_S)
 
 static const struct fsm machine = {
     .name = "activation",
@@ -331,16 +328,6 @@ void activations_begin(struct list *created)
 
 /* ---- retry ---- */
 
-/* splitmix64 (Vigna) */
-static uint64_t random_below(uint64_t *state, uint64_t bound)
-{
-    uint64_t word = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (word ^ (word >> 31)) % bound;
-}
-
 static void count_failure(struct activation *activation)
 {
     if (activation->failures < UINT8_MAX)
@@ -351,13 +338,9 @@ static void retry_later(struct activation *activation)
 {
     const struct ending failed = {.reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED};
     const struct endpoint_rules *rules = &activation->session->endpoint.rules;
-    int64_t wait_ns = rules->first_retry_ns;
+    int64_t wait_ns = retry_wait_ns(rules->first_retry_ns, rules->max_retry_ns, activation->failures,
+                                    hub_random_state(activation->subscription->hub));
 
-    for (uint8_t i = 1; i < activation->failures && wait_ns < rules->max_retry_ns; i++)
-        wait_ns *= 2;
-    wait_ns = MIN_OF(wait_ns, rules->max_retry_ns);
-    /* Up to a quarter less, so that activations that failed together do not come back together. */
-    wait_ns -= (int64_t)random_below(hub_random_state(activation->subscription->hub), (uint64_t)wait_ns / 4);
     if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK) {
         log_failed(activation, "activation.not_retried");
         end(activation, &failed);

@@ -20,7 +20,7 @@ static uint8_t *copy_text(struct bytes *copy, struct bytes text, uint8_t *at)
     return at + text.size;
 }
 
-static size_t text_bytes(const struct session_params *params)
+static size_t size_of_texts(const struct session_params *params)
 {
     size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes);
 
@@ -36,7 +36,7 @@ static enum err copy_texts(struct session *session, const struct session_params 
 {
     uint8_t *at;
 
-    session->text_bytes = MAX_OF(text_bytes(params), 1u);
+    session->text_bytes = MAX_OF(size_of_texts(params), 1u);
     session->labels = budget_calloc(COUNT_LIVE_SESSION_BYTES, session->text_bytes);
     if (!session->labels)
         return ERR_NO_MEMORY;

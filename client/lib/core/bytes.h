@@ -17,10 +17,4 @@ static inline struct tributary_bytes from_bytes(struct bytes bytes)
     return (struct tributary_bytes){bytes.data, bytes.size};
 }
 
-/* A C string without its NUL. */
-static inline struct bytes text_bytes(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 #endif
