@@ -44,11 +44,11 @@ class Clients(WithSessions, Case):
         stub = v1.stub("Publisher", self.channel())
         for number, kind in enumerate(KINDS):
             answer = stub.Publish(
-                v1.PublishRequest(producer="zip", events=[event(number, size=10000)]), compression=kind
+                v1.PublishRequest(producer="kinds", events=[event(number, size=10000)]), compression=kind
             )
             self.assertEqual(answer.last_sequence, number + 1)
         consumer.wait_events(2)
-        self.assertEqual(consumer.received.numbers("zip"), [0, 1])
+        self.assertEqual(consumer.received.numbers("kinds"), [0, 1])
 
     def test_finding_29_every_call_of_a_channel_that_compresses(self):
         for kind in KINDS:
