@@ -4,12 +4,17 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
 #define PERIOD_NS NS_PER_S
+
+/* Twice as much may be free at the end of a part of malloc()'s memory. Messages to and from a few
+ * fast peers need some 500 KiB at a time. */
+#define SMALL_BLOCK_BYTES (512u << 10)
 
 /* The resident set. 0: not known. */
 static int64_t resident_bytes(void)
@@ -72,12 +77,23 @@ static void on_sampled(struct job *job)
         sample_later(trim);
 }
 
+/* When such a block, which is a mapping of its own, is freed, malloc() raises two bounds: the size
+ * from which blocks are mappings, and twice that, from which it gives back what is free at the end.
+ * mallopt() would fix both, and larger blocks could not raise them any more. */
+void memory_trim_keep(void)
+{
+    void *volatile block = malloc(SMALL_BLOCK_BYTES); /* volatile: or compilers leave both calls out */
+
+    free(block);
+}
+
 struct status memory_trim_start(struct memory_trim *trim, struct loop *loop)
 {
     struct status status = workers_new(loop, 1, 1, &trim->workers);
 
     if (status.code)
         return status;
+    memory_trim_keep();
     trim->loop = loop;
     trim->due.fired = on_due;
     trim->sample = (struct job){.run = take_sample, .done = on_sampled};

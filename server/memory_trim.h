@@ -1,8 +1,12 @@
 /* memory_trim.h - gives memory back to the system that a burst has left behind.
  *
- * malloc() keeps what is freed. Of blocks below 128 KiB it gives back only what lies at the end of
- * its memory. So the daemon would stay as large as its largest burst. Once a second a worker looks
- * how much is resident and not allocated, and calls malloc_trim() where much of that stays.
+ * malloc() keeps what is freed. It gives back only large blocks, and what lies at the end of its
+ * memory. So the daemon would stay as large as its largest burst. Once a second a worker looks how
+ * much is resident and not allocated, and calls malloc_trim() where much of that stays.
+ *
+ * What malloc() gives back at the end of its memory by itself, from 128 KiB on, it soon needs again
+ * while messages come and go. The system then clears every page anew. So the daemon raises this
+ * bound to 1 MiB.
  *
  * The price: whoever allocates in the same part of the memory waits for malloc_trim(), which takes
  * about 0.1 to 0.3 ms for each MiB that it gives back. server/trim_policy.h bounds how often.
@@ -23,6 +27,10 @@ struct memory_trim {
     struct job sample;
     struct trim_policy policy; /* the worker's */
 };
+
+/* Lets malloc() keep up to 1 MiB at the end of each part of its memory, for the life of the
+ * process. memory_trim_start() calls it. Any thread. */
+void memory_trim_keep(void);
 
 /* Begins to watch the memory. The loop must outlive it.
  *   ERR_NO_MEMORY, ERR_IO  as workers_new(); nothing was started */
