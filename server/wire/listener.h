@@ -17,8 +17,8 @@
 #include "loop/loop.h"
 
 /* What the daemon opens besides connections, at most: 15 were counted, with one wire thread and
- * with three. */
-#define OWN_DESCRIPTORS 32u
+ * with three. Connections that linger come on top. */
+#define OWN_DESCRIPTORS (32u + MAX_LINGERING)
 
 struct listener;
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "h2socket/libc_calls.h"
 #include "h2socket/probation.h"
+#include "h2socket/wait.h"
 
 #define REPORT_INTERVAL_NS NS_PER_S
 
@@ -129,6 +130,16 @@ static void reset(const struct h2socket *socket)
     (void)connect(socket->fd, &nobody, sizeof(nobody));
 }
 
+/* Wakes the core, which then closes the socket. One that lingers is open for reading: otherwise
+ * Linux would answer each further byte with a reset. */
+static void shut_down(struct h2socket *socket, bool knows_why)
+{
+    socket->lingers = knows_why && wait_is_watched(socket);
+    (void)libc_shutdown(socket->fd, socket->lingers ? SHUT_WR : SHUT_RDWR);
+    if (socket->lingers)
+        wait_begin(socket, 0);
+}
+
 void end_connection(struct h2socket *socket, enum h2guard_reason reason)
 {
     if (socket->ended)
@@ -137,9 +148,10 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     if (!socket->ended_by_core)
         atomic_store(&socket->end->reason, (int)reason);
     count_add(COUNT_GUARD_ENDED, 1);
-    if (!h2guard_out_is_whole(socket->guard) || !send_goaway(socket))
+    bool knows_why = h2guard_out_is_whole(socket->guard) && send_goaway(socket);
+    if (!knows_why)
         reset(socket);
-    (void)shutdown(socket->fd, SHUT_RDWR); /* wakes the core, which then closes it */
+    shut_down(socket, knows_why);
     if (socket->role == H2GUARD_SERVER && reason != H2GUARD_KEPT_BY_ALL) /* that was not its fault alone */
         probation_note(socket->peer, clock_mono_ns());
     report(socket, reason, h2guard_explain);
@@ -150,6 +162,7 @@ void end_by_core(struct h2socket *socket)
     if (socket->ended_by_core)
         return;
     socket->ended_by_core = true;
+    socket->lingers = wait_is_watched(socket);
     atomic_store(&socket->end->code, h2guard_stats(socket->guard)->goaway_code);
     atomic_store(&socket->end->reason, (int)H2GUARD_BY_CORE);
     report(socket, H2GUARD_BY_CORE, h2guard_explain_core);

@@ -5,8 +5,9 @@
 #include "h2socket/socket.h"
 
 /* Carries out the guard's end: GOAWAY where the bytes sent so far end with a whole frame, else a
- * reset. Writes the log line connection.ended, or counts it for a later one: at most one line is
- * written for each reason in each second. Does nothing the second time. Under the socket's lock. */
+ * reset. After a GOAWAY the connection lingers (linger.h). Writes the log line connection.ended, or
+ * counts it for a later one: at most one line is written for each reason in each second. Does
+ * nothing the second time. Under the socket's lock. */
 void end_connection(struct h2socket *socket, enum h2guard_reason reason);
 
 /* The core has sent GOAWAY with an error code. Writes the log line as above, the first time. Under

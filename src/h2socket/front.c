@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "h2socket/libc_calls.h"
+#include "h2socket/linger.h"
 #include "h2socket/read.h"
 #include "h2socket/socket_table.h"
 #include "h2socket/wait.h"
@@ -46,9 +48,18 @@ int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
     return wait_epoll(epoll, events, max, timeout_ms);
 }
 
+int shutdown(int fd, int how)
+{
+    return libc_shutdown(fd, socket_lingers(fd) ? SHUT_WR : how);
+}
+
 int close(int fd)
 {
-    socket_remove(fd);
+    bool lingers = socket_remove(fd);
+
     wait_closing(fd);
-    return libc_close(fd);
+    if (!lingers)
+        return libc_close(fd);
+    linger_add(fd, clock_mono_ns());
+    return 0;
 }

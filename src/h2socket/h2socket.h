@@ -1,15 +1,18 @@
 /* h2socket.h - the sockets that gRPC core reads and writes, each with a guard (h2guard) in front.
  *
- * The core calls recvmsg(), sendmsg(), epoll_ctl(), epoll_wait() and close() of libc. A program
- * that uses this room defines these five itself (front.c), so the dynamic linker binds the core to
- * ours. For a socket that was added here, they ask the guard; for every other descriptor they call
- * libc. So a guarded connection needs no copy, no thread and no descriptor more than a plain one.
+ * The core calls recvmsg(), sendmsg(), epoll_ctl(), epoll_wait(), shutdown() and close() of libc.
+ * A program that uses this room defines these six itself (front.c), so the dynamic linker binds the
+ * core to ours. For a socket that was added here, they ask the guard; for every other descriptor
+ * they call libc. So a guarded connection needs no copy, no thread and no descriptor more than a
+ * plain one.
  *
  *   recvmsg()     reads what the guard allows in this turn. Beyond it: EAGAIN, and the socket waits
  *                 its turn.
  *   sendmsg()     shows the guard what was sent.
  *   epoll_wait()  of the core's set: adds an event for each socket whose turn has come.
- *   close()       ends the entry.
+ *   shutdown()    leaves the peer time to read why the guard has ended the connection.
+ *   close()       ends the entry. The descriptor of a connection that the guard has ended stays
+ *                 open for up to a second more (linger.h): at most MAX_LINGERING of them.
  *
  * A turn of a socket begins when a thread of the core has polled, or when the socket has waited. A
  * socket that waits gets its next turn after every other socket that was ready when it began to
@@ -28,6 +31,7 @@
 
 #define H2SOCKET_PEER_CAPACITY 128u
 #define MAX_H2SOCKET_RELEASES 8
+#define MAX_LINGERING 32u
 
 /* Adds a connected socket through which no byte has moved, but for what a caller has peeked at. Do
  * it before the core gets it. close() of the descriptor removes it. `limits` must outlive the
@@ -70,15 +74,17 @@ uint32_t h2socket_end_code(const struct h2socket_end *end);
  * waits for a peer that does not read fails. */
 void h2socket_shutdown_all(void);
 
-/* Applies the time limits of the guards, and writes the log lines that are due. Twice a second; one
- * thread at a time. Bytes that the core has not read yet came in time. */
+/* Applies the time limits of the guards, closes what has lingered, and writes the log lines that
+ * are due. Twice a second; one thread at a time. Bytes that the core has not read yet came in
+ * time. */
 void h2socket_check(int64_t now_ns);
-/* Whether h2socket_check() has something to do: a connection is there, or a log line waits. */
+/* Whether h2socket_check() has something to do: a connection is there or lingers, or a log line
+ * waits. */
 bool h2socket_needs_check(void);
 /* Writes the log lines that are due; INT64_MAX: all of them, at the end of the program. */
 void h2socket_report(int64_t now_ns);
 
-/* Whether the core uses the five functions of this room for a socket of the table: it watches the
+/* Whether the core uses the functions of this room for a socket of the table: it watches the
  * socket, has read from it and written to it. False until it has done all three. */
 bool h2socket_is_in_front(int fd);
 

@@ -63,3 +63,12 @@ int libc_close(int fd)
     *(void **)&call = find(&known, "close");
     return call(fd);
 }
+
+int libc_shutdown(int fd, int how)
+{
+    static void *_Atomic known;
+    int (*call)(int, int);
+
+    *(void **)&call = find(&known, "shutdown");
+    return call(fd, how);
+}

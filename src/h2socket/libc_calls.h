@@ -14,5 +14,6 @@ ssize_t libc_sendmsg(int fd, const struct msghdr *message, int flags);
 int libc_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 int libc_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms);
 int libc_close(int fd);
+int libc_shutdown(int fd, int how);
 
 #endif

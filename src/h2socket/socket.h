@@ -15,7 +15,7 @@
  * next turn. It is shorter than the portion that was read.
  *
  * Order of the files: front - read, write, socket_table - wait, end, kept - probation,
- * libc_calls. */
+ * linger, libc_calls. */
 #ifndef TRIBUTARY_H2SOCKET_SOCKET_H
 #define TRIBUTARY_H2SOCKET_SOCKET_H
 
@@ -50,6 +50,7 @@ struct h2socket {
     pthread_mutex_t lock;
     struct h2guard *guard; /* NULL: none */
     bool ended;            /* the guard's verdict was carried out */
+    bool lingers;          /* it ended with GOAWAY: the peer is to read it */
     bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;
     uint64_t poll;    /* the poll after which the present turn began */

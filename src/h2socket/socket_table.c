@@ -12,6 +12,8 @@
 #include "base/peer_share.h"
 #include "h2socket/end.h"
 #include "h2socket/kept.h"
+#include "h2socket/libc_calls.h"
+#include "h2socket/linger.h"
 #include "h2socket/probation.h"
 #include "h2socket/wait.h"
 
@@ -96,12 +98,27 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
     return ERR_OK;
 }
 
-void socket_remove(int fd)
+bool socket_lingers(int fd)
+{
+    struct h2socket *socket = socket_of(fd);
+
+    if (!socket)
+        return false;
+    pthread_mutex_lock(&socket->lock);
+    bool lingers = socket->lingers;
+    pthread_mutex_unlock(&socket->lock);
+    return lingers;
+}
+
+bool socket_remove(int fd)
 {
     struct h2socket *socket = socket_of(fd);
 
     if (!LIKELY(!!socket))
-        return;
+        return false;
+    bool lingers = socket_lingers(fd);
+    if (lingers)
+        wait_forget(socket);
     pthread_mutex_lock(&table.lock);
     atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
     kept_leave(socket);
@@ -113,6 +130,7 @@ void socket_remove(int fd)
         count_add(COUNT_LIVE_CONNECTIONS, -1);
     }
     free_socket(socket);
+    return lingers;
 }
 
 uint32_t h2socket_count(void)
@@ -171,7 +189,7 @@ static void visit_all(void (*visit)(struct h2socket *socket, int64_t now_ns), in
 static void shut_down(struct h2socket *socket, int64_t now_ns)
 {
     (void)now_ns;
-    shutdown(socket->fd, SHUT_RDWR);
+    (void)libc_shutdown(socket->fd, SHUT_RDWR);
 }
 
 void h2socket_shutdown_all(void)
@@ -254,12 +272,13 @@ void socket_end_largest(struct h2socket *socket)
 void h2socket_check(int64_t now_ns)
 {
     visit_all(check, now_ns);
+    linger_close(now_ns);
     end_report(now_ns);
 }
 
 bool h2socket_needs_check(void)
 {
-    return h2socket_count() > 0 || end_is_unreported();
+    return h2socket_count() > 0 || linger_is_used() || end_is_unreported();
 }
 
 void h2socket_report(int64_t now_ns)

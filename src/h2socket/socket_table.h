@@ -21,7 +21,11 @@ static inline struct h2socket *socket_of(int fd)
  * the most of its peer, or of the peer that keeps the most. errno is unchanged. */
 void socket_end_largest(struct h2socket *socket);
 
-/* A descriptor is about to be closed: its entry goes, where it has one. */
-void socket_remove(int fd);
+/* Whether a descriptor is that of a connection that lingers when it is closed. */
+bool socket_lingers(int fd);
+
+/* A descriptor is about to be closed: its entry goes, where it has one. True: it is not to be
+ * closed yet, since the connection lingers. The core's epoll set does not have it any more. */
+bool socket_remove(int fd);
 
 #endif

@@ -130,6 +130,16 @@ bool wait_is_watched(struct h2socket *socket)
     return is_watched;
 }
 
+void wait_forget(struct h2socket *socket)
+{
+    pthread_mutex_lock(&waits.lock);
+    if (socket->is_watched)
+        (void)libc_epoll_ctl(atomic_load_explicit(&waits.epoll, memory_order_relaxed), EPOLL_CTL_DEL,
+                             socket->fd, NULL);
+    socket->is_watched = false;
+    pthread_mutex_unlock(&waits.lock);
+}
+
 void wait_leave(struct h2socket *socket)
 {
     pthread_mutex_lock(&waits.lock);

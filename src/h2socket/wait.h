@@ -22,6 +22,8 @@ int64_t wait_turn_cost(void);
 /* The socket enters the table: the queue makes room for it.
  *   ERR_NO_MEMORY  nothing changed */
 MUST_CHECK enum err wait_join(struct h2socket *socket);
+/* Takes the socket out of the core's set: its descriptor is not closed when the core closes it. */
+void wait_forget(struct h2socket *socket);
 /* The socket leaves queue and set. */
 void wait_leave(struct h2socket *socket);
 

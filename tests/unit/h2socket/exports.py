@@ -4,7 +4,7 @@ src/h2socket: each must be defined, and visible to the libraries that the progra
 import subprocess
 import sys
 
-FUNCTIONS = {"recvmsg", "sendmsg", "epoll_ctl", "epoll_wait", "close"}
+FUNCTIONS = {"recvmsg", "sendmsg", "epoll_ctl", "epoll_wait", "shutdown", "close"}
 
 
 def main():

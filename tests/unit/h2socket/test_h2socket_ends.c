@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -178,7 +179,78 @@ Test(h2socket_ends, what_waits_for_the_log_is_written_at_the_end)
     h2socket_report(INT64_MAX);
     cr_assert_eq(fixture_log_count(&fixture, "connection.ended"), 2);
     cr_assert_eq(fixture_log_count(&fixture, "count=4\n"), 1);
-    cr_assert_not(h2socket_needs_check());
+}
+
+/* ---- what lingers ---- */
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Returns the descriptor that the core has closed. */
+static int closes(struct ends *pair)
+{
+    int fd = pair->core;
+
+    cr_assert_eq(shutdown(fd, SHUT_RDWR), 0, "as the core does");
+    cr_assert_eq(close(fd), 0);
+    pair->core = -1;
+    return fd;
+}
+
+Test(h2socket_ends, a_peer_that_still_sends_reads_why)
+{
+    static const char more[100000];
+    char data[16];
+
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pair;
+
+        wrong_peer(&pair, transport);
+        cr_assert_gt(send(pair.peer, more, sizeof(more), MSG_NOSIGNAL), 0);
+        cr_assert(core_reads(&pair, data, sizeof(data)) == -1 && errno == ECONNRESET);
+        int fd = closes(&pair);
+        cr_assert_eq(h2socket_count(), 0);
+        cr_assert(is_open(fd) && h2socket_needs_check());
+        if (transport == TCP)
+            cr_assert_gt(send(pair.peer, more, 1000, MSG_NOSIGNAL), 0, "errno %d", errno);
+        peer_gets_goaway(&pair, H2GUARD_PREFACE);
+        cr_assert_eq(core_polls(&fixture, 0), 0, "the core hears no more of it");
+        h2socket_check(clock_mono_ns() + 2 * NS_PER_S);
+        cr_assert(!is_open(fd) && !h2socket_needs_check());
+        fixture_disconnect(&pair);
+    }
+}
+
+Test(h2socket_ends, so_many_linger)
+{
+    struct ends pairs[MAX_LINGERING + 1];
+    int fds[MAX_LINGERING + 1];
+    char data[16];
+
+    for (unsigned i = 0; i <= MAX_LINGERING; i++) {
+        wrong_peer(&pairs[i], UNIX);
+        cr_assert_eq(core_reads(&pairs[i], data, sizeof(data)), -1);
+        fds[i] = closes(&pairs[i]);
+        cr_assert(is_open(fds[0]) == (i < MAX_LINGERING));
+    }
+    for (unsigned i = 1; i <= MAX_LINGERING; i++)
+        cr_assert(is_open(fds[i]));
+    h2socket_check(clock_mono_ns() + 2 * NS_PER_S);
+    for (unsigned i = 0; i <= MAX_LINGERING; i++) {
+        cr_assert_not(is_open(fds[i]));
+        fixture_disconnect(&pairs[i]);
+    }
+}
+
+Test(h2socket_ends, what_the_core_closes_by_itself_does_not_linger)
+{
+    struct ends pair;
+
+    fixture_connect(&fixture, TCP, &pair);
+    cr_assert_not(is_open(closes(&pair)));
+    fixture_disconnect(&pair);
 }
 
 /* ---- ends by time ---- */
