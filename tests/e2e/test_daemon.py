@@ -73,15 +73,15 @@ class CommandLine(Case):
         (line,) = daemon.log("server.descriptors")
         self.assertEqual([int(found.group(1)), int(found.group(2))], [limits[1], limits[1]])
         self.assertEqual(line["limit"], limits[1])
-        self.assertEqual(line["connections"], min(limits[1] - 96, 10000))
+        self.assertEqual(line["connections"], min(limits[1] - 128, 10000))
         daemon.stop()
 
     def test_it_does_not_start_where_no_connection_fits(self):
-        for limit, starts in ((96, False), (97, True)):
+        for limit, starts in ((128, False), (129, True)):
             done = subprocess.run(
                 ["/bin/sh", "-c", f"ulimit -n {limit}; exec timeout 1 {binary()} --listen 127.0.0.1:0"],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
-            expected = f"limit={limit} kept=96 connections={limit - 96} max_connections=10000"
+            expected = f"limit={limit} kept=128 connections={limit - 128} max_connections=10000"
             self.assertIn(expected, done.stderr)
             self.assertEqual("server.listening" in done.stderr, starts, done.stderr)
             self.assertEqual("ulimit -n" in done.stderr, not starts, done.stderr)
