@@ -323,12 +323,24 @@ static void abort_call(void *ctx, const struct fault *fault)
     leave_when_idle(endpoint);
 }
 
+static struct session_failure failure(void *ctx)
+{
+    const struct endpoint *endpoint = ctx;
+
+    return (struct session_failure){.code = endpoint->failure.code,
+                                    .message = endpoint->failure.message,
+                                    .was_accepted = endpoint->failure.was_accepted,
+                                    .wall_ns =
+                                        endpoint->failure.code != CODE_OK ? endpoint->failure.wall_ns : 0};
+}
+
 static const struct session_port session_port = {.welcome = welcome,
                                                  .start = start,
                                                  .stop = stop,
                                                  .set_paused = set_paused,
                                                  .closing = closing,
-                                                 .abort_call = abort_call};
+                                                 .abort_call = abort_call,
+                                                 .failure = failure};
 
 /* ---- the beginning ---- */
 
@@ -393,10 +405,5 @@ struct endpoint_view endpoint_view(const void *port_ctx)
     const struct endpoint *endpoint = port_ctx;
 
     return (struct endpoint_view){.definition = shared_bytes_view(endpoint->definition),
-                                  .upstream_calls = endpoint->call_count,
-                                  .failure = {.is_there = endpoint->failure.code != CODE_OK,
-                                              .code = endpoint->failure.code,
-                                              .message = endpoint->failure.message,
-                                              .was_accepted = endpoint->failure.was_accepted,
-                                              .wall_ns = endpoint->failure.wall_ns}};
+                                  .upstream_calls = endpoint->call_count};
 }

@@ -19,19 +19,10 @@ struct endpoint;
 struct hub;
 struct upstream_thread;
 
-struct endpoint_failure {
-    bool is_there;
-    uint32_t code;
-    const char *message;
-    bool was_accepted; /* false: it failed before */
-    int64_t wall_ns;
-};
-
 /* For those who look at it; valid until the loop goes on. */
 struct endpoint_view {
     struct bytes definition; /* of its parameters */
     uint32_t upstream_calls;
-    struct endpoint_failure failure;
 };
 
 /* Where an endpoint lives. */

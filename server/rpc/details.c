@@ -84,6 +84,7 @@ static const char *quota_subject(enum fault_reason reason)
     static const char *const subjects[FAULT_COUNT] = {
         [FAULT_TOO_MANY_PRODUCERS] = "producers",
         [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
+        [FAULT_TOO_MANY_WATCHES] = "watches",
         [FAULT_PEER_PRODUCERS] = "producers of the peer",
         [FAULT_PEER_SUBSCRIPTIONS] = "subscriptions of the peer",
         [FAULT_TOTAL_FILTER_COST] = "filters",

@@ -6,9 +6,12 @@
 
 struct buf;
 struct producer_view;
+struct session_failure;
 
 /* Appends the fields of a Producer that only endpoints have. Without memory the buffer is broken.
  * */
 void endpoint_write(const struct producer_view *view, struct buf *bytes);
+/* The same of its last failure alone. */
+void endpoint_write_failure(const struct session_failure *failure, struct buf *bytes);
 
 #endif

@@ -26,6 +26,7 @@
 #include "hub/activation_table.h"
 #include "hub/due_queue.h"
 #include "hub/hub_parts.h"
+#include "hub/producer_change.h"
 #include "hub/session_internal.h"
 #include "hub/subscription_internal.h"
 
@@ -85,6 +86,7 @@ static void detach(struct activation *activation)
     list_remove(&activation->in_subscription);
     activation->subscription->activation_count--;
     activation->subscription = NULL;
+    producer_changed(&activation->session->producer);
 }
 
 static void retain(struct ready *ready)
@@ -183,6 +185,7 @@ static void call_start(struct activation *activation)
     fsm_move(&machine, activation, ACTIVATION_ACTIVE);
     activation->started_ns = clock_mono_ns();
     params.activation = activation->number;
+    producer_changed(&session->producer);
     log_write(LOG_INFO, "activation.started",
               LOG_BYTES("producer", source_name(session->producer.inlet.source)),
               LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->number),
@@ -358,6 +361,7 @@ static void retry(struct activation *activation)
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_STARTING);
+    producer_changed(&activation->session->producer);
     ready_add(&activation->ready);
 }
 
@@ -390,6 +394,7 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     finish_start(activation, &ending);
     endpoint_moved(&activation->session->endpoint, &activation->upstream_active, PRODUCER_UNAVAILABLE);
     fsm_move(&machine, activation, ACTIVATION_RETRYING);
+    producer_changed(&activation->session->producer);
     retry_later(activation);
 }
 
@@ -398,6 +403,7 @@ void activation_reported(struct activation *activation, enum producer_state stat
     CHECK(state == PRODUCER_CONNECTING || state == PRODUCER_ACTIVE);
     endpoint_moved(&activation->session->endpoint, &activation->upstream_active, state);
     feed_state(activation->route.chan, activation->route.feed, state);
+    producer_changed(&activation->session->producer);
 }
 
 void activation_due(struct heap_node *node)

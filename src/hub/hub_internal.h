@@ -16,7 +16,9 @@
 #include "hub/registry.h"
 #include "route/wildcard.h"
 
+struct change_log;
 struct drained_positions;
+struct producer_sampler;
 
 /* How far a drain is. Each phase is one step for each object. */
 enum drain_phase {
@@ -48,6 +50,8 @@ struct hub {
     bool adding_to_sweep;          /* the caller runs the ready list */
     struct transients *transients;
     struct shedder *shedder;
+    struct change_log *change_log;
+    struct producer_sampler *producer_sampler;
 
     /* Loop only. */
     struct ready_list ready;
@@ -56,10 +60,12 @@ struct hub {
     struct ctx ctx;
     struct sorted subscriptions; /* by their ids, which is by their beginning */
     struct map ids;
-    struct peer_counts peers; /* subscriptions by their peers */
-    uint64_t filter_cost;     /* of all subscriptions (filter_charge.h) */
-    uint64_t kept_bytes;      /* by all subscriptions (kept_memory.h) */
-    struct list sessions;     /* until they are unregistered; those in drain.sessions are too */
+    struct peer_counts peers;       /* subscriptions by their peers */
+    struct peer_counts watch_peers; /* who reads changes (changes.h), by their peers */
+    uint32_t watch_count;
+    uint64_t filter_cost; /* of all subscriptions (filter_charge.h) */
+    uint64_t kept_bytes;  /* by all subscriptions (kept_memory.h) */
+    struct list sessions; /* until they are unregistered; those in drain.sessions are too */
     struct hub_drain drain;
     void (*emptied)(void *ctx);
     void *emptied_ctx;

@@ -5,9 +5,11 @@
 #include "base/log.h"
 #include "hub/activation_internal.h"
 #include "hub/bindings_close.h"
+#include "hub/change_log.h"
 #include "hub/drained_positions.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
+#include "hub/producer_change.h"
 #include "hub/producer_internal.h"
 #include "hub/session_internal.h"
 #include "hub/shedder.h"
@@ -173,6 +175,13 @@ static bool report_step(struct slice *slice)
     return inlet_reports_step(&container_of(slice, struct hub, report)->wildcards);
 }
 
+static void free_parts(struct hub *hub)
+{
+    producer_sampler_free(hub->producer_sampler);
+    change_log_free(hub->change_log);
+    transients_free(hub->transients);
+}
+
 struct status hub_new(struct loop *loop, struct hub **hub_out)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
@@ -182,8 +191,10 @@ struct status hub_new(struct loop *loop, struct hub **hub_out)
     hub->loop = loop;
     hub->transients = transients_new(hub);
     hub->shedder = shedder_new(hub);
-    if (!hub->transients || !hub->shedder) {
-        transients_free(hub->transients);
+    hub->change_log = change_log_new(loop);
+    hub->producer_sampler = producer_sampler_new(hub);
+    if (!hub->transients || !hub->shedder || !hub->change_log || !hub->producer_sampler) {
+        free_parts(hub);
         shedder_free(hub->shedder);
         free(hub);
         return (struct status){ERR_NO_MEMORY, 0, "allocate a hub"};
@@ -224,6 +235,7 @@ void hub_free(struct hub *hub)
     ctx_fini(&hub->ctx);
     map_fini(&hub->ids);
     peer_counts_fini(&hub->peers);
-    transients_free(hub->transients);
+    peer_counts_fini(&hub->watch_peers);
+    free_parts(hub);
     free(hub);
 }

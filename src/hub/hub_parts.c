@@ -33,6 +33,11 @@ struct transients *hub_transients(struct hub *hub)
     return hub->transients;
 }
 
+struct change_log *hub_change_log(struct hub *hub)
+{
+    return hub->change_log;
+}
+
 struct due_queue *hub_due_queue(struct hub *hub)
 {
     return &hub->due_queue;

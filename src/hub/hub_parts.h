@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+struct change_log;
 struct due_queue;
 struct hub;
 struct list;
@@ -23,6 +24,7 @@ struct registry *hub_registry(struct hub *hub);
 struct wildcard_set *hub_wildcards(struct hub *hub); /* its lock guards the bindings' lists too */
 struct slice *hub_report(struct hub *hub);           /* reports what is due of sources */
 struct transients *hub_transients(struct hub *hub);
+struct change_log *hub_change_log(struct hub *hub);
 struct due_queue *hub_due_queue(struct hub *hub);
 uint64_t *hub_random_state(struct hub *hub);
 struct list *hub_sessions(struct hub *hub);              /* until they are unregistered */

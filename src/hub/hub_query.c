@@ -82,7 +82,8 @@ static void show_subscription(const struct subscription *subscription,
                                      .ctx = subscription->port_ctx,
                                      .chan = subscription->chan,
                                      .producers_matched = subscription_producers(subscription),
-                                     .draining = subscription->closing_called};
+                                     .draining = subscription->closing_called,
+                                     .is_added = subscription->is_added};
 
     each(ctx, &view);
 }

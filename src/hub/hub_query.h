@@ -49,6 +49,7 @@ struct subscription_view {
     struct chan *chan;
     uint32_t producers_matched;
     bool draining;
+    bool is_added; /* all its producers are bound, and that was reported */
 };
 
 /* A list, a portion at a time. All zero but for `left` it shows from the start. Between two

@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "event/filter.h"
 #include "hub/bindings_end.h"
+#include "hub/producer_noted.h"
 #include "route/data_path.h"
 
 #define PEER_CAPACITY 96u /* with the closing NUL; a longer address is truncated */
@@ -100,6 +101,7 @@ struct producer {
     uint64_t charged_bytes;    /* for labels and topics */
     uint64_t bound;            /* when it was bound: bind_subscriptions() numbers them */
     struct bindings_end bindings_end;
+    struct producer_noted noted;
 };
 
 /* A producer whose inlet begins at `start` (route/inlet.h), and that is not in the map yet.

@@ -18,6 +18,7 @@
 #include "hub/bind.h"
 #include "hub/bindings_close.h"
 #include "hub/hub_parts.h"
+#include "hub/producer_change.h"
 #include "hub/registry.h"
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
@@ -53,6 +54,7 @@ void session_go_live(struct session *session, struct list *created)
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name_of(session)),
               LOG_NUMBER("epoch", session->producer.inlet.source->epoch),
               LOG_TEXT("peer", session->producer.peer), LOG_TEXT("mode", session->kind->producer.name));
+    producer_added(&session->producer);
     ready_add(&session->ready);
     activations_begin(created);
 }
@@ -114,6 +116,7 @@ void session_over(struct session *session, const struct ending *ending, bool not
     fsm_move(&machine, session, SESSION_GONE);
     session->ending = *ending;
     session->abort_due = notify;
+    producer_ending(&session->producer);
     timer_stop(&session->deadline);
     inlet_set_state(&session->producer.inlet, INLET_REMOVED);
     if (session->predecessor)
@@ -134,14 +137,16 @@ static void conclude(struct session *session)
     struct session *successor = session->successor;
 
     session->concluded = true;
-    if (session->had_name)
-        log_write(
-            LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)),
-            LOG_NUMBER("epoch", inlet->source->epoch),
-            LOG_TEXT("reason", ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED"),
-            LOG_NUMBER("events", inlet->published.events + session->published.events),
-            LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes),
-            LOG_NUMBER("expired", session->expired_activations));
+    if (session->had_name) {
+        const char *reason = ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED";
+
+        log_write(LOG_INFO, "producer.removed", LOG_BYTES("producer", name_of(session)),
+                  LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("reason", reason),
+                  LOG_NUMBER("events", inlet->published.events + session->published.events),
+                  LOG_NUMBER("bytes", inlet->published.bytes + session->published.bytes),
+                  LOG_NUMBER("expired", session->expired_activations));
+        producer_removed(&session->producer, reason);
+    }
     if (session->abort_due)
         ready_call_last(&session->ready); /* after stop() of its activations */
     registry_remove(&session->producer);
@@ -193,6 +198,7 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
         return;
     fsm_move(&machine, session, SESSION_CLOSING);
     session->closing_reason = reason;
+    producer_changed(&session->producer);
     list_each(node, safe, &session->activations)
         ctx_drain(&container_of(node, struct activation, in_session)->ctx, reason, session->deadline_ns);
 }

@@ -26,6 +26,14 @@ struct activation_params {
     const char *subscription_id;
 };
 
+/* How the last upstream call of an endpoint failed. */
+struct session_failure {
+    uint32_t code;       /* a gRPC status code; 0: none has failed since one was accepted */
+    const char *message; /* may be NULL */
+    bool was_accepted;   /* false: it failed before */
+    int64_t wall_ns;
+};
+
 /* All functions but set_paused() are called on the loop, in order. They may call session_end(),
  * session_report() and hub_unregister() of the same session, and nothing else of the hub. What such
  * a call leads to is done after the function has returned. After hub_unregister() none is
@@ -54,6 +62,11 @@ struct session_port {
     /* The session is over, and no activation is left. End the call with this fault, then call
      * hub_unregister(). Called once. */
     void (*abort_call)(void *ctx, const struct fault *fault);
+
+    /* Asks how the last upstream call failed, for those who read changes. Called at any moment; it
+     * must not call the hub. The message must stay valid until the loop goes on. NULL: no upstream
+     * calls are made. */
+    struct session_failure (*failure)(void *ctx);
 };
 
 #endif

@@ -3,6 +3,7 @@
 #include "hub/binding.h"
 #include "hub/hub_parts.h"
 #include "hub/hub_query.h"
+#include "hub/producer_change.h"
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
 #include "route/inlet_report.h"
@@ -54,6 +55,7 @@ static void report(struct session *session, uint64_t activation, enum producer_s
     session->endpoint.state = state;
     inlet_report_change(hub_wildcards(hub), &session->producer.inlet,
                         &(struct source_state){state, code, message});
+    producer_changed(&session->producer);
     loop_slice_later(hub_loop(hub), hub_report(hub));
 }
 

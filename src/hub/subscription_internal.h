@@ -74,6 +74,7 @@ struct subscription {
     bool begun; /* an activation was there under the present filter */
     uint32_t revision;
     struct timer deadline;
+    bool is_added; /* that was reported */
     bool closing_called, abort_called;
     bool late;                     /* the deadline of the gentle end has passed */
     bool unsubscribed;             /* the port is not called any more */

@@ -22,6 +22,7 @@
 #include "hub/hub_parts.h"
 #include "hub/hub_query.h"
 #include "hub/producer.h"
+#include "hub/producer_change.h"
 #include "hub/producer_internal.h"
 #include "hub/ready.h"
 #include "hub/registry.h"
@@ -70,7 +71,7 @@ static struct transients *transients_of(const struct transient *transient)
     return hub_transients(transient->producer.hub);
 }
 
-static void log_removed(const struct producer *producer, const char *reason)
+static void report_removed(struct producer *producer, const char *reason)
 {
     const struct inlet *inlet = &producer->inlet;
 
@@ -78,6 +79,7 @@ static void log_removed(const struct producer *producer, const char *reason)
               LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("reason", reason),
               LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes),
               LOG_NUMBER("subscriptions", inlet_subscriptions(inlet)));
+    producer_removed(producer, reason);
 }
 
 static void transient_free(struct transient *transient)
@@ -105,7 +107,7 @@ static void forget(struct transient *transient)
 {
     const struct bindings_end end = {.state = PRODUCER_REMOVED, .ended = forgotten};
 
-    log_removed(&transient->producer, "FORGOTTEN");
+    report_removed(&transient->producer, "FORGOTTEN");
     if (bindings_end(&transient->producer, &end))
         transient_free(transient);
 }
@@ -323,6 +325,7 @@ enum fault_reason hub_inlet_open(struct hub *hub, struct bytes name, const char 
     log_write(LOG_INFO, "producer.added", LOG_BYTES("producer", name),
               LOG_NUMBER("epoch", inlet->source->epoch), LOG_TEXT("peer", peer),
               LOG_NUMBER("subscriptions", inlet_subscriptions(inlet)));
+    producer_added(&transient->producer);
     *inlet_out = inlet;
     return FAULT_NONE;
 }
@@ -355,7 +358,7 @@ static void remove_now(struct producer *producer, enum fault_reason reason, int6
     transient->open_calls++; /* until its last binding is gone */
     pthread_mutex_unlock(&producer->registry->lock);
     inlet_set_state(&producer->inlet, INLET_REMOVED);
-    log_removed(producer, fault_reason_name(reason));
+    report_removed(producer, fault_reason_name(reason));
     if (bindings_end(producer, &end))
         inlet_leave(&producer->inlet);
 }

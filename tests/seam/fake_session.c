@@ -111,7 +111,12 @@ static void abort_call(void *ctx, const struct fault *fault)
         fake_session_leave(session, FAULT_NONE);
 }
 
-static const struct session_port port = {welcome, start, stop, set_paused, closing, abort_call};
+static struct session_failure failure(void *ctx)
+{
+    return ((struct fake_session *)ctx)->failure;
+}
+
+static const struct session_port port = {welcome, start, stop, set_paused, closing, abort_call, failure};
 
 static void over(struct put_waiter *waiter)
 {

@@ -8,9 +8,10 @@
 
 struct fake_session {
     struct hub_fixture *fixture;
-    unsigned number;         /* in the transcript */
-    struct session *session; /* NULL: it was refused, or it has left */
-    struct fault fault;      /* why it was refused, or aborted */
+    unsigned number;                /* in the transcript */
+    struct session *session;        /* NULL: it was refused, or it has left */
+    struct fault fault;             /* why it was refused, or aborted */
+    struct session_failure failure; /* what it answers when it is asked for the last one */
     struct put_waiter waiter;
     struct session *offered; /* where the last put went: its waiter keeps it, also when it has left */
     struct offer offer;      /* of the last put */

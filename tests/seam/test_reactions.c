@@ -243,7 +243,7 @@ static void abort_call(void *ctx, const struct fault *fault)
     react(party, 0);
 }
 
-static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call};
+static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call, NULL};
 
 static void forget(struct audience *audience)
 {

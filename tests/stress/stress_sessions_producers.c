@@ -177,7 +177,7 @@ static void abort_call(void *ctx, const struct fault *fault)
     wakeup_signal(&caller->wakeup);
 }
 
-static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call};
+static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call, NULL};
 
 static void register_session(struct caller *caller)
 {

@@ -144,7 +144,7 @@ static void abort_call(void *ctx, const struct fault *fault)
         leave(session, FAULT_NONE);
 }
 
-static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call};
+static const struct session_port session_port = {welcome, start, stop, set_paused, closing, abort_call, NULL};
 
 struct session_params model_session_params(struct fixture_session *session,
                                            const struct model_session *params)
