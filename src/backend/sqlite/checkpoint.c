@@ -1,0 +1,37 @@
+/* checkpoint.c - brings what stands in the write-ahead log into the database file. */
+#include "backend/sqlite/checkpoint.h"
+
+#define FRAME_HEADER_BYTES 24
+
+/* After each commit. `pages`: all frames of the log, also those that are in the file already. */
+static int on_commit(void *ctx, sqlite3 *handle, const char *name, int pages)
+{
+    struct database *database = ctx;
+
+    (void)handle;
+    (void)name;
+    database->wal_bytes = (int64_t)pages * (database->page_bytes + FRAME_HEADER_BYTES);
+    return SQLITE_OK;
+}
+
+void checkpoint_init(struct database *database)
+{
+    (void)sqlite3_wal_hook(database->handle, on_commit, database);
+}
+
+enum db_result checkpoint_run(struct database *database, enum checkpoint_mode mode)
+{
+    int frames = -1, done = -1;
+    const int code = sqlite3_wal_checkpoint_v2(
+        database->handle, NULL,
+        mode == CHECKPOINT_TRUNCATE ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+
+    if (code == SQLITE_OK) {
+        /* a complete one lets the next commit begin at the front */
+        if (frames == done)
+            database->wal_bytes = 0;
+        return DB_OK;
+    }
+    const enum db_result result = database_failed(database, code, "checkpoint");
+    return result == DB_LOCKED ? DB_OK : result;
+}

@@ -1,0 +1,231 @@
+/* database_open.c - opens the database, and closes it.
+ *
+ * DESIGN. What SQLite opens it may write to, even where it only looks. So the header of the file is
+ * read first: a file of somebody else is left as it is.
+ *
+ * The mark in `meta` is "open" while a process uses the store. It is brought into the database file
+ * at once. So a copy of the file that lacks its "-wal" is recognised, and refused: the commits in
+ * that log would be lost. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/sqlite/checkpoint.h"
+#include "backend/sqlite/database.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define WAL STORE_FILE "-wal"
+#define HEADER_BYTES 100u
+#define MAGIC "SQLite format 3"
+/* Where these stand in the header, as 4 bytes, the highest first. */
+#define USER_VERSION_AT 60u
+#define APPLICATION_ID_AT 68u
+
+#define MARK_CAPACITY 16u
+#define BOOT_CAPACITY 64u
+#define URI_CAPACITY (3 * (MAX_STATE_DIR_PATH + sizeof(STORE_DRAFT)) + 32)
+#define CLEAN "clean"
+#define OPEN "open"
+
+/* ---- before SQLite sees it ---- */
+
+static uint32_t number_at(const uint8_t *header, size_t at)
+{
+    return (uint32_t)header[at] << 24 | (uint32_t)header[at + 1] << 16 | (uint32_t)header[at + 2] << 8 |
+           header[at + 3];
+}
+
+static bool check_header(const struct state_dir *dir, const char *path, struct refusal *refusal)
+{
+    uint8_t header[HEADER_BYTES];
+
+    if (!state_dir_read(dir, STORE_FILE, header, sizeof(header), refusal))
+        return false;
+    if (memcmp(header, MAGIC, sizeof(MAGIC)) != 0)
+        return refuse(refusal, "%s: it is no SQLite database", path);
+    if (number_at(header, APPLICATION_ID_AT) != STORE_APPLICATION_ID)
+        return refuse(refusal,
+                      "%s: it belongs to another program: its application_id is 0x%08x, and not 0x%08x", path,
+                      number_at(header, APPLICATION_ID_AT), STORE_APPLICATION_ID);
+    if (number_at(header, USER_VERSION_AT) > STORE_SCHEMA_VERSION)
+        return refuse(
+            refusal,
+            "%s: a later version of tributaryd has written it: its user_version is %u, and this one "
+            "knows %d",
+            path, number_at(header, USER_VERSION_AT), STORE_SCHEMA_VERSION);
+    return true;
+}
+
+/* "file:PATH?immutable=1", where each byte of the path is %XX. */
+static void write_uri(const char *path, char uri[URI_CAPACITY])
+{
+    size_t size = (size_t)snprintf(uri, URI_CAPACITY, "file:");
+
+    for (const char *at = path; *at; at++)
+        size += (size_t)snprintf(uri + size, URI_CAPACITY - size, *at == '/' ? "/" : "%%%02x", (uint8_t)*at);
+    snprintf(uri + size, URI_CAPACITY - size, "?immutable=1");
+}
+
+/* Opens it in a way that neither writes nor makes a file. */
+static bool is_marked_clean(const char *path)
+{
+    struct database probe = {.handle = NULL};
+    char mark[MARK_CAPACITY] = "", uri[URI_CAPACITY];
+
+    write_uri(path, uri);
+    const bool is_open =
+        sqlite3_open_v2(uri, &probe.handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+                        NULL) == SQLITE_OK;
+    const bool is_clean = is_open && meta_get(&probe, "mark", mark, sizeof(mark)) && strcmp(mark, CLEAN) == 0;
+
+    sqlite3_close(probe.handle);
+    return is_clean;
+}
+
+/* Checks the files, and makes the database where there is none. */
+static bool check_files(const struct state_dir *dir, const char *path, struct refusal *refusal)
+{
+    struct state_file file, wal;
+
+    if (!state_dir_look(dir, STORE_FILE, &file, refusal) || !state_dir_look(dir, WAL, &wal, refusal))
+        return false;
+    if (!file.is_there && wal.is_there)
+        return refuse(refusal, "%s: it is missing, but %s is there", path, WAL);
+    if (!file.is_there)
+        return database_create(dir, refusal);
+    if (!check_header(dir, path, refusal))
+        return false;
+    state_dir_drop_cache(dir, STORE_FILE);
+    if (wal.is_there)
+        state_dir_drop_cache(dir, WAL);
+    else if (!is_marked_clean(path))
+        return refuse(
+            refusal,
+            "%s: it was in use when it was copied, or the process that used it was killed, and %s is "
+            "missing: the latest changes are in there",
+            path, WAL);
+    return true;
+}
+
+/* ---- after SQLite has opened it ---- */
+
+static void read_boot(char boot[BOOT_CAPACITY])
+{
+    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const ssize_t size = fd < 0 ? 0 : read(fd, boot, BOOT_CAPACITY - 1);
+
+    if (fd >= 0)
+        close(fd);
+    boot[size > 0 ? (size_t)size : 0] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
+}
+
+static bool check_meta(struct database *database, struct refusal *refusal)
+{
+    char mark[MARK_CAPACITY], schema[MARK_CAPACITY], boot[BOOT_CAPACITY], boot_now[BOOT_CAPACITY],
+        expected[MARK_CAPACITY];
+
+    snprintf(expected, sizeof(expected), "%d", STORE_SCHEMA_VERSION);
+    if (!meta_get(database, "mark", mark, sizeof(mark)) || !meta_get(database, "boot", boot, sizeof(boot)) ||
+        !meta_get(database, "schema", schema, sizeof(schema)) ||
+        !meta_get(database, "uuid", database->uuid, sizeof(database->uuid)))
+        return refuse(refusal, "%s: its table 'meta' is not complete", database->path);
+    if (strcmp(schema, expected) != 0 || strlen(database->uuid) != STORE_UUID_CAPACITY - 1 ||
+        (strcmp(mark, CLEAN) != 0 && strcmp(mark, OPEN) != 0))
+        return refuse(refusal, "%s: its table 'meta' holds what no tributaryd writes", database->path);
+    read_boot(boot_now);
+    database->was_clean = strcmp(mark, CLEAN) == 0;
+    database->same_boot = strcmp(boot, boot_now) == 0;
+    return true;
+}
+
+static bool check_pages(struct database *database, struct refusal *refusal)
+{
+    char verdict[256] = "";
+
+    if (database->was_clean)
+        return true;
+    log_write(LOG_WARN, "store.checking", LOG_TEXT("path", database->path),
+              LOG_TEXT("reason", "the process before did not end as it should"),
+              LOG_TEXT("machine", database->same_boot ? "has not restarted" : "has restarted"));
+    database->error.result = DB_OK;
+    if (database_text(database, "PRAGMA quick_check(1)", verdict, sizeof(verdict)) &&
+        strcmp(verdict, "ok") == 0)
+        return true;
+    return database->error.result != DB_OK
+               ? database_refuse(database, database->error.code, "check its pages", refusal)
+               : refuse(refusal, "%s: it is damaged: %s", database->path, verdict);
+}
+
+static bool set_mark(struct database *database, const char *mark)
+{
+    char boot[BOOT_CAPACITY], now[32];
+    enum db_result result = database_begin(database);
+
+    read_boot(boot);
+    snprintf(now, sizeof(now), "%" PRId64, clock_wall_ns());
+    if (result == DB_OK)
+        result = meta_set(database, "mark", mark);
+    if (result == DB_OK)
+        result = meta_set(database, "boot", boot);
+    if (result == DB_OK)
+        result = meta_set(database, strcmp(mark, OPEN) == 0 ? "opened" : "closed", now);
+    if (result == DB_OK)
+        result = database_commit(database);
+    if (result != DB_OK)
+        (void)database_rollback(database);
+    return result == DB_OK && checkpoint_run(database, CHECKPOINT_TRUNCATE) == DB_OK;
+}
+
+bool database_open(struct database *database, const struct state_dir *dir, struct refusal *refusal)
+{
+    int64_t page_bytes;
+
+    *database = (struct database){.handle = NULL};
+    snprintf(database->path, sizeof(database->path), "%s/%s", dir->path, STORE_FILE);
+    if (!sqlite3_threadsafe())
+        return refuse(refusal, "%s: this SQLite is built without threads", database->path);
+    if (!check_files(dir, database->path, refusal))
+        return false;
+    const int code =
+        sqlite3_open_v2(database->path, &database->handle,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+    if (code != SQLITE_OK)
+        return database_refuse(database, code, "open it", refusal);
+    (void)sqlite3_extended_result_codes(database->handle, 1);
+    if (!database_configure(database, refusal) || !schema_check(database, refusal) ||
+        !check_meta(database, refusal) || !check_pages(database, refusal) ||
+        !database_prepare(database, refusal))
+        return false;
+    if (!database_number(database, "PRAGMA page_size", &page_bytes))
+        return database_refuse(database, database->error.code, "read the size of its pages", refusal);
+    database->page_bytes = (int)page_bytes;
+    checkpoint_init(database);
+    return set_mark(database, OPEN) ||
+           database_refuse(database, database->error.code, "mark it as open", refusal);
+}
+
+bool database_close(struct database *database, bool is_clean)
+{
+    bool is_ok = true;
+
+    if (!database->handle)
+        return true;
+    if (is_clean)
+        is_ok = set_mark(database, CLEAN);
+    if (!is_clean || !is_ok) /* nothing is tried again */
+        (void)sqlite3_db_config(database->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    for (unsigned i = 0; i < DB_STATEMENT_COUNT; i++)
+        sqlite3_finalize(database->statements[i]);
+    const int code = sqlite3_close(database->handle);
+    database->handle = NULL;
+    if (code != SQLITE_OK && is_ok) {
+        (void)database_failed(database, code, "close it");
+        is_ok = false;
+    }
+    return is_ok;
+}

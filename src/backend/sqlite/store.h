@@ -1,0 +1,128 @@
+/* store.h - what the server keeps on the disk, in one SQLite file: named records of a few kinds.
+ * Who uses it knows no SQL.
+ *
+ *   /PATH/store.db, store.db-wal, store.db-shm   the database
+ *   /PATH/store.lock                             keeps a second process out
+ *
+ * DESIGN. One thread of the store does everything with the database. An operation is given to it on
+ * the loop and answered there. The thread commits all operations that wait at that time together,
+ * and answers them after that commit: each of them is then on the disk.
+ *
+ * The first error is final, unless it is known to pass (a full disk, a lock of another program, no
+ * memory): the store is failed then. Nothing is written any more, and every operation is refused
+ * until a process opens the store anew. A failed fsync is never tried again: the kernel may have
+ * forgotten what it could not write.
+ *
+ * The store repairs nothing and deletes nothing. What is odd when it is opened is refused.
+ *
+ * Threads: the loop, but for store_health(). */
+#ifndef TRIBUTARY_BACKEND_SQLITE_STORE_H
+#define TRIBUTARY_BACKEND_SQLITE_STORE_H
+
+#include <stdbool.h>
+
+#include "backend/sqlite/record.h"
+#include "backend/sqlite/refusal.h"
+#include "base/base.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "base/status.h"
+
+struct loop;
+struct store;
+
+struct store_params {
+    const char *path; /* of the folder; made with mode 0700 where it is missing */
+    /* An operation that waits for so long is given up, or is late: see struct store_op. */
+    int64_t timeout_ns;
+    uint32_t max_waiting; /* operations that wait for the thread; one more is refused */
+    size_t max_waiting_bytes;
+};
+
+/* Opens the store of a folder, and makes both where they are missing; then starts its thread. It
+ * blocks for as long as the disk takes; after an unclean end it checks all pages.
+ *
+ *   ERR_OK         store_stop() and store_free() must follow
+ *   ERR_INVALID    *refusal says in one sentence why, with path and cause; nothing is open
+ *   ERR_NO_MEMORY  the same */
+MUST_CHECK enum err store_open(struct loop *loop, const struct store_params *params, struct store **store_out,
+                               struct refusal *refusal);
+
+/* ---- records ---- */
+
+/* Calls `each` for every record of a kind, in the order of names. It blocks: before the first
+ * operation only. `each` returns false where memory runs out.
+ *   ERR_INVALID  *refusal says why; some were shown */
+MUST_CHECK enum err store_read(struct store *store, const char *kind,
+                               bool (*each)(void *ctx, const struct store_record *record), void *ctx,
+                               struct refusal *refusal);
+
+enum store_outcome {
+    STORE_DONE,       /* it is on the disk */
+    STORE_QUEUE_FULL, /* too much waits already. Nothing has changed */
+    STORE_TOO_LATE,   /* it waited for longer than the timeout. Nothing has changed */
+    STORE_DISK_FULL,  /* nothing has changed. It may pass */
+    STORE_LOCKED,     /* another program has the database locked. Nothing has changed */
+    STORE_NO_MEMORY,  /* nothing has changed */
+    STORE_FAILED,     /* the store is failed. Nothing has changed */
+    STORE_UNKNOWN,    /* the commit failed, and so has the store. Nobody knows until it is opened anew */
+};
+
+enum store_verb {
+    STORE_PUT,   /* writes the record, whether one of this name is there or not */
+    STORE_REMOVE /* removes it, if it is there */
+};
+
+/* One operation, embedded in what it is about. Everything here is the store's from store_submit()
+ * until done(); the memory that `record` points to must stay until then. */
+struct store_op {
+    enum store_verb verb;
+    struct store_record record;
+    /* Loop. The thread has begun, and the timeout has passed: done() follows when the disk answers,
+     * if it ever does. At most once. NULL is allowed. */
+    void (*late)(struct store_op *op);
+    /* Loop; once. `before` is the caller's: buf_fini() of its buffers must follow. */
+    void (*done)(struct store_op *op);
+    enum store_outcome outcome;
+    struct store_before before; /* with STORE_DONE */
+
+    /* The store's. */
+    struct store *store;
+    struct task task;
+    struct list in_flight, in_queue;
+    int64_t deadline_ns;
+    bool is_late, is_begun;
+};
+
+/* Gives an operation to the store. done() follows in a later turn, in any case. Operations are
+ * carried out in the order in which they were given. */
+void store_submit(struct store *store, struct store_op *op);
+
+/* ---- how it is ---- */
+
+enum store_state { STORE_HEALTHY, STORE_IS_FULL, STORE_IS_FAILED };
+
+struct store_health {
+    enum store_state state;
+    const char *code; /* "SQLITE_IOERR_FSYNC"; empty while it is healthy; static */
+    char message[256];
+};
+
+/* Any thread. */
+struct store_health store_health(struct store *store);
+/* Any thread. The absolute path of the folder; 32 hex digits that no other store has. */
+const char *store_path(const struct store *store);
+const char *store_uuid(const struct store *store);
+
+/* ---- the end ---- */
+
+/* No operation is given any more. Carries out those that wait, notes in the file that the store was
+ * closed as it should be, closes it, and ends the thread. Their done() is called by the loop
+ * afterwards. False: that took longer than `max_ns`, because the disk does not answer. Then the
+ * process must end without store_free(). */
+MUST_CHECK bool store_stop(struct store *store, int64_t max_ns);
+
+/* After store_stop(), and when the loop has run what was posted. NULL is allowed. */
+void store_free(struct store *store);
+
+#endif
