@@ -33,7 +33,7 @@ struct endpoint_params {
 
 /* The words of the choices, in the order of the numbers in admin.proto. */
 #define HALF_CLOSE_WORDS "after-requests|keep-open"
-#define ACTIVATION_WORDS "per-consumer|shared"
+#define ACTIVATION_WORDS "per-consumer|shared|by-request"
 #define RESTART_WORDS "on-failure|always|never"
 #define DECODE_WORDS "auto|event-batch|raw"
 

@@ -31,7 +31,14 @@ static struct tributary_bytes word_of(const char *words, unsigned number)
 
 const char *endpoint_activation_name(const struct tributary_endpoint *endpoint)
 {
-    return endpoint->activation == TRIBUTARY_ENDPOINT_SHARED ? "shared" : "per-consumer";
+    switch (endpoint->activation) {
+    case TRIBUTARY_ENDPOINT_SHARED:
+        return "shared";
+    case TRIBUTARY_ENDPOINT_BY_REQUEST:
+        return "by-request";
+    default:
+        return "per-consumer";
+    }
 }
 
 static const char *method_of(const struct tributary_endpoint *endpoint)

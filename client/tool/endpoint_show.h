@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "tributary/tributary.h"
 
-/* "per-consumer" or "shared". */
+/* "per-consumer", "shared" or "by-request". */
 const char *endpoint_activation_name(const struct tributary_endpoint *endpoint);
 
 /* Prints what it is, on the rest of one line: method, address, activation, state. */

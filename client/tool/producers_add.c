@@ -93,7 +93,9 @@ static const struct option options[] = {
     {0, "label", OPTION_LIST, "NAME=VALUE", OFFSET(params.labels),
      "a label of the producer, which selectors may ask for; may be repeated"},
     {0, "activation", OPTION_CHOICE, ACTIVATION_WORDS, OFFSET(params.activation),
-     "one upstream call for each consumer, or one for all from now on (default: per-consumer)"},
+     "one upstream call for each consumer, one for all from now on, or one for those whose requests are "
+     "equal "
+     "(default: per-consumer)"},
     {0, "restart", OPTION_CHOICE, RESTART_WORDS, OFFSET(params.restart),
      "whether an upstream call that has ended begins again (default: on-failure)"},
     {0, "backoff", OPTION_DURATION, "DURATION", OFFSET(params.backoff_ns),

@@ -4,7 +4,6 @@
  * calls stand in a map by activation, under a lock that nothing else is done under. */
 #include "server/dial/endpoint.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,56 +11,21 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
-#include "base/retry_wait.h"
 #include "base/shared_bytes.h"
 #include "flow/producer_state.h"
 #include "hub/endpoint_rules.h"
 #include "hub/session.h"
-#include "loop/loop.h"
-#include "server/dial/endpoint_plan.h"
-
-struct endpoint {
-    struct endpoint_home home;
-    struct endpoint_plan plan;
-    struct session *session;
-    char *name; /* for logs */
-    struct shared_bytes *definition;
-    enum session_mode mode;
-    enum endpoint_restart restart;
-    int64_t backoff_ns, max_backoff_ns;
-
-    /* Any thread, under `lock`. */
-    pthread_mutex_t lock;
-    struct map by_activation; /* struct upstream */
-
-    unsigned entered;             /* it calls the hub, which may call back: it must not go yet */
-    bool closing;                 /* no call is opened any more */
-    enum fault_reason end_reason; /* for hub_unregister() */
-    struct list calls;            /* struct upstream */
-    uint32_t call_count;
-    struct upstream_end failure; /* the last one; code 0: none since a call was accepted */
-    uint64_t unlogged;           /* failures since the last line about one */
-    int64_t logged_ns;           /* of that line */
-    bool is_logged;              /* it says that the endpoint fails, and no later one that it does not */
-    /* SHARED only. */
-    struct timer retry;
-    uint32_t failures; /* in a row */
-    int64_t accepted_ns;
-    uint64_t random;
-};
+#include "server/dial/endpoint_internal.h"
+#include "server/dial/lasting_call.h"
 
 /* A line about a failure of an endpoint comes at most so often. */
 #define LOG_EVERY_NS (10 * NS_PER_S)
-
-static struct bytes key_of(const uint64_t *activation)
-{
-    return (struct bytes){(const uint8_t *)activation, sizeof(*activation)};
-}
 
 /* ---- the end of the endpoint ---- */
 
 static void endpoint_free(struct endpoint *endpoint)
 {
+    lasting_calls_free(endpoint);
     endpoint_plan_fini(&endpoint->plan);
     map_fini(&endpoint->by_activation);
     pthread_mutex_destroy(&endpoint->lock);
@@ -75,75 +39,24 @@ static void leave_when_idle(struct endpoint *endpoint)
 {
     if (!endpoint->closing || endpoint->call_count > 0 || endpoint->entered > 0)
         return;
-    timer_stop(&endpoint->retry);
     count_add(COUNT_LIVE_ENDPOINTS, -1);
     hub_unregister(endpoint->session, endpoint->end_reason);
     endpoint->home.gone(endpoint->home.ctx);
     endpoint_free(endpoint);
 }
 
-static void enter(struct endpoint *endpoint)
+void endpoint_enter(struct endpoint *endpoint)
 {
     endpoint->entered++;
 }
 
-static void leave(struct endpoint *endpoint)
+void endpoint_leave(struct endpoint *endpoint)
 {
     endpoint->entered--;
     leave_when_idle(endpoint);
 }
 
 /* ---- calls ---- */
-
-static void start_call(struct endpoint *endpoint, const struct activation_params *params);
-
-static void start_shared(struct endpoint *endpoint)
-{
-    const struct activation_params all = {.deadline_ns = INT64_MAX, .subscription_id = ""};
-
-    session_report(endpoint->session, 0, PRODUCER_CONNECTING, 0, NULL);
-    if (!endpoint->closing)
-        start_call(endpoint, &all);
-}
-
-static void on_retry(struct timer *timer)
-{
-    struct endpoint *endpoint = container_of(timer, struct endpoint, retry);
-
-    enter(endpoint);
-    start_shared(endpoint);
-    leave(endpoint);
-}
-
-static bool restarts(const struct endpoint *endpoint, uint32_t code)
-{
-    return endpoint->restart == RESTART_ALWAYS ||
-           (endpoint->restart == RESTART_ON_FAILURE && code != CODE_OK);
-}
-
-static void restart_shared(struct endpoint *endpoint, const struct upstream_end *end)
-{
-    const bool was_long = end->was_accepted && clock_mono_ns() - endpoint->accepted_ns >= RETRY_FORGIVEN_NS;
-
-    if (!restarts(endpoint, end->code)) {
-        session_report(endpoint->session, 0, PRODUCER_ENDED, end->code, end->message);
-        return;
-    }
-    session_report(endpoint->session, 0, PRODUCER_UNAVAILABLE, end->code, end->message);
-    if (endpoint->closing)
-        return;
-    if (was_long || end->code == CODE_OK)
-        endpoint->failures = 0;
-    if (endpoint->failures < UINT32_MAX)
-        endpoint->failures++;
-    const uint32_t failures = endpoint_is_refused(end->code) ? UINT32_MAX : endpoint->failures;
-    const int64_t wait_ns =
-        retry_wait_ns(endpoint->backoff_ns, endpoint->max_backoff_ns, failures, &endpoint->random);
-    endpoint->retry.fired = on_retry;
-    if (timer_start(endpoint->home.loop, &endpoint->retry, wait_ns) != ERR_OK)
-        log_write(LOG_ERROR, "endpoint.not_retried", LOG_TEXT("producer", endpoint->name),
-                  LOG_TEXT("reason", "out of memory"));
-}
 
 /* The same failure again is no news. An upstream chooses its texts, and how often it fails. */
 static void note_failure(struct endpoint *endpoint, const struct upstream_end *end)
@@ -169,15 +82,16 @@ static void accepted(void *ctx, struct upstream *upstream)
 {
     struct endpoint *endpoint = ctx;
 
-    enter(endpoint);
+    endpoint_enter(endpoint);
     if (endpoint->is_logged)
         log_write(LOG_INFO, "endpoint.recovered", LOG_TEXT("producer", endpoint->name));
     endpoint->is_logged = false;
     endpoint->failure = (struct upstream_end){.code = CODE_OK};
-    endpoint->accepted_ns = clock_mono_ns();
-    if (!endpoint->closing || endpoint->mode == SESSION_PER_CONSUMER)
+    if (endpoint->mode == SESSION_PER_CONSUMER)
         session_report(endpoint->session, *upstream_activation(upstream), PRODUCER_ACTIVE, 0, NULL);
-    leave(endpoint);
+    else
+        lasting_call_accepted(endpoint, *upstream_activation(upstream));
+    endpoint_leave(endpoint);
 }
 
 static void forget(struct endpoint *endpoint, struct upstream *upstream)
@@ -201,58 +115,53 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
     const bool is_good =
         end->code == CODE_OK || (end->code == CODE_CANCELLED && upstream_is_stopped(upstream));
 
-    enter(endpoint);
+    endpoint_enter(endpoint);
     if (!is_good)
         note_failure(endpoint, end);
     forget(endpoint, upstream);
-    if (activation > 0)
+    if (endpoint->mode == SESSION_PER_CONSUMER)
         session_end(endpoint->session, activation, is_good ? CODE_OK : end->code,
                     is_good ? NULL : end->message, rules[endpoint->restart]);
-    else if (!endpoint->closing)
-        restart_shared(endpoint, end);
-    leave(endpoint);
+    else
+        lasting_call_ended(endpoint, activation, end, is_good);
+    endpoint_leave(endpoint);
 }
 
 static const struct upstream_port upstream_port = {.accepted = accepted, .ended = ended};
 
-/* Without memory it has failed. */
-static void start_call(struct endpoint *endpoint, const struct activation_params *params)
+bool endpoint_start_call(struct endpoint *endpoint, const struct activation_params *params)
 {
     const struct upstream_target target = {.session = endpoint->session,
                                            .activation = params->activation,
+                                           .is_shared = endpoint->mode != SESSION_PER_CONSUMER,
                                            .request = params->request,
                                            .subscription_id = params->subscription_id,
                                            .deadline_ns = params->deadline_ns};
-    const struct upstream_end no_memory = {.code = CODE_RESOURCE_EXHAUSTED, .message = "out of memory"};
     struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint);
     bool is_added = false;
 
     if (upstream) {
         struct map_node *node = &upstream_places(upstream)->by_activation;
 
-        node->key = key_of(upstream_activation(upstream));
+        node->key = activation_key(upstream_activation(upstream));
         pthread_mutex_lock(&endpoint->lock);
         is_added = map_add(&endpoint->by_activation, node) == ERR_OK;
         pthread_mutex_unlock(&endpoint->lock);
     }
     if (!is_added) {
         upstream_forget(upstream);
-        if (params->activation > 0)
-            session_end(endpoint->session, params->activation, no_memory.code, no_memory.message,
-                        SESSION_END_BY_CODE);
-        else
-            restart_shared(endpoint, &no_memory);
-        return;
+        return false;
     }
     list_append(&endpoint->calls, &upstream_places(upstream)->in_endpoint);
     endpoint->call_count++;
     upstream_begin(upstream);
+    return true;
 }
 
-/* Under the lock. */
-static struct upstream *find(struct endpoint *endpoint, uint64_t activation)
+/* Only the loop changes the map; another thread needs the lock. */
+struct upstream *endpoint_find_call(struct endpoint *endpoint, uint64_t activation)
 {
-    struct map_node *node = map_find(&endpoint->by_activation, key_of(&activation));
+    struct map_node *node = map_find(&endpoint->by_activation, activation_key(&activation));
 
     return node ? upstream_of_map(node) : NULL;
 }
@@ -265,18 +174,29 @@ static void welcome(void *ctx, uint64_t epoch)
 
     (void)epoch;
     if (endpoint->mode == SESSION_SHARED)
-        start_shared(endpoint);
+        lasting_call_begin(endpoint, 0, NULL);
 }
 
 static void start(void *ctx, const struct activation_params *params)
 {
-    start_call(ctx, params);
+    struct endpoint *endpoint = ctx;
+
+    if (endpoint->mode == SESSION_BY_REQUEST)
+        lasting_call_begin(endpoint, params->activation, params->request);
+    else if (!endpoint_start_call(endpoint, params))
+        session_end(endpoint->session, params->activation, CODE_RESOURCE_EXHAUSTED, "out of memory",
+                    SESSION_END_BY_CODE);
 }
 
 static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
 {
-    struct upstream *upstream = find(ctx, activation); /* only the loop changes the map */
+    struct endpoint *endpoint = ctx;
 
+    if (endpoint->mode == SESSION_BY_REQUEST) {
+        lasting_call_stop(endpoint, activation, reason, deadline_ns);
+        return;
+    }
+    struct upstream *upstream = endpoint_find_call(endpoint, activation);
     if (!upstream)
         return;
     if (deadline_ns > 0)
@@ -290,13 +210,14 @@ static void set_paused(void *ctx, uint64_t activation, bool pause)
     struct endpoint *endpoint = ctx;
 
     pthread_mutex_lock(&endpoint->lock);
-    struct upstream *upstream = find(endpoint, activation);
+    struct upstream *upstream = endpoint_find_call(endpoint, activation);
     if (upstream)
         upstream_set_paused(upstream, pause);
     pthread_mutex_unlock(&endpoint->lock);
 }
 
-/* The hub stops activations one by one. Of a shared endpoint the call is stopped here. */
+/* The hub stops activations and shared calls one by one. Of a SHARED endpoint the call is stopped
+ * here. */
 static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
 {
     struct endpoint *endpoint = ctx;
@@ -305,7 +226,7 @@ static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
         return;
     endpoint->closing = true;
     endpoint->end_reason = FAULT_NONE;
-    timer_stop(&endpoint->retry);
+    lasting_calls_rest(endpoint);
     list_each(node, safe, &endpoint->calls)
         upstream_stop(upstream_of_list(node), reason, deadline_ns);
     leave_when_idle(endpoint);
@@ -317,7 +238,7 @@ static void abort_call(void *ctx, const struct fault *fault)
 
     endpoint->closing = true;
     endpoint->end_reason = fault->reason;
-    timer_stop(&endpoint->retry);
+    lasting_calls_rest(endpoint);
     list_each(node, safe, &endpoint->calls)
         upstream_cancel(upstream_of_list(node));
     leave_when_idle(endpoint);
@@ -384,6 +305,7 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
                                            .labels = params->labels,
                                            .label_count = params->label_count,
                                            .mode = params->mode,
+                                           .same_request = params->request_count > 0,
                                            .reject_duplicate = !params->replace,
                                            .peer = params->address,
                                            .peer_key = params->peer_key,

@@ -4,8 +4,8 @@
  *     `-------abort_call()--------^
  *
  * PER_CONSUMER: each activation has a call. The hub opens another one where it failed (session.h).
- * SHARED: one call, which the endpoint opens again by itself. It goes on whether anybody listens or
- * not.
+ * SHARED: one call, which the endpoint opens again by itself (lasting_call.h). It goes on whether
+ * anybody listens or not. BY_REQUEST: the same for each request, as long as somebody listens.
  *
  * Threads: the loop. */
 #ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_H
@@ -13,25 +13,13 @@
 
 #include "base/fault.h"
 #include "base/place.h"
+#include "server/dial/endpoint_home.h"
 #include "server/dial/endpoint_params.h"
-
-struct endpoint;
-struct hub;
-struct upstream_thread;
 
 /* For those who look at it; valid until the loop goes on. */
 struct endpoint_view {
     struct bytes definition; /* of its parameters */
     uint32_t upstream_calls;
-};
-
-/* Where an endpoint lives. */
-struct endpoint_home {
-    struct loop *loop;
-    struct hub *hub;
-    struct upstream_thread *thread; /* of its calls */
-    void (*gone)(void *ctx);        /* an endpoint is gone */
-    void *ctx;
 };
 
 /* Makes an endpoint of parameters that endpoint_check() has passed, and registers it. It ends when

@@ -39,7 +39,8 @@ struct upstream_port {
 /* For whom a call is. */
 struct upstream_target {
     struct session *session;
-    uint64_t activation;          /* 0: for all consumers */
+    uint64_t activation;          /* with SHARED 0 */
+    bool is_shared;               /* for several consumers: a full channel blocks it, else it pauses it */
     struct shared_bytes *request; /* the consumer's; retained; NULL: empty */
     const char *subscription_id;  /* copied; "" for all consumers */
     int64_t deadline_ns;          /* the consumer's, clock_mono_ns(); INT64_MAX: none */

@@ -69,7 +69,7 @@ static void ended(struct client_call *call, const struct client_call_end *end)
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;
     if (upstream->offering)
-        session_give_up(upstream->session, &upstream->waiter);
+        session_give_up(upstream->session, upstream->activation, &upstream->waiter);
     else
         finish(upstream);
 }
@@ -254,13 +254,12 @@ static void on_put_done(struct put_waiter *waiter)
 
 static void offer(struct upstream *upstream, struct chunk *chunk)
 {
-    const bool is_shared = upstream->activation == 0;
     struct offer unused;
 
-    upstream->offering = is_shared;
+    upstream->offering = upstream->is_shared;
     count_add(COUNT_MESSAGES_IN, 1);
-    if (session_offer(upstream->session, upstream->activation, chunk, is_shared ? &upstream->waiter : NULL,
-                      &unused) != ERR_AGAIN)
+    if (session_offer(upstream->session, upstream->activation, chunk,
+                      upstream->is_shared ? &upstream->waiter : NULL, &unused) != ERR_AGAIN)
         upstream->offering = false;
 }
 

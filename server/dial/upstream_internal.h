@@ -20,6 +20,7 @@ struct upstream {
     void *ctx;
     struct session *session;
     uint64_t activation;
+    bool is_shared;
     struct shared_bytes *request;
     char subscription_id[32];
     int64_t deadline_ns;

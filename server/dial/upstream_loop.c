@@ -32,6 +32,7 @@ struct upstream *upstream_new(const struct upstream_plan *plan, const struct ups
     upstream->ctx = ctx;
     upstream->session = target->session;
     upstream->activation = target->activation;
+    upstream->is_shared = target->is_shared;
     upstream->request = shared_bytes_retain(target->request);
     snprintf(upstream->subscription_id, sizeof(upstream->subscription_id), "%s", target->subscription_id);
     upstream->deadline_ns = target->deadline_ns;

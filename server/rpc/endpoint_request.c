@@ -81,7 +81,9 @@ static void read_choices(const Tributary__V1__Endpoint *from, struct endpoint_pa
     const bool is_native = strcmp(params->method, NATIVE_METHOD) == 0;
 
     params->mode = from->activation == TRIBUTARY__V1__ENDPOINT__ACTIVATION__SHARED ? SESSION_SHARED
-                                                                                   : SESSION_PER_CONSUMER;
+                   : from->activation == TRIBUTARY__V1__ENDPOINT__ACTIVATION__BY_REQUEST
+                       ? SESSION_BY_REQUEST
+                       : SESSION_PER_CONSUMER;
     params->restart = from->restart == TRIBUTARY__V1__ENDPOINT__RESTART__ALWAYS  ? RESTART_ALWAYS
                       : from->restart == TRIBUTARY__V1__ENDPOINT__RESTART__NEVER ? RESTART_NEVER
                                                                                  : RESTART_ON_FAILURE;

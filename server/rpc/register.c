@@ -94,7 +94,7 @@ static void begin_end(struct registration *registration, enum fault_reason reaso
     if (registration->state == HELLO) /* the hub does not know it */
         fsm_move(&machine, registration, GONE);
     if (registration->offering && registration->state == LIVE)
-        session_give_up(registration->session, &registration->waiter);
+        session_give_up(registration->session, 0, &registration->waiter);
     leave_when_idle(registration);
 }
 

@@ -3,11 +3,11 @@
 #include "flow/feed.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/budget.h"
 #include "flow/chan_internal.h"
 #include "flow/producer_state.h"
-#include "flow/source_state.h"
 
 struct feed *feed_new(bool pausable)
 {
@@ -83,12 +83,20 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
     chan_leave(chan);
 }
 
-void feed_state(struct chan *chan, struct feed *feed, uint32_t state)
+static bool has_cause(const struct feed *feed, uint32_t code, const char *message)
 {
+    return feed->code == code && strcmp(feed->message ? feed->message : "", message ? message : "") == 0;
+}
+
+void feed_state(struct chan *chan, struct feed *feed, const struct source_state *state)
+{
+    char *text = source_message_copy(state->message);
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);
-    feed->state = state;
+    if (!has_cause(feed, state->code, text))
+        feed->reported_state = FEED_STATE_NONE;
+    feed_set_state(feed, state->state, state->code, text);
     feed_changed(chan, feed);
     chan_leave(chan);
 }
@@ -99,6 +107,12 @@ void feed_set_state(struct feed *feed, uint32_t state, uint32_t code, char *mess
     feed->code = code;
     free(feed->message);
     feed->message = message;
+}
+
+void feed_let_go(struct chan *chan, struct feed *feed)
+{
+    list_each(node, safe, &feed->parked_entries)
+        entry_let_go(chan, container_of(node, struct entry, in_feed));
 }
 
 /* Under the channel's lock, which other threads may hold meanwhile. */
@@ -133,6 +147,8 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
 
     chan_enter(chan, &deferred);
     silence(chan, feed, &deferred);
+    if (!feed->pausable)
+        feed_let_go(chan, feed);
     feed_end(chan, feed, state, code, text);
     chan_leave(chan);
 }

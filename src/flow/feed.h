@@ -16,6 +16,7 @@
 
 #include "event/chunk.h"
 #include "flow/chan_port.h"
+#include "flow/source_state.h"
 
 struct chan;
 struct feed;
@@ -33,8 +34,9 @@ struct feed;
 struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
                        const struct pause_port *pause_port);
 
-/* The source has another state. chan_states() reports the latest one only. */
-void feed_state(struct chan *chan, struct feed *feed, uint32_t state);
+/* The source has another state, or another cause of it, which is copied. chan_states() reports the
+ * latest one only. */
+void feed_state(struct chan *chan, struct feed *feed, const struct source_state *state);
 
 /* The producer behind a pausable feed is not asked to pause or to resume any more. Waits for a
  * set_paused() call that is being made. */
@@ -45,7 +47,8 @@ void feed_silence(struct chan *chan, struct feed *feed);
  * `state` (REMOVED, ENDED) and the cause are reported once the feed's last entry was dequeued and
  * its losses were reported; then the feed is freed. What it has parked stays parked and is admitted
  * as space comes. `code` 0 means that there is no cause. `message` may be NULL; it is copied, at
- * most 256 bytes of it. Silences the feed (feed_silence()). */
+ * most 256 bytes of it. Silences the feed (feed_silence()). Who waits for what a shared feed has
+ * parked is notified, as if that was admitted. */
 void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t code, const char *message);
 
 /* Gives the feed a sequence to read its position from. It means: everything of the source up to

@@ -79,6 +79,8 @@ struct feed *feed_new(bool pausable);
 /* Adds it to the channel, which owns it then. `feed` NULL: that feed_new() has failed. Returns NULL
  * when memory runs out; then the feed is freed. */
 struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *source);
+/* Nobody waits for what the feed has parked any more. */
+void feed_let_go(struct chan *chan, struct feed *feed);
 struct unreported feed_gap_loss(uint64_t first, uint64_t last, bool count_unknown);
 /* Takes `message` over; NULL: none. */
 void feed_set_state(struct feed *feed, uint32_t state, uint32_t code, char *message);

@@ -87,8 +87,7 @@ static void freeze(struct chan *chan, struct feed *feed)
 {
     feed->routed = feed_routed(feed);
     feed->follows = NULL;
-    list_each(node, safe, &feed->parked_entries)
-        entry_let_go(chan, container_of(node, struct entry, in_feed));
+    feed_let_go(chan, feed);
 }
 
 /* A source whose position was to be reported without a feed gets one again, which keeps it. Without

@@ -23,11 +23,12 @@
 #include "flow/feed.h"
 #include "flow/producer_state.h"
 #include "hub/activation_route.h"
-#include "hub/activation_table.h"
 #include "hub/due_queue.h"
 #include "hub/hub_parts.h"
+#include "hub/inlet_table.h"
 #include "hub/producer_change.h"
 #include "hub/session_internal.h"
+#include "hub/shared_call.h"
 #include "hub/subscription_internal.h"
 
 static const struct fsm machine = {
@@ -45,15 +46,15 @@ static const struct fsm machine = {
 static void log_end(const struct activation *activation, const struct ending *ending, bool was_expired)
 {
     const struct session *session = activation->session;
-    const struct inlet *inlet = &activation->inlet;
+    const struct inlet *inlet = activation->route.inlet;
 
     if (was_expired)
         log_write(LOG_WARN, "activation.expired", LOG_BYTES("producer", source_name(inlet->source)),
                   LOG_TEXT("subscription", activation->subscription->id_text),
-                  LOG_NUMBER("activation", activation->number), LOG_TEXT("peer", session->producer.peer));
+                  LOG_NUMBER("activation", activation->own.number), LOG_TEXT("peer", session->producer.peer));
     log_write(LOG_INFO, "activation.ended", LOG_BYTES("producer", source_name(inlet->source)),
               LOG_TEXT("subscription", activation->subscription->id_text),
-              LOG_NUMBER("activation", activation->number),
+              LOG_NUMBER("activation", activation->own.number),
               LOG_TEXT("reason", ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED"),
               LOG_TEXT("code", fault_code_name((enum fault_code)ending->code)),
               LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes));
@@ -67,7 +68,8 @@ static void finish_start(struct activation *activation, const struct ending *end
     char text[512];
 
     if (was_expired) {
-        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time", activation->inlet.source->name);
+        snprintf(text, sizeof(text), "producer \"%s\" did not stop in time",
+                 activation->route.inlet->source->name);
         final.code = CODE_DEADLINE_EXCEEDED;
         final.message = text;
         activation->session->expired_activations++;
@@ -119,7 +121,7 @@ static void end(struct activation *activation, const struct ending *ending)
     fsm_move(&machine, activation, ACTIVATION_ENDED);
     detach(activation);
     activation->ending.reason = ending->reason;
-    activation->stop_due = running && ending->notify;
+    activation->stop_due = running && ending->notify && !activation->is_member;
     if (activation->stop_due)
         ready_call(&activation->ready);
     ready_add(&subscription->ready);
@@ -159,11 +161,29 @@ static enum err set_due(struct activation *activation, int64_t at_ns)
 
 /* ---- port calls ---- */
 
-static void log_failed(const struct activation *activation, const char *event)
+static void log_failed(const struct activation *activation, const char *event, const char *reason)
 {
     log_write(LOG_WARN, event, LOG_BYTES("producer", source_name(activation->session->producer.inlet.source)),
-              LOG_TEXT("subscription", activation->subscription->id_text),
-              LOG_TEXT("reason", "out of memory"));
+              LOG_TEXT("subscription", activation->subscription->id_text), LOG_TEXT("reason", reason));
+}
+
+/* The first member of a shared call starts it. */
+static void start_member(struct activation *activation)
+{
+    const bool is_refused = !activation->shared_call;
+    const struct ending failed = {.reason = FAULT_MEMORY_BUDGET,
+                                  .state = PRODUCER_ENDED,
+                                  .code = CODE_RESOURCE_EXHAUSTED,
+                                  .message = is_refused ? "this producer serves too many different requests"
+                                                        : "out of memory"};
+
+    if (!is_refused) {
+        fsm_move(&machine, activation, ACTIVATION_ACTIVE);
+        if (shared_call_start(activation) == ERR_OK)
+            return;
+    }
+    log_failed(activation, "activation.not_started", failed.message);
+    activation_request_end(activation, &failed);
 }
 
 static void call_start(struct activation *activation)
@@ -177,19 +197,23 @@ static void call_start(struct activation *activation)
         .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 
     subscription->begun = true; /* also where it fails now: a stream that waits for its end gets it */
-    if (!activation_table_add(activation)) {
-        log_failed(activation, "activation.not_started");
+    if (activation->is_member) {
+        start_member(activation);
+        return;
+    }
+    if (!inlet_table_add(session, &activation->own)) {
+        log_failed(activation, "activation.not_started", "out of memory");
         activation_request_end(activation, &failed);
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_ACTIVE);
     activation->started_ns = clock_mono_ns();
-    params.activation = activation->number;
+    params.activation = activation->own.number;
     producer_changed(&session->producer);
-    log_write(LOG_INFO, "activation.started",
-              LOG_BYTES("producer", source_name(session->producer.inlet.source)),
-              LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->number),
-              LOG_NUMBER("epoch", activation->inlet.source->epoch));
+    log_write(
+        LOG_INFO, "activation.started", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
+        LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->own.number),
+        LOG_NUMBER("epoch", activation->route.inlet->source->epoch));
     session->port->start(session->port_ctx, &params);
 }
 
@@ -200,7 +224,7 @@ static void call_stop_now(struct activation *activation)
 
     activation->stop_due = false;
     if (!session->unregistered)
-        session->port->stop(session->port_ctx, activation->number, activation->ending.reason, 0);
+        session->port->stop(session->port_ctx, activation->own.number, activation->ending.reason, 0);
 }
 
 /* A gentle end. Where there is no time for one it ends at once. */
@@ -219,9 +243,9 @@ static void call_stop(struct activation *activation)
     log_write(LOG_INFO, "activation.stopping",
               LOG_BYTES("producer", source_name(session->producer.inlet.source)),
               LOG_TEXT("subscription", activation->subscription->id_text),
-              LOG_NUMBER("activation", activation->number),
+              LOG_NUMBER("activation", activation->own.number),
               LOG_TEXT("reason", fault_reason_name(activation->ctx.reason)));
-    session->port->stop(session->port_ctx, activation->number, activation->ctx.reason, deadline_ns);
+    session->port->stop(session->port_ctx, activation->own.number, activation->ctx.reason, deadline_ns);
 }
 
 static void call(struct ready *ready)
@@ -249,7 +273,10 @@ static void drain(struct activation *activation)
         end(activation, &at_once);
         break;
     case ACTIVATION_ACTIVE:
-        ready_call(&activation->ready);
+        if (activation->is_member) /* what the others share goes on */
+            end(activation, &at_once);
+        else
+            ready_call(&activation->ready);
         break;
     case ACTIVATION_STOPPING:
         /* it is in the heap: nothing is allocated */
@@ -302,6 +329,7 @@ struct activation *activation_new(struct session *session, struct subscription *
         return NULL;
     activation->session = session;
     activation->subscription = subscription;
+    list_init(&activation->in_shared_call);
     if (activation_open_route(activation, filter, part, start_point) != ERR_OK) {
         free(activation);
         return NULL;
@@ -345,7 +373,7 @@ static void retry_later(struct activation *activation)
                                     hub_random_state(activation->subscription->hub));
 
     if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK) {
-        log_failed(activation, "activation.not_retried");
+        log_failed(activation, "activation.not_retried", "out of memory");
         end(activation, &failed);
     }
 }
@@ -402,7 +430,7 @@ void activation_reported(struct activation *activation, enum producer_state stat
 {
     CHECK(state == PRODUCER_CONNECTING || state == PRODUCER_ACTIVE);
     endpoint_moved(&activation->session->endpoint, &activation->upstream_active, state);
-    feed_state(activation->route.chan, activation->route.feed, state);
+    feed_state(activation->route.chan, activation->route.feed, &(struct source_state){.state = state});
     producer_changed(&activation->session->producer);
 }
 

@@ -13,11 +13,12 @@
 #include "base/heap.h"
 #include "hub/ending.h"
 #include "flow/producer_state.h"
+#include "hub/numbered_inlet.h"
 #include "hub/ready.h"
 #include "hub/session_port.h"
-#include "route/data_path.h"
 
 struct session;
+struct shared_call;
 struct start_point;
 struct subscription;
 
@@ -33,16 +34,15 @@ enum activation_state {
 struct activation {
     struct session *session;           /* a reference */
     struct subscription *subscription; /* NULL: it has ended */
-    struct activation *next;           /* in its slot of the session's table, under the session's lock */
-    uint64_t number;                   /* 0: not started; the loop sets it while it is in no table */
-    _Atomic bool paused;               /* any thread */
+    /* Its own way; not used where it is part of a shared call. */
+    struct numbered_inlet own;
+    _Atomic bool paused; /* any thread */
 
     /* Loop only. */
     struct ready ready;
     uint32_t refs;
     enum activation_state state;
     bool open;              /* inlet and route are there */
-    bool in_table;          /* offers find it */
     bool ends;              /* `ending` is set: it ends when it is its turn */
     bool stop_due;          /* it has ended, and stop() is to be called */
     bool upstream_active;   /* of an endpoint: its last state is ACTIVE */
@@ -54,8 +54,13 @@ struct activation {
     int64_t started_ns;
     struct ending ending;
 
-    struct inlet inlet;
-    struct route route;
+    /* BY_REQUEST only. */
+    bool is_member;
+    struct shared_call *shared_call; /* NULL: there were too many of them */
+    struct list in_shared_call;
+    uint64_t kept_bytes; /* that its subscription is charged with */
+
+    struct route route; /* from its own inlet, or from that of the shared call */
 };
 
 /* Creates an activation without a number, and notifies nobody. `filter` is the subscription's, or

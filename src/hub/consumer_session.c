@@ -6,43 +6,12 @@
  * lock. From then on no offer is inside. */
 #include "base/clock.h"
 #include "flow/producer_state.h"
-#include "hub/activation_table.h"
+#include "hub/activation_internal.h"
 #include "hub/hub_query.h"
-#include "hub/reselection.h"
+#include "hub/inlet_table.h"
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
-#include "hub/subscription_internal.h"
 #include "route/offer.h"
-
-static enum err create(struct producer *producer, struct subscription *subscription,
-                       const struct filter *filter, const struct filter_part *part,
-                       const struct start_point *start_point, struct list *created)
-{
-    struct activation *activation =
-        activation_new(session_of(producer), subscription, filter, part, start_point);
-
-    if (!activation)
-        return ERR_NO_MEMORY;
-    list_append(created, &activation->in_subscription);
-    return ERR_OK;
-}
-
-static enum err bind(struct producer *producer, struct subscription *subscription,
-                     const struct filter_part *part, const struct start_point *start_point,
-                     struct list *created)
-{
-    return create(producer, subscription, subscription->filter, part, start_point, created);
-}
-
-/* Where the filter before wanted this producer too, its activation goes on, or is gone because it
- * has ended. Then it is not started again. */
-static enum err reselect(struct producer *producer, struct subscription *subscription,
-                         const struct filter_part *part, struct reselection *reselection)
-{
-    if (producer_part(producer, reselection->before).answer != FILTER_NONE)
-        return ERR_OK;
-    return create(producer, subscription, reselection->filter, part, NULL, &reselection->created);
-}
 
 static void query(struct producer *producer, struct producer_view *view)
 {
@@ -69,24 +38,19 @@ static unsigned state(const struct producer *producer, const struct producer_vie
     return view->activations > 0 ? PRODUCER_ACTIVE : PRODUCER_IDLE;
 }
 
-static bool closed(const struct session *session)
-{
-    return list_empty(&session->activations);
-}
-
 static enum err offer(struct session *session, uint64_t number, struct chunk *chunk,
                       struct put_waiter *waiter, struct offer *offer_out)
 {
-    struct activation *activation;
+    struct numbered_inlet *numbered;
     uint64_t last_number;
 
     (void)waiter; /* the producer of an activation pauses and never waits */
     if (number == 0)
         return ERR_INVALID;
     pthread_mutex_lock(&session->lock);
-    activation = activation_table_find(session, number);
+    numbered = inlet_table_find(session, number);
     last_number = session->last_number;
-    if (!activation) {
+    if (!numbered) {
         pthread_mutex_unlock(&session->lock);
         return number > last_number ? ERR_NOT_FOUND : session_drop(chunk);
     }
@@ -94,15 +58,30 @@ static enum err offer(struct session *session, uint64_t number, struct chunk *ch
     session->published.bytes += chunk_bytes(chunk, 0, chunk->count);
     session->last_event_wall_ns = clock_wall_ns();
     /* Hand over hand: from here on the loop waits for this lock before it frees the activation. */
-    pthread_mutex_lock(&activation->inlet.lock);
+    pthread_mutex_lock(&numbered->inlet.lock);
     pthread_mutex_unlock(&session->lock);
-    return inlet_offer_locked(&activation->inlet, chunk, NULL, offer_out);
+    return inlet_offer_locked(&numbered->inlet, chunk, NULL, offer_out);
+}
+
+static void give_up(struct session *session, uint64_t number, const struct put_waiter *waiter)
+{
+    (void)session; /* nobody waits */
+    (void)number;
+    (void)waiter;
+}
+
+/* NULL: it has ended. */
+static struct activation *find(struct session *session, uint64_t number)
+{
+    struct numbered_inlet *numbered = inlet_table_get(session, number);
+
+    return numbered ? container_of(numbered, struct activation, own) : NULL;
 }
 
 static void report(struct session *session, uint64_t number, enum producer_state state, uint32_t code,
                    const char *message)
 {
-    struct activation *activation = activation_table_get(session, number);
+    struct activation *activation = find(session, number);
 
     (void)code; /* an activation that has failed ends: session_end() */
     (void)message;
@@ -110,19 +89,30 @@ static void report(struct session *session, uint64_t number, enum producer_state
         activation_reported(activation, state);
 }
 
+static void end(struct session *session, uint64_t number, uint32_t code, const char *message,
+                enum session_end_rule rule)
+{
+    struct activation *activation = find(session, number);
+
+    if (activation)
+        activation_ended_by_producer(activation, code, message, rule);
+}
+
 const struct session_kind consumer_session_kind = {
     .producer = {.name = "PER_CONSUMER",
                  .taken = "a registered session has it",
                  .name_rule = NAME_HANDED_OVER,
                  .joinable = session_joinable,
-                 .bind = bind,
-                 .reselect = reselect,
+                 .bind = session_bind_activation,
+                 .reselect = session_reselect_activation,
                  .remove = session_remove,
                  .query = query,
                  .state = state,
                  .free = session_free_at_end},
     .live_inlet = INLET_CLOSED,
-    .closed = closed,
+    .closed = session_has_no_activations,
     .offer = offer,
+    .give_up = give_up,
     .report = report,
+    .end = end,
 };

@@ -130,7 +130,7 @@ enum err registry_add(struct producer *producer)
     struct registry *registry = producer->registry;
     enum err err;
 
-    if (registry->history || loop_settings(registry->loop)->history)
+    if (registry_keeps_history(registry))
         inlet_keep_history(&producer->inlet);
     pthread_mutex_lock(&registry->lock);
     err = map_add(&registry->producers, &producer->name);
@@ -168,4 +168,9 @@ void registry_remove(struct producer *producer)
 void registry_keep_history(struct registry *registry)
 {
     registry->history = true;
+}
+
+bool registry_keeps_history(const struct registry *registry)
+{
+    return registry->history || loop_settings(registry->loop)->history;
 }

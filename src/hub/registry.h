@@ -83,5 +83,7 @@ void registry_remove_locked(struct producer *producer);
 /* From now on every producer that is added keeps a history. Those that are there get theirs one by
  * one (bind_walk.c). */
 void registry_keep_history(struct registry *registry);
+/* Whether a new inlet is to keep one. */
+bool registry_keeps_history(const struct registry *registry);
 
 #endif

@@ -70,10 +70,17 @@ enum err select_plan_make(struct select_plan *plan, struct subscription *subscri
     return ERR_OK;
 }
 
+/* Two activations may be members of one shared call: the one before ends. */
+static bool is_first_of_inlet(const struct select_plan *plan, size_t index)
+{
+    return index == 0 || plan->changes[index - 1].route->inlet != plan->changes[index].route->inlet;
+}
+
 void select_plan_lock(const struct select_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
-        pthread_mutex_lock(&plan->changes[i].route->inlet->lock);
+        if (is_first_of_inlet(plan, i))
+            pthread_mutex_lock(&plan->changes[i].route->inlet->lock);
 }
 
 void select_plan_change(const struct select_plan *plan, const struct filter *filter)
@@ -91,7 +98,8 @@ void select_plan_change(const struct select_plan *plan, const struct filter *fil
 void select_plan_unlock(const struct select_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
-        pthread_mutex_unlock(&plan->changes[i].route->inlet->lock);
+        if (is_first_of_inlet(plan, i))
+            pthread_mutex_unlock(&plan->changes[i].route->inlet->lock);
 }
 
 void select_plan_finish(struct select_plan *plan, struct subscription *subscription)

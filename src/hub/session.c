@@ -13,6 +13,7 @@
 static const struct session_kind *const kinds[] = {
     [SESSION_SHARED] = &shared_session_kind,
     [SESSION_PER_CONSUMER] = &consumer_session_kind,
+    [SESSION_BY_REQUEST] = &request_session_kind,
 };
 
 static void log_replaced(const struct session *session, const struct session *older, bool start_first)

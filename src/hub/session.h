@@ -24,6 +24,7 @@ struct session_params {
     const struct bytes *topics; /* copied */
     size_t topic_count;
     enum session_mode mode;
+    bool same_request;     /* BY_REQUEST: as if all consumers had sent an empty request */
     bool reject_duplicate; /* false: replace a session that has the name */
     /* False (STOP_FIRST): the new session waits until the older one has ended, or was aborted after
      * 1 s. True: the new one begins at once. */
@@ -54,19 +55,20 @@ MUST_CHECK enum fault_reason hub_register(struct hub *hub, const struct session_
 void hub_unregister(struct session *session, enum fault_reason reason);
 
 /* Any thread, until hub_unregister(). Offers a chunk to the shared inlet (activation 0, with a
- * waiter, as inlet_offer()), or to one activation (`waiter` NULL: it never waits).
+ * waiter, as inlet_offer()), to one activation (`waiter` NULL: it never waits), or in mode
+ * BY_REQUEST to a shared call (its number, with a waiter).
  *
  *   ERR_OK         as inlet_offer()
  *   ERR_AGAIN      as inlet_offer(): session_unblocked() must follow
  *   ERR_CLOSED     the activation has ended, the session is over or not welcomed yet, or the hub
  *                  drains. The events were dropped and counted; this is no error of the producer's.
  *   ERR_NOT_FOUND  the activation was never started
- *   ERR_INVALID    activation 0 in mode PER_CONSUMER, or another one in mode SHARED */
+ *   ERR_INVALID    activation 0 in another mode than SHARED, or another one in mode SHARED */
 MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk,
                                   struct put_waiter *waiter, struct offer *offer_out);
 
-/* Any thread, until hub_unregister(). As inlet_give_up(). */
-void session_give_up(struct session *session, const struct put_waiter *waiter);
+/* Any thread, until hub_unregister(). As inlet_give_up(). `activation` as it was offered to. */
+void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter);
 
 /* Any thread, also after hub_unregister(). As inlet_unblocked(). */
 void session_unblocked(struct session *session);

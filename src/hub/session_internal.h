@@ -10,9 +10,11 @@
 #include "flow/totals.h"
 #include "hub/ending.h"
 #include "hub/endpoint.h"
+#include "hub/numbered_inlet.h"
 #include "hub/producer_internal.h"
 #include "hub/ready.h"
 #include "hub/session_port.h"
+#include "hub/shared_calls.h"
 #include "loop/loop.h"
 
 struct activation;
@@ -39,9 +41,9 @@ struct session {
     _Atomic uint32_t refs;
     _Atomic int32_t paused; /* activations whose producer was asked to pause */
 
-    /* Any thread, under `lock`: the table of activations, see activation_table.h. */
+    /* Any thread, under `lock`: the inlets by their numbers, see inlet_table.h. */
     pthread_mutex_t lock;
-    struct activation **slots;
+    struct numbered_inlet **slots;
     uint32_t slot_count, active_count;
     uint64_t last_number;
     struct totals published;
@@ -64,7 +66,8 @@ struct session {
     struct timer deadline;
     struct ending ending; /* GONE: how it ended */
     struct endpoint endpoint;
-    struct list activations; /* by their in_session, in the order of their creation */
+    struct list activations;          /* by their in_session, in the order of their creation */
+    struct shared_calls shared_calls; /* BY_REQUEST only */
     uint64_t expired_activations;
 };
 

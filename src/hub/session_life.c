@@ -22,6 +22,7 @@
 #include "hub/registry.h"
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
+#include "hub/shared_call.h"
 #include "route/inlet.h"
 
 static const struct fsm machine = {
@@ -199,6 +200,10 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
     fsm_move(&machine, session, SESSION_CLOSING);
     session->closing_reason = reason;
     producer_changed(&session->producer);
+    if (session->kind->shared_call_ready) {
+        shared_calls_stop(session, reason, session->deadline_ns);
+        return;
+    }
     list_each(node, safe, &session->activations)
         ctx_drain(&container_of(node, struct activation, in_session)->ctx, reason, session->deadline_ns);
 }

@@ -62,6 +62,8 @@ static void session_free(struct session *session)
     producer_fini(&session->producer);
     pthread_mutex_destroy(&session->lock);
     free(session->slots);
+    map_fini(&session->shared_calls.by_request);
+    peer_counts_fini(&session->shared_calls.peers);
     free_texts(session);
     free(session);
     count_add(COUNT_LIVE_SESSIONS, -1);
@@ -101,6 +103,8 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
     CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
     list_init(&session->link);
     list_init(&session->activations);
+    list_init(&session->shared_calls.all);
+    session->shared_calls.ignore_requests = params->same_request;
     ready_init(&session->ready, ready_kind, hub_ready(hub));
     count_add(COUNT_LIVE_SESSIONS, 1);
     return session;

@@ -1,7 +1,7 @@
 /* session_offer.c - what a session publishes and reports. */
 #include "base/base.h"
-#include "hub/activation_table.h"
 #include "hub/session.h"
+#include "hub/session_internal.h"
 #include "hub/session_kind.h"
 #include "route/offer.h"
 
@@ -13,9 +13,9 @@ enum err session_offer(struct session *session, uint64_t activation, struct chun
     return session->kind->offer(session, activation, chunk, waiter, offer_out);
 }
 
-void session_give_up(struct session *session, const struct put_waiter *waiter)
+void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter)
 {
-    inlet_give_up(&session->producer.inlet, waiter);
+    session->kind->give_up(session, activation, waiter);
 }
 
 void session_unblocked(struct session *session)
@@ -28,10 +28,8 @@ void session_end(struct session *session, uint64_t number, uint32_t code, const 
                  enum session_end_rule rule)
 {
     struct ready_list *list = session->ready.list;
-    struct activation *activation = activation_table_get(session, number);
 
-    if (activation)
-        activation_ended_by_producer(activation, code, message, rule);
+    session->kind->end(session, number, code, message, rule);
     ready_run(list);
 }
 

@@ -10,7 +10,8 @@
 
 struct shared_bytes;
 
-enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2 };
+/* BY_REQUEST is for endpoints. */
+enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2, SESSION_BY_REQUEST = 3 };
 
 /* What follows from the end of an activation: session_end(). */
 enum session_end_rule {

@@ -59,6 +59,23 @@ static void report(struct session *session, uint64_t activation, enum producer_s
     loop_slice_later(hub_loop(hub), hub_report(hub));
 }
 
+static void give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter)
+{
+    (void)activation;
+    inlet_give_up(&session->producer.inlet, waiter);
+}
+
+/* It has no activations. */
+static void end(struct session *session, uint64_t number, uint32_t code, const char *message,
+                enum session_end_rule rule)
+{
+    (void)session;
+    (void)number;
+    (void)code;
+    (void)message;
+    (void)rule;
+}
+
 const struct session_kind shared_session_kind = {
     .producer = {.name = "SHARED",
                  .taken = "a registered session has it",
@@ -74,5 +91,7 @@ const struct session_kind shared_session_kind = {
     .live_inlet = INLET_OPEN,
     .closed = closed,
     .offer = offer,
+    .give_up = give_up,
     .report = report,
+    .end = end,
 };

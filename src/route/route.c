@@ -34,7 +34,8 @@ enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
 
     if (route_entry_new(inlet, route, filter, part, &entry) != ERR_OK)
         return ERR_NO_MEMORY;
-    if (pause_port && !(feed = feed_open(chan, inlet->source, inlet->source_state.state, pause_port))) {
+    if (pause_port && !(feed = feed_open(chan, inlet->source, inlet->source_state.state,
+                                         pause_port->set_paused ? pause_port : NULL))) {
         match_entry_free(entry);
         return ERR_NO_MEMORY;
     }

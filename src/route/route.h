@@ -17,7 +17,8 @@ struct start_point {
 };
 
 /* Makes a route, which is not in the inlet yet. With `pause_port` (as for feed_open()) it opens a
- * feed of its own, otherwise the channel makes one when it needs it (flow/shared_feed.h).
+ * feed of its own: a shared one where set_paused is NULL. Without, the channel makes one when it
+ * needs it (flow/shared_feed.h).
  *   ERR_NO_MEMORY  nothing was opened */
 MUST_CHECK enum err route_init(struct route *route, struct inlet *inlet, struct chan *chan,
                                const struct filter *filter, const struct filter_part *part,

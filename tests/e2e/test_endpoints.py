@@ -9,9 +9,22 @@ import time
 
 import grpc
 
-from harness.case import Case, main
+from harness.case import main
 from harness.client import Consumer, connect, event, subscribe_request
 from harness.daemon import eventually
+from harness.endpoints import (
+    ACTIVE,
+    ADD,
+    CONNECTING,
+    ENDED,
+    ENDPOINT,
+    FAILURE,
+    IDLE,
+    PRODUCER,
+    REMOVED,
+    UNAVAILABLE,
+    WithUpstreams,
+)
 from harness.h2frames import (
     DATA,
     END_HEADERS,
@@ -28,56 +41,6 @@ from harness.sessions import of
 from harness.upstreams import Upstream, endpoint
 
 CODE = grpc.StatusCode
-CONNECTING, ACTIVE, UNAVAILABLE, ENDED, REMOVED, IDLE = (
-    v1.PRODUCER_STATE_CONNECTING,
-    v1.PRODUCER_STATE_ACTIVE,
-    v1.PRODUCER_STATE_UNAVAILABLE,
-    v1.PRODUCER_STATE_ENDED,
-    v1.PRODUCER_STATE_REMOVED,
-    v1.PRODUCER_STATE_IDLE,
-)
-ENDPOINT = message_class("tributary.v1.Endpoint")
-PRODUCER = message_class("tributary.v1.Producer")
-FAILURE = message_class("tributary.v1.Producer.Failure")
-ADD = v1.AddProducerRequest
-
-
-class WithUpstreams(Case):
-    def upstream(self, **options):
-        upstream = Upstream(**options)
-        self.addCleanup(upstream.stop)
-        return upstream
-
-    def add(self, name, address, on_duplicate=0, **fields):
-        added = self.daemon.admin().AddProducer(
-            ADD(endpoint=endpoint(name, address, **fields), on_duplicate=on_duplicate)
-        )
-        self.addCleanup(self.remove, name)
-        return added
-
-    def remove(self, name, mode=v1.RemoveProducerRequest.CANCEL, deadline=None):
-        request = v1.RemoveProducerRequest(name=name, mode=mode)
-        if deadline is not None:
-            request.deadline.CopyFrom(duration(deadline))
-        try:
-            return self.daemon.admin().RemoveProducer(request)
-        except grpc.RpcError:
-            return None
-
-    def states(self, consumer, source):
-        return [state.state for state in consumer.received.states if state.source == source]
-
-    def wait_state(self, consumer, source, state):
-        consumer.wait(lambda: state in self.states(consumer, source), f"state {state} of {source}")
-
-    def datas(self, consumer, source):
-        return [each.data for name, _, _, each in consumer.received.events if name == source]
-
-    def wait_datas(self, consumer, source, expected):
-        consumer.wait(lambda: len(self.datas(consumer, source)) >= len(expected), f"{expected} of {source}")
-        self.assertEqual(self.datas(consumer, source), expected)
-
-
 class PerConsumer(WithUpstreams):
     def test_any_stream_is_a_producer_and_its_bytes_pass_unchanged(self):
         upstream = self.upstream()

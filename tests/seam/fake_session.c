@@ -147,6 +147,7 @@ enum fault_reason fake_session_try(struct fake_session *session, struct hub_fixt
                                      .leaves_at_stop = before.leaves_at_stop,
                                      .leaves_at_closing = before.leaves_at_closing,
                                      .leaves_at_abort = before.leaves_at_abort};
+    session->waits = params.mode == SESSION_BY_REQUEST;
     params.port = &port;
     params.ctx = session;
     if (transcript_on)
@@ -179,8 +180,8 @@ static enum err put(struct fake_session *session, uint64_t activation, struct ch
 
     transcript("session %u offers %u to %" PRIu64, session->number, chunk->count, activation);
     session->offered = session->session;
-    err = session_offer(session->session, activation, owned, activation == 0 ? &session->waiter : NULL,
-                        &session->offer);
+    err = session_offer(session->session, activation, owned,
+                        session->waits || activation == 0 ? &session->waiter : NULL, &session->offer);
     hub_fixture_offered(err, &session->offer);
     return err;
 }

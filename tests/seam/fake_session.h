@@ -16,6 +16,7 @@ struct fake_session {
     struct session *offered; /* where the last put went: its waiter keeps it, also when it has left */
     struct offer offer;      /* of the last put */
     unsigned over;
+    bool waits; /* offers to activations have the waiter: BY_REQUEST */
     /* What it was notified of. */
     struct buf transcript;
     uint64_t epoch;

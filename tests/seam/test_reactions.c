@@ -14,7 +14,8 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "flow/put_waiter.h"
-#include "hub/activation_table.h"
+#include "hub/activation_internal.h"
+#include "hub/inlet_table.h"
 #include "hub/binding.h"
 #include "hub/hub_internal.h"
 #include "hub/producer.h"
@@ -144,7 +145,7 @@ static void end_one(struct party *party, uint64_t number)
     static const uint32_t codes[] = {CODE_OK, CODE_OK, CODE_UNAVAILABLE, CODE_INTERNAL};
 
     /* Where it has ended already, its stop() may still come. */
-    if (activation_table_find(party->session, number))
+    if (inlet_table_find(party->session, number))
         party->starts[number] = ENDED;
     session_end(party->session, number, codes[dice_roll(&dice, ARRAY_LEN(codes))], "it says so",
                 SESSION_END_BY_CODE);
@@ -331,8 +332,8 @@ static void check_activations(const struct subscription *subscription)
         CHECK(activation->refs == 1 && activation->session->state <= SESSION_CLOSING);
         CHECK(activation->state == ACTIVATION_ACTIVE || activation->state == ACTIVATION_STOPPING ||
               activation->state == ACTIVATION_RETRYING);
-        CHECK(activation->in_table == (activation->state != ACTIVATION_RETRYING) &&
-              activation->open == activation->in_table &&
+        CHECK(activation->own.in_table == (activation->state != ACTIVATION_RETRYING) &&
+              activation->open == activation->own.in_table &&
               heap_holds(&activation->due) == (activation->state != ACTIVATION_ACTIVE));
         CHECK((activation->ctx.state == CTX_DRAINING) == (activation->state == ACTIVATION_STOPPING));
         count++;

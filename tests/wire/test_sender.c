@@ -161,7 +161,7 @@ Test(sender, states_are_reported_if_the_settings_ask_for_them)
     cr_assert_eq(sender_fixture_put(&fixture, 1, 1, 10), ERR_OK);
     sender_fixture_subscribe(&fixture);
     cr_assert_str_eq(sender_fixture_read(&fixture), "started; b1; a is 3; b is 3");
-    feed_state(fixture.chan, fixture.feeds[0], 1);
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 1});
     cr_assert_str_eq(sender_fixture_read(&fixture), "a is 1");
     sender_fixture_fill_window(&fixture);
     cr_assert_eq(sender_fixture_put(&fixture, 0, 1, 10), ERR_OK);
@@ -177,7 +177,7 @@ Test(sender, states_are_not_reported_otherwise)
     sender_fixture_open(&fixture, NULL, 2);
     sender_fixture_subscribe(&fixture);
     cr_assert_str_eq(sender_fixture_read(&fixture), "started");
-    feed_state(fixture.chan, fixture.feeds[0], 1);
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 1});
     cr_assert_eq(sender_fixture_put(&fixture, 1, 1, 10), ERR_OK);
     cr_assert_str_eq(sender_fixture_read(&fixture), "b1");
     feed_close(fixture.chan, fixture.feeds[0], 8, 0, NULL);

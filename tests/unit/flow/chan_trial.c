@@ -88,7 +88,7 @@ void trial_compare(struct trial *trial)
         const struct waiter *waiter = &trial->waiters[i];
 
         /* Nobody waits for a shared source that has ended. */
-        bool ended = trial->made[waiter->feed] && !trial->feeds[waiter->feed];
+        bool ended = !trial->feeds[waiter->feed];
 
         HOLDS(trial, waiter->over == (waiter->waits && (ended || !model_is_parked(model, i)) ? 1 : 0));
     }

@@ -213,7 +213,7 @@ Test(chan_batch, notifies_for_a_gap_and_for_a_state)
     feed_gap(fixture.chan, fixture.feeds[0], 1, 2, false);
     cr_assert_eq(fixture.readable_calls, 1);
     flow_fixture_dequeue(&fixture, 1);
-    feed_state(fixture.chan, fixture.feeds[0], 7);
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 7});
     cr_assert_eq(fixture.readable_calls, 2);
     flow_fixture_close(&fixture);
 }

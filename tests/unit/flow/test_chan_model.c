@@ -354,7 +354,7 @@ static void control(struct trial *trial)
         control_made(trial, feed, what);
     } else if (what < 4 && trial->feeds[feed]) {
         model->state = 1 + trial_roll(trial, 3);
-        feed_state(trial->chan, trial->feeds[feed], model->state);
+        feed_state(trial->chan, trial->feeds[feed], &(struct source_state){.state = model->state});
     } else if (what < 7 && trial->feeds[feed]) {
         feed_gap(trial->chan, trial->feeds[feed], 1000, 1000 + what, false);
         model_gap(&trial->model, feed, 1000, 1000 + what);

@@ -213,13 +213,13 @@ Test(chan_report, a_state_is_reported_once_and_only_the_latest)
 
     flow_fixture_open(&fixture, &oldest, 2);
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "");
-    feed_state(fixture.chan, fixture.feeds[0], 3);
-    feed_state(fixture.chan, fixture.feeds[0], 4);
-    feed_state(fixture.chan, fixture.feeds[1], 5);
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 3});
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 4});
+    feed_state(fixture.chan, fixture.feeds[1], &(struct source_state){.state = 5});
     cr_assert_str_eq(flow_fixture_states(&fixture, 1), "a is 4");
     cr_assert_str_eq(flow_fixture_states(&fixture, 1), "b is 5");
-    feed_state(fixture.chan, fixture.feeds[0], 3);
-    feed_state(fixture.chan, fixture.feeds[0], 4);
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 3});
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 4});
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "", "back to what the consumer knows");
     flow_fixture_close(&fixture);
 }
@@ -230,7 +230,7 @@ Test(chan_report, the_last_state_comes_after_the_last_event_and_loss)
 
     flow_fixture_open(&fixture, &oldest, 2);
     cr_assert_eq(flow_fixture_put(&fixture, 0, 6, 10), ERR_OK);
-    feed_state(fixture.chan, fixture.feeds[0], 3);
+    feed_state(fixture.chan, fixture.feeds[0], &(struct source_state){.state = 3});
     flow_fixture_feed_close(&fixture, 0, 8);
     cr_assert_str_eq(flow_fixture_states(&fixture, 9), "");
     flow_fixture_dequeue(&fixture, 9);

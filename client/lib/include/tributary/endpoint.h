@@ -24,7 +24,10 @@ enum tributary_endpoint_activation {
     /* One for each consumer that matches. It begins and ends with the consumer. The default. */
     TRIBUTARY_ENDPOINT_PER_CONSUMER = 1,
     /* One for all consumers, from now on, whether anybody listens or not. */
-    TRIBUTARY_ENDPOINT_SHARED = 2
+    TRIBUTARY_ENDPOINT_SHARED = 2,
+    /* One for all consumers whose requests are equal, byte by byte; for all, where `requests` are
+     * given. It begins with the first consumer and ends with the last. */
+    TRIBUTARY_ENDPOINT_BY_REQUEST = 3
 };
 
 /* When the server closes its side of an upstream call. */

@@ -1,0 +1,17 @@
+/* endpoint_home.h - where an endpoint lives. */
+#ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
+#define TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
+
+struct hub;
+struct loop;
+struct upstream_thread;
+
+struct endpoint_home {
+    struct loop *loop;
+    struct hub *hub;
+    struct upstream_thread *thread; /* of its calls */
+    void (*gone)(void *ctx);        /* an endpoint is gone */
+    void *ctx;
+};
+
+#endif
