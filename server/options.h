@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "server/tls/tls_spec.h"
 #include "server/unix_access.h"
 
 #define MAX_LISTEN_ADDRESSES 16
@@ -20,7 +21,9 @@ struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
     bool insecure_listen;
-    const char *dial_allow;         /* a glob; NULL: none */
+    const char *dial_allow;                     /* a glob; NULL: none */
+    const char *upstream_tls[MAX_TLS_SETTINGS]; /* as given (server/tls/tls_spec.h) */
+    size_t upstream_tls_count;
     struct unix_access unix_access; /* of socket files among them */
     const char *ready_file;
     enum log_level log_level;

@@ -13,7 +13,7 @@
 
 /* The words of an error: what must be different about a value. */
 struct refusal {
-    char text[MAX_OF(QUANTITY_FAULT_CAPACITY, PLACE_FAULT_CAPACITY)];
+    char text[MAX_OF(TLS_SPEC_FAULT_CAPACITY, MAX_OF(QUANTITY_FAULT_CAPACITY, PLACE_FAULT_CAPACITY))];
 };
 
 static bool parse_quantity(struct options *options, const struct option *option, const char *text,
@@ -40,6 +40,35 @@ static bool set_listen(struct options *options, const char *value, struct refusa
     if (!place_parse(value, PLACE_LISTEN, &place, refusal->text))
         return false;
     options->listen[options->listen_count++] = value;
+    return true;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    const size_t size = strcspn(a, ":");
+
+    return size == strcspn(b, ":") && strncmp(a, b, size) == 0;
+}
+
+/* The form is checked here. The files are read at the start. */
+static bool add_upstream_tls(struct options *options, const char *value, struct refusal *refusal)
+{
+    struct tls_spec spec;
+
+    if (options->upstream_tls_count == MAX_TLS_SETTINGS) {
+        snprintf(refusal->text, sizeof(refusal->text), "must be given at most %u times", MAX_TLS_SETTINGS);
+        return false;
+    }
+    for (size_t i = 0; i < options->upstream_tls_count; i++) {
+        if (same_name(value, options->upstream_tls[i])) {
+            snprintf(refusal->text, sizeof(refusal->text), "this name is given twice");
+            return false;
+        }
+    }
+    if (!tls_spec_read(value, &spec, refusal->text))
+        return false;
+    tls_spec_fini(&spec);
+    options->upstream_tls[options->upstream_tls_count++] = value;
     return true;
 }
 
@@ -78,6 +107,8 @@ static bool set(struct options *options, const struct option *option, const char
         return set_text(field, option, value, refusal);
     case OPTION_LISTEN:
         return set_listen(options, value, refusal);
+    case OPTION_UPSTREAM_TLS:
+        return add_upstream_tls(options, value, refusal);
     case OPTION_NUMBER:
     case OPTION_BYTES:
     case OPTION_DURATION:

@@ -24,6 +24,13 @@ const struct option option_table[] = {
      "addresses that callers on other machines may let the server dial (AddProducer): `*` any run of "
      "characters, `?` one (default: none; callers on this machine may name any)",
      OPTION_TEXT, FIELD(dial_allow), 1, 256},
+    {"upstream-tls", "NAME:KEY=VALUE,...",
+     "a TLS setting that endpoints may name; ca=FILE: the roots to trust (default: the system's), "
+     "cert=FILE,key=FILE: our own certificate with its chain, and its key, which other users must not be "
+     "able to open, server-name=HOST: the name in the upstream's certificate (default: that of the "
+     "address); all files in PEM; may be repeated, up to 32 times; the setting 'system' is always there; "
+     "SIGHUP reads the files again",
+     OPTION_UPSTREAM_TLS, NO_FIELD, 0, 0},
     {"unix-mode", "MODE",
      "the mode of socket files, in octal, from 0600 to 0777: whoever may write can connect (default 0600)",
      OPTION_UNIX_MODE, FIELD(unix_access), 0, 0},

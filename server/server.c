@@ -71,8 +71,11 @@ static struct status make_engine(struct server *server)
     struct status status = hub_new(server->loop, &server->hub);
     if (status.code)
         return status;
+    status = tls_settings_new(server->loop, options->upstream_tls, options->upstream_tls_count, &server->tls);
+    if (status.code)
+        return status;
     params.dial = server->dial = dial_new(server->loop, server->hub, options->dial_allow);
-    if (!server->dial)
+    if (!server->dial || dial_use_tls(server->dial, server->tls))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of endpoints"};
     return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
@@ -148,6 +151,29 @@ static struct status write_ready_file(const struct server *server)
 
 static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
+static void on_reload_signal(void *ctx, int signal)
+{
+    struct server *server = ctx;
+
+    log_write(LOG_INFO, "server.signal", LOG_NUMBER("signal", signal));
+    tls_settings_reload(server->tls);
+}
+
+/* Where there is something to read again, SIGHUP asks for that, also under nohup(1). Otherwise it
+ * ends the daemon, as it ends any program. */
+static struct status handle_signals(struct server *server)
+{
+    for (size_t i = 0; i < ARRAY_LEN(end_signals); i++) {
+        const bool reloads = end_signals[i] == SIGHUP && tls_settings_are_there(server->tls);
+
+        if (end_signals[i] == SIGHUP && signal_is_ignored(SIGHUP) && !reloads)
+            continue;
+        if (loop_signal(server->loop, end_signals[i], reloads ? on_reload_signal : shutdown_signal, server))
+            return (struct status){ERR_FULL, 0, "watch the signals"};
+    }
+    return STATUS_OK;
+}
+
 static struct status start_all(struct server *server)
 {
     struct status status = loop_new(&server->loop);
@@ -171,10 +197,8 @@ static struct status start_all(struct server *server)
         status = guard_check(server->workers[0].thread, &server->guard_limits);
     if (!status.code)
         status = listener_start(server->listener);
-    for (size_t i = 0; i < ARRAY_LEN(end_signals) && !status.code; i++)
-        if ((end_signals[i] != SIGHUP || !signal_is_ignored(SIGHUP)) &&
-            loop_signal(server->loop, end_signals[i], shutdown_signal, server) != ERR_OK)
-            status = (struct status){ERR_FULL, 0, "watch the signals"};
+    if (!status.code)
+        status = handle_signals(server);
     if (!status.code)
         status = write_ready_file(server);
     return status;
@@ -235,6 +259,7 @@ void server_free(struct server *server)
     if (server->loop)
         waiting_messages_fini(&server->waiting);
     h2socket_report(INT64_MAX);
+    tls_settings_stop(server->tls);
     rpc_free(server->rpc);
     dial_free(server->dial);
     if (server->hub)
@@ -242,5 +267,6 @@ void server_free(struct server *server)
     listener_free(server->listener);
     if (server->loop)
         loop_free(server->loop);
+    tls_settings_free(server->tls);
     wire_fini(); /* may wait for a write of the core */
 }

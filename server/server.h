@@ -10,6 +10,7 @@
 #include "server/options.h"
 #include "server/dial/dial.h"
 #include "server/rpc/rpc.h"
+#include "server/tls/tls_settings.h"
 #include "server/wire/call_acceptor.h"
 #include "server/wire/listener.h"
 #include "server/wire/thread.h"
@@ -36,6 +37,7 @@ struct server {
     struct loop *loop;
     struct memory_trim memory_trim;
     struct hub *hub;
+    struct tls_settings *tls; /* of upstreams */
     struct dial *dial;
     struct rpc *rpc;
     struct h2guard_limits guard_limits; /* of every connection */

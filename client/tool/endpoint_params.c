@@ -14,6 +14,7 @@
 
 #define MAX_PRODUCER_NAME_BYTES 256u
 #define MAX_AUTHORITY_BYTES 256u
+#define MAX_TLS_NAME_BYTES 64u
 #define MAX_LABEL_BYTES 256u
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-_."
 #define DEFAULT_MAX_BACKOFF_NS (30 * NS_PER_S)
@@ -240,6 +241,16 @@ static int read_authority(const struct verb *verb, const char *authority, struct
                : cli_wrong(verb, "--authority '%s': must be printable ASCII without spaces", authority);
 }
 
+/* The server knows which settings it has. */
+static int read_tls(const struct verb *verb, const char *name, struct tributary_endpoint *endpoint)
+{
+    endpoint->tls = name;
+    if (!name || (name[0] != '\0' && strlen(name) <= MAX_TLS_NAME_BYTES && is_ascii(name, '!')))
+        return EXITS_OK;
+    return cli_wrong(verb, "--tls '%.60s': the name of a TLS setting of the server, 1 to %u bytes", name,
+                     MAX_TLS_NAME_BYTES);
+}
+
 static int read_times(const struct verb *verb, const struct endpoint_params *params,
                       struct tributary_endpoint *endpoint)
 {
@@ -285,6 +296,8 @@ int endpoint_params_read(const struct verb *verb, const struct endpoint_params *
         result = read_labels(verb, &params->labels, texts);
     if (result == EXITS_OK)
         result = read_authority(verb, params->authority, endpoint);
+    if (result == EXITS_OK)
+        result = read_tls(verb, params->tls, endpoint);
     if (result == EXITS_OK)
         result = read_times(verb, params, endpoint);
     if (result == EXITS_OK)

@@ -22,7 +22,7 @@ struct endpoint_params {
     struct text_list metadata, labels;
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns; /* 0: not given, as of the next two */
     int64_t first_message_timeout_ns, idle_timeout_ns;
-    const char *authority;
+    const char *authority, *tls;
 };
 #define ENDPOINT_NOT_GIVEN UINT32_MAX
 #define ENDPOINT_PARAMS_INIT                                                                                 \

@@ -203,6 +203,7 @@ void endpoint_show_whole(const struct tributary_producer *producer)
     put_times(endpoint);
     printf("decode         %.*s\n", WORD(DECODE_WORDS, endpoint->decode));
     put_line("authority", endpoint->authority[0] != '\0' ? endpoint->authority : "from the address");
+    put_line("tls", endpoint->tls[0] != '\0' ? endpoint->tls : "no, plaintext");
     put_failure(producer);
 }
 
@@ -267,6 +268,7 @@ json_t *endpoint_json(const struct tributary_endpoint *endpoint)
     put_ns(object, "idle_timeout_ns", endpoint->idle_timeout_ns, 0);
     put_word(object, "decode", DECODE_WORDS, endpoint->decode);
     table_put_text(object, "authority", endpoint->authority);
+    table_put_text(object, "tls", endpoint->tls);
     return object;
 }
 

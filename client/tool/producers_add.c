@@ -113,6 +113,9 @@ static const struct option options[] = {
      "auto, which is event-batch for a method Upstream/Produce)"},
     {0, "authority", OPTION_TEXT, "NAME", OFFSET(params.authority),
      "for ':authority' (default: from the address)"},
+    {0, "tls", OPTION_TEXT, "SETTING", OFFSET(params.tls),
+     "a TLS setting of the server, see --upstream-tls of tributaryd; 'system' trusts the roots of the system "
+     "(default: plaintext)"},
     {0, "replace", OPTION_FLAG, "", OFFSET(replace), "take the name over from a producer that has it"},
 };
 #define ADD_OPTIONS ARRAY_LEN(options)

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
+#include "server/dial/upstream_tls.h"
 
 #include <grpc/grpc_security.h>
 
@@ -17,6 +19,11 @@
 #define READ_CHUNK_BYTES (8 << 10)
 #define MAX_READ_CHUNK_BYTES (256 << 10)
 #define LOOKAHEAD_BYTES 65535
+
+/* What a connection keeps of the process's memory, as it was measured, and what it has not read. */
+#define CONNECTION_BYTES (UINT64_C(54) << 10)
+#define TLS_BYTES (UINT64_C(90) << 10)
+#define CALL_BYTES ((UINT64_C(14) << 10) + LOOKAHEAD_BYTES)
 
 static grpc_arg number(const char *key, int64_t value)
 {
@@ -39,7 +46,8 @@ static void size_quota(const struct connection *connection)
     grpc_resource_quota_resize(connection->quota, (size_t)(connection->calls * call_bytes + MIN_QUOTA_BYTES));
 }
 
-static grpc_channel *channel_new(const struct connections *connections, grpc_resource_quota *quota)
+static grpc_channel *channel_new(const struct connections *connections, grpc_resource_quota *quota,
+                                 uint64_t *tls_version_out)
 {
     const int64_t connect_ms = connections->connect_timeout_ns / NS_PER_MS;
     grpc_arg args[24];
@@ -70,7 +78,12 @@ static grpc_channel *channel_new(const struct connections *connections, grpc_res
                                .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
                                .value.pointer = {quota, grpc_resource_quota_arg_vtable()}};
 
+    if (connections->tls && connections->tls->setting->spec.server_name)
+        args[count++] = text(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, connections->tls->setting->spec.server_name);
+
     const grpc_channel_args all = {.num_args = count, .args = args};
+    if (connections->tls)
+        return upstream_tls_channel(connections->tls, connections->target, &all, tls_version_out);
     grpc_channel_credentials *plain = grpc_insecure_credentials_create();
     grpc_channel *channel = grpc_channel_create(connections->target, plain, &all);
 
@@ -84,34 +97,118 @@ void connections_init(struct connections *connections)
     connections->max_calls = MAX_CONNECTION_CALLS;
 }
 
+/* Takes what one more call needs from the budget. */
+static bool add_call(struct connection *connection)
+{
+    if (!budget_take(COUNT_LIVE_UPSTREAM_BYTES, CALL_BYTES))
+        return false;
+    connection->budget_bytes += CALL_BYTES;
+    connection->calls++;
+    if (connection->quota)
+        size_quota(connection);
+    return true;
+}
+
+static bool is_of_present_version(const struct connection *connection)
+{
+    const struct upstream_tls *tls = connection->of->tls;
+
+    return !tls || !connection->channel || connection->tls_version == upstream_tls_version(tls);
+}
+
+/* Its turn has come. */
+static void begin(struct connection *connection)
+{
+    struct list waiting;
+    struct list *link;
+
+    connection->quota = grpc_resource_quota_create(NULL);
+    size_quota(connection);
+    connection->channel = channel_new(connection->of, connection->quota, &connection->tls_version);
+    list_init(&waiting);
+    list_move_all(&connection->waiting, &waiting);
+    while ((link = list_first(&waiting))) {
+        struct connection_wait *wait = container_of(link, struct connection_wait, link);
+
+        list_remove(link);
+        wait->begun(wait);
+    }
+}
+
+static void on_turn(struct tls_turn *turn)
+{
+    begin(container_of(turn, struct connection, turn));
+}
+
+static struct connection *connection_new(struct connections *connections)
+{
+    const uint64_t bytes = CONNECTION_BYTES + (connections->tls ? TLS_BYTES : 0);
+    struct connection *connection = NULL;
+
+    if (!budget_take(COUNT_LIVE_UPSTREAM_BYTES, bytes))
+        return NULL;
+    connection = calloc(1, sizeof(*connection));
+    if (!connection) {
+        budget_give(COUNT_LIVE_UPSTREAM_BYTES, bytes);
+        return NULL;
+    }
+    connection->of = connections;
+    connection->budget_bytes = bytes;
+    list_init(&connection->link);
+    list_init(&connection->waiting);
+    tls_turn_init(&connection->turn, on_turn);
+    return connection;
+}
+
+static void connection_free(struct connection *connection)
+{
+    if (connection->channel)
+        grpc_channel_destroy(connection->channel);
+    if (connection->quota)
+        grpc_resource_quota_unref(connection->quota);
+    budget_give(COUNT_LIVE_UPSTREAM_BYTES, connection->budget_bytes);
+    free(connection);
+}
+
 struct connection *connection_enter(struct connections *connections)
 {
     struct connection *connection;
 
     list_each(node, safe, &connections->all) {
         connection = container_of(node, struct connection, link);
-        if (connection->calls < connections->max_calls) {
-            connection->calls++;
-            size_quota(connection);
-            return connection;
-        }
+        if (connection->calls < connections->max_calls && is_of_present_version(connection))
+            return add_call(connection) ? connection : NULL;
     }
-    connection = calloc(1, sizeof(*connection));
+    connection = connection_new(connections);
     if (!connection)
         return NULL;
-    connection->of = connections;
-    connection->quota = grpc_resource_quota_create(NULL);
-    connection->calls = 1;
-    size_quota(connection);
-    connection->channel = channel_new(connections, connection->quota);
-    list_init(&connection->link);
+    if (!add_call(connection)) {
+        connection_free(connection);
+        return NULL;
+    }
     list_append(&connections->all, &connection->link);
+    if (connections->tls)
+        tls_turn_request(connections->turns, &connection->turn);
+    else
+        begin(connection);
     return connection;
+}
+
+bool connection_has_begun(const struct connection *connection)
+{
+    return connection->channel;
+}
+
+void connection_wait(struct connection *connection, struct connection_wait *wait)
+{
+    list_append(&connection->waiting, &wait->link);
 }
 
 void connection_accepted(struct connection *connection)
 {
     connection->accepted_calls++;
+    if (connection->of->tls)
+        tls_turn_leave(connection->of->turns, &connection->turn);
 }
 
 void connection_is_full(struct connections *connections, const struct connection *connection)
@@ -122,18 +219,23 @@ void connection_is_full(struct connections *connections, const struct connection
 
 void connection_leave(struct connection *connection, bool was_accepted, bool is_lost)
 {
+    const struct connections *of = connection->of;
+
     connection->calls--;
     if (was_accepted)
         connection->accepted_calls--;
     if (is_lost || connection->calls == 0)
         list_remove(&connection->link);
-    if (connection->calls > 0) {
-        size_quota(connection);
+    if (of->tls && (is_lost || connection->calls == 0))
+        tls_turn_leave(of->turns, &connection->turn);
+    if (connection->calls == 0) {
+        connection_free(connection);
         return;
     }
-    grpc_channel_destroy(connection->channel);
-    grpc_resource_quota_unref(connection->quota);
-    free(connection);
+    connection->budget_bytes -= CALL_BYTES;
+    budget_give(COUNT_LIVE_UPSTREAM_BYTES, CALL_BYTES);
+    if (connection->quota)
+        size_quota(connection);
 }
 
 bool connection_is_ready(const struct connection *connection)

@@ -10,15 +10,20 @@
 
 #include "base/base.h"
 #include "base/list.h"
+#include "server/dial/tls_turns.h"
 
 #include <grpc/grpc.h>
 
 /* Calls that share a connection: more than many servers allow would only wait. */
 #define MAX_CONNECTION_CALLS 100u
 
+struct upstream_tls;
+
 struct connections {
-    const char *target;    /* src/grpc/target.h */
-    const char *authority; /* empty: from the target */
+    const char *target;       /* src/grpc/target.h */
+    const char *authority;    /* empty: from the target */
+    struct upstream_tls *tls; /* NULL: plaintext */
+    struct tls_turns *turns;  /* of the thread */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
     uint32_t max_calls; /* that share a connection */
@@ -28,15 +33,32 @@ struct connections {
 struct connection {
     struct list link;
     const struct connections *of;
-    grpc_channel *channel;
+    grpc_channel *channel;      /* NULL: it has not begun */
     grpc_resource_quota *quota; /* grows with the calls */
     uint32_t calls, accepted_calls;
+    uint64_t budget_bytes; /* what it has of the memory budget */
+    struct tls_turn turn;
+    uint64_t tls_version; /* of its credentials */
+    struct list waiting;  /* struct connection_wait */
+};
+
+/* A call that waits until its connection may begin, embedded. list_init() before the first use. */
+struct connection_wait {
+    struct list link;
+    void (*begun)(struct connection_wait *wait);
 };
 
 void connections_init(struct connections *connections);
 
-/* A connection for one more call: connection_leave() must follow. NULL: out of memory. */
+/* A connection for one more call: connection_leave() must follow. NULL: memory or the memory budget
+ * is used up. */
 struct connection *connection_enter(struct connections *connections);
+
+/* Whether a call may be made on it. With TLS it may have to wait for its turn; then
+ * connection_wait() has begun() called later. A call that does not want to wait any more removes
+ * its link. */
+bool connection_has_begun(const struct connection *connection);
+void connection_wait(struct connection *connection, struct connection_wait *wait);
 
 /* The upstream has accepted the call. */
 void connection_accepted(struct connection *connection);

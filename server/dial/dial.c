@@ -1,6 +1,7 @@
 /* dial.c - the producers that the server dials. */
 #include "server/dial/dial.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "hub/hub_query.h"
 #include "server/dial/endpoint_check.h"
 #include "server/dial/upstream.h"
+#include "server/dial/upstream_tls.h"
 
 #define MAX_THREADS 64u
 
@@ -18,6 +20,8 @@ struct dial {
     struct upstream_thread threads[MAX_THREADS];
     size_t thread_count, next_thread;
     size_t endpoints;
+    struct upstream_tls *tls; /* one for each setting */
+    size_t tls_count;
 };
 
 struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow)
@@ -39,6 +43,9 @@ void dial_free(struct dial *dial)
     CHECK(dial->endpoints == 0);
     for (size_t i = 0; i < dial->thread_count; i++)
         framing_fini(&dial->threads[i].scan);
+    for (size_t i = 0; i < dial->tls_count; i++)
+        upstream_tls_fini(&dial->tls[i]);
+    free(dial->tls);
     free(dial);
 }
 
@@ -46,8 +53,57 @@ enum err dial_add_thread(struct dial *dial, struct cq_thread *thread)
 {
     if (dial->thread_count == MAX_THREADS)
         return ERR_FULL;
+    tls_turns_init(&dial->threads[dial->thread_count].turns, thread);
     dial->threads[dial->thread_count++].cq = thread;
     return ERR_OK;
+}
+
+static void tls_changed(void *ctx, size_t index)
+{
+    upstream_tls_renew(&((struct dial *)ctx)->tls[index]);
+}
+
+enum err dial_use_tls(struct dial *dial, struct tls_settings *settings)
+{
+    static const struct tls_port port = {.changed = tls_changed};
+    const size_t count = tls_settings_count(settings);
+
+    dial->tls = calloc(count, sizeof(*dial->tls));
+    if (!dial->tls)
+        return ERR_NO_MEMORY;
+    for (; dial->tls_count < count; dial->tls_count++)
+        upstream_tls_init(&dial->tls[dial->tls_count], tls_settings_get(settings, dial->tls_count));
+    tls_settings_notify(settings, &port, dial);
+    return ERR_OK;
+}
+
+static enum fault_reason unknown_tls(const struct dial *dial, const char *name, struct fault *fault)
+{
+    char known[sizeof(fault->bound)] = "known:";
+    size_t size = strlen(known);
+
+    for (size_t i = 0; i < dial->tls_count && size < sizeof(known); i++)
+        size += (size_t)snprintf(known + size, sizeof(known) - size, "%s %s", i > 0 ? "," : "",
+                                 dial->tls[i].setting->spec.name);
+    return fault_bytes(fault, FAULT_UNKNOWN_TLS, "endpoint.tls", text_bytes(name),
+                       dial->tls_count > 0 ? known : "there is none");
+}
+
+/* Finds a setting by its name. FAULT_NONE with *tls_out NULL: plaintext is wanted. */
+static enum fault_reason find_tls(const struct dial *dial, const char *name, struct upstream_tls **tls_out,
+                                  struct fault *fault)
+{
+    *tls_out = NULL;
+    if (!name || *name == '\0')
+        return FAULT_NONE;
+    for (size_t i = 0; i < dial->tls_count && !*tls_out; i++)
+        if (strcmp(dial->tls[i].setting->spec.name, name) == 0)
+            *tls_out = &dial->tls[i];
+    if (!*tls_out)
+        return unknown_tls(dial, name, fault);
+    return upstream_tls_prepare(*tls_out)
+               ? FAULT_NONE
+               : fault_bytes(fault, FAULT_TLS_NOT_READY, "endpoint.tls", text_bytes(name), "");
 }
 
 static void gone(void *ctx)
@@ -95,16 +151,18 @@ static enum fault_reason check_update(const struct dial *dial, struct bytes name
 enum fault_reason dial_add(struct dial *dial, const struct endpoint_params *params, bool update,
                            struct fault *fault)
 {
+    struct upstream_tls *tls;
     struct place place;
 
     if (endpoint_check(params, fault) || endpoint_place(params->address, &place, fault) ||
-        check_allowed(dial, params, fault))
+        check_allowed(dial, params, fault) || find_tls(dial, params->tls, &tls, fault))
         return fault->reason;
     if (update && check_update(dial, params->name, fault))
         return fault->reason;
     const struct endpoint_home home = {.loop = dial->loop,
                                        .hub = dial->hub,
                                        .thread = &dial->threads[dial->next_thread++ % dial->thread_count],
+                                       .tls = tls,
                                        .gone = gone,
                                        .ctx = dial};
     if (endpoint_add(&home, params, &place, fault) == FAULT_NONE)

@@ -289,6 +289,8 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
         endpoint_free(endpoint);
         return NULL;
     }
+    endpoint->plan.connections.tls = home->tls;
+    endpoint->plan.connections.turns = &home->thread->turns;
     return endpoint;
 }
 

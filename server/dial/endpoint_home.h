@@ -5,11 +5,13 @@
 struct hub;
 struct loop;
 struct upstream_thread;
+struct upstream_tls;
 
 struct endpoint_home {
     struct loop *loop;
     struct hub *hub;
     struct upstream_thread *thread; /* of its calls */
+    struct upstream_tls *tls;       /* NULL: plaintext */
     void (*gone)(void *ctx);        /* an endpoint is gone */
     void *ctx;
 };

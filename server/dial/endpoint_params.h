@@ -28,6 +28,7 @@ struct endpoint_params {
     const char *address; /* as base/place.h, also with dns:, ipv4: or ipv6: in front */
     const char *method;
     const char *authority; /* empty: from the address */
+    const char *tls;       /* the name of a TLS setting; empty: plaintext */
     const struct bytes *requests;
     size_t request_count; /* 0: the consumer's request */
     const struct pair *metadata;

@@ -19,6 +19,7 @@
 #include "hub/session.h"
 #include "loop/loop.h"
 #include "route/offer.h"
+#include "server/dial/dial_words.h"
 #include "server/dial/upstream_internal.h"
 #include "server/dial/upstream_message.h"
 #include "server/dial/upstream_request.h"
@@ -58,13 +59,24 @@ static void set_end(struct upstream *upstream, uint32_t code, struct bytes messa
     peer_words_copy(upstream->end.message, message);
 }
 
+static struct bytes words_of(const struct upstream *upstream, const struct client_call_end *end,
+                             char words[DIAL_WORDS_CAPACITY])
+{
+    const struct bytes text = slice_bytes(&end->message);
+
+    if (upstream->accepted || end->code != GRPC_STATUS_UNAVAILABLE)
+        return text;
+    return dial_words(text, upstream->plan->connections->tls, words);
+}
+
 static void ended(struct client_call *call, const struct client_call_end *end)
 {
     struct upstream *upstream = upstream_of(call);
+    char words[DIAL_WORDS_CAPACITY];
 
     cq_timer_stop(cq_of(upstream), &upstream->timer);
     list_remove(&upstream->read_hook.link);
-    set_end(upstream, (uint32_t)end->code, slice_bytes(&end->message));
+    set_end(upstream, (uint32_t)end->code, words_of(upstream, end, words));
     connection_leave(upstream->connection, upstream->accepted,
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;
@@ -307,8 +319,18 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
 
 /* ---- flags ---- */
 
-static void begin(struct upstream *upstream)
+/* A call that was not opened has ended. */
+static void end_unopened(struct upstream *upstream, uint32_t code, const char *message)
 {
+    set_end(upstream, code, text_bytes(message));
+    upstream->over = true;
+    finish(upstream);
+}
+
+/* The time to connect begins here. */
+static void open_call(struct connection_wait *wait)
+{
+    struct upstream *upstream = container_of(wait, struct upstream, turn);
     static const struct client_call_port port = {.sent = sent, .received = received, .ended = ended};
     const struct upstream_plan *plan = upstream->plan;
     struct client_call_opening opening = {.method = plan->method,
@@ -316,21 +338,33 @@ static void begin(struct upstream *upstream)
                                           .metadata_count = plan->metadata_count,
                                           .deadline_ns = INT64_MAX};
 
-    upstream->begun = true;
-    cq_hold(cq_of(upstream));
-    upstream->connection = connection_enter(plan->connections);
-    if (!upstream->connection) {
-        set_end(upstream, CODE_RESOURCE_EXHAUSTED, text_bytes("out of memory"));
-        upstream->over = true;
-        finish(upstream);
-        return;
-    }
     opening.channel = upstream->connection->channel;
     upstream->waits_since_ns = clock_mono_ns();
     client_call_init(&upstream->call, cq_of(upstream), &port);
     client_call_open(&upstream->call, &opening);
     set_timer(upstream);
     send_next(upstream);
+}
+
+static void begin(struct upstream *upstream)
+{
+    upstream->begun = true;
+    cq_hold(cq_of(upstream));
+    upstream->connection = connection_enter(upstream->plan->connections);
+    if (!upstream->connection)
+        end_unopened(upstream, CODE_RESOURCE_EXHAUSTED, "the server's memory budget is used up");
+    else if (connection_has_begun(upstream->connection))
+        open_call(&upstream->turn);
+    else
+        connection_wait(upstream->connection, &upstream->turn);
+}
+
+/* Nobody wants a call any more that waits for its turn. */
+static void give_turn_up(struct upstream *upstream)
+{
+    list_remove(&upstream->turn.link);
+    connection_leave(upstream->connection, false, false);
+    end_unopened(upstream, CODE_CANCELLED, "no more is wanted");
 }
 
 /* A method that is not ours knows no stop: what has come is delivered, and the call is
@@ -355,7 +389,10 @@ static void on_flags(struct task *task)
     atomic_store(&upstream->posted, false);
     if (!upstream->begun && has_flag(upstream, FLAG_BEGIN))
         begin(upstream);
-    if (upstream->begun && !upstream->over) {
+    if (!list_empty(&upstream->turn.link)) {
+        if (has_flag(upstream, FLAG_CANCEL) || has_flag(upstream, FLAG_STOP))
+            give_turn_up(upstream);
+    } else if (upstream->begun && !upstream->over) {
         if (has_flag(upstream, FLAG_CANCEL))
             client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "no more is wanted");
         else if (has_flag(upstream, FLAG_STOP))
@@ -375,5 +412,7 @@ void upstream_call_init(struct upstream *upstream)
     upstream->timer.fired = on_timer;
     upstream->waiter.over = on_put_done;
     upstream->read_hook.post_poll = on_read_hook;
+    upstream->turn.begun = open_call;
+    list_init(&upstream->turn.link);
     list_init(&upstream->read_hook.link);
 }

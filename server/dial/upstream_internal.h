@@ -41,6 +41,7 @@ struct upstream {
     /* Wire thread only, until `ended_task` is posted. */
     struct client_call call;
     struct connection *connection;
+    struct connection_wait turn; /* in its list: the call is not open yet */
     size_t next_request;
     bool begun, accepted, half_closed, stopping, stop_sent, got_message, offering, over;
     int64_t waits_since_ns; /* for the upstream: to accept, or for its next message */

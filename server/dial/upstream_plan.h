@@ -14,6 +14,7 @@ struct shared_bytes;
 struct upstream_thread {
     struct cq_thread *cq;
     struct framing_scan scan;
+    struct tls_turns turns;
 };
 
 /* What the calls of one endpoint have in common. Constant, but for `connections`, which are the

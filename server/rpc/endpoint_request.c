@@ -110,6 +110,7 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
         .address = from->address,
         .method = from->method[0] != '\0' ? from->method : NATIVE_METHOD,
         .authority = from->authority,
+        .tls = from->tls,
         .requests = request->requests,
         .request_count = from->n_requests,
         .metadata = request->metadata,

@@ -94,7 +94,7 @@ class Commands(Tool):
             words += ["--label", "zone=eu", "--activation", "shared", "--restart", "always"]
             words += ["--backoff", "20ms", "--max-backoff", "1m30s", "--connect-timeout", "2"]
             words += ["--first-message-timeout", "3s", "--idle-timeout", "1h", "--decode", "raw"]
-            words += ["--authority", "a.b"]
+            words += ["--authority", "a.b", "--tls", "partner"]
             out, err = self.run_tool("producers", "add", "n", "dns:a:1", "test.Feed/Follow", *words)
         self.assertEqual(out, f"n is added: {METHOD} at dns:a:1, shared, CONNECTING\n")
         self.assertEqual(err.count("memory only"), 1)
@@ -109,6 +109,7 @@ class Commands(Tool):
             restart=2,
             decode=3,
             authority="a.b",
+            tls="partner",
         )
         want.backoff.FromMilliseconds(20)
         want.max_backoff.FromSeconds(90)
@@ -216,7 +217,7 @@ class Commands(Tool):
             half_close=2,
             restart=3,
             decode=2,
-            authority="a.b",
+            authority="a.b", tls="partner",
         )
         added.backoff.FromMilliseconds(500)
         added.idle_timeout.FromSeconds(60)
@@ -272,6 +273,7 @@ class Commands(Tool):
                 "idle_timeout_ns": 60_000_000_000,
                 "decode": "event-batch",
                 "authority": "a.b",
+                "tls": "partner",
             },
         )
         self.assertEqual(

@@ -81,6 +81,7 @@ static bool fill(struct parts *parts, const struct tributary_endpoint *from)
     message->address = admin_text(from->address);
     message->method = admin_text(from->method);
     message->authority = admin_text(from->authority);
+    message->tls = admin_text(from->tls);
     message->half_close = (Tributary__V1__Endpoint__HalfClose)from->half_close;
     message->activation = (Tributary__V1__Endpoint__Activation)from->activation;
     message->restart = (Tributary__V1__Endpoint__Restart)from->restart;

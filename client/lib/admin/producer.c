@@ -65,6 +65,7 @@ static bool copy_endpoint(struct parts *parts, const Tributary__V1__Endpoint *fr
         .idle_timeout_ns = nanoseconds(from->idle_timeout),
         .decode = (enum tributary_endpoint_decode)from->decode,
         .authority = from->authority,
+        .tls = from->tls,
     };
     return true;
 }

@@ -49,9 +49,10 @@ class UpstreamCall:
 
 class Upstream(grpc.GenericRpcHandler):
     """A server at a port of its own. Any method is served, as a bidirectional one. `calls` has all calls
-    so far. `refuse`: a code with which every call ends at once. `streams`: calls of a connection."""
+    so far. `refuse`: a code with which every call ends at once. `streams`: calls of a connection. `tls`:
+    a server's credentials."""
 
-    def __init__(self, address="127.0.0.1:0", threads=40, streams=1000):
+    def __init__(self, address="127.0.0.1:0", threads=40, streams=1000, tls=None):
         self.calls, self.refuse = [], None
         self._changed = threading.Condition()
         self._server = grpc.server(
@@ -59,7 +60,10 @@ class Upstream(grpc.GenericRpcHandler):
             options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", streams)],
         )
         self._server.add_generic_rpc_handlers((self,))
-        self.port = self._server.add_insecure_port(address)
+        if tls:
+            self.port = self._server.add_secure_port(address, tls)
+        else:
+            self.port = self._server.add_insecure_port(address)
         self.address = address if address.startswith("unix:") else f"127.0.0.1:{self.port}"
         self._server.start()
 

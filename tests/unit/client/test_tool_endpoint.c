@@ -26,6 +26,7 @@ static const struct option options[] = {
     {0, "backoff", OPTION_DURATION, "DURATION", OFFSET(backoff_ns), ""},
     {0, "max-backoff", OPTION_DURATION, "DURATION", OFFSET(max_backoff_ns), ""},
     {0, "authority", OPTION_TEXT, "NAME", OFFSET(authority), ""},
+    {0, "tls", OPTION_TEXT, "SETTING", OFFSET(tls), ""},
 };
 static const struct verb verb = {.name = "add",
                                  .arguments = "NAME ADDRESS [METHOD]",
@@ -212,6 +213,8 @@ Test(tool_endpoint, what_the_server_would_refuse_is_refused_before, .init = cr_r
     EXPECT_REFUSED("n", "a:1", "--metadata", "a=\n");
     EXPECT_REFUSED("n", "a:1", "--authority", "");
     EXPECT_REFUSED("n", "a:1", "--authority", "a b");
+    EXPECT_REFUSED("n", "a:1", "--tls", "");
+    EXPECT_REFUSED("n", "a:1", "--tls", "a b");
     EXPECT_REFUSED("n", "a:1", "--backoff", "31s");
     EXPECT_REFUSED("n", "a:1", "--backoff", "3s", "--max-backoff", "2s");
 }

@@ -469,6 +469,7 @@ class Admin(admin_pb2_grpc.AdminServicer):
             restart=3,
             decode=2,
             authority="b",
+            tls="c",
         )
         for name, ns in (
             ("backoff", 20_000_000),

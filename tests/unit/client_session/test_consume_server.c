@@ -221,6 +221,7 @@ static const struct tributary_endpoint whole = {
     .idle_timeout_ns = 3 * NS_PER_S,
     .decode = TRIBUTARY_DECODE_EVENT_BATCH,
     .authority = "b",
+    .tls = "c",
 };
 
 static unsigned shown;
@@ -242,6 +243,7 @@ static void expect_whole(void *ctx, const struct tributary_producer *producer)
     CHECK(endpoint->backoff_ns == whole.backoff_ns && endpoint->max_backoff_ns == whole.max_backoff_ns);
     CHECK(endpoint->connect_timeout_ns == 2 * NS_PER_S && endpoint->first_message_timeout_ns == 0);
     CHECK(endpoint->idle_timeout_ns == 3 * NS_PER_S && strcmp(endpoint->authority, "b") == 0);
+    CHECK(strcmp(endpoint->tls, "c") == 0);
     CHECK(producer->failure && producer->failure->dialling && producer->failure->code == 14);
     CHECK(strcmp(producer->failure->message, "refused") == 0 && producer->failure->time_unix_nano == 5);
 }

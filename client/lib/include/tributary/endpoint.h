@@ -80,6 +80,8 @@ struct tributary_endpoint {
     int64_t idle_timeout_ns;          /* for the next message after each: 10 ms to 24 h; no bound */
     enum tributary_endpoint_decode decode;
     const char *authority; /* for `:authority`, at most 256 bytes; from the address */
+    /* The name of a TLS setting of the server, or "system"; plaintext. */
+    const char *tls;
 };
 
 /* How an upstream call of an endpoint failed. */
